@@ -1,0 +1,191 @@
+// npm run bench:quality [-- CONFIG ...]: label transfer, unknown cells and integration of ours beside the Python package, three seeds each, by the neutral
+// scorer. Needs ../shared/data and ../shared/python, and a Python with scArches (SCPOLI_REFERENCE_PYTHON, made by ../shared/python/setup.sh).
+// Results of single runs are kept in .cache/quality (delete it to start afresh); the table goes to bench/results/quality.csv and docs/quality.md.
+import { execFileSync } from "node:child_process";
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { AnnData, ScPoli, writeH5ad, type Column, type SparseRows } from "../dist/index.js";
+
+interface Configuration {
+  readonly name: string;
+  readonly file: string;
+  readonly condition: string;
+  readonly label: string;
+  readonly query: readonly string[];
+  /** cell types left out of the reference: unknown in the query */
+  readonly leftOut?: readonly string[];
+}
+
+const kangQuery = ["patient_101", "patient_107", "patient_1039"].flatMap((patient) => [`${patient}_ctrl`, `${patient}_stim`]);
+const configurations: readonly Configuration[] = [
+  { name: "panc8", file: "panc8", condition: "batch", label: "cell_type", query: ["celseq", "celseq2"] },
+  { name: "pbmc3", file: "pbmc3", condition: "donor", label: "cell_type", query: ["5p"] },
+  { name: "pbmc3-broad", file: "pbmc3", condition: "donor", label: "cell_type_broad", query: ["5p"] },
+  { name: "kang16", file: "kang16", condition: "sample", label: "cell_type", query: kangQuery },
+  { name: "onek1k", file: "onek1k", condition: "batch", label: "cell_type", query: ["pool57", "pool20", "pool53", "pool2", "pool14"] },
+  { name: "panc8-no-beta", file: "panc8", condition: "batch", label: "cell_type", query: ["celseq", "celseq2"], leftOut: ["beta"] },
+  { name: "pbmc3-no-nk", file: "pbmc3", condition: "donor", label: "cell_type", query: ["5p"], leftOut: ["NK"] },
+];
+const seeds = [0, 1, 2];
+/** as `reference_quality.py` has it */
+const settings = { genes: 2000, eta: 5, embeddingDims: 5 };
+const referenceEpochs = [100, 400];
+
+const root = new URL("..", import.meta.url).pathname;
+const shared = join(root, "../shared");
+const cache = join(root, ".cache/quality");
+const python = process.env["SCPOLI_REFERENCE_PYTHON"] ?? join(root, ".venv-reference/bin/python");
+
+type Scores = Readonly<Record<string, number | null>>;
+
+function runPython(script: string, ...args: string[]): string {
+  const env = { ...process.env, PYTHONPATH: join(shared, "python"), PYTHONWARNINGS: "ignore" };
+  return execFileSync(python, ["-W", "ignore", join(shared, "python", script), ...args], { encoding: "utf8", env, stdio: ["ignore", "pipe", "ignore"] });
+}
+
+/** A result that is computed once. */
+function cached(name: string, compute: () => Scores): Scores {
+  const path = join(cache, `${name}.json`);
+  if (!existsSync(path)) writeFileSync(path, JSON.stringify(compute()));
+  return JSON.parse(readFileSync(path, "utf8"));
+}
+
+function score(file: string, { condition, label, query }: Configuration, prediction: string, uncertainty?: string): Scores {
+  const args = ["--batch", condition, "--label", label, "--pred", prediction, "--query-key", condition, "--query-values", query.join(",")];
+  return JSON.parse(runPython("score.py", file, ...args, ...(uncertainty ? ["--uncert", uncertainty] : [])));
+}
+
+/** The Python package's run of one configuration: its own labels, 15 neighbours in its latent, and a linear SVM on genes. */
+function scorePython(configuration: Configuration, epochs: number, seed: number): { prototypes: Scores; knn: Scores; svm: Scores } {
+  const { name, file, condition, label, query, leftOut = [] } = configuration;
+  const run = `${name}-e${epochs}-s${seed}`;
+  const output = join(cache, `${run}.h5ad`);
+  if (!existsSync(join(cache, `${run}.json`)) && !existsSync(output))
+    runPython(
+      "reference_quality.py", join(shared, "data", `${file}.h5ad`), output, "--batch", condition, "--label", label, "--query", query.join(","),
+      "--exclude-label", leftOut.join(","), "--epochs", String(epochs), "--seed", String(seed),
+    );
+  return {
+    prototypes: cached(run, () => score(output, configuration, `${label}_pred`, `${label}_uncert`)),
+    knn: cached(`${run}.knn`, () => score(output, configuration, "knn_pred")),
+    svm: cached(`${run}.svm`, () => score(output, configuration, "svm_pred")),
+  };
+}
+
+/** A new file of some rows of another. */
+async function writeRows(data: AnnData, rows: Int32Array, path: string): Promise<void> {
+  const all = await data.X!.read(0, data.nObs);
+  const length = rows.reduce((sum, row) => sum + all.indptr[row + 1]! - all.indptr[row]!, 0);
+  const X: SparseRows = { rows: rows.length, columns: all.columns, indptr: new Int32Array(rows.length + 1), indices: new Int32Array(length), values: new Float32Array(length) };
+  rows.forEach((row, i) => {
+    const [start, end] = [all.indptr[row]!, all.indptr[row + 1]!];
+    X.indices.set(all.indices.subarray(start, end), X.indptr[i]!);
+    X.values.set(all.values.subarray(start, end), X.indptr[i]!);
+    X.indptr[i + 1] = X.indptr[i]! + end - start;
+  });
+  const names = await data.obs.index();
+  const columns: Record<string, Column> = {};
+  for (const name of data.obs.columnNames) {
+    const texts = await labels(data, name);
+    columns[name] = { kind: "string", length: rows.length, values: Array.from(rows, (row) => texts[row]!) };
+  }
+  await writeH5ad(path, { X, obs: { index: Array.from(rows, (row) => names[row]!), columns }, var: { index: await data.var.index() } });
+}
+
+async function labels(data: AnnData, key: string): Promise<string[]> {
+  const column = await data.obs.column(key);
+  if (column.kind === "categorical") return Array.from(column.codes, (code) => column.categories[code] ?? "");
+  return Array.from<unknown, string>(column.values, String);
+}
+
+async function scoreOurs(configuration: Configuration, seed: number): Promise<Scores> {
+  const { name, file, condition, label, query, leftOut = [] } = configuration;
+  const run = `ours-${name}-s${seed}`;
+  if (existsSync(join(cache, `${run}.json`))) return cached(run, () => ({}));
+  const source = await AnnData.open(join(shared, "data", `${file}.h5ad`));
+  const [conditions, types] = [await labels(source, condition), await labels(source, label)];
+  const isQuery = (row: number): boolean => query.includes(conditions[row]!);
+  const rows = Int32Array.from(conditions.keys());
+  const [all, onlyQuery, output] = ["all", "query", "result"].map((part) => join(cache, `${run}-${part}.h5ad`)) as [string, string, string];
+  await writeRows(source, rows.filter((row) => isQuery(row) || !leftOut.includes(types[row]!)), all);
+  await writeRows(source, rows.filter(isQuery), onlyQuery);
+  const data = await AnnData.open(all);
+  const queryData = await AnnData.open(onlyQuery);
+  const started = performance.now();
+  const model = await ScPoli.train(data, {
+    conditionKeys: [condition], cellTypeKeys: [label], exclude: { [condition]: query }, seed, eta: settings.eta, embeddingDims: settings.embeddingDims,
+    genes: source.nVars > settings.genes ? settings.genes : undefined,
+  });
+  const trained = performance.now();
+  const mapping = await model.map(queryData, { seed });
+  const mapped = performance.now();
+  await mapping.model.embed(data, { output, force: true });
+  [source, data, queryData].forEach((file) => file.close());
+  const seconds = { reference_s: (trained - started) / 1000, mapping_s: (mapped - trained) / 1000 };
+  return cached(run, () => ({ ...score(output, configuration, `${label}_pred`, `${label}_uncert`), ...seconds }));
+}
+
+const figures = ["accuracy", "macro_f1", "weighted_f1", "auroc_uncertainty_flags_error", "auroc_uncertainty_flags_unknown", "bio", "batch", "total"] as const;
+const methods = ["ours", ...referenceEpochs.map((epochs) => `scArches, ${epochs} epochs`), "its latent, 15 neighbours", "linear SVM on genes"] as const;
+
+function tabulate(results: ReadonlyMap<string, ReadonlyMap<string, readonly Scores[]>>): void {
+  const rows: string[] = ["configuration,method,seed," + figures.join(",")];
+  const text: string[] = [
+    "# Quality", "",
+    "Reference on some conditions, the others mapped as an unlabelled query; truth from the published labels. Mean (and standard deviation) of the seeds.",
+    "Integration: `total` = 0.6 `bio` + 0.4 `batch` over reference and query together. `unknown`: AUROC of the uncertainty for the type left out of the reference;",
+    "`error`: for wrong labels. The data sets are described in [differences.md](differences.md); all runs use eta 5, embeddings of 5, at most 2,000 variable genes.", "",
+    `Made by \`npm run bench:quality\` (single runs: \`bench/results/quality.csv\`). Where a row has fewer than ${seeds.length} seeds, the other runs have not been made yet: no conclusion from it.`,
+    "",
+    "Two cautions. The number of steps and the share of annealing that are our defaults were chosen while looking at the query accuracy of panc8 and pbmc3 (seeds 0 to 3): these two, and pbmc3-broad, are not independent tests of ours;",
+    "kang16 and onek1k were not looked at. Rows of the Python package from the first measurement were run with X made dense beforehand (the same numbers are meant, only faster), its 15-neighbour and SVM labels scored apart, and put into the cache by hand.",
+  ];
+  for (const [configuration, byMethod] of results) {
+    text.push("", `## ${configuration}`, "", `| method | seeds | accuracy | macro F1 | weighted F1 | error | unknown | bio | batch | total |`, `|${" --- |".repeat(10)}`);
+    for (const [method, scores] of byMethod) {
+      scores.forEach((one, seed) => rows.push([configuration, `"${method}"`, seed, ...figures.map((figure) => one[figure] ?? "")].join(",")));
+      text.push(`| ${[method, scores.length, ...figures.map((figure) => spread(scores.map((one) => one[figure])))].join(" | ")} |`);
+    }
+  }
+  writeFileSync(join(root, "bench/results/quality.csv"), `${rows.join("\n")}\n`);
+  writeFileSync(join(root, "docs/quality.md"), `${text.join("\n")}\n`);
+  console.log(text.slice(8).join("\n"));
+}
+
+function spread(values: readonly (number | null | undefined)[]): string {
+  const found = values.filter((value): value is number => typeof value === "number");
+  if (found.length === 0) return "";
+  const mean = found.reduce((a, b) => a + b, 0) / found.length;
+  const sd = Math.sqrt(found.reduce((a, b) => a + (b - mean) ** 2, 0) / Math.max(1, found.length - 1));
+  return found.length > 1 ? `${mean.toFixed(3)} (${sd.toFixed(3)})` : mean.toFixed(3);
+}
+
+for (const needed of [join(shared, "data"), python])
+  if (!existsSync(needed)) {
+    console.log(`bench:quality needs ${needed}, which is not there; nothing measured.`);
+    process.exit(0);
+  }
+mkdirSync(cache, { recursive: true });
+const asked = process.argv.slice(2);
+// The Python package takes hours: SCPOLI_BENCH=ours leaves it out, SCPOLI_BENCH=cached draws the table from the runs that are there.
+const isCachedOnly = process.env["SCPOLI_BENCH"] === "cached";
+const isOursOnly = process.env["SCPOLI_BENCH"] === "ours";
+const results = new Map<string, Map<string, Scores[]>>();
+for (const configuration of configurations.filter(({ name }) => asked.length === 0 || asked.includes(name))) {
+  const byMethod = new Map<string, Scores[]>(methods.map((method) => [method, []]));
+  results.set(configuration.name, byMethod);
+  for (const seed of seeds) {
+    const isMissing = (run: string): boolean => isCachedOnly && !existsSync(join(cache, `${run}.json`));
+    if (!isMissing(`ours-${configuration.name}-s${seed}`)) byMethod.get("ours")!.push(await scoreOurs(configuration, seed));
+    if (isOursOnly) continue;
+    for (const epochs of referenceEpochs) {
+      if (isMissing(`${configuration.name}-e${epochs}-s${seed}`)) continue;
+      const { prototypes, knn, svm } = scorePython(configuration, epochs, seed);
+      byMethod.get(`scArches, ${epochs} epochs`)!.push(prototypes);
+      if (epochs !== referenceEpochs[0]) continue;
+      byMethod.get("its latent, 15 neighbours")!.push({ ...knn, bio: null, batch: null, total: null });
+      byMethod.get("linear SVM on genes")!.push({ ...svm, bio: null, batch: null, total: null });
+    }
+  }
+}
+if (!isOursOnly) tabulate(results);

@@ -1,0 +1,62 @@
+// One measurement of `bench/speed.ts` in a process of its own; prints one JSON object. Plain JavaScript: a TypeScript loader would add its own memory.
+// usage: speed-run.mjs train FILE SIMD EPOCHS | model FILE MODEL SIMD (one whole training, saved) | embed FILE MODEL OUT SIMD | read FILE
+import { existsSync, readFileSync } from "node:fs";
+import { AnnData, ScPoli } from "../dist/index.js";
+
+const [mode, file, ...rest] = process.argv.slice(2);
+const seconds = (since) => (performance.now() - since) / 1000;
+const keys = { conditionKeys: ["batch"], cellTypeKeys: ["cell_type"] };
+
+/** Seconds per epoch without the reading and the start: the difference of a long and a short run. */
+async function perEpoch(simd, epochs, isPretraining) {
+  const train = async (n) => {
+    const data = await AnnData.open(file);
+    const started = performance.now();
+    await ScPoli.train(data, { ...keys, embeddingDims: 5, eta: 5, epochs: n, pretrainingEpochs: isPretraining ? n : 0, earlyStopping: false, simd, threads: 2 });
+    data.close();
+    return seconds(started);
+  };
+  const short = await train(1);
+  return ((await train(1 + epochs)) - short) / epochs;
+}
+
+/** What h5wasm alone needs for the three arrays of X. */
+async function readAlone(path) {
+  const h5wasm = await import("h5wasm/node");
+  await h5wasm.ready;
+  const started = performance.now();
+  const opened = new h5wasm.File(path, "r");
+  for (const name of ["indptr", "indices", "data"]) {
+    const dataset = opened.get(`X/${name}`);
+    const length = dataset.shape[0];
+    const step = 1 << 22;
+    for (let start = 0; start < length; start += step) dataset.slice([[start, Math.min(length, start + step)]]);
+  }
+  opened.close();
+  return seconds(started);
+}
+
+let result;
+if (mode === "train") {
+  const [simd, epochs] = [rest[0], Number(rest[1])];
+  result = { pretraining_s: await perEpoch(simd, epochs, true), finetuning_s: await perEpoch(simd, epochs, false) };
+} else if (mode === "model") {
+  const data = await AnnData.open(file);
+  await (await ScPoli.train(data, { ...keys, epochs: 2, pretrainingEpochs: 1, simd: rest[1], threads: 2 })).save(rest[0], { force: true });
+  result = {};
+} else if (mode === "embed") {
+  const model = await ScPoli.load(rest[0]);
+  const started = performance.now();
+  const data = await AnnData.open(file);
+  await model.embed(data, { output: rest[1], force: true, simd: rest[2], threads: 2 });
+  data.close();
+  result = { embed_s: seconds(started), cells: data.nObs };
+} else result = { read_s: await readAlone(file) };
+console.log(JSON.stringify({ ...result, peak_mb: peakMegabytes() }));
+
+/** Peak resident memory of this process. `maxRSS` would count the process that started it, where that was larger. */
+function peakMegabytes() {
+  const status = existsSync("/proc/self/status") ? readFileSync("/proc/self/status", "utf8") : "";
+  const kilobytes = /VmHWM:\s*(\d+)/.exec(status)?.[1];
+  return Math.round(Number(kilobytes ?? process.resourceUsage().maxRSS) / 1024);
+}

@@ -1,0 +1,75 @@
+// An annotated matrix behind a file: X, raw, layers, obs, var, obsm and uns, each read when asked for and the matrices a block of rows at a time.
+//
+// The class knows no file format: a reader per format (reader.ts) stands behind it, chosen in `open` by what the file holds.
+import { ScPoliError } from "../errors.js";
+import type { DataFrame } from "./dataframe.js";
+import { openH5ad } from "./h5ad.js";
+import type { DenseMatrix, Matrix } from "./matrix.js";
+import type { AnnDataReader, RawData, UnsValue } from "./reader.js";
+
+export type { RawData, UnsDict, UnsValue } from "./reader.js";
+
+/** An annotated matrix: N cells (obs) by G genes (var). */
+export class AnnData {
+  private constructor(private readonly reader: AnnDataReader) {}
+
+  /**
+   * Opens a file for reading; it stays open until `close`.
+   * @param path - an .h5ad file
+   * @throws ScPoliError "file" where it is missing, truncated or no HDF5 file; "format" where it is HDF5 but no AnnData
+   */
+  static async open(path: string): Promise<AnnData> {
+    return new AnnData(await openH5ad(path));
+  }
+
+  get path(): string { return this.reader.path; }
+  /** N */
+  get nObs(): number { return this.reader.obs.length; }
+  /** G */
+  get nVars(): number { return this.reader.var.length; }
+  get obs(): DataFrame { return this.reader.obs; }
+  get var(): DataFrame { return this.reader.var; }
+
+  /** The main matrix (N, G), null where the file has none. @throws ScPoliError "format" where it cannot be read */
+  get X(): Matrix | null { return this.reader.openX(); }
+  /** (N, G of raw), null where the file has none */
+  get raw(): RawData | null { return this.reader.openRaw(); }
+  get layers(): readonly string[] { return this.reader.layerNames; }
+  /** @throws ScPoliError "key" where there is no such layer */
+  layer(name: string): Matrix { return this.reader.openLayer(name); }
+  get obsmKeys(): readonly string[] { return this.reader.obsmNames; }
+  /** (N, columns). @throws ScPoliError "key" where there is none of this name, "format" where it is no dense matrix */
+  obsm(name: string): Promise<DenseMatrix> { return this.reader.readObsm(name); }
+  get unsKeys(): readonly string[] { return this.reader.unsNames; }
+  /** One entry of uns; undefined where it is something else than numbers, texts, booleans and dictionaries of them. @throws ScPoliError "key" where there is none of this name */
+  uns(name: string): Promise<UnsValue | undefined> { return this.reader.readUns(name); }
+
+  close(): void { this.reader.close(); }
+
+  /**
+   * Names of the cells or genes, each of them once.
+   * @throws ScPoliError "format" where a name comes twice
+   */
+  async uniqueNames(axis: "obs" | "var"): Promise<readonly string[]> {
+    return uniqueNames(await this[axis].index(), axis, this.path);
+  }
+}
+
+/** The names given, each of them once. @throws ScPoliError "format" where a name comes twice */
+export function uniqueNames(names: readonly string[], axis: "obs" | "var", path: string): readonly string[] {
+  const rows = new Map<string, number>();
+  const repeated: string[] = [];
+  for (const [row, name] of names.entries()) {
+    const first = rows.get(name);
+    if (first === undefined) rows.set(name, row);
+    else repeated.push(`"${name}" (rows ${first} and ${row})`);
+  }
+  if (repeated.length === 0) return names;
+  const kind = axis === "obs" ? "cell" : "gene";
+  const shown = `${repeated.slice(0, 3).join(", ")}${repeated.length > 3 ? ", ..." : ""}`;
+  throw new ScPoliError(
+    "format",
+    `${path} has ${repeated.length} duplicated ${kind} name${repeated.length > 1 ? "s" : ""}: ${shown}. Make them unique in Python: adata.${axis}_names_make_unique().`,
+    { path, axis, duplicated: repeated.length },
+  );
+}

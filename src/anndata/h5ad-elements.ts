@@ -1,0 +1,266 @@
+// Elements of an .h5ad file, written as anndata 0.8 and later encode them: columns, arrays, dictionaries.
+//
+// Source: anndata's "On-disk format" page. Bytes depend on the content alone: HDF5 stamps each object with the time, so the clock stands still meanwhile.
+import type { Hdf5 } from "#platform";
+import { ScPoliError } from "../errors.js";
+import type { Column } from "./dataframe.js";
+import type { Hdf5File } from "./hdf5.js";
+import { patchHdf5, placeholderType } from "./hdf5-patch.js";
+import type { DenseMatrix, NumericArray } from "./matrix.js";
+
+/** A column to be written. Numbers keep their type; a boolean column also takes 0 and 1. */
+export type NewColumn =
+  | Column
+  | { readonly kind: "number"; readonly values: NumericArray }
+  | { readonly kind: "boolean"; readonly values: Uint8Array }
+  | { readonly kind: "string"; readonly values: readonly string[] }
+  | { readonly kind: "categorical"; readonly codes: Int8Array | Int16Array | Int32Array; readonly categories: readonly string[]; readonly ordered?: boolean };
+
+/** Whole numbers are written as int64, others as float64. */
+export type NewUns = number | string | boolean | NumericArray | readonly string[] | readonly number[] | { readonly [key: string]: NewUns };
+
+/** How a dataset is laid out. A chunked one can grow. */
+export interface Layout {
+  /** rows per chunk */
+  readonly chunk?: number;
+  /** gzip level, 0 for none */
+  readonly compression?: number;
+}
+
+type Dtype = NonNullable<Parameters<InstanceType<Hdf5["File"]>["create_dataset"]>[0]["dtype"]>;
+type Data = Parameters<InstanceType<Hdf5["File"]>["create_dataset"]>[0]["data"];
+
+export class H5adWriter {
+  private readonly booleans: number[] = [];
+  /** group that takes the place of the root: "" the root itself */
+  private root = "";
+
+  constructor(private readonly file: Hdf5File) {}
+
+  has(path: string): boolean {
+    return this.file.kind(this.root + path) !== null;
+  }
+
+  group(path: string, encoding: string, version: string): void {
+    still(() => this.file.module.create_group(this.file.root.file_id, this.root + path, false));
+    this.encode(path, encoding, version);
+  }
+
+  attribute(path: string, name: string, value: string | readonly string[] | NumericArray | BigInt64Array): void {
+    still(() => {
+      const group = this.at(path);
+      if (this.file.attributeNames(this.root + path).includes(name)) group.delete_attribute(name);
+      // of an empty list, anndata stores the type of an empty NumPy array
+      group.create_attribute(name, (Array.isArray(value) && value.length === 0 ? new Float64Array(0) : value) as Data);
+    });
+  }
+
+  encode(path: string, encoding: string, version: string): void {
+    this.attribute(path, "encoding-type", encoding);
+    this.attribute(path, "encoding-version", version);
+  }
+
+  array(path: string, values: NumericArray | BigInt64Array, shape: readonly number[] = [values.length], layout: Layout = {}): void {
+    this.dataset(path, values, shape, undefined, layout);
+    this.encode(path, "array", "0.2.0");
+  }
+
+  strings(path: string, values: readonly string[]): void {
+    this.dataset(path, values as string[], [values.length], "S");
+    this.encode(path, "string-array", "0.2.0");
+  }
+
+  booleanArray(path: string, values: ArrayLike<unknown>): void {
+    const bytes = new Uint8Array(values.length);
+    for (let i = 0; i < bytes.length; i++) bytes[i] = values[i] ? 1 : 0;
+    this.booleanDataset(path, bytes, [bytes.length]);
+    this.encode(path, "array", "0.2.0");
+  }
+
+  column(path: string, column: NewColumn): void {
+    switch (column.kind) {
+      case "number":
+        return this.array(path, column.values);
+      case "string": {
+        const { values } = column;
+        return isWhole(values) ? this.strings(path, values) : this.column(path, categoricalOf(values));
+      }
+      case "boolean": {
+        const { values } = column;
+        if (values instanceof Uint8Array || !values.includes(null)) return this.booleanArray(path, values);
+        this.group(path, "nullable-boolean", "0.1.0");
+        this.booleanArray(`${path}/values`, values);
+        return this.booleanArray(`${path}/mask`, values.map((value) => value === null));
+      }
+      case "categorical": {
+        const { codes, categories } = column;
+        const type = categories.length <= 127 ? Int8Array : categories.length <= 32767 ? Int16Array : Int32Array;
+        this.group(path, "categorical", "0.2.0");
+        this.attribute(path, "ordered", Int8Array.of(column.ordered === true ? 1 : 0));
+        this.array(`${path}/codes`, new type(codes));
+        return this.strings(`${path}/categories`, categories);
+      }
+    }
+  }
+
+  matrix(path: string, { rows, columns, values }: DenseMatrix, layout: Layout = {}): void {
+    this.array(path, values, [rows, columns], layout);
+  }
+
+  /** Scalars, texts, arrays and dictionaries of them. */
+  uns(path: string, value: NewUns): void {
+    if (typeof value === "string") {
+      this.dataset(path, value, [], "S");
+      this.encode(path, "string", "0.2.0");
+    } else if (typeof value === "number") {
+      this.dataset(path, Number.isSafeInteger(value) ? BigInt64Array.of(BigInt(value)) : Float64Array.of(value), []);
+      this.encode(path, "numeric-scalar", "0.2.0");
+    } else if (typeof value === "boolean") {
+      this.booleanDataset(path, Uint8Array.of(Number(value)), []);
+      this.encode(path, "numeric-scalar", "0.2.0");
+    } else if (ArrayBuffer.isView(value)) {
+      this.array(path, value);
+    } else if (isList(value)) {
+      if (value.some((item) => typeof item === "string")) this.strings(path, value.map(String));
+      else this.array(path, Float64Array.from(value as readonly number[]));
+    } else {
+      this.group(path, "dict", "0.1.0");
+      for (const [key, item] of Object.entries(value)) this.uns(`${path}/${checkKey(key)}`, item);
+    }
+  }
+
+  /** A dataset without encoding, which `append` makes longer. */
+  growing(path: string, type: NumericArray, layout: Required<Layout>): void {
+    this.dataset(path, type.subarray(0, 0) as NumericArray, [0], undefined, layout);
+  }
+
+  append(path: string, values: NumericArray): void {
+    still(() => {
+      const dataset = new this.file.library.Dataset(this.file.root.file_id, this.root + path);
+      const length = dataset.shape![0]!;
+      dataset.resize([length + values.length]);
+      dataset.write_slice([[length, length + values.length]], values);
+    });
+  }
+
+  /**
+   * Leaves entries out of groups, which h5wasm cannot: their groups, and the root, are made anew with links to everything else. All that follows goes there.
+   * @param entries - names to leave out, by group
+   */
+  leaveOut(entries: ReadonlyMap<string, readonly string[]>): void {
+    const root = "/scpoli-new-root";
+    const { file } = this;
+    const link = (target: string, name: string) => still(() => file.module.create_hard_link(file.root.file_id, target, root + name));
+    const copyGroup = (path: string) => {
+      still(() => file.module.create_group(file.root.file_id, root + path, false));
+      for (const name of file.attributeNames(path || "/")) this.copyAttribute(path || "/", root + path, name);
+    };
+    const keys = file.keys("/");
+    copyGroup("");
+    for (const key of keys) {
+      const left = entries.get(key);
+      if (left === undefined) {
+        link(`/${key}`, `/${key}`);
+        continue;
+      }
+      copyGroup(`/${key}`);
+      for (const child of file.keys(`/${key}`)) if (!left.includes(child)) link(`/${key}/${child}`, `/${key}/${child}`);
+    }
+    this.root = root;
+  }
+
+  /** Closes the file and finishes what h5wasm cannot. */
+  async close(): Promise<void> {
+    const { path } = this.file;
+    const root = this.root === "" ? null : this.address("");
+    still(() => this.file.close());
+    await patchHdf5(path, { booleans: this.booleans, root });
+  }
+
+  /** Closes a file that will be thrown away. */
+  abandon(): void {
+    try {
+      this.file.close();
+    } catch {
+      // what could not be written is not missed
+    }
+  }
+
+  private at(path: string) {
+    return new this.file.library.Group(this.file.root.file_id, this.root + path || "/");
+  }
+
+  private dataset(path: string, data: unknown, shape: readonly number[], dtype?: Dtype, { chunk, compression }: Layout = {}): void {
+    const chunks = chunk && shape.every((length, i) => i === 0 || length > 0) ? [Math.max(1, chunk), ...shape.slice(1)] : null;
+    still(() =>
+      this.file.root.create_dataset({
+        name: this.root + path,
+        data: data as Data,
+        shape: [...shape],
+        dtype: dtype ?? null,
+        ...(chunks && { chunks, maxshape: [null, ...shape.slice(1)] }),
+        ...(chunks && compression && { compression: "gzip", compression_opts: compression }),
+      }),
+    );
+  }
+
+  private booleanDataset(path: string, values: Uint8Array, shape: readonly number[]): void {
+    const { module, library, root } = this.file;
+    const extent = shape.map(BigInt);
+    const metadata = { ...library.dtype_to_metadata(placeholderType), shape: extent, maxshape: extent, chunks: null };
+    const pointer = module._malloc(Math.max(1, values.length));
+    module.HEAPU8.set(values, pointer);
+    try {
+      still(() => module.create_dataset(root.file_id, this.root + path, BigInt(pointer), metadata));
+    } finally {
+      module._free(pointer);
+    }
+    this.booleans.push(this.address(path));
+  }
+
+  /** Where an object's header lies, counted from the superblock: an object reference is just that. */
+  private address(path: string): number {
+    const bytes = Uint8Array.from(this.file.module.create_object_reference(this.file.root.file_id, this.root + path));
+    return Number(new DataView(bytes.buffer).getBigUint64(0, true));
+  }
+
+  private copyAttribute(from: string, to: string, name: string): void {
+    const { value, dtype, shape } = new this.file.library.Attribute(this.file.root.file_id, from, name);
+    if (value === null || dtype === "unknown") {
+      throw new ScPoliError("output", `${this.file.place(from)} has an attribute "${name}" of a kind that cannot be kept when something is replaced. Write to new names instead.`);
+    }
+    still(() => new this.file.library.Group(this.file.root.file_id, to).create_attribute(name, value as Data, shape, dtype));
+  }
+}
+
+/** A key of uns, obs or obsm. @throws ScPoliError "key" where HDF5 cannot hold it */
+export function checkKey(key: string): string {
+  if (key !== "" && key !== "." && key !== ".." && !/[/\0]/.test(key)) return key;
+  throw new ScPoliError("key", `"${key}" cannot be a name in an .h5ad file: a name has at least one character and no "/".`, { key });
+}
+
+function categoricalOf(values: readonly (string | null)[]): NewColumn {
+  const categories = [...new Set(values)].filter((value): value is string => value !== null).sort();
+  const codes = new Map<string | null, number>(categories.map((name, code) => [name, code]));
+  return { kind: "categorical", codes: Int32Array.from(values, (value) => codes.get(value) ?? -1), categories };
+}
+
+/** Text arrays cannot hold missing values; categories can. */
+function isWhole(values: readonly (string | null)[]): values is readonly string[] {
+  return !values.includes(null);
+}
+
+function isList(value: NewUns): value is readonly string[] | readonly number[] {
+  return Array.isArray(value);
+}
+
+/** Runs `write` while the clock stands still, so that no time gets into the file. Nothing else runs meanwhile: HDF5 is synchronous. */
+function still<T>(write: () => T): T {
+  const { now } = Date;
+  Date.now = () => 0;
+  try {
+    return write();
+  } finally {
+    Date.now = now;
+  }
+}

@@ -1,0 +1,306 @@
+// Matrices inside an .h5ad file: CSR, CSC and dense, read a block of rows at a time.
+//
+// Blocks are read in few long pieces and in whole compressed chunks; what a chunk holds of the next block is kept, so that reading in order inflates every
+// chunk once.
+import { ScPoliError } from "../errors.js";
+import type { Hdf5Dataset, Hdf5File } from "./hdf5.js";
+import { sparseMatrix, type DenseMatrix, type Matrix, type NumericArray, type SparseRows } from "./matrix.js";
+
+/** Values that are read together where a whole matrix is passed through. */
+const valuesPerPiece = 1 << 22;
+
+/** The matrix at a path inside the file, null where there is none. @throws ScPoliError "format" where something else is there */
+export function openMatrix(file: Hdf5File, path: string): Matrix | null {
+  const kind = file.kind(path);
+  if (kind === null) return null;
+  if (kind === "dataset") {
+    const dataset = file.dataset(path);
+    return dataset.shape === null ? null : new DenseFileMatrix(dataset);
+  }
+  const encoding = file.text(path, "encoding-type") ?? file.text(path, "h5sparse_format");
+  if (encoding === "csr_matrix" || encoding === "csr") return new CsrFileMatrix(openSparse(file, path, 0));
+  if (encoding === "csc_matrix" || encoding === "csc") return new CscFileMatrix(openSparse(file, path, 1));
+  throw new ScPoliError("format", `${file.place(path)} is no dense, CSR or CSC matrix (its encoding: ${encoding ?? "none"}).`, { path: file.path, key: path });
+}
+
+/** A dense matrix at once; a vector becomes one column. */
+export function readDense(file: Hdf5File, path: string): DenseMatrix {
+  if (file.kind(path) !== "dataset") {
+    const encoding = file.text(path, "encoding-type") ?? "none";
+    throw new ScPoliError("format", `${file.place(path)} is no dense matrix (its encoding: ${encoding}).`, { path: file.path, key: path });
+  }
+  const dataset = file.dataset(path);
+  return { rows: dataset.length, columns: dataset.width, values: dataset.numbers() };
+}
+
+/** Rows of a dataset, read in whole chunks into one buffer: memory that is new costs more than the reading does. */
+class RowReader {
+  private start = 0;
+  private end = 0;
+  private buffer: NumericArray;
+
+  constructor(
+    private readonly dataset: Hdf5Dataset,
+    private readonly create = (length: number): NumericArray => dataset.array(length),
+  ) {
+    this.buffer = create(0);
+  }
+
+  /** Values of rows [start, end), until the next read: a view of the buffer, not to be written. */
+  read(start: number, end: number): NumericArray {
+    const { dataset } = this;
+    const { width, length, rowsPerChunk } = dataset;
+    if (start < this.start || end > this.end) {
+      const known = start >= this.start ? Math.max(0, this.end - start) : 0;
+      // Of chunks so large that a window of them would fill the memory, some are inflated more than once instead.
+      const step = rowsPerChunk * width > 8 * valuesPerPiece ? 1 : rowsPerChunk;
+      const from = known > 0 ? start : Math.floor(start / step) * step;
+      const to = Math.min(length, Math.ceil(end / step) * step);
+      this.keep((start - this.start) * width, known * width, (to - from) * width);
+      dataset.readInto(this.buffer, known * width, from + known, to);
+      this.start = from;
+      this.end = to;
+    }
+    return this.buffer.subarray((start - this.start) * width, (end - this.start) * width);
+  }
+
+  /** Moves `known` values to the front of a buffer that holds `length`. */
+  private keep(position: number, known: number, length: number): void {
+    if (length <= this.buffer.length) {
+      this.buffer.copyWithin(0, position, position + known);
+      return;
+    }
+    const longer = this.create(Math.ceil(1.25 * length));
+    longer.set(this.buffer.subarray(position, position + known));
+    this.buffer = longer;
+  }
+}
+
+class DenseFileMatrix implements Matrix {
+  readonly format = "dense";
+  private readonly reader: RowReader;
+  private indices = new Int32Array(0);
+  private values: NumericArray;
+
+  constructor(private readonly dataset: Hdf5Dataset) {
+    if (dataset.shape?.length !== 2) {
+      throw dataset.error("format", `a matrix was expected, but it has ${dataset.shape?.length ?? 0} dimensions`);
+    }
+    this.reader = new RowReader(dataset);
+    this.values = dataset.array(0);
+  }
+
+  get rows() { return this.dataset.length; }
+  get columns() { return this.dataset.width; }
+  get dtype() { return this.dataset.dtype; }
+  get place() { return this.dataset.place; }
+  get stored() { return this.rows * this.columns; }
+
+  async read(start: number, end: number): Promise<SparseRows> {
+    const { columns } = this;
+    const indptr = new Int32Array(end - start + 1);
+    const step = Math.max(1, Math.floor(valuesPerPiece / Math.max(1, columns)));
+    let stored = 0;
+    for (let first = start; first < end; first += step) {
+      const last = Math.min(end, first + step);
+      const dense = this.reader.read(first, last);
+      for (let row = first; row < last; row++) {
+        this.reserve(stored + columns);
+        stored = pack(dense, (row - first) * columns, columns, this.indices, this.values, stored);
+        indptr[row - start + 1] = stored;
+      }
+    }
+    return { rows: end - start, columns, indptr, indices: this.indices.subarray(0, stored), values: this.values.subarray(0, stored) };
+  }
+
+  private reserve(length: number): void {
+    if (length <= this.indices.length) return;
+    const { indices, values } = this;
+    this.indices = new Int32Array(2 * length);
+    this.values = this.dataset.array(2 * length);
+    this.indices.set(indices);
+    this.values.set(values);
+  }
+}
+
+/** Appends the non-zeros of one dense row. @returns the new length */
+function pack(dense: NumericArray, from: number, columns: number, indices: Int32Array, values: NumericArray, at: number): number {
+  for (let column = 0; column < columns; column++) {
+    const value = dense[from + column]!;
+    if (value === 0) continue;
+    indices[at] = column;
+    values[at++] = value;
+  }
+  return at;
+}
+
+/** The three arrays of a compressed sparse matrix, checked as far as their lengths go. */
+interface SparseParts {
+  readonly place: string;
+  readonly rows: number;
+  readonly columns: number;
+  readonly data: Hdf5Dataset;
+  readonly indices: Hdf5Dataset;
+  readonly indptr: Hdf5Dataset;
+  error(found: string): ScPoliError;
+}
+
+/** @param major - the dimension that `indptr` walks along: 0 rows (CSR), 1 columns (CSC) */
+function openSparse(file: Hdf5File, path: string, major: 0 | 1): SparseParts {
+  const place = file.place(path);
+  const error = (found: string) => new ScPoliError("format", `${place} is damaged: ${found}.`, { path: file.path, key: path });
+  const shape = file.attribute(path, "shape") ?? file.attribute(path, "h5sparse_shape");
+  if (!Array.isArray(shape) || shape.length !== 2) throw error("it has no shape");
+  for (const name of ["data", "indices", "indptr"]) {
+    if (file.kind(`${path}/${name}`) !== "dataset") throw error(`it has no "${name}"`);
+  }
+  const [data, indices, indptr] = ["data", "indices", "indptr"].map((name) => file.dataset(`${path}/${name}`)) as [Hdf5Dataset, Hdf5Dataset, Hdf5Dataset];
+  const [rows, columns] = shape.map(Number) as [number, number];
+  const pointers = (major === 0 ? rows : columns) + 1;
+  if (indptr.length !== pointers) throw error(`"indptr" has ${indptr.length} entries, ${pointers} were expected`);
+  if (data.length !== indices.length) throw error(`"data" has ${data.length} entries and "indices" ${indices.length}`);
+  return { place, rows, columns, data, indices, indptr, error };
+}
+
+/** `indptr` in float64, which holds every 64-bit position that a file can have. */
+function readPointers({ indptr, data, error }: SparseParts): Float64Array {
+  const pointers = new Float64Array(indptr.length);
+  indptr.readInto(pointers, 0, 0, indptr.length);
+  if (pointers[0] !== 0) throw error(`"indptr" starts with ${pointers[0]}, 0 was expected`);
+  for (let i = 1; i < pointers.length; i++) {
+    if (!(pointers[i]! >= pointers[i - 1]!)) throw error(`"indptr" falls from ${pointers[i - 1]} to ${pointers[i]} at entry ${i}`);
+  }
+  const last = pointers[pointers.length - 1]!;
+  if (last > data.length) throw error(`"indptr" ends at ${last}, but there are only ${data.length} values`);
+  return pointers;
+}
+
+class CsrFileMatrix implements Matrix {
+  readonly format = "csr";
+  private pointers: Float64Array | null = null;
+  private readonly indices: RowReader;
+  private readonly values: RowReader;
+
+  constructor(private readonly parts: SparseParts) {
+    this.indices = new RowReader(parts.indices, (length) => new Int32Array(length));
+    this.values = new RowReader(parts.data);
+  }
+
+  get rows() { return this.parts.rows; }
+  get columns() { return this.parts.columns; }
+  get dtype() { return this.parts.data.dtype; }
+  get place() { return this.parts.place; }
+  get stored() { return this.parts.data.length; }
+
+  async read(start: number, end: number): Promise<SparseRows> {
+    const pointers = (this.pointers ??= readPointers(this.parts));
+    const from = pointers[start]!;
+    const indptr = new Int32Array(end - start + 1);
+    for (let row = 0; row < indptr.length; row++) indptr[row] = pointers[start + row]! - from;
+    const indices = this.indices.read(from, pointers[end]!) as Int32Array;
+    const values = this.values.read(from, pointers[end]!);
+    const block = { rows: end - start, columns: this.columns, indptr, indices, values };
+    return isTidy(block) ? block : this.tidy(block, start);
+  }
+
+  /** Rows sorted by column, without zeros. */
+  private tidy({ rows, columns, indptr, indices, values }: SparseRows, start: number): SparseRows {
+    const tidy = { rows, columns, indptr: new Int32Array(rows + 1), indices: new Int32Array(indices.length), values: values.slice() };
+    let k = 0;
+    for (let row = 0; row < rows; row++) {
+      const first = indptr[row]!;
+      const length = indptr[row + 1]! - first;
+      // column and position in one number, so that the typed array's own sort orders both
+      const order = new Float64Array(length);
+      for (let i = 0; i < length; i++) order[i] = indices[first + i]! * length + i;
+      order.sort();
+      let previous = -1;
+      for (const key of order) {
+        const column = Math.floor(key / length);
+        const value = values[first + (key - column * length)]!;
+        if (column < 0 || column >= columns) throw this.parts.error(`row ${start + row} has a value in column ${column} of ${columns}`);
+        if (column === previous) throw this.parts.error(`row ${start + row} has two values in column ${column}. Call sum_duplicates() on it in Python`);
+        previous = column;
+        if (value === 0) continue;
+        tidy.indices[k] = column;
+        tidy.values[k++] = value;
+      }
+      tidy.indptr[row + 1] = k;
+    }
+    return { ...tidy, indices: tidy.indices.subarray(0, k), values: tidy.values.subarray(0, k) };
+  }
+}
+
+/** Whether columns rise within each row and lie inside the matrix, and no value is zero. */
+function isTidy({ rows, columns, indptr, indices, values }: SparseRows): boolean {
+  for (let row = 0; row < rows; row++) {
+    if (!isTidyRow(indices, values, indptr[row]!, indptr[row + 1]!, columns)) return false;
+  }
+  return true;
+}
+
+function isTidyRow(indices: Int32Array, values: NumericArray, start: number, end: number, columns: number): boolean {
+  let previous = -1;
+  for (let k = start; k < end; k++) {
+    const column = indices[k]!;
+    if (column <= previous || values[k] === 0) return false;
+    previous = column;
+  }
+  return previous < columns;
+}
+
+/** Columns come one after the other, so the whole matrix is turned into rows, in memory, at the first read. */
+class CscFileMatrix implements Matrix {
+  readonly format = "csc";
+  private byRow: Matrix | null = null;
+
+  constructor(private readonly parts: SparseParts) {}
+
+  get rows() { return this.parts.rows; }
+  get columns() { return this.parts.columns; }
+  get dtype() { return this.parts.data.dtype; }
+  get place() { return this.parts.place; }
+  get stored() { return this.parts.data.length; }
+
+  read(start: number, end: number): Promise<SparseRows> {
+    this.byRow ??= sparseMatrix(transpose(this.parts), this.place);
+    return this.byRow.read(start, end);
+  }
+}
+
+/** Rows of a matrix stored by columns: one pass counts the values of each row, one puts them there. */
+function transpose(parts: SparseParts): SparseRows {
+  const { rows, columns, data, indices, error } = parts;
+  const pointers = readPointers(parts);
+  const stored = pointers[columns]!;
+  if (stored >= 2 ** 31) {
+    throw new ScPoliError("memory", `${parts.place} is stored by columns and too large to be turned round. Save it by rows from Python: adata.X = adata.X.tocsr().`);
+  }
+  const rowReader = new RowReader(indices, (length) => new Int32Array(length));
+  const indptr = new Int32Array(rows + 1);
+  for (let start = 0; start < stored; start += valuesPerPiece) {
+    for (const row of rowReader.read(start, Math.min(stored, start + valuesPerPiece))) {
+      if (row < 0 || row >= rows) throw error(`a value lies in row ${row} of ${rows}`);
+      indptr[row + 1]!++;
+    }
+  }
+  for (let row = 0; row < rows; row++) indptr[row + 1]! += indptr[row]!;
+
+  const valueReader = new RowReader(data);
+  const next = indptr.slice(0, rows);
+  const block = { rows, columns, indptr, indices: new Int32Array(stored), values: data.array(stored) };
+  for (let start = 0, column = 0; start < stored; start += valuesPerPiece) {
+    const end = Math.min(stored, start + valuesPerPiece);
+    const at = rowReader.read(start, end);
+    const values = valueReader.read(start, end);
+    for (let k = start; k < end; k++) {
+      while (k >= pointers[column + 1]!) column++;
+      const row = at[k - start]!;
+      const position = next[row]!++;
+      if (position > indptr[row]! && block.indices[position - 1] === column) throw error(`column ${column} has two values in row ${row}. Call sum_duplicates() on it in Python`);
+      block.indices[position] = column;
+      block.values[position] = values[k - start]!;
+    }
+  }
+  return block;
+}

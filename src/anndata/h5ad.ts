@@ -1,0 +1,118 @@
+// The reader of .h5ad files: where the parts of an AnnData lie inside HDF5.
+import { ScPoliError } from "../errors.js";
+import { FileFrame, openFrame, readColumn } from "./h5ad-frame.js";
+import { openMatrix, readDense } from "./h5ad-matrix.js";
+import { Hdf5File } from "./hdf5.js";
+import type { DenseMatrix, Matrix } from "./matrix.js";
+import { missingKey } from "./nearest-names.js";
+import type { AnnDataReader, RawData, UnsValue } from "./reader.js";
+
+/** Opens an .h5ad file. @throws ScPoliError "file" or "format" */
+export async function openH5ad(path: string): Promise<AnnDataReader> {
+  const file = await Hdf5File.open(path, "r");
+  try {
+    return new H5adReader(file);
+  } catch (error) {
+    file.close();
+    throw error;
+  }
+}
+
+class H5adReader implements AnnDataReader {
+  readonly obs: FileFrame;
+  readonly var: FileFrame;
+  private readonly matrices = new Map<string, Matrix | null>();
+
+  constructor(private readonly file: Hdf5File) {
+    checkIsAnnData(file);
+    this.obs = openFrame(file, "obs");
+    this.var = openFrame(file, "var");
+  }
+
+  get path() { return this.file.path; }
+  get layerNames() { return this.file.keys("layers"); }
+  get obsmNames() { return this.file.keys("obsm"); }
+  get unsNames() { return this.file.keys("uns"); }
+
+  openX(): Matrix | null {
+    return this.matrix("X", this.var.length);
+  }
+
+  openRaw(): RawData | null {
+    if (this.file.kind("raw") !== "group") return null;
+    const frame = openFrame(this.file, "raw/var");
+    const X = this.matrix("raw/X", frame.length);
+    return X && { X, var: frame };
+  }
+
+  openLayer(name: string): Matrix {
+    const layer = this.matrix(`layers/${name}`, this.var.length);
+    if (layer === null) throw missingKey(`${this.path} has no layer "${name}".`, name, this.layerNames, { path: this.path });
+    return layer;
+  }
+
+  async readObsm(name: string): Promise<DenseMatrix> {
+    if (!this.obsmNames.includes(name)) throw missingKey(`${this.path} has no obsm "${name}".`, name, this.obsmNames, { path: this.path });
+    const matrix = readDense(this.file, `obsm/${name}`);
+    this.checkShape(`obsm/${name}`, matrix.rows, matrix.columns, matrix.columns);
+    return matrix;
+  }
+
+  async readUns(name: string): Promise<UnsValue | undefined> {
+    if (!this.unsNames.includes(name)) throw missingKey(`${this.path} has no uns "${name}".`, name, this.unsNames, { path: this.path });
+    return readUns(this.file, `uns/${name}`);
+  }
+
+  close(): void {
+    this.file.close();
+  }
+
+  /** One reader per matrix, so that what it keeps between blocks is used. */
+  private matrix(path: string, columns: number): Matrix | null {
+    let matrix = this.matrices.get(path);
+    if (matrix === undefined) {
+      matrix = openMatrix(this.file, path);
+      if (matrix !== null) this.checkShape(path, matrix.rows, matrix.columns, columns);
+      this.matrices.set(path, matrix);
+    }
+    return matrix;
+  }
+
+  private checkShape(path: string, rows: number, columns: number, expectedColumns: number): void {
+    if (rows === this.obs.length && columns === expectedColumns) return;
+    const expected = `${this.obs.length} x ${expectedColumns}`;
+    throw new ScPoliError("format", `${this.file.place(path)} is ${rows} x ${columns}, but its names make ${expected}. The file is damaged.`, { path: this.path, key: path });
+  }
+}
+
+function checkIsAnnData(file: Hdf5File): void {
+  if (file.kind("obs") !== null && file.kind("var") !== null) return;
+  const keys = file.keys("/");
+  const found =
+    keys.includes("matrix") ? "It looks like a 10x Genomics matrix; convert it first: scanpy.read_10x_h5(path).write_h5ad(new)."
+    : keys.includes("mod") ? "It looks like MuData (.h5mu); write one of its modalities as .h5ad."
+    : keys.length > 0 ? `It holds ${keys.slice(0, 8).join(", ")}.`
+    : "It is empty.";
+  throw new ScPoliError("format", `${file.path} is an HDF5 file, but no AnnData: it has no obs and var. ${found}`, { path: file.path, keys });
+}
+
+/** Scalars, texts, arrays and dictionaries of them; undefined for anything else. */
+function readUns(file: Hdf5File, path: string): UnsValue | undefined {
+  if (file.kind(path) === "group") {
+    const encoding = file.text(path, "encoding-type") ?? "dict";
+    if (encoding.startsWith("nullable-string")) {
+      const column = readColumn(file, path);
+      return column.kind === "string" ? column.values : undefined;
+    }
+    if (encoding !== "dict") return undefined;
+    const entries = file.keys(path).map((key) => [key, readUns(file, `${path}/${key}`)] as const);
+    return Object.fromEntries(entries.filter((entry): entry is [string, UnsValue] => entry[1] !== undefined));
+  }
+  const dataset = file.kind(path) === "dataset" ? file.dataset(path) : null;
+  if (dataset === null || dataset.shape === null || dataset.dtype === "table" || dataset.dtype === "unknown") return undefined;
+  const isScalar = dataset.shape.length === 0;
+  if (dataset.dtype === "string") return isScalar ? dataset.strings()[0] : dataset.strings();
+  const values = dataset.numbers();
+  if (dataset.dtype === "bool") return isScalar ? values[0] === 1 : Array.from(values, Boolean);
+  return isScalar ? values[0] : values;
+}

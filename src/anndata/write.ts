@@ -1,0 +1,276 @@
+// Files out: a copy of an AnnData file with additions, or a new .h5ad written a block of rows at a time. Both are written beside their final name and renamed,
+// so that a file of that name is always whole; the same input gives the same bytes.
+import { commitTemporary, copyFile, createTemporary, fileError, isSameFile, removeTemporary } from "#platform";
+import { ScPoliError } from "../errors.js";
+import type { AnnData } from "./anndata.js";
+import { checkKey, H5adWriter, type NewColumn, type NewUns } from "./h5ad-elements.js";
+import { Hdf5File } from "./hdf5.js";
+import type { DenseMatrix, NumericArray, SparseRows } from "./matrix.js";
+
+export type { NewColumn, NewUns } from "./h5ad-elements.js";
+
+/** What is added to a copy. */
+export interface Additions {
+  /** columns of obs, each of N cells */
+  readonly obs?: Readonly<Record<string, NewColumn>>;
+  /** (N, columns) each */
+  readonly obsm?: Readonly<Record<string, DenseMatrix>>;
+  readonly uns?: Readonly<Record<string, NewUns>>;
+}
+
+/** Names of what will be added. */
+export interface AdditionNames {
+  readonly obs?: readonly string[];
+  readonly obsm?: readonly string[];
+  readonly uns?: readonly string[];
+}
+
+export interface CopyOptions {
+  /** names that will be added: refused at once where the file has them already */
+  readonly names?: AdditionNames;
+  /** replace what has these names */
+  readonly force?: boolean;
+}
+
+/** A copy that is being made: the bytes are copied while the caller computes what is to be added. */
+export interface PendingCopy {
+  /** Adds, and gives the file its final name. @throws ScPoliError; nothing is left then */
+  finish(additions: Additions): Promise<void>;
+  /** Removes what has been written. */
+  discard(): Promise<void>;
+}
+
+/**
+ * Starts to copy the file behind `source`, byte for byte, beside `output`. Everything in it is kept.
+ * @throws ScPoliError "output" where `output` is the source itself or cannot be written, "refused" where a name is taken and `force` is not set
+ */
+export async function startCopy(source: AnnData, output: string, options: CopyOptions = {}): Promise<PendingCopy> {
+  const { names = {}, force = false } = options;
+  if (await isSameFile(source.path, output)) {
+    throw new ScPoliError("output", `${output} is the input itself, which is never changed. Give the output another name.`, { path: output });
+  }
+  if (!force) checkNames(source, names);
+  const temporary = await createTemporary(output);
+  const copied = copyFile(source.path, temporary);
+  copied.catch(() => undefined); // told by `finish`
+  return {
+    async finish(additions) {
+      await written(temporary, output, async () => {
+        await copied;
+        checkAdditions(source, additions);
+        if (!force) checkNames(source, namesOf(additions));
+        await withWriter(temporary, "a", (writer) => add(writer, source, additions));
+      });
+    },
+    async discard() {
+      await copied.catch(() => undefined);
+      await removeTemporary(temporary);
+    },
+  };
+}
+
+/** `startCopy` and `finish` in one. */
+export async function writeCopy(source: AnnData, output: string, additions: Additions, options: { readonly force?: boolean } = {}): Promise<void> {
+  const copy = await startCopy(source, output, { ...options, names: namesOf(additions) });
+  await copy.finish(additions);
+}
+
+export interface NewFrame {
+  /** names of the rows */
+  readonly index: readonly string[];
+  readonly columns?: Readonly<Record<string, NewColumn>>;
+}
+
+/** A new .h5ad file. */
+export interface NewAnnData {
+  /** (N, G): rows in order, in blocks of any size, or all at once; null for a file without X */
+  readonly X: AsyncIterable<SparseRows> | Iterable<SparseRows> | SparseRows | DenseMatrix | null;
+  readonly obs: NewFrame;
+  readonly var: NewFrame;
+  readonly obsm?: Readonly<Record<string, DenseMatrix>>;
+  readonly uns?: Readonly<Record<string, NewUns>>;
+}
+
+export interface WriteOptions {
+  /** gzip level 1 to 9 for X and obsm, 0 (default) for none */
+  readonly compression?: number;
+}
+
+/** Writes a new .h5ad file, X a block at a time. @throws ScPoliError "output"; nothing is left then */
+export async function writeH5ad(path: string, data: NewAnnData, { compression = 0 }: WriteOptions = {}): Promise<void> {
+  const temporary = await createTemporary(path);
+  await written(temporary, path, () =>
+    withWriter(temporary, "w", async (writer) => {
+      writer.encode("/", "anndata", "0.1.0");
+      await writeX(writer, data, compression);
+      writeFrame(writer, "/obs", data.obs);
+      writeFrame(writer, "/var", data.var);
+      for (const group of ["layers", "obsm", "obsp", "uns", "varm", "varp"]) writer.group(`/${group}`, "dict", "0.1.0");
+      for (const [name, matrix] of Object.entries(data.obsm ?? {})) {
+        writer.matrix(`/obsm/${checkKey(name)}`, matrix, compression > 0 ? { chunk: rowsPerChunk(matrix.columns), compression } : {});
+      }
+      for (const [name, value] of Object.entries(data.uns ?? {})) writer.uns(`/uns/${checkKey(name)}`, value);
+    }),
+  );
+}
+
+async function withWriter(path: string, mode: "a" | "w", write: (writer: H5adWriter) => Promise<void> | void): Promise<void> {
+  const writer = new H5adWriter(await Hdf5File.open(path, mode));
+  try {
+    await write(writer);
+  } catch (error) {
+    writer.abandon();
+    throw error;
+  }
+  await writer.close();
+}
+
+/** Runs `write` on the temporary file and gives it its final name; removes it where that fails. */
+async function written(temporary: string, path: string, write: () => Promise<void>): Promise<void> {
+  try {
+    await write();
+  } catch (error) {
+    await removeTemporary(temporary);
+    throw explained(error, path);
+  }
+  await commitTemporary(temporary, path);
+}
+
+/** HDF5 tells the system's reason inside its own long message. Errors that are not about files stay what they are. */
+function explained(error: unknown, path: string): unknown {
+  const text = String(error);
+  const reason = /error message = '([^']+)'/.exec(text)?.[1];
+  const codes: Readonly<Record<string, string>> = { "No space left on device": "ENOSPC", "File too large": "EFBIG", "Quota exceeded": "EDQUOT" };
+  if (reason !== undefined) return fileError("output", path, "cannot be written", Object.assign(new Error(reason, { cause: error }), { code: codes[reason] }));
+  return text.includes("HDF5-DIAG") ? fileError("output", path, "cannot be written", new Error("HDF5 failed.", { cause: error })) : error;
+}
+
+function add(writer: H5adWriter, source: AnnData, { obs = {}, obsm = {}, uns = {} }: Additions): void {
+  const replaced = new Map<string, string[]>();
+  for (const [group, names] of Object.entries({ obs, obsm, uns })) {
+    const taken = Object.keys(names).filter((name) => writer.has(`/${group}/${name}`));
+    if (taken.length > 0) replaced.set(group, taken);
+  }
+  if (replaced.size > 0) writer.leaveOut(replaced);
+
+  for (const [name, column] of Object.entries(obs)) writer.column(`/obs/${name}`, column);
+  writer.attribute("/obs", "column-order", [...new Set([...source.obs.columnNames, ...Object.keys(obs)])]);
+  for (const group of ["obsm", "uns"]) if (!writer.has(`/${group}`)) writer.group(`/${group}`, "dict", "0.1.0");
+  for (const [name, matrix] of Object.entries(obsm)) writer.matrix(`/obsm/${name}`, matrix);
+  for (const [name, value] of Object.entries(uns)) writer.uns(`/uns/${name}`, value);
+}
+
+function namesOf({ obs = {}, obsm = {}, uns = {} }: Additions): AdditionNames {
+  return { obs: Object.keys(obs), obsm: Object.keys(obsm), uns: Object.keys(uns) };
+}
+
+/** @throws ScPoliError "refused" where the file has one of the names already */
+function checkNames(source: AnnData, { obs = [], obsm = [], uns = [] }: AdditionNames): void {
+  const taken = [
+    ...obs.filter((name) => source.obs.columnNames.includes(name)).map((name) => `obs["${name}"]`),
+    ...obsm.filter((name) => source.obsmKeys.includes(name)).map((name) => `obsm["${name}"]`),
+    ...uns.filter((name) => source.unsKeys.includes(name)).map((name) => `uns["${name}"]`),
+  ];
+  if (taken.length === 0) return;
+  throw new ScPoliError("refused", `${source.path} has ${taken.join(", ")} already, which would be replaced. Use --force (force: true) to replace ${taken.length > 1 ? "them" : "it"}.`, {
+    path: source.path,
+    taken,
+  });
+}
+
+/** @throws ScPoliError "key" for a name that HDF5 cannot hold, "output" where a length is not that of the file */
+function checkAdditions(source: AnnData, additions: Additions): void {
+  const { obs = [], obsm = [], uns = [] } = namesOf(additions);
+  [...obs, ...obsm, ...uns].forEach(checkKey);
+  for (const [name, column] of Object.entries(additions.obs ?? {})) {
+    const length = column.kind === "categorical" ? column.codes.length : column.values.length;
+    if (length !== source.nObs) throw new ScPoliError("output", `obs["${name}"] has ${length} entries, but ${source.path} has ${source.nObs} cells.`, { key: name });
+  }
+  for (const [name, { rows, columns, values }] of Object.entries(additions.obsm ?? {})) {
+    if (rows !== source.nObs || values.length !== rows * columns) {
+      throw new ScPoliError("output", `obsm["${name}"] is ${rows} x ${columns} with ${values.length} values, but ${source.path} has ${source.nObs} cells.`, { key: name });
+    }
+  }
+}
+
+function writeFrame(writer: H5adWriter, path: string, { index, columns = {} }: NewFrame): void {
+  writer.group(path, "dataframe", "0.2.0");
+  writer.attribute(path, "_index", "_index");
+  writer.attribute(path, "column-order", Object.keys(columns));
+  writer.strings(`${path}/_index`, index);
+  for (const [name, column] of Object.entries(columns)) writer.column(`${path}/${checkKey(name)}`, column);
+}
+
+const valuesPerChunk = 1 << 17;
+
+function rowsPerChunk(columns: number): number {
+  return Math.max(1, Math.floor(valuesPerChunk / Math.max(1, columns)));
+}
+
+async function writeX(writer: H5adWriter, { X, obs, var: genes }: NewAnnData, compression: number): Promise<void> {
+  const [rows, columns] = [obs.index.length, genes.index.length];
+  const check = (found: { rows: number; columns: number }) => {
+    if (found.rows === rows && found.columns === columns) return;
+    throw new ScPoliError("output", `X is ${found.rows} x ${found.columns}, but its names make ${rows} x ${columns}.`);
+  };
+  if (X === null) return;
+  if ("columns" in X && !("indptr" in X)) {
+    check(X);
+    return writer.matrix("/X", X, compression > 0 ? { chunk: rowsPerChunk(columns), compression } : {});
+  }
+  writer.group("/X", "csr_matrix", "0.1.0");
+  writer.attribute("/X", "shape", BigInt64Array.of(BigInt(rows), BigInt(columns)));
+  const indptr = [new Float64Array(1)];
+  let indices: Growing | null = null;
+  let values: Growing | null = null;
+  let stored = 0;
+  let written = 0;
+  for await (const block of "indptr" in X ? [X] : X) {
+    check({ rows, columns: block.columns });
+    indices ??= new Growing(writer, "/X/indices", block.indices, compression);
+    values ??= new Growing(writer, "/X/data", block.values, compression);
+    indices.append(block.indices);
+    values.append(block.values);
+    indptr.push(Float64Array.from(block.indptr.subarray(1), (position) => stored + position));
+    stored += block.indices.length;
+    written += block.rows;
+  }
+  check({ rows: written, columns });
+  (indices ?? new Growing(writer, "/X/indices", new Int32Array(0), compression)).flush();
+  (values ?? new Growing(writer, "/X/data", new Float32Array(0), compression)).flush();
+  const pointers = new Float64Array(rows + 1);
+  indptr.reduce((at, part) => (pointers.set(part, at), at + part.length), 0);
+  writer.array("/X/indptr", stored < 2 ** 31 ? Int32Array.from(pointers) : BigInt64Array.from(pointers, BigInt), [rows + 1]);
+}
+
+/** A dataset that grows by whole chunks: a chunk that is written in two goes is deflated twice. */
+class Growing {
+  private readonly buffer: NumericArray;
+  private filled = 0;
+
+  constructor(
+    private readonly writer: H5adWriter,
+    private readonly path: string,
+    like: NumericArray,
+    compression: number,
+  ) {
+    writer.growing(path, like, { chunk: valuesPerChunk, compression });
+    writer.encode(path, "array", "0.2.0");
+    this.buffer = new (like.constructor as new (length: number) => NumericArray)(8 * valuesPerChunk);
+  }
+
+  append(values: NumericArray): void {
+    for (let at = 0; at < values.length; ) {
+      const part = values.subarray(at, at + this.buffer.length - this.filled);
+      this.buffer.set(part, this.filled);
+      this.filled += part.length;
+      at += part.length;
+      if (this.filled === this.buffer.length) this.flush();
+    }
+  }
+
+  flush(): void {
+    if (this.filled > 0) this.writer.append(this.path, this.buffer.subarray(0, this.filled));
+    this.filled = 0;
+  }
+}

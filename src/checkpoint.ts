@@ -1,0 +1,306 @@
+// The model folder: `model.safetensors` with every tensor, `model.json` with everything else. Both appear under their final name at once or not at all,
+// and nothing that is read from them is trusted: types, lengths, ranges and shapes are checked, and each file against the other.
+import { fileStatus, listFolder, makeFolder, readFile, readText, removeTemporary, replaceFolder, temporaryName, writeFile } from "#platform";
+import type { LevelCalibration } from "./classify.js";
+import type { ModelOptions, ReconLoss } from "./config.js";
+import { ScPoliError } from "./errors.js";
+import { modelOptions, parameterShapes } from "./parameters.js";
+import { readSafetensors, writeSafetensors, type Tensor } from "./safetensors.js";
+
+/** Version of the folder's layout that this package writes, and the newest that it reads. */
+export const formatVersion = 1;
+
+/** `model.json`. Arrays "per key" and "per level" are in the order of `condition_keys` and `cell_type_keys`. */
+export interface ModelJson {
+  readonly format_version: number;
+  readonly scpoli_version: string;
+  readonly model: {
+    readonly hidden_layer_sizes: readonly number[];
+    readonly latent_dim: number;
+    readonly embedding_dims: readonly number[];
+    readonly inject_condition: readonly ("encoder" | "decoder")[];
+    readonly recon_loss: ReconLoss;
+    readonly dropout: number;
+  };
+  /** (G) */
+  readonly genes: readonly string[];
+  readonly condition_keys: readonly string[];
+  /** per key: names of the conditions, in the order of the embedding's rows */
+  readonly conditions: readonly (readonly string[])[];
+  /** per key: how many of them belong to the reference (they come first) */
+  readonly reference_conditions: readonly number[];
+  /** per column of theta: code of the condition of each key */
+  readonly combinations: readonly (readonly number[])[];
+  readonly cell_type_keys: readonly string[];
+  /** (K) names of the prototypes */
+  readonly cell_types: readonly string[];
+  /** per level: rows of `cell_types`, ascending */
+  readonly levels: readonly (readonly number[])[];
+  /** (K) cells that each prototype is the mean of */
+  readonly prototype_counts: readonly number[];
+  /** per level */
+  readonly calibration: readonly LevelCalibration[];
+  readonly provenance: Readonly<Record<string, unknown>>;
+}
+
+export interface StoredTensor {
+  readonly shape: readonly number[];
+  readonly data: Float32Array;
+}
+/** A model folder in memory. */
+export interface StoredModel {
+  readonly json: ModelJson;
+  /** parameters by scArches' names, `prototypes` (K, D) and `prototype_covariances` (K, D, D) */
+  readonly tensors: ReadonlyMap<string, StoredTensor>;
+}
+
+const jsonName = "model.json";
+const tensorsName = "model.safetensors";
+
+/**
+ * Writes a model folder beside its final name, then renames it.
+ *
+ * @param options.force - replace the model in a folder of this name; a folder that holds anything else is never touched
+ * @throws ScPoliError "model" where the model itself is broken (NaN weights), "refused" where a model is there already, "output" where something else is there or nothing can be written
+ */
+export async function saveModel(folder: string, stored: StoredModel, options: { readonly force?: boolean } = {}): Promise<void> {
+  const check = new Checker("The model to be saved", "Training has failed; lower the learning rate or look for extreme counts.");
+  const json = checkJson(stored.json, check);
+  const tensors = new Map([...stored.tensors].map(([name, tensor]): [string, Tensor] => [name, { dtype: "F32", ...tensor }]));
+  checkTensors(json, tensors, check);
+  await checkModelFolder(folder, options.force ?? false);
+  const temporary = temporaryName(folder);
+  try {
+    await makeFolder(temporary);
+    await writeFile(`${temporary}/${tensorsName}`, writeSafetensors(tensors));
+    await writeFile(`${temporary}/${jsonName}`, jsonText(json));
+    replaceFolder(temporary, folder);
+  } catch (error) {
+    await removeTemporary(temporary);
+    throw error;
+  }
+}
+
+/** One line per entry: long lists stay readable. */
+function jsonText(json: ModelJson): string {
+  return `{\n${Object.entries(json).map(([key, value]) => `  ${JSON.stringify(key)}: ${JSON.stringify(value)}`).join(",\n")}\n}\n`;
+}
+
+/** Whether a model may be saved there; for a look before a long training. @throws as `saveModel` */
+export async function checkModelFolder(folder: string, force: boolean): Promise<void> {
+  const status = await fileStatus(folder);
+  if (!status) return;
+  if (status.kind === "file") throw new ScPoliError("output", `${folder} is a file; a model is a folder. Give another name.`, { path: folder });
+  const names = await listFolder(folder);
+  if (names.length === 0) return;
+  const others = names.filter((name) => name !== jsonName && name !== tensorsName);
+  if (others.length > 0 || names.length < 2 || !(await isOurs(folder)))
+    throw new ScPoliError("output", `${folder} holds something else than a model of scpoli${others.length > 0 ? ` ('${others[0]}')` : ""} and is left as it is. Give another name.`, { path: folder });
+  if (!force) throw new ScPoliError("refused", `${folder} holds a model already. Give another name; --force replaces it.`, { path: folder });
+}
+
+async function isOurs(folder: string): Promise<boolean> {
+  try {
+    const json: unknown = JSON.parse(await readText(`${folder}/${jsonName}`));
+    return typeof json === "object" && json !== null && "scpoli_version" in json;
+  } catch {
+    return false;
+  }
+}
+
+/**
+ * Reads and checks a model folder.
+ * @throws ScPoliError "file" where there is nothing of this name; "model" where it is no model folder, damaged, or made by a newer version
+ */
+export async function loadModel(folder: string): Promise<StoredModel> {
+  await checkSource(folder);
+  const jsonPath = `${folder}/${jsonName}`;
+  let parsed: unknown;
+  try {
+    parsed = JSON.parse(await readText(jsonPath));
+  } catch (error) {
+    if (error instanceof ScPoliError) throw error;
+    throw new ScPoliError("model", `${jsonPath} is damaged: it is not JSON (${(error as Error).message}). ${copyAnew}`, { path: jsonPath }, { cause: error });
+  }
+  const json = checkJson(parsed, new Checker(jsonPath, copyAnew));
+  const tensorsPath = `${folder}/${tensorsName}`;
+  const tensors = readSafetensors(await readFile(tensorsPath), tensorsPath);
+  checkTensors(json, tensors, new Checker(tensorsPath, copyAnew));
+  return { json, tensors: new Map([...tensors].map(([name, { shape, data }]) => [name, { shape, data: data as Float32Array }])) };
+}
+
+async function checkSource(folder: string): Promise<void> {
+  const status = await fileStatus(folder);
+  if (!status) throw new ScPoliError("file", `There is no model folder ${folder}.`, { path: folder });
+  if (status.kind === "file")
+    throw new ScPoliError("model", `${folder} is a file; a model is a folder with ${jsonName} and ${tensorsName}, as \`scpoli train\` writes it.`, { path: folder });
+  const names = await listFolder(folder);
+  const missing = [jsonName, tensorsName].filter((name) => !names.includes(name));
+  if (missing.length === 0) return;
+  if (missing.length === 1) throw new ScPoliError("model", `${folder} is not complete: ${missing[0]} is missing. ${copyAnew}`, { path: folder });
+  const isScArches = names.includes("attr.pkl") || names.includes("model_params.pt");
+  throw new ScPoliError(
+    "model",
+    isScArches
+      ? `${folder} looks like a model folder of the Python package scArches (${names.filter((name) => /\.(pkl|pt)$/.test(name)).join(", ")}), which this command does not read. Give a folder that \`scpoli train\` has written.`
+      : `${folder} is no model folder: ${jsonName} and ${tensorsName} are missing. Give the folder that \`scpoli train\` has written.`,
+    { path: folder },
+  );
+}
+
+const copyAnew = "Copy the model anew, or train again.";
+
+/** Takes apart what JSON.parse gave, entry by entry; every complaint names the entry and ends in an advice. */
+class Checker {
+  constructor(readonly where: string, private readonly advice: string) {}
+
+  fail(what: string): never {
+    throw new ScPoliError("model", `${this.where} is damaged: ${what}. ${this.advice}`, { path: this.where });
+  }
+  object(value: unknown, name: string): Readonly<Record<string, unknown>> {
+    if (typeof value !== "object" || value === null || Array.isArray(value)) this.fail(`${name} is ${shown(value)}, expected an object`);
+    return value as Record<string, unknown>;
+  }
+  list<T>(value: unknown, name: string, item: (value: unknown, name: string) => T, length?: number): T[] {
+    if (!Array.isArray(value)) this.fail(`${name} is ${shown(value)}, expected a list`);
+    if (length !== undefined && value.length !== length) this.fail(`${name} has ${value.length} entries, expected ${length}`);
+    return value.map((entry, i) => item(entry, `${name}[${i}]`));
+  }
+  text(value: unknown, name: string): string {
+    if (typeof value !== "string" || value === "") this.fail(`${name} is ${shown(value)}, expected a text`);
+    return value;
+  }
+  number(value: unknown, name: string, least: number, most = Number.MAX_VALUE): number {
+    if (typeof value !== "number" || !(value >= least && value <= most)) this.fail(`${name} is ${shown(value)}, expected a number in [${least}, ${most}]`);
+    return value;
+  }
+  whole(value: unknown, name: string, least: number, most = Number.MAX_SAFE_INTEGER): number {
+    if (!Number.isSafeInteger(this.number(value, name, least, most))) this.fail(`${name} is ${shown(value)}, expected a whole number`);
+    return value as number;
+  }
+  /** texts, none of them twice */
+  names(value: unknown, name: string, least: number): string[] {
+    const names = this.list(value, name, (entry, entryName) => this.text(entry, entryName));
+    if (names.length < least) this.fail(`${name} is empty`);
+    const seen = new Set<string>();
+    for (const entry of names) {
+      if (seen.has(entry)) this.fail(`${name} has '${entry}' twice`);
+      seen.add(entry);
+    }
+    return names;
+  }
+}
+
+function shown(value: unknown): string {
+  const text = JSON.stringify(value) ?? "missing";
+  return text.length > 60 ? `${text.slice(0, 60)}...` : text;
+}
+
+function checkJson(parsed: unknown, check: Checker): ModelJson {
+  const { where } = check;
+  const entries = check.object(parsed, "the content");
+  if (!Number.isSafeInteger(entries.format_version)) throw new ScPoliError("model", `${where} is not of scpoli: it has no format_version.`, { path: where });
+  const format = check.whole(entries.format_version, "format_version", 1);
+  if (format > formatVersion)
+    throw new ScPoliError(
+      "model",
+      `${where} was made by a newer scpoli (${shown(entries.scpoli_version)}): its format is ${format}, this version reads up to ${formatVersion}. Update scpoli: npm install scpoli@latest.`,
+      { path: where, format_version: format },
+    );
+  const genes = check.names(entries.genes, "genes", 1);
+  const keys = check.names(entries.condition_keys, "condition_keys", 1);
+  const conditions = check.list(entries.conditions, "conditions", (value, name) => check.names(value, name, 1), keys.length);
+  const combinations = check.list(entries.combinations, "combinations", (value, name) => {
+    const codes = check.list(value, name, (code, codeName) => check.whole(code, codeName, 0), keys.length);
+    codes.forEach((code, key) => check.whole(code, `${name}[${key}]`, 0, conditions[key]!.length - 1));
+    return codes;
+  });
+  if (combinations.length === 0) check.fail("combinations is empty");
+  if (new Set(combinations.map(String)).size < combinations.length) check.fail("combinations has one twice");
+  return {
+    format_version: format,
+    scpoli_version: check.text(entries.scpoli_version, "scpoli_version"),
+    model: checkModel(check, entries.model, genes.length, keys.length),
+    genes,
+    condition_keys: keys,
+    conditions,
+    reference_conditions: check.list(entries.reference_conditions, "reference_conditions", (value, name) => check.whole(value, name, 1), keys.length).map((n, key) =>
+      check.whole(n, `reference_conditions[${key}]`, 1, conditions[key]!.length),
+    ),
+    combinations,
+    ...checkCellTypes(check, entries),
+    provenance: check.object(entries.provenance, "provenance"),
+  };
+}
+
+function checkModel(check: Checker, value: unknown, genes: number, keys: number): ModelJson["model"] {
+  const entries = check.object(value, "model");
+  const wholes = (name: string): number[] => check.list(entries[name], `model.${name}`, (entry, entryName) => check.whole(entry, entryName, 1));
+  const given: ModelOptions = {
+    hiddenLayerSizes: wholes("hidden_layer_sizes"),
+    latentDim: check.whole(entries.latent_dim, "model.latent_dim", 1),
+    embeddingDims: wholes("embedding_dims"),
+    injectCondition: check.names(entries.inject_condition, "model.inject_condition", 1) as ModelOptions["injectCondition"],
+    reconLoss: check.text(entries.recon_loss, "model.recon_loss") as ReconLoss,
+    dropout: check.number(entries.dropout, "model.dropout", 0, 1),
+  };
+  if (given.hiddenLayerSizes.length === 0) check.fail("model.hidden_layer_sizes is empty");
+  try {
+    modelOptions(given, genes, keys);
+  } catch (error) {
+    check.fail(`in model, ${(error as Error).message.replace(/\.$/, "")}`);
+  }
+  return {
+    hidden_layer_sizes: given.hiddenLayerSizes, latent_dim: given.latentDim, embedding_dims: given.embeddingDims,
+    inject_condition: given.injectCondition, recon_loss: given.reconLoss, dropout: given.dropout,
+  };
+}
+
+function checkCellTypes(check: Checker, entries: Readonly<Record<string, unknown>>): Pick<ModelJson, "cell_type_keys" | "cell_types" | "levels" | "prototype_counts" | "calibration"> {
+  const keys = check.names(entries.cell_type_keys, "cell_type_keys", 0);
+  const types = check.names(entries.cell_types, "cell_types", keys.length > 0 ? 1 : 0);
+  const levels = check.list(entries.levels, "levels", (value, name) => {
+    const rows = check.list(value, name, (row, rowName) => check.whole(row, rowName, 0, types.length - 1));
+    if (rows.length === 0 || rows.some((row, i) => i > 0 && row <= rows[i - 1]!)) check.fail(`${name} is ${shown(rows)}, expected ascending rows of cell_types`);
+    return rows;
+  }, keys.length);
+  const used = new Set(levels.flat());
+  const unused = types.find((_, row) => !used.has(row));
+  if (unused !== undefined) check.fail(`cell type '${unused}' is in no level`);
+  return {
+    cell_type_keys: keys,
+    cell_types: types,
+    levels,
+    prototype_counts: check.list(entries.prototype_counts, "prototype_counts", (value, name) => check.whole(value, name, 0), types.length),
+    calibration: check.list(entries.calibration, "calibration", (value, name) => {
+      const level = check.object(value, name);
+      return {
+        distance_scale: check.number(level.distance_scale, `${name}.distance_scale`, Number.MIN_VALUE),
+        probability_scale: check.number(level.probability_scale, `${name}.probability_scale`, Number.MIN_VALUE),
+        threshold: check.number(level.threshold, `${name}.threshold`, 0, 1),
+        cells: check.whole(level.cells, `${name}.cells`, 0),
+      };
+    }, keys.length),
+  };
+}
+
+/** Whether the tensors are those that the JSON calls for: names, shapes, all values finite. */
+function checkTensors(json: ModelJson, tensors: ReadonlyMap<string, Tensor>, check: Checker): void {
+  const { model, genes, conditions, combinations, cell_types: types } = json;
+  const [K, D] = [types.length, model.latent_dim];
+  const options: ModelOptions = {
+    hiddenLayerSizes: model.hidden_layer_sizes, latentDim: D, embeddingDims: model.embedding_dims,
+    injectCondition: model.inject_condition, reconLoss: model.recon_loss, dropout: model.dropout,
+  };
+  const sizes = { genes: genes.length, conditions: conditions.map((names) => names.length), combinations: combinations.length };
+  const expected = new Map<string, readonly number[]>(parameterShapes(options, sizes).map(({ name, shape }) => [name, shape]));
+  expected.set("prototypes", [K, D]).set("prototype_covariances", [K, D, D]);
+  for (const name of tensors.keys()) if (!expected.has(name)) check.fail(`it has a tensor '${name}' that the model does not`);
+  for (const [name, shape] of expected) {
+    const tensor = tensors.get(name) ?? check.fail(`tensor '${name}' is missing`);
+    if (tensor.dtype !== "F32") check.fail(`tensor '${name}' has type ${tensor.dtype}, expected F32`);
+    if (String(tensor.shape) !== String(shape)) check.fail(`tensor '${name}' has shape [${tensor.shape.join(", ")}], ${jsonName} calls for [${shape.join(", ")}]`);
+    const bad = tensor.data.findIndex((value) => !Number.isFinite(value));
+    if (bad >= 0) check.fail(`tensor '${name}' has ${tensor.data[bad]} at position ${bad}`);
+  }
+}

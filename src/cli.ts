@@ -1,0 +1,56 @@
+#!/usr/bin/env node
+// The command line: one verb per run, the result on stdout, everything for people on stderr, an exit code per kind of failure.
+import { Command, CommanderError } from "commander";
+import { ScPoliError } from "./errors.js";
+import { addDemo } from "./cli/demo.js";
+import { describeFailure, usageError } from "./cli/failure.js";
+import { addInspect } from "./cli/inspect.js";
+import { addEmbed, addMap } from "./cli/map.js";
+import { addTrain } from "./cli/train.js";
+import { version } from "./version.js";
+
+const exitCodesHelp = `
+Exit codes:
+  0 done   1 a bug   2 arguments   3 bad input or output   4 refused by a check that --force passes   5 out of memory   130 interrupted
+`;
+
+function buildProgram(): Command {
+  const program = new Command("scpoli")
+    .description("Builds single-cell references and maps queries onto them (scPoli, De Donno et al. 2023): AnnData files in, AnnData files out.")
+    .version(version, "--version", "print the version")
+    .helpOption("-h, --help", "print this help")
+    .usage("<verb> [arguments]")
+    .commandsGroup("Verbs:")
+    .helpCommand("help [verb]", "the same as --help")
+    .configureOutput({ outputError: () => undefined })
+    .exitOverride()
+    .addHelpText("after", exitCodesHelp);
+  for (const add of [addInspect, addTrain, addMap, addEmbed, addDemo]) add(program);
+  return program;
+}
+
+/** @returns the exit code */
+async function main(args: readonly string[]): Promise<number> {
+  const program = buildProgram();
+  try {
+    if (args.length === 0) throw new ScPoliError("usage", `A verb is missing: ${program.commands.map((command) => command.name()).join(", ")}. See scpoli --help.`);
+    await program.parseAsync(args, { from: "user" });
+    return 0;
+  } catch (thrown) {
+    if (thrown instanceof CommanderError && thrown.exitCode === 0) return 0; // --help, --version
+    const error = thrown instanceof CommanderError ? usageError(thrown, program, args) : thrown;
+    const { exitCode, kind, message, details } = describeFailure(error);
+    process.stderr.write(`scpoli: error: ${message}\n`);
+    if (process.env["SCPOLI_DEBUG"] && thrown instanceof Error) process.stderr.write(`${thrown.stack}\n`);
+    if (args.includes("--json")) process.stdout.write(`${JSON.stringify({ error: { kind, message, details } })}\n`);
+    return exitCode;
+  }
+}
+
+// A reader that has seen enough (`| head`) closes the pipe: not an error.
+process.stdout.on("error", (error: NodeJS.ErrnoException) => {
+  if (error.code !== "EPIPE") throw error;
+  process.exit(0);
+});
+
+process.exitCode = await main(process.argv.slice(2));

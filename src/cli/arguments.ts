@@ -1,0 +1,132 @@
+// What the values of flags mean: each reader turns the text of one flag into the library's option, or says what it expected.
+import { InvalidArgumentError } from "commander";
+import { fileStatus, readText } from "#platform";
+import { ScPoliError } from "../errors.js";
+import { defaults, type EarlyStopping, type Threshold, type TrainOptions } from "../config.js";
+
+/** `donor,assay`; a comma inside a name is written `\,`. A repeated flag adds to the list. */
+export function names(text: string, previous: readonly string[] = []): string[] {
+  const parts = splitAtCommas(text);
+  if (parts.some((part) => part === "")) throw new InvalidArgumentError("Expected names separated by commas, none of them empty.");
+  return [...previous, ...parts];
+}
+
+/** One name, whatever is in it. A repeated flag adds to the list. */
+export function oneName(text: string, previous: readonly string[] = []): string[] {
+  return [...previous, text];
+}
+
+/** `KEY=VALUE,VALUE`; a repeated flag adds to the table. */
+export function valuesByKey(text: string, previous: Readonly<Record<string, readonly string[]>> = {}): Record<string, readonly string[]> {
+  const { key, value } = keyAndValue(text, "KEY=VALUE,...");
+  return { ...previous, [key]: [...(previous[key] ?? []), ...names(value)] };
+}
+
+/** `donor=patient` (the model's key and the file's column), or the columns alone in the order of the model's keys. */
+export type RenamedKeys = readonly { readonly key: string | null; readonly column: string }[];
+export function renamedKeys(text: string, previous: RenamedKeys = []): RenamedKeys {
+  return [
+    ...previous,
+    ...names(text).map((part) => {
+      if (!part.includes("=")) return { key: null, column: part };
+      const { key, value } = keyAndValue(part, "KEY=COLUMN");
+      return { key, column: value };
+    }),
+  ];
+}
+
+/**
+ * The file's column of each of the model's condition keys.
+ * @throws ScPoliError "usage" where a key is not the model's, or there are more columns than keys
+ */
+export function columnsOfKeys(renamed: RenamedKeys | undefined, modelKeys: readonly string[]): Record<string, string> | undefined {
+  if (renamed === undefined) return undefined;
+  const keys = modelKeys.map((key) => `'${key}'`).join(", ");
+  const entries = renamed.map(({ key, column }, position) => {
+    const modelKey = key ?? modelKeys[position];
+    if (modelKey === undefined || !modelKeys.includes(modelKey))
+      throw new ScPoliError("usage", `--condition-key ${key === null ? column : `${key}=${column}`}: the model's condition keys are ${keys}. Write KEY=COLUMN, KEY one of these.`, { modelKeys });
+    return [modelKey, column] as const;
+  });
+  return Object.fromEntries(entries);
+}
+
+/** A whole number in [least, most]. */
+export function whole(least: number, most = Number.MAX_SAFE_INTEGER): (text: string) => number {
+  return (text) => {
+    const value = /^[+-]?\d+$/.test(text.trim()) ? Number(text) : NaN;
+    if (!(value >= least && value <= most)) throw new InvalidArgumentError(`Expected a whole number ${range(least, most)}.`);
+    return value;
+  };
+}
+
+/** A number in [least, most]. */
+export function real(least: number, most = Infinity): (text: string) => number {
+  return (text) => {
+    const value = text.trim() === "" ? NaN : Number(text);
+    if (!Number.isFinite(value) || value < least || value > most) throw new InvalidArgumentError(`Expected a number ${range(least, most)}.`);
+    return value;
+  };
+}
+
+/** `128,64`: whole numbers of at least `least`. */
+export function wholes(least: number): (text: string) => number[] {
+  const one = whole(least);
+  return (text) => text.split(",").map(one);
+}
+
+/** `on`, `off`, or the patience in epochs. */
+export function earlyStopping(text: string): Partial<EarlyStopping> | false {
+  if (text === "off") return false;
+  if (text === "on") return defaults.earlyStopping;
+  if (/^\d+$/.test(text) && Number(text) >= 1) return { patience: Number(text) };
+  throw new InvalidArgumentError("Expected on, off, or the number of epochs to wait for an improvement.");
+}
+
+/** `auto`, `none`, a number in 0..1, or a quantile such as `q0.95`. */
+export function threshold(text: string): Threshold {
+  if (text === "auto" || text === "none") return text;
+  const isQuantile = text.startsWith("q");
+  const number = isQuantile ? text.slice(1) : text;
+  const value = number.trim() === "" ? NaN : Number(number);
+  if (!(value >= 0 && value <= 1)) throw new InvalidArgumentError("Expected auto, none, a number in 0..1, or a quantile such as q0.95.");
+  return isQuantile ? { quantile: value } : value;
+}
+
+/** Where the embeddings of the conditions enter. */
+export function injectCondition(text: string): ("encoder" | "decoder")[] {
+  const parts = text === "both" ? ["encoder", "decoder"] : [text];
+  if (!parts.every((part) => part === "encoder" || part === "decoder")) throw new InvalidArgumentError("Expected encoder, decoder or both.");
+  return parts as ("encoder" | "decoder")[];
+}
+
+/**
+ * `--genes`: a number, else a file of names (one per line), else a column of var.
+ * @throws ScPoliError "file" where the text looks like a path and nothing is there
+ */
+export async function readGenes(text: string): Promise<TrainOptions["genes"]> {
+  if (/^\d+$/.test(text)) return whole(1)(text);
+  const status = await fileStatus(text);
+  if (status?.kind === "file") {
+    const genes = (await readText(text)).split(/\r?\n/).map((line) => line.trim()).filter((line) => line !== "");
+    if (genes.length === 0) throw new ScPoliError("file", `${text} names no gene. --genes reads one name per line.`, { path: text });
+    return genes;
+  }
+  if (/[/\\]|\.(txt|csv|tsv)$/.test(text)) throw new ScPoliError("file", `--genes ${text}: there is no such file. Expected a number, a file of names (one per line), or a column of var.`, { path: text });
+  return { varColumn: text };
+}
+
+function splitAtCommas(text: string): string[] {
+  return text.split(/(?<!\\),/).map((part) => part.replaceAll("\\,", ",").trim());
+}
+
+function keyAndValue(text: string, form: string): { key: string; value: string } {
+  const at = text.indexOf("=");
+  if (at < 1 || at === text.length - 1) throw new InvalidArgumentError(`Expected ${form}.`);
+  return { key: text.slice(0, at), value: text.slice(at + 1) };
+}
+
+function range(least: number, most: number): string {
+  if (least === -Infinity || least === Number.MIN_SAFE_INTEGER) return `of at most ${most}`;
+  return most === Infinity || most === Number.MAX_SAFE_INTEGER ? `of at least ${least}` : `from ${least} to ${most}`;
+}

@@ -1,0 +1,92 @@
+// What people see while a run goes on, all on stderr: notes, warnings, and where the run stands.
+// On a terminal one line is redrawn; elsewhere (a log, a pipe) whole lines come: the first and the last epoch of a stage, and between them ever more rarely.
+import type { Note, Progress } from "../config.js";
+import { clock, count, duration } from "./text.js";
+
+/** The part of `process.stderr` that is needed. */
+export interface Stream {
+  readonly isTTY?: boolean;
+  readonly columns?: number;
+  write(text: string): unknown;
+}
+
+const redrawMs = 100;
+const shortestWaitMs = 5_000;
+
+export class Display {
+  readonly #stream: Stream;
+  readonly #quiet: boolean;
+  readonly #startMs = Date.now();
+  #lastMs = 0;
+  #hasBar = false;
+  /** stage whose first epoch has been told */
+  #told: Progress["stage"] | null = null;
+
+  /** @param quiet - warnings only */
+  constructor(stream: Stream, quiet: boolean) {
+    this.#stream = stream;
+    this.#quiet = quiet;
+    this.#lastMs = this.#startMs;
+  }
+
+  readonly note = ({ level, message }: Note): void => {
+    if (level === "warning") this.#line(`scpoli: warning: ${message}`);
+    else if (!this.#quiet) this.#line(message);
+  };
+
+  readonly progress = (progress: Progress): void => {
+    if (this.#quiet) return;
+    const now = Date.now();
+    if (this.#stream.isTTY) {
+      if (this.#hasBar && progress.done < progress.total && now - this.#lastMs < redrawMs) return;
+      this.#stream.write(`\r${bar(progress, this.#stream.columns ?? 80)}\x1b[K`);
+      this.#hasBar = true;
+    } else {
+      const isEndOfEpoch = progress.losses !== undefined;
+      const isTelling = isEndOfEpoch && (this.#told !== progress.stage || progress.done >= progress.total);
+      if (!isTelling && now - this.#lastMs < Math.max(shortestWaitMs, (now - this.#startMs) / 10)) return;
+      if (isEndOfEpoch) this.#told = progress.stage;
+      this.#line(line(progress));
+    }
+    this.#lastMs = now;
+  };
+
+  /** Takes the bar away. */
+  stop(): void {
+    if (this.#hasBar) this.#stream.write("\r\x1b[K");
+    this.#hasBar = false;
+  }
+
+  #line(text: string): void {
+    this.stop();
+    this.#stream.write(`${text}\n`);
+  }
+}
+
+/** A progress event as a line of a log. */
+function line({ stage, done, total, epoch, epochs, losses, cellsPerSecond, secondsLeft }: Progress): string {
+  const said = [epoch === undefined ? `${count(done)} of ${count(total)} cells` : `epoch ${epoch} of ${epochs}`];
+  if (losses) said.push(`loss ${loss(losses.train.total)}${losses.validation ? ` (validation ${loss(losses.validation.total)})` : ""}`);
+  if (isKnown(cellsPerSecond)) said.push(`${count(cellsPerSecond)} cells/s`);
+  if (isKnown(secondsLeft)) said.push(`${duration(secondsLeft)} left`);
+  return `${stage}: ${said.join(", ")}`;
+}
+
+/** The same for one line of a terminal: 80 columns hold it, most important first. The bar has one width, so that it does not jump. */
+function bar({ stage, done, total, epoch, epochs, losses, cellsPerSecond, secondsLeft }: Progress, columns: number): string {
+  const width = Math.max(5, Math.min(30, columns - 75));
+  const filled = total > 0 ? Math.round(Math.min(1, done / total) * width) : 0;
+  const said = [`${stage} ${"█".repeat(filled)}${"░".repeat(width - filled)}`, epoch === undefined ? `${count(done)}/${count(total)} cells` : `epoch ${epoch}/${epochs}`];
+  if (losses) said.push(`loss ${loss(losses.train.total)}${losses.validation ? ` val ${loss(losses.validation.total)}` : ""}`);
+  if (isKnown(secondsLeft)) said.push(`${clock(secondsLeft)} left`);
+  if (isKnown(cellsPerSecond)) said.push(`${count(cellsPerSecond)} cells/s`);
+  return said.join("  ").slice(0, columns - 1);
+}
+
+function loss(value: number): string {
+  return Math.abs(value) < 1000 ? value.toPrecision(4) : count(value);
+}
+
+function isKnown(value: number | undefined): value is number {
+  return value !== undefined && Number.isFinite(value);
+}

@@ -1,0 +1,80 @@
+// What went wrong, as text and as an exit code: 1 a bug, 2 arguments, 3 bad input, 4 refused by a check, 5 out of memory, 130 interrupted.
+import { CommanderError, type Command } from "commander";
+import { exitCodes, ScPoliError } from "../errors.js";
+
+export interface Failure {
+  readonly exitCode: number;
+  readonly kind: string;
+  readonly message: string;
+  readonly details: Readonly<Record<string, unknown>>;
+}
+
+/** Any thrown thing in words. */
+export function describeFailure(error: unknown): Failure {
+  if (error instanceof ScPoliError) return { exitCode: exitCodes[error.kind], kind: error.kind, message: error.message, details: error.details };
+  const thrown = error instanceof Error ? error : new Error(String(error));
+  if (isOutOfMemory(thrown))
+    return {
+      exitCode: exitCodes.memory,
+      kind: "memory",
+      message: `Out of memory: ${thrown.message}. Fewer genes (--genes 4000), a narrower model (--hidden) or fewer cells (--exclude) need less.`,
+      details: {},
+    };
+  const place = /\(?((?:file:\/\/)?[^\s()]+:\d+:\d+)\)?/.exec(thrown.stack?.split("\n").find((line) => line.trimStart().startsWith("at ")) ?? "")?.[1];
+  return {
+    exitCode: 1,
+    kind: "bug",
+    message: `This is a bug in scpoli, not in your data: ${thrown.name}: ${thrown.message}${place === undefined ? "" : ` (${place.replace(/^.*\/(?=[^/]*\/[^/]*$)/, "")})`}. Please report it with the command; SCPOLI_DEBUG=1 prints the whole trace.`,
+    details: {},
+  };
+}
+
+function isOutOfMemory(error: Error): boolean {
+  return (error instanceof RangeError && /alloc|array length|array buffer/i.test(error.message)) || /could not allocate|out of memory|cannot allocate memory/i.test(error.message);
+}
+
+/** Flags that users of scArches and scvi-tools know under another name. */
+const otherNames: Readonly<Record<string, string>> = {
+  "--n-epochs": "--epochs",
+  "--max-epochs": "--epochs",
+  "--condition-keys": "--condition-key",
+  "--batch-key": "--condition-key",
+  "--cell-type-keys": "--cell-type-key",
+  "--labels-key": "--cell-type-key",
+  "--hidden-layer-sizes": "--hidden",
+  "--n-hidden": "--hidden",
+  "--latent-dim": "--latent",
+  "--n-latent": "--latent",
+  "--embedding-dim": "--embedding-dims",
+  "--batch-size": "--minibatch",
+  "--dr-rate": "--dropout",
+  "--dropout-rate": "--dropout",
+  "--learning-rate": "--lr",
+  "--alpha-epoch-anneal": "--anneal-epochs",
+  "--unknown-ct-names": "--unlabeled",
+  "--unlabeled-category": "--unlabeled",
+  "--use-early-stopping": "--early-stopping",
+  "--n-top-genes": "--genes",
+  "--model": "--reference",
+  "--reference-model": "--reference",
+};
+
+/** What the argument parser could not read, as an error of ours, with the name that was probably meant. */
+export function usageError(error: CommanderError, program: Command, args: readonly string[]): ScPoliError {
+  const command = program.commands.find((candidate) => args.includes(candidate.name()));
+  const isAhead = command !== undefined && args[0] !== command.name();
+  const text = error.message.replace(/^error: /, "").replace(/\n\((Did you mean .*\?)\)$/, ". $1");
+  const said = /[.?!]$/.test(text) ? text : `${text}.`;
+  const hint = said.includes("Did you mean") ? undefined : isAhead ? `Flags come after the verb: scpoli ${command.name()} ...` : otherName(args, command);
+  const help = `See scpoli ${command ? `${command.name()} ` : ""}--help.`;
+  return new ScPoliError("usage", [said, hint, help].filter((sentence) => sentence !== undefined).join(" "), { argument: error.code.replace("commander.", "") });
+}
+
+/** The flag of `command` that an argument stands for in other packages. */
+function otherName(args: readonly string[], command: Command | undefined): string | undefined {
+  for (const arg of args) {
+    const meant = otherNames[arg.replace(/=.*/, "")];
+    if (meant !== undefined && command?.options.some(({ long }) => long === meant) && !command.options.some(({ long }) => long === arg)) return `Instead of ${arg} use ${meant}.`;
+  }
+  return undefined;
+}

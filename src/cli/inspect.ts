@@ -1,0 +1,52 @@
+// scpoli inspect: what is in an AnnData file, or in a model folder.
+import type { Command } from "commander";
+import { fileStatus } from "#platform";
+import { AnnData } from "../anndata/anndata.js";
+import { inspect, type Candidate, type Inspection } from "../inspect.js";
+import { ScPoli } from "../scpoli.js";
+import { modelText } from "./report.js";
+import { addRunFlags, run, type Result, type RunFlags } from "./session.js";
+import { count, counted, table } from "./text.js";
+
+export function addInspect(program: Command): void {
+  const command = program
+    .command("inspect")
+    .summary("what is in a file or a model folder")
+    .description("What is in an AnnData file: its size, its columns, where raw counts are, and which columns look like conditions and cell types. Also reads a model folder.")
+    .argument("<file>", "an .h5ad file or a model folder")
+    .action((path: string, flags: RunFlags) => run(flags, () => inspectPath(path)));
+  addRunFlags(command).addHelpText("after", "\nExample:\n  scpoli inspect pbmc.h5ad");
+}
+
+async function inspectPath(path: string): Promise<Result> {
+  if ((await fileStatus(path))?.kind === "folder") {
+    const summary = (await ScPoli.load(path)).summary();
+    return { json: summary, text: modelText(path, summary) };
+  }
+  const data = await AnnData.open(path);
+  try {
+    const inspection = await inspect(data);
+    return { json: inspection, text: inspectionText(path, inspection) };
+  } finally {
+    data.close();
+  }
+}
+
+function inspectionText(path: string, found: Inspection): string {
+  const lines = [`${path}: ${counted(found.cells, "cell")}, ${counted(found.genes, "gene")}`, ""];
+  lines.push(found.counts === null ? "No raw counts found:" : `Raw counts in ${found.counts}:`);
+  lines.push(table(found.places.map(({ place, holds }) => [place, holds])), "");
+  lines.push(`Columns of obs (${found.obs_columns}):`);
+  lines.push(table(found.columns.map(({ name, kind, distinct }) => [name, kind, `${count(distinct)} distinct`])), "");
+  lines.push(...candidates("conditions", found.condition_candidates), ...candidates("cell types", found.cell_type_candidates));
+  const [condition] = found.condition_candidates;
+  const [cellType] = found.cell_type_candidates;
+  if (found.counts !== null && condition)
+    lines.push("", "To train on it:", `  scpoli train ${path} -o model --condition-key ${condition.name}${cellType ? ` --cell-type-key ${cellType.name}` : ""}`);
+  return lines.join("\n");
+}
+
+function candidates(what: string, found: readonly Candidate[]): string[] {
+  if (found.length === 0) return [`No column looks like ${what}.`];
+  return [`Looks like ${what}:`, table(found.map(({ name, distinct, why }) => [name, `${count(distinct)} distinct`, why]))];
+}

@@ -1,0 +1,92 @@
+// scpoli map and scpoli embed: the cells of a file in the latent space of a model, with cell types, uncertainties and unknown flags.
+// `map` takes conditions that the model does not know (surgery); `embed` does not.
+import { Option, type Command } from "commander";
+import { AnnData } from "../anndata/anndata.js";
+import type { EmbedOptions, MapOptions, RunSettings, Threshold } from "../config.js";
+import { ScPoli } from "../scpoli.js";
+import { columnsOfKeys, renamedKeys, threshold, type RenamedKeys } from "./arguments.js";
+import { addOptimizationFlags, optimizationOptions, type OptimizationFlags } from "./optimization-flags.js";
+import { checkOutputs } from "./outputs.js";
+import { mappingText, writtenText } from "./report.js";
+import { addRunFlags, run, type Result, type RunFlags } from "./session.js";
+
+interface EmbedFlags extends RunFlags {
+  readonly output: string;
+  readonly layer?: string;
+  readonly conditionKey?: RenamedKeys;
+  readonly threshold?: Threshold;
+}
+interface MapFlags extends EmbedFlags, OptimizationFlags {
+  readonly reference: string;
+  readonly saveModel?: string;
+  readonly training: boolean;
+  readonly knownConditions?: MapOptions["knownConditions"];
+}
+
+export function addMap(program: Command): void {
+  const command = program
+    .command("map")
+    .summary("new cells onto a reference: positions, cell types, uncertainties")
+    .description("Maps a query onto a reference: learns what is new about its conditions, leaves the reference as it is, and writes the query with latent positions and cell types in it.")
+    .argument("<query>", "an .h5ad file")
+    .requiredOption("--reference <model>", "folder of the model");
+  addOutputFlags(command)
+    .option("--save-model <model>", "also save the model with the query's conditions added")
+    .option("--no-training", "no optimisation: each condition takes the row of the reference's condition that explains it best")
+    .addOption(new Option("--known-conditions <how>", "a condition that the model knows by name: reuse its row, or give it a new one (default: reuse)").choices(["reuse", "new"]))
+    .action((path: string, flags: MapFlags) => run(flags, (settings) => map(path, flags, settings)));
+  addRunFlags(addOptimizationFlags(command)).addHelpText("after", "\nExample:\n  scpoli map patients.h5ad --reference atlas-model -o patients-mapped.h5ad --condition-key donor=patient");
+}
+
+export function addEmbed(program: Command): void {
+  const command = program
+    .command("embed")
+    .summary("the same for cells of conditions that the model knows")
+    .description("Positions and cell types of cells whose conditions the model knows already; nothing is learnt. Cells of new conditions: scpoli map.")
+    .argument("<file>", "an .h5ad file")
+    .requiredOption("--model <model>", "folder of the model");
+  addOutputFlags(command).action((path: string, flags: EmbedFlags & { readonly model: string }) => run(flags, (settings) => embed(path, flags, settings)));
+  addRunFlags(command).addHelpText("after", "\nExample:\n  scpoli embed atlas.h5ad --model atlas-model -o atlas-embedded.h5ad");
+}
+
+function addOutputFlags(command: Command): Command {
+  return command
+    .requiredOption("-o, --output <file>", "the .h5ad file to write: the input with everything in it, and the results")
+    .option("--condition-key <column>", "obs column of the conditions where it is named otherwise than in the model: patient, or donor=patient", renamedKeys)
+    .option("--layer <name>", "where the counts are: X, raw, or a layer (default: found)")
+    .option("--threshold <value>", "uncertainty above which a cell is unknown: auto (the model's own), 0.3, q0.95 (quantile of these cells), none (default: auto)", threshold);
+}
+
+async function map(path: string, flags: MapFlags, settings: RunSettings): Promise<Result> {
+  const { reference, output, saveModel, training, knownConditions, force } = flags;
+  await checkOutputs({ inputs: [path], files: [output], folders: [saveModel], force });
+  const model = await ScPoli.load(reference);
+  const data = await AnnData.open(path);
+  try {
+    const mapping = await model.map(data, { ...settings, ...embedOptions(flags, model), ...optimizationOptions(flags), training, knownConditions });
+    if (saveModel !== undefined) await mapping.model.save(saveModel, { force });
+    const summary = mapping.summary();
+    const written = saveModel === undefined ? [output] : [output, saveModel];
+    return { json: { ...summary, written }, text: `${mappingText(path, summary)}\n\n${writtenText(written)}` };
+  } finally {
+    data.close();
+  }
+}
+
+async function embed(path: string, flags: EmbedFlags & { readonly model: string }, settings: RunSettings): Promise<Result> {
+  const { output, force } = flags;
+  await checkOutputs({ inputs: [path], files: [output], force });
+  const model = await ScPoli.load(flags.model);
+  const data = await AnnData.open(path);
+  try {
+    const mapping = await model.embed(data, { ...settings, ...embedOptions(flags, model) });
+    const summary = mapping.summary();
+    return { json: { ...summary, written: [output] }, text: `${mappingText(path, summary)}\n\n${writtenText([output])}` };
+  } finally {
+    data.close();
+  }
+}
+
+function embedOptions({ layer, conditionKey, threshold: limit, output }: EmbedFlags, model: ScPoli): EmbedOptions {
+  return { layer, threshold: limit, output, conditionKeys: columnsOfKeys(conditionKey, model.stored.json.condition_keys) };
+}

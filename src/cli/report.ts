@@ -1,0 +1,50 @@
+// Summaries of a model and of a mapping as plain text.
+import type { EpochLosses } from "../config.js";
+import type { MappingSummary, LevelSummary } from "../mapping.js";
+import type { ModelSummary } from "../scpoli.js";
+import { count, counted, listed, percent, significant, table } from "./text.js";
+
+/** What a model was made of and how its training ended. */
+export function modelText(folder: string, { cells, genes, conditions, reference_conditions, cell_types, model, parameters, provenance }: ModelSummary): string {
+  const lines = [`${folder}: ${cells === null ? "" : `${counted(cells, "reference cell")}, `}${counted(genes, "gene")}, ${count(parameters)} parameters`, ""];
+  const rows: string[][] = Object.entries(conditions).map(([key, names]) => {
+    const added = names.length - reference_conditions[key]!;
+    return [`conditions, ${key}`, `${names.length}: ${listed(names)}${added > 0 ? ` (the last ${added} by mapping)` : ""}`];
+  });
+  for (const [key, types] of Object.entries(cell_types)) rows.push([`cell types, ${key}`, `${Object.keys(types).length}: ${listed(Object.keys(types))}`]);
+  rows.push(["hidden layers", model.hidden_layer_sizes.join(", ")], ["latent space", String(model.latent_dim)], ["embeddings", model.embedding_dims.join(", ")]);
+  rows.push(...trainingRows(provenance));
+  lines.push(table(rows));
+  return lines.join("\n");
+}
+
+function trainingRows({ epochs_run, best_epoch, losses, queries }: ModelSummary["provenance"]): string[][] {
+  const rows: string[][] = [];
+  if (typeof epochs_run === "number" && typeof best_epoch === "number") rows.push(["epochs", `${count(epochs_run)} run, the weights are those of epoch ${count(best_epoch)}`]);
+  const own = losses as EpochLosses | null | undefined;
+  if (own) rows.push(["loss", `${significant(own.train.total)}${own.validation ? ` (validation ${significant(own.validation.total)})` : ""}`]);
+  if (Array.isArray(queries) && queries.length > 0) rows.push(["queries mapped", count(queries.length)]);
+  return rows;
+}
+
+/** How a query met a model, and what its cells were called. */
+export function mappingText(path: string, { cells, counts, genes, conditions, epochs, levels }: MappingSummary): string {
+  const share = `${count(genes.found)} of the model's ${count(genes.model)} genes (${percent(genes.share, 0)})`;
+  const lines = [`${path}: ${counted(cells, "cell")}, counts in ${counts}, ${share}${epochs > 0 ? `, ${counted(epochs, "epoch")}` : ""}`, ""];
+  const rows = conditions.map(({ key, condition, cells: own, kind, nearest }) => [key, condition, own, kind === "known" ? "known to the model" : `new${nearest === undefined ? "" : `, most like ${nearest}`}`]);
+  lines.push(table(rows, ["key", "condition", "cells", "treatment"]));
+  for (const level of levels) lines.push("", levelText(level, cells));
+  return lines.join("\n");
+}
+
+function levelText({ key, predicted, unknown, threshold }: LevelSummary, cells: number): string {
+  const rows = Object.entries(predicted)
+    .sort(([, a], [, b]) => b - a)
+    .map(([type, own]) => [type, own, percent(own / cells)]);
+  const limit = threshold === null ? "no threshold" : `${counted(unknown, "cell")} unknown (uncertainty over ${significant(threshold)})`;
+  return `${table(rows, [`${key}_pred`, "cells", "share"])}\n  ${limit}`;
+}
+
+export function writtenText(paths: readonly string[]): string {
+  return `Written: ${listed(paths)}`;
+}

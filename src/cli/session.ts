@@ -1,0 +1,81 @@
+// One run of one verb: the flags that every verb has, notes and progress on stderr, one result on stdout, Ctrl-C.
+import { Option, type Command } from "commander";
+import { removeTemporaries } from "#platform";
+import type { EngineName, Note, RunSettings } from "../config.js";
+import { exitCodes } from "../errors.js";
+import { whole } from "./arguments.js";
+import { Display } from "./display.js";
+import { duration } from "./text.js";
+
+/** Flags of every verb. */
+export interface RunFlags {
+  readonly threads?: number;
+  readonly seed?: number;
+  readonly engine?: EngineName;
+  readonly simd?: RunSettings["simd"];
+  readonly quiet?: boolean;
+  readonly json?: boolean;
+  readonly force?: boolean;
+}
+
+/** What a verb hands back: the same content for programs and for people. */
+export interface Result {
+  readonly json: object;
+  readonly text: string;
+}
+
+export function addRunFlags(command: Command): Command {
+  return command
+    .optionsGroup("Run:")
+    .option("--threads <n>", "worker threads; the result does not depend on it (default: number of processors)", whole(1, 256))
+    .option("--seed <n>", "start of the random numbers; one seed, one result (default: 0)", whole(0))
+    .addOption(new Option("--engine <name>", "reference is the slow one in float64 (default: wasm)").choices(["wasm", "reference"]))
+    .addOption(new Option("--simd <kind>", "kernels; auto takes relaxed SIMD where the runtime has it (default: auto)").choices(["auto", "plain", "relaxed"]))
+    .option("--force", "go on where a check would stop; replace what is there")
+    .option("--json", "one JSON object on stdout as the result")
+    .option("--quiet", "no progress and no notes, only warnings and errors");
+}
+
+/** Runs a verb and prints its result. */
+export async function run(flags: RunFlags, verb: (settings: RunSettings) => Promise<Result>): Promise<void> {
+  const display = new Display(process.stderr, flags.quiet ?? false);
+  const notes: Note[] = [];
+  const started = performance.now();
+  const interruption = listenForInterruption(display);
+  const { threads, seed, engine, simd, force } = flags;
+  const onNote = (note: Note): void => {
+    notes.push(note);
+    display.note(note);
+  };
+  try {
+    const result = await verb({ threads, seed, engine, simd, force, onNote, onProgress: display.progress, signal: interruption.signal });
+    display.stop();
+    const seconds = Math.round(performance.now() - started) / 1000;
+    process.stdout.write(flags.json ? `${JSON.stringify({ ...result.json, seconds, notes })}\n` : `${result.text}\n`);
+    display.note({ level: "info", message: `Done in ${duration(seconds)}.` });
+  } finally {
+    display.stop();
+    interruption.forget();
+  }
+}
+
+/** The first Ctrl-C asks the run to stop at a good place; the second ends the process, with nothing half-written left. */
+function listenForInterruption(display: Display): { readonly signal: AbortSignal; readonly forget: () => void } {
+  const abort = new AbortController();
+  const onSignal = (): void => {
+    if (abort.signal.aborted) {
+      removeTemporaries();
+      process.exit(exitCodes.interrupted);
+    }
+    display.note({ level: "info", message: "Stopping at the next good place; Ctrl-C again ends at once." });
+    abort.abort();
+  };
+  const signals = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
+  for (const name of signals) process.on(name, onSignal);
+  return {
+    signal: abort.signal,
+    forget: () => {
+      for (const name of signals) process.off(name, onSignal);
+    },
+  };
+}

@@ -1,0 +1,105 @@
+// scpoli train: a reference from an AnnData file, saved as a model folder.
+import type { Command } from "commander";
+import { fileStatus, removeFile } from "#platform";
+import { AnnData } from "../anndata/anndata.js";
+import { defaults, type RunSettings, type TrainOptions } from "../config.js";
+import { ScPoliError } from "../errors.js";
+import { ScPoli } from "../scpoli.js";
+import { injectCondition, names, oneName, readGenes, real, valuesByKey, whole, wholes } from "./arguments.js";
+import { addOptimizationFlags, addTrainingFlags, optimizationOptions, type OptimizationFlags } from "./optimization-flags.js";
+import { checkOutputs } from "./outputs.js";
+import { modelText, writtenText } from "./report.js";
+import { addRunFlags, run, type Result, type RunFlags } from "./session.js";
+
+interface TrainFlags extends RunFlags, OptimizationFlags {
+  readonly output: string;
+  readonly conditionKey: readonly string[];
+  readonly cellTypeKey?: readonly string[];
+  readonly unlabeled?: readonly string[];
+  readonly layer?: string;
+  readonly genes?: string;
+  readonly exclude?: Readonly<Record<string, readonly string[]>>;
+  readonly hidden?: readonly number[];
+  readonly latent?: number;
+  readonly embeddingDims?: readonly number[];
+  readonly injectCondition?: TrainOptions["injectCondition"];
+  readonly dropout?: number;
+  readonly embed?: string;
+  readonly resume?: boolean;
+}
+
+export function addTrain(program: Command): void {
+  const command = program
+    .command("train")
+    .summary("a reference from labelled cells of several conditions, as a model folder")
+    .description("Trains a reference on the raw counts of an AnnData file and saves it as a model folder.")
+    .argument("<file>", "an .h5ad file")
+    .requiredOption("-o, --output <model>", "folder of the model")
+    .optionsGroup("Data:")
+    .requiredOption("--condition-key <keys>", "obs columns of the conditions (sample, donor, study, ...), one embedding each: donor,assay", names)
+    .option("--cell-type-key <keys>", "obs columns of the cell types, one per annotation level: cell_type,broad", names)
+    .option("--unlabeled <name>", "a name in them that means no label, besides nan, unknown, unassigned and the like (may be repeated)", oneName)
+    .option("--layer <name>", "where the counts are: X, raw, or a layer (default: found)")
+    .option("--genes <n|file|column>", "the n most variable genes, a file of names (one per line), or a boolean column of var (default: all)")
+    .option("--exclude <key=values>", "leave out cells by obs column, e.g. donor=5p,3pv1 (may be repeated; a comma in a name is written \\,)", valuesByKey)
+    .optionsGroup("Model:")
+    .option("--hidden <widths>", "widths of the hidden layers, e.g. 128,64 (default: one layer of ceil(sqrt(genes)))", wholes(1))
+    .option("--latent <n>", `width of the latent space (default: ${defaults.latentDim})`, whole(1))
+    .option("--embedding-dims <n>", `width of the condition embeddings, for all keys or per key: 10,5 (default: ${defaults.embeddingDims})`, wholes(1))
+    .option("--inject-condition <where>", "where the embeddings enter: encoder, decoder or both (default: both)", injectCondition)
+    .option("--dropout <rate>", `dropout of the hidden layers (default: ${defaults.dropout})`, real(0, 0.99))
+    .optionsGroup("Output:")
+    .option("--embed <file>", "also write the training file with the latent positions in it")
+    .option("--resume", "go on from the checkpoint that an interrupted run has left")
+    .action((path: string, flags: TrainFlags) => run(flags, (settings) => train(path, flags, settings)));
+  addRunFlags(addTrainingFlags(addOptimizationFlags(command))).addHelpText(
+    "after",
+    "\nExample:\n  scpoli train atlas.h5ad -o atlas-model --condition-key donor --cell-type-key cell_type,broad --genes 4000",
+  );
+}
+
+async function train(path: string, flags: TrainFlags, settings: RunSettings): Promise<Result> {
+  const { embed, layer, resume, force } = flags;
+  const output = flags.output.replace(/(?<=.)[\\/]+$/, "");
+  await checkOutputs({ inputs: [path], files: [embed], folders: [output], force });
+  const checkpoint = `${output}.checkpoint`;
+  if (!resume && (await fileStatus(checkpoint)))
+    settings.onNote?.({ level: "warning", message: `${checkpoint} is left from an interrupted run. --resume goes on from it; without, this run starts anew and replaces it.` });
+  const data = await AnnData.open(path);
+  try {
+    const model = await ScPoli.train(data, { ...settings, ...(await trainOptions(flags)), checkpoint, resume }).catch((error: unknown) => tellHowToResume(error, checkpoint));
+    await model.save(output, { force });
+    await removeFile(checkpoint);
+    if (embed !== undefined) await model.embed(data, { ...settings, layer, output: embed });
+    const summary = model.summary();
+    const written = embed === undefined ? [output] : [output, embed];
+    return { json: { ...summary, written }, text: `${modelText(output, summary)}\n\n${writtenText(written)}` };
+  } finally {
+    data.close();
+  }
+}
+
+async function trainOptions(flags: TrainFlags): Promise<TrainOptions> {
+  const { conditionKey, cellTypeKey, unlabeled, layer, genes, exclude, hidden, latent, embeddingDims, dropout } = flags;
+  return {
+    ...optimizationOptions(flags),
+    conditionKeys: conditionKey,
+    cellTypeKeys: cellTypeKey,
+    unlabeled,
+    layer,
+    genes: genes === undefined ? undefined : await readGenes(genes),
+    exclude,
+    hiddenLayerSizes: hidden,
+    latentDim: latent,
+    embeddingDims: embeddingDims?.length === 1 ? embeddingDims[0] : embeddingDims,
+    injectCondition: flags.injectCondition,
+    dropout,
+  };
+}
+
+async function tellHowToResume(error: unknown, checkpoint: string): Promise<never> {
+  if (!(error instanceof ScPoliError) || error.kind !== "interrupted") throw error;
+  const isThere = (await fileStatus(checkpoint)) !== null;
+  const message = isThere ? `Interrupted. ${checkpoint} keeps what has been learnt: the same command with --resume goes on from there.` : "Interrupted before the training; nothing was written.";
+  throw new ScPoliError("interrupted", message, { checkpoint: isThere ? checkpoint : null }, { cause: error });
+}

@@ -1,0 +1,192 @@
+// Options of the model, of training and of mapping: the paper's defaults, their ranges, and the check of what a user gives.
+// Names are those of scArches in camelCase.
+import { ScPoliError } from "./errors.js";
+
+/** Likelihood of the counts. */
+export type ReconLoss = "nb";
+export type EngineName = "wasm" | "reference";
+
+/** What a model is made of; stored with it. */
+export interface ModelOptions {
+  /** Widths of the encoder's hidden layers (the decoder has them in reverse). Default: one layer of ceil(sqrt(genes)). */
+  readonly hiddenLayerSizes: readonly number[];
+  /** D, default 10 */
+  readonly latentDim: number;
+  /** Width of the condition embedding of each key, default 10 each */
+  readonly embeddingDims: readonly number[];
+  /** Where the condition embeddings enter. Default: both. */
+  readonly injectCondition: readonly ("encoder" | "decoder")[];
+  /** default "nb" */
+  readonly reconLoss: ReconLoss;
+  /** Dropout rate of hidden layers during training, default 0.05 */
+  readonly dropout: number;
+}
+
+/** How a run computes. */
+export interface RunSettings {
+  /** Default "wasm"; "reference" is the slow float64 engine. */
+  readonly engine?: EngineName;
+  /** Worker threads, default: number of processors. Results do not depend on it. */
+  readonly threads?: number;
+  /** Kernels with relaxed SIMD (fused multiply-add): "auto" takes them where the runtime has them. */
+  readonly simd?: "auto" | "plain" | "relaxed";
+  /** default 0 */
+  readonly seed?: number;
+  readonly onProgress?: (progress: Progress) => void;
+  /** Sentences a user should read: what was taken, what is missing. */
+  readonly onNote?: (note: Note) => void;
+  /** Stops the run at the next minibatch; it then throws ScPoliError "interrupted". */
+  readonly signal?: AbortSignal;
+  /** Goes on where a check would stop the run. */
+  readonly force?: boolean;
+}
+
+export interface Note {
+  readonly level: "info" | "warning";
+  readonly message: string;
+}
+
+/** Where a run stands. */
+export interface Progress {
+  readonly stage: "reading" | "variable genes" | "pretraining" | "fine-tuning" | "mapping" | "embedding" | "writing";
+  /** done and total, in the stage's unit (cells, or epochs while training) */
+  readonly done: number;
+  readonly total: number;
+  readonly epoch?: number;
+  readonly epochs?: number;
+  readonly losses?: EpochLosses;
+  readonly cellsPerSecond?: number;
+  readonly secondsLeft?: number;
+}
+
+/** Means over the cells of one epoch. */
+export interface EpochLosses {
+  readonly train: LossTerms;
+  /** missing where there are no validation cells */
+  readonly validation?: LossTerms;
+}
+export interface LossTerms {
+  readonly reconstruction: number;
+  readonly kl: number;
+  readonly prototype: number;
+  readonly total: number;
+}
+
+export interface EarlyStopping {
+  /** "unweighted": reconstruction + KL + eta x prototype, each with full weight; or one term of the validation losses. Default "unweighted" */
+  readonly metric: "unweighted" | "reconstruction" | "kl" | "prototype" | "total";
+  /** Epochs without improvement before training stops, default 20 */
+  readonly patience: number;
+  /** Smallest change that counts as an improvement, default 0 */
+  readonly threshold: number;
+  /** Whether the learning rate is reduced, default true */
+  readonly reduceLr: boolean;
+  /** default 13 */
+  readonly lrPatience: number;
+  /** default 0.1 */
+  readonly lrFactor: number;
+}
+
+/** Options of the optimisation, shared by training and mapping. */
+export interface OptimizationOptions {
+  /** Default: chosen from the number of cells. */
+  readonly epochs?: number;
+  /** Default: 90 % of the epochs. */
+  readonly pretrainingEpochs?: number;
+  /** Weight of the prototype loss, default 1 */
+  readonly eta?: number;
+  /** Cells per step, default 128 */
+  readonly minibatch?: number;
+  /** default 1e-3 */
+  readonly lr?: number;
+  /** default 0.04 */
+  readonly weightDecay?: number;
+  /** Epochs over which the KL weight rises from 0 to 1. Default: 100, or up to fine-tuning where epochs are chosen for the user (mapping: the first quarter). 0: no annealing. */
+  readonly alphaEpochAnneal?: number;
+  /** Share of the cells that train; the others validate. Default 0.9 */
+  readonly trainFrac?: number;
+  /** p of the Minkowski distance to prototypes, default 2 */
+  readonly prototypeNorm?: number;
+  /** false: train all epochs. Default: fine-tuning stops early (patience 20). */
+  readonly earlyStopping?: Partial<EarlyStopping> | false;
+}
+
+/** Options of `ScPoli.train`. */
+export interface TrainOptions extends RunSettings, OptimizationOptions {
+  /** obs columns whose values are conditions (samples, donors, ...) */
+  readonly conditionKeys: readonly string[];
+  /** obs columns of cell types, one per annotation level; none trains without labels */
+  readonly cellTypeKeys?: readonly string[];
+  /** Names that mean "no label", besides the usual ones */
+  readonly unlabeled?: readonly string[];
+  /** Where the counts are: "X", "raw" or the name of a layer. Default: found. */
+  readonly layer?: string;
+  /** Number of variable genes, a list of names, or the name of a boolean var column. Default: all genes. */
+  readonly genes?: number | readonly string[] | { readonly varColumn: string };
+  /** Cells left out of the reference: values of obs columns */
+  readonly exclude?: Readonly<Record<string, readonly string[]>>;
+  readonly hiddenLayerSizes?: readonly number[];
+  readonly latentDim?: number;
+  /** one width for all keys, or one per key */
+  readonly embeddingDims?: number | readonly number[];
+  readonly injectCondition?: readonly ("encoder" | "decoder")[];
+  readonly reconLoss?: ReconLoss;
+  readonly dropout?: number;
+  /** File that receives a checkpoint every minute and when the run is interrupted; to be removed once the model is saved. */
+  readonly checkpoint?: string;
+  /** Go on from the checkpoint, to the same bytes. */
+  readonly resume?: boolean;
+}
+
+/** Threshold on the uncertainty above which a cell is unknown: the model's own, a number in 0..1, a quantile of the query, or none. */
+export type Threshold = "auto" | "none" | number | { readonly quantile: number };
+
+/** Options of `ScPoli.embed`. */
+export interface EmbedOptions extends RunSettings {
+  readonly layer?: string;
+  /** obs column of each of the model's condition keys, where it has another name in this file */
+  readonly conditionKeys?: Readonly<Record<string, string>>;
+  readonly threshold?: Threshold;
+  /** File to write: a copy of the input with the results added. It is copied while the cells are computed; without it, call `Mapping.write`. */
+  readonly output?: string;
+}
+
+/** Options of `ScPoli.map`. */
+export interface MapOptions extends EmbedOptions, OptimizationOptions {
+  /** false: no optimisation; each query condition takes the row of the reference's condition that explains it best. Default true */
+  readonly training?: boolean;
+  /** What a query condition that the reference knows by name gets: its frozen row (default) or a row of its own. */
+  readonly knownConditions?: "reuse" | "new";
+}
+
+/** The defaults of design.md and of scArches. */
+export const defaults = {
+  latentDim: 10,
+  embeddingDims: 10,
+  injectCondition: ["encoder", "decoder"],
+  reconLoss: "nb",
+  dropout: 0.05,
+  eta: 1,
+  minibatch: 128,
+  lr: 1e-3,
+  weightDecay: 0.04,
+  trainFrac: 0.9,
+  prototypeNorm: 2,
+  alphaEpochAnneal: 100,
+  pretrainingShare: 0.9,
+  earlyStopping: { metric: "unweighted", patience: 20, threshold: 0, reduceLr: true, lrPatience: 13, lrFactor: 0.1 },
+} as const satisfies Record<string, unknown> & { earlyStopping: EarlyStopping };
+
+/** @throws ScPoliError "usage" unless `value` is a whole number in [least, most] */
+export function checkWhole(name: string, value: number, least: number, most = Number.MAX_SAFE_INTEGER): number {
+  if (!Number.isInteger(value) || value < least || value > most)
+    throw new ScPoliError("usage", `${name} is ${value}; expected a whole number of at least ${least}${most < Number.MAX_SAFE_INTEGER ? ` and at most ${most}` : ""}.`, { name, value });
+  return value;
+}
+
+/** @throws ScPoliError "usage" unless `value` is a number in [least, most] */
+export function checkNumber(name: string, value: number, least: number, most = Infinity): number {
+  if (!(value >= least && value <= most) || !Number.isFinite(value))
+    throw new ScPoliError("usage", `${name} is ${value}; expected a number of at least ${least}${Number.isFinite(most) ? ` and at most ${most}` : ""}.`, { name, value });
+  return value;
+}

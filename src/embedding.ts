@@ -1,0 +1,77 @@
+// Cells into the latent space of a model, block by block from the file: nothing of the data is kept but the mean latent.
+// Source: De Donno et al. 2023, Methods. Differs: the mean of the posterior, never a sample of it.
+import type { StoredModel } from "./checkpoint.js";
+import type { RunSettings } from "./config.js";
+import type { CountBlock } from "./counts.js";
+import { createEngine } from "./engine/create.js";
+import type { Engine } from "./engine/engine.js";
+import { Network } from "./network.js";
+import type { ModelOptions } from "./config.js";
+import type { ModelSizes } from "./parameters.js";
+
+/** Options of the network from a model's description. */
+export function networkOptions({ json }: Pick<StoredModel, "json">): { readonly model: ModelOptions; readonly sizes: ModelSizes } {
+  const { model } = json;
+  return {
+    model: {
+      hiddenLayerSizes: model.hidden_layer_sizes, latentDim: model.latent_dim, embeddingDims: model.embedding_dims,
+      injectCondition: model.inject_condition, reconLoss: model.recon_loss, dropout: model.dropout,
+    },
+    sizes: { genes: json.genes.length, conditions: json.conditions.map((names) => names.length), combinations: json.combinations.length },
+  };
+}
+
+/** Stored counts that the engine holds at once. */
+const capacity = 4 * 1024 * 1024;
+
+/** The encoder of a model, all of it frozen. */
+export class Encoder {
+  private constructor(
+    private readonly engine: Engine,
+    private readonly encode: (rows: number, into: Float32Array) => void,
+    readonly blockRows: number,
+  ) {}
+
+  static async create(stored: StoredModel, settings: RunSettings): Promise<Encoder> {
+    const { model, sizes } = networkOptions(stored);
+    const rows = Math.max(16, Math.min(2048, Math.floor(capacity / sizes.genes)));
+    const engine = await createEngine(
+      { minibatchSize: rows, minibatchCapacity: rows * sizes.genes, genes: sizes.genes, conditionKeys: sizes.conditions.length, levels: 0, prototypes: [0, model.latentDim] },
+      settings,
+    );
+    const network = new Network(engine, model, sizes, { weightDecay: 0, frozen: { conditions: sizes.conditions, combinations: sizes.combinations } });
+    network.write(new Map([...network.parameters.keys()].map((name) => [name, stored.tensors.get(name)!.data])));
+    const program = network.encoding();
+    return new Encoder(
+      engine,
+      (count, into) => {
+        engine.minibatch.rows = count;
+        program.run();
+        engine.readActivation(network.mean, into);
+      },
+      rows,
+    );
+  }
+
+  /**
+   * Mean latent of a block of cells.
+   * @param conditions - per key (N) rows of the embedding tables, for all cells
+   * @param latent - (N, D), filled at the block's place
+   */
+  encodeBlock(block: CountBlock, conditions: readonly Int32Array[], latent: Float32Array, D: number): void {
+    const { minibatch } = this.engine;
+    for (let from = 0; from < block.rows; from += this.blockRows) {
+      const to = Math.min(block.rows, from + this.blockRows);
+      const [start, end] = [block.indptr[from]!, block.indptr[to]!];
+      for (let b = from; b <= to; b++) minibatch.indptr[b - from] = block.indptr[b]! - start;
+      minibatch.indices.set(block.indices.subarray(start, end));
+      minibatch.counts.set(block.counts.subarray(start, end));
+      conditions.forEach((rows, key) => minibatch.conditions[key]!.set(rows.subarray(block.start + from, block.start + to)));
+      this.encode(to - from, latent.subarray((block.start + from) * D));
+    }
+  }
+
+  close(): Promise<void> {
+    return this.engine.close();
+  }
+}

@@ -1,0 +1,247 @@
+// The run record: what the kernels read of one run, at a fixed address. The order of the fields is that of kernels/run.ts; each takes 4 bytes.
+import { ScPoliError } from "../errors.js";
+import type { EngineOptions, Minibatch, RunOptions } from "./engine.js";
+import { padded, type KernelMemory } from "./wasm-memory.js";
+
+const address = 1024;
+const fields = [
+  "plan", "threads", "epoch", "arrived", "opened", "stopped", "failed", "spins", "scratch",
+  "rows", "indptr", "indices", "counts", "logCounts", "sizeFactors", "share", "seed", "klWeight", "prototypeWeight",
+  "rate", "correction",
+  "slots", "slotCombination", "rowSlot", "rowSegment", "segmentSums", "firstSegment", "nextSegment", "theta", "inverseTheta", "segmentSlot",
+  "labels", "labelShares", "levels", "prototypes", "prototypeStride",
+  "reconstruction", "kl", "prototypeLoss",
+] as const;
+type Field = (typeof fields)[number];
+const places = Object.fromEntries(fields.map((field, i) => [field, i])) as Record<Field, number>;
+
+/** Adam's betas, as in kernels/adam.ts. */
+const beta1 = 0.9;
+const beta2 = 0.999;
+
+/** The theta parameter of a program: its combinations, which of them train, and bytes from one to the next. */
+export interface ThetaUse {
+  readonly combinations: number;
+  /** Infinity where no gradient is wanted */
+  readonly trainableFrom: number;
+  readonly stride: number;
+}
+
+/** Owns the minibatch and the run record; fills both before each run. */
+export class RunRecord {
+  readonly minibatch: Minibatch;
+  readonly prototypes: number;
+  readonly prototypeStride: number;
+  readonly #words: Int32Array;
+  readonly #floats: Float32Array;
+  readonly #rowSlot: Int32Array;
+  readonly #rowSegment: Int32Array;
+  readonly #slotCombination: Int32Array;
+  readonly #nextSegment: Int32Array;
+  readonly #segmentSlot: Int32Array;
+  readonly #labelShares: Float32Array;
+  readonly #labelCounts: Int32Array;
+  readonly #conditionPointers: readonly number[];
+  #firstSegment: Int32Array = new Int32Array(0);
+  #slotOf = new Int32Array(0);
+  #thetaBytes = 0;
+  #segmentBytes = 0;
+
+  constructor(
+    readonly memory: KernelMemory,
+    readonly options: EngineOptions,
+    /** blocks of rows start at multiples of this */
+    readonly blockRows: number,
+  ) {
+    const { minibatchSize: B, minibatchCapacity, conditionKeys, levels, prototypes } = options;
+    this.#words = memory.integers(address, fields.length);
+    this.#floats = memory.floats(address, fields.length);
+    const integers = (field: Field, length: number): Int32Array => memory.integers(this.#place(field, 4 * length), length);
+    const floats = (field: Field, length: number): Float32Array => memory.floats(this.#place(field, 4 * length), length);
+    const conditions = Array.from({ length: conditionKeys }, () => memory.allocate(4 * B));
+    this.#conditionPointers = conditions;
+    // kernels read four stored counts at once
+    this.minibatch = {
+      rows: 0,
+      indptr: integers("indptr", B + 1),
+      indices: integers("indices", minibatchCapacity + 4).subarray(0, minibatchCapacity),
+      counts: floats("counts", minibatchCapacity + 4).subarray(0, minibatchCapacity),
+      sizeFactors: floats("sizeFactors", B),
+      conditions: conditions.map((pointer) => memory.integers(pointer, B)),
+      combinations: memory.integers(memory.allocate(4 * B), B),
+      labels: integers("labels", B * levels).fill(-1),
+    };
+    floats("logCounts", minibatchCapacity + 4);
+    this.#rowSlot = integers("rowSlot", B);
+    this.#rowSegment = integers("rowSegment", B);
+    this.#slotCombination = integers("slotCombination", B);
+    this.#nextSegment = integers("nextSegment", B);
+    this.#segmentSlot = integers("segmentSlot", B);
+    this.#labelShares = floats("labelShares", B * levels);
+    this.#labelCounts = new Int32Array(prototypes[0]);
+    for (const field of ["reconstruction", "kl", "prototypeLoss"] as const) this.#place(field, 8 * B);
+    this.prototypeStride = padded(prototypes[1], 8);
+    this.prototypes = this.#place("prototypes", 4 * prototypes[0] * this.prototypeStride);
+    this.#set("prototypeStride", 4 * this.prototypeStride);
+    this.#set("levels", levels);
+  }
+
+  /** Makes room for a theta parameter. */
+  useTheta({ combinations }: ThetaUse): void {
+    if (combinations <= this.#firstSegment.length) return;
+    this.#firstSegment = this.memory.integers(this.#place("firstSegment", 4 * combinations), combinations).fill(-1);
+    this.#slotOf = new Int32Array(combinations).fill(-1);
+  }
+
+  /** Makes scratch memory known: where each thread's starts. */
+  setScratch(pointers: readonly number[]): void {
+    this.memory.integers(this.#place("scratch", 4 * pointers.length), pointers.length).set(pointers);
+  }
+
+  setThreads(threads: number, spins: number): void {
+    this.#set("threads", threads);
+    this.#set("spins", spins);
+  }
+
+  /** Before a run: numbers, Adam's corrections, theta's slots and segments, shares of labels. */
+  prepare(plan: number, theta: ThetaUse | null, hasPrototypes: boolean, { step = 1, learningRate = 0, klWeight = 1, prototypeWeight = 0, seed = 0 }: RunOptions): void {
+    this.#checkRows();
+    const { rows } = this.minibatch;
+    this.#set("plan", plan);
+    this.#set("rows", rows);
+    this.#set("seed", seed);
+    const floats = this.#floats;
+    floats[places.share] = 1 / rows;
+    floats[places.klWeight] = klWeight;
+    floats[places.prototypeWeight] = prototypeWeight;
+    floats[places.rate] = learningRate / (1 - beta1 ** step);
+    floats[places.correction] = 1 / Math.sqrt(1 - beta2 ** step);
+    if (theta) this.#prepareTheta(theta);
+    if (hasPrototypes && prototypeWeight !== 0) this.#prepareLabels();
+  }
+
+  /** Sum over the cells, in order. */
+  sum(field: "reconstruction" | "kl" | "prototypeLoss"): number {
+    return this.perCell(field).reduce((total, loss) => total + loss, 0);
+  }
+
+  /** (rows), float64 */
+  perCell(field: "reconstruction" | "kl" | "prototypeLoss"): Float64Array {
+    return this.memory.doubles(this.#words[places[field]]!, this.minibatch.rows);
+  }
+
+  conditionPointer(key: number): number {
+    return this.#conditionPointers[key]!;
+  }
+
+  get failed(): boolean {
+    return Atomics.load(this.#words, places.failed) !== 0;
+  }
+  /** Byte address of the word that a failing thread sets. */
+  get failedAddress(): number {
+    return address + 4 * places.failed;
+  }
+  fail(): void {
+    this.#raise("failed");
+  }
+  stop(): void {
+    this.#raise("stopped");
+  }
+
+  #raise(field: "failed" | "stopped"): void {
+    Atomics.store(this.#words, places[field], 1);
+    Atomics.add(this.#words, places.epoch, 1);
+    for (const sleeping of ["epoch", "opened"] as const) Atomics.notify(this.#words, places[sleeping]);
+  }
+
+  #set(field: Field, value: number): void {
+    this.#words[places[field]] = value;
+  }
+  #place(field: Field, bytes: number): number {
+    const pointer = this.memory.allocate(bytes);
+    this.#set(field, pointer);
+    return pointer;
+  }
+
+  /** Makes room where there is too little, twice as much as before so that it happens seldom. @returns bytes there now */
+  #grown(field: Field, present: number, needed: number): number {
+    if (needed <= present) return present;
+    const bytes = Math.max(needed, 2 * present);
+    this.#place(field, bytes);
+    return bytes;
+  }
+
+  /** Kernels trust their indices: what is outside would be written over other memory. */
+  #checkRows(): void {
+    const { rows, indptr, indices } = this.minibatch;
+    const { minibatchSize, minibatchCapacity, genes } = this.options;
+    const refuse = (found: string, expected: string): never => {
+      throw new ScPoliError("usage", `the minibatch has ${found}; expected ${expected}.`);
+    };
+    if (!(rows >= 1 && rows <= minibatchSize)) refuse(`${rows} cells`, `1 to ${minibatchSize}`);
+    if (indptr[0] !== 0 || !(indptr[rows]! <= minibatchCapacity)) refuse(`stored counts from ${indptr[0]} to ${indptr[rows]}`, `0 to at most ${minibatchCapacity}`);
+    for (let b = 0; b < rows; b++) {
+      const [start, end] = [indptr[b]!, indptr[b + 1]!];
+      if (start > end) refuse(`a row that ends before it starts (${b})`, "ascending row starts");
+      if (start < end && (indices[start]! < 0 || indices[end - 1]! >= genes)) refuse(`genes ${indices[start]} to ${indices[end - 1]} in row ${b}`, `0 to ${genes - 1}`);
+    }
+  }
+
+  /** @throws ScPoliError "usage" where a code is not below `count` */
+  checkCodes(codes: Int32Array, count: number, what: string): void {
+    for (let b = 0; b < this.minibatch.rows; b++)
+      if (codes[b]! < 0 || codes[b]! >= count)
+        throw new ScPoliError("usage", `cell ${b} of the minibatch has ${what} ${codes[b]}; expected 0 to ${count - 1}.`);
+  }
+
+  #prepareTheta({ combinations: count, trainableFrom, stride }: ThetaUse): void {
+    const { rows, combinations } = this.minibatch;
+    this.checkCodes(combinations, count, "combination");
+    const slotOf = this.#slotOf;
+    let slots = 0;
+    let segments = 0;
+    for (let b = 0; b < rows; b++) {
+      const combination = combinations[b]!;
+      if (slotOf[combination]! < 0) {
+        this.#slotCombination[slots] = combination;
+        slotOf[combination] = slots++;
+      }
+      this.#rowSlot[b] = slotOf[combination]!;
+      const isNew = b % this.blockRows === 0 || combinations[b - 1] !== combination;
+      if (combination < trainableFrom) this.#rowSegment[b] = -1;
+      else {
+        if (isNew) this.#segmentSlot[segments++] = slotOf[combination]!;
+        this.#rowSegment[b] = segments - 1;
+      }
+    }
+    this.#linkSegments(segments);
+    for (let slot = 0; slot < slots; slot++) slotOf[this.#slotCombination[slot]!] = -1;
+    this.#set("slots", slots);
+    this.#thetaBytes = this.#grown("theta", this.#thetaBytes, 2 * slots * stride);
+    this.#set("inverseTheta", this.#words[places.theta]! + slots * stride);
+    this.#segmentBytes = this.#grown("segmentSums", this.#segmentBytes, segments * stride);
+  }
+
+  /** Each combination's segments as a list in the order of the cells. */
+  #linkSegments(segments: number): void {
+    this.#firstSegment.fill(-1);
+    for (let segment = segments - 1; segment >= 0; segment--) {
+      const combination = this.#slotCombination[this.#segmentSlot[segment]!]!;
+      this.#nextSegment[segment] = this.#firstSegment[combination]!;
+      this.#firstSegment[combination] = segment;
+    }
+  }
+
+  /** One over the number of cells of each label, over all levels. */
+  #prepareLabels(): void {
+    const { labels, rows } = this.minibatch;
+    const count = rows * this.options.levels;
+    const counts = this.#labelCounts.fill(0);
+    for (let i = 0; i < count; i++) {
+      const label = labels[i]!;
+      if (label >= counts.length) throw new ScPoliError("usage", `the minibatch has label ${label}; expected -1 to ${counts.length - 1}.`);
+      if (label >= 0) counts[label]!++;
+    }
+    for (let i = 0; i < count; i++) this.#labelShares[i] = labels[i]! >= 0 ? 1 / counts[labels[i]!]! : 0;
+  }
+}

@@ -1,0 +1,26 @@
+/**
+ * scPoli: single-cell references, query mapping and label transfer.
+ *
+ * @example
+ * import { AnnData, ScPoli } from "scpoli";
+ *
+ * const reference = await AnnData.open("reference.h5ad");
+ * const model = await ScPoli.train(reference, { conditionKeys: ["donor"], cellTypeKeys: ["cell_type"] });
+ * await model.save("model");
+ *
+ * const query = await AnnData.open("query.h5ad");
+ * const mapping = await model.map(query, { output: "query_labelled.h5ad" });
+ * console.log(mapping.summary());
+ */
+export { AnnData } from "./anndata/anndata.js";
+export type { Column, DataFrame } from "./anndata/dataframe.js";
+export type { DenseMatrix, Matrix, SparseRows } from "./anndata/matrix.js";
+export { writeCopy, writeH5ad, type Additions, type NewAnnData } from "./anndata/write.js";
+export type { LevelPrediction } from "./classify.js";
+export type { EmbedOptions, EpochLosses, MapOptions, Note, Progress, RunSettings, Threshold, TrainOptions } from "./config.js";
+export { ScPoliError, exitCodes, type ErrorKind } from "./errors.js";
+export { inspect, type Inspection } from "./inspect.js";
+export type { Mapping, MappingSummary } from "./mapping.js";
+export { ScPoli, type ModelSummary } from "./scpoli.js";
+export type { ConditionTreatment } from "./surgery.js";
+export { version } from "./version.js";

@@ -1,0 +1,131 @@
+// Cells in a model's latent space with their labels: what `map` and `embed` give, and how it is written into a copy of the file.
+import type { AnnData } from "./anndata/anndata.js";
+import { startCopy, writeCopy, type Additions, type AdditionNames, type NewColumn, type NewUns, type PendingCopy } from "./anndata/write.js";
+import type { StoredModel } from "./checkpoint.js";
+import { classify, type LevelPrediction } from "./classify.js";
+import type { Threshold } from "./config.js";
+import type { ConditionTreatment } from "./surgery.js";
+import { version } from "./version.js";
+
+/** How the file and the model met. */
+export interface MappingReport {
+  readonly verb: "map" | "embed";
+  readonly cells: number;
+  /** where the counts were */
+  readonly counts: string;
+  readonly genes: { readonly model: number; readonly found: number; readonly share: number };
+  readonly conditions: readonly ConditionTreatment[];
+  /** epochs of the mapping; 0: without training */
+  readonly epochs: number;
+}
+
+/** Counts of one annotation level. */
+export interface LevelSummary {
+  readonly key: string;
+  readonly predicted: Readonly<Record<string, number>>;
+  readonly unknown: number;
+  readonly threshold: number | null;
+}
+
+/** A mapping in numbers, ready for JSON. */
+export interface MappingSummary extends MappingReport {
+  readonly levels: readonly LevelSummary[];
+}
+
+/** obsm and uns keys, and the suffixes of obs columns, that a mapping adds. */
+export const latentKey = "X_scpoli";
+const unsKey = "scpoli";
+const suffixes = ["pred", "uncert", "distance", "prob", "unknown"] as const;
+
+/** Names that a mapping with this model adds to a file. */
+export function addedNames({ json }: StoredModel): AdditionNames {
+  return { obs: json.cell_type_keys.flatMap((key) => suffixes.map((suffix) => `${key}_${suffix}`)), obsm: [latentKey], uns: [unsKey] };
+}
+
+/** What a mapping was made with. */
+interface Mapper {
+  readonly stored: StoredModel;
+}
+
+/** The mean latent of each cell and its labels. */
+export class Mapping<Model extends Mapper = Mapper> {
+  readonly predictions: readonly LevelPrediction[];
+
+  /**
+   * @param source - the file that the cells came from
+   * @param model - the model, with the query's conditions
+   * @param latent - (N, D)
+   */
+  constructor(
+    private readonly source: AnnData,
+    readonly model: Model,
+    readonly latent: Float32Array,
+    readonly report: MappingReport,
+    threshold: Threshold,
+  ) {
+    const { json, tensors } = model.stored;
+    this.predictions = json.levels.map((types, level) =>
+      classify(latent, { key: json.cell_type_keys[level]!, types }, tensors.get("prototypes")!.data, json.model.latent_dim, json.calibration[level]!, threshold),
+    );
+  }
+
+  summary(): MappingSummary {
+    const names = this.model.stored.json.cell_types;
+    const levels = this.predictions.map(({ key, predicted, unknown, threshold }) => {
+      const counts = new Int32Array(names.length);
+      for (const type of predicted) counts[type]!++;
+      const present = names.map((name, type) => [name, counts[type]!] as const).filter(([, count]) => count > 0);
+      return { key, predicted: Object.fromEntries(present), unknown: unknown.reduce((sum, flag) => sum + flag, 0), threshold };
+    });
+    return { ...this.report, levels };
+  }
+
+  /** Columns, positions and provenance as they are written. */
+  additions(): Additions {
+    const { json } = this.model.stored;
+    const obs: Record<string, NewColumn> = {};
+    for (const { key, predicted, uncertainty, distance, probability, unknown } of this.predictions) {
+      const types = json.levels[json.cell_type_keys.indexOf(key)]!;
+      const codeOf = new Map(types.map((type, code) => [type, code]));
+      obs[`${key}_pred`] = { kind: "categorical", codes: predicted.map((type) => codeOf.get(type)!), categories: types.map((type) => json.cell_types[type]!) };
+      obs[`${key}_uncert`] = { kind: "number", values: uncertainty };
+      obs[`${key}_distance`] = { kind: "number", values: distance };
+      obs[`${key}_prob`] = { kind: "number", values: probability };
+      obs[`${key}_unknown`] = { kind: "boolean", values: unknown };
+    }
+    const obsm = { [latentKey]: { rows: this.report.cells, columns: json.model.latent_dim, values: this.latent } };
+    return { obs, obsm, uns: { [unsKey]: this.#provenance() } };
+  }
+
+  /** Writes a copy of the file with everything in it kept, plus the results. @throws ScPoliError "refused" where a name is taken, unless `force`; "output" */
+  async write(output: string, options: { readonly force?: boolean } = {}): Promise<void> {
+    await writeCopy(this.source, output, this.additions(), options);
+  }
+
+  #provenance(): NewUns {
+    const { cells: _, conditions, genes, ...report } = this.report;
+    const thresholds = Object.fromEntries(this.predictions.map(({ key, threshold }) => [key, threshold ?? "none"]));
+    return {
+      version, ...report, genes_found: genes.found, gene_coverage: genes.share, condition_keys: this.model.stored.json.condition_keys,
+      cell_type_keys: this.model.stored.json.cell_type_keys, thresholds,
+      conditions: conditions.map(({ key, condition, kind, nearest }) => `${key}=${condition}: ${kind}${nearest === undefined ? "" : `, started from ${nearest}`}`),
+      provenance: JSON.stringify(this.model.stored.json.provenance, (name, value: unknown) => (name === "history" ? undefined : value)),
+    };
+  }
+}
+
+/** Runs `compute` while the file is copied to `output`, and adds what it gives. Names that are taken are refused before anything is computed. */
+export async function computeIntoCopy<Model extends Mapper>(
+  source: AnnData, stored: StoredModel, { output, force }: { readonly output?: string; readonly force?: boolean }, compute: () => Promise<Mapping<Model>>,
+): Promise<Mapping<Model>> {
+  if (output === undefined) return compute();
+  const copy: PendingCopy = await startCopy(source, output, { names: addedNames(stored), force });
+  try {
+    const result = await compute();
+    await copy.finish(result.additions());
+    return result;
+  } catch (error) {
+    await copy.discard();
+    throw error;
+  }
+}

@@ -1,0 +1,287 @@
+// Files, processors and the HDF5 library under Node. The rest of the library imports this as "#platform"; only src/platform/ touches node:*.
+//
+// Every error is a ScPoliError: kind "file" where something cannot be read, "output" where it cannot be written.
+import { chmodSync, constants, copyFileSync, existsSync, mkdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import * as fs from "node:fs/promises";
+import { availableParallelism } from "node:os";
+import { basename, dirname, join, resolve, sep } from "node:path";
+import { fileURLToPath } from "node:url";
+import { ScPoliError, type ErrorKind } from "../errors.js";
+
+export { startThreads, type Threads } from "./threads-node.js";
+
+export type Hdf5 = typeof import("h5wasm");
+
+let hdf5: Promise<Hdf5> | null = null;
+
+/** The HDF5 library, loaded at the first call. Its errors are thrown, not printed. */
+export function loadHdf5(): Promise<Hdf5> {
+  hdf5 ??= (async () => {
+    const library = (await import("h5wasm/node")) as unknown as Hdf5;
+    const module = await library.ready;
+    module.activate_throwing_error_handler();
+    return library;
+  })();
+  return hdf5;
+}
+
+/** How many threads run at once on this machine. */
+export function processorCount(): number {
+  return availableParallelism();
+}
+
+/** A file that comes with this package, by its path inside it. */
+export function packageFile(path: string): string {
+  return fileURLToPath(new URL(`../../${path}`, import.meta.url));
+}
+
+export interface FileStatus {
+  readonly kind: "file" | "folder";
+  readonly bytes: number;
+}
+
+/** What lies at a path, null where there is nothing. */
+export async function fileStatus(path: string): Promise<FileStatus | null> {
+  try {
+    const status = await fs.stat(path);
+    return { kind: status.isDirectory() ? "folder" : "file", bytes: status.size };
+  } catch (error) {
+    if (errorCode(error) === "ENOENT" || errorCode(error) === "ENOTDIR") return null;
+    throw fileError("file", path, "cannot be read", error);
+  }
+}
+
+/** Whether two paths lead to one file, also through links. */
+export async function isSameFile(first: string, second: string): Promise<boolean> {
+  if (resolve(first) === resolve(second)) return true;
+  const status = (path: string) => fs.stat(path, { bigint: true }).catch(() => null);
+  const [a, b] = await Promise.all([status(first), status(second)]);
+  return a !== null && b !== null && a.dev === b.dev && a.ino === b.ino;
+}
+
+export async function readFile(path: string): Promise<Uint8Array> {
+  try {
+    return await fs.readFile(path);
+  } catch (error) {
+    throw fileError("file", path, "cannot be read", error);
+  }
+}
+
+/** UTF-8 text. */
+export async function readText(path: string): Promise<string> {
+  return new TextDecoder().decode(await readFile(path));
+}
+
+/** Bytes [position, position + length), fewer where the file ends before. */
+export async function readBytes(path: string, position: number, length: number): Promise<Uint8Array> {
+  try {
+    const file = await fs.open(path, "r");
+    try {
+      const { buffer, bytesRead } = await file.read(new Uint8Array(length), 0, length, position);
+      return buffer.subarray(0, bytesRead);
+    } finally {
+      await file.close();
+    }
+  } catch (error) {
+    throw fileError("file", path, "cannot be read", error);
+  }
+}
+
+/** Overwrites bytes inside a file. */
+export async function patchFile(path: string, edits: readonly { readonly position: number; readonly bytes: Uint8Array }[]): Promise<void> {
+  try {
+    const file = await fs.open(path, "r+");
+    try {
+      for (const { position, bytes } of edits) await file.write(bytes, 0, bytes.length, position);
+    } finally {
+      await file.close();
+    }
+  } catch (error) {
+    throw fileError("output", path, "cannot be written", error);
+  }
+}
+
+/** Writes a whole file: beside its final name, to the disk, then renamed. A reader sees the old file or the new one, never a half. */
+export async function writeFile(path: string, content: Uint8Array | string): Promise<void> {
+  const temporary = await createTemporary(path);
+  try {
+    const file = await fs.open(temporary, "r+");
+    try {
+      await file.writeFile(content);
+      await file.sync();
+    } finally {
+      await file.close();
+    }
+  } catch (error) {
+    await removeTemporary(temporary);
+    throw fileError("output", path, "cannot be written", error);
+  }
+  await commitTemporary(temporary, path);
+}
+
+/** Copies a file onto one that is there already; where the file system can, both share their blocks until one is changed. */
+export async function copyFile(from: string, to: string): Promise<void> {
+  try {
+    if (cloneFile(from, to)) return;
+    const source = await fs.open(from, "r");
+    try {
+      const target = await fs.open(to, "r+");
+      try {
+        const chunk = new Uint8Array(4 << 20);
+        for (;;) {
+          const { bytesRead } = await source.read(chunk, 0, chunk.length, null);
+          if (bytesRead === 0) break;
+          for (let written = 0; written < bytesRead; ) written += (await target.write(chunk, written, bytesRead - written)).bytesWritten;
+        }
+      } finally {
+        await target.close();
+      }
+    } finally {
+      await source.close();
+    }
+  } catch (error) {
+    throw fileError("output", to, `cannot be written (copy of ${from})`, error);
+  }
+}
+
+function cloneFile(from: string, to: string): boolean {
+  try {
+    copyFileSync(from, to, constants.COPYFILE_FICLONE_FORCE);
+  } catch {
+    return false;
+  }
+  chmodSync(to, 0o666 & ~process.umask()); // a read-only source makes a read-only copy otherwise
+  return true;
+}
+
+/** Makes a folder and those above it; one that is there already is left as it is. */
+export async function makeFolder(path: string): Promise<void> {
+  try {
+    mkdirSync(path, { recursive: true });
+  } catch (error) {
+    throw fileError("output", path, "cannot be made", error);
+  }
+}
+
+/** Names in a folder, sorted. */
+export async function listFolder(path: string): Promise<string[]> {
+  try {
+    return (await fs.readdir(path)).sort();
+  } catch (error) {
+    throw fileError("file", path, "cannot be read", error);
+  }
+}
+
+/** Removes a file, or a folder with what is in it; nothing happens where there is none. */
+export async function removeFile(path: string): Promise<void> {
+  try {
+    await fs.rm(path, { recursive: true, force: true });
+  } catch (error) {
+    throw fileError("output", path, "cannot be removed", error);
+  }
+}
+
+/**
+ * Unfinished files and folders, and the name that each will get. They are created synchronously and opened by calls that do not create: an operation that is
+ * still under way in another thread when an interruption removes them cannot bring them back.
+ */
+const temporaries = new Map<string, string>();
+
+/**
+ * Makes an empty file beside `path`, to be filled and then renamed to it.
+ * @throws ScPoliError "output" where the folder is missing or not writable, or `path` is a folder
+ */
+export async function createTemporary(path: string): Promise<string> {
+  if ((await fileStatus(path).catch(() => null))?.kind === "folder") {
+    throw new ScPoliError("output", `${path} cannot be written: it is a folder. Give the name of a file.`, { path });
+  }
+  const temporary = temporaryName(path);
+  try {
+    writeFileSync(temporary, "");
+  } catch (error) {
+    throw fileError("output", path, "cannot be written", error);
+  }
+  return temporary;
+}
+
+/** A name beside `path`, for a file or a folder that will be renamed to it. Removed by `removeTemporaries` until it is. */
+export function temporaryName(path: string): string {
+  const temporary = join(dirname(resolve(path)), `.${basename(path)}.${process.pid}.tmp`);
+  temporaries.set(temporary, path);
+  return temporary;
+}
+
+/** Gives a temporary file (or folder, where there is none of that name) its final name. */
+export async function commitTemporary(temporary: string, path: string): Promise<void> {
+  try {
+    await fs.rename(temporary, path);
+    temporaries.delete(temporary);
+  } catch (error) {
+    await removeTemporary(temporary);
+    throw fileError("output", path, "cannot be written", error);
+  }
+}
+
+/** Gives a temporary folder its final name; a folder of that name goes. No other code of this process runs in between, so that an interruption leaves the old one or the new one. */
+export function replaceFolder(temporary: string, path: string): void {
+  const old = `${temporary}.old`;
+  try {
+    if (existsSync(path)) renameSync(path, old);
+    try {
+      renameSync(temporary, path);
+    } catch (error) {
+      if (existsSync(old)) renameSync(old, path);
+      throw error;
+    }
+    temporaries.delete(temporary);
+    rmSync(old, { recursive: true, force: true });
+  } catch (error) {
+    throw fileError("output", path, "cannot be written", error);
+  }
+}
+
+export async function removeTemporary(temporary: string): Promise<void> {
+  temporaries.delete(temporary);
+  await fs.rm(temporary, { recursive: true, force: true }).catch(() => undefined);
+}
+
+/** Removes everything unfinished, at once: for the end of an interrupted process. */
+export function removeTemporaries(): void {
+  for (const temporary of temporaries.keys()) rmSync(temporary, { recursive: true, force: true });
+  temporaries.clear();
+}
+
+/** The path that a user knows: that of an unfinished file or folder is the name it will get. */
+function finalPath(path: string): string {
+  for (const [temporary, final] of temporaries)
+    if (path === temporary || path.startsWith(temporary + sep)) return finalPath(final + path.slice(temporary.length));
+  return path;
+}
+
+/** A failed file operation in words. `what` follows the path: "cannot be read". */
+export function fileError(kind: ErrorKind, at: string, what: string, error: unknown): ScPoliError {
+  if (error instanceof ScPoliError) return error;
+  const path = finalPath(at);
+  const code = errorCode(error);
+  const reason = (code !== undefined && reasons[code]?.(path, kind)) || (error instanceof Error ? error.message : String(error));
+  return new ScPoliError(kind, `${path} ${what}: ${reason}`, { path, code }, { cause: error });
+}
+
+type Reason = (path: string, kind: ErrorKind) => string;
+const noSpace: Reason = (path) => `no space left on the disk of ${dirname(resolve(path))}. Free some, or write elsewhere.`;
+const notAllowed: Reason = (_, kind) => (kind === "output" ? "no permission to write there." : "no permission to read it.");
+const reasons: Readonly<Record<string, Reason>> = {
+  ENOENT: (path, kind) => (kind === "output" ? `there is no folder ${dirname(resolve(path))}. Make it first.` : "there is no such file."),
+  ENOTDIR: (path) => `${dirname(resolve(path))} is not a folder.`,
+  EISDIR: () => "it is a folder.",
+  EACCES: notAllowed,
+  EPERM: notAllowed,
+  EROFS: () => "the file system is read-only.",
+  ENOSPC: noSpace,
+  EDQUOT: noSpace,
+  EFBIG: () => "the file would become larger than this process may write.",
+};
+
+function errorCode(error: unknown): string | undefined {
+  return error instanceof Error && "code" in error && typeof error.code === "string" ? error.code : undefined;
+}

@@ -1,0 +1,47 @@
+// Worker threads under Node for the wasm engine: each holds one instance of the kernels on the shared memory and stays inside it until it is stopped.
+import { Worker } from "node:worker_threads";
+import { ScPoliError } from "../errors.js";
+import type { ThreadTask } from "./thread-node.js";
+
+export interface Threads {
+  /** Resolves when the threads have ended; they do so by themselves once the kernels return. */
+  ended(): Promise<void>;
+}
+
+/**
+ * Starts threads 1 to `count` (0 is the caller).
+ * @param failedAddress - word of the memory that a thread sets when it fails later
+ * @throws ScPoliError "memory" where one cannot be started
+ */
+export async function startThreads(module: WebAssembly.Module, memory: WebAssembly.Memory, count: number, failedAddress: number): Promise<Threads> {
+  const workers = Array.from({ length: count }, (_, i) => {
+    const workerData: ThreadTask = { module, memory, thread: i + 1, failedAddress };
+    // no loaders: the thread is plain JavaScript
+    return new Worker(new URL("./thread-node.js", import.meta.url), { workerData, execArgv: [] });
+  });
+  const exits = workers.map((worker) => new Promise<void>((resolve) => worker.once("exit", () => resolve())));
+  try {
+    await Promise.all(workers.map(started));
+  } catch (error) {
+    await Promise.all(workers.map((worker) => worker.terminate()));
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new ScPoliError("memory", `${count} more threads cannot be started: ${reason}. Use fewer threads.`, { threads: count + 1 }, { cause: error });
+  }
+  // a process that is done does not wait for idle threads
+  for (const worker of workers) worker.unref();
+  return {
+    ended: async () => {
+      for (const worker of workers) worker.ref();
+      await Promise.all(exits);
+    },
+  };
+}
+
+function started(worker: Worker): Promise<void> {
+  return new Promise((resolve, reject) => {
+    worker.once("message", () => resolve());
+    // after the start, `failedAddress` tells of errors
+    worker.on("error", reject);
+    worker.once("exit", (code) => reject(new Error(`it ended with code ${code}`)));
+  });
+}

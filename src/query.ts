@@ -1,0 +1,145 @@
+// Cells of a file onto a model: `embed` where all conditions are known, `map` where new ones are learnt first.
+// Source: De Donno et al. 2023, Methods ("Reference mapping", "Label transfer").
+import type { AnnData } from "./anndata/anndata.js";
+import type { StoredModel } from "./checkpoint.js";
+import type { EmbedOptions, MapOptions, Note } from "./config.js";
+import { findCounts, type CountsPlace } from "./count-places.js";
+import { loadCounts, noteEmptyCells, streamCounts } from "./counts.js";
+import { Encoder, networkOptions } from "./embedding.js";
+import { createEngine } from "./engine/create.js";
+import { ScPoliError } from "./errors.js";
+import { alignGenes, checkCoverage, type GeneAlignment } from "./genes.js";
+import { readConditions, type Conditions } from "./labels.js";
+import type { MappingReport } from "./mapping.js";
+import { minibatchCapacity, type Dataset } from "./minibatches.js";
+import { Network } from "./network.js";
+import { planOptimization } from "./optimization.js";
+import { copyNearestTheta, extendModel, graft, startFromNearest, type ConditionTreatment, type Extension } from "./surgery.js";
+import { Trainer } from "./trainer.js";
+
+/** A model (with the query's conditions, after mapping), the mean latent (N, D) of the cells, and how file and model met. */
+export interface QueryResult {
+  readonly stored: StoredModel;
+  readonly latent: Float32Array;
+  readonly report: MappingReport;
+}
+
+/** A file as the model sees it. */
+interface Query {
+  readonly place: CountsPlace;
+  readonly alignment: GeneAlignment;
+  readonly conditions: readonly Conditions[];
+}
+
+async function openQuery({ json }: StoredModel, data: AnnData, options: EmbedOptions): Promise<Query> {
+  const note = (message: Note): void => options.onNote?.(message);
+  const renamed = Object.keys(options.conditionKeys ?? {}).filter((key) => !json.condition_keys.includes(key));
+  if (renamed.length > 0)
+    throw new ScPoliError("key", `The model has no condition key '${renamed[0]}'; its keys are ${json.condition_keys.map((key) => `'${key}'`).join(", ")}.`, { key: renamed[0] });
+  await data.uniqueNames("obs");
+  const conditions: Conditions[] = [];
+  for (const key of json.condition_keys) conditions.push({ ...(await readConditions(data.obs, options.conditionKeys?.[key] ?? key)), key });
+  const place = await findCounts(data, options.layer);
+  note({ level: "info", message: `Counts taken from ${place.name}.` });
+  const alignment = alignGenes(json.genes, await place.var.index());
+  checkCoverage(alignment, options, note);
+  return { place, alignment, conditions };
+}
+
+/** @throws ScPoliError "key" for a condition that the model does not know; see `ScPoli.embed` */
+export async function embedCells(stored: StoredModel, data: AnnData, options: EmbedOptions): Promise<QueryResult> {
+  const query = await openQuery(stored, data, options);
+  const treatments: ConditionTreatment[] = [];
+  const rows = query.conditions.map(({ key, codes, names }, k) => {
+    const known = stored.json.conditions[k]!;
+    const unknown = names.filter((name) => !known.includes(name));
+    if (unknown.length > 0)
+      throw new ScPoliError(
+        "key",
+        `The model does not know ${unknown.length} of the ${names.length} values of '${key}': ${unknown.slice(0, 3).map((name) => `'${name}'`).join(", ")}${unknown.length > 3 ? ", ..." : ""}. ` +
+          "Use `scpoli map`, which learns new conditions.",
+        { key, unknown },
+      );
+    const cells = new Int32Array(names.length);
+    for (const code of codes) cells[code]!++;
+    const rowOf = names.map((name) => known.indexOf(name));
+    names.forEach((condition, code) => treatments.push({ key, condition, row: rowOf[code]!, kind: "known", cells: cells[code]! }));
+    return codes.map((code) => rowOf[code]!);
+  });
+  const latent = await encodeFile(stored, query, rows, options);
+  return { stored, latent, report: report("embed", stored, query, treatments, 0) };
+}
+
+/** Learns the query's new conditions, then embeds. See `ScPoli.map`. */
+export async function mapQuery(stored: StoredModel, data: AnnData, options: MapOptions): Promise<QueryResult> {
+  const query = await openQuery(stored, data, options);
+  const extension = extendModel(stored, query.conditions, options.knownConditions);
+  const known = extension.treatments.filter(({ kind }) => kind === "known").map(({ key, condition }) => `${key}=${condition}`);
+  if (known.length > 0)
+    options.onNote?.({
+      level: "info",
+      message: `Known to the model, so that frozen rows are used (knownConditions "new" gives new ones): ${known.slice(0, 5).join(", ")}${known.length > 5 ? ` and ${known.length - 5} more` : ""}.`,
+    });
+  const isNew = extension.treatments.some(({ kind }) => kind === "new") || extension.json.combinations.length > extension.frozen.combinations;
+  if (!isNew) {
+    const latent = await encodeFile(stored, query, extension.conditions, options);
+    return { stored, latent, report: report("map", stored, query, extension.treatments, 0) };
+  }
+  const genes = stored.json.genes.length;
+  const { signal, onProgress } = options;
+  const counts = await loadCounts(query.place, query.alignment.map, genes, { signal, onProgress: (done, total) => onProgress?.({ stage: "reading", done, total }) });
+  noteEmptyCells(counts, options.onNote);
+  const dataset: Dataset = { counts, conditions: extension.conditions, combinations: extension.combinations, labels: new Int32Array(0), levels: 0 };
+  return learn(stored, query, extension, dataset, options);
+}
+
+async function learn(stored: StoredModel, query: Query, extension: Extension, dataset: Dataset, options: MapOptions): Promise<QueryResult> {
+  const { model, sizes } = networkOptions(extension);
+  const seed = options.seed ?? 0;
+  const cells = dataset.counts.cells;
+  const plan = planOptimization(options, { stage: "mapping", cells, hasLabels: false, dropout: 0, seed });
+  const engine = await createEngine(
+    {
+      minibatchSize: plan.minibatch, minibatchCapacity: minibatchCapacity(dataset.counts, plan.minibatch), genes: sizes.genes,
+      conditionKeys: sizes.conditions.length, levels: 0, prototypes: [0, model.latentDim],
+    },
+    options,
+  );
+  try {
+    const network = new Network(engine, model, sizes, { weightDecay: 0, frozen: extension.frozen });
+    network.write(new Map([...network.parameters.keys()].map((name) => [name, extension.tensors.get(name)!.data])));
+    const treatments = startFromNearest(network, dataset, extension, seed);
+    const all = Int32Array.from({ length: cells }, (_, cell) => cell);
+    const trains = options.training ?? true;
+    const trainer = new Trainer(network, dataset, { stage: "mapping", plan, prototypeCount: 0, onProgress: options.onProgress, signal: options.signal });
+    const epochs = trains ? (await trainer.run()).history.length : 0;
+    const tensors = graft(trains ? extension : { ...extension, tensors: copyNearestTheta(extension, treatments) }, network.read());
+    const latent = await trainer.encode(all);
+    const mapped = report("map", stored, query, treatments, epochs);
+    const provenance = { ...extension.json.provenance, queries: [...((extension.json.provenance["queries"] as unknown[] | undefined) ?? []), { ...mapped, optimization: trains ? { ...plan } : null }] };
+    return { stored: { json: { ...extension.json, provenance }, tensors }, latent, report: mapped };
+  } finally {
+    await engine.close();
+  }
+}
+
+async function encodeFile(stored: StoredModel, { place, alignment }: Query, conditions: readonly Int32Array[], options: EmbedOptions): Promise<Float32Array> {
+  const D = stored.json.model.latent_dim;
+  const latent = new Float32Array(place.matrix.rows * D);
+  const encoder = await Encoder.create(stored, options);
+  const started = performance.now();
+  const onProgress = (done: number, total: number): void =>
+    options.onProgress?.({ stage: "embedding", done, total, cellsPerSecond: (1000 * done) / (performance.now() - started) });
+  try {
+    for await (const block of streamCounts(place, alignment.map, stored.json.genes.length, undefined, { signal: options.signal, onProgress }))
+      encoder.encodeBlock(block, conditions, latent, D);
+  } finally {
+    await encoder.close();
+  }
+  return latent;
+}
+
+function report(verb: "map" | "embed", { json }: StoredModel, { place, alignment }: Query, conditions: readonly ConditionTreatment[], epochs: number): MappingReport {
+  const genes = { model: json.genes.length, found: alignment.found, share: alignment.share };
+  return { verb, cells: place.matrix.rows, counts: place.name, genes, conditions, epochs };
+}

@@ -1,0 +1,98 @@
+// The verbs a user calls: train a reference, save and load it, map a query onto it, embed cells of known conditions. No mathematics here.
+import type { AnnData } from "./anndata/anndata.js";
+import { loadModel, saveModel, type StoredModel } from "./checkpoint.js";
+import type { EmbedOptions, MapOptions, TrainOptions } from "./config.js";
+import { computeIntoCopy, Mapping } from "./mapping.js";
+import { embedCells, mapQuery, type QueryResult } from "./query.js";
+import { trainReference } from "./training.js";
+
+/** A model in short, ready for JSON. */
+export interface ModelSummary {
+  readonly version: string;
+  /** cells of the reference */
+  readonly cells: number | null;
+  readonly genes: number;
+  readonly conditions: Readonly<Record<string, readonly string[]>>;
+  /** conditions of each key that belong to the reference */
+  readonly reference_conditions: Readonly<Record<string, number>>;
+  /** cells of each type, per level */
+  readonly cell_types: Readonly<Record<string, Readonly<Record<string, number>>>>;
+  readonly model: StoredModel["json"]["model"];
+  readonly parameters: number;
+  readonly calibration: StoredModel["json"]["calibration"];
+  readonly provenance: Readonly<Record<string, unknown>>;
+}
+
+/**
+ * A scPoli model: a reference, perhaps with queries mapped onto it.
+ *
+ * @example
+ * const reference = await AnnData.open("reference.h5ad");
+ * const model = await ScPoli.train(reference, { conditionKeys: ["donor"], cellTypeKeys: ["cell_type"] });
+ * await model.save("model");
+ * const query = await AnnData.open("query.h5ad");
+ * const mapping = await model.map(query, { output: "query_labelled.h5ad" });
+ * console.log(mapping.summary());
+ */
+export class ScPoli {
+  private constructor(readonly stored: StoredModel) {}
+
+  /**
+   * Builds a reference from raw counts, conditions and cell types.
+   * @throws ScPoliError "key" for a column that is not there, "counts" where no place holds raw counts, "refused" by checks that `force` passes,
+   *   "usage" for an option out of range, "interrupted" by `signal` (a checkpoint is left where `checkpoint` names a file)
+   */
+  static async train(data: AnnData, options: TrainOptions): Promise<ScPoli> {
+    return new ScPoli(await trainReference(data, options));
+  }
+
+  /** @throws ScPoliError "file" where the folder is missing, "model" where it is damaged, newer than this version, or something else */
+  static async load(folder: string): Promise<ScPoli> {
+    return new ScPoli(await loadModel(folder));
+  }
+
+  /** Writes the model folder. @throws ScPoliError "output"; "refused" where something else has this name, unless `force` */
+  async save(folder: string, options: { readonly force?: boolean } = {}): Promise<void> {
+    await saveModel(folder, this.stored, options);
+  }
+
+  /**
+   * Maps a query: new conditions get embeddings, everything of the reference stays as it is; then cells are embedded and labelled.
+   * @returns the mapping; `mapping.model` is the model with the query's conditions
+   * @throws ScPoliError as `train`, and "refused" where under half of the model's genes are in the query, unless `force`
+   */
+  map(query: AnnData, options: MapOptions = {}): Promise<Mapping<ScPoli>> {
+    return this.#into(query, options, () => mapQuery(this.stored, query, options));
+  }
+
+  /** Embeds and labels cells whose conditions the model knows. @throws ScPoliError "key" for a condition that it does not know */
+  embed(data: AnnData, options: EmbedOptions = {}): Promise<Mapping<ScPoli>> {
+    return this.#into(data, options, () => embedCells(this.stored, data, options));
+  }
+
+  summary(): ModelSummary {
+    const { json, tensors } = this.stored;
+    const byKey = <T>(values: readonly T[]): Record<string, T> => Object.fromEntries(json.condition_keys.map((key, k) => [key, values[k]!]));
+    const types = json.levels.map((rows) => Object.fromEntries(rows.map((row) => [json.cell_types[row]!, json.prototype_counts[row]!])));
+    const { history: _, ...provenance } = json.provenance;
+    return {
+      version: json.scpoli_version,
+      cells: typeof provenance["cells"] === "number" ? provenance["cells"] : null,
+      genes: json.genes.length,
+      conditions: byKey(json.conditions),
+      reference_conditions: byKey(json.reference_conditions),
+      cell_types: Object.fromEntries(json.cell_type_keys.map((key, level) => [key, types[level]!])),
+      model: json.model,
+      parameters: [...tensors].reduce((sum, [name, { data }]) => sum + (name.startsWith("prototype") ? 0 : data.length), 0),
+      calibration: json.calibration,
+      provenance,
+    };
+  }
+
+  #into(source: AnnData, options: EmbedOptions, compute: () => Promise<QueryResult>): Promise<Mapping<ScPoli>> {
+    return computeIntoCopy(source, this.stored, options, async () => {
+      const { stored, latent, report } = await compute();
+      return new Mapping(source, stored === this.stored ? this : new ScPoli(stored), latent, report, options.threshold ?? "auto");
+    });
+  }
+}

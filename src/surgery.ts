@@ -1,0 +1,191 @@
+// Reference mapping by surgery: the model stays as it is, and each condition of the query that it does not know gets an embedding row and each new
+// combination a column of theta; they are all that trains.
+// Source: De Donno et al. 2023, Methods ("Reference mapping"). Differs: starting rows are those of the reference's conditions that explain the query best,
+// not random ones; rows and columns of the reference receive neither gradient nor weight decay (docs/differences.md).
+import type { ModelJson, StoredModel, StoredTensor } from "./checkpoint.js";
+import { Combinations } from "./combinations.js";
+import type { MapOptions } from "./config.js";
+import type { Conditions } from "./labels.js";
+import { fillMinibatch, type Dataset } from "./minibatches.js";
+import type { Network } from "./network.js";
+import { Random } from "./random.js";
+
+/** How a condition of the query enters the model. */
+export interface ConditionTreatment {
+  readonly key: string;
+  /** name in the query */
+  readonly condition: string;
+  /** row of the extended embedding table */
+  readonly row: number;
+  /** "known": the reference's frozen row; "new": a row of its own */
+  readonly kind: "known" | "new";
+  /** new rows: the reference condition that explains the query's cells best, from which the row starts */
+  readonly nearest?: string;
+  readonly cells: number;
+}
+
+/** The model with room for the query, and the query's cells in its codes. */
+export interface Extension {
+  readonly json: ModelJson;
+  readonly tensors: ReadonlyMap<string, StoredTensor>;
+  readonly treatments: readonly ConditionTreatment[];
+  /** per key (N) rows */
+  readonly conditions: readonly Int32Array[];
+  /** (N) */
+  readonly combinations: Int32Array;
+  /** rows of each key and combinations that were there before */
+  readonly frozen: { readonly conditions: readonly number[]; readonly combinations: number };
+}
+
+/**
+ * Extends a model by the conditions of a query. New rows start from the mean of the reference's, and so do new columns of theta.
+ * @param query - one per condition key of the model, in its order
+ */
+export function extendModel({ json, tensors }: StoredModel, query: readonly Conditions[], known: MapOptions["knownConditions"] = "reuse"): Extension {
+  const frozen = { conditions: json.conditions.map((names) => names.length), combinations: json.combinations.length };
+  const names = json.conditions.map((existing) => [...existing]);
+  const treatments: ConditionTreatment[] = [];
+  const conditions = query.map(({ key, codes, names: own }, k) => {
+    const cells = new Int32Array(own.length);
+    for (const code of codes) cells[code]!++;
+    const rows = own.map((condition, code) => {
+      const existing = names[k]!.indexOf(condition);
+      const row = existing >= 0 && known === "reuse" ? existing : names[k]!.push(unusedName(condition, names[k]!)) - 1;
+      treatments.push({ key, condition, row, kind: row < frozen.conditions[k]! ? "known" : "new", cells: cells[code]! });
+      return row;
+    });
+    return codes.map((code) => rows[code]!);
+  });
+  const table = new Combinations(json.combinations);
+  const combinations = table.columns(conditions);
+  const extended = new Map(tensors);
+  names.forEach((all, k) => {
+    const name = `embeddings.${k}.weight`;
+    extended.set(name, appendRows(tensors.get(name)!, all.length, json.reference_conditions[k]!));
+  });
+  extended.set("theta", appendColumns(tensors.get("theta")!, table.codes.length));
+  return { json: { ...json, conditions: names, combinations: table.codes }, tensors: extended, treatments, conditions, combinations, frozen };
+}
+
+/** A name beside those in use: the condition's own where it is free. */
+function unusedName(condition: string, used: readonly string[]): string {
+  let name = condition;
+  for (let i = 2; used.includes(name); i++) name = `${condition} (${i})`;
+  return name;
+}
+
+/** (C, E) -> (rows, E); new rows are the mean of the first `reference`. */
+function appendRows({ shape, data }: StoredTensor, rows: number, reference: number): StoredTensor {
+  const [C, E] = [shape[0]!, shape[1]!];
+  const result = new Float32Array(rows * E);
+  result.set(data);
+  for (let e = 0; e < E; e++) {
+    let sum = 0;
+    for (let c = 0; c < reference; c++) sum += data[c * E + e]!;
+    for (let row = C; row < rows; row++) result[row * E + e] = sum / reference;
+  }
+  return { shape: [rows, E], data: result };
+}
+
+/** (G, C) -> (G, columns); new columns are the mean of the others. */
+function appendColumns({ shape, data }: StoredTensor, columns: number): StoredTensor {
+  const [G, C] = [shape[0]!, shape[1]!];
+  const result = new Float32Array(G * columns);
+  for (let g = 0; g < G; g++) {
+    let sum = 0;
+    for (let c = 0; c < C; c++) sum += result[g * columns + c] = data[g * C + c]!;
+    result.fill(sum / C, g * columns + C, (g + 1) * columns);
+  }
+  return { shape: [G, columns], data: result };
+}
+
+/** Cells that judge a candidate, per condition of the query: fewer where the reference has many conditions. */
+function judgesFor(candidates: number): number {
+  return Math.max(16, Math.min(256, Math.floor(4096 / candidates)));
+}
+
+/**
+ * Gives each new condition the row of the reference's condition under which its cells are likeliest.
+ * The engine must hold the extended tensors; its embedding tables are written.
+ * @returns the treatments with `nearest`
+ */
+export function startFromNearest(network: Network, dataset: Dataset, extension: Extension, seed: number): ConditionTreatment[] {
+  const { engine } = network;
+  const program = network.likelihood();
+  const table = new Combinations(extension.json.combinations);
+  const random = new Random(seed, "judges");
+  const result: ConditionTreatment[] = [...extension.treatments];
+  extension.json.condition_keys.forEach((key, k) => {
+    const parameter = network.parameters.get(`embeddings.${k}.weight`)!;
+    const rows = engine.read(parameter);
+    const E = parameter.shape[1]!;
+    const candidates = extension.json.reference_conditions[k]!;
+    result.forEach((treatment, at) => {
+      if (treatment.key !== key || treatment.kind === "known") return;
+      const own = cellsOf(extension.conditions[k]!, treatment.row);
+      const judges = random.shuffle(own).subarray(0, Math.min(judgesFor(candidates), engine.minibatch.sizeFactors.length)).sort();
+      fillMinibatch(engine.minibatch, dataset, judges);
+      let nearest = 0;
+      let least = Infinity;
+      for (let candidate = 0; candidate < candidates; candidate++) {
+        engine.minibatch.conditions[k]!.fill(candidate, 0, judges.length);
+        judges.forEach((cell, b) => {
+          const codes = extension.conditions.map((column, other) => (other === k ? candidate : column[cell]!));
+          const known = table.find(codes);
+          engine.minibatch.combinations[b] = known >= 0 ? known : extension.combinations[cell]!;
+        });
+        const { reconstruction } = program.run();
+        if (reconstruction < least) [least, nearest] = [reconstruction, candidate];
+      }
+      rows.copyWithin(treatment.row * E, nearest * E, (nearest + 1) * E);
+      result[at] = { ...treatment, nearest: extension.json.conditions[k]![nearest]! };
+    });
+    engine.write(parameter, rows);
+  });
+  return result;
+}
+
+function cellsOf(rows: Int32Array, row: number): Int32Array {
+  const cells: number[] = [];
+  rows.forEach((own, cell) => own === row && cells.push(cell));
+  return Int32Array.from(cells);
+}
+
+/**
+ * What mapping gave: the reference's tensors as they were, with the query's rows and columns behind them.
+ * @param values - parameters as the engine has them
+ */
+export function graft(extension: Extension, values: ReadonlyMap<string, Float32Array>): Map<string, StoredTensor> {
+  const { tensors, frozen } = extension;
+  const result = new Map(tensors);
+  frozen.conditions.forEach((rows, k) => {
+    const name = `embeddings.${k}.weight`;
+    const { shape, data } = tensors.get(name)!;
+    const grown = values.get(name)!.slice();
+    grown.set(data.subarray(0, rows * shape[1]!));
+    result.set(name, { shape, data: grown });
+  });
+  const { shape, data } = tensors.get("theta")!;
+  const C = shape[1]!;
+  const theta = values.get("theta")!.map((value, i) => (i % C < frozen.combinations ? data[i]! : value));
+  result.set("theta", { shape, data: theta });
+  return result;
+}
+
+/** Without training: each new combination takes the column of theta of the reference conditions that its own stand for, where there is one. */
+export function copyNearestTheta(extension: Extension, treatments: readonly ConditionTreatment[]): Map<string, StoredTensor> {
+  const { json, tensors, frozen } = extension;
+  const table = new Combinations(json.combinations.slice(0, frozen.combinations));
+  const standIn = json.condition_keys.map((key, k) => {
+    const own = treatments.filter((treatment) => treatment.key === key && treatment.nearest !== undefined);
+    return new Map(own.map(({ row, nearest }) => [row, json.conditions[k]!.indexOf(nearest!)]));
+  });
+  const { shape, data } = tensors.get("theta")!;
+  const [G, C] = [shape[0]!, shape[1]!];
+  const theta = data.slice();
+  for (let column = frozen.combinations; column < C; column++) {
+    const source = table.find(json.combinations[column]!.map((row, k) => standIn[k]!.get(row) ?? row));
+    if (source >= 0) for (let g = 0; g < G; g++) theta[g * C + column] = data[g * C + source]!;
+  }
+  return new Map(tensors).set("theta", { shape, data: theta });
+}

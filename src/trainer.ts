@@ -1,0 +1,313 @@
+// The optimisation loop, for references and for queries: pretraining, KL annealing, prototypes, fine-tuning, early stopping with the best state restored.
+// Every random choice depends on (seed, epoch, minibatch) alone, so that a run stopped anywhere goes on to the same bytes.
+// Source: De Donno et al. 2023, Methods ("Training"); scPoliTrainer of scArches.
+import type { EpochLosses, LossTerms, Progress } from "./config.js";
+import type { Engine, Losses, Program } from "./engine/engine.js";
+import { ScPoliError } from "./errors.js";
+import { fillMinibatch, groupCombinations, shuffled, splitCells, type Dataset, type Split } from "./minibatches.js";
+import type { Network } from "./network.js";
+import { observe, startEarlyStopping, type EarlyStoppingState, type OptimizationPlan, type Stage } from "./optimization.js";
+import { PrototypeSums, type Prototypes } from "./prototypes.js";
+import { hash32 } from "./random.js";
+
+/** Everything that changes while a run goes on, besides the engine's parameters. */
+export interface TrainerState {
+  epoch: number;
+  /** training cells of this epoch already seen */
+  position: number;
+  /** Adam's steps so far */
+  step: number;
+  /** sums over the cells of this epoch */
+  sums: { reconstruction: number; kl: number; prototype: number };
+  early: EarlyStoppingState;
+  history: EpochLosses[];
+}
+
+/** A state with all its tensors. */
+export interface Snapshot {
+  readonly state: TrainerState;
+  readonly parameters: ReadonlyMap<string, Float32Array>;
+  readonly moments: ReadonlyMap<string, { readonly first: Float32Array; readonly second: Float32Array }>;
+  readonly prototypes: Prototypes | null;
+  readonly best: { readonly parameters: ReadonlyMap<string, Float32Array>; readonly prototypes: Prototypes | null } | null;
+}
+
+export interface TrainerOptions {
+  readonly stage: Stage;
+  readonly plan: OptimizationPlan;
+  /** prototypes K in the table; 0: no labels */
+  readonly prototypeCount: number;
+  readonly onProgress?: (progress: Progress) => void;
+  readonly signal?: AbortSignal;
+  /** Receives the state when a checkpoint is due, and when the run is interrupted. */
+  readonly onCheckpoint?: (snapshot: () => Snapshot) => Promise<void>;
+  /** Where an earlier run stopped. */
+  readonly resume?: Snapshot;
+}
+
+export interface TrainingResult {
+  readonly history: readonly EpochLosses[];
+  /** epoch whose weights were kept */
+  readonly bestEpoch: number;
+  /** prototypes of the final weights over the training cells; null without labels */
+  readonly prototypes: Prototypes | null;
+  readonly split: Split;
+}
+
+/** Between two looks at the clock, the signal and other events. */
+const breathMs = 200;
+/** Between two checkpoints. */
+const checkpointMs = 60_000;
+
+export class Trainer {
+  readonly #programs: { readonly training: Program; readonly validation: Program; readonly encoding: Program };
+  readonly #engine: Engine;
+  readonly #split: Split;
+  #state: TrainerState;
+  #prototypes: Prototypes | null = null;
+  #best: Snapshot["best"] = null;
+  #lastBreath = performance.now();
+  #lastCheckpoint = performance.now();
+  readonly #started = performance.now();
+  #cellsDone = 0;
+
+  constructor(
+    private readonly network: Network,
+    private readonly dataset: Dataset,
+    private readonly options: TrainerOptions,
+  ) {
+    const { plan, resume } = options;
+    this.#engine = network.engine;
+    this.#split = splitCells(dataset, plan.trainFrac, plan.seed);
+    this.#programs = {
+      training: network.training({ dropout: plan.dropout, prototypeNorm: plan.prototypeNorm }),
+      validation: network.validation(plan.prototypeNorm),
+      encoding: network.encoding(),
+    };
+    this.#state = resume
+      ? structuredClone(resume.state)
+      : { epoch: 0, position: 0, step: 0, sums: noLosses(), early: startEarlyStopping(), history: [] };
+    if (resume) this.#restore(resume);
+  }
+
+  /** @throws ScPoliError "interrupted" after a checkpoint, "model" where the loss is not a number */
+  async run(): Promise<TrainingResult> {
+    const { plan } = this.options;
+    const state = this.#state;
+    let stop = state.epoch >= plan.epochs;
+    while (!stop) {
+      if (state.position === 0 && state.epoch === plan.pretrainingEpochs && this.options.prototypeCount > 0) await this.#updatePrototypes();
+      await this.#trainEpoch();
+      if (this.#isFineTuning()) await this.#updatePrototypes();
+      stop = await this.#endEpoch();
+    }
+    if (this.#best) {
+      this.network.write(this.#best.parameters);
+      this.#setPrototypes(this.#best.prototypes);
+    }
+    this.#settleEmbeddings();
+    if (this.options.prototypeCount > 0) await this.#updatePrototypes();
+    const bestEpoch = this.#best ? state.early.bestEpoch : state.history.length - 1;
+    return { history: state.history, bestEpoch, prototypes: this.#prototypes, split: this.#split };
+  }
+
+  /** Mean latent (cells, D) of cells of the data set, in their order. */
+  async encode(cells: Int32Array): Promise<Float32Array> {
+    const D = this.network.options.latentDim;
+    const latent = new Float32Array(cells.length * D);
+    await this.#eachMinibatch(cells, 0, (_, start) => {
+      this.#programs.encoding.run();
+      this.#engine.readActivation(this.network.mean, latent.subarray(start * D));
+    });
+    return latent;
+  }
+
+  /** The state as it is now, copied. */
+  snapshot(): Snapshot {
+    const moments = [...this.network.parameters].map(([name, parameter]) => {
+      const { first, second } = this.#engine.readMoments(parameter);
+      return [name, { first: Float32Array.from(first), second: Float32Array.from(second) }] as const;
+    });
+    return {
+      state: structuredClone(this.#state), parameters: this.network.read(), moments: new Map(moments), prototypes: this.#prototypes, best: this.#best,
+    };
+  }
+
+  #restore({ parameters, moments, prototypes, best }: Snapshot): void {
+    this.network.write(parameters);
+    for (const [name, { first, second }] of moments) this.#engine.writeMoments(this.network.parameters.get(name)!, first, second);
+    this.#setPrototypes(prototypes);
+    this.#best = best;
+  }
+
+  #isFineTuning(): boolean {
+    return this.options.prototypeCount > 0 && this.#state.epoch >= this.options.plan.pretrainingEpochs;
+  }
+
+  async #trainEpoch(): Promise<void> {
+    const { plan } = this.options;
+    const state = this.#state;
+    const order = shuffled(this.#split.train, plan.seed, state.epoch);
+    groupCombinations(order, plan.minibatch, this.dataset.combinations);
+    const prototypeWeight = this.#isFineTuning() ? plan.eta : 0;
+    await this.#eachMinibatch(order, state.position, async (chunk) => {
+      const losses = this.#programs.training.run({
+        step: ++state.step,
+        learningRate: plan.lr * (plan.earlyStopping?.lrFactor ?? 1) ** state.early.reductions,
+        klWeight: this.#alpha(state.epoch + state.position / order.length),
+        prototypeWeight,
+        seed: hash32(plan.seed, 1, state.epoch, state.step),
+      });
+      addLosses(state.sums, losses, chunk.length);
+      state.position += chunk.length;
+      this.#cellsDone += chunk.length;
+      if (!Number.isFinite(losses.reconstruction + losses.kl + losses.prototype))
+        throw new ScPoliError(
+          "model",
+          `The loss is not a number in epoch ${state.epoch + 1} (reconstruction ${losses.reconstruction}, KL ${losses.kl}, prototypes ${losses.prototype}); ` +
+            "try a smaller learning rate or eta. Nothing was saved.",
+          { epoch: state.epoch, ...losses },
+        );
+      await this.#breathe(order.length);
+    });
+  }
+
+  /** Brings trained embedding rows a hair inside the sphere, so that no engine scales them again: stored, loaded and mapped on, they keep their bits. */
+  #settleEmbeddings(): void {
+    for (const parameter of this.network.parameters.values()) {
+      if (parameter.role !== "embedding") continue;
+      const values = Float32Array.from(this.#engine.read(parameter));
+      const [C, E] = [parameter.shape[0]!, parameter.shape[1]!];
+      for (let c = Math.min(C, parameter.trainableFrom); c < C; c++) {
+        const row = values.subarray(c * E, (c + 1) * E);
+        const norm = Math.hypot(...row);
+        if (norm > 1 - 1e-6) row.forEach((value, e) => (row[e] = (value * (1 - 2e-6)) / norm));
+      }
+      this.#engine.write(parameter, values);
+    }
+  }
+
+  /** Validation, history, early stopping. @returns whether the run is over */
+  async #endEpoch(): Promise<boolean> {
+    const { plan } = this.options;
+    const state = this.#state;
+    const alpha = this.#alpha(state.epoch + 1);
+    const fineTuning = this.#isFineTuning();
+    const weights = { kl: alpha, prototype: fineTuning ? plan.eta : 0 };
+    const train = lossTerms(state.sums, this.#split.train.length, weights);
+    const validation = this.#split.validation.length > 0 ? lossTerms(await this.#validate(fineTuning), this.#split.validation.length, weights) : undefined;
+    const losses: EpochLosses = validation ? { train, validation } : { train };
+    state.history.push(losses);
+    this.#cellsDone += this.#split.validation.length;
+
+    // Without labels there is no fine-tuning: the end of the annealing takes its place.
+    const monitored = plan.earlyStopping !== null && (this.options.prototypeCount > 0 ? fineTuning : alpha >= 1);
+    let stop = false;
+    if (monitored) {
+      const verdict = observe(state.early, metricOf(validation ?? train, plan.earlyStopping!.metric), state.epoch, plan.earlyStopping!);
+      if (verdict.improved) this.#best = { parameters: this.network.read(), prototypes: this.#prototypes };
+      stop = verdict.stop;
+    }
+    this.#report(losses);
+    state.epoch++;
+    state.position = 0;
+    state.sums = noLosses();
+    return stop || state.epoch >= plan.epochs;
+  }
+
+  async #validate(fineTuning: boolean): Promise<TrainerState["sums"]> {
+    const sums = noLosses();
+    const { seed } = this.options.plan;
+    await this.#eachMinibatch(this.#split.validation, 0, (chunk, start) => {
+      // the same noise in every epoch, so that epochs are compared and not their luck
+      addLosses(sums, this.#programs.validation.run({ prototypeWeight: fineTuning ? 1 : 0, seed: hash32(seed, 2, 0, start) }), chunk.length);
+    });
+    return sums;
+  }
+
+  /** Prototypes of the present weights, from the mean latent of the training cells. */
+  async #updatePrototypes(): Promise<void> {
+    const { levels, labels } = this.dataset;
+    const sums = new PrototypeSums(this.options.prototypeCount, this.network.options.latentDim, levels);
+    const own = new Int32Array(this.options.plan.minibatch * levels);
+    await this.#eachMinibatch(this.#split.train, 0, (chunk) => {
+      this.#programs.encoding.run();
+      chunk.forEach((cell, row) => own.set(labels.subarray(cell * levels, (cell + 1) * levels), row * levels));
+      sums.add(this.#engine.readActivation(this.network.mean), own, chunk.length);
+    });
+    this.#setPrototypes(sums.finish(this.#prototypes ?? undefined));
+  }
+
+  #setPrototypes(prototypes: Prototypes | null): void {
+    this.#prototypes = prototypes;
+    if (prototypes) this.#engine.writePrototypes(prototypes.means);
+  }
+
+  async #eachMinibatch(cells: Int32Array, from: number, visit: (chunk: Int32Array, start: number) => void | Promise<void>): Promise<void> {
+    const size = this.options.plan.minibatch;
+    for (let start = from; start < cells.length; start += size) {
+      const chunk = cells.subarray(start, Math.min(cells.length, start + size));
+      fillMinibatch(this.#engine.minibatch, this.dataset, chunk);
+      await visit(chunk, start);
+    }
+  }
+
+  /** Weight of the KL term at a time in epochs. */
+  #alpha(epochs: number): number {
+    const { alphaEpochAnneal } = this.options.plan;
+    return alphaEpochAnneal > 0 ? Math.min(1, epochs / alphaEpochAnneal) : 1;
+  }
+
+  /** Lets other events happen now and then; saves a checkpoint when one is due or the run is interrupted. */
+  async #breathe(cellsOfEpoch: number): Promise<void> {
+    const now = performance.now();
+    if (now - this.#lastBreath < breathMs && !this.options.signal?.aborted) return;
+    await new Promise((resolve) => setTimeout(resolve, 0));
+    this.#lastBreath = performance.now();
+    const { signal, onCheckpoint } = this.options;
+    if (signal?.aborted) {
+      await onCheckpoint?.(() => this.snapshot());
+      const { epoch, position } = this.#state;
+      throw new ScPoliError("interrupted", `Stopped in epoch ${epoch + 1} after ${position} of its ${cellsOfEpoch} cells.`, { epoch, position });
+    }
+    if (onCheckpoint && now - this.#lastCheckpoint > checkpointMs) {
+      await onCheckpoint(() => this.snapshot());
+      this.#lastCheckpoint = performance.now();
+    }
+    this.#report(this.#state.history.at(-1));
+  }
+
+  #report(losses: EpochLosses | undefined): void {
+    const { onProgress, plan, stage } = this.options;
+    if (!onProgress) return;
+    const { epoch, position } = this.#state;
+    const cells = this.#split.train.length;
+    const perEpoch = cells + this.#split.validation.length;
+    const cellsPerSecond = (1000 * this.#cellsDone) / (performance.now() - this.#started);
+    const done = epoch + position / cells;
+    onProgress({
+      stage: stage === "mapping" ? "mapping" : this.#isFineTuning() ? "fine-tuning" : "pretraining",
+      done, total: plan.epochs, epoch: epoch + 1, epochs: plan.epochs, losses, cellsPerSecond,
+      secondsLeft: ((plan.epochs - done) * perEpoch) / cellsPerSecond,
+    });
+  }
+}
+
+function noLosses(): TrainerState["sums"] {
+  return { reconstruction: 0, kl: 0, prototype: 0 };
+}
+
+function addLosses(sums: TrainerState["sums"], losses: Losses, cells: number): void {
+  sums.reconstruction += losses.reconstruction * cells;
+  sums.kl += losses.kl * cells;
+  sums.prototype += losses.prototype * cells;
+}
+
+function lossTerms(sums: TrainerState["sums"], cells: number, weights: { kl: number; prototype: number }): LossTerms {
+  const [reconstruction, kl, prototype] = [sums.reconstruction / cells, sums.kl / cells, sums.prototype / cells];
+  return { reconstruction, kl, prototype, total: reconstruction + weights.kl * kl + weights.prototype * prototype };
+}
+
+function metricOf(losses: LossTerms, metric: "unweighted" | "reconstruction" | "kl" | "prototype" | "total"): number {
+  return metric === "unweighted" ? losses.reconstruction + losses.kl + losses.prototype : losses[metric];
+}

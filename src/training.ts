@@ -1,0 +1,176 @@
+// Building a reference: from an AnnData file to a model.
+// Source: De Donno et al. 2023, Methods ("Reference building").
+import { fileStatus } from "#platform";
+import { uniqueNames, type AnnData } from "./anndata/anndata.js";
+import { formatVersion, type ModelJson, type StoredModel, type StoredTensor } from "./checkpoint.js";
+import { calibrate, type Level, type LevelCalibration } from "./classify.js";
+import { Combinations } from "./combinations.js";
+import type { ModelOptions, Progress, TrainOptions } from "./config.js";
+import { findCounts } from "./count-places.js";
+import { loadCounts, noteEmptyCells } from "./counts.js";
+import { createEngine } from "./engine/create.js";
+import { ScPoliError } from "./errors.js";
+import { checkConditions, keptCells, readConditions, readLabels, type Conditions, type Labels } from "./labels.js";
+import { minibatchCapacity, type Dataset } from "./minibatches.js";
+import { Network } from "./network.js";
+import { planOptimization, type OptimizationPlan } from "./optimization.js";
+import { initialValues, modelOptions, parameterShapes, type ModelSizes } from "./parameters.js";
+import type { Prototypes } from "./prototypes.js";
+import { fingerprint, loadCheckpoint, saveCheckpoint } from "./resume.js";
+import { Trainer, type Snapshot, type TrainingResult } from "./trainer.js";
+import { resolveGenes } from "./variable-genes.js";
+import { version } from "./version.js";
+
+/** The reference's cells, read and coded. */
+interface ReferenceData {
+  readonly dataset: Dataset;
+  readonly genes: readonly string[];
+  readonly countsPlace: string;
+  readonly conditions: readonly Conditions[];
+  readonly combinations: readonly (readonly number[])[];
+  readonly labels: Labels;
+}
+
+/** Fewer held-out labelled cells than this are joined by the training cells when distances are calibrated. */
+const fewHeldOut = 20;
+
+/** @throws ScPoliError; see `ScPoli.train` */
+export async function trainReference(data: AnnData, options: TrainOptions): Promise<StoredModel> {
+  if (options.conditionKeys.length === 0) throw new ScPoliError("usage", "conditionKeys is empty; name at least one column of obs, e.g. the sample or donor.");
+  const reference = await readReference(data, options);
+  const { dataset, genes } = reference;
+  const keys = options.conditionKeys.length;
+  const widths = typeof options.embeddingDims === "number" ? Array.from({ length: keys }, () => options.embeddingDims as number) : options.embeddingDims;
+  const model = modelOptions({ ...options, embeddingDims: widths }, genes.length, keys);
+  const seed = options.seed ?? 0;
+  const K = reference.labels.names.length;
+  const plan = planOptimization(options, { stage: "training", cells: dataset.counts.cells, hasLabels: K > 0, dropout: model.dropout, seed });
+  const sizes: ModelSizes = { genes: genes.length, conditions: reference.conditions.map(({ names }) => names.length), combinations: reference.combinations.length };
+  const checkpoint = new CheckpointFile(options, fingerprint({ model, sizes, plan, genes }, dataset.counts.sizeFactors, ...dataset.conditions, dataset.labels));
+  const resume = await checkpoint.load();
+
+  const engine = await createEngine(
+    {
+      minibatchSize: plan.minibatch, minibatchCapacity: minibatchCapacity(dataset.counts, plan.minibatch), genes: genes.length,
+      conditionKeys: keys, levels: dataset.levels, prototypes: [K, model.latentDim],
+    },
+    options,
+  );
+  try {
+    const network = new Network(engine, model, sizes, { weightDecay: plan.weightDecay });
+    const shapes = parameterShapes(model, sizes);
+    network.write(new Map(shapes.map((shape) => [shape.name, initialValues(shape, shapes, seed)])));
+    const trainer = new Trainer(network, dataset, {
+      stage: "training", plan, prototypeCount: K, onProgress: options.onProgress, signal: options.signal, resume,
+      onCheckpoint: (snapshot) => checkpoint.save(snapshot()),
+    });
+    const result = await trainer.run();
+    const calibration = await calibrateLevels(trainer, result, reference);
+    return assemble(reference, model, plan, network, result, calibration);
+  } finally {
+    await engine.close();
+  }
+}
+
+async function readReference(data: AnnData, options: TrainOptions): Promise<ReferenceData> {
+  const note = options.onNote ?? (() => {});
+  const keep = await keptCells(data.obs, options.exclude);
+  await data.uniqueNames("obs");
+  const conditions: Conditions[] = [];
+  for (const key of options.conditionKeys) {
+    const own = await readConditions(data.obs, key, { keep });
+    checkConditions(own, options);
+    if (own.names.length === 1) note({ level: "info", message: `obs['${key}'] has one value, '${own.names[0]}': a dummy condition, nothing is integrated over it.` });
+    conditions.push(own);
+  }
+  const labels = await readLabels(data.obs, options.cellTypeKeys ?? [], options.unlabeled, { keep });
+  const place = await findCounts(data, options.layer);
+  const names = uniqueNames(await place.var.index(), "var", data.path);
+  const table = new Combinations();
+  const combinations = table.columns(conditions.map(({ codes }) => codes));
+  const progress = (stage: Progress["stage"]) => (done: number, total: number) => options.onProgress?.({ stage, done, total });
+  const { signal } = options;
+  const columns = await resolveGenes(options.genes, place, combinations, { keep, signal, onProgress: progress("variable genes"), force: options.force, note });
+  const map = new Int32Array(place.matrix.columns).fill(-1);
+  columns.forEach((column, gene) => (map[column] = gene));
+  const counts = await loadCounts(place, map, columns.length, { keep, signal, onProgress: progress("reading") });
+  note({ level: "info", message: `Counts taken from ${place.name}: ${counts.cells} cells, ${columns.length} of ${place.matrix.columns} genes.` });
+  noteEmptyCells(counts, options.onNote);
+  return {
+    dataset: { counts, conditions: conditions.map(({ codes }) => codes), combinations, labels: labels.codes, levels: labels.keys.length },
+    genes: Array.from(columns, (column) => names[column]!), countsPlace: place.name, conditions, combinations: table.codes, labels,
+  };
+}
+
+async function calibrateLevels(trainer: Trainer, { split, prototypes }: TrainingResult, { labels, dataset }: ReferenceData): Promise<LevelCalibration[]> {
+  if (!prototypes) return [];
+  const calibrations: LevelCalibration[] = [];
+  for (const [position, { key, types }] of labels.levels.entries()) {
+    const labelled = (cells: Int32Array): Int32Array => cells.filter((cell) => dataset.labels[cell * dataset.levels + position]! >= 0);
+    const heldOut = labelled(split.validation);
+    const cells = heldOut.length >= fewHeldOut ? heldOut : Int32Array.from([...heldOut, ...labelled(split.train)]);
+    const own = Int32Array.from(cells, (cell) => dataset.labels[cell * dataset.levels + position]!);
+    const level: Level = { key, types: Array.from(types) };
+    calibrations.push(calibrate(await trainer.encode(cells), own, level, prototypes));
+  }
+  return calibrations;
+}
+
+function assemble(
+  reference: ReferenceData, model: ModelOptions, plan: OptimizationPlan, network: Network, result: TrainingResult, calibration: readonly LevelCalibration[],
+): StoredModel {
+  const K = reference.labels.names.length;
+  const tensors = new Map<string, StoredTensor>();
+  for (const [name, data] of network.read()) tensors.set(name, { shape: network.parameters.get(name)!.shape, data });
+  const prototypes: Prototypes = result.prototypes ?? { shape: [0, model.latentDim], means: new Float32Array(0), covariances: new Float32Array(0), counts: new Float64Array(0) };
+  tensors.set("prototypes", { shape: [K, model.latentDim], data: prototypes.means });
+  tensors.set("prototype_covariances", { shape: [K, model.latentDim, model.latentDim], data: prototypes.covariances });
+  const last = result.history[result.bestEpoch];
+  const json: ModelJson = {
+    format_version: formatVersion,
+    scpoli_version: version,
+    model: {
+      hidden_layer_sizes: model.hiddenLayerSizes, latent_dim: model.latentDim, embedding_dims: model.embeddingDims,
+      inject_condition: model.injectCondition, recon_loss: model.reconLoss, dropout: model.dropout,
+    },
+    genes: reference.genes,
+    condition_keys: reference.conditions.map(({ key }) => key),
+    conditions: reference.conditions.map(({ names }) => names),
+    reference_conditions: reference.conditions.map(({ names }) => names.length),
+    combinations: reference.combinations,
+    cell_type_keys: reference.labels.keys,
+    cell_types: reference.labels.names,
+    levels: reference.labels.levels.map(({ types }) => Array.from(types)),
+    prototype_counts: Array.from(prototypes.counts),
+    calibration,
+    provenance: {
+      cells: reference.dataset.counts.cells, counts: reference.countsPlace, optimization: { ...plan },
+      epochs_run: result.history.length, best_epoch: result.bestEpoch + 1, losses: last ?? null, history: result.history, queries: [],
+    },
+  };
+  return { json, tensors };
+}
+
+/** The checkpoint of one run; does nothing where no path was given. */
+class CheckpointFile {
+  constructor(
+    private readonly options: TrainOptions,
+    private readonly owner: string,
+  ) {}
+
+  async load(): Promise<Snapshot | undefined> {
+    const { checkpoint, resume, onNote } = this.options;
+    if (!checkpoint || !resume) return undefined;
+    if (!(await fileStatus(checkpoint))) {
+      onNote?.({ level: "warning", message: `There is no checkpoint ${checkpoint}; training starts from the beginning.` });
+      return undefined;
+    }
+    const snapshot = await loadCheckpoint(checkpoint, this.owner);
+    onNote?.({ level: "info", message: `Going on from ${checkpoint}, epoch ${snapshot.state.epoch + 1}.` });
+    return snapshot;
+  }
+
+  async save(snapshot: Snapshot): Promise<void> {
+    if (this.options.checkpoint) await saveCheckpoint(this.options.checkpoint, snapshot, this.owner);
+  }
+}

@@ -1,0 +1,405 @@
+// .h5ad files against the real anndata: what it wrote is read value by value, what ours wrote it opens and compares. And damaged files, one error each.
+import assert from "node:assert/strict";
+import { spawn, spawnSync } from "node:child_process";
+import { existsSync, linkSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, before, describe, test } from "node:test";
+import { AnnData } from "../dist/anndata/anndata.js";
+import type { Column } from "../dist/anndata/dataframe.js";
+import { blocks, sparseMatrix, type Matrix, type SparseRows } from "../dist/anndata/matrix.js";
+import { startCopy, writeCopy, writeH5ad, type Additions, type NewAnnData } from "../dist/anndata/write.js";
+import { ScPoliError, type ErrorKind } from "../dist/errors.js";
+import { removeTemporaries } from "../dist/platform/node.js";
+import { runPython } from "./python/environment.ts";
+
+const folder = mkdtempSync(join(tmpdir(), "scpoli-anndata-"));
+const at = (name: string): string => join(folder, name);
+
+interface ExpectedMatrix {
+  readonly rows: number;
+  readonly columns: number;
+  readonly values: readonly (number | null)[];
+  readonly dtype: string;
+}
+interface Expected {
+  readonly matrices: Readonly<Record<string, ExpectedMatrix>>;
+  readonly full: {
+    readonly obs: Readonly<Record<string, Readonly<Record<string, unknown>>>>;
+    readonly obsNames: readonly string[];
+    readonly varNames: readonly string[];
+    readonly rawNames: readonly string[];
+    readonly X: ExpectedMatrix;
+    readonly raw: ExpectedMatrix;
+    readonly layers: Readonly<Record<string, ExpectedMatrix>>;
+    readonly obsm: Readonly<Record<string, ExpectedMatrix>>;
+  };
+}
+let expected: Expected;
+
+before(() => {
+  runPython("anndata_files.py", "make", folder);
+  expected = JSON.parse(readFileSync(at("expected.json"), "utf8").replaceAll("NaN", "null")) as Expected;
+});
+after(() => rmSync(folder, { recursive: true, force: true }));
+
+async function withFile<T>(name: string, use: (data: AnnData) => Promise<T> | T): Promise<T> {
+  const data = await AnnData.open(at(name));
+  try {
+    return await use(data);
+  } finally {
+    data.close();
+  }
+}
+
+/** Checks the form of a block and writes it into a dense array. */
+function fill(dense: (number | null)[], start: number, { rows, columns, indptr, indices, values }: SparseRows): void {
+  assert.equal(indptr[0], 0);
+  assert.equal(indptr.length, rows + 1);
+  assert.equal(indices.length, indptr[rows]);
+  assert.equal(values.length, indptr[rows]);
+  assert.ok(!values.includes(0), "a zero is stored");
+  for (let row = 0; row < rows; row++) {
+    assert.deepEqual(indices.slice(indptr[row], indptr[row + 1]).sort(), indices.slice(indptr[row], indptr[row + 1]), "indices do not rise");
+    for (let k = indptr[row]!; k < indptr[row + 1]!; k++) {
+      dense[(start + row) * columns + indices[k]!] = Number.isNaN(values[k]) ? null : values[k]!;
+    }
+  }
+}
+
+async function assertMatrix(matrix: Matrix, wanted: ExpectedMatrix): Promise<void> {
+  assert.equal(matrix.rows, wanted.rows);
+  assert.equal(matrix.columns, wanted.columns);
+  for (const rows of [7, 1, wanted.rows]) {
+    const dense = new Array<number | null>(wanted.rows * wanted.columns).fill(0);
+    for await (const { start, block } of blocks(matrix, rows)) fill(dense, start, block);
+    assert.deepEqual(dense, wanted.values, `in blocks of ${rows} rows`);
+  }
+  const dense = new Array<number | null>(wanted.rows * wanted.columns).fill(0);
+  for (const [start, end] of [[30, 40], [0, 3], [20, 30], [3, 20], [9, 12], [0, 0], [39, 40]] as const) fill(dense, start, await matrix.read(start, end));
+  assert.deepEqual(dense, wanted.values, "out of order");
+}
+
+async function fails(run: () => unknown, kind: ErrorKind, ...says: RegExp[]): Promise<void> {
+  await assert.rejects(
+    async () => run(),
+    (error) => {
+      if (!(error instanceof ScPoliError)) throw error;
+      for (const pattern of says) assert.match(error.message, pattern);
+      assert.equal(error.kind, kind, error.message);
+      return true;
+    },
+  );
+}
+
+const plainColumn = (column: Column): unknown => {
+  const list = (values: Iterable<unknown>): unknown[] => Array.from(values, (value) => (Number.isNaN(value) ? null : value));
+  const { kind } = column;
+  if (kind !== "categorical") return { kind, values: list(column.values) };
+  return { kind, codes: [...column.codes], categories: [...column.categories], ordered: column.ordered };
+};
+
+describe("reading what anndata wrote", () => {
+  test("matrices of every format and type, in blocks and out of order", async () => {
+    for (const [name, wanted] of Object.entries(expected.matrices)) {
+      await withFile(`${name}.h5ad`, async (data) => {
+        assert.ok(data.X);
+        assert.ok(name.startsWith(data.X.format) || ["empty", "nan"].includes(name), name);
+        assert.equal([data.nObs, data.nVars].join(), [wanted.rows, wanted.columns].join());
+        await assertMatrix(data.X, wanted).catch((error: Error) => assert.fail(`${name}: ${error.message}`));
+      });
+    }
+  });
+
+  test("types keep their names; 64-bit integers come as float64", async () => {
+    await withFile("csr int64.h5ad", async ({ X }) => {
+      assert.equal(X!.dtype, "int64");
+      assert.ok((await X!.read(0, 5)).values instanceof Float64Array);
+    });
+    await withFile("dense int8.h5ad", async ({ X }) => assert.ok((await X!.read(0, 5)).values instanceof Int8Array));
+    await withFile("csr uint16.h5ad", async ({ X }) => assert.ok((await X!.read(0, 5)).values instanceof Uint16Array));
+  });
+
+  for (const name of ["full.h5ad", "latest.h5ad"]) {
+    test(`every kind of column, raw, layers, obsm and uns: ${name}`, async () => {
+      const { full } = expected;
+      await withFile(name, async (data) => {
+        assert.deepEqual(data.obs.columnNames, Object.keys(full.obs));
+        for (const [key, wanted] of Object.entries(full.obs)) assert.deepEqual(plainColumn(await data.obs.column(key)), wanted, key);
+        assert.deepEqual(await data.obs.index(), full.obsNames);
+        assert.deepEqual(await data.uniqueNames("var"), full.varNames);
+        assert.deepEqual(data.var.columnNames, []);
+        assert.deepEqual(await data.raw!.var.index(), full.rawNames);
+        assert.deepEqual(data.layers, ["counts", "dense"]);
+        await assertMatrix(data.X!, full.X);
+        await assertMatrix(data.raw!.X, full.raw);
+        for (const layer of data.layers) await assertMatrix(data.layer(layer), full.layers[layer]!);
+        assert.deepEqual(data.obsmKeys, ["X_pca", "table"]);
+        const pca = await data.obsm("X_pca");
+        assert.deepEqual([pca.rows, pca.columns, [...pca.values]], [data.nObs, 3, full.obsm["X_pca"]!.values]);
+        await assertUns(data);
+      });
+    });
+  }
+
+  async function assertUns(data: AnnData): Promise<void> {
+    assert.deepEqual(data.unsKeys, ["colors", "flag", "nested", "number", "sparse", "table", "text", "vector", "whole"]);
+    const values = await Promise.all(data.unsKeys.map(async (key) => [key, await data.uns(key)]));
+    assert.deepEqual(Object.fromEntries(values), {
+      colors: ["#fff", "#000"], flag: true, nested: { deep: { x: 1 }, flags: [true, false] }, number: 2.5, sparse: undefined, table: undefined,
+      text: "ü", vector: Float64Array.of(0, 1, 2, 3), whole: 7,
+    });
+  }
+
+  test("the layout of anndata 0.7, labels behind references", async () => {
+    await withFile("old.h5ad", async (data) => {
+      assert.deepEqual(data.obs.columnNames, ["category", "ordered", "text", "float64", "int64", "boolean"]);
+      for (const key of data.obs.columnNames) assert.deepEqual(plainColumn(await data.obs.column(key)), expected.full.obs[key], key);
+      await assertMatrix(data.X!, expected.full.X);
+    });
+  });
+
+  test("a matrix in memory reads like one behind a file", async () => {
+    await withFile("csr float32.h5ad", async ({ X }) => {
+      const { rows, columns, indptr, indices, values } = await X!.read(0, X!.rows);
+      await assertMatrix(sparseMatrix({ rows, columns, indptr, indices, values }, "memory"), expected.matrices["csr float32"]!);
+    });
+  });
+});
+
+describe("files that cannot be read", () => {
+  const readX = (name: string) => () => withFile(name, (data) => data.X!.read(0, data.nObs));
+  const matrices: Readonly<Record<string, readonly [ErrorKind, ...RegExp[]]>> = {
+    "lzf.h5ad": ["format", /lzf\.h5ad: X\/data/, /compressed with lzf/, /compression="gzip"/],
+    "falling indptr.h5ad": ["format", /"indptr" falls from \d+ to 0 at entry 7/],
+    "long indptr.h5ad": ["format", /"indptr" ends at 1000000, but there are only \d+ values/],
+    "short indptr.h5ad": ["format", /"indptr" has 39 entries, 41 were expected/],
+    "large index.h5ad": ["format", /row \d+ has a value in column 25 of 25/],
+    "negative index.h5ad": ["format", /row \d+ has a value in column -1 of 25/],
+    "duplicated index.h5ad": ["format", /row 0 has two values in column \d+/, /sum_duplicates/],
+    "short indices.h5ad": ["format", /"data" has \d+ entries and "indices" \d+/],
+    "large integers.h5ad": ["format", /X\/data/, /beyond 2\^53/],
+    "no shape.h5ad": ["format", /X is damaged: it has no shape/],
+    "no indices.h5ad": ["format", /it has no "indices"/],
+    "text matrix.h5ad": ["format", /numbers were expected, but the values are of type string/],
+    "column csc.h5ad": ["format", /a value lies in row 40 of 40/],
+    "damaged chunk.h5ad": ["file", /X\/data/, /damaged/],
+  };
+  for (const [name, [kind, ...says]] of Object.entries(matrices)) test(`matrix: ${name}`, () => fails(readX(name), kind, ...says));
+
+  test("no X: everything else is there", () =>
+    withFile("no X.h5ad", async (data) => {
+      assert.equal(data.X, null);
+      assert.equal((await data.obs.index()).length, 40);
+    }));
+
+  const files: Readonly<Record<string, readonly [ErrorKind, ...RegExp[]]>> = {
+    "expected.json": ["file", /it is not an HDF5 file/],
+    "nothing.h5ad": ["file", /no such file/],
+    ".": ["file", /is a folder/],
+    "truncated.h5ad": ["file", /truncated, \d+ of \d+ bytes/],
+    "tenx.h5": ["format", /no AnnData/, /10x/],
+    "no obs.h5ad": ["format", /it has no obs and var/],
+    "old table.h5ad": ["format", /anndata 0\.6 or older/],
+  };
+  for (const [name, [kind, ...says]] of Object.entries(files)) test(`file: ${name}`, () => fails(() => AnnData.open(at(name)), kind, ...says));
+
+  test("names and matrix that do not fit", () => fails(readX("missing name.h5ad"), "format", /X is 40 x 25, but its names make 39 x 25/));
+
+  test("duplicated names are told with their rows", () =>
+    withFile("duplicated.h5ad", async (data) => {
+      await fails(() => data.uniqueNames("var"), "format", /2 duplicated gene names: "a" \(rows 0 and 2\), "b" \(rows 1 and 4\)/, /var_names_make_unique/);
+      assert.equal((await data.uniqueNames("obs")).length, 4);
+    }));
+
+  test("columns: one that is damaged does not hide the others", async () => {
+    await withFile("bad codes.h5ad", async ({ obs }) => {
+      await fails(() => obs.column("category"), "format", /obs\/category\/codes/, /row 0 has code 9, but there are 3 categories/);
+      assert.equal((await obs.column("text")).kind, "string");
+    });
+    await withFile("missing column.h5ad", ({ obs }) => fails(() => obs.column("text"), "format", /obs\/text is missing/));
+  });
+
+  test("keys that are not there, with the nearest names", () =>
+    withFile("full.h5ad", async (data) => {
+      await fails(() => data.obs.column("Catgory"), "key", /no column "Catgory"/, /Did you mean "category"/);
+      await fails(() => data.layer("count"), "key", /no layer "count"/, /"counts"/);
+      await fails(() => data.obsm("X_umap"), "key", /no obsm "X_umap"/, /"X_pca"/);
+      await fails(() => data.obsm("table"), "format", /no dense matrix/);
+      await fails(() => data.uns("zzzzzzzz"), "key", /There are "colors"/);
+    }));
+});
+
+/** Additions of every kind for N cells, and what Python must find. */
+function additions(n: number): { additions: Additions; obs: unknown; obsm: unknown; uns: unknown } {
+  const every = <T>(value: (i: number) => T): T[] => Array.from({ length: n }, (_, i) => value(i));
+  const codes = every((i) => (i % 4) - 1);
+  const scores = Float32Array.from(every((i) => i / 8));
+  const latent = Float32Array.from({ length: 2 * n }, (_, i) => i / 4);
+  const many = Array.from({ length: 200 }, (_, i) => `type ${i}`);
+  const uns = { version: "1.0", threshold: 0.25, cells: n, ok: true, no: false, names: ["a", "β"], nested: { list: [1.5, 2], none: [] as number[] } };
+  return {
+    additions: {
+      obs: {
+        type_pred: { kind: "categorical", codes: Int32Array.from(codes), categories: ["B cell", "T cell", "µ"] },
+        many: { kind: "categorical", codes: Int16Array.from(every((i) => i * 5)), categories: many, ordered: true },
+        type_uncert: { kind: "number", values: scores },
+        exact: { kind: "number", values: Float64Array.from(every((i) => i / 3)) },
+        type_unknown: { kind: "boolean", values: Uint8Array.from(every((i) => i % 2)) },
+        maybe: { kind: "boolean", length: n, values: every((i) => (i % 3 === 0 ? null : i % 2 === 0)) },
+        note: { kind: "string", length: n, values: every((i) => `n${i}`) },
+        gap: { kind: "string", length: n, values: every((i) => (i % 2 ? null : "x")) },
+      },
+      obsm: { X_scpoli: { rows: n, columns: 2, values: latent } },
+      uns: { scpoli: uns },
+    },
+    obs: {
+      type_pred: { kind: "categorical", codes, categories: ["B cell", "T cell", "µ"], ordered: false, dtype: "category" },
+      many: { kind: "categorical", codes: every((i) => i * 5), categories: many, ordered: true },
+      type_uncert: { kind: "number", values: [...scores], dtype: "float32" },
+      exact: { kind: "number", values: every((i) => i / 3), dtype: "float64" },
+      type_unknown: { kind: "boolean", values: every((i) => i % 2 === 1), dtype: "bool" },
+      maybe: { kind: "boolean", values: every((i) => (i % 3 === 0 ? null : i % 2 === 0)), dtype: "boolean" },
+      note: { kind: "string", values: every((i) => `n${i}`) },
+      gap: { kind: "categorical", codes: every((i) => (i % 2 ? -1 : 0)), categories: ["x"], ordered: false },
+    },
+    obsm: { X_scpoli: { rows: n, columns: 2, values: [...latent], dtype: "float32" } },
+    uns: { scpoli: uns },
+  };
+}
+
+test("written files: anndata opens them, finds what was added, and nothing else has changed", async () => {
+  const written: unknown[] = [];
+  for (const source of ["full.h5ad", "latest.h5ad", "old.h5ad", "csc gzip.h5ad", "no X.h5ad"]) {
+    await withFile(source, async (data) => {
+      const { additions: added, ...wanted } = additions(data.nObs);
+      const file = `copy of ${source}`;
+      await writeCopy(data, at(file), added);
+      written.push({ file, source, ...wanted, scanpy: source === "full.h5ad" });
+    });
+  }
+  // a second run replaces what the first has added, and a column of the input
+  for (const source of ["full.h5ad", "latest.h5ad", "old.h5ad"]) {
+    await withFile(`copy of ${source}`, async (data) => {
+      const { additions: added, ...wanted } = additions(data.nObs);
+      const changed = { ...added, obs: { ...added.obs, text: { kind: "number", values: Int32Array.from({ length: data.nObs }, (_, i) => -i) } as const } };
+      const file = `second copy of ${source}`;
+      await fails(() => writeCopy(data, at(file), changed), "refused", /obs\["type_pred"\].*obs\["text"\].*obsm\["X_scpoli"\], uns\["scpoli"\]/, /--force/);
+      assert.ok(!existsSync(at(file)));
+      await writeCopy(data, at(file), changed, { force: true });
+      await withFile(file, async ({ obs }) => assert.equal((await obs.column("text")).kind, "number"));
+      const replaced = Object.keys(changed.obs);
+      written.push({ file, source: `copy of ${source}`, replaced, ...wanted, obs: { ...(wanted.obs as object), text: { kind: "number", values: Array.from({ length: data.nObs }, (_, i) => -i), dtype: "int32" } } });
+    });
+  }
+  const { full, matrices } = expected;
+  const names = { obsNames: full.obsNames, varNames: full.varNames };
+  for (const [name, compression] of [["plain", 0], ["gzip", 4]] as const) {
+    await withFile("full.h5ad", async (data) => {
+      const { additions: added, ...wanted } = additions(data.nObs);
+      const columns = { ...Object.fromEntries(await Promise.all(data.obs.columnNames.map(async (key) => [key, await data.obs.column(key)] as const))), ...added.obs };
+      const frames = { obs: { index: full.obsNames, columns }, var: { index: full.varNames } };
+      const parts = { ...frames, ...(added.obsm && { obsm: added.obsm }), ...(added.uns && { uns: added.uns }) };
+      const readBlocks = async function* () {
+        for await (const { block } of blocks(data.layer("counts"), 9)) yield block;
+      };
+      await writeH5ad(at(`${name} blocks.h5ad`), { X: readBlocks(), ...parts }, { compression });
+      written.push({ file: `${name} blocks.h5ad`, X: full.layers["counts"], ...names, ...wanted });
+      const { rows, columns: width, values } = matrices["dense float32"]!;
+      await writeH5ad(at(`${name} dense.h5ad`), { X: { rows, columns: width, values: Float32Array.from(values as number[]) }, ...parts }, { compression });
+      written.push({ file: `${name} dense.h5ad`, X: matrices["dense float32"], ...names, ...wanted });
+    });
+  }
+  writeFileSync(at("written.json"), JSON.stringify(written));
+  assert.equal(runPython("anndata_files.py", "check", folder).trim(), "ok");
+});
+
+describe("writing", () => {
+  test("the same input gives the same bytes, at another time", async () => {
+    const hash = (name: string) => readFileSync(at(name)).toString("latin1");
+    const write = async (suffix: string) => {
+      for (const source of ["full.h5ad", "latest.h5ad"]) await withFile(source, async (data) => writeCopy(data, at(`${suffix} ${source}`), additions(data.nObs).additions));
+      await writeH5ad(at(`${suffix} new.h5ad`), small(), { compression: 1 });
+    };
+    await write("first");
+    await new Promise((resolve) => setTimeout(resolve, 1100)); // HDF5 would stamp full seconds
+    await write("later");
+    for (const name of ["full.h5ad", "latest.h5ad", "new.h5ad"]) assert.ok(hash(`first ${name}`) === hash(`later ${name}`), name);
+  });
+
+  test("an output that is the input, also through links; a folder; a folder that is not there", () =>
+    withFile("csr gzip.h5ad", async (data) => {
+      symlinkSync(at("csr gzip.h5ad"), at("soft.h5ad"));
+      linkSync(at("csr gzip.h5ad"), at("hard.h5ad"));
+      const content = readFileSync(at("csr gzip.h5ad"));
+      for (const name of ["csr gzip.h5ad", "soft.h5ad", "hard.h5ad"]) await fails(() => writeCopy(data, at(name), {}), "output", /is the input itself/);
+      assert.deepEqual(readFileSync(at("csr gzip.h5ad")), content);
+      await fails(() => writeCopy(data, folder, {}), "output", /is a folder/);
+      await fails(() => writeCopy(data, at("no/out.h5ad"), {}), "output", /no folder .*no/);
+      await fails(() => writeH5ad(at("no/out.h5ad"), small()), "output", /no folder .*no/);
+    }));
+
+  test("additions that do not fit: refused, and nothing is left", () =>
+    withFile("csr gzip.h5ad", async (data) => {
+      const short = { kind: "number", values: new Float32Array(3) } as const;
+      await fails(() => writeCopy(data, at("out.h5ad"), { obs: { short } }), "output", /obs\["short"\] has 3 entries, but .* has 40 cells/);
+      await fails(() => writeCopy(data, at("out.h5ad"), { obsm: { X: { rows: 3, columns: 1, values: new Float32Array(3) } } }), "output", /obsm\["X"\] is 3 x 1/);
+      await fails(() => writeCopy(data, at("out.h5ad"), { uns: { "a/b": 1 } }), "key", /"a\/b" cannot be a name/);
+      await fails(() => writeH5ad(at("out.h5ad"), { ...small(), var: { index: ["a"] } }), "output", /X is 3 x 2, but its names make 3 x 1/);
+      assert.deepEqual(left("out.h5ad"), []);
+    }));
+
+  test("a copy that is given up, an error while rows are written, an interruption: nothing is left", async () => {
+    await withFile("csr gzip.h5ad", async (data) => {
+      const copy = await startCopy(data, at("out.h5ad"), { names: { obs: ["new"] } });
+      assert.equal(left("out.h5ad").length, 1);
+      await copy.discard();
+      assert.deepEqual(left("out.h5ad"), []);
+      await startCopy(data, at("out.h5ad"));
+      removeTemporaries();
+      assert.deepEqual(left("out.h5ad"), []);
+    });
+    const broken = async function* (): AsyncGenerator<SparseRows> {
+      yield small().X as SparseRows;
+      throw new RangeError("the source broke");
+    };
+    await assert.rejects(writeH5ad(at("out.h5ad"), { ...small(), X: broken() }), /the source broke/);
+    assert.deepEqual(left("out.h5ad"), []);
+  });
+
+  /** A process that writes rows without end. */
+  const endless = `
+    import { writeH5ad } from ${JSON.stringify(new URL("../dist/anndata/write.js", import.meta.url).href)};
+    const rows = 1000, block = { rows, columns: 1, indptr: Int32Array.from({ length: rows + 1 }, (_, i) => i), indices: new Int32Array(rows), values: new Float32Array(rows).fill(1) };
+    async function* X() { for (;;) { yield block; await new Promise(setImmediate); } }
+    const index = ["a"];
+    await writeH5ad(process.argv[1], { X: X(), obs: { index }, var: { index } }).catch((error) => { console.log(error.kind + ": " + error.message); process.exit(3); });`;
+
+  test("killed in the middle of writing: the file of that name is the old one", async () => {
+    writeFileSync(at("killed.h5ad"), "the old one");
+    const child = spawn(process.execPath, ["--input-type=module", "-e", endless, at("killed.h5ad")]);
+    const isWriting = (): boolean => left("killed.h5ad").some((name) => name.endsWith(".tmp") && readFileSync(at(name)).length > 0);
+    while (child.exitCode === null && !isWriting()) await new Promise((resolve) => setTimeout(resolve, 5));
+    child.kill("SIGKILL");
+    await new Promise((resolve) => child.on("close", resolve));
+    assert.equal(child.signalCode, "SIGKILL");
+    assert.equal(readFileSync(at("killed.h5ad"), "utf8"), "the old one");
+  });
+
+  test("no more room: an error, and nothing is left", { skip: process.platform === "win32" && "needs ulimit" }, () => {
+    const { status, stdout, stderr } = spawnSync("bash", ["-c", `trap '' XFSZ; ulimit -f 2048; exec "$0" --input-type=module -e "$1" "$2"`, process.execPath, endless, at("large.h5ad")], { encoding: "utf8" });
+    assert.equal(status, 3, stderr);
+    assert.match(stdout, /^output: .*large\.h5ad cannot be written: the file would become larger than this process may write/);
+    assert.deepEqual(left("large.h5ad"), []);
+  });
+});
+
+/** Files of this name, also those that are not finished. */
+function left(name: string): string[] {
+  return readdirSync(folder).filter((file) => file === name || file.startsWith(`.${name}.`));
+}
+
+function small(): NewAnnData {
+  const X = { rows: 3, columns: 2, indptr: Int32Array.of(0, 1, 1, 3), indices: Int32Array.of(1, 0, 1), values: Float32Array.of(5, 1, 2) };
+  return { X, obs: { index: ["a", "b", "c"], columns: { ok: { kind: "boolean", values: Uint8Array.of(1, 0, 1) } } }, var: { index: ["g", "h"] } };
+}

@@ -1,0 +1,123 @@
+// Who may import whom, and the few rules of form that a machine can check. The only place where these rules are written as code.
+import assert from "node:assert/strict";
+import { readdirSync, readFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { test } from "node:test";
+import { fileURLToPath } from "node:url";
+import ts from "typescript";
+
+const root = fileURLToPath(new URL("..", import.meta.url));
+const files = readdirSync(join(root, "src"), { recursive: true, encoding: "utf8" })
+  .filter((path) => path.endsWith(".ts"))
+  .map((path) => path.slice(0, -3).replaceAll("\\", "/"))
+  .sort();
+const text = new Map(files.map((file) => [file, readFileSync(join(root, "src", `${file}.ts`), "utf8")]));
+
+/** What a file imports: files of ours by their path in src/, "#platform", packages by their name. */
+const imports = new Map(
+  files.map((file) => [file, ts.preProcessFile(text.get(file)!).importedFiles.map(({ fileName }) => (fileName.startsWith(".") ? join(dirname(file), fileName).replace(/\.js$/, "") : fileName))]),
+);
+
+/** Top to bottom: a file imports from its own layer and from those below, besides what its layer alone may or may not. */
+const layers: readonly { readonly name: string; readonly files: RegExp; readonly packages?: RegExp; readonly but?: RegExp }[] = [
+  { name: "command line", files: /^cli(\/|$)/, packages: /^(commander|#platform)$/ },
+  { name: "public interface", files: /^index$/ },
+  { name: "verbs", files: /^(scpoli|training|query|mapping|inspect)$/, packages: /^#platform$/ },
+  { name: "methods", files: /^(trainer|resume|optimization|surgery|embedding|classify|checkpoint|variable-genes)$/, packages: /^#platform$/ },
+  { name: "data of a run", files: /^(dataset|minibatches|counts|count-places|genes|labels|combinations)$/ },
+  { name: "model", files: /^(network|prototypes|parameters)$/, but: /^engine\/(?!engine$)/ },
+  { name: "files", files: /^(anndata\/.*|safetensors)$/, packages: /^(#platform|h5wasm)$/ },
+  { name: "arithmetic", files: /^engine\//, packages: /^#platform$/ },
+  { name: "platform", files: /^platform\//, packages: /^(node:.*|h5wasm(\/node)?)$/ },
+  { name: "leaves", files: /^(config|errors|random|version)$/ },
+];
+const layerOf = (file: string): number => layers.findIndex((layer) => layer.files.test(file));
+
+test("every file has a layer", () => {
+  assert.deepEqual(files.filter((file) => layerOf(file) < 0), [], "name them in the layers of this test");
+});
+
+test("imports point downwards", () => {
+  const wrong: string[] = [];
+  for (const [file, imported] of imports) {
+    const layer = layers[layerOf(file)];
+    for (const target of imported) {
+      const isOurs = text.has(target);
+      const isAllowed = isOurs ? layerOf(target) >= layerOf(file) && !layer?.but?.test(target) : layer?.packages?.test(target);
+      if (!isAllowed) wrong.push(`${file} (${layer?.name}) imports ${target}${isOurs ? ` (${layers[layerOf(target)]?.name})` : ""}`);
+    }
+  }
+  assert.deepEqual(wrong, []);
+});
+
+test("files and arithmetic know nothing of each other or of the model; only platform/ is behind #platform", () => {
+  const wrong: string[] = [];
+  const leaves = layers.at(-1)!.files;
+  for (const [file, imported] of imports) {
+    const folder = /^(anndata|engine|platform)\//.exec(file)?.[0];
+    for (const target of imported) {
+      if (text.has(target) && folder && !target.startsWith(folder) && !leaves.test(target)) wrong.push(`${file} imports ${target}`);
+      if (target.startsWith("platform/") && folder !== "platform/") wrong.push(`${file} imports ${target}: write "#platform"`);
+    }
+  }
+  assert.deepEqual(wrong, []);
+});
+
+test("no cycles", () => {
+  const done = new Set<string>();
+  const visit = (file: string, path: readonly string[]): void => {
+    assert.ok(!path.includes(file), `a cycle: ${[...path.slice(path.indexOf(file)), file].join(" -> ")}`);
+    if (done.has(file)) return;
+    for (const target of imports.get(file)!) if (text.has(target)) visit(target, [...path, file]);
+    done.add(file);
+  };
+  for (const file of files) visit(file, []);
+});
+
+/** Globals of Node and of the browser. */
+const surroundings = new Set(["process", "Buffer", "global", "__dirname", "require", "console", "window", "self", "document", "navigator", "fetch", "File", "Worker", "localStorage"]);
+
+test("Node and the browser are touched in platform/ only, the terminal in cli only; no any", () => {
+  const wrong: string[] = [];
+  for (const [file, source] of text) {
+    const isAllowed = (name: string): boolean => file.startsWith("platform/") || (/^cli(\/|$)/.test(file) && name === "process");
+    const tree = ts.createSourceFile(file, source, ts.ScriptTarget.ES2022, true);
+    const visit = (node: ts.Node): void => {
+      const place = (): string => `${file}:${tree.getLineAndCharacterOfPosition(node.getStart()).line + 1}`;
+      if (node.kind === ts.SyntaxKind.AnyKeyword) wrong.push(`${place()} says any`);
+      if (ts.isIdentifier(node) && surroundings.has(node.text) && !namesSomething(node) && !isAllowed(node.text)) wrong.push(`${place()} uses ${node.text}`);
+      ts.forEachChild(node, visit);
+    };
+    visit(tree);
+  }
+  assert.deepEqual(wrong, []);
+});
+
+test("form: no file over 600 lines, a header on each, nothing left for later", () => {
+  const wrong: string[] = [];
+  const generated = /\.generated$/;
+  for (const [file, source] of text) {
+    const lines = source.split("\n");
+    if (lines.length > 601 && !generated.test(file)) wrong.push(`${file} has ${lines.length} lines`);
+    if (!/^(#!.*\n)?\/[/*]/.test(source)) wrong.push(`${file} does not say at its head what it does`);
+    lines.forEach((line, row) => {
+      if (/\b(TODO|FIXME|XXX)\b/.test(line)) wrong.push(`${file}:${row + 1}: ${line.trim()}`);
+    });
+  }
+  assert.deepEqual(wrong, []);
+});
+
+test("the public interface is this and nothing else", async () => {
+  const values = Object.keys(await import("../dist/index.js")).sort();
+  assert.deepEqual(values, ["AnnData", "ScPoli", "ScPoliError", "exitCodes", "inspect", "version", "writeCopy", "writeH5ad"]);
+  const types = [...text.get("index")!.matchAll(/(?:export type \{([^}]*)\}|\btype (\w+))/g)].flatMap(([, list, one]) => list?.split(",") ?? [one!]).map((name) => name.trim()).filter((name) => !values.includes(name));
+  assert.deepEqual([...new Set(types)].sort(), [
+    "Additions", "Column", "ConditionTreatment", "DataFrame", "DenseMatrix", "EmbedOptions", "EpochLosses", "ErrorKind", "Inspection", "LevelPrediction", "MapOptions", "Mapping",
+    "MappingSummary", "Matrix", "ModelSummary", "NewAnnData", "Note", "Progress", "RunSettings", "SparseRows", "Threshold", "TrainOptions",
+  ]);
+});
+
+/** Whether an identifier is the name of a property, a parameter or the like, and not a variable that is read. */
+function namesSomething(node: ts.Identifier): boolean {
+  return "name" in node.parent && node.parent.name === node;
+}

@@ -1,0 +1,168 @@
+// The wasm engine as a whole: training programs against the reference engine, the same bytes for any number of threads, freezing, errors.
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import type { Engine, EngineOptions } from "../dist/engine/engine.js";
+import { createWasmEngine, wasmBuilds, type WasmOptions, type WasmProgram } from "../dist/engine/wasm.js";
+import { ReferenceEngine } from "../dist/engine/reference.js";
+import { ScPoliError } from "../dist/errors.js";
+import { Network, type NetworkOptions } from "../dist/network.js";
+import { Random } from "../dist/random.js";
+import { compare, fill, type Shape } from "./twin.ts";
+
+const model = { hiddenLayerSizes: [21, 10], latentDim: 5, embeddingDims: [3, 6], injectCondition: ["encoder", "decoder"] as const, reconLoss: "nb" as const, dropout: 0.1 };
+const shape = { genes: 219, rows: 53, conditions: [4, 3], combinations: 6, levels: 2, prototypes: [7, 5], density: 0.15 } as const satisfies Shape;
+const engineOptions: EngineOptions = {
+  minibatchSize: 60, minibatchCapacity: 60 * shape.genes, genes: shape.genes, conditionKeys: 2, levels: 2, prototypes: shape.prototypes, keepGradients: true,
+};
+
+function network(engine: Engine, frozen?: NetworkOptions["frozen"]): Network {
+  const random = new Random(1, "network");
+  const made = new Network(engine, model, { genes: shape.genes, conditions: shape.conditions, combinations: shape.combinations }, { weightDecay: 0.04, frozen });
+  for (const parameter of made.parameters.values()) engine.write(parameter, Float32Array.from(engine.read(parameter), () => 0.25 * random.normal()));
+  engine.writePrototypes(Float32Array.from({ length: 35 }, () => random.normal()));
+  fill(engine, shape);
+  return made;
+}
+
+/** Some training steps, then validation and the latent, everything that comes out. */
+function train(engine: Engine, made: Network, steps: number): Map<string, ArrayLike<number>> {
+  const training = made.training({ dropout: model.dropout, prototypeNorm: 2 });
+  const losses: number[] = [];
+  for (let step = 1; step <= steps; step++) losses.push(...Object.values(training.run({ step, learningRate: 1e-3, klWeight: 0.5, prototypeWeight: 3, seed: step })));
+  const found = new Map<string, ArrayLike<number>>([["losses", losses]]);
+  for (const [name, parameter] of made.parameters) {
+    found.set(`gradient of ${name}`, engine.readGradient(parameter));
+    found.set(name, engine.read(parameter));
+    found.set(`second moment of ${name}`, engine.readMoments(parameter).second);
+  }
+  found.set("validation", Object.values(made.validation(2).run({ seed: 5, prototypeWeight: 1 })));
+  found.set("reconstruction", engine.readReconstruction());
+  made.encoding().run();
+  found.set("latent", engine.readActivation(made.mean));
+  return found;
+}
+
+async function trained(options: WasmOptions, steps = 4): Promise<Map<string, ArrayLike<number>>> {
+  const engine = await createWasmEngine(engineOptions, options);
+  try {
+    return train(engine, network(engine), steps);
+  } finally {
+    await engine.close();
+  }
+}
+
+for (const build of wasmBuilds()) {
+  test(`${build}: training steps, validation and latent are within 2e-5 of the reference engine`, async () => {
+    const reference = new ReferenceEngine(engineOptions);
+    const expected = train(reference, network(reference), 4);
+    const found = await trained({ build, threads: 2 });
+    // theta's gradient is sorted by how much the counts differ; ReLU and large counts make the rest a little less exact than single kernels
+    for (const [name, values] of expected) compare(found.get(name)!, values, name, 2e-5);
+  });
+
+  test(`${build}: 1, 2, 3 and 4 threads give the same bytes`, async () => {
+    const expected = await trained({ build, threads: 1 }, 3);
+    for (const threads of [2, 3, 4]) {
+      const found = await trained({ build, threads }, 3);
+      for (const [name, values] of expected) assert.deepEqual(found.get(name), values, `${name} with ${threads} threads`);
+    }
+  });
+}
+
+test("mapping: reference rows and columns, and all weights, keep their bytes; new ones are within 2e-5 of the reference engine", async () => {
+  const frozen = { conditions: [2, 1], combinations: 3 };
+  const reference = new ReferenceEngine(engineOptions);
+  const expected = train(reference, network(reference, frozen), 3);
+  const engine = await createWasmEngine(engineOptions, { threads: 2 });
+  const made = network(engine, frozen);
+  const before = new Map([...made.parameters].map(([name, parameter]) => [name, engine.read(parameter)]));
+  const found = train(engine, made, 3);
+  for (const [name, { role, shape: [, columns = 1] }] of made.parameters) {
+    compare(found.get(name)!, expected.get(name)!, name, 2e-5);
+    const first = role === "embedding" ? frozen.conditions[Number(/\d/.exec(name)![0])]! : frozen.combinations;
+    const conditionOf = (i: number): number => (role === "embedding" ? Math.floor(i / columns) : role === "theta" ? i % columns : -1);
+    const [old, values] = [before.get(name)!, found.get(name)!];
+    for (let i = 0; i < old.length; i++) if (conditionOf(i) < first) assert.equal(values[i], old[i], `${name}[${i}]`);
+    if (role === "embedding" || role === "theta") assert.ok(Array.from(old).some((value, i) => value !== values[i]), `${name} has trained`);
+  }
+  await engine.close();
+});
+
+test("a program that reuses an activation whose gradient is still needed gives the same as the reference engine", async () => {
+  const gradients = await Promise.all(
+    [new ReferenceEngine(engineOptions), await createWasmEngine(engineOptions, { threads: 2 })].map(async (engine) => {
+      fill(engine, shape);
+      const random = new Random(2, "reuse");
+      const [first, second] = ["first", "second"].map((name) => engine.createParameter({ name, role: "linear", shape: [6, 6], weightDecay: 0, trainableFrom: 0 }));
+      for (const parameter of [first!, second!]) engine.write(parameter, Float32Array.from({ length: 36 }, () => random.normal()));
+      const [x, d, dx] = [engine.createActivation(6), engine.createActivation(6), engine.createActivation(6)];
+      for (const activation of [x, d]) engine.writeActivation(activation, Float32Array.from({ length: 6 * shape.rows }, () => random.normal()));
+      const program = engine.record((operations) => {
+        operations.linearBackward(d, x, first!, null, false, dx);
+        operations.linear(dx, second!, null, false, d);
+        operations.linearBackward(d, x, second!, null, false, null);
+        operations.update();
+      });
+      program.run({ learningRate: 0.1 });
+      const values = [first!, second!].map((parameter) => engine.readGradient(parameter));
+      await engine.close();
+      return values;
+    }),
+  );
+  gradients[0]!.forEach((expected, i) => compare(gradients[1]![i]!, expected, `gradient ${i}`, 1e-5));
+});
+
+test("minibatches of changing size, down to one cell, do not disturb each other", async () => {
+  const engines = [new ReferenceEngine(engineOptions), await createWasmEngine(engineOptions, { threads: 2 })];
+  const found = engines.map((engine) => {
+    const made = network(engine);
+    const training = made.training({ dropout: 0, prototypeNorm: 2 });
+    return [53, 1, 18, 2, 53].map((rows, step) => {
+      fill(engine, { ...shape, rows });
+      return training.run({ step: step + 1, learningRate: 1e-3, klWeight: 1, prototypeWeight: 1, seed: step }).reconstruction;
+    });
+  });
+  compare(found[1]!, found[0]!, "losses", 2e-5);
+  await Promise.all(engines.map((engine) => engine.close()));
+});
+
+const isError = (kind: string, text: RegExp) => (error: unknown): boolean => error instanceof ScPoliError && error.kind === kind && text.test(error.message);
+
+test("bad options and bad minibatches are refused in words", async () => {
+  await assert.rejects(createWasmEngine(engineOptions, { threads: 0 }), isError("usage", /threads is 0/));
+  if (!wasmBuilds().includes("relaxed")) await assert.rejects(createWasmEngine(engineOptions, { build: "relaxed" }), isError("usage", /relaxed build/));
+  const engine = await createWasmEngine(engineOptions, { threads: 1 });
+  const program = network(engine).validation(2);
+  const { minibatch } = engine;
+  const refuses = (spoil: () => void, text: RegExp): void => {
+    fill(engine, shape);
+    spoil();
+    assert.throws(() => program.run({ prototypeWeight: 1 }), isError("usage", text));
+  };
+  refuses(() => (minibatch.rows = 0), /0 cells/);
+  refuses(() => (minibatch.rows = 61), /61 cells/);
+  refuses(() => (minibatch.indices[minibatch.indptr[1]! - 1] = shape.genes), /genes .* to 219 in row 0/);
+  refuses(() => (minibatch.conditions[1]![4] = 3), /condition \(key 1\) 3/);
+  refuses(() => (minibatch.combinations[0] = -1), /combination -1/);
+  refuses(() => (minibatch.labels[3] = 7), /label 7/);
+  await engine.close();
+  assert.throws(() => program.run(), isError("usage", /closed/));
+});
+
+test("too little memory is an error of its own kind", async () => {
+  const engine = await createWasmEngine(engineOptions, { threads: 1 });
+  assert.throws(() => engine.createParameter({ name: "huge", role: "output", shape: [40000, 40000], weightDecay: 0, trainableFrom: 0 }), isError("memory", /GiB/));
+  await engine.close();
+});
+
+test("a thread that fails is an error, not a wait for ever", async () => {
+  const engine = await createWasmEngine(engineOptions, { threads: 2 });
+  const made = network(engine);
+  const program = made.encoding() as WasmProgram;
+  program.run();
+  // an operation that no kernel knows
+  const { pointer } = program.plan.operations[0]!;
+  engine.memory.integers(pointer, 1)[0] = 999;
+  assert.throws(() => program.run(), isError("memory", /failed/));
+  await engine.close();
+});

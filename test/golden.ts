@@ -1,0 +1,169 @@
+// Compares an engine with the numbers of the published code: forward pass, losses and parameters of ten optimiser steps, every gradient.
+import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import type { Engine, EngineOptions } from "../dist/engine/engine.js";
+import { Network } from "../dist/network.js";
+import { PrototypeSums, unlabeledPrototypeLoss } from "../dist/prototypes.js";
+import { readSafetensors } from "../dist/safetensors.js";
+
+export type EngineFactory = (options: EngineOptions) => Promise<Engine>;
+
+/** Largest deviation of one tensor, as a share of the largest golden entry. */
+export interface Deviation {
+  readonly tensor: string;
+  readonly deviation: number;
+}
+
+interface Case {
+  readonly loss: string;
+  readonly G: number;
+  readonly H: readonly number[];
+  readonly D: number;
+  readonly conds: readonly number[];
+  readonly dims: readonly number[];
+  readonly B: number;
+  readonly inject?: readonly ("encoder" | "decoder")[];
+  readonly combinations: readonly (readonly number[])[];
+  readonly alpha: number;
+  readonly eta: number;
+  readonly lr: number;
+  readonly weight_decay: number;
+  readonly steps: readonly Record<"recon" | "kl" | "prototype" | "total", number>[];
+}
+
+/** Names of the cases in a folder. */
+export function goldenCases(folder: string): string[] {
+  return readdirSync(folder).filter((file) => file.endsWith(".safetensors")).map((file) => file.slice(0, -".safetensors".length)).sort();
+}
+
+export function deviation(actual: ArrayLike<number>, expected: ArrayLike<number>): number {
+  if (actual.length !== expected.length) return Infinity;
+  let largest = 1e-30;
+  let difference = 0;
+  for (let i = 0; i < expected.length; i++) {
+    largest = Math.max(largest, Math.abs(expected[i]!));
+    const d = Math.abs(actual[i]! - expected[i]!);
+    difference = Number.isNaN(d) ? Infinity : Math.max(difference, d);
+  }
+  return difference / largest;
+}
+
+/** @throws Error where the likelihood of the case is not there */
+export async function checkCase(folder: string, name: string, create: EngineFactory): Promise<Deviation[]> {
+  const golden: Case = JSON.parse(readFileSync(join(folder, `${name}.json`), "utf8"));
+  const file = readSafetensors(readFileSync(join(folder, `${name}.safetensors`)), `${name}.safetensors`);
+  const tensor = (key: string): ArrayLike<number> => file.get(key)!.data;
+  const { G, D, B } = golden;
+  if (golden.loss !== "nb") throw new Error(`likelihood "${golden.loss}" is not there`);
+  const engine = await create({
+    minibatchSize: B, minibatchCapacity: B * G, genes: G, conditionKeys: golden.conds.length, levels: 1, prototypes: [3, D], keepGradients: true,
+  });
+  try {
+    const network = new Network(
+      engine,
+      { hiddenLayerSizes: golden.H, latentDim: D, embeddingDims: golden.dims, injectCondition: golden.inject ?? ["encoder", "decoder"], reconLoss: "nb", dropout: 0 },
+      { genes: G, conditions: golden.conds, combinations: golden.combinations.length },
+      { weightDecay: golden.weight_decay },
+    );
+    const probabilities = engine.createActivation(G);
+    const program = network.training({ dropout: 0, prototypeNorm: 2, sampleNoise: false }, probabilities);
+    network.write(new Map([...network.parameters.keys()].map((key) => [key, tensor(`init.${key}`)])));
+    engine.writePrototypes(tensor("prototypes"));
+    fill(engine, golden, tensor);
+
+    const found: Deviation[] = [];
+    const compare = (key: string, actual: ArrayLike<number>): void => void found.push({ tensor: key, deviation: deviation(actual, tensor(key)) });
+    const noise = Array.from(tensor("noise"));
+    golden.steps.forEach((expected, s) => {
+      engine.writeActivation(network.noise, noise.slice(s * B * D, (s + 1) * B * D));
+      const losses = program.run({ step: s + 1, learningRate: golden.lr, klWeight: golden.alpha, prototypeWeight: golden.eta });
+      const terms = { recon: losses.reconstruction, kl: losses.kl, prototype: losses.prototype };
+      for (const [term, value] of Object.entries(terms))
+        found.push({ tensor: `step ${s} ${term}`, deviation: deviation([value], [expected[term as keyof typeof terms]]) });
+      if (s > 0) return;
+      compare("z", engine.readActivation(network.z));
+      compare("z_mean", engine.readActivation(network.mean));
+      compare("z_log_var", engine.readActivation(network.logVar));
+      compare("px", engine.readActivation(probabilities));
+      for (const [key, parameter] of network.parameters) compare(`grad.${key}`, engine.readGradient(parameter));
+    });
+    for (const [key, parameter] of network.parameters) compare(`after10.${key}`, engine.read(parameter));
+    return found;
+  } finally {
+    await engine.close();
+  }
+}
+
+function fill({ minibatch }: Engine, { B, G, conds }: Case, tensor: (key: string) => ArrayLike<number>): void {
+  const [x, conditions] = [tensor("x"), tensor("conditions")];
+  let stored = 0;
+  for (let b = 0; b < B; b++) {
+    minibatch.indptr[b] = stored;
+    for (let g = 0; g < G; g++)
+      if (x[b * G + g] !== 0) {
+        minibatch.indices[stored] = g;
+        minibatch.counts[stored++] = x[b * G + g]!;
+      }
+    conds.forEach((_, key) => (minibatch.conditions[key]![b] = conditions[b * conds.length + key]!));
+  }
+  minibatch.indptr[B] = stored;
+  minibatch.rows = B;
+  minibatch.sizeFactors.set(Array.from(tensor("sizefactor")));
+  minibatch.combinations.set(Array.from(tensor("combined")));
+  minibatch.labels.set(Array.from(tensor("labels")));
+}
+
+interface PrototypeCase {
+  readonly z: number[][];
+  readonly prototypes: number[][];
+  readonly labels: number[][];
+  readonly labeled_loss: number;
+  readonly labeled_grad: number[][];
+  readonly unlabeled_prototypes: number[][];
+  readonly unlabeled_loss: number;
+  readonly unlabeled_grad_z: number[][];
+  readonly unlabeled_grad_prototypes: number[][];
+  readonly updated_means: number[][];
+  readonly updated_covs: (number | null)[][][];
+}
+
+/** `prototypes.json`, where it is there: both losses with their gradients, means and covariances. */
+export async function checkPrototypes(folder: string, create: EngineFactory): Promise<Deviation[]> {
+  const path = join(folder, "prototypes.json");
+  if (!existsSync(path)) return [];
+  const cases: Record<string, PrototypeCase> = JSON.parse(readFileSync(path, "utf8"));
+  const found: Deviation[] = [];
+  for (const [name, golden] of Object.entries(cases)) {
+    const p = Number(/^p(\d+(?:\.\d+)?)_/.exec(name)?.[1] ?? 2);
+    const [B, D, K, levels] = [golden.z.length, golden.z[0]!.length, golden.prototypes.length, golden.labels[0]!.length];
+    const engine = await create({ minibatchSize: B, minibatchCapacity: B, genes: 1, conditionKeys: 1, levels, prototypes: [K, D] });
+    const [z, dz] = [engine.createActivation(D), engine.createActivation(D)];
+    const program = engine.record((ops) => {
+      ops.prototypeLoss(z, p);
+      ops.prototypeLossBackward(z, p, dz);
+    });
+    engine.minibatch.rows = B;
+    engine.minibatch.labels.set(golden.labels.flat());
+    engine.writeActivation(z, golden.z.flat());
+    engine.writeActivation(dz, new Float64Array(B * D));
+    engine.writePrototypes(golden.prototypes.flat());
+    const compare = (key: string, actual: ArrayLike<number>, expected: ArrayLike<number>): void =>
+      void found.push({ tensor: `${name} ${key}`, deviation: deviation(actual, expected) });
+    compare("labeled loss", [program.run({ prototypeWeight: 1 }).prototype], [golden.labeled_loss]);
+    compare("labeled gradient", engine.readActivation(dz), golden.labeled_grad.flat());
+    await engine.close();
+
+    const unlabeled = unlabeledPrototypeLoss(golden.z.flat(), golden.unlabeled_prototypes.flat(), D, p);
+    compare("unlabeled loss", [unlabeled.loss], [golden.unlabeled_loss]);
+    compare("unlabeled gradient of z", unlabeled.dlatent, golden.unlabeled_grad_z.flat());
+    compare("unlabeled gradient of prototypes", unlabeled.dprototypes, golden.unlabeled_grad_prototypes.flat());
+
+    const sums = new PrototypeSums(K, D, levels);
+    sums.add(Float64Array.from(golden.z.flat()), Int32Array.from(golden.labels.flat()), B);
+    const previous = { shape: [K, D] as const, means: Float32Array.from(golden.prototypes.flat()), covariances: new Float32Array(K * D * D), counts: new Float64Array(K) };
+    const updated = sums.finish(previous);
+    compare("means", updated.means, golden.updated_means.flat());
+    compare("covariances", updated.covariances, golden.updated_covs.flat(2).map((v) => v ?? 0));
+  }
+  return found;
+}

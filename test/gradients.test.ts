@@ -1,0 +1,67 @@
+// Every gradient of the reference engine against central finite differences of the total loss, with dropout, two conditions, two annotation levels.
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import type { Losses } from "../dist/engine/engine.js";
+import { ReferenceEngine } from "../dist/engine/reference.js";
+import { Network } from "../dist/network.js";
+import { Random } from "../dist/random.js";
+
+const sizes = { genes: 13, conditions: [3, 2], combinations: 4 };
+const options = { hiddenLayerSizes: [7, 5], latentDim: 3, embeddingDims: [2, 3], injectCondition: ["encoder", "decoder"] as const, reconLoss: "nb" as const, dropout: 0.2 };
+const [B, alpha, eta, step] = [9, 0.6, 2, 1e-5];
+
+function setUp(prototypeNorm: number) {
+  const engine = new ReferenceEngine({ minibatchSize: B, minibatchCapacity: B * sizes.genes, genes: sizes.genes, conditionKeys: 2, levels: 2, prototypes: [4, 3], keepGradients: true });
+  const network = new Network(engine, options, sizes, { weightDecay: 0 });
+  const program = network.training({ dropout: options.dropout, prototypeNorm });
+  const random = new Random(7, "gradients");
+  for (const parameter of network.parameters.values())
+    // rows of embeddings stay within the unit sphere: no gradient passes through their renormalisation
+    engine.write(parameter, Float64Array.from(engine.read(parameter), () => 0.4 * random.normal() * (parameter.role === "embedding" ? 0.5 : 1)));
+  engine.writePrototypes(Float64Array.from({ length: 12 }, () => random.normal()));
+  const { minibatch } = engine;
+  minibatch.rows = B;
+  let stored = 0;
+  for (let b = 0; b < B; b++) {
+    for (let g = 0; g < sizes.genes; g++)
+      if (random.uniform() < 0.4) {
+        minibatch.indices[stored] = g;
+        minibatch.counts[stored] = 1 + random.below(b === 0 ? 3000 : 6);
+        minibatch.sizeFactors[b]! += minibatch.counts[stored++]!;
+      }
+    minibatch.indptr[b + 1] = stored;
+    minibatch.conditions[0]![b] = random.below(3);
+    minibatch.conditions[1]![b] = random.below(2);
+    minibatch.combinations[b] = random.below(4);
+    minibatch.labels[2 * b] = random.below(3) - 1; // -1: unlabelled
+    minibatch.labels[2 * b + 1] = random.below(2) + 2;
+  }
+  const total = ({ reconstruction, kl, prototype }: Losses): number => reconstruction + alpha * kl + eta * prototype;
+  const run = (): number => total(program.run({ step: 1, learningRate: 0, klWeight: alpha, prototypeWeight: eta, seed: 11 }));
+  return { engine, network, run };
+}
+
+for (const p of [2, 1.5])
+  test(`reference: every gradient is within 1e-6 of finite differences (Minkowski ${p})`, () => {
+    const { engine, network, run } = setUp(p);
+    run();
+    const gradients = new Map([...network.parameters].map(([name, parameter]) => [name, engine.readGradient(parameter)]));
+    for (const [name, parameter] of network.parameters) {
+      const gradient = gradients.get(name)!;
+      const largest = Math.max(...Array.from(gradient, Math.abs));
+      assert.ok(largest > 0, `${name} has a gradient`);
+      const values = engine.read(parameter);
+      for (let i = 0; i < values.length; i++) {
+        const at = values[i]!;
+        const losses = [at + step, at - step].map((value) => {
+          values[i] = value;
+          engine.write(parameter, values);
+          return run();
+        });
+        values[i] = at;
+        engine.write(parameter, values);
+        const numeric = (losses[0]! - losses[1]!) / (2 * step);
+        assert.ok(Math.abs(numeric - gradient[i]!) <= 1e-6 * Math.max(1, largest), `${name}[${i}]: ${gradient[i]} against ${numeric}`);
+      }
+    }
+  });

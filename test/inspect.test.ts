@@ -1,0 +1,57 @@
+// Inspection: what is told of columns and matrices, and which columns are proposed as keys.
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { ScPoliError } from "../dist/errors.js";
+import { inspect } from "../dist/inspect.js";
+import { annData, booleans, categorical, frame, matrix, names, numbers, strings } from "./memory.js";
+
+const cells = 60;
+const X = matrix(Array.from({ length: cells }, () => [1, 2, 0]));
+const groups = (n: number, prefix: string): string[] => Array.from({ length: cells }, (_, cell) => `${prefix}${cell % n}`);
+const numbered = (n: number): number[] => Array.from({ length: cells }, (_, cell) => cell % n);
+
+test("size, columns, counts and proposals, ready for JSON", async () => {
+  const obs = frame(names("c", cells), {
+    "percent.mito": numbers(numbered(60)),
+    stim: categorical(numbered(2), ["ctrl", "stim"]),
+    sampleID: strings(groups(6, "s")),
+    donor: strings(groups(4, "d")),
+    barcode_sample: strings(groups(60, "each")),
+    batch: numbers(numbered(3)),
+    is_doublet_sample: booleans(numbered(2).map(Boolean)),
+    assay: strings(groups(1, "10x")),
+    cell_type_pred: strings(groups(3, "p")),
+    leiden: numbers(numbered(5)),
+    "author cell type": strings(groups(5, "t")),
+    sample_cluster: strings(groups(5, "t")),
+    partly: strings([...groups(2, "x").slice(1), null]),
+  });
+  const found = await inspect(annData({ X, obs }));
+  assert.deepEqual(JSON.parse(JSON.stringify(found)), found);
+  assert.deepEqual([found.cells, found.genes, found.obs_columns, found.counts], [60, 3, 13, "X"]);
+  assert.deepEqual(found.columns.slice(0, 3), [
+    { name: "percent.mito", kind: "number", distinct: 60 },
+    { name: "stim", kind: "categorical", distinct: 2 },
+    { name: "sampleID", kind: "string", distinct: 6 },
+  ]);
+  assert.equal(found.columns.at(-1)!.distinct, 2);
+  assert.deepEqual(found.places, [{ place: "X", holds: "raw counts" }, { place: "raw.X", holds: "not there" }]);
+  assert.deepEqual(found.condition_candidates.map(({ name }) => name), ["sampleID", "sample_cluster", "donor", "batch", "stim"]);
+  assert.deepEqual(found.cell_type_candidates.map(({ name }) => name), ["author cell type", "leiden"]);
+  assert.match(found.condition_candidates[0]!.why, /named like 'sample', 6 values, 10 cells each/);
+});
+
+test("no counts, no columns", async () => {
+  const found = await inspect(annData({ X: matrix([[0.5]]) }));
+  assert.deepEqual([found.counts, found.columns, found.condition_candidates, found.cell_type_candidates], [null, [], [], []]);
+  assert.match(found.places[0]!.holds, /fractional/);
+});
+
+test("a column or matrix that cannot be read does not stop the rest", async () => {
+  const obs = { ...frame(names("c", cells), { donor: strings(groups(4, "d")) }), columnNames: ["odd", "donor"] };
+  const broken = { ...X, read: () => Promise.reject(new ScPoliError("format", "it is compressed with lzf")) };
+  const found = await inspect(annData({ X: broken, layers: { counts: X }, obs }));
+  assert.deepEqual(found.columns, [{ name: "odd", kind: "unreadable", distinct: 0 }, { name: "donor", kind: "string", distinct: 4 }]);
+  assert.equal(found.counts, "layers/counts");
+  assert.match(found.places[0]!.holds, /cannot be read: .*lzf/);
+});

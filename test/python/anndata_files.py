@@ -1,0 +1,343 @@
+"""Files of the real anndata for test/anndata.test.ts, and its opinion of the files that ours wrote.
+
+usage: anndata_files.py make FOLDER    writes files and expected.json: what is in each
+       anndata_files.py check FOLDER   opens what written.json lists, and compares
+"""
+
+import json
+import sys
+from pathlib import Path
+
+import anndata
+import h5py
+import numpy as np
+import pandas as pd
+import scipy.sparse
+
+anndata.settings.allow_write_nullable_strings = True
+CELLS, GENES = 40, 25
+random = np.random.default_rng(1)
+
+
+# make
+
+
+def counts(dtype="float32", rows=CELLS, columns=GENES):
+    dense = random.poisson(0.6, (rows, columns)).astype(dtype)
+    dense[3] = 0
+    return dense
+
+
+def observations():
+    n = CELLS
+    word = np.array(["α", "bee", "c d"], dtype=object)[np.arange(n) % 3]
+    number = np.arange(n, dtype=np.float64) / 7
+    number[2] = np.nan
+    return pd.DataFrame(
+        {
+            "category": pd.Categorical(np.where(np.arange(n) % 5 == 0, None, word)),
+            "ordered": pd.Categorical(word, categories=["c d", "α", "bee", "unused"], ordered=True),
+            "integers": pd.Categorical(np.arange(n) % 3 * 10),
+            "floats": pd.Categorical(np.arange(n) % 3 * 0.5),
+            "booleans": pd.Categorical(np.arange(n) % 2 == 0),
+            "text": [f"t{i}" for i in range(n)],
+            "float64": number,
+            "float32": number.astype(np.float32),
+            "int64": np.arange(n) - 3,
+            "uint8": np.arange(n).astype(np.uint8),
+            "boolean": np.arange(n) % 3 == 1,
+            "nullable integer": pd.array([None if i % 4 == 0 else i for i in range(n)], dtype="Int32"),
+            "nullable boolean": pd.array([None if i % 4 == 0 else i % 2 == 0 for i in range(n)], dtype="boolean"),
+            "nullable string": pd.array([None if i % 4 == 0 else f"s{i}" for i in range(n)], dtype="string"),
+        },
+        index=[f"cell{i}" for i in range(n)],
+    )
+
+
+def genes(n=GENES):
+    return pd.DataFrame(index=[f"gene{i}" for i in range(n)])
+
+
+def simple(X):
+    return anndata.AnnData(X=X, obs=pd.DataFrame(index=[f"cell{i}" for i in range(X.shape[0])]), var=genes(X.shape[1]))
+
+
+def repack(source, target, **options):
+    """The same content in another version of the HDF5 format."""
+    with h5py.File(source) as old, h5py.File(target, "w", **options) as new:
+        for name in old:
+            old.copy(name, new)
+        new.attrs.update(old.attrs)
+
+
+def old_style(path, data):
+    """The layout of anndata 0.7: labels in __categories behind references, leaves without encoding."""
+    data.write_h5ad(path.with_suffix(".tmp"))
+    repack(path.with_suffix(".tmp"), path, libver=("earliest", "latest"))
+    with h5py.File(path, "r+", libver=("earliest", "latest")) as file:
+        for attribute in list(file.attrs):
+            del file.attrs[attribute]
+        frame = file["obs"]
+        frame.attrs["encoding-version"] = "0.1.0"
+        labels = frame.create_group("__categories")
+        for name in ["category", "ordered"]:
+            group = frame[name]
+            labels[name] = group["categories"][:]
+            labels[name].attrs["ordered"] = bool(group.attrs["ordered"])
+            codes = group["codes"][:]
+            del frame[name]
+            frame[name] = codes
+            frame[name].attrs["categories"] = labels[name].ref
+        for name in frame:
+            if isinstance(frame[name], h5py.Dataset):
+                for attribute in ["encoding-type", "encoding-version"]:
+                    frame[name].attrs.pop(attribute, None)
+
+
+def column(values):
+    if isinstance(values.dtype, pd.CategoricalDtype):
+        return {
+            "kind": "categorical",
+            "codes": [int(code) for code in values.cat.codes],
+            "categories": [str(name) for name in values.cat.categories],
+            "ordered": bool(values.cat.ordered),
+        }
+    missing = [bool(isna) for isna in values.isna()]
+    if pd.api.types.is_bool_dtype(values.dtype):
+        return {"kind": "boolean", "values": [None if isna else bool(value) for value, isna in zip(values, missing)]}
+    if pd.api.types.is_numeric_dtype(values.dtype):
+        return {"kind": "number", "values": [None if isna else float(value) for value, isna in zip(values, missing)]}
+    return {"kind": "string", "values": [None if isna else str(value) for value, isna in zip(values, missing)]}
+
+
+def matrix(X):
+    dense = X.toarray() if scipy.sparse.issparse(X) else np.asarray(X)
+    return {"rows": X.shape[0], "columns": X.shape[1], "values": dense.astype(np.float64).ravel().tolist(), "dtype": str(X.dtype)}
+
+
+def rewrite(source, target, change):
+    target.write_bytes(source.read_bytes())
+    with h5py.File(target, "r+") as file:
+        change(file)
+
+
+def replace(file, path, values, **options):
+    attributes = dict(file[path].attrs)
+    del file[path]
+    file.create_dataset(path, data=values, **options)
+    file[path].attrs.update(attributes)
+
+
+def make(folder):
+    csr = scipy.sparse.csr_matrix
+    plain = {
+        "csr float32": simple(csr(counts())),
+        "csr float64": simple(csr(counts("float64") * 1.25)),
+        "csr int64": simple(csr(counts("int64"))),
+        "csr uint16": simple(csr(counts("uint16"))),
+        "csc float32": simple(scipy.sparse.csc_matrix(counts())),
+        "csc int32": simple(scipy.sparse.csc_matrix(counts("int32"))),
+        "dense float32": simple(counts()),
+        "dense int64": simple(counts("int64") - 1),
+        "dense int8": simple(counts("int8")),
+        "empty": simple(csr((CELLS, GENES), dtype=np.float32)),
+        "nan": simple(csr(np.where(counts() == 2, np.nan, 1).astype(np.float32))),
+    }
+    expected = {}
+    for name, data in plain.items():
+        data.write_h5ad(folder / f"{name}.h5ad")
+        expected[name] = matrix(data.X)
+    for name, data in {"csr gzip": plain["csr float32"], "csc gzip": plain["csc float32"], "dense gzip": plain["dense float32"]}.items():
+        data.write_h5ad(folder / f"{name}.h5ad", compression="gzip")
+        expected[name] = matrix(data.X)
+
+    source = folder / "csr float32.h5ad"
+    data = plain["csr float32"].X
+
+    def chunked(file):
+        replace(file, "X/data", data.data, chunks=(37,), compression="gzip", shuffle=True, fletcher32=True)
+        replace(file, "X/indices", data.indices.astype(np.int64), chunks=(64,), compression="gzip")
+        replace(file, "X/indptr", data.indptr.astype(np.int64))
+
+    def unsorted(file):
+        reverse = np.concatenate([np.arange(start, end)[::-1] for start, end in zip(data.indptr, data.indptr[1:])])
+        values = data.data[reverse]
+        values[[0, 5]] = 0
+        replace(file, "X/data", values)
+        replace(file, "X/indices", data.indices[reverse])
+        expected["csr unsorted"] = matrix(csr((values, data.indices[reverse], data.indptr), data.shape))
+
+    def big_endian(file):
+        replace(file, "X/data", data.data.astype(">f4"))
+        replace(file, "X/indices", data.indices.astype(">i8"))
+
+    rewrite(source, folder / "csr chunked.h5ad", chunked)
+    rewrite(source, folder / "csr unsorted.h5ad", unsorted)
+    rewrite(source, folder / "csr big endian.h5ad", big_endian)
+    expected["csr chunked"] = expected["csr big endian"] = expected["csr float32"]
+
+    full = anndata.AnnData(X=csr(np.log1p(counts())), obs=observations(), var=genes())
+    full.raw = simple(csr(counts(columns=GENES + 5)))
+    full.raw.var.index = [f"raw{i}" for i in range(GENES + 5)]
+    full.layers["counts"] = csr(counts())
+    full.layers["dense"] = counts("float64")
+    full.obsm["X_pca"] = random.normal(size=(CELLS, 3)).astype(np.float32)
+    full.obsm["table"] = pd.DataFrame({"a": np.arange(CELLS)}, index=full.obs_names)
+    full.uns = {
+        "text": "ü", "number": 2.5, "whole": 7, "flag": True, "colors": np.array(["#fff", "#000"], dtype=object), "vector": np.arange(4.0),
+        "nested": {"deep": {"x": 1}, "flags": np.array([True, False])}, "sparse": csr(np.eye(3)), "table": pd.DataFrame({"a": [1]}, index=["r"]),
+    }
+    full.write_h5ad(folder / "full.h5ad")
+    contents = {
+        "obs": {name: column(full.obs[name]) for name in full.obs},
+        "obsNames": list(full.obs_names),
+        "varNames": list(full.var_names),
+        "rawNames": list(full.raw.var_names),
+        "X": matrix(full.X),
+        "raw": matrix(full.raw.X),
+        "layers": {name: matrix(full.layers[name]) for name in full.layers},
+        "obsm": {"X_pca": matrix(full.obsm["X_pca"])},
+    }
+    repack(folder / "full.h5ad", folder / "latest.h5ad", libver="latest", userblock_size=1024)
+    old = full.copy()
+    old.obs = old.obs[["category", "ordered", "text", "float64", "int64", "boolean"]]
+    del old.raw, old.uns["sparse"], old.uns["table"], old.obsm["table"]
+    old_style(folder / "old.h5ad", old)
+    make_bad(folder, source, data)
+    (folder / "expected.json").write_text(json.dumps({"matrices": expected, "full": contents}))
+
+
+def make_bad(folder, source, data):
+    def bad(name, change, source=source):
+        rewrite(source, folder / f"{name}.h5ad", change)
+
+    def edited(values, position, value):
+        values = values.copy()
+        values[position] = value
+        return values
+
+    def duplicated(file):
+        replace(file, "X/indices", edited(data.indices, 1, data.indices[0]))
+
+    def large_integers(file):
+        replace(file, "X/data", edited(data.data.astype(np.int64), 4, 2**60))
+
+    def no_shape(file):
+        del file["X"].attrs["shape"]
+
+    def half_column(file):
+        replace(file, "obs/_index", file["obs/_index"][:-1])
+
+    bad("no X", lambda file: file.__delitem__("X"))
+    bad("lzf", lambda file: replace(file, "X/data", data.data, chunks=(50,), compression="lzf"))
+    bad("falling indptr", lambda file: replace(file, "X/indptr", edited(data.indptr, 7, 0)))
+    bad("long indptr", lambda file: replace(file, "X/indptr", edited(data.indptr, -1, 10**6)))
+    bad("short indptr", lambda file: replace(file, "X/indptr", data.indptr[:-2]))
+    bad("large index", lambda file: replace(file, "X/indices", edited(data.indices, 10, GENES)))
+    bad("negative index", lambda file: replace(file, "X/indices", edited(data.indices, 10, -1)))
+    bad("duplicated index", duplicated)
+    bad("short indices", lambda file: replace(file, "X/indices", data.indices[:-3]))
+    bad("large integers", large_integers)
+    bad("no shape", no_shape)
+    bad("no indices", lambda file: file.__delitem__("X/indices"))
+    bad("text matrix", lambda file: replace(file, "X/data", ["a"] * len(data.data)))
+    bad("missing name", half_column)
+    bad("bad codes", lambda file: replace(file, "obs/category/codes", np.full(CELLS, 9, np.int8)), folder / "full.h5ad")
+    bad("missing column", lambda file: file.__delitem__("obs/text"), folder / "full.h5ad")
+    bad("no obs", lambda file: file.__delitem__("obs"))
+    bad("old table", lambda file: replace(file, "obs", np.zeros(CELLS, dtype=[("index", "S8"), ("a", "i4")])))
+    bad("column csc", lambda file: replace(file, "X/indices", edited(file["X/indices"][:], 3, CELLS)), folder / "csc float32.h5ad")
+    with h5py.File(folder / "tenx.h5", "w") as file:
+        file.create_group("matrix")
+    content = source.read_bytes()
+    (folder / "truncated.h5ad").write_bytes(content[: len(content) // 2])
+    flipped = bytearray((folder / "csr chunked.h5ad").read_bytes())
+    with h5py.File(folder / "csr chunked.h5ad") as file:
+        start = file["X/data"].id.get_chunk_info(1).byte_offset
+    flipped[start + 8 : start + 24] = bytes(16)
+    (folder / "damaged chunk.h5ad").write_bytes(bytes(flipped))
+    twice = simple(counts(rows=4, columns=5))
+    twice.var_names = ["a", "b", "a", "c", "b"]
+    twice.write_h5ad(folder / "duplicated.h5ad")
+
+
+# check
+
+
+def same(a, b, where):
+    """Everything of `a` is in `b`, to the byte."""
+    if isinstance(a, h5py.Group):
+        for name in a:
+            assert name in b, f"{where}/{name} is missing"
+            same(a[name], b[name], f"{where}/{name}")
+    elif a.dtype == h5py.ref_dtype or a.shape is None:
+        pass
+    else:
+        assert a.dtype == b.dtype and a.shape == b.shape and a.chunks == b.chunks and a.compression == b.compression, where
+        assert np.array_equal(a[()], b[()], equal_nan=a.dtype.kind == "f"), where
+    for name, value in a.attrs.items():
+        if name == "column-order" or isinstance(value, h5py.Reference):
+            continue
+        assert np.array_equal(value, b.attrs[name]), f"{where} @{name}"
+
+
+def check_column(found, wanted, where):
+    got = column(found)
+    assert got["kind"] == wanted["kind"], (where, got["kind"])
+    for part in ["codes", "categories", "ordered", "values"]:
+        if part in wanted:
+            assert got[part] == wanted[part], (where, part, got[part][:5], wanted[part][:5])
+
+
+def check_uns(found, wanted, where):
+    if isinstance(wanted, dict):
+        assert set(found) == set(wanted), where
+        for key in wanted:
+            check_uns(found[key], wanted[key], f"{where}/{key}")
+    else:
+        value = found.tolist() if isinstance(found, (np.ndarray, np.generic)) else found
+        assert value == wanted and type(value) is type(wanted), (where, value, wanted)
+
+
+def check(folder):
+    for item in json.loads((folder / "written.json").read_text()):
+        data = anndata.read_h5ad(folder / item["file"])
+        if "source" in item:
+            source = anndata.read_h5ad(folder / item["source"])
+            kept = [name for name in source.obs if name not in item.get("replaced", [])]
+            pd.testing.assert_frame_equal(source.obs[kept], data.obs[kept])
+            with h5py.File(folder / item["source"]) as a, h5py.File(folder / item["file"]) as b:
+                for name in a:
+                    if not item.get("replaced") or name not in ("obs", "obsm", "uns"):
+                        same(a[name], b[name], name)
+                assert list(a.attrs) == list(b.attrs)
+            assert list(data.obs) == list(dict.fromkeys([*source.obs, *item["obs"]])), "column order"
+        for name, wanted in item["obs"].items():
+            check_column(data.obs[name], wanted, f"{item['file']} obs {name}")
+            if "dtype" in wanted:
+                assert str(data.obs[name].dtype) == wanted["dtype"], (name, data.obs[name].dtype)
+        for name, wanted in item.get("obsm", {}).items():
+            assert matrix(data.obsm[name]) == wanted, (item["file"], name)
+        for name, wanted in item.get("uns", {}).items():
+            check_uns(data.uns[name], wanted, f"{item['file']} uns {name}")
+        if "X" in item:
+            assert matrix(data.X) == item["X"], item["file"]
+            assert list(data.obs_names) == item["obsNames"] and list(data.var_names) == item["varNames"]
+        data.copy().write_h5ad(folder / "again.h5ad")
+        if item.get("scanpy"):
+            check_scanpy(folder / item["file"])
+    print("ok")
+
+
+def check_scanpy(path):
+    try:
+        import scanpy
+    except ImportError:
+        return
+    data = scanpy.read_h5ad(path)
+    table = scanpy.get.obs_df(data, keys=["type_pred", "type_uncert"], obsm_keys=[("X_scpoli", 1)])
+    assert list(table["X_scpoli-1"]) == list(data.obsm["X_scpoli"][:, 1])
+
+
+if __name__ == "__main__":
+    {"make": make, "check": check}[sys.argv[1]](Path(sys.argv[2]))
