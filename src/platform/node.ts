@@ -148,6 +148,7 @@ function cloneFile(from: string, to: string): boolean {
   try {
     copyFileSync(from, to, constants.COPYFILE_FICLONE_FORCE);
   } catch {
+    writeFileSync(to, ""); // the failed attempt has removed it
     return false;
   }
   chmodSync(to, 0o666 & ~process.umask()); // a read-only source makes a read-only copy otherwise
