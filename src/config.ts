@@ -111,6 +111,9 @@ export interface OptimizationOptions {
   readonly earlyStopping?: Partial<EarlyStopping> | false;
 }
 
+/** New names, as pairs of the file's name and the new one. */
+export type NameMap = readonly (readonly [name: string, newName: string])[];
+
 /** Options of `ScPoli.train`. */
 export interface TrainOptions extends RunSettings, OptimizationOptions {
   /** obs columns whose values are conditions (samples, donors, ...) */
@@ -123,6 +126,10 @@ export interface TrainOptions extends RunSettings, OptimizationOptions {
   readonly layer?: string;
   /** Number of variable genes, a list of names, or the name of a boolean var column. Default: all genes. */
   readonly genes?: number | readonly string[] | { readonly varColumn: string };
+  /** New names of genes, one-to-one: orthologs of another species, other identifiers. Genes that it does not have keep their names. */
+  readonly geneMap?: NameMap;
+  /** New names of cell types, at all levels; several may get the same one. Cell types that it does not have keep their names. */
+  readonly labelMap?: NameMap;
   /** Cells left out of the reference: values of obs columns */
   readonly exclude?: Readonly<Record<string, readonly string[]>>;
   readonly hiddenLayerSizes?: readonly number[];
@@ -147,6 +154,8 @@ export interface EmbedOptions extends RunSettings {
   /** obs column of each of the model's condition keys, where it has another name in this file */
   readonly conditionKeys?: Readonly<Record<string, string>>;
   readonly threshold?: Threshold;
+  /** The model's names of the file's genes, as in `TrainOptions` */
+  readonly geneMap?: NameMap;
   /** File to write: a copy of the input with the results added. It is copied while the cells are computed; without it, call `Mapping.write`. */
   readonly output?: string;
 }

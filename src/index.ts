@@ -17,7 +17,7 @@ export type { Column, DataFrame } from "./anndata/dataframe.js";
 export type { DenseMatrix, Matrix, SparseRows } from "./anndata/matrix.js";
 export { writeCopy, writeH5ad, type Additions, type NewAnnData } from "./anndata/write.js";
 export type { LevelPrediction } from "./classify.js";
-export type { EmbedOptions, EpochLosses, MapOptions, Note, Progress, RunSettings, Threshold, TrainOptions } from "./config.js";
+export type { EmbedOptions, EpochLosses, MapOptions, NameMap, Note, Progress, RunSettings, Threshold, TrainOptions } from "./config.js";
 export { ScPoliError, exitCodes, type ErrorKind } from "./errors.js";
 export { inspect, type Inspection } from "./inspect.js";
 export type { Mapping, MappingSummary } from "./mapping.js";

@@ -4,6 +4,7 @@ import { startCopy, writeCopy, type Additions, type AdditionNames, type NewColum
 import type { StoredModel } from "./checkpoint.js";
 import { classify, type LevelPrediction } from "./classify.js";
 import type { Threshold } from "./config.js";
+import type { NameMapReport } from "./name-maps.js";
 import type { ConditionTreatment } from "./surgery.js";
 import { version } from "./version.js";
 
@@ -14,6 +15,8 @@ export interface MappingReport {
   /** where the counts were */
   readonly counts: string;
   readonly genes: { readonly model: number; readonly found: number; readonly share: number };
+  /** what the gene map did, where one was given */
+  readonly gene_map?: NameMapReport;
   readonly conditions: readonly ConditionTreatment[];
   /** epochs of the mapping; 0: without training */
   readonly epochs: number;
@@ -103,10 +106,10 @@ export class Mapping<Model extends Mapper = Mapper> {
   }
 
   #provenance(): NewUns {
-    const { cells: _, conditions, genes, ...report } = this.report;
+    const { cells: _, conditions, genes, gene_map, ...report } = this.report;
     const thresholds = Object.fromEntries(this.predictions.map(({ key, threshold }) => [key, threshold ?? "none"]));
     return {
-      version, ...report, genes_found: genes.found, gene_coverage: genes.share, condition_keys: this.model.stored.json.condition_keys,
+      version, ...report, genes_found: genes.found, gene_coverage: genes.share, ...(gene_map && { genes_renamed: gene_map.renamed }), condition_keys: this.model.stored.json.condition_keys,
       cell_type_keys: this.model.stored.json.cell_type_keys, thresholds,
       conditions: conditions.map(({ key, condition, kind, nearest }) => `${key}=${condition}: ${kind}${nearest === undefined ? "" : `, started from ${nearest}`}`),
       provenance: JSON.stringify(this.model.stored.json.provenance, (name, value: unknown) => (name === "history" ? undefined : value)),

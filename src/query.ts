@@ -12,6 +12,7 @@ import { alignGenes, checkCoverage, type GeneAlignment } from "./genes.js";
 import { readConditions, type Conditions } from "./labels.js";
 import type { MappingReport } from "./mapping.js";
 import { minibatchCapacity, type Dataset } from "./minibatches.js";
+import { renameGenes, type NameMapReport } from "./name-maps.js";
 import { Network } from "./network.js";
 import { planOptimization } from "./optimization.js";
 import { copyNearestTheta, extendModel, graft, startFromNearest, type ConditionTreatment, type Extension } from "./surgery.js";
@@ -29,6 +30,7 @@ interface Query {
   readonly place: CountsPlace;
   readonly alignment: GeneAlignment;
   readonly conditions: readonly Conditions[];
+  readonly geneMap?: NameMapReport;
 }
 
 async function openQuery({ json }: StoredModel, data: AnnData, options: EmbedOptions): Promise<Query> {
@@ -39,11 +41,13 @@ async function openQuery({ json }: StoredModel, data: AnnData, options: EmbedOpt
   await data.uniqueNames("obs");
   const conditions: Conditions[] = [];
   for (const key of json.condition_keys) conditions.push({ ...(await readConditions(data.obs, options.conditionKeys?.[key] ?? key)), key });
-  const place = await findCounts(data, options.layer);
+  const found = await findCounts(data, options.layer);
+  const renaming = options.geneMap && (await renameGenes(found.var, options.geneMap, note));
+  const place = renaming ? { ...found, var: renaming.genes } : found;
   note({ level: "info", message: `Counts taken from ${place.name}.` });
   const alignment = alignGenes(json.genes, await place.var.index());
   checkCoverage(alignment, options, note);
-  return { place, alignment, conditions };
+  return { place, alignment, conditions, geneMap: renaming?.report };
 }
 
 /** @throws ScPoliError "key" for a condition that the model does not know; see `ScPoli.embed` */
@@ -139,7 +143,7 @@ async function encodeFile(stored: StoredModel, { place, alignment }: Query, cond
   return latent;
 }
 
-function report(verb: "map" | "embed", { json }: StoredModel, { place, alignment }: Query, conditions: readonly ConditionTreatment[], epochs: number): MappingReport {
+function report(verb: "map" | "embed", { json }: StoredModel, { place, alignment, geneMap }: Query, conditions: readonly ConditionTreatment[], epochs: number): MappingReport {
   const genes = { model: json.genes.length, found: alignment.found, share: alignment.share };
-  return { verb, cells: place.matrix.rows, counts: place.name, genes, conditions, epochs };
+  return { verb, cells: place.matrix.rows, counts: place.name, genes, ...(geneMap && { gene_map: geneMap }), conditions, epochs };
 }

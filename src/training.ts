@@ -12,6 +12,7 @@ import { createEngine } from "./engine/create.js";
 import { ScPoliError } from "./errors.js";
 import { checkConditions, keptCells, readConditions, readLabels, type Conditions, type Labels } from "./labels.js";
 import { minibatchCapacity, type Dataset } from "./minibatches.js";
+import { renameGenes, renameLabels, type NameMapReport } from "./name-maps.js";
 import { Network } from "./network.js";
 import { planOptimization, type OptimizationPlan } from "./optimization.js";
 import { initialValues, modelOptions, parameterShapes, type ModelSizes } from "./parameters.js";
@@ -29,6 +30,8 @@ interface ReferenceData {
   readonly conditions: readonly Conditions[];
   readonly combinations: readonly (readonly number[])[];
   readonly labels: Labels;
+  /** what the name maps did, as provenance keeps it */
+  readonly nameMaps: { readonly gene_map?: NameMapReport; readonly label_map?: NameMapReport };
 }
 
 /** Fewer held-out labelled cells than this are joined by the training cells when distances are calibrated. */
@@ -83,8 +86,12 @@ async function readReference(data: AnnData, options: TrainOptions): Promise<Refe
     if (own.names.length === 1) note({ level: "info", message: `obs['${key}'] has one value, '${own.names[0]}': a dummy condition, nothing is integrated over it.` });
     conditions.push(own);
   }
-  const labels = await readLabels(data.obs, options.cellTypeKeys ?? [], options.unlabeled, { keep });
-  const place = await findCounts(data, options.layer);
+  const cellTypeKeys = options.cellTypeKeys ?? [];
+  const harmonised = options.labelMap && (await renameLabels(data.obs, cellTypeKeys, options.labelMap, note, { keep }));
+  const labels = await readLabels(harmonised?.obs ?? data.obs, cellTypeKeys, options.unlabeled, { keep });
+  const found = await findCounts(data, options.layer);
+  const renamed = options.geneMap && (await renameGenes(found.var, options.geneMap, note));
+  const place = renamed ? { ...found, var: renamed.genes } : found;
   const names = uniqueNames(await place.var.index(), "var", data.path);
   const table = new Combinations();
   const combinations = table.columns(conditions.map(({ codes }) => codes));
@@ -99,6 +106,7 @@ async function readReference(data: AnnData, options: TrainOptions): Promise<Refe
   return {
     dataset: { counts, conditions: conditions.map(({ codes }) => codes), combinations, labels: labels.codes, levels: labels.keys.length },
     genes: Array.from(columns, (column) => names[column]!), countsPlace: place.name, conditions, combinations: table.codes, labels,
+    nameMaps: { ...(renamed && { gene_map: renamed.report }), ...(harmonised && { label_map: harmonised.report }) },
   };
 }
 
@@ -144,7 +152,7 @@ function assemble(
     prototype_counts: Array.from(prototypes.counts),
     calibration,
     provenance: {
-      cells: reference.dataset.counts.cells, counts: reference.countsPlace, optimization: { ...plan },
+      cells: reference.dataset.counts.cells, counts: reference.countsPlace, ...reference.nameMaps, optimization: { ...plan },
       epochs_run: result.history.length, best_epoch: result.bestEpoch + 1, losses: last ?? null, history: result.history, queries: [],
     },
   };

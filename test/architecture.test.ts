@@ -24,7 +24,7 @@ const layers: readonly { readonly name: string; readonly files: RegExp; readonly
   { name: "public interface", files: /^index$/ },
   { name: "verbs", files: /^(scpoli|training|query|mapping|inspect)$/, packages: /^#platform$/ },
   { name: "methods", files: /^(trainer|resume|optimization|surgery|embedding|classify|checkpoint|variable-genes)$/, packages: /^#platform$/ },
-  { name: "data of a run", files: /^(dataset|minibatches|counts|count-places|genes|labels|combinations)$/ },
+  { name: "data of a run", files: /^(dataset|minibatches|counts|count-places|genes|labels|name-maps|combinations)$/ },
   { name: "model", files: /^(network|prototypes|parameters)$/, but: /^engine\/(?!engine$)/ },
   { name: "files", files: /^(anndata\/.*|safetensors)$/, packages: /^(#platform|h5wasm)$/ },
   { name: "arithmetic", files: /^engine\//, packages: /^#platform$/ },
@@ -113,7 +113,7 @@ test("the public interface is this and nothing else", async () => {
   const types = [...text.get("index")!.matchAll(/(?:export type \{([^}]*)\}|\btype (\w+))/g)].flatMap(([, list, one]) => list?.split(",") ?? [one!]).map((name) => name.trim()).filter((name) => !values.includes(name));
   assert.deepEqual([...new Set(types)].sort(), [
     "Additions", "Column", "ConditionTreatment", "DataFrame", "DenseMatrix", "EmbedOptions", "EpochLosses", "ErrorKind", "Inspection", "LevelPrediction", "MapOptions", "Mapping",
-    "MappingSummary", "Matrix", "ModelSummary", "NewAnnData", "Note", "Progress", "RunSettings", "SparseRows", "Threshold", "TrainOptions",
+    "MappingSummary", "Matrix", "ModelSummary", "NameMap", "NewAnnData", "Note", "Progress", "RunSettings", "SparseRows", "Threshold", "TrainOptions",
   ]);
 });
 

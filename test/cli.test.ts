@@ -45,9 +45,9 @@ describe("help and arguments", () => {
   const training = ["--pretraining-epochs", "--eta", "--weight-decay", "--prototype-norm"];
   const flags: Readonly<Record<string, readonly string[]>> = {
     inspect: [],
-    train: ["-o", "--condition-key", "--cell-type-key", "--genes", "--hidden", "--latent", "--embedding-dims", "--layer", "--exclude", "--embed", "--resume", "--unlabeled", "--inject-condition", "--dropout", ...optimisation, ...training],
-    map: ["--reference", "-o", "--condition-key", "--save-model", "--threshold", "--no-training", "--known-conditions", "--layer", ...optimisation],
-    embed: ["--model", "-o", "--condition-key", "--threshold", "--layer"],
+    train: ["-o", "--condition-key", "--cell-type-key", "--genes", "--hidden", "--latent", "--embedding-dims", "--layer", "--exclude", "--embed", "--resume", "--unlabeled", "--inject-condition", "--dropout", "--gene-map", "--label-map", ...optimisation, ...training],
+    map: ["--reference", "-o", "--condition-key", "--save-model", "--threshold", "--no-training", "--known-conditions", "--layer", "--gene-map", ...optimisation],
+    embed: ["--model", "-o", "--condition-key", "--threshold", "--layer", "--gene-map"],
     demo: ["-o"],
   };
   for (const [verb, own] of Object.entries(flags))

@@ -2,7 +2,7 @@
 import { InvalidArgumentError } from "commander";
 import { fileStatus, readText } from "#platform";
 import { ScPoliError } from "../errors.js";
-import { defaults, type EarlyStopping, type Threshold, type TrainOptions } from "../config.js";
+import { defaults, type EarlyStopping, type NameMap, type Threshold, type TrainOptions } from "../config.js";
 
 /** `donor,assay`; a comma inside a name is written `\,`. A repeated flag adds to the list. */
 export function names(text: string, previous: readonly string[] = []): string[] {
@@ -114,6 +114,27 @@ export async function readGenes(text: string): Promise<TrainOptions["genes"]> {
   }
   if (/[/\\]|\.(txt|csv|tsv)$/.test(text)) throw new ScPoliError("file", `--genes ${text}: there is no such file. Expected a number, a file of names (one per line), or a column of var.`, { path: text });
   return { varColumn: text };
+}
+
+/**
+ * `--gene-map`, `--label-map`: a file of two columns, the file's name and the new one, separated by tabs or commas. Quotes around a name are taken off; a heading is a pair like any other.
+ * @throws ScPoliError "file" where it is missing or empty, or a line has not two columns
+ */
+export async function readNameMap(path: string | undefined): Promise<NameMap | undefined> {
+  if (path === undefined) return undefined;
+  const expected = "Expected two columns, the name in the file and the new one, separated by a tab or a comma.";
+  if ((await fileStatus(path))?.kind !== "file") throw new ScPoliError("file", `There is no file ${path}. ${expected}`, { path });
+  const lines = (await readText(path)).replace(/^\uFEFF/, "").split(/\r?\n/);
+  const pairs = lines.flatMap((line, at): [string, string][] => {
+    if (line.trim() === "") return [];
+    const fields = line.includes("\t") ? line.split("\t") : [...line.matchAll(/(?:^|,)("(?:[^"]|"")*"|[^,]*)/g)].map(([, field]) => field!);
+    const [name, newName, ...more] = fields.map((field) => field.trim().replace(/^"(.*)"$/, "$1").replaceAll('""', '"'));
+    if (!name || newName === undefined || more.length > 0)
+      throw new ScPoliError("file", `${path}, line ${at + 1}: '${line.slice(0, 80)}' has ${name ? `${fields.length} column${fields.length === 1 ? "" : "s"}` : "no first name"}. ${expected}`, { path, line: at + 1 });
+    return [[name, newName]];
+  });
+  if (pairs.length === 0) throw new ScPoliError("file", `${path} is empty. ${expected}`, { path });
+  return pairs;
 }
 
 function splitAtCommas(text: string): string[] {

@@ -4,7 +4,7 @@ import { Option, type Command } from "commander";
 import { AnnData } from "../anndata/anndata.js";
 import type { EmbedOptions, MapOptions, RunSettings, Threshold } from "../config.js";
 import { ScPoli } from "../scpoli.js";
-import { columnsOfKeys, renamedKeys, threshold, type RenamedKeys } from "./arguments.js";
+import { columnsOfKeys, readNameMap, renamedKeys, threshold, type RenamedKeys } from "./arguments.js";
 import { addOptimizationFlags, optimizationOptions, type OptimizationFlags } from "./optimization-flags.js";
 import { checkOutputs } from "./outputs.js";
 import { mappingText, writtenText } from "./report.js";
@@ -15,6 +15,7 @@ interface EmbedFlags extends RunFlags {
   readonly layer?: string;
   readonly conditionKey?: RenamedKeys;
   readonly threshold?: Threshold;
+  readonly geneMap?: string;
 }
 interface MapFlags extends EmbedFlags, OptimizationFlags {
   readonly reference: string;
@@ -54,6 +55,7 @@ function addOutputFlags(command: Command): Command {
     .requiredOption("-o, --output <file>", "the .h5ad file to write: the input with everything in it, and the results")
     .option("--condition-key <column>", "obs column of the conditions where it is named otherwise than in the model: patient, or donor=patient", renamedKeys)
     .option("--layer <name>", "where the counts are: X, raw, or a layer (default: found)")
+    .option("--gene-map <file>", "the model's names of the file's genes, one-to-one (orthologs, identifiers): two columns, the file's name and the model's (csv or tsv)")
     .option("--threshold <value>", "uncertainty above which a cell is unknown: auto (the model's own), 0.3, q0.95 (quantile of these cells), none (default: auto)", threshold);
 }
 
@@ -63,7 +65,7 @@ async function map(path: string, flags: MapFlags, settings: RunSettings): Promis
   const model = await ScPoli.load(reference);
   const data = await AnnData.open(path);
   try {
-    const mapping = await model.map(data, { ...settings, ...embedOptions(flags, model), ...optimizationOptions(flags), training, knownConditions });
+    const mapping = await model.map(data, { ...settings, ...(await embedOptions(flags, model)), ...optimizationOptions(flags), training, knownConditions });
     if (saveModel !== undefined) await mapping.model.save(saveModel, { force });
     const summary = mapping.summary();
     const written = saveModel === undefined ? [output] : [output, saveModel];
@@ -79,7 +81,7 @@ async function embed(path: string, flags: EmbedFlags & { readonly model: string 
   const model = await ScPoli.load(flags.model);
   const data = await AnnData.open(path);
   try {
-    const mapping = await model.embed(data, { ...settings, ...embedOptions(flags, model) });
+    const mapping = await model.embed(data, { ...settings, ...(await embedOptions(flags, model)) });
     const summary = mapping.summary();
     return { json: { ...summary, written: [output] }, text: `${mappingText(path, summary)}\n\n${writtenText([output])}` };
   } finally {
@@ -87,6 +89,6 @@ async function embed(path: string, flags: EmbedFlags & { readonly model: string 
   }
 }
 
-function embedOptions({ layer, conditionKey, threshold: limit, output }: EmbedFlags, model: ScPoli): EmbedOptions {
-  return { layer, threshold: limit, output, conditionKeys: columnsOfKeys(conditionKey, model.stored.json.condition_keys) };
+async function embedOptions({ layer, conditionKey, threshold: limit, geneMap, output }: EmbedFlags, model: ScPoli): Promise<EmbedOptions> {
+  return { layer, threshold: limit, output, geneMap: await readNameMap(geneMap), conditionKeys: columnsOfKeys(conditionKey, model.stored.json.condition_keys) };
 }

@@ -5,7 +5,7 @@ import { AnnData } from "../anndata/anndata.js";
 import { defaults, type RunSettings, type TrainOptions } from "../config.js";
 import { ScPoliError } from "../errors.js";
 import { ScPoli } from "../scpoli.js";
-import { injectCondition, names, oneName, readGenes, real, valuesByKey, whole, wholes } from "./arguments.js";
+import { injectCondition, names, oneName, readGenes, readNameMap, real, valuesByKey, whole, wholes } from "./arguments.js";
 import { addOptimizationFlags, addTrainingFlags, optimizationOptions, type OptimizationFlags } from "./optimization-flags.js";
 import { checkOutputs } from "./outputs.js";
 import { modelText, writtenText } from "./report.js";
@@ -18,6 +18,8 @@ interface TrainFlags extends RunFlags, OptimizationFlags {
   readonly unlabeled?: readonly string[];
   readonly layer?: string;
   readonly genes?: string;
+  readonly geneMap?: string;
+  readonly labelMap?: string;
   readonly exclude?: Readonly<Record<string, readonly string[]>>;
   readonly hidden?: readonly number[];
   readonly latent?: number;
@@ -41,6 +43,8 @@ export function addTrain(program: Command): void {
     .option("--unlabeled <name>", "a name in them that means no label, besides nan, unknown, unassigned and the like (may be repeated)", oneName)
     .option("--layer <name>", "where the counts are: X, raw, or a layer (default: found)")
     .option("--genes <n|file|column>", "the n most variable genes, a file of names (one per line), or a boolean column of var (default: all)")
+    .option("--gene-map <file>", "new names of genes, one-to-one: two columns, the file's name and the new one (csv or tsv)")
+    .option("--label-map <file>", "new names of cell types, likewise; several may get the same one")
     .option("--exclude <key=values>", "leave out cells by obs column, e.g. donor=5p,3pv1 (may be repeated; a comma in a name is written \\,)", valuesByKey)
     .optionsGroup("Model:")
     .option("--hidden <widths>", "widths of the hidden layers, e.g. 128,64 (default: one layer of ceil(sqrt(genes)))", wholes(1))
@@ -67,10 +71,11 @@ async function train(path: string, flags: TrainFlags, settings: RunSettings): Pr
     settings.onNote?.({ level: "warning", message: `${checkpoint} is left from an interrupted run. --resume goes on from it; without, this run starts anew and replaces it.` });
   const data = await AnnData.open(path);
   try {
-    const model = await ScPoli.train(data, { ...settings, ...(await trainOptions(flags)), checkpoint, resume }).catch((error: unknown) => tellHowToResume(error, checkpoint));
+    const options = await trainOptions(flags);
+    const model = await ScPoli.train(data, { ...settings, ...options, checkpoint, resume }).catch((error: unknown) => tellHowToResume(error, checkpoint));
     await model.save(output, { force });
     await removeFile(checkpoint);
-    if (embed !== undefined) await model.embed(data, { ...settings, layer, output: embed });
+    if (embed !== undefined) await model.embed(data, { ...settings, layer, geneMap: options.geneMap, output: embed });
     const summary = model.summary();
     const written = embed === undefined ? [output] : [output, embed];
     return { json: { ...summary, written }, text: `${modelText(output, summary)}\n\n${writtenText(written)}` };
@@ -88,6 +93,8 @@ async function trainOptions(flags: TrainFlags): Promise<TrainOptions> {
     unlabeled,
     layer,
     genes: genes === undefined ? undefined : await readGenes(genes),
+    geneMap: await readNameMap(flags.geneMap),
+    labelMap: await readNameMap(flags.labelMap),
     exclude,
     hiddenLayerSizes: hidden,
     latentDim: latent,
