@@ -7,6 +7,8 @@ import { ScPoliError } from "./errors.js";
 
 /** The matrix that holds the counts, with the names of its cells and genes. */
 export interface CountsPlace {
+  /** the file */
+  readonly path: string;
   /** "X", "raw.X", "layers/counts", ... */
   readonly name: string;
   readonly matrix: Matrix;
@@ -101,7 +103,7 @@ export async function findCounts(data: AnnData, layer?: string): Promise<CountsP
       if (layer !== undefined) throw new ScPoliError("key", `${data.path} has no ${place.name}${layers(data)}.`, { place: place.name });
       continue;
     }
-    const answer: CountsPlace = { name: place.name, ...opened, obs: data.obs, found: [...found] };
+    const answer: CountsPlace = { path: data.path, name: place.name, ...opened, obs: data.obs, found: [...found] };
     if (verdict.holds === "counts") return answer;
     if (verdict.holds === "zeros") zeros ??= answer;
   }

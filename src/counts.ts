@@ -1,7 +1,8 @@
 // Raw counts of an AnnData file, checked value by value and brought into the model's order of genes.
 // `loadCounts` keeps them in memory, sparse and small, for training; `streamCounts` hands them out block by block and keeps nothing, for embedding.
 // Differs: scArches checks neither the counts nor the genes, and makes each sparse row dense in Python.
-import { blocks, type NumericArray, rowsPerBlock, type SparseRows } from "./anndata/matrix.js";
+import { type NumericArray, rowsPerBlock, type SparseRows } from "./anndata/matrix.js";
+import { readAhead, type BlockReader } from "./anndata/read-ahead.js";
 import { type CountsPlace, describeProblem, problemOf } from "./count-places.js";
 import type { Note } from "./config.js";
 import { ScPoliError } from "./errors.js";
@@ -39,6 +40,8 @@ export interface CountBlock {
 }
 
 export interface ReadCountsOptions {
+  /** reads the place already; closed by whoever started it. Default: one of our own */
+  readonly reader?: BlockReader;
   readonly signal?: AbortSignal;
   /** cells read, and to be read */
   readonly onProgress?: (done: number, total: number) => void;
@@ -61,17 +64,22 @@ export async function* streamCounts(
 ): AsyncGenerator<CountBlock> {
   const arrange = arrangement(map, genes);
   const cells = place.matrix.rows;
+  const reader = options.reader ?? readAhead(place, blockRows);
   let lastPause = performance.now();
-  for await (const { start, block } of blocks(place.matrix, blockRows)) {
-    if (performance.now() - lastPause > pauseMs) {
-      await new Promise((resolve) => setTimeout(resolve, 0));
-      lastPause = performance.now();
+  try {
+    for await (const { start, block } of reader.blocks()) {
+      if (performance.now() - lastPause > pauseMs) {
+        await new Promise((resolve) => setTimeout(resolve, 0));
+        lastPause = performance.now();
+      }
+      if (options.signal?.aborted) throw new ScPoliError("interrupted", "Stopped while reading counts.");
+      const arranged = arrange(block);
+      if (!arranged) throw await badValue(place, start, block);
+      yield { start, rows: block.rows, ...arranged };
+      options.onProgress?.(start + block.rows, cells);
     }
-    if (options.signal?.aborted) throw new ScPoliError("interrupted", "Stopped while reading counts.");
-    const arranged = arrange(block);
-    if (!arranged) throw await badValue(place, start, block);
-    yield { start, rows: block.rows, ...arranged };
-    options.onProgress?.(start + block.rows, cells);
+  } finally {
+    if (!options.reader) await reader.close();
   }
 }
 

@@ -1,6 +1,7 @@
 // Cells of a file onto a model: `embed` where all conditions are known, `map` where new ones are learnt first.
 // Source: De Donno et al. 2023, Methods ("Reference mapping", "Label transfer").
 import type { AnnData } from "./anndata/anndata.js";
+import { readAhead, type BlockReader } from "./anndata/read-ahead.js";
 import type { StoredModel } from "./checkpoint.js";
 import type { EmbedOptions, MapOptions, Note } from "./config.js";
 import { findCounts, type CountsPlace } from "./count-places.js";
@@ -28,31 +29,42 @@ export interface QueryResult {
 /** A file as the model sees it. */
 interface Query {
   readonly place: CountsPlace;
+  /** of the place */
+  readonly reader: BlockReader;
   readonly alignment: GeneAlignment;
   readonly conditions: readonly Conditions[];
   readonly geneMap?: NameMapReport;
 }
 
-async function openQuery({ json }: StoredModel, data: AnnData, options: EmbedOptions): Promise<Query> {
+/** What `use` gives; the file is read ahead from here on. */
+async function withQuery<T>({ json }: StoredModel, data: AnnData, options: EmbedOptions, use: (query: Query) => Promise<T>): Promise<T> {
   const note = (message: Note): void => options.onNote?.(message);
   const renamed = Object.keys(options.conditionKeys ?? {}).filter((key) => !json.condition_keys.includes(key));
   if (renamed.length > 0)
     throw new ScPoliError("key", `The model has no condition key '${renamed[0]}'; its keys are ${json.condition_keys.map((key) => `'${key}'`).join(", ")}.`, { key: renamed[0] });
-  await data.uniqueNames("obs");
-  const conditions: Conditions[] = [];
-  for (const key of json.condition_keys) conditions.push({ ...(await readConditions(data.obs, options.conditionKeys?.[key] ?? key)), key });
   const found = await findCounts(data, options.layer);
-  const renaming = options.geneMap && (await renameGenes(found.var, options.geneMap, note));
-  const place = renaming ? { ...found, var: renaming.genes } : found;
-  note({ level: "info", message: `Counts taken from ${place.name}.` });
-  const alignment = alignGenes(json.genes, await place.var.index());
-  checkCoverage(alignment, options, note);
-  return { place, alignment, conditions, geneMap: renaming?.report };
+  const reader = readAhead(found);
+  try {
+    await data.uniqueNames("obs");
+    const conditions: Conditions[] = [];
+    for (const key of json.condition_keys) conditions.push({ ...(await readConditions(data.obs, options.conditionKeys?.[key] ?? key)), key });
+    const renaming = options.geneMap && (await renameGenes(found.var, options.geneMap, note));
+    const place = renaming ? { ...found, var: renaming.genes } : found;
+    note({ level: "info", message: `Counts taken from ${place.name}.` });
+    const alignment = alignGenes(json.genes, await place.var.index());
+    checkCoverage(alignment, options, note);
+    return await use({ place, reader, alignment, conditions, geneMap: renaming?.report });
+  } finally {
+    await reader.close();
+  }
 }
 
 /** @throws ScPoliError "key" for a condition that the model does not know; see `ScPoli.embed` */
-export async function embedCells(stored: StoredModel, data: AnnData, options: EmbedOptions): Promise<QueryResult> {
-  const query = await openQuery(stored, data, options);
+export function embedCells(stored: StoredModel, data: AnnData, options: EmbedOptions): Promise<QueryResult> {
+  return withQuery(stored, data, options, (query) => embedQuery(stored, query, options));
+}
+
+async function embedQuery(stored: StoredModel, query: Query, options: EmbedOptions): Promise<QueryResult> {
   const treatments: ConditionTreatment[] = [];
   const rows = query.conditions.map(({ key, codes, names }, k) => {
     const known = stored.json.conditions[k]!;
@@ -75,8 +87,11 @@ export async function embedCells(stored: StoredModel, data: AnnData, options: Em
 }
 
 /** Learns the query's new conditions, then embeds. See `ScPoli.map`. */
-export async function mapQuery(stored: StoredModel, data: AnnData, options: MapOptions): Promise<QueryResult> {
-  const query = await openQuery(stored, data, options);
+export function mapQuery(stored: StoredModel, data: AnnData, options: MapOptions): Promise<QueryResult> {
+  return withQuery(stored, data, options, (query) => learnQuery(stored, query, options));
+}
+
+async function learnQuery(stored: StoredModel, query: Query, options: MapOptions): Promise<QueryResult> {
   const extension = extendModel(stored, query.conditions, options.knownConditions);
   const known = extension.treatments.filter(({ kind }) => kind === "known").map(({ key, condition }) => `${key}=${condition}`);
   if (known.length > 0)
@@ -91,7 +106,7 @@ export async function mapQuery(stored: StoredModel, data: AnnData, options: MapO
   }
   const genes = stored.json.genes.length;
   const { signal, onProgress } = options;
-  const counts = await loadCounts(query.place, query.alignment.map, genes, { signal, onProgress: (done, total) => onProgress?.({ stage: "reading", done, total }) });
+  const counts = await loadCounts(query.place, query.alignment.map, genes, { reader: query.reader, signal, onProgress: (done, total) => onProgress?.({ stage: "reading", done, total }) });
   noteEmptyCells(counts, options.onNote);
   const dataset: Dataset = { counts, conditions: extension.conditions, combinations: extension.combinations, labels: new Int32Array(0), levels: 0 };
   return learn(stored, query, extension, dataset, options);
@@ -127,7 +142,7 @@ async function learn(stored: StoredModel, query: Query, extension: Extension, da
   }
 }
 
-async function encodeFile(stored: StoredModel, { place, alignment }: Query, conditions: readonly Int32Array[], options: EmbedOptions): Promise<Float32Array> {
+async function encodeFile(stored: StoredModel, { place, reader, alignment }: Query, conditions: readonly Int32Array[], options: EmbedOptions): Promise<Float32Array> {
   const D = stored.json.model.latent_dim;
   const latent = new Float32Array(place.matrix.rows * D);
   const encoder = await Encoder.create(stored, options);
@@ -135,7 +150,7 @@ async function encodeFile(stored: StoredModel, { place, alignment }: Query, cond
   const onProgress = (done: number, total: number): void =>
     options.onProgress?.({ stage: "embedding", done, total, cellsPerSecond: (1000 * done) / (performance.now() - started) });
   try {
-    for await (const block of streamCounts(place, alignment.map, stored.json.genes.length, undefined, { signal: options.signal, onProgress }))
+    for await (const block of streamCounts(place, alignment.map, stored.json.genes.length, undefined, { reader, signal: options.signal, onProgress }))
       encoder.encodeBlock(block, conditions, latent, D);
   } finally {
     await encoder.close();

@@ -37,6 +37,12 @@ export class AnnData {
   get layers(): readonly string[] { return this.reader.layerNames; }
   /** @throws ScPoliError "key" where there is no such layer */
   layer(name: string): Matrix { return this.reader.openLayer(name); }
+  /** The matrix at "X", "raw.X" or "layers/NAME", null where there is none. @throws ScPoliError "format" where it cannot be read */
+  matrix(name: string): Matrix | null {
+    if (name === "X") return this.X;
+    if (name === "raw.X") return this.raw?.X ?? null;
+    return this.layer(name.replace(/^layers\//, ""));
+  }
   get obsmKeys(): readonly string[] { return this.reader.obsmNames; }
   /** (N, columns). @throws ScPoliError "key" where there is none of this name, "format" where it is no dense matrix */
   obsm(name: string): Promise<DenseMatrix> { return this.reader.readObsm(name); }

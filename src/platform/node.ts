@@ -8,6 +8,7 @@ import { basename, dirname, join, resolve, sep } from "node:path";
 import { fileURLToPath } from "node:url";
 import { ScPoliError, type ErrorKind } from "../errors.js";
 
+export { giveItems, startGiver, type Giver } from "./items-node.js";
 export { startThreads, type Threads } from "./threads-node.js";
 
 export type Hdf5 = typeof import("h5wasm");
