@@ -280,11 +280,13 @@ describe("outputs", () => {
     const out = at("killed.h5ad");
     writeFileSync(out, "the old one");
     const child = spawn(process.execPath, [fileURLToPath(new URL("../dist/cli.js", import.meta.url)), "map", at("good.h5ad"), "--reference", at("model"), "-o", out, "--epochs", "1000000"]);
+    let stderr = "";
+    child.stderr.on("data", (chunk: Buffer) => (stderr += chunk.toString()));
     const isWriting = (): boolean => readdirSync(folder).some((name) => name.startsWith(".killed.h5ad") && statSync(at(name), { throwIfNoEntry: false })?.size);
     while (child.exitCode === null && !isWriting()) await new Promise((resolve) => setTimeout(resolve, 1));
     child.kill("SIGKILL");
     await new Promise((resolve) => child.on("close", resolve));
-    assert.equal(child.signalCode, "SIGKILL");
+    assert.equal(child.signalCode, "SIGKILL", stderr);
     assert.equal(readFileSync(out, "utf8"), "the old one");
     await works(["map", at("good.h5ad"), "--reference", at("model"), "-o", out, "--no-training"]);
     assert.equal((await scpoli(["inspect", out])).code, 0);
