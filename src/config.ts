@@ -87,6 +87,17 @@ export interface EarlyStopping {
   readonly lrFactor: number;
 }
 
+/** Where the counts are while a model is trained or a query mapped. */
+export interface MemoryOptions {
+  /** Bytes that the run may take, about. Default: 60 % of the machine's memory */
+  readonly memory?: number;
+  /**
+   * Counts are streamed from the file: "auto" where they do not fit into memory. A streamed run takes cells in another order than one in memory, so that
+   * its results are as good but not the same.
+   */
+  readonly stream?: "auto" | "always" | "never";
+}
+
 /** Options of the optimisation, shared by training and mapping. */
 export interface OptimizationOptions {
   /** Default: chosen from the number of cells. */
@@ -115,7 +126,7 @@ export interface OptimizationOptions {
 export type NameMap = readonly (readonly [name: string, newName: string])[];
 
 /** Options of `ScPoli.train`. */
-export interface TrainOptions extends RunSettings, OptimizationOptions {
+export interface TrainOptions extends RunSettings, OptimizationOptions, MemoryOptions {
   /** obs columns whose values are conditions (samples, donors, ...) */
   readonly conditionKeys: readonly string[];
   /** obs columns of cell types, one per annotation level; none trains without labels */
@@ -139,8 +150,10 @@ export interface TrainOptions extends RunSettings, OptimizationOptions {
   readonly injectCondition?: readonly ("encoder" | "decoder")[];
   readonly reconLoss?: ReconLoss;
   readonly dropout?: number;
-  /** File that receives a checkpoint every minute and when the run is interrupted; to be removed once the model is saved. */
+  /** File that receives a checkpoint now and then and when the run is interrupted; to be removed once the model is saved. */
   readonly checkpoint?: string;
+  /** Seconds between two checkpoints, default 60 */
+  readonly checkpointSeconds?: number;
   /** Go on from the checkpoint, to the same bytes. */
   readonly resume?: boolean;
 }
@@ -161,7 +174,7 @@ export interface EmbedOptions extends RunSettings {
 }
 
 /** Options of `ScPoli.map`. */
-export interface MapOptions extends EmbedOptions, OptimizationOptions {
+export interface MapOptions extends EmbedOptions, OptimizationOptions, MemoryOptions {
   /** false: no optimisation; each query condition takes the row of the reference's condition that explains it best. Default true */
   readonly training?: boolean;
   /** What a query condition that the reference knows by name gets: its frozen row (default) or a row of its own. */

@@ -4,7 +4,6 @@
 import { type NumericArray, rowsPerBlock, type SparseRows } from "./anndata/matrix.js";
 import { readAhead, type BlockReader } from "./anndata/read-ahead.js";
 import { type CountsPlace, describeProblem, problemOf } from "./count-places.js";
-import type { Note } from "./config.js";
 import { ScPoliError } from "./errors.js";
 
 /** Counts in memory, CSR. */
@@ -21,8 +20,6 @@ export interface Counts {
   readonly values: Uint8Array | Uint16Array | Float32Array;
   /** (N) total of each cell over the model's genes */
   readonly sizeFactors: Float32Array;
-  /** number of cells whose total is zero */
-  readonly emptyCells: number;
 }
 
 /** A block of cells in the model's order of genes. Its arrays are reused: they hold until the next block is asked for. */
@@ -81,6 +78,20 @@ export async function* streamCounts(
   } finally {
     if (!options.reader) await reader.close();
   }
+}
+
+/**
+ * Reads any rows of a place, every value checked, in the model's order of genes. The block holds until the next one.
+ * @throws ScPoliError "counts" at a value that is no count
+ */
+export function countsReader(place: CountsPlace, map: Int32Array, genes: number): (start: number, end: number) => Promise<CountBlock> {
+  const arrange = arrangement(map, genes);
+  return async (start, end) => {
+    const block = await place.matrix.read(start, end);
+    const arranged = arrange(block);
+    if (!arranged) throw await badValue(place, start, block);
+    return { start, rows: block.rows, ...arranged };
+  };
 }
 
 /** Reading is synchronous under the hood; the event loop (signals, a progress bar) gets its turn this often. */
@@ -260,7 +271,7 @@ export async function loadCounts(place: CountsPlace, map: Int32Array, genes: num
 }
 
 /** Rows that are appended to one growing CSR matrix of the narrowest types. */
-class CompactRows {
+export class CompactRows {
   #cells = 0;
   #stored = 0;
   #indptr: Float64Array;
@@ -326,7 +337,6 @@ class CompactRows {
       indices: this.#indices.subarray(0, this.#stored),
       values: this.#values.subarray(0, this.#stored),
       sizeFactors: this.#sizeFactors,
-      emptyCells: this.#sizeFactors.reduce((empty, total) => empty + (total === 0 ? 1 : 0), 0),
     };
   }
 }
@@ -335,10 +345,4 @@ function largest(values: Float32Array, from: number, to: number): number {
   let most = 0;
   for (let k = from; k < to; k++) if (values[k]! > most) most = values[k]!;
   return most;
-}
-
-/** Cells without a count are kept; a user should know of them. */
-export function noteEmptyCells({ emptyCells }: Counts, note?: (note: Note) => void): void {
-  if (emptyCells > 0)
-    note?.({ level: "warning", message: `${emptyCells} ${emptyCells === 1 ? "cell has" : "cells have"} no count at all in these genes; kept, but their positions mean nothing.` });
 }

@@ -1,12 +1,12 @@
-// From a data set in memory to minibatches: which cells train and which validate, their order in each epoch, and one sparse minibatch at a time.
-import type { Counts } from "./counts.js";
+// From a data set to minibatches: which cells train and which validate, and one sparse minibatch at a time.
+import type { CountRows, CountSource } from "./count-source.js";
 import type { Minibatch } from "./engine/engine.js";
 import { Random } from "./random.js";
 
 /** Cells as the network sees them. */
 export interface Dataset {
   /** N cells x G genes */
-  readonly counts: Counts;
+  readonly counts: CountSource;
   /** per condition key (N): row of the embedding table */
   readonly conditions: readonly Int32Array[];
   /** (N) column of theta */
@@ -24,10 +24,11 @@ export interface Split {
 /**
  * Splits cells at random into training and validation cells.
  * Every combination of conditions gives its share (rounded down, so that small ones train), and every condition and cell type keeps a training cell:
- * a sorted file or a rare type changes nothing.
- * @param trainFrac - share of the cells that train, in (0, 1]
+ * a sorted file or a rare type changes nothing. Validation cells of a streamed data set are held in memory: there are no more of them than fit.
+ * @param share - share of the cells that train, in (0, 1]
  */
-export function splitCells({ counts, combinations, labels, levels }: Dataset, trainFrac: number, seed: number): Split {
+export function splitCells({ counts, combinations, labels, levels }: Dataset, share: number, seed: number): Split {
+  const trainFrac = Math.max(share, 1 - counts.mostHeld / counts.cells);
   const order = Int32Array.from({ length: counts.cells }, (_, i) => i);
   new Random(seed, "split").shuffle(order);
   const size = new Map<number, number>();
@@ -49,15 +50,8 @@ export function splitCells({ counts, combinations, labels, levels }: Dataset, tr
   return { train: Int32Array.from(train).sort(), validation: Int32Array.from(validation).sort() };
 }
 
-/** The order of the training cells in one epoch; it depends on seed and epoch alone, so that a run can go on in the middle of an epoch. */
-export function shuffled(cells: Int32Array, seed: number, epoch: number): Int32Array {
-  return new Random(seed, `epoch ${epoch}`).shuffle(cells.slice());
-}
-
 /** Most stored counts that `rows` cells of the data set can have together. */
-export function minibatchCapacity({ indptr, cells }: Counts, rows: number): number {
-  let widest = 0;
-  for (let cell = 0; cell < cells; cell++) widest = Math.max(widest, indptr[cell + 1]! - indptr[cell]!);
+export function minibatchCapacity({ widest, cells }: CountSource, rows: number): number {
   return Math.max(1, widest * Math.min(rows, cells));
 }
 
@@ -67,17 +61,14 @@ export function groupCombinations(order: Int32Array, size: number, combinations:
     order.subarray(start, start + size).sort((a, b) => combinations[a]! - combinations[b]! || a - b);
 }
 
-/** Fills the engine's minibatch with cells, in their order. */
-export function fillMinibatch(minibatch: Minibatch, dataset: Dataset, cells: Int32Array): void {
+/** Fills the engine's minibatch with cells, in their order. @param rows - where the counts of these cells are at hand */
+export function fillMinibatch(minibatch: Minibatch, dataset: Dataset, cells: Int32Array, rows: CountRows): void {
   const { counts, conditions, combinations, labels, levels } = dataset;
   let stored = 0;
   for (let b = 0; b < cells.length; b++) {
     const cell = cells[b]!;
-    const [start, end] = [counts.indptr[cell]!, counts.indptr[cell + 1]!];
     minibatch.indptr[b] = stored;
-    minibatch.indices.set(counts.indices.subarray(start, end), stored);
-    minibatch.counts.set(counts.values.subarray(start, end), stored);
-    stored += end - start;
+    stored = rows.copy(cell, minibatch, stored);
     minibatch.sizeFactors[b] = counts.sizeFactors[cell]!;
     minibatch.combinations[b] = combinations[cell]!;
     for (let key = 0; key < conditions.length; key++) minibatch.conditions[key]![b] = conditions[key]![cell]!;

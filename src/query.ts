@@ -3,15 +3,16 @@
 import type { AnnData } from "./anndata/anndata.js";
 import { readAhead, type BlockReader } from "./anndata/read-ahead.js";
 import type { StoredModel } from "./checkpoint.js";
-import type { EmbedOptions, MapOptions, Note } from "./config.js";
+import { defaults, type EmbedOptions, type MapOptions, type Note } from "./config.js";
 import { findCounts, type CountsPlace } from "./count-places.js";
-import { loadCounts, noteEmptyCells, streamCounts } from "./counts.js";
+import { streamCounts } from "./counts.js";
 import { Encoder, networkOptions } from "./embedding.js";
 import { createEngine } from "./engine/create.js";
 import { ScPoliError } from "./errors.js";
 import { alignGenes, checkCoverage, type GeneAlignment } from "./genes.js";
 import { readConditions, type Conditions } from "./labels.js";
 import type { MappingReport } from "./mapping.js";
+import { openCounts } from "./memory.js";
 import { minibatchCapacity, type Dataset } from "./minibatches.js";
 import { renameGenes, type NameMapReport } from "./name-maps.js";
 import { Network } from "./network.js";
@@ -104,10 +105,9 @@ async function learnQuery(stored: StoredModel, query: Query, options: MapOptions
     const latent = await encodeFile(stored, query, extension.conditions, options);
     return { stored, latent, report: report("map", stored, query, extension.treatments, 0) };
   }
-  const genes = stored.json.genes.length;
-  const { signal, onProgress } = options;
-  const counts = await loadCounts(query.place, query.alignment.map, genes, { reader: query.reader, signal, onProgress: (done, total) => onProgress?.({ stage: "reading", done, total }) });
-  noteEmptyCells(counts, options.onNote);
+  const parameters = [...extension.tensors.values()].reduce((sum, { data: values }) => sum + values.length, 0);
+  const need = { reader: query.reader, map: query.alignment.map, genes: stored.json.genes.length, parameters, minibatch: options.minibatch ?? defaults.minibatch };
+  const counts = await openCounts(query.place, need, options);
   const dataset: Dataset = { counts, conditions: extension.conditions, combinations: extension.combinations, labels: new Int32Array(0), levels: 0 };
   return learn(stored, query, extension, dataset, options);
 }
@@ -127,7 +127,7 @@ async function learn(stored: StoredModel, query: Query, extension: Extension, da
   try {
     const network = new Network(engine, model, sizes, { weightDecay: 0, frozen: extension.frozen });
     network.write(new Map([...network.parameters.keys()].map((name) => [name, extension.tensors.get(name)!.data])));
-    const treatments = startFromNearest(network, dataset, extension, seed);
+    const treatments = await startFromNearest(network, dataset, extension, seed);
     const all = Int32Array.from({ length: cells }, (_, cell) => cell);
     const trains = options.training ?? true;
     const trainer = new Trainer(network, dataset, { stage: "mapping", plan, prototypeCount: 0, onProgress: options.onProgress, signal: options.signal });

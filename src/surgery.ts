@@ -104,44 +104,53 @@ function judgesFor(candidates: number): number {
   return Math.max(16, Math.min(256, Math.floor(4096 / candidates)));
 }
 
+/** Conditions whose judges' counts are held at once. */
+const heldTogether = 64;
+
 /**
  * Gives each new condition the row of the reference's condition under which its cells are likeliest.
  * The engine must hold the extended tensors; its embedding tables are written.
  * @returns the treatments with `nearest`
  */
-export function startFromNearest(network: Network, dataset: Dataset, extension: Extension, seed: number): ConditionTreatment[] {
+export async function startFromNearest(network: Network, dataset: Dataset, extension: Extension, seed: number): Promise<ConditionTreatment[]> {
   const { engine } = network;
   const program = network.likelihood();
   const table = new Combinations(extension.json.combinations);
   const random = new Random(seed, "judges");
   const result: ConditionTreatment[] = [...extension.treatments];
-  extension.json.condition_keys.forEach((key, k) => {
+  for (const [k, key] of extension.json.condition_keys.entries()) {
     const parameter = network.parameters.get(`embeddings.${k}.weight`)!;
     const rows = engine.read(parameter);
     const E = parameter.shape[1]!;
     const candidates = extension.json.reference_conditions[k]!;
-    result.forEach((treatment, at) => {
-      if (treatment.key !== key || treatment.kind === "known") return;
-      const own = cellsOf(extension.conditions[k]!, treatment.row);
-      const judges = random.shuffle(own).subarray(0, Math.min(judgesFor(candidates), engine.minibatch.sizeFactors.length)).sort();
-      fillMinibatch(engine.minibatch, dataset, judges);
-      let nearest = 0;
-      let least = Infinity;
-      for (let candidate = 0; candidate < candidates; candidate++) {
-        engine.minibatch.conditions[k]!.fill(candidate, 0, judges.length);
-        judges.forEach((cell, b) => {
-          const codes = extension.conditions.map((column, other) => (other === k ? candidate : column[cell]!));
-          const known = table.find(codes);
-          engine.minibatch.combinations[b] = known >= 0 ? known : extension.combinations[cell]!;
-        });
-        const { reconstruction } = program.run();
-        if (reconstruction < least) [least, nearest] = [reconstruction, candidate];
-      }
-      rows.copyWithin(treatment.row * E, nearest * E, (nearest + 1) * E);
-      result[at] = { ...treatment, nearest: extension.json.conditions[k]![nearest]! };
+    const most = Math.min(judgesFor(candidates), engine.minibatch.sizeFactors.length);
+    const open = result.flatMap((treatment, at) => {
+      if (treatment.key !== key || treatment.kind === "known") return [];
+      return [{ treatment, at, judges: random.shuffle(cellsOf(extension.conditions[k]!, treatment.row)).subarray(0, most).sort() }];
     });
+    for (let first = 0; first < open.length; first += heldTogether) {
+      const part = open.slice(first, first + heldTogether);
+      const held = await dataset.counts.hold(Int32Array.from(part.flatMap(({ judges }) => Array.from(judges))));
+      for (const { treatment, at, judges } of part) {
+        fillMinibatch(engine.minibatch, dataset, judges, held);
+        let nearest = 0;
+        let least = Infinity;
+        for (let candidate = 0; candidate < candidates; candidate++) {
+          engine.minibatch.conditions[k]!.fill(candidate, 0, judges.length);
+          judges.forEach((cell, b) => {
+            const codes = extension.conditions.map((column, other) => (other === k ? candidate : column[cell]!));
+            const known = table.find(codes);
+            engine.minibatch.combinations[b] = known >= 0 ? known : extension.combinations[cell]!;
+          });
+          const { reconstruction } = program.run();
+          if (reconstruction < least) [least, nearest] = [reconstruction, candidate];
+        }
+        rows.copyWithin(treatment.row * E, nearest * E, (nearest + 1) * E);
+        result[at] = { ...treatment, nearest: extension.json.conditions[k]![nearest]! };
+      }
+    }
     engine.write(parameter, rows);
-  });
+  }
   return result;
 }
 

@@ -2,9 +2,10 @@
 // Every random choice depends on (seed, epoch, minibatch) alone, so that a run stopped anywhere goes on to the same bytes.
 // Source: De Donno et al. 2023, Methods ("Training"); scPoliTrainer of scArches.
 import type { EpochLosses, LossTerms, Progress } from "./config.js";
+import type { CountRows } from "./count-source.js";
 import type { Engine, Losses, Program } from "./engine/engine.js";
 import { ScPoliError } from "./errors.js";
-import { fillMinibatch, groupCombinations, shuffled, splitCells, type Dataset, type Split } from "./minibatches.js";
+import { fillMinibatch, groupCombinations, splitCells, type Dataset, type Split } from "./minibatches.js";
 import type { Network } from "./network.js";
 import { observe, startEarlyStopping, type EarlyStoppingState, type OptimizationPlan, type Stage } from "./optimization.js";
 import { PrototypeSums, type Prototypes } from "./prototypes.js";
@@ -41,6 +42,8 @@ export interface TrainerOptions {
   readonly signal?: AbortSignal;
   /** Receives the state when a checkpoint is due, and when the run is interrupted. */
   readonly onCheckpoint?: (snapshot: () => Snapshot) => Promise<void>;
+  /** Between two checkpoints. Default: a minute */
+  readonly checkpointMs?: number;
   /** Where an earlier run stopped. */
   readonly resume?: Snapshot;
 }
@@ -56,8 +59,6 @@ export interface TrainingResult {
 
 /** Between two looks at the clock, the signal and other events. */
 const breathMs = 200;
-/** Between two checkpoints. */
-const checkpointMs = 60_000;
 
 export class Trainer {
   readonly #programs: { readonly training: Program; readonly validation: Program; readonly encoding: Program };
@@ -65,7 +66,11 @@ export class Trainer {
   readonly #split: Split;
   #state: TrainerState;
   #prototypes: Prototypes | null = null;
+  /** counts of the validation cells */
+  #held: CountRows | null = null;
   #best: Snapshot["best"] = null;
+  /** whether the state is that of an optimisation under way */
+  #isRunning = false;
   #lastBreath = performance.now();
   #lastCheckpoint = performance.now();
   readonly #started = performance.now();
@@ -95,12 +100,14 @@ export class Trainer {
     const { plan } = this.options;
     const state = this.#state;
     let stop = state.epoch >= plan.epochs;
+    this.#isRunning = true;
     while (!stop) {
       if (state.position === 0 && state.epoch === plan.pretrainingEpochs && this.options.prototypeCount > 0) await this.#updatePrototypes();
       await this.#trainEpoch();
       if (this.#isFineTuning()) await this.#updatePrototypes();
       stop = await this.#endEpoch();
     }
+    this.#isRunning = false;
     if (this.#best) {
       this.network.write(this.#best.parameters);
       this.#setPrototypes(this.#best.prototypes);
@@ -147,7 +154,7 @@ export class Trainer {
   async #trainEpoch(): Promise<void> {
     const { plan } = this.options;
     const state = this.#state;
-    const order = shuffled(this.#split.train, plan.seed, state.epoch);
+    const order = this.dataset.counts.shuffled(this.#split.train, plan.seed, state.epoch);
     groupCombinations(order, plan.minibatch, this.dataset.combinations);
     const prototypeWeight = this.#isFineTuning() ? plan.eta : 0;
     await this.#eachMinibatch(order, state.position, async (chunk) => {
@@ -168,7 +175,6 @@ export class Trainer {
             "try a smaller learning rate or eta. Nothing was saved.",
           { epoch: state.epoch, ...losses },
         );
-      await this.#breathe(order.length);
     });
   }
 
@@ -218,10 +224,12 @@ export class Trainer {
   async #validate(fineTuning: boolean): Promise<TrainerState["sums"]> {
     const sums = noLosses();
     const { seed } = this.options.plan;
-    await this.#eachMinibatch(this.#split.validation, 0, (chunk, start) => {
+    this.#held ??= await this.dataset.counts.hold(this.#split.validation);
+    const validate = (chunk: Int32Array, start: number): void => {
       // the same noise in every epoch, so that epochs are compared and not their luck
       addLosses(sums, this.#programs.validation.run({ prototypeWeight: fineTuning ? 1 : 0, seed: hash32(seed, 2, 0, start) }), chunk.length);
-    });
+    };
+    await this.#eachMinibatch(this.#split.validation, 0, validate, this.#held);
     return sums;
   }
 
@@ -243,12 +251,20 @@ export class Trainer {
     if (prototypes) this.#engine.writePrototypes(prototypes.means);
   }
 
-  async #eachMinibatch(cells: Int32Array, from: number, visit: (chunk: Int32Array, start: number) => void | Promise<void>): Promise<void> {
+  /** @param held - where the cells' counts are at hand. Missing: they are read in a pass of their own */
+  async #eachMinibatch(cells: Int32Array, from: number, visit: (chunk: Int32Array, start: number) => void | Promise<void>, held?: CountRows): Promise<void> {
     const size = this.options.plan.minibatch;
-    for (let start = from; start < cells.length; start += size) {
-      const chunk = cells.subarray(start, Math.min(cells.length, start + size));
-      fillMinibatch(this.#engine.minibatch, this.dataset, chunk);
-      await visit(chunk, start);
+    const pass = held ? null : this.dataset.counts.pass(cells.subarray(from));
+    try {
+      for (let start = from; start < cells.length; start += size) {
+        const chunk = cells.subarray(start, Math.min(cells.length, start + size));
+        await pass?.reach(chunk);
+        fillMinibatch(this.#engine.minibatch, this.dataset, chunk, held ?? pass!);
+        await visit(chunk, start);
+        await this.#breathe();
+      }
+    } finally {
+      await pass?.end();
     }
   }
 
@@ -258,23 +274,23 @@ export class Trainer {
     return alphaEpochAnneal > 0 ? Math.min(1, epochs / alphaEpochAnneal) : 1;
   }
 
-  /** Lets other events happen now and then; saves a checkpoint when one is due or the run is interrupted. */
-  async #breathe(cellsOfEpoch: number): Promise<void> {
+  /** Lets other events happen now and then; while the state is one to go on from, saves a checkpoint when one is due or the run is interrupted. */
+  async #breathe(): Promise<void> {
     const now = performance.now();
     if (now - this.#lastBreath < breathMs && !this.options.signal?.aborted) return;
     await new Promise((resolve) => setTimeout(resolve, 0));
     this.#lastBreath = performance.now();
-    const { signal, onCheckpoint } = this.options;
-    if (signal?.aborted) {
+    const { signal, onCheckpoint, checkpointMs = 60_000 } = this.options;
+    const isDue = signal?.aborted || now - this.#lastCheckpoint >= checkpointMs;
+    if (isDue && this.#isRunning) {
       await onCheckpoint?.(() => this.snapshot());
-      const { epoch, position } = this.#state;
-      throw new ScPoliError("interrupted", `Stopped in epoch ${epoch + 1} after ${position} of its ${cellsOfEpoch} cells.`, { epoch, position });
-    }
-    if (onCheckpoint && now - this.#lastCheckpoint > checkpointMs) {
-      await onCheckpoint(() => this.snapshot());
       this.#lastCheckpoint = performance.now();
     }
-    this.#report(this.#state.history.at(-1));
+    if (signal?.aborted) {
+      const { epoch, position } = this.#state;
+      throw new ScPoliError("interrupted", `Stopped in epoch ${epoch + 1} after ${position} of its ${this.#split.train.length} cells.`, { epoch, position });
+    }
+    if (this.#isRunning) this.#report(this.#state.history.at(-1));
   }
 
   #report(losses: EpochLosses | undefined): void {

@@ -5,12 +5,12 @@ import { uniqueNames, type AnnData } from "./anndata/anndata.js";
 import { formatVersion, type ModelJson, type StoredModel, type StoredTensor } from "./checkpoint.js";
 import { calibrate, type Level, type LevelCalibration } from "./classify.js";
 import { Combinations } from "./combinations.js";
-import type { ModelOptions, Progress, TrainOptions } from "./config.js";
-import { findCounts } from "./count-places.js";
-import { loadCounts, noteEmptyCells } from "./counts.js";
+import { checkNumber, type ModelOptions, type TrainOptions } from "./config.js";
+import { findCounts, type CountsPlace } from "./count-places.js";
 import { createEngine } from "./engine/create.js";
 import { ScPoliError } from "./errors.js";
 import { checkConditions, keptCells, readConditions, readLabels, type Conditions, type Labels } from "./labels.js";
+import { openCounts } from "./memory.js";
 import { minibatchCapacity, type Dataset } from "./minibatches.js";
 import { renameGenes, renameLabels, type NameMapReport } from "./name-maps.js";
 import { Network } from "./network.js";
@@ -22,11 +22,15 @@ import { Trainer, type Snapshot, type TrainingResult } from "./trainer.js";
 import { resolveGenes } from "./variable-genes.js";
 import { version } from "./version.js";
 
-/** The reference's cells, read and coded. */
+/** The reference's cells, coded; their counts are still in the file. */
 interface ReferenceData {
-  readonly dataset: Dataset;
+  readonly cells: Omit<Dataset, "counts">;
   readonly genes: readonly string[];
-  readonly countsPlace: string;
+  readonly place: CountsPlace;
+  /** (columns of the file) model gene of each column, -1 drops it */
+  readonly map: Int32Array;
+  /** rows of the file that are cells of the reference; undefined: all */
+  readonly keep: Int32Array | undefined;
   readonly conditions: readonly Conditions[];
   readonly combinations: readonly (readonly number[])[];
   readonly labels: Labels;
@@ -41,15 +45,20 @@ const fewHeldOut = 20;
 export async function trainReference(data: AnnData, options: TrainOptions): Promise<StoredModel> {
   if (options.conditionKeys.length === 0) throw new ScPoliError("usage", "conditionKeys is empty; name at least one column of obs, e.g. the sample or donor.");
   const reference = await readReference(data, options);
-  const { dataset, genes } = reference;
+  const { genes, map, keep } = reference;
+  const cells = keep?.length ?? data.nObs;
   const keys = options.conditionKeys.length;
   const widths = typeof options.embeddingDims === "number" ? Array.from({ length: keys }, () => options.embeddingDims as number) : options.embeddingDims;
   const model = modelOptions({ ...options, embeddingDims: widths }, genes.length, keys);
   const seed = options.seed ?? 0;
   const K = reference.labels.names.length;
-  const plan = planOptimization(options, { stage: "training", cells: dataset.counts.cells, hasLabels: K > 0, dropout: model.dropout, seed });
+  const plan = planOptimization(options, { stage: "training", cells, hasLabels: K > 0, dropout: model.dropout, seed });
   const sizes: ModelSizes = { genes: genes.length, conditions: reference.conditions.map(({ names }) => names.length), combinations: reference.combinations.length };
-  const checkpoint = new CheckpointFile(options, fingerprint({ model, sizes, plan, genes }, dataset.counts.sizeFactors, ...dataset.conditions, dataset.labels));
+  const shapes = parameterShapes(model, sizes);
+  const parameters = shapes.reduce((sum, { shape }) => sum + shape.reduce((product, n) => product * n, 1), 0);
+  const counts = await openCounts(reference.place, { map, genes: genes.length, keep, parameters, minibatch: plan.minibatch }, options);
+  const dataset: Dataset = { ...reference.cells, counts };
+  const checkpoint = new CheckpointFile(options, fingerprint({ model, sizes, plan, genes, isStreamed: counts.isStreamed }, dataset.counts.sizeFactors, ...dataset.conditions, dataset.labels));
   const resume = await checkpoint.load();
 
   const engine = await createEngine(
@@ -61,14 +70,14 @@ export async function trainReference(data: AnnData, options: TrainOptions): Prom
   );
   try {
     const network = new Network(engine, model, sizes, { weightDecay: plan.weightDecay });
-    const shapes = parameterShapes(model, sizes);
     network.write(new Map(shapes.map((shape) => [shape.name, initialValues(shape, shapes, seed)])));
     const trainer = new Trainer(network, dataset, {
       stage: "training", plan, prototypeCount: K, onProgress: options.onProgress, signal: options.signal, resume,
+      checkpointMs: checkNumber("checkpointSeconds", options.checkpointSeconds ?? 60, 0) * 1000,
       onCheckpoint: (snapshot) => checkpoint.save(snapshot()),
     });
     const result = await trainer.run();
-    const calibration = await calibrateLevels(trainer, result, reference);
+    const calibration = await calibrateLevels(trainer, result, reference.labels, dataset);
     return assemble(reference, model, plan, network, result, calibration);
   } finally {
     await engine.close();
@@ -95,22 +104,19 @@ async function readReference(data: AnnData, options: TrainOptions): Promise<Refe
   const names = uniqueNames(await place.var.index(), "var", data.path);
   const table = new Combinations();
   const combinations = table.columns(conditions.map(({ codes }) => codes));
-  const progress = (stage: Progress["stage"]) => (done: number, total: number) => options.onProgress?.({ stage, done, total });
-  const { signal } = options;
-  const columns = await resolveGenes(options.genes, place, combinations, { keep, signal, onProgress: progress("variable genes"), force: options.force, note });
+  const onProgress = (done: number, total: number): void => options.onProgress?.({ stage: "variable genes", done, total });
+  const columns = await resolveGenes(options.genes, place, combinations, { keep, signal: options.signal, onProgress, force: options.force, note });
   const map = new Int32Array(place.matrix.columns).fill(-1);
   columns.forEach((column, gene) => (map[column] = gene));
-  const counts = await loadCounts(place, map, columns.length, { keep, signal, onProgress: progress("reading") });
-  note({ level: "info", message: `Counts taken from ${place.name}: ${counts.cells} cells, ${columns.length} of ${place.matrix.columns} genes.` });
-  noteEmptyCells(counts, options.onNote);
+  note({ level: "info", message: `Counts taken from ${place.name}: ${combinations.length} cells, ${columns.length} of ${place.matrix.columns} genes.` });
   return {
-    dataset: { counts, conditions: conditions.map(({ codes }) => codes), combinations, labels: labels.codes, levels: labels.keys.length },
-    genes: Array.from(columns, (column) => names[column]!), countsPlace: place.name, conditions, combinations: table.codes, labels,
+    cells: { conditions: conditions.map(({ codes }) => codes), combinations, labels: labels.codes, levels: labels.keys.length },
+    genes: Array.from(columns, (column) => names[column]!), place, map, keep, conditions, combinations: table.codes, labels,
     nameMaps: { ...(renamed && { gene_map: renamed.report }), ...(harmonised && { label_map: harmonised.report }) },
   };
 }
 
-async function calibrateLevels(trainer: Trainer, { split, prototypes }: TrainingResult, { labels, dataset }: ReferenceData): Promise<LevelCalibration[]> {
+async function calibrateLevels(trainer: Trainer, { split, prototypes }: TrainingResult, labels: Labels, dataset: Dataset): Promise<LevelCalibration[]> {
   if (!prototypes) return [];
   const calibrations: LevelCalibration[] = [];
   for (const [position, { key, types }] of labels.levels.entries()) {
@@ -152,7 +158,7 @@ function assemble(
     prototype_counts: Array.from(prototypes.counts),
     calibration,
     provenance: {
-      cells: reference.dataset.counts.cells, counts: reference.countsPlace, ...reference.nameMaps, optimization: { ...plan },
+      cells: reference.cells.combinations.length, counts: reference.place.name, ...reference.nameMaps, optimization: { ...plan },
       epochs_run: result.history.length, best_epoch: result.bestEpoch + 1, losses: last ?? null, history: result.history, queries: [],
     },
   };

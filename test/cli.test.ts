@@ -41,11 +41,11 @@ describe("help and arguments", () => {
   });
 
   const everywhere = ["--threads", "--seed", "--engine", "--simd", "--quiet", "--json", "--force"];
-  const optimisation = ["--epochs", "--minibatch", "--lr", "--anneal-epochs", "--train-frac", "--early-stopping"];
+  const optimisation = ["--memory", "--stream", "--epochs", "--minibatch", "--lr", "--anneal-epochs", "--train-frac", "--early-stopping"];
   const training = ["--pretraining-epochs", "--eta", "--weight-decay", "--prototype-norm"];
   const flags: Readonly<Record<string, readonly string[]>> = {
     inspect: [],
-    train: ["-o", "--condition-key", "--cell-type-key", "--genes", "--hidden", "--latent", "--embedding-dims", "--layer", "--exclude", "--embed", "--resume", "--unlabeled", "--inject-condition", "--dropout", "--gene-map", "--label-map", ...optimisation, ...training],
+    train: ["-o", "--condition-key", "--cell-type-key", "--genes", "--hidden", "--latent", "--embedding-dims", "--layer", "--exclude", "--embed", "--resume", "--checkpoint-seconds", "--unlabeled", "--inject-condition", "--dropout", "--gene-map", "--label-map", ...optimisation, ...training],
     map: ["--reference", "-o", "--condition-key", "--save-model", "--threshold", "--no-training", "--known-conditions", "--layer", "--gene-map", ...optimisation],
     embed: ["--model", "-o", "--condition-key", "--threshold", "--layer", "--gene-map"],
     demo: ["-o"],
@@ -85,6 +85,9 @@ describe("help and arguments", () => {
     [[...train, "--dropout", "2"], /--dropout.*'2'.*number from 0/],
     [[...train, "--hidden", "64,x"], /--hidden.*whole number/],
     [[...train, "--exclude", "donor"], /--exclude.*KEY=VALUE/],
+    [[...train, "--memory", "lots"], /--memory.*'lots'.*500M or 4G/],
+    [[...train, "--memory", "4"], /--memory.*'4'.*500M or 4G/],
+    [[...train, "--stream", "maybe"], /--stream.*auto, always, never/],
     [[...train, "--engine", "gpu"], /--engine.*wasm, reference/],
     [[...train, "--early-stopping", "maybe"], /--early-stopping.*on, off/],
     [["map", "q", "--reference", "m", "-o", "x", "--threshold", "q2"], /--threshold.*quantile such as q0\.95/],

@@ -75,6 +75,14 @@ export function wholes(least: number): (text: string) => number[] {
   return (text) => text.split(",").map(one);
 }
 
+/** `500M`, `4G`: an amount of memory in bytes. */
+export function amountOfMemory(text: string): number {
+  const [, number, unit] = /^(\d+(?:\.\d+)?) ?([KMGT])i?B?$/i.exec(text.trim()) ?? [];
+  const value = Number(number) * 1024 ** (1 + "KMGT".indexOf((unit ?? "").toUpperCase()));
+  if (!(value > 0)) throw new InvalidArgumentError("Expected an amount of memory such as 500M or 4G.");
+  return value;
+}
+
 /** `on`, `off`, or the patience in epochs. */
 export function earlyStopping(text: string): Partial<EarlyStopping> | false {
   if (text === "off") return false;

@@ -1,7 +1,7 @@
 // Flags of the optimisation. `map` has those of them that matter where the weights are frozen and there are no labels.
-import type { Command } from "commander";
-import { defaults, type EarlyStopping, type OptimizationOptions } from "../config.js";
-import { earlyStopping, real, whole } from "./arguments.js";
+import { Option, type Command } from "commander";
+import { defaults, type EarlyStopping, type MemoryOptions, type OptimizationOptions } from "../config.js";
+import { amountOfMemory, earlyStopping, real, whole } from "./arguments.js";
 
 export interface OptimizationFlags {
   readonly epochs?: number;
@@ -14,6 +14,8 @@ export interface OptimizationFlags {
   readonly trainFrac?: number;
   readonly prototypeNorm?: number;
   readonly earlyStopping?: Partial<EarlyStopping> | false;
+  readonly memory?: number;
+  readonly stream?: MemoryOptions["stream"];
 }
 
 export function addOptimizationFlags(command: Command): Command {
@@ -24,7 +26,9 @@ export function addOptimizationFlags(command: Command): Command {
     .option("--lr <number>", `learning rate (default: ${defaults.lr})`, real(0, 1))
     .option("--anneal-epochs <n>", `epochs over which the KL term rises to its full weight (default: ${defaults.alphaEpochAnneal}; where the epochs are chosen, the pretraining, or a quarter of a mapping)`, real(0))
     .option("--train-frac <share>", `share of the cells that train, the others validate (default: ${defaults.trainFrac})`, real(0.01, 1))
-    .option("--early-stopping <on|off|n>", `stop after n epochs without improvement (default: on, ${defaults.earlyStopping.patience}; in training only from fine-tuning on)`, earlyStopping);
+    .option("--early-stopping <on|off|n>", `stop after n epochs without improvement (default: on, ${defaults.earlyStopping.patience}; in training only from fine-tuning on)`, earlyStopping)
+    .option("--memory <amount>", "memory that the run may take, e.g. 4G (default: 60 % of the machine's)", amountOfMemory)
+    .addOption(new Option("--stream <when>", "leave the counts in the file and read them again in each epoch (default: auto, where they do not fit into memory)").choices(["auto", "always", "never"]));
 }
 
 /** Those that matter only where weights and prototypes are learnt. */
@@ -36,7 +40,7 @@ export function addTrainingFlags(command: Command): Command {
     .option("--weight-decay <number>", `L2 penalty, none on embeddings (default: ${defaults.weightDecay})`, real(0));
 }
 
-export function optimizationOptions(flags: OptimizationFlags): OptimizationOptions {
-  const { epochs, pretrainingEpochs, eta, minibatch, lr, weightDecay, annealEpochs, trainFrac, prototypeNorm } = flags;
-  return { epochs, pretrainingEpochs, eta, minibatch, lr, weightDecay, alphaEpochAnneal: annealEpochs, trainFrac, prototypeNorm, earlyStopping: flags.earlyStopping };
+export function optimizationOptions(flags: OptimizationFlags): OptimizationOptions & MemoryOptions {
+  const { epochs, pretrainingEpochs, eta, minibatch, lr, weightDecay, annealEpochs, trainFrac, prototypeNorm, memory, stream } = flags;
+  return { epochs, pretrainingEpochs, eta, minibatch, lr, weightDecay, alphaEpochAnneal: annealEpochs, trainFrac, prototypeNorm, earlyStopping: flags.earlyStopping, memory, stream };
 }

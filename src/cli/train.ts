@@ -28,6 +28,7 @@ interface TrainFlags extends RunFlags, OptimizationFlags {
   readonly dropout?: number;
   readonly embed?: string;
   readonly resume?: boolean;
+  readonly checkpointSeconds?: number;
 }
 
 export function addTrain(program: Command): void {
@@ -54,6 +55,7 @@ export function addTrain(program: Command): void {
     .option("--dropout <rate>", `dropout of the hidden layers (default: ${defaults.dropout})`, real(0, 0.99))
     .optionsGroup("Output:")
     .option("--embed <file>", "also write the training file with the latent positions in it")
+    .option("--checkpoint-seconds <n>", "seconds between two checkpoints (default: 60)", real(0))
     .option("--resume", "go on from the checkpoint that an interrupted run has left")
     .action((path: string, flags: TrainFlags) => run(flags, (settings) => train(path, flags, settings)));
   addRunFlags(addTrainingFlags(addOptimizationFlags(command))).addHelpText(
@@ -85,7 +87,7 @@ async function train(path: string, flags: TrainFlags, settings: RunSettings): Pr
 }
 
 async function trainOptions(flags: TrainFlags): Promise<TrainOptions> {
-  const { conditionKey, cellTypeKey, unlabeled, layer, genes, exclude, hidden, latent, embeddingDims, dropout } = flags;
+  const { conditionKey, cellTypeKey, unlabeled, layer, genes, exclude, hidden, latent, embeddingDims, dropout, checkpointSeconds } = flags;
   return {
     ...optimizationOptions(flags),
     conditionKeys: conditionKey,
@@ -101,6 +103,7 @@ async function trainOptions(flags: TrainFlags): Promise<TrainOptions> {
     embeddingDims: embeddingDims?.length === 1 ? embeddingDims[0] : embeddingDims,
     injectCondition: flags.injectCondition,
     dropout,
+    checkpointSeconds,
   };
 }
 

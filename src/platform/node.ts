@@ -3,7 +3,7 @@
 // Every error is a ScPoliError: kind "file" where something cannot be read, "output" where it cannot be written.
 import { chmodSync, constants, copyFileSync, existsSync, mkdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import * as fs from "node:fs/promises";
-import { availableParallelism } from "node:os";
+import { availableParallelism, totalmem } from "node:os";
 import { basename, dirname, join, resolve, sep } from "node:path";
 import { fileURLToPath } from "node:url";
 import { ScPoliError, type ErrorKind } from "../errors.js";
@@ -29,6 +29,12 @@ export function loadHdf5(): Promise<Hdf5> {
 /** How many threads run at once on this machine. */
 export function processorCount(): number {
   return availableParallelism();
+}
+
+/** Bytes of memory of this machine, or of the part of it that this process may use. */
+export function machineMemory(): number {
+  const limit = process.constrainedMemory();
+  return limit > 0 ? Math.min(limit, totalmem()) : totalmem();
 }
 
 /** A file that comes with this package, by its path inside it. */

@@ -1,0 +1,139 @@
+// Counts that stay in the file: the same counts as in memory, in an order of their own; training, resuming and mapping without ever holding them.
+import assert from "node:assert/strict";
+import { rmSync } from "node:fs";
+import { join } from "node:path";
+import { after, describe, test } from "node:test";
+import { findCounts } from "../dist/count-places.js";
+import { CountsInMemory, type CountRows } from "../dist/count-source.js";
+import { loadCounts } from "../dist/counts.js";
+import { ScPoli, type Mapping, type TrainOptions } from "../dist/index.js";
+import { openCounts } from "../dist/memory.js";
+import { Random } from "../dist/random.js";
+import { openStreamedCounts } from "../dist/streamed-counts.js";
+import { folder, makeAtlas, texts } from "./atlas.ts";
+
+after(() => rmSync(folder, { recursive: true, force: true }));
+
+// sorted by donor, as files of several samples are
+const donors = ["d1", "d2", "d3"];
+const reference = await makeAtlas("reference", { cells: 900, conditions: donors, condition: (cell) => donors[Math.floor(cell / 300)]! });
+const query = await makeAtlas("query", { cells: 200, conditions: ["q1", "q2"], seed: 2, label: () => null });
+const keys = { conditionKeys: ["donor"], cellTypeKeys: ["cell_type"] };
+const options: TrainOptions = { ...keys, hiddenLayerSizes: [32], epochs: 100, alphaEpochAnneal: 30, eta: 5 };
+const streamed = { stream: "always" } as const;
+const inMemory = await ScPoli.train(reference, options);
+const model = await ScPoli.train(reference, { ...options, ...streamed });
+
+const place = await findCounts(reference);
+const some = Int32Array.from({ length: 900 }, (_, row) => row).filter((row) => row % 7 !== 3 && (row < 100 || row > 180));
+const map = Int32Array.from({ length: 120 }, (_, column) => (column % 3 === 0 ? -1 : 119 - column - Math.floor((119 - column) / 3))); // some genes, from last to first
+const genes = 1 + map.reduce((most, gene) => Math.max(most, gene), -1);
+const small = { rows: 16, together: 4 };
+
+/** Genes and counts of a cell. */
+function countsOf(rows: CountRows, cell: number): [number[], number[]] {
+  const minibatch = { rows: 1, indptr: new Int32Array(2), indices: new Int32Array(genes), counts: new Float32Array(genes), sizeFactors: new Float32Array(1), conditions: [], combinations: new Int32Array(1), labels: new Int32Array(0) };
+  const end = rows.copy(cell, minibatch, 0);
+  return [Array.from(minibatch.indices.subarray(0, end)), Array.from(minibatch.counts.subarray(0, end))];
+}
+
+function tensorsOf({ stored }: ScPoli): Record<string, readonly number[]> {
+  return Object.fromEntries([...stored.tensors].map(([name, { data }]) => [name, Array.from(data)]));
+}
+
+async function accuracy({ predictions, model: { stored } }: Mapping<ScPoli>): Promise<number> {
+  const truth = await texts(query, "truth");
+  return truth.filter((type, cell) => stored.json.cell_types[predictions[0]!.predicted[cell]!] === type).length / truth.length;
+}
+
+describe("counts in the file", () => {
+  for (const keep of [undefined, some])
+    test(`are those in memory, in any order${keep ? ", with cells left out" : ""}`, async () => {
+      const memory = new CountsInMemory(await loadCounts(place, map, genes, { keep }));
+      const file = await openStreamedCounts(place, map, genes, { keep }, small);
+      assert.deepEqual([file.cells, file.genes, file.widest, file.isStreamed], [memory.cells, memory.genes, memory.widest, true]);
+      assert.deepEqual(file.sizeFactors, memory.sizeFactors);
+      const all = Int32Array.from({ length: file.cells }, (_, cell) => cell);
+      const orders = { ascending: all, ofAnEpoch: file.shuffled(all, 0, 3), ofMemory: memory.shuffled(all, 0, 3), few: Int32Array.of(700, 3, 4, 650, 5) };
+      for (const [name, order] of Object.entries(orders)) {
+        const pass = file.pass(order);
+        for (let start = 0; start < order.length; start += 50) {
+          const cells = order.subarray(start, start + 50);
+          await pass.reach(cells);
+          for (const cell of cells) assert.deepEqual(countsOf(pass, cell), countsOf(memory, cell), `${name}, cell ${cell}`);
+        }
+        await pass.end();
+      }
+      const held = await file.hold(orders.few);
+      for (const cell of orders.few) assert.deepEqual(countsOf(held, cell), countsOf(memory, cell), `held cell ${cell}`);
+    });
+
+  test("the order of an epoch: every cell once, few blocks at a time, mixed, another one in each epoch and with each seed", async () => {
+    const file = await openStreamedCounts(place, map, genes, {}, small);
+    const cells = new Random(1, "training cells").shuffle(Int32Array.from({ length: 900 }, (_, cell) => cell)).subarray(0, 800).sort();
+    const order = file.shuffled(cells, 0, 1);
+    assert.deepEqual(order.slice().sort(), cells);
+    assert.deepEqual(file.shuffled(cells, 0, 1), order);
+    assert.notDeepEqual(file.shuffled(cells, 0, 2), order);
+    assert.notDeepEqual(file.shuffled(cells, 1, 1), order);
+    const blocksFrom = (start: number, end: number): number => new Set(order.subarray(start, end).map((cell) => Math.floor(cell / small.rows))).size;
+    // 16 rows of which about 14 train, in 4 blocks at a time
+    for (let start = 0; start + 56 <= 800; start += 56) assert.ok(blocksFrom(start, start + 56) <= 2 * small.together, `blocks of cells ${start} on`);
+    assert.ok(blocksFrom(0, 28) === small.together, "the first cells are of all blocks that are read together");
+    const neighbours = order.reduce((sum, cell, i) => sum + (i > 0 && Math.abs(cell - order[i - 1]!) === 1 ? 1 : 0), 0);
+    assert.ok(neighbours < 80, `${neighbours} neighbours stayed neighbours`);
+  });
+
+  test("what a run needs is told, and decides; what cannot fit is refused", async () => {
+    const need = { map, genes, parameters: 1000, minibatch: 128 };
+    const notes: string[] = [];
+    const open = (more: object) => openCounts(place, need, { onNote: ({ message }) => notes.push(message), ...more });
+    assert.equal((await open({})).isStreamed, false);
+    assert.match(notes.at(-1)!, /^About 0\.\d\d GB of memory needed\. Counts are held in memory\./);
+    assert.equal((await open({ stream: "always" })).isStreamed, true);
+    assert.match(notes.at(-1)!, /Counts are streamed from the file\./);
+    await assert.rejects(open({ memory: 1e6 }), { kind: "memory", message: /needs about 0\.\d\d GB .* even with the counts left in the file.*0\.00 GB is allowed.*--genes/ });
+    assert.equal((await open({ memory: 1e6, force: true })).isStreamed, true);
+    assert.equal((await open({ memory: 1e6, stream: "never" })).isStreamed, false);
+    await assert.rejects(open({ memory: NaN }), { kind: "usage" });
+  });
+});
+
+describe("a streamed run", () => {
+  test("gives a model as good as one in memory", async () => {
+    const [own, other] = [await model.map(query, { epochs: 30, ...streamed }), await inMemory.map(query, { epochs: 30 })];
+    const [right, rightInMemory] = [await accuracy(own), await accuracy(other)];
+    assert.ok(right > 0.9 && right > rightInMemory - 0.05, `accuracy ${right} streamed, ${rightInMemory} in memory`);
+    const lossOf = ({ stored }: ScPoli): number => (stored.json.provenance["losses"] as { validation: { reconstruction: number } }).validation.reconstruction;
+    assert.ok(lossOf(model) < 1.02 * lossOf(inMemory), `reconstruction ${lossOf(model)} streamed, ${lossOf(inMemory)} in memory`);
+  });
+
+  test("one seed, any number of threads: the same bytes", async () => {
+    const train = async (threads: number): Promise<unknown> => tensorsOf(await ScPoli.train(reference, { ...options, ...streamed, epochs: 4, threads }));
+    assert.deepEqual(await train(2), await train(1));
+  });
+
+  test("leaves cells and genes out as one in memory does", async () => {
+    const trained = await ScPoli.train(reference, { ...options, ...streamed, epochs: 3, exclude: { donor: ["d2"] }, genes: ["gene7", "gene3", "gene90"] });
+    const { json } = trained.stored;
+    assert.deepEqual([json.genes, json.conditions, json.provenance["cells"]], [["gene3", "gene7", "gene90"], [["d1", "d3"]], 600]);
+  });
+
+  test("stopped and resumed, it ends with the same bytes; a run in memory does not go on from its checkpoint", async () => {
+    const own: TrainOptions = { ...options, ...streamed, epochs: 12, checkpoint: join(folder, "streamed.checkpoint") };
+    const whole = tensorsOf(await ScPoli.train(reference, { ...own, checkpoint: undefined }));
+    for (const stopAt of [2, 11]) {
+      const abort = new AbortController();
+      const started = ScPoli.train(reference, { ...own, signal: abort.signal, onProgress: ({ epoch = 0 }) => epoch >= stopAt && abort.abort() });
+      await assert.rejects(started, { kind: "interrupted" });
+      await assert.rejects(ScPoli.train(reference, { ...own, stream: "never", resume: true }), { kind: "refused" });
+      assert.deepEqual(tensorsOf(await ScPoli.train(reference, { ...own, resume: true })), whole, `stopped in epoch ${stopAt}`);
+    }
+  });
+
+  test("maps without training to what a run in memory gives, to the bit", async () => {
+    const [own, other] = [await model.map(query, { training: false, ...streamed }), await model.map(query, { training: false })];
+    assert.deepEqual(own.latent, other.latent);
+    assert.deepEqual(own.report.conditions, other.report.conditions);
+  });
+});
