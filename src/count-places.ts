@@ -111,6 +111,13 @@ export async function findCounts(data: AnnData, layer?: string): Promise<CountsP
   throw await noCounts(data, layer, found);
 }
 
+/** A place by the name that `findCounts` gave it. @throws ScPoliError "key" where the file has no such place */
+export function openPlace(data: AnnData, name: string): CountsPlace {
+  const opened = namedPlace(data, name).open();
+  if (!opened) throw new ScPoliError("key", `${data.path} has no ${name}${layers(data)}.`, { place: name });
+  return { path: data.path, name, ...opened, obs: data.obs, found: [] };
+}
+
 /** What every matrix of a file holds: X, raw.X and all layers. */
 export async function lookAtPlaces(data: AnnData): Promise<PlaceVerdict[]> {
   const verdicts: PlaceVerdict[] = [];

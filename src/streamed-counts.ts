@@ -1,6 +1,8 @@
 // Counts that stay in the file: minibatches are made of blocks of neighbouring rows that are read while they are needed, so that memory does not grow with the
 // number of cells. An epoch takes the blocks in random order, a few dozen at a time, and the cells of those in random order: one seed, one order, whatever the
 // machine. Validation cells are held in memory; there are at most as many as `mostHeld`.
+import { startGiver } from "#platform";
+import { worthAThread } from "./anndata/read-ahead.js";
 import { copyRow, type CountPass, type CountRows, type CountSource } from "./count-source.js";
 import { CompactRows, countsReader, streamCounts, type Counts, type LoadCountsOptions } from "./counts.js";
 import type { CountsPlace } from "./count-places.js";
@@ -18,31 +20,61 @@ export const blockSizes: BlockSizes = { rows: 256, together: 64 };
 interface Survey {
   readonly sizeFactors: Float32Array;
   readonly widest: number;
-  /** counts stored in all */
-  readonly stored: number;
 }
 
 /** Rows of the file, compact. */
 type Block = Pick<Counts, "indptr" | "indices" | "values">;
 
+/** Blocks to be read, by their numbers. */
+export interface BlocksTask {
+  readonly path: string;
+  readonly name: string;
+  readonly map: Int32Array;
+  readonly genes: number;
+  readonly blocks: Int32Array;
+  readonly sizes: BlockSizes;
+}
+
+/** Some blocks that are read; the thread's taker gets them together. */
+export interface BlocksRead {
+  readonly blocks: readonly Block[];
+}
+
+/** Reads the blocks of a task, each of them new memory, half of those that are shuffled together at a time. */
+export async function* readBlocks(place: CountsPlace, { map, genes, blocks, sizes }: BlocksTask): AsyncGenerator<BlocksRead, void> {
+  const read = countsReader(place, map, genes);
+  const atOnce = Math.ceil(sizes.together / 2);
+  for (let first = 0; first < blocks.length; first += atOnce) {
+    const together: Block[] = [];
+    for (const block of blocks.subarray(first, first + atOnce)) {
+      const start = block * sizes.rows;
+      const rows = await read(start, Math.min(place.matrix.rows, start + sizes.rows));
+      const compact = new CompactRows(rows.rows, genes);
+      compact.append(rows, 0, rows.rows);
+      const { indptr, indices, values } = compact.finish();
+      together.push({ indptr, indices, values });
+    }
+    yield { blocks: together };
+  }
+}
+
 /**
  * Looks through all counts once, so that none is met later that is no count.
  * @param map, genes - as `streamCounts`
+ * @param leastForThread - stored values from which a thread reads ahead
  * @throws ScPoliError "counts" at the first value that is no count; "interrupted"
  */
-export async function openStreamedCounts(place: CountsPlace, map: Int32Array, genes: number, options: LoadCountsOptions = {}, sizes = blockSizes): Promise<StreamedCounts> {
+export async function openStreamedCounts(place: CountsPlace, map: Int32Array, genes: number, options: LoadCountsOptions = {}, sizes = blockSizes, leastForThread = worthAThread): Promise<StreamedCounts> {
   const { keep } = options;
   const sizeFactors = new Float32Array(keep?.length ?? place.matrix.rows);
-  let [widest, stored, cell] = [0, 0, 0];
+  let [widest, cell] = [0, 0];
   for await (const block of streamCounts(place, map, genes, undefined, options))
     for (let row = 0; row < block.rows; row++) {
       if (keep && keep[cell] !== block.start + row) continue;
-      const length = block.indptr[row + 1]! - block.indptr[row]!;
-      widest = Math.max(widest, length);
-      stored += length;
+      widest = Math.max(widest, block.indptr[row + 1]! - block.indptr[row]!);
       sizeFactors[cell++] = block.sizeFactors[row]!;
     }
-  return new StreamedCounts(place, map, genes, keep, { sizeFactors, widest, stored }, sizes);
+  return new StreamedCounts(place, map, genes, keep, { sizeFactors, widest }, sizes, leastForThread);
 }
 
 export class StreamedCounts implements CountSource {
@@ -58,6 +90,7 @@ export class StreamedCounts implements CountSource {
     private readonly keep: Int32Array | undefined,
     private readonly survey: Survey,
     private readonly sizes: BlockSizes,
+    private readonly leastForThread: number,
   ) {
     this.cells = survey.sizeFactors.length;
     this.mostHeld = sizes.rows * sizes.together;
@@ -107,15 +140,23 @@ export class StreamedCounts implements CountSource {
     return { copy: (cell, minibatch, at) => copyRow(counts, rowOf.get(cell)!, minibatch, at) };
   }
 
-  /** Blocks one after the other, each of them new memory. */
+  /** Blocks one after the other: of a large file from a thread that reads ahead. */
   async *#read(blocks: Int32Array): AsyncGenerator<Block, void> {
-    const read = countsReader(this.place, this.map, this.genes);
-    for (const block of blocks) {
-      const start = block * this.sizes.rows;
-      const rows = await read(start, Math.min(this.place.matrix.rows, start + this.sizes.rows));
-      const compact = new CompactRows(rows.rows, this.genes);
-      compact.append(rows, 0, rows.rows);
-      yield compact.finish();
+    const { place, map, genes, sizes } = this;
+    const task: BlocksTask = { path: place.path, name: place.name, map, genes, blocks, sizes };
+    // by columns: the thread would turn the whole matrix round once more
+    if (place.matrix.stored < this.leastForThread || place.matrix.format === "csc") {
+      for await (const { blocks: read } of readBlocks(place, task)) yield* read;
+      return;
+    }
+    const giver = startGiver<BlocksTask, BlocksRead>(new URL("./streamed-counts-thread.js", import.meta.url), task);
+    try {
+      for (let item = await giver.take(true); item; item = await giver.take(true)) {
+        giver.keep();
+        yield* item.blocks;
+      }
+    } finally {
+      await giver.close();
     }
   }
 

@@ -1,12 +1,12 @@
 // Counts that stay in the file: the same counts as in memory, in an order of their own; training, resuming and mapping without ever holding them.
 import assert from "node:assert/strict";
-import { rmSync } from "node:fs";
+import { copyFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { after, describe, test } from "node:test";
 import { findCounts } from "../dist/count-places.js";
 import { CountsInMemory, type CountRows } from "../dist/count-source.js";
 import { loadCounts } from "../dist/counts.js";
-import { ScPoli, type Mapping, type TrainOptions } from "../dist/index.js";
+import { AnnData, ScPoli, type Mapping, type TrainOptions } from "../dist/index.js";
 import { openCounts } from "../dist/memory.js";
 import { Random } from "../dist/random.js";
 import { openStreamedCounts } from "../dist/streamed-counts.js";
@@ -47,10 +47,10 @@ async function accuracy({ predictions, model: { stored } }: Mapping<ScPoli>): Pr
 }
 
 describe("counts in the file", () => {
-  for (const keep of [undefined, some])
-    test(`are those in memory, in any order${keep ? ", with cells left out" : ""}`, async () => {
+  for (const [how, keep, leastForThread] of [["read by the caller", some, Infinity], ["read by a thread", undefined, 0], ["read by a thread, with cells left out", some, 0]] as const)
+    test(`are those in memory, in any order: ${how}`, async () => {
       const memory = new CountsInMemory(await loadCounts(place, map, genes, { keep }));
-      const file = await openStreamedCounts(place, map, genes, { keep }, small);
+      const file = await openStreamedCounts(place, map, genes, { keep }, small, leastForThread);
       assert.deepEqual([file.cells, file.genes, file.widest, file.isStreamed], [memory.cells, memory.genes, memory.widest, true]);
       assert.deepEqual(file.sizeFactors, memory.sizeFactors);
       const all = Int32Array.from({ length: file.cells }, (_, cell) => cell);
@@ -67,6 +67,22 @@ describe("counts in the file", () => {
       const held = await file.hold(orders.few);
       for (const cell of orders.few) assert.deepEqual(countsOf(held, cell), countsOf(memory, cell), `held cell ${cell}`);
     });
+
+  test("a pass that ends early, and a file that is no longer there", async () => {
+    const path = join(folder, "copy.h5ad");
+    copyFileSync(reference.path, path);
+    const copy = await AnnData.open(path);
+    const file = await openStreamedCounts(await findCounts(copy), map, genes, {}, small, 0);
+    const cells = Int32Array.from({ length: 900 }, (_, cell) => cell);
+    const early = file.pass(cells);
+    await early.reach(cells.subarray(0, 20));
+    await early.end();
+    rmSync(path);
+    const late = file.pass(cells);
+    await assert.rejects(late.reach(cells), { kind: "file" });
+    await late.end();
+    copy.close();
+  });
 
   test("the order of an epoch: every cell once, few blocks at a time, mixed, another one in each epoch and with each seed", async () => {
     const file = await openStreamedCounts(place, map, genes, {}, small);

@@ -33,7 +33,7 @@ export interface BlockReader {
 }
 
 /** Stored values from which a thread is worth its start. */
-const worthAThread = 16_000_000;
+export const worthAThread = 16_000_000;
 
 /**
  * Starts to read: a large matrix from now on, a small one when its blocks are asked for.
@@ -41,7 +41,8 @@ const worthAThread = 16_000_000;
  * @param least - stored values of a large matrix
  */
 export function readAhead({ path, name, matrix }: MatrixPlace, rows = rowsPerBlock(matrix), least = worthAThread): BlockReader {
-  if (matrix.stored < least) return { blocks: () => blocks(matrix, rows), close: async () => undefined };
+  // by columns: the thread would turn the whole matrix round once more
+  if (matrix.stored < least || matrix.format === "csc") return { blocks: () => blocks(matrix, rows), close: async () => undefined };
   const next = new Int32Array(new SharedArrayBuffer(4));
   const giver = startGiver<ReadTask, GivenBlock>(new URL("./read-ahead-thread.js", import.meta.url), { path, name, rowsPerBlock: rows, next });
   return { blocks: () => blocksOfBoth(matrix, rows, next, giver), close: () => giver.close() };

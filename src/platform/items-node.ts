@@ -20,6 +20,8 @@ export interface Giver<Item> {
   take(waits: boolean): Promise<Item | null>;
   /** An item that is no longer needed, to be filled again. */
   giveBack(item: Item): void;
+  /** Instead of `giveBack`: the last item taken is kept, the thread makes new ones. */
+  keep(): void;
   /** Ends the thread; needed also where all items have been taken. */
   close(): Promise<void>;
 }
@@ -54,6 +56,7 @@ export function startGiver<Task, Item extends object>(module: URL, task: Task): 
       throw kind ? new ScPoliError(kind, text, details) : new Error(text);
     },
     giveBack: (item) => worker.postMessage(item, buffersOf(item)),
+    keep: () => worker.postMessage(null),
     close: async () => void (await worker.terminate()),
   };
 }
@@ -66,7 +69,10 @@ export async function giveItems<Task, Item extends object>(produce: (task: Task,
   const port = parentPort!;
   const spares: Item[] = [];
   let given = 0;
-  port.on("message", (item: Item) => spares.push(item) && given--);
+  port.on("message", (item: Item | null) => {
+    if (item) spares.push(item);
+    given--;
+  });
   try {
     for await (const item of produce(workerData as Task, () => spares.pop())) {
       while (given >= ahead) await once(port, "message");
@@ -84,5 +90,8 @@ export async function giveItems<Task, Item extends object>(produce: (task: Task,
 }
 
 function buffersOf(item: object): ArrayBuffer[] {
-  return Object.values(item).flatMap((value) => (ArrayBuffer.isView(value) && value.buffer instanceof ArrayBuffer ? [value.buffer] : []));
+  return Object.values(item).flatMap((value: unknown) => {
+    if (ArrayBuffer.isView(value)) return value.buffer instanceof ArrayBuffer ? [value.buffer] : [];
+    return typeof value === "object" && value !== null ? buffersOf(value) : [];
+  });
 }
