@@ -455,12 +455,16 @@ export class ThetaUpdate {
   stride: usize;
   /** combinations before this one are frozen */
   trainableFrom: i32;
+  /** 0: a task is a trainable combination; 1: a slot */
+  usedOnly: i32;
   parameter: usize;
 }
 
 /** dln theta of one combination: its segments in order, times theta, and Adam. A combination without cells has gradient 0. */
 export function thetaUpdate(op: ThetaUpdate, task: i32): void {
-  const combination = op.trainableFrom + task;
+  if (op.usedOnly && task >= run().slots) return;
+  const combination = op.usedOnly ? load<i32>(run().slotCombination + (<usize>task << 2)) : op.trainableFrom + task;
+  if (combination < op.trainableFrom) return;
   const stride = op.stride, at = <usize>combination * stride;
   const first = load<i32>(run().firstSegment + (<usize>combination << 2));
   const theta: usize = first < 0 ? 0 : run().theta + load<usize>(run().segmentSlot + (<usize>first << 2)) * stride;

@@ -166,3 +166,46 @@ test("a thread that fails is an error, not a wait for ever", async () => {
   assert.throws(() => program.run(), isError("memory", /failed/));
   await engine.close();
 });
+
+test("theta of more combinations than a minibatch has cells: those in use train as in the reference engine, the others keep their bytes", async () => {
+  const many = { ...shape, combinations: 90 };
+  const run = (engine: Engine, trainableFrom: number): { before: ArrayLike<number>; after: ArrayLike<number>; second: ArrayLike<number>; used: ReadonlySet<number> } => {
+    const random = new Random(4, "theta");
+    const h = engine.createActivation(10);
+    const dh = engine.createActivation(10);
+    const parameter = (name: string, role: "output" | "bias" | "theta", ...sizes: number[]) => engine.createParameter({ name, role, shape: sizes, weightDecay: 0.04, trainableFrom: role === "theta" ? trainableFrom : 0 });
+    const [weight, bias, theta] = [parameter("weight", "output", shape.genes, 10), parameter("bias", "bias", shape.genes), parameter("theta", "theta", shape.genes, 90)];
+    for (const one of [weight, bias, theta]) engine.write(one, Float32Array.from(engine.read(one), () => 0.25 * random.normal()));
+    fill(engine, many);
+    engine.writeActivation(h, Float32Array.from({ length: 10 * shape.rows }, () => random.normal()));
+    const before = Float32Array.from(engine.read(theta));
+    const program = engine.record((ops) => {
+      ops.negativeBinomial(h, weight, bias, theta, true, null);
+      ops.negativeBinomialBackward(h, weight, bias, theta, dh);
+      ops.update();
+    });
+    const used = new Set<number>();
+    for (let step = 1; step <= 3; step++) {
+      const { combinations, rows } = engine.minibatch;
+      for (let b = 0; b < rows; b++) used.add((combinations[b] = (combinations[b]! + 2 * step) % 90));
+      program.run({ step, learningRate: 1e-2 });
+    }
+    return { before, after: engine.read(theta), second: engine.readMoments(theta).second, used };
+  };
+  for (const trainableFrom of [0, 5]) {
+    const expected = run(new ReferenceEngine(engineOptions), trainableFrom);
+    const found: ArrayLike<number>[] = [];
+    for (const threads of [1, 3]) {
+      const engine = await createWasmEngine(engineOptions, { threads });
+      const { before, after, second, used } = run(engine, trainableFrom);
+      await engine.close();
+      compare(after, expected.after, "theta", 2e-5);
+      compare(second, expected.second, "second moment of theta", 2e-5);
+      const moves = (column: number): boolean => used.has(column) && column >= trainableFrom;
+      assert.ok(used.size < 90, "not all columns are used");
+      for (let i = 0; i < after.length; i++) assert.equal(after[i] !== before[i] || second[i] !== 0, moves(i % 90), `theta[${i}]`);
+      found.push(after);
+    }
+    assert.deepEqual(found[1], found[0]);
+  }
+});

@@ -33,6 +33,14 @@ export interface Parameter extends ParameterOptions {
   readonly id: number;
 }
 
+/**
+ * Whether Adam moves only those columns of theta that have cells in the minibatch: where more of them train than a minibatch can have. A column that it does
+ * not have would otherwise decay in each step, and thousands of them cost more than the rest of the network.
+ */
+export function movesUsedOnly({ role, shape, trainableFrom }: Parameter, minibatchSize: number): boolean {
+  return role === "theta" && shape[1]! - trainableFrom > minibatchSize;
+}
+
 /** An activation (B, columns) that lives in the engine. */
 export interface Activation {
   readonly id: number;
@@ -125,7 +133,7 @@ export interface Operations {
   /** dz += eta * gradient. */
   prototypeLossBackward(z: Activation, p: number, dz: Activation): void;
 
-  /** One step of Adam (betas 0.9 and 0.999, eps 0.01) on all parameters that received a gradient in this program. */
+  /** One step of Adam (betas 0.9 and 0.999, eps 0.01) on all parameters that received a gradient in this program; see `movesUsedOnly`. */
   update(): void;
 }
 

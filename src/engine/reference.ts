@@ -2,8 +2,9 @@
 // Source: De Donno et al. 2023, Methods; losses and network of scArches 0.6.1.
 import { ScPoliError } from "../errors.js";
 import { hashNormal, isKept } from "../random.js";
-import type {
-  Activation, Engine, EngineOptions, Floats, Losses, Minibatch, Operations, Parameter, ParameterOptions, Program, RunOptions,
+import {
+  movesUsedOnly, type Activation, type Engine, type EngineOptions, type Floats, type Losses, type Minibatch, type Operations, type Parameter,
+  type ParameterOptions, type Program, type RunOptions,
 } from "./engine.js";
 import { digamma, lgamma } from "./gamma.js";
 
@@ -328,8 +329,10 @@ export class ReferenceEngine implements Engine {
   #adam(parameter: Parameter, step: number, learningRate: number): void {
     const { value, gradient, first, second } = this.#stored[parameter.id]!;
     const { beta1, beta2, eps } = adam;
+    const used = movesUsedOnly(parameter, this.options.minibatchSize) ? new Set(this.minibatch.combinations.subarray(0, this.minibatch.rows)) : null;
     for (let i = 0; i < value.length; i++) {
-      if (conditionOf(parameter, i) < parameter.trainableFrom) continue;
+      const condition = conditionOf(parameter, i);
+      if (condition < parameter.trainableFrom || (used && !used.has(condition))) continue;
       const g = gradient[i]! + parameter.weightDecay * value[i]!;
       first[i] = beta1 * first[i]! + (1 - beta1) * g;
       second[i] = beta2 * second[i]! + (1 - beta2) * g * g;

@@ -4,7 +4,7 @@
 // of parameters, with Adam) becomes tasks of the region after it; what lookups need (rows scaled, exp of theta) goes before. Where an operation
 // overwrites an activation that tasks still wait for, the regions are cut there.
 import { ScPoliError } from "../errors.js";
-import type { Activation, Operations, Parameter } from "./engine.js";
+import { movesUsedOnly, type Activation, type Operations, type Parameter } from "./engine.js";
 import { padded, type KernelMemory, type Layout } from "./wasm-memory.js";
 import type { ThetaUse } from "./wasm-run.js";
 
@@ -245,7 +245,9 @@ class Recorder implements Operations {
     const { trainableFrom } = theta;
     this.#theta = { ...this.#theta, trainableFrom };
     const { combinations, stride } = this.#theta;
-    this.#later(this.#task("thetaUpdate", combinations - trainableFrom, [stride, trainableFrom, target]), null);
+    const { minibatchSize } = this.#places;
+    const usedOnly = movesUsedOnly(theta, minibatchSize);
+    this.#later(this.#task("thetaUpdate", usedOnly ? minibatchSize : combinations - trainableFrom, [stride, trainableFrom, Number(usedOnly), target]), null);
   }
 
   prototypeLoss(z: Activation, p: number): void {
