@@ -27,6 +27,11 @@ export class Run {
   indptr: usize;
   indices: usize;
   counts: usize;
+  /** (rows) where each row starts among the kept counts; -1: it is filled already */
+  sources: usize;
+  /** counts of many cells, 16-bit genes and 8-bit counts */
+  keptIndices: usize;
+  keptCounts: usize;
   /** log1p of the counts, in the same places */
   logCounts: usize;
   sizeFactors: usize;

@@ -23,9 +23,10 @@ export class SparseForward {
   tileGenes: i32;
 }
 
-/** out[b, :] for rows [first, last); leaves log1p(counts) (or the counts) in `logCounts`. */
+/** out[b, :] for rows [first, last); gathers the rows that the engine keeps, and leaves log1p(counts) (or the counts) in `logCounts`. */
 export function sparseForward(op: SparseForward, first: i32, last: i32): void {
   const stride = op.stride, indptr = run().indptr;
+  for (let row = first; row < last; row++) gather(row);
   transform(op.log1p, load<usize>(indptr + (<usize>first << 2)) << 2, load<usize>(indptr + (<usize>last << 2)) << 2);
   // scratch: where each row goes on
   for (let row = first; row < last; row++) {
@@ -39,6 +40,28 @@ export function sparseForward(op: SparseForward, first: i32, last: i32): void {
       store<usize>(at, end);
       addRows(op.weight, stride, start, end, op.out + <usize>row * stride);
     }
+}
+
+/** Brings a kept row, where it is one, into the minibatch. */
+function gather(row: i32): void {
+  const source = load<i32>(run().sources + (<usize>row << 2));
+  if (source < 0) return;
+  const start = load<i32>(run().indptr + (<usize>row << 2)), count = load<i32>(run().indptr + (<usize>row << 2), 4) - start;
+  const fromIndices = run().keptIndices + (<usize>source << 1), fromCounts = run().keptCounts + <usize>source;
+  const indices = run().indices + (<usize>start << 2), counts = run().counts + (<usize>start << 2);
+  let i = 0;
+  for (; i + 8 <= count; i += 8) {
+    const at = <usize>i << 2, genes = v128.load(fromIndices + (<usize>i << 1)), values = i16x8.extend_low_i8x16_u(v128.load64_zero(fromCounts + <usize>i));
+    v128.store(indices + at, i32x4.extend_low_i16x8_u(genes));
+    v128.store(indices + at, i32x4.extend_high_i16x8_u(genes), 16);
+    v128.store(counts + at, f32x4.convert_i32x4_s(i32x4.extend_low_i16x8_u(values)));
+    v128.store(counts + at, f32x4.convert_i32x4_s(i32x4.extend_high_i16x8_u(values)), 16);
+  }
+  // another thread has the next row: no store beyond the end
+  for (; i < count; i++) {
+    store<i32>(indices + (<usize>i << 2), <i32>load<u16>(fromIndices + (<usize>i << 1)));
+    store<f32>(counts + (<usize>i << 2), <f32>load<u8>(fromCounts + <usize>i));
+  }
 }
 
 /** First place in [start, end) of `indices` (in bytes) whose gene is not before `gene`. */

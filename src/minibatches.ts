@@ -68,7 +68,7 @@ export function fillMinibatch(minibatch: Minibatch, dataset: Dataset, cells: Int
   for (let b = 0; b < cells.length; b++) {
     const cell = cells[b]!;
     minibatch.indptr[b] = stored;
-    stored = rows.copy(cell, minibatch, stored);
+    stored = rows.put(cell, minibatch, b, stored);
     minibatch.sizeFactors[b] = counts.sizeFactors[cell]!;
     minibatch.combinations[b] = combinations[cell]!;
     for (let key = 0; key < conditions.length; key++) minibatch.conditions[key]![b] = conditions[key]![cell]!;

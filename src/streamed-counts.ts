@@ -137,7 +137,7 @@ export class StreamedCounts implements CountSource {
     }
     const counts = compact.finish();
     const rowOf = new Map(Array.from(sorted, (cell, row) => [cell, row]));
-    return { copy: (cell, minibatch, at) => copyRow(counts, rowOf.get(cell)!, minibatch, at) };
+    return { put: (cell, minibatch, row, at) => copyRow(counts, rowOf.get(cell)!, minibatch, row, at) };
   }
 
   /** Blocks one after the other: of a large file from a thread that reads ahead. */
@@ -204,8 +204,8 @@ class StreamedPass implements CountPass {
     }
   }
 
-  copy(cell: number, minibatch: Minibatch, at: number): number {
-    return copyRow(this.#present.get(this.blockOf(cell))!, this.rowInBlock(cell), minibatch, at);
+  put(cell: number, minibatch: Minibatch, row: number, at: number): number {
+    return copyRow(this.#present.get(this.blockOf(cell))!, this.rowInBlock(cell), minibatch, row, at);
   }
 
   async end(): Promise<void> {

@@ -83,6 +83,7 @@ export class Trainer {
   ) {
     const { plan, resume } = options;
     this.#engine = network.engine;
+    dataset.counts.keepIn?.(network.engine);
     this.#split = splitCells(dataset, plan.trainFrac, plan.seed);
     this.#programs = {
       training: network.training({ dropout: plan.dropout, prototypeNorm: plan.prototypeNorm }),

@@ -65,6 +65,8 @@ export interface Minibatch {
   readonly combinations: Int32Array;
   /** (B, levels) row of the prototype table, -1 where the cell has no label at that level */
   readonly labels: Int32Array;
+  /** (B) where a row starts among the counts that `keepCounts` was given; -1: the caller has filled `indices` and `counts`. Engines may have none. */
+  readonly sources?: Int32Array;
 }
 
 /** What changes from one run of a program to the next. */
@@ -178,6 +180,12 @@ export interface Engine {
   readReconstruction(): Floats;
   /** (K, D) */
   writePrototypes(values: ArrayLike<number>): void;
+
+  /**
+   * Keeps the stored counts of many cells, so that the engine's threads gather minibatches themselves (`sources`). Engines may have none.
+   * @throws ScPoliError "memory"
+   */
+  keepCounts?(indices: Uint16Array, counts: Uint8Array): void;
 
   /** Ends the threads and frees the memory. */
   close(): Promise<void>;

@@ -56,6 +56,12 @@ export class KernelMemory {
   integers(pointer: number, length: number): Int32Array {
     return new Int32Array(this.memory.buffer, pointer, length);
   }
+  shorts(pointer: number, length: number): Uint16Array {
+    return new Uint16Array(this.memory.buffer, pointer, length);
+  }
+  bytes(pointer: number, length: number): Uint8Array {
+    return new Uint8Array(this.memory.buffer, pointer, length);
+  }
 }
 
 /** `n` rounded up to a multiple. */

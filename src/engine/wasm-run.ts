@@ -6,7 +6,7 @@ import { padded, type KernelMemory } from "./wasm-memory.js";
 const address = 1024;
 const fields = [
   "plan", "threads", "epoch", "arrived", "opened", "stopped", "failed", "spins", "scratch",
-  "rows", "indptr", "indices", "counts", "logCounts", "sizeFactors", "share", "seed", "klWeight", "prototypeWeight",
+  "rows", "indptr", "indices", "counts", "sources", "keptIndices", "keptCounts", "logCounts", "sizeFactors", "share", "seed", "klWeight", "prototypeWeight",
   "rate", "correction",
   "slots", "slotCombination", "rowSlot", "rowSegment", "segmentSums", "firstSegment", "nextSegment", "theta", "inverseTheta", "segmentSlot",
   "labels", "labelShares", "levels", "prototypes", "prototypeStride",
@@ -66,6 +66,7 @@ export class RunRecord {
       indptr: integers("indptr", B + 1),
       indices: integers("indices", minibatchCapacity + 4).subarray(0, minibatchCapacity),
       counts: floats("counts", minibatchCapacity + 4).subarray(0, minibatchCapacity),
+      sources: integers("sources", B).fill(-1),
       sizeFactors: floats("sizeFactors", B),
       conditions: conditions.map((pointer) => memory.integers(pointer, B)),
       combinations: memory.integers(memory.allocate(4 * B), B),
@@ -84,6 +85,14 @@ export class RunRecord {
     this.prototypes = this.#place("prototypes", 4 * prototypes[0] * this.prototypeStride);
     this.#set("prototypeStride", 4 * this.prototypeStride);
     this.#set("levels", levels);
+  }
+
+  keepCounts(indices: Uint16Array, counts: Uint8Array): void {
+    const { genes } = this.options;
+    for (const gene of indices) if (gene >= genes) throw new ScPoliError("usage", `the counts have gene ${gene}; expected 0 to ${genes - 1}.`);
+    // kernels read eight at once
+    this.memory.shorts(this.#place("keptIndices", 2 * (indices.length + 8)), indices.length).set(indices);
+    this.memory.bytes(this.#place("keptCounts", counts.length + 8), counts.length).set(counts);
   }
 
   /** Makes room for a theta parameter. */
@@ -173,7 +182,7 @@ export class RunRecord {
 
   /** Kernels trust their indices: what is outside would be written over other memory. */
   #checkRows(): void {
-    const { rows, indptr, indices } = this.minibatch;
+    const { rows, indptr, indices, sources } = this.minibatch;
     const { minibatchSize, minibatchCapacity, genes } = this.options;
     const refuse = (found: string, expected: string): never => {
       throw new ScPoliError("usage", `the minibatch has ${found}; expected ${expected}.`);
@@ -183,7 +192,7 @@ export class RunRecord {
     for (let b = 0; b < rows; b++) {
       const [start, end] = [indptr[b]!, indptr[b + 1]!];
       if (start > end) refuse(`a row that ends before it starts (${b})`, "ascending row starts");
-      if (start < end && (indices[start]! < 0 || indices[end - 1]! >= genes)) refuse(`genes ${indices[start]} to ${indices[end - 1]} in row ${b}`, `0 to ${genes - 1}`);
+      if (start < end && sources![b]! < 0 && (indices[start]! < 0 || indices[end - 1]! >= genes)) refuse(`genes ${indices[start]} to ${indices[end - 1]} in row ${b}`, `0 to ${genes - 1}`);
     }
   }
 

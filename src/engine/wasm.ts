@@ -190,6 +190,10 @@ export class WasmEngine implements Engine {
     for (let k = 0; k < K; k++) for (let d = 0; d < D; d++) stored[k * prototypeStride + d] = values[k * D + d]!;
   }
 
+  keepCounts(indices: Uint16Array, counts: Uint8Array): void {
+    this.#run.keepCounts(indices, counts);
+  }
+
   async close(): Promise<void> {
     this.#isClosed = true;
     this.#run.stop();
