@@ -33,7 +33,7 @@ const small = { rows: 16, together: 4 };
 /** Genes and counts of a cell. */
 function countsOf(rows: CountRows, cell: number): [number[], number[]] {
   const minibatch = { rows: 1, indptr: new Int32Array(2), indices: new Int32Array(genes), counts: new Float32Array(genes), sizeFactors: new Float32Array(1), conditions: [], combinations: new Int32Array(1), labels: new Int32Array(0) };
-  const end = rows.copy(cell, minibatch, 0);
+  const end = rows.put(cell, minibatch, 0, 0);
   return [Array.from(minibatch.indices.subarray(0, end)), Array.from(minibatch.counts.subarray(0, end))];
 }
 
