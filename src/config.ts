@@ -122,6 +122,16 @@ export interface OptimizationOptions {
   readonly earlyStopping?: Partial<EarlyStopping> | false;
 }
 
+/** How cells are clustered in the latent space. */
+export interface Clustering {
+  /** Communities of the graph of 15 neighbours, or k-means */
+  readonly method: "leiden" | "louvain" | "kmeans";
+  /** of the communities: above 1 more and smaller ones */
+  readonly resolution: number;
+  /** number of clusters of k-means */
+  readonly clusters: number;
+}
+
 /** New names, as pairs of the file's name and the new one. */
 export type NameMap = readonly (readonly [name: string, newName: string])[];
 

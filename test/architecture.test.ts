@@ -25,7 +25,7 @@ const layers: readonly { readonly name: string; readonly files: RegExp; readonly
   { name: "verbs", files: /^(scpoli|training|query|mapping|inspect)$/, packages: /^#platform$/ },
   { name: "methods", files: /^(trainer|resume|optimization|surgery|embedding|classify|checkpoint|variable-genes|memory)$/, packages: /^#platform$/ },
   { name: "data of a run", files: /^(dataset|minibatches|counts|count-source|streamed-counts(-thread)?|count-places|genes|labels|name-maps|combinations)$/, packages: /^#platform$/ },
-  { name: "model", files: /^(network|prototypes|parameters)$/, but: /^engine\/(?!engine$)/ },
+  { name: "model", files: /^(network|prototypes|parameters|neighbors|clustering)$/, but: /^engine\/(?!engine$)/ },
   { name: "files", files: /^(anndata\/.*|safetensors)$/, packages: /^(#platform|h5wasm)$/ },
   { name: "arithmetic", files: /^engine\//, packages: /^#platform$/ },
   { name: "platform", files: /^platform\//, packages: /^(node:.*|h5wasm(\/node)?)$/ },
