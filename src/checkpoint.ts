@@ -8,7 +8,7 @@ import { modelOptions, parameterShapes } from "./parameters.js";
 import { readSafetensors, writeSafetensors, type Tensor } from "./safetensors.js";
 
 /** Version of the folder's layout that this package writes, and the newest that it reads. */
-export const formatVersion = 1;
+export const formatVersion = 2;
 
 /** `model.json`. Arrays "per key" and "per level" are in the order of `condition_keys` and `cell_type_keys`. */
 export interface ModelJson {
@@ -38,6 +38,8 @@ export interface ModelJson {
   readonly levels: readonly (readonly number[])[];
   /** (K) cells that each prototype is the mean of */
   readonly prototype_counts: readonly number[];
+  /** (U) of each unlabelled prototype its number, which it keeps for good, and the cells that it is the mean of. Since format 2. */
+  readonly unlabeled_prototypes: readonly { readonly cluster: number; readonly cells: number }[];
   /** per level */
   readonly calibration: readonly LevelCalibration[];
   readonly provenance: Readonly<Record<string, unknown>>;
@@ -50,7 +52,7 @@ export interface StoredTensor {
 /** A model folder in memory. */
 export interface StoredModel {
   readonly json: ModelJson;
-  /** parameters by scArches' names, `prototypes` (K, D) and `prototype_covariances` (K, D, D) */
+  /** parameters by scArches' names, `prototypes` (K, D) and `prototype_covariances` (K, D, D); where there are any, `unlabeled_prototypes` (U, D) and `unlabeled_prototype_covariances` (U, D, D) */
   readonly tensors: ReadonlyMap<string, StoredTensor>;
 }
 
@@ -218,7 +220,7 @@ function checkJson(parsed: unknown, check: Checker): ModelJson {
   if (combinations.length === 0) check.fail("combinations is empty");
   if (new Set(combinations.map(String)).size < combinations.length) check.fail("combinations has one twice");
   return {
-    format_version: format,
+    format_version: formatVersion,
     scpoli_version: check.text(entries.scpoli_version, "scpoli_version"),
     model: checkModel(check, entries.model, genes.length, keys.length),
     genes,
@@ -229,6 +231,7 @@ function checkJson(parsed: unknown, check: Checker): ModelJson {
     ),
     combinations,
     ...checkCellTypes(check, entries),
+    unlabeled_prototypes: checkUnlabeled(check, entries.unlabeled_prototypes ?? []),
     provenance: check.object(entries.provenance, "provenance"),
   };
 }
@@ -284,10 +287,19 @@ function checkCellTypes(check: Checker, entries: Readonly<Record<string, unknown
   };
 }
 
+function checkUnlabeled(check: Checker, value: unknown): ModelJson["unlabeled_prototypes"] {
+  const prototypes = check.list(value, "unlabeled_prototypes", (entry, name) => {
+    const { cluster, cells } = check.object(entry, name);
+    return { cluster: check.whole(cluster, `${name}.cluster`, 0), cells: check.whole(cells, `${name}.cells`, 1) };
+  });
+  if (prototypes.some(({ cluster }, i) => i > 0 && cluster <= prototypes[i - 1]!.cluster)) check.fail("unlabeled_prototypes is not in ascending order");
+  return prototypes;
+}
+
 /** Whether the tensors are those that the JSON calls for: names, shapes, all values finite. */
 function checkTensors(json: ModelJson, tensors: ReadonlyMap<string, Tensor>, check: Checker): void {
   const { model, genes, conditions, combinations, cell_types: types } = json;
-  const [K, D] = [types.length, model.latent_dim];
+  const [K, U, D] = [types.length, json.unlabeled_prototypes.length, model.latent_dim];
   const options: ModelOptions = {
     hiddenLayerSizes: model.hidden_layer_sizes, latentDim: D, embeddingDims: model.embedding_dims,
     injectCondition: model.inject_condition, reconLoss: model.recon_loss, dropout: model.dropout,
@@ -295,6 +307,7 @@ function checkTensors(json: ModelJson, tensors: ReadonlyMap<string, Tensor>, che
   const sizes = { genes: genes.length, conditions: conditions.map((names) => names.length), combinations: combinations.length };
   const expected = new Map<string, readonly number[]>(parameterShapes(options, sizes).map(({ name, shape }) => [name, shape]));
   expected.set("prototypes", [K, D]).set("prototype_covariances", [K, D, D]);
+  if (U > 0) expected.set("unlabeled_prototypes", [U, D]).set("unlabeled_prototype_covariances", [U, D, D]);
   for (const name of tensors.keys()) if (!expected.has(name)) check.fail(`it has a tensor '${name}' that the model does not`);
   for (const [name, shape] of expected) {
     const tensor = tensors.get(name) ?? check.fail(`tensor '${name}' is missing`);

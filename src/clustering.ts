@@ -1,6 +1,5 @@
 // Clusters of cells in the latent space: communities of the graph of neighbours (Leiden, Louvain), or k-means.
 // Own code because the packages at hand were tried and fell short: one splits plain blobs into hundreds of parts, the other needs gigabytes for the graph of a million cells.
-import type { Clustering } from "./config.js";
 import { nearestNeighbors, neighborGraph, type Graph } from "./neighbors.js";
 import { Random } from "./random.js";
 
@@ -10,6 +9,16 @@ const graphNeighbors = 15;
 const mostRounds = 10;
 const mostIterations = 100;
 const restarts = 4;
+
+/** How points are clustered. */
+export interface Clustering {
+  /** communities of the graph of neighbours, or k-means */
+  readonly method: "leiden" | "louvain" | "kmeans";
+  /** of the communities: above 1 more and smaller ones */
+  readonly resolution: number;
+  /** number of clusters of k-means */
+  readonly clusters: number;
+}
 
 /**
  * Clusters points; the largest cluster is 0.

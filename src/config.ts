@@ -122,21 +122,19 @@ export interface OptimizationOptions {
   readonly earlyStopping?: Partial<EarlyStopping> | false;
 }
 
-/** How cells are clustered in the latent space. */
-export interface Clustering {
-  /** Communities of the graph of 15 neighbours, or k-means */
-  readonly method: "leiden" | "louvain" | "kmeans";
-  /** of the communities: above 1 more and smaller ones */
-  readonly resolution: number;
-  /** number of clusters of k-means */
-  readonly clusters: number;
-}
-
 /** New names, as pairs of the file's name and the new one. */
 export type NameMap = readonly (readonly [name: string, newName: string])[];
 
+/** Options of unlabelled prototypes: clusters of the cells without a label, as points of reference and candidates for new cell types. */
+export interface UnlabeledOptions {
+  /** How they are found: communities of the graph of neighbours, or k-means with a number of clusters. Default false: none */
+  readonly unlabeledPrototypes?: "leiden" | "louvain" | { readonly kmeans: number } | false;
+  /** of the communities: above 1 more and smaller ones. Default 1 */
+  readonly resolution?: number;
+}
+
 /** Options of `ScPoli.train`. */
-export interface TrainOptions extends RunSettings, OptimizationOptions, MemoryOptions {
+export interface TrainOptions extends RunSettings, OptimizationOptions, MemoryOptions, UnlabeledOptions {
   /** obs columns whose values are conditions (samples, donors, ...) */
   readonly conditionKeys: readonly string[];
   /** obs columns of cell types, one per annotation level; none trains without labels */
@@ -184,9 +182,14 @@ export interface EmbedOptions extends RunSettings {
 }
 
 /** Options of `ScPoli.map`. */
-export interface MapOptions extends EmbedOptions, OptimizationOptions, MemoryOptions {
+export interface MapOptions extends EmbedOptions, OptimizationOptions, MemoryOptions, UnlabeledOptions {
   /** false: no optimisation; each query condition takes the row of the reference's condition that explains it best. Default true */
   readonly training?: boolean;
+  /** obs column of the cell types of each of the model's annotation levels, where the query has labels: new cell types get prototypes, known ones stay as they are */
+  readonly cellTypeKeys?: Readonly<Record<string, string>>;
+  /** as in `TrainOptions`, for these labels */
+  readonly unlabeled?: readonly string[];
+  readonly labelMap?: NameMap;
   /** What a query condition that the reference knows by name gets: its frozen row (default) or a row of its own. */
   readonly knownConditions?: "reuse" | "new";
 }
@@ -206,6 +209,7 @@ export const defaults = {
   prototypeNorm: 2,
   alphaEpochAnneal: 100,
   pretrainingShare: 0.9,
+  resolution: 1,
   earlyStopping: { metric: "unweighted", patience: 20, threshold: 0, reduceLr: true, lrPatience: 13, lrFactor: 0.1 },
 } as const satisfies Record<string, unknown> & { earlyStopping: EarlyStopping };
 

@@ -3,9 +3,11 @@ import type { AnnData } from "./anndata/anndata.js";
 import { startCopy, writeCopy, type Additions, type AdditionNames, type NewColumn, type NewUns, type PendingCopy } from "./anndata/write.js";
 import type { StoredModel } from "./checkpoint.js";
 import { classify, type LevelPrediction } from "./classify.js";
-import type { Threshold } from "./config.js";
+import type { MapOptions, Threshold } from "./config.js";
+import { nearestRows } from "./prototypes.js";
 import type { NameMapReport } from "./name-maps.js";
 import type { ConditionTreatment } from "./surgery.js";
+import type { QueryLevelReport } from "./query-labels.js";
 import { version } from "./version.js";
 
 /** How the file and the model met. */
@@ -18,6 +20,9 @@ export interface MappingReport {
   /** what the gene map did, where one was given */
   readonly gene_map?: NameMapReport;
   readonly conditions: readonly ConditionTreatment[];
+  /** what the query's own labels are to the model, where they were given */
+  readonly labels?: readonly QueryLevelReport[];
+  readonly label_map?: NameMapReport;
   /** epochs of the mapping; 0: without training */
   readonly epochs: number;
 }
@@ -30,19 +35,34 @@ export interface LevelSummary {
   readonly threshold: number | null;
 }
 
+/** The cells nearest to an unlabelled prototype. */
+export interface ClusterSummary {
+  readonly cluster: number;
+  readonly cells: number;
+  /** most frequent cell type among them, of the first level, and how many they are; null without levels */
+  readonly predicted: string | null;
+  readonly predicted_cells: number;
+  /** flagged unknown at the first level */
+  readonly unknown: number;
+}
+
 /** A mapping in numbers, ready for JSON. */
 export interface MappingSummary extends MappingReport {
   readonly levels: readonly LevelSummary[];
+  /** where the model has unlabelled prototypes: the cells that are nearest to each */
+  readonly clusters?: readonly ClusterSummary[];
 }
 
 /** obsm and uns keys, and the suffixes of obs columns, that a mapping adds. */
 export const latentKey = "X_scpoli";
 const unsKey = "scpoli";
+const clusterKey = "scpoli_cluster";
 const suffixes = ["pred", "uncert", "distance", "prob", "unknown"] as const;
 
-/** Names that a mapping with this model adds to a file. */
-export function addedNames({ json }: StoredModel): AdditionNames {
-  return { obs: json.cell_type_keys.flatMap((key) => suffixes.map((suffix) => `${key}_${suffix}`)), obsm: [latentKey], uns: [unsKey] };
+/** Names that a mapping with this model adds to a file. @param isClustered - whether unlabelled prototypes are asked for */
+function addedNames({ json }: StoredModel, isClustered: boolean): AdditionNames {
+  const levels = json.cell_type_keys.flatMap((key) => suffixes.map((suffix) => `${key}_${suffix}`));
+  return { obs: isClustered || json.unlabeled_prototypes.length > 0 ? [...levels, clusterKey] : levels, obsm: [latentKey], uns: [unsKey] };
 }
 
 /** What a mapping was made with. */
@@ -53,6 +73,8 @@ interface Mapper {
 /** The mean latent of each cell and its labels. */
 export class Mapping<Model extends Mapper = Mapper> {
   readonly predictions: readonly LevelPrediction[];
+  /** (N) row of the nearest unlabelled prototype; null where the model has none */
+  readonly clusters: Int32Array | null;
 
   /**
    * @param source - the file that the cells came from
@@ -70,6 +92,8 @@ export class Mapping<Model extends Mapper = Mapper> {
     this.predictions = json.levels.map((types, level) =>
       classify(latent, { key: json.cell_type_keys[level]!, types }, tensors.get("prototypes")!.data, json.model.latent_dim, json.calibration[level]!, threshold),
     );
+    const unlabelled = tensors.get("unlabeled_prototypes");
+    this.clusters = unlabelled ? nearestRows(latent, unlabelled.data, json.model.latent_dim) : null;
   }
 
   summary(): MappingSummary {
@@ -80,7 +104,22 @@ export class Mapping<Model extends Mapper = Mapper> {
       const present = names.map((name, type) => [name, counts[type]!] as const).filter(([, count]) => count > 0);
       return { key, predicted: Object.fromEntries(present), unknown: unknown.reduce((sum, flag) => sum + flag, 0), threshold };
     });
-    return { ...this.report, levels };
+    return { ...this.report, levels, ...(this.clusters && { clusters: this.#clusterSummaries(this.clusters) }) };
+  }
+
+  #clusterSummaries(clusters: Int32Array): ClusterSummary[] {
+    const { json } = this.model.stored;
+    const [level] = this.predictions;
+    return json.unlabeled_prototypes.map(({ cluster }, row) => {
+      const own = Array.from(clusters.keys()).filter((cell) => clusters[cell] === row);
+      const types = new Map<number, number>();
+      if (level) for (const cell of own) types.set(level.predicted[cell]!, (types.get(level.predicted[cell]!) ?? 0) + 1);
+      const [most] = [...types].sort(([a, countA], [b, countB]) => countB - countA || a - b);
+      return {
+        cluster, cells: own.length, predicted: most ? json.cell_types[most[0]]! : null, predicted_cells: most ? most[1] : 0,
+        unknown: level ? own.reduce((sum, cell) => sum + level.unknown[cell]!, 0) : 0,
+      };
+    });
   }
 
   /** Columns, positions and provenance as they are written. */
@@ -96,6 +135,8 @@ export class Mapping<Model extends Mapper = Mapper> {
       obs[`${key}_prob`] = { kind: "number", values: probability };
       obs[`${key}_unknown`] = { kind: "boolean", values: unknown };
     }
+    const { clusters } = this;
+    if (clusters) obs[clusterKey] = { kind: "categorical", codes: clusters, categories: json.unlabeled_prototypes.map(({ cluster }) => String(cluster)) };
     const obsm = { [latentKey]: { rows: this.report.cells, columns: json.model.latent_dim, values: this.latent } };
     return { obs, obsm, uns: { [unsKey]: this.#provenance() } };
   }
@@ -106,10 +147,11 @@ export class Mapping<Model extends Mapper = Mapper> {
   }
 
   #provenance(): NewUns {
-    const { cells: _, conditions, genes, gene_map, ...report } = this.report;
+    const { cells: _, conditions, genes, gene_map, labels, label_map, ...report } = this.report;
     const thresholds = Object.fromEntries(this.predictions.map(({ key, threshold }) => [key, threshold ?? "none"]));
     return {
-      version, ...report, genes_found: genes.found, gene_coverage: genes.share, ...(gene_map && { genes_renamed: gene_map.renamed }), condition_keys: this.model.stored.json.condition_keys,
+      version, ...report, genes_found: genes.found, gene_coverage: genes.share, ...(gene_map && { genes_renamed: gene_map.renamed }), ...(label_map && { labels_renamed: label_map.renamed }),
+      ...(labels && { new_cell_types: labels.flatMap((level) => Object.keys(level.new).map((name) => `${level.key}: ${name}`)) }), condition_keys: this.model.stored.json.condition_keys,
       cell_type_keys: this.model.stored.json.cell_type_keys, thresholds,
       conditions: conditions.map(({ key, condition, kind, nearest }) => `${key}=${condition}: ${kind}${nearest === undefined ? "" : `, started from ${nearest}`}`),
       provenance: JSON.stringify(this.model.stored.json.provenance, (name, value: unknown) => (name === "history" ? undefined : value)),
@@ -119,10 +161,10 @@ export class Mapping<Model extends Mapper = Mapper> {
 
 /** Runs `compute` while the file is copied to `output`, and adds what it gives. Names that are taken are refused before anything is computed. */
 export async function computeIntoCopy<Model extends Mapper>(
-  source: AnnData, stored: StoredModel, { output, force }: { readonly output?: string; readonly force?: boolean }, compute: () => Promise<Mapping<Model>>,
+  source: AnnData, stored: StoredModel, { output, force, unlabeledPrototypes = false }: Pick<MapOptions, "output" | "force" | "unlabeledPrototypes">, compute: () => Promise<Mapping<Model>>,
 ): Promise<Mapping<Model>> {
   if (output === undefined) return compute();
-  const copy: PendingCopy = await startCopy(source, output, { names: addedNames(stored), force });
+  const copy: PendingCopy = await startCopy(source, output, { names: addedNames(stored, unlabeledPrototypes !== false), force });
   try {
     const result = await compute();
     await copy.finish(result.additions());

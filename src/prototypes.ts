@@ -86,6 +86,20 @@ export function minkowski(a: ArrayLike<number>, i: number, b: ArrayLike<number>,
   return sum ** (1 / p);
 }
 
+/** Of each point the nearest row of a table. @param points - (N, D) @param table - (K, D) @returns (N) */
+export function nearestRows(points: Float32Array, table: Float32Array, D: number): Int32Array {
+  const K = table.length / D;
+  return Int32Array.from({ length: points.length / D }, (_, point) => {
+    let [nearest, least] = [0, Infinity];
+    for (let k = 0; k < K; k++) {
+      let sum = 0;
+      for (let d = 0; d < D; d++) sum += (points[point * D + d]! - table[k * D + d]!) ** 2;
+      if (sum < least) [nearest, least] = [k, sum];
+    }
+    return nearest;
+  });
+}
+
 /**
  * Loss around unlabelled prototypes: every cell belongs to its nearest; the mean distance of its cells, averaged over the prototypes that have cells
  * (equation 8; `prototype_unlabeled_loss` of scArches).

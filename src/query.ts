@@ -9,6 +9,7 @@ import { streamCounts } from "./counts.js";
 import { Encoder, networkOptions } from "./embedding.js";
 import { createEngine } from "./engine/create.js";
 import { ScPoliError } from "./errors.js";
+import { addQueryTypes, addUnlabeledPrototypes, clusteringOf, storedPrototypes, unlabeledCells } from "./growth.js";
 import { alignGenes, checkCoverage, type GeneAlignment } from "./genes.js";
 import { readConditions, type Conditions } from "./labels.js";
 import type { MappingReport } from "./mapping.js";
@@ -17,6 +18,7 @@ import { minibatchCapacity, type Dataset } from "./minibatches.js";
 import { renameGenes, type NameMapReport } from "./name-maps.js";
 import { Network } from "./network.js";
 import { planOptimization } from "./optimization.js";
+import { readQueryLabels, type QueryLabels } from "./query-labels.js";
 import { copyNearestTheta, extendModel, graft, startFromNearest, type ConditionTreatment, type Extension } from "./surgery.js";
 import { Trainer } from "./trainer.js";
 
@@ -89,10 +91,24 @@ async function embedQuery(stored: StoredModel, query: Query, options: EmbedOptio
 
 /** Learns the query's new conditions, then embeds. See `ScPoli.map`. */
 export function mapQuery(stored: StoredModel, data: AnnData, options: MapOptions): Promise<QueryResult> {
-  return withQuery(stored, data, options, (query) => learnQuery(stored, query, options));
+  const clustering = clusteringOf(options);
+  return withQuery(stored, data, options, async (query) => {
+    const labels = await readQueryLabels(stored.json, data, options, (note) => options.onNote?.(note));
+    const { stored: mapped, latent, report: own } = await learnQuery(stored, query, labels, options);
+    const grown = labels ? addQueryTypes(mapped, labels.newTypes, labels, latent) : mapped;
+    const dataset = { labels: labels?.codes ?? new Int32Array(0), levels: labels ? stored.json.levels.length : 0, combinations: new Int32Array(own.cells) };
+    const clustered = clustering ? addUnlabeledPrototypes(grown, positions(latent, unlabeledCells(dataset), stored.json.model.latent_dim), clustering, options.seed ?? 0, options.onNote) : grown;
+    return { stored: clustered, latent, report: own };
+  });
 }
 
-async function learnQuery(stored: StoredModel, query: Query, options: MapOptions): Promise<QueryResult> {
+function positions(latent: Float32Array, cells: Int32Array, D: number): Float32Array {
+  const own = new Float32Array(cells.length * D);
+  cells.forEach((cell, i) => own.set(latent.subarray(cell * D, (cell + 1) * D), i * D));
+  return own;
+}
+
+async function learnQuery(stored: StoredModel, query: Query, labels: QueryLabels | null, options: MapOptions): Promise<QueryResult> {
   const extension = extendModel(stored, query.conditions, options.knownConditions);
   const known = extension.treatments.filter(({ kind }) => kind === "known").map(({ key, condition }) => `${key}=${condition}`);
   if (known.length > 0)
@@ -103,24 +119,25 @@ async function learnQuery(stored: StoredModel, query: Query, options: MapOptions
   const isNew = extension.treatments.some(({ kind }) => kind === "new") || extension.json.combinations.length > extension.frozen.combinations;
   if (!isNew) {
     const latent = await encodeFile(stored, query, extension.conditions, options);
-    return { stored, latent, report: report("map", stored, query, extension.treatments, 0) };
+    return { stored, latent, report: report("map", stored, query, extension.treatments, 0, labels) };
   }
   const parameters = [...extension.tensors.values()].reduce((sum, { data: values }) => sum + values.length, 0);
   const need = { reader: query.reader, map: query.alignment.map, genes: stored.json.genes.length, parameters, minibatch: options.minibatch ?? defaults.minibatch };
   const counts = await openCounts(query.place, need, options);
-  const dataset: Dataset = { counts, conditions: extension.conditions, combinations: extension.combinations, labels: new Int32Array(0), levels: 0 };
-  return learn(stored, query, extension, dataset, options);
+  const dataset: Dataset = { counts, conditions: extension.conditions, combinations: extension.combinations, labels: labels?.codes ?? new Int32Array(0), levels: labels?.levels.length ?? 0 };
+  return learn(stored, query, extension, dataset, labels, options);
 }
 
-async function learn(stored: StoredModel, query: Query, extension: Extension, dataset: Dataset, options: MapOptions): Promise<QueryResult> {
+async function learn(stored: StoredModel, query: Query, extension: Extension, dataset: Dataset, labels: QueryLabels | null, options: MapOptions): Promise<QueryResult> {
   const { model, sizes } = networkOptions(extension);
   const seed = options.seed ?? 0;
   const cells = dataset.counts.cells;
-  const plan = planOptimization(options, { stage: "mapping", cells, hasLabels: false, dropout: 0, seed });
+  const K = labels ? stored.json.cell_types.length + labels.newTypes.length : 0;
+  const plan = planOptimization(options, { stage: "mapping", cells, hasLabels: K > 0, dropout: 0, seed });
   const engine = await createEngine(
     {
       minibatchSize: plan.minibatch, minibatchCapacity: minibatchCapacity(dataset.counts, plan.minibatch), genes: sizes.genes,
-      conditionKeys: sizes.conditions.length, levels: 0, prototypes: [0, model.latentDim],
+      conditionKeys: sizes.conditions.length, levels: dataset.levels, prototypes: [K, model.latentDim],
     },
     options,
   );
@@ -130,11 +147,11 @@ async function learn(stored: StoredModel, query: Query, extension: Extension, da
     const treatments = await startFromNearest(network, dataset, extension, seed);
     const all = Int32Array.from({ length: cells }, (_, cell) => cell);
     const trains = options.training ?? true;
-    const trainer = new Trainer(network, dataset, { stage: "mapping", plan, prototypeCount: 0, onProgress: options.onProgress, signal: options.signal });
+    const trainer = new Trainer(network, dataset, { stage: "mapping", plan, prototypeCount: K, knownPrototypes: labels ? storedPrototypes(stored) : undefined, onProgress: options.onProgress, signal: options.signal });
     const epochs = trains ? (await trainer.run()).history.length : 0;
     const tensors = graft(trains ? extension : { ...extension, tensors: copyNearestTheta(extension, treatments) }, network.read());
     const latent = await trainer.encode(all);
-    const mapped = report("map", stored, query, treatments, epochs);
+    const mapped = report("map", stored, query, treatments, epochs, labels);
     const provenance = { ...extension.json.provenance, queries: [...((extension.json.provenance["queries"] as unknown[] | undefined) ?? []), { ...mapped, optimization: trains ? { ...plan } : null }] };
     return { stored: { json: { ...extension.json, provenance }, tensors }, latent, report: mapped };
   } finally {
@@ -158,7 +175,12 @@ async function encodeFile(stored: StoredModel, { place, reader, alignment }: Que
   return latent;
 }
 
-function report(verb: "map" | "embed", { json }: StoredModel, { place, alignment, geneMap }: Query, conditions: readonly ConditionTreatment[], epochs: number): MappingReport {
+function report(
+  verb: "map" | "embed", { json }: StoredModel, { place, alignment, geneMap }: Query, conditions: readonly ConditionTreatment[], epochs: number, labels: QueryLabels | null = null,
+): MappingReport {
   const genes = { model: json.genes.length, found: alignment.found, share: alignment.share };
-  return { verb, cells: place.matrix.rows, counts: place.name, genes, ...(geneMap && { gene_map: geneMap }), conditions, epochs };
+  return {
+    verb, cells: place.matrix.rows, counts: place.name, genes, ...(geneMap && { gene_map: geneMap }), conditions,
+    ...(labels && { labels: labels.report }), ...(labels?.labelMap && { label_map: labels.labelMap }), epochs,
+  };
 }

@@ -3,6 +3,7 @@ import type { AnnData } from "./anndata/anndata.js";
 import { loadModel, saveModel, type StoredModel } from "./checkpoint.js";
 import type { EmbedOptions, MapOptions, TrainOptions } from "./config.js";
 import { computeIntoCopy, Mapping } from "./mapping.js";
+import { prototypeTable, type PrototypeRow } from "./prototype-table.js";
 import { embedCells, mapQuery, type QueryResult } from "./query.js";
 import { trainReference } from "./training.js";
 
@@ -17,6 +18,8 @@ export interface ModelSummary {
   readonly reference_conditions: Readonly<Record<string, number>>;
   /** cells of each type, per level */
   readonly cell_types: Readonly<Record<string, Readonly<Record<string, number>>>>;
+  /** every prototype, the unlabelled ones last */
+  readonly prototypes: readonly PrototypeRow[];
   readonly model: StoredModel["json"]["model"];
   readonly parameters: number;
   readonly calibration: StoredModel["json"]["calibration"];
@@ -82,14 +85,15 @@ export class ScPoli {
       conditions: byKey(json.conditions),
       reference_conditions: byKey(json.reference_conditions),
       cell_types: Object.fromEntries(json.cell_type_keys.map((key, level) => [key, types[level]!])),
+      prototypes: prototypeTable(this.stored),
       model: json.model,
-      parameters: [...tensors].reduce((sum, [name, { data }]) => sum + (name.startsWith("prototype") ? 0 : data.length), 0),
+      parameters: [...tensors].reduce((sum, [name, { data }]) => sum + (/^(unlabeled_)?prototype/.test(name) ? 0 : data.length), 0),
       calibration: json.calibration,
       provenance,
     };
   }
 
-  #into(source: AnnData, options: EmbedOptions, compute: () => Promise<QueryResult>): Promise<Mapping<ScPoli>> {
+  #into(source: AnnData, options: MapOptions, compute: () => Promise<QueryResult>): Promise<Mapping<ScPoli>> {
     return computeIntoCopy(source, this.stored, options, async () => {
       const { stored, latent, report } = await compute();
       return new Mapping(source, stored === this.stored ? this : new ScPoli(stored), latent, report, options.threshold ?? "auto");

@@ -38,6 +38,8 @@ export interface TrainerOptions {
   readonly plan: OptimizationPlan;
   /** prototypes K in the table; 0: no labels */
   readonly prototypeCount: number;
+  /** The first of them, where they belong to a reference: they stay as they are. */
+  readonly knownPrototypes?: Prototypes;
   readonly onProgress?: (progress: Progress) => void;
   readonly signal?: AbortSignal;
   /** Receives the state when a checkpoint is due, and when the run is interrupted. */
@@ -244,7 +246,7 @@ export class Trainer {
       chunk.forEach((cell, row) => own.set(labels.subarray(cell * levels, (cell + 1) * levels), row * levels));
       sums.add(this.#engine.readActivation(this.network.mean), own, chunk.length);
     });
-    this.#setPrototypes(sums.finish(this.#prototypes ?? undefined));
+    this.#setPrototypes(withKnown(sums.finish(this.#prototypes ?? undefined), this.options.knownPrototypes));
   }
 
   #setPrototypes(prototypes: Prototypes | null): void {
@@ -308,6 +310,15 @@ export class Trainer {
       secondsLeft: ((plan.epochs - done) * perEpoch) / cellsPerSecond,
     });
   }
+}
+
+/** The table with its first rows as they are in the reference. */
+function withKnown(prototypes: Prototypes, known: Prototypes | undefined): Prototypes {
+  if (!known) return prototypes;
+  prototypes.means.set(known.means);
+  prototypes.covariances.set(known.covariances);
+  prototypes.counts.set(known.counts);
+  return prototypes;
 }
 
 function noLosses(): TrainerState["sums"] {

@@ -9,6 +9,7 @@ import { checkNumber, type ModelOptions, type TrainOptions } from "./config.js";
 import { findCounts, type CountsPlace } from "./count-places.js";
 import { createEngine } from "./engine/create.js";
 import { ScPoliError } from "./errors.js";
+import { addUnlabeledPrototypes, clusteringOf, unlabeledCells } from "./growth.js";
 import { checkConditions, keptCells, readConditions, readLabels, type Conditions, type Labels } from "./labels.js";
 import { openCounts } from "./memory.js";
 import { minibatchCapacity, type Dataset } from "./minibatches.js";
@@ -51,6 +52,7 @@ export async function trainReference(data: AnnData, options: TrainOptions): Prom
   const widths = typeof options.embeddingDims === "number" ? Array.from({ length: keys }, () => options.embeddingDims as number) : options.embeddingDims;
   const model = modelOptions({ ...options, embeddingDims: widths }, genes.length, keys);
   const seed = options.seed ?? 0;
+  const clustering = clusteringOf(options);
   const K = reference.labels.names.length;
   const plan = planOptimization(options, { stage: "training", cells, hasLabels: K > 0, dropout: model.dropout, seed });
   const sizes: ModelSizes = { genes: genes.length, conditions: reference.conditions.map(({ names }) => names.length), combinations: reference.combinations.length };
@@ -78,7 +80,8 @@ export async function trainReference(data: AnnData, options: TrainOptions): Prom
     });
     const result = await trainer.run();
     const calibration = await calibrateLevels(trainer, result, reference.labels, dataset);
-    return assemble(reference, model, plan, network, result, calibration);
+    const trained = assemble(reference, model, plan, network, result, calibration);
+    return clustering ? addUnlabeledPrototypes(trained, await trainer.encode(unlabeledCells(dataset)), clustering, seed, options.onNote) : trained;
   } finally {
     await engine.close();
   }
@@ -156,6 +159,7 @@ function assemble(
     cell_types: reference.labels.names,
     levels: reference.labels.levels.map(({ types }) => Array.from(types)),
     prototype_counts: Array.from(prototypes.counts),
+    unlabeled_prototypes: [],
     calibration,
     provenance: {
       cells: reference.cells.combinations.length, counts: reference.place.name, ...reference.nameMaps, optimization: { ...plan },

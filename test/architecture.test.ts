@@ -22,8 +22,8 @@ const imports = new Map(
 const layers: readonly { readonly name: string; readonly files: RegExp; readonly packages?: RegExp; readonly but?: RegExp }[] = [
   { name: "command line", files: /^cli(\/|$)/, packages: /^(commander|#platform)$/ },
   { name: "public interface", files: /^index$/ },
-  { name: "verbs", files: /^(scpoli|training|query|mapping|inspect)$/, packages: /^#platform$/ },
-  { name: "methods", files: /^(trainer|resume|optimization|surgery|embedding|classify|checkpoint|variable-genes|memory)$/, packages: /^#platform$/ },
+  { name: "verbs", files: /^(scpoli|training|query|query-labels|mapping|inspect)$/, packages: /^#platform$/ },
+  { name: "methods", files: /^(trainer|resume|optimization|surgery|embedding|classify|growth|prototype-table|checkpoint|variable-genes|memory)$/, packages: /^#platform$/ },
   { name: "data of a run", files: /^(dataset|minibatches|counts|count-source|streamed-counts(-thread)?|count-places|genes|labels|name-maps|combinations)$/, packages: /^#platform$/ },
   { name: "model", files: /^(network|prototypes|parameters|neighbors|clustering)$/, but: /^engine\/(?!engine$)/ },
   { name: "files", files: /^(anndata\/.*|safetensors)$/, packages: /^(#platform|h5wasm)$/ },

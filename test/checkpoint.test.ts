@@ -4,7 +4,7 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, symlinkSync, 
 import { join } from "node:path";
 import { describe, test } from "node:test";
 import { fileURLToPath } from "node:url";
-import { loadModel, saveModel, type ModelJson, type StoredModel, type StoredTensor } from "../dist/checkpoint.js";
+import { formatVersion, loadModel, saveModel, type ModelJson, type StoredModel, type StoredTensor } from "../dist/checkpoint.js";
 import { ScPoliError, type ErrorKind } from "../dist/errors.js";
 import { parameterShapes } from "../dist/parameters.js";
 import { readSafetensors, writeSafetensors, type Tensor } from "../dist/safetensors.js";
@@ -23,7 +23,7 @@ function fails(kind: ErrorKind, ...says: RegExp[]) {
 }
 
 const json: ModelJson = {
-  format_version: 1,
+  format_version: formatVersion,
   scpoli_version: "0.1.0",
   model: { hidden_layer_sizes: [4, 3], latent_dim: 2, embedding_dims: [2, 3], inject_condition: ["encoder", "decoder"], recon_loss: "nb", dropout: 0.05 },
   genes: ["CD3E", "MS4A1", "constructor", "Ærø 😀", "a\"b\\c"],
@@ -35,6 +35,7 @@ const json: ModelJson = {
   cell_types: ["B", "CD4 T", "T"],
   levels: [[0, 1], [0, 2]],
   prototype_counts: [10, 7, 8],
+  unlabeled_prototypes: [{ cluster: 2, cells: 3 }, { cluster: 5, cells: 1 }],
   calibration: [
     { distance_scale: 1.5, probability_scale: 0.7, threshold: 0.5, cells: 20 },
     { distance_scale: 0.1, probability_scale: 2, threshold: 1, cells: 0 },
@@ -50,6 +51,8 @@ function modelOf(changes: Partial<ModelJson> = {}): StoredModel {
     { genes: genes.length, conditions: conditions.map((names) => names.length), combinations: combinations.length },
   ).map(({ name, shape }): [string, readonly number[]] => [name, shape]);
   const D = model.latent_dim;
+  const U = own.unlabeled_prototypes.length;
+  if (U > 0) shapes.push(["unlabeled_prototypes", [U, D]], ["unlabeled_prototype_covariances", [U, D, D]]);
   shapes.push(["prototypes", [types.length, D]], ["prototype_covariances", [types.length, D, D]]);
   const tensors = new Map(shapes.map(([name, shape], t): [string, StoredTensor] => [name, { shape, data: Float32Array.from({ length: shape.reduce((a, b) => a * b, 1) }, (_, i) => Math.sin(t + i)) }]));
   return { json: own, tensors };
@@ -172,8 +175,8 @@ describe("a damaged model.json", () => {
   });
 
   test("made by a newer version", async () => {
-    const path = await damaged("newer", (own) => editJson(own, { format_version: 2, scpoli_version: "3.1.0", genes: "elsewhere" }));
-    await assert.rejects(loadModel(path), fails("model", /made by a newer scpoli \("3\.1\.0"\): its format is 2, this version reads up to 1\. Update/));
+    const path = await damaged("newer", (own) => editJson(own, { format_version: formatVersion + 1, scpoli_version: "3.1.0", genes: "elsewhere" }));
+    await assert.rejects(loadModel(path), fails("model", new RegExp(`made by a newer scpoli \\("3\\.1\\.0"\\): its format is ${formatVersion + 1}, this version reads up to ${formatVersion}\\. Update`)));
   });
 
   /** what, which entry becomes what (undefined: it goes), what is said of it */
@@ -194,6 +197,9 @@ describe("a damaged model.json", () => {
     ["a huge width", "model.latent_dim", 1e9, /latentDim is 1000000000/],
     ["conditions nowhere", "model.inject_condition", [], /inject_condition is empty/],
     ["a level with a type that is not there", "levels.1.1", 3, /levels\[1\]\[1\] is 3/],
+    ["an unlabelled prototype of no cell", "unlabeled_prototypes.0.cells", 0, /unlabeled_prototypes\[0\]\.cells is 0/],
+    ["unlabelled prototypes out of order", "unlabeled_prototypes.1.cluster", 2, /unlabeled_prototypes is not in ascending order/],
+    ["an unlabelled prototype too many", "unlabeled_prototypes.2", { cluster: 7, cells: 1 }, /'unlabeled_prototypes' has shape \[2, 2\], model\.json calls for \[3, 2\]/],
     ["a level out of order", "levels.0", [1, 0], /levels\[0\] is \[1,0\], expected ascending rows/],
     ["a type in no level", "levels.0", [0], /'CD4 T' is in no level/],
     ["a negative count of cells", "prototype_counts.0", -1, /prototype_counts\[0\] is -1/],

@@ -2,7 +2,7 @@
 import { InvalidArgumentError } from "commander";
 import { fileStatus, readText } from "#platform";
 import { ScPoliError } from "../errors.js";
-import { defaults, type EarlyStopping, type NameMap, type Threshold, type TrainOptions } from "../config.js";
+import { defaults, type EarlyStopping, type NameMap, type Threshold, type TrainOptions, type UnlabeledOptions } from "../config.js";
 
 /** `donor,assay`; a comma inside a name is written `\,`. A repeated flag adds to the list. */
 export function names(text: string, previous: readonly string[] = []): string[] {
@@ -36,16 +36,21 @@ export function renamedKeys(text: string, previous: RenamedKeys = []): RenamedKe
 }
 
 /**
- * The file's column of each of the model's condition keys.
+ * The file's column of each of the model's condition keys, or of its annotation levels.
+ * @param flag - as the user writes it
  * @throws ScPoliError "usage" where a key is not the model's, or there are more columns than keys
  */
-export function columnsOfKeys(renamed: RenamedKeys | undefined, modelKeys: readonly string[]): Record<string, string> | undefined {
+export function columnsOfKeys(renamed: RenamedKeys | undefined, modelKeys: readonly string[], flag = "--condition-key"): Record<string, string> | undefined {
   if (renamed === undefined) return undefined;
   const keys = modelKeys.map((key) => `'${key}'`).join(", ");
   const entries = renamed.map(({ key, column }, position) => {
     const modelKey = key ?? modelKeys[position];
     if (modelKey === undefined || !modelKeys.includes(modelKey))
-      throw new ScPoliError("usage", `--condition-key ${key === null ? column : `${key}=${column}`}: the model's condition keys are ${keys}. Write KEY=COLUMN, KEY one of these.`, { modelKeys });
+      throw new ScPoliError(
+        "usage",
+        `${flag} ${key === null ? column : `${key}=${column}`}: the model's ${flag === "--condition-key" ? "condition keys" : "annotation levels"} are ${keys || "none"}. Write KEY=COLUMN, KEY one of these.`,
+        { modelKeys },
+      );
     return [modelKey, column] as const;
   });
   return Object.fromEntries(entries);
@@ -99,6 +104,15 @@ export function threshold(text: string): Threshold {
   const value = number.trim() === "" ? NaN : Number(number);
   if (!(value >= 0 && value <= 1)) throw new InvalidArgumentError("Expected auto, none, a number in 0..1, or a quantile such as q0.95.");
   return isQuantile ? { quantile: value } : value;
+}
+
+/** `leiden`, `louvain`, `kmeans:20` or `off`. */
+export function unlabeledPrototypes(text: string): UnlabeledOptions["unlabeledPrototypes"] {
+  if (text === "leiden" || text === "louvain") return text;
+  if (text === "off") return false;
+  const clusters = /^kmeans:(\d+)$/.exec(text)?.[1];
+  if (clusters === undefined || Number(clusters) < 1) throw new InvalidArgumentError("Expected leiden, louvain, kmeans:N with the number of clusters, or off.");
+  return { kmeans: Number(clusters) };
 }
 
 /** Where the embeddings of the conditions enter. */

@@ -2,9 +2,11 @@
 // `map` takes conditions that the model does not know (surgery); `embed` does not.
 import { Option, type Command } from "commander";
 import { AnnData } from "../anndata/anndata.js";
-import type { EmbedOptions, MapOptions, RunSettings, Threshold } from "../config.js";
+import { defaults, type EmbedOptions, type MapOptions, type RunSettings, type Threshold } from "../config.js";
+import { ScPoliError } from "../errors.js";
 import { ScPoli } from "../scpoli.js";
-import { columnsOfKeys, readNameMap, renamedKeys, threshold, type RenamedKeys } from "./arguments.js";
+import { columnsOfKeys, oneName, readNameMap, real, renamedKeys, threshold, type RenamedKeys } from "./arguments.js";
+import { addUnlabeledFlags, unlabeledOptions, type UnlabeledFlags } from "./growth-flags.js";
 import { addOptimizationFlags, optimizationOptions, type OptimizationFlags } from "./optimization-flags.js";
 import { checkOutputs } from "./outputs.js";
 import { mappingText, writtenText } from "./report.js";
@@ -17,7 +19,10 @@ interface EmbedFlags extends RunFlags {
   readonly threshold?: Threshold;
   readonly geneMap?: string;
 }
-interface MapFlags extends EmbedFlags, OptimizationFlags {
+interface MapFlags extends EmbedFlags, OptimizationFlags, UnlabeledFlags {
+  readonly cellTypeKey?: RenamedKeys;
+  readonly unlabeled?: readonly string[];
+  readonly labelMap?: string;
   readonly reference: string;
   readonly saveModel?: string;
   readonly training: boolean;
@@ -35,8 +40,13 @@ export function addMap(program: Command): void {
     .option("--save-model <model>", "also save the model with the query's conditions added")
     .option("--no-training", "no optimisation: each condition takes the row of the reference's condition that explains it best")
     .addOption(new Option("--known-conditions <how>", "a condition that the model knows by name: reuse its row, or give it a new one (default: reuse)").choices(["reuse", "new"]))
+    .optionsGroup("Labels of the query:")
+    .option("--cell-type-key <column>", "obs column of cell types, where the query has some: annotation, or cell_type=annotation; new types get prototypes, known ones stay as they are", renamedKeys)
+    .option("--unlabeled <name>", "a name in it that means no label, besides nan, unknown, unassigned and the like (may be repeated)", oneName)
+    .option("--label-map <file>", "the model's names of these cell types: two columns, the file's name and the model's (csv or tsv)")
+    .option("--eta <number>", `weight of the prototype loss of labelled cells (default: ${defaults.eta})`, real(0))
     .action((path: string, flags: MapFlags) => run(flags, (settings) => map(path, flags, settings)));
-  addRunFlags(addOptimizationFlags(command)).addHelpText("after", "\nExample:\n  scpoli map patients.h5ad --reference atlas-model -o patients-mapped.h5ad --condition-key donor=patient");
+  addRunFlags(addUnlabeledFlags(addOptimizationFlags(command))).addHelpText("after", "\nExample:\n  scpoli map patients.h5ad --reference atlas-model -o patients-mapped.h5ad --condition-key donor=patient");
 }
 
 export function addEmbed(program: Command): void {
@@ -65,7 +75,7 @@ async function map(path: string, flags: MapFlags, settings: RunSettings): Promis
   const model = await ScPoli.load(reference);
   const data = await AnnData.open(path);
   try {
-    const mapping = await model.map(data, { ...settings, ...(await embedOptions(flags, model)), ...optimizationOptions(flags), training, knownConditions });
+    const mapping = await model.map(data, { ...settings, ...(await embedOptions(flags, model)), ...optimizationOptions(flags), ...unlabeledOptions(flags), ...(await labelOptions(flags, model)), training, knownConditions });
     if (saveModel !== undefined) await mapping.model.save(saveModel, { force });
     const summary = mapping.summary();
     const written = saveModel === undefined ? [output] : [output, saveModel];
@@ -91,4 +101,10 @@ async function embed(path: string, flags: EmbedFlags & { readonly model: string 
 
 async function embedOptions({ layer, conditionKey, threshold: limit, geneMap, output }: EmbedFlags, model: ScPoli): Promise<EmbedOptions> {
   return { layer, threshold: limit, output, geneMap: await readNameMap(geneMap), conditionKeys: columnsOfKeys(conditionKey, model.stored.json.condition_keys) };
+}
+
+async function labelOptions({ cellTypeKey, unlabeled, labelMap }: MapFlags, model: ScPoli): Promise<Pick<MapOptions, "cellTypeKeys" | "unlabeled" | "labelMap">> {
+  const needless = cellTypeKey === undefined ? (unlabeled && "--unlabeled") ?? (labelMap && "--label-map") : undefined;
+  if (needless) throw new ScPoliError("usage", `${needless} is about the labels of the query: name their column with --cell-type-key.`);
+  return { cellTypeKeys: columnsOfKeys(cellTypeKey, model.stored.json.cell_type_keys, "--cell-type-key"), unlabeled, labelMap: await readNameMap(labelMap) };
 }

@@ -5,7 +5,7 @@ import type { ModelSummary } from "../scpoli.js";
 import { count, counted, listed, percent, significant, table } from "./text.js";
 
 /** What a model was made of and how its training ended. */
-export function modelText(folder: string, { cells, genes, conditions, reference_conditions, cell_types, model, parameters, provenance }: ModelSummary): string {
+export function modelText(folder: string, { cells, genes, conditions, reference_conditions, cell_types, model, parameters, prototypes, provenance }: ModelSummary): string {
   const lines = [`${folder}: ${cells === null ? "" : `${counted(cells, "reference cell")}, `}${counted(genes, "gene")}, ${count(parameters)} parameters`, ""];
   const rows: string[][] = Object.entries(conditions).map(([key, names]) => {
     const added = names.length - reference_conditions[key]!;
@@ -15,7 +15,15 @@ export function modelText(folder: string, { cells, genes, conditions, reference_
   rows.push(["hidden layers", model.hidden_layer_sizes.join(", ")], ["latent space", String(model.latent_dim)], ["embeddings", model.embedding_dims.join(", ")]);
   rows.push(...trainingRows(provenance));
   lines.push(table(rows));
+  if (prototypes.length > 0) lines.push("", prototypesText(prototypes));
   return lines.join("\n");
+}
+
+function prototypesText(prototypes: ModelSummary["prototypes"]): string {
+  const rows = prototypes.map(({ name, levels, cells, spread, nearest, distance }) => [
+    name, levels.length > 0 ? levels.join(", ") : "unlabelled", cells, significant(spread), nearest ?? "", distance === null ? "" : significant(distance),
+  ]);
+  return table(rows, ["prototype", "level", "cells", "spread", "nearest", "distance"]);
 }
 
 function trainingRows({ epochs_run, best_epoch, losses, queries }: ModelSummary["provenance"]): string[][] {
@@ -28,13 +36,25 @@ function trainingRows({ epochs_run, best_epoch, losses, queries }: ModelSummary[
 }
 
 /** How a query met a model, and what its cells were called. */
-export function mappingText(path: string, { cells, counts, genes, conditions, epochs, levels }: MappingSummary): string {
+export function mappingText(path: string, { cells, counts, genes, conditions, epochs, labels, levels, clusters }: MappingSummary): string {
   const share = `${count(genes.found)} of the model's ${count(genes.model)} genes (${percent(genes.share, 0)})`;
   const lines = [`${path}: ${counted(cells, "cell")}, counts in ${counts}, ${share}${epochs > 0 ? `, ${counted(epochs, "epoch")}` : ""}`, ""];
   const rows = conditions.map(({ key, condition, cells: own, kind, nearest }) => [key, condition, own, kind === "known" ? "known to the model" : `new${nearest === undefined ? "" : `, most like ${nearest}`}`]);
   lines.push(table(rows, ["key", "condition", "cells", "treatment"]));
+  for (const level of labels ?? []) lines.push("", labelsText(level));
   for (const level of levels) lines.push("", levelText(level, cells));
+  if (clusters) lines.push("", clustersText(clusters));
   return lines.join("\n");
+}
+
+function labelsText({ key, column, known, new: added, unlabeled }: NonNullable<MappingSummary["labels"]>[number]): string {
+  const rows = [...Object.entries(known).map(([type, own]) => [type, own, "known to the model"]), ...Object.entries(added).map(([type, own]) => [type, own, "new: a prototype of its own"])];
+  return `${table(rows, [column === key ? key : `${key} (${column})`, "cells", "treatment"])}\n  ${counted(unlabeled, "cell")} without a label`;
+}
+
+function clustersText(clusters: NonNullable<MappingSummary["clusters"]>): string {
+  const rows = clusters.map(({ cluster, cells, predicted, predicted_cells, unknown }) => [String(cluster), cells, predicted === null ? "" : `${predicted} (${percent(cells > 0 ? predicted_cells / cells : 0, 0)})`, unknown]);
+  return table(rows, ["scpoli_cluster", "cells", "mostly called", "unknown"]);
 }
 
 function levelText({ key, predicted, unknown, threshold }: LevelSummary, cells: number): string {

@@ -6,12 +6,13 @@ import { defaults, type RunSettings, type TrainOptions } from "../config.js";
 import { ScPoliError } from "../errors.js";
 import { ScPoli } from "../scpoli.js";
 import { injectCondition, names, oneName, readGenes, readNameMap, real, valuesByKey, whole, wholes } from "./arguments.js";
+import { addUnlabeledFlags, unlabeledOptions, type UnlabeledFlags } from "./growth-flags.js";
 import { addOptimizationFlags, addTrainingFlags, optimizationOptions, type OptimizationFlags } from "./optimization-flags.js";
 import { checkOutputs } from "./outputs.js";
 import { modelText, writtenText } from "./report.js";
 import { addRunFlags, run, type Result, type RunFlags } from "./session.js";
 
-interface TrainFlags extends RunFlags, OptimizationFlags {
+interface TrainFlags extends RunFlags, OptimizationFlags, UnlabeledFlags {
   readonly output: string;
   readonly conditionKey: readonly string[];
   readonly cellTypeKey?: readonly string[];
@@ -58,7 +59,7 @@ export function addTrain(program: Command): void {
     .option("--checkpoint-seconds <n>", "seconds between two checkpoints (default: 60)", real(0))
     .option("--resume", "go on from the checkpoint that an interrupted run has left")
     .action((path: string, flags: TrainFlags) => run(flags, (settings) => train(path, flags, settings)));
-  addRunFlags(addTrainingFlags(addOptimizationFlags(command))).addHelpText(
+  addRunFlags(addUnlabeledFlags(addTrainingFlags(addOptimizationFlags(command)))).addHelpText(
     "after",
     "\nExample:\n  scpoli train atlas.h5ad -o atlas-model --condition-key donor --cell-type-key cell_type,broad --genes 4000",
   );
@@ -90,6 +91,7 @@ async function trainOptions(flags: TrainFlags): Promise<TrainOptions> {
   const { conditionKey, cellTypeKey, unlabeled, layer, genes, exclude, hidden, latent, embeddingDims, dropout, checkpointSeconds } = flags;
   return {
     ...optimizationOptions(flags),
+    ...unlabeledOptions(flags),
     conditionKeys: conditionKey,
     cellTypeKeys: cellTypeKey,
     unlabeled,

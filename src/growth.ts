@@ -1,0 +1,109 @@
+// Growing a model without retraining it: unlabelled prototypes from clusters, new cell types from labelled cells or from clusters. What is there stays as it is.
+// Source: De Donno et al. 2023, Methods (equation 8; "Reference mapping"). Differs: unlabelled prototypes are computed when asked for, from the unlabelled cells
+// alone (scArches clusters all), and keep their numbers for good.
+import type { ModelJson, StoredModel, StoredTensor } from "./checkpoint.js";
+import { clusterPoints, type Clustering } from "./clustering.js";
+import { checkNumber, checkWhole, defaults, type Note, type UnlabeledOptions } from "./config.js";
+import { ScPoliError } from "./errors.js";
+import type { Dataset } from "./minibatches.js";
+import { PrototypeSums, type Prototypes } from "./prototypes.js";
+
+/** @returns null where no unlabelled prototypes are asked for @throws ScPoliError "usage" for a value out of range */
+export function clusteringOf({ unlabeledPrototypes: asked = false, resolution = defaults.resolution }: UnlabeledOptions): Clustering | null {
+  if (asked === false) return null;
+  const method = typeof asked === "object" ? "kmeans" : asked;
+  if (!["leiden", "louvain", "kmeans"].includes(method)) throw new ScPoliError("usage", `unlabeledPrototypes is ${JSON.stringify(asked)}; expected "leiden", "louvain", { kmeans: number of clusters } or false.`);
+  return {
+    method,
+    resolution: checkNumber("resolution", resolution, 1e-6),
+    clusters: typeof asked === "object" ? checkWhole("unlabeledPrototypes.kmeans", asked.kmeans, 1, 65536) : 0,
+  };
+}
+
+/** Cells without a label at any level. */
+export function unlabeledCells({ labels, levels, combinations }: Pick<Dataset, "labels" | "levels" | "combinations">): Int32Array {
+  return Int32Array.from(combinations.keys()).filter((cell) => labels.subarray(cell * levels, (cell + 1) * levels).every((label) => label < 0));
+}
+
+/** The labelled prototypes of a model. */
+export function storedPrototypes({ json, tensors }: StoredModel): Prototypes {
+  const [K, D] = [json.cell_types.length, json.model.latent_dim];
+  return { shape: [K, D], means: tensors.get("prototypes")!.data, covariances: tensors.get("prototype_covariances")!.data, counts: Float64Array.from(json.prototype_counts) };
+}
+
+/** Mean, covariance and number of the cells of each code. @param latent - (N, D) @param codes - (N), -1 for none */
+export function prototypesOf(latent: Float32Array, codes: Int32Array, K: number, D: number): Prototypes {
+  const sums = new PrototypeSums(K, D, 1);
+  sums.add(latent, codes, codes.length);
+  return sums.finish();
+}
+
+/**
+ * Clusters unlabelled cells and adds a prototype for each cluster, numbered on from those that the model has.
+ * @param latent - (n, D) of the unlabelled cells
+ */
+export function addUnlabeledPrototypes(stored: StoredModel, latent: Float32Array, clustering: Clustering, seed: number, note: (note: Note) => void = () => undefined): StoredModel {
+  const { json, tensors } = stored;
+  const D = json.model.latent_dim;
+  const cells = latent.length / D;
+  if (cells === 0) {
+    note({ level: "warning", message: "Every cell has a label: there are no unlabelled prototypes to be found." });
+    return stored;
+  }
+  const codes = clusterPoints(latent, D, clustering, seed);
+  const { means, covariances, counts } = prototypesOf(latent, codes, codes.reduce((most, code) => Math.max(most, code + 1), 0), D);
+  const first = Math.max(-1, ...json.unlabeled_prototypes.map(({ cluster }) => cluster)) + 1;
+  const added = Array.from(counts, (own, i) => ({ cluster: first + i, cells: own }));
+  note({ level: "info", message: `${added.length} unlabelled prototype${added.length === 1 ? "" : "s"} from ${cells} cells without a label (${clustering.method}).` });
+  return withUnlabeled(stored, [...json.unlabeled_prototypes, ...added], appended(tensors.get("unlabeled_prototypes"), means), appended(tensors.get("unlabeled_prototype_covariances"), covariances));
+}
+
+function appended(before: StoredTensor | undefined, more: Float32Array): Float32Array {
+  const data = new Float32Array((before?.data.length ?? 0) + more.length);
+  if (before) data.set(before.data);
+  data.set(more, data.length - more.length);
+  return data;
+}
+
+function withUnlabeled({ json, tensors }: StoredModel, unlabeled: ModelJson["unlabeled_prototypes"], means: Float32Array, covariances: Float32Array): StoredModel {
+  const [U, D] = [unlabeled.length, json.model.latent_dim];
+  const grown = new Map(tensors);
+  grown.delete("unlabeled_prototypes");
+  grown.delete("unlabeled_prototype_covariances");
+  if (U > 0) grown.set("unlabeled_prototypes", { shape: [U, D], data: means }).set("unlabeled_prototype_covariances", { shape: [U, D, D], data: covariances });
+  return { json: { ...json, unlabeled_prototypes: unlabeled }, tensors: grown };
+}
+
+/**
+ * Adds the cell types that a query has and the model has not; those that are there keep their prototypes.
+ * A new prototype is the mean of its cells less the mean difference of the query's cells of known types from their prototypes: what is left of the query's own
+ * effect would else draw cells of known types to the new prototype.
+ * @param names - new types, in the order of their rows @param labels - codes (N, levels) and per level all its rows, the new ones among them @param latent - (N, D)
+ */
+export function addQueryTypes(
+  stored: StoredModel, names: readonly string[], { levels, codes }: { readonly levels: readonly (readonly number[])[]; readonly codes: Int32Array }, latent: Float32Array,
+): StoredModel {
+  const [K, D, L] = [stored.json.cell_types.length, stored.json.model.latent_dim, levels.length];
+  const known = stored.tensors.get("prototypes")!.data;
+  const sums = new PrototypeSums(names.length, D, L);
+  sums.add(latent, codes.map((code) => Math.max(-1, code - K)), codes.length / L);
+  const prototypes = sums.finish();
+  const shift = new Float64Array(D);
+  let cells = 0;
+  codes.forEach((code, at) => {
+    if (code < 0 || code >= K) return;
+    cells++;
+    for (let d = 0; d < D; d++) shift[d]! += latent[Math.floor(at / L) * D + d]! - known[code * D + d]!;
+  });
+  if (cells > 0) prototypes.means.forEach((value, i) => (prototypes.means[i] = value - shift[i % D]! / cells));
+  return addCellTypes(stored, names, levels, prototypes);
+}
+
+/** @param levels - per level all its rows, those of the new types among them @param prototypes - of the new types */
+function addCellTypes({ json, tensors }: StoredModel, names: readonly string[], levels: readonly (readonly number[])[], prototypes: Prototypes): StoredModel {
+  const [K, D] = [json.cell_types.length + names.length, json.model.latent_dim];
+  const grown = new Map(tensors)
+    .set("prototypes", { shape: [K, D], data: appended(tensors.get("prototypes"), prototypes.means) })
+    .set("prototype_covariances", { shape: [K, D, D], data: appended(tensors.get("prototype_covariances"), prototypes.covariances) });
+  return { json: { ...json, cell_types: [...json.cell_types, ...names], levels, prototype_counts: [...json.prototype_counts, ...prototypes.counts] }, tensors: grown };
+}
