@@ -11,13 +11,16 @@ import { byCodePoint } from "./labels.js";
 export interface SelectGenesOptions extends ReadCountsOptions {
   /** rows of the file that count, ascending. Default: all */
   readonly keep?: Int32Array;
+  /**
+   * Bytes that the sums may take, default 256 MiB. The sums of a condition are kept from its first cell to its last: one pass over the file is enough where
+   * conditions lie together, or their sums fit. Those that do not fit are summed in a further pass.
+   */
+  readonly sumBytes?: number;
 }
 
 /** Total of a cell after normalisation. */
 const targetSum = 1e4;
 const bins = 20;
-/** Bytes that the sums may take; more conditions than fit are summed in further passes over the file. */
-const sumBytes = 128 * 2 ** 20;
 
 /**
  * The most variable genes. With conditions, genes are ranked by the number of conditions in which they are among the first n, then by their mean normalised dispersion.
@@ -32,17 +35,9 @@ export async function selectVariableGenes(place: CountsPlace, conditions: Int32A
   const codes = codesOfRows(place.matrix.rows, conditions, options.keep);
   const names = await place.var.index();
   const ranking = new Ranking(genes);
-  const perPass = Math.max(1, Math.floor(sumBytes / (16 * genes)));
-  const total = conditions ? conditions.reduce((most, code) => Math.max(most, code + 1), 0) : 1;
-  const passes = Math.ceil(total / perPass);
-  for (let pass = 0; pass < passes; pass++) {
-    const first = pass * perPass;
-    const sums = await sumConditions(place, codes, first, Math.min(perPass, total - first), {
-      ...options,
-      onProgress: (done, cells) => options.onProgress?.(pass * cells + done, passes * cells),
-    });
-    for (const moments of sums) if (moments.cells > 0) ranking.add(moments, n, conditions !== null);
-  }
+  const most = Math.max(1, Math.floor((options.sumBytes ?? 256 * 2 ** 20) / (16 * genes)));
+  const sums = new ConditionSums(codes, genes, most, (moments) => ranking.add(moments, n, conditions !== null));
+  for (let pass = 0; !sums.isComplete; pass++) await sums.add(place, { ...options, onProgress: (done, rows) => options.onProgress?.(pass * rows + done, (pass + 1) * rows) });
   return ranking.best(n, names);
 }
 
@@ -63,25 +58,71 @@ interface Moments {
   readonly squares: Float64Array;
 }
 
-async function sumConditions(place: CountsPlace, codes: Int32Array, first: number, conditions: number, options: ReadCountsOptions): Promise<Moments[]> {
-  const genes = place.matrix.columns;
-  const identity = Int32Array.from({ length: genes }, (_, gene) => gene);
-  const all = Array.from({ length: conditions }, (): Moments => ({ cells: 0, sum: new Float64Array(genes), squares: new Float64Array(genes) }));
-  for await (const { start, rows, indptr, indices, counts, sizeFactors } of streamCounts(place, identity, genes, undefined, options)) {
-    for (let row = 0; row < rows; row++) {
-      const moments = all[codes[start + row]! - first];
-      if (!moments) continue;
-      moments.cells++;
-      const { sum, squares } = moments;
-      const scale = targetSum / sizeFactors[row]!;
-      for (let k = indptr[row]!; k < indptr[row + 1]!; k++) {
-        const value = counts[k]! * scale;
-        sum[indices[k]!]! += value;
-        squares[indices[k]!]! += value * value;
+/** Sums the conditions, and hands each over after its last cell. */
+class ConditionSums {
+  readonly #open = new Map<number, Moments>();
+  /** arrays of conditions that were handed over */
+  readonly #spare: Moments[] = [];
+  /** cells of each condition; 0 after it was handed over */
+  readonly #cells: Int32Array;
+
+  constructor(
+    private readonly codes: Int32Array,
+    private readonly genes: number,
+    private readonly most: number,
+    private readonly finish: (moments: Moments) => void,
+  ) {
+    this.#cells = new Int32Array(codes.reduce((largest, code) => Math.max(largest, code + 1), 0));
+    for (const code of codes) if (code >= 0) this.#cells[code]!++;
+  }
+
+  get isComplete(): boolean {
+    return this.#cells.every((cells) => cells === 0);
+  }
+
+  /** One pass over the file. */
+  async add(place: CountsPlace, options: ReadCountsOptions): Promise<void> {
+    const { codes, genes } = this;
+    const identity = Int32Array.from({ length: genes }, (_, gene) => gene);
+    const isLater = new Uint8Array(this.#cells.length);
+    for await (const { start, rows, indptr, indices, counts, sizeFactors } of streamCounts(place, identity, genes, undefined, options)) {
+      for (let row = 0; row < rows; row++) {
+        const code = codes[start + row]!;
+        if (code < 0 || this.#cells[code] === 0 || isLater[code]) continue;
+        const moments = this.#open.get(code) ?? this.#begin(code);
+        if (!moments) {
+          isLater[code] = 1;
+          continue;
+        }
+        const { sum, squares } = moments;
+        const scale = targetSum / sizeFactors[row]!;
+        for (let k = indptr[row]!; k < indptr[row + 1]!; k++) {
+          const value = counts[k]! * scale;
+          sum[indices[k]!]! += value;
+          squares[indices[k]!]! += value * value;
+        }
+        if (++moments.cells === this.#cells[code]) this.#end(code, moments);
       }
     }
   }
-  return all;
+
+  /** null where there is no room */
+  #begin(code: number): Moments | null {
+    if (this.#open.size >= this.most) return null;
+    const moments = this.#spare.pop() ?? { cells: 0, sum: new Float64Array(this.genes), squares: new Float64Array(this.genes) };
+    this.#open.set(code, moments);
+    return moments;
+  }
+
+  #end(code: number, moments: Moments): void {
+    this.finish(moments);
+    this.#cells[code] = 0;
+    this.#open.delete(code);
+    moments.cells = 0;
+    moments.sum.fill(0);
+    moments.squares.fill(0);
+    this.#spare.push(moments);
+  }
 }
 
 /** What the conditions say about each gene, added up one condition at a time. */

@@ -89,6 +89,21 @@ describe("the genes that scanpy selects", () => {
     assert.equal(new Set(chosen).size, 30);
   });
 
+  test("conditions whose sums do not fit together are summed in further passes, those that lie together in one: the same genes", async () => {
+    const rows = simulated();
+    const mixed = Int32Array.from(rows.keys()).sort((a, b) => mix(a) - mix(b));
+    const expected = [...(await selectVariableGenes(await findCounts(data), codes, 30))];
+    const passesOf = async (order: Int32Array, fit: number): Promise<number> => {
+      let reached = 0;
+      const place = await findCounts(annData({ X: matrix(Array.from(order, (row) => rows[row]!)) }));
+      const found = await selectVariableGenes(place, order.map((row) => codes[row]!), 30, { sumBytes: fit * 16 * 150, onProgress: (done) => (reached = done) });
+      assert.deepEqual([...found], expected);
+      return reached / 240;
+    };
+    const sorted = Int32Array.from(rows.keys());
+    assert.deepEqual([await passesOf(sorted, 1), await passesOf(mixed, 4), await passesOf(mixed, 3), await passesOf(mixed, 1)], [1, 1, 2, 4]);
+  });
+
   test("progress ends at the number of cells", async () => {
     const seen: number[][] = [];
     await selectVariableGenes(await findCounts(data), codes, 5, { onProgress: (done, total) => seen.push([done, total]) });
