@@ -6,13 +6,15 @@ import { AnnData, ScPoli } from "../dist/index.js";
 const [mode, file, ...rest] = process.argv.slice(2);
 const seconds = (since) => (performance.now() - since) / 1000;
 const keys = { conditionKeys: ["batch"], cellTypeKeys: ["cell_type"] };
+/** The published width, so that both sides run the same network; our default is wider. */
+const publishedWidth = (data) => ({ hiddenLayerSizes: [Math.ceil(Math.sqrt(data.nVars))] });
 
 /** Seconds per epoch without the reading and the start: the difference of a long and a short run. */
 async function perEpoch(simd, epochs, isPretraining) {
   const train = async (n) => {
     const data = await AnnData.open(file);
     const started = performance.now();
-    await ScPoli.train(data, { ...keys, embeddingDims: 5, eta: 5, epochs: n, pretrainingEpochs: isPretraining ? n : 0, earlyStopping: false, simd, threads: 2 });
+    await ScPoli.train(data, { ...keys, ...publishedWidth(data), embeddingDims: 5, eta: 5, epochs: n, pretrainingEpochs: isPretraining ? n : 0, earlyStopping: false, simd, threads: 2 });
     data.close();
     return seconds(started);
   };
@@ -42,7 +44,7 @@ if (mode === "train") {
   result = { pretraining_s: await perEpoch(simd, epochs, true), finetuning_s: await perEpoch(simd, epochs, false) };
 } else if (mode === "model") {
   const data = await AnnData.open(file);
-  await (await ScPoli.train(data, { ...keys, epochs: 2, pretrainingEpochs: 1, simd: rest[1], threads: 2 })).save(rest[0], { force: true });
+  await (await ScPoli.train(data, { ...keys, ...publishedWidth(data), epochs: 2, pretrainingEpochs: 1, simd: rest[1], threads: 2 })).save(rest[0], { force: true });
   result = {};
 } else if (mode === "embed") {
   const model = await ScPoli.load(rest[0]);

@@ -49,7 +49,7 @@ export function addTrain(program: Command): void {
     .option("--label-map <file>", "new names of cell types, likewise; several may get the same one")
     .option("--exclude <key=values>", "leave out cells by obs column, e.g. donor=5p,3pv1 (may be repeated; a comma in a name is written \\,)", valuesByKey)
     .optionsGroup("Model:")
-    .option("--hidden <widths>", "widths of the hidden layers, e.g. 128,64 (default: one layer of ceil(sqrt(genes)))", wholes(1))
+    .option("--hidden <widths>", `widths of the hidden layers, e.g. 256,64 (default: one layer of ${defaults.leastHiddenWidth}, or of sqrt(genes) where that is more)`, wholes(1))
     .option("--latent <n>", `width of the latent space (default: ${defaults.latentDim})`, whole(1))
     .option("--embedding-dims <n>", `width of the condition embeddings, for all keys or per key: 10,5 (default: ${defaults.embeddingDims})`, wholes(1))
     .option("--inject-condition <where>", "where the embeddings enter: encoder, decoder or both (default: both)", injectCondition)
