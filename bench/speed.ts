@@ -12,7 +12,7 @@ const cache = join(root, ".cache/speed");
 const shared = join(root, "../shared/python");
 const python = process.env["SCPOLI_REFERENCE_PYTHON"] ?? join(root, ".venv-reference/bin/python");
 const rounds = Number(process.env["ROUNDS"] ?? 3);
-const epochs = 4;
+const epochs = 8;
 const training = { cells: 16_000, genes: 4_000 };
 const embedding = { cells: 100_000, genes: 4_000 };
 
