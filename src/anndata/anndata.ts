@@ -3,8 +3,8 @@
 // The class knows no file format: a reader per format (reader.ts) stands behind it, chosen in `open` by what the file holds.
 import { ScPoliError } from "../errors.js";
 import type { DataFrame } from "./dataframe.js";
-import { openH5ad } from "./h5ad.js";
 import type { DenseMatrix, Matrix } from "./matrix.js";
+import { openReader } from "./open.js";
 import type { AnnDataReader, RawData, UnsValue } from "./reader.js";
 
 export type { RawData, UnsDict, UnsValue } from "./reader.js";
@@ -19,7 +19,7 @@ export class AnnData {
    * @throws ScPoliError "file" where it is missing, truncated or no HDF5 file; "format" where it is HDF5 but no AnnData
    */
   static async open(path: string): Promise<AnnData> {
-    return new AnnData(await openH5ad(path));
+    return new AnnData(await openReader(path));
   }
 
   get path(): string { return this.reader.path; }

@@ -5,11 +5,10 @@
 import { fileStatus, loadHdf5, readBytes, type Hdf5 } from "#platform";
 import { ScPoliError, type ErrorKind } from "../errors.js";
 import type { NumericArray } from "./matrix.js";
-
-export type HdfAttribute = number | string | boolean | readonly (number | string | boolean)[];
+import type { Store, StoreAttribute, StoredArray } from "./store.js";
 
 /** An open HDF5 file. */
-export class Hdf5File {
+export class Hdf5File implements Store {
   private constructor(
     readonly path: string,
     readonly root: InstanceType<Hdf5["File"]>,
@@ -56,14 +55,14 @@ export class Hdf5File {
   }
 
   /** Value of an attribute, undefined where there is none or it is empty. An object reference comes as the path that it points to. */
-  attribute(path: string, name: string): HdfAttribute | undefined {
+  attribute(path: string, name: string): StoreAttribute | undefined {
     if (!this.attributeNames(path).includes(name)) return undefined;
     const attribute = new this.library.Attribute(this.root.file_id, path, name);
     if (attribute.dtype === "Reference") {
       const [reference] = [attribute.value].flat();
       return reference instanceof this.library.Reference ? this.module.get_referenced_name(this.root.file_id, reference.ref_data, true) : undefined;
     }
-    return (attribute.json_value as HdfAttribute | null) ?? undefined;
+    return (attribute.json_value as StoreAttribute | null) ?? undefined;
   }
 
   /** Value of an attribute where it is a text. */
@@ -87,7 +86,7 @@ export class Hdf5File {
 }
 
 /** A dataset: its type, and reads of blocks along its first dimension. */
-export class Hdf5Dataset {
+export class Hdf5Dataset implements StoredArray {
   /** null where the dataset is declared empty */
   readonly shape: readonly number[] | null;
   /** as NumPy names it; "string", "bool", "table" (compound) and "unknown" besides */
@@ -128,9 +127,9 @@ export class Hdf5Dataset {
   }
 
   /** All values. */
-  numbers(): NumericArray {
+  async numbers(): Promise<NumericArray> {
     const values = this.array(this.length * this.width);
-    this.readInto(values, 0, 0, this.length);
+    await this.readInto(values, 0, 0, this.length);
     return values;
   }
 
@@ -138,7 +137,7 @@ export class Hdf5Dataset {
    * Copies rows [start, end) into `target` from `offset` on, converted to its type.
    * @throws ScPoliError "format" where the filter is unknown or a 64-bit integer is beyond 2^53, "file" where the data are damaged
    */
-  readInto(target: NumericArray, offset: number, start: number, end: number): void {
+  async readInto(target: NumericArray, offset: number, start: number, end: number): Promise<void> {
     const length = (end - start) * this.width;
     if (length <= 0) return;
     this.array(0);
@@ -169,7 +168,7 @@ export class Hdf5Dataset {
   }
 
   /** All values of a text dataset. */
-  strings(): string[] {
+  async strings(): Promise<string[]> {
     if (this.dtype !== "string") throw this.error("format", `texts were expected, but the values are of type ${this.dtype}`);
     if (this.length === 0) return [];
     this.checkFilters();

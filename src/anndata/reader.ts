@@ -1,4 +1,4 @@
-// What a file format gives to the AnnData class. h5ad.ts fills it; another format is another file beside that one.
+// What a file format gives to the AnnData class. stored-anndata.ts fills it for stores (HDF5, Zarr); another format is another file beside that one.
 import type { DataFrame } from "./dataframe.js";
 import type { DenseMatrix, Matrix, NumericArray } from "./matrix.js";
 

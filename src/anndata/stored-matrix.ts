@@ -1,16 +1,16 @@
-// Matrices inside an .h5ad file: CSR, CSC and dense, read a block of rows at a time.
+// Matrices inside a store: CSR, CSC and dense, read a block of rows at a time.
 //
 // Blocks are read in few long pieces and in whole compressed chunks; what a chunk holds of the next block is kept, so that reading in order inflates every
 // chunk once.
 import { ScPoliError } from "../errors.js";
-import type { Hdf5Dataset, Hdf5File } from "./hdf5.js";
 import { sparseMatrix, type DenseMatrix, type Matrix, type NumericArray, type SparseRows } from "./matrix.js";
+import type { Store, StoredArray } from "./store.js";
 
 /** Values that are read together where a whole matrix is passed through. */
 const valuesPerPiece = 1 << 22;
 
 /** The matrix at a path inside the file, null where there is none. @throws ScPoliError "format" where something else is there */
-export function openMatrix(file: Hdf5File, path: string): Matrix | null {
+export function openMatrix(file: Store, path: string): Matrix | null {
   const kind = file.kind(path);
   if (kind === null) return null;
   if (kind === "dataset") {
@@ -24,13 +24,13 @@ export function openMatrix(file: Hdf5File, path: string): Matrix | null {
 }
 
 /** A dense matrix at once; a vector becomes one column. */
-export function readDense(file: Hdf5File, path: string): DenseMatrix {
+export async function readDense(file: Store, path: string): Promise<DenseMatrix> {
   if (file.kind(path) !== "dataset") {
     const encoding = file.text(path, "encoding-type") ?? "none";
     throw new ScPoliError("format", `${file.place(path)} is no dense matrix (its encoding: ${encoding}).`, { path: file.path, key: path });
   }
   const dataset = file.dataset(path);
-  return { rows: dataset.length, columns: dataset.width, values: dataset.numbers() };
+  return { rows: dataset.length, columns: dataset.width, values: await dataset.numbers() };
 }
 
 /** Rows of a dataset, read in whole chunks into one buffer: memory that is new costs more than the reading does. */
@@ -40,14 +40,14 @@ class RowReader {
   private buffer: NumericArray;
 
   constructor(
-    private readonly dataset: Hdf5Dataset,
+    private readonly dataset: StoredArray,
     private readonly create = (length: number): NumericArray => dataset.array(length),
   ) {
     this.buffer = create(0);
   }
 
   /** Values of rows [start, end), until the next read: a view of the buffer, not to be written. */
-  read(start: number, end: number): NumericArray {
+  async read(start: number, end: number): Promise<NumericArray> {
     const { dataset } = this;
     const { width, length, rowsPerChunk } = dataset;
     if (start < this.start || end > this.end) {
@@ -57,7 +57,7 @@ class RowReader {
       const from = known > 0 ? start : Math.floor(start / step) * step;
       const to = Math.min(length, Math.ceil(end / step) * step);
       this.keep((start - this.start) * width, known * width, (to - from) * width);
-      dataset.readInto(this.buffer, known * width, from + known, to);
+      await dataset.readInto(this.buffer, known * width, from + known, to);
       this.start = from;
       this.end = to;
     }
@@ -82,7 +82,7 @@ class DenseFileMatrix implements Matrix {
   private indices = new Int32Array(0);
   private values: NumericArray;
 
-  constructor(private readonly dataset: Hdf5Dataset) {
+  constructor(private readonly dataset: StoredArray) {
     if (dataset.shape?.length !== 2) {
       throw dataset.error("format", `a matrix was expected, but it has ${dataset.shape?.length ?? 0} dimensions`);
     }
@@ -103,7 +103,7 @@ class DenseFileMatrix implements Matrix {
     let stored = 0;
     for (let first = start; first < end; first += step) {
       const last = Math.min(end, first + step);
-      const dense = this.reader.read(first, last);
+      const dense = await this.reader.read(first, last);
       for (let row = first; row < last; row++) {
         this.reserve(stored + columns);
         stored = pack(dense, (row - first) * columns, columns, this.indices, this.values, stored);
@@ -139,14 +139,14 @@ interface SparseParts {
   readonly place: string;
   readonly rows: number;
   readonly columns: number;
-  readonly data: Hdf5Dataset;
-  readonly indices: Hdf5Dataset;
-  readonly indptr: Hdf5Dataset;
+  readonly data: StoredArray;
+  readonly indices: StoredArray;
+  readonly indptr: StoredArray;
   error(found: string): ScPoliError;
 }
 
 /** @param major - the dimension that `indptr` walks along: 0 rows (CSR), 1 columns (CSC) */
-function openSparse(file: Hdf5File, path: string, major: 0 | 1): SparseParts {
+function openSparse(file: Store, path: string, major: 0 | 1): SparseParts {
   const place = file.place(path);
   const error = (found: string) => new ScPoliError("format", `${place} is damaged: ${found}.`, { path: file.path, key: path });
   const shape = file.attribute(path, "shape") ?? file.attribute(path, "h5sparse_shape");
@@ -154,7 +154,7 @@ function openSparse(file: Hdf5File, path: string, major: 0 | 1): SparseParts {
   for (const name of ["data", "indices", "indptr"]) {
     if (file.kind(`${path}/${name}`) !== "dataset") throw error(`it has no "${name}"`);
   }
-  const [data, indices, indptr] = ["data", "indices", "indptr"].map((name) => file.dataset(`${path}/${name}`)) as [Hdf5Dataset, Hdf5Dataset, Hdf5Dataset];
+  const [data, indices, indptr] = ["data", "indices", "indptr"].map((name) => file.dataset(`${path}/${name}`)) as [StoredArray, StoredArray, StoredArray];
   const [rows, columns] = shape.map(Number) as [number, number];
   const pointers = (major === 0 ? rows : columns) + 1;
   if (indptr.length !== pointers) throw error(`"indptr" has ${indptr.length} entries, ${pointers} were expected`);
@@ -163,9 +163,9 @@ function openSparse(file: Hdf5File, path: string, major: 0 | 1): SparseParts {
 }
 
 /** `indptr` in float64, which holds every 64-bit position that a file can have. */
-function readPointers({ indptr, data, error }: SparseParts): Float64Array {
+async function readPointers({ indptr, data, error }: SparseParts): Promise<Float64Array> {
   const pointers = new Float64Array(indptr.length);
-  indptr.readInto(pointers, 0, 0, indptr.length);
+  await indptr.readInto(pointers, 0, 0, indptr.length);
   if (pointers[0] !== 0) throw error(`"indptr" starts with ${pointers[0]}, 0 was expected`);
   for (let i = 1; i < pointers.length; i++) {
     if (!(pointers[i]! >= pointers[i - 1]!)) throw error(`"indptr" falls from ${pointers[i - 1]} to ${pointers[i]} at entry ${i}`);
@@ -193,12 +193,12 @@ class CsrFileMatrix implements Matrix {
   get stored() { return this.parts.data.length; }
 
   async read(start: number, end: number): Promise<SparseRows> {
-    const pointers = (this.pointers ??= readPointers(this.parts));
+    const pointers = (this.pointers ??= await readPointers(this.parts));
     const from = pointers[start]!;
     const indptr = new Int32Array(end - start + 1);
     for (let row = 0; row < indptr.length; row++) indptr[row] = pointers[start + row]! - from;
-    const indices = this.indices.read(from, pointers[end]!) as Int32Array;
-    const values = this.values.read(from, pointers[end]!);
+    const indices = (await this.indices.read(from, pointers[end]!)) as Int32Array;
+    const values = await this.values.read(from, pointers[end]!);
     const block = { rows: end - start, columns: this.columns, indptr, indices, values };
     return isTidy(block) ? block : this.tidy(block, start);
   }
@@ -252,7 +252,7 @@ function isTidyRow(indices: Int32Array, values: NumericArray, start: number, end
 /** Columns come one after the other, so the whole matrix is turned into rows, in memory, at the first read. */
 class CscFileMatrix implements Matrix {
   readonly format = "csc";
-  private byRow: Matrix | null = null;
+  private byRow: Promise<Matrix> | null = null;
 
   constructor(private readonly parts: SparseParts) {}
 
@@ -262,16 +262,16 @@ class CscFileMatrix implements Matrix {
   get place() { return this.parts.place; }
   get stored() { return this.parts.data.length; }
 
-  read(start: number, end: number): Promise<SparseRows> {
-    this.byRow ??= sparseMatrix(transpose(this.parts), this.place);
-    return this.byRow.read(start, end);
+  async read(start: number, end: number): Promise<SparseRows> {
+    this.byRow ??= transpose(this.parts).then((rows) => sparseMatrix(rows, this.place));
+    return (await this.byRow).read(start, end);
   }
 }
 
 /** Rows of a matrix stored by columns: one pass counts the values of each row, one puts them there. */
-function transpose(parts: SparseParts): SparseRows {
+async function transpose(parts: SparseParts): Promise<SparseRows> {
   const { rows, columns, data, indices, error } = parts;
-  const pointers = readPointers(parts);
+  const pointers = await readPointers(parts);
   const stored = pointers[columns]!;
   if (stored >= 2 ** 31) {
     throw new ScPoliError("memory", `${parts.place} is stored by columns and too large to be turned round. Save it by rows from Python: adata.X = adata.X.tocsr().`);
@@ -279,7 +279,7 @@ function transpose(parts: SparseParts): SparseRows {
   const rowReader = new RowReader(indices, (length) => new Int32Array(length));
   const indptr = new Int32Array(rows + 1);
   for (let start = 0; start < stored; start += valuesPerPiece) {
-    for (const row of rowReader.read(start, Math.min(stored, start + valuesPerPiece))) {
+    for (const row of await rowReader.read(start, Math.min(stored, start + valuesPerPiece))) {
       if (row < 0 || row >= rows) throw error(`a value lies in row ${row} of ${rows}`);
       indptr[row + 1]!++;
     }
@@ -291,8 +291,8 @@ function transpose(parts: SparseParts): SparseRows {
   const block = { rows, columns, indptr, indices: new Int32Array(stored), values: data.array(stored) };
   for (let start = 0, column = 0; start < stored; start += valuesPerPiece) {
     const end = Math.min(stored, start + valuesPerPiece);
-    const at = rowReader.read(start, end);
-    const values = valueReader.read(start, end);
+    const at = await rowReader.read(start, end);
+    const values = await valueReader.read(start, end);
     for (let k = start; k < end; k++) {
       while (k >= pointers[column + 1]!) column++;
       const row = at[k - start]!;

@@ -1,12 +1,12 @@
-// obs and var of an .h5ad file: the column encodings of anndata 0.7 to 0.12.
+// obs and var of a store: the column encodings of anndata 0.7 to 0.12.
 import { ScPoliError } from "../errors.js";
 import type { CategoricalColumn, Column, DataFrame } from "./dataframe.js";
-import type { Hdf5Dataset, Hdf5File } from "./hdf5.js";
 import type { NumericArray } from "./matrix.js";
 import { missingKey } from "./nearest-names.js";
+import type { Store, StoredArray } from "./store.js";
 
 /** The table at a path inside the file. @throws ScPoliError "format" where there is none */
-export function openFrame(file: Hdf5File, path: string): FileFrame {
+export function openFrame(file: Store, path: string): FileFrame {
   const kind = file.kind(path);
   if (kind === "dataset") {
     throw new ScPoliError("format", `${file.place(path)} is a table of anndata 0.6 or older. Open the file with a current anndata and save it again.`, { path: file.path, key: path });
@@ -22,7 +22,7 @@ export class FileFrame implements DataFrame {
   readonly indexPath: string;
 
   constructor(
-    private readonly file: Hdf5File,
+    private readonly file: Store,
     readonly path: string,
   ) {
     const keys = file.keys(path);
@@ -48,7 +48,7 @@ export class FileFrame implements DataFrame {
       throw missingKey(`${this.file.place(this.path)} has no column "${name}".`, name, this.columnNames, { path: this.file.path });
     }
     const path = `${this.path}/${name}`;
-    const column = readColumn(this.file, path);
+    const column = await readColumn(this.file, path);
     if (column.length !== this.length) {
       throw new ScPoliError("format", `${this.file.place(path)} is damaged: it has ${column.length} entries for ${this.length} rows.`, { path: this.file.path, key: path });
     }
@@ -56,14 +56,14 @@ export class FileFrame implements DataFrame {
   }
 }
 
-function columnLength(file: Hdf5File, path: string): number {
+function columnLength(file: Store, path: string): number {
   if (file.kind(path) === "dataset") return file.dataset(path).length;
   const part = ["values", "codes"].find((name) => file.kind(`${path}/${name}`) === "dataset");
   return part === undefined ? 0 : file.dataset(`${path}/${part}`).length;
 }
 
 /** One column, or the row names. @throws ScPoliError "format" where its encoding is not known */
-export function readColumn(file: Hdf5File, path: string): Column {
+export async function readColumn(file: Store, path: string): Promise<Column> {
   switch (file.kind(path)) {
     case "dataset": {
       const dataset = file.dataset(path);
@@ -76,7 +76,7 @@ export function readColumn(file: Hdf5File, path: string): Column {
         return categoricalColumn(file, file.dataset(`${path}/codes`), `${path}/categories`, file.attribute(path, "ordered") === true);
       }
       if (encoding?.startsWith("nullable-")) {
-        return withMissing(plainColumn(file.dataset(`${path}/values`)), file.dataset(`${path}/mask`).numbers());
+        return withMissing(await plainColumn(file.dataset(`${path}/values`)), await file.dataset(`${path}/mask`).numbers());
       }
       throw new ScPoliError("format", `${file.place(path)} cannot be read: its encoding (${encoding ?? "none"}) is not known.`, { path: file.path, key: path });
     }
@@ -85,20 +85,20 @@ export function readColumn(file: Hdf5File, path: string): Column {
   }
 }
 
-function plainColumn(dataset: Hdf5Dataset): Column {
+async function plainColumn(dataset: StoredArray): Promise<Column> {
   if (dataset.width !== 1) throw dataset.error("format", `it has ${dataset.width} values per row, one was expected`);
   const { length, dtype } = dataset;
-  if (dtype === "string") return { kind: "string", length, values: dataset.strings() };
-  if (dtype === "bool") return { kind: "boolean", length, values: Array.from(dataset.numbers(), Boolean) };
+  if (dtype === "string") return { kind: "string", length, values: await dataset.strings() };
+  if (dtype === "bool") return { kind: "boolean", length, values: Array.from(await dataset.numbers(), Boolean) };
   const values = new Float64Array(length);
-  dataset.readInto(values, 0, 0, length);
+  await dataset.readInto(values, 0, 0, length);
   return { kind: "number", length, values };
 }
 
-function categoricalColumn(file: Hdf5File, codes: Hdf5Dataset, categoriesPath: string, ordered: boolean): CategoricalColumn {
-  const categories = readNames(file, categoriesPath);
+async function categoricalColumn(file: Store, codes: StoredArray, categoriesPath: string, ordered: boolean): Promise<CategoricalColumn> {
+  const categories = await readNames(file, categoriesPath);
   const values = new Int32Array(codes.length);
-  codes.readInto(values, 0, 0, codes.length);
+  await codes.readInto(values, 0, 0, codes.length);
   for (const [row, code] of values.entries()) {
     if (code < -1 || code >= categories.length) throw codes.error("format", `row ${row} has code ${code}, but there are ${categories.length} categories`);
   }
@@ -119,8 +119,8 @@ function withMissing(column: Column, mask: NumericArray): Column {
 }
 
 /** Names of rows or of categories as text, in Python's spelling: "True", "1.0". */
-function readNames(file: Hdf5File, path: string): string[] {
-  const column = readColumn(file, path);
+async function readNames(file: Store, path: string): Promise<string[]> {
+  const column = await readColumn(file, path);
   switch (column.kind) {
     case "string":
       return column.values.map((name) => name ?? missingName);

@@ -1,29 +1,19 @@
-// The reader of .h5ad files: where the parts of an AnnData lie inside HDF5.
+// The reader of .h5ad files and of AnnData-Zarr: where the parts of an AnnData lie inside a store.
 import { ScPoliError } from "../errors.js";
-import { FileFrame, openFrame, readColumn } from "./h5ad-frame.js";
-import { openMatrix, readDense } from "./h5ad-matrix.js";
-import { Hdf5File } from "./hdf5.js";
+import { FileFrame, openFrame, readColumn } from "./stored-frame.js";
+import { openMatrix, readDense } from "./stored-matrix.js";
 import type { DenseMatrix, Matrix } from "./matrix.js";
 import { missingKey } from "./nearest-names.js";
 import type { AnnDataReader, RawData, UnsValue } from "./reader.js";
+import type { Store } from "./store.js";
 
-/** Opens an .h5ad file. @throws ScPoliError "file" or "format" */
-export async function openH5ad(path: string): Promise<AnnDataReader> {
-  const file = await Hdf5File.open(path, "r");
-  try {
-    return new H5adReader(file);
-  } catch (error) {
-    file.close();
-    throw error;
-  }
-}
-
-class H5adReader implements AnnDataReader {
+export class StoreReader implements AnnDataReader {
   readonly obs: FileFrame;
   readonly var: FileFrame;
   private readonly matrices = new Map<string, Matrix | null>();
 
-  constructor(private readonly file: Hdf5File) {
+  /** @throws ScPoliError "format" where there is no AnnData in it */
+  constructor(readonly file: Store) {
     checkIsAnnData(file);
     this.obs = openFrame(file, "obs");
     this.var = openFrame(file, "var");
@@ -53,7 +43,7 @@ class H5adReader implements AnnDataReader {
 
   async readObsm(name: string): Promise<DenseMatrix> {
     if (!this.obsmNames.includes(name)) throw missingKey(`${this.path} has no obsm "${name}".`, name, this.obsmNames, { path: this.path });
-    const matrix = readDense(this.file, `obsm/${name}`);
+    const matrix = await readDense(this.file, `obsm/${name}`);
     this.checkShape(`obsm/${name}`, matrix.rows, matrix.columns, matrix.columns);
     return matrix;
   }
@@ -85,7 +75,7 @@ class H5adReader implements AnnDataReader {
   }
 }
 
-function checkIsAnnData(file: Hdf5File): void {
+function checkIsAnnData(file: Store): void {
   if (file.kind("obs") !== null && file.kind("var") !== null) return;
   const keys = file.keys("/");
   const found =
@@ -97,22 +87,25 @@ function checkIsAnnData(file: Hdf5File): void {
 }
 
 /** Scalars, texts, arrays and dictionaries of them; undefined for anything else. */
-function readUns(file: Hdf5File, path: string): UnsValue | undefined {
+async function readUns(file: Store, path: string): Promise<UnsValue | undefined> {
   if (file.kind(path) === "group") {
     const encoding = file.text(path, "encoding-type") ?? "dict";
     if (encoding.startsWith("nullable-string")) {
-      const column = readColumn(file, path);
+      const column = await readColumn(file, path);
       return column.kind === "string" ? column.values : undefined;
     }
     if (encoding !== "dict") return undefined;
-    const entries = file.keys(path).map((key) => [key, readUns(file, `${path}/${key}`)] as const);
+    const entries = await Promise.all(file.keys(path).map(async (key) => [key, await readUns(file, `${path}/${key}`)] as const));
     return Object.fromEntries(entries.filter((entry): entry is [string, UnsValue] => entry[1] !== undefined));
   }
   const dataset = file.kind(path) === "dataset" ? file.dataset(path) : null;
   if (dataset === null || dataset.shape === null || dataset.dtype === "table" || dataset.dtype === "unknown") return undefined;
   const isScalar = dataset.shape.length === 0;
-  if (dataset.dtype === "string") return isScalar ? dataset.strings()[0] : dataset.strings();
-  const values = dataset.numbers();
+  if (dataset.dtype === "string") {
+    const texts = await dataset.strings();
+    return isScalar ? (texts[0] ?? undefined) : texts;
+  }
+  const values = await dataset.numbers();
   if (dataset.dtype === "bool") return isScalar ? values[0] === 1 : Array.from(values, Boolean);
   return isScalar ? values[0] : values;
 }
