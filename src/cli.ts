@@ -5,6 +5,7 @@ import { ScPoliError } from "./errors.js";
 import { addDemo } from "./cli/demo.js";
 import { describeFailure, usageError } from "./cli/failure.js";
 import { addInspect } from "./cli/inspect.js";
+import { addLabel } from "./cli/label.js";
 import { addEmbed, addMap } from "./cli/map.js";
 import { addTrain } from "./cli/train.js";
 import { version } from "./version.js";
@@ -25,7 +26,7 @@ function buildProgram(): Command {
     .configureOutput({ outputError: () => undefined })
     .exitOverride()
     .addHelpText("after", exitCodesHelp);
-  for (const add of [addInspect, addTrain, addMap, addEmbed, addDemo]) add(program);
+  for (const add of [addInspect, addTrain, addMap, addEmbed, addLabel, addDemo]) add(program);
   return program;
 }
 

@@ -2,6 +2,7 @@
 // Source: De Donno et al. 2023, Methods (equation 8; "Reference mapping"). Differs: unlabelled prototypes are computed when asked for, from the unlabelled cells
 // alone (scArches clusters all), and keep their numbers for good.
 import type { ModelJson, StoredModel, StoredTensor } from "./checkpoint.js";
+import type { LevelCalibration } from "./classify.js";
 import { clusterPoints, type Clustering } from "./clustering.js";
 import { checkNumber, checkWhole, defaults, type Note, type UnlabeledOptions } from "./config.js";
 import { ScPoliError } from "./errors.js";
@@ -106,4 +107,75 @@ function addCellTypes({ json, tensors }: StoredModel, names: readonly string[], 
     .set("prototypes", { shape: [K, D], data: appended(tensors.get("prototypes"), prototypes.means) })
     .set("prototype_covariances", { shape: [K, D, D], data: appended(tensors.get("prototype_covariances"), prototypes.covariances) });
   return { json: { ...json, cell_types: [...json.cell_types, ...names], levels, prototype_counts: [...json.prototype_counts, ...prototypes.counts] }, tensors: grown };
+}
+
+/**
+ * Adds one cell type to a level, which is made where the model has none.
+ * @param prototype - a table of one
+ */
+export function addCellType(stored: StoredModel, name: string, level: string, prototype: Prototypes): StoredModel {
+  const { json } = stored;
+  const keys = json.cell_type_keys.length > 0 ? json.cell_type_keys : [level];
+  const levels = keys.map((key, position) => [...(json.levels[position] ?? []), ...(key === level ? [json.cell_types.length] : [])]);
+  const grown = addCellTypes(stored, [name], levels, prototype);
+  const calibration = keys.map((_, position) => {
+    const own = json.calibration[position];
+    return own && own.cells > 0 ? own : calibrationOfSpreads(grown, levels[position]!);
+  });
+  return { ...grown, json: { ...grown.json, cell_type_keys: keys, calibration } };
+}
+
+/** One prototype of all cells of some unlabelled ones. */
+export function pooledPrototype({ json, tensors }: StoredModel, clusters: readonly number[]): Prototypes {
+  const D = json.model.latent_dim;
+  const rows = clusters.map((cluster) => json.unlabeled_prototypes.findIndex((own) => own.cluster === cluster));
+  const [points, spreads] = [tensors.get("unlabeled_prototypes")!.data, tensors.get("unlabeled_prototype_covariances")!.data];
+  const cells = rows.reduce((sum, row) => sum + json.unlabeled_prototypes[row]!.cells, 0);
+  const means = new Float32Array(D);
+  for (const row of rows) for (let d = 0; d < D; d++) means[d]! += (points[row * D + d]! * json.unlabeled_prototypes[row]!.cells) / cells;
+  const covariances = new Float32Array(D * D);
+  for (const row of rows) {
+    const own = json.unlabeled_prototypes[row]!.cells;
+    for (let d = 0; d < D; d++)
+      for (let e = 0; e < D; e++) {
+        const between = own * (points[row * D + d]! - means[d]!) * (points[row * D + e]! - means[e]!);
+        covariances[d * D + e]! += ((own - 1) * spreads[(row * D + d) * D + e]! + between) / Math.max(1, cells - 1);
+      }
+  }
+  return { shape: [1, D], means, covariances, counts: Float64Array.of(cells) };
+}
+
+/** The model without some of its unlabelled prototypes; the others keep their numbers. */
+export function withoutClusters(stored: StoredModel, clusters: readonly number[]): StoredModel {
+  const { json, tensors } = stored;
+  const rows = json.unlabeled_prototypes.flatMap(({ cluster }, row) => (clusters.includes(cluster) ? [] : [row]));
+  const kept = (name: string, width: number): Float32Array => Float32Array.from(rows.flatMap((row) => Array.from(tensors.get(name)!.data.subarray(row * width, (row + 1) * width))));
+  const D = json.model.latent_dim;
+  return withUnlabeled(stored, rows.map((row) => json.unlabeled_prototypes[row]!), kept("unlabeled_prototypes", D), kept("unlabeled_prototype_covariances", D * D));
+}
+
+/** 95 % point of the standard normal. */
+const z95 = 1.6449;
+
+/**
+ * Scales of a level that no held-out cells were there for: from the covariances, as if each type were normal. The squared distance of a type's cells is taken as a multiple
+ * of a chi-squared variable with the same mean and variance (Satterthwaite), its 95 % point after Wilson and Hilferty.
+ */
+function calibrationOfSpreads({ json, tensors }: StoredModel, types: readonly number[]): LevelCalibration {
+  const D = json.model.latent_dim;
+  const covariances = tensors.get("prototype_covariances")!.data;
+  let [cells, scale, variance] = [0, 0, 0];
+  for (const type of types) {
+    const own = covariances.subarray(type * D * D, (type + 1) * D * D);
+    const squares = own.reduce((sum, value) => sum + value * value, 0);
+    let trace = 0;
+    for (let d = 0; d < D; d++) trace += own[d * D + d]!;
+    const count = json.prototype_counts[type]!;
+    cells += count;
+    if (trace === 0) continue;
+    const freedom = (trace * trace) / squares;
+    scale += count * Math.sqrt(trace * (1 - 2 / (9 * freedom) + z95 * Math.sqrt(2 / (9 * freedom))) ** 3);
+    variance += (count * trace) / D;
+  }
+  return { distance_scale: Math.max(1e-6, scale / cells), probability_scale: Math.max(1e-6, Math.sqrt(variance / cells)), threshold: 0.5, cells: 0 };
 }

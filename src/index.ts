@@ -20,6 +20,7 @@ export type { LevelPrediction } from "./classify.js";
 export type { EmbedOptions, EpochLosses, MapOptions, NameMap, Note, Progress, RunSettings, Threshold, TrainOptions } from "./config.js";
 export { ScPoliError, exitCodes, type ErrorKind } from "./errors.js";
 export { inspect, type Inspection } from "./inspect.js";
+export type { LabelOptions } from "./labelling.js";
 export type { Mapping, MappingSummary } from "./mapping.js";
 export { ScPoli, type ModelSummary } from "./scpoli.js";
 export type { ConditionTreatment } from "./surgery.js";

@@ -172,17 +172,35 @@ export async function keptCells(obs: DataFrame, exclude: Readonly<Record<string,
   const entries = Object.entries(exclude);
   if (entries.length === 0) return undefined;
   const out = new Uint8Array(obs.length);
-  for (const [key, values] of entries) {
-    const { codes, names } = factorize(await obs.column(key));
-    const absent = values.filter((value) => !names.includes(value));
-    if (absent.length > 0)
-      throw new ScPoliError("key", `obs['${key}'] has no value ${absent.map((value) => `'${value}'`).join(", ")}; it has ${names.slice(0, 20).map((name) => `'${name}'`).join(", ")}${names.length > 20 ? ", ..." : ""}.`, { key, absent });
-    const isOut = names.map((name) => values.includes(name));
-    codes.forEach((code, cell) => {
-      if (code >= 0 && isOut[code]) out[cell] = 1;
-    });
-  }
+  for (const [key, values] of entries) (await cellsWith(obs, key, values)).forEach((has, cell) => (out[cell] ||= has));
   const kept = Int32Array.from(out.keys()).filter((cell) => !out[cell]);
-  if (kept.length === 0) throw new ScPoliError("key", `Leaving out ${entries.map(([key, values]) => `${key}=${values.join(",")}`).join(" ")} leaves no cell of ${obs.length}.`, {});
+  if (kept.length === 0) throw new ScPoliError("key", `Leaving out ${shownChoice(entries)} leaves no cell of ${obs.length}.`, {});
   return kept;
+}
+
+/**
+ * Rows with one of the values given in each of the columns given; all rows where none is.
+ * @throws ScPoliError "key" where there is no such column or value, or no such cell
+ */
+export async function selectedCells(obs: DataFrame, select: Readonly<Record<string, readonly string[]>> = {}): Promise<Int32Array> {
+  const entries = Object.entries(select);
+  const isIn = new Uint8Array(obs.length).fill(1);
+  for (const [key, values] of entries) (await cellsWith(obs, key, values)).forEach((has, cell) => (isIn[cell] &&= has));
+  const own = Int32Array.from(isIn.keys()).filter((cell) => isIn[cell]);
+  if (own.length === 0) throw new ScPoliError("key", `No cell of ${obs.length} has ${shownChoice(entries)}.`, {});
+  return own;
+}
+
+/** (N) 1 where a column has one of the values. */
+async function cellsWith(obs: DataFrame, key: string, values: readonly string[]): Promise<Uint8Array> {
+  const { codes, names } = factorize(await obs.column(key));
+  const absent = values.filter((value) => !names.includes(value));
+  if (absent.length > 0)
+    throw new ScPoliError("key", `obs['${key}'] has no value ${absent.map((value) => `'${value}'`).join(", ")}; it has ${names.slice(0, 20).map((name) => `'${name}'`).join(", ")}${names.length > 20 ? ", ..." : ""}.`, { key, absent });
+  const isMeant = names.map((name) => values.includes(name));
+  return Uint8Array.from(codes, (code) => (code >= 0 && isMeant[code] ? 1 : 0));
+}
+
+function shownChoice(entries: readonly (readonly [string, readonly string[]])[]): string {
+  return entries.map(([key, values]) => `${key}=${values.join(",")}`).join(" ");
 }

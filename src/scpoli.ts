@@ -2,6 +2,7 @@
 import type { AnnData } from "./anndata/anndata.js";
 import { loadModel, saveModel, type StoredModel } from "./checkpoint.js";
 import type { EmbedOptions, MapOptions, TrainOptions } from "./config.js";
+import { labelCells, type LabelOptions } from "./labelling.js";
 import { computeIntoCopy, Mapping } from "./mapping.js";
 import { prototypeTable, type PrototypeRow } from "./prototype-table.js";
 import { embedCells, mapQuery, type QueryResult } from "./query.js";
@@ -71,6 +72,15 @@ export class ScPoli {
   /** Embeds and labels cells whose conditions the model knows. @throws ScPoliError "key" for a condition that it does not know */
   embed(data: AnnData, options: EmbedOptions = {}): Promise<Mapping<ScPoli>> {
     return this.#into(data, options, () => embedCells(this.stored, data, options));
+  }
+
+  /**
+   * Gives a name to an unlabelled prototype, or to cells of a file whose conditions the model knows: a cell type with a prototype of its own. Nothing is trained.
+   * @returns the model with the new cell type; this one stays as it is
+   * @throws ScPoliError "key" for a name that is taken, or a level, an unlabelled prototype, a column, a value or a condition that is not there; "usage" where it is not said which cells
+   */
+  async label(options: LabelOptions): Promise<ScPoli> {
+    return new ScPoli(await labelCells(this.stored, options));
   }
 
   summary(): ModelSummary {

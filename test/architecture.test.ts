@@ -22,7 +22,7 @@ const imports = new Map(
 const layers: readonly { readonly name: string; readonly files: RegExp; readonly packages?: RegExp; readonly but?: RegExp }[] = [
   { name: "command line", files: /^cli(\/|$)/, packages: /^(commander|#platform)$/ },
   { name: "public interface", files: /^index$/ },
-  { name: "verbs", files: /^(scpoli|training|query|query-labels|mapping|inspect)$/, packages: /^#platform$/ },
+  { name: "verbs", files: /^(scpoli|training|query|query-labels|labelling|mapping|inspect)$/, packages: /^#platform$/ },
   { name: "methods", files: /^(trainer|resume|optimization|surgery|embedding|classify|growth|prototype-table|checkpoint|variable-genes|memory)$/, packages: /^#platform$/ },
   { name: "data of a run", files: /^(dataset|minibatches|counts|count-source|streamed-counts(-thread)?|count-places|genes|labels|name-maps|combinations)$/, packages: /^#platform$/ },
   { name: "model", files: /^(network|prototypes|parameters|neighbors|clustering)$/, but: /^engine\/(?!engine$)/ },
@@ -112,7 +112,7 @@ test("the public interface is this and nothing else", async () => {
   assert.deepEqual(values, ["AnnData", "ScPoli", "ScPoliError", "exitCodes", "inspect", "version", "writeCopy", "writeH5ad"]);
   const types = [...text.get("index")!.matchAll(/(?:export type \{([^}]*)\}|\btype (\w+))/g)].flatMap(([, list, one]) => list?.split(",") ?? [one!]).map((name) => name.trim()).filter((name) => !values.includes(name));
   assert.deepEqual([...new Set(types)].sort(), [
-    "Additions", "Column", "ConditionTreatment", "DataFrame", "DenseMatrix", "EmbedOptions", "EpochLosses", "ErrorKind", "Inspection", "LevelPrediction", "MapOptions", "Mapping",
+    "Additions", "Column", "ConditionTreatment", "DataFrame", "DenseMatrix", "EmbedOptions", "EpochLosses", "ErrorKind", "Inspection", "LabelOptions", "LevelPrediction", "MapOptions", "Mapping",
     "MappingSummary", "Matrix", "ModelSummary", "NameMap", "NewAnnData", "Note", "Progress", "RunSettings", "SparseRows", "Threshold", "TrainOptions",
   ]);
 });

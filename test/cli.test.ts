@@ -48,6 +48,7 @@ describe("help and arguments", () => {
     train: ["-o", "--condition-key", "--cell-type-key", "--genes", "--hidden", "--latent", "--embedding-dims", "--layer", "--exclude", "--embed", "--resume", "--checkpoint-seconds", "--unlabeled", "--inject-condition", "--dropout", "--gene-map", "--label-map", "--unlabeled-prototypes", "--resolution", ...optimisation, ...training],
     map: ["--reference", "-o", "--condition-key", "--save-model", "--threshold", "--no-training", "--known-conditions", "--layer", "--gene-map", "--cell-type-key", "--unlabeled", "--label-map", "--eta", "--unlabeled-prototypes", "--resolution", ...optimisation],
     embed: ["--model", "-o", "--condition-key", "--threshold", "--layer", "--gene-map"],
+    label: ["-o", "--name", "--level", "--cluster", "--cells", "--select", "--condition-key", "--layer", "--gene-map"],
     demo: ["-o"],
   };
   for (const [verb, own] of Object.entries(flags))
@@ -66,7 +67,7 @@ describe("help and arguments", () => {
 
   const train = ["train", "x.h5ad", "-o", "m", "--condition-key", "donor"];
   const wrong: readonly (readonly [args: readonly string[], says: RegExp])[] = [
-    [[], /A verb is missing: inspect, train, map, embed, demo/],
+    [[], /A verb is missing: inspect, train, map, embed, label, demo/],
     [["trian"], /'trian'.*Did you mean train\?/],
     [["frobnicate"], /'frobnicate'.*scpoli --help/],
     [[...train, "--epoch", "3"], /'--epoch'.*Did you mean --epochs\?/],
