@@ -1,4 +1,5 @@
-// Condition embeddings: rows of a table (C, E), padded to a multiple of 4 columns, looked up for each cell.
+// Condition embeddings: rows of a table (C, E), padded to a multiple of 4 columns, looked up for each cell. One-hot encoded conditions are the same
+// with the rows of a weight (C, H), added to what a first layer has, and never scaled.
 //
 // Before a run, rows in use that are longer than 1 are scaled to length 1 in place (torch: max_norm), which has no gradient.
 // Backward: the gradient of a row is the sum of dout over its cells, in order; Adam moves all trainable rows, also those without a cell.
@@ -45,12 +46,16 @@ export class LookUp {
   /** this table's columns */
   out: usize;
   outStride: usize;
+  /** 1: added to what is in `out` */
+  adds: i32;
 }
 
 export function lookUp(op: LookUp, first: i32, last: i32): void {
   for (let row = first; row < last; row++) {
     const from = op.table + <usize>load<i32>(op.conditions + (<usize>row << 2)) * op.tableStride;
-    memory.copy(op.out + <usize>row * op.outStride, from, <usize>op.width << 2);
+    const to = op.out + <usize>row * op.outStride;
+    if (!op.adds) memory.copy(to, from, <usize>op.width << 2);
+    else for (let e: usize = 0; e < <usize>op.width << 2; e += 4) store<f32>(to + e, load<f32>(to + e) + load<f32>(from + e));
   }
 }
 

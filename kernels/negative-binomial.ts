@@ -67,13 +67,19 @@ let pins: usize = 0, shares: usize = 0, scales: usize = 0, qSums: usize = 0;
 /** Sums over the genes of the row or rows at hand. */
 let lossSum: f64 = 0, qSum: f64 = 0;
 
+/** Scratch memory of `placePins`. */
+export const pinBytes: usize = 144;
+export function placePins(at: usize): void {
+  pins = at;
+  shares = at + 80;
+  scales = at + 96;
+  qSums = at + 112;
+}
+
 export function negativeBinomial(op: NegativeBinomial, first: i32, last: i32): void {
-  const bytes = op.thetaStride, list = scratch + op.work + (bytes << 2) + 144;
+  const bytes = op.thetaStride, list = scratch + op.work + (bytes << 2) + pinBytes;
   const q = op.backward ? scratch + op.work : 0;
-  pins = list - 144;
-  shares = list - 64;
-  scales = list - 48;
-  qSums = list - 32;
+  placePins(list - pinBytes);
   const base = groupBase(op.logits, op.groupStride, first);
   for (let row = first; row < last; row += 4) {
     const group = base + <usize>(row >> 2) * op.groupStride, rows = min(4, last - row);
@@ -88,7 +94,7 @@ export function negativeBinomial(op: NegativeBinomial, first: i32, last: i32): v
 /** 1 / sum of the exponentials of row i of the group; after the likelihood: sum of q times that, over B. */
 // @ts-ignore: decorator
 @inline
-function shareOf(i: i32): f32 {
+export function shareOf(i: i32): f32 {
   return load<f32>(shares + (<usize>i << 2));
 }
 
@@ -104,14 +110,26 @@ function likelihood(row: i32, isFirst: bool, e: usize, q: usize, list: usize, by
   const slot = load<usize>(run().rowSlot + (<usize>row << 2));
   const theta = run().theta + slot * bytes, inverse = run().inverseTheta + slot * bytes;
   const sums = q ? segment(row, isFirst, bytes) : 0;
-  lossSum = 0;
-  qSum = 0;
+  startRow();
   if (sums) dense(e, theta, inverse, q, sums, bytes, scale, true, true);
   else if (q) dense(e, theta, inverse, q, 0, bytes, scale, true, false);
   else dense(e, theta, inverse, 0, 0, bytes, scale, false, false);
   stored(row, e, theta, q, sums, list, scale);
+  finishRow(row);
+}
+
+export function startRow(): void {
+  lossSum = 0;
+  qSum = 0;
+}
+export function addToRow(loss: f64, q: f64): void {
+  lossSum += loss;
+  qSum += q;
+}
+/** Keeps the loss; the row's share becomes what `gradient` takes. */
+export function finishRow(row: i32): void {
   store<f64>(run().reconstruction + (<usize>row << 3), lossSum);
-  store<f32>(shares + (<usize>(row & 3) << 2), <f32>qSum * share * run().share);
+  store<f32>(shares + (<usize>(row & 3) << 2), <f32>qSum * shareOf(row & 3) * run().share);
 }
 
 /** The same for four rows of one combination, with q. The loss of `denseOfFour` goes to the first of them. */
@@ -134,7 +152,7 @@ function likelihoodOfFour(row: i32, isFirst: bool, group: usize, q: usize, list:
 }
 
 /** dlogits = (q - softmax sum(q)) / B in place of the exponentials; 0 in the padding. */
-function gradient(group: usize, q: usize, genes: i32, bytes: usize): void {
+export function gradient(group: usize, q: usize, genes: i32, bytes: usize): void {
   const share = pinned(4, run().share);
   const m0 = pinned(0, shareOf(0)), m1 = pinned(1, shareOf(1)), m2 = pinned(2, shareOf(2)), m3 = pinned(3, shareOf(3));
   for (const end = group + (bytes << 2); group < end; group += 64) {
@@ -148,19 +166,19 @@ function gradient(group: usize, q: usize, genes: i32, bytes: usize): void {
 }
 
 /** Writes the columns after the last gene in all rows of a group. */
-function pad(group: usize, genes: i32, bytes: usize, value: f32): void {
+export function pad(group: usize, genes: i32, bytes: usize, value: f32): void {
   for (let g = genes; g < <i32>(bytes >> 2); g++)
     for (let i: usize = 0; i < 4; i++) store<f32>(group + (<usize>(g >> 2) << 6) + (i << 4) + (<usize>(g & 3) << 2), value);
 }
 
 /** Softmax of row i of a group, row-major. */
-function probabilities(group: usize, i: i32, out: usize, bytes: usize): void {
+export function probabilities(group: usize, i: i32, out: usize, bytes: usize): void {
   let e = group + (<usize>i << 4);
   for (let g: usize = 0; g < bytes; g += 16, e += 64) v128.store(out + g, f32x4.mul(v128.load(e), splat(shareOf(i))));
 }
 
 /** Where this cell's gradient of theta is summed, zeroed for the first cell of a segment; 0 where its combination is frozen. */
-function segment(row: i32, isFirst: bool, bytes: usize): usize {
+export function segment(row: i32, isFirst: bool, bytes: usize): usize {
   const at = run().rowSegment + (<usize>row << 2);
   const own = load<i32>(at);
   if (own < 0) return 0;
@@ -170,7 +188,7 @@ function segment(row: i32, isFirst: bool, bytes: usize): usize {
 }
 
 /** exp(logits - largest) of four rows in place, 0 in the padding; the shares are one over their sums. */
-function exponentials(group: usize, genes: i32, bytes: usize): void {
+export function exponentials(group: usize, genes: i32, bytes: usize): void {
   pad(group, genes, bytes, -1e30);
   const end = group + (bytes << 2);
   let m0 = splat(-1e30), m1 = m0, m2 = m0, m3 = m0;
@@ -202,7 +220,7 @@ function exponentials(group: usize, genes: i32, bytes: usize): void {
 /** Four times x, computed here and not in the loop that follows: see `constant`. `place` is one of five. */
 // @ts-ignore: decorator
 @inline
-function pinned(place: usize, x: f32): v128 {
+export function pinned(place: usize, x: f32): v128 {
   const at = pins + (place << 4);
   v128.store(at, splat(x));
   return v128.load(at);
@@ -280,7 +298,7 @@ function denseOfFour(e: usize, theta: usize, inverse: usize, q: usize, sums: usi
 }
 
 /** What the stored counts add, four at a time; large ones are put aside into `list` and follow. */
-function stored(row: i32, e: usize, theta: usize, q: usize, sums: usize, list: usize, scale: f32): void {
+export function stored(row: i32, e: usize, theta: usize, q: usize, sums: usize, list: usize, scale: f32): void {
   const start = load<usize>(run().indptr + (<usize>row << 2)) << 2, end = load<usize>(run().indptr + (<usize>row << 2), 4) << 2;
   const indices = run().indices, counts = run().counts;
   const zero = pinned(0, 0), one = constant(7), toMu = pinned(1, scale), tiny = pinned(2, eps), lanes = constant(24);
@@ -401,7 +419,7 @@ function storedLarge(list: usize, listEnd: usize, e: usize, theta: usize, q: usi
 /** ln Gamma(y) - ((y - 1/2) ln y - y + ln(2 pi) / 2), absolute error < 1e-8 for y >= 8. */
 // @ts-ignore: decorator
 @inline
-function stirling(y: v128): v128 {
+export function stirling(y: v128): v128 {
   const r = f32x4.div(splat(1), y), r2 = f32x4.mul(r, r);
   return f32x4.mul(r, mad(r2, mad(r2, splat(1.0 / 1260.0), splat(-1.0 / 360.0)), splat(1.0 / 12.0)));
 }
@@ -417,13 +435,13 @@ function digammaTail(y: v128): v128 {
 /** Byte offsets in a row of a group, from those in an ordinary row. */
 // @ts-ignore: decorator
 @inline
-function inGroup(offsets: v128): v128 {
+export function inGroup(offsets: v128): v128 {
   return v128.or(v128.and(i32x4.shl(offsets, 2), i32x4.splat(-64)), v128.and(offsets, i32x4.splat(15)));
 }
 
 // @ts-ignore: decorator
 @inline
-function gather(base: usize, offsets: v128): v128 {
+export function gather(base: usize, offsets: v128): v128 {
   let v = v128.load_zero<u32>(base + <usize>i32x4.extract_lane(offsets, 0));
   v = v128.load_lane<u32>(base + <usize>i32x4.extract_lane(offsets, 1), v, 1);
   v = v128.load_lane<u32>(base + <usize>i32x4.extract_lane(offsets, 2), v, 2);
@@ -433,7 +451,7 @@ function gather(base: usize, offsets: v128): v128 {
 /** Adds lane by lane, as two lanes may have the same place. */
 // @ts-ignore: decorator
 @inline
-function scatter(base: usize, offsets: v128, values: v128): void {
+export function scatter(base: usize, offsets: v128, values: v128): void {
   add(base + <usize>i32x4.extract_lane(offsets, 0), f32x4.extract_lane(values, 0));
   add(base + <usize>i32x4.extract_lane(offsets, 1), f32x4.extract_lane(values, 1));
   add(base + <usize>i32x4.extract_lane(offsets, 2), f32x4.extract_lane(values, 2));

@@ -9,8 +9,11 @@ import { LinearForward, LinearInput, LinearUpdate, Pack, linearForward, linearIn
 import { LookUp, LookUpUpdate, Renormalize, lookUp, lookUpUpdate, renormalize } from "./lookup";
 import { NegativeBinomial, ThetaRows, ThetaUpdate, negativeBinomial, thetaRows, thetaUpdate } from "./negative-binomial";
 import { Normalize, normalizeBackward, normalizeForward } from "./normalize";
+import { Poisson, poisson } from "./poisson";
 import { Prototype, prototypeBackward, prototypeForward } from "./prototype";
 import { Reparameterize, SampleNoise, reparameterizeBackward, reparameterizeForward, sampleNoise } from "./reparameterize";
+import { SquaredError, squaredError } from "./squared-error";
+import { ZeroInflated, zeroInflated } from "./zero-inflated";
 import { Run, blockCount, blockStart, run, setScratch } from "./run";
 
 // @ts-ignore: decorator
@@ -52,7 +55,7 @@ class TaskOperation {
 /** The order is that of `codes` in src/engine/wasm-plan.ts. */
 enum Code {
   lookUp, sparseForward, sortTiles, linearForward, linearInput, pack, normalizeForward, normalizeBackward, sampleNoise, reparameterizeForward,
-  reparameterizeBackward, prototypeForward, prototypeBackward, negativeBinomial,
+  reparameterizeBackward, prototypeForward, prototypeBackward, negativeBinomial, zeroInflated, poisson, squaredError,
   renormalize, thetaRows, lookUpUpdate, sparseUpdate, biasUpdate, linearUpdate, thetaUpdate,
 }
 
@@ -72,6 +75,9 @@ function executeRows(op: usize, first: i32, last: i32): void {
     case Code.prototypeForward: prototypeForward(changetype<Prototype>(op), first, last); break;
     case Code.prototypeBackward: prototypeBackward(changetype<Prototype>(op), first, last); break;
     case Code.negativeBinomial: negativeBinomial(changetype<NegativeBinomial>(op), first, last); break;
+    case Code.zeroInflated: zeroInflated(changetype<ZeroInflated>(op), first, last); break;
+    case Code.poisson: poisson(changetype<Poisson>(op), first, last); break;
+    case Code.squaredError: squaredError(changetype<SquaredError>(op), first, last); break;
     default: unreachable();
   }
 }

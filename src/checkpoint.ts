@@ -2,7 +2,7 @@
 // and nothing that is read from them is trusted: types, lengths, ranges and shapes are checked, and each file against the other.
 import { fileStatus, listFolder, makeFolder, readFile, readText, removeTemporary, replaceFolder, temporaryName, writeFile } from "#platform";
 import type { LevelCalibration } from "./classify.js";
-import type { ModelOptions, ReconLoss } from "./config.js";
+import type { ConditionEncoding, ModelOptions, ReconLoss } from "./config.js";
 import { ScPoliError } from "./errors.js";
 import { modelOptions, parameterShapes } from "./parameters.js";
 import { readSafetensors, writeSafetensors, type Tensor } from "./safetensors.js";
@@ -17,6 +17,8 @@ export interface ModelJson {
   readonly model: {
     readonly hidden_layer_sizes: readonly number[];
     readonly latent_dim: number;
+    /** missing in models of before one-hot encoding: "embedding" */
+    readonly condition_encoding?: ConditionEncoding;
     readonly embedding_dims: readonly number[];
     readonly inject_condition: readonly ("encoder" | "decoder")[];
     readonly recon_loss: ReconLoss;
@@ -54,6 +56,22 @@ export interface StoredModel {
   readonly json: ModelJson;
   /** parameters by scArches' names, `prototypes` (K, D) and `prototype_covariances` (K, D, D); where there are any, `unlabeled_prototypes` (U, D) and `unlabeled_prototype_covariances` (U, D, D) */
   readonly tensors: ReadonlyMap<string, StoredTensor>;
+}
+
+/** Model options as `model.json` has them. */
+export function storedOptions(options: ModelOptions): ModelJson["model"] {
+  return {
+    hidden_layer_sizes: options.hiddenLayerSizes, latent_dim: options.latentDim, condition_encoding: options.conditionEncoding, embedding_dims: options.embeddingDims,
+    inject_condition: options.injectCondition, recon_loss: options.reconLoss, dropout: options.dropout,
+  };
+}
+
+/** Model options from `model.json`. */
+export function optionsOf(model: ModelJson["model"]): ModelOptions {
+  return {
+    hiddenLayerSizes: model.hidden_layer_sizes, latentDim: model.latent_dim, conditionEncoding: model.condition_encoding ?? "embedding", embeddingDims: model.embedding_dims,
+    injectCondition: model.inject_condition, reconLoss: model.recon_loss, dropout: model.dropout,
+  };
 }
 
 const jsonName = "model.json";
@@ -242,6 +260,7 @@ function checkModel(check: Checker, value: unknown, genes: number, keys: number)
   const given: ModelOptions = {
     hiddenLayerSizes: wholes("hidden_layer_sizes"),
     latentDim: check.whole(entries.latent_dim, "model.latent_dim", 1),
+    conditionEncoding: check.text(entries.condition_encoding ?? "embedding", "model.condition_encoding") as ConditionEncoding,
     embeddingDims: wholes("embedding_dims"),
     injectCondition: check.names(entries.inject_condition, "model.inject_condition", 1) as ModelOptions["injectCondition"],
     reconLoss: check.text(entries.recon_loss, "model.recon_loss") as ReconLoss,
@@ -253,10 +272,7 @@ function checkModel(check: Checker, value: unknown, genes: number, keys: number)
   } catch (error) {
     check.fail(`in model, ${(error as Error).message.replace(/\.$/, "")}`);
   }
-  return {
-    hidden_layer_sizes: given.hiddenLayerSizes, latent_dim: given.latentDim, embedding_dims: given.embeddingDims,
-    inject_condition: given.injectCondition, recon_loss: given.reconLoss, dropout: given.dropout,
-  };
+  return storedOptions(given);
 }
 
 function checkCellTypes(check: Checker, entries: Readonly<Record<string, unknown>>): Pick<ModelJson, "cell_type_keys" | "cell_types" | "levels" | "prototype_counts" | "calibration"> {
@@ -300,12 +316,8 @@ function checkUnlabeled(check: Checker, value: unknown): ModelJson["unlabeled_pr
 function checkTensors(json: ModelJson, tensors: ReadonlyMap<string, Tensor>, check: Checker): void {
   const { model, genes, conditions, combinations, cell_types: types } = json;
   const [K, U, D] = [types.length, json.unlabeled_prototypes.length, model.latent_dim];
-  const options: ModelOptions = {
-    hiddenLayerSizes: model.hidden_layer_sizes, latentDim: D, embeddingDims: model.embedding_dims,
-    injectCondition: model.inject_condition, reconLoss: model.recon_loss, dropout: model.dropout,
-  };
   const sizes = { genes: genes.length, conditions: conditions.map((names) => names.length), combinations: combinations.length };
-  const expected = new Map<string, readonly number[]>(parameterShapes(options, sizes).map(({ name, shape }) => [name, shape]));
+  const expected = new Map<string, readonly number[]>(parameterShapes(optionsOf(model), sizes).map(({ name, shape }) => [name, shape]));
   expected.set("prototypes", [K, D]).set("prototype_covariances", [K, D, D]);
   if (U > 0) expected.set("unlabeled_prototypes", [U, D]).set("unlabeled_prototype_covariances", [U, D, D]);
   for (const name of tensors.keys()) if (!expected.has(name)) check.fail(`it has a tensor '${name}' that the model does not`);

@@ -2,8 +2,15 @@
 // Names are those of scArches in camelCase.
 import { ScPoliError } from "./errors.js";
 
-/** Likelihood of the counts. */
-export type ReconLoss = "nb";
+/**
+ * Likelihood of the values: negative binomial, the same with zeros of a second kind, Poisson (scATAC fragment counts), squared error (normalised
+ * values). "reference-poisson" leaves the size factor out of the loss, as the Python package does.
+ */
+export const reconLosses = ["nb", "zinb", "poisson", "mse", "reference-poisson"] as const;
+export type ReconLoss = (typeof reconLosses)[number];
+/** How conditions enter: by learnt embeddings, or by an input for each of them (the paper's ablation). */
+export const conditionEncodings = ["embedding", "one-hot"] as const;
+export type ConditionEncoding = (typeof conditionEncodings)[number];
 export type EngineName = "wasm" | "reference";
 
 /** What a model is made of; stored with it. */
@@ -12,9 +19,11 @@ export interface ModelOptions {
   readonly hiddenLayerSizes: readonly number[];
   /** D, default 10 */
   readonly latentDim: number;
-  /** Width of the condition embedding of each key, default 10 each */
+  /** default "embedding" */
+  readonly conditionEncoding: ConditionEncoding;
+  /** Width of the condition embedding of each key, default 10 each; none where the encoding is one-hot */
   readonly embeddingDims: readonly number[];
-  /** Where the condition embeddings enter. Default: both. */
+  /** Where the conditions enter. Default: both. */
   readonly injectCondition: readonly ("encoder" | "decoder")[];
   /** default "nb" */
   readonly reconLoss: ReconLoss;
@@ -153,6 +162,7 @@ export interface TrainOptions extends RunSettings, OptimizationOptions, MemoryOp
   readonly exclude?: Readonly<Record<string, readonly string[]>>;
   readonly hiddenLayerSizes?: readonly number[];
   readonly latentDim?: number;
+  readonly conditionEncoding?: ConditionEncoding;
   /** one width for all keys, or one per key */
   readonly embeddingDims?: number | readonly number[];
   readonly injectCondition?: readonly ("encoder" | "decoder")[];
@@ -198,6 +208,7 @@ export interface MapOptions extends EmbedOptions, OptimizationOptions, MemoryOpt
 export const defaults = {
   leastHiddenWidth: 128,
   latentDim: 10,
+  conditionEncoding: "embedding",
   embeddingDims: 10,
   injectCondition: ["encoder", "decoder"],
   reconLoss: "nb",

@@ -1,6 +1,6 @@
 // Cells into the latent space of a model, block by block from the file: nothing of the data is kept but the mean latent.
 // Source: De Donno et al. 2023, Methods. Differs: the mean of the posterior, never a sample of it.
-import type { StoredModel } from "./checkpoint.js";
+import { optionsOf, type StoredModel } from "./checkpoint.js";
 import type { RunSettings } from "./config.js";
 import type { CountBlock } from "./counts.js";
 import { createEngine } from "./engine/create.js";
@@ -11,12 +11,8 @@ import type { ModelSizes } from "./parameters.js";
 
 /** Options of the network from a model's description. */
 export function networkOptions({ json }: Pick<StoredModel, "json">): { readonly model: ModelOptions; readonly sizes: ModelSizes } {
-  const { model } = json;
   return {
-    model: {
-      hiddenLayerSizes: model.hidden_layer_sizes, latentDim: model.latent_dim, embeddingDims: model.embedding_dims,
-      injectCondition: model.inject_condition, reconLoss: model.recon_loss, dropout: model.dropout,
-    },
+    model: optionsOf(json.model),
     sizes: { genes: json.genes.length, conditions: json.conditions.map((names) => names.length), combinations: json.combinations.length },
   };
 }

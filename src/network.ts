@@ -2,8 +2,8 @@
 // Source: De Donno et al. 2023, Methods ("scPoli"); layers as in scArches' Encoder and Decoder.
 // Shapes: cond (B, E), hidden (B, H), mean, logVar, noise, z (B, D); the gradient of w is dw.
 import type { ModelOptions } from "./config.js";
-import type { Activation, Engine, Operations, Parameter, Program } from "./engine/engine.js";
-import { engineOptions, parameterShapes, type ModelSizes } from "./parameters.js";
+import type { Activation, Engine, Operations, OutputLayer, Parameter, Program } from "./engine/engine.js";
+import { conditionKeyOf, engineOptions, oneHotName, parameterShapes, type ModelSizes } from "./parameters.js";
 
 export interface NetworkOptions {
   readonly weightDecay: number;
@@ -23,6 +23,14 @@ export interface TrainingOptions {
   readonly sampleNoise?: boolean;
 }
 
+/** What the decoder gives for a cell, for tests: written by the training program where there are places for it. */
+export interface Decoded {
+  /** (B, G) softmax over the genes; of mse the reconstruction itself */
+  readonly mean: Activation;
+  /** (B, G) zinb: logits of the zeros of a second kind */
+  readonly dropout?: Activation;
+}
+
 interface Layer {
   readonly weight: Parameter;
   readonly bias: Parameter | null;
@@ -30,6 +38,10 @@ interface Layer {
   readonly linear: Activation;
   readonly output: Activation;
 }
+
+/** First layers, and the part of the network that they belong to. */
+const places = { "encoder.FC.L0": "encoder", "decoder.FirstL.L0": "decoder" } as const;
+type Place = keyof typeof places;
 
 export class Network {
   /** by their published names */
@@ -41,6 +53,8 @@ export class Network {
 
   readonly #tables: readonly Parameter[];
   readonly #cond: Activation;
+  /** whether the encoder takes log1p of the values */
+  readonly #log1p: boolean;
   readonly #encoder: readonly Layer[];
   readonly #decoder: readonly Layer[];
 
@@ -53,8 +67,8 @@ export class Network {
     const first = (name: string): number => {
       if (!frozen) return 0;
       if (name === "theta") return frozen.combinations;
-      const key = /^embeddings\.(\d+)\./.exec(name)?.[1];
-      return key === undefined ? Infinity : frozen.conditions[Number(key)]!;
+      const key = conditionKeyOf(name);
+      return key === null ? Infinity : frozen.conditions[key]!;
     };
     this.parameters = new Map(
       parameterShapes(options, sizes).map((shape) => [
@@ -63,6 +77,7 @@ export class Network {
         engine.createParameter(engineOptions(shape, frozen ? 0 : weightDecay, first(shape.name))),
       ]),
     );
+    this.#log1p = options.reconLoss !== "mse";
     const D = options.latentDim;
     const down = options.hiddenLayerSizes;
     const up = [...down].reverse();
@@ -83,7 +98,7 @@ export class Network {
   }
 
   /** Forward, backward and one step of Adam. */
-  training({ dropout, prototypeNorm, sampleNoise = true }: TrainingOptions, probabilities: Activation | null = null): Program {
+  training({ dropout, prototypeNorm, sampleNoise = true }: TrainingOptions, decoded: Decoded | null = null): Program {
     const { engine } = this;
     const dcond = engine.createActivation(this.#cond.columns);
     const dz = engine.createActivation(this.z.columns);
@@ -96,20 +111,19 @@ export class Network {
       this.#encode(ops, dropout);
       this.#sample(ops, sampleNoise);
       ops.prototypeLoss(this.z, prototypeNorm);
-      this.#decode(ops, dropout, true, probabilities);
+      this.#decode(ops, dropout, true, decoded);
 
       const encoder = this.#encoder;
       const decoder = this.#decoder;
       const [lastEncoder, lastDecoder] = [encoder[encoder.length - 1]!, decoder[decoder.length - 1]!];
-      ops.negativeBinomialBackward(lastDecoder.output, ...this.#output(), d(lastDecoder));
+      this.#reconstructBackward(ops, lastDecoder.output, d(lastDecoder));
       for (let i = decoder.length - 1; i >= 0; i--) {
         const layer = decoder[i]!;
         ops.normalizeBackward(d(layer), layer.linear, dropout, encoder.length + i, d(layer));
         const [x, dx] = i === 0 ? [this.z, dz] : [decoder[i - 1]!.output, d(decoder[i - 1]!)];
         ops.linearBackward(d(layer), x, layer.weight, layer.bias, false, dx);
       }
-      const decoderCond = this.#condition("decoder.FirstL.L0");
-      if (decoderCond) ops.linearBackward(d(decoder[0]!), this.#cond, decoderCond, null, false, dcond);
+      const decoderCond = this.#conditionBackward(ops, "decoder.FirstL.L0", d(decoder[0]!), dcond, false);
 
       ops.prototypeLossBackward(this.z, prototypeNorm, dz);
       ops.reparameterizeBackward(dz, this.mean, this.logVar, this.noise, dmean, dlogVar);
@@ -119,11 +133,10 @@ export class Network {
         const layer = encoder[i]!;
         ops.normalizeBackward(d(layer), layer.linear, dropout, i, d(layer));
         if (i > 0) ops.linearBackward(d(layer), encoder[i - 1]!.output, layer.weight, layer.bias, false, d(encoder[i - 1]!));
-        else ops.sparseLinearBackward(d(layer), layer.weight, layer.bias!, true);
+        else ops.sparseLinearBackward(d(layer), layer.weight, layer.bias!, this.#log1p);
       }
-      const encoderCond = this.#condition("encoder.FC.L0");
-      if (encoderCond) ops.linearBackward(d(encoder[0]!), this.#cond, encoderCond, null, decoderCond !== null, dcond);
-      ops.lookUpBackward(dcond, this.#tables);
+      this.#conditionBackward(ops, "encoder.FC.L0", d(encoder[0]!), dcond, decoderCond);
+      if (this.#tables.length > 0) ops.lookUpBackward(dcond, this.#tables);
       ops.update();
     });
   }
@@ -162,13 +175,12 @@ export class Network {
   }
 
   #encodeMean(ops: Operations, dropout: number): void {
-    ops.lookUp(this.#tables, this.#cond);
+    if (this.#tables.length > 0) ops.lookUp(this.#tables, this.#cond);
     this.#encoder.forEach((layer, i) => {
       if (i > 0) ops.linear(this.#encoder[i - 1]!.output, layer.weight, layer.bias, false, layer.linear);
       else {
-        ops.sparseLinear(layer.weight, layer.bias!, true, layer.linear);
-        const cond = this.#condition("encoder.FC.L0");
-        if (cond) ops.linear(this.#cond, cond, null, true, layer.linear);
+        ops.sparseLinear(layer.weight, layer.bias!, this.#log1p, layer.linear);
+        this.#addCondition(ops, "encoder.FC.L0", layer.linear);
       }
       ops.normalize(layer.linear, dropout, i, layer.output);
     });
@@ -186,15 +198,65 @@ export class Network {
     ops.reparameterize(this.mean, this.logVar, this.noise, this.z);
   }
 
-  #decode(ops: Operations, dropout: number, backward: boolean, probabilities: Activation | null): void {
+  #decode(ops: Operations, dropout: number, backward: boolean, decoded: Decoded | null): void {
     this.#decoder.forEach((layer, i) => {
       ops.linear(i === 0 ? this.z : this.#decoder[i - 1]!.output, layer.weight, layer.bias, false, layer.linear);
-      const cond = i === 0 ? this.#condition("decoder.FirstL.L0") : null;
-      if (cond) ops.linear(this.#cond, cond, null, true, layer.linear);
+      if (i === 0) this.#addCondition(ops, "decoder.FirstL.L0", layer.linear);
       ops.normalize(layer.linear, dropout, this.#encoder.length + i, layer.output);
     });
-    const last = this.#decoder[this.#decoder.length - 1]!;
-    ops.negativeBinomial(last.output, ...this.#output(), backward, probabilities);
+    const { output: h } = this.#decoder[this.#decoder.length - 1]!;
+    if (decoded?.dropout) {
+      const { weight, bias } = this.#output("dropout_decoder");
+      ops.linear(h, weight, bias, false, decoded.dropout);
+    }
+    this.#reconstruct(ops, h, backward, decoded?.mean ?? null);
+  }
+
+  #reconstruct(ops: Operations, h: Activation, backward: boolean, decoded: Activation | null): void {
+    switch (this.options.reconLoss) {
+      case "nb": {
+        const { weight, bias } = this.#output("mean_decoder.0");
+        return ops.negativeBinomial(h, weight, bias, this.#parameter("theta"), backward, decoded);
+      }
+      case "zinb":
+        return ops.zeroInflated(h, this.#output("mean_decoder.0"), this.#output("dropout_decoder"), this.#parameter("theta"), backward, decoded);
+      case "poisson":
+      case "reference-poisson":
+        return ops.poisson(h, this.#output("recon_decoder.0"), this.options.reconLoss === "poisson", backward, decoded);
+      case "mse":
+        return ops.squaredError(h, this.#output("recon_decoder.0"), backward, decoded);
+    }
+  }
+
+  #reconstructBackward(ops: Operations, h: Activation, dh: Activation): void {
+    switch (this.options.reconLoss) {
+      case "nb": {
+        const { weight, bias } = this.#output("mean_decoder.0");
+        return ops.negativeBinomialBackward(h, weight, bias, this.#parameter("theta"), dh);
+      }
+      case "zinb":
+        return ops.zeroInflatedBackward(h, this.#output("mean_decoder.0"), this.#output("dropout_decoder"), this.#parameter("theta"), dh);
+      case "poisson":
+      case "reference-poisson":
+        return ops.poissonBackward(h, this.#output("recon_decoder.0"), dh);
+      case "mse":
+        return ops.squaredErrorBackward(h, this.#output("recon_decoder.0"), dh);
+    }
+  }
+
+  /** Adds what the conditions say to a first layer, where they enter. */
+  #addCondition(ops: Operations, place: Place, out: Activation): void {
+    if (!this.options.injectCondition.includes(places[place])) return;
+    if (this.options.conditionEncoding === "one-hot") ops.addRows(this.#oneHot(place), out);
+    else ops.linear(this.#cond, this.#parameter(`${place}.cond_L.weight`), null, true, out);
+  }
+
+  /** @returns whether `dcond` has a gradient now */
+  #conditionBackward(ops: Operations, place: Place, dout: Activation, dcond: Activation, add: boolean): boolean {
+    if (!this.options.injectCondition.includes(places[place])) return add;
+    if (this.options.conditionEncoding === "one-hot") ops.addRowsBackward(dout, this.#oneHot(place));
+    else ops.linearBackward(dout, this.#cond, this.#parameter(`${place}.cond_L.weight`), null, add, dcond);
+    return true;
   }
 
   #parameter(name: string): Parameter {
@@ -203,11 +265,11 @@ export class Network {
   #head(name: string): [Parameter, Parameter] {
     return [this.#parameter(`encoder.${name}.weight`), this.#parameter(`encoder.${name}.bias`)];
   }
-  #output(): [Parameter, Parameter, Parameter] {
-    return [this.#parameter("decoder.mean_decoder.0.weight"), this.#parameter("decoder.mean_decoder.0.bias"), this.#parameter("theta")];
+  #output(name: string): OutputLayer {
+    return { weight: this.#parameter(`decoder.${name}.weight`), bias: this.#parameter(`decoder.${name}.bias`) };
   }
-  /** Weight that brings the condition embedding into a first layer, null where it does not enter. */
-  #condition(place: string): Parameter | null {
-    return this.parameters.get(`${place}.cond_L.weight`) ?? null;
+  /** One-hot weights of the condition keys in a first layer. */
+  #oneHot(place: Place): Parameter[] {
+    return this.sizes.conditions.map((_, key) => this.#parameter(oneHotName(place, key)));
   }
 }

@@ -1,13 +1,15 @@
-// Reference mapping by surgery: the model stays as it is, and each condition of the query that it does not know gets an embedding row and each new
-// combination a column of theta; they are all that trains.
+// Reference mapping by surgery: the model stays as it is, and each condition of the query that it does not know gets an embedding row (or rows of the
+// one-hot weights) and each new combination a column of theta; they are all that trains.
 // Source: De Donno et al. 2023, Methods ("Reference mapping"). Differs: starting rows are those of the reference's conditions that explain the query best,
 // not random ones; rows and columns of the reference receive neither gradient nor weight decay (docs/differences.md).
 import type { ModelJson, StoredModel, StoredTensor } from "./checkpoint.js";
 import { Combinations } from "./combinations.js";
 import type { MapOptions } from "./config.js";
+import type { Parameter } from "./engine/engine.js";
 import type { Conditions } from "./labels.js";
 import { fillMinibatch, type Dataset } from "./minibatches.js";
 import type { Network } from "./network.js";
+import { conditionKeyOf } from "./parameters.js";
 import { Random } from "./random.js";
 
 /** How a condition of the query enters the model. */
@@ -59,11 +61,11 @@ export function extendModel({ json, tensors }: StoredModel, query: readonly Cond
   const table = new Combinations(json.combinations);
   const combinations = table.columns(conditions);
   const extended = new Map(tensors);
-  names.forEach((all, k) => {
-    const name = `embeddings.${k}.weight`;
-    extended.set(name, appendRows(tensors.get(name)!, all.length, json.reference_conditions[k]!));
-  });
-  extended.set("theta", appendColumns(tensors.get("theta")!, table.codes.length));
+  for (const [name, tensor] of tensors) {
+    const k = conditionKeyOf(name);
+    if (k !== null) extended.set(name, appendRows(tensor, names[k]!.length, json.reference_conditions[k]!));
+    else if (name === "theta") extended.set(name, appendColumns(tensor, table.codes.length));
+  }
   return { json: { ...json, conditions: names, combinations: table.codes }, tensors: extended, treatments, conditions, combinations, frozen };
 }
 
@@ -72,6 +74,11 @@ function unusedName(condition: string, used: readonly string[]): string {
   let name = condition;
   for (let i = 2; used.includes(name); i++) name = `${condition} (${i})`;
   return name;
+}
+
+/** Tables whose rows are the conditions of a key: its embedding, or the one-hot weights of the first layers. */
+function tablesOf(network: Network, key: number): readonly Parameter[] {
+  return [...network.parameters.values()].filter(({ name }) => conditionKeyOf(name) === key);
 }
 
 /** (C, E) -> (rows, E); new rows are the mean of the first `reference`. */
@@ -119,9 +126,7 @@ export async function startFromNearest(network: Network, dataset: Dataset, exten
   const random = new Random(seed, "judges");
   const result: ConditionTreatment[] = [...extension.treatments];
   for (const [k, key] of extension.json.condition_keys.entries()) {
-    const parameter = network.parameters.get(`embeddings.${k}.weight`)!;
-    const rows = engine.read(parameter);
-    const E = parameter.shape[1]!;
+    const tables = tablesOf(network, k).map((parameter) => ({ parameter, rows: engine.read(parameter), width: parameter.shape[1]! }));
     const candidates = extension.json.reference_conditions[k]!;
     const most = Math.min(judgesFor(candidates), engine.minibatch.sizeFactors.length);
     const open = result.flatMap((treatment, at) => {
@@ -145,11 +150,11 @@ export async function startFromNearest(network: Network, dataset: Dataset, exten
           const { reconstruction } = program.run();
           if (reconstruction < least) [least, nearest] = [reconstruction, candidate];
         }
-        rows.copyWithin(treatment.row * E, nearest * E, (nearest + 1) * E);
+        for (const { rows, width } of tables) rows.copyWithin(treatment.row * width, nearest * width, (nearest + 1) * width);
         result[at] = { ...treatment, nearest: extension.json.conditions[k]![nearest]! };
       }
     }
-    engine.write(parameter, rows);
+    for (const { parameter, rows } of tables) engine.write(parameter, rows);
   }
   return result;
 }
@@ -167,29 +172,32 @@ function cellsOf(rows: Int32Array, row: number): Int32Array {
 export function graft(extension: Extension, values: ReadonlyMap<string, Float32Array>): Map<string, StoredTensor> {
   const { tensors, frozen } = extension;
   const result = new Map(tensors);
-  frozen.conditions.forEach((rows, k) => {
-    const name = `embeddings.${k}.weight`;
-    const { shape, data } = tensors.get(name)!;
-    const grown = values.get(name)!.slice();
-    grown.set(data.subarray(0, rows * shape[1]!));
-    result.set(name, { shape, data: grown });
-  });
-  const { shape, data } = tensors.get("theta")!;
-  const C = shape[1]!;
-  const theta = values.get("theta")!.map((value, i) => (i % C < frozen.combinations ? data[i]! : value));
-  result.set("theta", { shape, data: theta });
+  for (const [name, { shape, data }] of tensors) {
+    const k = conditionKeyOf(name);
+    if (k !== null) {
+      const grown = values.get(name)!.slice();
+      grown.set(data.subarray(0, frozen.conditions[k]! * shape[1]!));
+      result.set(name, { shape, data: grown });
+    } else if (name === "theta")
+      result.set(name, { shape, data: values.get(name)!.map((value, i) => (i % shape[1]! < frozen.combinations ? data[i]! : value)) });
+  }
   return result;
 }
 
-/** Without training: each new combination takes the column of theta of the reference conditions that its own stand for, where there is one. */
-export function copyNearestTheta(extension: Extension, treatments: readonly ConditionTreatment[]): Map<string, StoredTensor> {
+/**
+ * Without training: each new combination takes the column of theta of the reference conditions that its own stand for, where there is one.
+ * Nothing to do for a likelihood without theta.
+ */
+export function copyNearestTheta(extension: Extension, treatments: readonly ConditionTreatment[]): ReadonlyMap<string, StoredTensor> {
   const { json, tensors, frozen } = extension;
+  const columns = tensors.get("theta");
+  if (!columns) return tensors;
   const table = new Combinations(json.combinations.slice(0, frozen.combinations));
   const standIn = json.condition_keys.map((key, k) => {
     const own = treatments.filter((treatment) => treatment.key === key && treatment.nearest !== undefined);
     return new Map(own.map(({ row, nearest }) => [row, json.conditions[k]!.indexOf(nearest!)]));
   });
-  const { shape, data } = tensors.get("theta")!;
+  const { shape, data } = columns;
   const [G, C] = [shape[0]!, shape[1]!];
   const theta = data.slice();
   for (let column = frozen.combinations; column < C; column++) {

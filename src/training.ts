@@ -2,7 +2,7 @@
 // Source: De Donno et al. 2023, Methods ("Reference building").
 import { fileStatus } from "#platform";
 import { uniqueNames, type AnnData } from "./anndata/anndata.js";
-import { formatVersion, type ModelJson, type StoredModel, type StoredTensor } from "./checkpoint.js";
+import { formatVersion, storedOptions, type ModelJson, type StoredModel, type StoredTensor } from "./checkpoint.js";
 import { calibrate, type Level, type LevelCalibration } from "./classify.js";
 import { Combinations } from "./combinations.js";
 import { checkNumber, type ModelOptions, type TrainOptions } from "./config.js";
@@ -146,10 +146,7 @@ function assemble(
   const json: ModelJson = {
     format_version: formatVersion,
     scpoli_version: version,
-    model: {
-      hidden_layer_sizes: model.hiddenLayerSizes, latent_dim: model.latentDim, embedding_dims: model.embeddingDims,
-      inject_condition: model.injectCondition, recon_loss: model.reconLoss, dropout: model.dropout,
-    },
+    model: storedOptions(model),
     genes: reference.genes,
     condition_keys: reference.conditions.map(({ key }) => key),
     conditions: reference.conditions.map(({ names }) => names),

@@ -47,7 +47,7 @@ function modelOf(changes: Partial<ModelJson> = {}): StoredModel {
   const own = { ...json, ...changes };
   const { model, genes, conditions, combinations, cell_types: types } = own;
   const shapes = parameterShapes(
-    { hiddenLayerSizes: model.hidden_layer_sizes, latentDim: model.latent_dim, embeddingDims: model.embedding_dims, injectCondition: model.inject_condition, reconLoss: "nb", dropout: model.dropout },
+    { hiddenLayerSizes: model.hidden_layer_sizes, latentDim: model.latent_dim, conditionEncoding: "embedding", embeddingDims: model.embedding_dims, injectCondition: model.inject_condition, reconLoss: "nb", dropout: model.dropout },
     { genes: genes.length, conditions: conditions.map((names) => names.length), combinations: combinations.length },
   ).map(({ name, shape }): [string, readonly number[]] => [name, shape]);
   const D = model.latent_dim;

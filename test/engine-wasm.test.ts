@@ -5,22 +5,33 @@ import type { Engine, EngineOptions } from "../dist/engine/engine.js";
 import { createWasmEngine, wasmBuilds, type WasmOptions, type WasmProgram } from "../dist/engine/wasm.js";
 import { ReferenceEngine } from "../dist/engine/reference.js";
 import { ScPoliError } from "../dist/errors.js";
+import type { ModelOptions } from "../dist/config.js";
 import { Network, type NetworkOptions } from "../dist/network.js";
+import { conditionKeyOf } from "../dist/parameters.js";
 import { Random } from "../dist/random.js";
 import { compare, fill, type Shape } from "./twin.ts";
 
-const model = { hiddenLayerSizes: [21, 10], latentDim: 5, embeddingDims: [3, 6], injectCondition: ["encoder", "decoder"] as const, reconLoss: "nb" as const, dropout: 0.1 };
+const model = { hiddenLayerSizes: [21, 10], latentDim: 5, conditionEncoding: "embedding", embeddingDims: [3, 6], injectCondition: ["encoder", "decoder"], reconLoss: "nb", dropout: 0.1 } as const satisfies ModelOptions;
 const shape = { genes: 219, rows: 53, conditions: [4, 3], combinations: 6, levels: 2, prototypes: [7, 5], density: 0.15 } as const satisfies Shape;
 const engineOptions: EngineOptions = {
   minibatchSize: 60, minibatchCapacity: 60 * shape.genes, genes: shape.genes, conditionKeys: 2, levels: 2, prototypes: shape.prototypes, keepGradients: true,
 };
 
-function network(engine: Engine, frozen?: NetworkOptions["frozen"]): Network {
+/** The model's variants: each likelihood, both encodings of the conditions. */
+const variants: Readonly<Record<string, Partial<ModelOptions>>> = {
+  nb: {},
+  "zinb, one-hot conditions": { reconLoss: "zinb", conditionEncoding: "one-hot", embeddingDims: [] },
+  "poisson, conditions in the encoder": { reconLoss: "poisson", injectCondition: ["encoder"] },
+  "mse, one-hot conditions in the decoder": { reconLoss: "mse", conditionEncoding: "one-hot", embeddingDims: [], injectCondition: ["decoder"] },
+};
+
+function network(engine: Engine, frozen?: NetworkOptions["frozen"], variant: Partial<ModelOptions> = {}): Network {
   const random = new Random(1, "network");
-  const made = new Network(engine, model, { genes: shape.genes, conditions: shape.conditions, combinations: shape.combinations }, { weightDecay: 0.04, frozen });
+  const made = new Network(engine, { ...model, ...variant }, { genes: shape.genes, conditions: shape.conditions, combinations: shape.combinations }, { weightDecay: 0.04, frozen });
   for (const parameter of made.parameters.values()) engine.write(parameter, Float32Array.from(engine.read(parameter), () => 0.25 * random.normal()));
   engine.writePrototypes(Float32Array.from({ length: 35 }, () => random.normal()));
   fill(engine, shape);
+  if (variant.reconLoss === "mse") engine.minibatch.counts.forEach((count, i) => (engine.minibatch.counts[i] = Math.log1p(count)));
   return made;
 }
 
@@ -42,32 +53,33 @@ function train(engine: Engine, made: Network, steps: number): Map<string, ArrayL
   return found;
 }
 
-async function trained(options: WasmOptions, steps = 4): Promise<Map<string, ArrayLike<number>>> {
+async function trained(options: WasmOptions, variant: Partial<ModelOptions>, steps = 4): Promise<Map<string, ArrayLike<number>>> {
   const engine = await createWasmEngine(engineOptions, options);
   try {
-    return train(engine, network(engine), steps);
+    return train(engine, network(engine, undefined, variant), steps);
   } finally {
     await engine.close();
   }
 }
 
-for (const build of wasmBuilds()) {
-  test(`${build}: training steps, validation and latent are within 2e-5 of the reference engine`, async () => {
-    const reference = new ReferenceEngine(engineOptions);
-    const expected = train(reference, network(reference), 4);
-    const found = await trained({ build, threads: 2 });
-    // theta's gradient is sorted by how much the counts differ; ReLU and large counts make the rest a little less exact than single kernels
-    for (const [name, values] of expected) compare(found.get(name)!, values, name, 2e-5);
-  });
+for (const build of wasmBuilds())
+  for (const [name, variant] of Object.entries(variants)) {
+    test(`${build}: training steps, validation and latent are within 2e-5 of the reference engine (${name})`, async () => {
+      const reference = new ReferenceEngine(engineOptions);
+      const expected = train(reference, network(reference, undefined, variant), 4);
+      const found = await trained({ build, threads: 2 }, variant);
+      // theta's gradient is sorted by how much the counts differ; ReLU and large counts make the rest a little less exact than single kernels
+      for (const [what, values] of expected) compare(found.get(what)!, values, what, 2e-5);
+    });
 
-  test(`${build}: 1, 2, 3 and 4 threads give the same bytes`, async () => {
-    const expected = await trained({ build, threads: 1 }, 3);
-    for (const threads of [2, 3, 4]) {
-      const found = await trained({ build, threads }, 3);
-      for (const [name, values] of expected) assert.deepEqual(found.get(name), values, `${name} with ${threads} threads`);
-    }
-  });
-}
+    test(`${build}: 1, 2, 3 and 4 threads give the same bytes (${name})`, async () => {
+      const expected = await trained({ build, threads: 1 }, variant, 3);
+      for (const threads of [2, 3, 4]) {
+        const found = await trained({ build, threads }, variant, 3);
+        for (const [what, values] of expected) assert.deepEqual(found.get(what), values, `${what} with ${threads} threads`);
+      }
+    });
+  }
 
 test("rows that the engine keeps and gathers itself give the same bytes as rows that are filled in", async () => {
   const run = async (keeps: boolean): Promise<Map<string, ArrayLike<number>>> => {
@@ -100,24 +112,26 @@ test("rows that the engine keeps and gathers itself give the same bytes as rows 
   assert.deepEqual(await run(true), await run(false));
 });
 
-test("mapping: reference rows and columns, and all weights, keep their bytes; new ones are within 2e-5 of the reference engine", async () => {
-  const frozen = { conditions: [2, 1], combinations: 3 };
-  const reference = new ReferenceEngine(engineOptions);
-  const expected = train(reference, network(reference, frozen), 3);
-  const engine = await createWasmEngine(engineOptions, { threads: 2 });
-  const made = network(engine, frozen);
-  const before = new Map([...made.parameters].map(([name, parameter]) => [name, engine.read(parameter)]));
-  const found = train(engine, made, 3);
-  for (const [name, { role, shape: [, columns = 1] }] of made.parameters) {
-    compare(found.get(name)!, expected.get(name)!, name, 2e-5);
-    const first = role === "embedding" ? frozen.conditions[Number(/\d/.exec(name)![0])]! : frozen.combinations;
-    const conditionOf = (i: number): number => (role === "embedding" ? Math.floor(i / columns) : role === "theta" ? i % columns : -1);
-    const [old, values] = [before.get(name)!, found.get(name)!];
-    for (let i = 0; i < old.length; i++) if (conditionOf(i) < first) assert.equal(values[i], old[i], `${name}[${i}]`);
-    if (role === "embedding" || role === "theta") assert.ok(Array.from(old).some((value, i) => value !== values[i]), `${name} has trained`);
-  }
-  await engine.close();
-});
+for (const [variantName, variant] of Object.entries(variants))
+  test(`mapping: reference rows and columns, and all weights, keep their bytes; new ones are within 2e-5 of the reference engine (${variantName})`, async () => {
+    const frozen = { conditions: [2, 1], combinations: 3 };
+    const reference = new ReferenceEngine(engineOptions);
+    const expected = train(reference, network(reference, frozen, variant), 3);
+    const engine = await createWasmEngine(engineOptions, { threads: 2 });
+    const made = network(engine, frozen, variant);
+    const before = new Map([...made.parameters].map(([name, parameter]) => [name, engine.read(parameter)]));
+    const found = train(engine, made, 3);
+    for (const [name, { role, shape: [, columns = 1] }] of made.parameters) {
+      compare(found.get(name)!, expected.get(name)!, name, 2e-5);
+      const key = conditionKeyOf(name);
+      const first = key !== null ? frozen.conditions[key]! : frozen.combinations;
+      const conditionOf = (i: number): number => (key !== null ? Math.floor(i / columns) : role === "theta" ? i % columns : -1);
+      const [old, values] = [before.get(name)!, found.get(name)!];
+      for (let i = 0; i < old.length; i++) if (conditionOf(i) < first) assert.equal(values[i], old[i], `${name}[${i}]`);
+      if (key !== null || role === "theta") assert.ok(Array.from(old).some((value, i) => value !== values[i]), `${name} has trained`);
+    }
+    await engine.close();
+  });
 
 test("a program that reuses an activation whose gradient is still needed gives the same as the reference engine", async () => {
   const gradients = await Promise.all(

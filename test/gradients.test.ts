@@ -3,16 +3,17 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Losses } from "../dist/engine/engine.js";
 import { ReferenceEngine } from "../dist/engine/reference.js";
+import type { ModelOptions } from "../dist/config.js";
 import { Network } from "../dist/network.js";
 import { Random } from "../dist/random.js";
 
 const sizes = { genes: 13, conditions: [3, 2], combinations: 4 };
-const options = { hiddenLayerSizes: [7, 5], latentDim: 3, embeddingDims: [2, 3], injectCondition: ["encoder", "decoder"] as const, reconLoss: "nb" as const, dropout: 0.2 };
+const options = { hiddenLayerSizes: [7, 5], latentDim: 3, conditionEncoding: "embedding" as const, embeddingDims: [2, 3], injectCondition: ["encoder", "decoder"] as const, reconLoss: "nb" as const, dropout: 0.2 };
 const [B, alpha, eta, step] = [9, 0.6, 2, 1e-5];
 
-function setUp(prototypeNorm: number) {
+function setUp(prototypeNorm: number, variant: Partial<ModelOptions>) {
   const engine = new ReferenceEngine({ minibatchSize: B, minibatchCapacity: B * sizes.genes, genes: sizes.genes, conditionKeys: 2, levels: 2, prototypes: [4, 3], keepGradients: true });
-  const network = new Network(engine, options, sizes, { weightDecay: 0 });
+  const network = new Network(engine, { ...options, ...variant }, sizes, { weightDecay: 0 });
   const program = network.training({ dropout: options.dropout, prototypeNorm });
   const random = new Random(7, "gradients");
   for (const parameter of network.parameters.values())
@@ -26,7 +27,8 @@ function setUp(prototypeNorm: number) {
     for (let g = 0; g < sizes.genes; g++)
       if (random.uniform() < 0.4) {
         minibatch.indices[stored] = g;
-        minibatch.counts[stored] = 1 + random.below(b === 0 ? 3000 : 6);
+        const count = 1 + random.below(b === 0 ? 3000 : 6);
+        minibatch.counts[stored] = variant.reconLoss === "mse" ? Math.log1p(count) : count;
         minibatch.sizeFactors[b]! += minibatch.counts[stored++]!;
       }
     minibatch.indptr[b + 1] = stored;
@@ -41,9 +43,18 @@ function setUp(prototypeNorm: number) {
   return { engine, network, run };
 }
 
-for (const p of [2, 1.5])
-  test(`reference: every gradient is within 1e-6 of finite differences (Minkowski ${p})`, () => {
-    const { engine, network, run } = setUp(p);
+const variants: readonly [string, number, Partial<ModelOptions>][] = [
+  ["nb", 2, {}],
+  ["nb, Minkowski 1.5", 1.5, {}],
+  ["nb, one-hot conditions", 2, { conditionEncoding: "one-hot", embeddingDims: [] }],
+  ["zinb", 2, { reconLoss: "zinb" }],
+  ["poisson", 2, { reconLoss: "poisson" }],
+  ["poisson without size factor", 2, { reconLoss: "reference-poisson" }],
+  ["mse, one-hot conditions in the decoder", 2, { reconLoss: "mse", conditionEncoding: "one-hot", embeddingDims: [], injectCondition: ["decoder"] }],
+];
+for (const [name, p, variant] of variants)
+  test(`reference: every gradient is within 1e-6 of finite differences (${name})`, () => {
+    const { engine, network, run } = setUp(p, variant);
     run();
     const gradients = new Map([...network.parameters].map(([name, parameter]) => [name, engine.readGradient(parameter)]));
     for (const [name, parameter] of network.parameters) {

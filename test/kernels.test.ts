@@ -1,7 +1,7 @@
 // Every kernel of the wasm engine, in each build that runs here, against the reference engine; sizes that are no multiple of anything.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { EngineOptions } from "../dist/engine/engine.js";
+import type { Activation, EngineOptions, Operations, OutputLayer } from "../dist/engine/engine.js";
 import { createWasmEngine, wasmBuilds, type Kernels } from "../dist/engine/wasm.js";
 import { compare, createTwin } from "./twin.ts";
 
@@ -174,6 +174,95 @@ for (const build of wasmBuilds()) {
         await twin.close();
       }
     });
+
+  for (const [name, dropoutScale] of [["usual dropout", 0.5], ["dropout logits to 60", 20]] as const)
+    test(`${build}: zero-inflated negative binomial, its gradients and update within ${bound}: ${name}, counts to 1e5`, async () => {
+      for (const [genes, H, rows, combinations, isSorted] of [[29, 4, 13, 3, false], [131, 9, 33, 4, true], [66, 5, 16, 1, true], [700, 6, 9, 2, true]] as const) {
+        const twin = await createTwin({ genes, rows, combinations, isSorted }, { build, threads: 1 });
+        const layer = (of: string, scale: number) => ({
+          weight: twin.parameter("output", [genes, H], { name: `${of} weight`, values: () => scale * twin.random.normal() }),
+          bias: twin.parameter("bias", [genes], { name: `${of} bias` }),
+        });
+        const [mean, dropout] = [layer("mean", 0.5), layer("dropout", dropoutScale)];
+        const theta = twin.parameter("theta", [genes, combinations + 1], { values: () => twin.random.normal(), trainableFrom: combinations > 3 ? 1 : 0 });
+        const [h, dh, probabilities] = [twin.activation(H), twin.activation(H), twin.activation(genes)];
+        const programs = twin.record((operations, side) => {
+          const layers = [mean, dropout].map(({ weight, bias }) => ({ weight: side(weight), bias: side(bias) })) as [OutputLayer, OutputLayer];
+          operations.zeroInflated(side(h), ...layers, side(theta), true, side(probabilities));
+          operations.zeroInflatedBackward(side(h), ...layers, side(theta), side(dh));
+          operations.update();
+        });
+        const forward = twin.record((operations, side) => {
+          const layers = [mean, dropout].map(({ weight, bias }) => ({ weight: side(weight), bias: side(bias) })) as [OutputLayer, OutputLayer];
+          operations.zeroInflated(side(h), ...layers, side(theta), false, null);
+        });
+        twin.run(forward, run, bound);
+        twin.compareReconstruction(bound);
+        twin.run(programs, run, bound);
+        twin.compareActivation(probabilities, "probabilities", bound);
+        twin.compareActivation(dh, "dh", bound);
+        twin.compareGradients(bound);
+        twin.compareParameters(bound);
+        await twin.close();
+      }
+    });
+
+  for (const [name, record] of [
+    ["poisson", (operations, h, layer, dh, out) => {
+      operations.poisson(h, layer, true, dh !== null, out);
+      if (dh) operations.poissonBackward(h, layer, dh);
+    }],
+    ["poisson without size factor", (operations, h, layer, dh, out) => {
+      operations.poisson(h, layer, false, dh !== null, out);
+      if (dh) operations.poissonBackward(h, layer, dh);
+    }],
+    ["squared error", (operations, h, layer, dh, out) => {
+      operations.squaredError(h, layer, dh !== null, out);
+      if (dh) operations.squaredErrorBackward(h, layer, dh);
+    }],
+  ] as readonly (readonly [string, (operations: Operations, h: Activation, layer: OutputLayer, dh: Activation | null, out: Activation | null) => void])[])
+    test(`${build}: ${name}, its gradients and update within ${bound}, counts to 1e5`, async () => {
+      for (const [genes, H, rows, isFrozen] of [[1, 3, 5, false], [29, 4, 13, false], [131, 9, 33, false], [700, 5, 16, true]] as const) {
+        const twin = await createTwin({ genes, rows }, { build, threads: 1 });
+        const trainableFrom = isFrozen ? Infinity : 0;
+        const weight = twin.parameter("output", [genes, H], { values: () => twin.random.normal(), trainableFrom });
+        const bias = twin.parameter("bias", [genes], { trainableFrom });
+        const [h, dh, out] = [twin.activation(H), twin.activation(H), twin.activation(genes)];
+        const programs = twin.record((operations, side) => {
+          record(operations, side(h), { weight: side(weight), bias: side(bias) }, side(dh), side(out));
+          operations.update();
+        });
+        const forward = twin.record((operations, side) => record(operations, side(h), { weight: side(weight), bias: side(bias) }, null, null));
+        twin.run(forward, run, bound);
+        twin.compareReconstruction(bound);
+        twin.run(programs, run, bound);
+        twin.compareActivation(out, "out", bound);
+        if (genes > 1 || name === "squared error") twin.compareActivation(dh, "dh", bound);
+        if (genes > 1 || name === "squared error") twin.compareGradients(bound);
+        twin.compareParameters(bound);
+        await twin.close();
+      }
+    });
+
+  test(`${build}: rows of one-hot weights added, and updated within ${bound}`, async () => {
+    for (const H of widths) {
+      const twin = await createTwin({ genes: 5, rows: 11, conditions: [4, 3] }, { build, threads: 1 });
+      const first = twin.parameter("one-hot", [4, H], { name: "first", values: () => twin.random.normal() });
+      const second = twin.parameter("one-hot", [3, H], { name: "second", values: () => 3 * twin.random.normal(), trainableFrom: 1 });
+      const [out, dout] = [twin.activation(H), twin.activation(H)];
+      const programs = twin.record((operations, side) => {
+        const tables = [side(first), side(second)];
+        operations.addRows(tables, side(out));
+        operations.addRowsBackward(side(dout), tables);
+        operations.update();
+      });
+      twin.run(programs, run, bound);
+      twin.compareActivation(out, "out", bound);
+      twin.compareGradients(bound);
+      twin.compareParameters(bound);
+      await twin.close();
+    }
+  });
 
   test(`${build}: frozen weights stay as they are, and dh is the same without their gradients`, async () => {
     const twin = await createTwin({ genes: 45, rows: 18, combinations: 3 }, { build, threads: 1 });

@@ -132,8 +132,8 @@ export function compare(found: ArrayLike<number>, expected: ArrayLike<number>, w
     assert.ok(Math.abs(found[i]! - expected[i]!) <= bound * largest, `${what}[${i}]: ${found[i]}, expected ${expected[i]} (largest ${largest})`);
 }
 
-/** Of an embedding or theta: the entries that train. */
+/** Of an embedding, one-hot weight or theta: the entries that train. */
 function trainable({ role, shape, trainableFrom }: Parameter, values: ArrayLike<number>): number[] {
   const columns = shape[1] ?? 1;
-  return Array.from(values).filter((_, i) => (role === "embedding" ? Math.floor(i / columns) : role === "theta" ? i % columns : 0) >= trainableFrom);
+  return Array.from(values).filter((_, i) => (role === "embedding" || role === "one-hot" ? Math.floor(i / columns) : role === "theta" ? i % columns : 0) >= trainableFrom);
 }

@@ -13,7 +13,8 @@ export type Role =
   | "output" //    (G, H) weight of the decoder's last layer
   | "bias" //      (N)
   | "embedding" // (C, E) condition embeddings, looked up by row
-  | "theta"; //    (G, C) log inverse dispersion, a column per combination of conditions
+  | "theta" //     (G, C) log inverse dispersion, a column per combination of conditions
+  | "one-hot"; //  (C, H) weight of a one-hot encoded condition in a first layer, transposed: a row per condition
 
 export interface ParameterOptions {
   readonly name: string;
@@ -22,8 +23,8 @@ export interface ParameterOptions {
   /** L2 weight decay, added to the gradient. */
   readonly weightDecay: number;
   /**
-   * First trainable condition: rows of an embedding or columns of theta before it are frozen (reference mapping). 0 trains everything,
-   * Infinity freezes the parameter. Other roles know only 0 and Infinity.
+   * First trainable condition: rows of an embedding or one-hot weight, or columns of theta, before it are frozen (reference mapping). 0 trains
+   * everything, Infinity freezes the parameter. Other roles know only 0 and Infinity.
    */
   readonly trainableFrom: number;
 }
@@ -45,6 +46,12 @@ export function movesUsedOnly({ role, shape, trainableFrom }: Parameter, minibat
 export interface Activation {
   readonly id: number;
   readonly columns: number;
+}
+
+/** Weight (G, H) and bias (G) of an output layer. */
+export interface OutputLayer {
+  readonly weight: Parameter;
+  readonly bias: Parameter;
 }
 
 /** One minibatch of sparse cells; the engine owns the arrays (their lengths are its capacity) and the caller fills them. */
@@ -100,6 +107,10 @@ export interface Operations {
   lookUp(tables: readonly Parameter[], out: Activation): void;
   lookUpBackward(dout: Activation, tables: readonly Parameter[]): void;
 
+  /** out (B, H) += the row of each one-hot weight that the cell's condition names. No row is scaled. */
+  addRows(tables: readonly Parameter[], out: Activation): void;
+  addRowsBackward(dout: Activation, tables: readonly Parameter[]): void;
+
   /** out (B, H) = log1p(counts) W^T + bias, over the stored counts only. `log1p` false takes the values as they are. */
   sparseLinear(weight: Parameter, bias: Parameter, log1p: boolean, out: Activation): void;
   sparseLinearBackward(dout: Activation, weight: Parameter, bias: Parameter, log1p: boolean): void;
@@ -129,6 +140,24 @@ export interface Operations {
   negativeBinomial(h: Activation, weight: Parameter, bias: Parameter, theta: Parameter, backward: boolean, probabilities: Activation | null): void;
   /** Gradients of weight, bias and theta (those that train), and dh. */
   negativeBinomialBackward(h: Activation, weight: Parameter, bias: Parameter, theta: Parameter, dh: Activation): void;
+
+  /**
+   * The negative binomial with zeros of a second kind, of probability sigmoid(h W_d^T + b_d) per gene: else as `negativeBinomial`.
+   * @param dropout - W_d, b_d
+   */
+  zeroInflated(h: Activation, mean: OutputLayer, dropout: OutputLayer, theta: Parameter, backward: boolean, probabilities: Activation | null): void;
+  zeroInflatedBackward(h: Activation, mean: OutputLayer, dropout: OutputLayer, theta: Parameter, dh: Activation): void;
+
+  /**
+   * Poisson of the counts with rate softmax(h W^T + bias) * size factor. Summed over genes.
+   * @param scaled - false leaves the size factor out: the loss of the Python package. As the softmax sums to 1, the gradient is the same.
+   */
+  poisson(h: Activation, layer: OutputLayer, scaled: boolean, backward: boolean, probabilities: Activation | null): void;
+  poissonBackward(h: Activation, layer: OutputLayer, dh: Activation): void;
+
+  /** Squared error of max(0, h W^T + bias) against the values. Summed over genes. `decoded`, where given, receives the former (B, G). */
+  squaredError(h: Activation, layer: OutputLayer, backward: boolean, decoded: Activation | null): void;
+  squaredErrorBackward(h: Activation, layer: OutputLayer, dh: Activation): void;
 
   /** Over the prototypes that have cells in the minibatch (all levels): mean Minkowski-p distance of their cells in z, summed. */
   prototypeLoss(z: Activation, p: number): void;

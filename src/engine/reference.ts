@@ -3,14 +3,13 @@
 import { ScPoliError } from "../errors.js";
 import { hashNormal, isKept } from "../random.js";
 import {
-  movesUsedOnly, type Activation, type Engine, type EngineOptions, type Floats, type Losses, type Minibatch, type Operations, type Parameter,
-  type ParameterOptions, type Program, type RunOptions,
+  movesUsedOnly, type Activation, type Engine, type EngineOptions, type Floats, type Losses, type Minibatch, type Operations, type OutputLayer,
+  type Parameter, type ParameterOptions, type Program, type RunOptions,
 } from "./engine.js";
-import { digamma, lgamma } from "./gamma.js";
+import { nbGradient, nbLoss, poissonLoss, zinbGradient, zinbLoss } from "./likelihoods.js";
 
 const layerNormEps = 1e-5;
 const varianceEps = 1e-4;
-const likelihoodEps = 1e-8;
 const adam = { beta1: 0.9, beta2: 0.999, eps: 0.01 };
 
 /** A parameter's arrays, row-major in the published shape. */
@@ -124,8 +123,49 @@ export class ReferenceEngine implements Engine {
     const array = (activation: Activation): Float64Array => this.#activations[activation.id]!;
     const cells = this.minibatch;
     const touched = new Set<Parameter>();
-    /** mu (B, G), kept from the likelihood for its gradient */
+    /** (B, G) kept from the likelihood for its gradient: mu; max(0, logits) of the squared error */
     let kept = new Float64Array(0);
+    /** (B, G) logits of the zeros of a second kind */
+    let dropoutLogits = new Float64Array(0);
+
+    /** Fills `kept` with size factor times softmax. @param scaled - false: without the size factor */
+    const decode = (h: Activation, { weight, bias }: OutputLayer, scaled: boolean, probabilities: Activation | null): void => {
+      const G = weight.shape[0]!;
+      kept = new Float64Array(cells.rows * G);
+      for (let b = 0; b < cells.rows; b++) {
+        const softmax = kept.subarray(b * G, (b + 1) * G);
+        outputLogits(array(h).subarray(b * h.columns, (b + 1) * h.columns), value(weight), value(bias), softmax);
+        softmaxInPlace(softmax);
+        if (probabilities) array(probabilities).set(softmax, b * G);
+        if (scaled) softmax.forEach((p, g) => (softmax[g] = p * cells.sizeFactors[b]!));
+      }
+    };
+    /** Sums a loss over the cells. */
+    const eachCell = (run: Run, G: number, loss: (b: number, x: Float64Array, decoded: Float64Array) => number): void => {
+      run.reconstruction = 0;
+      for (let b = 0; b < cells.rows; b++) {
+        this.#reconstruction[b] = loss(b, denseRow(cells, b, G), kept.subarray(b * G, (b + 1) * G));
+        run.reconstruction += this.#reconstruction[b]! / cells.rows;
+      }
+    };
+    /** dlogits (B, G) from q = mu dloss/dmu of each cell: q - softmax sum(q), over B. */
+    const throughSoftmax = (G: number, q: (b: number, x: Float64Array, mu: Float64Array) => Float64Array): Float64Array => {
+      const dlogits = new Float64Array(cells.rows * G);
+      for (let b = 0; b < cells.rows; b++) {
+        const mu = kept.subarray(b * G, (b + 1) * G);
+        const own = q(b, denseRow(cells, b, G), mu);
+        const sum = own.reduce((total, v) => total + v, 0);
+        const size = mu.reduce((total, v) => total + v, 0) || 1;
+        own.forEach((v, g) => (dlogits[b * G + g] = (v - (mu[g]! / size) * sum) / cells.rows));
+      }
+      return dlogits;
+    };
+    const outputBackward = (h: Activation, { weight, bias }: OutputLayer, dlogits: Float64Array, dh: Activation, addTo: boolean): void =>
+      linearBackward(
+        [cells.rows, weight.shape[0]!, h.columns],
+        { dout: dlogits, x: array(h), weight: value(weight) },
+        { dweight: gradient(weight), dbias: gradient(bias), dx: array(dh), add: addTo },
+      );
 
     return {
       lookUp: (tables, out) =>
@@ -154,6 +194,25 @@ export class ReferenceEngine implements Engine {
               for (let e = 0; e < width; e++) gradient(table)[row * width + e]! += array(dout)[b * dout.columns + offset + e]!;
             }
             offset += width;
+          });
+        });
+      },
+
+      addRows: (tables, out) =>
+        add(() => {
+          tables.forEach((table, key) => {
+            const H = out.columns;
+            for (let b = 0; b < cells.rows; b++)
+              for (let h = 0; h < H; h++) array(out)[b * H + h]! += value(table)[cells.conditions[key]![b]! * H + h]!;
+          });
+        }),
+      addRowsBackward: (dout, tables) => {
+        tables.forEach((table) => touched.add(table));
+        add(() => {
+          tables.forEach((table, key) => {
+            const H = dout.columns;
+            for (let b = 0; b < cells.rows; b++)
+              for (let h = 0; h < H; h++) gradient(table)[cells.conditions[key]![b]! * H + h]! += array(dout)[b * H + h]!;
           });
         });
       },
@@ -258,38 +317,85 @@ export class ReferenceEngine implements Engine {
 
       negativeBinomial: (h, weight, bias, theta, _backward, probabilities) =>
         add((run) => {
-          const G = weight.shape[0]!;
-          kept = new Float64Array(cells.rows * G);
-          run.reconstruction = 0;
-          for (let b = 0; b < cells.rows; b++) {
-            const softmax = kept.subarray(b * G, (b + 1) * G);
-            outputLogits(array(h).subarray(b * h.columns, (b + 1) * h.columns), value(weight), value(bias), softmax);
-            softmaxInPlace(softmax);
-            if (probabilities) array(probabilities).set(softmax, b * G);
-            softmax.forEach((p, g) => (softmax[g] = p * cells.sizeFactors[b]!));
-            this.#reconstruction[b] = nbLoss(denseRow(cells, b, G), softmax, thetaColumn(value(theta), theta, cells.combinations[b]!));
-            run.reconstruction += this.#reconstruction[b]! / cells.rows;
-          }
+          decode(h, { weight, bias }, true, probabilities);
+          eachCell(run, weight.shape[0]!, (b, x, mu) => nbLoss(x, mu, thetaColumn(value(theta), theta, cells.combinations[b]!)));
         }),
       negativeBinomialBackward: (h, weight, bias, theta, dh) => {
         touched.add(weight).add(bias).add(theta);
         add(() => {
           const [G, C] = [weight.shape[0]!, theta.shape[1]!];
-          const dlogits = new Float64Array(cells.rows * G);
-          for (let b = 0; b < cells.rows; b++) {
+          const dlogits = throughSoftmax(G, (b, x, mu) => {
             const combination = cells.combinations[b]!;
-            const { dmu, dtheta } = nbGradient(denseRow(cells, b, G), kept.subarray(b * G, (b + 1) * G), thetaColumn(value(theta), theta, combination));
+            const { dmu, dtheta } = nbGradient(x, mu, thetaColumn(value(theta), theta, combination));
             dtheta.forEach((d, g) => (gradient(theta)[g * C + combination]! += d / cells.rows));
-            // softmax: dlogit = mu dmu - p sum(mu dmu)
-            const sum = dmu.reduce((total, d, g) => total + d * kept[b * G + g]!, 0);
-            const size = cells.sizeFactors[b]! || 1;
-            dmu.forEach((d, g) => (dlogits[b * G + g] = (kept[b * G + g]! * (d - sum / size)) / cells.rows));
-          }
-          linearBackward(
-            [cells.rows, G, h.columns],
-            { dout: dlogits, x: array(h), weight: value(weight) },
-            { dweight: gradient(weight), dbias: gradient(bias), dx: array(dh), add: false },
-          );
+            return dmu.map((d, g) => d * mu[g]!);
+          });
+          outputBackward(h, { weight, bias }, dlogits, dh, false);
+        });
+      },
+
+      zeroInflated: (h, mean, dropout, theta, _backward, probabilities) =>
+        add((run) => {
+          const G = mean.weight.shape[0]!;
+          decode(h, mean, true, probabilities);
+          dropoutLogits = new Float64Array(cells.rows * G);
+          eachCell(run, G, (b, x, mu) => {
+            const logits = dropoutLogits.subarray(b * G, (b + 1) * G);
+            outputLogits(array(h).subarray(b * h.columns, (b + 1) * h.columns), value(dropout.weight), value(dropout.bias), logits);
+            return zinbLoss(x, mu, thetaColumn(value(theta), theta, cells.combinations[b]!), logits);
+          });
+        }),
+      zeroInflatedBackward: (h, mean, dropout, theta, dh) => {
+        for (const { weight, bias } of [mean, dropout]) touched.add(weight).add(bias);
+        touched.add(theta);
+        add(() => {
+          const [G, C] = [mean.weight.shape[0]!, theta.shape[1]!];
+          const ddropout = new Float64Array(cells.rows * G);
+          const dlogits = throughSoftmax(G, (b, x, mu) => {
+            const combination = cells.combinations[b]!;
+            const own = zinbGradient(x, mu, thetaColumn(value(theta), theta, combination), dropoutLogits.subarray(b * G, (b + 1) * G));
+            own.dtheta.forEach((d, g) => (gradient(theta)[g * C + combination]! += d / cells.rows));
+            own.ddropout.forEach((d, g) => (ddropout[b * G + g] = d / cells.rows));
+            return own.dmu.map((d, g) => d * mu[g]!);
+          });
+          outputBackward(h, mean, dlogits, dh, false);
+          outputBackward(h, dropout, ddropout, dh, true);
+        });
+      },
+
+      poisson: (h, layer, scaled, _backward, probabilities) =>
+        add((run) => {
+          decode(h, layer, scaled, probabilities);
+          eachCell(run, layer.weight.shape[0]!, (_, x, rate) => poissonLoss(x, rate));
+        }),
+      poissonBackward: (h, layer, dh) => {
+        touched.add(layer.weight).add(layer.bias);
+        // mu dloss/dmu = mu - x
+        add(() => outputBackward(h, layer, throughSoftmax(layer.weight.shape[0]!, (_, x, rate) => rate.map((r, g) => r - x[g]!)), dh, false));
+      },
+
+      squaredError: (h, { weight, bias }, _backward, decoded) =>
+        add((run) => {
+          const G = weight.shape[0]!;
+          kept = new Float64Array(cells.rows * G);
+          eachCell(run, G, (b, x, out) => {
+            outputLogits(array(h).subarray(b * h.columns, (b + 1) * h.columns), value(weight), value(bias), out);
+            out.forEach((logit, g) => (out[g] = Math.max(0, logit)));
+            if (decoded) array(decoded).set(out, b * G);
+            return out.reduce((sum, v, g) => sum + (v - x[g]!) ** 2, 0);
+          });
+        }),
+      squaredErrorBackward: (h, layer, dh) => {
+        touched.add(layer.weight).add(layer.bias);
+        add(() => {
+          const G = layer.weight.shape[0]!;
+          const dlogits = new Float64Array(cells.rows * G);
+          for (let b = 0; b < cells.rows; b++)
+            denseRow(cells, b, G).forEach((x, g) => {
+              const out = kept[b * G + g]!;
+              dlogits[b * G + g] = out > 0 ? (2 * (out - x)) / cells.rows : 0;
+            });
+          outputBackward(h, layer, dlogits, dh, false);
         });
       },
 
@@ -342,9 +448,9 @@ export class ReferenceEngine implements Engine {
   }
 }
 
-/** The condition that element i of an embedding (C, E) or theta (G, C) belongs to; 0 for other parameters. */
+/** The condition that element i of an embedding (C, E), one-hot weight (C, H) or theta (G, C) belongs to; 0 for other parameters. */
 function conditionOf({ role, shape }: Parameter, i: number): number {
-  return role === "embedding" ? Math.floor(i / shape[1]!) : role === "theta" ? i % shape[1]! : 0;
+  return role === "embedding" || role === "one-hot" ? Math.floor(i / shape[1]!) : role === "theta" ? i % shape[1]! : 0;
 }
 
 function sized(values: ArrayLike<number>, length: number, name: string): ArrayLike<number> {
@@ -409,33 +515,4 @@ function denseRow({ indptr, indices, counts }: Minibatch, b: number, G: number):
 function thetaColumn(theta: Float64Array, { shape }: Parameter, combination: number): Float64Array {
   const C = shape[1]!;
   return Float64Array.from({ length: shape[0]! }, (_, g) => Math.exp(theta[g * C + combination]!));
-}
-
-/** Minus the log likelihood of one cell, summed over genes. Source: nb() in scArches' losses. */
-function nbLoss(x: Float64Array, mu: Float64Array, theta: Float64Array): number {
-  const eps = likelihoodEps;
-  let loss = 0;
-  x.forEach((count, g) => {
-    const [m, t] = [mu[g]!, theta[g]!];
-    const logSum = Math.log(t + m + eps);
-    loss -= t * (Math.log(t + eps) - logSum) + count * (Math.log(m + eps) - logSum);
-    if (count > 0) loss -= lgamma(count + t) - lgamma(t) - lgamma(count + 1);
-  });
-  return loss;
-}
-
-/** Gradients of `nbLoss`: with respect to mu, and to theta's logarithm. */
-function nbGradient(x: Float64Array, mu: Float64Array, theta: Float64Array): { dmu: Float64Array; dtheta: Float64Array } {
-  const eps = likelihoodEps;
-  const dmu = new Float64Array(x.length);
-  const dtheta = new Float64Array(x.length);
-  x.forEach((count, g) => {
-    const [m, t] = [mu[g]!, theta[g]!];
-    const sum = t + m + eps;
-    dmu[g] = (t + count) / sum - count / (m + eps);
-    let d = Math.log(t + eps) - Math.log(sum) + t / (t + eps) - (t + count) / sum;
-    if (count > 0) d += digamma(count + t) - digamma(t);
-    dtheta[g] = -t * d;
-  });
-  return { dmu, dtheta };
 }

@@ -88,7 +88,8 @@ export function layoutOf(role: Role, shape: readonly number[]): Layout {
     case "sparse": // [G][H]
     case "theta": // [C][G]
       return { rows, columns, tile: 8, row: 1, column: padded(rows, 8), size: columns * padded(rows, 8) };
-    case "embedding": {
+    case "embedding":
+    case "one-hot": {
       const row = padded(columns, 4);
       return { rows, columns, tile: 8 * row, row, column: 1, size: rows * row };
     }

@@ -4,14 +4,14 @@
 // of parameters, with Adam) becomes tasks of the region after it; what lookups need (rows scaled, exp of theta) goes before. Where an operation
 // overwrites an activation that tasks still wait for, the regions are cut there.
 import { ScPoliError } from "../errors.js";
-import { movesUsedOnly, type Activation, type Operations, type Parameter } from "./engine.js";
+import { movesUsedOnly, type Activation, type Operations, type OutputLayer, type Parameter } from "./engine.js";
 import { padded, type KernelMemory, type Layout } from "./wasm-memory.js";
 import type { ThetaUse } from "./wasm-run.js";
 
 /** Operations of the kernels, in the order of `Code` in kernels/threads.ts. */
 const codes = [
   "lookUp", "sparseForward", "sortTiles", "linearForward", "linearInput", "pack", "normalizeForward", "normalizeBackward", "sampleNoise",
-  "reparameterizeForward", "reparameterizeBackward", "prototypeForward", "prototypeBackward", "negativeBinomial",
+  "reparameterizeForward", "reparameterizeBackward", "prototypeForward", "prototypeBackward", "negativeBinomial", "zeroInflated", "poisson", "squaredError",
   "renormalize", "thetaRows", "lookUpUpdate", "sparseUpdate", "biasUpdate", "linearUpdate", "thetaUpdate",
 ] as const;
 export type Code = (typeof codes)[number];
@@ -50,8 +50,8 @@ export interface Places {
   parameter(parameter: Parameter): ParameterPlace;
   activation(activation: Activation): ActivationPlace;
   conditions(key: number): number;
-  /** (B, G) for dlogits that outlive their block of rows, shared by all programs */
-  logits(): ActivationPlace;
+  /** (B, G) for dlogits that outlive their block of rows, shared by all programs; `second`: those of a second output layer */
+  logits(second?: boolean): ActivationPlace;
 }
 
 export interface RecordedOperation {
@@ -132,7 +132,7 @@ class Recorder implements Operations {
       const { value, layout } = this.#reads(table);
       const conditions = this.#places.conditions(key);
       if (table.trainableFrom < rows) this.#before.push(this.#task("renormalize", 1, [value, 4 * layout.row, width, conditions, table.trainableFrom]));
-      this.#row("lookUp", [value, 4 * layout.row, width, conditions, pointer + 4 * column, stride]);
+      this.#row("lookUp", [value, 4 * layout.row, width, conditions, pointer + 4 * column, stride, 0]);
       this.#lookUps.push({ key, rows });
       column += width;
     });
@@ -141,17 +141,23 @@ class Recorder implements Operations {
   lookUpBackward(dout: Activation, tables: readonly Parameter[]): void {
     let column = 0;
     tables.forEach((table, key) => {
-      const [rows, width] = [table.shape[0]!, table.shape[1]!];
-      const { pointer, stride } = this.#places.activation(dout);
-      const target = this.#target(table);
-      if (target !== null) {
-        const { layout } = this.#places.parameter(table);
-        const sums = this.#places.memory.allocate(4 * layout.size);
-        const record = [4 * layout.row, width, this.#places.conditions(key), pointer + 4 * column, stride, rows, table.trainableFrom, sums, target];
-        this.#later(this.#task("lookUpUpdate", 1, record), dout);
-      }
-      column += width;
+      this.#lookUpUpdate(dout, column, table, key);
+      column += table.shape[1]!;
     });
+  }
+
+  addRows(tables: readonly Parameter[], out: Activation): void {
+    this.#writes(out);
+    const { pointer, stride } = this.#places.activation(out);
+    tables.forEach((table, key) => {
+      const { value, layout } = this.#reads(table);
+      this.#row("lookUp", [value, 4 * layout.row, out.columns, this.#places.conditions(key), pointer, stride, 1]);
+      this.#lookUps.push({ key, rows: table.shape[0]! });
+    });
+  }
+
+  addRowsBackward(dout: Activation, tables: readonly Parameter[]): void {
+    tables.forEach((table, key) => this.#lookUpUpdate(dout, 0, table, key));
   }
 
   sparseLinear(weight: Parameter, bias: Parameter, log1p: boolean, out: Activation): void {
@@ -221,33 +227,54 @@ class Recorder implements Operations {
   }
 
   negativeBinomial(h: Activation, weight: Parameter, bias: Parameter, theta: Parameter, backward: boolean, probabilities: Activation | null): void {
-    const combinations = theta.shape[1]!;
-    const { value, layout } = this.#reads(theta);
-    const thetaStride = 4 * layout.column;
-    const stride = logitsStride(this.#places.genes);
-    this.#keepsLogits = backward && (this.#trains(weight) || this.#trains(bias));
-    const logits = this.#keepsLogits ? this.#places.logits() : { pointer: 0, stride };
+    const thetaStride = this.#useTheta(theta);
+    const logits = this.#decode(h, { weight, bias }, backward);
     this.#needScratch(this.#work + 5 * thetaStride + 256);
-    this.#theta = { combinations, trainableFrom: Infinity, stride: thetaStride };
-    this.#has.reconstruction = true;
-    this.#before.push(this.#task("thetaRows", Math.min(combinations, this.#places.minibatchSize), [value, thetaStride]));
-    this.#linearForward(h, weight, bias, false, logits, true);
-    if (probabilities) this.#writes(probabilities);
-    const out = probabilities ? this.#places.activation(probabilities) : { pointer: 0, stride: 0 };
-    this.#row("negativeBinomial", [logits.pointer, stride, this.#places.genes, thetaStride, Number(backward), out.pointer, out.stride, this.#work]);
+    const { pointer, stride } = this.#decoded(probabilities);
+    this.#row("negativeBinomial", [logits.pointer, logits.stride, this.#places.genes, thetaStride, Number(backward), pointer, stride, this.#work]);
   }
 
   negativeBinomialBackward(h: Activation, weight: Parameter, bias: Parameter, theta: Parameter, dh: Activation): void {
-    const logits = this.#keepsLogits ? this.#places.logits() : { pointer: 0, stride: logitsStride(this.#places.genes) };
-    this.#linearBackward(logits, null, h, weight, bias, false, dh);
-    const target = this.#target(theta);
-    if (target === null || !this.#theta) return;
-    const { trainableFrom } = theta;
-    this.#theta = { ...this.#theta, trainableFrom };
-    const { combinations, stride } = this.#theta;
-    const { minibatchSize } = this.#places;
-    const usedOnly = movesUsedOnly(theta, minibatchSize);
-    this.#later(this.#task("thetaUpdate", usedOnly ? minibatchSize : combinations - trainableFrom, [stride, trainableFrom, Number(usedOnly), target]), null);
+    this.#decodeBackward(h, { weight, bias }, dh);
+    this.#thetaBackward(theta);
+  }
+
+  zeroInflated(h: Activation, mean: OutputLayer, dropout: OutputLayer, theta: Parameter, backward: boolean, probabilities: Activation | null): void {
+    const thetaStride = this.#useTheta(theta);
+    const logits = this.#decode(h, mean, backward);
+    const second = this.#places.logits(true);
+    this.#linearForward(h, dropout.weight, dropout.bias, false, second, true);
+    this.#needScratch(this.#work + 6 * thetaStride + 512);
+    const { pointer, stride } = this.#decoded(probabilities);
+    const record = [logits.pointer, second.pointer, logits.stride, this.#places.genes, thetaStride, Number(backward), pointer, stride, this.#work];
+    this.#row("zeroInflated", record);
+  }
+
+  zeroInflatedBackward(h: Activation, mean: OutputLayer, dropout: OutputLayer, theta: Parameter, dh: Activation): void {
+    this.#decodeBackward(h, mean, dh);
+    this.#linearBackward(this.#places.logits(true), null, h, dropout.weight, dropout.bias, true, dh);
+    this.#thetaBackward(theta);
+  }
+
+  poisson(h: Activation, layer: OutputLayer, scaled: boolean, backward: boolean, probabilities: Activation | null): void {
+    const logits = this.#decode(h, layer, backward);
+    this.#needScratch(this.#work + 256);
+    const { pointer, stride } = this.#decoded(probabilities);
+    this.#row("poisson", [logits.pointer, logits.stride, this.#places.genes, Number(scaled), Number(backward), pointer, stride, this.#work]);
+  }
+
+  poissonBackward(h: Activation, layer: OutputLayer, dh: Activation): void {
+    this.#decodeBackward(h, layer, dh);
+  }
+
+  squaredError(h: Activation, layer: OutputLayer, backward: boolean, decoded: Activation | null): void {
+    const logits = this.#decode(h, layer, backward);
+    const { pointer, stride } = this.#decoded(decoded);
+    this.#row("squaredError", [logits.pointer, logits.stride, this.#places.genes, Number(backward), pointer, stride]);
+  }
+
+  squaredErrorBackward(h: Activation, layer: OutputLayer, dh: Activation): void {
+    this.#decodeBackward(h, layer, dh);
   }
 
   prototypeLoss(z: Activation, p: number): void {
@@ -321,7 +348,7 @@ class Recorder implements Operations {
   }
 
   #trains({ role, shape, trainableFrom }: Parameter): boolean {
-    return trainableFrom < (role === "embedding" ? shape[0]! : role === "theta" ? shape[1]! : 1);
+    return trainableFrom < (role === "embedding" || role === "one-hot" ? shape[0]! : role === "theta" ? shape[1]! : 1);
   }
 
   /** The record that says where a parameter's gradient goes (Target in kernels/adam.ts), null where it is frozen. */
@@ -385,6 +412,62 @@ class Recorder implements Operations {
     const { pointer, stride } = this.#places.activation(x);
     this.#row("pack", [pointer, stride, inputs, panels.pointer, bytes]);
     return panels;
+  }
+
+  /** @param column - of `dout`, where the table's start */
+  #lookUpUpdate(dout: Activation, column: number, table: Parameter, key: number): void {
+    const target = this.#target(table);
+    if (target === null) return;
+    const [rows, width] = [table.shape[0]!, table.shape[1]!];
+    const { pointer, stride } = this.#places.activation(dout);
+    const { layout } = this.#places.parameter(table);
+    const sums = this.#places.memory.allocate(4 * layout.size);
+    const record = [4 * layout.row, width, this.#places.conditions(key), pointer + 4 * column, stride, rows, table.trainableFrom, sums, target];
+    this.#later(this.#task("lookUpUpdate", 1, record), dout);
+  }
+
+  /** Logits of the decoder's last layer; they outlive their block of rows only where the layer's gradient needs them. */
+  #decode(h: Activation, { weight, bias }: OutputLayer, backward: boolean): ActivationPlace {
+    this.#has.reconstruction = true;
+    this.#keepsLogits = backward && (this.#trains(weight) || this.#trains(bias));
+    const logits = this.#logits;
+    this.#linearForward(h, weight, bias, false, logits, true);
+    return logits;
+  }
+
+  #decodeBackward(h: Activation, { weight, bias }: OutputLayer, dh: Activation): void {
+    this.#linearBackward(this.#logits, null, h, weight, bias, false, dh);
+  }
+
+  get #logits(): ActivationPlace {
+    return this.#keepsLogits ? this.#places.logits() : { pointer: 0, stride: logitsStride(this.#places.genes) };
+  }
+
+  #decoded(activation: Activation | null): ActivationPlace {
+    if (!activation) return { pointer: 0, stride: 0 };
+    this.#writes(activation);
+    return this.#places.activation(activation);
+  }
+
+  /** exp(theta) of the combinations present, before the rows. @returns bytes of a combination */
+  #useTheta(theta: Parameter): number {
+    const combinations = theta.shape[1]!;
+    const { value, layout } = this.#reads(theta);
+    const stride = 4 * layout.column;
+    this.#theta = { combinations, trainableFrom: Infinity, stride };
+    this.#before.push(this.#task("thetaRows", Math.min(combinations, this.#places.minibatchSize), [value, stride]));
+    return stride;
+  }
+
+  #thetaBackward(theta: Parameter): void {
+    const target = this.#target(theta);
+    if (target === null || !this.#theta) return;
+    const { trainableFrom } = theta;
+    this.#theta = { ...this.#theta, trainableFrom };
+    const { combinations, stride } = this.#theta;
+    const { minibatchSize } = this.#places;
+    const usedOnly = movesUsedOnly(theta, minibatchSize);
+    this.#later(this.#task("thetaUpdate", usedOnly ? minibatchSize : combinations - trainableFrom, [stride, trainableFrom, Number(usedOnly), target]), null);
   }
 
   #biasAlone(dout: Activation, target: number | null): void {

@@ -77,7 +77,8 @@ export class WasmEngine implements Engine {
   readonly #run: RunRecord;
   readonly #parameters: StoredParameter[] = [];
   readonly #activations: ActivationPlace[] = [];
-  #logits: ActivationPlace | null = null;
+  /** of the first and the second output layer */
+  readonly #logits: ActivationPlace[] = [];
   #scratchBytes = 0;
   #threads: Threads | null = null;
   #isClosed = false;
@@ -131,7 +132,7 @@ export class WasmEngine implements Engine {
         parameter: (parameter) => this.#parameters[parameter.id]!,
         activation: (activation) => this.#activations[activation.id]!,
         conditions: (key) => this.#run.conditionPointer(key),
-        logits: () => (this.#logits ??= { pointer: this.memory.allocate((logitsStride(genes) * this.#paddedRows) / 4), stride: logitsStride(genes) }),
+        logits: (second = false) => (this.#logits[Number(second)] ??= { pointer: this.memory.allocate((logitsStride(genes) * this.#paddedRows) / 4), stride: logitsStride(genes) }),
       },
       build,
     );
