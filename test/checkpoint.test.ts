@@ -25,7 +25,7 @@ function fails(kind: ErrorKind, ...says: RegExp[]) {
 const json: ModelJson = {
   format_version: formatVersion,
   scpoli_version: "0.1.0",
-  model: { hidden_layer_sizes: [4, 3], latent_dim: 2, embedding_dims: [2, 3], inject_condition: ["encoder", "decoder"], recon_loss: "nb", dropout: 0.05 },
+  model: { hidden_layer_sizes: [4, 3], latent_dim: 2, condition_encoding: "embedding", embedding_dims: [2, 3], inject_condition: ["encoder", "decoder"], recon_loss: "nb", dropout: 0.05 },
   genes: ["CD3E", "MS4A1", "constructor", "Ærø 😀", "a\"b\\c"],
   condition_keys: ["donor", "10"],
   conditions: [["d1", "d2", "query"], ["1", "2"]],
