@@ -161,10 +161,11 @@ export class Mapping<Model extends Mapper = Mapper> {
 
 /** Runs `compute` while the file is copied to `output`, and adds what it gives. Names that are taken are refused before anything is computed. */
 export async function computeIntoCopy<Model extends Mapper>(
-  source: AnnData, stored: StoredModel, { output, force, unlabeledPrototypes = false }: Pick<MapOptions, "output" | "force" | "unlabeledPrototypes">, compute: () => Promise<Mapping<Model>>,
+  source: AnnData, stored: StoredModel, { output, force, unlabeledPrototypes = false, onNote }: Pick<MapOptions, "output" | "force" | "unlabeledPrototypes" | "onNote">, compute: () => Promise<Mapping<Model>>,
 ): Promise<Mapping<Model>> {
   if (output === undefined) return compute();
-  const copy: PendingCopy = await startCopy(source, output, { names: addedNames(stored, unlabeledPrototypes !== false), force });
+  const onWarning = (message: string): void => onNote?.({ level: "warning", message });
+  const copy: PendingCopy = await startCopy(source, output, { names: addedNames(stored, unlabeledPrototypes !== false), force, onWarning });
   try {
     const result = await compute();
     await copy.finish(result.additions());

@@ -35,10 +35,15 @@ export class H5adWriter {
   /** group that takes the place of the root: "" the root itself */
   private root = "";
 
-  constructor(private readonly file: Hdf5File) {}
+  constructor(readonly file: Hdf5File) {}
 
   has(path: string): boolean {
-    return this.file.kind(this.root + path) !== null;
+    return this.file.kind(this.at(path)) !== null;
+  }
+
+  /** Where a path of the file to be lies in the file as it is. */
+  at(path: string): string {
+    return this.root + path || "/";
   }
 
   group(path: string, encoding: string, version: string): void {
@@ -48,8 +53,8 @@ export class H5adWriter {
 
   attribute(path: string, name: string, value: string | readonly string[] | NumericArray | BigInt64Array): void {
     still(() => {
-      const group = this.at(path);
-      if (this.file.attributeNames(this.root + path).includes(name)) group.delete_attribute(name);
+      const group = new this.file.library.Group(this.file.root.file_id, this.at(path));
+      if (this.file.attributeNames(this.at(path)).includes(name)) group.delete_attribute(name);
       // of an empty list, anndata stores the type of an empty NumPy array
       group.create_attribute(name, (Array.isArray(value) && value.length === 0 ? new Float64Array(0) : value) as Data);
     });
@@ -103,6 +108,14 @@ export class H5adWriter {
     }
   }
 
+  /** A table with its index; its columns follow. */
+  frame(path: string, index: readonly string[], columns: readonly string[], indexName = "_index"): void {
+    this.group(path, "dataframe", "0.2.0");
+    this.attribute(path, "_index", indexName);
+    this.attribute(path, "column-order", columns);
+    this.strings(`${path}/${indexName}`, index);
+  }
+
   matrix(path: string, { rows, columns, values }: DenseMatrix, layout: Layout = {}): void {
     this.array(path, values, [rows, columns], layout);
   }
@@ -145,9 +158,9 @@ export class H5adWriter {
 
   /**
    * Leaves entries out of groups, which h5wasm cannot: their groups, and the root, are made anew with links to everything else. All that follows goes there.
-   * @param entries - names to leave out, by group
+   * @param entries - names to leave out, by group; "all" leaves out the group itself
    */
-  leaveOut(entries: ReadonlyMap<string, readonly string[]>): void {
+  leaveOut(entries: ReadonlyMap<string, readonly string[] | "all">): void {
     const root = "/scpoli-new-root";
     const { file } = this;
     const link = (target: string, name: string) => still(() => file.module.create_hard_link(file.root.file_id, target, root + name));
@@ -163,6 +176,7 @@ export class H5adWriter {
         link(`/${key}`, `/${key}`);
         continue;
       }
+      if (left === "all") continue;
       copyGroup(`/${key}`);
       for (const child of file.keys(`/${key}`)) if (!left.includes(child)) link(`/${key}/${child}`, `/${key}/${child}`);
     }
@@ -184,10 +198,6 @@ export class H5adWriter {
     } catch {
       // what could not be written is not missed
     }
-  }
-
-  private at(path: string) {
-    return new this.file.library.Group(this.file.root.file_id, this.root + path || "/");
   }
 
   private dataset(path: string, data: unknown, shape: readonly number[], dtype?: Dtype, { chunk, compression }: Layout = {}): void {
@@ -218,9 +228,9 @@ export class H5adWriter {
     this.booleans.push(this.address(path));
   }
 
-  /** Where an object's header lies, counted from the superblock: an object reference is just that. */
-  private address(path: string): number {
-    const bytes = Uint8Array.from(this.file.module.create_object_reference(this.file.root.file_id, this.root + path));
+  /** Where an object's header lies, counted from the superblock: an object reference is just that. Objects are told apart by it. */
+  address(path: string): number {
+    const bytes = Uint8Array.from(this.file.module.create_object_reference(this.file.root.file_id, this.at(path)));
     return Number(new DataView(bytes.buffer).getBigUint64(0, true));
   }
 

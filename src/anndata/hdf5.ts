@@ -1,9 +1,10 @@
 // HDF5 files as the reader and the writer of .h5ad see them: h5wasm with its traps closed.
 //
-// h5wasm hands out uninitialised memory where a filter is missing, and 64-bit integers as BigInt. Here every read checks the filters first, numbers come as
-// typed arrays, and every failure is an error that names file and dataset.
-import { fileStatus, loadHdf5, readBytes, type Hdf5 } from "#platform";
+// h5wasm hands out uninitialised memory where a filter is missing, reads UTF-8 as ASCII where the type says so, and 64-bit integers as BigInt. Here every read
+// checks the filters first, numbers come as typed arrays, and every failure is an error that names file and dataset, also that of a file made to harm.
+import { abandonHdf5, fileStatus, loadHdf5, readBytes, type Hdf5 } from "#platform";
 import { ScPoliError, type ErrorKind } from "../errors.js";
+import { arrays, copyNumbers, dtypeOf, missingFilter, numberReader, textReader, type TypeMetadata } from "./hdf5-types.js";
 import type { NumericArray } from "./matrix.js";
 import type { Store, StoreAttribute, StoredArray } from "./store.js";
 
@@ -13,6 +14,8 @@ export class Hdf5File implements Store {
     readonly path: string,
     readonly root: InstanceType<Hdf5["File"]>,
     readonly library: Hdf5,
+    /** names of the compression filters that are there, besides those that are built in */
+    readonly filters: ReadonlySet<string>,
   ) {}
 
   /**
@@ -21,11 +24,12 @@ export class Hdf5File implements Store {
    */
   static async open(path: string, mode: "r" | "a" | "w"): Promise<Hdf5File> {
     if (mode === "r") await checkSignature(path);
-    const library = await loadHdf5();
+    const { library, filters } = await loadHdf5();
     try {
       // New objects in the oldest format: any HDF5 opens them, and their headers have no checksums (hdf5-patch.ts needs that).
-      return new Hdf5File(path, new library.File(path, mode, mode === "r" ? {} : { libver: ["earliest", "v200"] }), library);
+      return new Hdf5File(path, new library.File(path, mode, mode === "r" ? {} : { libver: ["earliest", "v200"] }), library, filters);
     } catch (error) {
+      noteCrash(error);
       const sizes = /truncated file: eof = (\d+).*stored_eof = (\d+)/.exec(String(error));
       const found = sizes ? `the file is truncated, ${sizes[1]} of ${sizes[2]} bytes are there` : "HDF5 cannot read it, the file is damaged";
       if (mode === "r") throw new ScPoliError("file", `${path} cannot be opened: ${found}. Copy or download it again.`, { path }, { cause: error });
@@ -39,7 +43,9 @@ export class Hdf5File implements Store {
 
   /** What lies at a path inside the file, null where there is nothing. */
   kind(path: string): "group" | "dataset" | "other" | null {
-    const type = this.root.get_type(path);
+    const parent = path.slice(0, Math.max(0, path.lastIndexOf("/")));
+    if (parent !== "" && this.kind(parent) !== "group") return null; // HDF5 fails below a dataset
+    const type = this.attempt(path, () => this.root.get_type(path));
     if (type === this.module.H5G_GROUP) return "group";
     if (type === this.module.H5G_DATASET) return "dataset";
     return type < 0 ? null : "other";
@@ -47,22 +53,25 @@ export class Hdf5File implements Store {
 
   /** Names in a group, none where there is no such group. */
   keys(path: string): string[] {
-    return this.kind(path) === "group" ? this.module.get_names(this.root.file_id, path, false) : [];
+    return this.kind(path) === "group" ? this.attempt(path, () => this.module.get_names(this.root.file_id, path, false)) : [];
   }
 
   attributeNames(path: string): string[] {
-    return this.module.get_attribute_names(this.root.file_id, path);
+    return this.attempt(path, () => this.module.get_attribute_names(this.root.file_id, path));
   }
 
   /** Value of an attribute, undefined where there is none or it is empty. An object reference comes as the path that it points to. */
   attribute(path: string, name: string): StoreAttribute | undefined {
     if (!this.attributeNames(path).includes(name)) return undefined;
-    const attribute = new this.library.Attribute(this.root.file_id, path, name);
-    if (attribute.dtype === "Reference") {
-      const [reference] = [attribute.value].flat();
-      return reference instanceof this.library.Reference ? this.module.get_referenced_name(this.root.file_id, reference.ref_data, true) : undefined;
-    }
-    return (attribute.json_value as StoreAttribute | null) ?? undefined;
+    return this.attempt(path, () => {
+      const attribute = new this.library.Attribute(this.root.file_id, path, name);
+      if (attribute.dtype === "Reference") {
+        const [reference] = [attribute.value].flat();
+        return reference instanceof this.library.Reference ? this.module.get_referenced_name(this.root.file_id, reference.ref_data, true) : undefined;
+      }
+      if (dtypeOf(attribute.metadata, this.module) === "string") return this.attributeText(path, name, attribute.metadata);
+      return (attribute.json_value as StoreAttribute | null) ?? undefined;
+    });
   }
 
   /** Value of an attribute where it is a text. */
@@ -72,7 +81,7 @@ export class Hdf5File implements Store {
   }
 
   dataset(path: string): Hdf5Dataset {
-    return new Hdf5Dataset(this, path);
+    return this.attempt(path, () => new Hdf5Dataset(this, path));
   }
 
   /** "query.h5ad: obs/cell_type", for error texts. */
@@ -81,8 +90,56 @@ export class Hdf5File implements Store {
   }
 
   close(): void {
-    this.root.close();
+    try {
+      this.root.close();
+    } catch (error) {
+      noteCrash(error); // a damaged file that was only read has nothing to lose
+    }
   }
+
+  /** What HDF5 answers about a path. @throws ScPoliError "file" where it cannot */
+  attempt<T>(path: string, ask: () => T): T {
+    try {
+      return ask();
+    } catch (error) {
+      if (error instanceof ScPoliError) throw error;
+      noteCrash(error);
+      throw new ScPoliError("file", `${this.place(path)} cannot be read: it is damaged. Copy or download the file again.`, { path: this.path, key: path }, { cause: error });
+    }
+  }
+
+  /** Runs `use` on a piece of HDF5's memory. Zeroed: what HDF5 leaves out is then no memory of something else. */
+  withMemory<T>(bytes: number, use: (pointer: number) => T): T {
+    const pointer = bytes < mostBytes ? this.module._malloc(bytes) : 0;
+    if (pointer === 0) throw new RangeError(`${bytes} bytes`);
+    try {
+      this.module.HEAPU8.fill(0, pointer, pointer + bytes);
+      return use(pointer);
+    } finally {
+      this.module._free(pointer);
+    }
+  }
+
+  private attributeText(path: string, name: string, type: TypeMetadata): string | string[] | undefined {
+    if (type.shape === null || type.shape === undefined) return undefined;
+    const length = type.shape.reduce((product, n) => product * n, 1);
+    if (length === 0) return [];
+    return this.withMemory(length * type.size, (pointer) => {
+      if (this.module.get_attribute_data(this.root.file_id, path, name, BigInt(pointer)) < 0) throw new Error("status");
+      const read = textReader(type, this.module);
+      const texts = Array.from({ length }, (_, i) => read(pointer + i * type.size));
+      if (type.vlen) this.module.reclaim_vlen_memory(this.root.file_id, path, name, BigInt(pointer));
+      return type.shape!.length === 0 ? texts[0] : texts;
+    });
+  }
+}
+
+/** What one read may take of HDF5's memory, which has 2 GB. */
+const mostBytes = 2 ** 30;
+
+/** HDF5 that has crashed, not only refused, is not asked again. */
+function noteCrash(error: unknown): void {
+  if (error instanceof WebAssembly.RuntimeError || /^Aborted/.test(String((error as Error | null)?.message))) abandonHdf5();
 }
 
 /** A dataset: its type, and reads of blocks along its first dimension. */
@@ -107,6 +164,7 @@ export class Hdf5Dataset implements StoredArray {
     this.shape = this.metadata.shape;
     this.dtype = dtypeOf(this.metadata, file.module);
     this.width = (this.shape ?? []).slice(1).reduce((product, length) => product * length, 1);
+    if (!Number.isSafeInteger(this.length * this.width * this.metadata.size)) throw this.error("file", "its size is beyond any file");
   }
 
   /** Length of the first dimension; 1 for a scalar. */
@@ -119,11 +177,20 @@ export class Hdf5Dataset implements StoredArray {
     return this.filters.length > 0 ? (this.metadata.chunks?.[0] ?? 1) : 1;
   }
 
-  /** An array that takes `length` values of this dataset; 64-bit integers as Float64Array. @throws ScPoliError "format" where they are no numbers */
+  get isVariableText(): boolean {
+    return this.dtype === "string" && this.metadata.vlen;
+  }
+
+  /** Names of the columns of a table (compound type), in order. */
+  get fields(): readonly string[] {
+    return (this.metadata.compound_type?.members ?? []).map(({ name }) => name);
+  }
+
+  /** An array that takes `length` values of this dataset; 64-bit integers as Float64Array. @throws ScPoliError "format" where they are no numbers, "memory" */
   array(length: number): NumericArray {
     const constructor = arrays[this.dtype];
     if (constructor === undefined) throw this.error("format", `numbers were expected, but the values are of type ${this.dtype}`);
-    return new constructor(length);
+    return this.allocate(constructor, length);
   }
 
   /** All values. */
@@ -135,105 +202,116 @@ export class Hdf5Dataset implements StoredArray {
 
   /**
    * Copies rows [start, end) into `target` from `offset` on, converted to its type.
-   * @throws ScPoliError "format" where the filter is unknown or a 64-bit integer is beyond 2^53, "file" where the data are damaged
+   * @throws ScPoliError "format" where the filter is not there or a 64-bit integer is beyond 2^53, "file" where the data are damaged
    */
   async readInto(target: NumericArray, offset: number, start: number, end: number): Promise<void> {
     const length = (end - start) * this.width;
     if (length <= 0) return;
     this.array(0);
-    this.checkFilters();
-    const { module, root } = this.file;
-    const { shape, metadata } = this;
-    const count = shape!.length === 0 ? null : [end - start, ...shape!.slice(1)].map(BigInt);
-    const pointer = module._malloc(length * metadata.size);
-    if (pointer === 0) throw this.error("memory", `there is no memory for ${length * metadata.size} bytes; read fewer rows at once`);
-    try {
-      const from = count && [BigInt(start), ...count.slice(1).map(() => 0n)];
-      const status = module.get_dataset_data(root.file_id, this.path, count, from, count && count.map(() => 1n), BigInt(pointer));
-      if (status < 0) throw new Error(`status ${status}`);
-      const { buffer } = module.HEAPU8;
-      if (metadata.size === 8 && this.dtype !== "float64") {
-        if (!copyLong(new Int32Array(buffer, pointer, 2 * length), metadata.signed, target, offset)) {
-          throw this.error("format", "it holds integers beyond 2^53, which cannot be read exactly");
-        }
-      } else {
-        target.set(new arrays[this.dtype]!(buffer, pointer, length), offset);
-      }
-    } catch (error) {
-      if (error instanceof ScPoliError) throw error;
-      throw this.error("file", "its data are damaged. Copy or download the file again", error);
-    } finally {
-      module._free(pointer);
-    }
+    this.withRows(start, end, (pointer) => {
+      if (!copyNumbers(this.file.module.HEAPU8.buffer, pointer, length, this.dtype, target, offset))
+        throw this.error("format", "it holds integers beyond 2^53, which cannot be read exactly");
+    });
   }
 
   /** All values of a text dataset. */
   async strings(): Promise<string[]> {
     if (this.dtype !== "string") throw this.error("format", `texts were expected, but the values are of type ${this.dtype}`);
-    if (this.length === 0) return [];
-    this.checkFilters();
-    try {
-      const { value } = new this.file.library.Dataset(this.file.root.file_id, this.path);
-      return (typeof value === "string" ? [value] : value) as string[];
-    } catch (error) {
-      throw this.error("file", "its data are damaged. Copy or download the file again", error);
-    }
+    return this.texts(this.metadata, 0);
+  }
+
+  /**
+   * One column of a table, all rows.
+   * @returns texts, or numbers with `width` of them per row
+   */
+  async field(name: string): Promise<{ readonly dtype: string; readonly width: number; readonly values: NumericArray | string[] }> {
+    const { module } = this.file;
+    const members = this.metadata.compound_type?.members ?? [];
+    const member = members.find((candidate) => candidate.name === name);
+    if (member === undefined) throw this.error("format", `it has no field "${name}"`);
+    const type: TypeMetadata = member.array_type ?? member;
+    const dtype = dtypeOf(type, module);
+    const width = member.array_type ? (member.array_type.shape ?? []).reduce((product, n) => product * n, 1) : 1;
+    if (dtype === "string" && width === 1) return { dtype, width, values: this.texts(type, member.offset) };
+    const isNumber = (candidate: TypeMetadata) => /^(u?int|float)/.test(dtypeOf(candidate, module));
+    // HDF5 turns a table round where all of it is big-endian, else leaves each field as it is
+    const read = numberReader(dtype, type.littleEndian || members.every((candidate) => !candidate.littleEndian || !isNumber(candidate)));
+    const constructor = arrays[dtype];
+    if (read === null || constructor === undefined) throw this.error("format", `its field "${name}" is of a type that is not known`);
+    const values = this.allocate(constructor, this.length * width);
+    this.inPieces((pointer, start, end) => {
+      const memory = new DataView(module.HEAPU8.buffer, pointer, (end - start) * this.metadata.size);
+      for (let row = start, at = start * width; row < end; row++)
+        for (let k = 0; k < width; k++) values[at++] = read(memory, (row - start) * this.metadata.size + member.offset + k * type.size);
+    });
+    return { dtype, width, values };
   }
 
   error(kind: ErrorKind, found: string, cause?: unknown): ScPoliError {
     return new ScPoliError(kind, `${this.place} cannot be read: ${found}.`, { path: this.file.path, key: this.path }, { cause });
   }
 
-  private checkFilters(): void {
-    for (const { id, name } of this.filters) {
-      if (knownFilters.has(id)) continue;
-      const filter = filterNames[id] ?? (name || `filter ${id}`);
-      throw this.error("format", `it is compressed with ${filter}. Save the file with gzip from Python: adata.write_h5ad(path, compression="gzip")`);
+  /** The text at `offset` of each value. */
+  private texts(type: TypeMetadata, offset: number): string[] {
+    const texts: string[] = [];
+    const step = this.metadata.size;
+    const read = textReader(type, this.file.module);
+    this.inPieces((pointer, start, end) => {
+      for (let i = 0; i < (end - start) * this.width; i++) texts.push(read(pointer + i * step + offset));
+    });
+    return texts;
+  }
+
+  /** Passes all rows through HDF5's memory. */
+  private inPieces(use: (pointer: number, start: number, end: number) => void): void {
+    const step = Math.max(1, Math.floor(bytesPerPiece / Math.max(1, this.metadata.size * this.width)));
+    for (let start = 0; start < this.length && this.width > 0; start += step) {
+      const end = Math.min(this.length, start + step);
+      this.withRows(start, end, (pointer) => use(pointer, start, end));
+    }
+  }
+
+  /** Rows [start, end) as HDF5 leaves them in its memory, at a pointer that holds while `use` runs. */
+  private withRows(start: number, end: number, use: (pointer: number) => void): void {
+    const missing = missingFilter(this.filters, this.file.filters);
+    if (missing !== null)
+      throw this.error("format", `it is compressed with ${missing}, which is not installed here. Save the file with gzip from Python: adata.write_h5ad(path, compression="gzip")`);
+    const { module, root } = this.file;
+    const { metadata } = this;
+    const shape = this.shape!;
+    const bytes = (end - start) * this.width * metadata.size;
+    const count = shape.length === 0 ? null : [end - start, ...shape.slice(1)].map(BigInt);
+    try {
+      this.file.withMemory(bytes, (pointer) => {
+        const status = module.get_dataset_data(root.file_id, this.path, count, count && [BigInt(start), ...count.slice(1).map(() => 0n)], count && count.map(() => 1n), BigInt(pointer));
+        if (status < 0) throw new Error(`status ${status}`);
+        use(pointer);
+        if (!holdsPointers(metadata)) return;
+        if (count) module.reclaim_vlen_memory_count(root.file_id, this.path, "", BigInt(pointer), count);
+        else module.reclaim_vlen_memory(root.file_id, this.path, "", BigInt(pointer));
+      });
+    } catch (error) {
+      if (error instanceof ScPoliError) throw error;
+      noteCrash(error);
+      if (error instanceof RangeError) throw this.error("memory", `there is no memory for ${bytes} bytes at once`, error);
+      throw this.error("file", "its data are damaged. Copy or download the file again", error);
+    }
+  }
+
+  private allocate(constructor: NonNullable<(typeof arrays)[string]>, length: number): NumericArray {
+    try {
+      return new constructor(length);
+    } catch (error) {
+      throw this.error("memory", `there is no memory for its ${length} values`, error);
     }
   }
 }
 
-/** Filters that h5wasm has, by HDF5's number: deflate (gzip), shuffle, fletcher32, nbit, scaleoffset. */
-const knownFilters: ReadonlySet<number> = new Set([1, 2, 3, 5, 6]);
-const filterNames: Readonly<Record<number, string>> = {
-  4: "szip", 307: "bzip2", 32000: "lzf", 32001: "blosc", 32004: "lz4", 32008: "bitshuffle", 32013: "zfp", 32015: "zstd", 32026: "blosc2",
-};
+const bytesPerPiece = 8 << 20;
 
-type ArrayConstructor = new (...args: [length: number] | [buffer: ArrayBufferLike, offset: number, length: number]) => NumericArray;
-const arrays: Readonly<Record<string, ArrayConstructor>> = {
-  bool: Int8Array, int8: Int8Array, uint8: Uint8Array, int16: Int16Array, uint16: Uint16Array, int32: Int32Array, uint32: Uint32Array,
-  int64: Float64Array, uint64: Float64Array, float32: Float32Array, float64: Float64Array,
-};
-
-function dtypeOf(metadata: InstanceType<Hdf5["Dataset"]>["metadata"], { H5T_class_t: classes }: Hdf5["Module"]): string {
-  switch (metadata.type) {
-    case classes.H5T_INTEGER.value:
-      return `${metadata.signed ? "int" : "uint"}${8 * metadata.size}`;
-    case classes.H5T_FLOAT.value:
-      return `float${8 * metadata.size}`;
-    case classes.H5T_STRING.value:
-      return "string";
-    case classes.H5T_COMPOUND.value:
-      return "table";
-    case classes.H5T_ENUM.value: {
-      const { FALSE, TRUE } = metadata.enum_type?.members ?? {};
-      return metadata.size === 1 && FALSE === 0 && TRUE === 1 ? "bool" : "unknown";
-    }
-    default:
-      return "unknown";
-  }
-}
-
-/** Copies 64-bit integers given as pairs of words. What an Int32Array cannot hold becomes -1. @returns false where one is beyond 2^53 */
-function copyLong(words: Int32Array, signed: boolean, target: NumericArray, offset: number): boolean {
-  const narrow = target instanceof Int32Array;
-  for (let i = 0; i < words.length; i += 2, offset++) {
-    const high = signed ? words[i + 1]! : words[i + 1]! >>> 0;
-    if (high >= 0x200000 || high < -0x200000) return false;
-    const value = high * 0x100000000 + (words[i]! >>> 0);
-    target[offset] = narrow && value !== (value | 0) ? -1 : value;
-  }
-  return true;
+/** Whether HDF5 allocates more than the values themselves: texts of any length. */
+function holdsPointers(type: TypeMetadata): boolean {
+  return type.vlen || type.vlen_type !== undefined || (type.compound_type?.members ?? []).some(holdsPointers) || (type.array_type !== undefined && holdsPointers(type.array_type));
 }
 
 /** HDF5 files start with eight fixed bytes, at 0 or at a power of two from 512 on. */

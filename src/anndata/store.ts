@@ -46,5 +46,9 @@ export interface StoredArray {
   readInto(target: NumericArray, offset: number, start: number, end: number): Promise<void>;
   /** All values of an array of texts. */
   strings(): Promise<(string | null)[]>;
+  /** Names of the columns of a table (compound type), in order; missing where the store has no tables. */
+  readonly fields?: readonly string[];
+  /** One column of a table, all rows: texts, or numbers with `width` of them per row. */
+  field?(name: string): Promise<{ readonly dtype: string; readonly width: number; readonly values: NumericArray | string[] }>;
   error(kind: ErrorKind, found: string, cause?: unknown): ScPoliError;
 }

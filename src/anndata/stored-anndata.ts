@@ -1,27 +1,29 @@
 // The reader of .h5ad files and of AnnData-Zarr: where the parts of an AnnData lie inside a store.
 import { ScPoliError } from "../errors.js";
-import { FileFrame, openFrame, readColumn } from "./stored-frame.js";
-import { openMatrix, readDense } from "./stored-matrix.js";
+import { openFrame, readColumn } from "./stored-frame.js";
+import { openMatrix, readDense, type Shape } from "./stored-matrix.js";
+import { TableFrame } from "./stored-table.js";
+import type { DataFrame } from "./dataframe.js";
 import type { DenseMatrix, Matrix } from "./matrix.js";
 import { missingKey } from "./nearest-names.js";
 import type { AnnDataReader, RawData, UnsValue } from "./reader.js";
 import type { Store } from "./store.js";
 
 export class StoreReader implements AnnDataReader {
-  readonly obs: FileFrame;
-  readonly var: FileFrame;
+  readonly obs: DataFrame;
+  readonly var: DataFrame;
   private readonly matrices = new Map<string, Matrix | null>();
 
   /** @throws ScPoliError "format" where there is no AnnData in it */
   constructor(readonly file: Store) {
     checkIsAnnData(file);
-    this.obs = openFrame(file, "obs");
-    this.var = openFrame(file, "var");
+    this.obs = openTable(file, "obs", "uns");
+    this.var = openTable(file, "var", "uns");
   }
 
   get path() { return this.file.path; }
   get layerNames() { return this.file.keys("layers"); }
-  get obsmNames() { return this.file.keys("obsm"); }
+  get obsmNames() { return this.file.kind("obsm") === "dataset" ? (this.file.dataset("obsm").fields ?? []) : this.file.keys("obsm"); }
   get unsNames() { return this.file.keys("uns"); }
 
   openX(): Matrix | null {
@@ -29,9 +31,10 @@ export class StoreReader implements AnnDataReader {
   }
 
   openRaw(): RawData | null {
-    if (this.file.kind("raw") !== "group") return null;
-    const frame = openFrame(this.file, "raw/var");
-    const X = this.matrix("raw/X", frame.length);
+    const raw = this.file.kind("raw") === "group" ? "raw/" : "raw."; // anndata 0.6 and older: "raw.X"
+    if (this.file.kind(`${raw}X`) === null) return null;
+    const frame = openTable(this.file, `${raw}var`, null);
+    const X = this.matrix(`${raw}X`, frame.length);
     return X && { X, var: frame };
   }
 
@@ -43,7 +46,7 @@ export class StoreReader implements AnnDataReader {
 
   async readObsm(name: string): Promise<DenseMatrix> {
     if (!this.obsmNames.includes(name)) throw missingKey(`${this.path} has no obsm "${name}".`, name, this.obsmNames, { path: this.path });
-    const matrix = await readDense(this.file, `obsm/${name}`);
+    const matrix = this.file.kind("obsm") === "dataset" ? await this.readTableObsm(name) : await readDense(this.file, `obsm/${name}`);
     this.checkShape(`obsm/${name}`, matrix.rows, matrix.columns, matrix.columns);
     return matrix;
   }
@@ -57,11 +60,20 @@ export class StoreReader implements AnnDataReader {
     this.file.close();
   }
 
+  /** anndata 0.6 and older: one table whose fields are arrays. */
+  private async readTableObsm(name: string): Promise<DenseMatrix> {
+    const table = this.file.dataset("obsm");
+    const { width, values } = await table.field!(name);
+    if (Array.isArray(values)) throw table.error("format", `its field "${name}" holds texts, numbers were expected`);
+    return { rows: table.length, columns: width, values };
+  }
+
   /** One reader per matrix, so that what it keeps between blocks is used. */
   private matrix(path: string, columns: number): Matrix | null {
     let matrix = this.matrices.get(path);
     if (matrix === undefined) {
-      matrix = openMatrix(this.file, path);
+      const expected: Shape = [this.obs.length, columns];
+      matrix = openMatrix(this.file, path, expected);
       if (matrix !== null) this.checkShape(path, matrix.rows, matrix.columns, columns);
       this.matrices.set(path, matrix);
     }
@@ -73,6 +85,10 @@ export class StoreReader implements AnnDataReader {
     const expected = `${this.obs.length} x ${expectedColumns}`;
     throw new ScPoliError("format", `${this.file.place(path)} is ${rows} x ${columns}, but its names make ${expected}. The file is damaged.`, { path: this.path, key: path });
   }
+}
+
+function openTable(file: Store, path: string, labels: string | null): DataFrame {
+  return file.kind(path) === "dataset" ? new TableFrame(file, path, labels) : openFrame(file, path);
 }
 
 function checkIsAnnData(file: Store): void {

@@ -1,4 +1,4 @@
-// obs and var of a store: the column encodings of anndata 0.7 to 0.12.
+// obs and var of a store: the column encodings of anndata 0.7 to 0.13, also where a writer has left out attributes. Older files: stored-table.ts.
 import { ScPoliError } from "../errors.js";
 import type { CategoricalColumn, Column, DataFrame } from "./dataframe.js";
 import type { NumericArray } from "./matrix.js";
@@ -8,10 +8,7 @@ import type { Store, StoredArray } from "./store.js";
 /** The table at a path inside the file. @throws ScPoliError "format" where there is none */
 export function openFrame(file: Store, path: string): FileFrame {
   const kind = file.kind(path);
-  if (kind === "dataset") {
-    throw new ScPoliError("format", `${file.place(path)} is a table of anndata 0.6 or older. Open the file with a current anndata and save it again.`, { path: file.path, key: path });
-  }
-  if (kind === null) throw new ScPoliError("format", `${file.path} has no ${path}: this is not a complete AnnData file.`, { path: file.path, key: path });
+  if (kind !== "group") throw new ScPoliError("format", `${file.path} has no table ${path}: this is not a complete AnnData file.`, { path: file.path, key: path });
   return new FileFrame(file, path);
 }
 
@@ -26,17 +23,15 @@ export class FileFrame implements DataFrame {
     readonly path: string,
   ) {
     const keys = file.keys(path);
-    const index = file.text(path, "_index") ?? "_index";
+    const index = file.text(path, "_index") ?? ["_index", "index", "obs_names", "var_names"].find((name) => keys.includes(name)) ?? "_index";
     if (!keys.includes(index)) {
       throw new ScPoliError("format", `${file.place(path)} has no row names ("${index}" is missing).`, { path: file.path, key: path });
     }
     this.indexPath = `${path}/${index}`;
     this.length = columnLength(file, this.indexPath);
     const order = file.attribute(path, "column-order"); // an empty one is stored as numbers
-    this.columnNames =
-      order === undefined ? keys.filter((key) => key !== index && key !== "__categories")
-      : Array.isArray(order) ? order.map(String)
-      : [String(order)];
+    const listed = order === undefined || typeof order === "number" ? [] : [order].flat().map(String);
+    this.columnNames = order === undefined ? keys.filter((key) => key !== index && key !== "__categories") : [...new Set(listed)];
   }
 
   async index(): Promise<readonly string[]> {
@@ -72,11 +67,15 @@ export async function readColumn(file: Store, path: string): Promise<Column> {
     }
     case "group": {
       const encoding = file.text(path, "encoding-type");
-      if (encoding === "categorical") {
+      const has = (name: string): boolean => file.kind(`${path}/${name}`) === "dataset";
+      if (encoding === "categorical" || (encoding === undefined && has("codes") && file.kind(`${path}/categories`) !== null)) {
         return categoricalColumn(file, file.dataset(`${path}/codes`), `${path}/categories`, file.attribute(path, "ordered") === true);
       }
-      if (encoding?.startsWith("nullable-")) {
-        return withMissing(await plainColumn(file.dataset(`${path}/values`)), await file.dataset(`${path}/mask`).numbers());
+      if (encoding?.startsWith("nullable-") || (encoding === undefined && has("values") && has("mask"))) {
+        const mask = file.dataset(`${path}/mask`);
+        const values = await plainColumn(file.dataset(`${path}/values`));
+        if (mask.length !== values.length) throw mask.error("format", `it has ${mask.length} entries for ${values.length} values`);
+        return withMissing(values, await mask.numbers());
       }
       throw new ScPoliError("format", `${file.place(path)} cannot be read: its encoding (${encoding ?? "none"}) is not known.`, { path: file.path, key: path });
     }
@@ -86,10 +85,11 @@ export async function readColumn(file: Store, path: string): Promise<Column> {
 }
 
 async function plainColumn(dataset: StoredArray): Promise<Column> {
+  if (dataset.shape === null) throw dataset.error("format", "it is empty (null)");
   if (dataset.width !== 1) throw dataset.error("format", `it has ${dataset.width} values per row, one was expected`);
   const { length, dtype } = dataset;
   if (dtype === "string") return { kind: "string", length, values: await dataset.strings() };
-  if (dtype === "bool") return { kind: "boolean", length, values: Array.from(await dataset.numbers(), Boolean) };
+  if (dtype === "bool") return { kind: "boolean", length, values: Array.from(await dataset.numbers(), booleanOf) };
   const values = new Float64Array(length);
   await dataset.readInto(values, 0, 0, length);
   return { kind: "number", length, values };
@@ -97,12 +97,20 @@ async function plainColumn(dataset: StoredArray): Promise<Column> {
 
 async function categoricalColumn(file: Store, codes: StoredArray, categoriesPath: string, ordered: boolean): Promise<CategoricalColumn> {
   const categories = await readNames(file, categoriesPath);
-  const values = new Int32Array(codes.length);
-  await codes.readInto(values, 0, 0, codes.length);
-  for (const [row, code] of values.entries()) {
-    if (code < -1 || code >= categories.length) throw codes.error("format", `row ${row} has code ${code}, but there are ${categories.length} categories`);
+  if (codes.width !== 1) throw codes.error("format", `it has ${codes.width} values per row, one was expected`);
+  const stored = await codes.numbers();
+  const values = new Int32Array(stored.length);
+  for (let row = 0; row < stored.length; row++) {
+    const code = stored[row]!;
+    if (!(code >= -1 && code < categories.length && Number.isInteger(code))) throw codes.error("format", `row ${row} has code ${code}, but there are ${categories.length} categories`);
+    values[row] = code;
   }
   return { kind: "categorical", length: values.length, codes: values, categories, ordered };
+}
+
+/** A boolean as it is stored; R's third value is a missing one. */
+export function booleanOf(value: number): boolean | null {
+  return value === 0 ? false : value === 1 ? true : null;
 }
 
 function withMissing(column: Column, mask: NumericArray): Column {
@@ -119,7 +127,7 @@ function withMissing(column: Column, mask: NumericArray): Column {
 }
 
 /** Names of rows or of categories as text, in Python's spelling: "True", "1.0". */
-async function readNames(file: Store, path: string): Promise<string[]> {
+export async function readNames(file: Store, path: string): Promise<string[]> {
   const column = await readColumn(file, path);
   switch (column.kind) {
     case "string":
@@ -128,12 +136,15 @@ async function readNames(file: Store, path: string): Promise<string[]> {
       return column.values.map((name) => (name === null ? missingName : name ? "True" : "False"));
     case "categorical":
       return Array.from(column.codes, (code) => column.categories[code] ?? missingName);
-    case "number": {
-      const { dtype } = file.dataset(file.kind(path) === "group" ? `${path}/values` : path);
-      const isFloat = dtype.startsWith("float");
-      return Array.from(column.values, (value) => (isFloat && Number.isInteger(value) ? value.toFixed(1) : Number.isNaN(value) ? missingName : String(value)));
-    }
+    case "number":
+      return numberNames(column.values, file.dataset(file.kind(path) === "group" ? `${path}/values` : path).dtype);
   }
+}
+
+/** Numbers as Python writes them. */
+export function numberNames(values: NumericArray, dtype: string): string[] {
+  const isFloat = dtype.startsWith("float");
+  return Array.from(values, (value) => (isFloat && Number.isInteger(value) ? value.toFixed(1) : Number.isNaN(value) ? missingName : String(value)));
 }
 
 const missingName = "nan";

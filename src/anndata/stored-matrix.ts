@@ -9,18 +9,33 @@ import type { Store, StoredArray } from "./store.js";
 /** Values that are read together where a whole matrix is passed through. */
 const valuesPerPiece = 1 << 22;
 
-/** The matrix at a path inside the file, null where there is none. @throws ScPoliError "format" where something else is there */
-export function openMatrix(file: Store, path: string): Matrix | null {
+/** rows and columns */
+export type Shape = readonly [number, number];
+
+/**
+ * The matrix at a path inside the file, null where there is none.
+ * @param expected - its shape where the file does not tell
+ * @throws ScPoliError "format" where something else is there
+ */
+export function openMatrix(file: Store, path: string, expected: Shape): Matrix | null {
   const kind = file.kind(path);
   if (kind === null) return null;
   if (kind === "dataset") {
     const dataset = file.dataset(path);
     return dataset.shape === null ? null : new DenseFileMatrix(dataset);
   }
-  const encoding = file.text(path, "encoding-type") ?? file.text(path, "h5sparse_format");
-  if (encoding === "csr_matrix" || encoding === "csr") return new CsrFileMatrix(openSparse(file, path, 0));
-  if (encoding === "csc_matrix" || encoding === "csc") return new CscFileMatrix(openSparse(file, path, 1));
+  const encoding = sparseEncoding(file, path, expected);
+  if (encoding === "csr_matrix" || encoding === "csr") return new CsrFileMatrix(openSparse(file, path, 0, expected));
+  if (encoding === "csc_matrix" || encoding === "csc") return new CscFileMatrix(openSparse(file, path, 1, expected));
   throw new ScPoliError("format", `${file.place(path)} is no dense, CSR or CSC matrix (its encoding: ${encoding ?? "none"}).`, { path: file.path, key: path });
+}
+
+/** What a group says about itself, or what its arrays tell: a square matrix without a word is taken by rows. */
+export function sparseEncoding(file: Store, path: string, [rows, columns]: Shape): string | undefined {
+  const told = file.text(path, "encoding-type") ?? file.text(path, "h5sparse_format");
+  if (told !== undefined || !["data", "indices", "indptr"].every((name) => file.kind(`${path}/${name}`) === "dataset")) return told;
+  const { length } = file.dataset(`${path}/indptr`);
+  return length === rows + 1 ? "csr_matrix" : length === columns + 1 ? "csc_matrix" : undefined;
 }
 
 /** A dense matrix at once; a vector becomes one column. */
@@ -30,6 +45,7 @@ export async function readDense(file: Store, path: string): Promise<DenseMatrix>
     throw new ScPoliError("format", `${file.place(path)} is no dense matrix (its encoding: ${encoding}).`, { path: file.path, key: path });
   }
   const dataset = file.dataset(path);
+  if (dataset.shape === null) throw dataset.error("format", "it is empty (null)");
   return { rows: dataset.length, columns: dataset.width, values: await dataset.numbers() };
 }
 
@@ -83,7 +99,7 @@ class DenseFileMatrix implements Matrix {
   private values: NumericArray;
 
   constructor(private readonly dataset: StoredArray) {
-    if (dataset.shape?.length !== 2) {
+    if (dataset.shape?.length !== 2 && dataset.shape?.length !== 1) { // one gene: a vector
       throw dataset.error("format", `a matrix was expected, but it has ${dataset.shape?.length ?? 0} dimensions`);
     }
     this.reader = new RowReader(dataset);
@@ -146,17 +162,18 @@ interface SparseParts {
 }
 
 /** @param major - the dimension that `indptr` walks along: 0 rows (CSR), 1 columns (CSC) */
-function openSparse(file: Store, path: string, major: 0 | 1): SparseParts {
+function openSparse(file: Store, path: string, major: 0 | 1, expected: Shape): SparseParts {
   const place = file.place(path);
   const error = (found: string) => new ScPoliError("format", `${place} is damaged: ${found}.`, { path: file.path, key: path });
-  const shape = file.attribute(path, "shape") ?? file.attribute(path, "h5sparse_shape");
-  if (!Array.isArray(shape) || shape.length !== 2) throw error("it has no shape");
+  const shape = file.attribute(path, "shape") ?? file.attribute(path, "h5sparse_shape") ?? expected;
+  if (!Array.isArray(shape) || shape.length !== 2 || !shape.every((length) => Number.isSafeInteger(length) && length >= 0)) throw error(`its shape is ${String(shape)}`);
   for (const name of ["data", "indices", "indptr"]) {
     if (file.kind(`${path}/${name}`) !== "dataset") throw error(`it has no "${name}"`);
   }
   const [data, indices, indptr] = ["data", "indices", "indptr"].map((name) => file.dataset(`${path}/${name}`)) as [StoredArray, StoredArray, StoredArray];
   const [rows, columns] = shape.map(Number) as [number, number];
   const pointers = (major === 0 ? rows : columns) + 1;
+  if ([data, indices, indptr].some(({ width }) => width !== 1)) throw error("one of its arrays has more than one dimension");
   if (indptr.length !== pointers) throw error(`"indptr" has ${indptr.length} entries, ${pointers} were expected`);
   if (data.length !== indices.length) throw error(`"data" has ${data.length} entries and "indices" ${indices.length}`);
   return { place, rows, columns, data, indices, indptr, error };

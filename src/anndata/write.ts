@@ -3,6 +3,7 @@
 import { commitTemporary, copyFile, createTemporary, fileError, isSameFile, removeTemporary } from "#platform";
 import { ScPoliError } from "../errors.js";
 import type { AnnData } from "./anndata.js";
+import { oldParts, stampEncodings, writeOldParts } from "./h5ad-upgrade.js";
 import { checkKey, H5adWriter, type NewColumn, type NewUns } from "./h5ad-elements.js";
 import { Hdf5File } from "./hdf5.js";
 import type { DenseMatrix, NumericArray, SparseRows } from "./matrix.js";
@@ -30,6 +31,8 @@ export interface CopyOptions {
   readonly names?: AdditionNames;
   /** replace what has these names */
   readonly force?: boolean;
+  /** what could not be kept, in words */
+  readonly onWarning?: (message: string) => void;
 }
 
 /** A copy that is being made: the bytes are copied while the caller computes what is to be added. */
@@ -45,7 +48,7 @@ export interface PendingCopy {
  * @throws ScPoliError "output" where `output` is the source itself or cannot be written, "refused" where a name is taken and `force` is not set
  */
 export async function startCopy(source: AnnData, output: string, options: CopyOptions = {}): Promise<PendingCopy> {
-  const { names = {}, force = false } = options;
+  const { names = {}, force = false, onWarning } = options;
   if (await isSameFile(source.path, output)) {
     throw new ScPoliError("output", `${output} is the input itself, which is never changed. Give the output another name.`, { path: output });
   }
@@ -59,7 +62,7 @@ export async function startCopy(source: AnnData, output: string, options: CopyOp
         await copied;
         checkAdditions(source, additions);
         if (!force) checkNames(source, namesOf(additions));
-        await withWriter(temporary, "a", (writer) => add(writer, source, additions));
+        await withWriter(temporary, "a", (writer) => add(writer, source, additions, onWarning));
       });
     },
     async discard() {
@@ -70,7 +73,7 @@ export async function startCopy(source: AnnData, output: string, options: CopyOp
 }
 
 /** `startCopy` and `finish` in one. */
-export async function writeCopy(source: AnnData, output: string, additions: Additions, options: { readonly force?: boolean } = {}): Promise<void> {
+export async function writeCopy(source: AnnData, output: string, additions: Additions, options: Omit<CopyOptions, "names"> = {}): Promise<void> {
   const copy = await startCopy(source, output, { ...options, names: namesOf(additions) });
   await copy.finish(additions);
 }
@@ -145,16 +148,20 @@ function explained(error: unknown, path: string): unknown {
   return text.includes("HDF5-DIAG") ? fileError("output", path, "cannot be written", new Error("HDF5 failed.", { cause: error })) : error;
 }
 
-function add(writer: H5adWriter, source: AnnData, { obs = {}, obsm = {}, uns = {} }: Additions): void {
-  const replaced = new Map<string, string[]>();
+async function add(writer: H5adWriter, source: AnnData, { obs = {}, obsm = {}, uns = {} }: Additions, onWarning?: (message: string) => void): Promise<void> {
+  const old = await oldParts(writer, source);
+  const left = new Map<string, readonly string[] | "all">(old.left);
   for (const [group, names] of Object.entries({ obs, obsm, uns })) {
     const taken = Object.keys(names).filter((name) => writer.has(`/${group}/${name}`));
-    if (taken.length > 0) replaced.set(group, taken);
+    const before = left.get(group) ?? [];
+    if (taken.length > 0 && before !== "all") left.set(group, [...before, ...taken]);
   }
-  if (replaced.size > 0) writer.leaveOut(replaced);
+  if (left.size > 0) writer.leaveOut(left);
+  const kept = await writeOldParts(writer, source, old, { obs: Object.keys(obs), obsm: Object.keys(obsm) }, onWarning);
+  stampEncodings(writer, source);
 
   for (const [name, column] of Object.entries(obs)) writer.column(`/obs/${name}`, column);
-  writer.attribute("/obs", "column-order", [...new Set([...source.obs.columnNames, ...Object.keys(obs)])]);
+  writer.attribute("/obs", "column-order", [...new Set([...kept, ...Object.keys(obs)])]);
   for (const group of ["obsm", "uns"]) if (!writer.has(`/${group}`)) writer.group(`/${group}`, "dict", "0.1.0");
   for (const [name, matrix] of Object.entries(obsm)) writer.matrix(`/obsm/${name}`, matrix);
   for (const [name, value] of Object.entries(uns)) writer.uns(`/uns/${name}`, value);
@@ -194,10 +201,7 @@ function checkAdditions(source: AnnData, additions: Additions): void {
 }
 
 function writeFrame(writer: H5adWriter, path: string, { index, columns = {} }: NewFrame): void {
-  writer.group(path, "dataframe", "0.2.0");
-  writer.attribute(path, "_index", "_index");
-  writer.attribute(path, "column-order", Object.keys(columns));
-  writer.strings(`${path}/_index`, index);
+  writer.frame(path, index, Object.keys(columns));
   for (const [name, column] of Object.entries(columns)) writer.column(`${path}/${checkKey(name)}`, column);
 }
 

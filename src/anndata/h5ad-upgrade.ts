@@ -1,0 +1,144 @@
+// What a copy of an old file needs so that the anndata of today reads it with new columns in it: tables of anndata 0.6 and older become groups of columns, and
+// what carries no encoding gets the one that it has. Everything else stays as it is.
+import type { AnnData } from "./anndata.js";
+import { ScPoliError } from "../errors.js";
+import type { H5adWriter } from "./h5ad-elements.js";
+import { sparseEncoding, type Shape } from "./stored-matrix.js";
+import { openFrame } from "./stored-frame.js";
+import { TableFrame } from "./stored-table.js";
+
+/** Parts that are made anew. */
+export interface OldParts {
+  readonly frames: Readonly<Record<string, TableFrame>>;
+  readonly hasTableObsm: boolean;
+  /** what goes, by group */
+  readonly left: ReadonlyMap<string, readonly string[] | "all">;
+}
+
+export async function oldParts(writer: H5adWriter, source: AnnData): Promise<OldParts> {
+  const frames: Record<string, TableFrame> = {};
+  const left = new Map<string, readonly string[] | "all">();
+  const labels: string[] = [];
+  for (const [name, frame] of Object.entries({ obs: source.obs, var: source.var })) {
+    if (!(frame instanceof TableFrame)) continue;
+    frames[name] = frame;
+    left.set(name, "all");
+    labels.push(...(await frame.usedLabels().catch(() => [])));
+  }
+  if (labels.length > 0) left.set("uns", labels); // the labels lie in their columns from now on
+  const hasTableObsm = writer.file.kind(writer.at("/obsm")) === "dataset";
+  if (hasTableObsm) left.set("obsm", "all");
+  return { frames, hasTableObsm, left };
+}
+
+/**
+ * Writes the parts that `oldParts` found.
+ * @param added - names that will be added, and are not kept
+ * @returns columns of obs that are kept
+ */
+export async function writeOldParts(
+  writer: H5adWriter, source: AnnData, { frames, hasTableObsm }: OldParts, added: { readonly obs: readonly string[]; readonly obsm: readonly string[] }, onWarning?: (message: string) => void,
+): Promise<readonly string[]> {
+  let kept = source.obs.columnNames;
+  for (const [name, frame] of Object.entries(frames)) {
+    const wanted = name === "obs" ? frame.columnNames.filter((column) => !added.obs.includes(column)) : frame.columnNames;
+    writer.frame(`/${name}`, await frame.index(), wanted, frame.indexName);
+    const written: string[] = [];
+    for (const column of wanted) {
+      await tolerate(async () => {
+        const values = await frame.asWritten(column);
+        if ("kind" in values) writer.column(`/${name}/${column}`, values);
+        else writer.array(`/${name}/${column}`, values);
+        written.push(column);
+      }, onWarning);
+    }
+    if (written.length < wanted.length) writer.attribute(`/${name}`, "column-order", written);
+    if (name === "obs") kept = written;
+  }
+  if (hasTableObsm) {
+    writer.group("/obsm", "dict", "0.1.0");
+    for (const name of source.obsmKeys.filter((key) => !added.obsm.includes(key))) {
+      await tolerate(async () => writer.matrix(`/obsm/${name}`, await source.obsm(name)), onWarning);
+    }
+  }
+  return kept;
+}
+
+/** One column that cannot be read is left out and named. */
+async function tolerate(write: () => Promise<void>, onWarning?: (message: string) => void): Promise<void> {
+  try {
+    await write();
+  } catch (error) {
+    if (!(error instanceof ScPoliError)) throw error;
+    onWarning?.(`${error.message} It is left out of the copy.`);
+  }
+}
+
+/** Groups whose entries are elements of their own. */
+const known = new Set(["anndata", "raw", "dict", "dataframe", "csr_matrix", "csc_matrix", "categorical", "nullable-integer", "nullable-boolean", "nullable-string-array"]);
+
+const tablePaths = new Set(["/obs", "/var", "/raw/var"]);
+
+/** Gives every element without an encoding the one that it has. Texts of fixed length and tables are left: without one, anndata reads them as their time meant them. */
+export function stampEncodings(writer: H5adWriter, source: AnnData): void {
+  const { file } = writer;
+  const seen = new Set<number>();
+  const shapeAt = (path: string): Shape => [source.nObs, path === "/raw/X" ? (source.raw?.var.length ?? 0) : source.nVars];
+
+  const visit = (path: string): void => {
+    const at = writer.at(path);
+    const kind = path === "" ? "group" : file.kind(at);
+    if (kind === "dataset") return stampDataset(path);
+    if (kind !== "group" || seen.has(writer.address(path))) return;
+    seen.add(writer.address(path));
+    const told = file.text(at, "encoding-type") ?? stampGroup(path);
+    if (told === undefined || !known.has(told)) return;
+    for (const name of file.keys(at)) if (!(path === "" && name.startsWith("raw."))) visit(`${path}/${name}`);
+  };
+
+  const stampGroup = (path: string): string | undefined => {
+    const at = writer.at(path);
+    const keys = file.keys(at);
+    const encode = (type: string, version: string): string => {
+      writer.encode(path, type, version);
+      return type;
+    };
+    if (path === "") return encode("anndata", "0.1.0");
+    if (path === "/raw") return encode("raw", "0.1.0");
+    if (tablePaths.has(path) || keys.includes("_index")) {
+      const frame = openFrame(file, at);
+      const names = file.attributeNames(at);
+      if (!names.includes("_index")) writer.attribute(path, "_index", frame.indexPath.slice(at.length + 1));
+      if (!names.includes("column-order")) writer.attribute(path, "column-order", frame.columnNames);
+      const hasReferences = keys.some((key) => file.attributeNames(`${at}/${key}`).includes("categories"));
+      return encode("dataframe", hasReferences ? "0.1.0" : "0.2.0");
+    }
+    const shape = shapeAt(path);
+    const sparse = sparseEncoding(file, at, shape);
+    if (sparse !== undefined) {
+      const stored = file.attribute(at, "shape") ?? file.attribute(at, "h5sparse_shape");
+      if (!file.attributeNames(at).includes("shape")) writer.attribute(path, "shape", BigInt64Array.from((Array.isArray(stored) ? stored : shape).map((n) => BigInt(Number(n)))));
+      return encode(`${sparse.slice(0, 3)}_matrix`, "0.1.0");
+    }
+    if (keys.includes("codes") && keys.includes("categories")) {
+      if (!file.attributeNames(at).includes("ordered")) writer.attribute(path, "ordered", Int8Array.of(0));
+      return encode("categorical", "0.2.0");
+    }
+    if (keys.includes("values") && keys.includes("mask")) {
+      const { dtype } = file.dataset(`${at}/values`);
+      return encode(dtype === "string" ? "nullable-string-array" : dtype === "bool" ? "nullable-boolean" : "nullable-integer", "0.1.0");
+    }
+    return /^\/(obs|var)\//.test(path) ? undefined : encode("dict", "0.1.0");
+  };
+
+  const stampDataset = (path: string): void => {
+    const at = writer.at(path);
+    if (file.text(at, "encoding-type") !== undefined) return;
+    const { shape, dtype, isVariableText } = file.dataset(at);
+    if (shape === null || dtype === "table" || dtype === "unknown" || (dtype === "string" && !isVariableText)) return;
+    if (dtype === "string") writer.encode(path, shape.length === 0 ? "string" : "string-array", "0.2.0");
+    else writer.encode(path, shape.length === 0 ? "numeric-scalar" : "array", "0.2.0");
+  };
+
+  visit("");
+}

@@ -1,0 +1,118 @@
+// What values of HDF5 types look like in memory: numbers of any width, texts, and the fields of compound types.
+import type { Hdf5 } from "#platform";
+import type { NumericArray } from "./matrix.js";
+
+/** A type as h5wasm describes it. */
+export type TypeMetadata = Omit<InstanceType<Hdf5["Dataset"]>["metadata"], "chunks" | "maxshape" | "shape"> & { readonly shape?: number[] | null };
+type Module = Hdf5["Module"];
+
+/** As NumPy names it; "string", "bool", "table" (compound), "array" (several values in one, inside a table) and "unknown" besides. */
+export function dtypeOf(type: TypeMetadata, { H5T_class_t: classes }: Module): string {
+  switch (type.type) {
+    case classes.H5T_INTEGER.value:
+      return `${type.signed ? "int" : "uint"}${8 * type.size}`;
+    case classes.H5T_FLOAT.value:
+      return `float${8 * type.size}`;
+    case classes.H5T_STRING.value:
+      return "string";
+    case classes.H5T_COMPOUND.value:
+      return "table";
+    case classes.H5T_ARRAY.value:
+      return "array";
+    case classes.H5T_BITFIELD.value: // Julia's booleans
+      return type.size === 1 ? "bool" : "unknown";
+    case classes.H5T_ENUM.value: {
+      const { FALSE, TRUE } = type.enum_type?.members ?? {};
+      return type.size === 1 && FALSE === 0 && TRUE === 1 ? "bool" : "unknown";
+    }
+    default:
+      return "unknown";
+  }
+}
+
+type ArrayConstructor = new (...args: [length: number] | [buffer: ArrayBufferLike, offset: number, length: number]) => NumericArray;
+/** Typed array that takes the values of each type; 64-bit integers as float64, half precision as float32. */
+export const arrays: Readonly<Record<string, ArrayConstructor | undefined>> = {
+  bool: Int8Array, int8: Int8Array, uint8: Uint8Array, int16: Int16Array, uint16: Uint16Array, int32: Int32Array, uint32: Uint32Array,
+  int64: Float64Array, uint64: Float64Array, float16: Float32Array, float32: Float32Array, float64: Float64Array,
+};
+
+/**
+ * Copies numbers that lie densely in HDF5's memory.
+ * @returns false where a 64-bit integer is beyond 2^53
+ */
+export function copyNumbers(buffer: ArrayBufferLike, pointer: number, length: number, dtype: string, target: NumericArray, offset: number): boolean {
+  if (dtype === "int64" || dtype === "uint64") return copyLong(new Int32Array(buffer, pointer, 2 * length), dtype === "int64", target, offset);
+  if (dtype === "float16") {
+    const halves = new Uint16Array(buffer, pointer, length);
+    for (let i = 0; i < length; i++) target[offset + i] = fromHalf(halves[i]!);
+  } else target.set(new arrays[dtype]!(buffer, pointer, length), offset);
+  return true;
+}
+
+/** Copies 64-bit integers given as pairs of words. What an Int32Array cannot hold becomes -1. @returns false where one is beyond 2^53 */
+function copyLong(words: Int32Array, signed: boolean, target: NumericArray, offset: number): boolean {
+  const narrow = target instanceof Int32Array;
+  for (let i = 0; i < words.length; i += 2, offset++) {
+    const high = signed ? words[i + 1]! : words[i + 1]! >>> 0;
+    if (high >= 0x200000 || high < -0x200000) return false;
+    const value = high * 0x100000000 + (words[i]! >>> 0);
+    target[offset] = narrow && value !== (value | 0) ? -1 : value;
+  }
+  return true;
+}
+
+/** IEEE 754 half precision. */
+function fromHalf(bits: number): number {
+  const sign = bits & 0x8000 ? -1 : 1;
+  const exponent = (bits >> 10) & 31;
+  const fraction = bits & 1023;
+  if (exponent === 31) return fraction ? NaN : sign * Infinity;
+  return sign * (exponent === 0 ? fraction * 2 ** -24 : (1 + fraction / 1024) * 2 ** (exponent - 15));
+}
+
+/** How one number inside a table is read. @returns null where the type is no number */
+export function numberReader(dtype: string, little: boolean): ((memory: DataView, position: number) => number) | null {
+  switch (dtype) {
+    case "bool": case "int8": return (memory, at) => memory.getInt8(at);
+    case "uint8": return (memory, at) => memory.getUint8(at);
+    case "int16": return (memory, at) => memory.getInt16(at, little);
+    case "uint16": return (memory, at) => memory.getUint16(at, little);
+    case "int32": return (memory, at) => memory.getInt32(at, little);
+    case "uint32": return (memory, at) => memory.getUint32(at, little);
+    case "int64": return (memory, at) => Number(memory.getBigInt64(at, little));
+    case "uint64": return (memory, at) => Number(memory.getBigUint64(at, little));
+    case "float16": return (memory, at) => fromHalf(memory.getUint16(at, little));
+    case "float32": return (memory, at) => memory.getFloat32(at, little);
+    case "float64": return (memory, at) => memory.getFloat64(at, little);
+    default: return null;
+  }
+}
+
+/** How one text is read: UTF-8, whatever the type says, which ASCII is a part of. Fixed lengths are filled up with zeros, or with blanks by Fortran. */
+export function textReader({ vlen, size, strpad }: TypeMetadata, module: Module): (position: number) => string {
+  if (vlen) return (position) => module.UTF8ToString(new DataView(module.HEAPU8.buffer).getUint32(position, true));
+  const decoder = new TextDecoder();
+  return (position) => {
+    const bytes = module.HEAPU8.subarray(position, position + size);
+    const end = bytes.indexOf(0);
+    const text = decoder.decode(end < 0 ? bytes : bytes.subarray(0, end));
+    return strpad === spacePadded ? text.replace(/ +$/, "") : text;
+  };
+}
+const spacePadded = 2;
+
+/** Filters built into HDF5, by its number: deflate (gzip), shuffle, fletcher32, nbit, scaleoffset. */
+const builtIn: ReadonlySet<number> = new Set([1, 2, 3, 5, 6]);
+const filterNames: Readonly<Record<number, string>> = {
+  4: "szip", 307: "bz2", 32000: "lzf", 32001: "blosc", 32004: "lz4", 32008: "bshuf", 32013: "zfp", 32015: "zstd", 32017: "sz", 32022: "bitgroom", 32023: "bitround", 32026: "blosc2",
+};
+
+/** The first filter without which the data cannot be read; null where all are there. @param installed - names of those that are not built in */
+export function missingFilter(filters: readonly { readonly id: number; readonly name: string }[], installed: ReadonlySet<string>): string | null {
+  for (const { id, name } of filters) {
+    const known = filterNames[id];
+    if (!builtIn.has(id) && !(known !== undefined && installed.has(known))) return known ?? (name ? `${name} (filter ${id})` : `filter ${id}`);
+  }
+  return null;
+}
