@@ -140,6 +140,8 @@ export interface UnlabeledOptions {
   readonly unlabeledPrototypes?: "leiden" | "louvain" | { readonly kmeans: number } | false;
   /** of the communities: above 1 more and smaller ones. Default 1 */
   readonly resolution?: number;
+  /** Weight of these cells in the prototype loss, each drawn to the unlabelled prototype of its cluster. Default 0: they have no part in it */
+  readonly unlabeledWeight?: number;
 }
 
 /** Options of `ScPoli.train`. */

@@ -9,7 +9,7 @@ import { streamCounts } from "./counts.js";
 import { Encoder, networkOptions } from "./embedding.js";
 import { createEngine } from "./engine/create.js";
 import { ScPoliError } from "./errors.js";
-import { addQueryTypes, addUnlabeledPrototypes, clusteringOf, storedPrototypes, unlabeledCells } from "./growth.js";
+import { addQueryTypes, addUnlabeledPrototypes, clusteringOf, storedPrototypes, unlabeledCells, unlabeledLossOf } from "./growth.js";
 import { alignGenes, checkCoverage, type GeneAlignment } from "./genes.js";
 import { readConditions, type Conditions } from "./labels.js";
 import type { MappingReport } from "./mapping.js";
@@ -133,11 +133,13 @@ async function learn(stored: StoredModel, query: Query, extension: Extension, da
   const seed = options.seed ?? 0;
   const cells = dataset.counts.cells;
   const K = labels ? stored.json.cell_types.length + labels.newTypes.length : 0;
-  const plan = planOptimization(options, { stage: "mapping", cells, hasLabels: K > 0, dropout: 0, seed });
+  const unlabeled = unlabeledLossOf(options, clusteringOf(options), K, unlabeledCells(dataset));
+  const rows = K + (unlabeled?.rows ?? 0);
+  const plan = planOptimization(options, { stage: "mapping", cells, hasLabels: rows > 0, dropout: 0, seed });
   const engine = await createEngine(
     {
       minibatchSize: plan.minibatch, minibatchCapacity: minibatchCapacity(dataset.counts, plan.minibatch), genes: sizes.genes,
-      conditionKeys: sizes.conditions.length, levels: dataset.levels, prototypes: [K, model.latentDim],
+      conditionKeys: sizes.conditions.length, levels: dataset.levels + (unlabeled ? 1 : 0), prototypes: [rows, model.latentDim], unlabeled,
     },
     options,
   );
@@ -147,7 +149,7 @@ async function learn(stored: StoredModel, query: Query, extension: Extension, da
     const treatments = await startFromNearest(network, dataset, extension, seed);
     const all = Int32Array.from({ length: cells }, (_, cell) => cell);
     const trains = options.training ?? true;
-    const trainer = new Trainer(network, dataset, { stage: "mapping", plan, prototypeCount: K, knownPrototypes: labels ? storedPrototypes(stored) : undefined, onProgress: options.onProgress, signal: options.signal });
+    const trainer = new Trainer(network, dataset, { stage: "mapping", plan, prototypeCount: rows, unlabeled, knownPrototypes: labels ? storedPrototypes(stored) : undefined, onProgress: options.onProgress, signal: options.signal });
     const epochs = trains ? (await trainer.run()).history.length : 0;
     const tensors = graft(trains ? extension : { ...extension, tensors: copyNearestTheta(extension, treatments) }, network.read());
     const latent = await trainer.encode(all);

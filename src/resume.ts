@@ -38,6 +38,8 @@ export async function saveCheckpoint(path: string, snapshot: Snapshot, owner: Fi
   };
   addPrototypes("prototypes", snapshot.prototypes);
   addPrototypes("best-prototypes", snapshot.best?.prototypes);
+  const { clusters } = snapshot;
+  if (clusters) tensors.set("clusters", { dtype: "F64", shape: [clusters.length], data: Float64Array.from(clusters) });
   const text = new TextEncoder().encode(JSON.stringify({ owner, state: snapshot.state }));
   tensors.set("state", { dtype: "U8", shape: [text.length], data: text });
   await writeFile(path, writeSafetensors(tensors));
@@ -66,6 +68,7 @@ export async function loadCheckpoint(path: string, owner: Fingerprint): Promise<
     parameters: group("parameter"),
     moments: new Map([...first].map(([name, data]) => [name, { first: data, second: second.get(name)! }])),
     prototypes: prototypes("prototypes"),
+    clusters: tensors.has("clusters") ? Int32Array.from(tensors.get("clusters")!.data) : null,
     best: best.size > 0 ? { parameters: best, prototypes: prototypes("best-prototypes") } : null,
   };
 }

@@ -6,6 +6,7 @@ import type { CountRows } from "./count-source.js";
 import type { Engine, Losses, Program } from "./engine/engine.js";
 import { ScPoliError } from "./errors.js";
 import { fillMinibatch, groupCombinations, splitCells, type Dataset, type Split } from "./minibatches.js";
+import { clusterRows, type UnlabeledLoss } from "./growth.js";
 import type { Network } from "./network.js";
 import { observe, startEarlyStopping, type EarlyStoppingState, type OptimizationPlan, type Stage } from "./optimization.js";
 import { PrototypeSums, type Prototypes } from "./prototypes.js";
@@ -30,6 +31,7 @@ export interface Snapshot {
   readonly parameters: ReadonlyMap<string, Float32Array>;
   readonly moments: ReadonlyMap<string, { readonly first: Float32Array; readonly second: Float32Array }>;
   readonly prototypes: Prototypes | null;
+  readonly clusters: Int32Array | null;
   readonly best: { readonly parameters: ReadonlyMap<string, Float32Array>; readonly prototypes: Prototypes | null } | null;
 }
 
@@ -38,6 +40,8 @@ export interface TrainerOptions {
   readonly plan: OptimizationPlan;
   /** prototypes K in the table; 0: no labels */
   readonly prototypeCount: number;
+  /** Unlabelled prototypes inside the loss; their rows are the last of the table, and the engine has one level more than the data set. */
+  readonly unlabeled?: UnlabeledLoss;
   /** The first of them, where they belong to a reference: they stay as they are. */
   readonly knownPrototypes?: Prototypes;
   readonly onProgress?: (progress: Progress) => void;
@@ -66,6 +70,9 @@ export class Trainer {
   readonly #programs: { readonly training: Program; readonly validation: Program; readonly encoding: Program };
   readonly #engine: Engine;
   readonly #split: Split;
+  readonly #dataset: Dataset;
+  /** of each unlabelled cell, its unlabelled prototype; null before the fine-tuning, and where they are not in the loss */
+  #clusters: Int32Array | null = null;
   #state: TrainerState;
   #prototypes: Prototypes | null = null;
   /** counts of the validation cells */
@@ -80,10 +87,11 @@ export class Trainer {
 
   constructor(
     private readonly network: Network,
-    private readonly dataset: Dataset,
+    dataset: Dataset,
     private readonly options: TrainerOptions,
   ) {
-    const { plan, resume } = options;
+    const { plan, resume, unlabeled } = options;
+    this.#dataset = unlabeled ? withClusterLevel(dataset) : dataset;
     this.#engine = network.engine;
     dataset.counts.keepIn?.(network.engine);
     this.#split = splitCells(dataset, plan.trainFrac, plan.seed);
@@ -105,7 +113,10 @@ export class Trainer {
     let stop = state.epoch >= plan.epochs;
     this.#isRunning = true;
     while (!stop) {
-      if (state.position === 0 && state.epoch === plan.pretrainingEpochs && this.options.prototypeCount > 0) await this.#updatePrototypes();
+      if (state.position === 0 && state.epoch === plan.pretrainingEpochs && this.options.prototypeCount > 0) {
+        await this.#findClusters();
+        await this.#updatePrototypes();
+      }
       await this.#trainEpoch();
       if (this.#isFineTuning()) await this.#updatePrototypes();
       stop = await this.#endEpoch();
@@ -118,7 +129,8 @@ export class Trainer {
     this.#settleEmbeddings();
     if (this.options.prototypeCount > 0) await this.#updatePrototypes();
     const bestEpoch = this.#best ? state.early.bestEpoch : state.history.length - 1;
-    return { history: state.history, bestEpoch, prototypes: this.#prototypes, split: this.#split };
+    const { prototypeCount, unlabeled } = this.options;
+    return { history: state.history, bestEpoch, prototypes: this.#prototypes && firstRows(this.#prototypes, unlabeled?.from ?? prototypeCount), split: this.#split };
   }
 
   /** Mean latent (cells, D) of cells of the data set, in their order. */
@@ -139,11 +151,12 @@ export class Trainer {
       return [name, { first: Float32Array.from(first), second: Float32Array.from(second) }] as const;
     });
     return {
-      state: structuredClone(this.#state), parameters: this.network.read(), moments: new Map(moments), prototypes: this.#prototypes, best: this.#best,
+      state: structuredClone(this.#state), parameters: this.network.read(), moments: new Map(moments), prototypes: this.#prototypes, clusters: this.#clusters, best: this.#best,
     };
   }
 
-  #restore({ parameters, moments, prototypes, best }: Snapshot): void {
+  #restore({ parameters, moments, prototypes, clusters, best }: Snapshot): void {
+    if (clusters) this.#setClusters(clusters);
     this.network.write(parameters);
     for (const [name, { first, second }] of moments) this.#engine.writeMoments(this.network.parameters.get(name)!, first, second);
     this.#setPrototypes(prototypes);
@@ -157,8 +170,8 @@ export class Trainer {
   async #trainEpoch(): Promise<void> {
     const { plan } = this.options;
     const state = this.#state;
-    const order = this.dataset.counts.shuffled(this.#split.train, plan.seed, state.epoch);
-    groupCombinations(order, plan.minibatch, this.dataset.combinations);
+    const order = this.#dataset.counts.shuffled(this.#split.train, plan.seed, state.epoch);
+    groupCombinations(order, plan.minibatch, this.#dataset.combinations);
     const prototypeWeight = this.#isFineTuning() ? plan.eta : 0;
     await this.#eachMinibatch(order, state.position, async (chunk) => {
       const losses = this.#programs.training.run({
@@ -227,7 +240,7 @@ export class Trainer {
   async #validate(fineTuning: boolean): Promise<TrainerState["sums"]> {
     const sums = noLosses();
     const { seed } = this.options.plan;
-    this.#held ??= await this.dataset.counts.hold(this.#split.validation);
+    this.#held ??= await this.#dataset.counts.hold(this.#split.validation);
     const validate = (chunk: Int32Array, start: number): void => {
       // the same noise in every epoch, so that epochs are compared and not their luck
       addLosses(sums, this.#programs.validation.run({ prototypeWeight: fineTuning ? 1 : 0, seed: hash32(seed, 2, 0, start) }), chunk.length);
@@ -236,9 +249,21 @@ export class Trainer {
     return sums;
   }
 
+  /** Clusters of the unlabelled cells, for the fine-tuning, where they are in the loss. */
+  async #findClusters(): Promise<void> {
+    const { unlabeled, plan } = this.options;
+    if (unlabeled) this.#setClusters(clusterRows(unlabeled, await this.encode(unlabeled.cells), this.network.options.latentDim, plan.seed));
+  }
+
+  #setClusters(clusters: Int32Array): void {
+    const { labels, levels } = this.#dataset;
+    this.options.unlabeled!.cells.forEach((cell, i) => (labels[cell * levels + levels - 1] = clusters[i]!));
+    this.#clusters = clusters;
+  }
+
   /** Prototypes of the present weights, from the mean latent of the training cells. */
   async #updatePrototypes(): Promise<void> {
-    const { levels, labels } = this.dataset;
+    const { levels, labels } = this.#dataset;
     const sums = new PrototypeSums(this.options.prototypeCount, this.network.options.latentDim, levels);
     const own = new Int32Array(this.options.plan.minibatch * levels);
     await this.#eachMinibatch(this.#split.train, 0, (chunk) => {
@@ -257,12 +282,12 @@ export class Trainer {
   /** @param held - where the cells' counts are at hand. Missing: they are read in a pass of their own */
   async #eachMinibatch(cells: Int32Array, from: number, visit: (chunk: Int32Array, start: number) => void | Promise<void>, held?: CountRows): Promise<void> {
     const size = this.options.plan.minibatch;
-    const pass = held ? null : this.dataset.counts.pass(cells.subarray(from));
+    const pass = held ? null : this.#dataset.counts.pass(cells.subarray(from));
     try {
       for (let start = from; start < cells.length; start += size) {
         const chunk = cells.subarray(start, Math.min(cells.length, start + size));
         await pass?.reach(chunk);
-        fillMinibatch(this.#engine.minibatch, this.dataset, chunk, held ?? pass!);
+        fillMinibatch(this.#engine.minibatch, this.#dataset, chunk, held ?? pass!);
         await visit(chunk, start);
         await this.#breathe();
       }
@@ -310,6 +335,19 @@ export class Trainer {
       secondsLeft: ((plan.epochs - done) * perEpoch) / cellsPerSecond,
     });
   }
+}
+
+/** Room for the unlabelled prototypes of the cells: one level more, of which nothing is known yet. */
+function withClusterLevel(dataset: Dataset): Dataset {
+  const { labels, levels, combinations } = dataset;
+  const more = new Int32Array(combinations.length * (levels + 1)).fill(-1);
+  for (let cell = 0; cell < combinations.length; cell++) more.set(labels.subarray(cell * levels, (cell + 1) * levels), cell * (levels + 1));
+  return { ...dataset, labels: more, levels: levels + 1 };
+}
+
+/** @returns null for no rows */
+function firstRows({ shape: [, D], means, covariances, counts }: Prototypes, rows: number): Prototypes | null {
+  return rows === 0 ? null : { shape: [rows, D], means: means.slice(0, rows * D), covariances: covariances.slice(0, rows * D * D), counts: counts.slice(0, rows) };
 }
 
 /** The table with its first rows as they are in the reference. */

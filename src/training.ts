@@ -9,7 +9,7 @@ import { checkNumber, type ModelOptions, type TrainOptions } from "./config.js";
 import { findCounts, type CountsPlace } from "./count-places.js";
 import { createEngine } from "./engine/create.js";
 import { ScPoliError } from "./errors.js";
-import { addUnlabeledPrototypes, clusteringOf, unlabeledCells } from "./growth.js";
+import { addUnlabeledPrototypes, clusteringOf, unlabeledCells, unlabeledLossOf } from "./growth.js";
 import { checkConditions, keptCells, readConditions, readLabels, type Conditions, type Labels } from "./labels.js";
 import { openCounts } from "./memory.js";
 import { minibatchCapacity, type Dataset } from "./minibatches.js";
@@ -54,19 +54,21 @@ export async function trainReference(data: AnnData, options: TrainOptions): Prom
   const seed = options.seed ?? 0;
   const clustering = clusteringOf(options);
   const K = reference.labels.names.length;
-  const plan = planOptimization(options, { stage: "training", cells, hasLabels: K > 0, dropout: model.dropout, seed });
+  const unlabeled = unlabeledLossOf(options, clustering, K, unlabeledCells(reference.cells));
+  const rows = K + (unlabeled?.rows ?? 0);
+  const plan = planOptimization(options, { stage: "training", cells, hasLabels: K > 0 || unlabeled !== undefined, dropout: model.dropout, seed });
   const sizes: ModelSizes = { genes: genes.length, conditions: reference.conditions.map(({ names }) => names.length), combinations: reference.combinations.length };
   const shapes = parameterShapes(model, sizes);
   const parameters = shapes.reduce((sum, { shape }) => sum + shape.reduce((product, n) => product * n, 1), 0);
   const counts = await openCounts(reference.place, { map, genes: genes.length, keep, parameters, minibatch: plan.minibatch }, options);
   const dataset: Dataset = { ...reference.cells, counts };
-  const checkpoint = new CheckpointFile(options, fingerprint({ model, sizes, plan, genes, isStreamed: counts.isStreamed }, dataset.counts.sizeFactors, ...dataset.conditions, dataset.labels));
+  const checkpoint = new CheckpointFile(options, fingerprint({ model, sizes, plan, genes, isStreamed: counts.isStreamed, unlabeled: unlabeled && { ...clustering, weight: unlabeled.weight } }, dataset.counts.sizeFactors, ...dataset.conditions, dataset.labels));
   const resume = await checkpoint.load();
 
   const engine = await createEngine(
     {
       minibatchSize: plan.minibatch, minibatchCapacity: minibatchCapacity(dataset.counts, plan.minibatch), genes: genes.length,
-      conditionKeys: keys, levels: dataset.levels, prototypes: [K, model.latentDim],
+      conditionKeys: keys, levels: dataset.levels + (unlabeled ? 1 : 0), prototypes: [rows, model.latentDim], unlabeled,
     },
     options,
   );
@@ -74,7 +76,7 @@ export async function trainReference(data: AnnData, options: TrainOptions): Prom
     const network = new Network(engine, model, sizes, { weightDecay: plan.weightDecay });
     network.write(new Map(shapes.map((shape) => [shape.name, initialValues(shape, shapes, seed)])));
     const trainer = new Trainer(network, dataset, {
-      stage: "training", plan, prototypeCount: K, onProgress: options.onProgress, signal: options.signal, resume,
+      stage: "training", plan, prototypeCount: rows, unlabeled, onProgress: options.onProgress, signal: options.signal, resume,
       checkpointMs: checkNumber("checkpointSeconds", options.checkpointSeconds ?? 60, 0) * 1000,
       onCheckpoint: (snapshot) => checkpoint.save(snapshot()),
     });

@@ -45,8 +45,8 @@ describe("help and arguments", () => {
   const training = ["--pretraining-epochs", "--eta", "--weight-decay", "--prototype-norm"];
   const flags: Readonly<Record<string, readonly string[]>> = {
     inspect: [],
-    train: ["-o", "--condition-key", "--cell-type-key", "--genes", "--hidden", "--latent", "--embedding-dims", "--layer", "--exclude", "--embed", "--resume", "--checkpoint-seconds", "--unlabeled", "--inject-condition", "--dropout", "--gene-map", "--label-map", "--unlabeled-prototypes", "--resolution", ...optimisation, ...training],
-    map: ["--reference", "-o", "--condition-key", "--save-model", "--threshold", "--no-training", "--known-conditions", "--layer", "--gene-map", "--cell-type-key", "--unlabeled", "--label-map", "--eta", "--unlabeled-prototypes", "--resolution", ...optimisation],
+    train: ["-o", "--condition-key", "--cell-type-key", "--genes", "--hidden", "--latent", "--embedding-dims", "--layer", "--exclude", "--embed", "--resume", "--checkpoint-seconds", "--unlabeled", "--inject-condition", "--dropout", "--gene-map", "--label-map", "--unlabeled-prototypes", "--resolution", "--unlabeled-weight", ...optimisation, ...training],
+    map: ["--reference", "-o", "--condition-key", "--save-model", "--threshold", "--no-training", "--known-conditions", "--layer", "--gene-map", "--cell-type-key", "--unlabeled", "--label-map", "--eta", "--unlabeled-prototypes", "--resolution", "--unlabeled-weight", ...optimisation],
     embed: ["--model", "-o", "--condition-key", "--threshold", "--layer", "--gene-map"],
     label: ["-o", "--name", "--level", "--cluster", "--cells", "--select", "--condition-key", "--layer", "--gene-map"],
     demo: ["-o"],

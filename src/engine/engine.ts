@@ -159,7 +159,7 @@ export interface Operations {
   squaredError(h: Activation, layer: OutputLayer, backward: boolean, decoded: Activation | null): void;
   squaredErrorBackward(h: Activation, layer: OutputLayer, dh: Activation): void;
 
-  /** Over the prototypes that have cells in the minibatch (all levels): mean Minkowski-p distance of their cells in z, summed. */
+  /** Over the prototypes that have cells in the minibatch (all levels): mean Minkowski-p distance of their cells in z, summed; of unlabelled ones averaged and weighted. */
   prototypeLoss(z: Activation, p: number): void;
   /** dz += eta * gradient. */
   prototypeLossBackward(z: Activation, p: number, dz: Activation): void;
@@ -181,6 +181,8 @@ export interface EngineOptions {
   readonly levels: number;
   /** K, D of the prototype table */
   readonly prototypes: readonly [number, number];
+  /** rows of the table from `from` on are unlabelled prototypes: the mean of theirs, times the weight, in the prototype loss */
+  readonly unlabeled?: { readonly from: number; readonly weight: number };
   /** also store parameter gradients, for `readGradient` (tests) */
   readonly keepGradients?: boolean;
 }

@@ -6,6 +6,7 @@ import {
   movesUsedOnly, type Activation, type Engine, type EngineOptions, type Floats, type Losses, type Minibatch, type Operations, type OutputLayer,
   type Parameter, type ParameterOptions, type Program, type RunOptions,
 } from "./engine.js";
+import { labelShares } from "./label-shares.js";
 import { nbGradient, nbLoss, poissonLoss, zinbGradient, zinbLoss } from "./likelihoods.js";
 
 const layerNormEps = 1e-5;
@@ -421,15 +422,16 @@ export class ReferenceEngine implements Engine {
     };
   }
 
-  /** For every label of every cell: cell minus prototype, and one over the number of cells with that label in the minibatch. */
+  /** For every label of every cell: cell minus prototype, and what it weighs. */
   #eachLabel(D: number, z: Float64Array, visit: (difference: Float64Array, share: number, b: number) => void): void {
-    const { rows, labels } = this.minibatch;
-    const { levels } = this.options;
-    const counts = new Map<number, number>();
-    for (const label of labels.subarray(0, rows * levels)) counts.set(label, (counts.get(label) ?? 0) + 1);
-    for (let b = 0; b < rows; b++)
-      for (const label of labels.subarray(b * levels, (b + 1) * levels))
-        if (label >= 0) visit(z.slice(b * D, (b + 1) * D).map((v, d) => v - this.#prototypes[label * D + d]!), 1 / counts.get(label)!, b);
+    const { levels, prototypes } = this.options;
+    const labels = this.minibatch.labels.subarray(0, this.minibatch.rows * levels);
+    const shares = new Float64Array(labels.length);
+    labelShares(labels, this.options, new Int32Array(prototypes[0]), shares);
+    labels.forEach((label, i) => {
+      const b = Math.floor(i / levels);
+      if (label >= 0) visit(z.slice(b * D, (b + 1) * D).map((v, d) => v - this.#prototypes[label * D + d]!), shares[i]!, b);
+    });
   }
 
   #adam(parameter: Parameter, step: number, learningRate: number): void {

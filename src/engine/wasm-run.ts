@@ -1,6 +1,7 @@
 // The run record: what the kernels read of one run, at a fixed address. The order of the fields is that of kernels/run.ts; each takes 4 bytes.
 import { ScPoliError } from "../errors.js";
 import type { EngineOptions, Minibatch, RunOptions } from "./engine.js";
+import { labelShares } from "./label-shares.js";
 import { padded, type KernelMemory } from "./wasm-memory.js";
 
 const address = 1024;
@@ -126,7 +127,7 @@ export class RunRecord {
     floats[places.rate] = learningRate / (1 - beta1 ** step);
     floats[places.correction] = 1 / Math.sqrt(1 - beta2 ** step);
     if (theta) this.#prepareTheta(theta);
-    if (hasPrototypes && prototypeWeight !== 0) this.#prepareLabels();
+    if (hasPrototypes && prototypeWeight !== 0) labelShares(this.minibatch.labels.subarray(0, this.minibatch.rows * this.options.levels), this.options, this.#labelCounts, this.#labelShares);
   }
 
   /** Sum over the cells, in order. */
@@ -239,18 +240,5 @@ export class RunRecord {
       this.#nextSegment[segment] = this.#firstSegment[combination]!;
       this.#firstSegment[combination] = segment;
     }
-  }
-
-  /** One over the number of cells of each label, over all levels. */
-  #prepareLabels(): void {
-    const { labels, rows } = this.minibatch;
-    const count = rows * this.options.levels;
-    const counts = this.#labelCounts.fill(0);
-    for (let i = 0; i < count; i++) {
-      const label = labels[i]!;
-      if (label >= counts.length) throw new ScPoliError("usage", `the minibatch has label ${label}; expected -1 to ${counts.length - 1}.`);
-      if (label >= 0) counts[label]!++;
-    }
-    for (let i = 0; i < count; i++) this.#labelShares[i] = labels[i]! >= 0 ? 1 / counts[labels[i]!]! : 0;
   }
 }
