@@ -1,10 +1,11 @@
 // npm run bench:speed: training and embedding speed and memory of ours beside the Python package, in one run, on simulated counts, two threads.
 // The Python side runs where its environment is (SCPOLI_REFERENCE_PYTHON, made by ../shared/python/setup.sh). The relaxed build needs a newer Node than 20:
-// the npm package of one goes into .cache/node, never into the project. Results: bench/results/speed.csv and docs/performance.md.
+// the npm package of one goes into .cache/node, never into the project. Results: bench/results/speed.csv and a section of docs/performance.md.
 import { execFileSync } from "node:child_process";
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { cpus } from "node:os";
 import { join } from "node:path";
+import { writeSection } from "./sections.ts";
 import { simulate } from "./simulate.ts";
 
 const root = new URL("..", import.meta.url).pathname;
@@ -99,7 +100,6 @@ const number = (value: number): string => (value >= 100 ? value.toFixed(0) : val
 const table = rows.map(({ what, values, unit, floor }) => [what, number(median(values)), number(Math.min(...values)), number(Math.max(...values)), unit, floor]);
 writeFileSync(join(root, "bench/results/speed.csv"), ["what,median,least,most,unit,floor", ...table.map((row) => row.map((cell) => (cell.includes(",") ? `"${cell}"` : cell)).join(","))].join("\n") + "\n");
 const text = [
-  "# Performance", "",
   `Made by \`npm run bench:speed\` on ${cpus().length} cores (${cpus()[0]!.model.trim()}), Node ${process.versions.node}${newer ? ` and ${execFileSync(newer, ["--version"], { encoding: "utf8" }).trim()} for the relaxed build` : ""}, two threads, ${rounds} rounds;`,
   `simulated counts, ${training.cells.toLocaleString("en")} x ${training.genes.toLocaleString("en")} for training and ${embedding.cells.toLocaleString("en")} cells for embedding, 13 % non-zeros. Medians, least and most; ratios are taken round by round.`,
   hasPython ? "" : "\nThe Python package was not there: no ratios.\n",
@@ -107,5 +107,5 @@ const text = [
   "Cells per second count all cells of the file per epoch, validation and prototypes included, reading left out; both sides have the published width, 64 hidden units for 4,000 genes (our default is 128). Single kernels: `npm run bench:kernels`.", "",
 ];
 const notes = join(root, "docs/performance-notes.md");
-writeFileSync(join(root, "docs/performance.md"), text.join("\n") + (existsSync(notes) ? readFileSync(notes, "utf8") : ""));
+writeSection(join(root, "docs/performance.md"), "Speed", [...text, existsSync(notes) ? readFileSync(notes, "utf8").trimEnd() : ""]);
 console.log(text.join("\n"));

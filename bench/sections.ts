@@ -1,0 +1,13 @@
+// docs/performance.md has a section per bench; each bench writes its own and leaves the others as they are.
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
+
+/** Puts a section (its heading line, then text) in place of the one with this heading, or at the end. */
+export function writeSection(path: string, heading: string, lines: readonly string[]): void {
+  const text = existsSync(path) ? readFileSync(path, "utf8") : "# Performance\n";
+  const sections = text.split(/^(?=## )/m).map((section) => section.trimEnd());
+  const own = [`## ${heading}`, "", ...lines].join("\n").trimEnd();
+  const at = sections.findIndex((section) => section.startsWith(`## ${heading}\n`));
+  if (at < 0) sections.push(own);
+  else sections[at] = own;
+  writeFileSync(path, `${sections.join("\n\n")}\n`);
+}
