@@ -26,7 +26,7 @@ const layers: readonly { readonly name: string; readonly files: RegExp; readonly
   { name: "methods", files: /^(trainer|resume|optimization|surgery|embedding|classify|growth|prototype-table|checkpoint|variable-genes|memory)$/, packages: /^#platform$/ },
   { name: "data of a run", files: /^(dataset|minibatches|counts|count-source|streamed-counts(-thread)?|count-places|genes|labels|name-maps|combinations)$/, packages: /^#platform$/ },
   { name: "model", files: /^(network|prototypes|parameters|neighbors|clustering)$/, but: /^engine\/(?!engine$)/ },
-  { name: "files", files: /^(anndata\/.*|safetensors)$/, packages: /^(#platform|h5wasm)$/ },
+  { name: "files", files: /^(anndata\/.*|safetensors)$/, packages: /^(#platform|h5wasm|zarrita|numcodecs\/zstd|@zarrita\/storage\/zip)$/ },
   { name: "arithmetic", files: /^engine\//, packages: /^#platform$/ },
   { name: "platform", files: /^platform\//, packages: /^(node:.*|h5wasm(\/node)?)$/ },
   { name: "leaves", files: /^(config|errors|random|version)$/ },

@@ -10,6 +10,8 @@ import type { Store, StoreAttribute, StoredArray } from "./store.js";
 
 /** An open HDF5 file. */
 export class Hdf5File implements Store {
+  readonly what = "an HDF5 file";
+
   private constructor(
     readonly path: string,
     readonly root: InstanceType<Hdf5["File"]>,

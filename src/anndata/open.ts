@@ -1,15 +1,36 @@
 // Which reader a path gets, by what lies there.
+import { fileStatus, listFolder, readBytes } from "#platform";
+import { ScPoliError } from "../errors.js";
 import { Hdf5File } from "./hdf5.js";
 import type { AnnDataReader } from "./reader.js";
+import type { Store } from "./store.js";
 import { StoreReader } from "./stored-anndata.js";
+import { ZarrStore } from "./zarr.js";
 
 /** @throws ScPoliError "file" or "format" */
 export async function openReader(path: string): Promise<AnnDataReader> {
-  const file = await Hdf5File.open(path, "r");
+  const store = await openStore(path);
   try {
-    return new StoreReader(file);
+    return new StoreReader(store);
   } catch (error) {
-    file.close();
+    store.close();
     throw error;
   }
+}
+
+async function openStore(path: string): Promise<Store> {
+  const status = await fileStatus(path);
+  if (status?.kind === "folder") {
+    const names = await listFolder(path);
+    if (names.some((name) => zarrNames.includes(name))) return ZarrStore.open(path);
+    throw new ScPoliError("file", `${path} is a folder, but no Zarr store (it has no zarr.json and no .zgroup). An .h5ad file or a .zarr folder was expected.`, { path });
+  }
+  if (status && isZip(await readBytes(path, 0, 4))) return ZarrStore.open(path);
+  return Hdf5File.open(path, "r");
+}
+
+const zarrNames: readonly string[] = ["zarr.json", ".zgroup", ".zmetadata"];
+
+function isZip(start: Uint8Array): boolean {
+  return start[0] === 0x50 && start[1] === 0x4b && start[2] === 3 && start[3] === 4;
 }

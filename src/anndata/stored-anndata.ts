@@ -99,7 +99,7 @@ function checkIsAnnData(file: Store): void {
     : keys.includes("mod") ? "It looks like MuData (.h5mu); write one of its modalities as .h5ad."
     : keys.length > 0 ? `It holds ${keys.slice(0, 8).join(", ")}.`
     : "It is empty.";
-  throw new ScPoliError("format", `${file.path} is an HDF5 file, but no AnnData: it has no obs and var. ${found}`, { path: file.path, keys });
+  throw new ScPoliError("format", `${file.path} is ${file.what}, but no AnnData: it has no obs and var. ${found}`, { path: file.path, keys });
 }
 
 /** Scalars, texts, arrays and dictionaries of them; undefined for anything else. */

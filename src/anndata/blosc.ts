@@ -1,0 +1,118 @@
+// Blosc and LZ4, decoded with every length checked. The usual decoder (numcodecs) hands out uninitialised memory where a buffer is damaged.
+//
+// Source: the header of Blosc 1 (README_HEADER of c-blosc) and the LZ4 block format.
+
+/** Inflates a part of a buffer; throws where it cannot. */
+export type Inflate = (bytes: Uint8Array, length: number) => Promise<Uint8Array>;
+
+const codecs = ["blosclz", "lz4", "snappy", "zlib", "zstd"] as const;
+const headerLength = 16;
+/** Blocks of so many elements and more are split into one stream per byte of the element, by some codecs. */
+const leastToSplit = 128;
+
+/**
+ * A Blosc buffer of a chunk.
+ * @param expected - bytes that must come out, null where only the buffer knows
+ * @param inflaters - for what it may hold
+ */
+export async function decodeBlosc(bytes: Uint8Array, expected: number | null, inflaters: { readonly zlib: Inflate; readonly zstd: Inflate }): Promise<Uint8Array> {
+  if (bytes.length < headerLength) throw new Error(`a Blosc header has ${headerLength} bytes, ${bytes.length} are there`);
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const [flags, typeSize] = [bytes[2]!, Math.max(1, bytes[3]!)];
+  const [length, blockSize, stored] = [view.getUint32(4, true), view.getUint32(8, true), view.getUint32(12, true)];
+  if (stored !== bytes.length) throw new Error(`the Blosc header tells of ${stored} bytes, ${bytes.length} are there`);
+  if (expected !== null && length !== expected) throw new Error(`the Blosc header tells of ${length} bytes, ${expected} were expected`);
+  if (flags & 2) {
+    if (stored !== length + headerLength) throw new Error("the Blosc buffer has another length than its content");
+    return bytes.slice(headerLength);
+  }
+  if (length === 0) return new Uint8Array(0);
+  const codec = codecs[flags >> 5];
+  if (codec === undefined || codec === "blosclz" || codec === "snappy") throw new Error(`it is compressed with Blosc's ${codec ?? "unknown codec"}, which is not known here`);
+  const inflate: Inflate = codec === "lz4" ? async (part, wanted) => decodeLz4(part, wanted) : inflaters[codec];
+  if (blockSize === 0 || blockSize > length) throw new Error(`the Blosc header tells of blocks of ${blockSize} bytes`);
+  const blocks = Math.ceil(length / blockSize);
+  if (headerLength + 4 * blocks > bytes.length) throw new Error("the Blosc buffer is too short for its blocks");
+  const whole = new Uint8Array(length);
+  for (let block = 0; block < blocks; block++) {
+    const size = Math.min(blockSize, length - block * blockSize);
+    const isSplit = !(flags & 16) && typeSize <= 16 && blockSize / typeSize >= leastToSplit && size === blockSize;
+    const streams = isSplit ? typeSize : 1;
+    const into = whole.subarray(block * blockSize, block * blockSize + size);
+    const isShuffled = (flags & 4) !== 0 || ((flags & 1) !== 0 && typeSize > 1);
+    const unfiltered = isShuffled ? new Uint8Array(size) : into;
+    let at = view.getUint32(headerLength + 4 * block, true);
+    for (let stream = 0, filled = 0; stream < streams; stream++) {
+      const wanted = Math.floor(size / streams);
+      if (at + 4 > bytes.length) throw new Error("a Blosc block lies beyond the end");
+      const own = view.getInt32(at, true);
+      at += 4;
+      if (own <= 0 || at + own > bytes.length) throw new Error("a Blosc block lies beyond the end");
+      const part = bytes.subarray(at, at + own);
+      const inflated = own === wanted ? part : await inflate(part, wanted);
+      if (inflated.length !== wanted) throw new Error(`a Blosc block has ${inflated.length} bytes, ${wanted} were expected`);
+      unfiltered.set(inflated, filled);
+      filled += wanted;
+      at += own;
+    }
+    if (isShuffled) (flags & 4 ? unshuffleBits : unshuffleBytes)(unfiltered, typeSize, into);
+  }
+  return whole;
+}
+
+function unshuffleBytes(from: Uint8Array, typeSize: number, into: Uint8Array): void {
+  const elements = Math.floor(from.length / typeSize);
+  for (let byte = 0; byte < typeSize; byte++) {
+    const first = byte * elements;
+    for (let i = 0, at = byte; i < elements; i++, at += typeSize) into[at] = from[first + i]!;
+  }
+  into.set(from.subarray(elements * typeSize), elements * typeSize);
+}
+
+/** Bit planes: of eight elements at a time; the elements that are left lie as they are. */
+function unshuffleBits(from: Uint8Array, typeSize: number, into: Uint8Array): void {
+  const elements = Math.floor(from.length / typeSize / 8) * 8;
+  const row = elements / 8;
+  into.fill(0);
+  for (let byte = 0; byte < typeSize; byte++) {
+    for (let bit = 0; bit < 8; bit++) {
+      const plane = (byte * 8 + bit) * row;
+      for (let i = 0; i < row; i++) {
+        const packed = from[plane + i]!;
+        if (packed === 0) continue;
+        for (let k = 0; k < 8; k++) into[(8 * i + k) * typeSize + byte]! |= ((packed >> k) & 1) << bit;
+      }
+    }
+  }
+  into.set(from.subarray(elements * typeSize), elements * typeSize);
+}
+
+/** One LZ4 block. @throws Error where it does not give exactly `length` bytes */
+export function decodeLz4(bytes: Uint8Array, length: number): Uint8Array {
+  const whole = new Uint8Array(length);
+  const damaged = (): Error => new Error("an LZ4 block is damaged");
+  let [at, filled] = [0, 0];
+  const longer = (start: number): number => {
+    let sum = start;
+    for (let byte = 255; byte === 255; sum += byte) {
+      if (at >= bytes.length) throw damaged();
+      byte = bytes[at++]!;
+    }
+    return sum;
+  };
+  while (at < bytes.length) {
+    const token = bytes[at++]!;
+    const literals = token >> 4 === 15 ? longer(15) : token >> 4;
+    if (at + literals > bytes.length || filled + literals > length) throw damaged();
+    for (const end = at + literals; at < end; ) whole[filled++] = bytes[at++]!;
+    if (at === bytes.length) break; // the last sequence has literals only
+    if (at + 2 > bytes.length) throw damaged();
+    const offset = bytes[at]! | (bytes[at + 1]! << 8);
+    at += 2;
+    const match = ((token & 15) === 15 ? longer(15) : token & 15) + 4;
+    if (offset === 0 || offset > filled || filled + match > length) throw damaged();
+    for (const end = filled + match; filled < end; filled++) whole[filled] = whole[filled - offset]!;
+  }
+  if (filled !== length) throw damaged();
+  return whole;
+}

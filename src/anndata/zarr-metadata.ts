@@ -1,0 +1,117 @@
+// The metadata of a Zarr store, version 2 and 3: what groups and arrays there are, read once and checked.
+import { ScPoliError } from "../errors.js";
+import type { ZarrFiles } from "./zarr-files.js";
+
+export interface ZarrNode {
+  readonly version: 2 | 3;
+  readonly attributes: Readonly<Record<string, unknown>>;
+  /** null for a group */
+  readonly array: ZarrArrayInfo | null;
+  /** names in a group, sorted */
+  readonly children: readonly string[];
+}
+
+export interface ZarrArrayInfo {
+  readonly shape: readonly number[];
+  /** of what is inflated together: inside shards, where there are some */
+  readonly chunks: readonly number[];
+  /** as NumPy names it; "string", "bool" and "unknown" besides */
+  readonly dtype: string;
+}
+
+type Json = Readonly<Record<string, unknown>>;
+/** Groups inside groups, at most: more are a loop of links. */
+const deepest = 32;
+
+/** All nodes of a store by their paths; "" is the root. @throws ScPoliError "file" where there is no store, "format" where metadata cannot be understood */
+export async function readNodes(files: ZarrFiles, path: string): Promise<Map<string, ZarrNode>> {
+  const nodes = new Map<string, ZarrNode>();
+  const visit = async (at: string, depth: number): Promise<boolean> => {
+    const node = await readNode(files, path, at);
+    if (node === null) return false;
+    if (node.array === null && depth < deepest) {
+      const children: string[] = [];
+      for (const name of await files.list(at)) {
+        if (/^\.z|^zarr\.json$/.test(name)) continue;
+        if (await visit(at === "" ? name : `${at}/${name}`, depth + 1)) children.push(name);
+      }
+      nodes.set(at, { ...node, children });
+    } else nodes.set(at, node);
+    return true;
+  };
+  if (!(await visit("", 0))) throw new ScPoliError("file", `${path} is no Zarr store: it has no zarr.json and no .zgroup.`, { path });
+  return nodes;
+}
+
+async function readNode(files: ZarrFiles, path: string, at: string): Promise<ZarrNode | null> {
+  const key = (name: string): string => (at === "" ? name : `${at}/${name}`);
+  const read = async (name: string): Promise<Json | null> => {
+    const bytes = await files.get(key(name));
+    if (!bytes) return null;
+    try {
+      // Python's json writes NaN and Infinity, which JSON has not
+      const text = new TextDecoder("utf-8", { fatal: true }).decode(bytes).replace(/(?<=[[:,]\s*)(?:NaN|-?Infinity)(?=\s*[,\]}])/g, "null");
+      const value: unknown = JSON.parse(text);
+      if (typeof value === "object" && value !== null && !Array.isArray(value)) return value as Json;
+    } catch (error) {
+      throw new ScPoliError("format", `${path}: ${key(name)} is damaged: it is no JSON.`, { path, key: key(name) }, { cause: error });
+    }
+    throw new ScPoliError("format", `${path}: ${key(name)} is damaged: an object was expected.`, { path, key: key(name) });
+  };
+  const v3 = await read("zarr.json");
+  if (v3) {
+    if (v3["zarr_format"] !== 3) throw new ScPoliError("format", `${path}: ${key("zarr.json")} has zarr_format ${JSON.stringify(v3["zarr_format"])}; 3 was expected.`, { path, key: at });
+    return { version: 3, attributes: asObject(v3["attributes"]), array: v3["node_type"] === "array" ? infoV3(v3, `${path}: ${at}`) : null, children: [] };
+  }
+  const array = await read(".zarray");
+  const attributes = (await read(".zattrs")) ?? {};
+  if (array) return { version: 2, attributes, array: infoV2(array, `${path}: ${at}`), children: [] };
+  return (await read(".zgroup")) ? { version: 2, attributes, array: null, children: [] } : null;
+}
+
+function infoV3(meta: Json, place: string): ZarrArrayInfo {
+  const grid = asObject(asObject(meta["chunk_grid"])["configuration"])["chunk_shape"];
+  const codecs = Array.isArray(meta["codecs"]) ? (meta["codecs"] as unknown[]).map(asObject) : [];
+  const sharding = codecs.find((codec) => codec["name"] === "sharding_indexed");
+  const configuration = asObject(sharding?.["configuration"]);
+  const type = meta["data_type"];
+  const info = checked(meta["shape"], sharding ? configuration["chunk_shape"] : grid, typeof type === "string" && dtypes.has(type) ? type : "unknown", place);
+  const isKnown = grid !== undefined && (!sharding || (codecs.length === 1 && (configuration["index_location"] ?? "end") === "end"));
+  if (!isKnown || (sharding && !isDivided(checked(meta["shape"], grid, "", place).chunks, info.chunks))) {
+    throw new ScPoliError("format", `${place} cannot be read: its chunks lie in a way that is not known (${JSON.stringify(meta["chunk_grid"])}).`, { place });
+  }
+  return info;
+}
+
+function isDivided(shards: readonly number[], chunks: readonly number[]): boolean {
+  return shards.length === chunks.length && shards.every((length, i) => length % chunks[i]! === 0);
+}
+
+function infoV2(meta: Json, place: string): ZarrArrayInfo {
+  const type = String(meta["dtype"]);
+  const filters = Array.isArray(meta["filters"]) ? (meta["filters"] as unknown[]).map(asObject) : [];
+  const dtype =
+    type === "|O" ? (filters.some(({ id }) => id === "vlen-utf8") ? "string" : "unknown")
+    : /^[<>|][US]\d+$/.test(type) ? "string"
+    : (numpyTypes[type.slice(1)] ?? "unknown");
+  return checked(meta["shape"], meta["chunks"], dtype, place);
+}
+
+const dtypes: ReadonlySet<string> = new Set(["bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64", "float32", "float64", "string"]);
+const numpyTypes: Readonly<Record<string, string>> = {
+  b1: "bool", i1: "int8", i2: "int16", i4: "int32", i8: "int64", u1: "uint8", u2: "uint16", u4: "uint32", u8: "uint64", f4: "float32", f8: "float64",
+};
+
+function checked(shape: unknown, chunks: unknown, dtype: string, place: string): ZarrArrayInfo {
+  const isShape = (value: unknown, least: number): value is number[] =>
+    Array.isArray(value) && value.every((length) => Number.isSafeInteger(length) && length >= least) && value.reduce((product: number, length: number) => product * length, 1) <= Number.MAX_SAFE_INTEGER;
+  if (!isShape(shape, 0)) throw new ScPoliError("format", `${place} is damaged: its shape is ${JSON.stringify(shape)}.`, { place });
+  // zarr-python writes chunks of length 0 for empty arrays
+  const own = Array.isArray(chunks) && shape.includes(0) ? chunks.map((length: unknown) => (length === 0 ? 1 : length)) : chunks;
+  if (!isShape(own, 1) || own.length !== shape.length) throw new ScPoliError("format", `${place} is damaged: its chunks are ${JSON.stringify(chunks)}, its shape is ${JSON.stringify(shape)}.`, { place });
+  return { shape, chunks: own, dtype };
+}
+
+function asObject(value: unknown): Json {
+  return typeof value === "object" && value !== null && !Array.isArray(value) ? (value as Json) : {};
+}
