@@ -15,13 +15,14 @@ export class AnnData {
 
   /**
    * Opens a file for reading; it stays open until `close`.
-   * @param path - an .h5ad file
-   * @throws ScPoliError "file" where it is missing, truncated or no HDF5 file; "format" where it is HDF5 but no AnnData
+   * @param path - an .h5ad file, or AnnData-Zarr: a folder, or a zip file of one
+   * @throws ScPoliError "file" where it is missing, truncated or no HDF5 file; "format" where it is readable but no AnnData
    */
   static async open(path: string): Promise<AnnData> {
     return new AnnData(await openReader(path));
   }
 
+  get format(): "h5ad" | "zarr" { return this.reader.format; }
   get path(): string { return this.reader.path; }
   /** N */
   get nObs(): number { return this.reader.obs.length; }

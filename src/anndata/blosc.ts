@@ -69,9 +69,10 @@ function unshuffleBytes(from: Uint8Array, typeSize: number, into: Uint8Array): v
   into.set(from.subarray(elements * typeSize), elements * typeSize);
 }
 
-/** Bit planes: of eight elements at a time; the elements that are left lie as they are. */
+/** Bit planes; blocks whose number of elements is no multiple of eight lie as they are. */
 function unshuffleBits(from: Uint8Array, typeSize: number, into: Uint8Array): void {
-  const elements = Math.floor(from.length / typeSize / 8) * 8;
+  const elements = Math.floor(from.length / typeSize);
+  if (elements % 8 !== 0) return into.set(from);
   const row = elements / 8;
   into.fill(0);
   for (let byte = 0; byte < typeSize; byte++) {

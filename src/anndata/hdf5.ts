@@ -10,7 +10,7 @@ import type { Store, StoreAttribute, StoredArray } from "./store.js";
 
 /** An open HDF5 file. */
 export class Hdf5File implements Store {
-  readonly what = "an HDF5 file";
+  readonly format = "h5ad";
 
   private constructor(
     readonly path: string,

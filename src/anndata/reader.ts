@@ -17,6 +17,7 @@ export interface RawData {
 /** What a file format gives to the AnnData class. Matrices are opened when asked for, so that a damaged one does not hide the others. */
 export interface AnnDataReader {
   readonly path: string;
+  readonly format: "h5ad" | "zarr";
   readonly obs: DataFrame;
   readonly var: DataFrame;
   readonly layerNames: readonly string[];

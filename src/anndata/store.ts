@@ -7,8 +7,7 @@ export type StoreAttribute = number | string | boolean | readonly (number | stri
 /** An open file, or folder. */
 export interface Store {
   readonly path: string;
-  /** "an HDF5 file", "a Zarr store" */
-  readonly what: string;
+  readonly format: "h5ad" | "zarr";
   /** "query.h5ad: obs/cell_type", for error texts */
   place(path: string): string;
   /** What lies at a path inside, null where there is nothing. */

@@ -21,6 +21,7 @@ export class StoreReader implements AnnDataReader {
     this.var = openTable(file, "var", "uns");
   }
 
+  get format() { return this.file.format; }
   get path() { return this.file.path; }
   get layerNames() { return this.file.keys("layers"); }
   get obsmNames() { return this.file.kind("obsm") === "dataset" ? (this.file.dataset("obsm").fields ?? []) : this.file.keys("obsm"); }
@@ -91,6 +92,8 @@ function openTable(file: Store, path: string, labels: string | null): DataFrame 
   return file.kind(path) === "dataset" ? new TableFrame(file, path, labels) : openFrame(file, path);
 }
 
+const names = { h5ad: "an HDF5 file", zarr: "a Zarr store" } as const;
+
 function checkIsAnnData(file: Store): void {
   if (file.kind("obs") !== null && file.kind("var") !== null) return;
   const keys = file.keys("/");
@@ -99,7 +102,7 @@ function checkIsAnnData(file: Store): void {
     : keys.includes("mod") ? "It looks like MuData (.h5mu); write one of its modalities as .h5ad."
     : keys.length > 0 ? `It holds ${keys.slice(0, 8).join(", ")}.`
     : "It is empty.";
-  throw new ScPoliError("format", `${file.path} is ${file.what}, but no AnnData: it has no obs and var. ${found}`, { path: file.path, keys });
+  throw new ScPoliError("format", `${file.path} is ${names[file.format]}, but no AnnData: it has no obs and var. ${found}`, { path: file.path, keys });
 }
 
 /** Scalars, texts, arrays and dictionaries of them; undefined for anything else. */

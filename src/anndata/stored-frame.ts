@@ -51,6 +51,12 @@ export class FileFrame implements DataFrame {
   }
 }
 
+/** anndata 0.7: where the labels of a column are. HDF5 has a reference, Zarr a path beside the column. */
+function labelsOf(file: Store, path: string): string | undefined {
+  const categories = file.text(path, "categories");
+  return categories === undefined || categories.startsWith("/") ? categories : `${path.slice(0, path.lastIndexOf("/"))}/${categories}`;
+}
+
 function columnLength(file: Store, path: string): number {
   if (file.kind(path) === "dataset") return file.dataset(path).length;
   const part = ["values", "codes"].find((name) => file.kind(`${path}/${name}`) === "dataset");
@@ -62,7 +68,7 @@ export async function readColumn(file: Store, path: string): Promise<Column> {
   switch (file.kind(path)) {
     case "dataset": {
       const dataset = file.dataset(path);
-      const categories = file.text(path, "categories"); // anndata 0.7: a reference to the labels
+      const categories = labelsOf(file, path);
       return categories === undefined ? plainColumn(dataset) : categoricalColumn(file, dataset, categories, file.attribute(categories, "ordered") === true);
     }
     case "group": {

@@ -49,6 +49,7 @@ export interface PendingCopy {
  */
 export async function startCopy(source: AnnData, output: string, options: CopyOptions = {}): Promise<PendingCopy> {
   const { names = {}, force = false, onWarning } = options;
+  if (source.format !== "h5ad") throw new ScPoliError("output", `${source.path} is a Zarr store; results can be written into copies of .h5ad files only. Save it as .h5ad from Python.`, { path: output });
   if (await isSameFile(source.path, output)) {
     throw new ScPoliError("output", `${output} is the input itself, which is never changed. Give the output another name.`, { path: output });
   }

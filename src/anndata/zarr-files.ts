@@ -34,7 +34,7 @@ class FolderFiles implements ZarrFiles {
     const status = await fileStatus(this.at(key));
     if (status?.kind !== "file") return undefined;
     const { start, end } = clip(range, status.bytes);
-    return alone(await readBytes(this.at(key), start, end - start));
+    return end > start ? alone(await readBytes(this.at(key), start, end - start)) : new Uint8Array(0);
   }
 
   private at(key: string): string {
@@ -56,11 +56,12 @@ async function openZip(path: string): Promise<ZarrFiles> {
   }
   // a store may lie in a folder of its own inside the zip file
   const names = Object.keys(entries);
-  const root = names.map((name) => /^(?:([^/]+)\/)?(?:zarr\.json|\.zgroup|\.zattrs)$/.exec(name)).find((match) => match !== null)?.[1];
-  const at = (key: string): string => (root === undefined ? key : `${root}/${key}`);
+  const roots = names.map((name) => /^(?:([^/]+)\/)?(?:zarr\.json|\.zgroup)$/.exec(name)).filter((match) => match !== null).map((match) => match[1] ?? "");
+  const root = roots.includes("") ? "" : (roots[0] ?? "");
+  const at = (key: string): string => (root === "" ? key : `${root}/${key}`);
   const folders = new Map<string, Set<string>>();
   for (const name of names) {
-    const parts = (root === undefined ? name : name.slice(root.length + 1)).split("/").filter((part) => part !== "");
+    const parts = (root === "" ? name : name.slice(root.length + 1)).split("/").filter((part) => part !== "");
     for (let depth = 0; depth < parts.length; depth++) {
       const folder = parts.slice(0, depth).join("/");
       folders.set(folder, (folders.get(folder) ?? new Set()).add(parts[depth]!));

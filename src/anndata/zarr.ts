@@ -14,7 +14,7 @@ const chunksAtOnce = 16;
 const mostValues = 2 ** 32 - 1;
 
 export class ZarrStore implements Store {
-  readonly what = "a Zarr store";
+  readonly format = "zarr";
   private readonly arrays = new Map<string, ZarrArray>();
 
   private constructor(

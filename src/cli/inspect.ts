@@ -13,13 +13,13 @@ export function addInspect(program: Command): void {
     .command("inspect")
     .summary("what is in a file or a model folder")
     .description("What is in an AnnData file: its size, its columns, where raw counts are, and which columns look like conditions and cell types. Also reads a model folder.")
-    .argument("<file>", "an .h5ad file or a model folder")
+    .argument("<file>", "an .h5ad file, an AnnData-Zarr folder or a model folder")
     .action((path: string, flags: RunFlags) => run(flags, () => inspectPath(path)));
   addRunFlags(command).addHelpText("after", "\nExample:\n  scpoli inspect pbmc.h5ad");
 }
 
 async function inspectPath(path: string): Promise<Result> {
-  if ((await fileStatus(path))?.kind === "folder") {
+  if ((await fileStatus(`${path}/model.json`))?.kind === "file") {
     const summary = (await ScPoli.load(path)).summary();
     return { json: summary, text: modelText(path, summary) };
   }

@@ -17,6 +17,7 @@ import scipy.sparse
 anndata.settings.allow_write_nullable_strings = True
 CELLS, GENES = 40, 25
 random = np.random.default_rng(1)
+csr = scipy.sparse.csr_matrix
 
 
 # make
@@ -193,8 +194,35 @@ def replace(file, path, values, **options):
     file[path].attrs.update(attributes)
 
 
+def full_anndata():
+    full = anndata.AnnData(X=csr(np.log1p(counts())), obs=observations(), var=genes())
+    full.raw = simple(csr(counts(columns=GENES + 5)))
+    full.raw.var.index = [f"raw{i}" for i in range(GENES + 5)]
+    full.layers["counts"] = csr(counts())
+    full.layers["dense"] = counts("float64")
+    full.obsm["X_pca"] = random.normal(size=(CELLS, 3)).astype(np.float32)
+    full.obsm["table"] = pd.DataFrame({"a": np.arange(CELLS)}, index=full.obs_names)
+    full.uns = {
+        "text": "ü", "number": 2.5, "whole": 7, "flag": True, "colors": np.array(["#fff", "#000"], dtype=object), "vector": np.arange(4.0),
+        "nested": {"deep": {"x": 1}, "flags": np.array([True, False])}, "sparse": csr(np.eye(3)), "table": pd.DataFrame({"a": [1]}, index=["r"]),
+    }
+    return full
+
+
+def contents(full):
+    return {
+        "obs": {name: column(full.obs[name]) for name in full.obs},
+        "obsNames": list(full.obs_names),
+        "varNames": list(full.var_names),
+        "rawNames": list(full.raw.var_names),
+        "X": matrix(full.X),
+        "raw": matrix(full.raw.X),
+        "layers": {name: matrix(full.layers[name]) for name in full.layers},
+        "obsm": {"X_pca": matrix(full.obsm["X_pca"])},
+    }
+
+
 def make(folder):
-    csr = scipy.sparse.csr_matrix
     plain = {
         "csr float32": simple(csr(counts())),
         "csr float64": simple(csr(counts("float64") * 1.25)),
@@ -249,28 +277,8 @@ def make(folder):
     rewrite(source, folder / "csr big endian.h5ad", big_endian)
     expected["csr chunked"] = expected["csr big endian"] = expected["csr float32"]
 
-    full = anndata.AnnData(X=csr(np.log1p(counts())), obs=observations(), var=genes())
-    full.raw = simple(csr(counts(columns=GENES + 5)))
-    full.raw.var.index = [f"raw{i}" for i in range(GENES + 5)]
-    full.layers["counts"] = csr(counts())
-    full.layers["dense"] = counts("float64")
-    full.obsm["X_pca"] = random.normal(size=(CELLS, 3)).astype(np.float32)
-    full.obsm["table"] = pd.DataFrame({"a": np.arange(CELLS)}, index=full.obs_names)
-    full.uns = {
-        "text": "ü", "number": 2.5, "whole": 7, "flag": True, "colors": np.array(["#fff", "#000"], dtype=object), "vector": np.arange(4.0),
-        "nested": {"deep": {"x": 1}, "flags": np.array([True, False])}, "sparse": csr(np.eye(3)), "table": pd.DataFrame({"a": [1]}, index=["r"]),
-    }
+    full = full_anndata()
     full.write_h5ad(folder / "full.h5ad")
-    contents = {
-        "obs": {name: column(full.obs[name]) for name in full.obs},
-        "obsNames": list(full.obs_names),
-        "varNames": list(full.var_names),
-        "rawNames": list(full.raw.var_names),
-        "X": matrix(full.X),
-        "raw": matrix(full.raw.X),
-        "layers": {name: matrix(full.layers[name]) for name in full.layers},
-        "obsm": {"X_pca": matrix(full.obsm["X_pca"])},
-    }
     repack(folder / "full.h5ad", folder / "latest.h5ad", libver="latest", userblock_size=1024)
     old = full.copy()
     old.obs = old.obs[["category", "ordered", "text", "float64", "int64", "boolean"]]
@@ -281,7 +289,7 @@ def make(folder):
     bare(folder / "bare.h5ad")
     fortran(folder / "fortran.h5ad")
     make_bad(folder, source, data)
-    (folder / "expected.json").write_text(json.dumps({"matrices": expected, "full": contents}))
+    (folder / "expected.json").write_text(json.dumps({"matrices": expected, "full": contents(full)}))
 
 
 def make_bad(folder, source, data):
