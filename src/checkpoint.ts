@@ -2,7 +2,7 @@
 // and nothing that is read from them is trusted: types, lengths, ranges and shapes are checked, and each file against the other.
 import { fileStatus, listFolder, makeFolder, readFile, readText, removeTemporary, replaceFolder, temporaryName, writeFile } from "#platform";
 import type { LevelCalibration } from "./classify.js";
-import type { ConditionEncoding, ModelOptions, ReconLoss } from "./config.js";
+import type { AtacCounts, ConditionEncoding, ModelOptions, ReconLoss } from "./config.js";
 import { ScPoliError } from "./errors.js";
 import { modelOptions, parameterShapes } from "./parameters.js";
 import { readSafetensors, writeSafetensors, type Tensor } from "./safetensors.js";
@@ -24,6 +24,8 @@ export interface ModelJson {
     readonly recon_loss: ReconLoss;
     readonly dropout: number;
   };
+  /** what the counts of a Poisson model were taken as; a query's are taken likewise. Missing: as they are */
+  readonly atac_counts?: AtacCounts;
   /** (G) */
   readonly genes: readonly string[];
   readonly condition_keys: readonly string[];
@@ -241,6 +243,7 @@ function checkJson(parsed: unknown, check: Checker): ModelJson {
     format_version: formatVersion,
     scpoli_version: check.text(entries.scpoli_version, "scpoli_version"),
     model: checkModel(check, entries.model, genes.length, keys.length),
+    ...checkAtacCounts(check, entries.atac_counts),
     genes,
     condition_keys: keys,
     conditions,
@@ -273,6 +276,12 @@ function checkModel(check: Checker, value: unknown, genes: number, keys: number)
     check.fail(`in model, ${(error as Error).message.replace(/\.$/, "")}`);
   }
   return storedOptions(given);
+}
+
+function checkAtacCounts(check: Checker, value: unknown): Pick<ModelJson, "atac_counts"> {
+  if (value === undefined) return {};
+  if (value !== "reads" && value !== "fragments") check.fail(`atac_counts is ${shown(value)}, expected "reads" or "fragments"`);
+  return { atac_counts: value };
 }
 
 function checkCellTypes(check: Checker, entries: Readonly<Record<string, unknown>>): Pick<ModelJson, "cell_type_keys" | "cell_types" | "levels" | "prototype_counts" | "calibration"> {

@@ -8,6 +8,8 @@ import { ScPoliError } from "./errors.js";
  */
 export const reconLosses = ["nb", "zinb", "poisson", "mse", "reference-poisson"] as const;
 export type ReconLoss = (typeof reconLosses)[number];
+/** What scATAC counts are: numbers of reads, or of fragments (two reads each). */
+export type AtacCounts = "reads" | "fragments";
 /** How conditions enter: by learnt embeddings, or by an input for each of them (the paper's ablation). */
 export const conditionEncodings = ["embedding", "one-hot"] as const;
 export type ConditionEncoding = (typeof conditionEncodings)[number];
@@ -113,7 +115,7 @@ export interface OptimizationOptions {
   readonly epochs?: number;
   /** Default: 90 % of the epochs. */
   readonly pretrainingEpochs?: number;
-  /** Weight of the prototype loss, default 1 */
+  /** Weight of the prototype loss, default 1; 0 leaves it out, and with it the fine-tuning (prototypes are computed at the end) */
   readonly eta?: number;
   /** Cells per step, default 128 */
   readonly minibatch?: number;
@@ -169,6 +171,11 @@ export interface TrainOptions extends RunSettings, OptimizationOptions, MemoryOp
   readonly embeddingDims?: number | readonly number[];
   readonly injectCondition?: readonly ("encoder" | "decoder")[];
   readonly reconLoss?: ReconLoss;
+  /**
+   * scATAC: read counts are made fragment counts, (x + 1) / 2 rounded down; "auto" takes counts as reads where 2 is more frequent than 1.
+   * Default: "auto" for poisson, else counts stay as they are
+   */
+  readonly atacCounts?: AtacCounts | "auto";
   readonly dropout?: number;
   /** File that receives a checkpoint now and then and when the run is interrupted; to be removed once the model is saved. */
   readonly checkpoint?: string;
@@ -187,6 +194,8 @@ export interface EmbedOptions extends RunSettings {
   /** obs column of each of the model's condition keys, where it has another name in this file */
   readonly conditionKeys?: Readonly<Record<string, string>>;
   readonly threshold?: Threshold;
+  /** As in `TrainOptions`. Default: as the model's own counts were taken */
+  readonly atacCounts?: AtacCounts | "auto";
   /** The model's names of the file's genes, as in `TrainOptions` */
   readonly geneMap?: NameMap;
   /** File to write: a copy of the input with the results added. It is copied while the cells are computed; without it, call `Mapping.write`. */

@@ -16,7 +16,12 @@ export interface CountsPlace {
   readonly obs: DataFrame;
   /** what the places looked at hold; the last one is this */
   readonly found: readonly PlaceVerdict[];
+  /** default "counts" */
+  readonly values?: ValueKind;
 }
+
+/** How stored values are taken: raw counts as they are; read counts x as fragment counts, (x + 1) / 2 rounded down; any finite numbers as they are. */
+export type ValueKind = "counts" | "reads" | "numbers";
 
 export interface PlaceVerdict {
   readonly place: string;
@@ -109,6 +114,19 @@ export async function findCounts(data: AnnData, layer?: string): Promise<CountsP
   }
   if (zeros) return zeros;
   throw await noCounts(data, layer, found);
+}
+
+/**
+ * The matrix of normalised values.
+ * @param layer - "X" (default), "raw" or the name of a layer
+ * @throws ScPoliError "counts" where it is empty, "key" where it does not exist
+ */
+export async function findNumbers(data: AnnData, layer = "X"): Promise<CountsPlace> {
+  const place = namedPlace(data, layer);
+  const { opened, verdict } = await judge(data, place);
+  if (!opened) throw new ScPoliError("key", `${data.path} has no ${place.name}${layers(data)}.`, { place: place.name });
+  if (opened.matrix.rows === 0 || opened.matrix.columns === 0) throw new ScPoliError("counts", `${data.path} has no values in ${place.name}: ${verdict.verdict}.`, { place: place.name });
+  return { path: data.path, name: place.name, ...opened, obs: data.obs, found: [verdict], values: "numbers" };
 }
 
 /** A place by the name that `findCounts` gave it. @throws ScPoliError "key" where the file has no such place */

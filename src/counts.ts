@@ -3,7 +3,7 @@
 // Differs: scArches checks neither the counts nor the genes, and makes each sparse row dense in Python.
 import { type NumericArray, rowsPerBlock, type SparseRows } from "./anndata/matrix.js";
 import { readAhead, type BlockReader } from "./anndata/read-ahead.js";
-import { type CountsPlace, describeProblem, problemOf } from "./count-places.js";
+import { type CountsPlace, describeProblem, problemOf, type ValueKind } from "./count-places.js";
 import { ScPoliError } from "./errors.js";
 
 /** Counts in memory, CSR. */
@@ -59,7 +59,7 @@ export interface LoadCountsOptions extends ReadCountsOptions {
 export async function* streamCounts(
   place: CountsPlace, map: Int32Array, genes: number, blockRows = rowsPerBlock(place.matrix), options: ReadCountsOptions = {},
 ): AsyncGenerator<CountBlock> {
-  const arrange = arrangement(map, genes);
+  const arrange = arrangement(map, genes, place.values);
   const cells = place.matrix.rows;
   const reader = options.reader ?? readAhead(place, blockRows);
   let lastPause = performance.now();
@@ -85,7 +85,7 @@ export async function* streamCounts(
  * @throws ScPoliError "counts" at a value that is no count
  */
 export function countsReader(place: CountsPlace, map: Int32Array, genes: number): (start: number, end: number) => Promise<CountBlock> {
-  const arrange = arrangement(map, genes);
+  const arrange = arrangement(map, genes, place.values);
   return async (start, end) => {
     const block = await place.matrix.read(start, end);
     const arranged = arrange(block);
@@ -102,19 +102,42 @@ type Arranged = Pick<CountBlock, "indptr" | "indices" | "counts" | "sizeFactors"
 type Arrange = (block: SparseRows) => Arranged | null;
 
 /** The cheapest way from columns to model genes: nothing to do, some dropped but the order kept, or each row sorted anew. */
-function arrangement(map: Int32Array, genes: number): Arrange {
-  const known = map.filter((gene) => gene >= 0);
-  const isAscending = known.every((gene, i) => i === 0 || gene > known[i - 1]!);
-  if (isAscending && known.length === map.length && known.every((gene, i) => gene === i)) return asIs();
-  return mapped(map, isAscending ? filterRows(map) : sortRows(map, genes));
+function arrangement(map: Int32Array, genes: number, values: ValueKind = "counts"): Arrange {
+  const isNumbers = values === "numbers";
+  const arrange = orderOf(map, genes, isNumbers);
+  return values === "reads" ? asFragments(arrange) : arrange;
 }
 
-function asIs(): Arrange {
+/** Odd and even read counts together: (x + 1) / 2 rounded down. */
+function asFragments(arrange: Arrange): Arrange {
+  const fragments = new Grown(Float32Array);
+  return (block) => {
+    const arranged = arrange(block);
+    if (!arranged) return null;
+    const { indptr, counts, sizeFactors } = arranged;
+    const halved = fragments.get(indptr[block.rows]!);
+    for (let row = 0, k = 0; row < block.rows; row++) {
+      let total = 0;
+      for (const end = indptr[row + 1]!; k < end; k++) total += halved[k] = Math.floor((counts[k]! + 1) / 2);
+      sizeFactors[row] = total;
+    }
+    return { ...arranged, counts: halved };
+  };
+}
+
+function orderOf(map: Int32Array, genes: number, isNumbers: boolean): Arrange {
+  const known = map.filter((gene) => gene >= 0);
+  const isAscending = known.every((gene, i) => i === 0 || gene > known[i - 1]!);
+  if (isAscending && known.length === map.length && known.every((gene, i) => gene === i)) return asIs(isNumbers);
+  return mapped(map, isAscending ? filterRows(map, isNumbers) : sortRows(map, genes, isNumbers));
+}
+
+function asIs(isNumbers: boolean): Arrange {
   const counts = new Grown(Float32Array);
   const sizeFactors = new Grown(Float32Array);
   return ({ rows, indptr, indices, values }) => {
     const totals = sizeFactors.get(rows);
-    if (!sumRows(values, indptr, rows, totals)) return null;
+    if (!sumRows(values, indptr, rows, totals, isNumbers)) return null;
     if (values instanceof Float32Array) return { indptr, indices, counts: values, sizeFactors: totals };
     const used = counts.get(indptr[rows]!);
     used.set(values.length === used.length ? values : values.subarray(0, used.length));
@@ -123,17 +146,17 @@ function asIs(): Arrange {
 }
 
 /** Small enough to be inlined into the loops below. */
-function isCount(value: number): boolean {
-  return value >= 0 && Math.trunc(value) === value && value < Infinity;
+function isTaken(value: number, isNumbers: boolean): boolean {
+  return isNumbers ? value - value === 0 : value >= 0 && Math.trunc(value) === value && value < Infinity;
 }
 
 /** Total of each row. @returns false where a value is no count */
-function sumRows(values: NumericArray, indptr: Int32Array, rows: number, totals: Float32Array): boolean {
+function sumRows(values: NumericArray, indptr: Int32Array, rows: number, totals: Float32Array, isNumbers: boolean): boolean {
   for (let row = 0, k = 0; row < rows; row++) {
     let total = 0;
     for (const end = indptr[row + 1]!; k < end; k++) {
       const value = values[k]!;
-      if (!isCount(value)) return false;
+      if (!isTaken(value, isNumbers)) return false;
       total += value;
     }
     totals[row] = total;
@@ -159,7 +182,7 @@ function mapped(map: Int32Array, mapRows: MapRows): Arrange {
   };
 }
 
-function filterRows(map: Int32Array): MapRows {
+function filterRows(map: Int32Array, isNumbers: boolean): MapRows {
   return ({ rows, indptr, indices, values }, out) => {
     const { indptr: starts, indices: genes, counts, sizeFactors } = out;
     let used = 0;
@@ -168,7 +191,7 @@ function filterRows(map: Int32Array): MapRows {
       let total = 0;
       for (const end = indptr[row + 1]!; k < end; k++) {
         const value = values[k]!;
-        if (!isCount(value)) return false;
+        if (!isTaken(value, isNumbers)) return false;
         const gene = map[indices[k]!]!;
         if (gene < 0) continue;
         genes[used] = gene;
@@ -183,7 +206,7 @@ function filterRows(map: Int32Array): MapRows {
 }
 
 /** Sorts a row by spreading it over all genes, with one bit per gene that has a count, and collecting the bits in order: linear in what is stored. */
-function sortRows(map: Int32Array, genes: number): MapRows {
+function sortRows(map: Int32Array, genes: number, isNumbers: boolean): MapRows {
   const spread = new Float32Array(genes);
   const bits = new Int32Array((genes + 31) >>> 5);
   return ({ rows, indptr, indices, values }, out) => {
@@ -194,7 +217,7 @@ function sortRows(map: Int32Array, genes: number): MapRows {
       let total = 0;
       for (const end = indptr[row + 1]!; k < end; k++) {
         const value = values[k]!;
-        if (!isCount(value)) return false;
+        if (!isTaken(value, isNumbers)) return false;
         const gene = map[indices[k]!]!;
         if (gene < 0) continue;
         spread[gene] = value;
@@ -230,16 +253,16 @@ class Grown<T extends Float32Array | Int32Array> {
   }
 }
 
-async function badValue({ name, matrix, obs, var: genes }: CountsPlace, start: number, { rows, indptr, indices, values }: SparseRows): Promise<ScPoliError> {
+async function badValue({ name, matrix, obs, var: genes, values: kind }: CountsPlace, start: number, { rows, indptr, indices, values }: SparseRows): Promise<ScPoliError> {
   const last = indptr[rows]!;
   let at = 0;
-  while (at < last - 1 && problemOf(values[at]!) === null) at++;
+  while (at < last - 1 && (kind === "numbers" ? Number.isFinite(values[at]!) : problemOf(values[at]!) === null)) at++;
   const value = values[at]!;
   const row = start + indptr.subarray(1).findIndex((end) => end > at);
   const [cell, gene] = [(await obs.index())[row]!, (await genes.index())[indices[at]!]!];
   return new ScPoliError(
     "counts",
-    `${matrix.place} holds ${describeProblem(value)} in cell '${cell}' (row ${row}), gene '${gene}'. Raw counts are needed: whole numbers, not negative. ` +
+    `${matrix.place} holds ${describeProblem(value)} in cell '${cell}' (row ${row}), gene '${gene}'. ${kind === "numbers" ? "Finite numbers are needed." : "Raw counts are needed: whole numbers, not negative."} ` +
       `Mend the file, or name another matrix with --layer.`,
     { place: name, row, cell, gene, value },
   );
@@ -343,6 +366,10 @@ export class CompactRows {
 
 function largest(values: Float32Array, from: number, to: number): number {
   let most = 0;
-  for (let k = from; k < to; k++) if (values[k]! > most) most = values[k]!;
+  for (let k = from; k < to; k++) {
+    const value = values[k]!;
+    if (value < 0 || Math.trunc(value) !== value) return Infinity;
+    if (value > most) most = value;
+  }
   return most;
 }

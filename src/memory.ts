@@ -51,7 +51,7 @@ export async function openCounts(place: CountsPlace, need: CountsNeed, options: 
   const { onNote, onProgress, signal, stream = "auto", memory = share * machineMemory() } = options;
   if (!(memory > 0)) throw new ScPoliError("usage", `memory is ${memory}; expected a number of bytes.`, { memory });
   const cells = keep?.length ?? matrix.rows;
-  const countBytes = (genes <= 65_536 ? 2 : 4) + 1;
+  const countBytes = (genes <= 65_536 ? 2 : 4) + (place.values === "numbers" ? 4 : 1);
   // a matrix by columns is turned round in memory, whatever comes then
   const turned = matrix.format === "csc" ? 8 * matrix.stored : 0;
   const fixed = bytes.base + bytes.cell * cells + bytes.parameter * need.parameters + bytes.minibatch * genes * need.minibatch + turned;

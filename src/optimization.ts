@@ -5,7 +5,7 @@ import { ScPoliError } from "./errors.js";
 /** Options with every choice made. */
 export interface OptimizationPlan {
   readonly epochs: number;
-  /** epochs before the prototype loss; equal to `epochs` where there are no labels */
+  /** epochs before the prototype loss; equal to `epochs` where there are no labels or eta is 0 */
   readonly pretrainingEpochs: number;
   readonly eta: number;
   readonly minibatch: number;
@@ -51,10 +51,11 @@ export function planOptimization(
   if (pretrainingEpochs > epochs)
     throw new ScPoliError("usage", `pretrainingEpochs is ${pretrainingEpochs}, more than the ${epochs} epochs of the run; expected at most as many.`);
   const anneal = options.alphaEpochAnneal ?? (options.epochs === undefined ? choices[stage].annealShare * epochs : defaults.alphaEpochAnneal);
+  const eta = checkNumber("eta", options.eta ?? defaults.eta, 0);
   return {
     epochs,
-    pretrainingEpochs: hasLabels ? pretrainingEpochs : epochs,
-    eta: checkNumber("eta", options.eta ?? defaults.eta, 0),
+    pretrainingEpochs: hasLabels && eta > 0 ? pretrainingEpochs : epochs,
+    eta,
     minibatch,
     lr: checkNumber("lr", options.lr ?? defaults.lr, 0, 1),
     weightDecay: checkNumber("weightDecay", options.weightDecay ?? defaults.weightDecay, 0),

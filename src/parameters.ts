@@ -112,6 +112,30 @@ const outputLayers: Readonly<Record<ReconLoss, readonly string[]>> = {
   mse: ["recon_decoder.0"],
 };
 
+/** What the conditions take of a model's parameters, either way of encoding them. */
+export interface ConditionParameters {
+  /** E N + E H: with embeddings of width E (all keys joined; the default where the model has none) */
+  readonly embedding: number;
+  /** N H: one-hot */
+  readonly one_hot: number;
+  /** E */
+  readonly embedding_width: number;
+  /** N H / (N + H), with one key: embeddings narrower than this take fewer parameters. N conditions, H width of the first layers that they enter */
+  readonly widest_embedding: number;
+}
+
+/** Source: De Donno et al. 2023, Methods ("Scalability analysis"). */
+export function conditionParameters(options: ModelOptions, { conditions }: Pick<ModelSizes, "conditions">): ConditionParameters {
+  const { hiddenLayerSizes, injectCondition } = options;
+  const dims = options.conditionEncoding === "embedding" ? options.embeddingDims : conditions.map(() => defaults.embeddingDims);
+  const E = dims.reduce((sum, width) => sum + width, 0);
+  const N = conditions.reduce((sum, count) => sum + count, 0);
+  // the decoder has the hidden layers in reverse
+  const H = (injectCondition.includes("encoder") ? hiddenLayerSizes[0]! : 0) + (injectCondition.includes("decoder") ? hiddenLayerSizes.at(-1)! : 0);
+  const tables = conditions.reduce((sum, count, key) => sum + count * dims[key]!, 0);
+  return { embedding: tables + E * H, one_hot: N * H, embedding_width: E, widest_embedding: (N * H) / (N + H) };
+}
+
 /** L2 weight decay of a parameter: none for embeddings (design.md). */
 export function decayOf(role: Role, weightDecay: number): number {
   return role === "embedding" ? 0 : weightDecay;

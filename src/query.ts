@@ -4,7 +4,7 @@ import type { AnnData } from "./anndata/anndata.js";
 import { readAhead, type BlockReader } from "./anndata/read-ahead.js";
 import type { StoredModel } from "./checkpoint.js";
 import { defaults, type EmbedOptions, type MapOptions, type Note } from "./config.js";
-import { findCounts, type CountsPlace } from "./count-places.js";
+import type { CountsPlace } from "./count-places.js";
 import { streamCounts } from "./counts.js";
 import { Encoder, networkOptions } from "./embedding.js";
 import { createEngine } from "./engine/create.js";
@@ -21,6 +21,7 @@ import { planOptimization } from "./optimization.js";
 import { readQueryLabels, type QueryLabels } from "./query-labels.js";
 import { copyNearestTheta, extendModel, graft, startFromNearest, type ConditionTreatment, type Extension } from "./surgery.js";
 import { Trainer } from "./trainer.js";
+import { findValues } from "./values.js";
 
 /** A model (with the query's conditions, after mapping), the mean latent (N, D) of the cells, and how file and model met. */
 export interface QueryResult {
@@ -45,7 +46,8 @@ async function withQuery<T>({ json }: StoredModel, data: AnnData, options: Embed
   const renamed = Object.keys(options.conditionKeys ?? {}).filter((key) => !json.condition_keys.includes(key));
   if (renamed.length > 0)
     throw new ScPoliError("key", `The model has no condition key '${renamed[0]}'; its keys are ${json.condition_keys.map((key) => `'${key}'`).join(", ")}.`, { key: renamed[0] });
-  const found = await findCounts(data, options.layer);
+  const values = { reconLoss: json.model.recon_loss, layer: options.layer, atacCounts: options.atacCounts, trainedOn: json.atac_counts };
+  const { place: found } = await findValues(data, values, note);
   const reader = readAhead(found);
   try {
     await data.uniqueNames("obs");

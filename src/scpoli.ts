@@ -1,11 +1,12 @@
 // The verbs a user calls: train a reference, save and load it, map a query onto it, embed cells of known conditions. No mathematics here.
 import type { AnnData } from "./anndata/anndata.js";
-import { loadModel, saveModel, type StoredModel } from "./checkpoint.js";
-import type { EmbedOptions, MapOptions, TrainOptions } from "./config.js";
+import { loadModel, optionsOf, saveModel, type StoredModel } from "./checkpoint.js";
+import type { AtacCounts, EmbedOptions, MapOptions, TrainOptions } from "./config.js";
 import { labelCells, type LabelOptions } from "./labelling.js";
 import { computeIntoCopy, Mapping } from "./mapping.js";
 import { prototypeTable, type PrototypeRow } from "./prototype-table.js";
 import { embedCells, mapQuery, type QueryResult } from "./query.js";
+import { conditionParameters, type ConditionParameters } from "./parameters.js";
 import { trainReference } from "./training.js";
 
 /** A model in short, ready for JSON. */
@@ -23,6 +24,9 @@ export interface ModelSummary {
   readonly prototypes: readonly PrototypeRow[];
   readonly model: StoredModel["json"]["model"];
   readonly parameters: number;
+  readonly condition_parameters: ConditionParameters;
+  /** what scATAC counts were taken as; null where that does not matter */
+  readonly atac_counts: AtacCounts | null;
   readonly calibration: StoredModel["json"]["calibration"];
   readonly provenance: Readonly<Record<string, unknown>>;
 }
@@ -97,6 +101,8 @@ export class ScPoli {
       cell_types: Object.fromEntries(json.cell_type_keys.map((key, level) => [key, types[level]!])),
       prototypes: prototypeTable(this.stored),
       model: json.model,
+      condition_parameters: conditionParameters(optionsOf(json.model), { conditions: json.conditions.map((names) => names.length) }),
+      atac_counts: json.atac_counts ?? null,
       parameters: [...tensors].reduce((sum, [name, { data }]) => sum + (/^(unlabeled_)?prototype/.test(name) ? 0 : data.length), 0),
       calibration: json.calibration,
       provenance,

@@ -7,7 +7,7 @@ import { readBlocks, type BlocksRead, type BlocksTask } from "./streamed-counts.
 await giveItems<BlocksTask, BlocksRead>(async function* (task) {
   const data = await AnnData.open(task.path);
   try {
-    yield* readBlocks(openPlace(data, task.name), task);
+    yield* readBlocks({ ...openPlace(data, task.name), values: task.values }, task);
   } finally {
     data.close();
   }

@@ -5,7 +5,7 @@ import { startGiver } from "#platform";
 import { worthAThread } from "./anndata/read-ahead.js";
 import { copyRow, type CountPass, type CountRows, type CountSource } from "./count-source.js";
 import { CompactRows, countsReader, streamCounts, type Counts, type LoadCountsOptions } from "./counts.js";
-import type { CountsPlace } from "./count-places.js";
+import type { CountsPlace, ValueKind } from "./count-places.js";
 import type { Minibatch } from "./engine/engine.js";
 import { Random } from "./random.js";
 
@@ -29,6 +29,7 @@ type Block = Pick<Counts, "indptr" | "indices" | "values">;
 export interface BlocksTask {
   readonly path: string;
   readonly name: string;
+  readonly values?: ValueKind;
   readonly map: Int32Array;
   readonly genes: number;
   readonly blocks: Int32Array;
@@ -143,7 +144,7 @@ export class StreamedCounts implements CountSource {
   /** Blocks one after the other: of a large file from a thread that reads ahead. */
   async *#read(blocks: Int32Array): AsyncGenerator<Block, void> {
     const { place, map, genes, sizes } = this;
-    const task: BlocksTask = { path: place.path, name: place.name, map, genes, blocks, sizes };
+    const task: BlocksTask = { path: place.path, name: place.name, values: place.values, map, genes, blocks, sizes };
     // by columns: the thread would turn the whole matrix round once more
     if (place.matrix.stored < this.leastForThread || place.matrix.format === "csc") {
       for await (const { blocks: read } of readBlocks(place, task)) yield* read;

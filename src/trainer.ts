@@ -222,8 +222,8 @@ export class Trainer {
     state.history.push(losses);
     this.#cellsDone += this.#split.validation.length;
 
-    // Without labels there is no fine-tuning: the end of the annealing takes its place.
-    const monitored = plan.earlyStopping !== null && (this.options.prototypeCount > 0 ? fineTuning : alpha >= 1);
+    // Without labels or prototype loss there is no fine-tuning: the end of the annealing takes its place.
+    const monitored = plan.earlyStopping !== null && (this.options.prototypeCount > 0 && plan.eta > 0 ? fineTuning : alpha >= 1);
     let stop = false;
     if (monitored) {
       const verdict = observe(state.early, metricOf(validation ?? train, plan.earlyStopping!.metric), state.epoch, plan.earlyStopping!);

@@ -5,8 +5,8 @@ import { uniqueNames, type AnnData } from "./anndata/anndata.js";
 import { formatVersion, storedOptions, type ModelJson, type StoredModel, type StoredTensor } from "./checkpoint.js";
 import { calibrate, type Level, type LevelCalibration } from "./classify.js";
 import { Combinations } from "./combinations.js";
-import { checkNumber, type ModelOptions, type TrainOptions } from "./config.js";
-import { findCounts, type CountsPlace } from "./count-places.js";
+import { type AtacCounts, checkNumber, defaults, type ModelOptions, type TrainOptions } from "./config.js";
+import type { CountsPlace } from "./count-places.js";
 import { createEngine } from "./engine/create.js";
 import { ScPoliError } from "./errors.js";
 import { addUnlabeledPrototypes, clusteringOf, unlabeledCells, unlabeledLossOf } from "./growth.js";
@@ -21,6 +21,7 @@ import type { Prototypes } from "./prototypes.js";
 import { fingerprint, loadCheckpoint, saveCheckpoint } from "./resume.js";
 import { Trainer, type Snapshot, type TrainingResult } from "./trainer.js";
 import { resolveGenes } from "./variable-genes.js";
+import { findValues } from "./values.js";
 import { version } from "./version.js";
 
 /** The reference's cells, coded; their counts are still in the file. */
@@ -28,6 +29,7 @@ interface ReferenceData {
   readonly cells: Omit<Dataset, "counts">;
   readonly genes: readonly string[];
   readonly place: CountsPlace;
+  readonly atacCounts?: AtacCounts;
   /** (columns of the file) model gene of each column, -1 drops it */
   readonly map: Int32Array;
   /** rows of the file that are cells of the reference; undefined: all */
@@ -103,7 +105,10 @@ async function readReference(data: AnnData, options: TrainOptions): Promise<Refe
   const cellTypeKeys = options.cellTypeKeys ?? [];
   const harmonised = options.labelMap && (await renameLabels(data.obs, cellTypeKeys, options.labelMap, note, { keep }));
   const labels = await readLabels(harmonised?.obs ?? data.obs, cellTypeKeys, options.unlabeled, { keep });
-  const found = await findCounts(data, options.layer);
+  const { reconLoss = defaults.reconLoss, layer, atacCounts } = options;
+  if (reconLoss === "mse" && typeof options.genes === "number")
+    throw new ScPoliError("usage", "genes is a number, but variable genes are chosen from raw counts, which mse does not take; give a list of names or a column of var.");
+  const { place: found, atacCounts: taken } = await findValues(data, { reconLoss, layer, atacCounts }, note);
   const renamed = options.geneMap && (await renameGenes(found.var, options.geneMap, note));
   const place = renamed ? { ...found, var: renamed.genes } : found;
   const names = uniqueNames(await place.var.index(), "var", data.path);
@@ -116,7 +121,7 @@ async function readReference(data: AnnData, options: TrainOptions): Promise<Refe
   note({ level: "info", message: `Counts taken from ${place.name}: ${combinations.length} cells, ${columns.length} of ${place.matrix.columns} genes.` });
   return {
     cells: { conditions: conditions.map(({ codes }) => codes), combinations, labels: labels.codes, levels: labels.keys.length },
-    genes: Array.from(columns, (column) => names[column]!), place, map, keep, conditions, combinations: table.codes, labels,
+    genes: Array.from(columns, (column) => names[column]!), place, atacCounts: taken, map, keep, conditions, combinations: table.codes, labels,
     nameMaps: { ...(renamed && { gene_map: renamed.report }), ...(harmonised && { label_map: harmonised.report }) },
   };
 }
@@ -149,6 +154,7 @@ function assemble(
     format_version: formatVersion,
     scpoli_version: version,
     model: storedOptions(model),
+    ...(reference.atacCounts && { atac_counts: reference.atacCounts }),
     genes: reference.genes,
     condition_keys: reference.conditions.map(({ key }) => key),
     conditions: reference.conditions.map(({ names }) => names),

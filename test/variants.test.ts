@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { rmSync } from "node:fs";
 import { join } from "node:path";
 import { after, test } from "node:test";
-import { ScPoli, type TrainOptions } from "../dist/index.js";
+import { AnnData, ScPoli, type ScPoliError, type Note, type TrainOptions, writeH5ad } from "../dist/index.js";
 import { conditionKeyOf } from "../dist/parameters.js";
 import { folder, makeAtlas, texts } from "./atlas.ts";
 
@@ -58,6 +58,85 @@ test("several condition keys at once, one-hot: a weight per key and layer", asyn
   assert.deepEqual(model.stored.tensors.get("encoder.FC.L0.cond_L.0.weight")!.shape, [3, 16]);
   assert.deepEqual(model.stored.tensors.get("decoder.FirstL.L0.cond_L.1.weight")!.shape, [2, 16]);
   assert.equal((await model.map(query, { epochs: 2 })).model.stored.json.combinations.length, 10);
+});
+
+/** The same file with other values. @param change - of a count and its cell's total */
+async function changed(data: AnnData, name: string, change: (count: number, total: number) => number): Promise<AnnData> {
+  const X = await data.X!.read(0, data.nObs);
+  const values = Float32Array.from(X.values);
+  for (let cell = 0; cell < data.nObs; cell++) {
+    const [start, end] = [X.indptr[cell]!, X.indptr[cell + 1]!];
+    const total = values.subarray(start, end).reduce((sum, v) => sum + v, 0);
+    for (let k = start; k < end; k++) values[k] = change(values[k]!, total);
+  }
+  const columns = Object.fromEntries(await Promise.all(data.obs.columnNames.map(async (column) => [column, await data.obs.column(column)] as const)));
+  const path = join(folder, `${name}.h5ad`);
+  await writeH5ad(path, { X: { ...X, values }, obs: { index: await data.obs.index(), columns }, var: { index: await data.var.index() } });
+  return AnnData.open(path);
+}
+
+test("poisson: read counts are found and made fragment counts, in the query as in the reference", async () => {
+  const options = { ...keys, ...settings, epochs: 4, reconLoss: "poisson" as const };
+  // 2f - 1 and 2f reads are f fragments
+  const reads = await changed(reference, "variants-reads", (count) => 2 * count - (count % 3 === 0 ? 1 : 0));
+  const queryReads = await changed(query, "variants-query-reads", (count) => 2 * count);
+  const notes: Note[] = [];
+  const onNote = (note: Note): void => void notes.push(note);
+  const model = await ScPoli.train(reads, { ...options, onNote });
+  assert.ok(notes.some(({ message }) => message.includes("looks like scATAC read counts")), notes.map(({ message }) => message).join("; "));
+  const same = await ScPoli.train(reference, { ...options, atacCounts: "fragments" });
+  assert.deepEqual([...model.stored.tensors], [...same.stored.tensors]);
+  assert.deepEqual([model.stored.json.atac_counts, same.stored.json.atac_counts], ["reads", "fragments"]);
+  const latent = (await model.map(queryReads, { epochs: 2, onNote })).latent;
+  assert.deepEqual(latent, (await same.map(query, { epochs: 2 })).latent);
+  assert.ok(notes.every(({ level }) => level === "info"), "no warning for data like the model's");
+  await model.map(query, { epochs: 1, onNote });
+  assert.ok(notes.some(({ level, message }) => level === "warning" && message.includes("--atac-counts fragments")), "a query that looks otherwise is told");
+  assert.deepEqual((await model.map(query, { epochs: 2, atacCounts: "fragments" })).latent, latent);
+  const streamed = await ScPoli.train(reads, { ...options, epochs: 1, stream: "always" });
+  assert.equal(streamed.stored.json.atac_counts, "reads");
+});
+
+test("mse: normalised values are taken as they are, in memory and streamed; a query is labelled", async () => {
+  const normalise = (count: number, total: number): number => Math.log1p((1e4 * count) / total);
+  const normalised = await changed(reference, "variants-normalised", normalise);
+  const options = { ...keys, ...settings, reconLoss: "mse" as const };
+  const notes: Note[] = [];
+  const model = await ScPoli.train(normalised, { ...options, onNote: (note) => notes.push(note) });
+  assert.ok(notes.some(({ message }) => message.startsWith("mse takes the values of X as they are")), notes.map(({ message }) => message).join("; "));
+  const mapping = await model.map(await changed(query, "variants-query-normalised", normalise), { epochs: 15 });
+  const found = await accuracy(mapping.predictions[0]!.predicted, model);
+  assert.ok(found > 0.9, `accuracy ${found}`);
+  assert.ok(!model.stored.tensors.has("theta"), "mse has no theta");
+  const { history } = (await ScPoli.train(normalised, { ...options, epochs: 2, stream: "always" })).stored.json.provenance as { history: { train: { reconstruction: number } }[] };
+  assert.ok(history[1]!.train.reconstruction < history[0]!.train.reconstruction, "a streamed run learns");
+  await assert.rejects(ScPoli.train(normalised, { ...options, genes: 50 }), { kind: "usage" });
+  await assert.rejects(ScPoli.train(normalised, { ...options, atacCounts: "auto" }), { kind: "usage" });
+  const warned: string[] = [];
+  await model.embed(await changed(reference, "variants-counts", (count) => count), { onNote: ({ level, message }) => void (level === "warning" && warned.push(message)) });
+  assert.ok(warned.some((message) => message.includes("raw counts")), "raw counts are told");
+  const broken = await changed(reference, "variants-broken", (count) => (count > 5 ? Infinity : count));
+  await assert.rejects(ScPoli.train(broken, options), (error: ScPoliError) => error.kind === "counts" && /infinite.*cell.*gene/.test(error.message));
+});
+
+test("without prototype loss there is no fine-tuning, but prototypes and labels there are", async () => {
+  const model = await ScPoli.train(reference, { ...keys, ...settings, eta: 0 });
+  const { history, optimization } = model.stored.json.provenance as { history: { train: { prototype: number } }[]; optimization: { pretrainingEpochs: number } };
+  assert.ok(history.every(({ train }) => train.prototype === 0), "no prototype loss");
+  assert.equal(optimization.pretrainingEpochs, settings.epochs);
+  const found = await accuracy((await model.map(query, { epochs: 15 })).predictions[0]!.predicted, model);
+  assert.ok(found > 0.8, `accuracy ${found}`);
+});
+
+test("the parameters of both encodings are told, and the paper's bound between them", async () => {
+  for (const [conditionEncoding, own] of [["embedding", "embedding"], ["one-hot", "one_hot"]] as const) {
+    const { stored, summary } = ((model: ScPoli) => ({ stored: model.stored, summary: model.summary() }))(await ScPoli.train(reference, { ...settings, epochs: 1, conditionKeys: ["donor"], conditionEncoding }));
+    const ofConditions = [...stored.tensors].filter(([name]) => name.startsWith("embeddings") || name.includes("cond_L")).reduce((sum, [, { data }]) => sum + data.length, 0);
+    assert.equal(summary.condition_parameters[own], ofConditions);
+    const { embedding, one_hot: oneHot, embedding_width: E, widest_embedding: widest } = summary.condition_parameters;
+    assert.equal(widest, (3 * 32) / 35);
+    assert.equal(embedding < oneHot, E < widest);
+  }
 });
 
 test("no labels at all: a plain conditional VAE", async () => {

@@ -1,5 +1,5 @@
 // What the values of flags mean: each reader turns the text of one flag into the library's option, or says what it expected.
-import { InvalidArgumentError } from "commander";
+import { InvalidArgumentError, Option } from "commander";
 import { fileStatus, readText } from "#platform";
 import { ScPoliError } from "../errors.js";
 import { defaults, type EarlyStopping, type NameMap, type Threshold, type TrainOptions, type UnlabeledOptions } from "../config.js";
@@ -157,6 +157,11 @@ export async function readNameMap(path: string | undefined): Promise<NameMap | u
   });
   if (pairs.length === 0) throw new ScPoliError("file", `${path} is empty. ${expected}`, { path });
   return pairs;
+}
+
+/** @param otherwise - what is done without the flag */
+export function atacCountsOption(otherwise: string): Option {
+  return new Option("--atac-counts <kind>", `scATAC: reads are made fragments, (x + 1) / 2 rounded down; auto: where 2 is more frequent than 1 (default: ${otherwise})`).choices(["reads", "fragments", "auto"]);
 }
 
 function splitAtCommas(text: string): string[] {

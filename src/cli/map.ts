@@ -5,7 +5,7 @@ import { AnnData } from "../anndata/anndata.js";
 import { defaults, type EmbedOptions, type MapOptions, type RunSettings, type Threshold } from "../config.js";
 import { ScPoliError } from "../errors.js";
 import { ScPoli } from "../scpoli.js";
-import { columnsOfKeys, oneName, readNameMap, real, renamedKeys, threshold, type RenamedKeys } from "./arguments.js";
+import { atacCountsOption, columnsOfKeys, oneName, readNameMap, real, renamedKeys, threshold, type RenamedKeys } from "./arguments.js";
 import { addUnlabeledFlags, unlabeledOptions, type UnlabeledFlags } from "./growth-flags.js";
 import { addOptimizationFlags, optimizationOptions, type OptimizationFlags } from "./optimization-flags.js";
 import { checkOutputs } from "./outputs.js";
@@ -17,6 +17,7 @@ interface EmbedFlags extends RunFlags {
   readonly layer?: string;
   readonly conditionKey?: RenamedKeys;
   readonly threshold?: Threshold;
+  readonly atacCounts?: EmbedOptions["atacCounts"];
   readonly geneMap?: string;
 }
 interface MapFlags extends EmbedFlags, OptimizationFlags, UnlabeledFlags {
@@ -65,6 +66,7 @@ function addOutputFlags(command: Command): Command {
     .requiredOption("-o, --output <file>", "the .h5ad file to write: the input with everything in it, and the results")
     .option("--condition-key <column>", "obs column of the conditions where it is named otherwise than in the model: patient, or donor=patient", renamedKeys)
     .option("--layer <name>", "where the counts are: X, raw, or a layer (default: found)")
+    .addOption(atacCountsOption("as the model's own counts were taken"))
     .option("--gene-map <file>", "the model's names of the file's genes, one-to-one (orthologs, identifiers): two columns, the file's name and the model's (csv or tsv)")
     .option("--threshold <value>", "uncertainty above which a cell is unknown: auto (the model's own), 0.3, q0.95 (quantile of these cells), none (default: auto)", threshold);
 }
@@ -99,8 +101,8 @@ async function embed(path: string, flags: EmbedFlags & { readonly model: string 
   }
 }
 
-async function embedOptions({ layer, conditionKey, threshold: limit, geneMap, output }: EmbedFlags, model: ScPoli): Promise<EmbedOptions> {
-  return { layer, threshold: limit, output, geneMap: await readNameMap(geneMap), conditionKeys: columnsOfKeys(conditionKey, model.stored.json.condition_keys) };
+async function embedOptions({ layer, atacCounts, conditionKey, threshold: limit, geneMap, output }: EmbedFlags, model: ScPoli): Promise<EmbedOptions> {
+  return { layer, atacCounts, threshold: limit, output, geneMap: await readNameMap(geneMap), conditionKeys: columnsOfKeys(conditionKey, model.stored.json.condition_keys) };
 }
 
 async function labelOptions({ cellTypeKey, unlabeled, labelMap }: MapFlags, model: ScPoli): Promise<Pick<MapOptions, "cellTypeKeys" | "unlabeled" | "labelMap">> {

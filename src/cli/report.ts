@@ -5,18 +5,27 @@ import type { ModelSummary } from "../scpoli.js";
 import { count, counted, listed, percent, significant, table } from "./text.js";
 
 /** What a model was made of and how its training ended. */
-export function modelText(folder: string, { cells, genes, conditions, reference_conditions, cell_types, model, parameters, prototypes, provenance }: ModelSummary): string {
+export function modelText(folder: string, { cells, genes, conditions, reference_conditions, cell_types, model, parameters, condition_parameters, atac_counts, prototypes, provenance }: ModelSummary): string {
   const lines = [`${folder}: ${cells === null ? "" : `${counted(cells, "reference cell")}, `}${counted(genes, "gene")}, ${count(parameters)} parameters`, ""];
   const rows: string[][] = Object.entries(conditions).map(([key, names]) => {
     const added = names.length - reference_conditions[key]!;
     return [`conditions, ${key}`, `${names.length}: ${listed(names)}${added > 0 ? ` (the last ${added} by mapping)` : ""}`];
   });
   for (const [key, types] of Object.entries(cell_types)) rows.push([`cell types, ${key}`, `${Object.keys(types).length}: ${listed(Object.keys(types))}`]);
-  rows.push(["hidden layers", model.hidden_layer_sizes.join(", ")], ["latent space", String(model.latent_dim)], ["embeddings", model.embedding_dims.join(", ")]);
+  rows.push(["hidden layers", model.hidden_layer_sizes.join(", ")], ["latent space", String(model.latent_dim)], ["likelihood", `${model.recon_loss}${atac_counts === null ? "" : `, scATAC ${atac_counts === "reads" ? "read counts made fragment counts" : "fragment counts"}`}`]);
+  rows.push(["conditions enter", conditionsText(model.condition_encoding ?? "embedding", model.embedding_dims, condition_parameters, Object.keys(conditions).length)]);
   rows.push(...trainingRows(provenance));
   lines.push(table(rows));
   if (prototypes.length > 0) lines.push("", prototypesText(prototypes));
   return lines.join("\n");
+}
+
+function conditionsText(encoding: string, dims: readonly number[], counts: ModelSummary["condition_parameters"], keys: number): string {
+  const { embedding, one_hot: oneHot, embedding_width: E, widest_embedding: widest } = counts;
+  const bound = keys === 1 ? `; ${E} ${E < widest ? "<" : ">="} NH / (N + H) = ${significant(widest)}` : "";
+  return encoding === "embedding"
+    ? `as embeddings of ${dims.join(", ")}: ${count(embedding)} parameters (one-hot: ${count(oneHot)}${bound})`
+    : `one-hot: ${count(oneHot)} parameters (embeddings of ${E}: ${count(embedding)}${bound})`;
 }
 
 function prototypesText(prototypes: ModelSummary["prototypes"]): string {

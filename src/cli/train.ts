@@ -1,11 +1,11 @@
 // scpoli train: a reference from an AnnData file, saved as a model folder.
-import type { Command } from "commander";
+import { Option, type Command } from "commander";
 import { fileStatus, removeFile } from "#platform";
 import { AnnData } from "../anndata/anndata.js";
-import { defaults, type RunSettings, type TrainOptions } from "../config.js";
+import { conditionEncodings, defaults, reconLosses, type ConditionEncoding, type ReconLoss, type RunSettings, type TrainOptions } from "../config.js";
 import { ScPoliError } from "../errors.js";
 import { ScPoli } from "../scpoli.js";
-import { injectCondition, names, oneName, readGenes, readNameMap, real, valuesByKey, whole, wholes } from "./arguments.js";
+import { atacCountsOption, injectCondition, names, oneName, readGenes, readNameMap, real, valuesByKey, whole, wholes } from "./arguments.js";
 import { addUnlabeledFlags, unlabeledOptions, type UnlabeledFlags } from "./growth-flags.js";
 import { addOptimizationFlags, addTrainingFlags, optimizationOptions, type OptimizationFlags } from "./optimization-flags.js";
 import { checkOutputs } from "./outputs.js";
@@ -26,6 +26,10 @@ interface TrainFlags extends RunFlags, OptimizationFlags, UnlabeledFlags {
   readonly latent?: number;
   readonly embeddingDims?: readonly number[];
   readonly injectCondition?: TrainOptions["injectCondition"];
+  readonly conditionEncoding?: ConditionEncoding;
+  readonly reconLoss?: ReconLoss;
+  readonly atacCounts?: TrainOptions["atacCounts"];
+  readonly prototypeLoss?: "on" | "off";
   readonly dropout?: number;
   readonly embed?: string;
   readonly resume?: boolean;
@@ -36,14 +40,14 @@ export function addTrain(program: Command): void {
   const command = program
     .command("train")
     .summary("a reference from labelled cells of several conditions, as a model folder")
-    .description("Trains a reference on the raw counts of an AnnData file and saves it as a model folder.")
+    .description("Trains a reference on the raw counts (mse: normalised values) of an AnnData file and saves it as a model folder.")
     .argument("<file>", "an .h5ad file")
     .requiredOption("-o, --output <model>", "folder of the model")
     .optionsGroup("Data:")
     .requiredOption("--condition-key <keys>", "obs columns of the conditions (sample, donor, study, ...), one embedding each: donor,assay", names)
     .option("--cell-type-key <keys>", "obs columns of the cell types, one per annotation level: cell_type,broad", names)
     .option("--unlabeled <name>", "a name in them that means no label, besides nan, unknown, unassigned and the like (may be repeated)", oneName)
-    .option("--layer <name>", "where the counts are: X, raw, or a layer (default: found)")
+    .option("--layer <name>", "where the counts are: X, raw, or a layer (default: found; for mse X)")
     .option("--genes <n|file|column>", "the n most variable genes, a file of names (one per line), or a boolean column of var (default: all)")
     .option("--gene-map <file>", "new names of genes, one-to-one: two columns, the file's name and the new one (csv or tsv)")
     .option("--label-map <file>", "new names of cell types, likewise; several may get the same one")
@@ -53,6 +57,11 @@ export function addTrain(program: Command): void {
     .option("--latent <n>", `width of the latent space (default: ${defaults.latentDim})`, whole(1))
     .option("--embedding-dims <n>", `width of the condition embeddings, for all keys or per key: 10,5 (default: ${defaults.embeddingDims})`, wholes(1))
     .option("--inject-condition <where>", "where the embeddings enter: encoder, decoder or both (default: both)", injectCondition)
+    .addOption(
+      new Option("--condition-encoding <how>", `by learnt embeddings, or one-hot: an input per condition (default: ${defaults.conditionEncoding})`).choices(conditionEncodings),
+    )
+    .addOption(new Option("--recon-loss <likelihood>", `nb or zinb for counts, poisson for scATAC fragments, mse for normalised values (default: ${defaults.reconLoss})`).choices(reconLosses))
+    .addOption(atacCountsOption("auto for poisson, else counts stay as they are"))
     .option("--dropout <rate>", `dropout of the hidden layers (default: ${defaults.dropout})`, real(0, 0.99))
     .optionsGroup("Output:")
     .option("--embed <file>", "also write the training file with the latent positions in it")
@@ -78,7 +87,7 @@ async function train(path: string, flags: TrainFlags, settings: RunSettings): Pr
     const model = await ScPoli.train(data, { ...settings, ...options, checkpoint, resume }).catch((error: unknown) => tellHowToResume(error, checkpoint));
     await model.save(output, { force });
     await removeFile(checkpoint);
-    if (embed !== undefined) await model.embed(data, { ...settings, layer, geneMap: options.geneMap, output: embed });
+    if (embed !== undefined) await model.embed(data, { ...settings, layer, atacCounts: flags.atacCounts, geneMap: options.geneMap, output: embed });
     const summary = model.summary();
     const written = embed === undefined ? [output] : [output, embed];
     return { json: { ...summary, written }, text: `${modelText(output, summary)}\n\n${writtenText(written)}` };
@@ -89,8 +98,10 @@ async function train(path: string, flags: TrainFlags, settings: RunSettings): Pr
 
 async function trainOptions(flags: TrainFlags): Promise<TrainOptions> {
   const { conditionKey, cellTypeKey, unlabeled, layer, genes, exclude, hidden, latent, embeddingDims, dropout, checkpointSeconds } = flags;
+  if (flags.prototypeLoss === "off" && flags.eta !== undefined && flags.eta !== 0) throw new ScPoliError("usage", "--prototype-loss off and --eta exclude each other; leave one of them out.");
   return {
     ...optimizationOptions(flags),
+    ...(flags.prototypeLoss === "off" && { eta: 0 }),
     ...unlabeledOptions(flags),
     conditionKeys: conditionKey,
     cellTypeKeys: cellTypeKey,
@@ -104,6 +115,9 @@ async function trainOptions(flags: TrainFlags): Promise<TrainOptions> {
     latentDim: latent,
     embeddingDims: embeddingDims?.length === 1 ? embeddingDims[0] : embeddingDims,
     injectCondition: flags.injectCondition,
+    conditionEncoding: flags.conditionEncoding,
+    reconLoss: flags.reconLoss,
+    atacCounts: flags.atacCounts,
     dropout,
     checkpointSeconds,
   };
