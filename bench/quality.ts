@@ -4,7 +4,8 @@
 import { execFileSync } from "node:child_process";
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { AnnData, ScPoli, writeH5ad, type Column, type SparseRows } from "../dist/index.js";
+import { AnnData, ScPoli } from "../dist/index.js";
+import { labels, writeRows } from "./rows.ts";
 
 interface Configuration {
   readonly name: string;
@@ -82,32 +83,6 @@ function scorePython(configuration: Configuration, epochs: number, seed: number)
     knn: cached(`${run}.knn`, () => yardsticks()["knn_pred"]!),
     svm: cached(`${run}.svm`, () => yardsticks()["svm_pred"]!),
   };
-}
-
-/** A new file of some rows of another. */
-async function writeRows(data: AnnData, rows: Int32Array, path: string): Promise<void> {
-  const all = await data.X!.read(0, data.nObs);
-  const length = rows.reduce((sum, row) => sum + all.indptr[row + 1]! - all.indptr[row]!, 0);
-  const X: SparseRows = { rows: rows.length, columns: all.columns, indptr: new Int32Array(rows.length + 1), indices: new Int32Array(length), values: new Float32Array(length) };
-  rows.forEach((row, i) => {
-    const [start, end] = [all.indptr[row]!, all.indptr[row + 1]!];
-    X.indices.set(all.indices.subarray(start, end), X.indptr[i]!);
-    X.values.set(all.values.subarray(start, end), X.indptr[i]!);
-    X.indptr[i + 1] = X.indptr[i]! + end - start;
-  });
-  const names = await data.obs.index();
-  const columns: Record<string, Column> = {};
-  for (const name of data.obs.columnNames) {
-    const texts = await labels(data, name);
-    columns[name] = { kind: "string", length: rows.length, values: Array.from(rows, (row) => texts[row]!) };
-  }
-  await writeH5ad(path, { X, obs: { index: Array.from(rows, (row) => names[row]!), columns }, var: { index: await data.var.index() } });
-}
-
-async function labels(data: AnnData, key: string): Promise<string[]> {
-  const column = await data.obs.column(key);
-  if (column.kind === "categorical") return Array.from(column.codes, (code) => column.categories[code] ?? "");
-  return Array.from<unknown, string>(column.values, String);
 }
 
 async function scoreOurs(configuration: Configuration, seed: number): Promise<Scores> {

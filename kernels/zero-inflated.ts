@@ -108,12 +108,15 @@ function giveStored(row: i32, d: usize, sigmoids: usize): void {
   }
 }
 
-/** e^x for x <= 0. */
+/** Exponents are cut here: what is smaller does not matter beside 1, and products with it stay normal numbers, as others are slow. */
+const leastExponent: f32 = -100;
+
+/** e^x for x <= 0, cut at 2^-100. */
 // @ts-ignore: decorator
 @inline
 function exponential(x: v128): v128 {
   const y = f32x4.mul(x, splat(log2e));
-  return exp2(y, constant(0), constant(1), constant(2), constant(3), constant(4), constant(5), constant(6), constant(7));
+  return exp2(y, splat(leastExponent), constant(1), constant(2), constant(3), constant(4), constant(5), constant(6), constant(7));
 }
 
 /**
@@ -129,7 +132,7 @@ function dense(
   const toMu = pinned(0, scale), share = pinned(1, run().share), none = pinned(2, 0), minusLog2e = pinned(3, -log2e);
   const one = constant(7), root = constant(9), mantissa = constant(10), c8 = constant(11), c7 = constant(12), c6 = constant(13), c5 = constant(14);
   const c4 = constant(15), c3 = constant(16), c2 = constant(17), ln2 = constant(18);
-  const floor = constant(0), magic = constant(1), x5 = constant(2), x4 = constant(3), x3 = constant(4), x2 = constant(5), x1 = constant(6);
+  const floor = pinned(4, leastExponent), magic = constant(1), x5 = constant(2), x4 = constant(3), x3 = constant(4), x2 = constant(5), x1 = constant(6);
   for (let g: usize = 0; g < bytes; ) {
     let loss = none, total = none, ratios = one;
     for (const stop = min(g + 1024, bytes); g < stop; g += 16) {
