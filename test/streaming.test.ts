@@ -4,12 +4,18 @@ import { copyFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { after, describe, test } from "node:test";
 import { findCounts } from "../dist/count-places.js";
-import { CountsInMemory, type CountRows } from "../dist/count-source.js";
+import { CountsInMemory, type CountRows, type CountSource } from "../dist/count-source.js";
 import { loadCounts } from "../dist/counts.js";
+import { createEngine } from "../dist/engine/create.js";
 import { AnnData, ScPoli, type Mapping, type TrainOptions } from "../dist/index.js";
 import { openCounts } from "../dist/memory.js";
+import { Network } from "../dist/network.js";
+import { planOptimization } from "../dist/optimization.js";
+import { initialValues, modelOptions, parameterShapes } from "../dist/parameters.js";
+import { minkowski } from "../dist/prototypes.js";
 import { Random } from "../dist/random.js";
 import { openStreamedCounts } from "../dist/streamed-counts.js";
+import { Trainer } from "../dist/trainer.js";
 import { folder, makeAtlas, texts } from "./atlas.ts";
 
 after(() => rmSync(folder, { recursive: true, force: true }));
@@ -122,6 +128,40 @@ describe("a streamed run", () => {
     assert.ok(right > 0.9 && right > rightInMemory - 0.05, `accuracy ${right} streamed, ${rightInMemory} in memory`);
     const lossOf = ({ stored }: ScPoli): number => (stored.json.provenance["losses"] as { validation: { reconstruction: number } }).validation.reconstruction;
     assert.ok(lossOf(model) < 1.02 * lossOf(inMemory), `reconstruction ${lossOf(model)} streamed, ${lossOf(inMemory)} in memory`);
+  });
+
+  test("is as good where only a few neighbouring cells are shuffled together", async () => {
+    const names = await texts(reference, "truth");
+    const types = [...new Set(names)].sort();
+    const cells = 900;
+    const all = Int32Array.from({ length: 120 }, (_, column) => column);
+    const donorOf = Int32Array.from({ length: cells }, (_, cell) => Math.floor(cell / 300));
+    const labels = Int32Array.from(names, (name) => types.indexOf(name));
+    const learn = async (counts: CountSource): Promise<{ right: number; loss: number }> => {
+      const dataset = { counts, conditions: [donorOf], combinations: donorOf, labels, levels: 1 };
+      const own = modelOptions({ hiddenLayerSizes: [32] }, 120, 1);
+      const sizes = { genes: 120, conditions: [3], combinations: 3 };
+      const plan = planOptimization({ epochs: 60, alphaEpochAnneal: 20, eta: 5, minibatch: 32, earlyStopping: false }, { stage: "training", cells, hasLabels: true, dropout: 0.05, seed: 0 });
+      const engine = await createEngine({ minibatchSize: 32, minibatchCapacity: 32 * 120, genes: 120, conditionKeys: 1, levels: 1, prototypes: [types.length, 10] }, { threads: 1 });
+      const network = new Network(engine, own, sizes, { weightDecay: plan.weightDecay });
+      const shapes = parameterShapes(own, sizes);
+      network.write(new Map(shapes.map((shape) => [shape.name, initialValues(shape, shapes, 0)])));
+      const trainer = new Trainer(network, dataset, { stage: "training", plan, prototypeCount: types.length });
+      const { history, prototypes, split } = await trainer.run();
+      const latent = await trainer.encode(split.validation);
+      await engine.close();
+      const nearest = Array.from(split.validation, (_, i) => {
+        const distances = types.map((_type, k) => minkowski(latent, i, prototypes!.means, k, 10, 2));
+        return distances.indexOf(Math.min(...distances));
+      });
+      const right = nearest.filter((type, i) => type === labels[split.validation[i]!]).length / split.validation.length;
+      return { right, loss: history.at(-1)!.validation!.reconstruction };
+    };
+    // 128 cells of 8 places at a time, of a file that is sorted by donor
+    const file = await learn(await openStreamedCounts(place, all, 120, {}, { rows: 16, together: 8 }));
+    const memory = await learn(new CountsInMemory(await loadCounts(place, all, 120)));
+    assert.ok(file.right > 0.9 && file.right >= memory.right - 0.05, `accuracy ${file.right} streamed, ${memory.right} in memory`);
+    assert.ok(file.loss < 1.01 * memory.loss, `reconstruction ${file.loss} streamed, ${memory.loss} in memory`);
   });
 
   test("one seed, any number of threads: the same bytes", async () => {
