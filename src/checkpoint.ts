@@ -40,13 +40,22 @@ export interface ModelJson {
   readonly cell_types: readonly string[];
   /** per level: rows of `cell_types`, ascending */
   readonly levels: readonly (readonly number[])[];
-  /** (K) cells that each prototype is the mean of */
+  /** (K) cells that each prototype is the mean of; 0 where that is not known (imported models) */
   readonly prototype_counts: readonly number[];
   /** (U) of each unlabelled prototype its number, which it keeps for good, and the cells that it is the mean of. Since format 2. */
   readonly unlabeled_prototypes: readonly { readonly cluster: number; readonly cells: number }[];
   /** per level */
   readonly calibration: readonly LevelCalibration[];
+  /** per key what is known of its conditions beside their names; missing where nothing is */
+  readonly sample_metadata?: readonly SampleMetadata[];
   readonly provenance: Readonly<Record<string, unknown>>;
+}
+
+/** A table with a row per sample, a sample being a condition; null where a value is not known. */
+export interface SampleMetadata {
+  readonly columns: readonly string[];
+  /** by name of the sample, in the order of the columns */
+  readonly samples: Readonly<Record<string, readonly (string | number | boolean | null)[]>>;
 }
 
 export interface StoredTensor {
@@ -86,16 +95,17 @@ const tensorsName = "model.safetensors";
  * @throws ScPoliError "model" where the model itself is broken (NaN weights), "refused" where a model is there already, "output" where something else is there or nothing can be written
  */
 export async function saveModel(folder: string, stored: StoredModel, options: { readonly force?: boolean } = {}): Promise<void> {
-  const check = new Checker("The model to be saved", "Training has failed; lower the learning rate or look for extreme counts.");
-  const json = checkJson(stored.json, check);
-  const tensors = new Map([...stored.tensors].map(([name, tensor]): [string, Tensor] => [name, { dtype: "F32", ...tensor }]));
-  checkTensors(json, tensors, check);
+  const { json, tensors } = checkStored(stored, "The model to be saved", "Training has failed; lower the learning rate or look for extreme counts.");
   await checkModelFolder(folder, options.force ?? false);
+  await writeFolder(folder, { [tensorsName]: writeSafetensors(tensors), [jsonName]: jsonText(json) });
+}
+
+/** Writes a folder of files beside its final name, then renames it; a folder of that name goes. @throws ScPoliError "output" */
+export async function writeFolder(folder: string, files: Readonly<Record<string, Uint8Array | string>>): Promise<void> {
   const temporary = temporaryName(folder);
   try {
     await makeFolder(temporary);
-    await writeFile(`${temporary}/${tensorsName}`, writeSafetensors(tensors));
-    await writeFile(`${temporary}/${jsonName}`, jsonText(json));
+    for (const [name, content] of Object.entries(files)) await writeFile(`${temporary}/${name}`, content);
     replaceFolder(temporary, folder);
   } catch (error) {
     await removeTemporary(temporary);
@@ -103,21 +113,47 @@ export async function saveModel(folder: string, stored: StoredModel, options: { 
   }
 }
 
+/**
+ * Whether a model in memory is whole: what a model folder must hold, all of it finite.
+ * @param where - what it is, for error texts @param advice - what to do where it is not whole
+ * @throws ScPoliError "model"
+ */
+export function checkStored(stored: StoredModel, where: string, advice: string): { readonly json: ModelJson; readonly tensors: ReadonlyMap<string, Tensor> } {
+  const check = new Checker(where, advice);
+  const json = checkJson(stored.json, check);
+  const tensors = new Map([...stored.tensors].map(([name, tensor]): [string, Tensor] => [name, { dtype: "F32", ...tensor }]));
+  checkTensors(json, tensors, check);
+  return { json, tensors };
+}
+
 /** One line per entry: long lists stay readable. */
 function jsonText(json: ModelJson): string {
   return `{\n${Object.entries(json).map(([key, value]) => `  ${JSON.stringify(key)}: ${JSON.stringify(value)}`).join(",\n")}\n}\n`;
 }
 
+/** What a folder holds that may be replaced. */
+export interface FolderContent {
+  /** for error texts: "a model of scpoli" */
+  readonly what: string;
+  /** files that it has, and those that it may have */
+  readonly files: readonly string[];
+  readonly others?: readonly string[];
+  /** whether the files are what their names say */
+  readonly isOurs: (folder: string) => Promise<boolean>;
+}
+
+const ownModel: FolderContent = { what: "a model of scpoli", files: [jsonName, tensorsName], isOurs };
+
 /** Whether a model may be saved there; for a look before a long training. @throws as `saveModel` */
-export async function checkModelFolder(folder: string, force: boolean): Promise<void> {
+export async function checkModelFolder(folder: string, force: boolean, { what, files, others = [], isOurs: check }: FolderContent = ownModel): Promise<void> {
   const status = await fileStatus(folder);
   if (!status) return;
   if (status.kind === "file") throw new ScPoliError("output", `${folder} is a file; a model is a folder. Give another name.`, { path: folder });
   const names = await listFolder(folder);
   if (names.length === 0) return;
-  const others = names.filter((name) => name !== jsonName && name !== tensorsName);
-  if (others.length > 0 || names.length < 2 || !(await isOurs(folder)))
-    throw new ScPoliError("output", `${folder} holds something else than a model of scpoli${others.length > 0 ? ` ('${others[0]}')` : ""} and is left as it is. Give another name.`, { path: folder });
+  const foreign = names.filter((name) => !files.includes(name) && !others.includes(name));
+  if (foreign.length > 0 || !files.every((name) => names.includes(name)) || !(await check(folder)))
+    throw new ScPoliError("output", `${folder} holds something else than ${what}${foreign.length > 0 ? ` ('${foreign[0]}')` : ""} and is left as it is. Give another name.`, { path: folder });
   if (!force) throw new ScPoliError("refused", `${folder} holds a model already. Give another name; --force replaces it.`, { path: folder });
 }
 
@@ -160,14 +196,7 @@ async function checkSource(folder: string): Promise<void> {
   const missing = [jsonName, tensorsName].filter((name) => !names.includes(name));
   if (missing.length === 0) return;
   if (missing.length === 1) throw new ScPoliError("model", `${folder} is not complete: ${missing[0]} is missing. ${copyAnew}`, { path: folder });
-  const isScArches = names.includes("attr.pkl") || names.includes("model_params.pt");
-  throw new ScPoliError(
-    "model",
-    isScArches
-      ? `${folder} looks like a model folder of the Python package scArches (${names.filter((name) => /\.(pkl|pt)$/.test(name)).join(", ")}), which this command does not read. Give a folder that \`scpoli train\` has written.`
-      : `${folder} is no model folder: ${jsonName} and ${tensorsName} are missing. Give the folder that \`scpoli train\` has written.`,
-    { path: folder },
-  );
+  throw new ScPoliError("model", `${folder} is no model folder: ${jsonName} and ${tensorsName} are missing. Give the folder that \`scpoli train\` has written, or one of scArches.`, { path: folder });
 }
 
 const copyAnew = "Copy the model anew, or train again.";
@@ -253,8 +282,20 @@ function checkJson(parsed: unknown, check: Checker): ModelJson {
     combinations,
     ...checkCellTypes(check, entries),
     unlabeled_prototypes: checkUnlabeled(check, entries.unlabeled_prototypes ?? []),
+    ...(entries.sample_metadata === undefined ? {} : { sample_metadata: check.list(entries.sample_metadata, "sample_metadata", (value, name) => checkMetadata(check, value, name), keys.length) }),
     provenance: check.object(entries.provenance, "provenance"),
   };
+}
+
+function checkMetadata(check: Checker, value: unknown, name: string): SampleMetadata {
+  const table = check.object(value, name);
+  const columns = check.names(table.columns, `${name}.columns`, 0);
+  const cell = (entry: unknown, entryName: string): string | number | boolean | null => {
+    if (entry !== null && typeof entry !== "string" && typeof entry !== "boolean") return check.number(entry, entryName, -Number.MAX_VALUE);
+    return entry;
+  };
+  const samples = Object.entries(check.object(table.samples, `${name}.samples`));
+  return { columns, samples: Object.fromEntries(samples.map(([sample, cells]) => [sample, check.list(cells, `${name}.samples.${sample}`, cell, columns.length)])) };
 }
 
 function checkModel(check: Checker, value: unknown, genes: number, keys: number): ModelJson["model"] {
@@ -315,7 +356,7 @@ function checkCellTypes(check: Checker, entries: Readonly<Record<string, unknown
 function checkUnlabeled(check: Checker, value: unknown): ModelJson["unlabeled_prototypes"] {
   const prototypes = check.list(value, "unlabeled_prototypes", (entry, name) => {
     const { cluster, cells } = check.object(entry, name);
-    return { cluster: check.whole(cluster, `${name}.cluster`, 0), cells: check.whole(cells, `${name}.cells`, 1) };
+    return { cluster: check.whole(cluster, `${name}.cluster`, 0), cells: check.whole(cells, `${name}.cells`, 0) };
   });
   if (prototypes.some(({ cluster }, i) => i > 0 && cluster <= prototypes[i - 1]!.cluster)) check.fail("unlabeled_prototypes is not in ascending order");
   return prototypes;

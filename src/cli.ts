@@ -3,6 +3,7 @@
 import { Command, CommanderError } from "commander";
 import { ScPoliError } from "./errors.js";
 import { addDemo } from "./cli/demo.js";
+import { addExport, addImport } from "./cli/exchange.js";
 import { describeFailure, usageError } from "./cli/failure.js";
 import { addInspect } from "./cli/inspect.js";
 import { addLabel } from "./cli/label.js";
@@ -26,7 +27,7 @@ function buildProgram(): Command {
     .configureOutput({ outputError: () => undefined })
     .exitOverride()
     .addHelpText("after", exitCodesHelp);
-  for (const add of [addInspect, addTrain, addMap, addEmbed, addLabel, addDemo]) add(program);
+  for (const add of [addInspect, addTrain, addMap, addEmbed, addLabel, addImport, addExport, addDemo]) add(program);
   return program;
 }
 

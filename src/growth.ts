@@ -163,19 +163,21 @@ export function pooledPrototype({ json, tensors }: StoredModel, clusters: readon
   const D = json.model.latent_dim;
   const rows = clusters.map((cluster) => json.unlabeled_prototypes.findIndex((own) => own.cluster === cluster));
   const [points, spreads] = [tensors.get("unlabeled_prototypes")!.data, tensors.get("unlabeled_prototype_covariances")!.data];
-  const cells = rows.reduce((sum, row) => sum + json.unlabeled_prototypes[row]!.cells, 0);
+  // numbers of cells that are not known (imported models) weigh as one
+  const weightOf = (row: number): number => Math.max(1, json.unlabeled_prototypes[row]!.cells);
+  const cells = rows.reduce((sum, row) => sum + weightOf(row), 0);
   const means = new Float32Array(D);
-  for (const row of rows) for (let d = 0; d < D; d++) means[d]! += (points[row * D + d]! * json.unlabeled_prototypes[row]!.cells) / cells;
+  for (const row of rows) for (let d = 0; d < D; d++) means[d]! += (points[row * D + d]! * weightOf(row)) / cells;
   const covariances = new Float32Array(D * D);
   for (const row of rows) {
-    const own = json.unlabeled_prototypes[row]!.cells;
+    const own = weightOf(row);
     for (let d = 0; d < D; d++)
       for (let e = 0; e < D; e++) {
         const between = own * (points[row * D + d]! - means[d]!) * (points[row * D + e]! - means[e]!);
         covariances[d * D + e]! += ((own - 1) * spreads[(row * D + d) * D + e]! + between) / Math.max(1, cells - 1);
       }
   }
-  return { shape: [1, D], means, covariances, counts: Float64Array.of(cells) };
+  return { shape: [1, D], means, covariances, counts: Float64Array.of(rows.reduce((sum, row) => sum + json.unlabeled_prototypes[row]!.cells, 0)) };
 }
 
 /** The model without some of its unlabelled prototypes; the others keep their numbers. */
@@ -194,7 +196,7 @@ const z95 = 1.6449;
  * Scales of a level that no held-out cells were there for: from the covariances, as if each type were normal. The squared distance of a type's cells is taken as a multiple
  * of a chi-squared variable with the same mean and variance (Satterthwaite), its 95 % point after Wilson and Hilferty.
  */
-function calibrationOfSpreads({ json, tensors }: StoredModel, types: readonly number[]): LevelCalibration {
+export function calibrationOfSpreads({ json, tensors }: Pick<StoredModel, "tensors"> & { readonly json: Pick<ModelJson, "model" | "prototype_counts"> }, types: readonly number[]): LevelCalibration {
   const D = json.model.latent_dim;
   const covariances = tensors.get("prototype_covariances")!.data;
   let [cells, scale, variance] = [0, 0, 0];
@@ -203,7 +205,7 @@ function calibrationOfSpreads({ json, tensors }: StoredModel, types: readonly nu
     const squares = own.reduce((sum, value) => sum + value * value, 0);
     let trace = 0;
     for (let d = 0; d < D; d++) trace += own[d * D + d]!;
-    const count = json.prototype_counts[type]!;
+    const count = Math.max(1, json.prototype_counts[type]!); // 0: not known
     cells += count;
     if (trace === 0) continue;
     const freedom = (trace * trace) / squares;

@@ -22,6 +22,8 @@ export { ScPoliError, exitCodes, type ErrorKind } from "./errors.js";
 export { inspect, type Inspection } from "./inspect.js";
 export type { LabelOptions } from "./labelling.js";
 export type { Mapping, MappingSummary } from "./mapping.js";
+export type { ExportOptions } from "./scarches/export.js";
+export type { ImportOptions } from "./scarches/import.js";
 export { ScPoli, type ModelSummary } from "./scpoli.js";
 export type { ConditionTreatment } from "./surgery.js";
 export { version } from "./version.js";

@@ -10,7 +10,7 @@ export interface PrototypeRow {
   readonly levels: readonly string[];
   /** number of an unlabelled one, as `scpoli label --cluster` takes it */
   readonly cluster?: number;
-  /** cells that it is the mean of */
+  /** cells that it is the mean of; 0 where that is not known (imported models) */
   readonly cells: number;
   /** root mean square distance of these cells, in units of the latent space */
   readonly spread: number;
@@ -46,9 +46,9 @@ export function prototypeTable({ json, tensors }: StoredModel): PrototypeRow[] {
   return [...labelled, ...unlabelled];
 }
 
-/** The covariance is divided by n - 1, the mean square by n. */
+/** The covariance is divided by n - 1, the mean square by n; where n is not known (0), the difference is left aside. */
 function spreadOf(covariances: Float32Array, row: number, D: number, cells: number): number {
   let trace = 0;
   for (let d = 0; d < D; d++) trace += covariances[(row * D + d) * D + d]!;
-  return cells > 1 ? Math.sqrt((trace * (cells - 1)) / cells) : 0;
+  return Math.sqrt(cells > 0 ? (trace * (cells - 1)) / cells : trace);
 }

@@ -1,12 +1,14 @@
 // The verbs a user calls: train a reference, save and load it, map a query onto it, embed cells of known conditions. No mathematics here.
 import type { AnnData } from "./anndata/anndata.js";
 import { loadModel, optionsOf, saveModel, type StoredModel } from "./checkpoint.js";
-import type { AtacCounts, EmbedOptions, MapOptions, TrainOptions } from "./config.js";
+import type { AtacCounts, EmbedOptions, MapOptions, Note, TrainOptions } from "./config.js";
 import { labelCells, type LabelOptions } from "./labelling.js";
 import { computeIntoCopy, Mapping } from "./mapping.js";
 import { prototypeTable, type PrototypeRow } from "./prototype-table.js";
 import { embedCells, mapQuery, type QueryResult } from "./query.js";
 import { conditionParameters, type ConditionParameters } from "./parameters.js";
+import { exportScArches, type ExportOptions } from "./scarches/export.js";
+import { importScArches, isPythonModel, type ImportOptions } from "./scarches/import.js";
 import { trainReference } from "./training.js";
 
 /** A model in short, ready for JSON. */
@@ -54,9 +56,27 @@ export class ScPoli {
     return new ScPoli(await trainReference(data, options));
   }
 
-  /** @throws ScPoliError "file" where the folder is missing, "model" where it is damaged, newer than this version, or something else */
-  static async load(folder: string): Promise<ScPoli> {
-    return new ScPoli(await loadModel(folder));
+  /**
+   * Reads a model folder, or a folder of scArches as `import` does.
+   * @throws ScPoliError "file" where the folder is missing, "model" where it is damaged, newer than this version, or something else
+   */
+  static async load(folder: string, { onNote }: { readonly onNote?: (note: Note) => void } = {}): Promise<ScPoli> {
+    if (!(await isPythonModel(folder))) return new ScPoli(await loadModel(folder));
+    onNote?.({ level: "info", message: `${folder} is a model of the Python package scArches: it is imported for this run (\`scpoli import\` does it for good).` });
+    return ScPoli.import(folder, { onNote });
+  }
+
+  /**
+   * Reads a folder that scArches has written (attr.pkl, model_params.pt, var_names.csv), as data: nothing in it is run.
+   * @throws ScPoliError "file" where something is missing, "model" where it is damaged, or of a kind that is not supported
+   */
+  static async import(folder: string, options: ImportOptions = {}): Promise<ScPoli> {
+    return new ScPoli(await importScArches(folder, options));
+  }
+
+  /** Writes a folder that scArches 0.6.1 loads. @throws ScPoliError "model" where scArches cannot have such a model; "output"; "refused" where a model is there, unless `force` */
+  async export(folder: string, options: ExportOptions = {}): Promise<void> {
+    await exportScArches(folder, this.stored, options);
   }
 
   /** Writes the model folder. @throws ScPoliError "output"; "refused" where something else has this name, unless `force` */

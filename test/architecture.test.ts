@@ -23,10 +23,10 @@ const layers: readonly { readonly name: string; readonly files: RegExp; readonly
   { name: "command line", files: /^cli(\/|$)/, packages: /^(commander|#platform)$/ },
   { name: "public interface", files: /^index$/ },
   { name: "verbs", files: /^(scpoli|training|query|query-labels|labelling|mapping|inspect)$/, packages: /^#platform$/ },
-  { name: "methods", files: /^(trainer|resume|optimization|surgery|embedding|classify|growth|prototype-table|checkpoint|variable-genes|memory)$/, packages: /^#platform$/ },
+  { name: "methods", files: /^(trainer|resume|optimization|surgery|embedding|classify|growth|prototype-table|checkpoint|scarches\/.*|variable-genes|memory)$/, packages: /^#platform$/ },
   { name: "data of a run", files: /^(dataset|minibatches|counts|count-source|streamed-counts(-thread)?|count-places|values|genes|labels|name-maps|combinations)$/, packages: /^#platform$/ },
   { name: "model", files: /^(network|prototypes|parameters|neighbors|clustering)$/, but: /^engine\/(?!engine$)/ },
-  { name: "files", files: /^(anndata\/.*|safetensors)$/, packages: /^(#platform|h5wasm|zarrita|numcodecs\/zstd|@zarrita\/storage\/zip)$/ },
+  { name: "files", files: /^(anndata\/.*|python\/.*|safetensors)$/, packages: /^(#platform|h5wasm|fflate|zarrita|numcodecs\/zstd|@zarrita\/storage\/zip)$/ },
   { name: "arithmetic", files: /^engine\//, packages: /^#platform$/ },
   { name: "platform", files: /^platform\//, packages: /^(node:.*|h5wasm(\/node)?)$/ },
   { name: "leaves", files: /^(config|errors|random|version)$/ },
@@ -54,7 +54,7 @@ test("files and arithmetic know nothing of each other or of the model; only plat
   const wrong: string[] = [];
   const leaves = layers.at(-1)!.files;
   for (const [file, imported] of imports) {
-    const folder = /^(anndata|engine|platform)\//.exec(file)?.[0];
+    const folder = /^(anndata|engine|platform|python)\//.exec(file)?.[0];
     for (const target of imported) {
       if (text.has(target) && folder && !target.startsWith(folder) && !leaves.test(target)) wrong.push(`${file} imports ${target}`);
       if (target.startsWith("platform/") && folder !== "platform/") wrong.push(`${file} imports ${target}: write "#platform"`);
@@ -112,7 +112,7 @@ test("the public interface is this and nothing else", async () => {
   assert.deepEqual(values, ["AnnData", "ScPoli", "ScPoliError", "exitCodes", "inspect", "version", "writeCopy", "writeH5ad"]);
   const types = [...text.get("index")!.matchAll(/(?:export type \{([^}]*)\}|\btype (\w+))/g)].flatMap(([, list, one]) => list?.split(",") ?? [one!]).map((name) => name.trim()).filter((name) => !values.includes(name));
   assert.deepEqual([...new Set(types)].sort(), [
-    "Additions", "Column", "ConditionTreatment", "DataFrame", "DenseMatrix", "EmbedOptions", "EpochLosses", "ErrorKind", "Inspection", "LabelOptions", "LevelPrediction", "MapOptions", "Mapping",
+    "Additions", "Column", "ConditionTreatment", "DataFrame", "DenseMatrix", "EmbedOptions", "EpochLosses", "ErrorKind", "ExportOptions", "ImportOptions", "Inspection", "LabelOptions", "LevelPrediction", "MapOptions", "Mapping",
     "MappingSummary", "Matrix", "ModelSummary", "NameMap", "NewAnnData", "Note", "Progress", "RunSettings", "SparseRows", "Threshold", "TrainOptions",
   ]);
 });

@@ -96,6 +96,17 @@ describe("a model folder", () => {
     assert.deepEqual((await loadModel(at("unlabelled"))).json, stored.json);
   });
 
+  test("with sample metadata", async () => {
+    const stored = modelOf({ sample_metadata: [{ columns: ["age", "sex"], samples: { d1: [31, "f"], "d2": [null, true] } }, { columns: [], samples: {} }] });
+    await saveModel(at("metadata"), stored);
+    assert.deepEqual((await loadModel(at("metadata"))).json, stored.json);
+    for (const [entry, value, says] of [["sample_metadata.0.samples.d1", [31], /samples\.d1 has 1 entries, expected 2/], ["sample_metadata.0.samples.d1", [[], "f"], /expected a number/], ["sample_metadata", [], /has 0 entries, expected 2/]] as const) {
+      await saveModel(at("metadata"), stored, { force: true });
+      editJson(at("metadata"), { [entry]: value });
+      await assert.rejects(loadModel(at("metadata")), fails("model", says));
+    }
+  });
+
   test("has one line per entry in model.json", () => {
     assert.equal(readFileSync(at("model", "model.json"), "utf8").split("\n").length, Object.keys(json).length + 3);
   });
@@ -154,7 +165,7 @@ describe("a folder that is no model", () => {
     await assert.rejects(loadModel(at("nothing")), fails("model", /is no model folder: model\.json and model\.safetensors are missing/));
     mkdirSync(at("scarches"));
     for (const name of ["attr.pkl", "model_params.pt", "var_names.csv"]) writeFileSync(at("scarches", name), "");
-    await assert.rejects(loadModel(at("scarches")), fails("model", /Python package scArches \(attr\.pkl, model_params\.pt\)/));
+    await assert.rejects(loadModel(at("scarches")), fails("model", /no model folder.*or one of scArches/));
     symlinkSync(at("nothing"), at("link"));
     await assert.rejects(loadModel(at("link")), fails("model", /no model folder/));
   });
@@ -197,7 +208,7 @@ describe("a damaged model.json", () => {
     ["a huge width", "model.latent_dim", 1e9, /latentDim is 1000000000/],
     ["conditions nowhere", "model.inject_condition", [], /inject_condition is empty/],
     ["a level with a type that is not there", "levels.1.1", 3, /levels\[1\]\[1\] is 3/],
-    ["an unlabelled prototype of no cell", "unlabeled_prototypes.0.cells", 0, /unlabeled_prototypes\[0\]\.cells is 0/],
+    ["an unlabelled prototype of less than no cell", "unlabeled_prototypes.0.cells", -1, /unlabeled_prototypes\[0\]\.cells is -1/],
     ["unlabelled prototypes out of order", "unlabeled_prototypes.1.cluster", 2, /unlabeled_prototypes is not in ascending order/],
     ["an unlabelled prototype too many", "unlabeled_prototypes.2", { cluster: 7, cells: 1 }, /'unlabeled_prototypes' has shape \[2, 2\], model\.json calls for \[3, 2\]/],
     ["a level out of order", "levels.0", [1, 0], /levels\[0\] is \[1,0\], expected ascending rows/],

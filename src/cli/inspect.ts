@@ -2,7 +2,9 @@
 import type { Command } from "commander";
 import { fileStatus } from "#platform";
 import { AnnData } from "../anndata/anndata.js";
+import type { RunSettings } from "../config.js";
 import { inspect, type Candidate, type Inspection } from "../inspect.js";
+import { isPythonModel } from "../scarches/import.js";
 import { ScPoli } from "../scpoli.js";
 import { modelText } from "./report.js";
 import { addRunFlags, run, type Result, type RunFlags } from "./session.js";
@@ -14,13 +16,13 @@ export function addInspect(program: Command): void {
     .summary("what is in a file or a model folder")
     .description("What is in an AnnData file: its size, its columns, where raw counts are, and which columns look like conditions and cell types. Also reads a model folder.")
     .argument("<file>", "an .h5ad file, an AnnData-Zarr folder or a model folder")
-    .action((path: string, flags: RunFlags) => run(flags, () => inspectPath(path)));
+    .action((path: string, flags: RunFlags) => run(flags, (settings) => inspectPath(path, settings)));
   addRunFlags(command).addHelpText("after", "\nExample:\n  scpoli inspect pbmc.h5ad");
 }
 
-async function inspectPath(path: string): Promise<Result> {
-  if ((await fileStatus(`${path}/model.json`))?.kind === "file") {
-    const summary = (await ScPoli.load(path)).summary();
+async function inspectPath(path: string, settings: RunSettings): Promise<Result> {
+  if ((await fileStatus(`${path}/model.json`))?.kind === "file" || (await isPythonModel(path))) {
+    const summary = (await ScPoli.load(path, settings)).summary();
     return { json: summary, text: modelText(path, summary) };
   }
   const data = await AnnData.open(path);

@@ -74,7 +74,7 @@ function addOutputFlags(command: Command): Command {
 async function map(path: string, flags: MapFlags, settings: RunSettings): Promise<Result> {
   const { reference, output, saveModel, training, knownConditions, force } = flags;
   await checkOutputs({ inputs: [path], files: [output], folders: [saveModel], force });
-  const model = await ScPoli.load(reference);
+  const model = await ScPoli.load(reference, settings);
   const data = await AnnData.open(path);
   try {
     const mapping = await model.map(data, { ...settings, ...(await embedOptions(flags, model)), ...optimizationOptions(flags), ...unlabeledOptions(flags), ...(await labelOptions(flags, model)), training, knownConditions });
@@ -90,7 +90,7 @@ async function map(path: string, flags: MapFlags, settings: RunSettings): Promis
 async function embed(path: string, flags: EmbedFlags & { readonly model: string }, settings: RunSettings): Promise<Result> {
   const { output, force } = flags;
   await checkOutputs({ inputs: [path], files: [output], force });
-  const model = await ScPoli.load(flags.model);
+  const model = await ScPoli.load(flags.model, settings);
   const data = await AnnData.open(path);
   try {
     const mapping = await model.embed(data, { ...settings, ...(await embedOptions(flags, model)) });

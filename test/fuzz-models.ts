@@ -1,0 +1,75 @@
+// Damaged models of scArches: what becomes of a folder when bytes of its pickle or its PyTorch file are changed, cut or repeated.
+import assert from "node:assert/strict";
+import { cpSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { checkStored } from "../dist/checkpoint.js";
+import { ScPoliError } from "../dist/errors.js";
+import { Random } from "../dist/random.js";
+import { importScArches } from "../dist/scarches/import.js";
+
+export interface Fuzz {
+  /** folder of model folders, and which of them */
+  readonly models: string;
+  readonly names: readonly string[];
+  readonly count: number;
+  readonly seed: number;
+  /** where damaged copies are written; removed at the end */
+  readonly folder: string;
+}
+
+export interface FuzzResult {
+  readonly imported: number;
+  readonly refused: number;
+  /** the longest import */
+  readonly seconds: number;
+}
+
+/** @throws AssertionError for an error without a name, or a model that is not whole */
+export async function fuzzModels({ models, names, count, seed, folder }: Fuzz): Promise<FuzzResult> {
+  const random = new Random(seed, "fuzz models");
+  let [imported, refused, seconds] = [0, 0, 0];
+  for (let i = 0; i < count; i++) {
+    const name = names[i % names.length]!;
+    mkdirSync(folder, { recursive: true });
+    cpSync(join(models, name), folder, { recursive: true });
+    const file = random.uniform() < 0.6 ? "attr.pkl" : "model_params.pt";
+    const { bytes, what } = mutated(readFileSync(join(folder, file)), random);
+    writeFileSync(join(folder, file), bytes);
+    const started = performance.now();
+    try {
+      const stored = await importScArches(folder);
+      checkStored(stored, "an imported model", "");
+      imported++;
+    } catch (error) {
+      if (!(error instanceof ScPoliError) || (error.kind !== "model" && error.kind !== "file")) assert.fail(`mutation ${i} of ${name}/${file} (${what}, seed ${seed}): ${(error as Error).stack ?? String(error)}`);
+      refused++;
+    }
+    seconds = Math.max(seconds, (performance.now() - started) / 1000);
+    rmSync(folder, { recursive: true });
+  }
+  return { imported, refused, seconds };
+}
+
+/** One to three changes of a few bytes each. */
+function mutated(original: Uint8Array, random: Random): { readonly bytes: Uint8Array; readonly what: string } {
+  let bytes = original.slice();
+  const done: string[] = [];
+  const place = (): number => random.below(Math.max(1, bytes.length));
+  const kinds: readonly [string, () => void][] = [
+    ["a random byte", () => void (bytes[place()] = random.below(256))],
+    ["a flipped bit", () => void (bytes[place()]! ^= 1 << random.below(8))],
+    ["four bytes of ones", () => void bytes.fill(255, place(), place() + 4)],
+    ["eight random bytes", () => { const at = place(); for (let b = 0; b < 8; b++) bytes[at + b] = random.below(256); }],
+    ["cut short", () => void (bytes = bytes.slice(0, place()))],
+    ["a piece left out", () => { const at = place(); bytes = Uint8Array.from([...bytes.subarray(0, at), ...bytes.subarray(at + 1 + random.below(40))]); }],
+    ["a piece twice", () => { const [at, length] = [place(), 1 + random.below(40)]; bytes = Uint8Array.from([...bytes.subarray(0, at + length), ...bytes.subarray(at)]); }],
+    ["an extreme number", () => { const at = place(); bytes.set([[0, 0, 0, 0], [255, 255, 255, 127], [0, 0, 0, 128], [1, 0, 0, 0]][random.below(4)]!.slice(0, Math.max(0, bytes.length - at)), at); }],
+    ["pieces exchanged", () => { const [a, b] = [place(), place()]; const piece = bytes.slice(a, a + 12); bytes.copyWithin(a, b, b + 12); bytes.set(piece.subarray(0, Math.max(0, bytes.length - b)), b); }],
+  ];
+  for (let n = 1 + random.below(3); n > 0; n--) {
+    const [name, change] = kinds[random.below(kinds.length)]!;
+    change();
+    done.push(name);
+  }
+  return { bytes, what: done.join(", ") };
+}
