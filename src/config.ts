@@ -198,6 +198,14 @@ export interface EmbedOptions extends RunSettings {
   readonly atacCounts?: AtacCounts | "auto";
   /** The model's names of the file's genes, as in `TrainOptions` */
   readonly geneMap?: NameMap;
+  /**
+   * obs column of the cell types of each of the model's annotation levels, where the file has labels: they are completed by the predictions.
+   * When mapping, new cell types also get prototypes; known ones stay as they are.
+   */
+  readonly cellTypeKeys?: Readonly<Record<string, string>>;
+  /** as in `TrainOptions`, for these labels */
+  readonly unlabeled?: readonly string[];
+  readonly labelMap?: NameMap;
   /** File to write: a copy of the input with the results added. It is copied while the cells are computed; without it, call `Mapping.write`. */
   readonly output?: string;
 }
@@ -206,11 +214,6 @@ export interface EmbedOptions extends RunSettings {
 export interface MapOptions extends EmbedOptions, OptimizationOptions, MemoryOptions, UnlabeledOptions {
   /** false: no optimisation; each query condition takes the row of the reference's condition that explains it best. Default true */
   readonly training?: boolean;
-  /** obs column of the cell types of each of the model's annotation levels, where the query has labels: new cell types get prototypes, known ones stay as they are */
-  readonly cellTypeKeys?: Readonly<Record<string, string>>;
-  /** as in `TrainOptions`, for these labels */
-  readonly unlabeled?: readonly string[];
-  readonly labelMap?: NameMap;
   /** What a query condition that the reference knows by name gets: its frozen row (default) or a row of its own. */
   readonly knownConditions?: "reuse" | "new";
 }

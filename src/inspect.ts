@@ -45,7 +45,7 @@ const cellTypeWords = [
   "label", "labels", "subclass", "class", "lineage", "cell_state", "cluster", "clusters", "leiden", "louvain", "seurat_clusters", "ident",
 ];
 /** Columns about another column, or made by a run of this tool. */
-const derived = /(_ontology_term_id|_colors?|_pred|_uncert|_distance|_prob|_unknown)$/;
+const derived = /(_ontology_term_id|_colors?|_pred|_uncert|_distance|_prob|_unknown|_completed)$|^scpoli_cluster$/;
 
 /** Looks into a file; a column or matrix that cannot be read is told, and does not stop the others. */
 export async function inspect(data: AnnData): Promise<Inspection> {

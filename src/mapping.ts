@@ -7,7 +7,7 @@ import type { MapOptions, Threshold } from "./config.js";
 import { nearestRows } from "./prototypes.js";
 import type { NameMapReport } from "./name-maps.js";
 import type { ConditionTreatment } from "./surgery.js";
-import type { QueryLevelReport } from "./query-labels.js";
+import type { QueryLabels, QueryLevelReport } from "./query-labels.js";
 import { version } from "./version.js";
 
 /** How the file and the model met. */
@@ -59,10 +59,15 @@ const unsKey = "scpoli";
 const clusterKey = "scpoli_cluster";
 const suffixes = ["pred", "uncert", "distance", "prob", "unknown"] as const;
 
-/** Names that a mapping with this model adds to a file. @param isClustered - whether unlabelled prototypes are asked for */
-function addedNames({ json }: StoredModel, isClustered: boolean): AdditionNames {
-  const levels = json.cell_type_keys.flatMap((key) => suffixes.map((suffix) => `${key}_${suffix}`));
-  return { obs: isClustered || json.unlabeled_prototypes.length > 0 ? [...levels, clusterKey] : levels, obsm: [latentKey], uns: [unsKey] };
+/** Names that a mapping with this model adds to a file. */
+function addedNames({ json }: StoredModel, { unlabeledPrototypes = false, cellTypeKeys = {} }: Pick<MapOptions, "unlabeledPrototypes" | "cellTypeKeys">): AdditionNames {
+  const levels = json.cell_type_keys.flatMap((key) => [...suffixes.map((suffix) => `${key}_${suffix}`), ...(key in cellTypeKeys ? [completedKey(key)] : [])]);
+  return { obs: unlabeledPrototypes !== false || json.unlabeled_prototypes.length > 0 ? [...levels, clusterKey] : levels, obsm: [latentKey], uns: [unsKey] };
+}
+
+/** Column of the labels that were given, and of predictions where there were none. */
+function completedKey(key: string): string {
+  return `${key}_completed`;
 }
 
 /** What a mapping was made with. */
@@ -80,11 +85,13 @@ export class Mapping<Model extends Mapper = Mapper> {
    * @param source - the file that the cells came from
    * @param model - the model, with the query's conditions
    * @param latent - (N, D)
+   * @param labels - of the file, where it has some
    */
   constructor(
     private readonly source: AnnData,
     readonly model: Model,
     readonly latent: Float32Array,
+    private readonly labels: QueryLabels | null,
     readonly report: MappingReport,
     threshold: Threshold,
   ) {
@@ -134,11 +141,25 @@ export class Mapping<Model extends Mapper = Mapper> {
       obs[`${key}_distance`] = { kind: "number", values: distance };
       obs[`${key}_prob`] = { kind: "number", values: probability };
       obs[`${key}_unknown`] = { kind: "boolean", values: unknown };
+      if (this.labels?.report.some((level) => level.key === key)) obs[completedKey(key)] = this.#completed(this.labels, key, predicted);
     }
     const { clusters } = this;
     if (clusters) obs[clusterKey] = { kind: "categorical", codes: clusters, categories: json.unlabeled_prototypes.map(({ cluster }) => String(cluster)) };
     const obsm = { [latentKey]: { rows: this.report.cells, columns: json.model.latent_dim, values: this.latent } };
     return { obs, obsm, uns: { [unsKey]: this.#provenance() } };
+  }
+
+  #completed({ codes, newTypes }: QueryLabels, key: string, predicted: Int32Array): NewColumn {
+    const { json } = this.model.stored;
+    const level = json.cell_type_keys.indexOf(key);
+    // a mapped model has the new types already, an embedding one has not
+    const names = [...json.cell_types, ...newTypes.filter((name) => !json.cell_types.includes(name))];
+    const rows = predicted.map((type, cell) => {
+      const given = codes[cell * json.levels.length + level]!;
+      return given < 0 ? type : given;
+    });
+    const used = [...new Set(rows)].sort((a, b) => a - b);
+    return { kind: "categorical", codes: rows.map((row) => used.indexOf(row)), categories: used.map((row) => names[row]!) };
   }
 
   /** Writes a copy of the file with everything in it kept, plus the results. @throws ScPoliError "refused" where a name is taken, unless `force`; "output" */
@@ -161,11 +182,12 @@ export class Mapping<Model extends Mapper = Mapper> {
 
 /** Runs `compute` while the file is copied to `output`, and adds what it gives. Names that are taken are refused before anything is computed. */
 export async function computeIntoCopy<Model extends Mapper>(
-  source: AnnData, stored: StoredModel, { output, force, unlabeledPrototypes = false, onNote }: Pick<MapOptions, "output" | "force" | "unlabeledPrototypes" | "onNote">, compute: () => Promise<Mapping<Model>>,
+  source: AnnData, stored: StoredModel, options: Pick<MapOptions, "output" | "force" | "unlabeledPrototypes" | "cellTypeKeys" | "onNote">, compute: () => Promise<Mapping<Model>>,
 ): Promise<Mapping<Model>> {
+  const { output, force, onNote } = options;
   if (output === undefined) return compute();
   const onWarning = (message: string): void => onNote?.({ level: "warning", message });
-  const copy: PendingCopy = await startCopy(source, output, { names: addedNames(stored, unlabeledPrototypes !== false), force, onWarning });
+  const copy: PendingCopy = await startCopy(source, output, { names: addedNames(stored, options), force, onWarning });
   try {
     const result = await compute();
     await copy.finish(result.additions());

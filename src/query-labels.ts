@@ -2,7 +2,7 @@
 // Source: De Donno et al. 2023, Methods ("Reference mapping": a labelled query extends the reference by its new cell types).
 import type { AnnData } from "./anndata/anndata.js";
 import type { ModelJson } from "./checkpoint.js";
-import type { MapOptions, Note } from "./config.js";
+import type { EmbedOptions, Note } from "./config.js";
 import { ScPoliError } from "./errors.js";
 import { readLabels } from "./labels.js";
 import { renameLabels, type NameMapReport } from "./name-maps.js";
@@ -34,7 +34,7 @@ export interface QueryLabels {
  * @throws ScPoliError "key" for a level that the model does not have, or a column that is not there or without a label
  */
 export async function readQueryLabels(
-  json: ModelJson, data: AnnData, { cellTypeKeys, unlabeled, labelMap }: Pick<MapOptions, "cellTypeKeys" | "unlabeled" | "labelMap">, note: (note: Note) => void,
+  json: ModelJson, data: AnnData, { cellTypeKeys, unlabeled, labelMap }: Pick<EmbedOptions, "cellTypeKeys" | "unlabeled" | "labelMap">, verb: "map" | "embed", note: (note: Note) => void,
 ): Promise<QueryLabels | null> {
   const columns = Object.entries(cellTypeKeys ?? {});
   if (columns.length === 0) return null;
@@ -73,7 +73,7 @@ export async function readQueryLabels(
   });
   for (const { key, new: found } of report) {
     const names = Object.entries(found).map(([name, count]) => `'${name}' (${count})`);
-    if (names.length > 0) note({ level: "info", message: `New cell types of '${key}', which get prototypes: ${names.slice(0, 8).join(", ")}${names.length > 8 ? ` and ${names.length - 8} more` : ""}.` });
+    if (names.length > 0) note({ level: "info", message: `${verb === "map" ? `New cell types of '${key}', which get prototypes` : `Cell types of '${key}' that the model does not have`}: ${names.slice(0, 8).join(", ")}${names.length > 8 ? ` and ${names.length - 8} more` : ""}.` });
   }
   return { newTypes, levels, codes, report, labelMap: renaming?.report };
 }

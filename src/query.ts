@@ -27,6 +27,8 @@ import { findValues } from "./values.js";
 export interface QueryResult {
   readonly stored: StoredModel;
   readonly latent: Float32Array;
+  /** of the file, where it has some */
+  readonly labels: QueryLabels | null;
   readonly report: MappingReport;
 }
 
@@ -66,10 +68,13 @@ async function withQuery<T>({ json }: StoredModel, data: AnnData, options: Embed
 
 /** @throws ScPoliError "key" for a condition that the model does not know; see `ScPoli.embed` */
 export function embedCells(stored: StoredModel, data: AnnData, options: EmbedOptions): Promise<QueryResult> {
-  return withQuery(stored, data, options, (query) => embedQuery(stored, query, options));
+  return withQuery(stored, data, options, async (query) => {
+    const labels = await readQueryLabels(stored.json, data, options, "embed", (note) => options.onNote?.(note));
+    return embedQuery(stored, query, labels, options);
+  });
 }
 
-async function embedQuery(stored: StoredModel, query: Query, options: EmbedOptions): Promise<QueryResult> {
+async function embedQuery(stored: StoredModel, query: Query, labels: QueryLabels | null, options: EmbedOptions): Promise<QueryResult> {
   const treatments: ConditionTreatment[] = [];
   const rows = query.conditions.map(({ key, codes, names }, k) => {
     const known = stored.json.conditions[k]!;
@@ -88,19 +93,19 @@ async function embedQuery(stored: StoredModel, query: Query, options: EmbedOptio
     return codes.map((code) => rowOf[code]!);
   });
   const latent = await encodeFile(stored, query, rows, options);
-  return { stored, latent, report: report("embed", stored, query, treatments, 0) };
+  return { stored, latent, labels, report: report("embed", stored, query, treatments, 0, labels) };
 }
 
 /** Learns the query's new conditions, then embeds. See `ScPoli.map`. */
 export function mapQuery(stored: StoredModel, data: AnnData, options: MapOptions): Promise<QueryResult> {
   const clustering = clusteringOf(options);
   return withQuery(stored, data, options, async (query) => {
-    const labels = await readQueryLabels(stored.json, data, options, (note) => options.onNote?.(note));
+    const labels = await readQueryLabels(stored.json, data, options, "map", (note) => options.onNote?.(note));
     const { stored: mapped, latent, report: own } = await learnQuery(stored, query, labels, options);
     const grown = labels ? addQueryTypes(mapped, labels.newTypes, labels, latent) : mapped;
     const dataset = { labels: labels?.codes ?? new Int32Array(0), levels: labels ? stored.json.levels.length : 0, combinations: new Int32Array(own.cells) };
     const clustered = clustering ? addUnlabeledPrototypes(grown, positions(latent, unlabeledCells(dataset), stored.json.model.latent_dim), clustering, options.seed ?? 0, options.onNote) : grown;
-    return { stored: clustered, latent, report: own };
+    return { stored: clustered, latent, labels, report: own };
   });
 }
 
@@ -121,7 +126,7 @@ async function learnQuery(stored: StoredModel, query: Query, labels: QueryLabels
   const isNew = extension.treatments.some(({ kind }) => kind === "new") || extension.json.combinations.length > extension.frozen.combinations;
   if (!isNew) {
     const latent = await encodeFile(stored, query, extension.conditions, options);
-    return { stored, latent, report: report("map", stored, query, extension.treatments, 0, labels) };
+    return { stored, latent, labels, report: report("map", stored, query, extension.treatments, 0, labels) };
   }
   const parameters = [...extension.tensors.values()].reduce((sum, { data: values }) => sum + values.length, 0);
   const need = { reader: query.reader, map: query.alignment.map, genes: stored.json.genes.length, parameters, minibatch: options.minibatch ?? defaults.minibatch };
@@ -157,7 +162,7 @@ async function learn(stored: StoredModel, query: Query, extension: Extension, da
     const latent = await trainer.encode(all);
     const mapped = report("map", stored, query, treatments, epochs, labels);
     const provenance = { ...extension.json.provenance, queries: [...((extension.json.provenance["queries"] as unknown[] | undefined) ?? []), { ...mapped, optimization: trains ? { ...plan } : null }] };
-    return { stored: { json: { ...extension.json, provenance }, tensors }, latent, report: mapped };
+    return { stored: { json: { ...extension.json, provenance }, tensors }, latent, labels, report: mapped };
   } finally {
     await engine.close();
   }
@@ -180,7 +185,7 @@ async function encodeFile(stored: StoredModel, { place, reader, alignment }: Que
 }
 
 function report(
-  verb: "map" | "embed", { json }: StoredModel, { place, alignment, geneMap }: Query, conditions: readonly ConditionTreatment[], epochs: number, labels: QueryLabels | null = null,
+  verb: "map" | "embed", { json }: StoredModel, { place, alignment, geneMap }: Query, conditions: readonly ConditionTreatment[], epochs: number, labels: QueryLabels | null,
 ): MappingReport {
   const genes = { model: json.genes.length, found: alignment.found, share: alignment.share };
   return {

@@ -131,8 +131,8 @@ export class ScPoli {
 
   #into(source: AnnData, options: MapOptions, compute: () => Promise<QueryResult>): Promise<Mapping<ScPoli>> {
     return computeIntoCopy(source, this.stored, options, async () => {
-      const { stored, latent, report } = await compute();
-      return new Mapping(source, stored === this.stored ? this : new ScPoli(stored), latent, report, options.threshold ?? "auto");
+      const { stored, latent, labels, report } = await compute();
+      return new Mapping(source, stored === this.stored ? this : new ScPoli(stored), latent, labels, report, options.threshold ?? "auto");
     });
   }
 }

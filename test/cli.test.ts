@@ -47,7 +47,7 @@ describe("help and arguments", () => {
     inspect: [],
     train: ["-o", "--condition-key", "--cell-type-key", "--genes", "--hidden", "--latent", "--embedding-dims", "--layer", "--exclude", "--embed", "--resume", "--checkpoint-seconds", "--unlabeled", "--inject-condition", "--dropout", "--gene-map", "--label-map", "--unlabeled-prototypes", "--resolution", "--unlabeled-weight", ...optimisation, ...training],
     map: ["--reference", "-o", "--condition-key", "--save-model", "--threshold", "--no-training", "--known-conditions", "--layer", "--gene-map", "--cell-type-key", "--unlabeled", "--label-map", "--eta", "--unlabeled-prototypes", "--resolution", "--unlabeled-weight", ...optimisation],
-    embed: ["--model", "-o", "--condition-key", "--threshold", "--layer", "--gene-map"],
+    embed: ["--model", "-o", "--condition-key", "--threshold", "--layer", "--gene-map", "--cell-type-key", "--unlabeled", "--label-map"],
     label: ["-o", "--name", "--level", "--cluster", "--cells", "--select", "--condition-key", "--layer", "--gene-map"],
     demo: ["-o"],
   };

@@ -43,6 +43,7 @@ describe("a query with labels", () => {
     assert.ok(notes.some(({ message }) => /New cell types of 'cell_type'.*'Platelet' \(\d+\)/.test(message)), notes.map(({ message }) => message).join("; "));
     const uns = (await (await AnnData.open(at("labelled.h5ad"))).uns("scpoli")) as { new_cell_types: readonly string[] };
     assert.deepEqual([...uns.new_cell_types], ["cell_type: Platelet"]);
+    assert.deepEqual(await texts(await AnnData.open(at("labelled.h5ad")), "cell_type_completed"), truth);
 
     await mapped.model.save(at("grown"));
     const grown = await ScPoli.load(at("grown"));
@@ -68,6 +69,16 @@ describe("a query with labels", () => {
     const mapped = await model.map(query, { ...epochs, cellTypeKeys: { lineage: "lineage" } });
     assert.deepEqual(mapped.model.stored.json.cell_types, model.stored.json.cell_types);
     assert.deepEqual(mapped.model.stored.tensors.get("prototypes"), model.stored.tensors.get("prototypes"));
+  });
+
+  test("embedded, types that the model does not have stay in the completed column, and the model does not change", async () => {
+    const known = await makeAtlas("half-known", { cells: 60, conditions: ["d2"], types: ["B", "Platelet"], seed: 8, label: (type, cell) => (cell % 2 ? type : null) });
+    const { model: same, report, predictions } = await model.embed(known, { output: at("half-known-embedded.h5ad"), cellTypeKeys: { cell_type: "cell_type" } });
+    assert.equal(same, model);
+    assert.equal(report.labels![0]!.unlabeled, 30);
+    const truth = await texts(known, "truth");
+    const expected = truth.map((type, cell) => (cell % 2 ? type : model.stored.json.cell_types[predictions[0]!.predicted[cell]!]));
+    assert.deepEqual(await texts(await AnnData.open(at("half-known-embedded.h5ad")), "cell_type_completed"), expected);
   });
 
   test("a level that the model does not have", () => assert.rejects(model.map(query, { cellTypeKeys: { subtype: "truth" } }), { kind: "key", message: /no annotation level 'subtype'; its levels are 'cell_type', 'lineage'/ }));
@@ -128,14 +139,16 @@ test("half of the labels missing: one run writes them, of fine types from coarse
   // donor d3 carries the coarse level alone
   const data = await makeAtlas("half-labelled", { cells: 450, conditions: ["d1", "d2", "d3"], condition: (cell) => `d${1 + (cell % 3)}`, label: (type, cell) => (cell % 3 === 2 ? null : type) });
   const trained = await ScPoli.train(data, { ...keys, ...quick, epochs: 120 });
-  const completed = await trained.embed(data, { output: at("completed.h5ad") });
+  const completed = await trained.embed(data, { output: at("completed.h5ad"), cellTypeKeys: { cell_type: "cell_type" } });
   const file = await AnnData.open(at("completed.h5ad"));
   const [truth, called, labels] = [await texts(data, "truth"), await texts(file, "cell_type_pred"), await texts(file, "cell_type")];
   const missing = Array.from(truth.keys()).filter((cell) => cell % 3 === 2);
   const right = missing.filter((cell) => called[cell] === truth[cell]).length / missing.length;
   assert.ok(right > 0.85, `${right} of the cells without a fine label`);
   assert.ok(labels.every((label, cell) => cell % 3 === 2 || label === truth[cell]), "the given labels stay in their column");
+  assert.deepEqual(await texts(file, "cell_type_completed"), labels.map((label, cell) => (cell % 3 === 2 ? called[cell] : label)));
   assert.equal(completed.predictions.length, 2);
+  assert.ok(!file.obs.columnNames.includes("lineage_completed"), "only where the labels were named");
 });
 
 test("a model folder of format 1, without unlabelled prototypes, still loads", async () => {

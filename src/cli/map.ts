@@ -19,11 +19,11 @@ interface EmbedFlags extends RunFlags {
   readonly threshold?: Threshold;
   readonly atacCounts?: EmbedOptions["atacCounts"];
   readonly geneMap?: string;
-}
-interface MapFlags extends EmbedFlags, OptimizationFlags, UnlabeledFlags {
   readonly cellTypeKey?: RenamedKeys;
   readonly unlabeled?: readonly string[];
   readonly labelMap?: string;
+}
+interface MapFlags extends EmbedFlags, OptimizationFlags, UnlabeledFlags {
   readonly reference: string;
   readonly saveModel?: string;
   readonly training: boolean;
@@ -41,10 +41,6 @@ export function addMap(program: Command): void {
     .option("--save-model <model>", "also save the model with the query's conditions added")
     .option("--no-training", "no optimisation: each condition takes the row of the reference's condition that explains it best")
     .addOption(new Option("--known-conditions <how>", "a condition that the model knows by name: reuse its row, or give it a new one (default: reuse)").choices(["reuse", "new"]))
-    .optionsGroup("Labels of the query:")
-    .option("--cell-type-key <column>", "obs column of cell types, where the query has some: annotation, or cell_type=annotation; new types get prototypes, known ones stay as they are", renamedKeys)
-    .option("--unlabeled <name>", "a name in it that means no label, besides nan, unknown, unassigned and the like (may be repeated)", oneName)
-    .option("--label-map <file>", "the model's names of these cell types: two columns, the file's name and the model's (csv or tsv)")
     .option("--eta <number>", `weight of the prototype loss of labelled cells (default: ${defaults.eta})`, real(0))
     .action((path: string, flags: MapFlags) => run(flags, (settings) => map(path, flags, settings)));
   addRunFlags(addUnlabeledFlags(addOptimizationFlags(command))).addHelpText("after", "\nExample:\n  scpoli map patients.h5ad --reference atlas-model -o patients-mapped.h5ad --condition-key donor=patient");
@@ -68,7 +64,11 @@ function addOutputFlags(command: Command): Command {
     .option("--layer <name>", "where the counts are: X, raw, or a layer (default: found)")
     .addOption(atacCountsOption("as the model's own counts were taken"))
     .option("--gene-map <file>", "the model's names of the file's genes, one-to-one (orthologs, identifiers): two columns, the file's name and the model's (csv or tsv)")
-    .option("--threshold <value>", "uncertainty above which a cell is unknown: auto (the model's own), 0.3, q0.95 (quantile of these cells), none (default: auto)", threshold);
+    .option("--threshold <value>", "uncertainty above which a cell is unknown: auto (the model's own), 0.3, q0.95 (quantile of these cells), none (default: auto)", threshold)
+    .optionsGroup("Labels of the file:")
+    .option("--cell-type-key <column>", "obs column of cell types, where the file has some: annotation, or cell_type=annotation; missing ones are completed (map: new types get prototypes, known ones stay)", renamedKeys)
+    .option("--unlabeled <name>", "a name in it that means no label, besides nan, unknown, unassigned and the like (may be repeated)", oneName)
+    .option("--label-map <file>", "the model's names of these cell types: two columns, the file's name and the model's (csv or tsv)");
 }
 
 async function map(path: string, flags: MapFlags, settings: RunSettings): Promise<Result> {
@@ -77,7 +77,7 @@ async function map(path: string, flags: MapFlags, settings: RunSettings): Promis
   const model = await ScPoli.load(reference, settings);
   const data = await AnnData.open(path);
   try {
-    const mapping = await model.map(data, { ...settings, ...(await embedOptions(flags, model)), ...optimizationOptions(flags), ...unlabeledOptions(flags), ...(await labelOptions(flags, model)), training, knownConditions });
+    const mapping = await model.map(data, { ...settings, ...(await embedOptions(flags, model)), ...optimizationOptions(flags), ...unlabeledOptions(flags), training, knownConditions });
     if (saveModel !== undefined) await mapping.model.save(saveModel, { force });
     const summary = mapping.summary();
     const written = saveModel === undefined ? [output] : [output, saveModel];
@@ -101,12 +101,13 @@ async function embed(path: string, flags: EmbedFlags & { readonly model: string 
   }
 }
 
-async function embedOptions({ layer, atacCounts, conditionKey, threshold: limit, geneMap, output }: EmbedFlags, model: ScPoli): Promise<EmbedOptions> {
-  return { layer, atacCounts, threshold: limit, output, geneMap: await readNameMap(geneMap), conditionKeys: columnsOfKeys(conditionKey, model.stored.json.condition_keys) };
-}
-
-async function labelOptions({ cellTypeKey, unlabeled, labelMap }: MapFlags, model: ScPoli): Promise<Pick<MapOptions, "cellTypeKeys" | "unlabeled" | "labelMap">> {
+async function embedOptions(flags: EmbedFlags, model: ScPoli): Promise<EmbedOptions> {
+  const { layer, atacCounts, conditionKey, threshold: limit, geneMap, output, cellTypeKey, unlabeled, labelMap } = flags;
   const needless = cellTypeKey === undefined ? (unlabeled && "--unlabeled") ?? (labelMap && "--label-map") : undefined;
-  if (needless) throw new ScPoliError("usage", `${needless} is about the labels of the query: name their column with --cell-type-key.`);
-  return { cellTypeKeys: columnsOfKeys(cellTypeKey, model.stored.json.cell_type_keys, "--cell-type-key"), unlabeled, labelMap: await readNameMap(labelMap) };
+  if (needless) throw new ScPoliError("usage", `${needless} is about the labels of the file: name their column with --cell-type-key.`);
+  const { condition_keys, cell_type_keys } = model.stored.json;
+  return {
+    layer, atacCounts, threshold: limit, output, unlabeled, geneMap: await readNameMap(geneMap), labelMap: await readNameMap(labelMap),
+    conditionKeys: columnsOfKeys(conditionKey, condition_keys), cellTypeKeys: columnsOfKeys(cellTypeKey, cell_type_keys, "--cell-type-key"),
+  };
 }

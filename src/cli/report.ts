@@ -45,19 +45,19 @@ function trainingRows({ epochs_run, best_epoch, losses, queries }: ModelSummary[
 }
 
 /** How a query met a model, and what its cells were called. */
-export function mappingText(path: string, { cells, counts, genes, conditions, epochs, labels, levels, clusters }: MappingSummary): string {
+export function mappingText(path: string, { verb, cells, counts, genes, conditions, epochs, labels, levels, clusters }: MappingSummary): string {
   const share = `${count(genes.found)} of the model's ${count(genes.model)} genes (${percent(genes.share, 0)})`;
   const lines = [`${path}: ${counted(cells, "cell")}, counts in ${counts}, ${share}${epochs > 0 ? `, ${counted(epochs, "epoch")}` : ""}`, ""];
   const rows = conditions.map(({ key, condition, cells: own, kind, nearest }) => [key, condition, own, kind === "known" ? "known to the model" : `new${nearest === undefined ? "" : `, most like ${nearest}`}`]);
   lines.push(table(rows, ["key", "condition", "cells", "treatment"]));
-  for (const level of labels ?? []) lines.push("", labelsText(level));
+  for (const level of labels ?? []) lines.push("", labelsText(level, verb));
   for (const level of levels) lines.push("", levelText(level, cells));
   if (clusters) lines.push("", clustersText(clusters));
   return lines.join("\n");
 }
 
-function labelsText({ key, column, known, new: added, unlabeled }: NonNullable<MappingSummary["labels"]>[number]): string {
-  const rows = [...Object.entries(known).map(([type, own]) => [type, own, "known to the model"]), ...Object.entries(added).map(([type, own]) => [type, own, "new: a prototype of its own"])];
+function labelsText({ key, column, known, new: added, unlabeled }: NonNullable<MappingSummary["labels"]>[number], verb: MappingSummary["verb"]): string {
+  const rows = [...Object.entries(known).map(([type, own]) => [type, own, "known to the model"]), ...Object.entries(added).map(([type, own]) => [type, own, verb === "map" ? "new: a prototype of its own" : "not in the model"])];
   return `${table(rows, [column === key ? key : `${key} (${column})`, "cells", "treatment"])}\n  ${counted(unlabeled, "cell")} without a label`;
 }
 

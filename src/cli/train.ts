@@ -2,7 +2,7 @@
 import { Option, type Command } from "commander";
 import { fileStatus, removeFile } from "#platform";
 import { AnnData } from "../anndata/anndata.js";
-import { conditionEncodings, defaults, reconLosses, type ConditionEncoding, type ReconLoss, type RunSettings, type TrainOptions } from "../config.js";
+import { conditionEncodings, defaults, reconLosses, type ConditionEncoding, type EmbedOptions, type ReconLoss, type RunSettings, type TrainOptions } from "../config.js";
 import { ScPoliError } from "../errors.js";
 import { ScPoli } from "../scpoli.js";
 import { atacCountsOption, injectCondition, names, oneName, readGenes, readNameMap, real, valuesByKey, whole, wholes } from "./arguments.js";
@@ -64,7 +64,7 @@ export function addTrain(program: Command): void {
     .addOption(atacCountsOption("auto for poisson, else counts stay as they are"))
     .option("--dropout <rate>", `dropout of the hidden layers (default: ${defaults.dropout})`, real(0, 0.99))
     .optionsGroup("Output:")
-    .option("--embed <file>", "also write the training file with the latent positions in it")
+    .option("--embed <file>", "also write the training file with latent positions and cell types in it, the missing ones completed")
     .option("--checkpoint-seconds <n>", "seconds between two checkpoints (default: 60)", real(0))
     .option("--resume", "go on from the checkpoint that an interrupted run has left")
     .action((path: string, flags: TrainFlags) => run(flags, (settings) => train(path, flags, settings)));
@@ -87,13 +87,18 @@ async function train(path: string, flags: TrainFlags, settings: RunSettings): Pr
     const model = await ScPoli.train(data, { ...settings, ...options, checkpoint, resume }).catch((error: unknown) => tellHowToResume(error, checkpoint));
     await model.save(output, { force });
     await removeFile(checkpoint);
-    if (embed !== undefined) await model.embed(data, { ...settings, layer, atacCounts: flags.atacCounts, geneMap: options.geneMap, output: embed });
+    if (embed !== undefined) await model.embed(data, { ...settings, layer, atacCounts: flags.atacCounts, geneMap: options.geneMap, ...sameLabels(options), output: embed });
     const summary = model.summary();
     const written = embed === undefined ? [output] : [output, embed];
     return { json: { ...summary, written }, text: `${modelText(output, summary)}\n\n${writtenText(written)}` };
   } finally {
     data.close();
   }
+}
+
+/** The labels of the training, as those of the same file that is now embedded. */
+function sameLabels({ cellTypeKeys = [], unlabeled, labelMap }: TrainOptions): Pick<EmbedOptions, "cellTypeKeys" | "unlabeled" | "labelMap"> {
+  return { cellTypeKeys: Object.fromEntries(cellTypeKeys.map((key) => [key, key])), unlabeled, labelMap };
 }
 
 async function trainOptions(flags: TrainFlags): Promise<TrainOptions> {
