@@ -35,8 +35,14 @@ function ours(...args: readonly (string | number)[]): Figures {
 function note(what: string, figures: Figures): Row {
   const row = { ...figures, what };
   rows.push(row);
+  writeCsv();
   console.error(`${figures.cells} cells, ${what}: ${(figures.cells / figures.seconds).toFixed(0)} cells/s, ${figures.peak_mb} MB`);
   return row;
+}
+/** After each measurement: what a run that is stopped has measured is there. */
+function writeCsv(): void {
+  const lines = rows.map(({ cells, what, seconds, processor_seconds: processor, peak_mb: peak }) => [cells, `"${what}"`, seconds.toFixed(2), processor?.toFixed(2) ?? "", peak].join(","));
+  writeFileSync(join(root, "bench/results/scale.csv"), ["cells,what,seconds,processor_seconds,peak_mb", ...lines].join("\n") + "\n");
 }
 async function fileOf(cells: number, conditions: number): Promise<string> {
   const path = join(cache, `${cells}-cells-${conditions}-conditions.h5ad`);
@@ -80,10 +86,6 @@ const count = (n: number): string => n.toLocaleString("en");
 const shown = rows.map(({ cells, what, seconds, processor_seconds: processor, peak_mb: peak }) => [
   count(cells), what, count(Math.round(cells / seconds)), processor === undefined ? "" : ((1e6 * processor) / cells).toFixed(1), String(peak),
 ]);
-writeFileSync(join(root, "bench/results/scale.csv"), [
-  "cells,what,seconds,processor_seconds,peak_mb",
-  ...rows.map(({ cells, what, seconds, processor_seconds: processor, peak_mb: peak }) => [cells, `"${what}"`, seconds.toFixed(2), processor?.toFixed(2) ?? "", peak].join(",")),
-].join("\n") + "\n");
 const atlas = { cells: 7_800_000, genes: 10_000 };
 const atlasEpochs = chooseEpochs(0.9 * atlas.cells, 128, "training");
 writeSection(join(root, "docs/performance.md"), "Scale", [
