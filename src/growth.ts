@@ -86,10 +86,12 @@ export function addUnlabeledPrototypes(stored: StoredModel, latent: Float32Array
   }
   const codes = clusterPoints(latent, D, clustering, seed);
   const { means, covariances, counts } = prototypesOf(latent, codes, codes.reduce((most, code) => Math.max(most, code + 1), 0), D);
-  const first = Math.max(-1, ...json.unlabeled_prototypes.map(({ cluster }) => cluster)) + 1;
+  // numbers are not given twice, also where those with the highest have got a name since
+  const first = Math.max(Number(json.provenance["clusters"] ?? 0), 1 + Math.max(-1, ...json.unlabeled_prototypes.map(({ cluster }) => cluster)));
   const added = Array.from(counts, (own, i) => ({ cluster: first + i, cells: own }));
   note({ level: "info", message: `${added.length} unlabelled prototype${added.length === 1 ? "" : "s"} from ${cells} cells without a label (${clustering.method}).` });
-  return withUnlabeled(stored, [...json.unlabeled_prototypes, ...added], appended(tensors.get("unlabeled_prototypes"), means), appended(tensors.get("unlabeled_prototype_covariances"), covariances));
+  const numbered = { json: { ...json, provenance: { ...json.provenance, clusters: first + added.length } }, tensors };
+  return withUnlabeled(numbered, [...json.unlabeled_prototypes, ...added], appended(tensors.get("unlabeled_prototypes"), means), appended(tensors.get("unlabeled_prototype_covariances"), covariances));
 }
 
 function appended(before: StoredTensor | undefined, more: Float32Array): Float32Array {

@@ -44,6 +44,9 @@ test("an unlabelled prototype becomes a cell type; the others keep their numbers
   assert.deepEqual(json.calibration, before.json.calibration);
   assert.ok((await recall(grown, "Platelet")) > 0.9, `${await recall(grown, "Platelet")}`);
   assert.deepEqual(json.provenance["labelled"], [{ name: "Platelet", level: "cell_type", cells: json.prototype_counts.at(-1), from: `unlabelled prototype ${clusters.join(", ")}` }]);
+  const last = Math.max(...before.json.unlabeled_prototypes.map(({ cluster }) => cluster));
+  const { model: named } = await (await mapped.model.label({ name: "last", clusters: [last] })).map(query, { unlabeledPrototypes: { kmeans: 1 } });
+  assert.equal(named.stored.json.unlabeled_prototypes.at(-1)!.cluster, last + 1, "its number is not given again");
   assert.equal(mapped.model.stored.json.cell_types.length, before.json.cell_types.length, "the model itself stays");
 });
 
