@@ -5,6 +5,11 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { AnnData } from "../dist/anndata/anndata.js";
+import { findCounts } from "../dist/count-places.js";
+import { CountsInMemory, type CountRows } from "../dist/count-source.js";
+import { loadCounts } from "../dist/counts.js";
+import type { Minibatch } from "../dist/engine/engine.js";
+import { openStreamedCounts } from "../dist/streamed-counts.js";
 import { assertContents, assertMatrix, fails, plainColumn, type ExpectedContents, type ExpectedMatrix } from "./compare.ts";
 import { runPython } from "./python/environment.ts";
 
@@ -54,6 +59,32 @@ describe("reading what anndata wrote", () => {
     }));
   }
 });
+
+test("counts are streamed from a sharded store, by a thread too, as they are in memory", () =>
+  withStore("sharded.zarr", async (data) => {
+    const place = await findCounts(data, "counts");
+    const { rows, columns } = place.matrix;
+    const genes = Int32Array.from({ length: columns }, (_, gene) => gene);
+    const cells = Int32Array.from({ length: rows }, (_, cell) => cell);
+    const memory = new CountsInMemory(await loadCounts(place, genes, columns));
+    for (const leastForThread of [Infinity, 0]) {
+      const streamed = await openStreamedCounts(place, genes, columns, {}, { rows: 4, together: 3 }, leastForThread);
+      const order = streamed.shuffled(cells, 0, 0);
+      const pass = streamed.pass(order);
+      for (let start = 0; start < rows; start += 5) {
+        await pass.reach(order.subarray(start, start + 5));
+        for (const cell of order.subarray(start, start + 5)) assert.deepEqual(rowOf(pass, cell, columns), rowOf(memory, cell, columns), `cell ${cell}`);
+      }
+      await pass.end();
+    }
+  }));
+
+/** Genes and counts of a cell. */
+function rowOf(counts: CountRows, cell: number, genes: number): unknown {
+  const row = { indices: new Int32Array(genes), counts: new Float32Array(genes) };
+  const end = counts.put(cell, row as unknown as Minibatch, 0, 0);
+  return [row.indices.subarray(0, end), row.counts.subarray(0, end)];
+}
 
 describe("stores that cannot be read", () => {
   const damage = (name: string, source: string, file: string, change: (bytes: Buffer) => Uint8Array | string): string => {
