@@ -45,9 +45,9 @@ describe("help and arguments", () => {
   const training = ["--pretraining-epochs", "--eta", "--weight-decay", "--prototype-norm"];
   const flags: Readonly<Record<string, readonly string[]>> = {
     inspect: [],
-    train: ["-o", "--condition-key", "--cell-type-key", "--genes", "--hidden", "--latent", "--embedding-dims", "--layer", "--exclude", "--embed", "--resume", "--checkpoint-seconds", "--unlabeled", "--inject-condition", "--dropout", "--gene-map", "--label-map", "--unlabeled-prototypes", "--resolution", "--unlabeled-weight", ...optimisation, ...training],
-    map: ["--reference", "-o", "--condition-key", "--save-model", "--threshold", "--no-training", "--known-conditions", "--layer", "--gene-map", "--cell-type-key", "--unlabeled", "--label-map", "--eta", "--unlabeled-prototypes", "--resolution", "--unlabeled-weight", ...optimisation],
-    embed: ["--model", "-o", "--condition-key", "--threshold", "--layer", "--gene-map", "--cell-type-key", "--unlabeled", "--label-map"],
+    train: ["-o", "--condition-key", "--cell-type-key", "--genes", "--hidden", "--latent", "--embedding-dims", "--layer", "--exclude", "--embed", "--resume", "--checkpoint-seconds", "--unlabeled", "--inject-condition", "--condition-encoding", "--recon-loss", "--atac-counts", "--prototype-loss", "--dropout", "--gene-map", "--label-map", "--unlabeled-prototypes", "--resolution", "--unlabeled-weight", ...optimisation, ...training],
+    map: ["--reference", "-o", "--condition-key", "--save-model", "--threshold", "--no-training", "--known-conditions", "--layer", "--atac-counts", "--gene-map", "--cell-type-key", "--unlabeled", "--label-map", "--eta", "--unlabeled-prototypes", "--resolution", "--unlabeled-weight", ...optimisation],
+    embed: ["--model", "-o", "--condition-key", "--threshold", "--layer", "--atac-counts", "--gene-map", "--cell-type-key", "--unlabeled", "--label-map"],
     label: ["-o", "--name", "--level", "--cluster", "--cells", "--select", "--condition-key", "--layer", "--gene-map"],
     demo: ["-o"],
   };
@@ -197,6 +197,23 @@ describe("the whole job", () => {
     assert.deepEqual(summary.conditions, { donor: ["a"] });
     assert.deepEqual(Object.keys(summary.cell_types.cell_type), ["B cell", "T cell"]);
     assert.deepEqual([summary.model["latent_dim"], summary.model["hidden_layer_sizes"], summary.model["embedding_dims"]], [3, [6, 4], [2]]);
+  });
+
+  test("flags of the model: likelihood, scATAC counts, one-hot conditions, no prototype loss; inspect tells them", async () => {
+    const variant = ["--recon-loss", "poisson", "--atac-counts", "reads", "--condition-encoding", "one-hot", "--prototype-loss", "off"];
+    const { stderr, ...outcome } = await scpoli(["train", at("reference.h5ad"), "-o", at("variant"), ...keys, ...variant, "--epochs", "1", "--hidden", "8", "--json"]);
+    const { model, atac_counts: atac, condition_parameters: counts } = json({ stderr, ...outcome }) as { model: Record<string, unknown>; atac_counts: string; condition_parameters: object };
+    assert.deepEqual([model["recon_loss"], model["condition_encoding"], model["embedding_dims"], atac], ["poisson", "one-hot", [], "reads"]);
+    assert.match(stderr, /X is taken as scATAC read counts/);
+    assert.deepEqual(counts, { embedding: 10 * 2 + 10 * 16, one_hot: 2 * 16, embedding_width: 10, widest_embedding: 32 / 18 });
+    const { stdout } = await scpoli(["inspect", at("variant")]);
+    assert.match(stdout, /likelihood +poisson, scATAC read counts made fragment counts/);
+    assert.match(stdout, /one-hot: 32 parameters \(embeddings of 10: 180; 10 >= NH \/ \(N \+ H\) = 1\.778\)/);
+    json(await scpoli(["map", at("query.h5ad"), "--reference", at("variant"), "-o", at("variant.h5ad"), "--no-training", "--json"]));
+    const both = await scpoli(["train", at("reference.h5ad"), "-o", at("both"), ...keys, "--prototype-loss", "off", "--eta", "2"]);
+    assert.deepEqual([both.code, /--prototype-loss off and --eta/.test(both.stderr)], [2, true]);
+    const unknown = await scpoli(["train", at("reference.h5ad"), "-o", at("both"), ...keys, "--recon-loss", "gauss"]);
+    assert.equal(unknown.code, 2);
   });
 
   test("without --json people get a summary; with --quiet stderr is silent", async () => {
