@@ -45,25 +45,25 @@ async function chosenPeaks(data: AnnData): Promise<readonly string[]> {
   return model.stored.json.genes;
 }
 
-async function score({ name, file, query: [key, value], condition, options }: Configuration, seed: number, genes: readonly string[] | undefined): Promise<Scores> {
-  const run = `${name.replaceAll(/[ ,]+/g, "-")}-s${seed}`;
-  const path = join(cache, `${run}.json`);
-  if (existsSync(path)) return JSON.parse(readFileSync(path, "utf8"));
+/** Where a run's results lie. */
+function pathOf({ name }: Configuration, seed: number, ending: string): string {
+  return join(cache, `${name.replaceAll(/[ ,]+/g, "-")}-s${seed}${ending}`);
+}
+
+/** Trains and maps, and writes reference and query together with their labels, unless that is there already. */
+async function compute(configuration: Configuration, seed: number, genes: readonly string[] | undefined): Promise<void> {
+  const { file, query: [key, value], condition, options } = configuration;
+  const output = pathOf(configuration, seed, ".h5ad");
+  if (existsSync(output)) return;
   const data = await AnnData.open(join(shared, "data", `${file}.h5ad`));
   const groups = await labels(data, key);
-  const onlyQuery = join(cache, `${run}-query.h5ad`);
+  const onlyQuery = pathOf(configuration, seed, "-query.h5ad");
   await writeRows(data, Int32Array.from(groups.keys()).filter((row) => groups[row] === value), onlyQuery);
   const queryData = await AnnData.open(onlyQuery);
   const model = await ScPoli.train(data, { conditionKeys: [condition], cellTypeKeys: ["cell_type"], exclude: { [key]: [value] }, genes, seed, threads, eta: 5, embeddingDims: 5, ...options });
   const mapping = await model.map(queryData, { seed, threads });
-  const output = join(cache, `${run}.h5ad`);
-  await mapping.model.embed(data, { output, force: true, threads });
+  await mapping.model.embed(data, { output, threads });
   [data, queryData].forEach((opened) => opened.close());
-  const args = [output, "--batch", condition, "--label", "cell_type", "--pred", "cell_type_pred", "--query-key", key, "--query-values", value];
-  const env = { ...process.env, PYTHONPATH: join(shared, "python"), PYTHONWARNINGS: "ignore" };
-  const scores = execFileSync(python, ["-W", "ignore", join(shared, "python/score.py"), ...args], { encoding: "utf8", env, stdio: ["ignore", "pipe", "ignore"] });
-  writeFileSync(path, scores);
-  return JSON.parse(scores);
 }
 
 for (const needed of [join(shared, "data"), python])
@@ -73,15 +73,33 @@ for (const needed of [join(shared, "data"), python])
   }
 mkdirSync(cache, { recursive: true });
 const asked = process.argv.slice(2);
-const atacFile = await AnnData.open(join(shared, "data", `${atac.file}.h5ad`));
-const genes = await chosenPeaks(atacFile);
-atacFile.close();
+const chosen = configurations.filter(({ name }) => asked.length === 0 || asked.some((start) => name.startsWith(start)));
+const runs = chosen.flatMap((configuration) => configuration.seeds.map((seed) => ({ configuration, seed })));
+let genes: readonly string[] | undefined;
+for (const { configuration, seed } of runs) {
+  const isAtac = configuration.file === atac.file;
+  if (isAtac && !genes && !existsSync(pathOf(configuration, seed, ".h5ad"))) {
+    const data = await AnnData.open(join(shared, "data", `${atac.file}.h5ad`));
+    genes = await chosenPeaks(data);
+    data.close();
+  }
+  await compute(configuration, seed, isAtac ? genes : undefined);
+}
+const jobs = runs.flatMap(({ configuration, seed }) => {
+  const out = pathOf(configuration, seed, ".json");
+  const { condition, query: [key, value] } = configuration;
+  const args = [pathOf(configuration, seed, ".h5ad"), "--batch", condition, "--label", "cell_type", "--pred", "cell_type_pred", "--query-key", key, "--query-values", value];
+  return existsSync(out) ? [] : [{ out, args }];
+});
+if (jobs.length > 0) {
+  writeFileSync(join(cache, "jobs.json"), JSON.stringify(jobs));
+  const env = { ...process.env, PYTHONPATH: join(shared, "python"), PYTHONWARNINGS: "ignore" };
+  execFileSync(python, ["-W", "ignore", join(root, "bench/score_all.py"), join(shared, "python/score.py"), join(cache, "jobs.json")], { env, stdio: "ignore" });
+}
 const lines = [`configuration,seed,${figures.join(",")}`];
 console.log(`| configuration | seeds | ${figures.join(" | ")} |\n|${" --- |".repeat(figures.length + 2)}`);
-for (const configuration of configurations) {
-  if (asked.length > 0 && !asked.some((name) => configuration.name.startsWith(name))) continue;
-  const all: Scores[] = [];
-  for (const seed of configuration.seeds) all.push(await score(configuration, seed, configuration.file === atac.file ? genes : undefined));
+for (const configuration of chosen) {
+  const all = configuration.seeds.map((seed): Scores => JSON.parse(readFileSync(pathOf(configuration, seed, ".json"), "utf8")));
   all.forEach((one, i) => lines.push([`"${configuration.name}"`, configuration.seeds[i], ...figures.map((figure) => one[figure] ?? "")].join(",")));
   const means = figures.map((figure) => (all.reduce((sum, one) => sum + (one[figure] ?? NaN), 0) / all.length).toFixed(3));
   console.log(`| ${[configuration.name, all.length, ...means].join(" | ")} |`);
