@@ -146,16 +146,24 @@ export interface UnlabeledOptions {
   readonly unlabeledWeight?: number;
 }
 
+/** How the counts of a file are found. */
+export interface CountsOptions {
+  /** Where the counts are: "X", "raw" or the name of a layer. Default: found. */
+  readonly layer?: string;
+  /** Where there are none, recover them from log1p of counts per 10,000, where that is exact. Default false */
+  readonly recoverCounts?: boolean;
+  /** A gene in more than one column: an error (default), or the columns added up */
+  readonly duplicateGenes?: "refuse" | "sum";
+}
+
 /** Options of `ScPoli.train`. */
-export interface TrainOptions extends RunSettings, OptimizationOptions, MemoryOptions, UnlabeledOptions {
+export interface TrainOptions extends RunSettings, CountsOptions, OptimizationOptions, MemoryOptions, UnlabeledOptions {
   /** obs columns whose values are conditions (samples, donors, ...) */
   readonly conditionKeys: readonly string[];
   /** obs columns of cell types, one per annotation level; none trains without labels */
   readonly cellTypeKeys?: readonly string[];
   /** Names that mean "no label", besides the usual ones */
   readonly unlabeled?: readonly string[];
-  /** Where the counts are: "X", "raw" or the name of a layer. Default: found. */
-  readonly layer?: string;
   /** Number of variable genes, a list of names, or the name of a boolean var column. Default: all genes. */
   readonly genes?: number | readonly string[] | { readonly varColumn: string };
   /** New names of genes, one-to-one: orthologs of another species, other identifiers. Genes that it does not have keep their names. */
@@ -189,8 +197,7 @@ export interface TrainOptions extends RunSettings, OptimizationOptions, MemoryOp
 export type Threshold = "auto" | "none" | number | { readonly quantile: number };
 
 /** Options of `ScPoli.embed`. */
-export interface EmbedOptions extends RunSettings {
-  readonly layer?: string;
+export interface EmbedOptions extends RunSettings, CountsOptions {
   /** obs column of each of the model's condition keys, where it has another name in this file */
   readonly conditionKeys?: Readonly<Record<string, string>>;
   readonly threshold?: Threshold;

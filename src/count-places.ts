@@ -3,6 +3,7 @@
 import type { AnnData } from "./anndata/anndata.js";
 import type { DataFrame } from "./anndata/dataframe.js";
 import { type Matrix, rowsPerBlock } from "./anndata/matrix.js";
+import { isRecoverable, recoverCounts } from "./derived-counts.js";
 import { ScPoliError } from "./errors.js";
 
 /** The matrix that holds the counts, with the names of its cells and genes. */
@@ -18,6 +19,8 @@ export interface CountsPlace {
   readonly found: readonly PlaceVerdict[];
   /** default "counts" */
   readonly values?: ValueKind;
+  /** the counts are recovered from log-normalised values */
+  readonly isRecovered?: boolean;
 }
 
 /** How stored values are taken: raw counts as they are; read counts x as fragment counts, (x + 1) / 2 rounded down; any finite numbers as they are. */
@@ -96,10 +99,12 @@ function namedPlace(data: AnnData, name: string): Place {
  * Finds the raw counts: `X`, else `raw.X`, else the layers `counts` and `raw_counts`.
  *
  * @param layer - "X", "raw" or the name of a layer: only that place is looked into. Default: found
+ * @param recover - where there are none, recover them from log1p of counts per 10,000, where that is exact
  * @throws ScPoliError "counts" where no place looked into holds counts, telling what each holds; "key" where a named place does not exist
  */
-export async function findCounts(data: AnnData, layer?: string): Promise<CountsPlace> {
+export async function findCounts(data: AnnData, layer?: string, recover = false): Promise<CountsPlace> {
   const found: PlaceVerdict[] = [];
+  const others: CountsPlace[] = [];
   let zeros: CountsPlace | null = null;
   for (const place of layer === undefined ? usualPlaces(data) : [namedPlace(data, layer)]) {
     const { opened, verdict } = layer === undefined ? await tryToJudge(data, place) : await judge(data, place);
@@ -111,8 +116,14 @@ export async function findCounts(data: AnnData, layer?: string): Promise<CountsP
     const answer: CountsPlace = { path: data.path, name: place.name, ...opened, obs: data.obs, found: [...found] };
     if (verdict.holds === "counts") return answer;
     if (verdict.holds === "zeros") zeros ??= answer;
+    else others.push(answer);
   }
   if (zeros) return zeros;
+  for (const place of others) {
+    if (!(await isRecoverable(place.matrix))) continue;
+    if (recover) return { ...place, matrix: recoverCounts(place.matrix, data.obs), found, isRecovered: true };
+    throw await noCounts(data, layer, found, place.name);
+  }
   throw await noCounts(data, layer, found);
 }
 
@@ -149,7 +160,7 @@ export function takenPlace(verdicts: readonly PlaceVerdict[]): string | null {
   return (usual.find(({ holds }) => holds === "counts") ?? usual.find(({ holds }) => holds === "zeros"))?.place ?? null;
 }
 
-async function noCounts(data: AnnData, layer: string | undefined, found: readonly PlaceVerdict[]): Promise<ScPoliError> {
+async function noCounts(data: AnnData, layer: string | undefined, found: readonly PlaceVerdict[], recoverable?: string): Promise<ScPoliError> {
   const lines = found.map(({ place, verdict }) => `  ${place}: ${verdict}`);
   const verdicts = [...found];
   if (layer === undefined) {
@@ -162,7 +173,8 @@ async function noCounts(data: AnnData, layer: string | undefined, found: readonl
   const where = layer === undefined ? "" : ` in ${found[0]!.place}`;
   return new ScPoliError(
     "counts",
-    `${data.path} has no raw counts${where}:\n${lines.join("\n")}\nRaw counts are needed: whole numbers, not negative, not normalised. Take the file from before normalisation.`,
+    `${data.path} has no raw counts${where}:\n${lines.join("\n")}\nRaw counts are needed: whole numbers, not negative, not normalised. ` +
+      (recoverable === undefined ? "Take the file from before normalisation." : `${recoverable} holds log1p of counts per 10,000, from which the counts can be recovered exactly: --recover-counts does so.`),
     { places: verdicts },
   );
 }

@@ -24,19 +24,20 @@ export interface GeneAlignment {
  * Aligns the columns of a file with the genes of a model by name.
  *
  * @param modelGenes - (G) unique names
- * @param fileGenes - names of the file's columns; one that the model uses must not occur twice
+ * @param fileGenes - names of the file's columns, null for those that are none of the model's; one that the model uses must not occur twice
+ * @param shown - names to show where nothing fits. Default: fileGenes
  * @throws ScPoliError "format" where the file has a gene of the model in more than one column
  */
-export function alignGenes(modelGenes: readonly string[], fileGenes: readonly string[]): GeneAlignment {
+export function alignGenes(modelGenes: readonly string[], fileGenes: readonly (string | null)[], shown = fileGenes): GeneAlignment {
   const rowOf = new Map<string, number>();
   modelGenes.forEach((name, row) => rowOf.set(name, row));
   const map = new Int32Array(fileGenes.length).fill(-1);
   const columnOf = new Int32Array(modelGenes.length).fill(-1);
   const repeated = new Set<string>();
   fileGenes.forEach((name, column) => {
-    const row = rowOf.get(name);
+    const row = name === null ? undefined : rowOf.get(name);
     if (row === undefined) return;
-    if (columnOf[row] !== -1) repeated.add(name);
+    if (columnOf[row] !== -1) repeated.add(name!);
     columnOf[row] = column;
     map[column] = row;
   });
@@ -44,7 +45,7 @@ export function alignGenes(modelGenes: readonly string[], fileGenes: readonly st
     throw new ScPoliError(
       "format",
       `${count(repeated.size, "gene")} of the model ${repeated.size === 1 ? "is" : "are"} in more than one column of the file: ${list([...repeated])}. ` +
-        `Which column is meant cannot be told; keep or sum one column per gene (other repeated names, unknown to the model, do no harm).`,
+        `Which column is meant cannot be told: --duplicate-genes sum adds them up (other repeated names, unknown to the model, do no harm).`,
       { genes: [...repeated] },
     );
   const missing = modelGenes.filter((_, row) => columnOf[row] === -1);
@@ -54,7 +55,7 @@ export function alignGenes(modelGenes: readonly string[], fileGenes: readonly st
     found,
     share: modelGenes.length === 0 ? 0 : found / modelGenes.length,
     missing,
-    examples: { model: modelGenes.slice(0, 3), file: fileGenes.slice(0, 3) },
+    examples: { model: modelGenes.slice(0, 3), file: shown.slice(0, 3).map(String) },
   };
 }
 
@@ -73,7 +74,7 @@ export function checkCoverage(alignment: GeneAlignment, options: { readonly forc
     throw new ScPoliError(
       "format",
       `None of the model's ${count(total, "gene")} is in the file. The model's names look like ${list(examples.model)}, the file's like ${list(examples.file)}. ` +
-        `Give var the names that the model uses (symbols or Ensembl ids, same species, same case).`,
+        `Give var the names that the model uses, in its index or in a column such as feature_name or gene_ids (symbols or Ensembl ids, same species, same case), or a --gene-map.`,
       details,
     );
   if (missing.length === 0) return;

@@ -1,5 +1,8 @@
 // What is in an AnnData file: its size, its columns, where raw counts are, and which columns look like conditions and cell types.
 import type { AnnData } from "./anndata/anndata.js";
+import type { DataFrame } from "./anndata/dataframe.js";
+import { readCellxgene } from "./cellxgene.js";
+import type { Note } from "./config.js";
 import { lookAtPlaces, takenPlace } from "./count-places.js";
 import { ScPoliError } from "./errors.js";
 import { factorize } from "./labels.js";
@@ -30,6 +33,8 @@ export interface Inspection {
   /** where the counts are: "X", "raw.X", "layers/counts", ...; null where nowhere */
   readonly counts: string | null;
   readonly places: readonly { readonly place: string; readonly holds: string }[];
+  /** where the file follows the CELLxGENE schema: its version, title, and the column of var with gene symbols */
+  readonly cellxgene: { readonly schema_version: string; readonly title: string | null; readonly gene_symbols: string | null } | null;
   /** the likeliest first */
   readonly condition_candidates: readonly Candidate[];
   readonly cell_type_candidates: readonly Candidate[];
@@ -47,12 +52,21 @@ const cellTypeWords = [
 /** Columns about another column, or made by a run of this tool. */
 const derived = /(_ontology_term_id|_colors?|_pred|_uncert|_distance|_prob|_unknown|_completed)$|^scpoli_cluster$/;
 
-/** Looks into a file; a column or matrix that cannot be read is told, and does not stop the others. */
-export async function inspect(data: AnnData): Promise<Inspection> {
+/**
+ * Looks into a file; a column or matrix that cannot be read is told, and does not stop the others.
+ * @param note - receives a warning for each column of obs and var that cannot be read
+ */
+export async function inspect(data: AnnData, note: (note: Note) => void = () => {}): Promise<Inspection> {
   const columns: InspectedColumn[] = [];
-  for (const name of data.obs.columnNames) columns.push(await inspectColumn(data, name));
+  for (const name of data.obs.columnNames) columns.push(await inspectColumn(data.obs, name, note));
+  for (const name of data.var.columnNames) await inspectColumn(data.var, name, note);
+  const schema = await readCellxgene(data);
   const places = await lookAtPlaces(data);
-  const cellTypes = candidates(columns, cellTypeWords, data.nObs, (name) => wordRank(name, conditionWords) < Infinity && wordRank(name, cellTypeWords) > 0);
+  const cellTypes = first(
+    schema?.cellType ? [schema.cellType] : [],
+    candidates(columns, cellTypeWords, data.nObs, (name) => wordRank(name, conditionWords) < Infinity && wordRank(name, cellTypeWords) > 0),
+    columns,
+  );
   const taken = new Set(cellTypes.map(({ name }) => name));
   return {
     cells: data.nObs,
@@ -61,19 +75,27 @@ export async function inspect(data: AnnData): Promise<Inspection> {
     columns,
     counts: takenPlace(places),
     places: places.map(({ place, verdict }) => ({ place, holds: verdict })),
-    condition_candidates: candidates(columns, conditionWords, data.nObs, (name) => taken.has(name)),
+    cellxgene: schema && { schema_version: schema.version, title: schema.title, gene_symbols: schema.symbols },
+    condition_candidates: first(schema?.conditions ?? [], candidates(columns, conditionWords, data.nObs, (name) => taken.has(name)), columns),
     cell_type_candidates: cellTypes,
   };
 }
 
-async function inspectColumn(data: AnnData, name: string): Promise<InspectedColumn> {
+async function inspectColumn(frame: DataFrame, name: string, note: (note: Note) => void): Promise<InspectedColumn> {
   try {
-    const column = await data.obs.column(name);
+    const column = await frame.column(name);
     return { name, kind: column.kind, distinct: factorize(column).names.length };
   } catch (error) {
     if (!(error instanceof ScPoliError)) throw error;
+    note({ level: "warning", message: error.message });
     return { name, kind: "unreadable", distinct: 0 };
   }
+}
+
+/** The columns that the CELLxGENE schema names, then the others. */
+function first(names: readonly string[], others: readonly Candidate[], columns: readonly InspectedColumn[]): Candidate[] {
+  const named = names.flatMap((name) => columns.filter((column) => column.name === name && column.kind !== "unreadable"));
+  return [...named.map(({ name, distinct }) => ({ name, distinct, why: `the CELLxGENE schema names it, ${distinct} values` })), ...others.filter(({ name }) => !names.includes(name))];
 }
 
 /** Columns whose name has one of the words and whose values are few enough to be groups of cells. */

@@ -2,7 +2,7 @@
 // Source: De Donno et al. 2023 (unlabelled prototypes as "reference points for novel cell type annotation").
 import type { AnnData } from "./anndata/anndata.js";
 import type { StoredModel } from "./checkpoint.js";
-import type { EmbedOptions, RunSettings } from "./config.js";
+import type { CountsOptions, EmbedOptions, RunSettings } from "./config.js";
 import { ScPoliError } from "./errors.js";
 import { addCellType, pooledPrototype, prototypesOf, withoutClusters } from "./growth.js";
 import { isUnlabeled, selectedCells } from "./labels.js";
@@ -10,7 +10,7 @@ import type { Prototypes } from "./prototypes.js";
 import { embedCells } from "./query.js";
 
 /** Options of `ScPoli.label`: which cells become a cell type, and its name. */
-export interface LabelOptions extends Pick<EmbedOptions, keyof RunSettings | "layer" | "conditionKeys" | "geneMap"> {
+export interface LabelOptions extends Pick<EmbedOptions, keyof RunSettings | keyof CountsOptions | "conditionKeys" | "geneMap"> {
   readonly name: string;
   /** Annotation level that it belongs to. Default: the first; a model without levels gets the level "cell_type" */
   readonly level?: string;

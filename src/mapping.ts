@@ -16,7 +16,8 @@ export interface MappingReport {
   readonly cells: number;
   /** where the counts were */
   readonly counts: string;
-  readonly genes: { readonly model: number; readonly found: number; readonly share: number };
+  /** `matched`: genes of the model by where their names were found: `name`, `var["feature_name"]`, ... */
+  readonly genes: { readonly model: number; readonly found: number; readonly share: number; readonly matched: Readonly<Record<string, number>> };
   /** what the gene map did, where one was given */
   readonly gene_map?: NameMapReport;
   readonly conditions: readonly ConditionTreatment[];

@@ -2,13 +2,16 @@
 // Source: De Donno et al. 2023, Methods ("Reference mapping", "Label transfer").
 import type { AnnData } from "./anndata/anndata.js";
 import { readAhead, type BlockReader } from "./anndata/read-ahead.js";
+import { noteCellxgene } from "./cellxgene.js";
 import type { StoredModel } from "./checkpoint.js";
 import { defaults, type EmbedOptions, type MapOptions, type Note } from "./config.js";
 import type { CountsPlace } from "./count-places.js";
 import { streamCounts } from "./counts.js";
 import { Encoder, networkOptions } from "./embedding.js";
+import { sumDuplicates } from "./derived-counts.js";
 import { createEngine } from "./engine/create.js";
 import { ScPoliError } from "./errors.js";
+import { matchGeneNames } from "./gene-names.js";
 import { addQueryTypes, addUnlabeledPrototypes, clusteringOf, storedPrototypes, unlabeledCells, unlabeledLossOf } from "./growth.js";
 import { alignGenes, checkCoverage, type GeneAlignment } from "./genes.js";
 import { readConditions, type Conditions } from "./labels.js";
@@ -39,6 +42,8 @@ interface Query {
   readonly reader: BlockReader;
   readonly alignment: GeneAlignment;
   readonly conditions: readonly Conditions[];
+  /** genes of the model by where their names were found */
+  readonly matched: Readonly<Record<string, number>>;
   readonly geneMap?: NameMapReport;
 }
 
@@ -48,19 +53,23 @@ async function withQuery<T>({ json }: StoredModel, data: AnnData, options: Embed
   const renamed = Object.keys(options.conditionKeys ?? {}).filter((key) => !json.condition_keys.includes(key));
   if (renamed.length > 0)
     throw new ScPoliError("key", `The model has no condition key '${renamed[0]}'; its keys are ${json.condition_keys.map((key) => `'${key}'`).join(", ")}.`, { key: renamed[0] });
-  const values = { reconLoss: json.model.recon_loss, layer: options.layer, atacCounts: options.atacCounts, trainedOn: json.atac_counts };
-  const { place: found } = await findValues(data, values, note);
-  const reader = readAhead(found);
+  await noteCellxgene(data, note);
+  const { layer, atacCounts, recoverCounts } = options;
+  const { place: found } = await findValues(data, { reconLoss: json.model.recon_loss, layer, atacCounts, trainedOn: json.atac_counts, recoverCounts }, note);
+  const renaming = options.geneMap && (await renameGenes(found.var, options.geneMap, note));
+  const own = renaming ? { ...found, var: renaming.genes } : found;
+  const { names, matched } = await matchGeneNames(json.genes, own.var, note);
+  const { place, names: columns } = options.duplicateGenes === "sum" ? await sumDuplicates(own, names) : { place: own, names };
+  const reader = readAhead(place);
   try {
     await data.uniqueNames("obs");
     const conditions: Conditions[] = [];
     for (const key of json.condition_keys) conditions.push({ ...(await readConditions(data.obs, options.conditionKeys?.[key] ?? key)), key });
-    const renaming = options.geneMap && (await renameGenes(found.var, options.geneMap, note));
-    const place = renaming ? { ...found, var: renaming.genes } : found;
-    note({ level: "info", message: `Counts taken from ${place.name}.` });
-    const alignment = alignGenes(json.genes, await place.var.index());
+    note({ level: "info", message: `Counts ${place.isRecovered ? "recovered from log1p of counts per 10,000 in" : "taken from"} ${place.name}.` });
+    if (columns.length < names.length) note({ level: "info", message: `${names.length - columns.length} columns added to another of the same gene.` });
+    const alignment = alignGenes(json.genes, columns, await place.var.index());
     checkCoverage(alignment, options, note);
-    return await use({ place, reader, alignment, conditions, geneMap: renaming?.report });
+    return await use({ place, reader, alignment, matched, conditions, geneMap: renaming?.report });
   } finally {
     await reader.close();
   }
@@ -185,9 +194,9 @@ async function encodeFile(stored: StoredModel, { place, reader, alignment }: Que
 }
 
 function report(
-  verb: "map" | "embed", { json }: StoredModel, { place, alignment, geneMap }: Query, conditions: readonly ConditionTreatment[], epochs: number, labels: QueryLabels | null,
+  verb: "map" | "embed", { json }: StoredModel, { place, alignment, matched, geneMap }: Query, conditions: readonly ConditionTreatment[], epochs: number, labels: QueryLabels | null,
 ): MappingReport {
-  const genes = { model: json.genes.length, found: alignment.found, share: alignment.share };
+  const genes = { model: json.genes.length, found: alignment.found, share: alignment.share, matched };
   return {
     verb, cells: place.matrix.rows, counts: place.name, genes, ...(geneMap && { gene_map: geneMap }), conditions,
     ...(labels && { labels: labels.report }), ...(labels?.labelMap && { label_map: labels.labelMap }), epochs,

@@ -2,7 +2,7 @@
 // number of cells. An epoch takes the blocks in random order, a few dozen at a time, and the cells of those in random order: one seed, one order, whatever the
 // machine. Validation cells are held in memory; there are at most as many as `mostHeld`.
 import { startGiver } from "#platform";
-import { worthAThread } from "./anndata/read-ahead.js";
+import { isReadByThread, worthAThread } from "./anndata/read-ahead.js";
 import { copyRow, type CountPass, type CountRows, type CountSource } from "./count-source.js";
 import { CompactRows, countsReader, streamCounts, type Counts, type LoadCountsOptions } from "./counts.js";
 import type { CountsPlace, ValueKind } from "./count-places.js";
@@ -146,7 +146,7 @@ export class StreamedCounts implements CountSource {
     const { place, map, genes, sizes } = this;
     const task: BlocksTask = { path: place.path, name: place.name, values: place.values, map, genes, blocks, sizes };
     // by columns: the thread would turn the whole matrix round once more
-    if (place.matrix.stored < this.leastForThread || place.matrix.format === "csc") {
+    if (!isReadByThread(place.matrix, this.leastForThread)) {
       for await (const { blocks: read } of readBlocks(place, task)) yield* read;
       return;
     }

@@ -2,12 +2,14 @@
 // Source: De Donno et al. 2023, Methods ("Reference building").
 import { fileStatus } from "#platform";
 import { uniqueNames, type AnnData } from "./anndata/anndata.js";
+import { noteCellxgene } from "./cellxgene.js";
 import { formatVersion, storedOptions, type ModelJson, type StoredModel, type StoredTensor } from "./checkpoint.js";
 import { calibrate, type Level, type LevelCalibration } from "./classify.js";
 import { Combinations } from "./combinations.js";
-import { type AtacCounts, checkNumber, defaults, type ModelOptions, type TrainOptions } from "./config.js";
+import { type AtacCounts, checkNumber, defaults, type ModelOptions, type Note, type TrainOptions } from "./config.js";
 import type { CountsPlace } from "./count-places.js";
 import { createEngine } from "./engine/create.js";
+import { sumDuplicates } from "./derived-counts.js";
 import { ScPoliError } from "./errors.js";
 import { addUnlabeledPrototypes, clusteringOf, unlabeledCells, unlabeledLossOf } from "./growth.js";
 import { checkConditions, keptCells, readConditions, readLabels, type Conditions, type Labels } from "./labels.js";
@@ -105,12 +107,14 @@ async function readReference(data: AnnData, options: TrainOptions): Promise<Refe
   const cellTypeKeys = options.cellTypeKeys ?? [];
   const harmonised = options.labelMap && (await renameLabels(data.obs, cellTypeKeys, options.labelMap, note, { keep }));
   const labels = await readLabels(harmonised?.obs ?? data.obs, cellTypeKeys, options.unlabeled, { keep });
-  const { reconLoss = defaults.reconLoss, layer, atacCounts } = options;
+  await noteCellxgene(data, note);
+  const { reconLoss = defaults.reconLoss, layer, atacCounts, recoverCounts } = options;
   if (reconLoss === "mse" && typeof options.genes === "number")
     throw new ScPoliError("usage", "genes is a number, but variable genes are chosen from raw counts, which mse does not take; give a list of names or a column of var.");
-  const { place: found, atacCounts: taken } = await findValues(data, { reconLoss, layer, atacCounts }, note);
+  const { place: found, atacCounts: taken } = await findValues(data, { reconLoss, layer, atacCounts, recoverCounts }, note);
   const renamed = options.geneMap && (await renameGenes(found.var, options.geneMap, note));
-  const place = renamed ? { ...found, var: renamed.genes } : found;
+  const own = renamed ? { ...found, var: renamed.genes } : found;
+  const place = options.duplicateGenes === "sum" ? await summed(own, await own.var.index(), note) : own;
   const names = uniqueNames(await place.var.index(), "var", data.path);
   const table = new Combinations();
   const combinations = table.columns(conditions.map(({ codes }) => codes));
@@ -118,7 +122,7 @@ async function readReference(data: AnnData, options: TrainOptions): Promise<Refe
   const columns = await resolveGenes(options.genes, place, combinations, { keep, signal: options.signal, onProgress, force: options.force, note });
   const map = new Int32Array(place.matrix.columns).fill(-1);
   columns.forEach((column, gene) => (map[column] = gene));
-  note({ level: "info", message: `Counts taken from ${place.name}: ${combinations.length} cells, ${columns.length} of ${place.matrix.columns} genes.` });
+  note({ level: "info", message: `Counts ${place.isRecovered ? "recovered from log1p of counts per 10,000 in" : "taken from"} ${place.name}: ${combinations.length} cells, ${columns.length} of ${place.matrix.columns} genes.` });
   return {
     cells: { conditions: conditions.map(({ codes }) => codes), combinations, labels: labels.codes, levels: labels.keys.length },
     genes: Array.from(columns, (column) => names[column]!), place, atacCounts: taken, map, keep, conditions, combinations: table.codes, labels,
@@ -138,6 +142,12 @@ async function calibrateLevels(trainer: Trainer, { split, prototypes }: Training
     calibrations.push(calibrate(await trainer.encode(cells), own, level, prototypes));
   }
   return calibrations;
+}
+
+async function summed(place: CountsPlace, names: readonly string[], note: (note: Note) => void): Promise<CountsPlace> {
+  const sum = await sumDuplicates(place, names);
+  if (sum.summed > 0) note({ level: "info", message: `${sum.summed} columns added to another of the same gene.` });
+  return sum.place;
 }
 
 function assemble(

@@ -9,6 +9,8 @@ export interface ValuesOptions {
   readonly reconLoss: ReconLoss;
   /** "X", "raw" or the name of a layer. Default: found; for mse X */
   readonly layer?: string;
+  /** as in `CountsOptions` */
+  readonly recoverCounts?: boolean;
   /** Default: "auto" for poisson; for others counts stay as they are. */
   readonly atacCounts?: AtacCounts | "auto";
   /** what the model was trained on: a query that looks otherwise is told */
@@ -32,7 +34,7 @@ export async function findValues(data: AnnData, options: ValuesOptions, note: (n
     if (holds === "counts") note({ level: "warning", message: `${place.name} holds raw counts; mse is meant for normalised, logarithmised values. Take nb for counts, or name another matrix (--layer).` });
     return { place };
   }
-  const place = await findCounts(data, layer);
+  const place = await findCounts(data, layer, options.recoverCounts);
   const asked = atacCounts ?? trainedOn ?? (reconLoss === "poisson" ? "auto" : undefined);
   if (asked === undefined) return { place };
   const { ones, twos } = await countOnesAndTwos(place);

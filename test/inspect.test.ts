@@ -1,6 +1,7 @@
 // Inspection: what is told of columns and matrices, and which columns are proposed as keys.
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import type { Note } from "../dist/config.js";
 import { ScPoliError } from "../dist/errors.js";
 import { inspect } from "../dist/inspect.js";
 import { annData, booleans, categorical, frame, matrix, names, numbers, strings } from "./memory.js";
@@ -50,8 +51,27 @@ test("no counts, no columns", async () => {
 test("a column or matrix that cannot be read does not stop the rest", async () => {
   const obs = { ...frame(names("c", cells), { donor: strings(groups(4, "d")) }), columnNames: ["odd", "donor"] };
   const broken = { ...X, read: () => Promise.reject(new ScPoliError("format", "it is compressed with lzf")) };
-  const found = await inspect(annData({ X: broken, layers: { counts: X }, obs }));
+  const notes: Note[] = [];
+  const found = await inspect(annData({ X: broken, layers: { counts: X }, obs }), (note) => notes.push(note));
+  assert.deepEqual(notes.map(({ level }) => level), ["warning"]);
+  assert.match(notes[0]!.message, /odd/);
   assert.deepEqual(found.columns, [{ name: "odd", kind: "unreadable", distinct: 0 }, { name: "donor", kind: "string", distinct: 4 }]);
   assert.equal(found.counts, "layers/counts");
   assert.match(found.places[0]!.holds, /cannot be read: .*lzf/);
+});
+
+test("a file of the CELLxGENE schema: what it says goes first", async () => {
+  const obs = frame(names("c", cells), {
+    sample: strings(groups(6, "s")), donor_id: categorical(numbered(4), ["d0", "d1", "d2", "d3"]), suspension: strings(groups(2, "u")),
+    author_cell_type: strings(groups(7, "t")), cell_type: categorical(numbered(5), ["a", "b", "c", "d", "e"]), cell_type_ontology_term_id: strings(groups(5, "CL:")),
+  });
+  const genes = frame(["ENSG00000141510", "ENSG00000012048", "ENSG00000139618"], { feature_name: strings(["TP53", "BRCA1", "BRCA2"]) });
+  const log = matrix(Array.from({ length: cells }, () => [0.5, 1.5, 0]));
+  const uns = { schema_version: "5.2.0", title: "Blood", batch_condition: ["suspension", "gone"] };
+  const found = await inspect(annData({ X: log, raw: { X, var: genes }, obs, var: genes, uns }));
+  assert.equal(found.counts, "raw.X");
+  assert.deepEqual(found.cellxgene, { schema_version: "5.2.0", title: "Blood", gene_symbols: "feature_name" });
+  assert.deepEqual(found.condition_candidates.map(({ name }) => name), ["suspension", "donor_id", "sample"]);
+  assert.deepEqual(found.cell_type_candidates.map(({ name }) => name), ["cell_type", "author_cell_type"]);
+  assert.equal((await inspect(annData({ X }))).cellxgene, null);
 });

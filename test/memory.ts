@@ -1,4 +1,5 @@
 // AnnData in memory, for tests of what lies above files.
+import type { UnsValue } from "../dist/anndata/reader.js";
 import type { AnnData } from "../dist/anndata/anndata.js";
 import type { Column, DataFrame } from "../dist/anndata/dataframe.js";
 import { sparseMatrix, type Matrix, type NumericArray } from "../dist/anndata/matrix.js";
@@ -51,14 +52,16 @@ export interface Parts {
   readonly layers?: Readonly<Record<string, Matrix>>;
   readonly obs?: DataFrame;
   readonly var?: DataFrame;
+  readonly uns?: Readonly<Record<string, UnsValue>>;
 }
 
 /** The parts as the class shows them; cells are c0, c1, ... and genes g0, g1, ... unless given. */
-export function annData({ X = null, raw = null, layers = {}, obs, var: genes }: Parts): AnnData {
+export function annData({ X = null, raw = null, layers = {}, obs, var: genes, uns = {} }: Parts): AnnData {
   const some = X ?? raw?.X ?? Object.values(layers)[0]!;
   const surface = {
     path: "memory", X, raw, layers: Object.keys(layers), layer: (name: string) => layers[name] ?? fail(name),
     obs: obs ?? frame(names("c", some.rows)), var: genes ?? frame(names("g", some.columns)), nObs: some.rows, nVars: some.columns,
+    unsKeys: Object.keys(uns), uns: async (name: string) => uns[name],
   };
   return surface as unknown as AnnData;
 }

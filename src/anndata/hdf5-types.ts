@@ -91,8 +91,14 @@ export function numberReader(dtype: string, little: boolean): ((memory: DataView
 
 /** How one text is read: UTF-8, whatever the type says, which ASCII is a part of. Fixed lengths are filled up with zeros, or with blanks by Fortran. */
 export function textReader({ vlen, size, strpad }: TypeMetadata, module: Module): (position: number) => string {
-  if (vlen) return (position) => module.UTF8ToString(new DataView(module.HEAPU8.buffer).getUint32(position, true));
   const decoder = new TextDecoder();
+  if (vlen) {
+    return (position) => {
+      const memory = module.HEAPU8;
+      const start = new DataView(memory.buffer).getUint32(position, true);
+      return start === 0 ? "" : decoder.decode(memory.subarray(start, memory.indexOf(0, start)));
+    };
+  }
   return (position) => {
     const bytes = module.HEAPU8.subarray(position, position + size);
     const end = bytes.indexOf(0);

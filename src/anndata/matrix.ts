@@ -24,6 +24,8 @@ export interface Matrix {
   readonly stored: number;
   /** where it lies, for error texts: "query.h5ad: raw/X" */
   readonly place: string;
+  /** made from another one while it is read: what lies in the file is not this */
+  readonly isDerived?: boolean;
   /** Rows [start, end) in CSR form; explicit zeros are left out. The arrays hold until the next read: they may be views of a buffer. */
   read(start: number, end: number): Promise<SparseRows>;
 }

@@ -35,14 +35,18 @@ export interface BlockReader {
 /** Stored values from which a thread is worth its start. */
 export const worthAThread = 16_000_000;
 
+/** Whether a thread may read the matrix by its place in the file. By columns, it would turn the whole matrix round once more. */
+export function isReadByThread(matrix: Matrix, least: number): boolean {
+  return matrix.stored >= least && matrix.format !== "csc" && !matrix.isDerived;
+}
+
 /**
  * Starts to read: a large matrix from now on, a small one when its blocks are asked for.
  * @param rows - per block
  * @param least - stored values of a large matrix
  */
 export function readAhead({ path, name, matrix }: MatrixPlace, rows = rowsPerBlock(matrix), least = worthAThread): BlockReader {
-  // by columns: the thread would turn the whole matrix round once more
-  if (matrix.stored < least || matrix.format === "csc") return { blocks: () => blocks(matrix, rows), close: async () => undefined };
+  if (!isReadByThread(matrix, least)) return { blocks: () => blocks(matrix, rows), close: async () => undefined };
   const next = new Int32Array(new SharedArrayBuffer(4));
   const giver = startGiver<ReadTask, GivenBlock>(new URL("./read-ahead-thread.js", import.meta.url), { path, name, rowsPerBlock: rows, next });
   return { blocks: () => blocksOfBoth(matrix, rows, next, giver), close: () => giver.close() };

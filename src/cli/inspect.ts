@@ -27,7 +27,7 @@ async function inspectPath(path: string, settings: RunSettings): Promise<Result>
   }
   const data = await AnnData.open(path);
   try {
-    const inspection = await inspect(data);
+    const inspection = await inspect(data, settings.onNote);
     return { json: inspection, text: inspectionText(path, inspection) };
   } finally {
     data.close();
@@ -36,6 +36,10 @@ async function inspectPath(path: string, settings: RunSettings): Promise<Result>
 
 function inspectionText(path: string, found: Inspection): string {
   const lines = [`${path}: ${counted(found.cells, "cell")}, ${counted(found.genes, "gene")}`, ""];
+  if (found.cellxgene) {
+    const { schema_version, title, gene_symbols } = found.cellxgene;
+    lines.push(`A file of the CELLxGENE schema (${schema_version})${title === null ? "" : `: ${title}`}.${gene_symbols === null ? "" : ` Gene symbols in var["${gene_symbols}"].`}`, "");
+  }
   lines.push(found.counts === null ? "No raw counts found:" : `Raw counts in ${found.counts}:`);
   lines.push(table(found.places.map(({ place, holds }) => [place, holds])), "");
   lines.push(`Columns of obs (${found.obs_columns}):`);

@@ -1,16 +1,17 @@
 // scpoli label: a name for an unlabelled prototype, or for cells of a file, in a trained model.
 import type { Command } from "commander";
 import { AnnData } from "../anndata/anndata.js";
-import type { RunSettings } from "../config.js";
+import type { CountsOptions, RunSettings } from "../config.js";
 import { ScPoliError } from "../errors.js";
 import type { LabelOptions } from "../labelling.js";
 import { ScPoli } from "../scpoli.js";
 import { columnsOfKeys, readNameMap, renamedKeys, valuesByKey, wholes, type RenamedKeys } from "./arguments.js";
+import { countsOptions, duplicateGenesFlag, layerFlag, recoverCountsFlag } from "./counts-flags.js";
 import { checkOutputs } from "./outputs.js";
 import { modelText, writtenText } from "./report.js";
 import { addRunFlags, run, type Result, type RunFlags } from "./session.js";
 
-interface LabelFlags extends RunFlags {
+interface LabelFlags extends RunFlags, CountsOptions {
   readonly output: string;
   readonly name: string;
   readonly level?: string;
@@ -18,7 +19,6 @@ interface LabelFlags extends RunFlags {
   readonly cells?: string;
   readonly select?: Readonly<Record<string, readonly string[]>>;
   readonly conditionKey?: RenamedKeys;
-  readonly layer?: string;
   readonly geneMap?: string;
 }
 
@@ -36,21 +36,23 @@ export function addLabel(program: Command): void {
     .option("--cells <file>", "an .h5ad file")
     .option("--select <key=values>", "those of its cells, by obs column, e.g. cluster=12,14 (repeated with another key: cells to which all apply)", valuesByKey)
     .option("--condition-key <column>", "obs column of the conditions where it is named otherwise than in the model: patient, or donor=patient", renamedKeys)
-    .option("--layer <name>", "where the counts are: X, raw, or a layer (default: found)")
+    .addOption(layerFlag())
+    .addOption(recoverCountsFlag())
+    .addOption(duplicateGenesFlag())
     .option("--gene-map <file>", "the model's names of the file's genes, one-to-one: two columns, the file's name and the model's (csv or tsv)")
     .action((path: string, flags: LabelFlags) => run(flags, (settings) => label(path, flags, settings)));
   addRunFlags(command).addHelpText("after", "\nExample:\n  scpoli label patients-model --cluster 4 --name 'activated B' -o patients-model-2\n  scpoli label atlas-model --cells patients.h5ad --select cluster=12 --name 'activated B' -o atlas-model-2");
 }
 
 async function label(path: string, flags: LabelFlags, settings: RunSettings): Promise<Result> {
-  const { output, name, level, cluster, cells, select, conditionKey, layer, geneMap, force } = flags;
+  const { output, name, level, cluster, cells, select, conditionKey, geneMap, force } = flags;
   if (cells === undefined && select !== undefined) throw new ScPoliError("usage", "--select picks cells of a file: name it with --cells.");
   if ((cells === undefined) === (cluster === undefined)) throw new ScPoliError("usage", "Say which cells get the name: either --cluster NUMBER, or --cells FILE with --select KEY=VALUE.");
   await checkOutputs({ inputs: [path, ...(cells === undefined ? [] : [cells])], folders: [output], force });
   const model = await ScPoli.load(path);
   const data = cells === undefined ? undefined : await AnnData.open(cells);
   try {
-    const options: LabelOptions = { ...settings, name, level, clusters: cluster, cells: data, select, layer, geneMap: await readNameMap(geneMap), conditionKeys: columnsOfKeys(conditionKey, model.stored.json.condition_keys) };
+    const options: LabelOptions = { ...settings, name, level, clusters: cluster, cells: data, select, ...countsOptions(flags), geneMap: await readNameMap(geneMap), conditionKeys: columnsOfKeys(conditionKey, model.stored.json.condition_keys) };
     const labelled = await model.label(options);
     await labelled.save(output, { force });
     const summary = labelled.summary();

@@ -2,19 +2,19 @@
 // `map` takes conditions that the model does not know (surgery); `embed` does not.
 import { Option, type Command } from "commander";
 import { AnnData } from "../anndata/anndata.js";
-import { defaults, type EmbedOptions, type MapOptions, type RunSettings, type Threshold } from "../config.js";
+import { defaults, type CountsOptions, type EmbedOptions, type MapOptions, type RunSettings, type Threshold } from "../config.js";
 import { ScPoliError } from "../errors.js";
 import { ScPoli } from "../scpoli.js";
 import { atacCountsOption, columnsOfKeys, oneName, readNameMap, real, renamedKeys, threshold, type RenamedKeys } from "./arguments.js";
 import { addUnlabeledFlags, unlabeledOptions, type UnlabeledFlags } from "./growth-flags.js";
 import { addOptimizationFlags, optimizationOptions, type OptimizationFlags } from "./optimization-flags.js";
+import { countsOptions, duplicateGenesFlag, layerFlag, recoverCountsFlag } from "./counts-flags.js";
 import { checkOutputs } from "./outputs.js";
 import { mappingText, writtenText } from "./report.js";
 import { addRunFlags, run, type Result, type RunFlags } from "./session.js";
 
-interface EmbedFlags extends RunFlags {
+interface EmbedFlags extends RunFlags, CountsOptions {
   readonly output: string;
-  readonly layer?: string;
   readonly conditionKey?: RenamedKeys;
   readonly threshold?: Threshold;
   readonly atacCounts?: EmbedOptions["atacCounts"];
@@ -61,7 +61,9 @@ function addOutputFlags(command: Command): Command {
   return command
     .requiredOption("-o, --output <file>", "the .h5ad file to write: the input with everything in it, and the results")
     .option("--condition-key <column>", "obs column of the conditions where it is named otherwise than in the model: patient, or donor=patient", renamedKeys)
-    .option("--layer <name>", "where the counts are: X, raw, or a layer (default: found)")
+    .addOption(layerFlag())
+    .addOption(recoverCountsFlag())
+    .addOption(duplicateGenesFlag())
     .addOption(atacCountsOption("as the model's own counts were taken"))
     .option("--gene-map <file>", "the model's names of the file's genes, one-to-one (orthologs, identifiers): two columns, the file's name and the model's (csv or tsv)")
     .option("--threshold <value>", "uncertainty above which a cell is unknown: auto (the model's own), 0.3, q0.95 (quantile of these cells), none (default: auto)", threshold)
@@ -102,12 +104,12 @@ async function embed(path: string, flags: EmbedFlags & { readonly model: string 
 }
 
 async function embedOptions(flags: EmbedFlags, model: ScPoli): Promise<EmbedOptions> {
-  const { layer, atacCounts, conditionKey, threshold: limit, geneMap, output, cellTypeKey, unlabeled, labelMap } = flags;
+  const { atacCounts, conditionKey, threshold: limit, geneMap, output, cellTypeKey, unlabeled, labelMap } = flags;
   const needless = cellTypeKey === undefined ? (unlabeled && "--unlabeled") ?? (labelMap && "--label-map") : undefined;
   if (needless) throw new ScPoliError("usage", `${needless} is about the labels of the file: name their column with --cell-type-key.`);
   const { condition_keys, cell_type_keys } = model.stored.json;
   return {
-    layer, atacCounts, threshold: limit, output, unlabeled, geneMap: await readNameMap(geneMap), labelMap: await readNameMap(labelMap),
+    ...countsOptions(flags), atacCounts, threshold: limit, output, unlabeled, geneMap: await readNameMap(geneMap), labelMap: await readNameMap(labelMap),
     conditionKeys: columnsOfKeys(conditionKey, condition_keys), cellTypeKeys: columnsOfKeys(cellTypeKey, cell_type_keys, "--cell-type-key"),
   };
 }

@@ -2,22 +2,22 @@
 import { Option, type Command } from "commander";
 import { fileStatus, removeFile } from "#platform";
 import { AnnData } from "../anndata/anndata.js";
-import { conditionEncodings, defaults, reconLosses, type ConditionEncoding, type EmbedOptions, type ReconLoss, type RunSettings, type TrainOptions } from "../config.js";
+import { conditionEncodings, defaults, reconLosses, type ConditionEncoding, type CountsOptions, type EmbedOptions, type ReconLoss, type RunSettings, type TrainOptions } from "../config.js";
 import { ScPoliError } from "../errors.js";
 import { ScPoli } from "../scpoli.js";
 import { atacCountsOption, injectCondition, names, oneName, readGenes, readNameMap, real, valuesByKey, whole, wholes } from "./arguments.js";
 import { addUnlabeledFlags, unlabeledOptions, type UnlabeledFlags } from "./growth-flags.js";
 import { addOptimizationFlags, addTrainingFlags, optimizationOptions, type OptimizationFlags } from "./optimization-flags.js";
+import { countsOptions, duplicateGenesFlag, layerFlag, recoverCountsFlag } from "./counts-flags.js";
 import { checkOutputs } from "./outputs.js";
 import { modelText, writtenText } from "./report.js";
 import { addRunFlags, run, type Result, type RunFlags } from "./session.js";
 
-interface TrainFlags extends RunFlags, OptimizationFlags, UnlabeledFlags {
+interface TrainFlags extends RunFlags, CountsOptions, OptimizationFlags, UnlabeledFlags {
   readonly output: string;
   readonly conditionKey: readonly string[];
   readonly cellTypeKey?: readonly string[];
   readonly unlabeled?: readonly string[];
-  readonly layer?: string;
   readonly genes?: string;
   readonly geneMap?: string;
   readonly labelMap?: string;
@@ -47,7 +47,9 @@ export function addTrain(program: Command): void {
     .requiredOption("--condition-key <keys>", "obs columns of the conditions (sample, donor, study, ...), one embedding each: donor,assay", names)
     .option("--cell-type-key <keys>", "obs columns of the cell types, one per annotation level: cell_type,broad", names)
     .option("--unlabeled <name>", "a name in them that means no label, besides nan, unknown, unassigned and the like (may be repeated)", oneName)
-    .option("--layer <name>", "where the counts are: X, raw, or a layer (default: found; for mse X)")
+    .addOption(layerFlag())
+    .addOption(recoverCountsFlag())
+    .addOption(duplicateGenesFlag())
     .option("--genes <n|file|column>", "the n most variable genes, a file of names (one per line), or a boolean column of var (default: all)")
     .option("--gene-map <file>", "new names of genes, one-to-one: two columns, the file's name and the new one (csv or tsv)")
     .option("--label-map <file>", "new names of cell types, likewise; several may get the same one")
@@ -75,7 +77,7 @@ export function addTrain(program: Command): void {
 }
 
 async function train(path: string, flags: TrainFlags, settings: RunSettings): Promise<Result> {
-  const { embed, layer, resume, force } = flags;
+  const { embed, resume, force } = flags;
   const output = flags.output.replace(/(?<=.)[\\/]+$/, "");
   await checkOutputs({ inputs: [path], files: [embed], folders: [output], force });
   const checkpoint = `${output}.checkpoint`;
@@ -87,7 +89,7 @@ async function train(path: string, flags: TrainFlags, settings: RunSettings): Pr
     const model = await ScPoli.train(data, { ...settings, ...options, checkpoint, resume }).catch((error: unknown) => tellHowToResume(error, checkpoint));
     await model.save(output, { force });
     await removeFile(checkpoint);
-    if (embed !== undefined) await model.embed(data, { ...settings, layer, atacCounts: flags.atacCounts, geneMap: options.geneMap, ...sameLabels(options), output: embed });
+    if (embed !== undefined) await model.embed(data, { ...settings, ...countsOptions(flags), atacCounts: flags.atacCounts, geneMap: options.geneMap, ...sameLabels(options), output: embed });
     const summary = model.summary();
     const written = embed === undefined ? [output] : [output, embed];
     return { json: { ...summary, written }, text: `${modelText(output, summary)}\n\n${writtenText(written)}` };
@@ -102,7 +104,7 @@ function sameLabels({ cellTypeKeys = [], unlabeled, labelMap }: TrainOptions): P
 }
 
 async function trainOptions(flags: TrainFlags): Promise<TrainOptions> {
-  const { conditionKey, cellTypeKey, unlabeled, layer, genes, exclude, hidden, latent, embeddingDims, dropout, checkpointSeconds } = flags;
+  const { conditionKey, cellTypeKey, unlabeled, genes, exclude, hidden, latent, embeddingDims, dropout, checkpointSeconds } = flags;
   if (flags.prototypeLoss === "off" && flags.eta !== undefined && flags.eta !== 0) throw new ScPoliError("usage", "--prototype-loss off and --eta exclude each other; leave one of them out.");
   return {
     ...optimizationOptions(flags),
@@ -111,7 +113,7 @@ async function trainOptions(flags: TrainFlags): Promise<TrainOptions> {
     conditionKeys: conditionKey,
     cellTypeKeys: cellTypeKey,
     unlabeled,
-    layer,
+    ...countsOptions(flags),
     genes: genes === undefined ? undefined : await readGenes(genes),
     geneMap: await readNameMap(flags.geneMap),
     labelMap: await readNameMap(flags.labelMap),

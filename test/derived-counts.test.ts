@@ -1,0 +1,132 @@
+// Counts made from what a file holds: recovered from log1p of counts per 10,000, columns of one gene added up; genes matched by symbol, id and column.
+import assert from "node:assert/strict";
+import { join } from "node:path";
+import { describe, test } from "node:test";
+import { AnnData } from "../dist/anndata/anndata.js";
+import type { Column, DataFrame } from "../dist/anndata/dataframe.js";
+import { sparseMatrix, type SparseRows } from "../dist/anndata/matrix.js";
+import { writeH5ad } from "../dist/anndata/write.js";
+import type { Note } from "../dist/config.js";
+import { findCounts } from "../dist/count-places.js";
+import { recoverRow, sumDuplicates } from "../dist/derived-counts.js";
+import { ScPoliError } from "../dist/errors.js";
+import { matchGeneNames } from "../dist/gene-names.js";
+import { Random } from "../dist/random.js";
+import { temporaryFolder } from "./command.js";
+
+const folder = temporaryFolder();
+const random = new Random(5, "derived counts");
+
+/** log1p of counts per 10,000 in float32, as scanpy has them. */
+function normalised(counts: Float32Array, total = counts.reduce((sum, count) => sum + count, 0)): Float32Array {
+  const scale = Math.fround(1e4 / total);
+  return counts.map((count) => Math.log1p(Math.fround(count * scale)));
+}
+const someCounts = (length: number, most: number): Float32Array => Float32Array.from({ length }, (_, i) => (i === 0 ? 1 : 1 + random.below(most)));
+
+describe("counts recovered from log1p of counts per 10,000", () => {
+  test("exactly, for cells of every depth", () => {
+    for (const [genes, most] of [[1, 1], [3, 2], [40, 5], [500, 30], [3000, 4], [2000, 900]] as const)
+      for (let cell = 0; cell < 20; cell++) {
+        const counts = someCounts(genes, most);
+        assert.deepEqual(recoverRow(normalised(counts)), counts, `${genes} genes, counts up to ${most}`);
+      }
+  });
+  test("where genes were left out after the normalisation, the total is larger than what is there", () => {
+    const counts = someCounts(300, 9);
+    assert.deepEqual(recoverRow(normalised(counts, 7919)), counts);
+  });
+  test("where no gene has a count of 1", () => {
+    assert.deepEqual(recoverRow(normalised(Float32Array.of(2, 3, 5, 2))), Float32Array.of(2, 3, 5, 2));
+  });
+  test("refused: another base or total, scaled values, fractional counts", () => {
+    const counts = someCounts(200, 20);
+    const total = counts.reduce((sum, count) => sum + count, 0);
+    assert.equal(recoverRow(normalised(counts).map((value) => value / Math.LN2)), null);
+    assert.equal(recoverRow(normalised(counts.map((count) => count + 0.37), total)), null);
+    assert.equal(recoverRow(Float32Array.of(-0.3, 1.2)), null);
+    assert.equal(recoverRow(Float32Array.from({ length: 50 }, () => random.uniform() * 5)), null);
+  });
+
+  const block = (cells: number, genes: number, values: (counts: Float32Array, cell: number) => Float32Array): SparseRows => ({
+    rows: cells, columns: genes,
+    indptr: Int32Array.from({ length: cells + 1 }, (_, cell) => cell * genes),
+    indices: Int32Array.from({ length: cells * genes }, (_, i) => i % genes),
+    values: Float32Array.from(Array.from({ length: cells }, (_, cell) => [...values(Float32Array.from({ length: genes }, (_, gene) => 1 + ((cell * 7 + gene * 3) % 5)), cell)]).flat()),
+  });
+  const names = (prefix: string, count: number): string[] => Array.from({ length: count }, (_, i) => `${prefix}${i}`);
+  async function file(name: string, X: SparseRows): Promise<AnnData> {
+    const path = join(folder, name);
+    await writeH5ad(path, { X, obs: { index: names("c", X.rows) }, var: { index: names("g", X.columns) } });
+    return AnnData.open(path);
+  }
+
+  test("of a file: refused with the way out, given on request, a bad cell is named", async () => {
+    const data = await file("log.h5ad", block(60, 12, (counts) => normalised(counts)));
+    await assert.rejects(findCounts(data), (error: ScPoliError) => error.kind === "counts" && /X holds log1p of counts per 10,000.*--recover-counts/.test(error.message));
+    const place = await findCounts(data, undefined, true);
+    assert.equal(place.isRecovered, true);
+    assert.deepEqual((await place.matrix.read(8, 9)).values, Float32Array.from({ length: 12 }, (_, gene) => 1 + ((8 * 7 + gene * 3) % 5)));
+    data.close();
+    const bad = await file("bad.h5ad", block(60, 12, (counts, cell) => (cell === 20 ? counts.map((count) => count / 7) : normalised(counts))));
+    const badPlace = await findCounts(bad, undefined, true);
+    await assert.rejects(badPlace.matrix.read(0, 60), (error: ScPoliError) => error.kind === "counts" && /cell 'c20' \(row 20\)/.test(error.message));
+    bad.close();
+  });
+
+  test("counts that are there are not touched", async () => {
+    const data = await file("counts.h5ad", block(60, 12, (counts) => counts));
+    assert.equal((await findCounts(data, undefined, true)).isRecovered, undefined);
+    data.close();
+  });
+});
+
+const frame = (index: readonly string[], columns: Readonly<Record<string, readonly string[]>> = {}): DataFrame => ({
+  length: index.length, columnNames: Object.keys(columns), index: async () => index,
+  column: async (name): Promise<Column> => ({ kind: "string", length: index.length, values: columns[name]! }),
+});
+
+test("columns of one gene added up, what is no count stays to be seen", async () => {
+  const matrix = sparseMatrix({ rows: 3, columns: 5, indptr: Int32Array.of(0, 3, 3, 6), indices: Int32Array.of(0, 2, 4, 1, 2, 3), values: Float32Array.of(1, 2, 4, 5, -6, 7) }, "memory");
+  const { place, summed, names } = await sumDuplicates({ matrix, var: frame(["a", "b", "a", "c", "a"]) }, ["a", "b", "a", "c", "a"]);
+  assert.equal(summed, 2);
+  assert.deepEqual(names, ["a", "b", "c"]);
+  assert.deepEqual(await place.var.index(), ["a", "b", "c"]);
+  const { indptr, indices, values } = await place.matrix.read(0, 3);
+  assert.deepEqual([...indptr], [0, 1, 1, 4]);
+  assert.deepEqual([...indices], [0, 0, 1, 2]);
+  assert.deepEqual([...values], [7, -6, 5, 7]);
+});
+
+describe("names of genes", () => {
+  const match = async (model: readonly string[], genes: DataFrame): Promise<{ names: readonly (string | null)[]; matched: object; notes: string[] }> => {
+    const notes: Note[] = [];
+    const { names, matched } = await matchGeneNames(model, genes, (note) => notes.push(note));
+    return { names, matched, notes: notes.map(({ message }) => message) };
+  };
+  const ids = ["ENSG00000141510", "ENSG00000012048", "ENSG00000139618"];
+
+  test("the index, as it is: nothing to tell", async () => {
+    assert.deepEqual(await match(["a", "b"], frame(["b", "x", "a"])), { names: ["b", null, "a"], matched: { name: 2 }, notes: [] });
+  });
+  test("Ensembl ids with a version on either side", async () => {
+    const versioned = ids.map((id, i) => `${id}.${i + 3}`);
+    const { names, matched, notes } = await match(ids, frame(versioned));
+    assert.deepEqual([names, matched], [ids, { "name without version": 3 }]);
+    assert.match(notes[0]!, /name without version: 3/);
+    assert.deepEqual((await match(versioned, frame(ids))).names, versioned);
+  });
+  test("symbols in feature_name, ids in gene_ids, the rest by the index", async () => {
+    const symbols = ["TP53", "BRCA1", "BRCA2"];
+    assert.deepEqual((await match(symbols, frame(ids, { feature_name: symbols }))).names, symbols);
+    assert.deepEqual((await match(ids, frame(symbols, { gene_ids: ids }))).matched, { 'var["gene_ids"]': 3 });
+    const mixed = await match(["TP53", "BRCA1", "ENSG00000139618"], frame(ids, { feature_name: symbols }));
+    assert.deepEqual([mixed.names, mixed.matched], [["TP53", "BRCA1", "ENSG00000139618"], { 'var["feature_name"]': 2, name: 1 }]);
+  });
+  test("a gene in two columns stays in two, to be refused or added up; case counts", async () => {
+    assert.deepEqual((await match(["a"], frame(["a", "A", "a"]))).names, ["a", null, "a"]);
+  });
+  test("one claim for each column: a gene known by its symbol is not also taken by another column's name", async () => {
+    assert.deepEqual((await match(["x", "y", "z"], frame(["z", "k", "m"], { feature_name: ["x", "y", "z"] }))).names, ["x", "y", "z"]);
+  });
+});
