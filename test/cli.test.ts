@@ -120,6 +120,13 @@ test("errors that nobody foresaw: out of memory, or a bug with its place", () =>
   assert.match(bug.message, /bug in scpoli.*TypeError: x is not a function \(test\/cli\.test\.ts:\d+:\d+\)/);
 });
 
+test("train --embed with a condition left out is refused before the training", async () => {
+  const { code, stderr } = await scpoli(["train", at("reference.h5ad"), "-o", at("never"), ...keys, "--exclude", "donor=b", "--embed", at("never.h5ad")]);
+  assert.equal(code, 2, stderr);
+  assert.match(stderr, /--exclude leaves the model no cell of donor=b\. Train without --embed, then use scpoli map/);
+  assert.ok(!existsSync(at("never")), "nothing is written");
+});
+
 describe("the whole job", () => {
   let trained: Outcome;
   let mapped: Outcome;

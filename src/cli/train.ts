@@ -4,6 +4,7 @@ import { fileStatus, removeFile } from "#platform";
 import { AnnData } from "../anndata/anndata.js";
 import { conditionEncodings, defaults, reconLosses, type ConditionEncoding, type CountsOptions, type EmbedOptions, type ReconLoss, type RunSettings, type TrainOptions } from "../config.js";
 import { ScPoliError } from "../errors.js";
+import { factorize, keptCells } from "../labels.js";
 import { ScPoli } from "../scpoli.js";
 import { atacCountsOption, injectCondition, names, oneName, readGenes, readNameMap, real, valuesByKey, whole, wholes } from "./arguments.js";
 import { addUnlabeledFlags, unlabeledOptions, type UnlabeledFlags } from "./growth-flags.js";
@@ -86,6 +87,7 @@ async function train(path: string, flags: TrainFlags, settings: RunSettings): Pr
   const data = await AnnData.open(path);
   try {
     const options = await trainOptions(flags);
+    if (embed !== undefined) await checkEmbeddable(data, options);
     const model = await ScPoli.train(data, { ...settings, ...options, checkpoint, resume }).catch((error: unknown) => tellHowToResume(error, checkpoint));
     await model.save(output, { force });
     await removeFile(checkpoint);
@@ -95,6 +97,19 @@ async function train(path: string, flags: TrainFlags, settings: RunSettings): Pr
     return { json: { ...summary, written }, text: `${modelText(output, summary)}\n\n${writtenText(written)}` };
   } finally {
     data.close();
+  }
+}
+
+/** `--embed` writes all cells of the file: each condition must have cells that train. @throws ScPoliError "usage" */
+async function checkEmbeddable({ obs }: AnnData, { conditionKeys, exclude }: TrainOptions): Promise<void> {
+  const keep = await keptCells(obs, exclude);
+  if (!keep) return;
+  for (const key of conditionKeys) {
+    const column = await obs.column(key);
+    const known = factorize(column, { keep }).names;
+    const left = factorize(column).names.filter((name) => !known.includes(name));
+    if (left.length > 0)
+      throw new ScPoliError("usage", `--embed writes every cell of the file, but --exclude leaves the model no cell of ${key}=${left[0]!}${left.length > 1 ? ` and ${left.length - 1} more` : ""}. Train without --embed, then use scpoli map.`, { key, conditions: left });
   }
 }
 
