@@ -23,7 +23,7 @@ const peaks = 2000;
 /** One thread: results do not depend on it, and other work on the machine disturbs less. */
 const threads = 1;
 const atac = { file: "bone_marrow_atac", query: ["donor", "D5"], condition: "donor", seeds: [0, 1] } as const;
-const primates = { name: "primates", file: "primates", query: ["species", "human"], seeds: [0, 1, 2] } as const;
+const primates = { file: "primates", query: ["species", "human"], seeds: [0, 1, 2] } as const;
 const configurations: readonly Configuration[] = [
   { ...atac, name: "atac, poisson on fragments", options: { reconLoss: "poisson", epochs: 20, alphaEpochAnneal: 10 } },
   { ...atac, name: "atac, nb on reads", options: { reconLoss: "nb", epochs: 20, alphaEpochAnneal: 10 } },
@@ -92,16 +92,16 @@ const jobs = runs.flatMap(({ configuration, seed }) => {
   return existsSync(out) ? [] : [{ out, args }];
 });
 if (jobs.length > 0) {
-  writeFileSync(join(cache, "jobs.json"), JSON.stringify(jobs));
+  writeFileSync(join(cache, `jobs-${process.pid}.json`), JSON.stringify(jobs));
   const env = { ...process.env, PYTHONPATH: join(shared, "python"), PYTHONWARNINGS: "ignore" };
-  execFileSync(python, ["-W", "ignore", join(root, "bench/score_all.py"), join(shared, "python/score.py"), join(cache, "jobs.json")], { env, stdio: "ignore" });
+  execFileSync(python, ["-W", "ignore", join(root, "bench/score_all.py"), join(shared, "python/score.py"), join(cache, `jobs-${process.pid}.json`)], { env, stdio: "ignore" });
 }
 const lines = [`configuration,seed,${figures.join(",")}`];
 console.log(`| configuration | seeds | ${figures.join(" | ")} |\n|${" --- |".repeat(figures.length + 2)}`);
 for (const configuration of chosen) {
   const all = configuration.seeds.map((seed): Scores => JSON.parse(readFileSync(pathOf(configuration, seed, ".json"), "utf8")));
   all.forEach((one, i) => lines.push([`"${configuration.name}"`, configuration.seeds[i], ...figures.map((figure) => one[figure] ?? "")].join(",")));
-  const means = figures.map((figure) => (all.reduce((sum, one) => sum + (one[figure] ?? NaN), 0) / all.length).toFixed(3));
+  const means = figures.map((figure) => (all.some((one) => one[figure] === undefined) ? "" : (all.reduce((sum, one) => sum + one[figure]!, 0) / all.length).toFixed(3)));
   console.log(`| ${[configuration.name, all.length, ...means].join(" | ")} |`);
 }
 if (asked.length === 0) writeFileSync(results, `${lines.join("\n")}\n`);
