@@ -22,6 +22,8 @@ export interface ModelSummary {
   readonly reference_conditions: Readonly<Record<string, number>>;
   /** cells of each type, per level */
   readonly cell_types: Readonly<Record<string, Readonly<Record<string, number>>>>;
+  /** per key what is known of its conditions: the columns of `sample_metadata` in model.json */
+  readonly sample_metadata: Readonly<Record<string, readonly string[]>>;
   /** every prototype, the unlabelled ones last */
   readonly prototypes: readonly PrototypeRow[];
   readonly model: StoredModel["json"]["model"];
@@ -119,6 +121,7 @@ export class ScPoli {
       conditions: byKey(json.conditions),
       reference_conditions: byKey(json.reference_conditions),
       cell_types: Object.fromEntries(json.cell_type_keys.map((key, level) => [key, types[level]!])),
+      sample_metadata: byKey(json.condition_keys.map((_, k) => json.sample_metadata?.[k]?.columns ?? [])),
       prototypes: prototypeTable(this.stored),
       model: json.model,
       condition_parameters: conditionParameters(optionsOf(json.model), { conditions: json.conditions.map((names) => names.length) }),

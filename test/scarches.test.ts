@@ -266,6 +266,9 @@ describe("the command line", () => {
     assert.equal((await scpoli(["import", join(models, "reference"), "-o", at("cli model")])).code, 4);
     const exported = await scpoli(["export", at("cli model"), "-o", at("cli exported")]);
     assert.equal(exported.code, 0, exported.stderr);
+    const inspected = await scpoli(["inspect", at("cli model")]);
+    assert.match(inspected.stdout, /known of each donor +\d+: .*\bage, sex/);
+    assert.match(inspected.stdout, /naïve +cell_type +- +\d+\.\d+/);
     await cellsOf("reference");
     const embedded = await scpoli(["embed", at("reference.h5ad"), "--model", join(models, "reference"), "-o", at("embedded.h5ad"), "--json"]);
     assert.equal(embedded.code, 0, embedded.stderr);

@@ -5,12 +5,13 @@ import type { ModelSummary } from "../scpoli.js";
 import { count, counted, listed, percent, significant, table } from "./text.js";
 
 /** What a model was made of and how its training ended. */
-export function modelText(folder: string, { cells, genes, conditions, reference_conditions, cell_types, model, parameters, condition_parameters, atac_counts, prototypes, provenance }: ModelSummary): string {
+export function modelText(folder: string, { cells, genes, conditions, reference_conditions, cell_types, model, parameters, condition_parameters, atac_counts, prototypes, sample_metadata, provenance }: ModelSummary): string {
   const lines = [`${folder}: ${cells === null ? "" : `${counted(cells, "reference cell")}, `}${counted(genes, "gene")}, ${count(parameters)} parameters`, ""];
   const rows: string[][] = Object.entries(conditions).map(([key, names]) => {
     const added = names.length - reference_conditions[key]!;
     return [`conditions, ${key}`, `${names.length}: ${listed(names)}${added > 0 ? ` (the last ${added} by mapping)` : ""}`];
   });
+  for (const [key, columns] of Object.entries(sample_metadata)) if (columns.length > 0) rows.push([`known of each ${key}`, `${columns.length}: ${listed(columns)}`]);
   for (const [key, types] of Object.entries(cell_types)) rows.push([`cell types, ${key}`, `${Object.keys(types).length}: ${listed(Object.keys(types))}`]);
   rows.push(["hidden layers", model.hidden_layer_sizes.join(", ")], ["latent space", String(model.latent_dim)], ["likelihood", `${model.recon_loss}${atac_counts === null ? "" : `, scATAC ${atac_counts === "reads" ? "read counts made fragment counts" : "fragment counts"}`}`]);
   rows.push(["conditions enter", conditionsText(model.condition_encoding ?? "embedding", model.embedding_dims, condition_parameters, Object.keys(conditions).length)]);
@@ -28,9 +29,10 @@ function conditionsText(encoding: string, dims: readonly number[], counts: Model
     : `one-hot: ${count(oneHot)} parameters (embeddings of ${E}: ${count(embedding)}${bound})`;
 }
 
+/** A dash where the numbers of cells, or spreads without them, are not known: in imported models. */
 function prototypesText(prototypes: ModelSummary["prototypes"]): string {
   const rows = prototypes.map(({ name, levels, cells, spread, nearest, distance }) => [
-    name, levels.length > 0 ? levels.join(", ") : "unlabelled", cells, significant(spread), nearest ?? "", distance === null ? "" : significant(distance),
+    name, levels.length > 0 ? levels.join(", ") : "unlabelled", cells || "-", cells === 0 && spread === 0 ? "-" : significant(spread), nearest ?? "", distance === null ? "" : significant(distance),
   ]);
   return table(rows, ["prototype", "level", "cells", "spread", "nearest", "distance"]);
 }
