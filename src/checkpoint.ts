@@ -4,6 +4,7 @@ import { fileStatus, listFolder, makeFolder, readFile, readText, removeTemporary
 import type { LevelCalibration } from "./classify.js";
 import type { AtacCounts, ConditionEncoding, ModelOptions, ReconLoss } from "./config.js";
 import { ScPoliError } from "./errors.js";
+import { headRows, type HeadJson } from "./head.js";
 import { modelOptions, parameterShapes } from "./parameters.js";
 import { readSafetensors, writeSafetensors, type Tensor } from "./safetensors.js";
 
@@ -48,6 +49,8 @@ export interface ModelJson {
   readonly calibration: readonly LevelCalibration[];
   /** per key what is known of its conditions beside their names; missing where nothing is */
   readonly sample_metadata?: readonly SampleMetadata[];
+  /** null: cells are labelled by their nearest prototype (a model without labels, or made by another program) */
+  readonly head: HeadJson | null;
   readonly provenance: Readonly<Record<string, unknown>>;
 }
 
@@ -65,7 +68,7 @@ export interface StoredTensor {
 /** A model folder in memory. */
 export interface StoredModel {
   readonly json: ModelJson;
-  /** parameters by scArches' names, `prototypes` (K, D) and `prototype_covariances` (K, D, D); where there are any, `unlabeled_prototypes` (U, D) and `unlabeled_prototype_covariances` (U, D, D) */
+  /** parameters by scArches' names, `prototypes` (K, D) and `prototype_covariances` (K, D, D); where there are any, `unlabeled_prototypes` (U, D) and `unlabeled_prototype_covariances` (U, D, D); with a head, its tensors */
   readonly tensors: ReadonlyMap<string, StoredTensor>;
 }
 
@@ -283,6 +286,7 @@ function checkJson(parsed: unknown, check: Checker): ModelJson {
     ...checkCellTypes(check, entries),
     unlabeled_prototypes: checkUnlabeled(check, entries.unlabeled_prototypes ?? []),
     ...(entries.sample_metadata === undefined ? {} : { sample_metadata: check.list(entries.sample_metadata, "sample_metadata", (value, name) => checkMetadata(check, value, name), keys.length) }),
+    head: checkHead(check, entries),
     provenance: check.object(entries.provenance, "provenance"),
   };
 }
@@ -362,6 +366,22 @@ function checkUnlabeled(check: Checker, value: unknown): ModelJson["unlabeled_pr
   return prototypes;
 }
 
+/** Models of earlier versions have none. */
+function checkHead(check: Checker, entries: Readonly<Record<string, unknown>>): HeadJson | null {
+  const value = entries.head ?? null;
+  if (value === null) return null;
+  const known = entries.levels as number[][];
+  const levels = check.list(check.object(value, "head").levels, "head.levels", (entry, name) => {
+    const level = check.object(entry, name);
+    const types = check.list(level.types, `${name}.types`, (row, rowName) => check.whole(row, rowName, 0));
+    const own = known[Number(/\d+/.exec(name)![0])] ?? [];
+    if (types.length === 0 || types.some((row, i) => !own.includes(row) || (i > 0 && row <= types[i - 1]!))) check.fail(`${name}.types is ${shown(types)}, expected ascending rows of its level`);
+    return { types, temperature: check.number(level.temperature, `${name}.temperature`, Number.MIN_VALUE) };
+  });
+  if (levels.length === 0) check.fail("head.levels is empty");
+  return { levels };
+}
+
 /** Whether the tensors are those that the JSON calls for: names, shapes, all values finite. */
 function checkTensors(json: ModelJson, tensors: ReadonlyMap<string, Tensor>, check: Checker): void {
   const { model, genes, conditions, combinations, cell_types: types } = json;
@@ -370,6 +390,8 @@ function checkTensors(json: ModelJson, tensors: ReadonlyMap<string, Tensor>, che
   const expected = new Map<string, readonly number[]>(parameterShapes(optionsOf(model), sizes).map(({ name, shape }) => [name, shape]));
   expected.set("prototypes", [K, D]).set("prototype_covariances", [K, D, D]);
   if (U > 0) expected.set("unlabeled_prototypes", [U, D]).set("unlabeled_prototype_covariances", [U, D, D]);
+  const R = json.head ? headRows(json.head) : 0;
+  if (R > 0) expected.set("head.weight", [R, genes.length]).set("head.bias", [R]).set("head.means", [R, R]);
   for (const name of tensors.keys()) if (!expected.has(name)) check.fail(`it has a tensor '${name}' that the model does not`);
   for (const [name, shape] of expected) {
     const tensor = tensors.get(name) ?? check.fail(`tensor '${name}' is missing`);

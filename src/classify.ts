@@ -1,8 +1,9 @@
 // Label transfer: the nearest prototype in the mean latent space, the distance to it as uncertainty, and cells too far from all as unknown.
 // Source: De Donno et al. 2023, Methods ("Label transfer", "Uncertainty"). Differs: always from the mean latent, never a sampled one; uncertainty in 0..1
 // and probability have one direction and their own names (docs/differences.md).
-import type { Threshold } from "./config.js";
+import type { Classifier, Threshold } from "./config.js";
 import { checkNumber } from "./config.js";
+import type { HeadPrediction } from "./head.js";
 import { minkowski, type Prototypes } from "./prototypes.js";
 
 /** What turns distances into uncertainties and probabilities at one annotation level; chosen on held-out reference cells and stored with the model. */
@@ -20,8 +21,12 @@ export type LevelCalibration = {
 /** Labels of all cells at one annotation level. */
 export interface LevelPrediction {
   readonly key: string;
+  /** what `predicted` and `probability` come from */
+  readonly classifier: Classifier;
   /** (N) row of the model's cell types */
   readonly predicted: Int32Array;
+  /** (N) row of the cell type whose prototype is nearest; the same as `predicted` without a head */
+  readonly nearest: Int32Array;
   /** (N) distance to the nearest prototype, in units of the latent space */
   readonly distance: Float32Array;
   /** (N) 0 (sure) to 1 (unsure): distance / (distance + distance_scale) */
@@ -114,7 +119,19 @@ export function classify(latent: Float32Array, level: Level, means: Float32Array
   }
   const limit = limitOf(threshold, uncertainty, calibration);
   const unknown = Uint8Array.from(uncertainty, (u) => (limit !== null && u > limit ? 1 : 0));
-  return { key: level.key, predicted, distance, uncertainty, probability, unknown, threshold: limit };
+  return { key: level.key, classifier: "prototype", predicted, nearest: predicted, distance, uncertainty, probability, unknown, threshold: limit };
+}
+
+/**
+ * Labels of the head in place of those of the nearest prototype. Cells whose nearest prototype is of a type that the head does not know (one that the model
+ * got after its training) keep that label.
+ * @param types - rows of the cell types that the head knows
+ */
+export function withHead(byPrototype: LevelPrediction, head: HeadPrediction, types: readonly number[]): LevelPrediction {
+  const { nearest } = byPrototype;
+  const known = new Set(types);
+  const choose = <T extends Int32Array | Float32Array>(own: T, other: T): T => other.map((value, cell) => (known.has(nearest[cell]!) ? own[cell]! : value)) as T;
+  return { ...byPrototype, classifier: "head", predicted: choose(head.predicted, nearest), probability: choose(head.probability, byPrototype.probability) };
 }
 
 function limitOf(threshold: Threshold, uncertainty: Float32Array, calibration: LevelCalibration): number | null {

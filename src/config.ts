@@ -196,11 +196,16 @@ export interface TrainOptions extends RunSettings, CountsOptions, OptimizationOp
 /** Threshold on the uncertainty above which a cell is unknown: the model's own, a number in 0..1, a quantile of the query, or none. */
 export type Threshold = "auto" | "none" | number | { readonly quantile: number };
 
+/** What gives cells their types: the discriminative head of the model, or the nearest prototype (the paper's rule). */
+export type Classifier = "head" | "prototype";
+
 /** Options of `ScPoli.embed`. */
 export interface EmbedOptions extends RunSettings, CountsOptions {
   /** obs column of each of the model's condition keys, where it has another name in this file */
   readonly conditionKeys?: Readonly<Record<string, string>>;
   readonly threshold?: Threshold;
+  /** Default: "head" where the model has one. */
+  readonly classifier?: Classifier;
   /** As in `TrainOptions`. Default: as the model's own counts were taken */
   readonly atacCounts?: AtacCounts | "auto";
   /** The model's names of the file's genes, as in `TrainOptions` */

@@ -5,6 +5,7 @@ import type { RunSettings } from "./config.js";
 import type { CountBlock } from "./counts.js";
 import { createEngine } from "./engine/create.js";
 import type { Engine } from "./engine/engine.js";
+import { headRows, HeadScorer } from "./head.js";
 import { Network } from "./network.js";
 import type { ModelOptions } from "./config.js";
 import type { ModelSizes } from "./parameters.js";
@@ -17,6 +18,18 @@ export function networkOptions({ json }: Pick<StoredModel, "json">): { readonly 
   };
 }
 
+/** What is computed of each cell. */
+export interface CellPositions {
+  /** (N, D) mean latent */
+  readonly latent: Float32Array;
+  /** (N, R) scores of the head; R is 0 without one */
+  readonly scores: Float32Array;
+}
+
+export function emptyPositions({ json }: Pick<StoredModel, "json">, cells: number): CellPositions {
+  return { latent: new Float32Array(cells * json.model.latent_dim), scores: new Float32Array(cells * (json.head ? headRows(json.head) : 0)) };
+}
+
 /** Stored counts that the engine holds at once. */
 const capacity = 4 * 1024 * 1024;
 
@@ -25,6 +38,7 @@ export class Encoder {
   private constructor(
     private readonly engine: Engine,
     private readonly encode: (rows: number, into: Float32Array) => void,
+    private readonly scorer: HeadScorer | null,
     readonly blockRows: number,
   ) {}
 
@@ -45,6 +59,7 @@ export class Encoder {
         program.run();
         engine.readActivation(network.mean, into);
       },
+      HeadScorer.of(engine, stored),
       rows,
     );
   }
@@ -52,9 +67,9 @@ export class Encoder {
   /**
    * Mean latent of a block of cells.
    * @param conditions - per key (N) rows of the embedding tables, for all cells
-   * @param latent - (N, D), filled at the block's place
+   * @param latent - (N, D), filled at the block's place; and the head's scores (N, R), where there is one
    */
-  encodeBlock(block: CountBlock, conditions: readonly Int32Array[], latent: Float32Array, D: number): void {
+  encodeBlock(block: CountBlock, conditions: readonly Int32Array[], { latent, scores }: CellPositions, D: number): void {
     const { minibatch } = this.engine;
     for (let from = 0; from < block.rows; from += this.blockRows) {
       const to = Math.min(block.rows, from + this.blockRows);
@@ -64,6 +79,9 @@ export class Encoder {
       minibatch.counts.set(block.counts.subarray(start, end));
       conditions.forEach((rows, key) => minibatch.conditions[key]!.set(rows.subarray(block.start + from, block.start + to)));
       this.encode(to - from, latent.subarray((block.start + from) * D));
+      if (!this.scorer) continue;
+      minibatch.sizeFactors.set(block.sizeFactors.subarray(from, to));
+      this.scorer.score(scores.subarray((block.start + from) * this.scorer.rows));
     }
   }
 

@@ -2,8 +2,11 @@
 import type { AnnData } from "./anndata/anndata.js";
 import { startCopy, writeCopy, type Additions, type AdditionNames, type NewColumn, type NewUns, type PendingCopy } from "./anndata/write.js";
 import type { StoredModel } from "./checkpoint.js";
-import { classify, type LevelPrediction } from "./classify.js";
-import type { MapOptions, Threshold } from "./config.js";
+import { classify, withHead, type LevelPrediction } from "./classify.js";
+import type { Classifier, EmbedOptions, MapOptions } from "./config.js";
+import type { CellPositions } from "./embedding.js";
+import { ScPoliError } from "./errors.js";
+import { classifyByHead } from "./head.js";
 import { nearestRows } from "./prototypes.js";
 import type { NameMapReport } from "./name-maps.js";
 import type { ConditionTreatment } from "./surgery.js";
@@ -31,7 +34,11 @@ export interface MappingReport {
 /** Counts of one annotation level. */
 export interface LevelSummary {
   readonly key: string;
+  /** what the labels come from */
+  readonly classifier: Classifier;
   readonly predicted: Readonly<Record<string, number>>;
+  /** cells whose nearest prototype is of another type */
+  readonly disagreeing: number;
   readonly unknown: number;
   readonly threshold: number | null;
 }
@@ -54,11 +61,17 @@ export interface MappingSummary extends MappingReport {
   readonly clusters?: readonly ClusterSummary[];
 }
 
+function countOf(values: Int32Array | Uint8Array, isCounted: (value: number, cell: number) => boolean): number {
+  let count = 0;
+  values.forEach((value, cell) => (count += isCounted(value, cell) ? 1 : 0));
+  return count;
+}
+
 /** obsm and uns keys, and the suffixes of obs columns, that a mapping adds. */
 export const latentKey = "X_scpoli";
 const unsKey = "scpoli";
 const clusterKey = "scpoli_cluster";
-const suffixes = ["pred", "uncert", "distance", "prob", "unknown"] as const;
+const suffixes = ["pred", "prototype", "uncert", "distance", "prob", "unknown"] as const;
 
 /** Names that a mapping with this model adds to a file. */
 function addedNames({ json }: StoredModel, { unlabeledPrototypes = false, cellTypeKeys = {} }: Pick<MapOptions, "unlabeledPrototypes" | "cellTypeKeys">): AdditionNames {
@@ -79,38 +92,44 @@ interface Mapper {
 /** The mean latent of each cell and its labels. */
 export class Mapping<Model extends Mapper = Mapper> {
   readonly predictions: readonly LevelPrediction[];
+  /** (N, D) */
+  readonly latent: Float32Array;
   /** (N) row of the nearest unlabelled prototype; null where the model has none */
   readonly clusters: Int32Array | null;
 
   /**
    * @param source - the file that the cells came from
    * @param model - the model, with the query's conditions
-   * @param latent - (N, D)
+   * @param positions - of all cells
    * @param labels - of the file, where it has some
    */
   constructor(
     private readonly source: AnnData,
     readonly model: Model,
-    readonly latent: Float32Array,
+    { latent, scores }: CellPositions,
     private readonly labels: QueryLabels | null,
     readonly report: MappingReport,
-    threshold: Threshold,
+    { threshold = "auto", classifier = "head" }: Pick<EmbedOptions, "threshold" | "classifier">,
   ) {
+    if (classifier !== "head" && classifier !== "prototype") throw new ScPoliError("usage", `classifier is "${String(classifier)}"; expected "head" or "prototype".`);
     const { json, tensors } = model.stored;
-    this.predictions = json.levels.map((types, level) =>
-      classify(latent, { key: json.cell_type_keys[level]!, types }, tensors.get("prototypes")!.data, json.model.latent_dim, json.calibration[level]!, threshold),
-    );
+    this.latent = latent;
+    this.predictions = json.levels.map((types, level) => {
+      const byPrototype = classify(latent, { key: json.cell_type_keys[level]!, types }, tensors.get("prototypes")!.data, json.model.latent_dim, json.calibration[level]!, threshold);
+      const own = json.head?.levels[level];
+      return own && classifier === "head" ? withHead(byPrototype, classifyByHead(json.head!, level, scores, tensors.get("head.means")!.data), own.types) : byPrototype;
+    });
     const unlabelled = tensors.get("unlabeled_prototypes");
     this.clusters = unlabelled ? nearestRows(latent, unlabelled.data, json.model.latent_dim) : null;
   }
 
   summary(): MappingSummary {
     const names = this.model.stored.json.cell_types;
-    const levels = this.predictions.map(({ key, predicted, unknown, threshold }) => {
+    const levels = this.predictions.map(({ key, classifier, predicted, nearest, unknown, threshold }) => {
       const counts = new Int32Array(names.length);
       for (const type of predicted) counts[type]!++;
       const present = names.map((name, type) => [name, counts[type]!] as const).filter(([, count]) => count > 0);
-      return { key, predicted: Object.fromEntries(present), unknown: unknown.reduce((sum, flag) => sum + flag, 0), threshold };
+      return { key, classifier, predicted: Object.fromEntries(present), disagreeing: countOf(predicted, (type, cell) => type !== nearest[cell]), unknown: countOf(unknown, (flag) => flag > 0), threshold };
     });
     return { ...this.report, levels, ...(this.clusters && { clusters: this.#clusterSummaries(this.clusters) }) };
   }
@@ -134,10 +153,12 @@ export class Mapping<Model extends Mapper = Mapper> {
   additions(): Additions {
     const { json } = this.model.stored;
     const obs: Record<string, NewColumn> = {};
-    for (const { key, predicted, uncertainty, distance, probability, unknown } of this.predictions) {
+    for (const { key, classifier, predicted, nearest, uncertainty, distance, probability, unknown } of this.predictions) {
       const types = json.levels[json.cell_type_keys.indexOf(key)]!;
       const codeOf = new Map(types.map((type, code) => [type, code]));
-      obs[`${key}_pred`] = { kind: "categorical", codes: predicted.map((type) => codeOf.get(type)!), categories: types.map((type) => json.cell_types[type]!) };
+      const column = (rows: Int32Array): NewColumn => ({ kind: "categorical", codes: rows.map((type) => codeOf.get(type)!), categories: types.map((type) => json.cell_types[type]!) });
+      obs[`${key}_pred`] = column(predicted);
+      if (classifier === "head") obs[`${key}_prototype`] = column(nearest);
       obs[`${key}_uncert`] = { kind: "number", values: uncertainty };
       obs[`${key}_distance`] = { kind: "number", values: distance };
       obs[`${key}_prob`] = { kind: "number", values: probability };
@@ -174,7 +195,7 @@ export class Mapping<Model extends Mapper = Mapper> {
     return {
       version, ...report, genes_found: genes.found, gene_coverage: genes.share, ...(gene_map && { genes_renamed: gene_map.renamed }), ...(label_map && { labels_renamed: label_map.renamed }),
       ...(labels && { new_cell_types: labels.flatMap((level) => Object.keys(level.new).map((name) => `${level.key}: ${name}`)) }), condition_keys: this.model.stored.json.condition_keys,
-      cell_type_keys: this.model.stored.json.cell_type_keys, thresholds,
+      cell_type_keys: this.model.stored.json.cell_type_keys, classifiers: Object.fromEntries(this.predictions.map(({ key, classifier }) => [key, classifier])), thresholds,
       conditions: conditions.map(({ key, condition, kind, nearest }) => `${key}=${condition}: ${kind}${nearest === undefined ? "" : `, started from ${nearest}`}`),
       provenance: JSON.stringify(this.model.stored.json.provenance, (name, value: unknown) => (name === "history" ? undefined : value)),
     };

@@ -7,17 +7,19 @@ import type { StoredModel } from "./checkpoint.js";
 import { defaults, type EmbedOptions, type MapOptions, type Note } from "./config.js";
 import type { CountsPlace } from "./count-places.js";
 import { streamCounts } from "./counts.js";
-import { Encoder, networkOptions } from "./embedding.js";
+import { emptyPositions, Encoder, networkOptions, type CellPositions } from "./embedding.js";
 import { sumDuplicates } from "./derived-counts.js";
 import { createEngine } from "./engine/create.js";
+import type { Engine } from "./engine/engine.js";
 import { ScPoliError } from "./errors.js";
 import { matchGeneNames } from "./gene-names.js";
 import { addQueryTypes, addUnlabeledPrototypes, clusteringOf, storedPrototypes, unlabeledCells, unlabeledLossOf } from "./growth.js";
+import { HeadScorer } from "./head.js";
 import { alignGenes, checkCoverage, type GeneAlignment } from "./genes.js";
 import { readConditions, type Conditions } from "./labels.js";
 import type { MappingReport } from "./mapping.js";
 import { openCounts } from "./memory.js";
-import { minibatchCapacity, type Dataset } from "./minibatches.js";
+import { fillMinibatch, minibatchCapacity, type Dataset } from "./minibatches.js";
 import { renameGenes, type NameMapReport } from "./name-maps.js";
 import { Network } from "./network.js";
 import { planOptimization } from "./optimization.js";
@@ -26,10 +28,9 @@ import { copyNearestTheta, extendModel, graft, startFromNearest, type ConditionT
 import { Trainer } from "./trainer.js";
 import { findValues } from "./values.js";
 
-/** A model (with the query's conditions, after mapping), the mean latent (N, D) of the cells, and how file and model met. */
-export interface QueryResult {
+/** A model (with the query's conditions, after mapping), where its cells are, and how file and model met. */
+export interface QueryResult extends CellPositions {
   readonly stored: StoredModel;
-  readonly latent: Float32Array;
   /** of the file, where it has some */
   readonly labels: QueryLabels | null;
   readonly report: MappingReport;
@@ -101,8 +102,8 @@ async function embedQuery(stored: StoredModel, query: Query, labels: QueryLabels
     names.forEach((condition, code) => treatments.push({ key, condition, row: rowOf[code]!, kind: "known", cells: cells[code]! }));
     return codes.map((code) => rowOf[code]!);
   });
-  const latent = await encodeFile(stored, query, rows, options);
-  return { stored, latent, labels, report: report("embed", stored, query, treatments, 0, labels) };
+  const positions = await encodeFile(stored, query, rows, options);
+  return { stored, ...positions, labels, report: report("embed", stored, query, treatments, 0, labels) };
 }
 
 /** Learns the query's new conditions, then embeds. See `ScPoli.map`. */
@@ -110,15 +111,15 @@ export function mapQuery(stored: StoredModel, data: AnnData, options: MapOptions
   const clustering = clusteringOf(options);
   return withQuery(stored, data, options, async (query) => {
     const labels = await readQueryLabels(stored.json, data, options, "map", (note) => options.onNote?.(note));
-    const { stored: mapped, latent, report: own } = await learnQuery(stored, query, labels, options);
+    const { stored: mapped, latent, scores, report: own } = await learnQuery(stored, query, labels, options);
     const grown = labels ? addQueryTypes(mapped, labels.newTypes, labels, latent) : mapped;
     const dataset = { labels: labels?.codes ?? new Int32Array(0), levels: labels ? stored.json.levels.length : 0, combinations: new Int32Array(own.cells) };
-    const clustered = clustering ? addUnlabeledPrototypes(grown, positions(latent, unlabeledCells(dataset), stored.json.model.latent_dim), clustering, options.seed ?? 0, options.onNote) : grown;
-    return { stored: clustered, latent, labels, report: own };
+    const clustered = clustering ? addUnlabeledPrototypes(grown, rowsOf(latent, unlabeledCells(dataset), stored.json.model.latent_dim), clustering, options.seed ?? 0, options.onNote) : grown;
+    return { stored: clustered, latent, scores, labels, report: own };
   });
 }
 
-function positions(latent: Float32Array, cells: Int32Array, D: number): Float32Array {
+function rowsOf(latent: Float32Array, cells: Int32Array, D: number): Float32Array {
   const own = new Float32Array(cells.length * D);
   cells.forEach((cell, i) => own.set(latent.subarray(cell * D, (cell + 1) * D), i * D));
   return own;
@@ -134,8 +135,8 @@ async function learnQuery(stored: StoredModel, query: Query, labels: QueryLabels
     });
   const isNew = extension.treatments.some(({ kind }) => kind === "new") || extension.json.combinations.length > extension.frozen.combinations;
   if (!isNew) {
-    const latent = await encodeFile(stored, query, extension.conditions, options);
-    return { stored, latent, labels, report: report("map", stored, query, extension.treatments, 0, labels) };
+    const positions = await encodeFile(stored, query, extension.conditions, options);
+    return { stored, ...positions, labels, report: report("map", stored, query, extension.treatments, 0, labels) };
   }
   const parameters = [...extension.tensors.values()].reduce((sum, { data: values }) => sum + values.length, 0);
   const need = { reader: query.reader, map: query.alignment.map, genes: stored.json.genes.length, parameters, minibatch: options.minibatch ?? defaults.minibatch };
@@ -169,28 +170,49 @@ async function learn(stored: StoredModel, query: Query, extension: Extension, da
     const epochs = trains ? (await trainer.run()).history.length : 0;
     const tensors = graft(trains ? extension : { ...extension, tensors: copyNearestTheta(extension, treatments) }, network.read());
     const latent = await trainer.encode(all);
+    const scores = await scoreCells(engine, stored, dataset, plan.minibatch);
     const mapped = report("map", stored, query, treatments, epochs, labels);
     const provenance = { ...extension.json.provenance, queries: [...((extension.json.provenance["queries"] as unknown[] | undefined) ?? []), { ...mapped, optimization: trains ? { ...plan } : null }] };
-    return { stored: { json: { ...extension.json, provenance }, tensors }, latent, labels, report: mapped };
+    return { stored: { json: { ...extension.json, provenance }, tensors }, latent, scores, labels, report: mapped };
   } finally {
     await engine.close();
   }
 }
 
-async function encodeFile(stored: StoredModel, { place, reader, alignment }: Query, conditions: readonly Int32Array[], options: EmbedOptions): Promise<Float32Array> {
-  const D = stored.json.model.latent_dim;
-  const latent = new Float32Array(place.matrix.rows * D);
+async function encodeFile(stored: StoredModel, { place, reader, alignment }: Query, conditions: readonly Int32Array[], options: EmbedOptions): Promise<CellPositions> {
+  const positions = emptyPositions(stored, place.matrix.rows);
   const encoder = await Encoder.create(stored, options);
   const started = performance.now();
   const onProgress = (done: number, total: number): void =>
     options.onProgress?.({ stage: "embedding", done, total, cellsPerSecond: (1000 * done) / (performance.now() - started) });
   try {
     for await (const block of streamCounts(place, alignment.map, stored.json.genes.length, undefined, { reader, signal: options.signal, onProgress }))
-      encoder.encodeBlock(block, conditions, latent, D);
+      encoder.encodeBlock(block, conditions, positions, stored.json.model.latent_dim);
   } finally {
     await encoder.close();
   }
-  return latent;
+  return positions;
+}
+
+/** The head's scores of all cells of a data set, in one pass over its counts. */
+async function scoreCells(engine: Engine, stored: StoredModel, dataset: Dataset, size: number): Promise<Float32Array> {
+  const { scores } = emptyPositions(stored, dataset.counts.cells);
+  const scorer = HeadScorer.of(engine, stored);
+  if (!scorer) return scores;
+  const cells = Int32Array.from({ length: dataset.counts.cells }, (_, cell) => cell);
+  const pass = dataset.counts.pass(cells);
+  try {
+    for (let start = 0; start < cells.length; start += size) {
+      const chunk = cells.subarray(start, start + size);
+      await pass.reach(chunk);
+      fillMinibatch({ ...engine.minibatch }, dataset, chunk, pass);
+      engine.minibatch.rows = chunk.length;
+      scorer.score(scores.subarray(start * scorer.rows));
+    }
+  } finally {
+    await pass.end();
+  }
+  return scores;
 }
 
 function report(

@@ -126,7 +126,7 @@ export class ScPoli {
       model: json.model,
       condition_parameters: conditionParameters(optionsOf(json.model), { conditions: json.conditions.map((names) => names.length) }),
       atac_counts: json.atac_counts ?? null,
-      parameters: [...tensors].reduce((sum, [name, { data }]) => sum + (/^(unlabeled_)?prototype/.test(name) ? 0 : data.length), 0),
+      parameters: [...tensors].reduce((sum, [name, { data }]) => sum + (/^((unlabeled_)?prototype|head\.)/.test(name) ? 0 : data.length), 0),
       calibration: json.calibration,
       provenance,
     };
@@ -134,8 +134,8 @@ export class ScPoli {
 
   #into(source: AnnData, options: MapOptions, compute: () => Promise<QueryResult>): Promise<Mapping<ScPoli>> {
     return computeIntoCopy(source, this.stored, options, async () => {
-      const { stored, latent, labels, report } = await compute();
-      return new Mapping(source, stored === this.stored ? this : new ScPoli(stored), latent, labels, report, options.threshold ?? "auto");
+      const { stored, report, labels, ...positions } = await compute();
+      return new Mapping(source, stored === this.stored ? this : new ScPoli(stored), positions, labels, report, options);
     });
   }
 }

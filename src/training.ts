@@ -12,6 +12,7 @@ import { createEngine } from "./engine/create.js";
 import { sumDuplicates } from "./derived-counts.js";
 import { ScPoliError } from "./errors.js";
 import { addUnlabeledPrototypes, clusteringOf, unlabeledCells, unlabeledLossOf } from "./growth.js";
+import { trainHead } from "./head-training.js";
 import { checkConditions, keptCells, readConditions, readLabels, type Conditions, type Labels } from "./labels.js";
 import { openCounts } from "./memory.js";
 import { minibatchCapacity, type Dataset } from "./minibatches.js";
@@ -76,6 +77,7 @@ export async function trainReference(data: AnnData, options: TrainOptions): Prom
     },
     options,
   );
+  let trained: StoredModel;
   try {
     const network = new Network(engine, model, sizes, { weightDecay: plan.weightDecay });
     network.write(new Map(shapes.map((shape) => [shape.name, initialValues(shape, shapes, seed)])));
@@ -86,11 +88,13 @@ export async function trainReference(data: AnnData, options: TrainOptions): Prom
     });
     const result = await trainer.run();
     const calibration = await calibrateLevels(trainer, result, reference.labels, dataset);
-    const trained = assemble(reference, model, plan, network, result, calibration);
-    return clustering ? addUnlabeledPrototypes(trained, await trainer.encode(unlabeledCells(dataset)), clustering, seed, options.onNote) : trained;
+    const assembled = assemble(reference, model, plan, network, result, calibration);
+    trained = clustering ? addUnlabeledPrototypes(assembled, await trainer.encode(unlabeledCells(dataset)), clustering, seed, options.onNote) : assembled;
   } finally {
     await engine.close();
   }
+  const head = await trainHead(dataset, trained.json.levels, options, model.reconLoss === "mse");
+  return head ? { json: { ...trained.json, head: head.json }, tensors: new Map([...trained.tensors, ...head.tensors]) } : trained;
 }
 
 async function readReference(data: AnnData, options: TrainOptions): Promise<ReferenceData> {
@@ -176,6 +180,7 @@ function assemble(
     prototype_counts: Array.from(prototypes.counts),
     unlabeled_prototypes: [],
     calibration,
+    head: null,
     provenance: {
       cells: reference.cells.combinations.length, counts: reference.place.name, ...reference.nameMaps, optimization: { ...plan },
       epochs_run: result.history.length, best_epoch: result.bestEpoch + 1, losses: last ?? null, history: result.history, queries: [],

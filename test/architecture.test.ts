@@ -23,7 +23,7 @@ const layers: readonly { readonly name: string; readonly files: RegExp; readonly
   { name: "command line", files: /^cli(\/|$)/, packages: /^(commander|#platform)$/ },
   { name: "public interface", files: /^index$/ },
   { name: "verbs", files: /^(scpoli|training|query|query-labels|labelling|mapping|inspect)$/, packages: /^#platform$/ },
-  { name: "methods", files: /^(trainer|resume|optimization|surgery|embedding|classify|growth|prototype-table|checkpoint|scarches\/.*|variable-genes|memory)$/, packages: /^#platform$/ },
+  { name: "methods", files: /^(trainer|resume|optimization|surgery|embedding|classify|head|head-training|growth|prototype-table|checkpoint|scarches\/.*|variable-genes|memory)$/, packages: /^#platform$/ },
   { name: "data of a run", files: /^(dataset|minibatches|counts|count-source|streamed-counts(-thread)?|count-places|derived-counts|cellxgene|values|genes|gene-names|labels|name-maps|combinations)$/, packages: /^#platform$/ },
   { name: "model", files: /^(network|prototypes|parameters|neighbors|clustering)$/, but: /^engine\/(?!engine$)/ },
   { name: "files", files: /^(anndata\/.*|python\/.*|safetensors)$/, packages: /^(#platform|h5wasm|fflate|zarrita|numcodecs\/zstd|@zarrita\/storage\/zip)$/ },

@@ -40,6 +40,7 @@ const json: ModelJson = {
     { distance_scale: 1.5, probability_scale: 0.7, threshold: 0.5, cells: 20 },
     { distance_scale: 0.1, probability_scale: 2, threshold: 1, cells: 0 },
   ],
+  head: { levels: [{ types: [0, 1], temperature: 1.5 }, { types: [0, 2], temperature: 0.5 }] },
   provenance: { cells: 25, nested: { list: [1, null, "x"] } },
 };
 
@@ -53,6 +54,7 @@ function modelOf(changes: Partial<ModelJson> = {}): StoredModel {
   const D = model.latent_dim;
   const U = own.unlabeled_prototypes.length;
   if (U > 0) shapes.push(["unlabeled_prototypes", [U, D]], ["unlabeled_prototype_covariances", [U, D, D]]);
+  if (own.head) shapes.push(["head.weight", [4, genes.length]], ["head.bias", [4]], ["head.means", [4, 4]]);
   shapes.push(["prototypes", [types.length, D]], ["prototype_covariances", [types.length, D, D]]);
   const tensors = new Map(shapes.map(([name, shape], t): [string, StoredTensor] => [name, { shape, data: Float32Array.from({ length: shape.reduce((a, b) => a * b, 1) }, (_, i) => Math.sin(t + i)) }]));
   return { json: own, tensors };
@@ -91,7 +93,7 @@ describe("a model folder", () => {
   });
 
   test("of a model without cell types", async () => {
-    const stored = modelOf({ cell_type_keys: [], cell_types: [], levels: [], prototype_counts: [], calibration: [] });
+    const stored = modelOf({ cell_type_keys: [], cell_types: [], levels: [], prototype_counts: [], calibration: [], head: null });
     await saveModel(at("unlabelled"), stored);
     assert.deepEqual((await loadModel(at("unlabelled"))).json, stored.json);
   });
@@ -209,6 +211,9 @@ describe("a damaged model.json", () => {
     ["conditions nowhere", "model.inject_condition", [], /inject_condition is empty/],
     ["a level with a type that is not there", "levels.1.1", 3, /levels\[1\]\[1\] is 3/],
     ["an unlabelled prototype of less than no cell", "unlabeled_prototypes.0.cells", -1, /unlabeled_prototypes\[0\]\.cells is -1/],
+    ["a type of the head that its level has not", "head.levels.0.types", [0, 2], /head\.levels\[0\]\.types is \[0,2\], expected ascending rows of its level/],
+    ["a temperature of zero", "head.levels.1.temperature", 0, /head\.levels\[1\]\.temperature is 0/],
+    ["no head, but its tensors", "head", null, /it has a tensor 'head\.\w+' that the model does not/],
     ["unlabelled prototypes out of order", "unlabeled_prototypes.1.cluster", 2, /unlabeled_prototypes is not in ascending order/],
     ["an unlabelled prototype too many", "unlabeled_prototypes.2", { cluster: 7, cells: 1 }, /'unlabeled_prototypes' has shape \[2, 2\], model\.json calls for \[3, 2\]/],
     ["a level out of order", "levels.0", [1, 0], /levels\[0\] is \[1,0\], expected ascending rows/],

@@ -166,7 +166,7 @@ describe("the whole job", () => {
     json(mapped);
     const data = await AnnData.open(at("mapped.h5ad"));
     assert.equal(data.nObs, 90);
-    assert.deepEqual(data.obs.columnNames, ["donor", "cell_type", "cell_type_pred", "cell_type_uncert", "cell_type_distance", "cell_type_prob", "cell_type_unknown"]);
+    assert.deepEqual(data.obs.columnNames, ["donor", "cell_type", "cell_type_pred", "cell_type_prototype", "cell_type_uncert", "cell_type_distance", "cell_type_prob", "cell_type_unknown"]);
     assert.equal((await data.obsm("X_scpoli")).columns, 10);
     assert.ok(data.unsKeys.includes("scpoli"));
     const truth = simulate({ cells: 90, conditions: ["c"], seed: 2 }).types;

@@ -68,12 +68,13 @@ function clustersText(clusters: NonNullable<MappingSummary["clusters"]>): string
   return table(rows, ["scpoli_cluster", "cells", "mostly called", "unknown"]);
 }
 
-function levelText({ key, predicted, unknown, threshold }: LevelSummary, cells: number): string {
+function levelText({ key, predicted, disagreeing, unknown, threshold }: LevelSummary, cells: number): string {
   const rows = Object.entries(predicted)
     .sort(([, a], [, b]) => b - a)
     .map(([type, own]) => [type, own, percent(own / cells)]);
   const limit = threshold === null ? "no threshold" : `${counted(unknown, "cell")} unknown (uncertainty over ${significant(threshold)})`;
-  return `${table(rows, [`${key}_pred`, "cells", "share"])}\n  ${limit}`;
+  const other = disagreeing === 0 ? "" : `; ${counted(disagreeing, "cell")} nearer to the prototype of another type (${key}_prototype)`;
+  return `${table(rows, [`${key}_pred`, "cells", "share"])}\n  ${limit}${other}`;
 }
 
 export function writtenText(paths: readonly string[]): string {

@@ -74,11 +74,12 @@ export async function importScArches(folder: string, { genes, onNote }: ImportOp
     combinations,
     ...types,
     prototype_counts: types.cell_types.map(() => 0),
+    head: null,
     ...(metadata ? { sample_metadata: metadata } : {}),
     provenance: { imported_from: "scArches", ...(cellsOf(attributes) === null ? {} : { cells: cellsOf(attributes) }) },
   };
   const json: ModelJson = { ...unscaled, calibration: types.levels.map((rows) => calibrationOfSpreads({ json: unscaled, tensors }, rows)) };
-  if (types.levels.length > 0) note("info", "The Python model has no scale for uncertainties and no threshold: they are derived from the covariances of its prototypes.");
+  if (types.levels.length > 0) note("info", "The Python model has no scale for uncertainties and no threshold: they are derived from the covariances of its prototypes; nor has it a head: cells get the type of the nearest prototype.");
   if (options.reconLoss === "mse") note("info", "The model has the mse likelihood: it takes normalised values (usually log1p of counts per 10,000) from X as they are, no raw counts.");
   if (options.reconLoss === "reference-poisson") note("info", "The model has scArches' poisson likelihood, which knows no depth: it is kept as 'reference-poisson'.");
   const stored = { json, tensors };

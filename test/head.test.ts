@@ -1,0 +1,97 @@
+// The discriminative head: what it learns, what it says of a query, and what of it is stored.
+import assert from "node:assert/strict";
+import { rmSync } from "node:fs";
+import { join } from "node:path";
+import { after, test } from "node:test";
+import { AnnData, ScPoli, type Mapping, type MapOptions } from "../dist/index.js";
+import { classifyByHead, scoreShift } from "../dist/head.js";
+import { folder, makeAtlas, texts } from "./atlas.ts";
+
+after(() => rmSync(folder, { recursive: true, force: true }));
+
+// hardly trained: the labels below are the head's own
+const training = { conditionKeys: ["donor"], cellTypeKeys: ["cell_type"], epochs: 2, hiddenLayerSizes: [16], threads: 1 };
+const quick: MapOptions = { training: false, threads: 1 };
+const reference = await makeAtlas("head-reference", { cells: 500, conditions: ["d1", "d2", "d3"] });
+const query = await makeAtlas("head-query", { cells: 200, conditions: ["q1"], seed: 2, label: () => null });
+const model = await ScPoli.train(reference, training);
+
+function namesOf({ predictions, model: { stored } }: Mapping<ScPoli>): string[] {
+  return Array.from(predictions[0]!.predicted, (type) => stored.json.cell_types[type]!);
+}
+
+async function accuracy(mapping: Mapping<ScPoli>, data: AnnData): Promise<number> {
+  const truth = await texts(data, "truth");
+  return namesOf(mapping).filter((name, cell) => name === truth[cell]).length / truth.length;
+}
+
+test("labels are the head's unless the prototypes are asked for, and both are told", async () => {
+  const byHead = await model.map(query, quick);
+  const byPrototype = await model.map(query, { ...quick, classifier: "prototype" });
+  assert.equal(byHead.predictions[0]!.classifier, "head");
+  assert.equal(byPrototype.predictions[0]!.classifier, "prototype");
+  assert.deepEqual(byHead.predictions[0]!.nearest, byPrototype.predictions[0]!.predicted);
+  assert.ok((await accuracy(byHead, query)) > 0.95, `the head: ${await accuracy(byHead, query)}`);
+  assert.ok((await accuracy(byHead, query)) > (await accuracy(byPrototype, query)), `the prototypes of an untrained network: ${await accuracy(byPrototype, query)}`);
+  const [level] = byHead.summary().levels;
+  const { predicted, nearest } = byHead.predictions[0]!;
+  assert.equal(level!.disagreeing, predicted.filter((type, cell) => type !== nearest[cell]).length);
+  assert.ok(level!.disagreeing > 0, "some cells lie nearer to another prototype");
+});
+
+test("the same head and the same scores on one and on two threads, saved and loaded", async () => {
+  const other = await ScPoli.train(reference, { ...training, threads: 2 });
+  for (const name of ["head.weight", "head.bias", "head.means"]) assert.deepEqual(other.stored.tensors.get(name), model.stored.tensors.get(name), name);
+  assert.deepEqual(other.stored.json.head, model.stored.json.head);
+  await other.save(join(folder, "head-model"));
+  const loaded = await ScPoli.load(join(folder, "head-model"));
+  assert.deepEqual((await loaded.map(query, quick)).predictions, (await model.map(query, { ...quick, threads: 2 })).predictions);
+});
+
+test("probabilities are calibrated on left-out conditions: right about as often as they say", async () => {
+  const { predictions } = await model.map(query, quick);
+  const { probability } = predictions[0]!;
+  const mean = probability.reduce((sum, p) => sum + p, 0) / probability.length;
+  const right = await accuracy(await model.map(query, quick), query);
+  assert.ok(Math.abs(mean - right) < 0.1, `mean probability ${mean}, right ${right}`);
+});
+
+test("embed gives the labels that map gave", async () => {
+  const mapped = await model.map(query, quick);
+  const embedded = await mapped.model.embed(query, { threads: 1 });
+  assert.deepEqual(embedded.predictions[0]!.predicted, mapped.predictions[0]!.predicted);
+});
+
+test("a type that the model got after training is the nearest prototype's, even where the head says otherwise", async () => {
+  const cells = await makeAtlas("head-new", { cells: 150, conditions: ["d1"], types: ["B", "Platelet"], seed: 5 });
+  const grown = await model.label({ cells, select: { truth: ["Platelet"] }, name: "Platelet", threads: 1 });
+  const mapping = await grown.embed(cells, { threads: 1 });
+  const { predicted, nearest } = mapping.predictions[0]!;
+  const added = grown.stored.json.cell_types.indexOf("Platelet");
+  assert.ok(nearest.includes(added), "some cells are nearest to the new prototype");
+  nearest.forEach((type, cell) => type === added && assert.equal(predicted[cell], added, `cell ${cell}`));
+});
+
+test("a model without a head is classified by prototypes", async () => {
+  const { json, tensors } = model.stored;
+  const bare = { json: { ...json, head: null }, tensors: new Map([...tensors].filter(([name]) => !name.startsWith("head."))) };
+  const { saveModel } = await import("../dist/checkpoint.js");
+  await saveModel(join(folder, "bare"), bare);
+  const mapping = await (await ScPoli.load(join(folder, "bare"))).map(query, quick);
+  assert.equal(mapping.predictions[0]!.classifier, "prototype");
+});
+
+test("an unknown classifier is refused", async () => {
+  await assert.rejects(model.map(query, { ...quick, classifier: "svm" as "head" }), /classifier is "svm"; expected "head" or "prototype"/);
+});
+
+test("a shift that all cells of a query have is taken out, a surplus of one type is not", () => {
+  const means = Float32Array.of(4, 0, 0, 4);
+  const cells = (...first: number[]): Float32Array => Float32Array.from(first.flatMap((isFirst) => (isFirst ? [4 + 3, 0] : [0 + 3, 4])));
+  const scores = cells(...Array.from({ length: 400 }, (_, cell) => (cell % 4 === 0 ? 1 : 0)));
+  const shift = scoreShift(scores, 2, 0, 2, means);
+  assert.ok(Math.abs(shift[0]! - shift[1]! - 3) < 0.5, `shift ${shift.join(", ")}`);
+  const head = { levels: [{ types: [5, 7], temperature: 1 }] };
+  const { predicted } = classifyByHead(head, 0, scores, means);
+  assert.equal(predicted.filter((type) => type === 5).length, 100);
+});
