@@ -57,9 +57,25 @@ export interface Note {
   readonly message: string;
 }
 
+/** Options of `convert`. */
+export interface ConvertOptions extends Pick<RunSettings, "seed" | "onProgress" | "onNote" | "signal" | "force"> {
+  /** "X", "raw" or the name of a layer. Default: found */
+  readonly layer?: string;
+  /** whether rows are put into random order; `seed` tells which. Default false */
+  readonly shuffle?: boolean;
+  /** goes on from what an interrupted run has left beside the output */
+  readonly resume?: boolean;
+  /** default 60 */
+  readonly checkpointSeconds?: number;
+  /** values of a chunk, which is read whole, and of a shard, which is a file. Default 2^15 and 2^24 */
+  readonly shardSizes?: { readonly chunk: number; readonly shard: number };
+  /** bytes of rows that are put in order at once, about. Default 48 MiB */
+  readonly bucketBytes?: number;
+}
+
 /** Where a run stands. */
 export interface Progress {
-  readonly stage: "reading" | "variable genes" | "pretraining" | "fine-tuning" | "mapping" | "embedding" | "writing";
+  readonly stage: "reading" | "variable genes" | "pretraining" | "fine-tuning" | "mapping" | "embedding" | "sorting" | "writing";
   /** done and total, in the stage's unit (cells, or epochs while training) */
   readonly done: number;
   readonly total: number;

@@ -253,7 +253,8 @@ class Grown<T extends Float32Array | Int32Array> {
   }
 }
 
-async function badValue({ name, matrix, obs, var: genes, values: kind }: CountsPlace, start: number, { rows, indptr, indices, values }: SparseRows): Promise<ScPoliError> {
+/** The error for a block with a value that is no count. */
+export async function badValue({ name, matrix, obs, var: genes, values: kind }: CountsPlace, start: number, { rows, indptr, indices, values }: SparseRows): Promise<ScPoliError> {
   const last = indptr[rows]!;
   let at = 0;
   while (at < last - 1 && (kind === "numbers" ? Number.isFinite(values[at]!) : problemOf(values[at]!) === null)) at++;

@@ -99,6 +99,7 @@ export async function trainReference(data: AnnData, options: TrainOptions): Prom
 
 async function readReference(data: AnnData, options: TrainOptions): Promise<ReferenceData> {
   const note = options.onNote ?? (() => {});
+  for (const message of data.notes) note({ level: "info", message });
   const keep = await keptCells(data.obs, options.exclude);
   await data.uniqueNames("obs");
   const conditions: Conditions[] = [];

@@ -22,7 +22,7 @@ const imports = new Map(
 const layers: readonly { readonly name: string; readonly files: RegExp; readonly packages?: RegExp; readonly but?: RegExp }[] = [
   { name: "command line", files: /^cli(\/|$)/, packages: /^(commander|#platform)$/ },
   { name: "public interface", files: /^index$/ },
-  { name: "verbs", files: /^(scpoli|training|query|query-labels|labelling|mapping|inspect)$/, packages: /^#platform$/ },
+  { name: "verbs", files: /^(scpoli|convert|buckets|training|query|query-labels|labelling|mapping|inspect)$/, packages: /^#platform$/ },
   { name: "methods", files: /^(trainer|resume|optimization|surgery|embedding|classify|head|head-training|growth|prototype-table|checkpoint|scarches\/.*|variable-genes|memory)$/, packages: /^#platform$/ },
   { name: "data of a run", files: /^(dataset|minibatches|counts|count-source|streamed-counts(-thread)?|count-places|derived-counts|cellxgene|values|genes|gene-names|labels|name-maps|combinations)$/, packages: /^#platform$/ },
   { name: "model", files: /^(network|prototypes|parameters|neighbors|clustering)$/, but: /^engine\/(?!engine$)/ },
@@ -109,10 +109,10 @@ test("form: no file over 600 lines, a header on each, nothing left for later", (
 
 test("the public interface is this and nothing else", async () => {
   const values = Object.keys(await import("../dist/index.js")).sort();
-  assert.deepEqual(values, ["AnnData", "ScPoli", "ScPoliError", "exitCodes", "inspect", "version", "writeCopy", "writeH5ad"]);
+  assert.deepEqual(values, ["AnnData", "ScPoli", "ScPoliError", "convert", "exitCodes", "inspect", "version", "writeCopy", "writeH5ad"]);
   const types = [...text.get("index")!.matchAll(/(?:export type \{([^}]*)\}|\btype (\w+))/g)].flatMap(([, list, one]) => list?.split(",") ?? [one!]).map((name) => name.trim()).filter((name) => !values.includes(name));
   assert.deepEqual([...new Set(types)].sort(), [
-    "Additions", "Column", "ConditionTreatment", "DataFrame", "DenseMatrix", "EmbedOptions", "EpochLosses", "ErrorKind", "ExportOptions", "ImportOptions", "Inspection", "LabelOptions", "LevelPrediction", "MapOptions", "Mapping",
+    "Additions", "Column", "ConditionTreatment", "Conversion", "ConvertOptions", "DataFrame", "DenseMatrix", "EmbedOptions", "EpochLosses", "ErrorKind", "ExportOptions", "ImportOptions", "Inspection", "LabelOptions", "LevelPrediction", "MapOptions", "Mapping",
     "MappingSummary", "Matrix", "ModelSummary", "NameMap", "NewAnnData", "Note", "Progress", "RunSettings", "SparseRows", "Threshold", "TrainOptions",
   ]);
 });

@@ -15,15 +15,17 @@ export class AnnData {
 
   /**
    * Opens a file for reading; it stays open until `close`.
-   * @param path - an .h5ad file, or AnnData-Zarr: a folder, or a zip file of one
+   * @param path - an .h5ad file; AnnData-Zarr, a folder or a zip file of one; an .h5 file of 10x Genomics, or a folder of theirs with matrix.mtx
    * @throws ScPoliError "file" where it is missing, truncated or no HDF5 file; "format" where it is readable but no AnnData
    */
   static async open(path: string): Promise<AnnData> {
     return new AnnData(await openReader(path));
   }
 
-  get format(): "h5ad" | "zarr" { return this.reader.format; }
+  get format(): "h5ad" | "zarr" | "10x" { return this.reader.format; }
   get path(): string { return this.reader.path; }
+  /** What a user should know of how the file was read. */
+  get notes(): readonly string[] { return this.reader.notes ?? []; }
   /** N */
   get nObs(): number { return this.reader.obs.length; }
   /** G */

@@ -20,6 +20,8 @@ export interface NumberColumn {
   readonly kind: "number";
   readonly length: number;
   readonly values: Float64Array;
+  /** stored type, as NumPy names it, where none is missing */
+  readonly dtype?: string;
 }
 /** Booleans, null where missing. */
 export interface BooleanColumn {

@@ -3,21 +3,10 @@
 // Source: anndata's "On-disk format" page. Bytes depend on the content alone: HDF5 stamps each object with the time, so the clock stands still meanwhile.
 import type { Hdf5 } from "#platform";
 import { ScPoliError } from "../errors.js";
-import type { Column } from "./dataframe.js";
+import { writeColumn, writeIndex, writeUns, type ElementWriter, type NewColumn, type NewUns } from "./elements.js";
 import type { Hdf5File } from "./hdf5.js";
 import { patchHdf5, placeholderType } from "./hdf5-patch.js";
 import type { DenseMatrix, NumericArray } from "./matrix.js";
-
-/** A column to be written. Numbers keep their type; a boolean column also takes 0 and 1. */
-export type NewColumn =
-  | Column
-  | { readonly kind: "number"; readonly values: NumericArray }
-  | { readonly kind: "boolean"; readonly values: Uint8Array }
-  | { readonly kind: "string"; readonly values: readonly string[] }
-  | { readonly kind: "categorical"; readonly codes: Int8Array | Int16Array | Int32Array; readonly categories: readonly string[]; readonly ordered?: boolean };
-
-/** Whole numbers are written as int64, others as float64. */
-export type NewUns = number | string | boolean | NumericArray | readonly string[] | readonly number[] | { readonly [key: string]: NewUns };
 
 /** How a dataset is laid out. A chunked one can grow. */
 export interface Layout {
@@ -30,7 +19,7 @@ export interface Layout {
 type Dtype = NonNullable<Parameters<InstanceType<Hdf5["File"]>["create_dataset"]>[0]["dtype"]>;
 type Data = Parameters<InstanceType<Hdf5["File"]>["create_dataset"]>[0]["data"];
 
-export class H5adWriter {
+export class H5adWriter implements ElementWriter {
   private readonly booleans: number[] = [];
   /** group that takes the place of the root: "" the root itself */
   private root = "";
@@ -83,63 +72,27 @@ export class H5adWriter {
   }
 
   column(path: string, column: NewColumn): void {
-    switch (column.kind) {
-      case "number":
-        return this.array(path, column.values);
-      case "string": {
-        const { values } = column;
-        return isWhole(values) ? this.strings(path, values) : this.column(path, categoricalOf(values));
-      }
-      case "boolean": {
-        const { values } = column;
-        if (values instanceof Uint8Array || !values.includes(null)) return this.booleanArray(path, values);
-        this.group(path, "nullable-boolean", "0.1.0");
-        this.booleanArray(`${path}/values`, values);
-        return this.booleanArray(`${path}/mask`, values.map((value) => value === null));
-      }
-      case "categorical": {
-        const { codes, categories } = column;
-        const type = categories.length <= 127 ? Int8Array : categories.length <= 32767 ? Int16Array : Int32Array;
-        this.group(path, "categorical", "0.2.0");
-        this.attribute(path, "ordered", Int8Array.of(column.ordered === true ? 1 : 0));
-        this.array(`${path}/codes`, new type(codes));
-        return this.strings(`${path}/categories`, categories);
-      }
-    }
+    writeColumn(this, path, column);
   }
 
   /** A table with its index; its columns follow. */
   frame(path: string, index: readonly string[], columns: readonly string[], indexName = "_index"): void {
-    this.group(path, "dataframe", "0.2.0");
-    this.attribute(path, "_index", indexName);
-    this.attribute(path, "column-order", columns);
-    this.strings(`${path}/${indexName}`, index);
+    writeIndex(this, path, index, columns, indexName);
   }
 
   matrix(path: string, { rows, columns, values }: DenseMatrix, layout: Layout = {}): void {
     this.array(path, values, [rows, columns], layout);
   }
 
-  /** Scalars, texts, arrays and dictionaries of them. */
   uns(path: string, value: NewUns): void {
-    if (typeof value === "string") {
-      this.dataset(path, value, [], "S");
-      this.encode(path, "string", "0.2.0");
-    } else if (typeof value === "number") {
-      this.dataset(path, Number.isSafeInteger(value) ? BigInt64Array.of(BigInt(value)) : Float64Array.of(value), []);
-      this.encode(path, "numeric-scalar", "0.2.0");
-    } else if (typeof value === "boolean") {
-      this.booleanDataset(path, Uint8Array.of(Number(value)), []);
-      this.encode(path, "numeric-scalar", "0.2.0");
-    } else if (ArrayBuffer.isView(value)) {
-      this.array(path, value);
-    } else if (isList(value)) {
-      if (value.some((item) => typeof item === "string")) this.strings(path, value.map(String));
-      else this.array(path, Float64Array.from(value as readonly number[]));
-    } else {
-      this.group(path, "dict", "0.1.0");
-      for (const [key, item] of Object.entries(value)) this.uns(`${path}/${checkKey(key)}`, item);
-    }
+    writeUns(this, path, value);
+  }
+
+  scalar(path: string, value: string | number | boolean): void {
+    if (typeof value === "string") this.dataset(path, value, [], "S");
+    else if (typeof value === "number") this.dataset(path, Number.isSafeInteger(value) ? BigInt64Array.of(BigInt(value)) : Float64Array.of(value), []);
+    else this.booleanDataset(path, Uint8Array.of(Number(value)), []);
+    this.encode(path, typeof value === "string" ? "string" : "numeric-scalar", "0.2.0");
   }
 
   /** A dataset without encoding, which `append` makes longer. */
@@ -241,27 +194,6 @@ export class H5adWriter {
     }
     still(() => new this.file.library.Group(this.file.root.file_id, to).create_attribute(name, value as Data, shape, dtype));
   }
-}
-
-/** A key of uns, obs or obsm. @throws ScPoliError "key" where HDF5 cannot hold it */
-export function checkKey(key: string): string {
-  if (key !== "" && key !== "." && key !== ".." && !/[/\0]/.test(key)) return key;
-  throw new ScPoliError("key", `"${key}" cannot be a name in an .h5ad file: a name has at least one character and no "/".`, { key });
-}
-
-function categoricalOf(values: readonly (string | null)[]): NewColumn {
-  const categories = [...new Set(values)].filter((value): value is string => value !== null).sort();
-  const codes = new Map<string | null, number>(categories.map((name, code) => [name, code]));
-  return { kind: "categorical", codes: Int32Array.from(values, (value) => codes.get(value) ?? -1), categories };
-}
-
-/** Text arrays cannot hold missing values; categories can. */
-function isWhole(values: readonly (string | null)[]): values is readonly string[] {
-  return !values.includes(null);
-}
-
-function isList(value: NewUns): value is readonly string[] | readonly number[] {
-  return Array.isArray(value);
 }
 
 /** Runs `write` while the clock stands still, so that no time gets into the file. Nothing else runs meanwhile: HDF5 is synchronous. */

@@ -17,7 +17,9 @@ export interface RawData {
 /** What a file format gives to the AnnData class. Matrices are opened when asked for, so that a damaged one does not hide the others. */
 export interface AnnDataReader {
   readonly path: string;
-  readonly format: "h5ad" | "zarr";
+  readonly format: "h5ad" | "zarr" | "10x";
+  /** what a user should know of how the file was read */
+  readonly notes?: readonly string[];
   readonly obs: DataFrame;
   readonly var: DataFrame;
   readonly layerNames: readonly string[];

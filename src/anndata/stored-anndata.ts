@@ -98,7 +98,7 @@ function checkIsAnnData(file: Store): void {
   if (file.kind("obs") !== null && file.kind("var") !== null) return;
   const keys = file.keys("/");
   const found =
-    keys.includes("matrix") ? "It looks like a 10x Genomics matrix; convert it first: scanpy.read_10x_h5(path).write_h5ad(new)."
+    keys.includes("matrix") ? "It looks like a 10x Genomics matrix, but has no barcodes."
     : keys.includes("mod") ? "It looks like MuData (.h5mu); write one of its modalities as .h5ad."
     : keys.length > 0 ? `It holds ${keys.slice(0, 8).join(", ")}.`
     : "It is empty.";

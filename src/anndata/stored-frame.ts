@@ -57,6 +57,12 @@ function labelsOf(file: Store, path: string): string | undefined {
   return categories === undefined || categories.startsWith("/") ? categories : `${path.slice(0, path.lastIndexOf("/"))}/${categories}`;
 }
 
+/** Some writers have no booleans, and lists of one for scalars. */
+function isOrdered(file: Store, path: string): boolean {
+  const [ordered] = [file.attribute(path, "ordered")].flat();
+  return ordered === true || ordered === 1;
+}
+
 function columnLength(file: Store, path: string): number {
   if (file.kind(path) === "dataset") return file.dataset(path).length;
   const part = ["values", "codes"].find((name) => file.kind(`${path}/${name}`) === "dataset");
@@ -69,13 +75,13 @@ export async function readColumn(file: Store, path: string): Promise<Column> {
     case "dataset": {
       const dataset = file.dataset(path);
       const categories = labelsOf(file, path);
-      return categories === undefined ? plainColumn(dataset) : categoricalColumn(file, dataset, categories, file.attribute(categories, "ordered") === true);
+      return categories === undefined ? plainColumn(dataset) : categoricalColumn(file, dataset, categories, isOrdered(file, categories));
     }
     case "group": {
       const encoding = file.text(path, "encoding-type");
       const has = (name: string): boolean => file.kind(`${path}/${name}`) === "dataset";
       if (encoding === "categorical" || (encoding === undefined && has("codes") && file.kind(`${path}/categories`) !== null)) {
-        return categoricalColumn(file, file.dataset(`${path}/codes`), `${path}/categories`, file.attribute(path, "ordered") === true);
+        return categoricalColumn(file, file.dataset(`${path}/codes`), `${path}/categories`, isOrdered(file, path));
       }
       if (encoding?.startsWith("nullable-") || (encoding === undefined && has("values") && has("mask"))) {
         const mask = file.dataset(`${path}/mask`);
@@ -98,7 +104,7 @@ async function plainColumn(dataset: StoredArray): Promise<Column> {
   if (dtype === "bool") return { kind: "boolean", length, values: Array.from(await dataset.numbers(), booleanOf) };
   const values = new Float64Array(length);
   await dataset.readInto(values, 0, 0, length);
-  return { kind: "number", length, values };
+  return { kind: "number", length, values, dtype };
 }
 
 async function categoricalColumn(file: Store, codes: StoredArray, categoriesPath: string, ordered: boolean): Promise<CategoricalColumn> {

@@ -38,6 +38,11 @@ export function sparseEncoding(file: Store, path: string, [rows, columns]: Shape
   return length === rows + 1 ? "csr_matrix" : length === columns + 1 ? "csc_matrix" : undefined;
 }
 
+/** A CSR matrix that says itself neither its kind nor its shape. */
+export function openCsr(file: Store, path: string, shape: Shape): Matrix {
+  return new CsrFileMatrix(openSparse(file, path, 0, shape));
+}
+
 /** A dense matrix at once; a vector becomes one column. */
 export async function readDense(file: Store, path: string): Promise<DenseMatrix> {
   if (file.kind(path) !== "dataset") {

@@ -4,20 +4,13 @@ import { commitTemporary, copyFile, createTemporary, fileError, isSameFile, remo
 import { ScPoliError } from "../errors.js";
 import type { AnnData } from "./anndata.js";
 import { oldParts, stampEncodings, writeOldParts } from "./h5ad-upgrade.js";
-import { checkKey, H5adWriter, type NewColumn, type NewUns } from "./h5ad-elements.js";
+import { checkKey, type Additions, type NewColumn, type NewUns } from "./elements.js";
+import { H5adWriter } from "./h5ad-elements.js";
 import { Hdf5File } from "./hdf5.js";
-import type { DenseMatrix, NumericArray, SparseRows } from "./matrix.js";
+import { blocks, type DenseMatrix, type NumericArray, type SparseRows } from "./matrix.js";
+import { startZarrCopy } from "./zarr-copy.js";
 
-export type { NewColumn, NewUns } from "./h5ad-elements.js";
-
-/** What is added to a copy. */
-export interface Additions {
-  /** columns of obs, each of N cells */
-  readonly obs?: Readonly<Record<string, NewColumn>>;
-  /** (N, columns) each */
-  readonly obsm?: Readonly<Record<string, DenseMatrix>>;
-  readonly uns?: Readonly<Record<string, NewUns>>;
-}
+export type { Additions, NewColumn, NewUns } from "./elements.js";
 
 /** Names of what will be added. */
 export interface AdditionNames {
@@ -44,16 +37,40 @@ export interface PendingCopy {
 }
 
 /**
- * Starts to copy the file behind `source`, byte for byte, beside `output`. Everything in it is kept.
+ * Starts to copy the file behind `source`, byte for byte, beside `output`. Everything in it is kept. The copy of a Zarr store is one.
  * @throws ScPoliError "output" where `output` is the source itself or cannot be written, "refused" where a name is taken and `force` is not set
  */
 export async function startCopy(source: AnnData, output: string, options: CopyOptions = {}): Promise<PendingCopy> {
   const { names = {}, force = false, onWarning } = options;
-  if (source.format !== "h5ad") throw new ScPoliError("output", `${source.path} is a Zarr store; results can be written into copies of .h5ad files only. Save it as .h5ad from Python.`, { path: output });
   if (await isSameFile(source.path, output)) {
     throw new ScPoliError("output", `${output} is the input itself, which is never changed. Give the output another name.`, { path: output });
   }
   if (!force) checkNames(source, names);
+  if (source.format === "zarr") {
+    const copy = await startZarrCopy(source.path, output, force);
+    return {
+      finish: async (additions) => {
+        checkAdditions(source, additions);
+        if (!force) checkNames(source, namesOf(additions));
+        await copy.finish(source, additions);
+      },
+      discard: () => copy.discard(),
+    };
+  }
+  if (/\.zarr\/*$/.test(output)) throw new ScPoliError("output", `${output}: ${source.path} is no Zarr store, so its copy is none. Give a name that ends with .h5ad.`, { path: output });
+  if (source.format === "10x") {
+    // no AnnData file to be copied: counts and genes go into a new one
+    const finish = async (additions: Additions): Promise<void> => {
+      checkAdditions(source, additions);
+      const columns: Record<string, NewColumn> = {};
+      for (const name of source.var.columnNames) columns[name] = await source.var.column(name);
+      const X = (async function* () {
+        for await (const { block } of blocks(source.X!)) yield block;
+      })();
+      await writeH5ad(output, { X, obs: { index: await source.obs.index(), columns: additions.obs }, var: { index: await source.var.index(), columns }, obsm: additions.obsm, uns: additions.uns }, { compression: 1 });
+    };
+    return { finish, discard: async () => undefined };
+  }
   const temporary = await createTemporary(output);
   const copied = copyFile(source.path, temporary);
   copied.catch(() => undefined); // told by `finish`

@@ -15,7 +15,7 @@ export function addInspect(program: Command): void {
     .command("inspect")
     .summary("what is in a file or a model folder")
     .description("What is in an AnnData file: its size, its columns, where raw counts are, and which columns look like conditions and cell types. Also reads a model folder.")
-    .argument("<file>", "an .h5ad file, an AnnData-Zarr folder or a model folder")
+    .argument("<file>", "an .h5ad file, an AnnData-Zarr folder, what 10x CellRanger wrote, or a model folder")
     .action((path: string, flags: RunFlags) => run(flags, (settings) => inspectPath(path, settings)));
   addRunFlags(command).addHelpText("after", "\nExample:\n  scpoli inspect pbmc.h5ad");
 }

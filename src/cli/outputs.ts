@@ -1,12 +1,13 @@
 // Whether the outputs of a run can be written, asked before the work and not after it.
 import { createTemporary, fileStatus, isSameFile, removeTemporary } from "#platform";
+import { checkZarrOutput } from "../anndata/zarr-copy.js";
 import { checkModelFolder } from "../checkpoint.js";
 import { ScPoliError } from "../errors.js";
 
 export interface Outputs {
   /** files that are read, and must stay as they are */
   readonly inputs: readonly string[];
-  /** .h5ad files to be written; one that is there is replaced */
+  /** .h5ad files and Zarr stores to be written; a file that is there is replaced, a store only with `force` */
   readonly files?: readonly (string | undefined)[];
   /** model folders to be written; one that is there is replaced only with `force` */
   readonly folders?: readonly (string | undefined)[];
@@ -23,7 +24,11 @@ export async function checkOutputs({ inputs, files = [], folders = [], force = f
     for (const other of outputs.slice(0, position))
       if (await isSameFile(other, output)) throw new ScPoliError("output", `${output} is named for two outputs. Give each a name of its own.`, { path: output });
   }
-  for (const path of files) if (path !== undefined) await tryToWrite(path);
+  for (const path of files) {
+    if (path === undefined) continue;
+    if (/\.zarr\/*$/.test(path)) await checkZarrOutput(path, force);
+    if ((await fileStatus(path))?.kind !== "folder" || !path.endsWith(".zarr")) await tryToWrite(path);
+  }
   for (const path of folders) {
     if (path === undefined) continue;
     await checkModelFolder(path, force);

@@ -1,11 +1,12 @@
 // Files, processors and the HDF5 library under Node. The rest of the library imports this as "#platform"; only src/platform/ touches node:*.
 //
 // Every error is a ScPoliError: kind "file" where something cannot be read, "output" where it cannot be written.
-import { chmodSync, constants, copyFileSync, existsSync, mkdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { chmodSync, constants, copyFileSync, createReadStream, existsSync, mkdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import * as fs from "node:fs/promises";
 import { availableParallelism, totalmem } from "node:os";
 import { basename, dirname, join, resolve, sep } from "node:path";
 import { fileURLToPath } from "node:url";
+import { createGunzip } from "node:zlib";
 import { ScPoliError, type ErrorKind } from "../errors.js";
 
 export { giveItems, startGiver, type Giver } from "./items-node.js";
@@ -95,6 +96,26 @@ export async function readText(path: string): Promise<string> {
   return new TextDecoder().decode(await readFile(path));
 }
 
+/** Lines of a text file, of a gzipped one too. */
+export async function* readLines(path: string): AsyncGenerator<string> {
+  try {
+    const isGzip = (await readBytes(path, 0, 2)).join() === "31,139";
+    const file = createReadStream(path, { highWaterMark: 1 << 20 });
+    const unpacked = isGzip ? file.pipe(createGunzip()) : file;
+    file.on("error", (error) => unpacked.destroy(error));
+    const decoder = new TextDecoder();
+    let rest = "";
+    for await (const bytes of unpacked) {
+      const lines = (rest + decoder.decode(bytes as Uint8Array, { stream: true })).split("\n");
+      rest = lines.pop()!;
+      for (const line of lines) yield line.endsWith("\r") ? line.slice(0, -1) : line;
+    }
+    if (rest !== "") yield rest;
+  } catch (error) {
+    throw fileError("file", path, "cannot be read", error);
+  }
+}
+
 /** Bytes [position, position + length), fewer where the file ends before. */
 export async function readBytes(path: string, position: number, length: number): Promise<Uint8Array> {
   try {
@@ -176,6 +197,50 @@ function cloneFile(from: string, to: string): boolean {
   }
   chmodSync(to, 0o666 & ~process.umask()); // a read-only source makes a read-only copy otherwise
   return true;
+}
+
+/** A path inside a folder; empty parts are left out. */
+export function joinPath(...parts: string[]): string {
+  return join(...parts);
+}
+
+/** Writes a file of an unfinished folder, whole or not at all; the folders above it are made. */
+export async function writePart(path: string, content: Uint8Array | string): Promise<void> {
+  const part = `${path}.part`;
+  try {
+    mkdirSync(dirname(path), { recursive: true });
+    await fs.writeFile(part, content);
+    await fs.rename(part, path);
+  } catch (error) {
+    throw fileError("output", path, "cannot be written", error);
+  }
+}
+
+/** Adds bytes at the end of a file, which is made where there is none. */
+export async function appendToFile(path: string, content: Uint8Array): Promise<void> {
+  try {
+    await fs.appendFile(path, content);
+  } catch (error) {
+    throw fileError("output", path, "cannot be written", error);
+  }
+}
+
+/** Cuts a file off. */
+export async function truncateFile(path: string, bytes: number): Promise<void> {
+  try {
+    await fs.truncate(path, bytes);
+  } catch (error) {
+    throw fileError("output", path, "cannot be written", error);
+  }
+}
+
+/** Copies a folder with everything in it; where the file system can, both share their blocks. */
+export async function copyFolder(from: string, to: string): Promise<void> {
+  try {
+    await fs.cp(from, to, { recursive: true, mode: constants.COPYFILE_FICLONE, dereference: true });
+  } catch (error) {
+    throw fileError("output", to, `cannot be written (copy of ${from})`, error);
+  }
 }
 
 /** Makes a folder and those above it; one that is there already is left as it is. */

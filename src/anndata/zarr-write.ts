@@ -1,0 +1,214 @@
+// Zarr written by our own hand, version 2 and 3: nodes with attributes, whole arrays of one or a few chunks (sharded ones: shards.ts). zarrita writes neither
+// version 2 nor anndata's encodings. Metadata and arrays are held until `close`, which also writes the consolidated metadata anew where there are any.
+import { joinPath, listFolder, readText, removeFile, writePart, fileStatus } from "#platform";
+import { writeColumn, writeIndex, writeUns, type ElementWriter, type NewColumn, type NewUns } from "./elements.js";
+import type { DenseMatrix, NumericArray } from "./matrix.js";
+import { encodeZstd } from "./zarr-codecs.js";
+
+type Json = Record<string, unknown>;
+type Values = NumericArray | BigInt64Array | readonly string[];
+
+interface PendingArray {
+  readonly dtype: string;
+  readonly shape: readonly number[];
+  readonly values: Values;
+}
+
+/** Rows of a chunk hold about so many bytes. */
+const bytesPerChunk = 1 << 22;
+
+export class ZarrWriter implements ElementWriter {
+  private readonly attributes = new Map<string, Json>();
+  private readonly arrays = new Map<string, PendingArray>();
+
+  /** @param folder - of the store; what is in it already stays */
+  constructor(
+    readonly folder: string,
+    readonly version: 2 | 3,
+  ) {}
+
+  group(path: string, encoding: string, version: string): void {
+    this.attributes.set(keyOf(path), { "encoding-type": encoding, "encoding-version": version });
+  }
+
+  attribute(path: string, name: string, value: string | readonly string[] | readonly number[] | Int8Array): void {
+    const key = keyOf(path);
+    // anndata writes the one boolean attribute there is, `ordered`, as JSON's
+    this.attributes.get(key)![name] = value instanceof Int8Array ? value[0] === 1 : value;
+  }
+
+  array(path: string, values: NumericArray | BigInt64Array, shape: readonly number[] = [values.length]): void {
+    this.add(path, { dtype: typeOf(values), shape, values }, "array");
+  }
+
+  strings(path: string, values: readonly string[]): void {
+    this.add(path, { dtype: "string", shape: [values.length], values }, "string-array");
+  }
+
+  booleanArray(path: string, values: ArrayLike<unknown>): void {
+    this.add(path, { dtype: "bool", shape: [values.length], values: Uint8Array.from(values, (value) => (value ? 1 : 0)) }, "array");
+  }
+
+  scalar(path: string, value: string | number | boolean): void {
+    if (typeof value === "string") return this.add(path, { dtype: "string", shape: [], values: [value] }, "string");
+    const values = typeof value === "boolean" ? Uint8Array.of(Number(value)) : Number.isSafeInteger(value) ? BigInt64Array.of(BigInt(value)) : Float64Array.of(value);
+    this.add(path, { dtype: typeof value === "boolean" ? "bool" : typeOf(values), shape: [], values }, "numeric-scalar");
+  }
+
+  column(path: string, column: NewColumn): void {
+    writeColumn(this, path, column);
+  }
+
+  frame(path: string, index: readonly string[], columns: readonly string[]): void {
+    writeIndex(this, path, index, columns);
+  }
+
+  uns(path: string, value: NewUns): void {
+    writeUns(this, path, value);
+  }
+
+  matrix(path: string, { rows, columns, values }: DenseMatrix): void {
+    this.array(path, values, [rows, columns]);
+  }
+
+  /** Changes one attribute of a node that is there already. */
+  async change(path: string, name: string, value: unknown): Promise<void> {
+    const file = joinPath(this.folder, path, this.version === 3 ? "zarr.json" : ".zattrs");
+    const json = (await fileStatus(file)) ? (JSON.parse(await readText(file)) as Json) : {};
+    if (this.version === 3) json["attributes"] = { ...(json["attributes"] as Json | undefined), [name]: value };
+    else json[name] = value;
+    await writePart(file, toJson(json));
+  }
+
+  /** Removes a node with all below it. */
+  async remove(path: string): Promise<void> {
+    await removeFile(joinPath(this.folder, path));
+  }
+
+  /** Writes what has been given, and the consolidated metadata anew. @param always - also where the store has had none */
+  async close(always: boolean): Promise<void> {
+    await this.flush();
+    await this.consolidate(always);
+  }
+
+  /** Writes what has been given. */
+  async flush(): Promise<void> {
+    for (const [path, attributes] of this.attributes) {
+      const array = this.arrays.get(path);
+      if (array) await this.writeArray(path, array, attributes);
+      else if (this.version === 3) await this.put(path, "zarr.json", toJson({ attributes, zarr_format: 3, node_type: "group" }));
+      else {
+        await this.put(path, ".zgroup", toJson({ zarr_format: 2 }));
+        await this.put(path, ".zattrs", toJson(attributes));
+      }
+    }
+    this.attributes.clear();
+    this.arrays.clear();
+  }
+
+  private add(path: string, array: PendingArray, encoding: string): void {
+    this.group(path, encoding, "0.2.0");
+    this.arrays.set(keyOf(path), array);
+  }
+
+  private async writeArray(path: string, { dtype, shape, values }: PendingArray, attributes: Json): Promise<void> {
+    const width = shape.slice(1).reduce((product, length) => product * length, 1);
+    const rowBytes = Math.max(1, width) * (ArrayBuffer.isView(values) ? values.BYTES_PER_ELEMENT : 32);
+    const rows = shape.length === 0 ? 1 : Math.max(1, Math.min(shape[0]!, Math.floor(bytesPerChunk / rowBytes)));
+    const chunks = shape.length === 0 ? [] : [rows, ...shape.slice(1).map((length) => Math.max(1, length))];
+    if (this.version === 3) await this.put(path, "zarr.json", toJson(arrayV3(dtype, shape, chunks, [...bytesCodec(dtype), zstdV3], attributes)));
+    else {
+      const object = dtype === "string";
+      const compressor = { id: "zstd", level: 1 };
+      await this.put(path, ".zarray", toJson({
+        chunks, compressor, dimension_separator: ".", dtype: numpyTypes[dtype], fill_value: object ? "" : dtype === "bool" ? false : 0,
+        filters: object ? [{ id: "vlen-utf8" }] : null, order: "C", shape, zarr_format: 2,
+      }));
+      await this.put(path, ".zattrs", toJson(attributes));
+    }
+    const count = shape.length === 0 ? 1 : width === 0 ? 0 : Math.ceil(shape[0]! / rows);
+    const tail = shape.slice(1).map(() => 0);
+    for (let chunk = 0; chunk < count; chunk++) {
+      const at = shape.length === 0 ? [] : [chunk, ...tail];
+      const key = this.version === 3 ? ["c", ...at].join("/") : at.join(".") || "0";
+      await this.put(path, key, await encodeZstd(chunkBytes(values, chunk * rows * width, rows * width)));
+    }
+  }
+
+  private put(path: string, name: string, content: Uint8Array | string): Promise<void> {
+    return writePart(joinPath(this.folder, path, name), content);
+  }
+
+  private async consolidate(always: boolean): Promise<void> {
+    const root = joinPath(this.folder, this.version === 3 ? "zarr.json" : ".zmetadata");
+    const had = this.version === 3 ? (JSON.parse(await readText(root)) as Json) : {};
+    if (!always && (this.version === 3 ? !had["consolidated_metadata"] : !(await fileStatus(root)))) return;
+    const metadata: Json = {};
+    const visit = async (path: string): Promise<void> => {
+      const names = await listFolder(joinPath(this.folder, path));
+      const own = names.filter((name) => (this.version === 3 ? path !== "" && name === "zarr.json" : /^\.z(array|attrs|group)$/.test(name)));
+      for (const name of own) metadata[this.version === 3 ? path : path === "" ? name : `${path}/${name}`] = JSON.parse(await readText(joinPath(this.folder, path, name)));
+      const isArray = names.includes(".zarray") || (this.version === 3 && own.length > 0 && (metadata[path] as Json)["node_type"] === "array");
+      if (isArray || (path !== "" && own.length === 0)) return;
+      for (const name of names) {
+        const child = path === "" ? name : `${path}/${name}`;
+        if (!/^\.z|^zarr\.json$/.test(name) && (await fileStatus(joinPath(this.folder, child)))?.kind === "folder") await visit(child);
+      }
+    };
+    await visit("");
+    if (this.version === 3) await writePart(root, toJson({ ...had, consolidated_metadata: { kind: "inline", must_understand: false, metadata } }));
+    else await writePart(root, toJson({ metadata, zarr_consolidated_format: 1 }));
+  }
+}
+
+export const zstdV3 = { name: "zstd", configuration: { level: 1, checksum: false } } as const;
+
+export function bytesCodec(dtype: string): readonly object[] {
+  if (dtype === "string") return [{ name: "vlen-utf8", configuration: {} }];
+  return [dtype.endsWith("8") || dtype === "bool" ? { name: "bytes" } : { name: "bytes", configuration: { endian: "little" } }];
+}
+
+/** The zarr.json of an array. @param grid - lengths of what lies in one file */
+export function arrayV3(dtype: string, shape: readonly number[], grid: readonly number[], codecs: readonly object[], attributes: object): Json {
+  return {
+    shape, data_type: dtype, chunk_grid: { name: "regular", configuration: { chunk_shape: grid } }, chunk_key_encoding: { name: "default", configuration: { separator: "/" } },
+    fill_value: dtype === "string" ? "" : dtype === "bool" ? false : 0, codecs, attributes, zarr_format: 3, node_type: "array", storage_transformers: [],
+  };
+}
+
+export function typeOf(values: NumericArray | BigInt64Array): string {
+  return values.constructor.name.replace("Array", "").replace("Big", "").toLowerCase();
+}
+
+export function toJson(value: unknown): string {
+  return JSON.stringify(value, null, 2);
+}
+
+/** Bytes of `length` values from `from` on; a chunk that reaches beyond the array is filled up. */
+function chunkBytes(values: Values, from: number, length: number): Uint8Array {
+  if (!ArrayBuffer.isView(values)) {
+    const texts = Array.from({ length }, (_, i) => new TextEncoder().encode(values[from + i] ?? ""));
+    const bytes = new Uint8Array(4 + texts.reduce((sum, text) => sum + 4 + text.length, 0));
+    const view = new DataView(bytes.buffer);
+    view.setUint32(0, length, true);
+    let at = 4;
+    for (const text of texts) {
+      view.setUint32(at, text.length, true);
+      bytes.set(text, at + 4);
+      at += 4 + text.length;
+    }
+    return bytes;
+  }
+  const size = values.BYTES_PER_ELEMENT;
+  const bytes = new Uint8Array(length * size);
+  bytes.set(new Uint8Array(values.buffer, values.byteOffset + from * size, Math.min(length, values.length - from) * size));
+  return bytes;
+}
+
+function keyOf(path: string): string {
+  return path.replace(/^\/+|\/+$/g, "");
+}
+
+const numpyTypes: Readonly<Record<string, string>> = {
+  bool: "|b1", int8: "|i1", uint8: "|u1", int16: "<i2", uint16: "<u2", int32: "<i4", uint32: "<u4", int64: "<i8", float32: "<f4", float64: "<f8", string: "|O",
+};

@@ -1,0 +1,122 @@
+// What CellRanger writes, version 2 and 3, as HDF5 and as a folder: read as AnnData. And damaged ones, one error each.
+import assert from "node:assert/strict";
+import { mkdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { describe, test } from "node:test";
+import { gzipSync } from "node:zlib";
+import * as hdf5 from "h5wasm/node";
+import { AnnData } from "../dist/anndata/anndata.js";
+import { writeCopy } from "../dist/anndata/write.js";
+import { convert } from "../dist/convert.js";
+import { temporaryFolder } from "./command.ts";
+import { assertMatrix, fails, plainColumn } from "./compare.ts";
+
+const folder = temporaryFolder();
+const at = (name: string): string => join(folder, name);
+const [cells, genes] = [40, 6];
+const ids = Array.from({ length: genes }, (_, i) => `ENSG${i}`);
+const symbols = ["A", "B", "A", "C", "CD3", "A"];
+const types = symbols.map((_, i) => (i === 4 ? "Antibody Capture" : "Gene Expression"));
+const barcodes = Array.from({ length: cells }, (_, i) => `CELL${i}-1`);
+const value = (cell: number, gene: number): number => (cell * 7 + gene * 3) % 5 > 2 ? 1 + ((cell + gene) % 4) : 0;
+const dense = (wanted: readonly number[]): { rows: number; columns: number; values: number[]; dtype: string } => ({ rows: cells, columns: wanted.length, values: barcodes.flatMap((_, cell) => wanted.map((gene) => value(cell, gene))), dtype: "int32" });
+const expression = [0, 1, 2, 3, 5];
+
+async function writeH5(name: string, group: string, edit: (file: hdf5.File) => void = () => undefined): Promise<void> {
+  await hdf5.ready;
+  const file = new hdf5.File(at(name), "w");
+  const [data, indices, indptr]: [number[], number[], number[]] = [[], [], [0]];
+  for (let cell = 0; cell < cells; cell++) {
+    for (let gene = 0; gene < genes; gene++) if (value(cell, gene) > 0) (data.push(value(cell, gene)), indices.push(gene));
+    indptr.push(data.length);
+  }
+  const root = file.create_group(group);
+  const add = (path: string, content: string[] | Int32Array | BigInt64Array): void => void file.create_dataset({ name: `${group}/${path}`, data: content });
+  add("barcodes", barcodes);
+  add("data", Int32Array.from(data));
+  add("indices", BigInt64Array.from(indices, BigInt));
+  add("indptr", BigInt64Array.from(indptr, BigInt));
+  add("shape", Int32Array.of(genes, cells));
+  if (group === "matrix") {
+    root.create_group("features");
+    add("features/id", ids);
+    add("features/name", symbols);
+    add("features/feature_type", types);
+  } else {
+    add("genes", ids);
+    add("gene_names", symbols);
+  }
+  edit(file);
+  file.close();
+}
+
+function writeFolder(name: string, gzip: boolean, mtx = (lines: string[]): string[] => lines, featureLines = ids.map((id, i) => [id, symbols[i], ...(gzip ? [types[i]] : [])].join("\t"))): string {
+  mkdirSync(at(name));
+  const put = (file: string, lines: readonly string[]): void => writeFileSync(at(`${name}/${file}${gzip ? ".gz" : ""}`), gzip ? gzipSync(`${lines.join("\n")}\n`) : `${lines.join("\n")}\n`);
+  const entries = barcodes.flatMap((_, cell) => symbols.flatMap((__, gene) => (value(cell, gene) > 0 ? [`${gene + 1} ${cell + 1} ${value(cell, gene)}`] : [])));
+  put("matrix.mtx", mtx(["%%MatrixMarket matrix coordinate integer general", "%comment", `${genes} ${cells} ${entries.length}`, ...entries.reverse()]));
+  put(gzip ? "features.tsv" : "genes.tsv", featureLines);
+  put("barcodes.tsv", barcodes);
+  return at(name);
+}
+
+async function assertTenx(path: string, wanted: readonly number[], hasTypes: boolean): Promise<void> {
+  const data = await AnnData.open(path);
+  try {
+    assert.deepEqual(await data.obs.index(), barcodes);
+    assert.deepEqual(await data.var.index(), ["A", "B", "A-1", "C", ...(hasTypes ? [] : ["CD3"]), "A-2"]);
+    assert.deepEqual(data.var.columnNames, hasTypes ? ["gene_ids", "feature_types"] : ["gene_ids"]);
+    assert.deepEqual(plainColumn(await data.var.column("gene_ids")), { kind: "string", values: wanted.map((gene) => ids[gene]) });
+    assert.equal(data.notes.length, hasTypes ? 1 : 0);
+    await assertMatrix(data.X!, dense(wanted));
+  } finally {
+    data.close();
+  }
+}
+
+describe("CellRanger", () => {
+  test("matrix.h5, version 3 and 2", async () => {
+    await writeH5("v3.h5", "matrix");
+    await assertTenx(at("v3.h5"), expression, true);
+    await writeH5("v2.h5", "GRCh38");
+    await assertTenx(at("v2.h5"), [0, 1, 2, 3, 4, 5], false);
+  });
+
+  test("folders, entries in any order", async () => {
+    await assertTenx(writeFolder("new", true), expression, true);
+    await assertTenx(writeFolder("old", false), [0, 1, 2, 3, 4, 5], false);
+  });
+
+  test("results go into a new .h5ad, conversions into any", async () => {
+    const data = await AnnData.open(at("v3.h5"));
+    await writeCopy(data, at("results.h5ad"), { obs: { score: { kind: "number", values: Float32Array.from(barcodes, (_, i) => i) } } });
+    await convert(data, at("v3.zarr"));
+    data.close();
+    for (const name of ["results.h5ad", "v3.zarr"]) {
+      const written = await AnnData.open(at(name));
+      assert.deepEqual(await written.obs.index(), barcodes);
+      assert.deepEqual(written.obs.columnNames, name === "v3.zarr" ? [] : ["score"]);
+      assert.deepEqual(written.var.columnNames, ["gene_ids", "feature_types"]);
+      await assertMatrix(written.X!, dense(expression));
+      written.close();
+    }
+  });
+
+  test("damaged ones", async () => {
+    await writeH5("two.h5", "GRCh38", (file) => (file.create_group("mm10"), file.create_dataset({ name: "mm10/barcodes", data: ["a"] })));
+    await fails(() => AnnData.open(at("two.h5")), "format", /2 genomes: GRCh38, mm10/);
+    const bad = async (name: string, edit: (lines: string[]) => string[], ...says: RegExp[]) => fails(() => AnnData.open(writeFolder(name, false, edit)), "format", ...says);
+    await bad("b1", (lines) => lines.slice(0, -2), /tells of \d+ values, but has \d+/);
+    await bad("b2", (lines) => [...lines, "1 1 1"], /more than the \d+ values/);
+    await bad("b3", (lines) => lines.map((line, i) => (i === 5 ? "0 1 1" : line)), /line 6 has a value at 0, 1/);
+    await bad("b4", (lines) => lines.map((line, i) => (i === 5 ? "x y" : line)), /line 6 is "x y"; three numbers were expected/);
+    await bad("b5", (lines) => lines.map((line, i) => (i === 0 ? "hello" : line)), /first line is "hello"/);
+    await bad("b6", (lines) => lines.map((line, i) => (i === 2 ? "9 9 9" : line)), /it is 9 x 9, but there are 6 features and 40 barcodes/);
+    await bad("b7", (lines) => lines.map((line, i) => (i === 5 ? lines[4]! : line)), /has two values in cell/);
+    writeFileSync(join(writeFolder("b8", true), "matrix.mtx.gz"), gzipSync("%%MatrixMarket matrix coordinate integer general\n".repeat(9)).subarray(0, 30));
+    await fails(() => AnnData.open(at("b8")), "file", /matrix\.mtx\.gz cannot be read/);
+    mkdirSync(at("b9"));
+    writeFileSync(at("b9/matrix.mtx"), "");
+    await fails(() => AnnData.open(at("b9")), "file", /no features\.tsv or genes\.tsv/);
+  });
+});
