@@ -1,6 +1,6 @@
 // The discriminative head: multinomial logistic regression of the cell types on log-normalised genes, one per annotation level, beside the prototypes.
 // What it reads of a query's cells are linear scores, which the engine computes while it has the counts at hand; no reference data are needed.
-// Not in the paper: there a linear classifier on genes beats the nearest prototype (docs/labels.md).
+// Not in the paper: there a linear classifier on genes beats the nearest prototype.
 import type { Activation, Engine, Minibatch, Parameter, Program } from "./engine/engine.js";
 
 /** The head in `model.json`; its tensors are `head.weight` (R, G), `head.bias` (R) and `head.means` (R, R), R the types of all its levels, one after the other. */
