@@ -214,7 +214,7 @@ describe("model folders", () => {
     mkdirSync(at("elsewhere"));
     writeFileSync(at("elsewhere/attr.pkl"), "x");
     writeFileSync(at("elsewhere/model_params.pt"), "x");
-    return fails(mapWith("elsewhere"), 3, /elsewhere/, /scArches/);
+    return fails(mapWith("elsewhere"), 3, /elsewhere/, /attr\.pkl is damaged or no pickle/);
   });
 
   test("from a newer version", () => fails(damaged("newer", (path) => editJson(path, (json) => (json["format_version"] = 99))), 3, /newer/, /99/));
