@@ -9,11 +9,14 @@ export interface FuzzFailure {
   readonly what: string;
 }
 
+/** A failed file costs a copy of the HDF5 library (7 MB), which stays until the process ends. */
+const filesPerProcess = 100;
+
 /** Reads the damaged copies [from, to) of a seed; a process that ends early is followed by another. */
 export async function fuzz(folder: string, files: readonly string[], seed: number, from: number, to: number, onProgress?: (done: number) => void): Promise<FuzzFailure[]> {
   const failures: FuzzFailure[] = [];
   for (let next = from; next < to; ) {
-    const last = Math.min(to, next + 500);
+    const last = Math.min(to, next + filesPerProcess);
     const child = spawn(process.execPath, ["--import", "tsx", fileURLToPath(new URL("fuzz-run.ts", import.meta.url)), folder, String(seed), String(next), String(last), ...files], {
       stdio: ["ignore", "pipe", "pipe"],
     });

@@ -1,7 +1,7 @@
 // Elements of an .h5ad file, written as anndata 0.8 and later encode them: columns, arrays, dictionaries.
 //
 // Source: anndata's "On-disk format" page. Bytes depend on the content alone: HDF5 stamps each object with the time, so the clock stands still meanwhile.
-import type { Hdf5 } from "#platform";
+import { abandonHdf5, type Hdf5 } from "#platform";
 import { ScPoliError } from "../errors.js";
 import { writeColumn, writeIndex, writeUns, type ElementWriter, type NewColumn, type NewUns } from "./elements.js";
 import type { Hdf5File } from "./hdf5.js";
@@ -151,6 +151,7 @@ export class H5adWriter implements ElementWriter {
     } catch {
       // what could not be written is not missed
     }
+    abandonHdf5();
   }
 
   private dataset(path: string, data: unknown, shape: readonly number[], dtype?: Dtype, { chunk, compression }: Layout = {}): void {

@@ -31,7 +31,7 @@ export class Hdf5File implements Store {
       // New objects in the oldest format: any HDF5 opens them, and their headers have no checksums (hdf5-patch.ts needs that).
       return new Hdf5File(path, new library.File(path, mode, mode === "r" ? {} : { libver: ["earliest", "v200"] }), library, filters);
     } catch (error) {
-      noteCrash(error);
+      abandonHdf5();
       const sizes = /truncated file: eof = (\d+).*stored_eof = (\d+)/.exec(String(error));
       const found = sizes ? `the file is truncated, ${sizes[1]} of ${sizes[2]} bytes are there` : "HDF5 cannot read it, the file is damaged";
       if (mode === "r") throw new ScPoliError("file", `${path} cannot be opened: ${found}. Copy or download it again.`, { path }, { cause: error });
@@ -91,21 +91,23 @@ export class Hdf5File implements Store {
     return `${this.path}: ${path}`;
   }
 
+  /** @throws ScPoliError "output" where what was written is not all in the file; of one that was only read, nothing is lost */
   close(): void {
     try {
       this.root.close();
     } catch (error) {
-      noteCrash(error); // a damaged file that was only read has nothing to lose
+      abandonHdf5();
+      if (this.root.mode !== "r") throw new ScPoliError("output", `${this.path} cannot be written.`, { path: this.path }, { cause: error });
     }
   }
 
-  /** What HDF5 answers about a path. @throws ScPoliError "file" where it cannot */
+  /** What HDF5 answers about a path. After an error it may hold on to the file: the next one is opened by a fresh copy. @throws ScPoliError "file" where it cannot */
   attempt<T>(path: string, ask: () => T): T {
     try {
       return ask();
     } catch (error) {
       if (error instanceof ScPoliError) throw error;
-      noteCrash(error);
+      abandonHdf5();
       throw new ScPoliError("file", `${this.place(path)} cannot be read: it is damaged. Copy or download the file again.`, { path: this.path, key: path }, { cause: error });
     }
   }
@@ -138,11 +140,6 @@ export class Hdf5File implements Store {
 
 /** What one read may take of HDF5's memory, which has 2 GB. */
 const mostBytes = 2 ** 30;
-
-/** HDF5 that has crashed, not only refused, is not asked again. */
-function noteCrash(error: unknown): void {
-  if (error instanceof WebAssembly.RuntimeError || /^Aborted/.test(String((error as Error | null)?.message))) abandonHdf5();
-}
 
 /** A dataset: its type, and reads of blocks along its first dimension. */
 export class Hdf5Dataset implements StoredArray {
@@ -294,7 +291,7 @@ export class Hdf5Dataset implements StoredArray {
       });
     } catch (error) {
       if (error instanceof ScPoliError) throw error;
-      noteCrash(error);
+      abandonHdf5();
       if (error instanceof RangeError) throw this.error("memory", `there is no memory for ${bytes} bytes at once`, error);
       throw this.error("file", "its data are damaged. Copy or download the file again", error);
     }

@@ -9,39 +9,9 @@ import { fileURLToPath } from "node:url";
 import { createGunzip } from "node:zlib";
 import { ScPoliError, type ErrorKind } from "../errors.js";
 
+export { abandonHdf5, loadHdf5, type Hdf5, type LoadedHdf5 } from "./hdf5-node.js";
 export { giveItems, startGiver, type Giver } from "./items-node.js";
 export { startThreads, type Threads } from "./threads-node.js";
-
-export type Hdf5 = typeof import("h5wasm");
-
-/** The HDF5 library and the names of the compression filters that came with it ("lzf", "zstd", ...), besides those that are built in. */
-export interface LoadedHdf5 {
-  readonly library: Hdf5;
-  readonly filters: ReadonlySet<string>;
-}
-
-let hdf5: Promise<LoadedHdf5> | null = null;
-let hdf5Copies = 0;
-
-/** The HDF5 library, loaded at the first call. Its errors are thrown, not printed. */
-export function loadHdf5(): Promise<LoadedHdf5> {
-  hdf5 ??= (async () => {
-    const address = import.meta.resolve("h5wasm/node");
-    const library = (await import(hdf5Copies++ === 0 ? address : `${address}?copy=${hdf5Copies}`)) as Hdf5;
-    const module = await library.ready;
-    module.activate_throwing_error_handler();
-    const folder = packageFile("dist/hdf5-filters");
-    module.insert_plugin_search_path(folder, 0);
-    const names = await fs.readdir(folder).catch(() => []);
-    return { library, filters: new Set(names.flatMap((name) => /^libH5Z(\w+)\.so$/.exec(name)?.[1] ?? [])) };
-  })();
-  return hdf5;
-}
-
-/** After a crash inside the library its memory cannot be trusted: the next file gets a fresh copy. */
-export function abandonHdf5(): void {
-  hdf5 = null;
-}
 
 /** How many threads run at once on this machine. */
 export function processorCount(): number {
