@@ -188,6 +188,20 @@ describe("files that cannot be read", () => {
   };
   for (const [name, [kind, ...says]] of Object.entries(files)) test(`file: ${name}`, () => fails(() => AnnData.open(at(name)), kind, ...says));
 
+  test("lengths of texts that lead nowhere: an error, and the next file of that name is read as it is", async () => {
+    const whole = readFileSync(at("csr float32.h5ad"));
+    const heap = whole.indexOf("GCOL");
+    for (const [length, number] of [[0n, 0], [2n ** 32n - 1n, 1], [2n ** 64n - 1n, 1], [2n ** 31n, 0]] as const) {
+      const bytes = Buffer.from(whole);
+      bytes.writeUInt16LE(number, heap + 16);
+      bytes.writeBigUInt64LE(length, heap + 24);
+      writeFileSync(at("lengths.h5ad"), bytes);
+      await fails(() => withFile("lengths.h5ad", ({ obs }) => obs.index()), "file", /lengths\.h5ad.*damaged/);
+      writeFileSync(at("lengths.h5ad"), whole);
+      assert.equal((await withFile("lengths.h5ad", ({ obs }) => obs.index())).length, 40);
+    }
+  });
+
   test("names and matrix that do not fit", () => fails(readX("missing name.h5ad"), "format", /X is 40 x 25, but its names make 39 x 25/));
 
   test("duplicated names are told with their rows", () =>

@@ -1,5 +1,6 @@
 // Counts made from what a file holds: recovered from log1p of counts per 10,000, columns of one gene added up; genes matched by symbol, id and column.
 import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, test } from "node:test";
 import { AnnData } from "../dist/anndata/anndata.js";
@@ -12,7 +13,8 @@ import { recoverRow, sumDuplicates } from "../dist/derived-counts.js";
 import { ScPoliError } from "../dist/errors.js";
 import { matchGeneNames } from "../dist/gene-names.js";
 import { Random } from "../dist/random.js";
-import { temporaryFolder } from "./command.js";
+import { scpoli, temporaryFolder } from "./command.js";
+import { simulate } from "./simulate.js";
 
 const folder = temporaryFolder();
 const random = new Random(5, "derived counts");
@@ -96,6 +98,39 @@ test("columns of one gene added up, what is no count stays to be seen", async ()
   assert.deepEqual([...indptr], [0, 1, 1, 4]);
   assert.deepEqual([...indices], [0, 0, 1, 2]);
   assert.deepEqual([...values], [7, -6, 5, 7]);
+});
+
+test("the command line: a model of recovered or summed counts is that of the counts themselves", async () => {
+  const [cells, genes] = [60, 20];
+  const { data, counts } = simulate({ cells, genes });
+  const logs = Float32Array.from(Array.from({ length: cells }, (_, cell) => [...normalised(counts.subarray(cell * genes, (cell + 1) * genes))]).flat());
+  // the counts of even genes lie in two columns, one after the other
+  const twins = data.var.index.flatMap((name, gene) => (gene % 2 === 0 ? [name, name] : [name]));
+  const split = Float32Array.from({ length: cells * twins.length }, (_, i) => {
+    const [cell, column] = [Math.floor(i / twins.length), i % twins.length];
+    const gene = 2 * Math.floor(column / 3) + Math.floor((column % 3) / 2);
+    const count = counts[cell * genes + gene]!;
+    return gene % 2 === 1 ? count : column % 3 === 0 ? Math.floor(count / 2) : Math.ceil(count / 2);
+  });
+  await writeH5ad(join(folder, "plain.h5ad"), data);
+  await writeH5ad(join(folder, "logs.h5ad"), { ...data, X: { rows: cells, columns: genes, values: logs } });
+  await writeH5ad(join(folder, "twins.h5ad"), { ...data, X: { rows: cells, columns: twins.length, values: split }, var: { index: twins } });
+  const train = async (name: string, ...more: string[]): Promise<{ code: number | null; stderr: string; weights: () => string }> => {
+    const model = join(folder, `model of ${name}`);
+    const args = ["train", join(folder, `${name}.h5ad`), "-o", model, "--condition-key", "donor", "--cell-type-key", "cell_type", "--epochs", "2", "--threads", "1", ...more];
+    return { ...(await scpoli(args)), weights: () => readFileSync(join(model, "model.safetensors"), "hex") };
+  };
+  const plain = await train("plain");
+  assert.equal(plain.code, 0, plain.stderr);
+  for (const [name, flags, refusal] of [["logs", ["--recover-counts"], /--recover-counts/], ["twins", ["--duplicate-genes", "sum"], /--duplicate-genes sum/]] as const) {
+    const refused = await train(name);
+    assert.equal(refused.code, 3, refused.stderr);
+    assert.match(refused.stderr, refusal);
+    const taken = await train(name, ...flags);
+    assert.equal(taken.code, 0, taken.stderr);
+    assert.ok(taken.weights() === plain.weights(), `${name}: other weights than those of the counts`);
+  }
+  assert.equal((await train("twins", "--duplicate-genes", "drop")).code, 2);
 });
 
 describe("names of genes", () => {

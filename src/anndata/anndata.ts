@@ -79,9 +79,10 @@ export function uniqueNames(names: readonly string[], axis: "obs" | "var", path:
   if (repeated.length === 0) return names;
   const kind = axis === "obs" ? "cell" : "gene";
   const shown = `${repeated.slice(0, 3).join(", ")}${repeated.length > 3 ? ", ..." : ""}`;
+  const sum = axis === "var" ? " Or have the columns of a gene added up: --duplicate-genes sum." : "";
   throw new ScPoliError(
     "format",
-    `${path} has ${repeated.length} duplicated ${kind} name${repeated.length > 1 ? "s" : ""}: ${shown}. Make them unique in Python: adata.${axis}_names_make_unique().`,
+    `${path} has ${repeated.length} duplicated ${kind} name${repeated.length > 1 ? "s" : ""}: ${shown}. Make them unique in Python: adata.${axis}_names_make_unique().${sum}`,
     { path, axis, duplicated: repeated.length },
   );
 }
