@@ -253,15 +253,12 @@ describe("collections", () => {
     const started = performance.now();
     assert.equal((await scpoli(args("undisturbed.zarr"))).code, 0);
     const seconds = performance.now() - started;
-    let ended = false;
-    for (let attempt = 0; !ended; attempt++) {
-      // later and later, so that it ends on any machine
-      const outcome = await killedAfter([...args("killed.zarr"), "--resume"], seconds * (0.3 + Math.random() * 0.7 + 0.2 * attempt));
-      ended = outcome === 0;
-      assert.equal(existsSync(at("killed.zarr")), ended, "the final name is that of a whole one");
-    }
-    assert.deepEqual(bytesOf("killed.zarr"), bytesOf("undisturbed.zarr"));
-    assert.deepEqual(readdirSync(folder).filter((name) => name.startsWith("killed")), ["killed.zarr"]);
+    let outcome: number | null = null;
+    // later and later, so that it ends on any machine; a process may be killed after the last rename too
+    for (let attempt = 0; outcome !== 0 && !existsSync(at("killed.zarr")); attempt++)
+      outcome = await killedAfter([...args("killed.zarr"), "--resume"], seconds * (0.3 + Math.random() * 0.7 + 0.2 * attempt));
+    assert.deepEqual(bytesOf("killed.zarr"), bytesOf("undisturbed.zarr"), "the final name is that of a whole one");
+    if (outcome === 0) assert.deepEqual(readdirSync(folder).filter((name) => name.startsWith("killed")), ["killed.zarr"]);
   });
 });
 
