@@ -2,7 +2,7 @@
 // usage: npm run bench:kernels -- [GENES] [HIDDEN] [MINIBATCH] [BUILD]   (default 4000 64 128 auto)
 import type { Build, WasmProgram } from "../dist/engine/wasm.js";
 import type { Program, RunOptions } from "../dist/engine/engine.js";
-import type { Network } from "../dist/network.js";
+import type { Network } from "../dist/model/network.js";
 import { setUp, time } from "./minibatch.ts";
 
 const [genes, hidden, rows] = [Number(process.argv[2] ?? 4000), Number(process.argv[3] ?? 64), Number(process.argv[4] ?? 128)];

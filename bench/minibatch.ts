@@ -2,8 +2,8 @@
 import { createWasmEngine, type WasmEngine, type WasmOptions } from "../dist/engine/wasm.js";
 import type { Minibatch } from "../dist/engine/engine.js";
 import type { ModelOptions } from "../dist/config.js";
-import { Network } from "../dist/network.js";
-import { initialValues, modelOptions, parameterShapes } from "../dist/parameters.js";
+import { Network } from "../dist/model/network.js";
+import { initialValues, modelOptions, parameterShapes } from "../dist/model/parameters.js";
 import { Random } from "../dist/random.js";
 
 export interface BenchSizes {

@@ -6,7 +6,7 @@ import { execFileSync } from "node:child_process";
 import { existsSync, mkdirSync, writeFileSync } from "node:fs";
 import { cpus } from "node:os";
 import { join } from "node:path";
-import { chooseEpochs } from "../dist/optimization.js";
+import { chooseEpochs } from "../dist/training/optimization.js";
 import { writeSection } from "./sections.ts";
 import { simulate } from "./simulate.ts";
 

@@ -11,13 +11,13 @@ import { ShardWriter, shardSizes } from "./anndata/shards.js";
 import { writeH5ad, type NewFrame } from "./anndata/write.js";
 import { checkZarrOutput } from "./anndata/zarr-copy.js";
 import { toJson, ZarrWriter } from "./anndata/zarr-write.js";
-import { Buckets } from "./buckets.js";
+import { Buckets } from "./anndata/buckets.js";
 import { checkNumber, type ConvertOptions } from "./config.js";
-import { findCounts, problemOf, type CountsPlace } from "./count-places.js";
-import { badValue } from "./counts.js";
+import { findCounts, problemOf, type CountsPlace } from "./data/count-places.js";
+import { badValue } from "./data/counts.js";
 import { ScPoliError } from "./errors.js";
 import { Random } from "./random.js";
-import { fingerprint } from "./resume.js";
+import { fingerprint } from "./training/resume.js";
 
 /** What was converted. */
 export interface Conversion {

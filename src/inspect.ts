@@ -1,11 +1,11 @@
 // What is in an AnnData file: its size, its columns, where raw counts are, and which columns look like conditions and cell types.
 import type { AnnData } from "./anndata/anndata.js";
 import type { DataFrame } from "./anndata/dataframe.js";
-import { readCellxgene } from "./cellxgene.js";
+import { readCellxgene } from "./data/cellxgene.js";
 import type { Note } from "./config.js";
-import { lookAtPlaces, takenPlace } from "./count-places.js";
+import { lookAtPlaces, takenPlace } from "./data/count-places.js";
 import { ScPoliError } from "./errors.js";
-import { factorize } from "./labels.js";
+import { factorize } from "./data/labels.js";
 
 /** A column of obs. */
 export interface InspectedColumn {

@@ -1,15 +1,15 @@
 // The verbs a user calls: train a reference, save and load it, map a query onto it, embed cells of known conditions. No mathematics here.
 import type { AnnData } from "./anndata/anndata.js";
-import { loadModel, optionsOf, saveModel, type StoredModel } from "./checkpoint.js";
+import { loadModel, optionsOf, saveModel, type StoredModel } from "./model/checkpoint.js";
 import type { AtacCounts, EmbedOptions, MapOptions, Note, TrainOptions } from "./config.js";
-import { labelCells, type LabelOptions } from "./labelling.js";
-import { computeIntoCopy, Mapping } from "./mapping.js";
-import { prototypeTable, type PrototypeRow } from "./prototype-table.js";
-import { embedCells, mapQuery, type QueryResult } from "./query.js";
-import { conditionParameters, type ConditionParameters } from "./parameters.js";
+import { labelCells, type LabelOptions } from "./mapping/labelling.js";
+import { computeIntoCopy, Mapping } from "./mapping/mapping.js";
+import { prototypeTable, type PrototypeRow } from "./model/prototype-table.js";
+import { embedCells, mapQuery, type QueryResult } from "./mapping/query.js";
+import { conditionParameters, type ConditionParameters } from "./model/parameters.js";
 import { exportScArches, type ExportOptions } from "./scarches/export.js";
 import { importScArches, isPythonModel, type ImportOptions } from "./scarches/import.js";
-import { trainReference } from "./training.js";
+import { trainReference } from "./training/training.js";
 
 /** A model in short, ready for JSON. */
 export interface ModelSummary {

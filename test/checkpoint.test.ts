@@ -4,10 +4,10 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, symlinkSync, 
 import { join } from "node:path";
 import { describe, test } from "node:test";
 import { fileURLToPath } from "node:url";
-import { formatVersion, loadModel, saveModel, type ModelJson, type StoredModel, type StoredTensor } from "../dist/checkpoint.js";
+import { formatVersion, loadModel, saveModel, type ModelJson, type StoredModel, type StoredTensor } from "../dist/model/checkpoint.js";
 import { ScPoliError, type ErrorKind } from "../dist/errors.js";
-import { parameterShapes } from "../dist/parameters.js";
-import { readSafetensors, writeSafetensors, type Tensor } from "../dist/safetensors.js";
+import { parameterShapes } from "../dist/model/parameters.js";
+import { readSafetensors, writeSafetensors, type Tensor } from "../dist/model/safetensors.js";
 import { temporaryFolder } from "./command.js";
 
 const folder = temporaryFolder();

@@ -1,8 +1,8 @@
 // Neighbours against a full search, communities and k-means against clusters that are known, and what their authors promise of them.
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { clusterPoints, communities } from "../dist/clustering.js";
-import { nearestNeighbors, neighborGraph, type Graph } from "../dist/neighbors.js";
+import { clusterPoints, communities } from "../dist/model/clustering.js";
+import { nearestNeighbors, neighborGraph, type Graph } from "../dist/model/neighbors.js";
 import { Random } from "../dist/random.js";
 
 /** Points around well-separated centres, as many around each as asked for. */

@@ -6,8 +6,8 @@ import { createWasmEngine, wasmBuilds, type WasmOptions, type WasmProgram } from
 import { ReferenceEngine } from "../dist/engine/reference.js";
 import { ScPoliError } from "../dist/errors.js";
 import type { ModelOptions } from "../dist/config.js";
-import { Network, type NetworkOptions } from "../dist/network.js";
-import { conditionKeyOf } from "../dist/parameters.js";
+import { Network, type NetworkOptions } from "../dist/model/network.js";
+import { conditionKeyOf } from "../dist/model/parameters.js";
 import { Random } from "../dist/random.js";
 import { compare, fill, type Shape } from "./twin.ts";
 

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { cpSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { checkStored } from "../dist/checkpoint.js";
+import { checkStored } from "../dist/model/checkpoint.js";
 import { ScPoliError } from "../dist/errors.js";
 import { Random } from "../dist/random.js";
 import { importScArches } from "../dist/scarches/import.js";

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import type { Note } from "../dist/config.js";
 import { ScPoliError } from "../dist/errors.js";
-import { alignGenes, checkCoverage } from "../dist/genes.js";
+import { alignGenes, checkCoverage } from "../dist/data/genes.js";
 
 const model = ["A", "B", "C", "D", "E", "F", "G", "H", "I", "J"];
 

@@ -4,7 +4,7 @@ import { test } from "node:test";
 import type { Losses } from "../dist/engine/engine.js";
 import { ReferenceEngine } from "../dist/engine/reference.js";
 import type { ModelOptions } from "../dist/config.js";
-import { Network } from "../dist/network.js";
+import { Network } from "../dist/model/network.js";
 import { Random } from "../dist/random.js";
 
 const sizes = { genes: 13, conditions: [3, 2], combinations: 4 };

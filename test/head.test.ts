@@ -4,7 +4,7 @@ import { rmSync } from "node:fs";
 import { join } from "node:path";
 import { after, test } from "node:test";
 import { AnnData, ScPoli, type Mapping, type MapOptions } from "../dist/index.js";
-import { classifyByHead, scoreShift } from "../dist/head.js";
+import { classifyByHead, scoreShift } from "../dist/model/head.js";
 import { folder, makeAtlas, texts } from "./atlas.ts";
 
 after(() => rmSync(folder, { recursive: true, force: true }));
@@ -75,7 +75,7 @@ test("a type that the model got after training is the nearest prototype's, even 
 test("a model without a head is classified by prototypes", async () => {
   const { json, tensors } = model.stored;
   const bare = { json: { ...json, head: null }, tensors: new Map([...tensors].filter(([name]) => !name.startsWith("head."))) };
-  const { saveModel } = await import("../dist/checkpoint.js");
+  const { saveModel } = await import("../dist/model/checkpoint.js");
   await saveModel(join(folder, "bare"), bare);
   const mapping = await (await ScPoli.load(join(folder, "bare"))).map(query, quick);
   assert.equal(mapping.predictions[0]!.classifier, "prototype");

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { ScPoliError, type ErrorKind } from "../dist/errors.js";
-import { byCodePoint, checkConditions, factorize, isUnlabeled, keptCells, readConditions, readLabels } from "../dist/labels.js";
+import { byCodePoint, checkConditions, factorize, isUnlabeled, keptCells, readConditions, readLabels } from "../dist/data/labels.js";
 import type { Column } from "../dist/anndata/dataframe.js";
 import { booleans, categorical, frame, names, numbers, strings } from "./memory.js";
 

@@ -6,9 +6,9 @@ import { fileURLToPath } from "node:url";
 import { AnnData } from "../dist/anndata/anndata.js";
 import type { Column } from "../dist/anndata/dataframe.js";
 import type { Note } from "../dist/config.js";
-import { findCounts } from "../dist/count-places.js";
-import { readConditions } from "../dist/labels.js";
-import { resolveGenes, selectVariableGenes } from "../dist/variable-genes.js";
+import { findCounts } from "../dist/data/count-places.js";
+import { readConditions } from "../dist/data/labels.js";
+import { resolveGenes, selectVariableGenes } from "../dist/data/variable-genes.js";
 import { annData, booleans, categorical, frame, matrix, names, numbers } from "./memory.js";
 
 interface Selection {

@@ -4,7 +4,7 @@ import { rmSync } from "node:fs";
 import { join } from "node:path";
 import { after, test } from "node:test";
 import { AnnData, ScPoli, type ScPoliError, type Note, type TrainOptions, writeH5ad } from "../dist/index.js";
-import { conditionKeyOf } from "../dist/parameters.js";
+import { conditionKeyOf } from "../dist/model/parameters.js";
 import { folder, makeAtlas, texts } from "./atlas.ts";
 
 after(() => rmSync(folder, { recursive: true, force: true }));

@@ -4,7 +4,7 @@ import type { Command } from "commander";
 import { makeFolder, packageFile } from "#platform";
 import { AnnData } from "../anndata/anndata.js";
 import type { RunSettings } from "../config.js";
-import { factorize } from "../labels.js";
+import { factorize } from "../data/labels.js";
 import { ScPoli } from "../scpoli.js";
 import { writtenText } from "./report.js";
 import { addRunFlags, run, type Result, type RunFlags } from "./session.js";

@@ -3,7 +3,7 @@ import type { Command } from "commander";
 import { AnnData } from "../anndata/anndata.js";
 import type { CountsOptions, RunSettings } from "../config.js";
 import { ScPoliError } from "../errors.js";
-import type { LabelOptions } from "../labelling.js";
+import type { LabelOptions } from "../mapping/labelling.js";
 import { ScPoli } from "../scpoli.js";
 import { columnsOfKeys, readNameMap, renamedKeys, valuesByKey, wholes, type RenamedKeys } from "./arguments.js";
 import { countsOptions, duplicateGenesFlag, layerFlag, recoverCountsFlag } from "./counts-flags.js";

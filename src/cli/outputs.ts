@@ -1,7 +1,7 @@
 // Whether the outputs of a run can be written, asked before the work and not after it.
 import { createTemporary, fileStatus, isSameFile, removeTemporary } from "#platform";
 import { checkZarrOutput } from "../anndata/zarr-copy.js";
-import { checkModelFolder } from "../checkpoint.js";
+import { checkModelFolder } from "../model/checkpoint.js";
 import { ScPoliError } from "../errors.js";
 
 export interface Outputs {

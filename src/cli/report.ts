@@ -1,6 +1,6 @@
 // Summaries of a model and of a mapping as plain text.
 import type { EpochLosses } from "../config.js";
-import type { MappingSummary, LevelSummary } from "../mapping.js";
+import type { MappingSummary, LevelSummary } from "../mapping/mapping.js";
 import type { ModelSummary } from "../scpoli.js";
 import { count, counted, listed, percent, significant, table } from "./text.js";
 

@@ -4,7 +4,7 @@ import { fileStatus, removeFile } from "#platform";
 import { AnnData } from "../anndata/anndata.js";
 import { conditionEncodings, defaults, reconLosses, type ConditionEncoding, type CountsOptions, type EmbedOptions, type ReconLoss, type RunSettings, type TrainOptions } from "../config.js";
 import { ScPoliError } from "../errors.js";
-import { factorize, keptCells } from "../labels.js";
+import { factorize, keptCells } from "../data/labels.js";
 import { ScPoli } from "../scpoli.js";
 import { atacCountsOption, injectCondition, names, oneName, readGenes, readNameMap, real, valuesByKey, whole, wholes } from "./arguments.js";
 import { addUnlabeledFlags, unlabeledOptions, type UnlabeledFlags } from "./growth-flags.js";

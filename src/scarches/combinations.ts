@@ -1,5 +1,5 @@
 // Combinations of conditions, which Python joins to one name ("donor1_10x"), taken apart, and joined again.
-import type { StoredTensor } from "../checkpoint.js";
+import type { StoredTensor } from "../model/checkpoint.js";
 import { ScPoliError } from "../errors.js";
 
 /** Steps of the search for all names together; only names that are made to confuse need more. */

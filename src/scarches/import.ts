@@ -2,11 +2,11 @@
 // Source: scArches' scpoli_model.py and scpoli.py from 0.5.3 to 0.6.1, and the versions before the release, with one condition key and "landmarks".
 import { fileStatus, listFolder, readFile } from "#platform";
 import { AnnData } from "../anndata/anndata.js";
-import { checkStored, formatVersion, storedOptions, type ModelJson, type StoredModel, type StoredTensor } from "../checkpoint.js";
+import { checkStored, formatVersion, storedOptions, type ModelJson, type StoredModel, type StoredTensor } from "../model/checkpoint.js";
 import type { ModelOptions, Note, ReconLoss } from "../config.js";
 import { ScPoliError } from "../errors.js";
-import { calibrationOfSpreads } from "../growth.js";
-import { parameterShapes } from "../parameters.js";
+import { calibrationOfSpreads } from "../model/growth.js";
+import { parameterShapes } from "../model/parameters.js";
 import { readPickle, type PyDict } from "../python/pickle.js";
 import { readTorchFile, torchTensor, type TorchTensor } from "../python/torch.js";
 import { version } from "../version.js";

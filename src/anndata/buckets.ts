@@ -1,0 +1,109 @@
+// Rows of a matrix on their way into another order, in bounded memory: each goes into the bucket of the places it belongs to, a file per bucket; a bucket is
+// then small enough to be put in order at once.
+import { appendToFile, fileStatus, joinPath, readFile, removeFile, truncateFile } from "#platform";
+import type { SparseRows } from "./matrix.js";
+import { ScPoliError } from "../errors.js";
+
+/** Counts of rows in their new order. */
+export interface OrderedRows {
+  readonly indices: Uint16Array | Uint32Array;
+  readonly values: Uint32Array;
+}
+
+/** Bytes that wait in memory for their files. */
+const mostBuffered = 32 << 20;
+/** A row: its place, its values, the width of each value; then indices and values, each filled up to whole words. */
+const headerWords = 3;
+
+export class Buckets {
+  private readonly buffers: Uint8Array[][];
+  private buffered = 0;
+
+  /**
+   * @param folder - for the files
+   * @param rows - per bucket
+   * @param isWide - whether indices take 32 bits and not 16
+   * @param bytes - length of each file
+   */
+  constructor(
+    private readonly folder: string,
+    private readonly rows: number,
+    private readonly isWide: boolean,
+    readonly bytes: number[],
+  ) {
+    this.buffers = bytes.map(() => []);
+  }
+
+  /** Brings the files back to the lengths that they had. */
+  async restore(): Promise<void> {
+    for (const [bucket, length] of this.bytes.entries()) {
+      const path = this.path(bucket);
+      const found = (await fileStatus(path))?.bytes ?? 0;
+      if (found < length) throw new ScPoliError("file", `${path} is damaged: it has ${found} bytes, ${length} were expected. Convert again without resuming.`, { path });
+      if (length === 0) await removeFile(path);
+      else if (found > length) await truncateFile(path, length);
+    }
+  }
+
+  /** @param places - new place of each row of the block */
+  async append({ rows, indptr, indices, values }: SparseRows, places: Int32Array): Promise<void> {
+    for (let row = 0; row < rows; row++) {
+      const [start, end] = [indptr[row]!, indptr[row + 1]!];
+      let most = 0;
+      for (let k = start; k < end; k++) most = Math.max(most, values[k]!);
+      const width = most < 256 ? 1 : most < 65536 ? 2 : 4;
+      const count = end - start;
+      const indexBytes = padded(count * (this.isWide ? 4 : 2));
+      const record = new Uint8Array(4 * headerWords + indexBytes + padded(count * width));
+      new Uint32Array(record.buffer).set([places[row]!, count, width]);
+      (this.isWide ? new Uint32Array(record.buffer, 4 * headerWords, count) : new Uint16Array(record.buffer, 4 * headerWords, count)).set(indices.subarray(start, end));
+      valuesOf(record.buffer, 4 * headerWords + indexBytes, count, width).set(values.subarray(start, end));
+      this.buffers[Math.floor(places[row]! / this.rows)]!.push(record);
+      this.buffered += record.length;
+    }
+    if (this.buffered > mostBuffered) await this.flush();
+  }
+
+  async flush(): Promise<void> {
+    for (const [bucket, records] of this.buffers.entries()) {
+      if (records.length === 0) continue;
+      const together = new Uint8Array(records.reduce((sum, { length }) => sum + length, 0));
+      records.reduce((at, record) => (together.set(record, at), at + record.length), 0);
+      await appendToFile(this.path(bucket), together);
+      this.bytes[bucket]! += together.length;
+      this.buffers[bucket] = [];
+    }
+    this.buffered = 0;
+  }
+
+  /** All rows of a bucket in order. @param starts - where each row of the bucket begins, counted from the first, and where the last ends */
+  async read(bucket: number, starts: Float64Array): Promise<OrderedRows> {
+    const length = starts[starts.length - 1]! - starts[0]!;
+    const rows = { indices: this.isWide ? new Uint32Array(length) : new Uint16Array(length), values: new Uint32Array(length) };
+    if (this.bytes[bucket] === 0) return rows;
+    const file = await readFile(this.path(bucket));
+    const { buffer, byteOffset: offset } = file.byteOffset % 4 === 0 ? file : Uint8Array.from(file);
+    for (let at = 0; at < file.length; ) {
+      const [place, count, width] = new Uint32Array(buffer, offset + at, headerWords) as unknown as [number, number, number];
+      at += 4 * headerWords;
+      const to = starts[place - bucket * this.rows]! - starts[0]!;
+      rows.indices.set(this.isWide ? new Uint32Array(buffer, offset + at, count) : new Uint16Array(buffer, offset + at, count), to);
+      at += padded(count * (this.isWide ? 4 : 2));
+      rows.values.set(valuesOf(buffer, offset + at, count, width), to);
+      at += padded(count * width);
+    }
+    return rows;
+  }
+
+  private path(bucket: number): string {
+    return joinPath(this.folder, `bucket-${bucket}`);
+  }
+}
+
+function padded(bytes: number): number {
+  return Math.ceil(bytes / 4) * 4;
+}
+
+function valuesOf(buffer: ArrayBufferLike, at: number, count: number, width: number): Uint8Array | Uint16Array | Uint32Array {
+  return width === 1 ? new Uint8Array(buffer, at, count) : width === 2 ? new Uint16Array(buffer, at, count) : new Uint32Array(buffer, at, count);
+}

@@ -1,0 +1,376 @@
+// Raw counts of an AnnData file, checked value by value and brought into the model's order of genes.
+// `loadCounts` keeps them in memory, sparse and small, for training; `streamCounts` hands them out block by block and keeps nothing, for embedding.
+// Differs: scArches checks neither the counts nor the genes, and makes each sparse row dense in Python.
+import { type NumericArray, rowsPerBlock, type SparseRows } from "../anndata/matrix.js";
+import { readAhead, type BlockReader } from "../anndata/read-ahead.js";
+import { type CountsPlace, describeProblem, problemOf, type ValueKind } from "./count-places.js";
+import { ScPoliError } from "../errors.js";
+
+/** Counts in memory, CSR. */
+export interface Counts {
+  /** N */
+  readonly cells: number;
+  /** G */
+  readonly genes: number;
+  /** (N + 1) */
+  readonly indptr: Uint32Array | Float64Array;
+  /** model gene of each value, ascending within a cell; 16 bits where G <= 65,536 */
+  readonly indices: Uint16Array | Uint32Array;
+  /** 8 or 16 bits where the counts fit */
+  readonly values: Uint8Array | Uint16Array | Float32Array;
+  /** (N) total of each cell over the model's genes */
+  readonly sizeFactors: Float32Array;
+}
+
+/** A block of cells in the model's order of genes. Its arrays are reused: they hold until the next block is asked for. */
+export interface CountBlock {
+  /** first cell of the block */
+  readonly start: number;
+  readonly rows: number;
+  /** (rows + 1), starts at 0 */
+  readonly indptr: Int32Array;
+  /** model genes, ascending within a cell; values beyond indptr[rows] mean nothing */
+  readonly indices: Int32Array;
+  readonly counts: Float32Array;
+  /** (rows) total of each cell over the model's genes */
+  readonly sizeFactors: Float32Array;
+}
+
+export interface ReadCountsOptions {
+  /** reads the place already; closed by whoever started it. Default: one of our own */
+  readonly reader?: BlockReader;
+  readonly signal?: AbortSignal;
+  /** cells read, and to be read */
+  readonly onProgress?: (done: number, total: number) => void;
+}
+export interface LoadCountsOptions extends ReadCountsOptions {
+  /** rows of the file to keep, ascending. Default: all */
+  readonly keep?: Int32Array;
+}
+
+/**
+ * All cells of a file in order, a block at a time, every value checked.
+ *
+ * @param map - (columns of the file) model gene of each column, -1 drops it; no gene twice
+ * @param genes - G
+ * @param blockRows - cells per block. Default: about two million stored values
+ * @throws ScPoliError "counts" at the first value that is no count; "interrupted"
+ */
+export async function* streamCounts(
+  place: CountsPlace, map: Int32Array, genes: number, blockRows = rowsPerBlock(place.matrix), options: ReadCountsOptions = {},
+): AsyncGenerator<CountBlock> {
+  const arrange = arrangement(map, genes, place.values);
+  const cells = place.matrix.rows;
+  const reader = options.reader ?? readAhead(place, blockRows);
+  let lastPause = performance.now();
+  try {
+    for await (const { start, block } of reader.blocks()) {
+      if (performance.now() - lastPause > pauseMs) {
+        await new Promise((resolve) => setTimeout(resolve, 0));
+        lastPause = performance.now();
+      }
+      if (options.signal?.aborted) throw new ScPoliError("interrupted", "Stopped while reading counts.");
+      const arranged = arrange(block);
+      if (!arranged) throw await badValue(place, start, block);
+      yield { start, rows: block.rows, ...arranged };
+      options.onProgress?.(start + block.rows, cells);
+    }
+  } finally {
+    if (!options.reader) await reader.close();
+  }
+}
+
+/**
+ * Reads any rows of a place, every value checked, in the model's order of genes. The block holds until the next one.
+ * @throws ScPoliError "counts" at a value that is no count
+ */
+export function countsReader(place: CountsPlace, map: Int32Array, genes: number): (start: number, end: number) => Promise<CountBlock> {
+  const arrange = arrangement(map, genes, place.values);
+  return async (start, end) => {
+    const block = await place.matrix.read(start, end);
+    const arranged = arrange(block);
+    if (!arranged) throw await badValue(place, start, block);
+    return { start, rows: block.rows, ...arranged };
+  };
+}
+
+/** Reading is synchronous under the hood; the event loop (signals, a progress bar) gets its turn this often. */
+const pauseMs = 100;
+
+type Arranged = Pick<CountBlock, "indptr" | "indices" | "counts" | "sizeFactors">;
+/** Brings a block into the model's order; null where a value is no count. */
+type Arrange = (block: SparseRows) => Arranged | null;
+
+/** The cheapest way from columns to model genes: nothing to do, some dropped but the order kept, or each row sorted anew. */
+function arrangement(map: Int32Array, genes: number, values: ValueKind = "counts"): Arrange {
+  const isNumbers = values === "numbers";
+  const arrange = orderOf(map, genes, isNumbers);
+  return values === "reads" ? asFragments(arrange) : arrange;
+}
+
+/** Odd and even read counts together: (x + 1) / 2 rounded down. */
+function asFragments(arrange: Arrange): Arrange {
+  const fragments = new Grown(Float32Array);
+  return (block) => {
+    const arranged = arrange(block);
+    if (!arranged) return null;
+    const { indptr, counts, sizeFactors } = arranged;
+    const halved = fragments.get(indptr[block.rows]!);
+    for (let row = 0, k = 0; row < block.rows; row++) {
+      let total = 0;
+      for (const end = indptr[row + 1]!; k < end; k++) total += halved[k] = Math.floor((counts[k]! + 1) / 2);
+      sizeFactors[row] = total;
+    }
+    return { ...arranged, counts: halved };
+  };
+}
+
+function orderOf(map: Int32Array, genes: number, isNumbers: boolean): Arrange {
+  const known = map.filter((gene) => gene >= 0);
+  const isAscending = known.every((gene, i) => i === 0 || gene > known[i - 1]!);
+  if (isAscending && known.length === map.length && known.every((gene, i) => gene === i)) return asIs(isNumbers);
+  return mapped(map, isAscending ? filterRows(map, isNumbers) : sortRows(map, genes, isNumbers));
+}
+
+function asIs(isNumbers: boolean): Arrange {
+  const counts = new Grown(Float32Array);
+  const sizeFactors = new Grown(Float32Array);
+  return ({ rows, indptr, indices, values }) => {
+    const totals = sizeFactors.get(rows);
+    if (!sumRows(values, indptr, rows, totals, isNumbers)) return null;
+    if (values instanceof Float32Array) return { indptr, indices, counts: values, sizeFactors: totals };
+    const used = counts.get(indptr[rows]!);
+    used.set(values.length === used.length ? values : values.subarray(0, used.length));
+    return { indptr, indices, counts: used, sizeFactors: totals };
+  };
+}
+
+/** Small enough to be inlined into the loops below. */
+function isTaken(value: number, isNumbers: boolean): boolean {
+  return isNumbers ? value - value === 0 : value >= 0 && Math.trunc(value) === value && value < Infinity;
+}
+
+/** Total of each row. @returns false where a value is no count */
+function sumRows(values: NumericArray, indptr: Int32Array, rows: number, totals: Float32Array, isNumbers: boolean): boolean {
+  for (let row = 0, k = 0; row < rows; row++) {
+    let total = 0;
+    for (const end = indptr[row + 1]!; k < end; k++) {
+      const value = values[k]!;
+      if (!isTaken(value, isNumbers)) return false;
+      total += value;
+    }
+    totals[row] = total;
+  }
+  return true;
+}
+
+/** Writes a block's mapped values into `out`; the totals are those of the values kept, the check is of all. @returns false where a value is no count */
+type MapRows = (block: SparseRows, out: Arranged) => boolean;
+
+function mapped(map: Int32Array, mapRows: MapRows): Arrange {
+  const buffers = { indptr: new Grown(Int32Array), indices: new Grown(Int32Array), counts: new Grown(Float32Array), sizeFactors: new Grown(Float32Array) };
+  return (block) => {
+    if (block.columns !== map.length) throw new RangeError(`the map has ${map.length} columns, the matrix ${block.columns}`);
+    const stored = block.indptr[block.rows]!;
+    const out = {
+      indptr: buffers.indptr.get(block.rows + 1),
+      indices: buffers.indices.get(stored),
+      counts: buffers.counts.get(stored),
+      sizeFactors: buffers.sizeFactors.get(block.rows),
+    };
+    return mapRows(block, out) ? out : null;
+  };
+}
+
+function filterRows(map: Int32Array, isNumbers: boolean): MapRows {
+  return ({ rows, indptr, indices, values }, out) => {
+    const { indptr: starts, indices: genes, counts, sizeFactors } = out;
+    let used = 0;
+    starts[0] = 0;
+    for (let row = 0, k = 0; row < rows; row++) {
+      let total = 0;
+      for (const end = indptr[row + 1]!; k < end; k++) {
+        const value = values[k]!;
+        if (!isTaken(value, isNumbers)) return false;
+        const gene = map[indices[k]!]!;
+        if (gene < 0) continue;
+        genes[used] = gene;
+        counts[used++] = value;
+        total += value;
+      }
+      sizeFactors[row] = total;
+      starts[row + 1] = used;
+    }
+    return true;
+  };
+}
+
+/** Sorts a row by spreading it over all genes, with one bit per gene that has a count, and collecting the bits in order: linear in what is stored. */
+function sortRows(map: Int32Array, genes: number, isNumbers: boolean): MapRows {
+  const spread = new Float32Array(genes);
+  const bits = new Int32Array((genes + 31) >>> 5);
+  return ({ rows, indptr, indices, values }, out) => {
+    const { indptr: starts, indices: sorted, counts, sizeFactors } = out;
+    let used = 0;
+    starts[0] = 0;
+    for (let row = 0, k = 0; row < rows; row++) {
+      let total = 0;
+      for (const end = indptr[row + 1]!; k < end; k++) {
+        const value = values[k]!;
+        if (!isTaken(value, isNumbers)) return false;
+        const gene = map[indices[k]!]!;
+        if (gene < 0) continue;
+        spread[gene] = value;
+        bits[gene >> 5]! |= 1 << (gene & 31);
+        total += value;
+      }
+      for (let word = 0; word < bits.length; word++) {
+        let left = bits[word]!;
+        bits[word] = 0;
+        while (left !== 0) {
+          const gene = (word << 5) + 31 - Math.clz32(left & -left);
+          left &= left - 1;
+          sorted[used] = gene;
+          counts[used++] = spread[gene]!;
+        }
+      }
+      sizeFactors[row] = total;
+      starts[row + 1] = used;
+    }
+    return true;
+  };
+}
+
+/** A buffer that is reused from block to block, and replaced by a larger one when one needs it. */
+class Grown<T extends Float32Array | Int32Array> {
+  #buffer: T;
+  constructor(private readonly type: new (length: number) => T) {
+    this.#buffer = new type(0);
+  }
+  get(length: number): T {
+    if (this.#buffer.length < length) this.#buffer = new this.type(length);
+    return this.#buffer.subarray(0, length) as T;
+  }
+}
+
+/** The error for a block with a value that is no count. */
+export async function badValue({ name, matrix, obs, var: genes, values: kind }: CountsPlace, start: number, { rows, indptr, indices, values }: SparseRows): Promise<ScPoliError> {
+  const last = indptr[rows]!;
+  let at = 0;
+  while (at < last - 1 && (kind === "numbers" ? Number.isFinite(values[at]!) : problemOf(values[at]!) === null)) at++;
+  const value = values[at]!;
+  const row = start + indptr.subarray(1).findIndex((end) => end > at);
+  const [cell, gene] = [(await obs.index())[row]!, (await genes.index())[indices[at]!]!];
+  return new ScPoliError(
+    "counts",
+    `${matrix.place} holds ${describeProblem(value)} in cell '${cell}' (row ${row}), gene '${gene}'. ${kind === "numbers" ? "Finite numbers are needed." : "Raw counts are needed: whole numbers, not negative."} ` +
+      `Mend the file, or name another matrix with --layer.`,
+    { place: name, row, cell, gene, value },
+  );
+}
+
+/**
+ * All counts (or those of the rows kept) into memory: 3 bytes per non-zero where there are at most 65,536 genes and no count above 255.
+ * Cells without any count are kept.
+ *
+ * @param map - (columns of the file) model gene of each column, -1 drops it; no gene twice
+ * @param genes - G
+ * @throws ScPoliError "counts" at the first value that is no count; "memory"; "interrupted"
+ */
+export async function loadCounts(place: CountsPlace, map: Int32Array, genes: number, options: LoadCountsOptions = {}): Promise<Counts> {
+  const { keep } = options;
+  const compact = new CompactRows(keep?.length ?? place.matrix.rows, genes);
+  let next = 0;
+  for await (const block of streamCounts(place, map, genes, undefined, options)) {
+    if (!keep) compact.append(block, 0, block.rows);
+    else
+      while (next < keep.length && keep[next]! < block.start + block.rows) {
+        const first = keep[next]! - block.start;
+        let end = first + 1;
+        while (++next < keep.length && end < block.rows && keep[next] === block.start + end) end++;
+        compact.append(block, first, end);
+      }
+  }
+  return compact.finish();
+}
+
+/** Rows that are appended to one growing CSR matrix of the narrowest types. */
+export class CompactRows {
+  #cells = 0;
+  #stored = 0;
+  #indptr: Float64Array;
+  #indices: Uint16Array | Uint32Array;
+  #values: Uint8Array | Uint16Array | Float32Array = new Uint8Array(0);
+  #sizeFactors: Float32Array;
+
+  constructor(private readonly cells: number, private readonly genes: number) {
+    this.#indptr = new Float64Array(cells + 1);
+    this.#indices = genes <= 65_536 ? new Uint16Array(0) : new Uint32Array(0);
+    this.#sizeFactors = new Float32Array(cells);
+  }
+
+  /** Appends rows [first, end) of a block. */
+  append({ indptr, indices, counts, sizeFactors }: CountBlock, first: number, end: number): void {
+    const [from, to] = [indptr[first]!, indptr[end]!];
+    this.#widen(largest(counts, from, to));
+    this.#reserve(this.#stored + to - from, this.#cells + end - first);
+    this.#indices.set(indices.subarray(from, to), this.#stored);
+    this.#values.set(counts.subarray(from, to), this.#stored);
+    this.#sizeFactors.set(sizeFactors.subarray(first, end), this.#cells);
+    const shift = this.#stored - from;
+    for (let row = first; row < end; row++) this.#indptr[++this.#cells] = shift + indptr[row + 1]!;
+    this.#stored += to - from;
+  }
+
+  #widen(largestCount: number): void {
+    const bytes = largestCount < 2 ** 8 ? 1 : largestCount < 2 ** 16 ? 2 : 4;
+    if (bytes <= this.#values.BYTES_PER_ELEMENT) return;
+    const capacity = this.#values.length;
+    this.#values = bytes === 2 ? this.#copy(this.#values, Uint16Array, capacity) : this.#copy(this.#values, Float32Array, capacity);
+  }
+
+  /** Makes room, for as many values as all cells will have if the others are like those seen. Memory that is never written is never taken from the system. */
+  #reserve(stored: number, cells: number): void {
+    if (stored <= this.#indices.length) return;
+    const expected = Math.max(stored, Math.ceil((stored / cells) * this.cells * 1.05));
+    this.#indices = this.#copy(this.#indices, this.#indices.constructor as Uint16ArrayConstructor, expected);
+    this.#values = this.#copy(this.#values, this.#values.constructor as Uint8ArrayConstructor, expected);
+  }
+
+  #copy<T extends NumericArray>(from: NumericArray, type: new (length: number) => T, length: number): T {
+    try {
+      const to = new type(length);
+      to.set(from.subarray(0, this.#stored));
+      return to;
+    } catch (error) {
+      if (!(error instanceof RangeError)) throw error;
+      throw new ScPoliError(
+        "memory",
+        `The counts of ${this.cells} cells x ${this.genes} genes do not fit into memory (about ${length} non-zero values, ${(length * 3e-9).toFixed(1)} GB or more). Train on fewer genes (--genes) or fewer cells (--exclude).`,
+        { cells: this.cells, genes: this.genes, stored: length },
+        { cause: error },
+      );
+    }
+  }
+
+  finish(): Counts {
+    return {
+      cells: this.cells,
+      genes: this.genes,
+      indptr: this.#stored < 2 ** 32 ? Uint32Array.from(this.#indptr) : this.#indptr,
+      indices: this.#indices.subarray(0, this.#stored),
+      values: this.#values.subarray(0, this.#stored),
+      sizeFactors: this.#sizeFactors,
+    };
+  }
+}
+
+function largest(values: Float32Array, from: number, to: number): number {
+  let most = 0;
+  for (let k = from; k < to; k++) {
+    const value = values[k]!;
+    if (value < 0 || Math.trunc(value) !== value) return Infinity;
+    if (value > most) most = value;
+  }
+  return most;
+}

@@ -1,0 +1,84 @@
+// What the genes of a file are called in a model: by symbol or Ensembl id, in the index or in one of the usual columns of var, with or without a version suffix.
+import type { DataFrame } from "../anndata/dataframe.js";
+import type { Note } from "../config.js";
+import { ScPoliError } from "../errors.js";
+
+/** How the file's genes got the names of the model. */
+export interface GeneNames {
+  /** (columns of the file) the model's name, null where the model does not know the gene */
+  readonly names: readonly (string | null)[];
+  /** number of genes of the model by where their names were found: `name`, `var["feature_name"]`, ... */
+  readonly matched: Readonly<Record<string, number>>;
+}
+
+/** Columns of var that hold names of genes in usual files (CELLxGENE, scanpy, 10x, Seurat). */
+const nameColumns = ["feature_name", "gene_symbols", "gene_symbol", "gene_names", "gene_name", "symbol", "feature_id", "gene_ids", "gene_id", "ensembl_id", "ensembl"];
+
+/** An Ensembl id without its version: ENSG00000141510.18 is ENSG00000141510. */
+function withoutVersion(name: string): string {
+  return /^ENS[A-Z]*\d{11}\.\d+$/.test(name) ? name.slice(0, name.indexOf(".")) : name;
+}
+
+/**
+ * The file's genes in the words of the model. The index counts first where it knows most of the model's genes; what it does not know is looked for in the
+ * columns. Case counts: human and mouse symbols differ in nothing else.
+ * @param modelGenes - (G) unique
+ * @param note - told how the genes were matched, unless all of them are in the index as they are
+ */
+export async function matchGeneNames(modelGenes: readonly string[], genes: DataFrame, note: (note: Note) => void): Promise<GeneNames> {
+  const exact = new Set(modelGenes);
+  const unversioned = unambiguous(modelGenes);
+  const own = await genes.index();
+  const lookUps: { how: string; found: (string | undefined)[]; count: number }[] = [];
+  for (const [how, names] of await namesOfFile(own, genes, note)) {
+    const add = (what: string, found: (string | undefined)[]): void => void lookUps.push({ how: what, found, count: new Set(found).size - (found.includes(undefined) ? 1 : 0) });
+    add(how, names.map((name) => (name !== null && exact.has(name) ? name : undefined)));
+    add(`${how} without version`, names.map((name) => (name === null ? undefined : unversioned.get(withoutVersion(name)))));
+  }
+  lookUps.sort((a, b) => b.count - a.count); // stable: the index comes first among equals
+  const names: (string | undefined)[] = own.map(() => undefined);
+  const known = new Set<string>();
+  const matched: Record<string, number> = {};
+  for (const { how, found } of lookUps) {
+    const before = known.size;
+    const fresh = found.map((name, column) => (name !== undefined && names[column] === undefined && !known.has(name) ? name : undefined));
+    fresh.forEach((name, column) => {
+      if (name === undefined) return;
+      names[column] = name;
+      known.add(name);
+    });
+    if (known.size > before) matched[how] = known.size - before;
+  }
+  const ways = Object.entries(matched);
+  if (ways.length > 1 || (ways.length === 1 && ways[0]![0] !== "name"))
+    note({ level: "info", message: `Genes of the model matched by ${ways.map(([how, count]) => `${how}: ${count}`).join(", ")}.` });
+  return { names: names.map((name) => name ?? null), matched };
+}
+
+async function namesOfFile(own: readonly string[], genes: DataFrame, note: (note: Note) => void): Promise<[string, readonly (string | null)[]][]> {
+  const sources: [string, readonly (string | null)[]][] = [["name", own]];
+  for (const key of nameColumns.filter((name) => genes.columnNames.includes(name))) {
+    try {
+      const column = await genes.column(key);
+      if (column.kind === "string") sources.push([`var["${key}"]`, column.values]);
+      if (column.kind === "categorical") sources.push([`var["${key}"]`, Array.from(column.codes, (code) => column.categories[code] ?? null)]);
+    } catch (error) {
+      if (!(error instanceof ScPoliError)) throw error;
+      note({ level: "warning", message: `${error.message} Genes are matched without it.` });
+    }
+  }
+  return sources;
+}
+
+/** The model's genes by their names without version; those that two of them share are left out. */
+function unambiguous(modelGenes: readonly string[]): Map<string, string> {
+  const table = new Map<string, string>();
+  const shared = new Set<string>();
+  for (const name of modelGenes) {
+    const short = withoutVersion(name);
+    if (table.has(short)) shared.add(short);
+    table.set(short, name);
+  }
+  for (const name of shared) table.delete(name);
+  return table;
+}

@@ -1,0 +1,81 @@
+// Naming a cell type in a trained model: an unlabelled prototype, or cells of a file, become a prototype with a name. Nothing is trained.
+// Source: De Donno et al. 2023 (unlabelled prototypes as "reference points for novel cell type annotation").
+import type { AnnData } from "../anndata/anndata.js";
+import type { StoredModel } from "../model/checkpoint.js";
+import type { CountsOptions, EmbedOptions, RunSettings } from "../config.js";
+import { ScPoliError } from "../errors.js";
+import { addCellType, pooledPrototype, prototypesOf, withoutClusters } from "../model/growth.js";
+import { isUnlabeled, selectedCells } from "../data/labels.js";
+import type { Prototypes } from "../model/prototypes.js";
+import { embedCells } from "./query.js";
+
+/** Options of `ScPoli.label`: which cells become a cell type, and its name. */
+export interface LabelOptions extends Pick<EmbedOptions, keyof RunSettings | keyof CountsOptions | "conditionKeys" | "geneMap"> {
+  readonly name: string;
+  /** Annotation level that it belongs to. Default: the first; a model without levels gets the level "cell_type" */
+  readonly level?: string;
+  /** Numbers of unlabelled prototypes of the model, which are pooled */
+  readonly clusters?: readonly number[];
+  /** In place of them: a file with the cells; their conditions must be the model's */
+  readonly cells?: AnnData;
+  /** Those of its cells with these values of obs columns (of each column named). Default: all */
+  readonly select?: Readonly<Record<string, readonly string[]>>;
+}
+
+/** Level that a model without any gets with its first cell type. */
+const firstLevel = "cell_type";
+
+/** See `ScPoli.label`. */
+export async function labelCells(stored: StoredModel, options: LabelOptions): Promise<StoredModel> {
+  const { json } = stored;
+  const { name, clusters, cells, select } = options;
+  const level = options.level ?? json.cell_type_keys[0] ?? firstLevel;
+  checkName(stored, name, level);
+  if ((clusters === undefined) === (cells === undefined))
+    throw new ScPoliError("usage", "Say which cells get the name: either the number of an unlabelled prototype (clusters), or a file of cells (cells, and select for some of them).");
+  if (clusters !== undefined && select !== undefined) throw new ScPoliError("usage", "select picks cells of a file; an unlabelled prototype is taken as it is.");
+  const { prototype, rest, from } = clusters !== undefined ? fromClusters(stored, clusters) : await fromCells(stored, options);
+  const grown = addCellType(rest, name, level, prototype);
+  const count = prototype.counts[0]!;
+  options.onNote?.({ level: count < 5 ? "warning" : "info", message: `'${name}' is the mean of ${count} cell${count === 1 ? "" : "s"} (${from})${count < 5 ? ": few for a cell type" : ""}.` });
+  const labelled = [...((json.provenance["labelled"] as unknown[] | undefined) ?? []), { name, level, cells: count, from }];
+  return { ...grown, json: { ...grown.json, provenance: { ...json.provenance, labelled } } };
+}
+
+function checkName({ json }: StoredModel, name: string, level: string): void {
+  if (isUnlabeled(name)) throw new ScPoliError("usage", `'${name}' means "no label"; give the cell type another name.`, { name });
+  if (json.cell_type_keys.length > 0 && !json.cell_type_keys.includes(level))
+    throw new ScPoliError("key", `The model has no annotation level '${level}'; its levels are ${json.cell_type_keys.map((key) => `'${key}'`).join(", ")}.`, { key: level });
+  const row = json.cell_types.indexOf(name);
+  if (row < 0) return;
+  const levels = json.cell_type_keys.filter((_, position) => json.levels[position]!.includes(row));
+  throw new ScPoliError("key", `The model has a cell type '${name}' already (${levels.map((key) => `'${key}'`).join(", ")}), and it stays as it is. Give another name.`, { name, levels });
+}
+
+interface Named {
+  readonly prototype: Prototypes;
+  /** the model without what became the cell type */
+  readonly rest: StoredModel;
+  readonly from: string;
+}
+
+function fromClusters(stored: StoredModel, clusters: readonly number[]): Named {
+  const known = stored.json.unlabeled_prototypes.map(({ cluster }) => cluster);
+  const absent = clusters.filter((cluster) => !known.includes(cluster));
+  if (absent.length > 0 || clusters.length === 0) {
+    const has = known.length > 0 ? `it has ${known.join(", ")}` : "it has none (`--unlabeled-prototypes` of train and map makes some)";
+    throw new ScPoliError("key", `The model has no unlabelled prototype ${absent.join(", ")}; ${has}.`, { absent });
+  }
+  return { prototype: pooledPrototype(stored, clusters), rest: withoutClusters(stored, clusters), from: `unlabelled prototype ${clusters.join(", ")}` };
+}
+
+async function fromCells(stored: StoredModel, options: LabelOptions): Promise<Named> {
+  const data = options.cells!;
+  const own = await selectedCells(data.obs, options.select);
+  const { latent } = await embedCells(stored, data, options);
+  const isOut = new Uint8Array(data.nObs).fill(1);
+  for (const cell of own) isOut[cell] = 0;
+  const prototype = prototypesOf(latent, Int32Array.from(isOut, (out) => -out), 1, stored.json.model.latent_dim);
+  const picked = Object.entries(options.select ?? {}).map(([key, values]) => `${key}=${values.join(",")}`);
+  return { prototype, rest: stored, from: picked.length > 0 ? picked.join(" ") : "all cells of the file" };
+}

@@ -1,0 +1,221 @@
+// Cells in a model's latent space with their labels: what `map` and `embed` give, and how it is written into a copy of the file.
+import type { AnnData } from "../anndata/anndata.js";
+import { startCopy, writeCopy, type Additions, type AdditionNames, type NewColumn, type NewUns, type PendingCopy } from "../anndata/write.js";
+import type { StoredModel } from "../model/checkpoint.js";
+import { classify, withHead, type LevelPrediction } from "../model/classify.js";
+import type { Classifier, EmbedOptions, MapOptions } from "../config.js";
+import type { CellPositions } from "./embedding.js";
+import { ScPoliError } from "../errors.js";
+import { classifyByHead } from "../model/head.js";
+import { nearestRows } from "../model/prototypes.js";
+import type { NameMapReport } from "../data/name-maps.js";
+import type { ConditionTreatment } from "./surgery.js";
+import type { QueryLabels, QueryLevelReport } from "./query-labels.js";
+import { version } from "../version.js";
+
+/** How the file and the model met. */
+export interface MappingReport {
+  readonly verb: "map" | "embed";
+  readonly cells: number;
+  /** where the counts were */
+  readonly counts: string;
+  /** `matched`: genes of the model by where their names were found: `name`, `var["feature_name"]`, ... */
+  readonly genes: { readonly model: number; readonly found: number; readonly share: number; readonly matched: Readonly<Record<string, number>> };
+  /** what the gene map did, where one was given */
+  readonly gene_map?: NameMapReport;
+  readonly conditions: readonly ConditionTreatment[];
+  /** what the query's own labels are to the model, where they were given */
+  readonly labels?: readonly QueryLevelReport[];
+  readonly label_map?: NameMapReport;
+  /** epochs of the mapping; 0: without training */
+  readonly epochs: number;
+}
+
+/** Counts of one annotation level. */
+export interface LevelSummary {
+  readonly key: string;
+  /** what the labels come from */
+  readonly classifier: Classifier;
+  readonly predicted: Readonly<Record<string, number>>;
+  /** cells whose nearest prototype is of another type */
+  readonly disagreeing: number;
+  readonly unknown: number;
+  readonly threshold: number | null;
+}
+
+/** The cells nearest to an unlabelled prototype. */
+export interface ClusterSummary {
+  readonly cluster: number;
+  readonly cells: number;
+  /** most frequent cell type among them, of the first level, and how many they are; null without levels */
+  readonly predicted: string | null;
+  readonly predicted_cells: number;
+  /** flagged unknown at the first level */
+  readonly unknown: number;
+}
+
+/** A mapping in numbers, ready for JSON. */
+export interface MappingSummary extends MappingReport {
+  readonly levels: readonly LevelSummary[];
+  /** where the model has unlabelled prototypes: the cells that are nearest to each */
+  readonly clusters?: readonly ClusterSummary[];
+}
+
+function countOf(values: Int32Array | Uint8Array, isCounted: (value: number, cell: number) => boolean): number {
+  let count = 0;
+  values.forEach((value, cell) => (count += isCounted(value, cell) ? 1 : 0));
+  return count;
+}
+
+/** obsm and uns keys, and the suffixes of obs columns, that a mapping adds. */
+export const latentKey = "X_scpoli";
+const unsKey = "scpoli";
+const clusterKey = "scpoli_cluster";
+const suffixes = ["pred", "prototype", "uncert", "distance", "prob", "unknown"] as const;
+
+/** Names that a mapping with this model adds to a file. */
+function addedNames({ json }: StoredModel, { unlabeledPrototypes = false, cellTypeKeys = {} }: Pick<MapOptions, "unlabeledPrototypes" | "cellTypeKeys">): AdditionNames {
+  const levels = json.cell_type_keys.flatMap((key) => [...suffixes.map((suffix) => `${key}_${suffix}`), ...(key in cellTypeKeys ? [completedKey(key)] : [])]);
+  return { obs: unlabeledPrototypes !== false || json.unlabeled_prototypes.length > 0 ? [...levels, clusterKey] : levels, obsm: [latentKey], uns: [unsKey] };
+}
+
+/** Column of the labels that were given, and of predictions where there were none. */
+function completedKey(key: string): string {
+  return `${key}_completed`;
+}
+
+/** What a mapping was made with. */
+interface Mapper {
+  readonly stored: StoredModel;
+}
+
+/** The mean latent of each cell and its labels. */
+export class Mapping<Model extends Mapper = Mapper> {
+  readonly predictions: readonly LevelPrediction[];
+  /** (N, D) */
+  readonly latent: Float32Array;
+  /** (N) row of the nearest unlabelled prototype; null where the model has none */
+  readonly clusters: Int32Array | null;
+
+  /**
+   * @param source - the file that the cells came from
+   * @param model - the model, with the query's conditions
+   * @param positions - of all cells
+   * @param labels - of the file, where it has some
+   */
+  constructor(
+    private readonly source: AnnData,
+    readonly model: Model,
+    { latent, scores }: CellPositions,
+    private readonly labels: QueryLabels | null,
+    readonly report: MappingReport,
+    { threshold = "auto", classifier = "head" }: Pick<EmbedOptions, "threshold" | "classifier">,
+  ) {
+    if (classifier !== "head" && classifier !== "prototype") throw new ScPoliError("usage", `classifier is "${String(classifier)}"; expected "head" or "prototype".`);
+    const { json, tensors } = model.stored;
+    this.latent = latent;
+    this.predictions = json.levels.map((types, level) => {
+      const byPrototype = classify(latent, { key: json.cell_type_keys[level]!, types }, tensors.get("prototypes")!.data, json.model.latent_dim, json.calibration[level]!, threshold);
+      const own = json.head?.levels[level];
+      return own && classifier === "head" ? withHead(byPrototype, classifyByHead(json.head!, level, scores, tensors.get("head.means")!.data), own.types) : byPrototype;
+    });
+    const unlabelled = tensors.get("unlabeled_prototypes");
+    this.clusters = unlabelled ? nearestRows(latent, unlabelled.data, json.model.latent_dim) : null;
+  }
+
+  summary(): MappingSummary {
+    const names = this.model.stored.json.cell_types;
+    const levels = this.predictions.map(({ key, classifier, predicted, nearest, unknown, threshold }) => {
+      const counts = new Int32Array(names.length);
+      for (const type of predicted) counts[type]!++;
+      const present = names.map((name, type) => [name, counts[type]!] as const).filter(([, count]) => count > 0);
+      return { key, classifier, predicted: Object.fromEntries(present), disagreeing: countOf(predicted, (type, cell) => type !== nearest[cell]), unknown: countOf(unknown, (flag) => flag > 0), threshold };
+    });
+    return { ...this.report, levels, ...(this.clusters && { clusters: this.#clusterSummaries(this.clusters) }) };
+  }
+
+  #clusterSummaries(clusters: Int32Array): ClusterSummary[] {
+    const { json } = this.model.stored;
+    const [level] = this.predictions;
+    return json.unlabeled_prototypes.map(({ cluster }, row) => {
+      const own = Array.from(clusters.keys()).filter((cell) => clusters[cell] === row);
+      const types = new Map<number, number>();
+      if (level) for (const cell of own) types.set(level.predicted[cell]!, (types.get(level.predicted[cell]!) ?? 0) + 1);
+      const [most] = [...types].sort(([a, countA], [b, countB]) => countB - countA || a - b);
+      return {
+        cluster, cells: own.length, predicted: most ? json.cell_types[most[0]]! : null, predicted_cells: most ? most[1] : 0,
+        unknown: level ? own.reduce((sum, cell) => sum + level.unknown[cell]!, 0) : 0,
+      };
+    });
+  }
+
+  /** Columns, positions and provenance as they are written. */
+  additions(): Additions {
+    const { json } = this.model.stored;
+    const obs: Record<string, NewColumn> = {};
+    for (const { key, classifier, predicted, nearest, uncertainty, distance, probability, unknown } of this.predictions) {
+      const types = json.levels[json.cell_type_keys.indexOf(key)]!;
+      const codeOf = new Map(types.map((type, code) => [type, code]));
+      const column = (rows: Int32Array): NewColumn => ({ kind: "categorical", codes: rows.map((type) => codeOf.get(type)!), categories: types.map((type) => json.cell_types[type]!) });
+      obs[`${key}_pred`] = column(predicted);
+      if (classifier === "head") obs[`${key}_prototype`] = column(nearest);
+      obs[`${key}_uncert`] = { kind: "number", values: uncertainty };
+      obs[`${key}_distance`] = { kind: "number", values: distance };
+      obs[`${key}_prob`] = { kind: "number", values: probability };
+      obs[`${key}_unknown`] = { kind: "boolean", values: unknown };
+      if (this.labels?.report.some((level) => level.key === key)) obs[completedKey(key)] = this.#completed(this.labels, key, predicted);
+    }
+    const { clusters } = this;
+    if (clusters) obs[clusterKey] = { kind: "categorical", codes: clusters, categories: json.unlabeled_prototypes.map(({ cluster }) => String(cluster)) };
+    const obsm = { [latentKey]: { rows: this.report.cells, columns: json.model.latent_dim, values: this.latent } };
+    return { obs, obsm, uns: { [unsKey]: this.#provenance() } };
+  }
+
+  #completed({ codes, newTypes }: QueryLabels, key: string, predicted: Int32Array): NewColumn {
+    const { json } = this.model.stored;
+    const level = json.cell_type_keys.indexOf(key);
+    // a mapped model has the new types already, an embedding one has not
+    const names = [...json.cell_types, ...newTypes.filter((name) => !json.cell_types.includes(name))];
+    const rows = predicted.map((type, cell) => {
+      const given = codes[cell * json.levels.length + level]!;
+      return given < 0 ? type : given;
+    });
+    const used = [...new Set(rows)].sort((a, b) => a - b);
+    return { kind: "categorical", codes: rows.map((row) => used.indexOf(row)), categories: used.map((row) => names[row]!) };
+  }
+
+  /** Writes a copy of the file with everything in it kept, plus the results. @throws ScPoliError "refused" where a name is taken, unless `force`; "output" */
+  async write(output: string, options: { readonly force?: boolean } = {}): Promise<void> {
+    await writeCopy(this.source, output, this.additions(), options);
+  }
+
+  #provenance(): NewUns {
+    const { cells: _, conditions, genes, gene_map, labels, label_map, ...report } = this.report;
+    const thresholds = Object.fromEntries(this.predictions.map(({ key, threshold }) => [key, threshold ?? "none"]));
+    return {
+      version, ...report, genes_found: genes.found, gene_coverage: genes.share, ...(gene_map && { genes_renamed: gene_map.renamed }), ...(label_map && { labels_renamed: label_map.renamed }),
+      ...(labels && { new_cell_types: labels.flatMap((level) => Object.keys(level.new).map((name) => `${level.key}: ${name}`)) }), condition_keys: this.model.stored.json.condition_keys,
+      cell_type_keys: this.model.stored.json.cell_type_keys, classifiers: Object.fromEntries(this.predictions.map(({ key, classifier }) => [key, classifier])), thresholds,
+      conditions: conditions.map(({ key, condition, kind, nearest }) => `${key}=${condition}: ${kind}${nearest === undefined ? "" : `, started from ${nearest}`}`),
+      provenance: JSON.stringify(this.model.stored.json.provenance, (name, value: unknown) => (name === "history" ? undefined : value)),
+    };
+  }
+}
+
+/** Runs `compute` while the file is copied to `output`, and adds what it gives. Names that are taken are refused before anything is computed. */
+export async function computeIntoCopy<Model extends Mapper>(
+  source: AnnData, stored: StoredModel, options: Pick<MapOptions, "output" | "force" | "unlabeledPrototypes" | "cellTypeKeys" | "onNote">, compute: () => Promise<Mapping<Model>>,
+): Promise<Mapping<Model>> {
+  const { output, force, onNote } = options;
+  if (output === undefined) return compute();
+  const onWarning = (message: string): void => onNote?.({ level: "warning", message });
+  const copy: PendingCopy = await startCopy(source, output, { names: addedNames(stored, options), force, onWarning });
+  try {
+    const result = await compute();
+    await copy.finish(result.additions());
+    return result;
+  } catch (error) {
+    await copy.discard();
+    throw error;
+  }
+}

@@ -1,0 +1,226 @@
+// Cells of a file onto a model: `embed` where all conditions are known, `map` where new ones are learnt first.
+// Source: De Donno et al. 2023, Methods ("Reference mapping", "Label transfer").
+import type { AnnData } from "../anndata/anndata.js";
+import { readAhead, type BlockReader } from "../anndata/read-ahead.js";
+import { noteCellxgene } from "../data/cellxgene.js";
+import type { StoredModel } from "../model/checkpoint.js";
+import { defaults, type EmbedOptions, type MapOptions, type Note } from "../config.js";
+import type { CountsPlace } from "../data/count-places.js";
+import { streamCounts } from "../data/counts.js";
+import { emptyPositions, Encoder, networkOptions, type CellPositions } from "./embedding.js";
+import { sumDuplicates } from "../data/derived-counts.js";
+import { createEngine } from "../engine/create.js";
+import type { Engine } from "../engine/engine.js";
+import { ScPoliError } from "../errors.js";
+import { matchGeneNames } from "../data/gene-names.js";
+import { addQueryTypes, addUnlabeledPrototypes, clusteringOf, storedPrototypes, unlabeledCells, unlabeledLossOf } from "../model/growth.js";
+import { HeadScorer } from "../model/head.js";
+import { alignGenes, checkCoverage, type GeneAlignment } from "../data/genes.js";
+import { readConditions, type Conditions } from "../data/labels.js";
+import type { MappingReport } from "./mapping.js";
+import { openCounts } from "../data/memory.js";
+import { fillMinibatch, minibatchCapacity, type Dataset } from "../data/minibatches.js";
+import { renameGenes, type NameMapReport } from "../data/name-maps.js";
+import { Network } from "../model/network.js";
+import { planOptimization } from "../training/optimization.js";
+import { readQueryLabels, type QueryLabels } from "./query-labels.js";
+import { copyNearestTheta, extendModel, graft, startFromNearest, type ConditionTreatment, type Extension } from "./surgery.js";
+import { Trainer } from "../training/trainer.js";
+import { findValues } from "../data/values.js";
+
+/** A model (with the query's conditions, after mapping), where its cells are, and how file and model met. */
+export interface QueryResult extends CellPositions {
+  readonly stored: StoredModel;
+  /** of the file, where it has some */
+  readonly labels: QueryLabels | null;
+  readonly report: MappingReport;
+}
+
+/** A file as the model sees it. */
+interface Query {
+  readonly place: CountsPlace;
+  /** of the place */
+  readonly reader: BlockReader;
+  readonly alignment: GeneAlignment;
+  readonly conditions: readonly Conditions[];
+  /** genes of the model by where their names were found */
+  readonly matched: Readonly<Record<string, number>>;
+  readonly geneMap?: NameMapReport;
+}
+
+/** What `use` gives; the file is read ahead from here on. */
+async function withQuery<T>({ json }: StoredModel, data: AnnData, options: EmbedOptions, use: (query: Query) => Promise<T>): Promise<T> {
+  const note = (message: Note): void => options.onNote?.(message);
+  const renamed = Object.keys(options.conditionKeys ?? {}).filter((key) => !json.condition_keys.includes(key));
+  if (renamed.length > 0)
+    throw new ScPoliError("key", `The model has no condition key '${renamed[0]}'; its keys are ${json.condition_keys.map((key) => `'${key}'`).join(", ")}.`, { key: renamed[0] });
+  await noteCellxgene(data, note);
+  const { layer, atacCounts, recoverCounts } = options;
+  const { place: found } = await findValues(data, { reconLoss: json.model.recon_loss, layer, atacCounts, trainedOn: json.atac_counts, recoverCounts }, note);
+  const renaming = options.geneMap && (await renameGenes(found.var, options.geneMap, note));
+  const own = renaming ? { ...found, var: renaming.genes } : found;
+  const { names, matched } = await matchGeneNames(json.genes, own.var, note);
+  const { place, names: columns } = options.duplicateGenes === "sum" ? await sumDuplicates(own, names) : { place: own, names };
+  const reader = readAhead(place);
+  try {
+    await data.uniqueNames("obs");
+    const conditions: Conditions[] = [];
+    for (const key of json.condition_keys) conditions.push({ ...(await readConditions(data.obs, options.conditionKeys?.[key] ?? key)), key });
+    note({ level: "info", message: `Counts ${place.isRecovered ? "recovered from log1p of counts per 10,000 in" : "taken from"} ${place.name}.` });
+    if (columns.length < names.length) note({ level: "info", message: `${names.length - columns.length} columns added to another of the same gene.` });
+    const alignment = alignGenes(json.genes, columns, await place.var.index());
+    checkCoverage(alignment, options, note);
+    return await use({ place, reader, alignment, matched, conditions, geneMap: renaming?.report });
+  } finally {
+    await reader.close();
+  }
+}
+
+/** @throws ScPoliError "key" for a condition that the model does not know; see `ScPoli.embed` */
+export function embedCells(stored: StoredModel, data: AnnData, options: EmbedOptions): Promise<QueryResult> {
+  return withQuery(stored, data, options, async (query) => {
+    const labels = await readQueryLabels(stored.json, data, options, "embed", (note) => options.onNote?.(note));
+    return embedQuery(stored, query, labels, options);
+  });
+}
+
+async function embedQuery(stored: StoredModel, query: Query, labels: QueryLabels | null, options: EmbedOptions): Promise<QueryResult> {
+  const treatments: ConditionTreatment[] = [];
+  const rows = query.conditions.map(({ key, codes, names }, k) => {
+    const known = stored.json.conditions[k]!;
+    const unknown = names.filter((name) => !known.includes(name));
+    if (unknown.length > 0)
+      throw new ScPoliError(
+        "key",
+        `The model does not know ${unknown.length} of the ${names.length} values of '${key}': ${unknown.slice(0, 3).map((name) => `'${name}'`).join(", ")}${unknown.length > 3 ? ", ..." : ""}. ` +
+          "Use `scpoli map`, which learns new conditions.",
+        { key, unknown },
+      );
+    const cells = new Int32Array(names.length);
+    for (const code of codes) cells[code]!++;
+    const rowOf = names.map((name) => known.indexOf(name));
+    names.forEach((condition, code) => treatments.push({ key, condition, row: rowOf[code]!, kind: "known", cells: cells[code]! }));
+    return codes.map((code) => rowOf[code]!);
+  });
+  const positions = await encodeFile(stored, query, rows, options);
+  return { stored, ...positions, labels, report: report("embed", stored, query, treatments, 0, labels) };
+}
+
+/** Learns the query's new conditions, then embeds. See `ScPoli.map`. */
+export function mapQuery(stored: StoredModel, data: AnnData, options: MapOptions): Promise<QueryResult> {
+  const clustering = clusteringOf(options);
+  return withQuery(stored, data, options, async (query) => {
+    const labels = await readQueryLabels(stored.json, data, options, "map", (note) => options.onNote?.(note));
+    const { stored: mapped, latent, scores, report: own } = await learnQuery(stored, query, labels, options);
+    const grown = labels ? addQueryTypes(mapped, labels.newTypes, labels, latent) : mapped;
+    const dataset = { labels: labels?.codes ?? new Int32Array(0), levels: labels ? stored.json.levels.length : 0, combinations: new Int32Array(own.cells) };
+    const clustered = clustering ? addUnlabeledPrototypes(grown, rowsOf(latent, unlabeledCells(dataset), stored.json.model.latent_dim), clustering, options.seed ?? 0, options.onNote) : grown;
+    return { stored: clustered, latent, scores, labels, report: own };
+  });
+}
+
+function rowsOf(latent: Float32Array, cells: Int32Array, D: number): Float32Array {
+  const own = new Float32Array(cells.length * D);
+  cells.forEach((cell, i) => own.set(latent.subarray(cell * D, (cell + 1) * D), i * D));
+  return own;
+}
+
+async function learnQuery(stored: StoredModel, query: Query, labels: QueryLabels | null, options: MapOptions): Promise<QueryResult> {
+  const extension = extendModel(stored, query.conditions, options.knownConditions);
+  const known = extension.treatments.filter(({ kind }) => kind === "known").map(({ key, condition }) => `${key}=${condition}`);
+  if (known.length > 0)
+    options.onNote?.({
+      level: "info",
+      message: `Known to the model, so that frozen rows are used (knownConditions "new" gives new ones): ${known.slice(0, 5).join(", ")}${known.length > 5 ? ` and ${known.length - 5} more` : ""}.`,
+    });
+  const isNew = extension.treatments.some(({ kind }) => kind === "new") || extension.json.combinations.length > extension.frozen.combinations;
+  if (!isNew) {
+    const positions = await encodeFile(stored, query, extension.conditions, options);
+    return { stored, ...positions, labels, report: report("map", stored, query, extension.treatments, 0, labels) };
+  }
+  const parameters = [...extension.tensors.values()].reduce((sum, { data: values }) => sum + values.length, 0);
+  const need = { reader: query.reader, map: query.alignment.map, genes: stored.json.genes.length, parameters, minibatch: options.minibatch ?? defaults.minibatch };
+  const counts = await openCounts(query.place, need, options);
+  const dataset: Dataset = { counts, conditions: extension.conditions, combinations: extension.combinations, labels: labels?.codes ?? new Int32Array(0), levels: labels?.levels.length ?? 0 };
+  return learn(stored, query, extension, dataset, labels, options);
+}
+
+async function learn(stored: StoredModel, query: Query, extension: Extension, dataset: Dataset, labels: QueryLabels | null, options: MapOptions): Promise<QueryResult> {
+  const { model, sizes } = networkOptions(extension);
+  const seed = options.seed ?? 0;
+  const cells = dataset.counts.cells;
+  const K = labels ? stored.json.cell_types.length + labels.newTypes.length : 0;
+  const unlabeled = unlabeledLossOf(options, clusteringOf(options), K, unlabeledCells(dataset));
+  const rows = K + (unlabeled?.rows ?? 0);
+  const plan = planOptimization(options, { stage: "mapping", cells, hasLabels: rows > 0, dropout: 0, seed });
+  const engine = await createEngine(
+    {
+      minibatchSize: plan.minibatch, minibatchCapacity: minibatchCapacity(dataset.counts, plan.minibatch), genes: sizes.genes,
+      conditionKeys: sizes.conditions.length, levels: dataset.levels + (unlabeled ? 1 : 0), prototypes: [rows, model.latentDim], unlabeled,
+    },
+    options,
+  );
+  try {
+    const network = new Network(engine, model, sizes, { weightDecay: 0, frozen: extension.frozen });
+    network.write(new Map([...network.parameters.keys()].map((name) => [name, extension.tensors.get(name)!.data])));
+    const treatments = await startFromNearest(network, dataset, extension, seed);
+    const all = Int32Array.from({ length: cells }, (_, cell) => cell);
+    const trains = options.training ?? true;
+    const trainer = new Trainer(network, dataset, { stage: "mapping", plan, prototypeCount: rows, unlabeled, knownPrototypes: labels ? storedPrototypes(stored) : undefined, onProgress: options.onProgress, signal: options.signal });
+    const epochs = trains ? (await trainer.run()).history.length : 0;
+    const tensors = graft(trains ? extension : { ...extension, tensors: copyNearestTheta(extension, treatments) }, network.read());
+    const latent = await trainer.encode(all);
+    const scores = await scoreCells(engine, stored, dataset, plan.minibatch);
+    const mapped = report("map", stored, query, treatments, epochs, labels);
+    const provenance = { ...extension.json.provenance, queries: [...((extension.json.provenance["queries"] as unknown[] | undefined) ?? []), { ...mapped, optimization: trains ? { ...plan } : null }] };
+    return { stored: { json: { ...extension.json, provenance }, tensors }, latent, scores, labels, report: mapped };
+  } finally {
+    await engine.close();
+  }
+}
+
+async function encodeFile(stored: StoredModel, { place, reader, alignment }: Query, conditions: readonly Int32Array[], options: EmbedOptions): Promise<CellPositions> {
+  const positions = emptyPositions(stored, place.matrix.rows);
+  const encoder = await Encoder.create(stored, options);
+  const started = performance.now();
+  const onProgress = (done: number, total: number): void =>
+    options.onProgress?.({ stage: "embedding", done, total, cellsPerSecond: (1000 * done) / (performance.now() - started) });
+  try {
+    for await (const block of streamCounts(place, alignment.map, stored.json.genes.length, undefined, { reader, signal: options.signal, onProgress }))
+      encoder.encodeBlock(block, conditions, positions, stored.json.model.latent_dim);
+  } finally {
+    await encoder.close();
+  }
+  return positions;
+}
+
+/** The head's scores of all cells of a data set, in one pass over its counts. */
+async function scoreCells(engine: Engine, stored: StoredModel, dataset: Dataset, size: number): Promise<Float32Array> {
+  const { scores } = emptyPositions(stored, dataset.counts.cells);
+  const scorer = HeadScorer.of(engine, stored);
+  if (!scorer) return scores;
+  const cells = Int32Array.from({ length: dataset.counts.cells }, (_, cell) => cell);
+  const pass = dataset.counts.pass(cells);
+  try {
+    for (let start = 0; start < cells.length; start += size) {
+      const chunk = cells.subarray(start, start + size);
+      await pass.reach(chunk);
+      fillMinibatch({ ...engine.minibatch }, dataset, chunk, pass);
+      engine.minibatch.rows = chunk.length;
+      scorer.score(scores.subarray(start * scorer.rows));
+    }
+  } finally {
+    await pass.end();
+  }
+  return scores;
+}
+
+function report(
+  verb: "map" | "embed", { json }: StoredModel, { place, alignment, matched, geneMap }: Query, conditions: readonly ConditionTreatment[], epochs: number, labels: QueryLabels | null,
+): MappingReport {
+  const genes = { model: json.genes.length, found: alignment.found, share: alignment.share, matched };
+  return {
+    verb, cells: place.matrix.rows, counts: place.name, genes, ...(geneMap && { gene_map: geneMap }), conditions,
+    ...(labels && { labels: labels.report }), ...(labels?.labelMap && { label_map: labels.labelMap }), epochs,
+  };
+}

@@ -1,0 +1,208 @@
+// Reference mapping by surgery: the model stays as it is, and each condition of the query that it does not know gets an embedding row (or rows of the
+// one-hot weights) and each new combination a column of theta; they are all that trains.
+// Source: De Donno et al. 2023, Methods ("Reference mapping"). Differs: starting rows are those of the reference's conditions that explain the query best,
+// not random ones; rows and columns of the reference receive neither gradient nor weight decay (docs/differences.md).
+import type { ModelJson, StoredModel, StoredTensor } from "../model/checkpoint.js";
+import { Combinations } from "../data/combinations.js";
+import type { MapOptions } from "../config.js";
+import type { Parameter } from "../engine/engine.js";
+import type { Conditions } from "../data/labels.js";
+import { fillMinibatch, type Dataset } from "../data/minibatches.js";
+import type { Network } from "../model/network.js";
+import { conditionKeyOf } from "../model/parameters.js";
+import { Random } from "../random.js";
+
+/** How a condition of the query enters the model. */
+export interface ConditionTreatment {
+  readonly key: string;
+  /** name in the query */
+  readonly condition: string;
+  /** row of the extended embedding table */
+  readonly row: number;
+  /** "known": the reference's frozen row; "new": a row of its own */
+  readonly kind: "known" | "new";
+  /** new rows: the reference condition that explains the query's cells best, from which the row starts */
+  readonly nearest?: string;
+  readonly cells: number;
+}
+
+/** The model with room for the query, and the query's cells in its codes. */
+export interface Extension {
+  readonly json: ModelJson;
+  readonly tensors: ReadonlyMap<string, StoredTensor>;
+  readonly treatments: readonly ConditionTreatment[];
+  /** per key (N) rows */
+  readonly conditions: readonly Int32Array[];
+  /** (N) */
+  readonly combinations: Int32Array;
+  /** rows of each key and combinations that were there before */
+  readonly frozen: { readonly conditions: readonly number[]; readonly combinations: number };
+}
+
+/**
+ * Extends a model by the conditions of a query. New rows start from the mean of the reference's, and so do new columns of theta.
+ * @param query - one per condition key of the model, in its order
+ */
+export function extendModel({ json, tensors }: StoredModel, query: readonly Conditions[], known: MapOptions["knownConditions"] = "reuse"): Extension {
+  const frozen = { conditions: json.conditions.map((names) => names.length), combinations: json.combinations.length };
+  const names = json.conditions.map((existing) => [...existing]);
+  const treatments: ConditionTreatment[] = [];
+  const conditions = query.map(({ key, codes, names: own }, k) => {
+    const cells = new Int32Array(own.length);
+    for (const code of codes) cells[code]!++;
+    const rows = own.map((condition, code) => {
+      const existing = names[k]!.indexOf(condition);
+      const row = existing >= 0 && known === "reuse" ? existing : names[k]!.push(unusedName(condition, names[k]!)) - 1;
+      treatments.push({ key, condition, row, kind: row < frozen.conditions[k]! ? "known" : "new", cells: cells[code]! });
+      return row;
+    });
+    return codes.map((code) => rows[code]!);
+  });
+  const table = new Combinations(json.combinations);
+  const combinations = table.columns(conditions);
+  const extended = new Map(tensors);
+  for (const [name, tensor] of tensors) {
+    const k = conditionKeyOf(name);
+    if (k !== null) extended.set(name, appendRows(tensor, names[k]!.length, json.reference_conditions[k]!));
+    else if (name === "theta") extended.set(name, appendColumns(tensor, table.codes.length));
+  }
+  return { json: { ...json, conditions: names, combinations: table.codes }, tensors: extended, treatments, conditions, combinations, frozen };
+}
+
+/** A name beside those in use: the condition's own where it is free. */
+function unusedName(condition: string, used: readonly string[]): string {
+  let name = condition;
+  for (let i = 2; used.includes(name); i++) name = `${condition} (${i})`;
+  return name;
+}
+
+/** Tables whose rows are the conditions of a key: its embedding, or the one-hot weights of the first layers. */
+function tablesOf(network: Network, key: number): readonly Parameter[] {
+  return [...network.parameters.values()].filter(({ name }) => conditionKeyOf(name) === key);
+}
+
+/** (C, E) -> (rows, E); new rows are the mean of the first `reference`. */
+function appendRows({ shape, data }: StoredTensor, rows: number, reference: number): StoredTensor {
+  const [C, E] = [shape[0]!, shape[1]!];
+  const result = new Float32Array(rows * E);
+  result.set(data);
+  for (let e = 0; e < E; e++) {
+    let sum = 0;
+    for (let c = 0; c < reference; c++) sum += data[c * E + e]!;
+    for (let row = C; row < rows; row++) result[row * E + e] = sum / reference;
+  }
+  return { shape: [rows, E], data: result };
+}
+
+/** (G, C) -> (G, columns); new columns are the mean of the others. */
+function appendColumns({ shape, data }: StoredTensor, columns: number): StoredTensor {
+  const [G, C] = [shape[0]!, shape[1]!];
+  const result = new Float32Array(G * columns);
+  for (let g = 0; g < G; g++) {
+    let sum = 0;
+    for (let c = 0; c < C; c++) sum += result[g * columns + c] = data[g * C + c]!;
+    result.fill(sum / C, g * columns + C, (g + 1) * columns);
+  }
+  return { shape: [G, columns], data: result };
+}
+
+/** Cells that judge a candidate, per condition of the query: fewer where the reference has many conditions. */
+function judgesFor(candidates: number): number {
+  return Math.max(16, Math.min(256, Math.floor(4096 / candidates)));
+}
+
+/** Conditions whose judges' counts are held at once. */
+const heldTogether = 64;
+
+/**
+ * Gives each new condition the row of the reference's condition under which its cells are likeliest.
+ * The engine must hold the extended tensors; its embedding tables are written.
+ * @returns the treatments with `nearest`
+ */
+export async function startFromNearest(network: Network, dataset: Dataset, extension: Extension, seed: number): Promise<ConditionTreatment[]> {
+  const { engine } = network;
+  const program = network.likelihood();
+  const table = new Combinations(extension.json.combinations);
+  const random = new Random(seed, "judges");
+  const result: ConditionTreatment[] = [...extension.treatments];
+  for (const [k, key] of extension.json.condition_keys.entries()) {
+    const tables = tablesOf(network, k).map((parameter) => ({ parameter, rows: engine.read(parameter), width: parameter.shape[1]! }));
+    const candidates = extension.json.reference_conditions[k]!;
+    const most = Math.min(judgesFor(candidates), engine.minibatch.sizeFactors.length);
+    const open = result.flatMap((treatment, at) => {
+      if (treatment.key !== key || treatment.kind === "known") return [];
+      return [{ treatment, at, judges: random.shuffle(cellsOf(extension.conditions[k]!, treatment.row)).subarray(0, most).sort() }];
+    });
+    for (let first = 0; first < open.length; first += heldTogether) {
+      const part = open.slice(first, first + heldTogether);
+      const held = await dataset.counts.hold(Int32Array.from(part.flatMap(({ judges }) => Array.from(judges))));
+      for (const { treatment, at, judges } of part) {
+        fillMinibatch(engine.minibatch, dataset, judges, held);
+        let nearest = 0;
+        let least = Infinity;
+        for (let candidate = 0; candidate < candidates; candidate++) {
+          engine.minibatch.conditions[k]!.fill(candidate, 0, judges.length);
+          judges.forEach((cell, b) => {
+            const codes = extension.conditions.map((column, other) => (other === k ? candidate : column[cell]!));
+            const known = table.find(codes);
+            engine.minibatch.combinations[b] = known >= 0 ? known : extension.combinations[cell]!;
+          });
+          const { reconstruction } = program.run();
+          if (reconstruction < least) [least, nearest] = [reconstruction, candidate];
+        }
+        for (const { rows, width } of tables) rows.copyWithin(treatment.row * width, nearest * width, (nearest + 1) * width);
+        result[at] = { ...treatment, nearest: extension.json.conditions[k]![nearest]! };
+      }
+    }
+    for (const { parameter, rows } of tables) engine.write(parameter, rows);
+  }
+  return result;
+}
+
+function cellsOf(rows: Int32Array, row: number): Int32Array {
+  const cells: number[] = [];
+  rows.forEach((own, cell) => own === row && cells.push(cell));
+  return Int32Array.from(cells);
+}
+
+/**
+ * What mapping gave: the reference's tensors as they were, with the query's rows and columns behind them.
+ * @param values - parameters as the engine has them
+ */
+export function graft(extension: Extension, values: ReadonlyMap<string, Float32Array>): Map<string, StoredTensor> {
+  const { tensors, frozen } = extension;
+  const result = new Map(tensors);
+  for (const [name, { shape, data }] of tensors) {
+    const k = conditionKeyOf(name);
+    if (k !== null) {
+      const grown = values.get(name)!.slice();
+      grown.set(data.subarray(0, frozen.conditions[k]! * shape[1]!));
+      result.set(name, { shape, data: grown });
+    } else if (name === "theta")
+      result.set(name, { shape, data: values.get(name)!.map((value, i) => (i % shape[1]! < frozen.combinations ? data[i]! : value)) });
+  }
+  return result;
+}
+
+/**
+ * Without training: each new combination takes the column of theta of the reference conditions that its own stand for, where there is one.
+ * Nothing to do for a likelihood without theta.
+ */
+export function copyNearestTheta(extension: Extension, treatments: readonly ConditionTreatment[]): ReadonlyMap<string, StoredTensor> {
+  const { json, tensors, frozen } = extension;
+  const columns = tensors.get("theta");
+  if (!columns) return tensors;
+  const table = new Combinations(json.combinations.slice(0, frozen.combinations));
+  const standIn = json.condition_keys.map((key, k) => {
+    const own = treatments.filter((treatment) => treatment.key === key && treatment.nearest !== undefined);
+    return new Map(own.map(({ row, nearest }) => [row, json.conditions[k]!.indexOf(nearest!)]));
+  });
+  const { shape, data } = columns;
+  const [G, C] = [shape[0]!, shape[1]!];
+  const theta = data.slice();
+  for (let column = frozen.combinations; column < C; column++) {
+    const source = table.find(json.combinations[column]!.map((row, k) => standIn[k]!.get(row) ?? row));
+    if (source >= 0) for (let g = 0; g < G; g++) theta[g * C + column] = data[g * C + source]!;
+  }
+  return new Map(tensors).set("theta", { shape, data: theta });
+}

@@ -1,0 +1,258 @@
+// Training of the head (head.ts) on the reference's labelled cells, and its calibration on conditions that are left out in turn.
+// Multinomial logistic regression with an L2 penalty, types weighted as if each had the same number of cells; Adam on the engine's own sparse kernels.
+import type { StoredTensor } from "../model/checkpoint.js";
+import type { RunSettings } from "../config.js";
+import type { CountRows } from "../data/count-source.js";
+import { createEngine } from "../engine/create.js";
+import type { Engine, Minibatch } from "../engine/engine.js";
+import { ScPoliError } from "../errors.js";
+import { linearScores, logNormalize, type HeadJson } from "../model/head.js";
+import { fillMinibatch, minibatchCapacity, type Dataset } from "../data/minibatches.js";
+import { Random } from "../random.js";
+
+/** A head as it is stored. */
+export interface TrainedHead {
+  readonly json: HeadJson;
+  readonly tensors: ReadonlyMap<string, StoredTensor>;
+}
+
+/** More labelled cells than this are sampled, rare types first: a linear layer gains little from more. */
+const mostCells = 20_000;
+const minibatch = 128;
+/** Passes over the cells, and most steps. */
+const [mostEpochs, mostSteps] = [80, 1000];
+const learningRate = 0.02;
+/** Weight of the cells against the penalty: |W|^2 / 2 + inversePenalty * (sum of the cells' losses). */
+const inversePenalty = 0.2;
+/** Parts that the conditions are left out in. */
+const mostFolds = 5;
+/** Gradients are scaled so that Adam's eps, 0.01, is small beside those of most genes. */
+const gradientScale = 10;
+
+/**
+ * @param levels - per level the rows of its types @param isNormalized - whether the values are normalised already (the mse likelihood)
+ * @returns null where no level has two types
+ */
+export async function trainHead(dataset: Dataset, levels: readonly (readonly number[])[], settings: RunSettings, isNormalized: boolean): Promise<TrainedHead | null> {
+  if (levels.every((types) => types.length < 2)) return null;
+  const cells = chooseCells(dataset, settings.seed ?? 0);
+  const genes = dataset.counts.genes;
+  const size = Math.min(minibatch, cells.length);
+  const engine = await createEngine(
+    { minibatchSize: size, minibatchCapacity: minibatchCapacity(dataset.counts, size), genes, conditionKeys: dataset.conditions.length, levels: dataset.levels, prototypes: [0, 1] },
+    settings,
+  );
+  try {
+    const fit = new HeadFit(engine, dataset, levels, await dataset.counts.hold(cells), 1 / (inversePenalty * cells.length), settings, isNormalized);
+    const R = fit.rows;
+    const outside = new Float32Array(cells.length * R);
+    const foldOf = leaveOut(dataset, cells, settings.seed ?? 0);
+    for (let fold = 0; fold <= Math.max(...foldOf); fold++) {
+      await fit.run(cells.filter((_, i) => foldOf[i] !== fold));
+      const own = Int32Array.from(foldOf.keys()).filter((i) => foldOf[i] === fold);
+      const scores = fit.score(own.map((i) => cells[i]!));
+      own.forEach((i, at) => outside.set(scores.subarray(at * R, (at + 1) * R), i * R));
+    }
+    await fit.run(cells);
+    const judged = fit.isJudged(cells, foldOf);
+    const inside = fit.score(cells);
+    judged.forEach((yes, i) => yes || outside.set(inside.subarray(i * R, (i + 1) * R), i * R));
+    const { weight, bias } = fit.read();
+    const tensors = new Map<string, StoredTensor>([
+      ["head.weight", { shape: [R, genes], data: weight }], ["head.bias", { shape: [R], data: bias }],
+      ["head.means", { shape: [R, R], data: fit.meanScores(cells, outside) }],
+    ]);
+    return { json: { levels: levels.map((types, level) => ({ types, temperature: fit.temperature(cells.filter((_, i) => judged[i]), outside.filter((_, at) => judged[Math.floor(at / R)]), level) })) }, tensors };
+  } finally {
+    await engine.close();
+  }
+}
+
+/** Labelled cells, all or a sample in which each type of each level has its share. */
+function chooseCells({ counts, labels, levels }: Dataset, seed: number): Int32Array {
+  const labelled = Int32Array.from({ length: counts.cells }, (_, cell) => cell).filter((cell) => labels.subarray(cell * levels, (cell + 1) * levels).some((label) => label >= 0));
+  const most = Math.min(mostCells, counts.mostHeld);
+  if (labelled.length <= most) return labelled;
+  const order = new Random(seed, "head").shuffle(labelled);
+  const share = most / new Set(labels).size;
+  const taken = new Map<number, number>();
+  const [chosen, others]: [number[], number[]] = [[], []];
+  for (const cell of order) {
+    const own = Array.from(labels.subarray(cell * levels, (cell + 1) * levels)).filter((label) => label >= 0);
+    const isRare = own.some((label) => (taken.get(label) ?? 0) < share);
+    (isRare && chosen.length < most ? chosen : others).push(cell);
+    if (isRare) own.forEach((label) => taken.set(label, (taken.get(label) ?? 0) + 1));
+  }
+  return Int32Array.from([...chosen, ...others.slice(0, most - chosen.length)]).sort();
+}
+
+/** The part in which each cell is left out: whole combinations of conditions where there are several, the largest first; else cells at random. */
+function leaveOut({ combinations }: Dataset, cells: Int32Array, seed: number): Int32Array {
+  const sizes = new Map<number, number>();
+  for (const cell of cells) sizes.set(combinations[cell]!, (sizes.get(combinations[cell]!) ?? 0) + 1);
+  const random = new Random(seed, "folds");
+  if (sizes.size < 2) return cells.map(() => random.below(mostFolds));
+  const filled = new Array<number>(Math.min(mostFolds, sizes.size)).fill(0);
+  const foldOf = new Map<number, number>();
+  for (const [combination, n] of [...sizes].sort(([a, m], [b, n]) => n - m || a - b)) {
+    const fold = filled.indexOf(Math.min(...filled));
+    filled[fold]! += n;
+    foldOf.set(combination, fold);
+  }
+  return cells.map((cell) => foldOf.get(combinations[cell]!)!);
+}
+
+/** One linear layer for all levels, trained from zero as often as it is asked for. */
+class HeadFit {
+  readonly rows: number;
+  readonly #layer: ReturnType<typeof linearScores>;
+  readonly #update: ReturnType<Engine["record"]>;
+  readonly #minibatch: Minibatch;
+  /** per level: column of its first type */
+  readonly #first: readonly number[];
+
+  constructor(
+    private readonly engine: Engine, private readonly dataset: Dataset, private readonly levels: readonly (readonly number[])[], private readonly held: CountRows, penalty: number,
+    private readonly settings: RunSettings, private readonly isNormalized: boolean,
+  ) {
+    this.rows = levels.reduce((sum, types) => sum + types.length, 0);
+    this.#first = levels.map((_, level) => levels.slice(0, level).reduce((sum, types) => sum + types.length, 0));
+    const layer = linearScores(engine, this.rows, dataset.counts.genes, 0, gradientScale * penalty);
+    const { parameters: { weight, bias }, scores } = layer;
+    this.#layer = layer;
+    this.#update = engine.record((operations) => {
+      operations.sparseLinearBackward(scores, weight, bias, false);
+      operations.update();
+    });
+    // not the engine's own object: its counts are to be written, not to be found in what the engine keeps
+    this.#minibatch = { ...engine.minibatch };
+  }
+
+  async run(cells: Int32Array): Promise<void> {
+    const { weight, bias } = this.#layer.parameters;
+    for (const parameter of [weight, bias]) {
+      const zeros = new Float32Array(parameter.shape.reduce((product, n) => product * n, 1));
+      this.engine.write(parameter, zeros);
+      this.engine.writeMoments(parameter, zeros, zeros);
+    }
+    const weights = this.#typeWeights(cells);
+    const perEpoch = Math.ceil(cells.length / minibatch);
+    const steps = Math.min(mostSteps, mostEpochs * perEpoch);
+    const order = cells.slice();
+    for (let step = 0; step < steps; step++) {
+      if (step % perEpoch === 0) {
+        new Random(this.settings.seed ?? 0, `head ${step / perEpoch}`).shuffle(order);
+        await new Promise((resolve) => setTimeout(resolve, 0));
+        if (this.settings.signal?.aborted) throw new ScPoliError("interrupted", "Stopped while the head was trained; the network is.");
+      }
+      const chunk = order.subarray((step % perEpoch) * minibatch, (step % perEpoch) * minibatch + minibatch);
+      const scores = this.score(chunk);
+      this.engine.writeActivation(this.#layer.scores, this.#gradient(chunk, scores, weights));
+      this.#update.run({ step: step + 1, learningRate: learningRate * (1 - step / steps) });
+    }
+  }
+
+  /** Scores (cells, R). */
+  score(cells: Int32Array): Float32Array {
+    const result = new Float32Array(cells.length * this.rows);
+    for (let start = 0; start < cells.length; start += minibatch) {
+      const chunk = cells.subarray(start, start + minibatch);
+      fillMinibatch(this.#minibatch, this.dataset, chunk, this.held);
+      this.engine.minibatch.rows = chunk.length;
+      if (!this.isNormalized) logNormalize(this.engine.minibatch);
+      this.#layer.program.run();
+      this.engine.readActivation(this.#layer.scores, result.subarray(start * this.rows));
+    }
+    return result;
+  }
+
+  read(): { readonly weight: Float32Array; readonly bias: Float32Array } {
+    const { weight, bias } = this.#layer.parameters;
+    return { weight: Float32Array.from(this.engine.read(weight)), bias: Float32Array.from(this.engine.read(bias)) };
+  }
+
+  /** Mean scores (R, R) of the cells of each type, at its own level. */
+  meanScores(cells: Int32Array, scores: Float32Array): Float32Array {
+    const R = this.rows;
+    const means = new Float64Array(R * R);
+    const n = new Int32Array(R);
+    this.#eachLabel(cells, (i, row) => {
+      n[row]!++;
+      for (let r = 0; r < R; r++) means[row * R + r]! += scores[i * R + r]!;
+    });
+    return Float32Array.from(means, (sum, at) => sum / Math.max(1, n[Math.floor(at / R)]!));
+  }
+
+  /** Whether the types of each cell, at all levels, have cells in other parts too: a type that is nowhere else cannot be recognised there. */
+  isJudged(cells: Int32Array, foldOf: Int32Array): readonly boolean[] {
+    const folds = Array.from({ length: this.rows }, () => new Set<number>());
+    this.#eachLabel(cells, (i, row) => folds[row]!.add(foldOf[i]!));
+    const judged = Array.from(cells, () => true);
+    this.#eachLabel(cells, (i, row) => (judged[i] &&= folds[row]!.size > 1));
+    return judged;
+  }
+
+  /** The temperature under which the labels are likeliest; a golden-section search on its logarithm. 1 without cells. */
+  temperature(cells: Int32Array, scores: Float32Array, level: number): number {
+    const [first, K] = [this.#first[level]!, this.levels[level]!.length];
+    if (cells.length === 0) return 1;
+    const surprise = (log: number): number => {
+      let sum = 0;
+      this.#eachLabel(cells, (i, row, own) => {
+        if (own !== level) return;
+        const from = i * this.rows + first;
+        const top = scores.subarray(from, from + K).reduce((most, score) => Math.max(most, score), -Infinity);
+        let total = 0;
+        for (let k = 0; k < K; k++) total += Math.exp((scores[from + k]! - top) / Math.exp(log));
+        sum += Math.log(total) - (scores[i * this.rows + row]! - top) / Math.exp(log);
+      });
+      return sum;
+    };
+    const ratio = (Math.sqrt(5) - 1) / 2;
+    let [low, high] = [Math.log(0.2), Math.log(20)];
+    for (let i = 0; i < 30; i++) {
+      const width = ratio * (high - low);
+      if (surprise(high - width) < surprise(low + width)) high = low + width;
+      else low = high - width;
+    }
+    return Math.exp((low + high) / 2);
+  }
+
+  #eachLabel(cells: Int32Array, visit: (i: number, row: number, level: number) => void): void {
+    const { labels, levels: L } = this.dataset;
+    cells.forEach((cell, i) => {
+      for (let level = 0; level < L; level++) {
+        const position = this.levels[level]!.indexOf(labels[cell * L + level]!);
+        if (position >= 0) visit(i, this.#first[level]! + position, level);
+      }
+    });
+  }
+
+  /** Per row: weight of a cell of the type, so that every type of a level weighs the same and a mean cell 1. */
+  #typeWeights(cells: Int32Array): Float64Array {
+    const n = new Int32Array(this.rows);
+    this.#eachLabel(cells, (_, row) => n[row]!++);
+    const weights = new Float64Array(this.rows);
+    this.levels.forEach((types, level) => {
+      const own = n.subarray(this.#first[level]!, this.#first[level]! + types.length);
+      const [sum, present] = [own.reduce((a, b) => a + b, 0), own.filter((cells) => cells > 0).length];
+      own.forEach((cells, k) => (weights[this.#first[level]! + k] = cells > 0 ? sum / (present * cells) : 0));
+    });
+    return weights;
+  }
+
+  /** Gradient (cells, R) of the mean weighted loss, scaled. */
+  #gradient(cells: Int32Array, scores: Float32Array, weights: Float64Array): Float32Array {
+    const gradient = new Float32Array(scores.length);
+    this.#eachLabel(cells, (i, row, level) => {
+      const [first, K] = [this.#first[level]!, this.levels[level]!.length];
+      const from = i * this.rows + first;
+      const top = scores.subarray(from, from + K).reduce((most, score) => Math.max(most, score), -Infinity);
+      let sum = 0;
+      for (let k = 0; k < K; k++) sum += Math.exp(scores[from + k]! - top);
+      const scale = (gradientScale * weights[row]!) / cells.length;
+      for (let k = 0; k < K; k++) gradient[from + k] = scale * (Math.exp(scores[from + k]! - top) / sum - (first + k === row ? 1 : 0));
+    });
+    return gradient;
+  }
+}

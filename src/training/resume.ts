@@ -1,0 +1,74 @@
+// The checkpoint of a run: one file with everything that the optimisation needs to go on from where it was, written atomically.
+import { readFile, writeFile } from "#platform";
+import { ScPoliError } from "../errors.js";
+import type { Prototypes } from "../model/prototypes.js";
+import { hash32 } from "../random.js";
+import { readSafetensors, writeSafetensors, type Tensor } from "../model/safetensors.js";
+import type { Snapshot, TrainerState } from "./trainer.js";
+
+/** What the checkpoint belongs to: options and data. A run goes on only from its own. */
+export type Fingerprint = string;
+
+/** A short digest of options and numbers. */
+export function fingerprint(options: unknown, ...arrays: ArrayLike<number>[]): Fingerprint {
+  let digest = 0;
+  for (const character of JSON.stringify(options)) digest = hash32(digest, 1, character.codePointAt(0)!, 0);
+  for (const array of arrays) {
+    digest = hash32(digest, 2, array.length, 0);
+    for (let i = 0; i < array.length; i++) digest = hash32(digest, 3, Math.trunc(array[i]!), 0);
+  }
+  return digest.toString(16).padStart(8, "0");
+}
+
+/** Writes the checkpoint; the file is replaced at once or not at all. */
+export async function saveCheckpoint(path: string, snapshot: Snapshot, owner: Fingerprint): Promise<void> {
+  const tensors = new Map<string, Tensor>();
+  const add = (name: string, data: Float32Array): void => void tensors.set(name, { dtype: "F32", shape: [data.length], data });
+  for (const [name, data] of snapshot.parameters) add(`parameter/${name}`, data);
+  for (const [name, { first, second }] of snapshot.moments) {
+    add(`first/${name}`, first);
+    add(`second/${name}`, second);
+  }
+  for (const [name, data] of snapshot.best?.parameters ?? []) add(`best/${name}`, data);
+  const addPrototypes = (name: string, prototypes: Prototypes | null | undefined): void => {
+    if (!prototypes) return;
+    add(`${name}/means`, prototypes.means);
+    add(`${name}/covariances`, prototypes.covariances);
+    tensors.set(`${name}/counts`, { dtype: "F64", shape: [prototypes.counts.length], data: prototypes.counts });
+  };
+  addPrototypes("prototypes", snapshot.prototypes);
+  addPrototypes("best-prototypes", snapshot.best?.prototypes);
+  const { clusters } = snapshot;
+  if (clusters) tensors.set("clusters", { dtype: "F64", shape: [clusters.length], data: Float64Array.from(clusters) });
+  const text = new TextEncoder().encode(JSON.stringify({ owner, state: snapshot.state }));
+  tensors.set("state", { dtype: "U8", shape: [text.length], data: text });
+  await writeFile(path, writeSafetensors(tensors));
+}
+
+/** @throws ScPoliError "file" where it is missing or damaged, "refused" where it belongs to other data or options */
+export async function loadCheckpoint(path: string, owner: Fingerprint): Promise<Snapshot> {
+  const tensors = readSafetensors(await readFile(path), path);
+  const stored = tensors.get("state");
+  if (!stored) throw new ScPoliError("file", `${path} is not a checkpoint of scpoli: it has no "state". Train again without resuming.`, { path });
+  const text: { owner: Fingerprint; state: TrainerState } = JSON.parse(new TextDecoder().decode(stored.data as Uint8Array));
+  if (text.owner !== owner)
+    throw new ScPoliError("refused", `${path} was left by a run on other data or with other options; repeat the command that was interrupted, or train again without resuming.`, { path });
+  const group = (prefix: string): Map<string, Float32Array> =>
+    new Map([...tensors].filter(([name]) => name.startsWith(`${prefix}/`)).map(([name, { data }]) => [name.slice(prefix.length + 1), data as Float32Array]));
+  const prototypes = (name: string): Prototypes | null => {
+    const counts = tensors.get(`${name}/counts`)?.data as Float64Array | undefined;
+    if (!counts) return null;
+    const means = tensors.get(`${name}/means`)!.data as Float32Array;
+    const covariances = tensors.get(`${name}/covariances`)!.data as Float32Array;
+    return { shape: [counts.length, means.length / counts.length], means, covariances, counts };
+  };
+  const [first, second, best] = [group("first"), group("second"), group("best")];
+  return {
+    state: text.state,
+    parameters: group("parameter"),
+    moments: new Map([...first].map(([name, data]) => [name, { first: data, second: second.get(name)! }])),
+    prototypes: prototypes("prototypes"),
+    clusters: tensors.has("clusters") ? Int32Array.from(tensors.get("clusters")!.data) : null,
+    best: best.size > 0 ? { parameters: best, prototypes: prototypes("best-prototypes") } : null,
+  };
+}

@@ -1,0 +1,215 @@
+// Building a reference: from an AnnData file to a model.
+// Source: De Donno et al. 2023, Methods ("Reference building").
+import { fileStatus } from "#platform";
+import { uniqueNames, type AnnData } from "../anndata/anndata.js";
+import { noteCellxgene } from "../data/cellxgene.js";
+import { formatVersion, storedOptions, type ModelJson, type StoredModel, type StoredTensor } from "../model/checkpoint.js";
+import { calibrate, type Level, type LevelCalibration } from "../model/classify.js";
+import { Combinations } from "../data/combinations.js";
+import { type AtacCounts, checkNumber, defaults, type ModelOptions, type Note, type TrainOptions } from "../config.js";
+import type { CountsPlace } from "../data/count-places.js";
+import { createEngine } from "../engine/create.js";
+import { sumDuplicates } from "../data/derived-counts.js";
+import { ScPoliError } from "../errors.js";
+import { addUnlabeledPrototypes, clusteringOf, unlabeledCells, unlabeledLossOf } from "../model/growth.js";
+import { trainHead } from "./head-training.js";
+import { checkConditions, keptCells, readConditions, readLabels, type Conditions, type Labels } from "../data/labels.js";
+import { openCounts } from "../data/memory.js";
+import { minibatchCapacity, type Dataset } from "../data/minibatches.js";
+import { renameGenes, renameLabels, type NameMapReport } from "../data/name-maps.js";
+import { Network } from "../model/network.js";
+import { planOptimization, type OptimizationPlan } from "./optimization.js";
+import { initialValues, modelOptions, parameterShapes, type ModelSizes } from "../model/parameters.js";
+import type { Prototypes } from "../model/prototypes.js";
+import { fingerprint, loadCheckpoint, saveCheckpoint } from "./resume.js";
+import { Trainer, type Snapshot, type TrainingResult } from "./trainer.js";
+import { resolveGenes } from "../data/variable-genes.js";
+import { findValues } from "../data/values.js";
+import { version } from "../version.js";
+
+/** The reference's cells, coded; their counts are still in the file. */
+interface ReferenceData {
+  readonly cells: Omit<Dataset, "counts">;
+  readonly genes: readonly string[];
+  readonly place: CountsPlace;
+  readonly atacCounts?: AtacCounts;
+  /** (columns of the file) model gene of each column, -1 drops it */
+  readonly map: Int32Array;
+  /** rows of the file that are cells of the reference; undefined: all */
+  readonly keep: Int32Array | undefined;
+  readonly conditions: readonly Conditions[];
+  readonly combinations: readonly (readonly number[])[];
+  readonly labels: Labels;
+  /** what the name maps did, as provenance keeps it */
+  readonly nameMaps: { readonly gene_map?: NameMapReport; readonly label_map?: NameMapReport };
+}
+
+/** Fewer held-out labelled cells than this are joined by the training cells when distances are calibrated. */
+const fewHeldOut = 20;
+
+/** @throws ScPoliError; see `ScPoli.train` */
+export async function trainReference(data: AnnData, options: TrainOptions): Promise<StoredModel> {
+  if (options.conditionKeys.length === 0) throw new ScPoliError("usage", "conditionKeys is empty; name at least one column of obs, e.g. the sample or donor.");
+  const reference = await readReference(data, options);
+  const { genes, map, keep } = reference;
+  const cells = keep?.length ?? data.nObs;
+  const keys = options.conditionKeys.length;
+  const widths = typeof options.embeddingDims === "number" ? Array.from({ length: keys }, () => options.embeddingDims as number) : options.embeddingDims;
+  const model = modelOptions({ ...options, embeddingDims: widths }, genes.length, keys);
+  const seed = options.seed ?? 0;
+  const clustering = clusteringOf(options);
+  const K = reference.labels.names.length;
+  const unlabeled = unlabeledLossOf(options, clustering, K, unlabeledCells(reference.cells));
+  const rows = K + (unlabeled?.rows ?? 0);
+  const plan = planOptimization(options, { stage: "training", cells, hasLabels: K > 0 || unlabeled !== undefined, dropout: model.dropout, seed });
+  const sizes: ModelSizes = { genes: genes.length, conditions: reference.conditions.map(({ names }) => names.length), combinations: reference.combinations.length };
+  const shapes = parameterShapes(model, sizes);
+  const parameters = shapes.reduce((sum, { shape }) => sum + shape.reduce((product, n) => product * n, 1), 0);
+  const counts = await openCounts(reference.place, { map, genes: genes.length, keep, parameters, minibatch: plan.minibatch }, options);
+  const dataset: Dataset = { ...reference.cells, counts };
+  const checkpoint = new CheckpointFile(options, fingerprint({ model, sizes, plan, genes, isStreamed: counts.isStreamed, unlabeled: unlabeled && { ...clustering, weight: unlabeled.weight } }, dataset.counts.sizeFactors, ...dataset.conditions, dataset.labels));
+  const resume = await checkpoint.load();
+
+  const engine = await createEngine(
+    {
+      minibatchSize: plan.minibatch, minibatchCapacity: minibatchCapacity(dataset.counts, plan.minibatch), genes: genes.length,
+      conditionKeys: keys, levels: dataset.levels + (unlabeled ? 1 : 0), prototypes: [rows, model.latentDim], unlabeled,
+    },
+    options,
+  );
+  let trained: StoredModel;
+  try {
+    const network = new Network(engine, model, sizes, { weightDecay: plan.weightDecay });
+    network.write(new Map(shapes.map((shape) => [shape.name, initialValues(shape, shapes, seed)])));
+    const trainer = new Trainer(network, dataset, {
+      stage: "training", plan, prototypeCount: rows, unlabeled, onProgress: options.onProgress, signal: options.signal, resume,
+      checkpointMs: checkNumber("checkpointSeconds", options.checkpointSeconds ?? 60, 0) * 1000,
+      onCheckpoint: (snapshot) => checkpoint.save(snapshot()),
+    });
+    const result = await trainer.run();
+    const calibration = await calibrateLevels(trainer, result, reference.labels, dataset);
+    const assembled = assemble(reference, model, plan, network, result, calibration);
+    trained = clustering ? addUnlabeledPrototypes(assembled, await trainer.encode(unlabeledCells(dataset)), clustering, seed, options.onNote) : assembled;
+  } finally {
+    await engine.close();
+  }
+  const head = await trainHead(dataset, trained.json.levels, options, model.reconLoss === "mse");
+  return head ? { json: { ...trained.json, head: head.json }, tensors: new Map([...trained.tensors, ...head.tensors]) } : trained;
+}
+
+async function readReference(data: AnnData, options: TrainOptions): Promise<ReferenceData> {
+  const note = options.onNote ?? (() => {});
+  for (const message of data.notes) note({ level: "info", message });
+  const keep = await keptCells(data.obs, options.exclude);
+  await data.uniqueNames("obs");
+  const conditions: Conditions[] = [];
+  for (const key of options.conditionKeys) {
+    const own = await readConditions(data.obs, key, { keep });
+    checkConditions(own, options);
+    if (own.names.length === 1) note({ level: "info", message: `obs['${key}'] has one value, '${own.names[0]}': a dummy condition, nothing is integrated over it.` });
+    conditions.push(own);
+  }
+  const cellTypeKeys = options.cellTypeKeys ?? [];
+  const harmonised = options.labelMap && (await renameLabels(data.obs, cellTypeKeys, options.labelMap, note, { keep }));
+  const labels = await readLabels(harmonised?.obs ?? data.obs, cellTypeKeys, options.unlabeled, { keep });
+  await noteCellxgene(data, note);
+  const { reconLoss = defaults.reconLoss, layer, atacCounts, recoverCounts } = options;
+  if (reconLoss === "mse" && typeof options.genes === "number")
+    throw new ScPoliError("usage", "genes is a number, but variable genes are chosen from raw counts, which mse does not take; give a list of names or a column of var.");
+  const { place: found, atacCounts: taken } = await findValues(data, { reconLoss, layer, atacCounts, recoverCounts }, note);
+  const renamed = options.geneMap && (await renameGenes(found.var, options.geneMap, note));
+  const own = renamed ? { ...found, var: renamed.genes } : found;
+  const place = options.duplicateGenes === "sum" ? await summed(own, await own.var.index(), note) : own;
+  const names = uniqueNames(await place.var.index(), "var", data.path);
+  const table = new Combinations();
+  const combinations = table.columns(conditions.map(({ codes }) => codes));
+  const onProgress = (done: number, total: number): void => options.onProgress?.({ stage: "variable genes", done, total });
+  const columns = await resolveGenes(options.genes, place, combinations, { keep, signal: options.signal, onProgress, force: options.force, note });
+  const map = new Int32Array(place.matrix.columns).fill(-1);
+  columns.forEach((column, gene) => (map[column] = gene));
+  note({ level: "info", message: `Counts ${place.isRecovered ? "recovered from log1p of counts per 10,000 in" : "taken from"} ${place.name}: ${combinations.length} cells, ${columns.length} of ${place.matrix.columns} genes.` });
+  return {
+    cells: { conditions: conditions.map(({ codes }) => codes), combinations, labels: labels.codes, levels: labels.keys.length },
+    genes: Array.from(columns, (column) => names[column]!), place, atacCounts: taken, map, keep, conditions, combinations: table.codes, labels,
+    nameMaps: { ...(renamed && { gene_map: renamed.report }), ...(harmonised && { label_map: harmonised.report }) },
+  };
+}
+
+async function calibrateLevels(trainer: Trainer, { split, prototypes }: TrainingResult, labels: Labels, dataset: Dataset): Promise<LevelCalibration[]> {
+  if (!prototypes) return [];
+  const calibrations: LevelCalibration[] = [];
+  for (const [position, { key, types }] of labels.levels.entries()) {
+    const labelled = (cells: Int32Array): Int32Array => cells.filter((cell) => dataset.labels[cell * dataset.levels + position]! >= 0);
+    const heldOut = labelled(split.validation);
+    const cells = heldOut.length >= fewHeldOut ? heldOut : Int32Array.from([...heldOut, ...labelled(split.train)]);
+    const own = Int32Array.from(cells, (cell) => dataset.labels[cell * dataset.levels + position]!);
+    const level: Level = { key, types: Array.from(types) };
+    calibrations.push(calibrate(await trainer.encode(cells), own, level, prototypes));
+  }
+  return calibrations;
+}
+
+async function summed(place: CountsPlace, names: readonly string[], note: (note: Note) => void): Promise<CountsPlace> {
+  const sum = await sumDuplicates(place, names);
+  if (sum.summed > 0) note({ level: "info", message: `${sum.summed} columns added to another of the same gene.` });
+  return sum.place;
+}
+
+function assemble(
+  reference: ReferenceData, model: ModelOptions, plan: OptimizationPlan, network: Network, result: TrainingResult, calibration: readonly LevelCalibration[],
+): StoredModel {
+  const K = reference.labels.names.length;
+  const tensors = new Map<string, StoredTensor>();
+  for (const [name, data] of network.read()) tensors.set(name, { shape: network.parameters.get(name)!.shape, data });
+  const prototypes: Prototypes = result.prototypes ?? { shape: [0, model.latentDim], means: new Float32Array(0), covariances: new Float32Array(0), counts: new Float64Array(0) };
+  tensors.set("prototypes", { shape: [K, model.latentDim], data: prototypes.means });
+  tensors.set("prototype_covariances", { shape: [K, model.latentDim, model.latentDim], data: prototypes.covariances });
+  const last = result.history[result.bestEpoch];
+  const json: ModelJson = {
+    format_version: formatVersion,
+    scpoli_version: version,
+    model: storedOptions(model),
+    ...(reference.atacCounts && { atac_counts: reference.atacCounts }),
+    genes: reference.genes,
+    condition_keys: reference.conditions.map(({ key }) => key),
+    conditions: reference.conditions.map(({ names }) => names),
+    reference_conditions: reference.conditions.map(({ names }) => names.length),
+    combinations: reference.combinations,
+    cell_type_keys: reference.labels.keys,
+    cell_types: reference.labels.names,
+    levels: reference.labels.levels.map(({ types }) => Array.from(types)),
+    prototype_counts: Array.from(prototypes.counts),
+    unlabeled_prototypes: [],
+    calibration,
+    head: null,
+    provenance: {
+      cells: reference.cells.combinations.length, counts: reference.place.name, ...reference.nameMaps, optimization: { ...plan },
+      epochs_run: result.history.length, best_epoch: result.bestEpoch + 1, losses: last ?? null, history: result.history, queries: [],
+    },
+  };
+  return { json, tensors };
+}
+
+/** The checkpoint of one run; does nothing where no path was given. */
+class CheckpointFile {
+  constructor(
+    private readonly options: TrainOptions,
+    private readonly owner: string,
+  ) {}
+
+  async load(): Promise<Snapshot | undefined> {
+    const { checkpoint, resume, onNote } = this.options;
+    if (!checkpoint || !resume) return undefined;
+    if (!(await fileStatus(checkpoint))) {
+      onNote?.({ level: "warning", message: `There is no checkpoint ${checkpoint}; training starts from the beginning.` });
+      return undefined;
+    }
+    const snapshot = await loadCheckpoint(checkpoint, this.owner);
+    onNote?.({ level: "info", message: `Going on from ${checkpoint}, epoch ${snapshot.state.epoch + 1}.` });
+    return snapshot;
+  }
+
+  async save(snapshot: Snapshot): Promise<void> {
+    if (this.options.checkpoint) await saveCheckpoint(this.options.checkpoint, snapshot, this.owner);
+  }
+}
