@@ -7,6 +7,7 @@ import { computeIntoCopy, Mapping } from "./mapping/mapping.js";
 import { prototypeTable, type PrototypeRow } from "./model/prototype-table.js";
 import { embedCells, mapQuery, type QueryResult } from "./mapping/query.js";
 import { conditionParameters, type ConditionParameters } from "./model/parameters.js";
+import { analyseSamples, type SampleAnalysis, type SamplesOptions } from "./samples/analysis.js";
 import { exportScArches, type ExportOptions } from "./scarches/export.js";
 import { importScArches, isPythonModel, type ImportOptions } from "./scarches/import.js";
 import { trainReference } from "./training/training.js";
@@ -107,6 +108,15 @@ export class ScPoli {
    */
   async label(options: LabelOptions): Promise<ScPoli> {
     return new ScPoli(await labelCells(this.stored, options));
+  }
+
+  /**
+   * The view of samples: the embedding of the conditions of each key, analysed with what is known of them. Nothing is trained.
+   * @returns an analysis per condition key; `writeSamples` and `writeTables` write them
+   * @throws ScPoliError "key" for a condition key, column or covariate that is not there; "model" where the conditions are one-hot; "usage" where a covariate cannot be classified; "file" for a table that cannot be read; "counts"
+   */
+  samples(options: SamplesOptions = {}): Promise<SampleAnalysis[]> {
+    return analyseSamples(this.stored, options);
   }
 
   summary(): ModelSummary {

@@ -109,7 +109,13 @@ export interface NewAnnData {
   readonly obs: NewFrame;
   readonly var: NewFrame;
   readonly obsm?: Readonly<Record<string, DenseMatrix>>;
+  /** (G, columns) each */
+  readonly varm?: Readonly<Record<string, DenseMatrix>>;
+  /** (N, N) each */
+  readonly obsp?: Readonly<Record<string, DenseMatrix>>;
   readonly uns?: Readonly<Record<string, NewUns>>;
+  /** data frames of uns */
+  readonly tables?: Readonly<Record<string, NewFrame>>;
 }
 
 export interface WriteOptions {
@@ -127,10 +133,11 @@ export async function writeH5ad(path: string, data: NewAnnData, { compression = 
       writeFrame(writer, "/obs", data.obs);
       writeFrame(writer, "/var", data.var);
       for (const group of ["layers", "obsm", "obsp", "uns", "varm", "varp"]) writer.group(`/${group}`, "dict", "0.1.0");
-      for (const [name, matrix] of Object.entries(data.obsm ?? {})) {
-        writer.matrix(`/obsm/${checkKey(name)}`, matrix, compression > 0 ? { chunk: rowsPerChunk(matrix.columns), compression } : {});
+      for (const group of ["obsm", "varm", "obsp"] as const) {
+        for (const [name, matrix] of Object.entries(data[group] ?? {})) writer.matrix(`/${group}/${checkKey(name)}`, matrix, compression > 0 ? { chunk: rowsPerChunk(matrix.columns), compression } : {});
       }
       for (const [name, value] of Object.entries(data.uns ?? {})) writer.uns(`/uns/${checkKey(name)}`, value);
+      for (const [name, frame] of Object.entries(data.tables ?? {})) writeFrame(writer, `/uns/${checkKey(name)}`, frame);
     }),
   );
 }

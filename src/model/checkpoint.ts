@@ -4,6 +4,7 @@ import { fileStatus, listFolder, makeFolder, readFile, readText, removeTemporary
 import type { LevelCalibration } from "./classify.js";
 import type { AtacCounts, ConditionEncoding, ModelOptions, ReconLoss } from "../config.js";
 import { ScPoliError } from "../errors.js";
+import type { SampleMetadata } from "../data/sample-metadata.js";
 import { headRows, type HeadJson } from "./head.js";
 import { modelOptions, parameterShapes } from "./parameters.js";
 import { readSafetensors, writeSafetensors, type Tensor } from "./safetensors.js";
@@ -52,13 +53,6 @@ export interface ModelJson {
   /** null: cells are labelled by their nearest prototype (a model without labels, or made by another program) */
   readonly head: HeadJson | null;
   readonly provenance: Readonly<Record<string, unknown>>;
-}
-
-/** A table with a row per sample, a sample being a condition; null where a value is not known. */
-export interface SampleMetadata {
-  readonly columns: readonly string[];
-  /** by name of the sample, in the order of the columns */
-  readonly samples: Readonly<Record<string, readonly (string | number | boolean | null)[]>>;
 }
 
 export interface StoredTensor {
@@ -299,7 +293,8 @@ function checkMetadata(check: Checker, value: unknown, name: string): SampleMeta
     return entry;
   };
   const samples = Object.entries(check.object(table.samples, `${name}.samples`));
-  return { columns, samples: Object.fromEntries(samples.map(([sample, cells]) => [sample, check.list(cells, `${name}.samples.${sample}`, cell, columns.length)])) };
+  const levels = Object.entries(check.object(table.levels ?? {}, `${name}.levels`)).map(([column, own]) => [column, check.names(own, `${name}.levels.${column}`, 1)] as const);
+  return { ...(levels.length > 0 && { levels: Object.fromEntries(levels) }), columns, samples: Object.fromEntries(samples.map(([sample, cells]) => [sample, check.list(cells, `${name}.samples.${sample}`, cell, columns.length)])) };
 }
 
 function checkModel(check: Checker, value: unknown, genes: number, keys: number): ModelJson["model"] {

@@ -1,0 +1,57 @@
+// The samples of a model: its embedding of the conditions of one key, and what is known of each.
+import type { DenseMatrix } from "../anndata/matrix.js";
+import { joinMetadata, type SampleMetadata } from "../data/sample-metadata.js";
+import { ScPoliError } from "../errors.js";
+import type { StoredModel } from "../model/checkpoint.js";
+import { covariatesOf, type Covariate, type CovariateKinds } from "./covariates.js";
+
+/** The conditions of one key as samples. */
+export interface SampleTable {
+  readonly key: string;
+  /** (S) names, the reference's first */
+  readonly names: readonly string[];
+  /** (S) whether a sample belongs to the reference; false: it came by mapping a query */
+  readonly isReference: readonly boolean[];
+  /** (S, E) positions as the network uses them: of norm 1 at most */
+  readonly embedding: DenseMatrix;
+  readonly metadata: SampleMetadata;
+  readonly covariates: readonly Covariate[];
+}
+
+/**
+ * @param key - a condition key of the model
+ * @param more - further tables of metadata; where two know a value, the later one counts
+ * @throws ScPoliError "key" where the model has no such key, or as `covariatesOf`; "model" where its conditions are one-hot
+ */
+export function sampleTable({ json, tensors }: StoredModel, key: string, more: readonly SampleMetadata[] = [], kinds: CovariateKinds = {}): SampleTable {
+  const k = json.condition_keys.indexOf(key);
+  if (k < 0) throw new ScPoliError("key", `The model has no condition key '${key}'; it has ${json.condition_keys.map((name) => `'${name}'`).join(", ")}.`, { key });
+  if (json.model.condition_encoding === "one-hot")
+    throw new ScPoliError("model", "The conditions of this model are one-hot: it has no embedding of samples. Train with embeddings (--condition-encoding embedding, the default).", { key });
+  const names = json.conditions[k]!;
+  const { shape, data } = tensors.get(`embeddings.${k}.weight`)!;
+  const none: SampleMetadata = { columns: [], samples: {} };
+  const metadata = more.reduce(joinMetadata, json.sample_metadata?.[k] ?? none);
+  return {
+    key, names, isReference: names.map((_, row) => row < json.reference_conditions[k]!), embedding: withinUnitBall(data, names.length, shape[1]!),
+    metadata, covariates: covariatesOf(metadata, names, kinds),
+  };
+}
+
+/** Rows longer than 1 are shortened when the network looks them up. */
+function withinUnitBall(data: Float32Array, rows: number, columns: number): DenseMatrix {
+  const values = Float64Array.from(data);
+  for (let row = 0; row < rows; row++) {
+    const own = values.subarray(row * columns, (row + 1) * columns);
+    const norm = Math.hypot(...own);
+    if (norm > 1) own.forEach((value, column) => (own[column] = value / norm));
+  }
+  return { rows, columns, values };
+}
+
+/** Some samples of a table, in the order given. */
+export function selectRows({ columns, values }: DenseMatrix, rows: Int32Array): DenseMatrix {
+  const selected = new Float64Array(rows.length * columns);
+  rows.forEach((row, at) => selected.set(values.subarray(row * columns, (row + 1) * columns), at * columns));
+  return { rows: rows.length, columns, values: selected };
+}

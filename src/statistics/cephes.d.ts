@@ -1,0 +1,9 @@
+// What is used of the package cephes, whose own declarations its package.json does not lead to.
+declare module "cephes" {
+  /** resolves when the functions can be called */
+  export const compiled: Promise<void>;
+  /** regularised incomplete beta function */
+  export function incbet(a: number, b: number, x: number): number;
+  /** logarithm of the gamma function */
+  export function lgam(x: number): number;
+}

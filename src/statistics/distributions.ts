@@ -1,0 +1,52 @@
+// Tails of the F, t and hypergeometric distributions: always the tail itself, never one less the rest, so that small P values keep their digits.
+// The incomplete beta function and log gamma are those of Moshier's Cephes (the package cephes), which SciPy used too; test/statistics.test.ts compares with SciPy.
+import { ScPoliError } from "../errors.js";
+
+/** Tail probabilities, ready to be called. */
+export interface Distributions {
+  /** P(F >= f) of Fisher's F, degrees of freedom above 0. NaN where f is NaN, 0 for Infinity. */
+  fUpperTail(f: number, numeratorDf: number, denominatorDf: number): number;
+  /** P(|T| >= |t|) of Student's t. NaN where t is NaN, 0 for plus or minus Infinity. */
+  tTwoSided(t: number, df: number): number;
+  /** P(X >= hits) where `drawn` of `total` are drawn and `marked` of the total are marked. @throws ScPoliError "usage" for numbers that cannot be */
+  hypergeometricUpperTail(hits: number, total: number, marked: number, drawn: number): number;
+}
+
+let loaded: Promise<Distributions> | undefined;
+
+/** The distributions; the first call compiles their WebAssembly. */
+export function loadDistributions(): Promise<Distributions> {
+  return (loaded ??= load());
+}
+
+async function load(): Promise<Distributions> {
+  const { compiled, incbet, lgam } = await import("cephes");
+  await compiled;
+  const logChoose = (n: number, k: number): number => lgam(n + 1) - lgam(k + 1) - lgam(n - k + 1);
+  return {
+    fUpperTail(f, numeratorDf, denominatorDf) {
+      if (!(f > 0)) return Number.isNaN(f) ? NaN : 1;
+      return incbet(denominatorDf / 2, numeratorDf / 2, denominatorDf / (denominatorDf + numeratorDf * f));
+    },
+    tTwoSided(t, df) {
+      return Number.isNaN(t) ? NaN : incbet(df / 2, 0.5, df / (df + t * t));
+    },
+    hypergeometricUpperTail(hits, total, marked, drawn) {
+      for (const [name, value, most] of [["total", total, Infinity], ["marked", marked, total], ["drawn", drawn, total], ["hits", hits, Infinity]] as const)
+        if (!Number.isInteger(value) || value < 0 || value > most) throw new ScPoliError("usage", `Hypergeometric distribution: ${name} is ${value}, expected a whole number from 0 to ${most}.`, { [name]: value });
+      const least = Math.max(0, marked + drawn - total);
+      const most = Math.min(marked, drawn);
+      if (hits <= least) return 1;
+      if (hits > most) return 0;
+      let term = Math.exp(logChoose(marked, hits) + logChoose(total - marked, drawn - hits) - logChoose(total, drawn));
+      let sum = 0;
+      for (let k = hits; k <= most; k++) {
+        sum += term;
+        const ratio = ((marked - k) * (drawn - k)) / ((k + 1) * (total - marked - drawn + k + 1));
+        if (ratio < 1 && term < 1e-17 * sum) break;
+        term *= ratio;
+      }
+      return Math.min(1, sum);
+    },
+  };
+}
