@@ -201,6 +201,11 @@ export interface TrainOptions extends RunSettings, CountsOptions, OptimizationOp
    */
   readonly atacCounts?: AtacCounts | "auto";
   readonly dropout?: number;
+  /**
+   * Whether the model carries positions, labels and conditions of at most 20,000 of its cells, without names and counts: they show queries in the reference's UMAP, and how well they fit in.
+   * Default true
+   */
+  readonly landmarks?: boolean;
   /** File that receives a checkpoint now and then and when the run is interrupted; to be removed once the model is saved. */
   readonly checkpoint?: string;
   /** Seconds between two checkpoints, default 60 */

@@ -23,10 +23,10 @@ const layers: readonly { readonly name: string; readonly files: RegExp; readonly
   { name: "command line", files: /^cli(\/|$)/, packages: /^(commander|#platform)$/ },
   { name: "public interface", files: /^index$/ },
   { name: "verbs", files: /^(scpoli|convert|inspect|training\/training|mapping\/(query|query-labels|labelling|mapping))$/, packages: /^#platform$/ },
-  { name: "methods", files: /^(training\/.*|mapping\/(surgery|embedding)|scarches\/.*|samples\/.*)$/, packages: /^(#platform|papaparse|ml-hclust|ml-matrix)$/ },
-  { name: "model folder", files: /^model\/(classify|head|growth|prototype-table|checkpoint)$/, packages: /^#platform$/ },
+  { name: "methods", files: /^(training\/.*|mapping\/(surgery|embedding|verdict)|scarches\/.*|samples\/.*)$/, packages: /^(#platform|papaparse|ml-hclust|ml-matrix)$/ },
+  { name: "model folder", files: /^model\/(classify|head|growth|prototype-table|checkpoint|landmarks)$/, packages: /^#platform$/ },
   { name: "data of a run", files: /^data\//, packages: /^#platform$/ },
-  { name: "model", files: /^model\/(network|prototypes|parameters|neighbors|clustering)$/, but: /^engine\/(?!engine$)/ },
+  { name: "model", files: /^model\/(network|prototypes|parameters|neighbors|clustering|umap)$/, but: /^engine\/(?!engine$)/ },
   { name: "statistics", files: /^statistics\//, packages: /^(cephes|ml-matrix)$/ },
   { name: "files", files: /^(anndata\/.*|python\/.*|model\/safetensors)$/, packages: /^(#platform|h5wasm|fflate|zarrita|numcodecs\/zstd|@zarrita\/storage\/zip)$/ },
   { name: "arithmetic", files: /^engine\//, packages: /^#platform$/ },
@@ -111,14 +111,15 @@ test("form: no file over 600 lines, a header on each, nothing left for later", (
 
 test("the public interface is this and nothing else", async () => {
   const values = Object.keys(await import("../dist/index.js")).sort();
-  assert.deepEqual(values, ["AnnData", "ScPoli", "ScPoliError", "convert", "exitCodes", "inspect", "version", "writeCopy", "writeH5ad", "writeSamples", "writeTables"]);
+  assert.deepEqual(values, ["AnnData", "ScPoli", "ScPoliError", "convert", "exitCodes", "inspect", "judgeMapping", "version", "writeCopy", "writeH5ad", "writeSamples", "writeTables"]);
   const types = [...text.get("index")!.matchAll(/(?:export type \{([^}]*)\}|\btype (\w+))/g)].flatMap(([, list, one]) => list?.split(",") ?? [one!]).map((name) => name.trim()).filter((name) => !values.includes(name));
   assert.deepEqual([...new Set(types)].sort(), [
     "Additions", "Association", "Classification", "ClassificationOptions", "ClassifierScore", "Column", "Components", "ConditionTreatment", "Conversion", "ConvertOptions",
     "Covariate", "CovariateKinds", "DataFrame", "DenseMatrix", "EmbedOptions", "EpochLosses", "ErrorKind", "Explained", "ExportOptions", "GeneAnalysis", "GeneCorrelation",
-    "GeneCounts", "GeneSet", "Guidance", "ImportOptions", "Inspection", "LabelOptions", "LevelPrediction", "MapOptions", "Mapping", "MappingSummary", "Matrix",
+    "GeneCounts", "GeneSet", "Guidance", "ImportOptions", "Inspection", "LabelOptions", "LevelPrediction", "Light", "MapOptions", "Mapping", "MappingSummary", "Matrix",
     "MetadataValue", "ModelSummary", "NameMap", "NewAnnData", "Note", "OverRepresentation", "Progress", "QualityCorrelation", "RunSettings", "SampleAnalysis",
-    "SampleDistances", "SampleExpression", "SampleMetadata", "SamplePrediction", "SampleTable", "SamplesOptions", "SparseRows", "Threshold", "TrainOptions",
+    "SampleDistances", "SampleExpression", "SampleMetadata", "SamplePrediction", "SampleTable", "SamplesOptions", "SparseRows", "Threshold", "TrainOptions", "Verdict",
+    "VerdictMeasures", "VerdictReason",
   ]);
 });
 

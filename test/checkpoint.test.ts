@@ -41,6 +41,7 @@ const json: ModelJson = {
     { distance_scale: 0.1, probability_scale: 2, threshold: 1, cells: 0 },
   ],
   head: { levels: [{ types: [0, 1], temperature: 1.5 }, { types: [0, 2], temperature: 0.5 }] },
+  landmarks: null,
   provenance: { cells: 25, nested: { list: [1, null, "x"] } },
 };
 

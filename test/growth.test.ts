@@ -161,5 +161,5 @@ test("a model folder of format 1, without unlabelled prototypes, still loads", a
   assert.deepEqual(loaded.stored.json.unlabeled_prototypes, []);
   assert.deepEqual((await loaded.embed(reference)).latent, (await model.embed(reference)).latent);
   await loaded.save(at("new"));
-  assert.equal((JSON.parse(readFileSync(join(at("new"), "model.json"), "utf8")) as { format_version: number }).format_version, 2);
+  assert.equal((JSON.parse(readFileSync(join(at("new"), "model.json"), "utf8")) as { format_version: number }).format_version, 3);
 });

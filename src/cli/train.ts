@@ -32,6 +32,7 @@ interface TrainFlags extends RunFlags, CountsOptions, OptimizationFlags, Unlabel
   readonly atacCounts?: TrainOptions["atacCounts"];
   readonly prototypeLoss?: "on" | "off";
   readonly dropout?: number;
+  readonly landmarks: boolean;
   readonly embed?: string;
   readonly resume?: boolean;
   readonly checkpointSeconds?: number;
@@ -67,6 +68,7 @@ export function addTrain(program: Command): void {
     .addOption(atacCountsOption("auto for poisson, else counts stay as they are"))
     .option("--dropout <rate>", `dropout of the hidden layers (default: ${defaults.dropout})`, real(0, 0.99))
     .optionsGroup("Output:")
+    .option("--no-landmarks", "the model carries no positions of reference cells (else at most 20,000, without names and counts: a query is placed into the reference's UMAP by them)")
     .option("--embed <file>", "also write the training file with latent positions and cell types in it, the missing ones completed")
     .option("--checkpoint-seconds <n>", "seconds between two checkpoints (default: 60)", real(0))
     .option("--resume", "go on from the checkpoint that an interrupted run has left")
@@ -141,6 +143,7 @@ async function trainOptions(flags: TrainFlags): Promise<TrainOptions> {
     reconLoss: flags.reconLoss,
     atacCounts: flags.atacCounts,
     dropout,
+    landmarks: flags.landmarks,
     checkpointSeconds,
   };
 }

@@ -24,10 +24,12 @@ export interface CellPositions {
   readonly latent: Float32Array;
   /** (N, R) scores of the head; R is 0 without one */
   readonly scores: Float32Array;
+  /** (N) total of each cell over the model's genes */
+  readonly sizeFactors: Float32Array;
 }
 
 export function emptyPositions({ json }: Pick<StoredModel, "json">, cells: number): CellPositions {
-  return { latent: new Float32Array(cells * json.model.latent_dim), scores: new Float32Array(cells * (json.head ? headRows(json.head) : 0)) };
+  return { latent: new Float32Array(cells * json.model.latent_dim), scores: new Float32Array(cells * (json.head ? headRows(json.head) : 0)), sizeFactors: new Float32Array(cells) };
 }
 
 /** Stored counts that the engine holds at once. */
@@ -67,10 +69,11 @@ export class Encoder {
   /**
    * Mean latent of a block of cells.
    * @param conditions - per key (N) rows of the embedding tables, for all cells
-   * @param latent - (N, D), filled at the block's place; and the head's scores (N, R), where there is one
+   * @param latent - (N, D), filled at the block's place; and the head's scores (N, R), where there is one; and the size factors
    */
-  encodeBlock(block: CountBlock, conditions: readonly Int32Array[], { latent, scores }: CellPositions, D: number): void {
+  encodeBlock(block: CountBlock, conditions: readonly Int32Array[], { latent, scores, sizeFactors }: CellPositions, D: number): void {
     const { minibatch } = this.engine;
+    sizeFactors.set(block.sizeFactors.subarray(0, block.rows), block.start);
     for (let from = 0; from < block.rows; from += this.blockRows) {
       const to = Math.min(block.rows, from + this.blockRows);
       const [start, end] = [block.indptr[from]!, block.indptr[to]!];

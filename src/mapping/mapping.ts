@@ -7,10 +7,12 @@ import type { Classifier, EmbedOptions, MapOptions } from "../config.js";
 import type { CellPositions } from "./embedding.js";
 import { ScPoliError } from "../errors.js";
 import { classifyByHead } from "../model/head.js";
+import { Landmarks } from "../model/landmarks.js";
 import { nearestRows } from "../model/prototypes.js";
 import type { NameMapReport } from "../data/name-maps.js";
 import type { ConditionTreatment } from "./surgery.js";
 import type { QueryLabels, QueryLevelReport } from "./query-labels.js";
+import { judgeMapping, measureMapping, type Verdict } from "./verdict.js";
 import { version } from "../version.js";
 
 /** How the file and the model met. */
@@ -56,6 +58,7 @@ export interface ClusterSummary {
 
 /** A mapping in numbers, ready for JSON. */
 export interface MappingSummary extends MappingReport {
+  readonly verdict: Verdict;
   readonly levels: readonly LevelSummary[];
   /** where the model has unlabelled prototypes: the cells that are nearest to each */
   readonly clusters?: readonly ClusterSummary[];
@@ -69,6 +72,7 @@ function countOf(values: Int32Array | Uint8Array, isCounted: (value: number, cel
 
 /** obsm and uns keys, and the suffixes of obs columns, that a mapping adds. */
 export const latentKey = "X_scpoli";
+export const umapKey = "X_umap_scpoli";
 const unsKey = "scpoli";
 const clusterKey = "scpoli_cluster";
 const suffixes = ["pred", "prototype", "uncert", "distance", "prob", "unknown"] as const;
@@ -76,7 +80,7 @@ const suffixes = ["pred", "prototype", "uncert", "distance", "prob", "unknown"] 
 /** Names that a mapping with this model adds to a file. */
 function addedNames({ json }: StoredModel, { unlabeledPrototypes = false, cellTypeKeys = {} }: Pick<MapOptions, "unlabeledPrototypes" | "cellTypeKeys">): AdditionNames {
   const levels = json.cell_type_keys.flatMap((key) => [...suffixes.map((suffix) => `${key}_${suffix}`), ...(key in cellTypeKeys ? [completedKey(key)] : [])]);
-  return { obs: unlabeledPrototypes !== false || json.unlabeled_prototypes.length > 0 ? [...levels, clusterKey] : levels, obsm: [latentKey], uns: [unsKey] };
+  return { obs: unlabeledPrototypes !== false || json.unlabeled_prototypes.length > 0 ? [...levels, clusterKey] : levels, obsm: json.landmarks ? [latentKey, umapKey] : [latentKey], uns: [unsKey] };
 }
 
 /** Column of the labels that were given, and of predictions where there were none. */
@@ -96,6 +100,10 @@ export class Mapping<Model extends Mapper = Mapper> {
   readonly latent: Float32Array;
   /** (N) row of the nearest unlabelled prototype; null where the model has none */
   readonly clusters: Int32Array | null;
+  /** (N, 2) places in the reference's UMAP; null where the model carries no landmarks */
+  readonly umap: Float32Array | null;
+  /** whether the query looks like the reference, with reasons */
+  readonly verdict: Verdict;
 
   /**
    * @param source - the file that the cells came from
@@ -106,7 +114,7 @@ export class Mapping<Model extends Mapper = Mapper> {
   constructor(
     private readonly source: AnnData,
     readonly model: Model,
-    { latent, scores }: CellPositions,
+    { latent, scores, sizeFactors }: CellPositions,
     private readonly labels: QueryLabels | null,
     readonly report: MappingReport,
     { threshold = "auto", classifier = "head" }: Pick<EmbedOptions, "threshold" | "classifier">,
@@ -121,6 +129,8 @@ export class Mapping<Model extends Mapper = Mapper> {
     });
     const unlabelled = tensors.get("unlabeled_prototypes");
     this.clusters = unlabelled ? nearestRows(latent, unlabelled.data, json.model.latent_dim) : null;
+    this.umap = Landmarks.of(model.stored)?.place(latent) ?? null;
+    this.verdict = judgeMapping(measureMapping(model.stored, report.genes.share, latent, sizeFactors, this.predictions));
   }
 
   summary(): MappingSummary {
@@ -131,7 +141,7 @@ export class Mapping<Model extends Mapper = Mapper> {
       const present = names.map((name, type) => [name, counts[type]!] as const).filter(([, count]) => count > 0);
       return { key, classifier, predicted: Object.fromEntries(present), disagreeing: countOf(predicted, (type, cell) => type !== nearest[cell]), unknown: countOf(unknown, (flag) => flag > 0), threshold };
     });
-    return { ...this.report, levels, ...(this.clusters && { clusters: this.#clusterSummaries(this.clusters) }) };
+    return { ...this.report, verdict: this.verdict, levels, ...(this.clusters && { clusters: this.#clusterSummaries(this.clusters) }) };
   }
 
   #clusterSummaries(clusters: Int32Array): ClusterSummary[] {
@@ -167,7 +177,8 @@ export class Mapping<Model extends Mapper = Mapper> {
     }
     const { clusters } = this;
     if (clusters) obs[clusterKey] = { kind: "categorical", codes: clusters, categories: json.unlabeled_prototypes.map(({ cluster }) => String(cluster)) };
-    const obsm = { [latentKey]: { rows: this.report.cells, columns: json.model.latent_dim, values: this.latent } };
+    const rows = this.report.cells;
+    const obsm = { [latentKey]: { rows, columns: json.model.latent_dim, values: this.latent }, ...(this.umap && { [umapKey]: { rows, columns: 2, values: this.umap } }) };
     return { obs, obsm, uns: { [unsKey]: this.#provenance() } };
   }
 
@@ -197,6 +208,7 @@ export class Mapping<Model extends Mapper = Mapper> {
       ...(labels && { new_cell_types: labels.flatMap((level) => Object.keys(level.new).map((name) => `${level.key}: ${name}`)) }), condition_keys: this.model.stored.json.condition_keys,
       cell_type_keys: this.model.stored.json.cell_type_keys, classifiers: Object.fromEntries(this.predictions.map(({ key, classifier }) => [key, classifier])), thresholds,
       conditions: conditions.map(({ key, condition, kind, nearest }) => `${key}=${condition}: ${kind}${nearest === undefined ? "" : `, started from ${nearest}`}`),
+      verdict: JSON.stringify(this.verdict),
       provenance: JSON.stringify(this.model.stored.json.provenance, (name, value: unknown) => (name === "history" ? undefined : value)),
     };
   }

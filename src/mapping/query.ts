@@ -111,11 +111,11 @@ export function mapQuery(stored: StoredModel, data: AnnData, options: MapOptions
   const clustering = clusteringOf(options);
   return withQuery(stored, data, options, async (query) => {
     const labels = await readQueryLabels(stored.json, data, options, "map", (note) => options.onNote?.(note));
-    const { stored: mapped, latent, scores, report: own } = await learnQuery(stored, query, labels, options);
+    const { stored: mapped, latent, scores, sizeFactors, report: own } = await learnQuery(stored, query, labels, options);
     const grown = labels ? addQueryTypes(mapped, labels.newTypes, labels, latent) : mapped;
     const dataset = { labels: labels?.codes ?? new Int32Array(0), levels: labels ? stored.json.levels.length : 0, combinations: new Int32Array(own.cells) };
     const clustered = clustering ? addUnlabeledPrototypes(grown, rowsOf(latent, unlabeledCells(dataset), stored.json.model.latent_dim), clustering, options.seed ?? 0, options.onNote) : grown;
-    return { stored: clustered, latent, scores, labels, report: own };
+    return { stored: clustered, latent, scores, sizeFactors, labels, report: own };
   });
 }
 
@@ -173,7 +173,7 @@ async function learn(stored: StoredModel, query: Query, extension: Extension, da
     const scores = await scoreCells(engine, stored, dataset, plan.minibatch);
     const mapped = report("map", stored, query, treatments, epochs, labels);
     const provenance = { ...extension.json.provenance, queries: [...((extension.json.provenance["queries"] as unknown[] | undefined) ?? []), { ...mapped, optimization: trains ? { ...plan } : null }] };
-    return { stored: { json: { ...extension.json, provenance }, tensors }, latent, scores, labels, report: mapped };
+    return { stored: { json: { ...extension.json, provenance }, tensors }, latent, scores, sizeFactors: dataset.counts.sizeFactors, labels, report: mapped };
   } finally {
     await engine.close();
   }

@@ -10,7 +10,7 @@ import { modelOptions, parameterShapes } from "./parameters.js";
 import { readSafetensors, writeSafetensors, type Tensor } from "./safetensors.js";
 
 /** Version of the folder's layout that this package writes, and the newest that it reads. */
-export const formatVersion = 2;
+export const formatVersion = 3;
 
 /** `model.json`. Arrays "per key" and "per level" are in the order of `condition_keys` and `cell_type_keys`. */
 export interface ModelJson {
@@ -52,7 +52,21 @@ export interface ModelJson {
   readonly sample_metadata?: readonly SampleMetadata[];
   /** null: cells are labelled by their nearest prototype (a model without labels, or made by another program) */
   readonly head: HeadJson | null;
+  /** null: the model carries none (`landmarks: false`, models of format 2 and 1, and of other programs). Since format 3. */
+  readonly landmarks: LandmarksJson | null;
   readonly provenance: Readonly<Record<string, unknown>>;
+}
+
+/** Of the landmarks (landmarks.ts), beside their tensors. */
+export interface LandmarksJson {
+  /** L */
+  readonly cells: number;
+  /** cells of the reference that they were chosen from */
+  readonly of: number;
+  /** 5 %, 50 % and 95 % quantile of the size factors of all cells of the reference */
+  readonly size_factors: readonly [number, number, number];
+  /** distance in the latent space within which 95 % of the landmarks have their 15th nearest other landmark */
+  readonly neighbor_distance: number;
 }
 
 export interface StoredTensor {
@@ -62,7 +76,7 @@ export interface StoredTensor {
 /** A model folder in memory. */
 export interface StoredModel {
   readonly json: ModelJson;
-  /** parameters by scArches' names, `prototypes` (K, D) and `prototype_covariances` (K, D, D); where there are any, `unlabeled_prototypes` (U, D) and `unlabeled_prototype_covariances` (U, D, D); with a head, its tensors */
+  /** parameters by scArches' names, `prototypes` (K, D) and `prototype_covariances` (K, D, D); where there are any, `unlabeled_prototypes` (U, D) and `unlabeled_prototype_covariances` (U, D, D); with a head or landmarks, theirs */
   readonly tensors: ReadonlyMap<string, StoredTensor>;
 }
 
@@ -281,6 +295,7 @@ function checkJson(parsed: unknown, check: Checker): ModelJson {
     unlabeled_prototypes: checkUnlabeled(check, entries.unlabeled_prototypes ?? []),
     ...(entries.sample_metadata === undefined ? {} : { sample_metadata: check.list(entries.sample_metadata, "sample_metadata", (value, name) => checkMetadata(check, value, name), keys.length) }),
     head: checkHead(check, entries),
+    landmarks: checkLandmarks(check, entries.landmarks ?? null),
     provenance: check.object(entries.provenance, "provenance"),
   };
 }
@@ -377,6 +392,17 @@ function checkHead(check: Checker, entries: Readonly<Record<string, unknown>>): 
   return { levels };
 }
 
+function checkLandmarks(check: Checker, value: unknown): LandmarksJson | null {
+  if (value === null) return null;
+  const entries = check.object(value, "landmarks");
+  const cells = check.whole(entries.cells, "landmarks.cells", 1);
+  const sizeFactors = check.list(entries.size_factors, "landmarks.size_factors", (entry, name) => check.number(entry, name, 0), 3);
+  return {
+    cells, of: check.whole(entries.of, "landmarks.of", cells), size_factors: [sizeFactors[0]!, sizeFactors[1]!, sizeFactors[2]!],
+    neighbor_distance: check.number(entries.neighbor_distance, "landmarks.neighbor_distance", 0),
+  };
+}
+
 /** Whether the tensors are those that the JSON calls for: names, shapes, all values finite. */
 function checkTensors(json: ModelJson, tensors: ReadonlyMap<string, Tensor>, check: Checker): void {
   const { model, genes, conditions, combinations, cell_types: types } = json;
@@ -387,6 +413,8 @@ function checkTensors(json: ModelJson, tensors: ReadonlyMap<string, Tensor>, che
   if (U > 0) expected.set("unlabeled_prototypes", [U, D]).set("unlabeled_prototype_covariances", [U, D, D]);
   const R = json.head ? headRows(json.head) : 0;
   if (R > 0) expected.set("head.weight", [R, genes.length]).set("head.bias", [R]).set("head.means", [R, R]);
+  const L = json.landmarks?.cells ?? 0;
+  if (L > 0) expected.set("landmarks.latent", [L, D]).set("landmarks.umap", [L, 2]).set("landmarks.labels", [L, json.levels.length]).set("landmarks.conditions", [L, conditions.length]);
   for (const name of tensors.keys()) if (!expected.has(name)) check.fail(`it has a tensor '${name}' that the model does not`);
   for (const [name, shape] of expected) {
     const tensor = tensors.get(name) ?? check.fail(`tensor '${name}' is missing`);
@@ -395,4 +423,13 @@ function checkTensors(json: ModelJson, tensors: ReadonlyMap<string, Tensor>, che
     const bad = tensor.data.findIndex((value) => !Number.isFinite(value));
     if (bad >= 0) check.fail(`tensor '${name}' has ${tensor.data[bad]} at position ${bad}`);
   }
+  checkCodes(check, tensors.get("landmarks.labels"), json.levels.length, () => types.length);
+  checkCodes(check, tensors.get("landmarks.conditions"), conditions.length, (key) => conditions[key]!.length);
+}
+
+/** Whether codes of landmarks, whole numbers as float32, are of rows that there are; -1: none. */
+function checkCodes(check: Checker, tensor: Tensor | undefined, columns: number, rows: (column: number) => number): void {
+  tensor?.data.forEach((code, at) => {
+    if (!Number.isInteger(code) || code < -1 || code >= rows(at % columns)) check.fail(`the landmarks have the code ${code} at position ${at}`);
+  });
 }

@@ -182,8 +182,8 @@ export function neighborGraph({ k, indices, distances }: Neighbors): Graph {
   return { nodes, indptr, neighbors, weights };
 }
 
-/** Weights of one point's neighbours from their distances. */
-function weigh(distances: Float64Array, weights: Float64Array): void {
+/** Weights of one point's neighbours from their distances, ascending. */
+export function weigh(distances: Float64Array, weights: Float64Array): void {
   const k = distances.length;
   const nearest = distances.find((d) => d > 0) ?? 0;
   const sumWith = (sigma: number): number => distances.reduce((sum, d) => sum + (d > nearest ? Math.exp((nearest - d) / sigma) : 1), 0);

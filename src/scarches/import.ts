@@ -75,6 +75,7 @@ export async function importScArches(folder: string, { genes, onNote }: ImportOp
     ...types,
     prototype_counts: types.cell_types.map(() => 0),
     head: null,
+    landmarks: null,
     ...(metadata ? { sample_metadata: metadata } : {}),
     provenance: { imported_from: "scArches", ...(cellsOf(attributes) === null ? {} : { cells: cellsOf(attributes) }) },
   };

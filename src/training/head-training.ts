@@ -8,6 +8,7 @@ import type { Engine, Minibatch } from "../engine/engine.js";
 import { ScPoliError } from "../errors.js";
 import { linearScores, logNormalize, type HeadJson } from "../model/head.js";
 import { fillMinibatch, minibatchCapacity, type Dataset } from "../data/minibatches.js";
+import { sampleRareFirst } from "../data/sampling.js";
 import { Random } from "../random.js";
 
 /** A head as it is stored. */
@@ -73,17 +74,7 @@ function chooseCells({ counts, labels, levels }: Dataset, seed: number): Int32Ar
   const labelled = Int32Array.from({ length: counts.cells }, (_, cell) => cell).filter((cell) => labels.subarray(cell * levels, (cell + 1) * levels).some((label) => label >= 0));
   const most = Math.min(mostCells, counts.mostHeld);
   if (labelled.length <= most) return labelled;
-  const order = new Random(seed, "head").shuffle(labelled);
-  const share = most / new Set(labels).size;
-  const taken = new Map<number, number>();
-  const [chosen, others]: [number[], number[]] = [[], []];
-  for (const cell of order) {
-    const own = Array.from(labels.subarray(cell * levels, (cell + 1) * levels)).filter((label) => label >= 0);
-    const isRare = own.some((label) => (taken.get(label) ?? 0) < share);
-    (isRare && chosen.length < most ? chosen : others).push(cell);
-    if (isRare) own.forEach((label) => taken.set(label, (taken.get(label) ?? 0) + 1));
-  }
-  return Int32Array.from([...chosen, ...others.slice(0, most - chosen.length)]).sort();
+  return sampleRareFirst({ labels, levels }, new Random(seed, "head").shuffle(labelled), most, most / new Set(labels).size);
 }
 
 /** The part in which each cell is left out: whole combinations of conditions where there are several, the largest first; else cells at random. */

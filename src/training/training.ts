@@ -11,6 +11,7 @@ import type { CountsPlace } from "../data/count-places.js";
 import { createEngine } from "../engine/create.js";
 import { sumDuplicates } from "../data/derived-counts.js";
 import { ScPoliError } from "../errors.js";
+import { chooseLandmarks, makeLandmarks, type StoredLandmarks } from "../model/landmarks.js";
 import { addUnlabeledPrototypes, clusteringOf, unlabeledCells, unlabeledLossOf } from "../model/growth.js";
 import { trainHead } from "./head-training.js";
 import { checkConditions, keptCells, readConditions, readLabels, type Conditions, type Labels } from "../data/labels.js";
@@ -78,6 +79,7 @@ export async function trainReference(data: AnnData, options: TrainOptions): Prom
     options,
   );
   let trained: StoredModel;
+  let landmarks: StoredLandmarks | null = null;
   try {
     const network = new Network(engine, model, sizes, { weightDecay: plan.weightDecay });
     network.write(new Map(shapes.map((shape) => [shape.name, initialValues(shape, shapes, seed)])));
@@ -90,11 +92,18 @@ export async function trainReference(data: AnnData, options: TrainOptions): Prom
     const calibration = await calibrateLevels(trainer, result, reference.labels, dataset);
     const assembled = assemble(reference, model, plan, network, result, calibration);
     trained = clustering ? addUnlabeledPrototypes(assembled, await trainer.encode(unlabeledCells(dataset)), clustering, seed, options.onNote) : assembled;
+    if (options.landmarks ?? true) {
+      const chosen = chooseLandmarks(dataset, seed);
+      landmarks = makeLandmarks(dataset, chosen, await trainer.encode(chosen), model.latentDim, seed);
+    }
   } finally {
     await engine.close();
   }
   const head = await trainHead(dataset, trained.json.levels, options, model.reconLoss === "mse");
-  return head ? { json: { ...trained.json, head: head.json }, tensors: new Map([...trained.tensors, ...head.tensors]) } : trained;
+  return {
+    json: { ...trained.json, head: head?.json ?? null, landmarks: landmarks?.json ?? null },
+    tensors: new Map([...trained.tensors, ...(head?.tensors ?? []), ...(landmarks?.tensors ?? [])]),
+  };
 }
 
 async function readReference(data: AnnData, options: TrainOptions): Promise<ReferenceData> {
@@ -182,6 +191,7 @@ function assemble(
     unlabeled_prototypes: [],
     calibration,
     head: null,
+    landmarks: null,
     provenance: {
       cells: reference.cells.combinations.length, counts: reference.place.name, ...reference.nameMaps, optimization: { ...plan },
       epochs_run: result.history.length, best_epoch: result.bestEpoch + 1, losses: last ?? null, history: result.history, queries: [],
