@@ -212,6 +212,8 @@ export interface TrainOptions extends RunSettings, CountsOptions, OptimizationOp
   readonly checkpointSeconds?: number;
   /** Go on from the checkpoint, to the same bytes. */
   readonly resume?: boolean;
+  /** Ends the training after the epoch that is running, and keeps what was learnt: the model is finished as usual. */
+  readonly finish?: AbortSignal;
 }
 
 /** Threshold on the uncertainty above which a cell is unknown: the model's own, a number in 0..1, a quantile of the query, or none. */

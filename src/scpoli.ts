@@ -5,7 +5,7 @@ import type { AtacCounts, EmbedOptions, MapOptions, Note, TrainOptions } from ".
 import { labelCells, type LabelOptions } from "./mapping/labelling.js";
 import { computeIntoCopy, Mapping } from "./mapping/mapping.js";
 import { prototypeTable, type PrototypeRow } from "./model/prototype-table.js";
-import { embedCells, mapQuery, type QueryResult } from "./mapping/query.js";
+import { embedCells, geneCoverage, mapQuery, type GeneCoverage, type QueryResult } from "./mapping/query.js";
 import { conditionParameters, type ConditionParameters } from "./model/parameters.js";
 import { analyseSamples, type SampleAnalysis, type SamplesOptions } from "./samples/analysis.js";
 import { exportScArches, type ExportOptions } from "./scarches/export.js";
@@ -117,6 +117,11 @@ export class ScPoli {
    */
   samples(options: SamplesOptions = {}): Promise<SampleAnalysis[]> {
     return analyseSamples(this.stored, options);
+  }
+
+  /** How many of the model's genes a file has, by name, before anything is computed. Nothing is refused. */
+  async coverage(data: AnnData): Promise<GeneCoverage> {
+    return geneCoverage(this.stored.json.genes, data);
   }
 
   summary(): ModelSummary {

@@ -22,7 +22,7 @@ const imports = new Map(
 const layers: readonly { readonly name: string; readonly files: RegExp; readonly packages?: RegExp; readonly but?: RegExp }[] = [
   { name: "command line", files: /^cli(\/|$)/, packages: /^(commander|#platform)$/ },
   { name: "public interface", files: /^index$/ },
-  { name: "verbs", files: /^(scpoli|convert|inspect|training\/training|mapping\/(query|query-labels|labelling|mapping))$/, packages: /^#platform$/ },
+  { name: "verbs", files: /^(scpoli|convert|expression|inspect|training\/training|mapping\/(query|query-labels|labelling|mapping))$/, packages: /^#platform$/ },
   { name: "methods", files: /^(training\/.*|mapping\/(surgery|embedding|verdict)|scarches\/.*|samples\/.*)$/, packages: /^(#platform|papaparse|ml-hclust|ml-matrix)$/ },
   { name: "model folder", files: /^model\/(classify|head|growth|prototype-table|checkpoint|landmarks)$/, packages: /^#platform$/ },
   { name: "data of a run", files: /^data\//, packages: /^#platform$/ },
@@ -111,12 +111,12 @@ test("form: no file over 600 lines, a header on each, nothing left for later", (
 
 test("the public interface is this and nothing else", async () => {
   const values = Object.keys(await import("../dist/index.js")).sort();
-  assert.deepEqual(values, ["AnnData", "ScPoli", "ScPoliError", "convert", "exitCodes", "inspect", "judgeMapping", "version", "writeCopy", "writeH5ad", "writeSamples", "writeTables"]);
+  assert.deepEqual(values, ["AnnData", "ScPoli", "ScPoliError", "convert", "exitCodes", "inspect", "judgeMapping", "readExpression", "version", "writeCopy", "writeH5ad", "writeSamples", "writeTables"]);
   const types = [...text.get("index")!.matchAll(/(?:export type \{([^}]*)\}|\btype (\w+))/g)].flatMap(([, list, one]) => list?.split(",") ?? [one!]).map((name) => name.trim()).filter((name) => !values.includes(name));
   assert.deepEqual([...new Set(types)].sort(), [
     "Additions", "Association", "Classification", "ClassificationOptions", "ClassifierScore", "Column", "Components", "ConditionTreatment", "Conversion", "ConvertOptions",
-    "Covariate", "CovariateKinds", "DataFrame", "DenseMatrix", "EmbedOptions", "EpochLosses", "ErrorKind", "Explained", "ExportOptions", "GeneAnalysis", "GeneCorrelation",
-    "GeneCounts", "GeneSet", "Guidance", "ImportOptions", "Inspection", "LabelOptions", "LevelPrediction", "Light", "MapOptions", "Mapping", "MappingSummary", "Matrix",
+    "Covariate", "CovariateKinds", "DataFrame", "DenseMatrix", "EmbedOptions", "EpochLosses", "ErrorKind", "Explained", "ExportOptions", "ExpressionOptions", "GeneAnalysis", "GeneCorrelation",
+    "GeneCounts", "GeneCoverage", "GeneSet", "Guidance", "ImportOptions", "Inspection", "LabelOptions", "LevelPrediction", "Light", "MapOptions", "Mapping", "MappingSummary", "Matrix",
     "MetadataValue", "ModelSummary", "NameMap", "NewAnnData", "Note", "OverRepresentation", "Progress", "QualityCorrelation", "RunSettings", "SampleAnalysis",
     "SampleDistances", "SampleExpression", "SampleMetadata", "SamplePrediction", "SampleTable", "SamplesOptions", "SparseRows", "Threshold", "TrainOptions", "Verdict",
     "VerdictMeasures", "VerdictReason",

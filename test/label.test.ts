@@ -73,6 +73,16 @@ test("cells of a file become a cell type: the mean of their latent positions", a
   assert.deepEqual(grown.stored.json.unlabeled_prototypes, mapped.model.stored.json.unlabeled_prototypes);
 });
 
+test("cells may be picked by their rows; rows that are none are told", async () => {
+  const rows = truth.flatMap((type, cell) => (type === "Platelet" ? [cell] : []));
+  const grown = await mapped.model.label({ name: "Platelet", cells: query, rows });
+  assert.deepEqual(grown.stored.json.provenance["labelled"], [{ name: "Platelet", level: "cell_type", cells: rows.length, from: "rows of the file" }]);
+  assert.ok((await recall(grown, "Platelet")) > 0.9);
+  await assert.rejects(mapped.model.label({ name: "x", cells: query, rows: [0, 200] }), { kind: "key", message: /no cell in row 200/ });
+  await assert.rejects(mapped.model.label({ name: "x", cells: query, rows: [] }), { kind: "key", message: /rows is empty/ });
+  await assert.rejects(mapped.model.label({ name: "x", cells: query, rows: [1], select: { donor: ["q1"] } }), { kind: "usage" });
+});
+
 test("a model without cell types gets a level, and can tell its cells apart and far ones from near ones", async () => {
   const plain = await ScPoli.train(reference, { ...quick, conditionKeys: ["donor"] });
   let grown = plain;

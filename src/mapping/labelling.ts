@@ -20,6 +20,8 @@ export interface LabelOptions extends Pick<EmbedOptions, keyof RunSettings | key
   readonly cells?: AnnData;
   /** Those of its cells with these values of obs columns (of each column named). Default: all */
   readonly select?: Readonly<Record<string, readonly string[]>>;
+  /** In place of `select`: rows of its cells */
+  readonly rows?: ArrayLike<number>;
 }
 
 /** Level that a model without any gets with its first cell type. */
@@ -28,12 +30,13 @@ const firstLevel = "cell_type";
 /** See `ScPoli.label`. */
 export async function labelCells(stored: StoredModel, options: LabelOptions): Promise<StoredModel> {
   const { json } = stored;
-  const { name, clusters, cells, select } = options;
+  const { name, clusters, cells, select, rows } = options;
   const level = options.level ?? json.cell_type_keys[0] ?? firstLevel;
   checkName(stored, name, level);
   if ((clusters === undefined) === (cells === undefined))
     throw new ScPoliError("usage", "Say which cells get the name: either the number of an unlabelled prototype (clusters), or a file of cells (cells, and select for some of them).");
-  if (clusters !== undefined && select !== undefined) throw new ScPoliError("usage", "select picks cells of a file; an unlabelled prototype is taken as it is.");
+  if (rows !== undefined && select !== undefined) throw new ScPoliError("usage", "select and rows both pick cells of the file; give one of them.");
+  if (clusters !== undefined && (select !== undefined || rows !== undefined)) throw new ScPoliError("usage", "select and rows pick cells of a file; an unlabelled prototype is taken as it is.");
   const { prototype, rest, from } = clusters !== undefined ? fromClusters(stored, clusters) : await fromCells(stored, options);
   const grown = addCellType(rest, name, level, prototype);
   const count = prototype.counts[0]!;
@@ -71,11 +74,20 @@ function fromClusters(stored: StoredModel, clusters: readonly number[]): Named {
 
 async function fromCells(stored: StoredModel, options: LabelOptions): Promise<Named> {
   const data = options.cells!;
-  const own = await selectedCells(data.obs, options.select);
+  const own = options.rows ? checkedRows(options.rows, data.nObs) : await selectedCells(data.obs, options.select);
   const { latent } = await embedCells(stored, data, options);
   const isOut = new Uint8Array(data.nObs).fill(1);
   for (const cell of own) isOut[cell] = 0;
   const prototype = prototypesOf(latent, Int32Array.from(isOut, (out) => -out), 1, stored.json.model.latent_dim);
-  const picked = Object.entries(options.select ?? {}).map(([key, values]) => `${key}=${values.join(",")}`);
+  const picked = options.rows ? ["rows of the file"] : Object.entries(options.select ?? {}).map(([key, values]) => `${key}=${values.join(",")}`);
   return { prototype, rest: stored, from: picked.length > 0 ? picked.join(" ") : "all cells of the file" };
+}
+
+/** @throws ScPoliError "key" where there is none, or a row is not one of the file's */
+function checkedRows(rows: ArrayLike<number>, cells: number): Int32Array {
+  const own = Int32Array.from(rows);
+  const wrong = own.find((row, i) => row < 0 || row >= cells || row !== rows[i]);
+  if (wrong !== undefined) throw new ScPoliError("key", `There is no cell in row ${wrong}; the file has ${cells}, rows 0 to ${cells - 1}.`, { row: wrong });
+  if (own.length === 0) throw new ScPoliError("key", "No cell is picked: rows is empty.", {});
+  return own;
 }

@@ -5,7 +5,7 @@ import { readAhead, type BlockReader } from "../anndata/read-ahead.js";
 import { noteCellxgene } from "../data/cellxgene.js";
 import type { StoredModel } from "../model/checkpoint.js";
 import { defaults, type EmbedOptions, type MapOptions, type Note } from "../config.js";
-import type { CountsPlace } from "../data/count-places.js";
+import { lookAtPlaces, takenPlace, type CountsPlace } from "../data/count-places.js";
 import { streamCounts } from "../data/counts.js";
 import { emptyPositions, Encoder, networkOptions, type CellPositions } from "./embedding.js";
 import { sumDuplicates } from "../data/derived-counts.js";
@@ -223,4 +223,27 @@ function report(
     verb, cells: place.matrix.rows, counts: place.name, genes, ...(geneMap && { gene_map: geneMap }), conditions,
     ...(labels && { labels: labels.report }), ...(labels?.labelMap && { label_map: labels.labelMap }), epochs,
   };
+}
+
+/** How many of a model's genes a file has. */
+export interface GeneCoverage {
+  readonly model: number;
+  readonly found: number;
+  /** found / model, 0..1 */
+  readonly share: number;
+  /** genes of the model by where their names were found: `name`, `var["feature_name"]`, ... */
+  readonly matched: Readonly<Record<string, number>>;
+  /** in the model's order */
+  readonly missing: readonly string[];
+}
+
+/** See `ScPoli.coverage`. */
+export async function geneCoverage(modelGenes: readonly string[], data: AnnData): Promise<GeneCoverage> {
+  const counts = takenPlace(await lookAtPlaces(data));
+  const genes = counts === "raw.X" ? data.raw!.var : data.var;
+  const { names, matched } = await matchGeneNames(modelGenes, genes, () => undefined);
+  const found = new Set(names);
+  const missing = modelGenes.filter((name) => !found.has(name));
+  const there = modelGenes.length - missing.length;
+  return { model: modelGenes.length, found: there, share: there / Math.max(1, modelGenes.length), matched, missing };
 }

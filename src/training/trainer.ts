@@ -46,6 +46,8 @@ export interface TrainerOptions {
   readonly knownPrototypes?: Prototypes;
   readonly onProgress?: (progress: Progress) => void;
   readonly signal?: AbortSignal;
+  /** See `TrainOptions.finish`. */
+  readonly finish?: AbortSignal;
   /** Receives the state when a checkpoint is due, and when the run is interrupted. */
   readonly onCheckpoint?: (snapshot: () => Snapshot) => Promise<void>;
   /** Between two checkpoints. Default: a minute */
@@ -234,7 +236,7 @@ export class Trainer {
     state.epoch++;
     state.position = 0;
     state.sums = noLosses();
-    return stop || state.epoch >= plan.epochs;
+    return stop || state.epoch >= plan.epochs || this.options.finish?.aborted === true;
   }
 
   async #validate(fineTuning: boolean): Promise<TrainerState["sums"]> {

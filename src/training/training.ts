@@ -84,7 +84,7 @@ export async function trainReference(data: AnnData, options: TrainOptions): Prom
     const network = new Network(engine, model, sizes, { weightDecay: plan.weightDecay });
     network.write(new Map(shapes.map((shape) => [shape.name, initialValues(shape, shapes, seed)])));
     const trainer = new Trainer(network, dataset, {
-      stage: "training", plan, prototypeCount: rows, unlabeled, onProgress: options.onProgress, signal: options.signal, resume,
+      stage: "training", plan, prototypeCount: rows, unlabeled, onProgress: options.onProgress, signal: options.signal, finish: options.finish, resume,
       checkpointMs: checkNumber("checkpointSeconds", options.checkpointSeconds ?? 60, 0) * 1000,
       onCheckpoint: (snapshot) => checkpoint.save(snapshot()),
     });
