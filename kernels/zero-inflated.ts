@@ -30,12 +30,18 @@ export class ZeroInflated {
   /** 0: none */
   probabilities: usize;
   probabilitiesStride: usize;
-  /** where scratch memory is free: a group of q, pins, the list of large counts, sigmoid(d) of the stored counts */
+  /** where scratch memory is free: a group of q, pins, the list of large counts, sigmoid(d) of the stored counts, two pieces of genes */
   work: usize;
 }
 
+/** Genes, in bytes, that `dense` takes at a time. */
+const piece = 1024;
+/** Scratch memory of `dense`: two pieces. */
+let zeros: usize = 0;
+
 export function zeroInflated(op: ZeroInflated, first: i32, last: i32): void {
   const bytes = op.thetaStride, list = scratch + op.work + (bytes << 2) + pinBytes, sigmoids = list + bytes + 64;
+  zeros = sigmoids + bytes + 64;
   const q = op.backward ? scratch + op.work : 0;
   placePins(list - pinBytes);
   const base = groupBase(op.logits, op.groupStride, first);
@@ -122,28 +128,37 @@ function exponential(x: v128): v128 {
 /**
  * Every gene as if x were 0; u and r as in nb's `dense`. With E = e^-|d| and A = e^-|a|, both at most 1:
  *   loss = (a > 0 ? zero : max(-d, 0)) + ln((1 + E) / (1 + A)),
- * the logarithms of one lane's genes taken together, as that of a product.
+ * the logarithms of one lane's genes taken together, as that of a product. In two loops, so that each finds its constants in registers; `zeros` and
+ * `slopes` are what the first leaves for the second.
  */
 // @ts-ignore: decorator
 @inline
 function dense(
   e: usize, d: usize, theta: usize, inverse: usize, q: usize, sums: usize, bytes: usize, scale: f32, backward: bool, trains: bool,
 ): void {
-  const toMu = pinned(0, scale), share = pinned(1, run().share), none = pinned(2, 0), minusLog2e = pinned(3, -log2e);
+  const toMu = pinned(0, scale), share = pinned(1, run().share), none = pinned(2, 0), minusLog2e = pinned(3, -log2e), floor = pinned(4, leastExponent);
   const one = constant(7), root = constant(9), mantissa = constant(10), c8 = constant(11), c7 = constant(12), c6 = constant(13), c5 = constant(14);
   const c4 = constant(15), c3 = constant(16), c2 = constant(17), ln2 = constant(18);
-  const floor = pinned(4, leastExponent), magic = constant(1), x5 = constant(2), x4 = constant(3), x3 = constant(4), x2 = constant(5), x1 = constant(6);
-  for (let g: usize = 0; g < bytes; ) {
-    let loss = none, total = none, ratios = one;
-    for (const stop = min(g + 1024, bytes); g < stop; g += 16) {
+  const magic = constant(1), x5 = constant(2), x4 = constant(3), x3 = constant(4), x2 = constant(5), x1 = constant(6);
+  for (let from: usize = 0; from < bytes; from += piece) {
+    const stop = min(from + piece, bytes);
+    for (let g = from, at = zeros; g < stop; g += 16, at += 16) {
       const t = v128.load(theta + g), inv = v128.load(inverse + g);
       const u = f32x4.mul(f32x4.mul(v128.load(e + (g << 2)), toMu), inv);
       const u1 = f32x4.add(u, one);
       const r = f32x4.div(one, u1);
       const rounding = f32x4.mul(f32x4.sub(u, f32x4.sub(u1, one)), r);
       const l = f32x4.add(log(u1, one, root, mantissa, c8, c7, c6, c5, c4, c3, c2, ln2), rounding);
-      const zero = f32x4.mul(t, l);
-      const own = v128.load(d + (g << 2)), a = f32x4.neg(f32x4.add(own, zero));
+      v128.store(at, f32x4.mul(t, l));
+      if (backward) {
+        const product = f32x4.mul(t, f32x4.mul(u, r));
+        v128.store(q + (g << 2), product);
+        if (trains) v128.store(at, f32x4.sub(l, f32x4.mul(product, inv)), piece);
+      }
+    }
+    let loss = none, total = none, ratios = one;
+    for (let g = from, at = zeros; g < stop; g += 16, at += 16) {
+      const zero = v128.load(at), own = v128.load(d + (g << 2)), a = f32x4.neg(f32x4.add(own, zero));
       const E = exp2(f32x4.mul(f32x4.abs(own), minusLog2e), floor, magic, x5, x4, x3, x2, x1, one);
       const A = exp2(f32x4.mul(f32x4.abs(a), minusLog2e), floor, magic, x5, x4, x3, x2, x1, one);
       const E1 = f32x4.add(E, one), A1 = f32x4.add(A, one);
@@ -157,12 +172,12 @@ function dense(
         const ofE = f32x4.mul(s, A1);
         const other = v128.bitselect(ofE, f32x4.mul(E, ofE), f32x4.lt(own, none));
         v128.store(d + (g << 2), f32x4.mul(f32x4.sub(ofNb, other), share));
-        const product = f32x4.mul(t, f32x4.mul(u, r)), mine = f32x4.mul(product, ofNb);
+        const mine = f32x4.mul(v128.load(q + (g << 2)), ofNb);
         total = f32x4.add(total, mine);
         v128.store(q + (g << 2), mine);
-        if (trains) v128.store(sums + g, mad(f32x4.sub(l, f32x4.mul(product, inv)), ofNb, v128.load(sums + g)));
+        if (trains) v128.store(sums + g, mad(v128.load(at, piece), ofNb, v128.load(sums + g)));
       }
     }
-    addToRow(<f64>sum4(f32x4.add(loss, log(ratios, one, root, mantissa, c8, c7, c6, c5, c4, c3, c2, ln2))), backward ? <f64>sum4(total) : 0);
+    addToRow(<f64>sum4(f32x4.add(loss, log4(ratios))), backward ? <f64>sum4(total) : 0);
   }
 }

@@ -244,7 +244,7 @@ class Recorder implements Operations {
     const logits = this.#decode(h, mean, backward);
     const second = this.#places.logits(true);
     this.#linearForward(h, dropout.weight, dropout.bias, false, second, true);
-    this.#needScratch(this.#work + 6 * thetaStride + 512);
+    this.#needScratch(this.#work + 6 * thetaStride + 3072);
     const { pointer, stride } = this.#decoded(probabilities);
     const record = [logits.pointer, second.pointer, logits.stride, this.#places.genes, thetaStride, Number(backward), pointer, stride, this.#work];
     this.#row("zeroInflated", record);
