@@ -27,6 +27,7 @@ const layers: readonly { readonly name: string; readonly files: RegExp; readonly
   { name: "model folder", files: /^model\/(classify|head|growth|prototype-table|checkpoint|landmarks)$/, packages: /^#platform$/ },
   { name: "data of a run", files: /^data\//, packages: /^#platform$/ },
   { name: "model", files: /^model\/(network|prototypes|parameters|neighbors|clustering|umap)$/, but: /^engine\/(?!engine$)/ },
+  { name: "plots", files: /^plots\//, packages: /^d3-scale$/ },
   { name: "statistics", files: /^statistics\//, packages: /^(cephes|ml-matrix)$/ },
   { name: "files", files: /^(anndata\/.*|python\/.*|model\/safetensors)$/, packages: /^(#platform|h5wasm|fflate|zarrita|numcodecs\/zstd|@zarrita\/storage\/zip)$/ },
   { name: "arithmetic", files: /^engine\//, packages: /^#platform$/ },
@@ -111,14 +112,15 @@ test("form: no file over 600 lines, a header on each, nothing left for later", (
 
 test("the public interface is this and nothing else", async () => {
   const values = Object.keys(await import("../dist/index.js")).sort();
-  assert.deepEqual(values, ["AnnData", "ScPoli", "ScPoliError", "convert", "exitCodes", "inspect", "judgeMapping", "readExpression", "version", "writeCopy", "writeH5ad", "writeSamples", "writeTables"]);
+  assert.deepEqual(values, ["AnnData", "ScPoli", "ScPoliError", "barChart", "convert", "divergingColour", "exitCodes", "groupColour", "heatMap", "histogram", "inspect", "judgeMapping", "lineChart", "missingColour", "rampColour", "readExpression", "scatterPlot", "standaloneSvg", "version", "writeCopy", "writeH5ad", "writeSamples", "writeTables"]);
   const types = [...text.get("index")!.matchAll(/(?:export type \{([^}]*)\}|\btype (\w+))/g)].flatMap(([, list, one]) => list?.split(",") ?? [one!]).map((name) => name.trim()).filter((name) => !values.includes(name));
   assert.deepEqual([...new Set(types)].sort(), [
     "Additions", "Association", "Classification", "ClassificationOptions", "ClassifierScore", "Column", "Components", "ConditionTreatment", "Conversion", "ConvertOptions",
-    "Covariate", "CovariateKinds", "DataFrame", "DenseMatrix", "EmbedOptions", "EpochLosses", "ErrorKind", "Explained", "ExportOptions", "ExpressionOptions", "GeneAnalysis", "GeneCorrelation",
-    "GeneCounts", "GeneCoverage", "GeneSet", "Guidance", "ImportOptions", "Inspection", "LabelOptions", "LevelPrediction", "Light", "MapOptions", "Mapping", "MappingSummary", "Matrix",
-    "MetadataValue", "ModelSummary", "NameMap", "NewAnnData", "Note", "OverRepresentation", "Progress", "QualityCorrelation", "RunSettings", "SampleAnalysis",
-    "SampleDistances", "SampleExpression", "SampleMetadata", "SamplePrediction", "SampleTable", "SamplesOptions", "SparseRows", "Threshold", "TrainOptions", "Verdict",
+    "Covariate", "CovariateKinds", "DataFrame", "DenseMatrix", "EmbedOptions", "EpochLosses", "ErrorKind", "Explained", "ExportOptions", "ExpressionOptions", "GeneAnalysis",
+    "GeneCorrelation", "GeneCounts", "GeneCoverage", "GeneSet", "Guidance", "ImportOptions", "Inspection", "LabelOptions", "LevelPrediction", "Light", "MapOptions",
+    "Mapping", "MappingSummary", "Matrix", "MetadataValue", "ModelSummary", "NameMap", "NewAnnData", "Note", "OverRepresentation", "Plot", "PlotTable", "Progress",
+    "QualityCorrelation", "RunSettings", "SampleAnalysis", "SampleDistances", "SampleExpression", "SampleMetadata", "SamplePrediction", "SampleTable", "SamplesOptions",
+    "ScatterPoint", "Series", "SparseRows", "Threshold", "TrainOptions", "Verdict",
     "VerdictMeasures", "VerdictReason",
   ]);
 });

@@ -1,0 +1,58 @@
+// Colours of groups and of numbers, the same in the report, in plots and in the page. For eyes that tell no red from green, too: scripts/make_palette.ts chose them.
+
+/** Okabe and Ito's colours first, then by falling distance from all before; all of them show on white and on near-black. */
+const groups = [
+  "#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#1010c0", "#904030", "#a070f0", "#8010f0", "#703080", "#a0c080",
+  "#b04080", "#3050b0", "#f010d0", "#906050", "#e08020", "#60b070", "#c04010", "#60e050", "#804090", "#a08050", "#d030a0", "#7080c0",
+  "#a010d0", "#a050f0", "#e090d0", "#106050", "#107070", "#80c0a0", "#60a0f0", "#20c050", "#10d050", "#f05050", "#9010a0", "#109070",
+  "#f050d0", "#605010", "#a04060", "#2010e0", "#507090", "#607030", "#b07090", "#d050e0", "#70a060", "#f0b020", "#808030", "#8060c0",
+  "#9010c0", "#504090", "#c020e0", "#e0a0d0", "#b06060", "#9060a0", "#804060", "#9040a0", "#d070e0", "#e05080", "#704080", "#e09010",
+];
+
+/** Number of different colours; further groups get them again, half way to white or black. */
+export const groupColours = groups.length;
+
+export function groupColour(group: number): string {
+  const base = groups[group % groups.length]!;
+  const round = Math.floor(group / groups.length);
+  return round === 0 ? base : mix(base, round % 2 === 1 ? "#ffffff" : "#000000", 0.35);
+}
+
+/** of what has no value, and of a grey background of cells */
+export const missingColour = "#9aa0a6";
+
+/** Cividis, from low to high (Nunez et al. 2018). */
+const ramp = ["#00204c", "#00336f", "#2b446e", "#4a556d", "#666970", "#7d7c78", "#958f78", "#b0a473", "#ccbb68", "#e8d356", "#ffea46"];
+/** Blue, white, orange: for numbers on both sides of zero. */
+const divergingRamp = ["#00429d", "#3c6db0", "#7299c4", "#abc4da", "#f2f2f2", "#f3c69c", "#e49d5c", "#cc7426", "#a64d00"];
+
+/** @param share - 0..1 */
+export function rampColour(share: number): string {
+  return colourAt(ramp, share);
+}
+/** @param share - 0..1, 0.5 in the middle */
+export function divergingColour(share: number): string {
+  return colourAt(divergingRamp, share);
+}
+
+/** Black or white, whichever is easier to read on a colour. */
+export function inkOn(colour: string): string {
+  const [r, g, b] = bytesOf(colour).map((value) => (value / 255) ** 2.2);
+  return 0.2126 * r! + 0.7152 * g! + 0.0722 * b! > 0.18 ? "#000000" : "#ffffff";
+}
+
+export function bytesOf(colour: string): readonly [number, number, number] {
+  const value = Number.parseInt(colour.slice(1), 16);
+  return [value >> 16, (value >> 8) & 255, value & 255];
+}
+
+function colourAt(stops: readonly string[], share: number): string {
+  const place = Math.min(1, Math.max(0, share)) * (stops.length - 1);
+  const low = Math.min(stops.length - 2, Math.floor(place));
+  return mix(stops[low]!, stops[low + 1]!, place - low);
+}
+
+function mix(from: string, to: string, share: number): string {
+  const [a, b] = [bytesOf(from), bytesOf(to)];
+  return `#${a.map((value, i) => Math.round(value + share * (b[i]! - value)).toString(16).padStart(2, "0")).join("")}`;
+}

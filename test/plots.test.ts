@@ -1,0 +1,51 @@
+// Plots: colours that stay apart for every kind of sight, and pictures with title, axes, units and legend in which no name is markup.
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { barChart, divergingColour, groupColour, heatMap, histogram, lineChart, rampColour, scatterPlot, standaloneSvg, type Plot } from "../dist/index.js";
+import { colourDistance } from "./colour-distance.ts";
+
+const hostile = `<script>alert("1")</script>&'\u0000`;
+const plots: Readonly<Record<string, Plot>> = {
+  lines: lineChart({ title: `T ${hostile}`, x: { label: "epoch" }, y: { label: "loss (nats per cell)" }, series: [{ name: hostile, points: [[1, 5], [2, 3]] }], mark: { at: 2, text: hostile } }),
+  bars: barChart({ title: `T ${hostile}`, rows: [hostile, "b"], rowLabel: "sample", parts: [{ name: hostile, values: [3, 1] }, { name: "B", values: [1, 0] }], label: "share of cells", legend: "cell type", isShare: true }),
+  histogram: histogram({ title: `T ${hostile}`, x: "uncertainty", range: [0, 1], groups: [{ name: hostile, values: [0, 0.5, 1, NaN] }], unit: "cells", legend: "cells", mark: { at: 0.5, text: "threshold" } }),
+  scatter: scatterPlot({ title: `T ${hostile}`, x: "PC1 (40 %)", y: "PC2 (20 %)", points: [{ name: hostile, x: 0, y: 1, value: 0 }, { name: "s", x: 2, y: 3, value: null, isOpen: true }], groups: [hostile], legend: "disease", openMeans: "query" }),
+  heat: heatMap({ title: `T ${hostile}`, rows: [hostile], columns: [hostile, "PC2"], rowLabel: "covariate", columnLabel: "component", values: [[0.5, NaN]], range: [0, 1], legend: "adjusted R2" }),
+};
+
+test("every plot has its title, labels, legend and table; hostile names are text", () => {
+  for (const [name, { svg, title, table }] of Object.entries(plots)) {
+    assert.ok(title.startsWith("T <script>"), name);
+    assert.ok(!svg.includes("<script") && !svg.includes("\u0000"), name);
+    assert.match(svg, /&#60;script&#62;/, name);
+    assert.match(svg, /^<svg [^>]*role="img" aria-label="T /, name);
+    assert.ok(!/NaN|undefined|Infinity/.test(svg), name);
+    assert.ok(table.rows.length > 0 && table.rows.every((row) => row.length === table.columns.length), name);
+    // well-formed: what is opened is closed, in order
+    const open: string[] = [];
+    for (const [, close, tag, empty] of svg.matchAll(/<(\/?)(\w+)[^>]*?(\/?)>/g)) if (close) assert.equal(open.pop(), tag, name); else if (!empty) open.push(tag!);
+    assert.deepEqual(open, [], name);
+  }
+  for (const words of ["loss (nats per cell)", "epoch"]) assert.ok(plots.lines!.svg.includes(words));
+  assert.ok(standaloneSvg(plots.heat!).includes("<style>.plot{"));
+});
+
+test("the same numbers give the same picture; empty and constant data give one too", () => {
+  assert.equal(barChart({ title: "t", rows: ["a"], rowLabel: "r", parts: [{ name: "p", values: [1] }], label: "cells", legend: "l" }).svg, barChart({ title: "t", rows: ["a"], rowLabel: "r", parts: [{ name: "p", values: [1] }], label: "cells", legend: "l" }).svg);
+  const empty = [
+    lineChart({ title: "t", x: { label: "x" }, y: { label: "y" }, series: [] }), histogram({ title: "t", x: "x", range: [0, 1], groups: [], unit: "cells", legend: "l" }),
+    scatterPlot({ title: "t", x: "x", y: "y", points: [{ name: "a", x: 1, y: 1, value: 3 }], legend: "l" }), lineChart({ title: "t", x: { label: "x" }, y: { label: "y" }, series: [{ name: "one", points: [[1, 1]] }] }),
+  ];
+  for (const { svg } of empty) assert.ok(!/NaN|Infinity/.test(svg), svg);
+});
+
+test("60 colours, all different to every sight; the first ten by 0.07 in OKLab, the first twenty by 0.045", () => {
+  const colours = Array.from({ length: 60 }, (_, i) => groupColour(i));
+  const least = (count: number): number => Math.min(...colours.slice(0, count).flatMap((a, i) => colours.slice(0, i).map((b) => colourDistance(a, b))));
+  assert.equal(new Set(colours).size, 60);
+  assert.ok(least(10) > 0.07 && least(20) > 0.045 && least(60) > 0.015, `${least(10)}, ${least(20)}, ${least(60)}`);
+  for (const paper of ["#ffffff", "#14171c"]) for (const colour of colours) assert.ok(colourDistance(colour, paper) > 0.2, `${colour} on ${paper}`);
+  assert.notEqual(groupColour(60), groupColour(0));
+  assert.equal(rampColour(0), "#00204c");
+  assert.equal(divergingColour(0.5), "#f2f2f2");
+});
