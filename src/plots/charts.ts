@@ -27,8 +27,7 @@ export function lineChart({ title, x, y, series, mark }: { title: string; x: Lab
     points: points.filter(([, value]) => Number.isFinite(value)).map(([a, b]) => `${across.scale(a).toFixed(1)},${up.scale(b).toFixed(1)}`).join(" "), fill: "none", stroke: colours[i]!, "stroke-width": 1.8,
     "stroke-dasharray": isDashed ? "5 4" : undefined, "stroke-linejoin": "round",
   }));
-  const place = mark && across.scale(mark.at);
-  const marked = mark && place !== undefined ? line(place, area.top, place, area.bottom, "mark") + text(place > width / 2 ? place - 5 : place + 5, area.top + 11, mark.text, { anchor: place > width / 2 ? "end" : "start" }) : "";
+  const marked = mark ? markLine(across.scale(mark.at), area, mark.text) : "";
   const legend = groupLegend("lines", series.map(({ name, isDashed }, i) => ({ name, colour: colours[i]!, mark: isDashed ? "dashes" : "line" })), width, area.bottom + 46);
   const every = Math.max(1, Math.ceil(Math.max(0, ...series.map(({ points }) => points.length)) / 20));
   const places = [...new Set(series.flatMap(({ points }) => points.filter((_, i) => i % every === 0 || i === points.length - 1).map(([value]) => value)))].sort((a, b) => a - b);
@@ -95,8 +94,7 @@ export function histogram({ title, x, range, bins = 40, groups, unit, legend: le
       return element("rect", { x: across.scale(edge(bin)) + 0.5, y: up.scale(from), width: across.scale(edge(bin + 1)) - across.scale(edge(bin)) - 1, height: bottom - up.scale(from), fill: colours[i]! });
     });
   });
-  const place = mark && across.scale(mark.at);
-  const marked = mark && place !== undefined ? line(place, area.top, place, area.bottom, "mark") + text(place > width / 2 ? place - 5 : place + 5, area.top + 11, mark.text, { anchor: place > width / 2 ? "end" : "start" }) : "";
+  const marked = mark ? markLine(across.scale(mark.at), area, mark.text) : "";
   const legend = groupLegend(legendTitle, groups.map(({ name }, i) => ({ name, colour: colours[i]! })), width, area.bottom + 46);
   const rows = totals.flatMap((total, bin) => (total > 0 ? [[`${number(edge(bin))} to ${number(edge(bin + 1))}`, ...counts.map((own) => own[bin]!)]] : []));
   return {
@@ -173,6 +171,11 @@ export function heatMap({ title, rows, columns, rowLabel, columnLabel, values, r
       text(left - 6, 34, rowLabel, { anchor: "end", kind: "label", most: nameLength }), ...squares, ...names, text((area.left + area.right) / 2, area.bottom + foot + 18, columnLabel, { anchor: "middle", kind: "label" }), legend.svg,
     ]),
   };
+}
+
+/** A vertical dashed line, its text above it. */
+function markLine(place: number, { top, bottom }: Area, told: string): string {
+  return line(place, top, place, bottom, "mark") + text(place, top - 5, told, { anchor: place > width / 2 ? "end" : "start" });
 }
 
 function padded([low, high]: readonly [number, number]): [number, number] {
