@@ -2,6 +2,7 @@
 // The command line: one verb per run, the result on stdout, everything for people on stderr, an exit code per kind of failure.
 import { Command, CommanderError } from "commander";
 import { ScPoliError } from "./errors.js";
+import { addApp } from "./cli/app.js";
 import { addConvert } from "./cli/convert.js";
 import { addDemo } from "./cli/demo.js";
 import { addExport, addImport } from "./cli/exchange.js";
@@ -28,7 +29,7 @@ function buildProgram(): Command {
     .configureOutput({ outputError: () => undefined })
     .exitOverride()
     .addHelpText("after", exitCodesHelp);
-  for (const add of [addInspect, addTrain, addMap, addEmbed, addLabel, addConvert, addImport, addExport, addDemo]) add(program);
+  for (const add of [addInspect, addTrain, addMap, addEmbed, addLabel, addConvert, addImport, addExport, addApp, addDemo]) add(program);
   return program;
 }
 

@@ -3,6 +3,7 @@
 // their annotations; what is killed goes on from its last checkpoint.
 // Source: the idea of annbatch (scverse).
 import { fileStatus, joinPath, makeFolder, readFile, removeFile, replaceFolder, writePart } from "#platform";
+import { provideReaderThreads } from "#threads";
 import type { AnnData } from "./anndata/anndata.js";
 import type { Column, DataFrame } from "./anndata/dataframe.js";
 import { checkKey, type NewColumn, type NewUns } from "./anndata/elements.js";
@@ -18,6 +19,8 @@ import { badValue } from "./data/counts.js";
 import { ScPoliError } from "./errors.js";
 import { Random } from "./random.js";
 import { fingerprint } from "./training/resume.js";
+
+provideReaderThreads();
 
 /** What was converted. */
 export interface Conversion {
@@ -137,7 +140,7 @@ async function* checkedBlocks(place: CountsPlace, first: number, { signal }: Con
   const rows = rowsPerBlock(matrix);
   const source = first === 0 ? blocks(matrix, rows) : rest(place, first, rows);
   for await (const { start, block } of source) {
-    await new Promise((resolve) => setImmediate(resolve)); // signals get their turn
+    await new Promise((resolve) => setTimeout(resolve, 0)); // signals get their turn
     if (signal?.aborted) throw new ScPoliError("interrupted", "Stopped while reading counts.");
     for (let k = 0; k < block.values.length; k++) if (problemOf(block.values[k]!) !== null) throw await badValue(place, start, block);
     yield { start, block };

@@ -1,4 +1,5 @@
 // The verbs a user calls: train a reference, save and load it, map a query onto it, embed cells of known conditions. No mathematics here.
+import { provideReaderThreads } from "#threads";
 import type { AnnData } from "./anndata/anndata.js";
 import { loadModel, optionsOf, saveModel, type StoredModel } from "./model/checkpoint.js";
 import type { AtacCounts, EmbedOptions, MapOptions, Note, TrainOptions } from "./config.js";
@@ -11,6 +12,8 @@ import { analyseSamples, type SampleAnalysis, type SamplesOptions } from "./samp
 import { exportScArches, type ExportOptions } from "./scarches/export.js";
 import { importScArches, isPythonModel, type ImportOptions } from "./scarches/import.js";
 import { trainReference } from "./training/training.js";
+
+provideReaderThreads();
 
 /** A model in short, ready for JSON. */
 export interface ModelSummary {

@@ -22,7 +22,7 @@ const imports = new Map(
 const layers: readonly { readonly name: string; readonly files: RegExp; readonly packages?: RegExp; readonly but?: RegExp }[] = [
   { name: "command line", files: /^cli(\/|$)/, packages: /^(commander|#platform)$/ },
   { name: "public interface", files: /^index$/ },
-  { name: "verbs", files: /^(scpoli|convert|expression|inspect|training\/training|mapping\/(query|query-labels|labelling|mapping))$/, packages: /^#platform$/ },
+  { name: "verbs", files: /^(scpoli|convert|expression|inspect|training\/training|mapping\/(query|query-labels|labelling|mapping))$/, packages: /^#(platform|threads)$/ },
   { name: "methods", files: /^(training\/.*|mapping\/(surgery|embedding|verdict)|scarches\/.*|samples\/.*)$/, packages: /^(#platform|papaparse|ml-hclust|ml-matrix)$/ },
   { name: "model folder", files: /^model\/(classify|head|growth|prototype-table|checkpoint|landmarks)$/, packages: /^#platform$/ },
   { name: "data of a run", files: /^data\//, packages: /^#platform$/ },
@@ -31,7 +31,7 @@ const layers: readonly { readonly name: string; readonly files: RegExp; readonly
   { name: "statistics", files: /^statistics\//, packages: /^(cephes|ml-matrix)$/ },
   { name: "files", files: /^(anndata\/.*|python\/.*|model\/safetensors)$/, packages: /^(#platform|h5wasm|fflate|zarrita|numcodecs\/zstd|@zarrita\/storage\/zip)$/ },
   { name: "arithmetic", files: /^engine\//, packages: /^#platform$/ },
-  { name: "platform", files: /^platform\//, packages: /^(node:.*|h5wasm(\/node)?)$/ },
+  { name: "platform", files: /^platform\//, packages: /^(node:.*|h5wasm(\/node)?|fflate|unzipit)$/ },
   { name: "leaves", files: /^(config|errors|random|version)$/ },
 ];
 const layerOf = (file: string): number => layers.findIndex((layer) => layer.files.test(file));
@@ -66,6 +66,20 @@ test("files and arithmetic know nothing of each other or of the model; only plat
   assert.deepEqual(wrong, []);
 });
 
+test("the browser has what the library asks of its surroundings", async () => {
+  const platforms = await Promise.all([import("../dist/platform/node.js"), import("../dist/platform/browser.js")]);
+  const [node, browser] = platforms.map((platform) => new Map(Object.entries(platform)));
+  const wanted = new Set<string>();
+  for (const [file, source] of text)
+    if (!/^cli(\/|$)/.test(file))
+      for (const [, list] of source.matchAll(/import \{([^}]*)\} from "#platform"/g)) for (const name of list!.split(",")) if (!name.includes("type ")) wanted.add(name.trim());
+  assert.ok(wanted.size > 20);
+  for (const name of wanted) {
+    assert.ok(browser!.has(name), `platform/browser.ts has no ${name}`);
+    assert.equal(typeof browser!.get(name), typeof node!.get(name), name);
+  }
+});
+
 test("no cycles", () => {
   const done = new Set<string>();
   const visit = (file: string, path: readonly string[]): void => {
@@ -78,7 +92,7 @@ test("no cycles", () => {
 });
 
 /** Globals of Node and of the browser. */
-const surroundings = new Set(["process", "Buffer", "global", "__dirname", "require", "console", "window", "self", "document", "navigator", "fetch", "File", "Worker", "localStorage"]);
+const surroundings = new Set(["process", "Buffer", "global", "__dirname", "require", "console", "window", "self", "document", "navigator", "fetch", "File", "Worker", "localStorage", "setImmediate"]);
 
 test("Node and the browser are touched in platform/ only, the terminal in cli only; no any", () => {
   const wrong: string[] = [];

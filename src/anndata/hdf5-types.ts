@@ -114,11 +114,11 @@ const filterNames: Readonly<Record<number, string>> = {
   4: "szip", 307: "bz2", 32000: "lzf", 32001: "blosc", 32004: "lz4", 32008: "bshuf", 32013: "zfp", 32015: "zstd", 32017: "sz", 32022: "bitgroom", 32023: "bitround", 32026: "blosc2",
 };
 
-/** The first filter without which the data cannot be read; null where all are there. @param installed - names of those that are not built in */
-export function missingFilter(filters: readonly { readonly id: number; readonly name: string }[], installed: ReadonlySet<string>): string | null {
+/** The first filter without which the data cannot be read; null where all are there. @param provide - whether one that is not built in can be had */
+export function missingFilter(filters: readonly { readonly id: number; readonly name: string }[], provide: (name: string) => boolean): string | null {
   for (const { id, name } of filters) {
     const known = filterNames[id];
-    if (!builtIn.has(id) && !(known !== undefined && installed.has(known))) return known ?? (name ? `${name} (filter ${id})` : `filter ${id}`);
+    if (!builtIn.has(id) && !(known !== undefined && provide(known))) return known ?? (name ? `${name} (filter ${id})` : `filter ${id}`);
   }
   return null;
 }

@@ -2,7 +2,7 @@
 //
 // h5wasm hands out uninitialised memory where a filter is missing, reads UTF-8 as ASCII where the type says so, and 64-bit integers as BigInt. Here every read
 // checks the filters first, numbers come as typed arrays, and every failure is an error that names file and dataset, also that of a file made to harm.
-import { abandonHdf5, fileStatus, loadHdf5, readBytes, type Hdf5 } from "#platform";
+import { abandonHdf5, fileStatus, loadHdf5, readBytes, type Hdf5, type LoadedHdf5 } from "#platform";
 import { ScPoliError, type ErrorKind } from "../errors.js";
 import { arrays, copyNumbers, dtypeOf, missingFilter, numberReader, textReader, type TypeMetadata } from "./hdf5-types.js";
 import type { NumericArray } from "./matrix.js";
@@ -16,8 +16,7 @@ export class Hdf5File implements Store {
     readonly path: string,
     readonly root: InstanceType<Hdf5["File"]>,
     readonly library: Hdf5,
-    /** names of the compression filters that are there, besides those that are built in */
-    readonly filters: ReadonlySet<string>,
+    readonly provideFilter: LoadedHdf5["provideFilter"],
   ) {}
 
   /**
@@ -26,10 +25,10 @@ export class Hdf5File implements Store {
    */
   static async open(path: string, mode: "r" | "a" | "w"): Promise<Hdf5File> {
     if (mode === "r") await checkSignature(path);
-    const { library, filters } = await loadHdf5();
+    const { library, provideFilter } = await loadHdf5();
     try {
       // New objects in the oldest format: any HDF5 opens them, and their headers have no checksums (hdf5-patch.ts needs that).
-      return new Hdf5File(path, new library.File(path, mode, mode === "r" ? {} : { libver: ["earliest", "v200"] }), library, filters);
+      return new Hdf5File(path, new library.File(path, mode, mode === "r" ? {} : { libver: ["earliest", "v200"] }), library, provideFilter);
     } catch (error) {
       abandonHdf5();
       const sizes = /truncated file: eof = (\d+).*stored_eof = (\d+)/.exec(String(error));
@@ -272,7 +271,7 @@ export class Hdf5Dataset implements StoredArray {
 
   /** Rows [start, end) as HDF5 leaves them in its memory, at a pointer that holds while `use` runs. */
   private withRows(start: number, end: number, use: (pointer: number) => void): void {
-    const missing = missingFilter(this.filters, this.file.filters);
+    const missing = missingFilter(this.filters, this.file.provideFilter);
     if (missing !== null)
       throw this.error("format", `it is compressed with ${missing}, which is not installed here. Save the file with gzip from Python: adata.write_h5ad(path, compression="gzip")`);
     const { module, root } = this.file;

@@ -1,6 +1,6 @@
 // A large matrix of a file is read ahead by a thread of its own: compressed chunks are inflated while the caller computes. The next block is read by whoever
 // is free first, the thread or the caller; that changes who reads a block, never what is in it or when it is handed out.
-import { startGiver, type Giver } from "#platform";
+import { canShareMemory, startGiver, type Giver } from "#platform";
 import { blocks, rowsPerBlock, type Matrix, type SparseRows } from "./matrix.js";
 
 /** A matrix by its file and its place there: "X", "raw.X", "layers/NAME". */
@@ -35,9 +35,9 @@ export interface BlockReader {
 /** Stored values from which a thread is worth its start. */
 export const worthAThread = 16_000_000;
 
-/** Whether a thread may read the matrix by its place in the file. By columns, it would turn the whole matrix round once more. */
+/** Whether a thread may read the matrix by its place in the file, and shares the work with the caller. By columns, it would turn the whole matrix round once more. */
 export function isReadByThread(matrix: Matrix, least: number): boolean {
-  return matrix.stored >= least && matrix.format !== "csc" && !matrix.isDerived;
+  return canShareMemory() && matrix.stored >= least && matrix.format !== "csc" && !matrix.isDerived;
 }
 
 /**
@@ -48,7 +48,7 @@ export function isReadByThread(matrix: Matrix, least: number): boolean {
 export function readAhead({ path, name, matrix }: MatrixPlace, rows = rowsPerBlock(matrix), least = worthAThread): BlockReader {
   if (!isReadByThread(matrix, least)) return { blocks: () => blocks(matrix, rows), close: async () => undefined };
   const next = new Int32Array(new SharedArrayBuffer(4));
-  const giver = startGiver<ReadTask, GivenBlock>(new URL("./read-ahead-thread.js", import.meta.url), { path, name, rowsPerBlock: rows, next });
+  const giver = startGiver<ReadTask, GivenBlock>("read-ahead", { path, name, rowsPerBlock: rows, next });
   return { blocks: () => blocksOfBoth(matrix, rows, next, giver), close: () => giver.close() };
 }
 

@@ -150,7 +150,7 @@ export class StreamedCounts implements CountSource {
       for await (const { blocks: read } of readBlocks(place, task)) yield* read;
       return;
     }
-    const giver = startGiver<BlocksTask, BlocksRead>(new URL("./streamed-counts-thread.js", import.meta.url), task);
+    const giver = startGiver<BlocksTask, BlocksRead>("streamed-counts", task);
     try {
       for (let item = await giver.take(true); item; item = await giver.take(true)) {
         giver.keep();

@@ -8,10 +8,16 @@ import { basename, dirname, join, resolve, sep } from "node:path";
 import { fileURLToPath } from "node:url";
 import { createGunzip } from "node:zlib";
 import { ScPoliError, type ErrorKind } from "../errors.js";
+import { describeFileError, errorCode, type FileStatus } from "./file-errors.js";
 
-export { abandonHdf5, loadHdf5, type Hdf5, type LoadedHdf5 } from "./hdf5-node.js";
-export { giveItems, startGiver, type Giver } from "./items-node.js";
-export { startThreads, type Threads } from "./threads-node.js";
+export type { Hdf5, LoadedHdf5 } from "./hdf5.js";
+export { abandonHdf5, loadHdf5 } from "./hdf5-node.js";
+export type { FileStatus } from "./file-errors.js";
+export type { Giver } from "./giver.js";
+export { giveItems, startGiver } from "./giver-node.js";
+export { openInBrowser, serveFolder, type ServedFolder } from "./server-node.js";
+export type { Threads } from "./threads.js";
+export { canShareMemory, startThreads } from "./threads-node.js";
 
 /** How many threads run at once on this machine. */
 export function processorCount(): number {
@@ -27,11 +33,6 @@ export function machineMemory(): number {
 /** A file that comes with this package, by its path inside it. */
 export function packageFile(path: string): string {
   return fileURLToPath(new URL(`../../${path}`, import.meta.url));
-}
-
-export interface FileStatus {
-  readonly kind: "file" | "folder";
-  readonly bytes: number;
 }
 
 /** What lies at a path, null where there is nothing. */
@@ -319,28 +320,6 @@ function finalPath(path: string): string {
 
 /** A failed file operation in words. `what` follows the path: "cannot be read". */
 export function fileError(kind: ErrorKind, at: string, what: string, error: unknown): ScPoliError {
-  if (error instanceof ScPoliError) return error;
   const path = finalPath(at);
-  const code = errorCode(error);
-  const reason = (code !== undefined && reasons[code]?.(path, kind)) || (error instanceof Error ? error.message : String(error));
-  return new ScPoliError(kind, `${path} ${what}: ${reason}`, { path, code }, { cause: error });
-}
-
-type Reason = (path: string, kind: ErrorKind) => string;
-const noSpace: Reason = (path) => `no space left on the disk of ${dirname(resolve(path))}. Free some, or write elsewhere.`;
-const notAllowed: Reason = (_, kind) => (kind === "output" ? "no permission to write there." : "no permission to read it.");
-const reasons: Readonly<Record<string, Reason>> = {
-  ENOENT: (path, kind) => (kind === "output" ? `there is no folder ${dirname(resolve(path))}. Make it first.` : "there is no such file."),
-  ENOTDIR: (path) => `${dirname(resolve(path))} is not a folder.`,
-  EISDIR: () => "it is a folder.",
-  EACCES: notAllowed,
-  EPERM: notAllowed,
-  EROFS: () => "the file system is read-only.",
-  ENOSPC: noSpace,
-  EDQUOT: noSpace,
-  EFBIG: () => "the file would become larger than this process may write.",
-};
-
-function errorCode(error: unknown): string | undefined {
-  return error instanceof Error && "code" in error && typeof error.code === "string" ? error.code : undefined;
+  return describeFileError(kind, path, dirname(resolve(path)), what, error);
 }

@@ -1,12 +1,6 @@
 // A thread of the wasm engine under Node: instantiates the kernels on the shared memory and runs their loop; see threads-node.ts.
 import { parentPort, workerData } from "node:worker_threads";
-
-export interface ThreadTask {
-  readonly module: WebAssembly.Module;
-  readonly memory: WebAssembly.Memory;
-  readonly thread: number;
-  readonly failedAddress: number;
-}
+import type { ThreadTask } from "./threads.js";
 
 const { module, memory, thread, failedAddress } = workerData as ThreadTask;
 const { work } = new WebAssembly.Instance(module, { env: { memory } }).exports as { work(thread: number): void };

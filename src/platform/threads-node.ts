@@ -1,11 +1,11 @@
 // Worker threads under Node for the wasm engine: each holds one instance of the kernels on the shared memory and stays inside it until it is stopped.
 import { Worker } from "node:worker_threads";
 import { ScPoliError } from "../errors.js";
-import type { ThreadTask } from "./thread-node.js";
+import type { Threads, ThreadTask } from "./threads.js";
 
-export interface Threads {
-  /** Resolves when the threads have ended; they do so by themselves once the kernels return. */
-  ended(): Promise<void>;
+/** Whether memory can be given to other threads. */
+export function canShareMemory(): boolean {
+  return true;
 }
 
 /**

@@ -1,9 +1,27 @@
-// Work in a thread of its own that hands out items one after the other, a little ahead of whoever takes them, under Node.
+// Work in a thread of its own that hands out items one after the other, a little ahead of whoever takes them: what is the same under Node and in a browser.
 //
 // Typed arrays are moved to the taker and come back to be filled again: nothing is copied, and memory does not grow with the number of items.
-import { once } from "node:events";
-import { parentPort, Worker, workerData } from "node:worker_threads";
 import { ScPoliError, type ErrorKind } from "../errors.js";
+
+/** Threads that read; what each is for stands in the module that it runs. */
+export type ReaderName = "read-ahead" | "streamed-counts";
+
+/** One end of the line between a thread and whoever started it. */
+export interface Port {
+  post(message: unknown, moved: ArrayBuffer[]): void;
+  /** Messages from now on. */
+  onMessage(listener: (message: unknown) => void): void;
+  /** Ends the thread, or this end of the line. */
+  close(): Promise<void> | void;
+}
+
+/** A thread, seen by whoever started it. */
+export interface ReaderThread extends Port {
+  /** It has failed, or ended before it was told to. */
+  onFailure(listener: (error: Error) => void): void;
+  /** Lets messages come in that have been sent. */
+  turn(): Promise<void>;
+}
 
 /** Items that are finished and not yet taken. */
 const ahead = 2;
@@ -26,23 +44,16 @@ export interface Giver<Item> {
   close(): Promise<void>;
 }
 
-/**
- * Starts a thread; it works at once.
- * @param module - a module that calls `giveItems`
- * @param task - what it is given
- */
-export function startGiver<Task, Item extends object>(module: URL, task: Task): Giver<Item> {
-  const worker = new Worker(module, { workerData: task, execArgv: [] });
+export function giverOf<Item extends object>(thread: ReaderThread): Giver<Item> {
   const messages: Message[] = [];
   let wake = (): void => undefined;
   let failure: Error | null = null;
-  worker.on("message", (message: Message) => (messages.push(message), wake()));
-  worker.on("error", (error) => ((failure = error), wake()));
-  worker.on("exit", (code) => ((failure ??= new Error(`it ended with code ${code}`)), wake()));
+  thread.onMessage((message) => (messages.push(message as Message), wake()));
+  thread.onFailure((error) => ((failure ??= error), wake()));
   return {
     async take(waits) {
       // messages come in when the event loop has its turn
-      if (messages.length === 0) await new Promise((resolve) => setImmediate(resolve));
+      if (messages.length === 0) await thread.turn();
       while (messages.length === 0) {
         if (failure) throw new ScPoliError("memory", `A thread that reads the file has failed: ${failure.message}.`, {}, { cause: failure });
         if (!waits) return null;
@@ -55,37 +66,35 @@ export function startGiver<Task, Item extends object>(module: URL, task: Task): 
       const { kind, message: text, details } = message.error;
       throw kind ? new ScPoliError(kind, text, details) : new Error(text);
     },
-    giveBack: (item) => worker.postMessage(item, buffersOf(item)),
-    keep: () => worker.postMessage(null),
-    close: async () => void (await worker.terminate()),
+    giveBack: (item) => thread.post(item, buffersOf(item)),
+    keep: () => thread.post(null, []),
+    close: async () => void (await thread.close()),
   };
 }
 
-/**
- * The other side, in the thread.
- * @param produce - gives the items; `spare` is one that the taker is done with, to be filled again
- */
-export async function giveItems<Task, Item extends object>(produce: (task: Task, spare: () => Item | undefined) => AsyncIterable<Item>): Promise<void> {
-  const port = parentPort!;
+/** The other side, in the thread. */
+export async function giveThrough<Item extends object>(port: Port, produce: (spare: () => Item | undefined) => AsyncIterable<Item>): Promise<void> {
   const spares: Item[] = [];
   let given = 0;
-  port.on("message", (item: Item | null) => {
-    if (item) spares.push(item);
+  let wake = (): void => undefined;
+  port.onMessage((item) => {
+    if (item) spares.push(item as Item);
     given--;
+    wake();
   });
+  const give = (message: Message): void => port.post(message, "item" in message ? buffersOf(message.item) : []);
   try {
-    for await (const item of produce(workerData as Task, () => spares.pop())) {
-      while (given >= ahead) await once(port, "message");
+    for await (const item of produce(() => spares.pop())) {
+      while (given >= ahead) await new Promise<void>((resolve) => (wake = resolve));
       given++;
-      port.postMessage({ item }, buffersOf(item));
+      give({ item });
     }
-    port.postMessage({ end: true });
+    give({ end: true });
   } catch (error) {
     const { kind, details } = error instanceof ScPoliError ? error : { kind: null, details: {} };
-    port.postMessage({ error: { kind, message: error instanceof Error ? error.message : String(error), details } });
+    give({ error: { kind, message: error instanceof Error ? error.message : String(error), details } });
   } finally {
-    port.removeAllListeners("message");
-    port.close();
+    await port.close();
   }
 }
 

@@ -1,0 +1,29 @@
+// HDF5 as it is shipped beside the compiled library: its compression filters as WebAssembly (h5wasm-plugins) with their licences, and h5wasm for browsers as one
+// file, which a page can load once more after a failure. Filters are copied, not depended on: their package asks for an older h5wasm, which npm would install as a
+// second one, and its files are all that is needed.
+import { copyFileSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+
+const source = dirname(fileURLToPath(import.meta.resolve("h5wasm-plugins")));
+const target = fileURLToPath(new URL("../dist/hdf5/", import.meta.url));
+const filters = join(target, "filters");
+/** For pictures. */
+const left = new Set(["libH5Zjpeg.so"]);
+
+rmSync(target, { recursive: true, force: true });
+mkdirSync(filters, { recursive: true });
+for (const name of readdirSync(join(source, "plugins"))) if (!left.has(name)) copyFileSync(join(source, "plugins", name), join(filters, name));
+for (const name of ["LICENSE", "COPYING"]) copyFileSync(join(source, name), join(filters, name));
+
+/** `text` without a piece that must be in it once. */
+function cut(text, piece, put = "") {
+  const parts = text.split(piece);
+  if (parts.length !== 2) throw new Error(`h5wasm has changed: ${JSON.stringify(piece)} is in it ${parts.length - 1} times`);
+  return parts.join(put);
+}
+const library = dirname(fileURLToPath(import.meta.resolve("h5wasm")));
+const module = cut(readFileSync(join(library, "hdf5_util.js"), "utf8"), "export default Module;", "return Module;");
+const interfaces = cut(readFileSync(join(library, "hdf5_hl.js"), "utf8"), "import ModuleFactory from './hdf5_util.js';");
+writeFileSync(join(target, "h5wasm.js"), `const ModuleFactory = (() => {${module}})();\n${interfaces}`);
+copyFileSync(join(library, "..", "..", "LICENSE.txt"), join(target, "LICENSE.txt"));

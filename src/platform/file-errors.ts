@@ -1,0 +1,44 @@
+// Failed file operations in words: what is the same under Node and in a browser.
+import { ScPoliError, type ErrorKind } from "../errors.js";
+
+export interface FileStatus {
+  readonly kind: "file" | "folder";
+  readonly bytes: number;
+}
+
+/**
+ * @param kind - "output" where it was to be written
+ * @param folder - that the path lies in
+ * @param what - follows the path: "cannot be read"
+ */
+export function describeFileError(kind: ErrorKind, path: string, folder: string, what: string, error: unknown): ScPoliError {
+  if (error instanceof ScPoliError) return error;
+  const code = errorCode(error);
+  const reason = (code !== undefined && reasons[code]?.(folder, kind)) || (error instanceof Error ? error.message : String(error));
+  return new ScPoliError(kind, `${path} ${what}: ${reason}`, { path, code }, { cause: error });
+}
+
+type Reason = (folder: string, kind: ErrorKind) => string;
+const noSpace: Reason = (folder) => `no space left on the disk of ${folder}. Free some, or write elsewhere.`;
+const notAllowed: Reason = (_, kind) => (kind === "output" ? "no permission to write there." : "no permission to read it.");
+const changed: Reason = () => "it has been changed, moved or removed since it was chosen. Choose it again.";
+const reasons: Readonly<Record<string, Reason>> = {
+  ENOENT: (folder, kind) => (kind === "output" ? `there is no folder ${folder}. Make it first.` : "there is no such file."),
+  ENOTDIR: (folder) => `${folder} is not a folder.`,
+  EISDIR: () => "it is a folder.",
+  EACCES: notAllowed,
+  EPERM: notAllowed,
+  EROFS: () => "the file system is read-only.",
+  ENOSPC: noSpace,
+  EDQUOT: noSpace,
+  EFBIG: () => "the file would become larger than this process may write.",
+  // of browsers
+  NotReadableError: changed,
+  NotFoundError: changed,
+};
+
+/** The system's code of an error, or a browser's name of it. */
+export function errorCode(error: unknown): string | undefined {
+  if (typeof DOMException !== "undefined" && error instanceof DOMException) return error.name;
+  return error instanceof Error && "code" in error && typeof error.code === "string" ? error.code : undefined;
+}

@@ -1,0 +1,1 @@
+export default { logLevel: "error", worker: { format: "es" }, build: { target: "es2022" } };
