@@ -180,7 +180,7 @@ export interface TrainOptions extends RunSettings, CountsOptions, OptimizationOp
   readonly cellTypeKeys?: readonly string[];
   /** Names that mean "no label", besides the usual ones */
   readonly unlabeled?: readonly string[];
-  /** Number of variable genes, a list of names, or the name of a boolean var column. Default: all genes. */
+  /** Number of variable genes (of scATAC, with a Poisson likelihood: of the peaks that are open in the most cells), a list of names, or the name of a boolean var column. Default: all genes. */
   readonly genes?: number | readonly string[] | { readonly varColumn: string };
   /** New names of genes, one-to-one: orthologs of another species, other identifiers. Genes that it does not have keep their names. */
   readonly geneMap?: NameMap;

@@ -104,6 +104,14 @@ describe("the genes that scanpy selects", () => {
     assert.deepEqual([await passesOf(sorted, 1), await passesOf(mixed, 4), await passesOf(mixed, 3), await passesOf(mixed, 1)], [1, 1, 2, 4]);
   });
 
+  test("of scATAC, the peaks open in the most of the cells that are kept; ties go to the first name", async () => {
+    const rows = [[9, 1, 0, 2], [9, 0, 0, 1], [0, 1, 1, 0], [0, 1, 3, 1]];
+    const place = await findCounts(annData({ X: matrix(rows) }));
+    const chosen = async (n: number, keep?: Int32Array): Promise<number[]> => [...(await resolveGenes(n, place, null, { isAtac: true, keep }))];
+    // open in 2, 3, 2 and 3 cells; in 2, 1, 0 and 2 of the first two
+    assert.deepEqual([await chosen(2), await chosen(3), await chosen(1, Int32Array.of(0, 1)), await chosen(3, Int32Array.of(0, 1))], [[1, 3], [0, 1, 3], [0], [0, 1, 3]]);
+  });
+
   test("progress ends at the number of cells", async () => {
     const seen: number[][] = [];
     await selectVariableGenes(await findCounts(data), codes, 5, { onProgress: (done, total) => seen.push([done, total]) });

@@ -52,7 +52,7 @@ export function addTrain(program: Command): void {
     .addOption(layerFlag())
     .addOption(recoverCountsFlag())
     .addOption(duplicateGenesFlag())
-    .option("--genes <n|file|column>", "the n most variable genes, a file of names (one per line), or a boolean column of var (default: all)")
+    .option("--genes <n|file|column>", "the n most variable genes (of scATAC, with poisson: the peaks open in the most cells), a file of names (one per line), or a boolean column of var (default: all)")
     .option("--gene-map <file>", "new names of genes, one-to-one: two columns, the file's name and the new one (csv or tsv)")
     .option("--label-map <file>", "new names of cell types, likewise; several may get the same one")
     .option("--exclude <key=values>", "leave out cells by obs column, e.g. donor=5p,3pv1 (may be repeated; a comma in a name is written \\,)", valuesByKey)

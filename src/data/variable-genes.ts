@@ -3,6 +3,7 @@
 // that flavour undoes the logarithm, so that sums and sums of squares of the normalised counts, per condition and gene, are all it needs: one pass over the file.
 // Source: scanpy/preprocessing/_highly_variable_genes.py; Satija et al. 2015.
 import type { Note, TrainOptions } from "../config.js";
+import { selectAccessiblePeaks } from "./accessible-peaks.js";
 import type { CountsPlace } from "./count-places.js";
 import { type ReadCountsOptions, streamCounts } from "./counts.js";
 import { ScPoliError } from "../errors.js";
@@ -212,6 +213,8 @@ function cut(values: Float64Array): Int32Array {
 }
 
 export interface ResolveGenesOptions extends SelectGenesOptions {
+  /** a number of genes is one of peaks of scATAC */
+  readonly isAtac?: boolean;
   /** go on where names of a list are not in the file */
   readonly force?: boolean;
   readonly note?: (note: Note) => void;
@@ -220,7 +223,7 @@ export interface ResolveGenesOptions extends SelectGenesOptions {
 /**
  * Columns of the genes that a model is trained on, ascending. Gene names must be unique.
  *
- * @param genes - number of variable genes, list of names, name of a boolean var column; undefined: all genes
+ * @param genes - number of variable genes (of the most accessible peaks, where `isAtac`), list of names, name of a boolean var column; undefined: all genes
  * @param conditions - as `selectVariableGenes`
  * @throws ScPoliError "usage" for a number below 1; "key" for a column that is not there or not boolean, or a list with no gene of the file;
  *   "refused" for a list with names that are not in the file, unless `force`
@@ -234,7 +237,7 @@ export async function resolveGenes(genes: TrainOptions["genes"], place: CountsPl
       if (genes > names.length) options.note?.({ level: "info", message: `All ${names.length} genes of ${place.name} are taken: there are fewer than the ${genes} asked for.` });
       return Int32Array.from(names.keys());
     }
-    return selectVariableGenes(place, conditions, genes, options);
+    return options.isAtac ? selectAccessiblePeaks(place, options.keep, genes, options) : selectVariableGenes(place, conditions, genes, options);
   }
   return "varColumn" in genes ? columnsMarked(genes.varColumn, place) : columnsNamed(genes, names, place.name, options);
 }

@@ -133,7 +133,7 @@ async function readReference(data: AnnData, options: TrainOptions): Promise<Refe
   const table = new Combinations();
   const combinations = table.columns(conditions.map(({ codes }) => codes));
   const onProgress = (done: number, total: number): void => options.onProgress?.({ stage: "variable genes", done, total });
-  const columns = await resolveGenes(options.genes, place, combinations, { keep, signal: options.signal, onProgress, force: options.force, note });
+  const columns = await resolveGenes(options.genes, place, combinations, { keep, isAtac: taken !== undefined, signal: options.signal, onProgress, force: options.force, note });
   const map = new Int32Array(place.matrix.columns).fill(-1);
   columns.forEach((column, gene) => (map[column] = gene));
   note({ level: "info", message: `Counts ${place.isRecovered ? "recovered from log1p of counts per 10,000 in" : "taken from"} ${place.name}: ${combinations.length} cells, ${columns.length} of ${place.matrix.columns} genes.` });
