@@ -1,12 +1,31 @@
-"""Runs the neutral scorer on several files in one process, so that its libraries are loaded and compiled once.
-usage: python score_all.py SCORE.py JOBS.json   (a list of {"out": FILE, "args": [...]}); writes what the scorer prints to each "out"."""
-import contextlib, io, json, runpy, sys
+"""Scores several results in one process, so that libraries are loaded and compiled once: the neutral scorer's integration figures, and labels as label_transfer.py has them.
+usage: python score_all.py SCORE.py JOBS.json [MOST_CELLS]
+JOBS.json is a list of {"out", "file", "batch", "label", "query_key", "query_values", "predictions": [column, ...]}; to each "out" goes
+{"integration": {...}, "labels": {column: {...}}}. Labels are scored on all cells of the query; the integration on a sample of MOST_CELLS, the same for all methods,
+as the silhouettes take time with the square of the cells."""
+import contextlib, io, json, os, runpy, sys, tempfile
+import anndata as ad, numpy as np
 
-script, jobs = sys.argv[1], json.load(open(sys.argv[2]))
-for job in jobs:
-    sys.argv = [script, *job["args"]]
+script, jobs, most = sys.argv[1], json.load(open(sys.argv[2])), int(sys.argv[3]) if len(sys.argv) > 3 else 10**9
+
+
+def run(path, *args):
+    sys.argv = [path, *args]
     printed = io.StringIO()
     with contextlib.redirect_stdout(printed):
-        runpy.run_path(script, run_name="__main__")
-    with open(job["out"], "w") as out:
-        out.write(printed.getvalue())
+        runpy.run_path(path, run_name="__main__")
+    return json.loads(printed.getvalue())
+
+
+for job in jobs:
+    query = ["--label", job["label"], "--query-key", job["query_key"], "--query-values", job["query_values"]]
+    labels = run(os.path.join(os.path.dirname(__file__), "label_transfer.py"), job["file"], *job["predictions"], *query)
+    with tempfile.TemporaryDirectory() as folder:
+        file, data = job["file"], ad.read_h5ad(job["file"])
+        if data.n_obs > most:
+            # of cells in the order of their names: files that have them in another order give the same sample
+            rows = np.argsort(data.obs_names.values)[np.random.RandomState(0).permutation(data.n_obs)[:most]]
+            file = os.path.join(folder, "sample.h5ad")
+            data[rows].copy().write_h5ad(file)
+        integration = run(script, file, "--batch", job["batch"], "--label", job["label"])
+    json.dump({"integration": integration, "labels": labels}, open(job["out"], "w"))
