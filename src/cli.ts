@@ -10,6 +10,7 @@ import { describeFailure, usageError } from "./cli/failure.js";
 import { addInspect } from "./cli/inspect.js";
 import { addLabel } from "./cli/label.js";
 import { addEmbed, addMap } from "./cli/map.js";
+import { addSamples } from "./cli/samples.js";
 import { addTrain } from "./cli/train.js";
 import { version } from "./version.js";
 
@@ -29,7 +30,7 @@ function buildProgram(): Command {
     .configureOutput({ outputError: () => undefined })
     .exitOverride()
     .addHelpText("after", exitCodesHelp);
-  for (const add of [addInspect, addTrain, addMap, addEmbed, addLabel, addConvert, addImport, addExport, addApp, addDemo]) add(program);
+  for (const add of [addInspect, addTrain, addMap, addEmbed, addLabel, addSamples, addConvert, addImport, addExport, addApp, addDemo]) add(program);
   return program;
 }
 

@@ -176,6 +176,8 @@ export interface CountsOptions {
 export interface TrainOptions extends RunSettings, CountsOptions, OptimizationOptions, MemoryOptions, UnlabeledOptions {
   /** obs columns whose values are conditions (samples, donors, ...) */
   readonly conditionKeys: readonly string[];
+  /** whether columns of obs that are constant within each condition are kept in the model, as metadata of the samples. Default true */
+  readonly sampleMetadata?: boolean;
   /** obs columns of cell types, one per annotation level; none trains without labels */
   readonly cellTypeKeys?: readonly string[];
   /** Names that mean "no label", besides the usual ones */
@@ -251,6 +253,8 @@ export interface MapOptions extends EmbedOptions, OptimizationOptions, MemoryOpt
   readonly training?: boolean;
   /** What a query condition that the reference knows by name gets: its frozen row (default) or a row of its own. */
   readonly knownConditions?: "reuse" | "new";
+  /** whether columns of obs that are constant within each new condition are kept in the model, as metadata of the samples. Default true */
+  readonly sampleMetadata?: boolean;
 }
 
 /** The defaults of design.md and of scArches; of the width, docs/differences.md tells why it is ours. */

@@ -28,6 +28,7 @@ interface MapFlags extends EmbedFlags, OptimizationFlags, UnlabeledFlags {
   readonly reference: string;
   readonly saveModel?: string;
   readonly training: boolean;
+  readonly sampleMetadata: boolean;
   readonly knownConditions?: MapOptions["knownConditions"];
 }
 
@@ -40,6 +41,7 @@ export function addMap(program: Command): void {
     .requiredOption("--reference <model>", "folder of the model");
   addOutputFlags(command)
     .option("--save-model <model>", "also save the model with the query's conditions added")
+    .option("--no-sample-metadata", "do not keep in it what obs tells of whole new conditions (columns that are constant in their cells)")
     .option("--no-training", "no optimisation: each condition takes the row of the reference's condition that explains it best")
     .addOption(new Option("--known-conditions <how>", "a condition that the model knows by name: reuse its row, or give it a new one (default: reuse)").choices(["reuse", "new"]))
     .option("--eta <number>", `weight of the prototype loss of labelled cells (default: ${defaults.eta})`, real(0))
@@ -76,12 +78,12 @@ function addOutputFlags(command: Command): Command {
 }
 
 async function map(path: string, flags: MapFlags, settings: RunSettings): Promise<Result> {
-  const { reference, output, saveModel, training, knownConditions, force } = flags;
+  const { reference, output, saveModel, training, sampleMetadata, knownConditions, force } = flags;
   await checkOutputs({ inputs: [path], files: [output], folders: [saveModel], force });
   const model = await ScPoli.load(reference, settings);
   const data = await AnnData.open(path);
   try {
-    const mapping = await model.map(data, { ...settings, ...(await embedOptions(flags, model)), ...optimizationOptions(flags), ...unlabeledOptions(flags), training, knownConditions });
+    const mapping = await model.map(data, { ...settings, ...(await embedOptions(flags, model)), ...optimizationOptions(flags), ...unlabeledOptions(flags), training, sampleMetadata, knownConditions });
     if (saveModel !== undefined) await mapping.model.save(saveModel, { force });
     const summary = mapping.summary();
     const written = saveModel === undefined ? [output] : [output, saveModel];

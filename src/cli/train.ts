@@ -23,6 +23,7 @@ interface TrainFlags extends RunFlags, CountsOptions, OptimizationFlags, Unlabel
   readonly geneMap?: string;
   readonly labelMap?: string;
   readonly exclude?: Readonly<Record<string, readonly string[]>>;
+  readonly sampleMetadata: boolean;
   readonly hidden?: readonly number[];
   readonly latent?: number;
   readonly embeddingDims?: readonly number[];
@@ -56,6 +57,7 @@ export function addTrain(program: Command): void {
     .option("--gene-map <file>", "new names of genes, one-to-one: two columns, the file's name and the new one (csv or tsv)")
     .option("--label-map <file>", "new names of cell types, likewise; several may get the same one")
     .option("--exclude <key=values>", "leave out cells by obs column, e.g. donor=5p,3pv1 (may be repeated; a comma in a name is written \\,)", valuesByKey)
+    .option("--no-sample-metadata", "do not keep what obs tells of whole conditions (columns that are constant in their cells: age, sex, ...)")
     .optionsGroup("Model:")
     .option("--hidden <widths>", `widths of the hidden layers, e.g. 256,64 (default: one layer of ${defaults.leastHiddenWidth}, or of sqrt(genes) where that is more)`, wholes(1))
     .option("--latent <n>", `width of the latent space (default: ${defaults.latentDim})`, whole(1))
@@ -128,6 +130,7 @@ async function trainOptions(flags: TrainFlags): Promise<TrainOptions> {
     ...(flags.prototypeLoss === "off" && { eta: 0 }),
     ...unlabeledOptions(flags),
     conditionKeys: conditionKey,
+    sampleMetadata: flags.sampleMetadata,
     cellTypeKeys: cellTypeKey,
     unlabeled,
     ...countsOptions(flags),

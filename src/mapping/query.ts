@@ -16,6 +16,7 @@ import { matchGeneNames } from "../data/gene-names.js";
 import { addQueryTypes, addUnlabeledPrototypes, clusteringOf, storedPrototypes, unlabeledCells, unlabeledLossOf } from "../model/growth.js";
 import { HeadScorer } from "../model/head.js";
 import { alignGenes, checkCoverage, type GeneAlignment } from "../data/genes.js";
+import { joinMetadata, metadataOfConditions } from "../data/sample-metadata.js";
 import { readConditions, type Conditions } from "../data/labels.js";
 import type { MappingReport } from "./mapping.js";
 import { openCounts } from "../data/memory.js";
@@ -112,11 +113,24 @@ export function mapQuery(stored: StoredModel, data: AnnData, options: MapOptions
   return withQuery(stored, data, options, async (query) => {
     const labels = await readQueryLabels(stored.json, data, options, "map", (note) => options.onNote?.(note));
     const { stored: mapped, latent, scores, sizeFactors, report: own } = await learnQuery(stored, query, labels, options);
-    const grown = labels ? addQueryTypes(mapped, labels.newTypes, labels, latent) : mapped;
+    const known = options.sampleMetadata === false ? mapped : await withMetadata(mapped, data, query.conditions, own.conditions);
+    const grown = labels ? addQueryTypes(known, labels.newTypes, labels, latent) : known;
     const dataset = { labels: labels?.codes ?? new Int32Array(0), levels: labels ? stored.json.levels.length : 0, combinations: new Int32Array(own.cells) };
     const clustered = clustering ? addUnlabeledPrototypes(grown, rowsOf(latent, unlabeledCells(dataset), stored.json.model.latent_dim), clustering, options.seed ?? 0, options.onNote) : grown;
     return { stored: clustered, latent, scores, sizeFactors, labels, report: own };
   });
+}
+
+/** The model with what the query's obs tells of its new conditions. */
+async function withMetadata(stored: StoredModel, data: AnnData, conditions: readonly Conditions[], treatments: readonly ConditionTreatment[]): Promise<StoredModel> {
+  const { json } = stored;
+  if (!treatments.some(({ kind }) => kind === "new")) return stored;
+  const found = (await metadataOfConditions(data.obs, conditions)).map((table, k) => {
+    const own = treatments.filter(({ key, kind }) => key === json.condition_keys[k] && kind === "new");
+    return { ...table, columns: own.length > 0 ? table.columns : [], samples: Object.fromEntries(own.map(({ condition, row }) => [json.conditions[k]![row]!, table.samples[condition]!])) };
+  });
+  const joined = found.map((table, k) => joinMetadata(json.sample_metadata?.[k] ?? { columns: [], samples: {} }, table));
+  return joined.some(({ columns }) => columns.length > 0) ? { ...stored, json: { ...json, sample_metadata: joined } } : stored;
 }
 
 function rowsOf(latent: Float32Array, cells: Int32Array, D: number): Float32Array {

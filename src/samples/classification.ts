@@ -9,7 +9,7 @@ import { codesOf, knownSamples, type Covariate } from "./covariates.js";
 import { selectRows, type SampleTable } from "./sample-table.js";
 
 export interface ClassificationOptions {
-  /** default 5; as many as the smallest class has samples, where that is fewer */
+  /** default 5. A class of fewer samples has none in some of the folds, and always some to learn from. */
   readonly folds?: number;
   /** default 20 */
   readonly repeats?: number;
@@ -57,7 +57,7 @@ export function classifySamples(covariate: Covariate, features: Readonly<Record<
   const { repeats = 20, permutations = 199, neighbors = 5, seed = 0 } = options;
   const { rows, labels, classes, leftOut } = classesOf(covariate);
   const sizes = classes.map((_, c) => labels.reduce((count, label) => count + (label === c ? 1 : 0), 0));
-  const folds = Math.min(options.folds ?? 5, ...sizes);
+  const folds = Math.min(options.folds ?? 5, labels.length);
   const random = new Random(seed, `folds of ${covariate.name}`);
   const divisions = Array.from({ length: repeats }, () => stratifiedFolds(labels, classes.length, folds, random));
   const shuffles = new Random(seed, `labels of ${covariate.name}`);

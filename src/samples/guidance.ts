@@ -14,6 +14,8 @@ export interface Explained {
   readonly levels: number;
   /** samples whose value is known */
   readonly samples: number;
+  /** a covariate before it that divides the samples into the same groups; null where there is none */
+  readonly same_as: string | null;
   readonly r2: number;
   /** adjusted R2 of the components, weighted by their variance; NaN where there are no more samples than parameters */
   readonly adjusted_r2: number;
@@ -44,6 +46,7 @@ const significance = 0.05;
 /** How much each covariate explains. @param embedding - (S, E) */
 export function explainEmbedding(embedding: DenseMatrix, covariates: readonly Covariate[], { permutations = 999, seed = 0 }: PermutationOptions = {}): Explained[] {
   const rows: Omit<Explained, "p_adjusted">[] = [];
+  const divisions = new Map<string, string>();
   for (const covariate of covariates) {
     const samples = knownSamples(covariate);
     if (uselessBecause(covariate, samples) !== null) continue;
@@ -59,8 +62,11 @@ export function explainEmbedding(embedding: DenseMatrix, covariates: readonly Co
     let asMuch = 1;
     const order = Int32Array.from(codes.keys());
     for (let i = 0; i < permutations; i++) if (share(random.shuffle(order).reduce((own, from, at) => ((own[at] = codes[from]!), own), new Float64Array(n))) >= r2 * (1 - 1e-12)) asMuch++;
+    const division = `${samples.join()}: ${firstUses(codes)}`;
+    const same = divisions.get(division) ?? null;
+    if (same === null && isCategorical) divisions.set(division, covariate.name);
     rows.push({
-      covariate: covariate.name, kind: covariate.kind, levels: covariate.kind === "number" ? 0 : levels, samples: n, r2,
+      covariate: covariate.name, kind: covariate.kind, levels: covariate.kind === "number" ? 0 : levels, samples: n, same_as: isCategorical ? same : null, r2,
       adjusted_r2: n - predictors - 1 > 0 ? 1 - ((1 - r2) * (n - 1)) / (n - predictors - 1) : NaN, p: asMuch / (permutations + 1),
     });
   }
@@ -75,7 +81,7 @@ export function explainEmbedding(embedding: DenseMatrix, covariates: readonly Co
  * @param key - the condition key that the samples are conditions of
  */
 export function guide(key: string, samples: number, covariates: readonly Explained[]): Guidance {
-  const groups = covariates.filter((row) => row.kind !== "number" && row.levels <= samples / 2 && row.samples === samples);
+  const groups = covariates.filter((row) => row.kind !== "number" && row.same_as === null && row.levels <= samples / 2 && row.samples === samples);
   const best = groups.find(({ adjusted_r2, p_adjusted }) => adjusted_r2 > 0 && p_adjusted <= significance);
   const shown = ({ covariate, adjusted_r2, p_adjusted }: Explained): string => `${covariate} (adjusted R2 ${adjusted_r2.toFixed(2)}, corrected P ${p_adjusted.toPrecision(2)})`;
   if (!best) {
@@ -84,10 +90,17 @@ export function guide(key: string, samples: number, covariates: readonly Explain
     return { condition: null, reason: `Keep ${key} as condition: ${why}.`, covariates };
   }
   const next = groups.find((row) => row !== best && row.adjusted_r2 > 0 && row.p_adjusted <= significance);
+  const same = covariates.filter(({ same_as }) => same_as === best.covariate).map(({ covariate }) => covariate);
   const reason =
-    `${shown(best)} explains most of the embedding of ${key}: ${best.levels} conditions in place of ${samples}${next ? `; then ${shown(next)}` : ""}. ` +
+    `${shown(best)}${same.length > 0 ? `, the same groups as ${same.join(", ")},` : ""} explains most of the embedding of ${key}: ${best.levels} conditions in place of ${samples}${next ? `; then ${shown(next)}` : ""}. ` +
     `Integrate on ${best.covariate} where it is technical; keep ${key} where it is what you want to see.`;
   return { condition: best.covariate, reason, covariates };
+}
+
+/** Codes in the order of their first use: equal for equal divisions, whatever the names. */
+function firstUses(codes: Float64Array): string {
+  const seen = new Map<number, number>();
+  return Array.from(codes, (code) => seen.get(code) ?? (seen.set(code, seen.size), seen.size - 1)).join();
 }
 
 /** Rows of the samples less their mean, and their sum of squares. */

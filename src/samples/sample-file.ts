@@ -37,11 +37,14 @@ export function sampleTables(analysis: SampleAnalysis): Readonly<Record<string, 
   return Object.fromEntries(Object.entries(tables).filter(([, rows]) => rows.length > 0));
 }
 
-/** The .h5ad: X the embedding, obs what is known, obsm X_pca, varm PCs, obsp distances, the tables in uns. */
+/** The .h5ad: X the embedding, obs what is known, obsm X_pca, varm PCs, obsp distances, the tables in uns (of the genes those that are correlated). */
 export function sampleAnnData(analysis: SampleAnalysis): NewAnnData {
   const { samples, components, distances, covariates, guidance } = analysis;
-  const tables = sampleTables(analysis);
-  const place = tables.samples!.map((row) => row.place_in_order as number);
+  const all = sampleTables(analysis);
+  const correlated = all.gene_correlations?.filter((row) => row.is_correlated === true) ?? [];
+  const { gene_correlations: _, ...others } = all;
+  const tables = correlated.length > 0 ? { ...others, gene_correlations: correlated } : others;
+  const place = all.samples!.map((row) => row.place_in_order as number);
   const uns: Record<string, NewUns> = {
     pca: { variance: components.variance, variance_ratio: components.varianceRatio },
     scpoli: { version, condition_key: samples.key, guidance: { condition: guidance.condition ?? "", reason: guidance.reason } },

@@ -1,4 +1,4 @@
-// Tails of the F, t and hypergeometric distributions: always the tail itself, never one less the rest, so that small P values keep their digits.
+// Tails of the F, t and hypergeometric distributions: a small tail is the sum of itself, never one less the rest, so that small P values keep their digits.
 // The incomplete beta function and log gamma are those of Moshier's Cephes (the package cephes), which SciPy used too; test/statistics.test.ts compares with SciPy.
 import { ScPoliError } from "../errors.js";
 
@@ -38,15 +38,15 @@ async function load(): Promise<Distributions> {
       const most = Math.min(marked, drawn);
       if (hits <= least) return 1;
       if (hits > most) return 0;
-      let term = Math.exp(logChoose(marked, hits) + logChoose(total - marked, drawn - hits) - logChoose(total, drawn));
+      const probability = (k: number): number => Math.exp(logChoose(marked, k) + logChoose(total - marked, drawn - k) - logChoose(total, drawn));
+      /** P(X = k + 1) / P(X = k) */
+      const ratio = (k: number): number => ((marked - k) * (drawn - k)) / ((k + 1) * (total - marked - drawn + k + 1));
+      const isUpper = hits > ((marked + 1) * (drawn + 1)) / (total + 2); // above the mode terms fall: the tail itself; below it, one less the other tail, the small one
       let sum = 0;
-      for (let k = hits; k <= most; k++) {
-        sum += term;
-        const ratio = ((marked - k) * (drawn - k)) / ((k + 1) * (total - marked - drawn + k + 1));
-        if (ratio < 1 && term < 1e-17 * sum) break;
-        term *= ratio;
-      }
-      return Math.min(1, sum);
+      let term = probability(isUpper ? hits : hits - 1);
+      if (isUpper) for (let k = hits; k <= most && term > 1e-17 * sum; term *= ratio(k++)) sum += term;
+      else for (let k = hits - 1; k >= least && term > 1e-17 * sum; term /= ratio(--k)) sum += term;
+      return isUpper ? Math.min(1, sum) : Math.max(0, 1 - sum);
     },
   };
 }

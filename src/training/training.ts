@@ -24,6 +24,7 @@ import { initialValues, modelOptions, parameterShapes, type ModelSizes } from ".
 import type { Prototypes } from "../model/prototypes.js";
 import { fingerprint, loadCheckpoint, saveCheckpoint } from "./resume.js";
 import { Trainer, type Snapshot, type TrainingResult } from "./trainer.js";
+import { metadataOfConditions, type SampleMetadata } from "../data/sample-metadata.js";
 import { resolveGenes } from "../data/variable-genes.js";
 import { findValues } from "../data/values.js";
 import { version } from "../version.js";
@@ -41,6 +42,8 @@ interface ReferenceData {
   readonly conditions: readonly Conditions[];
   readonly combinations: readonly (readonly number[])[];
   readonly labels: Labels;
+  /** per key what obs tells of whole conditions; null where nothing, or it is not to be kept */
+  readonly metadata: readonly SampleMetadata[] | null;
   /** what the name maps did, as provenance keeps it */
   readonly nameMaps: { readonly gene_map?: NameMapReport; readonly label_map?: NameMapReport };
 }
@@ -118,6 +121,8 @@ async function readReference(data: AnnData, options: TrainOptions): Promise<Refe
     if (own.names.length === 1) note({ level: "info", message: `obs['${key}'] has one value, '${own.names[0]}': a dummy condition, nothing is integrated over it.` });
     conditions.push(own);
   }
+  const metadata = options.sampleMetadata === false ? null : await metadataOfConditions(data.obs, conditions, { keep });
+  tellMetadata(metadata ?? [], options.conditionKeys, note);
   const cellTypeKeys = options.cellTypeKeys ?? [];
   const harmonised = options.labelMap && (await renameLabels(data.obs, cellTypeKeys, options.labelMap, note, { keep }));
   const labels = await readLabels(harmonised?.obs ?? data.obs, cellTypeKeys, options.unlabeled, { keep });
@@ -140,8 +145,15 @@ async function readReference(data: AnnData, options: TrainOptions): Promise<Refe
   return {
     cells: { conditions: conditions.map(({ codes }) => codes), combinations, labels: labels.codes, levels: labels.keys.length },
     genes: Array.from(columns, (column) => names[column]!), place, atacCounts: taken, map, keep, conditions, combinations: table.codes, labels,
+    metadata: metadata?.some(({ columns }) => columns.length > 0) ? metadata : null,
     nameMaps: { ...(renamed && { gene_map: renamed.report }), ...(harmonised && { label_map: harmonised.report }) },
   };
+}
+
+function tellMetadata(tables: readonly SampleMetadata[], keys: readonly string[], note: (note: Note) => void): void {
+  tables.forEach(({ columns }, k) => {
+    if (columns.length > 0) note({ level: "info", message: `Kept in the model of each ${keys[k]}, constant in its cells: ${columns.slice(0, 8).join(", ")}${columns.length > 8 ? ` and ${columns.length - 8} more` : ""} (--no-sample-metadata leaves them out).` });
+  });
 }
 
 async function calibrateLevels(trainer: Trainer, { split, prototypes }: TrainingResult, labels: Labels, dataset: Dataset): Promise<LevelCalibration[]> {
@@ -190,6 +202,7 @@ function assemble(
     prototype_counts: Array.from(prototypes.counts),
     unlabeled_prototypes: [],
     calibration,
+    ...(reference.metadata && { sample_metadata: reference.metadata }),
     head: null,
     landmarks: null,
     provenance: {
