@@ -34,6 +34,7 @@ export type { SampleExpression } from "./samples/expression.js";
 export type { GeneCorrelation, GeneCounts, GeneSet, OverRepresentation } from "./samples/genes.js";
 export type { Explained, Guidance } from "./samples/guidance.js";
 export { writeSamples, writeTables } from "./samples/sample-file.js";
+export { samplePlots, writePlots } from "./samples/sample-plots.js";
 export type { SampleTable } from "./samples/sample-table.js";
 export type { MetadataValue, SampleMetadata } from "./data/sample-metadata.js";
 export type { Components } from "./statistics/components.js";

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, test } from "node:test";
-import { AnnData, ScPoli, writeH5ad, writeSamples, writeTables, type SampleAnalysis, type SamplesOptions } from "../dist/index.js";
+import { AnnData, samplePlots, ScPoli, writeH5ad, writePlots, writeSamples, writeTables, type SampleAnalysis, type SamplesOptions } from "../dist/index.js";
 import { saveModel, type StoredModel } from "../dist/model/checkpoint.js";
 import { Random } from "../dist/random.js";
 import { analyseSamples } from "../dist/samples/analysis.js";
@@ -184,6 +184,20 @@ test("the analysis is written as .h5ad and CSV, the same bytes each time", async
   const lines = readFileSync(at("tables/associations.csv"), "utf8").trim().split("\n");
   assert.equal(lines.length, 1 + whole.associations.length);
   assert.match(lines[0]!, /^covariate,kind,component,samples,predictors,r2,adjusted_r2,f,p,p_adjusted$/);
+});
+
+test("everything is drawn: components by covariate and gene, associations, distances, numbers of genes", async () => {
+  const plots = samplePlots(whole, ["IFN1", "no such gene"]);
+  assert.deepEqual(Object.keys(plots), [
+    ...["treatment", "age", "severity", "cells", "total_counts", "detected_genes", "ribosomal_fraction", "mitochondrial_fraction"].filter((name) => whole.guidance.covariates.some(({ covariate }) => covariate === name)).map((name) => `pca_by_${name}`),
+    "associations", "components", "explained", "gene_IFN1", "distances", "gene_counts", "classification_of_treatment",
+  ]);
+  const treated = plots["pca_by_treatment"]!.table.rows.filter(([, , , value]) => value === "drug").map(([name]) => name);
+  assert.deepEqual(treated, samples.filter((_, s) => isTreated[s]));
+  const expression = plots["gene_IFN1"]!.table.rows.map(([, , , value]) => value as number);
+  assert.ok(Math.min(...expression.filter((_, s) => isTreated[s])) > Math.max(...expression.filter((_, s) => !isTreated[s])), "the response is higher in treated samples");
+  const paths = await writePlots(at("plots"), [whole], ["IFN1"]);
+  for (const path of paths) assert.match(readFileSync(path, "utf8"), /^<svg xmlns="http:\/\/www\.w3\.org\/2000\/svg" [^>]*role="img"[^>]*><style>[^]*<\/svg>\n$/);
 });
 
 test("a model of two keys gives two analyses, each with its own metadata", async () => {

@@ -5,6 +5,7 @@ import type { CountsOptions, RunSettings } from "../config.js";
 import { ScPoliError } from "../errors.js";
 import type { SampleAnalysis, SamplesOptions } from "../samples/analysis.js";
 import type { Classification } from "../samples/classification.js";
+import { writePlots } from "../samples/sample-plots.js";
 import { samplePaths, sampleTables, writeSamples, writeTables } from "../samples/sample-file.js";
 import { ScPoli } from "../scpoli.js";
 import { columnsOfKeys, names, real, renamedKeys, valuesByKey, whole, type RenamedKeys } from "./arguments.js";
@@ -17,6 +18,8 @@ import { counted, listed, percent, table } from "./text.js";
 interface SamplesFlags extends RunFlags, Pick<CountsOptions, "layer" | "recoverCounts">, Pick<SamplesOptions, "classify" | "predict" | "covariates" | "neighbors" | "folds" | "repeats" | "permutations" | "maxP" | "minR"> {
   readonly output?: string;
   readonly tables?: string;
+  readonly plots?: string;
+  readonly gene?: readonly string[];
   readonly key?: readonly string[];
   readonly data?: string;
   readonly conditionKey?: RenamedKeys;
@@ -37,6 +40,8 @@ export function addSamples(program: Command): void {
     .argument("<model>", "a model folder, or one of scArches")
     .option("-o, --output <file>", "an .h5ad file with a row per sample; with several condition keys NAME.KEY.h5ad each")
     .option("--tables <folder>", "also write every table as CSV")
+    .option("--plots <folder>", "also draw everything as SVG")
+    .option("--gene <genes>", "in the plots, colour the samples by their mean expression of these (needs --data; default: the genes that go best with the first components)", names)
     .option("--key <keys>", "condition keys to look at (default: all of the model)", names)
     .optionsGroup("What is known of the samples (besides what the model knows):")
     .option("--metadata <table>", "a table with a heading and a row per sample, found by the column of the key's name, else the first (csv or tsv)")
@@ -68,6 +73,7 @@ export function addSamples(program: Command): void {
 async function samples(path: string, flags: SamplesFlags, settings: RunSettings): Promise<Result> {
   const { output, tables, key, data: dataPath, metadata, force } = flags;
   if (dataPath === undefined && (flags.conditionKey ?? flags.layer ?? flags.recoverCounts) !== undefined) throw new ScPoliError("usage", "--condition-key, --layer and --recover-counts are about the file of cells: name it with --data.");
+  if (flags.gene !== undefined && (dataPath === undefined || flags.plots === undefined)) throw new ScPoliError("usage", "--gene colours samples in plots by their mean expression: name the folder with --plots and the file of cells with --data.");
   const model = await ScPoli.load(path, settings);
   const modelKeys = model.stored.json.condition_keys;
   const inputs = [path, ...[dataPath, metadata, flags.geneSets].filter((input) => input !== undefined)];
@@ -79,7 +85,9 @@ async function samples(path: string, flags: SamplesFlags, settings: RunSettings)
       ...settings, keys: key, data, conditionKeys: columnsOfKeys(flags.conditionKey, modelKeys), metadata, kinds: { ordinal: flags.ordinal, categorical: flags.categorical },
       covariates, classify, predict, geneSets, neighbors, folds, repeats, permutations, maxP, minR, layer, recoverCounts,
     });
-    const written = [...(output === undefined ? [] : await writeSamples(output, analyses)), ...(tables === undefined ? [] : await writeTables(tables, analyses))];
+    for (const gene of flags.gene ?? [])
+      if (!analyses.some(({ genes }) => genes?.expression.genes.includes(gene) || genes?.expression.symbols.includes(gene))) throw new ScPoliError("key", `--gene ${gene}: ${dataPath} has no such gene.`, { gene });
+    const written = [...(output === undefined ? [] : await writeSamples(output, analyses)), ...(tables === undefined ? [] : await writeTables(tables, analyses)), ...(flags.plots === undefined ? [] : await writePlots(flags.plots, analyses, flags.gene))];
     const text = analyses.map(samplesText).join("\n\n");
     return { json: { keys: Object.fromEntries(analyses.map((analysis) => [analysis.samples.key, samplesJson(analysis)])), written }, text: written.length > 0 ? `${text}\n\n${writtenText(written)}` : text };
   } finally {
