@@ -5,6 +5,7 @@ import { ScPoliError } from "./errors.js";
 import { addApp } from "./cli/app.js";
 import { addConvert } from "./cli/convert.js";
 import { addDemo } from "./cli/demo.js";
+import { addEvaluate } from "./cli/evaluate.js";
 import { addExport, addImport } from "./cli/exchange.js";
 import { describeFailure, usageError } from "./cli/failure.js";
 import { addInspect } from "./cli/inspect.js";
@@ -30,7 +31,7 @@ function buildProgram(): Command {
     .configureOutput({ outputError: () => undefined })
     .exitOverride()
     .addHelpText("after", exitCodesHelp);
-  for (const add of [addInspect, addTrain, addMap, addEmbed, addLabel, addSamples, addConvert, addImport, addExport, addApp, addDemo]) add(program);
+  for (const add of [addInspect, addTrain, addMap, addEmbed, addLabel, addSamples, addEvaluate, addConvert, addImport, addExport, addApp, addDemo]) add(program);
   return program;
 }
 

@@ -75,7 +75,7 @@ export interface ConvertOptions extends Pick<RunSettings, "seed" | "onProgress" 
 
 /** Where a run stands. */
 export interface Progress {
-  readonly stage: "reading" | "variable genes" | "pretraining" | "fine-tuning" | "mapping" | "embedding" | "sorting" | "writing";
+  readonly stage: "reading" | "variable genes" | "pretraining" | "fine-tuning" | "mapping" | "embedding" | "sorting" | "writing" | "evaluating";
   /** done and total, in the stage's unit (cells, or epochs while training) */
   readonly done: number;
   readonly total: number;

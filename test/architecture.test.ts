@@ -22,8 +22,9 @@ const imports = new Map(
 const layers: readonly { readonly name: string; readonly files: RegExp; readonly packages?: RegExp; readonly but?: RegExp }[] = [
   { name: "command line", files: /^cli(\/|$)/, packages: /^(commander|#platform)$/ },
   { name: "public interface", files: /^index$/ },
-  { name: "verbs", files: /^(scpoli|convert|expression|inspect|training\/training|mapping\/(query|query-labels|labelling|mapping))$/, packages: /^#(platform|threads)$/ },
+  { name: "verbs", files: /^(scpoli|convert|expression|inspect|evaluation\/evaluate|training\/training|mapping\/(query|query-labels|labelling|mapping))$/, packages: /^#(platform|threads)$/ },
   { name: "methods", files: /^(training\/.*|mapping\/(surgery|embedding|verdict)|scarches\/.*|samples\/.*)$/, packages: /^(#platform|papaparse|ml-hclust|ml-matrix)$/ },
+  { name: "evaluation", files: /^evaluation\// },
   { name: "model folder", files: /^model\/(classify|head|growth|prototype-table|checkpoint|landmarks)$/, packages: /^#platform$/ },
   { name: "data of a run", files: /^data\//, packages: /^#platform$/ },
   { name: "model", files: /^model\/(network|prototypes|parameters|neighbors|clustering|umap)$/, but: /^engine\/(?!engine$)/ },

@@ -141,13 +141,14 @@ export function nearestNeighbors(points: Float32Array, D: number, k: number): Ne
 
 /**
  * The graph of neighbours. Weights fall with the distance, on the scale of each point's own neighbourhood: w = exp(-(d - nearest) / sigma), sigma such that a point's
- * weights add up to log2(k); of the two directions the union, w + w' - w w'.
+ * weights add up to log2(perplexity); of the two directions the union, w + w' - w w'.
  * Source: McInnes et al. 2018 (UMAP), section 3.1; what scanpy's `pp.neighbors` calls connectivities.
+ * @param perplexity - default k; scanpy counts a point as its own neighbour: k + 1
  */
-export function neighborGraph({ k, indices, distances }: Neighbors): Graph {
+export function neighborGraph({ k, indices, distances }: Neighbors, perplexity = k): Graph {
   const nodes = k === 0 ? 0 : indices.length / k;
   const directed = new Float64Array(indices.length);
-  for (let i = 0; i < nodes; i++) weigh(distances.subarray(i * k, (i + 1) * k), directed.subarray(i * k, (i + 1) * k));
+  for (let i = 0; i < nodes; i++) weigh(distances.subarray(i * k, (i + 1) * k), directed.subarray(i * k, (i + 1) * k), perplexity);
   const back = (i: number, j: number): number => {
     for (let at = j * k; at < (j + 1) * k; at++) if (indices[at] === i) return at;
     return -1;
@@ -183,11 +184,11 @@ export function neighborGraph({ k, indices, distances }: Neighbors): Graph {
 }
 
 /** Weights of one point's neighbours from their distances, ascending. */
-export function weigh(distances: Float64Array, weights: Float64Array): void {
+export function weigh(distances: Float64Array, weights: Float64Array, perplexity = distances.length): void {
   const k = distances.length;
   const nearest = distances.find((d) => d > 0) ?? 0;
   const sumWith = (sigma: number): number => distances.reduce((sum, d) => sum + (d > nearest ? Math.exp((nearest - d) / sigma) : 1), 0);
-  const target = Math.log2(Math.max(2, k));
+  const target = Math.log2(Math.max(2, perplexity));
   const mean = distances.reduce((sum, d) => sum + d, 0) / k;
   let [low, high] = [0, Infinity];
   let sigma = mean || 1;

@@ -1,0 +1,56 @@
+// The metrics of an integration: their names, what each needs, and which of them the scores are means of.
+// Source: Luecken et al. 2022 (scIB); De Donno et al. 2023, Methods ("Integration metrics"); definitions as scib-metrics 0.5.10 has them, isolated-label F1 as scib 1.1.7.
+
+/** How well cell types are kept apart, then how well conditions are mixed. All lie in 0..1, 1 is best. */
+export const biologyMetrics = ["cell_type_silhouette", "isolated_label_f1", "isolated_label_silhouette", "leiden_nmi", "leiden_ari", "kmeans_nmi", "kmeans_ari", "clisi"] as const;
+export const mixingMetrics = ["condition_silhouette", "graph_connectivity", "pc_regression", "ilisi"] as const;
+export const metricNames = [...biologyMetrics, ...mixingMetrics] as const;
+export type MetricName = (typeof metricNames)[number];
+
+/** A metric of one embedding. */
+export interface Metric {
+  /** null where it cannot be had; `reason` tells why */
+  readonly value: number | null;
+  /** null where the value is exact */
+  readonly standard_error: number | null;
+  readonly reason?: string;
+}
+export type Metrics = { readonly [name in MetricName]?: Metric };
+
+/** Means of metrics: overall = 0.6 biology + 0.4 mixing. */
+export interface Scores {
+  readonly biology: number | null;
+  readonly mixing: number | null;
+  readonly overall: number | null;
+  /** metrics of the score that have no value, and are not in the means */
+  readonly without: readonly MetricName[];
+}
+
+/**
+ * What goes into the scores. `paper`: the eight metrics of the paper. `kmeans`: without the clusterings at many resolutions, NMI and ARI of k-means in their place; what the tables of
+ * docs/quality.md are made of. cLISI and iLISI are in neither.
+ */
+export const scoreParts = {
+  paper: { biology: ["cell_type_silhouette", "isolated_label_f1", "isolated_label_silhouette", "leiden_nmi", "leiden_ari"], mixing: ["condition_silhouette", "graph_connectivity", "pc_regression"] },
+  kmeans: { biology: ["cell_type_silhouette", "isolated_label_silhouette", "kmeans_nmi", "kmeans_ari"], mixing: ["condition_silhouette", "graph_connectivity", "pc_regression"] },
+} as const satisfies Record<string, Record<"biology" | "mixing", readonly MetricName[]>>;
+export type ScoreName = keyof typeof scoreParts;
+
+/** Of each score the mean of the metrics that are there; null where none is. */
+export function scoresOf(metrics: Metrics, name: ScoreName): Scores {
+  const parts = scoreParts[name];
+  const [biology, mixing] = [meanOf(metrics, parts.biology), meanOf(metrics, parts.mixing)];
+  const without = [...parts.biology, ...parts.mixing].filter((metric) => (metrics[metric]?.value ?? null) === null);
+  return { biology, mixing, overall: biology === null || mixing === null ? null : 0.6 * biology + 0.4 * mixing, without };
+}
+
+function meanOf(metrics: Metrics, names: readonly MetricName[]): number | null {
+  const values = names.map((name) => metrics[name]?.value ?? null).filter((value) => value !== null);
+  return values.length === 0 ? null : mean(values);
+}
+
+export function mean(values: ArrayLike<number>): number {
+  let sum = 0;
+  for (let i = 0; i < values.length; i++) sum += values[i]!;
+  return sum / values.length;
+}

@@ -1,0 +1,63 @@
+// Silhouettes: how much nearer a cell is to its own group than to the next one. Cell types should be far apart, conditions within a type should not be.
+// Source: Luecken et al. 2022; silhouette_label, silhouette_batch and isolated_labels of scib-metrics 0.5.10. Mean distances come from engine/pairs.ts.
+import type { PairsResult } from "../engine/pairs.js";
+import { cellsByCondition, countCodes, type LabelledCells } from "./cells.js";
+
+/** What the silhouettes of some cells, the rows, are summed to. */
+export interface SilhouetteMeans {
+  /** (types) mean silhouette of its rows in -1..1; NaN where it has none */
+  readonly ofTypes: Float64Array;
+  /** (types) 1 - mean absolute silhouette of the conditions within it; NaN where it has no rows, one condition, or as many conditions as cells */
+  readonly ofConditions: Float64Array;
+}
+
+/** @param rows - cell of each row of `pairs` */
+export function silhouettes(pairs: PairsResult, rows: Int32Array, cells: LabelledCells): SilhouetteMeans {
+  const [T, C] = [cells.typeNames.length, cells.conditionNames.length];
+  const sizes = countCodes(cells.types, T);
+  const within = cellsByCondition(cells);
+  const isScored = sizes.map((size, type) => {
+    const found = within.subarray(type * C, (type + 1) * C).reduce((sum, count) => sum + (count > 0 ? 1 : 0), 0);
+    return found > 1 && found < size ? 1 : 0;
+  });
+  const [ofTypes, ofConditions, counts] = [new Float64Array(T), new Float64Array(T), new Int32Array(T)];
+  rows.forEach((cell, row) => {
+    const type = cells.types[cell]!;
+    counts[type]!++;
+    ofTypes[type]! += sizes[type]! > 1 ? silhouette(pairs.ownType[row]!, pairs.otherType[row]!) : 0;
+    const isAlone = within[type * C + cells.conditions[cell]!] === 1;
+    ofConditions[type]! += 1 - (isAlone ? 0 : Math.abs(silhouette(pairs.ownCondition[row]!, pairs.otherCondition[row]!)));
+  });
+  return { ofTypes: ofTypes.map((sum, type) => sum / counts[type]!), ofConditions: ofConditions.map((sum, type) => (isScored[type] ? sum / counts[type]! : NaN)) };
+}
+
+function silhouette(own: number, other: number): number {
+  const larger = Math.max(own, other);
+  return larger > 0 && Number.isFinite(larger) ? (other - own) / larger : 0;
+}
+
+/** Mean over cells, scaled to 0..1. @param sizes - (types) cells of each */
+export function cellTypeSilhouette({ ofTypes }: SilhouetteMeans, sizes: Int32Array): number {
+  let [sum, cells] = [0, 0];
+  ofTypes.forEach((value, type) => {
+    if (Number.isNaN(value)) return;
+    sum += sizes[type]! * value;
+    cells += sizes[type]!;
+  });
+  return (sum / cells + 1) / 2;
+}
+
+/** Mean over some types of their mean silhouette, scaled to 0..1. */
+export function isolatedLabelSilhouette({ ofTypes }: SilhouetteMeans, types: readonly number[]): number | null {
+  return meanOfKnown(types.map((type) => (ofTypes[type]! + 1) / 2));
+}
+
+/** Mean over types of 1 - |silhouette|; null where no type can be scored. */
+export function conditionSilhouette({ ofConditions }: SilhouetteMeans): number | null {
+  return meanOfKnown(Array.from(ofConditions));
+}
+
+function meanOfKnown(values: readonly number[]): number | null {
+  const known = values.filter((value) => !Number.isNaN(value));
+  return known.length === 0 ? null : known.reduce((sum, value) => sum + value, 0) / known.length;
+}
