@@ -28,7 +28,7 @@ try {
     }
     const file = join(folder, `${name}.safetensors`);
     writeFileSync(file, writeSafetensors(scored.tensors));
-    const reference = JSON.parse(execFileSync(python, [fileURLToPath(new URL("reference_metrics.py", import.meta.url)), file], { encoding: "utf8", stdio: ["ignore", "pipe", "ignore"] })) as Record<MetricName, number | null>;
+    const reference = JSON.parse(execFileSync(python, [fileURLToPath(new URL("reference_metrics.py", import.meta.url)), file], { encoding: "utf8", stdio: ["ignore", "pipe", "ignore"] })).metrics as Record<MetricName, number | null>;
     const { cells, before } = scored;
     const ours = await scoreIntegration(cells, { before: { varianceBetween: varianceBetween(before.values, before.D, cells.conditions, cells.conditionNames.length) } });
     for (const metric of metricNames) {

@@ -37,7 +37,7 @@ export function addEvaluate(program: Command): void {
     .requiredOption("--cell-type-key <column>", "obs column of the true cell types; cells without one are left out")
     .option("--condition-key <column>", "obs column of the conditions that are to be mixed; without it only labels are scored")
     .option("--embedding <names>", "obsm keys, side by side: X_scpoli,X_pca (default: X_scpoli)", names)
-    .option("--before <name>", "obsm key of the positions before integration, for PC regression (default: X_pca)")
+    .option("--before <name>", "obsm key of the positions before integration, for PC regression (default: X_pca, else components of the log-normalised counts are computed)")
     .option("--metrics <names>", `only these: ${metricNames.join(", ")} (default: all)`, names)
     .option("--exact-cells <n>", "most cells for which all metrics are exact; of more cells random draws are taken, with standard errors (default: 50000)", whole(100))
     .option("--unlabeled <name>", "a name among the cell types that means no label, besides nan, unknown, unassigned and the like (may be repeated)", oneName)

@@ -1,11 +1,15 @@
-// The verb evaluate: how good an integration is, by the field's metrics, and how good transferred labels are. Reads obs and obsm; counts only for PC regression, where no components are there.
+// The verb evaluate: how good an integration is, by the field's metrics, and how good transferred labels are. Reads obs and obsm; counts only for PC
+// regression, where the file has no components.
 import type { AnnData } from "../anndata/anndata.js";
 import type { Column } from "../anndata/dataframe.js";
 import { checkNumber, type Note, type RunSettings } from "../config.js";
+import { findCounts, type CountsPlace } from "../data/count-places.js";
 import { byCodePoint, factorize, readConditions, readLabels, selectedCells, type Conditions } from "../data/labels.js";
 import { ScPoliError } from "../errors.js";
+import { Random } from "../random.js";
 import { isolatedTypes, type LabelledCells } from "./cells.js";
 import { defaultExactCells, draws, scoreIntegration } from "./integration.js";
+import { countComponents } from "./components.js";
 import { scoreLabelTransfer, type LabelTransfer } from "./label-transfer.js";
 import { metricNames, scoresOf, type MetricName, type Metrics, type ScoreName, type Scores } from "./metrics.js";
 import { varianceBetween } from "./pc-regression.js";
@@ -19,7 +23,7 @@ export interface EvaluateOptions extends Pick<RunSettings, "threads" | "seed" | 
   readonly cellTypeKey: string;
   /** names in it that mean no label, besides the usual ones */
   readonly unlabeled?: readonly string[];
-  /** obsm key of positions before integration, for PC regression. Default: X_pca where it is there */
+  /** obsm key of positions before integration, for PC regression. Default: X_pca where it is there, else components of the log-normalised counts are computed */
   readonly before?: string;
   /** default: all */
   readonly metrics?: readonly MetricName[];
@@ -115,13 +119,32 @@ function checkOptions({ conditionKey, predictionKey, metrics, exactCells, uncert
 
 type Before = { readonly varianceBetween: number; readonly from: string } | { readonly reason: string };
 
-/** What PC regression compares with. */
-async function readBefore(data: AnnData, conditions: Conditions, keep: Int32Array, { before, metrics }: EvaluateOptions): Promise<Before> {
+/** What PC regression compares with: the components that are named or there, else those of the counts. */
+async function readBefore(data: AnnData, conditions: Conditions, keep: Int32Array, options: EvaluateOptions): Promise<Before> {
+  const { before, metrics } = options;
   if (metrics && !metrics.includes("pc_regression")) return { reason: "it is not asked for" };
+  if (conditions.names.length < 2) return { reason: "there is one condition" };
   const key = before ?? (data.obsmKeys.includes(defaultBefore) ? defaultBefore : undefined);
-  if (key === undefined) return { reason: `the file has no obsm["${defaultBefore}"] to compare with; name the components before integration with --before` };
+  if (key === undefined) return beforeFromCounts(data, conditions, keep, options);
   const { points, D } = await readPoints(data, key, keep);
   return { varianceBetween: varianceBetween(points, D, conditions.codes, conditions.names.length), from: `obsm["${key}"]` };
+}
+
+async function beforeFromCounts(data: AnnData, { codes, names }: Conditions, keep: Int32Array, options: EvaluateOptions): Promise<Before> {
+  const { exactCells = defaultExactCells, seed = 0, signal, onProgress } = options;
+  let place: CountsPlace;
+  try {
+    place = await findCounts(data);
+  } catch (error) {
+    if (!(error instanceof ScPoliError) || error.kind !== "counts") throw error;
+    return { reason: `the file has neither obsm["${defaultBefore}"] nor raw counts to compare with; name the components before integration with --before` };
+  }
+  const drawn = keep.length <= exactCells ? Int32Array.from(keep.keys()) : new Random(seed, "cells before integration").shuffle(Int32Array.from(keep.keys())).slice(0, exactCells).sort();
+  const conditionOf = drawn.map((cell) => codes[cell]!);
+  const reading = { signal, onProgress: (done: number, total: number) => onProgress?.({ stage: "reading", done, total }) };
+  const { values, D, genes } = await countComponents(place, drawn.map((cell) => keep[cell]!), conditionOf, seed, reading);
+  const from = `${D} components of the log-normalised counts in ${place.name} (${genes} genes${drawn.length < keep.length ? `, ${drawn.length} cells drawn at random` : ""})`;
+  return { varianceBetween: varianceBetween(values, D, conditionOf, names.length), from };
 }
 
 /** Positions of some cells. @throws ScPoliError "key", "format" */
