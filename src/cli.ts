@@ -11,6 +11,7 @@ import { describeFailure, usageError } from "./cli/failure.js";
 import { addInspect } from "./cli/inspect.js";
 import { addLabel } from "./cli/label.js";
 import { addEmbed, addMap } from "./cli/map.js";
+import { addReport } from "./cli/report-file.js";
 import { addSamples } from "./cli/samples.js";
 import { addTrain } from "./cli/train.js";
 import { version } from "./version.js";
@@ -31,7 +32,7 @@ function buildProgram(): Command {
     .configureOutput({ outputError: () => undefined })
     .exitOverride()
     .addHelpText("after", exitCodesHelp);
-  for (const add of [addInspect, addTrain, addMap, addEmbed, addLabel, addSamples, addEvaluate, addConvert, addImport, addExport, addApp, addDemo]) add(program);
+  for (const add of [addInspect, addTrain, addMap, addEmbed, addLabel, addSamples, addEvaluate, addReport, addConvert, addImport, addExport, addApp, addDemo]) add(program);
   return program;
 }
 

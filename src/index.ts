@@ -28,6 +28,7 @@ export { inspect, type Inspection } from "./inspect.js";
 export type { LabelOptions } from "./mapping/labelling.js";
 export type { Mapping, MappingSummary } from "./mapping/mapping.js";
 export { judgeMapping, type Light, type Verdict, type VerdictMeasures, type VerdictReason } from "./mapping/verdict.js";
+export { makeReport, type ReportOptions } from "./report/report.js";
 export type { Association } from "./samples/associations.js";
 export type { GeneAnalysis, QualityCorrelation, SampleAnalysis, SamplesOptions } from "./samples/analysis.js";
 export type { Classification, ClassificationOptions, ClassifierScore, SamplePrediction } from "./samples/classification.js";

@@ -11,6 +11,7 @@ import { addOptimizationFlags, optimizationOptions, type OptimizationFlags } fro
 import { countsOptions, duplicateGenesFlag, layerFlag, recoverCountsFlag } from "./counts-flags.js";
 import { checkOutputs } from "./outputs.js";
 import { mappingText, writtenText } from "./report.js";
+import { reportFlag, writeRunReport } from "./report-file.js";
 import { addRunFlags, run, type Result, type RunFlags } from "./session.js";
 
 interface EmbedFlags extends RunFlags, CountsOptions {
@@ -27,6 +28,7 @@ interface EmbedFlags extends RunFlags, CountsOptions {
 interface MapFlags extends EmbedFlags, OptimizationFlags, UnlabeledFlags {
   readonly reference: string;
   readonly saveModel?: string;
+  readonly report?: string;
   readonly training: boolean;
   readonly sampleMetadata: boolean;
   readonly knownConditions?: MapOptions["knownConditions"];
@@ -42,6 +44,7 @@ export function addMap(program: Command): void {
   addOutputFlags(command)
     .option("--save-model <model>", "also save the model with the query's conditions added")
     .option("--no-sample-metadata", "do not keep in it what obs tells of whole new conditions (columns that are constant in their cells)")
+    .addOption(reportFlag())
     .option("--no-training", "no optimisation: each condition takes the row of the reference's condition that explains it best")
     .addOption(new Option("--known-conditions <how>", "a condition that the model knows by name: reuse its row, or give it a new one (default: reuse)").choices(["reuse", "new"]))
     .option("--eta <number>", `weight of the prototype loss of labelled cells (default: ${defaults.eta})`, real(0))
@@ -78,18 +81,30 @@ function addOutputFlags(command: Command): Command {
 }
 
 async function map(path: string, flags: MapFlags, settings: RunSettings): Promise<Result> {
-  const { reference, output, saveModel, training, sampleMetadata, knownConditions, force } = flags;
-  await checkOutputs({ inputs: [path], files: [output], folders: [saveModel], force });
+  const { reference, output, saveModel, report, training, sampleMetadata, knownConditions, force } = flags;
+  await checkOutputs({ inputs: [path], files: [output, report], folders: [saveModel], force });
   const model = await ScPoli.load(reference, settings);
   const data = await AnnData.open(path);
   try {
-    const mapping = await model.map(data, { ...settings, ...(await embedOptions(flags, model)), ...optimizationOptions(flags), ...unlabeledOptions(flags), training, sampleMetadata, knownConditions });
+    const options = await embedOptions(flags, model);
+    const mapping = await model.map(data, { ...settings, ...options, ...optimizationOptions(flags), ...unlabeledOptions(flags), training, sampleMetadata, knownConditions });
     if (saveModel !== undefined) await mapping.model.save(saveModel, { force });
+    if (report !== undefined) await reportMapping(report, output, mapping.model, options, settings);
     const summary = mapping.summary();
-    const written = saveModel === undefined ? [output] : [output, saveModel];
+    const written = [output, saveModel, report].filter((path) => path !== undefined);
     return { json: { ...summary, written }, text: `${mappingText(path, summary)}\n\n${writtenText(written)}` };
   } finally {
     data.close();
+  }
+}
+
+/** The report is of the file as it was written. */
+async function reportMapping(report: string, output: string, model: ScPoli, { layer, recoverCounts, conditionKeys, cellTypeKeys }: EmbedOptions, settings: RunSettings): Promise<void> {
+  const mapped = await AnnData.open(output);
+  try {
+    await writeRunReport(report, { model, mapped, data: mapped, counts: { layer, recoverCounts }, conditionKeys: conditionKeys && { ...conditionKeys }, cellTypeKeys }, settings);
+  } finally {
+    mapped.close();
   }
 }
 

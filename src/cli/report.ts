@@ -47,7 +47,7 @@ function trainingRows({ epochs_run, best_epoch, losses, queries }: ModelSummary[
 }
 
 /** How a query met a model, and what its cells were called. */
-export function mappingText(path: string, { verb, cells, counts, genes, conditions, epochs, labels, levels, clusters }: MappingSummary): string {
+export function mappingText(path: string, { verb, cells, counts, genes, conditions, epochs, labels, levels, clusters, verdict }: MappingSummary): string {
   const share = `${count(genes.found)} of the model's ${count(genes.model)} genes (${percent(genes.share, 0)})`;
   const lines = [`${path}: ${counted(cells, "cell")}, counts in ${counts}, ${share}${epochs > 0 ? `, ${counted(epochs, "epoch")}` : ""}`, ""];
   const rows = conditions.map(({ key, condition, cells: own, kind, nearest }) => [key, condition, own, kind === "known" ? "known to the model" : `new${nearest === undefined ? "" : `, most like ${nearest}`}`]);
@@ -55,6 +55,7 @@ export function mappingText(path: string, { verb, cells, counts, genes, conditio
   for (const level of labels ?? []) lines.push("", labelsText(level, verb));
   for (const level of levels) lines.push("", levelText(level, cells));
   if (clusters) lines.push("", clustersText(clusters));
+  lines.push("", `Verdict: ${verdict.light}`, table(verdict.reasons.map(({ light, text }) => [light, text])));
   return lines.join("\n");
 }
 

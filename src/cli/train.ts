@@ -12,6 +12,7 @@ import { addOptimizationFlags, addTrainingFlags, optimizationOptions, type Optim
 import { countsOptions, duplicateGenesFlag, layerFlag, recoverCountsFlag } from "./counts-flags.js";
 import { checkOutputs } from "./outputs.js";
 import { modelText, writtenText } from "./report.js";
+import { reportFlag, writeRunReport } from "./report-file.js";
 import { addRunFlags, run, type Result, type RunFlags } from "./session.js";
 
 interface TrainFlags extends RunFlags, CountsOptions, OptimizationFlags, UnlabeledFlags {
@@ -35,6 +36,7 @@ interface TrainFlags extends RunFlags, CountsOptions, OptimizationFlags, Unlabel
   readonly dropout?: number;
   readonly landmarks: boolean;
   readonly embed?: string;
+  readonly report?: string;
   readonly resume?: boolean;
   readonly checkpointSeconds?: number;
 }
@@ -72,6 +74,7 @@ export function addTrain(program: Command): void {
     .optionsGroup("Output:")
     .option("--no-landmarks", "the model carries no positions of reference cells (else at most 20,000, without names and counts: a query is placed into the reference's UMAP by them)")
     .option("--embed <file>", "also write the training file with latent positions and cell types in it, the missing ones completed")
+    .addOption(reportFlag())
     .option("--checkpoint-seconds <n>", "seconds between two checkpoints (default: 60)", real(0))
     .option("--resume", "go on from the checkpoint that an interrupted run has left")
     .action((path: string, flags: TrainFlags) => run(flags, (settings) => train(path, flags, settings)));
@@ -82,9 +85,9 @@ export function addTrain(program: Command): void {
 }
 
 async function train(path: string, flags: TrainFlags, settings: RunSettings): Promise<Result> {
-  const { embed, resume, force } = flags;
+  const { embed, report, resume, force } = flags;
   const output = flags.output.replace(/(?<=.)[\\/]+$/, "");
-  await checkOutputs({ inputs: [path], files: [embed], folders: [output], force });
+  await checkOutputs({ inputs: [path], files: [embed, report], folders: [output], force });
   const checkpoint = `${output}.checkpoint`;
   if (!resume && (await fileStatus(checkpoint)))
     settings.onNote?.({ level: "warning", message: `${checkpoint} is left from an interrupted run. --resume goes on from it; without, this run starts anew and replaces it.` });
@@ -96,8 +99,9 @@ async function train(path: string, flags: TrainFlags, settings: RunSettings): Pr
     await model.save(output, { force });
     await removeFile(checkpoint);
     if (embed !== undefined) await model.embed(data, { ...settings, ...countsOptions(flags), atacCounts: flags.atacCounts, geneMap: options.geneMap, ...sameLabels(options), output: embed });
+    if (report !== undefined) await writeRunReport(report, { model, data, counts: countsOptions(flags) }, settings);
     const summary = model.summary();
-    const written = embed === undefined ? [output] : [output, embed];
+    const written = [output, embed, report].filter((path) => path !== undefined);
     return { json: { ...summary, written }, text: `${modelText(output, summary)}\n\n${writtenText(written)}` };
   } finally {
     data.close();

@@ -104,6 +104,8 @@ export class Mapping<Model extends Mapper = Mapper> {
   readonly umap: Float32Array | null;
   /** whether the query looks like the reference, with reasons */
   readonly verdict: Verdict;
+  /** by condition key, the column of the file */
+  readonly #conditionColumns: Readonly<Record<string, string>>;
 
   /**
    * @param source - the file that the cells came from
@@ -117,10 +119,11 @@ export class Mapping<Model extends Mapper = Mapper> {
     { latent, scores, sizeFactors }: CellPositions,
     private readonly labels: QueryLabels | null,
     readonly report: MappingReport,
-    { threshold = "auto", classifier = "head" }: Pick<EmbedOptions, "threshold" | "classifier">,
+    { threshold = "auto", classifier = "head", conditionKeys = {} }: Pick<EmbedOptions, "threshold" | "classifier" | "conditionKeys">,
   ) {
     if (classifier !== "head" && classifier !== "prototype") throw new ScPoliError("usage", `classifier is "${String(classifier)}"; expected "head" or "prototype".`);
     const { json, tensors } = model.stored;
+    this.#conditionColumns = Object.fromEntries(json.condition_keys.map((key) => [key, conditionKeys[key] ?? key]));
     this.latent = latent;
     this.predictions = json.levels.map((types, level) => {
       const byPrototype = classify(latent, { key: json.cell_type_keys[level]!, types }, tensors.get("prototypes")!.data, json.model.latent_dim, json.calibration[level]!, threshold);
@@ -205,7 +208,7 @@ export class Mapping<Model extends Mapper = Mapper> {
     const thresholds = Object.fromEntries(this.predictions.map(({ key, threshold }) => [key, threshold ?? "none"]));
     return {
       version, ...report, genes_found: genes.found, gene_coverage: genes.share, ...(gene_map && { genes_renamed: gene_map.renamed }), ...(label_map && { labels_renamed: label_map.renamed }),
-      ...(labels && { new_cell_types: labels.flatMap((level) => Object.keys(level.new).map((name) => `${level.key}: ${name}`)) }), condition_keys: this.model.stored.json.condition_keys,
+      ...(labels && { new_cell_types: labels.flatMap((level) => Object.keys(level.new).map((name) => `${level.key}: ${name}`)) }), condition_keys: this.model.stored.json.condition_keys, condition_columns: this.#conditionColumns,
       cell_type_keys: this.model.stored.json.cell_type_keys, classifiers: Object.fromEntries(this.predictions.map(({ key, classifier }) => [key, classifier])), thresholds,
       conditions: conditions.map(({ key, condition, kind, nearest }) => `${key}=${condition}: ${kind}${nearest === undefined ? "" : `, started from ${nearest}`}`),
       verdict: JSON.stringify(this.verdict),

@@ -1,0 +1,114 @@
+// The interactive view of the cells: what viewer/viewer.ts draws, and its controls and explanations as HTML.
+import { groupColour, missingColour, rampColour } from "../plots/palette.js";
+import { escapeText } from "../plots/svg.js";
+import type { QueryCells, ReferenceCells } from "./cells.js";
+import { textOfBytes, type ViewerColouring, type ViewerData } from "./viewer-data.js";
+
+/** Something that cells can be coloured by. Values of the reference come first, then those of the query. */
+export interface Colouring {
+  readonly id: string;
+  readonly title: string;
+  readonly groups?: { readonly names: readonly string[]; readonly codes: Int32Array };
+  readonly numbers?: { readonly values: ArrayLike<number>; readonly range: readonly [number, number] };
+}
+
+/** Cells of a query that are shown at most: evenly spread over the file. */
+export const mostShownCells = 200_000;
+
+/** A gene's expression, per cell of the query. */
+export interface GeneValues {
+  readonly gene: string;
+  readonly values: Float32Array;
+}
+
+/** Rows of the query that are shown. */
+export function shownCells(query: QueryCells): Int32Array {
+  const count = Math.min(query.cells, mostShownCells);
+  return Int32Array.from({ length: count }, (_, i) => Math.floor((i * query.cells) / count));
+}
+
+/** @returns null where no cell has a place */
+export function cellViewData(reference: ReferenceCells | null, query: QueryCells | null, genes: readonly GeneValues[]): ViewerData | null {
+  const shown = query?.umap ? shownCells(query) : new Int32Array(0);
+  const L = reference?.cells ?? 0;
+  const cells = L + shown.length;
+  if (cells === 0) return null;
+  const place = (cell: number, axis: number): number => (cell < L ? reference!.umap[2 * cell + axis]! : query!.umap![2 * shown[cell - L]! + axis]!);
+  const ranges = [0, 1].map((axis): [number, number] => {
+    let [low, high] = [Infinity, -Infinity];
+    for (let cell = 0; cell < cells; cell++) [low, high] = [Math.min(low, place(cell, axis)), Math.max(high, place(cell, axis))];
+    return [low, high];
+  }) as [[number, number], [number, number]];
+  const places = new Uint16Array(2 * cells);
+  for (let at = 0; at < places.length; at++) {
+    const [low, high] = ranges[at & 1]!;
+    places[at] = Math.round((65535 * (place(at >> 1, at & 1) - low)) / (high - low || 1));
+  }
+  const ramp = Array.from({ length: 64 }, (_, i) => rampColour(i / 63));
+  return {
+    reference: L, query: shown.length, places: textOfBytes(new Uint8Array(places.buffer)), ranges, ramp, missing: missingColour,
+    colourings: colouringsOf(reference, query, shown, genes).map(encode),
+    prototypes: (reference?.prototypes ?? []).filter(({ level }) => level === 0).map(({ name, type, x, y }) => ({ name, x, y, colour: groupColour(type) })),
+  };
+}
+
+function encode({ id, title, groups, numbers }: Colouring): ViewerColouring {
+  if (groups) {
+    const values = Uint16Array.from(groups.codes, (code) => (code < 0 ? 65535 : code));
+    return { id, title, kind: "groups", names: groups.names, colours: groups.names.map((_, i) => groupColour(i)), values: textOfBytes(new Uint8Array(values.buffer)) };
+  }
+  const { values, range: [low, high] } = numbers!;
+  const bytes = Uint8Array.from({ length: values.length }, (_, i) => (Number.isFinite(values[i]!) ? Math.round((254 * Math.min(Math.max(values[i]! - low, 0), high - low)) / (high - low || 1)) : 255));
+  return { id, title, kind: "number", range: [low, high], values: textOfBytes(bytes) };
+}
+
+function colouringsOf(reference: ReferenceCells | null, query: QueryCells | null, shown: Int32Array, genes: readonly GeneValues[]): Colouring[] {
+  const L = reference?.cells ?? 0;
+  const joined = (own: Int32Array | undefined, others: Int32Array | undefined): Int32Array => Int32Array.from({ length: L + shown.length }, (_, cell) => (cell < L ? (own?.[cell] ?? -1) : (others?.[shown[cell - L]!] ?? -1)));
+  const numbers = (own: ArrayLike<number> | undefined, others: ArrayLike<number> | undefined): Float32Array => Float32Array.from({ length: L + shown.length }, (_, cell) => (cell < L ? (own?.[cell] ?? NaN) : (others?.[shown[cell - L]!] ?? NaN)));
+  const keys = [...new Set([...(query?.levels ?? []).map(({ key }) => key), ...(reference?.labels ?? []).map(({ key }) => key)])];
+  const colourings: Colouring[] = keys.flatMap((key, level): Colouring[] => {
+    const own = reference?.labels.find((labels) => labels.key === key);
+    const others = query?.levels.find((cells) => cells.key === key);
+    const names = union(own?.names ?? [], others?.given?.names ?? others?.types ?? []);
+    const inNames = (groups: readonly string[] | undefined, codes: Int32Array | undefined): Int32Array | undefined => codes?.map((code) => (code < 0 ? -1 : names.indexOf(groups![code]!)));
+    return [
+      ...(others ? [{ id: `predicted-${level}`, title: `${key}, predicted (reference: its label)`, groups: { names, codes: joined(inNames(own?.names, own?.codes), inNames(others.types, others.predicted)) } }] : []),
+      ...(others?.given || !others ? [{ id: `label-${level}`, title: `${key}, label`, groups: { names, codes: joined(inNames(own?.names, own?.codes), inNames(others?.given?.names, others?.given?.codes)) } }] : []),
+      { id: `uncertainty-${level}`, title: `${key}, uncertainty (0 sure, 1 unsure)`, numbers: { values: numbers(own?.uncertainty, others?.uncertainty), range: [0, 1] as const } },
+      ...(others?.unknown.some((flag) => flag > 0) ? [{ id: `unknown-${level}`, title: `${key}, flagged unknown`, groups: { names: ["kept", "unknown"], codes: joined(undefined, Int32Array.from(others.unknown)) } }] : []),
+    ];
+  });
+  for (const [k, key] of [...new Set([...(reference?.conditions ?? []), ...(query?.conditions ?? [])].map((condition) => condition.key))].entries()) {
+    const own = reference?.conditions.find((condition) => condition.key === key);
+    const others = query?.conditions.find((condition) => condition.key === key);
+    const names = union(own?.names ?? [], others?.names ?? []);
+    colourings.push({ id: `condition-${k}`, title: key, groups: { names, codes: joined(own?.codes.map((code) => names.indexOf(own.names[code]!)), others?.codes.map((code) => (code < 0 ? -1 : names.indexOf(others.names[code]!)))) } });
+  }
+  if (reference && query) colourings.push({ id: "side", title: "reference or query", groups: { names: ["reference", "query"], codes: Int32Array.from({ length: L + shown.length }, (_, cell) => (cell < L ? 0 : 1)) } });
+  for (const [i, { gene, values }] of genes.entries()) {
+    const highest = values.reduce((most, value) => Math.max(most, value), 0);
+    colourings.push({ id: `gene-${i}`, title: `${gene} (log1p of counts per 10,000)`, numbers: { values: numbers(undefined, values), range: [0, highest || 1] } });
+  }
+  return colourings;
+}
+
+function union(first: readonly string[], second: readonly string[]): string[] {
+  return [...new Set([...first, ...second])];
+}
+
+/** The view as HTML: canvas, controls, legend. Its data follow in a script element that is no script. */
+export function cellViewHtml(data: ViewerData, query: QueryCells | null): string {
+  const options = data.colourings.map(({ id, title }) => `<option value="${escapeText(id)}">${escapeText(title)}</option>`).join("");
+  const both = data.reference > 0 && data.query > 0;
+  const left = query ? query.cells - data.query : 0;
+  const what = [data.query > 0 ? `${data.query.toLocaleString("en-US")} cells of the query` : "", data.reference > 0 ? `${data.reference.toLocaleString("en-US")} cells of the reference` : ""].filter((part) => part !== "").join(" over ");
+  return `<p>${what} in the reference's UMAP${left > 0 && data.query > 0 ? ` (${left.toLocaleString("en-US")} further ones of the query are not drawn)` : ""}. Large dots: prototypes.</p>
+<p class="unscripted note">The picture needs the script of this file; the tables and figures below do not.</p>
+<div class="controls"><label>Colour by <select id="colouring">${options}</select></label>${both ? `<label>Reference <select id="reference-as"><option value="grey">grey</option><option value="coloured">coloured</option><option value="hidden">hidden</option></select></label>` : ""}
+${data.prototypes.length > 0 ? `<label><input type="checkbox" id="prototypes-shown" checked> prototypes</label>` : ""}<span><button type="button" id="zoom-in" aria-label="zoom in">+</button> <button type="button" id="zoom-out" aria-label="zoom out">\u2212</button> <button type="button" id="zoom-all">all cells</button></span></div>
+<div class="explorer"><div class="stage"><canvas id="cells" tabindex="0" role="img" aria-label="Cells in the UMAP of the reference, ${escapeText(what)}. Arrow keys move, plus and minus zoom, 0 shows all. The legend tells how many cells each group has."></canvas>
+<p class="axis">x: UMAP 1, y: UMAP 2 (no units). Drag or arrow keys move, wheel or + and \u2212 zoom, 0 shows all; point at a cell to read it.</p><p id="told" role="status"></p></div>
+<div class="legend" tabindex="0" role="region" aria-label="legend of the cells"><table id="legend"><caption>legend</caption></table></div></div>
+<script type="application/json" id="cell-data">${JSON.stringify(data).replaceAll("<", "\\u003c").replaceAll("\u2028", "\\u2028").replaceAll("\u2029", "\\u2029")}</script>`;
+}

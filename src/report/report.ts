@@ -1,0 +1,120 @@
+// The report: a model, a mapped file or both as one self-contained HTML file. The same input gives the same bytes.
+import type { AnnData } from "../anndata/anndata.js";
+import { readExpression } from "../expression.js";
+import type { Note } from "../config.js";
+import type { StoredModel } from "../model/checkpoint.js";
+import { escapeText } from "../plots/svg.js";
+import type { SampleAnalysis } from "../samples/analysis.js";
+import { version } from "../version.js";
+import { cellViewData, cellViewHtml, type GeneValues } from "./cell-view.js";
+import { queryCells, referenceCells, type QueryCells, type ReferenceCells } from "./cells.js";
+import { figure, foldedTable, pageHtml, tableHtml, type Section } from "./html.js";
+import { methodsHtml } from "./methods-text.js";
+import { geneOnSamples, leadingGenes, samplesHtml } from "./sample-sections.js";
+import { compositionHtml, factsHtml, labelTransferHtml, trainingHtml, uncertaintyHtml, verdictHtml } from "./sections.js";
+
+export interface ReportOptions {
+  readonly title?: string;
+  /** of the reference, or with the query's conditions */
+  readonly model?: { readonly stored: StoredModel } | null;
+  /** a file that `map` or `embed` has written */
+  readonly mapped?: AnnData | null;
+  /** as `ScPoli.samples` gives it */
+  readonly samples?: readonly SampleAnalysis[];
+  /** genes that cells and samples are coloured by. Default: the two that go best with the first components of the samples, where their expression is known */
+  readonly genes?: readonly string[];
+  /** results of `scpoli evaluate --json`, shown as a table */
+  readonly metrics?: unknown;
+  /** by annotation level, the mapped file's column of its own labels. Default: a column named as the level */
+  readonly cellTypeKeys?: Readonly<Record<string, string>>;
+  readonly onNote?: (note: Note) => void;
+  readonly signal?: AbortSignal;
+}
+
+/** @returns HTML @throws ScPoliError "format" where the file is not a mapped one, "key" for a gene that it lacks */
+export async function makeReport(options: ReportOptions): Promise<string> {
+  const { model, mapped, samples = [], onNote } = options;
+  const stored = model?.stored ?? null;
+  const reference = stored && referenceCells(stored);
+  const query = mapped ? await queryCells(mapped, options.cellTypeKeys) : null;
+  const names = options.genes ?? leadingGenes(samples, 2);
+  const genes: GeneValues[] = mapped && names.length > 0 ? (await readExpression(mapped, names, options)).map((values, i) => ({ gene: names[i]!, values })) : [];
+  if (query && !query.umap) onNote?.({ level: "warning", message: "The file has no places in a reference's UMAP (obsm['X_umap_scpoli']): the model that it was mapped with carries no landmarks. The report shows no cells." });
+  const view = cellViewData(reference, query, genes);
+  const sections: Section[] = [
+    { id: "summary", title: "Summary", content: factsHtml(facts(stored, query)) + (query?.verdict ? verdictHtml(query.verdict) : "") },
+    { id: "cells-view", title: "Cells", content: view ? cellViewHtml(view, query) : "" },
+    { id: "genes", title: "Genes", content: geneHtml(names, samples, genes.length > 0) },
+    { id: "labels", title: "Label transfer", content: query ? labelTransferHtml(query.levels) : "" },
+    { id: "uncertainty", title: "Uncertainty", content: uncertaintyHtml(query, reference) },
+    { id: "composition", title: "Composition", content: compositionHtml(reference, query) },
+    { id: "samples", title: "Samples", content: samplesHtml(samples) },
+    { id: "metrics", title: "Metrics", content: metricsHtml(options.metrics) },
+    { id: "training", title: "Training", content: stored ? trainingHtml(stored.json.provenance) : "" },
+    { id: "options", title: "Options and versions", content: optionsHtml(stored, query) },
+    { id: "methods", title: "Text for Methods", content: methodsHtml(stored, query, samples.length > 0) },
+  ];
+  const title = options.title ?? (query ? "Query mapped onto a reference" : "Reference model");
+  return pageHtml(title, lead(reference, query), sections.filter(({ content }) => content !== ""), `Made by scpoli ${version}. This file holds all that it shows and asks the network for nothing.`);
+}
+
+function lead(reference: ReferenceCells | null, query: QueryCells | null): string {
+  const parts = [...(query ? [`${query.cells.toLocaleString("en-US")} cells of a query`] : []), ...(reference ? [`${reference.cells.toLocaleString("en-US")} reference cells carried by the model`] : [])];
+  return `scPoli${parts.length > 0 ? `: ${parts.join(", ")}` : ""}.`;
+}
+
+function facts(stored: StoredModel | null, query: QueryCells | null): [string, string][] {
+  const whole = (value: number): string => value.toLocaleString("en-US");
+  const rows: [string, string][] = [];
+  if (query) {
+    rows.push(["query cells", whole(query.cells)]);
+    for (const { key, names } of query.conditions) rows.push([`query, ${key}`, whole(names.length)]);
+    const { gene_coverage: coverage, genes_found: found } = query.facts;
+    if (typeof coverage === "number") rows.push(["genes of the model found", `${(100 * coverage).toFixed(1)} %${typeof found === "number" ? ` (${whole(found)})` : ""}`]);
+    for (const { key, unknown } of query.levels) rows.push([`unknown, ${key}`, `${((100 * unknown.reduce((sum, flag) => sum + flag, 0)) / Math.max(1, query.cells)).toFixed(1)} %`]);
+  }
+  if (stored) {
+    const { json } = stored;
+    if (typeof json.provenance["cells"] === "number") rows.push(["reference cells", whole(json.provenance["cells"])]);
+    rows.push(["genes", whole(json.genes.length)]);
+    json.condition_keys.forEach((key, k) => rows.push([`reference, ${key}`, whole(json.reference_conditions[k]!)]));
+    json.cell_type_keys.forEach((key, level) => rows.push([`cell types, ${key}`, whole(json.levels[level]!.length)]));
+  }
+  return rows;
+}
+
+/** Genes on the samples' components, beside the cells that can be coloured by them above. */
+function geneHtml(genes: readonly string[], samples: readonly SampleAnalysis[], onCells: boolean): string {
+  const plots = genes.flatMap((gene) => samples.flatMap((analysis) => geneOnSamples(analysis, gene) ?? []));
+  if (plots.length === 0) return "";
+  return `<p>Mean expression of a gene in each sample, on the samples' components.${onCells ? " The cells above can be coloured by the same genes: Colour by." : ""}</p><div class="figures">${plots.map((plot) => figure(plot)).join("")}</div>`;
+}
+
+function metricsHtml(metrics: unknown): string {
+  if (typeof metrics !== "object" || metrics === null) return "";
+  const rows = flat(metrics).filter(([name]) => !/^(notes|seconds|written)\b|\bcurve\b|\bconfusion\b|\bbins\b/.test(name)).map(([name, value]): (string | number)[] => [name, value]);
+  return rows.length === 0 ? "" : tableHtml({ columns: ["metric", "value"], rows: rows.slice(0, 300) });
+}
+
+function optionsHtml(stored: StoredModel | null, query: QueryCells | null): string {
+  const tables: string[] = [];
+  if (stored) {
+    const { json } = stored;
+    const { history: _, ...provenance } = json.provenance;
+    tables.push(foldedTable("Model: options, versions and history", { columns: ["entry", "value"], rows: flat({ format_version: json.format_version, scpoli_version: json.scpoli_version, model: json.model, calibration: json.calibration, provenance }).map(([name, value]) => [name, String(value)]) }));
+  }
+  if (query) {
+    const { verdict: _, provenance: __, ...own } = query.facts;
+    tables.push(foldedTable("Mapping: options, versions and conditions", { columns: ["entry", "value"], rows: flat(own).map(([name, value]) => [name, String(value)]) }));
+  }
+  return `<p>scpoli ${escapeText(version)}.</p>${tables.join("")}`;
+}
+
+/** Nested entries as paths with their values; long lists in one line. */
+function flat(value: unknown, path = ""): [string, string | number][] {
+  if (typeof value === "number") return [[path, value]];
+  if (ArrayBuffer.isView(value)) return [[path, Array.from(value as unknown as ArrayLike<number>).join(", ")]];
+  if (Array.isArray(value) && value.every((entry) => typeof entry !== "object" || entry === null)) return [[path, value.map(String).join(", ")]];
+  if (typeof value !== "object" || value === null) return [[path, String(value)]];
+  return Object.entries(value).flatMap(([key, entry]) => flat(entry, path === "" ? key : `${path}.${key}`));
+}
