@@ -13,7 +13,10 @@ export interface Points {
   readonly y: Float32Array;
 }
 
-/** Paints squares of one colour each; later points lie over earlier ones. */
+/** Points larger than this are discs with smooth edges, others plain ones. */
+const leastSmooth = 1.5;
+
+/** Paints discs of one colour each; later points lie over earlier ones. */
 export class PointPainter {
   #image: ImageData | null = null;
   #pixels = new Uint32Array(0);
@@ -35,8 +38,9 @@ export class PointPainter {
     const { scale } = camera;
     const left = width / 2 - camera.x * scale;
     const top = height / 2 + camera.y * scale;
+    const smooth = radius >= leastSmooth ? discStamp(radius, width) : null;
     const spans = discSpans(radius);
-    const reach = spans.length >> 1;
+    const reach = smooth ? Math.ceil(radius) : spans.length >> 1;
     for (let at = 0; at < order.length; at++) {
       const point = order[at]!;
       const colour = colours[point]!;
@@ -44,6 +48,15 @@ export class PointPainter {
       const px = (left + x[point]! * scale) | 0;
       const py = (top - y[point]! * scale) | 0;
       if (px < reach || py < reach || px >= width - reach || py >= height - reach) continue;
+      if (smooth) {
+        const middle = py * width + px;
+        for (let at = 0; at < smooth.places.length; at++) {
+          const pixel = middle + smooth.places[at]!;
+          const share = smooth.shares[at]!;
+          pixels[pixel] = share === 256 ? colour : mixed(pixels[pixel]!, colour, share);
+        }
+        continue;
+      }
       for (let row = -reach; row <= reach; row++) {
         const half = spans[row + reach]!;
         const start = (py + row) * width + px;
@@ -52,6 +65,27 @@ export class PointPainter {
     }
     this.context.putImageData(this.#image, 0, 0);
   }
+}
+
+/** Places of a disc's pixels beside its middle, and how much of each the disc covers, of 256. */
+function discStamp(radius: number, width: number): { readonly places: Int32Array; readonly shares: Int32Array } {
+  const [places, shares]: [number[], number[]] = [[], []];
+  const reach = Math.ceil(radius);
+  for (let row = -reach; row <= reach; row++)
+    for (let column = -reach; column <= reach; column++) {
+      const share = Math.round(256 * Math.min(1, Math.max(0, radius + 0.5 - Math.hypot(row, column))));
+      if (share === 0) continue;
+      places.push(row * width + column);
+      shares.push(share);
+    }
+  return { places: Int32Array.from(places), shares: Int32Array.from(shares) };
+}
+
+/** Of 256 parts, `share` of the second pixel, all channels at once. */
+function mixed(below: number, above: number, share: number): number {
+  const even = ((above & 0xff00ff) * share + (below & 0xff00ff) * (256 - share)) >>> 8;
+  const odd = ((above >>> 8) & 0xff) * share + ((below >>> 8) & 0xff) * (256 - share);
+  return (0xff000000 | (even & 0xff00ff) | (odd & 0xff00)) >>> 0;
 }
 
 /** Half widths of a disc's rows, top to bottom. */

@@ -172,7 +172,7 @@ class CellView {
     const [reference, query] = [new Uint32Array(names.length), new Uint32Array(names.length)];
     values.forEach((value, cell) => value < names.length && (cell < this.#data.reference ? reference : query)[value]!++);
     const titles = document.createElement("tr");
-    titles.append(cellOf("th", "group"), ...(this.#data.query > 0 ? [cellOf("th", "query cells")] : []), ...(this.#data.reference > 0 ? [cellOf("th", "reference")] : []));
+    titles.append(cellOf("th", "group"), ...(this.#data.query > 0 ? [cellOf("th", "query")] : []), ...(this.#data.reference > 0 ? [cellOf("th", "reference")] : []));
     const rows = names.map((name, group) => {
       const row = document.createElement("tr");
       const button = document.createElement("button");

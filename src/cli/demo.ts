@@ -7,6 +7,7 @@ import type { RunSettings } from "../config.js";
 import { factorize } from "../data/labels.js";
 import { ScPoli } from "../scpoli.js";
 import { writtenText } from "./report.js";
+import { reportMapping } from "./report-file.js";
 import { addRunFlags, run, type Result, type RunFlags } from "./session.js";
 import { counted, listed, percent, table } from "./text.js";
 
@@ -24,7 +25,7 @@ export function addDemo(program: Command): void {
 }
 
 async function demo(folder: string, settings: RunSettings): Promise<Result> {
-  const [modelFolder, output] = [`${folder}/model`, `${folder}/query.h5ad`];
+  const [modelFolder, output, report] = [`${folder}/model`, `${folder}/query.h5ad`, `${folder}/report.html`];
   await makeFolder(folder);
   const reference = await AnnData.open(packageFile("data/demo_reference.h5ad"));
   const query = await AnnData.open(packageFile("data/demo_query.h5ad"));
@@ -32,6 +33,7 @@ async function demo(folder: string, settings: RunSettings): Promise<Result> {
     const model = await ScPoli.train(reference, { ...settings, conditionKeys: [conditionKey], cellTypeKeys: [cellTypeKey] });
     await model.save(modelFolder, { force: true });
     const mapping = await model.map(query, { ...settings, output });
+    await reportMapping(report, output, mapping.model, {}, settings);
     const { codes, names } = factorize(await query.obs.column(cellTypeKey));
     const [level] = mapping.predictions;
     const predicted = Array.from(level!.predicted, (type) => model.stored.json.cell_types[type]!);
@@ -43,9 +45,9 @@ async function demo(folder: string, settings: RunSettings): Promise<Result> {
       "",
       scoreText(scores),
       "",
-      writtenText([modelFolder, output]),
+      writtenText([modelFolder, output, report]),
     ];
-    return { json: { ...scores, reference_cells: reference.nObs, query_cells: query.nObs, written: [modelFolder, output] }, text: told.join("\n") };
+    return { json: { ...scores, reference_cells: reference.nObs, query_cells: query.nObs, written: [modelFolder, output, report] }, text: told.join("\n") };
   } finally {
     reference.close();
     query.close();

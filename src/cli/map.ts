@@ -11,7 +11,7 @@ import { addOptimizationFlags, optimizationOptions, type OptimizationFlags } fro
 import { countsOptions, duplicateGenesFlag, layerFlag, recoverCountsFlag } from "./counts-flags.js";
 import { checkOutputs } from "./outputs.js";
 import { mappingText, writtenText } from "./report.js";
-import { reportFlag, writeRunReport } from "./report-file.js";
+import { reportFlag, reportMapping } from "./report-file.js";
 import { addRunFlags, run, type Result, type RunFlags } from "./session.js";
 
 interface EmbedFlags extends RunFlags, CountsOptions {
@@ -95,16 +95,6 @@ async function map(path: string, flags: MapFlags, settings: RunSettings): Promis
     return { json: { ...summary, written }, text: `${mappingText(path, summary)}\n\n${writtenText(written)}` };
   } finally {
     data.close();
-  }
-}
-
-/** The report is of the file as it was written. */
-async function reportMapping(report: string, output: string, model: ScPoli, { layer, recoverCounts, conditionKeys, cellTypeKeys }: EmbedOptions, settings: RunSettings): Promise<void> {
-  const mapped = await AnnData.open(output);
-  try {
-    await writeRunReport(report, { model, mapped, data: mapped, counts: { layer, recoverCounts }, conditionKeys: conditionKeys && { ...conditionKeys }, cellTypeKeys }, settings);
-  } finally {
-    mapped.close();
   }
 }
 

@@ -2,7 +2,7 @@
 import { Option, type Command } from "commander";
 import { fileStatus, readText, writeFile } from "#platform";
 import { AnnData } from "../anndata/anndata.js";
-import type { CountsOptions, RunSettings } from "../config.js";
+import type { CountsOptions, EmbedOptions, RunSettings } from "../config.js";
 import { factorize } from "../data/labels.js";
 import { ScPoliError } from "../errors.js";
 import { makeReport, type ReportOptions } from "../report/report.js";
@@ -99,6 +99,16 @@ export interface RunReport extends Pick<ReportOptions, "model" | "mapped"> {
 export async function writeRunReport(output: string, { model, mapped, data, counts, conditionKeys, cellTypeKeys }: RunReport, settings: RunSettings): Promise<void> {
   const samples = await samplesFor(model, { ...settings, data, layer: counts?.layer, recoverCounts: counts?.recoverCounts }, conditionKeys);
   await writeFile(output, await makeReport({ ...settings, model, mapped, samples, cellTypeKeys }));
+}
+
+/** The report of a mapping, from the file as it was written. */
+export async function reportMapping(report: string, output: string, model: ScPoli, { layer, recoverCounts, conditionKeys, cellTypeKeys }: EmbedOptions, settings: RunSettings): Promise<void> {
+  const mapped = await AnnData.open(output);
+  try {
+    await writeRunReport(report, { model, mapped, data: mapped, counts: { layer, recoverCounts }, conditionKeys: conditionKeys && { ...conditionKeys }, cellTypeKeys }, settings);
+  } finally {
+    mapped.close();
+  }
 }
 
 async function readMetrics(path: string | undefined): Promise<unknown> {

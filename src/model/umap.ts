@@ -8,8 +8,10 @@ import { Random } from "../random.js";
 /** Nearest neighbours that the graph is made of. */
 export const umapNeighbors = 15;
 const [epochs, negativeSamples] = [200, 5];
-/** Width of the start, and the longest step of one update, in units of the picture. */
-const [startWidth, longestStep] = [10, 4];
+/** Longest step of one update, in units of the picture. */
+const longestStep = 4;
+/** Half width of the start: that of umap-learn for many points, less for few, whose groups would end as dots in a wide void. */
+const startWidth = (points: number): number => Math.min(10, Math.sqrt(points) / 10);
 
 /**
  * @param points - (N, D)
@@ -86,7 +88,7 @@ function principalPlane(points: Float32Array, D: number, random: Random): Float6
   const layout = new Float64Array(2 * N);
   for (let i = 0; i < N; i++) axes.forEach((axis, c) => (layout[2 * i + c] = axis.reduce((sum, weight, d) => sum + weight * (points[i * D + d]! - mean[d]!), 0)));
   const widest = layout.reduce((most, value) => Math.max(most, Math.abs(value)), 0) || 1;
-  return layout.map((value) => (startWidth * value) / widest + 1e-4 * random.normal());
+  return layout.map((value) => (startWidth(N) * value) / widest + 1e-4 * random.normal());
 }
 
 /** Leading eigenvector of a symmetric matrix by power iteration, its largest entry positive. */

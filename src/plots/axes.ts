@@ -55,10 +55,16 @@ export interface LegendEntry {
   readonly mark?: "square" | "circle" | "line" | "dashes" | "ring";
 }
 
+/** A piece of a picture and how high it is. */
+export interface Legend {
+  readonly svg: string;
+  readonly height: number;
+}
+
 const legendRow = 18;
 
-/** A legend in rows below a plot. @returns its height */
-export function groupLegend(title: string, entries: readonly LegendEntry[], width: number, top: number): { readonly svg: string; readonly height: number } {
+/** A legend in rows below a plot. */
+export function groupLegend(title: string, entries: readonly LegendEntry[], width: number, top: number): Legend {
   const most = 34;
   const column = Math.min(width, Math.max(90, 30 + Math.max(...entries.map(({ name }) => widthOf(name.slice(0, most))))));
   const columns = Math.max(1, Math.floor(width / column));
@@ -77,7 +83,7 @@ function legendMark(x: number, y: number, colour: string, mark: NonNullable<Lege
 }
 
 /** A bar of colours with the numbers at its ends. @param colour - of a share 0..1 */
-export function rampLegend(title: string, [low, high]: readonly [number, number], colour: (share: number) => string, top: number, write: (value: number) => string = (value) => String(Number(value.toPrecision(3)))): { readonly svg: string; readonly height: number } {
+export function rampLegend(title: string, [low, high]: readonly [number, number], colour: (share: number) => string, top: number, write: (value: number) => string = (value) => String(Number(value.toPrecision(3)))): Legend {
   const [steps, width] = [40, 200];
   const bar = Array.from({ length: steps }, (_, i) => element("rect", { x: (i * width) / steps, y: top + 16, width: width / steps + 0.5, height: 10, fill: colour((i + 0.5) / steps) }));
   return { svg: text(0, top + 10, title, { kind: "label" }) + bar.join("") + text(0, top + 40, write(low)) + text(width, top + 40, write(high), { anchor: "end" }), height: 46 };

@@ -1,5 +1,5 @@
 // The plots of reports, sample tables and the page: functions from numbers to SVG. Each has a title, axes with units, a legend, and its numbers as a table.
-import { extent, groupLegend, rampLegend, xAxis, yAxis, type Area, type AxisOptions, type LegendEntry } from "./axes.js";
+import { extent, groupLegend, rampLegend, xAxis, yAxis, type Area, type AxisOptions, type Legend, type LegendEntry } from "./axes.js";
 import { divergingColour, groupColour, inkOn, missingColour, rampColour } from "./palette.js";
 import { element, escapeText, line, picture, text, widthOf, type Plot } from "./svg.js";
 
@@ -131,12 +131,20 @@ export function scatterPlot({ title, x, y, points, groups, legend: legendTitle, 
   });
   const hasMissing = points.some(({ value }) => value === null);
   const rings: LegendEntry[] = openMeans && points.some(({ isOpen }) => isOpen) ? [{ name: openMeans, colour: missingColour, mark: "ring" }] : [];
-  const entries: LegendEntry[] = [...(groups ?? []).map((name, i): LegendEntry => ({ name, colour: groupColour(i), mark: "circle" })), ...(hasMissing ? [{ name: "not known", colour: missingColour, mark: "circle" as const }] : []), ...rings];
-  const legend = groups ? groupLegend(legendTitle, entries, width, area.bottom + 46) : rampLegend(legendTitle, range, rampColour, area.bottom + 46);
+  const others: LegendEntry[] = [...(hasMissing ? [{ name: "not known", colour: missingColour, mark: "circle" as const }] : []), ...rings];
+  const legend = groups
+    ? groupLegend(legendTitle, [...groups.map((name, i): LegendEntry => ({ name, colour: groupColour(i), mark: "circle" })), ...others], width, area.bottom + 46)
+    : stacked(rampLegend(legendTitle, range, rampColour, area.bottom + 46), (top) => (others.length > 0 ? groupLegend("", others, width, top) : { svg: "", height: 0 }), area.bottom + 46);
   return {
     title, table: { columns: ["name", x, y, legendTitle], rows: points.map((point) => [point.name, point.x, point.y, point.value === null ? "" : groups ? groups[point.value]! : point.value]) },
     svg: picture(width, area.bottom + 46 + legend.height, title, `${points.length} points: ${y} over ${x}, coloured by ${legendTitle}`, [across.svg, up.svg, ...dots, legend.svg]),
   };
+}
+
+/** A legend, and another one below it. */
+function stacked(first: Legend, second: (top: number) => Legend, top: number): Legend {
+  const below = second(top + first.height - 8);
+  return { svg: first.svg + below.svg, height: first.height + below.height };
 }
 
 /** A table of numbers as colours, each with its number where there is room. */

@@ -27,8 +27,8 @@ export async function pageHtml(title: string, lead: string, sections: readonly S
 </head>
 <body>
 <a class="skip" href="#main">To the content</a>
-<header><h1>${escapeText(title)}</h1><p>${escapeText(lead)}</p></header>
-<nav aria-label="sections"><div>${links}${theme}</div></nav>
+<header><h1>${escapeText(title)}</h1><p>${escapeText(lead)}</p>${theme}</header>
+<nav aria-label="sections"><div>${links}</div></nav>
 <main id="main">
 ${sections.map(({ id, title: name, content }) => `<section id="${id}" aria-labelledby="${id}-title"><h2 id="${id}-title">${escapeText(name)}</h2>\n${content}\n</section>`).join("\n")}
 </main>

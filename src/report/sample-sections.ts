@@ -1,7 +1,9 @@
 // The parts of a report that are about samples: their components coloured by any covariate, associations, and genes.
+import { extent } from "../plots/axes.js";
 import { barChart, heatMap, scatterPlot } from "../plots/charts.js";
 import { escapeText, type Plot } from "../plots/svg.js";
 import type { SampleAnalysis } from "../samples/analysis.js";
+import type { SampleExpression } from "../samples/expression.js";
 import { choice, figure, foldedTable } from "./html.js";
 
 /** Components in a heat map, and genes in a table. */
@@ -15,10 +17,10 @@ function analysisHtml(analysis: SampleAnalysis, k: number): string {
   const { samples, components, guidance, associations, covariates } = analysis;
   const head = `<h3>${escapeText(samples.key)}: ${samples.names.length} samples</h3>`;
   if (components.variance.length < 2) return `${head}<p>Too few samples for components: at least three are needed.</p>`;
-  const plots: { name: string; plot: Plot }[] = [{ name: "reference or query", plot: plane(analysis, "side", samples.isReference.map((own) => (own ? 0 : 1)), ["reference", "mapped query"]) }];
+  const plots: { name: string; plot: Plot }[] = [{ name: "reference or query", plot: plane(analysis, "reference or query", samples.isReference.map((own) => (own ? 0 : 1)), ["reference", "mapped query"]) }];
   for (const { name, kind, values, levels } of covariates)
     plots.push({ name, plot: kind === "number" ? plane(analysis, name, values.map((value) => (typeof value === "number" ? value : null))) : plane(analysis, name, values.map((value) => (value === null ? null : levels.indexOf(String(value)))), levels) });
-  const tested = [...new Set(associations.map(({ covariate }) => covariate))];
+  const tested = [...new Set(associations.filter(({ adjusted_r2 }) => Number.isFinite(adjusted_r2)).map(({ covariate }) => covariate))];
   return `${head}<p>${escapeText(guidance.reason)}</p>${choice(`samples-${k}`, "Colour samples by", plots)}${tested.length > 0 ? figure(associationMap(analysis, tested)) : "<p>No covariate of the samples varies: nothing to associate. Give a table of metadata (<code>--metadata</code>).</p>"}${genesHtml(analysis)}`;
 }
 
@@ -67,8 +69,21 @@ export function geneOnSamples(analysis: SampleAnalysis, gene: string): Plot | nu
   return plane(analysis, `mean expression of ${gene} (log1p per 10,000)`, samples.names.map((_, row) => (expression.cells[row]! > 0 ? values[row * columns + column]! : null)));
 }
 
-/** The genes that go best with the first components: what is shown where none is asked for. */
+/** The genes that go best with the first components, or where samples are too few for that, differ most among them: what is shown where none is asked for. */
 export function leadingGenes(analyses: readonly SampleAnalysis[], most: number): string[] {
   const rows = analyses.flatMap(({ genes }) => [1, 2].flatMap((component) => (genes?.correlations ?? []).filter((row) => row.component === component && Number.isFinite(row.r)).sort((a, b) => a.p - b.p || Math.abs(b.r) - Math.abs(a.r)).slice(0, 1)));
-  return [...new Set(rows.map(({ gene }) => gene))].slice(0, most);
+  const found = rows.length > 0 ? rows.map(({ gene }) => gene) : analyses.flatMap(({ genes }) => (genes ? varyingGenes(genes.expression, most) : []));
+  return [...new Set(found)].slice(0, most);
+}
+
+/** Genes whose mean expression spans the widest range among the samples with cells. */
+function varyingGenes({ genes, means, cells }: SampleExpression, most: number): string[] {
+  const rows = Array.from(cells.keys()).filter((row) => cells[row]! > 0);
+  if (rows.length < 2) return [];
+  const span = (column: number): number => {
+    const [low, high] = extent(rows.map((row) => means.values[row * means.columns + column]!));
+    return high - low;
+  };
+  const ranked = genes.map((gene, column) => ({ gene, span: span(column) })).sort((a, b) => b.span - a.span);
+  return ranked.slice(0, most).map(({ gene }) => gene);
 }
