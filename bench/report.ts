@@ -30,6 +30,7 @@ writeFileSync(path, await pageHtml("bench", "", [{ id: "cells-view", title: "Cel
 
 const browser = await chromium.launch({ executablePath: process.env["CHROMIUM"] ?? "/usr/bin/chromium", args: ["--no-sandbox", "--disable-gpu"] });
 const page = await browser.newPage({ viewport: { width: 1200, height: 900 } });
+await page.addInitScript("globalThis.__name = (value) => value"); // what tsx calls for named functions
 await page.goto(pathToFileURL(path).href);
 await page.waitForSelector("html.scripted");
 /** Frames of a drag: each waits for the one before, and counts once it is drawn. Alone: the time that drawing takes. */
