@@ -31,7 +31,7 @@ const layers: readonly { readonly name: string; readonly files: RegExp; readonly
   { name: "model", files: /^model\/(network|prototypes|parameters|neighbors|clustering|umap)$/, but: /^engine\/(?!engine$)/ },
   { name: "plots", files: /^plots\//, packages: /^d3-scale$/ },
   { name: "statistics", files: /^statistics\//, packages: /^(cephes|ml-matrix)$/ },
-  { name: "files", files: /^(anndata\/.*|python\/.*|model\/safetensors)$/, packages: /^(#platform|h5wasm|fflate|zarrita|numcodecs\/zstd|@zarrita\/storage\/zip)$/ },
+  { name: "files", files: /^(anndata\/.*|python\/.*|model\/safetensors)$/, packages: /^(#platform|h5wasm|fflate|zarrita|@bokuweb\/zstd-wasm|@zarrita\/storage\/zip)$/ },
   { name: "arithmetic", files: /^engine\//, packages: /^#platform$/ },
   { name: "platform", files: /^platform\//, packages: /^(node:.*|h5wasm(\/node)?|fflate|unzipit)$/ },
   { name: "leaves", files: /^(config|errors|random|version)$/ },

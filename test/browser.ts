@@ -2,11 +2,9 @@
 import { execFile, execFileSync } from "node:child_process";
 import { cpSync, existsSync, mkdirSync, symlinkSync } from "node:fs";
 import { join } from "node:path";
-import { after } from "node:test";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { chromium, type Browser, type Page } from "playwright-core";
-import { temporaryFolder } from "./command.js";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 const places = ["/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome"];
@@ -24,32 +22,60 @@ function chromiumPath(): string {
 
 const flags = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync", "--enable-precise-memory-info"];
 
-/** A browser that is there until the tests of the file have run. */
-export async function launchBrowser(more: readonly string[] = []): Promise<Browser> {
-  const browser = await chromium.launch({ executablePath: chromiumPath(), headless: true, args: [...flags, ...more] });
-  after(() => browser.close());
-  return browser;
+export function launchBrowser(more: readonly string[] = []): Promise<Browser> {
+  return chromium.launch({ executablePath: chromiumPath(), headless: true, args: [...flags, ...more] });
 }
 
-/** A page, and what it did that it should not: errors, and requests that leave its origin. */
-export async function openPage(browser: Browser, url: string): Promise<{ readonly page: Page; readonly errors: string[]; readonly foreign: string[] }> {
-  const context = await browser.newContext();
-  const [errors, foreign]: [string[], string[]] = [[], []];
-  context.on("request", (request) => {
-    const { origin, protocol } = new URL(request.url());
-    if (protocol !== "blob:" && protocol !== "data:" && origin !== new URL(url).origin) foreign.push(request.url());
-  });
-  const page = await context.newPage();
-  page.on("console", (message) => message.type() === "error" && errors.push(message.text()));
-  page.on("pageerror", (error) => errors.push(String(error)));
-  await page.goto(url);
-  return { page, errors, foreign };
+/** test/browser-page in a window of its own, and what it did that it should not: errors, and requests that leave its origin. */
+export class TestPage {
+  readonly errors: string[] = [];
+  readonly foreign: string[] = [];
+
+  private constructor(readonly page: Page) {}
+
+  static async open(browser: Browser, url: string): Promise<TestPage> {
+    const context = await browser.newContext();
+    const opened = new TestPage(await context.newPage());
+    context.on("request", (request) => {
+      const { origin, protocol } = new URL(request.url());
+      if (protocol !== "blob:" && protocol !== "data:" && origin !== new URL(url).origin) opened.foreign.push(request.url());
+    });
+    opened.page.on("console", (message) => message.type() === "error" && opened.errors.push(message.text()));
+    opened.page.on("pageerror", (error) => opened.errors.push(String(error)));
+    await opened.page.goto(url);
+    return opened;
+  }
+
+  /** Puts files of this machine into the page's file input. */
+  choose(paths: readonly string[]): Promise<void> {
+    return this.page.setInputFiles("#files", paths);
+  }
+
+  /** Runs a job of worker.js, with the files that were chosen last. */
+  job<T>(name: string, options: object = {}): Promise<T> {
+    return this.page.evaluate(([job, settings]) => (window as unknown as { job(name: string, options: object): Promise<T> }).job(job, settings), [name, options] as const);
+  }
+
+  /** @param paths - in the worker. Default: the files' names */
+  async register(files: readonly string[], paths?: readonly string[]): Promise<void> {
+    await this.choose(files);
+    await this.job("register", { paths });
+  }
+
+  /** Saves the file that a job hands out. @returns `path` */
+  async save(name: string, options: object, path: string): Promise<string> {
+    const [download] = await Promise.all([
+      this.page.waitForEvent("download"),
+      this.page.evaluate(([job, settings]) => (window as unknown as { save(name: string, options: object): Promise<void> }).save(job, settings), [name, options] as const),
+    ]);
+    await download.saveAs(path);
+    return path;
+  }
 }
 
-/** Bundles test/browser-page by Vite in a folder where this package is installed. @returns the folder of the static files */
-export async function buildTestPage(): Promise<string> {
-  const folder = temporaryFolder();
-  mkdirSync(join(folder, "node_modules"));
+/** Bundles test/browser-page by Vite in a new folder where this package is installed. @returns the folder of the static files */
+export async function buildTestPage(folder: string): Promise<string> {
+  mkdirSync(join(folder, "node_modules"), { recursive: true });
   symlinkSync(root, join(folder, "node_modules", "scpoli"));
   cpSync(join(root, "test", "browser-page"), join(folder, "page"), { recursive: true });
   const built = join(folder, "built");

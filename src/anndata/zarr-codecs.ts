@@ -1,5 +1,5 @@
 // Compressions of Zarr chunks as zarrita sees them, with the lengths that a chunk must have checked before memory is taken and after it is filled.
-import Zstd from "numcodecs/zstd";
+import { compress, decompress, init } from "@bokuweb/zstd-wasm"; // as numcodecs, byte for byte, and without code made of texts, which a page's security policy forbids
 import { registry } from "zarrita";
 import { decodeBlosc, decodeLz4, type Inflate } from "./blosc.js";
 
@@ -9,13 +9,15 @@ interface ChunkMetadata {
   readonly shape: readonly number[];
 }
 
-const zstd = Zstd.fromConfig({ level: 1 });
+const level = 1;
+let zstd: Promise<void> | null = null;
 /** A chunk that does not tell its length, one of texts, holds less than this. */
 const mostBytes = 2 ** 30;
 
 /** Compresses as Zarr's "zstd" codec. */
 export async function encodeZstd(bytes: Uint8Array): Promise<Uint8Array<ArrayBuffer>> {
-  return Uint8Array.from(await zstd.encode(bytes));
+  await (zstd ??= init());
+  return Uint8Array.from(compress(bytes, level));
 }
 
 const decodeZstd = async (bytes: Uint8Array, expected: number | null): Promise<Uint8Array> => {
@@ -23,7 +25,8 @@ const decodeZstd = async (bytes: Uint8Array, expected: number | null): Promise<U
   if (expected !== null && length !== expected) throw new Error(`the zstd frame tells of ${length} bytes, ${expected} were expected`);
   if (length > mostBytes) throw new Error(`the zstd frame tells of ${length} bytes`);
   if (length === 0) return new Uint8Array(0);
-  const decoded = await zstd.decode(bytes);
+  await (zstd ??= init());
+  const decoded = decompress(bytes);
   if (decoded.length !== length) throw new Error(`a zstd frame gave ${decoded.length} bytes, ${length} were expected`);
   return decoded;
 };
