@@ -14,7 +14,7 @@ def run(path, *args):
     printed = io.StringIO()
     with contextlib.redirect_stdout(printed):
         runpy.run_path(path, run_name="__main__")
-    return json.loads(printed.getvalue())
+    return json.loads(printed.getvalue().strip().splitlines()[-1])
 
 
 for job in jobs:
