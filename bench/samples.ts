@@ -1,5 +1,6 @@
-// npm run bench:samples [-- --epochs N]: the view of samples on real data, and the paper's further figures in small. Writes docs/samples.md, docs/samples/*.svg and
+// npm run bench:samples [-- SECTION ... --epochs N]: the view of samples on real data, and the paper's further figures in small. Writes docs/samples.md, docs/samples/*.svg and
 // bench/results/samples.json. Needs ../shared and, for the integration scores, a Python with scib-metrics (SCPOLI_REFERENCE_PYTHON). What was computed is kept in .cache/samples.
+// With sections (the names of the functions below) or a number of epochs it is a trial, written to .cache/samples/trial.
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { lineChart, ScPoli, scatterPlot, standaloneSvg, type Plot, type SampleAnalysis } from "../dist/index.js";
@@ -8,12 +9,13 @@ import { analysed, cellView, distanceCorrelation, epochs, file, heldOut, integra
 
 const root = new URL("..", import.meta.url).pathname;
 // a trial must not take the place of the document
-const out = epochs === undefined ? join(root, "docs") : join(root, ".cache/samples/trial");
+const isTrial = epochs !== undefined || process.argv.length > 2;
+const out = isTrial ? join(root, ".cache/samples/trial") : join(root, "docs");
 mkdirSync(join(out, "samples"), { recursive: true });
 const lines: string[] = [];
 const results: Record<string, unknown> = { epochs: epochs ?? "chosen by train" };
 
-const say = (...text: string[]): void => void lines.push(...text, "");
+const say = (...text: string[]): void => void lines.push(...text.flatMap((paragraph) => [paragraph, ""]));
 const table = (header: readonly string[], rows: readonly (readonly (string | number)[])[]): void => say([header, header.map(() => "---"), ...rows].map((row) => `| ${row.join(" | ")} |`).join("\n"));
 const draw = (name: string, plot: Plot | null): string => {
   if (plot) writeFileSync(join(out, "samples", `${name}.svg`), `${standaloneSvg(plot)}\n`);
@@ -60,7 +62,8 @@ async function kangSamples(): Promise<void> {
 
   const gene = "ISG15";
   const cells = await cellView("kang-cells", file("kang16"), kang, gene, 1200);
-  say(`## A gene on samples and on cells (Fig. 6h, i): ${gene}`, `${gene} answers to interferon: the sample view keeps the difference of the samples, which the integrated cells do not show by their place.`);
+  const best = analysis!.genes!.correlations.filter((row) => row.gene === gene).sort((x, y) => Math.abs(y.r) - Math.abs(x.r))[0]!;
+  say(`## A gene on samples and on cells (Fig. 6h, i): ${gene}`, `The samples by their mean expression of ${gene}, which answers to interferon (its correlation is greatest with PC${best.component}: r ${two(best.r)}, corrected P ${small(best.p_adjusted)}); beside them the integrated cells.`);
   say(draw(`kang16-${gene}`, genePlane(analysis!, gene)), draw(`kang16-${gene}-cells`, scatterPlot({ title: `1,200 cells by expression of ${gene}`, x: "UMAP 1", y: "UMAP 2", legend: `${gene} (log1p per 10,000)`, points: cells.x.map((x, i) => ({ name: "", x, y: cells.y[i]!, value: cells.value[i]! })) })));
 }
 
@@ -176,7 +179,9 @@ async function stability(): Promise<void> {
 }
 
 say("# Samples", "What the embedding of samples tells, on real data. Every number and picture is made by `npm run bench:samples` (bench/samples.ts); the numbers are in bench/results/samples.json. What the columns mean: [formats.md](formats.md).");
-for (const section of [kangSamples, kangTwoKeys, onek1k, plaque, proposed, jointlyHeldOut, thresholds, stability]) await section();
+const sections = [kangSamples, kangTwoKeys, onek1k, plaque, proposed, jointlyHeldOut, thresholds, stability];
+const wanted = sections.filter(({ name }) => process.argv.includes(name));
+for (const section of wanted.length > 0 ? wanted : sections) await section();
 writeFileSync(join(out, "samples.md"), `${lines.join("\n").trim()}\n`);
-if (epochs === undefined) writeFileSync(join(root, "bench/results/samples.json"), `${JSON.stringify(results, null, 1)}\n`);
+if (!isTrial) writeFileSync(join(root, "bench/results/samples.json"), `${JSON.stringify(results, null, 1)}\n`);
 process.stderr.write(`written: ${join(out, "samples.md")}\n`);
