@@ -10,7 +10,8 @@ import { cellViewData, cellViewHtml, type GeneValues } from "./cell-view.js";
 import { queryCells, referenceCells, type QueryCells, type ReferenceCells } from "./cells.js";
 import { figure, foldedTable, pageHtml, tableHtml, type Section } from "./html.js";
 import { methodsHtml } from "./methods-text.js";
-import { geneOnSamples, leadingGenes, samplesHtml } from "./sample-sections.js";
+import { genePlane } from "../samples/sample-plots.js";
+import { leadingGenes, samplesHtml } from "./sample-sections.js";
 import { compositionHtml, factsHtml, labelTransferHtml, trainingHtml, uncertaintyHtml, verdictHtml } from "./sections.js";
 
 export interface ReportOptions {
@@ -85,7 +86,7 @@ function facts(stored: StoredModel | null, query: QueryCells | null): [string, s
 
 /** Genes on the samples' components, beside the cells that can be coloured by them above. */
 function geneHtml(genes: readonly string[], samples: readonly SampleAnalysis[], onCells: boolean): string {
-  const plots = genes.flatMap((gene) => samples.flatMap((analysis) => geneOnSamples(analysis, gene) ?? []));
+  const plots = genes.flatMap((gene) => samples.flatMap((analysis) => genePlane(analysis, gene) ?? []));
   if (plots.length === 0) return "";
   return `<p>Mean expression of a gene in each sample, on the samples' components.${onCells ? " The cells above can be coloured by the same genes: Colour by." : ""}</p><div class="figures">${plots.map((plot) => figure(plot)).join("")}</div>`;
 }

@@ -37,7 +37,7 @@ export function genePlane(analysis: SampleAnalysis, gene: string): Plot | null {
 
 /** Adjusted R2 of every covariate with the first components; null where no covariate varies. */
 export function associationMap({ samples, associations, components }: SampleAnalysis): Plot | null {
-  const covariates = [...new Set(associations.map(({ covariate }) => covariate))];
+  const covariates = [...new Set(associations.filter(({ adjusted_r2 }) => Number.isFinite(adjusted_r2)).map(({ covariate }) => covariate))];
   if (covariates.length === 0) return null;
   const shown = Math.min(mostComponents, components.variance.length);
   const of = (row: number, column: number) => associations.find(({ covariate, component }) => covariate === covariates[row] && component === column + 1);
@@ -51,9 +51,18 @@ export function associationMap({ samples, associations, components }: SampleAnal
   });
 }
 
+/** How many genes go with each component; null without expression, or where no gene varies. */
+export function geneCountsChart({ samples, genes }: SampleAnalysis): Plot | null {
+  if (!genes || genes.counts.length === 0) return null;
+  return barChart({
+    title: `Genes correlated with each component (${samples.key})`, rows: genes.counts.map(({ component }) => `PC${component}`), rowLabel: "component", label: "genes", legend: "correlation",
+    parts: [{ name: "positive", values: genes.counts.map(({ positive }) => positive) }, { name: "negative", values: genes.counts.map(({ negative }) => negative) }],
+  });
+}
+
 /** All pictures of an analysis by name. @param genes - also the samples by the mean expression of these; default: the gene that goes best with each of the first two components */
 export function samplePlots(analysis: SampleAnalysis, genes: readonly string[] = leadingGenes(analysis)): Readonly<Record<string, Plot>> {
-  const { samples: { key, names }, components: { variance, varianceRatio }, covariates, guidance, distances: { distances, order }, genes: found, classifications } = analysis;
+  const { samples: { key, names }, components: { variance, varianceRatio }, covariates, guidance, distances: { distances, order }, classifications } = analysis;
   const plots: Record<string, Plot | null> = {};
   if (variance.length >= 2) {
     const varying = new Set(guidance.covariates.map(({ covariate }) => covariate));
@@ -70,11 +79,7 @@ export function samplePlots(analysis: SampleAnalysis, genes: readonly string[] =
     const values = Array.from(order, (row) => Array.from(order, (column) => distances.values[row * names.length + column]!));
     plots["distances"] = heatMap({ title: `Distances of samples (${key}), like ones together`, rows: inOrder, columns: inOrder, rowLabel: "sample", columnLabel: "sample", values, range: [0, Math.max(...values.flat(), Number.MIN_VALUE)], legend: "Euclidean distance of embeddings" });
   }
-  if (found && found.counts.length > 0)
-    plots["gene_counts"] = barChart({
-      title: `Genes correlated with each component (${key})`, rows: found.counts.map(({ component }) => `PC${component}`), rowLabel: "component", label: "genes", legend: "correlation",
-      parts: [{ name: "positive", values: found.counts.map(({ positive }) => positive) }, { name: "negative", values: found.counts.map(({ negative }) => negative) }],
-    });
+  plots["gene_counts"] = geneCountsChart(analysis);
   for (const { covariate, scores } of classifications)
     plots[`classification_of_${covariate}`] = barChart({ title: `Classification of samples by ${covariate} (${key})`, rows: scores.map(({ features, classifier }) => (features === "none" ? "majority" : `${features}, ${classifier}`)), rowLabel: "features", label: "weighted F1, cross-validated, %", legend: covariate, parts: [{ name: "weighted F1", values: scores.map(({ weighted_f1 }) => 100 * weighted_f1) }] });
   return Object.fromEntries(Object.entries(plots).filter((entry): entry is [string, Plot] => entry[1] !== null));
@@ -82,7 +87,7 @@ export function samplePlots(analysis: SampleAnalysis, genes: readonly string[] =
 
 /** The gene that goes best with each of the first two components. */
 export function leadingGenes({ genes }: SampleAnalysis): string[] {
-  return [...new Set([1, 2].flatMap((component) => (genes?.correlations ?? []).filter((row) => row.component === component && row.is_correlated).slice(0, 1).map(({ gene }) => gene)))];
+  return [...new Set([1, 2].flatMap((component) => (genes?.correlations ?? []).filter((row) => row.component === component).slice(0, 1).map(({ gene }) => gene)))];
 }
 
 /** Writes the pictures of analyses into a folder as SVG: NAME.svg, or KEY.NAME.svg where there are several condition keys. @returns the paths @throws ScPoliError "output" */
