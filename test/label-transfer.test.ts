@@ -7,6 +7,9 @@ import { AnnData } from "../dist/anndata/anndata.js";
 import { writeH5ad, type NewAnnData } from "../dist/anndata/write.js";
 import type { ErrorKind } from "../dist/errors.js";
 import { evaluate, type EvaluateOptions } from "../dist/evaluation/evaluate.js";
+import { pcRegression, varianceBetween } from "../dist/evaluation/pc-regression.js";
+import { readConditions } from "../dist/data/labels.js";
+import { principalComponents } from "../dist/statistics/components.js";
 import { scoreLabelTransfer } from "../dist/evaluation/label-transfer.js";
 import { ScPoliError } from "../dist/errors.js";
 import { scpoli, temporaryFolder } from "./command.ts";
@@ -119,6 +122,25 @@ describe("files", async () => {
     const found = await run(path, { cellTypeKey: "cell_type", predictionKey: "cell_type_pred", query: { donor: ["p2"] }, knownTypes: ["B cell", "T cell"] });
     assert.deepEqual(found.embeddings, []);
     assert.ok(found.label_transfer!.cells < 100 && found.label_transfer!.cells_of_unknown_types > 0);
+  });
+
+  test("without components in the file, those of its counts: as by a singular value decomposition of the dense matrix", async () => {
+    const { data, counts, cells, genes } = simulate({ cells: 200, conditions: ["p1", "p2", "p3"] });
+    const bare = await writeScored("bare.h5ad", ({ obsm, ...rest }) => ({ ...rest, X: data.X, obsm: { X_scpoli: obsm!["X_scpoli"]! } }));
+    const found = await run(bare, { conditionKey: "donor", cellTypeKey: "cell_type", metrics: ["pc_regression"] });
+    assert.equal(found.before, `30 components of the log-normalised counts in X (${genes} genes)`);
+    const logs = Float64Array.from(counts, (count, at) => {
+      const cell = Math.floor(at / genes);
+      return Math.log1p((1e4 * count) / counts.subarray(cell * genes, (cell + 1) * genes).reduce((sum, other) => sum + other, 0));
+    });
+    const dense = principalComponents({ rows: cells, columns: genes, values: logs }, 30);
+    const file = await AnnData.open(bare);
+    const { codes } = await readConditions(file.obs, "donor");
+    const { values } = await file.obsm("X_scpoli");
+    file.close();
+    const expected = pcRegression(varianceBetween(dense.scores.values, 30, codes, 3), varianceBetween(values, 4, codes, 3))!;
+    const value = found.embeddings[0]!.metrics.pc_regression!.value!;
+    assert.ok(expected > 0 && Math.abs(value - expected) < 0.002, `${value}, expected ${expected}`);
   });
 
   const refusals: readonly [string, EvaluateOptions, ErrorKind, RegExp][] = [
