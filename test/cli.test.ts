@@ -67,7 +67,7 @@ describe("help and arguments", () => {
 
   const train = ["train", "x.h5ad", "-o", "m", "--condition-key", "donor"];
   const wrong: readonly (readonly [args: readonly string[], says: RegExp])[] = [
-    [[], /A verb is missing: inspect, train, map, embed, label, samples, evaluate, convert, import, export, app, demo/],
+    [[], /A verb is missing: inspect, train, map, embed, label, samples, evaluate, report, convert, import, export, app, demo/],
     [["trian"], /'trian'.*Did you mean train\?/],
     [["frobnicate"], /'frobnicate'.*scpoli --help/],
     [[...train, "--epoch", "3"], /'--epoch'.*Did you mean --epochs\?/],

@@ -40,7 +40,7 @@ test("npx scpoli demo prints what the README shows, within a minute", async () =
   const updated = text.replace(/(npm run demo\n\.\.\.\n)[^]*?```/, (_, command: string) => `${command}${stdout}\`\`\``);
   if (process.env["UPDATE_README"]) writeFileSync(readme, updated);
   else assert.equal(text, updated, "README.md shows another printout; UPDATE_README=1 makes this test write the present one");
-  for (const written of ["scpoli-demo/model", "scpoli-demo/query.h5ad"]) assert.ok(existsSync(join(folder, written)), `${written} is there`);
+  for (const written of ["scpoli-demo/model", "scpoli-demo/query.h5ad", "scpoli-demo/report.html"]) assert.ok(existsSync(join(folder, written)), `${written} is there`);
 });
 
 test("the library example of the README", async () => {

@@ -1,5 +1,5 @@
 // Axes with ticks, labels and units, and the two kinds of legends: groups and a range of numbers.
-import { scaleLinear, type ScaleLinear } from "d3-scale";
+import { scaleLinear } from "d3-scale";
 import { element, line, text, widthOf } from "./svg.js";
 
 /** Where a plot draws: a rectangle inside the picture. */
@@ -8,6 +8,12 @@ export interface Area {
   readonly top: number;
   readonly right: number;
   readonly bottom: number;
+}
+
+/** An axis: where a value lies in the picture, and what is drawn. */
+export interface Axis {
+  readonly scale: (value: number) => number;
+  readonly svg: string;
 }
 
 export interface AxisOptions {
@@ -21,7 +27,7 @@ export interface AxisOptions {
 }
 
 /** A horizontal axis at the bottom of the area, with its grid. */
-export function xAxis(area: Area, { label, range, isNice = true, ticks = 6, format }: AxisOptions): { readonly scale: ScaleLinear<number, number>; readonly svg: string } {
+export function xAxis(area: Area, { label, range, isNice = true, ticks = 6, format }: AxisOptions): Axis {
   const scale = scaleLinear().domain(widened(range)).range([area.left, area.right]);
   if (isNice) scale.nice(ticks);
   const write = scale.tickFormat(ticks, format);
@@ -30,7 +36,7 @@ export function xAxis(area: Area, { label, range, isNice = true, ticks = 6, form
 }
 
 /** A vertical axis at the left of the area, with its grid. */
-export function yAxis(area: Area, { label, range, isNice = true, ticks = 5, format }: AxisOptions): { readonly scale: ScaleLinear<number, number>; readonly svg: string } {
+export function yAxis(area: Area, { label, range, isNice = true, ticks = 5, format }: AxisOptions): Axis {
   const scale = scaleLinear().domain(widened(range)).range([area.bottom, area.top]);
   if (isNice) scale.nice(ticks);
   const write = scale.tickFormat(ticks, format);
