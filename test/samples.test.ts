@@ -76,6 +76,21 @@ test("a model keeps what obs tells of whole samples, ordered levels with their o
   assert.equal(without.stored.json.sample_metadata, undefined);
 });
 
+test("map keeps what is known of the query's new samples, also where it is the sample's name; it can be left out", async () => {
+  const rows = 24;
+  const name = (cell: number): string => (cell % 2 === 0 ? "drug" : "none");
+  const column = { kind: "string", values: Array.from({ length: rows }, (_, cell) => name(cell)) } as const;
+  await writeH5ad(at("query.h5ad"), { X: { rows, columns: G, values: dense.slice(0, rows * G) }, obs: { index: Array.from({ length: rows }, (_, cell) => `q${cell}`), columns: { sample: column, treatment: column } }, var: { index: genes } });
+  const query = await AnnData.open(at("query.h5ad"));
+  const { model } = await trained.map(query, { epochs: 1, threads: 1 });
+  const [table] = model.stored.json.sample_metadata!;
+  assert.deepEqual([table!.columns, table!.samples["drug"], table!.samples["s01"]], [["treatment", "age", "severity"], ["drug", null, null], ["drug", 37, "moderate"]]);
+  const [analysis] = await model.samples({ predict: ["treatment"] });
+  assert.deepEqual(analysis!.predictions[0]!.samples.map(({ sample, known }) => [sample, known]), [["drug", "drug"], ["none", "none"], ["drug", "drug"], ["none", "none"]]);
+  const without = await trained.map(query, { epochs: 1, threads: 1, sampleMetadata: false });
+  assert.equal(without.model.stored.json.sample_metadata![0]!.samples["drug"], undefined);
+});
+
 test("components, associations and guidance find what the embedding was made of", async () => {
   const { components, associations, guidance, covariates } = await analyse();
   assert.deepEqual(covariates.map(({ name, kind }) => [name, kind]), [["treatment", "categorical"], ["age", "number"], ["severity", "ordinal"]]);

@@ -20,8 +20,9 @@ export interface SampleMetadata {
  * The columns of obs that are constant within every condition of a key, one table per key. Cells without a value do not count; a column that says no more than
  * the condition's name is left out, and so is one that is empty.
  * @param keep - rows of the file that the conditions' codes are of. Default: all
+ * @param always - per key, columns that are kept although they say no more than the names: those of the model that a query's conditions join
  */
-export async function metadataOfConditions(obs: DataFrame, conditions: readonly Conditions[], { keep, onNote }: { readonly keep?: Int32Array; readonly onNote?: (note: Note) => void } = {}): Promise<SampleMetadata[]> {
+export async function metadataOfConditions(obs: DataFrame, conditions: readonly Conditions[], { keep, always = [], onNote }: { readonly keep?: Int32Array; readonly always?: readonly (readonly string[])[]; readonly onNote?: (note: Note) => void } = {}): Promise<SampleMetadata[]> {
   const found = conditions.map(() => ({ columns: [] as string[], values: [] as MetadataValue[][], levels: {} as Record<string, readonly string[]> }));
   for (const name of obs.columnNames) {
     const column = await readable(obs, name, onNote);
@@ -29,7 +30,7 @@ export async function metadataOfConditions(obs: DataFrame, conditions: readonly 
     conditions.forEach(({ key, codes, names }, k) => {
       if (name === key) return;
       const values = constantValues(column, codes, names.length, keep);
-      if (!values || values.every((value) => value === null) || values.every((value, i) => String(value) === names[i])) return;
+      if (!values || values.every((value) => value === null) || (!always[k]?.includes(name) && values.every((value, i) => String(value) === names[i]))) return;
       found[k]!.columns.push(name);
       found[k]!.values.push(values);
       if (column.kind === "categorical" && column.ordered) found[k]!.levels[name] = column.categories;

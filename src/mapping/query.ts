@@ -125,7 +125,7 @@ export function mapQuery(stored: StoredModel, data: AnnData, options: MapOptions
 async function withMetadata(stored: StoredModel, data: AnnData, conditions: readonly Conditions[], treatments: readonly ConditionTreatment[]): Promise<StoredModel> {
   const { json } = stored;
   if (!treatments.some(({ kind }) => kind === "new")) return stored;
-  const found = (await metadataOfConditions(data.obs, conditions)).map((table, k) => {
+  const found = (await metadataOfConditions(data.obs, conditions, { always: json.sample_metadata?.map(({ columns }) => columns) })).map((table, k) => {
     const own = treatments.filter(({ key, kind }) => key === json.condition_keys[k] && kind === "new");
     return { ...table, columns: own.length > 0 ? table.columns : [], samples: Object.fromEntries(own.map(({ condition, row }) => [json.conditions[k]![row]!, table.samples[condition]!])) };
   });

@@ -38,14 +38,10 @@ function nearestNeighbors(features: DenseMatrix, classes: number, k: number): Cl
     for (const row of train) isTraining[row] = 1;
     return answer(test, classes, (row, shares) => {
       const size = Math.min(k, train.length);
-      let found = 0;
-      for (const other of ranked[row]!) {
-        if (!isTraining[other]) continue;
-        shares[labels[other]!]! += (1 + (size - found) * 1e-9) / size;
-        if (++found === size) break;
-      }
-      const sum = shares.reduce((total, share) => total + share, 0);
-      shares.forEach((share, c) => (shares[c] = share / sum));
+      const found = ranked[row]!.filter((other) => isTraining[other] === 1).subarray(0, size);
+      for (const other of found) shares[labels[other]!]! += 1 / size;
+      const most = Math.max(...shares) - 1e-9;
+      return labels[found.find((other) => shares[labels[other]!]! >= most)!]!;
     });
   };
 }
@@ -79,6 +75,7 @@ function linearDiscriminant(features: DenseMatrix, classes: number): Classifier 
       const most = Math.max(...shares);
       const sum = shares.reduce((total, score) => total + Math.exp(score - most), 0);
       shares.forEach((score, c) => (shares[c] = Math.exp(score - most) / sum));
+      return shares.indexOf(Math.max(...shares));
     });
   };
 }
@@ -97,13 +94,12 @@ export function shrunkCovariance(rows: Matrix): Matrix {
   return Matrix.add(covariance.mul(1 - share), Matrix.eye(F, F).mul(Math.max(share * mu, 1e-12 * (mu || 1))));
 }
 
-function answer(test: Int32Array, classes: number, fill: (row: number, shares: Float64Array) => void): ClassShares {
+/** @param fill - writes the shares of a row, and says which class it is */
+function answer(test: Int32Array, classes: number, fill: (row: number, shares: Float64Array) => number): ClassShares {
   const shares = new Float64Array(test.length * classes);
   const chosen = new Int32Array(test.length);
   test.forEach((row, at) => {
-    const own = shares.subarray(at * classes, (at + 1) * classes);
-    fill(row, own);
-    chosen[at] = own.indexOf(Math.max(...own));
+    chosen[at] = fill(row, shares.subarray(at * classes, (at + 1) * classes));
   });
   return { classes: chosen, shares: { rows: test.length, columns: classes, values: shares } };
 }
