@@ -7,7 +7,7 @@ import { serveFolder } from "../dist/platform/server-node.js";
 import { buildTestPage, launchBrowser, TestPage } from "../test/browser.ts";
 
 /** Memory of a process and of all that it has started, shared pages counted once each (proportional set size). */
-function memoryBelow(root: number): number {
+export function memoryBelow(root: number): number {
   const parents = new Map<number, number>();
   for (const name of readdirSync("/proc")) {
     if (!/^\d+$/.test(name)) continue;

@@ -65,8 +65,8 @@ export async function serveFolder(folder: string, port: number, headers: Readonl
 /** The file that an address means, null where it leads out of the folder. */
 function pathOf(folder: string, address: string): string | null {
   try {
-    const path = normalize(decodeURIComponent(new URL(address, "http://localhost").pathname));
-    return path.includes("\0") || path.includes("..") ? null : join(folder, path.endsWith("/") ? `${path}index.html` : path);
+    const path = normalize(decodeURIComponent(address.split(/[?#]/)[0]!));
+    return !path.startsWith("/") || path.includes("\0") || path.includes("..") ? null : join(folder, path.endsWith("/") ? `${path}index.html` : path);
   } catch {
     return null;
   }

@@ -1,11 +1,14 @@
 // The library in a worker, through its public entries alone.
 import { AnnData, convert, inspect, ScPoli } from "scpoli";
 import { file, files, forget, register, registerModel, registerUrl, zip } from "scpoli/browser";
+import { mappingSpeed, trainingSpeed } from "./measure.js";
 // not public: what all reading and writing rests on
 import { StoredFile } from "../node_modules/scpoli/dist/platform/stored-file.js";
 
 const jobs = {
   exercise,
+  mappingSpeed,
+  trainingSpeed,
   isolated: () => globalThis.crossOriginIsolated,
   register: ({ paths }, chosen) => chosen.forEach((content, i) => register(content, paths?.[i] ?? content.name)),
   registerUrl: ({ address, path }) => registerUrl(address, path),
