@@ -8,30 +8,8 @@ import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { AnnData, ScPoli } from "../dist/index.js";
 import { labels, writeRows } from "./rows.ts";
+import { configurations, seeds, settings, type Configuration } from "./transfer.ts";
 
-interface Configuration {
-  readonly name: string;
-  readonly file: string;
-  readonly condition: string;
-  readonly label: string;
-  readonly query: readonly string[];
-  /** cell types left out of the reference: unknown in the query */
-  readonly leftOut?: readonly string[];
-}
-
-const kangQuery = ["patient_101", "patient_107", "patient_1039"].flatMap((patient) => [`${patient}_ctrl`, `${patient}_stim`]);
-const configurations: readonly Configuration[] = [
-  { name: "panc8", file: "panc8", condition: "batch", label: "cell_type", query: ["celseq", "celseq2"] },
-  { name: "pbmc3", file: "pbmc3", condition: "donor", label: "cell_type", query: ["5p"] },
-  { name: "pbmc3-broad", file: "pbmc3", condition: "donor", label: "cell_type_broad", query: ["5p"] },
-  { name: "kang16", file: "kang16", condition: "sample", label: "cell_type", query: kangQuery },
-  { name: "onek1k", file: "onek1k", condition: "batch", label: "cell_type", query: ["pool57", "pool20", "pool53", "pool2", "pool14"] },
-  { name: "panc8-no-beta", file: "panc8", condition: "batch", label: "cell_type", query: ["celseq", "celseq2"], leftOut: ["beta"] },
-  { name: "pbmc3-no-nk", file: "pbmc3", condition: "donor", label: "cell_type", query: ["5p"], leftOut: ["NK"] },
-];
-const seeds = [0, 1, 2];
-/** as `reference_quality.py` has it */
-const settings = { genes: 2000, eta: 5, embeddingDims: 5 };
 const referenceEpochs = [100, 400];
 
 const root = new URL("..", import.meta.url).pathname;

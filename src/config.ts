@@ -224,6 +224,9 @@ export type Threshold = "auto" | "none" | number | { readonly quantile: number }
 /** What gives cells their types: the discriminative head of the model, or the nearest prototype (the paper's rule). */
 export type Classifier = "head" | "prototype";
 
+/** What uncertainties come from: how much a cell looks like none of the known types, or its distance from the nearest prototype (the paper's). */
+export type UncertaintyRule = "novelty" | "distance";
+
 /** Options of `ScPoli.embed`. */
 export interface EmbedOptions extends RunSettings, CountsOptions {
   /** obs column of each of the model's condition keys, where it has another name in this file */
@@ -231,6 +234,8 @@ export interface EmbedOptions extends RunSettings, CountsOptions {
   readonly threshold?: Threshold;
   /** Default: "head" where the model has one. */
   readonly classifier?: Classifier;
+  /** Default: "novelty" with labels of the head, where the model knows how; else "distance" */
+  readonly uncertainty?: UncertaintyRule;
   /** As in `TrainOptions`. Default: as the model's own counts were taken */
   readonly atacCounts?: AtacCounts | "auto";
   /** The model's names of the file's genes, as in `TrainOptions` */

@@ -144,7 +144,7 @@ export class ScPoli {
       model: json.model,
       condition_parameters: conditionParameters(optionsOf(json.model), { conditions: json.conditions.map((names) => names.length) }),
       atac_counts: json.atac_counts ?? null,
-      parameters: [...tensors].reduce((sum, [name, { data }]) => sum + (/^((unlabeled_)?prototype|head\.|landmarks\.)/.test(name) ? 0 : data.length), 0),
+      parameters: [...tensors].reduce((sum, [name, { data }]) => sum + (/^((unlabeled_)?prototype|head\.|novelty\.|landmarks\.)/.test(name) ? 0 : data.length), 0),
       calibration: json.calibration,
       provenance,
     };

@@ -74,7 +74,7 @@ test("a type that the model got after training is the nearest prototype's, even 
 
 test("a model without a head is classified by prototypes", async () => {
   const { json, tensors } = model.stored;
-  const bare = { json: { ...json, head: null }, tensors: new Map([...tensors].filter(([name]) => !name.startsWith("head."))) };
+  const bare = { json: { ...json, head: null }, tensors: new Map([...tensors].filter(([name]) => !/^(head|novelty)\./.test(name))) };
   const { saveModel } = await import("../dist/model/checkpoint.js");
   await saveModel(join(folder, "bare"), bare);
   const mapping = await (await ScPoli.load(join(folder, "bare"))).map(query, quick);
@@ -89,9 +89,9 @@ test("a shift that all cells of a query have is taken out, a surplus of one type
   const means = Float32Array.of(4, 0, 0, 4);
   const cells = (...first: number[]): Float32Array => Float32Array.from(first.flatMap((isFirst) => (isFirst ? [4 + 3, 0] : [0 + 3, 4])));
   const scores = cells(...Array.from({ length: 400 }, (_, cell) => (cell % 4 === 0 ? 1 : 0)));
-  const shift = scoreShift(scores, 2, 0, 2, means);
+  const columns = { stride: 2, first: 0, K: 2, firstAxis: 2, P: 0 };
+  const shift = scoreShift(scores, columns, means);
   assert.ok(Math.abs(shift[0]! - shift[1]! - 3) < 0.5, `shift ${shift.join(", ")}`);
-  const head = { levels: [{ types: [5, 7], temperature: 1 }] };
-  const { predicted } = classifyByHead(head, 0, scores, means);
+  const { predicted } = classifyByHead({ types: [5, 7], temperature: 1 }, columns, scores, means);
   assert.equal(predicted.filter((type) => type === 5).length, 100);
 });

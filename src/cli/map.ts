@@ -20,6 +20,7 @@ interface EmbedFlags extends RunFlags, CountsOptions {
   readonly threshold?: Threshold;
   readonly atacCounts?: EmbedOptions["atacCounts"];
   readonly classifier?: EmbedOptions["classifier"];
+  readonly uncertainty?: EmbedOptions["uncertainty"];
   readonly geneMap?: string;
   readonly cellTypeKey?: RenamedKeys;
   readonly unlabeled?: readonly string[];
@@ -74,6 +75,7 @@ function addOutputFlags(command: Command): Command {
     .option("--gene-map <file>", "the model's names of the file's genes, one-to-one (orthologs, identifiers): two columns, the file's name and the model's (csv or tsv)")
     .option("--threshold <value>", "uncertainty above which a cell is unknown: auto (the model's own), 0.3, q0.95 (quantile of these cells), none (default: auto)", threshold)
     .addOption(new Option("--classifier <how>", "cell types by the model's head, or by the nearest prototype as in the paper (default: head, where the model has one)").choices(["head", "prototype"]))
+    .addOption(new Option("--uncertainty <how>", "by how much a cell looks like no known type, or by its distance from the prototype as in the paper (default: novelty, with the head's labels)").choices(["novelty", "distance"]))
     .optionsGroup("Labels of the file:")
     .option("--cell-type-key <column>", "obs column of cell types, where the file has some: annotation, or cell_type=annotation; missing ones are completed (map: new types get prototypes, known ones stay)", renamedKeys)
     .option("--unlabeled <name>", "a name in it that means no label, besides nan, unknown, unassigned and the like (may be repeated)", oneName)
@@ -113,12 +115,12 @@ async function embed(path: string, flags: EmbedFlags & { readonly model: string 
 }
 
 async function embedOptions(flags: EmbedFlags, model: ScPoli): Promise<EmbedOptions> {
-  const { atacCounts, conditionKey, threshold: limit, classifier, geneMap, output, cellTypeKey, unlabeled, labelMap } = flags;
+  const { atacCounts, conditionKey, threshold: limit, classifier, uncertainty, geneMap, output, cellTypeKey, unlabeled, labelMap } = flags;
   const needless = cellTypeKey === undefined ? (unlabeled && "--unlabeled") ?? (labelMap && "--label-map") : undefined;
   if (needless) throw new ScPoliError("usage", `${needless} is about the labels of the file: name their column with --cell-type-key.`);
   const { condition_keys, cell_type_keys } = model.stored.json;
   return {
-    ...countsOptions(flags), atacCounts, threshold: limit, classifier, output, unlabeled, geneMap: await readNameMap(geneMap), labelMap: await readNameMap(labelMap),
+    ...countsOptions(flags), atacCounts, threshold: limit, classifier, uncertainty, output, unlabeled, geneMap: await readNameMap(geneMap), labelMap: await readNameMap(labelMap),
     conditionKeys: columnsOfKeys(conditionKey, condition_keys), cellTypeKeys: columnsOfKeys(cellTypeKey, cell_type_keys, "--cell-type-key"),
   };
 }

@@ -73,7 +73,7 @@ function levelText({ key, predicted, disagreeing, unknown, threshold }: LevelSum
   const rows = Object.entries(predicted)
     .sort(([, a], [, b]) => b - a)
     .map(([type, own]) => [type, own, percent(own / cells)]);
-  const limit = threshold === null ? "no threshold" : `${counted(unknown, "cell")} unknown (uncertainty over ${significant(threshold)})`;
+  const limit = threshold === null ? "no threshold" : `${counted(unknown, "cell")} unknown (${threshold === "by type" ? "novelty over the threshold of the type" : `uncertainty over ${significant(threshold)}`})`;
   const other = disagreeing === 0 ? "" : `; ${counted(disagreeing, "cell")} nearer to the prototype of another type (${key}_prototype)`;
   return `${table(rows, [`${key}_pred`, "cells", "share"])}\n  ${limit}${other}`;
 }

@@ -5,7 +5,7 @@ import type { RunSettings } from "../config.js";
 import type { CountBlock } from "../data/counts.js";
 import { createEngine } from "../engine/create.js";
 import type { Engine } from "../engine/engine.js";
-import { headRows, HeadScorer } from "../model/head.js";
+import { headColumns, HeadScorer } from "../model/head.js";
 import { Network } from "../model/network.js";
 import type { ModelOptions } from "../config.js";
 import type { ModelSizes } from "../model/parameters.js";
@@ -22,14 +22,14 @@ export function networkOptions({ json }: Pick<StoredModel, "json">): { readonly 
 export interface CellPositions {
   /** (N, D) mean latent */
   readonly latent: Float32Array;
-  /** (N, R) scores of the head; R is 0 without one */
+  /** (N, R + P) scores of the head and coordinates on its axes; nothing without one */
   readonly scores: Float32Array;
   /** (N) total of each cell over the model's genes */
   readonly sizeFactors: Float32Array;
 }
 
 export function emptyPositions({ json }: Pick<StoredModel, "json">, cells: number): CellPositions {
-  return { latent: new Float32Array(cells * json.model.latent_dim), scores: new Float32Array(cells * (json.head ? headRows(json.head) : 0)), sizeFactors: new Float32Array(cells) };
+  return { latent: new Float32Array(cells * json.model.latent_dim), scores: new Float32Array(cells * (json.head ? headColumns(json.head, 0).stride : 0)), sizeFactors: new Float32Array(cells) };
 }
 
 /** Stored counts that the engine holds at once. */
@@ -69,7 +69,7 @@ export class Encoder {
   /**
    * Mean latent of a block of cells.
    * @param conditions - per key (N) rows of the embedding tables, for all cells
-   * @param latent - (N, D), filled at the block's place; and the head's scores (N, R), where there is one; and the size factors
+   * @param latent - (N, D), filled at the block's place; and the head's numbers (N, R + P), where there is one; and the size factors
    */
   encodeBlock(block: CountBlock, conditions: readonly Int32Array[], { latent, scores, sizeFactors }: CellPositions, D: number): void {
     const { minibatch } = this.engine;

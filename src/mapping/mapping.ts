@@ -2,12 +2,13 @@
 import type { AnnData } from "../anndata/anndata.js";
 import { startCopy, writeCopy, type Additions, type AdditionNames, type NewColumn, type NewUns, type PendingCopy } from "../anndata/write.js";
 import type { StoredModel } from "../model/checkpoint.js";
-import { classify, withHead, type LevelPrediction } from "../model/classify.js";
-import type { Classifier, EmbedOptions, MapOptions } from "../config.js";
+import { classify, withHead, withNovelty, type LevelPrediction } from "../model/classify.js";
+import type { Classifier, EmbedOptions, MapOptions, UncertaintyRule } from "../config.js";
 import type { CellPositions } from "./embedding.js";
 import { ScPoliError } from "../errors.js";
-import { classifyByHead } from "../model/head.js";
+import { classifyByHead, headColumns, headRows, levelMeans } from "../model/head.js";
 import { Landmarks } from "../model/landmarks.js";
+import { noveltyParts, noveltyScore, noveltyUncertainty } from "../model/novelty.js";
 import { nearestRows } from "../model/prototypes.js";
 import type { NameMapReport } from "../data/name-maps.js";
 import type { ConditionTreatment } from "./surgery.js";
@@ -39,10 +40,12 @@ export interface LevelSummary {
   /** what the labels come from */
   readonly classifier: Classifier;
   readonly predicted: Readonly<Record<string, number>>;
+  /** what the uncertainties come from */
+  readonly uncertainty: UncertaintyRule;
   /** cells whose nearest prototype is of another type */
   readonly disagreeing: number;
   readonly unknown: number;
-  readonly threshold: number | null;
+  readonly threshold: LevelPrediction["threshold"];
 }
 
 /** The cells nearest to an unlabelled prototype. */
@@ -88,9 +91,36 @@ function completedKey(key: string): string {
   return `${key}_completed`;
 }
 
+/** What else of a query's cells a mapping needs. */
+export interface QueryCells {
+  /** (N) code of each cell's combination of conditions */
+  readonly conditions: Int32Array;
+}
+
 /** What a mapping was made with. */
 interface Mapper {
   readonly stored: StoredModel;
+}
+
+/** One level's prediction with what the head says: labels, or uncertainties, or both, as asked for. */
+function byHead(
+  { json, tensors }: StoredModel, byPrototype: LevelPrediction, level: number, { scores, conditions }: CellPositions & Pick<QueryCells, "conditions">,
+  { threshold, classifier, uncertainty }: Required<Pick<EmbedOptions, "threshold" | "classifier" | "uncertainty">>,
+): LevelPrediction {
+  const head = json.head!;
+  const own = head.levels[level];
+  if (!own) return byPrototype;
+  const novelty = uncertainty === "novelty" ? own.novelty : undefined;
+  if (classifier === "prototype" && !novelty) return byPrototype;
+  const columns = headColumns(head, level);
+  const prediction = classifyByHead(own, columns, scores, levelMeans(tensors.get("head.means")!.data, headRows(head), columns));
+  const labelled = classifier === "head" ? withHead(byPrototype, prediction, own.types) : byPrototype;
+  if (!novelty) return labelled;
+  const tensor = (name: string): Float32Array => tensors.get(`novelty.${level}.${name}`)!.data;
+  const known = { means: tensor("means"), cells: own.types.map(() => 1), landmarks: tensor("landmarks"), whitening: tensor("whitening") };
+  const score = noveltyScore(noveltyParts(scores, columns, conditions, prediction, known, novelty), novelty.deviations);
+  const above = Uint8Array.from(score, (value, cell) => (value > novelty.thresholds[prediction.position[cell]!]! ? 1 : 0));
+  return withNovelty(labelled, noveltyUncertainty(score, novelty), above, own.types, threshold);
 }
 
 /** The mean latent of each cell and its labels. */
@@ -116,19 +146,20 @@ export class Mapping<Model extends Mapper = Mapper> {
   constructor(
     private readonly source: AnnData,
     readonly model: Model,
-    { latent, scores, sizeFactors }: CellPositions,
+    positions: CellPositions & Pick<QueryCells, "conditions">,
     private readonly labels: QueryLabels | null,
     readonly report: MappingReport,
-    { threshold = "auto", classifier = "head", conditionKeys = {} }: Pick<EmbedOptions, "threshold" | "classifier" | "conditionKeys">,
+    { threshold = "auto", classifier = "head", uncertainty = classifier === "head" ? "novelty" : "distance", conditionKeys = {} }: Pick<EmbedOptions, "threshold" | "classifier" | "uncertainty" | "conditionKeys">,
   ) {
     if (classifier !== "head" && classifier !== "prototype") throw new ScPoliError("usage", `classifier is "${String(classifier)}"; expected "head" or "prototype".`);
+    if (uncertainty !== "novelty" && uncertainty !== "distance") throw new ScPoliError("usage", `uncertainty is "${String(uncertainty)}"; expected "novelty" or "distance".`);
     const { json, tensors } = model.stored;
+    const { latent, sizeFactors } = positions;
     this.#conditionColumns = Object.fromEntries(json.condition_keys.map((key) => [key, conditionKeys[key] ?? key]));
     this.latent = latent;
     this.predictions = json.levels.map((types, level) => {
       const byPrototype = classify(latent, { key: json.cell_type_keys[level]!, types }, tensors.get("prototypes")!.data, json.model.latent_dim, json.calibration[level]!, threshold);
-      const own = json.head?.levels[level];
-      return own && classifier === "head" ? withHead(byPrototype, classifyByHead(json.head!, level, scores, tensors.get("head.means")!.data), own.types) : byPrototype;
+      return json.head ? byHead(model.stored, byPrototype, level, positions, { threshold, classifier, uncertainty }) : byPrototype;
     });
     const unlabelled = tensors.get("unlabeled_prototypes");
     this.clusters = unlabelled ? nearestRows(latent, unlabelled.data, json.model.latent_dim) : null;
@@ -138,11 +169,11 @@ export class Mapping<Model extends Mapper = Mapper> {
 
   summary(): MappingSummary {
     const names = this.model.stored.json.cell_types;
-    const levels = this.predictions.map(({ key, classifier, predicted, nearest, unknown, threshold }) => {
+    const levels = this.predictions.map(({ key, classifier, uncertaintyBy, predicted, nearest, unknown, threshold }) => {
       const counts = new Int32Array(names.length);
       for (const type of predicted) counts[type]!++;
       const present = names.map((name, type) => [name, counts[type]!] as const).filter(([, count]) => count > 0);
-      return { key, classifier, predicted: Object.fromEntries(present), disagreeing: countOf(predicted, (type, cell) => type !== nearest[cell]), unknown: countOf(unknown, (flag) => flag > 0), threshold };
+      return { key, classifier, uncertainty: uncertaintyBy, predicted: Object.fromEntries(present), disagreeing: countOf(predicted, (type, cell) => type !== nearest[cell]), unknown: countOf(unknown, (flag) => flag > 0), threshold };
     });
     return { ...this.report, verdict: this.verdict, levels, ...(this.clusters && { clusters: this.#clusterSummaries(this.clusters) }) };
   }
@@ -209,7 +240,8 @@ export class Mapping<Model extends Mapper = Mapper> {
     return {
       version, ...report, genes_found: genes.found, gene_coverage: genes.share, ...(gene_map && { genes_renamed: gene_map.renamed }), ...(label_map && { labels_renamed: label_map.renamed }),
       ...(labels && { new_cell_types: labels.flatMap((level) => Object.keys(level.new).map((name) => `${level.key}: ${name}`)) }), condition_keys: this.model.stored.json.condition_keys, condition_columns: this.#conditionColumns,
-      cell_type_keys: this.model.stored.json.cell_type_keys, classifiers: Object.fromEntries(this.predictions.map(({ key, classifier }) => [key, classifier])), thresholds,
+      cell_type_keys: this.model.stored.json.cell_type_keys, classifiers: Object.fromEntries(this.predictions.map(({ key, classifier }) => [key, classifier])),
+      uncertainties: Object.fromEntries(this.predictions.map(({ key, uncertaintyBy }) => [key, uncertaintyBy])), thresholds,
       conditions: conditions.map(({ key, condition, kind, nearest }) => `${key}=${condition}: ${kind}${nearest === undefined ? "" : `, started from ${nearest}`}`),
       verdict: JSON.stringify(this.verdict),
       provenance: JSON.stringify(this.model.stored.json.provenance, (name, value: unknown) => (name === "history" ? undefined : value)),

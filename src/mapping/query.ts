@@ -5,6 +5,7 @@ import { readAhead, type BlockReader } from "../anndata/read-ahead.js";
 import { noteCellxgene } from "../data/cellxgene.js";
 import type { StoredModel } from "../model/checkpoint.js";
 import { defaults, type EmbedOptions, type MapOptions, type Note } from "../config.js";
+import { Combinations } from "../data/combinations.js";
 import { lookAtPlaces, takenPlace, type CountsPlace } from "../data/count-places.js";
 import { streamCounts } from "../data/counts.js";
 import { emptyPositions, Encoder, networkOptions, type CellPositions } from "./embedding.js";
@@ -18,7 +19,7 @@ import { HeadScorer } from "../model/head.js";
 import { alignGenes, checkCoverage, type GeneAlignment } from "../data/genes.js";
 import { joinMetadata, metadataOfConditions } from "../data/sample-metadata.js";
 import { readConditions, type Conditions } from "../data/labels.js";
-import type { MappingReport } from "./mapping.js";
+import type { MappingReport, QueryCells } from "./mapping.js";
 import { openCounts } from "../data/memory.js";
 import { fillMinibatch, minibatchCapacity, type Dataset } from "../data/minibatches.js";
 import { renameGenes, type NameMapReport } from "../data/name-maps.js";
@@ -30,7 +31,7 @@ import { Trainer } from "../training/trainer.js";
 import { findValues } from "../data/values.js";
 
 /** A model (with the query's conditions, after mapping), where its cells are, and how file and model met. */
-export interface QueryResult extends CellPositions {
+export interface QueryResult extends CellPositions, QueryCells {
   readonly stored: StoredModel;
   /** of the file, where it has some */
   readonly labels: QueryLabels | null;
@@ -104,7 +105,7 @@ async function embedQuery(stored: StoredModel, query: Query, labels: QueryLabels
     return codes.map((code) => rowOf[code]!);
   });
   const positions = await encodeFile(stored, query, rows, options);
-  return { stored, ...positions, labels, report: report("embed", stored, query, treatments, 0, labels) };
+  return { stored, ...positions, conditions: combined(rows), labels, report: report("embed", stored, query, treatments, 0, labels) };
 }
 
 /** Learns the query's new conditions, then embeds. See `ScPoli.map`. */
@@ -112,12 +113,12 @@ export function mapQuery(stored: StoredModel, data: AnnData, options: MapOptions
   const clustering = clusteringOf(options);
   return withQuery(stored, data, options, async (query) => {
     const labels = await readQueryLabels(stored.json, data, options, "map", (note) => options.onNote?.(note));
-    const { stored: mapped, latent, scores, sizeFactors, report: own } = await learnQuery(stored, query, labels, options);
+    const { stored: mapped, latent, report: own, ...cells } = await learnQuery(stored, query, labels, options);
     const known = options.sampleMetadata === false ? mapped : await withMetadata(mapped, data, query.conditions, own.conditions);
     const grown = labels ? addQueryTypes(known, labels.newTypes, labels, latent) : known;
     const dataset = { labels: labels?.codes ?? new Int32Array(0), levels: labels ? stored.json.levels.length : 0, combinations: new Int32Array(own.cells) };
     const clustered = clustering ? addUnlabeledPrototypes(grown, rowsOf(latent, unlabeledCells(dataset), stored.json.model.latent_dim), clustering, options.seed ?? 0, options.onNote) : grown;
-    return { stored: clustered, latent, scores, sizeFactors, labels, report: own };
+    return { ...cells, stored: clustered, latent, labels, report: own };
   });
 }
 
@@ -131,6 +132,11 @@ async function withMetadata(stored: StoredModel, data: AnnData, conditions: read
   });
   const joined = found.map((table, k) => joinMetadata(json.sample_metadata?.[k] ?? { columns: [], samples: {} }, table));
   return joined.some(({ columns }) => columns.length > 0) ? { ...stored, json: { ...json, sample_metadata: joined } } : stored;
+}
+
+/** One code for each cell's conditions. @param conditions - per key (N) */
+function combined(conditions: readonly Int32Array[]): Int32Array {
+  return new Combinations().columns(conditions);
 }
 
 function rowsOf(latent: Float32Array, cells: Int32Array, D: number): Float32Array {
@@ -150,7 +156,7 @@ async function learnQuery(stored: StoredModel, query: Query, labels: QueryLabels
   const isNew = extension.treatments.some(({ kind }) => kind === "new") || extension.json.combinations.length > extension.frozen.combinations;
   if (!isNew) {
     const positions = await encodeFile(stored, query, extension.conditions, options);
-    return { stored, ...positions, labels, report: report("map", stored, query, extension.treatments, 0, labels) };
+    return { stored, ...positions, conditions: combined(extension.conditions), labels, report: report("map", stored, query, extension.treatments, 0, labels) };
   }
   const parameters = [...extension.tensors.values()].reduce((sum, { data: values }) => sum + values.length, 0);
   const need = { reader: query.reader, map: query.alignment.map, genes: stored.json.genes.length, parameters, minibatch: options.minibatch ?? defaults.minibatch };
@@ -187,7 +193,7 @@ async function learn(stored: StoredModel, query: Query, extension: Extension, da
     const scores = await scoreCells(engine, stored, dataset, plan.minibatch);
     const mapped = report("map", stored, query, treatments, epochs, labels);
     const provenance = { ...extension.json.provenance, queries: [...((extension.json.provenance["queries"] as unknown[] | undefined) ?? []), { ...mapped, optimization: trains ? { ...plan } : null }] };
-    return { stored: { json: { ...extension.json, provenance }, tensors }, latent, scores, sizeFactors: dataset.counts.sizeFactors, labels, report: mapped };
+    return { stored: { json: { ...extension.json, provenance }, tensors }, latent, scores, sizeFactors: dataset.counts.sizeFactors, conditions: combined(extension.conditions), labels, report: mapped };
   } finally {
     await engine.close();
   }

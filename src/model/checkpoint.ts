@@ -5,7 +5,7 @@ import type { LevelCalibration } from "./classify.js";
 import type { AtacCounts, ConditionEncoding, ModelOptions, ReconLoss } from "../config.js";
 import { ScPoliError } from "../errors.js";
 import type { SampleMetadata } from "../data/sample-metadata.js";
-import { headRows, type HeadJson } from "./head.js";
+import { headRows, type HeadJson, type NoveltyJson } from "./head.js";
 import { modelOptions, parameterShapes } from "./parameters.js";
 import { readSafetensors, writeSafetensors, type Tensor } from "./safetensors.js";
 
@@ -381,15 +381,31 @@ function checkHead(check: Checker, entries: Readonly<Record<string, unknown>>): 
   const value = entries.head ?? null;
   if (value === null) return null;
   const known = entries.levels as number[][];
-  const levels = check.list(check.object(value, "head").levels, "head.levels", (entry, name) => {
+  const head = check.object(value, "head");
+  const levels = check.list(head.levels, "head.levels", (entry, name) => {
     const level = check.object(entry, name);
     const types = check.list(level.types, `${name}.types`, (row, rowName) => check.whole(row, rowName, 0));
     const own = known[Number(/\d+/.exec(name)![0])] ?? [];
     if (types.length === 0 || types.some((row, i) => !own.includes(row) || (i > 0 && row <= types[i - 1]!))) check.fail(`${name}.types is ${shown(types)}, expected ascending rows of its level`);
-    return { types, temperature: check.number(level.temperature, `${name}.temperature`, Number.MIN_VALUE) };
+    const novelty = level.novelty === undefined ? {} : { novelty: checkNovelty(check, level.novelty, `${name}.novelty`, types.length) };
+    return { types, temperature: check.number(level.temperature, `${name}.temperature`, Number.MIN_VALUE), ...novelty };
   });
   if (levels.length === 0) check.fail("head.levels is empty");
-  return { levels };
+  return { levels, ...(head.axes === undefined ? {} : { axes: check.whole(head.axes, "head.axes", 0) }) };
+}
+
+function checkNovelty(check: Checker, value: unknown, name: string, types: number): NoveltyJson {
+  const entries = check.object(value, name);
+  const [density, distance, confidence] = check.list(entries.deviations, `${name}.deviations`, (entry, entryName) => check.number(entry, entryName, Number.MIN_VALUE), 3);
+  return {
+    base: check.whole(entries.base, `${name}.base`, 1),
+    deviations: [density!, distance!, confidence!],
+    spacing: check.number(entries.spacing, `${name}.spacing`, -Number.MAX_VALUE),
+    typical: check.number(entries.typical, `${name}.typical`, -Number.MAX_VALUE),
+    thresholds: check.list(entries.thresholds, `${name}.thresholds`, (entry, entryName) => check.number(entry, entryName, -Number.MAX_VALUE), types),
+    cells: check.whole(entries.cells, `${name}.cells`, 0),
+    above: check.whole(entries.above, `${name}.above`, 0),
+  };
 }
 
 function checkLandmarks(check: Checker, value: unknown): LandmarksJson | null {
@@ -415,6 +431,14 @@ function checkTensors(json: ModelJson, tensors: ReadonlyMap<string, Tensor>, che
   if (R > 0) expected.set("head.weight", [R, genes.length]).set("head.bias", [R]).set("head.means", [R, R]);
   const L = json.landmarks?.cells ?? 0;
   if (L > 0) expected.set("landmarks.latent", [L, D]).set("landmarks.umap", [L, 2]).set("landmarks.labels", [L, json.levels.length]).set("landmarks.conditions", [L, conditions.length]);
+  const P = json.head?.axes ?? 0;
+  if (json.head?.axes !== undefined) expected.set("head.axes", [P, genes.length]);
+  json.head?.levels.forEach(({ types: { length }, novelty }, level) => {
+    if (!novelty) return;
+    const landmarks = tensors.get(`novelty.${level}.landmarks`)?.shape[0] ?? 0;
+    if (landmarks === 0) check.fail(`tensor 'novelty.${level}.landmarks' is missing or empty`);
+    expected.set(`novelty.${level}.means`, [length, length + P]).set(`novelty.${level}.landmarks`, [landmarks, length + P]).set(`novelty.${level}.whitening`, [length, length]);
+  });
   for (const name of tensors.keys()) if (!expected.has(name)) check.fail(`it has a tensor '${name}' that the model does not`);
   for (const [name, shape] of expected) {
     const tensor = tensors.get(name) ?? check.fail(`tensor '${name}' is missing`);

@@ -1,7 +1,7 @@
 // Label transfer: the nearest prototype in the mean latent space, the distance to it as uncertainty, and cells too far from all as unknown.
 // Source: De Donno et al. 2023, Methods ("Label transfer", "Uncertainty"). Differs: always from the mean latent, never a sampled one; uncertainty in 0..1
 // and probability have one direction and their own names (docs/differences.md).
-import type { Classifier, Threshold } from "../config.js";
+import type { Classifier, Threshold, UncertaintyRule } from "../config.js";
 import { checkNumber } from "../config.js";
 import type { HeadPrediction } from "./head.js";
 import { minkowski, type Prototypes } from "./prototypes.js";
@@ -29,14 +29,16 @@ export interface LevelPrediction {
   readonly nearest: Int32Array;
   /** (N) distance to the nearest prototype, in units of the latent space */
   readonly distance: Float32Array;
-  /** (N) 0 (sure) to 1 (unsure): distance / (distance + distance_scale) */
+  /** what `uncertainty` comes from */
+  readonly uncertaintyBy: UncertaintyRule;
+  /** (N) 0 (sure) to 1 (unsure): of the novelty score (novelty.ts), or distance / (distance + distance_scale) */
   readonly uncertainty: Float32Array;
   /** (N) probability of the predicted type among the known types of the level */
   readonly probability: Float32Array;
   /** (N) 1 where the uncertainty is above the threshold */
   readonly unknown: Uint8Array;
-  /** null: no threshold */
-  readonly threshold: number | null;
+  /** "by type": one for each predicted type, by novelty; null: no threshold */
+  readonly threshold: number | "by type" | null;
 }
 
 /** A level of annotation: its name and the rows of its types in the prototype table. */
@@ -117,9 +119,7 @@ export function classify(latent: Float32Array, level: Level, means: Float32Array
     uncertainty[cell] = row[nearest]! / (row[nearest]! + calibration.distance_scale);
     probability[cell] = probabilityOf(nearest, row, calibration.probability_scale);
   }
-  const limit = limitOf(threshold, uncertainty, calibration);
-  const unknown = Uint8Array.from(uncertainty, (u) => (limit !== null && u > limit ? 1 : 0));
-  return { key: level.key, classifier: "prototype", predicted, nearest: predicted, distance, uncertainty, probability, unknown, threshold: limit };
+  return { key: level.key, classifier: "prototype", predicted, nearest: predicted, distance, uncertaintyBy: "distance", uncertainty, probability, ...flagged(uncertainty, threshold, calibration.threshold) };
 }
 
 /**
@@ -134,9 +134,26 @@ export function withHead(byPrototype: LevelPrediction, head: HeadPrediction, typ
   return { ...byPrototype, classifier: "head", predicted: choose(head.predicted, nearest), probability: choose(head.probability, byPrototype.probability) };
 }
 
-function limitOf(threshold: Threshold, uncertainty: Float32Array, calibration: LevelCalibration): number | null {
+/**
+ * Uncertainties by novelty in place of those by the distance. Cells whose nearest prototype is of a type that the head does not know keep theirs.
+ * @param novelty - (N) 0..1 @param above - (N) 1 where it is above the threshold of the predicted type @param types - rows of the cell types that the head knows
+ */
+export function withNovelty(byDistance: LevelPrediction, novelty: Float32Array, above: Uint8Array, types: readonly number[], threshold: Threshold): LevelPrediction {
+  const known = new Set(types);
+  const isKnown = (cell: number): boolean => known.has(byDistance.nearest[cell]!);
+  const uncertainty = novelty.map((value, cell) => (isKnown(cell) ? value : byDistance.uncertainty[cell]!));
+  if (threshold === "auto") return { ...byDistance, uncertaintyBy: "novelty", uncertainty, unknown: above.map((flag, cell) => (isKnown(cell) ? flag : byDistance.unknown[cell]!)), threshold: "by type" };
+  return { ...byDistance, uncertaintyBy: "novelty", uncertainty, ...flagged(uncertainty, threshold, 0) };
+}
+
+function flagged(uncertainty: Float32Array, asked: Threshold, auto: number): Pick<LevelPrediction, "unknown" | "threshold"> {
+  const threshold = limitOf(asked, uncertainty, auto);
+  return { threshold, unknown: Uint8Array.from(uncertainty, (u) => (threshold !== null && u > threshold ? 1 : 0)) };
+}
+
+function limitOf(threshold: Threshold, uncertainty: Float32Array, auto: number): number | null {
   if (threshold === "none") return null;
-  if (threshold === "auto") return calibration.threshold;
+  if (threshold === "auto") return auto;
   if (typeof threshold === "number") return checkNumber("threshold", threshold, 0, 1);
   return quantile(uncertainty, checkNumber("threshold quantile", threshold.quantile, 0, 1));
 }

@@ -3,15 +3,39 @@
 // Not in the paper: there a linear classifier on genes beats the nearest prototype.
 import type { Activation, Engine, Minibatch, Parameter, Program } from "../engine/engine.js";
 
-/** The head in `model.json`; its tensors are `head.weight` (R, G), `head.bias` (R) and `head.means` (R, R), R the types of all its levels, one after the other. */
+/**
+ * The head in `model.json`; its tensors are `head.weight` (R, G), `head.bias` (R) and `head.means` (R, R), R the types of all its levels, one after the other.
+ * Beside the scores of the types it computes the coordinates of a cell on P axes, by `head.axes` (P, G), for what novelty.ts says of it.
+ */
 export interface HeadJson {
   readonly levels: readonly HeadLevel[];
+  /** P; missing in models of before there were any: 0 */
+  readonly axes?: number;
 }
 export interface HeadLevel {
   /** rows of `cell_types` that it tells apart, ascending; a type that the model got later is not among them */
   readonly types: readonly number[];
   /** probabilities are the softmax of score / temperature; chosen on conditions that were left out */
   readonly temperature: number;
+  /** missing where nothing is known of how cells of unknown types look: uncertainty is the distance to the prototype */
+  readonly novelty?: NoveltyJson;
+}
+
+/** What novelty.ts has learnt of one level; its tensors are `novelty.<level>.means`, `.landmarks` and `.whitening`. */
+export interface NoveltyJson {
+  /** most cells of a query that are compared with each other */
+  readonly base: number;
+  /** standard deviation of each part of the score among the reference's cells, when their conditions are left out */
+  readonly deviations: readonly [density: number, distance: number, confidence: number];
+  /** logarithm of the mean distance of a cell from its neighbours, which a query of too few cells takes as its own */
+  readonly spacing: number;
+  /** score that 95 % of them are under: uncertainty 0.5 */
+  readonly typical: number;
+  /** per type of the level: score above which a cell of this predicted type is unknown */
+  readonly thresholds: readonly number[];
+  /** cells of left-out conditions that the thresholds were chosen on, and how many of them are above */
+  readonly cells: number;
+  readonly above: number;
 }
 
 /** What of a stored model is the head's. */
@@ -23,6 +47,23 @@ interface StoredHead {
 /** R: the types of all levels together */
 export function headRows({ levels }: HeadJson): number {
   return levels.reduce((sum, { types }) => sum + types.length, 0);
+}
+
+/** Where the numbers of one level are among those that the head gives of a cell. */
+export interface HeadColumns {
+  /** numbers per cell: R + P */
+  readonly stride: number;
+  /** column of the level's first type, and how many types it has */
+  readonly first: number;
+  readonly K: number;
+  /** column of the first axis, and how many there are */
+  readonly firstAxis: number;
+  readonly P: number;
+}
+
+export function headColumns(head: HeadJson, level: number): HeadColumns {
+  const [R, P] = [headRows(head), head.axes ?? 0];
+  return { stride: R + P, first: head.levels.slice(0, level).reduce((sum, { types }) => sum + types.length, 0), K: head.levels[level]?.types.length ?? 0, firstAxis: R, P };
 }
 
 /** Counts are scaled to this total per cell before the logarithm. */
@@ -42,7 +83,7 @@ export function logNormalize({ rows, indptr, counts, sizeFactors }: Minibatch): 
   }
 }
 
-/** Computes linear scores of the cells in an engine's minibatch. */
+/** Computes linear scores of the cells in an engine's minibatch, and their coordinates on the axes. */
 export class HeadScorer {
   readonly rows: number;
   readonly #program: Program;
@@ -61,10 +102,17 @@ export class HeadScorer {
   /** @returns null where the model has no head */
   static of(engine: Engine, { json, tensors }: StoredHead): HeadScorer | null {
     if (!json.head) return null;
-    return new HeadScorer(engine, tensors.get("head.weight")!.data, tensors.get("head.bias")!.data, json.genes.length, json.model.recon_loss === "mse");
+    const joined = (...parts: readonly Float32Array[]): Float32Array => {
+      const all = new Float32Array(parts.reduce((sum, part) => sum + part.length, 0));
+      parts.reduce((at, part) => (all.set(part, at), at + part.length), 0);
+      return all;
+    };
+    const axes = tensors.get("head.axes")?.data ?? new Float32Array(0);
+    const [weight, bias] = [joined(tensors.get("head.weight")!.data, axes), joined(tensors.get("head.bias")!.data, new Float32Array(json.head.axes ?? 0))];
+    return new HeadScorer(engine, weight, bias, json.genes.length, json.model.recon_loss === "mse");
   }
 
-  /** Scores of the minibatch's cells (rows, R) from the start of `into`; their counts in the minibatch are normalised in place. */
+  /** Scores and coordinates of the minibatch's cells (rows, R + P) from the start of `into`; their counts in the minibatch are normalised in place. */
   score(into: Float32Array): void {
     if (!this.isNormalized) logNormalize(this.engine.minibatch);
     this.#program.run();
@@ -89,31 +137,35 @@ export interface HeadPrediction {
   readonly predicted: Int32Array;
   /** (N) calibrated probability of that type */
   readonly probability: Float32Array;
+  /** (N) its position among the types of the level */
+  readonly position: Int32Array;
+  /** (N) its score, less the shift */
+  readonly score: Float32Array;
 }
 
 /** Cells of a type that its shift counts as much as this many cells that have none. */
-const shiftPrior = 20;
+export const shiftPrior = 20;
 
 /**
  * The shift that a query's scores have against the reference's, whatever its cells are: the mean difference of each predicted type's mean scores, over the types.
- * @param scores - (N, R) @param first - column of the level's first type @param means - (R, R) mean scores of the reference's cells of each type
+ * @param scores - (N, stride) @param means - (K, K) mean scores of the reference's cells of each type of the level
  */
-export function scoreShift(scores: Float32Array, R: number, first: number, K: number, means: Float32Array): Float64Array {
-  const N = scores.length / R;
+export function scoreShift(scores: Float32Array, { stride, first, K }: HeadColumns, means: Float32Array): Float64Array {
+  const N = scores.length / stride;
   let shift = new Float64Array(K);
   for (let round = 0; round < 3; round++) {
     const sums = new Float64Array(K * K);
     const cells = new Int32Array(K);
     for (let cell = 0; cell < N; cell++) {
-      const type = largest(scores, cell * R + first, K, shift);
+      const type = largest(scores, cell * stride + first, K, shift);
       cells[type]!++;
-      for (let k = 0; k < K; k++) sums[type * K + k]! += scores[cell * R + first + k]!;
+      for (let k = 0; k < K; k++) sums[type * K + k]! += scores[cell * stride + first + k]!;
     }
     const next = new Float64Array(K);
     for (let type = 0; type < K; type++) {
       const n = cells[type]!;
       if (n === 0) continue;
-      for (let k = 0; k < K; k++) next[k]! += ((n / (n + shiftPrior)) * (sums[type * K + k]! / n - means[(first + type) * R + first + k]!)) / K;
+      for (let k = 0; k < K; k++) next[k]! += ((n / (n + shiftPrior)) * (sums[type * K + k]! / n - means[type * K + k]!)) / K;
     }
     shift = next;
   }
@@ -127,25 +179,27 @@ function largest(scores: Float32Array, from: number, K: number, shift: Float64Ar
   return best;
 }
 
-/** Labels all cells at one level. @param scores - (N, R) @param level - position of the level */
-export function classifyByHead(head: HeadJson, level: number, scores: Float32Array, means: Float32Array): HeadPrediction {
-  const { levels } = head;
-  const R = headRows(head);
-  const first = levels.slice(0, level).reduce((sum, { types }) => sum + types.length, 0);
-  const { types, temperature } = levels[level]!;
-  const K = types.length;
-  const N = scores.length / R;
-  const shift = scoreShift(scores, R, first, K, means);
-  const predicted = new Int32Array(N);
-  const probability = new Float32Array(N);
+/** The block (K, K) of one level in the table of mean scores (R, R). */
+export function levelMeans(means: Float32Array, R: number, { first, K }: HeadColumns): Float32Array {
+  return Float32Array.from({ length: K * K }, (_, at) => means[(first + Math.floor(at / K)) * R + first + (at % K)]!);
+}
+
+/** Labels all cells at one level. @param scores - (N, stride) @param means - (K, K) of the level */
+export function classifyByHead({ types, temperature }: Pick<HeadLevel, "types" | "temperature">, columns: HeadColumns, scores: Float32Array, means: Float32Array): HeadPrediction {
+  const { stride, first, K } = columns;
+  const N = scores.length / stride;
+  const shift = scoreShift(scores, columns, means);
+  const prediction = { predicted: new Int32Array(N), probability: new Float32Array(N), position: new Int32Array(N), score: new Float32Array(N) };
   for (let cell = 0; cell < N; cell++) {
-    const from = cell * R + first;
+    const from = cell * stride + first;
     const best = largest(scores, from, K, shift);
     const top = scores[from + best]! - shift[best]!;
     let sum = 0;
     for (let k = 0; k < K; k++) sum += Math.exp((scores[from + k]! - shift[k]! - top) / temperature);
-    predicted[cell] = types[best]!;
-    probability[cell] = 1 / sum;
+    prediction.predicted[cell] = types[best]!;
+    prediction.probability[cell] = 1 / sum;
+    prediction.position[cell] = best;
+    prediction.score[cell] = top;
   }
-  return { predicted, probability };
+  return prediction;
 }

@@ -6,10 +6,11 @@ import type { CountRows } from "../data/count-source.js";
 import { createEngine } from "../engine/create.js";
 import type { Engine, Minibatch } from "../engine/engine.js";
 import { ScPoliError } from "../errors.js";
-import { linearScores, logNormalize, type HeadJson } from "../model/head.js";
+import { headColumns, levelMeans, linearScores, logNormalize, type HeadJson, type HeadLevel } from "../model/head.js";
 import { fillMinibatch, minibatchCapacity, type Dataset } from "../data/minibatches.js";
 import { sampleRareFirst } from "../data/sampling.js";
 import { Random } from "../random.js";
+import { coordinatesOf, findAxes, trainNovelty, type NormalizedRows } from "./novelty-training.js";
 
 /** A head as it is stored. */
 export interface TrainedHead {
@@ -25,6 +26,8 @@ const [mostEpochs, mostSteps] = [80, 1000];
 const learningRate = 0.02;
 /** Weight of the cells against the penalty: |W|^2 / 2 + inversePenalty * (sum of the cells' losses). */
 const inversePenalty = 0.2;
+/** Cells that the axes are found on. */
+const mostAxisCells = 4000;
 /** Parts that the conditions are left out in. */
 const mostFolds = 5;
 /** Gradients are scaled so that Adam's eps, 0.01, is small beside those of most genes. */
@@ -47,23 +50,44 @@ export async function trainHead(dataset: Dataset, levels: readonly (readonly num
     const fit = new HeadFit(engine, dataset, levels, await dataset.counts.hold(cells), 1 / (inversePenalty * cells.length), settings, isNormalized);
     const R = fit.rows;
     const outside = new Float32Array(cells.length * R);
+    const scoresByFold: Float32Array[] = [];
     const foldOf = leaveOut(dataset, cells, settings.seed ?? 0);
     for (let fold = 0; fold <= Math.max(...foldOf); fold++) {
       await fit.run(cells.filter((_, i) => foldOf[i] !== fold));
-      const own = Int32Array.from(foldOf.keys()).filter((i) => foldOf[i] === fold);
-      const scores = fit.score(own.map((i) => cells[i]!));
-      own.forEach((i, at) => outside.set(scores.subarray(at * R, (at + 1) * R), i * R));
+      const scores = fit.score(cells);
+      scoresByFold.push(scores);
+      foldOf.forEach((own, i) => own === fold && outside.set(scores.subarray(i * R, (i + 1) * R), i * R));
     }
     await fit.run(cells);
     const judged = fit.isJudged(cells, foldOf);
     const inside = fit.score(cells);
     judged.forEach((yes, i) => yes || outside.set(inside.subarray(i * R, (i + 1) * R), i * R));
     const { weight, bias } = fit.read();
+    const means = fit.meanScores(cells, outside);
+    const axes = fit.axes(cells);
+    const temperatures = levels.map((_, level) => fit.temperature(cells.filter((_, i) => judged[i]), outside.filter((_, at) => judged[Math.floor(at / R)]), level));
+    const json: HeadJson = { levels: levels.map((types, level) => ({ types, temperature: temperatures[level]! })), axes: axes.length / genes };
     const tensors = new Map<string, StoredTensor>([
-      ["head.weight", { shape: [R, genes], data: weight }], ["head.bias", { shape: [R], data: bias }],
-      ["head.means", { shape: [R, R], data: fit.meanScores(cells, outside) }],
+      ["head.weight", { shape: [R, genes], data: weight }], ["head.bias", { shape: [R], data: bias }], ["head.means", { shape: [R, R], data: means }], ["head.axes", { shape: [axes.length / genes, genes], data: axes }],
     ]);
-    return { json: { levels: levels.map((types, level) => ({ types, temperature: fit.temperature(cells.filter((_, i) => judged[i]), outside.filter((_, at) => judged[Math.floor(at / R)]), level) })) }, tensors };
+    const numbers = fit.withCoordinates(cells, outside, axes);
+    const withNovelty = json.levels.map((own, level): HeadLevel => {
+      const columns = headColumns(json, level);
+      const { K, P } = columns;
+      if (K < 2) return own;
+      const meansWithout = (fold: number): Float32Array => {
+        const others = Int32Array.from(cells.keys()).filter((i) => foldOf[i] !== fold);
+        return levelMeans(fit.meanScores(others.map((i) => cells[i]!), outside.filter((_, at) => foldOf[Math.floor(at / R)] !== fold)), R, columns);
+      };
+      const { json: novelty, known } = trainNovelty(own, columns, {
+        scores: numbers, scoresBy: (fold) => fit.withCoordinates(cells, fold === null ? inside : scoresByFold[fold]!, axes), labels: fit.positions(cells, level), conditions: cells.map((cell) => dataset.combinations[cell]!), foldOf, judged, meansWithout,
+      }, settings.seed ?? 0);
+      tensors.set(`novelty.${level}.means`, { shape: [K, K + P], data: known.means });
+      tensors.set(`novelty.${level}.landmarks`, { shape: [known.landmarks.length / (K + P), K + P], data: known.landmarks });
+      tensors.set(`novelty.${level}.whitening`, { shape: [K, K], data: known.whitening });
+      return { ...own, novelty };
+    });
+    return { json: { ...json, levels: withNovelty }, tensors };
   } finally {
     await engine.close();
   }
@@ -146,15 +170,62 @@ class HeadFit {
   /** Scores (cells, R). */
   score(cells: Int32Array): Float32Array {
     const result = new Float32Array(cells.length * this.rows);
+    this.#eachMinibatch(cells, (start) => {
+      this.#layer.program.run();
+      this.engine.readActivation(this.#layer.scores, result.subarray(start * this.rows));
+    });
+    return result;
+  }
+
+  /** Axes (P, G) of the cells' variation, at the level that has the most types. */
+  axes(cells: Int32Array): Float32Array {
+    const level = this.levels.reduce((most, types, own) => (types.length > this.levels[most]!.length ? own : most), 0);
+    const positions = this.positions(cells, level);
+    const labelled = Int32Array.from(cells.keys()).filter((i) => positions[i]! >= 0);
+    const chosen = new Random(this.settings.seed ?? 0, "axis cells").shuffle(labelled).subarray(0, mostAxisCells).sort();
+    const own = chosen.map((i) => cells[i]!);
+    const rows: NormalizedRows[] = [];
+    this.#eachMinibatch(own, () => rows.push(this.#normalized()));
+    return findAxes(joined(rows), chosen.map((i) => positions[i]!), own.map((cell) => this.dataset.combinations[cell]!), this.dataset.counts.genes, this.settings.seed ?? 0);
+  }
+
+  /** Scores (cells, R) with the cells' coordinates on the axes beside them: (cells, R + P). */
+  withCoordinates(cells: Int32Array, scores: Float32Array, axes: Float32Array): Float32Array {
+    const genes = this.dataset.counts.genes;
+    const [R, P] = [this.rows, axes.length / genes];
+    const numbers = new Float32Array(cells.length * (R + P));
+    this.#eachMinibatch(cells, (start) => {
+      const coordinates = coordinatesOf(this.#normalized(), axes, genes);
+      for (let i = start, own = 0; own * P < coordinates.length; i++, own++) {
+        numbers.set(scores.subarray(i * R, (i + 1) * R), i * (R + P));
+        numbers.set(coordinates.subarray(own * P, (own + 1) * P), i * (R + P) + R);
+      }
+    });
+    return numbers;
+  }
+
+  /** Of each cell the position of its type at a level, -1 where it has none. */
+  positions(cells: Int32Array, level: number): Int32Array {
+    const { labels, levels: L } = this.dataset;
+    return cells.map((cell) => this.levels[level]!.indexOf(labels[cell * L + level]!));
+  }
+
+  /** Runs `use` with one minibatch of normalised cells after the other in the engine. */
+  #eachMinibatch(cells: Int32Array, use: (start: number) => void): void {
     for (let start = 0; start < cells.length; start += minibatch) {
       const chunk = cells.subarray(start, start + minibatch);
       fillMinibatch(this.#minibatch, this.dataset, chunk, this.held);
       this.engine.minibatch.rows = chunk.length;
       if (!this.isNormalized) logNormalize(this.engine.minibatch);
-      this.#layer.program.run();
-      this.engine.readActivation(this.#layer.scores, result.subarray(start * this.rows));
+      use(start);
     }
-    return result;
+  }
+
+  /** A copy of what the minibatch holds. */
+  #normalized(): NormalizedRows {
+    const { rows, indptr, indices, counts } = this.engine.minibatch;
+    const end = indptr[rows]!;
+    return { indptr: Int32Array.from(indptr.subarray(0, rows + 1)), indices: Int32Array.from(indices.subarray(0, end)), values: Float32Array.from(counts.subarray(0, end)) };
   }
 
   read(): { readonly weight: Float32Array; readonly bias: Float32Array } {
@@ -246,4 +317,18 @@ class HeadFit {
     });
     return gradient;
   }
+}
+
+/** Rows one block after the other. */
+function joined(blocks: readonly NormalizedRows[]): NormalizedRows {
+  const [rows, stored] = [blocks.reduce((sum, { indptr }) => sum + indptr.length - 1, 0), blocks.reduce((sum, { values }) => sum + values.length, 0)];
+  const all = { indptr: new Int32Array(rows + 1), indices: new Int32Array(stored), values: new Float32Array(stored) };
+  let [row, at] = [0, 0];
+  for (const { indptr, indices, values } of blocks) {
+    for (let i = 1; i < indptr.length; i++) all.indptr[++row] = at + indptr[i]!;
+    all.indices.set(indices, at);
+    all.values.set(values, at);
+    at += values.length;
+  }
+  return all;
 }

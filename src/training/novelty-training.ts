@@ -1,0 +1,288 @@
+// What novelty.ts needs, from the reference alone: the axes, the known cells of each level, and thresholds from conditions that were left out of the head.
+import { CholeskyDecomposition, Matrix, solve } from "ml-matrix";
+import { quantile } from "../model/classify.js";
+import { classifyByHead, shiftPrior, type HeadColumns, type HeadLevel, type NoveltyJson } from "../model/head.js";
+import { meanSpacing, noveltyParts, noveltyScore, pointsOf, type KnownCells, type NoveltyParts } from "../model/novelty.js";
+import { Random } from "../random.js";
+
+/** Log-normalised cells, sparse. */
+export interface NormalizedRows {
+  /** (rows + 1) */
+  readonly indptr: Int32Array;
+  readonly indices: Int32Array;
+  readonly values: Float32Array;
+}
+
+/** P, and rounds of subspace iteration that find them. */
+const [axes, rounds] = [24, 4];
+/** Share of cells of known types that may be flagged unknown. */
+const mostFlagged = 0.05;
+/** Landmarks per type. */
+const mostLandmarks = 60;
+/** Cells that a query is compared with, at least and at most: as many as a part of the reference has, so that the one is as dense as the other. */
+const [leastBase, mostBase] = [300, 1024];
+
+/** A level's part of `model.json`, and its tensors. */
+export interface TrainedNovelty {
+  readonly json: NoveltyJson;
+  readonly known: KnownCells;
+}
+
+/**
+ * The P directions in which cells vary most, (P, G), scaled so that the cells within a type have variance 1 along each and no correlation.
+ * Types weigh alike, and what a whole condition has more than the others is taken off: subspace iteration on the sparse matrix, the means of the conditions beside it.
+ * @param labels - per row its type, all known @param conditions - per row its condition
+ */
+export function findAxes(rows: NormalizedRows, labels: Int32Array, conditions: Int32Array, genes: number, seed: number): Float32Array {
+  const n = labels.length;
+  const P = Math.max(0, Math.min(axes, genes, n - 1));
+  const [typeSize, groupSize] = [counter(labels), counter(Array.from(labels, (label, i) => `${conditions[i]} ${label}`))];
+  const offsets = conditionMeans(rows, labels, conditions, genes);
+  const weight = Float64Array.from(labels, (label) => 1 / Math.sqrt(typeSize.get(label)! + shiftPrior));
+  const random = new Random(seed, "axes");
+  let basis = orthonormal(Float64Array.from({ length: genes * P }, () => random.normal()), genes, P);
+  const project = (): Float64Array => {
+    const projected = multiply(rows, basis, n, P);
+    const shift = new Map([...offsets].map(([condition, offset]) => [condition, dense(offset, basis, genes, P)]));
+    for (let i = 0; i < n; i++) for (let p = 0; p < P; p++) projected[i * P + p]! -= shift.get(conditions[i]!)![p]!;
+    return projected;
+  };
+  for (let round = 0; round < rounds; round++) {
+    const projected = project();
+    for (let i = 0; i < n * P; i++) projected[i]! *= weight[Math.floor(i / P)]! ** 2;
+    const next = new Float64Array(genes * P);
+    const sums = new Map([...offsets.keys()].map((condition) => [condition, new Float64Array(P)]));
+    for (let i = 0; i < n; i++) {
+      const own = projected.subarray(i * P, (i + 1) * P);
+      sums.get(conditions[i]!)!.forEach((_, p, sum) => (sum[p]! += own[p]!));
+      for (let at = rows.indptr[i]!; at < rows.indptr[i + 1]!; at++) {
+        const [to, value] = [rows.indices[at]! * P, rows.values[at]!];
+        for (let p = 0; p < P; p++) next[to + p]! += value * own[p]!;
+      }
+    }
+    for (const [condition, sum] of sums) offsets.get(condition)!.forEach((offset, gene) => sum.forEach((value, p) => (next[gene * P + p]! -= offset * value)));
+    basis = orthonormal(next, genes, P);
+  }
+  const coordinates = project();
+  const group = Array.from(labels, (label, i) => `${conditions[i]} ${label}`);
+  const whitening = whiteningOf(coordinates, n, P, group, groupSize, 1e-3);
+  return Float32Array.from({ length: P * genes }, (_, at) => {
+    const [p, gene] = [Math.floor(at / genes), at % genes];
+    let sum = 0;
+    for (let q = 0; q < P; q++) sum += basis[gene * P + q]! * whitening[q * P + p]!;
+    return sum;
+  });
+}
+
+/** Coordinates (rows, P) of cells on the axes (P, G). */
+export function coordinatesOf(rows: NormalizedRows, axes: Float32Array, genes: number): Float64Array {
+  const P = axes.length / genes;
+  const basis = Float64Array.from({ length: axes.length }, (_, at) => axes[(at % P) * genes + Math.floor(at / P)]!);
+  return multiply(rows, basis, rows.indptr.length - 1, P);
+}
+
+/** Per condition, what its cells have whatever their type: the mean over its types of the difference from the type's mean, on top of the mean of all types. */
+function conditionMeans({ indptr, indices, values }: NormalizedRows, labels: Int32Array, conditions: Int32Array, genes: number): Map<number, Float64Array> {
+  const types = counter(labels);
+  const mean = new Map([...types.keys()].map((type) => [type, new Float64Array(genes)]));
+  labels.forEach((label, i) => {
+    for (let at = indptr[i]!; at < indptr[i + 1]!; at++) mean.get(label)![indices[at]!]! += values[at]! / types.get(label)!;
+  });
+  const all = new Float64Array(genes);
+  for (const own of mean.values()) own.forEach((value, gene) => (all[gene]! += value / types.size));
+  const shares = new Map<number, Map<number, number>>();
+  labels.forEach((label, i) => {
+    const own = shares.get(conditions[i]!) ?? new Map<number, number>();
+    shares.set(conditions[i]!, own.set(label, (own.get(label) ?? 0) + 1));
+  });
+  const total = new Map([...shares].map(([condition, own]) => [condition, [...own.values()].reduce((sum, n) => sum + n / (n + shiftPrior), 0)]));
+  const result = new Map([...shares.keys()].map((condition) => [condition, all.slice()]));
+  labels.forEach((label, i) => {
+    const condition = conditions[i]!;
+    const weight = 1 / (shares.get(condition)!.get(label)! + shiftPrior) / total.get(condition)!;
+    for (let at = indptr[i]!; at < indptr[i + 1]!; at++) result.get(condition)![indices[at]!]! += weight * values[at]!;
+  });
+  for (const [condition, own] of shares)
+    for (const [type, n] of own) result.get(condition)!.forEach((_, gene, sum) => (sum[gene]! -= (n / (n + shiftPrior) / total.get(condition)!) * mean.get(type)![gene]!));
+  return result;
+}
+
+function counter<T>(values: Iterable<T>): Map<T, number> {
+  const counts = new Map<T, number>();
+  for (const value of values) counts.set(value, (counts.get(value) ?? 0) + 1);
+  return counts;
+}
+
+/** rows (n, G) times basis (G, P). */
+function multiply({ indptr, indices, values }: NormalizedRows, basis: Float64Array, n: number, P: number): Float64Array {
+  const product = new Float64Array(n * P);
+  for (let i = 0; i < n; i++)
+    for (let at = indptr[i]!; at < indptr[i + 1]!; at++) {
+      const [from, value] = [indices[at]! * P, values[at]!];
+      for (let p = 0; p < P; p++) product[i * P + p]! += value * basis[from + p]!;
+    }
+  return product;
+}
+
+function dense(row: Float64Array, basis: Float64Array, genes: number, P: number): Float64Array {
+  const product = new Float64Array(P);
+  for (let gene = 0; gene < genes; gene++) for (let p = 0; p < P; p++) product[p]! += row[gene]! * basis[gene * P + p]!;
+  return product;
+}
+
+/** Gram and Schmidt, each column twice, so that rounding leaves nothing; a column that is nothing but the others becomes zeros. */
+function orthonormal(columns: Float64Array, rows: number, P: number): Float64Array {
+  const own = Array.from({ length: P }, (_, p) => Float64Array.from({ length: rows }, (_, row) => columns[row * P + p]!));
+  const dot = (a: Float64Array, b: Float64Array): number => a.reduce((sum, value, i) => sum + value * b[i]!, 0);
+  own.forEach((column, p) => {
+    const before = Math.sqrt(dot(column, column));
+    for (let twice = 0; twice < 2; twice++)
+      for (const other of own.slice(0, p)) {
+        const share = dot(column, other);
+        column.forEach((value, i) => (column[i] = value - share * other[i]!));
+      }
+    const length = Math.sqrt(dot(column, column));
+    column.forEach((value, i) => (column[i] = length > 1e-9 * before ? value / length : 0));
+  });
+  return Float64Array.from({ length: rows * P }, (_, at) => own[at % P]![Math.floor(at / P)]!);
+}
+
+/**
+ * The matrix (D, D), upper triangular, that makes the covariance of points within groups the identity.
+ * @param ridge - share of the mean variance that every direction has besides
+ */
+function whiteningOf<T>(points: ArrayLike<number>, n: number, D: number, group: ArrayLike<T>, sizes: ReadonlyMap<T, number>, ridge: number): Float64Array {
+  const means = new Map([...sizes.keys()].map((key) => [key, new Float64Array(D)]));
+  for (let i = 0; i < n; i++) for (let d = 0; d < D; d++) means.get(group[i]!)![d]! += points[i * D + d]! / sizes.get(group[i]!)!;
+  const covariance = Matrix.zeros(D, D);
+  const row = new Float64Array(D);
+  for (let i = 0; i < n; i++) {
+    const mean = means.get(group[i]!)!;
+    for (let d = 0; d < D; d++) row[d] = points[i * D + d]! - mean[d]!;
+    for (let d = 0; d < D; d++) for (let e = 0; e <= d; e++) covariance.set(d, e, covariance.get(d, e) + (row[d]! * row[e]!) / Math.max(1, n));
+  }
+  for (let d = 0; d < D; d++) for (let e = 0; e < d; e++) covariance.set(e, d, covariance.get(d, e));
+  const least = (ridge * covariance.trace()) / Math.max(1, D) + 1e-9;
+  for (let d = 0; d < D; d++) covariance.set(d, d, covariance.get(d, d) + least);
+  const lower = new CholeskyDecomposition(covariance).lowerTriangularMatrix;
+  return Float64Array.from(solve(lower, Matrix.eye(D, D)).transpose().to1DArray());
+}
+
+/**
+ * Known cells of a level, from their numbers by the head.
+ * @param labels - (N) position of each cell's type, -1 where it is not known or the cell is left out
+ */
+function knownCells(scores: Float32Array, columns: HeadColumns, labels: Int32Array, seed: number): KnownCells {
+  const { stride, first, K, P } = columns;
+  const F = K + P;
+  const rows = Int32Array.from(labels.keys()).filter((cell) => labels[cell]! >= 0);
+  const own = rows.map((cell) => labels[cell]!);
+  const raw = Float64Array.from({ length: rows.length * K }, (_, at) => scores[rows[Math.floor(at / K)]! * stride + first + (at % K)]!);
+  const whitening = Float32Array.from(whiteningOf(raw, rows.length, K, own, counter(own), 1e-2));
+  const points = pointsOf(scores, columns, whitening, rows);
+  const cells = new Int32Array(K);
+  own.forEach((type) => cells[type]!++);
+  const means = new Float32Array(K * F);
+  const sums = new Float64Array(K * F);
+  own.forEach((type, i) => {
+    for (let f = 0; f < F; f++) sums[type * F + f]! += points[i * F + f]!;
+  });
+  sums.forEach((sum, at) => (means[at] = sum / Math.max(1, cells[Math.floor(at / F)]!)));
+  const taken = new Int32Array(K);
+  const chosen = new Random(seed, "landmarks").shuffle(Int32Array.from(rows.keys())).filter((i) => taken[own[i]!]!++ < mostLandmarks).sort();
+  const landmarks = new Float32Array(chosen.length * F);
+  chosen.forEach((i, at) => landmarks.set(points.subarray(i * F, (i + 1) * F), at * F));
+  return { means, cells, landmarks, whitening };
+}
+
+/** What is known of the reference's cells when the thresholds are chosen. */
+export interface LeftOutCells {
+  /** (N, stride) numbers of each cell by the head that had its part left out */
+  readonly scores: Float32Array;
+  /** (N, stride) numbers of all cells by the head that had a part left out; null: by the one that had none */
+  readonly scoresBy: (fold: number | null) => Float32Array;
+  /** (N) position of the type, -1 where there is none */
+  readonly labels: Int32Array;
+  readonly conditions: Int32Array;
+  /** (N) the part in which each was left out */
+  readonly foldOf: Int32Array;
+  /** whether a cell's type is found in other parts too */
+  readonly judged: readonly boolean[];
+  /** (K, K) mean scores of each type's cells in the other parts */
+  readonly meansWithout: (fold: number) => Float32Array;
+}
+
+/** Learns one level: each part is taken as a query against the others. */
+export function trainNovelty(level: Pick<HeadLevel, "types" | "temperature">, columns: HeadColumns, { scores, scoresBy, labels, conditions, foldOf, judged, meansWithout }: LeftOutCells, seed: number): TrainedNovelty {
+  const { stride, K } = columns;
+  const folds = [...new Set(foldOf)].sort((a, b) => a - b);
+  const labelled = labels.reduce((sum, label) => sum + (label >= 0 ? 1 : 0), 0);
+  const base = Math.max(leastBase, Math.min(mostBase, Math.round(labelled / folds.length)));
+  const known = knownCells(scoresBy(null), columns, labels, seed);
+  const spacing = meanSpacing(pointsOf(scoresBy(null), columns, known.whitening, chosenCells(labels, base, seed)), K + columns.P);
+  const found: { readonly parts: NoveltyParts; readonly position: Int32Array; readonly truth: Int32Array; readonly part: Int32Array }[] = [];
+  for (const fold of folds) {
+    const own = Int32Array.from(labels.keys()).filter((cell) => foldOf[cell] === fold && labels[cell]! >= 0 && judged[cell]);
+    if (own.length === 0) continue;
+    const others = knownCells(scoresBy(fold), columns, labels.map((label, cell) => (foldOf[cell] === fold ? -1 : label)), seed);
+    const query = new Float32Array(own.length * stride);
+    own.forEach((cell, i) => query.set(scores.subarray(cell * stride, (cell + 1) * stride), i * stride));
+    const head = classifyByHead(level, columns, query, meansWithout(fold));
+    found.push({ parts: noveltyParts(query, columns, own.map((cell) => conditions[cell]!), head, others, { base, spacing }), position: head.position, truth: own.map((cell) => labels[cell]!), part: own.map(() => fold) });
+  }
+  const joined = <T extends Float32Array | Int32Array>(of: (one: (typeof found)[number]) => T): number[] => found.flatMap((one) => Array.from(of(one)));
+  const parts = [0, 1, 2, 3].map((part) => Float32Array.from(joined((one) => one.parts[part]!))) as unknown as NoveltyParts;
+  const deviations = parts.slice(0, 3).map((part) => Math.max(1e-6, deviation(part))) as [number, number, number];
+  const all = noveltyScore(parts, deviations);
+  const [position, truth, part] = ([({ position: own }) => own, ({ truth: own }) => own, ({ part: own }) => own] as ((one: (typeof found)[number]) => Int32Array)[]).map((of) => Int32Array.from(joined(of))) as [Int32Array, Int32Array, Int32Array];
+  const thresholds = chooseThresholds(all, position, truth, part, K);
+  const above = all.reduce((sum, score, i) => sum + (score > thresholds[position[i]!]! ? 1 : 0), 0);
+  const typical = quantile(all, 1 - mostFlagged);
+  return { json: { base, deviations, spacing, typical, thresholds, cells: all.length, above }, known };
+}
+
+function chosenCells(labels: Int32Array, most: number, seed: number): Int32Array {
+  return new Random(seed, "spacing").shuffle(Int32Array.from(labels.keys()).filter((cell) => labels[cell]! >= 0)).subarray(0, most);
+}
+
+function deviation(values: Float32Array): number {
+  const mean = values.reduce((sum, value) => sum + value, 0) / Math.max(1, values.length);
+  return Math.sqrt(values.reduce((sum, value) => sum + (value - mean) ** 2, 0) / Math.max(1, values.length));
+}
+
+/** Groups of fewer cells say nothing of a share of 5 %. */
+const leastGroup = 20;
+
+/**
+ * Per predicted type a score that few cells of left-out parts are above: of each predicted type and each true type, all parts together, at most 0.05 (n + 1) - 1 of its n cells, as for
+ * one more cell of the same kind the chance is then at most 5 %; of each part as a whole, and of each true type in it that has at least 20 cells, at most 5 %.
+ * A type that too few cells are called has the threshold of all cells, or its largest score.
+ */
+export function chooseThresholds(scores: Float32Array, position: Int32Array, truth: Int32Array, part: Int32Array, K: number): number[] {
+  const allowed = (n: number): number => Math.max(0, Math.floor(mostFlagged * (n + 1)) - 1);
+  const least = (own: Float32Array): number => own.slice().sort()[own.length - 1 - allowed(own.length)] ?? 0;
+  const overall = least(scores);
+  const thresholds = Array.from({ length: K }, (_, type) => {
+    const own = scores.filter((_, i) => position[i] === type);
+    return own.length >= leastGroup ? least(own) : Math.max(overall, own.length > 0 ? least(own) : -Infinity);
+  });
+  /** Raises thresholds, the nearest first, until no more cells of a group than it may have are above. */
+  const raise = (isIn: (i: number) => boolean, most: (n: number) => number, fewest = 1): void => {
+    const own = Int32Array.from(scores.keys()).filter(isIn);
+    if (own.length < fewest) return;
+    const excess = (i: number): number => scores[i]! - thresholds[position[i]!]!;
+    let above = own.filter((i) => excess(i) > 0);
+    while (above.length > most(own.length)) {
+      const next = above.reduce((lowest, i) => (excess(i) < excess(lowest) ? i : lowest));
+      thresholds[position[next]!] = scores[next]!;
+      above = above.filter((i) => excess(i) > 0);
+    }
+  };
+  const share = (n: number): number => Math.floor(mostFlagged * n);
+  for (let type = 0; type < K; type++) raise((i) => truth[i] === type, allowed);
+  for (const own of new Set(part)) {
+    for (let type = 0; type < K; type++) raise((i) => part[i] === own && truth[i] === type, share, leastGroup);
+    raise((i) => part[i] === own, share, leastGroup);
+  }
+  return thresholds;
+}
