@@ -224,45 +224,56 @@ function nearestOf(points: Float32Array, table: Float32Array, F: number, k: numb
   return { k, indices, distances: distances.map(Math.sqrt) };
 }
 
-/** A near point of a table for each of many, in about the square root of its size: the nearest of those around the two nearest of a few of its points. */
+/** A near point of a table for each of many, in about the square root of its size: the nearest of those around the nearest of a few of its points. */
 class RoughNearest {
   readonly #centres: number;
-  readonly #members: readonly Int32Array[];
+  /** the table's rows, those around one centre after those around the one before; where each centre's begin; and which they are */
+  readonly #grouped: Float32Array;
+  readonly #starts: Int32Array;
+  readonly #order: Int32Array;
 
   /** @param table - (n, F) in random order */
   constructor(private readonly table: Float32Array, private readonly F: number) {
     const n = table.length / F;
     this.#centres = Math.ceil(Math.sqrt(n));
-    const around = Array.from({ length: this.#centres }, (): number[] => []);
-    for (let i = 0; i < n; i++) around[this.#two(table, i * F)[0]]!.push(i);
-    this.#members = around.map((own) => Int32Array.from(own));
+    const centreOf = Int32Array.from({ length: n }, (_, i) => this.#nearest(table, i * F, table, 0, this.#centres));
+    this.#order = Int32Array.from(centreOf.keys()).sort((a, b) => centreOf[a]! - centreOf[b]! || a - b);
+    this.#starts = new Int32Array(this.#centres + 1);
+    for (const centre of centreOf) this.#starts[centre + 1]!++;
+    for (let centre = 0; centre < this.#centres; centre++) this.#starts[centre + 1]! += this.#starts[centre]!;
+    this.#grouped = new Float32Array(table.length);
+    this.#order.forEach((i, place) => this.#grouped.set(table.subarray(i * F, (i + 1) * F), place * F));
   }
 
   find(points: Float32Array, at: number): number {
-    let [best, least] = [0, Infinity];
-    for (const centre of this.#two(points, at))
-      for (const member of this.#members[centre]!) {
-        const squared = this.#squared(points, at, member, least);
-        if (squared < least) [best, least] = [member, squared];
+    const centre = this.#nearest(points, at, this.table, 0, this.#centres);
+    return this.#order[this.#nearest(points, at, this.#grouped, this.#starts[centre]!, this.#starts[centre + 1]!)]!;
+  }
+
+  /** Row of a table in [from, to) that is nearest to a point. */
+  #nearest(points: Float32Array, at: number, table: Float32Array, from: number, to: number): number {
+    const { F } = this;
+    const few = Math.min(8, F);
+    let best = from;
+    let least = Infinity;
+    for (let row = from; row < to; row++) {
+      const start = row * F;
+      let sum = 0;
+      for (let f = 0; f < few; f++) {
+        const difference = points[at + f]! - table[start + f]!;
+        sum += difference * difference;
       }
-    return best;
-  }
-
-  #two(points: Float32Array, at: number): [number, number] {
-    let [first, second, least, next] = [0, 0, Infinity, Infinity];
-    for (let centre = 0; centre < this.#centres; centre++) {
-      const squared = this.#squared(points, at, centre, next);
-      if (squared < least) [first, second, least, next] = [centre, first, squared, least];
-      else if (squared < next) [second, next] = [centre, squared];
+      // most rows are too far by the first few coordinates
+      if (sum >= least) continue;
+      for (let f = few; f < F; f++) {
+        const difference = points[at + f]! - table[start + f]!;
+        sum += difference * difference;
+      }
+      if (sum < least) {
+        best = row;
+        least = sum;
+      }
     }
-    return [first, second];
-  }
-
-  /** Squared distance of a point to one of the table, or something above `most` where it is above. */
-  #squared(points: Float32Array, at: number, row: number, most: number): number {
-    const { table, F } = this;
-    let sum = 0;
-    for (let f = 0, a = at, b = row * F; f < F && sum < most; f++, a++, b++) sum += (points[a]! - table[b]!) ** 2;
-    return sum;
+    return best;
   }
 }

@@ -22,6 +22,9 @@ const mostLandmarks = 60;
 /** Cells that a query is compared with, at least and at most: as many as a part of the reference has, so that the one is as dense as the other. */
 const [leastBase, mostBase] = [300, 1024];
 
+/** Of every part of the score: a tenth, for logarithms of distances, says nothing even where the reference's cells differ by less. */
+const leastDeviation = 0.1;
+
 /** A level's part of `model.json`, and its tensors. */
 export interface TrainedNovelty {
   readonly json: NoveltyJson;
@@ -232,7 +235,7 @@ export function trainNovelty(level: Pick<HeadLevel, "types" | "temperature">, co
   }
   const joined = <T extends Float32Array | Int32Array>(of: (one: (typeof found)[number]) => T): number[] => found.flatMap((one) => Array.from(of(one)));
   const parts = [0, 1, 2, 3].map((part) => Float32Array.from(joined((one) => one.parts[part]!))) as unknown as NoveltyParts;
-  const deviations = parts.slice(0, 3).map((part) => Math.max(1e-6, deviation(part))) as [number, number, number];
+  const deviations = parts.slice(0, 3).map((part) => Math.max(leastDeviation, deviation(part))) as [number, number, number];
   const all = noveltyScore(parts, deviations);
   const [position, truth, part] = ([({ position: own }) => own, ({ truth: own }) => own, ({ part: own }) => own] as ((one: (typeof found)[number]) => Int32Array)[]).map((of) => Int32Array.from(joined(of))) as [Int32Array, Int32Array, Int32Array];
   const thresholds = chooseThresholds(all, position, truth, part, K);
