@@ -1,7 +1,7 @@
 // How much cells look like none of the known types. Four parts, each of them larger for cells of a type that the reference has not:
 // the density of the query around a cell against that of the reference (novel cells have each other as neighbours, and no cells of the reference), its
 // neighbourhood's distance from the nearest type's mean, and the head's low score and doubt. Thresholds were chosen on conditions that were left out.
-// Not in the paper: there the distance to the nearest prototype is all, which fails where an unknown type resembles a known one (docs/labels.md).
+// Not in the paper: there the distance to the nearest prototype is all, which fails where an unknown type resembles a known one (`npm run bench:unknown`).
 import { Random } from "../random.js";
 import { quantile } from "./classify.js";
 import { shiftPrior, type HeadColumns, type HeadPrediction, type NoveltyJson } from "./head.js";
