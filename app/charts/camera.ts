@@ -1,0 +1,33 @@
+// Where one looks: from the units of the data to pixels, without WebGL.
+
+export interface Camera {
+  readonly target: readonly [number, number];
+  /** log2 of pixels per unit */
+  readonly zoom: number;
+}
+
+/** Radius in pixels that suits the number of points. */
+export function pointRadius(points: number): number {
+  return Math.min(4.5, Math.max(1, 4.8 - 0.75 * Math.log10(Math.max(1, points / 150))));
+}
+
+/** The camera that shows all positions, with room for labels. */
+export function fittingCamera(sets: readonly Float32Array[], width: number, height: number): Camera {
+  let [left, right, low, high] = [Infinity, -Infinity, Infinity, -Infinity];
+  for (const positions of sets)
+    for (let i = 0; i < positions.length; i += 2) {
+      left = Math.min(left, positions[i]!);
+      right = Math.max(right, positions[i]!);
+      low = Math.min(low, positions[i + 1]!);
+      high = Math.max(high, positions[i + 1]!);
+    }
+  if (!(right >= left)) return { target: [0, 0], zoom: 0 };
+  const scale = Math.min(width / Math.max(1e-6, right - left), height / Math.max(1e-6, high - low)) * 0.88;
+  return { target: [(left + right) / 2, (low + high) / 2], zoom: Math.log2(scale) };
+}
+
+/** From the data's units to pixels of the canvas. */
+export function toPixels({ target, zoom }: Camera, width: number, height: number, x: number, y: number): readonly [number, number] {
+  const scale = 2 ** zoom;
+  return [width / 2 + (x - target[0]) * scale, height / 2 - (y - target[1]) * scale];
+}

@@ -1,0 +1,126 @@
+// What the page and its workers say to each other: plain objects, typed arrays and files, nothing that belongs to one side only.
+import type { Additions, EpochLosses, ErrorKind, GeneAnalysis, Inspection, MapOptions, MappingSummary, ModelSummary, Note, Progress, SampleAnalysis, TrainOptions, Verdict } from "scpoli";
+
+/** A file of the user, or one that a worker has made, with its place inside what was dropped ("atlas/model.json"). Nothing of it is in memory until it is read. */
+export interface LocalFile {
+  readonly path: string;
+  readonly file: File;
+}
+
+/** An AnnData file that was looked into. */
+export interface DataInfo {
+  readonly name: string;
+  readonly bytes: number;
+  readonly format: "h5ad" | "zarr" | "10x";
+  readonly inspection: Inspection;
+  readonly notes: readonly Note[];
+}
+
+/** A column of obs: codes into names (-1 where missing), or numbers (NaN where missing). */
+export type CellColumn =
+  | { readonly kind: "groups"; readonly codes: Int32Array; readonly names: readonly string[] }
+  | { readonly kind: "numbers"; readonly values: Float32Array };
+
+/** A model and the files that it is made of. */
+export interface ModelInfo {
+  readonly name: string;
+  readonly files: readonly LocalFile[];
+  readonly origin: "scpoli" | "scarches" | "trained here" | "mapped here";
+  readonly summary: ModelSummary;
+  readonly genes: readonly string[];
+  readonly history: readonly EpochLosses[];
+}
+
+/** How much of a model's genes a file has. */
+export interface Coverage {
+  readonly found: number;
+  readonly model: number;
+  readonly matched: Readonly<Record<string, number>>;
+  readonly missing: readonly string[];
+}
+
+/** Labels of all query cells at one annotation level; cell types by their position in `types`. */
+export interface LevelResult {
+  readonly key: string;
+  readonly types: readonly string[];
+  readonly classifier: "head" | "prototype";
+  readonly predicted: Int32Array;
+  readonly nearest: Int32Array;
+  readonly uncertainty: Float32Array;
+  readonly distance: Float32Array;
+  readonly probability: Float32Array;
+  readonly threshold: number | null;
+}
+
+/** Cells of the reference as the model remembers them: where they lie and what they are. */
+export interface ReferenceCells {
+  /** (n, 2) */
+  readonly positions: Float32Array;
+  /** per level of the model: codes into the level's types, -1 where unlabelled */
+  readonly levels: readonly Int32Array[];
+}
+
+export interface PrototypePlace {
+  readonly name: string;
+  readonly level: string | null;
+  readonly x: number;
+  readonly y: number;
+}
+
+/** The samples of one condition key as their embeddings' principal components. */
+export interface SampleMap {
+  readonly key: string;
+  readonly names: readonly string[];
+  readonly isReference: readonly boolean[];
+  /** (samples, dimensions) */
+  readonly scores: ArrayLike<number>;
+  readonly dimensions: number;
+  /** share of the variance, per component */
+  readonly variance: readonly number[];
+}
+
+/** The samples of one condition key, analysed. */
+export interface SampleAnalysisResult extends Pick<SampleAnalysis, "covariates" | "associations" | "guidance" | "classifications"> {
+  readonly map: SampleMap;
+  /** genes that correlate with each component, how many and the strongest */
+  readonly geneCounts: GeneAnalysis["counts"];
+  readonly genes: GeneAnalysis["correlations"];
+}
+
+/** Cells in the latent space of a model, ready to be drawn. */
+export interface MappingResult {
+  readonly cells: number;
+  readonly summary: MappingSummary;
+  /** (N, 2) positions of the query cells in the picture, and how they were found */
+  readonly positions: Float32Array;
+  readonly projection: "UMAP" | "PCA";
+  readonly reference: ReferenceCells | null;
+  readonly prototypes: readonly PrototypePlace[];
+  readonly levels: readonly LevelResult[];
+  /** (N) row of the nearest unlabelled prototype, and the prototypes' numbers */
+  readonly clusters: { readonly codes: Int32Array; readonly numbers: readonly number[] } | null;
+  /** per condition key of the model: the query's conditions */
+  readonly conditions: readonly { readonly key: string; readonly codes: Int32Array; readonly names: readonly string[] }[];
+  /** per condition key of the model, the reference's and the query's */
+  readonly samples: readonly SampleMap[];
+  readonly verdict: Verdict;
+  /** what is written into the file */
+  readonly additions: Additions;
+  /** the model with the query's conditions */
+  readonly model: ModelInfo;
+}
+
+export type TrainRequest = Omit<TrainOptions, "signal" | "finish" | "onProgress" | "onNote" | "checkpoint" | "resume">;
+export type MapRequest = Omit<MapOptions, "signal" | "onProgress" | "onNote" | "output">;
+
+/** What a job tells while it goes on. */
+export interface Listener {
+  progress(progress: Progress): void;
+  note(note: Note): void;
+}
+
+/** An error as it crosses from the worker. */
+export interface PlainError {
+  readonly kind: ErrorKind | "unexpected";
+  readonly message: string;
+}

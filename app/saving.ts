@@ -1,0 +1,74 @@
+// What is saved, made from the work as it is: thresholds that were dragged are those of the file.
+import { coloring, paint } from "./coloring.js";
+import { pngPicture, svgPicture, type Picture } from "./charts/picture.js";
+import { runJob } from "./jobs.js";
+import type { MappingResult } from "./protocol.js";
+import { unknown, work } from "./state.js";
+import { drawn, labelPlaces } from "./views/cells.js";
+
+export interface SavedFile {
+  readonly file: Blob;
+  readonly name: string;
+}
+
+function stem(): string {
+  return (work.value.query?.info.name ?? work.value.model?.name ?? "scpoli").replace(/\.(h5ad|h5|zarr|zip)$/g, "");
+}
+
+/** The results as they are written, with the thresholds of now. */
+export function currentAdditions({ additions, levels }: MappingResult): MappingResult["additions"] {
+  const { thresholds } = work.value.view;
+  const obs = { ...additions.obs };
+  levels.forEach(({ key }, level) => (obs[`${key}_unknown`] = { kind: "boolean", values: unknown.value[level]! }));
+  const own = additions.uns?.["scpoli"];
+  const limits = Object.fromEntries(levels.map(({ key }, level) => [key, thresholds[level] ?? "none"]));
+  return { ...additions, obs, uns: { ...additions.uns, ...(typeof own === "object" && own !== null && { scpoli: { ...own, thresholds: limits } }) } };
+}
+
+export async function saveAnnotatedFile(): Promise<SavedFile> {
+  const { query, result } = work.value;
+  const name = `${stem()}-mapped.h5ad`;
+  const file = await runJob(({ jobs }) => jobs.saveAnnotated(query!.files, currentAdditions(result!), name));
+  return { file, name };
+}
+
+export async function saveModel(): Promise<SavedFile> {
+  const model = work.value.result?.model ?? work.value.model!;
+  const [only] = model.files;
+  if (model.files.length === 1 && only!.path.endsWith(".zip")) return { file: only!.file, name: `${model.name}.zip` };
+  const [packed] = await runJob(({ jobs }) => jobs.repackModel(model.files, model.name));
+  return { file: packed!.file, name: `${model.name}.zip` };
+}
+
+/** One row per cell, as text. */
+export async function saveTable(): Promise<SavedFile> {
+  const { query, result } = work.value;
+  const { levels, conditions, positions, projection } = result!;
+  const names = await runJob(({ jobs }) => jobs.readCellNames(query!.files));
+  const header = [
+    "cell", ...conditions.map(({ key }) => key), ...levels.flatMap(({ key }) => [`${key}_pred`, `${key}_uncert`, `${key}_prob`, `${key}_distance`, `${key}_unknown`]),
+    `${projection.toLowerCase()}_1`, `${projection.toLowerCase()}_2`,
+  ];
+  const rows = names.map((name, cell) => [
+    name, ...conditions.map((condition) => condition.names[condition.codes[cell]!] ?? ""),
+    ...levels.flatMap(({ types, predicted, uncertainty, probability, distance }, level) => [types[predicted[cell]!]!, number(uncertainty[cell]!), number(probability[cell]!), number(distance[cell]!), unknown.value[level]![cell] ? "True" : "False"]),
+    number(positions[2 * cell]!), number(positions[2 * cell + 1]!),
+  ]);
+  const text = [header, ...rows].map((row) => row.map(quoted).join(",")).join("\n");
+  return { file: new Blob([`${text}\n`], { type: "text/csv" }), name: `${stem()}-cells.csv` };
+}
+
+const number = (value: number): string => String(Number(value.toPrecision(7)));
+const quoted = (text: string): string => (/[",\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text);
+
+export async function savePicture(kind: "svg" | "png"): Promise<SavedFile> {
+  const { result, view } = work.value;
+  const shown = coloring.value!;
+  const { width, height } = drawn.size.value;
+  const picture: Picture = {
+    coloring: shown, colours: paint(shown, view, result!.cells), positions: result!.positions, background: view.showReference ? (result!.reference?.positions ?? null) : null,
+    labels: view.showLabels && shown.groups ? labelPlaces(shown.groups, result!.positions) : [], camera: drawn.camera.value, width, height,
+    axes: result!.projection === "UMAP" ? "UMAP of the reference" : "First two principal components of the latent space",
+  };
+  return { file: kind === "svg" ? svgPicture(picture) : await pngPicture(picture), name: `${stem()}-cells.${kind}` };
+}

@@ -1,0 +1,176 @@
+// All that the page knows, as signals. What a user decides is one immutable object, `work`, so that undo is going back to an earlier one.
+import { computed, signal } from "@preact/signals";
+import type { EpochLosses, Note, Progress } from "scpoli";
+import type { CellColumn, Coverage, DataInfo, LocalFile, MappingResult, ModelInfo } from "./protocol.js";
+
+export type Step = "open" | "train" | "map" | "explore" | "save";
+
+/** A file of cells and what the user wants of its columns. */
+export interface DataFile {
+  readonly files: readonly LocalFile[];
+  readonly info: DataInfo;
+  /** as a reference: obs columns of conditions and cell types */
+  readonly conditionKeys: readonly string[];
+  readonly cellTypeKeys: readonly string[];
+  /** as a query: obs column of each condition key of the model */
+  readonly conditionColumns: Readonly<Record<string, string>>;
+  readonly coverage: Coverage | null;
+}
+
+/** What the cells are coloured by. */
+export type ColourBy =
+  | { readonly kind: "predicted" | "nearest" | "uncertainty" | "probability"; readonly level: number }
+  | { readonly kind: "condition"; readonly key: number }
+  | { readonly kind: "cluster" }
+  | { readonly kind: "column"; readonly name: string }
+  | { readonly kind: "gene"; readonly name: string };
+
+/** Cells that were picked, and how, in words. */
+export interface Selection {
+  readonly cells: Uint32Array;
+  readonly how: string;
+}
+
+/** How the cells are looked at and judged. */
+export interface View {
+  readonly colourBy: ColourBy;
+  /** level whose uncertainty the histogram shows */
+  readonly level: number;
+  /** per level; null: no cell is unknown */
+  readonly thresholds: readonly (number | null)[];
+  readonly selection: Selection | null;
+  /** names of the legend that are shown alone; empty: all */
+  readonly isolated: readonly string[];
+  readonly showReference: boolean;
+  readonly showPrototypes: boolean;
+  readonly showLabels: boolean;
+}
+
+export interface Work {
+  readonly reference: DataFile | null;
+  readonly query: DataFile | null;
+  readonly model: ModelInfo | null;
+  readonly result: MappingResult | null;
+  readonly view: View;
+}
+
+export interface JobState {
+  readonly verb: string;
+  readonly progress: Progress | null;
+  /** one entry per epoch of the job so far */
+  readonly losses: readonly { readonly epoch: number; readonly losses: EpochLosses }[];
+  readonly notes: readonly Note[];
+  readonly status: "running" | "pausing" | "paused" | "finishing";
+}
+
+export interface Message {
+  readonly id: number;
+  readonly level: "error" | "warning" | "info";
+  readonly title: string;
+  readonly text: string;
+}
+
+export const emptyView: View = {
+  colourBy: { kind: "predicted", level: 0 }, level: 0, thresholds: [], selection: null, isolated: [], showReference: true, showPrototypes: true, showLabels: true,
+};
+const nothing: Work = { reference: null, query: null, model: null, result: null, view: emptyView };
+
+export const work = signal<Work>(nothing);
+export const step = signal<Step>("open");
+export const job = signal<JobState | null>(null);
+export const messages = signal<readonly Message[]>([]);
+/** What a screen reader is told. */
+export const announcement = signal("");
+/** Columns and genes of the query that have been read. */
+export const columns = signal<ReadonlyMap<string, CellColumn>>(new Map());
+export const expressions = signal<ReadonlyMap<string, Float32Array>>(new Map());
+/** Whether there are results that no file holds yet. */
+export const isUnsaved = signal(false);
+
+/* ---- undo ---- */
+
+interface Past {
+  readonly label: string;
+  readonly work: Work;
+}
+const deepest = 60;
+const past = signal<readonly Past[]>([]);
+const future = signal<readonly Past[]>([]);
+export const undoLabel = computed(() => past.value.at(-1)?.label ?? null);
+export const redoLabel = computed(() => future.value.at(-1)?.label ?? null);
+let lastLabel = "";
+
+/** Changes the work by a step that can be undone. @param options.joins - steps of one gesture (a dragged threshold) become one */
+export function change(label: string, next: Partial<Work>, { joins = false }: { readonly joins?: boolean } = {}): void {
+  if (!joins || lastLabel !== label || past.value.length === 0) past.value = [...past.value.slice(-deepest + 1), { label, work: work.value }];
+  lastLabel = label;
+  future.value = [];
+  work.value = { ...work.value, ...next };
+}
+
+export function changeView(label: string, next: Partial<View>, options?: { readonly joins?: boolean }): void {
+  change(label, { view: { ...work.value.view, ...next } }, options);
+}
+
+/** Ends a gesture: the next change of the same name is a step of its own. */
+export function endGesture(): void {
+  lastLabel = "";
+}
+
+export function undo(): void {
+  const step = past.value.at(-1);
+  if (!step) return;
+  past.value = past.value.slice(0, -1);
+  future.value = [...future.value, { label: step.label, work: work.value }];
+  work.value = step.work;
+  endGesture();
+  announcement.value = `Undone: ${step.label}`;
+}
+
+export function redo(): void {
+  const step = future.value.at(-1);
+  if (!step) return;
+  future.value = future.value.slice(0, -1);
+  past.value = [...past.value, { label: step.label, work: work.value }];
+  work.value = step.work;
+  endGesture();
+  announcement.value = `Done again: ${step.label}`;
+}
+
+/** Replaces everything, as when a session is opened. */
+export function replaceWork(next: Work): void {
+  past.value = [];
+  future.value = [];
+  work.value = next;
+  columns.value = new Map();
+  expressions.value = new Map();
+}
+
+/* ---- messages ---- */
+
+let nextMessage = 1;
+
+export function tell(level: Message["level"], title: string, text = ""): void {
+  const same = messages.value.find((message) => message.title === title && message.text === text);
+  if (same) return;
+  const id = nextMessage++;
+  messages.value = [...messages.value.slice(-3), { id, level, title, text }];
+  if (level === "info") setTimeout(() => dismiss(id), 9000);
+}
+
+export function dismiss(id: number): void {
+  messages.value = messages.value.filter((message) => message.id !== id);
+}
+
+/* ---- what follows from the work ---- */
+
+/** Per level, 1 where the uncertainty is above the threshold. */
+export const unknown = computed<readonly Uint8Array[]>(() => {
+  const { result, view } = work.value;
+  return (result?.levels ?? []).map(({ uncertainty }, level) => {
+    const threshold = view.thresholds[level] ?? null;
+    return Uint8Array.from(uncertainty, (value) => (threshold !== null && value > threshold ? 1 : 0));
+  });
+});
+
+export const isBusy = computed(() => job.value !== null && job.value.status !== "paused");

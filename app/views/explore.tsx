@@ -1,0 +1,48 @@
+// Explore: colours on the left, the cells in the middle, and on the right the verdict, the uncertainty, samples, unknown cells and metrics, all linked.
+import { signal } from "@preact/signals";
+import { work } from "../state.js";
+import { CellsView } from "./cells.js";
+import { Legend } from "./legend.js";
+import { SelectionPanel } from "./selection.js";
+import { SamplesPanel } from "./samples.js";
+import { SampleAnalysisPanel } from "./sample-analysis.js";
+import { UncertaintyPanel } from "./uncertainty.js";
+import { UnknownPanel } from "./unknown.js";
+import { VerdictPanel } from "./verdict.js";
+
+const tabs = [
+  { id: "overview", name: "Overview" }, { id: "unknown", name: "Unknown cells" }, { id: "samples", name: "Samples" },
+] as const;
+type Tab = (typeof tabs)[number]["id"];
+const tab = signal<Tab>("overview");
+
+export function ExploreView() {
+  const { result } = work.value;
+  if (!result) return <p class="empty">Map cells first.</p>;
+  const choose = (event: KeyboardEvent): void => {
+    const by = event.key === "ArrowRight" ? 1 : event.key === "ArrowLeft" ? -1 : 0;
+    if (by === 0) return;
+    const next = tabs[(tabs.findIndex(({ id }) => id === tab.value) + by + tabs.length) % tabs.length]!;
+    tab.value = next.id;
+    document.getElementById(`tab-${next.id}`)?.focus();
+  };
+  return (
+    <div class={tab.value === "samples" ? "explore wide" : "explore"}>
+      <Legend result={result} />
+      <CellsView result={result} />
+      <aside class="side" aria-label="About the mapping">
+        <div class="tabs" role="tablist" aria-label="About the mapping" onKeyDown={choose}>
+          {tabs.map(({ id, name }) => (
+            <button key={id} id={`tab-${id}`} role="tab" aria-selected={tab.value === id} aria-controls="panel" tabIndex={tab.value === id ? 0 : -1} onClick={() => (tab.value = id)}>{name}</button>
+          ))}
+        </div>
+        <div id="panel" class="panel" role="tabpanel" aria-labelledby={`tab-${tab.value}`} tabIndex={0}>
+          <SelectionPanel result={result} canName={!(tab.value === "unknown" && work.value.view.selection?.how.startsWith("cluster "))} />
+          {tab.value === "overview" && <><VerdictPanel result={result} /><UncertaintyPanel result={result} /><SamplesPanel result={result} /></>}
+          {tab.value === "unknown" && <><UncertaintyPanel result={result} /><UnknownPanel result={result} /></>}
+          {tab.value === "samples" && <SampleAnalysisPanel result={result} />}
+        </div>
+      </aside>
+    </div>
+  );
+}

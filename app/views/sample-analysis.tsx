@@ -1,0 +1,189 @@
+// The view of samples: principal components of their embeddings with metadata, what explains them, how well they are told apart, and genes that go with them.
+import { signal, useSignal } from "@preact/signals";
+import { colourBy, guarded, working } from "../actions.js";
+import { groupColour, missingColour, rampColour } from "../colours.js";
+import type { MappingResult, SampleAnalysisResult } from "../protocol.js";
+import { isBusy, work } from "../state.js";
+import { count, percent, short } from "../text.js";
+import { SampleScatter } from "./samples.js";
+
+/** The analyses of a result: per condition key, once asked for. */
+const analyses = signal<{ readonly of: object; readonly results: readonly SampleAnalysisResult[]; readonly classified: readonly string[] } | null>(null);
+const source = signal<"query" | "reference">("query");
+
+async function analyse(classify: readonly string[]): Promise<void> {
+  const { result, query, reference } = work.value;
+  if (!result) return;
+  const file = source.value === "reference" ? reference : query;
+  const dataFiles = file?.files ?? [];
+  const conditionKeys = source.value === "query" ? (query?.conditionColumns ?? {}) : {};
+  await guarded("The samples could not be analysed", async () => {
+    const results = await working("Analysing samples", ({ jobs, listener }) => jobs.analyseSamples({ modelFiles: result.model.files, dataFiles, conditionKeys, classify }, listener));
+    analyses.value = { of: result, results, classified: classify };
+  });
+}
+
+export function SampleAnalysisPanel({ result }: { readonly result: MappingResult }) {
+  const { query, reference } = work.value;
+  const own = analyses.value?.of === result ? analyses.value : null;
+  if (result.samples.length === 0) return <p class="empty">The conditions of this model are one-hot: it has no embeddings of samples. A model with learnt embeddings (the default) has them.</p>;
+  return (
+    <>
+      <section aria-labelledby="analysis-title">
+        <header class="row"><h3 id="analysis-title">Samples of the model</h3></header>
+        <div class="row">
+          <label class="row tight"><span>Metadata and genes from</span>
+            <select value={source.value} onChange={(event) => (source.value = event.currentTarget.value as "query" | "reference")}>
+              <option value="query" disabled={!query || query.files.length === 0}>the query</option>
+              <option value="reference" disabled={!reference}>the reference's cells</option>
+            </select>
+          </label>
+          <button onClick={() => analyse([])} disabled={isBusy.value}>{own ? "Analyse again" : "Analyse"}</button>
+        </div>
+        {!own && <p class="hint">Reads the mean expression of each sample, and the columns that are constant within samples as their metadata.</p>}
+      </section>
+      {(own?.results ?? result.samples.map((map): SampleAnalysisResult | { readonly map: typeof map } => ({ map }))).map((analysis, position) => (
+        <Analysis key={analysis.map.key} result={result} map={analysis.map} position={position} analysis={"guidance" in analysis ? analysis : null} />
+      ))}
+    </>
+  );
+}
+
+interface AnalysisProps {
+  readonly result: MappingResult;
+  readonly map: SampleAnalysisResult["map"];
+  readonly position: number;
+  readonly analysis: SampleAnalysisResult | null;
+}
+
+function Analysis({ result, map, position, analysis }: AnalysisProps) {
+  const axes = useSignal<readonly [number, number]>([0, 1]);
+  const covariate = useSignal("");
+  const shown = analysis?.covariates.find(({ name }) => name === covariate.value);
+  const components = Array.from({ length: Math.min(map.dimensions, 10) }, (_, component) => component);
+  const setAxis = (axis: 0 | 1, component: number): void => void (axes.value = axis === 0 ? [component, axes.value[1]] : [axes.value[0], component]);
+  return (
+    <>
+      <section aria-label={`Components of ${map.key}`}>
+        <div class="row">
+          {([0, 1] as const).map((axis) => (
+            <label key={axis} class="row tight"><span>{axis === 0 ? "x" : "y"}</span>
+              <select value={axes.value[axis]} onChange={(event) => setAxis(axis, Number(event.currentTarget.value))}>{components.map((component) => <option key={component} value={component}>PC{component + 1} ({percent(map.variance[component] ?? 0, 0)})</option>)}</select>
+            </label>
+          ))}
+          {analysis && (
+            <label class="row tight"><span>Colour</span>
+              <select value={covariate.value} onChange={(event) => (covariate.value = event.currentTarget.value)}>
+                <option value="">reference, query</option>{analysis.covariates.map(({ name }) => <option key={name} value={name}>{name}</option>)}
+              </select>
+            </label>
+          )}
+        </div>
+        <SampleScatter result={result} samples={map} position={position} components={axes.value} colours={shown ? coloursOf(shown) : null} />
+        {shown && <CovariateLegend covariate={shown} />}
+      </section>
+      {analysis && <><Associations analysis={analysis} /><Classifications analysis={analysis} /><Genes analysis={analysis} /></>}
+    </>
+  );
+}
+
+type Covariate = SampleAnalysisResult["covariates"][number];
+
+function rangeOf({ values }: Covariate): readonly [number, number] {
+  const numbers = values.filter((value): value is number => typeof value === "number");
+  return [Math.min(...numbers), Math.max(...numbers)];
+}
+
+function coloursOf(covariate: Covariate): string[] {
+  const [low, high] = rangeOf(covariate);
+  return covariate.values.map((value) => (value === null ? missingColour : typeof value === "number" ? rampColour((value - low) / (high - low || 1)) : groupColour(covariate.levels.indexOf(value))));
+}
+
+function CovariateLegend({ covariate }: { readonly covariate: Covariate }) {
+  if (covariate.kind === "number") {
+    const [low, high] = rangeOf(covariate);
+    return <ul class="legend-row"><li>{covariate.name}: dark {short(low)} to yellow {short(high)}</li></ul>;
+  }
+  return <ul class="legend-row">{covariate.levels.map((level, l) => <li key={level}><span class="dot" style={{ background: groupColour(l) }} />{level}</li>)}{covariate.values.includes(null) && <li><span class="dot" style={{ background: missingColour }} />not known</li>}</ul>;
+}
+
+const mostComponents = 6;
+
+/** Adjusted R2 of every covariate with every component. */
+function Associations({ analysis: { associations, guidance, map } }: { readonly analysis: SampleAnalysisResult }) {
+  const covariates = [...new Set(associations.filter((row) => Number.isFinite(row.adjusted_r2)).map(({ covariate }) => covariate))];
+  const components = Array.from({ length: Math.min(mostComponents, map.dimensions) }, (_, k) => k + 1);
+  return (
+    <section aria-labelledby={`associations-${map.key}`}>
+      <h3 id={`associations-${map.key}`}>What explains the samples</h3>
+      <p class="hint">{guidance.reason}</p>
+      {covariates.length > 0 && (
+        <div class="scroll">
+          <table class="matrix">
+            <caption class="unseen">Adjusted R squared of each covariate with each principal component</caption>
+            <thead><tr><th scope="col">adjusted R²</th>{components.map((component) => <th key={component} scope="col">PC{component}</th>)}</tr></thead>
+            <tbody>
+              {covariates.map((covariate) => (
+                <tr key={covariate}>
+                  <th scope="row">{covariate}</th>
+                  {components.map((component) => {
+                    const cell = associations.find((row) => row.covariate === covariate && row.component === component);
+                    const value = cell ? cell.adjusted_r2 : NaN;
+                    const share = Number.isFinite(value) ? Math.max(0, Math.min(1, value)) : 0;
+                    return <td key={component} title={cell ? `P ${short(cell.p)}, corrected ${short(cell.p_adjusted)}, ${cell.samples} samples` : "not known"} style={{ background: `color-mix(in srgb, var(--accent) ${Math.round(42 * share)}%, var(--sunken))` }}>{Number.isFinite(value) ? value.toFixed(2) : "–"}{cell && cell.p_adjusted < 0.05 ? "*" : ""}</td>;
+                  })}
+                </tr>
+              ))}
+            </tbody>
+          </table>
+        </div>
+      )}
+      {covariates.length > 0 && <p class="hint">* corrected P below 0.05, by a linear model of the component on the covariate.</p>}
+    </section>
+  );
+}
+
+function Classifications({ analysis }: { readonly analysis: SampleAnalysisResult }) {
+  const candidates = analysis.covariates.filter(({ kind, levels, values }) => kind !== "number" && levels.length >= 2 && levels.length < values.length);
+  const chosen = useSignal(candidates[0]?.name ?? "");
+  if (candidates.length === 0) return null;
+  return (
+    <section aria-labelledby={`classification-${analysis.map.key}`}>
+      <h3 id={`classification-${analysis.map.key}`}>Telling samples apart</h3>
+      <div class="row">
+        <label class="row tight"><span>Classify by</span><select value={chosen.value} onChange={(event) => (chosen.value = event.currentTarget.value)}>{candidates.map(({ name }) => <option key={name} value={name}>{name}</option>)}</select></label>
+        <button disabled={isBusy.value} onClick={() => analyse([chosen.value])}>Cross-validate</button>
+      </div>
+      {analysis.classifications.map(({ covariate, scores, folds, repeats }) => (
+        <table key={covariate} class="plain">
+          <caption class="hint">{covariate}: {folds}-fold cross-validation, {repeats} times</caption>
+          <thead><tr><th>features</th><th>classifier</th><th class="right">weighted F1</th><th class="right">accuracy</th><th class="right">P</th></tr></thead>
+          <tbody>{scores.map((score) => <tr key={`${score.features} ${score.classifier}`}><td>{score.features}</td><td>{score.classifier}</td><td class="right">{score.weighted_f1.toFixed(2)} ± {score.weighted_f1_sd.toFixed(2)}</td><td class="right">{percent(score.accuracy, 0)}</td><td class="right">{score.p === null ? "–" : short(score.p)}</td></tr>)}</tbody>
+        </table>
+      ))}
+    </section>
+  );
+}
+
+const mostGenes = 15;
+
+/** Genes whose mean expression per sample goes with a component; a click colours the cells by one. */
+function Genes({ analysis: { genes, geneCounts, map } }: { readonly analysis: SampleAnalysisResult }) {
+  const component = useSignal(1);
+  if (genes.length === 0) return null;
+  const own = genes.filter((row) => row.component === component.value);
+  const counted = geneCounts.find((row) => row.component === component.value);
+  return (
+    <section aria-labelledby={`genes-${map.key}`}>
+      <header class="row">
+        <h3 id={`genes-${map.key}`}>Genes that go with</h3>
+        <select aria-label="Component" value={component.value} onChange={(event) => (component.value = Number(event.currentTarget.value))}>{[...new Set(genes.map((row) => row.component))].map((one) => <option key={one} value={one}>PC{one}</option>)}</select>
+      </header>
+      {counted && <p class="hint">{count(counted.positive)} genes rise with it and {count(counted.negative)} fall (P below 0.01, |r| above 0.3); {count(counted.after_correction)} after correction.</p>}
+      <table class="plain">
+        <thead><tr><th>gene</th><th class="right">r</th><th class="right">P</th><th class="right">corrected</th></tr></thead>
+        <tbody>{own.slice(0, mostGenes).map((row) => <tr key={row.gene}><td><button class="quiet link plain-link" disabled={isBusy.value} onClick={() => colourBy({ kind: "gene", name: row.gene })} title="Colour the cells by this gene">{row.symbol}</button></td><td class="right">{row.r.toFixed(2)}</td><td class="right">{short(row.p)}</td><td class="right">{short(row.p_adjusted)}</td></tr>)}</tbody>
+      </table>
+    </section>
+  );
+}

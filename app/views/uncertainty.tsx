@@ -1,0 +1,76 @@
+// How sure the labels are: the uncertainty of all cells, with the threshold above which a cell is unknown. Dragging it recolours at once.
+import { useMemo } from "preact/hooks";
+import { linearTicks, useWidth } from "../charts/axes.js";
+import type { MappingResult } from "../protocol.js";
+import { changeView, endGesture, unknown, work } from "../state.js";
+import { count, percent } from "../text.js";
+import { cellsWhere, pick } from "./cells.js";
+
+const bins = 50;
+const height = 138;
+const margin = { top: 16, right: 10, bottom: 32, left: 42 };
+
+export function UncertaintyPanel({ result }: { readonly result: MappingResult }) {
+  const { view } = work.value;
+  const level = result.levels[view.level];
+  const [ref, width] = useWidth(340);
+  const counts = useMemo(() => histogram(level?.uncertainty ?? new Float32Array(0)), [level?.uncertainty]);
+  if (!level) return null;
+  const threshold = view.thresholds[view.level] ?? null;
+  const unknownCells = unknown.value[view.level]!;
+  const flagged = unknownCells.reduce((sum, value) => sum + value, 0);
+  const most = Math.max(1, ...counts);
+  const x = (value: number): number => margin.left + value * (width - margin.left - margin.right);
+  const y = (value: number): number => height - margin.bottom - (value / most) * (height - margin.top - margin.bottom);
+  const set = (value: number | null): void => changeView("move the threshold", { thresholds: view.thresholds.map((own, l) => (l === view.level ? value : own)) }, { joins: true });
+  const drag = (event: PointerEvent): void => {
+    const box = (event.currentTarget as Element).getBoundingClientRect();
+    const value = (event.clientX - box.left - margin.left) / (width - margin.left - margin.right);
+    set(Math.round(1000 * Math.min(1, Math.max(0, value))) / 1000);
+  };
+  return (
+    <section class="uncertainty" aria-labelledby="uncertainty-title">
+      <header class="row">
+        <h3 id="uncertainty-title">Uncertainty</h3>
+        {result.levels.length > 1 && (
+          <select aria-label="Annotation level" value={view.level} onChange={(event) => changeView("change the level", { level: Number(event.currentTarget.value) })}>
+            {result.levels.map(({ key }, l) => <option key={key} value={l}>{key}</option>)}
+          </select>
+        )}
+        <button class="quiet link" disabled={flagged === 0} onClick={() => pick(cellsWhere(unknownCells, 1), "unknown")}>{count(flagged)} unknown ({percent(flagged / result.cells)})</button>
+      </header>
+      <figure class="chart" ref={ref}>
+        <svg
+          class="histogram" width={width} height={height} role="img" aria-label={`Histogram of the uncertainty of ${count(result.cells)} cells; ${count(flagged)} above the threshold ${threshold ?? "none"}`}
+          onPointerDown={(event) => {
+            event.currentTarget.setPointerCapture(event.pointerId);
+            drag(event);
+          }}
+          onPointerMove={(event) => event.currentTarget.hasPointerCapture(event.pointerId) && drag(event)}
+          onPointerUp={endGesture}
+        >
+          {linearTicks(0, most, 3).map((tick) => <g key={tick} class="tick"><line x1={margin.left} x2={width - margin.right} y1={y(tick)} y2={y(tick)} /><text x={margin.left - 5} y={y(tick)} dy="0.32em" text-anchor="end">{count(tick)}</text></g>)}
+          {counts.map((value, bin) => {
+            const middle = (bin + 0.5) / bins;
+            return <rect key={bin} class={threshold !== null && middle > threshold ? "bar above" : "bar"} x={x(bin / bins) + 0.5} width={Math.max(1, x(1 / bins) - x(0) - 1)} y={y(value)} height={Math.max(0, height - margin.bottom - y(value))} />;
+          })}
+          {[0, 0.25, 0.5, 0.75, 1].map((tick) => <text key={tick} class="tick" x={x(tick)} y={height - margin.bottom + 14} text-anchor="middle">{tick}</text>)}
+          <text class="axis" x={(x(0) + x(1)) / 2} y={height - 3} text-anchor="middle">uncertainty, 0 sure to 1 unsure</text>
+          {threshold !== null && <g class="threshold"><line x1={x(threshold)} x2={x(threshold)} y1={margin.top - 8} y2={height - margin.bottom} /><circle cx={x(threshold)} cy={margin.top - 8} r="4.5" /></g>}
+        </svg>
+      </figure>
+      <label class="row tight threshold-field">
+        <span>Threshold</span>
+        <input type="range" min={0} max={1} step={0.005} value={threshold ?? 1} onInput={(event) => set(event.currentTarget.valueAsNumber)} onChange={endGesture} aria-valuetext={threshold === null ? "none" : `${threshold}, ${count(flagged)} cells unknown`} />
+        <output>{threshold === null ? "none" : threshold.toFixed(3)}</output>
+        <button class="quiet" onClick={() => (endGesture(), set(level.threshold), endGesture())} disabled={threshold === level.threshold}>Reset</button>
+      </label>
+    </section>
+  );
+}
+
+function histogram(values: Float32Array): number[] {
+  const counts = new Array<number>(bins).fill(0);
+  for (const value of values) counts[Math.min(bins - 1, Math.max(0, Math.floor(value * bins)))]!++;
+  return counts;
+}

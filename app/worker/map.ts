@@ -1,0 +1,94 @@
+// Mapping a query onto a model, naming a cell type in it, and what the page draws of either.
+import type { AnnData, MapOptions, Mapping, ScPoli } from "scpoli";
+import type { LevelResult, Listener, LocalFile, MappingResult, MapRequest } from "../protocol.js";
+import { openData, openModel, packModel } from "./disk.js";
+import { modelInfo, plainColumn } from "./open.js";
+import { placeCells } from "./positions.js";
+import { sampleMaps } from "./samples.js";
+import { throttled } from "./train.js";
+
+let stop = new AbortController();
+
+/** Stops the mapping that is under way; it then throws "interrupted". */
+export function stopMapping(): void {
+  stop.abort();
+}
+
+export async function mapQuery(queryFiles: readonly LocalFile[], modelFiles: readonly LocalFile[], name: string, request: MapRequest, listener: Listener): Promise<MappingResult> {
+  stop = new AbortController();
+  const model = await openModel(modelFiles);
+  const query = await openData(queryFiles);
+  try {
+    const mapping = await model.map(query, { ...request, ...told(listener), signal: stop.signal });
+    return await resultOf(mapping, query, name, request.conditionKeys ?? {});
+  } finally {
+    query.close();
+  }
+}
+
+export interface Naming {
+  readonly name: string;
+  readonly level: string | undefined;
+  /** unlabelled prototypes, or else cells of the query */
+  readonly clusters?: readonly number[];
+  readonly rows?: Uint32Array;
+}
+
+/** Makes chosen cells a cell type of the mapped model, and labels the query anew with it. */
+export async function nameCellType(
+  queryFiles: readonly LocalFile[], mappedModel: readonly LocalFile[], modelName: string, { name, level, clusters, rows }: Naming, request: MapRequest, listener: Listener,
+): Promise<MappingResult> {
+  stop = new AbortController();
+  const model = await openModel(mappedModel);
+  const query = await openData(queryFiles);
+  try {
+    const { conditionKeys, threshold, classifier, force } = request;
+    const settings = { conditionKeys, force, ...told(listener), signal: stop.signal };
+    const grown = await model.label({ name, level, ...settings, ...(clusters ? { clusters } : { cells: query, rows: rows! }) });
+    const mapping = await grown.embed(query, { ...settings, threshold, classifier });
+    return await resultOf(mapping, query, modelName, conditionKeys ?? {});
+  } finally {
+    query.close();
+  }
+}
+
+function told(listener: Listener): Required<Pick<MapOptions, "onProgress" | "onNote">> {
+  return { onProgress: throttled((progress) => listener.progress(progress)), onNote: (note) => listener.note(note) };
+}
+
+async function resultOf(mapping: Mapping<ScPoli>, query: AnnData, modelName: string, conditionKeys: Readonly<Record<string, string>>): Promise<MappingResult> {
+  const { json } = mapping.model.stored;
+  const conditions = [];
+  for (const key of json.condition_keys) {
+    const column = plainColumn(await query.obs.column(conditionKeys[key] ?? key));
+    if (column.kind === "groups") conditions.push({ key, ...column });
+    else conditions.push({ key, ...grouped(column.values) });
+  }
+  const summary = mapping.summary();
+  return {
+    cells: mapping.report.cells,
+    summary,
+    ...placeCells(mapping),
+    samples: await sampleMaps(mapping.model),
+    levels: mapping.predictions.map((prediction, level) => levelResult(prediction, json.levels[level]!, json.cell_types)),
+    clusters: mapping.clusters && { codes: mapping.clusters, numbers: json.unlabeled_prototypes.map(({ cluster }) => cluster) },
+    conditions,
+    verdict: mapping.verdict,
+    additions: mapping.additions(),
+    model: modelInfo(mapping.model, modelName, await packModel(mapping.model, modelName), "mapped here"),
+  };
+}
+
+/** Numbers as conditions, named as the library names them. */
+function grouped(values: Float32Array): { readonly codes: Int32Array; readonly names: readonly string[] } {
+  const distinct = [...new Set(values)].sort((a, b) => a - b);
+  const codeOf = new Map(distinct.map((value, code) => [value, code]));
+  return { codes: Int32Array.from(values, (value) => codeOf.get(value)!), names: distinct.map(String) };
+}
+
+function levelResult(prediction: Mapping["predictions"][number], rows: readonly number[], names: readonly string[]): LevelResult {
+  const codeOf = new Map(rows.map((row, code) => [row, code]));
+  const coded = (types: Int32Array): Int32Array => types.map((row) => codeOf.get(row)!);
+  const { key, classifier, predicted, nearest, uncertainty, distance, probability, threshold } = prediction;
+  return { key, types: rows.map((row) => names[row]!), classifier, predicted: coded(predicted), nearest: coded(nearest), uncertainty, distance, probability, threshold };
+}

@@ -1,0 +1,93 @@
+// Looking into files: what an AnnData file holds, a model in short, columns, genes.
+import { inspect, readExpression, type Column, type EpochLosses, type Note, type ScPoli } from "scpoli";
+import { transfer } from "comlink";
+import type { CellColumn, Coverage, DataInfo, Listener, LocalFile, ModelInfo } from "../protocol.js";
+import { openData, openModel, topName } from "./disk.js";
+
+export async function inspectFiles(files: readonly LocalFile[]): Promise<DataInfo> {
+  const data = await openData(files);
+  try {
+    const notes: Note[] = data.notes.map((message) => ({ level: "info", message }));
+    const inspection = await inspect(data, (note) => void notes.push(note));
+    return { name: topName(files), bytes: files.reduce((sum, { file }) => sum + file.size, 0), format: data.format, inspection, notes };
+  } finally {
+    data.close();
+  }
+}
+
+export async function loadModelFiles(files: readonly LocalFile[]): Promise<{ readonly model: ModelInfo; readonly notes: readonly Note[] }> {
+  const notes: Note[] = [];
+  const model = await openModel(files, (note) => void notes.push(note));
+  const isPython = files.some(({ path }) => path.endsWith("attr.pkl"));
+  return { model: modelInfo(model, topName(files).replace(/\.zip$/, ""), files, isPython ? "scarches" : "scpoli"), notes };
+}
+
+export function modelInfo(model: ScPoli, name: string, files: readonly LocalFile[], origin: ModelInfo["origin"]): ModelInfo {
+  const { json } = model.stored;
+  return { name, files, origin, summary: model.summary(), genes: json.genes, history: (json.provenance["history"] as readonly EpochLosses[] | undefined) ?? [] };
+}
+
+export async function readCoverage(dataFiles: readonly LocalFile[], modelFiles: readonly LocalFile[]): Promise<Coverage> {
+  const model = await openModel(modelFiles);
+  const data = await openData(dataFiles);
+  try {
+    const { found, model: genes, matched, missing } = await model.coverage(data);
+    return { found, model: genes, matched, missing: missing.slice(0, 200) };
+  } finally {
+    data.close();
+  }
+}
+
+export async function readColumn(files: readonly LocalFile[], name: string): Promise<CellColumn> {
+  const data = await openData(files);
+  try {
+    return plainColumn(await data.obs.column(name));
+  } finally {
+    data.close();
+  }
+}
+
+export async function readCellNames(files: readonly LocalFile[]): Promise<readonly string[]> {
+  const data = await openData(files);
+  try {
+    return await data.obs.index();
+  } finally {
+    data.close();
+  }
+}
+
+/** Names of the genes, and their symbols where a column of var has them. */
+export async function readGeneNames(files: readonly LocalFile[]): Promise<readonly string[]> {
+  const data = await openData(files);
+  try {
+    const { cellxgene } = await inspect(data);
+    const symbols = cellxgene?.gene_symbols;
+    if (symbols) {
+      const column = plainColumn(await data.var.column(symbols));
+      if (column.kind === "groups") return Array.from(column.codes, (code) => column.names[code] ?? "").filter((name) => name !== "");
+    }
+    return await data.var.index();
+  } finally {
+    data.close();
+  }
+}
+
+export async function readGene(files: readonly LocalFile[], gene: string, listener: Listener): Promise<Float32Array> {
+  const data = await openData(files);
+  try {
+    const [values] = await readExpression(data, [gene], { onProgress: (done, total) => listener.progress({ stage: "reading", done, total }) });
+    return transfer(values!, [values!.buffer]);
+  } finally {
+    data.close();
+  }
+}
+
+/** A column as the page takes it: numbers, or codes into names in their order. */
+export function plainColumn(column: Column): CellColumn {
+  if (column.kind === "number") return { kind: "numbers", values: Float32Array.from(column.values) };
+  if (column.kind === "categorical") return { kind: "groups", codes: column.codes, names: column.categories };
+  const text = column.values.map((value) => (value === null ? null : typeof value === "boolean" ? (value ? "True" : "False") : value));
+  const names = [...new Set(text.filter((value) => value !== null))].sort();
+  const codeOf = new Map(names.map((name, code) => [name, code]));
+  return { kind: "groups", codes: Int32Array.from(text, (value) => (value === null ? -1 : codeOf.get(value)!)), names };
+}

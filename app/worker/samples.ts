@@ -1,0 +1,49 @@
+// The view of samples: the library's analysis of the condition embeddings, in the form that the page draws.
+import type { SampleAnalysis, ScPoli } from "scpoli";
+import type { Listener, LocalFile, SampleAnalysisResult, SampleMap } from "../protocol.js";
+import { openData, openModel } from "./disk.js";
+
+export interface SampleRequest {
+  readonly modelFiles: readonly LocalFile[];
+  /** cells of some of the samples, for metadata and genes */
+  readonly dataFiles: readonly LocalFile[];
+  /** obs column of each condition key in that file */
+  readonly conditionKeys: Readonly<Record<string, string>>;
+  /** covariates to classify samples by */
+  readonly classify: readonly string[];
+}
+
+/** Genes of each component that are told, in either direction. */
+const mostGenes = 40;
+
+export async function analyseSamples({ modelFiles, dataFiles, conditionKeys, classify }: SampleRequest, listener: Listener): Promise<SampleAnalysisResult[]> {
+  const model = await openModel(modelFiles);
+  const data = dataFiles.length > 0 ? await openData(dataFiles) : undefined;
+  try {
+    const analyses = await model.samples({ data, conditionKeys, classify, onNote: (note) => listener.note(note), onProgress: (progress) => listener.progress(progress) });
+    return analyses.map((analysis) => ({
+      map: sampleMap(analysis), covariates: analysis.covariates, associations: analysis.associations, guidance: analysis.guidance, classifications: analysis.classifications,
+      geneCounts: analysis.genes?.counts ?? [], genes: topGenes(analysis),
+    }));
+  } finally {
+    data?.close();
+  }
+}
+
+/** Where the samples of a model lie; nothing where its conditions are one-hot. */
+export async function sampleMaps(model: ScPoli): Promise<SampleMap[]> {
+  const { json } = model.stored;
+  return json.model.condition_encoding === "one-hot" ? [] : (await model.samples()).map(sampleMap);
+}
+
+function sampleMap({ samples: { key, names, isReference }, components: { scores, varianceRatio } }: SampleAnalysis): SampleMap {
+  return { key, names, isReference, scores: Float32Array.from(scores.values), dimensions: scores.columns, variance: Array.from(varianceRatio) };
+}
+
+function topGenes({ genes, components }: SampleAnalysis): SampleAnalysisResult["genes"] {
+  return Array.from({ length: components.scores.columns }, (_, k) => k + 1).flatMap((component) => {
+    const own = (genes?.correlations ?? []).filter((row) => row.component === component);
+    const ranked = [...own].sort((a, b) => a.p - b.p || Math.abs(b.r) - Math.abs(a.r));
+    return ranked.slice(0, mostGenes);
+  });
+}
