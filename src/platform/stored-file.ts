@@ -45,7 +45,7 @@ export class StoredFile {
       const offset = at - page * pageBytes;
       const changed = this.#changed.get(page);
       const rest = length - done;
-      if (!changed && rest >= 4 * pageBytes) {
+      if (!changed && rest >= pageBytes) {
         const end = this.#nextChanged(page, position + length);
         this.#readBase(at, into.subarray(done, end - position));
         done = end - position;
