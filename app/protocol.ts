@@ -49,8 +49,13 @@ export interface LevelResult {
   readonly uncertainty: Float32Array;
   readonly distance: Float32Array;
   readonly probability: Float32Array;
-  readonly threshold: number | null;
+  /** 1 where the library calls the cell unknown */
+  readonly unknown: Uint8Array;
+  readonly threshold: Limit;
 }
+
+/** Above what uncertainty a cell is unknown: a number, one for each predicted type as the library has them, or none. */
+export type Limit = number | "by type" | null;
 
 /** Cells of the reference as the model remembers them: where they lie and what they are. */
 export interface ReferenceCells {

@@ -1,7 +1,7 @@
 // All that the page knows, as signals. What a user decides is one immutable object, `work`, so that undo is going back to an earlier one.
 import { computed, signal } from "@preact/signals";
 import type { EpochLosses, Note, Progress } from "scpoli";
-import type { CellColumn, Coverage, DataInfo, LocalFile, MappingResult, ModelInfo } from "./protocol.js";
+import type { CellColumn, Coverage, DataInfo, Limit, LocalFile, MappingResult, ModelInfo } from "./protocol.js";
 
 export type Step = "open" | "train" | "map" | "explore" | "save";
 
@@ -37,7 +37,7 @@ export interface View {
   /** level whose uncertainty the histogram shows */
   readonly level: number;
   /** per level; null: no cell is unknown */
-  readonly thresholds: readonly (number | null)[];
+  readonly thresholds: readonly Limit[];
   readonly selection: Selection | null;
   /** names of the legend that are shown alone; empty: all */
   readonly isolated: readonly string[];
@@ -167,8 +167,9 @@ export function dismiss(id: number): void {
 /** Per level, 1 where the uncertainty is above the threshold. */
 export const unknown = computed<readonly Uint8Array[]>(() => {
   const { result, view } = work.value;
-  return (result?.levels ?? []).map(({ uncertainty }, level) => {
+  return (result?.levels ?? []).map(({ uncertainty, unknown: byType }, level) => {
     const threshold = view.thresholds[level] ?? null;
+    if (threshold === "by type") return byType;
     return Uint8Array.from(uncertainty, (value) => (threshold !== null && value > threshold ? 1 : 0));
   });
 });

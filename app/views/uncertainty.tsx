@@ -1,7 +1,7 @@
 // How sure the labels are: the uncertainty of all cells, with the threshold above which a cell is unknown. Dragging it recolours at once.
 import { useMemo } from "preact/hooks";
 import { linearTicks, useWidth } from "../charts/axes.js";
-import type { MappingResult } from "../protocol.js";
+import type { Limit, MappingResult } from "../protocol.js";
 import { changeView, endGesture, unknown, work } from "../state.js";
 import { count, percent } from "../text.js";
 import { cellsWhere, pick } from "./cells.js";
@@ -14,7 +14,9 @@ export function UncertaintyPanel({ result }: { readonly result: MappingResult })
   const { view } = work.value;
   const level = result.levels[view.level];
   const [ref, width] = useWidth(340);
+  const flags = unknown.value[view.level];
   const counts = useMemo(() => histogram(level?.uncertainty ?? new Float32Array(0)), [level?.uncertainty]);
+  const above = useMemo(() => histogram(level?.uncertainty ?? new Float32Array(0), flags), [level?.uncertainty, flags]);
   if (!level) return null;
   const threshold = view.thresholds[view.level] ?? null;
   const unknownCells = unknown.value[view.level]!;
@@ -22,7 +24,7 @@ export function UncertaintyPanel({ result }: { readonly result: MappingResult })
   const most = Math.max(1, ...counts);
   const x = (value: number): number => margin.left + value * (width - margin.left - margin.right);
   const y = (value: number): number => height - margin.bottom - (value / most) * (height - margin.top - margin.bottom);
-  const set = (value: number | null): void => changeView("move the threshold", { thresholds: view.thresholds.map((own, l) => (l === view.level ? value : own)) }, { joins: true });
+  const set = (value: Limit): void => changeView("move the threshold", { thresholds: view.thresholds.map((own, l) => (l === view.level ? value : own)) }, { joins: true });
   const drag = (event: PointerEvent): void => {
     const box = (event.currentTarget as Element).getBoundingClientRect();
     const value = (event.clientX - box.left - margin.left) / (width - margin.left - margin.right);
@@ -51,26 +53,28 @@ export function UncertaintyPanel({ result }: { readonly result: MappingResult })
         >
           {linearTicks(0, most, 3).map((tick) => <g key={tick} class="tick"><line x1={margin.left} x2={width - margin.right} y1={y(tick)} y2={y(tick)} /><text x={margin.left - 5} y={y(tick)} dy="0.32em" text-anchor="end">{count(tick)}</text></g>)}
           {counts.map((value, bin) => {
-            const middle = (bin + 0.5) / bins;
-            return <rect key={bin} class={threshold !== null && middle > threshold ? "bar above" : "bar"} x={x(bin / bins) + 0.5} width={Math.max(1, x(1 / bins) - x(0) - 1)} y={y(value)} height={Math.max(0, height - margin.bottom - y(value))} />;
+            const place = { x: x(bin / bins) + 0.5, width: Math.max(1, x(1 / bins) - x(0) - 1) };
+            const bottom = height - margin.bottom;
+            return <g key={bin}><rect class="bar" {...place} y={y(value)} height={Math.max(0, bottom - y(value))} /><rect class="bar above" {...place} y={y(above[bin]!)} height={Math.max(0, bottom - y(above[bin]!))} /></g>;
           })}
           {[0, 0.25, 0.5, 0.75, 1].map((tick) => <text key={tick} class="tick" x={x(tick)} y={height - margin.bottom + 14} text-anchor="middle">{tick}</text>)}
           <text class="axis" x={(x(0) + x(1)) / 2} y={height - 3} text-anchor="middle">uncertainty, 0 sure to 1 unsure</text>
-          {threshold !== null && <g class="threshold"><line x1={x(threshold)} x2={x(threshold)} y1={margin.top - 8} y2={height - margin.bottom} /><circle cx={x(threshold)} cy={margin.top - 8} r="4.5" /></g>}
+          {typeof threshold === "number" && <g class="threshold"><line x1={x(threshold)} x2={x(threshold)} y1={margin.top - 8} y2={height - margin.bottom} /><circle cx={x(threshold)} cy={margin.top - 8} r="4.5" /></g>}
         </svg>
       </figure>
       <label class="row tight threshold-field">
         <span>Threshold</span>
-        <input type="range" min={0} max={1} step={0.005} value={threshold ?? 1} onInput={(event) => set(event.currentTarget.valueAsNumber)} onChange={endGesture} aria-valuetext={threshold === null ? "none" : `${threshold}, ${count(flagged)} cells unknown`} />
-        <output>{threshold === null ? "none" : threshold.toFixed(3)}</output>
+        <input type="range" min={0} max={1} step={0.005} value={typeof threshold === "number" ? threshold : threshold === null ? 1 : 0.5} onInput={(event) => set(event.currentTarget.valueAsNumber)} onChange={endGesture} aria-valuetext={threshold === null ? "none" : `${threshold}, ${count(flagged)} cells unknown`} />
+        <output>{typeof threshold === "number" ? threshold.toFixed(3) : (threshold ?? "none")}</output>
         <button class="quiet" onClick={() => (endGesture(), set(level.threshold), endGesture())} disabled={threshold === level.threshold}>Reset</button>
       </label>
     </section>
   );
 }
 
-function histogram(values: Float32Array): number[] {
+/** @param flags - only the values flagged */
+function histogram(values: Float32Array, flags?: Uint8Array): number[] {
   const counts = new Array<number>(bins).fill(0);
-  for (const value of values) counts[Math.min(bins - 1, Math.max(0, Math.floor(value * bins)))]!++;
+  for (const [cell, value] of values.entries()) if (!flags || flags[cell]) counts[Math.min(bins - 1, Math.max(0, Math.floor(value * bins)))]!++;
   return counts;
 }

@@ -89,6 +89,6 @@ function grouped(values: Float32Array): { readonly codes: Int32Array; readonly n
 function levelResult(prediction: Mapping["predictions"][number], rows: readonly number[], names: readonly string[]): LevelResult {
   const codeOf = new Map(rows.map((row, code) => [row, code]));
   const coded = (types: Int32Array): Int32Array => types.map((row) => codeOf.get(row)!);
-  const { key, classifier, predicted, nearest, uncertainty, distance, probability, threshold } = prediction;
-  return { key, types: rows.map((row) => names[row]!), classifier, predicted: coded(predicted), nearest: coded(nearest), uncertainty, distance, probability, threshold };
+  const { key, classifier, predicted, nearest, uncertainty, distance, probability, unknown, threshold } = prediction;
+  return { key, types: rows.map((row) => names[row]!), classifier, predicted: coded(predicted), nearest: coded(nearest), uncertainty, distance, probability, unknown, threshold };
 }
