@@ -1,0 +1,110 @@
+// npm run bench:labels [-- SET ...]: label transfer by the head, the nearest prototype, 15 neighbours in our latent space and a linear SVM on genes, and the paper's
+// ablations (one-hot conditions, no prototype loss), three seeds, with bootstrap intervals. Needs ../shared/data and a Python with scikit-learn
+// (SCPOLI_REFERENCE_PYTHON). Single runs are kept in .cache/labels (delete it to start afresh); tables go to bench/results/labels.csv and docs/labels.md.
+import { execFileSync } from "node:child_process";
+import { existsSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { ScPoli, type LevelPrediction, type TrainOptions } from "../dist/index.js";
+import { Random } from "../dist/random.js";
+import { writeSection } from "./sections.ts";
+import { cached, configurations, mean, openTransfer, seeds, settings, sharedData, type Configuration } from "./transfer.ts";
+
+const sets = ["panc8", "pbmc3", "kang16", "onek1k"];
+const leastCells = 10;
+const resamples = 1000;
+const root = new URL("..", import.meta.url).pathname;
+const cache = join(root, ".cache/labels");
+const python = process.env["SCPOLI_REFERENCE_PYTHON"] ?? join(root, ".venv-reference/bin/python");
+
+/** Labels of the query's cells whose type the reference has, by method, beside their true ones. */
+interface Labelled {
+  readonly truth: readonly string[];
+  readonly predicted: Readonly<Record<string, readonly string[]>>;
+}
+
+const ablations: Readonly<Record<string, Partial<TrainOptions>>> = { default: {}, "one-hot conditions": { conditionEncoding: "one-hot", embeddingDims: undefined }, "no prototype loss": { eta: 0 } };
+
+async function labelled(configuration: Configuration, ablation: string, seed: number): Promise<Labelled> {
+  const { condition, label, name } = configuration;
+  const transfer = await openTransfer(configuration, cache, name);
+  try {
+    const { reference, query, truth, known } = transfer;
+    const model = await ScPoli.train(reference, {
+      conditionKeys: [condition], cellTypeKeys: [label], seed, eta: settings.eta, embeddingDims: settings.embeddingDims, genes: reference.nVars > settings.genes ? settings.genes : undefined, ...ablations[ablation],
+    });
+    const [referencePath, queryPath] = [join(cache, `${name}-reference-embedded.h5ad`), join(cache, `${name}-query-mapped.h5ad`)];
+    await model.embed(reference, { output: referencePath, force: true });
+    const mapping = await model.map(query, { seed, output: queryPath, force: true });
+    const names = mapping.model.stored.json.cell_types;
+    const [level] = mapping.predictions as [LevelPrediction];
+    const byPython = (method: string): string[] => JSON.parse(execFileSync(python, ["-W", "ignore", join(root, "bench/labels.py"), method, referencePath, queryPath, "--label", label], { encoding: "utf8" }));
+    const predicted: Record<string, readonly string[]> = {
+      "head (default)": Array.from(level.predicted, (type) => names[type]!), "nearest prototype": Array.from(level.nearest, (type) => names[type]!), "15 neighbours in our latent": byPython("knn"),
+      ...(ablation === "default" && { "linear SVM on genes": byPython("svm") }),
+    };
+    const cells = Array.from(truth.keys()).filter((cell) => known.has(truth[cell]!));
+    const chosen = (values: readonly string[]): string[] => cells.map((cell) => values[cell]!);
+    return { truth: chosen(truth), predicted: Object.fromEntries(Object.entries(predicted).map(([method, values]) => [method, chosen(values)])) };
+  } finally {
+    transfer.close();
+  }
+}
+
+const figures = ["accuracy", "macro_f1", "macro_f1_of_types_with_10_cells"] as const;
+type Figures = Readonly<Record<(typeof figures)[number], number>>;
+
+/** @param cells - a sample of the cells */
+function figuresOf(truth: readonly string[], predicted: readonly string[], cells: Int32Array, large: ReadonlySet<string>): Figures {
+  const counts = new Map<string, { right: number; given: number; called: number }>();
+  const of = (type: string): { right: number; given: number; called: number } => counts.get(type) ?? counts.set(type, { right: 0, given: 0, called: 0 }).get(type)!;
+  for (const cell of cells) {
+    of(truth[cell]!).given++;
+    of(predicted[cell]!).called++;
+    if (truth[cell] === predicted[cell]) of(truth[cell]!).right++;
+  }
+  const f1 = (isTaken: (type: string) => boolean): number => mean([...counts].filter(([type]) => isTaken(type)).map(([, { right, given, called }]) => (2 * right) / (given + called)));
+  return { accuracy: [...counts.values()].reduce((sum, { right }) => sum + right, 0) / cells.length, macro_f1: f1(() => true), macro_f1_of_types_with_10_cells: f1((type) => large.has(type)) };
+}
+
+/** Figures of each seed, and the 95 % interval of their mean over resampled cells of the query. */
+function summarise(runs: readonly Labelled[], method: string): { readonly seeds: readonly Figures[]; readonly interval: (figure: (typeof figures)[number]) => readonly [number, number] } {
+  const { truth } = runs[0]!;
+  const large = new Set([...new Set(truth)].filter((type) => truth.filter((own) => own === type).length >= leastCells));
+  const score = (cells: Int32Array): Figures[] => runs.map((run) => figuresOf(run.truth, run.predicted[method]!, cells, large));
+  const random = new Random(0, "bootstrap");
+  const samples = Array.from({ length: resamples }, () => score(Int32Array.from(truth, () => random.below(truth.length))));
+  return {
+    seeds: score(Int32Array.from(truth.keys())),
+    interval: (figure) => {
+      const sorted = samples.map((sample) => mean(sample.map((own) => own[figure]))).sort((a, b) => a - b);
+      return [sorted[Math.floor(0.025 * resamples)]!, sorted[Math.ceil(0.975 * resamples) - 1]!];
+    },
+  };
+}
+
+for (const needed of [sharedData, python])
+  if (!existsSync(needed)) {
+    console.log(`bench:labels needs ${needed}, which is not there; nothing measured.`);
+    process.exit(0);
+  }
+const asked = process.argv.slice(2);
+const rows = [`set,training,method,seed,${figures.join(",")}`];
+const lines: string[] = [];
+for (const configuration of configurations.filter(({ name }) => sets.includes(name) && (asked.length === 0 || asked.includes(name))))
+  for (const ablation of Object.keys(ablations)) {
+    const runs: Labelled[] = [];
+    for (const seed of seeds) runs.push(await cached(cache, `${configuration.name}-${ablation}-s${seed}`, () => labelled(configuration, ablation, seed)));
+    for (const method of Object.keys(runs[0]!.predicted)) {
+      const { seeds: own, interval } = summarise(runs, method);
+      own.forEach((run, seed) => rows.push([configuration.name, `"${ablation}"`, `"${method}"`, seed, ...figures.map((figure) => run[figure].toFixed(4))].join(",")));
+      const shown = figures.map((figure) => `${mean(own.map((run) => run[figure])).toFixed(3)} (${interval(figure).map((end) => end.toFixed(3)).join(" to ")})`);
+      lines.push(`| ${[configuration.name, ablation, method, ...shown].join(" | ")} |`);
+    }
+  }
+writeFileSync(join(root, "bench/results/labels.csv"), `${rows.join("\n")}\n`);
+writeSection(join(root, "docs/labels.md"), "Label transfer and the paper's ablations", [
+  `Queries as in [quality.md](quality.md). Mean of ${seeds.length} seeds and, in brackets, the 95 % interval of ${resamples} resamples of the query's cells. Last column: macro F1 of the types with at least ${leastCells} query cells. The linear SVM takes all genes of the file.`,
+  "", "Made by `npm run bench:labels` (single runs: `bench/results/labels.csv`).", "",
+  "| data set | training | labels | accuracy | macro F1 | of larger types |", `|${" --- |".repeat(6)}`, ...lines,
+]);
+console.log(lines.join("\n"));
