@@ -64,9 +64,16 @@ test("a file that was not mapped, and metrics that are no JSON, are errors that 
   assert.equal(plain.code, 3, plain.stderr);
   writeFileSync(at("metrics.txt"), "overall 0.7");
   assert.equal((await scpoli(["report", at("model"), "-o", at("no.html"), "--metrics", at("metrics.txt")])).code, 3);
-  writeFileSync(at("metrics.json"), JSON.stringify({ embeddings: [{ embedding: "X_scpoli", scores: { overall: 0.71 } }], notes: [] }));
-  assert.equal((await scpoli(["report", at("model"), "-o", at("metrics.html"), "--metrics", at("metrics.json")])).code, 0);
-  assert.match(readFileSync(at("metrics.html"), "utf8"), /embeddings\.0\.scores\.overall<\/td><td[^>]*>0\.71/);
+  writeFileSync(at("metrics.json"), JSON.stringify({ embeddings: [{ embedding: "X_scpoli" }] }));
+  const other = await scpoli(["report", at("model"), "-o", at("no.html"), "--metrics", at("metrics.json")]);
+  assert.equal(other.code, 3);
+  assert.match(other.stderr, /not what `scpoli evaluate --json` prints/);
+  const { stdout } = await scpoli(["evaluate", at("mapped.h5ad"), "--condition-key", "donor", "--cell-type-key", "cell_type", "--pred", "cell_type_pred", "--json", "--quiet"]);
+  writeFileSync(at("metrics.json"), stdout);
+  const { code, stderr } = await scpoli(["report", at("model"), "-o", at("metrics.html"), "--metrics", at("metrics.json")]);
+  assert.equal(code, 0, stderr);
+  const accuracy = (JSON.parse(stdout) as { label_transfer: { accuracy: number } }).label_transfer.accuracy;
+  assert.ok(readFileSync(at("metrics.html"), "utf8").includes(`<dt>labels, accuracy</dt><dd>${accuracy.toFixed(3)}</dd>`));
 });
 
 describe("in Chromium", async () => {

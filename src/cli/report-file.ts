@@ -34,7 +34,7 @@ export function addReport(program: Command): void {
     .option("--title <text>", "title of the report")
     .option("--genes <names>", "genes that cells and samples are coloured by (default: those that go best with the samples' first components)", names)
     .option("--metadata <file>", "a table of what is known of the samples (csv or tsv), as for scpoli samples")
-    .option("--metrics <file>", "what `scpoli evaluate --json` has printed, shown as a table")
+    .option("--metrics <file>", "a file with what `scpoli evaluate --json` has printed")
     .option("--cell-type-key <column>", "obs column of the file's own labels, where it is named otherwise than in the model: annotation, or cell_type=annotation", renamedKeys)
     .action((path: string, flags: ReportFlags) => run(flags, (settings) => report(path, flags, settings)));
   addRunFlags(command).addHelpText("after", "\nExample:\n  scpoli report patients-mapped.h5ad --model patients-model -o patients.html");

@@ -8,7 +8,8 @@ import type { SampleAnalysis } from "../samples/analysis.js";
 import { version } from "../version.js";
 import { cellViewData, cellViewHtml, type GeneValues } from "./cell-view.js";
 import { queryCells, referenceCells, type QueryCells, type ReferenceCells } from "./cells.js";
-import { figure, foldedTable, pageHtml, tableHtml, type Section } from "./html.js";
+import { figure, foldedTable, pageHtml, type Section } from "./html.js";
+import { metricsHtml } from "./metrics-section.js";
 import { methodsHtml } from "./methods-text.js";
 import { genePlane } from "../samples/sample-plots.js";
 import { leadingGenes, samplesHtml } from "./sample-sections.js";
@@ -24,7 +25,7 @@ export interface ReportOptions {
   readonly samples?: readonly SampleAnalysis[];
   /** genes that cells and samples are coloured by. Default: the two that go best with the first components of the samples, where their expression is known */
   readonly genes?: readonly string[];
-  /** results of `scpoli evaluate --json`, shown as a table */
+  /** results of `evaluate` */
   readonly metrics?: unknown;
   /** by annotation level, the mapped file's column of its own labels. Default: a column named as the level */
   readonly cellTypeKeys?: Readonly<Record<string, string>>;
@@ -32,7 +33,7 @@ export interface ReportOptions {
   readonly signal?: AbortSignal;
 }
 
-/** @returns HTML @throws ScPoliError "format" where the file is not a mapped one, "key" for a gene that it lacks */
+/** @returns HTML @throws ScPoliError "format" where the file is not a mapped one or the metrics are none, "key" for a gene that it lacks */
 export async function makeReport(options: ReportOptions): Promise<string> {
   const { model, mapped, samples = [], onNote } = options;
   const stored = model?.stored ?? null;
@@ -89,12 +90,6 @@ function geneHtml(genes: readonly string[], samples: readonly SampleAnalysis[], 
   const plots = genes.flatMap((gene) => samples.flatMap((analysis) => genePlane(analysis, gene) ?? []));
   if (plots.length === 0) return "";
   return `<p>Mean expression of a gene in each sample, on the samples' components.${onCells ? " The cells above can be coloured by the same genes: Colour by." : ""}</p><div class="figures">${plots.map((plot) => figure(plot)).join("")}</div>`;
-}
-
-function metricsHtml(metrics: unknown): string {
-  if (typeof metrics !== "object" || metrics === null) return "";
-  const rows = flat(metrics).filter(([name]) => !/^(notes|seconds|written)\b|\bcurve\b|\bconfusion\b|\bbins\b/.test(name)).map(([name, value]): (string | number)[] => [name, value]);
-  return rows.length === 0 ? "" : tableHtml({ columns: ["metric", "value"], rows: rows.slice(0, 300) });
 }
 
 function optionsHtml(stored: StoredModel | null, query: QueryCells | null): string {
