@@ -138,7 +138,10 @@ describe("reading what anndata wrote", () => {
     try {
       assert.deepEqual(data.layers, ["bitshuffle", "blosc", "blosc_lz4", "blosc_zstd", "blosc2", "bzip2", "gzip", "lz4", "lzf", "zfp", "zstd"].sort());
       const wanted = { rows: 40, columns: 25, values: Array.from({ length: 1000 }, (_, i) => i % 7), dtype: "float32" };
-      for (const layer of data.layers) await assertMatrix(data.layer(layer), wanted).catch((error: Error) => assert.fail(`${layer}: ${error.message}`));
+      for (const layer of data.layers) {
+        if (layer === "zfp") await fails(() => data.layer(layer).read(0, 1), "format", /compressed with zfp, which is not installed/);
+        else await assertMatrix(data.layer(layer), wanted).catch((error: Error) => assert.fail(`${layer}: ${error.message}`));
+      }
     } finally {
       data.close();
     }

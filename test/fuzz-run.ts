@@ -1,7 +1,7 @@
 // One process of a fuzz run: reads damaged copies of files and prints a line for each. See fuzz.ts.
 //
-// usage: fuzz-run.ts FOLDER SEED FROM TO FILE...
-import { readFileSync, rmSync, writeFileSync } from "node:fs";
+// usage: fuzz-run.ts FOLDER SEED FROM TO SOURCE...
+import { mkdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { Worker } from "node:worker_threads";
 import { AnnData } from "../dist/anndata/anndata.js";
@@ -11,36 +11,11 @@ import { writeCopy } from "../dist/anndata/write.js";
 import { ScPoliError } from "../dist/errors.js";
 import { inspect } from "../dist/inspect.js";
 import { Random } from "../dist/random.js";
+import { Damageable } from "./damage.ts";
 
-const [folder, seed, from, to, ...files] = process.argv.slice(2) as [string, string, string, string, ...string[]];
-const contents = files.map((file) => readFileSync(file));
+const [folder, seed, from, to, ...paths] = process.argv.slice(2) as [string, string, string, string, ...string[]];
 /** Processor time that one file may take: longer is a hang. */
 const mostCpuSeconds = 60;
-
-/** A copy with random bytes at a few places, extreme numbers, a piece zeroed or moved, or an end that is missing. */
-function damaged(number: number): Uint8Array {
-  const random = new Random(Number(seed), `file ${number}`);
-  const whole = (below: number): number => random.below(below);
-  const bytes = Uint8Array.from(contents[whole(contents.length)]!);
-  const kind = whole(10);
-  if (kind === 0) return bytes.slice(0, whole(bytes.length));
-  const fields = new DataView(bytes.buffer);
-  for (let left = 1 + whole(4); left > 0; left--) {
-    const at = whole(bytes.length - 64);
-    if (kind < 5) bytes[at] = whole(256);
-    else if (kind < 6) bytes.fill(whole(2) * 255, at, at + 1 + whole(16));
-    else if (kind < 7) bytes.copyWithin(at, whole(bytes.length - 64), whole(64));
-    else {
-      const value = [0n, 1n, 2n ** 31n - 1n, 2n ** 31n, 2n ** 32n - 1n, 2n ** 53n, 2n ** 63n - 1n, 2n ** 64n - 1n][whole(8)]!;
-      const width = whole(4);
-      if (width === 0) fields.setUint8(at, Number(value & 255n));
-      else if (width === 1) fields.setUint16(at, Number(value & 65535n), true);
-      else if (width === 2) fields.setUint32(at, Number(value & 0xffffffffn), true);
-      else fields.setBigUint64(at, value, true);
-    }
-  }
-  return bytes;
-}
 
 /** What is in an answer, in one number: two readings of one file must agree, or memory of something else has been handed out. */
 class Digest {
@@ -151,7 +126,7 @@ async function copy(path: string): Promise<void> {
       if (data.nObs < 1e6) await writeCopy(data, output, { obs: { added: { kind: "number", values: new Float32Array(data.nObs) } } }, { force: true });
     } finally {
       data.close();
-      rmSync(output, { force: true });
+      rmSync(output, { recursive: true, force: true });
     }
   });
 }
@@ -164,18 +139,24 @@ new Worker(
   { eval: true, workerData: { now } },
 ).unref();
 
-const path = join(folder, `damaged ${from}.h5ad`);
+const place = join(folder, `from ${from}`);
+const sources = paths.map((path, i) => {
+  mkdirSync(join(place, String(i)), { recursive: true });
+  return new Damageable(path, join(place, String(i)));
+});
 for (let number = Number(from); number < Number(to); number++) {
   now[0] = cpu();
+  const random = new Random(Number(seed), `file ${number}`);
+  const source = sources[random.below(sources.length)]!;
   process.stdout.write(`${number} `);
-  writeFileSync(path, damaged(number));
+  source.damage(random);
   try {
-    const [first, second] = [await readAll(path), await readAll(path)];
-    await copy(path);
+    const [first, second] = [await readAll(source.copy), await readAll(source.copy)];
+    await copy(source.copy);
     process.stdout.write(first === second ? "fine\n" : "WRONG two readings differ\n");
   } catch (error) {
     process.stdout.write(`WRONG ${String(error instanceof Error ? error.stack : error).replaceAll("\n", " | ").slice(0, 1500)}\n`);
   }
 }
-rmSync(path);
+rmSync(place, { recursive: true });
 process.exit(0);

@@ -4,61 +4,21 @@ import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, test } from "node:test";
 import { gzipSync } from "node:zlib";
-import * as hdf5 from "h5wasm/node";
+import type * as hdf5 from "h5wasm/node";
 import { AnnData } from "../dist/anndata/anndata.js";
 import { writeCopy } from "../dist/anndata/write.js";
 import { convert } from "../dist/convert.js";
 import { temporaryFolder } from "./command.ts";
 import { assertMatrix, fails, plainColumn } from "./compare.ts";
+import { barcodes, ids, value, writeTenxFolder, writeTenxH5 } from "./tenx.ts";
 
 const folder = temporaryFolder();
 const at = (name: string): string => join(folder, name);
-const [cells, genes] = [40, 6];
-const ids = Array.from({ length: genes }, (_, i) => `ENSG${i}`);
-const symbols = ["A", "B", "A", "C", "CD3", "A"];
-const types = symbols.map((_, i) => (i === 4 ? "Antibody Capture" : "Gene Expression"));
-const barcodes = Array.from({ length: cells }, (_, i) => `CELL${i}-1`);
-const value = (cell: number, gene: number): number => (cell * 7 + gene * 3) % 5 > 2 ? 1 + ((cell + gene) % 4) : 0;
-const dense = (wanted: readonly number[]): { rows: number; columns: number; values: number[]; dtype: string } => ({ rows: cells, columns: wanted.length, values: barcodes.flatMap((_, cell) => wanted.map((gene) => value(cell, gene))), dtype: "int32" });
+const dense = (wanted: readonly number[]): { rows: number; columns: number; values: number[]; dtype: string } => ({ rows: barcodes.length, columns: wanted.length, values: barcodes.flatMap((_, cell) => wanted.map((gene) => value(cell, gene))), dtype: "int32" });
 const expression = [0, 1, 2, 3, 5];
 
-async function writeH5(name: string, group: string, edit: (file: hdf5.File) => void = () => undefined): Promise<void> {
-  await hdf5.ready;
-  const file = new hdf5.File(at(name), "w");
-  const [data, indices, indptr]: [number[], number[], number[]] = [[], [], [0]];
-  for (let cell = 0; cell < cells; cell++) {
-    for (let gene = 0; gene < genes; gene++) if (value(cell, gene) > 0) (data.push(value(cell, gene)), indices.push(gene));
-    indptr.push(data.length);
-  }
-  const root = file.create_group(group);
-  const add = (path: string, content: string[] | Int32Array | BigInt64Array): void => void file.create_dataset({ name: `${group}/${path}`, data: content });
-  add("barcodes", barcodes);
-  add("data", Int32Array.from(data));
-  add("indices", BigInt64Array.from(indices, BigInt));
-  add("indptr", BigInt64Array.from(indptr, BigInt));
-  add("shape", Int32Array.of(genes, cells));
-  if (group === "matrix") {
-    root.create_group("features");
-    add("features/id", ids);
-    add("features/name", symbols);
-    add("features/feature_type", types);
-  } else {
-    add("genes", ids);
-    add("gene_names", symbols);
-  }
-  edit(file);
-  file.close();
-}
-
-function writeFolder(name: string, gzip: boolean, mtx = (lines: string[]): string[] => lines, featureLines = ids.map((id, i) => [id, symbols[i], ...(gzip ? [types[i]] : [])].join("\t"))): string {
-  mkdirSync(at(name));
-  const put = (file: string, lines: readonly string[]): void => writeFileSync(at(`${name}/${file}${gzip ? ".gz" : ""}`), gzip ? gzipSync(`${lines.join("\n")}\n`) : `${lines.join("\n")}\n`);
-  const entries = barcodes.flatMap((_, cell) => symbols.flatMap((__, gene) => (value(cell, gene) > 0 ? [`${gene + 1} ${cell + 1} ${value(cell, gene)}`] : [])));
-  put("matrix.mtx", mtx(["%%MatrixMarket matrix coordinate integer general", "%comment", `${genes} ${cells} ${entries.length}`, ...entries.reverse()]));
-  put(gzip ? "features.tsv" : "genes.tsv", featureLines);
-  put("barcodes.tsv", barcodes);
-  return at(name);
-}
+const writeH5 = (name: string, group: string, edit?: (file: hdf5.File) => void): Promise<string> => writeTenxH5(at(name), group, edit);
+const writeFolder = (name: string, gzip: boolean, mtx?: (lines: string[]) => string[]): string => writeTenxFolder(at(name), gzip, mtx);
 
 async function assertTenx(path: string, wanted: readonly number[], hasTypes: boolean): Promise<void> {
   const data = await AnnData.open(path);
