@@ -1,51 +1,61 @@
 // One measurement of `bench/scale.ts` in a process of its own; prints one JSON object. Plain JavaScript: a TypeScript loader would add its own memory.
-// usage: scale-run.mjs train FILE always|never EPOCHS | model FILE MODEL | map FILE MODEL always|never | embed FILE MODEL
+// usage: scale-run.mjs train FILE always|never PRETRAINING FINE_TUNING [default] | model FILE MODEL | map FILE MODEL always|never | embed FILE MODEL | convert FILE OUT
 import { existsSync, readFileSync } from "node:fs";
-import { AnnData, ScPoli } from "../dist/index.js";
+import { AnnData, convert, ScPoli } from "../dist/index.js";
 
 const [mode, file, ...rest] = process.argv.slice(2);
-const threads = Number(process.env["THREADS"] ?? 2);
-const settings = { threads, force: true };
-const keys = { conditionKeys: ["batch"], cellTypeKeys: ["cell_type"] };
+const settings = { threads: Number(process.env["THREADS"] ?? 2), force: true };
+const labels = { cellTypeKeys: ["cell_type"] };
+const now = () => {
+  const { user, system } = process.cpuUsage();
+  return { seconds: performance.now() / 1000, processor: (user + system) / 1e6 };
+};
+/** Seconds and processor seconds from one moment to another, over so many epochs. */
+const between = (from, to, epochs = 1) => ({ seconds: (to.seconds - from.seconds) / epochs, processor_seconds: (to.processor - from.processor) / epochs });
 
-/** Seconds and processor seconds from the end of the reading on. */
-class Clock {
-  #start = null;
-  onProgress = ({ stage }) => {
-    if (this.#start === null && stage !== "reading" && stage !== "variable genes") this.#start = this.#now();
+/** When each epoch began (as near as progress tells) and ended. */
+class EpochClock {
+  #begun = new Map();
+  #ended = new Map();
+  onProgress = ({ stage, done }) => {
+    if (stage !== "pretraining" && stage !== "fine-tuning") return;
+    if (Number.isInteger(done)) this.#ended.set(done, now());
+    else if (!this.#begun.has(Math.floor(done))) this.#begun.set(Math.floor(done), { ...now(), done });
   };
-  constructor() {
-    this.opened = this.#now();
-  }
-  elapsed() {
-    const [start, now] = [this.#start ?? this.opened, this.#now()];
-    return { seconds: now.seconds - start.seconds, processor_seconds: now.processor - start.processor, reading_seconds: start.seconds - this.opened.seconds };
-  }
-  #now() {
-    const { user, system } = process.cpuUsage();
-    return { seconds: performance.now() / 1000, processor: (user + system) / 1e6 };
+  /** One of the epochs [first, last], on average: between their ends where there are several, else from the first look into it, carried back to its beginning. */
+  epoch(first, last) {
+    const end = this.#ended.get(last + 1);
+    if (last > first) return between(this.#ended.get(first + 1), end, last - first);
+    const begun = this.#begun.get(first);
+    return between(begun, end, last + 1 - begun.done);
   }
 }
 
 const data = await AnnData.open(file);
-const clock = new Clock();
-const { onProgress } = clock;
+const opened = now();
 let result = {};
 if (mode === "train") {
-  const [stream, epochs] = [rest[0], Number(rest[1])];
-  await ScPoli.train(data, { ...keys, ...settings, epochs, pretrainingEpochs: epochs, earlyStopping: false, stream, onProgress });
-  result = clock.elapsed();
+  const [stream, pretraining, fineTuning, width] = [rest[0], Number(rest[1]), Number(rest[2]), rest[3]];
+  const clock = new EpochClock();
+  // the published width, as in the paper's cost analysis; our default is wider
+  const model = width === "default" ? {} : { hiddenLayerSizes: [Math.ceil(Math.sqrt(data.nVars))] };
+  const plan = { epochs: pretraining + fineTuning, pretrainingEpochs: pretraining, earlyStopping: false, stream };
+  await ScPoli.train(data, { conditionKeys: ["batch"], ...(fineTuning > 0 && labels), ...model, ...settings, ...plan, onProgress: clock.onProgress });
+  const whole = between(opened, now());
+  const pre = clock.epoch(0, pretraining - 1);
+  const fine = fineTuning > 0 ? clock.epoch(pretraining, pretraining + fineTuning - 1) : null;
+  result = { parts: { "an epoch of pretraining": pre, ...(fine && { "an epoch of fine-tuning": fine, "the whole run": whole }) } };
 } else if (mode === "model") {
-  const model = await ScPoli.train(data, { ...keys, ...settings, epochs: 4, pretrainingEpochs: 2 });
+  const model = await ScPoli.train(data, { conditionKeys: ["batch"], ...labels, ...settings, epochs: 4, pretrainingEpochs: 2 });
   await model.save(rest[0], { force: true });
-} else if (mode === "map") {
-  const model = await ScPoli.load(rest[0]);
-  await model.map(data, { ...settings, knownConditions: "new", epochs: 1, earlyStopping: false, stream: rest[1], onProgress });
-  result = clock.elapsed();
+} else if (mode === "convert") {
+  await convert(data, rest[0], { shuffle: true, ...settings });
+  result = { parts: { "": between(opened, now()) } };
 } else {
   const model = await ScPoli.load(rest[0]);
-  await model.embed(data, settings);
-  result = clock.elapsed();
+  if (mode === "map") await model.map(data, { ...settings, knownConditions: "new", epochs: 1, earlyStopping: false, stream: rest[1] });
+  else await model.embed(data, settings);
+  result = { parts: { "": between(opened, now()) } };
 }
 const cells = data.nObs;
 data.close();

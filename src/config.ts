@@ -228,7 +228,7 @@ export type Classifier = "head" | "prototype";
 export type UncertaintyRule = "novelty" | "distance";
 
 /** Options of `ScPoli.embed`. */
-export interface EmbedOptions extends RunSettings, CountsOptions {
+export interface EmbedOptions extends RunSettings, CountsOptions, Pick<MemoryOptions, "memory"> {
   /** obs column of each of the model's condition keys, where it has another name in this file */
   readonly conditionKeys?: Readonly<Record<string, string>>;
   readonly threshold?: Threshold;

@@ -47,7 +47,7 @@ describe("help and arguments", () => {
     inspect: [],
     train: ["-o", "--condition-key", "--cell-type-key", "--genes", "--hidden", "--latent", "--embedding-dims", "--layer", "--exclude", "--embed", "--resume", "--checkpoint-seconds", "--unlabeled", "--inject-condition", "--condition-encoding", "--recon-loss", "--atac-counts", "--prototype-loss", "--dropout", "--gene-map", "--label-map", "--unlabeled-prototypes", "--resolution", "--unlabeled-weight", ...optimisation, ...training],
     map: ["--reference", "-o", "--condition-key", "--save-model", "--threshold", "--no-training", "--known-conditions", "--layer", "--atac-counts", "--gene-map", "--cell-type-key", "--unlabeled", "--label-map", "--eta", "--unlabeled-prototypes", "--resolution", "--unlabeled-weight", ...optimisation],
-    embed: ["--model", "-o", "--condition-key", "--threshold", "--layer", "--atac-counts", "--gene-map", "--cell-type-key", "--unlabeled", "--label-map"],
+    embed: ["--model", "-o", "--memory", "--condition-key", "--threshold", "--layer", "--atac-counts", "--gene-map", "--cell-type-key", "--unlabeled", "--label-map"],
     label: ["-o", "--name", "--level", "--cluster", "--cells", "--select", "--condition-key", "--layer", "--gene-map"],
     demo: ["-o"],
   };

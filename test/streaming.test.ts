@@ -192,4 +192,12 @@ describe("a streamed run", () => {
     assert.deepEqual(own.latent, other.latent);
     assert.deepEqual(own.report.conditions, other.report.conditions);
   });
+
+  test("embedding tells what it needs, and what cannot fit is refused", async () => {
+    const notes: string[] = [];
+    await model.embed(reference, { onNote: ({ message }) => notes.push(message) });
+    assert.ok(notes.some((message) => /^About 0\.\d\d GB of memory needed\. Counts are read from the file/.test(message)), notes.join("; "));
+    await assert.rejects(model.embed(reference, { memory: 1e6 }), { kind: "memory", message: /needs about 0\.\d\d GB of memory, and 0\.00 GB is allowed/ });
+    await model.embed(reference, { memory: 1e6, force: true });
+  });
 });

@@ -28,7 +28,7 @@ export async function decodeBlosc(bytes: Uint8Array, expected: number | null, in
   }
   if (length === 0) return new Uint8Array(0);
   const codec = codecs[flags >> 5];
-  if (codec === undefined || codec === "blosclz" || codec === "snappy") throw new Error(`it is compressed with Blosc's ${codec ?? "unknown codec"}, which is not known here`);
+  if (codec === undefined || codec === "blosclz" || codec === "snappy") throw new Error(`Unsupported compression: ${codec ?? "an unknown codec"} in Blosc. Write it with Blosc's lz4 or zstd`);
   const inflate: Inflate = codec === "lz4" ? async (part, wanted) => decodeLz4(part, wanted) : inflaters[codec];
   if (blockSize === 0 || blockSize > length) throw new Error(`the Blosc header tells of blocks of ${blockSize} bytes`);
   const blocks = Math.ceil(length / blockSize);

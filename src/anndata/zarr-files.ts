@@ -52,7 +52,7 @@ async function openZip(path: string): Promise<ZarrFiles> {
   try {
     await store.has("/");
   } catch (error) {
-    throw new ScPoliError("file", `${path} cannot be opened: it is no zip file, or a damaged one. Copy or download it again.`, { path }, { cause: error });
+    throw damagedZip(path, "it is no zip file, or a damaged one", error);
   }
   // a store may lie in a folder of its own inside the zip file
   const names = Object.keys(entries);
@@ -68,15 +68,26 @@ async function openZip(path: string): Promise<ZarrFiles> {
     }
   }
   const exists = (key: string): boolean => Object.hasOwn(entries, at(key)) && !entries[at(key)]!.isDirectory;
+  const unpack = async (key: string, read: () => Promise<Uint8Array | undefined>): Promise<Uint8Array | undefined> => {
+    try {
+      return await read();
+    } catch (error) {
+      throw damagedZip(path, `${at(key)} in it is damaged`, error);
+    }
+  };
   return {
     list: async (folder) => [...(folders.get(folder) ?? [])].sort(),
-    get: async (key) => (exists(key) ? store.get(`/${at(key)}`) : undefined),
+    get: async (key) => (exists(key) ? unpack(key, () => store.get(`/${at(key)}`)) : undefined),
     getRange: async (key, range) => {
       if (!exists(key)) return undefined;
       const { start, end } = clip(range, entries[at(key)]!.size);
-      return store.getRange(`/${at(key)}`, { offset: start, length: end - start });
+      return unpack(key, () => store.getRange(`/${at(key)}`, { offset: start, length: end - start }));
     },
   };
+}
+
+function damagedZip(path: string, found: string, cause: unknown): ScPoliError {
+  return new ScPoliError("file", `${path} cannot be opened: ${found}. Copy or download it again.`, { path }, { cause });
 }
 
 /** A range inside a file of so many bytes, whatever was asked for. */

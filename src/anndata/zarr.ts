@@ -189,7 +189,11 @@ class ZarrArray implements StoredArray {
         if (next.done) done = true;
         else wanted.push(next.value);
       }
-      const decoded = await Promise.all(wanted.map((at) => this.chunk(at)));
+      // of several that fail, always the same one is told
+      const decoded = (await Promise.allSettled(wanted.map((at) => this.chunk(at)))).map((chunk) => {
+        if (chunk.status === "rejected") throw chunk.reason;
+        return chunk.value;
+      });
       decoded.forEach(({ data, stride }, k) => {
         if (rank === 0) return copy(data, 0, 1, 1, 0);
         // the part of the chunk inside the wanted rows, in the array's own coordinates
@@ -220,6 +224,7 @@ class ZarrArray implements StoredArray {
       return { data: data as Decoded, stride };
     } catch (error) {
       if (error instanceof ScPoliError) throw error;
+      if (error instanceof TypeError) throw this.error("format", "its metadata are damaged, or of a kind that is not known", error);
       const reason = error instanceof Error ? ((error.cause as Error | undefined)?.message ?? error.message) : String(error);
       const isUnknown = error instanceof Error && /Unknown|Unsupported/.test(error.name + error.message);
       throw this.error(isUnknown ? "format" : "file", isUnknown ? reason : `chunk ${coordinates.join(", ")} is damaged (${reason}). Copy or download it again`, error);

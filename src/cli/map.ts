@@ -7,7 +7,7 @@ import { ScPoliError } from "../errors.js";
 import { ScPoli } from "../scpoli.js";
 import { atacCountsOption, columnsOfKeys, oneName, readNameMap, real, renamedKeys, threshold, type RenamedKeys } from "./arguments.js";
 import { addUnlabeledFlags, unlabeledOptions, type UnlabeledFlags } from "./growth-flags.js";
-import { addOptimizationFlags, optimizationOptions, type OptimizationFlags } from "./optimization-flags.js";
+import { addOptimizationFlags, memoryFlag, optimizationOptions, type OptimizationFlags } from "./optimization-flags.js";
 import { countsOptions, duplicateGenesFlag, layerFlag, recoverCountsFlag } from "./counts-flags.js";
 import { checkOutputs } from "./outputs.js";
 import { mappingText, writtenText } from "./report.js";
@@ -25,6 +25,7 @@ interface EmbedFlags extends RunFlags, CountsOptions {
   readonly cellTypeKey?: RenamedKeys;
   readonly unlabeled?: readonly string[];
   readonly labelMap?: string;
+  readonly memory?: number;
 }
 interface MapFlags extends EmbedFlags, OptimizationFlags, UnlabeledFlags {
   readonly reference: string;
@@ -60,7 +61,10 @@ export function addEmbed(program: Command): void {
     .description("Positions and cell types of cells whose conditions the model knows already; nothing is learnt. Cells of new conditions: scpoli map.")
     .argument("<file>", "an .h5ad file")
     .requiredOption("--model <model>", "folder of the model");
-  addOutputFlags(command).action((path: string, flags: EmbedFlags & { readonly model: string }) => run(flags, (settings) => embed(path, flags, settings)));
+  addOutputFlags(command)
+    .optionsGroup("Run:")
+    .addOption(memoryFlag())
+    .action((path: string, flags: EmbedFlags & { readonly model: string }) => run(flags, (settings) => embed(path, flags, settings)));
   addRunFlags(command).addHelpText("after", "\nExample:\n  scpoli embed atlas.h5ad --model atlas-model -o atlas-embedded.h5ad");
 }
 
@@ -115,12 +119,12 @@ async function embed(path: string, flags: EmbedFlags & { readonly model: string 
 }
 
 async function embedOptions(flags: EmbedFlags, model: ScPoli): Promise<EmbedOptions> {
-  const { atacCounts, conditionKey, threshold: limit, classifier, uncertainty, geneMap, output, cellTypeKey, unlabeled, labelMap } = flags;
+  const { atacCounts, conditionKey, threshold: limit, classifier, uncertainty, geneMap, output, cellTypeKey, unlabeled, labelMap, memory } = flags;
   const needless = cellTypeKey === undefined ? (unlabeled && "--unlabeled") ?? (labelMap && "--label-map") : undefined;
   if (needless) throw new ScPoliError("usage", `${needless} is about the labels of the file: name their column with --cell-type-key.`);
   const { condition_keys, cell_type_keys } = model.stored.json;
   return {
-    ...countsOptions(flags), atacCounts, threshold: limit, classifier, uncertainty, output, unlabeled, geneMap: await readNameMap(geneMap), labelMap: await readNameMap(labelMap),
+    ...countsOptions(flags), atacCounts, threshold: limit, classifier, uncertainty, output, unlabeled, memory, geneMap: await readNameMap(geneMap), labelMap: await readNameMap(labelMap),
     conditionKeys: columnsOfKeys(conditionKey, condition_keys), cellTypeKeys: columnsOfKeys(cellTypeKey, cell_type_keys, "--cell-type-key"),
   };
 }

@@ -18,6 +18,10 @@ export interface OptimizationFlags {
   readonly stream?: MemoryOptions["stream"];
 }
 
+export function memoryFlag(): Option {
+  return new Option("--memory <amount>", "memory that the run may take, e.g. 4G (default: 60 % of the machine's)").argParser(amountOfMemory);
+}
+
 export function addOptimizationFlags(command: Command): Command {
   return command
     .optionsGroup("Optimisation:")
@@ -27,7 +31,7 @@ export function addOptimizationFlags(command: Command): Command {
     .option("--anneal-epochs <n>", `epochs over which the KL term rises to its full weight (default: ${defaults.alphaEpochAnneal}; where the epochs are chosen, the pretraining, or a quarter of a mapping)`, real(0))
     .option("--train-frac <share>", `share of the cells that train, the others validate (default: ${defaults.trainFrac})`, real(0.01, 1))
     .option("--early-stopping <on|off|n>", `stop after n epochs without improvement (default: on, ${defaults.earlyStopping.patience}; in training only from fine-tuning on)`, earlyStopping)
-    .option("--memory <amount>", "memory that the run may take, e.g. 4G (default: 60 % of the machine's)", amountOfMemory)
+    .addOption(memoryFlag())
     .addOption(new Option("--stream <when>", "leave the counts in the file and read them again in each epoch (default: auto, where they do not fit into memory)").choices(["auto", "always", "never"]));
 }
 

@@ -35,6 +35,11 @@ export function emptyPositions({ json }: Pick<StoredModel, "json">, cells: numbe
 /** Stored counts that the engine holds at once. */
 const capacity = 4 * 1024 * 1024;
 
+/** Cells that are encoded together. */
+export function encodedRows(genes: number): number {
+  return Math.max(16, Math.min(2048, Math.floor(capacity / genes)));
+}
+
 /** The encoder of a model, all of it frozen. */
 export class Encoder {
   private constructor(
@@ -46,7 +51,7 @@ export class Encoder {
 
   static async create(stored: StoredModel, settings: RunSettings): Promise<Encoder> {
     const { model, sizes } = networkOptions(stored);
-    const rows = Math.max(16, Math.min(2048, Math.floor(capacity / sizes.genes)));
+    const rows = encodedRows(sizes.genes);
     const engine = await createEngine(
       { minibatchSize: rows, minibatchCapacity: rows * sizes.genes, genes: sizes.genes, conditionKeys: sizes.conditions.length, levels: 0, prototypes: [0, model.latentDim] },
       settings,

@@ -8,19 +8,19 @@ import { defaults, type EmbedOptions, type MapOptions, type Note } from "../conf
 import { Combinations } from "../data/combinations.js";
 import { lookAtPlaces, takenPlace, type CountsPlace } from "../data/count-places.js";
 import { streamCounts } from "../data/counts.js";
-import { emptyPositions, Encoder, networkOptions, type CellPositions } from "./embedding.js";
+import { emptyPositions, encodedRows, Encoder, networkOptions, type CellPositions } from "./embedding.js";
 import { sumDuplicates } from "../data/derived-counts.js";
 import { createEngine } from "../engine/create.js";
 import type { Engine } from "../engine/engine.js";
 import { ScPoliError } from "../errors.js";
 import { matchGeneNames } from "../data/gene-names.js";
 import { addQueryTypes, addUnlabeledPrototypes, clusteringOf, storedPrototypes, unlabeledCells, unlabeledLossOf } from "../model/growth.js";
-import { HeadScorer } from "../model/head.js";
+import { headRows, HeadScorer } from "../model/head.js";
 import { alignGenes, checkCoverage, type GeneAlignment } from "../data/genes.js";
 import { joinMetadata, metadataOfConditions } from "../data/sample-metadata.js";
 import { readConditions, type Conditions } from "../data/labels.js";
 import type { MappingReport, QueryCells } from "./mapping.js";
-import { openCounts } from "../data/memory.js";
+import { openCounts, resultBytes, tellNeed } from "../data/memory.js";
 import { fillMinibatch, minibatchCapacity, type Dataset } from "../data/minibatches.js";
 import { renameGenes, type NameMapReport } from "../data/name-maps.js";
 import { Network } from "../model/network.js";
@@ -159,7 +159,7 @@ async function learnQuery(stored: StoredModel, query: Query, labels: QueryLabels
     return { stored, ...positions, conditions: combined(extension.conditions), labels, report: report("map", stored, query, extension.treatments, 0, labels) };
   }
   const parameters = [...extension.tensors.values()].reduce((sum, { data: values }) => sum + values.length, 0);
-  const need = { reader: query.reader, map: query.alignment.map, genes: stored.json.genes.length, parameters, minibatch: options.minibatch ?? defaults.minibatch };
+  const need = { reader: query.reader, map: query.alignment.map, genes: stored.json.genes.length, parameters, minibatch: options.minibatch ?? defaults.minibatch, perCell: bytesPerCell(stored) };
   const counts = await openCounts(query.place, need, options);
   const dataset: Dataset = { counts, conditions: extension.conditions, combinations: extension.combinations, labels: labels?.codes ?? new Int32Array(0), levels: labels?.levels.length ?? 0 };
   return learn(stored, query, extension, dataset, labels, options);
@@ -199,7 +199,14 @@ async function learn(stored: StoredModel, query: Query, extension: Extension, da
   }
 }
 
+/** What is kept of each cell of a query besides its position. */
+function bytesPerCell({ json }: StoredModel): number {
+  return resultBytes(json.head ? headRows(json.head) : 0, json.levels.length);
+}
+
 async function encodeFile(stored: StoredModel, { place, reader, alignment }: Query, conditions: readonly Int32Array[], options: EmbedOptions): Promise<CellPositions> {
+  const parameters = [...stored.tensors.values()].reduce((sum, { data }) => sum + data.length, 0);
+  tellNeed(place, { genes: stored.json.genes.length, parameters, minibatch: encodedRows(stored.json.genes.length), perCell: bytesPerCell(stored) }, options);
   const positions = emptyPositions(stored, place.matrix.rows);
   const encoder = await Encoder.create(stored, options);
   const started = performance.now();

@@ -1,9 +1,9 @@
 // Files, processors and the HDF5 library under Node. The rest of the library imports this as "#platform"; only src/platform/ touches node:*.
 //
 // Every error is a ScPoliError: kind "file" where something cannot be read, "output" where it cannot be written.
-import { chmodSync, constants, copyFileSync, createReadStream, existsSync, mkdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { chmodSync, constants, copyFileSync, createReadStream, existsSync, mkdirSync, readdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import * as fs from "node:fs/promises";
-import { availableParallelism, totalmem } from "node:os";
+import { availableParallelism, hostname, totalmem } from "node:os";
 import { basename, dirname, join, resolve, sep } from "node:path";
 import { fileURLToPath } from "node:url";
 import { createGunzip } from "node:zlib";
@@ -264,11 +264,39 @@ export async function createTemporary(path: string): Promise<string> {
   return temporary;
 }
 
-/** A name beside `path`, for a file or a folder that will be renamed to it. Removed by `removeTemporaries` until it is. */
+/** A name beside `path`, for a file or a folder that will be renamed to it. Removed by `removeTemporaries` until it is. What killed processes have left of it goes. */
 export function temporaryName(path: string): string {
-  const temporary = join(dirname(resolve(path)), `.${basename(path)}.${process.pid}.tmp`);
+  removeAbandoned(path);
+  const temporary = join(dirname(resolve(path)), `.${basename(path)}.${process.pid}@${hostname()}.tmp`);
   temporaries.set(temporary, path);
   return temporary;
+}
+
+/** Removes unfinished files and folders of this name whose processes ran on this machine and are gone. A folder that one of them was about to replace gets its name back. */
+function removeAbandoned(path: string): void {
+  const folder = dirname(resolve(path));
+  const ending = `@${hostname()}.tmp`;
+  const start = `.${basename(path)}.`;
+  const names = existsSync(folder) ? readdirSync(folder).filter((name) => name.startsWith(start) && name.replace(/\.old$/, "").endsWith(ending)) : [];
+  for (const name of names) {
+    const owner = Number(/^\d+/.exec(name.slice(start.length))?.[0]);
+    if (!(owner > 0) || owner === process.pid || isRunning(owner)) continue;
+    try {
+      if (name.endsWith(".old") && !existsSync(path)) renameSync(join(folder, name), path);
+      else rmSync(join(folder, name), { recursive: true, force: true });
+    } catch {
+      // someone else's, or not ours to remove: it does no harm
+    }
+  }
+}
+
+function isRunning(id: number): boolean {
+  try {
+    process.kill(id, 0);
+    return true;
+  } catch (error) {
+    return errorCode(error) !== "ESRCH";
+  }
 }
 
 /** Gives a temporary file (or folder, where there is none of that name) its final name. */

@@ -14,7 +14,10 @@ import numpy as np
 import pandas as pd
 import scipy.sparse
 
-anndata.settings.allow_write_nullable_strings = True
+# from 0.11 on; files of versions before it have no such column
+nullable_strings = hasattr(anndata, "settings") and hasattr(anndata.settings, "allow_write_nullable_strings")
+if nullable_strings:
+    anndata.settings.allow_write_nullable_strings = True
 CELLS, GENES = 40, 25
 random = np.random.default_rng(1)
 csr = scipy.sparse.csr_matrix
@@ -34,7 +37,7 @@ def observations():
     word = np.array(["α", "bee", "c d"], dtype=object)[np.arange(n) % 3]
     number = np.arange(n, dtype=np.float64) / 7
     number[2] = np.nan
-    return pd.DataFrame(
+    frame = pd.DataFrame(
         {
             "category": pd.Categorical(np.where(np.arange(n) % 5 == 0, None, word)),
             "ordered": pd.Categorical(word, categories=["c d", "α", "bee", "unused"], ordered=True),
@@ -49,10 +52,12 @@ def observations():
             "boolean": np.arange(n) % 3 == 1,
             "nullable integer": pd.array([None if i % 4 == 0 else i for i in range(n)], dtype="Int32"),
             "nullable boolean": pd.array([None if i % 4 == 0 else i % 2 == 0 for i in range(n)], dtype="boolean"),
-            "nullable string": pd.array([None if i % 4 == 0 else f"s{i}" for i in range(n)], dtype="string"),
         },
         index=[f"cell{i}" for i in range(n)],
     )
+    if nullable_strings:
+        frame["nullable string"] = pd.array([None if i % 4 == 0 else f"s{i}" for i in range(n)], dtype="string")
+    return frame
 
 
 def genes(n=GENES):
