@@ -13,11 +13,13 @@ import { assertContents, type ExpectedContents } from "../test/compare.ts";
 const root = fileURLToPath(new URL("..", import.meta.url));
 interface Environment {
   readonly python: "python3.11" | "python3.12";
+  /** 0.8 does not open files whose `ordered` is an integer, as HDF5 libraries without Python's booleans write it; ours is one */
+  readonly isReadOnly?: boolean;
   readonly packages: readonly string[];
 }
 /** With the libraries of their time: later ones break them. */
 const environments: Readonly<Record<string, Environment>> = {
-  "0.8.0": { python: "python3.11", packages: ["anndata==0.8.0", "numpy==1.24.4", "pandas==1.5.3", "scipy==1.10.1", "h5py==3.10.0", "zarr==2.16.1", "numcodecs==0.12.1"] },
+  "0.8.0": { python: "python3.11", isReadOnly: true, packages: ["anndata==0.8.0", "numpy==1.24.4", "pandas==1.5.3", "scipy==1.10.1", "h5py==3.10.0", "zarr==2.16.1", "numcodecs==0.12.1"] },
   "0.9.2": { python: "python3.11", packages: ["anndata==0.9.2", "numpy==1.26.4", "pandas==2.0.3", "scipy==1.11.4", "h5py==3.10.0", "zarr==2.16.1", "numcodecs==0.12.1"] },
   "0.10.9": { python: "python3.11", packages: ["anndata==0.10.9", "numpy==1.26.4", "pandas==2.2.3", "scipy==1.13.1", "h5py==3.12.1", "zarr==2.18.3", "numcodecs==0.13.1"] },
   "0.11.4": { python: "python3.11", packages: ["anndata==0.11.4", "numpy==2.1.3", "pandas==2.2.3", "scipy==1.14.1", "h5py==3.12.1", "zarr==2.18.3", "numcodecs==0.15.1"] },
@@ -41,8 +43,9 @@ function install(version: string, { python, packages }: Environment): string | n
 }
 
 /** .h5ad files: the tests, with this Python. */
-function checkH5ad(python: string): { readonly passed: number; readonly failed: number } {
-  const { stdout, stderr } = spawnSync(process.execPath, ["--import", "tsx", "--test", "--test-reporter=tap", join(root, "test/anndata.test.ts")], { encoding: "utf8", cwd: root, env: { ...process.env, SCPOLI_PYTHON: python } });
+function checkH5ad(python: string, isReadOnly: boolean): { readonly passed: number; readonly failed: number } {
+  const chosen = isReadOnly ? ["--test-name-pattern=^(?!written files)"] : [];
+  const { stdout, stderr } = spawnSync(process.execPath, ["--import", "tsx", "--test", "--test-reporter=tap", ...chosen, join(root, "test/anndata.test.ts")], { encoding: "utf8", cwd: root, env: { ...process.env, SCPOLI_PYTHON: python } });
   const count = (what: string): number => Number(new RegExp(`^# ${what} (\\d+)$`, "m").exec(stdout)?.[1] ?? NaN);
   const failed = count("fail");
   if (failed !== 0) console.log(stdout.split("\n").filter((line) => /not ok|error:|Error/.test(line)).join("\n"), stderr.slice(-3000));
@@ -97,17 +100,17 @@ for (const [version, environment] of Object.entries(environments)) {
     console.log(`anndata ${version}: not tried, ${environment.python} is not installed here`);
     continue;
   }
-  const { passed, failed } = checkH5ad(python);
+  const { passed, failed } = checkH5ad(python, environment.isReadOnly ?? false);
   failures += failed === 0 ? 0 : 1;
   try {
     const { stores, versions } = await checkZarr(python);
     const formats = stores.map((name) => /v(\d)/.exec(name)![1]).join(" and ");
-    rows.push([versions["anndata"], versions["python"], versions["pandas"], versions["numpy"], versions["zarr"], passed, failed, `"${formats}"`].join(","));
-    console.log(`anndata ${versions["anndata"]}: ${passed} tests with its .h5ad files passed, ${failed} failed; Zarr ${formats} read, and its copies opened`);
+    rows.push([versions["anndata"], versions["python"], versions["pandas"], versions["numpy"], versions["zarr"], passed, failed, environment.isReadOnly ? "no" : "yes", `"${formats}"`].join(","));
+    console.log(`anndata ${versions["anndata"]}: ${passed} tests with its .h5ad files passed, ${failed} failed${environment.isReadOnly ? " (read only)" : ""}; Zarr ${formats} read, and its copies opened`);
   } catch (error) {
     failures++;
     console.log(`anndata ${version}: Zarr: ${error instanceof Error ? error.message : String(error)}`);
   }
 }
-if (wanted.length === 0) writeFileSync(join(root, "bench/results/anndata.csv"), `anndata,python,pandas,numpy,zarr,tests_passed,tests_failed,zarr_formats\n${rows.join("\n")}\n`);
+if (wanted.length === 0) writeFileSync(join(root, "bench/results/anndata.csv"), `anndata,python,pandas,numpy,zarr,tests_passed,tests_failed,opens_ours,zarr_formats\n${rows.join("\n")}\n`);
 process.exit(failures === 0 ? 0 : 1);

@@ -65,7 +65,9 @@ def genes(n=GENES):
 
 
 def simple(X):
-    return anndata.AnnData(X=X, obs=pd.DataFrame(index=[f"cell{i}" for i in range(X.shape[0])]), var=genes(X.shape[1]))
+    # 0.8 would make float32 of it
+    kind = {"dtype": X.dtype} if anndata.__version__.startswith("0.8.") else {}
+    return anndata.AnnData(X=X, **kind, obs=pd.DataFrame(index=[f"cell{i}" for i in range(X.shape[0])]), var=genes(X.shape[1]))
 
 
 def repack(source, target, **options):
