@@ -33,7 +33,7 @@ function nameOf({ kind, from, to }: Part): string {
 const counts = { h5ad: count, zarr: Math.ceil(count / 4), tenx: Math.ceil(count / 10) };
 const parts = (["h5ad", "zarr", "tenx"] as const).flatMap((kind) => partsOf(kind, counts[kind]));
 const code = createHash("sha256");
-const folders = ["dist/anndata", "dist/platform", "dist/hdf5-filters"].flatMap((name) => readdirSync(join(root, name)).filter((file) => !/\.(map|d\.ts)$/.test(file)).sort().map((file) => join(name, file)));
+const folders = ["dist/anndata", "dist/platform", "dist/hdf5/filters"].flatMap((name) => readdirSync(join(root, name)).filter((file) => !/\.(map|d\.ts)$/.test(file)).sort().map((file) => join(name, file)));
 for (const path of [...folders, "test/fuzz-run.ts", "test/damage.ts", "test/fuzz-sources.ts"]) code.update(readFileSync(join(root, path)));
 const notes = join(root, `.cache/fuzz/${seed}-${code.digest("hex").slice(0, 16)}.json`);
 const done: Done = existsSync(notes) ? (JSON.parse(readFileSync(notes, "utf8")) as Done) : {};
