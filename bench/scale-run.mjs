@@ -1,5 +1,5 @@
 // One measurement of `bench/scale.ts` in a process of its own; prints one JSON object. Plain JavaScript: a TypeScript loader would add its own memory.
-// usage: scale-run.mjs train FILE always|never PRETRAINING FINE_TUNING [default] | model FILE MODEL | map FILE MODEL always|never | embed FILE MODEL | convert FILE OUT
+// usage: scale-run.mjs train FILE always|never PRETRAINING FINE_TUNING | model FILE MODEL | map FILE MODEL always|never | embed FILE MODEL | convert FILE OUT
 import { existsSync, readFileSync } from "node:fs";
 import { AnnData, convert, ScPoli } from "../dist/index.js";
 
@@ -35,12 +35,10 @@ const data = await AnnData.open(file);
 const opened = now();
 let result = {};
 if (mode === "train") {
-  const [stream, pretraining, fineTuning, width] = [rest[0], Number(rest[1]), Number(rest[2]), rest[3]];
+  const [stream, pretraining, fineTuning] = [rest[0], Number(rest[1]), Number(rest[2])];
   const clock = new EpochClock();
-  // the published width, as in the paper's cost analysis; our default is wider
-  const model = width === "default" ? {} : { hiddenLayerSizes: [Math.ceil(Math.sqrt(data.nVars))] };
   const plan = { epochs: pretraining + fineTuning, pretrainingEpochs: pretraining, earlyStopping: false, stream };
-  await ScPoli.train(data, { conditionKeys: ["batch"], ...(fineTuning > 0 && labels), ...model, ...settings, ...plan, onProgress: clock.onProgress });
+  await ScPoli.train(data, { conditionKeys: ["batch"], ...(fineTuning > 0 && labels), ...settings, ...plan, onProgress: clock.onProgress });
   const whole = between(opened, now());
   const pre = clock.epoch(0, pretraining - 1);
   const fine = fineTuning > 0 ? clock.epoch(pretraining, pretraining + fineTuning - 1) : null;
