@@ -157,7 +157,13 @@ export function addCellType(stored: StoredModel, name: string, level: string, pr
     const own = json.calibration[position];
     return own && own.cells > 0 ? own : calibrationOfSpreads(grown, levels[position]!);
   });
-  return { ...grown, json: { ...grown.json, cell_type_keys: keys, calibration } };
+  return { json: { ...grown.json, cell_type_keys: keys, calibration }, tensors: json.cell_type_keys.length > 0 ? grown.tensors : withLandmarkLevel(grown.tensors) };
+}
+
+/** Landmarks of a model that gets its first annotation level: no cell has a label there. */
+function withLandmarkLevel(tensors: StoredModel["tensors"]): StoredModel["tensors"] {
+  const labels = tensors.get("landmarks.labels");
+  return labels ? new Map([...tensors, ["landmarks.labels", { shape: [labels.shape[0]!, 1], data: new Float32Array(labels.shape[0]!).fill(-1) }]]) : tensors;
 }
 
 /** One prototype of all cells of some unlabelled ones. */

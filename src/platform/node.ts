@@ -277,7 +277,12 @@ function removeAbandoned(path: string): void {
   const folder = dirname(resolve(path));
   const ending = `@${hostname()}.tmp`;
   const start = `.${basename(path)}.`;
-  const names = existsSync(folder) ? readdirSync(folder).filter((name) => name.startsWith(start) && name.replace(/\.old$/, "").endsWith(ending)) : [];
+  let names: string[] = [];
+  try {
+    names = readdirSync(folder).filter((name) => name.startsWith(start) && name.replace(/\.old$/, "").endsWith(ending));
+  } catch {
+    // no such folder: whoever writes there will say so
+  }
   for (const name of names) {
     const owner = Number(/^\d+/.exec(name.slice(start.length))?.[0]);
     if (!(owner > 0) || owner === process.pid || isRunning(owner)) continue;
