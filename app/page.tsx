@@ -1,10 +1,10 @@
 // The frame of the page: name and promise, steps, undo, theme, messages, drop of files anywhere, and what a screen reader is told.
-import { effect, signal } from "@preact/signals";
+import { effect } from "@preact/signals";
 import { useEffect, useState } from "preact/hooks";
 import { openFiles } from "./actions.js";
 import { Icon } from "./icons.js";
 import { droppedFiles } from "./files.js";
-import { announcement, dismiss, isUnsaved, job, messages, redo, redoLabel, step, undo, undoLabel, work, type Step } from "./state.js";
+import { announcement, dismiss, isUnsaved, job, messages, redo, redoLabel, step, systemTheme, theme, undo, undoLabel, work, type Step } from "./state.js";
 import { JobBar } from "./views/job-bar.js";
 import { OpenView } from "./views/open.js";
 import { TrainView } from "./views/train.js";
@@ -20,9 +20,6 @@ const steps: readonly { readonly id: Step; readonly name: string; readonly needs
   { id: "save", name: "Save", needs: () => (work.value.result || work.value.model ? null : "There is nothing to save yet") },
 ];
 
-type Theme = "light" | "dark";
-const systemTheme = matchMedia("(prefers-color-scheme: dark)");
-export const theme = signal<Theme>(systemTheme.matches ? "dark" : "light");
 systemTheme.addEventListener("change", ({ matches }) => (theme.value = matches ? "dark" : "light"));
 effect(() => void (document.documentElement.dataset["theme"] = theme.value));
 

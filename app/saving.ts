@@ -1,4 +1,5 @@
 // What is saved, made from the work as it is: thresholds that were dragged are those of the file.
+import { working } from "./actions.js";
 import { coloring, paint } from "./coloring.js";
 import { pngPicture, svgPicture, type Picture } from "./charts/picture.js";
 import { runJob } from "./jobs.js";
@@ -30,6 +31,12 @@ export async function saveAnnotatedFile(): Promise<SavedFile> {
   const name = `${stem()}-mapped.h5ad`;
   const file = await runJob(({ jobs }) => jobs.saveAnnotated(query!.files, currentAdditions(result!), name));
   return { file, name };
+}
+
+export async function saveReport(): Promise<SavedFile> {
+  const { query, result } = work.value;
+  const file = await working("Writing the report", ({ jobs, listener }) => jobs.writeReport(query!.files, currentAdditions(result!), result!.model.files, query!.conditionColumns, listener));
+  return { file, name: `${stem()}-report.html` };
 }
 
 export async function saveModel(): Promise<SavedFile> {

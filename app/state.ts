@@ -75,6 +75,8 @@ export const emptyView: View = {
 };
 const nothing: Work = { reference: null, query: null, model: null, result: null, view: emptyView };
 
+export const systemTheme = matchMedia("(prefers-color-scheme: dark)");
+export const theme = signal<"light" | "dark">(systemTheme.matches ? "dark" : "light");
 export const work = signal<Work>(nothing);
 export const step = signal<Step>("open");
 export const job = signal<JobState | null>(null);

@@ -4,7 +4,7 @@ import { inspectFiles, loadModelFiles, readCellNames, readColumn, readCoverage, 
 import { continueTraining, finishTraining, pauseTraining, trainModel } from "./worker/train.js";
 import { mapQuery, nameCellType, stopMapping } from "./worker/map.js";
 import { analyseSamples } from "./worker/samples.js";
-import { repackModel, saveAnnotated } from "./worker/save.js";
+import { repackModel, saveAnnotated, scoreMapping, writeReport } from "./worker/save.js";
 import { carryErrors } from "./worker/errors.js";
 
 const jobs = {
@@ -12,7 +12,7 @@ const jobs = {
   trainModel, continueTraining, pauseTraining, finishTraining,
   mapQuery, stopMapping, nameCellType,
   analyseSamples,
-  repackModel, saveAnnotated,
+  repackModel, saveAnnotated, scoreMapping, writeReport,
 };
 export type Jobs = typeof jobs;
 

@@ -82,7 +82,6 @@ let expectedModel: ScPoli | null = null;
 describe("the whole flow on the built-in example", async () => {
   const { page, errors, foreign } = await TestPage.open(browser, url);
   await page.setViewportSize({ width: 1440, height: 900 });
-  page.on("dialog", (dialog) => void dialog.accept());
 
   test("the example opens, and what was found is shown", async () => {
     await page.getByRole("button", { name: "Open the built-in example" }).waitFor();
@@ -188,6 +187,17 @@ describe("the whole flow on the built-in example", async () => {
     await look(page, "10-samples");
   });
 
+  test("metrics compare with the labels that the query brings", async () => {
+    await page.getByRole("tab", { name: "Metrics" }).click();
+    await page.getByLabel("True cell types in").selectOption("cell_type");
+    await page.getByRole("button", { name: "Evaluate" }).click();
+    await page.getByRole("heading", { name: "Label transfer" }).waitFor({ timeout: 60_000 });
+    await isIdle(page);
+    const accuracy = Number(/Accuracy\s+([\d.]+) %/.exec(await page.locator("#panel").innerText())![1]);
+    assert.ok(accuracy > 30 && accuracy < 100, `${accuracy} %`);
+    await look(page, "10-metrics");
+  });
+
   test("a cluster is inspected and named, and the query joins the model", async () => {
     await page.getByLabel("Colour by").selectOption({ label: "cell_type: predicted type" });
     await page.getByRole("tab", { name: "Unknown cells" }).click();
@@ -211,6 +221,7 @@ describe("the whole flow on the built-in example", async () => {
     assert.match(table[0]!, /^cell,well,cell_type_pred,cell_type_uncert/);
     assert.match(readFileSync(await save(page, "svg"), "utf8"), /^<svg[\s\S]*<circle[\s\S]*<\/svg>/);
     assert.equal(readFileSync(await save(page, "png")).subarray(1, 4).toString(), "PNG");
+    assert.match(readFileSync(await save(page, "report"), "utf8"), /<html[\s\S]*Text for Methods/);
     const session = await save(page, "session");
     const again = await TestPage.open(browser, url);
     await again.page.getByRole("button", { name: "Open the built-in example" }).waitFor();

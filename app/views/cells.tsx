@@ -8,7 +8,7 @@ import type { Points } from "../charts/points.js";
 import { pointsInside } from "../charts/polygon.js";
 import { Icon, type IconName } from "../icons.js";
 import type { MappingResult } from "../protocol.js";
-import { announcement, changeView, columns, tell, unknown, work } from "../state.js";
+import { announcement, changeView, columns, tell, theme, unknown, work } from "../state.js";
 import { count, counted, percent, short } from "../text.js";
 
 export type Tool = "move" | "lasso" | "box";
@@ -105,17 +105,13 @@ function describe({ cells, reference, verdict }: MappingResult): string {
   return `${counted(cells, "query cell")}${reference ? ` over ${count(reference.positions.length / 2)} cells of the reference` : ""}${shown ? `, coloured by ${shown.title}` : ""}. Verdict: ${verdict.light}. Arrow keys move, plus and minus zoom, 0 shows everything; the legend lists the groups.`;
 }
 
-function isDark(): boolean {
-  return document.documentElement.dataset["theme"] === "dark";
-}
-
 function draw(drawing: Points): void {
   const { result, view } = work.value;
   const shown = coloring.value;
   if (!result || !shown) return;
   const radius = pointRadius(result.cells);
   const { reference } = result;
-  const grey = bytesOf(isDark() ? "#5b646b" : "#c3c8cc");
+  const grey = bytesOf(theme.value === "dark" ? "#5b646b" : "#c3c8cc");
   const background = reference && view.showReference ? { positions: reference.positions, colours: repeated([...grey, 150], reference.positions.length / 2), radius: Math.max(1, radius * 0.75) } : null;
   drawing.show(background, { positions: result.positions, colours: paint(shown, view, result.cells), radius });
 }

@@ -8,10 +8,11 @@ import { SamplesPanel } from "./samples.js";
 import { SampleAnalysisPanel } from "./sample-analysis.js";
 import { UncertaintyPanel } from "./uncertainty.js";
 import { UnknownPanel } from "./unknown.js";
+import { MetricsPanel } from "./metrics.js";
 import { VerdictPanel } from "./verdict.js";
 
 const tabs = [
-  { id: "overview", name: "Overview" }, { id: "unknown", name: "Unknown cells" }, { id: "samples", name: "Samples" },
+  { id: "overview", name: "Overview" }, { id: "unknown", name: "Unknown cells" }, { id: "samples", name: "Samples" }, { id: "metrics", name: "Metrics" },
 ] as const;
 type Tab = (typeof tabs)[number]["id"];
 const tab = signal<Tab>("overview");
@@ -27,7 +28,7 @@ export function ExploreView() {
     document.getElementById(`tab-${next.id}`)?.focus();
   };
   return (
-    <div class={tab.value === "samples" ? "explore wide" : "explore"}>
+    <div class={tab.value === "samples" || tab.value === "metrics" ? "explore wide" : "explore"}>
       <Legend result={result} />
       <CellsView result={result} />
       <aside class="side" aria-label="About the mapping">
@@ -40,6 +41,7 @@ export function ExploreView() {
           <SelectionPanel result={result} canName={!(tab.value === "unknown" && work.value.view.selection?.how.startsWith("cluster "))} />
           {tab.value === "overview" && <><VerdictPanel result={result} /><UncertaintyPanel result={result} /><SamplesPanel result={result} /></>}
           {tab.value === "unknown" && <><UncertaintyPanel result={result} /><UnknownPanel result={result} /></>}
+          {tab.value === "metrics" && <MetricsPanel result={result} />}
           {tab.value === "samples" && <SampleAnalysisPanel result={result} />}
         </div>
       </aside>

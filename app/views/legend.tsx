@@ -38,7 +38,7 @@ export function Legend({ result }: { readonly result: MappingResult }) {
       {shown?.range && (
         <div class="ramp">
           <p>{shown.title}</p>
-          <svg viewBox="0 0 220 12" preserveAspectRatio="none" role="img" aria-label={`From ${short(shown.range.low)}, dark blue, to ${short(shown.range.high)}, yellow`}>
+          <svg viewBox="0 0 220 12" preserveAspectRatio="none" shape-rendering="crispEdges" role="img" aria-label={`From ${short(shown.range.low)}, dark blue, to ${short(shown.range.high)}, yellow`}>
             {Array.from({ length: 55 }, (_, i) => <rect key={i} x={i * 4} y="0" width="4.5" height="12" fill={rampColour(i / 54)} />)}
           </svg>
           <p class="ends"><span>{short(shown.range.low)}</span><span>{short(shown.range.high)}</span></p>

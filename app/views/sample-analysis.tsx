@@ -118,7 +118,7 @@ function Associations({ analysis: { associations, guidance, map } }: { readonly 
       <h3 id={`associations-${map.key}`}>What explains the samples</h3>
       <p class="hint">{guidance.reason}</p>
       {covariates.length > 0 && (
-        <div class="scroll">
+        <div class="scroll" tabIndex={0} role="group" aria-label="Associations">
           <table class="matrix">
             <caption class="unseen">Adjusted R squared of each covariate with each principal component</caption>
             <thead><tr><th scope="col">adjusted R²</th>{components.map((component) => <th key={component} scope="col">PC{component}</th>)}</tr></thead>

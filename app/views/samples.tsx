@@ -87,7 +87,7 @@ export function SampleScatter({ result, samples, position, components: [a, b], c
           return (
             <g
               key={name} class={`sample ${isQuery ? "query" : "reference"} ${picked && share === 0 ? "faded" : ""}`} transform={`translate(${x(xs[sample]!)},${y(ys[sample]!)})`}
-              {...(isQuery ? { role: "button", tabIndex: 0, onClick: pickOne, onKeyDown: (event: KeyboardEvent) => (event.key === "Enter" || event.key === " ") && (event.preventDefault(), pickOne()) } : {})}
+              {...(isQuery ? { role: "button", tabindex: 0, onClick: pickOne, onKeyDown: (event: KeyboardEvent) => (event.key === "Enter" || event.key === " ") && (event.preventDefault(), pickOne()) } : {})}
             >
               <title>{`${name}\n${isReference[sample] ? "reference" : "query"}${isQuery ? `, ${count(cellsOf(condition, name))} cells here` : ""}${picked && isQuery ? `, ${percent(share)} of them picked` : ""}`}</title>
               <circle r={isQuery ? 5.5 : 4} style={colours ? { fill: colours[sample] } : isQuery ? { fill: groupColour(condition.names.indexOf(name)) } : undefined} />

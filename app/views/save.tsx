@@ -3,7 +3,7 @@ import { useSignal } from "@preact/signals";
 import { guarded } from "../actions.js";
 import { download } from "../files.js";
 import { Icon } from "../icons.js";
-import { saveAnnotatedFile, saveModel, savePicture, saveTable } from "../saving.js";
+import { saveAnnotatedFile, saveModel, savePicture, saveReport, saveTable } from "../saving.js";
 import { saveSession } from "../session.js";
 import { isBusy, isUnsaved, work } from "../state.js";
 import { count } from "../text.js";
@@ -25,6 +25,7 @@ export function SaveView() {
     { id: "h5ad", name: "The query with the results in it", what: "Everything of your file, and latent positions, cell types, uncertainties and unknown flags; Python's anndata opens it.", missing: noFile, save: saveAnnotatedFile },
     { id: "csv", name: "A table of the cells (CSV)", what: "One row per cell: sample, predicted type, uncertainty, probability, unknown, position.", missing: noFile, save: saveTable },
     { id: "model", name: "The model", what: "A zip file of the model folder; the command line and this page open it.", missing: model || result ? null : "Train or open a model first", save: saveModel },
+    { id: "report", name: "A report", what: "One HTML file with the figures, the verdict, the numbers and a text for Methods; it opens anywhere, offline.", missing: noFile, save: saveReport },
     { id: "svg", name: "The picture of the cells (SVG)", what: "As it is coloured now, for a figure.", missing: noResult, save: () => savePicture("svg") },
     { id: "png", name: "The picture of the cells (PNG)", what: "As it is coloured now, at twice the resolution.", missing: noResult, save: () => savePicture("png") },
     { id: "session", name: "The session", what: "Model, results, names, thresholds and colours, to go on later: drop the file onto this page. It does not hold the counts.", missing: model || result ? null : "There is nothing to go on from yet", save: saveSession },

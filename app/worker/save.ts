@@ -1,15 +1,50 @@
-// Files for the user: the query with results in it. Models are zip files already when they reach the page.
-import { writeCopy, type Additions } from "scpoli";
-import type { LocalFile } from "../protocol.js";
+// What is made of the query with the results in it: the file itself, a report, metrics. Models are zip files already when they reach the page.
+import { AnnData, evaluate, makeReport, writeCopy, type Additions, type Evaluation } from "scpoli";
+import type { Listener, LocalFile } from "../protocol.js";
 import { openData, openModel, outputPath, packModel, takeFile } from "./disk.js";
 
 /** The query's file with everything in it kept, and the results added. */
 export async function saveAnnotated(queryFiles: readonly LocalFile[], additions: Additions, name: string): Promise<File> {
+  return new File([takeFile(await annotated(queryFiles, additions, name))], name);
+}
+
+/** One HTML file with the figures, the numbers and a text for Methods. */
+export async function writeReport(queryFiles: readonly LocalFile[], additions: Additions, modelFiles: readonly LocalFile[], conditionKeys: Readonly<Record<string, string>>, listener: Listener): Promise<File> {
+  const model = await openModel(modelFiles);
+  const mapped = await AnnData.open(await annotated(queryFiles, additions, "mapped.h5ad"));
+  try {
+    const samples = model.stored.json.model.condition_encoding === "one-hot" ? [] : await model.samples({ data: mapped, conditionKeys });
+    return new File([await makeReport({ model, mapped, samples, onNote: (note) => listener.note(note) })], "report.html", { type: "text/html" });
+  } finally {
+    mapped.close();
+  }
+}
+
+export interface MetricsRequest {
+  /** obs columns of the query: its own labels, and the conditions that are to be mixed */
+  readonly cellTypeKey: string;
+  readonly conditionKey?: string;
+  /** annotation level whose predictions are compared with them */
+  readonly level?: string;
+}
+
+/** How good integration and labels are, where the query brings labels of its own. */
+export async function scoreMapping(queryFiles: readonly LocalFile[], additions: Additions, { cellTypeKey, conditionKey, level }: MetricsRequest, listener: Listener): Promise<Evaluation> {
+  const mapped = await AnnData.open(await annotated(queryFiles, additions, "mapped.h5ad"));
+  try {
+    return await evaluate(mapped, { cellTypeKey, conditionKey, ...(level !== undefined && { predictionKey: `${level}_pred` }), onProgress: (progress) => listener.progress(progress), onNote: (note) => listener.note(note) });
+  } finally {
+    mapped.close();
+  }
+}
+
+/** @returns the path of the copy in this worker's file system */
+async function annotated(queryFiles: readonly LocalFile[], additions: Additions, name: string): Promise<string> {
   const query = await openData(queryFiles);
   try {
     const output = outputPath(name);
     await writeCopy(query, output, additions, { force: true });
-    return new File([takeFile(output)], name);
+    return output;
   } finally {
     query.close();
   }
