@@ -21,6 +21,7 @@ const shared = join(root, "..", "shared");
 
 const url = await serve();
 const browser = await launchBrowser(["--use-angle=swiftshader", "--enable-unsafe-swiftshader"]);
+after(() => browser.close());
 
 /** Starts `scpoli app`. @returns the page's address */
 function serve(): Promise<string> {
