@@ -75,7 +75,7 @@ function colouringsOf(reference: ReferenceCells | null, query: QueryCells | null
     return [
       ...(others ? [{ id: `predicted-${level}`, title: `${key}, predicted (reference: its label)`, groups: { names, codes: joined(inNames(own?.names, own?.codes), inNames(others.types, others.predicted)) } }] : []),
       ...(others?.given || !others ? [{ id: `label-${level}`, title: `${key}, label`, groups: { names, codes: joined(inNames(own?.names, own?.codes), inNames(others?.given?.names, others?.given?.codes)) } }] : []),
-      { id: `uncertainty-${level}`, title: `${key}, uncertainty (0 sure, 1 unsure)`, numbers: { values: numbers(own?.uncertainty, others?.uncertainty), range: [0, 1] as const } },
+      { id: `uncertainty-${level}`, title: `${key}, uncertainty (0 sure, 1 unsure)`, numbers: { values: numbers(others && others.uncertaintyBy !== "distance" ? undefined : own?.uncertainty, others?.uncertainty), range: [0, 1] as const } },
       ...(others?.unknown.some((flag) => flag > 0) ? [{ id: `unknown-${level}`, title: `${key}, flagged unknown`, groups: { names: ["kept", "unknown"], codes: joined(undefined, Int32Array.from(others.unknown)) } }] : []),
     ];
   });

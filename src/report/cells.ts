@@ -6,6 +6,7 @@ import { ScPoliError } from "../errors.js";
 import type { StoredModel } from "../model/checkpoint.js";
 import { classify } from "../model/classify.js";
 import { Landmarks } from "../model/landmarks.js";
+import { noveltyUncertainty } from "../model/novelty.js";
 import type { Verdict } from "../mapping/verdict.js";
 
 /** Names, and of each cell which of them, -1 for none. */
@@ -22,7 +23,10 @@ export interface LevelCells {
   readonly predicted: Int32Array;
   readonly uncertainty: Float64Array;
   readonly unknown: Uint8Array;
-  readonly threshold: number | null;
+  /** "by type": one for each predicted type */
+  readonly threshold: number | "by type" | null;
+  /** what the uncertainty is: of novelty, or by the distance to the nearest prototype */
+  readonly uncertaintyBy: string;
   /** labels that the file has of its own, in the types and those after them; null without */
   readonly given: Groups | null;
 }
@@ -71,6 +75,12 @@ export function referenceCells(stored: StoredModel): ReferenceCells | null {
   };
 }
 
+/** Thresholds by type of a level's uncertainty, ascending; empty where the model has one for all, or none. */
+export function typeThresholds({ json }: StoredModel, key: string): number[] {
+  const novelty = json.head?.levels[json.cell_type_keys.indexOf(key)]?.novelty;
+  return novelty ? Array.from(noveltyUncertainty(Float32Array.from(novelty.thresholds), novelty)).sort((a, b) => a - b) : [];
+}
+
 /**
  * @param given - by annotation level, the column of the file's own labels. Default: one named as the level, where there is one
  * @throws ScPoliError "format" where the file was not written by `map` or `embed`
@@ -102,7 +112,8 @@ async function levelCells(data: AnnData, key: string, facts: UnsDict, column: st
   const own = data.obs.columnNames.includes(column) ? labelled(await groupsOf(data, column)) : null;
   const names = own ? [...types, ...own.names.filter((name) => !types.includes(name))] : [];
   return {
-    key, types, predicted: Int32Array.from(codes), uncertainty: await numbers(data, `${key}_uncert`), threshold: typeof threshold === "number" ? threshold : null,
+    key, types, predicted: Int32Array.from(codes), uncertainty: await numbers(data, `${key}_uncert`), threshold: typeof threshold === "number" || threshold === "by type" ? threshold : null,
+    uncertaintyBy: isDict(facts["uncertainties"]) ? String(facts["uncertainties"][key] ?? "distance") : "distance",
     unknown: flags?.kind === "boolean" ? Uint8Array.from(flags.values, (value) => (value ? 1 : 0)) : new Uint8Array(data.nObs),
     given: own && { names, codes: own.codes.map((code) => (code < 0 ? -1 : names.indexOf(own.names[code]!))) },
   };

@@ -31,7 +31,7 @@ function mappingText({ cells, facts, levels, conditions }: QueryCells): string {
   const how = facts["verb"] === "embed" ? "embedded with the reference model" : "mapped onto the reference by architecture surgery, in which the embeddings of the new conditions alone were learnt";
   const labels = levels.map(({ key, threshold, unknown }) => {
     const flagged = unknown.reduce((sum, flag) => sum + flag, 0);
-    return ` Cell types (${key}) were transferred${threshold === null ? "" : `; cells with an uncertainty above ${Number(threshold.toPrecision(3))} (${flagged.toLocaleString("en-US")}) were flagged unknown`}.`;
+    return ` Cell types (${key}) were transferred${threshold === null ? "" : `; cells with an uncertainty above ${threshold === "by type" ? "the threshold of their type" : Number(threshold.toPrecision(3))} (${flagged.toLocaleString("en-US")}) were flagged unknown`}.`;
   });
   return `${cells.toLocaleString("en-US")} query cells${conditions.length > 0 ? ` of ${conditions.map(({ key, names }) => `${names.length} ${key}`).join(", ")}` : ""}${coverage} were ${how} (scpoli ${String(facts["version"] ?? version)}).${labels.join("")} Query cells were placed into the reference's UMAP at the weighted mean of their 15 nearest reference cells.`;
 }

@@ -4,7 +4,8 @@ import { barChart, heatMap, histogram, lineChart, type Series } from "../plots/c
 import { groupColour } from "../plots/palette.js";
 import { escapeText, type Plot } from "../plots/svg.js";
 import type { Verdict } from "../mapping/verdict.js";
-import type { Groups, LevelCells, QueryCells, ReferenceCells } from "./cells.js";
+import type { StoredModel } from "../model/checkpoint.js";
+import { typeThresholds, type Groups, type LevelCells, type QueryCells, type ReferenceCells } from "./cells.js";
 import { figure } from "./html.js";
 
 export function factsHtml(facts: readonly (readonly [name: string, value: string])[]): string {
@@ -81,15 +82,18 @@ function flowHtml({ key, types, predicted, unknown }: LevelCells, given: Groups)
 }
 
 /** Distributions of the uncertainty with the threshold. */
-export function uncertaintyHtml(query: QueryCells | null, reference: ReferenceCells | null): string {
+export function uncertaintyHtml(query: QueryCells | null, reference: ReferenceCells | null, stored: StoredModel | null): string {
   const plots = (query?.levels ?? []).map(({ key, uncertainty, unknown, threshold }) => {
+    const own = threshold === "by type" && stored ? typeThresholds(stored, key) : [];
+    const short = (value: number): number => Number(value.toPrecision(3));
+    const mark = typeof threshold === "number" ? { at: threshold, text: `threshold ${short(threshold)}` } : own.length > 0 ? { at: own[own.length >> 1]!, text: `threshold of the middle type, ${short(own[own.length >> 1]!)} (types: ${short(own[0]!)} to ${short(own.at(-1)!)})` } : undefined;
     const values = (flag: number): Float64Array => uncertainty.filter((_, cell) => unknown[cell] === flag);
     return histogram({
       title: `Uncertainty of the query: ${key}`, x: "uncertainty (0 sure, 1 unsure)", range: [0, 1], unit: "cells", legend: "cells", groups: [{ name: "kept", values: values(0) }, { name: "flagged unknown", values: values(1) }],
-      ...(threshold !== null && { mark: { at: threshold, text: `threshold ${Number(threshold.toPrecision(3))}` } }),
+      mark,
     });
   });
-  const others = (reference?.labels ?? []).map(({ key, uncertainty }) => histogram({ title: `Uncertainty of the reference's landmarks: ${key}`, x: "uncertainty (0 sure, 1 unsure)", range: [0, 1], unit: "cells", legend: "cells", groups: [{ name: "landmarks", values: uncertainty }] }));
+  const others = (reference?.labels ?? []).map(({ key, uncertainty }) => histogram({ title: `Uncertainty of the reference's landmarks by distance: ${key}`, x: "uncertainty by distance (0 sure, 1 unsure)", range: [0, 1], unit: "cells", legend: "cells", groups: [{ name: "landmarks", values: uncertainty }] }));
   return plots.length + others.length === 0 ? "" : `<div class="figures">${[...plots, ...others].map((plot) => figure(plot)).join("")}</div>`;
 }
 
