@@ -123,7 +123,7 @@ describe("the whole flow on the built-in example", async () => {
     expectedModel = expected;
   });
 
-  test("the query is mapped: verdict, cells, uncertainty, samples; labels and latents as in Node, to the byte", async () => {
+  test("the query is mapped: verdict, cells, uncertainty, samples; labels and latents as in Node, to the byte; leaving asks until it is saved", async () => {
     await step(page, "Map").click();
     await fill(page, "Options of the mapping", {}, { Arithmetic: "plain" });
     await look(page, "6-map");
@@ -133,7 +133,11 @@ describe("the whole flow on the built-in example", async () => {
     await look(page, "7-explore");
     assert.match(await page.locator(".verdict").innerText(), /of the model's genes are in the query/);
     await step(page, "Save").click();
+    const asksBeforeLeaving = (): Promise<boolean> => page.evaluate(() => !dispatchEvent(new Event("beforeunload", { cancelable: true })));
+    assert.equal(await asksBeforeLeaving(), true, "results that no file holds");
     const saved = await AnnData.open(await save(page, "h5ad"));
+    await page.locator(".save", { hasText: "saved" }).first().waitFor();
+    assert.equal(await asksBeforeLeaving(), false);
     const query = await AnnData.open(join(root, "data", "demo_query.h5ad"));
     const mapping = await expectedModel!.map(query, { simd: "plain", unlabeledPrototypes: "leiden" });
     assert.equal(saved.nObs, query.nObs, "cells out are cells in");
@@ -232,7 +236,7 @@ describe("the whole flow on the built-in example", async () => {
     assert.deepEqual([again.errors, again.foreign], [[], []]);
   });
 
-  test("a phone shows it, and leaving asks before work is lost", async () => {
+  test("a phone shows it", async () => {
     await page.setViewportSize({ width: 390, height: 844 });
     await step(page, "Explore").click();
     await page.waitForTimeout(500);
