@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { mkdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { join } from "node:path";
-import { describe, test } from "node:test";
+import { after, describe, test } from "node:test";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import type { Page } from "playwright-core";
 import { AnnData, makeReport, ScPoli, ScPoliError } from "../dist/index.js";
@@ -76,8 +76,10 @@ test("a file that was not mapped, and metrics that are no JSON, are errors that 
   assert.ok(readFileSync(at("metrics.html"), "utf8").includes(`<dt>labels, accuracy</dt><dd>${accuracy.toFixed(3)}</dd>`));
 });
 
-describe("in Chromium", async () => {
-  const browser = await launchBrowser();
+const browser = await launchBrowser();
+after(() => browser.close());
+
+describe("in Chromium", () => {
   const faults: string[] = [];
   const open = async (options: object): Promise<Page> => {
     const page = await (await browser.newContext(options)).newPage();
