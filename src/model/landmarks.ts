@@ -12,6 +12,8 @@ import { umapLayout, umapNeighbors } from "./umap.js";
 const [mostLandmarks, rareCells] = [20_000, 100];
 /** A cell nearer than this share of its neighbourhood's radius is the landmark itself, but for rounding. */
 const sameCell = 1e-5;
+/** Landmarks that a cell to be placed is compared with. */
+const mostLookedAt = 200;
 
 /** Landmarks as a model folder has them. */
 export interface StoredLandmarks {
@@ -77,20 +79,28 @@ export class Landmarks {
 
   /**
    * Places cells into the reference's UMAP: each at the mean of its 15 nearest landmarks, weighted as UMAP weighs edges (the start of umap-learn's `transform`). A cell that is a landmark gets
-   * the place that it has.
+   * the place that it has. Where there are many landmarks, those of the nearest boxes are looked at: for a picture that is near enough, and it takes a tenth of the time.
    * @param latent - (N, D) @returns (N, 2)
    */
   place(latent: Float32Array): Float32Array {
     const N = latent.length / this.D;
     const places = new Float32Array(2 * N);
+    const k = this.#squared.length;
+    const [distances, weights] = [new Float64Array(k), new Float64Array(k)];
     for (let i = 0; i < N; i++) {
-      this.#search(latent, i);
-      const distances = this.#squared.map(Math.sqrt);
-      const weights = new Float64Array(distances.length);
-      if (distances[0]! <= sameCell * distances.at(-1)!) weights[0] = 1;
-      else weigh(distances, weights);
-      const sum = weights.reduce((total, w) => total + w, 0);
-      for (let c = 0; c < 2; c++) places[2 * i + c] = weights.reduce((total, w, rank) => total + w * this.umap[2 * this.#found[rank]! + c]!, 0) / sum;
+      this.#search(latent, i, mostLookedAt);
+      for (let rank = 0; rank < k; rank++) distances[rank] = Math.sqrt(this.#squared[rank]!);
+      if (distances[0]! <= sameCell * distances[k - 1]!) weights.fill(0)[0] = 1;
+      else weigh(distances, weights, k, 1e-3);
+      let [sum, x, y] = [0, 0, 0];
+      for (let rank = 0; rank < k; rank++) {
+        const [weight, at] = [weights[rank]!, 2 * this.#found[rank]!];
+        sum += weight;
+        x += weight * this.umap[at]!;
+        y += weight * this.umap[at + 1]!;
+      }
+      places[2 * i] = x / sum;
+      places[2 * i + 1] = y / sum;
     }
     return places;
   }
@@ -101,7 +111,7 @@ export class Landmarks {
     return Math.sqrt(this.#squared.at(-1)!);
   }
 
-  #search(latent: Float32Array, i: number): void {
-    this.#tree.search(latent.subarray(i * this.D, (i + 1) * this.D), -1, this.#squared, this.#found);
+  #search(latent: Float32Array, i: number, most?: number): void {
+    this.#tree.search(latent.subarray(i * this.D, (i + 1) * this.D), -1, this.#squared, this.#found, most);
   }
 }

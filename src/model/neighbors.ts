@@ -36,6 +36,7 @@ export class KdTree {
   readonly #offset: Float64Array;
   #k = 0;
   #except = -1;
+  #left = Infinity;
   #squared: Float64Array = new Float64Array(0);
   #found: Int32Array = new Int32Array(0);
 
@@ -53,15 +54,17 @@ export class KdTree {
   /**
    * The k points nearest to one; of equally near ones any, the same each time.
    * @param point - (D) @param except - a point of the tree that is not meant, -1 for none
+   * @param most - points to look at, those of the nearest boxes first, whose best are taken; Infinity: the search is exact
    * @param squared - (k) receives squared distances, ascending; Infinity where there are fewer points @param found - (k) receives the points
    */
-  search(point: ArrayLike<number>, except: number, squared: Float64Array, found: Int32Array): void {
+  search(point: ArrayLike<number>, except: number, squared: Float64Array, found: Int32Array, most = Infinity): void {
     for (let d = 0; d < this.D; d++) this.#query[d] = point[d]!;
     this.#offset.fill(0);
     this.#except = except;
     this.#k = squared.length;
     this.#squared = squared.fill(Infinity);
     this.#found = found.fill(-1);
+    this.#left = Math.max(most, this.#k + leafSize);
     this.#visit(0, 0);
   }
 
@@ -102,7 +105,7 @@ export class KdTree {
     this.#visit(near, least);
     const before = this.#offset[dimension]!;
     const further = least - before * before + difference * difference;
-    if (further >= this.#squared[this.#k - 1]!) return;
+    if (further >= this.#squared[this.#k - 1]! || this.#left <= 0) return;
     this.#offset[dimension] = difference;
     this.#visit(far, further);
     this.#offset[dimension] = before;
@@ -110,6 +113,7 @@ export class KdTree {
 
   #scan(from: number, to: number): void {
     const { D } = this;
+    this.#left -= to - from;
     const [points, query, squared, found, last] = [this.#points, this.#query, this.#squared, this.#found, this.#k - 1];
     for (let place = from; place < to; place++) {
       let sum = 0;
@@ -183,17 +187,23 @@ export function neighborGraph({ k, indices, distances }: Neighbors, perplexity =
   return { nodes, indptr, neighbors, weights };
 }
 
-/** Weights of one point's neighbours from their distances, ascending. */
-export function weigh(distances: Float64Array, weights: Float64Array, perplexity = distances.length): void {
+/** Weights of one point's neighbours from their distances, ascending. @param tolerance - of their sum, which is a logarithm of the perplexity */
+export function weigh(distances: Float64Array, weights: Float64Array, perplexity = distances.length, tolerance = 0): void {
   const k = distances.length;
   const nearest = distances.find((d) => d > 0) ?? 0;
-  const sumWith = (sigma: number): number => distances.reduce((sum, d) => sum + (d > nearest ? Math.exp((nearest - d) / sigma) : 1), 0);
+  const sumWith = (sigma: number): number => {
+    let sum = 0;
+    for (let rank = 0; rank < k; rank++) sum += distances[rank]! > nearest ? Math.exp((nearest - distances[rank]!) / sigma) : 1;
+    return sum;
+  };
   const target = Math.log2(Math.max(2, perplexity));
   const mean = distances.reduce((sum, d) => sum + d, 0) / k;
   let [low, high] = [0, Infinity];
   let sigma = mean || 1;
   for (let i = 0; i < 64; i++) {
-    if (sumWith(sigma) > target) high = sigma;
+    const sum = sumWith(sigma);
+    if (Math.abs(sum - target) < tolerance) break;
+    if (sum > target) high = sigma;
     else low = sigma;
     sigma = high === Infinity ? 2 * sigma : (low + high) / 2;
   }
