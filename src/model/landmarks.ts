@@ -79,7 +79,7 @@ export class Landmarks {
 
   /**
    * Places cells into the reference's UMAP: each at the mean of its 15 nearest landmarks, weighted as UMAP weighs edges (the start of umap-learn's `transform`). A cell that is a landmark gets
-   * the place that it has. Where there are many landmarks, those of the nearest boxes are looked at: for a picture that is near enough, and it takes a tenth of the time.
+   * the place that it has. Where there are many landmarks, those of the nearest boxes are looked at: for a picture that is near enough.
    * @param latent - (N, D) @returns (N, 2)
    */
   place(latent: Float32Array): Float32Array {
