@@ -1,5 +1,5 @@
-// Compiles the engine's kernels twice, without and with relaxed SIMD, and the kernel of all pairs of points, and writes them as TypeScript modules: Node, pages, workers and bundlers load
-// them alike.
+// Compiles the engine's kernels twice, without and with relaxed SIMD, and the kernels of all pairs of points and of nearest rows, and writes them as TypeScript
+// modules: Node, pages, workers and bundlers load them alike.
 import { execFileSync } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
@@ -11,9 +11,12 @@ const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const asc = join(dirname(createRequire(import.meta.url).resolve("assemblyscript/package.json")), "bin", "asc.js");
 const folder = mkdtempSync(join(tmpdir(), "kernels-"));
 
-function compile(name, entry, options = []) {
+/** For a module with a memory and a thread of its own. */
+const alone = ["--runtime", "stub", "--optimizeLevel", "3", "--noAssert", "--enable", "simd"];
+
+function compile(name, entry, options = [], config = ["--config", "kernels/asconfig.json"]) {
   const output = join(folder, `${name}.wasm`);
-  execFileSync(process.execPath, [asc, entry, "--config", "kernels/asconfig.json", "--outFile", output, ...options], { cwd: root, stdio: "inherit" });
+  execFileSync(process.execPath, [asc, entry, ...config, "--outFile", output, ...options], { cwd: root, stdio: "inherit" });
   return readFileSync(output).toString("base64");
 }
 
@@ -21,6 +24,7 @@ try {
   const plain = compile("plain", "kernels/index.ts");
   const relaxed = compile("relaxed", "kernels/index.ts", ["--enable", "relaxed-simd"]);
   const pairs = compile("pairs", "kernels/pairs.ts");
+  const nearest = compile("nearest", "kernels/nearest.ts", alone, []);
   const module = `// Made by scripts/build_kernels.mjs from kernels/.
 
 /** SIMD128 and threads. */
@@ -32,6 +36,7 @@ export const relaxed =
 `;
   writeFileSync(join(root, "src/engine/kernels.generated.ts"), module);
   writeFileSync(join(root, "src/engine/pairs.generated.ts"), `// Made by scripts/build_kernels.mjs from kernels/pairs.ts.\nexport const pairs =\n  "${pairs}";\n`);
+  writeFileSync(join(root, "src/engine/nearest.generated.ts"), `// Made by scripts/build_kernels.mjs from kernels/nearest.ts.\nexport const nearest =\n  "${nearest}";\n`);
 } finally {
   rmSync(folder, { recursive: true });
 }

@@ -16,6 +16,7 @@ import { ScPoliError } from "../errors.js";
 import { matchGeneNames } from "../data/gene-names.js";
 import { addQueryTypes, addUnlabeledPrototypes, clusteringOf, storedPrototypes, unlabeledCells, unlabeledLossOf } from "../model/growth.js";
 import { headRows, HeadScorer } from "../model/head.js";
+import { rowsOf } from "../model/neighbors.js";
 import { alignGenes, checkCoverage, type GeneAlignment } from "../data/genes.js";
 import { joinMetadata, metadataOfConditions } from "../data/sample-metadata.js";
 import { readConditions, type Conditions } from "../data/labels.js";
@@ -137,12 +138,6 @@ async function withMetadata(stored: StoredModel, data: AnnData, conditions: read
 /** One code for each cell's conditions. @param conditions - per key (N) */
 function combined(conditions: readonly Int32Array[]): Int32Array {
   return new Combinations().columns(conditions);
-}
-
-function rowsOf(latent: Float32Array, cells: Int32Array, D: number): Float32Array {
-  const own = new Float32Array(cells.length * D);
-  cells.forEach((cell, i) => own.set(latent.subarray(cell * D, (cell + 1) * D), i * D));
-  return own;
 }
 
 async function learnQuery(stored: StoredModel, query: Query, labels: QueryLabels | null, options: MapOptions): Promise<QueryResult> {

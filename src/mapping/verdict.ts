@@ -3,7 +3,7 @@
 import type { StoredModel } from "../model/checkpoint.js";
 import { quantile, type LevelPrediction } from "../model/classify.js";
 import { Landmarks } from "../model/landmarks.js";
-import { KdTree } from "../model/neighbors.js";
+import { nearestNeighbors, rowsOf } from "../model/neighbors.js";
 
 export type Light = "green" | "amber" | "red";
 
@@ -66,7 +66,7 @@ export function judgeMapping({ geneCoverage, depth, distantShare, unknownShare, 
 }
 
 /** Cells that are looked at where there are more, and of each type and side of the mixing. */
-const [mostCells, mostOfType] = [5000, 300];
+const [mostCells, mostOfType] = [2000, 300];
 const mixingNeighbors = 15;
 
 /** Measures a mapping against its model. @param latent - (N, D) of the query @param sizeFactors - (N) */
@@ -81,7 +81,7 @@ export function measureMapping(stored: StoredModel, geneCoverage: number, latent
     depth: landmarks && json.model.recon_loss !== "mse" ? { query: quantile(sizeFactors, 0.5), reference: landmarks.json.size_factors } : null,
     distantShare: level ? shareOf(N, (cell) => level.distance[cell]! > scale) : null,
     unknownShare: level && level.threshold !== null ? shareOf(N, (cell) => level.unknown[cell] === 1) : null,
-    apartShare: landmarks && shareOf(looked.length, (at) => landmarks.neighborDistance(latent, looked[at]!) > landmarks.json.neighbor_distance),
+    apartShare: landmarks && shareApart(landmarks, rowsOf(latent, looked, landmarks.D)),
     mixing: landmarks && mixingWith(landmarks, latent, level?.predicted ?? new Int32Array(N), json.levels.length),
   };
 }
@@ -95,20 +95,22 @@ function mixingWith({ latent: reference, labels, D, json: { cells: L } }: Landma
     const theirs = landmarksOf.get(type) ?? [];
     const n = Math.min(own.length, theirs.length, mostOfType);
     if (n <= mixingNeighbors) continue;
+    const some = (table: Float32Array, from: readonly number[]): Float32Array => rowsOf(table, spread(from.length, n).map((at) => from[at]!), D);
     const pooled = new Float32Array(2 * n * D);
-    spread(own.length, n).forEach((at, i) => pooled.set(latent.subarray(own[at]! * D, (own[at]! + 1) * D), i * D));
-    spread(theirs.length, n).forEach((at, i) => pooled.set(reference.subarray(theirs[at]! * D, (theirs[at]! + 1) * D), (n + i) * D));
-    const tree = new KdTree(pooled, D);
-    const [squared, found] = [new Float64Array(mixingNeighbors), new Int32Array(mixingNeighbors)];
-    let foreign = 0;
-    for (let i = 0; i < n; i++) {
-      tree.search(pooled.subarray(i * D, (i + 1) * D), i, squared, found);
-      foreign += found.reduce((count, point) => count + (point >= n ? 1 : 0), 0) / mixingNeighbors;
-    }
+    pooled.set(some(latent, own));
+    pooled.set(some(reference, theirs), n * D);
+    const { indices } = nearestNeighbors(pooled, D, mixingNeighbors);
+    const foreign = indices.subarray(0, n * mixingNeighbors).reduce((count, point) => count + Number(point >= n), 0) / mixingNeighbors;
     sum += own.length * Math.min(1, ((foreign / n) * (2 * n - 1)) / n);
     cells += own.length;
   }
   return cells > 0 ? sum / cells : null;
+}
+
+/** Share of cells whose 15th nearest landmark is further than that of 95 % of the landmarks. */
+function shareApart(landmarks: Landmarks, latent: Float32Array): number {
+  const distances = landmarks.neighborDistances(latent);
+  return shareOf(distances.length, (cell) => distances[cell]! > landmarks.json.neighbor_distance);
 }
 
 function groupBy(codes: Int32Array): Map<number, number[]> {

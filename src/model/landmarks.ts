@@ -4,7 +4,8 @@ import type { LandmarksJson, StoredModel, StoredTensor } from "./checkpoint.js";
 import { quantile } from "./classify.js";
 import type { Dataset } from "../data/minibatches.js";
 import { sampleRareFirst } from "../data/sampling.js";
-import { KdTree, nearestNeighbors, weigh } from "./neighbors.js";
+import { NearestRows } from "../engine/nearest.js";
+import { listCentres, nearestNeighbors } from "./neighbors.js";
 import { Random } from "../random.js";
 import { umapLayout, umapNeighbors } from "./umap.js";
 
@@ -12,8 +13,8 @@ import { umapLayout, umapNeighbors } from "./umap.js";
 const [mostLandmarks, rareCells] = [20_000, 100];
 /** A cell nearer than this share of its neighbourhood's radius is the landmark itself, but for rounding. */
 const sameCell = 1e-5;
-/** Landmarks that a cell to be placed is compared with. */
-const mostLookedAt = 200;
+/** Lists of landmarks that a cell to be placed is compared with: for a picture that is near enough. */
+const listsToPlace = 2;
 
 /** Landmarks as a model folder has them. */
 export interface StoredLandmarks {
@@ -49,9 +50,7 @@ export function makeLandmarks({ counts, conditions, labels, levels }: Dataset, c
 
 /** The landmarks of a model, ready to be searched. */
 export class Landmarks {
-  readonly #tree: KdTree;
-  readonly #squared: Float64Array;
-  readonly #found: Int32Array;
+  #rows: NearestRows | null = null;
 
   private constructor(
     readonly json: LandmarksJson,
@@ -64,10 +63,10 @@ export class Landmarks {
     /** (L, keys) code of the condition */
     readonly conditions: Int32Array,
     readonly D: number,
-  ) {
-    this.#tree = new KdTree(latent, D);
-    const k = Math.min(umapNeighbors, json.cells);
-    [this.#squared, this.#found] = [new Float64Array(k), new Int32Array(k)];
+  ) {}
+
+  get #nearest(): NearestRows {
+    return (this.#rows ??= new NearestRows(this.latent, this.D, listCentres(this.json.cells)));
   }
 
   /** @returns null where the model carries none */
@@ -78,23 +77,26 @@ export class Landmarks {
   }
 
   /**
-   * Places cells into the reference's UMAP: each at the mean of its 15 nearest landmarks, weighted as UMAP weighs edges (the start of umap-learn's `transform`). A cell that is a landmark gets
-   * the place that it has. Where there are many landmarks, those of the nearest boxes are looked at: for a picture that is near enough.
+   * Places cells into the reference's UMAP: each at the mean of its 15 nearest landmarks (of two lists: neighbors.ts), weighted with exp(-(d - nearest) / mean of d - nearest), as umap-learn's
+   * `transform` starts. A cell that is a landmark gets the place that it has.
    * @param latent - (N, D) @returns (N, 2)
    */
   place(latent: Float32Array): Float32Array {
     const N = latent.length / this.D;
     const places = new Float32Array(2 * N);
-    const k = this.#squared.length;
-    const [distances, weights] = [new Float64Array(k), new Float64Array(k)];
+    const most = Math.min(umapNeighbors, this.json.cells);
+    const { indices, squared } = this.#nearest.find(latent, most, listsToPlace);
+    const distances = new Float64Array(most);
     for (let i = 0; i < N; i++) {
-      this.#search(latent, i, mostLookedAt);
-      for (let rank = 0; rank < k; rank++) distances[rank] = Math.sqrt(this.#squared[rank]!);
-      if (distances[0]! <= sameCell * distances[k - 1]!) weights.fill(0)[0] = 1;
-      else weigh(distances, weights, k, 1e-3);
+      // a list may have fewer
+      let [k, total] = [0, 0];
+      for (let at = i * most; k < most && indices[at]! >= 0; k++, at++) total += distances[k] = Math.sqrt(squared[at]!);
+      const nearest = distances[0]!;
+      const scale = Math.max(total / k - nearest, Number.MIN_VALUE);
       let [sum, x, y] = [0, 0, 0];
       for (let rank = 0; rank < k; rank++) {
-        const [weight, at] = [weights[rank]!, 2 * this.#found[rank]!];
+        const weight = nearest <= sameCell * distances[k - 1]! ? Number(rank === 0) : Math.exp((nearest - distances[rank]!) / scale);
+        const at = 2 * indices[i * most + rank]!;
         sum += weight;
         x += weight * this.umap[at]!;
         y += weight * this.umap[at + 1]!;
@@ -105,13 +107,10 @@ export class Landmarks {
     return places;
   }
 
-  /** Distance of one of many points to its 15th nearest landmark. @param latent - (N, D) */
-  neighborDistance(latent: Float32Array, i: number): number {
-    this.#search(latent, i);
-    return Math.sqrt(this.#squared.at(-1)!);
-  }
-
-  #search(latent: Float32Array, i: number, most?: number): void {
-    this.#tree.search(latent.subarray(i * this.D, (i + 1) * this.D), -1, this.#squared, this.#found, most);
+  /** Distance of each point to its 15th nearest landmark, exactly. @param latent - (N, D) */
+  neighborDistances(latent: Float32Array): Float64Array {
+    const most = Math.min(umapNeighbors, this.json.cells);
+    const { squared } = this.#nearest.find(latent, most);
+    return Float64Array.from({ length: latent.length / this.D }, (_, i) => Math.sqrt(squared[(i + 1) * most - 1]!));
   }
 }

@@ -1,5 +1,6 @@
-// Nearest neighbours of every cell in the latent space, exactly, by a k-d tree; and the weighted graph over them that communities are found in.
-// A tree serves the 10 dimensions of a latent space well: with 50,000 cells a search looks at a few percent of them.
+// Nearest neighbours of every cell in the latent space, and the weighted graph over them that communities are found in.
+import { NearestRows } from "../engine/nearest.js";
+import { Random } from "../random.js";
 
 /** The k nearest other points of each point, nearest first. */
 export interface Neighbors {
@@ -19,128 +20,44 @@ export interface Graph {
   readonly weights: Float64Array;
 }
 
-const leafSize = 12;
+/** Points up to which all are compared with all. */
+const mostCompared = 20_000;
+/** Lists that are looked at where there are more: nearly all neighbours are in them, as cells lie in groups. */
+const probes = 12;
 
-/** Points in a tree of boxes, split at the median of the widest dimension. */
-export class KdTree {
-  /** points in the order of the leaves, and which they are */
-  readonly #points: Float32Array;
-  readonly #order: Int32Array;
-  /** per node: split dimension (-1: a leaf), its value, the two children or the range of a leaf */
-  readonly #dimension: number[] = [];
-  readonly #split: number[] = [];
-  readonly #first: number[] = [];
-  readonly #second: number[] = [];
-  // of the search that is going on
-  readonly #query: Float64Array;
-  readonly #offset: Float64Array;
-  #k = 0;
-  #except = -1;
-  #left = Infinity;
-  #squared: Float64Array = new Float64Array(0);
-  #found: Int32Array = new Int32Array(0);
-
-  /** @param points - (N, D) */
-  constructor(points: Float32Array, readonly D: number) {
-    const N = points.length / D;
-    this.#order = Int32Array.from({ length: N }, (_, i) => i);
-    this.#query = new Float64Array(D);
-    this.#offset = new Float64Array(D);
-    this.#build(points, 0, N);
-    this.#points = new Float32Array(points.length);
-    this.#order.forEach((point, place) => this.#points.set(points.subarray(point * D, (point + 1) * D), place * D));
-  }
-
-  /**
-   * The k points nearest to one; of equally near ones any, the same each time.
-   * @param point - (D) @param except - a point of the tree that is not meant, -1 for none
-   * @param most - points to look at, those of the nearest boxes first, whose best are taken; Infinity: the search is exact
-   * @param squared - (k) receives squared distances, ascending; Infinity where there are fewer points @param found - (k) receives the points
-   */
-  search(point: ArrayLike<number>, except: number, squared: Float64Array, found: Int32Array, most = Infinity): void {
-    for (let d = 0; d < this.D; d++) this.#query[d] = point[d]!;
-    this.#offset.fill(0);
-    this.#except = except;
-    this.#k = squared.length;
-    this.#squared = squared.fill(Infinity);
-    this.#found = found.fill(-1);
-    this.#left = Math.max(most, this.#k + leafSize);
-    this.#visit(0, 0);
-  }
-
-  #build(points: Float32Array, from: number, to: number): number {
-    const { D } = this;
-    const node = this.#dimension.push(-1) - 1;
-    this.#split.push(0);
-    this.#first.push(from);
-    this.#second.push(to);
-    if (to - from <= leafSize) return node;
-    const own = this.#order.subarray(from, to);
-    let widest = 0;
-    let width = -1;
-    for (let d = 0; d < D; d++) {
-      let [low, high] = [Infinity, -Infinity];
-      for (const point of own) {
-        const value = points[point * D + d]!;
-        if (value < low) low = value;
-        if (value > high) high = value;
-      }
-      if (high - low > width) [widest, width] = [d, high - low];
-    }
-    own.sort((a, b) => points[a * D + widest]! - points[b * D + widest]! || a - b);
-    const middle = (from + to) >> 1;
-    this.#dimension[node] = widest;
-    this.#split[node] = points[this.#order[middle]! * D + widest]!;
-    this.#first[node] = this.#build(points, from, middle);
-    this.#second[node] = this.#build(points, middle, to);
-    return node;
-  }
-
-  /** @param least - squared distance from the query to the node's box */
-  #visit(node: number, least: number): void {
-    const dimension = this.#dimension[node]!;
-    if (dimension < 0) return this.#scan(this.#first[node]!, this.#second[node]!);
-    const difference = this.#query[dimension]! - this.#split[node]!;
-    const [near, far] = difference < 0 ? [this.#first[node]!, this.#second[node]!] : [this.#second[node]!, this.#first[node]!];
-    this.#visit(near, least);
-    const before = this.#offset[dimension]!;
-    const further = least - before * before + difference * difference;
-    if (further >= this.#squared[this.#k - 1]! || this.#left <= 0) return;
-    this.#offset[dimension] = difference;
-    this.#visit(far, further);
-    this.#offset[dimension] = before;
-  }
-
-  #scan(from: number, to: number): void {
-    const { D } = this;
-    this.#left -= to - from;
-    const [points, query, squared, found, last] = [this.#points, this.#query, this.#squared, this.#found, this.#k - 1];
-    for (let place = from; place < to; place++) {
-      let sum = 0;
-      for (let d = 0, at = place * D; d < D; d++, at++) sum += (points[at]! - query[d]!) ** 2;
-      if (sum >= squared[last]! || this.#order[place] === this.#except) continue;
-      let rank = last;
-      for (; rank > 0 && squared[rank - 1]! > sum; rank--) {
-        squared[rank] = squared[rank - 1]!;
-        found[rank] = found[rank - 1]!;
-      }
-      squared[rank] = sum;
-      found[rank] = this.#order[place]!;
-    }
-  }
-}
-
-/** @param points - (N, D) @param k - at most N - 1 are found */
+/**
+ * Nearest neighbours of every point among the others: exactly for up to 20,000 points; of more, those in the lists of the 12 nearest of about sqrt(N) points (recall above 0.99 where points lie in
+ * groups, as cells do).
+ * @param points - (N, D) @param k - at most N - 1 are found
+ */
 export function nearestNeighbors(points: Float32Array, D: number, k: number): Neighbors {
   const N = points.length / D;
   const most = Math.max(0, Math.min(k, N - 1));
   const indices = new Int32Array(N * most);
   const distances = new Float64Array(N * most);
   if (most === 0) return { k: most, indices, distances };
-  const tree = new KdTree(points, D);
+  const found = new NearestRows(points, D, N > mostCompared ? listCentres(N) : []).find(points, most + 1, probes);
   for (let i = 0; i < N; i++)
-    tree.search(points.subarray(i * D, (i + 1) * D), i, distances.subarray(i * most, (i + 1) * most), indices.subarray(i * most, (i + 1) * most));
-  return { k: most, indices, distances: distances.map(Math.sqrt) };
+    // a point is its own nearest row, or one of several that are the same
+    for (let rank = 0, to = i * most; to < (i + 1) * most; rank++) {
+      const at = i * (most + 1) + rank;
+      if (found.indices[at] === i) continue;
+      indices[to] = found.indices[at]!;
+      distances[to++] = Math.sqrt(found.squared[at]!);
+    }
+  return { k: most, indices, distances };
+}
+
+/** Some rows of a table (M, D): (rows, D). */
+export function rowsOf(table: Float32Array, rows: ArrayLike<number>, D: number): Float32Array {
+  const own = new Float32Array(rows.length * D);
+  for (let i = 0; i < rows.length; i++) own.set(table.subarray(rows[i]! * D, (rows[i]! + 1) * D), i * D);
+  return own;
+}
+
+/** Rows of a table around which lists are made: about sqrt(M) of them, drawn at random, the same each time. */
+export function listCentres(M: number): Int32Array {
+  return new Random(0, "lists").shuffle(Int32Array.from({ length: M }, (_, row) => row)).subarray(0, Math.ceil(Math.sqrt(M)));
 }
 
 /**
@@ -187,8 +104,8 @@ export function neighborGraph({ k, indices, distances }: Neighbors, perplexity =
   return { nodes, indptr, neighbors, weights };
 }
 
-/** Weights of one point's neighbours from their distances, ascending. @param tolerance - of their sum, which is a logarithm of the perplexity */
-export function weigh(distances: Float64Array, weights: Float64Array, perplexity = distances.length, tolerance = 0): void {
+/** Weights of one point's neighbours from their distances, ascending; they add up to the logarithm of the perplexity. */
+function weigh(distances: Float64Array, weights: Float64Array, perplexity: number): void {
   const k = distances.length;
   const nearest = distances.find((d) => d > 0) ?? 0;
   const sumWith = (sigma: number): number => {
@@ -202,7 +119,6 @@ export function weigh(distances: Float64Array, weights: Float64Array, perplexity
   let sigma = mean || 1;
   for (let i = 0; i < 64; i++) {
     const sum = sumWith(sigma);
-    if (Math.abs(sum - target) < tolerance) break;
     if (sum > target) high = sigma;
     else low = sigma;
     sigma = high === Infinity ? 2 * sigma : (low + high) / 2;

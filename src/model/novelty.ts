@@ -2,8 +2,10 @@
 // the density of the query around a cell against that of the reference (novel cells have each other as neighbours, and no cells of the reference), its
 // neighbourhood's distance from the nearest type's mean, and the head's low score and doubt. Thresholds were chosen on conditions that were left out.
 // Not in the paper: there the distance to the nearest prototype is all, which fails where an unknown type resembles a known one (`npm run bench:unknown`).
+import { NearestRows } from "../engine/nearest.js";
 import { Random } from "../random.js";
 import { quantile } from "./classify.js";
+import { listCentres, nearestNeighbors } from "./neighbors.js";
 import { shiftPrior, type HeadColumns, type HeadPrediction, type NoveltyJson } from "./head.js";
 
 /** Known cells of one level in the space where they are compared: the head's scores, whitened within the types, beside the coordinates on the axes. F = K + P. */
@@ -74,14 +76,14 @@ export function noveltyParts(
   const [confidence, doubt] = [score.map((value) => -value), probability.map((value) => 1 - value)];
   if (N <= base) return [own.density, own.distance, confidence, doubt];
   const [density, distance] = [new Float32Array(N), new Float32Array(N)];
-  const finder = new RoughNearest(points, F);
+  // a near cell is as good as the nearest one, and much faster to find
+  const finder = new NearestRows(points, F, listCentres(base));
   for (let start = 0; start < N; start += base) {
     const cells = all.subarray(start, start + base);
-    const block = shiftedPoints(cells);
+    const { indices } = finder.find(shiftedPoints(cells), 1, 1);
     cells.forEach((cell, i) => {
-      const nearest = finder.find(block, i * F);
-      density[cell] = own.density[nearest]!;
-      distance[cell] = own.distance[nearest]!;
+      density[cell] = own.density[indices[i]!]!;
+      distance[cell] = own.distance[indices[i]!]!;
     });
   }
   return [density, distance, confidence, doubt];
@@ -149,15 +151,10 @@ function neighborhoodParts(points: Float32Array, F: number, { means, cells, land
   const n = points.length / F;
   const k = Math.min(neighbors, n - 1);
   const isAlone = k < neighbors / 2;
-  const near = nearestOf(points, points, F, k, true);
-  const toLandmarks = nearestOf(points, landmarks, F, Math.min(landmarkNeighbors, landmarks.length / F), false);
-  const mean = ({ distances, k: count }: Nearest, i: number): number => {
-    let sum = 0;
-    for (let j = 0; j < count; j++) sum += distances[i * count + j]!;
-    return sum / Math.max(1, count);
-  };
-  const spread = Float64Array.from({ length: n }, (_, i) => mean(near, i));
-  const away = Float64Array.from({ length: n }, (_, i) => mean(toLandmarks, i));
+  const near = nearestNeighbors(points, F, k);
+  const toLandmarks = new NearestRows(landmarks, F).find(points, Math.min(landmarkNeighbors, landmarks.length / F));
+  const spread = meanOfEach(near.distances, k, n);
+  const away = meanOfEach(Float64Array.from(toLandmarks.squared, Math.sqrt), toLandmarks.k, n);
   const density = new Float32Array(n);
   const distance = new Float32Array(n);
   const centre = new Float64Array(F);
@@ -188,92 +185,13 @@ const tiny = 1e-6;
 
 /** Logarithm of the mean distance from their neighbours, over all points (n, F): what few cells take as theirs. */
 export function meanSpacing(points: Float32Array, F: number): number {
-  const { distances } = nearestOf(points, points, F, Math.min(neighbors, points.length / F - 1), true);
+  const { distances } = nearestNeighbors(points, F, neighbors);
   return distances.length === 0 ? 0 : Math.log(distances.reduce((sum, d) => sum + d, 0) / distances.length + tiny);
 }
 
-interface Nearest {
-  readonly k: number;
-  /** (n, k), in no order */
-  readonly indices: Int32Array;
-  /** (n, k) */
-  readonly distances: Float64Array;
-}
-
-/** The k points of a table nearest to each point, by comparing all: in these many dimensions no tree is faster. @param others - whether a point is not its own neighbour */
-function nearestOf(points: Float32Array, table: Float32Array, F: number, k: number, others: boolean): Nearest {
-  const [n, m] = [points.length / F, table.length / F];
-  const indices = new Int32Array(n * k);
-  const distances = new Float64Array(n * k).fill(Infinity);
-  for (let i = 0; i < n && k > 0; i++) {
-    const last = (i + 1) * k - 1;
-    for (let j = 0; j < m; j++) {
-      if (others && i === j) continue;
-      let sum = 0;
-      for (let f = 0, a = i * F, b = j * F; f < F; f++, a++, b++) sum += (points[a]! - table[b]!) ** 2;
-      if (sum >= distances[last]!) continue;
-      let rank = last;
-      for (; rank > i * k && distances[rank - 1]! > sum; rank--) {
-        distances[rank] = distances[rank - 1]!;
-        indices[rank] = indices[rank - 1]!;
-      }
-      distances[rank] = sum;
-      indices[rank] = j;
-    }
-  }
-  return { k, indices, distances: distances.map(Math.sqrt) };
-}
-
-/** A near point of a table for each of many, in about the square root of its size: the nearest of those around the nearest of a few of its points. */
-class RoughNearest {
-  readonly #centres: number;
-  /** the table's rows, those around one centre after those around the one before; where each centre's begin; and which they are */
-  readonly #grouped: Float32Array;
-  readonly #starts: Int32Array;
-  readonly #order: Int32Array;
-
-  /** @param table - (n, F) in random order */
-  constructor(private readonly table: Float32Array, private readonly F: number) {
-    const n = table.length / F;
-    this.#centres = Math.ceil(Math.sqrt(n));
-    const centreOf = Int32Array.from({ length: n }, (_, i) => this.#nearest(table, i * F, table, 0, this.#centres));
-    this.#order = Int32Array.from(centreOf.keys()).sort((a, b) => centreOf[a]! - centreOf[b]! || a - b);
-    this.#starts = new Int32Array(this.#centres + 1);
-    for (const centre of centreOf) this.#starts[centre + 1]!++;
-    for (let centre = 0; centre < this.#centres; centre++) this.#starts[centre + 1]! += this.#starts[centre]!;
-    this.#grouped = new Float32Array(table.length);
-    this.#order.forEach((i, place) => this.#grouped.set(table.subarray(i * F, (i + 1) * F), place * F));
-  }
-
-  find(points: Float32Array, at: number): number {
-    const centre = this.#nearest(points, at, this.table, 0, this.#centres);
-    return this.#order[this.#nearest(points, at, this.#grouped, this.#starts[centre]!, this.#starts[centre + 1]!)]!;
-  }
-
-  /** Row of a table in [from, to) that is nearest to a point. */
-  #nearest(points: Float32Array, at: number, table: Float32Array, from: number, to: number): number {
-    const { F } = this;
-    const few = Math.min(8, F);
-    let best = from;
-    let least = Infinity;
-    for (let row = from; row < to; row++) {
-      const start = row * F;
-      let sum = 0;
-      for (let f = 0; f < few; f++) {
-        const difference = points[at + f]! - table[start + f]!;
-        sum += difference * difference;
-      }
-      // most rows are too far by the first few coordinates
-      if (sum >= least) continue;
-      for (let f = few; f < F; f++) {
-        const difference = points[at + f]! - table[start + f]!;
-        sum += difference * difference;
-      }
-      if (sum < least) {
-        best = row;
-        least = sum;
-      }
-    }
-    return best;
-  }
+/** Mean of each k of n times k values. */
+function meanOfEach(values: Float64Array, k: number, n: number): Float64Array {
+  const means = new Float64Array(n);
+  for (let i = 0; i < n * k; i++) means[Math.floor(i / k)]! += values[i]! / k;
+  return means;
 }
