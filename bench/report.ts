@@ -22,7 +22,7 @@ const [query, reference] = [blob(cells), blob(landmarks)];
 const uncertainty = Float64Array.from({ length: cells }, () => random.uniform());
 const mapped: QueryCells = {
   cells, umap: query.umap, conditions: [{ key: "donor", column: "donor", names: ["a", "b"], codes: query.codes.map((code) => code % 2) }], verdict: null, facts: {},
-  levels: [{ key: "cell_type", types: names, predicted: query.codes, uncertainty, unknown: new Uint8Array(cells), threshold: 0.5, uncertaintyBy: "distance", given: null }],
+  levels: [{ key: "cell_type", types: names, predicted: query.codes, uncertainty, probability: uncertainty, unknown: new Uint8Array(cells), threshold: 0.5, uncertaintyBy: "distance", given: null }],
 };
 const model: ReferenceCells = { cells: landmarks, umap: reference.umap, conditions: [], labels: [{ key: "cell_type", names, codes: reference.codes, uncertainty: new Float32Array(landmarks), nearest: reference.codes }], prototypes: [] };
 const path = join(mkdtempSync(join(tmpdir(), "scpoli-bench-")), "report.html");

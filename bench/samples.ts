@@ -3,7 +3,7 @@
 // With sections (the names of the functions below) or a number of epochs it is a trial, written to .cache/samples/trial.
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { lineChart, ScPoli, scatterPlot, standaloneSvg, type Plot, type SampleAnalysis } from "../dist/index.js";
+import { lineChart, pointCloud, ScPoli, standaloneSvg, type Plot, type SampleAnalysis } from "../dist/index.js";
 import { associationMap, covariatePlane, genePlane } from "../dist/samples/sample-plots.js";
 import { analysed, cellView, distanceCorrelation, epochs, file, heldOut, integration, numbers, partOf, shared, trained, uncertaintyOrder, withDummy, type HeldOut, type Numbers, type Ranked } from "./samples-runs.ts";
 
@@ -64,7 +64,7 @@ async function kangSamples(): Promise<void> {
   const cells = await cellView("kang-cells", file("kang16"), kang, gene, 1200);
   const best = analysis!.genes!.correlations.filter((row) => row.gene === gene).sort((x, y) => Math.abs(y.r) - Math.abs(x.r))[0]!;
   say(`## A gene on samples and on cells (Fig. 6h, i): ${gene}`, `The samples by their mean expression of ${gene}, which answers to interferon (its correlation is greatest with PC${best.component}: r ${two(best.r)}, corrected P ${small(best.p_adjusted)}); beside them the integrated cells.`);
-  say(draw(`kang16-${gene}`, genePlane(analysis!, gene)), draw(`kang16-${gene}-cells`, scatterPlot({ title: `1,200 cells by expression of ${gene}`, x: "UMAP 1", y: "UMAP 2", legend: `${gene} (log1p per 10,000)`, points: cells.x.map((x, i) => ({ name: "", x, y: cells.y[i]!, value: cells.value[i]! })) })));
+  say(draw(`kang16-${gene}`, genePlane(analysis!, gene)), draw(`kang16-${gene}-cells`, pointCloud({ title: `1,200 cells by expression of ${gene}`, x: "UMAP 1 (no units)", y: "UMAP 2 (no units)", legend: `${gene} (log1p of counts per 10,000)`, points: cells.x.map((x, i) => [x, cells.y[i]!, cells.value[i]!] as const) })));
 }
 
 async function kangTwoKeys(): Promise<void> {

@@ -42,7 +42,7 @@ export { samplePlots, writePlots } from "./samples/sample-plots.js";
 export type { SampleTable } from "./samples/sample-table.js";
 export type { MetadataValue, SampleMetadata } from "./data/sample-metadata.js";
 export type { Components } from "./statistics/components.js";
-export { barChart, heatMap, histogram, lineChart, scatterPlot, type ScatterPoint, type Series } from "./plots/charts.js";
+export { barChart, heatMap, histogram, lineChart, pointCloud, scatterPlot, type ScatterPoint, type Series } from "./plots/charts.js";
 export { divergingColour, groupColour, missingColour, rampColour } from "./plots/palette.js";
 export { standaloneSvg, type Plot, type PlotTable } from "./plots/svg.js";
 export type { ExportOptions } from "./scarches/export.js";

@@ -48,6 +48,15 @@ describe("scores", () => {
     assert.deepEqual(bins[0], { from: 0, to: 0.1, cells: 0, probability: null, accuracy: null });
   });
 
+  test("wrong labels by tenths of the uncertainty, those of unknown types among them", () => {
+    // (0, 0.1]: two right; (0.1, 0.2]: two right, one wrong; (0.2, 0.3]: one right; (0.6, 0.7] and (0.8, 0.9]: one wrong each
+    const { bins } = found.errors!;
+    assert.deepEqual(bins.map(({ cells }) => cells), [2, 3, 1, 0, 0, 0, 1, 0, 1, 0]);
+    assert.deepEqual(bins.map(({ wrong }) => wrong), [0, 1 / 3, 0, null, null, null, 1, null, 1, null]);
+    assert.ok(Math.abs(bins[1]!.uncertainty! - 0.2) < 1e-12);
+    assert.equal(scoreLabelTransfer({ ...input, uncertainty: null }).errors, null);
+  });
+
   test("ROC with ties as roc_auc_score: wrong labels and unknown types among all cells", () => {
     // wrong: 0.7, 0.2 (with two right ones at 0.2), 0.9 against right 0.1 0.2 0.1 0.3 0.2
     assert.equal(found.errors_by_uncertainty!.auroc, (5 + 5 + 2 + 0.5 * 2) / 15);

@@ -1,7 +1,7 @@
 // Plots: colours that stay apart for every kind of sight, and pictures with title, axes, units and legend in which no name is markup.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { barChart, divergingColour, groupColour, heatMap, histogram, lineChart, rampColour, scatterPlot, standaloneSvg, type Plot } from "../dist/index.js";
+import { barChart, divergingColour, groupColour, heatMap, histogram, lineChart, pointCloud, rampColour, scatterPlot, standaloneSvg, type Plot } from "../dist/index.js";
 import { colourDistance } from "./colour-distance.ts";
 
 const hostile = `<script>alert("1")</script>&'\u0000`;
@@ -10,6 +10,8 @@ const plots: Readonly<Record<string, Plot>> = {
   bars: barChart({ title: `T ${hostile}`, rows: [hostile, "b"], rowLabel: "sample", parts: [{ name: hostile, values: [3, 1] }, { name: "B", values: [1, 0] }], label: "share of cells", legend: "cell type", isShare: true }),
   histogram: histogram({ title: `T ${hostile}`, x: "uncertainty", range: [0, 1], groups: [{ name: hostile, values: [0, 0.5, 1, NaN] }], unit: "cells", legend: "cells", mark: { at: 0.5, text: "threshold" } }),
   scatter: scatterPlot({ title: `T ${hostile}`, x: "PC1 (40 %)", y: "PC2 (20 %)", points: [{ name: hostile, x: 0, y: 1, value: 0 }, { name: "s", x: 2, y: 3, value: null, isOpen: true }], groups: [hostile], legend: "disease", openMeans: "query" }),
+  square: lineChart({ title: `T ${hostile}`, x: { label: "share", range: [0, 1] }, y: { label: "share found", range: [0, 1] }, legend: "to be found", isSquare: true, series: [{ name: hostile, isDotted: true, points: [[0, 0], [0.5, 0.9]] }] }),
+  cloud: pointCloud({ title: `T ${hostile}`, x: "UMAP 1", y: "UMAP 2", points: [[0, 1, 0.2], [1, 1, 3], [2, 0, NaN]], legend: hostile }),
   heat: heatMap({ title: `T ${hostile}`, rows: [hostile], columns: [hostile, "PC2"], rowLabel: "covariate", columnLabel: "component", values: [[0.5, NaN]], range: [0, 1], legend: "adjusted R2" }),
 };
 
@@ -46,6 +48,7 @@ test("60 colours, all different to every sight; the first ten by 0.07 in OKLab, 
   assert.ok(least(10) > 0.07 && least(20) > 0.045 && least(60) > 0.015, `${least(10)}, ${least(20)}, ${least(60)}`);
   for (const paper of ["#ffffff", "#14171c"]) for (const colour of colours) assert.ok(colourDistance(colour, paper) > 0.2, `${colour} on ${paper}`);
   assert.notEqual(groupColour(60), groupColour(0));
-  assert.equal(rampColour(0), "#00204c");
+  assert.equal(rampColour(0), "#2b446e");
+  for (const paper of ["#ffffff", "#14171c"]) for (let i = 0; i <= 20; i++) assert.ok(colourDistance(rampColour(i / 20), paper) > 0.13, `${rampColour(i / 20)} on ${paper}`);
   assert.equal(divergingColour(0.5), "#f2f2f2");
 });

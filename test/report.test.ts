@@ -6,8 +6,9 @@ import { join } from "node:path";
 import { after, describe, test } from "node:test";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import type { Page } from "playwright-core";
-import { AnnData, makeReport, ScPoli, ScPoliError } from "../dist/index.js";
-import { folder, makeAtlas } from "./atlas.ts";
+import { AnnData, makeReport, readExpression, ScPoli, ScPoliError } from "../dist/index.js";
+import { bytesOfText, type ViewerData } from "../dist/report/viewer-data.js";
+import { folder, makeAtlas, texts } from "./atlas.ts";
 import { launchBrowser } from "./browser.ts";
 import { scpoli } from "./command.ts";
 
@@ -16,7 +17,7 @@ const hostile = `</script><img src=x onerror="alert('1')">&amp; B`;
 const quick = { hiddenLayerSizes: [32], epochs: 60, alphaEpochAnneal: 20, eta: 5, conditionKeys: ["donor"], cellTypeKeys: ["cell_type", "lineage"] };
 const naming = (type: string): string => (type === "B" ? hostile : type);
 const reference = await makeAtlas("reference", { cells: 400, conditions: ["d1", "d2", `d3 ${hostile}`], label: naming });
-const query = await makeAtlas("query", { cells: 150, conditions: ["q1", "q2"], seed: 2, label: naming });
+const query = await makeAtlas("query", { cells: 150, conditions: ["q1", "q2"], seed: 2, label: (type, cell) => (cell % 10 === 0 ? "unheard of" : naming(type)) });
 const model = await ScPoli.train(reference, quick);
 const mapping = await model.map(query, { epochs: 10, output: at("mapped.h5ad") });
 await mapping.model.save(at("model"));
@@ -32,7 +33,7 @@ test("scpoli report, map --report and train --report write one file below 5 MB t
     scpoli(["report", at("model"), "-o", at("model.html"), "--quiet"]),
     scpoli(["train", reference.path, "-o", at("small"), "--condition-key", "donor", "--cell-type-key", "cell_type", "--epochs", "5", "--hidden", "8", "--report", at("train.html")]),
   ]);
-  outcomes.push(await scpoli(["map", query.path, "--reference", at("small"), "-o", at("again.h5ad"), "--epochs", "2", "--report", at("map.html")]));
+  outcomes.push(await scpoli(["map", query.path, "--reference", at("small"), "-o", at("again.h5ad"), "--epochs", "2", "--report", at("map.html"), "--reference-data", reference.path]));
   for (const { code, stderr } of outcomes) assert.equal(code, 0, stderr);
   for (const name of ["report", "model", "train", "map"]) {
     const html = readFileSync(at(`${name}.html`), "utf8");
@@ -45,8 +46,58 @@ test("scpoli report, map --report and train --report write one file below 5 MB t
   const html = readFileSync(at("report.html"), "utf8");
   const ids = [...html.matchAll(/<section id="([^"]*)"/g)].map(([, id]) => id);
   assert.deepEqual(ids, ["summary", "cells-view", "genes", "labels", "uncertainty", "composition", "samples", "training", "options", "methods"]);
-  for (const words of ["From label to prediction: lineage", "threshold of the middle type", "Total loss", "adjusted R", "gene1", "De Donno, C. et al."]) assert.ok(html.includes(words), words);
+  for (const words of ["From label to prediction: lineage", "Reliability of the probability: lineage", "Errors by uncertainty: lineage", "What the uncertainty finds (ROC): cell_type", "unknown types: 0.", "Accuracy of the cells kept: cell_type", "threshold of the middle type", "Total loss", "adjusted R", "gene1", "De Donno, C. et al."]) assert.ok(html.includes(words), words);
   for (const [, svg] of html.matchAll(/(<svg [\s\S]*?<\/svg>)/g)) assert.match(svg!, /plot-title.*plot-label/s, "a figure without a title or labels");
+});
+
+/** Cells of a report, decoded: of a gene's colouring the values, NaN where a cell has none. */
+function geneIn(html: string, id: string): { readonly title: string; readonly values: number[]; readonly step: number; readonly reference: number } {
+  const data = JSON.parse(/<script type="application\/json" id="cell-data">(.*?)<\/script>/s.exec(html)![1]!) as ViewerData;
+  const { title, values, range: [, high] } = data.colourings.find((colouring) => colouring.id === id) as ViewerData["colourings"][number] & { readonly range: readonly [number, number] };
+  return { title, values: Array.from(bytesOfText(values), (byte) => (byte === 255 ? NaN : (byte * high) / 254)), step: high / 254, reference: data.reference };
+}
+
+describe("with the file that the model was trained on, the reference has genes, too:", () => {
+  test("landmarks are coloured by what their cells express, and samples of both sides by their means", async () => {
+    const file = await AnnData.open(at("mapped.h5ad"));
+    const [expressed] = await readExpression(reference, ["gene1"]);
+    const samples = await mapping.model.samples({ data: reference });
+    for (const mapped of [null, file]) {
+      const html = await makeReport({ model: mapping.model, mapped, reference, samples, genes: ["gene1"] });
+      const { title, values, step, reference: landmarks } = geneIn(html, "gene-0");
+      assert.equal(title, "gene1 (log1p of counts per 10,000)");
+      assert.equal(landmarks, 400);
+      expressed!.forEach((value, cell) => assert.ok(Math.abs(values[cell]! - value) <= 0.51 * step, `landmark ${cell} has ${values[cell]}, its cell ${value}`));
+      if (mapped) (await readExpression(query, ["gene1"]))[0]!.forEach((value, cell) => assert.ok(Math.abs(values[400 + cell]! - value) <= 0.51 * step));
+      const genes = /<section id="genes".*?<\/section>/s.exec(html)![0];
+      assert.match(genes, mapped ? /Cells of the reference and query by expression of gene1/ : /Cells of the reference by expression of gene1/);
+      // of the means: three samples of the reference, two of the query
+      const known = [...genes.matchAll(/<tr><td>([^<]*)<\/td><td class="number">[^<]*<\/td><td class="number">[^<]*<\/td><td class="number">([^<]*)<\/td><\/tr>/g)].map(([, name, mean]) => [name, mean] as const).filter(([, mean]) => mean !== "");
+      assert.deepEqual(known.map(([name]) => name!.slice(0, 2)), mapped ? ["d1", "d2", "d3", "q1", "q2"] : ["d1", "d2", "d3"]);
+      const donors = await texts(reference, "donor");
+      const own = expressed!.filter((_, cell) => donors[cell] === "d1");
+      assert.ok(Math.abs(Number(known[0]![1]) - own.reduce((sum, value) => sum + value, 0) / own.length) < 1e-3);
+    }
+    file.close();
+  });
+
+  test("train --report takes its own file, report and map take --reference-data", async () => {
+    const { code, stderr } = await scpoli(["report", at("model"), "--reference-data", reference.path, "-o", at("genes.html"), "--genes", "gene3"]);
+    assert.equal(code, 0, stderr);
+    for (const [name, count] of [["genes", 400], ["train", 400], ["map", 550]] as const) {
+      const { values } = geneIn(readFileSync(at(`${name}.html`), "utf8"), "gene-0");
+      assert.equal(values.filter(Number.isFinite).length, count, name);
+    }
+  });
+
+  test("what cannot be coloured is told", async () => {
+    const notes: string[] = [];
+    await makeReport({ model: mapping.model, reference: query, genes: ["gene1"], onNote: ({ message }) => notes.push(message) });
+    assert.match(notes.join(), /lacks 400 of the 400 reference cells that the model carries: it is not the file that the model was trained on/);
+    await assert.rejects(makeReport({ model: mapping.model, reference, genes: ["gene1", "no gene"] }), (error) => error instanceof ScPoliError && error.kind === "key" && /has no gene 'no gene'/.test(error.message));
+    for (const wrong of [[at("model"), "--genes", "gene1"], [at("mapped.h5ad"), "--reference-data", reference.path]]) assert.equal((await scpoli(["report", ...wrong, "-o", at("no.html")])).code, 2, wrong.join(" "));
+    assert.equal((await scpoli(["map", query.path, "--reference", at("model"), "-o", at("no.h5ad"), "--reference-data", reference.path])).code, 2);
+  });
 });
 
 test("the same input gives the same bytes, from the library as from the command line", async () => {
@@ -73,7 +124,9 @@ test("a file that was not mapped, and metrics that are no JSON, are errors that 
   const { code, stderr } = await scpoli(["report", at("model"), "-o", at("metrics.html"), "--metrics", at("metrics.json")]);
   assert.equal(code, 0, stderr);
   const accuracy = (JSON.parse(stdout) as { label_transfer: { accuracy: number } }).label_transfer.accuracy;
-  assert.ok(readFileSync(at("metrics.html"), "utf8").includes(`<dt>labels, accuracy</dt><dd>${accuracy.toFixed(3)}</dd>`));
+  const html = readFileSync(at("metrics.html"), "utf8");
+  assert.ok(html.includes(`<dt>labels, accuracy</dt><dd>${accuracy.toFixed(3)}</dd>`));
+  for (const words of ["Reliability of the probability: evaluated labels", "What the uncertainty finds (ROC): evaluated labels"]) assert.ok(html.includes(words), words);
 });
 
 const browser = await launchBrowser();

@@ -33,7 +33,10 @@ class CellView {
       if (select) select.value = initial;
       select?.addEventListener("change", () => this.#recolour());
     }
-    byId("prototypes-shown")?.addEventListener("change", () => this.#request());
+    byId("prototypes-shown")?.addEventListener("change", () => {
+      this.#writeMarks();
+      this.#request();
+    });
     this.#listen();
     this.reset();
     this.#recolour();
@@ -79,7 +82,37 @@ class CellView {
     const [[left, right]] = this.#data.ranges;
     const zoom = Math.max(1, (this.#camera.scale * (right - left)) / this.#canvas.width);
     this.#painter.paint(this.#points, this.#colours, this.#order, this.#camera, Math.min(7, base * Math.sqrt(zoom)) * ratio, paper);
-    if (byId<HTMLInputElement>("prototypes-shown")?.checked) this.#drawPrototypes(ratio, style.getPropertyValue("--ink").trim() || "#000000", style.getPropertyValue("--paper").trim() || "#ffffff");
+    const ink = style.getPropertyValue("--ink").trim() || "#000000";
+    if (byId<HTMLInputElement>("prototypes-shown")?.checked) this.#drawPrototypes(ratio, ink, style.getPropertyValue("--paper").trim() || "#ffffff");
+    this.#drawAxes(ratio, ink);
+  }
+
+  /** Two short arrows in the corner: a UMAP has directions, but no units. */
+  #drawAxes(ratio: number, ink: string): void {
+    const context = this.#context;
+    const [x, y, length, tip] = [22 * ratio, this.#canvas.height - 22 * ratio, 54 * ratio, 4 * ratio];
+    context.strokeStyle = context.fillStyle = ink;
+    context.lineWidth = 1.5 * ratio;
+    context.beginPath();
+    context.moveTo(x, y - length);
+    context.lineTo(x, y);
+    context.lineTo(x + length, y);
+    context.stroke();
+    for (const [px, py, dx, dy] of [[x + length, y, 1, 0], [x, y - length, 0, -1]] as const) {
+      context.beginPath();
+      context.moveTo(px + 2 * tip * dx, py + 2 * tip * dy);
+      context.lineTo(px + tip * dy, py + tip * dx);
+      context.lineTo(px - tip * dy, py - tip * dx);
+      context.fill();
+    }
+    context.font = `${11 * ratio}px system-ui, sans-serif`;
+    context.textBaseline = "alphabetic";
+    context.fillText("UMAP 1", x + 4 * ratio, y + 15 * ratio);
+    context.save();
+    context.translate(x - 8 * ratio, y - 4 * ratio);
+    context.rotate(-Math.PI / 2);
+    context.fillText("UMAP 2", 0, 0);
+    context.restore();
   }
 
   #drawPrototypes(ratio: number, ink: string, paper: string): void {
@@ -143,7 +176,28 @@ class CellView {
       else this.#colours[cell] = next.kind === "groups" ? palette[value]! : palette[Math.round((value / 254) * (palette.length - 1))]!;
     }
     this.#writeLegend(values);
+    this.#writeMarks();
     this.#request();
+  }
+
+  /** What the marks mean that are no group and no number: greys, and large dots. */
+  #writeMarks(): void {
+    const values = this.#valuesOf(this.#colouring);
+    const none = this.#colouring.kind === "groups" ? 65535 : 255;
+    const { reference } = this.#data;
+    const referenceAs = byId<HTMLSelectElement>("reference-as")?.value ?? "coloured";
+    const lacks = (from: number, to: number): boolean => values.subarray(from, to).includes(none);
+    const entries: [kind: string, text: string][] = [];
+    if (reference > 0 && referenceAs === "grey") entries.push(["reference", "cell of the reference"]);
+    else if (reference > 0 && referenceAs === "coloured" && lacks(0, reference)) entries.push(["reference", "cell of the reference without a value"]);
+    if (lacks(reference, values.length)) entries.push(["missing", "cell of the query without a value"]);
+    if (this.#picked.size > 0) entries.push(["reference", "cell of a group that is not chosen"]);
+    if (byId<HTMLInputElement>("prototypes-shown")?.checked) entries.push(["prototype", "prototype of a cell type"]);
+    byId("marks")!.replaceChildren(...entries.map(([kind, text]) => {
+      const entry = document.createElement("li");
+      entry.append(Object.assign(document.createElement("span"), { className: `mark ${kind}` }), text);
+      return entry;
+    }));
   }
 
   /** The legend is a table of groups and their cells: what is seen, in words. */
@@ -152,6 +206,7 @@ class CellView {
     const { kind, title, names = [], colours = [], range = [0, 1] } = this.#colouring;
     const head = document.createElement("caption");
     head.textContent = title;
+    byId("view-title")!.textContent = `Cells by ${title}`;
     if (kind === "number") {
       const [low, high] = range;
       const bar = document.createElement("canvas");

@@ -33,7 +33,7 @@ async function demo(folder: string, settings: RunSettings): Promise<Result> {
     const model = await ScPoli.train(reference, { ...settings, conditionKeys: [conditionKey], cellTypeKeys: [cellTypeKey] });
     await model.save(modelFolder, { force: true });
     const mapping = await model.map(query, { ...settings, output });
-    await reportMapping(report, output, mapping.model, {}, settings);
+    await reportMapping(report, output, mapping.model, {}, settings, reference.path);
     const { codes, names } = factorize(await query.obs.column(cellTypeKey));
     const [level] = mapping.predictions;
     const predicted = Array.from(level!.predicted, (type) => model.stored.json.cell_types[type]!);

@@ -11,7 +11,7 @@ import { addOptimizationFlags, memoryFlag, optimizationOptions, type Optimizatio
 import { countsOptions, duplicateGenesFlag, layerFlag, recoverCountsFlag } from "./counts-flags.js";
 import { checkOutputs } from "./outputs.js";
 import { mappingText, writtenText } from "./report.js";
-import { reportFlag, reportMapping } from "./report-file.js";
+import { referenceDataFlag, reportFlag, reportMapping } from "./report-file.js";
 import { addRunFlags, run, type Result, type RunFlags } from "./session.js";
 
 interface EmbedFlags extends RunFlags, CountsOptions {
@@ -31,6 +31,7 @@ interface MapFlags extends EmbedFlags, OptimizationFlags, UnlabeledFlags {
   readonly reference: string;
   readonly saveModel?: string;
   readonly report?: string;
+  readonly referenceData?: string;
   readonly training: boolean;
   readonly sampleMetadata: boolean;
   readonly knownConditions?: MapOptions["knownConditions"];
@@ -47,6 +48,7 @@ export function addMap(program: Command): void {
     .option("--save-model <model>", "also save the model with the query's conditions added")
     .option("--no-sample-metadata", "do not keep in it what obs tells of whole new conditions (columns that are constant in their cells)")
     .addOption(reportFlag())
+    .addOption(referenceDataFlag())
     .option("--no-training", "no optimisation: each condition takes the row of the reference's condition that explains it best")
     .addOption(new Option("--known-conditions <how>", "a condition that the model knows by name: reuse its row, or give it a new one (default: reuse)").choices(["reuse", "new"]))
     .option("--eta <number>", `weight of the prototype loss of labelled cells (default: ${defaults.eta})`, real(0))
@@ -87,15 +89,16 @@ function addOutputFlags(command: Command): Command {
 }
 
 async function map(path: string, flags: MapFlags, settings: RunSettings): Promise<Result> {
-  const { reference, output, saveModel, report, training, sampleMetadata, knownConditions, force } = flags;
-  await checkOutputs({ inputs: [path], files: [output, report], folders: [saveModel], force });
+  const { reference, output, saveModel, report, referenceData, training, sampleMetadata, knownConditions, force } = flags;
+  if (referenceData !== undefined && report === undefined) throw new ScPoliError("usage", "--reference-data is for the report: name its file with --report.");
+  await checkOutputs({ inputs: referenceData === undefined ? [path] : [path, referenceData], files: [output, report], folders: [saveModel], force });
   const model = await ScPoli.load(reference, settings);
   const data = await AnnData.open(path);
   try {
     const options = await embedOptions(flags, model);
     const mapping = await model.map(data, { ...settings, ...options, ...optimizationOptions(flags), ...unlabeledOptions(flags), training, sampleMetadata, knownConditions });
     if (saveModel !== undefined) await mapping.model.save(saveModel, { force });
-    if (report !== undefined) await reportMapping(report, output, mapping.model, options, settings);
+    if (report !== undefined) await reportMapping(report, output, mapping.model, options, settings, referenceData);
     const summary = mapping.summary();
     const written = [output, saveModel, report].filter((path) => path !== undefined);
     return { json: { ...summary, written }, text: `${mappingText(path, summary)}\n\n${writtenText(written)}` };

@@ -2,7 +2,7 @@
 import { Option, type Command } from "commander";
 import { fileStatus, readText, writeFile } from "#platform";
 import { AnnData } from "../anndata/anndata.js";
-import type { CountsOptions, EmbedOptions, RunSettings } from "../config.js";
+import type { EmbedOptions, RunSettings } from "../config.js";
 import { factorize } from "../data/labels.js";
 import { ScPoliError } from "../errors.js";
 import { makeReport, type ReportOptions } from "../report/report.js";
@@ -16,6 +16,7 @@ import { addRunFlags, run, type Result, type RunFlags } from "./session.js";
 interface ReportFlags extends RunFlags {
   readonly output: string;
   readonly model?: string;
+  readonly referenceData?: string;
   readonly title?: string;
   readonly genes?: readonly string[];
   readonly metadata?: string;
@@ -31,13 +32,14 @@ export function addReport(program: Command): void {
     .argument("<file|model>", "a file that map or embed has written, or the folder of a model")
     .requiredOption("-o, --output <file>", "the .html file to write")
     .option("--model <model>", "folder of the model that the file was mapped with (map --save-model): shows the reference below the query, samples and training")
+    .addOption(referenceDataFlag())
     .option("--title <text>", "title of the report")
     .option("--genes <names>", "genes that cells and samples are coloured by (default: those that go best with the samples' first components)", names)
     .option("--metadata <file>", "a table of what is known of the samples (csv or tsv), as for scpoli samples")
     .option("--metrics <file>", "a file with what `scpoli evaluate --json` has printed")
     .option("--cell-type-key <column>", "obs column of the file's own labels, where it is named otherwise than in the model: annotation, or cell_type=annotation", renamedKeys)
     .action((path: string, flags: ReportFlags) => run(flags, (settings) => report(path, flags, settings)));
-  addRunFlags(command).addHelpText("after", "\nExample:\n  scpoli report patients-mapped.h5ad --model patients-model -o patients.html");
+  addRunFlags(command).addHelpText("after", "\nExample:\n  scpoli report patients-mapped.h5ad --model patients-model -o patients.html\n  scpoli report atlas-model --reference-data atlas.h5ad --genes CD3D,MS4A1 -o atlas.html");
 }
 
 /** `--report` of train and map. */
@@ -45,22 +47,31 @@ export function reportFlag(): Option {
   return new Option("--report <file>", "also write an HTML report to look at: cells, composition, uncertainty, samples, training");
 }
 
+/** Models carry no counts: what the reference's cells and samples express is in their file only. */
+export function referenceDataFlag(): Option {
+  return new Option("--reference-data <file>", "the file that the model was trained on: with it the report colours the reference's cells and samples by genes, too");
+}
+
 async function report(path: string, flags: ReportFlags, settings: RunSettings): Promise<Result> {
-  const { output, model: folder, force, metadata, metrics } = flags;
-  await checkOutputs({ inputs: [path, ...[folder, metadata, metrics].filter((file) => file !== undefined)], files: [output], force });
+  const { output, model: folder, referenceData, force, metadata, metrics } = flags;
+  await checkOutputs({ inputs: [path, ...[folder, referenceData, metadata, metrics].filter((file) => file !== undefined)], files: [output], force });
   const isModel = (await fileStatus(path))?.kind === "folder" && (await fileStatus(`${path}/model.json`)) !== null;
   if (isModel && folder !== undefined) throw new ScPoliError("usage", `${path} is a model already; --model goes with a mapped file.`);
   const modelPath = isModel ? path : folder;
+  if (modelPath === undefined && referenceData !== undefined) throw new ScPoliError("usage", "--reference-data is what a model was trained on: name the model with --model.");
+  if (isModel && flags.genes && referenceData === undefined) throw new ScPoliError("usage", "A model carries no counts to colour by --genes: name the file that it was trained on with --reference-data.");
   const model = modelPath === undefined ? null : await ScPoli.load(modelPath, settings);
   const mapped = isModel ? null : await AnnData.open(path);
+  const reference = referenceData === undefined ? null : await AnnData.open(referenceData);
   try {
     const cellTypeKeys = columnsOfKeys(flags.cellTypeKey, model?.stored.json.cell_type_keys ?? flags.cellTypeKey?.flatMap(({ key }) => key ?? []) ?? [], "--cell-type-key");
-    const samples = model ? await samplesFor(model, { ...settings, data: mapped ?? undefined, metadata }, await columnsIn(mapped)) : [];
-    const html = await makeReport({ ...settings, title: flags.title, model, mapped, samples, genes: flags.genes, metrics: await readMetrics(metrics), cellTypeKeys });
+    const samples = model ? await samplesFor(model, { ...settings, data: reference ?? mapped ?? undefined, metadata }, reference ? undefined : await columnsIn(mapped)) : [];
+    const html = await makeReport({ ...settings, title: flags.title, model, mapped, reference, samples, genes: flags.genes, metrics: await readMetrics(metrics), cellTypeKeys });
     await writeFile(output, html);
     return { json: { sections: [...html.matchAll(/<section id="([^"]*)"/g)].map(([, id]) => id), written: [output] }, text: writtenText([output]) };
   } finally {
     mapped?.close();
+    reference?.close();
   }
 }
 
@@ -86,28 +97,29 @@ async function samplesFor(model: ScPoli, { data, ...options }: SamplesOptions, c
 }
 
 /** What is shown of one run. */
-export interface RunReport extends Pick<ReportOptions, "model" | "mapped"> {
+interface RunReport extends Pick<ReportOptions, "mapped" | "cellTypeKeys"> {
   readonly model: ScPoli;
-  /** cells of the samples: the training file, or the mapped one */
+  /** cells of the samples: the training file, or the mapped one; and how it is read */
   readonly data: AnnData;
-  readonly counts?: CountsOptions;
-  readonly conditionKeys?: Record<string, string>;
-  readonly cellTypeKeys?: Readonly<Record<string, string>>;
+  readonly options: EmbedOptions;
 }
 
-/** Writes the report of a run that has just been. */
-export async function writeRunReport(output: string, { model, mapped, data, counts, conditionKeys, cellTypeKeys }: RunReport, settings: RunSettings): Promise<void> {
-  const samples = await samplesFor(model, { ...settings, data, layer: counts?.layer, recoverCounts: counts?.recoverCounts }, conditionKeys);
-  await writeFile(output, await makeReport({ ...settings, model, mapped, samples, cellTypeKeys }));
+/** Writes the report of a run that has just been. A file that is not the mapped one is what the model was trained on. */
+export async function writeRunReport(output: string, { model, mapped, data, options, cellTypeKeys }: RunReport, settings: RunSettings): Promise<void> {
+  const { layer, recoverCounts, conditionKeys } = options;
+  const samples = await samplesFor(model, { ...settings, data, layer, recoverCounts }, conditionKeys && { ...conditionKeys });
+  await writeFile(output, await makeReport({ ...settings, model, mapped, ...(data !== mapped && { reference: data, referenceOptions: options }), samples, cellTypeKeys }));
 }
 
-/** The report of a mapping, from the file as it was written. */
-export async function reportMapping(report: string, output: string, model: ScPoli, { layer, recoverCounts, conditionKeys, cellTypeKeys }: EmbedOptions, settings: RunSettings): Promise<void> {
+/** The report of a mapping, from the file as it was written. @param referenceData - see `referenceDataFlag` */
+export async function reportMapping(report: string, output: string, model: ScPoli, options: EmbedOptions, settings: RunSettings, referenceData?: string): Promise<void> {
   const mapped = await AnnData.open(output);
+  const reference = referenceData === undefined ? null : await AnnData.open(referenceData);
   try {
-    await writeRunReport(report, { model, mapped, data: mapped, counts: { layer, recoverCounts }, conditionKeys: conditionKeys && { ...conditionKeys }, cellTypeKeys }, settings);
+    await writeRunReport(report, { model, mapped, data: reference ?? mapped, options: reference ? {} : options, cellTypeKeys: options.cellTypeKeys }, settings);
   } finally {
     mapped.close();
+    reference?.close();
   }
 }
 

@@ -98,8 +98,9 @@ async function train(path: string, flags: TrainFlags, settings: RunSettings): Pr
     const model = await ScPoli.train(data, { ...settings, ...options, checkpoint, resume }).catch((error: unknown) => tellHowToResume(error, checkpoint));
     await model.save(output, { force });
     await removeFile(checkpoint);
-    if (embed !== undefined) await model.embed(data, { ...settings, ...countsOptions(flags), atacCounts: flags.atacCounts, geneMap: options.geneMap, ...sameLabels(options), output: embed });
-    if (report !== undefined) await writeRunReport(report, { model, data, counts: countsOptions(flags) }, settings);
+    const reading = { ...countsOptions(flags), atacCounts: flags.atacCounts, geneMap: options.geneMap };
+    if (embed !== undefined) await model.embed(data, { ...settings, ...reading, ...sameLabels(options), output: embed });
+    if (report !== undefined) await writeRunReport(report, { model, data, options: reading }, settings);
     const summary = model.summary();
     const written = [output, embed, report].filter((path) => path !== undefined);
     return { json: { ...summary, written }, text: `${modelText(output, summary)}\n\n${writtenText(written)}` };

@@ -63,6 +63,8 @@ export interface LabelTransfer {
     readonly expected_calibration_error: number;
     readonly bins: readonly { readonly from: number; readonly to: number; readonly cells: number; readonly probability: number | null; readonly accuracy: number | null }[];
   } | null;
+  /** cells of all types by their uncertainty: how many labels are wrong; a label of a type that the model does not know always is */
+  readonly errors: { readonly bins: readonly { readonly from: number; readonly to: number; readonly cells: number; readonly uncertainty: number | null; readonly wrong: number | null }[] } | null;
   /** null where there is nothing to tell apart, or no uncertainty */
   readonly errors_by_uncertainty: Roc | null;
   readonly unknown_types_by_uncertainty: Roc | null;
@@ -94,6 +96,7 @@ export function scoreLabelTransfer(input: TransferInput): LabelTransfer {
     types,
     confusion: confusion(input),
     calibration: probability && calibration(known, probability, (cell) => !isWrong(cell)),
+    errors: uncertainty && errors(withUncertainty, uncertainty, isWrong),
     errors_by_uncertainty: uncertainty && roc(withUncertainty, uncertainty, isWrong),
     unknown_types_by_uncertainty: uncertainty && roc(withUncertainty, uncertainty, (cell) => !isKnown[truth[cell]!]),
     kept: uncertainty && keptAccuracy(withUncertainty, uncertainty, (cell) => !isWrong(cell)),
@@ -124,20 +127,31 @@ function confusion({ truth, predicted, names }: TransferInput): LabelTransfer["c
   return { truth: rows.map((type) => names[type]!), predicted: columns.map((type) => names[type]!), cells };
 }
 
+/** Cells in bins of equal width of a value, 0..1: how many, the sum of their values, and how many are hits. */
+function binned(cells: readonly number[], values: Float64Array, isHit: (cell: number) => boolean): { from: number; to: number; cells: number; sum: number; hits: number }[] {
+  const bins = Array.from({ length: calibrationBins }, (_, bin) => ({ from: bin / calibrationBins, to: (bin + 1) / calibrationBins, cells: 0, sum: 0, hits: 0 }));
+  for (const cell of cells) {
+    const bin = bins[Math.max(0, Math.min(calibrationBins - 1, Math.ceil(values[cell]! * calibrationBins) - 1))]!;
+    bin.cells++;
+    bin.sum += values[cell]!;
+    if (isHit(cell)) bin.hits++;
+  }
+  return bins;
+}
+
 function calibration(cells: readonly number[], probability: Float64Array, isRight: (cell: number) => boolean): LabelTransfer["calibration"] {
   const known = cells.filter((cell) => !Number.isNaN(probability[cell]!));
   if (known.length === 0) return null;
-  const bins = Array.from({ length: calibrationBins }, (_, bin) => ({ from: bin / calibrationBins, to: (bin + 1) / calibrationBins, cells: 0, sum: 0, right: 0 }));
-  for (const cell of known) {
-    const bin = bins[Math.max(0, Math.min(calibrationBins - 1, Math.ceil(probability[cell]! * calibrationBins) - 1))]!;
-    bin.cells++;
-    bin.sum += probability[cell]!;
-    if (isRight(cell)) bin.right++;
-  }
+  const bins = binned(known, probability, isRight);
   return {
-    expected_calibration_error: bins.reduce((sum, bin) => sum + Math.abs(bin.sum - bin.right), 0) / known.length,
-    bins: bins.map(({ sum, right, ...bin }) => ({ ...bin, probability: bin.cells === 0 ? null : sum / bin.cells, accuracy: bin.cells === 0 ? null : right / bin.cells })),
+    expected_calibration_error: bins.reduce((sum, bin) => sum + Math.abs(bin.sum - bin.hits), 0) / known.length,
+    bins: bins.map(({ sum, hits, ...bin }) => ({ ...bin, probability: bin.cells === 0 ? null : sum / bin.cells, accuracy: bin.cells === 0 ? null : hits / bin.cells })),
   };
+}
+
+function errors(cells: readonly number[], uncertainty: Float64Array, isWrong: (cell: number) => boolean): LabelTransfer["errors"] {
+  if (cells.length === 0) return null;
+  return { bins: binned(cells, uncertainty, isWrong).map(({ sum, hits, ...bin }) => ({ ...bin, uncertainty: bin.cells === 0 ? null : sum / bin.cells, wrong: bin.cells === 0 ? null : hits / bin.cells })) };
 }
 
 /** null where all or none are to be found. Equal uncertainties are one step of the curve. */

@@ -14,12 +14,15 @@ export interface Series {
   readonly name: string;
   readonly colour?: string;
   readonly isDashed?: boolean;
+  /** a dot on every point */
+  readonly isDotted?: boolean;
   readonly points: readonly (readonly [x: number, y: number])[];
 }
 
-/** Lines over a common axis. @param mark - a vertical dashed line with its text */
-export function lineChart({ title, x, y, series, mark }: { title: string; x: Label; y: Label; series: readonly Series[]; mark?: { readonly at: number; readonly text: string } }): Plot {
-  const area: Area = { left: 64, top: 34, right: width - 12, bottom: 274 };
+/** Lines over a common axis. @param mark - a vertical dashed line with its text @param isSquare - axes of one length, for shares against shares */
+export function lineChart({ title, x, y, series, legend: legendTitle = "lines", mark, isSquare = false }: { title: string; x: Label; y: Label; series: readonly Series[]; legend?: string; mark?: { readonly at: number; readonly text: string }; isSquare?: boolean }): Plot {
+  const area: Area = isSquare ? { left: 64, top: 34, right: 424, bottom: 394 } : { left: 64, top: 34, right: width - 12, bottom: 274 };
+  const whole = area.right + 12;
   const across = xAxis(area, { range: extent(series.flatMap(({ points }) => points.map(([value]) => value))), isNice: false, ...x });
   const up = yAxis(area, { range: extent(series.flatMap(({ points }) => points.map(([, value]) => value))), ...y });
   const colours = series.map(({ colour }, i) => colour ?? groupColour(i));
@@ -27,14 +30,15 @@ export function lineChart({ title, x, y, series, mark }: { title: string; x: Lab
     points: points.filter(([, value]) => Number.isFinite(value)).map(([a, b]) => `${across.scale(a).toFixed(1)},${up.scale(b).toFixed(1)}`).join(" "), fill: "none", stroke: colours[i]!, "stroke-width": 1.8,
     "stroke-dasharray": isDashed ? "5 4" : undefined, "stroke-linejoin": "round",
   }));
+  const dots = series.flatMap(({ points, isDotted }, i) => (isDotted ? points : []).filter(([, value]) => Number.isFinite(value)).map(([a, b]) => element("circle", { cx: across.scale(a), cy: up.scale(b), r: 3.5, fill: colours[i]!, class: "plot-edge" })));
   const marked = mark ? markLine(across.scale(mark.at), area, mark.text) : "";
-  const legend = groupLegend("lines", series.map(({ name, isDashed }, i) => ({ name, colour: colours[i]!, mark: isDashed ? "dashes" : "line" })), width, area.bottom + 46);
+  const legend = groupLegend(legendTitle, series.map(({ name, isDashed }, i) => ({ name, colour: colours[i]!, mark: isDashed ? "dashes" : "line" })), whole, area.bottom + 46);
   const every = Math.max(1, Math.ceil(Math.max(0, ...series.map(({ points }) => points.length)) / 20));
   const places = [...new Set(series.flatMap(({ points }) => points.filter((_, i) => i % every === 0 || i === points.length - 1).map(([value]) => value)))].sort((a, b) => a - b);
   const rows = places.map((value) => [value, ...series.map(({ points }) => points.find(([own]) => own === value)?.[1] ?? "")]);
   return {
     title, table: { columns: [x.label, ...series.map(({ name }) => name)], rows },
-    svg: picture(width, area.bottom + 46 + legend.height, title, `${series.length} lines: ${y.label} over ${x.label}`, [across.svg, up.svg, ...lines, marked, legend.svg]),
+    svg: picture(whole, area.bottom + 46 + legend.height, title, `${series.length} lines: ${y.label} over ${x.label}`, [across.svg, up.svg, ...lines, ...dots, marked, legend.svg]),
   };
 }
 
@@ -43,7 +47,7 @@ export function barChart({ title, rows, rowLabel, parts, label, legend: legendTi
   title: string; rows: readonly string[]; rowLabel: string; parts: readonly { readonly name: string; readonly colour?: string; readonly values: readonly number[] }[]; label: string; legend: string; isShare?: boolean;
 }): Plot {
   const height = Math.max(14, Math.min(26, 420 / rows.length));
-  const left = Math.min(230, 14 + Math.max(40, ...rows.map((name) => widthOf(name.slice(0, nameLength)))));
+  const left = Math.min(230, 14 + Math.max(40, ...[rowLabel, ...rows].map((name) => widthOf(name.slice(0, nameLength)))));
   const area: Area = { left, top: 42, right: width - 16, bottom: 42 + height * rows.length };
   const totals = rows.map((_, row) => parts.reduce((sum, { values }) => sum + values[row]!, 0));
   const across = xAxis(area, { label, range: [0, isShare ? 1 : Math.max(1, ...totals)], format: isShare ? ".0%" : undefined });
@@ -126,18 +130,45 @@ export function scatterPlot({ title, x, y, points, groups, legend: legendTitle, 
   const dots = points.map(({ name, x: a, y: b, value, isOpen }) => {
     const [cx, cy, colour] = [across.scale(a), up.scale(b), colourOf(value)];
     const told = `${name}${value === null ? "" : `, ${groups ? groups[value]! : number(value)}`}`;
-    const dot = element("circle", isOpen ? { cx, cy, r: 5, fill: "none", stroke: colour, "stroke-width": 2.2 } : { cx, cy, r: 5.5, fill: colour, class: "plot-edge" }, element("title", {}, escapeText(told)));
+    const dot = element("circle", isOpen ? { cx, cy, r: 5, fill: "none", stroke: colour, "stroke-width": 2.2 } : { cx, cy, r: 5.5, fill: colour, class: groups ? "plot-edge" : "plot-rim" }, element("title", {}, escapeText(told)));
     return dot + (isNamed ? text(cx > area.right - 80 ? cx - 8 : cx + 8, cy + 4, name, { anchor: cx > area.right - 80 ? "end" : "start", most: 18 }) : "");
   });
   const hasMissing = points.some(({ value }) => value === null);
+  const isRinged = (group: number): boolean => points.some(({ value, isOpen }) => value === group && isOpen) && points.every(({ value, isOpen }) => value !== group || isOpen);
   const rings: LegendEntry[] = openMeans && points.some(({ isOpen }) => isOpen) ? [{ name: openMeans, colour: missingColour, mark: "ring" }] : [];
   const others: LegendEntry[] = [...(hasMissing ? [{ name: "not known", colour: missingColour, mark: "circle" as const }] : []), ...rings];
   const legend = groups
-    ? groupLegend(legendTitle, [...groups.map((name, i): LegendEntry => ({ name, colour: groupColour(i), mark: "circle" })), ...others], width, area.bottom + 46)
+    ? groupLegend(legendTitle, [...groups.map((name, i): LegendEntry => ({ name, colour: groupColour(i), mark: isRinged(i) ? "ring" : "circle" })), ...others], width, area.bottom + 46)
     : stacked(rampLegend(legendTitle, range, rampColour, area.bottom + 46), (top) => (others.length > 0 ? groupLegend("", others, width, top) : { svg: "", height: 0 }), area.bottom + 46);
   return {
     title, table: { columns: ["name", x, y, legendTitle], rows: points.map((point) => [point.name, point.x, point.y, point.value === null ? "" : groups ? groups[point.value]! : point.value]) },
     svg: picture(width, area.bottom + 46 + legend.height, title, `${points.length} points: ${y} over ${x}, coloured by ${legendTitle}`, [across.svg, up.svg, ...dots, legend.svg]),
+  };
+}
+
+/** Colours that many points are drawn in. */
+const cloudColours = 32;
+
+/** Many points without names, coloured by a number, the highest on top; points that are no number lie below them in grey. As few bytes as there can be. */
+export function pointCloud({ title, x, y, points, legend: legendTitle }: { title: string; x: string; y: string; points: readonly (readonly [x: number, y: number, value: number])[]; legend: string }): Plot {
+  const area: Area = { left: 64, top: 34, right: width - 12, bottom: 404 };
+  const across = xAxis(area, { label: x, range: padded(extent(points.map(([a]) => a))) });
+  const up = yAxis(area, { label: y, range: padded(extent(points.map(([, b]) => b))), ticks: 6 });
+  const range = extent(points.map(([, , value]) => value));
+  const bins = Array.from({ length: cloudColours }, () => [] as string[]);
+  const missing: string[] = [];
+  const counts = new Array<number>(cloudColours).fill(0);
+  for (const [a, b, value] of points) {
+    const bin = Number.isFinite(value) ? Math.min(cloudColours - 1, Math.floor((cloudColours * (value - range[0])) / (range[1] - range[0] || 1))) : -1;
+    (bins[bin] ?? missing).push(`M${across.scale(a).toFixed(1)} ${up.scale(b).toFixed(1)}h0`);
+    if (bin >= 0) counts[bin]!++;
+  }
+  const dots = (places: readonly string[], colour: string): string => (places.length === 0 ? "" : element("path", { d: places.join(""), stroke: colour, "stroke-width": points.length > 2000 ? 3 : 5, "stroke-linecap": "round", fill: "none" }));
+  const edge = (bin: number): number => range[0] + ((range[1] - range[0]) * bin) / cloudColours;
+  const legend = stacked(rampLegend(legendTitle, range, rampColour, area.bottom + 46), (top) => (missing.length > 0 ? groupLegend("", [{ name: "not known", colour: missingColour, mark: "circle" }], width, top) : { svg: "", height: 0 }), area.bottom + 46);
+  return {
+    title, table: { columns: [legendTitle, "points"], rows: counts.flatMap((count, bin) => (count > 0 ? [[`${number(edge(bin))} to ${number(edge(bin + 1))}`, count]] : [])) },
+    svg: picture(width, area.bottom + 46 + legend.height, title, `${points.length} points: ${y} over ${x}, coloured by ${legendTitle}`, [across.svg, up.svg, dots(missing, missingColour), ...bins.map((places, bin) => dots(places, rampColour((bin + 0.5) / cloudColours))), legend.svg]),
   };
 }
 
@@ -152,7 +183,7 @@ export function heatMap({ title, rows, columns, rowLabel, columnLabel, values, r
   title: string; rows: readonly string[]; columns: readonly string[]; rowLabel: string; columnLabel: string; values: readonly (readonly number[])[]; range: readonly [number, number]; legend: string; isDiverging?: boolean;
   write?: (value: number) => string; tell?: (row: number, column: number) => string;
 }): Plot {
-  const left = Math.min(220, 30 + Math.max(40, ...rows.map((name) => widthOf(name.slice(0, nameLength)))));
+  const left = Math.min(220, 30 + Math.max(40, ...[rowLabel, ...rows].map((name) => widthOf(name.slice(0, nameLength)))));
   const cell = Math.min(64, (width - left - 10) / columns.length);
   const height = Math.max(14, Math.min(26, cell));
   const foot = 14 + 0.75 * Math.min(widthOf("m".repeat(20)), Math.max(20, ...columns.map((name) => widthOf(name.slice(0, 20)))));

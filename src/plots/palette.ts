@@ -21,8 +21,8 @@ export function groupColour(group: number): string {
 /** of what has no value, and of a grey background of cells */
 export const missingColour = "#9aa0a6";
 
-/** Cividis, from low to high (Nunez et al. 2018). */
-const ramp = ["#00204c", "#00336f", "#2b446e", "#4a556d", "#666970", "#7d7c78", "#958f78", "#b0a473", "#ccbb68", "#e8d356", "#ffea46"];
+/** Cividis, from low to high (Nunez et al. 2018), without its ends, which do not show on near-black and on white. */
+const ramp = ["#2b446e", "#4a556d", "#666970", "#7d7c78", "#958f78", "#b0a473", "#ccbb68", "#e8d356"];
 /** Blue, white, orange: for numbers on both sides of zero. */
 const divergingRamp = ["#00429d", "#3c6db0", "#7299c4", "#abc4da", "#f2f2f2", "#f3c69c", "#e49d5c", "#cc7426", "#a64d00"];
 

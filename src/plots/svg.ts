@@ -56,7 +56,7 @@ export function widthOf(content: string): number {
 export function picture(width: number, height: number, title: string, description: string, content: readonly string[]): string {
   const head = element("title", {}, escapeText(title)) + element("desc", {}, escapeText(description));
   return element(
-    "svg", { xmlns: "http://www.w3.org/2000/svg", class: "plot", viewBox: `0 0 ${width} ${Math.ceil(height)}`, width, height: Math.ceil(height), role: "img", "aria-label": `${title}. ${description}` },
+    "svg", { xmlns: "http://www.w3.org/2000/svg", class: width < 480 ? "plot plot-small" : "plot", viewBox: `0 0 ${width} ${Math.ceil(height)}`, width, height: Math.ceil(height), role: "img", "aria-label": `${title}. ${description}` },
     `${head}${text(0, 14, title, { kind: "title", most: Math.floor(width / 7.4) })}${content.join("")}`,
   );
 }
@@ -65,7 +65,7 @@ export function picture(width: number, height: number, title: string, descriptio
 export const plotStyle = [
   ".plot{font-family:system-ui,-apple-system,'Segoe UI',sans-serif}", ".plot text{fill:var(--ink,#1c2024)}", ".plot .plot-on-bright{fill:#000000}", ".plot .plot-on-dark{fill:#ffffff}", ".plot-title{font-size:13px;font-weight:600}", ".plot-label{font-size:12px}",
   ".plot-tick,.plot-value{font-size:11px}", ".plot-axis{stroke:var(--faint,#5b6470);stroke-width:1}", ".plot-grid{stroke:var(--line,#d9dde2);stroke-width:1}",
-  ".plot-mark{stroke:var(--ink,#1c2024);stroke-width:1.5;stroke-dasharray:5 4}", ".plot-empty{fill:var(--line,#d9dde2)}", ".plot-edge{stroke:var(--paper,#ffffff);stroke-width:1}",
+  ".plot-mark{stroke:var(--ink,#1c2024);stroke-width:1.5;stroke-dasharray:5 4}", ".plot-empty{fill:var(--line,#d9dde2)}", ".plot-edge{stroke:var(--paper,#ffffff);stroke-width:1}", ".plot-rim{stroke:var(--faint,#5b6470);stroke-width:1}",
 ].join("\n");
 
 const dark = "@media (prefers-color-scheme:dark){.plot{--ink:#e8eaed;--faint:#9aa3ad;--line:#3a4048;--paper:#14171c;background:#14171c}}";

@@ -2,6 +2,7 @@
 import { groupColour, missingColour, rampColour } from "../plots/palette.js";
 import { escapeText } from "../plots/svg.js";
 import type { QueryCells, ReferenceCells } from "./cells.js";
+import type { GeneValues } from "./gene-values.js";
 import { textOfBytes, type ViewerColouring, type ViewerData } from "./viewer-data.js";
 
 /** Something that cells can be coloured by. Values of the reference come first, then those of the query. */
@@ -14,12 +15,6 @@ export interface Colouring {
 
 /** Cells of a query that are shown at most: evenly spread over the file. */
 export const mostShownCells = 200_000;
-
-/** A gene's expression, per cell of the query. */
-export interface GeneValues {
-  readonly gene: string;
-  readonly values: Float32Array;
-}
 
 /** Rows of the query that are shown. */
 export function shownCells(query: QueryCells): Int32Array {
@@ -86,9 +81,11 @@ function colouringsOf(reference: ReferenceCells | null, query: QueryCells | null
     colourings.push({ id: `condition-${k}`, title: key, groups: { names, codes: joined(own?.codes.map((code) => names.indexOf(own.names[code]!)), others?.codes.map((code) => (code < 0 ? -1 : names.indexOf(others.names[code]!)))) } });
   }
   if (reference && query) colourings.push({ id: "side", title: "reference or query", groups: { names: ["reference", "query"], codes: Int32Array.from({ length: L + shown.length }, (_, cell) => (cell < L ? 0 : 1)) } });
-  for (const [i, { gene, values }] of genes.entries()) {
-    const highest = values.reduce((most, value) => Math.max(most, value), 0);
-    colourings.push({ id: `gene-${i}`, title: `${gene} (log1p of counts per 10,000)`, numbers: { values: numbers(undefined, values), range: [0, highest || 1] } });
+  for (const [i, gene] of genes.entries()) {
+    if (!gene.reference && !gene.query) continue;
+    const values = numbers(gene.reference ?? undefined, gene.query ?? undefined);
+    const highest = values.reduce((most, value) => (value > most ? value : most), 0);
+    colourings.push({ id: `gene-${i}`, title: `${gene.gene} (log1p of counts per 10,000)`, numbers: { values, range: [0, highest || 1] } });
   }
   return colourings;
 }
@@ -107,8 +104,8 @@ export function cellViewHtml(data: ViewerData, query: QueryCells | null): string
 <p class="unscripted note">The picture needs the script of this file; the tables and figures below do not.</p>
 <div class="controls"><label>Colour by <select id="colouring">${options}</select></label>${both ? `<label>Reference <select id="reference-as"><option value="grey">grey</option><option value="coloured">coloured</option><option value="hidden">hidden</option></select></label>` : ""}
 ${data.prototypes.length > 0 ? `<label><input type="checkbox" id="prototypes-shown" checked> prototypes</label>` : ""}<span><button type="button" id="zoom-in" aria-label="zoom in">+</button> <button type="button" id="zoom-out" aria-label="zoom out">\u2212</button> <button type="button" id="zoom-all">all cells</button></span></div>
-<div class="explorer"><div class="stage"><canvas id="cells" tabindex="0" role="img" aria-label="Cells in the UMAP of the reference, ${escapeText(what)}. Arrow keys move, plus and minus zoom, 0 shows all. The legend tells how many cells each group has."></canvas>
+<div class="explorer"><div class="stage"><p class="plot-heading" id="view-title">Cells</p><canvas id="cells" tabindex="0" role="img" aria-label="Cells in the UMAP of the reference, ${escapeText(what)}. Arrow keys move, plus and minus zoom, 0 shows all. The legend tells how many cells each group has."></canvas>
 <p class="axis">x: UMAP 1, y: UMAP 2 (no units). Drag or arrow keys move, wheel or + and \u2212 zoom, 0 shows all; point at a cell to read it.</p><p id="told" role="status"></p></div>
-<div class="legend" tabindex="0" role="region" aria-label="legend of the cells"><table id="legend"><caption>legend</caption></table></div></div>
+<div class="legend" tabindex="0" role="region" aria-label="legend of the cells"><table id="legend"><caption>legend</caption></table><ul class="marks" id="marks"></ul></div></div>
 <script type="application/json" id="cell-data">${JSON.stringify(data).replaceAll("<", "\\u003c").replaceAll("\u2028", "\\u2028").replaceAll("\u2029", "\\u2029")}</script>`;
 }

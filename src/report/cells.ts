@@ -22,6 +22,8 @@ export interface LevelCells {
   readonly types: readonly string[];
   readonly predicted: Int32Array;
   readonly uncertainty: Float64Array;
+  /** of the prediction; NaN where the file tells none */
+  readonly probability: Float64Array;
   readonly unknown: Uint8Array;
   /** "by type": one for each predicted type */
   readonly threshold: number | "by type" | null;
@@ -112,7 +114,7 @@ async function levelCells(data: AnnData, key: string, facts: UnsDict, column: st
   const own = data.obs.columnNames.includes(column) ? labelled(await groupsOf(data, column)) : null;
   const names = own ? [...types, ...own.names.filter((name) => !types.includes(name))] : [];
   return {
-    key, types, predicted: Int32Array.from(codes), uncertainty: await numbers(data, `${key}_uncert`), threshold: typeof threshold === "number" || threshold === "by type" ? threshold : null,
+    key, types, predicted: Int32Array.from(codes), uncertainty: await numbers(data, `${key}_uncert`), probability: await numbers(data, `${key}_prob`), threshold: typeof threshold === "number" || threshold === "by type" ? threshold : null,
     uncertaintyBy: isDict(facts["uncertainties"]) ? String(facts["uncertainties"][key] ?? "distance") : "distance",
     unknown: flags?.kind === "boolean" ? Uint8Array.from(flags.values, (value) => (value ? 1 : 0)) : new Uint8Array(data.nObs),
     given: own && { names, codes: own.codes.map((code) => (code < 0 ? -1 : names.indexOf(own.names[code]!))) },

@@ -44,6 +44,11 @@ export function figure({ title, svg, table }: Plot, attributes = ""): string {
   return `<figure${attributes}><div class="scroll" tabindex="0" role="region" aria-label="${escapeText(title)}">${svg}</div>${foldedTable(`Table: ${title}`, table)}</figure>`;
 }
 
+/** Plots beside each other where there is room; nothing for none. */
+export function figures(plots: readonly Plot[]): string {
+  return plots.length === 0 ? "" : `<div class="figures">${plots.map((plot) => figure(plot)).join("")}</div>`;
+}
+
 /** One of several plots at a time, by a choice; all of them without a script. */
 export function choice(id: string, label: string, options: readonly { readonly name: string; readonly plot: Plot }[]): string {
   const list = options.map(({ name }, i) => `<option value="${i}">${escapeText(name)}</option>`).join("");

@@ -3,7 +3,8 @@ import type { Evaluation } from "../evaluation/evaluate.js";
 import { ScPoliError } from "../errors.js";
 import { heatMap } from "../plots/charts.js";
 import { factsHtml } from "./sections.js";
-import { figure, foldedTable } from "./html.js";
+import { figure, figures, foldedTable } from "./html.js";
+import { transferFigures } from "./transfer-figures.js";
 
 /** @throws ScPoliError "format" where it is something else */
 export function metricsHtml(metrics: unknown): string {
@@ -20,7 +21,7 @@ export function metricsHtml(metrics: unknown): string {
   const types = transfer && foldedTable("Table: transferred labels by cell type", {
     columns: ["cell type", "cells", "predicted", "precision", "recall", "F1"], rows: transfer.types.map(({ cell_type, cells, predicted, precision, recall, f1 }) => [cell_type, cells, predicted, precision ?? "", recall ?? "", f1]),
   });
-  return `${factsHtml([...overall, ...labels])}${rows.length > 0 && names.length > 0 ? figure(map) : ""}${types ?? ""}`;
+  return `${factsHtml([...overall, ...labels])}${rows.length > 0 && names.length > 0 ? figure(map) : ""}${types ?? ""}${transfer ? figures(transferFigures(transfer, "evaluated labels")) : ""}`;
 }
 
 function checked(metrics: unknown): Evaluation {

@@ -1,17 +1,17 @@
 // The report: a model, a mapped file or both as one self-contained HTML file. The same input gives the same bytes.
 import type { AnnData } from "../anndata/anndata.js";
-import { readExpression } from "../expression.js";
-import type { Note } from "../config.js";
+import type { EmbedOptions, Note } from "../config.js";
 import type { StoredModel } from "../model/checkpoint.js";
 import { escapeText } from "../plots/svg.js";
 import type { SampleAnalysis } from "../samples/analysis.js";
 import { version } from "../version.js";
-import { cellViewData, cellViewHtml, type GeneValues } from "./cell-view.js";
+import { cellViewData, cellViewHtml } from "./cell-view.js";
 import { queryCells, referenceCells, type QueryCells, type ReferenceCells } from "./cells.js";
-import { figure, foldedTable, pageHtml, type Section } from "./html.js";
+import { geneHtml } from "./gene-section.js";
+import { geneValues } from "./gene-values.js";
+import { foldedTable, pageHtml, type Section } from "./html.js";
 import { metricsHtml } from "./metrics-section.js";
 import { methodsHtml } from "./methods-text.js";
-import { genePlane } from "../samples/sample-plots.js";
 import { leadingGenes, samplesHtml } from "./sample-sections.js";
 import { compositionHtml, factsHtml, labelTransferHtml, trainingHtml, uncertaintyHtml, verdictHtml } from "./sections.js";
 
@@ -21,9 +21,13 @@ export interface ReportOptions {
   readonly model?: { readonly stored: StoredModel } | null;
   /** a file that `map` or `embed` has written */
   readonly mapped?: AnnData | null;
+  /** the file that the model was trained on: with it the reference's cells and samples are coloured by genes, too */
+  readonly reference?: AnnData | null;
+  /** how its counts and genes are read. Default: as `ScPoli.embed` does */
+  readonly referenceOptions?: EmbedOptions;
   /** as `ScPoli.samples` gives it */
   readonly samples?: readonly SampleAnalysis[];
-  /** genes that cells and samples are coloured by. Default: the two that go best with the first components of the samples, where their expression is known */
+  /** genes that cells and samples are coloured by. Default: the two that go best with the first components of the samples, or vary most among them, where their expression is known */
   readonly genes?: readonly string[];
   /** results of `evaluate` */
   readonly metrics?: unknown;
@@ -33,20 +37,19 @@ export interface ReportOptions {
   readonly signal?: AbortSignal;
 }
 
-/** @returns HTML @throws ScPoliError "format" where the file is not a mapped one or the metrics are none, "key" for a gene that it lacks */
+/** @returns HTML @throws ScPoliError "format" where the file is not a mapped one or the metrics are none, "key" for a gene that no file has */
 export async function makeReport(options: ReportOptions): Promise<string> {
-  const { model, mapped, samples = [], onNote } = options;
+  const { model, mapped = null, reference: trainedOn = null, samples = [], onNote } = options;
   const stored = model?.stored ?? null;
   const reference = stored && referenceCells(stored);
   const query = mapped ? await queryCells(mapped, options.cellTypeKeys) : null;
-  const names = options.genes ?? leadingGenes(samples, 2);
-  const genes: GeneValues[] = mapped && names.length > 0 ? (await readExpression(mapped, names, options)).map((values, i) => ({ gene: names[i]!, values })) : [];
+  const genes = await geneValues(options.genes ?? leadingGenes(samples, 2), { ...options, stored, mapped, query, reference: trainedOn, samples });
   if (query && !query.umap) onNote?.({ level: "warning", message: "The file has no places in a reference's UMAP (obsm['X_umap_scpoli']): the model that it was mapped with carries no landmarks. The report shows no cells." });
   const view = cellViewData(reference, query, genes);
   const sections: Section[] = [
     { id: "summary", title: "Summary", content: factsHtml(facts(stored, query)) + (query?.verdict ? verdictHtml(query.verdict) : "") },
     { id: "cells-view", title: "Cells", content: view ? cellViewHtml(view, query) : "" },
-    { id: "genes", title: "Genes", content: geneHtml(names, samples, genes.length > 0) },
+    { id: "genes", title: "Genes", content: geneHtml(genes, samples, reference, query) },
     { id: "labels", title: "Label transfer", content: query ? labelTransferHtml(query.levels) : "" },
     { id: "uncertainty", title: "Uncertainty", content: uncertaintyHtml(query, reference, stored) },
     { id: "composition", title: "Composition", content: compositionHtml(reference, query) },
@@ -83,13 +86,6 @@ function facts(stored: StoredModel | null, query: QueryCells | null): [string, s
     json.cell_type_keys.forEach((key, level) => rows.push([`cell types, ${key}`, whole(json.levels[level]!.length)]));
   }
   return rows;
-}
-
-/** Genes on the samples' components, beside the cells that can be coloured by them above. */
-function geneHtml(genes: readonly string[], samples: readonly SampleAnalysis[], onCells: boolean): string {
-  const plots = genes.flatMap((gene) => samples.flatMap((analysis) => genePlane(analysis, gene) ?? []));
-  if (plots.length === 0) return "";
-  return `<p>Mean expression of a gene in each sample, on the samples' components.${onCells ? " The cells above can be coloured by the same genes: Colour by." : ""}</p><div class="figures">${plots.map((plot) => figure(plot)).join("")}</div>`;
 }
 
 function optionsHtml(stored: StoredModel | null, query: QueryCells | null): string {

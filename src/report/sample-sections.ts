@@ -3,7 +3,7 @@ import { extent } from "../plots/axes.js";
 import { escapeText, type Plot } from "../plots/svg.js";
 import type { SampleAnalysis } from "../samples/analysis.js";
 import type { SampleExpression } from "../samples/expression.js";
-import { associationMap, covariatePlane, geneCountsChart, leadingGenes as leadingGenesOf, samplePlane } from "../samples/sample-plots.js";
+import { associationMap, covariatePlane, geneCountsChart, leadingGenes as leadingGenesOf, originPlane } from "../samples/sample-plots.js";
 import { choice, figure, foldedTable } from "./html.js";
 
 /** Genes in a table. */
@@ -17,7 +17,7 @@ function analysisHtml(analysis: SampleAnalysis, k: number): string {
   const { samples, components, guidance, covariates } = analysis;
   const head = `<h3>${escapeText(samples.key)}: ${samples.names.length} samples</h3>`;
   if (components.variance.length < 2) return `${head}<p>Too few samples for components: at least three are needed.</p>`;
-  const plots: { name: string; plot: Plot }[] = [{ name: "reference or query", plot: samplePlane(analysis, "reference or query", samples.isReference.map((own) => (own ? 0 : 1)), ["reference", "mapped query"]) }];
+  const plots: { name: string; plot: Plot }[] = [{ name: "reference or query", plot: originPlane(analysis) }];
   for (const covariate of covariates) plots.push({ name: covariate.name, plot: covariatePlane(analysis, covariate) });
   const map = associationMap(analysis);
   return `${head}<p>${escapeText(guidance.reason)}</p>${choice(`samples-${k}`, "Colour samples by", plots)}${map ? figure(map) : "<p>No covariate of the samples varies: nothing to associate. Give a table of metadata (<code>--metadata</code>).</p>"}${genesHtml(analysis)}`;
@@ -30,7 +30,7 @@ function genesHtml(analysis: SampleAnalysis): string {
   const counts = geneCountsChart(analysis);
   const rows = found.slice().sort((a, b) => a.component - b.component || Math.abs(b.r) - Math.abs(a.r));
   const best = rows.filter(({ component }, i) => rows.slice(0, i).filter((own) => own.component === component).length < mostGenes / 5).slice(0, mostGenes);
-  return `${counts ? figure(counts) : ""}${foldedTable(`Table: genes that correlate most with the components (${samples.key})`, { columns: ["component", "gene", "r", "P", "P corrected"], rows: best.map(({ component, symbol, r, p, p_adjusted }) => [`PC${component}`, symbol, r, p, p_adjusted]) })}`;
+  return `${counts ? figure(counts) : ""}${best.length === 0 ? "" : foldedTable(`Table: genes that correlate most with the components (${samples.key})`, { columns: ["component", "gene", "r", "P", "P corrected"], rows: best.map(({ component, symbol, r, p, p_adjusted }) => [`PC${component}`, symbol, r, p, p_adjusted]) })}`;
 }
 
 /** The genes that go best with the first components, or where samples are too few for that, differ most among them: what is shown where none is asked for. */

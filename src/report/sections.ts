@@ -6,7 +6,8 @@ import { escapeText, type Plot } from "../plots/svg.js";
 import type { Verdict } from "../mapping/verdict.js";
 import type { StoredModel } from "../model/checkpoint.js";
 import { typeThresholds, type Groups, type LevelCells, type QueryCells, type ReferenceCells } from "./cells.js";
-import { figure } from "./html.js";
+import { figure, figures } from "./html.js";
+import { scoreLevel, transferFigures } from "./transfer-figures.js";
 
 export function factsHtml(facts: readonly (readonly [name: string, value: string])[]): string {
   return `<dl class="facts">${facts.map(([name, value]) => `<div><dt>${escapeText(name)}</dt><dd>${escapeText(value)}</dd></div>`).join("")}</dl>`;
@@ -42,7 +43,7 @@ export function compositionHtml(reference: ReferenceCells | null, query: QueryCe
   };
   for (const condition of query?.conditions ?? []) for (const level of query!.levels) add("query", condition, { names: level.types, codes: level.predicted }, `predicted ${level.key}`);
   for (const condition of reference?.conditions ?? []) for (const labels of reference!.labels) add("reference (landmarks)", condition, labels, labels.key);
-  return plots.length === 0 ? "" : `<div class="figures">${plots.map((plot) => figure(plot)).join("")}</div>`;
+  return figures(plots);
 }
 
 /** From given labels to predictions, where the file has labels; counts of predictions otherwise. */
@@ -60,7 +61,8 @@ function predictedCounts({ key, types, predicted, unknown }: LevelCells): Plot {
   });
 }
 
-function flowHtml({ key, types, predicted, unknown }: LevelCells, given: Groups): string {
+function flowHtml(level: LevelCells, given: Groups): string {
+  const { key, types, predicted, unknown } = level;
   const counts = given.names.map(() => new Array<number>(types.length + 1).fill(0));
   let [right, labelled] = [0, 0];
   given.codes.forEach((label, cell) => {
@@ -78,7 +80,7 @@ function flowHtml({ key, types, predicted, unknown }: LevelCells, given: Groups)
     values: rows.map((row) => columns.map((column) => counts[row]![column]! / total(row))), range: [0, 1], legend: "share of the label's cells", write: (share) => (share === 0 ? "0" : `${Math.round(100 * share)} %`),
     tell: (row, column) => `${given.names[rows[row]!]} to ${names[columns[column]!]}: ${counts[rows[row]!]![columns[column]!]} cells`,
   });
-  return `<p>The file has labels of its own at the level ${escapeText(key)}: the prediction is the same for ${right.toLocaleString("en-US")} of ${labelled.toLocaleString("en-US")} cells (${((100 * right) / Math.max(1, labelled)).toFixed(1)} %, those flagged unknown included).</p>${figure(plot)}`;
+  return `<p>The file has labels of its own at the level ${escapeText(key)}: the prediction is the same for ${right.toLocaleString("en-US")} of ${labelled.toLocaleString("en-US")} cells (${((100 * right) / Math.max(1, labelled)).toFixed(1)} %, those flagged unknown included).</p>${figure(plot)}${figures(transferFigures(scoreLevel(level, given), key))}`;
 }
 
 /** Distributions of the uncertainty with the threshold. */
@@ -94,7 +96,7 @@ export function uncertaintyHtml(query: QueryCells | null, reference: ReferenceCe
     });
   });
   const others = (reference?.labels ?? []).map(({ key, uncertainty }) => histogram({ title: `Uncertainty of the reference's landmarks by distance: ${key}`, x: "uncertainty by distance (0 sure, 1 unsure)", range: [0, 1], unit: "cells", legend: "cells", groups: [{ name: "landmarks", values: uncertainty }] }));
-  return plots.length + others.length === 0 ? "" : `<div class="figures">${[...plots, ...others].map((plot) => figure(plot)).join("")}</div>`;
+  return figures([...plots, ...others]);
 }
 
 /** Losses over the epochs. */
@@ -109,5 +111,5 @@ export function trainingHtml(provenance: Readonly<Record<string, unknown>>): str
     if (series.every(({ points }) => points.every(([, value]) => value === 0))) return [];
     return [lineChart({ title, x: { label: "epoch" }, y: { label: term === "prototype" ? "mean distance (latent units)" : "nats per cell" }, series, ...(best !== null && { mark: { at: best, text: `kept: epoch ${best}` } }) })];
   });
-  return `<div class="figures">${plots.map((plot) => figure(plot)).join("")}</div>`;
+  return figures(plots);
 }

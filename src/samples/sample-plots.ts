@@ -11,12 +11,17 @@ const mostComponents = 10;
 const mostSamples = 120;
 
 /** The samples on two components. @param values - per sample a number, or a row of `groups`; null where not known @param components - from 0 */
-export function samplePlane({ samples, components: { scores, varianceRatio } }: SampleAnalysis, title: string, values: readonly (number | null)[], groups?: readonly string[], [across, up]: readonly [number, number] = [0, 1]): Plot {
+function samplePlane({ samples, components: { scores, varianceRatio } }: SampleAnalysis, title: string, values: readonly (number | null)[], groups?: readonly string[], [across, up]: readonly [number, number] = [0, 1], openMeans: string | undefined = "sample of a mapped query"): Plot {
   const axis = (component: number): string => `PC${component + 1} (${(100 * varianceRatio[component]!).toFixed(1)} % of variance)`;
   return scatterPlot({
-    title: `Samples (${samples.key}) by ${title}`, x: axis(across), y: axis(up), groups, legend: title, openMeans: "sample of a mapped query",
+    title: `Samples (${samples.key}) by ${title}`, x: axis(across), y: axis(up), groups, legend: title, openMeans,
     points: samples.names.map((name, row) => ({ name, x: scores.values[row * scores.columns + across]!, y: scores.values[row * scores.columns + up]!, value: values[row]!, isOpen: !samples.isReference[row] })),
   });
+}
+
+/** The samples on their first components, those of mapped queries as rings. */
+export function originPlane(analysis: SampleAnalysis): Plot {
+  return samplePlane(analysis, "reference or query", analysis.samples.isReference.map((own) => (own ? 0 : 1)), ["reference", "mapped query"], undefined, "");
 }
 
 /** The samples on two components, coloured by a covariate. */
@@ -25,14 +30,17 @@ export function covariatePlane(analysis: SampleAnalysis, { name, kind, values, l
   return samplePlane(analysis, name, values.map((value) => (value === null ? null : isNumber ? (value as number) : levels.indexOf(value as string))), isNumber ? undefined : levels, components);
 }
 
-/** The samples on their first components, coloured by their mean expression of a gene; null where the gene was not measured, or there are no components. */
-export function genePlane(analysis: SampleAnalysis, gene: string): Plot | null {
-  const { genes, samples, components } = analysis;
-  if (!genes || components.variance.length < 2) return null;
+/** Mean expression of a gene per sample, null for those without cells; null where it was not measured. */
+export function geneMeans({ genes, samples }: SampleAnalysis, gene: string): (number | null)[] | null {
+  if (!genes) return null;
   const { expression: { means, cells, genes: names, symbols } } = genes;
   const column = Math.max(names.indexOf(gene), symbols.indexOf(gene));
-  if (column < 0) return null;
-  return samplePlane(analysis, `mean expression of ${gene} (log1p per 10,000)`, samples.names.map((_, row) => (cells[row]! > 0 ? means.values[row * means.columns + column]! : null)));
+  return column < 0 ? null : samples.names.map((_, row) => (cells[row]! > 0 ? means.values[row * means.columns + column]! : null));
+}
+
+/** The samples on their first components, coloured by their mean expression of a gene; null where the gene was not measured, or there are no components. @param means - per sample, null where not known */
+export function genePlane(analysis: SampleAnalysis, gene: string, means: readonly (number | null)[] | null = geneMeans(analysis, gene)): Plot | null {
+  return means && analysis.components.variance.length >= 2 ? samplePlane(analysis, `mean expression of ${gene} (log1p per 10,000)`, means) : null;
 }
 
 /** Adjusted R2 of every covariate with the first components; null where no covariate varies. */
