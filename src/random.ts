@@ -67,4 +67,15 @@ export class Random {
     }
     return values;
   }
+
+  /** k different whole numbers in [0, n), ascending; all of them where there are no more (Floyd's algorithm: k draws, whatever n). */
+  sample(n: number, k: number): Int32Array {
+    if (k >= n) return Int32Array.from({ length: n }, (_, i) => i);
+    const taken = new Set<number>();
+    for (let last = n - k; last < n; last++) {
+      const drawn = this.below(last + 1);
+      taken.add(taken.has(drawn) ? last : drawn);
+    }
+    return Int32Array.from(taken).sort();
+  }
 }

@@ -5,7 +5,8 @@ import type { RunSettings } from "../config.js";
 import type { CountBlock } from "../data/counts.js";
 import { createEngine } from "../engine/create.js";
 import type { Engine } from "../engine/engine.js";
-import { headColumns, HeadScorer } from "../model/head.js";
+import { HeadScorer, headRows, type ComparedCells } from "../model/head.js";
+import { Landmarks } from "../model/landmarks.js";
 import { Network } from "../model/network.js";
 import type { ModelOptions } from "../config.js";
 import type { ModelSizes } from "../model/parameters.js";
@@ -22,14 +23,19 @@ export function networkOptions({ json }: Pick<StoredModel, "json">): { readonly 
 export interface CellPositions {
   /** (N, D) mean latent */
   readonly latent: Float32Array;
-  /** (N, R + P) scores of the head and coordinates on its axes; nothing without one */
+  /** (N, R) scores of the head; nothing without one */
   readonly scores: Float32Array;
+  /** cells that stand for all where the query's cells are compared; null without a head */
+  readonly compared: ComparedCells | null;
+  /** (N, 2) places in the reference's UMAP; null where the model carries no landmarks */
+  readonly umap: Float32Array | null;
   /** (N) total of each cell over the model's genes */
   readonly sizeFactors: Float32Array;
 }
 
-export function emptyPositions({ json }: Pick<StoredModel, "json">, cells: number): CellPositions {
-  return { latent: new Float32Array(cells * json.model.latent_dim), scores: new Float32Array(cells * (json.head ? headColumns(json.head, 0).stride : 0)), sizeFactors: new Float32Array(cells) };
+/** Room for the head's scores of N cells: (N, R). */
+export function emptyScores({ json }: Pick<StoredModel, "json">, cells: number): Float32Array {
+  return new Float32Array(cells * (json.head ? headRows(json.head) : 0));
 }
 
 /** Stored counts that the engine holds at once. */
@@ -42,14 +48,26 @@ export function encodedRows(genes: number): number {
 
 /** The encoder of a model, all of it frozen. */
 export class Encoder {
-  private constructor(
-    private readonly engine: Engine,
-    private readonly encode: (rows: number, into: Float32Array) => void,
-    private readonly scorer: HeadScorer | null,
-    readonly blockRows: number,
-  ) {}
+  readonly #latent: Float32Array;
+  readonly #scores: Float32Array;
+  readonly #sizeFactors: Float32Array;
+  readonly #landmarks: Landmarks | null;
+  readonly #umap: Float32Array;
+  readonly #blockRows: number;
 
-  static async create(stored: StoredModel, settings: RunSettings): Promise<Encoder> {
+  private constructor(
+    private readonly engine: Engine, private readonly stored: StoredModel, private readonly encode: (rows: number, into: Float32Array) => void, private readonly scorer: HeadScorer | null, cells: number,
+  ) {
+    this.#blockRows = engine.minibatch.indptr.length - 1;
+    this.#latent = new Float32Array(cells * stored.json.model.latent_dim);
+    this.#scores = emptyScores(stored, cells);
+    this.#sizeFactors = new Float32Array(cells);
+    this.#landmarks = Landmarks.of(stored);
+    this.#umap = new Float32Array(this.#landmarks ? 2 * cells : 0);
+  }
+
+  /** @param cells - N */
+  static async create(stored: StoredModel, cells: number, settings: RunSettings): Promise<Encoder> {
     const { model, sizes } = networkOptions(stored);
     const rows = encodedRows(sizes.genes);
     const engine = await createEngine(
@@ -59,38 +77,43 @@ export class Encoder {
     const network = new Network(engine, model, sizes, { weightDecay: 0, frozen: { conditions: sizes.conditions, combinations: sizes.combinations } });
     network.write(new Map([...network.parameters.keys()].map((name) => [name, stored.tensors.get(name)!.data])));
     const program = network.encoding();
-    return new Encoder(
-      engine,
-      (count, into) => {
-        engine.minibatch.rows = count;
-        program.run();
-        engine.readActivation(network.mean, into);
-      },
-      HeadScorer.of(engine, stored),
-      rows,
-    );
+    const encode = (count: number, into: Float32Array): void => {
+      engine.minibatch.rows = count;
+      program.run();
+      engine.readActivation(network.mean, into);
+    };
+    return new Encoder(engine, stored, encode, HeadScorer.of(engine, stored, cells), cells);
   }
 
   /**
-   * Mean latent of a block of cells.
+   * One block of cells; blocks are to come in their order.
    * @param conditions - per key (N) rows of the embedding tables, for all cells
-   * @param latent - (N, D), filled at the block's place; and the head's numbers (N, R + P), where there is one; and the size factors
    */
-  encodeBlock(block: CountBlock, conditions: readonly Int32Array[], { latent, scores, sizeFactors }: CellPositions, D: number): void {
+  encodeBlock(block: CountBlock, conditions: readonly Int32Array[]): void {
     const { minibatch } = this.engine;
-    sizeFactors.set(block.sizeFactors.subarray(0, block.rows), block.start);
-    for (let from = 0; from < block.rows; from += this.blockRows) {
-      const to = Math.min(block.rows, from + this.blockRows);
+    const D = this.stored.json.model.latent_dim;
+    this.#sizeFactors.set(block.sizeFactors.subarray(0, block.rows), block.start);
+    for (let from = 0; from < block.rows; from += this.#blockRows) {
+      const to = Math.min(block.rows, from + this.#blockRows);
+      const first = block.start + from;
       const [start, end] = [block.indptr[from]!, block.indptr[to]!];
       for (let b = from; b <= to; b++) minibatch.indptr[b - from] = block.indptr[b]! - start;
       minibatch.indices.set(block.indices.subarray(start, end));
       minibatch.counts.set(block.counts.subarray(start, end));
-      conditions.forEach((rows, key) => minibatch.conditions[key]!.set(rows.subarray(block.start + from, block.start + to)));
-      this.encode(to - from, latent.subarray((block.start + from) * D));
+      conditions.forEach((rows, key) => minibatch.conditions[key]!.set(rows.subarray(first, block.start + to)));
+      const latent = this.#latent.subarray(first * D, (first + to - from) * D);
+      this.encode(to - from, latent);
+      // here rather than for all cells at the end: the next block is being read meanwhile
+      if (this.#landmarks) this.#umap.set(this.#landmarks.place(latent), 2 * first);
       if (!this.scorer) continue;
       minibatch.sizeFactors.set(block.sizeFactors.subarray(from, to));
-      this.scorer.score(scores.subarray((block.start + from) * this.scorer.rows));
+      this.scorer.score(first, this.#scores.subarray(first * this.scorer.rows));
     }
+  }
+
+  /** When all blocks have been encoded. */
+  positions(): CellPositions {
+    return { latent: this.#latent, scores: this.#scores, compared: this.scorer?.compared() ?? null, umap: this.#landmarks && this.#umap, sizeFactors: this.#sizeFactors };
   }
 
   close(): Promise<void> {

@@ -7,7 +7,6 @@ import type { Classifier, EmbedOptions, MapOptions, UncertaintyRule } from "../c
 import type { CellPositions } from "./embedding.js";
 import { ScPoliError } from "../errors.js";
 import { classifyByHead, headColumns, headRows, levelMeans } from "../model/head.js";
-import { Landmarks } from "../model/landmarks.js";
 import { noveltyParts, noveltyScore, noveltyUncertainty } from "../model/novelty.js";
 import { nearestRows } from "../model/prototypes.js";
 import type { NameMapReport } from "../data/name-maps.js";
@@ -104,7 +103,7 @@ interface Mapper {
 
 /** One level's prediction with what the head says: labels, or uncertainties, or both, as asked for. */
 function byHead(
-  { json, tensors }: StoredModel, byPrototype: LevelPrediction, level: number, { scores, conditions }: CellPositions & Pick<QueryCells, "conditions">,
+  { json, tensors }: StoredModel, byPrototype: LevelPrediction, level: number, { scores, latent, compared, conditions }: CellPositions & QueryCells,
   { threshold, classifier, uncertainty }: Required<Pick<EmbedOptions, "threshold" | "classifier" | "uncertainty">>,
 ): LevelPrediction {
   const head = json.head!;
@@ -118,7 +117,7 @@ function byHead(
   if (!novelty) return labelled;
   const tensor = (name: string): Float32Array => tensors.get(`novelty.${level}.${name}`)!.data;
   const known = { means: tensor("means"), cells: own.types.map(() => 1), landmarks: tensor("landmarks"), whitening: tensor("whitening") };
-  const score = noveltyScore(noveltyParts(scores, columns, conditions, prediction, known, novelty), novelty.deviations);
+  const score = noveltyScore(noveltyParts({ scores, latent, conditions, compared: compared! }, columns, prediction, known, novelty), novelty.deviations);
   const above = Uint8Array.from(score, (value, cell) => (value > novelty.thresholds[prediction.position[cell]!]! ? 1 : 0));
   return withNovelty(labelled, noveltyUncertainty(score, novelty), above, own.types, threshold);
 }
@@ -146,7 +145,7 @@ export class Mapping<Model extends Mapper = Mapper> {
   constructor(
     private readonly source: AnnData,
     readonly model: Model,
-    positions: CellPositions & Pick<QueryCells, "conditions">,
+    positions: CellPositions & QueryCells,
     private readonly labels: QueryLabels | null,
     readonly report: MappingReport,
     { threshold = "auto", classifier = "head", uncertainty = classifier === "head" ? "novelty" : "distance", conditionKeys = {} }: Pick<EmbedOptions, "threshold" | "classifier" | "uncertainty" | "conditionKeys">,
@@ -154,7 +153,7 @@ export class Mapping<Model extends Mapper = Mapper> {
     if (classifier !== "head" && classifier !== "prototype") throw new ScPoliError("usage", `classifier is "${String(classifier)}"; expected "head" or "prototype".`);
     if (uncertainty !== "novelty" && uncertainty !== "distance") throw new ScPoliError("usage", `uncertainty is "${String(uncertainty)}"; expected "novelty" or "distance".`);
     const { json, tensors } = model.stored;
-    const { latent, sizeFactors } = positions;
+    const { latent, umap, sizeFactors } = positions;
     this.#conditionColumns = Object.fromEntries(json.condition_keys.map((key) => [key, conditionKeys[key] ?? key]));
     this.latent = latent;
     this.predictions = json.levels.map((types, level) => {
@@ -163,7 +162,7 @@ export class Mapping<Model extends Mapper = Mapper> {
     });
     const unlabelled = tensors.get("unlabeled_prototypes");
     this.clusters = unlabelled ? nearestRows(latent, unlabelled.data, json.model.latent_dim) : null;
-    this.umap = Landmarks.of(model.stored)?.place(latent) ?? null;
+    this.umap = umap;
     this.verdict = judgeMapping(measureMapping(model.stored, report.genes.share, latent, sizeFactors, this.predictions));
   }
 

@@ -8,7 +8,7 @@ import { defaults, type EmbedOptions, type MapOptions, type Note } from "../conf
 import { Combinations } from "../data/combinations.js";
 import { lookAtPlaces, takenPlace, type CountsPlace } from "../data/count-places.js";
 import { streamCounts } from "../data/counts.js";
-import { emptyPositions, encodedRows, Encoder, networkOptions, type CellPositions } from "./embedding.js";
+import { emptyScores, encodedRows, Encoder, networkOptions, type CellPositions } from "./embedding.js";
 import { sumDuplicates } from "../data/derived-counts.js";
 import { createEngine } from "../engine/create.js";
 import type { Engine } from "../engine/engine.js";
@@ -24,6 +24,7 @@ import type { MappingReport, QueryCells } from "./mapping.js";
 import { openCounts, resultBytes, tellNeed } from "../data/memory.js";
 import { fillMinibatch, minibatchCapacity, type Dataset } from "../data/minibatches.js";
 import { renameGenes, type NameMapReport } from "../data/name-maps.js";
+import { Landmarks } from "../model/landmarks.js";
 import { Network } from "../model/network.js";
 import { planOptimization } from "../training/optimization.js";
 import { readQueryLabels, type QueryLabels } from "./query-labels.js";
@@ -80,14 +81,21 @@ async function withQuery<T>({ json }: StoredModel, data: AnnData, options: Embed
 }
 
 /** @throws ScPoliError "key" for a condition that the model does not know; see `ScPoli.embed` */
-export function embedCells(stored: StoredModel, data: AnnData, options: EmbedOptions): Promise<QueryResult> {
-  return withQuery(stored, data, options, async (query) => {
-    const labels = await readQueryLabels(stored.json, data, options, "embed", (note) => options.onNote?.(note));
-    return embedQuery(stored, query, labels, options);
-  });
+export async function embedCells(stored: StoredModel, data: AnnData, options: EmbedOptions): Promise<QueryResult> {
+  // its threads start while the file's names are read
+  const starting = Encoder.create(stored, data.nObs, options);
+  starting.catch(() => undefined); // told when it is awaited
+  try {
+    return await withQuery(stored, data, options, async (query) => {
+      const labels = await readQueryLabels(stored.json, data, options, "embed", (note) => options.onNote?.(note));
+      return embedQuery(stored, query, labels, await starting, options);
+    });
+  } finally {
+    await starting.then((encoder) => encoder.close(), () => undefined);
+  }
 }
 
-async function embedQuery(stored: StoredModel, query: Query, labels: QueryLabels | null, options: EmbedOptions): Promise<QueryResult> {
+async function embedQuery(stored: StoredModel, query: Query, labels: QueryLabels | null, encoder: Encoder, options: EmbedOptions): Promise<QueryResult> {
   const treatments: ConditionTreatment[] = [];
   const rows = query.conditions.map(({ key, codes, names }, k) => {
     const known = stored.json.conditions[k]!;
@@ -105,7 +113,7 @@ async function embedQuery(stored: StoredModel, query: Query, labels: QueryLabels
     names.forEach((condition, code) => treatments.push({ key, condition, row: rowOf[code]!, kind: "known", cells: cells[code]! }));
     return codes.map((code) => rowOf[code]!);
   });
-  const positions = await encodeFile(stored, query, rows, options);
+  const positions = await encodeFile(stored, query, rows, encoder, options);
   return { stored, ...positions, conditions: combined(rows), labels, report: report("embed", stored, query, treatments, 0, labels) };
 }
 
@@ -150,7 +158,8 @@ async function learnQuery(stored: StoredModel, query: Query, labels: QueryLabels
     });
   const isNew = extension.treatments.some(({ kind }) => kind === "new") || extension.json.combinations.length > extension.frozen.combinations;
   if (!isNew) {
-    const positions = await encodeFile(stored, query, extension.conditions, options);
+    const encoder = await Encoder.create(stored, query.place.matrix.rows, options);
+    const positions = await encodeFile(stored, query, extension.conditions, encoder, options).finally(() => encoder.close());
     return { stored, ...positions, conditions: combined(extension.conditions), labels, report: report("map", stored, query, extension.treatments, 0, labels) };
   }
   const parameters = [...extension.tensors.values()].reduce((sum, { data: values }) => sum + values.length, 0);
@@ -185,10 +194,10 @@ async function learn(stored: StoredModel, query: Query, extension: Extension, da
     const epochs = trains ? (await trainer.run()).history.length : 0;
     const tensors = graft(trains ? extension : { ...extension, tensors: copyNearestTheta(extension, treatments) }, network.read());
     const latent = await trainer.encode(all);
-    const scores = await scoreCells(engine, stored, dataset, plan.minibatch);
+    const scored = await scoreCells(engine, stored, dataset);
     const mapped = report("map", stored, query, treatments, epochs, labels);
     const provenance = { ...extension.json.provenance, queries: [...((extension.json.provenance["queries"] as unknown[] | undefined) ?? []), { ...mapped, optimization: trains ? { ...plan } : null }] };
-    return { stored: { json: { ...extension.json, provenance }, tensors }, latent, scores, sizeFactors: dataset.counts.sizeFactors, conditions: combined(extension.conditions), labels, report: mapped };
+    return { stored: { json: { ...extension.json, provenance }, tensors }, latent, ...scored, umap: Landmarks.of(stored)?.place(latent) ?? null, sizeFactors: dataset.counts.sizeFactors, conditions: combined(extension.conditions), labels, report: mapped };
   } finally {
     await engine.close();
   }
@@ -199,29 +208,23 @@ function bytesPerCell({ json }: StoredModel): number {
   return resultBytes(json.head ? headRows(json.head) : 0, json.levels.length);
 }
 
-async function encodeFile(stored: StoredModel, { place, reader, alignment }: Query, conditions: readonly Int32Array[], options: EmbedOptions): Promise<CellPositions> {
+async function encodeFile(stored: StoredModel, { place, reader, alignment }: Query, conditions: readonly Int32Array[], encoder: Encoder, options: EmbedOptions): Promise<CellPositions> {
   const parameters = [...stored.tensors.values()].reduce((sum, { data }) => sum + data.length, 0);
   tellNeed(place, { genes: stored.json.genes.length, parameters, minibatch: encodedRows(stored.json.genes.length), perCell: bytesPerCell(stored) }, options);
-  const positions = emptyPositions(stored, place.matrix.rows);
-  const encoder = await Encoder.create(stored, options);
   const started = performance.now();
   const onProgress = (done: number, total: number): void =>
     options.onProgress?.({ stage: "embedding", done, total, cellsPerSecond: (1000 * done) / (performance.now() - started) });
-  try {
-    for await (const block of streamCounts(place, alignment.map, stored.json.genes.length, undefined, { reader, signal: options.signal, onProgress }))
-      encoder.encodeBlock(block, conditions, positions, stored.json.model.latent_dim);
-  } finally {
-    await encoder.close();
-  }
-  return positions;
+  for await (const block of streamCounts(place, alignment.map, stored.json.genes.length, undefined, { reader, signal: options.signal, onProgress })) encoder.encodeBlock(block, conditions);
+  return encoder.positions();
 }
 
-/** The head's scores of all cells of a data set, in one pass over its counts. */
-async function scoreCells(engine: Engine, stored: StoredModel, dataset: Dataset, size: number): Promise<Float32Array> {
-  const { scores } = emptyPositions(stored, dataset.counts.cells);
-  const scorer = HeadScorer.of(engine, stored);
-  if (!scorer) return scores;
+/** What the head says of all cells of a data set, in one pass over its counts. */
+async function scoreCells(engine: Engine, stored: StoredModel, dataset: Dataset): Promise<Pick<CellPositions, "scores" | "compared">> {
+  const scores = emptyScores(stored, dataset.counts.cells);
+  const scorer = HeadScorer.of(engine, stored, dataset.counts.cells);
+  if (!scorer) return { scores, compared: null };
   const cells = Int32Array.from({ length: dataset.counts.cells }, (_, cell) => cell);
+  const size = engine.minibatch.indptr.length - 1;
   const pass = dataset.counts.pass(cells);
   try {
     for (let start = 0; start < cells.length; start += size) {
@@ -229,12 +232,12 @@ async function scoreCells(engine: Engine, stored: StoredModel, dataset: Dataset,
       await pass.reach(chunk);
       fillMinibatch({ ...engine.minibatch }, dataset, chunk, pass);
       engine.minibatch.rows = chunk.length;
-      scorer.score(scores.subarray(start * scorer.rows));
+      scorer.score(start, scores.subarray(start * scorer.rows));
     }
+    return { scores, compared: scorer.compared() };
   } finally {
     await pass.end();
   }
-  return scores;
 }
 
 function report(

@@ -2,10 +2,11 @@
 // What it reads of a query's cells are linear scores, which the engine computes while it has the counts at hand; no reference data are needed.
 // Not in the paper: there a linear classifier on genes beats the nearest prototype.
 import type { Activation, Engine, Minibatch, Parameter, Program } from "../engine/engine.js";
+import { Random } from "../random.js";
 
 /**
  * The head in `model.json`; its tensors are `head.weight` (R, G), `head.bias` (R) and `head.means` (R, R), R the types of all its levels, one after the other.
- * Beside the scores of the types it computes the coordinates of a cell on P axes, by `head.axes` (P, G), for what novelty.ts says of it.
+ * Of some cells it also computes the coordinates on P axes, by `head.axes` (P, G), for what novelty.ts says of a query.
  */
 export interface HeadJson {
   readonly levels: readonly HeadLevel[];
@@ -49,21 +50,17 @@ export function headRows({ levels }: HeadJson): number {
   return levels.reduce((sum, { types }) => sum + types.length, 0);
 }
 
-/** Where the numbers of one level are among those that the head gives of a cell. */
+/** Where the scores of one level are among those that the head gives of a cell. */
 export interface HeadColumns {
-  /** numbers per cell: R + P */
+  /** scores per cell: R */
   readonly stride: number;
   /** column of the level's first type, and how many types it has */
   readonly first: number;
   readonly K: number;
-  /** column of the first axis, and how many there are */
-  readonly firstAxis: number;
-  readonly P: number;
 }
 
 export function headColumns(head: HeadJson, level: number): HeadColumns {
-  const [R, P] = [headRows(head), head.axes ?? 0];
-  return { stride: R + P, first: head.levels.slice(0, level).reduce((sum, { types }) => sum + types.length, 0), K: head.levels[level]?.types.length ?? 0, firstAxis: R, P };
+  return { stride: headRows(head), first: head.levels.slice(0, level).reduce((sum, { types }) => sum + types.length, 0), K: head.levels[level]?.types.length ?? 0 };
 }
 
 /** Counts are scaled to this total per cell before the logarithm. */
@@ -83,49 +80,106 @@ export function logNormalize({ rows, indptr, counts, sizeFactors }: Minibatch): 
   }
 }
 
-/** Computes linear scores of the cells in an engine's minibatch, and their coordinates on the axes. */
+/** Cells of a query that stand for all where cells are compared with each other, and where they lie on the head's axes. */
+export interface ComparedCells {
+  /** numbers of the cells, ascending */
+  readonly cells: Int32Array;
+  /** (cells, P) */
+  readonly coordinates: Float32Array;
+}
+
+/** The cells of a query of N that are compared: all, or as many as the levels ask for. None where no level knows of unknown cells. */
+function comparedCells({ levels }: HeadJson, N: number): Int32Array {
+  const most = levels.reduce((largest, { novelty }) => Math.max(largest, novelty?.base ?? 0), 0);
+  return drawCells(N, most);
+}
+
+/** Up to `most` of N cells, ascending, drawn at random, the same each time. */
+export function drawCells(N: number, most: number): Int32Array {
+  return new Random(0, "novelty").sample(N, most);
+}
+
+/** Computes linear scores of the cells in an engine's minibatch, and of the compared ones the coordinates on the head's axes. */
 export class HeadScorer {
+  /** R */
   readonly rows: number;
-  readonly #program: Program;
-  readonly #scores: Activation;
+  readonly #scores: LinearScores;
+  readonly #axes: LinearScores | null;
+  readonly #compared: Int32Array;
+  /** normalised values of the compared cells, as they come by */
+  readonly #kept: { readonly indices: Int32Array; readonly values: Float32Array }[] = [];
 
-  /** @param isNormalized - whether the values are normalised already (the mse likelihood) */
-  constructor(private readonly engine: Engine, weight: ArrayLike<number>, bias: ArrayLike<number>, genes: number, private readonly isNormalized: boolean) {
-    this.rows = bias.length;
-    const { parameters, scores, program } = linearScores(engine, this.rows, genes, Infinity, 0);
-    engine.write(parameters.weight, weight);
-    engine.write(parameters.bias, bias);
-    this.#scores = scores;
-    this.#program = program;
+  private constructor(private readonly engine: Engine, scores: LinearScores, axes: LinearScores | null, compared: Int32Array, private readonly isNormalized: boolean) {
+    this.rows = scores.scores.columns;
+    [this.#scores, this.#axes, this.#compared] = [scores, axes, compared];
   }
 
-  /** @returns null where the model has no head */
-  static of(engine: Engine, { json, tensors }: StoredHead): HeadScorer | null {
-    if (!json.head) return null;
-    const joined = (...parts: readonly Float32Array[]): Float32Array => {
-      const all = new Float32Array(parts.reduce((sum, part) => sum + part.length, 0));
-      parts.reduce((at, part) => (all.set(part, at), at + part.length), 0);
-      return all;
+  /** @param cells - how many there are @returns null where the model has no head */
+  static of(engine: Engine, { json, tensors }: StoredHead, cells: number): HeadScorer | null {
+    const { head, genes, model } = json;
+    if (!head) return null;
+    const layer = (name: string, weight: Float32Array, bias: Float32Array): LinearScores => {
+      const own = linearScores(engine, name, bias.length, genes.length, Infinity, 0);
+      engine.write(own.parameters.weight, weight);
+      engine.write(own.parameters.bias, bias);
+      return own;
     };
-    const axes = tensors.get("head.axes")?.data ?? new Float32Array(0);
-    const [weight, bias] = [joined(tensors.get("head.weight")!.data, axes), joined(tensors.get("head.bias")!.data, new Float32Array(json.head.axes ?? 0))];
-    return new HeadScorer(engine, weight, bias, json.genes.length, json.model.recon_loss === "mse");
+    const P = head.axes ?? 0;
+    const compared = comparedCells(head, P > 0 ? cells : 0);
+    const axes = compared.length > 0 ? layer("head.axes", tensors.get("head.axes")!.data, new Float32Array(P)) : null;
+    return new HeadScorer(engine, layer("head", tensors.get("head.weight")!.data, tensors.get("head.bias")!.data), axes, compared, model.recon_loss === "mse");
   }
 
-  /** Scores and coordinates of the minibatch's cells (rows, R + P) from the start of `into`; their counts in the minibatch are normalised in place. */
-  score(into: Float32Array): void {
-    if (!this.isNormalized) logNormalize(this.engine.minibatch);
-    this.#program.run();
-    this.engine.readActivation(this.#scores, into);
+  /**
+   * Scores the minibatch's cells; their counts in the minibatch are normalised in place. Cells are to come in their order, each once.
+   * @param start - number of the minibatch's first cell @param into - (rows, R)
+   */
+  score(start: number, into: Float32Array): void {
+    const { minibatch } = this.engine;
+    if (!this.isNormalized) logNormalize(minibatch);
+    this.#scores.program.run();
+    this.engine.readActivation(this.#scores.scores, into);
+    for (let cell = this.#compared[this.#kept.length] ?? Infinity; cell < start + minibatch.rows; cell = this.#compared[this.#kept.length] ?? Infinity) {
+      const [from, to] = [minibatch.indptr[cell - start]!, minibatch.indptr[cell - start + 1]!];
+      this.#kept.push({ indices: Int32Array.from(minibatch.indices.subarray(from, to)), values: Float32Array.from(minibatch.counts.subarray(from, to)) });
+    }
+  }
+
+  /** The compared cells, when all have been scored. */
+  compared(): ComparedCells {
+    const axes = this.#axes;
+    const [cells, P] = [this.#compared, axes?.scores.columns ?? 0];
+    const coordinates = new Float32Array(cells.length * P);
+    const { minibatch } = this.engine;
+    const [mostRows, mostStored] = [minibatch.indptr.length - 1, minibatch.counts.length];
+    for (let from = 0, to = 0; axes && from < cells.length; from = to) {
+      let stored = 0;
+      minibatch.indptr[0] = 0;
+      for (; to < cells.length && to - from < mostRows; to++) {
+        const { indices, values } = this.#kept[to]!;
+        if (stored + indices.length > mostStored) break;
+        minibatch.indices.set(indices, stored);
+        minibatch.counts.set(values, stored);
+        minibatch.indptr[to - from + 1] = stored += indices.length;
+      }
+      minibatch.rows = to - from;
+      axes.program.run();
+      this.engine.readActivation(axes.scores, coordinates.subarray(from * P, to * P));
+    }
+    return { cells, coordinates };
   }
 }
 
+interface LinearScores {
+  readonly parameters: { readonly weight: Parameter; readonly bias: Parameter };
+  readonly scores: Activation;
+  readonly program: Program;
+}
+
 /** A linear layer on the values of the minibatch. */
-export function linearScores(engine: Engine, rows: number, genes: number, trainableFrom: number, weightDecay: number): {
-  readonly parameters: { readonly weight: Parameter; readonly bias: Parameter }; readonly scores: Activation; readonly program: Program;
-} {
-  const weight = engine.createParameter({ name: "head.weight", shape: [rows, genes], role: "sparse", weightDecay, trainableFrom });
-  const bias = engine.createParameter({ name: "head.bias", shape: [rows], role: "bias", weightDecay: 0, trainableFrom });
+export function linearScores(engine: Engine, name: string, rows: number, genes: number, trainableFrom: number, weightDecay: number): LinearScores {
+  const weight = engine.createParameter({ name: `${name}.weight`, shape: [rows, genes], role: "sparse", weightDecay, trainableFrom });
+  const bias = engine.createParameter({ name: `${name}.bias`, shape: [rows], role: "bias", weightDecay: 0, trainableFrom });
   const scores = engine.createActivation(rows);
   const program = engine.record((operations) => operations.sparseLinear(weight, bias, false, scores));
   return { parameters: { weight, bias }, scores, program };

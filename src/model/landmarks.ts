@@ -5,7 +5,7 @@ import { quantile } from "./classify.js";
 import type { Dataset } from "../data/minibatches.js";
 import { sampleRareFirst } from "../data/sampling.js";
 import { NearestRows } from "../engine/nearest.js";
-import { listCentres, nearestNeighbors } from "./neighbors.js";
+import { listCentres, listsLookedAt, nearestNeighbors } from "./neighbors.js";
 import { Random } from "../random.js";
 import { umapLayout, umapNeighbors } from "./umap.js";
 
@@ -107,10 +107,10 @@ export class Landmarks {
     return places;
   }
 
-  /** Distance of each point to its 15th nearest landmark, exactly. @param latent - (N, D) */
+  /** Distance of each point to its 15th nearest landmark, nearly. @param latent - (N, D) */
   neighborDistances(latent: Float32Array): Float64Array {
     const most = Math.min(umapNeighbors, this.json.cells);
-    const { squared } = this.#nearest.find(latent, most);
+    const { squared } = this.#nearest.find(latent, most, listsLookedAt);
     return Float64Array.from({ length: latent.length / this.D }, (_, i) => Math.sqrt(squared[(i + 1) * most - 1]!));
   }
 }

@@ -22,8 +22,8 @@ export interface Graph {
 
 /** Points up to which all are compared with all. */
 const mostCompared = 20_000;
-/** Lists that are looked at where there are more: nearly all neighbours are in them, as cells lie in groups. */
-const probes = 12;
+/** Lists that are looked at in place of all rows: nearly all neighbours are in them, as cells lie in groups. */
+export const listsLookedAt = 12;
 
 /**
  * Nearest neighbours of every point among the others: exactly for up to 20,000 points; of more, those in the lists of the 12 nearest of about sqrt(N) points (recall above 0.99 where points lie in
@@ -36,7 +36,7 @@ export function nearestNeighbors(points: Float32Array, D: number, k: number): Ne
   const indices = new Int32Array(N * most);
   const distances = new Float64Array(N * most);
   if (most === 0) return { k: most, indices, distances };
-  const found = new NearestRows(points, D, N > mostCompared ? listCentres(N) : []).find(points, most + 1, probes);
+  const found = new NearestRows(points, D, N > mostCompared ? listCentres(N) : []).find(points, most + 1, listsLookedAt);
   for (let i = 0; i < N; i++)
     // a point is its own nearest row, or one of several that are the same
     for (let rank = 0, to = i * most; to < (i + 1) * most; rank++) {
@@ -57,7 +57,7 @@ export function rowsOf(table: Float32Array, rows: ArrayLike<number>, D: number):
 
 /** Rows of a table around which lists are made: about sqrt(M) of them, drawn at random, the same each time. */
 export function listCentres(M: number): Int32Array {
-  return new Random(0, "lists").shuffle(Int32Array.from({ length: M }, (_, row) => row)).subarray(0, Math.ceil(Math.sqrt(M)));
+  return new Random(0, "lists").sample(M, Math.ceil(Math.sqrt(M)));
 }
 
 /**

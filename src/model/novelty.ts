@@ -3,10 +3,9 @@
 // neighbourhood's distance from the nearest type's mean, and the head's low score and doubt. Thresholds were chosen on conditions that were left out.
 // Not in the paper: there the distance to the nearest prototype is all, which fails where an unknown type resembles a known one (`npm run bench:unknown`).
 import { NearestRows } from "../engine/nearest.js";
-import { Random } from "../random.js";
 import { quantile } from "./classify.js";
-import { listCentres, nearestNeighbors } from "./neighbors.js";
-import { shiftPrior, type HeadColumns, type HeadPrediction, type NoveltyJson } from "./head.js";
+import { shiftPrior, type ComparedCells, type HeadColumns, type HeadPrediction, type NoveltyJson } from "./head.js";
+import { listCentres, nearestNeighbors, rowsOf } from "./neighbors.js";
 
 /** Known cells of one level in the space where they are compared: the head's scores, whitened within the types, beside the coordinates on the axes. F = K + P. */
 export interface KnownCells {
@@ -22,6 +21,8 @@ export interface KnownCells {
 
 /** Neighbours of a cell in the query that its neighbourhood has, and landmarks that its distance from the reference is taken to. */
 const [neighbors, landmarkNeighbors] = [10, 5];
+/** Compared cells that another cell takes after. */
+const takenAfter = 3;
 /** Weights of the first three parts, each divided by its standard deviation; chosen with whole types and conditions left out of the references. */
 const weights = [1, 0.5, 0.7] as const;
 
@@ -30,8 +31,9 @@ const typicalShare = 0.25;
 /** The parts of the score, each (N); `doubt` is one less the probability of the predicted type. */
 export type NoveltyParts = readonly [density: Float32Array, distance: Float32Array, confidence: Float32Array, doubt: Float32Array];
 
-/** Points (cells, F) of cells. @param scores - (N, stride) */
-export function pointsOf(scores: Float32Array, { stride, first, K, firstAxis, P }: HeadColumns, whitening: Float32Array, cells: Int32Array): Float32Array {
+/** Points (cells, F) of some cells. @param scores - (N, stride) @param coordinates - (cells, P) */
+export function pointsOf(scores: Float32Array, { stride, first, K }: HeadColumns, whitening: Float32Array, { cells, coordinates }: ComparedCells): Float32Array {
+  const P = coordinates.length / Math.max(1, cells.length);
   const F = K + P;
   const points = new Float32Array(cells.length * F);
   cells.forEach((cell, i) => {
@@ -41,52 +43,54 @@ export function pointsOf(scores: Float32Array, { stride, first, K, firstAxis, P 
       for (let k = 0; k < K; k++) sum += scores[from + first + k]! * whitening[k * K + j]!;
       points[i * F + j] = sum;
     }
-    for (let p = 0; p < P; p++) points[i * F + K + p] = scores[from + firstAxis + p]!;
+    points.set(coordinates.subarray(i * P, (i + 1) * P), i * F + K);
   });
   return points;
 }
 
+/** Cells of a query as novelty sees them. */
+export interface SeenCells {
+  /** (N, stride) of the head */
+  readonly scores: Float32Array;
+  /** (N, D) */
+  readonly latent: Float32Array;
+  /** (N) code of the condition, or combination of conditions, of each cell */
+  readonly conditions: Int32Array;
+  /** cells that are compared with each other; the others take after them */
+  readonly compared: ComparedCells;
+}
+
 /**
  * The parts of the score of all cells of a query, density and distance less their lower quartiles: what a whole query has more, far from the reference as it may be,
- * is not news of its cells. A quartile rather than the median, so that half of the query may be of unknown types.
- * @param scores - (N, stride) @param conditions - (N) code of the condition, or combination of conditions, of each cell
+ * is not news of its cells. A quartile rather than the median, so that half of the query may be of unknown types. Both are those of the compared cells; another cell has the mean of the
+ * three that are nearest to it in the latent space.
  */
 export function noveltyParts(
-  scores: Float32Array, columns: HeadColumns, conditions: Int32Array, { position, score, probability }: HeadPrediction, known: KnownCells, { base, spacing }: Pick<NoveltyJson, "base" | "spacing">,
+  { scores, latent, conditions, compared }: SeenCells, columns: HeadColumns, { position, score, probability }: HeadPrediction, known: KnownCells, { spacing }: Pick<NoveltyJson, "spacing">,
 ): NoveltyParts {
-  const N = position.length;
-  const F = columns.K + columns.P;
-  const all = Int32Array.from({ length: N }, (_, cell) => cell);
-  const shifts = conditionShifts(scores, columns, conditions, position, known);
-  const shiftedPoints = (cells: Int32Array): Float32Array => {
-    const points = pointsOf(scores, columns, known.whitening, cells);
-    cells.forEach((cell, i) => {
-      const shift = shifts.get(conditions[cell]!)!;
-      for (let f = 0; f < F; f++) points[i * F + f]! -= shift[f]!;
-    });
-    return points;
-  };
-  const chosen = N <= base ? all : new Random(0, "novelty").shuffle(all.slice()).subarray(0, base);
-  const points = shiftedPoints(chosen);
+  const [N, n] = [position.length, compared.cells.length];
+  const points = pointsOf(scores, columns, known.whitening, compared);
+  const F = points.length / Math.max(1, n);
+  removeShifts(points, F, compared.cells.map((cell) => conditions[cell]!), compared.cells.map((cell) => position[cell]!), known);
   const own = neighborhoodParts(points, F, known, spacing);
   for (const part of [own.density, own.distance]) {
     const typical = quantile(part, typicalShare);
     part.forEach((value, i) => (part[i] = value - typical));
   }
   const [confidence, doubt] = [score.map((value) => -value), probability.map((value) => 1 - value)];
-  if (N <= base) return [own.density, own.distance, confidence, doubt];
-  const [density, distance] = [new Float32Array(N), new Float32Array(N)];
-  // a near cell is as good as the nearest one, and much faster to find
-  const finder = new NearestRows(points, F, listCentres(base));
-  for (let start = 0; start < N; start += base) {
-    const cells = all.subarray(start, start + base);
-    const { indices } = finder.find(shiftedPoints(cells), 1, 1);
-    cells.forEach((cell, i) => {
-      density[cell] = own.density[indices[i]!]!;
-      distance[cell] = own.distance[indices[i]!]!;
-    });
-  }
-  return [density, distance, confidence, doubt];
+  if (n === N) return [own.density, own.distance, confidence, doubt];
+  const D = latent.length / N;
+  const k = Math.min(takenAfter, n);
+  const { indices } = new NearestRows(rowsOf(latent, compared.cells, D), D, listCentres(n)).find(latent, k, 2);
+  const isCompared = new Int32Array(N).fill(-1);
+  compared.cells.forEach((cell, i) => (isCompared[cell] = i));
+  const ofNearest = (part: Float32Array): Float32Array => Float32Array.from(isCompared, (itself, cell) => {
+    if (itself >= 0) return part[itself]!;
+    let [sum, found] = [0, 0];
+    for (let at = cell * k; at < (cell + 1) * k && indices[at]! >= 0; at++, found++) sum += part[indices[at]!]!;
+    return sum / found;
+  });
+  return [ofNearest(own.density), ofNearest(own.distance), confidence, doubt];
 }
 
 /** What cells score by their parts, higher for less known ones. */
@@ -100,28 +104,26 @@ export function noveltyUncertainty(scores: Float32Array, { typical }: Pick<Novel
 }
 
 /**
- * What the cells of each condition have more than the reference's, whatever their type: the mean over the predicted types of the difference of their means, a type of n
+ * Takes from points what those of each condition have more than the reference's, whatever their type: the mean over the predicted types of the difference of their means, a type of n
  * cells counting n / (n + 20). A condition that says little of it (few cells) is drawn to what the whole query has.
+ * @param points - (n, F) changed in place @param conditions - (n) @param position - (n) predicted type
  */
-function conditionShifts(scores: Float32Array, { stride, first, K, firstAxis, P }: HeadColumns, conditions: Int32Array, position: Int32Array, { means, cells: known, whitening }: KnownCells): Map<number, Float64Array> {
-  const F = K + P;
+function removeShifts(points: Float32Array, F: number, conditions: Int32Array, position: Int32Array, { means, cells: known }: KnownCells): void {
   const members = new Map<number, number[]>();
-  conditions.forEach((condition, cell) => {
+  conditions.forEach((condition, i) => {
     const own = members.get(condition);
-    if (own) own.push(cell);
-    else members.set(condition, [cell]);
+    if (own) own.push(i);
+    else members.set(condition, [i]);
   });
-  const total = new Float64Array(F);
-  let totalWeight = 0;
-  const sums = new Map<number, { readonly sum: Float64Array; readonly weight: number }>();
-  for (const [condition, own] of members) {
-    const raw = new Float64Array(K * F);
+  const K = known.length;
+  const shared = new Float64Array(F);
+  let sharedSum = 0;
+  const sums = [...members.values()].map((own) => {
+    const ofTypes = new Float64Array(K * F);
     const n = new Int32Array(K);
-    for (const cell of own) {
-      const [to, from] = [position[cell]! * F, cell * stride];
-      n[position[cell]!]!++;
-      for (let k = 0; k < K; k++) raw[to + k]! += scores[from + first + k]!;
-      for (let p = 0; p < P; p++) raw[to + K + p]! += scores[from + firstAxis + p]!;
+    for (const i of own) {
+      n[position[i]!]!++;
+      for (let f = 0; f < F; f++) ofTypes[position[i]! * F + f]! += points[i * F + f]!;
     }
     const sum = new Float64Array(F);
     let weight = 0;
@@ -129,18 +131,16 @@ function conditionShifts(scores: Float32Array, { stride, first, K, firstAxis, P 
       if (n[type] === 0 || known[type] === 0) continue;
       const w = n[type]! / (n[type]! + shiftPrior);
       weight += w;
-      for (let f = 0; f < F; f++) {
-        let mean = f < K ? 0 : raw[type * F + f]! / n[type]!;
-        if (f < K) for (let k = 0; k < K; k++) mean += (raw[type * F + k]! / n[type]!) * whitening[k * K + f]!;
-        sum[f]! += w * (mean - means[type * F + f]!);
-      }
+      for (let f = 0; f < F; f++) sum[f]! += w * (ofTypes[type * F + f]! / n[type]! - means[type * F + f]!);
     }
-    sums.set(condition, { sum, weight });
-    sum.forEach((value, f) => (total[f]! += value));
-    totalWeight += weight;
+    sum.forEach((value, f) => (shared[f]! += value));
+    sharedSum += weight;
+    return { own, sum, weight };
+  });
+  for (const { own, sum, weight } of sums) {
+    const shift = sum.map((value, f) => (value + (sharedWeight * shared[f]!) / Math.max(1e-9, sharedSum)) / (weight + sharedWeight));
+    for (const i of own) for (let f = 0; f < F; f++) points[i * F + f]! -= shift[f]!;
   }
-  const shared = total.map((value) => value / Math.max(1e-9, totalWeight));
-  return new Map([...sums].map(([condition, { sum, weight }]) => [condition, sum.map((value, f) => (value + sharedWeight * shared[f]!) / (weight + sharedWeight))]));
 }
 
 /** Weight of the whole query's shift in that of one condition. */

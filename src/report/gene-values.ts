@@ -2,12 +2,13 @@
 import type { AnnData } from "../anndata/anndata.js";
 import type { EmbedOptions, Note } from "../config.js";
 import { factorize } from "../data/labels.js";
+import { NearestRows } from "../engine/nearest.js";
 import { ScPoliError } from "../errors.js";
 import { readExpression } from "../expression.js";
 import { embedCells } from "../mapping/query.js";
 import type { StoredModel } from "../model/checkpoint.js";
 import { Landmarks } from "../model/landmarks.js";
-import { KdTree } from "../model/neighbors.js";
+import { listCentres } from "../model/neighbors.js";
 import type { SampleAnalysis } from "../samples/analysis.js";
 import { geneMeans } from "../samples/sample-plots.js";
 import type { Groups, QueryCells } from "./cells.js";
@@ -100,13 +101,11 @@ async function landmarkRows(stored: StoredModel, reference: AnnData, { reference
     return null;
   });
   if (!cells) return null;
-  const tree = new KdTree(cells.latent, landmarks.D);
-  const [squared, found] = [new Float64Array(1), new Int32Array(1)];
+  const { D } = landmarks;
+  // the same cell is around the same centre, but for rounding
+  const { indices, squared } = new NearestRows(cells.latent, D, listCentres(cells.latent.length / D)).find(landmarks.latent, 1, 2);
   const most = (sameCell * landmarks.json.neighbor_distance) ** 2;
-  const rows = Int32Array.from({ length: landmarks.json.cells }, (_, i) => {
-    tree.search(landmarks.latent.subarray(i * landmarks.D, (i + 1) * landmarks.D), -1, squared, found);
-    return squared[0]! <= most ? found[0]! : -1;
-  });
+  const rows = indices.map((row, i) => (squared[i]! <= most ? row : -1));
   const missing = rows.reduce((count, row) => count + (row < 0 ? 1 : 0), 0);
   if (missing > 0) onNote?.({ level: "warning", message: `${reference.path} lacks ${missing.toLocaleString("en-US")} of the ${rows.length.toLocaleString("en-US")} reference cells that the model carries${missing === rows.length ? `: it is not the file that the model was trained on, and ${told}` : "; they have no colour by gene"}.` });
   return missing === rows.length ? null : rows;

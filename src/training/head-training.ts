@@ -34,12 +34,11 @@ const mostFolds = 5;
 const gradientScale = 10;
 
 /**
- * @param levels - per level the rows of its types @param isNormalized - whether the values are normalised already (the mse likelihood)
- * @returns null where no level has two types
+ * @param levels - per level the rows of its types
+ * @param cells - that it is trained on (`chooseHeadCells`) @param latent - (cells, D) their mean latent
+ * @param isNormalized - whether the values are normalised already (the mse likelihood)
  */
-export async function trainHead(dataset: Dataset, levels: readonly (readonly number[])[], settings: RunSettings, isNormalized: boolean): Promise<TrainedHead | null> {
-  if (levels.every((types) => types.length < 2)) return null;
-  const cells = chooseCells(dataset, settings.seed ?? 0);
+export async function trainHead(dataset: Dataset, levels: readonly (readonly number[])[], cells: Int32Array, latent: Float32Array, settings: RunSettings, isNormalized: boolean): Promise<TrainedHead> {
   const genes = dataset.counts.genes;
   const size = Math.min(minibatch, cells.length);
   const engine = await createEngine(
@@ -70,20 +69,21 @@ export async function trainHead(dataset: Dataset, levels: readonly (readonly num
     const tensors = new Map<string, StoredTensor>([
       ["head.weight", { shape: [R, genes], data: weight }], ["head.bias", { shape: [R], data: bias }], ["head.means", { shape: [R, R], data: means }], ["head.axes", { shape: [axes.length / genes, genes], data: axes }],
     ]);
-    const numbers = fit.withCoordinates(cells, outside, axes);
+    const coordinates = fit.coordinates(cells, axes);
     const withNovelty = json.levels.map((own, level): HeadLevel => {
       const columns = headColumns(json, level);
-      const { K, P } = columns;
+      const { K } = columns;
       if (K < 2) return own;
+      const F = K + axes.length / genes;
       const meansWithout = (fold: number): Float32Array => {
         const others = Int32Array.from(cells.keys()).filter((i) => foldOf[i] !== fold);
         return levelMeans(fit.meanScores(others.map((i) => cells[i]!), outside.filter((_, at) => foldOf[Math.floor(at / R)] !== fold)), R, columns);
       };
       const { json: novelty, known } = trainNovelty(own, columns, {
-        scores: numbers, scoresBy: (fold) => fit.withCoordinates(cells, fold === null ? inside : scoresByFold[fold]!, axes), labels: fit.positions(cells, level), conditions: cells.map((cell) => dataset.combinations[cell]!), foldOf, judged, meansWithout,
+        scores: outside, scoresBy: (fold) => (fold === null ? inside : scoresByFold[fold]!), coordinates, latent, labels: fit.positions(cells, level), conditions: cells.map((cell) => dataset.combinations[cell]!), foldOf, judged, meansWithout,
       }, settings.seed ?? 0);
-      tensors.set(`novelty.${level}.means`, { shape: [K, K + P], data: known.means });
-      tensors.set(`novelty.${level}.landmarks`, { shape: [known.landmarks.length / (K + P), K + P], data: known.landmarks });
+      tensors.set(`novelty.${level}.means`, { shape: [K, F], data: known.means });
+      tensors.set(`novelty.${level}.landmarks`, { shape: [known.landmarks.length / F, F], data: known.landmarks });
       tensors.set(`novelty.${level}.whitening`, { shape: [K, K], data: known.whitening });
       return { ...own, novelty };
     });
@@ -93,8 +93,8 @@ export async function trainHead(dataset: Dataset, levels: readonly (readonly num
   }
 }
 
-/** Labelled cells, all or a sample in which each type of each level has its share. */
-function chooseCells({ counts, labels, levels }: Dataset, seed: number): Int32Array {
+/** The cells of a reference that a head is trained on: the labelled ones, all or a sample in which each type of each level has its share. */
+export function chooseHeadCells({ counts, labels, levels }: Dataset, seed: number): Int32Array {
   const labelled = Int32Array.from({ length: counts.cells }, (_, cell) => cell).filter((cell) => labels.subarray(cell * levels, (cell + 1) * levels).some((label) => label >= 0));
   const most = Math.min(mostCells, counts.mostHeld);
   if (labelled.length <= most) return labelled;
@@ -132,7 +132,7 @@ class HeadFit {
   ) {
     this.rows = levels.reduce((sum, types) => sum + types.length, 0);
     this.#first = levels.map((_, level) => levels.slice(0, level).reduce((sum, types) => sum + types.length, 0));
-    const layer = linearScores(engine, this.rows, dataset.counts.genes, 0, gradientScale * penalty);
+    const layer = linearScores(engine, "head", this.rows, dataset.counts.genes, 0, gradientScale * penalty);
     const { parameters: { weight, bias }, scores } = layer;
     this.#layer = layer;
     this.#update = engine.record((operations) => {
@@ -189,19 +189,13 @@ class HeadFit {
     return findAxes(joined(rows), chosen.map((i) => positions[i]!), own.map((cell) => this.dataset.combinations[cell]!), this.dataset.counts.genes, this.settings.seed ?? 0);
   }
 
-  /** Scores (cells, R) with the cells' coordinates on the axes beside them: (cells, R + P). */
-  withCoordinates(cells: Int32Array, scores: Float32Array, axes: Float32Array): Float32Array {
+  /** Coordinates (cells, P) on the axes. */
+  coordinates(cells: Int32Array, axes: Float32Array): Float32Array {
     const genes = this.dataset.counts.genes;
-    const [R, P] = [this.rows, axes.length / genes];
-    const numbers = new Float32Array(cells.length * (R + P));
-    this.#eachMinibatch(cells, (start) => {
-      const coordinates = coordinatesOf(this.#normalized(), axes, genes);
-      for (let i = start, own = 0; own * P < coordinates.length; i++, own++) {
-        numbers.set(scores.subarray(i * R, (i + 1) * R), i * (R + P));
-        numbers.set(coordinates.subarray(own * P, (own + 1) * P), i * (R + P) + R);
-      }
-    });
-    return numbers;
+    const P = axes.length / genes;
+    const coordinates = new Float32Array(cells.length * P);
+    this.#eachMinibatch(cells, (start) => coordinates.set(coordinatesOf(this.#normalized(), axes, genes), start * P));
+    return coordinates;
   }
 
   /** Of each cell the position of its type at a level, -1 where it has none. */

@@ -1,7 +1,8 @@
 // What novelty.ts needs, from the reference alone: the axes, the known cells of each level, and thresholds from conditions that were left out of the head.
 import { CholeskyDecomposition, Matrix, solve } from "ml-matrix";
 import { quantile } from "../model/classify.js";
-import { classifyByHead, shiftPrior, type HeadColumns, type HeadLevel, type NoveltyJson } from "../model/head.js";
+import { classifyByHead, drawCells, shiftPrior, type HeadColumns, type HeadLevel, type NoveltyJson } from "../model/head.js";
+import { rowsOf } from "../model/neighbors.js";
 import { meanSpacing, noveltyParts, noveltyScore, pointsOf, type KnownCells, type NoveltyParts } from "../model/novelty.js";
 import { Random } from "../random.js";
 
@@ -172,17 +173,18 @@ function whiteningOf<T>(points: ArrayLike<number>, n: number, D: number, group: 
 }
 
 /**
- * Known cells of a level, from their numbers by the head.
- * @param labels - (N) position of each cell's type, -1 where it is not known or the cell is left out
+ * Known cells of a level, from their scores by the head and their coordinates.
+ * @param scores - (N, stride) @param coordinates - (N, P) @param labels - (N) position of each cell's type, -1 where it is not known or the cell is left out
  */
-function knownCells(scores: Float32Array, columns: HeadColumns, labels: Int32Array, seed: number): KnownCells {
-  const { stride, first, K, P } = columns;
+function knownCells(scores: Float32Array, coordinates: Float32Array, columns: HeadColumns, labels: Int32Array, seed: number): KnownCells {
+  const { stride, first, K } = columns;
+  const P = coordinates.length / labels.length;
   const F = K + P;
   const rows = Int32Array.from(labels.keys()).filter((cell) => labels[cell]! >= 0);
   const own = rows.map((cell) => labels[cell]!);
   const raw = Float64Array.from({ length: rows.length * K }, (_, at) => scores[rows[Math.floor(at / K)]! * stride + first + (at % K)]!);
   const whitening = Float32Array.from(whiteningOf(raw, rows.length, K, own, counter(own), 1e-2));
-  const points = pointsOf(scores, columns, whitening, rows);
+  const points = pointsOf(scores, columns, whitening, { cells: rows, coordinates: rowsOf(coordinates, rows, P) });
   const cells = new Int32Array(K);
   own.forEach((type) => cells[type]!++);
   const means = new Float32Array(K * F);
@@ -200,10 +202,14 @@ function knownCells(scores: Float32Array, columns: HeadColumns, labels: Int32Arr
 
 /** What is known of the reference's cells when the thresholds are chosen. */
 export interface LeftOutCells {
-  /** (N, stride) numbers of each cell by the head that had its part left out */
+  /** (N, stride) scores of each cell by the head that had its part left out */
   readonly scores: Float32Array;
-  /** (N, stride) numbers of all cells by the head that had a part left out; null: by the one that had none */
+  /** (N, stride) scores of all cells by the head that had a part left out; null: by the one that had none */
   readonly scoresBy: (fold: number | null) => Float32Array;
+  /** (N, P) places on the axes */
+  readonly coordinates: Float32Array;
+  /** (N, D) */
+  readonly latent: Float32Array;
   /** (N) position of the type, -1 where there is none */
   readonly labels: Int32Array;
   readonly conditions: Int32Array;
@@ -216,22 +222,26 @@ export interface LeftOutCells {
 }
 
 /** Learns one level: each part is taken as a query against the others. */
-export function trainNovelty(level: Pick<HeadLevel, "types" | "temperature">, columns: HeadColumns, { scores, scoresBy, labels, conditions, foldOf, judged, meansWithout }: LeftOutCells, seed: number): TrainedNovelty {
+export function trainNovelty(level: Pick<HeadLevel, "types" | "temperature">, columns: HeadColumns, { scores, scoresBy, coordinates, latent, labels, conditions, foldOf, judged, meansWithout }: LeftOutCells, seed: number): TrainedNovelty {
   const { stride, K } = columns;
   const folds = [...new Set(foldOf)].sort((a, b) => a - b);
-  const labelled = labels.reduce((sum, label) => sum + (label >= 0 ? 1 : 0), 0);
-  const base = Math.max(leastBase, Math.min(mostBase, Math.round(labelled / folds.length)));
-  const known = knownCells(scoresBy(null), columns, labels, seed);
-  const spacing = meanSpacing(pointsOf(scoresBy(null), columns, known.whitening, chosenCells(labels, base, seed)), K + columns.P);
+  const labelled = Int32Array.from(labels.keys()).filter((cell) => labels[cell]! >= 0);
+  const base = Math.max(leastBase, Math.min(mostBase, Math.round(labelled.length / folds.length)));
+  const [P, D] = [coordinates.length / labels.length, latent.length / labels.length];
+  const known = knownCells(scoresBy(null), coordinates, columns, labels, seed);
+  const some = drawCells(labelled.length, base).map((i) => labelled[i]!);
+  const spacing = meanSpacing(pointsOf(scoresBy(null), columns, known.whitening, { cells: some, coordinates: rowsOf(coordinates, some, P) }), K + P);
   const found: { readonly parts: NoveltyParts; readonly position: Int32Array; readonly truth: Int32Array; readonly part: Int32Array }[] = [];
   for (const fold of folds) {
     const own = Int32Array.from(labels.keys()).filter((cell) => foldOf[cell] === fold && labels[cell]! >= 0 && judged[cell]);
     if (own.length === 0) continue;
-    const others = knownCells(scoresBy(fold), columns, labels.map((label, cell) => (foldOf[cell] === fold ? -1 : label)), seed);
-    const query = new Float32Array(own.length * stride);
-    own.forEach((cell, i) => query.set(scores.subarray(cell * stride, (cell + 1) * stride), i * stride));
+    const others = knownCells(scoresBy(fold), coordinates, columns, labels.map((label, cell) => (foldOf[cell] === fold ? -1 : label)), seed);
+    const query = rowsOf(scores, own, stride);
     const head = classifyByHead(level, columns, query, meansWithout(fold));
-    found.push({ parts: noveltyParts(query, columns, own.map((cell) => conditions[cell]!), head, others, { base, spacing }), position: head.position, truth: own.map((cell) => labels[cell]!), part: own.map(() => fold) });
+    const cells = drawCells(own.length, base);
+    const compared = { cells, coordinates: rowsOf(coordinates, cells.map((i) => own[i]!), P) };
+    const seen = { scores: query, latent: rowsOf(latent, own, D), conditions: own.map((cell) => conditions[cell]!), compared };
+    found.push({ parts: noveltyParts(seen, columns, head, others, { spacing }), position: head.position, truth: own.map((cell) => labels[cell]!), part: own.map(() => fold) });
   }
   const joined = <T extends Float32Array | Int32Array>(of: (one: (typeof found)[number]) => T): number[] => found.flatMap((one) => Array.from(of(one)));
   const parts = [0, 1, 2, 3].map((part) => Float32Array.from(joined((one) => one.parts[part]!))) as unknown as NoveltyParts;
@@ -242,10 +252,6 @@ export function trainNovelty(level: Pick<HeadLevel, "types" | "temperature">, co
   const above = all.reduce((sum, score, i) => sum + (score > thresholds[position[i]!]! ? 1 : 0), 0);
   const typical = quantile(all, 1 - mostFlagged);
   return { json: { base, deviations, spacing, typical, thresholds, cells: all.length, above }, known };
-}
-
-function chosenCells(labels: Int32Array, most: number, seed: number): Int32Array {
-  return new Random(seed, "spacing").shuffle(Int32Array.from(labels.keys()).filter((cell) => labels[cell]! >= 0)).subarray(0, most);
 }
 
 function deviation(values: Float32Array): number {

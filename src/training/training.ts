@@ -13,7 +13,7 @@ import { sumDuplicates } from "../data/derived-counts.js";
 import { ScPoliError } from "../errors.js";
 import { chooseLandmarks, makeLandmarks, type StoredLandmarks } from "../model/landmarks.js";
 import { addUnlabeledPrototypes, clusteringOf, unlabeledCells, unlabeledLossOf } from "../model/growth.js";
-import { trainHead } from "./head-training.js";
+import { chooseHeadCells, trainHead } from "./head-training.js";
 import { checkConditions, keptCells, readConditions, readLabels, type Conditions, type Labels } from "../data/labels.js";
 import { openCounts } from "../data/memory.js";
 import { minibatchCapacity, type Dataset } from "../data/minibatches.js";
@@ -83,6 +83,7 @@ export async function trainReference(data: AnnData, options: TrainOptions): Prom
   );
   let trained: StoredModel;
   let landmarks: StoredLandmarks | null = null;
+  let headCells: { readonly cells: Int32Array; readonly latent: Float32Array } | null = null;
   try {
     const network = new Network(engine, model, sizes, { weightDecay: plan.weightDecay });
     network.write(new Map(shapes.map((shape) => [shape.name, initialValues(shape, shapes, seed)])));
@@ -99,10 +100,14 @@ export async function trainReference(data: AnnData, options: TrainOptions): Prom
       const chosen = chooseLandmarks(dataset, seed);
       landmarks = makeLandmarks(dataset, chosen, await trainer.encode(chosen), model.latentDim, seed);
     }
+    if (trained.json.levels.some((types) => types.length > 1)) {
+      const cells = chooseHeadCells(dataset, seed);
+      headCells = { cells, latent: await trainer.encode(cells) };
+    }
   } finally {
     await engine.close();
   }
-  const head = await trainHead(dataset, trained.json.levels, options, model.reconLoss === "mse");
+  const head = headCells && (await trainHead(dataset, trained.json.levels, headCells.cells, headCells.latent, options, model.reconLoss === "mse"));
   return {
     json: { ...trained.json, head: head?.json ?? null, landmarks: landmarks?.json ?? null },
     tensors: new Map([...trained.tensors, ...(head?.tensors ?? []), ...(landmarks?.tensors ?? [])]),
