@@ -1,4 +1,5 @@
 // How fast 200,000 points pan in a report, in this machine's Chromium without a graphics card: frames per second over a drag of two seconds, and the size of the file.
+// Writes bench/results/report.csv.
 //   npm run bench:report
 import { mkdtempSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -50,5 +51,6 @@ const result = await page.evaluate(async () => {
   return { frames: (1000 * gaps.length) / gaps.reduce((sum, gap) => sum + gap, 0), median: 1000 / gaps[gaps.length >> 1]!, slowest: gaps.at(-1)!, pixels: `${canvas.width} x ${canvas.height}` };
 });
 await browser.close();
-console.log("points,canvas,frames_per_second,median_frames_per_second,slowest_frame_ms,file_mb");
-console.log(`${cells + landmarks},${result.pixels},${result.frames.toFixed(1)},${result.median.toFixed(1)},${result.slowest.toFixed(1)},${(statSync(path).size / 1e6).toFixed(2)}`);
+const rows = ["points,canvas,frames_per_second,median_frames_per_second,slowest_frame_ms,file_mb", `${cells + landmarks},${result.pixels},${result.frames.toFixed(1)},${result.median.toFixed(1)},${result.slowest.toFixed(1)},${(statSync(path).size / 1e6).toFixed(2)}`];
+console.log(rows.join("\n"));
+writeFileSync(new URL("results/report.csv", import.meta.url), `${rows.join("\n")}\n`);

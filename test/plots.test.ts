@@ -32,6 +32,14 @@ test("every plot has its title, labels, legend and table; hostile names are text
   assert.ok(standaloneSvg(plots.heat!).includes("<style>.plot{"));
 });
 
+test("names of columns that are narrower than a line of text are left out, not laid over each other", () => {
+  const wide = Array.from({ length: 100 }, (_, i) => `s${i}`);
+  const { svg } = heatMap({ title: "t", rows: ["a"], columns: wide, rowLabel: "r", columnLabel: "c", values: [wide.map((_, i) => i)], range: [0, 99], legend: "l" });
+  const places = [...svg.matchAll(/<text x="([\d.]+)"[^>]*rotate\(-45[^>]*>s\d+</g)].map(([, x]) => Number(x));
+  assert.ok(places.length >= 30 && places.length < 100, `${places.length} names`);
+  places.slice(1).forEach((x, i) => assert.ok(x - places[i]! >= 11, `${places[i]}, ${x}`));
+});
+
 test("the same numbers give the same picture; empty and constant data give one too", () => {
   assert.equal(barChart({ title: "t", rows: ["a"], rowLabel: "r", parts: [{ name: "p", values: [1] }], label: "cells", legend: "l" }).svg, barChart({ title: "t", rows: ["a"], rowLabel: "r", parts: [{ name: "p", values: [1] }], label: "cells", legend: "l" }).svg);
   const empty = [

@@ -100,6 +100,13 @@ describe("with the file that the model was trained on, the reference has genes, 
   });
 });
 
+test("a folder of scArches is a model, too", async () => {
+  await mapping.model.export(at("python"));
+  const { code, stderr } = await scpoli(["report", at("python"), "-o", at("python.html")]);
+  assert.equal(code, 0, stderr);
+  assert.deepEqual([...readFileSync(at("python.html"), "utf8").matchAll(/<section id="([^"]*)"/g)].map(([, id]) => id), ["summary", "samples", "options", "methods"]);
+});
+
 test("the same input gives the same bytes, from the library as from the command line", async () => {
   const file = await AnnData.open(at("mapped.h5ad"));
   const make = (): Promise<string> => makeReport({ model: mapping.model, mapped: file });

@@ -7,6 +7,7 @@ export interface Camera {
   scale: number;
 }
 
+/** Points in the order in which they are painted: to read them one after the other takes a third of the time that jumping does. */
 export interface Points {
   readonly count: number;
   readonly x: Float32Array;
@@ -24,25 +25,24 @@ export class PointPainter {
   constructor(private readonly context: CanvasRenderingContext2D) {}
 
   /**
-   * @param colours - per point, as the bytes of a pixel; 0: not drawn @param order - points from bottom to top
+   * @param colours - per point, as the bytes of a pixel; 0: not drawn
    * @param radius - in pixels of the canvas @param paper - colour of the ground
    */
-  paint(points: Points, colours: Uint32Array, order: Uint32Array, camera: Camera, radius: number, paper: number): void {
+  paint(points: Points, colours: Uint32Array, camera: Camera, radius: number, paper: number): void {
     const { width, height } = this.context.canvas;
     if (this.#image?.width !== width || this.#image.height !== height) {
       this.#image = this.context.createImageData(width, height);
       this.#pixels = new Uint32Array(this.#image.data.buffer);
     }
     const pixels = this.#pixels.fill(paper);
-    const { x, y } = points;
+    const { count, x, y } = points;
     const { scale } = camera;
     const left = width / 2 - camera.x * scale;
     const top = height / 2 + camera.y * scale;
     const smooth = radius >= leastSmooth ? discStamp(radius, width) : null;
     const spans = discSpans(radius);
     const reach = smooth ? Math.ceil(radius) : spans.length >> 1;
-    for (let at = 0; at < order.length; at++) {
-      const point = order[at]!;
+    for (let point = 0; point < count; point++) {
       const colour = colours[point]!;
       if (colour === 0) continue;
       const px = (left + x[point]! * scale) | 0;

@@ -12,7 +12,8 @@ class CellView {
   readonly #painter = new PointPainter(this.#context);
   readonly #values = new Map<string, Uint8Array | Uint16Array>();
   #colours: Uint32Array;
-  readonly #order: Uint32Array;
+  /** the cell of each point */
+  readonly #cells: Uint32Array;
   readonly #camera: Camera = { x: 0, y: 0, scale: 1 };
   #colouring: ViewerColouring;
   /** groups that alone are shown in colour; empty: all */
@@ -23,10 +24,10 @@ class CellView {
     this.#data = data;
     const count = data.reference + data.query;
     const places = wholesOfText(data.places);
-    const along = (axis: 0 | 1): Float32Array => Float32Array.from({ length: count }, (_, i) => data.ranges[axis][0] + (places[2 * i + axis]! / 65535) * (data.ranges[axis][1] - data.ranges[axis][0]));
+    const along = (axis: 0 | 1): Float32Array => Float32Array.from(this.#cells, (cell) => data.ranges[axis][0] + (places[2 * cell + axis]! / 65535) * (data.ranges[axis][1] - data.ranges[axis][0]));
+    this.#cells = drawingOrder(data);
     this.#points = { count, x: along(0), y: along(1) };
     this.#colours = new Uint32Array(count);
-    this.#order = drawingOrder(data);
     this.#colouring = data.colourings[0]!;
     for (const [id, initial] of [["colouring", this.#colouring.id], ["reference-as", data.query > 0 ? "grey" : "coloured"]] as const) {
       const select = byId<HTMLSelectElement>(id);
@@ -81,7 +82,7 @@ class CellView {
     const base = count > 100_000 ? 0.6 : count > 20_000 ? 1.1 : count > 3000 ? 1.8 : 2.8;
     const [[left, right]] = this.#data.ranges;
     const zoom = Math.max(1, (this.#camera.scale * (right - left)) / this.#canvas.width);
-    this.#painter.paint(this.#points, this.#colours, this.#order, this.#camera, Math.min(7, base * Math.sqrt(zoom)) * ratio, paper);
+    this.#painter.paint(this.#points, this.#colours, this.#camera, Math.min(7, base * Math.sqrt(zoom)) * ratio, paper);
     const ink = style.getPropertyValue("--ink").trim() || "#000000";
     if (byId<HTMLInputElement>("prototypes-shown")?.checked) this.#drawPrototypes(ratio, ink, style.getPropertyValue("--paper").trim() || "#ffffff");
     this.#drawAxes(ratio, ink);
@@ -166,14 +167,15 @@ class CellView {
     const missing = pixelOf(this.#data.missing);
     const referenceAs = byId<HTMLSelectElement>("reference-as")?.value ?? "coloured";
     const none = next.kind === "groups" ? 65535 : 255;
-    for (let cell = 0; cell < this.#points.count; cell++) {
+    for (let point = 0; point < this.#points.count; point++) {
+      const cell = this.#cells[point]!;
       const isReference = cell < this.#data.reference;
       const value = values[cell]!;
-      if (isReference && referenceAs === "hidden") this.#colours[cell] = 0;
-      else if (isReference && referenceAs === "grey") this.#colours[cell] = grey;
-      else if (this.#picked.size > 0 && !this.#picked.has(value)) this.#colours[cell] = grey;
-      else if (value === none) this.#colours[cell] = isReference ? grey : missing;
-      else this.#colours[cell] = next.kind === "groups" ? palette[value]! : palette[Math.round((value / 254) * (palette.length - 1))]!;
+      if (isReference && referenceAs === "hidden") this.#colours[point] = 0;
+      else if (isReference && referenceAs === "grey") this.#colours[point] = grey;
+      else if (this.#picked.size > 0 && !this.#picked.has(value)) this.#colours[point] = grey;
+      else if (value === none) this.#colours[point] = isReference ? grey : missing;
+      else this.#colours[point] = next.kind === "groups" ? palette[value]! : palette[Math.round((value / 254) * (palette.length - 1))]!;
     }
     this.#writeLegend(values);
     this.#writeMarks();
@@ -309,12 +311,13 @@ class CellView {
   /** What is known of the cell under the pointer. */
   #tell(px: number, py: number): void {
     const ratio = this.#canvas.width / Math.max(1, this.#canvas.clientWidth);
-    const cell = nearestPoint(this.#points, this.#colours, this.#camera, this.#canvas.width, this.#canvas.height, px, py, 8 * ratio);
+    const point = nearestPoint(this.#points, this.#colours, this.#camera, this.#canvas.width, this.#canvas.height, px, py, 8 * ratio);
     const told = byId("told")!;
-    if (cell < 0) {
+    if (point < 0) {
       told.textContent = "";
       return;
     }
+    const cell = this.#cells[point]!;
     const isReference = cell < this.#data.reference;
     const known = this.#data.colourings.flatMap((colouring) => {
       const value = this.#valuesOf(colouring)[cell]!;

@@ -5,7 +5,7 @@ import { AnnData } from "../anndata/anndata.js";
 import type { RunSettings } from "../config.js";
 import { evaluate, type EmbeddingScores, type Evaluation } from "../evaluation/evaluate.js";
 import type { LabelTransfer, Roc } from "../evaluation/label-transfer.js";
-import { biologyMetrics, metricNames, mixingMetrics, type Metric, type MetricName, type ScoreName, type Scores } from "../evaluation/metrics.js";
+import { biologyMetrics, metricNames, metricTitles, mixingMetrics, type Metric, type MetricName, type ScoreName, type Scores } from "../evaluation/metrics.js";
 import { names, oneName, valuesByKey, whole } from "./arguments.js";
 import { checkOutputs } from "./outputs.js";
 import { writtenText } from "./report.js";
@@ -69,21 +69,6 @@ async function evaluateFile(path: string, flags: EvaluateFlags, settings: RunSet
   }
 }
 
-const titles: Readonly<Record<MetricName, string>> = {
-  cell_type_silhouette: "cell type silhouette",
-  isolated_label_f1: "isolated label F1",
-  isolated_label_silhouette: "isolated label silhouette",
-  leiden_nmi: "NMI, Leiden",
-  leiden_ari: "ARI, Leiden",
-  kmeans_nmi: "NMI, k-means",
-  kmeans_ari: "ARI, k-means",
-  clisi: "cLISI",
-  condition_silhouette: "condition silhouette",
-  graph_connectivity: "graph connectivity",
-  pc_regression: "PC regression",
-  ilisi: "iLISI",
-};
-
 function evaluationText(path: string, found: Evaluation, pred: string | undefined): string {
   const { cells, cell_types, conditions, embeddings, label_transfer, isolated_labels, before, exact } = found;
   const head = `${path}: ${counted(cells, "cell")}, ${counted(cell_types, "cell type")}${conditions === null ? "" : `, ${counted(conditions, "condition")}`}`;
@@ -104,7 +89,7 @@ function metricsTable(embeddings: readonly EmbeddingScores[]): string {
   const rows: string[][] = [];
   const add = (title: string, cell: (scores: EmbeddingScores) => string): void => void rows.push([title, ...embeddings.map(cell)]);
   const metricRows = (names: readonly MetricName[]): void => {
-    for (const name of names) if (embeddings.some(({ metrics }) => metrics[name])) add(`${isInPaper(name) ? "*" : " "} ${titles[name]}`, ({ metrics }) => shown(metrics[name]));
+    for (const name of names) if (embeddings.some(({ metrics }) => metrics[name])) add(`${isInPaper(name) ? "*" : " "} ${metricTitles[name]}`, ({ metrics }) => shown(metrics[name]));
   };
   metricRows(biologyMetrics);
   metricRows(mixingMetrics);

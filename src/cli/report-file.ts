@@ -7,6 +7,7 @@ import { factorize } from "../data/labels.js";
 import { ScPoliError } from "../errors.js";
 import { makeReport, type ReportOptions } from "../report/report.js";
 import type { SampleAnalysis, SamplesOptions } from "../samples/analysis.js";
+import { isPythonModel } from "../scarches/import.js";
 import { ScPoli } from "../scpoli.js";
 import { columnsOfKeys, names, renamedKeys, type RenamedKeys } from "./arguments.js";
 import { checkOutputs } from "./outputs.js";
@@ -29,7 +30,7 @@ export function addReport(program: Command): void {
     .command("report")
     .summary("a model or a mapped file as one HTML file to look at")
     .description("Writes one HTML file, readable offline: the cells' UMAP, composition, label transfer, uncertainty, verdict, samples, training, options, and a text for Methods.")
-    .argument("<file|model>", "a file that map or embed has written, or the folder of a model")
+    .argument("<file|model>", "a file that map or embed has written, or the folder of a model, also one of scArches")
     .requiredOption("-o, --output <file>", "the .html file to write")
     .option("--model <model>", "folder of the model that the file was mapped with (map --save-model): shows the reference below the query, samples and training")
     .addOption(referenceDataFlag())
@@ -55,7 +56,7 @@ export function referenceDataFlag(): Option {
 async function report(path: string, flags: ReportFlags, settings: RunSettings): Promise<Result> {
   const { output, model: folder, referenceData, force, metadata, metrics } = flags;
   await checkOutputs({ inputs: [path, ...[folder, referenceData, metadata, metrics].filter((file) => file !== undefined)], files: [output], force });
-  const isModel = (await fileStatus(path))?.kind === "folder" && (await fileStatus(`${path}/model.json`)) !== null;
+  const isModel = (await fileStatus(`${path}/model.json`))?.kind === "file" || (await isPythonModel(path));
   if (isModel && folder !== undefined) throw new ScPoliError("usage", `${path} is a model already; --model goes with a mapped file.`);
   const modelPath = isModel ? path : folder;
   if (modelPath === undefined && referenceData !== undefined) throw new ScPoliError("usage", "--reference-data is what a model was trained on: name the model with --model.");

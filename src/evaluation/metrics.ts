@@ -6,6 +6,21 @@ export const biologyMetrics = ["cell_type_silhouette", "isolated_label_f1", "iso
 export const mixingMetrics = ["condition_silhouette", "graph_connectivity", "pc_regression", "ilisi"] as const;
 export const metricNames = [...biologyMetrics, ...mixingMetrics] as const;
 export type MetricName = (typeof metricNames)[number];
+/** How people call them. */
+export const metricTitles: Readonly<Record<MetricName, string>> = {
+  cell_type_silhouette: "cell type silhouette",
+  isolated_label_f1: "isolated label F1",
+  isolated_label_silhouette: "isolated label silhouette",
+  leiden_nmi: "NMI, Leiden",
+  leiden_ari: "ARI, Leiden",
+  kmeans_nmi: "NMI, k-means",
+  kmeans_ari: "ARI, k-means",
+  clisi: "cLISI",
+  condition_silhouette: "condition silhouette",
+  graph_connectivity: "graph connectivity",
+  pc_regression: "PC regression",
+  ilisi: "iLISI",
+};
 
 /** A metric of one embedding. */
 export interface Metric {

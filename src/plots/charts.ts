@@ -186,6 +186,7 @@ export function heatMap({ title, rows, columns, rowLabel, columnLabel, values, r
   const left = Math.min(220, 30 + Math.max(40, ...[rowLabel, ...rows].map((name) => widthOf(name.slice(0, nameLength)))));
   const cell = Math.min(64, (width - left - 10) / columns.length);
   const height = Math.max(14, Math.min(26, cell));
+  const every = Math.ceil(11 / cell); // names of narrow columns would lie over each other
   const foot = 14 + 0.75 * Math.min(widthOf("m".repeat(20)), Math.max(20, ...columns.map((name) => widthOf(name.slice(0, 20)))));
   const area: Area = { left, top: 42, right: left + cell * columns.length, bottom: 42 + height * rows.length };
   const colour = isDiverging ? divergingColour : rampColour;
@@ -200,7 +201,7 @@ export function heatMap({ title, rows, columns, rowLabel, columnLabel, values, r
   }));
   const names = [
     ...rows.map((name, row) => text(left - 6, area.top + row * height + height / 2 + 4, name, { anchor: "end", most: nameLength })),
-    ...columns.map((name, column) => text(area.left + (column + 0.5) * cell + 4, area.bottom + 12, name, { anchor: "end", most: 20, rotate: -45 })),
+    ...columns.flatMap((name, column) => column % every > 0 ? [] : text(area.left + (column + 0.5) * cell + 4, area.bottom + 12, name, { anchor: "end", most: 20, rotate: -45 })),
   ];
   const legendTop = area.bottom + foot + 36;
   const legend = rampLegend(legendTitle, range, colour, legendTop, write);

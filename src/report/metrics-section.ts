@@ -1,5 +1,6 @@
 // What `scpoli evaluate --json` has printed, as figures: metrics of each embedding, and of transferred labels by cell type.
 import type { Evaluation } from "../evaluation/evaluate.js";
+import { metricTitles, type MetricName } from "../evaluation/metrics.js";
 import { ScPoliError } from "../errors.js";
 import { heatMap } from "../plots/charts.js";
 import { factsHtml } from "./sections.js";
@@ -11,11 +12,11 @@ export function metricsHtml(metrics: unknown): string {
   if (metrics === undefined) return "";
   const { embeddings, label_transfer: transfer } = checked(metrics);
   const names = embeddings.map(({ embedding }) => embedding);
-  const rows = [...new Set(embeddings.flatMap((own) => Object.keys(own.metrics)))] as (keyof Evaluation["embeddings"][number]["metrics"])[];
+  const rows = [...new Set(embeddings.flatMap((own) => Object.keys(own.metrics)))] as MetricName[];
   const overall = embeddings.map(({ embedding, scores }): [string, string] => [`${embedding}, overall (0.6 biology + 0.4 mixing)`, written(scores.paper.overall)]);
   const labels: [string, string][] = transfer ? [["labels, accuracy", written(transfer.accuracy)], ["labels, weighted F1", written(transfer.weighted_f1)], ["labels, macro F1", written(transfer.macro_f1)]] : [];
   const map = heatMap({
-    title: "Metrics of the integration", rows: rows.map((name) => name.replaceAll("_", " ")), columns: names, rowLabel: "metric", columnLabel: "embedding",
+    title: "Metrics of the integration", rows: rows.map((name) => metricTitles[name] ?? name), columns: names, rowLabel: "metric", columnLabel: "embedding",
     values: rows.map((name) => embeddings.map((own) => own.metrics[name]?.value ?? NaN)), range: [0, 1], legend: "scaled metric, 1 is best (grey: not defined)",
   });
   const types = transfer && foldedTable("Table: transferred labels by cell type", {

@@ -2,6 +2,7 @@
 import { extent } from "../plots/axes.js";
 import { escapeText, type Plot } from "../plots/svg.js";
 import type { SampleAnalysis } from "../samples/analysis.js";
+import type { Covariate } from "../samples/covariates.js";
 import type { SampleExpression } from "../samples/expression.js";
 import { associationMap, covariatePlane, geneCountsChart, leadingGenes as leadingGenesOf, originPlane } from "../samples/sample-plots.js";
 import { choice, figure, foldedTable } from "./html.js";
@@ -17,8 +18,12 @@ function analysisHtml(analysis: SampleAnalysis, k: number): string {
   const { samples, components, guidance, covariates } = analysis;
   const head = `<h3>${escapeText(samples.key)}: ${samples.names.length} samples</h3>`;
   if (components.variance.length < 2) return `${head}<p>Too few samples for components: at least three are needed.</p>`;
-  const plots: { name: string; plot: Plot }[] = [{ name: "reference or query", plot: originPlane(analysis) }];
-  for (const covariate of covariates) plots.push({ name: covariate.name, plot: covariatePlane(analysis, covariate) });
+  const hasBoth = samples.isReference.some((own) => !own);
+  // what explains the embedding most comes first
+  const placeOf = new Map(guidance.covariates.map(({ covariate }, i) => [covariate, i]));
+  const place = ({ name }: Covariate): number => placeOf.get(name) ?? placeOf.size;
+  const plots: { name: string; plot: Plot }[] = [...covariates].sort((a, b) => place(a) - place(b)).map((covariate) => ({ name: covariate.name, plot: covariatePlane(analysis, covariate) }));
+  if (hasBoth || plots.length === 0) plots.unshift({ name: "reference or query", plot: originPlane(analysis) });
   const map = associationMap(analysis);
   return `${head}<p>${escapeText(guidance.reason)}</p>${choice(`samples-${k}`, "Colour samples by", plots)}${map ? figure(map) : "<p>No covariate of the samples varies: nothing to associate. Give a table of metadata (<code>--metadata</code>).</p>"}${genesHtml(analysis)}`;
 }

@@ -75,7 +75,7 @@ const likelihoods: Readonly<Record<ReconLoss, string>> = { nb: "nb", zinb: "zinb
  * The parameters as scArches has them. One-hot conditions become embeddings of as many dimensions as there are conditions, each a unit vector: the same function.
  */
 function pythonParameters({ json, tensors }: StoredModel, columns: readonly number[]): Map<string, StoredTensor> {
-  const own = new Map([...tensors].filter(([name]) => !/^((unlabeled_)?prototype|head\.|landmarks\.)/.test(name) && !/\.cond_L\.\d+\.weight$/.test(name)));
+  const own = new Map([...tensors].filter(([name]) => !/^((unlabeled_)?prototype|head\.|novelty\.|landmarks\.)/.test(name) && !/\.cond_L\.\d+\.weight$/.test(name)));
   const theta = own.get("theta");
   if (theta) own.set("theta", withColumns(theta, columns));
   if (json.model.condition_encoding !== "one-hot") return own;
