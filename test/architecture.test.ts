@@ -28,7 +28,7 @@ const layers: readonly { readonly name: string; readonly files: RegExp; readonly
   { name: "evaluation", files: /^evaluation\//, packages: /^ml-matrix$/ },
   { name: "model folder", files: /^model\/(classify|head|novelty|growth|prototype-table|checkpoint|landmarks)$/, packages: /^#platform$/ },
   { name: "data of a run", files: /^data\//, packages: /^#platform$/ },
-  { name: "model", files: /^model\/(network|prototypes|parameters|neighbors|clustering|umap)$/, but: /^engine\/(?!(engine|nearest)$)/ },
+  { name: "model", files: /^model\/(network|prototypes|parameters|neighbors|exponential|clustering|umap)$/, but: /^engine\/(?!(engine|nearest)$)/ },
   { name: "plots", files: /^plots\//, packages: /^d3-scale$/ },
   { name: "statistics", files: /^statistics\//, packages: /^(cephes|ml-matrix)$/ },
   { name: "files", files: /^(anndata\/.*|python\/.*|model\/safetensors)$/, packages: /^(#platform|h5wasm|fflate|zarrita|@bokuweb\/zstd-wasm|@zarrita\/storage\/zip)$/ },

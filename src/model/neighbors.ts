@@ -1,5 +1,6 @@
 // Nearest neighbours of every cell in the latent space, and the weighted graph over them that communities are found in.
 import { NearestRows } from "../engine/nearest.js";
+import { expOfNegative } from "./exponential.js";
 import { Random } from "../random.js";
 
 /** The k nearest other points of each point, nearest first. */
@@ -110,10 +111,10 @@ function weigh(distances: Float64Array, weights: Float64Array, perplexity: numbe
   const nearest = distances.find((d) => d > 0) ?? 0;
   const sumWith = (sigma: number): number => {
     let sum = 0;
-    for (let rank = 0; rank < k; rank++) sum += distances[rank]! > nearest ? Math.exp((nearest - distances[rank]!) / sigma) : 1;
+    for (let rank = 0; rank < k; rank++) sum += distances[rank]! > nearest ? expOfNegative((nearest - distances[rank]!) / sigma) : 1;
     return sum;
   };
-  const target = Math.log2(Math.max(2, perplexity));
+  const target = Math.fround(Math.log2(Math.max(2, perplexity))); // the last digits are the engine's own
   const mean = distances.reduce((sum, d) => sum + d, 0) / k;
   let [low, high] = [0, Infinity];
   let sigma = mean || 1;
@@ -124,5 +125,5 @@ function weigh(distances: Float64Array, weights: Float64Array, perplexity: numbe
     sigma = high === Infinity ? 2 * sigma : (low + high) / 2;
   }
   sigma = Math.max(sigma, 1e-3 * mean) || 1;
-  for (let rank = 0; rank < k; rank++) weights[rank] = distances[rank]! > nearest ? Math.exp((nearest - distances[rank]!) / sigma) : 1;
+  for (let rank = 0; rank < k; rank++) weights[rank] = distances[rank]! > nearest ? expOfNegative((nearest - distances[rank]!) / sigma) : 1;
 }

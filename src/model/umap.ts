@@ -88,7 +88,7 @@ function principalPlane(points: Float32Array, D: number, random: Random): Float6
   const layout = new Float64Array(2 * N);
   for (let i = 0; i < N; i++) axes.forEach((axis, c) => (layout[2 * i + c] = axis.reduce((sum, weight, d) => sum + weight * (points[i * D + d]! - mean[d]!), 0)));
   const widest = layout.reduce((most, value) => Math.max(most, Math.abs(value)), 0) || 1;
-  return layout.map((value) => (startWidth(N) * value) / widest + 1e-4 * random.normal());
+  return layout.map((value) => (startWidth(N) * value) / widest + 2e-4 * (random.uniform() - 0.5));
 }
 
 /** Leading eigenvector of a symmetric matrix by power iteration, its largest entry positive. */
