@@ -5,7 +5,7 @@ import { runJob, startSession, type Session } from "./jobs.js";
 import type { CellColumn, LocalFile, MappingResult, MapRequest, ModelInfo, TrainRequest } from "./protocol.js";
 import { openSession } from "./session.js";
 import {
-  announcement, change, changeView, columns, emptyView, expressions, isUnsaved, job, replaceWork, step, tell, work, type ColourBy, type DataFile, type JobState,
+  announcement, change, changeView, columns, emptyView, expressions, isUnsaved, job, referenceMeans, replaceWork, step, tell, work, type ColourBy, type DataFile, type JobState,
 } from "./state.js";
 import { count, percent } from "./text.js";
 import { JobError } from "./worker/errors.js";
@@ -15,6 +15,7 @@ export type Role = "query" | "reference" | "model";
 /** Opens what was dropped or picked, as what it is; cells take the role of the place where they were dropped. */
 export async function openFiles(files: readonly LocalFile[], role: Role): Promise<void> {
   if (files.length === 0) return;
+  if (job.value) return tell("info", `${job.value.verb} is not done yet`, "Files can be opened when it has ended.");
   const kind = kindOf(files);
   await guarded(`${files[0]!.path.split("/")[0]} could not be opened`, async () => {
     if (kind === "session") return openSavedSession(files[0]!.file);
@@ -39,8 +40,12 @@ async function openCells(files: readonly LocalFile[], role: "query" | "reference
     files, info, conditionKeys: conditions.slice(0, 1).map(({ name }) => name), cellTypeKeys: types.slice(0, 1).map(({ name }) => name),
     conditionColumns: model ? proposedColumns(model, info.inspection.columns.map(({ name }) => name), conditions.map(({ name }) => name)) : {}, coverage: null,
   };
+  const { query, result } = work.value;
+  const isBack = role === "query" && result !== null && query?.files.length === 0 && query.info.name === info.name && query.info.inspection.cells === info.inspection.cells;
+  if (isBack) return change(`open ${info.name}`, { query: { ...query, files, info } }); // the file that a saved session was made of
   change(`open ${info.name}`, role === "query" ? { query: file, result: null, view: emptyView } : { reference: file });
   if (role === "query") columns.value = expressions.value = new Map();
+  else referenceMeans.value = new Map();
   announcement.value = `${info.name}: ${count(info.inspection.cells)} cells, ${count(info.inspection.genes)} genes.`;
   if (role === "query") await lookAtCoverage();
 }
@@ -211,6 +216,7 @@ export async function addToModel(): Promise<void> {
 }
 
 export function stopJob(): void {
+  if (stopWorking) return stopWorking();
   if (training) return discardTraining();
   const session = mapping;
   mapping = null;
@@ -252,9 +258,23 @@ export async function colourBy(colour: ColourBy): Promise<void> {
     if (colour.kind === "gene" && !expressions.value.has(colour.name)) {
       const values = await withFiles(query, (files) => working(`Reading ${colour.name}`, ({ jobs, listener }) => jobs.readGene(files, colour.name, listener)));
       expressions.value = new Map([...expressions.value, [colour.name, values]]);
+      await readReferenceMeans(colour.name);
     }
     changeView("change the colours", { colourBy: colour, isolated: [] });
   });
+}
+
+/** The gene in the reference's samples too, where its cells are open and have it. */
+async function readReferenceMeans(gene: string): Promise<void> {
+  const { reference, result } = work.value;
+  const keys = result?.conditions.map(({ key }) => key).filter((key) => reference?.info.inspection.columns.some(({ name }) => name === key)) ?? [];
+  if (!reference || keys.length === 0) return;
+  try {
+    const means = await working(`Reading ${gene} of the reference`, ({ jobs, listener }) => jobs.readGeneMeans(reference.files, gene, keys, listener));
+    referenceMeans.value = new Map([...referenceMeans.value, [gene, means]]);
+  } catch (error) {
+    if (!(error instanceof JobError && error.kind === "key")) throw error; // the reference lacks the gene: its samples stay grey
+  }
 }
 
 async function withFiles<T>(query: DataFile | null, use: (files: readonly LocalFile[]) => Promise<T>): Promise<T> {
@@ -284,13 +304,18 @@ function reportNote(note: JobState["notes"][number]): void {
   setJob({ notes: [...(job.value?.notes ?? []), note] });
 }
 
-/** A short job with its name on the page while it goes on. */
+let stopWorking: (() => void) | null = null;
+
+/** A short job with its name on the page while it goes on; a training that is paused stays so behind it. @throws JobError "interrupted" where it was cancelled */
 export async function working<T>(verb: string, run: (session: Session) => Promise<T>): Promise<T> {
+  const before = job.value;
+  const cancelled = new Promise<never>((_, reject) => (stopWorking = () => reject(new JobError("interrupted", `${verb} was cancelled.`))));
   begin(verb);
   try {
-    return await runJob(run, { onProgress: reportProgress, onNote: reportNote });
+    return await runJob((session) => Promise.race([run(session), cancelled]), { onProgress: reportProgress, onNote: reportNote });
   } finally {
-    job.value = null;
+    job.value = before;
+    stopWorking = null;
   }
 }
 
@@ -299,7 +324,8 @@ export async function guarded(title: string, run: () => Promise<void>): Promise<
   try {
     await run();
   } catch (error) {
-    report(title, error);
+    if (error instanceof JobError && error.kind === "interrupted") announcement.value = error.message;
+    else report(title, error);
   }
 }
 

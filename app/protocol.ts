@@ -84,6 +84,9 @@ export interface SampleMap {
   readonly variance: readonly number[];
 }
 
+/** By condition key: the mean of something in each sample, by name. */
+export type SampleMeans = Readonly<Record<string, readonly (readonly [sample: string, mean: number])[]>>;
+
 /** The samples of one condition key, analysed. */
 export interface SampleAnalysisResult extends Pick<SampleAnalysis, "covariates" | "associations" | "guidance" | "classifications"> {
   readonly map: SampleMap;

@@ -2,8 +2,10 @@
 import { working } from "./actions.js";
 import { coloring, paint } from "./coloring.js";
 import { pngPicture, svgPicture, type Picture } from "./charts/picture.js";
+import type { Plot } from "scpoli";
 import { runJob } from "./jobs.js";
 import type { MappingResult } from "./protocol.js";
+import { geneColouring } from "./sample-colours.js";
 import { unknown, work } from "./state.js";
 import { drawn, labelPlaces } from "./views/cells.js";
 
@@ -67,6 +69,21 @@ export async function saveTable(): Promise<SavedFile> {
 
 const number = (value: number): string => String(Number(value.toPrecision(7)));
 const quoted = (text: string): string => (/[",\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text);
+
+export type Plots = typeof import("./plots.js");
+
+/** A chart of the page as a picture. @param what - it is, for the file's name */
+export async function savePlot(kind: "svg" | "png", what: string, plot: (plots: Plots) => Plot): Promise<SavedFile> {
+  const plots = await import("./plots.js");
+  const drawing = plot(plots);
+  return { file: kind === "svg" ? new Blob([plots.svgOf(drawing)], { type: "image/svg+xml" }) : await plots.pngOf(drawing), name: `${stem()}-${what.toLowerCase().replace(/[^\p{L}\p{N}]+/gu, "-")}.${kind}` };
+}
+
+/** The samples of the first condition key on their first components, coloured as they are now. */
+export function saveSamples(kind: "svg" | "png"): Promise<SavedFile> {
+  const { samples: [map], conditions: [condition] } = work.value.result!;
+  return savePlot(kind, "samples", (plots) => plots.samplesPlot(map!, [0, 1], geneColouring(map!, condition!)));
+}
 
 export async function savePicture(kind: "svg" | "png"): Promise<SavedFile> {
   const { result, view } = work.value;

@@ -1,7 +1,7 @@
 // All that the page knows, as signals. What a user decides is one immutable object, `work`, so that undo is going back to an earlier one.
 import { computed, signal } from "@preact/signals";
 import type { EpochLosses, Note, Progress } from "scpoli";
-import type { CellColumn, Coverage, DataInfo, Limit, LocalFile, MappingResult, ModelInfo } from "./protocol.js";
+import type { CellColumn, Coverage, DataInfo, Limit, LocalFile, MappingResult, ModelInfo, SampleMeans } from "./protocol.js";
 
 export type Step = "open" | "train" | "map" | "explore" | "save";
 
@@ -86,6 +86,8 @@ export const announcement = signal("");
 /** Columns and genes of the query that have been read. */
 export const columns = signal<ReadonlyMap<string, CellColumn>>(new Map());
 export const expressions = signal<ReadonlyMap<string, Float32Array>>(new Map());
+/** By gene, the mean expression in the reference's samples where its cells are open. */
+export const referenceMeans = signal<ReadonlyMap<string, SampleMeans>>(new Map());
 /** Whether there are results that no file holds yet. */
 export const isUnsaved = signal(false);
 
@@ -146,6 +148,7 @@ export function replaceWork(next: Work): void {
   work.value = next;
   columns.value = new Map();
   expressions.value = new Map();
+  referenceMeans.value = new Map();
 }
 
 /* ---- messages ---- */

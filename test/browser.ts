@@ -4,7 +4,7 @@ import { cpSync, existsSync, mkdirSync, symlinkSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
-import { chromium, type Browser, type Page } from "playwright-core";
+import { chromium, type Browser, type BrowserContextOptions, type Page } from "playwright-core";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 const places = ["/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome"];
@@ -33,8 +33,8 @@ export class TestPage {
 
   private constructor(readonly page: Page) {}
 
-  static async open(browser: Browser, url: string): Promise<TestPage> {
-    const context = await browser.newContext();
+  static async open(browser: Browser, url: string, options: BrowserContextOptions = {}): Promise<TestPage> {
+    const context = await browser.newContext(options);
     const opened = new TestPage(await context.newPage());
     context.on("request", (request) => {
       const { origin, protocol } = new URL(request.url());

@@ -1,81 +1,20 @@
-// The page as a user has it: the built static files, served by `scpoli app`, in Chromium. Screenshots of every state, in both themes, are left in .cache/screenshots.
+// The page as a user has it: the built static files, served by `scpoli app`, in Chromium.
 import assert from "node:assert/strict";
-import { spawn } from "node:child_process";
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
-import { createRequire } from "node:module";
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { after, describe, test } from "node:test";
+import { describe, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { unzipSync } from "fflate";
-import type { Download, Page } from "playwright-core";
 import { AnnData, ScPoli, writeH5ad } from "../dist/index.js";
-import { launchBrowser, TestPage } from "./browser.ts";
+import { TestPage } from "./browser.ts";
 import { temporaryFolder } from "./command.ts";
+import { choose, draw, drop, fill, isIdle, launchDrawingBrowser, look, save, saved, screenshots, serve, step } from "./page-driver.ts";
+import { runPython } from "./python/environment.ts";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 const folder = temporaryFolder();
-const screenshots = join(root, ".cache", "screenshots");
-mkdirSync(screenshots, { recursive: true });
-const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
-const shared = join(root, "..", "shared");
-
 const url = await serve();
-const browser = await launchBrowser(["--use-angle=swiftshader", "--enable-unsafe-swiftshader"]);
-after(() => browser.close());
-
-/** Starts `scpoli app`. @returns the page's address */
-function serve(): Promise<string> {
-  const server = spawn(process.execPath, [join(root, "dist", "cli.js"), "app", "--port", "0"], { stdio: ["ignore", "pipe", "inherit"] });
-  after(() => void server.kill());
-  return new Promise((resolve, reject) => {
-    server.stdout.once("data", (text: Buffer) => resolve(text.toString().trim()));
-    server.once("exit", (code) => reject(new Error(`scpoli app ended with ${code}`)));
-  });
-}
-
-const isIdle = (page: Page): Promise<unknown> => page.waitForFunction(() => document.querySelector(".job") === null, null, { timeout: 120_000 });
-
-/** Looks at a state in both themes: a screenshot of each, and no serious fault found by axe. */
-async function look(page: Page, name: string): Promise<void> {
-  for (const theme of ["light", "dark"]) {
-    const button = page.getByRole("button", { name: `Switch to the ${theme} theme` });
-    if (await button.count()) await button.click();
-    await page.mouse.move(700, 895);
-    await page.waitForTimeout(150);
-    await page.screenshot({ path: join(screenshots, `${name}-${theme}.png`) });
-    await page.evaluate(axe);
-    const faults = await page.evaluate(async () => {
-      const { violations } = await (globalThis as unknown as { axe: { run(): Promise<{ violations: { id: string; impact: string; nodes: { html: string; failureSummary: string }[] }[] }> } }).axe.run();
-      return violations.filter(({ impact }) => impact === "serious" || impact === "critical").map(({ id, nodes }) => `${id}: ${nodes[0]!.html.slice(0, 200)} ${nodes[0]!.failureSummary.slice(0, 300)}`);
-    });
-    assert.deepEqual(faults, [], `${name}, ${theme}`);
-  }
-  await page.getByRole("button", { name: "Switch to the light theme" }).click();
-}
-
-/** Gives files, or a folder, to a place where they could be dropped. */
-async function choose(page: Page, role: "query" | "reference" | "model", what: RegExp, paths: string | string[]): Promise<void> {
-  const [chooser] = await Promise.all([page.waitForEvent("filechooser"), page.locator(`[data-role=${role}]`).getByRole("button", { name: what }).click()]);
-  await chooser.setFiles(paths);
-  await page.waitForTimeout(100);
-  await isIdle(page);
-}
-
-async function save(page: Page, id: string): Promise<string> {
-  const [download] = await Promise.all([page.waitForEvent("download"), page.locator(`#save-${id}`).click()]) as [Download, void];
-  const path = join(folder, download.suggestedFilename());
-  await download.saveAs(path);
-  return path;
-}
-
-async function fill(page: Page, summary: string, fields: Readonly<Record<string, string>>, choices: Readonly<Record<string, string>> = {}): Promise<void> {
-  await page.getByText(summary).click();
-  const field = (label: string, element: string) => page.locator(".fields label").filter({ has: page.getByText(label, { exact: true }) }).locator(element);
-  for (const [label, value] of Object.entries(fields)) await field(label, "input").fill(value);
-  for (const [label, value] of Object.entries(choices)) await field(label, "select").selectOption(value);
-}
-
-const step = (page: Page, name: string) => page.getByRole("navigation", { name: "Steps" }).getByRole("button", { name, exact: true });
+const browser = await launchDrawingBrowser();
 
 /** The model of the example, as Node trains it. */
 let expectedModel: ScPoli | null = null;
@@ -110,7 +49,7 @@ describe("the whole flow on the built-in example", async () => {
     await page.getByRole("heading", { name: "The trained model" }).waitFor({ timeout: 120_000 });
     await look(page, "5-trained");
     await page.getByRole("button", { name: "Save the model" }).click();
-    const path = await save(page, "model");
+    const path = await save(page, "model", folder);
     const reference = await AnnData.open(join(root, "data", "demo_reference.h5ad"));
     const expected = await ScPoli.train(reference, { conditionKeys: ["well"], cellTypeKeys: ["cell_type"], epochs: 24, simd: "plain" });
     const unpacked = join(folder, "unpacked");
@@ -134,18 +73,23 @@ describe("the whole flow on the built-in example", async () => {
     await step(page, "Save").click();
     const asksBeforeLeaving = (): Promise<boolean> => page.evaluate(() => !dispatchEvent(new Event("beforeunload", { cancelable: true })));
     assert.equal(await asksBeforeLeaving(), true, "results that no file holds");
-    const saved = await AnnData.open(await save(page, "h5ad"));
+    const path = await save(page, "h5ad", folder);
+    const written = await AnnData.open(path);
     await page.locator(".save", { hasText: "saved" }).first().waitFor();
     assert.equal(await asksBeforeLeaving(), false);
     const query = await AnnData.open(join(root, "data", "demo_query.h5ad"));
     const mapping = await expectedModel!.map(query, { simd: "plain", unlabeledPrototypes: "leiden" });
-    assert.equal(saved.nObs, query.nObs, "cells out are cells in");
-    assert.deepEqual((await saved.obsm("X_scpoli")).values, mapping.latent);
-    const predicted = await saved.obs.column("cell_type_pred");
+    assert.equal(written.nObs, query.nObs, "cells out are cells in");
+    assert.deepEqual((await written.obsm("X_scpoli")).values, mapping.latent);
+    const predicted = await written.obs.column("cell_type_pred");
     assert.ok(predicted.kind === "categorical");
     const { json } = mapping.model.stored;
     assert.deepEqual(Array.from(predicted.codes, (code) => predicted.categories[code]), Array.from(mapping.predictions[0]!.predicted, (row) => json.cell_types[row]));
-    saved.close();
+    written.close();
+    const [before, after] = JSON.parse(runPython("open_mapped.py", join(root, "data", "demo_query.h5ad"), path)) as { cells: number; names: string[]; obs: string[]; obsm: Record<string, number[]>; X: string }[];
+    assert.deepEqual([after!.cells, after!.names, after!.X], [before!.cells, before!.names, before!.X], "anndata finds the same cells and counts");
+    assert.deepEqual(after!.obsm["X_scpoli"], [181, 10]);
+    assert.ok(after!.obs.includes("cell_type_pred"));
   });
 
   test("the threshold recolours at once and can be undone; cells and samples are linked both ways", async () => {
@@ -158,19 +102,42 @@ describe("the whole flow on the built-in example", async () => {
     assert.match(await page.locator(".legend").innerText(), new RegExp(`unknown\\s+${await unknown()}`));
     await page.getByRole("button", { name: "Undo" }).click();
     assert.equal(await unknown(), before);
+    await draw(page, page.locator(".histogram"), [[0.9, 0.4], [0.6, 0.4], [0.3, 0.4]]);
+    assert.ok((await unknown()) > before, "the threshold can be dragged in the histogram");
+    await page.getByRole("button", { name: "Undo" }).click();
+    assert.equal(await unknown(), before, "and a drag is one step");
     await page.locator(".sample.query").first().press("Enter");
     assert.match(await page.locator(".selection").innerText(), /cells picked/);
-    const plot = (await page.locator(".plot").boundingBox())!;
+    const picked = async (): Promise<number> => Number(/(\d+) cells picked/.exec(await page.locator(".selection").innerText())![1]);
+    const plot = page.locator(".plot");
     await page.getByRole("button", { name: /Draw around cells/ }).click();
-    const corners = [[0.02, 0.02], [0.98, 0.02], [0.98, 0.98], [0.02, 0.98], [0.02, 0.03]] as const;
-    for (const [i, [x, y]] of corners.entries()) {
-      await page.mouse.move(plot.x + x * plot.width, plot.y + y * plot.height, { steps: 4 });
-      if (i === 0) await page.mouse.down();
-    }
-    await page.mouse.up();
-    assert.match(await page.locator(".selection").innerText(), /181 cells picked/);
+    await draw(page, plot, [[0.02, 0.02], [0.98, 0.02], [0.98, 0.98], [0.02, 0.98], [0.02, 0.03]]);
+    assert.equal(await picked(), 181);
+    await draw(page, plot, [[0.02, 0.02], [0.5, 0.02], [0.5, 0.98], [0.02, 0.98], [0.02, 0.03]]);
+    const left = await picked();
+    assert.ok(left > 10 && left < 171, `${left} cells on the left`);
     assert.equal(await page.locator(".sample .ring").count(), 2, "both samples of the query show their share");
     await look(page, "8-picked");
+    await page.getByRole("button", { name: /Draw a box/ }).click();
+    await draw(page, plot, [[0.02, 0.02], [0.3, 0.5], [0.5, 0.98]]);
+    assert.equal(await picked(), left, "a box picks the same");
+    await page.getByRole("button", { name: "Pick none" }).click();
+  });
+
+  test("samples are brushed, and their cells are picked", async () => {
+    const brush = async (ends: (xs: number[]) => readonly [number, number]): Promise<string> => {
+      await page.locator(".brushed").scrollIntoViewIfNeeded();
+      const dots = await Promise.all((await page.locator(".sample.query circle:first-of-type").all()).map(async (circle) => (await circle.boundingBox())!));
+      const [from, to] = ends(dots.map(({ x, width }) => x + width / 2));
+      await page.mouse.move(from, Math.min(...dots.map(({ y }) => y)) - 10);
+      await page.mouse.down();
+      await page.mouse.move(to, Math.max(...dots.map(({ y, height }) => y + height)) + 10, { steps: 4 });
+      assert.equal(await page.locator(".brush").count(), 1);
+      await page.mouse.up();
+      return page.locator(".selection").innerText();
+    };
+    assert.match(await brush((xs) => [Math.min(...xs) - 12, Math.max(...xs) + 12]), /181 cells picked well 7, 8/);
+    assert.match(await brush((xs) => [Math.min(...xs) - 12, (xs[0]! + xs[1]!) / 2]), /9[01] cells picked well [78],/);
     await page.getByRole("button", { name: "Pick none" }).click();
   });
 
@@ -179,6 +146,14 @@ describe("the whole flow on the built-in example", async () => {
     await page.getByRole("button", { name: "Show", exact: true }).click();
     await page.getByText("CST3, log1p of counts per 10,000").waitFor();
     await look(page, "9-gene");
+    await page.locator(".samples").getByText("CST3, mean of log1p per 10,000").waitFor();
+    const svg = readFileSync(await saved(page, page.locator(".samples .save-chart").getByRole("button", { name: "SVG" }), folder), "utf8");
+    const [analysis] = await expectedModel!.samples({ data: await AnnData.open(join(root, "data", "demo_reference.h5ad")) });
+    const { means, genes } = analysis!.genes!.expression;
+    for (const [sample, name] of analysis!.samples.names.entries()) {
+      const mean = Number(new RegExp(`<title>${name}, ([\\d.]+)</title>`).exec(svg)![1]);
+      assert.ok(Math.abs(mean - means.values[sample * means.columns + genes.indexOf("CST3")]!) < 0.006, `${name}: ${mean}`);
+    }
     await page.getByLabel("Colour by").selectOption({ label: "cell_type" });
     await page.locator(".group", { hasText: "CD34+" }).waitFor();
     await page.getByLabel("Colour by").selectOption({ label: "cell_type: uncertainty" });
@@ -200,6 +175,9 @@ describe("the whole flow on the built-in example", async () => {
     const accuracy = Number(/Accuracy\s+([\d.]+) %/.exec(await page.locator("#panel").innerText())![1]);
     assert.ok(accuracy > 30 && accuracy < 100, `${accuracy} %`);
     await look(page, "10-metrics");
+    const confusion = page.getByRole("group", { name: "Save the picture: Confusion of cell types" });
+    assert.match(readFileSync(await saved(page, confusion.getByRole("button", { name: "SVG" }), folder), "utf8"), /^<svg[\s\S]*true cell type/);
+    assert.equal(readFileSync(await saved(page, confusion.getByRole("button", { name: "PNG" }), folder)).subarray(1, 4).toString(), "PNG");
   });
 
   test("a cluster is inspected and named, and the query joins the model", async () => {
@@ -220,13 +198,15 @@ describe("the whole flow on the built-in example", async () => {
   test("everything is saved; the session opens again", async () => {
     await step(page, "Save").click();
     await look(page, "13-save");
-    const table = readFileSync(await save(page, "csv"), "utf8").trim().split("\n");
+    const table = readFileSync(await save(page, "csv", folder), "utf8").trim().split("\n");
     assert.equal(table.length, 182);
     assert.match(table[0]!, /^cell,well,cell_type_pred,cell_type_uncert/);
-    assert.match(readFileSync(await save(page, "svg"), "utf8"), /^<svg[\s\S]*<circle[\s\S]*<\/svg>/);
-    assert.equal(readFileSync(await save(page, "png")).subarray(1, 4).toString(), "PNG");
-    assert.match(readFileSync(await save(page, "report"), "utf8"), /<html[\s\S]*Text for Methods/);
-    const session = await save(page, "session");
+    assert.match(readFileSync(await save(page, "svg", folder), "utf8"), /^<svg[\s\S]*<circle[\s\S]*<\/svg>/);
+    assert.equal(readFileSync(await save(page, "png", folder)).subarray(1, 4).toString(), "PNG");
+    assert.match(readFileSync(await save(page, "samples-svg", folder), "utf8"), /^<svg[\s\S]*Samples \(well\)[\s\S]*<\/svg>/);
+    assert.equal(readFileSync(await save(page, "samples-png", folder)).subarray(1, 4).toString(), "PNG");
+    assert.match(readFileSync(await save(page, "report", folder), "utf8"), /<html[\s\S]*Text for Methods/);
+    const session = await save(page, "session", folder);
     const again = await TestPage.open(browser, url);
     await again.page.getByRole("button", { name: "Open the built-in example" }).waitFor();
     await choose(again.page, "query", /a file/, session);
@@ -242,6 +222,11 @@ describe("the whole flow on the built-in example", async () => {
     const overflow = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
     assert.ok(overflow <= 0, `${overflow} pixels too wide`);
     await page.screenshot({ path: join(screenshots, "14-phone.png"), fullPage: true });
+    for (const name of ["Open", "Train", "Map", "Save"]) {
+      await step(page, name).click();
+      assert.ok((await page.evaluate(() => document.documentElement.scrollWidth - innerWidth)) <= 0, `${name} is too wide`);
+      await page.screenshot({ path: join(screenshots, `14-phone-${name.toLowerCase()}.png`), fullPage: true });
+    }
     await page.setViewportSize({ width: 1440, height: 900 });
   });
 
@@ -251,6 +236,41 @@ describe("the whole flow on the built-in example", async () => {
   });
 });
 
+
+describe("what is dropped is opened as what it is; a training is ended early", async () => {
+  const { page, errors } = await TestPage.open(browser, url);
+  const kept = join(folder, "kept");
+
+  test("cells onto the place for a reference", async () => {
+    await drop(page, page.locator("[data-role=reference]"), [join(root, "data", "demo_reference.h5ad")]);
+    await page.getByRole("button", { name: "Train a model on 519 cells" }).click();
+  });
+
+  test("stop and keep: the model of the epochs that there were", async () => {
+    await fill(page, "Options of the training", { Epochs: "5000" });
+    await page.getByRole("button", { name: "Train on 519 cells" }).click();
+    await page.getByRole("img", { name: /over [2-9]\d* of 5000 epochs/ }).waitFor();
+    await drop(page, page.locator("main"), [join(root, "data", "demo_query.h5ad")], { isBusy: true });
+    await page.getByText("Training is not done yet").waitFor();
+    await page.getByRole("button", { name: "Stop and keep the model" }).click();
+    await page.getByRole("heading", { name: "The trained model" }).waitFor();
+    const epochs = Number(/Training: (\d+) epochs/.exec(await page.locator(".live").innerText())![1]);
+    assert.ok(epochs >= 2 && epochs < 5000, `${epochs} epochs`);
+    await page.getByRole("button", { name: "Save the model" }).click();
+    mkdirSync(kept);
+    for (const [name, bytes] of Object.entries(unzipSync(readFileSync(await save(page, "model", folder))))) writeFileSync(join(kept, name.split("/").at(-1)!), bytes);
+  });
+
+  test("a folder and a file anywhere: a model and a query", async () => {
+    await page.reload();
+    await drop(page, page.locator("main"), [kept]);
+    await page.locator(".name", { hasText: "kept" }).waitFor();
+    await drop(page, page.locator("main"), [join(root, "data", "demo_query.h5ad")]);
+    await page.getByRole("button", { name: "Map 181 cells onto kept" }).waitFor();
+    assert.equal(await page.locator(".drop-anywhere").count(), 0);
+    assert.deepEqual(errors, []);
+  });
+});
 
 describe("wrong files are told in words, and the page lives on", async () => {
   const { page, errors } = await TestPage.open(browser, url);
@@ -310,23 +330,4 @@ describe("wrong files are told in words, and the page lives on", async () => {
     assert.match(await page.locator("main").innerText(), /181/);
     assert.deepEqual(errors, []);
   });
-});
-
-test("a model of scArches and its query, as in Node to the byte", { skip: existsSync(join(shared, "interop")) ? false : "needs ../shared/interop" }, async () => {
-  const { page, errors, foreign } = await TestPage.open(browser, url);
-  await choose(page, "query", /a file/, join(shared, "data", "pbmc3.h5ad"));
-  await choose(page, "model", /a folder/, join(shared, "interop", "pbmc", "reference"));
-  await step(page, "Map").click();
-  await fill(page, "Options of the mapping", {}, { Arithmetic: "plain" });
-  await page.getByLabel(/Learn an embedding for each new sample/).uncheck();
-  await page.getByLabel(/Find clusters in the query/).uncheck();
-  await page.getByRole("button", { name: "Map the cells" }).click();
-  await page.locator(".explore").waitFor({ timeout: 120_000 });
-  await step(page, "Save").click();
-  const saved = await AnnData.open(await save(page, "h5ad"));
-  const model = await ScPoli.load(join(shared, "interop", "pbmc", "reference"));
-  const mapping = await model.map(await AnnData.open(join(shared, "data", "pbmc3.h5ad")), { simd: "plain", training: false });
-  assert.deepEqual((await saved.obsm("X_scpoli")).values, mapping.latent);
-  saved.close();
-  assert.deepEqual([errors, foreign], [[], []]);
 });

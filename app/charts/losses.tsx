@@ -3,6 +3,7 @@ import { useState } from "preact/hooks";
 import type { EpochLosses } from "scpoli";
 import { short } from "../text.js";
 import { linearTicks, useWidth } from "./axes.js";
+import { SaveChart } from "./save-chart.js";
 
 export interface EpochEntry {
   readonly epoch: number;
@@ -41,10 +42,13 @@ export function LossChart({ epochs, planned }: { readonly epochs: readonly Epoch
         <text class="axis" x={(margin.left + width - margin.right) / 2} y={height - 3} text-anchor="middle">epoch</text>
         <svg x={margin.left} y={margin.top} width={Math.max(0, width - margin.left - margin.right)} height={height - margin.top - margin.bottom} viewBox={`${margin.left} ${margin.top} ${Math.max(0, width - margin.left - margin.right)} ${height - margin.top - margin.bottom}`}>{series.map(({ part, points }) => <path key={part} class={`line ${part}`} d={points.map(({ epoch, value }, i) => `${i === 0 ? "M" : "L"}${x(epoch).toFixed(1)},${y(value).toFixed(1)}`).join("")} />)}</svg>
       </svg>
-      <ul class="legend-row">
-        <li><span class="line-key train" />training{last ? ` ${short(last.train[term])}` : ""}</li>
-        <li><span class="line-key validation" />validation{last?.validation ? ` ${short(last.validation[term])}` : ""}</li>
-      </ul>
+      <div class="chart-foot">
+        <ul class="legend-row">
+          <li><span class="line-key train" />training{last ? ` ${short(last.train[term])}` : ""}</li>
+          <li><span class="line-key validation" />validation{last?.validation ? ` ${short(last.validation[term])}` : ""}</li>
+        </ul>
+        {epochs.length > 1 && <SaveChart name={`Loss, ${term}`} plot={(plots) => plots.lossesPlot(epochs, term, terms.find((one) => one.term === term)!.name)} />}
+      </div>
     </figure>
   );
 }

@@ -170,7 +170,7 @@ function Labels({ result }: { readonly result: MappingResult }) {
   const { width, height } = size.value;
   const places = groups ? labelPlaces(groups, result.positions) : [];
   const shown = places.map((place) => ({ ...place, at: toPixels(camera.value, width, height, place.x, place.y) })).filter(({ at: [x, y] }) => x > 0 && y > 0 && x < width && y < height);
-  const apart = keepApart(shown.map((place) => ({ ...place, at: [clamp(place.at[0], 3.6 * place.name.length + 4, width), place.at[1]] as const })));
+  const apart = keepApart(shown.map((place) => ({ ...place, at: [clamp(place.at[0], labelWidth(place.name) / 2 + 4, width), place.at[1]] as const })));
   return (
     <svg class="overlay" aria-hidden="true" width={width} height={height}>
       {view.showPrototypes && result.prototypes.filter(({ level }) => level === null || level === result.levels[view.level]?.key).map(({ name, x, y }) => {
@@ -206,6 +206,19 @@ export function labelPlaces(groups: NonNullable<NonNullable<typeof coloring.valu
   return places;
 }
 
+const ruler = document.createElement("canvas").getContext("2d");
+const labelWidths = new Map<string, number>();
+
+/** In pixels, as .cluster-label is written. */
+function labelWidth(name: string): number {
+  const known = labelWidths.get(name);
+  if (known !== undefined || !ruler) return known ?? 7 * name.length;
+  ruler.font = `600 12px ${getComputedStyle(document.body).fontFamily}`;
+  const { width } = ruler.measureText(name);
+  labelWidths.set(name, width);
+  return width;
+}
+
 /** A middle from which a text of a half width stays inside. */
 function clamp(middle: number, half: number, width: number): number {
   return Math.max(half, Math.min(width - half, middle));
@@ -215,8 +228,7 @@ function clamp(middle: number, half: number, width: number): number {
 function keepApart<T extends { readonly name: string; readonly at: readonly [number, number] }>(labels: readonly T[]): T[] {
   const kept: T[] = [];
   for (const label of labels) {
-    const width = 3.4 * label.name.length;
-    if (kept.every(({ name, at }) => Math.abs(at[1] - label.at[1]) > 15 || Math.abs(at[0] - label.at[0]) > width + 3.4 * name.length)) kept.push(label);
+    if (kept.every(({ name, at }) => Math.abs(at[1] - label.at[1]) > 15 || Math.abs(at[0] - label.at[0]) > (labelWidth(label.name) + labelWidth(name)) / 2)) kept.push(label);
   }
   return kept;
 }

@@ -2,6 +2,7 @@
 import { signal, useSignal } from "@preact/signals";
 import type { Evaluation } from "scpoli";
 import { guarded, working } from "../actions.js";
+import { SaveChart } from "../charts/save-chart.js";
 import type { MappingResult } from "../protocol.js";
 import { currentAdditions } from "../saving.js";
 import { isBusy, work } from "../state.js";
@@ -43,11 +44,15 @@ export function MetricsPanel({ result }: { readonly result: MappingResult }) {
 
 const shown = (value: number | null): string => (value === null ? "–" : value.toFixed(3));
 
-function Labels({ transfer: { cells, cells_of_unknown_types, accuracy, weighted_f1, macro_f1, types, confusion } }: { readonly transfer: NonNullable<Evaluation["label_transfer"]> }) {
+function Labels({ transfer }: { readonly transfer: NonNullable<Evaluation["label_transfer"]> }) {
+  const { cells, cells_of_unknown_types, accuracy, weighted_f1, macro_f1, types, confusion } = transfer;
   const most = Math.max(1, ...confusion.cells.flat());
   return (
     <section aria-labelledby="transfer-title">
-      <h3 id="transfer-title">Label transfer</h3>
+      <header class="row">
+        <h3 id="transfer-title">Label transfer</h3>
+        <SaveChart name="Confusion of cell types" plot={(plots) => plots.confusionPlot(transfer)} />
+      </header>
       <dl class="facts">
         <div><dt>Accuracy</dt><dd>{accuracy === null ? "–" : percent(accuracy)}</dd></div><div><dt>Macro F1</dt><dd>{shown(macro_f1)}</dd></div><div><dt>Weighted F1</dt><dd>{shown(weighted_f1)}</dd></div>
         <div><dt>Cells compared</dt><dd>{count(cells)}</dd></div>{cells_of_unknown_types > 0 && <div><dt>Of types that the model lacks</dt><dd>{count(cells_of_unknown_types)}</dd></div>}

@@ -1,7 +1,7 @@
 // The view of samples: principal components of their embeddings with metadata, what explains them, how well they are told apart, and genes that go with them.
 import { signal, useSignal } from "@preact/signals";
 import { colourBy, guarded, working } from "../actions.js";
-import { groupColour, missingColour, rampColour } from "../colours.js";
+import { SaveChart } from "../charts/save-chart.js";
 import type { MappingResult, SampleAnalysisResult } from "../protocol.js";
 import { isBusy, work } from "../state.js";
 import { count, percent, short } from "../text.js";
@@ -60,6 +60,8 @@ function Analysis({ result, map, position, analysis }: AnalysisProps) {
   const axes = useSignal<readonly [number, number]>([0, 1]);
   const covariate = useSignal("");
   const shown = analysis?.covariates.find(({ name }) => name === covariate.value);
+  const { colourBy: cellColour } = work.value.view;
+  const gene = cellColour.kind === "gene" ? cellColour.name : null;
   const components = Array.from({ length: Math.min(map.dimensions, 10) }, (_, component) => component);
   const setAxis = (axis: 0 | 1, component: number): void => void (axes.value = axis === 0 ? [component, axes.value[1]] : [axes.value[0], component]);
   return (
@@ -74,48 +76,32 @@ function Analysis({ result, map, position, analysis }: AnalysisProps) {
           {analysis && (
             <label class="row tight"><span>Colour</span>
               <select value={covariate.value} onChange={(event) => (covariate.value = event.currentTarget.value)}>
-                <option value="">reference, query</option>{analysis.covariates.map(({ name }) => <option key={name} value={name}>{name}</option>)}
+                <option value="">{gene ? `${gene}, as the cells` : "reference, query"}</option>{analysis.covariates.map(({ name }) => <option key={name} value={name}>{name}</option>)}
               </select>
             </label>
           )}
         </div>
-        <SampleScatter result={result} samples={map} position={position} components={axes.value} colours={shown ? coloursOf(shown) : null} />
-        {shown && <CovariateLegend covariate={shown} />}
+        <SampleScatter result={result} samples={map} position={position} components={axes.value} colouring={shown ?? null} />
       </section>
       {analysis && <><Associations analysis={analysis} /><Classifications analysis={analysis} /><Genes analysis={analysis} /></>}
     </>
   );
 }
 
-type Covariate = SampleAnalysisResult["covariates"][number];
-
-function rangeOf({ values }: Covariate): readonly [number, number] {
-  const numbers = values.filter((value): value is number => typeof value === "number");
-  return [Math.min(...numbers), Math.max(...numbers)];
-}
-
-function coloursOf(covariate: Covariate): string[] {
-  const [low, high] = rangeOf(covariate);
-  return covariate.values.map((value) => (value === null ? missingColour : typeof value === "number" ? rampColour((value - low) / (high - low || 1)) : groupColour(covariate.levels.indexOf(value))));
-}
-
-function CovariateLegend({ covariate }: { readonly covariate: Covariate }) {
-  if (covariate.kind === "number") {
-    const [low, high] = rangeOf(covariate);
-    return <ul class="legend-row"><li>{covariate.name}: dark {short(low)} to yellow {short(high)}</li></ul>;
-  }
-  return <ul class="legend-row">{covariate.levels.map((level, l) => <li key={level}><span class="dot" style={{ background: groupColour(l) }} />{level}</li>)}{covariate.values.includes(null) && <li><span class="dot" style={{ background: missingColour }} />not known</li>}</ul>;
-}
-
 const mostComponents = 6;
 
 /** Adjusted R2 of every covariate with every component. */
-function Associations({ analysis: { associations, guidance, map } }: { readonly analysis: SampleAnalysisResult }) {
+function Associations({ analysis }: { readonly analysis: SampleAnalysisResult }) {
+  const { associations, guidance, map } = analysis;
   const covariates = [...new Set(associations.filter((row) => Number.isFinite(row.adjusted_r2)).map(({ covariate }) => covariate))];
   const components = Array.from({ length: Math.min(mostComponents, map.dimensions) }, (_, k) => k + 1);
+  const valueOf = (covariate: string, component: number): number => associations.find((row) => row.covariate === covariate && row.component === component)?.adjusted_r2 ?? NaN;
   return (
     <section aria-labelledby={`associations-${map.key}`}>
-      <h3 id={`associations-${map.key}`}>What explains the samples</h3>
+      <header class="row">
+        <h3 id={`associations-${map.key}`}>What explains the samples</h3>
+        {covariates.length > 0 && <SaveChart name={`Associations of ${map.key}`} plot={(plots) => plots.associationsPlot(analysis, covariates, covariates.map((covariate) => components.map((component) => valueOf(covariate, component))))} />}
+      </header>
       <p class="hint">{guidance.reason}</p>
       {covariates.length > 0 && (
         <div class="scroll" tabIndex={0} role="group" aria-label="Associations">
@@ -182,7 +168,7 @@ function Genes({ analysis: { genes, geneCounts, map } }: { readonly analysis: Sa
       {counted && <p class="hint">{count(counted.positive)} genes rise with it and {count(counted.negative)} fall (P below 0.01, |r| above 0.3); {count(counted.after_correction)} after correction.</p>}
       <table class="plain">
         <thead><tr><th>gene</th><th class="right">r</th><th class="right">P</th><th class="right">corrected</th></tr></thead>
-        <tbody>{own.slice(0, mostGenes).map((row) => <tr key={row.gene}><td><button class="quiet link plain-link" disabled={isBusy.value} onClick={() => colourBy({ kind: "gene", name: row.gene })} title="Colour the cells by this gene">{row.symbol}</button></td><td class="right">{row.r.toFixed(2)}</td><td class="right">{short(row.p)}</td><td class="right">{short(row.p_adjusted)}</td></tr>)}</tbody>
+        <tbody>{own.slice(0, mostGenes).map((row) => <tr key={row.gene}><td><button class="quiet link plain-link" disabled={isBusy.value} onClick={() => colourBy({ kind: "gene", name: row.gene })} title="Colour cells and samples by this gene">{row.symbol}</button></td><td class="right">{row.r.toFixed(2)}</td><td class="right">{short(row.p)}</td><td class="right">{short(row.p_adjusted)}</td></tr>)}</tbody>
       </table>
     </section>
   );

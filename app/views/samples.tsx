@@ -1,8 +1,11 @@
 // The samples beside the cells, linked both ways: picked cells colour the samples by how many of them they have, brushed samples pick their cells.
 import { useSignal } from "@preact/signals";
 import { linearTicks, useWidth } from "../charts/axes.js";
+import { placeLabels } from "../charts/labels.js";
+import { SaveChart } from "../charts/save-chart.js";
 import { groupColour } from "../colours.js";
 import type { MappingResult, SampleMap } from "../protocol.js";
+import { coloursOf, geneColouring, SampleLegend, type SampleColouring } from "../sample-colours.js";
 import { work } from "../state.js";
 import { count, percent, short } from "../text.js";
 import { pick } from "./cells.js";
@@ -32,11 +35,11 @@ interface ScatterProps {
   readonly position: number;
   /** axes, from 0 */
   readonly components: readonly [number, number];
-  /** colour of each sample; null: reference grey, query in colour */
-  readonly colours?: readonly string[] | null;
+  /** what colours them. Default: the gene that colours the cells, else reference grey and query in the colours of its conditions */
+  readonly colouring?: SampleColouring | null;
 }
 
-export function SampleScatter({ result, samples, position, components: [a, b], colours = null }: ScatterProps) {
+export function SampleScatter({ result, samples, position, components: [a, b], colouring: chosen = null }: ScatterProps) {
   const [ref, width] = useWidth(340);
   const brush = useSignal<readonly [number, number, number, number] | null>(null);
   const { names, scores, dimensions, variance, isReference } = samples;
@@ -46,6 +49,9 @@ export function SampleScatter({ result, samples, position, components: [a, b], c
   const [y, yTicks] = scale(ys, height - margin.bottom, margin.top);
   const condition = result.conditions[position]!;
   const rowOf = new Map(names.map((name, row) => [name, row]));
+  const colouring = chosen ?? geneColouring(samples, condition);
+  const colours = colouring && coloursOf(colouring);
+  const labels = names.length <= 40 ? placeLabels(names.map((_, sample) => [x(xs[sample]!), y(ys[sample]!)]), names, width) : [];
   const picked = pickedShares(work.value.view.selection?.cells ?? null, condition, rowOf, names.length);
   const end = (): void => {
     const box = brush.value;
@@ -91,14 +97,18 @@ export function SampleScatter({ result, samples, position, components: [a, b], c
             >
               <title>{`${name}\n${isReference[sample] ? "reference" : "query"}${isQuery ? `, ${count(cellsOf(condition, name))} cells here` : ""}${picked && isQuery ? `, ${percent(share)} of them picked` : ""}`}</title>
               <circle r={isQuery ? 5.5 : 4} style={colours ? { fill: colours[sample] } : isQuery ? { fill: groupColour(condition.names.indexOf(name)) } : undefined} />
-              {names.length <= 40 && <text x="7" dy="0.32em" aria-hidden="true">{name}</text>}
+              {labels[sample] && <text x={labels[sample].dx} y={labels[sample].dy} text-anchor={labels[sample].anchor} aria-hidden="true">{name}</text>}
               {picked && share > 0 && <circle class="ring" r={7 + 5 * share} />}
             </g>
           );
         })}
         {brush.value && <rect class="brush" x={Math.min(brush.value[0], brush.value[2])} y={Math.min(brush.value[1], brush.value[3])} width={Math.abs(brush.value[2] - brush.value[0])} height={Math.abs(brush.value[3] - brush.value[1])} />}
       </svg>
-      {!colours && <ul class="legend-row"><li><span class="dot reference" />reference</li><li><span class="dot query" />query</li>{picked && <li>ring: share of its cells that are picked</li>}</ul>}
+      {colouring && <SampleLegend colouring={colouring} />}
+      <div class="chart-foot">
+        <ul class="legend-row">{!colouring && <><li><span class="dot reference" />reference</li><li><span class="dot query" />query, each in its colour</li></>}{picked && <li>ring: share of its cells that are picked</li>}</ul>
+        <SaveChart name={`Samples of ${samples.key}`} plot={(plots) => plots.samplesPlot(samples, [a, b], colouring)} />
+      </div>
     </figure>
   );
 }

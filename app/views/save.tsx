@@ -3,7 +3,7 @@ import { useSignal } from "@preact/signals";
 import { guarded } from "../actions.js";
 import { download } from "../files.js";
 import { Icon } from "../icons.js";
-import { saveAnnotatedFile, saveModel, savePicture, saveReport, saveTable } from "../saving.js";
+import { saveAnnotatedFile, saveModel, savePicture, saveReport, saveSamples, saveTable } from "../saving.js";
 import { saveSession } from "../session.js";
 import { isBusy, isUnsaved, work } from "../state.js";
 import { count } from "../text.js";
@@ -21,6 +21,7 @@ export function SaveView() {
   const { result, query, model } = work.value;
   const noResult = result ? null : "Map cells first";
   const noFile = noResult ?? (query && query.files.length > 0 ? null : "Open the query's file again: the session does not hold it");
+  const noSamples = noResult ?? (result!.samples.length > 0 ? null : "The conditions of this model are one-hot: it has no embeddings of samples");
   const savings: readonly Saving[] = [
     { id: "h5ad", name: "The query with the results in it", what: "Everything of your file, and latent positions, cell types, uncertainties and unknown flags; Python's anndata opens it.", missing: noFile, save: saveAnnotatedFile },
     { id: "csv", name: "A table of the cells (CSV)", what: "One row per cell: sample, predicted type, uncertainty, probability, unknown, position.", missing: noFile, save: saveTable },
@@ -28,6 +29,8 @@ export function SaveView() {
     { id: "report", name: "A report", what: "One HTML file with the figures, the verdict, the numbers and a text for Methods; it opens anywhere, offline.", missing: noFile, save: saveReport },
     { id: "svg", name: "The picture of the cells (SVG)", what: "As it is coloured now, for a figure.", missing: noResult, save: () => savePicture("svg") },
     { id: "png", name: "The picture of the cells (PNG)", what: "As it is coloured now, at twice the resolution.", missing: noResult, save: () => savePicture("png") },
+    { id: "samples-svg", name: "The picture of the samples (SVG)", what: "Their embeddings' first two components, by the gene that colours the cells if one does. The other charts have buttons of their own.", missing: noSamples, save: () => saveSamples("svg") },
+    { id: "samples-png", name: "The picture of the samples (PNG)", what: "The same at twice the resolution.", missing: noSamples, save: () => saveSamples("png") },
     { id: "session", name: "The session", what: "Model, results, names, thresholds and colours, to go on later: drop the file onto this page. It does not hold the counts.", missing: model || result ? null : "There is nothing to go on from yet", save: saveSession },
   ];
   return (

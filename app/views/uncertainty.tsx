@@ -1,6 +1,7 @@
 // How sure the labels are: the uncertainty of all cells, with the threshold above which a cell is unknown. Dragging it recolours at once.
 import { useMemo } from "preact/hooks";
 import { linearTicks, useWidth } from "../charts/axes.js";
+import { SaveChart } from "../charts/save-chart.js";
 import type { Limit, MappingResult } from "../protocol.js";
 import { changeView, endGesture, unknown, work } from "../state.js";
 import { count, percent } from "../text.js";
@@ -62,6 +63,7 @@ export function UncertaintyPanel({ result }: { readonly result: MappingResult })
           {typeof threshold === "number" && <g class="threshold"><line x1={x(threshold)} x2={x(threshold)} y1={margin.top - 8} y2={height - margin.bottom} /><circle cx={x(threshold)} cy={margin.top - 8} r="4.5" /></g>}
         </svg>
       </figure>
+      <div class="chart-foot"><span class="hint">{flagged > 0 ? "red: unknown" : ""}</span><SaveChart name={`Uncertainty of ${level.key}`} plot={(plots) => plots.uncertaintyPlot(level, unknownCells, threshold)} /></div>
       <label class="row tight threshold-field">
         <span>Threshold</span>
         <input type="range" min={0} max={1} step={0.005} value={typeof threshold === "number" ? threshold : threshold === null ? 1 : 0.5} onInput={(event) => set(event.currentTarget.valueAsNumber)} onChange={endGesture} aria-valuetext={threshold === null ? "none" : `${threshold}, ${count(flagged)} cells unknown`} />

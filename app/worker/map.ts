@@ -2,7 +2,7 @@
 import type { AnnData, MapOptions, Mapping, ScPoli } from "scpoli";
 import type { LevelResult, Listener, LocalFile, MappingResult, MapRequest } from "../protocol.js";
 import { openData, openModel, packModel } from "./disk.js";
-import { modelInfo, plainColumn } from "./open.js";
+import { asGroups, modelInfo, plainColumn } from "./open.js";
 import { placeCells } from "./positions.js";
 import { sampleMaps } from "./samples.js";
 import { throttled } from "./train.js";
@@ -60,9 +60,8 @@ async function resultOf(mapping: Mapping<ScPoli>, query: AnnData, modelName: str
   const { json } = mapping.model.stored;
   const conditions = [];
   for (const key of json.condition_keys) {
-    const column = plainColumn(await query.obs.column(conditionKeys[key] ?? key));
-    if (column.kind === "groups") conditions.push({ key, ...column });
-    else conditions.push({ key, ...grouped(column.values) });
+    const { codes, names } = asGroups(plainColumn(await query.obs.column(conditionKeys[key] ?? key)));
+    conditions.push({ key, codes, names });
   }
   const summary = mapping.summary();
   return {
@@ -77,13 +76,6 @@ async function resultOf(mapping: Mapping<ScPoli>, query: AnnData, modelName: str
     additions: mapping.additions(),
     model: modelInfo(mapping.model, modelName, await packModel(mapping.model, modelName), "mapped here"),
   };
-}
-
-/** Numbers as conditions, named as the library names them. */
-function grouped(values: Float32Array): { readonly codes: Int32Array; readonly names: readonly string[] } {
-  const distinct = [...new Set(values)].sort((a, b) => a - b);
-  const codeOf = new Map(distinct.map((value, code) => [value, code]));
-  return { codes: Int32Array.from(values, (value) => codeOf.get(value)!), names: distinct.map(String) };
 }
 
 function levelResult(prediction: Mapping["predictions"][number], rows: readonly number[], names: readonly string[]): LevelResult {

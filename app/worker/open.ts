@@ -1,7 +1,8 @@
 // Looking into files: what an AnnData file holds, a model in short, columns, genes.
 import { inspect, readExpression, type Column, type EpochLosses, type Note, type ScPoli } from "scpoli";
 import { transfer } from "comlink";
-import type { CellColumn, Coverage, DataInfo, Listener, LocalFile, ModelInfo } from "../protocol.js";
+import type { CellColumn, Coverage, DataInfo, Listener, LocalFile, ModelInfo, SampleMeans } from "../protocol.js";
+import { meansBySample } from "../means.js";
 import { openData, openModel, topName } from "./disk.js";
 
 export async function inspectFiles(files: readonly LocalFile[]): Promise<DataInfo> {
@@ -80,6 +81,29 @@ export async function readGene(files: readonly LocalFile[], gene: string, listen
   } finally {
     data.close();
   }
+}
+
+/** Mean expression of a gene in the samples of columns of obs. */
+export async function readGeneMeans(files: readonly LocalFile[], gene: string, keys: readonly string[], listener: Listener): Promise<SampleMeans> {
+  const values = await readGene(files, gene, listener);
+  const data = await openData(files);
+  try {
+    const means = keys.map(async (key) => {
+      const { codes, names } = asGroups(plainColumn(await data.obs.column(key)));
+      return [key, Array.from(meansBySample(values, codes, names.length), (mean, sample) => [names[sample]!, mean] as const).filter(([, mean]) => Number.isFinite(mean))] as const;
+    });
+    return Object.fromEntries(await Promise.all(means));
+  } finally {
+    data.close();
+  }
+}
+
+/** A column as conditions; numbers are named as the library names them. */
+export function asGroups(column: CellColumn): Extract<CellColumn, { kind: "groups" }> {
+  if (column.kind === "groups") return column;
+  const distinct = [...new Set(column.values)].sort((a, b) => a - b);
+  const codeOf = new Map(distinct.map((value, code) => [value, code]));
+  return { kind: "groups", codes: Int32Array.from(column.values, (value) => codeOf.get(value)!), names: distinct.map(String) };
 }
 
 /** A column as the page takes it: numbers, or codes into names in their order. */

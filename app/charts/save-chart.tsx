@@ -1,0 +1,21 @@
+// Saves the chart beside it as a picture for a figure.
+import type { Plot } from "scpoli";
+import { guarded } from "../actions.js";
+import { download } from "../files.js";
+import { Icon } from "../icons.js";
+import { savePlot, type Plots } from "../saving.js";
+
+/** @param name - of the chart, also in the file's name @param plot - made of the numbers of now when it is saved */
+export function SaveChart({ name, plot }: { readonly name: string; readonly plot: (plots: Plots) => Plot }) {
+  const save = (kind: "svg" | "png"): Promise<void> =>
+    guarded("The picture could not be saved", async () => {
+      const { file, name: fileName } = await savePlot(kind, name, plot);
+      download(file, fileName);
+    });
+  return (
+    <span class="save-chart" role="group" aria-label={`Save the picture: ${name}`}>
+      <Icon name="download" />
+      {(["svg", "png"] as const).map((kind) => <button key={kind} type="button" class="quiet" title={`Save this as ${kind.toUpperCase()}`} onClick={() => save(kind)}>{kind.toUpperCase()}</button>)}
+    </span>
+  );
+}
