@@ -23,6 +23,7 @@ export class Points {
   #camera: Camera = { target: [0, 0], zoom: 0 };
 
   constructor({ canvas, onCamera, onHover, onClick }: PointsOptions) {
+    let frames = 0;
     this.#deck = new Deck({
       canvas,
       width: "100%",
@@ -40,6 +41,7 @@ export class Points {
       onHover: ({ index, x, y }) => onHover(index >= 0 ? index : null, x, y),
       onClick: ({ index }) => onClick(index >= 0 ? index : null),
       layers: [],
+      onAfterRender: () => void (canvas.dataset["frames"] = String(++frames)), // to be seen from outside: what was drawn, and how often
       onLoad: () => void (canvas.tabIndex = -1), // keys are the place's around it
     });
   }
