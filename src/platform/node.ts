@@ -1,7 +1,7 @@
 // Files, processors and the HDF5 library under Node. The rest of the library imports this as "#platform"; only src/platform/ touches node:*.
 //
 // Every error is a ScPoliError: kind "file" where something cannot be read, "output" where it cannot be written.
-import { chmodSync, constants, copyFileSync, createReadStream, existsSync, mkdirSync, readdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { constants, createReadStream, existsSync, mkdirSync, readdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import * as fs from "node:fs/promises";
 import { availableParallelism, hostname, totalmem } from "node:os";
 import { basename, dirname, join, resolve, sep } from "node:path";
@@ -134,40 +134,14 @@ export async function writeFile(path: string, content: Uint8Array | string): Pro
   await commitTemporary(temporary, path);
 }
 
-/** Copies a file onto one that is there already; where the file system can, both share their blocks until one is changed. */
+/** Copies a file onto one that is there already; where the file system can, both share their blocks until one is changed. In one go and not in pieces, which would wait for whatever else this thread does. */
 export async function copyFile(from: string, to: string): Promise<void> {
   try {
-    if (cloneFile(from, to)) return;
-    const source = await fs.open(from, "r");
-    try {
-      const target = await fs.open(to, "r+");
-      try {
-        const chunk = new Uint8Array(4 << 20);
-        for (;;) {
-          const { bytesRead } = await source.read(chunk, 0, chunk.length, null);
-          if (bytesRead === 0) break;
-          for (let written = 0; written < bytesRead; ) written += (await target.write(chunk, written, bytesRead - written)).bytesWritten;
-        }
-      } finally {
-        await target.close();
-      }
-    } finally {
-      await source.close();
-    }
+    await fs.copyFile(from, to, constants.COPYFILE_FICLONE);
+    await fs.chmod(to, 0o666 & ~process.umask()); // a read-only source makes a read-only copy otherwise
   } catch (error) {
     throw fileError("output", to, `cannot be written (copy of ${from})`, error);
   }
-}
-
-function cloneFile(from: string, to: string): boolean {
-  try {
-    copyFileSync(from, to, constants.COPYFILE_FICLONE_FORCE);
-  } catch {
-    writeFileSync(to, ""); // the failed attempt has removed it
-    return false;
-  }
-  chmodSync(to, 0o666 & ~process.umask()); // a read-only source makes a read-only copy otherwise
-  return true;
 }
 
 /** A path inside a folder; empty parts are left out. */
