@@ -1,4 +1,4 @@
-// The first encoder layer: out = log1p(x) W^T + b over the stored counts only. Weights lie gene by gene, [G][H], H padded to a multiple of 8.
+// The first encoder layer: out = log1p(x) W^T + b over the stored counts only (or of what else is taken of x). Weights lie gene by gene, [G][H], H padded to a multiple of 8.
 //
 // Backward: dW[g, :] = sum over the cells that have gene g of log1p(x[b, g]) dout[b, :]. A task takes a tile of genes: it sorts the tile's stored
 // counts by gene, sums each gene's row in registers over its cells in order, and hands the tile to Adam.
@@ -16,18 +16,24 @@ export class SparseForward {
   bias: usize;
   /** bytes of a row of weights and of out */
   stride: usize;
-  log1p: i32;
+  /** 0: counts, 1: log1p(counts), 2: log1p(10,000 counts / size factor) */
+  taken: i32;
   out: usize;
   genes: i32;
   /** genes whose weights stay in the second cache while a block of rows passes over them */
   tileGenes: i32;
 }
 
-/** out[b, :] for rows [first, last); gathers the rows that the engine keeps, and leaves log1p(counts) (or the counts) in `logCounts`. */
+/** out[b, :] for rows [first, last); gathers the rows that the engine keeps, and leaves what is taken of the counts in `logCounts`. */
 export function sparseForward(op: SparseForward, first: i32, last: i32): void {
   const stride = op.stride, indptr = run().indptr;
   for (let row = first; row < last; row++) gather(row);
-  transform(op.log1p, load<usize>(indptr + (<usize>first << 2)) << 2, load<usize>(indptr + (<usize>last << 2)) << 2);
+  if (op.taken == 2) {
+    for (let row = first; row < last; row++) {
+      const at = indptr + (<usize>row << 2), scale = <f32>10000 / max<f32>(1, load<f32>(run().sizeFactors + (<usize>row << 2)));
+      transform(true, scale, load<usize>(at) << 2, load<usize>(at, 4) << 2);
+    }
+  } else transform(op.taken == 1, 1, load<usize>(indptr + (<usize>first << 2)) << 2, load<usize>(indptr + (<usize>last << 2)) << 2);
   // scratch: where each row goes on
   for (let row = first; row < last; row++) {
     memory.copy(op.out + <usize>row * stride, op.bias, stride);
@@ -99,8 +105,8 @@ function addRows(weight: usize, stride: usize, start: usize, end: usize, out: us
   }
 }
 
-/** Fills `logCounts` from byte `start` to byte `end`. 1 + x is exact for counts below 2^24. */
-function transform(log1p: i32, start: usize, end: usize): void {
+/** Fills `logCounts` from byte `start` to byte `end` with log1p(scale x). 1 + x is exact for counts below 2^24. */
+function transform(log1p: bool, scale: f32, start: usize, end: usize): void {
   const counts = run().counts, values = run().logCounts;
   if (!log1p) {
     memory.copy(values + start, counts + start, end - start);
@@ -108,11 +114,12 @@ function transform(log1p: i32, start: usize, end: usize): void {
   }
   const one = constant(7), root = constant(9), mantissa = constant(10), c8 = constant(11), c7 = constant(12), c6 = constant(13), c5 = constant(14);
   const c4 = constant(15), c3 = constant(16), c2 = constant(17), ln2 = constant(18);
+  const factor = splat(scale);
   let i = start;
   for (; i + 16 <= end; i += 16)
-    v128.store(values + i, log(f32x4.add(v128.load(counts + i), one), one, root, mantissa, c8, c7, c6, c5, c4, c3, c2, ln2));
+    v128.store(values + i, log(f32x4.add(f32x4.mul(v128.load(counts + i), factor), one), one, root, mantissa, c8, c7, c6, c5, c4, c3, c2, ln2));
   // another thread has the next rows: no store beyond the end
-  for (; i < end; i += 4) store<f32>(values + i, f32x4.extract_lane(log4(f32x4.add(v128.load_splat<f32>(counts + i), one)), 0));
+  for (; i < end; i += 4) store<f32>(values + i, f32x4.extract_lane(log4(f32x4.add(f32x4.mul(v128.load_splat<f32>(counts + i), factor), one)), 0));
 }
 
 // @ts-ignore: decorator

@@ -53,14 +53,14 @@ for (const build of wasmBuilds()) {
 
   test(`${build}: sparse linear forward, gradient and update within ${bound}`, async () => {
     for (const [i, H] of [...widths, 48].entries())
-      for (const log1p of [true, false]) {
+      for (const taken of ["values", "log1p", "log-normalized"] as const) {
         const twin = await createTwin({ genes: 61 + 9 * i, rows: 5 + i }, { build, threads: 1 });
         const weight = twin.parameter("sparse", [H, 61 + 9 * i]);
         const bias = twin.parameter("bias", [H]);
         const [out, dout] = [twin.activation(H), twin.activation(H)];
         const programs = twin.record((operations, side) => {
-          operations.sparseLinear(side(weight), side(bias), log1p, side(out));
-          operations.sparseLinearBackward(side(dout), side(weight), side(bias), log1p);
+          operations.sparseLinear(side(weight), side(bias), taken, side(out));
+          operations.sparseLinearBackward(side(dout), side(weight), side(bias), taken);
           operations.update();
         });
         twin.run(programs, run, bound);

@@ -54,6 +54,11 @@ export interface OutputLayer {
   readonly bias: Parameter;
 }
 
+/** What a layer takes of a stored count x: itself, log1p(x), or log1p(10,000 x / size factor of the cell). */
+export type TakenCounts = "values" | "log1p" | "log-normalized";
+/** Total that counts are scaled to before the logarithm of "log-normalized". */
+export const normalizedTotal = 10_000;
+
 /** One minibatch of sparse cells; the engine owns the arrays (their lengths are its capacity) and the caller fills them. */
 export interface Minibatch {
   /** B: how many rows are filled */
@@ -111,9 +116,9 @@ export interface Operations {
   addRows(tables: readonly Parameter[], out: Activation): void;
   addRowsBackward(dout: Activation, tables: readonly Parameter[]): void;
 
-  /** out (B, H) = log1p(counts) W^T + bias, over the stored counts only. `log1p` false takes the values as they are. */
-  sparseLinear(weight: Parameter, bias: Parameter, log1p: boolean, out: Activation): void;
-  sparseLinearBackward(dout: Activation, weight: Parameter, bias: Parameter, log1p: boolean): void;
+  /** out (B, H) = x W^T + bias, over the stored counts only, x what is taken of them. */
+  sparseLinear(weight: Parameter, bias: Parameter, taken: TakenCounts, out: Activation): void;
+  sparseLinearBackward(dout: Activation, weight: Parameter, bias: Parameter, taken: TakenCounts): void;
 
   /** out = x W^T (+ bias), or out += x W^T where `add`. */
   linear(x: Activation, weight: Parameter, bias: Parameter | null, add: boolean, out: Activation): void;

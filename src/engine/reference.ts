@@ -3,8 +3,8 @@
 import { ScPoliError } from "../errors.js";
 import { hashNormal, isKept } from "../random.js";
 import {
-  movesUsedOnly, type Activation, type Engine, type EngineOptions, type Floats, type Losses, type Minibatch, type Operations, type OutputLayer,
-  type Parameter, type ParameterOptions, type Program, type RunOptions,
+  movesUsedOnly, normalizedTotal, type Activation, type Engine, type EngineOptions, type Floats, type Losses, type Minibatch, type Operations, type OutputLayer,
+  type Parameter, type ParameterOptions, type Program, type RunOptions, type TakenCounts,
 } from "./engine.js";
 import { labelShares } from "./label-shares.js";
 import { nbGradient, nbLoss, poissonLoss, zinbGradient, zinbLoss } from "./likelihoods.js";
@@ -118,6 +118,10 @@ export class ReferenceEngine implements Engine {
   async close(): Promise<void> {}
 
   #recorder(steps: ((run: Run) => void)[]): Operations {
+    const takenOf = (b: number, i: number, taken: TakenCounts): number => {
+      const x = cells.counts[i]!;
+      return taken === "values" ? x : Math.log1p(taken === "log1p" ? x : (normalizedTotal * x) / Math.max(1, cells.sizeFactors[b]!));
+    };
     const add = (execute: (run: Run) => void): void => void steps.push(execute);
     const value = (parameter: Parameter): Float64Array => this.#stored[parameter.id]!.value;
     const gradient = (parameter: Parameter): Float64Array => this.#stored[parameter.id]!.gradient;
@@ -218,20 +222,19 @@ export class ReferenceEngine implements Engine {
         });
       },
 
-      sparseLinear: (weight, bias, log1p, out) =>
+      sparseLinear: (weight, bias, taken, out) =>
         add(() => {
           const G = weight.shape[1]!;
           for (let b = 0; b < cells.rows; b++)
             for (let h = 0; h < out.columns; h++) {
               let sum = value(bias)[h]!;
               for (let i = cells.indptr[b]!; i < cells.indptr[b + 1]!; i++) {
-                const x = cells.counts[i]!;
-                sum += (log1p ? Math.log1p(x) : x) * value(weight)[h * G + cells.indices[i]!]!;
+                sum += takenOf(b, i, taken) * value(weight)[h * G + cells.indices[i]!]!;
               }
               array(out)[b * out.columns + h] = sum;
             }
         }),
-      sparseLinearBackward: (dout, weight, bias, log1p) => {
+      sparseLinearBackward: (dout, weight, bias, taken) => {
         touched.add(weight).add(bias);
         add(() => {
           const G = weight.shape[1]!;
@@ -240,8 +243,7 @@ export class ReferenceEngine implements Engine {
               const d = array(dout)[b * dout.columns + h]!;
               gradient(bias)[h]! += d;
               for (let i = cells.indptr[b]!; i < cells.indptr[b + 1]!; i++) {
-                const x = cells.counts[i]!;
-                gradient(weight)[h * G + cells.indices[i]!]! += d * (log1p ? Math.log1p(x) : x);
+                gradient(weight)[h * G + cells.indices[i]!]! += d * takenOf(b, i, taken);
               }
             }
         });

@@ -4,7 +4,7 @@
 // of parameters, with Adam) becomes tasks of the region after it; what lookups need (rows scaled, exp of theta) goes before. Where an operation
 // overwrites an activation that tasks still wait for, the regions are cut there.
 import { ScPoliError } from "../errors.js";
-import { movesUsedOnly, type Activation, type Operations, type OutputLayer, type Parameter } from "./engine.js";
+import { movesUsedOnly, type Activation, type Operations, type OutputLayer, type Parameter, type TakenCounts } from "./engine.js";
 import { padded, type KernelMemory, type Layout } from "./wasm-memory.js";
 import type { ThetaUse } from "./wasm-run.js";
 
@@ -15,6 +15,8 @@ const codes = [
   "renormalize", "thetaRows", "lookUpUpdate", "sparseUpdate", "biasUpdate", "linearUpdate", "thetaUpdate",
 ] as const;
 export type Code = (typeof codes)[number];
+/** In the order of their numbers in kernels/sparse-linear.ts. */
+const takenCounts: readonly TakenCounts[] = ["values", "log1p", "log-normalized"];
 
 /** 2^shift genes are a task of the sparse weight gradient: their rows of weights take 16 KiB, between 8 and 64 genes. */
 const sparseTileShift = (rowBytes: number): number => Math.max(3, Math.min(6, Math.floor(Math.log2(16384 / rowBytes))));
@@ -160,10 +162,10 @@ class Recorder implements Operations {
     tables.forEach((table, key) => this.#lookUpUpdate(dout, 0, table, key));
   }
 
-  sparseLinear(weight: Parameter, bias: Parameter, log1p: boolean, out: Activation): void {
+  sparseLinear(weight: Parameter, bias: Parameter, taken: TakenCounts, out: Activation): void {
     this.#writes(out);
     const { pointer, stride } = this.#places.activation(out);
-    this.#row("sparseForward", [this.#reads(weight).value, this.#reads(bias).value, stride, Number(log1p), pointer, this.#places.genes, cachedGenes(stride)], weight);
+    this.#row("sparseForward", [this.#reads(weight).value, this.#reads(bias).value, stride, takenCounts.indexOf(taken), pointer, this.#places.genes, cachedGenes(stride)], weight);
     this.#needScratch(4 * this.#places.blockRows);
   }
 

@@ -38,12 +38,12 @@ export function emptyScores({ json }: Pick<StoredModel, "json">, cells: number):
   return new Float32Array(cells * (json.head ? headRows(json.head) : 0));
 }
 
-/** Stored counts that the engine holds at once. */
-const capacity = 4 * 1024 * 1024;
+/** Cells and stored counts that the engine holds at once, at most. */
+const [mostRows, mostStored] = [2048, 4 * 1024 * 1024];
 
-/** Cells that are encoded together. */
+/** Cells that are encoded together where all genes of all of them are stored. */
 export function encodedRows(genes: number): number {
-  return Math.max(16, Math.min(2048, Math.floor(capacity / genes)));
+  return Math.max(1, Math.min(mostRows, Math.floor(mostStored / genes)));
 }
 
 /** The encoder of a model, all of it frozen. */
@@ -53,12 +53,10 @@ export class Encoder {
   readonly #sizeFactors: Float32Array;
   readonly #landmarks: Landmarks | null;
   readonly #umap: Float32Array;
-  readonly #blockRows: number;
 
   private constructor(
     private readonly engine: Engine, private readonly stored: StoredModel, private readonly encode: (rows: number, into: Float32Array) => void, private readonly scorer: HeadScorer | null, cells: number,
   ) {
-    this.#blockRows = engine.minibatch.indptr.length - 1;
     this.#latent = new Float32Array(cells * stored.json.model.latent_dim);
     this.#scores = emptyScores(stored, cells);
     this.#sizeFactors = new Float32Array(cells);
@@ -69,20 +67,20 @@ export class Encoder {
   /** @param cells - N */
   static async create(stored: StoredModel, cells: number, settings: RunSettings): Promise<Encoder> {
     const { model, sizes } = networkOptions(stored);
-    const rows = encodedRows(sizes.genes);
     const engine = await createEngine(
-      { minibatchSize: rows, minibatchCapacity: rows * sizes.genes, genes: sizes.genes, conditionKeys: sizes.conditions.length, levels: 0, prototypes: [0, model.latentDim] },
+      { minibatchSize: mostRows, minibatchCapacity: Math.max(mostStored, sizes.genes), genes: sizes.genes, conditionKeys: sizes.conditions.length, levels: 0, prototypes: [0, model.latentDim] },
       settings,
     );
     const network = new Network(engine, model, sizes, { weightDecay: 0, frozen: { conditions: sizes.conditions, combinations: sizes.combinations } });
     network.write(new Map([...network.parameters.keys()].map((name) => [name, stored.tensors.get(name)!.data])));
-    const program = network.encoding();
+    const scorer = HeadScorer.of(engine, stored, cells);
+    const program = network.encoding((operations) => scorer?.compute(operations));
     const encode = (count: number, into: Float32Array): void => {
       engine.minibatch.rows = count;
       program.run();
       engine.readActivation(network.mean, into);
     };
-    return new Encoder(engine, stored, encode, HeadScorer.of(engine, stored, cells), cells);
+    return new Encoder(engine, stored, encode, scorer, cells);
   }
 
   /**
@@ -93,21 +91,22 @@ export class Encoder {
     const { minibatch } = this.engine;
     const D = this.stored.json.model.latent_dim;
     this.#sizeFactors.set(block.sizeFactors.subarray(0, block.rows), block.start);
-    for (let from = 0; from < block.rows; from += this.#blockRows) {
-      const to = Math.min(block.rows, from + this.#blockRows);
+    for (let from = 0, to = 0; from < block.rows; from = to) {
+      const start = block.indptr[from]!;
+      do to++;
+      while (to < block.rows && to - from < mostRows && block.indptr[to + 1]! - start <= minibatch.counts.length);
       const first = block.start + from;
-      const [start, end] = [block.indptr[from]!, block.indptr[to]!];
+      const end = block.indptr[to]!;
       for (let b = from; b <= to; b++) minibatch.indptr[b - from] = block.indptr[b]! - start;
       minibatch.indices.set(block.indices.subarray(start, end));
       minibatch.counts.set(block.counts.subarray(start, end));
       conditions.forEach((rows, key) => minibatch.conditions[key]!.set(rows.subarray(first, block.start + to)));
+      if (this.scorer) minibatch.sizeFactors.set(block.sizeFactors.subarray(from, to));
       const latent = this.#latent.subarray(first * D, (first + to - from) * D);
       this.encode(to - from, latent);
       // here rather than for all cells at the end: the next block is being read meanwhile
       if (this.#landmarks) this.#umap.set(this.#landmarks.place(latent), 2 * first);
-      if (!this.scorer) continue;
-      minibatch.sizeFactors.set(block.sizeFactors.subarray(from, to));
-      this.scorer.score(first, this.#scores.subarray(first * this.scorer.rows));
+      this.scorer?.take(first, this.#scores.subarray(first * this.scorer.rows));
     }
   }
 

@@ -225,6 +225,7 @@ async function scoreCells(engine: Engine, stored: StoredModel, dataset: Dataset)
   if (!scorer) return { scores, compared: null };
   const cells = Int32Array.from({ length: dataset.counts.cells }, (_, cell) => cell);
   const size = engine.minibatch.indptr.length - 1;
+  const program = engine.record((operations) => scorer.compute(operations));
   const pass = dataset.counts.pass(cells);
   try {
     for (let start = 0; start < cells.length; start += size) {
@@ -232,7 +233,8 @@ async function scoreCells(engine: Engine, stored: StoredModel, dataset: Dataset)
       await pass.reach(chunk);
       fillMinibatch({ ...engine.minibatch }, dataset, chunk, pass);
       engine.minibatch.rows = chunk.length;
-      scorer.score(start, scores.subarray(start * scorer.rows));
+      program.run();
+      scorer.take(start, scores.subarray(start * scorer.rows));
     }
     return { scores, compared: scorer.compared() };
   } finally {

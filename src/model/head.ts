@@ -1,7 +1,7 @@
 // The discriminative head: multinomial logistic regression of the cell types on log-normalised genes, one per annotation level, beside the prototypes.
 // What it reads of a query's cells are linear scores, which the engine computes while it has the counts at hand; no reference data are needed.
 // Not in the paper: there a linear classifier on genes beats the nearest prototype.
-import type { Activation, Engine, Minibatch, Parameter, Program } from "../engine/engine.js";
+import type { Activation, Engine, Operations, Parameter, Program, TakenCounts } from "../engine/engine.js";
 import { Random } from "../random.js";
 
 /**
@@ -63,23 +63,6 @@ export function headColumns(head: HeadJson, level: number): HeadColumns {
   return { stride: headRows(head), first: head.levels.slice(0, level).reduce((sum, { types }) => sum + types.length, 0), K: head.levels[level]?.types.length ?? 0 };
 }
 
-/** Counts are scaled to this total per cell before the logarithm. */
-const total = 10_000;
-
-/** Replaces the counts of a minibatch by log1p(counts * 10,000 / total of the cell). */
-export function logNormalize({ rows, indptr, counts, sizeFactors }: Minibatch): void {
-  // most counts are small: one logarithm per cell and count
-  const known = new Float32Array(16);
-  for (let b = 0; b < rows; b++) {
-    const scale = total / Math.max(1, sizeFactors[b]!);
-    for (let c = 0; c < known.length; c++) known[c] = Math.log1p(c * scale);
-    for (let k = indptr[b]!, end = indptr[b + 1]!; k < end; k++) {
-      const count = counts[k]!;
-      counts[k] = count < 16 ? known[count]! : Math.log1p(count * scale);
-    }
-  }
-}
-
 /** Cells of a query that stand for all where cells are compared with each other, and where they lie on the head's axes. */
 export interface ComparedCells {
   /** numbers of the cells, ascending */
@@ -99,19 +82,21 @@ export function drawCells(N: number, most: number): Int32Array {
   return new Random(0, "novelty").sample(N, most);
 }
 
-/** Computes linear scores of the cells in an engine's minibatch, and of the compared ones the coordinates on the head's axes. */
+/** Computes linear scores of the cells in an engine's minibatch, and of the compared ones the coordinates on the head's axes; all of log-normalised counts, but of values that are normalised already. */
 export class HeadScorer {
   /** R */
   readonly rows: number;
   readonly #scores: LinearScores;
-  readonly #axes: LinearScores | null;
+  readonly #axes: { readonly layer: LinearScores; readonly program: Program } | null;
   readonly #compared: Int32Array;
-  /** normalised values of the compared cells, as they come by */
-  readonly #kept: { readonly indices: Int32Array; readonly values: Float32Array }[] = [];
+  /** counts of the compared cells, as they come by */
+  readonly #kept: { readonly indices: Int32Array; readonly counts: Float32Array; readonly sizeFactor: number }[] = [];
 
-  private constructor(private readonly engine: Engine, scores: LinearScores, axes: LinearScores | null, compared: Int32Array, private readonly isNormalized: boolean) {
+  private constructor(private readonly engine: Engine, scores: LinearScores, axes: LinearScores | null, compared: Int32Array) {
     this.rows = scores.scores.columns;
-    [this.#scores, this.#axes, this.#compared] = [scores, axes, compared];
+    this.#scores = scores;
+    this.#axes = axes && { layer: axes, program: engine.record(axes.compute) };
+    this.#compared = compared;
   }
 
   /** @param cells - how many there are @returns null where the model has no head */
@@ -119,7 +104,7 @@ export class HeadScorer {
     const { head, genes, model } = json;
     if (!head) return null;
     const layer = (name: string, weight: Float32Array, bias: Float32Array): LinearScores => {
-      const own = linearScores(engine, name, bias.length, genes.length, Infinity, 0);
+      const own = linearScores(engine, name, bias.length, genes.length, headTakes(model.recon_loss), Infinity, 0);
       engine.write(own.parameters.weight, weight);
       engine.write(own.parameters.bias, bias);
       return own;
@@ -127,28 +112,32 @@ export class HeadScorer {
     const P = head.axes ?? 0;
     const compared = comparedCells(head, P > 0 ? cells : 0);
     const axes = compared.length > 0 ? layer("head.axes", tensors.get("head.axes")!.data, new Float32Array(P)) : null;
-    return new HeadScorer(engine, layer("head", tensors.get("head.weight")!.data, tensors.get("head.bias")!.data), axes, compared, model.recon_loss === "mse");
+    return new HeadScorer(engine, layer("head", tensors.get("head.weight")!.data, tensors.get("head.bias")!.data), axes, compared);
+  }
+
+  /** The scores, to be recorded into a program. */
+  compute(operations: Operations): void {
+    this.#scores.compute(operations);
   }
 
   /**
-   * Scores the minibatch's cells; their counts in the minibatch are normalised in place. Cells are to come in their order, each once.
+   * Takes the scores of the minibatch's cells, when they have been computed. Cells are to come in their order, each once.
    * @param start - number of the minibatch's first cell @param into - (rows, R)
    */
-  score(start: number, into: Float32Array): void {
+  take(start: number, into: Float32Array): void {
     const { minibatch } = this.engine;
-    if (!this.isNormalized) logNormalize(minibatch);
-    this.#scores.program.run();
     this.engine.readActivation(this.#scores.scores, into);
     for (let cell = this.#compared[this.#kept.length] ?? Infinity; cell < start + minibatch.rows; cell = this.#compared[this.#kept.length] ?? Infinity) {
-      const [from, to] = [minibatch.indptr[cell - start]!, minibatch.indptr[cell - start + 1]!];
-      this.#kept.push({ indices: Int32Array.from(minibatch.indices.subarray(from, to)), values: Float32Array.from(minibatch.counts.subarray(from, to)) });
+      const row = cell - start;
+      const [from, to] = [minibatch.indptr[row]!, minibatch.indptr[row + 1]!];
+      this.#kept.push({ indices: Int32Array.from(minibatch.indices.subarray(from, to)), counts: Float32Array.from(minibatch.counts.subarray(from, to)), sizeFactor: minibatch.sizeFactors[row]! });
     }
   }
 
   /** The compared cells, when all have been scored. */
   compared(): ComparedCells {
     const axes = this.#axes;
-    const [cells, P] = [this.#compared, axes?.scores.columns ?? 0];
+    const [cells, P] = [this.#compared, axes?.layer.scores.columns ?? 0];
     const coordinates = new Float32Array(cells.length * P);
     const { minibatch } = this.engine;
     const [mostRows, mostStored] = [minibatch.indptr.length - 1, minibatch.counts.length];
@@ -156,15 +145,16 @@ export class HeadScorer {
       let stored = 0;
       minibatch.indptr[0] = 0;
       for (; to < cells.length && to - from < mostRows; to++) {
-        const { indices, values } = this.#kept[to]!;
+        const { indices, counts, sizeFactor } = this.#kept[to]!;
         if (stored + indices.length > mostStored) break;
         minibatch.indices.set(indices, stored);
-        minibatch.counts.set(values, stored);
+        minibatch.counts.set(counts, stored);
+        minibatch.sizeFactors[to - from] = sizeFactor;
         minibatch.indptr[to - from + 1] = stored += indices.length;
       }
       minibatch.rows = to - from;
       axes.program.run();
-      this.engine.readActivation(axes.scores, coordinates.subarray(from * P, to * P));
+      this.engine.readActivation(axes.layer.scores, coordinates.subarray(from * P, to * P));
     }
     return { cells, coordinates };
   }
@@ -173,16 +163,20 @@ export class HeadScorer {
 interface LinearScores {
   readonly parameters: { readonly weight: Parameter; readonly bias: Parameter };
   readonly scores: Activation;
-  readonly program: Program;
+  readonly compute: (operations: Operations) => void;
 }
 
-/** A linear layer on the values of the minibatch. */
-export function linearScores(engine: Engine, name: string, rows: number, genes: number, trainableFrom: number, weightDecay: number): LinearScores {
+/** What the head takes of the counts. */
+export function headTakes(likelihood: string): TakenCounts {
+  return likelihood === "mse" ? "values" : "log-normalized";
+}
+
+/** A linear layer on the counts of the minibatch. */
+export function linearScores(engine: Engine, name: string, rows: number, genes: number, taken: TakenCounts, trainableFrom: number, weightDecay: number): LinearScores {
   const weight = engine.createParameter({ name: `${name}.weight`, shape: [rows, genes], role: "sparse", weightDecay, trainableFrom });
   const bias = engine.createParameter({ name: `${name}.bias`, shape: [rows], role: "bias", weightDecay: 0, trainableFrom });
   const scores = engine.createActivation(rows);
-  const program = engine.record((operations) => operations.sparseLinear(weight, bias, false, scores));
-  return { parameters: { weight, bias }, scores, program };
+  return { parameters: { weight, bias }, scores, compute: (operations) => operations.sparseLinear(weight, bias, taken, scores) };
 }
 
 /** Cells at one level by the head. */

@@ -2,7 +2,7 @@
 // Source: De Donno et al. 2023, Methods ("scPoli"); layers as in scArches' Encoder and Decoder.
 // Shapes: cond (B, E), hidden (B, H), mean, logVar, noise, z (B, D); the gradient of w is dw.
 import type { ModelOptions } from "../config.js";
-import type { Activation, Engine, Operations, OutputLayer, Parameter, Program } from "../engine/engine.js";
+import type { Activation, Engine, Operations, OutputLayer, Parameter, Program, TakenCounts } from "../engine/engine.js";
 import { conditionKeyOf, engineOptions, oneHotName, parameterShapes, type ModelSizes } from "./parameters.js";
 
 export interface NetworkOptions {
@@ -53,8 +53,8 @@ export class Network {
 
   readonly #tables: readonly Parameter[];
   readonly #cond: Activation;
-  /** whether the encoder takes log1p of the values */
-  readonly #log1p: boolean;
+  /** what the encoder takes of the counts */
+  readonly #taken: TakenCounts;
   readonly #encoder: readonly Layer[];
   readonly #decoder: readonly Layer[];
 
@@ -77,7 +77,7 @@ export class Network {
         engine.createParameter(engineOptions(shape, frozen ? 0 : weightDecay, first(shape.name))),
       ]),
     );
-    this.#log1p = options.reconLoss !== "mse";
+    this.#taken = options.reconLoss === "mse" ? "values" : "log1p";
     const D = options.latentDim;
     const down = options.hiddenLayerSizes;
     const up = [...down].reverse();
@@ -133,7 +133,7 @@ export class Network {
         const layer = encoder[i]!;
         ops.normalizeBackward(d(layer), layer.linear, dropout, i, d(layer));
         if (i > 0) ops.linearBackward(d(layer), encoder[i - 1]!.output, layer.weight, layer.bias, false, d(encoder[i - 1]!));
-        else ops.sparseLinearBackward(d(layer), layer.weight, layer.bias!, this.#log1p);
+        else ops.sparseLinearBackward(d(layer), layer.weight, layer.bias!, this.#taken);
       }
       this.#conditionBackward(ops, "encoder.FC.L0", d(encoder[0]!), dcond, decoderCond);
       if (this.#tables.length > 0) ops.lookUpBackward(dcond, this.#tables);
@@ -160,9 +160,12 @@ export class Network {
     });
   }
 
-  /** `mean` (B, D) of the cells: the latent space. */
-  encoding(): Program {
-    return this.engine.record((ops) => this.#encodeMean(ops, 0));
+  /** `mean` (B, D) of the cells: the latent space. @param beside - what else is computed of them in the same go */
+  encoding(beside?: (operations: Operations) => void): Program {
+    return this.engine.record((ops) => {
+      this.#encodeMean(ops, 0);
+      beside?.(ops);
+    });
   }
 
   /** Reads every parameter, in the published shapes. */
@@ -179,7 +182,7 @@ export class Network {
     this.#encoder.forEach((layer, i) => {
       if (i > 0) ops.linear(this.#encoder[i - 1]!.output, layer.weight, layer.bias, false, layer.linear);
       else {
-        ops.sparseLinear(layer.weight, layer.bias!, this.#log1p, layer.linear);
+        ops.sparseLinear(layer.weight, layer.bias!, this.#taken, layer.linear);
         this.#addCondition(ops, "encoder.FC.L0", layer.linear);
       }
       ops.normalize(layer.linear, dropout, i, layer.output);

@@ -4,9 +4,9 @@ import type { StoredTensor } from "../model/checkpoint.js";
 import type { RunSettings } from "../config.js";
 import type { CountRows } from "../data/count-source.js";
 import { createEngine } from "../engine/create.js";
-import type { Engine, Minibatch } from "../engine/engine.js";
+import { normalizedTotal, type Engine, type Minibatch, type TakenCounts } from "../engine/engine.js";
 import { ScPoliError } from "../errors.js";
-import { headColumns, levelMeans, linearScores, logNormalize, type HeadJson, type HeadLevel } from "../model/head.js";
+import { headColumns, levelMeans, linearScores, type HeadJson, type HeadLevel } from "../model/head.js";
 import { fillMinibatch, minibatchCapacity, type Dataset } from "../data/minibatches.js";
 import { sampleRareFirst } from "../data/sampling.js";
 import { Random } from "../random.js";
@@ -36,9 +36,9 @@ const gradientScale = 10;
 /**
  * @param levels - per level the rows of its types
  * @param cells - that it is trained on (`chooseHeadCells`) @param latent - (cells, D) their mean latent
- * @param isNormalized - whether the values are normalised already (the mse likelihood)
+ * @param taken - what it takes of the counts (`headTakes`)
  */
-export async function trainHead(dataset: Dataset, levels: readonly (readonly number[])[], cells: Int32Array, latent: Float32Array, settings: RunSettings, isNormalized: boolean): Promise<TrainedHead> {
+export async function trainHead(dataset: Dataset, levels: readonly (readonly number[])[], cells: Int32Array, latent: Float32Array, settings: RunSettings, taken: TakenCounts): Promise<TrainedHead> {
   const genes = dataset.counts.genes;
   const size = Math.min(minibatch, cells.length);
   const engine = await createEngine(
@@ -46,7 +46,7 @@ export async function trainHead(dataset: Dataset, levels: readonly (readonly num
     settings,
   );
   try {
-    const fit = new HeadFit(engine, dataset, levels, await dataset.counts.hold(cells), 1 / (inversePenalty * cells.length), settings, isNormalized);
+    const fit = new HeadFit(engine, dataset, levels, await dataset.counts.hold(cells), 1 / (inversePenalty * cells.length), settings, taken);
     const R = fit.rows;
     const outside = new Float32Array(cells.length * R);
     const scoresByFold: Float32Array[] = [];
@@ -121,6 +121,7 @@ function leaveOut({ combinations }: Dataset, cells: Int32Array, seed: number): I
 class HeadFit {
   readonly rows: number;
   readonly #layer: ReturnType<typeof linearScores>;
+  readonly #forward: ReturnType<Engine["record"]>;
   readonly #update: ReturnType<Engine["record"]>;
   readonly #minibatch: Minibatch;
   /** per level: column of its first type */
@@ -128,15 +129,16 @@ class HeadFit {
 
   constructor(
     private readonly engine: Engine, private readonly dataset: Dataset, private readonly levels: readonly (readonly number[])[], private readonly held: CountRows, penalty: number,
-    private readonly settings: RunSettings, private readonly isNormalized: boolean,
+    private readonly settings: RunSettings, private readonly taken: TakenCounts,
   ) {
     this.rows = levels.reduce((sum, types) => sum + types.length, 0);
     this.#first = levels.map((_, level) => levels.slice(0, level).reduce((sum, types) => sum + types.length, 0));
-    const layer = linearScores(engine, "head", this.rows, dataset.counts.genes, 0, gradientScale * penalty);
+    const layer = linearScores(engine, "head", this.rows, dataset.counts.genes, taken, 0, gradientScale * penalty);
     const { parameters: { weight, bias }, scores } = layer;
     this.#layer = layer;
+    this.#forward = engine.record(layer.compute);
     this.#update = engine.record((operations) => {
-      operations.sparseLinearBackward(scores, weight, bias, false);
+      operations.sparseLinearBackward(scores, weight, bias, taken);
       operations.update();
     });
     // not the engine's own object: its counts are to be written, not to be found in what the engine keeps
@@ -171,7 +173,7 @@ class HeadFit {
   score(cells: Int32Array): Float32Array {
     const result = new Float32Array(cells.length * this.rows);
     this.#eachMinibatch(cells, (start) => {
-      this.#layer.program.run();
+      this.#forward.run();
       this.engine.readActivation(this.#layer.scores, result.subarray(start * this.rows));
     });
     return result;
@@ -204,22 +206,27 @@ class HeadFit {
     return cells.map((cell) => this.levels[level]!.indexOf(labels[cell * L + level]!));
   }
 
-  /** Runs `use` with one minibatch of normalised cells after the other in the engine. */
+  /** Runs `use` with one minibatch of cells after the other in the engine. */
   #eachMinibatch(cells: Int32Array, use: (start: number) => void): void {
     for (let start = 0; start < cells.length; start += minibatch) {
       const chunk = cells.subarray(start, start + minibatch);
       fillMinibatch(this.#minibatch, this.dataset, chunk, this.held);
       this.engine.minibatch.rows = chunk.length;
-      if (!this.isNormalized) logNormalize(this.engine.minibatch);
       use(start);
     }
   }
 
-  /** A copy of what the minibatch holds. */
+  /** What the head takes of the minibatch's counts. */
   #normalized(): NormalizedRows {
-    const { rows, indptr, indices, counts } = this.engine.minibatch;
+    const { rows, indptr, indices, counts, sizeFactors } = this.engine.minibatch;
     const end = indptr[rows]!;
-    return { indptr: Int32Array.from(indptr.subarray(0, rows + 1)), indices: Int32Array.from(indices.subarray(0, end)), values: Float32Array.from(counts.subarray(0, end)) };
+    const values = Float32Array.from(counts.subarray(0, end));
+    if (this.taken === "log-normalized")
+      for (let b = 0; b < rows; b++) {
+        const scale = normalizedTotal / Math.max(1, sizeFactors[b]!);
+        for (let at = indptr[b]!; at < indptr[b + 1]!; at++) values[at] = Math.log1p(values[at]! * scale);
+      }
+    return { indptr: Int32Array.from(indptr.subarray(0, rows + 1)), indices: Int32Array.from(indices.subarray(0, end)), values };
   }
 
   read(): { readonly weight: Float32Array; readonly bias: Float32Array } {

@@ -13,6 +13,7 @@ import { sumDuplicates } from "../data/derived-counts.js";
 import { ScPoliError } from "../errors.js";
 import { chooseLandmarks, makeLandmarks, type StoredLandmarks } from "../model/landmarks.js";
 import { addUnlabeledPrototypes, clusteringOf, unlabeledCells, unlabeledLossOf } from "../model/growth.js";
+import { headTakes } from "../model/head.js";
 import { chooseHeadCells, trainHead } from "./head-training.js";
 import { checkConditions, keptCells, readConditions, readLabels, type Conditions, type Labels } from "../data/labels.js";
 import { openCounts } from "../data/memory.js";
@@ -107,7 +108,7 @@ export async function trainReference(data: AnnData, options: TrainOptions): Prom
   } finally {
     await engine.close();
   }
-  const head = headCells && (await trainHead(dataset, trained.json.levels, headCells.cells, headCells.latent, options, model.reconLoss === "mse"));
+  const head = headCells && (await trainHead(dataset, trained.json.levels, headCells.cells, headCells.latent, options, headTakes(model.reconLoss)));
   return {
     json: { ...trained.json, head: head?.json ?? null, landmarks: landmarks?.json ?? null },
     tensors: new Map([...trained.tensors, ...(head?.tensors ?? []), ...(landmarks?.tensors ?? [])]),
