@@ -76,6 +76,21 @@ function byNumber(title: string, values: Float32Array | undefined, range?: reado
   return { title, groups: null, range: { low, high: high > low ? high : low + 1, values } };
 }
 
+const orders = new WeakMap<Float32Array, Uint32Array>();
+
+/** In which order the cells are drawn where a number colours them: high ones last, so that the few cells of a rare gene are not covered. */
+export function drawingOrder({ range }: Coloring): Uint32Array | null {
+  if (!range) return null;
+  const { values } = range;
+  let order = orders.get(values);
+  if (!order) {
+    const key = (cell: number): number => (Number.isFinite(values[cell]!) ? values[cell]! : -Infinity);
+    order = Uint32Array.from(values.keys()).sort((a, b) => (key(a) === key(b) ? a - b : key(a) - key(b)));
+    orders.set(values, order);
+  }
+  return order;
+}
+
 /** Bytes per cell: red, green, blue, opacity. Cells outside the selection or the isolated groups fade. */
 export function paint({ groups, range }: Coloring, { selection, isolated }: Pick<View, "selection" | "isolated">, cells: number): Uint8Array {
   const bytes = new Uint8Array(4 * cells);

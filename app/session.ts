@@ -68,7 +68,7 @@ export async function openSession(file: File): Promise<Work> {
   if (saved.format !== format) throw new JobError("file", `${file.name} was saved by a newer version of this page (format ${saved.format}; this one reads ${format}).`);
   const { colourBy } = saved.view;
   const isRead = colourBy.kind === "column" || colourBy.kind === "gene"; // from the query's file, which the session does not hold
-  return { reference: null, query: saved.query && { ...saved.query, files: [] }, model: saved.model, result: saved.result, view: isRead ? { ...saved.view, colourBy: { kind: "condition", key: 0 } } : saved.view };
+  return { reference: null, query: saved.query && { ...saved.query, files: [] }, model: saved.model, result: saved.result, view: isRead ? { ...saved.view, colourBy: saved.result?.levels.length ? { kind: "predicted", level: 0 } : { kind: "condition", key: 0 } } : saved.view };
 }
 
 function arrayOf(parts: Unzipped, name: string, kind: ArrayKind, file: string): unknown {

@@ -43,6 +43,7 @@ export type { SampleTable } from "./samples/sample-table.js";
 export type { MetadataValue, SampleMetadata } from "./data/sample-metadata.js";
 export type { Components } from "./statistics/components.js";
 export { barChart, heatMap, histogram, lineChart, pointCloud, scatterPlot, type ScatterPoint, type Series } from "./plots/charts.js";
+export { placeLabels, type LabelPlace } from "./plots/labels.js";
 export { divergingColour, groupColour, missingColour, rampColour } from "./plots/palette.js";
 export { standaloneSvg, type Plot, type PlotTable } from "./plots/svg.js";
 export type { ExportOptions } from "./scarches/export.js";

@@ -128,13 +128,13 @@ test("form: no file over 600 lines, a header on each, nothing left for later", (
 
 test("the public interface is this and nothing else", async () => {
   const values = Object.keys(await import("../dist/index.js")).sort();
-  assert.deepEqual(values, ["AnnData", "ScPoli", "ScPoliError", "barChart", "convert", "divergingColour", "evaluate", "exitCodes", "groupColour", "heatMap", "histogram", "inspect", "judgeMapping", "lineChart", "makeReport", "missingColour", "pointCloud", "rampColour", "readExpression", "samplePlots", "scatterPlot", "standaloneSvg", "version", "writeCopy", "writeH5ad", "writePlots", "writeSamples", "writeTables"]);
+  assert.deepEqual(values, ["AnnData", "ScPoli", "ScPoliError", "barChart", "convert", "divergingColour", "evaluate", "exitCodes", "groupColour", "heatMap", "histogram", "inspect", "judgeMapping", "lineChart", "makeReport", "missingColour", "placeLabels", "pointCloud", "rampColour", "readExpression", "samplePlots", "scatterPlot", "standaloneSvg", "version", "writeCopy", "writeH5ad", "writePlots", "writeSamples", "writeTables"]);
   const types = [...text.get("index")!.matchAll(/(?:export type \{([^}]*)\}|\btype (\w+))/g)].flatMap(([, list, one]) => list?.split(",") ?? [one!]).map((name) => name.trim()).filter((name) => !values.includes(name));
   assert.deepEqual([...new Set(types)].sort(), [
     "Additions", "Association", "Classification", "ClassificationOptions", "ClassifierScore", "Column", "Components", "ConditionTreatment", "Conversion", "ConvertOptions",
     "Covariate", "CovariateKinds", "DataFrame", "DenseMatrix", "EmbedOptions", "EmbeddingScores", "EpochLosses", "ErrorKind", "EvaluateOptions", "Evaluation", "Explained",
     "ExportOptions", "ExpressionOptions", "GeneAnalysis", "GeneCorrelation", "GeneCounts", "GeneCoverage", "GeneSet", "Guidance", "ImportOptions", "Inspection",
-    "LabelOptions", "LabelTransfer", "LevelPrediction", "Light", "MapOptions", "Mapping", "MappingSummary", "Matrix", "MetadataValue", "Metric", "MetricName", "Metrics",
+    "LabelOptions", "LabelPlace", "LabelTransfer", "LevelPrediction", "Light", "MapOptions", "Mapping", "MappingSummary", "Matrix", "MetadataValue", "Metric", "MetricName", "Metrics",
     "ModelSummary", "NameMap", "NewAnnData", "Note", "OverRepresentation", "Plot", "PlotTable", "Progress", "QualityCorrelation", "ReportOptions", "RunSettings",
     "SampleAnalysis", "SampleDistances", "SampleExpression", "SampleMetadata", "SamplePrediction", "SampleTable", "SamplesOptions", "ScatterPoint", "Scores", "Series",
     "SparseRows", "Threshold", "TrainOptions", "Verdict",

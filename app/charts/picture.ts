@@ -1,5 +1,5 @@
 // The picture of the cells as a file: one drawing, by a pen that writes SVG or by one that paints a canvas.
-import type { Coloring } from "../coloring.js";
+import { drawingOrder, type Coloring } from "../coloring.js";
 import { rampColour } from "../colours.js";
 import { short } from "../text.js";
 import { pointRadius, toPixels, type Camera } from "./camera.js";
@@ -32,14 +32,15 @@ function paintWith(pen: Pen, { coloring, colours, positions, background, labels,
   pen.box(0, 0, width + legendWidth, height, "#ffffff");
   const radius = pointRadius(positions.length / 2);
   const isIn = ([x, y]: readonly [number, number]): boolean => x >= 0 && y >= 0 && x <= width && y <= height;
-  const each = (points: Float32Array, draw: (x: number, y: number, point: number) => void): void => {
-    for (let point = 0; point < points.length / 2; point++) {
+  const each = (points: Float32Array, order: Uint32Array | null, draw: (x: number, y: number, point: number) => void): void => {
+    for (let i = 0; i < points.length / 2; i++) {
+      const point = order?.[i] ?? i;
       const place = toPixels(camera, width, height, points[2 * point]!, points[2 * point + 1]!);
       if (isIn(place)) draw(place[0], place[1], point);
     }
   };
-  if (background) each(background, (x, y) => pen.dot(x, y, Math.max(0.8, 0.75 * radius), "#c3c8cc", 0.6));
-  each(positions, (x, y, cell) => pen.dot(x, y, radius, hex(colours, cell), colours[4 * cell + 3]! / 255));
+  if (background) each(background, null, (x, y) => pen.dot(x, y, Math.max(0.8, 0.75 * radius), "#c3c8cc", 0.6));
+  each(positions, drawingOrder(coloring), (x, y, cell) => pen.dot(x, y, radius, hex(colours, cell), colours[4 * cell + 3]! / 255));
   for (const { name, x, y } of labels) {
     const place = toPixels(camera, width, height, x, y);
     if (isIn(place)) pen.text(place[0], place[1], name, { size: 12, bold: true, middle: true, halo: true });

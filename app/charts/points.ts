@@ -2,12 +2,15 @@
 import { Deck, OrthographicView } from "@deck.gl/core";
 import { ScatterplotLayer } from "@deck.gl/layers";
 import type { Camera } from "./camera.js";
+import { Thinning } from "./thinning.js";
 
 export interface PointSet {
   readonly positions: Float32Array;
   /** (n, 4) bytes */
   readonly colours: Uint8Array;
   readonly radius: number;
+  /** points in the order in which they are drawn, the last on top. Default: as they come */
+  readonly order?: Uint32Array | null;
 }
 
 export interface PointsOptions {
@@ -20,7 +23,12 @@ export interface PointsOptions {
 
 export class Points {
   readonly #deck: Deck<OrthographicView>;
+  readonly #thinning = new Thinning();
   #camera: Camera = { target: [0, 0], zoom: 0 };
+  #shown: readonly { readonly id: string; readonly points: PointSet; readonly pickable: boolean }[] = [];
+  /** every k-th point is drawn */
+  #k = 1;
+  #still: ReturnType<typeof setTimeout> | undefined;
 
   constructor({ canvas, onCamera, onHover, onClick }: PointsOptions) {
     let frames = 0;
@@ -30,6 +38,7 @@ export class Points {
       height: "100%",
       views: new OrthographicView({ flipY: false, controller: { scrollZoom: { speed: 0.005, smooth: false }, keyboard: false, inertia: false, doubleClickZoom: false } }),
       initialViewState: this.#viewState(),
+      deviceProps: { type: "webgl", webgl: { antialias: false, preserveDrawingBuffer: false } }, // the points' edges are smooth as they are; the browser's own smoothing costs most of a picture without a graphics card
       pickingRadius: 4,
       useDevicePixels: true,
       getCursor: ({ isDragging }) => (isDragging ? "grabbing" : "default"),
@@ -37,17 +46,45 @@ export class Points {
         const { target, zoom } = viewState as unknown as { target: [number, number]; zoom: number };
         this.#camera = { target: [target[0], target[1]], zoom };
         onCamera(this.#camera);
+        this.#moves();
       },
-      onHover: ({ index, x, y }) => onHover(index >= 0 ? index : null, x, y),
-      onClick: ({ index }) => onClick(index >= 0 ? index : null),
+      onHover: ({ index, x, y }) => onHover(this.#pointAt(index), x, y),
+      onClick: ({ index }) => onClick(this.#pointAt(index)),
       layers: [],
-      onAfterRender: () => void (canvas.dataset["frames"] = String(++frames)), // to be seen from outside: what was drawn, and how often
+      onAfterRender: () => {
+        canvas.dataset["frames"] = String(++frames); // to be seen from outside: what was drawn, and how often
+        requestAnimationFrame(() => this.#thinning.pictureDrawn(performance.now()) && this.#still !== undefined && this.#draw(this.#thinning.k));
+      },
       onLoad: () => void (canvas.tabIndex = -1), // keys are the place's around it
     });
   }
 
   show(background: PointSet | null, cells: PointSet): void {
-    this.#deck.setProps({ layers: [...(background ? [layer("background", background, false)] : []), layer("cells", cells, true)] });
+    this.#shown = [...(background ? [{ id: "background", points: background, pickable: false }] : []), { id: "cells", points: inOrder(cells), pickable: true }];
+    this.#draw(this.#k);
+  }
+
+  /** @param index - of what is drawn; -1: nothing */
+  #pointAt(index: number): number | null {
+    if (index < 0) return null;
+    const place = index * this.#k;
+    return this.#shown.find(({ pickable }) => pickable)?.points.order?.[place] ?? place;
+  }
+
+  #draw(k: number): void {
+    this.#k = k;
+    this.#deck.setProps({ layers: this.#shown.map(({ id, points, pickable }) => layer(id, points, pickable, k)) });
+  }
+
+  /** While the camera moves there may be fewer points; all of them again when it is still. */
+  #moves(): void {
+    this.#thinning.cameraChanged(performance.now());
+    if (this.#still === undefined && this.#k !== this.#thinning.k) this.#draw(this.#thinning.k);
+    clearTimeout(this.#still);
+    this.#still = setTimeout(() => {
+      this.#still = undefined;
+      if (this.#k !== 1) this.#draw(1);
+    }, 400);
   }
 
   setCamera(camera: Camera): void {
@@ -56,6 +93,7 @@ export class Points {
   }
 
   end(): void {
+    clearTimeout(this.#still);
     this.#deck.finalize();
   }
 
@@ -64,10 +102,24 @@ export class Points {
   }
 }
 
-function layer(id: string, { positions, colours, radius }: PointSet, pickable: boolean): ScatterplotLayer {
+function inOrder(points: PointSet): PointSet {
+  const { positions, colours, order } = points;
+  if (!order) return points;
+  const [places, paints, from] = [new Float32Array(positions.length), new Uint32Array(order.length), new Uint32Array(colours.buffer, colours.byteOffset, order.length)];
+  for (let i = 0; i < order.length; i++) {
+    const point = order[i]!;
+    places[2 * i] = positions[2 * point]!;
+    places[2 * i + 1] = positions[2 * point + 1]!;
+    paints[i] = from[point]!;
+  }
+  return { ...points, positions: places, colours: new Uint8Array(paints.buffer) };
+}
+
+/** @param k - every k-th point is drawn */
+function layer(id: string, { positions, colours, radius }: PointSet, pickable: boolean, k: number): ScatterplotLayer {
   return new ScatterplotLayer({
     id,
-    data: { length: positions.length / 2, attributes: { getPosition: { value: positions, size: 2 }, getFillColor: { value: colours, size: 4, normalized: true } } },
+    data: { length: Math.ceil(positions.length / 2 / k), attributes: { getPosition: { value: positions, size: 2, stride: 8 * k }, getFillColor: { value: colours, size: 4, normalized: true, stride: 4 * k } } },
     getRadius: radius,
     radiusUnits: "pixels",
     stroked: false,

@@ -1,7 +1,7 @@
 // The cells: points over the grey reference, labels on clusters, a tooltip, and a lasso, a box or a click to pick cells.
 import { effect, signal, useSignal } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
-import { coloring, paint } from "../coloring.js";
+import { coloring, drawingOrder, paint } from "../coloring.js";
 import { bytesOf } from "../colours.js";
 import { fittingCamera, pointRadius, toPixels, type Camera } from "../charts/camera.js";
 import type { Points } from "../charts/points.js";
@@ -113,7 +113,7 @@ function draw(drawing: Points): void {
   const { reference } = result;
   const grey = bytesOf(theme.value === "dark" ? "#5b646b" : "#c3c8cc");
   const background = reference && view.showReference ? { positions: reference.positions, colours: repeated([...grey, 150], reference.positions.length / 2), radius: Math.max(1, radius * 0.75) } : null;
-  drawing.show(background, { positions: result.positions, colours: paint(shown, view, result.cells), radius });
+  drawing.show(background, { positions: result.positions, colours: paint(shown, view, result.cells), radius, order: drawingOrder(shown) });
 }
 
 function repeated(colour: readonly number[], times: number): Uint8Array {

@@ -66,7 +66,7 @@ function Analysis({ result, map, position, analysis }: AnalysisProps) {
   const setAxis = (axis: 0 | 1, component: number): void => void (axes.value = axis === 0 ? [component, axes.value[1]] : [axes.value[0], component]);
   return (
     <>
-      <section aria-label={`Components of ${map.key}`}>
+      <section class="plane" aria-label={`Components of ${map.key}`}>
         <div class="row">
           {([0, 1] as const).map((axis) => (
             <label key={axis} class="row tight"><span>{axis === 0 ? "x" : "y"}</span>

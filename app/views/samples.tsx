@@ -1,7 +1,7 @@
 // The samples beside the cells, linked both ways: picked cells colour the samples by how many of them they have, brushed samples pick their cells.
 import { useSignal } from "@preact/signals";
+import { placeLabels } from "scpoli";
 import { linearTicks, useWidth } from "../charts/axes.js";
-import { placeLabels } from "../charts/labels.js";
 import { SaveChart } from "../charts/save-chart.js";
 import { groupColour } from "../colours.js";
 import type { MappingResult, SampleMap } from "../protocol.js";

@@ -1,12 +1,15 @@
 // The plots of reports, sample tables and the page: functions from numbers to SVG. Each has a title, axes with units, a legend, and its numbers as a table.
 import { extent, groupLegend, rampLegend, xAxis, yAxis, type Area, type AxisOptions, type Legend, type LegendEntry } from "./axes.js";
 import { divergingColour, groupColour, inkOn, missingColour, rampColour } from "./palette.js";
+import { placeLabels } from "./labels.js";
 import { element, escapeText, line, picture, text, widthOf, type Plot } from "./svg.js";
 
 /** Width of a plot, in pixels. */
 const width = 640;
 /** Characters of a name beside an axis. */
 const nameLength = 30;
+/** Characters of a name beside a point. */
+const nameOfPoint = 18;
 
 type Label = Pick<AxisOptions, "label" | "format"> & { readonly range?: readonly [number, number] };
 
@@ -127,11 +130,14 @@ export function scatterPlot({ title, x, y, points, groups, legend: legendTitle, 
   const range = extent(points.flatMap(({ value }) => (value === null ? [] : [value])));
   const colourOf = (value: number | null): string => (value === null ? missingColour : groups ? groupColour(value) : rampColour((value - range[0]) / (range[1] - range[0] || 1)));
   const isNamed = points.length <= 40;
-  const dots = points.map(({ name, x: a, y: b, value, isOpen }) => {
+  const short = points.map(({ name }) => (Array.from(name).length > nameOfPoint ? `${Array.from(name).slice(0, nameOfPoint - 1).join("")}\u2026` : name));
+  const labels = isNamed ? placeLabels(points.map((point) => [across.scale(point.x), up.scale(point.y)]), short, width) : [];
+  const dots = points.map(({ name, x: a, y: b, value, isOpen }, point) => {
     const [cx, cy, colour] = [across.scale(a), up.scale(b), colourOf(value)];
     const told = `${name}${value === null ? "" : `, ${groups ? groups[value]! : number(value)}`}`;
     const dot = element("circle", isOpen ? { cx, cy, r: 5, fill: "none", stroke: colour, "stroke-width": 2.2 } : { cx, cy, r: 5.5, fill: colour, class: groups ? "plot-edge" : "plot-rim" }, element("title", {}, escapeText(told)));
-    return dot + (isNamed ? text(cx > area.right - 80 ? cx - 8 : cx + 8, cy + 4, name, { anchor: cx > area.right - 80 ? "end" : "start", most: 18 }) : "");
+    const label = labels[point];
+    return dot + (label ? text(cx + label.dx, cy + label.dy, name, { anchor: label.anchor, most: nameOfPoint }) : "");
   });
   const hasMissing = points.some(({ value }) => value === null);
   const isRinged = (group: number): boolean => points.some(({ value, isOpen }) => value === group && isOpen) && points.every(({ value, isOpen }) => value !== group || isOpen);

@@ -1,6 +1,8 @@
 // Where names go beside their points: the first side on which they lie on nothing else.
 
-interface Placed {
+import { widthOf } from "./svg.js";
+
+export interface LabelPlace {
   readonly dx: number;
   readonly dy: number;
   readonly anchor: "start" | "middle" | "end";
@@ -12,17 +14,16 @@ interface Box {
   readonly bottom: number;
 }
 
-const sides: readonly Placed[] = [
+const sides: readonly LabelPlace[] = [
   { dx: 8, dy: 4, anchor: "start" }, { dx: -8, dy: 4, anchor: "end" }, { dx: 0, dy: -9, anchor: "middle" }, { dx: 0, dy: 16, anchor: "middle" },
 ];
-const characterWidth = 6.6;
 const reach = 6;
 
 /** @param points - in pixels @returns per point where its name goes; null where there is no room for it */
-export function placeLabels(points: readonly (readonly [number, number])[], names: readonly string[], width: number): (Placed | null)[] {
+export function placeLabels(points: readonly (readonly [number, number])[], names: readonly string[], width: number): (LabelPlace | null)[] {
   const taken: Box[] = points.map(([x, y]) => ({ left: x - reach, right: x + reach, top: y - reach, bottom: y + reach }));
   return points.map(([x, y], point) => {
-    const length = characterWidth * names[point]!.length;
+    const length = widthOf(names[point]!);
     for (const side of sides) {
       const left = x + side.dx - (side.anchor === "start" ? 0 : side.anchor === "end" ? length : length / 2);
       const box: Box = { left, right: left + length, top: y + side.dy - 10, bottom: y + side.dy + 2 };
