@@ -143,8 +143,8 @@ function removeShifts(points: Float32Array, F: number, conditions: Int32Array, p
   }
 }
 
-/** Weight of the whole query's shift in that of one condition. */
-const sharedWeight = 0.5;
+/** Weight of the whole query's shift, or of none, in that of one condition; a type with many cells weighs 1. */
+export const sharedWeight = 0.5;
 
 /** Density and distance of each point (n, F), from its neighbours among the others and from the reference. */
 function neighborhoodParts(points: Float32Array, F: number, { means, cells, landmarks }: KnownCells, spacing: number): { readonly density: Float32Array; readonly distance: Float32Array } {

@@ -3,7 +3,7 @@ import { CholeskyDecomposition, Matrix, solve } from "ml-matrix";
 import { quantile } from "../model/classify.js";
 import { classifyByHead, drawCells, shiftPrior, type HeadColumns, type HeadLevel, type NoveltyJson } from "../model/head.js";
 import { rowsOf } from "../model/neighbors.js";
-import { meanSpacing, noveltyParts, noveltyScore, pointsOf, type KnownCells, type NoveltyParts } from "../model/novelty.js";
+import { meanSpacing, noveltyParts, noveltyScore, pointsOf, sharedWeight, type KnownCells, type NoveltyParts } from "../model/novelty.js";
 import { Random } from "../random.js";
 
 /** Log-normalised cells, sparse. */
@@ -58,13 +58,17 @@ export function findAxes(rows: NormalizedRows, labels: Int32Array, conditions: I
     const sums = new Map([...offsets.keys()].map((condition) => [condition, new Float64Array(P)]));
     for (let i = 0; i < n; i++) {
       const own = projected.subarray(i * P, (i + 1) * P);
-      sums.get(conditions[i]!)!.forEach((_, p, sum) => (sum[p]! += own[p]!));
+      const sum = sums.get(conditions[i]!)!;
+      for (let p = 0; p < P; p++) sum[p]! += own[p]!;
       for (let at = rows.indptr[i]!; at < rows.indptr[i + 1]!; at++) {
         const [to, value] = [rows.indices[at]! * P, rows.values[at]!];
         for (let p = 0; p < P; p++) next[to + p]! += value * own[p]!;
       }
     }
-    for (const [condition, sum] of sums) offsets.get(condition)!.forEach((offset, gene) => sum.forEach((value, p) => (next[gene * P + p]! -= offset * value)));
+    for (const [condition, sum] of sums) {
+      const offset = offsets.get(condition)!;
+      for (let gene = 0, to = 0; gene < genes; gene++) for (let p = 0; p < P; p++, to++) next[to]! -= offset[gene]! * sum[p]!;
+    }
     basis = orthonormal(next, genes, P);
   }
   const coordinates = project();
@@ -85,7 +89,10 @@ export function coordinatesOf(rows: NormalizedRows, axes: Float32Array, genes: n
   return multiply(rows, basis, rows.indptr.length - 1, P);
 }
 
-/** Per condition, what its cells have whatever their type: the mean over its types of the difference from the type's mean, on top of the mean of all types. */
+/**
+ * Per condition, what its cells have whatever their type: the mean over its types of the difference from the type's mean, on top of the mean of all types. Types count by their cells, as in
+ * `removeShifts`; a condition with few cells, whose difference is mostly theirs alone, is drawn to none.
+ */
 function conditionMeans({ indptr, indices, values }: NormalizedRows, labels: Int32Array, conditions: Int32Array, genes: number): Map<number, Float64Array> {
   const types = counter(labels);
   const mean = new Map([...types.keys()].map((type) => [type, new Float64Array(genes)]));
@@ -99,7 +106,7 @@ function conditionMeans({ indptr, indices, values }: NormalizedRows, labels: Int
     const own = shares.get(conditions[i]!) ?? new Map<number, number>();
     shares.set(conditions[i]!, own.set(label, (own.get(label) ?? 0) + 1));
   });
-  const total = new Map([...shares].map(([condition, own]) => [condition, [...own.values()].reduce((sum, n) => sum + n / (n + shiftPrior), 0)]));
+  const total = new Map([...shares].map(([condition, own]) => [condition, [...own.values()].reduce((sum, n) => sum + n / (n + shiftPrior), sharedWeight)]));
   const result = new Map([...shares.keys()].map((condition) => [condition, all.slice()]));
   labels.forEach((label, i) => {
     const condition = conditions[i]!;
