@@ -269,7 +269,9 @@ function additions(n: number): { additions: Additions; obs: unknown; obsm: unkno
   };
 }
 
-test("written files: anndata opens them, finds what was added, and nothing else has changed", async () => {
+// scripts/check_anndata.ts runs these tests with versions of anndata that open no file of ours
+const isReadOnly = process.env["SCPOLI_READ_ONLY"] !== undefined && "this version opens no file of ours";
+test("written files: anndata opens them, finds what was added, and nothing else has changed", { skip: isReadOnly }, async () => {
   const written: unknown[] = [];
   for (const source of ["full.h5ad", "latest.h5ad", "old.h5ad", "csc gzip.h5ad", "no X.h5ad"]) {
     await withFile(source, async (data) => {
