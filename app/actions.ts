@@ -297,7 +297,8 @@ function reportProgress(progress: NonNullable<JobState["progress"]>): void {
   if (!current) return;
   const { epoch, done, losses } = progress;
   const isEndOfEpoch = epoch !== undefined && losses && done === epoch;
-  setJob({ progress, ...(isEndOfEpoch && { losses: [...current.losses, { epoch, losses }] }) });
+  // an epoch may be told twice: by its last minibatch, with the losses of the one before, and by its end
+  setJob({ progress, ...(isEndOfEpoch && { losses: [...current.losses.filter((told) => told.epoch < epoch), { epoch, losses }] }) });
 }
 
 function reportNote(note: JobState["notes"][number]): void {
