@@ -15,7 +15,7 @@ export interface SavedFile {
 }
 
 function stem(): string {
-  return (work.value.query?.info.name ?? work.value.model?.name ?? "scpoli").replace(/\.(h5ad|h5|zarr|zip)$/g, "");
+  return (work.value.query?.info.name ?? work.value.model?.name ?? "scpoli").replace(/(\.(h5ad|h5|zarr|zip))+$/, "");
 }
 
 /** The results as they are written, with the thresholds of now. */
@@ -30,9 +30,8 @@ export function currentAdditions({ additions, levels }: MappingResult): MappingR
 
 export async function saveAnnotatedFile(): Promise<SavedFile> {
   const { query, result } = work.value;
-  const name = `${stem()}-mapped.h5ad`;
-  const file = await runJob(({ jobs }) => jobs.saveAnnotated(query!.files, currentAdditions(result!), name));
-  return { file, name };
+  const file = await runJob(({ jobs }) => jobs.saveAnnotated(query!.files, currentAdditions(result!), `${stem()}-mapped`));
+  return { file, name: file.name };
 }
 
 export async function saveReport(): Promise<SavedFile> {

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { describe, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { unzipSync } from "fflate";
-import { AnnData, ScPoli, writeH5ad } from "../dist/index.js";
+import { AnnData, convert, ScPoli, writeH5ad } from "../dist/index.js";
 import { TestPage } from "./browser.ts";
 import { temporaryFolder } from "./command.ts";
 import { choose, draw, drop, fill, isIdle, launchDrawingBrowser, look, save, saved, screenshots, serve, step } from "./page-driver.ts";
@@ -268,6 +268,23 @@ describe("what is dropped is opened as what it is; a training is ended early", a
     await drop(page, page.locator("main"), [join(root, "data", "demo_query.h5ad")]);
     await page.getByRole("button", { name: "Map 181 cells onto kept" }).waitFor();
     assert.equal(await page.locator(".drop-anywhere").count(), 0);
+  });
+
+  test("a Zarr store, whose copy with the results is one", async () => {
+    const query = await AnnData.open(join(root, "data", "demo_query.h5ad"));
+    await convert(query, join(folder, "query.zarr"));
+    await drop(page, page.locator("main"), [join(folder, "query.zarr")]);
+    await page.getByRole("button", { name: "Map 181 cells onto kept" }).click();
+    await page.getByRole("button", { name: "Map the cells" }).click();
+    await page.locator(".explore").waitFor({ timeout: 120_000 });
+    await step(page, "Save").click();
+    const path = await save(page, "h5ad", folder);
+    assert.match(path, /query-mapped\.zarr\.zip$/);
+    const written = await AnnData.open(path);
+    assert.deepEqual(await written.obs.index(), await query.obs.index());
+    assert.equal((await written.obsm("X_scpoli")).rows, 181);
+    written.close();
+    query.close();
     assert.deepEqual(errors, []);
   });
 });

@@ -1,7 +1,8 @@
 // Plots: colours that stay apart for every kind of sight, and pictures with title, axes, units and legend in which no name is markup.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { barChart, divergingColour, groupColour, heatMap, histogram, lineChart, pointCloud, rampColour, scatterPlot, standaloneSvg, type Plot } from "../dist/index.js";
+import { Thinning } from "../app/charts/thinning.ts";
+import { barChart, divergingColour, groupColour, heatMap, histogram, lineChart, placeLabels, pointCloud, rampColour, scatterPlot, standaloneSvg, type Plot } from "../dist/index.js";
 import { colourDistance } from "./colour-distance.ts";
 
 const hostile = `<script>alert("1")</script>&'\u0000`;
@@ -59,4 +60,42 @@ test("60 colours, all different to every sight; the first ten by 0.07 in OKLab, 
   assert.equal(rampColour(0), "#2b446e");
   for (const paper of ["#ffffff", "#14171c"]) for (let i = 0; i <= 20; i++) assert.ok(colourDistance(rampColour(i / 20), paper) > 0.13, `${rampColour(i / 20)} on ${paper}`);
   assert.equal(divergingColour(0.5), "#f2f2f2");
+});
+
+test("names of points lie on no other name or point, inside the picture; one without room is left out", () => {
+  const points = [[20, 50], [34, 50], [27, 52], [280, 50], [150, 20]] as const;
+  const names = ["left one", "right one", "between", "at the edge", "alone"];
+  const places = placeLabels(points, names, 300);
+  assert.deepEqual(places[4], { dx: 8, dy: 4, anchor: "start" });
+  assert.equal(places[3]!.anchor, "end", "no room to the right");
+  assert.ok(places.includes(null), "three points on one place have no room for three names");
+  const boxes = places.flatMap((place, i) => {
+    if (!place) return [];
+    const [width, x] = [6.6 * names[i]!.length, points[i]![0] + place.dx];
+    const left = place.anchor === "start" ? x : place.anchor === "end" ? x - width : x - width / 2;
+    return [{ left, right: left + width, y: points[i]![1] + place.dy }];
+  });
+  for (const [i, a] of boxes.entries()) {
+    assert.ok(a.left >= 0 && a.right <= 300);
+    for (const b of boxes.slice(0, i)) assert.ok(a.right <= b.left || b.right <= a.left || Math.abs(a.y - b.y) >= 12);
+  }
+});
+
+test("slow pictures are thinned while one moves about, and fast ones are whole again", () => {
+  const thinning = new Thinning();
+  let now = 0;
+  const picture = (ms: number): boolean => {
+    thinning.cameraChanged(now);
+    return thinning.pictureDrawn((now += ms));
+  };
+  assert.equal(picture(30), false);
+  assert.equal(thinning.k, 1);
+  assert.equal(picture(1000), true);
+  assert.equal(thinning.k, 4, "at most four times as few at once");
+  picture(900);
+  assert.equal(thinning.k, 16);
+  assert.equal(picture(60), false, "fast enough");
+  for (let i = 0; i < 4; i++) picture(20);
+  assert.equal(thinning.k, 1);
+  assert.equal(thinning.pictureDrawn((now += 5000)), false, "nothing has moved");
 });
