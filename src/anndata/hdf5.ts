@@ -2,7 +2,7 @@
 //
 // h5wasm hands out uninitialised memory where a filter is missing, reads UTF-8 as ASCII where the type says so, and 64-bit integers as BigInt. Here every read
 // checks the filters first, numbers come as typed arrays, and every failure is an error that names file and dataset, also that of a file made to harm.
-import { abandonHdf5, fileStatus, loadHdf5, readBytes, type Hdf5, type LoadedHdf5 } from "#platform";
+import { abandonHdf5, countReads, fileStatus, loadHdf5, readBytes, type Hdf5, type LoadedHdf5 } from "#platform";
 import { ScPoliError, type ErrorKind } from "../errors.js";
 import { arrays, copyNumbers, dtypeOf, missingFilter, numberReader, textReader, type TypeMetadata } from "./hdf5-types.js";
 import type { NumericArray } from "./matrix.js";
@@ -281,8 +281,14 @@ export class Hdf5Dataset implements StoredArray {
     const count = shape.length === 0 ? null : [end - start, ...shape.slice(1)].map(BigInt);
     try {
       this.file.withMemory(bytes, (pointer) => {
-        const status = module.get_dataset_data(root.file_id, this.path, count, count && [BigInt(start), ...count.slice(1).map(() => 0n)], count && count.map(() => 1n), BigInt(pointer));
+        let status = 0;
+        const read = (): void => {
+          status = module.get_dataset_data(root.file_id, this.path, count, count && [BigInt(start), ...count.slice(1).map(() => 0n)], count && count.map(() => 1n), BigInt(pointer));
+        };
+        const chunk = this.plainChunk();
+        const chunksRead = chunk ? countReads(chunk.bytes, read) : (read(), 0);
         if (status < 0) throw new Error(`status ${status}`);
+        if (chunk && !chunk.areThere(start, end, chunksRead, module.HEAPU8.subarray(pointer, pointer + bytes))) throw new Error("chunks are missing");
         use(pointer);
         if (!holdsPointers(metadata)) return;
         if (count) module.reclaim_vlen_memory_count(root.file_id, this.path, "", BigInt(pointer), count);
@@ -296,6 +302,35 @@ export class Hdf5Dataset implements StoredArray {
     }
   }
 
+  /**
+   * How the chunks of an uncompressed dataset are checked. The index of a damaged file may say that a chunk is shorter than it is: HDF5 then gives what was in its
+   * memory before. So as many chunks must have been read as there are; fewer is right only where HDF5 has filled them with one value, as it does for chunks that were
+   * never written. Chunks beyond its cache (1 MB) are not read as a whole, and have no such fault.
+   * @returns null where there is nothing to be checked
+   */
+  private plainChunk(): { readonly bytes: number; areThere(start: number, end: number, read: number, values: Uint8Array): boolean } | null {
+    const { chunks, size } = this.metadata;
+    const shape = this.shape;
+    if (!chunks || !shape || this.filters.length > 0 || chunks.length > 2 || holdsPointers(this.metadata)) return null;
+    const [rows, columns] = [chunks[0]!, chunks[1] ?? 1];
+    const bytes = rows * columns * size;
+    if (bytes > chunkCache) return null;
+    return {
+      bytes,
+      areThere: (start, end, read, values) => {
+        const firstRow = Math.floor(start / rows);
+        const [down, across] = [Math.ceil(end / rows) - firstRow, Math.ceil(this.width / columns)];
+        let missing = down * across - read;
+        for (let i = 0; i < down && missing > 0; i++)
+          for (let j = 0; j < across; j++) {
+            const [from, to] = [Math.max(start, (firstRow + i) * rows) - start, Math.min(end, (firstRow + i + 1) * rows) - start];
+            missing -= isOneValue(values, size, this.width, [from, to], [j * columns, Math.min(this.width, (j + 1) * columns)]) ? 1 : 0;
+          }
+        return missing <= 0;
+      },
+    };
+  }
+
   private allocate(constructor: NonNullable<(typeof arrays)[string]>, length: number): NumericArray {
     try {
       return new constructor(length);
@@ -306,6 +341,16 @@ export class Hdf5Dataset implements StoredArray {
 }
 
 const bytesPerPiece = 8 << 20;
+/** Chunks up to this many bytes are kept, and read as a whole: HDF5's own default. */
+const chunkCache = 1 << 20;
+
+/** Whether a part of a table (rows, width) holds one value. */
+function isOneValue(bytes: Uint8Array, size: number, width: number, [firstRow, lastRow]: readonly [number, number], [first, last]: readonly [number, number]): boolean {
+  const start = (firstRow * width + first) * size;
+  for (let row = firstRow; row < lastRow; row++)
+    for (let at = (row * width + first) * size, end = (row * width + last) * size, k = 0; at < end; at++, k++) if (bytes[at] !== bytes[start + (k % size)]) return false;
+  return true;
+}
 
 /** Whether HDF5 allocates more than the values themselves: texts of any length. */
 function holdsPointers(type: TypeMetadata): boolean {

@@ -8,6 +8,7 @@ import { canShareMemory } from "./threads-browser.js";
 import { filesBelow, find, folderAt, namesOf, placeOf, VirtualFolder, type Place } from "./virtual-folder.js";
 
 export type { Hdf5, LoadedHdf5 } from "./hdf5.js";
+export { countReads } from "./hdf5.js";
 export { abandonHdf5, loadHdf5 } from "./hdf5-browser.js";
 export type { FileStatus } from "./file-errors.js";
 export type { Giver } from "./giver.js";

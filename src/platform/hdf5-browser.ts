@@ -1,5 +1,5 @@
 // The HDF5 library in a browser: h5wasm as one module of its own that comes with this package, reading and writing the virtual file system where HDF5 asks for bytes.
-import { refuseDamagedHeap, type Hdf5, type LoadedHdf5 } from "./hdf5.js";
+import { lookAtRead, type Hdf5, type LoadedHdf5 } from "./hdf5.js";
 import { StoredFile } from "./stored-file.js";
 import { find } from "./virtual-folder.js";
 
@@ -133,7 +133,7 @@ function nodeOf(system: FileSystem, top: FileNode, name: string, file: StoredFil
       attempt(() => {
         const bytes = new Uint8Array(buffer.buffer, buffer.byteOffset + offset, length);
         const done = file.read(position, bytes);
-        refuseDamagedHeap(bytes.subarray(0, done), position, (from, into) => file.read(from, into));
+        lookAtRead(bytes.subarray(0, done), position, (from, into) => file.read(from, into));
         return done;
       }),
     write: (_: Stream, buffer: Int8Array, offset: number, length: number, position: number): number =>

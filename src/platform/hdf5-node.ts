@@ -2,7 +2,7 @@
 import { existsSync, readSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { refuseDamagedHeap, type Hdf5, type LoadedHdf5 } from "./hdf5.js";
+import { lookAtRead, type Hdf5, type LoadedHdf5 } from "./hdf5.js";
 
 let hdf5: Promise<LoadedHdf5> | null = null;
 let hdf5Copies = 0;
@@ -14,7 +14,7 @@ export function loadHdf5(): Promise<LoadedHdf5> {
     const library = (await import(hdf5Copies++ === 0 ? address : `${address}?copy=${hdf5Copies}`)) as Hdf5;
     const module = await library.ready;
     module.activate_throwing_error_handler();
-    refuseDamagedHeaps((module as unknown as { FS: FileAccess }).FS);
+    lookAtReads((module as unknown as { FS: FileAccess }).FS);
     const folder = fileURLToPath(new URL("../hdf5/filters", import.meta.url));
     module.insert_plugin_search_path(folder, 0);
     return { library, provideFilter: (name) => existsSync(join(folder, `libH5Z${name}.so`)) };
@@ -32,11 +32,11 @@ interface FileAccess {
   read(stream: { readonly nfd: number }, buffer: Int8Array, offset: number, length: number, position: number): number;
 }
 
-function refuseDamagedHeaps(access: FileAccess): void {
+function lookAtReads(access: FileAccess): void {
   const read = access.read;
   access.read = (stream, buffer, offset, length, position) => {
     const done = read(stream, buffer, offset, length, position);
-    refuseDamagedHeap(new Uint8Array(buffer.buffer, buffer.byteOffset + offset, Math.max(0, done)), position, (from, into) => readSync(stream.nfd, into, 0, into.length, from));
+    lookAtRead(new Uint8Array(buffer.buffer, buffer.byteOffset + offset, Math.max(0, done)), position, (from, into) => readSync(stream.nfd, into, 0, into.length, from));
     return done;
   };
 }

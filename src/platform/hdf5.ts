@@ -1,4 +1,4 @@
-// The HDF5 library as the rest of this library sees it, and a guard for it.
+// The HDF5 library as the rest of this library sees it, and a guard for it: every read of a file is looked at.
 //
 // HDF5 walks through a collection of texts (global heap) without a look at the lengths in it: a wrong one and it never ends. Here the lengths are checked as a
 // collection is read, and a damaged one loses its signature, which HDF5 refuses with an error.
@@ -23,8 +23,23 @@ const mostHeapBytes = 2 ** 30 + 4096;
 /** Reads from the file that the bytes come from; returns how many bytes were read. */
 type Read = (position: number, into: Uint8Array) => number;
 
+/** Length of reads that are counted, and how many there were. */
+let [countedLength, counted] = [0, 0];
+
+/** How many pieces of exactly `length` bytes HDF5 reads from files while `act` runs. */
+export function countReads(length: number, act: () => void): number {
+  [countedLength, counted] = [length, 0];
+  act();
+  return counted;
+}
+
 /** @param bytes - what HDF5 has just read from `position` on; it reads the rest of a long collection later */
-export function refuseDamagedHeap(bytes: Uint8Array, position: number, read: Read): void {
+export function lookAtRead(bytes: Uint8Array, position: number, read: Read): void {
+  if (bytes.length === countedLength) counted++;
+  refuseDamagedHeap(bytes, position, read);
+}
+
+function refuseDamagedHeap(bytes: Uint8Array, position: number, read: Read): void {
   if (bytes.length < heapHeader || viewOf(bytes).getUint32(0, true) !== heapSignature) return;
   if (!isSoundHeap(bytes, position, read)) bytes.fill(0, 0, 4);
 }

@@ -11,6 +11,7 @@ import { ScPoliError, type ErrorKind } from "../errors.js";
 import { describeFileError, errorCode, type FileStatus } from "./file-errors.js";
 
 export type { Hdf5, LoadedHdf5 } from "./hdf5.js";
+export { countReads } from "./hdf5.js";
 export { abandonHdf5, loadHdf5 } from "./hdf5-node.js";
 export type { FileStatus } from "./file-errors.js";
 export type { Giver } from "./giver.js";
