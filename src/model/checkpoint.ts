@@ -10,7 +10,7 @@ import { modelOptions, parameterShapes } from "./parameters.js";
 import { readSafetensors, writeSafetensors, type Tensor } from "./safetensors.js";
 
 /** Version of the folder's layout that this package writes, and the newest that it reads. */
-export const formatVersion = 3;
+export const formatVersion = 4;
 
 /** `model.json`. Arrays "per key" and "per level" are in the order of `condition_keys` and `cell_type_keys`. */
 export interface ModelJson {
@@ -194,6 +194,7 @@ export async function loadModel(folder: string): Promise<StoredModel> {
   const json = checkJson(parsed, new Checker(jsonPath, copyAnew));
   const tensorsPath = `${folder}/${tensorsName}`;
   const tensors = readSafetensors(await readFile(tensorsPath), tensorsPath);
+  if ((parsed as ModelJson).format_version < noveltyVersion) for (const name of [...tensors.keys()]) if (name.startsWith("novelty.")) tensors.delete(name);
   checkTensors(json, tensors, new Checker(tensorsPath, copyAnew));
   return { json, tensors: new Map([...tensors].map(([name, { shape, data }]) => [name, { shape, data: data as Float32Array }])) };
 }
@@ -294,7 +295,7 @@ function checkJson(parsed: unknown, check: Checker): ModelJson {
     ...checkCellTypes(check, entries),
     unlabeled_prototypes: checkUnlabeled(check, entries.unlabeled_prototypes ?? []),
     ...(entries.sample_metadata === undefined ? {} : { sample_metadata: check.list(entries.sample_metadata, "sample_metadata", (value, name) => checkMetadata(check, value, name), keys.length) }),
-    head: checkHead(check, entries),
+    head: checkHead(check, entries, format),
     landmarks: checkLandmarks(check, entries.landmarks ?? null),
     provenance: check.object(entries.provenance, "provenance"),
   };
@@ -376,8 +377,11 @@ function checkUnlabeled(check: Checker, value: unknown): ModelJson["unlabeled_pr
   return prototypes;
 }
 
-/** Models of earlier versions have none. */
-function checkHead(check: Checker, entries: Readonly<Record<string, unknown>>): HeadJson | null {
+/** First version whose models know of unknown cells what novelty.ts knows now; what earlier ones know is left out, and their uncertainty is the distance. */
+const noveltyVersion = 4;
+
+/** Models of early versions have none. */
+function checkHead(check: Checker, entries: Readonly<Record<string, unknown>>, format: number): HeadJson | null {
   const value = entries.head ?? null;
   if (value === null) return null;
   const known = entries.levels as number[][];
@@ -387,7 +391,7 @@ function checkHead(check: Checker, entries: Readonly<Record<string, unknown>>): 
     const types = check.list(level.types, `${name}.types`, (row, rowName) => check.whole(row, rowName, 0));
     const own = known[Number(/\d+/.exec(name)![0])] ?? [];
     if (types.length === 0 || types.some((row, i) => !own.includes(row) || (i > 0 && row <= types[i - 1]!))) check.fail(`${name}.types is ${shown(types)}, expected ascending rows of its level`);
-    const novelty = level.novelty === undefined ? {} : { novelty: checkNovelty(check, level.novelty, `${name}.novelty`, types.length) };
+    const novelty = level.novelty === undefined || format < noveltyVersion ? {} : { novelty: checkNovelty(check, level.novelty, `${name}.novelty`, types.length) };
     return { types, temperature: check.number(level.temperature, `${name}.temperature`, Number.MIN_VALUE), ...novelty };
   });
   if (levels.length === 0) check.fail("head.levels is empty");
@@ -396,10 +400,10 @@ function checkHead(check: Checker, entries: Readonly<Record<string, unknown>>): 
 
 function checkNovelty(check: Checker, value: unknown, name: string, types: number): NoveltyJson {
   const entries = check.object(value, name);
-  const [density, distance, confidence] = check.list(entries.deviations, `${name}.deviations`, (entry, entryName) => check.number(entry, entryName, Number.MIN_VALUE), 3);
+  const [density, distance, confidence, profile] = check.list(entries.deviations, `${name}.deviations`, (entry, entryName) => check.number(entry, entryName, Number.MIN_VALUE), 4);
   return {
     base: check.whole(entries.base, `${name}.base`, 1),
-    deviations: [density!, distance!, confidence!],
+    deviations: [density!, distance!, confidence!, profile!],
     spacing: check.number(entries.spacing, `${name}.spacing`, -Number.MAX_VALUE),
     typical: check.number(entries.typical, `${name}.typical`, -Number.MAX_VALUE),
     thresholds: check.list(entries.thresholds, `${name}.thresholds`, (entry, entryName) => check.number(entry, entryName, -Number.MAX_VALUE), types),
@@ -437,7 +441,7 @@ function checkTensors(json: ModelJson, tensors: ReadonlyMap<string, Tensor>, che
     if (!novelty) return;
     const landmarks = tensors.get(`novelty.${level}.landmarks`)?.shape[0] ?? 0;
     if (landmarks === 0) check.fail(`tensor 'novelty.${level}.landmarks' is missing or empty`);
-    expected.set(`novelty.${level}.means`, [length, length + P]).set(`novelty.${level}.landmarks`, [landmarks, length + P]).set(`novelty.${level}.whitening`, [length, length]);
+    expected.set(`novelty.${level}.means`, [length, length + P]).set(`novelty.${level}.landmarks`, [landmarks, length + P]).set(`novelty.${level}.whitening`, [length, length]).set(`novelty.${level}.profiles`, [length, json.genes.length]).set(`novelty.${level}.variances`, [2, json.genes.length]);
   });
   for (const name of tensors.keys()) if (!expected.has(name)) check.fail(`it has a tensor '${name}' that the model does not`);
   for (const [name, shape] of expected) {

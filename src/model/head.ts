@@ -1,8 +1,10 @@
 // The discriminative head: multinomial logistic regression of the cell types on log-normalised genes, one per annotation level, beside the prototypes.
 // What it reads of a query's cells are linear scores, which the engine computes while it has the counts at hand; no reference data are needed.
 // Not in the paper: there a linear classifier on genes beats the nearest prototype.
-import type { Activation, Engine, Operations, Parameter, Program, TakenCounts } from "../engine/engine.js";
+import { normalizedTotal, type Activation, type Engine, type Operations, type Parameter, type Program, type TakenCounts } from "../engine/engine.js";
 import { Random } from "../random.js";
+import type { NormalizedRows } from "./profiles.js";
+import { shiftPrior } from "./shifts.js";
 
 /**
  * The head in `model.json`; its tensors are `head.weight` (R, G), `head.bias` (R) and `head.means` (R, R), R the types of all its levels, one after the other.
@@ -22,12 +24,12 @@ export interface HeadLevel {
   readonly novelty?: NoveltyJson;
 }
 
-/** What novelty.ts has learnt of one level; its tensors are `novelty.<level>.means`, `.landmarks` and `.whitening`. */
+/** What novelty.ts has learnt of one level; its tensors are `novelty.<level>.means`, `.landmarks`, `.whitening`, `.profiles` and `.variances`. */
 export interface NoveltyJson {
   /** most cells of a query that are compared with each other */
   readonly base: number;
   /** standard deviation of each part of the score among the reference's cells, when their conditions are left out */
-  readonly deviations: readonly [density: number, distance: number, confidence: number];
+  readonly deviations: readonly [density: number, distance: number, confidence: number, profile: number];
   /** logarithm of the mean distance of a cell from its neighbours, which a query of too few cells takes as its own */
   readonly spacing: number;
   /** score that 95 % of them are under: uncertainty 0.5 */
@@ -69,6 +71,8 @@ export interface ComparedCells {
   readonly cells: Int32Array;
   /** (cells, P) */
   readonly coordinates: Float32Array;
+  /** what the head takes of their counts */
+  readonly rows: NormalizedRows;
 }
 
 /** The cells of a query of N that are compared: all, or as many as the levels ask for. None where no level knows of unknown cells. */
@@ -92,7 +96,7 @@ export class HeadScorer {
   /** counts of the compared cells, as they come by */
   readonly #kept: { readonly indices: Int32Array; readonly counts: Float32Array; readonly sizeFactor: number }[] = [];
 
-  private constructor(private readonly engine: Engine, scores: LinearScores, axes: LinearScores | null, compared: Int32Array) {
+  private constructor(private readonly engine: Engine, scores: LinearScores, axes: LinearScores | null, compared: Int32Array, private readonly taken: TakenCounts) {
     this.rows = scores.scores.columns;
     this.#scores = scores;
     this.#axes = axes && { layer: axes, program: engine.record(axes.compute) };
@@ -109,10 +113,11 @@ export class HeadScorer {
       engine.write(own.parameters.bias, bias);
       return own;
     };
+    const taken = headTakes(model.recon_loss);
     const P = head.axes ?? 0;
     const compared = comparedCells(head, P > 0 ? cells : 0);
     const axes = compared.length > 0 ? layer("head.axes", tensors.get("head.axes")!.data, new Float32Array(P)) : null;
-    return new HeadScorer(engine, layer("head", tensors.get("head.weight")!.data, tensors.get("head.bias")!.data), axes, compared);
+    return new HeadScorer(engine, layer("head", tensors.get("head.weight")!.data, tensors.get("head.bias")!.data), axes, compared, taken);
   }
 
   /** The scores, to be recorded into a program. */
@@ -156,8 +161,24 @@ export class HeadScorer {
       axes.program.run();
       this.engine.readActivation(axes.layer.scores, coordinates.subarray(from * P, to * P));
     }
-    return { cells, coordinates };
+    return { cells, coordinates, rows: this.#rows() };
   }
+
+  #rows(): NormalizedRows {
+    const indptr = new Int32Array(this.#kept.length + 1);
+    this.#kept.forEach(({ counts }, i) => (indptr[i + 1] = indptr[i]! + counts.length));
+    const rows = { indptr, indices: new Int32Array(indptr.at(-1)!), values: new Float32Array(indptr.at(-1)!) };
+    this.#kept.forEach(({ indices, counts, sizeFactor }, i) => {
+      rows.indices.set(indices, indptr[i]);
+      rows.values.set(this.taken === "values" ? counts : counts.map((count) => logNormalized(count, sizeFactor)), indptr[i]);
+    });
+    return rows;
+  }
+}
+
+/** A count as the head takes it: log1p(10,000 x / size factor). */
+export function logNormalized(count: number, sizeFactor: number): number {
+  return Math.log1p((normalizedTotal * count) / Math.max(1, sizeFactor));
 }
 
 interface LinearScores {
@@ -190,9 +211,6 @@ export interface HeadPrediction {
   /** (N) its score, less the shift */
   readonly score: Float32Array;
 }
-
-/** Cells of a type that its shift counts as much as this many cells that have none. */
-export const shiftPrior = 20;
 
 /**
  * The shift that a query's scores have against the reference's, whatever its cells are: the mean difference of each predicted type's mean scores, over the types.

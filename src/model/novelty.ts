@@ -1,11 +1,13 @@
-// How much cells look like none of the known types. Four parts, each of them larger for cells of a type that the reference has not:
+// How much cells look like none of the known types. Five parts, each of them larger for cells of a type that the reference has not:
 // the density of the query around a cell against that of the reference (novel cells have each other as neighbours, and no cells of the reference), its
-// neighbourhood's distance from the nearest type's mean, and the head's low score and doubt. Thresholds were chosen on conditions that were left out.
+// neighbourhood's distance from the nearest type's mean, in few coordinates and in all genes, and the head's low score and doubt. Thresholds were chosen on conditions that were left out.
 // Not in the paper: there the distance to the nearest prototype is all, which fails where an unknown type resembles a known one (`npm run bench:unknown`).
 import { NearestRows } from "../engine/nearest.js";
 import { quantile } from "./classify.js";
-import { shiftPrior, type ComparedCells, type HeadColumns, type HeadPrediction, type NoveltyJson } from "./head.js";
-import { listCentres, nearestNeighbors, rowsOf } from "./neighbors.js";
+import type { ComparedCells, HeadColumns, HeadPrediction, NoveltyJson } from "./head.js";
+import { listCentres, nearestNeighbors, rowsOf, type Neighbors } from "./neighbors.js";
+import { profileDistances, profileNeighbors, type TypeProfiles } from "./profiles.js";
+import { shiftsOf } from "./shifts.js";
 
 /** Known cells of one level in the space where they are compared: the head's scores, whitened within the types, beside the coordinates on the axes. F = K + P. */
 export interface KnownCells {
@@ -17,22 +19,26 @@ export interface KnownCells {
   readonly landmarks: Float32Array;
   /** (K, K) whitens scores: point = score whitening */
   readonly whitening: Float32Array;
+  readonly profiles: TypeProfiles;
 }
 
 /** Neighbours of a cell in the query that its neighbourhood has, and landmarks that its distance from the reference is taken to. */
 const [neighbors, landmarkNeighbors] = [10, 5];
 /** Compared cells that another cell takes after. */
 const takenAfter = 3;
-/** Weights of the first three parts, each divided by its standard deviation; chosen with whole types and conditions left out of the references. */
-const weights = [1, 0.5, 0.7] as const;
+/**
+ * Weights of the first four parts, each divided by its standard deviation. The first three were chosen with whole types and conditions left out of the references; the last one, of the profiles,
+ * is 1 without a choice.
+ */
+const weights = [1, 0.5, 0.7, 1] as const;
 
 const typicalShare = 0.25;
 
 /** The parts of the score, each (N); `doubt` is one less the probability of the predicted type. */
-export type NoveltyParts = readonly [density: Float32Array, distance: Float32Array, confidence: Float32Array, doubt: Float32Array];
+export type NoveltyParts = readonly [density: Float32Array, distance: Float32Array, confidence: Float32Array, profile: Float32Array, doubt: Float32Array];
 
 /** Points (cells, F) of some cells. @param scores - (N, stride) @param coordinates - (cells, P) */
-export function pointsOf(scores: Float32Array, { stride, first, K }: HeadColumns, whitening: Float32Array, { cells, coordinates }: ComparedCells): Float32Array {
+export function pointsOf(scores: Float32Array, { stride, first, K }: HeadColumns, whitening: Float32Array, { cells, coordinates }: Pick<ComparedCells, "cells" | "coordinates">): Float32Array {
   const P = coordinates.length / Math.max(1, cells.length);
   const F = K + P;
   const points = new Float32Array(cells.length * F);
@@ -61,8 +67,8 @@ export interface SeenCells {
 }
 
 /**
- * The parts of the score of all cells of a query, density and distance less their lower quartiles: what a whole query has more, far from the reference as it may be,
- * is not news of its cells. A quartile rather than the median, so that half of the query may be of unknown types. Both are those of the compared cells; another cell has the mean of the
+ * The parts of the score of all cells of a query, density and distances less their lower quartiles: what a whole query has more, far from the reference as it may be,
+ * is not news of its cells. A quartile rather than the median, so that half of the query may be of unknown types. They are those of the compared cells; another cell has the mean of the
  * three that are nearest to it in the latent space.
  */
 export function noveltyParts(
@@ -71,14 +77,23 @@ export function noveltyParts(
   const [N, n] = [position.length, compared.cells.length];
   const points = pointsOf(scores, columns, known.whitening, compared);
   const F = points.length / Math.max(1, n);
-  removeShifts(points, F, compared.cells.map((cell) => conditions[cell]!), compared.cells.map((cell) => position[cell]!), known);
-  const own = neighborhoodParts(points, F, known, spacing);
-  for (const part of [own.density, own.distance]) {
+  const [ownConditions, ownPosition] = [compared.cells.map((cell) => conditions[cell]!), compared.cells.map((cell) => position[cell]!)];
+  const add = (i: number, into: Float64Array, offset: number): void => {
+    for (let f = 0; f < F; f++) into[offset + f]! += points[i * F + f]!;
+  };
+  const shifts = shiftsOf({ conditions: ownConditions, position: ownPosition, F, add }, known.means, known.cells);
+  ownConditions.forEach((condition, i) => {
+    const shift = shifts.get(condition)!;
+    for (let f = 0; f < F; f++) points[i * F + f]! -= shift[f]!;
+  });
+  const near = nearestNeighbors(points, F, profileNeighbors);
+  const own = { ...neighborhoodParts(points, F, near, known, spacing), profile: profileDistances(compared.rows, near, ownConditions, ownPosition, known.profiles, known.cells) };
+  for (const part of Object.values(own)) {
     const typical = quantile(part, typicalShare);
     part.forEach((value, i) => (part[i] = value - typical));
   }
   const [confidence, doubt] = [score.map((value) => -value), probability.map((value) => 1 - value)];
-  if (n === N) return [own.density, own.distance, confidence, doubt];
+  if (n === N) return [own.density, own.distance, confidence, own.profile, doubt];
   const D = latent.length / N;
   const k = Math.min(takenAfter, n);
   const { indices } = new NearestRows(rowsOf(latent, compared.cells, D), D, listCentres(n)).find(latent, k, 2);
@@ -90,12 +105,12 @@ export function noveltyParts(
     for (let at = cell * k; at < (cell + 1) * k && indices[at]! >= 0; at++, found++) sum += part[indices[at]!]!;
     return sum / found;
   });
-  return [ofNearest(own.density), ofNearest(own.distance), confidence, doubt];
+  return [ofNearest(own.density), ofNearest(own.distance), confidence, ofNearest(own.profile), doubt];
 }
 
 /** What cells score by their parts, higher for less known ones. */
-export function noveltyScore(parts: NoveltyParts, deviations: readonly [number, number, number]): Float32Array {
-  return parts[3].map((doubt, cell) => weights.reduce<number>((sum, weight, i) => sum + (weight * parts[i]![cell]!) / deviations[i]!, doubt));
+export function noveltyScore(parts: NoveltyParts, deviations: NoveltyJson["deviations"]): Float32Array {
+  return parts[4].map((doubt, cell) => weights.reduce<number>((sum, weight, i) => sum + (weight * parts[i]![cell]!) / deviations[i]!, doubt));
 }
 
 /** Uncertainties 0..1 from scores, in the same order; 0.5 at the score that 95 % of the reference's cells are under when their conditions are left out. */
@@ -103,55 +118,12 @@ export function noveltyUncertainty(scores: Float32Array, { typical }: Pick<Novel
   return scores.map((score) => 1 / (1 + Math.exp(typical - score)));
 }
 
-/**
- * Takes from points what those of each condition have more than the reference's, whatever their type: the mean over the predicted types of the difference of their means, a type of n
- * cells counting n / (n + 20). A condition that says little of it (few cells) is drawn to what the whole query has.
- * @param points - (n, F) changed in place @param conditions - (n) @param position - (n) predicted type
- */
-function removeShifts(points: Float32Array, F: number, conditions: Int32Array, position: Int32Array, { means, cells: known }: KnownCells): void {
-  const members = new Map<number, number[]>();
-  conditions.forEach((condition, i) => {
-    const own = members.get(condition);
-    if (own) own.push(i);
-    else members.set(condition, [i]);
-  });
-  const K = known.length;
-  const shared = new Float64Array(F);
-  let sharedSum = 0;
-  const sums = [...members.values()].map((own) => {
-    const ofTypes = new Float64Array(K * F);
-    const n = new Int32Array(K);
-    for (const i of own) {
-      n[position[i]!]!++;
-      for (let f = 0; f < F; f++) ofTypes[position[i]! * F + f]! += points[i * F + f]!;
-    }
-    const sum = new Float64Array(F);
-    let weight = 0;
-    for (let type = 0; type < K; type++) {
-      if (n[type] === 0 || known[type] === 0) continue;
-      const w = n[type]! / (n[type]! + shiftPrior);
-      weight += w;
-      for (let f = 0; f < F; f++) sum[f]! += w * (ofTypes[type * F + f]! / n[type]! - means[type * F + f]!);
-    }
-    sum.forEach((value, f) => (shared[f]! += value));
-    sharedSum += weight;
-    return { own, sum, weight };
-  });
-  for (const { own, sum, weight } of sums) {
-    const shift = sum.map((value, f) => (value + (sharedWeight * shared[f]!) / Math.max(1e-9, sharedSum)) / (weight + sharedWeight));
-    for (const i of own) for (let f = 0; f < F; f++) points[i * F + f]! -= shift[f]!;
-  }
-}
-
-/** Weight of the whole query's shift, or of none, in that of one condition; a type with many cells weighs 1. */
-export const sharedWeight = 0.5;
-
 /** Density and distance of each point (n, F), from its neighbours among the others and from the reference. */
-function neighborhoodParts(points: Float32Array, F: number, { means, cells, landmarks }: KnownCells, spacing: number): { readonly density: Float32Array; readonly distance: Float32Array } {
+function neighborhoodParts(points: Float32Array, F: number, all: Neighbors, { means, cells, landmarks }: KnownCells, spacing: number): { readonly density: Float32Array; readonly distance: Float32Array } {
   const n = points.length / F;
   const k = Math.min(neighbors, n - 1);
   const isAlone = k < neighbors / 2;
-  const near = nearestNeighbors(points, F, k);
+  const near = fewer(all, k);
   const toLandmarks = new NearestRows(landmarks, F).find(points, Math.min(landmarkNeighbors, landmarks.length / F));
   const spread = meanOfEach(near.distances, k, n);
   const away = meanOfEach(Float64Array.from(toLandmarks.squared, Math.sqrt), toLandmarks.k, n);
@@ -187,6 +159,13 @@ const tiny = 1e-6;
 export function meanSpacing(points: Float32Array, F: number): number {
   const { distances } = nearestNeighbors(points, F, neighbors);
   return distances.length === 0 ? 0 : Math.log(distances.reduce((sum, d) => sum + d, 0) / distances.length + tiny);
+}
+
+/** The k nearest of more neighbours. */
+function fewer({ k: all, indices, distances }: Neighbors, k: number): Neighbors {
+  const taken = Array.from({ length: all > 0 ? indices.length / all : 0 }, (_, i) => i * all);
+  const cut = <T extends Int32Array | Float64Array>(values: T, into: T): T => (taken.forEach((from, i) => into.set(values.subarray(from, from + k), i * k)), into);
+  return { k, indices: cut(indices, new Int32Array(taken.length * k)), distances: cut(distances, new Float64Array(taken.length * k)) };
 }
 
 /** Mean of each k of n times k values. */

@@ -4,13 +4,15 @@ import type { StoredTensor } from "../model/checkpoint.js";
 import type { RunSettings } from "../config.js";
 import type { CountRows } from "../data/count-source.js";
 import { createEngine } from "../engine/create.js";
-import { normalizedTotal, type Engine, type Minibatch, type TakenCounts } from "../engine/engine.js";
+import type { Engine, Minibatch, TakenCounts } from "../engine/engine.js";
 import { ScPoliError } from "../errors.js";
-import { headColumns, levelMeans, linearScores, type HeadJson, type HeadLevel } from "../model/head.js";
+import { headColumns, levelMeans, linearScores, logNormalized, type HeadJson, type HeadLevel } from "../model/head.js";
 import { fillMinibatch, minibatchCapacity, type Dataset } from "../data/minibatches.js";
 import { sampleRareFirst } from "../data/sampling.js";
 import { Random } from "../random.js";
-import { coordinatesOf, findAxes, trainNovelty, type NormalizedRows } from "./novelty-training.js";
+import type { NormalizedRows, TypeProfiles } from "../model/profiles.js";
+import { coordinatesOf, findAxes, trainNovelty } from "./novelty-training.js";
+import { mostProfileConditions, ProfileSums } from "./profile-training.js";
 
 /** A head as it is stored. */
 export interface TrainedHead {
@@ -81,9 +83,12 @@ export async function trainHead(dataset: Dataset, levels: readonly (readonly num
       };
       const { json: novelty, known } = trainNovelty(own, columns, {
         scores: outside, scoresBy: (fold) => (fold === null ? inside : scoresByFold[fold]!), coordinates, latent, labels: fit.positions(cells, level), conditions: cells.map((cell) => dataset.combinations[cell]!), foldOf, judged, meansWithout,
+        profilesWithout: fit.profiles(cells, level, foldOf), rowsOf: (own) => fit.rowsOf(own.map((i) => cells[i]!)),
       }, settings.seed ?? 0);
       tensors.set(`novelty.${level}.means`, { shape: [K, F], data: known.means });
       tensors.set(`novelty.${level}.landmarks`, { shape: [known.landmarks.length / F, F], data: known.landmarks });
+      tensors.set(`novelty.${level}.profiles`, { shape: [K, genes], data: known.profiles.means });
+      tensors.set(`novelty.${level}.variances`, { shape: [2, genes], data: known.profiles.variances });
       tensors.set(`novelty.${level}.whitening`, { shape: [K, K], data: known.whitening });
       return { ...own, novelty };
     });
@@ -186,9 +191,30 @@ class HeadFit {
     const labelled = Int32Array.from(cells.keys()).filter((i) => positions[i]! >= 0);
     const chosen = new Random(this.settings.seed ?? 0, "axis cells").shuffle(labelled).subarray(0, mostAxisCells).sort();
     const own = chosen.map((i) => cells[i]!);
+    return findAxes(this.rowsOf(own), chosen.map((i) => positions[i]!), own.map((cell) => this.dataset.combinations[cell]!), this.dataset.counts.genes, this.settings.seed ?? 0);
+  }
+
+  /** What the head takes of the counts of some cells. */
+  rowsOf(cells: Int32Array): NormalizedRows {
     const rows: NormalizedRows[] = [];
-    this.#eachMinibatch(own, () => rows.push(this.#normalized()));
-    return findAxes(joined(rows), chosen.map((i) => positions[i]!), own.map((cell) => this.dataset.combinations[cell]!), this.dataset.counts.genes, this.settings.seed ?? 0);
+    this.#eachMinibatch(cells, () => rows.push(this.#normalized()));
+    return joined(rows);
+  }
+
+  /** Profiles of a level's types, without one part of the conditions or (null) with all. */
+  profiles(cells: Int32Array, level: number, foldOf: Int32Array): (fold: number | null) => TypeProfiles {
+    const positions = this.positions(cells, level);
+    const sizes = new Map<number, number>();
+    for (const cell of cells) sizes.set(this.dataset.combinations[cell]!, (sizes.get(this.dataset.combinations[cell]!) ?? 0) + 1);
+    const largest = [...sizes].sort(([a, m], [b, n]) => n - m || a - b).slice(0, mostProfileConditions).map(([combination]) => combination);
+    const conditions = cells.map((cell) => largest.indexOf(this.dataset.combinations[cell]!));
+    // conditions are left out whole, but for a single one, whose cells are in all parts
+    const sums = new ProfileSums(foldOf.reduce((most, fold) => Math.max(most, fold + 1), 0), largest.map((_, condition) => foldOf[conditions.indexOf(condition)]!), this.levels[level]!.length, this.dataset.counts.genes);
+    this.#eachMinibatch(cells, (start) => {
+      const end = start + this.engine.minibatch.rows;
+      sums.add(this.#normalized(), positions.subarray(start, end), foldOf.subarray(start, end), conditions.subarray(start, end));
+    });
+    return (fold) => sums.without(fold);
   }
 
   /** Coordinates (cells, P) on the axes. */
@@ -222,10 +248,7 @@ class HeadFit {
     const end = indptr[rows]!;
     const values = Float32Array.from(counts.subarray(0, end));
     if (this.taken === "log-normalized")
-      for (let b = 0; b < rows; b++) {
-        const scale = normalizedTotal / Math.max(1, sizeFactors[b]!);
-        for (let at = indptr[b]!; at < indptr[b + 1]!; at++) values[at] = Math.log1p(values[at]! * scale);
-      }
+      for (let b = 0; b < rows; b++) for (let at = indptr[b]!; at < indptr[b + 1]!; at++) values[at] = logNormalized(values[at]!, sizeFactors[b]!);
     return { indptr: Int32Array.from(indptr.subarray(0, rows + 1)), indices: Int32Array.from(indices.subarray(0, end)), values };
   }
 

@@ -1,18 +1,12 @@
 // What novelty.ts needs, from the reference alone: the axes, the known cells of each level, and thresholds from conditions that were left out of the head.
 import { CholeskyDecomposition, Matrix, solve } from "ml-matrix";
 import { quantile } from "../model/classify.js";
-import { classifyByHead, drawCells, shiftPrior, type HeadColumns, type HeadLevel, type NoveltyJson } from "../model/head.js";
+import { classifyByHead, drawCells, type HeadColumns, type HeadLevel, type NoveltyJson } from "../model/head.js";
 import { rowsOf } from "../model/neighbors.js";
-import { meanSpacing, noveltyParts, noveltyScore, pointsOf, sharedWeight, type KnownCells, type NoveltyParts } from "../model/novelty.js";
+import { meanSpacing, noveltyParts, noveltyScore, pointsOf, type KnownCells, type NoveltyParts } from "../model/novelty.js";
+import type { NormalizedRows, TypeProfiles } from "../model/profiles.js";
+import { sharedWeight, shiftPrior } from "../model/shifts.js";
 import { Random } from "../random.js";
-
-/** Log-normalised cells, sparse. */
-export interface NormalizedRows {
-  /** (rows + 1) */
-  readonly indptr: Int32Array;
-  readonly indices: Int32Array;
-  readonly values: Float32Array;
-}
 
 /** P, and rounds of subspace iteration that find them. */
 const [axes, rounds] = [24, 4];
@@ -91,7 +85,7 @@ export function coordinatesOf(rows: NormalizedRows, axes: Float32Array, genes: n
 
 /**
  * Per condition, what its cells have whatever their type: the mean over its types of the difference from the type's mean, on top of the mean of all types. Types count by their cells, as in
- * `removeShifts`; a condition with few cells, whose difference is mostly theirs alone, is drawn to none.
+ * `shiftsOf`; a condition with few cells, whose difference is mostly theirs alone, is drawn to none.
  */
 function conditionMeans({ indptr, indices, values }: NormalizedRows, labels: Int32Array, conditions: Int32Array, genes: number): Map<number, Float64Array> {
   const types = counter(labels);
@@ -183,7 +177,7 @@ function whiteningOf<T>(points: ArrayLike<number>, n: number, D: number, group: 
  * Known cells of a level, from their scores by the head and their coordinates.
  * @param scores - (N, stride) @param coordinates - (N, P) @param labels - (N) position of each cell's type, -1 where it is not known or the cell is left out
  */
-function knownCells(scores: Float32Array, coordinates: Float32Array, columns: HeadColumns, labels: Int32Array, seed: number): KnownCells {
+function knownCells(scores: Float32Array, coordinates: Float32Array, columns: HeadColumns, labels: Int32Array, profiles: TypeProfiles, seed: number): KnownCells {
   const { stride, first, K } = columns;
   const P = coordinates.length / labels.length;
   const F = K + P;
@@ -204,7 +198,7 @@ function knownCells(scores: Float32Array, coordinates: Float32Array, columns: He
   const chosen = new Random(seed, "landmarks").shuffle(Int32Array.from(rows.keys())).filter((i) => taken[own[i]!]!++ < mostLandmarks).sort();
   const landmarks = new Float32Array(chosen.length * F);
   chosen.forEach((i, at) => landmarks.set(points.subarray(i * F, (i + 1) * F), at * F));
-  return { means, cells, landmarks, whitening };
+  return { means, cells, landmarks, whitening, profiles };
 }
 
 /** What is known of the reference's cells when the thresholds are chosen. */
@@ -226,33 +220,38 @@ export interface LeftOutCells {
   readonly judged: readonly boolean[];
   /** (K, K) mean scores of each type's cells in the other parts */
   readonly meansWithout: (fold: number) => Float32Array;
+  /** profiles of the types without a part; null: with all */
+  readonly profilesWithout: (fold: number | null) => TypeProfiles;
+  /** what the head takes of the counts of some cells */
+  readonly rowsOf: (cells: Int32Array) => NormalizedRows;
 }
 
 /** Learns one level: each part is taken as a query against the others. */
-export function trainNovelty(level: Pick<HeadLevel, "types" | "temperature">, columns: HeadColumns, { scores, scoresBy, coordinates, latent, labels, conditions, foldOf, judged, meansWithout }: LeftOutCells, seed: number): TrainedNovelty {
+export function trainNovelty(level: Pick<HeadLevel, "types" | "temperature">, columns: HeadColumns, { scores, scoresBy, coordinates, latent, labels, conditions, foldOf, judged, meansWithout, profilesWithout, rowsOf: countsOf }: LeftOutCells, seed: number): TrainedNovelty {
   const { stride, K } = columns;
   const folds = [...new Set(foldOf)].sort((a, b) => a - b);
   const labelled = Int32Array.from(labels.keys()).filter((cell) => labels[cell]! >= 0);
   const base = Math.max(leastBase, Math.min(mostBase, Math.round(labelled.length / folds.length)));
   const [P, D] = [coordinates.length / labels.length, latent.length / labels.length];
-  const known = knownCells(scoresBy(null), coordinates, columns, labels, seed);
+  const known = knownCells(scoresBy(null), coordinates, columns, labels, profilesWithout(null), seed);
   const some = drawCells(labelled.length, base).map((i) => labelled[i]!);
   const spacing = meanSpacing(pointsOf(scoresBy(null), columns, known.whitening, { cells: some, coordinates: rowsOf(coordinates, some, P) }), K + P);
   const found: { readonly parts: NoveltyParts; readonly position: Int32Array; readonly truth: Int32Array; readonly part: Int32Array }[] = [];
   for (const fold of folds) {
     const own = Int32Array.from(labels.keys()).filter((cell) => foldOf[cell] === fold && labels[cell]! >= 0 && judged[cell]);
     if (own.length === 0) continue;
-    const others = knownCells(scoresBy(fold), coordinates, columns, labels.map((label, cell) => (foldOf[cell] === fold ? -1 : label)), seed);
+    const others = knownCells(scoresBy(fold), coordinates, columns, labels.map((label, cell) => (foldOf[cell] === fold ? -1 : label)), profilesWithout(fold), seed);
     const query = rowsOf(scores, own, stride);
     const head = classifyByHead(level, columns, query, meansWithout(fold));
     const cells = drawCells(own.length, base);
-    const compared = { cells, coordinates: rowsOf(coordinates, cells.map((i) => own[i]!), P) };
+    const drawn = cells.map((i) => own[i]!);
+    const compared = { cells, coordinates: rowsOf(coordinates, drawn, P), rows: countsOf(drawn) };
     const seen = { scores: query, latent: rowsOf(latent, own, D), conditions: own.map((cell) => conditions[cell]!), compared };
     found.push({ parts: noveltyParts(seen, columns, head, others, { spacing }), position: head.position, truth: own.map((cell) => labels[cell]!), part: own.map(() => fold) });
   }
   const joined = <T extends Float32Array | Int32Array>(of: (one: (typeof found)[number]) => T): number[] => found.flatMap((one) => Array.from(of(one)));
-  const parts = [0, 1, 2, 3].map((part) => Float32Array.from(joined((one) => one.parts[part]!))) as unknown as NoveltyParts;
-  const deviations = parts.slice(0, 3).map((part) => Math.max(leastDeviation, deviation(part))) as [number, number, number];
+  const parts = [0, 1, 2, 3, 4].map((part) => Float32Array.from(joined((one) => one.parts[part]!))) as unknown as NoveltyParts;
+  const deviations = parts.slice(0, 4).map((part) => Math.max(leastDeviation, deviation(part))) as unknown as NoveltyJson["deviations"];
   const all = noveltyScore(parts, deviations);
   const [position, truth, part] = ([({ position: own }) => own, ({ truth: own }) => own, ({ part: own }) => own] as ((one: (typeof found)[number]) => Int32Array)[]).map((of) => Int32Array.from(joined(of))) as [Int32Array, Int32Array, Int32Array];
   const thresholds = chooseThresholds(all, position, truth, part, K);
