@@ -72,7 +72,7 @@ export function addTrain(program: Command): void {
     .addOption(atacCountsOption("auto for poisson, else counts stay as they are"))
     .option("--dropout <rate>", `dropout of the hidden layers (default: ${defaults.dropout})`, real(0, 0.99))
     .optionsGroup("Output:")
-    .option("--no-landmarks", "the model carries no positions of reference cells (else at most 20,000, without names and counts: a query is placed into the reference's UMAP by them)")
+    .option("--no-landmarks", "the model carries no latent and UMAP positions of reference cells (else at most 20,000, without names and counts: a query is placed into the reference's UMAP by them); up to 60 cells per type stay as points in the classifier's space, by which unknown cells are known")
     .option("--embed <file>", "also write the training file with latent positions and cell types in it, the missing ones completed")
     .addOption(reportFlag())
     .option("--checkpoint-seconds <n>", "seconds between two checkpoints (default: 60)", real(0))

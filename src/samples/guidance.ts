@@ -86,7 +86,7 @@ export function guide(key: string, samples: number, covariates: readonly Explain
   const shown = ({ covariate, adjusted_r2, p_adjusted }: Explained): string => `${covariate} (adjusted R2 ${adjusted_r2.toFixed(2)}, corrected P ${p_adjusted.toPrecision(2)})`;
   if (!best) {
     const most = groups[0];
-    const why = most ? `the most that any covariate explains is ${shown(most)}` : "no covariate divides the samples into groups";
+    const why = most ? `of the covariates that divide the samples into groups of several, ${shown(most)} explains most, and no more than chance` : "no covariate divides the samples into groups of several";
     return { condition: null, reason: `Keep ${key} as condition: ${why}.`, covariates };
   }
   const next = groups.find((row) => row !== best && row.adjusted_r2 > 0 && row.p_adjusted <= significance);
