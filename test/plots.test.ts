@@ -1,7 +1,7 @@
 // Plots: colours that stay apart for every kind of sight, and pictures with title, axes, units and legend in which no name is markup.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { Thinning } from "../app/charts/thinning.ts";
+import { isSoftware, Thinning } from "../app/charts/thinning.ts";
 import { barChart, divergingColour, groupColour, heatMap, histogram, lineChart, placeLabels, pointCloud, rampColour, scatterPlot, standaloneSvg, type Plot } from "../dist/index.js";
 import { colourDistance } from "./colour-distance.ts";
 
@@ -98,4 +98,7 @@ test("slow pictures are thinned while one moves about, and fast ones are whole a
   for (let i = 0; i < 4; i++) picture(20);
   assert.equal(thinning.k, 1);
   assert.equal(thinning.pictureDrawn((now += 5000)), false, "nothing has moved");
+  thinning.expectSlow(116_000);
+  assert.equal(thinning.k, 12, "the processor draws: few points from the first movement on");
+  assert.ok(isSoftware("ANGLE (Google, Vulkan 1.3.0 (SwiftShader Device (Subzero)), SwiftShader driver)") && isSoftware("llvmpipe (LLVM 15.0.7, 256 bits)") && !isSoftware("ANGLE (Apple, ANGLE Metal Renderer: Apple M2, Unspecified Version)"));
 });

@@ -2,7 +2,7 @@
 import { Deck, OrthographicView } from "@deck.gl/core";
 import { ScatterplotLayer } from "@deck.gl/layers";
 import type { Camera } from "./camera.js";
-import { Thinning } from "./thinning.js";
+import { isSoftware, Thinning } from "./thinning.js";
 
 export interface PointSet {
   readonly positions: Float32Array;
@@ -29,6 +29,7 @@ export class Points {
   /** every k-th point is drawn */
   #k = 1;
   #still: ReturnType<typeof setTimeout> | undefined;
+  #isSoftware = false;
 
   constructor({ canvas, onCamera, onHover, onClick }: PointsOptions) {
     let frames = 0;
@@ -55,13 +56,22 @@ export class Points {
         canvas.dataset["frames"] = String(++frames); // to be seen from outside: what was drawn, and how often
         requestAnimationFrame(() => this.#thinning.pictureDrawn(performance.now()) && this.#still !== undefined && this.#draw(this.#thinning.k));
       },
+      onDeviceInitialized: ({ info }) => {
+        this.#isSoftware = isSoftware(info.renderer);
+        this.#expect();
+      },
       onLoad: () => void (canvas.tabIndex = -1), // keys are the place's around it
     });
   }
 
   show(background: PointSet | null, cells: PointSet): void {
     this.#shown = [...(background ? [{ id: "background", points: background, pickable: false }] : []), { id: "cells", points: inOrder(cells), pickable: true }];
+    this.#expect();
     this.#draw(this.#k);
+  }
+
+  #expect(): void {
+    if (this.#isSoftware) this.#thinning.expectSlow(this.#shown.reduce((sum, { points }) => sum + points.positions.length / 2, 0));
   }
 
   /** @param index - of what is drawn; -1: nothing */

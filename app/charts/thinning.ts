@@ -3,6 +3,13 @@
 /** Pictures that take longer are thinned, and those that take less get more points again, in ms. */
 const [tooLong, short] = [90, 40];
 const most = 64;
+/** Points that a machine without a graphics card draws fast enough: what it starts with, as its first whole picture may take longer than a movement. */
+const softwarePoints = 10_000;
+
+/** Whether the processor draws, from what WebGL says of its renderer. */
+export function isSoftware(renderer: string): boolean {
+  return /swiftshader|llvmpipe|softpipe|software/i.test(renderer);
+}
 
 export class Thinning {
   #k = 1;
@@ -11,6 +18,11 @@ export class Thinning {
   /** every k-th point is drawn while one moves */
   get k(): number {
     return this.#k;
+  }
+
+  /** The processor draws so many points. */
+  expectSlow(points: number): void {
+    this.#k = Math.min(most, Math.max(this.#k, Math.ceil(points / softwarePoints)));
   }
 
   cameraChanged(now: number): void {

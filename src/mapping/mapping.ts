@@ -116,7 +116,7 @@ function byHead(
   const labelled = classifier === "head" ? withHead(byPrototype, prediction, own.types) : byPrototype;
   if (!novelty) return labelled;
   const tensor = (name: string): Float32Array => tensors.get(`novelty.${level}.${name}`)!.data;
-  const known = { means: tensor("means"), cells: own.types.map(() => 1), landmarks: tensor("landmarks"), whitening: tensor("whitening"), profiles: { means: tensor("profiles"), variances: tensor("variances") } };
+  const known = { means: tensor("means"), cells: Int32Array.from(own.types, () => 1), landmarks: tensor("landmarks"), whitening: tensor("whitening"), profiles: { means: tensor("profiles"), variances: tensor("variances") } };
   const score = noveltyScore(noveltyParts({ scores, latent, conditions, compared: compared! }, columns, prediction, known, novelty), novelty.deviations);
   const above = Uint8Array.from(score, (value, cell) => (value > novelty.thresholds[prediction.position[cell]!]! ? 1 : 0));
   return withNovelty(labelled, noveltyUncertainty(score, novelty), above, own.types, threshold);

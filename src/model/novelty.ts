@@ -14,7 +14,7 @@ export interface KnownCells {
   /** (K, F) mean of each type; of a type without cells, zeros */
   readonly means: Float32Array;
   /** (K) cells of each type */
-  readonly cells: ArrayLike<number>;
+  readonly cells: Int32Array;
   /** (n, F) some cells of each type */
   readonly landmarks: Float32Array;
   /** (K, K) whitens scores: point = score whitening */
