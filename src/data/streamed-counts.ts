@@ -14,7 +14,7 @@ export interface BlockSizes {
   readonly rows: number;
   readonly together: number;
 }
-export const blockSizes: BlockSizes = { rows: 256, together: 64 };
+export const blockSizes: BlockSizes = { rows: 512, together: 32 };
 
 /** What one pass over all counts tells of them. */
 interface Survey {

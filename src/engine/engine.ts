@@ -77,8 +77,10 @@ export interface Minibatch {
   readonly combinations: Int32Array;
   /** (B, levels) row of the prototype table, -1 where the cell has no label at that level */
   readonly labels: Int32Array;
-  /** (B) where a row starts among the counts that `keepCounts` was given; -1: the caller has filled `indices` and `counts`. Engines may have none. */
+  /** (B) where a row starts among the counts that `keepCounts` was given, or else in `compact`; -1: the caller has filled `indices` and `counts`. Engines may have none. */
   readonly sources?: Int32Array;
+  /** Room for rows of small counts, as many as in `counts`: they are copied as they are, and the engine's threads widen them. Gone where counts are kept. */
+  compact?: { readonly indices: Uint16Array; readonly counts: Uint8Array } | undefined;
 }
 
 /** What changes from one run of a program to the next. */

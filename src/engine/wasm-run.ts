@@ -68,6 +68,7 @@ export class RunRecord {
       indices: integers("indices", minibatchCapacity + 4).subarray(0, minibatchCapacity),
       counts: floats("counts", minibatchCapacity + 4).subarray(0, minibatchCapacity),
       sources: integers("sources", B).fill(-1),
+      compact: this.#keepRoom(minibatchCapacity),
       sizeFactors: floats("sizeFactors", B),
       conditions: conditions.map((pointer) => memory.integers(pointer, B)),
       combinations: memory.integers(memory.allocate(4 * B), B),
@@ -91,9 +92,15 @@ export class RunRecord {
   keepCounts(indices: Uint16Array, counts: Uint8Array): void {
     const { genes } = this.options;
     for (const gene of indices) if (gene >= genes) throw new ScPoliError("usage", `the counts have gene ${gene}; expected 0 to ${genes - 1}.`);
+    const kept = this.#keepRoom(indices.length);
+    kept.indices.set(indices);
+    kept.counts.set(counts);
+    this.minibatch.compact = undefined;
+  }
+
+  #keepRoom(length: number): { readonly indices: Uint16Array; readonly counts: Uint8Array } {
     // kernels read eight at once
-    this.memory.shorts(this.#place("keptIndices", 2 * (indices.length + 8)), indices.length).set(indices);
-    this.memory.bytes(this.#place("keptCounts", counts.length + 8), counts.length).set(counts);
+    return { indices: this.memory.shorts(this.#place("keptIndices", 2 * (length + 8)), length), counts: this.memory.bytes(this.#place("keptCounts", length + 8), length) };
   }
 
   /** Makes room for a theta parameter. */
@@ -183,7 +190,7 @@ export class RunRecord {
 
   /** Kernels trust their indices: what is outside would be written over other memory. */
   #checkRows(): void {
-    const { rows, indptr, indices, sources } = this.minibatch;
+    const { rows, indptr, indices, sources, compact } = this.minibatch;
     const { minibatchSize, minibatchCapacity, genes } = this.options;
     const refuse = (found: string, expected: string): never => {
       throw new ScPoliError("usage", `the minibatch has ${found}; expected ${expected}.`);
@@ -193,7 +200,11 @@ export class RunRecord {
     for (let b = 0; b < rows; b++) {
       const [start, end] = [indptr[b]!, indptr[b + 1]!];
       if (start > end) refuse(`a row that ends before it starts (${b})`, "ascending row starts");
-      if (start < end && sources![b]! < 0 && (indices[start]! < 0 || indices[end - 1]! >= genes)) refuse(`genes ${indices[start]} to ${indices[end - 1]} in row ${b}`, `0 to ${genes - 1}`);
+      const source = sources![b]!;
+      // what is kept has been looked at
+      if (start === end || (source >= 0 && !compact)) continue;
+      const [first, last] = source < 0 ? [indices[start]!, indices[end - 1]!] : [compact!.indices[source]!, compact!.indices[source + end - start - 1]!];
+      if (!(first >= 0 && last < genes)) refuse(`genes ${first} to ${last} in row ${b}`, `0 to ${genes - 1}`);
     }
   }
 

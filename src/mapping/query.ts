@@ -22,6 +22,7 @@ import { joinMetadata, metadataOfConditions } from "../data/sample-metadata.js";
 import { readConditions, type Conditions } from "../data/labels.js";
 import type { MappingReport, QueryCells } from "./mapping.js";
 import { openCounts, resultBytes, tellNeed } from "../data/memory.js";
+import { writtenOut } from "../data/count-source.js";
 import { fillMinibatch, minibatchCapacity, type Dataset } from "../data/minibatches.js";
 import { renameGenes, type NameMapReport } from "../data/name-maps.js";
 import { Landmarks } from "../model/landmarks.js";
@@ -231,7 +232,7 @@ async function scoreCells(engine: Engine, stored: StoredModel, dataset: Dataset)
     for (let start = 0; start < cells.length; start += size) {
       const chunk = cells.subarray(start, start + size);
       await pass.reach(chunk);
-      fillMinibatch({ ...engine.minibatch }, dataset, chunk, pass);
+      fillMinibatch(writtenOut(engine.minibatch), dataset, chunk, pass);
       engine.minibatch.rows = chunk.length;
       program.run();
       scorer.take(start, scores.subarray(start * scorer.rows));

@@ -2,9 +2,9 @@
 // Multinomial logistic regression with an L2 penalty, types weighted as if each had the same number of cells; Adam on the engine's own sparse kernels.
 import type { StoredTensor } from "../model/checkpoint.js";
 import type { RunSettings } from "../config.js";
-import type { CountRows } from "../data/count-source.js";
+import { writtenOut, type CountRows } from "../data/count-source.js";
 import { createEngine } from "../engine/create.js";
-import type { Engine, Minibatch, TakenCounts } from "../engine/engine.js";
+import type { Engine, TakenCounts } from "../engine/engine.js";
 import { ScPoliError } from "../errors.js";
 import { headColumns, levelMeans, linearScores, logNormalized, type HeadJson, type HeadLevel } from "../model/head.js";
 import { fillMinibatch, minibatchCapacity, type Dataset } from "../data/minibatches.js";
@@ -128,7 +128,6 @@ class HeadFit {
   readonly #layer: ReturnType<typeof linearScores>;
   readonly #forward: ReturnType<Engine["record"]>;
   readonly #update: ReturnType<Engine["record"]>;
-  readonly #minibatch: Minibatch;
   /** per level: column of its first type */
   readonly #first: readonly number[];
 
@@ -146,8 +145,6 @@ class HeadFit {
       operations.sparseLinearBackward(scores, weight, bias, taken);
       operations.update();
     });
-    // not the engine's own object: its counts are to be written, not to be found in what the engine keeps
-    this.#minibatch = { ...engine.minibatch };
   }
 
   async run(cells: Int32Array): Promise<void> {
@@ -197,7 +194,7 @@ class HeadFit {
   /** What the head takes of the counts of some cells. */
   rowsOf(cells: Int32Array): NormalizedRows {
     const rows: NormalizedRows[] = [];
-    this.#eachMinibatch(cells, () => rows.push(this.#normalized()));
+    this.#eachNormalized(cells, (own) => rows.push(own));
     return joined(rows);
   }
 
@@ -210,9 +207,9 @@ class HeadFit {
     const conditions = cells.map((cell) => largest.indexOf(this.dataset.combinations[cell]!));
     // conditions are left out whole, but for a single one, whose cells are in all parts
     const sums = new ProfileSums(foldOf.reduce((most, fold) => Math.max(most, fold + 1), 0), largest.map((_, condition) => foldOf[conditions.indexOf(condition)]!), this.levels[level]!.length, this.dataset.counts.genes);
-    this.#eachMinibatch(cells, (start) => {
-      const end = start + this.engine.minibatch.rows;
-      sums.add(this.#normalized(), positions.subarray(start, end), foldOf.subarray(start, end), conditions.subarray(start, end));
+    this.#eachNormalized(cells, (rows, start) => {
+      const end = start + rows.indptr.length - 1;
+      sums.add(rows, positions.subarray(start, end), foldOf.subarray(start, end), conditions.subarray(start, end));
     });
     return (fold) => sums.without(fold);
   }
@@ -222,7 +219,7 @@ class HeadFit {
     const genes = this.dataset.counts.genes;
     const P = axes.length / genes;
     const coordinates = new Float32Array(cells.length * P);
-    this.#eachMinibatch(cells, (start) => coordinates.set(coordinatesOf(this.#normalized(), axes, genes), start * P));
+    this.#eachNormalized(cells, (rows, start) => coordinates.set(coordinatesOf(rows, axes, genes), start * P));
     return coordinates;
   }
 
@@ -234,22 +231,25 @@ class HeadFit {
 
   /** Runs `use` with one minibatch of cells after the other in the engine. */
   #eachMinibatch(cells: Int32Array, use: (start: number) => void): void {
+    const { engine } = this;
     for (let start = 0; start < cells.length; start += minibatch) {
-      const chunk = cells.subarray(start, start + minibatch);
-      fillMinibatch(this.#minibatch, this.dataset, chunk, this.held);
-      this.engine.minibatch.rows = chunk.length;
+      fillMinibatch(engine.minibatch, this.dataset, cells.subarray(start, start + minibatch), this.held);
       use(start);
     }
   }
 
-  /** What the head takes of the minibatch's counts. */
-  #normalized(): NormalizedRows {
-    const { rows, indptr, indices, counts, sizeFactors } = this.engine.minibatch;
-    const end = indptr[rows]!;
-    const values = Float32Array.from(counts.subarray(0, end));
-    if (this.taken === "log-normalized")
-      for (let b = 0; b < rows; b++) for (let at = indptr[b]!; at < indptr[b + 1]!; at++) values[at] = logNormalized(values[at]!, sizeFactors[b]!);
-    return { indptr: Int32Array.from(indptr.subarray(0, rows + 1)), indices: Int32Array.from(indices.subarray(0, end)), values };
+  /** Gives what the head takes of the counts of one minibatch of cells after the other. */
+  #eachNormalized(cells: Int32Array, use: (rows: NormalizedRows, start: number) => void): void {
+    const filled = writtenOut(this.engine.minibatch);
+    for (let start = 0; start < cells.length; start += minibatch) {
+      fillMinibatch(filled, this.dataset, cells.subarray(start, start + minibatch), this.held);
+      const { rows, indptr, indices, counts, sizeFactors } = filled;
+      const end = indptr[rows]!;
+      const values = Float32Array.from(counts.subarray(0, end));
+      if (this.taken === "log-normalized")
+        for (let b = 0; b < rows; b++) for (let at = indptr[b]!; at < indptr[b + 1]!; at++) values[at] = logNormalized(values[at]!, sizeFactors[b]!);
+      use({ indptr: Int32Array.from(indptr.subarray(0, rows + 1)), indices: Int32Array.from(indices.subarray(0, end)), values }, start);
+    }
   }
 
   read(): { readonly weight: Float32Array; readonly bias: Float32Array } {
