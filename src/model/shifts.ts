@@ -5,6 +5,9 @@ export const shiftPrior = 20;
 /** Weight of the whole query's shift, or of none, in that of one condition; a type with many cells weighs 1. */
 export const sharedWeight = 0.5;
 
+/** Fewer cells say so little that their condition has the whole query's shift, which also bounds the memory of thousands of conditions. */
+const leastCells = 5;
+
 /** Cells whose shifts are found. */
 export interface ShiftedCells {
   /** (n) */
@@ -33,7 +36,8 @@ export function shiftsOf({ conditions, position, F, add }: ShiftedCells, means: 
   const shared = new Float64Array(F);
   let sharedSum = 0;
   const ofTypes = new Float64Array(K * F);
-  const sums = [...members].map(([condition, own]) => {
+  const sums: { readonly condition: number; readonly sum: Float64Array; readonly weight: number }[] = [];
+  for (const [condition, own] of members) {
     const n = new Int32Array(K);
     ofTypes.fill(0);
     for (const i of own) {
@@ -50,8 +54,13 @@ export function shiftsOf({ conditions, position, F, add }: ShiftedCells, means: 
     }
     for (let f = 0; f < F; f++) shared[f]! += sum[f]!;
     sharedSum += weight;
-    return { condition, sum, weight };
-  });
-  const scale = sharedWeight / Math.max(1e-9, sharedSum);
-  return new Map(sums.map(({ condition, sum, weight }) => [condition, sum.map((value, f) => (value + scale * shared[f]!) / (weight + sharedWeight))]));
+    if (own.length >= leastCells) sums.push({ condition, sum, weight });
+  }
+  const whole = shared.map((value) => value / Math.max(1e-9, sharedSum));
+  const shifts = new Map<number, Float64Array>([...members.keys()].map((condition) => [condition, whole]));
+  for (const { condition, sum, weight } of sums) {
+    for (let f = 0; f < F; f++) sum[f] = (sum[f]! + sharedWeight * whole[f]!) / (weight + sharedWeight);
+    shifts.set(condition, sum);
+  }
+  return shifts;
 }
