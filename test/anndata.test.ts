@@ -139,7 +139,8 @@ describe("reading what anndata wrote", () => {
       assert.deepEqual(data.layers, ["bitshuffle", "blosc", "blosc_lz4", "blosc_zstd", "blosc2", "bzip2", "gzip", "lz4", "lzf", "zfp", "zstd"].sort());
       const wanted = { rows: 40, columns: 25, values: Array.from({ length: 1000 }, (_, i) => i % 7), dtype: "float32" };
       for (const layer of data.layers) {
-        if (layer === "zfp") await fails(() => data.layer(layer).read(0, 1), "format", /compressed with zfp, which is not installed/);
+        // not read where data are damaged, so not at all: scripts/copy_hdf5.mjs
+        if (layer === "zfp" || layer === "bzip2") await fails(() => data.layer(layer).read(0, 1), "format", /compressed with (zfp|bz2), which is not installed/);
         else await assertMatrix(data.layer(layer), wanted).catch((error: Error) => assert.fail(`${layer}: ${error.message}`));
       }
     } finally {

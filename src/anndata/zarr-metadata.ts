@@ -60,7 +60,7 @@ async function readNode(files: ZarrFiles, path: string, at: string): Promise<Zar
   };
   const v3 = await read("zarr.json");
   if (v3) {
-    if (v3["zarr_format"] !== 3) throw new ScPoliError("format", `${path}: ${key("zarr.json")} has zarr_format ${JSON.stringify(v3["zarr_format"])}; 3 was expected.`, { path, key: at });
+    if (v3["zarr_format"] !== 3) throw new ScPoliError("format", `${path}: ${key("zarr.json")} ${"zarr_format" in v3 ? `has zarr_format ${JSON.stringify(v3["zarr_format"])}` : "has no zarr_format"}; 3 was expected.`, { path, key: at });
     return { version: 3, attributes: asObject(v3["attributes"]), array: v3["node_type"] === "array" ? infoV3(v3, `${path}: ${at}`) : null, children: [] };
   }
   const array = await read(".zarray");
@@ -78,7 +78,7 @@ function infoV3(meta: Json, place: string): ZarrArrayInfo {
   const info = checked(meta["shape"], sharding ? configuration["chunk_shape"] : grid, typeof type === "string" && dtypes.has(type) ? type : "unknown", place);
   const isKnown = grid !== undefined && (!sharding || (codecs.length === 1 && (configuration["index_location"] ?? "end") === "end"));
   if (!isKnown || (sharding && !isDivided(checked(meta["shape"], grid, "", place).chunks, info.chunks))) {
-    throw new ScPoliError("format", `${place} cannot be read: its chunks lie in a way that is not known (${JSON.stringify(meta["chunk_grid"])}).`, { place });
+    throw new ScPoliError("format", `${place} cannot be read: its chunks lie in a way that is not known (${shown(meta["chunk_grid"])}).`, { place });
   }
   return info;
 }
@@ -105,11 +105,16 @@ const numpyTypes: Readonly<Record<string, string>> = {
 function checked(shape: unknown, chunks: unknown, dtype: string, place: string): ZarrArrayInfo {
   const isShape = (value: unknown, least: number): value is number[] =>
     Array.isArray(value) && value.every((length) => Number.isSafeInteger(length) && length >= least) && value.reduce((product: number, length: number) => product * length, 1) <= Number.MAX_SAFE_INTEGER;
-  if (!isShape(shape, 0)) throw new ScPoliError("format", `${place} is damaged: its shape is ${JSON.stringify(shape)}.`, { place });
+  if (!isShape(shape, 0)) throw new ScPoliError("format", `${place} is damaged: its shape is ${shown(shape)}.`, { place });
   // zarr-python writes chunks of length 0 for empty arrays
   const own = Array.isArray(chunks) && shape.includes(0) ? chunks.map((length: unknown) => (length === 0 ? 1 : length)) : chunks;
-  if (!isShape(own, 1) || own.length !== shape.length) throw new ScPoliError("format", `${place} is damaged: its chunks are ${JSON.stringify(chunks)}, its shape is ${JSON.stringify(shape)}.`, { place });
+  if (!isShape(own, 1) || own.length !== shape.length) throw new ScPoliError("format", `${place} is damaged: its chunks are ${shown(chunks)}, its shape is ${JSON.stringify(shape)}.`, { place });
   return { shape, chunks: own, dtype };
+}
+
+/** A value of JSON for an error text. */
+function shown(value: unknown): string {
+  return value === undefined ? "not given" : JSON.stringify(value);
 }
 
 function asObject(value: unknown): Json {

@@ -1,5 +1,6 @@
 // Zarr written by our own hand, version 2 and 3: nodes with attributes, whole arrays of one or a few chunks (sharded ones: shards.ts). zarrita writes neither
 // version 2 nor anndata's encodings. Metadata and arrays are held until `close`, which also writes the consolidated metadata anew where there are any.
+import { ScPoliError } from "../errors.js";
 import { joinPath, listFolder, readText, removeFile, writePart, fileStatus } from "#platform";
 import { writeColumn, writeIndex, writeUns, type ElementWriter, type NewColumn, type NewUns } from "./elements.js";
 import type { DenseMatrix, NumericArray } from "./matrix.js";
@@ -141,13 +142,13 @@ export class ZarrWriter implements ElementWriter {
 
   private async consolidate(always: boolean): Promise<void> {
     const root = joinPath(this.folder, this.version === 3 ? "zarr.json" : ".zmetadata");
-    const had = this.version === 3 ? (JSON.parse(await readText(root)) as Json) : {};
+    const had = this.version === 3 ? (await readJson(root)) : {};
     if (!always && (this.version === 3 ? !had["consolidated_metadata"] : !(await fileStatus(root)))) return;
     const metadata: Json = {};
     const visit = async (path: string): Promise<void> => {
       const names = await listFolder(joinPath(this.folder, path));
       const own = names.filter((name) => (this.version === 3 ? path !== "" && name === "zarr.json" : /^\.z(array|attrs|group)$/.test(name)));
-      for (const name of own) metadata[this.version === 3 ? path : path === "" ? name : `${path}/${name}`] = JSON.parse(await readText(joinPath(this.folder, path, name)));
+      for (const name of own) metadata[this.version === 3 ? path : path === "" ? name : `${path}/${name}`] = await readJson(joinPath(this.folder, path, name));
       const isArray = names.includes(".zarray") || (this.version === 3 && own.length > 0 && (metadata[path] as Json)["node_type"] === "array");
       if (isArray || (path !== "" && own.length === 0)) return;
       for (const name of names) {
@@ -158,6 +159,15 @@ export class ZarrWriter implements ElementWriter {
     await visit("");
     if (this.version === 3) await writePart(root, toJson({ ...had, consolidated_metadata: { kind: "inline", must_understand: false, metadata } }));
     else await writePart(root, toJson({ metadata, zarr_consolidated_format: 1 }));
+  }
+}
+
+async function readJson(path: string): Promise<Json> {
+  const text = await readText(path);
+  try {
+    return JSON.parse(text) as Json;
+  } catch (error) {
+    throw new ScPoliError("format", `${path} is damaged: it is no JSON.`, { path }, { cause: error });
   }
 }
 

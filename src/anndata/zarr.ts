@@ -227,7 +227,7 @@ class ZarrArray implements StoredArray {
       if (error instanceof TypeError) throw this.error("format", "its metadata are damaged, or of a kind that is not known", error);
       const reason = error instanceof Error ? ((error.cause as Error | undefined)?.message ?? error.message) : String(error);
       const isUnknown = error instanceof Error && /Unknown|Unsupported/.test(error.name + error.message + reason);
-      throw this.error(isUnknown ? "format" : "file", isUnknown ? reason : `chunk ${coordinates.join(", ")} is damaged (${reason}). Copy or download it again`, error);
+      throw this.error(isUnknown ? "format" : "file", isUnknown ? reason.replace("undefined", "not given") : `chunk ${coordinates.join(", ")} is damaged (${reason}). Copy or download it again`, error);
     }
   }
 

@@ -43,10 +43,8 @@ const filters: Readonly<Record<string, URL>> = {
   blosc: new URL("../hdf5/filters/libH5Zblosc.so", import.meta.url),
   blosc2: new URL("../hdf5/filters/libH5Zblosc2.so", import.meta.url),
   bshuf: new URL("../hdf5/filters/libH5Zbshuf.so", import.meta.url),
-  bz2: new URL("../hdf5/filters/libH5Zbz2.so", import.meta.url),
   lz4: new URL("../hdf5/filters/libH5Zlz4.so", import.meta.url),
   lzf: new URL("../hdf5/filters/libH5Zlzf.so", import.meta.url),
-  zfp: new URL("../hdf5/filters/libH5Zzfp.so", import.meta.url),
   zstd: new URL("../hdf5/filters/libH5Zzstd.so", import.meta.url),
 };
 
