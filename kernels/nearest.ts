@@ -40,25 +40,35 @@ export function scratchBytes(probeCount: i32): i32 {
 }
 
 /**
- * @param points - (rows, D) @param found - (rows, k) receives places in the table, nearest first, -1 where there are fewer; of equally near ones the first looked at
+ * A point whose lists have fewer than k rows together is compared with all lists.
+ * @param points - (rows, D) @param found - (rows, k) receives places in the table, nearest first, -1 where the whole table has fewer; of equally near ones the first looked at
  * @param squared - (rows, k) receives squared distances, ascending
  */
 export function search(points: usize, rows: i32, found: usize, squared: usize): void {
   const pointBytes = dimensions << 2, resultBytes = <usize>nearest << 2;
   for (let row = 0; row < rows; row++) {
-    for (let rank: usize = 0; rank < resultBytes; rank += 4) {
-      store<f32>(squared + rank, far);
-      store<i32>(found + rank, -1);
-    }
+    forget(found, squared);
     chooseLists(points);
     for (let probe = 0; probe < probes; probe++) {
       const list = load<i32>(chosen + (<usize>probe << 2));
       const range = listStart + (<usize>list << 2);
       keepNear(points, tiles, load<i32>(range), load<i32>(range, 4), found, squared, nearest);
     }
+    if (probes < lists && load<i32>(found + resultBytes - 4) < 0) {
+      forget(found, squared);
+      keepNear(points, tiles, 0, load<i32>(listStart + (<usize>lists << 2)), found, squared, nearest);
+    }
     points += pointBytes;
     found += resultBytes;
     squared += resultBytes;
+  }
+}
+
+/** Nothing has been found. */
+function forget(found: usize, squared: usize): void {
+  for (let rank: usize = 0; rank < <usize>nearest << 2; rank += 4) {
+    store<f32>(squared + rank, far);
+    store<i32>(found + rank, -1);
   }
 }
 

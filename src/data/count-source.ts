@@ -91,7 +91,7 @@ const mostKept = 40_000_000;
 export function copyRow({ indptr, indices, values }: Pick<Counts, "indptr" | "indices" | "values">, cell: number, minibatch: Minibatch, row: number, at: number): number {
   const [start, end] = [indptr[cell]!, indptr[cell + 1]!];
   const { compact, sources } = minibatch;
-  // to be widened by the engine's threads: here it would take as long as a tenth of the training
+  // to be widened by the engine's threads, while this one would keep them waiting
   const isCompact = compact !== undefined && indices instanceof Uint16Array && values instanceof Uint8Array;
   if (sources) sources[row] = isCompact ? at : -1;
   const to = isCompact ? compact : minibatch;

@@ -1,5 +1,5 @@
 // Nearest rows of a table, for many points: exactly, or from the lists around the nearest centres, which is nearly as good and much faster.
-// The kernel is kernels/nearest.ts. The first answer of a table needs it sorted into lists; memory is that of the table and of a block of points.
+// The kernel is kernels/nearest.ts; memory is that of the table and of a block of points.
 import { nearest as bytes } from "./nearest.generated.js";
 
 /** The rows found for points. */
@@ -64,7 +64,7 @@ export class NearestRows {
 
   /**
    * The k rows nearest to each point, of equally near ones any, the same each time.
-   * @param points - (N, D) @param probes - lists to look at, those of the nearest centres; default all: exact
+   * @param points - (N, D) @param k - at least 1 @param probes - lists to look at, those of the nearest centres; all where these have fewer than k rows. Default all: exact
    */
   find(points: Float32Array, k: number, probes = Infinity): FoundRows {
     const { D } = this;

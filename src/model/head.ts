@@ -107,13 +107,13 @@ export class HeadScorer {
   static of(engine: Engine, { json, tensors }: StoredHead, cells: number): HeadScorer | null {
     const { head, genes, model } = json;
     if (!head) return null;
+    const taken = headTakes(model.recon_loss);
     const layer = (name: string, weight: Float32Array, bias: Float32Array): LinearScores => {
-      const own = linearScores(engine, name, bias.length, genes.length, headTakes(model.recon_loss), Infinity, 0);
+      const own = linearScores(engine, name, bias.length, genes.length, taken, Infinity, 0);
       engine.write(own.parameters.weight, weight);
       engine.write(own.parameters.bias, bias);
       return own;
     };
-    const taken = headTakes(model.recon_loss);
     const P = head.axes ?? 0;
     const compared = comparedCells(head, P > 0 ? cells : 0);
     const axes = compared.length > 0 ? layer("head.axes", tensors.get("head.axes")!.data, new Float32Array(P)) : null;

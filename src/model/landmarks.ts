@@ -84,19 +84,18 @@ export class Landmarks {
   place(latent: Float32Array): Float32Array {
     const N = latent.length / this.D;
     const places = new Float32Array(2 * N);
-    const most = Math.min(umapNeighbors, this.json.cells);
-    const { indices, squared } = this.#nearest.find(latent, most, listsToPlace);
-    const distances = new Float64Array(most);
+    const k = Math.min(umapNeighbors, this.json.cells);
+    const { indices, squared } = this.#nearest.find(latent, k, listsToPlace);
+    const distances = new Float64Array(k);
     for (let i = 0; i < N; i++) {
-      // a list may have fewer
-      let [k, total] = [0, 0];
-      for (let at = i * most; k < most && indices[at]! >= 0; k++, at++) total += distances[k] = Math.sqrt(squared[at]!);
+      let total = 0;
+      for (let rank = 0; rank < k; rank++) total += distances[rank] = Math.sqrt(squared[i * k + rank]!);
       const nearest = distances[0]!;
       const scale = Math.max(total / k - nearest, Number.MIN_VALUE);
       let [sum, x, y] = [0, 0, 0];
       for (let rank = 0; rank < k; rank++) {
         const weight = nearest <= sameCell * distances[k - 1]! ? Number(rank === 0) : Math.exp((nearest - distances[rank]!) / scale);
-        const at = 2 * indices[i * most + rank]!;
+        const at = 2 * indices[i * k + rank]!;
         sum += weight;
         x += weight * this.umap[at]!;
         y += weight * this.umap[at + 1]!;

@@ -27,8 +27,8 @@ const mostCompared = 20_000;
 export const listsLookedAt = 12;
 
 /**
- * Nearest neighbours of every point among the others: exactly for up to 20,000 points; of more, those in the lists of the 12 nearest of about sqrt(N) points (recall above 0.99 where points lie in
- * groups, as cells do).
+ * Nearest neighbours of every point among the others: exactly for up to 20,000 points; of more, those in the lists of the 12 nearest of about sqrt(N) points (nearly all of them, where points
+ * lie in groups, as cells do).
  * @param points - (N, D) @param k - at most N - 1 are found
  */
 export function nearestNeighbors(points: Float32Array, D: number, k: number): Neighbors {

@@ -101,9 +101,9 @@ export function noveltyParts(
   compared.cells.forEach((cell, i) => (isCompared[cell] = i));
   const ofNearest = (part: Float32Array): Float32Array => Float32Array.from(isCompared, (itself, cell) => {
     if (itself >= 0) return part[itself]!;
-    let [sum, found] = [0, 0];
-    for (let at = cell * k; at < (cell + 1) * k && indices[at]! >= 0; at++, found++) sum += part[indices[at]!]!;
-    return sum / found;
+    let sum = 0;
+    for (let at = cell * k; at < (cell + 1) * k; at++) sum += part[indices[at]!]!;
+    return sum / k;
   });
   return [ofNearest(own.density), ofNearest(own.distance), confidence, ofNearest(own.profile), doubt];
 }
