@@ -192,6 +192,48 @@ describe("files that cannot be read", () => {
   };
   for (const [name, [kind, ...says]] of Object.entries(files)) test(`file: ${name}`, () => fails(() => AnnData.open(at(name)), kind, ...says));
 
+  /** Where the index of chunks (a B-tree of version 1) has the entry of the chunk that starts at a value: its length, 4 bytes of filters left out, its place in the dataset and in the file. */
+  function chunkEntry(bytes: Buffer, start: number, fits: (length: number) => boolean): { readonly at: number; readonly length: number; readonly address: number } {
+    const key = Buffer.alloc(20);
+    key.writeBigUInt64LE(BigInt(start), 4);
+    for (let place = bytes.indexOf(key); place >= 4; place = bytes.indexOf(key, place + 1)) {
+      const [length, address] = [bytes.readUInt32LE(place - 4), Number(bytes.readBigUInt64LE(place + 20))];
+      if (fits(length) && address > 0 && address + length <= bytes.length) return { at: place - 4, length, address };
+    }
+    throw new Error("no chunk in the index");
+  }
+
+  test("an index that calls an uncompressed chunk shorter than it is: an error, not the memory that HDF5 had before", async () => {
+    const bytes = readFileSync(at("csr float32.h5ad"));
+    const { values } = await withFile("csr float32.h5ad", (data) => data.X!.read(0, data.nObs));
+    bytes.writeUInt32LE(0, chunkEntry(bytes, 0, (length) => length === 4 * values.length).at);
+    writeFileSync(at("short chunk.h5ad"), bytes);
+    await fails(readX("short chunk.h5ad"), "file", /X\/(data|indices)/, /damaged/);
+  });
+
+  test("an LZF stream that ends early: what it lacks of its block reads as zeros, not as what was there before", async () => {
+    const bytes = readFileSync(at("csr lzf.h5ad"));
+    const whole = await withFile("csr lzf.h5ad", async (data) => (await data.X!.read(0, data.nObs)).values.slice());
+    const { at: entry, length, address } = chunkEntry(bytes, 50, (stored) => stored < 200);
+    // literals: one less than their number, and they; else a copy of earlier bytes, of 2 to 9 or more, from two or three bytes
+    let [end, decoded] = [0, 0];
+    while (decoded < 80) {
+      const control = bytes[address + end]!;
+      const copied = control >> 5;
+      decoded += control < 32 ? control + 1 : copied === 7 ? 9 + bytes[address + end + 1]! : copied + 2;
+      end += control < 32 ? control + 2 : copied === 7 ? 3 : 2;
+    }
+    assert.ok(end < length && decoded < 200, `cut at ${end} of ${length} bytes`);
+    bytes.writeUInt32LE(end, entry);
+    writeFileSync(at("short lzf.h5ad"), bytes);
+    const cut = Float32Array.from(whole);
+    new Uint8Array(cut.buffer, 4 * 50, 4 * 50).fill(0, decoded);
+    // zeros are not stored values
+    const expected = cut.filter((value) => value !== 0);
+    assert.ok(expected.length < whole.length - 10);
+    for (let reading = 0; reading < 2; reading++) assert.deepEqual(await withFile("short lzf.h5ad", async (data) => (await data.X!.read(0, data.nObs)).values.slice()), expected, `reading ${reading}`);
+  });
+
   test("lengths of texts that lead nowhere: an error, and the next file of that name is read as it is", async () => {
     const whole = readFileSync(at("csr float32.h5ad"));
     const heap = whole.indexOf("GCOL");
