@@ -182,10 +182,9 @@ export class H5adWriter implements ElementWriter {
     this.booleans.push(this.address(path));
   }
 
-  /** Where an object's header lies, counted from the superblock: an object reference is just that. Objects are told apart by it. */
+  /** See Hdf5File. */
   address(path: string): number {
-    const bytes = Uint8Array.from(this.file.module.create_object_reference(this.file.root.file_id, this.at(path)));
-    return Number(new DataView(bytes.buffer).getBigUint64(0, true));
+    return this.file.address(this.at(path));
   }
 
   private copyAttribute(from: string, to: string, name: string): void {

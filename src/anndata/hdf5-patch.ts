@@ -1,7 +1,8 @@
 // Two things that HDF5 has and h5wasm cannot do, done to the bytes of a closed file: booleans, and leaving an entry out of a group.
 //
-// Source: HDF5 File Format Specification 3.0, "Superblock", "Object Headers: version 1", "The Datatype Message". Addresses come from h5wasm's object references.
+// Source: HDF5 File Format Specification 3.0, "Superblock", "The Datatype Message".
 import { patchFile, readBytes } from "#platform";
+import { messageTypes, readMessages, readSuperblock, viewOf, type ReadAt, type Superblock } from "./hdf5-format.js";
 
 export interface Patch {
   /** addresses of datasets written by `placeholder` type: they become booleans, as h5py stores them */
@@ -15,14 +16,15 @@ export const placeholderType: [[string, "<b"]] = [["becomes an enumeration of FA
 
 export async function patchHdf5(path: string, { booleans, root }: Patch): Promise<void> {
   if (booleans.length === 0 && root === null) return;
-  const superblock = await readSuperblock(path);
+  const read: ReadAt = (position, length) => readBytes(path, position, length);
+  const superblock = await readSuperblock(read);
   const edits = await Promise.all(booleans.map(async (address) => {
-    const { position, length } = await findDatatype(path, superblock.base, address);
+    const { position, length } = await findDatatype(read, superblock.base, address);
     const bytes = new Uint8Array(length);
     bytes.set(booleanType);
     return { position, bytes };
   }));
-  const rootEdits = root === null ? [] : [{ position: superblock.position, bytes: superblock.withRoot(root) }];
+  const rootEdits = root === null ? [] : [{ position: superblock.position, bytes: withRoot(superblock, root) }];
   await patchFile(path, [...edits, ...rootEdits]);
 }
 
@@ -34,70 +36,25 @@ const booleanType = Uint8Array.from([
   ...[0, 1],
 ]);
 
-const datatypeMessage = 3;
-const continuationMessage = 16;
-
 /** Where the datatype message of an object header (version 1) lies in the file. */
-async function findDatatype(path: string, base: number, address: number): Promise<{ position: number; length: number }> {
-  const prefix = await readBytes(path, base + address, 16);
-  if (prefix[0] !== 1) throw new Error(`object header of version ${prefix[0]} at ${address}`);
-  const blocks = [{ position: base + address + 16, length: view(prefix).getUint32(8, true) }];
-  for (let block = blocks.shift(); block !== undefined; block = blocks.shift()) {
-    const messages = view(await readBytes(path, block.position, block.length));
-    for (let at = 0; at + 8 <= block.length; ) {
-      const type = messages.getUint16(at, true);
-      const length = messages.getUint16(at + 2, true);
-      at += 8;
-      if (type === datatypeMessage) return { position: block.position + at, length };
-      if (type === continuationMessage) blocks.push({ position: base + readLong(messages, at), length: readLong(messages, at + 8) });
-      at += length;
-    }
+async function findDatatype(read: ReadAt, base: number, address: number): Promise<{ position: number; length: number }> {
+  const message = (await readMessages(read, base, address)).find(({ type }) => type === messageTypes.datatype);
+  if (message === undefined) throw new Error(`no datatype in the object header at ${address}`);
+  return { position: message.position, length: message.content.byteLength };
+}
+
+/** The superblock's bytes with another root group. */
+function withRoot({ version, bytes }: Superblock, address: number): Uint8Array {
+  const fields = viewOf(bytes);
+  if (version < 2) {
+    const shift = version === 1 ? 4 : 0;
+    fields.setBigUint64(64 + shift, BigInt(address), true);
+    bytes.fill(0, 72 + shift, 96 + shift); // what is cached about the old root
+    return bytes.slice(0, 96 + shift);
   }
-  throw new Error(`no datatype in the object header at ${address}`);
-}
-
-interface Superblock {
-  /** where addresses count from */
-  readonly base: number;
-  readonly position: number;
-  /** its bytes with another root group */
-  withRoot(address: number): Uint8Array;
-}
-
-async function readSuperblock(path: string): Promise<Superblock> {
-  let position = 0;
-  let bytes = await readBytes(path, 0, 104);
-  while (bytes.length > 0 && bytes[0] !== 0x89) {
-    position = position === 0 ? 512 : 2 * position;
-    bytes = await readBytes(path, position, 104);
-  }
-  const version = bytes[8]!;
-  const fields = view(bytes);
-  const shift = version === 1 ? 4 : 0;
-  const sizes = version < 2 ? bytes.subarray(13, 15) : bytes.subarray(9, 11);
-  if (version > 3 || sizes[0] !== 8 || sizes[1] !== 8) throw new Error(`superblock of version ${version} with ${sizes[0]}-byte addresses`);
-  return {
-    base: readLong(fields, version < 2 ? 24 + shift : 12),
-    position,
-    withRoot(address) {
-      if (version < 2) {
-        fields.setBigUint64(64 + shift, BigInt(address), true);
-        bytes.fill(0, 72 + shift, 96 + shift); // what is cached about the old root
-        return bytes.slice(0, 96 + shift);
-      }
-      fields.setBigUint64(36, BigInt(address), true);
-      fields.setUint32(44, lookup3(bytes.subarray(0, 44)), true);
-      return bytes.slice(0, 48);
-    },
-  };
-}
-
-function view(bytes: Uint8Array): DataView {
-  return new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-}
-
-function readLong(fields: DataView, at: number): number {
-  return Number(fields.getBigUint64(at, true));
+  fields.setBigUint64(36, BigInt(address), true);
+  fields.setUint32(44, lookup3(bytes.subarray(0, 44)), true);
+  return bytes.slice(0, 48);
 }
 
 /** Checksum of HDF5's metadata: hashlittle() of Bob Jenkins' lookup3 (public domain), start value 0. */

@@ -2,8 +2,12 @@
 //
 // h5wasm hands out uninitialised memory where a filter is missing, reads UTF-8 as ASCII where the type says so, and 64-bit integers as BigInt. Here every read
 // checks the filters first, numbers come as typed arrays, and every failure is an error that names file and dataset, also that of a file made to harm.
-import { abandonHdf5, countReads, fileStatus, loadHdf5, readBytes, type Hdf5, type LoadedHdf5 } from "#platform";
+import { abandonHdf5, countReads, fileStatus, loadHdf5, openDirect, readBytes, type DirectFile, type Hdf5, type LoadedHdf5 } from "#platform";
 import { ScPoliError, type ErrorKind } from "../errors.js";
+import { findChunks, type ChunkIndex } from "./hdf5-chunk-index.js";
+import { readChunks } from "./hdf5-chunks.js";
+import { signature } from "./hdf5-format.js";
+import { plainChunk } from "./hdf5-plain-chunk.js";
 import { arrays, copyNumbers, dtypeOf, missingFilter, numberReader, textReader, type TypeMetadata } from "./hdf5-types.js";
 import type { NumericArray } from "./matrix.js";
 import type { Store, StoreAttribute, StoredArray } from "./store.js";
@@ -17,6 +21,8 @@ export class Hdf5File implements Store {
     readonly root: InstanceType<Hdf5["File"]>,
     readonly library: Hdf5,
     readonly provideFilter: LoadedHdf5["provideFilter"],
+    /** the same file, for what is read without HDF5; null where all is */
+    readonly direct: DirectFile | null,
   ) {}
 
   /**
@@ -28,7 +34,8 @@ export class Hdf5File implements Store {
     const { library, provideFilter } = await loadHdf5();
     try {
       // New objects in the oldest format: any HDF5 opens them, and their headers have no checksums (hdf5-patch.ts needs that).
-      return new Hdf5File(path, new library.File(path, mode, mode === "r" ? {} : { libver: ["earliest", "v200"] }), library, provideFilter);
+      const root = new library.File(path, mode, mode === "r" ? {} : { libver: ["earliest", "v200"] });
+      return new Hdf5File(path, root, library, provideFilter, mode === "r" ? openDirect(path) : null);
     } catch (error) {
       abandonHdf5();
       const sizes = /truncated file: eof = (\d+).*stored_eof = (\d+)/.exec(String(error));
@@ -85,6 +92,21 @@ export class Hdf5File implements Store {
     return this.attempt(path, () => new Hdf5Dataset(this, path));
   }
 
+  /** Where an object's header lies, counted from the superblock: an object reference is just that. Objects are told apart by it. */
+  address(path: string): number {
+    const bytes = Uint8Array.from(this.module.create_object_reference(this.root.file_id, path));
+    return Number(new DataView(bytes.buffer).getBigUint64(0, true));
+  }
+
+  /** Whether no link on the way to a path may lead into another file. */
+  isInThisFile(path: string): boolean {
+    const names = path.split("/").filter((name) => name !== "");
+    return names.every((_, i) => {
+      const at = `/${names.slice(0, i + 1).join("/")}`;
+      return this.module.get_symbolic_link(this.root.file_id, at) === null && this.module.get_external_link(this.root.file_id, at).filename === undefined;
+    });
+  }
+
   /** "query.h5ad: obs/cell_type", for error texts. */
   place(path: string): string {
     return `${this.path}: ${path}`;
@@ -92,6 +114,7 @@ export class Hdf5File implements Store {
 
   /** @throws ScPoliError "output" where what was written is not all in the file; of one that was only read, nothing is lost */
   close(): void {
+    this.direct?.close();
     try {
       this.root.close();
     } catch (error) {
@@ -150,7 +173,8 @@ export class Hdf5Dataset implements StoredArray {
   readonly width: number;
   readonly place: string;
   private readonly metadata: InstanceType<Hdf5["Dataset"]>["metadata"];
-  private readonly filters: readonly { readonly id: number; readonly name: string }[];
+  private readonly filters: ReturnType<Hdf5["Module"]["get_dataset_filters"]>;
+  private chunkIndex: Promise<ChunkIndex | null> | null = null;
 
   constructor(
     private readonly file: Hdf5File,
@@ -206,9 +230,18 @@ export class Hdf5Dataset implements StoredArray {
     const length = (end - start) * this.width;
     if (length <= 0) return;
     this.array(0);
+    const beyond = () => this.error("format", "it holds integers beyond 2^53, which cannot be read exactly");
+    const index = await (this.chunkIndex ??= this.findChunks());
+    if (index) {
+      const result = await readChunks({ file: this.file.direct!, index, start, end, target, offset }).catch((error: unknown) => {
+        throw this.damaged(error);
+      });
+      if (result === "beyond") throw beyond();
+      if (result === "damaged") throw this.damaged();
+      return;
+    }
     this.withRows(start, end, (pointer) => {
-      if (!copyNumbers(this.file.module.HEAPU8.buffer, pointer, length, this.dtype, target, offset))
-        throw this.error("format", "it holds integers beyond 2^53, which cannot be read exactly");
+      if (!copyNumbers(this.file.module.HEAPU8.buffer, pointer, length, this.dtype, target, offset)) throw beyond();
     });
   }
 
@@ -285,7 +318,7 @@ export class Hdf5Dataset implements StoredArray {
         const read = (): void => {
           status = module.get_dataset_data(root.file_id, this.path, count, count && [BigInt(start), ...count.slice(1).map(() => 0n)], count && count.map(() => 1n), BigInt(pointer));
         };
-        const chunk = this.plainChunk();
+        const chunk = holdsPointers(metadata) || this.filters.length > 0 ? null : plainChunk(metadata, this.width);
         const chunksRead = chunk ? countReads(chunk.bytes, read) : (read(), 0);
         if (status < 0) throw new Error(`status ${status}`);
         if (chunk && !chunk.areThere(start, end, chunksRead, module.HEAPU8.subarray(pointer, pointer + bytes))) throw new Error("chunks are missing");
@@ -298,37 +331,23 @@ export class Hdf5Dataset implements StoredArray {
       if (error instanceof ScPoliError) throw error;
       abandonHdf5();
       if (error instanceof RangeError) throw this.error("memory", `there is no memory for ${bytes} bytes at once`, error);
-      throw this.error("file", "its data are damaged. Copy or download the file again", error);
+      throw this.damaged(error);
     }
   }
 
-  /**
-   * How the chunks of an uncompressed dataset are checked. The index of a damaged file may say that a chunk is shorter than it is: HDF5 then gives what was in its
-   * memory before. So as many chunks must have been read as there are; fewer is right only where HDF5 has filled them with one value, as it does for chunks that were
-   * never written. Chunks beyond its cache (1 MB) are not read as a whole, and have no such fault.
-   * @returns null where there is nothing to be checked
-   */
-  private plainChunk(): { readonly bytes: number; areThere(start: number, end: number, read: number, values: Uint8Array): boolean } | null {
-    const { chunks, size } = this.metadata;
-    const shape = this.shape;
-    if (!chunks || !shape || this.filters.length > 0 || chunks.length > 2 || holdsPointers(this.metadata)) return null;
-    const [rows, columns] = [chunks[0]!, chunks[1] ?? 1];
-    const bytes = rows * columns * size;
-    if (bytes > chunkCache) return null;
-    return {
-      bytes,
-      areThere: (start, end, read, values) => {
-        const firstRow = Math.floor(start / rows);
-        const [down, across] = [Math.ceil(end / rows) - firstRow, Math.ceil(this.width / columns)];
-        let missing = down * across - read;
-        for (let i = 0; i < down && missing > 0; i++)
-          for (let j = 0; j < across; j++) {
-            const [from, to] = [Math.max(start, (firstRow + i) * rows) - start, Math.min(end, (firstRow + i + 1) * rows) - start];
-            missing -= isOneValue(values, size, this.width, [from, to], [j * columns, Math.min(this.width, (j + 1) * columns)]) ? 1 : 0;
-          }
-        return missing <= 0;
-      },
-    };
+  private damaged(cause?: unknown): ScPoliError {
+    return this.error("file", "its data are damaged. Copy or download the file again", cause);
+  }
+
+  /** Where the chunks lie, where they can be read without HDF5. */
+  private async findChunks(): Promise<ChunkIndex | null> {
+    const { file, path, metadata, shape, dtype, filters } = this;
+    const dimensions = shape?.length ?? 0;
+    if (!file.direct || !metadata.littleEndian || (dimensions !== 1 && dimensions !== 2)) return null;
+    const address = file.attempt(path, () => (file.isInThisFile(path) ? file.address(path) : null));
+    if (address === null) return null;
+    const chunk = metadata.chunks && ([metadata.chunks[0]!, metadata.chunks[1] ?? 1] as const);
+    return findChunks(file.direct, address, { shape: [this.length, this.width], dimensions, dtype, size: metadata.size, chunk, filters });
   }
 
   private allocate(constructor: NonNullable<(typeof arrays)[string]>, length: number): NumericArray {
@@ -341,23 +360,12 @@ export class Hdf5Dataset implements StoredArray {
 }
 
 const bytesPerPiece = 8 << 20;
-/** Chunks up to this many bytes are kept, and read as a whole: HDF5's own default. */
-const chunkCache = 1 << 20;
-
-/** Whether a part of a table (rows, width) holds one value. */
-function isOneValue(bytes: Uint8Array, size: number, width: number, [firstRow, lastRow]: readonly [number, number], [first, last]: readonly [number, number]): boolean {
-  const start = (firstRow * width + first) * size;
-  for (let row = firstRow; row < lastRow; row++)
-    for (let at = (row * width + first) * size, end = (row * width + last) * size, k = 0; at < end; at++, k++) if (bytes[at] !== bytes[start + (k % size)]) return false;
-  return true;
-}
 
 /** Whether HDF5 allocates more than the values themselves: texts of any length. */
 function holdsPointers(type: TypeMetadata): boolean {
   return type.vlen || type.vlen_type !== undefined || (type.compound_type?.members ?? []).some(holdsPointers) || (type.array_type !== undefined && holdsPointers(type.array_type));
 }
 
-/** HDF5 files start with eight fixed bytes, at 0 or at a power of two from 512 on. */
 async function checkSignature(path: string): Promise<void> {
   const status = await fileStatus(path);
   if (status?.kind === "folder") throw new ScPoliError("file", `${path} is a folder; an .h5ad file was expected.`, { path });
@@ -375,5 +383,3 @@ async function checkSignature(path: string): Promise<void> {
     : "it is not an HDF5 file";
   throw new ScPoliError("file", `${path} cannot be opened: ${found}. An .h5ad file was expected.`, { path });
 }
-
-const signature = [0x89, 0x48, 0x44, 0x46, 0x0d, 0x0a, 0x1a, 0x0a];

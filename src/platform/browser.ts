@@ -2,6 +2,7 @@
 //
 // Every error is a ScPoliError: kind "file" where something cannot be read, "output" where it cannot be written.
 import { ScPoliError, type ErrorKind } from "../errors.js";
+import type { DirectFile } from "./direct-file.js";
 import { describeFileError, type FileStatus } from "./file-errors.js";
 import { readBlob, StoredFile } from "./stored-file.js";
 import { canShareMemory } from "./threads-browser.js";
@@ -10,11 +11,17 @@ import { filesBelow, find, folderAt, namesOf, placeOf, VirtualFolder, type Place
 export type { Hdf5, LoadedHdf5 } from "./hdf5.js";
 export { countReads } from "./hdf5.js";
 export { abandonHdf5, loadHdf5 } from "./hdf5-browser.js";
+export type { DirectFile } from "./direct-file.js";
 export type { FileStatus } from "./file-errors.js";
 export type { Giver } from "./giver.js";
 export { giveItems, startGiver } from "./giver-browser.js";
 export type { Threads } from "./threads.js";
 export { canShareMemory, startThreads } from "./threads-browser.js";
+
+/** Files that are read without HDF5: none, HDF5 reads all bytes here. */
+export function openDirect(_path: string): DirectFile | null {
+  return null;
+}
 
 /** How many threads run at once on this machine; one where they cannot share memory. */
 export function processorCount(): number {

@@ -13,6 +13,8 @@ import { describeFileError, errorCode, type FileStatus } from "./file-errors.js"
 export type { Hdf5, LoadedHdf5 } from "./hdf5.js";
 export { countReads } from "./hdf5.js";
 export { abandonHdf5, loadHdf5 } from "./hdf5-node.js";
+export type { DirectFile } from "./direct-file.js";
+export { openDirect } from "./direct-file-node.js";
 export type { FileStatus } from "./file-errors.js";
 export type { Giver } from "./giver.js";
 export { giveItems, startGiver } from "./giver-node.js";

@@ -259,6 +259,10 @@ def make(folder):
         replace(file, "X/indices", data.indices.astype(np.int64), chunks=(64,), compression="gzip")
         replace(file, "X/indptr", data.indptr.astype(np.int64))
 
+    def shuffled(file):
+        replace(file, "X/data", data.data, chunks=(37,), compression="gzip", shuffle=True)
+        replace(file, "X/indices", data.indices.astype(np.int64), chunks=(64,))
+
     def unsorted(file):
         reverse = np.concatenate([np.arange(start, end)[::-1] for start, end in zip(data.indptr, data.indptr[1:])])
         values = data.data[reverse]
@@ -280,9 +284,10 @@ def make(folder):
     expected["csr lzf"] = expected["csr no shape"] = expected["csr float32"]
     expected["dense float16"] = expected["dense float32"]
     rewrite(source, folder / "csr chunked.h5ad", chunked)
+    rewrite(source, folder / "csr shuffled.h5ad", shuffled)
     rewrite(source, folder / "csr unsorted.h5ad", unsorted)
     rewrite(source, folder / "csr big endian.h5ad", big_endian)
-    expected["csr chunked"] = expected["csr big endian"] = expected["csr float32"]
+    expected["csr chunked"] = expected["csr shuffled"] = expected["csr big endian"] = expected["csr float32"]
 
     full = full_anndata()
     full.write_h5ad(folder / "full.h5ad")

@@ -1,0 +1,118 @@
+// Values out of the chunks of a dataset, straight from the file: deflated chunks are inflated several at a time, of others only what is wanted is read, into its place.
+import type { DirectFile } from "#platform";
+import { arrays, copyNumbers } from "./hdf5-types.js";
+import type { ChunkIndex } from "./hdf5-chunk-index.js";
+import type { NumericArray } from "./matrix.js";
+
+/** Chunks that are inflated at a time, and the bytes that they may take then. */
+const [mostAtOnce, mostBytesAtOnce] = [4, 1 << 26];
+/** Bytes that are read at a time where values are converted. */
+const bytesPerPiece = 1 << 20;
+
+/** Rows [start, end) of a dataset. */
+interface Wanted {
+  readonly file: DirectFile;
+  readonly index: ChunkIndex;
+  readonly start: number;
+  readonly end: number;
+  readonly target: NumericArray;
+  /** where in the target the first value goes */
+  readonly offset: number;
+}
+
+/**
+ * Copies rows [start, end) into the target, converted to its type.
+ * @returns "damaged" where a chunk does not inflate to its length or the file ends before, "beyond" where a 64-bit integer is beyond 2^53; the target is to be thrown away then
+ */
+export async function readChunks(wanted: Wanted): Promise<"read" | "damaged" | "beyond"> {
+  const { index, start, end } = wanted;
+  const [tall, wide] = index.chunk;
+  const bands = [Math.floor(start / tall), Math.ceil(end / tall)] as const;
+  if (!index.stored && wide === index.width) {
+    let result: Result = "read";
+    for (let band = bands[0]; band < bands[1] && result === "read"; band++) result = readPlain(wanted, band);
+    return result;
+  }
+  let result: Result = "read";
+  let next = bands[0] * index.across;
+  const work = async (): Promise<void> => {
+    while (next < bands[1] * index.across && result === "read") {
+      const number = next++;
+      const bytes = await chunkBytes(wanted, number);
+      const copied = bytes ? copyChunk(wanted, number, bytes) : "damaged";
+      if (copied !== "read") result = copied;
+    }
+  };
+  await Promise.all(Array.from({ length: Math.max(1, Math.min(mostAtOnce, Math.floor(mostBytesAtOnce / lengthOf(index)))) }, work));
+  return result;
+}
+
+type Result = Awaited<ReturnType<typeof readChunks>>;
+
+function lengthOf({ chunk, size }: ChunkIndex): number {
+  return chunk[0] * chunk[1] * size;
+}
+
+/** Rows of a band that are wanted. */
+function rowsOf({ index, start, end }: Wanted, band: number): readonly [number, number] {
+  const tall = index.chunk[0];
+  return [Math.max(start, band * tall), Math.min(end, (band + 1) * tall)];
+}
+
+/** What is wanted of a chunk as wide as the dataset, whose values lie in the file as they are. */
+function readPlain(wanted: Wanted, band: number): Result {
+  const { file, index, start, target, offset } = wanted;
+  const { dtype, size, width, chunk } = index;
+  const [from, to] = rowsOf(wanted, band);
+  const position = index.positions[band]! + (from - band * chunk[0]) * width * size;
+  const at = offset + (from - start) * width;
+  const length = (to - from) * width;
+  // 64-bit integers and half precision are never as they are stored
+  if (target.BYTES_PER_ELEMENT === size && target.constructor === arrays[dtype] && !/int64/.test(dtype))
+    return file.read(position, new Uint8Array(target.buffer, target.byteOffset + at * size, length * size)) ? "read" : "damaged";
+  const step = Math.floor(bytesPerPiece / size);
+  const piece = new Uint8Array(Math.min(step, length) * size);
+  for (let done = 0; done < length; done += step) {
+    const count = Math.min(step, length - done);
+    if (!file.read(position + done * size, piece.subarray(0, count * size))) return "damaged";
+    if (!copyNumbers(piece.buffer, 0, count, dtype, target, at + done)) return "beyond";
+  }
+  return "read";
+}
+
+/** A whole chunk, at the start of its buffer or aligned in it; null where it is not what the index says. */
+async function chunkBytes({ file, index }: Wanted, number: number): Promise<Uint8Array | null> {
+  const length = lengthOf(index);
+  const stored = new Uint8Array(index.stored ? index.stored[number]! : length);
+  if (!file.read(index.positions[number]!, stored)) return null;
+  if (!index.stored) return stored;
+  const bytes = await file.inflate(stored, length);
+  if (!bytes) return null;
+  if (index.isShuffled) return unshuffled(bytes, index.size);
+  return bytes.byteOffset % 8 === 0 ? bytes : bytes.slice();
+}
+
+/** Undoes the shuffle filter. */
+function unshuffled(bytes: Uint8Array, size: number): Uint8Array {
+  const values = new Uint8Array(bytes.length);
+  const count = bytes.length / size;
+  for (let k = 0; k < size; k++) for (let i = 0, at = k, from = k * count; i < count; i++, at += size) values[at] = bytes[from + i]!;
+  return values;
+}
+
+/** Copies what is wanted of a chunk: at once where it is as wide as the dataset, else row by row. */
+function copyChunk(wanted: Wanted, number: number, bytes: Uint8Array): Result {
+  const { index, start, target, offset } = wanted;
+  const { dtype, size, width, across } = index;
+  const [tall, wide] = index.chunk;
+  const band = Math.floor(number / across);
+  const column = (number % across) * wide;
+  const [from, to] = rowsOf(wanted, band);
+  const rows = wide === width ? to - from : 1;
+  const length = wide === width ? rows * width : Math.min(wide, width - column);
+  for (let row = from; row < to; row += rows) {
+    const pointer = bytes.byteOffset + (row - band * tall) * wide * size;
+    if (!copyNumbers(bytes.buffer, pointer, length, dtype, target, offset + (row - start) * width + column)) return "beyond";
+  }
+  return "read";
+}

@@ -1,0 +1,85 @@
+// Pieces of the HDF5 file format that h5wasm hands out to nobody: the superblock, and the messages in an object's header.
+//
+// Source: HDF5 File Format Specification 3.0, "Superblock", "Object Headers: version 1". Addresses of objects come from h5wasm's object references.
+
+/** Bytes [position, position + length) of a file, fewer where it ends before. */
+export type ReadAt = (position: number, length: number) => Promise<Uint8Array> | Uint8Array;
+
+export interface Superblock {
+  readonly version: number;
+  /** where it lies */
+  readonly position: number;
+  /** where addresses count from */
+  readonly base: number;
+  /** of what goes before the root group and is seldom there: a driver's block (versions 0 and 1), or an extension of the superblock */
+  readonly extension: number;
+  readonly bytes: Uint8Array;
+}
+
+/** HDF5 files start with these, at 0 or at a power of two from 512 on. */
+export const signature: readonly number[] = [0x89, 0x48, 0x44, 0x46, 0x0d, 0x0a, 0x1a, 0x0a];
+/** An address that is none (in float64, where 2^64 - 1 is rounded). */
+export const noAddress = 2 ** 64;
+
+/** @throws Error where it is none, or of a kind that nobody writes */
+export async function readSuperblock(read: ReadAt): Promise<Superblock> {
+  let position = 0;
+  let bytes = await read(0, 104);
+  while (bytes.length > 0 && !signature.every((byte, i) => bytes[i] === byte)) {
+    position = position === 0 ? 512 : 2 * position;
+    bytes = await read(position, 104);
+  }
+  const version = bytes[8]!;
+  const fields = viewOf(bytes);
+  const sizes = version < 2 ? bytes.subarray(13, 15) : bytes.subarray(9, 11);
+  if (version > 3 || sizes[0] !== 8 || sizes[1] !== 8) throw new Error(`superblock of version ${version} with ${sizes[0]}-byte addresses`);
+  const base = version < 2 ? 24 + (version === 1 ? 4 : 0) : 12;
+  return { version, position, base: readLong(fields, base), extension: readLong(fields, version < 2 ? base + 24 : base + 8), bytes };
+}
+
+/** What an object's header says about it. */
+export interface HeaderMessage {
+  readonly type: number;
+  readonly flags: number;
+  /** in the file */
+  readonly position: number;
+  readonly content: DataView;
+}
+export const messageTypes = { datatype: 3, externalFiles: 7, layout: 8, continuation: 16 } as const;
+
+/** Bytes and pieces of a header that are not exceeded by far: those of a damaged file may lead round in a circle. */
+const [mostHeaderBytes, mostPieces] = [1 << 24, 1000];
+
+/**
+ * All messages in the object header (version 1) at an address.
+ * @throws Error where it is of another version or damaged
+ */
+export async function readMessages(read: ReadAt, base: number, address: number): Promise<HeaderMessage[]> {
+  const prefix = await read(base + address, 16);
+  if (prefix[0] !== 1) throw new Error(`object header of version ${prefix[0]} at ${address}`);
+  const pieces = [{ position: base + address + 16, length: viewOf(prefix).getUint32(8, true) }];
+  const messages: HeaderMessage[] = [];
+  let bytes = 0;
+  for (let piece = 0; piece < pieces.length; piece++) {
+    const { position, length } = pieces[piece]!;
+    bytes += length;
+    if (piece === mostPieces || !(bytes <= mostHeaderBytes)) throw new Error(`object header without an end at ${address}`);
+    const fields = viewOf(await read(position, length));
+    for (let at = 0; at + 8 <= length; ) {
+      const [type, size] = [fields.getUint16(at, true), fields.getUint16(at + 2, true)];
+      const content = new DataView(fields.buffer, fields.byteOffset + at + 8, size);
+      messages.push({ type, flags: fields.getUint8(at + 4), position: position + at + 8, content });
+      if (type === messageTypes.continuation) pieces.push({ position: base + readLong(content, 0), length: readLong(content, 8) });
+      at += 8 + size;
+    }
+  }
+  return messages;
+}
+
+export function viewOf(bytes: Uint8Array): DataView {
+  return new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+}
+
+export function readLong(fields: DataView, at: number): number {
+  return Number(fields.getBigUint64(at, true));
+}

@@ -1,0 +1,40 @@
+// Files read without HDF5, under Node.
+import { closeSync, fstatSync, openSync, readSync } from "node:fs";
+import { inflate } from "node:zlib";
+import type { DirectFile } from "./direct-file.js";
+
+/** Opens a file for reading; null where that cannot be done. */
+export function openDirect(path: string): DirectFile | null {
+  let descriptor: number | null = null;
+  try {
+    descriptor = openSync(path, "r");
+    return directFile(descriptor, fstatSync(descriptor).size);
+  } catch {
+    if (descriptor !== null) closeSync(descriptor);
+    return null;
+  }
+}
+
+function directFile(descriptor: number, bytes: number): DirectFile {
+  let isOpen = true;
+  return {
+    bytes,
+    // at once: what is asked for mostly lies in the system's cache, and nobody can close the file meanwhile
+    read(position, into) {
+      if (!isOpen) throw new Error("the file is closed");
+      for (let done = 0; done < into.length; ) {
+        const count = readSync(descriptor, into, done, into.length - done, position + done);
+        if (count === 0) return false;
+        done += count;
+      }
+      return true;
+    },
+    // in Node's own threads; with room for more than is expected, so that one buffer does, and what is too long is seen
+    inflate: (stream, length) =>
+      new Promise((resolve) => inflate(stream, { chunkSize: length + 64, maxOutputLength: length + 64 }, (error, content) => resolve(!error && content.length === length ? content : null))),
+    close() {
+      if (isOpen) closeSync(descriptor);
+      isOpen = false;
+    },
+  };
+}
