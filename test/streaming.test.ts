@@ -3,7 +3,8 @@ import assert from "node:assert/strict";
 import { copyFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { after, describe, test } from "node:test";
-import { findCounts } from "../dist/data/count-places.js";
+import { sparseMatrix } from "../dist/anndata/matrix.js";
+import { findCounts, type CountsPlace } from "../dist/data/count-places.js";
 import { CountsInMemory, type CountRows, type CountSource } from "../dist/data/count-source.js";
 import { loadCounts } from "../dist/data/counts.js";
 import { createEngine } from "../dist/engine/create.js";
@@ -39,7 +40,8 @@ const small = { rows: 16, together: 4 };
 /** Genes and counts of a cell. */
 function countsOf(rows: CountRows, cell: number): [number[], number[]] {
   const minibatch = { rows: 1, indptr: new Int32Array(2), indices: new Int32Array(genes), counts: new Float32Array(genes), sizeFactors: new Float32Array(1), conditions: [], combinations: new Int32Array(1), labels: new Int32Array(0) };
-  const end = rows.put(cell, minibatch, 0, 0);
+  rows.fill(minibatch, Int32Array.of(cell));
+  const end = minibatch.indptr[1]!;
   return [Array.from(minibatch.indices.subarray(0, end)), Array.from(minibatch.counts.subarray(0, end))];
 }
 
@@ -72,6 +74,37 @@ describe("counts in the file", () => {
       }
       const held = await file.hold(orders.few);
       for (const cell of orders.few) assert.deepEqual(countsOf(held, cell), countsOf(memory, cell), `held cell ${cell}`);
+    });
+
+  for (const columns of [40, 70_000])
+    test(`small and large counts of ${columns} genes, as one piece of memory for an engine that takes small ones as they are`, async () => {
+      const rows = 60;
+      const indptr = Int32Array.from({ length: rows + 1 }, (_, row) => 4 * row);
+      const indices = Int32Array.from({ length: 4 * rows }, (_, k) => (k % 4) * 9 + (k % 4 === 3 ? columns - 40 : 0));
+      const values = Float32Array.from({ length: 4 * rows }, (_, k) => (k % 29 === 7 ? 300 + k : 1 + (k % 255)));
+      const wide: CountsPlace = { ...place, matrix: sparseMatrix({ rows, columns, indptr, indices, values }, "X") };
+      const file = await openStreamedCounts(wide, Int32Array.from({ length: columns }, (_, gene) => gene), columns, {}, { rows: 16, together: 2 }, Infinity);
+      const order = new Random(3, "order").shuffle(Int32Array.from({ length: rows }, (_, cell) => cell));
+      const pass = file.pass(order);
+      for (let start = 0; start < rows; start += 25) {
+        const cells = order.subarray(start, start + 25);
+        await pass.reach(cells);
+        const compact = { indices: new Uint16Array(100), counts: new Uint8Array(100) };
+        const minibatch = {
+          rows: 0, indptr: new Int32Array(26), indices: new Int32Array(100), counts: new Float32Array(100), sources: new Int32Array(25), compact,
+          sizeFactors: new Float32Array(25), conditions: [], combinations: new Int32Array(25), labels: new Int32Array(0),
+        };
+        pass.fill(minibatch, cells);
+        cells.forEach((cell, row) => {
+          const source = minibatch.sources[row]!;
+          const [from, at] = source < 0 ? [minibatch, minibatch.indptr[row]!] : [compact, source];
+          assert.deepEqual([minibatch.indptr[row], minibatch.indptr[row + 1]], [4 * row, 4 * row + 4]);
+          assert.equal(source >= 0, columns < 65_536 && Math.max(...values.subarray(4 * cell, 4 * cell + 4)) < 256, `cell ${cell}`);
+          assert.deepEqual(Array.from(from.indices.subarray(at, at + 4)), Array.from(indices.subarray(4 * cell, 4 * cell + 4)));
+          assert.deepEqual(Array.from(from.counts.subarray(at, at + 4)), Array.from(values.subarray(4 * cell, 4 * cell + 4)));
+        });
+      }
+      await pass.end();
     });
 
   test("a pass that ends early, and a file that is no longer there", async () => {

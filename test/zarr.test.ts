@@ -88,8 +88,9 @@ test("counts are streamed from a sharded store, by a thread too, as they are in 
 
 /** Genes and counts of a cell. */
 function rowOf(counts: CountRows, cell: number, genes: number): unknown {
-  const row = { indices: new Int32Array(genes), counts: new Float32Array(genes) };
-  const end = counts.put(cell, row as unknown as Minibatch, 0, 0);
+  const row = { indptr: new Int32Array(2), indices: new Int32Array(genes), counts: new Float32Array(genes) };
+  counts.fill(row as unknown as Minibatch, Int32Array.of(cell));
+  const end = row.indptr[1]!;
   return [row.indices.subarray(0, end), row.counts.subarray(0, end)];
 }
 

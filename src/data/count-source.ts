@@ -5,8 +5,8 @@ import { Random } from "../random.js";
 
 /** Cells whose counts are at hand. */
 export interface CountRows {
-  /** Puts the counts of a cell into a row of a minibatch, from `at` on. @returns where they end */
-  put(cell: number, minibatch: Minibatch, row: number, at: number): number;
+  /** Puts the counts of cells into the first rows of a minibatch: `indptr`, and `indices` and `counts` or what stands for them. */
+  fill(minibatch: Minibatch, cells: Int32Array): void;
 }
 
 /** One pass over cells in an order that was told at its start. */
@@ -76,26 +76,34 @@ export class CountsInMemory implements CountSource, CountPass {
     this.#keeper = engine.minibatch;
   }
 
-  put(cell: number, minibatch: Minibatch, row: number, at: number): number {
-    if (minibatch !== this.#keeper) return copyRow(this.counts, cell, minibatch, row, at);
+  fill(minibatch: Minibatch, cells: Int32Array): void {
+    if (minibatch !== this.#keeper) return copyRows(this.counts, cells, minibatch);
     const { indptr } = this.counts;
-    minibatch.sources![row] = indptr[cell]!;
-    return at + indptr[cell + 1]! - indptr[cell]!;
+    for (let row = 0, stored = 0; row < cells.length; row++) {
+      const cell = cells[row]!;
+      minibatch.sources![row] = indptr[cell]!;
+      stored += indptr[cell + 1]! - indptr[cell]!;
+      minibatch.indptr[row + 1] = stored;
+    }
+    minibatch.indptr[0] = 0;
   }
 }
 
 /** Stored counts (3 bytes each) that an engine keeps a copy of: it is a few percent faster, and no reason to double the memory of a large data set. */
 const mostKept = 40_000_000;
 
-/** Copies a row of counts into a row of a minibatch, from `at` on. @returns where it ends */
-export function copyRow({ indptr, indices, values }: Pick<Counts, "indptr" | "indices" | "values">, cell: number, minibatch: Minibatch, row: number, at: number): number {
-  const [start, end] = [indptr[cell]!, indptr[cell + 1]!];
+/** Copies rows of counts into a minibatch, in the order given. */
+export function copyRows({ indptr, indices, values }: Pick<Counts, "indptr" | "indices" | "values">, rows: ArrayLike<number>, minibatch: Minibatch): void {
   const { compact, sources } = minibatch;
   // to be widened by the engine's threads, while this one would keep them waiting
   const isCompact = compact !== undefined && indices instanceof Uint16Array && values instanceof Uint8Array;
-  if (sources) sources[row] = isCompact ? at : -1;
   const to = isCompact ? compact : minibatch;
-  to.indices.set(indices.subarray(start, end), at);
-  to.counts.set(values.subarray(start, end), at);
-  return at + end - start;
+  minibatch.indptr[0] = 0;
+  for (let row = 0, at = 0; row < rows.length; row++) {
+    const [start, end] = [indptr[rows[row]!]!, indptr[rows[row]! + 1]!];
+    if (sources) sources[row] = isCompact ? at : -1;
+    to.indices.set(indices.subarray(start, end), at);
+    to.counts.set(values.subarray(start, end), at);
+    minibatch.indptr[row + 1] = at += end - start;
+  }
 }

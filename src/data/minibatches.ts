@@ -64,16 +64,13 @@ export function groupCombinations(order: Int32Array, size: number, combinations:
 /** Fills the engine's minibatch with cells, in their order. @param rows - where the counts of these cells are at hand */
 export function fillMinibatch(minibatch: Minibatch, dataset: Dataset, cells: Int32Array, rows: CountRows): void {
   const { counts, conditions, combinations, labels, levels } = dataset;
-  let stored = 0;
+  rows.fill(minibatch, cells);
   for (let b = 0; b < cells.length; b++) {
     const cell = cells[b]!;
-    minibatch.indptr[b] = stored;
-    stored = rows.put(cell, minibatch, b, stored);
     minibatch.sizeFactors[b] = counts.sizeFactors[cell]!;
     minibatch.combinations[b] = combinations[cell]!;
     for (let key = 0; key < conditions.length; key++) minibatch.conditions[key]![b] = conditions[key]![cell]!;
     for (let level = 0; level < levels; level++) minibatch.labels[b * levels + level] = labels[cell * levels + level]!;
   }
-  minibatch.indptr[cells.length] = stored;
   minibatch.rows = cells.length;
 }

@@ -1,13 +1,13 @@
-// The thread of streamed-counts.ts: opens the file again and reads blocks ahead of the training.
+// The thread of streamed-counts.ts: opens the file again and reads ahead of the training.
 import { giveItems } from "#platform";
 import { AnnData } from "../anndata/anndata.js";
 import { openPlace } from "./count-places.js";
-import { readBlocks, type BlocksRead, type BlocksTask } from "./streamed-counts.js";
+import { readInOrder, type OrderedRows, type OrderTask } from "./ordered-rows.js";
 
-await giveItems<BlocksTask, BlocksRead>(async function* (task) {
+await giveItems<OrderTask, OrderedRows>(async function* (task, spare) {
   const data = await AnnData.open(task.path);
   try {
-    yield* readBlocks({ ...openPlace(data, task.name), values: task.values }, task);
+    yield* readInOrder({ ...openPlace(data, task.name), values: task.values }, task, spare);
   } finally {
     data.close();
   }

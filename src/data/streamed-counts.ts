@@ -3,10 +3,11 @@
 // machine. Validation cells are held in memory; there are at most as many as `mostHeld`.
 import { startGiver } from "#platform";
 import { isReadByThread, worthAThread } from "../anndata/read-ahead.js";
-import { copyRow, type CountPass, type CountRows, type CountSource } from "./count-source.js";
-import { CompactRows, countsReader, streamCounts, type Counts, type LoadCountsOptions } from "./counts.js";
-import type { CountsPlace, ValueKind } from "./count-places.js";
+import { copyRows, type CountPass, type CountRows, type CountSource } from "./count-source.js";
+import { CompactRows, countsReader, streamCounts, type LoadCountsOptions } from "./counts.js";
+import type { CountsPlace } from "./count-places.js";
 import type { Minibatch } from "../engine/engine.js";
+import { readInOrder, type OrderedRows, type OrderTask } from "./ordered-rows.js";
 import { Random } from "../random.js";
 
 /** Neighbouring rows of the file that are read together, and how many such blocks are shuffled together. */
@@ -22,42 +23,8 @@ interface Survey {
   readonly widest: number;
 }
 
-/** Rows of the file, compact. */
-type Block = Pick<Counts, "indptr" | "indices" | "values">;
-
-/** Blocks to be read, by their numbers. */
-export interface BlocksTask {
-  readonly path: string;
-  readonly name: string;
-  readonly values?: ValueKind;
-  readonly map: Int32Array;
-  readonly genes: number;
-  readonly blocks: Int32Array;
-  readonly sizes: BlockSizes;
-}
-
-/** Some blocks that are read; the thread's taker gets them together. */
-export interface BlocksRead {
-  readonly blocks: readonly Block[];
-}
-
-/** Reads the blocks of a task, each of them new memory, half of those that are shuffled together at a time. */
-export async function* readBlocks(place: CountsPlace, { map, genes, blocks, sizes }: BlocksTask): AsyncGenerator<BlocksRead, void> {
-  const read = countsReader(place, map, genes);
-  const atOnce = Math.ceil(sizes.together / 2);
-  for (let first = 0; first < blocks.length; first += atOnce) {
-    const together: Block[] = [];
-    for (const block of blocks.subarray(first, first + atOnce)) {
-      const start = block * sizes.rows;
-      const rows = await read(start, Math.min(place.matrix.rows, start + sizes.rows));
-      const compact = new CompactRows(rows.rows, genes);
-      compact.append(rows, 0, rows.rows);
-      const { indptr, indices, values } = compact.finish();
-      together.push({ indptr, indices, values });
-    }
-    yield { blocks: together };
-  }
-}
+/** Of the cells that are shuffled together, the share that the reader hands out at once. */
+const shareAtOnce = 1 / 8;
 
 /**
  * Looks through all counts once, so that none is met later that is no count.
@@ -119,7 +86,7 @@ export class StreamedCounts implements CountSource {
   }
 
   pass(order: Int32Array): CountPass {
-    return new StreamedPass(order, (cell) => this.#blockOf(cell), (cell) => this.#rowInBlock(cell), (blocks) => this.#read(blocks));
+    return new StreamedPass(() => this.#read(order.map((cell) => this.#rowOf(cell))));
   }
 
   async hold(cells: Int32Array): Promise<CountRows> {
@@ -138,27 +105,18 @@ export class StreamedCounts implements CountSource {
     }
     const counts = compact.finish();
     const rowOf = new Map(Array.from(sorted, (cell, row) => [cell, row]));
-    return { put: (cell, minibatch, row, at) => copyRow(counts, rowOf.get(cell)!, minibatch, row, at) };
+    return { fill: (minibatch, own) => copyRows(counts, own.map((cell) => rowOf.get(cell)!), minibatch) };
   }
 
-  /** Blocks one after the other: of a large file from a thread that reads ahead. */
-  async *#read(blocks: Int32Array): AsyncGenerator<Block, void> {
+  /** Rows in the order given: of a large file from a thread that reads ahead. */
+  #read(order: Int32Array): Pieces {
     const { place, map, genes, sizes } = this;
-    const task: BlocksTask = { path: place.path, name: place.name, values: place.values, map, genes, blocks, sizes };
-    // by columns: the thread would turn the whole matrix round once more
-    if (!isReadByThread(place.matrix, this.leastForThread)) {
-      for await (const { blocks: read } of readBlocks(place, task)) yield* read;
-      return;
-    }
-    const giver = startGiver<BlocksTask, BlocksRead>("streamed-counts", task);
-    try {
-      for (let item = await giver.take(true); item; item = await giver.take(true)) {
-        giver.keep();
-        yield* item.blocks;
-      }
-    } finally {
-      await giver.close();
-    }
+    const rowsAtOnce = Math.ceil(shareAtOnce * sizes.rows * sizes.together);
+    const task: OrderTask = { path: place.path, name: place.name, values: place.values, map, genes, order, blockRows: sizes.rows, rowsAtOnce };
+    if (isReadByThread(place.matrix, this.leastForThread)) return startGiver<OrderTask, OrderedRows>("streamed-counts", task);
+    const spares: OrderedRows[] = [];
+    const pieces = readInOrder(place, task, () => spares.pop());
+    return { take: async () => (await pieces.next()).value ?? null, giveBack: (piece) => spares.push(piece), close: async () => void (await pieces.return()) };
   }
 
   #rowOf(cell: number): number {
@@ -167,50 +125,78 @@ export class StreamedCounts implements CountSource {
   #blockOf(cell: number): number {
     return Math.floor(this.#rowOf(cell) / this.sizes.rows);
   }
-  #rowInBlock(cell: number): number {
-    return this.#rowOf(cell) % this.sizes.rows;
-  }
 }
 
-/** Reads each block when its first cell comes, and drops it after its last one. */
-class StreamedPass implements CountPass {
-  readonly #present = new Map<number, Block>();
-  /** cells still to come, per block */
-  readonly #left = new Map<number, number>();
-  readonly #blocks: AsyncGenerator<Block, void>;
-  #used: Int32Array = new Int32Array(0);
+/** Where a pass takes its rows from, some at a time; those that it is done with it gives back. */
+interface Pieces {
+  take(waits: true): Promise<OrderedRows | null>;
+  giveBack(piece: OrderedRows): void;
+  close(): Promise<void>;
+}
 
-  constructor(
-    order: Int32Array,
-    private readonly blockOf: (cell: number) => number,
-    private readonly rowInBlock: (cell: number) => number,
-    read: (blocks: Int32Array) => AsyncGenerator<Block, void>,
-  ) {
-    for (const cell of order) this.#left.set(blockOf(cell), (this.#left.get(blockOf(cell)) ?? 0) + 1);
-    // a Map keeps the order in which blocks are met
-    this.#blocks = read(Int32Array.from(this.#left.keys()));
+class StreamedPass implements CountPass {
+  readonly #pieces: Pieces;
+  /** pieces that cells have been reached of, and where each begins and the last one ends in the order */
+  readonly #present: { readonly piece: OrderedRows; readonly from: number }[] = [];
+  #presentEnd = 0;
+  /** the cells reached last, and where they begin in the order */
+  #reached: Int32Array = new Int32Array(0);
+  #reachedFrom = 0;
+
+  constructor(read: () => Pieces) {
+    this.#pieces = read();
   }
 
   async reach(cells: Int32Array): Promise<void> {
-    for (const cell of this.#used) {
-      const block = this.blockOf(cell);
-      const left = this.#left.get(block)! - 1;
-      this.#left.set(block, left);
-      if (left === 0) this.#present.delete(block);
-    }
-    this.#used = cells;
-    for (const cell of cells) {
-      const block = this.blockOf(cell);
-      if (!this.#present.has(block)) this.#present.set(block, (await this.#blocks.next()).value!);
+    this.#reachedFrom += this.#reached.length;
+    this.#reached = cells;
+    while (this.#present.length > 0 && this.#present[0]!.from + this.#present[0]!.piece.rows <= this.#reachedFrom) this.#pieces.giveBack(this.#present.shift()!.piece);
+    while (this.#presentEnd < this.#reachedFrom + cells.length) {
+      const piece = (await this.#pieces.take(true))!;
+      this.#present.push({ piece, from: this.#presentEnd });
+      this.#presentEnd += piece.rows;
     }
   }
 
-  put(cell: number, minibatch: Minibatch, row: number, at: number): number {
-    return copyRow(this.#present.get(this.blockOf(cell))!, this.rowInBlock(cell), minibatch, row, at);
+  /** @param cells - all that were reached last, or some of them */
+  fill(minibatch: Minibatch, cells: Int32Array): void {
+    minibatch.indptr[0] = 0;
+    if (cells === this.#reached) this.#copy(minibatch, 0, this.#reachedFrom, cells.length);
+    else cells.forEach((cell, row) => this.#copy(minibatch, row, this.#reachedFrom + this.#reached.indexOf(cell), 1));
+  }
+
+  /** Copies `count` cells from place `from` of the order on into rows from `row` on. */
+  #copy(minibatch: Minibatch, row: number, from: number, count: number): void {
+    for (const { piece, from: start } of this.#present) {
+      const [first, end] = [Math.max(from, start) - start, Math.min(from + count, start + piece.rows) - start];
+      if (first >= end) continue;
+      copyPiece(piece, first, end, minibatch, row);
+      row += end - first;
+    }
   }
 
   async end(): Promise<void> {
-    await this.#blocks.return();
-    this.#present.clear();
+    await this.#pieces.close();
+    this.#present.length = 0;
+  }
+}
+
+/** Copies rows [first, end) of a piece into a minibatch's rows from `row` on. */
+function copyPiece({ indptr, indices, small, largeFrom, large }: OrderedRows, first: number, end: number, minibatch: Minibatch, row: number): void {
+  const { compact, sources } = minibatch;
+  const isCompact = compact !== undefined && indices instanceof Uint16Array;
+  const to = isCompact ? compact : minibatch;
+  const [from, at] = [indptr[first]!, minibatch.indptr[row]!];
+  to.indices.set(indices.subarray(from, indptr[end]!), at);
+  to.counts.set(small.subarray(from, indptr[end]!), at);
+  for (let i = first; i < end; i++, row++) {
+    const [start, stop] = [indptr[i]!, indptr[i + 1]!];
+    const isSmall = largeFrom[i]! < 0;
+    if (!isSmall) {
+      minibatch.indices.set(indices.subarray(start, stop), at + start - from);
+      minibatch.counts.set(large.subarray(largeFrom[i]!, largeFrom[i]! + stop - start), at + start - from);
+    }
+    if (sources) sources[row] = isCompact && isSmall ? at + start - from : -1;
+    minibatch.indptr[row + 1] = at + stop - from;
   }
 }

@@ -38,8 +38,6 @@ export interface Giver<Item> {
   take(waits: boolean): Promise<Item | null>;
   /** An item that is no longer needed, to be filled again. */
   giveBack(item: Item): void;
-  /** Instead of `giveBack`: the last item taken is kept, the thread makes new ones. */
-  keep(): void;
   /** Ends the thread; needed also where all items have been taken. */
   close(): Promise<void>;
 }
@@ -62,12 +60,14 @@ export function giverOf<Item extends object>(thread: ReaderThread): Giver<Item> 
       const message = messages[0]!;
       if ("end" in message) return null;
       messages.shift();
-      if ("item" in message) return message.item as Item;
+      if ("item" in message) {
+        thread.post(null, []);
+        return message.item as Item;
+      }
       const { kind, message: text, details } = message.error;
       throw kind ? new ScPoliError(kind, text, details) : new Error(text);
     },
     giveBack: (item) => thread.post(item, buffersOf(item)),
-    keep: () => thread.post(null, []),
     close: async () => void (await thread.close()),
   };
 }
@@ -75,18 +75,18 @@ export function giverOf<Item extends object>(thread: ReaderThread): Giver<Item> 
 /** The other side, in the thread. */
 export async function giveThrough<Item extends object>(port: Port, produce: (spare: () => Item | undefined) => AsyncIterable<Item>): Promise<void> {
   const spares: Item[] = [];
-  let given = 0;
+  let untaken = 0;
   let wake = (): void => undefined;
-  port.onMessage((item) => {
-    if (item) spares.push(item as Item);
-    given--;
+  port.onMessage((message) => {
+    if (message) spares.push(message as Item);
+    else untaken--;
     wake();
   });
   const give = (message: Message): void => port.post(message, "item" in message ? buffersOf(message.item) : []);
   try {
     for await (const item of produce(() => spares.pop())) {
-      while (given >= ahead) await new Promise<void>((resolve) => (wake = resolve));
-      given++;
+      while (untaken >= ahead) await new Promise<void>((resolve) => (wake = resolve));
+      untaken++;
       give({ item });
     }
     give({ end: true });
