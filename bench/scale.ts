@@ -86,6 +86,7 @@ function epochsOf(cells: number): readonly [pretraining: number, fineTuning: num
 const [smallest, largest] = [Math.min(...sizes), Math.max(...sizes)];
 /** What the machine does at the time of the largest run, and not at the beginning: what is compared is measured before and after it. */
 const again = "train, in memory, again";
+const smallestFile = await fileOf(smallest, 100);
 
 const model = join(cache, "model");
 if (!existsSync(join(model, "model.json")) || Object.keys(known).length === 0) ours("model", await fileOf(10_000, 100), model);
@@ -96,7 +97,7 @@ for (const cells of sizes) {
   const [pretraining, fineTuning] = epochsOf(cells);
   if (cells <= mostInMemory) measure(cells, "train, in memory", () => ours("train", file, "never", pretraining, fineTuning));
   measure(cells, "train, streamed", () => ours("train", file, "always", pretraining, fineTuning));
-  if (cells === largest) measure(smallest, again, async () => ours("train", await fileOf(smallest, 100), "never", ...epochsOf(smallest)));
+  if (cells === largest) measure(smallest, again, () => ours("train", smallestFile, "never", ...epochsOf(smallest)));
   measure(cells, "train, streamed from the collection", () => {
     if (!existsSync(collection)) ours("convert", file, collection);
     return ours("train", collection, "always", pretraining, 0);
@@ -109,14 +110,15 @@ for (const cells of sizes) {
 }
 for (const conditions of [10, 2_375]) {
   const file = await fileOf(20_000, conditions);
-  measure(20_000, `train, ${conditions.toLocaleString("en")} conditions`, () => ours("train", file, "never", 4, 4));
+  measure(20_000, `train, ${conditions.toLocaleString("en")} conditions`, () => ours("train", file, "never", 10, 10));
 }
 
 const find = (cells: number, what: string): Row => rows.find((row) => row.cells === cells && row.what === what)!;
 const perCell = ({ seconds, cells }: Row): number => seconds / cells;
 const pre = "an epoch of pretraining";
 const fine = "an epoch of fine-tuning";
-const small = { pre: find(smallest, `train, in memory: ${pre}`), fine: find(smallest, `train, in memory: ${fine}`) };
+/** Seconds per cell of the smallest file, before and after the largest run. */
+const inMemory = (part: string): number => (perCell(find(smallest, `train, in memory: ${part}`)) + perCell(find(smallest, `${again}: ${part}`))) / 2;
 const large = { pre: find(largest, `train, streamed: ${pre}`), fine: find(largest, `train, streamed: ${fine}`), whole: find(largest, "train, streamed: the whole run") };
 const count = (n: number): string => n.toLocaleString("en");
 const ratio = (a: Row, b: Row): string => (perCell(a) / perCell(b)).toFixed(2);
@@ -141,7 +143,7 @@ writeSection(join(root, "docs/performance.md"), "Scale", [
   `Made by \`npm run bench:scale\` on ${cpus().length} cores (${cpus()[0]!.model.trim()}), Node ${process.versions.node}, two threads, one run each; simulated counts, ${count(genes)} genes, 13 % non-zeros, 100 conditions, .h5ad not compressed, on a warm cache; 64 hidden units, the published width and our default.`,
   "Peak memory is that of the whole process. Mapping is one epoch and everything else (start, positions, labels); a fine-tuning epoch includes the prototypes.", "",
   "| cells | what | s | cells/s | processor µs per cell | peak MB |", "| --- | --- | --- | --- | --- | --- |", ...shown.map((row) => `| ${row.join(" | ")} |`), "",
-  `- Time per cell of ${count(largest)} cells streamed, over ${count(smallest)} cells in memory: pretraining ${ratio(large.pre, small.pre)}, fine-tuning ${ratio(large.fine, small.fine)} (wanted: at most 1.3).`,
+  `- Time per cell of ${count(largest)} cells streamed, over ${count(smallest)} cells in memory: the mean of before and after: pretraining ${(perCell(large.pre) / inMemory(pre)).toFixed(2)}, fine-tuning ${(perCell(large.fine) / inMemory(fine)).toFixed(2)} (wanted: at most 1.3).`,
   `- Peak memory at ${count(largest)} cells: training ${count(large.pre.peak_mb)} MB, conversion ${count(converted.peak_mb)}, mapping ${count(find(largest, "map, streamed").peak_mb)}, embedding ${count(find(largest, "embed").peak_mb)} (wanted: at most 1,500; the paper's cost analysis: 6,800 sparse, 67,700 dense).`,
   `- 2,375 conditions over 10, time per cell: pretraining ${ratio(conditions("2,375", pre), conditions("10", pre))}, fine-tuning ${ratio(conditions("2,375", fine), conditions("10", fine))}.`,
   `- The paper's cost analysis, 1,000,000 cells, 4,000 genes, 100 epochs of which 80 pretraining (V100: 2 h 07 min dense, 5 h 06 min sparse): 1,000,000 x (80 x ${microseconds(perCell(large.pre))} + 20 x ${microseconds(perCell(large.fine))} + ${microseconds(rest)}) = **${hours(paper)}** here, ${(18_360 / paper).toFixed(1)} times as fast as the V100's sparse run, ${(7_620 / paper).toFixed(1)} times its dense one.`,
