@@ -1,9 +1,10 @@
 // A matrix read by a thread and the caller together: the same blocks as without, and errors as without.
 import assert from "node:assert/strict";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { copyFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
+import { openDescribed } from "../dist/anndata/described-matrix.js";
 import { readAhead } from "../dist/anndata/read-ahead.js";
 import { AnnData, ScPoliError, writeH5ad, type SparseRows } from "../dist/index.js";
 import { Random } from "../dist/random.js";
@@ -55,7 +56,8 @@ test("what the thread cannot read is an error in words", async () => {
   const data = await AnnData.open(path);
   const gone = join(folder, "gone.h5ad");
   writeFileSync(gone, "nothing");
-  const reader = readAhead({ path: gone, name: "X", matrix: data.X! }, 1, 0);
+  const { describe: _, ...matrix } = { ...data.X!, rows: cells, columns: genes, format: "csr" as const, stored: indices.length, read: (start: number, end: number) => data.X!.read(start, end) };
+  const reader = readAhead({ path: gone, name: "X", matrix }, 1, 0);
   await assert.rejects(
     async () => {
       for await (const _ of reader.blocks()) await new Promise((resolve) => setTimeout(resolve, 100)); // the thread has time to fail before all blocks are read
@@ -63,5 +65,21 @@ test("what the thread cannot read is an error in words", async () => {
     (error) => error instanceof ScPoliError && error.kind === "file" && /gone\.h5ad/.test(error.message),
   );
   await reader.close();
+  data.close();
+});
+
+test("a file that was replaced since it was opened is not read by what is known of the old one", async () => {
+  const replaced = join(folder, "replaced.h5ad");
+  copyFileSync(path, replaced);
+  const data = await AnnData.open(replaced);
+  const described = (await data.X!.describe!())!;
+  const opened = openDescribed(described);
+  assert.ok(opened);
+  assert.deepEqual((await opened.matrix.read(3, 50)).values, (await data.X!.read(3, 50)).values);
+  opened.close();
+  writeFileSync(replaced, readFileSync(path).fill(1, 3000));
+  assert.equal(openDescribed(described), null);
+  rmSync(replaced);
+  assert.equal(openDescribed(described), null);
   data.close();
 });

@@ -39,6 +39,20 @@ export interface ChunkIndex {
   readonly isShuffled: boolean;
 }
 
+/** An array as another thread can read it without HDF5; may be sent there. */
+export interface ArrayDescription {
+  /** "query.h5ad: X/data", for error texts */
+  readonly place: string;
+  readonly filePath: string;
+  /** inside the file */
+  readonly path: string;
+  /** of the file */
+  readonly identity: string;
+  readonly length: number;
+  readonly rowsPerChunk: number;
+  readonly index: ChunkIndex;
+}
+
 /** Chunks beyond these are not for reading at once. */
 const mostChunkBytes = 1 << 28;
 

@@ -3,9 +3,9 @@
 // h5wasm hands out uninitialised memory where a filter is missing, reads UTF-8 as ASCII where the type says so, and 64-bit integers as BigInt. Here every read
 // checks the filters first, numbers come as typed arrays, and every failure is an error that names file and dataset, also that of a file made to harm.
 import { abandonHdf5, countReads, fileStatus, loadHdf5, openDirect, readBytes, type DirectFile, type Hdf5, type LoadedHdf5 } from "#platform";
-import { ScPoliError, type ErrorKind } from "../errors.js";
-import { findChunks, type ChunkIndex } from "./hdf5-chunk-index.js";
-import { readChunks } from "./hdf5-chunks.js";
+import { ScPoliError } from "../errors.js";
+import { DirectArray, Hdf5Array } from "./hdf5-array.js";
+import { findChunks, type ArrayDescription } from "./hdf5-chunk-index.js";
 import { signature } from "./hdf5-format.js";
 import { plainChunk } from "./hdf5-plain-chunk.js";
 import { arrays, copyNumbers, dtypeOf, missingFilter, numberReader, textReader, type TypeMetadata } from "./hdf5-types.js";
@@ -164,23 +164,22 @@ export class Hdf5File implements Store {
 const mostBytes = 2 ** 30;
 
 /** A dataset: its type, and reads of blocks along its first dimension. */
-export class Hdf5Dataset implements StoredArray {
+export class Hdf5Dataset extends Hdf5Array implements StoredArray {
   /** null where the dataset is declared empty */
   readonly shape: readonly number[] | null;
   /** as NumPy names it; "string", "bool", "table" (compound) and "unknown" besides */
   readonly dtype: string;
   /** values per row, the product of all dimensions but the first */
   readonly width: number;
-  readonly place: string;
   private readonly metadata: InstanceType<Hdf5["Dataset"]>["metadata"];
   private readonly filters: ReturnType<Hdf5["Module"]["get_dataset_filters"]>;
-  private chunkIndex: Promise<ChunkIndex | null> | null = null;
+  private direct: Promise<DirectArray | null> | null = null;
 
   constructor(
     private readonly file: Hdf5File,
-    readonly path: string,
+    path: string,
   ) {
-    this.place = file.place(path);
+    super(file.place(path), file.path, path);
     this.metadata = file.module.get_dataset_metadata(file.root.file_id, path);
     this.filters = this.metadata.chunks ? file.module.get_dataset_filters(file.root.file_id, path) : [];
     this.shape = this.metadata.shape;
@@ -208,13 +207,6 @@ export class Hdf5Dataset implements StoredArray {
     return (this.metadata.compound_type?.members ?? []).map(({ name }) => name);
   }
 
-  /** An array that takes `length` values of this dataset; 64-bit integers as Float64Array. @throws ScPoliError "format" where they are no numbers, "memory" */
-  array(length: number): NumericArray {
-    const constructor = arrays[this.dtype];
-    if (constructor === undefined) throw this.error("format", `numbers were expected, but the values are of type ${this.dtype}`);
-    return this.allocate(constructor, length);
-  }
-
   /** All values. */
   async numbers(): Promise<NumericArray> {
     const values = this.array(this.length * this.width);
@@ -230,19 +222,15 @@ export class Hdf5Dataset implements StoredArray {
     const length = (end - start) * this.width;
     if (length <= 0) return;
     this.array(0);
-    const beyond = () => this.error("format", "it holds integers beyond 2^53, which cannot be read exactly");
-    const index = await (this.chunkIndex ??= this.findChunks());
-    if (index) {
-      const result = await readChunks({ file: this.file.direct!, index, start, end, target, offset }).catch((error: unknown) => {
-        throw this.damaged(error);
-      });
-      if (result === "beyond") throw beyond();
-      if (result === "damaged") throw this.damaged();
-      return;
-    }
+    const direct = await (this.direct ??= this.findDirect());
+    if (direct) return direct.readInto(target, offset, start, end);
     this.withRows(start, end, (pointer) => {
-      if (!copyNumbers(this.file.module.HEAPU8.buffer, pointer, length, this.dtype, target, offset)) throw beyond();
+      if (!copyNumbers(this.file.module.HEAPU8.buffer, pointer, length, this.dtype, target, offset)) throw this.beyond();
     });
+  }
+
+  async describe(): Promise<ArrayDescription | null> {
+    return (await (this.direct ??= this.findDirect()))?.description ?? null;
   }
 
   /** All values of a text dataset. */
@@ -276,10 +264,6 @@ export class Hdf5Dataset implements StoredArray {
         for (let k = 0; k < width; k++) values[at++] = read(memory, (row - start) * this.metadata.size + member.offset + k * type.size);
     });
     return { dtype, width, values };
-  }
-
-  error(kind: ErrorKind, found: string, cause?: unknown): ScPoliError {
-    return new ScPoliError(kind, `${this.place} cannot be read: ${found}.`, { path: this.file.path, key: this.path }, { cause });
   }
 
   /** The text at `offset` of each value. */
@@ -335,27 +319,17 @@ export class Hdf5Dataset implements StoredArray {
     }
   }
 
-  private damaged(cause?: unknown): ScPoliError {
-    return this.error("file", "its data are damaged. Copy or download the file again", cause);
-  }
-
-  /** Where the chunks lie, where they can be read without HDF5. */
-  private async findChunks(): Promise<ChunkIndex | null> {
-    const { file, path, metadata, shape, dtype, filters } = this;
+  /** The same array without HDF5, null where only that can read it. */
+  private async findDirect(): Promise<DirectArray | null> {
+    const { file, path, metadata, shape, dtype, filters, place, length, rowsPerChunk } = this;
+    const { direct } = file;
     const dimensions = shape?.length ?? 0;
-    if (!file.direct || !metadata.littleEndian || (dimensions !== 1 && dimensions !== 2)) return null;
+    if (!direct || !metadata.littleEndian || (dimensions !== 1 && dimensions !== 2)) return null;
     const address = file.attempt(path, () => (file.isInThisFile(path) ? file.address(path) : null));
     if (address === null) return null;
     const chunk = metadata.chunks && ([metadata.chunks[0]!, metadata.chunks[1] ?? 1] as const);
-    return findChunks(file.direct, address, { shape: [this.length, this.width], dimensions, dtype, size: metadata.size, chunk, filters });
-  }
-
-  private allocate(constructor: NonNullable<(typeof arrays)[string]>, length: number): NumericArray {
-    try {
-      return new constructor(length);
-    } catch (error) {
-      throw this.error("memory", `there is no memory for its ${length} values`, error);
-    }
+    const index = await findChunks(direct, address, { shape: [length, this.width], dimensions, dtype, size: metadata.size, chunk, filters });
+    return index && new DirectArray(direct, { place, filePath: file.path, path, identity: direct.identity, length, rowsPerChunk, index });
   }
 }
 

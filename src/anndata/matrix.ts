@@ -1,4 +1,5 @@
 // A matrix of an AnnData file, read a block of rows at a time: cells are rows, genes are columns.
+import type { ArrayDescription } from "./hdf5-chunk-index.js";
 
 export type NumericArray =
   | Int8Array | Uint8Array | Int16Array | Uint16Array | Int32Array | Uint32Array | Float32Array | Float64Array;
@@ -11,6 +12,16 @@ export interface SparseRows {
   readonly indptr: Int32Array;
   readonly indices: Int32Array;
   readonly values: NumericArray;
+}
+
+/** A matrix as another thread can read it by itself; may be sent there. */
+export interface MatrixDescription {
+  readonly place: string;
+  readonly rows: number;
+  readonly columns: number;
+  readonly data: ArrayDescription;
+  readonly indices: ArrayDescription;
+  readonly indptr: ArrayDescription;
 }
 
 /** A matrix that is read in blocks: in memory, or behind a file. */
@@ -28,6 +39,8 @@ export interface Matrix {
   readonly isDerived?: boolean;
   /** Rows [start, end) in CSR form; explicit zeros are left out. The arrays hold until the next read: they may be views of a buffer. */
   read(start: number, end: number): Promise<SparseRows>;
+  /** How another thread reads it without the library that opened the file; null, and missing, where it cannot. */
+  describe?(): Promise<MatrixDescription | null>;
 }
 
 /** A dense matrix in memory, row-major. */

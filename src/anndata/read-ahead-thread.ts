@@ -1,19 +1,25 @@
 // The thread of read-ahead.ts: opens the file again and reads the blocks that nobody else has begun.
 import { giveItems } from "#platform";
-import { AnnData } from "./anndata.js";
-import type { SparseRows } from "./matrix.js";
+import { openDescribed } from "./described-matrix.js";
+import type { Matrix, SparseRows } from "./matrix.js";
 import { blockCount, claimBlock, readBlock, type GivenBlock, type ReadTask } from "./read-ahead.js";
 
-await giveItems<ReadTask, GivenBlock>(async function* ({ path, name, rowsPerBlock, next }, spare) {
-  const data = await AnnData.open(path);
+await giveItems<ReadTask, GivenBlock>(async function* ({ path, name, described, rowsPerBlock, next }, spare) {
+  const { matrix, close } = (described && openDescribed(described)) ?? (await openByName(path, name));
   try {
-    const matrix = data.matrix(name)!;
     const count = blockCount(matrix, rowsPerBlock);
     for (let number = claimBlock(next); number < count; number = claimBlock(next)) yield filled(spare(), number, await readBlock(matrix, rowsPerBlock, number));
   } finally {
-    data.close();
+    close();
   }
 });
+
+/** Loads what reads files of every kind, which takes a while. */
+async function openByName(path: string, name: string): Promise<{ matrix: Matrix; close(): void }> {
+  const { AnnData } = await import("./anndata.js");
+  const data = await AnnData.open(path);
+  return { matrix: data.matrix(name)!, close: () => data.close() };
+}
 
 /** A block in arrays that can be given away; the reader's own are views of its buffers. */
 function filled(spare: GivenBlock | undefined, number: number, { rows, columns, indptr, indices, values }: SparseRows): GivenBlock {

@@ -1,7 +1,7 @@
 // A large matrix of a file is read ahead by a thread of its own: compressed chunks are inflated while the caller computes. The next block is read by whoever
 // is free first, the thread or the caller; that changes who reads a block, never what is in it or when it is handed out.
 import { canShareMemory, startGiver, type Giver } from "#platform";
-import { blocks, rowsPerBlock, type Matrix, type SparseRows } from "./matrix.js";
+import { blocks, rowsPerBlock, type Matrix, type MatrixDescription, type SparseRows } from "./matrix.js";
 
 /** A matrix by its file and its place there: "X", "raw.X", "layers/NAME". */
 export interface MatrixPlace {
@@ -14,6 +14,8 @@ export interface MatrixPlace {
 export interface ReadTask {
   readonly path: string;
   readonly name: string;
+  /** the same matrix, where it can be read by this alone */
+  readonly described: MatrixDescription | null;
   readonly rowsPerBlock: number;
   /** number of the next block that nobody reads yet */
   readonly next: Int32Array<SharedArrayBuffer>;
@@ -48,11 +50,18 @@ export function isReadByThread(matrix: Matrix, least: number): boolean {
 export function readAhead({ path, name, matrix }: MatrixPlace, rows = rowsPerBlock(matrix), least = worthAThread): BlockReader {
   if (!isReadByThread(matrix, least)) return { blocks: () => blocks(matrix, rows), close: async () => undefined };
   const next = new Int32Array(new SharedArrayBuffer(4));
-  const giver = startGiver<ReadTask, GivenBlock>("read-ahead", { path, name, rowsPerBlock: rows, next });
-  return { blocks: () => blocksOfBoth(matrix, rows, next, giver), close: () => giver.close() };
+  const giver = describe(matrix).then((described) => startGiver<ReadTask, GivenBlock>("read-ahead", { path, name, described, rowsPerBlock: rows, next }));
+  giver.catch(() => undefined); // told when blocks are asked for
+  return { blocks: () => blocksOfBoth(matrix, rows, next, giver), close: () => giver.then((started) => started.close(), () => undefined) };
 }
 
-async function* blocksOfBoth(matrix: Matrix, rows: number, next: Int32Array<SharedArrayBuffer>, giver: Giver<GivenBlock>): AsyncGenerator<{ start: number; block: SparseRows }> {
+/** What cannot be described is opened by its name, and has errors of its own. */
+async function describe(matrix: Matrix): Promise<MatrixDescription | null> {
+  return (await matrix.describe?.().catch(() => null)) ?? null;
+}
+
+async function* blocksOfBoth(matrix: Matrix, rows: number, next: Int32Array<SharedArrayBuffer>, starting: Promise<Giver<GivenBlock>>): AsyncGenerator<{ start: number; block: SparseRows }> {
+  const giver = await starting;
   const count = blockCount(matrix, rows);
   const given = new Map<number, GivenBlock>();
   const own = new Map<number, SparseRows>();

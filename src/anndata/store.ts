@@ -1,5 +1,6 @@
 // What the readers of an AnnData see of the file it lies in: a tree of groups and arrays with attributes. HDF5 (hdf5.ts) and Zarr (zarr.ts) each make one.
 import type { ErrorKind, ScPoliError } from "../errors.js";
+import type { ArrayDescription } from "./hdf5-chunk-index.js";
 import type { NumericArray } from "./matrix.js";
 
 export type StoreAttribute = number | string | boolean | readonly (number | string | boolean)[];
@@ -23,11 +24,9 @@ export interface Store {
   close(): void;
 }
 
-/** An array of a store: its type, and reads of blocks along its first dimension. */
-export interface StoredArray {
+/** An array of numbers, read in blocks along its first dimension. */
+export interface NumberArray {
   readonly place: string;
-  /** null where the array is declared empty */
-  readonly shape: readonly number[] | null;
   /** as NumPy names it; "string", "bool", "table" (compound) and "unknown" besides */
   readonly dtype: string;
   /** Length of the first dimension; 1 for a scalar. */
@@ -38,13 +37,21 @@ export interface StoredArray {
   readonly rowsPerChunk: number;
   /** An array that takes `length` values of this one; 64-bit integers as Float64Array. @throws ScPoliError "format" where they are no numbers */
   array(length: number): NumericArray;
-  /** All values. */
-  numbers(): Promise<NumericArray>;
   /**
    * Copies rows [start, end) into `target` from `offset` on, converted to its type; what an Int32Array cannot hold becomes -1.
    * @throws ScPoliError "format" where the compression is unknown or a 64-bit integer is beyond 2^53, "file" where the data are damaged
    */
   readInto(target: NumericArray, offset: number, start: number, end: number): Promise<void>;
+  /** How another thread reads it without the store; null, and missing, where it cannot. */
+  describe?(): Promise<ArrayDescription | null>;
+}
+
+/** An array of a store: its type, and reads of blocks along its first dimension. */
+export interface StoredArray extends NumberArray {
+  /** null where the array is declared empty */
+  readonly shape: readonly number[] | null;
+  /** All values. */
+  numbers(): Promise<NumericArray>;
   /** All values of an array of texts. */
   strings(): Promise<(string | null)[]>;
   /** Names of the columns of a table (compound type), in order; missing where the store has no tables. */

@@ -3,8 +3,8 @@
 // Blocks are read in few long pieces and in whole compressed chunks; what a chunk holds of the next block is kept, so that reading in order inflates every
 // chunk once.
 import { ScPoliError } from "../errors.js";
-import { sparseMatrix, type DenseMatrix, type Matrix, type NumericArray, type SparseRows } from "./matrix.js";
-import type { Store, StoredArray } from "./store.js";
+import { sparseMatrix, type DenseMatrix, type Matrix, type MatrixDescription, type NumericArray, type SparseRows } from "./matrix.js";
+import type { NumberArray, Store, StoredArray } from "./store.js";
 
 /** Values that are read together where a whole matrix is passed through. */
 const valuesPerPiece = 1 << 22;
@@ -61,7 +61,7 @@ class RowReader {
   private buffer: NumericArray;
 
   constructor(
-    private readonly dataset: StoredArray,
+    private readonly dataset: NumberArray,
     private readonly create = (length: number): NumericArray => dataset.array(length),
   ) {
     this.buffer = create(0);
@@ -156,20 +156,20 @@ function pack(dense: NumericArray, from: number, columns: number, indices: Int32
 }
 
 /** The three arrays of a compressed sparse matrix, checked as far as their lengths go. */
-interface SparseParts {
+export interface SparseParts {
   readonly place: string;
   readonly rows: number;
   readonly columns: number;
-  readonly data: StoredArray;
-  readonly indices: StoredArray;
-  readonly indptr: StoredArray;
+  readonly data: NumberArray;
+  readonly indices: NumberArray;
+  readonly indptr: NumberArray;
   error(found: string): ScPoliError;
 }
 
 /** @param major - the dimension that `indptr` walks along: 0 rows (CSR), 1 columns (CSC) */
 function openSparse(file: Store, path: string, major: 0 | 1, expected: Shape): SparseParts {
   const place = file.place(path);
-  const error = (found: string) => new ScPoliError("format", `${place} is damaged: ${found}.`, { path: file.path, key: path });
+  const error = (found: string) => damagedMatrix(place, file.path, path, found);
   const shape = file.attribute(path, "shape") ?? file.attribute(path, "h5sparse_shape") ?? expected;
   if (!Array.isArray(shape) || shape.length !== 2 || !shape.every((length) => Number.isSafeInteger(length) && length >= 0)) throw error(`its shape is ${String(shape)}`);
   for (const name of ["data", "indices", "indptr"]) {
@@ -182,6 +182,10 @@ function openSparse(file: Store, path: string, major: 0 | 1, expected: Shape): S
   if (indptr.length !== pointers) throw error(`"indptr" has ${indptr.length} entries, ${pointers} were expected`);
   if (data.length !== indices.length) throw error(`"data" has ${data.length} entries and "indices" ${indices.length}`);
   return { place, rows, columns, data, indices, indptr, error };
+}
+
+export function damagedMatrix(place: string, path: string, key: string, found: string): ScPoliError {
+  return new ScPoliError("format", `${place} is damaged: ${found}.`, { path, key });
 }
 
 /** `indptr` in float64, which holds every 64-bit position that a file can have. */
@@ -197,7 +201,7 @@ async function readPointers({ indptr, data, error }: SparseParts): Promise<Float
   return pointers;
 }
 
-class CsrFileMatrix implements Matrix {
+export class CsrFileMatrix implements Matrix {
   readonly format = "csr";
   private pointers: Float64Array | null = null;
   private readonly indices: RowReader;
@@ -223,6 +227,12 @@ class CsrFileMatrix implements Matrix {
     const values = await this.values.read(from, pointers[end]!);
     const block = { rows: end - start, columns: this.columns, indptr, indices, values };
     return isTidy(block) ? block : this.tidy(block, start);
+  }
+
+  async describe(): Promise<MatrixDescription | null> {
+    const { place, rows, columns, data, indices, indptr } = this.parts;
+    const [own, columnsOf, pointers] = await Promise.all([data, indices, indptr].map((array) => array.describe?.() ?? null));
+    return own && columnsOf && pointers ? { place, rows, columns, data: own, indices: columnsOf, indptr: pointers } : null;
   }
 
   /** Rows sorted by column, without zeros. */

@@ -3,6 +3,7 @@
 import type { AnnData } from "../anndata/anndata.js";
 import type { DataFrame } from "../anndata/dataframe.js";
 import { type Matrix, rowsPerBlock } from "../anndata/matrix.js";
+import type { MatrixPlace } from "../anndata/read-ahead.js";
 import { isRecoverable, recoverCounts } from "./derived-counts.js";
 import { ScPoliError } from "../errors.js";
 
@@ -138,6 +139,17 @@ export async function findNumbers(data: AnnData, layer = "X"): Promise<CountsPla
   if (!opened) throw new ScPoliError("key", `${data.path} has no ${place.name}${layers(data)}.`, { place: place.name });
   if (opened.matrix.rows === 0 || opened.matrix.columns === 0) throw new ScPoliError("counts", `${data.path} has no values in ${place.name}: ${verdict.verdict}.`, { place: place.name });
   return { path: data.path, name: place.name, ...opened, obs: data.obs, found: [verdict], values: "numbers" };
+}
+
+/** The place that `findCounts` looks into first, which most often is the one that it takes; null where there is none, or it cannot be read. */
+export function firstPlace(data: AnnData, layer?: string): MatrixPlace | null {
+  try {
+    const place = layer === undefined ? usualPlaces(data)[0]! : namedPlace(data, layer);
+    const opened = place.open();
+    return opened && { path: data.path, name: place.name, matrix: opened.matrix };
+  } catch {
+    return null; // told by findCounts
+  }
 }
 
 /** A place by the name that `findCounts` gave it. @throws ScPoliError "key" where the file has no such place */

@@ -1,12 +1,13 @@
 // Cells of a file onto a model: `embed` where all conditions are known, `map` where new ones are learnt first.
 // Source: De Donno et al. 2023, Methods ("Reference mapping", "Label transfer").
 import type { AnnData } from "../anndata/anndata.js";
+import type { Matrix } from "../anndata/matrix.js";
 import { readAhead, type BlockReader } from "../anndata/read-ahead.js";
 import { noteCellxgene } from "../data/cellxgene.js";
 import type { StoredModel } from "../model/checkpoint.js";
 import { defaults, type EmbedOptions, type MapOptions, type Note } from "../config.js";
 import { Combinations } from "../data/combinations.js";
-import { lookAtPlaces, takenPlace, type CountsPlace } from "../data/count-places.js";
+import { firstPlace, lookAtPlaces, takenPlace, type CountsPlace } from "../data/count-places.js";
 import { streamCounts } from "../data/counts.js";
 import { emptyScores, encodedRows, Encoder, networkOptions, type CellPositions } from "./embedding.js";
 import { sumDuplicates } from "../data/derived-counts.js";
@@ -55,10 +56,24 @@ interface Query {
 
 /** What `use` gives; the file is read ahead from here on. */
 async function withQuery<T>({ json }: StoredModel, data: AnnData, options: EmbedOptions, use: (query: Query) => Promise<T>): Promise<T> {
-  const note = (message: Note): void => options.onNote?.(message);
   const renamed = Object.keys(options.conditionKeys ?? {}).filter((key) => !json.condition_keys.includes(key));
   if (renamed.length > 0)
     throw new ScPoliError("key", `The model has no condition key '${renamed[0]}'; its keys are ${json.condition_keys.map((key) => `'${key}'`).join(", ")}.`, { key: renamed[0] });
+  // a guess, read while the rest is looked at
+  const first = firstPlace(data, options.layer);
+  const early = first && readAhead(first);
+  try {
+    return await withPlace(json, data, options, first && early && { matrix: first.matrix, reader: early }, use);
+  } finally {
+    await early?.close();
+  }
+}
+
+/** @param early - reads a matrix already */
+async function withPlace<T>(
+  json: StoredModel["json"], data: AnnData, options: EmbedOptions, early: { readonly matrix: Matrix; readonly reader: BlockReader } | null, use: (query: Query) => Promise<T>,
+): Promise<T> {
+  const note = (message: Note): void => options.onNote?.(message);
   await noteCellxgene(data, note);
   const { layer, atacCounts, recoverCounts } = options;
   const { place: found } = await findValues(data, { reconLoss: json.model.recon_loss, layer, atacCounts, trainedOn: json.atac_counts, recoverCounts }, note);
@@ -66,7 +81,7 @@ async function withQuery<T>({ json }: StoredModel, data: AnnData, options: Embed
   const own = renaming ? { ...found, var: renaming.genes } : found;
   const { names, matched } = await matchGeneNames(json.genes, own.var, note);
   const { place, names: columns } = options.duplicateGenes === "sum" ? await sumDuplicates(own, names) : { place: own, names };
-  const reader = readAhead(place);
+  const reader = early?.matrix === place.matrix ? early.reader : readAhead(place);
   try {
     await data.uniqueNames("obs");
     const conditions: Conditions[] = [];

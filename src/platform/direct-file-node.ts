@@ -8,17 +8,19 @@ export function openDirect(path: string): DirectFile | null {
   let descriptor: number | null = null;
   try {
     descriptor = openSync(path, "r");
-    return directFile(descriptor, fstatSync(descriptor).size);
+    const { dev, ino, size, mtimeNs } = fstatSync(descriptor, { bigint: true });
+    return directFile(descriptor, Number(size), [dev, ino, size, mtimeNs].join());
   } catch {
     if (descriptor !== null) closeSync(descriptor);
     return null;
   }
 }
 
-function directFile(descriptor: number, bytes: number): DirectFile {
+function directFile(descriptor: number, bytes: number, identity: string): DirectFile {
   let isOpen = true;
   return {
     bytes,
+    identity,
     // at once: what is asked for mostly lies in the system's cache, and nobody can close the file meanwhile
     read(position, into) {
       if (!isOpen) throw new Error("the file is closed");

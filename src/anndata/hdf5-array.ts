@@ -1,0 +1,76 @@
+// Arrays of numbers in an HDF5 file: what those that HDF5 reads and those that are read without it have in common, and the latter.
+import type { DirectFile } from "#platform";
+import { ScPoliError, type ErrorKind } from "../errors.js";
+import type { ArrayDescription } from "./hdf5-chunk-index.js";
+import { readChunks } from "./hdf5-chunks.js";
+import { arrays } from "./hdf5-types.js";
+import type { NumericArray } from "./matrix.js";
+import type { NumberArray } from "./store.js";
+
+/** An array with its place in a file, and its errors. */
+export abstract class Hdf5Array {
+  abstract readonly dtype: string;
+
+  /**
+   * @param place - "query.h5ad: X/data", for error texts
+   * @param filePath - the file
+   * @param path - inside it
+   */
+  constructor(
+    readonly place: string,
+    readonly filePath: string,
+    readonly path: string,
+  ) {}
+
+  /** An array that takes `length` values of this dataset; 64-bit integers as Float64Array. @throws ScPoliError "format" where they are no numbers, "memory" */
+  array(length: number): NumericArray {
+    const constructor = arrays[this.dtype];
+    if (constructor === undefined) throw this.error("format", `numbers were expected, but the values are of type ${this.dtype}`);
+    return this.allocate(constructor, length);
+  }
+
+  error(kind: ErrorKind, found: string, cause?: unknown): ScPoliError {
+    return new ScPoliError(kind, `${this.place} cannot be read: ${found}.`, { path: this.filePath, key: this.path }, { cause });
+  }
+
+  protected damaged(cause?: unknown): ScPoliError {
+    return this.error("file", "its data are damaged. Copy or download the file again", cause);
+  }
+
+  protected beyond(): ScPoliError {
+    return this.error("format", "it holds integers beyond 2^53, which cannot be read exactly");
+  }
+
+  protected allocate(constructor: NonNullable<(typeof arrays)[string]>, length: number): NumericArray {
+    try {
+      return new constructor(length);
+    } catch (error) {
+      throw this.error("memory", `there is no memory for its ${length} values`, error);
+    }
+  }
+}
+
+/** An array that is read without HDF5. */
+export class DirectArray extends Hdf5Array implements NumberArray {
+  constructor(
+    private readonly file: DirectFile,
+    readonly description: ArrayDescription,
+  ) {
+    super(description.place, description.filePath, description.path);
+  }
+
+  get dtype() { return this.description.index.dtype; }
+  get length() { return this.description.length; }
+  get width() { return this.description.index.width; }
+  get rowsPerChunk() { return this.description.rowsPerChunk; }
+
+  async readInto(target: NumericArray, offset: number, start: number, end: number): Promise<void> {
+    if (end <= start) return;
+    const { index } = this.description;
+    const result = await readChunks({ file: this.file, index, start, end, target, offset }).catch((error: unknown) => {
+      throw this.damaged(error);
+    });
+    if (result === "beyond") throw this.beyond();
+    if (result === "damaged") throw this.damaged();
+  }
+}
