@@ -110,3 +110,12 @@ test("a file that is cut off or closed while it is read", async () => {
   file.close();
   await fails(() => dataset.numbers(), "file", /cut\.h5: thousands of chunks/);
 });
+
+test("texts, many at once: what h5py wrote, each decoded by itself", () =>
+  withFile(at("texts.h5"), async (file) => {
+    const texts = (JSON.parse(readFileSync(at("texts.json"), "utf8")) as string[]).map((text) => text.replace(/^\ufeff/, ""));
+    assert.equal(texts[9], "mark");
+    assert.ok((await file.dataset("texts").strings()).every((text, i) => text === texts[i]));
+    assert.equal((await file.dataset("texts").strings()).length, texts.length);
+    assert.deepEqual(await file.dataset("broken").strings(), ["a", "\ufffd", "\ufffdb", ""]);
+  }));

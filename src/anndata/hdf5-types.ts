@@ -108,6 +108,38 @@ export function textReader({ vlen, size, strpad }: TypeMetadata, module: Module)
 }
 const spacePadded = 2;
 
+/** Bytes of texts that are decoded together, about. */
+const decodedBytes = 1 << 20;
+
+/** Appends many texts of variable length, as `textReader` reads each. They are decoded together: one by one, that takes longer than all else. @param step - bytes from one to the next */
+export function readTexts({ HEAPU8: memory }: Module, position: number, step: number, count: number, into: string[]): void {
+  const pointers = new DataView(memory.buffer);
+  let bytes = new Uint8Array(2 * decodedBytes);
+  let length = 0;
+  const decode = (): void => {
+    const texts = new TextDecoder("utf-8", { ignoreBOM: true }).decode(bytes.subarray(0, length)).split("\0");
+    for (let i = 0; i < texts.length - 1; i++) into.push(texts[i]!.charCodeAt(0) === byteOrderMark ? texts[i]!.slice(1) : texts[i]!);
+    length = 0;
+  };
+  for (let i = 0; i < count; i++) {
+    let at = pointers.getUint32(position + i * step, true);
+    for (let byte = at === 0 ? 0 : memory[at]; byte; byte = memory[++at]) {
+      bytes[length++] = byte;
+      if (length === bytes.length) bytes = longer(bytes);
+    }
+    bytes[length++] = 0;
+    if (length > decodedBytes) decode();
+  }
+  decode();
+}
+const byteOrderMark = 0xfeff;
+
+function longer(bytes: Uint8Array<ArrayBuffer>): Uint8Array<ArrayBuffer> {
+  const twice = new Uint8Array(2 * bytes.length);
+  twice.set(bytes);
+  return twice;
+}
+
 /** Filters built into HDF5, by its number: deflate (gzip), shuffle, fletcher32, nbit, scaleoffset. */
 const builtIn: ReadonlySet<number> = new Set([1, 2, 3, 5, 6]);
 const filterNames: Readonly<Record<number, string>> = {

@@ -8,7 +8,7 @@ import { DirectArray, Hdf5Array } from "./hdf5-array.js";
 import { findChunks, type ArrayDescription } from "./hdf5-chunk-index.js";
 import { signature } from "./hdf5-format.js";
 import { plainChunk } from "./hdf5-plain-chunk.js";
-import { arrays, copyNumbers, dtypeOf, missingFilter, numberReader, textReader, type TypeMetadata } from "./hdf5-types.js";
+import { arrays, copyNumbers, dtypeOf, missingFilter, numberReader, readTexts, textReader, type TypeMetadata } from "./hdf5-types.js";
 import type { NumericArray } from "./matrix.js";
 import type { Store, StoreAttribute, StoredArray } from "./store.js";
 
@@ -272,7 +272,9 @@ export class Hdf5Dataset extends Hdf5Array implements StoredArray {
     const step = this.metadata.size;
     const read = textReader(type, this.file.module);
     this.inPieces((pointer, start, end) => {
-      for (let i = 0; i < (end - start) * this.width; i++) texts.push(read(pointer + i * step + offset));
+      const count = (end - start) * this.width;
+      if (type.vlen) readTexts(this.file.module, pointer + offset, step, count, texts);
+      else for (let i = 0; i < count; i++) texts.push(read(pointer + i * step + offset));
     });
     return texts;
   }

@@ -1,6 +1,6 @@
 """Datasets of every layout for test/hdf5-chunks.test.ts.
 
-usage: hdf5_layouts.py FOLDER   writes layouts.h5, user block.h5, latest.h5, other.h5, streams.h5 and layouts.json: what is in each dataset of layouts.h5
+usage: hdf5_layouts.py FOLDER   writes layouts.h5, user block.h5, latest.h5, other.h5, streams.h5, texts.h5; layouts.json and texts.json: what is in them
 """
 
 import json
@@ -74,6 +74,13 @@ with h5py.File(folder / "layouts.h5", "w") as file:
 for name, options in {"user block.h5": {"userblock_size": 1024}, "latest.h5": {"libver": "latest"}}.items():
     with h5py.File(folder / name, "w", **options) as file:
         plain(file)
+# short ones by the thousand, decoded together; empty, longer than what is decoded together, outside ASCII, with a byte order mark, not UTF-8
+texts = [f"cell {i}" for i in range(200_000)]
+texts[7:13] = ["", "α", "\ufeffmark", "", "long " * 500_000, "🧬"]
+with h5py.File(folder / "texts.h5", "w") as file:
+    file["texts"] = texts
+    file["broken"] = np.array([b"a", b"\xce", b"\xb1b", b""], dtype=object)
+(folder / "texts.json").write_text(json.dumps(texts))
 # one chunk, and what its stream can be
 with h5py.File(folder / "streams.h5", "w") as file:
     whole = values("f4", 64).tobytes()
