@@ -26,8 +26,13 @@ function filled(spare: GivenBlock | undefined, number: number, { rows, columns, 
   return { number, length: values.length, rows, columns, indptr: fill(spare?.indptr, indptr), indices: fill(spare?.indices, indices), values: fill(spare?.values, values) };
 }
 
+/** Into memory that both threads see: buffers that are moved to another thread count as its garbage, which it then looks for once in two blocks. */
 function fill<T extends SparseRows["values"]>(spare: T | undefined, from: T): T {
-  const into = spare && spare.length >= from.length ? spare : new (from.constructor as new (length: number) => T)(Math.ceil(1.1 * from.length));
+  const into = spare && spare.length >= from.length ? spare : shared(from, Math.ceil(1.1 * from.length));
   into.set(from);
   return into;
+}
+
+function shared<T extends SparseRows["values"]>({ constructor, BYTES_PER_ELEMENT }: T, length: number): T {
+  return new (constructor as new (buffer: SharedArrayBuffer) => T)(new SharedArrayBuffer(length * BYTES_PER_ELEMENT));
 }
