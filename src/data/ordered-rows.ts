@@ -1,5 +1,6 @@
 // Rows of a file in an order of their own, compact: blocks of neighbouring rows are read when the first of their rows is wanted and dropped after the last, and what
 // is handed out lies in the order asked for, so that a minibatch is one piece of memory for whoever takes it.
+import { canShareMemory } from "#platform";
 import { countsReader, largestCount, narrowCounts, narrowGenes, type CountBlock } from "./counts.js";
 import type { CountsPlace, ValueKind } from "./count-places.js";
 
@@ -110,7 +111,14 @@ function gather(rows: Int32Array, blocks: readonly Block[], genes: number, spare
   return { rows: rows.length, indptr, indices, small, largeFrom, large };
 }
 
-/** An array for so many values: the spare one where it is of the type and long enough. Memory that is new costs more than what is written to it. */
-function room<T extends { readonly length: number }>(type: new (length: number) => T, length: number, spare: unknown): T {
-  return spare instanceof type && spare.length >= length ? spare : new type(Math.ceil(1.1 * length));
+type TypedArray = Int32Array | Uint32Array | Uint16Array | Uint8Array | Float32Array;
+
+/**
+ * An array for so many values: the spare one where it is of the type and long enough. Memory that is new costs more than what is written to it; and it is memory that
+ * all threads see, where there is such, because buffers that are moved from one to another set off garbage collections.
+ */
+function room<T extends TypedArray>(type: (new (buffer: ArrayBufferLike) => T) & { readonly BYTES_PER_ELEMENT: number }, length: number, spare: unknown): T {
+  if (spare instanceof type && spare.length >= length) return spare;
+  const bytes = type.BYTES_PER_ELEMENT * Math.ceil(1.1 * length);
+  return new type(canShareMemory() ? new SharedArrayBuffer(bytes) : new ArrayBuffer(bytes));
 }
