@@ -26,7 +26,7 @@ const layers: readonly { readonly name: string; readonly files: RegExp; readonly
   { name: "verbs", files: /^(scpoli|convert|expression|inspect|evaluation\/evaluate|training\/training|mapping\/(query|query-labels|labelling|mapping))$/, packages: /^#(platform|threads)$/ },
   { name: "methods", files: /^(training\/.*|mapping\/(surgery|embedding|verdict)|scarches\/.*|samples\/.*)$/, packages: /^(#platform|papaparse|ml-matrix)$/ },
   { name: "evaluation", files: /^evaluation\//, packages: /^ml-matrix$/ },
-  { name: "model folder", files: /^model\/(classify|head|novelty|profiles|shifts|growth|prototype-table|checkpoint|landmarks)$/, packages: /^#platform$/ },
+  { name: "model folder", files: /^model\/(classify|head|novelty|profiles|directions|shifts|growth|prototype-table|checkpoint|landmarks)$/, packages: /^#platform$/ },
   { name: "data of a run", files: /^data\//, packages: /^#platform$/ },
   { name: "model", files: /^model\/(network|prototypes|parameters|neighbors|exponential|clustering|umap)$/, but: /^engine\/(?!(engine|nearest)$)/ },
   { name: "plots", files: /^plots\//, packages: /^d3-scale$/ },

@@ -3,7 +3,8 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { NearestRows } from "../dist/engine/nearest.js";
 import { listCentres, listsLookedAt, nearestNeighbors } from "../dist/model/neighbors.js";
-import { profileDistances, type NormalizedRows } from "../dist/model/profiles.js";
+import type { NormalizedRows } from "../dist/model/directions.js";
+import { overNeighborhoods, ownNeighbors, unexplainedProfiles } from "../dist/model/profiles.js";
 import { Random } from "../dist/random.js";
 import { ProfileSums } from "../dist/training/profile-training.js";
 
@@ -113,9 +114,10 @@ describe("profiles of types", () => {
       }
     });
 
-  test("neighbourhoods that lack a gene of their type, and have none of another, are far from all", () => {
-    const known = Int32Array.from({ length: K }, (_, type) => cellsOf(type, () => true).length);
-    const cells = Array.from(types.keys()).filter((cell) => types[cell]! >= 0);
+  const known = Int32Array.from({ length: K }, (_, type) => cellsOf(type, () => true).length);
+  const cells = Array.from(types.keys()).filter((cell) => types[cell]! >= 0);
+
+  test("neighbourhoods that lack genes of their type, and have one of none, are explained by no mixture of types; mixtures are", () => {
     const own = Float32Array.from({ length: cells.length * G }, (_, at) => dense[cells[Math.floor(at / G)]! * G + (at % G)]!);
     const position = Int32Array.from(cells, (cell) => types[cell]!);
     // a tenth of the cells, of a type that has the last gene sevenfold and lacks the first three
@@ -124,8 +126,41 @@ describe("profiles of types", () => {
     const k = 8;
     const same = (i: number): number[] => Array.from(position.keys()).filter((j) => j !== i && isNew[j] === isNew[i] && (isNew[i] === 1 || position[j] === position[i])).slice(0, k);
     const indices = Int32Array.from(Array.from(position.keys()).flatMap(same));
-    const distances = profileDistances(rowsOf(own), { k, indices }, position.map(() => 0), position, sums.without(null), known);
-    const [least, most] = [Math.min(...distances.filter((_, i) => isNew[i] === 1)), Math.max(...distances.filter((_, i) => isNew[i] === 0))];
-    assert.ok(least > most + 1, `new from ${least}, known up to ${most}`);
+    const near = { k, indices, distances: new Float64Array(indices.length) };
+    const unexplained = unexplainedProfiles(rowsOf(own), near, position.map(() => 0), position, sums.without(null), known);
+    const [least, most] = [Math.min(...unexplained.filter((_, i) => isNew[i] === 1)), Math.max(...unexplained.filter((_, i) => isNew[i] === 0))];
+    assert.ok(least > most + 0.5, `new from ${least}, known up to ${most}`);
+  });
+
+  test("a profile within the span of the types is explained whole, one outside it is not", () => {
+    // three types by genes 0 to 2, one cell each: the first as type 0, the second between types 0 and 1, the third as type 2 but with a gene that no type has
+    const means = Float32Array.from({ length: K * G }, (_, at) => (at % G === Math.floor(at / G) ? 3 : 0));
+    const rows = [[3, 0, 0, 0], [1.5, 1.5, 0, 0], [0, 0, 3, 3]];
+    const counts = Float32Array.from({ length: 3 * G }, (_, at) => rows[Math.floor(at / G)]![at % G] ?? 0);
+    const alone = { k: 0, indices: new Int32Array(0), distances: new Float64Array(0) };
+    // a part of what the second and third lack goes as the conditions' shift, so that nothing is explained to the last digit
+    const [pure, mixed, other] = unexplainedProfiles(rowsOf(counts), alone, Int32Array.of(0, 1, 2), Int32Array.of(0, 1, 2), { means, variances: new Float32Array(2 * G) }, Int32Array.of(1, 1, 1));
+    assert.ok(other! > pure! + 0.7 && other! > mixed! + 0.7, `${pure} ${mixed} ${other}`);
+  });
+
+  test("own neighbours: of the same kind, whatever their conditions have more; the same each time", () => {
+    const values = dense.map((value, at) => value + (at % G === types[Math.floor(at / G)] ? 6 : 0) + (at % G >= G - 4 && conditions[Math.floor(at / G)]! % 2 === 1 ? 30 : 0));
+    const own = Float32Array.from({ length: cells.length * G }, (_, at) => values[cells[Math.floor(at / G)]! * G + (at % G)]!);
+    const ownConditions = Int32Array.from(cells, (cell) => conditions[cell]! % 2);
+    const { k, indices } = ownNeighbors(rowsOf(own), ownConditions, G);
+    assert.equal(k, 20);
+    assert.deepEqual(ownNeighbors(rowsOf(own), ownConditions, G).indices, indices);
+    const agree = (of: (i: number) => number): number => indices.reduce((sum, j, at) => sum + (of(j) === of(Math.floor(at / k)) ? 1 : 0), 0) / indices.length;
+    assert.ok(agree((i) => types[cells[i]!]!) > 0.9, `same type ${agree((i) => types[cells[i]!]!)}`);
+    const sameCondition = agree((i) => ownConditions[i]!);
+    assert.ok(sameCondition > 0.35 && sameCondition < 0.75, `same condition ${sameCondition}, by chance a half`);
+  });
+
+  test("few cells: none and one have no neighbours, two have each other", () => {
+    assert.equal(ownNeighbors(rowsOf(new Float32Array(0)), new Int32Array(0), G).k, 0);
+    assert.equal(ownNeighbors(rowsOf(dense.slice(0, G)), Int32Array.of(0), G).k, 0);
+    const pair = ownNeighbors(rowsOf(dense.slice(0, 2 * G)), Int32Array.of(0, 0), G);
+    assert.deepEqual(pair.indices, Int32Array.of(1, 0));
+    assert.deepEqual(overNeighborhoods(Float32Array.of(1, 4), pair), Float32Array.of(2.5, 2.5));
   });
 });

@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { after, test } from "node:test";
 import { ScPoli, type LevelPrediction, type MapOptions } from "../dist/index.js";
 import { saveModel } from "../dist/model/checkpoint.js";
+import { noveltyScore, typeOffsets, type NoveltyParts } from "../dist/model/novelty.js";
 import { chooseThresholds, findAxes, coordinatesOf } from "../dist/training/novelty-training.js";
 import { Random } from "../dist/random.js";
 import { folder, makeAtlas, texts } from "./atlas.ts";
@@ -15,7 +16,7 @@ const training = { conditionKeys: ["donor"], cellTypeKeys: ["cell_type"], epochs
 const quick: MapOptions = { training: false, threads: 1 };
 const reference = await makeAtlas("novelty-reference", { cells: 600, conditions: ["d1", "d2", "d3"], types: ["B", "T", "Mono"] });
 // more cells than are compared with each other, so that some take what a near one has
-const query = await makeAtlas("novelty-query", { cells: 700, conditions: ["q1", "q2"], types: ["B", "T", "Mono", "NK"], seed: 2, label: () => null });
+const query = await makeAtlas("novelty-query", { cells: 1300, conditions: ["q1", "q2"], types: ["B", "T", "Mono", "NK"], seed: 2, label: () => null });
 const truth = await texts(query, "truth");
 const model = await ScPoli.train(reference, training);
 const mapping = await model.map(query, quick);
@@ -68,7 +69,7 @@ test("the paper's distance stays: asked for, with the prototypes' labels, and in
 test("the same on one and on two threads, saved and loaded, mapped and embedded", async () => {
   const other = await ScPoli.train(reference, { ...training, threads: 2 });
   assert.deepEqual(other.stored.json.head, model.stored.json.head);
-  for (const name of ["head.axes", "novelty.0.means", "novelty.0.landmarks", "novelty.0.whitening"]) assert.deepEqual(other.stored.tensors.get(name), model.stored.tensors.get(name), name);
+  for (const name of ["head.axes", "novelty.0.means", "novelty.0.landmarks", "novelty.0.whitening", "novelty.0.profiles", "novelty.0.variances"]) assert.deepEqual(other.stored.tensors.get(name), model.stored.tensors.get(name), name);
   await other.save(join(folder, "novelty-model"));
   const loaded = await (await ScPoli.load(join(folder, "novelty-model"))).map(query, quick);
   assert.deepEqual(loaded.predictions, mapping.predictions);
@@ -104,6 +105,22 @@ test("axes: cells vary by 1 along each within their types, and conditions are no
   // along the axes types lie apart; the conditions' 30 in a sixth of the genes would outweigh everything, were it not taken off
   const apart = Math.max(...Array.from({ length: P }, (_, p) => Math.abs(mean(labels, 0, p) - mean(labels, 1, p))));
   assert.ok(apart > 3, `types apart by ${apart}`);
+});
+
+test("offsets: half of what a type's known cells score more, less for types of few cells, and taken off the score", () => {
+  const position = Int32Array.from({ length: 1004 }, (_, i) => (i < 500 ? 0 : i < 1000 ? 1 : 2));
+  const part = (values: readonly number[]): Float32Array => Float32Array.from(position, (type) => values[type]!);
+  const parts: NoveltyParts = [part([1, -1, 1]), part([0, 0, 0]), part([5, 9, 7]), part([0, 0, 0]), part([0, 0, 0])];
+  const deviations = [1, 1, 1, 1, 1] as const;
+  const offsets = typeOffsets(parts, position, deviations, 4);
+  assert.ok(offsets[0]! > 0 && Math.abs(offsets[0]! + offsets[1]!) < 0.01 && offsets[3] === 0);
+  assert.ok(offsets[2]! > 0 && offsets[2]! < 0.25 * offsets[0]!, "four cells are hardly evidence");
+  const [bare, less] = [[0, 0, 0, 0], offsets].map((own) => noveltyScore(parts, position, { deviations, offsets: own })) as [Float32Array, Float32Array];
+  // the head's score is left as it is
+  const between = (scores: Float32Array): number => scores[0]! - scores[500]!;
+  assert.ok(Math.abs(between(bare) - between(less) - (offsets[0]! - offsets[1]!)) < 1e-5);
+  const withoutHead: NoveltyParts = [parts[0], parts[1], part([0, 0, 0]), parts[3], parts[4]];
+  assert.deepEqual(typeOffsets(withoutHead, position, deviations, 4), offsets);
 });
 
 test("thresholds: of every predicted type, every true type and every part, no more than 5 % are above", () => {

@@ -117,7 +117,7 @@ function byHead(
   if (!novelty) return labelled;
   const tensor = (name: string): Float32Array => tensors.get(`novelty.${level}.${name}`)!.data;
   const known = { means: tensor("means"), cells: Int32Array.from(own.types, () => 1), landmarks: tensor("landmarks"), whitening: tensor("whitening"), profiles: { means: tensor("profiles"), variances: tensor("variances") } };
-  const score = noveltyScore(noveltyParts({ scores, latent, conditions, compared: compared! }, columns, prediction, known, novelty), novelty.deviations);
+  const score = noveltyScore(noveltyParts({ scores, latent, conditions, compared: compared! }, columns, prediction, known, novelty), prediction.position, novelty);
   const above = Uint8Array.from(score, (value, cell) => (value > novelty.thresholds[prediction.position[cell]!]! ? 1 : 0));
   return withNovelty(labelled, noveltyUncertainty(score, novelty), above, own.types, threshold);
 }

@@ -3,7 +3,7 @@
 // Not in the paper: there a linear classifier on genes beats the nearest prototype.
 import { normalizedTotal, type Activation, type Engine, type Operations, type Parameter, type Program, type TakenCounts } from "../engine/engine.js";
 import { Random } from "../random.js";
-import type { NormalizedRows } from "./profiles.js";
+import type { NormalizedRows } from "./directions.js";
 import { shiftPrior } from "./shifts.js";
 
 /**
@@ -29,7 +29,9 @@ export interface NoveltyJson {
   /** most cells of a query that are compared with each other */
   readonly base: number;
   /** standard deviation of each part of the score among the reference's cells, when their conditions are left out */
-  readonly deviations: readonly [density: number, distance: number, confidence: number, profile: number];
+  readonly deviations: readonly [density: number, distance: number, confidence: number, profile: number, doubt: number];
+  /** per type of the level: taken off the score of cells of this predicted type */
+  readonly offsets: readonly number[];
   /** logarithm of the mean distance of a cell from its neighbours, which a query of too few cells takes as its own */
   readonly spacing: number;
   /** score that 95 % of them are under: uncertainty 0.5 */

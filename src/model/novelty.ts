@@ -5,9 +5,9 @@
 import { NearestRows } from "../engine/nearest.js";
 import { quantile } from "./classify.js";
 import type { ComparedCells, HeadColumns, HeadPrediction, NoveltyJson } from "./head.js";
-import { listCentres, nearestNeighbors, rowsOf, type Neighbors } from "./neighbors.js";
-import { profileDistances, profileNeighbors, type TypeProfiles } from "./profiles.js";
-import { shiftsOf } from "./shifts.js";
+import { listCentres, nearestNeighbors, rowsOf } from "./neighbors.js";
+import { overNeighborhoods, ownNeighbors, unexplainedProfiles, type TypeProfiles } from "./profiles.js";
+import { shiftPrior, shiftsOf } from "./shifts.js";
 
 /** Known cells of one level in the space where they are compared: the head's scores, whitened within the types, beside the coordinates on the axes. F = K + P. */
 export interface KnownCells {
@@ -26,11 +26,10 @@ export interface KnownCells {
 const [neighbors, landmarkNeighbors] = [10, 5];
 /** Compared cells that another cell takes after. */
 const takenAfter = 3;
-/**
- * Weights of the first four parts, each divided by its standard deviation. The first three were chosen with whole types and conditions left out of the references; the last one, of the profiles,
- * is 1 without a choice.
- */
-const weights = [1, 0.5, 0.7, 1] as const;
+/** Weights of the parts, each divided by its standard deviation: chosen with whole conditions and types left out of the references, of those that do equally well there one that does well on their queries. */
+const weights = [0.75, 0.75, 0.7, 1.5, 0.5] as const;
+/** Parts of which known types differ in what is usual for them, and the share of that which is taken off: all of it would hide unknown cells that resemble such a type. */
+const [offsetParts, offsetShare] = [[0, 1, 3], 0.5] as const;
 
 const typicalShare = 0.25;
 
@@ -86,31 +85,50 @@ export function noveltyParts(
     const shift = shifts.get(condition)!;
     for (let f = 0; f < F; f++) points[i * F + f]! -= shift[f]!;
   });
-  const near = nearestNeighbors(points, F, profileNeighbors);
-  const own = { ...neighborhoodParts(points, F, near, known, spacing), profile: profileDistances(compared.rows, near, ownConditions, ownPosition, known.profiles, known.cells) };
+  const near = ownNeighbors(compared.rows, ownConditions, known.profiles.variances.length / 2);
+  const { density, distance } = neighborhoodParts(points, F, known, spacing);
+  const own = {
+    density: overNeighborhoods(density, near), distance: overNeighborhoods(distance, near), profile: unexplainedProfiles(compared.rows, near, ownConditions, ownPosition, known.profiles, known.cells),
+  };
   for (const part of Object.values(own)) {
     const typical = quantile(part, typicalShare);
     part.forEach((value, i) => (part[i] = value - typical));
   }
-  const [confidence, doubt] = [score.map((value) => -value), probability.map((value) => 1 - value)];
-  if (n === N) return [own.density, own.distance, confidence, own.profile, doubt];
+  const ofAll = n === N ? (part: Float32Array) => part : asNearest(latent, compared.cells, N);
+  const around = ofAll(overNeighborhoods(Float32Array.from(compared.cells, (cell) => score[cell]!), near));
+  return [ofAll(own.density), ofAll(own.distance), score.map((value, cell) => -(value + 2 * around[cell]!) / 3), ofAll(own.profile), probability.map((value) => 1 - value)];
+}
+
+/** Gives each of N cells what the compared ones have: theirs, or the mean of the three that are nearest in the latent space (N, D). */
+function asNearest(latent: Float32Array, cells: Int32Array, N: number): (part: Float32Array) => Float32Array {
   const D = latent.length / N;
-  const k = Math.min(takenAfter, n);
-  const { indices } = new NearestRows(rowsOf(latent, compared.cells, D), D, listCentres(n)).find(latent, k, 2);
+  const k = Math.min(takenAfter, cells.length);
+  const { indices } = new NearestRows(rowsOf(latent, cells, D), D, listCentres(cells.length)).find(latent, k, 2);
   const isCompared = new Int32Array(N).fill(-1);
-  compared.cells.forEach((cell, i) => (isCompared[cell] = i));
-  const ofNearest = (part: Float32Array): Float32Array => Float32Array.from(isCompared, (itself, cell) => {
+  cells.forEach((cell, i) => (isCompared[cell] = i));
+  return (part) => Float32Array.from(isCompared, (itself, cell) => {
     if (itself >= 0) return part[itself]!;
     let sum = 0;
     for (let at = cell * k; at < (cell + 1) * k; at++) sum += part[indices[at]!]!;
     return sum / k;
   });
-  return [ofNearest(own.density), ofNearest(own.distance), confidence, ofNearest(own.profile), doubt];
 }
 
-/** What cells score by their parts, higher for less known ones. */
-export function noveltyScore(parts: NoveltyParts, deviations: NoveltyJson["deviations"]): Float32Array {
-  return parts[4].map((doubt, cell) => weights.reduce<number>((sum, weight, i) => sum + (weight * parts[i]![cell]!) / deviations[i]!, doubt));
+/** What cells score by their parts, higher for less known ones. @param position - (N) predicted type of each */
+export function noveltyScore(parts: NoveltyParts, position: Int32Array, { deviations, offsets }: Pick<NoveltyJson, "deviations" | "offsets">): Float32Array {
+  return Float32Array.from(position, (type, cell) => weights.reduce<number>((sum, weight, i) => sum + (weight * parts[i]![cell]!) / deviations[i]!, -offsets[type]!));
+}
+
+/** Per type what is taken off the score of cells of this predicted type: half of what known ones have more by density, distance and profile than all known cells; of few cells, less. */
+export function typeOffsets(parts: NoveltyParts, position: Int32Array, deviations: NoveltyJson["deviations"], K: number): number[] {
+  const sums = new Float64Array(K);
+  const cells = new Int32Array(K);
+  position.forEach((type, cell) => {
+    cells[type]!++;
+    for (const i of offsetParts) sums[type]! += (weights[i] * parts[i][cell]!) / deviations[i];
+  });
+  const mean = sums.reduce((sum, own) => sum + own, 0) / Math.max(1, position.length);
+  return Array.from(cells, (n, type) => (offsetShare * (sums[type]! - n * mean)) / (n + shiftPrior));
 }
 
 /** Uncertainties 0..1 from scores, in the same order; 0.5 at the score that 95 % of the reference's cells are under when their conditions are left out. */
@@ -119,11 +137,11 @@ export function noveltyUncertainty(scores: Float32Array, { typical }: Pick<Novel
 }
 
 /** Density and distance of each point (n, F), from its neighbours among the others and from the reference. */
-function neighborhoodParts(points: Float32Array, F: number, all: Neighbors, { means, cells, landmarks }: KnownCells, spacing: number): { readonly density: Float32Array; readonly distance: Float32Array } {
+function neighborhoodParts(points: Float32Array, F: number, { means, cells, landmarks }: KnownCells, spacing: number): { readonly density: Float32Array; readonly distance: Float32Array } {
   const n = points.length / F;
   const k = Math.min(neighbors, n - 1);
   const isAlone = k < neighbors / 2;
-  const near = fewer(all, k);
+  const near = nearestNeighbors(points, F, k);
   const toLandmarks = new NearestRows(landmarks, F).find(points, Math.min(landmarkNeighbors, landmarks.length / F));
   const spread = meanOfEach(near.distances, k, n);
   const away = meanOfEach(Float64Array.from(toLandmarks.squared, Math.sqrt), toLandmarks.k, n);
@@ -159,13 +177,6 @@ const tiny = 1e-6;
 export function meanSpacing(points: Float32Array, F: number): number {
   const { distances } = nearestNeighbors(points, F, neighbors);
   return distances.length === 0 ? 0 : Math.log(distances.reduce((sum, d) => sum + d, 0) / distances.length + tiny);
-}
-
-/** The k nearest of more neighbours. */
-function fewer({ k: all, indices, distances }: Neighbors, k: number): Neighbors {
-  const taken = Array.from({ length: all > 0 ? indices.length / all : 0 }, (_, i) => i * all);
-  const cut = <T extends Int32Array | Float64Array>(values: T, into: T): T => (taken.forEach((from, i) => into.set(values.subarray(from, from + k), i * k)), into);
-  return { k, indices: cut(indices, new Int32Array(taken.length * k)), distances: cut(distances, new Float64Array(taken.length * k)) };
 }
 
 /** Mean of each k of n times k values. */

@@ -1,14 +1,9 @@
-// What cells of each type express on average, and how far a neighbourhood of a query is from all of them. A cell says little of its genes, a mean of twenty says which of them
-// are where they are in no known type: what separates a new type from a known one need not lie along what separates the known ones.
+// What cells of each type express on average, and how much of a neighbourhood's expression no mixture of the types explains. A cell says little of its genes, a mean of twenty says which
+// of them are where they are in no known type: what separates a new type from a known one need not lie along what separates the known ones.
+import { Random } from "../random.js";
+import { mainDirections, orthonormal, type NormalizedRows } from "./directions.js";
+import { nearestNeighbors, type Neighbors } from "./neighbors.js";
 import { shiftsOf } from "./shifts.js";
-
-/** Log-normalised cells, sparse. */
-export interface NormalizedRows {
-  /** (rows + 1) */
-  readonly indptr: Int32Array;
-  readonly indices: Int32Array;
-  readonly values: Float32Array;
-}
 
 /** Log-normalised expression of the types of a level. */
 export interface TypeProfiles {
@@ -18,54 +13,108 @@ export interface TypeProfiles {
   readonly variances: Float32Array;
 }
 
-/** Neighbours whose mean a cell's neighbourhood has. */
-export const profileNeighbors = 20;
-const genesAtOnce = 256;
+/** Neighbours whose mean a cell's neighbourhood has, the directions that they are found in, and rounds in which those are. */
+const [neighbors, directions, rounds] = [20, 10, 5];
+/** Cells of a condition whose mean is its own; conditions of fewer have that of all, which also bounds the memory of thousands of them. */
+const leastCells = 20;
 /** Added to every gene's variance: genes that hardly any cell has say little. */
-const leastVariance = 1e-3;
+const leastVariance = 0.1;
+/** Keeps logarithms finite. */
+const tiny = 1e-9;
 
 /**
- * Logarithm of the mean squared distance of each cell's neighbourhood from the nearest type's profile, genes in units of the standard deviation that such a mean has between conditions.
- * What a condition has more, whatever the type, is taken off.
- * @param neighbors - (n, k) of each cell @param conditions, position - (n) condition and predicted type of each cell @param known - (K) cells of each type
+ * The neighbours of each cell among the others by the directions in which these cells themselves vary most, conditions taken off: what separates an unknown type from a known one need not be
+ * among what the reference's cells vary in.
+ * @param conditions - (n)
  */
-export function profileDistances(
-  { indptr, indices, values }: NormalizedRows, neighbors: { readonly k: number; readonly indices: Int32Array }, conditions: Int32Array, position: Int32Array, { means, variances }: TypeProfiles, known: Int32Array,
+export function ownNeighbors(rows: NormalizedRows, conditions: Int32Array, genes: number): Neighbors {
+  const n = conditions.length;
+  const P = Math.max(0, Math.min(directions, genes, n - 1));
+  if (P === 0) return { k: 0, indices: new Int32Array(0), distances: new Float64Array(0) };
+  const { coordinates } = mainDirections({ rows, genes, conditions, offsets: conditionMeans(rows, conditions, genes) }, P, rounds, new Random(0, "own directions"));
+  return nearestNeighbors(Float32Array.from(coordinates), P, neighbors);
+}
+
+/** Mean of each condition; of one with few cells, that of all. */
+function conditionMeans({ indptr, indices, values }: NormalizedRows, conditions: Int32Array, genes: number): Map<number, Float64Array> {
+  const n = conditions.length;
+  const all = new Float64Array(genes);
+  for (let at = 0; at < indptr[n]!; at++) all[indices[at]!]! += values[at]! / n;
+  const cells = new Map<number, number>();
+  for (const condition of conditions) cells.set(condition, (cells.get(condition) ?? 0) + 1);
+  const means = new Map([...cells].map(([condition, own]) => [condition, own < leastCells ? all : new Float64Array(genes)]));
+  conditions.forEach((condition, i) => {
+    const own = cells.get(condition)!;
+    if (own < leastCells) return;
+    const mean = means.get(condition)!;
+    for (let at = indptr[i]!; at < indptr[i + 1]!; at++) mean[indices[at]!]! += values[at]! / own;
+  });
+  return means;
+}
+
+/** Mean over each cell and its neighbours. @param values - (n) */
+export function overNeighborhoods(values: Float32Array, { k, indices }: Neighbors): Float32Array {
+  return values.map((own, i) => {
+    let sum = own;
+    for (let at = i * k; at < (i + 1) * k; at++) sum += values[indices[at]!]!;
+    return sum / (k + 1);
+  });
+}
+
+/**
+ * Of the mean expression of each cell's neighbourhood, less the mean of the types and what its conditions have more whatever the type: what is outside the span of the types' profiles against
+ * all of it, log(outside^2) - log(all^2) / 2, genes in units of the standard deviation that such a mean has between conditions. Between the share outside, which says nothing of how much
+ * that is, and its size, which is large for whatever differs much. What is inside says which type it is, or that cells of several are neighbours.
+ * @param conditions, position - (n) condition and predicted type of each cell @param known - (K) cells of each type
+ */
+export function unexplainedProfiles(
+  { indptr, indices, values }: NormalizedRows, near: Neighbors, conditions: Int32Array, position: Int32Array, { means, variances }: TypeProfiles, known: Int32Array,
 ): Float32Array {
   const n = position.length;
   const G = variances.length / 2;
-  const { k } = neighbors;
+  const { k } = near;
   const add = (cell: number, into: Float64Array, offset: number): void => {
     for (let at = indptr[cell]!, end = indptr[cell + 1]!; at < end; at++) into[offset + indices[at]!]! += values[at]!;
   };
   const shifts = shiftsOf({ conditions, position, F: G, add }, means, known);
-  const weight = Float64Array.from({ length: G }, (_, gene) => 1 / (G * (variances[gene]! + variances[G + gene]! / (k + 1) + leastVariance)));
-  const sum = new Float64Array(G);
+  const scale = Float64Array.from({ length: G }, (_, gene) => 1 / Math.sqrt(variances[gene]! + variances[G + gene]! / (k + 1) + leastVariance));
+  const types = [...known.keys()].filter((type) => known[type]! > 0);
+  const centre = Float64Array.from({ length: G }, (_, gene) => types.reduce((sum, type) => sum + means[type * G + gene]!, 0) / Math.max(1, types.length));
+  const span = spanOf(types, means, centre, scale);
+  const row = new Float64Array(G);
   return Float32Array.from({ length: n }, (_, i) => {
-    sum.fill(0);
-    add(i, sum, 0);
+    row.fill(0);
+    add(i, row, 0);
     const cells = new Map([[conditions[i]!, 1]]);
-    for (const j of neighbors.indices.subarray(i * k, (i + 1) * k)) {
-      add(j, sum, 0);
+    for (const j of near.indices.subarray(i * k, (i + 1) * k)) {
+      add(j, row, 0);
       cells.set(conditions[j]!, (cells.get(conditions[j]!) ?? 0) + 1);
     }
     for (const [condition, count] of cells) {
       const shift = shifts.get(condition)!;
-      for (let gene = 0; gene < G; gene++) sum[gene]! -= count * shift[gene]!;
+      for (let gene = 0; gene < G; gene++) row[gene]! -= count * shift[gene]!;
     }
-    for (let gene = 0; gene < G; gene++) sum[gene]! /= k + 1;
-    let least = Infinity;
-    for (const type of [position[i]!, ...known.keys()]) {
-      if (known[type] === 0) continue;
-      let distance = 0;
-      // most types are too far by the first few hundred genes
-      for (let from = 0; from < G && distance < least; from += genesAtOnce)
-        for (let gene = from, at = type * G + from, end = Math.min(G, from + genesAtOnce); gene < end; gene++, at++) {
-          const difference = sum[gene]! - means[at]!;
-          distance += difference * difference * weight[gene]!;
-        }
-      least = Math.min(least, distance);
+    let all = 0;
+    for (let gene = 0; gene < G; gene++) {
+      row[gene] = (row[gene]! / (k + 1) - centre[gene]!) * scale[gene]!;
+      all += row[gene]! * row[gene]!;
     }
-    return Math.log(least + Number.MIN_VALUE);
+    let inside = 0;
+    for (const direction of span) {
+      let along = 0;
+      for (let gene = 0; gene < G; gene++) along += row[gene]! * direction[gene]!;
+      inside += along * along;
+    }
+    return Math.log(Math.max(0, all - inside) + tiny) - Math.log(all + tiny) / 2;
   });
+}
+
+/** Orthonormal directions (each of G) that span the scaled profiles of the types. */
+function spanOf(types: readonly number[], means: Float32Array, centre: Float64Array, scale: Float64Array): readonly Float64Array[] {
+  const [G, T] = [centre.length, types.length];
+  const columns = orthonormal(Float64Array.from({ length: G * T }, (_, at) => {
+    const [gene, type] = [Math.floor(at / T), types[at % T]!];
+    return (means[type * G + gene]! - centre[gene]!) * scale[gene]!;
+  }), G, T);
+  return types.map((_, t) => Float64Array.from({ length: G }, (_, gene) => columns[gene * T + t]!));
 }

@@ -10,7 +10,8 @@ import { headColumns, levelMeans, linearScores, logNormalized, type HeadJson, ty
 import { fillMinibatch, minibatchCapacity, type Dataset } from "../data/minibatches.js";
 import { sampleRareFirst } from "../data/sampling.js";
 import { Random } from "../random.js";
-import type { NormalizedRows, TypeProfiles } from "../model/profiles.js";
+import type { NormalizedRows } from "../model/directions.js";
+import type { TypeProfiles } from "../model/profiles.js";
 import { coordinatesOf, findAxes, trainNovelty } from "./novelty-training.js";
 import { mostProfileConditions, ProfileSums } from "./profile-training.js";
 

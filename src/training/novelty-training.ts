@@ -1,10 +1,11 @@
 // What novelty.ts needs, from the reference alone: the axes, the known cells of each level, and thresholds from conditions that were left out of the head.
 import { CholeskyDecomposition, Matrix, solve } from "ml-matrix";
 import { quantile } from "../model/classify.js";
+import { mainDirections, multiply, type NormalizedRows } from "../model/directions.js";
 import { classifyByHead, drawCells, type HeadColumns, type HeadLevel, type NoveltyJson } from "../model/head.js";
 import { rowsOf } from "../model/neighbors.js";
-import { meanSpacing, noveltyParts, noveltyScore, pointsOf, type KnownCells, type NoveltyParts } from "../model/novelty.js";
-import type { NormalizedRows, TypeProfiles } from "../model/profiles.js";
+import { meanSpacing, noveltyParts, noveltyScore, pointsOf, typeOffsets, type KnownCells, type NoveltyParts } from "../model/novelty.js";
+import type { TypeProfiles } from "../model/profiles.js";
 import { sharedWeight, shiftPrior } from "../model/shifts.js";
 import { Random } from "../random.js";
 
@@ -14,8 +15,8 @@ const [axes, rounds] = [24, 4];
 const mostFlagged = 0.05;
 /** Landmarks per type. */
 const mostLandmarks = 60;
-/** Cells that a query is compared with, at least and at most: as many as a part of the reference has, so that the one is as dense as the other. */
-const [leastBase, mostBase] = [300, 1024];
+/** Cells of a query, or of a part of the reference, that are compared with each other. What denser ones have more, density's quartile takes off; cells that take after others are ranked worse. */
+const base = 1024;
 
 /** Of every part of the score: a tenth, for logarithms of distances, says nothing even where the reference's cells differ by less. */
 const leastDeviation = 0.1;
@@ -36,36 +37,8 @@ export function findAxes(rows: NormalizedRows, labels: Int32Array, conditions: I
   const P = Math.max(0, Math.min(axes, genes, n - 1));
   const [typeSize, groupSize] = [counter(labels), counter(Array.from(labels, (label, i) => `${conditions[i]} ${label}`))];
   const offsets = conditionMeans(rows, labels, conditions, genes);
-  const weight = Float64Array.from(labels, (label) => 1 / Math.sqrt(typeSize.get(label)! + shiftPrior));
-  const random = new Random(seed, "axes");
-  let basis = orthonormal(Float64Array.from({ length: genes * P }, () => random.normal()), genes, P);
-  const project = (): Float64Array => {
-    const projected = multiply(rows, basis, n, P);
-    const shift = new Map([...offsets].map(([condition, offset]) => [condition, dense(offset, basis, genes, P)]));
-    for (let i = 0; i < n; i++) for (let p = 0; p < P; p++) projected[i * P + p]! -= shift.get(conditions[i]!)![p]!;
-    return projected;
-  };
-  for (let round = 0; round < rounds; round++) {
-    const projected = project();
-    for (let i = 0; i < n * P; i++) projected[i]! *= weight[Math.floor(i / P)]! ** 2;
-    const next = new Float64Array(genes * P);
-    const sums = new Map([...offsets.keys()].map((condition) => [condition, new Float64Array(P)]));
-    for (let i = 0; i < n; i++) {
-      const own = projected.subarray(i * P, (i + 1) * P);
-      const sum = sums.get(conditions[i]!)!;
-      for (let p = 0; p < P; p++) sum[p]! += own[p]!;
-      for (let at = rows.indptr[i]!; at < rows.indptr[i + 1]!; at++) {
-        const [to, value] = [rows.indices[at]! * P, rows.values[at]!];
-        for (let p = 0; p < P; p++) next[to + p]! += value * own[p]!;
-      }
-    }
-    for (const [condition, sum] of sums) {
-      const offset = offsets.get(condition)!;
-      for (let gene = 0, to = 0; gene < genes; gene++) for (let p = 0; p < P; p++, to++) next[to]! -= offset[gene]! * sum[p]!;
-    }
-    basis = orthonormal(next, genes, P);
-  }
-  const coordinates = project();
+  const weights = Float64Array.from(labels, (label) => 1 / (typeSize.get(label)! + shiftPrior));
+  const { basis, coordinates } = mainDirections({ rows, genes, conditions, offsets, weights }, P, rounds, new Random(seed, "axes"));
   const group = Array.from(labels, (label, i) => `${conditions[i]} ${label}`);
   const whitening = whiteningOf(coordinates, n, P, group, groupSize, 1e-3);
   return Float32Array.from({ length: P * genes }, (_, at) => {
@@ -80,7 +53,7 @@ export function findAxes(rows: NormalizedRows, labels: Int32Array, conditions: I
 export function coordinatesOf(rows: NormalizedRows, axes: Float32Array, genes: number): Float64Array {
   const P = axes.length / genes;
   const basis = Float64Array.from({ length: axes.length }, (_, at) => axes[(at % P) * genes + Math.floor(at / P)]!);
-  return multiply(rows, basis, rows.indptr.length - 1, P);
+  return multiply(rows, basis, P);
 }
 
 /**
@@ -116,40 +89,6 @@ function counter<T>(values: Iterable<T>): Map<T, number> {
   const counts = new Map<T, number>();
   for (const value of values) counts.set(value, (counts.get(value) ?? 0) + 1);
   return counts;
-}
-
-/** rows (n, G) times basis (G, P). */
-function multiply({ indptr, indices, values }: NormalizedRows, basis: Float64Array, n: number, P: number): Float64Array {
-  const product = new Float64Array(n * P);
-  for (let i = 0; i < n; i++)
-    for (let at = indptr[i]!; at < indptr[i + 1]!; at++) {
-      const [from, value] = [indices[at]! * P, values[at]!];
-      for (let p = 0; p < P; p++) product[i * P + p]! += value * basis[from + p]!;
-    }
-  return product;
-}
-
-function dense(row: Float64Array, basis: Float64Array, genes: number, P: number): Float64Array {
-  const product = new Float64Array(P);
-  for (let gene = 0; gene < genes; gene++) for (let p = 0; p < P; p++) product[p]! += row[gene]! * basis[gene * P + p]!;
-  return product;
-}
-
-/** Gram and Schmidt, each column twice, so that rounding leaves nothing; a column that is nothing but the others becomes zeros. */
-function orthonormal(columns: Float64Array, rows: number, P: number): Float64Array {
-  const own = Array.from({ length: P }, (_, p) => Float64Array.from({ length: rows }, (_, row) => columns[row * P + p]!));
-  const dot = (a: Float64Array, b: Float64Array): number => a.reduce((sum, value, i) => sum + value * b[i]!, 0);
-  own.forEach((column, p) => {
-    const before = Math.sqrt(dot(column, column));
-    for (let twice = 0; twice < 2; twice++)
-      for (const other of own.slice(0, p)) {
-        const share = dot(column, other);
-        column.forEach((value, i) => (column[i] = value - share * other[i]!));
-      }
-    const length = Math.sqrt(dot(column, column));
-    column.forEach((value, i) => (column[i] = length > 1e-9 * before ? value / length : 0));
-  });
-  return Float64Array.from({ length: rows * P }, (_, at) => own[at % P]![Math.floor(at / P)]!);
 }
 
 /**
@@ -231,7 +170,6 @@ export function trainNovelty(level: Pick<HeadLevel, "types" | "temperature">, co
   const { stride, K } = columns;
   const folds = [...new Set(foldOf)].sort((a, b) => a - b);
   const labelled = Int32Array.from(labels.keys()).filter((cell) => labels[cell]! >= 0);
-  const base = Math.max(leastBase, Math.min(mostBase, Math.round(labelled.length / folds.length)));
   const [P, D] = [coordinates.length / labels.length, latent.length / labels.length];
   const known = knownCells(scoresBy(null), coordinates, columns, labels, profilesWithout(null), seed);
   const some = drawCells(labelled.length, base).map((i) => labelled[i]!);
@@ -251,13 +189,14 @@ export function trainNovelty(level: Pick<HeadLevel, "types" | "temperature">, co
   }
   const joined = <T extends Float32Array | Int32Array>(of: (one: (typeof found)[number]) => T): number[] => found.flatMap((one) => Array.from(of(one)));
   const parts = [0, 1, 2, 3, 4].map((part) => Float32Array.from(joined((one) => one.parts[part]!))) as unknown as NoveltyParts;
-  const deviations = parts.slice(0, 4).map((part) => Math.max(leastDeviation, deviation(part))) as unknown as NoveltyJson["deviations"];
-  const all = noveltyScore(parts, deviations);
+  const deviations = parts.map((part) => Math.max(leastDeviation, deviation(part))) as unknown as NoveltyJson["deviations"];
   const [position, truth, part] = ([({ position: own }) => own, ({ truth: own }) => own, ({ part: own }) => own] as ((one: (typeof found)[number]) => Int32Array)[]).map((of) => Int32Array.from(joined(of))) as [Int32Array, Int32Array, Int32Array];
+  const offsets = typeOffsets(parts, position, deviations, K);
+  const all = noveltyScore(parts, position, { deviations, offsets });
   const thresholds = chooseThresholds(all, position, truth, part, K);
   const above = all.reduce((sum, score, i) => sum + (score > thresholds[position[i]!]! ? 1 : 0), 0);
   const typical = quantile(all, 1 - mostFlagged);
-  return { json: { base, deviations, spacing, typical, thresholds, cells: all.length, above }, known };
+  return { json: { base, deviations, offsets, spacing, typical, thresholds, cells: all.length, above }, known };
 }
 
 function deviation(values: Float32Array): number {

@@ -1,5 +1,6 @@
 // Sums that the profiles of types (model/profiles.ts) are made of, so that those without one part of the conditions are had without another pass over the cells.
-import type { NormalizedRows, TypeProfiles } from "../model/profiles.js";
+import type { NormalizedRows } from "../model/directions.js";
+import type { TypeProfiles } from "../model/profiles.js";
 
 /** Conditions that tell how a type's mean varies between them: those with the most cells. */
 export const mostProfileConditions = 12;

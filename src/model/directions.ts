@@ -1,0 +1,97 @@
+// The directions in which cells vary most, by subspace iteration on their sparse rows; what whole conditions have is taken off in the algebra, and nothing is written out.
+import type { Random } from "../random.js";
+
+/** Log-normalised cells, sparse. */
+export interface NormalizedRows {
+  /** (rows + 1) */
+  readonly indptr: Int32Array;
+  readonly indices: Int32Array;
+  readonly values: Float32Array;
+}
+
+/** Cells whose directions are found. */
+export interface VaryingCells {
+  /** (n) */
+  readonly rows: NormalizedRows;
+  readonly genes: number;
+  /** (n) */
+  readonly conditions: Int32Array;
+  /** (G) of each condition, taken off its cells */
+  readonly offsets: ReadonlyMap<number, Float64Array>;
+  /** (n) what a cell counts; default: 1 */
+  readonly weights?: Float64Array;
+}
+
+/** The P directions (G, P), orthonormal, and the places (n, P) of the cells along them, conditions taken off. Which of the directions is which is left open: distances do not depend on it. */
+export function mainDirections({ rows, genes, conditions, offsets, weights }: VaryingCells, P: number, rounds: number, random: Random): { readonly basis: Float64Array; readonly coordinates: Float64Array } {
+  const n = conditions.length;
+  let basis = orthonormal(Float64Array.from({ length: genes * P }, () => random.normal()), genes, P);
+  const project = (): Float64Array => {
+    const projected = multiply(rows, basis, P);
+    const shift = new Map([...offsets].map(([condition, offset]) => [condition, dense(offset, basis, genes, P)]));
+    for (let i = 0; i < n; i++) for (let p = 0; p < P; p++) projected[i * P + p]! -= shift.get(conditions[i]!)![p]!;
+    return projected;
+  };
+  for (let round = 0; round < rounds; round++) {
+    const projected = project();
+    if (weights) for (let i = 0; i < n * P; i++) projected[i]! *= weights[Math.floor(i / P)]!;
+    const next = new Float64Array(genes * P);
+    const sums = new Map([...offsets.keys()].map((condition) => [condition, new Float64Array(P)]));
+    for (let i = 0; i < n; i++) {
+      const own = projected.subarray(i * P, (i + 1) * P);
+      const sum = sums.get(conditions[i]!)!;
+      for (let p = 0; p < P; p++) sum[p]! += own[p]!;
+      for (let at = rows.indptr[i]!; at < rows.indptr[i + 1]!; at++) {
+        const to = rows.indices[at]! * P;
+        const value = rows.values[at]!;
+        for (let p = 0; p < P; p++) next[to + p]! += value * own[p]!;
+      }
+    }
+    for (const [condition, sum] of sums) {
+      const offset = offsets.get(condition)!;
+      for (let gene = 0, to = 0; gene < genes; gene++) for (let p = 0; p < P; p++, to++) next[to]! -= offset[gene]! * sum[p]!;
+    }
+    basis = orthonormal(next, genes, P);
+  }
+  return { basis, coordinates: project() };
+}
+
+/** rows (n, G) times basis (G, P). */
+export function multiply({ indptr, indices, values }: NormalizedRows, basis: Float64Array, P: number): Float64Array {
+  const n = indptr.length - 1;
+  const product = new Float64Array(n * P);
+  for (let i = 0; i < n; i++)
+    for (let at = indptr[i]!; at < indptr[i + 1]!; at++) {
+      const from = indices[at]! * P;
+      const value = values[at]!;
+      for (let p = 0; p < P; p++) product[i * P + p]! += value * basis[from + p]!;
+    }
+  return product;
+}
+
+function dense(row: Float64Array, basis: Float64Array, genes: number, P: number): Float64Array {
+  const product = new Float64Array(P);
+  for (let gene = 0; gene < genes; gene++) for (let p = 0; p < P; p++) product[p]! += row[gene]! * basis[gene * P + p]!;
+  return product;
+}
+
+/** Gram and Schmidt, each column twice, so that rounding leaves nothing; a column that is nothing but the others becomes zeros. */
+export function orthonormal(columns: Float64Array, rows: number, P: number): Float64Array {
+  const own = Array.from({ length: P }, (_, p) => Float64Array.from({ length: rows }, (_, row) => columns[row * P + p]!));
+  const dot = (a: Float64Array, b: Float64Array): number => {
+    let sum = 0;
+    for (let i = 0; i < rows; i++) sum += a[i]! * b[i]!;
+    return sum;
+  };
+  own.forEach((column, p) => {
+    const before = Math.sqrt(dot(column, column));
+    for (let twice = 0; twice < 2; twice++)
+      for (const other of own.slice(0, p)) {
+        const share = dot(column, other);
+        for (let i = 0; i < rows; i++) column[i]! -= share * other[i]!;
+      }
+    const length = Math.sqrt(dot(column, column));
+    for (let i = 0; i < rows; i++) column[i] = length > 1e-9 * before ? column[i]! / length : 0;
+  });
+  return Float64Array.from({ length: rows * P }, (_, at) => own[at % P]![Math.floor(at / P)]!);
+}
