@@ -1,4 +1,4 @@
-// Compiles the engine's kernels twice, without and with relaxed SIMD, and the kernels of all pairs of points and of nearest rows, and writes them as TypeScript
+// Compiles the engine's kernels twice, without and with relaxed SIMD, and the kernels of all pairs of points, of nearest rows and of profiles, and writes them as TypeScript
 // modules: Node, pages, workers and bundlers load them alike.
 import { execFileSync } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
@@ -23,8 +23,6 @@ function compile(name, entry, options = [], config = ["--config", "kernels/ascon
 try {
   const plain = compile("plain", "kernels/index.ts");
   const relaxed = compile("relaxed", "kernels/index.ts", ["--enable", "relaxed-simd"]);
-  const pairs = compile("pairs", "kernels/pairs.ts");
-  const nearest = compile("nearest", "kernels/nearest.ts", alone, []);
   const module = `// Made by scripts/build_kernels.mjs from kernels/.
 
 /** SIMD128 and threads. */
@@ -35,8 +33,9 @@ export const relaxed =
   "${relaxed}";
 `;
   writeFileSync(join(root, "src/engine/kernels.generated.ts"), module);
-  writeFileSync(join(root, "src/engine/pairs.generated.ts"), `// Made by scripts/build_kernels.mjs from kernels/pairs.ts.\nexport const pairs =\n  "${pairs}";\n`);
-  writeFileSync(join(root, "src/engine/nearest.generated.ts"), `// Made by scripts/build_kernels.mjs from kernels/nearest.ts.\nexport const nearest =\n  "${nearest}";\n`);
+  const write = (name, bytes) => writeFileSync(join(root, `src/engine/${name}.generated.ts`), `// Made by scripts/build_kernels.mjs from kernels/${name}.ts.\nexport const ${name} =\n  "${bytes}";\n`);
+  write("pairs", compile("pairs", "kernels/pairs.ts"));
+  for (const name of ["nearest", "profiles"]) write(name, compile(name, `kernels/${name}.ts`, alone, []));
 } finally {
   rmSync(folder, { recursive: true });
 }

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { NearestRows } from "../dist/engine/nearest.js";
 import { listCentres, listsLookedAt, nearestNeighbors } from "../dist/model/neighbors.js";
-import type { NormalizedRows } from "../dist/model/directions.js";
+import type { SparseCells } from "../dist/engine/profiles.js";
 import { overNeighborhoods, ownNeighbors, unexplainedProfiles } from "../dist/model/profiles.js";
 import { Random } from "../dist/random.js";
 import { ProfileSums } from "../dist/training/profile-training.js";
@@ -81,7 +81,7 @@ describe("profiles of types", () => {
   const conditions = Int32Array.from({ length: n }, () => random.below(4));
   const folds = conditions.map((condition) => condition % 2);
   const dense = Float32Array.from({ length: n * G }, (_, at) => (random.uniform() < 0.5 ? 0 : 1 + random.uniform() + (at % G === types[Math.floor(at / G)] ? 2 : 0)));
-  const rowsOf = (values: Float32Array): NormalizedRows => {
+  const rowsOf = (values: Float32Array): SparseCells => {
     const [indptr, indices, stored] = [[0], [] as number[], [] as number[]];
     for (let at = 0; at < values.length; at++) {
       if (values[at] !== 0) (indices.push(at % G), stored.push(values[at]!));

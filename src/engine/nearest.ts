@@ -1,5 +1,6 @@
 // Nearest rows of a table, for many points: exactly, or from the lists around the nearest centres, which is nearly as good and much faster.
 // The kernel is kernels/nearest.ts; memory is that of the table and of a block of points.
+import { instantiate, reach, type LoneKernel } from "./lone-kernel.js";
 import { nearest as bytes } from "./nearest.generated.js";
 
 /** The rows found for points. */
@@ -11,18 +12,14 @@ export interface FoundRows {
   readonly squared: Float32Array;
 }
 
-interface NearestKernel {
-  readonly memory: WebAssembly.Memory;
-  freeFrom(): number;
+interface NearestKernel extends LoneKernel {
   configure(D: number, lists: number, probes: number, k: number, centres: number, listStart: number, tiles: number, scratch: number): void;
   scratchBytes(probes: number): number;
   search(points: number, rows: number, found: number, squared: number): void;
 }
 
-let compiled: WebAssembly.Module | undefined;
 /** Points that are in the kernel's memory at once. */
 const blockRows = 4096;
-const pageBytes = 65536;
 
 export class NearestRows {
   readonly #kernel: NearestKernel;
@@ -35,8 +32,7 @@ export class NearestRows {
    * @param centres - (lists) rows of the table around which the others are put into lists; none: one list, and every answer is exact
    */
   constructor(table: Float32Array, readonly D: number, centres: ArrayLike<number> = []) {
-    compiled ??= new WebAssembly.Module(Uint8Array.from(atob(bytes), (character) => character.charCodeAt(0)));
-    this.#kernel = new WebAssembly.Instance(compiled).exports as unknown as NearestKernel;
+    this.#kernel = instantiate(bytes);
     const M = table.length / D;
     const lists = Math.max(1, centres.length);
     const centreRows = new Float32Array(lists * D);
@@ -55,7 +51,7 @@ export class NearestRows {
     const listStart = tilesAt + 4 * D * this.#rowAt.length;
     const free = Math.ceil((listStart + 4 * (lists + 1)) / 16) * 16;
     this.#layout = { lists, centres: centresAt, listStart, tiles: tilesAt, free };
-    this.#reach(free);
+    reach(this.#kernel, free);
     const { buffer } = this.#kernel.memory;
     fillTiles(new Float32Array(buffer, centresAt, D * centrePlaces), centreRows, Int32Array.from({ length: centrePlaces }, (_, list) => (list < lists ? list : -1)), D);
     fillTiles(new Float32Array(buffer, tilesAt, D * this.#rowAt.length), table, this.#rowAt, D);
@@ -75,7 +71,7 @@ export class NearestRows {
     const scratch = free;
     const pointsAt = Math.ceil((scratch + this.#kernel.scratchBytes(most)) / 16 + 1) * 16;
     const [foundAt, squaredAt] = [pointsAt + 4 * D * rows, pointsAt + 4 * (D + k) * rows];
-    this.#reach(squaredAt + 4 * k * rows);
+    reach(this.#kernel, squaredAt + 4 * k * rows);
     this.#kernel.configure(D, lists, most, k, centres, listStart, tiles, scratch);
     const result = { k, indices: new Int32Array(N * k), squared: new Float32Array(N * k) };
     const { buffer } = this.#kernel.memory;
@@ -88,12 +84,6 @@ export class NearestRows {
       result.squared.set(new Float32Array(buffer, squaredAt, own * k), start * k);
     }
     return result;
-  }
-
-  #reach(bytes: number): void {
-    const { memory } = this.#kernel;
-    const missing = Math.ceil((bytes - memory.buffer.byteLength) / pageBytes);
-    if (missing > 0) memory.grow(missing);
   }
 }
 

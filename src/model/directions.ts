@@ -1,18 +1,11 @@
 // The directions in which cells vary most, by subspace iteration on their sparse rows; what whole conditions have is taken off in the algebra, and nothing is written out.
+import { SparseProducts, type SparseCells } from "../engine/profiles.js";
 import type { Random } from "../random.js";
-
-/** Log-normalised cells, sparse. */
-export interface NormalizedRows {
-  /** (rows + 1) */
-  readonly indptr: Int32Array;
-  readonly indices: Int32Array;
-  readonly values: Float32Array;
-}
 
 /** Cells whose directions are found. */
 export interface VaryingCells {
   /** (n) */
-  readonly rows: NormalizedRows;
+  readonly rows: SparseCells;
   readonly genes: number;
   /** (n) */
   readonly conditions: Int32Array;
@@ -26,8 +19,9 @@ export interface VaryingCells {
 export function mainDirections({ rows, genes, conditions, offsets, weights }: VaryingCells, P: number, rounds: number, random: Random): { readonly basis: Float64Array; readonly coordinates: Float64Array } {
   const n = conditions.length;
   let basis = orthonormal(Float64Array.from({ length: genes * P }, () => random.normal()), genes, P);
+  const products = new SparseProducts(rows, genes, P);
   const project = (): Float64Array => {
-    const projected = multiply(rows, basis, P);
+    const projected = products.along(basis);
     const shift = new Map([...offsets].map(([condition, offset]) => [condition, dense(offset, basis, genes, P)]));
     for (let i = 0; i < n; i++) for (let p = 0; p < P; p++) projected[i * P + p]! -= shift.get(conditions[i]!)![p]!;
     return projected;
@@ -35,18 +29,13 @@ export function mainDirections({ rows, genes, conditions, offsets, weights }: Va
   for (let round = 0; round < rounds; round++) {
     const projected = project();
     if (weights) for (let i = 0; i < n * P; i++) projected[i]! *= weights[Math.floor(i / P)]!;
-    const next = new Float64Array(genes * P);
     const sums = new Map([...offsets.keys()].map((condition) => [condition, new Float64Array(P)]));
     for (let i = 0; i < n; i++) {
       const own = projected.subarray(i * P, (i + 1) * P);
       const sum = sums.get(conditions[i]!)!;
       for (let p = 0; p < P; p++) sum[p]! += own[p]!;
-      for (let at = rows.indptr[i]!; at < rows.indptr[i + 1]!; at++) {
-        const to = rows.indices[at]! * P;
-        const value = rows.values[at]!;
-        for (let p = 0; p < P; p++) next[to + p]! += value * own[p]!;
-      }
     }
+    const next = products.back(projected);
     for (const [condition, sum] of sums) {
       const offset = offsets.get(condition)!;
       for (let gene = 0, to = 0; gene < genes; gene++) for (let p = 0; p < P; p++, to++) next[to]! -= offset[gene]! * sum[p]!;
@@ -54,19 +43,6 @@ export function mainDirections({ rows, genes, conditions, offsets, weights }: Va
     basis = orthonormal(next, genes, P);
   }
   return { basis, coordinates: project() };
-}
-
-/** rows (n, G) times basis (G, P). */
-export function multiply({ indptr, indices, values }: NormalizedRows, basis: Float64Array, P: number): Float64Array {
-  const n = indptr.length - 1;
-  const product = new Float64Array(n * P);
-  for (let i = 0; i < n; i++)
-    for (let at = indptr[i]!; at < indptr[i + 1]!; at++) {
-      const from = indices[at]! * P;
-      const value = values[at]!;
-      for (let p = 0; p < P; p++) product[i * P + p]! += value * basis[from + p]!;
-    }
-  return product;
 }
 
 function dense(row: Float64Array, basis: Float64Array, genes: number, P: number): Float64Array {

@@ -3,7 +3,7 @@
 // Not in the paper: there a linear classifier on genes beats the nearest prototype.
 import { normalizedTotal, type Activation, type Engine, type Operations, type Parameter, type Program, type TakenCounts } from "../engine/engine.js";
 import { Random } from "../random.js";
-import type { NormalizedRows } from "./directions.js";
+import type { SparseCells } from "../engine/profiles.js";
 import { shiftPrior } from "./shifts.js";
 
 /**
@@ -74,7 +74,7 @@ export interface ComparedCells {
   /** (cells, P) */
   readonly coordinates: Float32Array;
   /** what the head takes of their counts */
-  readonly rows: NormalizedRows;
+  readonly rows: SparseCells;
 }
 
 /** The cells of a query of N that are compared: all, or as many as the levels ask for. None where no level knows of unknown cells. */
@@ -166,7 +166,7 @@ export class HeadScorer {
     return { cells, coordinates, rows: this.#rows() };
   }
 
-  #rows(): NormalizedRows {
+  #rows(): SparseCells {
     const indptr = new Int32Array(this.#kept.length + 1);
     this.#kept.forEach(({ counts }, i) => (indptr[i + 1] = indptr[i]! + counts.length));
     const rows = { indptr, indices: new Int32Array(indptr.at(-1)!), values: new Float32Array(indptr.at(-1)!) };

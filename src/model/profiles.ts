@@ -1,7 +1,8 @@
 // What cells of each type express on average, and how much of a neighbourhood's expression no mixture of the types explains. A cell says little of its genes, a mean of twenty says which
 // of them are where they are in no known type: what separates a new type from a known one need not lie along what separates the known ones.
 import { Random } from "../random.js";
-import { mainDirections, orthonormal, type NormalizedRows } from "./directions.js";
+import { ExplainedMeans, type SparseCells } from "../engine/profiles.js";
+import { mainDirections, orthonormal } from "./directions.js";
 import { nearestNeighbors, type Neighbors } from "./neighbors.js";
 import { shiftsOf } from "./shifts.js";
 
@@ -27,7 +28,7 @@ const tiny = 1e-9;
  * among what the reference's cells vary in.
  * @param conditions - (n)
  */
-export function ownNeighbors(rows: NormalizedRows, conditions: Int32Array, genes: number): Neighbors {
+export function ownNeighbors(rows: SparseCells, conditions: Int32Array, genes: number): Neighbors {
   const n = conditions.length;
   const P = Math.max(0, Math.min(directions, genes, n - 1));
   if (P === 0) return { k: 0, indices: new Int32Array(0), distances: new Float64Array(0) };
@@ -36,7 +37,7 @@ export function ownNeighbors(rows: NormalizedRows, conditions: Int32Array, genes
 }
 
 /** Mean of each condition; of one with few cells, that of all. */
-function conditionMeans({ indptr, indices, values }: NormalizedRows, conditions: Int32Array, genes: number): Map<number, Float64Array> {
+function conditionMeans({ indptr, indices, values }: SparseCells, conditions: Int32Array, genes: number): Map<number, Float64Array> {
   const n = conditions.length;
   const all = new Float64Array(genes);
   for (let at = 0; at < indptr[n]!; at++) all[indices[at]!]! += values[at]! / n;
@@ -68,43 +69,28 @@ export function overNeighborhoods(values: Float32Array, { k, indices }: Neighbor
  * @param conditions, position - (n) condition and predicted type of each cell @param known - (K) cells of each type
  */
 export function unexplainedProfiles(
-  { indptr, indices, values }: NormalizedRows, near: Neighbors, conditions: Int32Array, position: Int32Array, { means, variances }: TypeProfiles, known: Int32Array,
+  rows: SparseCells, near: Neighbors, conditions: Int32Array, position: Int32Array, { means: profiles, variances }: TypeProfiles, known: Int32Array,
 ): Float32Array {
   const n = position.length;
   const G = variances.length / 2;
   const { k } = near;
   const add = (cell: number, into: Float64Array, offset: number): void => {
-    for (let at = indptr[cell]!, end = indptr[cell + 1]!; at < end; at++) into[offset + indices[at]!]! += values[at]!;
+    for (let at = rows.indptr[cell]!, end = rows.indptr[cell + 1]!; at < end; at++) into[offset + rows.indices[at]!]! += rows.values[at]!;
   };
-  const shifts = shiftsOf({ conditions, position, F: G, add }, means, known);
+  const shifts = shiftsOf({ conditions, position, F: G, add }, profiles, known);
   const scale = Float64Array.from({ length: G }, (_, gene) => 1 / Math.sqrt(variances[gene]! + variances[G + gene]! / (k + 1) + leastVariance));
   const types = [...known.keys()].filter((type) => known[type]! > 0);
-  const centre = Float64Array.from({ length: G }, (_, gene) => types.reduce((sum, type) => sum + means[type * G + gene]!, 0) / Math.max(1, types.length));
-  const span = spanOf(types, means, centre, scale);
-  const row = new Float64Array(G);
+  const centre = Float64Array.from({ length: G }, (_, gene) => types.reduce((sum, type) => sum + profiles[type * G + gene]!, 0) / Math.max(1, types.length));
+  const span = spanOf(types, profiles, centre, scale);
+  // many conditions may share one shift
+  const own = [...new Set(shifts.values())];
+  const code = new Map([...shifts].map(([condition, shift]) => [condition, own.indexOf(shift)]));
+  const means = new ExplainedMeans(rows, { shifts: own, centre, scale, span }, k + 1);
   return Float32Array.from({ length: n }, (_, i) => {
-    row.fill(0);
-    add(i, row, 0);
-    const cells = new Map([[conditions[i]!, 1]]);
-    for (const j of near.indices.subarray(i * k, (i + 1) * k)) {
-      add(j, row, 0);
-      cells.set(conditions[j]!, (cells.get(conditions[j]!) ?? 0) + 1);
-    }
-    for (const [condition, count] of cells) {
-      const shift = shifts.get(condition)!;
-      for (let gene = 0; gene < G; gene++) row[gene]! -= count * shift[gene]!;
-    }
-    let all = 0;
-    for (let gene = 0; gene < G; gene++) {
-      row[gene] = (row[gene]! / (k + 1) - centre[gene]!) * scale[gene]!;
-      all += row[gene]! * row[gene]!;
-    }
-    let inside = 0;
-    for (const direction of span) {
-      let along = 0;
-      for (let gene = 0; gene < G; gene++) along += row[gene]! * direction[gene]!;
-      inside += along * along;
-    }
+    const members = Int32Array.of(i, ...near.indices.subarray(i * k, (i + 1) * k));
+    const cells = new Map<number, number>();
+    for (const j of members) cells.set(code.get(conditions[j]!)!, (cells.get(code.get(conditions[j]!)!) ?? 0) + 1);
+    const { all, inside } = means.squares(members, Int32Array.from(cells.keys()), Int32Array.from(cells.values()));
     return Math.log(Math.max(0, all - inside) + tiny) - Math.log(all + tiny) / 2;
   });
 }

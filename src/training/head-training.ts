@@ -10,7 +10,7 @@ import { headColumns, levelMeans, linearScores, logNormalized, type HeadJson, ty
 import { fillMinibatch, minibatchCapacity, type Dataset } from "../data/minibatches.js";
 import { sampleRareFirst } from "../data/sampling.js";
 import { Random } from "../random.js";
-import type { NormalizedRows } from "../model/directions.js";
+import type { SparseCells } from "../engine/profiles.js";
 import type { TypeProfiles } from "../model/profiles.js";
 import { coordinatesOf, findAxes, trainNovelty } from "./novelty-training.js";
 import { mostProfileConditions, ProfileSums } from "./profile-training.js";
@@ -193,8 +193,8 @@ class HeadFit {
   }
 
   /** What the head takes of the counts of some cells. */
-  rowsOf(cells: Int32Array): NormalizedRows {
-    const rows: NormalizedRows[] = [];
+  rowsOf(cells: Int32Array): SparseCells {
+    const rows: SparseCells[] = [];
     this.#eachNormalized(cells, (own) => rows.push(own));
     return joined(rows);
   }
@@ -240,7 +240,7 @@ class HeadFit {
   }
 
   /** Gives what the head takes of the counts of one minibatch of cells after the other. */
-  #eachNormalized(cells: Int32Array, use: (rows: NormalizedRows, start: number) => void): void {
+  #eachNormalized(cells: Int32Array, use: (rows: SparseCells, start: number) => void): void {
     const filled = writtenOut(this.engine.minibatch);
     for (let start = 0; start < cells.length; start += minibatch) {
       fillMinibatch(filled, this.dataset, cells.subarray(start, start + minibatch), this.held);
@@ -345,7 +345,7 @@ class HeadFit {
 }
 
 /** Rows one block after the other. */
-function joined(blocks: readonly NormalizedRows[]): NormalizedRows {
+function joined(blocks: readonly SparseCells[]): SparseCells {
   const [rows, stored] = [blocks.reduce((sum, { indptr }) => sum + indptr.length - 1, 0), blocks.reduce((sum, { values }) => sum + values.length, 0)];
   const all = { indptr: new Int32Array(rows + 1), indices: new Int32Array(stored), values: new Float32Array(stored) };
   let [row, at] = [0, 0];

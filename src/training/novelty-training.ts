@@ -1,7 +1,8 @@
 // What novelty.ts needs, from the reference alone: the axes, the known cells of each level, and thresholds from conditions that were left out of the head.
 import { CholeskyDecomposition, Matrix, solve } from "ml-matrix";
 import { quantile } from "../model/classify.js";
-import { mainDirections, multiply, type NormalizedRows } from "../model/directions.js";
+import { SparseProducts, type SparseCells } from "../engine/profiles.js";
+import { mainDirections } from "../model/directions.js";
 import { classifyByHead, drawCells, type HeadColumns, type HeadLevel, type NoveltyJson } from "../model/head.js";
 import { rowsOf } from "../model/neighbors.js";
 import { meanSpacing, noveltyParts, noveltyScore, pointsOf, typeOffsets, type KnownCells, type NoveltyParts } from "../model/novelty.js";
@@ -32,7 +33,7 @@ export interface TrainedNovelty {
  * Types weigh alike, and what a whole condition has more than the others is taken off: subspace iteration on the sparse matrix, the means of the conditions beside it.
  * @param labels - per row its type, all known @param conditions - per row its condition
  */
-export function findAxes(rows: NormalizedRows, labels: Int32Array, conditions: Int32Array, genes: number, seed: number): Float32Array {
+export function findAxes(rows: SparseCells, labels: Int32Array, conditions: Int32Array, genes: number, seed: number): Float32Array {
   const n = labels.length;
   const P = Math.max(0, Math.min(axes, genes, n - 1));
   const [typeSize, groupSize] = [counter(labels), counter(Array.from(labels, (label, i) => `${conditions[i]} ${label}`))];
@@ -50,17 +51,17 @@ export function findAxes(rows: NormalizedRows, labels: Int32Array, conditions: I
 }
 
 /** Coordinates (rows, P) of cells on the axes (P, G). */
-export function coordinatesOf(rows: NormalizedRows, axes: Float32Array, genes: number): Float64Array {
+export function coordinatesOf(rows: SparseCells, axes: Float32Array, genes: number): Float64Array {
   const P = axes.length / genes;
   const basis = Float64Array.from({ length: axes.length }, (_, at) => axes[(at % P) * genes + Math.floor(at / P)]!);
-  return multiply(rows, basis, P);
+  return new SparseProducts(rows, genes, P).along(basis);
 }
 
 /**
  * Per condition, what its cells have whatever their type: the mean over its types of the difference from the type's mean, on top of the mean of all types. Types count by their cells, as in
  * `shiftsOf`; a condition with few cells, whose difference is mostly theirs alone, is drawn to none.
  */
-function conditionMeans({ indptr, indices, values }: NormalizedRows, labels: Int32Array, conditions: Int32Array, genes: number): Map<number, Float64Array> {
+function conditionMeans({ indptr, indices, values }: SparseCells, labels: Int32Array, conditions: Int32Array, genes: number): Map<number, Float64Array> {
   const types = counter(labels);
   const mean = new Map([...types.keys()].map((type) => [type, new Float64Array(genes)]));
   labels.forEach((label, i) => {
@@ -162,7 +163,7 @@ export interface LeftOutCells {
   /** profiles of the types without a part; null: with all */
   readonly profilesWithout: (fold: number | null) => TypeProfiles;
   /** what the head takes of the counts of some cells */
-  readonly rowsOf: (cells: Int32Array) => NormalizedRows;
+  readonly rowsOf: (cells: Int32Array) => SparseCells;
 }
 
 /** Learns one level: each part is taken as a query against the others. */

@@ -1,5 +1,5 @@
 // Sums that the profiles of types (model/profiles.ts) are made of, so that those without one part of the conditions are had without another pass over the cells.
-import type { NormalizedRows } from "../model/directions.js";
+import type { SparseCells } from "../engine/profiles.js";
 import type { TypeProfiles } from "../model/profiles.js";
 
 /** Conditions that tell how a type's mean varies between them: those with the most cells. */
@@ -24,7 +24,7 @@ export class ProfileSums {
   }
 
   /** @param types - (rows) position of each cell's type, -1 for none @param folds - (rows) @param conditions - (rows) which of the conditions, -1 for another */
-  add({ indptr, indices, values }: NormalizedRows, types: Int32Array, folds: Int32Array, conditions: Int32Array): void {
+  add({ indptr, indices, values }: SparseCells, types: Int32Array, folds: Int32Array, conditions: Int32Array): void {
     const { K, genes } = this;
     types.forEach((type, row) => {
       if (type < 0) return;

@@ -1,0 +1,81 @@
+// Sparse cells against dense directions and profiles, in float64: the sums of subspace iteration, and what of a neighbourhood's mean expression no mixture of profiles
+// explains. A module of its own with its own memory and one thread, see src/engine/profiles.ts.
+//
+// Rows of a table of P columns are padded to an even number of float64: two are computed at once. Sums over cells are made in the order of the cells.
+
+/** First byte that is free. */
+export function freeFrom(): usize {
+  return __heap_base;
+}
+
+/**
+ * Products of sparse rows with a table: out (n, P) = rows (n, G) x table (G, P).
+ * @param indptr - (n + 1) int32 @param indices - int32 @param values - float32 @param width - P, even
+ */
+export function project(indptr: usize, indices: usize, values: usize, n: i32, table: usize, width: i32, out: usize): void {
+  const rowBytes = <usize>width << 3;
+  memory.fill(out, 0, <usize>n * rowBytes);
+  for (let row = 0; row < n; row++, out += rowBytes) {
+    const end = load<i32>(indptr + (<usize>(row + 1) << 2));
+    for (let at = load<i32>(indptr + (<usize>row << 2)); at < end; at++) {
+      const from = table + <usize>load<i32>(indices + (<usize>at << 2)) * rowBytes;
+      const value = f64x2.splat(<f64>load<f32>(values + (<usize>at << 2)));
+      for (let p: usize = 0; p < rowBytes; p += 16) v128.store(out + p, f64x2.add(v128.load(out + p), f64x2.mul(value, v128.load(from + p))));
+    }
+  }
+}
+
+/** Adds the products of the rows' transpose with another table: table (G, P) += rows (n, G) transposed x own (n, P). */
+export function addBack(indptr: usize, indices: usize, values: usize, n: i32, own: usize, width: i32, table: usize): void {
+  const rowBytes = <usize>width << 3;
+  for (let row = 0; row < n; row++, own += rowBytes) {
+    const end = load<i32>(indptr + (<usize>(row + 1) << 2));
+    for (let at = load<i32>(indptr + (<usize>row << 2)); at < end; at++) {
+      const to = table + <usize>load<i32>(indices + (<usize>at << 2)) * rowBytes;
+      const value = f64x2.splat(<f64>load<f32>(values + (<usize>at << 2)));
+      for (let p: usize = 0; p < rowBytes; p += 16) v128.store(to + p, f64x2.add(v128.load(to + p), f64x2.mul(value, v128.load(own + p))));
+    }
+  }
+}
+
+/**
+ * Of the mean of some cells, less what their conditions have more and less a centre, each gene times its scale: the square of all of it, and of what lies along directions.
+ * @param genes - G, even @param members - (count) int32 rows @param conditions, cells - (conditionCount) int32: shifts, and how many of the members each is taken off for
+ * @param shifts - (conditions, G) @param directions - (directionCount, G) orthonormal @param row - (G) to work in @param result - receives both squares
+ */
+export function explain(
+  indptr: usize, indices: usize, values: usize, genes: i32, members: usize, count: i32, conditions: usize, cells: usize, conditionCount: i32, shifts: usize, centre: usize, scale: usize,
+  directions: usize, directionCount: i32, row: usize, result: usize,
+): void {
+  const rowBytes = <usize>genes << 3;
+  memory.fill(row, 0, rowBytes);
+  for (let i = 0; i < count; i++) {
+    const start = indptr + (<usize>load<i32>(members + (<usize>i << 2)) << 2);
+    const end = load<i32>(start, 4);
+    for (let at = load<i32>(start); at < end; at++) {
+      const to = row + (<usize>load<i32>(indices + (<usize>at << 2)) << 3);
+      store<f64>(to, load<f64>(to) + <f64>load<f32>(values + (<usize>at << 2)));
+    }
+  }
+  for (let i = 0; i < conditionCount; i++) {
+    const shift = shifts + <usize>load<i32>(conditions + (<usize>i << 2)) * rowBytes;
+    const own = f64x2.splat(<f64>load<i32>(cells + (<usize>i << 2)));
+    for (let at: usize = 0; at < rowBytes; at += 16) v128.store(row + at, f64x2.sub(v128.load(row + at), f64x2.mul(own, v128.load(shift + at))));
+  }
+  const share = f64x2.splat(<f64>count);
+  let squares = f64x2.splat(0);
+  for (let at: usize = 0; at < rowBytes; at += 16) {
+    const value = f64x2.mul(f64x2.sub(f64x2.div(v128.load(row + at), share), v128.load(centre + at)), v128.load(scale + at));
+    v128.store(row + at, value);
+    squares = f64x2.add(squares, f64x2.mul(value, value));
+  }
+  let inside: f64 = 0;
+  for (let i = 0; i < directionCount; i++, directions += rowBytes) {
+    let along = f64x2.splat(0);
+    for (let at: usize = 0; at < rowBytes; at += 16) along = f64x2.add(along, f64x2.mul(v128.load(row + at), v128.load(directions + at)));
+    const sum = f64x2.extract_lane(along, 0) + f64x2.extract_lane(along, 1);
+    inside += sum * sum;
+  }
+  store<f64>(result, f64x2.extract_lane(squares, 0) + f64x2.extract_lane(squares, 1));
+  store<f64>(result, inside, 8);
+}
