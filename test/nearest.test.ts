@@ -147,9 +147,9 @@ describe("profiles of types", () => {
     const values = dense.map((value, at) => value + (at % G === types[Math.floor(at / G)] ? 6 : 0) + (at % G >= G - 4 && conditions[Math.floor(at / G)]! % 2 === 1 ? 30 : 0));
     const own = Float32Array.from({ length: cells.length * G }, (_, at) => values[cells[Math.floor(at / G)]! * G + (at % G)]!);
     const ownConditions = Int32Array.from(cells, (cell) => conditions[cell]! % 2);
-    const { k, indices } = ownNeighbors(rowsOf(own), ownConditions, G);
+    const { k, indices } = ownNeighbors(rowsOf(own), ownConditions, G, 20);
     assert.equal(k, 20);
-    assert.deepEqual(ownNeighbors(rowsOf(own), ownConditions, G).indices, indices);
+    assert.deepEqual(ownNeighbors(rowsOf(own), ownConditions, G, 20).indices, indices);
     const agree = (of: (i: number) => number): number => indices.reduce((sum, j, at) => sum + (of(j) === of(Math.floor(at / k)) ? 1 : 0), 0) / indices.length;
     assert.ok(agree((i) => types[cells[i]!]!) > 0.9, `same type ${agree((i) => types[cells[i]!]!)}`);
     const sameCondition = agree((i) => ownConditions[i]!);
@@ -157,9 +157,9 @@ describe("profiles of types", () => {
   });
 
   test("few cells: none and one have no neighbours, two have each other", () => {
-    assert.equal(ownNeighbors(rowsOf(new Float32Array(0)), new Int32Array(0), G).k, 0);
-    assert.equal(ownNeighbors(rowsOf(dense.slice(0, G)), Int32Array.of(0), G).k, 0);
-    const pair = ownNeighbors(rowsOf(dense.slice(0, 2 * G)), Int32Array.of(0, 0), G);
+    assert.equal(ownNeighbors(rowsOf(new Float32Array(0)), new Int32Array(0), G, 20).k, 0);
+    assert.equal(ownNeighbors(rowsOf(dense.slice(0, G)), Int32Array.of(0), G, 20).k, 0);
+    const pair = ownNeighbors(rowsOf(dense.slice(0, 2 * G)), Int32Array.of(0, 0), G, 20);
     assert.deepEqual(pair.indices, Int32Array.of(1, 0));
     assert.deepEqual(overNeighborhoods(Float32Array.of(1, 4), pair), Float32Array.of(2.5, 2.5));
   });

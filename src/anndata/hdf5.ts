@@ -59,9 +59,14 @@ export class Hdf5File implements Store {
     return type < 0 ? null : "other";
   }
 
-  /** Names in a group, none where there is no such group. */
+  /**
+   * Names in a group, none where there is no such group. A name that ends within a character of UTF-8, as in a damaged file, is read on into whatever lies behind it:
+   * there is nothing of that name, and it is left out.
+   */
   keys(path: string): string[] {
-    return this.kind(path) === "group" ? this.attempt(path, () => this.module.get_names(this.root.file_id, path, false)) : [];
+    if (this.kind(path) !== "group") return [];
+    const names = this.attempt(path, () => this.module.get_names(this.root.file_id, path, false));
+    return names.filter((name) => /^[\x20-\x7e]*$/.test(name) || this.kind(`${path}/${name}`) !== null);
   }
 
   attributeNames(path: string): string[] {

@@ -403,6 +403,7 @@ function checkNovelty(check: Checker, value: unknown, name: string, types: numbe
   const [density, distance, confidence, profile, doubt] = check.list(entries.deviations, `${name}.deviations`, (entry, entryName) => check.number(entry, entryName, Number.MIN_VALUE), 5);
   return {
     base: check.whole(entries.base, `${name}.base`, 1),
+    neighbors: check.whole(entries.neighbors, `${name}.neighbors`, 1),
     deviations: [density!, distance!, confidence!, profile!, doubt!],
     offsets: check.list(entries.offsets, `${name}.offsets`, (entry, entryName) => check.number(entry, entryName, -Number.MAX_VALUE), types),
     spacing: check.number(entries.spacing, `${name}.spacing`, -Number.MAX_VALUE),

@@ -28,6 +28,8 @@ export interface HeadLevel {
 export interface NoveltyJson {
   /** most cells of a query that are compared with each other */
   readonly base: number;
+  /** neighbours of a cell in its neighbourhood */
+  readonly neighbors: number;
   /** standard deviation of each part of the score among the reference's cells, when their conditions are left out */
   readonly deviations: readonly [density: number, distance: number, confidence: number, profile: number, doubt: number];
   /** per type of the level: taken off the score of cells of this predicted type */

@@ -22,8 +22,8 @@ export interface KnownCells {
   readonly profiles: TypeProfiles;
 }
 
-/** Neighbours of a cell in the query that its neighbourhood has, and landmarks that its distance from the reference is taken to. */
-const [neighbors, landmarkNeighbors] = [10, 5];
+/** Neighbours of a cell that density and distance are of, and landmarks that its distance from the reference is taken to. */
+const [nearNeighbors, landmarkNeighbors] = [10, 5];
 /** Compared cells that another cell takes after. */
 const takenAfter = 3;
 /** Weights of the parts, each divided by its standard deviation: chosen with whole conditions and types left out of the references, of those that do equally well there one that does well on their queries. */
@@ -71,7 +71,7 @@ export interface SeenCells {
  * three that are nearest to it in the latent space.
  */
 export function noveltyParts(
-  { scores, latent, conditions, compared }: SeenCells, columns: HeadColumns, { position, score, probability }: HeadPrediction, known: KnownCells, { spacing }: Pick<NoveltyJson, "spacing">,
+  { scores, latent, conditions, compared }: SeenCells, columns: HeadColumns, { position, score, probability }: HeadPrediction, known: KnownCells, { spacing, neighbors }: Pick<NoveltyJson, "spacing" | "neighbors">,
 ): NoveltyParts {
   const [N, n] = [position.length, compared.cells.length];
   const points = pointsOf(scores, columns, known.whitening, compared);
@@ -85,7 +85,7 @@ export function noveltyParts(
     const shift = shifts.get(condition)!;
     for (let f = 0; f < F; f++) points[i * F + f]! -= shift[f]!;
   });
-  const near = ownNeighbors(compared.rows, ownConditions, known.profiles.variances.length / 2);
+  const near = ownNeighbors(compared.rows, ownConditions, known.profiles.variances.length / 2, neighbors);
   const { density, distance } = neighborhoodParts(points, F, known, spacing);
   const own = {
     density: overNeighborhoods(density, near), distance: overNeighborhoods(distance, near), profile: unexplainedProfiles(compared.rows, near, ownConditions, ownPosition, known.profiles, known.cells),
@@ -139,8 +139,8 @@ export function noveltyUncertainty(scores: Float32Array, { typical }: Pick<Novel
 /** Density and distance of each point (n, F), from its neighbours among the others and from the reference. */
 function neighborhoodParts(points: Float32Array, F: number, { means, cells, landmarks }: KnownCells, spacing: number): { readonly density: Float32Array; readonly distance: Float32Array } {
   const n = points.length / F;
-  const k = Math.min(neighbors, n - 1);
-  const isAlone = k < neighbors / 2;
+  const k = Math.min(nearNeighbors, n - 1);
+  const isAlone = k < nearNeighbors / 2;
   const near = nearestNeighbors(points, F, k);
   const toLandmarks = new NearestRows(landmarks, F).find(points, Math.min(landmarkNeighbors, landmarks.length / F));
   const spread = meanOfEach(near.distances, k, n);
@@ -175,7 +175,7 @@ const tiny = 1e-6;
 
 /** Logarithm of the mean distance from their neighbours, over all points (n, F): what few cells take as theirs. */
 export function meanSpacing(points: Float32Array, F: number): number {
-  const { distances } = nearestNeighbors(points, F, neighbors);
+  const { distances } = nearestNeighbors(points, F, nearNeighbors);
   return distances.length === 0 ? 0 : Math.log(distances.reduce((sum, d) => sum + d, 0) / distances.length + tiny);
 }
 

@@ -14,8 +14,8 @@ export interface TypeProfiles {
   readonly variances: Float32Array;
 }
 
-/** Neighbours whose mean a cell's neighbourhood has, the directions that they are found in, and rounds in which those are. */
-const [neighbors, directions, rounds] = [20, 10, 5];
+/** Directions that neighbours are found in, and rounds in which those are found. */
+const [directions, rounds] = [10, 5];
 /** Cells of a condition whose mean is its own; conditions of fewer have that of all, which also bounds the memory of thousands of them. */
 const leastCells = 20;
 /** Added to every gene's variance: genes that hardly any cell has say little. */
@@ -26,9 +26,9 @@ const tiny = 1e-9;
 /**
  * The neighbours of each cell among the others by the directions in which these cells themselves vary most, conditions taken off: what separates an unknown type from a known one need not be
  * among what the reference's cells vary in.
- * @param conditions - (n)
+ * @param conditions - (n) @param neighbors - of each, at most
  */
-export function ownNeighbors(rows: SparseCells, conditions: Int32Array, genes: number): Neighbors {
+export function ownNeighbors(rows: SparseCells, conditions: Int32Array, genes: number, neighbors: number): Neighbors {
   const n = conditions.length;
   const P = Math.max(0, Math.min(directions, genes, n - 1));
   if (P === 0) return { k: 0, indices: new Int32Array(0), distances: new Float64Array(0) };

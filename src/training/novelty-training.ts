@@ -18,6 +18,8 @@ const mostFlagged = 0.05;
 const mostLandmarks = 60;
 /** Cells of a query, or of a part of the reference, that are compared with each other. What denser ones have more, density's quartile takes off; cells that take after others are ranked worse. */
 const base = 1024;
+/** Cells of a neighbourhood besides its own, of many; of few, one for so many cells of a part of the reference: more of them would be of all types, in a small part more than in a larger query. */
+const [mostNeighbors, cellsPerNeighbor] = [20, 35];
 
 /** Of every part of the score: a tenth, for logarithms of distances, says nothing even where the reference's cells differ by less. */
 const leastDeviation = 0.1;
@@ -175,6 +177,8 @@ export function trainNovelty(level: Pick<HeadLevel, "types" | "temperature">, co
   const known = knownCells(scoresBy(null), coordinates, columns, labels, profilesWithout(null), seed);
   const some = drawCells(labelled.length, base).map((i) => labelled[i]!);
   const spacing = meanSpacing(pointsOf(scoresBy(null), columns, known.whitening, { cells: some, coordinates: rowsOf(coordinates, some, P) }), K + P);
+  const sizes = folds.map((fold) => Math.min(base, labelled.reduce((sum, cell) => sum + (foldOf[cell] === fold ? 1 : 0), 0)));
+  const neighbors = Math.max(1, Math.min(mostNeighbors, Math.floor(quantile(sizes, 0.5) / cellsPerNeighbor)));
   const found: { readonly parts: NoveltyParts; readonly position: Int32Array; readonly truth: Int32Array; readonly part: Int32Array }[] = [];
   for (const fold of folds) {
     const own = Int32Array.from(labels.keys()).filter((cell) => foldOf[cell] === fold && labels[cell]! >= 0 && judged[cell]);
@@ -186,7 +190,7 @@ export function trainNovelty(level: Pick<HeadLevel, "types" | "temperature">, co
     const drawn = cells.map((i) => own[i]!);
     const compared = { cells, coordinates: rowsOf(coordinates, drawn, P), rows: countsOf(drawn) };
     const seen = { scores: query, latent: rowsOf(latent, own, D), conditions: own.map((cell) => conditions[cell]!), compared };
-    found.push({ parts: noveltyParts(seen, columns, head, others, { spacing }), position: head.position, truth: own.map((cell) => labels[cell]!), part: own.map(() => fold) });
+    found.push({ parts: noveltyParts(seen, columns, head, others, { spacing, neighbors }), position: head.position, truth: own.map((cell) => labels[cell]!), part: own.map(() => fold) });
   }
   const joined = <T extends Float32Array | Int32Array>(of: (one: (typeof found)[number]) => T): number[] => found.flatMap((one) => Array.from(of(one)));
   const parts = [0, 1, 2, 3, 4].map((part) => Float32Array.from(joined((one) => one.parts[part]!))) as unknown as NoveltyParts;
@@ -197,7 +201,7 @@ export function trainNovelty(level: Pick<HeadLevel, "types" | "temperature">, co
   const thresholds = chooseThresholds(all, position, truth, part, K);
   const above = all.reduce((sum, score, i) => sum + (score > thresholds[position[i]!]! ? 1 : 0), 0);
   const typical = quantile(all, 1 - mostFlagged);
-  return { json: { base, deviations, offsets, spacing, typical, thresholds, cells: all.length, above }, known };
+  return { json: { base, neighbors, deviations, offsets, spacing, typical, thresholds, cells: all.length, above }, known };
 }
 
 function deviation(values: Float32Array): number {
