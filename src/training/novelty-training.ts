@@ -18,8 +18,11 @@ const mostFlagged = 0.05;
 const mostLandmarks = 60;
 /** Cells of a query, or of a part of the reference, that are compared with each other. What denser ones have more, density's quartile takes off; cells that take after others are ranked worse. */
 const base = 1024;
-/** Cells of a neighbourhood besides its own, of many; of few, one for so many cells of a part of the reference: more of them would be of all types, in a small part more than in a larger query. */
-const [mostNeighbors, cellsPerNeighbor] = [20, 35];
+/**
+ * Cells of a neighbourhood besides its own. Where the parts of the reference have fewer cells than these, one for so many of them: more would be of all types, in a small part more than in a
+ * larger query, whose cells would then look unknown. Larger parts bear it, and unknown types are found better by more neighbours.
+ */
+const [mostNeighbors, fewCells, cellsPerNeighbor] = [20, 128, 35];
 
 /** Of every part of the score: a tenth, for logarithms of distances, says nothing even where the reference's cells differ by less. */
 const leastDeviation = 0.1;
@@ -178,7 +181,8 @@ export function trainNovelty(level: Pick<HeadLevel, "types" | "temperature">, co
   const some = drawCells(labelled.length, base).map((i) => labelled[i]!);
   const spacing = meanSpacing(pointsOf(scoresBy(null), columns, known.whitening, { cells: some, coordinates: rowsOf(coordinates, some, P) }), K + P);
   const sizes = folds.map((fold) => Math.min(base, labelled.reduce((sum, cell) => sum + (foldOf[cell] === fold ? 1 : 0), 0)));
-  const neighbors = Math.max(1, Math.min(mostNeighbors, Math.floor(quantile(sizes, 0.5) / cellsPerNeighbor)));
+  const size = quantile(sizes, 0.5);
+  const neighbors = size < fewCells ? Math.max(1, Math.floor(size / cellsPerNeighbor)) : mostNeighbors;
   const found: { readonly parts: NoveltyParts; readonly position: Int32Array; readonly truth: Int32Array; readonly part: Int32Array }[] = [];
   for (const fold of folds) {
     const own = Int32Array.from(labels.keys()).filter((cell) => foldOf[cell] === fold && labels[cell]! >= 0 && judged[cell]);
