@@ -142,7 +142,7 @@ const shown = rows.map((row) => [
 const converted = find(largest, "convert");
 writeSection(join(root, "docs/performance.md"), "Scale", [
   `Made by \`npm run bench:scale\` on ${cpus().length} cores (${cpus()[0]!.model.trim()}), Node ${process.versions.node}, two threads, one run each; simulated counts, ${count(genes)} genes, 13 % non-zeros, 100 conditions, .h5ad not compressed, on a warm cache; 64 hidden units, the published width and our default.`,
-  "Peak memory is that of the whole process. Mapping is one epoch and everything else (start, positions, labels); a fine-tuning epoch includes the prototypes.", "",
+  "An epoch is the mean of all but the first, where there are several; of the collection of the largest size it is the first. Peak memory is that of the whole process. Mapping is one epoch and everything else (start, positions, labels); a fine-tuning epoch includes the prototypes.", "",
   "| cells | what | s | cells/s | processor µs per cell | peak MB |", "| --- | --- | --- | --- | --- | --- |", ...shown.map((row) => `| ${row.join(" | ")} |`), "",
   `- Time per cell of ${count(largest)} cells streamed, over ${count(smallest)} cells in memory: the mean of before and after: pretraining ${(perCell(large.pre) / inMemory(pre)).toFixed(2)}, fine-tuning ${(perCell(large.fine) / inMemory(fine)).toFixed(2)} (wanted: at most 1.3).`,
   `- Peak memory at ${count(largest)} cells: training ${count(large.pre.peak_mb)} MB, conversion ${count(converted.peak_mb)}, mapping ${count(find(largest, "map, streamed").peak_mb)}, embedding ${count(find(largest, "embed").peak_mb)} (wanted: at most 1,500; the paper's cost analysis: 6,800 sparse, 67,700 dense).`,

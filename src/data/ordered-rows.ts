@@ -73,7 +73,7 @@ function pack({ rows, indptr, indices, counts }: CountBlock, genes: number, spar
   const stored = indptr[rows]!;
   const block = {
     indptr: room(Int32Array, rows + 1, spare?.indptr),
-    indices: genes <= 65_536 ? room(Uint16Array, stored, spare?.indices) : room(Uint32Array, stored, spare?.indices),
+    indices: roomForGenes(genes, stored, spare?.indices),
     values: largestCount(counts, 0, stored) < 256 ? room(Uint8Array, stored, spare?.values) : room(Float32Array, stored, spare?.values),
   };
   block.indptr.set(indptr.subarray(0, rows + 1));
@@ -97,7 +97,7 @@ function gather(rows: Int32Array, blocks: readonly Block[], genes: number, spare
     stored += end - start;
     indptr[i + 1] = stored;
   });
-  const indices = genes <= 65_536 ? room(Uint16Array, stored, spare?.indices) : room(Uint32Array, stored, spare?.indices);
+  const indices = roomForGenes(genes, stored, spare?.indices);
   const small = room(Uint8Array, stored, spare?.small);
   const large = room(Float32Array, storedLarge, spare?.large);
   rows.forEach((row, i) => {
@@ -109,6 +109,10 @@ function gather(rows: Int32Array, blocks: readonly Block[], genes: number, spare
     else large.set(values, largeFrom[i]!);
   });
   return { rows: rows.length, indptr, indices, small, largeFrom, large };
+}
+
+function roomForGenes(genes: number, length: number, spare: unknown): Uint16Array | Uint32Array {
+  return genes <= 65_536 ? room(Uint16Array, length, spare) : room(Uint32Array, length, spare);
 }
 
 type TypedArray = Int32Array | Uint32Array | Uint16Array | Uint8Array | Float32Array;

@@ -150,7 +150,7 @@ export class ExplainedMeans {
     cells.write(conditionsAt, conditions);
     cells.write(countsAt, counts);
     cells.kernel.explain(...cells.rows, this.#genes, at, members.length, conditionsAt, countsAt, conditions.length, shifts, centre, scale, span, this.profiles.span.length, row, result);
-    const [all, inside] = cells.doubles(result, 2) as unknown as [number, number];
-    return { all, inside };
+    const squares = cells.doubles(result, 2);
+    return { all: squares[0]!, inside: squares[1]! };
   }
 }

@@ -81,6 +81,11 @@ with h5py.File(folder / "texts.h5", "w") as file:
     file["texts"] = texts
     file["broken"] = np.array([b"a", b"\xce", b"\xb1b", b""], dtype=object)
 (folder / "texts.json").write_text(json.dumps(texts))
+# names outside ASCII, and one that ends within a character
+with h5py.File(folder / "names.h5", "w") as file:
+    for name in ("plain", "α", "🧬 gene"):
+        file.create_group(f"all/{name}")
+    h5py.h5g.create(file["all"].id, b"nest\xea\xa4")
 # one chunk, and what its stream can be
 with h5py.File(folder / "streams.h5", "w") as file:
     whole = values("f4", 64).tobytes()
