@@ -1,8 +1,8 @@
 // The layout of 20,000 landmarks, beside umap-js given the same exact neighbours: seconds of processor time, and how many of the 15 nearest neighbours stay among the 15 nearest of the picture.
 //   npm run bench:umap
 import { UMAP } from "umap-js";
-import { nearestNeighbors } from "../dist/model/neighbors.js";
-import { umapLayout, umapNeighbors as k } from "../dist/model/umap.js";
+import { nearestNeighbors, umapNeighbors as k } from "../dist/model/neighbors.js";
+import { umapLayout } from "../dist/model/umap.js";
 import { Random } from "../dist/random.js";
 
 const [N, D, types] = [Number(process.argv[2] ?? 20_000), 10, 20];

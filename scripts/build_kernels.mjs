@@ -1,5 +1,5 @@
-// Compiles the engine's kernels twice, without and with relaxed SIMD, and the kernels of all pairs of points, of nearest rows and of profiles, and writes them as TypeScript
-// modules: Node, pages, workers and bundlers load them alike.
+// Compiles the engine's kernels twice, without and with relaxed SIMD, and the kernels of all pairs of points, of nearest rows, of profiles and of stored
+// rows, and writes them as TypeScript modules: Node, pages, workers and bundlers load them alike.
 import { execFileSync } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
@@ -35,7 +35,7 @@ export const relaxed =
   writeFileSync(join(root, "src/engine/kernels.generated.ts"), module);
   const write = (name, bytes) => writeFileSync(join(root, `src/engine/${name}.generated.ts`), `// Made by scripts/build_kernels.mjs from kernels/${name}.ts.\nexport const ${name} =\n  "${bytes}";\n`);
   write("pairs", compile("pairs", "kernels/pairs.ts"));
-  for (const name of ["nearest", "profiles"]) write(name, compile(name, `kernels/${name}.ts`, alone, []));
+  for (const name of ["nearest", "profiles", "rows"]) write(name, compile(name, `kernels/${name}.ts`, alone, []));
 } finally {
   rmSync(folder, { recursive: true });
 }

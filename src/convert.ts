@@ -3,7 +3,7 @@
 // their annotations; what is killed goes on from its last checkpoint.
 // Source: the idea of annbatch (scverse).
 import { fileStatus, joinPath, makeFolder, readFile, removeFile, replaceFolder, writePart } from "#platform";
-import { provideReaderThreads } from "#threads";
+import { provideWorkThreads } from "#threads";
 import type { AnnData } from "./anndata/anndata.js";
 import type { Column, DataFrame } from "./anndata/dataframe.js";
 import { checkKey, type NewColumn, type NewUns } from "./anndata/elements.js";
@@ -20,7 +20,7 @@ import { ScPoliError } from "./errors.js";
 import { Random } from "./random.js";
 import { fingerprint } from "./training/resume.js";
 
-provideReaderThreads();
+provideWorkThreads();
 
 /** What was converted. */
 export interface Conversion {

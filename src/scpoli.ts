@@ -1,19 +1,21 @@
 // The verbs a user calls: train a reference, save and load it, map a query onto it, embed cells of known conditions. No mathematics here.
-import { provideReaderThreads } from "#threads";
+import { provideWorkThreads } from "#threads";
 import type { AnnData } from "./anndata/anndata.js";
 import { loadModel, optionsOf, saveModel, type StoredModel } from "./model/checkpoint.js";
 import type { AtacCounts, EmbedOptions, MapOptions, Note, TrainOptions } from "./config.js";
 import { labelCells, type LabelOptions } from "./mapping/labelling.js";
 import { computeIntoCopy, Mapping } from "./mapping/mapping.js";
 import { prototypeTable, type PrototypeRow } from "./model/prototype-table.js";
+import { predictCells } from "./mapping/predictions.js";
 import { embedCells, geneCoverage, mapQuery, type GeneCoverage, type QueryResult } from "./mapping/query.js";
+import { sideWorkFor, type SideWork } from "./mapping/side-work.js";
 import { conditionParameters, type ConditionParameters } from "./model/parameters.js";
 import { analyseSamples, type SampleAnalysis, type SamplesOptions } from "./samples/analysis.js";
 import { exportScArches, type ExportOptions } from "./scarches/export.js";
 import { importScArches, isPythonModel, type ImportOptions } from "./scarches/import.js";
 import { trainReference } from "./training/training.js";
 
-provideReaderThreads();
+provideWorkThreads();
 
 /** A model in short, ready for JSON. */
 export interface ModelSummary {
@@ -96,12 +98,12 @@ export class ScPoli {
    * @throws ScPoliError as `train`, and "refused" where under half of the model's genes are in the query, unless `force`
    */
   map(query: AnnData, options: MapOptions = {}): Promise<Mapping<ScPoli>> {
-    return this.#into(query, options, () => mapQuery(this.stored, query, options));
+    return this.#into(query, options, (side) => mapQuery(this.stored, query, options, side));
   }
 
   /** Embeds and labels cells whose conditions the model knows. @throws ScPoliError "key" for a condition that it does not know */
   embed(data: AnnData, options: EmbedOptions = {}): Promise<Mapping<ScPoli>> {
-    return this.#into(data, options, () => embedCells(this.stored, data, options));
+    return this.#into(data, options, (side) => embedCells(this.stored, data, options, side));
   }
 
   /**
@@ -150,10 +152,16 @@ export class ScPoli {
     };
   }
 
-  #into(source: AnnData, options: MapOptions, compute: () => Promise<QueryResult>): Promise<Mapping<ScPoli>> {
+  #into(source: AnnData, options: MapOptions, compute: (side: SideWork) => Promise<QueryResult>): Promise<Mapping<ScPoli>> {
     return computeIntoCopy(source, this.stored, options, async () => {
-      const { stored, report, labels, ...positions } = await compute();
-      return new Mapping(source, stored === this.stored ? this : new ScPoli(stored), positions, labels, report, options);
+      const side = sideWorkFor(this.stored, source.nObs, options);
+      try {
+        const { stored, report, labels, ...cells } = await compute(side);
+        const predictions = await predictCells(stored, cells, options, side);
+        return new Mapping(source, stored === this.stored ? this : new ScPoli(stored), { ...cells, umap: await cells.umap, predictions }, labels, report, options);
+      } finally {
+        await side.close();
+      }
     });
   }
 }

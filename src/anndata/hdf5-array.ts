@@ -67,10 +67,16 @@ export class DirectArray extends Hdf5Array implements NumberArray {
   async readInto(target: NumericArray, offset: number, start: number, end: number): Promise<void> {
     if (end <= start) return;
     const { index } = this.description;
-    const result = await readChunks({ file: this.file, index, start, end, target, offset }).catch((error: unknown) => {
-      throw this.damaged(error);
-    });
+    const result = this.#attempt(() => readChunks({ file: this.file, index, start, end, target, offset }));
     if (result === "beyond") throw this.beyond();
     if (result === "damaged") throw this.damaged();
+  }
+
+  #attempt<T>(read: () => T): T {
+    try {
+      return read();
+    } catch (error) {
+      throw this.damaged(error);
+    }
   }
 }

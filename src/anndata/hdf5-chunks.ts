@@ -1,11 +1,9 @@
-// Values out of the chunks of a dataset, straight from the file: deflated chunks are inflated several at a time, of others only what is wanted is read, into its place.
+// Values out of the chunks of a dataset, straight from the file: deflated chunks are inflated one after the other, of others only what is wanted is read, into its place.
 import type { DirectFile } from "#platform";
 import { arrays, copyNumbers } from "./hdf5-types.js";
 import type { ChunkIndex } from "./hdf5-chunk-index.js";
 import type { NumericArray } from "./matrix.js";
 
-/** Chunks that are inflated at a time, and the bytes that they may take then. */
-const [mostAtOnce, mostBytesAtOnce] = [4, 1 << 26];
 /** Bytes that are read at a time where values are converted. */
 const bytesPerPiece = 1 << 20;
 
@@ -24,30 +22,22 @@ interface Wanted {
  * Copies rows [start, end) into the target, converted to its type.
  * @returns "damaged" where a chunk does not inflate to its length or the file ends before, "beyond" where a 64-bit integer is beyond 2^53; the target is to be thrown away then
  */
-export async function readChunks(wanted: Wanted): Promise<"read" | "damaged" | "beyond"> {
+export function readChunks(wanted: Wanted): Result {
   const { index, start, end } = wanted;
   const [tall, wide] = index.chunk;
-  const bands = [Math.floor(start / tall), Math.ceil(end / tall)] as const;
-  if (!index.stored && wide === index.width) {
-    let result: Result = "read";
-    for (let band = bands[0]; band < bands[1] && result === "read"; band++) result = readPlain(wanted, band);
-    return result;
-  }
+  const isPlain = !index.stored && wide === index.width;
+  const [first, last] = [Math.floor(start / tall), Math.ceil(end / tall)];
   let result: Result = "read";
-  let next = bands[0] * index.across;
-  const work = async (): Promise<void> => {
-    while (next < bands[1] * index.across && result === "read") {
-      const number = next++;
-      const bytes = await chunkBytes(wanted, number);
-      const copied = bytes ? copyChunk(wanted, number, bytes) : "damaged";
-      if (copied !== "read") result = copied;
+  if (isPlain) for (let band = first; band < last && result === "read"; band++) result = readPlain(wanted, band);
+  else
+    for (let number = first * index.across; number < last * index.across && result === "read"; number++) {
+      const bytes = chunkBytes(wanted, number);
+      result = bytes ? copyChunk(wanted, number, bytes) : "damaged";
     }
-  };
-  await Promise.all(Array.from({ length: Math.max(1, Math.min(mostAtOnce, Math.floor(mostBytesAtOnce / lengthOf(index)))) }, work));
   return result;
 }
 
-type Result = Awaited<ReturnType<typeof readChunks>>;
+type Result = "read" | "damaged" | "beyond";
 
 function lengthOf({ chunk, size }: ChunkIndex): number {
   return chunk[0] * chunk[1] * size;
@@ -81,12 +71,12 @@ function readPlain(wanted: Wanted, band: number): Result {
 }
 
 /** A whole chunk, at the start of its buffer or aligned in it; null where it is not what the index says. */
-async function chunkBytes({ file, index }: Wanted, number: number): Promise<Uint8Array | null> {
+function chunkBytes({ file, index }: Wanted, number: number): Uint8Array | null {
   const length = lengthOf(index);
   const stored = new Uint8Array(index.stored ? index.stored[number]! : length);
   if (!file.read(index.positions[number]!, stored)) return null;
   if (!index.stored) return stored;
-  const bytes = await file.inflate(stored, length);
+  const bytes = file.inflate(stored, length);
   if (!bytes) return null;
   if (index.isShuffled) return unshuffled(bytes, index.size);
   return bytes.byteOffset % 8 === 0 ? bytes : bytes.slice();

@@ -4,6 +4,9 @@ import { openDescribed } from "./described-matrix.js";
 import type { Matrix, SparseRows } from "./matrix.js";
 import { blockCount, claimBlock, readBlock, type GivenBlock, type ReadTask } from "./read-ahead.js";
 
+/** They are small (matrix.ts); more of them use the time in which the caller is not ready yet. */
+const blocksAhead = 12;
+
 await giveItems<ReadTask, GivenBlock>(async function* ({ path, name, described, rowsPerBlock, next }, spare) {
   const { matrix, close } = (described && openDescribed(described)) ?? (await openByName(path, name));
   try {
@@ -12,7 +15,7 @@ await giveItems<ReadTask, GivenBlock>(async function* ({ path, name, described, 
   } finally {
     close();
   }
-});
+}, blocksAhead);
 
 /** Loads what reads files of every kind, which takes a while. */
 async function openByName(path: string, name: string): Promise<{ matrix: Matrix; close(): void }> {

@@ -4,6 +4,7 @@
 import { type NumericArray, rowsPerBlock, type SparseRows } from "../anndata/matrix.js";
 import { readAhead, type BlockReader } from "../anndata/read-ahead.js";
 import { type CountsPlace, describeProblem, problemOf, type ValueKind } from "./count-places.js";
+import { RowSums } from "../engine/rows.js";
 import { ScPoliError } from "../errors.js";
 
 /** Counts in memory, CSR. */
@@ -53,7 +54,7 @@ export interface LoadCountsOptions extends ReadCountsOptions {
  *
  * @param map - (columns of the file) model gene of each column, -1 drops it; no gene twice
  * @param genes - G
- * @param blockRows - cells per block. Default: about two million stored values
+ * @param blockRows - cells per block. Default: about half a million stored values
  * @throws ScPoliError "counts" at the first value that is no count; "interrupted"
  */
 export async function* streamCounts(
@@ -135,9 +136,11 @@ function orderOf(map: Int32Array, genes: number, isNumbers: boolean): Arrange {
 function asIs(isNumbers: boolean): Arrange {
   const counts = new Grown(Float32Array);
   const sizeFactors = new Grown(Float32Array);
+  const sums = new RowSums();
   return ({ rows, indptr, indices, values }) => {
     const totals = sizeFactors.get(rows);
-    if (!sumRows(values, indptr, rows, totals, isNumbers)) return null;
+    const isTakenWhole = values instanceof Float32Array && !isNumbers ? sums.sum(values, indptr, rows, totals) : sumRows(values, indptr, rows, totals, isNumbers);
+    if (!isTakenWhole) return null;
     if (values instanceof Float32Array) return { indptr, indices, counts: values, sizeFactors: totals };
     const used = counts.get(indptr[rows]!);
     used.set(values.length === used.length ? values : values.subarray(0, used.length));
@@ -366,15 +369,15 @@ export class CompactRows {
 }
 
 /** Copies genes [from, to), narrowed: faster than `set`, which converts one value at a time by a call. One function per type of source: a loop that has met many types is slow. */
-export function narrowGenes(genes: Int32Array, from: number, to: number, into: Uint16Array | Uint32Array, at: number): void {
+function narrowGenes(genes: Int32Array, from: number, to: number, into: Uint16Array | Uint32Array, at: number): void {
   for (let k = from; k < to; k++) into[at++] = genes[k]!;
 }
-export function narrowCounts(counts: Float32Array, from: number, to: number, into: Uint8Array | Uint16Array | Float32Array, at: number): void {
+function narrowCounts(counts: Float32Array, from: number, to: number, into: Uint8Array | Uint16Array | Float32Array, at: number): void {
   for (let k = from; k < to; k++) into[at++] = counts[k]!;
 }
 
 /** The largest of values [from, to); Infinity where one is no count. */
-export function largestCount(values: NumericArray, from: number, to: number): number {
+function largestCount(values: NumericArray, from: number, to: number): number {
   let most = 0;
   for (let k = from; k < to; k++) {
     const value = values[k]!;

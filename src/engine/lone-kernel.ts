@@ -17,8 +17,8 @@ export function instantiate<Kernel extends LoneKernel>(bytes: string): Kernel {
   return new WebAssembly.Instance(module).exports as unknown as Kernel;
 }
 
-/** Makes a memory as long as it has to be. */
+/** Makes a memory as long as it has to be, and a little longer: each growth sets off a garbage collection. */
 export function reach({ memory }: LoneKernel, bytes: number): void {
-  const missing = Math.ceil((bytes - memory.buffer.byteLength) / pageBytes);
-  if (missing > 0) memory.grow(missing);
+  const present = memory.buffer.byteLength;
+  if (bytes > present) memory.grow(Math.ceil(Math.max(bytes - present, present / 4) / pageBytes));
 }

@@ -2,12 +2,8 @@
 import type { AnnData } from "../anndata/anndata.js";
 import { startCopy, writeCopy, type Additions, type AdditionNames, type NewColumn, type NewUns, type PendingCopy } from "../anndata/write.js";
 import type { StoredModel } from "../model/checkpoint.js";
-import { classify, withHead, withNovelty, type LevelPrediction } from "../model/classify.js";
+import type { LevelPrediction } from "../model/classify.js";
 import type { Classifier, EmbedOptions, MapOptions, UncertaintyRule } from "../config.js";
-import type { CellPositions } from "./embedding.js";
-import { ScPoliError } from "../errors.js";
-import { classifyByHead, headColumns, headRows, levelMeans } from "../model/head.js";
-import { noveltyParts, noveltyScore, noveltyUncertainty } from "../model/novelty.js";
 import { nearestRows } from "../model/prototypes.js";
 import type { NameMapReport } from "../data/name-maps.js";
 import type { ConditionTreatment } from "./surgery.js";
@@ -90,36 +86,21 @@ function completedKey(key: string): string {
   return `${key}_completed`;
 }
 
-/** What else of a query's cells a mapping needs. */
-export interface QueryCells {
-  /** (N) code of each cell's combination of conditions */
-  readonly conditions: Int32Array;
+/** Cells with their places and labels. */
+export interface LabelledCells {
+  /** (N, D) mean latent */
+  readonly latent: Float32Array;
+  /** (N, 2) places in the reference's UMAP; null where the model carries no landmarks */
+  readonly umap: Float32Array | null;
+  /** (N) total of each cell over the model's genes */
+  readonly sizeFactors: Float32Array;
+  /** of every level */
+  readonly predictions: readonly LevelPrediction[];
 }
 
 /** What a mapping was made with. */
 interface Mapper {
   readonly stored: StoredModel;
-}
-
-/** One level's prediction with what the head says: labels, or uncertainties, or both, as asked for. */
-function byHead(
-  { json, tensors }: StoredModel, byPrototype: LevelPrediction, level: number, { scores, latent, compared, conditions }: CellPositions & QueryCells,
-  { threshold, classifier, uncertainty }: Required<Pick<EmbedOptions, "threshold" | "classifier" | "uncertainty">>,
-): LevelPrediction {
-  const head = json.head!;
-  const own = head.levels[level];
-  if (!own) return byPrototype;
-  const novelty = uncertainty === "novelty" ? own.novelty : undefined;
-  if (classifier === "prototype" && !novelty) return byPrototype;
-  const columns = headColumns(head, level);
-  const prediction = classifyByHead(own, columns, scores, levelMeans(tensors.get("head.means")!.data, headRows(head), columns));
-  const labelled = classifier === "head" ? withHead(byPrototype, prediction, own.types) : byPrototype;
-  if (!novelty) return labelled;
-  const tensor = (name: string): Float32Array => tensors.get(`novelty.${level}.${name}`)!.data;
-  const known = { means: tensor("means"), cells: Int32Array.from(own.types, () => 1), landmarks: tensor("landmarks"), whitening: tensor("whitening"), profiles: { means: tensor("profiles"), variances: tensor("variances") } };
-  const score = noveltyScore(noveltyParts({ scores, latent, conditions, compared: compared! }, columns, prediction, known, novelty), prediction.position, novelty);
-  const above = Uint8Array.from(score, (value, cell) => (value > novelty.thresholds[prediction.position[cell]!]! ? 1 : 0));
-  return withNovelty(labelled, noveltyUncertainty(score, novelty), above, own.types, threshold);
 }
 
 /** The mean latent of each cell and its labels. */
@@ -139,27 +120,20 @@ export class Mapping<Model extends Mapper = Mapper> {
   /**
    * @param source - the file that the cells came from
    * @param model - the model, with the query's conditions
-   * @param positions - of all cells
    * @param labels - of the file, where it has some
    */
   constructor(
     private readonly source: AnnData,
     readonly model: Model,
-    positions: CellPositions & QueryCells,
+    { latent, umap, sizeFactors, predictions }: LabelledCells,
     private readonly labels: QueryLabels | null,
     readonly report: MappingReport,
-    { threshold = "auto", classifier = "head", uncertainty = classifier === "head" ? "novelty" : "distance", conditionKeys = {} }: Pick<EmbedOptions, "threshold" | "classifier" | "uncertainty" | "conditionKeys">,
+    { conditionKeys = {} }: Pick<EmbedOptions, "conditionKeys">,
   ) {
-    if (classifier !== "head" && classifier !== "prototype") throw new ScPoliError("usage", `classifier is "${String(classifier)}"; expected "head" or "prototype".`);
-    if (uncertainty !== "novelty" && uncertainty !== "distance") throw new ScPoliError("usage", `uncertainty is "${String(uncertainty)}"; expected "novelty" or "distance".`);
     const { json, tensors } = model.stored;
-    const { latent, umap, sizeFactors } = positions;
     this.#conditionColumns = Object.fromEntries(json.condition_keys.map((key) => [key, conditionKeys[key] ?? key]));
     this.latent = latent;
-    this.predictions = json.levels.map((types, level) => {
-      const byPrototype = classify(latent, { key: json.cell_type_keys[level]!, types }, tensors.get("prototypes")!.data, json.model.latent_dim, json.calibration[level]!, threshold);
-      return json.head ? byHead(model.stored, byPrototype, level, positions, { threshold, classifier, uncertainty }) : byPrototype;
-    });
+    this.predictions = predictions;
     const unlabelled = tensors.get("unlabeled_prototypes");
     this.clusters = unlabelled ? nearestRows(latent, unlabelled.data, json.model.latent_dim) : null;
     this.umap = umap;

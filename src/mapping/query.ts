@@ -21,21 +21,23 @@ import { rowsOf } from "../model/neighbors.js";
 import { alignGenes, checkCoverage, type GeneAlignment } from "../data/genes.js";
 import { joinMetadata, metadataOfConditions } from "../data/sample-metadata.js";
 import { readConditions, type Conditions } from "../data/labels.js";
-import type { MappingReport, QueryCells } from "./mapping.js";
+import type { MappingReport } from "./mapping.js";
 import { openCounts, resultBytes, tellNeed } from "../data/memory.js";
 import { writtenOut } from "../data/count-source.js";
 import { fillMinibatch, minibatchCapacity, type Dataset } from "../data/minibatches.js";
 import { renameGenes, type NameMapReport } from "../data/name-maps.js";
-import { Landmarks } from "../model/landmarks.js";
 import { Network } from "../model/network.js";
 import { planOptimization } from "../training/optimization.js";
 import { readQueryLabels, type QueryLabels } from "./query-labels.js";
 import { copyNearestTheta, extendModel, graft, startFromNearest, type ConditionTreatment, type Extension } from "./surgery.js";
+import type { SideWork } from "./side-work.js";
 import { Trainer } from "../training/trainer.js";
 import { findValues } from "../data/values.js";
 
 /** A model (with the query's conditions, after mapping), where its cells are, and how file and model met. */
-export interface QueryResult extends CellPositions, QueryCells {
+export interface QueryResult extends CellPositions {
+  /** (N) code of each cell's combination of conditions */
+  readonly conditions: Int32Array;
   readonly stored: StoredModel;
   /** of the file, where it has some */
   readonly labels: QueryLabels | null;
@@ -96,10 +98,10 @@ async function withPlace<T>(
   }
 }
 
-/** @throws ScPoliError "key" for a condition that the model does not know; see `ScPoli.embed` */
-export async function embedCells(stored: StoredModel, data: AnnData, options: EmbedOptions): Promise<QueryResult> {
+/** @param side - null: cells are not placed in the UMAP @throws ScPoliError "key" for a condition that the model does not know; see `ScPoli.embed` */
+export async function embedCells(stored: StoredModel, data: AnnData, options: EmbedOptions, side: SideWork | null = null): Promise<QueryResult> {
   // its threads start while the file's names are read
-  const starting = Encoder.create(stored, data.nObs, options);
+  const starting = Encoder.create(stored, data.nObs, options, side);
   starting.catch(() => undefined); // told when it is awaited
   try {
     return await withQuery(stored, data, options, async (query) => {
@@ -134,11 +136,11 @@ async function embedQuery(stored: StoredModel, query: Query, labels: QueryLabels
 }
 
 /** Learns the query's new conditions, then embeds. See `ScPoli.map`. */
-export function mapQuery(stored: StoredModel, data: AnnData, options: MapOptions): Promise<QueryResult> {
+export function mapQuery(stored: StoredModel, data: AnnData, options: MapOptions, side: SideWork): Promise<QueryResult> {
   const clustering = clusteringOf(options);
   return withQuery(stored, data, options, async (query) => {
     const labels = await readQueryLabels(stored.json, data, options, "map", (note) => options.onNote?.(note));
-    const { stored: mapped, latent, report: own, ...cells } = await learnQuery(stored, query, labels, options);
+    const { stored: mapped, latent, report: own, ...cells } = await learnQuery(stored, query, labels, options, side);
     const known = options.sampleMetadata === false ? mapped : await withMetadata(mapped, data, query.conditions, own.conditions);
     const grown = labels ? addQueryTypes(known, labels.newTypes, labels, latent) : known;
     const dataset = { labels: labels?.codes ?? new Int32Array(0), levels: labels ? stored.json.levels.length : 0, combinations: new Int32Array(own.cells) };
@@ -164,7 +166,7 @@ function combined(conditions: readonly Int32Array[]): Int32Array {
   return new Combinations().columns(conditions);
 }
 
-async function learnQuery(stored: StoredModel, query: Query, labels: QueryLabels | null, options: MapOptions): Promise<QueryResult> {
+async function learnQuery(stored: StoredModel, query: Query, labels: QueryLabels | null, options: MapOptions, side: SideWork): Promise<QueryResult> {
   const extension = extendModel(stored, query.conditions, options.knownConditions);
   const known = extension.treatments.filter(({ kind }) => kind === "known").map(({ key, condition }) => `${key}=${condition}`);
   if (known.length > 0)
@@ -174,7 +176,7 @@ async function learnQuery(stored: StoredModel, query: Query, labels: QueryLabels
     });
   const isNew = extension.treatments.some(({ kind }) => kind === "new") || extension.json.combinations.length > extension.frozen.combinations;
   if (!isNew) {
-    const encoder = await Encoder.create(stored, query.place.matrix.rows, options);
+    const encoder = await Encoder.create(stored, query.place.matrix.rows, options, side);
     const positions = await encodeFile(stored, query, extension.conditions, encoder, options).finally(() => encoder.close());
     return { stored, ...positions, conditions: combined(extension.conditions), labels, report: report("map", stored, query, extension.treatments, 0, labels) };
   }
@@ -182,10 +184,10 @@ async function learnQuery(stored: StoredModel, query: Query, labels: QueryLabels
   const need = { reader: query.reader, map: query.alignment.map, genes: stored.json.genes.length, parameters, minibatch: options.minibatch ?? defaults.minibatch, perCell: bytesPerCell(stored) };
   const counts = await openCounts(query.place, need, options);
   const dataset: Dataset = { counts, conditions: extension.conditions, combinations: extension.combinations, labels: labels?.codes ?? new Int32Array(0), levels: labels?.levels.length ?? 0 };
-  return learn(stored, query, extension, dataset, labels, options);
+  return learn(stored, query, extension, dataset, labels, options, side);
 }
 
-async function learn(stored: StoredModel, query: Query, extension: Extension, dataset: Dataset, labels: QueryLabels | null, options: MapOptions): Promise<QueryResult> {
+async function learn(stored: StoredModel, query: Query, extension: Extension, dataset: Dataset, labels: QueryLabels | null, options: MapOptions, side: SideWork): Promise<QueryResult> {
   const { model, sizes } = networkOptions(extension);
   const seed = options.seed ?? 0;
   const cells = dataset.counts.cells;
@@ -213,7 +215,7 @@ async function learn(stored: StoredModel, query: Query, extension: Extension, da
     const scored = await scoreCells(engine, stored, dataset);
     const mapped = report("map", stored, query, treatments, epochs, labels);
     const provenance = { ...extension.json.provenance, queries: [...((extension.json.provenance["queries"] as unknown[] | undefined) ?? []), { ...mapped, optimization: trains ? { ...plan } : null }] };
-    return { stored: { json: { ...extension.json, provenance }, tensors }, latent, ...scored, umap: Landmarks.of(stored)?.place(latent) ?? null, sizeFactors: dataset.counts.sizeFactors, conditions: combined(extension.conditions), labels, report: mapped };
+    return { stored: { json: { ...extension.json, provenance }, tensors }, latent, ...scored, umap: stored.json.landmarks ? side.compute("place", latent) : Promise.resolve(null), sizeFactors: dataset.counts.sizeFactors, conditions: combined(extension.conditions), labels, report: mapped };
   } finally {
     await engine.close();
   }

@@ -53,21 +53,26 @@ function dense(row: Float64Array, basis: Float64Array, genes: number, P: number)
 
 /** Gram and Schmidt, each column twice, so that rounding leaves nothing; a column that is nothing but the others becomes zeros. */
 export function orthonormal(columns: Float64Array, rows: number, P: number): Float64Array {
-  const own = Array.from({ length: P }, (_, p) => Float64Array.from({ length: rows }, (_, row) => columns[row * P + p]!));
-  const dot = (a: Float64Array, b: Float64Array): number => {
-    let sum = 0;
-    for (let i = 0; i < rows; i++) sum += a[i]! * b[i]!;
-    return sum;
-  };
+  // by columns, each one piece of memory
+  const own = Array.from({ length: P }, () => new Float64Array(rows));
+  for (let row = 0, at = 0; row < rows; row++) for (let p = 0; p < P; p++, at++) own[p]![row] = columns[at]!;
   own.forEach((column, p) => {
     const before = Math.sqrt(dot(column, column));
-    for (let twice = 0; twice < 2; twice++)
-      for (const other of own.slice(0, p)) {
-        const share = dot(column, other);
-        for (let i = 0; i < rows; i++) column[i]! -= share * other[i]!;
-      }
+    for (let twice = 0; twice < 2; twice++) for (let other = 0; other < p; other++) subtract(column, dot(column, own[other]!), own[other]!);
     const length = Math.sqrt(dot(column, column));
     for (let i = 0; i < rows; i++) column[i] = length > 1e-9 * before ? column[i]! / length : 0;
   });
-  return Float64Array.from({ length: rows * P }, (_, at) => own[at % P]![Math.floor(at / P)]!);
+  const result = new Float64Array(rows * P);
+  for (let row = 0, at = 0; row < rows; row++) for (let p = 0; p < P; p++, at++) result[at] = own[p]![row]!;
+  return result;
+}
+
+function dot(a: Float64Array, b: Float64Array): number {
+  let sum = 0;
+  for (let i = 0; i < a.length; i++) sum += a[i]! * b[i]!;
+  return sum;
+}
+
+function subtract(column: Float64Array, share: number, other: Float64Array): void {
+  for (let i = 0; i < column.length; i++) column[i]! -= share * other[i]!;
 }

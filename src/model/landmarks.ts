@@ -4,18 +4,13 @@ import type { LandmarksJson, StoredModel, StoredTensor } from "./checkpoint.js";
 import { quantile } from "./classify.js";
 import type { Dataset } from "../data/minibatches.js";
 import { sampleRareFirst } from "../data/sampling.js";
-import { NearestRows } from "../engine/nearest.js";
-import { listCentres, listsLookedAt, nearestNeighbors } from "./neighbors.js";
+import { listsLookedAt, nearestNeighbors, umapNeighbors } from "./neighbors.js";
+import { UmapPlaces, type PlacedLandmarks } from "./places.js";
 import { Random } from "../random.js";
-import { umapLayout, umapNeighbors } from "./umap.js";
+import { umapLayout } from "./umap.js";
 
 /** Landmarks at most, and cells that a rare type has among them where it has as many. */
 const [mostLandmarks, rareCells] = [20_000, 100];
-/** A cell nearer than this share of its neighbourhood's radius is the landmark itself, but for rounding. */
-const sameCell = 1e-5;
-/** Lists of landmarks that a cell to be placed is compared with: for a picture that is near enough. */
-const listsToPlace = 2;
-
 /** Landmarks as a model folder has them. */
 export interface StoredLandmarks {
   readonly json: LandmarksJson;
@@ -49,8 +44,8 @@ export function makeLandmarks({ counts, conditions, labels, levels }: Dataset, c
 }
 
 /** The landmarks of a model, ready to be searched. */
-export class Landmarks {
-  #rows: NearestRows | null = null;
+export class Landmarks implements PlacedLandmarks {
+  #places: UmapPlaces | null = null;
 
   private constructor(
     readonly json: LandmarksJson,
@@ -65,8 +60,8 @@ export class Landmarks {
     readonly D: number,
   ) {}
 
-  get #nearest(): NearestRows {
-    return (this.#rows ??= new NearestRows(this.latent, this.D, listCentres(this.json.cells)));
+  get #nearest(): UmapPlaces {
+    return (this.#places ??= new UmapPlaces(this));
   }
 
   /** @returns null where the model carries none */
@@ -76,40 +71,15 @@ export class Landmarks {
     return new Landmarks(json.landmarks, data("latent"), data("umap"), Int32Array.from(data("labels")), Int32Array.from(data("conditions")), json.model.latent_dim);
   }
 
-  /**
-   * Places cells into the reference's UMAP: each at the mean of its 15 nearest landmarks (of two lists: neighbors.ts), weighted with exp(-(d - nearest) / mean of d - nearest), as umap-learn's
-   * `transform` starts. A cell that is a landmark gets the place that it has.
-   * @param latent - (N, D) @returns (N, 2)
-   */
+  /** @param latent - (N, D) @returns (N, 2) places in the reference's UMAP */
   place(latent: Float32Array): Float32Array {
-    const N = latent.length / this.D;
-    const places = new Float32Array(2 * N);
-    const k = Math.min(umapNeighbors, this.json.cells);
-    const { indices, squared } = this.#nearest.find(latent, k, listsToPlace);
-    const distances = new Float64Array(k);
-    for (let i = 0; i < N; i++) {
-      let total = 0;
-      for (let rank = 0; rank < k; rank++) total += distances[rank] = Math.sqrt(squared[i * k + rank]!);
-      const nearest = distances[0]!;
-      const scale = Math.max(total / k - nearest, Number.MIN_VALUE);
-      let [sum, x, y] = [0, 0, 0];
-      for (let rank = 0; rank < k; rank++) {
-        const weight = nearest <= sameCell * distances[k - 1]! ? Number(rank === 0) : Math.exp((nearest - distances[rank]!) / scale);
-        const at = 2 * indices[i * k + rank]!;
-        sum += weight;
-        x += weight * this.umap[at]!;
-        y += weight * this.umap[at + 1]!;
-      }
-      places[2 * i] = x / sum;
-      places[2 * i + 1] = y / sum;
-    }
-    return places;
+    return this.#nearest.place(latent);
   }
 
   /** Distance of each point to its 15th nearest landmark, nearly. @param latent - (N, D) */
   neighborDistances(latent: Float32Array): Float64Array {
     const most = Math.min(umapNeighbors, this.json.cells);
-    const { squared } = this.#nearest.find(latent, most, listsLookedAt);
+    const { squared } = this.#nearest.rows.find(latent, most, listsLookedAt);
     return Float64Array.from({ length: latent.length / this.D }, (_, i) => Math.sqrt(squared[(i + 1) * most - 1]!));
   }
 }

@@ -23,6 +23,8 @@ export interface Graph {
 
 /** Points up to which all are compared with all. */
 const mostCompared = 20_000;
+/** Nearest neighbours that a UMAP is made of. */
+export const umapNeighbors = 15;
 /** Lists that are looked at in place of all rows: nearly all neighbours are in them, as cells lie in groups. */
 export const listsLookedAt = 12;
 

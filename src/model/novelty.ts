@@ -5,8 +5,8 @@
 import { NearestRows } from "../engine/nearest.js";
 import { quantile } from "./classify.js";
 import type { ComparedCells, HeadColumns, HeadPrediction, NoveltyJson } from "./head.js";
-import { listCentres, nearestNeighbors, rowsOf } from "./neighbors.js";
-import { overNeighborhoods, ownNeighbors, unexplainedProfiles, type TypeProfiles } from "./profiles.js";
+import { listCentres, nearestNeighbors, rowsOf, type Neighbors } from "./neighbors.js";
+import { overNeighborhoods, unexplainedProfiles, type TypeProfiles } from "./profiles.js";
 import { shiftPrior, shiftsOf } from "./shifts.js";
 
 /** Known cells of one level in the space where they are compared: the head's scores, whitened within the types, beside the coordinates on the axes. F = K + P. */
@@ -57,12 +57,14 @@ export function pointsOf(scores: Float32Array, { stride, first, K }: HeadColumns
 export interface SeenCells {
   /** (N, stride) of the head */
   readonly scores: Float32Array;
-  /** (N, D) */
-  readonly latent: Float32Array;
   /** (N) code of the condition, or combination of conditions, of each cell */
   readonly conditions: Int32Array;
   /** cells that are compared with each other; the others take after them */
   readonly compared: ComparedCells;
+  /** of the compared cells: `ownNeighbors` */
+  readonly near: Neighbors | Promise<Neighbors>;
+  /** of all cells: `nearestCompared`; null where all are compared */
+  readonly nearest: Int32Array | Promise<Int32Array> | null;
 }
 
 /**
@@ -70,9 +72,9 @@ export interface SeenCells {
  * is not news of its cells. A quartile rather than the median, so that half of the query may be of unknown types. They are those of the compared cells; another cell has the mean of the
  * three that are nearest to it in the latent space.
  */
-export function noveltyParts(
-  { scores, latent, conditions, compared }: SeenCells, columns: HeadColumns, { position, score, probability }: HeadPrediction, known: KnownCells, { spacing, neighbors }: Pick<NoveltyJson, "spacing" | "neighbors">,
-): NoveltyParts {
+export async function noveltyParts(
+  { scores, conditions, compared, near: finding, nearest }: SeenCells, columns: HeadColumns, { position, score, probability }: HeadPrediction, known: KnownCells, { spacing }: Pick<NoveltyJson, "spacing">,
+): Promise<NoveltyParts> {
   const [N, n] = [position.length, compared.cells.length];
   const points = pointsOf(scores, columns, known.whitening, compared);
   const F = points.length / Math.max(1, n);
@@ -85,8 +87,8 @@ export function noveltyParts(
     const shift = shifts.get(condition)!;
     for (let f = 0; f < F; f++) points[i * F + f]! -= shift[f]!;
   });
-  const near = ownNeighbors(compared.rows, ownConditions, known.profiles.variances.length / 2, neighbors);
   const { density, distance } = neighborhoodParts(points, F, known, spacing);
+  const near = await finding;
   const own = {
     density: overNeighborhoods(density, near), distance: overNeighborhoods(distance, near), profile: unexplainedProfiles(compared.rows, near, ownConditions, ownPosition, known.profiles, known.cells),
   };
@@ -94,22 +96,26 @@ export function noveltyParts(
     const typical = quantile(part, typicalShare);
     part.forEach((value, i) => (part[i] = value - typical));
   }
-  const ofAll = n === N ? (part: Float32Array) => part : asNearest(latent, compared.cells, N);
+  const ofAll = nearest ? asNearest(await nearest, compared.cells, N) : (part: Float32Array) => part;
   const around = ofAll(overNeighborhoods(Float32Array.from(compared.cells, (cell) => score[cell]!), near));
   return [ofAll(own.density), ofAll(own.distance), score.map((value, cell) => -(value + 2 * around[cell]!) / 3), ofAll(own.profile), probability.map((value) => 1 - value)];
 }
 
-/** Gives each of N cells what the compared ones have: theirs, or the mean of the three that are nearest in the latent space (N, D). */
-function asNearest(latent: Float32Array, cells: Int32Array, N: number): (part: Float32Array) => Float32Array {
+/** Of each of N cells, the compared ones that are nearest to it in the latent space: (N, k), numbers among the compared. @param latent - (N, D) */
+export function nearestCompared(latent: Float32Array, cells: Int32Array, N: number): Int32Array {
   const D = latent.length / N;
-  const k = Math.min(takenAfter, cells.length);
-  const { indices } = new NearestRows(rowsOf(latent, cells, D), D, listCentres(cells.length)).find(latent, k, 2);
+  return new NearestRows(rowsOf(latent, cells, D), D, listCentres(cells.length)).find(latent, Math.min(takenAfter, cells.length), 2).indices;
+}
+
+/** Gives each of N cells what the compared ones have: theirs, or the mean of the nearest ones. */
+function asNearest(nearest: Int32Array, cells: Int32Array, N: number): (part: Float32Array) => Float32Array {
+  const k = nearest.length / N;
   const isCompared = new Int32Array(N).fill(-1);
   cells.forEach((cell, i) => (isCompared[cell] = i));
   return (part) => Float32Array.from(isCompared, (itself, cell) => {
     if (itself >= 0) return part[itself]!;
     let sum = 0;
-    for (let at = cell * k; at < (cell + 1) * k; at++) sum += part[indices[at]!]!;
+    for (let at = cell * k; at < (cell + 1) * k; at++) sum += part[nearest[at]!]!;
     return sum / k;
   });
 }

@@ -2,11 +2,9 @@
 // Source: McInnes et al. 2018, section 3.2 and algorithm 5, with 200 epochs and 5 negative samples. Differs: similarity 1 / (1 + d^2), without the two exponents that umap-learn
 // fits to a minimal distance (Boehm et al. 2022, JMLR 23:95, show that the pictures hardly differ; no power is to be taken); it starts from the two first principal components, which keep
 // the large distances; one thread, so that a seed gives one picture. Our own and not umap-js, which takes longer for 20,000 points and starts at random (bench/umap.ts).
-import { nearestNeighbors, neighborGraph, type Graph } from "./neighbors.js";
+import { nearestNeighbors, neighborGraph, umapNeighbors, type Graph } from "./neighbors.js";
 import { Random } from "../random.js";
 
-/** Nearest neighbours that the graph is made of. */
-export const umapNeighbors = 15;
 const [epochs, negativeSamples] = [200, 5];
 /** Longest step of one update, in units of the picture. */
 const longestStep = 4;

@@ -13,8 +13,9 @@ export { countReads } from "./hdf5.js";
 export { abandonHdf5, loadHdf5 } from "./hdf5-browser.js";
 export type { DirectFile } from "./direct-file.js";
 export type { FileStatus } from "./file-errors.js";
+export type { Caller } from "./caller.js";
 export type { Giver } from "./giver.js";
-export { giveItems, startGiver } from "./giver-browser.js";
+export { answerCalls, giveItems, startCaller, startGiver } from "./giver-browser.js";
 export type { Threads } from "./threads.js";
 export { canShareMemory, startThreads } from "./threads-browser.js";
 

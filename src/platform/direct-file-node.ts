@@ -1,6 +1,6 @@
 // Files read without HDF5, under Node.
 import { closeSync, fstatSync, openSync, readSync } from "node:fs";
-import { inflate } from "node:zlib";
+import { inflateSync } from "node:zlib";
 import type { DirectFile } from "./direct-file.js";
 
 /** Opens a file for reading; null where that cannot be done. */
@@ -31,9 +31,15 @@ function directFile(descriptor: number, bytes: number, identity: string): Direct
       }
       return true;
     },
-    // in Node's own threads; with room for more than is expected, so that one buffer does, and what is too long is seen
-    inflate: (stream, length) =>
-      new Promise((resolve) => inflate(stream, { chunkSize: length + 64, maxOutputLength: length + 64 }, (error, content) => resolve(!error && content.length === length ? content : null))),
+    // here and not in Node's own threads: whole blocks are read by several threads already. With room for more than is expected, so that one buffer does, and what is too long is seen
+    inflate(stream, length) {
+      try {
+        const content = inflateSync(stream, { chunkSize: length + 64, maxOutputLength: length + 64 });
+        return content.length === length ? content : null;
+      } catch {
+        return null;
+      }
+    },
     close() {
       if (isOpen) closeSync(descriptor);
       isOpen = false;

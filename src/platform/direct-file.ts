@@ -8,6 +8,6 @@ export interface DirectFile {
   /** Fills `into` with the bytes from `position` on; false where the file ends before. @throws Error where it is closed or cannot be read */
   read(position: number, into: Uint8Array): boolean;
   /** What a zlib stream holds; null where it is damaged or not of exactly `length` bytes. */
-  inflate(stream: Uint8Array, length: number): Promise<Uint8Array | null>;
+  inflate(stream: Uint8Array, length: number): Uint8Array | null;
   close(): void;
 }

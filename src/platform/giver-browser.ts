@@ -1,12 +1,13 @@
-// Threads that read, in a browser; see giver.ts. They get the files of the worker that starts them.
-import { giverOf, giveThrough, type Giver, type ReaderName } from "./giver.js";
+// Threads that work for others, in a browser; see giver.ts and caller.ts. They get the files of the worker that starts them.
+import { answerThrough, callerOf, type Caller } from "./caller.js";
+import { fewAhead, giverOf, giveThrough, type Giver, type Port, type WorkName, type WorkThread } from "./giver.js";
 import { install, snapshot } from "./virtual-folder.js";
 import { workerScope } from "./worker-scope.js";
 
-/** How each thread is started: given by reader-threads-browser.ts, which the threads themselves must not import. */
-let starts: Readonly<Record<ReaderName, () => Worker>> | null = null;
+/** How each thread is started: given by work-threads-browser.ts, which the threads themselves must not import. */
+let starts: Readonly<Record<WorkName, () => Worker>> | null = null;
 
-export function useReaderThreads(given: Readonly<Record<ReaderName, () => Worker>>): void {
+export function useWorkThreads(given: Readonly<Record<WorkName, () => Worker>>): void {
   starts = given;
 }
 
@@ -15,20 +16,21 @@ interface Start<Task> {
   readonly files: ReadonlyMap<string, Blob>;
 }
 
-/**
- * Starts a thread; it works as soon as it has been loaded.
- * @param task - what its module gives to `giveItems`
- */
-export function startGiver<Task, Item extends object>(name: ReaderName, task: Task): Giver<Item> {
-  if (!starts) throw new Error("a reader's thread is started before reader-threads-browser.ts has told how");
+function startThread<Task>(name: WorkName, task: Task): WorkThread {
+  if (!starts) throw new Error("a thread is started before work-threads-browser.ts has told how");
   const worker = starts[name]();
   const start: Start<Task> = { task, files: snapshot() };
   const { port1: here, port2: there } = new MessageChannel();
-  return giverOf({
-    post: (message, moved) => worker.postMessage(message, moved),
-    onMessage: (listener) =>
-      // the first message tells that the thread listens: one that is sent before that may be lost
-      worker.addEventListener("message", ({ data }: MessageEvent<unknown>) => (data === listens ? worker.postMessage(start) : listener(data))),
+  // the first message tells that the thread listens: one that is sent before that may be lost
+  let early: { readonly message: unknown; readonly moved: ArrayBuffer[] }[] | null = [];
+  const begin = (): void => {
+    worker.postMessage(start);
+    for (const { message, moved } of early ?? []) worker.postMessage(message, moved);
+    early = null;
+  };
+  return {
+    post: (message, moved) => (early ? void early.push({ message, moved }) : worker.postMessage(message, moved)),
+    onMessage: (listener) => worker.addEventListener("message", ({ data }: MessageEvent<unknown>) => (data === listens ? begin() : listener(data))),
     onFailure: (listener) => worker.addEventListener("error", (event) => (event.preventDefault(), listener(new Error(event.message || "its module cannot be loaded")))),
     turn: () =>
       new Promise((resolve) => {
@@ -39,29 +41,64 @@ export function startGiver<Task, Item extends object>(name: ReaderName, task: Ta
       here.close();
       worker.terminate();
     },
-  });
+  };
+}
+
+/**
+ * Starts a thread that hands out items; it works as soon as it has been loaded.
+ * @param task - what its module gives to `giveItems`
+ */
+export function startGiver<Task, Item extends object>(name: WorkName, task: Task): Giver<Item> {
+  return giverOf(startThread(name, task));
+}
+
+/**
+ * Starts a thread that answers requests.
+ * @param task - what its module gives to `answerCalls`
+ */
+export function startCaller<Task, Request, Answer>(name: WorkName, task: Task): Caller<Request, Answer> {
+  return callerOf(startThread(name, task));
 }
 
 const listens = "listens";
 
-/**
- * The other side, in the thread.
- * @param produce - gives the items; `spare` is one that the taker is done with, to be filled again
- */
-export async function giveItems<Task, Item extends object>(produce: (task: Task, spare: () => Item | undefined) => AsyncIterable<Item>): Promise<void> {
-  let listener: ((message: unknown) => void) | null = null;
-  const started = new Promise<Start<Task>>((resolve) =>
-    workerScope.addEventListener("message", ({ data }) => (listener ? listener(data) : resolve(data as Start<Task>))),
-  );
+/** What whoever started this thread has given it, and the line to them. */
+async function ownStart<Task>(): Promise<{ readonly task: Task; readonly port: Port }> {
+  const early: unknown[] = [];
+  let listener = (message: unknown): void => void early.push(message);
+  const started = new Promise<Start<Task>>((resolve) => {
+    let isFirst = true;
+    workerScope.addEventListener("message", ({ data }) => {
+      if (!isFirst) return listener(data);
+      isFirst = false;
+      resolve(data as Start<Task>);
+    });
+  });
   workerScope.postMessage(listens);
   const { task, files } = await started;
   install(files);
-  await giveThrough<Item>(
-    {
-      post: (message, moved) => workerScope.postMessage(message, moved),
-      onMessage: (added) => (listener = added),
-      close: () => undefined, // whoever started the thread ends it
+  const port: Port = {
+    post: (message, moved) => workerScope.postMessage(message, moved),
+    onMessage: (added) => {
+      listener = added;
+      early.splice(0).forEach(added);
     },
-    (spare) => produce(task, spare),
-  );
+    close: () => undefined, // whoever started the thread ends it
+  };
+  return { task, port };
+}
+
+/**
+ * The other side of `startGiver`, in the thread.
+ * @param produce - gives the items; `spare` is one that the taker is done with, to be filled again @param ahead - items that are finished and not yet taken
+ */
+export async function giveItems<Task, Item extends object>(produce: (task: Task, spare: () => Item | undefined) => AsyncIterable<Item>, ahead = fewAhead): Promise<void> {
+  const { task, port } = await ownStart<Task>();
+  await giveThrough<Item>(port, (spare) => produce(task, spare), ahead);
+}
+
+/** The other side of `startCaller`, in the thread. @param start - gives what answers a request */
+export async function answerCalls<Task, Request, Answer>(start: (task: Task) => (request: Request) => Answer): Promise<void> {
+  const { task, port } = await ownStart<Task>();
+  answerThrough(port, start(task));
 }

@@ -1,43 +1,64 @@
-// Threads that read, under Node; see giver.ts.
+// Threads that work for others, under Node; see giver.ts and caller.ts.
 import { parentPort, Worker, workerData } from "node:worker_threads";
-import { giverOf, giveThrough, type Giver, type ReaderName } from "./giver.js";
+import { answerThrough, callerOf, type Caller } from "./caller.js";
+import { fewAhead, giverOf, giveThrough, type Giver, type Port, type WorkName, type WorkThread } from "./giver.js";
 
-const modules: Readonly<Record<ReaderName, URL>> = {
+const modules: Readonly<Record<WorkName, URL>> = {
   "read-ahead": new URL("../anndata/read-ahead-thread.js", import.meta.url),
   "streamed-counts": new URL("../data/streamed-counts-thread.js", import.meta.url),
+  "side-work": new URL("../mapping/side-work-thread.js", import.meta.url),
 };
 
-/**
- * Starts a thread; it works at once.
- * @param task - what its module gives to `giveItems`
- */
-export function startGiver<Task, Item extends object>(name: ReaderName, task: Task): Giver<Item> {
+function startThread(name: WorkName, task: unknown): WorkThread {
   // no loaders: the thread is plain JavaScript
   const worker = new Worker(modules[name], { workerData: task, execArgv: [] });
-  return giverOf({
+  return {
     post: (message, moved) => worker.postMessage(message, moved),
     onMessage: (listener) => worker.on("message", listener),
     onFailure: (listener) => void worker.on("error", listener).on("exit", (code) => listener(new Error(`it ended with code ${code}`))),
     turn: () => new Promise((resolve) => setImmediate(resolve)),
     close: async () => void (await worker.terminate()),
-  });
+  };
 }
 
 /**
- * The other side, in the thread.
- * @param produce - gives the items; `spare` is one that the taker is done with, to be filled again
+ * Starts a thread that hands out items; it works at once.
+ * @param task - what its module gives to `giveItems`
  */
-export async function giveItems<Task, Item extends object>(produce: (task: Task, spare: () => Item | undefined) => AsyncIterable<Item>): Promise<void> {
+export function startGiver<Task, Item extends object>(name: WorkName, task: Task): Giver<Item> {
+  return giverOf(startThread(name, task));
+}
+
+/**
+ * Starts a thread that answers requests.
+ * @param task - what its module gives to `answerCalls`
+ */
+export function startCaller<Task, Request, Answer>(name: WorkName, task: Task): Caller<Request, Answer> {
+  return callerOf(startThread(name, task));
+}
+
+/** The line to whoever started this thread. */
+function ownPort(): Port {
   const port = parentPort!;
-  await giveThrough<Item>(
-    {
-      post: (message, moved) => port.postMessage(message, moved),
-      onMessage: (listener) => port.on("message", listener),
-      close: () => {
-        port.removeAllListeners("message");
-        port.close();
-      },
+  return {
+    post: (message, moved) => port.postMessage(message, moved),
+    onMessage: (listener) => port.on("message", listener),
+    close: () => {
+      port.removeAllListeners("message");
+      port.close();
     },
-    (spare) => produce(workerData as Task, spare),
-  );
+  };
+}
+
+/**
+ * The other side of `startGiver`, in the thread.
+ * @param produce - gives the items; `spare` is one that the taker is done with, to be filled again @param ahead - items that are finished and not yet taken
+ */
+export async function giveItems<Task, Item extends object>(produce: (task: Task, spare: () => Item | undefined) => AsyncIterable<Item>, ahead = fewAhead): Promise<void> {
+  await giveThrough<Item>(ownPort(), (spare) => produce(workerData as Task, spare), ahead);
+}
+
+/** The other side of `startCaller`, in the thread. @param start - gives what answers a request */
+export async function answerCalls<Task, Request, Answer>(start: (task: Task) => (request: Request) => Answer): Promise<void> {
+  answerThrough(ownPort(), start(workerData as Task));
 }

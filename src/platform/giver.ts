@@ -3,8 +3,8 @@
 // Typed arrays are moved to the taker and come back to be filled again: nothing is copied, and memory does not grow with the number of items.
 import { ScPoliError, type ErrorKind } from "../errors.js";
 
-/** Threads that read; what each is for stands in the module that it runs. */
-export type ReaderName = "read-ahead" | "streamed-counts";
+/** Threads at work; what each is for stands in the module that it runs. */
+export type WorkName = "read-ahead" | "streamed-counts" | "side-work";
 
 /** One end of the line between a thread and whoever started it. */
 export interface Port {
@@ -16,17 +16,21 @@ export interface Port {
 }
 
 /** A thread, seen by whoever started it. */
-export interface ReaderThread extends Port {
+export interface WorkThread extends Port {
   /** It has failed, or ended before it was told to. */
   onFailure(listener: (error: Error) => void): void;
   /** Lets messages come in that have been sent. */
   turn(): Promise<void>;
 }
 
-/** Items that are finished and not yet taken. */
-const ahead = 2;
+/** Items that are finished and not yet taken, unless a thread is told otherwise. */
+export const fewAhead = 2;
 
-type Message = { readonly item: object } | { readonly end: true } | { readonly error: { readonly kind: ErrorKind | null; readonly message: string; readonly details: Readonly<Record<string, unknown>> } };
+/** What a thread has thrown. */
+export interface ThrownThere {
+  readonly error: { readonly kind: ErrorKind | null; readonly message: string; readonly details: Readonly<Record<string, unknown>> };
+}
+type Message = { readonly item: object } | { readonly end: true } | ThrownThere;
 
 /** A thread at work. */
 export interface Giver<Item> {
@@ -42,7 +46,7 @@ export interface Giver<Item> {
   close(): Promise<void>;
 }
 
-export function giverOf<Item extends object>(thread: ReaderThread): Giver<Item> {
+export function giverOf<Item extends object>(thread: WorkThread): Giver<Item> {
   const messages: Message[] = [];
   let wake = (): void => undefined;
   let failure: Error | null = null;
@@ -53,7 +57,7 @@ export function giverOf<Item extends object>(thread: ReaderThread): Giver<Item> 
       // messages come in when the event loop has its turn
       if (messages.length === 0) await thread.turn();
       while (messages.length === 0) {
-        if (failure) throw new ScPoliError("memory", `A thread that reads the file has failed: ${failure.message}.`, {}, { cause: failure });
+        if (failure) throw failedThread(failure);
         if (!waits) return null;
         await new Promise<void>((resolve) => (wake = resolve));
       }
@@ -64,8 +68,7 @@ export function giverOf<Item extends object>(thread: ReaderThread): Giver<Item> 
         thread.post(null, []);
         return message.item as Item;
       }
-      const { kind, message: text, details } = message.error;
-      throw kind ? new ScPoliError(kind, text, details) : new Error(text);
+      throw thrownHere(message);
     },
     giveBack: (item) => thread.post(item, buffersOf(item)),
     close: async () => void (await thread.close()),
@@ -73,7 +76,7 @@ export function giverOf<Item extends object>(thread: ReaderThread): Giver<Item> 
 }
 
 /** The other side, in the thread. */
-export async function giveThrough<Item extends object>(port: Port, produce: (spare: () => Item | undefined) => AsyncIterable<Item>): Promise<void> {
+export async function giveThrough<Item extends object>(port: Port, produce: (spare: () => Item | undefined) => AsyncIterable<Item>, ahead: number): Promise<void> {
   const spares: Item[] = [];
   let untaken = 0;
   let wake = (): void => undefined;
@@ -91,14 +94,30 @@ export async function giveThrough<Item extends object>(port: Port, produce: (spa
     }
     give({ end: true });
   } catch (error) {
-    const { kind, details } = error instanceof ScPoliError ? error : { kind: null, details: {} };
-    give({ error: { kind, message: error instanceof Error ? error.message : String(error), details } });
+    give(thrownThere(error));
   } finally {
     await port.close();
   }
 }
 
-function buffersOf(item: object): ArrayBuffer[] {
+/** The error of a thread that has ended by itself. */
+export function failedThread(failure: Error): ScPoliError {
+  return new ScPoliError("memory", `A thread has failed: ${failure.message}.`, {}, { cause: failure });
+}
+
+/** An error on its way from a thread, */
+export function thrownThere(error: unknown): ThrownThere {
+  const { kind, details } = error instanceof ScPoliError ? error : { kind: null, details: {} };
+  return { error: { kind, message: error instanceof Error ? error.message : String(error), details } };
+}
+
+/** and as it was. */
+export function thrownHere({ error: { kind, message, details } }: ThrownThere): Error {
+  return kind ? new ScPoliError(kind, message, details) : new Error(message);
+}
+
+/** Buffers of an item's arrays that can be moved to another thread. */
+export function buffersOf(item: object): ArrayBuffer[] {
   return Object.values(item).flatMap((value: unknown) => {
     if (ArrayBuffer.isView(value)) return value.buffer instanceof ArrayBuffer ? [value.buffer] : [];
     return typeof value === "object" && value !== null ? buffersOf(value) : [];

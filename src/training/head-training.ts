@@ -73,16 +73,20 @@ export async function trainHead(dataset: Dataset, levels: readonly (readonly num
       ["head.weight", { shape: [R, genes], data: weight }], ["head.bias", { shape: [R], data: bias }], ["head.means", { shape: [R, R], data: means }], ["head.axes", { shape: [axes.length / genes, genes], data: axes }],
     ]);
     const coordinates = fit.coordinates(cells, axes);
-    const withNovelty = json.levels.map((own, level): HeadLevel => {
+    const withNovelty: HeadLevel[] = [];
+    for (const [level, own] of json.levels.entries()) {
       const columns = headColumns(json, level);
       const { K } = columns;
-      if (K < 2) return own;
+      if (K < 2) {
+        withNovelty.push(own);
+        continue;
+      }
       const F = K + axes.length / genes;
       const meansWithout = (fold: number): Float32Array => {
         const others = Int32Array.from(cells.keys()).filter((i) => foldOf[i] !== fold);
         return levelMeans(fit.meanScores(others.map((i) => cells[i]!), outside.filter((_, at) => foldOf[Math.floor(at / R)] !== fold)), R, columns);
       };
-      const { json: novelty, known } = trainNovelty(own, columns, {
+      const { json: novelty, known } = await trainNovelty(own, columns, {
         scores: outside, scoresBy: (fold) => (fold === null ? inside : scoresByFold[fold]!), coordinates, latent, labels: fit.positions(cells, level), conditions: cells.map((cell) => dataset.combinations[cell]!), foldOf, judged, meansWithout,
         profilesWithout: fit.profiles(cells, level, foldOf), rowsOf: (own) => fit.rowsOf(own.map((i) => cells[i]!)),
       }, settings.seed ?? 0);
@@ -91,8 +95,8 @@ export async function trainHead(dataset: Dataset, levels: readonly (readonly num
       tensors.set(`novelty.${level}.profiles`, { shape: [K, genes], data: known.profiles.means });
       tensors.set(`novelty.${level}.variances`, { shape: [2, genes], data: known.profiles.variances });
       tensors.set(`novelty.${level}.whitening`, { shape: [K, K], data: known.whitening });
-      return { ...own, novelty };
-    });
+      withNovelty.push({ ...own, novelty });
+    }
     return { json: { ...json, levels: withNovelty }, tensors };
   } finally {
     await engine.close();

@@ -5,8 +5,8 @@ import { SparseProducts, type SparseCells } from "../engine/profiles.js";
 import { mainDirections } from "../model/directions.js";
 import { classifyByHead, drawCells, type HeadColumns, type HeadLevel, type NoveltyJson } from "../model/head.js";
 import { rowsOf } from "../model/neighbors.js";
-import { meanSpacing, noveltyParts, noveltyScore, pointsOf, typeOffsets, type KnownCells, type NoveltyParts } from "../model/novelty.js";
-import type { TypeProfiles } from "../model/profiles.js";
+import { meanSpacing, nearestCompared, noveltyParts, noveltyScore, pointsOf, typeOffsets, type KnownCells, type NoveltyParts } from "../model/novelty.js";
+import { ownNeighbors, type TypeProfiles } from "../model/profiles.js";
 import { sharedWeight, shiftPrior } from "../model/shifts.js";
 import { Random } from "../random.js";
 
@@ -172,7 +172,7 @@ export interface LeftOutCells {
 }
 
 /** Learns one level: each part is taken as a query against the others. */
-export function trainNovelty(level: Pick<HeadLevel, "types" | "temperature">, columns: HeadColumns, { scores, scoresBy, coordinates, latent, labels, conditions, foldOf, judged, meansWithout, profilesWithout, rowsOf: countsOf }: LeftOutCells, seed: number): TrainedNovelty {
+export async function trainNovelty(level: Pick<HeadLevel, "types" | "temperature">, columns: HeadColumns, { scores, scoresBy, coordinates, latent, labels, conditions, foldOf, judged, meansWithout, profilesWithout, rowsOf: countsOf }: LeftOutCells, seed: number): Promise<TrainedNovelty> {
   const { stride, K } = columns;
   const folds = [...new Set(foldOf)].sort((a, b) => a - b);
   const labelled = Int32Array.from(labels.keys()).filter((cell) => labels[cell]! >= 0);
@@ -193,8 +193,10 @@ export function trainNovelty(level: Pick<HeadLevel, "types" | "temperature">, co
     const cells = drawCells(own.length, base);
     const drawn = cells.map((i) => own[i]!);
     const compared = { cells, coordinates: rowsOf(coordinates, drawn, P), rows: countsOf(drawn) };
-    const seen = { scores: query, latent: rowsOf(latent, own, D), conditions: own.map((cell) => conditions[cell]!), compared };
-    found.push({ parts: noveltyParts(seen, columns, head, others, { spacing, neighbors }), position: head.position, truth: own.map((cell) => labels[cell]!), part: own.map(() => fold) });
+    const near = ownNeighbors(compared.rows, drawn.map((cell) => conditions[cell]!), profilesWithout(null).variances.length / 2, neighbors);
+    const nearest = cells.length === own.length ? null : nearestCompared(rowsOf(latent, own, D), cells, own.length);
+    const seen = { scores: query, conditions: own.map((cell) => conditions[cell]!), compared, near, nearest };
+    found.push({ parts: await noveltyParts(seen, columns, head, others, { spacing }), position: head.position, truth: own.map((cell) => labels[cell]!), part: own.map(() => fold) });
   }
   const joined = <T extends Float32Array | Int32Array>(of: (one: (typeof found)[number]) => T): number[] => found.flatMap((one) => Array.from(of(one)));
   const parts = [0, 1, 2, 3, 4].map((part) => Float32Array.from(joined((one) => one.parts[part]!))) as unknown as NoveltyParts;

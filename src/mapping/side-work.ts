@@ -1,0 +1,65 @@
+// What of an embedding can be computed beside the rest of it: in a thread of its own, where there are many cells.
+import { processorCount, startCaller, type Caller } from "#platform";
+import type { RunSettings } from "../config.js";
+import type { StoredModel } from "../model/checkpoint.js";
+import { nearestCompared } from "../model/novelty.js";
+import { UmapPlaces, type PlacedLandmarks } from "../model/places.js";
+import { ownNeighbors } from "../model/profiles.js";
+
+/** Cells from which a thread is worth its start. */
+const worthAThread = 20_000;
+
+export interface SideTask {
+  /** of the reference; null where the model carries none */
+  readonly landmarks: PlacedLandmarks | null;
+}
+
+/** What can be asked for. */
+function functionsOf({ landmarks }: SideTask) {
+  let places: UmapPlaces | null = null;
+  return { place: (latent: Float32Array) => (places ??= new UmapPlaces(landmarks!)).place(latent), ownNeighbors, nearestCompared };
+}
+
+type Functions = ReturnType<typeof functionsOf>;
+type Name = keyof Functions;
+
+export interface SideRequest {
+  readonly name: Name;
+  readonly values: readonly unknown[];
+}
+
+/** Computes what a request asks for: what the thread does. */
+export function answering(task: SideTask): (request: SideRequest) => unknown {
+  const functions = functionsOf(task) as Readonly<Record<Name, (...values: readonly unknown[]) => unknown>>;
+  return ({ name, values }) => functions[name](...values);
+}
+
+/** For cells that a model embeds. @param cells - N */
+export function sideWorkFor({ json, tensors }: StoredModel, cells: number, { threads = processorCount() }: Pick<RunSettings, "threads">): SideWork {
+  // copied: their tensors may be views of the whole model, all of which would go to the thread
+  const tensor = (name: string): Float32Array => tensors.get(`landmarks.${name}`)!.data.slice();
+  return new SideWork({ landmarks: json.landmarks ? { latent: tensor("latent"), umap: tensor("umap"), D: json.model.latent_dim } : null }, cells, threads);
+}
+
+export class SideWork {
+  readonly #thread: Caller<SideRequest, unknown> | null;
+  readonly #answer: (request: SideRequest) => unknown;
+
+  /** @param cells - N @param threads - that the run may have, the caller among them */
+  constructor(task: SideTask, cells: number, threads: number, least = worthAThread) {
+    this.#thread = cells >= least && threads > 1 ? startCaller<SideTask, SideRequest, unknown>("side-work", task) : null;
+    this.#answer = answering(task);
+  }
+
+  /** Computes it now, or beside the caller. The result is the same; one that is never awaited fails in silence. */
+  compute<N extends Name>(name: N, ...values: Parameters<Functions[N]>): Promise<ReturnType<Functions[N]>> {
+    const request = { name, values };
+    const answer = this.#thread ? this.#thread.call(request) : new Promise((resolve) => resolve(this.#answer(request)));
+    answer.catch(() => undefined);
+    return answer as Promise<ReturnType<Functions[N]>>;
+  }
+
+  async close(): Promise<void> {
+    await this.#thread?.close();
+  }
+}

@@ -1,0 +1,49 @@
+// What is computed beside an embedding: the same in a thread as without one, and errors as they are thrown.
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { SideWork } from "../dist/mapping/side-work.js";
+import { Random } from "../dist/random.js";
+
+const [L, D, N] = [500, 4, 1000];
+const random = new Random(7, "side work");
+const normal = (length: number): Float32Array => Float32Array.from({ length }, () => random.normal());
+const task = { landmarks: { latent: normal(L * D), umap: normal(2 * L), D } };
+const latent = normal(N * D);
+const cells = Int32Array.from({ length: 60 }, (_, i) => 16 * i);
+const genes = 30;
+const rows = { indptr: Int32Array.from({ length: 61 }, (_, i) => 5 * i), indices: Int32Array.from({ length: 300 }, (_, k) => 6 * (k % 5) + (k % 3)), values: normal(300) };
+const conditions = Int32Array.from({ length: 60 }, (_, i) => i % 2);
+
+test("a thread gives what the caller would, in the order asked", async () => {
+  const [here, there] = [new SideWork(task, N, 2), new SideWork(task, N, 2, 0)];
+  try {
+    const ask = (side: SideWork) =>
+      Promise.all([side.compute("place", latent), side.compute("ownNeighbors", rows, conditions, genes, 5), side.compute("nearestCompared", latent, cells, N), side.compute("place", latent.slice(0, 8))]);
+    const [own, theirs] = await Promise.all([ask(here), ask(there)]);
+    assert.deepEqual(theirs, own);
+    assert.equal(own[0].length, 2 * N);
+    assert.equal(own[2].length, 3 * N);
+  } finally {
+    await Promise.all([here.close(), there.close()]);
+  }
+});
+
+test("errors arrive, also those of a thread, which goes on; one that is not awaited harms nobody", async () => {
+  for (const least of [0, Infinity]) {
+    const side = new SideWork({ landmarks: null }, N, 2, least);
+    try {
+      const unawaited = side.compute("place", latent);
+      await assert.rejects(side.compute("place", latent), Error);
+      assert.equal((await side.compute("nearestCompared", latent, cells, N)).length, 3 * N);
+      assert.ok(unawaited instanceof Promise);
+    } finally {
+      await side.close();
+    }
+  }
+});
+
+test("with one thread, all is computed by the caller", async () => {
+  const side = new SideWork(task, N, 1, 0);
+  assert.deepEqual(await side.compute("nearestCompared", latent, cells, N), await new SideWork(task, N, 2).compute("nearestCompared", latent, cells, N));
+  await side.close();
+});
