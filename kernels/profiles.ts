@@ -1,5 +1,4 @@
-// Sparse cells against dense directions and profiles, in float64: the sums of subspace iteration, and what of a neighbourhood's mean expression no mixture of profiles
-// explains. A module of its own with its own memory and one thread, see src/engine/profiles.ts.
+// Sparse cells against dense directions and profiles, in float64: products with tables, and how large a neighbourhood's mean expression is. A module of its own with its own memory and one thread, see src/engine/profiles.ts.
 //
 // Rows of a table of P columns are padded to an even number of float64: two are computed at once. Sums over cells are made in the order of the cells.
 
@@ -39,14 +38,13 @@ export function addBack(indptr: usize, indices: usize, values: usize, n: i32, ow
 }
 
 /**
- * Of the mean of some cells, less what their conditions have more and less a centre, each gene times its scale: the square of all of it, and of what lies along directions.
+ * The square of the mean of some cells, less what their conditions have more and less a centre, each gene times its scale.
  * @param genes - G, even @param members - (count) int32 rows @param conditions, cells - (conditionCount) int32: shifts, and how many of the members each is taken off for
- * @param shifts - (conditions, G) @param directions - (directionCount, G) orthonormal @param row - (G) to work in @param result - receives both squares
+ * @param shifts - (conditions, G) @param row - (G) to work in
  */
-export function explain(
-  indptr: usize, indices: usize, values: usize, genes: i32, members: usize, count: i32, conditions: usize, cells: usize, conditionCount: i32, shifts: usize, centre: usize, scale: usize,
-  directions: usize, directionCount: i32, row: usize, result: usize,
-): void {
+export function squareOfMean(
+  indptr: usize, indices: usize, values: usize, genes: i32, members: usize, count: i32, conditions: usize, cells: usize, conditionCount: i32, shifts: usize, centre: usize, scale: usize, row: usize,
+): f64 {
   const rowBytes = <usize>genes << 3;
   memory.fill(row, 0, rowBytes);
   for (let i = 0; i < count; i++) {
@@ -66,16 +64,7 @@ export function explain(
   let squares = f64x2.splat(0);
   for (let at: usize = 0; at < rowBytes; at += 16) {
     const value = f64x2.mul(f64x2.sub(f64x2.div(v128.load(row + at), share), v128.load(centre + at)), v128.load(scale + at));
-    v128.store(row + at, value);
     squares = f64x2.add(squares, f64x2.mul(value, value));
   }
-  let inside: f64 = 0;
-  for (let i = 0; i < directionCount; i++, directions += rowBytes) {
-    let along = f64x2.splat(0);
-    for (let at: usize = 0; at < rowBytes; at += 16) along = f64x2.add(along, f64x2.mul(v128.load(row + at), v128.load(directions + at)));
-    const sum = f64x2.extract_lane(along, 0) + f64x2.extract_lane(along, 1);
-    inside += sum * sum;
-  }
-  store<f64>(result, f64x2.extract_lane(squares, 0) + f64x2.extract_lane(squares, 1));
-  store<f64>(result, inside, 8);
+  return f64x2.extract_lane(squares, 0) + f64x2.extract_lane(squares, 1);
 }

@@ -1,4 +1,4 @@
-// Sparse cells against dense tables, in float64: products for subspace iteration, and what of the mean of some cells no mixture of profiles explains.
+// Sparse cells against dense tables, in float64: products, and how large the mean of some cells is.
 // The kernel is kernels/profiles.ts; memory is that of the cells and of the tables.
 import { instantiate, reach, type LoneKernel } from "./lone-kernel.js";
 import { profiles as bytes } from "./profiles.generated.js";
@@ -14,10 +14,9 @@ export interface SparseCells {
 interface ProfilesKernel extends LoneKernel {
   project(indptr: number, indices: number, values: number, n: number, table: number, width: number, out: number): void;
   addBack(indptr: number, indices: number, values: number, n: number, own: number, width: number, table: number): void;
-  explain(
-    indptr: number, indices: number, values: number, genes: number, members: number, count: number, conditions: number, cells: number, conditionCount: number, shifts: number, centre: number, scale: number,
-    directions: number, directionCount: number, row: number, result: number,
-  ): void;
+  squareOfMean(
+    indptr: number, indices: number, values: number, genes: number, members: number, count: number, conditions: number, cells: number, conditionCount: number, shifts: number, centre: number, scale: number, row: number,
+  ): number;
 }
 
 /** Cells in a kernel's memory, and room for what is computed of them. */
@@ -105,52 +104,44 @@ export class SparseProducts {
   }
 }
 
-/** What the means of cells are compared with. */
-export interface ExplainingProfiles {
+/** What is taken off the mean of some cells, and how its genes are measured. */
+export interface MeanScale {
   /** each (G): what is taken off a cell, by its condition */
   readonly shifts: readonly Float64Array[];
   /** (G) taken off the mean */
   readonly centre: Float64Array;
   /** (G) of each gene */
   readonly scale: Float64Array;
-  /** each (G), orthonormal */
-  readonly span: readonly Float64Array[];
 }
 
 /** Squares of scaled means of some cells. */
-export class ExplainedMeans {
+export class MeanSquares {
   readonly #cells: KernelCells;
   readonly #genes: number;
   readonly #lists: { readonly members: number; readonly conditions: number; readonly counts: number };
-  readonly #tables: { readonly shifts: number; readonly centre: number; readonly scale: number; readonly span: number; readonly row: number; readonly result: number };
+  readonly #tables: { readonly shifts: number; readonly centre: number; readonly scale: number; readonly row: number };
 
   /** @param most - cells of a mean, at most */
-  constructor(cells: SparseCells, private readonly profiles: ExplainingProfiles, most: number) {
+  constructor(cells: SparseCells, { shifts, centre, scale }: MeanScale, most: number) {
     const kernelCells = (this.#cells = new KernelCells(cells));
-    const genes = (this.#genes = even(profiles.centre.length));
+    const genes = (this.#genes = even(centre.length));
     const table = (...rows: readonly Float64Array[]): number => {
       const pointer = kernelCells.allocate(8 * genes * rows.length);
       rows.forEach((row, i) => kernelCells.doubles(pointer + 8 * genes * i, row.length).set(row));
       return pointer;
     };
-    const { shifts, centre, scale, span } = profiles;
-    this.#tables = { shifts: table(...shifts), centre: table(centre), scale: table(scale), span: table(...span), row: kernelCells.allocate(8 * genes), result: kernelCells.allocate(16) };
+    this.#tables = { shifts: table(...shifts), centre: table(centre), scale: table(scale), row: kernelCells.allocate(8 * genes) };
     this.#lists = { members: kernelCells.allocate(4 * most), conditions: kernelCells.allocate(4 * most), counts: kernelCells.allocate(4 * most) };
   }
 
-  /**
-   * Of the mean of some cells less shifts and centre, scaled: its square, and that of what lies in the span.
-   * @param members - cells @param conditions, counts - shifts, and how many of the members have each
-   */
-  squares(members: Int32Array, conditions: Int32Array, counts: Int32Array): { readonly all: number; readonly inside: number } {
+  /** @param members - cells @param conditions, counts - shifts, and how many of the members have each */
+  square(members: Int32Array, conditions: Int32Array, counts: Int32Array): number {
     const cells = this.#cells;
-    const { shifts, centre, scale, span, row, result } = this.#tables;
+    const { shifts, centre, scale, row } = this.#tables;
     const { members: at, conditions: conditionsAt, counts: countsAt } = this.#lists;
     cells.write(at, members);
     cells.write(conditionsAt, conditions);
     cells.write(countsAt, counts);
-    cells.kernel.explain(...cells.rows, this.#genes, at, members.length, conditionsAt, countsAt, conditions.length, shifts, centre, scale, span, this.profiles.span.length, row, result);
-    const squares = cells.doubles(result, 2);
-    return { all: squares[0]!, inside: squares[1]! };
+    return cells.kernel.squareOfMean(...cells.rows, this.#genes, at, members.length, conditionsAt, countsAt, conditions.length, shifts, centre, scale, row);
   }
 }

@@ -22,7 +22,7 @@ export function mainDirections({ rows, genes, conditions, offsets, weights }: Va
   const products = new SparseProducts(rows, genes, P);
   const project = (): Float64Array => {
     const projected = products.along(basis);
-    const shift = new Map([...offsets].map(([condition, offset]) => [condition, dense(offset, basis, genes, P)]));
+    const shift = new Map([...offsets].map(([condition, offset]) => [condition, rowTimes(offset, basis, P)]));
     for (let i = 0; i < n; i++) for (let p = 0; p < P; p++) projected[i * P + p]! -= shift.get(conditions[i]!)![p]!;
     return projected;
   };
@@ -45,9 +45,10 @@ export function mainDirections({ rows, genes, conditions, offsets, weights }: Va
   return { basis, coordinates: project() };
 }
 
-function dense(row: Float64Array, basis: Float64Array, genes: number, P: number): Float64Array {
+/** Product of a row (G) with a table (G, P). */
+export function rowTimes(row: Float64Array, table: Float64Array, P: number): Float64Array {
   const product = new Float64Array(P);
-  for (let gene = 0; gene < genes; gene++) for (let p = 0; p < P; p++) product[p]! += row[gene]! * basis[gene * P + p]!;
+  for (let gene = 0, at = 0; gene < row.length; gene++) for (let p = 0; p < P; p++, at++) product[p]! += row[gene]! * table[at]!;
   return product;
 }
 

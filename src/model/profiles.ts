@@ -1,8 +1,8 @@
 // What cells of each type express on average, and how much of a neighbourhood's expression no mixture of the types explains. A cell says little of its genes, a mean of twenty says which
 // of them are where they are in no known type: what separates a new type from a known one need not lie along what separates the known ones.
 import { Random } from "../random.js";
-import { ExplainedMeans, type SparseCells } from "../engine/profiles.js";
-import { mainDirections, orthonormal } from "./directions.js";
+import { MeanSquares, SparseProducts, type SparseCells } from "../engine/profiles.js";
+import { mainDirections, orthonormal, rowTimes } from "./directions.js";
 import { nearestNeighbors, type Neighbors } from "./neighbors.js";
 import { shiftsOf } from "./shifts.js";
 
@@ -81,26 +81,37 @@ export function unexplainedProfiles(
   const scale = Float64Array.from({ length: G }, (_, gene) => 1 / Math.sqrt(variances[gene]! + variances[G + gene]! / (k + 1) + leastVariance));
   const types = [...known.keys()].filter((type) => known[type]! > 0);
   const centre = Float64Array.from({ length: G }, (_, gene) => types.reduce((sum, type) => sum + profiles[type * G + gene]!, 0) / Math.max(1, types.length));
-  const span = spanOf(types, profiles, centre, scale);
+  const T = types.length;
+  const span = scaledSpan(types, profiles, centre, scale);
+  const along = (row: Float64Array): Float64Array => rowTimes(row, span, T);
   // many conditions may share one shift
   const own = [...new Set(shifts.values())];
   const code = new Map([...shifts].map(([condition, shift]) => [condition, own.indexOf(shift)]));
-  const means = new ExplainedMeans(rows, { shifts: own, centre, scale, span }, k + 1);
+  const means = new MeanSquares(rows, { shifts: own, centre, scale }, k + 1);
+  // along the span: sums of what the cells, their shifts and the centre are, in place of sums over all genes
+  const [ofCells, ofShifts, ofCentre] = [new SparseProducts(rows, G, T).along(span), own.map(along), along(centre)];
   return Float32Array.from({ length: n }, (_, i) => {
     const members = Int32Array.of(i, ...near.indices.subarray(i * k, (i + 1) * k));
     const cells = new Map<number, number>();
     for (const j of members) cells.set(code.get(conditions[j]!)!, (cells.get(code.get(conditions[j]!)!) ?? 0) + 1);
-    const { all, inside } = means.squares(members, Int32Array.from(cells.keys()), Int32Array.from(cells.values()));
+    const all = means.square(members, Int32Array.from(cells.keys()), Int32Array.from(cells.values()));
+    let inside = 0;
+    for (let t = 0; t < T; t++) {
+      let sum = 0;
+      for (const j of members) sum += ofCells[j * T + t]!;
+      for (const [shift, count] of cells) sum -= count * ofShifts[shift]![t]!;
+      inside += (sum / members.length - ofCentre[t]!) ** 2;
+    }
     return Math.log(Math.max(0, all - inside) + tiny) - Math.log(all + tiny) / 2;
   });
 }
 
-/** Orthonormal directions (each of G) that span the scaled profiles of the types. */
-function spanOf(types: readonly number[], means: Float32Array, centre: Float64Array, scale: Float64Array): readonly Float64Array[] {
+/** Orthonormal directions that span the scaled profiles of T types, each gene times its scale: (G, T). What they are of unscaled genes is the product with this. */
+function scaledSpan(types: readonly number[], means: Float32Array, centre: Float64Array, scale: Float64Array): Float64Array {
   const [G, T] = [centre.length, types.length];
-  const columns = orthonormal(Float64Array.from({ length: G * T }, (_, at) => {
-    const [gene, type] = [Math.floor(at / T), types[at % T]!];
-    return (means[type * G + gene]! - centre[gene]!) * scale[gene]!;
-  }), G, T);
-  return types.map((_, t) => Float64Array.from({ length: G }, (_, gene) => columns[gene * T + t]!));
+  const columns = new Float64Array(G * T);
+  for (let gene = 0, at = 0; gene < G; gene++) for (let t = 0; t < T; t++, at++) columns[at] = (means[types[t]! * G + gene]! - centre[gene]!) * scale[gene]!;
+  const span = orthonormal(columns, G, T);
+  for (let gene = 0, at = 0; gene < G; gene++) for (let t = 0; t < T; t++, at++) span[at]! *= scale[gene]!;
+  return span;
 }
