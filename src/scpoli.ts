@@ -8,7 +8,7 @@ import { computeIntoCopy, Mapping } from "./mapping/mapping.js";
 import { prototypeTable, type PrototypeRow } from "./model/prototype-table.js";
 import { predictCells } from "./mapping/predictions.js";
 import { embedCells, geneCoverage, mapQuery, type GeneCoverage, type QueryResult } from "./mapping/query.js";
-import { sideWorkFor, type SideWork } from "./mapping/side-work.js";
+import { sideWorkFor } from "./mapping/side-work.js";
 import { conditionParameters, type ConditionParameters } from "./model/parameters.js";
 import { analyseSamples, type SampleAnalysis, type SamplesOptions } from "./samples/analysis.js";
 import { exportScArches, type ExportOptions } from "./scarches/export.js";
@@ -98,12 +98,12 @@ export class ScPoli {
    * @throws ScPoliError as `train`, and "refused" where under half of the model's genes are in the query, unless `force`
    */
   map(query: AnnData, options: MapOptions = {}): Promise<Mapping<ScPoli>> {
-    return this.#into(query, options, (side) => mapQuery(this.stored, query, options, side));
+    return this.#into(query, options, () => mapQuery(this.stored, query, options));
   }
 
   /** Embeds and labels cells whose conditions the model knows. @throws ScPoliError "key" for a condition that it does not know */
   embed(data: AnnData, options: EmbedOptions = {}): Promise<Mapping<ScPoli>> {
-    return this.#into(data, options, (side) => embedCells(this.stored, data, options, side));
+    return this.#into(data, options, () => embedCells(this.stored, data, options));
   }
 
   /**
@@ -152,13 +152,13 @@ export class ScPoli {
     };
   }
 
-  #into(source: AnnData, options: MapOptions, compute: (side: SideWork) => Promise<QueryResult>): Promise<Mapping<ScPoli>> {
+  #into(source: AnnData, options: MapOptions, compute: () => Promise<QueryResult>): Promise<Mapping<ScPoli>> {
     return computeIntoCopy(source, this.stored, options, async () => {
       const side = sideWorkFor(this.stored, source.nObs, options);
       try {
-        const { stored, report, labels, ...cells } = await compute(side);
-        const predictions = await predictCells(stored, cells, options, side);
-        return new Mapping(source, stored === this.stored ? this : new ScPoli(stored), { ...cells, umap: await cells.umap, predictions }, labels, report, options);
+        const { stored, report, labels, ...cells } = await compute();
+        const predicted = await predictCells(stored, cells, options, side);
+        return new Mapping(source, stored === this.stored ? this : new ScPoli(stored), { ...cells, ...predicted }, labels, report, options);
       } finally {
         await side.close();
       }

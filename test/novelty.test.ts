@@ -111,16 +111,16 @@ test("offsets: half of what a type's known cells score more, less for types of f
   const position = Int32Array.from({ length: 1004 }, (_, i) => (i < 500 ? 0 : i < 1000 ? 1 : 2));
   const part = (values: readonly number[]): Float32Array => Float32Array.from(position, (type) => values[type]!);
   const parts: NoveltyParts = [part([1, -1, 1]), part([0, 0, 0]), part([5, 9, 7]), part([0, 0, 0]), part([0, 0, 0])];
-  const deviations = [1, 1, 1, 1, 1] as const;
-  const offsets = typeOffsets(parts, position, deviations, 4);
+  const weights = [1, 1, 0.3, 1.25, 0.5] as const;
+  const offsets = typeOffsets(parts, position, weights, 4);
   assert.ok(offsets[0]! > 0 && Math.abs(offsets[0]! + offsets[1]!) < 0.01 && offsets[3] === 0);
   assert.ok(offsets[2]! > 0 && offsets[2]! < 0.25 * offsets[0]!, "four cells are hardly evidence");
-  const [bare, less] = [[0, 0, 0, 0], offsets].map((own) => noveltyScore(parts, position, { deviations, offsets: own })) as [Float32Array, Float32Array];
+  const [bare, less] = [[0, 0, 0, 0], offsets].map((own) => noveltyScore(parts, position, { weights, offsets: own })) as [Float32Array, Float32Array];
   // the head's score is left as it is
   const between = (scores: Float32Array): number => scores[0]! - scores[500]!;
   assert.ok(Math.abs(between(bare) - between(less) - (offsets[0]! - offsets[1]!)) < 1e-5);
   const withoutHead: NoveltyParts = [parts[0], parts[1], part([0, 0, 0]), parts[3], parts[4]];
-  assert.deepEqual(typeOffsets(withoutHead, position, deviations, 4), offsets);
+  assert.deepEqual(typeOffsets(withoutHead, position, weights, 4), offsets);
 });
 
 test("thresholds: of every predicted type, every true type and every part, no more than 5 % are above", () => {

@@ -9,7 +9,6 @@ import { HeadScorer, headRows, type ComparedCells } from "../model/head.js";
 import { Network } from "../model/network.js";
 import type { ModelOptions } from "../config.js";
 import type { ModelSizes } from "../model/parameters.js";
-import type { SideWork } from "./side-work.js";
 
 /** Options of the network from a model's description. */
 export function networkOptions({ json }: Pick<StoredModel, "json">): { readonly model: ModelOptions; readonly sizes: ModelSizes } {
@@ -27,8 +26,6 @@ export interface CellPositions {
   readonly scores: Float32Array;
   /** cells that stand for all where the query's cells are compared; null without a head */
   readonly compared: ComparedCells | null;
-  /** (N, 2) places in the reference's UMAP; null where the model carries no landmarks, or no places were asked for */
-  readonly umap: Promise<Float32Array | null>;
   /** (N) total of each cell over the model's genes */
   readonly sizeFactors: Float32Array;
 }
@@ -51,21 +48,17 @@ export class Encoder {
   readonly #latent: Float32Array;
   readonly #scores: Float32Array;
   readonly #sizeFactors: Float32Array;
-  readonly #umap: Float32Array | null;
-  /** of the blocks whose cells are being placed */
-  readonly #placing: Promise<void>[] = [];
 
   private constructor(
-    private readonly engine: Engine, private readonly stored: StoredModel, private readonly encode: (rows: number, into: Float32Array) => void, private readonly scorer: HeadScorer | null, private readonly side: SideWork | null, cells: number,
+    private readonly engine: Engine, private readonly stored: StoredModel, private readonly encode: (rows: number, into: Float32Array) => void, private readonly scorer: HeadScorer | null, cells: number,
   ) {
     this.#latent = new Float32Array(cells * stored.json.model.latent_dim);
     this.#scores = emptyScores(stored, cells);
     this.#sizeFactors = new Float32Array(cells);
-    this.#umap = side && stored.json.landmarks ? new Float32Array(2 * cells) : null;
   }
 
-  /** @param cells - N @param side - null: they are not placed in the UMAP */
-  static async create(stored: StoredModel, cells: number, settings: RunSettings, side: SideWork | null): Promise<Encoder> {
+  /** @param cells - N */
+  static async create(stored: StoredModel, cells: number, settings: RunSettings): Promise<Encoder> {
     const { model, sizes } = networkOptions(stored);
     const engine = await createEngine(
       { minibatchSize: mostRows, minibatchCapacity: Math.max(mostStored, sizes.genes), genes: sizes.genes, conditionKeys: sizes.conditions.length, levels: 0, prototypes: [0, model.latentDim] },
@@ -80,7 +73,7 @@ export class Encoder {
       program.run();
       engine.readActivation(network.mean, into);
     };
-    return new Encoder(engine, stored, encode, scorer, side, cells);
+    return new Encoder(engine, stored, encode, scorer, cells);
   }
 
   /**
@@ -104,25 +97,13 @@ export class Encoder {
       if (this.scorer) minibatch.sizeFactors.set(block.sizeFactors.subarray(from, to));
       const latent = this.#latent.subarray(first * D, (first + to - from) * D);
       this.encode(to - from, latent);
-      this.#place(first, latent);
       this.scorer?.take(first, this.#scores.subarray(first * this.scorer.rows));
     }
   }
 
-  /** Here rather than for all cells at the end: the next block is being read meanwhile. */
-  #place(first: number, latent: Float32Array): void {
-    const umap = this.#umap;
-    if (!umap) return;
-    const placing = this.side!.compute("place", latent.slice()).then((places) => umap.set(places, 2 * first));
-    placing.catch(() => undefined); // told when the places are awaited
-    this.#placing.push(placing);
-  }
-
   /** When all blocks have been encoded. */
   positions(): CellPositions {
-    const umap = Promise.all(this.#placing).then(() => this.#umap);
-    umap.catch(() => undefined);
-    return { latent: this.#latent, scores: this.#scores, compared: this.scorer?.compared() ?? null, umap, sizeFactors: this.#sizeFactors };
+    return { latent: this.#latent, scores: this.#scores, compared: this.scorer?.compared() ?? null, sizeFactors: this.#sizeFactors };
   }
 
   close(): Promise<void> {

@@ -7,6 +7,7 @@ import type { Classifier, EmbedOptions, MapOptions, UncertaintyRule } from "../c
 import { nearestRows } from "../model/prototypes.js";
 import type { NameMapReport } from "../data/name-maps.js";
 import type { ConditionTreatment } from "./surgery.js";
+import type { Predictions } from "./predictions.js";
 import type { QueryLabels, QueryLevelReport } from "./query-labels.js";
 import { judgeMapping, measureMapping, type Verdict } from "./verdict.js";
 import { version } from "../version.js";
@@ -86,16 +87,12 @@ function completedKey(key: string): string {
   return `${key}_completed`;
 }
 
-/** Cells with their places and labels. */
-export interface LabelledCells {
+/** Cells with their positions and labels. */
+export interface LabelledCells extends Predictions {
   /** (N, D) mean latent */
   readonly latent: Float32Array;
-  /** (N, 2) places in the reference's UMAP; null where the model carries no landmarks */
-  readonly umap: Float32Array | null;
   /** (N) total of each cell over the model's genes */
   readonly sizeFactors: Float32Array;
-  /** of every level */
-  readonly predictions: readonly LevelPrediction[];
 }
 
 /** What a mapping was made with. */

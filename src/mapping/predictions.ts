@@ -1,4 +1,5 @@
-// Labels of cells from where they are: by the nearest prototype, or by the head, with their uncertainties.
+// Labels of cells from where they are: by the nearest prototype, or by the head, with their uncertainties; and their places in the reference's UMAP. What takes long and waits for
+// nothing else is computed beside.
 import type { StoredModel } from "../model/checkpoint.js";
 import { classify, withHead, withNovelty, type LevelPrediction } from "../model/classify.js";
 import type { EmbedOptions } from "../config.js";
@@ -13,13 +14,21 @@ import type { SideWork } from "./side-work.js";
 export type PredictionOptions = Pick<EmbedOptions, "threshold" | "classifier" | "uncertainty">;
 
 /** Cells to be labelled. */
-export interface PlacedCells extends Pick<CellPositions, "latent" | "scores" | "compared"> {
+export interface EmbeddedCells extends Pick<CellPositions, "latent" | "scores" | "compared"> {
   /** (N) code of each cell's combination of conditions */
   readonly conditions: Int32Array;
 }
 
-/** Labels at every level. @throws ScPoliError "usage" for a rule that is not known, or a threshold out of range */
-export async function predictCells(stored: StoredModel, cells: PlacedCells, options: PredictionOptions, side: SideWork): Promise<LevelPrediction[]> {
+/** What is told of embedded cells. */
+export interface Predictions {
+  /** of every level */
+  readonly predictions: readonly LevelPrediction[];
+  /** (N, 2) places in the reference's UMAP; null where the model carries no landmarks */
+  readonly umap: Float32Array | null;
+}
+
+/** @throws ScPoliError "usage" for a rule that is not known, or a threshold out of range */
+export async function predictCells(stored: StoredModel, cells: EmbeddedCells, options: PredictionOptions, side: SideWork): Promise<Predictions> {
   const { threshold = "auto", classifier = "head", uncertainty = classifier === "head" ? "novelty" : "distance" } = options;
   if (classifier !== "head" && classifier !== "prototype") throw new ScPoliError("usage", `classifier is "${String(classifier)}"; expected "head" or "prototype".`);
   if (uncertainty !== "novelty" && uncertainty !== "distance") throw new ScPoliError("usage", `uncertainty is "${String(uncertainty)}"; expected "novelty" or "distance".`);
@@ -27,13 +36,27 @@ export async function predictCells(stored: StoredModel, cells: PlacedCells, opti
   const asked = { threshold, classifier, uncertainty };
   const heads = json.levels.map((_, level) => askedHead(json.head?.levels[level], asked));
   const around = surroundings(json.genes.length, cells, heads.map((head) => head?.novelty?.neighbors ?? 0), side);
+  const places = stored.json.landmarks ? placesOf(cells.latent, json.model.latent_dim, side) : null;
+  places?.catch(() => undefined); // told when they are awaited
   const predictions: LevelPrediction[] = [];
   for (const [level, types] of json.levels.entries()) {
     const byPrototype = classify(cells.latent, { key: json.cell_type_keys[level]!, types }, tensors.get("prototypes")!.data, json.model.latent_dim, json.calibration[level]!, threshold);
     const head = heads[level];
     predictions.push(head ? await byHead(stored, byPrototype, level, head, cells, around, asked) : byPrototype);
   }
-  return predictions;
+  return { predictions, umap: await places };
+}
+
+/** Cells that are placed together: what is copied to the side at once. */
+const placedTogether = 1 << 16;
+
+/** Begins to compute the places of all cells. @param latent - (N, D) */
+async function placesOf(latent: Float32Array, D: number, side: SideWork): Promise<Float32Array> {
+  const parts: Promise<Float32Array>[] = [];
+  for (let from = 0; from < latent.length; from += placedTogether * D) parts.push(side.compute("place", latent.slice(from, from + placedTogether * D)));
+  const umap = new Float32Array((2 * latent.length) / D);
+  for (const [i, part] of parts.entries()) umap.set(await part, 2 * placedTogether * i);
+  return umap;
 }
 
 /** The head of a level with what is asked for of it; null for nothing. */
@@ -51,7 +74,7 @@ interface Surroundings {
 }
 
 /** Begins to compute it. @param neighbors - of each level; 0 for none */
-function surroundings(genes: number, { latent, compared, conditions }: PlacedCells, neighbors: readonly number[], side: SideWork): Surroundings {
+function surroundings(genes: number, { latent, compared, conditions }: EmbeddedCells, neighbors: readonly number[], side: SideWork): Surroundings {
   const asked = [...new Set(neighbors)].filter((count) => count > 0);
   if (!compared || asked.length === 0) return { near: new Map(), nearest: null };
   const own = compared.cells.map((cell) => conditions[cell]!);
@@ -63,7 +86,7 @@ function surroundings(genes: number, { latent, compared, conditions }: PlacedCel
 
 /** One level's prediction with what the head says: labels, or uncertainties, or both, as asked for. */
 async function byHead(
-  { json, tensors }: StoredModel, byPrototype: LevelPrediction, level: number, own: HeadLevel, { scores, compared, conditions }: PlacedCells, { near, nearest }: Surroundings,
+  { json, tensors }: StoredModel, byPrototype: LevelPrediction, level: number, own: HeadLevel, { scores, compared, conditions }: EmbeddedCells, { near, nearest }: Surroundings,
   { threshold, classifier }: Required<Pick<PredictionOptions, "threshold" | "classifier">>,
 ): Promise<LevelPrediction> {
   const head = json.head!;

@@ -30,7 +30,6 @@ import { Network } from "../model/network.js";
 import { planOptimization } from "../training/optimization.js";
 import { readQueryLabels, type QueryLabels } from "./query-labels.js";
 import { copyNearestTheta, extendModel, graft, startFromNearest, type ConditionTreatment, type Extension } from "./surgery.js";
-import type { SideWork } from "./side-work.js";
 import { Trainer } from "../training/trainer.js";
 import { findValues } from "../data/values.js";
 
@@ -98,10 +97,10 @@ async function withPlace<T>(
   }
 }
 
-/** @param side - null: cells are not placed in the UMAP @throws ScPoliError "key" for a condition that the model does not know; see `ScPoli.embed` */
-export async function embedCells(stored: StoredModel, data: AnnData, options: EmbedOptions, side: SideWork | null = null): Promise<QueryResult> {
+/** @throws ScPoliError "key" for a condition that the model does not know; see `ScPoli.embed` */
+export async function embedCells(stored: StoredModel, data: AnnData, options: EmbedOptions): Promise<QueryResult> {
   // its threads start while the file's names are read
-  const starting = Encoder.create(stored, data.nObs, options, side);
+  const starting = Encoder.create(stored, data.nObs, options);
   starting.catch(() => undefined); // told when it is awaited
   try {
     return await withQuery(stored, data, options, async (query) => {
@@ -136,11 +135,11 @@ async function embedQuery(stored: StoredModel, query: Query, labels: QueryLabels
 }
 
 /** Learns the query's new conditions, then embeds. See `ScPoli.map`. */
-export function mapQuery(stored: StoredModel, data: AnnData, options: MapOptions, side: SideWork): Promise<QueryResult> {
+export function mapQuery(stored: StoredModel, data: AnnData, options: MapOptions): Promise<QueryResult> {
   const clustering = clusteringOf(options);
   return withQuery(stored, data, options, async (query) => {
     const labels = await readQueryLabels(stored.json, data, options, "map", (note) => options.onNote?.(note));
-    const { stored: mapped, latent, report: own, ...cells } = await learnQuery(stored, query, labels, options, side);
+    const { stored: mapped, latent, report: own, ...cells } = await learnQuery(stored, query, labels, options);
     const known = options.sampleMetadata === false ? mapped : await withMetadata(mapped, data, query.conditions, own.conditions);
     const grown = labels ? addQueryTypes(known, labels.newTypes, labels, latent) : known;
     const dataset = { labels: labels?.codes ?? new Int32Array(0), levels: labels ? stored.json.levels.length : 0, combinations: new Int32Array(own.cells) };
@@ -166,7 +165,7 @@ function combined(conditions: readonly Int32Array[]): Int32Array {
   return new Combinations().columns(conditions);
 }
 
-async function learnQuery(stored: StoredModel, query: Query, labels: QueryLabels | null, options: MapOptions, side: SideWork): Promise<QueryResult> {
+async function learnQuery(stored: StoredModel, query: Query, labels: QueryLabels | null, options: MapOptions): Promise<QueryResult> {
   const extension = extendModel(stored, query.conditions, options.knownConditions);
   const known = extension.treatments.filter(({ kind }) => kind === "known").map(({ key, condition }) => `${key}=${condition}`);
   if (known.length > 0)
@@ -176,7 +175,7 @@ async function learnQuery(stored: StoredModel, query: Query, labels: QueryLabels
     });
   const isNew = extension.treatments.some(({ kind }) => kind === "new") || extension.json.combinations.length > extension.frozen.combinations;
   if (!isNew) {
-    const encoder = await Encoder.create(stored, query.place.matrix.rows, options, side);
+    const encoder = await Encoder.create(stored, query.place.matrix.rows, options);
     const positions = await encodeFile(stored, query, extension.conditions, encoder, options).finally(() => encoder.close());
     return { stored, ...positions, conditions: combined(extension.conditions), labels, report: report("map", stored, query, extension.treatments, 0, labels) };
   }
@@ -184,10 +183,10 @@ async function learnQuery(stored: StoredModel, query: Query, labels: QueryLabels
   const need = { reader: query.reader, map: query.alignment.map, genes: stored.json.genes.length, parameters, minibatch: options.minibatch ?? defaults.minibatch, perCell: bytesPerCell(stored) };
   const counts = await openCounts(query.place, need, options);
   const dataset: Dataset = { counts, conditions: extension.conditions, combinations: extension.combinations, labels: labels?.codes ?? new Int32Array(0), levels: labels?.levels.length ?? 0 };
-  return learn(stored, query, extension, dataset, labels, options, side);
+  return learn(stored, query, extension, dataset, labels, options);
 }
 
-async function learn(stored: StoredModel, query: Query, extension: Extension, dataset: Dataset, labels: QueryLabels | null, options: MapOptions, side: SideWork): Promise<QueryResult> {
+async function learn(stored: StoredModel, query: Query, extension: Extension, dataset: Dataset, labels: QueryLabels | null, options: MapOptions): Promise<QueryResult> {
   const { model, sizes } = networkOptions(extension);
   const seed = options.seed ?? 0;
   const cells = dataset.counts.cells;
@@ -215,7 +214,7 @@ async function learn(stored: StoredModel, query: Query, extension: Extension, da
     const scored = await scoreCells(engine, stored, dataset);
     const mapped = report("map", stored, query, treatments, epochs, labels);
     const provenance = { ...extension.json.provenance, queries: [...((extension.json.provenance["queries"] as unknown[] | undefined) ?? []), { ...mapped, optimization: trains ? { ...plan } : null }] };
-    return { stored: { json: { ...extension.json, provenance }, tensors }, latent, ...scored, umap: stored.json.landmarks ? side.compute("place", latent) : Promise.resolve(null), sizeFactors: dataset.counts.sizeFactors, conditions: combined(extension.conditions), labels, report: mapped };
+    return { stored: { json: { ...extension.json, provenance }, tensors }, latent, ...scored, sizeFactors: dataset.counts.sizeFactors, conditions: combined(extension.conditions), labels, report: mapped };
   } finally {
     await engine.close();
   }

@@ -10,7 +10,7 @@ import { modelOptions, parameterShapes } from "./parameters.js";
 import { readSafetensors, writeSafetensors, type Tensor } from "./safetensors.js";
 
 /** Version of the folder's layout that this package writes, and the newest that it reads. */
-export const formatVersion = 5;
+export const formatVersion = 6;
 
 /** `model.json`. Arrays "per key" and "per level" are in the order of `condition_keys` and `cell_type_keys`. */
 export interface ModelJson {
@@ -378,7 +378,7 @@ function checkUnlabeled(check: Checker, value: unknown): ModelJson["unlabeled_pr
 }
 
 /** First version whose models know of unknown cells what novelty.ts knows now; what earlier ones know is left out, and their uncertainty is the distance. */
-const noveltyVersion = 5;
+const noveltyVersion = 6;
 
 /** Models of early versions have none. */
 function checkHead(check: Checker, entries: Readonly<Record<string, unknown>>, format: number): HeadJson | null {
@@ -400,11 +400,11 @@ function checkHead(check: Checker, entries: Readonly<Record<string, unknown>>, f
 
 function checkNovelty(check: Checker, value: unknown, name: string, types: number): NoveltyJson {
   const entries = check.object(value, name);
-  const [density, distance, confidence, profile, doubt] = check.list(entries.deviations, `${name}.deviations`, (entry, entryName) => check.number(entry, entryName, Number.MIN_VALUE), 5);
+  const [density, distance, confidence, profile, doubt] = check.list(entries.weights, `${name}.weights`, (entry, entryName) => check.number(entry, entryName, Number.MIN_VALUE), 5);
   return {
     base: check.whole(entries.base, `${name}.base`, 1),
     neighbors: check.whole(entries.neighbors, `${name}.neighbors`, 1),
-    deviations: [density!, distance!, confidence!, profile!, doubt!],
+    weights: [density!, distance!, confidence!, profile!, doubt!],
     offsets: check.list(entries.offsets, `${name}.offsets`, (entry, entryName) => check.number(entry, entryName, -Number.MAX_VALUE), types),
     spacing: check.number(entries.spacing, `${name}.spacing`, -Number.MAX_VALUE),
     typical: check.number(entries.typical, `${name}.typical`, -Number.MAX_VALUE),

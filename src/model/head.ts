@@ -30,8 +30,8 @@ export interface NoveltyJson {
   readonly base: number;
   /** neighbours of a cell in its neighbourhood */
   readonly neighbors: number;
-  /** standard deviation of each part of the score among the reference's cells, when their conditions are left out */
-  readonly deviations: readonly [density: number, distance: number, confidence: number, profile: number, doubt: number];
+  /** of each part of the score: a weight that is the same for all models, over the part's standard deviation among the reference's cells when their conditions are left out */
+  readonly weights: readonly [density: number, distance: number, confidence: number, profile: number, doubt: number];
   /** per type of the level: taken off the score of cells of this predicted type */
   readonly offsets: readonly number[];
   /** logarithm of the mean distance of a cell from its neighbours, which a query of too few cells takes as its own */

@@ -26,8 +26,8 @@ export interface KnownCells {
 const [nearNeighbors, landmarkNeighbors] = [10, 5];
 /** Compared cells that another cell takes after. */
 const takenAfter = 3;
-/** Weights of the parts, each divided by its standard deviation: chosen with whole conditions and types left out of the references, of those that do equally well there one that does well on their queries. */
-const weights = [0.75, 0.75, 0.7, 1.5, 0.5] as const;
+/** Weights of the parts, each of which is divided by its standard deviation: chosen with whole conditions and types left out of the references, of those that do equally well there one that does well on their queries. */
+export const partWeights = [1, 1, 0.3, 1.25, 0.5] as const;
 /** Parts of which known types differ in what is usual for them, and the share of that which is taken off: all of it would hide unknown cells that resemble such a type. */
 const [offsetParts, offsetShare] = [[0, 1, 3], 0.5] as const;
 
@@ -121,17 +121,17 @@ function asNearest(nearest: Int32Array, cells: Int32Array, N: number): (part: Fl
 }
 
 /** What cells score by their parts, higher for less known ones. @param position - (N) predicted type of each */
-export function noveltyScore(parts: NoveltyParts, position: Int32Array, { deviations, offsets }: Pick<NoveltyJson, "deviations" | "offsets">): Float32Array {
-  return Float32Array.from(position, (type, cell) => weights.reduce<number>((sum, weight, i) => sum + (weight * parts[i]![cell]!) / deviations[i]!, -offsets[type]!));
+export function noveltyScore(parts: NoveltyParts, position: Int32Array, { weights, offsets }: Pick<NoveltyJson, "weights" | "offsets">): Float32Array {
+  return Float32Array.from(position, (type, cell) => weights.reduce<number>((sum, weight, i) => sum + weight * parts[i]![cell]!, -offsets[type]!));
 }
 
 /** Per type what is taken off the score of cells of this predicted type: half of what known ones have more by density, distance and profile than all known cells; of few cells, less. */
-export function typeOffsets(parts: NoveltyParts, position: Int32Array, deviations: NoveltyJson["deviations"], K: number): number[] {
+export function typeOffsets(parts: NoveltyParts, position: Int32Array, weights: NoveltyJson["weights"], K: number): number[] {
   const sums = new Float64Array(K);
   const cells = new Int32Array(K);
   position.forEach((type, cell) => {
     cells[type]!++;
-    for (const i of offsetParts) sums[type]! += (weights[i] * parts[i][cell]!) / deviations[i];
+    for (const i of offsetParts) sums[type]! += weights[i] * parts[i][cell]!;
   });
   const mean = sums.reduce((sum, own) => sum + own, 0) / Math.max(1, position.length);
   return Array.from(cells, (n, type) => (offsetShare * (sums[type]! - n * mean)) / (n + shiftPrior));

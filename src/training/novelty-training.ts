@@ -5,7 +5,7 @@ import { SparseProducts, type SparseCells } from "../engine/profiles.js";
 import { mainDirections } from "../model/directions.js";
 import { classifyByHead, drawCells, type HeadColumns, type HeadLevel, type NoveltyJson } from "../model/head.js";
 import { rowsOf } from "../model/neighbors.js";
-import { meanSpacing, nearestCompared, noveltyParts, noveltyScore, pointsOf, typeOffsets, type KnownCells, type NoveltyParts } from "../model/novelty.js";
+import { meanSpacing, nearestCompared, noveltyParts, noveltyScore, partWeights, pointsOf, typeOffsets, type KnownCells, type NoveltyParts } from "../model/novelty.js";
 import { ownNeighbors, type TypeProfiles } from "../model/profiles.js";
 import { sharedWeight, shiftPrior } from "../model/shifts.js";
 import { Random } from "../random.js";
@@ -200,14 +200,14 @@ export async function trainNovelty(level: Pick<HeadLevel, "types" | "temperature
   }
   const joined = <T extends Float32Array | Int32Array>(of: (one: (typeof found)[number]) => T): number[] => found.flatMap((one) => Array.from(of(one)));
   const parts = [0, 1, 2, 3, 4].map((part) => Float32Array.from(joined((one) => one.parts[part]!))) as unknown as NoveltyParts;
-  const deviations = parts.map((part) => Math.max(leastDeviation, deviation(part))) as unknown as NoveltyJson["deviations"];
+  const weights = parts.map((part, i) => partWeights[i]! / Math.max(leastDeviation, deviation(part))) as unknown as NoveltyJson["weights"];
   const [position, truth, part] = ([({ position: own }) => own, ({ truth: own }) => own, ({ part: own }) => own] as ((one: (typeof found)[number]) => Int32Array)[]).map((of) => Int32Array.from(joined(of))) as [Int32Array, Int32Array, Int32Array];
-  const offsets = typeOffsets(parts, position, deviations, K);
-  const all = noveltyScore(parts, position, { deviations, offsets });
+  const offsets = typeOffsets(parts, position, weights, K);
+  const all = noveltyScore(parts, position, { weights, offsets });
   const thresholds = chooseThresholds(all, position, truth, part, K);
   const above = all.reduce((sum, score, i) => sum + (score > thresholds[position[i]!]! ? 1 : 0), 0);
   const typical = quantile(all, 1 - mostFlagged);
-  return { json: { base, neighbors, deviations, offsets, spacing, typical, thresholds, cells: all.length, above }, known };
+  return { json: { base, neighbors, weights, offsets, spacing, typical, thresholds, cells: all.length, above }, known };
 }
 
 function deviation(values: Float32Array): number {
