@@ -17,8 +17,13 @@ export function instantiate<Kernel extends LoneKernel>(bytes: string): Kernel {
   return new WebAssembly.Instance(module).exports as unknown as Kernel;
 }
 
-/** Makes a memory as long as it has to be, and a little longer: each growth sets off a garbage collection. */
+/** Makes a memory as long as it has to be, and a quarter longer where that is to be had: each growth sets off a garbage collection. @throws RangeError where there is no such memory */
 export function reach({ memory }: LoneKernel, bytes: number): void {
-  const present = memory.buffer.byteLength;
-  if (bytes > present) memory.grow(Math.ceil(Math.max(bytes - present, present / 4) / pageBytes));
+  const missing = Math.ceil((bytes - memory.buffer.byteLength) / pageBytes);
+  if (missing <= 0) return;
+  try {
+    memory.grow(Math.max(missing, Math.ceil(memory.buffer.byteLength / 4 / pageBytes)));
+  } catch {
+    memory.grow(missing);
+  }
 }

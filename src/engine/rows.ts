@@ -27,7 +27,7 @@ class RowsMemory {
 
   /** The area where it is large enough, else a new one, larger than needed: what it was is lost, so that it should seldom happen. */
   room(area: Area | undefined, needed: number): Area {
-    if (area && area.bytes >= needed) return area;
+    if (area && area.bytes >= needed + padding) return area;
     const pointer = Math.ceil(this.#end / 16) * 16;
     const own = { pointer, bytes: Math.ceil(1.25 * needed) + padding };
     this.#end = pointer + own.bytes;
