@@ -107,7 +107,7 @@ test("axes: cells vary by 1 along each within their types, and conditions are no
   assert.ok(apart > 3, `types apart by ${apart}`);
 });
 
-test("offsets: half of what a type's known cells score more, less for types of few cells, and taken off the score", () => {
+test("offsets: a share of what a type's known cells score more, less for types of few cells, and taken off the score", () => {
   const position = Int32Array.from({ length: 1004 }, (_, i) => (i < 500 ? 0 : i < 1000 ? 1 : 2));
   const part = (values: readonly number[]): Float32Array => Float32Array.from(position, (type) => values[type]!);
   const parts: NoveltyParts = [part([1, -1, 1]), part([0, 0, 0]), part([5, 9, 7]), part([0, 0, 0]), part([0, 0, 0])];

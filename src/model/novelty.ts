@@ -27,9 +27,9 @@ const [nearNeighbors, landmarkNeighbors] = [10, 5];
 /** Compared cells that another cell takes after. */
 const takenAfter = 3;
 /** Weights of the parts, each of which is divided by its standard deviation: chosen with whole conditions and types left out of the references, of those that do equally well there one that does well on their queries. */
-export const partWeights = [1, 1, 0.3, 1.25, 0.5] as const;
+export const partWeights = [1, 0.75, 0.45, 1.5, 0.5] as const;
 /** Parts of which known types differ in what is usual for them, and the share of that which is taken off: all of it would hide unknown cells that resemble such a type. */
-const [offsetParts, offsetShare] = [[0, 1, 3], 0.5] as const;
+const [offsetParts, offsetShare] = [[0, 1, 3], 0.3] as const;
 
 const typicalShare = 0.25;
 
@@ -125,7 +125,7 @@ export function noveltyScore(parts: NoveltyParts, position: Int32Array, { weight
   return Float32Array.from(position, (type, cell) => weights.reduce<number>((sum, weight, i) => sum + weight * parts[i]![cell]!, -offsets[type]!));
 }
 
-/** Per type what is taken off the score of cells of this predicted type: half of what known ones have more by density, distance and profile than all known cells; of few cells, less. */
+/** Per type what is taken off the score of cells of this predicted type: three tenths of what known ones have more by density, distance and profile than all known cells; of few cells, less. */
 export function typeOffsets(parts: NoveltyParts, position: Int32Array, weights: NoveltyJson["weights"], K: number): number[] {
   const sums = new Float64Array(K);
   const cells = new Int32Array(K);
