@@ -9,6 +9,7 @@ import { prototypeTable, type PrototypeRow } from "./model/prototype-table.js";
 import { predictCells } from "./mapping/predictions.js";
 import { embedCells, geneCoverage, mapQuery, type GeneCoverage, type QueryResult } from "./mapping/query.js";
 import { sideWorkFor } from "./mapping/side-work.js";
+import { judgeMapping, measureMapping } from "./mapping/verdict.js";
 import { conditionParameters, type ConditionParameters } from "./model/parameters.js";
 import { analyseSamples, type SampleAnalysis, type SamplesOptions } from "./samples/analysis.js";
 import { exportScArches, type ExportOptions } from "./scarches/export.js";
@@ -157,8 +158,9 @@ export class ScPoli {
       const side = sideWorkFor(this.stored, source.nObs, options);
       try {
         const { stored, report, labels, ...cells } = await compute();
-        const predicted = await predictCells(stored, cells, options, side);
-        return new Mapping(source, stored === this.stored ? this : new ScPoli(stored), { ...cells, ...predicted }, labels, report, options);
+        const { predictions, umap } = await predictCells(stored, cells, options, side);
+        const verdict = judgeMapping(measureMapping(stored, report.genes.share, cells.latent, cells.sizeFactors, predictions));
+        return new Mapping(source, stored === this.stored ? this : new ScPoli(stored), { latent: cells.latent, umap: await umap(), predictions, verdict }, labels, report, options);
       } finally {
         await side.close();
       }

@@ -9,7 +9,7 @@ import type { NameMapReport } from "../data/name-maps.js";
 import type { ConditionTreatment } from "./surgery.js";
 import type { Predictions } from "./predictions.js";
 import type { QueryLabels, QueryLevelReport } from "./query-labels.js";
-import { judgeMapping, measureMapping, type Verdict } from "./verdict.js";
+import type { Verdict } from "./verdict.js";
 import { version } from "../version.js";
 
 /** How the file and the model met. */
@@ -88,11 +88,13 @@ function completedKey(key: string): string {
 }
 
 /** Cells with their positions and labels. */
-export interface LabelledCells extends Predictions {
+export interface LabelledCells extends Pick<Predictions, "predictions"> {
+  /** (N, 2) places in the reference's UMAP; null where the model carries no landmarks */
+  readonly umap: Float32Array | null;
+  /** whether the query looks like the reference, with reasons */
+  readonly verdict: Verdict;
   /** (N, D) mean latent */
   readonly latent: Float32Array;
-  /** (N) total of each cell over the model's genes */
-  readonly sizeFactors: Float32Array;
 }
 
 /** What a mapping was made with. */
@@ -122,7 +124,7 @@ export class Mapping<Model extends Mapper = Mapper> {
   constructor(
     private readonly source: AnnData,
     readonly model: Model,
-    { latent, umap, sizeFactors, predictions }: LabelledCells,
+    { latent, umap, predictions, verdict }: LabelledCells,
     private readonly labels: QueryLabels | null,
     readonly report: MappingReport,
     { conditionKeys = {} }: Pick<EmbedOptions, "conditionKeys">,
@@ -134,7 +136,7 @@ export class Mapping<Model extends Mapper = Mapper> {
     const unlabelled = tensors.get("unlabeled_prototypes");
     this.clusters = unlabelled ? nearestRows(latent, unlabelled.data, json.model.latent_dim) : null;
     this.umap = umap;
-    this.verdict = judgeMapping(measureMapping(model.stored, report.genes.share, latent, sizeFactors, this.predictions));
+    this.verdict = verdict;
   }
 
   summary(): MappingSummary {

@@ -23,8 +23,8 @@ export interface EmbeddedCells extends Pick<CellPositions, "latent" | "scores" |
 export interface Predictions {
   /** of every level */
   readonly predictions: readonly LevelPrediction[];
-  /** (N, 2) places in the reference's UMAP; null where the model carries no landmarks */
-  readonly umap: Float32Array | null;
+  /** gives (N, 2) places in the reference's UMAP, and computes what of them has not been computed beside; null where the model carries no landmarks */
+  readonly umap: () => Promise<Float32Array | null>;
 }
 
 /** @throws ScPoliError "usage" for a rule that is not known, or a threshold out of range */
@@ -36,27 +36,33 @@ export async function predictCells(stored: StoredModel, cells: EmbeddedCells, op
   const asked = { threshold, classifier, uncertainty };
   const heads = json.levels.map((_, level) => askedHead(json.head?.levels[level], asked));
   const around = surroundings(json.genes.length, cells, heads.map((head) => head?.novelty?.neighbors ?? 0), side);
-  const places = stored.json.landmarks ? placesOf(cells.latent, json.model.latent_dim, side) : null;
-  places?.catch(() => undefined); // told when they are awaited
+  const umap = stored.json.landmarks ? placing(cells.latent, json.model.latent_dim, side) : async () => null;
   const predictions: LevelPrediction[] = [];
   for (const [level, types] of json.levels.entries()) {
     const byPrototype = classify(cells.latent, { key: json.cell_type_keys[level]!, types }, tensors.get("prototypes")!.data, json.model.latent_dim, json.calibration[level]!, threshold);
     const head = heads[level];
     predictions.push(head ? await byHead(stored, byPrototype, level, head, cells, around, asked) : byPrototype);
   }
-  return { predictions, umap: await places };
+  return { predictions, umap };
 }
 
 /** Cells that are placed together: what is copied to the side at once. */
 const placedTogether = 1 << 16;
+/** Share of the cells that is placed beside; the rest by whoever waits for them in the end. */
+const placedBeside = 5 / 6;
 
-/** Begins to compute the places of all cells. @param latent - (N, D) */
-async function placesOf(latent: Float32Array, D: number, side: SideWork): Promise<Float32Array> {
+/** Begins to compute the places of cells. @param latent - (N, D) @returns what goes on when they are wanted */
+function placing(latent: Float32Array, D: number, side: SideWork): () => Promise<Float32Array> {
+  const N = latent.length / D;
+  const beside = side.isBeside ? Math.floor(placedBeside * N) : 0;
   const parts: Promise<Float32Array>[] = [];
-  for (let from = 0; from < latent.length; from += placedTogether * D) parts.push(side.compute("place", latent.slice(from, from + placedTogether * D)));
-  const umap = new Float32Array((2 * latent.length) / D);
-  for (const [i, part] of parts.entries()) umap.set(await part, 2 * placedTogether * i);
-  return umap;
+  for (let from = 0; from < beside; from += placedTogether) parts.push(side.compute("place", latent.slice(from * D, Math.min(beside, from + placedTogether) * D)));
+  return async () => {
+    const umap = new Float32Array(2 * N);
+    umap.set(side.computeHere("place", latent.subarray(beside * D)), 2 * beside);
+    for (const [i, part] of parts.entries()) umap.set(await part, 2 * placedTogether * i);
+    return umap;
+  };
 }
 
 /** The head of a level with what is asked for of it; null for nothing. */

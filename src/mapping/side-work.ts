@@ -59,6 +59,16 @@ export class SideWork {
     return answer as Promise<ReturnType<Functions[N]>>;
   }
 
+  /** Whether there is a thread. */
+  get isBeside(): boolean {
+    return this.#thread !== null;
+  }
+
+  /** Computes it now. */
+  computeHere<N extends Name>(name: N, ...values: Parameters<Functions[N]>): ReturnType<Functions[N]> {
+    return this.#answer({ name, values }) as ReturnType<Functions[N]>;
+  }
+
   async close(): Promise<void> {
     await this.#thread?.close();
   }
