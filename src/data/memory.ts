@@ -13,8 +13,8 @@ import { blockSizes, openStreamedCounts } from "./streamed-counts.js";
 const bytes = {
   /** the runtime, the HDF5 library, and blocks under way from the file */
   base: 230e6,
-  /** names, codes, orders and positions */
-  cell: 200,
+  /** names, codes, orders, positions, and copies of these for the thread beside */
+  cell: 320,
   /** value, both moments, the best epoch's, and a checkpoint while it is written */
   parameter: 32,
   /** per gene and cell of a minibatch */
