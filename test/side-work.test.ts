@@ -1,8 +1,15 @@
 // What is computed beside an embedding: the same in a thread as without one, and errors as they are thrown.
 import assert from "node:assert/strict";
-import { test } from "node:test";
+import { rmSync } from "node:fs";
+import { after, test } from "node:test";
+import { ScPoli } from "../dist/index.js";
+import { predictCells } from "../dist/mapping/predictions.js";
+import { embedCells } from "../dist/mapping/query.js";
 import { SideWork } from "../dist/mapping/side-work.js";
 import { Random } from "../dist/random.js";
+import { folder, makeAtlas } from "./atlas.ts";
+
+after(() => rmSync(folder, { recursive: true, force: true }));
 
 const [L, D, N] = [500, 4, 1000];
 const random = new Random(7, "side work");
@@ -46,4 +53,28 @@ test("with one thread, all is computed by the caller", async () => {
   const side = new SideWork(task, N, 1, 0);
   assert.deepEqual(await side.compute("nearestCompared", latent, cells, N), await new SideWork(task, N, 2).compute("nearestCompared", latent, cells, N));
   await side.close();
+});
+
+test("labels and places are the same, whoever computes their parts", async () => {
+  const reference = await makeAtlas("side", { cells: 1300, conditions: ["d1", "d2"] });
+  const { stored } = await ScPoli.train(reference, { conditionKeys: ["donor"], cellTypeKeys: ["cell_type", "lineage"], hiddenLayerSizes: [16], epochs: 10 });
+  // more cells than are compared with each other, so that the others take after these
+  const { conditions, ...cells } = await embedCells(stored, reference, {});
+  assert.ok(cells.compared!.cells.length < conditions.length);
+  const own = { landmarks: { latent: stored.tensors.get("landmarks.latent")!.data, umap: stored.tensors.get("landmarks.umap")!.data, D: stored.json.model.latent_dim } };
+  const results = [];
+  for (const least of [Infinity, 0]) {
+    const side = new SideWork(own, conditions.length, 2, least);
+    try {
+      assert.equal(side.isBeside, least === 0);
+      const { predictions, umap } = await predictCells(stored, { ...cells, conditions }, {}, side);
+      results.push({ predictions, umap: await umap() });
+    } finally {
+      await side.close();
+    }
+  }
+  assert.deepEqual(results[1], results[0]);
+  assert.equal(results[0]!.umap!.length, 2 * conditions.length);
+  // cells that are landmarks lie where these do, the last ones too, which the caller places
+  assert.ok(results[0]!.umap!.every((place, at) => Math.abs(place - own.landmarks.umap[at]!) < 1e-3));
 });

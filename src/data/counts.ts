@@ -139,6 +139,7 @@ function asIs(isNumbers: boolean): Arrange {
   const sums = new RowSums();
   return ({ rows, indptr, indices, values }) => {
     const totals = sizeFactors.get(rows);
+    // float32 is what nearly every file has; other types are checked before they are converted, as a rounded value may look like a count
     const isTakenWhole = values instanceof Float32Array && !isNumbers ? sums.sum(values, indptr, rows, totals) : sumRows(values, indptr, rows, totals, isNumbers);
     if (!isTakenWhole) return null;
     if (values instanceof Float32Array) return { indptr, indices, counts: values, sizeFactors: totals };

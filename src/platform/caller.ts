@@ -3,11 +3,8 @@ import { buffersOf, failedThread, thrownHere, thrownThere, type Port, type Throw
 
 /** A thread that answers. */
 export interface Caller<Request, Answer> {
-  /**
-   * @param moved - buffers of the request that the thread may have; the others are copied
-   * @throws what the thread has thrown; ScPoliError "memory" where the thread has ended
-   */
-  call(request: Request, moved?: ArrayBuffer[]): Promise<Answer>;
+  /** @param request - is copied @throws what the thread has thrown; ScPoliError "memory" where the thread has ended */
+  call(request: Request): Promise<Answer>;
   /** Ends the thread; what it has not answered yet is never answered. */
   close(): Promise<void>;
 }
@@ -28,11 +25,11 @@ export function callerOf<Request, Answer>(thread: WorkThread): Caller<Request, A
     for (const { reject } of waiting.splice(0)) reject(failedThread(failure));
   });
   return {
-    call: (request, moved = []) =>
+    call: (request) =>
       new Promise((resolve, reject) => {
         if (failure) return reject(failedThread(failure));
         waiting.push({ resolve, reject });
-        thread.post(request, moved);
+        thread.post(request, []);
       }),
     async close() {
       waiting.length = 0;
