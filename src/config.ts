@@ -100,7 +100,7 @@ export interface LossTerms {
 }
 
 export interface EarlyStopping {
-  /** "unweighted": reconstruction + KL + eta x prototype, each with full weight; or one term of the validation losses. Default "unweighted" */
+  /** One term of the validation losses, or "unweighted": the sum of the three, each with weight 1 ("total": with their weights). "prototype" is "unweighted" where no validation cell has a label. Default "prototype" */
   readonly metric: "unweighted" | "reconstruction" | "kl" | "prototype" | "total";
   /** Epochs without improvement before training stops, default 20 */
   readonly patience: number;
@@ -131,7 +131,7 @@ export interface OptimizationOptions {
   readonly epochs?: number;
   /** Default: 90 % of the epochs. */
   readonly pretrainingEpochs?: number;
-  /** Weight of the prototype loss, default 1; 0 leaves it out, and with it the fine-tuning (prototypes are computed at the end) */
+  /** Weight of the prototype loss, default 1; 0 leaves it out, and with it the fine-tuning (prototypes are computed at the end). 100 draws cell types closer together (docs/quality.md) */
   readonly eta?: number;
   /** Cells per step, default 128 */
   readonly minibatch?: number;
@@ -279,7 +279,7 @@ export const defaults = {
   alphaEpochAnneal: 100,
   pretrainingShare: 0.9,
   resolution: 1,
-  earlyStopping: { metric: "unweighted", patience: 20, threshold: 0, reduceLr: true, lrPatience: 13, lrFactor: 0.1 },
+  earlyStopping: { metric: "prototype", patience: 20, threshold: 0, reduceLr: true, lrPatience: 13, lrFactor: 0.1 },
 } as const satisfies Record<string, unknown> & { earlyStopping: EarlyStopping };
 
 /** @throws ScPoliError "usage" unless `value` is a whole number in [least, most] */

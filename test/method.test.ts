@@ -149,13 +149,29 @@ test("stopped anywhere and resumed, training ends with the same bytes; other opt
   assert.deepEqual(tensorsOf(await ScPoli.train(reference, { ...options, resume: true })), whole);
 });
 
-test("the weights of the best epoch are restored, not those of the last", async () => {
-  const { stored } = await ScPoli.train(reference, { ...keys, ...quick, epochs: 40, pretrainingEpochs: 4, lr: 0.05, earlyStopping: { patience: 4 } });
-  const { history, best_epoch: best } = stored.json.provenance as { history: { validation: { reconstruction: number; kl: number; prototype: number } }[]; best_epoch: number };
-  const metric = history.map(({ validation: v }) => v.reconstruction + v.kl + v.prototype);
-  const least = Math.min(...metric.slice(4));
-  assert.equal(metric[best - 1], least);
-  assert.ok(best < history.length, "the last epoch was not the best");
-  const same = await ScPoli.train(reference, { ...keys, ...quick, epochs: best, pretrainingEpochs: 4, lr: 0.05, earlyStopping: { patience: 4 } });
-  assert.deepEqual(stored.tensors.get("theta")!.data, same.stored.tensors.get("theta")!.data);
-});
+interface ValidationLosses {
+  readonly reconstruction: number;
+  readonly kl: number;
+  readonly prototype: number;
+}
+
+const byPrototype = ({ prototype }: ValidationLosses): number => prototype;
+const bySum = ({ reconstruction, kl, prototype }: ValidationLosses): number => reconstruction + kl + prototype;
+/** what is monitored, in which epochs, and by which of the losses */
+const monitored: readonly (readonly [what: string, options: Partial<TrainOptions>, from: number, metric: (losses: ValidationLosses) => number])[] = [
+  ["the prototype loss", { earlyStopping: { patience: 4 } }, 4, byPrototype],
+  ["the sum of the losses, where asked for", { earlyStopping: { metric: "unweighted", patience: 4 } }, 4, bySum],
+  ["the sum of the losses, without labels", { cellTypeKeys: [], alphaEpochAnneal: 4, earlyStopping: { patience: 4 } }, 3, bySum],
+];
+
+for (const [what, options, from, metricOf] of monitored)
+  test(`the weights of the best epoch are restored, not those of the last; monitored: ${what}`, async () => {
+    const all: TrainOptions = { ...keys, ...quick, epochs: 60, pretrainingEpochs: 4, lr: 0.05, ...options };
+    const { stored } = await ScPoli.train(reference, all);
+    const { history, best_epoch: best } = stored.json.provenance as { history: { validation: ValidationLosses }[]; best_epoch: number };
+    const metric = history.map(({ validation }) => metricOf(validation));
+    assert.equal(metric[best - 1], Math.min(...metric.slice(from)));
+    assert.ok(best < history.length, "the last epoch was not the best");
+    const same = await ScPoli.train(reference, { ...all, epochs: best });
+    assert.deepEqual(stored.tensors.get("theta")!.data, same.stored.tensors.get("theta")!.data);
+  });

@@ -1,7 +1,7 @@
 // The optimisation loop, for references and for queries: pretraining, KL annealing, prototypes, fine-tuning, early stopping with the best state restored.
 // Every random choice depends on (seed, epoch, minibatch) alone, so that a run stopped anywhere goes on to the same bytes.
 // Source: De Donno et al. 2023, Methods ("Training"); scPoliTrainer of scArches.
-import type { EpochLosses, LossTerms, Progress } from "../config.js";
+import type { EarlyStopping, EpochLosses, LossTerms, Progress } from "../config.js";
 import type { CountRows } from "../data/count-source.js";
 import type { Engine, Losses, Program } from "../engine/engine.js";
 import { ScPoliError } from "../errors.js";
@@ -376,6 +376,8 @@ function lossTerms(sums: TrainerState["sums"], cells: number, weights: { kl: num
   return { reconstruction, kl, prototype, total: reconstruction + weights.kl * kl + weights.prototype * prototype };
 }
 
-function metricOf(losses: LossTerms, metric: "unweighted" | "reconstruction" | "kl" | "prototype" | "total"): number {
-  return metric === "unweighted" ? losses.reconstruction + losses.kl + losses.prototype : losses[metric];
+function metricOf(losses: LossTerms, metric: EarlyStopping["metric"]): number {
+  // without a labelled cell the prototype loss is 0 in every epoch, and the first would be the best
+  const isSum = metric === "unweighted" || (metric === "prototype" && losses.prototype === 0);
+  return isSum ? losses.reconstruction + losses.kl + losses.prototype : losses[metric];
 }
