@@ -131,7 +131,7 @@ export interface OptimizationOptions {
   readonly epochs?: number;
   /** Default: 90 % of the epochs. */
   readonly pretrainingEpochs?: number;
-  /** Weight of the prototype loss, default 1; 0 leaves it out, and with it the fine-tuning (prototypes are computed at the end). 100 draws cell types closer together (docs/quality.md) */
+  /** Weight of the prototype loss, default 1; 0 leaves it out, and with it the fine-tuning (prototypes are computed at the end). A large one (100) draws the cells of a type closer together (docs/quality.md) */
   readonly eta?: number;
   /** Cells per step, default 128 */
   readonly minibatch?: number;

@@ -164,6 +164,16 @@ const monitored: readonly (readonly [what: string, options: Partial<TrainOptions
   ["the sum of the losses, without labels", { cellTypeKeys: [], alphaEpochAnneal: 4, earlyStopping: { patience: 4 } }, 3, bySum],
 ];
 
+test("labelled cells all in training: the sum of the losses is monitored, as their prototype loss would be 0 in every epoch", async () => {
+  const few = await makeAtlas("few", { cells: 300, conditions: ["d1", "d2"], label: (type, cell) => (cell < 6 ? type : null) });
+  const { stored } = await ScPoli.train(few, { ...keys, ...quick, pretrainingEpochs: 4, trainFrac: 0.99, earlyStopping: { patience: 4 } });
+  const { history, best_epoch: best } = stored.json.provenance as { history: { validation: ValidationLosses }[]; best_epoch: number };
+  assert.ok(history.every(({ validation }) => validation.prototype === 0));
+  const sums = history.map(({ validation }) => bySum(validation));
+  assert.equal(sums[best - 1], Math.min(...sums.slice(4)));
+  assert.ok(best > 5, "more than the first epoch of fine-tuning");
+});
+
 for (const [what, options, from, metricOf] of monitored)
   test(`the weights of the best epoch are restored, not those of the last; monitored: ${what}`, async () => {
     const all: TrainOptions = { ...keys, ...quick, epochs: 60, pretrainingEpochs: 4, lr: 0.05, ...options };

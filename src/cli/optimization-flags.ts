@@ -40,7 +40,7 @@ export function addTrainingFlags(command: Command): Command {
   return command
     .option("--pretraining-epochs <n>", `epochs before the prototype loss (default: ${100 * defaults.pretrainingShare} % of the epochs)`, whole(0))
     .addOption(new Option("--prototype-loss <on|off>", "off: no prototype loss and no fine-tuning, as --eta 0 (default: on)").choices(["on", "off"]))
-    .option("--eta <number>", `weight of the prototype loss; 100 draws cell types closer together (default: ${defaults.eta})`, real(0))
+    .option("--eta <number>", `weight of the prototype loss; a large one (100) draws the cells of a type closer together (default: ${defaults.eta})`, real(0))
     .option("--prototype-norm <p>", `p of the Minkowski distance to prototypes (default: ${defaults.prototypeNorm})`, real(1, 100))
     .option("--weight-decay <number>", `L2 penalty, none on embeddings (default: ${defaults.weightDecay})`, real(0));
 }
