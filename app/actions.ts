@@ -2,20 +2,45 @@
 import { coverageLimits } from "./checks.js";
 import { kindOf } from "./files.js";
 import { runJob, startSession, type Session } from "./jobs.js";
-import type { CellColumn, LocalFile, MappingResult, MapRequest, ModelInfo, TrainRequest } from "./protocol.js";
+import type {
+  CellColumn,
+  LocalFile,
+  MappingResult,
+  MapRequest,
+  ModelInfo,
+  TrainRequest,
+} from "./protocol.js";
 import { openSession } from "./session.js";
 import {
-  announcement, change, changeView, columns, emptyView, expressions, isUnsaved, job, referenceMeans, replaceWork, step, tell, work, type ColourBy, type DataFile, type JobState,
+  announcement,
+  change,
+  changeView,
+  columns,
+  emptyView,
+  expressions,
+  isUnsaved,
+  job,
+  referenceMeans,
+  replaceWork,
+  step,
+  tell,
+  work,
+  type ColourBy,
+  type DataFile,
+  type JobState,
 } from "./state.js";
 import { count, percent } from "./text.js";
 import { JobError } from "./worker/errors.js";
 
 export type Role = "query" | "reference" | "model";
 
-/** Opens what was dropped or picked, as what it is; cells take the role of the place where they were dropped. */
+/**
+ * Opens what was dropped or picked, as what it is; cells take the role of the place where they were dropped.
+ */
 export async function openFiles(files: readonly LocalFile[], role: Role): Promise<void> {
   if (files.length === 0) return;
-  if (job.value) return tell("info", `${job.value.verb} is not done yet`, "Files can be opened when it has ended.");
+  if (job.value)
+    return tell("info", `${job.value.verb} is not done yet`, "Files can be opened when it has ended.");
   const kind = kindOf(files);
   await guarded(`${files[0]!.path.split("/")[0]} could not be opened`, async () => {
     if (kind === "session") return openSavedSession(files[0]!.file);
@@ -33,17 +58,38 @@ async function openSavedSession(file: File): Promise<void> {
 }
 
 async function openCells(files: readonly LocalFile[], role: "query" | "reference"): Promise<void> {
-  const info = await working(`Looking into ${files[0]!.path.split("/")[0]}`, ({ jobs }) => jobs.inspectFiles(files));
+  const info = await working(`Looking into ${files[0]!.path.split("/")[0]}`, ({ jobs }) =>
+    jobs.inspectFiles(files),
+  );
   const { condition_candidates: conditions, cell_type_candidates: types } = info.inspection;
   const { model } = work.value;
   const file: DataFile = {
-    files, info, conditionKeys: conditions.slice(0, 1).map(({ name }) => name), cellTypeKeys: types.slice(0, 1).map(({ name }) => name),
-    conditionColumns: model ? proposedColumns(model, info.inspection.columns.map(({ name }) => name), conditions.map(({ name }) => name)) : {}, coverage: null,
+    files,
+    info,
+    conditionKeys: conditions.slice(0, 1).map(({ name }) => name),
+    cellTypeKeys: types.slice(0, 1).map(({ name }) => name),
+    conditionColumns: model
+      ? proposedColumns(
+          model,
+          info.inspection.columns.map(({ name }) => name),
+          conditions.map(({ name }) => name),
+        )
+      : {},
+    coverage: null,
   };
   const { query, result } = work.value;
-  const isBack = role === "query" && result !== null && query?.files.length === 0 && query.info.name === info.name && query.info.inspection.cells === info.inspection.cells;
-  if (isBack) return change(`open ${info.name}`, { query: { ...query, files, info } }); // the file that a saved session was made of
-  change(`open ${info.name}`, role === "query" ? { query: file, result: null, view: emptyView } : { reference: file });
+  const isBack =
+    role === "query" &&
+    result !== null &&
+    query?.files.length === 0 &&
+    query.info.name === info.name &&
+    query.info.inspection.cells === info.inspection.cells;
+  // the file that a saved session was made of
+  if (isBack) return change(`open ${info.name}`, { query: { ...query, files, info } });
+  change(
+    `open ${info.name}`,
+    role === "query" ? { query: file, result: null, view: emptyView } : { reference: file },
+  );
   if (role === "query") columns.value = expressions.value = new Map();
   else referenceMeans.value = new Map();
   announcement.value = `${info.name}: ${count(info.inspection.cells)} cells, ${count(info.inspection.genes)} genes.`;
@@ -51,7 +97,9 @@ async function openCells(files: readonly LocalFile[], role: "query" | "reference
 }
 
 async function openModelFiles(files: readonly LocalFile[]): Promise<void> {
-  const { model, notes } = await working(`Reading the model ${files[0]!.path.split("/")[0]}`, ({ jobs }) => jobs.loadModelFiles(files));
+  const { model, notes } = await working(`Reading the model ${files[0]!.path.split("/")[0]}`, ({ jobs }) =>
+    jobs.loadModelFiles(files),
+  );
   for (const { level, message } of notes) if (level === "warning") tell("warning", model.name, message);
   await useModel(model, `open the model ${model.name}`);
 }
@@ -60,25 +108,44 @@ async function openModelFiles(files: readonly LocalFile[]): Promise<void> {
 export async function useModel(model: ModelInfo, label: string): Promise<void> {
   const { query } = work.value;
   const names = query?.info.inspection.columns.map(({ name }) => name) ?? [];
-  const conditionColumns = proposedColumns(model, names, query?.info.inspection.condition_candidates.map(({ name }) => name) ?? []);
+  const conditionColumns = proposedColumns(
+    model,
+    names,
+    query?.info.inspection.condition_candidates.map(({ name }) => name) ?? [],
+  );
   change(label, { model, query: query && { ...query, conditionColumns, coverage: null } });
   announcement.value = `${model.name}: a model of ${count(model.genes.length)} genes.`;
   await lookAtCoverage();
 }
 
 /** For each condition key of the model the column of that name, else the likeliest. */
-function proposedColumns({ summary }: ModelInfo, names: readonly string[], candidates: readonly string[]): Record<string, string> {
-  return Object.fromEntries(Object.keys(summary.conditions).map((key, k) => [key, names.includes(key) ? key : (candidates[k] ?? candidates[0] ?? "")]));
+function proposedColumns(
+  { summary }: ModelInfo,
+  names: readonly string[],
+  candidates: readonly string[],
+): Record<string, string> {
+  return Object.fromEntries(
+    Object.keys(summary.conditions).map((key, k) => [
+      key,
+      names.includes(key) ? key : (candidates[k] ?? candidates[0] ?? ""),
+    ]),
+  );
 }
 
 async function lookAtCoverage(): Promise<void> {
   const { query, model } = work.value;
   if (!query || !model) return;
-  const coverage = await working("Comparing the genes", ({ jobs }) => jobs.readCoverage(query.files, model.files));
+  const coverage = await working("Comparing the genes", ({ jobs }) =>
+    jobs.readCoverage(query.files, model.files),
+  );
   if (work.value.query !== query || work.value.model !== model) return;
   work.value = { ...work.value, query: { ...query, coverage } };
   if (coverage.found / coverage.model < coverageLimits.warn)
-    tell("warning", `Only ${percent(coverage.found / coverage.model)} of the model's genes are in ${query.info.name}`, `Missing, for example: ${coverage.missing.slice(0, 6).join(", ")}. They count as zero.`);
+    tell(
+      "warning",
+      `Only ${percent(coverage.found / coverage.model)} of the model's genes are in ${query.info.name}`,
+      `Missing, for example: ${coverage.missing.slice(0, 6).join(", ")}. They count as zero.`,
+    );
 }
 
 /** The cells that come with the page. */
@@ -101,9 +168,16 @@ export async function openAddress(address: string, role: Role): Promise<void> {
   await guarded("The address could not be opened", async () => {
     const url = new URL(address, document.baseURI);
     if (url.origin !== location.origin)
-      throw new JobError("refused", `${url.host} is another site, and this page talks to none but its own, so that nothing can leave this computer. Download the file there and open it here.`);
+      throw new JobError(
+        "refused",
+        `${url.host} is another site, and this page talks to none but its own, so that nothing can leave this computer. Download the file there and open it here.`,
+      );
     const answer = await fetch(url);
-    if (!answer.ok) throw new JobError("file", `There is nothing at ${url.pathname} (${answer.status} ${answer.statusText}).`);
+    if (!answer.ok)
+      throw new JobError(
+        "file",
+        `There is nothing at ${url.pathname} (${answer.status} ${answer.statusText}).`,
+      );
     const name = url.pathname.split("/").at(-1) || "download";
     const files = [{ path: name, file: new File([await answer.blob()], name) }];
     if (kindOf(files) === "model" || role === "model") return openModelFiles(files);
@@ -188,7 +262,13 @@ export async function map(request: MapRequest): Promise<void> {
   const { query, model } = work.value;
   if (!query || !model || job.value) return;
   await withMapping("Mapping", async ({ jobs, listener }) => {
-    const result = await jobs.mapQuery(query.files, model.files, `${model.name}-with-query`, request, listener);
+    const result = await jobs.mapQuery(
+      query.files,
+      model.files,
+      `${model.name}-with-query`,
+      request,
+      listener,
+    );
     showResult(result, "map the query", request);
     step.value = "explore";
   });
@@ -197,11 +277,22 @@ export async function map(request: MapRequest): Promise<void> {
 /** What the last mapping was asked for, for what is computed after it. */
 let lastRequest: MapRequest = {};
 
-export async function nameCells(name: string, level: string | undefined, cells: { readonly clusters?: readonly number[]; readonly rows?: Uint32Array }): Promise<void> {
+export async function nameCells(
+  name: string,
+  level: string | undefined,
+  cells: { readonly clusters?: readonly number[]; readonly rows?: Uint32Array },
+): Promise<void> {
   const { query, result } = work.value;
   if (!query || !result || job.value) return;
   await withMapping(`Naming ${name}`, async ({ jobs, listener }) => {
-    const named = await jobs.nameCellType(query.files, result.model.files, result.model.name, { name, level, ...cells }, { ...lastRequest, conditionKeys: query.conditionColumns }, listener);
+    const named = await jobs.nameCellType(
+      query.files,
+      result.model.files,
+      result.model.name,
+      { name, level, ...cells },
+      { ...lastRequest, conditionKeys: query.conditionColumns },
+      listener,
+    );
     showResult(named, `name ${name}`, lastRequest);
     announcement.value = `${name} is a cell type of the model now.`;
   });
@@ -212,7 +303,11 @@ export async function addToModel(): Promise<void> {
   const { result } = work.value;
   if (!result) return;
   await useModel(result.model, "add the query to the model");
-  tell("info", "The query is part of the model now", "The next query is mapped onto the reference with these samples and names. Save the model to keep it.");
+  tell(
+    "info",
+    "The query is part of the model now",
+    "The next query is mapped onto the reference with these samples and names. Save the model to keep it.",
+  );
 }
 
 export function stopJob(): void {
@@ -241,7 +336,14 @@ function showResult(result: MappingResult, label: string, request: MapRequest): 
   isUnsaved.value = true;
   const thresholds = result.levels.map(({ threshold }) => threshold);
   const hasLevels = result.levels.length > 0;
-  change(label, { result, view: { ...emptyView, thresholds, colourBy: hasLevels ? { kind: "predicted", level: 0 } : { kind: "condition", key: 0 } } });
+  change(label, {
+    result,
+    view: {
+      ...emptyView,
+      thresholds,
+      colourBy: hasLevels ? { kind: "predicted", level: 0 } : { kind: "condition", key: 0 },
+    },
+  });
   announcement.value = `Mapped ${count(result.cells)} cells; the verdict is ${result.verdict.light}.`;
 }
 
@@ -252,11 +354,17 @@ export async function colourBy(colour: ColourBy): Promise<void> {
   const { query } = work.value;
   await guarded("The cells could not be coloured", async () => {
     if (colour.kind === "column" && !columns.value.has(colour.name)) {
-      const column = await withFiles(query, (files) => runJob<CellColumn>(({ jobs }) => jobs.readColumn(files, colour.name)));
+      const column = await withFiles(query, (files) =>
+        runJob<CellColumn>(({ jobs }) => jobs.readColumn(files, colour.name)),
+      );
       columns.value = new Map([...columns.value, [colour.name, column]]);
     }
     if (colour.kind === "gene" && !expressions.value.has(colour.name)) {
-      const values = await withFiles(query, (files) => working(`Reading ${colour.name}`, ({ jobs, listener }) => jobs.readGene(files, colour.name, listener)));
+      const values = await withFiles(query, (files) =>
+        working(`Reading ${colour.name}`, ({ jobs, listener }) =>
+          jobs.readGene(files, colour.name, listener),
+        ),
+      );
       expressions.value = new Map([...expressions.value, [colour.name, values]]);
       await readReferenceMeans(colour.name);
     }
@@ -267,18 +375,31 @@ export async function colourBy(colour: ColourBy): Promise<void> {
 /** The gene in the reference's samples too, where its cells are open and have it. */
 async function readReferenceMeans(gene: string): Promise<void> {
   const { reference, result } = work.value;
-  const keys = result?.conditions.map(({ key }) => key).filter((key) => reference?.info.inspection.columns.some(({ name }) => name === key)) ?? [];
+  const keys =
+    result?.conditions
+      .map(({ key }) => key)
+      .filter((key) => reference?.info.inspection.columns.some(({ name }) => name === key)) ?? [];
   if (!reference || keys.length === 0) return;
   try {
-    const means = await working(`Reading ${gene} of the reference`, ({ jobs, listener }) => jobs.readGeneMeans(reference.files, gene, keys, listener));
+    const means = await working(`Reading ${gene} of the reference`, ({ jobs, listener }) =>
+      jobs.readGeneMeans(reference.files, gene, keys, listener),
+    );
     referenceMeans.value = new Map([...referenceMeans.value, [gene, means]]);
   } catch (error) {
-    if (!(error instanceof JobError && error.kind === "key")) throw error; // the reference lacks the gene: its samples stay grey
+    // the reference lacks the gene: its samples stay grey
+    if (!(error instanceof JobError && error.kind === "key")) throw error;
   }
 }
 
-async function withFiles<T>(query: DataFile | null, use: (files: readonly LocalFile[]) => Promise<T>): Promise<T> {
-  if (!query || query.files.length === 0) throw new JobError("file", "This needs the query's file. Open it again on the page Open: a saved session holds results, not counts.");
+async function withFiles<T>(
+  query: DataFile | null,
+  use: (files: readonly LocalFile[]) => Promise<T>,
+): Promise<T> {
+  if (!query || query.files.length === 0)
+    throw new JobError(
+      "file",
+      "This needs the query's file. Open it again on the page Open: a saved session holds results, not counts.",
+    );
   return use(query.files);
 }
 
@@ -298,7 +419,12 @@ function reportProgress(progress: NonNullable<JobState["progress"]>): void {
   const { epoch, done, losses } = progress;
   const isEndOfEpoch = epoch !== undefined && losses && done === epoch;
   // an epoch may be told twice: by its last minibatch, with the losses of the one before, and by its end
-  setJob({ progress, ...(isEndOfEpoch && { losses: [...current.losses.filter((told) => told.epoch < epoch), { epoch, losses }] }) });
+  setJob({
+    progress,
+    ...(isEndOfEpoch && {
+      losses: [...current.losses.filter((told) => told.epoch < epoch), { epoch, losses }],
+    }),
+  });
 }
 
 function reportNote(note: JobState["notes"][number]): void {
@@ -307,13 +433,21 @@ function reportNote(note: JobState["notes"][number]): void {
 
 let stopWorking: (() => void) | null = null;
 
-/** A short job with its name on the page while it goes on; a training that is paused stays so behind it. @throws JobError "interrupted" where it was cancelled */
+/**
+ * A short job with its name on the page while it goes on; a training that is paused stays so behind it.
+ * @throws JobError "interrupted" where it was cancelled
+ */
 export async function working<T>(verb: string, run: (session: Session) => Promise<T>): Promise<T> {
   const before = job.value;
-  const cancelled = new Promise<never>((_, reject) => (stopWorking = () => reject(new JobError("interrupted", `${verb} was cancelled.`))));
+  const cancelled = new Promise<never>(
+    (_, reject) => (stopWorking = () => reject(new JobError("interrupted", `${verb} was cancelled.`))),
+  );
   begin(verb);
   try {
-    return await runJob((session) => Promise.race([run(session), cancelled]), { onProgress: reportProgress, onNote: reportNote });
+    return await runJob((session) => Promise.race([run(session), cancelled]), {
+      onProgress: reportProgress,
+      onNote: reportNote,
+    });
   } finally {
     job.value = before;
     stopWorking = null;

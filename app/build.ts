@@ -1,4 +1,5 @@
-// What Vite does not do by itself for the page: the demo's cells beside it, its security policy in it, and the list of its files in the service worker.
+// What Vite does not do by itself for the page: the demo's cells beside it, its security policy in it, and
+// the list of its files in the service worker.
 import { createHash } from "node:crypto";
 import { createReadStream, readdirSync, readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
@@ -11,13 +12,19 @@ const cells = readdirSync(path("../data")).filter((name) => name.endsWith(".h5ad
 /** data/demo_*.h5ad: served while developing, copied when building. */
 export const demoCells: Plugin = {
   name: "demo-cells",
-  configureServer: (server) => void server.middlewares.use("/data", (request, response, next) => {
-    const name = cells.find((cell) => request.url === `/${cell}`);
-    if (name === undefined) return next();
-    createReadStream(path(`../data/${name}`)).pipe(response);
-  }),
+  configureServer: (server) =>
+    void server.middlewares.use("/data", (request, response, next) => {
+      const name = cells.find((cell) => request.url === `/${cell}`);
+      if (name === undefined) return next();
+      createReadStream(path(`../data/${name}`)).pipe(response);
+    }),
   generateBundle() {
-    for (const name of cells) this.emitFile({ type: "asset", fileName: `data/${name}`, source: readFileSync(path(`../data/${name}`)) });
+    for (const name of cells)
+      this.emitFile({
+        type: "asset",
+        fileName: `data/${name}`,
+        source: readFileSync(path(`../data/${name}`)),
+      });
   },
 };
 
@@ -25,10 +32,18 @@ export const demoCells: Plugin = {
 export const policyInPage: Plugin = {
   name: "policy-in-page",
   apply: "build",
-  transformIndexHtml: () => [{ tag: "meta", attrs: { "http-equiv": "Content-Security-Policy", content: contentSecurityPolicy }, injectTo: "head-prepend" }],
+  transformIndexHtml: () => [
+    {
+      tag: "meta",
+      attrs: { "http-equiv": "Content-Security-Policy", content: contentSecurityPolicy },
+      injectTo: "head-prepend",
+    },
+  ],
 };
 
-/** Names all files of the page in its service worker, and their digest: another page, another service worker. */
+/**
+ * Names all files of the page in its service worker, and their digest: another page, another service worker.
+ */
 export const serviceWorker: Plugin = {
   name: "service-worker",
   apply: "build",
@@ -36,9 +51,13 @@ export const serviceWorker: Plugin = {
     order: "post",
     handler(_, bundle) {
       const digest = createHash("sha256");
-      const publicFiles = readdirSync(path("public"), { withFileTypes: true }).filter((entry) => entry.isFile()).map(({ name }) => name);
+      const publicFiles = readdirSync(path("public"), { withFileTypes: true })
+        .filter((entry) => entry.isFile())
+        .map(({ name }) => name);
       for (const name of publicFiles) digest.update(readFileSync(path(`public/${name}`)));
-      const names = Object.keys(bundle).filter((name) => name !== "service-worker.js" && !name.endsWith(".map")).sort();
+      const names = Object.keys(bundle)
+        .filter((name) => name !== "service-worker.js" && !name.endsWith(".map"))
+        .sort();
       for (const name of names) {
         const output = bundle[name]!;
         digest.update(name).update(output.type === "chunk" ? output.code : output.source);
@@ -46,10 +65,19 @@ export const serviceWorker: Plugin = {
       const worker = bundle["service-worker.js"];
       if (worker?.type !== "chunk") throw new Error("there is no service worker");
       const put = (code: string, placeholder: string, value: string): string => {
-        if (code.split(placeholder).length !== 2) throw new Error(`${placeholder} is not in the service worker once`);
+        if (code.split(placeholder).length !== 2)
+          throw new Error(`${placeholder} is not in the service worker once`);
         return code.replace(placeholder, () => value);
       };
-      worker.code = put(put(worker.code, "PAGE_FILES", JSON.stringify(["./", ...names.filter((name) => name !== "index.html"), ...publicFiles])), "PAGE_VERSION", JSON.stringify(digest.digest("hex").slice(0, 16)));
+      worker.code = put(
+        put(
+          worker.code,
+          "PAGE_FILES",
+          JSON.stringify(["./", ...names.filter((name) => name !== "index.html"), ...publicFiles]),
+        ),
+        "PAGE_VERSION",
+        JSON.stringify(digest.digest("hex").slice(0, 16)),
+      );
     },
   },
 };

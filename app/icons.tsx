@@ -13,7 +13,8 @@ const paths = {
   file: "M4 1.8h5l3 3v9.4H4zM9 1.8v3h3",
   folder: "M1.8 4h4l1.4 1.6h7v7.6H1.8z",
   move: "M8 2v12M2 8h12M6 4l2-2 2 2M6 12l2 2 2-2M4 6 2 8l2 2M12 6l2 2-2 2",
-  lasso: "M8 2.5c3.6 0 6 1.6 6 4s-2.4 4-6 4c-1 0-1.9-.1-2.7-.4M3.4 9.2C2.5 8.5 2 7.6 2 6.5c0-2.4 2.4-4 6-4M3.3 10.6a1.3 1.3 0 1 0 2.5.4 1.3 1.3 0 0 0-2.5-.4M5.5 12c.6 1.200 0 2-1.5 2.3",
+  lasso:
+    "M8 2.5c3.6 0 6 1.6 6 4s-2.4 4-6 4c-1 0-1.9-.1-2.7-.4M3.4 9.2C2.5 8.5 2 7.6 2 6.5c0-2.4 2.4-4 6-4M3.3 10.6a1.3 1.3 0 1 0 2.5.4 1.3 1.3 0 0 0-2.5-.4M5.5 12c.6 1.200 0 2-1.5 2.3",
   box: "M3 3h10v10H3zM3 3h.1M13 13h.1",
   fit: "M2.5 6V2.5H6M10 2.5h3.5V6M13.5 10v3.5H10M6 13.5H2.5V10",
   download: "M8 2v7.5M4.800 6.7 8 9.900l3.200-3.200M2.5 13.5h11",
@@ -25,7 +26,18 @@ export type IconName = keyof typeof paths;
 
 export function Icon({ name }: { readonly name: IconName }) {
   return (
-    <svg class="sign" viewBox="0 0 16 16" width="16" height="16" fill="none" stroke="currentColor" stroke-width="1.4" stroke-linecap="round" stroke-linejoin="round" aria-hidden="true">
+    <svg
+      class="sign"
+      viewBox="0 0 16 16"
+      width="16"
+      height="16"
+      fill="none"
+      stroke="currentColor"
+      stroke-width="1.4"
+      stroke-linecap="round"
+      stroke-linejoin="round"
+      aria-hidden="true"
+    >
       <path d={paths[name]} />
     </svg>
   );

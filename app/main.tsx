@@ -6,4 +6,6 @@ import { isUnsaved, job, work } from "./state.js";
 import "./styles.css";
 
 render(<Page />, document.getElementById("page")!);
-void startOffline(() => !isUnsaved.value && !job.value && !work.value.query && !work.value.reference && !work.value.model);
+void startOffline(
+  () => !isUnsaved.value && !job.value && !work.value.query && !work.value.reference && !work.value.model,
+);

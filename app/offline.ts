@@ -1,4 +1,5 @@
-// The service worker, started: the page works offline from its second load on, and its threads share memory on hosts that send no headers.
+// The service worker, started: the page works offline from its second load on, and its threads share memory
+// on hosts that send no headers.
 
 /** Whether the page runs with several threads. */
 export function isIsolated(): boolean {
@@ -6,8 +7,8 @@ export function isIsolated(): boolean {
 }
 
 /**
- * Starts the service worker of a built page. Where the host sends no headers, the page is loaded once more as soon as the service worker sends them, unless work
- * has begun: then one thread has to do.
+ * Starts the service worker of a built page. Where the host sends no headers, the page is loaded once more as
+ * soon as the service worker sends them, unless work has begun: then one thread has to do.
  * @param mayReload - whether nothing would be lost
  */
 export async function startOffline(mayReload: () => boolean): Promise<void> {
@@ -21,11 +22,14 @@ export async function startOffline(mayReload: () => boolean): Promise<void> {
     await controlled(serviceWorker);
     if (mayReload()) location.reload();
   } catch {
-    // without it the page works all the same, while it is connected: private windows have none, and hosts without https
+    // without it the page works all the same, while it is connected: private windows have none, and hosts
+    // without https
   }
 }
 
 function controlled(serviceWorker: ServiceWorkerContainer): Promise<void> {
   if (serviceWorker.controller) return Promise.resolve();
-  return new Promise((resolve) => serviceWorker.addEventListener("controllerchange", () => resolve(), { once: true }));
+  return new Promise((resolve) =>
+    serviceWorker.addEventListener("controllerchange", () => resolve(), { once: true }),
+  );
 }

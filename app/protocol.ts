@@ -1,7 +1,25 @@
-// What the page and its workers say to each other: plain objects, typed arrays and files, nothing that belongs to one side only.
-import type { Additions, EpochLosses, ErrorKind, GeneAnalysis, Inspection, MapOptions, MappingSummary, ModelSummary, Note, Progress, SampleAnalysis, TrainOptions, Verdict } from "scpoli";
+// What the page and its workers say to each other: plain objects, typed arrays and files, nothing that
+// belongs to one side only.
+import type {
+  Additions,
+  EpochLosses,
+  ErrorKind,
+  GeneAnalysis,
+  Inspection,
+  MapOptions,
+  MappingSummary,
+  ModelSummary,
+  Note,
+  Progress,
+  SampleAnalysis,
+  TrainOptions,
+  Verdict,
+} from "scpoli";
 
-/** A file of the user, or one that a worker has made, with its place inside what was dropped ("atlas/model.json"). Nothing of it is in memory until it is read. */
+/**
+ * A file of the user, or one that a worker has made, with its place inside what was dropped
+ * ("atlas/model.json"). Nothing of it is in memory until it is read.
+ */
 export interface LocalFile {
   readonly path: string;
   readonly file: File;
@@ -54,7 +72,10 @@ export interface LevelResult {
   readonly threshold: Limit;
 }
 
-/** Above what uncertainty a cell is unknown: a number, one for each predicted type as the library has them, or none. */
+/**
+ * Above what uncertainty a cell is unknown: a number, one for each predicted type as the library has them, or
+ * none.
+ */
 export type Limit = number | "by type" | null;
 
 /** Cells of the reference as the model remembers them: where they lie and what they are. */
@@ -88,7 +109,10 @@ export interface SampleMap {
 export type SampleMeans = Readonly<Record<string, readonly (readonly [sample: string, mean: number])[]>>;
 
 /** The samples of one condition key, analysed. */
-export interface SampleAnalysisResult extends Pick<SampleAnalysis, "covariates" | "associations" | "guidance" | "classifications"> {
+export interface SampleAnalysisResult extends Pick<
+  SampleAnalysis,
+  "covariates" | "associations" | "guidance" | "classifications"
+> {
   readonly map: SampleMap;
   /** genes that correlate with each component, how many and the strongest */
   readonly geneCounts: GeneAnalysis["counts"];
@@ -108,7 +132,11 @@ export interface MappingResult {
   /** (N) row of the nearest unlabelled prototype, and the prototypes' numbers */
   readonly clusters: { readonly codes: Int32Array; readonly numbers: readonly number[] } | null;
   /** per condition key of the model: the query's conditions */
-  readonly conditions: readonly { readonly key: string; readonly codes: Int32Array; readonly names: readonly string[] }[];
+  readonly conditions: readonly {
+    readonly key: string;
+    readonly codes: Int32Array;
+    readonly names: readonly string[];
+  }[];
   /** per condition key of the model, the reference's and the query's */
   readonly samples: readonly SampleMap[];
   readonly verdict: Verdict;
@@ -118,7 +146,10 @@ export interface MappingResult {
   readonly model: ModelInfo;
 }
 
-export type TrainRequest = Omit<TrainOptions, "signal" | "finish" | "onProgress" | "onNote" | "checkpoint" | "resume">;
+export type TrainRequest = Omit<
+  TrainOptions,
+  "signal" | "finish" | "onProgress" | "onNote" | "checkpoint" | "resume"
+>;
 export type MapRequest = Omit<MapOptions, "signal" | "onProgress" | "onNote" | "output">;
 
 /** What a job tells while it goes on. */

@@ -1,4 +1,5 @@
-// What the samples are coloured by: a covariate of theirs or, as soon as a gene colours the cells, the mean of that gene per sample.
+// What the samples are coloured by: a covariate of theirs or, as soon as a gene colours the cells, the mean
+// of that gene per sample.
 import type { Covariate } from "scpoli";
 import { groupColour, missingColour, rampColour } from "./colours.js";
 import { meansBySample } from "./means.js";
@@ -8,14 +9,27 @@ import { short } from "./text.js";
 
 export type SampleColouring = Pick<Covariate, "name" | "kind" | "values" | "levels">;
 
-/** The gene that colours the cells, as its mean per sample; null where none does. Samples of the reference are known where its cells are open. */
-export function geneColouring({ key, names }: SampleMap, { codes, names: own }: MappingResult["conditions"][number]): SampleColouring | null {
+/**
+ * The gene that colours the cells, as its mean per sample; null where none does. Samples of the reference are
+ * known where its cells are open.
+ */
+export function geneColouring(
+  { key, names }: SampleMap,
+  { codes, names: own }: MappingResult["conditions"][number],
+): SampleColouring | null {
   const { colourBy } = work.value.view;
   const values = colourBy.kind === "gene" && expressions.value.get(colourBy.name);
   if (!values) return null;
   const known = new Map(referenceMeans.value.get(colourBy.name)?.[key] ?? []);
-  meansBySample(values, codes, own.length).forEach((mean, sample) => Number.isFinite(mean) && known.set(own[sample]!, mean));
-  return { name: `${colourBy.name}, mean of log1p per 10,000`, kind: "number", levels: [], values: names.map((name) => known.get(name) ?? null) };
+  meansBySample(values, codes, own.length).forEach(
+    (mean, sample) => Number.isFinite(mean) && known.set(own[sample]!, mean),
+  );
+  return {
+    name: `${colourBy.name}, mean of log1p per 10,000`,
+    kind: "number",
+    levels: [],
+    values: names.map((name) => known.get(name) ?? null),
+  };
 }
 
 function rangeOf({ values }: SampleColouring): readonly [number, number] {
@@ -26,18 +40,49 @@ function rangeOf({ values }: SampleColouring): readonly [number, number] {
 /** A colour per sample. */
 export function coloursOf(colouring: SampleColouring): string[] {
   const [low, high] = rangeOf(colouring);
-  return colouring.values.map((value) => (value === null ? missingColour : typeof value === "number" ? rampColour((value - low) / (high - low || 1)) : groupColour(colouring.levels.indexOf(value))));
+  return colouring.values.map((value) =>
+    value === null
+      ? missingColour
+      : typeof value === "number"
+        ? rampColour((value - low) / (high - low || 1))
+        : groupColour(colouring.levels.indexOf(value)),
+  );
 }
 
 export function SampleLegend({ colouring }: { readonly colouring: SampleColouring }) {
   const { name, kind, levels, values } = colouring;
-  const notKnown = values.includes(null) && <li><span class="dot" style={{ background: missingColour }} />not known</li>;
-  if (kind !== "number") return <ul class="legend-row">{levels.map((level, l) => <li key={level}><span class="dot" style={{ background: groupColour(l) }} />{level}</li>)}{notKnown}</ul>;
+  const notKnown = values.includes(null) && (
+    <li>
+      <span class="dot" style={{ background: missingColour }} />
+      not known
+    </li>
+  );
+  if (kind !== "number")
+    return (
+      <ul class="legend-row">
+        {levels.map((level, l) => (
+          <li key={level}>
+            <span class="dot" style={{ background: groupColour(l) }} />
+            {level}
+          </li>
+        ))}
+        {notKnown}
+      </ul>
+    );
   const [low, high] = rangeOf(colouring);
   return (
     <ul class="legend-row">
       <li>{name}</li>
-      <li>{short(low)}<span class="ramp-key" style={{ background: `linear-gradient(to right, ${Array.from({ length: 9 }, (_, i) => rampColour(i / 8)).join(", ")})` }} />{short(high)}</li>
+      <li>
+        {short(low)}
+        <span
+          class="ramp-key"
+          style={{
+            background: `linear-gradient(to right, ${Array.from({ length: 9 }, (_, i) => rampColour(i / 8)).join(", ")})`,
+          }}
+        />
+        {short(high)}
+      </li>
       {notKnown}
     </ul>
   );

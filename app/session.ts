@@ -1,4 +1,5 @@
-// A saved session: one zip file with the model, the results and what was decided, to go on from later. It holds no counts.
+// A saved session: one zip file with the model, the results and what was decided, to go on from later. It
+// holds no counts.
 import { strFromU8, strToU8, unzip, zip, type AsyncZippable, type Unzipped } from "fflate";
 import type { MappingResult, ModelInfo } from "./protocol.js";
 import { work, type DataFile, type View, type Work } from "./state.js";
@@ -44,8 +45,15 @@ export async function saveSession(): Promise<{ readonly file: Blob; readonly nam
   const text = JSON.stringify(saved, replacer);
   for (const [name, file] of files) parts[name] = [new Uint8Array(await file.arrayBuffer()), { level: 0 }];
   parts["session.json"] = strToU8(text);
-  const bytes = await new Promise<Uint8Array<ArrayBuffer>>((resolve, reject) => zip(parts, { level: 3, consume: false, mtime: new Date(1980, 0, 1) }, (error, data) => (error ? reject(error) : resolve(data as Uint8Array<ArrayBuffer>))));
-  return { file: new Blob([bytes], { type: "application/zip" }), name: `${(query?.info.name ?? model?.name ?? "session").replace(/\.[a-z0-9]+$/i, "")}.scpoli` };
+  const bytes = await new Promise<Uint8Array<ArrayBuffer>>((resolve, reject) =>
+    zip(parts, { level: 3, consume: false, mtime: new Date(1980, 0, 1) }, (error, data) =>
+      error ? reject(error) : resolve(data as Uint8Array<ArrayBuffer>),
+    ),
+  );
+  return {
+    file: new Blob([bytes], { type: "application/zip" }),
+    name: `${(query?.info.name ?? model?.name ?? "session").replace(/\.[a-z0-9]+$/i, "")}.scpoli`,
+  };
 }
 
 function withoutFiles({ files: _, ...rest }: DataFile): Omit<DataFile, "files"> {
@@ -55,25 +63,64 @@ function withoutFiles({ files: _, ...rest }: DataFile): Omit<DataFile, "files"> 
 /** @throws JobError where the file is no session of this page */
 export async function openSession(file: File): Promise<Work> {
   const bytes = new Uint8Array(await file.arrayBuffer());
-  const parts = await new Promise<Unzipped>((resolve, reject) => unzip(bytes, (error, data) => (error ? reject(new JobError("file", `${file.name} is no saved session: it is damaged, or something else (${error.message}).`)) : resolve(data))));
+  const parts = await new Promise<Unzipped>((resolve, reject) =>
+    unzip(bytes, (error, data) =>
+      error
+        ? reject(
+            new JobError(
+              "file",
+              `${file.name} is no saved session: it is damaged, or something else (${error.message}).`,
+            ),
+          )
+        : resolve(data),
+    ),
+  );
   const text = parts["session.json"];
-  if (!text) throw new JobError("file", `${file.name} is no saved session: it has no session.json. Sessions are saved on the page Save and end with .scpoli.`);
+  if (!text)
+    throw new JobError(
+      "file",
+      `${file.name} is no saved session: it has no session.json. Sessions are saved on the page Save and end with .scpoli.`,
+    );
   const reviver = (_: string, value: unknown): unknown => {
     if (typeof value !== "object" || value === null) return value;
-    if ("$array" in value && "kind" in value) return arrayOf(parts, String(value.$array), value.kind as ArrayKind, file.name);
-    if ("$file" in value) return new File([(parts[String(value.$file)] ?? new Uint8Array(0)) as Uint8Array<ArrayBuffer>], String(value.$file).replace(/^files\/\d+-/, ""));
+    if ("$array" in value && "kind" in value)
+      return arrayOf(parts, String(value.$array), value.kind as ArrayKind, file.name);
+    if ("$file" in value)
+      return new File(
+        [(parts[String(value.$file)] ?? new Uint8Array(0)) as Uint8Array<ArrayBuffer>],
+        String(value.$file).replace(/^files\/\d+-/, ""),
+      );
     return value;
   };
   const saved = JSON.parse(strFromU8(text), reviver) as Saved;
-  if (saved.format !== format) throw new JobError("file", `${file.name} was saved by a newer version of this page (format ${saved.format}; this one reads ${format}).`);
+  if (saved.format !== format)
+    throw new JobError(
+      "file",
+      `${file.name} was saved by a newer version of this page (format ${saved.format}; this one reads ${format}).`,
+    );
   const { colourBy } = saved.view;
-  const isRead = colourBy.kind === "column" || colourBy.kind === "gene"; // from the query's file, which the session does not hold
-  return { reference: null, query: saved.query && { ...saved.query, files: [] }, model: saved.model, result: saved.result, view: isRead ? { ...saved.view, colourBy: saved.result?.levels.length ? { kind: "predicted", level: 0 } : { kind: "condition", key: 0 } } : saved.view };
+  // from the query's file, which the session does not hold
+  const isRead = colourBy.kind === "column" || colourBy.kind === "gene";
+  return {
+    reference: null,
+    query: saved.query && { ...saved.query, files: [] },
+    model: saved.model,
+    result: saved.result,
+    view: isRead
+      ? {
+          ...saved.view,
+          colourBy: saved.result?.levels.length
+            ? { kind: "predicted", level: 0 }
+            : { kind: "condition", key: 0 },
+        }
+      : saved.view,
+  };
 }
 
 function arrayOf(parts: Unzipped, name: string, kind: ArrayKind, file: string): unknown {
   const bytes = parts[name];
   const type = kinds[kind];
-  if (!bytes || !type || bytes.length % type.BYTES_PER_ELEMENT !== 0) throw new JobError("file", `${file} is damaged: its part ${name} is missing or cut off.`);
+  if (!bytes || !type || bytes.length % type.BYTES_PER_ELEMENT !== 0)
+    throw new JobError("file", `${file} is damaged: its part ${name} is missing or cut off.`);
   return new type(bytes.slice().buffer);
 }

@@ -1,7 +1,17 @@
-// All that the page knows, as signals. What a user decides is one immutable object, `work`, so that undo is going back to an earlier one.
+// All that the page knows, as signals. What a user decides is one immutable object, `work`, so that undo is
+// going back to an earlier one.
 import { computed, signal } from "@preact/signals";
 import type { EpochLosses, Note, Progress } from "scpoli";
-import type { CellColumn, Coverage, DataInfo, Limit, LocalFile, MappingResult, ModelInfo, SampleMeans } from "./protocol.js";
+import type {
+  CellColumn,
+  Coverage,
+  DataInfo,
+  Limit,
+  LocalFile,
+  MappingResult,
+  ModelInfo,
+  SampleMeans,
+} from "./protocol.js";
 
 export type Step = "open" | "train" | "map" | "explore" | "save";
 
@@ -71,7 +81,14 @@ export interface Message {
 }
 
 export const emptyView: View = {
-  colourBy: { kind: "predicted", level: 0 }, level: 0, thresholds: [], selection: null, isolated: [], showReference: true, showPrototypes: true, showLabels: true,
+  colourBy: { kind: "predicted", level: 0 },
+  level: 0,
+  thresholds: [],
+  selection: null,
+  isolated: [],
+  showReference: true,
+  showPrototypes: true,
+  showLabels: true,
 };
 const nothing: Work = { reference: null, query: null, model: null, result: null, view: emptyView };
 
@@ -104,9 +121,17 @@ export const undoLabel = computed(() => past.value.at(-1)?.label ?? null);
 export const redoLabel = computed(() => future.value.at(-1)?.label ?? null);
 let lastLabel = "";
 
-/** Changes the work by a step that can be undone. @param options.joins - steps of one gesture (a dragged threshold) become one */
-export function change(label: string, next: Partial<Work>, { joins = false }: { readonly joins?: boolean } = {}): void {
-  if (!joins || lastLabel !== label || past.value.length === 0) past.value = [...past.value.slice(-deepest + 1), { label, work: work.value }];
+/**
+ * Changes the work by a step that can be undone.
+ * @param options.joins - steps of one gesture (a dragged threshold) become one
+ */
+export function change(
+  label: string,
+  next: Partial<Work>,
+  { joins = false }: { readonly joins?: boolean } = {},
+): void {
+  if (!joins || lastLabel !== label || past.value.length === 0)
+    past.value = [...past.value.slice(-deepest + 1), { label, work: work.value }];
   lastLabel = label;
   future.value = [];
   work.value = { ...work.value, ...next };

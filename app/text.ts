@@ -2,7 +2,8 @@
 
 export const count = (value: number): string => Math.round(value).toLocaleString("en-US");
 export const percent = (share: number, digits = 1): string => `${(100 * share).toFixed(digits)} %`;
-export const counted = (value: number, what: string): string => `${count(value)} ${what}${value === 1 ? "" : "s"}`;
+export const counted = (value: number, what: string): string =>
+  `${count(value)} ${what}${value === 1 ? "" : "s"}`;
 
 export function bytesText(bytes: number): string {
   const units = ["B", "kB", "MB", "GB"];
@@ -16,7 +17,9 @@ export function duration(seconds: number): string {
   const whole = Math.ceil(seconds);
   if (whole < 60) return `${whole} s`;
   const minutes = Math.floor(whole / 60);
-  return minutes < 60 ? `${minutes} min ${whole % 60} s` : `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
+  return minutes < 60
+    ? `${minutes} min ${whole % 60} s`
+    : `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
 }
 
 /** Three significant digits. */

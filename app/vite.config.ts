@@ -1,4 +1,5 @@
-// How the page is built: static files in dist/app that any host serves, workers as modules, the demo's cells and a service worker beside them.
+// How the page is built: static files in dist/app that any host serves, workers as modules, the demo's cells
+// and a service worker beside them.
 import { defineConfig } from "vite";
 import { pageHeaders } from "../dist/cli/app-headers.js";
 import { demoCells, policyInPage, serviceWorker } from "./build.js";
@@ -11,10 +12,16 @@ export default defineConfig({
   plugins: [demoCells, policyInPage, serviceWorker],
   worker: { format: "es" },
   build: {
-    outDir: "../dist/app", emptyOutDir: true, target: "es2022", assetsInlineLimit: 0, modulePreload: { polyfill: false },
+    outDir: "../dist/app",
+    emptyOutDir: true,
+    target: "es2022",
+    assetsInlineLimit: 0,
+    modulePreload: { polyfill: false },
     rolldownOptions: {
       input: { index: "index.html", "service-worker": "service-worker.ts" },
-      output: { entryFileNames: ({ name }) => (name === "service-worker" ? "[name].js" : "assets/[name]-[hash].js") },
+      output: {
+        entryFileNames: ({ name }) => (name === "service-worker" ? "[name].js" : "assets/[name]-[hash].js"),
+      },
     },
   },
   server: { headers: isolation },

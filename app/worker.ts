@@ -1,6 +1,16 @@
-// The worker: the library behind the jobs that the page asks for. The library is used through its public entry only.
+// The worker: the library behind the jobs that the page asks for. The library is used through its public
+// entry only.
 import { expose } from "comlink";
-import { inspectFiles, loadModelFiles, readCellNames, readColumn, readCoverage, readGene, readGeneMeans, readGeneNames } from "./worker/open.js";
+import {
+  inspectFiles,
+  loadModelFiles,
+  readCellNames,
+  readColumn,
+  readCoverage,
+  readGene,
+  readGeneMeans,
+  readGeneNames,
+} from "./worker/open.js";
 import { continueTraining, finishTraining, pauseTraining, trainModel } from "./worker/train.js";
 import { mapQuery, nameCellType, stopMapping } from "./worker/map.js";
 import { analyseSamples } from "./worker/samples.js";
@@ -8,11 +18,26 @@ import { repackModel, saveAnnotated, scoreMapping, writeReport } from "./worker/
 import { carryErrors } from "./worker/errors.js";
 
 const jobs = {
-  inspectFiles, loadModelFiles, readCellNames, readColumn, readCoverage, readGene, readGeneMeans, readGeneNames,
-  trainModel, continueTraining, pauseTraining, finishTraining,
-  mapQuery, stopMapping, nameCellType,
+  inspectFiles,
+  loadModelFiles,
+  readCellNames,
+  readColumn,
+  readCoverage,
+  readGene,
+  readGeneMeans,
+  readGeneNames,
+  trainModel,
+  continueTraining,
+  pauseTraining,
+  finishTraining,
+  mapQuery,
+  stopMapping,
+  nameCellType,
   analyseSamples,
-  repackModel, saveAnnotated, scoreMapping, writeReport,
+  repackModel,
+  saveAnnotated,
+  scoreMapping,
+  writeReport,
 };
 export type Jobs = typeof jobs;
 

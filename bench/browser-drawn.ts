@@ -1,5 +1,6 @@
-// A large query in the built page, as a user has it: opened, classified, drawn, moved about, drawn around, recoloured. Part of bench/browser.ts.
-// Frames are those that the picture of the cells counts itself; without a graphics card they are drawn by the processor (SwiftShader), so that a computer with one is faster.
+// A large query in the built page, as a user has it: opened, classified, drawn, moved about, drawn around,
+// recoloured. Part of bench/browser.ts. Frames are those that the picture of the cells counts itself; without
+// a graphics card they are drawn by the processor (SwiftShader), so that a computer with one is faster.
 import { execFileSync } from "node:child_process";
 import { existsSync, rmSync } from "node:fs";
 import { basename, join } from "node:path";
@@ -33,13 +34,41 @@ export interface Drawn {
   readonly memory: number;
 }
 
-/** Makes the inputs in a folder where they are missing: a query of its own samples, and a model with landmarks. */
-async function inputs(folder: string, reference: string, cells: number, genes: number): Promise<{ readonly query: string; readonly model: string }> {
-  const [query, model] = [join(folder, `query-${cells}.h5ad`), join(folder, `drawn-model-of-${basename(reference, ".h5ad")}`)];
+/**
+ * Makes the inputs in a folder where they are missing: a query of its own samples, and a model with
+ * landmarks.
+ */
+async function inputs(
+  folder: string,
+  reference: string,
+  cells: number,
+  genes: number,
+): Promise<{ readonly query: string; readonly model: string }> {
+  const [query, model] = [
+    join(folder, `query-${cells}.h5ad`),
+    join(folder, `drawn-model-of-${basename(reference, ".h5ad")}`),
+  ];
   if (!existsSync(query)) await simulate(query, { cells, genes }, 4);
   if (!existsSync(join(model, "model.json"))) {
     rmSync(model, { recursive: true, force: true });
-    execFileSync(process.execPath, [join(root, "dist/cli.js"), "train", reference, "-o", model, "--condition-key", "batch", "--cell-type-key", "cell_type", "--epochs", "3", "--quiet"], { stdio: "ignore" });
+    execFileSync(
+      process.execPath,
+      [
+        join(root, "dist/cli.js"),
+        "train",
+        reference,
+        "-o",
+        model,
+        "--condition-key",
+        "batch",
+        "--cell-type-key",
+        "cell_type",
+        "--epochs",
+        "3",
+        "--quiet",
+      ],
+      { stdio: "ignore" },
+    );
   }
   return { query, model };
 }
@@ -49,24 +78,42 @@ const seconds = async (run: () => Promise<unknown>): Promise<number> => {
   await run();
   return (performance.now() - start) / 1000;
 };
-const isIdle = (page: Page): Promise<unknown> => page.waitForFunction(() => document.querySelector(".job") === null, null, { timeout: 400_000 });
-const framesOf = (page: Page): Promise<number> => page.evaluate(() => Number(document.querySelector<HTMLElement>(".plot canvas")?.dataset["frames"] ?? 0));
+const isIdle = (page: Page): Promise<unknown> =>
+  page.waitForFunction(() => document.querySelector(".job") === null, null, { timeout: 400_000 });
+const framesOf = (page: Page): Promise<number> =>
+  page.evaluate(() => Number(document.querySelector<HTMLElement>(".plot canvas")?.dataset["frames"] ?? 0));
 /** Seconds from a deed until the cells were drawn anew. */
 const untilDrawn = async (page: Page, deed: () => Promise<unknown>): Promise<number> => {
   const before = await framesOf(page);
   return seconds(async () => {
     await deed();
-    await page.waitForFunction((frames) => Number(document.querySelector<HTMLElement>(".plot canvas")!.dataset["frames"]) > frames, before, { polling: "raf", timeout: 120_000 });
+    await page.waitForFunction(
+      (frames) => Number(document.querySelector<HTMLElement>(".plot canvas")!.dataset["frames"]) > frames,
+      before,
+      { polling: "raf", timeout: 120_000 },
+    );
   });
 };
 
 async function chooseFiles(page: Page, role: string, what: RegExp, paths: string): Promise<void> {
-  const [chooser] = await Promise.all([page.waitForEvent("filechooser"), page.locator(`[data-role=${role}]`).getByRole("button", { name: what }).click()]);
+  const [chooser] = await Promise.all([
+    page.waitForEvent("filechooser"),
+    page.locator(`[data-role=${role}]`).getByRole("button", { name: what }).click(),
+  ]);
   await chooser.setFiles(paths);
 }
 
-/** Presses the mouse at the first of some places of an element, goes on to the others for some seconds. @returns pictures per second meanwhile; the button stays down */
-async function drag(page: Page, place: Locator, at: (share: number) => readonly [number, number], lasts: number, frames: (page: Page) => Promise<number>): Promise<number> {
+/**
+ * Presses the mouse at the first of some places of an element, goes on to the others for some seconds.
+ * @returns pictures per second meanwhile; the button stays down
+ */
+async function drag(
+  page: Page,
+  place: Locator,
+  at: (share: number) => readonly [number, number],
+  lasts: number,
+  frames: (page: Page) => Promise<number>,
+): Promise<number> {
   const box = (await place.boundingBox())!;
   const move = (share: number): Promise<void> => {
     const [x, y] = at(share);
@@ -75,18 +122,26 @@ async function drag(page: Page, place: Locator, at: (share: number) => readonly 
   await move(0);
   await page.mouse.down();
   const [start, before] = [performance.now(), await frames(page)];
-  for (let share = 0; share < 1; share = (performance.now() - start) / 1000 / lasts) await move(Math.min(1, share));
+  for (let share = 0; share < 1; share = (performance.now() - start) / 1000 / lasts)
+    await move(Math.min(1, share));
   return ((await frames(page)) - before) / ((performance.now() - start) / 1000);
 }
 
 /** Pictures of the whole page, counted by itself. */
 async function countPageFrames(page: Page): Promise<(page: Page) => Promise<number>> {
-  await page.evaluate("pageFrames = 0; requestAnimationFrame(function count() { pageFrames++; requestAnimationFrame(count); })");
+  await page.evaluate(
+    "pageFrames = 0; requestAnimationFrame(function count() { pageFrames++; requestAnimationFrame(count); })",
+  );
   return (own) => own.evaluate<number>("pageFrames");
 }
 
 /** @param reference - file of the cells that the model is trained on, once */
-export async function drawnSpeed(folder: string, reference: string, cells: number, genes: number): Promise<Drawn> {
+export async function drawnSpeed(
+  folder: string,
+  reference: string,
+  cells: number,
+  genes: number,
+): Promise<Drawn> {
   const { query, model } = await inputs(folder, reference, cells, genes);
   const served = await serveFolder(join(root, "dist/app"), 0, pageHeaders);
   const browser = await launchBrowser(["--use-angle=swiftshader", "--enable-unsafe-swiftshader"]);
@@ -107,16 +162,32 @@ export async function drawnSpeed(folder: string, reference: string, cells: numbe
     await shown.click();
     const drawn = await seconds(async () => {
       await page.getByRole("button", { name: "Map the cells" }).click();
-      await page.waitForFunction(() => Number(document.querySelector<HTMLElement>(".plot canvas")?.dataset["frames"] ?? 0) > 0, null, { polling: "raf", timeout: 400_000 });
+      await page.waitForFunction(
+        () => Number(document.querySelector<HTMLElement>(".plot canvas")?.dataset["frames"] ?? 0) > 0,
+        null,
+        { polling: "raf", timeout: 400_000 },
+      );
       await isIdle(page);
     });
     const plot = page.locator(".plot");
-    const panFrames = await drag(page, plot, (share) => [0.5 + 0.3 * Math.sin(12 * share), 0.5 + 0.2 * Math.sin(8 * share)], 4, framesOf);
+    const panFrames = await drag(
+      page,
+      plot,
+      (share) => [0.5 + 0.3 * Math.sin(12 * share), 0.5 + 0.2 * Math.sin(8 * share)],
+      4,
+      framesOf,
+    );
     await page.mouse.up();
     await page.getByRole("button", { name: "Show everything" }).click();
     await page.getByRole("button", { name: /Draw around cells/ }).click();
     const pageFrames = await countPageFrames(page);
-    const lassoFrames = await drag(page, plot, (share) => [0.5 + 0.35 * Math.cos(6.2 * share), 0.5 + 0.4 * Math.sin(6.2 * share)], 4, pageFrames);
+    const lassoFrames = await drag(
+      page,
+      plot,
+      (share) => [0.5 + 0.35 * Math.cos(6.2 * share), 0.5 + 0.4 * Math.sin(6.2 * share)],
+      4,
+      pageFrames,
+    );
     const lassoed = await untilDrawn(page, () => page.mouse.up());
     await page.getByRole("button", { name: "Pick none" }).click();
     const threshold = await untilDrawn(page, () => page.getByRole("slider").fill("0.3"));
@@ -125,7 +196,9 @@ export async function drawnSpeed(folder: string, reference: string, cells: numbe
     await drag(page, samples, (share) => [0.16 + 0.8 * share, 0.06 + 0.76 * share], 1, pageFrames);
     const brushed = await untilDrawn(page, () => page.mouse.up());
     await page.getByLabel("or by a gene").fill("gene7");
-    const gene = await untilDrawn(page, () => page.getByRole("button", { name: "Show", exact: true }).click());
+    const gene = await untilDrawn(page, () =>
+      page.getByRole("button", { name: "Show", exact: true }).click(),
+    );
     return { cells, opened, drawn, panFrames, lassoFrames, lassoed, brushed, threshold, gene, memory };
   } finally {
     clearInterval(timer);

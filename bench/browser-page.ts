@@ -1,4 +1,5 @@
-// The page of test/browser-page for benches: built, served with the headers of `scpoli app`, opened in Chromium.
+// The page of test/browser-page for benches: built, served with the headers of `scpoli app`, opened in
+// Chromium.
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -6,7 +7,9 @@ import { pageHeaders } from "../dist/cli/app-headers.js";
 import { serveFolder } from "../dist/platform/server-node.js";
 import { buildTestPage, launchBrowser, TestPage } from "../test/browser.ts";
 
-/** Memory of a process and of all that it has started, shared pages counted once each (proportional set size). */
+/**
+ * Memory of a process and of all that it has started, shared pages counted once each (proportional set size).
+ */
 export function memoryBelow(root: number): number {
   const parents = new Map<number, number>();
   for (const name of readdirSync("/proc")) {
@@ -22,7 +25,8 @@ export function memoryBelow(root: number): number {
   for (const id of parents.keys()) {
     if (id === root || !isBelow(id)) continue;
     try {
-      bytes += 1024 * Number(/^Pss:\s+(\d+)/m.exec(readFileSync(`/proc/${id}/smaps_rollup`, "utf8"))?.[1] ?? 0);
+      bytes +=
+        1024 * Number(/^Pss:\s+(\d+)/m.exec(readFileSync(`/proc/${id}/smaps_rollup`, "utf8"))?.[1] ?? 0);
     } catch {
       // it has just ended
     }
@@ -46,7 +50,8 @@ export async function openBenchPage(): Promise<BenchPage> {
   let most = 0;
   const timer = setInterval(() => (most = Math.max(most, memoryBelow(process.pid))), 250);
   return {
-    page, folder,
+    page,
+    folder,
     peak: () => {
       const peak = most;
       most = 0;

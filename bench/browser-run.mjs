@@ -1,4 +1,5 @@
-// The Node side of bench/browser.ts, in a process and a folder of its own; prints one JSON object. usage: browser-run.mjs FILE THREADS
+// The Node side of bench/browser.ts, in a process and a folder of its own; prints one JSON object. usage:
+// browser-run.mjs FILE THREADS
 import { mappingSpeed, trainingSpeed } from "../test/browser-page/measure.js";
 
 const [path, threads] = process.argv.slice(2);

@@ -1,7 +1,9 @@
-// npm run bench:browser: training and mapping in Chromium beside Node, in turns in one run, on the same simulated counts and the same (plain) build of the kernels; what the
-// page costs before work begins: first paint, bytes loaded, memory; and a query of 100,000 cells in it (bench/browser-drawn.ts). Inputs are made once, in .cache/browser. Smaller:
-// CELLS=2000 QUERY_CELLS=5000 ROUNDS=1, which leaves results and documents as they are. Results: bench/results/browser.csv and a section of docs/browser.md.
-// For comparison, both in a browser on the machines of their authors: CytoVerse maps 70-80 cells per second, sims-web about 170.
+// npm run bench:browser: training and mapping in Chromium beside Node, in turns in one run, on the same
+// simulated counts and the same (plain) build of the kernels; what the page costs before work begins: first
+// paint, bytes loaded, memory; and a query of 100,000 cells in it (bench/browser-drawn.ts). Inputs are made
+// once, in .cache/browser. Smaller: CELLS=2000 QUERY_CELLS=5000 ROUNDS=1, which leaves results and documents
+// as they are. Results: bench/results/browser.csv and a section of docs/browser.md. For comparison, both in a
+// browser on the machines of their authors: CytoVerse maps 70-80 cells per second, sims-web about 170.
 import { execFileSync } from "node:child_process";
 import { existsSync, mkdirSync, readdirSync, statSync, writeFileSync } from "node:fs";
 import { availableParallelism } from "node:os";
@@ -35,13 +37,23 @@ interface Row extends Speed {
   readonly threads: number;
 }
 
-const median = (values: readonly number[]): number => [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)]!;
-const medians = (runs: readonly Speed[]): Speed => ({ training: median(runs.map((run) => run.training)), mapping: median(runs.map((run) => run.mapping)), memory: Math.max(...runs.map((run) => run.memory)) });
+const median = (values: readonly number[]): number =>
+  [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)]!;
+const medians = (runs: readonly Speed[]): Speed => ({
+  training: median(runs.map((run) => run.training)),
+  mapping: median(runs.map((run) => run.mapping)),
+  memory: Math.max(...runs.map((run) => run.memory)),
+});
 
 function inNode(file: string): Speed {
   const folder = join(cache, "node");
   mkdirSync(folder, { recursive: true });
-  return JSON.parse(execFileSync(process.execPath, [join(root, "bench/browser-run.mjs"), file, String(threads)], { cwd: folder, encoding: "utf8" })) as Speed;
+  return JSON.parse(
+    execFileSync(process.execPath, [join(root, "bench/browser-run.mjs"), file, String(threads)], {
+      cwd: folder,
+      encoding: "utf8",
+    }),
+  ) as Speed;
 }
 
 async function inChromium(file: string, simd: "plain" | "relaxed"): Promise<Speed> {
@@ -58,7 +70,12 @@ async function inChromium(file: string, simd: "plain" | "relaxed"): Promise<Spee
 }
 
 /** What the built page takes until it is there, in a new browser. */
-async function firstLoad(): Promise<{ readonly paintMs: number; readonly loaded: number; readonly all: number; readonly memory: number }> {
+async function firstLoad(): Promise<{
+  readonly paintMs: number;
+  readonly loaded: number;
+  readonly all: number;
+  readonly memory: number;
+}> {
   const folder = join(root, "dist/app");
   const served = await serveFolder(folder, 0, pageHeaders);
   const browser = await launchBrowser();
@@ -66,10 +83,19 @@ async function firstLoad(): Promise<{ readonly paintMs: number; readonly loaded:
     const page = await browser.newPage({ serviceWorkers: "block" });
     await page.goto(served.url, { waitUntil: "networkidle" });
     const { paintMs, loaded } = await page.evaluate(() => {
-      const entries = [...performance.getEntriesByType("navigation"), ...performance.getEntriesByType("resource")] as PerformanceResourceTiming[];
-      return { paintMs: performance.getEntriesByName("first-contentful-paint")[0]?.startTime ?? NaN, loaded: entries.reduce((sum, { encodedBodySize }) => sum + encodedBodySize, 0) };
+      const entries = [
+        ...performance.getEntriesByType("navigation"),
+        ...performance.getEntriesByType("resource"),
+      ] as PerformanceResourceTiming[];
+      return {
+        paintMs: performance.getEntriesByName("first-contentful-paint")[0]?.startTime ?? NaN,
+        loaded: entries.reduce((sum, { encodedBodySize }) => sum + encodedBodySize, 0),
+      };
     });
-    const all = (readdirSync(folder, { recursive: true }) as string[]).reduce((sum, name) => sum + (statSync(join(folder, name)).isFile() ? statSync(join(folder, name)).size : 0), 0);
+    const all = (readdirSync(folder, { recursive: true }) as string[]).reduce(
+      (sum, name) => sum + (statSync(join(folder, name)).isFile() ? statSync(join(folder, name)).size : 0),
+      0,
+    );
     return { paintMs, loaded, all, memory: memoryBelow(process.pid) };
   } finally {
     await browser.close();
@@ -94,10 +120,44 @@ const rows: readonly Row[] = [
 const page = await firstLoad();
 const drawn = await drawnSpeed(cache, file, queryCells, genes);
 
-const csv = ["where,simd,threads,training_cells_per_s,mapping_cells_per_s,memory_mb", ...rows.map((row) => [row.where, row.simd, row.threads, Math.round(row.training), Math.round(row.mapping), Math.round(row.memory / 1e6)].join(","))];
-csv.push("", "first_paint_ms,loaded_kb,all_files_kb,memory_mb", [Math.round(page.paintMs), Math.round(page.loaded / 1e3), Math.round(page.all / 1e3), Math.round(page.memory / 1e6)].join(","));
+const csv = [
+  "where,simd,threads,training_cells_per_s,mapping_cells_per_s,memory_mb",
+  ...rows.map((row) =>
+    [
+      row.where,
+      row.simd,
+      row.threads,
+      Math.round(row.training),
+      Math.round(row.mapping),
+      Math.round(row.memory / 1e6),
+    ].join(","),
+  ),
+];
+csv.push(
+  "",
+  "first_paint_ms,loaded_kb,all_files_kb,memory_mb",
+  [
+    Math.round(page.paintMs),
+    Math.round(page.loaded / 1e3),
+    Math.round(page.all / 1e3),
+    Math.round(page.memory / 1e6),
+  ].join(","),
+);
 const { cells: _, memory: drawnMemory, ...measured } = drawn;
-csv.push("", `query_cells,${Object.keys(measured).map((name) => `${name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`)}${name.endsWith("Frames") ? "_per_s" : "_s"}`).join(",")},memory_mb`, [drawn.cells, ...Object.values(measured).map((value) => value.toFixed(2)), Math.round(drawnMemory / 1e6)].join(","));
+csv.push(
+  "",
+  `query_cells,${Object.keys(measured)
+    .map(
+      (name) =>
+        `${name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`)}${name.endsWith("Frames") ? "_per_s" : "_s"}`,
+    )
+    .join(",")},memory_mb`,
+  [
+    drawn.cells,
+    ...Object.values(measured).map((value) => value.toFixed(2)),
+    Math.round(drawnMemory / 1e6),
+  ].join(","),
+);
 
 const [first] = rows;
 const thousands = (n: number): string => Math.round(n).toLocaleString("en-US");
@@ -107,8 +167,12 @@ const table = [
   "",
   "| | kernels | training, cells/s | mapping, cells/s | memory |",
   "| --- | --- | --- | --- | --- |",
-  ...rows.map((row) => `| ${row.where} | ${row.simd} | ${thousands(row.training)} (${(row.training / first!.training).toFixed(2)}) | ${thousands(row.mapping)} (${(row.mapping / first!.mapping).toFixed(2)}) | ${thousands(row.memory / 1e6)} MB |`),
-  "", `The page: first paint after ${thousands(page.paintMs)} ms, ${thousands(page.loaded / 1e3)} kB loaded until then and all ${thousands(page.all / 1e3)} kB kept for use offline (not compressed), ${thousands(page.memory / 1e6)} MB in all of Chromium's processes.`,
+  ...rows.map(
+    (row) =>
+      `| ${row.where} | ${row.simd} | ${thousands(row.training)} (${(row.training / first!.training).toFixed(2)}) | ${thousands(row.mapping)} (${(row.mapping / first!.mapping).toFixed(2)}) | ${thousands(row.memory / 1e6)} MB |`,
+  ),
+  "",
+  `The page: first paint after ${thousands(page.paintMs)} ms, ${thousands(page.loaded / 1e3)} kB loaded until then and all ${thousands(page.all / 1e3)} kB kept for use offline (not compressed), ${thousands(page.memory / 1e6)} MB in all of Chromium's processes.`,
   "",
   `A query of ${thousands(drawn.cells)} cells x ${thousands(genes)} genes in the page, onto a model of ${thousands(cells)} cells, drawn without a graphics card (SwiftShader):`,
   "",

@@ -1,13 +1,24 @@
-// npm run bench:labels [-- SET ...]: label transfer by the head, the nearest prototype, a linear SVM on genes and the other ways that were tried (bench/labels.py), the
-// paper's ablations (one-hot conditions, no prototype loss) and a wider hidden layer, three seeds, with bootstrap intervals. Needs ../shared/data and a Python with scikit-learn
-// (SCPOLI_REFERENCE_PYTHON). Single runs are kept in .cache/labels (delete it to start afresh); tables go to bench/results/labels.csv and docs/labels.md.
+// npm run bench:labels [-- SET ...]: label transfer by the head, the nearest prototype, a linear SVM on genes
+// and the other ways that were tried (bench/labels.py), the paper's ablations (one-hot conditions, no
+// prototype loss) and a wider hidden layer, three seeds, with bootstrap intervals. Needs ../shared/data and a
+// Python with scikit-learn (SCPOLI_REFERENCE_PYTHON). Single runs are kept in .cache/labels (delete it to
+// start afresh); tables go to bench/results/labels.csv and docs/labels.md.
 import { execFileSync } from "node:child_process";
 import { existsSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { ScPoli, type LevelPrediction, type TrainOptions } from "../dist/index.js";
 import { Random } from "../dist/random.js";
 import { writeSection } from "./sections.ts";
-import { cached, configurations, mean, openTransfer, seeds, settings, sharedData, type Configuration } from "./transfer.ts";
+import {
+  cached,
+  configurations,
+  mean,
+  openTransfer,
+  seeds,
+  settings,
+  sharedData,
+  type Configuration,
+} from "./transfer.ts";
 
 const sets = ["panc8", "pbmc3", "kang16", "onek1k"];
 const leastCells = 10;
@@ -23,12 +34,20 @@ interface Labelled {
 }
 
 const trainings: Readonly<Record<string, Partial<TrainOptions>>> = {
-  default: {}, "one-hot conditions": { conditionEncoding: "one-hot", embeddingDims: undefined }, "no prototype loss": { eta: 0 }, "128 hidden units": { hiddenLayerSizes: [128] },
+  default: {},
+  "one-hot conditions": { conditionEncoding: "one-hot", embeddingDims: undefined },
+  "no prototype loss": { eta: 0 },
+  "128 hidden units": { hiddenLayerSizes: [128] },
 };
 /** What bench/labels.py is asked for, and what it is called in the table. */
 const ways: Readonly<Record<string, string>> = {
-  knn: "latent: 15 neighbours", covariances: "latent: covariance per type", several: "latent: five prototypes per type", votes_prototype: "nearest prototype, votes of 15 query neighbours",
-  votes_head: "head, votes of 15 query neighbours", logistic: "logistic regression on genes", svm: "linear SVM on genes",
+  knn: "latent: 15 neighbours",
+  covariances: "latent: covariance per type",
+  several: "latent: five prototypes per type",
+  votes_prototype: "nearest prototype, votes of 15 query neighbours",
+  votes_head: "head, votes of 15 query neighbours",
+  logistic: "logistic regression on genes",
+  svm: "linear SVM on genes",
 };
 
 async function labelled(configuration: Configuration, training: string, seed: number): Promise<Labelled> {
@@ -37,23 +56,51 @@ async function labelled(configuration: Configuration, training: string, seed: nu
   try {
     const { reference, query, truth, known } = transfer;
     const model = await ScPoli.train(reference, {
-      conditionKeys: [condition], cellTypeKeys: [label], seed, eta: settings.eta, embeddingDims: settings.embeddingDims, genes: reference.nVars > settings.genes ? settings.genes : undefined, ...trainings[training],
+      conditionKeys: [condition],
+      cellTypeKeys: [label],
+      seed,
+      eta: settings.eta,
+      embeddingDims: settings.embeddingDims,
+      genes: reference.nVars > settings.genes ? settings.genes : undefined,
+      ...trainings[training],
     });
-    const [referencePath, queryPath] = [join(cache, `${name}-reference-embedded.h5ad`), join(cache, `${name}-query-mapped.h5ad`)];
+    const [referencePath, queryPath] = [
+      join(cache, `${name}-reference-embedded.h5ad`),
+      join(cache, `${name}-query-mapped.h5ad`),
+    ];
     await model.embed(reference, { output: referencePath, force: true });
     const mapping = await model.map(query, { seed, output: queryPath, force: true });
     const names = mapping.model.stored.json.cell_types;
     const [level] = mapping.predictions as [LevelPrediction];
     const asked = Object.entries(ways).filter(([way]) => training === "default" || way === "knn");
-    const answer = execFileSync(python, ["-W", "ignore", join(root, "bench/labels.py"), referencePath, queryPath, "--label", label, ...asked.map(([way]) => way)], { encoding: "utf8", maxBuffer: 1 << 28 });
+    const answer = execFileSync(
+      python,
+      [
+        "-W",
+        "ignore",
+        join(root, "bench/labels.py"),
+        referencePath,
+        queryPath,
+        "--label",
+        label,
+        ...asked.map(([way]) => way),
+      ],
+      { encoding: "utf8", maxBuffer: 1 << 28 },
+    );
     const byPython = JSON.parse(answer) as Record<string, string[]>;
     const predicted: Record<string, readonly string[]> = {
-      "head (default)": Array.from(level.predicted, (type) => names[type]!), "nearest prototype": Array.from(level.nearest, (type) => names[type]!),
+      "head (default)": Array.from(level.predicted, (type) => names[type]!),
+      "nearest prototype": Array.from(level.nearest, (type) => names[type]!),
       ...Object.fromEntries(asked.map(([way, called]) => [called, byPython[way]!])),
     };
     const cells = Array.from(truth.keys()).filter((cell) => known.has(truth[cell]!));
     const chosen = (values: readonly string[]): string[] => cells.map((cell) => values[cell]!);
-    return { truth: chosen(truth), predicted: Object.fromEntries(Object.entries(predicted).map(([method, values]) => [method, chosen(values)])) };
+    return {
+      truth: chosen(truth),
+      predicted: Object.fromEntries(
+        Object.entries(predicted).map(([method, values]) => [method, chosen(values)]),
+      ),
+    };
   } finally {
     transfer.close();
   }
@@ -63,25 +110,51 @@ const figures = ["accuracy", "macro_f1", "macro_f1_of_types_with_10_cells"] as c
 type Figures = Readonly<Record<(typeof figures)[number], number>>;
 
 /** @param cells - a sample of the cells */
-function figuresOf(truth: readonly string[], predicted: readonly string[], cells: Int32Array, large: ReadonlySet<string>): Figures {
+function figuresOf(
+  truth: readonly string[],
+  predicted: readonly string[],
+  cells: Int32Array,
+  large: ReadonlySet<string>,
+): Figures {
   const counts = new Map<string, { right: number; given: number; called: number }>();
-  const of = (type: string): { right: number; given: number; called: number } => counts.get(type) ?? counts.set(type, { right: 0, given: 0, called: 0 }).get(type)!;
+  const of = (type: string): { right: number; given: number; called: number } =>
+    counts.get(type) ?? counts.set(type, { right: 0, given: 0, called: 0 }).get(type)!;
   for (const cell of cells) {
     of(truth[cell]!).given++;
     of(predicted[cell]!).called++;
     if (truth[cell] === predicted[cell]) of(truth[cell]!).right++;
   }
-  const f1 = (isTaken: (type: string) => boolean): number => mean([...counts].filter(([type]) => isTaken(type)).map(([, { right, given, called }]) => (2 * right) / (given + called)));
-  return { accuracy: [...counts.values()].reduce((sum, { right }) => sum + right, 0) / cells.length, macro_f1: f1(() => true), macro_f1_of_types_with_10_cells: f1((type) => large.has(type)) };
+  const f1 = (isTaken: (type: string) => boolean): number =>
+    mean(
+      [...counts]
+        .filter(([type]) => isTaken(type))
+        .map(([, { right, given, called }]) => (2 * right) / (given + called)),
+    );
+  return {
+    accuracy: [...counts.values()].reduce((sum, { right }) => sum + right, 0) / cells.length,
+    macro_f1: f1(() => true),
+    macro_f1_of_types_with_10_cells: f1((type) => large.has(type)),
+  };
 }
 
 /** Figures of each seed, and the 95 % interval of their mean over resampled cells of the query. */
-function summarise(runs: readonly Labelled[], method: string): { readonly seeds: readonly Figures[]; readonly interval: (figure: (typeof figures)[number]) => readonly [number, number] } {
+function summarise(
+  runs: readonly Labelled[],
+  method: string,
+): {
+  readonly seeds: readonly Figures[];
+  readonly interval: (figure: (typeof figures)[number]) => readonly [number, number];
+} {
   const { truth } = runs[0]!;
-  const large = new Set([...new Set(truth)].filter((type) => truth.filter((own) => own === type).length >= leastCells));
-  const score = (cells: Int32Array): Figures[] => runs.map((run) => figuresOf(run.truth, run.predicted[method]!, cells, large));
+  const large = new Set(
+    [...new Set(truth)].filter((type) => truth.filter((own) => own === type).length >= leastCells),
+  );
+  const score = (cells: Int32Array): Figures[] =>
+    runs.map((run) => figuresOf(run.truth, run.predicted[method]!, cells, large));
   const random = new Random(0, "bootstrap");
-  const samples = Array.from({ length: resamples }, () => score(Int32Array.from(truth, () => random.below(truth.length))));
+  const samples = Array.from({ length: resamples }, () =>
+    score(Int32Array.from(truth, () => random.below(truth.length))),
+  );
   return {
     seeds: score(Int32Array.from(truth.keys())),
     interval: (figure) => {
@@ -99,21 +172,47 @@ for (const needed of [sharedData, python])
 const asked = process.argv.slice(2);
 const rows = [`set,training,method,seed,${figures.join(",")}`];
 const lines: string[] = [];
-for (const configuration of configurations.filter(({ name }) => sets.includes(name) && (asked.length === 0 || asked.includes(name))))
+for (const configuration of configurations.filter(
+  ({ name }) => sets.includes(name) && (asked.length === 0 || asked.includes(name)),
+))
   for (const training of Object.keys(trainings)) {
     const runs: Labelled[] = [];
-    for (const seed of seeds) runs.push(await cached(cache, `${configuration.name}-${training}-s${seed}`, () => labelled(configuration, training, seed)));
+    for (const seed of seeds)
+      runs.push(
+        await cached(cache, `${configuration.name}-${training}-s${seed}`, () =>
+          labelled(configuration, training, seed),
+        ),
+      );
     for (const method of Object.keys(runs[0]!.predicted)) {
       const { seeds: own, interval } = summarise(runs, method);
-      own.forEach((run, seed) => rows.push([configuration.name, `"${training}"`, `"${method}"`, seed, ...figures.map((figure) => run[figure].toFixed(4))].join(",")));
-      const shown = figures.map((figure) => `${mean(own.map((run) => run[figure])).toFixed(3)} (${interval(figure).map((end) => end.toFixed(3)).join(" to ")})`);
+      own.forEach((run, seed) =>
+        rows.push(
+          [
+            configuration.name,
+            `"${training}"`,
+            `"${method}"`,
+            seed,
+            ...figures.map((figure) => run[figure].toFixed(4)),
+          ].join(","),
+        ),
+      );
+      const shown = figures.map(
+        (figure) =>
+          `${mean(own.map((run) => run[figure])).toFixed(3)} (${interval(figure)
+            .map((end) => end.toFixed(3))
+            .join(" to ")})`,
+      );
       lines.push(`| ${[configuration.name, training, method, ...shown].join(" | ")} |`);
     }
   }
 writeFileSync(join(root, "bench/results/labels.csv"), `${rows.join("\n")}\n`);
 writeSection(join(root, "docs/labels.md"), "Label transfer: what was tried, and the paper's ablations", [
   `Queries as in [quality.md](quality.md). Mean of ${seeds.length} seeds and, in brackets, the 95 % interval of ${resamples} resamples of the query's cells. Last column: macro F1 of the types with at least ${leastCells} query cells. The two on genes take all genes of the file, log-normalised. Head and prototypes see the model's genes.`,
-  "", "Made by `npm run bench:labels` (single runs: `bench/results/labels.csv`).", "",
-  "| data set | training | labels | accuracy | macro F1 | of larger types |", `|${" --- |".repeat(6)}`, ...lines,
+  "",
+  "Made by `npm run bench:labels` (single runs: `bench/results/labels.csv`).",
+  "",
+  "| data set | training | labels | accuracy | macro F1 | of larger types |",
+  `|${" --- |".repeat(6)}`,
+  ...lines,
 ]);
 console.log(lines.join("\n"));

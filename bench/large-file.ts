@@ -1,5 +1,7 @@
-// An .h5ad file of more than 4.3 GB mapped in Chromium: what 32 bits cannot address, and no memory of that size. The file is the demo's query behind a dataset of 4.4 GB that
-// was never written, so that its counts lie beyond 2^32 bytes; most of the disk's blocks are a hole. Prints what was found and the memory of the browser's processes.
+// An .h5ad file of more than 4.3 GB mapped in Chromium: what 32 bits cannot address, and no memory of that
+// size. The file is the demo's query behind a dataset of 4.4 GB that was never written, so that its counts
+// lie beyond 2^32 bytes; most of the disk's blocks are a hole. Prints what was found and the memory of the
+// browser's processes.
 //
 // npm run bench:large-file
 import assert from "node:assert/strict";
@@ -20,20 +22,45 @@ try {
   runPython("large_file.py", join(repository, "data/demo_query.h5ad"), large, String(4.4e9));
   const bytes = statSync(large).size;
   assert.ok(bytes > 4.3e9);
-  execFileSync(process.execPath, [join(repository, "dist/cli.js"), "train", join(repository, "data/demo_reference.h5ad"), "-o", model, "--condition-key", "well", "--cell-type-key", "cell_type", "--epochs", "20", "--quiet"]);
-  await page.register([large, join(model, "model.json"), join(model, "model.safetensors")], ["large.h5ad", "model/model.json", "model/model.safetensors"]);
+  execFileSync(process.execPath, [
+    join(repository, "dist/cli.js"),
+    "train",
+    join(repository, "data/demo_reference.h5ad"),
+    "-o",
+    model,
+    "--condition-key",
+    "well",
+    "--cell-type-key",
+    "cell_type",
+    "--epochs",
+    "20",
+    "--quiet",
+  ]);
+  await page.register(
+    [large, join(model, "model.json"), join(model, "model.safetensors")],
+    ["large.h5ad", "model/model.json", "model/model.safetensors"],
+  );
   bench.peak();
   await new Promise((resolve) => setTimeout(resolve, 500));
   const before = bench.peak();
   const opened = await page.job<{ cells: number; genes: number }>("open", { path: "large.h5ad" });
-  const { summary, seconds } = await page.job<{ summary: { cells: number }; seconds: number }>("map", { path: "large.h5ad", model: "model", output: "mapped.h5ad", epochs: 20 });
+  const { summary, seconds } = await page.job<{ summary: { cells: number }; seconds: number }>("map", {
+    path: "large.h5ad",
+    model: "model",
+    output: "mapped.h5ad",
+    epochs: 20,
+  });
   const peak = bench.peak();
   const mapped = await page.job<{ cells: number; bytes: number }>("size", { path: "mapped.h5ad" });
   assert.equal(summary.cells, opened.cells);
   assert.equal(mapped.cells, opened.cells);
   assert.ok(mapped.bytes >= bytes);
-  process.stdout.write(`file ${gigabytes(bytes)}, ${opened.cells} cells x ${opened.genes} genes; mapped in ${seconds.toFixed(1)} s; result ${gigabytes(mapped.bytes)}\n`);
-  process.stdout.write(`memory of all of Chromium's processes: ${gigabytes(before)} before, ${gigabytes(peak)} at most\n`);
+  process.stdout.write(
+    `file ${gigabytes(bytes)}, ${opened.cells} cells x ${opened.genes} genes; mapped in ${seconds.toFixed(1)} s; result ${gigabytes(mapped.bytes)}\n`,
+  );
+  process.stdout.write(
+    `memory of all of Chromium's processes: ${gigabytes(before)} before, ${gigabytes(peak)} at most\n`,
+  );
 } finally {
   await bench.close();
 }

@@ -1,6 +1,8 @@
-// npm run bench:likelihoods [-- GENES MINIBATCH]: cells per second of a training step and of validation under each likelihood, and its ratio to nb in the same round,
-// with the default width and with twice that. Medians over rounds in which the likelihoods take turns, and the ratio that zinb could reach at most: that of
-// nb's step to nb's step with its matrix products of the decoder's last layer done twice. Results: bench/results/likelihoods.csv and a section of docs/modalities.md.
+// npm run bench:likelihoods [-- GENES MINIBATCH]: cells per second of a training step and of validation under
+// each likelihood, and its ratio to nb in the same round, with the default width and with twice that. Medians
+// over rounds in which the likelihoods take turns, and the ratio that zinb could reach at most: that of nb's
+// step to nb's step with its matrix products of the decoder's last layer done twice. Results:
+// bench/results/likelihoods.csv and a section of docs/modalities.md.
 import { writeFileSync } from "node:fs";
 import { cpus } from "node:os";
 import { reconLosses } from "../dist/config.js";
@@ -24,28 +26,57 @@ async function shareOfProducts(sizes: BenchSizes, build: Build): Promise<number>
   const { plan, ...program } = network.training(trainingOptions) as WasmProgram;
   for (let i = 0; i < 50; i++) program.run(run);
   engine.prepare(plan, run);
-  const times = plan.operations.map(({ pointer, isRows, weight }) => ({ isProduct: weight?.role === "output", least: time(() => engine.kernels.runOperation(pointer, Number(isRows)), 0.3).least }));
+  const times = plan.operations.map(({ pointer, isRows, weight }) => ({
+    isProduct: weight?.role === "output",
+    least: time(() => engine.kernels.runOperation(pointer, Number(isRows)), 0.3).least,
+  }));
   const sum = (own: typeof times): number => own.reduce((total, { least }) => total + least, 0);
   return sum(times.filter(({ isProduct }) => isProduct)) / sum(times);
 }
 
 const csv = ["build,threads,genes,hidden,minibatch,program,likelihood,cells_per_second,ratio_to_nb"];
-const table = ["| build | threads | hidden | program | nb, cells/s | zinb | poisson | mse | bound of zinb |", `|${" --- |".repeat(9)}`];
+const table = [
+  "| build | threads | hidden | program | nb, cells/s | zinb | poisson | mse | bound of zinb |",
+  `|${" --- |".repeat(9)}`,
+];
 for (const build of wasmBuilds())
   for (const hidden of widths) {
     const sizes = { genes, hidden, rows };
     const share = await shareOfProducts(sizes, build);
     for (const threads of [1, 2]) {
-      const made = await Promise.all(likelihoods.map((reconLoss) => setUp(sizes, { threads, build }, { reconLoss })));
+      const made = await Promise.all(
+        likelihoods.map((reconLoss) => setUp(sizes, { threads, build }, { reconLoss })),
+      );
       for (const program of ["training step", "validation"] as const) {
-        const programs = made.map(({ network }) => (program === "validation" ? network.validation(2) : network.training(trainingOptions)));
+        const programs = made.map(({ network }) =>
+          program === "validation" ? network.validation(2) : network.training(trainingOptions),
+        );
         const speeds = likelihoods.map((): number[] => []);
-        for (let round = 0; round < rounds; round++) programs.forEach((own, i) => speeds[i]!.push((1000 * rows) / time(() => own.run(run), 0.3).least));
-        const ratios = speeds.map((own) => median(own.map((speed, round) => speed / speeds[0]![round]!)).toFixed(2));
-        likelihoods.forEach((name, i) => csv.push([build, threads, genes, hidden, rows, program, name, Math.round(median(speeds[i]!)), ratios[i]].join(",")));
+        for (let round = 0; round < rounds; round++)
+          programs.forEach((own, i) => speeds[i]!.push((1000 * rows) / time(() => own.run(run), 0.3).least));
+        const ratios = speeds.map((own) =>
+          median(own.map((speed, round) => speed / speeds[0]![round]!)).toFixed(2),
+        );
+        likelihoods.forEach((name, i) =>
+          csv.push(
+            [
+              build,
+              threads,
+              genes,
+              hidden,
+              rows,
+              program,
+              name,
+              Math.round(median(speeds[i]!)),
+              ratios[i],
+            ].join(","),
+          ),
+        );
         const of = (name: (typeof likelihoods)[number]): string => ratios[likelihoods.indexOf(name)]!;
         const bound = program === "training step" ? (1 / (1 + share)).toFixed(2) : "";
-        table.push(`| ${[build, threads, hidden, program, Math.round(median(speeds[0]!)), of("zinb"), of("poisson"), of("mse"), bound].join(" | ")} |`);
+        table.push(
+          `| ${[build, threads, hidden, program, Math.round(median(speeds[0]!)), of("zinb"), of("poisson"), of("mse"), bound].join(" | ")} |`,
+        );
         console.log(table.at(-1));
       }
       for (const { engine } of made) await engine.close();
@@ -53,8 +84,10 @@ for (const build of wasmBuilds())
   }
 writeFileSync(new URL("results/likelihoods.csv", import.meta.url), `${csv.join("\n")}\n`);
 writeSection(new URL("../docs/modalities.md", import.meta.url).pathname, "Speed of the likelihoods", [
-  `Made by \`npm run bench:likelihoods\` (${cpus()[0]!.model.trim()}, Node ${process.versions.node}): ${genes.toLocaleString("en")} genes, 13 % non-zeros, minibatches of ${rows}; cells per second as a multiple of nb's in the same run.`, "",
-  ...table, "",
+  `Made by \`npm run bench:likelihoods\` (${cpus()[0]!.model.trim()}, Node ${process.versions.node}): ${genes.toLocaleString("en")} genes, 13 % non-zeros, minibatches of ${rows}; cells per second as a multiple of nb's in the same run.`,
+  "",
+  ...table,
+  "",
   "zinb has a second output layer as large as the first, so three more matrix products of genes x hidden x minibatch: the last column is what it could reach if all its other arithmetic",
   "(two exponentials, most of a logarithm and a division more per gene) took no time, measured kernel by kernel. The products run near what the processor can do with vectors of four floats, so they cannot be made",
   "to cost less, and a zinb at 0.7 of nb's speed is out of reach. Poisson and mse do less work than nb.",

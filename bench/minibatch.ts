@@ -1,4 +1,5 @@
-// A minibatch like those of variable genes in 10x data, a network on it, and a clock, for benches of the wasm engine.
+// A minibatch like those of variable genes in 10x data, a network on it, and a clock, for benches of the wasm
+// engine.
 import { createWasmEngine, type WasmEngine, type WasmOptions } from "../dist/engine/wasm.js";
 import type { Minibatch } from "../dist/engine/engine.js";
 import type { ModelOptions } from "../dist/config.js";
@@ -27,7 +28,8 @@ function fill(minibatch: Minibatch, { genes, rows }: BenchSizes): void {
     for (let g = 0; g < genes; g++) {
       if (random.uniform() >= (scale * means[g]!) / (means[g]! + 1)) continue;
       minibatch.indices[stored] = g;
-      const count = 1 + Math.floor(-Math.log(1 - random.uniform()) * 0.8 * Math.max(0.5, Math.sqrt(means[g]!)));
+      const count =
+        1 + Math.floor(-Math.log(1 - random.uniform()) * 0.8 * Math.max(0.5, Math.sqrt(means[g]!)));
       minibatch.counts[stored++] = count;
       size += count;
     }
@@ -39,12 +41,23 @@ function fill(minibatch: Minibatch, { genes, rows }: BenchSizes): void {
   minibatch.rows = rows;
 }
 
-export async function setUp(sizes: BenchSizes, wasm: WasmOptions, model: Partial<ModelOptions> = {}): Promise<{ engine: WasmEngine; network: Network; stored: number }> {
+export async function setUp(
+  sizes: BenchSizes,
+  wasm: WasmOptions,
+  model: Partial<ModelOptions> = {},
+): Promise<{ engine: WasmEngine; network: Network; stored: number }> {
   const { genes, hidden, rows } = sizes;
   const options = modelOptions({ hiddenLayerSizes: [hidden], ...model }, genes, 1);
   const ofData = { genes, conditions: [combinations], combinations };
   const engine = await createWasmEngine(
-    { minibatchSize: rows, minibatchCapacity: Math.ceil(rows * genes * density * 2) + 16, genes, conditionKeys: 1, levels: 1, prototypes: [cellTypes, options.latentDim] },
+    {
+      minibatchSize: rows,
+      minibatchCapacity: Math.ceil(rows * genes * density * 2) + 16,
+      genes,
+      conditionKeys: 1,
+      levels: 1,
+      prototypes: [cellTypes, options.latentDim],
+    },
     wasm,
   );
   const network = new Network(engine, options, ofData, { weightDecay: 0.04 });
@@ -57,8 +70,8 @@ export async function setUp(sizes: BenchSizes, wasm: WasmOptions, model: Partial
 /** Minimum and median of many calls, in ms. */
 export function time(call: () => void, seconds = 1): { least: number; median: number } {
   const times: number[] = [];
-  for (const end = performance.now() + 300 * seconds; performance.now() < end; ) call();
-  for (const end = performance.now() + 1000 * seconds; performance.now() < end; ) {
+  for (const end = performance.now() + 300 * seconds; performance.now() < end;) call();
+  for (const end = performance.now() + 1000 * seconds; performance.now() < end;) {
     const start = performance.now();
     call();
     times.push(performance.now() - start);

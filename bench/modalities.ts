@@ -1,9 +1,10 @@
-// npm run bench:modalities [-- atac|species]: two things that the paper claims besides scRNA of one species, by the neutral scorer.
-// atac: bone marrow scATAC, donor D6 as the reference and D5 as the query: Poisson on fragments beside nb on the read counts, each with all peaks and with a choice of
-// 2,000, beside the Python package's poisson and linear SVMs on all peaks.
-// species: primates, gorilla and macaque as the reference and human as the query.
-// Needs ../shared/data and ../shared/python, and a Python with scArches and scib-metrics (SCPOLI_REFERENCE_PYTHON). SEEDS=1 makes one run of each instead of two or three.
-// Single runs: bench/results/modalities.csv; the table goes into docs/modalities.md.
+// npm run bench:modalities [-- atac|species]: two things that the paper claims besides scRNA of one species,
+// by the neutral scorer. atac: bone marrow scATAC, donor D6 as the reference and D5 as the query: Poisson on
+// fragments beside nb on the read counts, each with all peaks and with a choice of 2,000, beside the Python
+// package's poisson and linear SVMs on all peaks. species: primates, gorilla and macaque as the reference and
+// human as the query. Needs ../shared/data and ../shared/python, and a Python with scArches and scib-metrics
+// (SCPOLI_REFERENCE_PYTHON). SEEDS=1 makes one run of each instead of two or three. Single runs:
+// bench/results/modalities.csv; the table goes into docs/modalities.md.
 import { execFileSync } from "node:child_process";
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -21,7 +22,10 @@ interface Configuration {
   readonly seeds: readonly number[];
   /** of ours; null: `peaks_reference.py` */
   readonly options: Partial<TrainOptions> | null;
-  /** columns of predicted labels and what they are called in the table; the first row has the integration figures of the run */
+  /**
+   * columns of predicted labels and what they are called in the table; the first row has the integration
+   * figures of the run
+   */
   readonly predictions: Readonly<Record<string, string>>;
 }
 
@@ -29,24 +33,63 @@ interface Configuration {
 const threads = 1;
 const epochs = 20;
 const mostSeeds = Number(process.env["SEEDS"] ?? 3);
-const atac = { file: "bone_marrow_atac", query: ["donor", "D5"], condition: "donor", seeds: [0, 1].slice(0, mostSeeds) } as const;
-const primates = { file: "primates", query: ["species", "human"], seeds: [0, 1, 2].slice(0, mostSeeds) } as const;
+const atac = {
+  file: "bone_marrow_atac",
+  query: ["donor", "D5"],
+  condition: "donor",
+  seeds: [0, 1].slice(0, mostSeeds),
+} as const;
+const primates = {
+  file: "primates",
+  query: ["species", "human"],
+  seeds: [0, 1, 2].slice(0, mostSeeds),
+} as const;
 const trained = { epochs, alphaEpochAnneal: epochs / 2 };
 const ours = { cell_type_pred: "head", cell_type_prototype: "nearest prototype" };
 const configurations: readonly Configuration[] = [
-  { ...atac, name: "atac, poisson on fragments, all 10,000 peaks", options: { reconLoss: "poisson", ...trained }, predictions: ours },
-  { ...atac, name: "atac, nb on reads, all 10,000 peaks", options: { reconLoss: "nb", ...trained }, predictions: ours },
-  { ...atac, name: "atac, poisson on fragments, the 2,000 most accessible peaks", options: { reconLoss: "poisson", genes: 2000, ...trained }, predictions: ours },
-  { ...atac, name: "atac, nb on reads, the 2,000 most accessible peaks", options: { reconLoss: "nb", genes: 2000, ...trained }, predictions: ours },
   {
-    ...atac, name: "atac, others on all 10,000 peaks", options: null,
+    ...atac,
+    name: "atac, poisson on fragments, all 10,000 peaks",
+    options: { reconLoss: "poisson", ...trained },
+    predictions: ours,
+  },
+  {
+    ...atac,
+    name: "atac, nb on reads, all 10,000 peaks",
+    options: { reconLoss: "nb", ...trained },
+    predictions: ours,
+  },
+  {
+    ...atac,
+    name: "atac, poisson on fragments, the 2,000 most accessible peaks",
+    options: { reconLoss: "poisson", genes: 2000, ...trained },
+    predictions: ours,
+  },
+  {
+    ...atac,
+    name: "atac, nb on reads, the 2,000 most accessible peaks",
+    options: { reconLoss: "nb", genes: 2000, ...trained },
+    predictions: ours,
+  },
+  {
+    ...atac,
+    name: "atac, others on all 10,000 peaks",
+    options: null,
     predictions: {
-      scarches: "scArches, poisson, nearest prototype", svm: "linear SVM, C = 1", svm_balanced: "linear SVM, C = 0.001, types weighted alike",
+      scarches: "scArches, poisson, nearest prototype",
+      svm: "linear SVM, C = 1",
+      svm_balanced: "linear SVM, C = 0.001, types weighted alike",
       svm_variable: "linear SVM, C = 1, only the 2,000 most variable peaks",
     },
   },
   { ...primates, condition: "clone", name: "species, conditions are clones", options: {}, predictions: ours },
-  { ...primates, condition: "species", name: "species, conditions are species", options: {}, predictions: ours },
+  {
+    ...primates,
+    condition: "species",
+    name: "species, conditions are species",
+    options: {},
+    predictions: ours,
+  },
 ];
 /** Cells that the integration is scored on, at most. */
 const mostScored = 6000;
@@ -71,18 +114,41 @@ function pathOf({ name }: Configuration, seed: number, ending: string): string {
 
 function runPython(script: string, ...args: string[]): void {
   const env = { ...process.env, PYTHONPATH: join(shared, "python"), PYTHONWARNINGS: "ignore" };
-  execFileSync(python, ["-W", "ignore", join(root, "bench", script), ...args], { env, stdio: ["ignore", "ignore", "inherit"] });
+  execFileSync(python, ["-W", "ignore", join(root, "bench", script), ...args], {
+    env,
+    stdio: ["ignore", "ignore", "inherit"],
+  });
 }
 
 /** Names of the peaks that `genes` chooses from the fragments of the reference: nb gets the same. */
-async function chosenPeaks(data: AnnData, genes: number, exclude: TrainOptions["exclude"]): Promise<readonly string[]> {
-  const model = await ScPoli.train(data, { conditionKeys: ["donor"], exclude, reconLoss: "poisson", genes, epochs: 1, hiddenLayerSizes: [8], threads, landmarks: false });
+async function chosenPeaks(
+  data: AnnData,
+  genes: number,
+  exclude: TrainOptions["exclude"],
+): Promise<readonly string[]> {
+  const model = await ScPoli.train(data, {
+    conditionKeys: ["donor"],
+    exclude,
+    reconLoss: "poisson",
+    genes,
+    epochs: 1,
+    hiddenLayerSizes: [8],
+    threads,
+    landmarks: false,
+  });
   return model.stored.json.genes;
 }
 
-/** Trains and maps, and writes reference and query together with their labels, unless that is there already. */
+/**
+ * Trains and maps, and writes reference and query together with their labels, unless that is there already.
+ */
 async function compute(configuration: Configuration, seed: number): Promise<void> {
-  const { file, query: [key, value], condition, options } = configuration;
+  const {
+    file,
+    query: [key, value],
+    condition,
+    options,
+  } = configuration;
   const output = pathOf(configuration, seed, ".h5ad");
   if (existsSync(output)) return;
   const source = join(shared, "data", `${file}.h5ad`);
@@ -90,11 +156,26 @@ async function compute(configuration: Configuration, seed: number): Promise<void
   const data = await AnnData.open(source);
   const groups = await labels(data, key);
   const onlyQuery = pathOf(configuration, seed, "-query.h5ad");
-  await writeRows(data, Int32Array.from(groups.keys()).filter((row) => groups[row] === value), onlyQuery);
+  await writeRows(
+    data,
+    Int32Array.from(groups.keys()).filter((row) => groups[row] === value),
+    onlyQuery,
+  );
   const queryData = await AnnData.open(onlyQuery);
   const exclude = { [key]: [value] };
-  const genes = typeof options.genes === "number" ? await chosenPeaks(data, options.genes, exclude) : undefined;
-  const model = await ScPoli.train(data, { conditionKeys: [condition], cellTypeKeys: ["cell_type"], exclude, seed, threads, eta: 5, embeddingDims: 5, ...options, genes });
+  const genes =
+    typeof options.genes === "number" ? await chosenPeaks(data, options.genes, exclude) : undefined;
+  const model = await ScPoli.train(data, {
+    conditionKeys: [condition],
+    cellTypeKeys: ["cell_type"],
+    exclude,
+    seed,
+    threads,
+    eta: 5,
+    embeddingDims: 5,
+    ...options,
+    genes,
+  });
   const mapping = await model.map(queryData, { seed, threads });
   await mapping.model.embed(data, { output, threads });
   [data, queryData].forEach((opened) => opened.close());
@@ -107,13 +188,27 @@ for (const needed of [join(shared, "data"), python])
   }
 mkdirSync(cache, { recursive: true });
 const asked = process.argv.slice(2);
-const chosen = configurations.filter(({ name }) => asked.length === 0 || asked.some((start) => name.startsWith(start)));
+const chosen = configurations.filter(
+  ({ name }) => asked.length === 0 || asked.some((start) => name.startsWith(start)),
+);
 const runs = chosen.flatMap((configuration) => configuration.seeds.map((seed) => ({ configuration, seed })));
 for (const { configuration, seed } of runs) await compute(configuration, seed);
 const jobs = runs.flatMap(({ configuration, seed }) => {
   const out = pathOf(configuration, seed, ".json");
-  const { condition, query: [key, value], predictions } = configuration;
-  const job = { out, file: pathOf(configuration, seed, ".h5ad"), batch: condition, label: "cell_type", query_key: key, query_values: value, predictions: Object.keys(predictions) };
+  const {
+    condition,
+    query: [key, value],
+    predictions,
+  } = configuration;
+  const job = {
+    out,
+    file: pathOf(configuration, seed, ".h5ad"),
+    batch: condition,
+    label: "cell_type",
+    query_key: key,
+    query_values: value,
+    predictions: Object.keys(predictions),
+  };
   return existsSync(out) ? [] : [job];
 });
 if (jobs.length > 0) {
@@ -122,30 +217,54 @@ if (jobs.length > 0) {
   runPython("score_all.py", join(shared, "python/score.py"), list, String(mostScored));
 }
 
-const mean = (values: readonly number[]): string => (values.reduce((sum, value) => sum + value, 0) / values.length).toFixed(3);
+const mean = (values: readonly number[]): string =>
+  (values.reduce((sum, value) => sum + value, 0) / values.length).toFixed(3);
 const lines = [["configuration", "labels", "seed", ...labelFigures, ...integrationFigures].join(",")];
-const table = [`| configuration | labels | seeds | accuracy | macro F1 | weighted F1 | bio | batch | total |`, `|${" --- |".repeat(9)}`];
+const table = [
+  `| configuration | labels | seeds | accuracy | macro F1 | weighted F1 | bio | batch | total |`,
+  `|${" --- |".repeat(9)}`,
+];
 for (const { name, seeds, predictions, ...configuration } of chosen) {
-  const all = seeds.map((seed): Scores => JSON.parse(readFileSync(pathOf({ name, seeds, predictions, ...configuration }, seed, ".json"), "utf8")));
+  const all = seeds.map((seed): Scores =>
+    JSON.parse(readFileSync(pathOf({ name, seeds, predictions, ...configuration }, seed, ".json"), "utf8")),
+  );
   Object.entries(predictions).forEach(([column, called], row) => {
-    const own = all.map(({ integration, labels }) => [...labelFigures.map((figure) => labels[column]![figure]!), ...(row === 0 ? integrationFigures.map((figure) => integration[figure]!) : [])]);
-    own.forEach((values, i) => lines.push([`"${name}"`, `"${called}"`, seeds[i], ...values, ...(row === 0 ? [] : ["", "", ""])].join(",")));
-    table.push(`| ${[name.replace(/^\w+, /, ""), called, seeds.length, ...own[0]!.map((_, i) => mean(own.map((values) => values[i]!))), ...(row === 0 ? [] : ["", "", ""])].join(" | ")} |`);
+    const own = all.map(({ integration, labels }) => [
+      ...labelFigures.map((figure) => labels[column]![figure]!),
+      ...(row === 0 ? integrationFigures.map((figure) => integration[figure]!) : []),
+    ]);
+    own.forEach((values, i) =>
+      lines.push(
+        [`"${name}"`, `"${called}"`, seeds[i], ...values, ...(row === 0 ? [] : ["", "", ""])].join(","),
+      ),
+    );
+    table.push(
+      `| ${[name.replace(/^\w+, /, ""), called, seeds.length, ...own[0]!.map((_, i) => mean(own.map((values) => values[i]!))), ...(row === 0 ? [] : ["", "", ""])].join(" | ")} |`,
+    );
   });
 }
 console.log(table.join("\n"));
 if (asked.length === 0) {
   writeFileSync(results, `${lines.join("\n")}\n`);
   const rows = (kind: string): string[] => {
-    const names = chosen.filter(({ name }) => name.startsWith(kind)).map(({ name }) => name.replace(/^\w+, /, ""));
-    return [...table.slice(0, 2), ...table.slice(2).filter((line) => names.some((name) => line.startsWith(`| ${name} |`)))];
+    const names = chosen
+      .filter(({ name }) => name.startsWith(kind))
+      .map(({ name }) => name.replace(/^\w+, /, ""));
+    return [
+      ...table.slice(0, 2),
+      ...table.slice(2).filter((line) => names.some((name) => line.startsWith(`| ${name} |`))),
+    ];
   };
   const path = join(root, "docs/modalities.md");
   writeSection(path, "scATAC: bone marrow, donor D6 the reference, D5 the query", [
     `${epochs} epochs. The file holds read counts (2 is more frequent than 1), which poisson makes fragment counts; nb takes the reads as they are. The SVMs see log-normalised fragments.`,
-    `Labels are scored on all cells of the query, the integration on ${mostScored.toLocaleString("en")} cells of both donors, the same for every row.`, "", ...rows("atac"),
+    `Labels are scored on all cells of the query, the integration on ${mostScored.toLocaleString("en")} cells of both donors, the same for every row.`,
+    "",
+    ...rows("atac"),
   ]);
   writeSection(path, "Across species: primates, gorilla and macaque the reference, human the query", [
-    "900 cells of 9 clones, three cell types, 300 genes under common names; `--gene-map` brings other names to these. Macro F1 hangs on the ten neurons of the file.", "", ...rows("species"),
+    "900 cells of 9 clones, three cell types, 300 genes under common names; `--gene-map` brings other names to these. Macro F1 hangs on the ten neurons of the file.",
+    "",
+    ...rows("species"),
   ]);
 }

@@ -5,7 +5,13 @@ import { AnnData, writeH5ad, type Column, type SparseRows } from "../dist/index.
 export async function writeRows(data: AnnData, rows: Int32Array, path: string): Promise<void> {
   const all = await data.X!.read(0, data.nObs);
   const length = rows.reduce((sum, row) => sum + all.indptr[row + 1]! - all.indptr[row]!, 0);
-  const X: SparseRows = { rows: rows.length, columns: all.columns, indptr: new Int32Array(rows.length + 1), indices: new Int32Array(length), values: new Float32Array(length) };
+  const X: SparseRows = {
+    rows: rows.length,
+    columns: all.columns,
+    indptr: new Int32Array(rows.length + 1),
+    indices: new Int32Array(length),
+    values: new Float32Array(length),
+  };
   rows.forEach((row, i) => {
     const [start, end] = [all.indptr[row]!, all.indptr[row + 1]!];
     X.indices.set(all.indices.subarray(start, end), X.indptr[i]!);
@@ -18,7 +24,11 @@ export async function writeRows(data: AnnData, rows: Int32Array, path: string): 
     const texts = await labels(data, name);
     columns[name] = { kind: "string", length: rows.length, values: Array.from(rows, (row) => texts[row]!) };
   }
-  await writeH5ad(path, { X, obs: { index: Array.from(rows, (row) => names[row]!), columns }, var: { index: await data.var.index() } });
+  await writeH5ad(path, {
+    X,
+    obs: { index: Array.from(rows, (row) => names[row]!), columns },
+    var: { index: await data.var.index() },
+  });
 }
 
 /** A column of obs as text. */

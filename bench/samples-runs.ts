@@ -1,8 +1,19 @@
-// The runs of bench:samples: trainings and what they answer, each kept as a small JSON file so that an interrupted bench goes on where it stopped.
+// The runs of bench:samples: trainings and what they answer, each kept as a small JSON file so that an
+// interrupted bench goes on where it stopped.
 import { execFileSync } from "node:child_process";
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { AnnData, readExpression, ScPoli, writeCopy, type MetadataValue, type SampleAnalysis, type SampleMetadata, type SamplesOptions, type TrainOptions } from "../dist/index.js";
+import {
+  AnnData,
+  readExpression,
+  ScPoli,
+  writeCopy,
+  type MetadataValue,
+  type SampleAnalysis,
+  type SampleMetadata,
+  type SamplesOptions,
+  type TrainOptions,
+} from "../dist/index.js";
 import { Random } from "../dist/random.js";
 import { labels, writeRows } from "./rows.ts";
 
@@ -10,7 +21,10 @@ const root = new URL("..", import.meta.url).pathname;
 export const shared = join(root, "../shared");
 const python = process.env["SCPOLI_REFERENCE_PYTHON"] ?? join(root, ".venv-reference/bin/python");
 
-/** `--epochs N` is for a trial: the length is else what `train` chooses. Results of another length are kept apart. */
+/**
+ * `--epochs N` is for a trial: the length is else what `train` chooses. Results of another length are kept
+ * apart.
+ */
 const at = process.argv.indexOf("--epochs");
 export const epochs = at >= 0 ? Number(process.argv[at + 1]) : undefined;
 const cache = join(root, ".cache/samples", epochs === undefined ? "whole" : `epochs-${epochs}`);
@@ -44,7 +58,14 @@ export async function trained(name: string, path: string, options: TrainOptions)
   const folder = join(cache, `${name}.model`);
   if (!existsSync(folder)) {
     const started = performance.now();
-    const model = await opened(path, (data) => ScPoli.train(data, { genes: 2000, landmarks: false, ...(epochs === undefined ? {} : { epochs }), ...options }));
+    const model = await opened(path, (data) =>
+      ScPoli.train(data, {
+        genes: 2000,
+        landmarks: false,
+        ...(epochs === undefined ? {} : { epochs }),
+        ...options,
+      }),
+    );
     await model.save(folder, { force: true });
     process.stderr.write(`${name}: trained in ${((performance.now() - started) / 1000).toFixed(0)} s\n`);
   }
@@ -63,22 +84,48 @@ export interface Numbers {
   readonly topGenes: readonly (readonly string[])[];
 }
 
-export function numbers({ samples, components, guidance, associations, classifications, genes }: SampleAnalysis): Numbers {
-  const top = (component: number): string[] => (genes?.correlations ?? []).filter((row) => row.component === component && row.is_correlated).slice(0, 10).map(({ symbol, r }) => `${symbol} (${r.toFixed(2)})`);
+export function numbers({
+  samples,
+  components,
+  guidance,
+  associations,
+  classifications,
+  genes,
+}: SampleAnalysis): Numbers {
+  const top = (component: number): string[] =>
+    (genes?.correlations ?? [])
+      .filter((row) => row.component === component && row.is_correlated)
+      .slice(0, 10)
+      .map(({ symbol, r }) => `${symbol} (${r.toFixed(2)})`);
   return {
-    samples: samples.names.length, varianceRatio: Array.from(components.varianceRatio), explained: guidance.covariates, associations, reason: guidance.reason, classifications,
-    geneCounts: genes?.counts ?? [], topGenes: [1, 2, 3].map(top),
+    samples: samples.names.length,
+    varianceRatio: Array.from(components.varianceRatio),
+    explained: guidance.covariates,
+    associations,
+    reason: guidance.reason,
+    classifications,
+    geneCounts: genes?.counts ?? [],
+    topGenes: [1, 2, 3].map(top),
   };
 }
 
-export async function analysed(model: ScPoli, path: string | null, options: SamplesOptions = {}): Promise<SampleAnalysis[]> {
+export async function analysed(
+  model: ScPoli,
+  path: string | null,
+  options: SamplesOptions = {},
+): Promise<SampleAnalysis[]> {
   return path === null ? model.samples(options) : opened(path, (data) => model.samples({ ...options, data }));
 }
 
 /** A copy of a file with one more column, the same for all cells. */
 export async function withDummy(name: string): Promise<string> {
   const path = join(cache, `${name}-dummy.h5ad`);
-  if (!existsSync(path)) await opened(file(name), (data) => writeCopy(data, path, { obs: { dummy: { kind: "string", values: new Array<string>(data.nObs).fill("all") } } }));
+  if (!existsSync(path))
+    await opened(file(name), (data) =>
+      writeCopy(data, path, {
+        obs: { dummy: { kind: "string", values: new Array<string>(data.nObs).fill("all") } },
+      }),
+    );
   return path;
 }
 
@@ -87,22 +134,44 @@ export async function partOf(name: string, share: number, seed: number): Promise
   if (share === 1) return file(name);
   const path = join(cache, `${name}-${share}-${seed}.h5ad`);
   if (!existsSync(path))
-    await opened(file(name), async (data) => writeRows(data, new Random(seed, "part").shuffle(Int32Array.from({ length: data.nObs }, (_, cell) => cell)).slice(0, Math.round(share * data.nObs)).sort(), path));
+    await opened(file(name), async (data) =>
+      writeRows(
+        data,
+        new Random(seed, "part")
+          .shuffle(Int32Array.from({ length: data.nObs }, (_, cell) => cell))
+          .slice(0, Math.round(share * data.nObs))
+          .sort(),
+        path,
+      ),
+    );
   return path;
 }
 
 /** Scores of the shared scorer: integration of the cells, whatever the model's condition was. */
-export async function integration(name: string, model: ScPoli, path: string, condition: string, label: string): Promise<Record<string, number>> {
+export async function integration(
+  name: string,
+  model: ScPoli,
+  path: string,
+  condition: string,
+  label: string,
+): Promise<Record<string, number>> {
   return cached(`${name}-score`, async () => {
     const embedded = join(cache, `${name}-embedded.h5ad`);
     await opened(path, (data) => model.embed(data, { output: embedded, force: true }));
     const env = { ...process.env, PYTHONPATH: join(shared, "python"), PYTHONWARNINGS: "ignore" };
-    const text = execFileSync(python, ["-W", "ignore", join(shared, "python/score.py"), embedded, "--batch", condition, "--label", label], { encoding: "utf8", env, stdio: ["ignore", "pipe", "ignore"] });
+    const text = execFileSync(
+      python,
+      ["-W", "ignore", join(shared, "python/score.py"), embedded, "--batch", condition, "--label", label],
+      { encoding: "utf8", env, stdio: ["ignore", "pipe", "ignore"] },
+    );
     return JSON.parse(text.trim().split("\n").at(-1)!) as Record<string, number>;
   });
 }
 
-/** What became of samples whose cell types and condition were hidden while they were integrated with the others. */
+/**
+ * What became of samples whose cell types and condition were hidden while they were integrated with the
+ * others.
+ */
 export interface HeldOut {
   readonly cells: number;
   readonly right: number;
@@ -111,70 +180,187 @@ export interface HeldOut {
   readonly truth: readonly string[];
 }
 
-/** Trains on all samples of kang16 with the cell types of some taken away, and asks for these, and for the condition of those samples. */
+/**
+ * Trains on all samples of kang16 with the cell types of some taken away, and asks for these, and for the
+ * condition of those samples.
+ */
 export async function heldOut(fold: number, hidden: readonly string[], label: string): Promise<HeldOut> {
   return cached(`held-out-${fold}`, async () => {
     const path = join(cache, `held-out-${fold}.h5ad`);
-    const [samples, types, conditions] = await opened(file("kang16"), async (data) => [await labels(data, "sample"), await labels(data, label), await labels(data, "condition")] as const);
-    await opened(file("kang16"), (data) => writeCopy(data, path, { obs: { known_type: { kind: "string", values: types.map((type, cell) => (hidden.includes(samples[cell]!) ? "Unknown" : type)) } } }, { force: true }));
-    const model = await trained(`held-out-${fold}`, path, { conditionKeys: ["sample"], cellTypeKeys: ["known_type"], seed: fold });
-    const { predictions: [level] } = await opened(path, (data) => model.embed(data));
+    const [samples, types, conditions] = await opened(
+      file("kang16"),
+      async (data) =>
+        [await labels(data, "sample"), await labels(data, label), await labels(data, "condition")] as const,
+    );
+    await opened(file("kang16"), (data) =>
+      writeCopy(
+        data,
+        path,
+        {
+          obs: {
+            known_type: {
+              kind: "string",
+              values: types.map((type, cell) => (hidden.includes(samples[cell]!) ? "Unknown" : type)),
+            },
+          },
+        },
+        { force: true },
+      ),
+    );
+    const model = await trained(`held-out-${fold}`, path, {
+      conditionKeys: ["sample"],
+      cellTypeKeys: ["known_type"],
+      seed: fold,
+    });
+    const {
+      predictions: [level],
+    } = await opened(path, (data) => model.embed(data));
     const own = samples.flatMap((sample, cell) => (hidden.includes(sample) ? [cell] : []));
-    const right = own.filter((cell) => model.stored.json.cell_types[level!.predicted[cell]!] === types[cell]).length;
-    const known: SampleMetadata = { columns: ["treatment"], samples: Object.fromEntries(samples.map((sample, cell): [string, MetadataValue[]] => [sample, [hidden.includes(sample) ? null : conditions[cell]!]])) };
-    const [analysis] = await model.samples({ metadata: { sample: known }, covariates: ["treatment"], predict: ["treatment"] });
+    const right = own.filter(
+      (cell) => model.stored.json.cell_types[level!.predicted[cell]!] === types[cell],
+    ).length;
+    const known: SampleMetadata = {
+      columns: ["treatment"],
+      samples: Object.fromEntries(
+        samples.map((sample, cell): [string, MetadataValue[]] => [
+          sample,
+          [hidden.includes(sample) ? null : conditions[cell]!],
+        ]),
+      ),
+    };
+    const [analysis] = await model.samples({
+      metadata: { sample: known },
+      covariates: ["treatment"],
+      predict: ["treatment"],
+    });
     const rows = analysis!.predictions[0]!.samples;
-    const predicted = Object.fromEntries(["knn", "linear"].map((kind) => [kind, hidden.map((sample) => rows.find((row) => row.sample === sample && row.classifier === kind)!.predicted)]));
-    return { cells: own.length, right, predicted, truth: hidden.map((sample) => conditions[samples.indexOf(sample)]!) };
+    const predicted = Object.fromEntries(
+      ["knn", "linear"].map((kind) => [
+        kind,
+        hidden.map(
+          (sample) => rows.find((row) => row.sample === sample && row.classifier === kind)!.predicted,
+        ),
+      ]),
+    );
+    return {
+      cells: own.length,
+      right,
+      predicted,
+      truth: hidden.map((sample) => conditions[samples.indexOf(sample)]!),
+    };
   });
 }
 
-/** Cells of a query in the order of their uncertainty: whether the label is right; cells of a type that the reference lacks are never right. */
+/**
+ * Cells of a query in the order of their uncertainty: whether the label is right; cells of a type that the
+ * reference lacks are never right.
+ */
 export interface Ranked {
   readonly method: string;
   /** 1 right, 0 wrong, the surest first */
   readonly right: readonly number[];
 }
 
-/** Maps a query and labels it by the head, by the nearest prototype, and by the 15 nearest reference cells in the same latent space (weighted by 1 / distance, as scArches' and HLCA's kNN). */
-export async function uncertaintyOrder(name: string, source: string, key: string, label: string, query: readonly string[], leftOut: readonly string[]): Promise<Ranked[]> {
+/**
+ * Maps a query and labels it by the head, by the nearest prototype, and by the 15 nearest reference cells in
+ * the same latent space (weighted by 1 / distance, as scArches' and HLCA's kNN).
+ */
+export async function uncertaintyOrder(
+  name: string,
+  source: string,
+  key: string,
+  label: string,
+  query: readonly string[],
+  leftOut: readonly string[],
+): Promise<Ranked[]> {
   return cached(`threshold-${name}`, async () => {
     const [reference, asked] = [join(cache, `${name}-reference.h5ad`), join(cache, `${name}-query.h5ad`)];
     await opened(file(source), async (data) => {
       const [conditions, types] = [await labels(data, key), await labels(data, label)];
-      const rows = (isIn: (cell: number) => boolean): Int32Array => Int32Array.from(conditions.keys()).filter(isIn);
-      await writeRows(data, rows((cell) => !query.includes(conditions[cell]!) && !leftOut.includes(types[cell]!)), reference);
-      await writeRows(data, rows((cell) => query.includes(conditions[cell]!)), asked);
+      const rows = (isIn: (cell: number) => boolean): Int32Array =>
+        Int32Array.from(conditions.keys()).filter(isIn);
+      await writeRows(
+        data,
+        rows((cell) => !query.includes(conditions[cell]!) && !leftOut.includes(types[cell]!)),
+        reference,
+      );
+      await writeRows(
+        data,
+        rows((cell) => query.includes(conditions[cell]!)),
+        asked,
+      );
     });
-    const model = await trained(`threshold-${name}`, reference, { conditionKeys: [key], cellTypeKeys: [label] });
-    const [own, ownTypes] = await opened(reference, async (data) => [await model.embed(data), await labels(data, label)] as const);
+    const model = await trained(`threshold-${name}`, reference, {
+      conditionKeys: [key],
+      cellTypeKeys: [label],
+    });
+    const [own, ownTypes] = await opened(
+      reference,
+      async (data) => [await model.embed(data), await labels(data, label)] as const,
+    );
     return opened(asked, async (data) => {
       const truth = await labels(data, label);
-      const ordered = (method: string, predicted: (cell: number) => string, uncertainty: ArrayLike<number>): Ranked => ({
-        method, right: Array.from(truth.keys()).sort((a, b) => uncertainty[a]! - uncertainty[b]! || a - b).map((cell) => (predicted(cell) === truth[cell] ? 1 : 0)),
+      const ordered = (
+        method: string,
+        predicted: (cell: number) => string,
+        uncertainty: ArrayLike<number>,
+      ): Ranked => ({
+        method,
+        right: Array.from(truth.keys())
+          .sort((a, b) => uncertainty[a]! - uncertainty[b]! || a - b)
+          .map((cell) => (predicted(cell) === truth[cell] ? 1 : 0)),
       });
       const answers: Ranked[] = [];
       for (const classifier of ["head", "prototype"] as const) {
-        const { predictions: [level], model: mapped } = await model.map(data, { classifier, ...(epochs === undefined ? {} : { epochs }) });
+        const {
+          predictions: [level],
+          model: mapped,
+        } = await model.map(data, { classifier, ...(epochs === undefined ? {} : { epochs }) });
         const score = classifier === "head" ? level!.probability.map((p) => 1 - p) : level!.uncertainty;
-        answers.push(ordered(classifier === "head" ? "head, probability" : "nearest prototype, distance", (cell) => mapped.stored.json.cell_types[level!.predicted[cell]!]!, score));
+        answers.push(
+          ordered(
+            classifier === "head" ? "head, probability" : "nearest prototype, distance",
+            (cell) => mapped.stored.json.cell_types[level!.predicted[cell]!]!,
+            score,
+          ),
+        );
       }
       const { latent } = await model.map(data, epochs === undefined ? {} : { epochs });
-      const { names, shares } = nearestCells(own.latent, ownTypes, latent, model.stored.json.model.latent_dim);
-      return [...answers, ordered("kNN of 15, share", (cell) => names[cell]!, shares.map((share) => 1 - share))];
+      const { names, shares } = nearestCells(
+        own.latent,
+        ownTypes,
+        latent,
+        model.stored.json.model.latent_dim,
+      );
+      return [
+        ...answers,
+        ordered(
+          "kNN of 15, share",
+          (cell) => names[cell]!,
+          shares.map((share) => 1 - share),
+        ),
+      ];
     });
   });
 }
 
-function nearestCells(reference: Float32Array, types: readonly string[], query: Float32Array, D: number): { names: string[]; shares: Float64Array } {
+function nearestCells(
+  reference: Float32Array,
+  types: readonly string[],
+  query: Float32Array,
+  D: number,
+): { names: string[]; shares: Float64Array } {
   const names: string[] = [];
   const shares = new Float64Array(query.length / D);
   for (let cell = 0; cell < shares.length; cell++) {
-    const near = types.map((type, row): [number, string] => {
-      let sum = 0;
-      for (let d = 0; d < D; d++) sum += (reference[row * D + d]! - query[cell * D + d]!) ** 2;
-      return [Math.sqrt(sum), type];
-    }).sort((a, b) => a[0] - b[0]).slice(0, 15);
+    const near = types
+      .map((type, row): [number, string] => {
+        let sum = 0;
+        for (let d = 0; d < D; d++) sum += (reference[row * D + d]! - query[cell * D + d]!) ** 2;
+        return [Math.sqrt(sum), type];
+      })
+      .sort((a, b) => a[0] - b[0])
+      .slice(0, 15);
     const votes = new Map<string, number>();
     for (const [distance, type] of near) votes.set(type, (votes.get(type) ?? 0) + 1 / (distance + 1e-9));
     const [best, most] = [...votes].sort((a, b) => b[1] - a[1])[0]!;
@@ -185,25 +371,46 @@ function nearestCells(reference: Float32Array, types: readonly string[], query: 
 }
 
 /** The cells' UMAP and their expression of a gene, a sample of them. */
-export async function cellView(name: string, path: string, model: ScPoli, gene: string, most: number): Promise<{ x: number[]; y: number[]; value: number[] }> {
+export async function cellView(
+  name: string,
+  path: string,
+  model: ScPoli,
+  gene: string,
+  most: number,
+): Promise<{ x: number[]; y: number[]; value: number[] }> {
   return cached(name, () =>
     opened(path, async (data) => {
       const { umap } = await model.embed(data);
       if (!umap) throw new Error("the model carries no landmarks");
       const [expression] = await readExpression(data, [gene]);
-      const cells = new Random(0, "cells shown").shuffle(Int32Array.from({ length: data.nObs }, (_, cell) => cell)).slice(0, most);
-      const of = (value: (cell: number) => number): number[] => Array.from(cells, (cell) => Number(value(cell).toFixed(3)));
-      return { x: of((cell) => umap[2 * cell]!), y: of((cell) => umap[2 * cell + 1]!), value: of((cell) => expression![cell]!) };
+      const cells = new Random(0, "cells shown")
+        .shuffle(Int32Array.from({ length: data.nObs }, (_, cell) => cell))
+        .slice(0, most);
+      const of = (value: (cell: number) => number): number[] =>
+        Array.from(cells, (cell) => Number(value(cell).toFixed(3)));
+      return {
+        x: of((cell) => umap[2 * cell]!),
+        y: of((cell) => umap[2 * cell + 1]!),
+        value: of((cell) => expression![cell]!),
+      };
     }),
   );
 }
 
 /** Agreement of two embeddings of the same samples: correlation of their distances, over all pairs. */
 export function distanceCorrelation(a: SampleAnalysis, b: SampleAnalysis): number {
-  const pairs = ({ distances: { distances } }: SampleAnalysis): number[] => Array.from(distances.values).filter((_, i) => Math.floor(i / distances.columns) < i % distances.columns);
+  const pairs = ({ distances: { distances } }: SampleAnalysis): number[] =>
+    Array.from(distances.values).filter((_, i) => Math.floor(i / distances.columns) < i % distances.columns);
   const [x, y] = [pairs(a), pairs(b)];
-  const mean = (values: readonly number[]): number => values.reduce((sum, value) => sum + value, 0) / values.length;
+  const mean = (values: readonly number[]): number =>
+    values.reduce((sum, value) => sum + value, 0) / values.length;
   const [mx, my] = [mean(x), mean(y)];
   const product = x.reduce((sum, value, i) => sum + (value - mx) * (y[i]! - my), 0);
-  return product / Math.sqrt(x.reduce((sum, value) => sum + (value - mx) ** 2, 0) * y.reduce((sum, value) => sum + (value - my) ** 2, 0));
+  return (
+    product /
+    Math.sqrt(
+      x.reduce((sum, value) => sum + (value - mx) ** 2, 0) *
+        y.reduce((sum, value) => sum + (value - my) ** 2, 0),
+    )
+  );
 }

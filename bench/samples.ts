@@ -1,11 +1,37 @@
-// npm run bench:samples [-- SECTION ... --epochs N]: the view of samples on real data, and the paper's further figures in small. Writes docs/samples.md, docs/samples/*.svg and
-// bench/results/samples.json. Needs ../shared and, for the integration scores, a Python with scib-metrics (SCPOLI_REFERENCE_PYTHON). What was computed is kept in .cache/samples.
-// With sections (the names of the functions below) or a number of epochs it is a trial, written to .cache/samples/trial.
+// npm run bench:samples [-- SECTION ... --epochs N]: the view of samples on real data, and the paper's
+// further figures in small. Writes docs/samples.md, docs/samples/*.svg and bench/results/samples.json. Needs
+// ../shared and, for the integration scores, a Python with scib-metrics (SCPOLI_REFERENCE_PYTHON). What was
+// computed is kept in .cache/samples. With sections (the names of the functions below) or a number of epochs
+// it is a trial, written to .cache/samples/trial.
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { lineChart, pointCloud, ScPoli, standaloneSvg, type Plot, type SampleAnalysis } from "../dist/index.js";
+import {
+  lineChart,
+  pointCloud,
+  ScPoli,
+  standaloneSvg,
+  type Plot,
+  type SampleAnalysis,
+} from "../dist/index.js";
 import { associationMap, covariatePlane, genePlane } from "../dist/samples/sample-plots.js";
-import { analysed, cellView, distanceCorrelation, epochs, file, heldOut, integration, numbers, partOf, shared, trained, uncertaintyOrder, withDummy, type HeldOut, type Numbers, type Ranked } from "./samples-runs.ts";
+import {
+  analysed,
+  cellView,
+  distanceCorrelation,
+  epochs,
+  file,
+  heldOut,
+  integration,
+  numbers,
+  partOf,
+  shared,
+  trained,
+  uncertaintyOrder,
+  withDummy,
+  type HeldOut,
+  type Numbers,
+  type Ranked,
+} from "./samples-runs.ts";
 
 const root = new URL("..", import.meta.url).pathname;
 // a trial must not take the place of the document
@@ -16,7 +42,8 @@ const lines: string[] = [];
 const results: Record<string, unknown> = { epochs: epochs ?? "chosen by train" };
 
 const say = (...text: string[]): void => void lines.push(...text.flatMap((paragraph) => [paragraph, ""]));
-const table = (header: readonly string[], rows: readonly (readonly (string | number)[])[]): void => say([header, header.map(() => "---"), ...rows].map((row) => `| ${row.join(" | ")} |`).join("\n"));
+const table = (header: readonly string[], rows: readonly (readonly (string | number)[])[]): void =>
+  say([header, header.map(() => "---"), ...rows].map((row) => `| ${row.join(" | ")} |`).join("\n"));
 const draw = (name: string, plot: Plot | null): string => {
   if (plot) writeFileSync(join(out, "samples", `${name}.svg`), `${standaloneSvg(plot)}\n`);
   return plot ? `![${plot.title}](samples/${name}.svg)` : "";
@@ -30,11 +57,34 @@ function explainedTable({ explained, associations }: Numbers): void {
     const row = associations.find(({ covariate, component: k }) => covariate === name && k === component);
     return row ? `${two(row.adjusted_r2)}${row.p_adjusted < 0.05 ? " \\*" : ""}` : "-";
   };
-  table(["covariate", "", "adjusted R2", "P (corrected)", "PC1", "PC2", "PC3"], explained.map((row) => [row.covariate, row.kind === "number" ? "number" : `${row.levels} levels`, two(row.adjusted_r2), small(row.p_adjusted), of(row.covariate, 1), of(row.covariate, 2), of(row.covariate, 3)]));
+  table(
+    ["covariate", "", "adjusted R2", "P (corrected)", "PC1", "PC2", "PC3"],
+    explained.map((row) => [
+      row.covariate,
+      row.kind === "number" ? "number" : `${row.levels} levels`,
+      two(row.adjusted_r2),
+      small(row.p_adjusted),
+      of(row.covariate, 1),
+      of(row.covariate, 2),
+      of(row.covariate, 3),
+    ]),
+  );
 }
 
 function classificationTable({ classifications }: Numbers): void {
-  table(["covariate", "features", "classifier", "weighted F1", "accuracy", "P"], classifications.flatMap(({ covariate, scores }) => scores.map((row) => [covariate, row.features === "none" ? "(majority)" : row.features, row.features === "none" ? "" : row.classifier, `${two(row.weighted_f1)} ± ${two(row.weighted_f1_sd)}`, two(row.accuracy), small(row.p)])));
+  table(
+    ["covariate", "features", "classifier", "weighted F1", "accuracy", "P"],
+    classifications.flatMap(({ covariate, scores }) =>
+      scores.map((row) => [
+        covariate,
+        row.features === "none" ? "(majority)" : row.features,
+        row.features === "none" ? "" : row.classifier,
+        `${two(row.weighted_f1)} ± ${two(row.weighted_f1_sd)}`,
+        two(row.accuracy),
+        small(row.p),
+      ]),
+    ),
+  );
 }
 
 /** Analyses are made anew (they take seconds), their numbers kept beside the document. */
@@ -45,31 +95,92 @@ function record(name: string, analysis: SampleAnalysis): Numbers {
 }
 
 const kangTypes = { conditionKeys: ["sample"], cellTypeKeys: ["cell_type"] };
-const kangCovariates = ["condition", "donor", "cells", "total_counts", "detected_genes", "ribosomal_fraction"];
+const kangCovariates = [
+  "condition",
+  "donor",
+  "cells",
+  "total_counts",
+  "detected_genes",
+  "ribosomal_fraction",
+];
 const kang = await trained("kang-sample-0-1", file("kang16"), { ...kangTypes, landmarks: true, seed: 0 });
 
 async function kangSamples(): Promise<void> {
-  const [analysis] = await analysed(kang, file("kang16"), { classify: ["condition"], covariates: kangCovariates });
+  const [analysis] = await analysed(kang, file("kang16"), {
+    classify: ["condition"],
+    covariates: kangCovariates,
+  });
   const own = record("kang16, sample", analysis!);
-  say("## Stimulation and donor: kang16, 16 samples", "4,470 PBMC of 8 donors, each with and without interferon beta; `sample` is the condition key, 2,000 genes.");
+  say(
+    "## Stimulation and donor: kang16, 16 samples",
+    "4,470 PBMC of 8 donors, each with and without interferon beta; `sample` is the condition key, 2,000 genes.",
+  );
   explainedTable(own);
-  say("(Adjusted R2 of all components weighted by their variance, P by permutation; then the adjusted R2 of single components by R's `lm`, \\* corrected P below 0.05.)", `What the tool says: ${own.reason}`);
-  say(draw("kang16-condition", covariatePlane(analysis!, analysis!.covariates.find(({ name }) => name === "condition")!)), draw("kang16-associations", associationMap(analysis!)));
-  say("Stimulation told from a sample's embedding, stratified cross-validation (5 folds, 20 repeats), beside pseudobulk (mean log-normalised expression, 10 components):");
+  say(
+    "(Adjusted R2 of all components weighted by their variance, P by permutation; then the adjusted R2 of single components by R's `lm`, \\* corrected P below 0.05.)",
+    `What the tool says: ${own.reason}`,
+  );
+  say(
+    draw(
+      "kang16-condition",
+      covariatePlane(
+        analysis!,
+        analysis!.covariates.find(({ name }) => name === "condition")!,
+      ),
+    ),
+    draw("kang16-associations", associationMap(analysis!)),
+  );
+  say(
+    "Stimulation told from a sample's embedding, stratified cross-validation (5 folds, 20 repeats), beside pseudobulk (mean log-normalised expression, 10 components):",
+  );
   classificationTable(own);
   say("Genes whose mean expression goes with the components (P < 0.01, |r| > 0.3), of 9,015:");
-  table(["component", "positive", "negative", "after correction", "the first ones"], own.geneCounts.slice(0, 3).map((row, k) => [`PC${row.component}`, row.positive, row.negative, row.after_correction, own.topGenes[k]!.slice(0, 6).join(", ")]));
+  table(
+    ["component", "positive", "negative", "after correction", "the first ones"],
+    own.geneCounts
+      .slice(0, 3)
+      .map((row, k) => [
+        `PC${row.component}`,
+        row.positive,
+        row.negative,
+        row.after_correction,
+        own.topGenes[k]!.slice(0, 6).join(", "),
+      ]),
+  );
 
   const gene = "ISG15";
   const cells = await cellView("kang-cells", file("kang16"), kang, gene, 1200);
-  const best = analysis!.genes!.correlations.filter((row) => row.gene === gene).sort((x, y) => Math.abs(y.r) - Math.abs(x.r))[0]!;
-  say(`## A gene on samples and on cells (Fig. 6h, i): ${gene}`, `The samples by their mean expression of ${gene}, which answers to interferon (its correlation is greatest with PC${best.component}: r ${two(best.r)}, corrected P ${small(best.p_adjusted)}); beside them the integrated cells.`);
-  say(draw(`kang16-${gene}`, genePlane(analysis!, gene)), draw(`kang16-${gene}-cells`, pointCloud({ title: `1,200 cells by expression of ${gene}`, x: "UMAP 1 (no units)", y: "UMAP 2 (no units)", legend: `${gene} (log1p of counts per 10,000)`, points: cells.x.map((x, i) => [x, cells.y[i]!, cells.value[i]!] as const) })));
+  const best = analysis!
+    .genes!.correlations.filter((row) => row.gene === gene)
+    .sort((x, y) => Math.abs(y.r) - Math.abs(x.r))[0]!;
+  say(
+    `## A gene on samples and on cells (Fig. 6h, i): ${gene}`,
+    `The samples by their mean expression of ${gene}, which answers to interferon (its correlation is greatest with PC${best.component}: r ${two(best.r)}, corrected P ${small(best.p_adjusted)}); beside them the integrated cells.`,
+  );
+  say(
+    draw(`kang16-${gene}`, genePlane(analysis!, gene)),
+    draw(
+      `kang16-${gene}-cells`,
+      pointCloud({
+        title: `1,200 cells by expression of ${gene}`,
+        x: "UMAP 1 (no units)",
+        y: "UMAP 2 (no units)",
+        legend: `${gene} (log1p of counts per 10,000)`,
+        points: cells.x.map((x, i) => [x, cells.y[i]!, cells.value[i]!] as const),
+      }),
+    ),
+  );
 }
 
 async function kangTwoKeys(): Promise<void> {
-  const both = await trained("kang-donor-condition", file("kang16"), { ...kangTypes, conditionKeys: ["donor", "condition"] });
-  const nested = await trained("kang-sample-condition", file("kang16"), { ...kangTypes, conditionKeys: ["sample", "condition"] });
+  const both = await trained("kang-donor-condition", file("kang16"), {
+    ...kangTypes,
+    conditionKeys: ["donor", "condition"],
+  });
+  const nested = await trained("kang-sample-condition", file("kang16"), {
+    ...kangTypes,
+    conditionKeys: ["sample", "condition"],
+  });
   const [donors, conditions] = await analysed(both, null);
   const [alone] = await analysed(kang, file("kang16"), { covariates: kangCovariates });
   const [beside] = await analysed(nested, file("kang16"), { keys: ["sample"], covariates: kangCovariates });
@@ -78,47 +189,102 @@ async function kangTwoKeys(): Promise<void> {
   const among = pairs.reduce((sum, value) => sum + value, 0) / pairs.length;
   const [a, b] = [record("kang16, sample alone", alone!), record("kang16, sample beside condition", beside!)];
   results["kang16, donor and condition"] = { between, among, donors: numbers(donors!) };
-  const of = ({ explained }: Numbers, name: string): string => { const row = explained.find(({ covariate }) => covariate === name); return row ? `${two(row.adjusted_r2)} (P ${small(row.p)})` : "-"; };
-  const first = ({ associations }: Numbers, name: string): string => two(Math.max(...associations.filter((row) => row.covariate === name).map((row) => row.adjusted_r2)));
-  say("## Two keys: where the variation went", "With `donor` and `condition` as two keys each has an embedding of its own. " +
-    `The two conditions are ${two(between)} apart, two donors ${two(among)} on average (rows have norm 1 at most, so 2 is the most): stimulation has a direction of its own, and a donor's row is one for both of its samples.`,
-    "Whether an embedding of samples lets go of what another key takes (the paper's Supp. Fig. 8), `sample` alone beside `sample` and `condition`:");
-  table(["covariate of the sample embedding", "`sample` alone", "beside `condition`"], [
-    ["condition, all components", of(a, "condition"), of(b, "condition")], ["condition, its best component", first(a, "condition"), first(b, "condition")], ["donor, all components", of(a, "donor"), of(b, "donor")],
-  ]);
+  const of = ({ explained }: Numbers, name: string): string => {
+    const row = explained.find(({ covariate }) => covariate === name);
+    return row ? `${two(row.adjusted_r2)} (P ${small(row.p)})` : "-";
+  };
+  const first = ({ associations }: Numbers, name: string): string =>
+    two(Math.max(...associations.filter((row) => row.covariate === name).map((row) => row.adjusted_r2)));
+  say(
+    "## Two keys: where the variation went",
+    "With `donor` and `condition` as two keys each has an embedding of its own. " +
+      `The two conditions are ${two(between)} apart, two donors ${two(among)} on average (rows have norm 1 at most, so 2 is the most): stimulation has a direction of its own, and a donor's row is one for both of its samples.`,
+    "Whether an embedding of samples lets go of what another key takes (the paper's Supp. Fig. 8), `sample` alone beside `sample` and `condition`:",
+  );
+  table(
+    ["covariate of the sample embedding", "`sample` alone", "beside `condition`"],
+    [
+      ["condition, all components", of(a, "condition"), of(b, "condition")],
+      ["condition, its best component", first(a, "condition"), first(b, "condition")],
+      ["donor, all components", of(a, "donor"), of(b, "donor")],
+    ],
+  );
 }
 
 async function onek1k(): Promise<void> {
-  const model = await trained("onek1k-donor", file("onek1k"), { conditionKeys: ["donor"], cellTypeKeys: ["cell_type"] });
-  const [analysis] = await analysed(model, file("onek1k"), { classify: ["sex"], covariates: ["sex", "age", "batch", "cells", "total_counts", "detected_genes", "ribosomal_fraction"] });
+  const model = await trained("onek1k-donor", file("onek1k"), {
+    conditionKeys: ["donor"],
+    cellTypeKeys: ["cell_type"],
+  });
+  const [analysis] = await analysed(model, file("onek1k"), {
+    classify: ["sex"],
+    covariates: ["sex", "age", "batch", "cells", "total_counts", "detected_genes", "ribosomal_fraction"],
+  });
   const own = record("onek1k, donor", analysis!);
-  say("## Sex and age: onek1k, 40 donors", "7,811 PBMC of four types, 1,000 genes; the pool (`batch`, 29 for 40 donors) leaves little to be told from it.");
+  say(
+    "## Sex and age: onek1k, 40 donors",
+    "7,811 PBMC of four types, 1,000 genes; the pool (`batch`, 29 for 40 donors) leaves little to be told from it.",
+  );
   explainedTable(own);
   classificationTable(own);
-  const clear = own.explained.filter(({ covariate, p_adjusted: p }) => ["sex", "age"].includes(covariate) && p < 0.05).map(({ covariate }) => covariate);
-  const told = own.classifications[0]!.scores.filter(({ features, p }) => features === "embedding" && p !== null && p < 0.05).length;
-  say(`${clear.length === 0 ? "Neither sex nor age explains the embedding beyond chance" : `Beyond chance: ${clear.join(" and ")}`}; sex is ${told === 0 ? "not told from it better than by chance" : `told from it beyond chance by ${told} of the two classifiers`}. What the tool says: ${own.reason}`);
+  const clear = own.explained
+    .filter(({ covariate, p_adjusted: p }) => ["sex", "age"].includes(covariate) && p < 0.05)
+    .map(({ covariate }) => covariate);
+  const told = own.classifications[0]!.scores.filter(
+    ({ features, p }) => features === "embedding" && p !== null && p < 0.05,
+  ).length;
+  say(
+    `${clear.length === 0 ? "Neither sex nor age explains the embedding beyond chance" : `Beyond chance: ${clear.join(" and ")}`}; sex is ${told === 0 ? "not told from it better than by chance" : `told from it beyond chance by ${told} of the two classifiers`}. What the tool says: ${own.reason}`,
+  );
 }
 
 async function plaque(): Promise<void> {
   const model = await ScPoli.load(join(shared, "interop/plaque_reference"));
   const [analysis] = await analysed(model, null, { classify: ["dataset"] });
   const own = record("plaque, sample", analysis!);
-  say("## 79 samples of a plaque atlas, made by the Python package", "`scpoli samples` on the folder of scArches as it is, with the metadata in it. Python keeps of each sample the values of its first cell: only `dataset` is a property of samples; the others show what chance looks like.");
+  say(
+    "## 79 samples of a plaque atlas, made by the Python package",
+    "`scpoli samples` on the folder of scArches as it is, with the metadata in it. Python keeps of each sample the values of its first cell: only `dataset` is a property of samples; the others show what chance looks like.",
+  );
   explainedTable(own);
   classificationTable(own);
-  say(draw("plaque-dataset", covariatePlane(analysis!, analysis!.covariates.find(({ name }) => name === "dataset")!)), `What the tool says: ${own.reason}`);
+  say(
+    draw(
+      "plaque-dataset",
+      covariatePlane(
+        analysis!,
+        analysis!.covariates.find(({ name }) => name === "dataset")!,
+      ),
+    ),
+    `What the tool says: ${own.reason}`,
+  );
 }
 
 async function proposed(): Promise<void> {
-  say("## The condition to integrate on (Supp. Fig. 7)", "Samples first, then the covariate that the sample view proposes, then a dummy that is the same for all cells; integration scored by ../shared/python/score.py with the samples as batches throughout.");
+  say(
+    "## The condition to integrate on (Supp. Fig. 7)",
+    "Samples first, then the covariate that the sample view proposes, then a dummy that is the same for all cells; integration scored by ../shared/python/score.py with the samples as batches throughout.",
+  );
   const rows: string[][] = [];
-  for (const { name, sample, proposals } of [{ name: "kang16", sample: "sample", proposals: ["condition"] }, { name: "panc8", sample: "batch", proposals: ["technology"] }]) {
+  for (const { name, sample, proposals } of [
+    { name: "kang16", sample: "sample", proposals: ["condition"] },
+    { name: "panc8", sample: "batch", proposals: ["technology"] },
+  ]) {
     const path = await withDummy(name);
     for (const key of [sample, ...proposals, "dummy"]) {
-      const model = await trained(`proposal-${name}-${key}`, path, { conditionKeys: [key], cellTypeKeys: ["cell_type"] });
+      const model = await trained(`proposal-${name}-${key}`, path, {
+        conditionKeys: [key],
+        cellTypeKeys: ["cell_type"],
+      });
       const scores = await integration(`proposal-${name}-${key}`, model, path, sample, "cell_type");
-      rows.push([name, key, String(model.stored.json.conditions[0]!.length), two(scores["bio"]!), two(scores["batch"]!), two(scores["total"]!)]);
+      rows.push([
+        name,
+        key,
+        String(model.stored.json.conditions[0]!.length),
+        two(scores["bio"]!),
+        two(scores["batch"]!),
+        two(scores["total"]!),
+      ]);
       if (key === sample) {
         const [analysis] = await analysed(model, path);
         say(`${name}: ${analysis!.guidance.reason}`);
@@ -136,24 +302,67 @@ async function jointlyHeldOut(): Promise<void> {
   for (const [fold, hidden] of folds.entries()) answers.push(await heldOut(fold, hidden, "cell_type"));
   const cells = answers.reduce((sum, own) => sum + own.cells, 0);
   const right = answers.reduce((sum, own) => sum + own.right, 0);
-  const hits = (kind: string): number => answers.reduce((sum, { predicted, truth }) => sum + truth.filter((value, i) => value === predicted[kind]![i]).length, 0);
+  const hits = (kind: string): number =>
+    answers.reduce(
+      (sum, { predicted, truth }) => sum + truth.filter((value, i) => value === predicted[kind]![i]).length,
+      0,
+    );
   results["held out"] = answers;
-  say("## Samples held out inside one integration (Fig. 4)", "kang16 in four runs: each time the cells of two donors (four samples) lose their cell types and their condition, all samples are integrated together, and both are predicted.");
-  table(["asked", "right", "of"], [["cell types of held-out cells", percent(right / cells), cells.toLocaleString("en-US")], ["condition of held-out samples, kNN", hits("knn"), 16], ["condition of held-out samples, linear", hits("linear"), 16]]);
+  say(
+    "## Samples held out inside one integration (Fig. 4)",
+    "kang16 in four runs: each time the cells of two donors (four samples) lose their cell types and their condition, all samples are integrated together, and both are predicted.",
+  );
+  table(
+    ["asked", "right", "of"],
+    [
+      ["cell types of held-out cells", percent(right / cells), cells.toLocaleString("en-US")],
+      ["condition of held-out samples, kNN", hits("knn"), 16],
+      ["condition of held-out samples, linear", hits("linear"), 16],
+    ],
+  );
 }
 
 async function thresholds(): Promise<void> {
-  say("## Accuracy of the cells kept (Supp. Fig. 5c)", "Cells are kept from the surest on; a cell of a type that the reference lacks is never right. kNN: the 15 nearest reference cells in the same latent space.");
+  say(
+    "## Accuracy of the cells kept (Supp. Fig. 5c)",
+    "Cells are kept from the surest on; a cell of a type that the reference lacks is never right. kNN: the 15 nearest reference cells in the same latent space.",
+  );
   const shares = [0.5, 0.7, 0.8, 0.9, 1];
   for (const { name, source, key, query, left } of [
-    { name: "panc8", source: "panc8", key: "batch", query: ["celseq", "celseq2"], left: [] }, { name: "panc8-no-beta", source: "panc8", key: "batch", query: ["celseq", "celseq2"], left: ["beta"] }, { name: "pbmc3-no-nk", source: "pbmc3", key: "donor", query: ["5p"], left: ["NK"] },
+    { name: "panc8", source: "panc8", key: "batch", query: ["celseq", "celseq2"], left: [] },
+    { name: "panc8-no-beta", source: "panc8", key: "batch", query: ["celseq", "celseq2"], left: ["beta"] },
+    { name: "pbmc3-no-nk", source: "pbmc3", key: "donor", query: ["5p"], left: ["NK"] },
   ]) {
     const answers = await uncertaintyOrder(name, source, key, "cell_type", query, left);
-    const kept = ({ right }: Ranked, share: number): number => { const n = Math.round(share * right.length); return right.slice(0, n).reduce((sum, is) => sum + is, 0) / n; };
-    results[`threshold, ${name}`] = Object.fromEntries(answers.map((own) => [own.method, shares.map((share) => kept(own, share))]));
-    table([`${name}: cells kept`, ...shares.map((share) => `${100 * share} %`)], answers.map((own) => [own.method, ...shares.map((share) => percent(kept(own, share)))]));
+    const kept = ({ right }: Ranked, share: number): number => {
+      const n = Math.round(share * right.length);
+      return right.slice(0, n).reduce((sum, is) => sum + is, 0) / n;
+    };
+    results[`threshold, ${name}`] = Object.fromEntries(
+      answers.map((own) => [own.method, shares.map((share) => kept(own, share))]),
+    );
+    table(
+      [`${name}: cells kept`, ...shares.map((share) => `${100 * share} %`)],
+      answers.map((own) => [own.method, ...shares.map((share) => percent(kept(own, share)))]),
+    );
     if (left.length === 0) continue;
-    say(draw(`threshold-${name}`, lineChart({ title: `Accuracy of the cells kept, ${name}`, x: { label: "share of cells kept" }, y: { label: "accuracy" }, series: answers.map((own) => ({ name: own.method, points: Array.from({ length: 19 }, (_, i): [number, number] => [0.1 + i * 0.05, kept(own, 0.1 + i * 0.05)]) })) })));
+    say(
+      draw(
+        `threshold-${name}`,
+        lineChart({
+          title: `Accuracy of the cells kept, ${name}`,
+          x: { label: "share of cells kept" },
+          y: { label: "accuracy" },
+          series: answers.map((own) => ({
+            name: own.method,
+            points: Array.from({ length: 19 }, (_, i): [number, number] => [
+              0.1 + i * 0.05,
+              kept(own, 0.1 + i * 0.05),
+            ]),
+          })),
+        }),
+      ),
+    );
   }
 }
 
@@ -163,25 +372,71 @@ async function stability(): Promise<void> {
     const analyses: SampleAnalysis[] = [];
     for (const seed of [0, 1, 2]) {
       const path = await partOf("kang16", share, seed);
-      const model = share === 1 && seed === 0 ? kang : await trained(`kang-sample-${seed}-${share}`, path, { ...kangTypes, seed });
-      analyses.push((await analysed(model, path, { classify: ["condition"], covariates: ["condition", "donor"], permutations: 0 }))[0]!);
+      const model =
+        share === 1 && seed === 0
+          ? kang
+          : await trained(`kang-sample-${seed}-${share}`, path, { ...kangTypes, seed });
+      analyses.push(
+        (
+          await analysed(model, path, {
+            classify: ["condition"],
+            covariates: ["condition", "donor"],
+            permutations: 0,
+          })
+        )[0]!,
+      );
     }
-    const spread = (values: readonly number[]): string => { const mean = values.reduce((sum, value) => sum + value, 0) / values.length; return `${two(mean)} (${two(Math.min(...values))} to ${two(Math.max(...values))})`; };
-    const whole = analyses.map(({ guidance }) => guidance.covariates.find(({ covariate }) => covariate === "condition")!.adjusted_r2);
-    const best = analyses.map(({ associations }) => Math.max(...associations.filter(({ covariate, component }) => covariate === "condition" && component <= 3).map(({ adjusted_r2: r2 }) => r2)));
-    const f1 = analyses.map(({ classifications: [own] }) => own!.scores.find(({ features, classifier }) => features === "embedding" && classifier === "linear")!.weighted_f1);
-    const agreement = [[0, 1], [0, 2], [1, 2]].map(([i, j]) => distanceCorrelation(analyses[i!]!, analyses[j!]!));
+    const spread = (values: readonly number[]): string => {
+      const mean = values.reduce((sum, value) => sum + value, 0) / values.length;
+      return `${two(mean)} (${two(Math.min(...values))} to ${two(Math.max(...values))})`;
+    };
+    const whole = analyses.map(
+      ({ guidance }) => guidance.covariates.find(({ covariate }) => covariate === "condition")!.adjusted_r2,
+    );
+    const best = analyses.map(({ associations }) =>
+      Math.max(
+        ...associations
+          .filter(({ covariate, component }) => covariate === "condition" && component <= 3)
+          .map(({ adjusted_r2: r2 }) => r2),
+      ),
+    );
+    const f1 = analyses.map(
+      ({ classifications: [own] }) =>
+        own!.scores.find(({ features, classifier }) => features === "embedding" && classifier === "linear")!
+          .weighted_f1,
+    );
+    const agreement = [
+      [0, 1],
+      [0, 2],
+      [1, 2],
+    ].map(([i, j]) => distanceCorrelation(analyses[i!]!, analyses[j!]!));
     rows.push([String(Math.round(share * 4470)), spread(whole), spread(best), spread(f1), spread(agreement)]);
   }
   results["stability"] = rows;
-  say("## Seeds and numbers of cells (Supp. Fig. 2)", "kang16 with `sample`, three seeds each (and three parts of the cells): mean, least and most.");
-  table(["cells", "condition, adjusted R2 of all components", "of its best of three", "weighted F1 of condition, linear", "correlation of distances between seeds"], rows);
+  say(
+    "## Seeds and numbers of cells (Supp. Fig. 2)",
+    "kang16 with `sample`, three seeds each (and three parts of the cells): mean, least and most.",
+  );
+  table(
+    [
+      "cells",
+      "condition, adjusted R2 of all components",
+      "of its best of three",
+      "weighted F1 of condition, linear",
+      "correlation of distances between seeds",
+    ],
+    rows,
+  );
 }
 
-say("# Samples", "What the embedding of samples tells, on real data. Every number and picture is made by `npm run bench:samples` (bench/samples.ts); the numbers are in bench/results/samples.json. What the columns mean: [formats.md](formats.md).");
+say(
+  "# Samples",
+  "What the embedding of samples tells, on real data. Every number and picture is made by `npm run bench:samples` (bench/samples.ts); the numbers are in bench/results/samples.json. What the columns mean: [formats.md](formats.md).",
+);
 const sections = [kangSamples, kangTwoKeys, onek1k, plaque, proposed, jointlyHeldOut, thresholds, stability];
 const wanted = sections.filter(({ name }) => process.argv.includes(name));
 for (const section of wanted.length > 0 ? wanted : sections) await section();
 writeFileSync(join(out, "samples.md"), `${lines.join("\n").trim()}\n`);
-if (!isTrial) writeFileSync(join(root, "bench/results/samples.json"), `${JSON.stringify(results, null, 1)}\n`);
+if (!isTrial)
+  writeFileSync(join(root, "bench/results/samples.json"), `${JSON.stringify(results, null, 1)}\n`);
 process.stderr.write(`written: ${join(out, "samples.md")}\n`);

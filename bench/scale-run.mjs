@@ -1,5 +1,6 @@
-// One measurement of `bench/scale.ts` in a process of its own; prints one JSON object. Plain JavaScript: a TypeScript loader would add its own memory.
-// usage: scale-run.mjs train FILE always|never PRETRAINING FINE_TUNING | model FILE MODEL | map FILE MODEL always|never | embed FILE MODEL | convert FILE OUT
+// One measurement of `bench/scale.ts` in a process of its own; prints one JSON object. Plain JavaScript: a
+// TypeScript loader would add its own memory. usage: scale-run.mjs train FILE always|never PRETRAINING
+// FINE_TUNING | model FILE MODEL | map FILE MODEL always|never | embed FILE MODEL | convert FILE OUT
 import { existsSync, readFileSync } from "node:fs";
 import { AnnData, convert, ScPoli } from "../dist/index.js";
 
@@ -11,7 +12,10 @@ const now = () => {
   return { seconds: performance.now() / 1000, processor: (user + system) / 1e6 };
 };
 /** Seconds and processor seconds from one moment to another, over so many epochs. */
-const between = (from, to, epochs = 1) => ({ seconds: (to.seconds - from.seconds) / epochs, processor_seconds: (to.processor - from.processor) / epochs });
+const between = (from, to, epochs = 1) => ({
+  seconds: (to.seconds - from.seconds) / epochs,
+  processor_seconds: (to.processor - from.processor) / epochs,
+});
 
 /** When each epoch began (as near as progress tells) and ended. */
 class EpochClock {
@@ -22,7 +26,10 @@ class EpochClock {
     if (Number.isInteger(done)) this.#ended.set(done, now());
     else if (!this.#begun.has(Math.floor(done))) this.#begun.set(Math.floor(done), { ...now(), done });
   };
-  /** One of the epochs [first, last], on average: between their ends where there are several, else from the first look into it, carried back to its beginning. */
+  /**
+   * One of the epochs [first, last], on average: between their ends where there are several, else from the
+   * first look into it, carried back to its beginning.
+   */
   epoch(first, last) {
     const end = this.#ended.get(last + 1);
     if (last > first) return between(this.#ended.get(first + 1), end, last - first);
@@ -37,21 +44,50 @@ let result = {};
 if (mode === "train") {
   const [stream, pretraining, fineTuning] = [rest[0], Number(rest[1]), Number(rest[2])];
   const clock = new EpochClock();
-  const plan = { epochs: pretraining + fineTuning, pretrainingEpochs: pretraining, earlyStopping: false, stream };
-  await ScPoli.train(data, { conditionKeys: ["batch"], ...(fineTuning > 0 && labels), ...settings, ...plan, onProgress: clock.onProgress });
+  const plan = {
+    epochs: pretraining + fineTuning,
+    pretrainingEpochs: pretraining,
+    earlyStopping: false,
+    stream,
+  };
+  await ScPoli.train(data, {
+    conditionKeys: ["batch"],
+    ...(fineTuning > 0 && labels),
+    ...settings,
+    ...plan,
+    onProgress: clock.onProgress,
+  });
   const whole = between(opened, now());
   const pre = clock.epoch(0, pretraining - 1);
   const fine = fineTuning > 0 ? clock.epoch(pretraining, pretraining + fineTuning - 1) : null;
-  result = { parts: { "an epoch of pretraining": pre, ...(fine && { "an epoch of fine-tuning": fine, "the whole run": whole }) } };
+  result = {
+    parts: {
+      "an epoch of pretraining": pre,
+      ...(fine && { "an epoch of fine-tuning": fine, "the whole run": whole }),
+    },
+  };
 } else if (mode === "model") {
-  const model = await ScPoli.train(data, { conditionKeys: ["batch"], ...labels, ...settings, epochs: 4, pretrainingEpochs: 2 });
+  const model = await ScPoli.train(data, {
+    conditionKeys: ["batch"],
+    ...labels,
+    ...settings,
+    epochs: 4,
+    pretrainingEpochs: 2,
+  });
   await model.save(rest[0], { force: true });
 } else if (mode === "convert") {
   await convert(data, rest[0], { shuffle: true, ...settings });
   result = { parts: { "": between(opened, now()) } };
 } else {
   const model = await ScPoli.load(rest[0]);
-  if (mode === "map") await model.map(data, { ...settings, knownConditions: "new", epochs: 1, earlyStopping: false, stream: rest[1] });
+  if (mode === "map")
+    await model.map(data, {
+      ...settings,
+      knownConditions: "new",
+      epochs: 1,
+      earlyStopping: false,
+      stream: rest[1],
+    });
   else await model.embed(data, settings);
   result = { parts: { "": between(opened, now()) } };
 }
@@ -59,7 +95,10 @@ const cells = data.nObs;
 data.close();
 console.log(JSON.stringify({ ...result, cells, peak_mb: peakMegabytes() }));
 
-/** Peak resident memory of this process. `maxRSS` would count the process that started it, where that was larger. */
+/**
+ * Peak resident memory of this process. `maxRSS` would count the process that started it, where that was
+ * larger.
+ */
 function peakMegabytes() {
   const status = existsSync("/proc/self/status") ? readFileSync("/proc/self/status", "utf8") : "";
   const kilobytes = /VmHWM:\s*(\d+)/.exec(status)?.[1];

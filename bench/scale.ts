@@ -1,9 +1,12 @@
-// npm run bench:scale: files of growing size, simulated (4,000 genes, 13 % non-zeros): conversion into a shuffled collection, an epoch of training (in memory, streamed
-// from .h5ad and from the collection), mapping and embedding: cells per second, processor time per cell, peak memory. Beside it, Python's anndata reading the same
-// file (SCPOLI_PYTHON, else .cache/python), and training with 10 and with 2,375 conditions. From these the hours of the paper's runs.
+// npm run bench:scale: files of growing size, simulated (4,000 genes, 13 % non-zeros): conversion into a
+// shuffled collection, an epoch of training (in memory, streamed from .h5ad and from the collection), mapping
+// and embedding: cells per second, processor time per cell, peak memory. Beside it, Python's anndata reading
+// the same file (SCPOLI_PYTHON, else .cache/python), and training with 10 and with 2,375 conditions. From
+// these the hours of the paper's runs.
 //
-// SIZES=10000,100000 limits it. The files stay in .cache/scale (5 GB for a million cells), and so does what was measured: a run that is stopped goes on with what is
-// missing, as long as the built code is the same; FRESH=1 measures everything again. Results: bench/results/scale.csv and a section of docs/performance.md.
+// SIZES=10000,100000 limits it. The files stay in .cache/scale (5 GB for a million cells), and so does what
+// was measured: a run that is stopped goes on with what is missing, as long as the built code is the same;
+// FRESH=1 measures everything again. Results: bench/results/scale.csv and a section of docs/performance.md.
 import { execFileSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
@@ -40,13 +43,18 @@ const rows: Row[] = [];
 
 mkdirSync(cache, { recursive: true });
 const notes = join(cache, `measured-${codeDigest()}.json`);
-const known: Record<string, Measured> = existsSync(notes) && !process.env["FRESH"] ? (JSON.parse(readFileSync(notes, "utf8")) as Record<string, Measured>) : {};
+const known: Record<string, Measured> =
+  existsSync(notes) && !process.env["FRESH"]
+    ? (JSON.parse(readFileSync(notes, "utf8")) as Record<string, Measured>)
+    : {};
 
 /** Of everything that runs in a measurement. */
 function codeDigest(): string {
   const hash = createHash("sha256").update(readFileSync(join(root, "bench/scale-run.mjs")));
   const add = (folder: string): void => {
-    for (const entry of readdirSync(folder, { withFileTypes: true }).sort((a, b) => (a.name < b.name ? -1 : 1)))
+    for (const entry of readdirSync(folder, { withFileTypes: true }).sort((a, b) =>
+      a.name < b.name ? -1 : 1,
+    ))
       if (entry.isDirectory()) add(join(folder, entry.name));
       else if (entry.name.endsWith(".js")) hash.update(readFileSync(join(folder, entry.name)));
   };
@@ -55,19 +63,43 @@ function codeDigest(): string {
 }
 
 function ours(...args: readonly (string | number)[]): Measured {
-  return JSON.parse(execFileSync(process.execPath, [join(root, "bench/scale-run.mjs"), ...args.map(String)], { cwd: root, encoding: "utf8", stdio: ["ignore", "pipe", "inherit"] })) as Measured;
+  return JSON.parse(
+    execFileSync(process.execPath, [join(root, "bench/scale-run.mjs"), ...args.map(String)], {
+      cwd: root,
+      encoding: "utf8",
+      stdio: ["ignore", "pipe", "inherit"],
+    }),
+  ) as Measured;
 }
 /** Measures what is not known yet, and notes it at once. */
 function measure(cells: number, what: string, run: () => Measured): void {
   const measured = (known[`${cells} ${what}`] ??= run());
   writeFileSync(notes, JSON.stringify(known));
   for (const [part, times] of Object.entries(measured.parts)) {
-    const row = { ...times, cells: measured.cells, what: part === "" ? what : `${what}: ${part}`, peak_mb: measured.peak_mb };
+    const row = {
+      ...times,
+      cells: measured.cells,
+      what: part === "" ? what : `${what}: ${part}`,
+      peak_mb: measured.peak_mb,
+    };
     rows.push(row);
-    console.error(`${cells} cells, ${row.what}: ${row.seconds.toFixed(1)} s, ${(row.cells / row.seconds).toFixed(0)} cells/s, ${row.peak_mb} MB`);
+    console.error(
+      `${cells} cells, ${row.what}: ${row.seconds.toFixed(1)} s, ${(row.cells / row.seconds).toFixed(0)} cells/s, ${row.peak_mb} MB`,
+    );
   }
-  const lines = rows.map((row) => [row.cells, `"${row.what}"`, row.seconds.toFixed(3), row.processor_seconds?.toFixed(3) ?? "", row.peak_mb].join(","));
-  writeFileSync(join(root, "bench/results/scale.csv"), ["cells,what,seconds,processor_seconds,peak_mb", ...lines].join("\n") + "\n");
+  const lines = rows.map((row) =>
+    [
+      row.cells,
+      `"${row.what}"`,
+      row.seconds.toFixed(3),
+      row.processor_seconds?.toFixed(3) ?? "",
+      row.peak_mb,
+    ].join(","),
+  );
+  writeFileSync(
+    join(root, "bench/results/scale.csv"),
+    ["cells,what,seconds,processor_seconds,peak_mb", ...lines].join("\n") + "\n",
+  );
 }
 async function fileOf(cells: number, conditions: number): Promise<string> {
   const path = join(cache, `${cells}-cells-${conditions}-conditions.h5ad`);
@@ -75,29 +107,40 @@ async function fileOf(cells: number, conditions: number): Promise<string> {
   return path;
 }
 function readByPython(file: string, how: "backed" | "memory"): Measured {
-  const { seconds, cells, peak_mb } = JSON.parse(execFileSync(python, [join(root, "bench/scale_read.py"), file, how], { encoding: "utf8" })) as { seconds: number; cells: number; peak_mb: number };
+  const { seconds, cells, peak_mb } = JSON.parse(
+    execFileSync(python, [join(root, "bench/scale_read.py"), file, how], { encoding: "utf8" }),
+  ) as { seconds: number; cells: number; peak_mb: number };
   return { cells, peak_mb, parts: { "": { seconds } } };
 }
 
-/** The first of several is left out, in which the runtime compiles; those of small files are short, and many of them, so that they see as much of what the machine does besides. */
+/**
+ * The first of several is left out, in which the runtime compiles; those of small files are short, and many
+ * of them, so that they see as much of what the machine does besides.
+ */
 function epochsOf(cells: number): readonly [pretraining: number, fineTuning: number] {
   return cells > 10_000 ? [2, 2] : [60, 60];
 }
 const [smallest, largest] = [Math.min(...sizes), Math.max(...sizes)];
-/** What the machine does at the time of the largest run, and not at the beginning: what is compared is measured before and after it. */
+/**
+ * What the machine does at the time of the largest run, and not at the beginning: what is compared is
+ * measured before and after it.
+ */
 const again = "train, in memory, again";
 const smallestFile = await fileOf(smallest, 100);
 
 const model = join(cache, "model");
-if (!existsSync(join(model, "model.json")) || Object.keys(known).length === 0) ours("model", await fileOf(10_000, 100), model);
+if (!existsSync(join(model, "model.json")) || Object.keys(known).length === 0)
+  ours("model", await fileOf(10_000, 100), model);
 for (const cells of sizes) {
   const file = await fileOf(cells, 100);
   const collection = join(cache, `${cells}.zarr`);
   measure(cells, "convert", () => ours("convert", file, collection));
   const [pretraining, fineTuning] = epochsOf(cells);
-  if (cells <= mostInMemory) measure(cells, "train, in memory", () => ours("train", file, "never", pretraining, fineTuning));
+  if (cells <= mostInMemory)
+    measure(cells, "train, in memory", () => ours("train", file, "never", pretraining, fineTuning));
   measure(cells, "train, streamed", () => ours("train", file, "always", pretraining, fineTuning));
-  if (cells === largest) measure(smallest, again, () => ours("train", smallestFile, "never", ...epochsOf(smallest)));
+  if (cells === largest)
+    measure(smallest, again, () => ours("train", smallestFile, "never", ...epochsOf(smallest)));
   measure(cells, "train, streamed from the collection", () => {
     if (!existsSync(collection)) ours("convert", file, collection);
     return ours("train", collection, "always", cells > mostInMemory ? 1 : pretraining, 0);
@@ -105,45 +148,74 @@ for (const cells of sizes) {
   if (cells <= mostInMemory) measure(cells, "map, in memory", () => ours("map", file, model, "never"));
   measure(cells, "map, streamed", () => ours("map", file, model, "always"));
   measure(cells, "embed", () => ours("embed", file, model));
-  if (existsSync(python)) for (const how of ["backed", "memory"] as const) measure(cells, `Python's anndata reads X, ${how === "backed" ? "backed" : "all at once"}`, () => readByPython(file, how));
+  if (existsSync(python))
+    for (const how of ["backed", "memory"] as const)
+      measure(cells, `Python's anndata reads X, ${how === "backed" ? "backed" : "all at once"}`, () =>
+        readByPython(file, how),
+      );
   rmSync(collection, { recursive: true, force: true });
 }
 for (const conditions of [10, 2_375]) {
   const file = await fileOf(20_000, conditions);
-  measure(20_000, `train, ${conditions.toLocaleString("en")} conditions`, () => ours("train", file, "never", 10, 10));
+  measure(20_000, `train, ${conditions.toLocaleString("en")} conditions`, () =>
+    ours("train", file, "never", 10, 10),
+  );
 }
 
-const find = (cells: number, what: string): Row => rows.find((row) => row.cells === cells && row.what === what)!;
+const find = (cells: number, what: string): Row =>
+  rows.find((row) => row.cells === cells && row.what === what)!;
 const perCell = ({ seconds, cells }: Row): number => seconds / cells;
 const pre = "an epoch of pretraining";
 const fine = "an epoch of fine-tuning";
 /** Seconds per cell of the smallest file, before and after the largest run. */
-const inMemory = (part: string): number => (perCell(find(smallest, `train, in memory: ${part}`)) + perCell(find(smallest, `${again}: ${part}`))) / 2;
-const large = { pre: find(largest, `train, streamed: ${pre}`), fine: find(largest, `train, streamed: ${fine}`), whole: find(largest, "train, streamed: the whole run") };
+const inMemory = (part: string): number =>
+  (perCell(find(smallest, `train, in memory: ${part}`)) + perCell(find(smallest, `${again}: ${part}`))) / 2;
+const large = {
+  pre: find(largest, `train, streamed: ${pre}`),
+  fine: find(largest, `train, streamed: ${fine}`),
+  whole: find(largest, "train, streamed: the whole run"),
+};
 const count = (n: number): string => n.toLocaleString("en");
 const ratio = (a: Row, b: Row): string => (perCell(a) / perCell(b)).toFixed(2);
-const hours = (seconds: number): string => (seconds < 36_000 ? `${Math.floor(seconds / 3600)} h ${Math.round((seconds % 3600) / 60)} min` : `${(seconds / 3600).toFixed(0)} h`);
+const hours = (seconds: number): string =>
+  seconds < 36_000
+    ? `${Math.floor(seconds / 3600)} h ${Math.round((seconds % 3600) / 60)} min`
+    : `${(seconds / 3600).toFixed(0)} h`;
 
-/** A run of the largest size, per cell: the epochs, and what else there is (survey, last prototypes, calibration, head). */
+/**
+ * A run of the largest size, per cell: the epochs, and what else there is (survey, last prototypes,
+ * calibration, head).
+ */
 const [ofPretraining, ofFineTuning] = epochsOf(largest);
 const rest = perCell(large.whole) - ofPretraining * perCell(large.pre) - ofFineTuning * perCell(large.fine);
-const run = (cells: number, width: number, pretraining: number, fineTuning: number): number => cells * width * (pretraining * perCell(large.pre) + fineTuning * perCell(large.fine) + rest);
+const run = (cells: number, width: number, pretraining: number, fineTuning: number): number =>
+  cells * width * (pretraining * perCell(large.pre) + fineTuning * perCell(large.fine) + rest);
 const paper = run(1e6, 1, 80, 20);
 const atlas = { cells: 7_800_000, genes: 10_000 };
 const width = atlas.genes / genes;
 const atlasEpochs = chooseEpochs(0.9 * atlas.cells, 128, "training");
 const atlasPretraining = Math.floor(0.9 * atlasEpochs);
-const atlasRun = (pretraining: number, fineTuning: number): string => hours(run(atlas.cells, width, pretraining, fineTuning));
+const atlasRun = (pretraining: number, fineTuning: number): string =>
+  hours(run(atlas.cells, width, pretraining, fineTuning));
 const conditions = (n: string, part: string): Row => find(20_000, `train, ${n} conditions: ${part}`);
 const microseconds = (seconds: number): string => `${(1e6 * seconds).toFixed(1)} µs`;
 const shown = rows.map((row) => [
-  count(row.cells), row.what, row.seconds.toFixed(1), count(Math.round(row.cells / row.seconds)), row.processor_seconds === undefined ? "" : ((1e6 * row.processor_seconds) / row.cells).toFixed(1), count(row.peak_mb),
+  count(row.cells),
+  row.what,
+  row.seconds.toFixed(1),
+  count(Math.round(row.cells / row.seconds)),
+  row.processor_seconds === undefined ? "" : ((1e6 * row.processor_seconds) / row.cells).toFixed(1),
+  count(row.peak_mb),
 ]);
 const converted = find(largest, "convert");
 writeSection(join(root, "docs/performance.md"), "Scale", [
   `Made by \`npm run bench:scale\` on ${cpus().length} cores (${cpus()[0]!.model.trim()}), Node ${process.versions.node}, two threads, one run each; simulated counts, ${count(genes)} genes, 13 % non-zeros, 100 conditions, .h5ad not compressed, on a warm cache; 64 hidden units, the published width and our default.`,
-  "An epoch is the mean of all but the first, where there are several; of the collection of the largest size it is the first. Peak memory is that of the whole process. Mapping is one epoch and everything else (start, positions, labels); a fine-tuning epoch includes the prototypes.", "",
-  "| cells | what | s | cells/s | processor µs per cell | peak MB |", "| --- | --- | --- | --- | --- | --- |", ...shown.map((row) => `| ${row.join(" | ")} |`), "",
+  "An epoch is the mean of all but the first, where there are several; of the collection of the largest size it is the first. Peak memory is that of the whole process. Mapping is one epoch and everything else (start, positions, labels); a fine-tuning epoch includes the prototypes.",
+  "",
+  "| cells | what | s | cells/s | processor µs per cell | peak MB |",
+  "| --- | --- | --- | --- | --- | --- |",
+  ...shown.map((row) => `| ${row.join(" | ")} |`),
+  "",
   `- Time per cell of ${count(largest)} cells streamed, over ${count(smallest)} cells in memory: the mean of before and after: pretraining ${(perCell(large.pre) / inMemory(pre)).toFixed(2)}, fine-tuning ${(perCell(large.fine) / inMemory(fine)).toFixed(2)} (wanted: at most 1.3).`,
   `- Peak memory at ${count(largest)} cells: training ${count(large.pre.peak_mb)} MB, conversion ${count(converted.peak_mb)}, mapping ${count(find(largest, "map, streamed").peak_mb)}, embedding ${count(find(largest, "embed").peak_mb)} (wanted: at most 1,500; the paper's cost analysis: 6,800 sparse, 67,700 dense).`,
   `- 2,375 conditions over 10, time per cell: pretraining ${ratio(conditions("2,375", pre), conditions("10", pre))}, fine-tuning ${ratio(conditions("2,375", fine), conditions("10", fine))}.`,

@@ -1,5 +1,6 @@
-// A streaming generator of counts: any number of cells in constant memory, the same for the same arguments. For speed and memory only, never for quality.
-// usage: node --import tsx bench/simulate.ts CELLS GENES OUT.h5ad [GZIP_LEVEL] [CONDITIONS] [CELL_TYPES]
+// A streaming generator of counts: any number of cells in constant memory, the same for the same arguments.
+// For speed and memory only, never for quality. usage: node --import tsx bench/simulate.ts CELLS GENES
+// OUT.h5ad [GZIP_LEVEL] [CONDITIONS] [CELL_TYPES]
 import { pathToFileURL } from "node:url";
 import { writeH5ad, type SparseRows } from "../dist/index.js";
 import { Random } from "../dist/random.js";
@@ -14,7 +15,11 @@ export interface Simulation {
 }
 
 /** Writes an .h5ad file with `batch` and `cell_type` in obs. */
-export async function simulate(path: string, { cells, genes, conditions = 8, cellTypes = 12, density = 0.13 }: Simulation, compression = 0): Promise<void> {
+export async function simulate(
+  path: string,
+  { cells, genes, conditions = 8, cellTypes = 12, density = 0.13 }: Simulation,
+  compression = 0,
+): Promise<void> {
   const random = new Random(1, "simulation");
   const typeOf = Int32Array.from({ length: cells }, () => random.below(cellTypes));
   const conditionOf = Int32Array.from({ length: cells }, () => random.below(conditions));
@@ -42,12 +47,20 @@ function names(prefix: string, n: number): string[] {
 
 /** Chance of a count per gene: skewed, as expression is, and different between types. */
 function profile(genes: number, density: number, random: Random): Float64Array {
-  const raw = Float64Array.from({ length: genes }, (_, g) => 1 / (1 + 40 * ((g * 0.6180339887) % 1)) + (random.uniform() < 0.1 ? 0.3 : 0));
+  const raw = Float64Array.from(
+    { length: genes },
+    (_, g) => 1 / (1 + 40 * ((g * 0.6180339887) % 1)) + (random.uniform() < 0.1 ? 0.3 : 0),
+  );
   const mean = raw.reduce((a, b) => a + b, 0) / genes;
   return raw.map((p) => Math.min(0.95, (p * density) / mean));
 }
 
-function* blocks(cells: number, genes: number, typeOf: Int32Array, profiles: readonly Float64Array[]): Generator<SparseRows> {
+function* blocks(
+  cells: number,
+  genes: number,
+  typeOf: Int32Array,
+  profiles: readonly Float64Array[],
+): Generator<SparseRows> {
   const size = 2000;
   let state = 12345;
   // xorshift: the counts need speed more than quality
@@ -70,17 +83,37 @@ function* blocks(cells: number, genes: number, typeOf: Int32Array, profiles: rea
         if (u >= chance[g]!) continue;
         // geometric above 1: mostly ones, a few large
         indices[stored] = g;
-        values[stored++] = 1 + Math.min(500, Math.floor(-Math.log(Math.max(1e-9, uniform())) * (0.3 + 3 * chance[g]!)));
+        values[stored++] =
+          1 + Math.min(500, Math.floor(-Math.log(Math.max(1e-9, uniform())) * (0.3 + 3 * chance[g]!)));
       }
       indptr[row + 1] = stored;
     }
-    yield { rows, columns: genes, indptr, indices: indices.slice(0, stored), values: values.slice(0, stored) };
+    yield {
+      rows,
+      columns: genes,
+      indptr,
+      indices: indices.slice(0, stored),
+      values: values.slice(0, stored),
+    };
   }
 }
 
 if (process.argv[1] && import.meta.url === pathToFileURL(process.argv[1]).href) {
   const [cells, genes, path, level, conditions, cellTypes] = process.argv.slice(2);
-  if (!path) throw new Error("usage: node --import tsx bench/simulate.ts CELLS GENES OUT.h5ad [GZIP_LEVEL] [CONDITIONS] [CELL_TYPES]");
-  const optional = (text: string | undefined): number | undefined => (text === undefined ? undefined : Number(text));
-  await simulate(path, { cells: Number(cells), genes: Number(genes), conditions: optional(conditions), cellTypes: optional(cellTypes) }, optional(level));
+  if (!path)
+    throw new Error(
+      "usage: node --import tsx bench/simulate.ts CELLS GENES OUT.h5ad [GZIP_LEVEL] [CONDITIONS] [CELL_TYPES]",
+    );
+  const optional = (text: string | undefined): number | undefined =>
+    text === undefined ? undefined : Number(text);
+  await simulate(
+    path,
+    {
+      cells: Number(cells),
+      genes: Number(genes),
+      conditions: optional(conditions),
+      cellTypes: optional(cellTypes),
+    },
+    optional(level),
+  );
 }

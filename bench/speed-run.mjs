@@ -1,5 +1,6 @@
-// One measurement of `bench/speed.ts` in a process of its own; prints one JSON object. Plain JavaScript: a TypeScript loader would add its own memory.
-// usage: speed-run.mjs train FILE SIMD EPOCHS | model FILE MODEL SIMD (one whole training, saved) | embed FILE MODEL OUT SIMD | read FILE
+// One measurement of `bench/speed.ts` in a process of its own; prints one JSON object. Plain JavaScript: a
+// TypeScript loader would add its own memory. usage: speed-run.mjs train FILE SIMD EPOCHS | model FILE MODEL
+// SIMD (one whole training, saved) | embed FILE MODEL OUT SIMD | read FILE
 import { existsSync, readFileSync } from "node:fs";
 import { AnnData, ScPoli } from "../dist/index.js";
 
@@ -10,20 +11,34 @@ const keys = { conditionKeys: ["batch"], cellTypeKeys: ["cell_type"] };
 const publishedWidth = (data) => ({ hiddenLayerSizes: [Math.ceil(Math.sqrt(data.nVars))] });
 
 /**
- * Seconds per epoch, from the end of one epoch to that of another of the same run: reading and start are left out, validation and prototypes are not.
- * The first epoch, in which the runtime compiles, does not count. What comes after the last one, above all the head, is told apart.
+ * Seconds per epoch, from the end of one epoch to that of another of the same run: reading and start are left
+ * out, validation and prototypes are not. The first epoch, in which the runtime compiles, does not count.
+ * What comes after the last one, above all the head, is told apart.
  */
 async function perEpoch(simd, epochs) {
   const data = await AnnData.open(file);
   const ends = [];
   await ScPoli.train(data, {
-    ...keys, ...publishedWidth(data), embeddingDims: 5, eta: 5, epochs: 1 + 2 * epochs, pretrainingEpochs: 1 + epochs, earlyStopping: false, simd, threads: 2,
-    onProgress: ({ epoch, done }) => epoch !== undefined && done === epoch && (ends[epoch - 1] = performance.now()),
+    ...keys,
+    ...publishedWidth(data),
+    embeddingDims: 5,
+    eta: 5,
+    epochs: 1 + 2 * epochs,
+    pretrainingEpochs: 1 + epochs,
+    earlyStopping: false,
+    simd,
+    threads: 2,
+    onProgress: ({ epoch, done }) =>
+      epoch !== undefined && done === epoch && (ends[epoch - 1] = performance.now()),
   });
   const finished = performance.now();
   data.close();
   const between = (from, to) => (ends[to - 1] - ends[from - 1]) / 1000 / (to - from);
-  return { pretraining_s: between(1, 1 + epochs), finetuning_s: between(1 + epochs, 1 + 2 * epochs), head_s: (finished - ends.at(-1)) / 1000 };
+  return {
+    pretraining_s: between(1, 1 + epochs),
+    finetuning_s: between(1 + epochs, 1 + 2 * epochs),
+    head_s: (finished - ends.at(-1)) / 1000,
+  };
 }
 
 /** Loaded before the clock starts, by both sides: it is part of the start of the process. */
@@ -42,7 +57,8 @@ async function readAlone(path) {
     const dataset = opened.get(`X/${name}`);
     const length = dataset.shape[0];
     const step = 1 << 22;
-    for (let start = 0; start < length; start += step) dataset.slice([[start, Math.min(length, start + step)]]);
+    for (let start = 0; start < length; start += step)
+      dataset.slice([[start, Math.min(length, start + step)]]);
   }
   opened.close();
   return seconds(started);
@@ -53,7 +69,16 @@ if (mode === "train") {
   result = await perEpoch(rest[0], Number(rest[1]));
 } else if (mode === "model") {
   const data = await AnnData.open(file);
-  await (await ScPoli.train(data, { ...keys, ...publishedWidth(data), epochs: 2, pretrainingEpochs: 1, simd: rest[1], threads: 2 })).save(rest[0], { force: true });
+  await (
+    await ScPoli.train(data, {
+      ...keys,
+      ...publishedWidth(data),
+      epochs: 2,
+      pretrainingEpochs: 1,
+      simd: rest[1],
+      threads: 2,
+    })
+  ).save(rest[0], { force: true });
   result = {};
 } else if (mode === "embed") {
   const model = await ScPoli.load(rest[0]);
@@ -66,7 +91,10 @@ if (mode === "train") {
 } else result = { read_s: await readAlone(file) };
 console.log(JSON.stringify({ ...result, peak_mb: peakMegabytes() }));
 
-/** Peak resident memory of this process. `maxRSS` would count the process that started it, where that was larger. */
+/**
+ * Peak resident memory of this process. `maxRSS` would count the process that started it, where that was
+ * larger.
+ */
 function peakMegabytes() {
   const status = existsSync("/proc/self/status") ? readFileSync("/proc/self/status", "utf8") : "";
   const kilobytes = /VmHWM:\s*(\d+)/.exec(status)?.[1];

@@ -1,6 +1,8 @@
-// npm run bench:speed: training and embedding speed and memory of ours beside the Python package, in one run, on simulated counts, two threads.
-// The Python side runs where its environment is (SCPOLI_REFERENCE_PYTHON, made by ../shared/python/setup.sh). The relaxed build needs a newer Node than 20:
-// the npm package of one goes into .cache/node, never into the project. Results: bench/results/speed.csv and a section of docs/performance.md.
+// npm run bench:speed: training and embedding speed and memory of ours beside the Python package, in one run,
+// on simulated counts, two threads. The Python side runs where its environment is (SCPOLI_REFERENCE_PYTHON,
+// made by ../shared/python/setup.sh). The relaxed build needs a newer Node than 20: the npm package of one
+// goes into .cache/node, never into the project. Results: bench/results/speed.csv and a section of
+// docs/performance.md.
 import { execFileSync } from "node:child_process";
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { cpus } from "node:os";
@@ -20,12 +22,18 @@ const embedding = { cells: 100_000, genes: 4_000 };
 type Figures = Readonly<Record<string, number>>;
 
 function ours(node: string, ...args: string[]): Figures {
-  return JSON.parse(execFileSync(node, [join(root, "bench/speed-run.mjs"), ...args], { cwd: root, encoding: "utf8" }));
+  return JSON.parse(
+    execFileSync(node, [join(root, "bench/speed-run.mjs"), ...args], { cwd: root, encoding: "utf8" }),
+  );
 }
 
 function scArches(file: string): Figures {
   const env = { ...process.env, PYTHONPATH: shared };
-  const out = execFileSync(python, ["-W", "ignore", join(shared, "reference_speed.py"), file, "2", "2", "batch", "cell_type"], { encoding: "utf8", env, stdio: ["ignore", "pipe", "ignore"] });
+  const out = execFileSync(
+    python,
+    ["-W", "ignore", join(shared, "reference_speed.py"), file, "2", "2", "batch", "cell_type"],
+    { encoding: "utf8", env, stdio: ["ignore", "pipe", "ignore"] },
+  );
   return JSON.parse(out.trim().split("\n").at(-1)!);
 }
 
@@ -52,7 +60,9 @@ function median(values: readonly number[]): number {
 }
 
 mkdirSync(cache, { recursive: true });
-const [trainingFile, plainFile, gzipFile] = ["train.h5ad", "embed.h5ad", "embed-gzip.h5ad"].map((name) => join(cache, name)) as [string, string, string];
+const [trainingFile, plainFile, gzipFile] = ["train.h5ad", "embed.h5ad", "embed-gzip.h5ad"].map((name) =>
+  join(cache, name),
+) as [string, string, string];
 if (!existsSync(trainingFile)) await simulate(trainingFile, training, 4);
 if (!existsSync(plainFile)) await simulate(plainFile, embedding);
 if (!existsSync(gzipFile)) await simulate(gzipFile, embedding, 4);
@@ -63,7 +73,8 @@ const builds = [["plain", process.execPath] as const, ...(newer ? [["relaxed", n
 const hasPython = existsSync(python) && existsSync(shared);
 const rows: { what: string; values: number[]; unit: string; floor: string }[] = [];
 const note = (what: string, value: number, unit: string, floor = ""): void => {
-  const row = rows.find((other) => other.what === what) ?? (rows.push({ what, values: [], unit, floor }), rows.at(-1)!);
+  const row =
+    rows.find((other) => other.what === what) ?? (rows.push({ what, values: [], unit, floor }), rows.at(-1)!);
   row.values.push(value);
 };
 const floors = { plain: ["5", "6"], relaxed: ["8", "9"] } as const;
@@ -77,36 +88,87 @@ for (let round = 0; round < rounds; round++) {
   }
   for (const [simd, node] of builds) {
     const run = ours(node, "train", trainingFile, simd, String(epochs));
-    const [pretraining, finetuning] = [training.cells / run["pretraining_s"]!, training.cells / run["finetuning_s"]!];
+    const [pretraining, finetuning] = [
+      training.cells / run["pretraining_s"]!,
+      training.cells / run["finetuning_s"]!,
+    ];
     note(`ours ${simd}, pretraining`, pretraining, "cells/s");
     note(`ours ${simd}, fine-tuning`, finetuning, "cells/s");
     note(`ours ${simd}, head and calibration after the last epoch`, run["head_s"]!, "s");
-    note(`ours ${simd}, peak memory of training`, ours(node, "model", trainingFile, model, simd)["peak_mb"]!, "MB", "< 600");
+    note(
+      `ours ${simd}, peak memory of training`,
+      ours(node, "model", trainingFile, model, simd)["peak_mb"]!,
+      "MB",
+      "< 600",
+    );
     if (peer) {
-      note(`ratio ${simd}, pretraining`, pretraining / peer["pretraining_cells_per_s"]!, "times", `>= ${floors[simd][0]}`);
-      note(`ratio ${simd}, fine-tuning`, finetuning / peer["finetuning_cells_per_s"]!, "times", `>= ${floors[simd][1]}`);
+      note(
+        `ratio ${simd}, pretraining`,
+        pretraining / peer["pretraining_cells_per_s"]!,
+        "times",
+        `>= ${floors[simd][0]}`,
+      );
+      note(
+        `ratio ${simd}, fine-tuning`,
+        finetuning / peer["finetuning_cells_per_s"]!,
+        "times",
+        `>= ${floors[simd][1]}`,
+      );
     }
-    for (const [name, file] of [["uncompressed", plainFile], ["gzip", gzipFile]] as const) {
+    for (const [name, file] of [
+      ["uncompressed", plainFile],
+      ["gzip", gzipFile],
+    ] as const) {
       const alone = ours(node, "read", file)["read_s"]!;
       const embed = ours(node, "embed", file, model, output, simd);
       rmSync(output);
-      note(`ours ${simd}, embed and classify ${name}`, embedding.cells / embed["embed_s"]!, "cells/s", name === "gzip" ? "" : ">= 40000");
-      note(`ours ${simd}, embed ${name}, share of h5wasm's reading speed`, alone / embed["embed_s"]!, "", name === "gzip" ? ">= 0.7" : "");
+      note(
+        `ours ${simd}, embed and classify ${name}`,
+        embedding.cells / embed["embed_s"]!,
+        "cells/s",
+        name === "gzip" ? "" : ">= 40000",
+      );
+      note(
+        `ours ${simd}, embed ${name}, share of h5wasm's reading speed`,
+        alone / embed["embed_s"]!,
+        "",
+        name === "gzip" ? ">= 0.7" : "",
+      );
       note(`ours ${simd}, peak memory of embedding ${name}`, embed["peak_mb"]!, "MB");
     }
   }
 }
 
 const number = (value: number): string => (value >= 100 ? value.toFixed(0) : value.toFixed(2));
-const table = rows.map(({ what, values, unit, floor }) => [what, number(median(values)), number(Math.min(...values)), number(Math.max(...values)), unit, floor]);
-writeFileSync(join(root, "bench/results/speed.csv"), ["what,median,least,most,unit,floor", ...table.map((row) => row.map((cell) => (cell.includes(",") ? `"${cell}"` : cell)).join(","))].join("\n") + "\n");
+const table = rows.map(({ what, values, unit, floor }) => [
+  what,
+  number(median(values)),
+  number(Math.min(...values)),
+  number(Math.max(...values)),
+  unit,
+  floor,
+]);
+writeFileSync(
+  join(root, "bench/results/speed.csv"),
+  [
+    "what,median,least,most,unit,floor",
+    ...table.map((row) => row.map((cell) => (cell.includes(",") ? `"${cell}"` : cell)).join(",")),
+  ].join("\n") + "\n",
+);
 const text = [
   `Made by \`npm run bench:speed\` on ${cpus().length} cores (${cpus()[0]!.model.trim()}), Node ${process.versions.node}${newer ? ` and ${execFileSync(newer, ["--version"], { encoding: "utf8" }).trim()} for the relaxed build` : ""}, two threads, ${rounds} rounds;`,
   `simulated counts, ${training.cells.toLocaleString("en")} x ${training.genes.toLocaleString("en")} for training and ${embedding.cells.toLocaleString("en")} cells for embedding, 13 % non-zeros. Medians, least and most; ratios are taken round by round.`,
   hasPython ? "" : "\nThe Python package was not there: no ratios.\n",
-  "| what | median | least | most | unit | floor |", "| --- | --- | --- | --- | --- | --- |", ...table.map((row) => `| ${row.join(" | ")} |`), "",
-  "Cells per second count all cells of the file per epoch, validation and prototypes included, reading left out; the head, which the Python package does not have, is trained once after the last epoch. Both sides have the published width, 64 hidden units for 4,000 genes (our default too). Single kernels: `npm run bench:kernels`.", "",
+  "| what | median | least | most | unit | floor |",
+  "| --- | --- | --- | --- | --- | --- |",
+  ...table.map((row) => `| ${row.join(" | ")} |`),
+  "",
+  "Cells per second count all cells of the file per epoch, validation and prototypes included, reading left out; the head, which the Python package does not have, is trained once after the last epoch. Both sides have the published width, 64 hidden units for 4,000 genes (our default too). Single kernels: `npm run bench:kernels`.",
+  "",
 ];
 const notes = join(root, "docs/performance-notes.md");
-writeSection(join(root, "docs/performance.md"), "Speed", [...text, existsSync(notes) ? readFileSync(notes, "utf8").trimEnd() : ""]);
+writeSection(join(root, "docs/performance.md"), "Speed", [
+  ...text,
+  existsSync(notes) ? readFileSync(notes, "utf8").trimEnd() : "",
+]);
 console.log(text.join("\n"));

@@ -1,4 +1,5 @@
-// The data sets of the benches on label transfer: which conditions are the query, and a reference and a query as files.
+// The data sets of the benches on label transfer: which conditions are the query, and a reference and a query
+// as files.
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { AnnData } from "../dist/index.js";
@@ -14,15 +15,38 @@ export interface Configuration {
   readonly leftOut?: readonly string[];
 }
 
-const kangQuery = ["patient_101", "patient_107", "patient_1039"].flatMap((patient) => [`${patient}_ctrl`, `${patient}_stim`]);
+const kangQuery = ["patient_101", "patient_107", "patient_1039"].flatMap((patient) => [
+  `${patient}_ctrl`,
+  `${patient}_stim`,
+]);
 export const configurations: readonly Configuration[] = [
   { name: "panc8", file: "panc8", condition: "batch", label: "cell_type", query: ["celseq", "celseq2"] },
   { name: "pbmc3", file: "pbmc3", condition: "donor", label: "cell_type", query: ["5p"] },
   { name: "pbmc3-broad", file: "pbmc3", condition: "donor", label: "cell_type_broad", query: ["5p"] },
   { name: "kang16", file: "kang16", condition: "sample", label: "cell_type", query: kangQuery },
-  { name: "onek1k", file: "onek1k", condition: "batch", label: "cell_type", query: ["pool57", "pool20", "pool53", "pool2", "pool14"] },
-  { name: "panc8-no-beta", file: "panc8", condition: "batch", label: "cell_type", query: ["celseq", "celseq2"], leftOut: ["beta"] },
-  { name: "pbmc3-no-nk", file: "pbmc3", condition: "donor", label: "cell_type", query: ["5p"], leftOut: ["NK"] },
+  {
+    name: "onek1k",
+    file: "onek1k",
+    condition: "batch",
+    label: "cell_type",
+    query: ["pool57", "pool20", "pool53", "pool2", "pool14"],
+  },
+  {
+    name: "panc8-no-beta",
+    file: "panc8",
+    condition: "batch",
+    label: "cell_type",
+    query: ["celseq", "celseq2"],
+    leftOut: ["beta"],
+  },
+  {
+    name: "pbmc3-no-nk",
+    file: "pbmc3",
+    condition: "donor",
+    label: "cell_type",
+    query: ["5p"],
+    leftOut: ["NK"],
+  },
 ];
 export const seeds = [0, 1, 2];
 /** as `reference_quality.py` has it */
@@ -43,7 +67,11 @@ export interface Transfer {
 }
 
 /** Writes both into a folder and opens them. */
-export async function openTransfer({ file, condition, label, query, leftOut = [] }: Configuration, folder: string, name: string): Promise<Transfer> {
+export async function openTransfer(
+  { file, condition, label, query, leftOut = [] }: Configuration,
+  folder: string,
+  name: string,
+): Promise<Transfer> {
   mkdirSync(folder, { recursive: true });
   const source = await AnnData.open(join(sharedData, `${file}.h5ad`));
   const [conditions, types] = [await labels(source, condition), await labels(source, label)];
@@ -51,14 +79,19 @@ export async function openTransfer({ file, condition, label, query, leftOut = []
   const isQuery = (row: number): boolean => query.includes(conditions[row]!);
   const ofReference = rows.filter((row) => !isQuery(row) && !leftOut.includes(types[row]!));
   const ofQuery = rows.filter(isQuery);
-  const [reference, queryData] = await Promise.all([[ofReference, "reference"] as const, [ofQuery, "query"] as const].map(async ([own, part]) => {
-    const path = join(folder, `${name}-${part}.h5ad`);
-    await writeRows(source, own, path);
-    return AnnData.open(path);
-  }));
+  const [reference, queryData] = await Promise.all(
+    [[ofReference, "reference"] as const, [ofQuery, "query"] as const].map(async ([own, part]) => {
+      const path = join(folder, `${name}-${part}.h5ad`);
+      await writeRows(source, own, path);
+      return AnnData.open(path);
+    }),
+  );
   source.close();
   return {
-    reference: reference!, query: queryData!, truth: Array.from(ofQuery, (row) => types[row]!), known: new Set(Array.from(ofReference, (row) => types[row]!)),
+    reference: reference!,
+    query: queryData!,
+    truth: Array.from(ofQuery, (row) => types[row]!),
+    known: new Set(Array.from(ofReference, (row) => types[row]!)),
     close: () => [reference!, queryData!].forEach((data) => data.close()),
   };
 }

@@ -1,4 +1,5 @@
-// The layout of 20,000 landmarks, beside umap-js given the same exact neighbours: seconds of processor time, and how many of the 15 nearest neighbours stay among the 15 nearest of the picture.
+// The layout of 20,000 landmarks, beside umap-js given the same exact neighbours: seconds of processor time,
+// and how many of the 15 nearest neighbours stay among the 15 nearest of the picture.
 //   npm run bench:umap
 import { UMAP } from "umap-js";
 import { nearestNeighbors, umapNeighbors as k } from "../dist/model/neighbors.js";
@@ -8,7 +9,10 @@ import { Random } from "../dist/random.js";
 const [N, D, types] = [Number(process.argv[2] ?? 20_000), 10, 20];
 const random = new Random(0, "bench");
 const centres = Float64Array.from({ length: types * D }, () => 2 * random.normal());
-const points = Float32Array.from({ length: N * D }, (_, at) => centres[(Math.floor(at / D) % types) * D + (at % D)]! + random.normal());
+const points = Float32Array.from(
+  { length: N * D },
+  (_, at) => centres[(Math.floor(at / D) % types) * D + (at % D)]! + random.normal(),
+);
 
 function timed<T>(work: () => T): { result: T; seconds: number } {
   const before = process.cpuUsage();
@@ -20,17 +24,37 @@ function timed<T>(work: () => T): { result: T; seconds: number } {
 function kept(layout: Float32Array): number {
   const [high, low] = [nearestNeighbors(points, D, k).indices, nearestNeighbors(layout, 2, k).indices];
   const looked = Array.from({ length: Math.min(N, 1000) }, (_, i) => Math.floor((i * N) / Math.min(N, 1000)));
-  return looked.reduce((sum, i) => sum + low.subarray(i * k, (i + 1) * k).filter((j) => high.subarray(i * k, (i + 1) * k).includes(j)).length / k, 0) / looked.length;
+  return (
+    looked.reduce(
+      (sum, i) =>
+        sum +
+        low.subarray(i * k, (i + 1) * k).filter((j) => high.subarray(i * k, (i + 1) * k).includes(j)).length /
+          k,
+      0,
+    ) / looked.length
+  );
 }
 
 const ours = timed(() => umapLayout(points, D, 0));
 const theirs = timed(() => {
   const { indices, distances } = nearestNeighbors(points, D, k - 1);
-  const rows = <T>(values: ArrayLike<T>, own: T, i: number): T[] => [own, ...Array.from({ length: k - 1 }, (_, j) => values[i * (k - 1) + j]!)];
+  const rows = <T>(values: ArrayLike<T>, own: T, i: number): T[] => [
+    own,
+    ...Array.from({ length: k - 1 }, (_, j) => values[i * (k - 1) + j]!),
+  ];
   const umap = new UMAP({ random: () => random.uniform(), nNeighbors: k });
-  umap.setPrecomputedKNN(Array.from({ length: N }, (_, i) => rows(indices, i, i)), Array.from({ length: N }, (_, i) => rows(distances, 0, i)));
-  return Float32Array.from(umap.fit(Array.from({ length: N }, (_, i) => Array.from(points.subarray(i * D, (i + 1) * D)))).flat());
+  umap.setPrecomputedKNN(
+    Array.from({ length: N }, (_, i) => rows(indices, i, i)),
+    Array.from({ length: N }, (_, i) => rows(distances, 0, i)),
+  );
+  return Float32Array.from(
+    umap.fit(Array.from({ length: N }, (_, i) => Array.from(points.subarray(i * D, (i + 1) * D)))).flat(),
+  );
 });
 console.log(`implementation,points,cpu_seconds,neighbors_kept`);
-for (const [name, { result, seconds }] of [["scpoli", ours], ["umap-js", theirs]] as const) console.log(`${name},${N},${seconds.toFixed(2)},${kept(result).toFixed(4)}`);
+for (const [name, { result, seconds }] of [
+  ["scpoli", ours],
+  ["umap-js", theirs],
+] as const)
+  console.log(`${name},${N},${seconds.toFixed(2)},${kept(result).toFixed(4)}`);
 console.log(`ratio,,${(theirs.seconds / ours.seconds).toFixed(2)},`);

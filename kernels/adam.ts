@@ -1,4 +1,5 @@
-// Adam, as torch has it: m = 0.9 m + 0.1 g, v = 0.999 v + 0.001 g^2, w -= rate m / (sqrt(v) correction + eps), where g includes the weight decay.
+// Adam, as torch has it: m = 0.9 m + 0.1 g, v = 0.999 v + 0.001 g^2, w -= rate m / (sqrt(v) correction +
+// eps), where g includes the weight decay.
 
 import { constant, mad } from "./math";
 import { Run, run } from "./run";
@@ -17,17 +18,28 @@ export class Target {
   updates: i32;
 }
 
-/** Takes the gradient of neighbouring weights, `at` bytes into the arrays; `bytes` is a multiple of 16. Kernels call it while the gradient is in the cache. */
+/**
+ * Takes the gradient of neighbouring weights, `at` bytes into the arrays; `bytes` is a multiple of 16.
+ * Kernels call it while the gradient is in the cache.
+ */
 export function take(target: Target, at: usize, gradient: usize, bytes: usize): void {
   if (target.kept) memory.copy(target.kept + at, gradient, bytes);
   if (!target.updates) return;
   const decay = v128.load_splat<f32>(changetype<usize>(target) + offsetof<Target>("decay"));
   const rate = v128.load_splat<f32>(changetype<usize>(run()) + offsetof<Run>("rate"));
   const correction = v128.load_splat<f32>(changetype<usize>(run()) + offsetof<Run>("correction"));
-  const c0 = constant(19), c1 = constant(20), c2 = constant(21), c3 = constant(22), eps = constant(23);
-  const weights = target.weight + at, firsts = target.first + at, seconds = target.second + at;
+  const c0 = constant(19),
+    c1 = constant(20),
+    c2 = constant(21),
+    c3 = constant(22),
+    eps = constant(23);
+  const weights = target.weight + at,
+    firsts = target.first + at,
+    seconds = target.second + at;
   for (let i: usize = 0; i < bytes; i += 16) {
-    const w = v128.load(weights + i), first = v128.load(firsts + i), second = v128.load(seconds + i);
+    const w = v128.load(weights + i),
+      first = v128.load(firsts + i),
+      second = v128.load(seconds + i);
     const g = mad(w, decay, v128.load(gradient + i));
     const m = mad(first, c0, f32x4.mul(g, c1));
     const v = mad(second, c2, f32x4.mul(f32x4.mul(g, g), c3));

@@ -1,8 +1,10 @@
-// Condition embeddings: rows of a table (C, E), padded to a multiple of 4 columns, looked up for each cell. One-hot encoded conditions are the same
-// with the rows of a weight (C, H), added to what a first layer has, and never scaled.
+// Condition embeddings: rows of a table (C, E), padded to a multiple of 4 columns, looked up for each cell.
+// One-hot encoded conditions are the same with the rows of a weight (C, H), added to what a first layer has,
+// and never scaled.
 //
-// Before a run, rows in use that are longer than 1 are scaled to length 1 in place (torch: max_norm), which has no gradient.
-// Backward: the gradient of a row is the sum of dout over its cells, in order; Adam moves all trainable rows, also those without a cell.
+// Before a run, rows in use that are longer than 1 are scaled to length 1 in place (torch: max_norm), which
+// has no gradient. Backward: the gradient of a row is the sum of dout over its cells, in order; Adam moves
+// all trainable rows, also those without a cell.
 
 import { Target, take } from "./adam";
 import { run } from "./run";
@@ -23,15 +25,17 @@ export class Renormalize {
 
 export function renormalize(op: Renormalize): void {
   for (let b = 0; b < run().rows; b++) {
-    const condition = load<i32>(op.conditions + (<usize>b << 2));
+    const condition = load<i32>(op.conditions + ((<usize>b) << 2));
     if (condition < op.trainableFrom) continue;
     const row = op.table + <usize>condition * op.tableStride;
     let squares: f64 = 0;
-    for (let e = 0; e < op.width; e++) squares += <f64>load<f32>(row + (<usize>e << 2)) * <f64>load<f32>(row + (<usize>e << 2));
+    for (let e = 0; e < op.width; e++)
+      squares += <f64>load<f32>(row + ((<usize>e) << 2)) * <f64>load<f32>(row + ((<usize>e) << 2));
     // a row that was just scaled may be a rounding above 1
     if (squares <= 1.000001) continue;
     const scale = <f32>(1 / (sqrt(squares) + 1e-7));
-    for (let e = 0; e < op.width; e++) store<f32>(row + (<usize>e << 2), load<f32>(row + (<usize>e << 2)) * scale);
+    for (let e = 0; e < op.width; e++)
+      store<f32>(row + ((<usize>e) << 2), load<f32>(row + ((<usize>e) << 2)) * scale);
   }
 }
 
@@ -52,10 +56,12 @@ export class LookUp {
 
 export function lookUp(op: LookUp, first: i32, last: i32): void {
   for (let row = first; row < last; row++) {
-    const from = op.table + <usize>load<i32>(op.conditions + (<usize>row << 2)) * op.tableStride;
+    const from = op.table + <usize>load<i32>(op.conditions + ((<usize>row) << 2)) * op.tableStride;
     const to = op.out + <usize>row * op.outStride;
-    if (!op.adds) memory.copy(to, from, <usize>op.width << 2);
-    else for (let e: usize = 0; e < <usize>op.width << 2; e += 4) store<f32>(to + e, load<f32>(to + e) + load<f32>(from + e));
+    if (!op.adds) memory.copy(to, from, (<usize>op.width) << 2);
+    else
+      for (let e: usize = 0; e < (<usize>op.width) << 2; e += 4)
+        store<f32>(to + e, load<f32>(to + e) + load<f32>(from + e));
   }
 }
 
@@ -79,13 +85,17 @@ export class LookUpUpdate {
 }
 
 export function lookUpUpdate(op: LookUpUpdate): void {
-  const stride = op.tableStride, from = <usize>op.trainableFrom * stride, end = <usize>op.conditionCount * stride;
+  const stride = op.tableStride,
+    from = <usize>op.trainableFrom * stride,
+    end = <usize>op.conditionCount * stride;
   memory.fill(op.sums + from, 0, end - from);
   for (let b = 0; b < run().rows; b++) {
-    const condition = load<i32>(op.conditions + (<usize>b << 2));
+    const condition = load<i32>(op.conditions + ((<usize>b) << 2));
     if (condition < op.trainableFrom) continue;
-    const sum = op.sums + <usize>condition * stride, d = op.dout + <usize>b * op.doutStride;
-    for (let e: usize = 0; e < <usize>op.width << 2; e += 4) store<f32>(sum + e, load<f32>(sum + e) + load<f32>(d + e));
+    const sum = op.sums + <usize>condition * stride,
+      d = op.dout + <usize>b * op.doutStride;
+    for (let e: usize = 0; e < (<usize>op.width) << 2; e += 4)
+      store<f32>(sum + e, load<f32>(sum + e) + load<f32>(d + e));
   }
   take(changetype<Target>(op.table), from, op.sums + from, end - from);
 }

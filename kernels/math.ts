@@ -1,4 +1,5 @@
-// Vector arithmetic on four floats: the few SIMD helpers, and exp, log, log1p, cos with their error bounds (tested in test/kernels.test.ts).
+// Vector arithmetic on four floats: the few SIMD helpers, and exp, log, log1p, cos with their error bounds
+// (tested in test/kernels.test.ts).
 //
 // Each reduces its argument to a small interval and takes a polynomial there.
 
@@ -19,13 +20,20 @@ export function splat(x: f32): v128 {
 // @ts-ignore: decorator
 @inline
 export function sum4(v: v128): f32 {
-  return f32x4.extract_lane(v, 0) + f32x4.extract_lane(v, 1) + (f32x4.extract_lane(v, 2) + f32x4.extract_lane(v, 3));
+  return (
+    f32x4.extract_lane(v, 0) +
+    f32x4.extract_lane(v, 1) +
+    (f32x4.extract_lane(v, 2) + f32x4.extract_lane(v, 3))
+  );
 }
 
 // @ts-ignore: decorator
 @inline
 export function max4(v: v128): f32 {
-  return max(max(f32x4.extract_lane(v, 0), f32x4.extract_lane(v, 1)), max(f32x4.extract_lane(v, 2), f32x4.extract_lane(v, 3)));
+  return max(
+    max(f32x4.extract_lane(v, 0), f32x4.extract_lane(v, 1)),
+    max(f32x4.extract_lane(v, 2), f32x4.extract_lane(v, 3)),
+  );
 }
 
 /** The four sums of four vectors. */
@@ -45,8 +53,9 @@ export function lanesBefore(column: i32, end: i32): v128 {
 }
 
 /**
- * Constants lie in memory, each four times. Loops load them before they start: compilers would build a constant anew in every turn, which takes three
- * instructions, and they move what is pure from before a loop into it, but no load.
+ * Constants lie in memory, each four times. Loops load them before they start: compilers would build a
+ * constant anew in every turn, which takes three instructions, and they move what is pure from before a loop
+ * into it, but no load.
  */
 const constants: usize = 1280;
 // @ts-ignore: decorator
@@ -57,28 +66,56 @@ export function constant(i: usize): v128 {
 /** Written once, before anything runs. */
 export function storeConstants(): void {
   // exp2: floor, 1.5 * 2^23, coefficients from the highest
-  put(0, -126); put(1, 12582912); put(2, 0.0013264724); put(3, 0.009671513); put(4, 0.055507336); put(5, 0.24022242); put(6, 0.693147);
-  put(7, 1); put(8, log2e);
+  put(0, -126);
+  put(1, 12582912);
+  put(2, 0.0013264724);
+  put(3, 0.009671513);
+  put(4, 0.055507336);
+  put(5, 0.24022242);
+  put(6, 0.693147);
+  put(7, 1);
+  put(8, log2e);
   // log4: bits of sqrt(1/2), mask of the mantissa, coefficients from the highest, ln 2
-  v128.store(constants + 9 * 16, i32x4.splat(0x3f3504f3)); v128.store(constants + 10 * 16, i32x4.splat(0x7fffff));
-  put(11, -0.10082284); put(12, 0.16180478); put(13, -0.17243242); put(14, 0.19906886); put(15, -0.24971227); put(16, 0.33334714);
-  put(17, -0.5000032); put(18, 0.69314718);
+  v128.store(constants + 9 * 16, i32x4.splat(0x3f3504f3));
+  v128.store(constants + 10 * 16, i32x4.splat(0x7fffff));
+  put(11, -0.10082284);
+  put(12, 0.16180478);
+  put(13, -0.17243242);
+  put(14, 0.19906886);
+  put(15, -0.24971227);
+  put(16, 0.33334714);
+  put(17, -0.5000032);
+  put(18, 0.69314718);
   // bytes of the lanes
   v128.store(constants + 24 * 16, i32x4(0, 4, 8, 12));
   // Adam
-  put(19, 0.9); put(20, 0.1); put(21, 0.999); put(22, 0.001); put(23, 0.01);
+  put(19, 0.9);
+  put(20, 0.1);
+  put(21, 0.999);
+  put(22, 0.001);
+  put(23, 0.01);
 }
 function put(i: usize, x: f32): void {
   v128.store(constants + (i << 4), splat(x));
 }
 
 /**
- * 2^y, relative error < 2e-7 on [-126, 127]; y is clamped from below only. Minimax of degree 5 on [-1/2, 1/2] (error 9e-8).
- * The constants are 0 to 7.
+ * 2^y, relative error < 2e-7 on [-126, 127]; y is clamped from below only. Minimax of degree 5 on [-1/2, 1/2]
+ * (error 9e-8). The constants are 0 to 7.
  */
 // @ts-ignore: decorator
 @inline
-export function exp2(y: v128, floor: v128, magic: v128, c5: v128, c4: v128, c3: v128, c2: v128, c1: v128, one: v128): v128 {
+export function exp2(
+  y: v128,
+  floor: v128,
+  magic: v128,
+  c5: v128,
+  c4: v128,
+  c3: v128,
+  c2: v128,
+  c1: v128,
+  one: v128,
+): v128 {
   y = f32x4.pmax(y, floor);
   // adding 1.5 * 2^23 rounds to a whole number, which is then in the low bits
   const shifted = f32x4.add(y, magic);
@@ -96,17 +133,38 @@ export const log2e: f32 = 1.44269504;
 @inline
 export function exp4(x: v128): v128 {
   const y = f32x4.mul(f32x4.pmin(x, splat(88)), splat(log2e));
-  return exp2(y, constant(0), constant(1), constant(2), constant(3), constant(4), constant(5), constant(6), constant(7));
+  return exp2(
+    y,
+    constant(0),
+    constant(1),
+    constant(2),
+    constant(3),
+    constant(4),
+    constant(5),
+    constant(6),
+    constant(7),
+  );
 }
 
 /**
- * ln x, relative error < 3e-7 (absolute 2e-7 where |ln x| < 1); x positive, finite and not subnormal. Minimax of degree 8 on [sqrt(1/2), sqrt(2)).
- * The constants are 7 and 9 to 18.
+ * ln x, relative error < 3e-7 (absolute 2e-7 where |ln x| < 1); x positive, finite and not subnormal. Minimax
+ * of degree 8 on [sqrt(1/2), sqrt(2)). The constants are 7 and 9 to 18.
  */
 // @ts-ignore: decorator
 @inline
 export function log(
-  x: v128, one: v128, root: v128, mantissa: v128, c8: v128, c7: v128, c6: v128, c5: v128, c4: v128, c3: v128, c2: v128, ln2: v128,
+  x: v128,
+  one: v128,
+  root: v128,
+  mantissa: v128,
+  c8: v128,
+  c7: v128,
+  c6: v128,
+  c5: v128,
+  c4: v128,
+  c3: v128,
+  c2: v128,
+  ln2: v128,
 ): v128 {
   // x = m 2^k with m in [sqrt(1/2), sqrt(2))
   const bits = i32x4.sub(x, root);
@@ -122,11 +180,25 @@ export function log(
 @inline
 export function log4(x: v128): v128 {
   return log(
-    x, constant(7), constant(9), constant(10), constant(11), constant(12), constant(13), constant(14), constant(15), constant(16), constant(17), constant(18),
+    x,
+    constant(7),
+    constant(9),
+    constant(10),
+    constant(11),
+    constant(12),
+    constant(13),
+    constant(14),
+    constant(15),
+    constant(16),
+    constant(17),
+    constant(18),
   );
 }
 
-/** What the rounding of t = 1 + u took away, in ln t; `r` is 1 / t. ln(1 + u) = log4(t) + roundingOf(u, t, r), relative error < 3e-7 for u > -0.3. */
+/**
+ * What the rounding of t = 1 + u took away, in ln t; `r` is 1 / t. ln(1 + u) = log4(t) + roundingOf(u, t, r),
+ * relative error < 3e-7 for u > -0.3.
+ */
 // @ts-ignore: decorator
 @inline
 export function roundingOf(u: v128, t: v128, r: v128): v128 {
@@ -150,7 +222,7 @@ export function cosTurns4(u: v128): v128 {
   const x2 = f32x4.mul(x, x);
   let p = splat(-2.5052108e-8);
   p = mad(p, x2, splat(2.7557319e-6));
-  p = mad(p, x2, splat(-1.9841270e-4));
+  p = mad(p, x2, splat(-1.984127e-4));
   p = mad(p, x2, splat(8.3333333e-3));
   p = mad(p, x2, splat(-0.16666667));
   return mad(f32x4.mul(p, x2), x, x);

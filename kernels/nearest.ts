@@ -1,15 +1,24 @@
-// The rows of a table that are nearest to points, the table in lists around centres: of each point, the lists of the nearest centres are looked at, so that the
-// answer is exact where all lists are. A module of its own with its own memory and one thread, see src/engine/nearest.ts.
+// The rows of a table that are nearest to points, the table in lists around centres: of each point, the lists
+// of the nearest centres are looked at, so that the answer is exact where all lists are. A module of its own
+// with its own memory and one thread, see src/engine/nearest.ts.
 //
-// Rows lie in tiles of eight, [rows / 8][D][8], each list from a tile of its own; what fills a list up is infinitely far away. Squared distances are sums of squared
-// differences in float32. Lists are taken from the nearest centre on, so that most later rows are too far away to be kept.
+// Rows lie in tiles of eight, [rows / 8][D][8], each list from a tile of its own; what fills a list up is
+// infinitely far away. Squared distances are sums of squared differences in float32. Lists are taken from the
+// nearest centre on, so that most later rows are too far away to be kept.
 
 /** Looked at: at most `probes` lists per point. */
-let dimensions: usize = 0, lists: i32 = 0, probes: i32 = 0, nearest: i32 = 0;
+let dimensions: usize = 0,
+  lists: i32 = 0,
+  probes: i32 = 0,
+  nearest: i32 = 0;
 /** Tiles of the centres; (lists + 1) first tile of each list; tiles of the table. */
-let centres: usize = 0, listStart: usize = 0, tiles: usize = 0;
+let centres: usize = 0,
+  listStart: usize = 0,
+  tiles: usize = 0;
 /** Distances to the rows of a tile; (probes) the nearest centres and their distances. */
-let eight: usize = 0, chosen: usize = 0, chosenDistance: usize = 0;
+let eight: usize = 0,
+  chosen: usize = 0,
+  chosenDistance: usize = 0;
 
 // @ts-ignore: decorator
 @inline
@@ -21,7 +30,16 @@ export function freeFrom(): usize {
 }
 
 /** Where everything lies: pointers to what the names say. */
-export function configure(D: i32, listCount: i32, probeCount: i32, k: i32, centreTiles: usize, starts: usize, tableTiles: usize, scratch: usize): void {
+export function configure(
+  D: i32,
+  listCount: i32,
+  probeCount: i32,
+  k: i32,
+  centreTiles: usize,
+  starts: usize,
+  tableTiles: usize,
+  scratch: usize,
+): void {
   dimensions = <usize>D;
   lists = listCount;
   probes = min(probeCount, listCount);
@@ -31,7 +49,7 @@ export function configure(D: i32, listCount: i32, probeCount: i32, k: i32, centr
   tiles = tableTiles;
   eight = scratch;
   chosen = scratch + 32;
-  chosenDistance = chosen + (<usize>probes << 2);
+  chosenDistance = chosen + ((<usize>probes) << 2);
 }
 
 /** Bytes of scratch that `configure` is to be given. */
@@ -41,22 +59,25 @@ export function scratchBytes(probeCount: i32): i32 {
 
 /**
  * A point whose lists have fewer than k rows together is compared with all lists.
- * @param points - (rows, D) @param found - (rows, k) receives places in the table, nearest first, -1 where the whole table has fewer; of equally near ones the first looked at
+ * @param points - (rows, D)
+ * @param found - (rows, k) receives places in the table, nearest first, -1 where the whole table has fewer;
+ * of equally near ones the first looked at
  * @param squared - (rows, k) receives squared distances, ascending
  */
 export function search(points: usize, rows: i32, found: usize, squared: usize): void {
-  const pointBytes = dimensions << 2, resultBytes = <usize>nearest << 2;
+  const pointBytes = dimensions << 2,
+    resultBytes = (<usize>nearest) << 2;
   for (let row = 0; row < rows; row++) {
     forget(found, squared);
     chooseLists(points);
     for (let probe = 0; probe < probes; probe++) {
-      const list = load<i32>(chosen + (<usize>probe << 2));
-      const range = listStart + (<usize>list << 2);
+      const list = load<i32>(chosen + ((<usize>probe) << 2));
+      const range = listStart + ((<usize>list) << 2);
       keepNear(points, tiles, load<i32>(range), load<i32>(range, 4), found, squared, nearest);
     }
     if (probes < lists && load<i32>(found + resultBytes - 4) < 0) {
       forget(found, squared);
-      keepNear(points, tiles, 0, load<i32>(listStart + (<usize>lists << 2)), found, squared, nearest);
+      keepNear(points, tiles, 0, load<i32>(listStart + ((<usize>lists) << 2)), found, squared, nearest);
     }
     points += pointBytes;
     found += resultBytes;
@@ -66,20 +87,25 @@ export function search(points: usize, rows: i32, found: usize, squared: usize): 
 
 /** Nothing has been found. */
 function forget(found: usize, squared: usize): void {
-  for (let rank: usize = 0; rank < <usize>nearest << 2; rank += 4) {
+  for (let rank: usize = 0; rank < (<usize>nearest) << 2; rank += 4) {
     store<f32>(squared + rank, far);
     store<i32>(found + rank, -1);
   }
 }
 
-/** Puts the squared distances of a point to a tile of eight rows into `eight`. @returns which of them are less than the limit, as bits */
+/**
+ * Puts the squared distances of a point to a tile of eight rows into `eight`.
+ * @returns which of them are less than the limit, as bits
+ */
 // @ts-ignore: decorator
 @inline
 function nearIn(point: usize, tile: usize, limit: v128): i32 {
-  let low = f32x4.splat(0), high = f32x4.splat(0);
+  let low = f32x4.splat(0),
+    high = f32x4.splat(0);
   for (const end = point + (dimensions << 2); point < end; point += 4, tile += 32) {
     const x = v128.load32_splat(point);
-    const a = f32x4.sub(v128.load(tile), x), b = f32x4.sub(v128.load(tile, 16), x);
+    const a = f32x4.sub(v128.load(tile), x),
+      b = f32x4.sub(v128.load(tile, 16), x);
     low = f32x4.add(low, f32x4.mul(a, a));
     high = f32x4.add(high, f32x4.mul(b, b));
   }
@@ -94,24 +120,34 @@ function nearIn(point: usize, tile: usize, limit: v128): i32 {
 /** The lists whose centres are nearest, ascending. */
 function chooseLists(point: usize): void {
   if (probes == lists) {
-    for (let list = 0; list < lists; list++) store<i32>(chosen + (<usize>list << 2), list);
+    for (let list = 0; list < lists; list++) store<i32>(chosen + ((<usize>list) << 2), list);
     return;
   }
   for (let probe: usize = 0; probe < <usize>probes; probe++) store<f32>(chosenDistance + (probe << 2), far);
   keepNear(point, centres, 0, (lists + 7) >> 3, chosen, chosenDistance, probes);
 }
 
-/** Keeps the nearest rows of tiles [from, to) beside those kept before: (k) places and distances, ascending. */
-function keepNear(point: usize, tilesAt: usize, from: i32, to: i32, places: usize, ascending: usize, k: i32): void {
-  const last = <usize>(k - 1) << 2;
+/**
+ * Keeps the nearest rows of tiles [from, to) beside those kept before: (k) places and distances, ascending.
+ */
+function keepNear(
+  point: usize,
+  tilesAt: usize,
+  from: i32,
+  to: i32,
+  places: usize,
+  ascending: usize,
+  k: i32,
+): void {
+  const last = (<usize>(k - 1)) << 2;
   let limit = v128.load32_splat(ascending + last);
-  let tile = tilesAt + (<usize>from * dimensions << 5);
+  let tile = tilesAt + ((<usize>from * dimensions) << 5);
   for (let t = from; t < to; t++, tile += dimensions << 5) {
     let near = nearIn(point, tile, limit);
     if (near == 0) continue;
     for (; near != 0; near &= near - 1) {
       const lane = ctz(near);
-      insert(load<f32>(eight + (<usize>lane << 2)), 8 * t + lane, places, ascending, last);
+      insert(load<f32>(eight + ((<usize>lane) << 2)), 8 * t + lane, places, ascending, last);
     }
     limit = v128.load32_splat(ascending + last);
   }

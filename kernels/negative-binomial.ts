@@ -1,17 +1,35 @@
-// Softmax and the negative binomial likelihood, with the gradient of both, for one block of rows of logits (B, G).
+// Softmax and the negative binomial likelihood, with the gradient of both, for one block of rows of logits
+// (B, G).
 //
 // mu = size softmax(logits), t = theta, eps = 1e-8. Loss of a count x:
-//   t ln((t + mu + eps) / (t + eps)) + x ln((t + mu + eps) / (mu + eps)) - ln Gamma(x + t) + ln Gamma(t) + ln Gamma(x + 1)
-// Only its first term is there where x = 0, so every gene takes that one (`dense`), and the stored counts add the rest (`stored`).
-// Gradient: with s = t + mu + eps, q = mu dloss/dmu = t mu / s + x mu (1 / s - 1 / (mu + eps)), and dsoftmax:
+//   t ln((t + mu + eps) / (t + eps)) + x ln((t + mu + eps) / (mu + eps)) - ln Gamma(x + t) + ln Gamma(t) + ln
+//   Gamma(x + 1)
+// Only its first term is there where x = 0, so every gene takes that one (`dense`), and the stored counts add
+// the rest (`stored`). Gradient: with s = t + mu + eps, q = mu dloss/dmu = t mu / s + x mu (1 / s - 1 / (mu +
+// eps)), and dsoftmax:
 //   dlogit = q - softmax sum(q)
 //   dloss/dln t = t (ln(s / (t + eps)) + t / s - t / (t + eps) + x / s - digamma(x + t) + digamma(t))
-// so nothing needs a second exp or log. Preconditions: counts are whole and not negative; theta as `thetaRows` has left it.
-// Error: loss and gradient within 1e-5 of the largest entry for counts to 1e5 and theta from 1e-6 to 1e6 (test/kernels.test.ts).
+// so nothing needs a second exp or log. Preconditions: counts are whole and not negative; theta as
+// `thetaRows` has left it. Error: loss and gradient within 1e-5 of the largest entry for counts to 1e5 and
+// theta from 1e-6 to 1e6 (test/kernels.test.ts).
 
 import { Target, take } from "./adam";
 import { groupBase } from "./linear";
-import { constant, exp2, exp4, lanesBefore, log, log1p4, log2e, log4, mad, max4, roundingOf, splat, sum4 } from "./math";
+import {
+  constant,
+  exp2,
+  exp4,
+  lanesBefore,
+  log,
+  log1p4,
+  log2e,
+  log4,
+  mad,
+  max4,
+  roundingOf,
+  splat,
+  sum4,
+} from "./math";
 import { run, scratch } from "./run";
 
 const eps: f32 = 1e-8;
@@ -34,8 +52,9 @@ export class ThetaRows {
 export function thetaRows(op: ThetaRows, slot: i32): void {
   if (slot >= run().slots) return;
   const stride = op.stride;
-  const from = op.parameter + <usize>load<i32>(run().slotCombination + (<usize>slot << 2)) * stride;
-  const theta = run().theta + <usize>slot * stride, inverse = run().inverseTheta + <usize>slot * stride;
+  const from = op.parameter + <usize>load<i32>(run().slotCombination + ((<usize>slot) << 2)) * stride;
+  const theta = run().theta + <usize>slot * stride,
+    inverse = run().inverseTheta + <usize>slot * stride;
   for (let g: usize = 0; g < stride; g += 16) {
     const t = exp4(v128.load(from + g));
     v128.store(theta + g, t);
@@ -47,7 +66,10 @@ export function thetaRows(op: ThetaRows, slot: i32): void {
 @unmanaged
 export class NegativeBinomial {
   code: i32;
-  /** grouped logits; dlogits afterwards where `backward`. 0: this block's rows only, at the start of scratch memory */
+  /**
+   * grouped logits; dlogits afterwards where `backward`. 0: this block's rows only, at the start of scratch
+   * memory
+   */
   logits: usize;
   /** bytes of a group of 4 rows */
   groupStride: usize;
@@ -62,10 +84,17 @@ export class NegativeBinomial {
   work: usize;
 }
 
-/** Scratch memory: see `pinned` and `shareOf`; size factor / sum of the exponentials, and sums of q, of four rows. */
-let pins: usize = 0, shares: usize = 0, scales: usize = 0, qSums: usize = 0;
+/**
+ * Scratch memory: see `pinned` and `shareOf`; size factor / sum of the exponentials, and sums of q, of four
+ * rows.
+ */
+let pins: usize = 0,
+  shares: usize = 0,
+  scales: usize = 0,
+  qSums: usize = 0;
 /** Sums over the genes of the row or rows at hand. */
-let lossSum: f64 = 0, qSum: f64 = 0;
+let lossSum: f64 = 0,
+  qSum: f64 = 0;
 
 /** Scratch memory of `placePins`. */
 export const pinBytes: usize = 144;
@@ -77,16 +106,29 @@ export function placePins(at: usize): void {
 }
 
 export function negativeBinomial(op: NegativeBinomial, first: i32, last: i32): void {
-  const bytes = op.thetaStride, list = scratch + op.work + (bytes << 2) + pinBytes;
+  const bytes = op.thetaStride,
+    list = scratch + op.work + (bytes << 2) + pinBytes;
   const q = op.backward ? scratch + op.work : 0;
   placePins(list - pinBytes);
   const base = groupBase(op.logits, op.groupStride, first);
   for (let row = first; row < last; row += 4) {
-    const group = base + <usize>(row >> 2) * op.groupStride, rows = min(4, last - row);
+    const group = base + <usize>(row >> 2) * op.groupStride,
+      rows = min(4, last - row);
     exponentials(group, op.genes, bytes);
-    if (op.probabilities) for (let i = 0; i < rows; i++) probabilities(group, i, op.probabilities + <usize>(row + i) * op.probabilitiesStride, bytes);
+    if (op.probabilities)
+      for (let i = 0; i < rows; i++)
+        probabilities(group, i, op.probabilities + <usize>(row + i) * op.probabilitiesStride, bytes);
     if (q && rows == 4 && isOneCombination(row)) likelihoodOfFour(row, row == first, group, q, list, bytes);
-    else for (let i = 0; i < rows; i++) likelihood(row + i, row + i == first, group + (<usize>i << 4), q ? q + (<usize>i << 4) : 0, list, bytes);
+    else
+      for (let i = 0; i < rows; i++)
+        likelihood(
+          row + i,
+          row + i == first,
+          group + ((<usize>i) << 4),
+          q ? q + ((<usize>i) << 4) : 0,
+          list,
+          bytes,
+        );
     if (q) gradient(group, q, op.genes, bytes);
   }
 }
@@ -95,20 +137,22 @@ export function negativeBinomial(op: NegativeBinomial, first: i32, last: i32): v
 // @ts-ignore: decorator
 @inline
 export function shareOf(i: i32): f32 {
-  return load<f32>(shares + (<usize>i << 2));
+  return load<f32>(shares + ((<usize>i) << 2));
 }
 
 function isOneCombination(row: i32): bool {
-  const at = run().rowSlot + (<usize>row << 2);
+  const at = run().rowSlot + ((<usize>row) << 2);
   const slot = load<i32>(at);
   return load<i32>(at, 4) == slot && load<i32>(at, 8) == slot && load<i32>(at, 12) == slot;
 }
 
 /** Loss of a row, and q unless it is 0. */
 function likelihood(row: i32, isFirst: bool, e: usize, q: usize, list: usize, bytes: usize): void {
-  const share = shareOf(row & 3), scale = load<f32>(run().sizeFactors + (<usize>row << 2)) * share;
-  const slot = load<usize>(run().rowSlot + (<usize>row << 2));
-  const theta = run().theta + slot * bytes, inverse = run().inverseTheta + slot * bytes;
+  const share = shareOf(row & 3),
+    scale = load<f32>(run().sizeFactors + ((<usize>row) << 2)) * share;
+  const slot = load<usize>(run().rowSlot + ((<usize>row) << 2));
+  const theta = run().theta + slot * bytes,
+    inverse = run().inverseTheta + slot * bytes;
   const sums = q ? segment(row, isFirst, bytes) : 0;
   startRow();
   if (sums) dense(e, theta, inverse, q, sums, bytes, scale, true, true);
@@ -128,25 +172,26 @@ export function addToRow(loss: f64, q: f64): void {
 }
 /** Keeps the loss; the row's share becomes what `gradient` takes. */
 export function finishRow(row: i32): void {
-  store<f64>(run().reconstruction + (<usize>row << 3), lossSum);
-  store<f32>(shares + (<usize>(row & 3) << 2), <f32>qSum * shareOf(row & 3) * run().share);
+  store<f64>(run().reconstruction + ((<usize>row) << 3), lossSum);
+  store<f32>(shares + ((<usize>(row & 3)) << 2), <f32>qSum * shareOf(row & 3) * run().share);
 }
 
 /** The same for four rows of one combination, with q. The loss of `denseOfFour` goes to the first of them. */
 function likelihoodOfFour(row: i32, isFirst: bool, group: usize, q: usize, list: usize, bytes: usize): void {
-  const slot = load<usize>(run().rowSlot + (<usize>row << 2));
-  const theta = run().theta + slot * bytes, inverse = run().inverseTheta + slot * bytes;
+  const slot = load<usize>(run().rowSlot + ((<usize>row) << 2));
+  const theta = run().theta + slot * bytes,
+    inverse = run().inverseTheta + slot * bytes;
   const sums = segment(row, isFirst, bytes);
-  v128.store(scales, f32x4.mul(v128.load(run().sizeFactors + (<usize>row << 2)), v128.load(shares)));
+  v128.store(scales, f32x4.mul(v128.load(run().sizeFactors + ((<usize>row) << 2)), v128.load(shares)));
   lossSum = 0;
   if (sums) denseOfFour(group, theta, inverse, q, sums, bytes, true);
   else denseOfFour(group, theta, inverse, q, 0, bytes, false);
   for (let i = 0; i < 4; i++) {
-    const at = <usize>i << 4;
-    qSum = load<f64>(qSums + (<usize>i << 3));
-    stored(row + i, group + at, theta, q + at, sums, list, load<f32>(scales + (<usize>i << 2)));
-    store<f64>(run().reconstruction + (<usize>(row + i) << 3), lossSum);
-    store<f32>(shares + (<usize>i << 2), <f32>qSum * shareOf(i) * run().share);
+    const at = (<usize>i) << 4;
+    qSum = load<f64>(qSums + ((<usize>i) << 3));
+    stored(row + i, group + at, theta, q + at, sums, list, load<f32>(scales + ((<usize>i) << 2)));
+    store<f64>(run().reconstruction + ((<usize>(row + i)) << 3), lossSum);
+    store<f32>(shares + ((<usize>i) << 2), <f32>qSum * shareOf(i) * run().share);
     lossSum = 0;
   }
 }
@@ -154,7 +199,10 @@ function likelihoodOfFour(row: i32, isFirst: bool, group: usize, q: usize, list:
 /** dlogits = (q - softmax sum(q)) / B in place of the exponentials; 0 in the padding. */
 export function gradient(group: usize, q: usize, genes: i32, bytes: usize): void {
   const share = pinned(4, run().share);
-  const m0 = pinned(0, shareOf(0)), m1 = pinned(1, shareOf(1)), m2 = pinned(2, shareOf(2)), m3 = pinned(3, shareOf(3));
+  const m0 = pinned(0, shareOf(0)),
+    m1 = pinned(1, shareOf(1)),
+    m2 = pinned(2, shareOf(2)),
+    m3 = pinned(3, shareOf(3));
   for (const end = group + (bytes << 2); group < end; group += 64) {
     v128.store(group, f32x4.sub(f32x4.mul(v128.load(q), share), f32x4.mul(v128.load(group), m0)));
     v128.store(group, f32x4.sub(f32x4.mul(v128.load(q, 16), share), f32x4.mul(v128.load(group, 16), m1)), 16);
@@ -168,18 +216,23 @@ export function gradient(group: usize, q: usize, genes: i32, bytes: usize): void
 /** Writes the columns after the last gene in all rows of a group. */
 export function pad(group: usize, genes: i32, bytes: usize, value: f32): void {
   for (let g = genes; g < <i32>(bytes >> 2); g++)
-    for (let i: usize = 0; i < 4; i++) store<f32>(group + (<usize>(g >> 2) << 6) + (i << 4) + (<usize>(g & 3) << 2), value);
+    for (let i: usize = 0; i < 4; i++)
+      store<f32>(group + ((<usize>(g >> 2)) << 6) + (i << 4) + ((<usize>(g & 3)) << 2), value);
 }
 
 /** Softmax of row i of a group, row-major. */
 export function probabilities(group: usize, i: i32, out: usize, bytes: usize): void {
-  let e = group + (<usize>i << 4);
-  for (let g: usize = 0; g < bytes; g += 16, e += 64) v128.store(out + g, f32x4.mul(v128.load(e), splat(shareOf(i))));
+  let e = group + ((<usize>i) << 4);
+  for (let g: usize = 0; g < bytes; g += 16, e += 64)
+    v128.store(out + g, f32x4.mul(v128.load(e), splat(shareOf(i))));
 }
 
-/** Where this cell's gradient of theta is summed, zeroed for the first cell of a segment; 0 where its combination is frozen. */
+/**
+ * Where this cell's gradient of theta is summed, zeroed for the first cell of a segment; 0 where its
+ * combination is frozen.
+ */
 export function segment(row: i32, isFirst: bool, bytes: usize): usize {
-  const at = run().rowSegment + (<usize>row << 2);
+  const at = run().rowSegment + ((<usize>row) << 2);
   const own = load<i32>(at);
   if (own < 0) return 0;
   const sums = run().segmentSums + <usize>own * bytes;
@@ -191,30 +244,91 @@ export function segment(row: i32, isFirst: bool, bytes: usize): usize {
 export function exponentials(group: usize, genes: i32, bytes: usize): void {
   pad(group, genes, bytes, -1e30);
   const end = group + (bytes << 2);
-  let m0 = splat(-1e30), m1 = m0, m2 = m0, m3 = m0;
+  let m0 = splat(-1e30),
+    m1 = m0,
+    m2 = m0,
+    m3 = m0;
   for (let p = group; p < end; p += 64) {
     m0 = f32x4.pmax(m0, v128.load(p));
     m1 = f32x4.pmax(m1, v128.load(p, 16));
     m2 = f32x4.pmax(m2, v128.load(p, 32));
     m3 = f32x4.pmax(m3, v128.load(p, 48));
   }
-  m0 = pinned(0, max4(m0) * log2e); m1 = pinned(1, max4(m1) * log2e); m2 = pinned(2, max4(m2) * log2e); m3 = pinned(3, max4(m3) * log2e);
-  const floor = constant(0), magic = constant(1), c5 = constant(2), c4 = constant(3), c3 = constant(4), c2 = constant(5), c1 = constant(6);
-  const one = constant(7), base = constant(8);
-  let t0: f64 = 0, t1: f64 = 0, t2: f64 = 0, t3: f64 = 0;
-  for (let p = group; p < end; ) {
-    let s0 = splat(0), s1 = s0, s2 = s0, s3 = s0;
+  m0 = pinned(0, max4(m0) * log2e);
+  m1 = pinned(1, max4(m1) * log2e);
+  m2 = pinned(2, max4(m2) * log2e);
+  m3 = pinned(3, max4(m3) * log2e);
+  const floor = constant(0),
+    magic = constant(1),
+    c5 = constant(2),
+    c4 = constant(3),
+    c3 = constant(4),
+    c2 = constant(5),
+    c1 = constant(6);
+  const one = constant(7),
+    base = constant(8);
+  let t0: f64 = 0,
+    t1: f64 = 0,
+    t2: f64 = 0,
+    t3: f64 = 0;
+  for (let p = group; p < end;) {
+    let s0 = splat(0),
+      s1 = s0,
+      s2 = s0,
+      s3 = s0;
     for (const stop = min(p + 4096, end); p < stop; p += 64) {
       const e0 = exp2(f32x4.sub(f32x4.mul(v128.load(p), base), m0), floor, magic, c5, c4, c3, c2, c1, one);
-      const e1 = exp2(f32x4.sub(f32x4.mul(v128.load(p, 16), base), m1), floor, magic, c5, c4, c3, c2, c1, one);
-      const e2 = exp2(f32x4.sub(f32x4.mul(v128.load(p, 32), base), m2), floor, magic, c5, c4, c3, c2, c1, one);
-      const e3 = exp2(f32x4.sub(f32x4.mul(v128.load(p, 48), base), m3), floor, magic, c5, c4, c3, c2, c1, one);
-      v128.store(p, e0); v128.store(p, e1, 16); v128.store(p, e2, 32); v128.store(p, e3, 48);
-      s0 = f32x4.add(s0, e0); s1 = f32x4.add(s1, e1); s2 = f32x4.add(s2, e2); s3 = f32x4.add(s3, e3);
+      const e1 = exp2(
+        f32x4.sub(f32x4.mul(v128.load(p, 16), base), m1),
+        floor,
+        magic,
+        c5,
+        c4,
+        c3,
+        c2,
+        c1,
+        one,
+      );
+      const e2 = exp2(
+        f32x4.sub(f32x4.mul(v128.load(p, 32), base), m2),
+        floor,
+        magic,
+        c5,
+        c4,
+        c3,
+        c2,
+        c1,
+        one,
+      );
+      const e3 = exp2(
+        f32x4.sub(f32x4.mul(v128.load(p, 48), base), m3),
+        floor,
+        magic,
+        c5,
+        c4,
+        c3,
+        c2,
+        c1,
+        one,
+      );
+      v128.store(p, e0);
+      v128.store(p, e1, 16);
+      v128.store(p, e2, 32);
+      v128.store(p, e3, 48);
+      s0 = f32x4.add(s0, e0);
+      s1 = f32x4.add(s1, e1);
+      s2 = f32x4.add(s2, e2);
+      s3 = f32x4.add(s3, e3);
     }
-    t0 += <f64>sum4(s0); t1 += <f64>sum4(s1); t2 += <f64>sum4(s2); t3 += <f64>sum4(s3);
+    t0 += <f64>sum4(s0);
+    t1 += <f64>sum4(s1);
+    t2 += <f64>sum4(s2);
+    t3 += <f64>sum4(s3);
   }
-  store<f32>(shares, <f32>(1 / t0)); store<f32>(shares, <f32>(1 / t1), 4); store<f32>(shares, <f32>(1 / t2), 8); store<f32>(shares, <f32>(1 / t3), 12);
+  store<f32>(shares, <f32>(1 / t0));
+  store<f32>(shares, <f32>(1 / t1), 4);
+  store<f32>(shares, <f32>(1 / t2), 8);
+  store<f32>(shares, <f32>(1 / t3), 12);
 }
 
 /** Four times x, computed here and not in the loop that follows: see `constant`. `place` is one of five. */
@@ -226,17 +340,41 @@ export function pinned(place: usize, x: f32): v128 {
   return v128.load(at);
 }
 
-/** The part of the loss that every gene has, as if x were 0. u = mu / (t + eps), r = 1 / (1 + u) = (t + eps) / s, so t mu / s = t u r. */
+/**
+ * The part of the loss that every gene has, as if x were 0. u = mu / (t + eps), r = 1 / (1 + u) = (t + eps) /
+ * s, so t mu / s = t u r.
+ */
 // @ts-ignore: decorator
 @inline
-function dense(e: usize, theta: usize, inverse: usize, q: usize, sums: usize, bytes: usize, scale: f32, backward: bool, trains: bool): void {
+function dense(
+  e: usize,
+  theta: usize,
+  inverse: usize,
+  q: usize,
+  sums: usize,
+  bytes: usize,
+  scale: f32,
+  backward: bool,
+  trains: bool,
+): void {
   const toMu = pinned(0, scale);
-  const one = constant(7), root = constant(9), mantissa = constant(10), c8 = constant(11), c7 = constant(12), c6 = constant(13), c5 = constant(14);
-  const c4 = constant(15), c3 = constant(16), c2 = constant(17), ln2 = constant(18);
-  for (let g: usize = 0; g < bytes; ) {
-    let loss = splat(0), total = splat(0);
+  const one = constant(7),
+    root = constant(9),
+    mantissa = constant(10),
+    c8 = constant(11),
+    c7 = constant(12),
+    c6 = constant(13),
+    c5 = constant(14);
+  const c4 = constant(15),
+    c3 = constant(16),
+    c2 = constant(17),
+    ln2 = constant(18);
+  for (let g: usize = 0; g < bytes;) {
+    let loss = splat(0),
+      total = splat(0);
     for (const stop = min(g + 1024, bytes); g < stop; g += 16) {
-      const t = v128.load(theta + g), inv = v128.load(inverse + g);
+      const t = v128.load(theta + g),
+        inv = v128.load(inverse + g);
       const u = f32x4.mul(f32x4.mul(v128.load(e + (g << 2)), toMu), inv);
       const u1 = f32x4.add(u, one);
       const r = f32x4.div(one, u1);
@@ -247,7 +385,8 @@ function dense(e: usize, theta: usize, inverse: usize, q: usize, sums: usize, by
         const product = f32x4.mul(t, f32x4.mul(u, r));
         total = f32x4.add(total, product);
         v128.store(q + (g << 2), product);
-        if (trains) v128.store(sums + g, f32x4.add(v128.load(sums + g), f32x4.sub(l, f32x4.mul(product, inv))));
+        if (trains)
+          v128.store(sums + g, f32x4.add(v128.load(sums + g), f32x4.sub(l, f32x4.mul(product, inv))));
       }
     }
     lossSum += <f64>sum4(loss);
@@ -256,32 +395,85 @@ function dense(e: usize, theta: usize, inverse: usize, q: usize, sums: usize, by
 }
 
 /**
- * `dense` with q for four rows of one combination: the sum of their four logarithms, which is all that theta's gradient and the sum of the losses
- * need, is one logarithm of a product.
+ * `dense` with q for four rows of one combination: the sum of their four logarithms, which is all that
+ * theta's gradient and the sum of the losses need, is one logarithm of a product.
  */
 // @ts-ignore: decorator
 @inline
-function denseOfFour(e: usize, theta: usize, inverse: usize, q: usize, sums: usize, bytes: usize, trains: bool): void {
-  const k0 = v128.load_splat<f32>(scales), k1 = v128.load_splat<f32>(scales, 4), k2 = v128.load_splat<f32>(scales, 8), k3 = v128.load_splat<f32>(scales, 12);
-  const one = constant(7), root = constant(9), mantissa = constant(10), c8 = constant(11), c7 = constant(12), c6 = constant(13), c5 = constant(14);
-  const c4 = constant(15), c3 = constant(16), c2 = constant(17), ln2 = constant(18), largest = pinned(4, 1e38);
-  let total0: f64 = 0, total1: f64 = 0, total2: f64 = 0, total3: f64 = 0;
-  for (let g: usize = 0; g < bytes; ) {
-    let loss = splat(0), s0 = loss, s1 = loss, s2 = loss, s3 = loss;
+function denseOfFour(
+  e: usize,
+  theta: usize,
+  inverse: usize,
+  q: usize,
+  sums: usize,
+  bytes: usize,
+  trains: bool,
+): void {
+  const k0 = v128.load_splat<f32>(scales),
+    k1 = v128.load_splat<f32>(scales, 4),
+    k2 = v128.load_splat<f32>(scales, 8),
+    k3 = v128.load_splat<f32>(scales, 12);
+  const one = constant(7),
+    root = constant(9),
+    mantissa = constant(10),
+    c8 = constant(11),
+    c7 = constant(12),
+    c6 = constant(13),
+    c5 = constant(14);
+  const c4 = constant(15),
+    c3 = constant(16),
+    c2 = constant(17),
+    ln2 = constant(18),
+    largest = pinned(4, 1e38);
+  let total0: f64 = 0,
+    total1: f64 = 0,
+    total2: f64 = 0,
+    total3: f64 = 0;
+  for (let g: usize = 0; g < bytes;) {
+    let loss = splat(0),
+      s0 = loss,
+      s1 = loss,
+      s2 = loss,
+      s3 = loss;
     for (const stop = min(g + 1024, bytes); g < stop; g += 16) {
-      const t = v128.load(theta + g), inv = v128.load(inverse + g);
-      const u0 = f32x4.mul(f32x4.mul(v128.load(e), k0), inv), u1 = f32x4.mul(f32x4.mul(v128.load(e, 16), k1), inv);
-      const u2 = f32x4.mul(f32x4.mul(v128.load(e, 32), k2), inv), u3 = f32x4.mul(f32x4.mul(v128.load(e, 48), k3), inv);
-      const v0 = f32x4.add(u0, one), v1 = f32x4.add(u1, one), v2 = f32x4.add(u2, one), v3 = f32x4.add(u3, one);
-      const r0 = f32x4.div(one, v0), r1 = f32x4.div(one, v1), r2 = f32x4.div(one, v2), r3 = f32x4.div(one, v3);
-      const w0 = f32x4.mul(u0, r0), w1 = f32x4.mul(u1, r1), w2 = f32x4.mul(u2, r2), w3 = f32x4.mul(u3, r3);
-      const q0 = f32x4.mul(t, w0), q1 = f32x4.mul(t, w1), q2 = f32x4.mul(t, w2), q3 = f32x4.mul(t, w3);
-      v128.store(q, q0); v128.store(q, q1, 16); v128.store(q, q2, 32); v128.store(q, q3, 48);
-      s0 = f32x4.add(s0, q0); s1 = f32x4.add(s1, q1); s2 = f32x4.add(s2, q2); s3 = f32x4.add(s3, q3);
+      const t = v128.load(theta + g),
+        inv = v128.load(inverse + g);
+      const u0 = f32x4.mul(f32x4.mul(v128.load(e), k0), inv),
+        u1 = f32x4.mul(f32x4.mul(v128.load(e, 16), k1), inv);
+      const u2 = f32x4.mul(f32x4.mul(v128.load(e, 32), k2), inv),
+        u3 = f32x4.mul(f32x4.mul(v128.load(e, 48), k3), inv);
+      const v0 = f32x4.add(u0, one),
+        v1 = f32x4.add(u1, one),
+        v2 = f32x4.add(u2, one),
+        v3 = f32x4.add(u3, one);
+      const r0 = f32x4.div(one, v0),
+        r1 = f32x4.div(one, v1),
+        r2 = f32x4.div(one, v2),
+        r3 = f32x4.div(one, v3);
+      const w0 = f32x4.mul(u0, r0),
+        w1 = f32x4.mul(u1, r1),
+        w2 = f32x4.mul(u2, r2),
+        w3 = f32x4.mul(u3, r3);
+      const q0 = f32x4.mul(t, w0),
+        q1 = f32x4.mul(t, w1),
+        q2 = f32x4.mul(t, w2),
+        q3 = f32x4.mul(t, w3);
+      v128.store(q, q0);
+      v128.store(q, q1, 16);
+      v128.store(q, q2, 32);
+      v128.store(q, q3, 48);
+      s0 = f32x4.add(s0, q0);
+      s1 = f32x4.add(s1, q1);
+      s2 = f32x4.add(s2, q2);
+      s3 = f32x4.add(s3, q3);
       const product = f32x4.mul(f32x4.mul(v0, v1), f32x4.mul(v2, v3));
       let l = log(product, one, root, mantissa, c8, c7, c6, c5, c4, c3, c2, ln2);
-      if (v128.any_true(f32x4.gt(product, largest))) l = f32x4.add(f32x4.add(log4(v0), log4(v1)), f32x4.add(log4(v2), log4(v3)));
-      const roundings = f32x4.add(f32x4.add(roundingOf(u0, v0, r0), roundingOf(u1, v1, r1)), f32x4.add(roundingOf(u2, v2, r2), roundingOf(u3, v3, r3)));
+      if (v128.any_true(f32x4.gt(product, largest)))
+        l = f32x4.add(f32x4.add(log4(v0), log4(v1)), f32x4.add(log4(v2), log4(v3)));
+      const roundings = f32x4.add(
+        f32x4.add(roundingOf(u0, v0, r0), roundingOf(u1, v1, r1)),
+        f32x4.add(roundingOf(u2, v2, r2), roundingOf(u3, v3, r3)),
+      );
       l = f32x4.add(l, roundings);
       loss = mad(t, l, loss);
       if (trains) {
@@ -292,19 +484,50 @@ function denseOfFour(e: usize, theta: usize, inverse: usize, q: usize, sums: usi
       q += 64;
     }
     lossSum += <f64>sum4(loss);
-    total0 += <f64>sum4(s0); total1 += <f64>sum4(s1); total2 += <f64>sum4(s2); total3 += <f64>sum4(s3);
+    total0 += <f64>sum4(s0);
+    total1 += <f64>sum4(s1);
+    total2 += <f64>sum4(s2);
+    total3 += <f64>sum4(s3);
   }
-  store<f64>(qSums, total0); store<f64>(qSums, total1, 8); store<f64>(qSums, total2, 16); store<f64>(qSums, total3, 24);
+  store<f64>(qSums, total0);
+  store<f64>(qSums, total1, 8);
+  store<f64>(qSums, total2, 16);
+  store<f64>(qSums, total3, 24);
 }
 
 /** What the stored counts add, four at a time; large ones are put aside into `list` and follow. */
-export function stored(row: i32, e: usize, theta: usize, q: usize, sums: usize, list: usize, scale: f32): void {
-  const start = load<usize>(run().indptr + (<usize>row << 2)) << 2, end = load<usize>(run().indptr + (<usize>row << 2), 4) << 2;
-  const indices = run().indices, counts = run().counts;
-  const zero = pinned(0, 0), one = constant(7), toMu = pinned(1, scale), tiny = pinned(2, eps), lanes = constant(24);
-  const root = constant(9), mantissa = constant(10), c8 = constant(11), c7 = constant(12), c6 = constant(13), c5 = constant(14), c4 = constant(15);
-  const c3 = constant(16), c2 = constant(17), ln2 = constant(18), largeCount = pinned(3, smallCount), largeTheta = pinned(4, smallTheta);
-  let loss = splat(0), total = splat(0);
+export function stored(
+  row: i32,
+  e: usize,
+  theta: usize,
+  q: usize,
+  sums: usize,
+  list: usize,
+  scale: f32,
+): void {
+  const start = load<usize>(run().indptr + ((<usize>row) << 2)) << 2,
+    end = load<usize>(run().indptr + ((<usize>row) << 2), 4) << 2;
+  const indices = run().indices,
+    counts = run().counts;
+  const zero = pinned(0, 0),
+    one = constant(7),
+    toMu = pinned(1, scale),
+    tiny = pinned(2, eps),
+    lanes = constant(24);
+  const root = constant(9),
+    mantissa = constant(10),
+    c8 = constant(11),
+    c7 = constant(12),
+    c6 = constant(13),
+    c5 = constant(14),
+    c4 = constant(15);
+  const c3 = constant(16),
+    c2 = constant(17),
+    ln2 = constant(18),
+    largeCount = pinned(3, smallCount),
+    largeTheta = pinned(4, smallTheta);
+  let loss = splat(0),
+    total = splat(0);
   let large = list;
   for (let i = start; i < end; i += 16) {
     const inside = i32x4.lt_s(lanes, i32x4.splat(<i32>(end - i)));
@@ -318,8 +541,12 @@ export function stored(row: i32, e: usize, theta: usize, q: usize, sums: usize, 
       large = putAside(large, i, i32x4.bitmask(aside));
       x = v128.andnot(x, aside);
     }
-    // Gamma(x + t) / (Gamma(t) Gamma(x + 1)) = product of (t + k) / (k + 1), k < x; its logarithmic derivative is the sum of 1 / (t + k) = sum / product
-    let product = one, sum = zero, k = zero, a = t;
+    // Gamma(x + t) / (Gamma(t) Gamma(x + 1)) = product of (t + k) / (k + 1), k < x; its logarithmic
+    // derivative is the sum of 1 / (t + k) = sum / product
+    let product = one,
+      sum = zero,
+      k = zero,
+      a = t;
     while (true) {
       const active = f32x4.gt(x, k);
       if (!v128.any_true(active)) break;
@@ -331,11 +558,15 @@ export function stored(row: i32, e: usize, theta: usize, q: usize, sums: usize, 
       a = f32x4.add(a, one);
     }
     const inverse = f32x4.div(one, f32x4.add(mu, tiny));
-    const u = f32x4.mul(t, inverse), u1 = f32x4.add(u, one);
+    const u = f32x4.mul(t, inverse),
+      u1 = f32x4.add(u, one);
     const r = f32x4.div(one, u1);
     const rounding = f32x4.mul(f32x4.sub(u, f32x4.sub(u1, one)), r);
     const l = f32x4.add(log(u1, one, root, mantissa, c8, c7, c6, c5, c4, c3, c2, ln2), rounding);
-    loss = f32x4.add(loss, f32x4.sub(f32x4.mul(x, l), log(product, one, root, mantissa, c8, c7, c6, c5, c4, c3, c2, ln2)));
+    loss = f32x4.add(
+      loss,
+      f32x4.sub(f32x4.mul(x, l), log(product, one, root, mantissa, c8, c7, c6, c5, c4, c3, c2, ln2)),
+    );
     if (q) {
       const dq = f32x4.mul(f32x4.mul(x, f32x4.mul(mu, inverse)), f32x4.sub(r, one));
       total = f32x4.add(total, dq);
@@ -351,32 +582,48 @@ export function stored(row: i32, e: usize, theta: usize, q: usize, sums: usize, 
 /** Appends the places of the lanes that are set. @returns the new end of the list */
 function putAside(end: usize, place: usize, lanes: i32): usize {
   for (; lanes; lanes &= lanes - 1) {
-    store<usize>(end, place + (<usize>ctz(lanes) << 2));
+    store<usize>(end, place + ((<usize>ctz(lanes)) << 2));
     end += 4;
   }
   return end;
 }
 
 /**
- * The same by Stirling's series, for large counts or large theta. ln Gamma(a) - ln Gamma(p) - ln Gamma(m), a = x + t, p and m the larger and the
- * smaller of x + 1 and t: the first two by their difference, so that large terms do not cancel; m and t are shifted by 8 where they are below 8.
+ * The same by Stirling's series, for large counts or large theta. ln Gamma(a) - ln Gamma(p) - ln Gamma(m), a
+ * = x + t, p and m the larger and the smaller of x + 1 and t: the first two by their difference, so that
+ * large terms do not cancel; m and t are shifted by 8 where they are below 8.
  */
-function storedLarge(list: usize, listEnd: usize, e: usize, theta: usize, q: usize, sums: usize, scale: f32): void {
-  const indices = run().indices, counts = run().counts;
-  const one = splat(1), half = splat(0.5), eight = splat(8);
-  let loss = splat(0), total = splat(0);
+function storedLarge(
+  list: usize,
+  listEnd: usize,
+  e: usize,
+  theta: usize,
+  q: usize,
+  sums: usize,
+  scale: f32,
+): void {
+  const indices = run().indices,
+    counts = run().counts;
+  const one = splat(1),
+    half = splat(0.5),
+    eight = splat(8);
+  let loss = splat(0),
+    total = splat(0);
   // the last four may be fewer: the others are no count
   v128.store(listEnd, splat(0));
   for (let i = list; i < listEnd; i += 16) {
-    const inside = lanesBefore(0, <i32>(listEnd - i) >> 2);
+    const inside = lanesBefore(0, (<i32>(listEnd - i)) >> 2);
     const places = v128.load(i);
     const x = v128.and(gather(counts, places), inside);
     const genes = v128.and(i32x4.shl(gather(indices, places), 2), inside);
     const t = gather(theta, genes);
-    const a = f32x4.add(x, t), x1 = f32x4.add(x, one);
-    const p = f32x4.pmax(x1, t), m = f32x4.pmin(x1, t);
+    const a = f32x4.add(x, t),
+      x1 = f32x4.add(x, one);
+    const p = f32x4.pmax(x1, t),
+      m = f32x4.pmin(x1, t);
 
-    let product = one, sum = splat(0);
+    let product = one,
+      sum = splat(0);
     for (let k: f32 = 0; k < 8; k++) {
       const factor = f32x4.add(m, splat(k));
       sum = mad(sum, factor, product);
@@ -386,15 +633,24 @@ function storedLarge(list: usize, listEnd: usize, e: usize, theta: usize, q: usi
     product = v128.bitselect(product, one, isSmall);
     const shifted = f32x4.add(m, v128.and(eight, isSmall));
     const logA = log4(f32x4.pmax(a, half));
-    let gamma = mad(f32x4.sub(p, half), log1p4(f32x4.div(f32x4.sub(m, one), p)), f32x4.mul(f32x4.sub(m, one), f32x4.sub(logA, one)));
+    let gamma = mad(
+      f32x4.sub(p, half),
+      log1p4(f32x4.div(f32x4.sub(m, one), p)),
+      f32x4.mul(f32x4.sub(m, one), f32x4.sub(logA, one)),
+    );
     gamma = f32x4.add(gamma, f32x4.sub(stirling(a), stirling(p)));
-    const ofShifted = mad(f32x4.sub(shifted, half), log4(shifted), f32x4.add(f32x4.sub(stirling(shifted), shifted), splat(0.918938533)));
+    const ofShifted = mad(
+      f32x4.sub(shifted, half),
+      log4(shifted),
+      f32x4.add(f32x4.sub(stirling(shifted), shifted), splat(0.918938533)),
+    );
     gamma = f32x4.sub(gamma, f32x4.sub(ofShifted, log4(product)));
 
     const grouped = inGroup(genes);
     const mu = f32x4.mul(gather(e, grouped), splat(scale));
     const inverse = f32x4.div(one, f32x4.add(mu, splat(eps)));
-    const u = f32x4.mul(t, inverse), u1 = f32x4.add(u, one);
+    const u = f32x4.mul(t, inverse),
+      u1 = f32x4.add(u, one);
     const r = f32x4.div(one, u1);
     const terms = f32x4.sub(f32x4.mul(x, f32x4.add(log4(u1), roundingOf(u, u1, r))), gamma);
     loss = f32x4.add(loss, v128.and(terms, inside));
@@ -406,7 +662,10 @@ function storedLarge(list: usize, listEnd: usize, e: usize, theta: usize, q: usi
         const isShifted = f32x4.lt(t, eight);
         const shift = v128.and(eight, isShifted);
         const far = f32x4.add(t, shift);
-        let psi = f32x4.add(log1p4(f32x4.div(f32x4.sub(x, shift), far)), f32x4.sub(digammaTail(far), digammaTail(a)));
+        let psi = f32x4.add(
+          log1p4(f32x4.div(f32x4.sub(x, shift), far)),
+          f32x4.sub(digammaTail(far), digammaTail(a)),
+        );
         psi = f32x4.add(psi, v128.and(f32x4.div(sum, product), isShifted));
         scatter(sums, genes, v128.and(f32x4.sub(f32x4.mul(x, f32x4.mul(r, inverse)), psi), inside));
       }
@@ -420,7 +679,8 @@ function storedLarge(list: usize, listEnd: usize, e: usize, theta: usize, q: usi
 // @ts-ignore: decorator
 @inline
 export function stirling(y: v128): v128 {
-  const r = f32x4.div(splat(1), y), r2 = f32x4.mul(r, r);
+  const r = f32x4.div(splat(1), y),
+    r2 = f32x4.mul(r, r);
   return f32x4.mul(r, mad(r2, mad(r2, splat(1.0 / 1260.0), splat(-1.0 / 360.0)), splat(1.0 / 12.0)));
 }
 
@@ -428,7 +688,8 @@ export function stirling(y: v128): v128 {
 // @ts-ignore: decorator
 @inline
 function digammaTail(y: v128): v128 {
-  const r = f32x4.div(splat(1), y), r2 = f32x4.mul(r, r);
+  const r = f32x4.div(splat(1), y),
+    r2 = f32x4.mul(r, r);
   return mad(r2, mad(r2, splat(-1.0 / 120.0), splat(1.0 / 12.0)), f32x4.mul(r, splat(0.5)));
 }
 
@@ -478,17 +739,24 @@ export class ThetaUpdate {
   parameter: usize;
 }
 
-/** dln theta of one combination: its segments in order, times theta, and Adam. A combination without cells has gradient 0. */
+/**
+ * dln theta of one combination: its segments in order, times theta, and Adam. A combination without cells has
+ * gradient 0.
+ */
 export function thetaUpdate(op: ThetaUpdate, task: i32): void {
   if (op.usedOnly && task >= run().slots) return;
-  const combination = op.usedOnly ? load<i32>(run().slotCombination + (<usize>task << 2)) : op.trainableFrom + task;
+  const combination = op.usedOnly
+    ? load<i32>(run().slotCombination + ((<usize>task) << 2))
+    : op.trainableFrom + task;
   if (combination < op.trainableFrom) return;
-  const stride = op.stride, at = <usize>combination * stride;
-  const first = load<i32>(run().firstSegment + (<usize>combination << 2));
-  const theta: usize = first < 0 ? 0 : run().theta + load<usize>(run().segmentSlot + (<usize>first << 2)) * stride;
+  const stride = op.stride,
+    at = <usize>combination * stride;
+  const first = load<i32>(run().firstSegment + ((<usize>combination) << 2));
+  const theta: usize =
+    first < 0 ? 0 : run().theta + load<usize>(run().segmentSlot + ((<usize>first) << 2)) * stride;
   for (let g: usize = 0; g < stride; g += 16) {
     let sum = splat(0);
-    for (let s = first; s >= 0; s = load<i32>(run().nextSegment + (<usize>s << 2)))
+    for (let s = first; s >= 0; s = load<i32>(run().nextSegment + ((<usize>s) << 2)))
       sum = f32x4.add(sum, v128.load(run().segmentSums + <usize>s * stride + g));
     if (theta) sum = f32x4.mul(sum, f32x4.mul(v128.load(theta + g), splat(run().share)));
     v128.store(scratch + g, sum);

@@ -1,4 +1,5 @@
-// For tests and for the host: constants and functions of the kernels that cannot be seen from outside otherwise.
+// For tests and for the host: constants and functions of the kernels that cannot be seen from outside
+// otherwise.
 
 import { cosTurns4, exp4, log1p4, log4 } from "./math";
 import { blockRows, smallBlockRows } from "./run";

@@ -1,5 +1,6 @@
-// Stored counts as they come from a file, int32 genes and float32 counts: checked and summed row by row, kept small, and gathered in another order. A module of its
-// own with its own memory and one thread, see src/engine/rows.ts.
+// Stored counts as they come from a file, int32 genes and float32 counts: checked and summed row by row, kept
+// small, and gathered in another order. A module of its own with its own memory and one thread, see
+// src/engine/rows.ts.
 
 /** First byte that is free. */
 export function freeFrom(): usize {
@@ -10,7 +11,10 @@ export function freeFrom(): usize {
 // @ts-ignore: decorator
 @inline
 function counts4(values: v128, limit: v128): v128 {
-  return v128.and(v128.and(f32x4.ge(values, f32x4.splat(0)), f32x4.lt(values, limit)), f32x4.eq(f32x4.trunc(values), values));
+  return v128.and(
+    v128.and(f32x4.ge(values, f32x4.splat(0)), f32x4.lt(values, limit)),
+    f32x4.eq(f32x4.trunc(values), values),
+  );
 }
 
 // @ts-ignore: decorator
@@ -21,15 +25,19 @@ function isCount(value: f32, limit: f32): bool {
 
 /**
  * Total of each row, summed in float64: exact below 2^53, in whatever order.
- * @param values - float32 @param indptr - (rows + 1) @param totals - (rows) receives them as float32 @returns 0 where a value is no count
+ * @param values - float32
+ * @param indptr - (rows + 1)
+ * @param totals - (rows) receives them as float32
+ * @returns 0 where a value is no count
  */
 export function sumRows(values: usize, indptr: usize, rows: i32, totals: usize): i32 {
   const limit = f32x4.splat(Infinity);
   let good = i32x4.splat(-1);
-  for (let row: usize = 0; row < <usize>rows << 2; row += 4) {
+  for (let row: usize = 0; row < (<usize>rows) << 2; row += 4) {
     let at = values + (load<usize>(indptr + row) << 2);
     const end = values + (load<usize>(indptr + row, 4) << 2);
-    let low = f64x2.splat(0), high = f64x2.splat(0);
+    let low = f64x2.splat(0),
+      high = f64x2.splat(0);
     for (; at + 16 <= end; at += 16) {
       const four = v128.load(at);
       good = v128.and(good, counts4(four, limit));
@@ -50,16 +58,21 @@ export function sumRows(values: usize, indptr: usize, rows: i32, totals: usize):
 }
 
 /**
- * Where the counts of rows that do not fit into 8 bits start among those of all such rows; -1 for a row that does.
- * @param counts - float32 @param indptr - (rows + 1) @param largeFrom - (rows) receives them @returns how many counts such rows have
+ * Where the counts of rows that do not fit into 8 bits start among those of all such rows; -1 for a row that
+ * does.
+ * @param counts - float32
+ * @param indptr - (rows + 1)
+ * @param largeFrom - (rows) receives them
+ * @returns how many counts such rows have
  */
 export function findLarge(counts: usize, indptr: usize, rows: i32, largeFrom: usize): i32 {
   const limit = f32x4.splat(256);
   let large = 0;
-  for (let row: usize = 0; row < <usize>rows << 2; row += 4) {
-    const start = load<i32>(indptr + row), stop = load<i32>(indptr + row, 4);
-    let at = counts + (<usize>start << 2);
-    const end = counts + (<usize>stop << 2);
+  for (let row: usize = 0; row < (<usize>rows) << 2; row += 4) {
+    const start = load<i32>(indptr + row),
+      stop = load<i32>(indptr + row, 4);
+    let at = counts + ((<usize>start) << 2);
+    const end = counts + ((<usize>stop) << 2);
     let small = i32x4.splat(-1);
     for (; at + 16 <= end; at += 16) small = v128.and(small, counts4(v128.load(at), limit));
     let isSmall: bool = i32x4.all_true(small);
@@ -70,24 +83,44 @@ export function findLarge(counts: usize, indptr: usize, rows: i32, largeFrom: us
   return large;
 }
 
-/** Genes below 65,536 in 16 bits. @param genes - int32, readable to a multiple of eight @param n - of them @param to - uint16, writable likewise */
+/**
+ * Genes below 65,536 in 16 bits.
+ * @param genes - int32, readable to a multiple of eight
+ * @param n - of them
+ * @param to - uint16, writable likewise
+ */
 export function narrowGenes(genes: usize, n: i32, to: usize): void {
-  for (const end = genes + (<usize>n << 2); genes < end; genes += 32, to += 16) v128.store(to, i16x8.narrow_i32x4_u(v128.load(genes), v128.load(genes, 16)));
+  for (const end = genes + ((<usize>n) << 2); genes < end; genes += 32, to += 16)
+    v128.store(to, i16x8.narrow_i32x4_u(v128.load(genes), v128.load(genes, 16)));
 }
 
-/** Counts below 256 in 8 bits; others are lost. @param counts - float32, readable to a multiple of eight @param n - of them @param to - uint8, writable likewise */
+/**
+ * Counts below 256 in 8 bits; others are lost.
+ * @param counts - float32, readable to a multiple of eight
+ * @param n - of them
+ * @param to - uint8, writable likewise
+ */
 export function narrowCounts(counts: usize, n: i32, to: usize): void {
-  for (const end = counts + (<usize>n << 2); counts < end; counts += 32, to += 8) {
-    const eight = i16x8.narrow_i32x4_s(i32x4.trunc_sat_f32x4_s(v128.load(counts)), i32x4.trunc_sat_f32x4_s(v128.load(counts, 16)));
+  for (const end = counts + ((<usize>n) << 2); counts < end; counts += 32, to += 8) {
+    const eight = i16x8.narrow_i32x4_s(
+      i32x4.trunc_sat_f32x4_s(v128.load(counts)),
+      i32x4.trunc_sat_f32x4_s(v128.load(counts, 16)),
+    );
     v128.store64_lane(to, i8x16.narrow_i16x8_u(eight, eight), 0);
   }
 }
 
 /** The counts of rows that are large, one row after the other. */
 export function copyLarge(counts: usize, indptr: usize, rows: i32, largeFrom: usize, to: usize): void {
-  for (let row: usize = 0; row < <usize>rows << 2; row += 4) {
-    const from = load<i32>(largeFrom + row), start = load<usize>(indptr + row);
-    if (from >= 0) memory.copy(to + (<usize>from << 2), counts + (start << 2), load<usize>(indptr + row, 4) - start << 2);
+  for (let row: usize = 0; row < (<usize>rows) << 2; row += 4) {
+    const from = load<i32>(largeFrom + row),
+      start = load<usize>(indptr + row);
+    if (from >= 0)
+      memory.copy(
+        to + ((<usize>from) << 2),
+        counts + (start << 2),
+        (load<usize>(indptr + row, 4) - start) << 2,
+      );
   }
 }
 
@@ -96,7 +129,7 @@ export function copyLarge(counts: usize, indptr: usize, rows: i32, largeFrom: us
  * @param from - (n) where each starts @param bytes - (n) of each
  */
 export function gather(from: usize, bytes: usize, n: i32, to: usize): void {
-  for (let piece: usize = 0; piece < <usize>n << 2; piece += 4) {
+  for (let piece: usize = 0; piece < (<usize>n) << 2; piece += 4) {
     const length = load<usize>(bytes + piece);
     memory.copy(to, load<usize>(from + piece), length);
     to += length;

@@ -1,6 +1,8 @@
-// What one run of a program is about: the minibatch and its numbers, at a fixed address, read by every thread.
+// What one run of a program is about: the minibatch and its numbers, at a fixed address, read by every
+// thread.
 //
-// The host writes it before each run; the order of the fields is repeated in src/engine/wasm-run.ts. Every field takes 4 bytes.
+// The host writes it before each run; the order of the fields is repeated in src/engine/wasm-run.ts. Every
+// field takes 4 bytes.
 
 // @ts-ignore: decorator
 @unmanaged
@@ -45,7 +47,8 @@ export class Run {
   rate: f32;
   correction: f32;
 
-  // theta: slots are the combinations present in this minibatch, segments are neighbouring cells of one combination inside one block of rows
+  // theta: slots are the combinations present in this minibatch, segments are neighbouring cells of one
+  // combination inside one block of rows
   slots: i32;
   /** (slots) combination of each slot */
   slotCombination: usize;
@@ -88,8 +91,9 @@ export function run(): Run {
 }
 
 /**
- * Rows of a block: one thread takes a block through all operations of a region, reading the output layer's weights once for all of its rows. The last
- * rows make smaller blocks, so that no thread waits long for another. Multiples of 4, the rows of a matrix tile.
+ * Rows of a block: one thread takes a block through all operations of a region, reading the output layer's
+ * weights once for all of its rows. The last rows make smaller blocks, so that no thread waits long for
+ * another. Multiples of 4, the rows of a matrix tile.
  */
 export const blockRows = 16;
 export const smallBlockRows = 8;
@@ -111,5 +115,5 @@ export function blockStart(rows: i32, index: i32): i32 {
 /** This thread's scratch memory; each thread has its own instance of the module, so its own globals. */
 export let scratch: usize = 0;
 export function setScratch(thread: i32): void {
-  scratch = load<usize>(run().scratch + (<usize>thread << 2));
+  scratch = load<usize>(run().scratch + ((<usize>thread) << 2));
 }

@@ -1,17 +1,49 @@
 // Runs a program: region by region, all threads, one barrier after each.
 //
-// A region is a list of operations over one index space: blocks of rows (a block goes through all operations of the region, so its activations stay
-// in the cache) or tasks (sums over cells, split by genes or parameters). Threads take the next index from a counter, so that a slow thread takes
-// fewer; what an index computes does not depend on who takes it, nor does the order of any sum.
+// A region is a list of operations over one index space: blocks of rows (a block goes through all operations
+// of the region, so its activations stay in the cache) or tasks (sums over cells, split by genes or
+// parameters). Threads take the next index from a counter, so that a slow thread takes fewer; what an index
+// computes does not depend on who takes it, nor does the order of any sum.
 
-import { BiasUpdate, SortTiles, SparseForward, SparseUpdate, biasUpdate, sortTiles, sparseForward, sparseUpdate } from "./sparse-linear";
-import { LinearForward, LinearInput, LinearUpdate, Pack, linearForward, linearInput, linearUpdate, pack } from "./linear";
+import {
+  BiasUpdate,
+  SortTiles,
+  SparseForward,
+  SparseUpdate,
+  biasUpdate,
+  sortTiles,
+  sparseForward,
+  sparseUpdate,
+} from "./sparse-linear";
+import {
+  LinearForward,
+  LinearInput,
+  LinearUpdate,
+  Pack,
+  linearForward,
+  linearInput,
+  linearUpdate,
+  pack,
+} from "./linear";
 import { LookUp, LookUpUpdate, Renormalize, lookUp, lookUpUpdate, renormalize } from "./lookup";
-import { NegativeBinomial, ThetaRows, ThetaUpdate, negativeBinomial, thetaRows, thetaUpdate } from "./negative-binomial";
+import {
+  NegativeBinomial,
+  ThetaRows,
+  ThetaUpdate,
+  negativeBinomial,
+  thetaRows,
+  thetaUpdate,
+} from "./negative-binomial";
 import { Normalize, normalizeBackward, normalizeForward } from "./normalize";
 import { Poisson, poisson } from "./poisson";
 import { Prototype, prototypeBackward, prototypeForward } from "./prototype";
-import { Reparameterize, SampleNoise, reparameterizeBackward, reparameterizeForward, sampleNoise } from "./reparameterize";
+import {
+  Reparameterize,
+  SampleNoise,
+  reparameterizeBackward,
+  reparameterizeForward,
+  sampleNoise,
+} from "./reparameterize";
 import { SquaredError, squaredError } from "./squared-error";
 import { ZeroInflated, zeroInflated } from "./zero-inflated";
 import { Run, blockCount, blockStart, run, setScratch } from "./run";
@@ -54,44 +86,115 @@ class TaskOperation {
 
 /** The order is that of `codes` in src/engine/wasm-plan.ts. */
 enum Code {
-  lookUp, sparseForward, sortTiles, linearForward, linearInput, pack, normalizeForward, normalizeBackward, sampleNoise, reparameterizeForward,
-  reparameterizeBackward, prototypeForward, prototypeBackward, negativeBinomial, zeroInflated, poisson, squaredError,
-  renormalize, thetaRows, lookUpUpdate, sparseUpdate, biasUpdate, linearUpdate, thetaUpdate,
+  lookUp,
+  sparseForward,
+  sortTiles,
+  linearForward,
+  linearInput,
+  pack,
+  normalizeForward,
+  normalizeBackward,
+  sampleNoise,
+  reparameterizeForward,
+  reparameterizeBackward,
+  prototypeForward,
+  prototypeBackward,
+  negativeBinomial,
+  zeroInflated,
+  poisson,
+  squaredError,
+  renormalize,
+  thetaRows,
+  lookUpUpdate,
+  sparseUpdate,
+  biasUpdate,
+  linearUpdate,
+  thetaUpdate,
 }
 
 function executeRows(op: usize, first: i32, last: i32): void {
   switch (changetype<Operation>(op).code) {
-    case Code.lookUp: lookUp(changetype<LookUp>(op), first, last); break;
-    case Code.sparseForward: sparseForward(changetype<SparseForward>(op), first, last); break;
-    case Code.sortTiles: sortTiles(changetype<SortTiles>(op), first, last); break;
-    case Code.linearForward: linearForward(changetype<LinearForward>(op), first, last); break;
-    case Code.linearInput: linearInput(changetype<LinearInput>(op), first, last); break;
-    case Code.pack: pack(changetype<Pack>(op), first, last); break;
-    case Code.normalizeForward: normalizeForward(changetype<Normalize>(op), first, last); break;
-    case Code.normalizeBackward: normalizeBackward(changetype<Normalize>(op), first, last); break;
-    case Code.sampleNoise: sampleNoise(changetype<SampleNoise>(op), first, last); break;
-    case Code.reparameterizeForward: reparameterizeForward(changetype<Reparameterize>(op), first, last); break;
-    case Code.reparameterizeBackward: reparameterizeBackward(changetype<Reparameterize>(op), first, last); break;
-    case Code.prototypeForward: prototypeForward(changetype<Prototype>(op), first, last); break;
-    case Code.prototypeBackward: prototypeBackward(changetype<Prototype>(op), first, last); break;
-    case Code.negativeBinomial: negativeBinomial(changetype<NegativeBinomial>(op), first, last); break;
-    case Code.zeroInflated: zeroInflated(changetype<ZeroInflated>(op), first, last); break;
-    case Code.poisson: poisson(changetype<Poisson>(op), first, last); break;
-    case Code.squaredError: squaredError(changetype<SquaredError>(op), first, last); break;
-    default: unreachable();
+    case Code.lookUp:
+      lookUp(changetype<LookUp>(op), first, last);
+      break;
+    case Code.sparseForward:
+      sparseForward(changetype<SparseForward>(op), first, last);
+      break;
+    case Code.sortTiles:
+      sortTiles(changetype<SortTiles>(op), first, last);
+      break;
+    case Code.linearForward:
+      linearForward(changetype<LinearForward>(op), first, last);
+      break;
+    case Code.linearInput:
+      linearInput(changetype<LinearInput>(op), first, last);
+      break;
+    case Code.pack:
+      pack(changetype<Pack>(op), first, last);
+      break;
+    case Code.normalizeForward:
+      normalizeForward(changetype<Normalize>(op), first, last);
+      break;
+    case Code.normalizeBackward:
+      normalizeBackward(changetype<Normalize>(op), first, last);
+      break;
+    case Code.sampleNoise:
+      sampleNoise(changetype<SampleNoise>(op), first, last);
+      break;
+    case Code.reparameterizeForward:
+      reparameterizeForward(changetype<Reparameterize>(op), first, last);
+      break;
+    case Code.reparameterizeBackward:
+      reparameterizeBackward(changetype<Reparameterize>(op), first, last);
+      break;
+    case Code.prototypeForward:
+      prototypeForward(changetype<Prototype>(op), first, last);
+      break;
+    case Code.prototypeBackward:
+      prototypeBackward(changetype<Prototype>(op), first, last);
+      break;
+    case Code.negativeBinomial:
+      negativeBinomial(changetype<NegativeBinomial>(op), first, last);
+      break;
+    case Code.zeroInflated:
+      zeroInflated(changetype<ZeroInflated>(op), first, last);
+      break;
+    case Code.poisson:
+      poisson(changetype<Poisson>(op), first, last);
+      break;
+    case Code.squaredError:
+      squaredError(changetype<SquaredError>(op), first, last);
+      break;
+    default:
+      unreachable();
   }
 }
 
 function executeTask(op: usize, task: i32): void {
   switch (changetype<Operation>(op).code) {
-    case Code.renormalize: renormalize(changetype<Renormalize>(op)); break;
-    case Code.thetaRows: thetaRows(changetype<ThetaRows>(op), task); break;
-    case Code.lookUpUpdate: lookUpUpdate(changetype<LookUpUpdate>(op)); break;
-    case Code.sparseUpdate: sparseUpdate(changetype<SparseUpdate>(op), task); break;
-    case Code.biasUpdate: biasUpdate(changetype<BiasUpdate>(op)); break;
-    case Code.linearUpdate: linearUpdate(changetype<LinearUpdate>(op), task); break;
-    case Code.thetaUpdate: thetaUpdate(changetype<ThetaUpdate>(op), task); break;
-    default: unreachable();
+    case Code.renormalize:
+      renormalize(changetype<Renormalize>(op));
+      break;
+    case Code.thetaRows:
+      thetaRows(changetype<ThetaRows>(op), task);
+      break;
+    case Code.lookUpUpdate:
+      lookUpUpdate(changetype<LookUpUpdate>(op));
+      break;
+    case Code.sparseUpdate:
+      sparseUpdate(changetype<SparseUpdate>(op), task);
+      break;
+    case Code.biasUpdate:
+      biasUpdate(changetype<BiasUpdate>(op));
+      break;
+    case Code.linearUpdate:
+      linearUpdate(changetype<LinearUpdate>(op), task);
+      break;
+    case Code.thetaUpdate:
+      thetaUpdate(changetype<ThetaUpdate>(op), task);
+      break;
+    default:
+      unreachable();
   }
 }
 
@@ -99,22 +202,31 @@ function executeTask(op: usize, task: i32): void {
 export function runOperation(op: usize, isRows: i32): void {
   setScratch(0);
   if (!isRows) for (let task = 0; task < changetype<TaskOperation>(op).tasks; task++) executeTask(op, task);
-  else for (let i = 0; i < blockCount(run().rows); i++) executeRows(op, blockStart(run().rows, i), min(blockStart(run().rows, i + 1), run().rows));
+  else
+    for (let i = 0; i < blockCount(run().rows); i++)
+      executeRows(op, blockStart(run().rows, i), min(blockStart(run().rows, i + 1), run().rows));
 }
 
 function runRegion(region: Region): void {
   const rows = run().rows;
   const count = region.tasks ? region.tasks : blockCount(rows);
-  const list = region.list, end = list + (<usize>region.operations << 2);
+  const list = region.list,
+    end = list + ((<usize>region.operations) << 2);
   for (;;) {
     const index = atomic.add<i32>(changetype<usize>(region), 1);
     if (index >= count) return;
     if (!region.tasks) {
-      const first = blockStart(rows, index), last = min(blockStart(rows, index + 1), rows);
+      const first = blockStart(rows, index),
+        last = min(blockStart(rows, index + 1), rows);
       for (let at = list; at < end; at += 4) executeRows(load<usize>(at), first, last);
     } else {
       let at = list;
-      while (index >= changetype<TaskOperation>(load<usize>(at)).firstTask + changetype<TaskOperation>(load<usize>(at)).tasks) at += 4;
+      while (
+        index >=
+        changetype<TaskOperation>(load<usize>(at)).firstTask +
+          changetype<TaskOperation>(load<usize>(at)).tasks
+      )
+        at += 4;
       executeTask(load<usize>(at), index - changetype<TaskOperation>(load<usize>(at)).firstTask);
     }
   }
@@ -122,9 +234,13 @@ function runRegion(region: Region): void {
 
 const runAt: usize = 1024;
 
-/** Waits until every thread has come here: spins, then sleeps. @returns false where the program cannot go on */
+/**
+ * Waits until every thread has come here: spins, then sleeps.
+ * @returns false where the program cannot go on
+ */
 function barrier(): bool {
-  const openedAt = runAt + offsetof<Run>("opened"), arrivedAt = runAt + offsetof<Run>("arrived");
+  const openedAt = runAt + offsetof<Run>("opened"),
+    arrivedAt = runAt + offsetof<Run>("arrived");
   const threads = run().threads;
   if (threads == 1) return true;
   const opened = atomic.load<i32>(openedAt);
@@ -140,7 +256,10 @@ function barrier(): bool {
 function awaitChange(at: usize, value: i32): void {
   for (let i = run().spins; i > 0; i--) if (atomic.load<i32>(at) != value) return;
   while (atomic.load<i32>(at) == value) {
-    if (atomic.load<i32>(runAt + offsetof<Run>("failed")) | atomic.load<i32>(runAt + offsetof<Run>("stopped"))) return;
+    if (
+      atomic.load<i32>(runAt + offsetof<Run>("failed")) | atomic.load<i32>(runAt + offsetof<Run>("stopped"))
+    )
+      return;
     // wakes up now and then, as a thread that fails cannot notify for sure
     atomic.wait<i32>(at, value, 100_000_000);
   }
@@ -149,7 +268,8 @@ function awaitChange(at: usize, value: i32): void {
 /** This thread's share of the program. */
 function share(): void {
   const plan = changetype<Plan>(run().plan);
-  const regions = plan.regions, first = plan.first;
+  const regions = plan.regions,
+    first = plan.first;
   for (let i = 0; i < regions; i++) {
     runRegion(changetype<Region>(first + <usize>i * regionBytes));
     if (!barrier()) return;

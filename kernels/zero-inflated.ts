@@ -1,15 +1,35 @@
-// The negative binomial with zeros of a second kind, for one block of rows of logits and of the logits d of those zeros, both (B, G).
+// The negative binomial with zeros of a second kind, for one block of rows of logits and of the logits d of
+// those zeros, both (B, G).
 //
-// zero = t ln((t + mu + eps) / (t + eps)) is what the negative binomial loses where x = 0 (negative-binomial.ts). With a = -d - zero:
-//   x = 0: loss = softplus(-d) - softplus(a); its gradient is that of nb times sigmoid(a), and dd = sigmoid(a) - sigmoid(-d)
-//   x > 0: loss = softplus(d) + nb,           its gradient is that of nb,                  and dd = sigmoid(d)
-// Every gene takes the first (`dense`). For a stored count d is put to -1e30 before, which makes it nb's own zero; `stored` of nb adds the rest,
-// and what d loses and gains is added apart. Error: as nb's (test/kernels.test.ts).
+// zero = t ln((t + mu + eps) / (t + eps)) is what the negative binomial loses where x = 0
+// (negative-binomial.ts). With a = -d - zero:
+//   x = 0: loss = softplus(-d) - softplus(a); its gradient is that of nb times sigmoid(a), and dd =
+//   sigmoid(a) - sigmoid(-d)
+//   x > 0: loss = softplus(d) + nb,           its gradient is that of nb,                  and dd =
+//   sigmoid(d)
+// Every gene takes the first (`dense`). For a stored count d is put to -1e30 before, which makes it nb's own
+// zero; `stored` of nb adds the rest, and what d loses and gains is added apart. Error: as nb's
+// (test/kernels.test.ts).
 
 import { groupBase } from "./linear";
 import { constant, exp2, lanesBefore, log, log2e, log4, mad, splat, sum4 } from "./math";
 import {
-  addToRow, exponentials, finishRow, gather, gradient, inGroup, pad, pinBytes, pinned, placePins, probabilities, scatter, segment, shareOf, startRow, stored,
+  addToRow,
+  exponentials,
+  finishRow,
+  gather,
+  gradient,
+  inGroup,
+  pad,
+  pinBytes,
+  pinned,
+  placePins,
+  probabilities,
+  scatter,
+  segment,
+  shareOf,
+  startRow,
+  stored,
 } from "./negative-binomial";
 import { run, scratch } from "./run";
 
@@ -17,7 +37,10 @@ import { run, scratch } from "./run";
 @unmanaged
 export class ZeroInflated {
   code: i32;
-  /** grouped logits; dlogits afterwards where `backward`. 0: this block's rows only, at the start of scratch memory */
+  /**
+   * grouped logits; dlogits afterwards where `backward`. 0: this block's rows only, at the start of scratch
+   * memory
+   */
   logits: usize;
   /** grouped d; its gradient afterwards where `backward` */
   dropout: usize;
@@ -30,7 +53,10 @@ export class ZeroInflated {
   /** 0: none */
   probabilities: usize;
   probabilitiesStride: usize;
-  /** where scratch memory is free: a group of q, pins, the list of large counts, sigmoid(d) of the stored counts, two pieces of genes */
+  /**
+   * where scratch memory is free: a group of q, pins, the list of large counts, sigmoid(d) of the stored
+   * counts, two pieces of genes
+   */
   work: usize;
 }
 
@@ -40,18 +66,23 @@ const piece = 1024;
 let zeros: usize = 0;
 
 export function zeroInflated(op: ZeroInflated, first: i32, last: i32): void {
-  const bytes = op.thetaStride, list = scratch + op.work + (bytes << 2) + pinBytes, sigmoids = list + bytes + 64;
+  const bytes = op.thetaStride,
+    list = scratch + op.work + (bytes << 2) + pinBytes,
+    sigmoids = list + bytes + 64;
   zeros = sigmoids + bytes + 64;
   const q = op.backward ? scratch + op.work : 0;
   placePins(list - pinBytes);
   const base = groupBase(op.logits, op.groupStride, first);
   for (let row = first; row < last; row += 4) {
-    const group = base + <usize>(row >> 2) * op.groupStride, dropout = op.dropout + <usize>(row >> 2) * op.groupStride;
+    const group = base + <usize>(row >> 2) * op.groupStride,
+      dropout = op.dropout + <usize>(row >> 2) * op.groupStride;
     const rows = min(4, last - row);
     exponentials(group, op.genes, bytes);
-    if (op.probabilities) for (let i = 0; i < rows; i++) probabilities(group, i, op.probabilities + <usize>(row + i) * op.probabilitiesStride, bytes);
+    if (op.probabilities)
+      for (let i = 0; i < rows; i++)
+        probabilities(group, i, op.probabilities + <usize>(row + i) * op.probabilitiesStride, bytes);
     for (let i = 0; i < rows; i++) {
-      const at = <usize>i << 4;
+      const at = (<usize>i) << 4;
       likelihood(row + i, row + i == first, group + at, dropout + at, q ? q + at : 0, list, sigmoids, bytes);
     }
     if (!q) continue;
@@ -61,10 +92,20 @@ export function zeroInflated(op: ZeroInflated, first: i32, last: i32): void {
 }
 
 /** Loss of a row; q and the gradient of d unless `q` is 0. */
-function likelihood(row: i32, isFirst: bool, e: usize, d: usize, q: usize, list: usize, sigmoids: usize, bytes: usize): void {
-  const scale = load<f32>(run().sizeFactors + (<usize>row << 2)) * shareOf(row & 3);
-  const slot = load<usize>(run().rowSlot + (<usize>row << 2));
-  const theta = run().theta + slot * bytes, inverse = run().inverseTheta + slot * bytes;
+function likelihood(
+  row: i32,
+  isFirst: bool,
+  e: usize,
+  d: usize,
+  q: usize,
+  list: usize,
+  sigmoids: usize,
+  bytes: usize,
+): void {
+  const scale = load<f32>(run().sizeFactors + ((<usize>row) << 2)) * shareOf(row & 3);
+  const slot = load<usize>(run().rowSlot + ((<usize>row) << 2));
+  const theta = run().theta + slot * bytes,
+    inverse = run().inverseTheta + slot * bytes;
   const sums = q ? segment(row, isFirst, bytes) : 0;
   startRow();
   takeStored(row, d, sigmoids);
@@ -78,16 +119,19 @@ function likelihood(row: i32, isFirst: bool, e: usize, d: usize, q: usize, list:
 
 /** d of the stored counts: its loss is summed, sigmoid(d) / B kept, d itself put out of the way. */
 function takeStored(row: i32, d: usize, sigmoids: usize): void {
-  const start = load<usize>(run().indptr + (<usize>row << 2)) << 2, end = load<usize>(run().indptr + (<usize>row << 2), 4) << 2;
-  const indices = run().indices, counts = run().counts;
+  const start = load<usize>(run().indptr + ((<usize>row) << 2)) << 2,
+    end = load<usize>(run().indptr + ((<usize>row) << 2), 4) << 2;
+  const indices = run().indices,
+    counts = run().counts;
   let loss = splat(0);
   for (let i = start; i < end; i += 16, sigmoids += 16) {
-    const inside = lanesBefore(0, <i32>(end - i) >> 2);
+    const inside = lanesBefore(0, (<i32>(end - i)) >> 2);
     // a stored 0 is no count
     const isCount = v128.and(f32x4.gt(v128.load(counts + i), splat(0)), inside);
     const places = inGroup(v128.and(i32x4.shl(v128.load(indices + i), 2), inside));
     const own = gather(d, places);
-    const E = exponential(f32x4.neg(f32x4.abs(own))), E1 = f32x4.add(E, splat(1));
+    const E = exponential(f32x4.neg(f32x4.abs(own))),
+      E1 = f32x4.add(E, splat(1));
     const inverse = f32x4.div(splat(1), E1);
     const sigmoid = v128.bitselect(f32x4.mul(E, inverse), inverse, f32x4.lt(own, splat(0)));
     loss = f32x4.add(loss, v128.and(f32x4.add(f32x4.pmax(own, splat(0)), log4(E1)), isCount));
@@ -107,14 +151,18 @@ function put(d: usize, places: v128, lanes: v128): void {
 
 /** sigmoid(d) of the stored counts, which `dense` has left at 0. */
 function giveStored(row: i32, d: usize, sigmoids: usize): void {
-  const start = load<usize>(run().indptr + (<usize>row << 2)) << 2, end = load<usize>(run().indptr + (<usize>row << 2), 4) << 2;
+  const start = load<usize>(run().indptr + ((<usize>row) << 2)) << 2,
+    end = load<usize>(run().indptr + ((<usize>row) << 2), 4) << 2;
   for (let i = start; i < end; i += 16, sigmoids += 16) {
-    const inside = lanesBefore(0, <i32>(end - i) >> 2);
+    const inside = lanesBefore(0, (<i32>(end - i)) >> 2);
     scatter(d, inGroup(v128.and(i32x4.shl(v128.load(run().indices + i), 2), inside)), v128.load(sigmoids));
   }
 }
 
-/** Exponents are cut here: what is smaller does not matter beside 1, and products with it stay normal numbers, as others are slow. */
+/**
+ * Exponents are cut here: what is smaller does not matter beside 1, and products with it stay normal numbers,
+ * as others are slow.
+ */
 const leastExponent: f32 = -100;
 
 /** e^x for x <= 0, cut at 2^-100. */
@@ -122,28 +170,66 @@ const leastExponent: f32 = -100;
 @inline
 function exponential(x: v128): v128 {
   const y = f32x4.mul(x, splat(log2e));
-  return exp2(y, splat(leastExponent), constant(1), constant(2), constant(3), constant(4), constant(5), constant(6), constant(7));
+  return exp2(
+    y,
+    splat(leastExponent),
+    constant(1),
+    constant(2),
+    constant(3),
+    constant(4),
+    constant(5),
+    constant(6),
+    constant(7),
+  );
 }
 
 /**
  * Every gene as if x were 0; u and r as in nb's `dense`. With E = e^-|d| and A = e^-|a|, both at most 1:
  *   loss = (a > 0 ? zero : max(-d, 0)) + ln((1 + E) / (1 + A)),
- * the logarithms of one lane's genes taken together, as that of a product. In two loops, so that each finds its constants in registers; `zeros` and
- * `slopes` are what the first leaves for the second.
+ * the logarithms of one lane's genes taken together, as that of a product. In two loops, so that each finds
+ * its constants in registers; `zeros` and `slopes` are what the first leaves for the second.
  */
 // @ts-ignore: decorator
 @inline
 function dense(
-  e: usize, d: usize, theta: usize, inverse: usize, q: usize, sums: usize, bytes: usize, scale: f32, backward: bool, trains: bool,
+  e: usize,
+  d: usize,
+  theta: usize,
+  inverse: usize,
+  q: usize,
+  sums: usize,
+  bytes: usize,
+  scale: f32,
+  backward: bool,
+  trains: bool,
 ): void {
-  const toMu = pinned(0, scale), share = pinned(1, run().share), none = pinned(2, 0), minusLog2e = pinned(3, -log2e), floor = pinned(4, leastExponent);
-  const one = constant(7), root = constant(9), mantissa = constant(10), c8 = constant(11), c7 = constant(12), c6 = constant(13), c5 = constant(14);
-  const c4 = constant(15), c3 = constant(16), c2 = constant(17), ln2 = constant(18);
-  const magic = constant(1), x5 = constant(2), x4 = constant(3), x3 = constant(4), x2 = constant(5), x1 = constant(6);
+  const toMu = pinned(0, scale),
+    share = pinned(1, run().share),
+    none = pinned(2, 0),
+    minusLog2e = pinned(3, -log2e),
+    floor = pinned(4, leastExponent);
+  const one = constant(7),
+    root = constant(9),
+    mantissa = constant(10),
+    c8 = constant(11),
+    c7 = constant(12),
+    c6 = constant(13),
+    c5 = constant(14);
+  const c4 = constant(15),
+    c3 = constant(16),
+    c2 = constant(17),
+    ln2 = constant(18);
+  const magic = constant(1),
+    x5 = constant(2),
+    x4 = constant(3),
+    x3 = constant(4),
+    x2 = constant(5),
+    x1 = constant(6);
   for (let from: usize = 0; from < bytes; from += piece) {
     const stop = min(from + piece, bytes);
     for (let g = from, at = zeros; g < stop; g += 16, at += 16) {
-      const t = v128.load(theta + g), inv = v128.load(inverse + g);
+      const t = v128.load(theta + g),
+        inv = v128.load(inverse + g);
       const u = f32x4.mul(f32x4.mul(v128.load(e + (g << 2)), toMu), inv);
       const u1 = f32x4.add(u, one);
       const r = f32x4.div(one, u1);
@@ -156,14 +242,20 @@ function dense(
         if (trains) v128.store(at, f32x4.sub(l, f32x4.mul(product, inv)), piece);
       }
     }
-    let loss = none, total = none, ratios = one;
+    let loss = none,
+      total = none,
+      ratios = one;
     for (let g = from, at = zeros; g < stop; g += 16, at += 16) {
-      const zero = v128.load(at), own = v128.load(d + (g << 2)), a = f32x4.neg(f32x4.add(own, zero));
+      const zero = v128.load(at),
+        own = v128.load(d + (g << 2)),
+        a = f32x4.neg(f32x4.add(own, zero));
       const E = exp2(f32x4.mul(f32x4.abs(own), minusLog2e), floor, magic, x5, x4, x3, x2, x1, one);
       const A = exp2(f32x4.mul(f32x4.abs(a), minusLog2e), floor, magic, x5, x4, x3, x2, x1, one);
-      const E1 = f32x4.add(E, one), A1 = f32x4.add(A, one);
+      const E1 = f32x4.add(E, one),
+        A1 = f32x4.add(A, one);
       const s = f32x4.div(one, f32x4.mul(E1, A1));
-      const ofA = f32x4.mul(s, E1), isPositive = f32x4.gt(a, none);
+      const ofA = f32x4.mul(s, E1),
+        isPositive = f32x4.gt(a, none);
       ratios = f32x4.mul(ratios, f32x4.mul(E1, ofA));
       loss = f32x4.add(loss, v128.bitselect(zero, f32x4.pmax(f32x4.neg(own), none), isPositive));
       if (backward) {

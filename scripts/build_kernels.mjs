@@ -1,5 +1,6 @@
-// Compiles the engine's kernels twice, without and with relaxed SIMD, and the kernels of all pairs of points, of nearest rows, of profiles and of stored
-// rows, and writes them as TypeScript modules: Node, pages, workers and bundlers load them alike.
+// Compiles the engine's kernels twice, without and with relaxed SIMD, and the kernels of all pairs of points,
+// of nearest rows, of profiles and of stored rows, and writes them as TypeScript modules: Node, pages,
+// workers and bundlers load them alike.
 import { execFileSync } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
@@ -8,7 +9,11 @@ import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
-const asc = join(dirname(createRequire(import.meta.url).resolve("assemblyscript/package.json")), "bin", "asc.js");
+const asc = join(
+  dirname(createRequire(import.meta.url).resolve("assemblyscript/package.json")),
+  "bin",
+  "asc.js",
+);
 const folder = mkdtempSync(join(tmpdir(), "kernels-"));
 
 /** For a module with a memory and a thread of its own. */
@@ -16,7 +21,10 @@ const alone = ["--runtime", "stub", "--optimizeLevel", "3", "--noAssert", "--ena
 
 function compile(name, entry, options = [], config = ["--config", "kernels/asconfig.json"]) {
   const output = join(folder, `${name}.wasm`);
-  execFileSync(process.execPath, [asc, entry, ...config, "--outFile", output, ...options], { cwd: root, stdio: "inherit" });
+  execFileSync(process.execPath, [asc, entry, ...config, "--outFile", output, ...options], {
+    cwd: root,
+    stdio: "inherit",
+  });
   return readFileSync(output).toString("base64");
 }
 
@@ -33,9 +41,14 @@ export const relaxed =
   "${relaxed}";
 `;
   writeFileSync(join(root, "src/engine/kernels.generated.ts"), module);
-  const write = (name, bytes) => writeFileSync(join(root, `src/engine/${name}.generated.ts`), `// Made by scripts/build_kernels.mjs from kernels/${name}.ts.\nexport const ${name} =\n  "${bytes}";\n`);
+  const write = (name, bytes) =>
+    writeFileSync(
+      join(root, `src/engine/${name}.generated.ts`),
+      `// Made by scripts/build_kernels.mjs from kernels/${name}.ts.\nexport const ${name} =\n  "${bytes}";\n`,
+    );
   write("pairs", compile("pairs", "kernels/pairs.ts"));
-  for (const name of ["nearest", "profiles", "rows"]) write(name, compile(name, `kernels/${name}.ts`, alone, []));
+  for (const name of ["nearest", "profiles", "rows"])
+    write(name, compile(name, `kernels/${name}.ts`, alone, []));
 } finally {
   rmSync(folder, { recursive: true });
 }

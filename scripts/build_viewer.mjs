@@ -4,9 +4,26 @@ import { fileURLToPath } from "node:url";
 import { buildSync, transformSync } from "esbuild";
 
 const path = (name) => fileURLToPath(new URL(`../${name}`, import.meta.url));
-const { outputFiles } = buildSync({ entryPoints: [path("viewer/viewer.ts")], bundle: true, minify: true, format: "iife", target: "es2022", charset: "ascii", write: false });
+const { outputFiles } = buildSync({
+  entryPoints: [path("viewer/viewer.ts")],
+  bundle: true,
+  minify: true,
+  format: "iife",
+  target: "es2022",
+  charset: "ascii",
+  write: false,
+});
 const script = outputFiles[0].text.trim().replaceAll("</", "<\\/");
-const style = transformSync(readFileSync(path("viewer/report.css"), "utf8"), { loader: "css", minify: true, charset: "ascii" }).code.trim();
+const style = transformSync(readFileSync(path("viewer/report.css"), "utf8"), {
+  loader: "css",
+  minify: true,
+  charset: "ascii",
+}).code.trim();
 const constants = { viewerScript: script, reportStyle: style };
-const lines = Object.entries(constants).map(([name, text]) => `export const ${name} = ${JSON.stringify(text)};`);
-writeFileSync(path("src/report/viewer.generated.ts"), `// Written by scripts/build_viewer.mjs from viewer/.\n${lines.join("\n")}\n`);
+const lines = Object.entries(constants).map(
+  ([name, text]) => `export const ${name} = ${JSON.stringify(text)};`,
+);
+writeFileSync(
+  path("src/report/viewer.generated.ts"),
+  `// Written by scripts/build_viewer.mjs from viewer/.\n${lines.join("\n")}\n`,
+);

@@ -1,6 +1,12 @@
-// npm run check:golden -- FOLDER: compares every engine with the golden numbers in a folder and prints the largest deviation of each tensor.
-// Exit code 0 only if all are within their bounds.
-import { checkCase, checkPrototypes, goldenCases, type Deviation, type EngineFactory } from "../test/golden.ts";
+// npm run check:golden -- FOLDER: compares every engine with the golden numbers in a folder and prints the
+// largest deviation of each tensor. Exit code 0 only if all are within their bounds.
+import {
+  checkCase,
+  checkPrototypes,
+  goldenCases,
+  type Deviation,
+  type EngineFactory,
+} from "../test/golden.ts";
 import { createEngine, wasmBuilds } from "../dist/engine/create.js";
 
 const folder = process.argv[2];
@@ -10,7 +16,11 @@ if (!folder) {
 }
 const engines: { name: string; bound: number; create: EngineFactory }[] = [
   { name: "reference", bound: 1e-5, create: (options) => createEngine(options, { engine: "reference" }) },
-  ...wasmBuilds().map((simd) => ({ name: `wasm ${simd}`, bound: 1e-4, create: ((options) => createEngine(options, { engine: "wasm", simd, threads: 2 })) as EngineFactory })),
+  ...wasmBuilds().map((simd) => ({
+    name: `wasm ${simd}`,
+    bound: 1e-4,
+    create: ((options) => createEngine(options, { engine: "wasm", simd, threads: 2 })) as EngineFactory,
+  })),
 ];
 
 let failed = 0;
@@ -22,11 +32,15 @@ for (const { name, bound, create } of engines) {
         const ok = deviation <= bound;
         compared++;
         failed += ok ? 0 : 1;
-        console.log(`${ok ? "ok  " : "FAIL"} ${name.padEnd(13)} ${what.padEnd(20)} ${tensor.padEnd(42)} ${deviation.toExponential(2)} (bound ${bound})`);
+        console.log(
+          `${ok ? "ok  " : "FAIL"} ${name.padEnd(13)} ${what.padEnd(20)} ${tensor.padEnd(42)} ${deviation.toExponential(2)} (bound ${bound})`,
+        );
       }
     } catch (error) {
       failed++;
-      console.log(`FAIL ${name.padEnd(13)} ${what.padEnd(20)} ${error instanceof Error ? error.message : String(error)}`);
+      console.log(
+        `FAIL ${name.padEnd(13)} ${what.padEnd(20)} ${error instanceof Error ? error.message : String(error)}`,
+      );
     }
   };
   for (const golden of goldenCases(folder)) await report(golden, () => checkCase(folder, golden, create));

@@ -1,5 +1,6 @@
 #!/usr/bin/env node
-// The command line: one verb per run, the result on stdout, everything for people on stderr, an exit code per kind of failure.
+// The command line: one verb per run, the result on stdout, everything for people on stderr, an exit code per
+// kind of failure.
 import { Command, CommanderError } from "commander";
 import { ScPoliError } from "./errors.js";
 import { addApp } from "./cli/app.js";
@@ -23,7 +24,9 @@ Exit codes:
 
 function buildProgram(): Command {
   const program = new Command("scpoli")
-    .description("Builds single-cell references and maps queries onto them (scPoli, De Donno et al. 2023): AnnData files in, AnnData files out.")
+    .description(
+      "Builds single-cell references and maps queries onto them (scPoli, De Donno et al. 2023): AnnData files in, AnnData files out.",
+    )
     .version(version, "--version", "print the version")
     .helpOption("-h, --help", "print this help")
     .usage("<verb> [arguments]")
@@ -32,7 +35,22 @@ function buildProgram(): Command {
     .configureOutput({ outputError: () => undefined })
     .exitOverride()
     .addHelpText("after", exitCodesHelp);
-  for (const add of [addInspect, addTrain, addMap, addEmbed, addLabel, addSamples, addEvaluate, addReport, addConvert, addImport, addExport, addApp, addDemo]) add(program);
+  for (const add of [
+    addInspect,
+    addTrain,
+    addMap,
+    addEmbed,
+    addLabel,
+    addSamples,
+    addEvaluate,
+    addReport,
+    addConvert,
+    addImport,
+    addExport,
+    addApp,
+    addDemo,
+  ])
+    add(program);
   return program;
 }
 
@@ -40,7 +58,11 @@ function buildProgram(): Command {
 async function main(args: readonly string[]): Promise<number> {
   const program = buildProgram();
   try {
-    if (args.length === 0) throw new ScPoliError("usage", `A verb is missing: ${program.commands.map((command) => command.name()).join(", ")}. See scpoli --help.`);
+    if (args.length === 0)
+      throw new ScPoliError(
+        "usage",
+        `A verb is missing: ${program.commands.map((command) => command.name()).join(", ")}. See scpoli --help.`,
+      );
     await program.parseAsync(args, { from: "user" });
     return 0;
   } catch (thrown) {
@@ -49,7 +71,8 @@ async function main(args: readonly string[]): Promise<number> {
     const { exitCode, kind, message, details } = describeFailure(error);
     process.stderr.write(`scpoli: error: ${message}\n`);
     if (process.env["SCPOLI_DEBUG"] && thrown instanceof Error) process.stderr.write(`${thrown.stack}\n`);
-    if (args.includes("--json")) process.stdout.write(`${JSON.stringify({ error: { kind, message, details } })}\n`);
+    if (args.includes("--json"))
+      process.stdout.write(`${JSON.stringify({ error: { kind, message, details } })}\n`);
     return exitCode;
   }
 }

@@ -1,10 +1,11 @@
-// Options of the model, of training and of mapping: the paper's defaults, their ranges, and the check of what a user gives.
-// Names are those of scArches in camelCase.
+// Options of the model, of training and of mapping: the paper's defaults, their ranges, and the check of what
+// a user gives. Names are those of scArches in camelCase.
 import { ScPoliError } from "./errors.js";
 
 /**
- * Likelihood of the values: negative binomial, the same with zeros of a second kind, Poisson (scATAC fragment counts), squared error (normalised
- * values). "reference-poisson" leaves the size factor out of the loss, as the Python package does.
+ * Likelihood of the values: negative binomial, the same with zeros of a second kind, Poisson (scATAC fragment
+ * counts), squared error (normalised values). "reference-poisson" leaves the size factor out of the loss, as
+ * the Python package does.
  */
 export const reconLosses = ["nb", "zinb", "poisson", "mse", "reference-poisson"] as const;
 export type ReconLoss = (typeof reconLosses)[number];
@@ -17,7 +18,10 @@ export type EngineName = "wasm" | "reference";
 
 /** What a model is made of; stored with it. */
 export interface ModelOptions {
-  /** Widths of the encoder's hidden layers (the decoder has them in reverse). Default: one layer of ceil(sqrt(genes)). */
+  /**
+   * Widths of the encoder's hidden layers (the decoder has them in reverse). Default: one layer of
+   * ceil(sqrt(genes)).
+   */
   readonly hiddenLayerSizes: readonly number[];
   /** D, default 10 */
   readonly latentDim: number;
@@ -58,7 +62,10 @@ export interface Note {
 }
 
 /** Options of `convert`. */
-export interface ConvertOptions extends Pick<RunSettings, "seed" | "onProgress" | "onNote" | "signal" | "force"> {
+export interface ConvertOptions extends Pick<
+  RunSettings,
+  "seed" | "onProgress" | "onNote" | "signal" | "force"
+> {
   /** "X", "raw" or the name of a layer. Default: found */
   readonly layer?: string;
   /** whether rows are put into random order; `seed` tells which. Default false */
@@ -75,7 +82,16 @@ export interface ConvertOptions extends Pick<RunSettings, "seed" | "onProgress" 
 
 /** Where a run stands. */
 export interface Progress {
-  readonly stage: "reading" | "variable genes" | "pretraining" | "fine-tuning" | "mapping" | "embedding" | "sorting" | "writing" | "evaluating";
+  readonly stage:
+    | "reading"
+    | "variable genes"
+    | "pretraining"
+    | "fine-tuning"
+    | "mapping"
+    | "embedding"
+    | "sorting"
+    | "writing"
+    | "evaluating";
   /** done and total, in the stage's unit (cells, or epochs while training) */
   readonly done: number;
   readonly total: number;
@@ -100,7 +116,11 @@ export interface LossTerms {
 }
 
 export interface EarlyStopping {
-  /** One term of the validation losses, or "unweighted": the sum of the three, each with weight 1 ("total": with their weights). "prototype" is "unweighted" where no validation cell has a label. Default "prototype" */
+  /**
+   * One term of the validation losses, or "unweighted": the sum of the three, each with weight 1 ("total":
+   * with their weights). "prototype" is "unweighted" where no validation cell has a label. Default
+   * "prototype"
+   */
   readonly metric: "unweighted" | "reconstruction" | "kl" | "prototype" | "total";
   /** Epochs without improvement before training stops, default 20 */
   readonly patience: number;
@@ -119,8 +139,8 @@ export interface MemoryOptions {
   /** Bytes that the run may take, about. Default: 60 % of the machine's memory */
   readonly memory?: number;
   /**
-   * Counts are streamed from the file: "auto" where they do not fit into memory. A streamed run takes cells in another order than one in memory, so that
-   * its results are as good but not the same.
+   * Counts are streamed from the file: "auto" where they do not fit into memory. A streamed run takes cells
+   * in another order than one in memory, so that its results are as good but not the same.
    */
   readonly stream?: "auto" | "always" | "never";
 }
@@ -131,7 +151,10 @@ export interface OptimizationOptions {
   readonly epochs?: number;
   /** Default: 90 % of the epochs. */
   readonly pretrainingEpochs?: number;
-  /** Weight of the prototype loss, default 1; 0 leaves it out, and with it the fine-tuning (prototypes are computed at the end). A large one (100) draws the cells of a type closer together (docs/quality.md) */
+  /**
+   * Weight of the prototype loss, default 1; 0 leaves it out, and with it the fine-tuning (prototypes are
+   * computed at the end). A large one (100) draws the cells of a type closer together (docs/quality.md)
+   */
   readonly eta?: number;
   /** Cells per step, default 128 */
   readonly minibatch?: number;
@@ -139,7 +162,10 @@ export interface OptimizationOptions {
   readonly lr?: number;
   /** default 0.04 */
   readonly weightDecay?: number;
-  /** Epochs over which the KL weight rises from 0 to 1. Default: 100, or up to fine-tuning where epochs are chosen for the user (mapping: the first quarter). 0: no annealing. */
+  /**
+   * Epochs over which the KL weight rises from 0 to 1. Default: 100, or up to fine-tuning where epochs are
+   * chosen for the user (mapping: the first quarter). 0: no annealing.
+   */
   readonly alphaEpochAnneal?: number;
   /** Share of the cells that train; the others validate. Default 0.9 */
   readonly trainFrac?: number;
@@ -152,13 +178,22 @@ export interface OptimizationOptions {
 /** New names, as pairs of the file's name and the new one. */
 export type NameMap = readonly (readonly [name: string, newName: string])[];
 
-/** Options of unlabelled prototypes: clusters of the cells without a label, as points of reference and candidates for new cell types. */
+/**
+ * Options of unlabelled prototypes: clusters of the cells without a label, as points of reference and
+ * candidates for new cell types.
+ */
 export interface UnlabeledOptions {
-  /** How they are found: communities of the graph of neighbours, or k-means with a number of clusters. Default false: none */
+  /**
+   * How they are found: communities of the graph of neighbours, or k-means with a number of clusters. Default
+   * false: none
+   */
   readonly unlabeledPrototypes?: "leiden" | "louvain" | { readonly kmeans: number } | false;
   /** of the communities: above 1 more and smaller ones. Default 1 */
   readonly resolution?: number;
-  /** Weight of these cells in the prototype loss, each drawn to the unlabelled prototype of its cluster. Default 0: they have no part in it */
+  /**
+   * Weight of these cells in the prototype loss, each drawn to the unlabelled prototype of its cluster.
+   * Default 0: they have no part in it
+   */
   readonly unlabeledWeight?: number;
 }
 
@@ -166,27 +201,42 @@ export interface UnlabeledOptions {
 export interface CountsOptions {
   /** Where the counts are: "X", "raw" or the name of a layer. Default: found. */
   readonly layer?: string;
-  /** Where there are none, recover them from log1p of counts per 10,000, where that is exact. Default false */
+  /**
+   * Where there are none, recover them from log1p of counts per 10,000, where that is exact. Default false
+   */
   readonly recoverCounts?: boolean;
   /** A gene in more than one column: an error (default), or the columns added up */
   readonly duplicateGenes?: "refuse" | "sum";
 }
 
 /** Options of `ScPoli.train`. */
-export interface TrainOptions extends RunSettings, CountsOptions, OptimizationOptions, MemoryOptions, UnlabeledOptions {
+export interface TrainOptions
+  extends RunSettings, CountsOptions, OptimizationOptions, MemoryOptions, UnlabeledOptions {
   /** obs columns whose values are conditions (samples, donors, ...) */
   readonly conditionKeys: readonly string[];
-  /** whether columns of obs that are constant within each condition are kept in the model, as metadata of the samples. Default true */
+  /**
+   * whether columns of obs that are constant within each condition are kept in the model, as metadata of the
+   * samples. Default true
+   */
   readonly sampleMetadata?: boolean;
   /** obs columns of cell types, one per annotation level; none trains without labels */
   readonly cellTypeKeys?: readonly string[];
   /** Names that mean "no label", besides the usual ones */
   readonly unlabeled?: readonly string[];
-  /** Number of variable genes (of scATAC, with a Poisson likelihood: of the peaks that are open in the most cells), a list of names, or the name of a boolean var column. Default: all genes. */
+  /**
+   * Number of variable genes (of scATAC, with a Poisson likelihood: of the peaks that are open in the most
+   * cells), a list of names, or the name of a boolean var column. Default: all genes.
+   */
   readonly genes?: number | readonly string[] | { readonly varColumn: string };
-  /** New names of genes, one-to-one: orthologs of another species, other identifiers. Genes that it does not have keep their names. */
+  /**
+   * New names of genes, one-to-one: orthologs of another species, other identifiers. Genes that it does not
+   * have keep their names.
+   */
   readonly geneMap?: NameMap;
-  /** New names of cell types, at all levels; several may get the same one. Cell types that it does not have keep their names. */
+  /**
+   * New names of cell types, at all levels; several may get the same one. Cell types that it does not have
+   * keep their names.
+   */
   readonly labelMap?: NameMap;
   /** Cells left out of the reference: values of obs columns */
   readonly exclude?: Readonly<Record<string, readonly string[]>>;
@@ -198,33 +248,48 @@ export interface TrainOptions extends RunSettings, CountsOptions, OptimizationOp
   readonly injectCondition?: readonly ("encoder" | "decoder")[];
   readonly reconLoss?: ReconLoss;
   /**
-   * scATAC: read counts are made fragment counts, (x + 1) / 2 rounded down; "auto" takes counts as reads where 2 is more frequent than 1.
-   * Default: "auto" for poisson, else counts stay as they are
+   * scATAC: read counts are made fragment counts, (x + 1) / 2 rounded down; "auto" takes counts as reads
+   * where 2 is more frequent than 1. Default: "auto" for poisson, else counts stay as they are
    */
   readonly atacCounts?: AtacCounts | "auto";
   readonly dropout?: number;
   /**
-   * Whether the model carries positions, labels and conditions of at most 20,000 of its cells, without names and counts: they show queries in the reference's UMAP, and how well they fit in.
-   * Default true
+   * Whether the model carries positions, labels and conditions of at most 20,000 of its cells, without names
+   * and counts: they show queries in the reference's UMAP, and how well they fit in. Default true
    */
   readonly landmarks?: boolean;
-  /** File that receives a checkpoint now and then and when the run is interrupted; to be removed once the model is saved. */
+  /**
+   * File that receives a checkpoint now and then and when the run is interrupted; to be removed once the
+   * model is saved.
+   */
   readonly checkpoint?: string;
   /** Seconds between two checkpoints, default 60 */
   readonly checkpointSeconds?: number;
   /** Go on from the checkpoint, to the same bytes. */
   readonly resume?: boolean;
-  /** Ends the training after the epoch that is running, and keeps what was learnt: the model is finished as usual. */
+  /**
+   * Ends the training after the epoch that is running, and keeps what was learnt: the model is finished as
+   * usual.
+   */
   readonly finish?: AbortSignal;
 }
 
-/** Threshold on the uncertainty above which a cell is unknown: the model's own, a number in 0..1, a quantile of the query, or none. */
+/**
+ * Threshold on the uncertainty above which a cell is unknown: the model's own, a number in 0..1, a quantile
+ * of the query, or none.
+ */
 export type Threshold = "auto" | "none" | number | { readonly quantile: number };
 
-/** What gives cells their types: the discriminative head of the model, or the nearest prototype (the paper's rule). */
+/**
+ * What gives cells their types: the discriminative head of the model, or the nearest prototype (the paper's
+ * rule).
+ */
 export type Classifier = "head" | "prototype";
 
-/** What uncertainties come from: how much a cell looks like none of the known types, or its distance from the nearest prototype (the paper's). */
+/**
+ * What uncertainties come from: how much a cell looks like none of the known types, or its distance from the
+ * nearest prototype (the paper's).
+ */
 export type UncertaintyRule = "novelty" | "distance";
 
 /** Options of `ScPoli.embed`. */
@@ -241,24 +306,37 @@ export interface EmbedOptions extends RunSettings, CountsOptions, Pick<MemoryOpt
   /** The model's names of the file's genes, as in `TrainOptions` */
   readonly geneMap?: NameMap;
   /**
-   * obs column of the cell types of each of the model's annotation levels, where the file has labels: they are completed by the predictions.
-   * When mapping, new cell types also get prototypes; known ones stay as they are.
+   * obs column of the cell types of each of the model's annotation levels, where the file has labels: they
+   * are completed by the predictions. When mapping, new cell types also get prototypes; known ones stay as
+   * they are.
    */
   readonly cellTypeKeys?: Readonly<Record<string, string>>;
   /** as in `TrainOptions`, for these labels */
   readonly unlabeled?: readonly string[];
   readonly labelMap?: NameMap;
-  /** File to write: a copy of the input with the results added. It is copied while the cells are computed; without it, call `Mapping.write`. */
+  /**
+   * File to write: a copy of the input with the results added. It is copied while the cells are computed;
+   * without it, call `Mapping.write`.
+   */
   readonly output?: string;
 }
 
 /** Options of `ScPoli.map`. */
 export interface MapOptions extends EmbedOptions, OptimizationOptions, MemoryOptions, UnlabeledOptions {
-  /** false: no optimisation; each query condition takes the row of the reference's condition that explains it best. Default true */
+  /**
+   * false: no optimisation; each query condition takes the row of the reference's condition that explains it
+   * best. Default true
+   */
   readonly training?: boolean;
-  /** What a query condition that the reference knows by name gets: its frozen row (default) or a row of its own. */
+  /**
+   * What a query condition that the reference knows by name gets: its frozen row (default) or a row of its
+   * own.
+   */
   readonly knownConditions?: "reuse" | "new";
-  /** whether columns of obs that are constant within each new condition are kept in the model, as metadata of the samples. Default true */
+  /**
+   * whether columns of obs that are constant within each new condition are kept in the model, as metadata of
+   * the samples. Default true
+   */
   readonly sampleMetadata?: boolean;
 }
 
@@ -279,19 +357,39 @@ export const defaults = {
   alphaEpochAnneal: 100,
   pretrainingShare: 0.9,
   resolution: 1,
-  earlyStopping: { metric: "prototype", patience: 20, threshold: 0, reduceLr: true, lrPatience: 13, lrFactor: 0.1 },
+  earlyStopping: {
+    metric: "prototype",
+    patience: 20,
+    threshold: 0,
+    reduceLr: true,
+    lrPatience: 13,
+    lrFactor: 0.1,
+  },
 } as const satisfies Record<string, unknown> & { earlyStopping: EarlyStopping };
 
 /** @throws ScPoliError "usage" unless `value` is a whole number in [least, most] */
-export function checkWhole(name: string, value: number, least: number, most = Number.MAX_SAFE_INTEGER): number {
+export function checkWhole(
+  name: string,
+  value: number,
+  least: number,
+  most = Number.MAX_SAFE_INTEGER,
+): number {
   if (!Number.isInteger(value) || value < least || value > most)
-    throw new ScPoliError("usage", `${name} is ${value}; expected a whole number of at least ${least}${most < Number.MAX_SAFE_INTEGER ? ` and at most ${most}` : ""}.`, { name, value });
+    throw new ScPoliError(
+      "usage",
+      `${name} is ${value}; expected a whole number of at least ${least}${most < Number.MAX_SAFE_INTEGER ? ` and at most ${most}` : ""}.`,
+      { name, value },
+    );
   return value;
 }
 
 /** @throws ScPoliError "usage" unless `value` is a number in [least, most] */
 export function checkNumber(name: string, value: number, least: number, most = Infinity): number {
   if (!(value >= least && value <= most) || !Number.isFinite(value))
-    throw new ScPoliError("usage", `${name} is ${value}; expected a number of at least ${least}${Number.isFinite(most) ? ` and at most ${most}` : ""}.`, { name, value });
+    throw new ScPoliError(
+      "usage",
+      `${name} is ${value}; expected a number of at least ${least}${Number.isFinite(most) ? ` and at most ${most}` : ""}.`,
+      { name, value },
+    );
   return value;
 }

@@ -1,4 +1,5 @@
-// The one error class of the project. Every text says what was found, where (file, key, row), what was expected and what to do.
+// The one error class of the project. Every text says what was found, where (file, key, row), what was
+// expected and what to do.
 
 /** What went wrong, by who can mend it. The command line turns each into an exit code. */
 export type ErrorKind =

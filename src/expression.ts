@@ -1,4 +1,5 @@
-// Expression of chosen genes in all cells, to look at: log1p of counts per 10,000, in one pass through the file.
+// Expression of chosen genes in all cells, to look at: log1p of counts per 10,000, in one pass through the
+// file.
 import type { AnnData } from "./anndata/anndata.js";
 import { blocks } from "./anndata/matrix.js";
 import type { RunSettings } from "./config.js";
@@ -11,18 +12,28 @@ export interface ExpressionOptions extends Pick<RunSettings, "signal"> {
 }
 
 /**
- * Reads genes of all cells: log1p of counts per 10,000 of the cell's total over all genes; where the file has no counts, the values of X as they are.
+ * Reads genes of all cells: log1p of counts per 10,000 of the cell's total over all genes; where the file has
+ * no counts, the values of X as they are.
  * @param genes - names, as in var's index or the usual columns of symbols and ids
  * @returns (N) per gene
  * @throws ScPoliError "key" for a gene that the file lacks, "interrupted" by `signal`
  */
-export async function readExpression(data: AnnData, genes: readonly string[], { signal, onProgress }: ExpressionOptions = {}): Promise<Float32Array[]> {
+export async function readExpression(
+  data: AnnData,
+  genes: readonly string[],
+  { signal, onProgress }: ExpressionOptions = {},
+): Promise<Float32Array[]> {
   const counts = takenPlace(await lookAtPlaces(data));
   const place = counts === null ? await findNumbers(data) : openPlace(data, counts);
   const { names } = await matchGeneNames(genes, place.var, () => undefined);
   const columns = genes.map((gene) => names.indexOf(gene));
   const absent = genes.filter((_, i) => columns[i]! < 0);
-  if (absent.length > 0) throw new ScPoliError("key", `${data.path} has no gene ${absent.map((gene) => `'${gene}'`).join(", ")} in ${place.name}.`, { absent });
+  if (absent.length > 0)
+    throw new ScPoliError(
+      "key",
+      `${data.path} has no gene ${absent.map((gene) => `'${gene}'`).join(", ")} in ${place.name}.`,
+      { absent },
+    );
   const rowOf = new Map(columns.map((column, i) => [column, i]));
   const values = genes.map(() => new Float32Array(data.nObs));
   for await (const { start, block } of blocks(place.matrix)) {
@@ -36,7 +47,8 @@ export async function readExpression(data: AnnData, genes: readonly string[], { 
         if (gene !== undefined) values[gene]![start + row] = value;
       }
       if (counts === null) continue;
-      for (const own of values) own[start + row] = Math.log1p((10_000 * own[start + row]!) / Math.max(1, total));
+      for (const own of values)
+        own[start + row] = Math.log1p((10_000 * own[start + row]!) / Math.max(1, total));
     }
     onProgress?.(start + block.rows, data.nObs);
   }

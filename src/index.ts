@@ -18,20 +18,47 @@ export type { DenseMatrix, Matrix, SparseRows } from "./anndata/matrix.js";
 export { writeCopy, writeH5ad, type Additions, type NewAnnData } from "./anndata/write.js";
 export type { LevelPrediction } from "./model/classify.js";
 export { convert, type Conversion } from "./convert.js";
-export type { ConvertOptions, EmbedOptions, EpochLosses, MapOptions, NameMap, Note, Progress, RunSettings, Threshold, TrainOptions } from "./config.js";
+export type {
+  ConvertOptions,
+  EmbedOptions,
+  EpochLosses,
+  MapOptions,
+  NameMap,
+  Note,
+  Progress,
+  RunSettings,
+  Threshold,
+  TrainOptions,
+} from "./config.js";
 export { ScPoliError, exitCodes, type ErrorKind } from "./errors.js";
 export { readExpression, type ExpressionOptions } from "./expression.js";
-export { evaluate, type EmbeddingScores, type EvaluateOptions, type Evaluation } from "./evaluation/evaluate.js";
+export {
+  evaluate,
+  type EmbeddingScores,
+  type EvaluateOptions,
+  type Evaluation,
+} from "./evaluation/evaluate.js";
 export type { LabelTransfer } from "./evaluation/label-transfer.js";
 export type { Metric, MetricName, Metrics, Scores } from "./evaluation/metrics.js";
 export { inspect, type Inspection } from "./inspect.js";
 export type { LabelOptions } from "./mapping/labelling.js";
 export type { Mapping, MappingSummary } from "./mapping/mapping.js";
-export { judgeMapping, type Light, type Verdict, type VerdictMeasures, type VerdictReason } from "./mapping/verdict.js";
+export {
+  judgeMapping,
+  type Light,
+  type Verdict,
+  type VerdictMeasures,
+  type VerdictReason,
+} from "./mapping/verdict.js";
 export { makeReport, type ReportOptions } from "./report/report.js";
 export type { Association } from "./samples/associations.js";
 export type { GeneAnalysis, QualityCorrelation, SampleAnalysis, SamplesOptions } from "./samples/analysis.js";
-export type { Classification, ClassificationOptions, ClassifierScore, SamplePrediction } from "./samples/classification.js";
+export type {
+  Classification,
+  ClassificationOptions,
+  ClassifierScore,
+  SamplePrediction,
+} from "./samples/classification.js";
 export type { Covariate, CovariateKinds } from "./samples/covariates.js";
 export type { SampleDistances } from "./samples/distances.js";
 export type { SampleExpression } from "./samples/expression.js";
@@ -42,7 +69,16 @@ export { samplePlots, writePlots } from "./samples/sample-plots.js";
 export type { SampleTable } from "./samples/sample-table.js";
 export type { MetadataValue, SampleMetadata } from "./data/sample-metadata.js";
 export type { Components } from "./statistics/components.js";
-export { barChart, heatMap, histogram, lineChart, pointCloud, scatterPlot, type ScatterPoint, type Series } from "./plots/charts.js";
+export {
+  barChart,
+  heatMap,
+  histogram,
+  lineChart,
+  pointCloud,
+  scatterPlot,
+  type ScatterPoint,
+  type Series,
+} from "./plots/charts.js";
 export { placeLabels, type LabelPlace } from "./plots/labels.js";
 export { divergingColour, groupColour, missingColour, rampColour } from "./plots/palette.js";
 export { standaloneSvg, type Plot, type PlotTable } from "./plots/svg.js";

@@ -1,4 +1,5 @@
-// What is in an AnnData file: its size, its columns, where raw counts are, and which columns look like conditions and cell types.
+// What is in an AnnData file: its size, its columns, where raw counts are, and which columns look like
+// conditions and cell types.
 import type { AnnData } from "./anndata/anndata.js";
 import type { DataFrame } from "./anndata/dataframe.js";
 import { readCellxgene } from "./data/cellxgene.js";
@@ -33,8 +34,14 @@ export interface Inspection {
   /** where the counts are: "X", "raw.X", "layers/counts", ...; null where nowhere */
   readonly counts: string | null;
   readonly places: readonly { readonly place: string; readonly holds: string }[];
-  /** where the file follows the CELLxGENE schema: its version, title, and the column of var with gene symbols */
-  readonly cellxgene: { readonly schema_version: string; readonly title: string | null; readonly gene_symbols: string | null } | null;
+  /**
+   * where the file follows the CELLxGENE schema: its version, title, and the column of var with gene symbols
+   */
+  readonly cellxgene: {
+    readonly schema_version: string;
+    readonly title: string | null;
+    readonly gene_symbols: string | null;
+  } | null;
   /** the likeliest first */
   readonly condition_candidates: readonly Candidate[];
   readonly cell_type_candidates: readonly Candidate[];
@@ -42,15 +49,68 @@ export interface Inspection {
 
 /** Words in column names, the most telling first. Several words joined by "_" are looked for as they are. */
 const conditionWords = [
-  "sample", "donor", "patient", "individual", "subject", "batch", "library", "orig_ident", "pool", "replicate", "study", "dataset", "experiment", "run", "lane", "channel", "plate",
-  "well", "site", "center", "technology", "tech", "platform", "protocol", "chemistry", "assay", "method", "condition", "treatment", "stim", "species", "organism",
+  "sample",
+  "donor",
+  "patient",
+  "individual",
+  "subject",
+  "batch",
+  "library",
+  "orig_ident",
+  "pool",
+  "replicate",
+  "study",
+  "dataset",
+  "experiment",
+  "run",
+  "lane",
+  "channel",
+  "plate",
+  "well",
+  "site",
+  "center",
+  "technology",
+  "tech",
+  "platform",
+  "protocol",
+  "chemistry",
+  "assay",
+  "method",
+  "condition",
+  "treatment",
+  "stim",
+  "species",
+  "organism",
 ];
 const cellTypeWords = [
-  "cell_type", "celltype", "celltypes", "cell_types", "cell_ontology_class", "cell_label", "cell_labels", "bulk_labels", "annotation", "annotations", "annot", "ann",
-  "label", "labels", "subclass", "class", "lineage", "cell_state", "cluster", "clusters", "leiden", "louvain", "seurat_clusters", "ident",
+  "cell_type",
+  "celltype",
+  "celltypes",
+  "cell_types",
+  "cell_ontology_class",
+  "cell_label",
+  "cell_labels",
+  "bulk_labels",
+  "annotation",
+  "annotations",
+  "annot",
+  "ann",
+  "label",
+  "labels",
+  "subclass",
+  "class",
+  "lineage",
+  "cell_state",
+  "cluster",
+  "clusters",
+  "leiden",
+  "louvain",
+  "seurat_clusters",
+  "ident",
 ];
 /** Columns about another column, or made by a run of this tool. */
-const derived = /(_ontology_term_id|_colors?|_pred|_uncert|_distance|_prob|_unknown|_completed)$|^scpoli_cluster$/;
+const derived =
+  /(_ontology_term_id|_colors?|_pred|_uncert|_distance|_prob|_unknown|_completed)$|^scpoli_cluster$/;
 
 /**
  * Looks into a file; a column or matrix that cannot be read is told, and does not stop the others.
@@ -64,7 +124,12 @@ export async function inspect(data: AnnData, note: (note: Note) => void = () => 
   const places = await lookAtPlaces(data);
   const cellTypes = first(
     schema?.cellType ? [schema.cellType] : [],
-    candidates(columns, cellTypeWords, data.nObs, (name) => wordRank(name, conditionWords) < Infinity && wordRank(name, cellTypeWords) > 0),
+    candidates(
+      columns,
+      cellTypeWords,
+      data.nObs,
+      (name) => wordRank(name, conditionWords) < Infinity && wordRank(name, cellTypeWords) > 0,
+    ),
     columns,
   );
   const taken = new Set(cellTypes.map(({ name }) => name));
@@ -75,13 +140,25 @@ export async function inspect(data: AnnData, note: (note: Note) => void = () => 
     columns,
     counts: takenPlace(places),
     places: places.map(({ place, verdict }) => ({ place, holds: verdict })),
-    cellxgene: schema && { schema_version: schema.version, title: schema.title, gene_symbols: schema.symbols },
-    condition_candidates: first(schema?.conditions ?? [], candidates(columns, conditionWords, data.nObs, (name) => taken.has(name)), columns),
+    cellxgene: schema && {
+      schema_version: schema.version,
+      title: schema.title,
+      gene_symbols: schema.symbols,
+    },
+    condition_candidates: first(
+      schema?.conditions ?? [],
+      candidates(columns, conditionWords, data.nObs, (name) => taken.has(name)),
+      columns,
+    ),
     cell_type_candidates: cellTypes,
   };
 }
 
-async function inspectColumn(frame: DataFrame, name: string, note: (note: Note) => void): Promise<InspectedColumn> {
+async function inspectColumn(
+  frame: DataFrame,
+  name: string,
+  note: (note: Note) => void,
+): Promise<InspectedColumn> {
   try {
     const column = await frame.column(name);
     return { name, kind: column.kind, distinct: factorize(column).names.length };
@@ -93,16 +170,42 @@ async function inspectColumn(frame: DataFrame, name: string, note: (note: Note) 
 }
 
 /** The columns that the CELLxGENE schema names, then the others. */
-function first(names: readonly string[], others: readonly Candidate[], columns: readonly InspectedColumn[]): Candidate[] {
-  const named = names.flatMap((name) => columns.filter((column) => column.name === name && column.kind !== "unreadable"));
-  return [...named.map(({ name, distinct }) => ({ name, distinct, why: `the CELLxGENE schema names it, ${distinct} values` })), ...others.filter(({ name }) => !names.includes(name))];
+function first(
+  names: readonly string[],
+  others: readonly Candidate[],
+  columns: readonly InspectedColumn[],
+): Candidate[] {
+  const named = names.flatMap((name) =>
+    columns.filter((column) => column.name === name && column.kind !== "unreadable"),
+  );
+  return [
+    ...named.map(({ name, distinct }) => ({
+      name,
+      distinct,
+      why: `the CELLxGENE schema names it, ${distinct} values`,
+    })),
+    ...others.filter(({ name }) => !names.includes(name)),
+  ];
 }
 
 /** Columns whose name has one of the words and whose values are few enough to be groups of cells. */
-function candidates(columns: readonly InspectedColumn[], words: readonly string[], cells: number, isOther: (name: string) => boolean): Candidate[] {
+function candidates(
+  columns: readonly InspectedColumn[],
+  words: readonly string[],
+  cells: number,
+  isOther: (name: string) => boolean,
+): Candidate[] {
   const most = Math.max(10, cells / 10);
   return columns
-    .filter(({ name, distinct, kind }) => kind !== "boolean" && distinct >= 2 && distinct <= most && distinct < cells && !derived.test(name) && !isOther(name))
+    .filter(
+      ({ name, distinct, kind }) =>
+        kind !== "boolean" &&
+        distinct >= 2 &&
+        distinct <= most &&
+        distinct < cells &&
+        !derived.test(name) &&
+        !isOther(name),
+    )
     .map((column) => ({ column, rank: wordRank(column.name, words) }))
     .filter(({ rank }) => rank < Infinity)
     .sort((a, b) => a.rank - b.rank)
@@ -115,7 +218,10 @@ function candidates(columns: readonly InspectedColumn[], words: readonly string[
 
 /** Position of the first of the words that a name has; Infinity where it has none. */
 function wordRank(name: string, words: readonly string[]): number {
-  const parts = name.replace(/([a-z])([A-Z])/g, "$1_$2").toLowerCase().split(/[^a-z]+/);
+  const parts = name
+    .replace(/([a-z])([A-Z])/g, "$1_$2")
+    .toLowerCase()
+    .split(/[^a-z]+/);
   const joined = `_${parts.join("_")}_`;
   const rank = words.findIndex((word) => joined.includes(`_${word}_`));
   return rank < 0 ? Infinity : rank;

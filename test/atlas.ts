@@ -1,4 +1,5 @@
-// A small simulated atlas with known truth: cell types with marker genes, conditions with their own gene-wise effects, negative binomial counts.
+// A small simulated atlas with known truth: cell types with marker genes, conditions with their own gene-wise
+// effects, negative binomial counts.
 import { join } from "node:path";
 import { AnnData, writeH5ad, type SparseRows } from "../dist/index.js";
 import { Random } from "../dist/random.js";
@@ -22,16 +23,28 @@ export const folder = temporaryFolder();
 /** Profiles depend on names alone, so that the same type and condition look the same in every file. */
 export function effects(name: string, genes: number, share: number, strength: number): Float64Array {
   const random = new Random(99, name);
-  return Float64Array.from({ length: genes }, () => (random.uniform() < share ? Math.exp(strength * random.normal()) : 1));
+  return Float64Array.from({ length: genes }, () =>
+    random.uniform() < share ? Math.exp(strength * random.normal()) : 1,
+  );
 }
 
 /** Writes the atlas and opens it; obs has `donor`, `cell_type`, `lineage` (two coarse types) and `truth`. */
 export async function makeAtlas(name: string, atlas: Atlas): Promise<AnnData> {
-  const { cells, genes = 120, types = ["B", "NK", "T"], conditions, seed = 1, label = (type) => type } = atlas;
+  const {
+    cells,
+    genes = 120,
+    types = ["B", "NK", "T"],
+    conditions,
+    seed = 1,
+    label = (type) => type,
+  } = atlas;
   const random = new Random(seed, `atlas ${name}`);
   const base = effects("base", genes, 1, 1);
   const typeOf = Array.from({ length: cells }, () => types[random.below(types.length)]!);
-  const donorOf = Array.from({ length: cells }, (_, cell) => atlas.condition?.(cell) ?? conditions[random.below(conditions.length)]!);
+  const donorOf = Array.from(
+    { length: cells },
+    (_, cell) => atlas.condition?.(cell) ?? conditions[random.below(conditions.length)]!,
+  );
   const names = Array.from({ length: genes }, (_, g) => `gene${g}`);
   const order = atlas.geneOrder?.([...names]) ?? names;
   const indptr = new Int32Array(cells + 1);
@@ -52,16 +65,28 @@ export async function makeAtlas(name: string, atlas: Atlas): Promise<AnnData> {
     });
     indptr[cell + 1] = indices.length;
   }
-  const X: SparseRows = { rows: cells, columns: order.length, indptr, indices: Int32Array.from(indices), values: Float32Array.from(values) };
-  const text = (list: readonly (string | null)[]) => ({ kind: "string" as const, length: cells, values: list });
+  const X: SparseRows = {
+    rows: cells,
+    columns: order.length,
+    indptr,
+    indices: Int32Array.from(indices),
+    values: Float32Array.from(values),
+  };
+  const text = (list: readonly (string | null)[]) => ({
+    kind: "string" as const,
+    length: cells,
+    values: list,
+  });
   const path = join(folder, `${name}.h5ad`);
   await writeH5ad(path, {
     X,
     obs: {
       index: Array.from({ length: cells }, (_, cell) => `${name}-${cell}`),
       columns: {
-        donor: text(donorOf), cell_type: text(typeOf.map((type, cell) => label(type, cell))),
-        lineage: text(typeOf.map((type) => (type === "B" ? "B lineage" : "T/NK lineage"))), truth: text(typeOf),
+        donor: text(donorOf),
+        cell_type: text(typeOf.map((type, cell) => label(type, cell))),
+        lineage: text(typeOf.map((type) => (type === "B" ? "B lineage" : "T/NK lineage"))),
+        truth: text(typeOf),
       },
     },
     var: { index: order },

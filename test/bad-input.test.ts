@@ -1,7 +1,19 @@
-// Every bad input that a user may come with: one clear error that names what was found and where, and the right exit code. And the odd ones that must work.
+// Every bad input that a user may come with: one clear error that names what was found and where, and the
+// right exit code. And the odd ones that must work.
 import assert from "node:assert/strict";
 import { execFileSync, spawn } from "node:child_process";
-import { copyFileSync, cpSync, existsSync, mkdirSync, readFileSync, readdirSync, statSync, symlinkSync, truncateSync, writeFileSync } from "node:fs";
+import {
+  copyFileSync,
+  cpSync,
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  readdirSync,
+  statSync,
+  symlinkSync,
+  truncateSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 import { before, describe, test, type TestContext } from "node:test";
 import { fileURLToPath } from "node:url";
@@ -15,7 +27,16 @@ const at = (name: string): string => join(folder, name);
 const cells = 60;
 const genes = 20;
 const good = simulate({ cells, genes });
-const training = ["--condition-key", "donor", "--cell-type-key", "cell_type", "--epochs", "2", "--threads", "1"];
+const training = [
+  "--condition-key",
+  "donor",
+  "--cell-type-key",
+  "cell_type",
+  "--epochs",
+  "2",
+  "--threads",
+  "1",
+];
 
 /** Writes a variant of the good file. */
 async function variant(name: string, change: Partial<NewAnnData>): Promise<void> {
@@ -31,11 +52,32 @@ function withValue(cell: number, gene: number, value: number): NewAnnData["X"] {
 
 /** obs with a column replaced or added. */
 function withColumn(key: string, values: readonly (string | null)[]): NewAnnData["obs"] {
-  return { ...good.data.obs, columns: { ...good.data.obs.columns, [key]: { kind: "string", length: cells, values } } };
+  return {
+    ...good.data.obs,
+    columns: { ...good.data.obs.columns, [key]: { kind: "string", length: cells, values } },
+  };
 }
 
-const train = (file: string, ...more: string[]): string[] => ["train", at(file), "-o", at(`model of ${file}`), ...training, ...more];
-const map = (file: string, ...more: string[]): string[] => ["map", at(file), "--reference", at("model"), "-o", at(`mapped ${file}`), "--no-training", "--threads", "1", ...more];
+const train = (file: string, ...more: string[]): string[] => [
+  "train",
+  at(file),
+  "-o",
+  at(`model of ${file}`),
+  ...training,
+  ...more,
+];
+const map = (file: string, ...more: string[]): string[] => [
+  "map",
+  at(file),
+  "--reference",
+  at("model"),
+  "-o",
+  at(`mapped ${file}`),
+  "--no-training",
+  "--threads",
+  "1",
+  ...more,
+];
 
 async function fails(args: readonly string[], code: number, ...says: RegExp[]): Promise<void> {
   const outcome = await scpoli(args);
@@ -46,8 +88,12 @@ async function fails(args: readonly string[], code: number, ...says: RegExp[]): 
   assert.doesNotMatch(outcome.stderr, /\n {4}at |bug in scpoli/);
   for (const pattern of says) assert.match(error, pattern);
   const output = args[args.indexOf("-o") + 1]!;
-  if (args.includes("-o") && output !== args[1]) assert.ok(!existsSync(output), `${output} must not be there`);
-  assert.deepEqual(readdirSync(folder).filter((name) => name.endsWith(".tmp")), []);
+  if (args.includes("-o") && output !== args[1])
+    assert.ok(!existsSync(output), `${output} must not be there`);
+  assert.deepEqual(
+    readdirSync(folder).filter((name) => name.endsWith(".tmp")),
+    [],
+  );
 }
 
 async function works(args: readonly string[], ...says: RegExp[]): Promise<void> {
@@ -116,7 +162,9 @@ describe("values", () => {
     });
 
   test("normalised values everywhere: told what each place holds", async () => {
-    await variant("normalised.h5ad", { X: { rows: cells, columns: genes, values: good.counts.map((value) => Math.log1p(value / 3)) } });
+    await variant("normalised.h5ad", {
+      X: { rows: cells, columns: genes, values: good.counts.map((value) => Math.log1p(value / 3)) },
+    });
     await fails(train("normalised.h5ad"), 3, /counts/, /X/, /raw/);
   });
 
@@ -131,8 +179,36 @@ describe("values", () => {
 
 describe("columns", () => {
   test("a key that is not in obs: the nearest names are offered", async () => {
-    await fails(["train", at("good.h5ad"), "-o", at("never"), "--condition-key", "donr", "--cell-type-key", "cell_type"], 3, /["']donr["']/, /["']donor["']/);
-    await fails(["train", at("good.h5ad"), "-o", at("never"), "--condition-key", "donor", "--cell-type-key", "celltype"], 3, /["']celltype["']/, /["']cell_type["']/);
+    await fails(
+      [
+        "train",
+        at("good.h5ad"),
+        "-o",
+        at("never"),
+        "--condition-key",
+        "donr",
+        "--cell-type-key",
+        "cell_type",
+      ],
+      3,
+      /["']donr["']/,
+      /["']donor["']/,
+    );
+    await fails(
+      [
+        "train",
+        at("good.h5ad"),
+        "-o",
+        at("never"),
+        "--condition-key",
+        "donor",
+        "--cell-type-key",
+        "celltype",
+      ],
+      3,
+      /["']celltype["']/,
+      /["']cell_type["']/,
+    );
     await fails(train("good.h5ad", "--exclude", "donro=a"), 3, /["']donro["']/, /["']donor["']/);
     await fails(train("good.h5ad", "--exclude", "donor=z"), 3, /["']z["']/, /'a', 'b'/);
     await fails(train("good.h5ad", "--layer", "cuonts"), 3, /cuonts/);
@@ -148,30 +224,55 @@ describe("columns", () => {
 
   test("every cell with its own condition is refused, told why", async () => {
     await variant("own-condition.h5ad", { obs: withColumn("donor", good.data.obs.index) });
-    await fails(train("own-condition.h5ad"), 4, /'donor'/, /different value for each of the 60 cells/, /--force/);
+    await fails(
+      train("own-condition.h5ad"),
+      4,
+      /'donor'/,
+      /different value for each of the 60 cells/,
+      /--force/,
+    );
   });
 
   test("a cell without a condition is named", async () => {
-    await variant("no-condition.h5ad", { obs: withColumn("donor", good.conditions.map((name, cell) => (cell === 13 ? null : name))) });
+    await variant("no-condition.h5ad", {
+      obs: withColumn(
+        "donor",
+        good.conditions.map((name, cell) => (cell === 13 ? null : name)),
+      ),
+    });
     await fails(train("no-condition.h5ad"), 3, /'donor'/, /1 of 60/, /cell13/);
   });
 
   test("cell type key all missing", async () => {
-    await variant("no-types.h5ad", { obs: withColumn("cell_type", good.types.map((_, cell) => [null, "", "NaN", "Unknown", "unassigned"][cell % 5]!)) });
+    await variant("no-types.h5ad", {
+      obs: withColumn(
+        "cell_type",
+        good.types.map((_, cell) => [null, "", "NaN", "Unknown", "unassigned"][cell % 5]!),
+      ),
+    });
     await fails(train("no-types.h5ad"), 3, /'cell_type'/, /no label for any of 60 cells/);
   });
 
   test("duplicated gene or cell names", async () => {
-    await variant("twin-genes.h5ad", { var: { index: Array.from({ length: genes }, (_, gene) => `gene${gene === 9 ? 3 : gene}`) } });
+    await variant("twin-genes.h5ad", {
+      var: { index: Array.from({ length: genes }, (_, gene) => `gene${gene === 9 ? 3 : gene}`) },
+    });
     await fails(train("twin-genes.h5ad"), 3, /gene3/, /more than once|duplicated/, /var_names_make_unique/);
     await fails(map("twin-genes.h5ad"), 3, /gene3/);
-    await variant("twin-cells.h5ad", { obs: { ...good.data.obs, index: good.data.obs.index.map((name, cell) => (cell === 8 ? "cell2" : name)) } });
+    await variant("twin-cells.h5ad", {
+      obs: {
+        ...good.data.obs,
+        index: good.data.obs.index.map((name, cell) => (cell === 8 ? "cell2" : name)),
+      },
+    });
     await fails(train("twin-cells.h5ad"), 3, /cell2/, /more than once|duplicated/, /obs_names_make_unique/);
   });
 });
 
 describe("genes of a query", () => {
-  const renamed = (kept: number): NewAnnData["var"] => ({ index: Array.from({ length: genes }, (_, gene) => (gene < kept ? `gene${gene}` : `ENSG${gene}`)) });
+  const renamed = (kept: number): NewAnnData["var"] => ({
+    index: Array.from({ length: genes }, (_, gene) => (gene < kept ? `gene${gene}` : `ENSG${gene}`)),
+  });
 
   test("none shared", async () => {
     await variant("none.h5ad", { var: renamed(0) });
@@ -192,7 +293,14 @@ describe("genes of a query", () => {
 });
 
 describe("model folders", () => {
-  const mapWith = (model: string): string[] => ["map", at("good.h5ad"), "--reference", at(model), "-o", at("never.h5ad")];
+  const mapWith = (model: string): string[] => [
+    "map",
+    at("good.h5ad"),
+    "--reference",
+    at(model),
+    "-o",
+    at("never.h5ad"),
+  ];
   const damaged = (name: string, change: (folder: string) => void): string[] => {
     cpSync(at("model"), at(name), { recursive: true });
     change(at(name));
@@ -217,27 +325,78 @@ describe("model folders", () => {
     return fails(mapWith("elsewhere"), 3, /elsewhere/, /attr\.pkl is damaged or no pickle/);
   });
 
-  test("from a newer version", () => fails(damaged("newer", (path) => editJson(path, (json) => (json["format_version"] = 99))), 3, /newer/, /99/));
-  test("model.json that is not JSON", () => fails(damaged("not-json", (path) => writeFileSync(join(path, "model.json"), "{")), 3, /model\.json/));
-  test("model.json without its genes", () => fails(damaged("no-genes", (path) => editJson(path, (json) => delete json["genes"])), 3, /genes/));
-  test("weights cut off", () => fails(damaged("cut-model", (path) => truncateSync(join(path, "model.safetensors"), 1000)), 3, /model\.safetensors/));
-  test("weights of another shape", () => fails(damaged("shape", (path) => editJson(path, (json) => (json["genes"] = (json["genes"] as string[]).slice(1)))), 3, /shape|19/));
+  test("from a newer version", () =>
+    fails(
+      damaged("newer", (path) => editJson(path, (json) => (json["format_version"] = 99))),
+      3,
+      /newer/,
+      /99/,
+    ));
+  test("model.json that is not JSON", () =>
+    fails(
+      damaged("not-json", (path) => writeFileSync(join(path, "model.json"), "{")),
+      3,
+      /model\.json/,
+    ));
+  test("model.json without its genes", () =>
+    fails(
+      damaged("no-genes", (path) => editJson(path, (json) => delete json["genes"])),
+      3,
+      /genes/,
+    ));
+  test("weights cut off", () =>
+    fails(
+      damaged("cut-model", (path) => truncateSync(join(path, "model.safetensors"), 1000)),
+      3,
+      /model\.safetensors/,
+    ));
+  test("weights of another shape", () =>
+    fails(
+      damaged("shape", (path) =>
+        editJson(path, (json) => (json["genes"] = (json["genes"] as string[]).slice(1))),
+      ),
+      3,
+      /shape|19/,
+    ));
 });
 
 describe("outputs", () => {
   test("no such folder", async () => {
-    await fails(["train", at("good.h5ad"), "-o", at("no/such/model"), ...training], 3, /no\/such\/model/, /no folder/);
-    await fails(["map", at("good.h5ad"), "--reference", at("model"), "-o", at("no/such/file.h5ad")], 3, /no\/such\/file\.h5ad/, /no folder/);
+    await fails(
+      ["train", at("good.h5ad"), "-o", at("no/such/model"), ...training],
+      3,
+      /no\/such\/model/,
+      /no folder/,
+    );
+    await fails(
+      ["map", at("good.h5ad"), "--reference", at("model"), "-o", at("no/such/file.h5ad")],
+      3,
+      /no\/such\/file\.h5ad/,
+      /no folder/,
+    );
   });
 
   test("a place where nobody may write", { skip: process.platform === "linux" ? false : "needs /sys" }, () =>
-    fails(["map", at("good.h5ad"), "--reference", at("model"), "-o", "/sys/out.h5ad"], 3, /\/sys\/out\.h5ad/, /cannot be written/));
+    fails(
+      ["map", at("good.h5ad"), "--reference", at("model"), "-o", "/sys/out.h5ad"],
+      3,
+      /\/sys\/out\.h5ad/,
+      /cannot be written/,
+    ),
+  );
 
   test("the output is the input, also through a link", async () => {
     const before = readFileSync(at("good.h5ad"));
     symlinkSync(at("good.h5ad"), at("link.h5ad"));
     for (const output of ["good.h5ad", "link.h5ad", "../" + folder.split("/").at(-1) + "/good.h5ad"]) {
-      const { code, stderr } = await scpoli(["map", at("good.h5ad"), "--reference", at("model"), "-o", join(folder, output)]);
+      const { code, stderr } = await scpoli([
+        "map",
+        at("good.h5ad"),
+        "--reference",
+        at("model"),
+        "-o",
+        join(folder, output),
+      ]);
       assert.equal(code, 3, stderr);
       assert.match(stderr, /is the input itself/);
     }
@@ -253,36 +412,85 @@ describe("outputs", () => {
     const values = new Float32Array(4000 * genes).fill(1);
     await writeH5ad(at("large.h5ad"), {
       X: { rows: 4000, columns: genes, values },
-      obs: { index: Array.from({ length: 4000 }, (_, cell) => `cell${cell}`), columns: { donor: { kind: "string", length: 4000, values: Array<string>(4000).fill("a") } } },
+      obs: {
+        index: Array.from({ length: 4000 }, (_, cell) => `cell${cell}`),
+        columns: { donor: { kind: "string", length: 4000, values: Array<string>(4000).fill("a") } },
+      },
       var: good.data.var,
     });
-    const { code, stderr } = await scpoli(["map", at("large.h5ad"), "--reference", at("model"), "-o", join(disk, "mapped.h5ad"), "--no-training"]);
+    const { code, stderr } = await scpoli([
+      "map",
+      at("large.h5ad"),
+      "--reference",
+      at("model"),
+      "-o",
+      join(disk, "mapped.h5ad"),
+      "--no-training",
+    ]);
     assert.equal(code, 3, stderr);
     assert.match(stderr, /scpoli: error: .*disk\/mapped\.h5ad.*no space left/);
-    const trained = await scpoli(["train", at("good.h5ad"), "-o", join(disk, "model"), ...training, "--hidden", "4096"]);
+    const trained = await scpoli([
+      "train",
+      at("good.h5ad"),
+      "-o",
+      join(disk, "model"),
+      ...training,
+      "--hidden",
+      "4096",
+    ]);
     assert.equal(trained.code, 3, trained.stderr);
     assert.match(trained.stderr, /scpoli: error: .*disk\/model.*no space left/);
     assert.deepEqual(readdirSync(disk), []);
   });
 
-  test("a limit on the size of files", { skip: process.platform === "win32" ? "needs ulimit" : false }, async () => {
-    const command = fileURLToPath(new URL("../dist/cli.js", import.meta.url));
-    const limited = spawn("bash", ["-c", `ulimit -f 16; exec "$@"`, "limited", process.execPath, command, ...train("good.h5ad", "--hidden", "512")]);
-    let stderr = "";
-    limited.stderr.on("data", (chunk: Buffer) => (stderr += chunk.toString()));
-    const code = await new Promise((resolve) => limited.on("close", resolve));
-    assert.equal(code, 3, stderr);
-    assert.match(stderr, /scpoli: error: .*model of good\.h5ad\/model\.safetensors cannot be written: the file would become larger/);
-    assert.deepEqual(readdirSync(folder).filter((name) => name.endsWith(".tmp") || name === "model of good.h5ad"), []);
-  });
+  test(
+    "a limit on the size of files",
+    { skip: process.platform === "win32" ? "needs ulimit" : false },
+    async () => {
+      const command = fileURLToPath(new URL("../dist/cli.js", import.meta.url));
+      const limited = spawn("bash", [
+        "-c",
+        `ulimit -f 16; exec "$@"`,
+        "limited",
+        process.execPath,
+        command,
+        ...train("good.h5ad", "--hidden", "512"),
+      ]);
+      let stderr = "";
+      limited.stderr.on("data", (chunk: Buffer) => (stderr += chunk.toString()));
+      const code = await new Promise((resolve) => limited.on("close", resolve));
+      assert.equal(code, 3, stderr);
+      assert.match(
+        stderr,
+        /scpoli: error: .*model of good\.h5ad\/model\.safetensors cannot be written: the file would become larger/,
+      );
+      assert.deepEqual(
+        readdirSync(folder).filter((name) => name.endsWith(".tmp") || name === "model of good.h5ad"),
+        [],
+      );
+    },
+  );
 
   test("killed in the middle of writing: the old file stays whole, the next run works", async () => {
     const out = at("killed.h5ad");
     writeFileSync(out, "the old one");
-    const child = spawn(process.execPath, [fileURLToPath(new URL("../dist/cli.js", import.meta.url)), "map", at("good.h5ad"), "--reference", at("model"), "-o", out, "--epochs", "1000000"]);
+    const child = spawn(process.execPath, [
+      fileURLToPath(new URL("../dist/cli.js", import.meta.url)),
+      "map",
+      at("good.h5ad"),
+      "--reference",
+      at("model"),
+      "-o",
+      out,
+      "--epochs",
+      "1000000",
+    ]);
     let stderr = "";
     child.stderr.on("data", (chunk: Buffer) => (stderr += chunk.toString()));
-    const isWriting = (): boolean => readdirSync(folder).some((name) => name.startsWith(".killed.h5ad") && statSync(at(name), { throwIfNoEntry: false })?.size);
+    const isWriting = (): boolean =>
+      readdirSync(folder).some(
+        (name) => name.startsWith(".killed.h5ad") && statSync(at(name), { throwIfNoEntry: false })?.size,
+      );
     while (child.exitCode === null && !isWriting()) await new Promise((resolve) => setTimeout(resolve, 1));
     child.kill("SIGKILL");
     await new Promise((resolve) => child.on("close", resolve));

@@ -1,4 +1,5 @@
-// The library in Chromium, bundled as another project would: the same bytes as the command line's, files of any kind read in place, and nothing asked of another origin.
+// The library in Chromium, bundled as another project would: the same bytes as the command line's, files of
+// any kind read in place, and nothing asked of another origin.
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
@@ -18,8 +19,14 @@ const folder = temporaryFolder();
 const at = (name: string): string => join(folder, name);
 const repository = fileURLToPath(new URL("..", import.meta.url));
 const shared = join(repository, "..", "shared");
-const [reference, query] = ["reference", "query"].map((name) => join(repository, "data", `demo_${name}.h5ad`)) as [string, string];
-const { "Cross-Origin-Opener-Policy": _, "Cross-Origin-Embedder-Policy": __, ...headersWithoutIsolation } = pageHeaders;
+const [reference, query] = ["reference", "query"].map((name) =>
+  join(repository, "data", `demo_${name}.h5ad`),
+) as [string, string];
+const {
+  "Cross-Origin-Opener-Policy": _,
+  "Cross-Origin-Embedder-Policy": __,
+  ...headersWithoutIsolation
+} = pageHeaders;
 
 let browser: Browser;
 let isolated: ServedFolder;
@@ -27,8 +34,29 @@ let notIsolated: ServedFolder;
 const pages: TestPage[] = [];
 
 before(async () => {
-  const [built] = await Promise.all([buildTestPage(at("page")), command("train", reference, "-o", at("model"), "--condition-key", "well", "--cell-type-key", "cell_type", "--pretraining-epochs", "4", "--epochs", "6", "--no-landmarks")]);
-  [browser, isolated, notIsolated] = await Promise.all([launchBrowser(), serveFolder(built, 0, pageHeaders), serveFolder(built, 0, headersWithoutIsolation)]);
+  const [built] = await Promise.all([
+    buildTestPage(at("page")),
+    command(
+      "train",
+      reference,
+      "-o",
+      at("model"),
+      "--condition-key",
+      "well",
+      "--cell-type-key",
+      "cell_type",
+      "--pretraining-epochs",
+      "4",
+      "--epochs",
+      "6",
+      "--no-landmarks",
+    ),
+  ]);
+  [browser, isolated, notIsolated] = await Promise.all([
+    launchBrowser(),
+    serveFolder(built, 0, pageHeaders),
+    serveFolder(built, 0, headersWithoutIsolation),
+  ]);
 });
 after(async () => {
   await browser?.close();
@@ -54,7 +82,15 @@ function assertSameBytes(found: string, expected: string): void {
 
 /** Files of a folder, with their paths from above it. */
 function filesOf(path: string, name: string): { paths: string[]; files: string[] } {
-  const inside = (readdirSync(path, { recursive: true, withFileTypes: true }) as { isFile(): boolean; parentPath: string; name: string }[]).filter((entry) => entry.isFile()).map((entry) => join(entry.parentPath, entry.name));
+  const inside = (
+    readdirSync(path, { recursive: true, withFileTypes: true }) as {
+      isFile(): boolean;
+      parentPath: string;
+      name: string;
+    }[]
+  )
+    .filter((entry) => entry.isFile())
+    .map((entry) => join(entry.parentPath, entry.name));
   return { files: inside, paths: inside.map((file) => name + file.slice(path.length)) };
 }
 
@@ -65,15 +101,35 @@ describe("the same bytes as the command line's, with the same seed", () => {
     const page = await openPage();
     assert.equal(await page.job("isolated"), true);
     await page.register([reference]);
-    await page.job("train", { path: "demo_reference.h5ad", model: "model", conditionKeys: ["well"], cellTypeKeys: ["cell_type"], pretrainingEpochs: 4, epochs: 6, landmarks: false, simd: "plain", threads: 2 });
-    for (const name of ["model.safetensors", "model.json"]) assertSameBytes(await page.save("file", { path: `model/${name}` }, at(`browser-${name}`)), at(`model/${name}`));
+    await page.job("train", {
+      path: "demo_reference.h5ad",
+      model: "model",
+      conditionKeys: ["well"],
+      cellTypeKeys: ["cell_type"],
+      pretrainingEpochs: 4,
+      epochs: 6,
+      landmarks: false,
+      simd: "plain",
+      threads: 2,
+    });
+    for (const name of ["model.safetensors", "model.json"])
+      assertSameBytes(
+        await page.save("file", { path: `model/${name}` }, at(`browser-${name}`)),
+        at(`model/${name}`),
+      );
   });
 
   test("mapping: the whole file, latents and labels; with two threads", async () => {
     const page = await openPage();
     const { files, paths } = filesOf(at("model"), "model");
     await page.register([query, ...files], ["demo_query.h5ad", ...paths]);
-    const { summary } = await page.job<{ summary: { cells: number } }>("map", { path: "demo_query.h5ad", model: "model", output: "mapped.h5ad", simd: "plain", threads: 2 });
+    const { summary } = await page.job<{ summary: { cells: number } }>("map", {
+      path: "demo_query.h5ad",
+      model: "model",
+      output: "mapped.h5ad",
+      simd: "plain",
+      threads: 2,
+    });
     assert.equal(summary.cells, 181);
     assertSameBytes(await page.save("file", { path: "mapped.h5ad" }, at("isolated.h5ad")), at("cli.h5ad"));
   });
@@ -84,15 +140,28 @@ describe("the same bytes as the command line's, with the same seed", () => {
     const { files, paths } = filesOf(at("model"), "model");
     await page.register([query, ...files], ["demo_query.h5ad", ...paths]);
     await page.job("map", { path: "demo_query.h5ad", model: "model", output: "mapped.h5ad", simd: "plain" });
-    assertSameBytes(await page.save("file", { path: "mapped.h5ad" }, at("not-isolated.h5ad")), at("cli.h5ad"));
-    await assert.rejects(page.job("map", { path: "demo_query.h5ad", model: "model", threads: 2 }), /usage: 2 threads cannot be had: this page is not cross-origin isolated/);
+    assertSameBytes(
+      await page.save("file", { path: "mapped.h5ad" }, at("not-isolated.h5ad")),
+      at("cli.h5ad"),
+    );
+    await assert.rejects(
+      page.job("map", { path: "demo_query.h5ad", model: "model", threads: 2 }),
+      /usage: 2 threads cannot be had: this page is not cross-origin isolated/,
+    );
   });
 
   test("anndata opens the saved file: cells in, cells out, counts as they were", () => {
-    const [before, mapped] = JSON.parse(runPython("open_mapped.py", query, at("isolated.h5ad"))) as Record<string, unknown>[];
-    assert.deepEqual([mapped!["cells"], mapped!["names"], mapped!["X"]], [before!["cells"], before!["names"], before!["X"]]);
+    const [before, mapped] = JSON.parse(runPython("open_mapped.py", query, at("isolated.h5ad"))) as Record<
+      string,
+      unknown
+    >[];
+    assert.deepEqual(
+      [mapped!["cells"], mapped!["names"], mapped!["X"]],
+      [before!["cells"], before!["names"], before!["X"]],
+    );
     assert.deepEqual((mapped!["obsm"] as Record<string, unknown>)["X_scpoli"], [181, 10]);
-    for (const column of ["cell_type_pred", "cell_type_uncert", "cell_type_unknown"]) assert.ok((mapped!["obs"] as string[]).includes(column), column);
+    for (const column of ["cell_type_pred", "cell_type_uncert", "cell_type_unknown"])
+      assert.ok((mapped!["obs"] as string[]).includes(column), column);
   });
 
   for (const name of ["panc8", "pbmc3"])
@@ -100,20 +169,59 @@ describe("the same bytes as the command line's, with the same seed", () => {
       const data = join(shared, "data", `${name}.h5ad`);
       if (!existsSync(data)) return t.skip("../shared/data is not there");
       let model = join(shared, "interop/pbmc/reference");
-      if (name === "panc8") await command("train", data, "-o", (model = at("panc8-model")), "--condition-key", "technology", "--cell-type-key", "cell_type", "--pretraining-epochs", "2", "--epochs", "3");
+      if (name === "panc8")
+        await command(
+          "train",
+          data,
+          "-o",
+          (model = at("panc8-model")),
+          "--condition-key",
+          "technology",
+          "--cell-type-key",
+          "cell_type",
+          "--pretraining-epochs",
+          "2",
+          "--epochs",
+          "3",
+        );
       const page = await openPage();
       const { files, paths } = filesOf(model, "model");
       await page.register([data, ...files], [`${name}.h5ad`, ...paths]);
-      await page.job("map", { path: `${name}.h5ad`, model: "model", output: "mapped.h5ad", knownConditions: "new", epochs: 3, simd: "plain", threads: 1 });
-      await command("map", data, "--reference", model, "-o", at(`${name}.h5ad`), "--known-conditions", "new", "--epochs", "3");
-      assertSameBytes(await page.save("file", { path: "mapped.h5ad" }, at(`${name}-browser.h5ad`)), at(`${name}.h5ad`));
+      await page.job("map", {
+        path: `${name}.h5ad`,
+        model: "model",
+        output: "mapped.h5ad",
+        knownConditions: "new",
+        epochs: 3,
+        simd: "plain",
+        threads: 1,
+      });
+      await command(
+        "map",
+        data,
+        "--reference",
+        model,
+        "-o",
+        at(`${name}.h5ad`),
+        "--known-conditions",
+        "new",
+        "--epochs",
+        "3",
+      );
+      assertSameBytes(
+        await page.save("file", { path: "mapped.h5ad" }, at(`${name}-browser.h5ad`)),
+        at(`${name}.h5ad`),
+      );
     });
 });
 
 describe("files", () => {
   test("reads, writes and cuts in any order, beside the same on an array", async () => {
     const page = await openPage();
-    const { wrong, bytes, expected } = await page.job<{ wrong: number; bytes: number; expected: number }>("exercise", { steps: 400, bytes: 700_000 });
+    const { wrong, bytes, expected } = await page.job<{ wrong: number; bytes: number; expected: number }>(
+      "exercise",
+      { steps: 400, bytes: 700_000 },
+    );
     assert.equal(wrong, 0);
     assert.equal(bytes, expected);
   });
@@ -127,11 +235,18 @@ describe("files", () => {
     const expected = await Promise.all(
       data.layers.map(async (name) => {
         const matrix = data.layer(name);
-        return [name, await matrix.read(0, matrix.rows).then(({ values }) => Array.from(values).reduce((sum, value) => sum + value, 0), (error: { kind: string; message: string }) => `${error.kind}: ${error.message}`)];
+        return [
+          name,
+          await matrix.read(0, matrix.rows).then(
+            ({ values }) => Array.from(values).reduce((sum, value) => sum + value, 0),
+            (error: { kind: string; message: string }) => `${error.kind}: ${error.message}`,
+          ),
+        ];
       }),
     );
     data.close();
-    const plain = (results: readonly unknown[]): string => JSON.stringify(results).replaceAll(path, "filters.h5ad");
+    const plain = (results: readonly unknown[]): string =>
+      JSON.stringify(results).replaceAll(path, "filters.h5ad");
     assert.ok(found.filter(([, sum]) => typeof sum === "number").length >= 8);
     assert.equal(plain(found), plain(expected));
   });
@@ -143,13 +258,20 @@ describe("files", () => {
     await page.save("zip", { path: "model" }, at("model.zip"));
     await page.choose([at("model.zip")]);
     assert.equal(await page.job("registerModel"), "model.zip");
-    const { summary } = await page.job<{ summary: { cells: number } }>("map", { path: "demo_query.h5ad", model: "model.zip", epochs: 1 });
+    const { summary } = await page.job<{ summary: { cells: number } }>("map", {
+      path: "demo_query.h5ad",
+      model: "model.zip",
+      epochs: 1,
+    });
     assert.equal(summary.cells, 181);
     await page.choose([query]);
     await assert.rejects(page.job("registerModel"), /model: demo_query.h5ad holds no model/);
     writeFileSync(at("damaged.zip"), readFileSync(at("model.zip")).subarray(0, 5000));
     await page.choose([at("damaged.zip")]);
-    await assert.rejects(page.job("registerModel"), /file: damaged.zip cannot be opened: it is no zip file, or a damaged one/);
+    await assert.rejects(
+      page.job("registerModel"),
+      /file: damaged.zip cannot be opened: it is no zip file, or a damaged one/,
+    );
     if (!existsSync(shared)) return t.skip("../shared/interop is not there: scArches' folder is not tried");
     const python = filesOf(join(shared, "interop/pbmc/query"), "python");
     await page.register(python.files, python.paths);
@@ -164,22 +286,37 @@ describe("files", () => {
     const page = await openPage();
     const { files, paths } = filesOf(store, "query.zarr");
     await page.register(files, paths);
-    const expected = await page.job<{ cells: number; genes: number; sum: number }>("open", { path: "query.zarr" });
+    const expected = await page.job<{ cells: number; genes: number; sum: number }>("open", {
+      path: "query.zarr",
+    });
     assert.deepEqual([expected.cells, expected.genes], [181, 765]);
     await page.save("zip", { path: "query.zarr" }, at("query.zarr.zip"));
     await page.register([at("query.zarr.zip")]);
     assert.deepEqual(await page.job("open", { path: "query.zarr.zip" }), expected);
 
     mkdirSync(at("tenx"));
-    writeFileSync(at("tenx/matrix.mtx.gz"), gzipSync("%%MatrixMarket matrix coordinate integer general\n3 2 4\n1 1 5\n3 1 1\n2 2 7\n3 2 2\n"));
-    writeFileSync(at("tenx/features.tsv.gz"), gzipSync("E1\tA\tGene Expression\nE2\tB\tGene Expression\nE3\tC\tGene Expression\n"));
+    writeFileSync(
+      at("tenx/matrix.mtx.gz"),
+      gzipSync("%%MatrixMarket matrix coordinate integer general\n3 2 4\n1 1 5\n3 1 1\n2 2 7\n3 2 2\n"),
+    );
+    writeFileSync(
+      at("tenx/features.tsv.gz"),
+      gzipSync("E1\tA\tGene Expression\nE2\tB\tGene Expression\nE3\tC\tGene Expression\n"),
+    );
     writeFileSync(at("tenx/barcodes.tsv.gz"), gzipSync("c1-1\nc2-1\n"));
     const tenx = filesOf(at("tenx"), "tenx");
     await page.register(tenx.files, tenx.paths);
     assert.deepEqual(await page.job("open", { path: "tenx" }), { cells: 2, genes: 3, sum: 15 });
     await page.job("convert", { path: "tenx", output: "tenx.h5ad" });
     assert.deepEqual(await page.job("open", { path: "tenx.h5ad" }), { cells: 2, genes: 3, sum: 15 });
-    assert.equal((JSON.parse(runPython("open_mapped.py", await page.save("file", { path: "tenx.h5ad" }, at("tenx.h5ad")))) as { cells: number }[])[0]!.cells, 2);
+    assert.equal(
+      (
+        JSON.parse(
+          runPython("open_mapped.py", await page.save("file", { path: "tenx.h5ad" }, at("tenx.h5ad"))),
+        ) as { cells: number }[]
+      )[0]!.cells,
+      2,
+    );
   });
 
   test("what is in a file, as under Node; a matrix read by a thread, and streamed", async () => {
@@ -187,9 +324,39 @@ describe("files", () => {
     await page.register([reference]);
     const found = await page.job<Inspection>("inspect", { path: "demo_reference.h5ad" });
     assert.equal(found.cells, 519);
-    await page.job("train", { path: "demo_reference.h5ad", model: "streamed", conditionKeys: ["well"], cellTypeKeys: ["cell_type"], pretrainingEpochs: 1, epochs: 2, landmarks: false, stream: "always", simd: "plain", threads: 1 });
-    await command("train", reference, "-o", at("streamed"), "--condition-key", "well", "--cell-type-key", "cell_type", "--pretraining-epochs", "1", "--epochs", "2", "--no-landmarks", "--stream", "always");
-    assertSameBytes(await page.save("file", { path: "streamed/model.safetensors" }, at("streamed.safetensors")), at("streamed/model.safetensors"));
+    await page.job("train", {
+      path: "demo_reference.h5ad",
+      model: "streamed",
+      conditionKeys: ["well"],
+      cellTypeKeys: ["cell_type"],
+      pretrainingEpochs: 1,
+      epochs: 2,
+      landmarks: false,
+      stream: "always",
+      simd: "plain",
+      threads: 1,
+    });
+    await command(
+      "train",
+      reference,
+      "-o",
+      at("streamed"),
+      "--condition-key",
+      "well",
+      "--cell-type-key",
+      "cell_type",
+      "--pretraining-epochs",
+      "1",
+      "--epochs",
+      "2",
+      "--no-landmarks",
+      "--stream",
+      "always",
+    );
+    assertSameBytes(
+      await page.save("file", { path: "streamed/model.safetensors" }, at("streamed.safetensors")),
+      at("streamed/model.safetensors"),
+    );
   });
 
   test("a file of 4.4 GB, with its counts beyond what 32 bits address, is mapped where it lies", async () => {
@@ -197,7 +364,13 @@ describe("files", () => {
     const page = await openPage();
     const { files, paths } = filesOf(at("model"), "model");
     await page.register([at("large.h5ad"), ...files], ["large.h5ad", ...paths]);
-    const { summary } = await page.job<{ summary: { cells: number } }>("map", { path: "large.h5ad", model: "model", output: "mapped.h5ad", epochs: 1, threads: 1 });
+    const { summary } = await page.job<{ summary: { cells: number } }>("map", {
+      path: "large.h5ad",
+      model: "model",
+      output: "mapped.h5ad",
+      epochs: 1,
+      threads: 1,
+    });
     const saved = await page.job<{ cells: number; bytes: number }>("size", { path: "mapped.h5ad" });
     assert.deepEqual([summary.cells, saved.cells, saved.bytes > 4.4e9], [181, 181, true]);
   });
@@ -209,10 +382,22 @@ describe("files", () => {
     writeFileSync(at("text.h5ad"), "no HDF5");
     writeFileSync(at("empty.h5ad"), "");
     await page.register([at("short.h5ad"), at("text.h5ad"), at("empty.h5ad"), query]);
-    await assert.rejects(page.job("open", { path: "short.h5ad" }), /file: short\.h5ad cannot be opened: the file is truncated/);
-    await assert.rejects(page.job("open", { path: "text.h5ad" }), /file: text\.h5ad cannot be opened: it is not an HDF5 file/);
-    await assert.rejects(page.job("open", { path: "empty.h5ad" }), /file: empty\.h5ad cannot be opened: it is empty/);
-    await assert.rejects(page.job("open", { path: "none.h5ad" }), /file: none\.h5ad cannot be read: there is no such file/);
+    await assert.rejects(
+      page.job("open", { path: "short.h5ad" }),
+      /file: short\.h5ad cannot be opened: the file is truncated/,
+    );
+    await assert.rejects(
+      page.job("open", { path: "text.h5ad" }),
+      /file: text\.h5ad cannot be opened: it is not an HDF5 file/,
+    );
+    await assert.rejects(
+      page.job("open", { path: "empty.h5ad" }),
+      /file: empty\.h5ad cannot be opened: it is empty/,
+    );
+    await assert.rejects(
+      page.job("open", { path: "none.h5ad" }),
+      /file: none\.h5ad cannot be read: there is no such file/,
+    );
     assert.equal((await page.job<{ cells: number }>("open", { path: "demo_query.h5ad" })).cells, 181);
   });
 
@@ -220,15 +405,24 @@ describe("files", () => {
     const page = await openPage();
     await page.job("registerUrl", { address: "/index.html", path: "page.html" });
     assert.deepEqual(await page.job("files", { path: "page.html" }), ["page.html"]);
-    await assert.rejects(page.job("registerUrl", { address: "https://example.org/model.zip", path: "model.zip" }), /usage: https:\/\/example\.org\/model\.zip is of another origin/);
-    await assert.rejects(page.job("registerUrl", { address: "missing.h5ad", path: "x" }), /file: .*missing\.h5ad cannot be had: the server answers 404/);
+    await assert.rejects(
+      page.job("registerUrl", { address: "https://example.org/model.zip", path: "model.zip" }),
+      /usage: https:\/\/example\.org\/model\.zip is of another origin/,
+    );
+    await assert.rejects(
+      page.job("registerUrl", { address: "missing.h5ad", path: "x" }),
+      /file: .*missing\.h5ad cannot be had: the server answers 404/,
+    );
   });
 });
 
 test("no page has made an error or asked another origin for anything", () => {
   assert.ok(pages.length > 5);
   for (const page of pages) {
-    assert.deepEqual(page.errors.filter((text) => !text.includes("404")), []);
+    assert.deepEqual(
+      page.errors.filter((text) => !text.includes("404")),
+      [],
+    );
     assert.deepEqual(page.foreign, []);
   }
 });

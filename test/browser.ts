@@ -1,4 +1,5 @@
-// A browser for tests: Debian's chromium, driven by playwright-core, and a page that uses the package as another project would.
+// A browser for tests: Debian's chromium, driven by playwright-core, and a page that uses the package as
+// another project would.
 import { execFile, execFileSync } from "node:child_process";
 import { cpSync, existsSync, mkdirSync, symlinkSync } from "node:fs";
 import { join } from "node:path";
@@ -9,7 +10,10 @@ import { chromium, type Browser, type BrowserContextOptions, type Page } from "p
 const root = fileURLToPath(new URL("..", import.meta.url));
 const places = ["/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome"];
 
-/** Path of chromium (CHROMIUM names another one), which is installed from Debian's packages where it is missing. */
+/**
+ * Path of chromium (CHROMIUM names another one), which is installed from Debian's packages where it is
+ * missing.
+ */
 function chromiumPath(): string {
   const named = process.env["CHROMIUM"];
   if (named) return named;
@@ -20,13 +24,25 @@ function chromiumPath(): string {
   return places.find((path) => existsSync(path))!;
 }
 
-const flags = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync", "--enable-precise-memory-info"];
+const flags = [
+  "--no-sandbox",
+  "--disable-gpu",
+  "--disable-quic",
+  "--no-first-run",
+  "--disable-background-networking",
+  "--disable-component-update",
+  "--disable-sync",
+  "--enable-precise-memory-info",
+];
 
 export function launchBrowser(more: readonly string[] = []): Promise<Browser> {
   return chromium.launch({ executablePath: chromiumPath(), headless: true, args: [...flags, ...more] });
 }
 
-/** test/browser-page in a window of its own, and what it did that it should not: errors, and requests that leave its origin. */
+/**
+ * test/browser-page in a window of its own, and what it did that it should not: errors, and requests that
+ * leave its origin.
+ */
 export class TestPage {
   readonly errors: string[] = [];
   readonly foreign: string[] = [];
@@ -38,7 +54,8 @@ export class TestPage {
     const opened = new TestPage(await context.newPage());
     context.on("request", (request) => {
       const { origin, protocol } = new URL(request.url());
-      if (protocol !== "blob:" && protocol !== "data:" && origin !== new URL(url).origin) opened.foreign.push(request.url());
+      if (protocol !== "blob:" && protocol !== "data:" && origin !== new URL(url).origin)
+        opened.foreign.push(request.url());
     });
     opened.page.on("console", (message) => message.type() === "error" && opened.errors.push(message.text()));
     opened.page.on("pageerror", (error) => opened.errors.push(String(error)));
@@ -53,7 +70,11 @@ export class TestPage {
 
   /** Runs a job of worker.js, with the files that were chosen last. */
   job<T>(name: string, options: object = {}): Promise<T> {
-    return this.page.evaluate(([job, settings]) => (window as unknown as { job(name: string, options: object): Promise<T> }).job(job, settings), [name, options] as const);
+    return this.page.evaluate(
+      ([job, settings]) =>
+        (window as unknown as { job(name: string, options: object): Promise<T> }).job(job, settings),
+      [name, options] as const,
+    );
   }
 
   /** @param paths - in the worker. Default: the files' names */
@@ -66,19 +87,32 @@ export class TestPage {
   async save(name: string, options: object, path: string): Promise<string> {
     const [download] = await Promise.all([
       this.page.waitForEvent("download"),
-      this.page.evaluate(([job, settings]) => (window as unknown as { save(name: string, options: object): Promise<void> }).save(job, settings), [name, options] as const),
+      this.page.evaluate(
+        ([job, settings]) =>
+          (window as unknown as { save(name: string, options: object): Promise<void> }).save(job, settings),
+        [name, options] as const,
+      ),
     ]);
     await download.saveAs(path);
     return path;
   }
 }
 
-/** Bundles test/browser-page by Vite in a new folder where this package is installed. @returns the folder of the static files */
+/**
+ * Bundles test/browser-page by Vite in a new folder where this package is installed.
+ * @returns the folder of the static files
+ */
 export async function buildTestPage(folder: string): Promise<string> {
   mkdirSync(join(folder, "node_modules"), { recursive: true });
   symlinkSync(root, join(folder, "node_modules", "scpoli"));
   cpSync(join(root, "test", "browser-page"), join(folder, "page"), { recursive: true });
   const built = join(folder, "built");
-  await promisify(execFile)(process.execPath, [join(root, "node_modules", "vite", "bin", "vite.js"), "build", join(folder, "page"), "--outDir", built]);
+  await promisify(execFile)(process.execPath, [
+    join(root, "node_modules", "vite", "bin", "vite.js"),
+    "build",
+    join(folder, "page"),
+    "--outDir",
+    built,
+  ]);
   return built;
 }

@@ -1,10 +1,26 @@
-// The model folder and the safetensors format: what is written is read again, to the byte; every kind of damage is one named error; nothing else is ever deleted.
+// The model folder and the safetensors format: what is written is read again, to the byte; every kind of
+// damage is one named error; nothing else is ever deleted.
 import assert from "node:assert/strict";
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 import { describe, test } from "node:test";
 import { fileURLToPath } from "node:url";
-import { formatVersion, loadModel, saveModel, type ModelJson, type StoredModel, type StoredTensor } from "../dist/model/checkpoint.js";
+import {
+  formatVersion,
+  loadModel,
+  saveModel,
+  type ModelJson,
+  type StoredModel,
+  type StoredTensor,
+} from "../dist/model/checkpoint.js";
 import { ScPoliError, type ErrorKind } from "../dist/errors.js";
 import { parameterShapes } from "../dist/model/parameters.js";
 import { readSafetensors, writeSafetensors, type Tensor } from "../dist/model/safetensors.js";
@@ -25,22 +41,48 @@ function fails(kind: ErrorKind, ...says: RegExp[]) {
 const json: ModelJson = {
   format_version: formatVersion,
   scpoli_version: "0.1.0",
-  model: { hidden_layer_sizes: [4, 3], latent_dim: 2, condition_encoding: "embedding", embedding_dims: [2, 3], inject_condition: ["encoder", "decoder"], recon_loss: "nb", dropout: 0.05 },
-  genes: ["CD3E", "MS4A1", "constructor", "Ærø 😀", "a\"b\\c"],
+  model: {
+    hidden_layer_sizes: [4, 3],
+    latent_dim: 2,
+    condition_encoding: "embedding",
+    embedding_dims: [2, 3],
+    inject_condition: ["encoder", "decoder"],
+    recon_loss: "nb",
+    dropout: 0.05,
+  },
+  genes: ["CD3E", "MS4A1", "constructor", "Ærø 😀", 'a"b\\c'],
   condition_keys: ["donor", "10"],
-  conditions: [["d1", "d2", "query"], ["1", "2"]],
+  conditions: [
+    ["d1", "d2", "query"],
+    ["1", "2"],
+  ],
   reference_conditions: [2, 2],
-  combinations: [[0, 0], [1, 1], [2, 0]],
+  combinations: [
+    [0, 0],
+    [1, 1],
+    [2, 0],
+  ],
   cell_type_keys: ["cell_type", "broad"],
   cell_types: ["B", "CD4 T", "T"],
-  levels: [[0, 1], [0, 2]],
+  levels: [
+    [0, 1],
+    [0, 2],
+  ],
   prototype_counts: [10, 7, 8],
-  unlabeled_prototypes: [{ cluster: 2, cells: 3 }, { cluster: 5, cells: 1 }],
+  unlabeled_prototypes: [
+    { cluster: 2, cells: 3 },
+    { cluster: 5, cells: 1 },
+  ],
   calibration: [
     { distance_scale: 1.5, probability_scale: 0.7, threshold: 0.5, cells: 20 },
     { distance_scale: 0.1, probability_scale: 2, threshold: 1, cells: 0 },
   ],
-  head: { levels: [{ types: [0, 1], temperature: 1.5 }, { types: [0, 2], temperature: 0.5 }] },
+  head: {
+    levels: [
+      { types: [0, 1], temperature: 1.5 },
+      { types: [0, 2], temperature: 0.5 },
+    ],
+  },
   landmarks: null,
   provenance: { cells: 25, nested: { list: [1, null, "x"] } },
 };
@@ -49,15 +91,35 @@ function modelOf(changes: Partial<ModelJson> = {}): StoredModel {
   const own = { ...json, ...changes };
   const { model, genes, conditions, combinations, cell_types: types } = own;
   const shapes = parameterShapes(
-    { hiddenLayerSizes: model.hidden_layer_sizes, latentDim: model.latent_dim, conditionEncoding: "embedding", embeddingDims: model.embedding_dims, injectCondition: model.inject_condition, reconLoss: "nb", dropout: model.dropout },
-    { genes: genes.length, conditions: conditions.map((names) => names.length), combinations: combinations.length },
+    {
+      hiddenLayerSizes: model.hidden_layer_sizes,
+      latentDim: model.latent_dim,
+      conditionEncoding: "embedding",
+      embeddingDims: model.embedding_dims,
+      injectCondition: model.inject_condition,
+      reconLoss: "nb",
+      dropout: model.dropout,
+    },
+    {
+      genes: genes.length,
+      conditions: conditions.map((names) => names.length),
+      combinations: combinations.length,
+    },
   ).map(({ name, shape }): [string, readonly number[]] => [name, shape]);
   const D = model.latent_dim;
   const U = own.unlabeled_prototypes.length;
   if (U > 0) shapes.push(["unlabeled_prototypes", [U, D]], ["unlabeled_prototype_covariances", [U, D, D]]);
   if (own.head) shapes.push(["head.weight", [4, genes.length]], ["head.bias", [4]], ["head.means", [4, 4]]);
   shapes.push(["prototypes", [types.length, D]], ["prototype_covariances", [types.length, D, D]]);
-  const tensors = new Map(shapes.map(([name, shape], t): [string, StoredTensor] => [name, { shape, data: Float32Array.from({ length: shape.reduce((a, b) => a * b, 1) }, (_, i) => Math.sin(t + i)) }]));
+  const tensors = new Map(
+    shapes.map(([name, shape], t): [string, StoredTensor] => [
+      name,
+      {
+        shape,
+        data: Float32Array.from({ length: shape.reduce((a, b) => a * b, 1) }, (_, i) => Math.sin(t + i)),
+      },
+    ]),
+  );
   return { json: own, tensors };
 }
 
@@ -89,21 +151,38 @@ describe("a model folder", () => {
     assert.deepEqual(loaded.json, json);
     assert.deepEqual([...loaded.tensors].sort(), [...stored.tensors].sort());
     await saveModel(at("again/and again/model/"), loaded);
-    for (const name of ["model.json", "model.safetensors"]) assert.deepEqual(readFileSync(at("again/and again/model", name)), readFileSync(at("model", name)));
+    for (const name of ["model.json", "model.safetensors"])
+      assert.deepEqual(readFileSync(at("again/and again/model", name)), readFileSync(at("model", name)));
     assert.deepEqual(readdirSync(at("again/and again")), ["model"], "nothing is left beside it");
   });
 
   test("of a model without cell types", async () => {
-    const stored = modelOf({ cell_type_keys: [], cell_types: [], levels: [], prototype_counts: [], calibration: [], head: null });
+    const stored = modelOf({
+      cell_type_keys: [],
+      cell_types: [],
+      levels: [],
+      prototype_counts: [],
+      calibration: [],
+      head: null,
+    });
     await saveModel(at("unlabelled"), stored);
     assert.deepEqual((await loadModel(at("unlabelled"))).json, stored.json);
   });
 
   test("with sample metadata", async () => {
-    const stored = modelOf({ sample_metadata: [{ columns: ["age", "sex"], samples: { d1: [31, "f"], "d2": [null, true] } }, { columns: [], samples: {} }] });
+    const stored = modelOf({
+      sample_metadata: [
+        { columns: ["age", "sex"], samples: { d1: [31, "f"], d2: [null, true] } },
+        { columns: [], samples: {} },
+      ],
+    });
     await saveModel(at("metadata"), stored);
     assert.deepEqual((await loadModel(at("metadata"))).json, stored.json);
-    for (const [entry, value, says] of [["sample_metadata.0.samples.d1", [31], /samples\.d1 has 1 entries, expected 2/], ["sample_metadata.0.samples.d1", [[], "f"], /expected a number/], ["sample_metadata", [], /has 0 entries, expected 2/]] as const) {
+    for (const [entry, value, says] of [
+      ["sample_metadata.0.samples.d1", [31], /samples\.d1 has 1 entries, expected 2/],
+      ["sample_metadata.0.samples.d1", [[], "f"], /expected a number/],
+      ["sample_metadata", [], /has 0 entries, expected 2/],
+    ] as const) {
       await saveModel(at("metadata"), stored, { force: true });
       editJson(at("metadata"), { [entry]: value });
       await assert.rejects(loadModel(at("metadata")), fails("model", says));
@@ -111,18 +190,28 @@ describe("a model folder", () => {
   });
 
   test("has one line per entry in model.json", () => {
-    assert.equal(readFileSync(at("model", "model.json"), "utf8").split("\n").length, Object.keys(json).length + 3);
+    assert.equal(
+      readFileSync(at("model", "model.json"), "utf8").split("\n").length,
+      Object.keys(json).length + 3,
+    );
   });
 });
 
 describe("saving", () => {
   test("replaces a model only when told to", async () => {
     await saveModel(at("replaced"), modelOf());
-    await assert.rejects(saveModel(at("replaced"), modelOf({ scpoli_version: "9" })), fails("refused", /holds a model already.*--force/));
+    await assert.rejects(
+      saveModel(at("replaced"), modelOf({ scpoli_version: "9" })),
+      fails("refused", /holds a model already.*--force/),
+    );
     assert.equal((await loadModel(at("replaced"))).json.scpoli_version, "0.1.0");
     await saveModel(at("replaced"), modelOf({ scpoli_version: "9" }), { force: true });
     assert.equal((await loadModel(at("replaced"))).json.scpoli_version, "9");
-    assert.deepEqual(readdirSync(folder).filter((name) => name.startsWith(".")), [], "nothing is left beside it");
+    assert.deepEqual(
+      readdirSync(folder).filter((name) => name.startsWith(".")),
+      [],
+      "nothing is left beside it",
+    );
   });
 
   test("takes an empty folder", async () => {
@@ -140,7 +229,11 @@ describe("saving", () => {
     writeFileSync(at("of others 2", "model.safetensors"), "weights");
     writeFileSync(at("of others 2", "model.json"), '{"layers": 3}');
     writeFileSync(at("file"), "mine");
-    for (const name of ["with notes", "of others", "of others 2", "file"]) await assert.rejects(saveModel(at(name), modelOf(), { force: true }), fails("output", /Give another name/));
+    for (const name of ["with notes", "of others", "of others 2", "file"])
+      await assert.rejects(
+        saveModel(at(name), modelOf(), { force: true }),
+        fails("output", /Give another name/),
+      );
     assert.equal(readFileSync(at("with notes", "notes.txt"), "utf8"), "mine");
     assert.equal(readFileSync(at("of others 2", "model.safetensors"), "utf8"), "weights");
     assert.equal(readFileSync(at("file"), "utf8"), "mine");
@@ -149,13 +242,19 @@ describe("saving", () => {
   test("refuses a model with weights that are not finite, and leaves nothing", async () => {
     const stored = modelOf();
     stored.tensors.get("theta")!.data[3] = NaN;
-    await assert.rejects(saveModel(at("diverged"), stored), fails("model", /'theta' has NaN at position 3.*learning rate/));
+    await assert.rejects(
+      saveModel(at("diverged"), stored),
+      fails("model", /'theta' has NaN at position 3.*learning rate/),
+    );
     assert.ok(!existsSync(at("diverged")));
   });
 
   test("tells where it cannot write", async () => {
     await assert.rejects(saveModel(at("file", "below"), modelOf()), fails("output", /below|file/));
-    assert.deepEqual(readdirSync(folder).filter((name) => name.startsWith(".")), []);
+    assert.deepEqual(
+      readdirSync(folder).filter((name) => name.startsWith(".")),
+      [],
+    );
   });
 });
 
@@ -165,32 +264,69 @@ describe("a folder that is no model", () => {
     writeFileSync(at("a.h5ad"), "x");
     await assert.rejects(loadModel(at("a.h5ad")), fails("model", /is a file; a model is a folder/));
     mkdirSync(at("nothing"));
-    await assert.rejects(loadModel(at("nothing")), fails("model", /is no model folder: model\.json and model\.safetensors are missing/));
+    await assert.rejects(
+      loadModel(at("nothing")),
+      fails("model", /is no model folder: model\.json and model\.safetensors are missing/),
+    );
     mkdirSync(at("scarches"));
-    for (const name of ["attr.pkl", "model_params.pt", "var_names.csv"]) writeFileSync(at("scarches", name), "");
+    for (const name of ["attr.pkl", "model_params.pt", "var_names.csv"])
+      writeFileSync(at("scarches", name), "");
     await assert.rejects(loadModel(at("scarches")), fails("model", /no model folder.*or one of scArches/));
     symlinkSync(at("nothing"), at("link"));
     await assert.rejects(loadModel(at("link")), fails("model", /no model folder/));
   });
 
   test("not complete", async () => {
-    await assert.rejects(loadModel(await damaged("no json", (path) => rmSync(join(path, "model.json")))), fails("model", /not complete: model\.json is missing/));
-    await assert.rejects(loadModel(await damaged("no tensors", (path) => rmSync(join(path, "model.safetensors")))), fails("model", /not complete: model\.safetensors is missing/));
+    await assert.rejects(
+      loadModel(await damaged("no json", (path) => rmSync(join(path, "model.json")))),
+      fails("model", /not complete: model\.json is missing/),
+    );
+    await assert.rejects(
+      loadModel(await damaged("no tensors", (path) => rmSync(join(path, "model.safetensors")))),
+      fails("model", /not complete: model\.safetensors is missing/),
+    );
   });
 });
 
 describe("a damaged model.json", () => {
   test("not JSON, cut short, not an object, of another tool", async () => {
     const write = (content: string) => (path: string) => writeFileSync(join(path, "model.json"), content);
-    await assert.rejects(loadModel(await damaged("j1", write("hello"))), fails("model", /model\.json is damaged: it is not JSON/));
-    await assert.rejects(loadModel(await damaged("j2", (path) => write(readFileSync(join(path, "model.json"), "utf8").slice(0, 300))(path))), fails("model", /not JSON/));
-    for (const [i, content] of ["[]", "null", "3"].entries()) await assert.rejects(loadModel(await damaged(`j3${i}`, write(content))), fails("model", /expected an object/));
-    await assert.rejects(loadModel(await damaged("j4", write('{"architectures": ["Bert"]}'))), fails("model", /not of scpoli: it has no format_version/));
+    await assert.rejects(
+      loadModel(await damaged("j1", write("hello"))),
+      fails("model", /model\.json is damaged: it is not JSON/),
+    );
+    await assert.rejects(
+      loadModel(
+        await damaged("j2", (path) =>
+          write(readFileSync(join(path, "model.json"), "utf8").slice(0, 300))(path),
+        ),
+      ),
+      fails("model", /not JSON/),
+    );
+    for (const [i, content] of ["[]", "null", "3"].entries())
+      await assert.rejects(
+        loadModel(await damaged(`j3${i}`, write(content))),
+        fails("model", /expected an object/),
+      );
+    await assert.rejects(
+      loadModel(await damaged("j4", write('{"architectures": ["Bert"]}'))),
+      fails("model", /not of scpoli: it has no format_version/),
+    );
   });
 
   test("made by a newer version", async () => {
-    const path = await damaged("newer", (own) => editJson(own, { format_version: formatVersion + 1, scpoli_version: "3.1.0", genes: "elsewhere" }));
-    await assert.rejects(loadModel(path), fails("model", new RegExp(`made by a newer scpoli \\("3\\.1\\.0"\\): its format is ${formatVersion + 1}, this version reads up to ${formatVersion}\\. Update`)));
+    const path = await damaged("newer", (own) =>
+      editJson(own, { format_version: formatVersion + 1, scpoli_version: "3.1.0", genes: "elsewhere" }),
+    );
+    await assert.rejects(
+      loadModel(path),
+      fails(
+        "model",
+        new RegExp(
+          `made by a newer scpoli \\("3\\.1\\.0"\\): its format is ${formatVersion + 1}, this version reads up to ${formatVersion}\\. Update`,
+        ),
+      ),
+    );
   });
 
   /** what, which entry becomes what (undefined: it goes), what is said of it */
@@ -199,10 +335,25 @@ describe("a damaged model.json", () => {
     ["genes not texts", "genes.1", 4, /genes\[1\] is 4, expected a text/],
     ["a gene twice", "genes.1", "CD3E", /genes has 'CD3E' twice/],
     ["no gene", "genes", [], /genes is empty/],
-    ["a gene too many", "genes.5", "more", /model\.safetensors is damaged: tensor '.*' has shape \[.*\], model\.json calls for/],
-    ["conditions of one key only", "conditions", [["d1", "d2", "query"]], /conditions has 1 entries, expected 2/],
+    [
+      "a gene too many",
+      "genes.5",
+      "more",
+      /model\.safetensors is damaged: tensor '.*' has shape \[.*\], model\.json calls for/,
+    ],
+    [
+      "conditions of one key only",
+      "conditions",
+      [["d1", "d2", "query"]],
+      /conditions has 1 entries, expected 2/,
+    ],
     ["a condition twice", "conditions.0.1", "d1", /conditions\[0\] has 'd1' twice/],
-    ["more reference conditions than conditions", "reference_conditions.0", 4, /reference_conditions\[0\] is 4, expected a number in \[1, 3\]/],
+    [
+      "more reference conditions than conditions",
+      "reference_conditions.0",
+      4,
+      /reference_conditions\[0\] is 4, expected a number in \[1, 3\]/,
+    ],
     ["a combination of no condition", "combinations.1.0", 3, /combinations\[1\]\[0\] is 3/],
     ["a combination twice", "combinations.1", [0, 0], /combinations has one twice/],
     ["a wrong likelihood", "model.recon_loss", "gauss", /in model, reconLoss is "gauss"/],
@@ -211,50 +362,101 @@ describe("a damaged model.json", () => {
     ["a huge width", "model.latent_dim", 1e9, /latentDim is 1000000000/],
     ["conditions nowhere", "model.inject_condition", [], /inject_condition is empty/],
     ["a level with a type that is not there", "levels.1.1", 3, /levels\[1\]\[1\] is 3/],
-    ["an unlabelled prototype of less than no cell", "unlabeled_prototypes.0.cells", -1, /unlabeled_prototypes\[0\]\.cells is -1/],
-    ["a type of the head that its level has not", "head.levels.0.types", [0, 2], /head\.levels\[0\]\.types is \[0,2\], expected ascending rows of its level/],
+    [
+      "an unlabelled prototype of less than no cell",
+      "unlabeled_prototypes.0.cells",
+      -1,
+      /unlabeled_prototypes\[0\]\.cells is -1/,
+    ],
+    [
+      "a type of the head that its level has not",
+      "head.levels.0.types",
+      [0, 2],
+      /head\.levels\[0\]\.types is \[0,2\], expected ascending rows of its level/,
+    ],
     ["a temperature of zero", "head.levels.1.temperature", 0, /head\.levels\[1\]\.temperature is 0/],
     ["no head, but its tensors", "head", null, /it has a tensor 'head\.\w+' that the model does not/],
-    ["unlabelled prototypes out of order", "unlabeled_prototypes.1.cluster", 2, /unlabeled_prototypes is not in ascending order/],
-    ["an unlabelled prototype too many", "unlabeled_prototypes.2", { cluster: 7, cells: 1 }, /'unlabeled_prototypes' has shape \[2, 2\], model\.json calls for \[3, 2\]/],
+    [
+      "unlabelled prototypes out of order",
+      "unlabeled_prototypes.1.cluster",
+      2,
+      /unlabeled_prototypes is not in ascending order/,
+    ],
+    [
+      "an unlabelled prototype too many",
+      "unlabeled_prototypes.2",
+      { cluster: 7, cells: 1 },
+      /'unlabeled_prototypes' has shape \[2, 2\], model\.json calls for \[3, 2\]/,
+    ],
     ["a level out of order", "levels.0", [1, 0], /levels\[0\] is \[1,0\], expected ascending rows/],
     ["a type in no level", "levels.0", [0], /'CD4 T' is in no level/],
     ["a negative count of cells", "prototype_counts.0", -1, /prototype_counts\[0\] is -1/],
-    ["a threshold above one", "calibration.0.threshold", 1.01, /calibration\[0\]\.threshold is 1\.01, expected a number in \[0, 1\]/],
+    [
+      "a threshold above one",
+      "calibration.0.threshold",
+      1.01,
+      /calibration\[0\]\.threshold is 1\.01, expected a number in \[0, 1\]/,
+    ],
     ["a scale of zero", "calibration.1.distance_scale", 0, /calibration\[1\]\.distance_scale is 0/],
     ["provenance that is a text", "provenance", "mine", /provenance is "mine", expected an object/],
   ];
   for (const [what, entry, value, says] of edits)
     test(what, async () => {
-      await assert.rejects(loadModel(await damaged(`edit ${what}`, (path) => editJson(path, { [entry]: value }))), fails("model", says));
+      await assert.rejects(
+        loadModel(await damaged(`edit ${what}`, (path) => editJson(path, { [entry]: value }))),
+        fails("model", says),
+      );
     });
 });
 
 describe("damaged tensors", () => {
-  const rewrite = (change: (tensors: Map<string, Tensor>) => void) => (path: string): void => {
-    const file = join(path, "model.safetensors");
-    const tensors = readSafetensors(readFileSync(file), file);
-    change(tensors);
-    writeFileSync(file, writeSafetensors(tensors));
-  };
+  const rewrite =
+    (change: (tensors: Map<string, Tensor>) => void) =>
+    (path: string): void => {
+      const file = join(path, "model.safetensors");
+      const tensors = readSafetensors(readFileSync(file), file);
+      change(tensors);
+      writeFileSync(file, writeSafetensors(tensors));
+    };
   const cases: readonly [string, (tensors: Map<string, Tensor>) => void, RegExp][] = [
     ["one missing", (t) => t.delete("encoder.mean_encoder.bias"), /'encoder\.mean_encoder\.bias' is missing/],
-    ["one too many", (t) => t.set("extra", { dtype: "U8", shape: [1], data: Uint8Array.of(1) }), /'extra' that the model does not/],
-    ["a wrong shape", (t) => t.set("theta", { dtype: "F32", shape: [3, 5], data: new Float32Array(15) }), /'theta' has shape \[3, 5\], model\.json calls for \[5, 3\]/],
-    ["a wrong type", (t) => t.set("prototypes", { dtype: "F64", shape: [3, 2], data: new Float64Array(6) }), /'prototypes' has type F64, expected F32/],
+    [
+      "one too many",
+      (t) => t.set("extra", { dtype: "U8", shape: [1], data: Uint8Array.of(1) }),
+      /'extra' that the model does not/,
+    ],
+    [
+      "a wrong shape",
+      (t) => t.set("theta", { dtype: "F32", shape: [3, 5], data: new Float32Array(15) }),
+      /'theta' has shape \[3, 5\], model\.json calls for \[5, 3\]/,
+    ],
+    [
+      "a wrong type",
+      (t) => t.set("prototypes", { dtype: "F64", shape: [3, 2], data: new Float64Array(6) }),
+      /'prototypes' has type F64, expected F32/,
+    ],
     ["a weight that is NaN", (t) => (t.get("theta")!.data[7] = NaN), /'theta' has NaN at position 7/],
-    ["a covariance that is infinite", (t) => (t.get("prototype_covariances")!.data[0] = -Infinity), /'prototype_covariances' has -Infinity/],
+    [
+      "a covariance that is infinite",
+      (t) => (t.get("prototype_covariances")!.data[0] = -Infinity),
+      /'prototype_covariances' has -Infinity/,
+    ],
   ];
   for (const [what, change, says] of cases)
     test(what, async () => {
-      await assert.rejects(loadModel(await damaged(`tensors ${what}`, rewrite(change))), fails("model", says));
+      await assert.rejects(
+        loadModel(await damaged(`tensors ${what}`, rewrite(change))),
+        fails("model", says),
+      );
     });
 
   test("cut short, at any place", async () => {
     await saveModel(at("whole"), modelOf());
     const bytes = readFileSync(at("whole", "model.safetensors"));
     for (const length of [0, 5, 8, 100, bytes.length - 500, bytes.length - 1]) {
-      const path = await damaged(`cut ${length}`, (own) => writeFileSync(join(own, "model.safetensors"), bytes.subarray(0, length)));
+      const path = await damaged(`cut ${length}`, (own) =>
+        writeFileSync(join(own, "model.safetensors"), bytes.subarray(0, length)),
+      );
       await assert.rejects(loadModel(path), fails("model", /model\.safetensors is damaged/));
     }
   });
@@ -304,28 +506,69 @@ describe("safetensors", () => {
     }
   });
 
-  const entry = (change: object): unknown => ({ t: { dtype: "F32", shape: [2], data_offsets: [0, 8], ...change } });
+  const entry = (change: object): unknown => ({
+    t: { dtype: "F32", shape: [2], data_offsets: [0, 8], ...change },
+  });
   const wrong: readonly [string, Uint8Array, RegExp][] = [
     ["no header", new Uint8Array(3), /it has 3 bytes/],
     ["a header longer than the file", file("{}", 0).subarray(0, 9), /cut short/],
-    ["not safetensors at all", new TextEncoder().encode("\x89HDF\r\n\x1a\n and more"), /no safetensors header/],
+    [
+      "not safetensors at all",
+      new TextEncoder().encode("\x89HDF\r\n\x1a\n and more"),
+      /no safetensors header/,
+    ],
     ["a header that is not JSON", file("{nonsense", 0), /not JSON/],
-    ["a header that is not UTF-8", (() => { const made = file("{}xx", 0); made.set([0xff, 0xfe], 10); return made; })(), /not JSON/],
+    [
+      "a header that is not UTF-8",
+      (() => {
+        const made = file("{}xx", 0);
+        made.set([0xff, 0xfe], 10);
+        return made;
+      })(),
+      /not JSON/,
+    ],
     ["a header that is a list", file([], 0), /not a JSON object/],
     ["an entry that is no object", file({ t: 3 }, 0), /'t' has type/],
     ["an unknown type", file(entry({ dtype: "BF16" }), 8), /type "BF16"; F32, F64, I32, I64, U8 can be read/],
     ["a type from the prototype chain", file(entry({ dtype: "constructor" }), 8), /type "constructor"/],
     ["a negative size", file(entry({ shape: [-2] }), 8), /shape \[-2\]/],
     ["a fractional size", file(entry({ shape: [0.5, 4] }), 8), /shape \[0\.5,4\]/],
-    ["a range too short for the shape", file(entry({ data_offsets: [0, 4] }), 4), /needs 8 bytes, its range has 4/],
+    [
+      "a range too short for the shape",
+      file(entry({ data_offsets: [0, 4] }), 4),
+      /needs 8 bytes, its range has 4/,
+    ],
     ["a range backwards", file(entry({ data_offsets: [8, 0] }), 8), /needs 8 bytes, its range has -8/],
     ["a range of three", file(entry({ data_offsets: [0, 8, 8] }), 8), /byte range/],
     ["a shape beyond all bounds", file(entry({ shape: [2 ** 40, 2 ** 40] }), 8), /needs/],
     ["data missing", file(entry({}), 7), /announces 8 bytes of data, 7 are there/],
     ["data that belong to no tensor", file(entry({}), 12), /4 bytes follow the last tensor/],
     ["a hole", file(entry({ data_offsets: [4, 12] }), 12), /starts at byte 4 of the data, expected 0/],
-    ["tensors over each other", file({ a: { dtype: "U8", shape: [4], data_offsets: [0, 4] }, b: { dtype: "U8", shape: [4], data_offsets: [2, 6] } }, 6), /'b' starts at byte 2 of the data, expected 4/],
-    ["a 64-bit integer beyond 2^53", (() => { const made = file({ t: { dtype: "I64", shape: [1], data_offsets: [0, 8] } }, 8); made.fill(0x7f, made.length - 8); return made; })(), /beyond 2\^53/],
+    [
+      "tensors over each other",
+      file(
+        {
+          a: { dtype: "U8", shape: [4], data_offsets: [0, 4] },
+          b: { dtype: "U8", shape: [4], data_offsets: [2, 6] },
+        },
+        6,
+      ),
+      /'b' starts at byte 2 of the data, expected 4/,
+    ],
+    [
+      "a 64-bit integer beyond 2^53",
+      (() => {
+        const made = file({ t: { dtype: "I64", shape: [1], data_offsets: [0, 8] } }, 8);
+        made.fill(0x7f, made.length - 8);
+        return made;
+      })(),
+      /beyond 2\^53/,
+    ],
   ];
-  for (const [what, content, says] of wrong) test(`refused: ${what}`, () => assert.throws(() => readSafetensors(content, "x"), fails("model", /^x is damaged or no safetensors file/, says)));
+  for (const [what, content, says] of wrong)
+    test(`refused: ${what}`, () =>
+      assert.throws(
+        () => readSafetensors(content, "x"),
+        fails("model", /^x is damaged or no safetensors file/, says),
+      ));
 });

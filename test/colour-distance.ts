@@ -1,4 +1,5 @@
-// How different two colours look, at least: to normal sight, deuteranopia, protanopia and tritanopia. Source: Machado et al. 2009 (severity 1, linear RGB); OKLab of Ottosson 2020.
+// How different two colours look, at least: to normal sight, deuteranopia, protanopia and tritanopia. Source:
+// Machado et al. 2009 (severity 1, linear RGB); OKLab of Ottosson 2020.
 
 const sights = {
   normal: [1, 0, 0, 0, 1, 0, 0, 0, 1],
@@ -18,7 +19,11 @@ function oklab([r, g, b]: readonly number[]): number[] {
   const l = Math.cbrt(0.4122214708 * r! + 0.5363325363 * g! + 0.0514459929 * b!);
   const m = Math.cbrt(0.2119034982 * r! + 0.6806995451 * g! + 0.1073969566 * b!);
   const s = Math.cbrt(0.0883024619 * r! + 0.2817188376 * g! + 0.6299787005 * b!);
-  return [0.2104542553 * l + 0.793617785 * m - 0.0040720468 * s, 1.9779984951 * l - 2.428592205 * m + 0.4505937099 * s, 0.0259040371 * l + 0.7827717662 * m - 0.808675766 * s];
+  return [
+    0.2104542553 * l + 0.793617785 * m - 0.0040720468 * s,
+    1.9779984951 * l - 2.428592205 * m + 0.4505937099 * s,
+    0.0259040371 * l + 0.7827717662 * m - 0.808675766 * s,
+  ];
 }
 
 const known = new Map<string, number[][]>();
@@ -26,7 +31,19 @@ function seen(colour: string): number[][] {
   let own = known.get(colour);
   if (!own) {
     const rgb = linear(colour);
-    own = Object.values(sights).map((matrix) => oklab([0, 1, 2].map((row) => Math.min(1, Math.max(0, matrix[3 * row]! * rgb[0]! + matrix[3 * row + 1]! * rgb[1]! + matrix[3 * row + 2]! * rgb[2]!)))));
+    own = Object.values(sights).map((matrix) =>
+      oklab(
+        [0, 1, 2].map((row) =>
+          Math.min(
+            1,
+            Math.max(
+              0,
+              matrix[3 * row]! * rgb[0]! + matrix[3 * row + 1]! * rgb[1]! + matrix[3 * row + 2]! * rgb[2]!,
+            ),
+          ),
+        ),
+      ),
+    );
     known.set(colour, own);
   }
   return own;
@@ -35,5 +52,7 @@ function seen(colour: string): number[][] {
 /** Distance in OKLab to the sight for which it is the least. */
 export function colourDistance(a: string, b: string): number {
   const [first, second] = [seen(a), seen(b)];
-  return Math.min(...first.map((lab, sight) => Math.hypot(...lab.map((value, i) => value - second[sight]![i]!))));
+  return Math.min(
+    ...first.map((lab, sight) => Math.hypot(...lab.map((value, i) => value - second[sight]![i]!))),
+  );
 }

@@ -21,7 +21,10 @@ export interface CommandOptions {
 }
 
 /** `scpoli ...args` */
-export function scpoli(args: readonly string[], { cwd, env, onStderr }: CommandOptions = {}): Promise<Outcome> {
+export function scpoli(
+  args: readonly string[],
+  { cwd, env, onStderr }: CommandOptions = {},
+): Promise<Outcome> {
   const child = spawn(process.execPath, [entry, ...args], { cwd, env: { ...process.env, ...env } });
   return new Promise((resolve, reject) => {
     let stdout = "";

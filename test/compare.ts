@@ -25,14 +25,22 @@ export interface ExpectedContents {
 }
 
 /** Checks the form of a block and writes it into a dense array. */
-export function fill(dense: (number | null)[], start: number, { rows, columns, indptr, indices, values }: SparseRows): void {
+export function fill(
+  dense: (number | null)[],
+  start: number,
+  { rows, columns, indptr, indices, values }: SparseRows,
+): void {
   assert.equal(indptr[0], 0);
   assert.equal(indptr.length, rows + 1);
   assert.equal(indices.length, indptr[rows]);
   assert.equal(values.length, indptr[rows]);
   assert.ok(!values.includes(0), "a zero is stored");
   for (let row = 0; row < rows; row++) {
-    assert.deepEqual(indices.slice(indptr[row], indptr[row + 1]).sort(), indices.slice(indptr[row], indptr[row + 1]), "indices do not rise");
+    assert.deepEqual(
+      indices.slice(indptr[row], indptr[row + 1]).sort(),
+      indices.slice(indptr[row], indptr[row + 1]),
+      "indices do not rise",
+    );
     for (let k = indptr[row]!; k < indptr[row + 1]!; k++) {
       dense[(start + row) * columns + indices[k]!] = Number.isNaN(values[k]) ? null : values[k]!;
     }
@@ -48,7 +56,16 @@ export async function assertMatrix(matrix: Matrix, wanted: ExpectedMatrix): Prom
     assert.deepEqual(dense, wanted.values, `in blocks of ${rows} rows`);
   }
   const dense = new Array<number | null>(wanted.rows * wanted.columns).fill(0);
-  for (const [start, end] of [[30, 40], [0, 3], [20, 30], [3, 20], [9, 12], [0, 0], [39, 40]] as const) fill(dense, start, await matrix.read(start, end));
+  for (const [start, end] of [
+    [30, 40],
+    [0, 3],
+    [20, 30],
+    [3, 20],
+    [9, 12],
+    [0, 0],
+    [39, 40],
+  ] as const)
+    fill(dense, start, await matrix.read(start, end));
   assert.deepEqual(dense, wanted.values, "out of order");
 }
 
@@ -65,7 +82,8 @@ export async function fails(run: () => unknown, kind: ErrorKind, ...says: RegExp
 }
 
 export const plainColumn = (column: Column): unknown => {
-  const list = (values: Iterable<unknown>): unknown[] => Array.from(values, (value) => (Number.isNaN(value) ? null : value));
+  const list = (values: Iterable<unknown>): unknown[] =>
+    Array.from(values, (value) => (Number.isNaN(value) ? null : value));
   const { kind } = column;
   if (kind !== "categorical") return { kind, values: list(column.values) };
   return { kind, codes: [...column.codes], categories: [...column.categories], ordered: column.ordered };
@@ -74,7 +92,8 @@ export const plainColumn = (column: Column): unknown => {
 /** Everything that anndata found in its fullest file. */
 export async function assertContents(data: AnnData, wanted: ExpectedContents): Promise<void> {
   assert.deepEqual(data.obs.columnNames, Object.keys(wanted.obs));
-  for (const [name, column] of Object.entries(wanted.obs)) assert.deepEqual(plainColumn(await data.obs.column(name)), column, name);
+  for (const [name, column] of Object.entries(wanted.obs))
+    assert.deepEqual(plainColumn(await data.obs.column(name)), column, name);
   assert.deepEqual(await data.obs.index(), wanted.obsNames);
   assert.deepEqual(await data.var.index(), wanted.varNames);
   assert.deepEqual(await data.raw!.var.index(), wanted.rawNames);

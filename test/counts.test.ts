@@ -1,4 +1,5 @@
-// Raw counts: where they are found, that every value is checked, and that they arrive in the model's order of genes, in memory as in a stream.
+// Raw counts: where they are found, that every value is checked, and that they arrive in the model's order of
+// genes, in memory as in a stream.
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import type { NumericArray } from "../dist/anndata/matrix.js";
@@ -8,7 +9,11 @@ import { ScPoliError, type ErrorKind } from "../dist/errors.js";
 import { Random } from "../dist/random.js";
 import { annData, frame, matrix, names, type Parts } from "./memory.js";
 
-const raw = [[1, 0, 2], [0, 3, 0], [4, 0, 1]];
+const raw = [
+  [1, 0, 2],
+  [0, 3, 0],
+  [4, 0, 1],
+];
 const log = raw.map((row) => row.map((value) => Math.log1p(value)));
 
 function fails(kind: ErrorKind, ...says: RegExp[]) {
@@ -26,29 +31,55 @@ describe("where the counts are", () => {
   test("X, else raw.X, else the layers counts and raw_counts", async () => {
     const X = matrix(log);
     assert.equal(await taken({ X: matrix(raw), raw: { X: matrix(raw), var: frame(names("r", 3)) } }), "X");
-    assert.equal(await taken({ X, raw: { X: matrix(raw), var: frame(names("r", 3)) }, layers: { counts: matrix(raw) } }), "raw.X");
+    assert.equal(
+      await taken({ X, raw: { X: matrix(raw), var: frame(names("r", 3)) }, layers: { counts: matrix(raw) } }),
+      "raw.X",
+    );
     assert.equal(await taken({ X, layers: { counts: matrix(raw) } }), "layers/counts");
-    assert.equal(await taken({ X, layers: { raw_counts: matrix(raw), counts: matrix(log) } }), "layers/raw_counts");
+    assert.equal(
+      await taken({ X, layers: { raw_counts: matrix(raw), counts: matrix(log) } }),
+      "layers/raw_counts",
+    );
     assert.equal(await taken({ layers: { counts: matrix(raw) } }), "layers/counts");
   });
 
   test("raw.X comes with its own genes", async () => {
-    const place = await findCounts(annData({ X: matrix(log), raw: { X: matrix([[1, 2, 3, 4]]), var: frame(names("r", 4)) } }));
+    const place = await findCounts(
+      annData({ X: matrix(log), raw: { X: matrix([[1, 2, 3, 4]]), var: frame(names("r", 4)) } }),
+    );
     assert.deepEqual(await place.var.index(), ["r0", "r1", "r2", "r3"]);
     assert.match(place.found[0]!.verdict, /fractional.*log-normalised/);
   });
 
   test("a named place is the only one looked into", async () => {
-    const parts = { X: matrix(raw), raw: { X: matrix(raw), var: frame(names("r", 3)) }, layers: { spliced: matrix(raw), log: matrix(log) } };
-    for (const [layer, name] of [["X", "X"], ["raw", "raw.X"], ["raw.X", "raw.X"], ["spliced", "layers/spliced"], ["layers/spliced", "layers/spliced"]] as const) assert.equal(await taken(parts, layer), name);
+    const parts = {
+      X: matrix(raw),
+      raw: { X: matrix(raw), var: frame(names("r", 3)) },
+      layers: { spliced: matrix(raw), log: matrix(log) },
+    };
+    for (const [layer, name] of [
+      ["X", "X"],
+      ["raw", "raw.X"],
+      ["raw.X", "raw.X"],
+      ["spliced", "layers/spliced"],
+      ["layers/spliced", "layers/spliced"],
+    ] as const)
+      assert.equal(await taken(parts, layer), name);
     await assert.rejects(taken(parts, "log"), fails("counts", /no raw counts in layers\/log/));
     await assert.rejects(taken(parts, "unspliced"), fails("key", /unspliced/));
-    await assert.rejects(taken({ X: matrix(raw), layers: { spliced: matrix(raw) } }, "raw"), fails("key", /no raw\.X; its layers are 'spliced'/));
+    await assert.rejects(
+      taken({ X: matrix(raw), layers: { spliced: matrix(raw) } }, "raw"),
+      fails("key", /no raw\.X; its layers are 'spliced'/),
+    );
   });
 
   test("a refusal tells what each place holds, and which other layer would do", async () => {
     const scaled = raw.map((row) => row.map((value) => value - 1.5));
-    const parts = { X: matrix(log), raw: { X: matrix(scaled), var: frame(names("r", 3)) }, layers: { spliced: matrix(raw), cpm: matrix(raw.map((row) => row.map((value) => value * 3333.3))) } };
+    const parts = {
+      X: matrix(log),
+      raw: { X: matrix(scaled), var: frame(names("r", 3)) },
+      layers: { spliced: matrix(raw), cpm: matrix(raw.map((row) => row.map((value) => value * 3333.3))) },
+    };
     await assert.rejects(
       taken(parts),
       fails(
@@ -62,7 +93,10 @@ describe("where the counts are", () => {
   });
 
   test("NaN and infinite values are no counts", async () => {
-    await assert.rejects(taken({ X: matrix([[1, NaN, -1]]) }), fails("counts", /X: NaN and negative values, e\.g\. NaN in cell 'c0', gene 'g1'/));
+    await assert.rejects(
+      taken({ X: matrix([[1, NaN, -1]]) }),
+      fails("counts", /X: NaN and negative values, e\.g\. NaN in cell 'c0', gene 'g1'/),
+    );
     await assert.rejects(taken({ X: matrix([[1, Infinity, 0]]) }), fails("counts", /X: infinite values/));
   });
 
@@ -80,8 +114,18 @@ describe("where the counts are", () => {
   });
 
   test("all places at once, for inspection", async () => {
-    const verdicts = await lookAtPlaces(annData({ X: matrix(log), layers: { a: matrix(raw), counts: matrix(raw) } }));
-    assert.deepEqual(verdicts.map(({ place, holds }) => [place, holds]), [["X", "other"], ["raw.X", "other"], ["layers/counts", "counts"], ["layers/a", "counts"]]);
+    const verdicts = await lookAtPlaces(
+      annData({ X: matrix(log), layers: { a: matrix(raw), counts: matrix(raw) } }),
+    );
+    assert.deepEqual(
+      verdicts.map(({ place, holds }) => [place, holds]),
+      [
+        ["X", "other"],
+        ["raw.X", "other"],
+        ["layers/counts", "counts"],
+        ["layers/a", "counts"],
+      ],
+    );
     assert.equal(takenPlace(verdicts), "layers/counts");
     assert.equal(takenPlace(verdicts.slice(0, 2)), null);
   });
@@ -90,10 +134,13 @@ describe("where the counts are", () => {
 /** Random counts (cells, genes), about a third of them not zero. */
 function random(cells: number, genes: number, most = 200): number[][] {
   const draw = new Random(7, "counts");
-  return Array.from({ length: cells }, () => Array.from({ length: genes }, () => (draw.below(3) === 0 ? 1 + draw.below(most) : 0)));
+  return Array.from({ length: cells }, () =>
+    Array.from({ length: genes }, () => (draw.below(3) === 0 ? 1 + draw.below(most) : 0)),
+  );
 }
 
-const replaced = (row: readonly number[], at: number, by: number): number[] => row.map((value, i) => (i === at ? by : value));
+const replaced = (row: readonly number[], at: number, by: number): number[] =>
+  row.map((value, i) => (i === at ? by : value));
 
 /** Dense counts in the model's order. */
 function expected(rows: readonly (readonly number[])[], map: Int32Array, genes: number): number[][] {
@@ -107,7 +154,13 @@ function expected(rows: readonly (readonly number[])[], map: Int32Array, genes: 
 }
 
 /** Dense counts of a CSR matrix whose indices must ascend. */
-function dense(rows: number, genes: number, indptr: ArrayLike<number>, indices: ArrayLike<number>, values: ArrayLike<number>): number[][] {
+function dense(
+  rows: number,
+  genes: number,
+  indptr: ArrayLike<number>,
+  indices: ArrayLike<number>,
+  values: ArrayLike<number>,
+): number[][] {
   return Array.from({ length: rows }, (_, row) => {
     const out = new Array<number>(genes).fill(0);
     for (let k = indptr[row]!; k < indptr[row + 1]!; k++) {
@@ -117,8 +170,10 @@ function dense(rows: number, genes: number, indptr: ArrayLike<number>, indices: 
     return out;
   });
 }
-const denseCounts = ({ cells, genes, indptr, indices, values }: Counts): number[][] => dense(cells, genes, indptr, indices, values);
-const sums = (rows: readonly (readonly number[])[]): number[] => rows.map((row) => row.reduce((a, b) => a + b, 0));
+const denseCounts = ({ cells, genes, indptr, indices, values }: Counts): number[][] =>
+  dense(cells, genes, indptr, indices, values);
+const sums = (rows: readonly (readonly number[])[]): number[] =>
+  rows.map((row) => row.reduce((a, b) => a + b, 0));
 
 const G = 70;
 const identity = Int32Array.from({ length: G }, (_, i) => i);
@@ -126,10 +181,19 @@ const maps: Readonly<Record<string, { readonly map: Int32Array; readonly genes: 
   "the same genes": { map: identity, genes: G },
   "fewer genes in the same order": { map: identity.map((i) => (i % 3 === 0 ? i / 3 : -1)), genes: 30 },
   "the genes in another order": { map: identity.map((i) => (i * 11) % G), genes: G },
-  "some genes in another order, among others of the model": { map: identity.map((i) => (i % 2 === 0 ? 99 - ((i * 11) % G) : -1)), genes: 100 },
+  "some genes in another order, among others of the model": {
+    map: identity.map((i) => (i % 2 === 0 ? 99 - ((i * 11) % G) : -1)),
+    genes: 100,
+  },
   "no gene": { map: identity.map(() => -1), genes: 5 },
 };
-const types: readonly (new (values: ArrayLike<number>) => NumericArray)[] = [Float32Array, Float64Array, Int32Array, Uint8Array, Int16Array];
+const types: readonly (new (values: ArrayLike<number>) => NumericArray)[] = [
+  Float32Array,
+  Float64Array,
+  Int32Array,
+  Uint8Array,
+  Int16Array,
+];
 
 describe("counts in the model's order", () => {
   const rows = random(57, G);
@@ -142,7 +206,12 @@ describe("counts in the model's order", () => {
         const place = await findCounts(annData({ X: matrix(rows, type) }));
         for (const blockRows of [1, 8, 57, 100]) {
           let next = 0;
-          for await (const { start, rows: n, indptr, indices, counts, sizeFactors } of streamCounts(place, map, genes, blockRows)) {
+          for await (const { start, rows: n, indptr, indices, counts, sizeFactors } of streamCounts(
+            place,
+            map,
+            genes,
+            blockRows,
+          )) {
             assert.equal(start, next);
             assert.deepEqual(dense(n, genes, indptr, indices, counts), answer.slice(start, start + n));
             assert.deepEqual([...sizeFactors], sums(answer).slice(start, start + n));
@@ -164,12 +233,16 @@ describe("counts in the model's order", () => {
     const place = await findCounts(annData({ X: matrix(rows) }));
     for (const keep of [[0, 1, 2, 7, 8, 56], [5], [], [...rows.keys()]]) {
       const counts = await loadCounts(place, identity, G, { keep: Int32Array.from(keep) });
-      assert.deepEqual(denseCounts(counts), keep.map((row) => rows[row]));
+      assert.deepEqual(
+        denseCounts(counts),
+        keep.map((row) => rows[row]),
+      );
     }
   });
 
   test("across several blocks of a large matrix", async () => {
-    const many = random(3, 1500).flatMap((row) => Array.from({ length: 2500 }, () => row)); // 7,500 cells, about 3.7 million values
+    // 7,500 cells, about 3.7 million values
+    const many = random(3, 1500).flatMap((row) => Array.from({ length: 2500 }, () => row));
     const X = matrix(many);
     const keep = Int32Array.from(many.keys()).filter((row) => row % 1000 < 2 || row > 7400);
     const place = await findCounts(annData({ X }));
@@ -177,33 +250,54 @@ describe("counts in the model's order", () => {
     const seen: number[] = [];
     const counts = await loadCounts(place, map, 1500, { keep, onProgress: (done) => seen.push(done) });
     assert.ok(seen.length > 1 && seen.at(-1) === 7500);
-    assert.deepEqual(denseCounts(counts), Array.from(keep, (row) => [...many[row]!].reverse()));
+    assert.deepEqual(
+      denseCounts(counts),
+      Array.from(keep, (row) => [...many[row]!].reverse()),
+    );
   });
 });
 
 describe("compact types", () => {
-  const load = async (rows: number[][], genes = rows[0]!.length) => loadCounts(await findCounts(annData({ X: matrix(rows, Float64Array) })), Int32Array.from(rows[0]!.keys()), genes);
+  const load = async (rows: number[][], genes = rows[0]!.length) =>
+    loadCounts(
+      await findCounts(annData({ X: matrix(rows, Float64Array) })),
+      Int32Array.from(rows[0]!.keys()),
+      genes,
+    );
 
   test("counts take 8, 16 or 32 bits, as the largest needs, wherever it is met", async () => {
     const rows = random(40, 20);
     assert.ok((await load(rows)).values instanceof Uint8Array);
-    for (const [value, type] of [[255, Uint8Array], [256, Uint16Array], [65_535, Uint16Array], [65_536, Float32Array], [16_777_216, Float32Array]] as const) {
+    for (const [value, type] of [
+      [255, Uint8Array],
+      [256, Uint16Array],
+      [65_535, Uint16Array],
+      [65_536, Float32Array],
+      [16_777_216, Float32Array],
+    ] as const) {
       for (const cell of [0, 39]) {
         const own = rows.map((row, r) => (r === cell ? replaced(row, 4, value) : row));
         const counts = await load(own);
-        assert.ok(counts.values instanceof type, `${value} in cell ${cell} is in ${counts.values.constructor.name}`);
+        assert.ok(
+          counts.values instanceof type,
+          `${value} in cell ${cell} is in ${counts.values.constructor.name}`,
+        );
         assert.deepEqual(denseCounts(counts), own);
       }
     }
   });
 
   test("counts that grow wider from block to block keep what was there", async () => {
-    const rows = random(9, 400_000, 3).map((row, cell) => (cell === 5 ? replaced(row, 1, 300) : cell === 8 ? replaced(row, 2, 70_000) : row));
+    const rows = random(9, 400_000, 3).map((row, cell) =>
+      cell === 5 ? replaced(row, 1, 300) : cell === 8 ? replaced(row, 2, 70_000) : row,
+    );
     const counts = await load(rows);
     assert.ok(counts.values instanceof Float32Array && counts.indices instanceof Uint32Array);
     rows.forEach((row, cell) => {
       assert.equal(counts.indptr[cell + 1]! - counts.indptr[cell]!, row.filter((value) => value > 0).length);
-      for (let k = counts.indptr[cell]!; k < counts.indptr[cell + 1]!; k++) if (row[counts.indices[k]!] !== counts.values[k]) assert.fail(`cell ${cell}, gene ${counts.indices[k]}`);
+      for (let k = counts.indptr[cell]!; k < counts.indptr[cell + 1]!; k++)
+        if (row[counts.indices[k]!] !== counts.values[k])
+          assert.fail(`cell ${cell}, gene ${counts.indices[k]}`);
     });
   });
 
@@ -213,19 +307,33 @@ describe("compact types", () => {
   });
 
   test("no cell has a count", async () => {
-    const counts = await load([[0, 0], [0, 0]]);
-    assert.deepEqual([counts.cells, [...counts.sizeFactors], [...counts.indptr], counts.values.length], [2, [0, 0], [0, 0, 0], 0]);
+    const counts = await load([
+      [0, 0],
+      [0, 0],
+    ]);
+    assert.deepEqual(
+      [counts.cells, [...counts.sizeFactors], [...counts.indptr], counts.values.length],
+      [2, [0, 0], [0, 0, 0], 0],
+    );
   });
 });
 
 describe("every value is checked", () => {
   const cells = 2000; // beyond what the first look sees
-  for (const [value, words] of [[NaN, /NaN \(a missing value\)/], [Infinity, /an infinite value/], [-2, /a negative value, -2/], [0.25, /a fractional value, 0\.25/], [-Infinity, /an infinite value/]] as const) {
+  for (const [value, words] of [
+    [NaN, /NaN \(a missing value\)/],
+    [Infinity, /an infinite value/],
+    [-2, /a negative value, -2/],
+    [0.25, /a fractional value, 0\.25/],
+    [-Infinity, /an infinite value/],
+  ] as const) {
     for (const [what, { map, genes }] of Object.entries(maps)) {
       test(`${value} is refused by cell, row, gene and place: ${what}`, async () => {
         const rows = Array.from({ length: cells }, () => new Array<number>(G).fill(1));
         rows[700]![41] = value;
-        const place = await findCounts(annData({ X: matrix(rows), obs: frame(names("cell", cells)), var: frame(names("gene", G)) }));
+        const place = await findCounts(
+          annData({ X: matrix(rows), obs: frame(names("cell", cells)), var: frame(names("gene", G)) }),
+        );
         const error = fails("counts", words, /memory: X holds/, /cell 'cell700' \(row 700\), gene 'gene41'/);
         await assert.rejects(loadCounts(place, map, genes), error);
         await assert.rejects(async () => {
@@ -237,6 +345,9 @@ describe("every value is checked", () => {
 
   test("a run that is stopped says so", async () => {
     const place = await findCounts(annData({ X: matrix(raw) }));
-    await assert.rejects(loadCounts(place, Int32Array.of(0, 1, 2), 3, { signal: AbortSignal.abort() }), fails("interrupted", /Stopped/));
+    await assert.rejects(
+      loadCounts(place, Int32Array.of(0, 1, 2), 3, { signal: AbortSignal.abort() }),
+      fails("interrupted", /Stopped/),
+    );
   });
 });

@@ -1,17 +1,24 @@
-// Damaged copies of what can be read: bytes of a file changed, numbers in a text made extreme, pieces moved, ends and whole files missing.
+// Damaged copies of what can be read: bytes of a file changed, numbers in a text made extreme, pieces moved,
+// ends and whole files missing.
 import { cpSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { basename, dirname, extname, join } from "node:path";
 import { gunzipSync, gzipSync } from "node:zlib";
 import type { Random } from "../dist/random.js";
 
-/** Something to read, a file or a folder, of which damaged copies are made one after the other in the same place. */
+/**
+ * Something to read, a file or a folder, of which damaged copies are made one after the other in the same
+ * place.
+ */
 export class Damageable {
   readonly copy: string;
   readonly #files: readonly string[];
   #damaged: string | null = null;
 
   /** @param folder - for the copies */
-  constructor(private readonly source: string, folder: string) {
+  constructor(
+    private readonly source: string,
+    folder: string,
+  ) {
     this.copy = join(folder, `damaged${extname(source) || `-${basename(source)}`}`);
     this.#files = statSync(source).isDirectory() ? filesOf(source, "") : [""];
   }
@@ -48,7 +55,9 @@ export class Damageable {
 function filesOf(folder: string, at: string): string[] {
   return readdirSync(join(folder, at), { withFileTypes: true })
     .sort((a, b) => (a.name < b.name ? -1 : 1))
-    .flatMap((entry) => (entry.isDirectory() ? filesOf(folder, join(at, entry.name)) : [join(at, entry.name)]));
+    .flatMap((entry) =>
+      entry.isDirectory() ? filesOf(folder, join(at, entry.name)) : [join(at, entry.name)],
+    );
 }
 
 function isMetadata(file: string): boolean {
@@ -63,7 +72,10 @@ function damaged(file: string, bytes: Uint8Array, random: Random): Uint8Array | 
   return file.endsWith(".gz") ? gzipSync(damagedText(gunzipSync(bytes), random)) : damagedText(bytes, random);
 }
 
-/** Random bytes at a few places, extreme numbers, a piece filled, moved or repeated, or an end that is missing. */
+/**
+ * Random bytes at a few places, extreme numbers, a piece filled, moved or repeated, or an end that is
+ * missing.
+ */
 function damagedBytes(content: Uint8Array, random: Random): Uint8Array {
   const whole = (below: number): number => random.below(Math.max(1, below));
   const bytes = Uint8Array.from(content);
@@ -90,7 +102,16 @@ function damagedBytes(content: Uint8Array, random: Random): Uint8Array {
   return bytes;
 }
 
-const extremes: readonly bigint[] = [0n, 1n, 2n ** 31n - 1n, 2n ** 31n, 2n ** 32n - 1n, 2n ** 53n, 2n ** 63n - 1n, 2n ** 64n - 1n];
+const extremes: readonly bigint[] = [
+  0n,
+  1n,
+  2n ** 31n - 1n,
+  2n ** 31n,
+  2n ** 32n - 1n,
+  2n ** 53n,
+  2n ** 63n - 1n,
+  2n ** 64n - 1n,
+];
 
 /** A number, a word or a line of a text is another, is gone, or is there twice. */
 function damagedText(content: Uint8Array, random: Random): Uint8Array {
@@ -101,7 +122,29 @@ function damagedText(content: Uint8Array, random: Random): Uint8Array {
   const { 0: part, index } = parts[random.below(parts.length)]!;
   const other = parts[random.below(parts.length)]![0];
   const instead = isLine ? ["", part + part, other] : [...odd, other, other, ""];
-  return new TextEncoder().encode(text.slice(0, index) + instead[random.below(instead.length)]! + text.slice(index + part.length));
+  return new TextEncoder().encode(
+    text.slice(0, index) + instead[random.below(instead.length)]! + text.slice(index + part.length),
+  );
 }
 
-const odd = ["0", "-1", "1", "3", "1.5", "NaN", "1e300", "2147483648", "4294967295", "9007199254740993", "null", "[]", "{}", "[1, 2, 3]", '"x"', "true", '""', '"../../x"', '"__proto__"'] as const;
+const odd = [
+  "0",
+  "-1",
+  "1",
+  "3",
+  "1.5",
+  "NaN",
+  "1e300",
+  "2147483648",
+  "4294967295",
+  "9007199254740993",
+  "null",
+  "[]",
+  "{}",
+  "[1, 2, 3]",
+  '"x"',
+  "true",
+  '""',
+  '"../../x"',
+  '"__proto__"',
+] as const;

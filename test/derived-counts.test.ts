@@ -1,4 +1,5 @@
-// Counts made from what a file holds: recovered from log1p of counts per 10,000, columns of one gene added up; genes matched by symbol, id and column.
+// Counts made from what a file holds: recovered from log1p of counts per 10,000, columns of one gene added
+// up; genes matched by symbol, id and column.
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
@@ -20,15 +21,26 @@ const folder = temporaryFolder();
 const random = new Random(5, "derived counts");
 
 /** log1p of counts per 10,000 in float32, as scanpy has them. */
-function normalised(counts: Float32Array, total = counts.reduce((sum, count) => sum + count, 0)): Float32Array {
+function normalised(
+  counts: Float32Array,
+  total = counts.reduce((sum, count) => sum + count, 0),
+): Float32Array {
   const scale = Math.fround(1e4 / total);
   return counts.map((count) => Math.log1p(Math.fround(count * scale)));
 }
-const someCounts = (length: number, most: number): Float32Array => Float32Array.from({ length }, (_, i) => (i === 0 ? 1 : 1 + random.below(most)));
+const someCounts = (length: number, most: number): Float32Array =>
+  Float32Array.from({ length }, (_, i) => (i === 0 ? 1 : 1 + random.below(most)));
 
 describe("counts recovered from log1p of counts per 10,000", () => {
   test("exactly, for cells of every depth", () => {
-    for (const [genes, most] of [[1, 1], [3, 2], [40, 5], [500, 30], [3000, 4], [2000, 900]] as const)
+    for (const [genes, most] of [
+      [1, 1],
+      [3, 2],
+      [40, 5],
+      [500, 30],
+      [3000, 4],
+      [2000, 900],
+    ] as const)
       for (let cell = 0; cell < 20; cell++) {
         const counts = someCounts(genes, most);
         assert.deepEqual(recoverRow(normalised(counts)), counts, `${genes} genes, counts up to ${most}`);
@@ -45,18 +57,39 @@ describe("counts recovered from log1p of counts per 10,000", () => {
     const counts = someCounts(200, 20);
     const total = counts.reduce((sum, count) => sum + count, 0);
     assert.equal(recoverRow(normalised(counts).map((value) => value / Math.LN2)), null);
-    assert.equal(recoverRow(normalised(counts.map((count) => count + 0.37), total)), null);
+    assert.equal(
+      recoverRow(
+        normalised(
+          counts.map((count) => count + 0.37),
+          total,
+        ),
+      ),
+      null,
+    );
     assert.equal(recoverRow(Float32Array.of(-0.3, 1.2)), null);
     assert.equal(recoverRow(Float32Array.from({ length: 50 }, () => random.uniform() * 5)), null);
   });
 
-  const block = (cells: number, genes: number, values: (counts: Float32Array, cell: number) => Float32Array): SparseRows => ({
-    rows: cells, columns: genes,
+  const block = (
+    cells: number,
+    genes: number,
+    values: (counts: Float32Array, cell: number) => Float32Array,
+  ): SparseRows => ({
+    rows: cells,
+    columns: genes,
     indptr: Int32Array.from({ length: cells + 1 }, (_, cell) => cell * genes),
     indices: Int32Array.from({ length: cells * genes }, (_, i) => i % genes),
-    values: Float32Array.from(Array.from({ length: cells }, (_, cell) => [...values(Float32Array.from({ length: genes }, (_, gene) => 1 + ((cell * 7 + gene * 3) % 5)), cell)]).flat()),
+    values: Float32Array.from(
+      Array.from({ length: cells }, (_, cell) => [
+        ...values(
+          Float32Array.from({ length: genes }, (_, gene) => 1 + ((cell * 7 + gene * 3) % 5)),
+          cell,
+        ),
+      ]).flat(),
+    ),
   });
-  const names = (prefix: string, count: number): string[] => Array.from({ length: count }, (_, i) => `${prefix}${i}`);
+  const names = (prefix: string, count: number): string[] =>
+    Array.from({ length: count }, (_, i) => `${prefix}${i}`);
   async function file(name: string, X: SparseRows): Promise<AnnData> {
     const path = join(folder, name);
     await writeH5ad(path, { X, obs: { index: names("c", X.rows) }, var: { index: names("g", X.columns) } });
@@ -64,33 +97,72 @@ describe("counts recovered from log1p of counts per 10,000", () => {
   }
 
   test("of a file: refused with the way out, given on request, a bad cell is named", async () => {
-    const data = await file("log.h5ad", block(60, 12, (counts) => normalised(counts)));
-    await assert.rejects(findCounts(data), (error: ScPoliError) => error.kind === "counts" && /X holds log1p of counts per 10,000.*--recover-counts/.test(error.message));
+    const data = await file(
+      "log.h5ad",
+      block(60, 12, (counts) => normalised(counts)),
+    );
+    await assert.rejects(
+      findCounts(data),
+      (error: ScPoliError) =>
+        error.kind === "counts" && /X holds log1p of counts per 10,000.*--recover-counts/.test(error.message),
+    );
     const place = await findCounts(data, undefined, true);
     assert.equal(place.isRecovered, true);
-    assert.deepEqual((await place.matrix.read(8, 9)).values, Float32Array.from({ length: 12 }, (_, gene) => 1 + ((8 * 7 + gene * 3) % 5)));
+    assert.deepEqual(
+      (await place.matrix.read(8, 9)).values,
+      Float32Array.from({ length: 12 }, (_, gene) => 1 + ((8 * 7 + gene * 3) % 5)),
+    );
     data.close();
-    const bad = await file("bad.h5ad", block(60, 12, (counts, cell) => (cell === 20 ? counts.map((count) => count / 7) : normalised(counts))));
+    const bad = await file(
+      "bad.h5ad",
+      block(60, 12, (counts, cell) => (cell === 20 ? counts.map((count) => count / 7) : normalised(counts))),
+    );
     const badPlace = await findCounts(bad, undefined, true);
-    await assert.rejects(badPlace.matrix.read(0, 60), (error: ScPoliError) => error.kind === "counts" && /cell 'c20' \(row 20\)/.test(error.message));
+    await assert.rejects(
+      badPlace.matrix.read(0, 60),
+      (error: ScPoliError) => error.kind === "counts" && /cell 'c20' \(row 20\)/.test(error.message),
+    );
     bad.close();
   });
 
   test("counts that are there are not touched", async () => {
-    const data = await file("counts.h5ad", block(60, 12, (counts) => counts));
+    const data = await file(
+      "counts.h5ad",
+      block(60, 12, (counts) => counts),
+    );
     assert.equal((await findCounts(data, undefined, true)).isRecovered, undefined);
     data.close();
   });
 });
 
-const frame = (index: readonly string[], columns: Readonly<Record<string, readonly string[]>> = {}): DataFrame => ({
-  length: index.length, columnNames: Object.keys(columns), index: async () => index,
+const frame = (
+  index: readonly string[],
+  columns: Readonly<Record<string, readonly string[]>> = {},
+): DataFrame => ({
+  length: index.length,
+  columnNames: Object.keys(columns),
+  index: async () => index,
   column: async (name): Promise<Column> => ({ kind: "string", length: index.length, values: columns[name]! }),
 });
 
 test("columns of one gene added up, what is no count stays to be seen", async () => {
-  const matrix = sparseMatrix({ rows: 3, columns: 5, indptr: Int32Array.of(0, 3, 3, 6), indices: Int32Array.of(0, 2, 4, 1, 2, 3), values: Float32Array.of(1, 2, 4, 5, -6, 7) }, "memory");
-  const { place, summed, names } = await sumDuplicates({ matrix, var: frame(["a", "b", "a", "c", "a"]) }, ["a", "b", "a", "c", "a"]);
+  const matrix = sparseMatrix(
+    {
+      rows: 3,
+      columns: 5,
+      indptr: Int32Array.of(0, 3, 3, 6),
+      indices: Int32Array.of(0, 2, 4, 1, 2, 3),
+      values: Float32Array.of(1, 2, 4, 5, -6, 7),
+    },
+    "memory",
+  );
+  const { place, summed, names } = await sumDuplicates({ matrix, var: frame(["a", "b", "a", "c", "a"]) }, [
+    "a",
+    "b",
+    "a",
+    "c",
+    "a",
+  ]);
   assert.equal(summed, 2);
   assert.deepEqual(names, ["a", "b", "c"]);
   assert.deepEqual(await place.var.index(), ["a", "b", "c"]);
@@ -103,7 +175,11 @@ test("columns of one gene added up, what is no count stays to be seen", async ()
 test("the command line: a model of recovered or summed counts is that of the counts themselves", async () => {
   const [cells, genes] = [60, 20];
   const { data, counts } = simulate({ cells, genes });
-  const logs = Float32Array.from(Array.from({ length: cells }, (_, cell) => [...normalised(counts.subarray(cell * genes, (cell + 1) * genes))]).flat());
+  const logs = Float32Array.from(
+    Array.from({ length: cells }, (_, cell) => [
+      ...normalised(counts.subarray(cell * genes, (cell + 1) * genes)),
+    ]).flat(),
+  );
   // the counts of even genes lie in two columns, one after the other
   const twins = data.var.index.flatMap((name, gene) => (gene % 2 === 0 ? [name, name] : [name]));
   const split = Float32Array.from({ length: cells * twins.length }, (_, i) => {
@@ -114,15 +190,39 @@ test("the command line: a model of recovered or summed counts is that of the cou
   });
   await writeH5ad(join(folder, "plain.h5ad"), data);
   await writeH5ad(join(folder, "logs.h5ad"), { ...data, X: { rows: cells, columns: genes, values: logs } });
-  await writeH5ad(join(folder, "twins.h5ad"), { ...data, X: { rows: cells, columns: twins.length, values: split }, var: { index: twins } });
-  const train = async (name: string, ...more: string[]): Promise<{ code: number | null; stderr: string; weights: () => string }> => {
+  await writeH5ad(join(folder, "twins.h5ad"), {
+    ...data,
+    X: { rows: cells, columns: twins.length, values: split },
+    var: { index: twins },
+  });
+  const train = async (
+    name: string,
+    ...more: string[]
+  ): Promise<{ code: number | null; stderr: string; weights: () => string }> => {
     const model = join(folder, `model of ${name}`);
-    const args = ["train", join(folder, `${name}.h5ad`), "-o", model, "--condition-key", "donor", "--cell-type-key", "cell_type", "--epochs", "2", "--threads", "1", ...more];
+    const args = [
+      "train",
+      join(folder, `${name}.h5ad`),
+      "-o",
+      model,
+      "--condition-key",
+      "donor",
+      "--cell-type-key",
+      "cell_type",
+      "--epochs",
+      "2",
+      "--threads",
+      "1",
+      ...more,
+    ];
     return { ...(await scpoli(args)), weights: () => readFileSync(join(model, "model.safetensors"), "hex") };
   };
   const plain = await train("plain");
   assert.equal(plain.code, 0, plain.stderr);
-  for (const [name, flags, refusal] of [["logs", ["--recover-counts"], /--recover-counts/], ["twins", ["--duplicate-genes", "sum"], /--duplicate-genes sum/]] as const) {
+  for (const [name, flags, refusal] of [
+    ["logs", ["--recover-counts"], /--recover-counts/],
+    ["twins", ["--duplicate-genes", "sum"], /--duplicate-genes sum/],
+  ] as const) {
     const refused = await train(name);
     assert.equal(refused.code, 3, refused.stderr);
     assert.match(refused.stderr, refusal);
@@ -134,7 +234,10 @@ test("the command line: a model of recovered or summed counts is that of the cou
 });
 
 describe("names of genes", () => {
-  const match = async (model: readonly string[], genes: DataFrame): Promise<{ names: readonly (string | null)[]; matched: object; notes: string[] }> => {
+  const match = async (
+    model: readonly string[],
+    genes: DataFrame,
+  ): Promise<{ names: readonly (string | null)[]; matched: object; notes: string[] }> => {
     const notes: Note[] = [];
     const { names, matched } = await matchGeneNames(model, genes, (note) => notes.push(note));
     return { names, matched, notes: notes.map(({ message }) => message) };
@@ -142,7 +245,11 @@ describe("names of genes", () => {
   const ids = ["ENSG00000141510", "ENSG00000012048", "ENSG00000139618"];
 
   test("the index, as it is: nothing to tell", async () => {
-    assert.deepEqual(await match(["a", "b"], frame(["b", "x", "a"])), { names: ["b", null, "a"], matched: { name: 2 }, notes: [] });
+    assert.deepEqual(await match(["a", "b"], frame(["b", "x", "a"])), {
+      names: ["b", null, "a"],
+      matched: { name: 2 },
+      notes: [],
+    });
   });
   test("Ensembl ids with a version on either side", async () => {
     const versioned = ids.map((id, i) => `${id}.${i + 3}`);
@@ -156,12 +263,18 @@ describe("names of genes", () => {
     assert.deepEqual((await match(symbols, frame(ids, { feature_name: symbols }))).names, symbols);
     assert.deepEqual((await match(ids, frame(symbols, { gene_ids: ids }))).matched, { 'var["gene_ids"]': 3 });
     const mixed = await match(["TP53", "BRCA1", "ENSG00000139618"], frame(ids, { feature_name: symbols }));
-    assert.deepEqual([mixed.names, mixed.matched], [["TP53", "BRCA1", "ENSG00000139618"], { 'var["feature_name"]': 2, name: 1 }]);
+    assert.deepEqual(
+      [mixed.names, mixed.matched],
+      [["TP53", "BRCA1", "ENSG00000139618"], { 'var["feature_name"]': 2, name: 1 }],
+    );
   });
   test("a gene in two columns stays in two, to be refused or added up; case counts", async () => {
     assert.deepEqual((await match(["a"], frame(["a", "A", "a"]))).names, ["a", null, "a"]);
   });
   test("one claim for each column: a gene known by its symbol is not also taken by another column's name", async () => {
-    assert.deepEqual((await match(["x", "y", "z"], frame(["z", "k", "m"], { feature_name: ["x", "y", "z"] }))).names, ["x", "y", "z"]);
+    assert.deepEqual(
+      (await match(["x", "y", "z"], frame(["z", "k", "m"], { feature_name: ["x", "y", "z"] }))).names,
+      ["x", "y", "z"],
+    );
   });
 });

@@ -1,4 +1,5 @@
-// The wasm engine as a whole: training programs against the reference engine, the same bytes for any number of threads, freezing, errors.
+// The wasm engine as a whole: training programs against the reference engine, the same bytes for any number
+// of threads, freezing, errors.
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Engine, EngineOptions } from "../dist/engine/engine.js";
@@ -11,10 +12,32 @@ import { conditionKeyOf } from "../dist/model/parameters.js";
 import { Random } from "../dist/random.js";
 import { compare, fill, type Shape } from "./twin.ts";
 
-const model = { hiddenLayerSizes: [21, 10], latentDim: 5, conditionEncoding: "embedding", embeddingDims: [3, 6], injectCondition: ["encoder", "decoder"], reconLoss: "nb", dropout: 0.1 } as const satisfies ModelOptions;
-const shape = { genes: 219, rows: 53, conditions: [4, 3], combinations: 6, levels: 2, prototypes: [7, 5], density: 0.15 } as const satisfies Shape;
+const model = {
+  hiddenLayerSizes: [21, 10],
+  latentDim: 5,
+  conditionEncoding: "embedding",
+  embeddingDims: [3, 6],
+  injectCondition: ["encoder", "decoder"],
+  reconLoss: "nb",
+  dropout: 0.1,
+} as const satisfies ModelOptions;
+const shape = {
+  genes: 219,
+  rows: 53,
+  conditions: [4, 3],
+  combinations: 6,
+  levels: 2,
+  prototypes: [7, 5],
+  density: 0.15,
+} as const satisfies Shape;
 const engineOptions: EngineOptions = {
-  minibatchSize: 60, minibatchCapacity: 60 * shape.genes, genes: shape.genes, conditionKeys: 2, levels: 2, prototypes: shape.prototypes, keepGradients: true,
+  minibatchSize: 60,
+  minibatchCapacity: 60 * shape.genes,
+  genes: shape.genes,
+  conditionKeys: 2,
+  levels: 2,
+  prototypes: shape.prototypes,
+  keepGradients: true,
 };
 
 /** The model's variants: each likelihood, both encodings of the conditions. */
@@ -22,16 +45,35 @@ const variants: Readonly<Record<string, Partial<ModelOptions>>> = {
   nb: {},
   "zinb, one-hot conditions": { reconLoss: "zinb", conditionEncoding: "one-hot", embeddingDims: [] },
   "poisson, conditions in the encoder": { reconLoss: "poisson", injectCondition: ["encoder"] },
-  "mse, one-hot conditions in the decoder": { reconLoss: "mse", conditionEncoding: "one-hot", embeddingDims: [], injectCondition: ["decoder"] },
+  "mse, one-hot conditions in the decoder": {
+    reconLoss: "mse",
+    conditionEncoding: "one-hot",
+    embeddingDims: [],
+    injectCondition: ["decoder"],
+  },
 };
 
-function network(engine: Engine, frozen?: NetworkOptions["frozen"], variant: Partial<ModelOptions> = {}): Network {
+function network(
+  engine: Engine,
+  frozen?: NetworkOptions["frozen"],
+  variant: Partial<ModelOptions> = {},
+): Network {
   const random = new Random(1, "network");
-  const made = new Network(engine, { ...model, ...variant }, { genes: shape.genes, conditions: shape.conditions, combinations: shape.combinations }, { weightDecay: 0.04, frozen });
-  for (const parameter of made.parameters.values()) engine.write(parameter, Float32Array.from(engine.read(parameter), () => 0.25 * random.normal()));
+  const made = new Network(
+    engine,
+    { ...model, ...variant },
+    { genes: shape.genes, conditions: shape.conditions, combinations: shape.combinations },
+    { weightDecay: 0.04, frozen },
+  );
+  for (const parameter of made.parameters.values())
+    engine.write(
+      parameter,
+      Float32Array.from(engine.read(parameter), () => 0.25 * random.normal()),
+    );
   engine.writePrototypes(Float32Array.from({ length: 35 }, () => random.normal()));
   fill(engine, shape);
-  if (variant.reconLoss === "mse") engine.minibatch.counts.forEach((count, i) => (engine.minibatch.counts[i] = Math.log1p(count)));
+  if (variant.reconLoss === "mse")
+    engine.minibatch.counts.forEach((count, i) => (engine.minibatch.counts[i] = Math.log1p(count)));
   return made;
 }
 
@@ -39,7 +81,12 @@ function network(engine: Engine, frozen?: NetworkOptions["frozen"], variant: Par
 function train(engine: Engine, made: Network, steps: number): Map<string, ArrayLike<number>> {
   const training = made.training({ dropout: model.dropout, prototypeNorm: 2 });
   const losses: number[] = [];
-  for (let step = 1; step <= steps; step++) losses.push(...Object.values(training.run({ step, learningRate: 1e-3, klWeight: 0.5, prototypeWeight: 3, seed: step })));
+  for (let step = 1; step <= steps; step++)
+    losses.push(
+      ...Object.values(
+        training.run({ step, learningRate: 1e-3, klWeight: 0.5, prototypeWeight: 3, seed: step }),
+      ),
+    );
   const found = new Map<string, ArrayLike<number>>([["losses", losses]]);
   for (const [name, parameter] of made.parameters) {
     found.set(`gradient of ${name}`, engine.readGradient(parameter));
@@ -53,7 +100,11 @@ function train(engine: Engine, made: Network, steps: number): Map<string, ArrayL
   return found;
 }
 
-async function trained(options: WasmOptions, variant: Partial<ModelOptions>, steps = 4): Promise<Map<string, ArrayLike<number>>> {
+async function trained(
+  options: WasmOptions,
+  variant: Partial<ModelOptions>,
+  steps = 4,
+): Promise<Map<string, ArrayLike<number>>> {
   const engine = await createWasmEngine(engineOptions, options);
   try {
     return train(engine, network(engine, undefined, variant), steps);
@@ -68,7 +119,8 @@ for (const build of wasmBuilds())
       const reference = new ReferenceEngine(engineOptions);
       const expected = train(reference, network(reference, undefined, variant), 4);
       const found = await trained({ build, threads: 2 }, variant);
-      // theta's gradient is sorted by how much the counts differ; ReLU and large counts make the rest a little less exact than single kernels
+      // theta's gradient is sorted by how much the counts differ; ReLU and large counts make the rest a
+      // little less exact than single kernels
       for (const [what, values] of expected) compare(found.get(what)!, values, what, 2e-5);
     });
 
@@ -76,7 +128,8 @@ for (const build of wasmBuilds())
       const expected = await trained({ build, threads: 1 }, variant, 3);
       for (const threads of [2, 3, 4]) {
         const found = await trained({ build, threads }, variant, 3);
-        for (const [what, values] of expected) assert.deepEqual(found.get(what), values, `${what} with ${threads} threads`);
+        for (const [what, values] of expected)
+          assert.deepEqual(found.get(what), values, `${what} with ${threads} threads`);
       }
     });
   }
@@ -94,10 +147,16 @@ test("rows that the engine keeps and gathers itself give the same bytes as rows 
         const kept = Array.from({ length: rows }, (_, b) => rows - 1 - b).filter((b) => b % 2 === 0);
         const starts = new Map<number, number>();
         const entries = kept.flatMap((b, i) => {
-          starts.set(b, kept.slice(0, i).reduce((sum, other) => sum + indptr[other + 1]! - indptr[other]!, 0));
+          starts.set(
+            b,
+            kept.slice(0, i).reduce((sum, other) => sum + indptr[other + 1]! - indptr[other]!, 0),
+          );
           return Array.from({ length: indptr[b + 1]! - indptr[b]! }, (_, k) => indptr[b]! + k);
         });
-        engine.keepCounts(Uint16Array.from(entries, (k) => indices[k]!), Uint8Array.from(entries, (k) => counts[k]!));
+        engine.keepCounts(
+          Uint16Array.from(entries, (k) => indices[k]!),
+          Uint8Array.from(entries, (k) => counts[k]!),
+        );
         for (const [b, start] of starts) {
           sources![b] = start;
           indices.fill(0, indptr[b]!, indptr[b + 1]!);
@@ -121,38 +180,66 @@ for (const [variantName, variant] of Object.entries(variants))
     const made = network(engine, frozen, variant);
     const before = new Map([...made.parameters].map(([name, parameter]) => [name, engine.read(parameter)]));
     const found = train(engine, made, 3);
-    for (const [name, { role, shape: [, columns = 1] }] of made.parameters) {
+    for (const [
+      name,
+      {
+        role,
+        shape: [, columns = 1],
+      },
+    ] of made.parameters) {
       compare(found.get(name)!, expected.get(name)!, name, 2e-5);
       const key = conditionKeyOf(name);
       const first = key !== null ? frozen.conditions[key]! : frozen.combinations;
-      const conditionOf = (i: number): number => (key !== null ? Math.floor(i / columns) : role === "theta" ? i % columns : -1);
+      const conditionOf = (i: number): number =>
+        key !== null ? Math.floor(i / columns) : role === "theta" ? i % columns : -1;
       const [old, values] = [before.get(name)!, found.get(name)!];
-      for (let i = 0; i < old.length; i++) if (conditionOf(i) < first) assert.equal(values[i], old[i], `${name}[${i}]`);
-      if (key !== null || role === "theta") assert.ok(Array.from(old).some((value, i) => value !== values[i]), `${name} has trained`);
+      for (let i = 0; i < old.length; i++)
+        if (conditionOf(i) < first) assert.equal(values[i], old[i], `${name}[${i}]`);
+      if (key !== null || role === "theta")
+        assert.ok(
+          Array.from(old).some((value, i) => value !== values[i]),
+          `${name} has trained`,
+        );
     }
     await engine.close();
   });
 
 test("a program that reuses an activation whose gradient is still needed gives the same as the reference engine", async () => {
   const gradients = await Promise.all(
-    [new ReferenceEngine(engineOptions), await createWasmEngine(engineOptions, { threads: 2 })].map(async (engine) => {
-      fill(engine, shape);
-      const random = new Random(2, "reuse");
-      const [first, second] = ["first", "second"].map((name) => engine.createParameter({ name, role: "linear", shape: [6, 6], weightDecay: 0, trainableFrom: 0 }));
-      for (const parameter of [first!, second!]) engine.write(parameter, Float32Array.from({ length: 36 }, () => random.normal()));
-      const [x, d, dx] = [engine.createActivation(6), engine.createActivation(6), engine.createActivation(6)];
-      for (const activation of [x, d]) engine.writeActivation(activation, Float32Array.from({ length: 6 * shape.rows }, () => random.normal()));
-      const program = engine.record((operations) => {
-        operations.linearBackward(d, x, first!, null, false, dx);
-        operations.linear(dx, second!, null, false, d);
-        operations.linearBackward(d, x, second!, null, false, null);
-        operations.update();
-      });
-      program.run({ learningRate: 0.1 });
-      const values = [first!, second!].map((parameter) => engine.readGradient(parameter));
-      await engine.close();
-      return values;
-    }),
+    [new ReferenceEngine(engineOptions), await createWasmEngine(engineOptions, { threads: 2 })].map(
+      async (engine) => {
+        fill(engine, shape);
+        const random = new Random(2, "reuse");
+        const [first, second] = ["first", "second"].map((name) =>
+          engine.createParameter({ name, role: "linear", shape: [6, 6], weightDecay: 0, trainableFrom: 0 }),
+        );
+        for (const parameter of [first!, second!])
+          engine.write(
+            parameter,
+            Float32Array.from({ length: 36 }, () => random.normal()),
+          );
+        const [x, d, dx] = [
+          engine.createActivation(6),
+          engine.createActivation(6),
+          engine.createActivation(6),
+        ];
+        for (const activation of [x, d])
+          engine.writeActivation(
+            activation,
+            Float32Array.from({ length: 6 * shape.rows }, () => random.normal()),
+          );
+        const program = engine.record((operations) => {
+          operations.linearBackward(d, x, first!, null, false, dx);
+          operations.linear(dx, second!, null, false, d);
+          operations.linearBackward(d, x, second!, null, false, null);
+          operations.update();
+        });
+        program.run({ learningRate: 0.1 });
+        const values = [first!, second!].map((parameter) => engine.readGradient(parameter));
+        await engine.close();
+        return values;
+      },
+    ),
   );
   gradients[0]!.forEach((expected, i) => compare(gradients[1]![i]!, expected, `gradient ${i}`, 1e-5));
 });
@@ -164,18 +251,26 @@ test("minibatches of changing size, down to one cell, do not disturb each other"
     const training = made.training({ dropout: 0, prototypeNorm: 2 });
     return [53, 1, 18, 2, 53].map((rows, step) => {
       fill(engine, { ...shape, rows });
-      return training.run({ step: step + 1, learningRate: 1e-3, klWeight: 1, prototypeWeight: 1, seed: step }).reconstruction;
+      return training.run({ step: step + 1, learningRate: 1e-3, klWeight: 1, prototypeWeight: 1, seed: step })
+        .reconstruction;
     });
   });
   compare(found[1]!, found[0]!, "losses", 2e-5);
   await Promise.all(engines.map((engine) => engine.close()));
 });
 
-const isError = (kind: string, text: RegExp) => (error: unknown): boolean => error instanceof ScPoliError && error.kind === kind && text.test(error.message);
+const isError =
+  (kind: string, text: RegExp) =>
+  (error: unknown): boolean =>
+    error instanceof ScPoliError && error.kind === kind && text.test(error.message);
 
 test("bad options and bad minibatches are refused in words", async () => {
   await assert.rejects(createWasmEngine(engineOptions, { threads: 0 }), isError("usage", /threads is 0/));
-  if (!wasmBuilds().includes("relaxed")) await assert.rejects(createWasmEngine(engineOptions, { build: "relaxed" }), isError("usage", /relaxed build/));
+  if (!wasmBuilds().includes("relaxed"))
+    await assert.rejects(
+      createWasmEngine(engineOptions, { build: "relaxed" }),
+      isError("usage", /relaxed build/),
+    );
   const engine = await createWasmEngine(engineOptions, { threads: 1 });
   const program = network(engine).validation(2);
   const { minibatch } = engine;
@@ -196,7 +291,17 @@ test("bad options and bad minibatches are refused in words", async () => {
 
 test("too little memory is an error of its own kind", async () => {
   const engine = await createWasmEngine(engineOptions, { threads: 1 });
-  assert.throws(() => engine.createParameter({ name: "huge", role: "output", shape: [40000, 40000], weightDecay: 0, trainableFrom: 0 }), isError("memory", /GiB/));
+  assert.throws(
+    () =>
+      engine.createParameter({
+        name: "huge",
+        role: "output",
+        shape: [40000, 40000],
+        weightDecay: 0,
+        trainableFrom: 0,
+      }),
+    isError("memory", /GiB/),
+  );
   await engine.close();
 });
 
@@ -214,15 +319,41 @@ test("a thread that fails is an error, not a wait for ever", async () => {
 
 test("theta of more combinations than a minibatch has cells: those in use train as in the reference engine, the others keep their bytes", async () => {
   const many = { ...shape, combinations: 90 };
-  const run = (engine: Engine, trainableFrom: number): { before: ArrayLike<number>; after: ArrayLike<number>; second: ArrayLike<number>; used: ReadonlySet<number> } => {
+  const run = (
+    engine: Engine,
+    trainableFrom: number,
+  ): {
+    before: ArrayLike<number>;
+    after: ArrayLike<number>;
+    second: ArrayLike<number>;
+    used: ReadonlySet<number>;
+  } => {
     const random = new Random(4, "theta");
     const h = engine.createActivation(10);
     const dh = engine.createActivation(10);
-    const parameter = (name: string, role: "output" | "bias" | "theta", ...sizes: number[]) => engine.createParameter({ name, role, shape: sizes, weightDecay: 0.04, trainableFrom: role === "theta" ? trainableFrom : 0 });
-    const [weight, bias, theta] = [parameter("weight", "output", shape.genes, 10), parameter("bias", "bias", shape.genes), parameter("theta", "theta", shape.genes, 90)];
-    for (const one of [weight, bias, theta]) engine.write(one, Float32Array.from(engine.read(one), () => 0.25 * random.normal()));
+    const parameter = (name: string, role: "output" | "bias" | "theta", ...sizes: number[]) =>
+      engine.createParameter({
+        name,
+        role,
+        shape: sizes,
+        weightDecay: 0.04,
+        trainableFrom: role === "theta" ? trainableFrom : 0,
+      });
+    const [weight, bias, theta] = [
+      parameter("weight", "output", shape.genes, 10),
+      parameter("bias", "bias", shape.genes),
+      parameter("theta", "theta", shape.genes, 90),
+    ];
+    for (const one of [weight, bias, theta])
+      engine.write(
+        one,
+        Float32Array.from(engine.read(one), () => 0.25 * random.normal()),
+      );
     fill(engine, many);
-    engine.writeActivation(h, Float32Array.from({ length: 10 * shape.rows }, () => random.normal()));
+    engine.writeActivation(
+      h,
+      Float32Array.from({ length: 10 * shape.rows }, () => random.normal()),
+    );
     const before = Float32Array.from(engine.read(theta));
     const program = engine.record((ops) => {
       ops.negativeBinomial(h, weight, bias, theta, true, null);
@@ -248,7 +379,8 @@ test("theta of more combinations than a minibatch has cells: those in use train 
       compare(second, expected.second, "second moment of theta", 2e-5);
       const moves = (column: number): boolean => used.has(column) && column >= trainableFrom;
       assert.ok(used.size < 90, "not all columns are used");
-      for (let i = 0; i < after.length; i++) assert.equal(after[i] !== before[i] || second[i] !== 0, moves(i % 90), `theta[${i}]`);
+      for (let i = 0; i < after.length; i++)
+        assert.equal(after[i] !== before[i] || second[i] !== 0, moves(i % 90), `theta[${i}]`);
       found.push(after);
     }
     assert.deepEqual(found[1], found[0]);

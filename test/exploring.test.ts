@@ -1,4 +1,5 @@
-// What a page or a notebook asks for while a user looks on: an early end of a training, the model's genes in a file, the expression of a gene.
+// What a page or a notebook asks for while a user looks on: an early end of a training, the model's genes in
+// a file, the expression of a gene.
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { AnnData, ScPoli, readExpression, type Progress } from "../dist/index.js";
@@ -22,9 +23,16 @@ test("a training that is told to finish ends with the epoch that is running, and
 });
 
 test("the model's genes that a file has are counted before anything is computed", async () => {
-  const model = await ScPoli.train(reference, { ...quick, epochs: 1, genes: ["CD8A", "CD79A", "CST3", "LYZ", "NKG7", "TYROBP"] });
+  const model = await ScPoli.train(reference, {
+    ...quick,
+    epochs: 1,
+    genes: ["CD8A", "CD79A", "CST3", "LYZ", "NKG7", "TYROBP"],
+  });
   const { found, share, missing, matched } = await model.coverage(await open("query"));
-  assert.deepEqual({ found, share, missing, matched }, { found: 6, share: 1, missing: [], matched: { name: 6 } });
+  assert.deepEqual(
+    { found, share, missing, matched },
+    { found: 6, share: 1, missing: [], matched: { name: 6 } },
+  );
 });
 
 test("expression is log1p of counts per 10,000 of each cell, gene by gene", async () => {
@@ -33,11 +41,18 @@ test("expression is log1p of counts per 10,000 of each cell, gene by gene", asyn
   const names = await data.var.index();
   const { indptr, indices, values } = await data.X!.read(0, data.nObs);
   for (let cell = 0; cell < data.nObs; cell++) {
-    const row = Array.from(indices.subarray(indptr[cell]!, indptr[cell + 1]!), (gene, k) => ({ gene: names[gene]!, value: values[indptr[cell]! + k]! }));
+    const row = Array.from(indices.subarray(indptr[cell]!, indptr[cell + 1]!), (gene, k) => ({
+      gene: names[gene]!,
+      value: values[indptr[cell]! + k]!,
+    }));
     const total = row.reduce((sum, { value }) => sum + value, 0);
-    const expected = (gene: string): number => Math.fround(Math.log1p((1e4 * (row.find((entry) => entry.gene === gene)?.value ?? 0)) / total));
+    const expected = (gene: string): number =>
+      Math.fround(Math.log1p((1e4 * (row.find((entry) => entry.gene === gene)?.value ?? 0)) / total));
     assert.equal(cst3![cell], expected("CST3"));
     assert.equal(cd79a![cell], expected("CD79A"));
   }
-  await assert.rejects(readExpression(data, ["CST3", "NOSUCH"]), { kind: "key", message: /no gene 'NOSUCH'/ });
+  await assert.rejects(readExpression(data, ["CST3", "NOSUCH"]), {
+    kind: "key",
+    message: /no gene 'NOSUCH'/,
+  });
 });

@@ -1,4 +1,5 @@
-// Damaged models of scArches: what becomes of a folder when bytes of its pickle or its PyTorch file are changed, cut or repeated.
+// Damaged models of scArches: what becomes of a folder when bytes of its pickle or its PyTorch file are
+// changed, cut or repeated.
 import assert from "node:assert/strict";
 import { cpSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -41,7 +42,10 @@ export async function fuzzModels({ models, names, count, seed, folder }: Fuzz): 
       checkStored(stored, "an imported model", "");
       imported++;
     } catch (error) {
-      if (!(error instanceof ScPoliError) || (error.kind !== "model" && error.kind !== "file")) assert.fail(`mutation ${i} of ${name}/${file} (${what}, seed ${seed}): ${(error as Error).stack ?? String(error)}`);
+      if (!(error instanceof ScPoliError) || (error.kind !== "model" && error.kind !== "file"))
+        assert.fail(
+          `mutation ${i} of ${name}/${file} (${what}, seed ${seed}): ${(error as Error).stack ?? String(error)}`,
+        );
       refused++;
     }
     seconds = Math.max(seconds, (performance.now() - started) / 1000);
@@ -51,7 +55,10 @@ export async function fuzzModels({ models, names, count, seed, folder }: Fuzz): 
 }
 
 /** One to three changes of a few bytes each. */
-function mutated(original: Uint8Array, random: Random): { readonly bytes: Uint8Array; readonly what: string } {
+function mutated(
+  original: Uint8Array,
+  random: Random,
+): { readonly bytes: Uint8Array; readonly what: string } {
   let bytes = original.slice();
   const done: string[] = [];
   const place = (): number => random.below(Math.max(1, bytes.length));
@@ -59,12 +66,52 @@ function mutated(original: Uint8Array, random: Random): { readonly bytes: Uint8A
     ["a random byte", () => void (bytes[place()] = random.below(256))],
     ["a flipped bit", () => void (bytes[place()]! ^= 1 << random.below(8))],
     ["four bytes of ones", () => void bytes.fill(255, place(), place() + 4)],
-    ["eight random bytes", () => { const at = place(); for (let b = 0; b < 8; b++) bytes[at + b] = random.below(256); }],
+    [
+      "eight random bytes",
+      () => {
+        const at = place();
+        for (let b = 0; b < 8; b++) bytes[at + b] = random.below(256);
+      },
+    ],
     ["cut short", () => void (bytes = bytes.slice(0, place()))],
-    ["a piece left out", () => { const at = place(); bytes = Uint8Array.from([...bytes.subarray(0, at), ...bytes.subarray(at + 1 + random.below(40))]); }],
-    ["a piece twice", () => { const [at, length] = [place(), 1 + random.below(40)]; bytes = Uint8Array.from([...bytes.subarray(0, at + length), ...bytes.subarray(at)]); }],
-    ["an extreme number", () => { const at = place(); bytes.set([[0, 0, 0, 0], [255, 255, 255, 127], [0, 0, 0, 128], [1, 0, 0, 0]][random.below(4)]!.slice(0, Math.max(0, bytes.length - at)), at); }],
-    ["pieces exchanged", () => { const [a, b] = [place(), place()]; const piece = bytes.slice(a, a + 12); bytes.copyWithin(a, b, b + 12); bytes.set(piece.subarray(0, Math.max(0, bytes.length - b)), b); }],
+    [
+      "a piece left out",
+      () => {
+        const at = place();
+        bytes = Uint8Array.from([...bytes.subarray(0, at), ...bytes.subarray(at + 1 + random.below(40))]);
+      },
+    ],
+    [
+      "a piece twice",
+      () => {
+        const [at, length] = [place(), 1 + random.below(40)];
+        bytes = Uint8Array.from([...bytes.subarray(0, at + length), ...bytes.subarray(at)]);
+      },
+    ],
+    [
+      "an extreme number",
+      () => {
+        const at = place();
+        bytes.set(
+          [
+            [0, 0, 0, 0],
+            [255, 255, 255, 127],
+            [0, 0, 0, 128],
+            [1, 0, 0, 0],
+          ][random.below(4)]!.slice(0, Math.max(0, bytes.length - at)),
+          at,
+        );
+      },
+    ],
+    [
+      "pieces exchanged",
+      () => {
+        const [a, b] = [place(), place()];
+        const piece = bytes.slice(a, a + 12);
+        bytes.copyWithin(a, b, b + 12);
+        bytes.set(piece.subarray(0, Math.max(0, bytes.length - b)), b);
+      },
+    ],
   ];
   for (let n = 1 + random.below(3); n > 0; n--) {
     const [name, change] = kinds[random.below(kinds.length)]!;

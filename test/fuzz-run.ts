@@ -13,23 +13,37 @@ import { inspect } from "../dist/inspect.js";
 import { Random } from "../dist/random.js";
 import { Damageable } from "./damage.ts";
 
-const [folder, seed, from, to, ...paths] = process.argv.slice(2) as [string, string, string, string, ...string[]];
+const [folder, seed, from, to, ...paths] = process.argv.slice(2) as [
+  string,
+  string,
+  string,
+  string,
+  ...string[],
+];
 /** Processor time that one file may take: longer is a hang. */
 const mostCpuSeconds = 60;
 
-/** What is in an answer, in one number: two readings of one file must agree, or memory of something else has been handed out. */
+/**
+ * What is in an answer, in one number: two readings of one file must agree, or memory of something else has
+ * been handed out.
+ */
 class Digest {
   #hash = 0;
   readonly #scratch = new DataView(new ArrayBuffer(8));
   number(value: number): void {
     this.#scratch.setFloat64(0, Number.isNaN(value) ? 1e300 : value);
-    this.#hash = Math.imul(this.#hash ^ this.#scratch.getInt32(0), 0x01000193) ^ Math.imul(this.#scratch.getInt32(4), 0x85ebca6b);
+    this.#hash =
+      Math.imul(this.#hash ^ this.#scratch.getInt32(0), 0x01000193) ^
+      Math.imul(this.#scratch.getInt32(4), 0x85ebca6b);
   }
   text(value: string | null): void {
-    for (let i = 0; i < (value?.length ?? 0); i++) this.#hash = Math.imul(this.#hash ^ value!.charCodeAt(i), 0x01000193);
+    for (let i = 0; i < (value?.length ?? 0); i++)
+      this.#hash = Math.imul(this.#hash ^ value!.charCodeAt(i), 0x01000193);
     this.number(value === null ? -1 : value.length);
   }
-  get value(): number { return this.#hash; }
+  get value(): number {
+    return this.#hash;
+  }
 }
 
 class Nonsense extends Error {}
@@ -43,7 +57,10 @@ async function tryTo(digest: Digest, act: () => Promise<void>): Promise<void> {
     await act();
   } catch (error) {
     if (!(error instanceof ScPoliError)) throw error;
-    must(error.message.length > 10 && !error.message.includes("undefined"), `an error without words: ${error.message}`);
+    must(
+      error.message.length > 10 && !error.message.includes("undefined"),
+      `an error without words: ${error.message}`,
+    );
     digest.text(error.kind);
   }
 }
@@ -51,30 +68,50 @@ async function tryTo(digest: Digest, act: () => Promise<void>): Promise<void> {
 function checkColumn(column: Column, rows: number, digest: Digest): void {
   must(column.length === rows, `a column of ${column.length} for ${rows} rows`);
   if (column.kind === "categorical") {
-    must(column.codes.length === rows && column.codes.every((code) => code >= -1 && code < column.categories.length), "codes beyond the categories");
+    must(
+      column.codes.length === rows &&
+        column.codes.every((code) => code >= -1 && code < column.categories.length),
+      "codes beyond the categories",
+    );
     column.codes.forEach((code) => digest.number(code));
     column.categories.forEach((name) => digest.text(name));
   } else {
     must(column.values.length === rows, "a column whose values are fewer or more");
-    for (const value of column.values) typeof value === "string" || value === null ? digest.text(value) : digest.number(Number(value));
+    for (const value of column.values)
+      typeof value === "string" || value === null ? digest.text(value) : digest.number(Number(value));
   }
 }
 
 async function checkFrame(frame: DataFrame, digest: Digest): Promise<void> {
   await tryTo(digest, async () => {
     const index = await frame.index();
-    must(index.length === frame.length && index.every((name) => typeof name === "string"), "names that are none");
+    must(
+      index.length === frame.length && index.every((name) => typeof name === "string"),
+      "names that are none",
+    );
     index.forEach((name) => digest.text(name));
   });
-  for (const name of frame.columnNames) await tryTo(digest, async () => checkColumn(await frame.column(name), frame.length, digest));
+  for (const name of frame.columnNames)
+    await tryTo(digest, async () => checkColumn(await frame.column(name), frame.length, digest));
 }
 
-async function checkMatrix(matrix: Matrix | null, rows: number, columns: number, digest: Digest): Promise<void> {
+async function checkMatrix(
+  matrix: Matrix | null,
+  rows: number,
+  columns: number,
+  digest: Digest,
+): Promise<void> {
   if (matrix === null) return;
   must(matrix.rows === rows && matrix.columns === columns, "a matrix of another shape");
   for await (const { block } of blocks(matrix, 17)) {
     const { indptr, indices, values } = block;
-    must(indptr.length === block.rows + 1 && indptr[0] === 0 && indices.length >= indptr[block.rows]! && values.length >= indptr[block.rows]!, "a block that does not fit");
+    must(
+      indptr.length === block.rows + 1 &&
+        indptr[0] === 0 &&
+        indices.length >= indptr[block.rows]! &&
+        values.length >= indptr[block.rows]!,
+      "a block that does not fit",
+    );
     for (let row = 0; row < block.rows; row++) {
       let previous = -1;
       for (let k = indptr[row]!; k < indptr[row + 1]!; k++) {
@@ -101,7 +138,8 @@ async function readAll(path: string): Promise<number> {
         await checkFrame(raw.var, digest);
         await checkMatrix(raw.X, data.nObs, raw.var.length, digest);
       });
-      for (const layer of data.layers) await tryTo(digest, () => checkMatrix(data.layer(layer), data.nObs, data.nVars, digest));
+      for (const layer of data.layers)
+        await tryTo(digest, () => checkMatrix(data.layer(layer), data.nObs, data.nVars, digest));
       for (const key of data.obsmKeys) {
         await tryTo(digest, async () => {
           const { rows, columns, values } = await data.obsm(key);
@@ -109,7 +147,8 @@ async function readAll(path: string): Promise<number> {
           values.forEach((value) => digest.number(value));
         });
       }
-      for (const key of data.unsKeys) await tryTo(digest, async () => digest.text(JSON.stringify((await data.uns(key)) ?? null)));
+      for (const key of data.unsKeys)
+        await tryTo(digest, async () => digest.text(JSON.stringify((await data.uns(key)) ?? null)));
       await tryTo(digest, async () => digest.text(JSON.stringify(await inspect(data))));
     } finally {
       data.close();
@@ -123,7 +162,13 @@ async function copy(path: string): Promise<void> {
   await tryTo(new Digest(), async () => {
     const data = await AnnData.open(path);
     try {
-      if (data.nObs < 1e6) await writeCopy(data, output, { obs: { added: { kind: "number", values: new Float32Array(data.nObs) } } }, { force: true });
+      if (data.nObs < 1e6)
+        await writeCopy(
+          data,
+          output,
+          { obs: { added: { kind: "number", values: new Float32Array(data.nObs) } } },
+          { force: true },
+        );
     } finally {
       data.close();
       rmSync(output, { recursive: true, force: true });
@@ -155,7 +200,11 @@ for (let number = Number(from); number < Number(to); number++) {
     await copy(source.copy);
     process.stdout.write(first === second ? "fine\n" : "WRONG two readings differ\n");
   } catch (error) {
-    process.stdout.write(`WRONG ${String(error instanceof Error ? error.stack : error).replaceAll("\n", " | ").slice(0, 1500)}\n`);
+    process.stdout.write(
+      `WRONG ${String(error instanceof Error ? error.stack : error)
+        .replaceAll("\n", " | ")
+        .slice(0, 1500)}\n`,
+    );
   }
 }
 rmSync(place, { recursive: true });

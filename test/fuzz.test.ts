@@ -11,5 +11,10 @@ before(async () => {
   sources = await makeFuzzSources(folder);
 });
 
-for (const [kind, what, count] of [["h5ad", ".h5ad files", 100], ["zarr", "Zarr stores, folders and zip files", 100], ["tenx", "files and folders of CellRanger", 100]] as const)
-  test(`${count} damaged ${what}`, async () => assert.deepEqual(await fuzz(folder, sources[kind], 1, 0, count), []));
+for (const [kind, what, count] of [
+  ["h5ad", ".h5ad files", 100],
+  ["zarr", "Zarr stores, folders and zip files", 100],
+  ["tenx", "files and folders of CellRanger", 100],
+] as const)
+  test(`${count} damaged ${what}`, async () =>
+    assert.deepEqual(await fuzz(folder, sources[kind], 1, 0, count), []));

@@ -1,5 +1,6 @@
-// Damaged files and folders: thousands of copies with bytes changed, pieces moved and ends missing are read in a process of their own. Each must end in a named error or in
-// an answer whose shapes, index ranges and types are valid, the same twice: never in a crash, a hang or an answer out of uninitialised memory.
+// Damaged files and folders: thousands of copies with bytes changed, pieces moved and ends missing are read
+// in a process of their own. Each must end in a named error or in an answer whose shapes, index ranges and
+// types are valid, the same twice: never in a crash, a hang or an answer out of uninitialised memory.
 import { spawn } from "node:child_process";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
@@ -16,16 +17,38 @@ const filesPerProcess = 100;
  * Reads the damaged copies [from, to) of a seed; a process that ends early is followed by another.
  * @param folder - for the copies @param sources - what is damaged: files and folders
  */
-export async function fuzz(folder: string, sources: readonly string[], seed: number, from: number, to: number, onProgress?: (done: number) => void): Promise<FuzzFailure[]> {
+export async function fuzz(
+  folder: string,
+  sources: readonly string[],
+  seed: number,
+  from: number,
+  to: number,
+  onProgress?: (done: number) => void,
+): Promise<FuzzFailure[]> {
   const failures: FuzzFailure[] = [];
-  for (let next = from; next < to; ) {
+  for (let next = from; next < to;) {
     const last = Math.min(to, next + filesPerProcess);
-    const child = spawn(process.execPath, ["--import", "tsx", fileURLToPath(new URL("fuzz-run.ts", import.meta.url)), folder, String(seed), String(next), String(last), ...sources], {
-      stdio: ["ignore", "pipe", "pipe"],
-    });
+    const child = spawn(
+      process.execPath,
+      [
+        "--import",
+        "tsx",
+        fileURLToPath(new URL("fuzz-run.ts", import.meta.url)),
+        folder,
+        String(seed),
+        String(next),
+        String(last),
+        ...sources,
+      ],
+      {
+        stdio: ["ignore", "pipe", "pipe"],
+      },
+    );
     let errors = "";
     child.stderr.on("data", (text: Buffer) => (errors = (errors + text.toString()).slice(-2000)));
-    const ended = new Promise<string>((resolve) => child.on("close", (code, signal) => resolve(String(signal ?? code))));
+    const ended = new Promise<string>((resolve) =>
+      child.on("close", (code, signal) => resolve(String(signal ?? code))),
+    );
     let done = next;
     for await (const line of createInterface({ input: child.stdout })) {
       const [, number, what] = /^(\d+) (.*)$/.exec(line) ?? [];

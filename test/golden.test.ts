@@ -1,4 +1,5 @@
-// Every engine against the golden numbers of the published code (test/golden; more of them in ../shared/golden, where that folder is).
+// Every engine against the golden numbers of the published code (test/golden; more of them in
+// ../shared/golden, where that folder is).
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { createEngine, wasmBuilds } from "../dist/engine/create.js";
@@ -7,7 +8,11 @@ import { checkCase, checkPrototypes, goldenCases, type EngineFactory } from "./g
 const folder = new URL("golden", import.meta.url).pathname;
 const engines: [string, number, EngineFactory][] = [
   ["reference", 1e-5, (options) => createEngine(options, { engine: "reference" })],
-  ...wasmBuilds().map((simd): [string, number, EngineFactory] => [`wasm ${simd}`, 1e-4, (options) => createEngine(options, { engine: "wasm", simd, threads: 2 })]),
+  ...wasmBuilds().map((simd): [string, number, EngineFactory] => [
+    `wasm ${simd}`,
+    1e-4,
+    (options) => createEngine(options, { engine: "wasm", simd, threads: 2 }),
+  ]),
 ];
 
 for (const [name, bound, create] of engines) {
@@ -15,7 +20,8 @@ for (const [name, bound, create] of engines) {
     test(`${name}: ${golden} is within ${bound} of the published numbers`, async () => {
       const deviations = await checkCase(folder, golden, create);
       assert.ok(deviations.length >= 50);
-      for (const { tensor, deviation } of deviations) assert.ok(deviation <= bound, `${tensor}: ${deviation}`);
+      for (const { tensor, deviation } of deviations)
+        assert.ok(deviation <= bound, `${tensor}: ${deviation}`);
     });
   test(`${name}: prototype losses, gradients, means and covariances are within ${bound} of the published numbers`, async () => {
     const deviations = await checkPrototypes(folder, create);

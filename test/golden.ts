@@ -1,4 +1,5 @@
-// Compares an engine with the numbers of the published code: forward pass, losses and parameters of ten optimiser steps, every gradient.
+// Compares an engine with the numbers of the published code: forward pass, losses and parameters of ten
+// optimiser steps, every gradient.
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Engine, EngineOptions } from "../dist/engine/engine.js";
@@ -33,7 +34,10 @@ interface Case {
 
 /** Names of the cases in a folder. */
 export function goldenCases(folder: string): string[] {
-  return readdirSync(folder).filter((file) => file.endsWith(".safetensors")).map((file) => file.slice(0, -".safetensors".length)).sort();
+  return readdirSync(folder)
+    .filter((file) => file.endsWith(".safetensors"))
+    .map((file) => file.slice(0, -".safetensors".length))
+    .sort();
 }
 
 export function deviation(actual: ArrayLike<number>, expected: ArrayLike<number>): number {
@@ -54,40 +58,64 @@ export async function checkCase(folder: string, name: string, create: EngineFact
   const tensor = (key: string): ArrayLike<number> => file.get(key)!.data;
   const { G, D, B } = golden;
   const engine = await create({
-    minibatchSize: B, minibatchCapacity: B * G, genes: G, conditionKeys: golden.conds.length, levels: 1, prototypes: [3, D], keepGradients: true,
+    minibatchSize: B,
+    minibatchCapacity: B * G,
+    genes: G,
+    conditionKeys: golden.conds.length,
+    levels: 1,
+    prototypes: [3, D],
+    keepGradients: true,
   });
   try {
     const network = new Network(
       engine,
       {
-        hiddenLayerSizes: golden.H, latentDim: D, conditionEncoding: "embedding", embeddingDims: golden.dims, injectCondition: golden.inject ?? ["encoder", "decoder"],
-        reconLoss: golden.loss === "poisson" ? "reference-poisson" : golden.loss, dropout: 0,
+        hiddenLayerSizes: golden.H,
+        latentDim: D,
+        conditionEncoding: "embedding",
+        embeddingDims: golden.dims,
+        injectCondition: golden.inject ?? ["encoder", "decoder"],
+        reconLoss: golden.loss === "poisson" ? "reference-poisson" : golden.loss,
+        dropout: 0,
       },
       { genes: G, conditions: golden.conds, combinations: golden.combinations.length },
       { weightDecay: golden.weight_decay },
     );
-    const decoded = { mean: engine.createActivation(G), dropout: golden.loss === "zinb" ? engine.createActivation(G) : undefined };
+    const decoded = {
+      mean: engine.createActivation(G),
+      dropout: golden.loss === "zinb" ? engine.createActivation(G) : undefined,
+    };
     const program = network.training({ dropout: 0, prototypeNorm: 2, sampleNoise: false }, decoded);
     network.write(new Map([...network.parameters.keys()].map((key) => [key, tensor(`init.${key}`)])));
     engine.writePrototypes(tensor("prototypes"));
     fill(engine, golden, tensor);
 
     const found: Deviation[] = [];
-    const compare = (key: string, actual: ArrayLike<number>): void => void found.push({ tensor: key, deviation: deviation(actual, tensor(key)) });
+    const compare = (key: string, actual: ArrayLike<number>): void =>
+      void found.push({ tensor: key, deviation: deviation(actual, tensor(key)) });
     const noise = Array.from(tensor("noise"));
     golden.steps.forEach((expected, s) => {
       engine.writeActivation(network.noise, noise.slice(s * B * D, (s + 1) * B * D));
-      const losses = program.run({ step: s + 1, learningRate: golden.lr, klWeight: golden.alpha, prototypeWeight: golden.eta });
+      const losses = program.run({
+        step: s + 1,
+        learningRate: golden.lr,
+        klWeight: golden.alpha,
+        prototypeWeight: golden.eta,
+      });
       const terms = { recon: losses.reconstruction, kl: losses.kl, prototype: losses.prototype };
       for (const [term, value] of Object.entries(terms))
-        found.push({ tensor: `step ${s} ${term}`, deviation: deviation([value], [expected[term as keyof typeof terms]]) });
+        found.push({
+          tensor: `step ${s} ${term}`,
+          deviation: deviation([value], [expected[term as keyof typeof terms]]),
+        });
       if (s > 0) return;
       compare("z", engine.readActivation(network.z));
       compare("z_mean", engine.readActivation(network.mean));
       compare("z_log_var", engine.readActivation(network.logVar));
       compare("px", engine.readActivation(decoded.mean));
       if (decoded.dropout) compare("px_dropout", engine.readActivation(decoded.dropout));
-      for (const [key, parameter] of network.parameters) compare(`grad.${key}`, engine.readGradient(parameter));
+      for (const [key, parameter] of network.parameters)
+        compare(`grad.${key}`, engine.readGradient(parameter));
     });
     for (const [key, parameter] of network.parameters) compare(`after10.${key}`, engine.read(parameter));
     return found;
@@ -96,7 +124,11 @@ export async function checkCase(folder: string, name: string, create: EngineFact
   }
 }
 
-function fill({ minibatch }: Engine, { B, G, conds }: Case, tensor: (key: string) => ArrayLike<number>): void {
+function fill(
+  { minibatch }: Engine,
+  { B, G, conds }: Case,
+  tensor: (key: string) => ArrayLike<number>,
+): void {
   const [x, conditions] = [tensor("x"), tensor("conditions")];
   let stored = 0;
   for (let b = 0; b < B; b++) {
@@ -137,8 +169,20 @@ export async function checkPrototypes(folder: string, create: EngineFactory): Pr
   const found: Deviation[] = [];
   for (const [name, golden] of Object.entries(cases)) {
     const p = Number(/^p(\d+(?:\.\d+)?)_/.exec(name)?.[1] ?? 2);
-    const [B, D, K, levels] = [golden.z.length, golden.z[0]!.length, golden.prototypes.length, golden.labels[0]!.length];
-    const engine = await create({ minibatchSize: B, minibatchCapacity: B, genes: 1, conditionKeys: 1, levels, prototypes: [K, D] });
+    const [B, D, K, levels] = [
+      golden.z.length,
+      golden.z[0]!.length,
+      golden.prototypes.length,
+      golden.labels[0]!.length,
+    ];
+    const engine = await create({
+      minibatchSize: B,
+      minibatchCapacity: B,
+      genes: 1,
+      conditionKeys: 1,
+      levels,
+      prototypes: [K, D],
+    });
     const [z, dz] = [engine.createActivation(D), engine.createActivation(D)];
     const program = engine.record((ops) => {
       ops.prototypeLoss(z, p);
@@ -158,14 +202,27 @@ export async function checkPrototypes(folder: string, create: EngineFactory): Pr
     const unlabeled = unlabeledPrototypeLoss(golden.z.flat(), golden.unlabeled_prototypes.flat(), D, p);
     compare("unlabeled loss", [unlabeled.loss], [golden.unlabeled_loss]);
     compare("unlabeled gradient of z", unlabeled.dlatent, golden.unlabeled_grad_z.flat());
-    compare("unlabeled gradient of prototypes", unlabeled.dprototypes, golden.unlabeled_grad_prototypes.flat());
+    compare(
+      "unlabeled gradient of prototypes",
+      unlabeled.dprototypes,
+      golden.unlabeled_grad_prototypes.flat(),
+    );
 
     const sums = new PrototypeSums(K, D, levels);
     sums.add(Float64Array.from(golden.z.flat()), Int32Array.from(golden.labels.flat()), B);
-    const previous = { shape: [K, D] as const, means: Float32Array.from(golden.prototypes.flat()), covariances: new Float32Array(K * D * D), counts: new Float64Array(K) };
+    const previous = {
+      shape: [K, D] as const,
+      means: Float32Array.from(golden.prototypes.flat()),
+      covariances: new Float32Array(K * D * D),
+      counts: new Float64Array(K),
+    };
     const updated = sums.finish(previous);
     compare("means", updated.means, golden.updated_means.flat());
-    compare("covariances", updated.covariances, golden.updated_covs.flat(2).map((v) => v ?? 0));
+    compare(
+      "covariances",
+      updated.covariances,
+      golden.updated_covs.flat(2).map((v) => v ?? 0),
+    );
   }
   return found;
 }

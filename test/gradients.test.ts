@@ -1,4 +1,5 @@
-// Every gradient of the reference engine against central finite differences of the total loss, with dropout, two conditions, two annotation levels.
+// Every gradient of the reference engine against central finite differences of the total loss, with dropout,
+// two conditions, two annotation levels.
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Losses } from "../dist/engine/engine.js";
@@ -8,17 +9,39 @@ import { Network } from "../dist/model/network.js";
 import { Random } from "../dist/random.js";
 
 const sizes = { genes: 13, conditions: [3, 2], combinations: 4 };
-const options = { hiddenLayerSizes: [7, 5], latentDim: 3, conditionEncoding: "embedding" as const, embeddingDims: [2, 3], injectCondition: ["encoder", "decoder"] as const, reconLoss: "nb" as const, dropout: 0.2 };
+const options = {
+  hiddenLayerSizes: [7, 5],
+  latentDim: 3,
+  conditionEncoding: "embedding" as const,
+  embeddingDims: [2, 3],
+  injectCondition: ["encoder", "decoder"] as const,
+  reconLoss: "nb" as const,
+  dropout: 0.2,
+};
 const [B, alpha, eta, step] = [9, 0.6, 2, 1e-5];
 
 function setUp(prototypeNorm: number, variant: Partial<ModelOptions>) {
-  const engine = new ReferenceEngine({ minibatchSize: B, minibatchCapacity: B * sizes.genes, genes: sizes.genes, conditionKeys: 2, levels: 2, prototypes: [4, 3], keepGradients: true });
+  const engine = new ReferenceEngine({
+    minibatchSize: B,
+    minibatchCapacity: B * sizes.genes,
+    genes: sizes.genes,
+    conditionKeys: 2,
+    levels: 2,
+    prototypes: [4, 3],
+    keepGradients: true,
+  });
   const network = new Network(engine, { ...options, ...variant }, sizes, { weightDecay: 0 });
   const program = network.training({ dropout: options.dropout, prototypeNorm });
   const random = new Random(7, "gradients");
   for (const parameter of network.parameters.values())
     // rows of embeddings stay within the unit sphere: no gradient passes through their renormalisation
-    engine.write(parameter, Float64Array.from(engine.read(parameter), () => 0.4 * random.normal() * (parameter.role === "embedding" ? 0.5 : 1)));
+    engine.write(
+      parameter,
+      Float64Array.from(
+        engine.read(parameter),
+        () => 0.4 * random.normal() * (parameter.role === "embedding" ? 0.5 : 1),
+      ),
+    );
   engine.writePrototypes(Float64Array.from({ length: 12 }, () => random.normal()));
   const { minibatch } = engine;
   minibatch.rows = B;
@@ -38,8 +61,10 @@ function setUp(prototypeNorm: number, variant: Partial<ModelOptions>) {
     minibatch.labels[2 * b] = random.below(3) - 1; // -1: unlabelled
     minibatch.labels[2 * b + 1] = random.below(2) + 2;
   }
-  const total = ({ reconstruction, kl, prototype }: Losses): number => reconstruction + alpha * kl + eta * prototype;
-  const run = (): number => total(program.run({ step: 1, learningRate: 0, klWeight: alpha, prototypeWeight: eta, seed: 11 }));
+  const total = ({ reconstruction, kl, prototype }: Losses): number =>
+    reconstruction + alpha * kl + eta * prototype;
+  const run = (): number =>
+    total(program.run({ step: 1, learningRate: 0, klWeight: alpha, prototypeWeight: eta, seed: 11 }));
   return { engine, network, run };
 }
 
@@ -50,13 +75,19 @@ const variants: readonly [string, number, Partial<ModelOptions>][] = [
   ["zinb", 2, { reconLoss: "zinb" }],
   ["poisson", 2, { reconLoss: "poisson" }],
   ["poisson without size factor", 2, { reconLoss: "reference-poisson" }],
-  ["mse, one-hot conditions in the decoder", 2, { reconLoss: "mse", conditionEncoding: "one-hot", embeddingDims: [], injectCondition: ["decoder"] }],
+  [
+    "mse, one-hot conditions in the decoder",
+    2,
+    { reconLoss: "mse", conditionEncoding: "one-hot", embeddingDims: [], injectCondition: ["decoder"] },
+  ],
 ];
 for (const [name, p, variant] of variants)
   test(`reference: every gradient is within 1e-6 of finite differences (${name})`, () => {
     const { engine, network, run } = setUp(p, variant);
     run();
-    const gradients = new Map([...network.parameters].map(([name, parameter]) => [name, engine.readGradient(parameter)]));
+    const gradients = new Map(
+      [...network.parameters].map(([name, parameter]) => [name, engine.readGradient(parameter)]),
+    );
     for (const [name, parameter] of network.parameters) {
       const gradient = gradients.get(name)!;
       const largest = Math.max(...Array.from(gradient, Math.abs));
@@ -72,7 +103,10 @@ for (const [name, p, variant] of variants)
         values[i] = at;
         engine.write(parameter, values);
         const numeric = (losses[0]! - losses[1]!) / (2 * step);
-        assert.ok(Math.abs(numeric - gradient[i]!) <= 1e-6 * Math.max(1, largest), `${name}[${i}]: ${gradient[i]} against ${numeric}`);
+        assert.ok(
+          Math.abs(numeric - gradient[i]!) <= 1e-6 * Math.max(1, largest),
+          `${name}[${i}]: ${gradient[i]} against ${numeric}`,
+        );
       }
     }
   });

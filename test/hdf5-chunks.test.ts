@@ -1,4 +1,5 @@
-// Values read without HDF5 are those that HDF5 and h5py read, from every layout that h5py writes; what is odd or damaged is HDF5's to read, or an error in words.
+// Values read without HDF5 are those that HDF5 and h5py read, from every layout that h5py writes; what is odd
+// or damaged is HDF5's to read, or an error in words.
 import assert from "node:assert/strict";
 import { mkdtempSync, readFileSync, rmSync, truncateSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -28,7 +29,20 @@ async function withFile<T>(path: string, use: (file: Hdf5File) => Promise<T>): P
 }
 
 const isLeftToHdf5 = async (dataset: Hdf5Dataset): Promise<boolean> => (await dataset.describe()) === null;
-const odd = ["never written", "partly written", "made longer", "checksums", "lzf", "big-endian", "three dimensions", "filter left out", "28 bits of 32", "soft link", "another file", "in the header"];
+const odd = [
+  "never written",
+  "partly written",
+  "made longer",
+  "checksums",
+  "lzf",
+  "big-endian",
+  "three dimensions",
+  "filter left out",
+  "28 bits of 32",
+  "soft link",
+  "another file",
+  "in the header",
+];
 
 test("every layout and type: the values of h5py; pieces of them, in arrays of other types too", async () => {
   assert.ok(Object.keys(expected).length > 60);
@@ -39,14 +53,29 @@ test("every layout and type: the values of h5py; pieces of them, in arrays of ot
       assert.deepEqual(Array.from(await dataset.numbers()), values, name);
       assert.equal(await isLeftToHdf5(dataset), odd.includes(name), name);
       const { width } = dataset;
-      for (const [start, end] of [[0, 1], [3, 5], [6, 29], [rows - 9, rows], [36, 75], [20, 999]] as const) {
+      for (const [start, end] of [
+        [0, 1],
+        [3, 5],
+        [6, 29],
+        [rows - 9, rows],
+        [36, 75],
+        [20, 999],
+      ] as const) {
         if (start < 0 || end > rows) continue;
         const wanted = values.slice(start * width, end * width);
         const small = wanted.every((value) => value === (value | 0));
-        for (const target of [dataset.array(wanted.length + 5), new Float64Array(wanted.length + 5), ...(small ? [new Int32Array(wanted.length + 5)] : [])] as NumericArray[]) {
+        for (const target of [
+          dataset.array(wanted.length + 5),
+          new Float64Array(wanted.length + 5),
+          ...(small ? [new Int32Array(wanted.length + 5)] : []),
+        ] as NumericArray[]) {
           target.fill(99);
           await dataset.readInto(target, 2, start, end);
-          assert.deepEqual(Array.from(target), [99, 99, ...wanted, 99, 99, 99], `${name}, rows ${start} to ${end}`);
+          assert.deepEqual(
+            Array.from(target),
+            [99, 99, ...wanted, 99, 99, 99],
+            `${name}, rows ${start} to ${end}`,
+          );
         }
       }
     }
@@ -55,11 +84,19 @@ test("every layout and type: the values of h5py; pieces of them, in arrays of ot
 
 test("integers beyond 2^53 are refused, also with HDF5's help", () =>
   withFile(at("layouts.h5"), async (file) => {
-    await fails(() => file.dataset("integers too large").numbers(), "format", /integers too large/, /beyond 2\^53/);
+    await fails(
+      () => file.dataset("integers too large").numbers(),
+      "format",
+      /integers too large/,
+      /beyond 2\^53/,
+    );
     assert.deepEqual([...(await file.dataset("large integers").numbers())], [2 ** 53 - 1, 1 - 2 ** 53, 5]);
   }));
 
-for (const [name, left] of [["user block.h5", false], ["latest.h5", true]] as const)
+for (const [name, left] of [
+  ["user block.h5", false],
+  ["latest.h5", true],
+] as const)
   test(`${name}: the same values`, () =>
     withFile(at(name), async (file) => {
       for (const key of file.keys("/")) {
@@ -81,13 +118,15 @@ test("a file that is changed is read through HDF5, which knows what is not yet w
 test("a stream that is damaged, or holds more or less than its chunk", () =>
   withFile(at("streams.h5"), async (file) => {
     assert.equal((await file.dataset("right").numbers()).length, 64);
-    for (const name of ["too short", "too long", "cut off", "no stream"]) await fails(() => file.dataset(name).numbers(), "file", new RegExp(`streams.h5: ${name}.*damaged`));
+    for (const name of ["too short", "too long", "cut off", "no stream"])
+      await fails(() => file.dataset(name).numbers(), "file", new RegExp(`streams.h5: ${name}.*damaged`));
     assert.equal((await file.dataset("right").numbers()).length, 64);
   }));
 
 test("a tree of chunks that leads back to its root, or says that a chunk lies beyond the end", async () => {
   const bytes = readFileSync(at("layouts.h5"));
-  const root = bytes.indexOf(Buffer.from([0x54, 0x52, 0x45, 0x45, 1, 2])); // of level 2: the tree of the thousands of chunks
+  // of level 2: the tree of the thousands of chunks
+  const root = bytes.indexOf(Buffer.from([0x54, 0x52, 0x45, 0x45, 1, 2]));
   assert.ok(root > 0);
   const child = root + 24 + 24;
   for (const address of [BigInt(root), BigInt(bytes.length - 100), 2n ** 63n, 2n ** 64n - 1n]) {
@@ -95,7 +134,11 @@ test("a tree of chunks that leads back to its root, or says that a chunk lies be
     damaged.writeBigUInt64LE(address, child);
     writeFileSync(at("tree.h5"), damaged);
     await withFile(at("tree.h5"), async (file) => {
-      await fails(() => file.dataset("thousands of chunks").numbers(), "file", /thousands of chunks.*damaged/);
+      await fails(
+        () => file.dataset("thousands of chunks").numbers(),
+        "file",
+        /thousands of chunks.*damaged/,
+      );
     });
   }
 });
@@ -113,7 +156,9 @@ test("a file that is cut off or closed while it is read", async () => {
 
 test("texts, many at once: what h5py wrote, each decoded by itself", () =>
   withFile(at("texts.h5"), async (file) => {
-    const texts = (JSON.parse(readFileSync(at("texts.json"), "utf8")) as string[]).map((text) => text.replace(/^\ufeff/, ""));
+    const texts = (JSON.parse(readFileSync(at("texts.json"), "utf8")) as string[]).map((text) =>
+      text.replace(/^\ufeff/, ""),
+    );
     assert.equal(texts[9], "mark");
     assert.ok((await file.dataset("texts").strings()).every((text, i) => text === texts[i]));
     assert.equal((await file.dataset("texts").strings()).length, texts.length);
@@ -122,5 +167,6 @@ test("texts, many at once: what h5py wrote, each decoded by itself", () =>
 
 test("names: those outside ASCII are listed; one that ends within a character, behind which h5wasm reads on, is left out", () =>
   withFile(at("names.h5"), async (file) => {
-    for (let again = 0; again < 20; again++) assert.deepEqual(file.keys("all").sort(), ["plain", "α", "🧬 gene"]);
+    for (let again = 0; again < 20; again++)
+      assert.deepEqual(file.keys("all").sort(), ["plain", "α", "🧬 gene"]);
   }));

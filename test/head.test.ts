@@ -10,7 +10,13 @@ import { folder, makeAtlas, texts } from "./atlas.ts";
 after(() => rmSync(folder, { recursive: true, force: true }));
 
 // hardly trained: the labels below are the head's own
-const training = { conditionKeys: ["donor"], cellTypeKeys: ["cell_type"], epochs: 2, hiddenLayerSizes: [16], threads: 1 };
+const training = {
+  conditionKeys: ["donor"],
+  cellTypeKeys: ["cell_type"],
+  epochs: 2,
+  hiddenLayerSizes: [16],
+  threads: 1,
+};
 const quick: MapOptions = { training: false, threads: 1 };
 const reference = await makeAtlas("head-reference", { cells: 500, conditions: ["d1", "d2", "d3"] });
 const query = await makeAtlas("head-query", { cells: 200, conditions: ["q1"], seed: 2, label: () => null });
@@ -32,7 +38,10 @@ test("labels are the head's unless the prototypes are asked for, and both are to
   assert.equal(byPrototype.predictions[0]!.classifier, "prototype");
   assert.deepEqual(byHead.predictions[0]!.nearest, byPrototype.predictions[0]!.predicted);
   assert.ok((await accuracy(byHead, query)) > 0.95, `the head: ${await accuracy(byHead, query)}`);
-  assert.ok((await accuracy(byHead, query)) > (await accuracy(byPrototype, query)), `the prototypes of an untrained network: ${await accuracy(byPrototype, query)}`);
+  assert.ok(
+    (await accuracy(byHead, query)) > (await accuracy(byPrototype, query)),
+    `the prototypes of an untrained network: ${await accuracy(byPrototype, query)}`,
+  );
   const [level] = byHead.summary().levels;
   const { predicted, nearest } = byHead.predictions[0]!;
   assert.equal(level!.disagreeing, predicted.filter((type, cell) => type !== nearest[cell]).length);
@@ -41,11 +50,15 @@ test("labels are the head's unless the prototypes are asked for, and both are to
 
 test("the same head and the same scores on one and on two threads, saved and loaded", async () => {
   const other = await ScPoli.train(reference, { ...training, threads: 2 });
-  for (const name of ["head.weight", "head.bias", "head.means"]) assert.deepEqual(other.stored.tensors.get(name), model.stored.tensors.get(name), name);
+  for (const name of ["head.weight", "head.bias", "head.means"])
+    assert.deepEqual(other.stored.tensors.get(name), model.stored.tensors.get(name), name);
   assert.deepEqual(other.stored.json.head, model.stored.json.head);
   await other.save(join(folder, "head-model"));
   const loaded = await ScPoli.load(join(folder, "head-model"));
-  assert.deepEqual((await loaded.map(query, quick)).predictions, (await model.map(query, { ...quick, threads: 2 })).predictions);
+  assert.deepEqual(
+    (await loaded.map(query, quick)).predictions,
+    (await model.map(query, { ...quick, threads: 2 })).predictions,
+  );
 });
 
 test("probabilities are calibrated on left-out conditions: right about as often as they say", async () => {
@@ -63,7 +76,12 @@ test("embed gives the labels that map gave", async () => {
 });
 
 test("a type that the model got after training is the nearest prototype's, even where the head says otherwise", async () => {
-  const cells = await makeAtlas("head-new", { cells: 150, conditions: ["d1"], types: ["B", "Platelet"], seed: 5 });
+  const cells = await makeAtlas("head-new", {
+    cells: 150,
+    conditions: ["d1"],
+    types: ["B", "Platelet"],
+    seed: 5,
+  });
   const grown = await model.label({ cells, select: { truth: ["Platelet"] }, name: "Platelet", threads: 1 });
   const mapping = await grown.embed(cells, { threads: 1 });
   const { predicted, nearest } = mapping.predictions[0]!;
@@ -74,7 +92,10 @@ test("a type that the model got after training is the nearest prototype's, even 
 
 test("a model without a head is classified by prototypes", async () => {
   const { json, tensors } = model.stored;
-  const bare = { json: { ...json, head: null }, tensors: new Map([...tensors].filter(([name]) => !/^(head|novelty)\./.test(name))) };
+  const bare = {
+    json: { ...json, head: null },
+    tensors: new Map([...tensors].filter(([name]) => !/^(head|novelty)\./.test(name))),
+  };
   const { saveModel } = await import("../dist/model/checkpoint.js");
   await saveModel(join(folder, "bare"), bare);
   const mapping = await (await ScPoli.load(join(folder, "bare"))).map(query, quick);
@@ -82,12 +103,16 @@ test("a model without a head is classified by prototypes", async () => {
 });
 
 test("an unknown classifier is refused", async () => {
-  await assert.rejects(model.map(query, { ...quick, classifier: "svm" as "head" }), /classifier is "svm"; expected "head" or "prototype"/);
+  await assert.rejects(
+    model.map(query, { ...quick, classifier: "svm" as "head" }),
+    /classifier is "svm"; expected "head" or "prototype"/,
+  );
 });
 
 test("a shift that all cells of a query have is taken out, a surplus of one type is not", () => {
   const means = Float32Array.of(4, 0, 0, 4);
-  const cells = (...first: number[]): Float32Array => Float32Array.from(first.flatMap((isFirst) => (isFirst ? [4 + 3, 0] : [0 + 3, 4])));
+  const cells = (...first: number[]): Float32Array =>
+    Float32Array.from(first.flatMap((isFirst) => (isFirst ? [4 + 3, 0] : [0 + 3, 4])));
   const scores = cells(...Array.from({ length: 400 }, (_, cell) => (cell % 4 === 0 ? 1 : 0)));
   const columns = { stride: 2, first: 0, K: 2, firstAxis: 2, P: 0 };
   const shift = scoreShift(scores, columns, means);

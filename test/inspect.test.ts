@@ -8,7 +8,8 @@ import { annData, booleans, categorical, frame, matrix, names, numbers, strings 
 
 const cells = 60;
 const X = matrix(Array.from({ length: cells }, () => [1, 2, 0]));
-const groups = (n: number, prefix: string): string[] => Array.from({ length: cells }, (_, cell) => `${prefix}${cell % n}`);
+const groups = (n: number, prefix: string): string[] =>
+  Array.from({ length: cells }, (_, cell) => `${prefix}${cell % n}`);
 const numbered = (n: number): number[] => Array.from({ length: cells }, (_, cell) => cell % n);
 
 test("size, columns, counts and proposals, ready for JSON", async () => {
@@ -36,42 +37,79 @@ test("size, columns, counts and proposals, ready for JSON", async () => {
     { name: "sampleID", kind: "string", distinct: 6 },
   ]);
   assert.equal(found.columns.at(-1)!.distinct, 2);
-  assert.deepEqual(found.places, [{ place: "X", holds: "raw counts" }, { place: "raw.X", holds: "not there" }]);
-  assert.deepEqual(found.condition_candidates.map(({ name }) => name), ["sampleID", "sample_cluster", "donor", "batch", "stim"]);
-  assert.deepEqual(found.cell_type_candidates.map(({ name }) => name), ["author cell type", "leiden"]);
+  assert.deepEqual(found.places, [
+    { place: "X", holds: "raw counts" },
+    { place: "raw.X", holds: "not there" },
+  ]);
+  assert.deepEqual(
+    found.condition_candidates.map(({ name }) => name),
+    ["sampleID", "sample_cluster", "donor", "batch", "stim"],
+  );
+  assert.deepEqual(
+    found.cell_type_candidates.map(({ name }) => name),
+    ["author cell type", "leiden"],
+  );
   assert.match(found.condition_candidates[0]!.why, /named like 'sample', 6 values, 10 cells each/);
 });
 
 test("no counts, no columns", async () => {
   const found = await inspect(annData({ X: matrix([[0.5]]) }));
-  assert.deepEqual([found.counts, found.columns, found.condition_candidates, found.cell_type_candidates], [null, [], [], []]);
+  assert.deepEqual(
+    [found.counts, found.columns, found.condition_candidates, found.cell_type_candidates],
+    [null, [], [], []],
+  );
   assert.match(found.places[0]!.holds, /fractional/);
 });
 
 test("a column or matrix that cannot be read does not stop the rest", async () => {
-  const obs = { ...frame(names("c", cells), { donor: strings(groups(4, "d")) }), columnNames: ["odd", "donor"] };
+  const obs = {
+    ...frame(names("c", cells), { donor: strings(groups(4, "d")) }),
+    columnNames: ["odd", "donor"],
+  };
   const broken = { ...X, read: () => Promise.reject(new ScPoliError("format", "it is compressed with lzf")) };
   const notes: Note[] = [];
   const found = await inspect(annData({ X: broken, layers: { counts: X }, obs }), (note) => notes.push(note));
-  assert.deepEqual(notes.map(({ level }) => level), ["warning"]);
+  assert.deepEqual(
+    notes.map(({ level }) => level),
+    ["warning"],
+  );
   assert.match(notes[0]!.message, /odd/);
-  assert.deepEqual(found.columns, [{ name: "odd", kind: "unreadable", distinct: 0 }, { name: "donor", kind: "string", distinct: 4 }]);
+  assert.deepEqual(found.columns, [
+    { name: "odd", kind: "unreadable", distinct: 0 },
+    { name: "donor", kind: "string", distinct: 4 },
+  ]);
   assert.equal(found.counts, "layers/counts");
   assert.match(found.places[0]!.holds, /cannot be read: .*lzf/);
 });
 
 test("a file of the CELLxGENE schema: what it says goes first", async () => {
   const obs = frame(names("c", cells), {
-    sample: strings(groups(6, "s")), donor_id: categorical(numbered(4), ["d0", "d1", "d2", "d3"]), suspension: strings(groups(2, "u")),
-    author_cell_type: strings(groups(7, "t")), cell_type: categorical(numbered(5), ["a", "b", "c", "d", "e"]), cell_type_ontology_term_id: strings(groups(5, "CL:")),
+    sample: strings(groups(6, "s")),
+    donor_id: categorical(numbered(4), ["d0", "d1", "d2", "d3"]),
+    suspension: strings(groups(2, "u")),
+    author_cell_type: strings(groups(7, "t")),
+    cell_type: categorical(numbered(5), ["a", "b", "c", "d", "e"]),
+    cell_type_ontology_term_id: strings(groups(5, "CL:")),
   });
-  const genes = frame(["ENSG00000141510", "ENSG00000012048", "ENSG00000139618"], { feature_name: strings(["TP53", "BRCA1", "BRCA2"]) });
+  const genes = frame(["ENSG00000141510", "ENSG00000012048", "ENSG00000139618"], {
+    feature_name: strings(["TP53", "BRCA1", "BRCA2"]),
+  });
   const log = matrix(Array.from({ length: cells }, () => [0.5, 1.5, 0]));
   const uns = { schema_version: "5.2.0", title: "Blood", batch_condition: ["suspension", "gone"] };
   const found = await inspect(annData({ X: log, raw: { X, var: genes }, obs, var: genes, uns }));
   assert.equal(found.counts, "raw.X");
-  assert.deepEqual(found.cellxgene, { schema_version: "5.2.0", title: "Blood", gene_symbols: "feature_name" });
-  assert.deepEqual(found.condition_candidates.map(({ name }) => name), ["suspension", "donor_id", "sample"]);
-  assert.deepEqual(found.cell_type_candidates.map(({ name }) => name), ["cell_type", "author_cell_type"]);
+  assert.deepEqual(found.cellxgene, {
+    schema_version: "5.2.0",
+    title: "Blood",
+    gene_symbols: "feature_name",
+  });
+  assert.deepEqual(
+    found.condition_candidates.map(({ name }) => name),
+    ["suspension", "donor_id", "sample"],
+  );
+  assert.deepEqual(
+    found.cell_type_candidates.map(({ name }) => name),
+    ["cell_type", "author_cell_type"],
+  );
   assert.equal((await inspect(annData({ X }))).cellxgene, null);
 });

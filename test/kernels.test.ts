@@ -1,4 +1,5 @@
-// Every kernel of the wasm engine, in each build that runs here, against the reference engine; sizes that are no multiple of anything.
+// Every kernel of the wasm engine, in each build that runs here, against the reference engine; sizes that are
+// no multiple of anything.
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Activation, EngineOptions, Operations, OutputLayer } from "../dist/engine/engine.js";
@@ -8,13 +9,25 @@ import { compare, createTwin } from "./twin.ts";
 const bound = 1e-5;
 const run = { step: 3, learningRate: 0.01, klWeight: 0.7, prototypeWeight: 2, seed: 99 };
 const widths = [1, 2, 3, 4, 5, 7, 8, 9, 17, 30];
-const tiny: EngineOptions = { minibatchSize: 1, minibatchCapacity: 1, genes: 1, conditionKeys: 0, levels: 0, prototypes: [1, 1] };
+const tiny: EngineOptions = {
+  minibatchSize: 1,
+  minibatchCapacity: 1,
+  genes: 1,
+  conditionKeys: 0,
+  levels: 0,
+  prototypes: [1, 1],
+};
 
 for (const build of wasmBuilds()) {
   const functions: [keyof Kernels, (x: number) => number, readonly number[], number][] = [
     ["expAt", Math.exp, [-87, -50, -10.1, -1, -0.3, -1e-4, 0, 1e-6, 0.34, 0.35, 1, 5.5, 40, 88], 1e-5],
     ["expAt", Math.exp, [-1, -0.3, 0, 0.1, 0.35, 0.9], 3e-7],
-    ["logAt", Math.log, [1e-37, 1e-8, 0.1, 0.7, 0.8, 0.99999, 1.000001, 1.3, 1.4142135, 1.42, 2, 10, 1e5, 3e37], 4e-7],
+    [
+      "logAt",
+      Math.log,
+      [1e-37, 1e-8, 0.1, 0.7, 0.8, 0.99999, 1.000001, 1.3, 1.4142135, 1.42, 2, 10, 1e5, 3e37],
+      4e-7,
+    ],
     ["log1pAt", Math.log1p, [-0.06, -1e-3, 1e-12, 1e-7, 1e-3, 0.2, 0.41, 0.42, 1, 12, 3e4, 1e12], 4e-7],
   ];
   for (const [name, exact, points, error] of functions)
@@ -23,19 +36,31 @@ for (const build of wasmBuilds()) {
       for (const point of points) {
         const x = Math.fround(point);
         const [found, expected] = [(kernels[name] as (x: number) => number)(x), exact(x)];
-        assert.ok(Math.abs(found - expected) <= error * Math.abs(expected), `${x}: ${found}, expected ${expected}`);
+        assert.ok(
+          Math.abs(found - expected) <= error * Math.abs(expected),
+          `${x}: ${found}, expected ${expected}`,
+        );
       }
     });
   test(`${build}: cosTurnsAt has an absolute error below 3e-7`, async () => {
     const { kernels } = await createWasmEngine(tiny, { build, threads: 1 });
-    for (let u = 0; u < 1; u += 1 / 64) assert.ok(Math.abs(kernels.cosTurnsAt(u) - Math.cos(2 * Math.PI * u)) < 3e-7, String(u));
+    for (let u = 0; u < 1; u += 1 / 64)
+      assert.ok(Math.abs(kernels.cosTurnsAt(u) - Math.cos(2 * Math.PI * u)) < 3e-7, String(u));
   });
 
   test(`${build}: embeddings looked up, renormalised and updated within ${bound}`, async () => {
     for (const E of widths) {
       const twin = await createTwin({ genes: 5, rows: 11, conditions: [4, 3] }, { build, threads: 1 });
-      const first = twin.parameter("embedding", [4, E], { name: "first", values: () => twin.random.normal(), weightDecay: 0 });
-      const second = twin.parameter("embedding", [3, 2], { name: "second", values: () => 0.6 * twin.random.normal(), trainableFrom: 1 });
+      const first = twin.parameter("embedding", [4, E], {
+        name: "first",
+        values: () => twin.random.normal(),
+        weightDecay: 0,
+      });
+      const second = twin.parameter("embedding", [3, 2], {
+        name: "second",
+        values: () => 0.6 * twin.random.normal(),
+        trainableFrom: 1,
+      });
       const [out, dout] = [twin.activation(E + 2), twin.activation(E + 2)];
       const programs = twin.record((operations, side) => {
         const tables = [side(first), side(second)];
@@ -74,14 +99,30 @@ for (const build of wasmBuilds()) {
   test(`${build}: linear forward, gradients and update within ${bound}`, async () => {
     for (const [i, N] of widths.entries()) {
       const K = widths[widths.length - 1 - i]!;
-      for (const [adds, hasBias] of [[false, true], [true, false], [true, true]] as const) {
+      for (const [adds, hasBias] of [
+        [false, true],
+        [true, false],
+        [true, true],
+      ] as const) {
         const twin = await createTwin({ genes: 3, rows: 3 + 4 * i + Number(adds) }, { build, threads: 1 });
         const weight = twin.parameter("linear", [N, K]);
         const bias = twin.parameter("bias", [N]);
-        const [x, out, dout, dx] = [K, N, N, K].map((columns) => twin.activation(columns)) as [ReturnType<typeof twin.activation>, ReturnType<typeof twin.activation>, ReturnType<typeof twin.activation>, ReturnType<typeof twin.activation>];
+        const [x, out, dout, dx] = [K, N, N, K].map((columns) => twin.activation(columns)) as [
+          ReturnType<typeof twin.activation>,
+          ReturnType<typeof twin.activation>,
+          ReturnType<typeof twin.activation>,
+          ReturnType<typeof twin.activation>,
+        ];
         const programs = twin.record((operations, side) => {
           operations.linear(side(x), side(weight), hasBias ? side(bias) : null, adds, side(out));
-          operations.linearBackward(side(dout), side(x), side(weight), hasBias ? side(bias) : null, adds, side(dx));
+          operations.linearBackward(
+            side(dout),
+            side(x),
+            side(weight),
+            hasBias ? side(bias) : null,
+            adds,
+            side(dx),
+          );
           operations.update();
         });
         twin.run(programs, run, bound);
@@ -114,14 +155,24 @@ for (const build of wasmBuilds()) {
   test(`${build}: noise, latent, divergence and their gradients within ${bound}`, async () => {
     for (const D of widths) {
       const twin = await createTwin({ genes: 3, rows: 21 }, { build, threads: 1 });
-      const [mean, logVar, noise, z, dz, dmean, dlogVar] = Array.from({ length: 7 }, () => twin.activation(D));
+      const [mean, logVar, noise, z, dz, dmean, dlogVar] = Array.from({ length: 7 }, () =>
+        twin.activation(D),
+      );
       const programs = twin.record((operations, side) => {
         operations.sampleNoise(side(noise!));
         operations.reparameterize(side(mean!), side(logVar!), side(noise!), side(z!));
-        operations.reparameterizeBackward(side(dz!), side(mean!), side(logVar!), side(noise!), side(dmean!), side(dlogVar!));
+        operations.reparameterizeBackward(
+          side(dz!),
+          side(mean!),
+          side(logVar!),
+          side(noise!),
+          side(dmean!),
+          side(dlogVar!),
+        );
       });
       twin.run(programs, run, bound);
-      for (const [name, activation] of Object.entries({ noise, z, dmean, dlogVar })) twin.compareActivation(activation!, name, bound);
+      for (const [name, activation] of Object.entries({ noise, z, dmean, dlogVar }))
+        twin.compareActivation(activation!, name, bound);
       await twin.close();
     }
   });
@@ -129,7 +180,10 @@ for (const build of wasmBuilds()) {
   test(`${build}: prototype loss and gradient within ${bound}, for any norm`, async () => {
     for (const p of [1, 1.5, 2, 3])
       for (const D of [1, 3, 4, 10]) {
-        const twin = await createTwin({ genes: 3, rows: 23, levels: 2, prototypes: [5, D] }, { build, threads: 1 });
+        const twin = await createTwin(
+          { genes: 3, rows: 23, levels: 2, prototypes: [5, D] },
+          { build, threads: 1 },
+        );
         const prototypes = Float32Array.from({ length: 5 * D }, () => twin.random.normal());
         for (const engine of twin.engines) engine.writePrototypes(prototypes);
         const [z, dz] = [twin.activation(D), twin.activation(D)];
@@ -150,20 +204,42 @@ for (const build of wasmBuilds()) {
   });
 
   // theta's spread and the logits' make mu and theta from 1e-6 to 1e5
-  for (const [name, thetaScale, logitScale] of [["usual theta", 1, 0.5], ["tiny and huge theta and mu", 5, 3]] as const)
+  for (const [name, thetaScale, logitScale] of [
+    ["usual theta", 1, 0.5],
+    ["tiny and huge theta and mu", 5, 3],
+  ] as const)
     test(`${build}: negative binomial, its gradients and update within ${bound}: ${name}, counts to 1e5`, async () => {
-      for (const [genes, H, rows, combinations, isSorted] of [[1, 3, 5, 1, true], [29, 4, 13, 3, false], [131, 9, 33, 4, true], [66, 5, 16, 1, true]] as const) {
+      for (const [genes, H, rows, combinations, isSorted] of [
+        [1, 3, 5, 1, true],
+        [29, 4, 13, 3, false],
+        [131, 9, 33, 4, true],
+        [66, 5, 16, 1, true],
+      ] as const) {
         const twin = await createTwin({ genes, rows, combinations, isSorted }, { build, threads: 1 });
-        const weight = twin.parameter("output", [genes, H], { values: () => logitScale * twin.random.normal() });
+        const weight = twin.parameter("output", [genes, H], {
+          values: () => logitScale * twin.random.normal(),
+        });
         const bias = twin.parameter("bias", [genes]);
-        const theta = twin.parameter("theta", [genes, combinations + 1], { values: () => thetaScale * twin.random.normal(), trainableFrom: combinations > 3 ? 1 : 0 });
+        const theta = twin.parameter("theta", [genes, combinations + 1], {
+          values: () => thetaScale * twin.random.normal(),
+          trainableFrom: combinations > 3 ? 1 : 0,
+        });
         const [h, dh, probabilities] = [twin.activation(H), twin.activation(H), twin.activation(genes)];
         const programs = twin.record((operations, side) => {
-          operations.negativeBinomial(side(h), side(weight), side(bias), side(theta), true, side(probabilities));
+          operations.negativeBinomial(
+            side(h),
+            side(weight),
+            side(bias),
+            side(theta),
+            true,
+            side(probabilities),
+          );
           operations.negativeBinomialBackward(side(h), side(weight), side(bias), side(theta), side(dh));
           operations.update();
         });
-        const forward = twin.record((operations, side) => operations.negativeBinomial(side(h), side(weight), side(bias), side(theta), false, null));
+        const forward = twin.record((operations, side) =>
+          operations.negativeBinomial(side(h), side(weight), side(bias), side(theta), false, null),
+        );
         twin.run(forward, run, bound);
         twin.compareReconstruction(bound);
         twin.run(programs, run, bound);
@@ -175,25 +251,45 @@ for (const build of wasmBuilds()) {
       }
     });
 
-  for (const [name, dropoutScale] of [["usual dropout", 0.5], ["dropout logits to 60", 20]] as const)
+  for (const [name, dropoutScale] of [
+    ["usual dropout", 0.5],
+    ["dropout logits to 60", 20],
+  ] as const)
     test(`${build}: zero-inflated negative binomial, its gradients and update within ${bound}: ${name}, counts to 1e5`, async () => {
-      for (const [genes, H, rows, combinations, isSorted] of [[29, 4, 13, 3, false], [131, 9, 33, 4, true], [66, 5, 16, 1, true], [700, 6, 9, 2, true]] as const) {
+      for (const [genes, H, rows, combinations, isSorted] of [
+        [29, 4, 13, 3, false],
+        [131, 9, 33, 4, true],
+        [66, 5, 16, 1, true],
+        [700, 6, 9, 2, true],
+      ] as const) {
         const twin = await createTwin({ genes, rows, combinations, isSorted }, { build, threads: 1 });
         const layer = (of: string, scale: number) => ({
-          weight: twin.parameter("output", [genes, H], { name: `${of} weight`, values: () => scale * twin.random.normal() }),
+          weight: twin.parameter("output", [genes, H], {
+            name: `${of} weight`,
+            values: () => scale * twin.random.normal(),
+          }),
           bias: twin.parameter("bias", [genes], { name: `${of} bias` }),
         });
         const [mean, dropout] = [layer("mean", 0.5), layer("dropout", dropoutScale)];
-        const theta = twin.parameter("theta", [genes, combinations + 1], { values: () => twin.random.normal(), trainableFrom: combinations > 3 ? 1 : 0 });
+        const theta = twin.parameter("theta", [genes, combinations + 1], {
+          values: () => twin.random.normal(),
+          trainableFrom: combinations > 3 ? 1 : 0,
+        });
         const [h, dh, probabilities] = [twin.activation(H), twin.activation(H), twin.activation(genes)];
         const programs = twin.record((operations, side) => {
-          const layers = [mean, dropout].map(({ weight, bias }) => ({ weight: side(weight), bias: side(bias) })) as [OutputLayer, OutputLayer];
+          const layers = [mean, dropout].map(({ weight, bias }) => ({
+            weight: side(weight),
+            bias: side(bias),
+          })) as [OutputLayer, OutputLayer];
           operations.zeroInflated(side(h), ...layers, side(theta), true, side(probabilities));
           operations.zeroInflatedBackward(side(h), ...layers, side(theta), side(dh));
           operations.update();
         });
         const forward = twin.record((operations, side) => {
-          const layers = [mean, dropout].map(({ weight, bias }) => ({ weight: side(weight), bias: side(bias) })) as [OutputLayer, OutputLayer];
+          const layers = [mean, dropout].map(({ weight, bias }) => ({
+            weight: side(weight),
+            bias: side(bias),
+          })) as [OutputLayer, OutputLayer];
           operations.zeroInflated(side(h), ...layers, side(theta), false, null);
         });
         twin.run(forward, run, bound);
@@ -208,31 +304,59 @@ for (const build of wasmBuilds()) {
     });
 
   for (const [name, record] of [
-    ["poisson", (operations, h, layer, dh, out) => {
-      operations.poisson(h, layer, true, dh !== null, out);
-      if (dh) operations.poissonBackward(h, layer, dh);
-    }],
-    ["poisson without size factor", (operations, h, layer, dh, out) => {
-      operations.poisson(h, layer, false, dh !== null, out);
-      if (dh) operations.poissonBackward(h, layer, dh);
-    }],
-    ["squared error", (operations, h, layer, dh, out) => {
-      operations.squaredError(h, layer, dh !== null, out);
-      if (dh) operations.squaredErrorBackward(h, layer, dh);
-    }],
-  ] as readonly (readonly [string, (operations: Operations, h: Activation, layer: OutputLayer, dh: Activation | null, out: Activation | null) => void])[])
+    [
+      "poisson",
+      (operations, h, layer, dh, out) => {
+        operations.poisson(h, layer, true, dh !== null, out);
+        if (dh) operations.poissonBackward(h, layer, dh);
+      },
+    ],
+    [
+      "poisson without size factor",
+      (operations, h, layer, dh, out) => {
+        operations.poisson(h, layer, false, dh !== null, out);
+        if (dh) operations.poissonBackward(h, layer, dh);
+      },
+    ],
+    [
+      "squared error",
+      (operations, h, layer, dh, out) => {
+        operations.squaredError(h, layer, dh !== null, out);
+        if (dh) operations.squaredErrorBackward(h, layer, dh);
+      },
+    ],
+  ] as readonly (readonly [
+    string,
+    (
+      operations: Operations,
+      h: Activation,
+      layer: OutputLayer,
+      dh: Activation | null,
+      out: Activation | null,
+    ) => void,
+  ])[])
     test(`${build}: ${name}, its gradients and update within ${bound}, counts to 1e5`, async () => {
-      for (const [genes, H, rows, isFrozen] of [[1, 3, 5, false], [29, 4, 13, false], [131, 9, 33, false], [700, 5, 16, true]] as const) {
+      for (const [genes, H, rows, isFrozen] of [
+        [1, 3, 5, false],
+        [29, 4, 13, false],
+        [131, 9, 33, false],
+        [700, 5, 16, true],
+      ] as const) {
         const twin = await createTwin({ genes, rows }, { build, threads: 1 });
         const trainableFrom = isFrozen ? Infinity : 0;
-        const weight = twin.parameter("output", [genes, H], { values: () => twin.random.normal(), trainableFrom });
+        const weight = twin.parameter("output", [genes, H], {
+          values: () => twin.random.normal(),
+          trainableFrom,
+        });
         const bias = twin.parameter("bias", [genes], { trainableFrom });
         const [h, dh, out] = [twin.activation(H), twin.activation(H), twin.activation(genes)];
         const programs = twin.record((operations, side) => {
           record(operations, side(h), { weight: side(weight), bias: side(bias) }, side(dh), side(out));
           operations.update();
         });
-        const forward = twin.record((operations, side) => record(operations, side(h), { weight: side(weight), bias: side(bias) }, null, null));
+        const forward = twin.record((operations, side) =>
+          record(operations, side(h), { weight: side(weight), bias: side(bias) }, null, null),
+        );
         twin.run(forward, run, bound);
         twin.compareReconstruction(bound);
         twin.run(programs, run, bound);
@@ -248,7 +372,11 @@ for (const build of wasmBuilds()) {
     for (const H of widths) {
       const twin = await createTwin({ genes: 5, rows: 11, conditions: [4, 3] }, { build, threads: 1 });
       const first = twin.parameter("one-hot", [4, H], { name: "first", values: () => twin.random.normal() });
-      const second = twin.parameter("one-hot", [3, H], { name: "second", values: () => 3 * twin.random.normal(), trainableFrom: 1 });
+      const second = twin.parameter("one-hot", [3, H], {
+        name: "second",
+        values: () => 3 * twin.random.normal(),
+        trainableFrom: 1,
+      });
       const [out, dout] = [twin.activation(H), twin.activation(H)];
       const programs = twin.record((operations, side) => {
         const tables = [side(first), side(second)];

@@ -1,4 +1,5 @@
-// Runs that are killed at a few moments, and end with the bytes of an undisturbed one. Ten random moments of each: npm run check:killed.
+// Runs that are killed at a few moments, and end with the bytes of an undisturbed one. Ten random moments of
+// each: npm run check:killed.
 import assert from "node:assert/strict";
 import { existsSync, readdirSync, statSync } from "node:fs";
 import { join } from "node:path";
@@ -28,13 +29,37 @@ const atOnce: Moment = () => true;
 
 for (const stream of ["never", "always"])
   test(`train --stream ${stream}, killed at the start, while reading and after checkpoints`, async () => {
-    const train = (output: string): string[] => ["train", at("reference.h5ad"), ...keys, "--stream", stream, "--epochs", "200", "--hidden", "64", "--early-stopping", "off", "--checkpoint-seconds", "0", "-o", at(output)];
+    const train = (output: string): string[] => [
+      "train",
+      at("reference.h5ad"),
+      ...keys,
+      "--stream",
+      stream,
+      "--epochs",
+      "200",
+      "--hidden",
+      "64",
+      "--early-stopping",
+      "off",
+      "--checkpoint-seconds",
+      "0",
+      "-o",
+      at(output),
+    ];
     const straight = await scpoli(train(`straight-${stream}`));
     assert.equal(straight.code, 0, straight.stderr);
     const output = `killed-${stream}`;
     const checkpoint = `${at(output)}.checkpoint`;
     const moments = [atOnce, whileReading, afterCheckpoint(checkpoint), afterCheckpoint(checkpoint)];
-    const killed = await endure({ args: train(output), again: [...train(output), "--resume"], inputs: [at("reference.h5ad")], outputs: [at(output)] }, moments);
+    const killed = await endure(
+      {
+        args: train(output),
+        again: [...train(output), "--resume"],
+        inputs: [at("reference.h5ad")],
+        outputs: [at(output)],
+      },
+      moments,
+    );
     // a fast machine may be done before the last checkpoints
     assert.ok(killed >= 2, `killed ${killed} times`);
     assert.equal(digest(at(output)), digest(at(`straight-${stream}`)));
@@ -42,13 +67,29 @@ for (const stream of ["never", "always"])
   });
 
 test("map, killed while it copies and while it learns", async () => {
-  const map = (output: string): string[] => ["map", at("query.h5ad"), "--reference", at("straight-never"), "--threads", "1", "--epochs", "1000", "-o", at(`${output}.h5ad`), "--save-model", at(`${output}-model`)];
+  const map = (output: string): string[] => [
+    "map",
+    at("query.h5ad"),
+    "--reference",
+    at("straight-never"),
+    "--threads",
+    "1",
+    "--epochs",
+    "1000",
+    "-o",
+    at(`${output}.h5ad`),
+    "--save-model",
+    at(`${output}-model`),
+  ];
   const straight = await scpoli(map("straight"));
   assert.equal(straight.code, 0, straight.stderr);
   const isCopying: Moment = () => readdirSync(folder).some((name) => name.startsWith(".killed.h5ad"));
   const isLearning: Moment = ({ stderr }) => /mapping: epoch/.test(stderr);
   const outputs = [at("killed.h5ad"), at("killed-model")];
-  const killed = await endure({ args: map("killed"), again: map("killed"), inputs: [at("query.h5ad"), at("straight-never")], outputs }, [atOnce, isCopying, isLearning]);
+  const killed = await endure(
+    { args: map("killed"), again: map("killed"), inputs: [at("query.h5ad"), at("straight-never")], outputs },
+    [atOnce, isCopying, isLearning],
+  );
   assert.ok(killed >= 2, `killed ${killed} times`);
   assert.deepEqual(outputs.map(digest), [digest(at("straight.h5ad")), digest(at("straight-model"))]);
 });

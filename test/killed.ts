@@ -1,4 +1,5 @@
-// Runs a command, kills it with no chance to tidy up (SIGKILL), runs it again, and says what was found in between.
+// Runs a command, kills it with no chance to tidy up (SIGKILL), runs it again, and says what was found in
+// between.
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { createHash } from "node:crypto";
@@ -25,7 +26,8 @@ export type Moment = (run: { readonly stderr: string; readonly milliseconds: num
 export function digest(path: string): string {
   const hash = createHash("sha256");
   const add = (at: string, name: string): void => {
-    if (statSync(at).isDirectory()) for (const inside of readdirSync(at).sort()) add(join(at, inside), `${name}/${inside}`);
+    if (statSync(at).isDirectory())
+      for (const inside of readdirSync(at).sort()) add(join(at, inside), `${name}/${inside}`);
     else hash.update(name).update(readFileSync(at));
   };
   add(path, "");
@@ -33,10 +35,14 @@ export function digest(path: string): string {
 }
 
 /**
- * Kills the command at each of the moments in turn (a run that ends before is not run again), then lets it end.
+ * Kills the command at each of the moments in turn (a run that ends before is not run again), then lets it
+ * end.
  * @returns in how many runs it was killed
  */
-export async function endure({ args, again, inputs, outputs }: Endurance, moments: readonly Moment[]): Promise<number> {
+export async function endure(
+  { args, again, inputs, outputs }: Endurance,
+  moments: readonly Moment[],
+): Promise<number> {
   const before = inputs.map(digest);
   let killed = 0;
   let hasEnded = false;
@@ -56,12 +62,18 @@ export async function endure({ args, again, inputs, outputs }: Endurance, moment
   return killed;
 }
 
-function run(args: readonly string[], moment: Moment): Promise<{ code: number | null; signal: NodeJS.Signals | null; stderr: string }> {
+function run(
+  args: readonly string[],
+  moment: Moment,
+): Promise<{ code: number | null; signal: NodeJS.Signals | null; stderr: string }> {
   const child = spawn(process.execPath, [entry, ...args], { stdio: ["ignore", "ignore", "pipe"] });
   const started = Date.now();
   let stderr = "";
   child.stderr.on("data", (chunk: Buffer) => (stderr += chunk.toString()));
-  const timer = setInterval(() => moment({ stderr, milliseconds: Date.now() - started }) && child.kill("SIGKILL"), 2);
+  const timer = setInterval(
+    () => moment({ stderr, milliseconds: Date.now() - started }) && child.kill("SIGKILL"),
+    2,
+  );
   return new Promise((resolve, reject) => {
     child.on("error", reject);
     child.on("close", (code, signal) => {

@@ -1,4 +1,5 @@
-// Landmarks: the UMAP of the reference that a model carries, places of queries in it, and the verdict on a mapping.
+// Landmarks: the UMAP of the reference that a model carries, places of queries in it, and the verdict on a
+// mapping.
 import assert from "node:assert/strict";
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -10,7 +11,14 @@ import { Random } from "../dist/random.js";
 import { folder, makeAtlas, texts } from "./atlas.ts";
 import { scpoli } from "./command.ts";
 
-const quick = { hiddenLayerSizes: [32], epochs: 60, alphaEpochAnneal: 20, eta: 5, conditionKeys: ["donor"], cellTypeKeys: ["cell_type"] };
+const quick = {
+  hiddenLayerSizes: [32],
+  epochs: 60,
+  alphaEpochAnneal: 20,
+  eta: 5,
+  conditionKeys: ["donor"],
+  cellTypeKeys: ["cell_type"],
+};
 const reference = await makeAtlas("reference", { cells: 400, conditions: ["d1", "d2"] });
 const query = await makeAtlas("query", { cells: 200, conditions: ["q1"], seed: 2, label: () => null });
 const model = await ScPoli.train(reference, quick);
@@ -25,7 +33,10 @@ test("UMAP keeps five separate groups of 10 dimensions apart, and one seed gives
   const [N, D] = [600, 10];
   const random = new Random(3, "points");
   const groups = Array.from({ length: N }, (_, i) => i % 5);
-  const points = Float32Array.from({ length: N * D }, (_, at) => (groups[Math.floor(at / D)] === at % D ? 8 : 0) + random.normal());
+  const points = Float32Array.from(
+    { length: N * D },
+    (_, at) => (groups[Math.floor(at / D)] === at % D ? 8 : 0) + random.normal(),
+  );
   const layout = umapLayout(points, D, 1);
   assert.ok(layout.every(Number.isFinite));
   assert.equal(purity(layout, groups), 1);
@@ -34,20 +45,39 @@ test("UMAP keeps five separate groups of 10 dimensions apart, and one seed gives
 });
 
 test("equal points, and fewer points than neighbours, have places", () => {
-  for (const N of [1, 2, 3, 5, 40]) assert.ok(umapLayout(new Float32Array(N * 4).fill(1.5), 4, 0).every(Number.isFinite), `${N} points`);
+  for (const N of [1, 2, 3, 5, 40])
+    assert.ok(umapLayout(new Float32Array(N * 4).fill(1.5), 4, 0).every(Number.isFinite), `${N} points`);
 });
 
 test("a model carries positions, labels and conditions of its cells, and neither names nor counts", async () => {
   const { json, tensors } = model.stored;
   assert.deepEqual({ cells: json.landmarks!.cells, of: json.landmarks!.of }, { cells: 400, of: 400 });
-  assert.deepEqual([...tensors.keys()].filter((name) => name.startsWith("landmarks.")).sort(), ["landmarks.conditions", "landmarks.labels", "landmarks.latent", "landmarks.umap"]);
+  assert.deepEqual([...tensors.keys()].filter((name) => name.startsWith("landmarks.")).sort(), [
+    "landmarks.conditions",
+    "landmarks.labels",
+    "landmarks.latent",
+    "landmarks.umap",
+  ]);
   const labels = await texts(reference, "cell_type");
-  assert.deepEqual(Array.from(tensors.get("landmarks.labels")!.data, (row) => json.cell_types[row]), labels);
-  assert.deepEqual(Array.from(tensors.get("landmarks.conditions")!.data, (code) => json.conditions[0]![code]), await texts(reference, "donor"));
+  assert.deepEqual(
+    Array.from(tensors.get("landmarks.labels")!.data, (row) => json.cell_types[row]),
+    labels,
+  );
+  assert.deepEqual(
+    Array.from(tensors.get("landmarks.conditions")!.data, (code) => json.conditions[0]![code]),
+    await texts(reference, "donor"),
+  );
   assert.ok(purity(tensors.get("landmarks.umap")!.data, labels) > 0.9);
   await model.save(join(folder, "model"));
-  for (const file of ["model.json", "model.safetensors"]) assert.ok(!readFileSync(join(folder, "model", file), "latin1").includes("reference-1"), `${file} names a cell`);
-  assert.deepEqual((await ScPoli.load(join(folder, "model"))).stored.tensors.get("landmarks.umap"), tensors.get("landmarks.umap"));
+  for (const file of ["model.json", "model.safetensors"])
+    assert.ok(
+      !readFileSync(join(folder, "model", file), "latin1").includes("reference-1"),
+      `${file} names a cell`,
+    );
+  assert.deepEqual(
+    (await ScPoli.load(join(folder, "model"))).stored.tensors.get("landmarks.umap"),
+    tensors.get("landmarks.umap"),
+  );
 });
 
 test("a query goes among the reference's cells of its types; the reference's own cells go where they are", async () => {
@@ -71,16 +101,37 @@ test("train --no-landmarks leaves them out, and so does a query's file; threads 
   const mapping = await bare.map(query, { epochs: 2 });
   assert.equal(mapping.umap, null);
   assert.deepEqual(Object.keys(mapping.additions().obsm!), ["X_scpoli"]);
-  assert.deepEqual(mapping.verdict.reasons.map(({ criterion }) => criterion), ["genes", "distance", "unknown"]);
-  const bytes = await Promise.all([1, 2].map(async (threads) => {
-    const path = join(folder, `threads-${threads}`);
-    await (await ScPoli.train(reference, { ...quick, epochs: 5, threads })).save(path);
-    return readFileSync(join(path, "model.safetensors"));
-  }));
+  assert.deepEqual(
+    mapping.verdict.reasons.map(({ criterion }) => criterion),
+    ["genes", "distance", "unknown"],
+  );
+  const bytes = await Promise.all(
+    [1, 2].map(async (threads) => {
+      const path = join(folder, `threads-${threads}`);
+      await (await ScPoli.train(reference, { ...quick, epochs: 5, threads })).save(path);
+      return readFileSync(join(path, "model.safetensors"));
+    }),
+  );
   assert.ok(bytes[0]!.equals(bytes[1]!));
-  const { code } = await scpoli(["train", reference.path, "-o", join(folder, "bare"), "--condition-key", "donor", "--epochs", "1", "--hidden", "8", "--no-landmarks"]);
+  const { code } = await scpoli([
+    "train",
+    reference.path,
+    "-o",
+    join(folder, "bare"),
+    "--condition-key",
+    "donor",
+    "--epochs",
+    "1",
+    "--hidden",
+    "8",
+    "--no-landmarks",
+  ]);
   assert.equal(code, 0);
-  assert.equal((JSON.parse(readFileSync(join(folder, "bare", "model.json"), "utf8")) as { landmarks: unknown }).landmarks, null);
+  assert.equal(
+    (JSON.parse(readFileSync(join(folder, "bare", "model.json"), "utf8")) as { landmarks: unknown })
+      .landmarks,
+    null,
+  );
 });
 
 test("damaged landmarks are an error that names them", async () => {
@@ -88,7 +139,13 @@ test("damaged landmarks are an error that names them", async () => {
   await model.save(path);
   const text = readFileSync(join(path, "model.json"), "utf8");
   writeFileSync(join(path, "model.json"), text.replace('"neighbor_distance":', '"neighbour":'));
-  await assert.rejects(ScPoli.load(path), (error) => error instanceof ScPoliError && error.kind === "model" && /landmarks\.neighbor_distance is missing/.test(error.message));
+  await assert.rejects(
+    ScPoli.load(path),
+    (error) =>
+      error instanceof ScPoliError &&
+      error.kind === "model" &&
+      /landmarks\.neighbor_distance is missing/.test(error.message),
+  );
 });
 
 test("the verdict: a query like the reference is green; half of the genes, a type that the reference lacks, or other depth are not", async () => {
@@ -96,20 +153,46 @@ test("the verdict: a query like the reference is green; half of the genes, a typ
   const wide = await makeAtlas("wide", { cells: 1200, conditions: ["d1", "d2", "d3", "d4", "d5", "d6"] });
   const alike = (await (await ScPoli.train(wide, quick)).map(query, { epochs: 10 })).verdict;
   assert.equal(alike.light, "green", JSON.stringify(alike));
-  const strange = await makeAtlas("strange", { cells: 200, conditions: ["q2"], types: ["Platelet"], seed: 3, label: () => null });
+  const strange = await makeAtlas("strange", {
+    cells: 200,
+    conditions: ["q2"],
+    types: ["Platelet"],
+    seed: 3,
+    label: () => null,
+  });
   const unknown = (await model.map(strange, { epochs: 10 })).verdict;
   assert.notEqual(unknown.light, "green", JSON.stringify(unknown));
-  const partial = await makeAtlas("partial", { cells: 200, conditions: ["q3"], seed: 4, geneOrder: (genes) => genes.slice(0, 80) });
+  const partial = await makeAtlas("partial", {
+    cells: 200,
+    conditions: ["q3"],
+    seed: 4,
+    geneOrder: (genes) => genes.slice(0, 80),
+  });
   const missing = (await model.map(partial, { epochs: 10 })).verdict.reasons;
   assert.equal(missing.find(({ criterion }) => criterion === "genes")!.light, "amber");
 });
 
 test("each number has its light, and the worst of them is the verdict", () => {
-  const good: VerdictMeasures = { geneCoverage: 0.9, depth: { query: 1000, reference: [500, 1000, 2000] }, distantShare: 0.05, unknownShare: 0.05, apartShare: 0.05, mixing: 0.9 };
+  const good: VerdictMeasures = {
+    geneCoverage: 0.9,
+    depth: { query: 1000, reference: [500, 1000, 2000] },
+    distantShare: 0.05,
+    unknownShare: 0.05,
+    apartShare: 0.05,
+    mixing: 0.9,
+  };
   assert.equal(judgeMapping(good).light, "green");
   const changes: [Partial<VerdictMeasures>, string][] = [
-    [{ geneCoverage: 0.6 }, "amber"], [{ geneCoverage: 0.4 }, "red"], [{ depth: { query: 400, reference: [500, 1000, 2000] } }, "amber"], [{ depth: { query: 7000, reference: [500, 1000, 2000] } }, "red"],
-    [{ distantShare: 0.3 }, "amber"], [{ unknownShare: 0.6 }, "red"], [{ apartShare: 0.6 }, "red"], [{ mixing: 0.3 }, "amber"], [{ mixing: null, depth: null }, "green"],
+    [{ geneCoverage: 0.6 }, "amber"],
+    [{ geneCoverage: 0.4 }, "red"],
+    [{ depth: { query: 400, reference: [500, 1000, 2000] } }, "amber"],
+    [{ depth: { query: 7000, reference: [500, 1000, 2000] } }, "red"],
+    [{ distantShare: 0.3 }, "amber"],
+    [{ unknownShare: 0.6 }, "red"],
+    [{ apartShare: 0.6 }, "red"],
+    [{ mixing: 0.3 }, "amber"],
+    [{ mixing: null, depth: null }, "green"],
   ];
-  for (const [change, light] of changes) assert.equal(judgeMapping({ ...good, ...change }).light, light, JSON.stringify(change));
+  for (const [change, light] of changes)
+    assert.equal(judgeMapping({ ...good, ...change }).light, light, JSON.stringify(change));
 });

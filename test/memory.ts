@@ -6,7 +6,11 @@ import { sparseMatrix, type Matrix, type NumericArray } from "../dist/anndata/ma
 import { ScPoliError } from "../dist/errors.js";
 
 /** A matrix of the rows given. */
-export function matrix(rows: readonly (readonly number[])[], type: new (values: ArrayLike<number>) => NumericArray = Float32Array, place = "memory: X"): Matrix {
+export function matrix(
+  rows: readonly (readonly number[])[],
+  type: new (values: ArrayLike<number>) => NumericArray = Float32Array,
+  place = "memory: X",
+): Matrix {
   const columns = rows[0]?.length ?? 0;
   const indptr = [0];
   const indices: number[] = [];
@@ -19,7 +23,16 @@ export function matrix(rows: readonly (readonly number[])[], type: new (values: 
     });
     indptr.push(values.length);
   }
-  return sparseMatrix({ rows: rows.length, columns, indptr: Int32Array.from(indptr), indices: Int32Array.from(indices), values: new type(values) }, place);
+  return sparseMatrix(
+    {
+      rows: rows.length,
+      columns,
+      indptr: Int32Array.from(indptr),
+      indices: Int32Array.from(indices),
+      values: new type(values),
+    },
+    place,
+  );
 }
 
 export function frame(index: readonly string[], columns: Readonly<Record<string, Column>> = {}): DataFrame {
@@ -41,10 +54,17 @@ export function booleans(values: readonly (boolean | null)[]): Column {
   return { kind: "boolean", length: values.length, values };
 }
 export function categorical(codes: readonly number[], categories: readonly string[]): Column {
-  return { kind: "categorical", length: codes.length, codes: Int32Array.from(codes), categories, ordered: false };
+  return {
+    kind: "categorical",
+    length: codes.length,
+    codes: Int32Array.from(codes),
+    categories,
+    ordered: false,
+  };
 }
 
-export const names = (prefix: string, n: number): string[] => Array.from({ length: n }, (_, i) => `${prefix}${i}`);
+export const names = (prefix: string, n: number): string[] =>
+  Array.from({ length: n }, (_, i) => `${prefix}${i}`);
 
 export interface Parts {
   readonly X?: Matrix | null;
@@ -59,9 +79,17 @@ export interface Parts {
 export function annData({ X = null, raw = null, layers = {}, obs, var: genes, uns = {} }: Parts): AnnData {
   const some = X ?? raw?.X ?? Object.values(layers)[0]!;
   const surface = {
-    path: "memory", X, raw, layers: Object.keys(layers), layer: (name: string) => layers[name] ?? fail(name),
-    obs: obs ?? frame(names("c", some.rows)), var: genes ?? frame(names("g", some.columns)), nObs: some.rows, nVars: some.columns,
-    unsKeys: Object.keys(uns), uns: async (name: string) => uns[name],
+    path: "memory",
+    X,
+    raw,
+    layers: Object.keys(layers),
+    layer: (name: string) => layers[name] ?? fail(name),
+    obs: obs ?? frame(names("c", some.rows)),
+    var: genes ?? frame(names("g", some.columns)),
+    nObs: some.rows,
+    nVars: some.columns,
+    unsKeys: Object.keys(uns),
+    uns: async (name: string) => uns[name],
   };
   return surface as unknown as AnnData;
 }

@@ -1,4 +1,5 @@
-// The package as a newcomer gets it: packed, installed in an empty folder, its demo and the README's library example run there.
+// The package as a newcomer gets it: packed, installed in an empty folder, its demo and the README's library
+// example run there.
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
 import { copyFileSync, existsSync, readFileSync, readdirSync, writeFileSync } from "node:fs";
@@ -16,9 +17,18 @@ const installed = join(folder, "node_modules", "scpoli");
 
 before(async () => {
   // the package is built already: `prepack` would do it again
-  const { stdout } = await run("npm", ["pack", "--ignore-scripts", "--silent", "--pack-destination", folder], { cwd: root });
-  writeFileSync(join(folder, "package.json"), JSON.stringify({ name: "newcomer", private: true, type: "module" }));
-  await run("npm", ["install", "--prefer-offline", "--no-audit", "--no-fund", join(folder, stdout.trim())], { cwd: folder });
+  const { stdout } = await run(
+    "npm",
+    ["pack", "--ignore-scripts", "--silent", "--pack-destination", folder],
+    { cwd: root },
+  );
+  writeFileSync(
+    join(folder, "package.json"),
+    JSON.stringify({ name: "newcomer", private: true, type: "module" }),
+  );
+  await run("npm", ["install", "--prefer-offline", "--no-audit", "--no-fund", join(folder, stdout.trim())], {
+    cwd: folder,
+  });
 });
 
 test("the version is that of package.json", () => {
@@ -27,26 +37,46 @@ test("the version is that of package.json", () => {
 });
 
 test("the package holds what is needed and nothing else", () => {
-  assert.deepEqual(readdirSync(installed).sort(), ["CHANGELOG.md", "CITATION.cff", "LICENSE", "README.md", "data", "dist", "package.json"]);
+  assert.deepEqual(readdirSync(installed).sort(), [
+    "CHANGELOG.md",
+    "CITATION.cff",
+    "LICENSE",
+    "README.md",
+    "data",
+    "dist",
+    "package.json",
+  ]);
 });
 
 test("npx scpoli demo prints what the README shows, within a minute", async () => {
   const started = Date.now();
-  const { stdout } = await run("npx", ["scpoli", "demo", "--threads", "2", "--simd", "plain"], { cwd: folder });
+  const { stdout } = await run("npx", ["scpoli", "demo", "--threads", "2", "--simd", "plain"], {
+    cwd: folder,
+  });
   const seconds = (Date.now() - started) / 1000;
   assert.ok(seconds < 60, `took ${seconds} s`);
   const readme = join(root, "README.md");
   const text = readFileSync(readme, "utf8");
-  const updated = text.replace(/(npm run demo\n\.\.\.\n)[^]*?```/, (_, command: string) => `${command}${stdout}\`\`\``);
+  const updated = text.replace(
+    /(npm run demo\n\.\.\.\n)[^]*?```/,
+    (_, command: string) => `${command}${stdout}\`\`\``,
+  );
   if (process.env["UPDATE_README"]) writeFileSync(readme, updated);
-  else assert.equal(text, updated, "README.md shows another printout; UPDATE_README=1 makes this test write the present one");
-  for (const written of ["scpoli-demo/model", "scpoli-demo/query.h5ad", "scpoli-demo/report.html"]) assert.ok(existsSync(join(folder, written)), `${written} is there`);
+  else
+    assert.equal(
+      text,
+      updated,
+      "README.md shows another printout; UPDATE_README=1 makes this test write the present one",
+    );
+  for (const written of ["scpoli-demo/model", "scpoli-demo/query.h5ad", "scpoli-demo/report.html"])
+    assert.ok(existsSync(join(folder, written)), `${written} is there`);
 });
 
 test("the library example of the README", async () => {
   const example = /```js\n([^]*?)```/.exec(readFileSync(join(root, "README.md"), "utf8"))?.[1];
   assert.ok(example, "README.md has an example in JavaScript");
-  for (const name of ["reference", "query"]) copyFileSync(join(installed, "data", `demo_${name}.h5ad`), join(folder, `${name}.h5ad`));
+  for (const name of ["reference", "query"])
+    copyFileSync(join(installed, "data", `demo_${name}.h5ad`), join(folder, `${name}.h5ad`));
   writeFileSync(join(folder, "example.js"), example);
   const { stdout } = await run("node", ["example.js"], { cwd: folder });
   assert.notEqual(stdout, "");
@@ -54,7 +84,18 @@ test("the library example of the README", async () => {
 });
 
 test("TypeScript finds the types", async () => {
-  writeFileSync(join(folder, "typed.ts"), 'import { AnnData, ScPoli, type TrainOptions } from "scpoli";\nexport const options: TrainOptions = { conditionKeys: ["donor"] };\nexport const train = async (path: string): Promise<ScPoli> => ScPoli.train(await AnnData.open(path), options);\n');
-  writeFileSync(join(folder, "tsconfig.json"), JSON.stringify({ compilerOptions: { noEmit: true, strict: true, module: "nodenext", target: "es2022", types: [] }, files: ["typed.ts"] }));
-  await run("node", [join(root, "node_modules", "typescript", "bin", "tsc"), "-p", folder]).catch((error: { stdout: string }) => assert.fail(error.stdout));
+  writeFileSync(
+    join(folder, "typed.ts"),
+    'import { AnnData, ScPoli, type TrainOptions } from "scpoli";\nexport const options: TrainOptions = { conditionKeys: ["donor"] };\nexport const train = async (path: string): Promise<ScPoli> => ScPoli.train(await AnnData.open(path), options);\n',
+  );
+  writeFileSync(
+    join(folder, "tsconfig.json"),
+    JSON.stringify({
+      compilerOptions: { noEmit: true, strict: true, module: "nodenext", target: "es2022", types: [] },
+      files: ["typed.ts"],
+    }),
+  );
+  await run("node", [join(root, "node_modules", "typescript", "bin", "tsc"), "-p", folder]).catch(
+    (error: { stdout: string }) => assert.fail(error.stdout),
+  );
 });

@@ -1,4 +1,5 @@
-// The page on real data, when it is there (../shared): models of Python and of the command line, with and without cross-origin isolation, to the byte.
+// The page on real data, when it is there (../shared): models of Python and of the command line, with and
+// without cross-origin isolation, to the byte.
 import assert from "node:assert/strict";
 import { cpSync, existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -36,12 +37,17 @@ describe("real data", { skip: existsSync(interop) ? false : "needs ../shared" },
     const { page, errors, foreign } = await TestPage.open(browser, await serve());
     await choose(page, "query", /a file/, join(sharedData, "pbmc3.h5ad"));
     await choose(page, "model", /a folder/, join(interop, "pbmc", "reference"));
-    const written = await AnnData.open(await map(page, async () => {
-      await page.getByLabel(/Learn an embedding for each new sample/).uncheck();
-      await page.getByLabel(/Find clusters in the query/).uncheck();
-    }));
+    const written = await AnnData.open(
+      await map(page, async () => {
+        await page.getByLabel(/Learn an embedding for each new sample/).uncheck();
+        await page.getByLabel(/Find clusters in the query/).uncheck();
+      }),
+    );
     const model = await ScPoli.load(join(interop, "pbmc", "reference"));
-    const mapping = await model.map(await AnnData.open(join(sharedData, "pbmc3.h5ad")), { simd: "plain", training: false });
+    const mapping = await model.map(await AnnData.open(join(sharedData, "pbmc3.h5ad")), {
+      simd: "plain",
+      training: false,
+    });
     assert.deepEqual((await written.obsm("X_scpoli")).values, mapping.latent);
     written.close();
     assert.deepEqual([errors, foreign], [[], []]);
@@ -55,37 +61,95 @@ describe("real data", { skip: existsSync(interop) ? false : "needs ../shared" },
     };
     const queryAndModel = ["panc8-query.h5ad", "panc8-reference.h5ad"].map(at);
     before(async () => {
-      (await openTransfer(configurations.find(({ name }) => name === "panc8")!, folder, "panc8")).close();
-      await run("train", queryAndModel[1]!, "-o", at("panc8"), "--condition-key", "batch", "--cell-type-key", "cell_type", "--epochs", "20", "--quiet");
-      await run("map", queryAndModel[0]!, "--reference", at("panc8"), "-o", at("cli.h5ad"), "--simd", "plain", "--quiet");
+      (
+        await openTransfer(
+          configurations.find(({ name }) => name === "panc8")!,
+          folder,
+          "panc8",
+        )
+      ).close();
+      await run(
+        "train",
+        queryAndModel[1]!,
+        "-o",
+        at("panc8"),
+        "--condition-key",
+        "batch",
+        "--cell-type-key",
+        "cell_type",
+        "--epochs",
+        "20",
+        "--quiet",
+      );
+      await run(
+        "map",
+        queryAndModel[0]!,
+        "--reference",
+        at("panc8"),
+        "-o",
+        at("cli.h5ad"),
+        "--simd",
+        "plain",
+        "--quiet",
+      );
       cpSync(join(root, "dist", "app"), at("site"), { recursive: true });
       mkdirSync(join(at("site"), "models"));
-      writeFileSync(join(at("site"), "models", "panc8.zip"), zipSync(Object.fromEntries(["model.json", "model.safetensors"].map((name) => [`panc8/${name}`, readFileSync(join(at("panc8"), name))]))));
+      writeFileSync(
+        join(at("site"), "models", "panc8.zip"),
+        zipSync(
+          Object.fromEntries(
+            ["model.json", "model.safetensors"].map((name) => [
+              `panc8/${name}`,
+              readFileSync(join(at("panc8"), name)),
+            ]),
+          ),
+        ),
+      );
     });
 
     for (const isIsolated of [true, false])
-      test(isIsolated ? "from an address of the site, with threads" : "from an address of a site without isolation, on one thread", async () => {
-        const served = await serveFolder(at("site"), 0, isIsolated ? pageHeaders : {});
-        try {
-          const { page, errors, foreign } = await TestPage.open(browser, served.url, { serviceWorkers: "block" });
-          assert.equal(await page.evaluate(() => globalThis.crossOriginIsolated), isIsolated);
-          await page.getByLabel("or an address on this site").fill("models/panc8.zip");
-          await page.locator(".address").getByRole("button", { name: "Open" }).click();
-          await page.locator(".name", { hasText: "panc8" }).waitFor();
-          await choose(page, "query", /a file/, queryAndModel[0]!);
-          const found = await AnnData.open(await map(page, async () => void (await page.getByLabel(/Find clusters in the query/).uncheck())));
-          const expected = await AnnData.open(at("cli.h5ad"));
-          for (const name of ["X_scpoli", "X_umap_scpoli"]) assert.deepEqual(await found.obsm(name), await expected.obsm(name), name);
-          for (const name of ["cell_type_pred", "cell_type_uncert", "cell_type_prob", "cell_type_distance", "cell_type_unknown"]) assert.deepEqual(await found.obs.column(name), await expected.obs.column(name), name);
-          assert.deepEqual(await found.obs.index(), await expected.obs.index());
-          found.close();
-          expected.close();
-          await step(page, "Explore").click();
-          await look(page, isIsolated ? "17-pancreas" : "18-pancreas-one-thread");
-          assert.deepEqual([errors, foreign], [[], []]);
-        } finally {
-          await served.close();
-        }
-      });
+      test(
+        isIsolated
+          ? "from an address of the site, with threads"
+          : "from an address of a site without isolation, on one thread",
+        async () => {
+          const served = await serveFolder(at("site"), 0, isIsolated ? pageHeaders : {});
+          try {
+            const { page, errors, foreign } = await TestPage.open(browser, served.url, {
+              serviceWorkers: "block",
+            });
+            assert.equal(await page.evaluate(() => globalThis.crossOriginIsolated), isIsolated);
+            await page.getByLabel("or an address on this site").fill("models/panc8.zip");
+            await page.locator(".address").getByRole("button", { name: "Open" }).click();
+            await page.locator(".name", { hasText: "panc8" }).waitFor();
+            await choose(page, "query", /a file/, queryAndModel[0]!);
+            const found = await AnnData.open(
+              await map(
+                page,
+                async () => void (await page.getByLabel(/Find clusters in the query/).uncheck()),
+              ),
+            );
+            const expected = await AnnData.open(at("cli.h5ad"));
+            for (const name of ["X_scpoli", "X_umap_scpoli"])
+              assert.deepEqual(await found.obsm(name), await expected.obsm(name), name);
+            for (const name of [
+              "cell_type_pred",
+              "cell_type_uncert",
+              "cell_type_prob",
+              "cell_type_distance",
+              "cell_type_unknown",
+            ])
+              assert.deepEqual(await found.obs.column(name), await expected.obs.column(name), name);
+            assert.deepEqual(await found.obs.index(), await expected.obs.index());
+            found.close();
+            expected.close();
+            await step(page, "Explore").click();
+            await look(page, isIsolated ? "17-pancreas" : "18-pancreas-one-thread");
+            assert.deepEqual([errors, foreign], [[], []]);
+          } finally {
+            await served.close();
+          }
+        },
+      );
   });
 });

@@ -8,7 +8,20 @@ import { unzipSync } from "fflate";
 import { AnnData, convert, ScPoli, writeH5ad } from "../dist/index.js";
 import { TestPage } from "./browser.ts";
 import { temporaryFolder } from "./command.ts";
-import { choose, draw, drop, fill, isIdle, launchDrawingBrowser, look, save, saved, screenshots, serve, step } from "./page-driver.ts";
+import {
+  choose,
+  draw,
+  drop,
+  fill,
+  isIdle,
+  launchDrawingBrowser,
+  look,
+  save,
+  saved,
+  screenshots,
+  serve,
+  step,
+} from "./page-driver.ts";
 import { runPython } from "./python/environment.ts";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
@@ -31,7 +44,17 @@ describe("the whole flow on the built-in example", async () => {
     await page.getByRole("button", { name: "Train a model on 519 cells" }).waitFor();
     await isIdle(page);
     const text = await page.locator("main").innerText();
-    for (const part of ["demo_query.h5ad", "demo_reference.h5ad", "181", "519", "765", "in X", "well", "cell_type"]) assert.ok(text.includes(part), part);
+    for (const part of [
+      "demo_query.h5ad",
+      "demo_reference.h5ad",
+      "181",
+      "519",
+      "765",
+      "in X",
+      "well",
+      "cell_type",
+    ])
+      assert.ok(text.includes(part), part);
     await look(page, "2-opened");
   });
 
@@ -41,7 +64,10 @@ describe("the whole flow on the built-in example", async () => {
     await fill(page, "Options of the model", {}, { Arithmetic: "plain" });
     await look(page, "3-train");
     await page.getByRole("button", { name: "Train on 519 cells" }).click();
-    await page.getByText(/cells\/s/).first().waitFor();
+    await page
+      .getByText(/cells\/s/)
+      .first()
+      .waitFor();
     await page.getByRole("button", { name: "Pause" }).click();
     await page.getByRole("button", { name: "Continue" }).waitFor();
     await look(page, "4-training-paused");
@@ -51,13 +77,20 @@ describe("the whole flow on the built-in example", async () => {
     await page.getByRole("button", { name: "Save the model" }).click();
     const path = await save(page, "model", folder);
     const reference = await AnnData.open(join(root, "data", "demo_reference.h5ad"));
-    const expected = await ScPoli.train(reference, { conditionKeys: ["well"], cellTypeKeys: ["cell_type"], epochs: 24, simd: "plain" });
+    const expected = await ScPoli.train(reference, {
+      conditionKeys: ["well"],
+      cellTypeKeys: ["cell_type"],
+      epochs: 24,
+      simd: "plain",
+    });
     const unpacked = join(folder, "unpacked");
     mkdirSync(unpacked);
-    for (const [name, bytes] of Object.entries(unzipSync(readFileSync(path)))) writeFileSync(join(unpacked, name.split("/").at(-1)!), bytes);
+    for (const [name, bytes] of Object.entries(unzipSync(readFileSync(path))))
+      writeFileSync(join(unpacked, name.split("/").at(-1)!), bytes);
     const { stored } = await ScPoli.load(unpacked);
     assert.deepEqual([...stored.tensors.keys()].sort(), [...expected.stored.tensors.keys()].sort());
-    for (const [name, { data }] of expected.stored.tensors) assert.deepEqual(stored.tensors.get(name)!.data, data, name);
+    for (const [name, { data }] of expected.stored.tensors)
+      assert.deepEqual(stored.tensors.get(name)!.data, data, name);
     expectedModel = expected;
   });
 
@@ -71,7 +104,8 @@ describe("the whole flow on the built-in example", async () => {
     await look(page, "7-explore");
     assert.match(await page.locator(".verdict").innerText(), /of the model's genes are in the query/);
     await step(page, "Save").click();
-    const asksBeforeLeaving = (): Promise<boolean> => page.evaluate(() => !dispatchEvent(new Event("beforeunload", { cancelable: true })));
+    const asksBeforeLeaving = (): Promise<boolean> =>
+      page.evaluate(() => !dispatchEvent(new Event("beforeunload", { cancelable: true })));
     assert.equal(await asksBeforeLeaving(), true, "results that no file holds");
     const path = await save(page, "h5ad", folder);
     const written = await AnnData.open(path);
@@ -84,10 +118,19 @@ describe("the whole flow on the built-in example", async () => {
     const predicted = await written.obs.column("cell_type_pred");
     assert.ok(predicted.kind === "categorical");
     const { json } = mapping.model.stored;
-    assert.deepEqual(Array.from(predicted.codes, (code) => predicted.categories[code]), Array.from(mapping.predictions[0]!.predicted, (row) => json.cell_types[row]));
+    assert.deepEqual(
+      Array.from(predicted.codes, (code) => predicted.categories[code]),
+      Array.from(mapping.predictions[0]!.predicted, (row) => json.cell_types[row]),
+    );
     written.close();
-    const [before, after] = JSON.parse(runPython("open_mapped.py", join(root, "data", "demo_query.h5ad"), path)) as { cells: number; names: string[]; obs: string[]; obsm: Record<string, number[]>; X: string }[];
-    assert.deepEqual([after!.cells, after!.names, after!.X], [before!.cells, before!.names, before!.X], "anndata finds the same cells and counts");
+    const [before, after] = JSON.parse(
+      runPython("open_mapped.py", join(root, "data", "demo_query.h5ad"), path),
+    ) as { cells: number; names: string[]; obs: string[]; obsm: Record<string, number[]>; X: string }[];
+    assert.deepEqual(
+      [after!.cells, after!.names, after!.X],
+      [before!.cells, before!.names, before!.X],
+      "anndata finds the same cells and counts",
+    );
     assert.deepEqual(after!.obsm["X_scpoli"], [181, 10]);
     assert.ok(after!.obs.includes("cell_type_pred"));
   });
@@ -95,31 +138,57 @@ describe("the whole flow on the built-in example", async () => {
   test("the threshold recolours at once and can be undone; cells and samples are linked both ways", async () => {
     await step(page, "Explore").click();
     const slider = page.getByRole("slider");
-    const unknown = async (): Promise<number> => Number(/(\d+) unknown/.exec(await page.locator(".uncertainty").innerText())![1]);
+    const unknown = async (): Promise<number> =>
+      Number(/(\d+) unknown/.exec(await page.locator(".uncertainty").innerText())![1]);
     const before = await unknown();
     await slider.fill("0.3");
     assert.ok((await unknown()) > before, "a lower threshold makes more cells unknown");
     assert.match(await page.locator(".legend").innerText(), new RegExp(`unknown\\s+${await unknown()}`));
     await page.getByRole("button", { name: "Undo" }).click();
     assert.equal(await unknown(), before);
-    await draw(page, page.locator(".histogram"), [[0.9, 0.4], [0.6, 0.4], [0.3, 0.4]]);
+    await draw(page, page.locator(".histogram"), [
+      [0.9, 0.4],
+      [0.6, 0.4],
+      [0.3, 0.4],
+    ]);
     assert.ok((await unknown()) > before, "the threshold can be dragged in the histogram");
     await page.getByRole("button", { name: "Undo" }).click();
     assert.equal(await unknown(), before, "and a drag is one step");
     await page.locator(".sample.query").first().press("Enter");
     assert.match(await page.locator(".selection").innerText(), /cells picked/);
-    const picked = async (): Promise<number> => Number(/(\d+) cells picked/.exec(await page.locator(".selection").innerText())![1]);
+    const picked = async (): Promise<number> =>
+      Number(/(\d+) cells picked/.exec(await page.locator(".selection").innerText())![1]);
     const plot = page.locator(".plot");
     await page.getByRole("button", { name: /Draw around cells/ }).click();
-    await draw(page, plot, [[0.02, 0.02], [0.98, 0.02], [0.98, 0.98], [0.02, 0.98], [0.02, 0.03]]);
+    await draw(page, plot, [
+      [0.02, 0.02],
+      [0.98, 0.02],
+      [0.98, 0.98],
+      [0.02, 0.98],
+      [0.02, 0.03],
+    ]);
     assert.equal(await picked(), 181);
-    await draw(page, plot, [[0.02, 0.02], [0.5, 0.02], [0.5, 0.98], [0.02, 0.98], [0.02, 0.03]]);
+    await draw(page, plot, [
+      [0.02, 0.02],
+      [0.5, 0.02],
+      [0.5, 0.98],
+      [0.02, 0.98],
+      [0.02, 0.03],
+    ]);
     const left = await picked();
     assert.ok(left > 10 && left < 171, `${left} cells on the left`);
-    assert.equal(await page.locator(".sample .ring").count(), 2, "both samples of the query show their share");
+    assert.equal(
+      await page.locator(".sample .ring").count(),
+      2,
+      "both samples of the query show their share",
+    );
     await look(page, "8-picked");
     await page.getByRole("button", { name: /Draw a box/ }).click();
-    await draw(page, plot, [[0.02, 0.02], [0.3, 0.5], [0.5, 0.98]]);
+    await draw(page, plot, [
+      [0.02, 0.02],
+      [0.3, 0.5],
+      [0.5, 0.98],
+    ]);
     assert.equal(await picked(), left, "a box picks the same");
     await page.getByRole("button", { name: "Pick none" }).click();
   });
@@ -127,7 +196,11 @@ describe("the whole flow on the built-in example", async () => {
   test("samples are brushed, and their cells are picked", async () => {
     const brush = async (ends: (xs: number[]) => readonly [number, number]): Promise<string> => {
       await page.locator(".brushed").scrollIntoViewIfNeeded();
-      const dots = await Promise.all((await page.locator(".sample.query circle:first-of-type").all()).map(async (circle) => (await circle.boundingBox())!));
+      const dots = await Promise.all(
+        (await page.locator(".sample.query circle:first-of-type").all()).map(
+          async (circle) => (await circle.boundingBox())!,
+        ),
+      );
       const [from, to] = ends(dots.map(({ x, width }) => x + width / 2));
       await page.mouse.move(from, Math.min(...dots.map(({ y }) => y)) - 10);
       await page.mouse.down();
@@ -136,8 +209,14 @@ describe("the whole flow on the built-in example", async () => {
       await page.mouse.up();
       return page.locator(".selection").innerText();
     };
-    assert.match(await brush((xs) => [Math.min(...xs) - 12, Math.max(...xs) + 12]), /181 cells picked well 7, 8/);
-    assert.match(await brush((xs) => [Math.min(...xs) - 12, (xs[0]! + xs[1]!) / 2]), /9[01] cells picked well [78],/);
+    assert.match(
+      await brush((xs) => [Math.min(...xs) - 12, Math.max(...xs) + 12]),
+      /181 cells picked well 7, 8/,
+    );
+    assert.match(
+      await brush((xs) => [Math.min(...xs) - 12, (xs[0]! + xs[1]!) / 2]),
+      /9[01] cells picked well [78],/,
+    );
     await page.getByRole("button", { name: "Pick none" }).click();
   });
 
@@ -147,12 +226,20 @@ describe("the whole flow on the built-in example", async () => {
     await page.getByText("CST3, log1p of counts per 10,000").waitFor();
     await look(page, "9-gene");
     await page.locator(".samples").getByText("CST3, mean of log1p per 10,000").waitFor();
-    const svg = readFileSync(await saved(page, page.locator(".samples .save-chart").getByRole("button", { name: "SVG" }), folder), "utf8");
-    const [analysis] = await expectedModel!.samples({ data: await AnnData.open(join(root, "data", "demo_reference.h5ad")) });
+    const svg = readFileSync(
+      await saved(page, page.locator(".samples .save-chart").getByRole("button", { name: "SVG" }), folder),
+      "utf8",
+    );
+    const [analysis] = await expectedModel!.samples({
+      data: await AnnData.open(join(root, "data", "demo_reference.h5ad")),
+    });
     const { means, genes } = analysis!.genes!.expression;
     for (const [sample, name] of analysis!.samples.names.entries()) {
       const mean = Number(new RegExp(`<title>${name}, ([\\d.]+)</title>`).exec(svg)![1]);
-      assert.ok(Math.abs(mean - means.values[sample * means.columns + genes.indexOf("CST3")]!) < 0.006, `${name}: ${mean}`);
+      assert.ok(
+        Math.abs(mean - means.values[sample * means.columns + genes.indexOf("CST3")]!) < 0.006,
+        `${name}: ${mean}`,
+      );
     }
     await page.getByLabel("Colour by").selectOption({ label: "cell_type" });
     await page.locator(".group", { hasText: "CD34+" }).waitFor();
@@ -176,8 +263,16 @@ describe("the whole flow on the built-in example", async () => {
     assert.ok(accuracy > 30 && accuracy < 100, `${accuracy} %`);
     await look(page, "10-metrics");
     const confusion = page.getByRole("group", { name: "Save the picture: Confusion of cell types" });
-    assert.match(readFileSync(await saved(page, confusion.getByRole("button", { name: "SVG" }), folder), "utf8"), /^<svg[\s\S]*true cell type/);
-    assert.equal(readFileSync(await saved(page, confusion.getByRole("button", { name: "PNG" }), folder)).subarray(1, 4).toString(), "PNG");
+    assert.match(
+      readFileSync(await saved(page, confusion.getByRole("button", { name: "SVG" }), folder), "utf8"),
+      /^<svg[\s\S]*true cell type/,
+    );
+    assert.equal(
+      readFileSync(await saved(page, confusion.getByRole("button", { name: "PNG" }), folder))
+        .subarray(1, 4)
+        .toString(),
+      "PNG",
+    );
   });
 
   test("a cluster is inspected and named, and the query joins the model", async () => {
@@ -185,7 +280,10 @@ describe("the whole flow on the built-in example", async () => {
     await page.getByRole("tab", { name: "Unknown cells" }).click();
     await page.locator(".clusters .group").first().click();
     await look(page, "11-cluster");
-    await page.locator(".clusters").getByLabel(/Name of a new cell type/).fill("Something new");
+    await page
+      .locator(".clusters")
+      .getByLabel(/Name of a new cell type/)
+      .fill("Something new");
     await page.locator(".clusters").getByRole("button", { name: "Name" }).click();
     await page.locator(".legend .group", { hasText: "Something new" }).waitFor({ timeout: 60_000 });
     await isIdle(page);
@@ -198,13 +296,28 @@ describe("the whole flow on the built-in example", async () => {
   test("everything is saved; the session opens again", async () => {
     await step(page, "Save").click();
     await look(page, "13-save");
-    const table = readFileSync(await save(page, "csv", folder), "utf8").trim().split("\n");
+    const table = readFileSync(await save(page, "csv", folder), "utf8")
+      .trim()
+      .split("\n");
     assert.equal(table.length, 182);
     assert.match(table[0]!, /^cell,well,cell_type_pred,cell_type_uncert/);
     assert.match(readFileSync(await save(page, "svg", folder), "utf8"), /^<svg[\s\S]*<circle[\s\S]*<\/svg>/);
-    assert.equal(readFileSync(await save(page, "png", folder)).subarray(1, 4).toString(), "PNG");
-    assert.match(readFileSync(await save(page, "samples-svg", folder), "utf8"), /^<svg[\s\S]*Samples \(well\)[\s\S]*<\/svg>/);
-    assert.equal(readFileSync(await save(page, "samples-png", folder)).subarray(1, 4).toString(), "PNG");
+    assert.equal(
+      readFileSync(await save(page, "png", folder))
+        .subarray(1, 4)
+        .toString(),
+      "PNG",
+    );
+    assert.match(
+      readFileSync(await save(page, "samples-svg", folder), "utf8"),
+      /^<svg[\s\S]*Samples \(well\)[\s\S]*<\/svg>/,
+    );
+    assert.equal(
+      readFileSync(await save(page, "samples-png", folder))
+        .subarray(1, 4)
+        .toString(),
+      "PNG",
+    );
     assert.match(readFileSync(await save(page, "report", folder), "utf8"), /<html[\s\S]*Text for Methods/);
     const session = await save(page, "session", folder);
     const again = await TestPage.open(browser, url);
@@ -224,8 +337,14 @@ describe("the whole flow on the built-in example", async () => {
     await page.screenshot({ path: join(screenshots, "14-phone.png"), fullPage: true });
     for (const name of ["Open", "Train", "Map", "Save"]) {
       await step(page, name).click();
-      assert.ok((await page.evaluate(() => document.documentElement.scrollWidth - innerWidth)) <= 0, `${name} is too wide`);
-      await page.screenshot({ path: join(screenshots, `14-phone-${name.toLowerCase()}.png`), fullPage: true });
+      assert.ok(
+        (await page.evaluate(() => document.documentElement.scrollWidth - innerWidth)) <= 0,
+        `${name} is too wide`,
+      );
+      await page.screenshot({
+        path: join(screenshots, `14-phone-${name.toLowerCase()}.png`),
+        fullPage: true,
+      });
     }
     await page.setViewportSize({ width: 1440, height: 900 });
   });
@@ -235,7 +354,6 @@ describe("the whole flow on the built-in example", async () => {
     assert.deepEqual(foreign, []);
   });
 });
-
 
 describe("what is dropped is opened as what it is; a training is ended early", async () => {
   const { page, errors } = await TestPage.open(browser, url);
@@ -258,7 +376,8 @@ describe("what is dropped is opened as what it is; a training is ended early", a
     assert.ok(epochs >= 2 && epochs < 5000, `${epochs} epochs`);
     await page.getByRole("button", { name: "Save the model" }).click();
     mkdirSync(kept);
-    for (const [name, bytes] of Object.entries(unzipSync(readFileSync(await save(page, "model", folder))))) writeFileSync(join(kept, name.split("/").at(-1)!), bytes);
+    for (const [name, bytes] of Object.entries(unzipSync(readFileSync(await save(page, "model", folder)))))
+      writeFileSync(join(kept, name.split("/").at(-1)!), bytes);
   });
 
   test("a folder and a file anywhere: a model and a query", async () => {
@@ -297,21 +416,43 @@ describe("wrong files are told in words, and the page lives on", async () => {
   };
   const demo = readFileSync(join(root, "data", "demo_query.h5ad"));
   const numbers = join(folder, "no-counts.h5ad");
-  await writeH5ad(numbers, { X: { rows: 3, columns: 2, values: Float32Array.of(0.5, 1.25, 2.5, 0, 0.75, 1.5) }, obs: { index: ["a", "b", "c"] }, var: { index: ["G1", "G2"] } });
+  await writeH5ad(numbers, {
+    X: { rows: 3, columns: 2, values: Float32Array.of(0.5, 1.25, 2.5, 0, 0.75, 1.5) },
+    obs: { index: ["a", "b", "c"] },
+    var: { index: ["G1", "G2"] },
+  });
   const empty = join(folder, "no-matrix.h5ad");
   await writeH5ad(empty, { X: null, obs: { index: ["a", "b"] }, var: { index: ["G1"] } });
   const damagedModel = join(folder, "damaged-model");
   mkdirSync(damagedModel);
-  at("damaged-model/model.json", "{\"format_version\": 2, ");
+  at("damaged-model/model.json", '{"format_version": 2, ');
   at("damaged-model/model.safetensors", new Uint8Array(8));
   const scvi = join(folder, "other-model");
   mkdirSync(scvi);
   at("other-model/attr.pkl", "no pickle");
-  const cases: readonly [name: string, role: "query" | "reference" | "model", what: RegExp, path: string, message: RegExp][] = [
+  const cases: readonly [
+    name: string,
+    role: "query" | "reference" | "model",
+    what: RegExp,
+    path: string,
+    message: RegExp,
+  ][] = [
     ["a text called .h5ad", "query", /a file/, at("text.h5ad", "cell,gene\n1,2\n"), /HDF5/],
-    ["half of a file", "query", /a file/, at("half.h5ad", demo.subarray(0, demo.length / 2)), /truncated|cut|HDF5/i],
+    [
+      "half of a file",
+      "query",
+      /a file/,
+      at("half.h5ad", demo.subarray(0, demo.length / 2)),
+      /truncated|cut|HDF5/i,
+    ],
     ["an empty file", "query", /a file/, at("empty.h5ad", ""), /empty/i],
-    ["a picture", "query", /a file/, at("picture.png", Buffer.from("iVBORw0KGgoAAAANSUhEUg==", "base64")), /picture\.png/],
+    [
+      "a picture",
+      "query",
+      /a file/,
+      at("picture.png", Buffer.from("iVBORw0KGgoAAAANSUhEUg==", "base64")),
+      /picture\.png/,
+    ],
     ["a zip file that is no model", "model", /a zip file/, at("zip.zip", "PK nothing"), /zip\.zip/],
     ["a damaged model", "model", /a folder/, damagedModel, /model\.json/],
     ["something else than a model of scArches", "model", /a folder/, scvi, /pickle|attr\.pkl/],

@@ -1,19 +1,112 @@
-// Plots: colours that stay apart for every kind of sight, and pictures with title, axes, units and legend in which no name is markup.
+// Plots: colours that stay apart for every kind of sight, and pictures with title, axes, units and legend in
+// which no name is markup.
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { isSoftware, Thinning } from "../app/charts/thinning.ts";
-import { barChart, divergingColour, groupColour, heatMap, histogram, lineChart, placeLabels, pointCloud, rampColour, scatterPlot, standaloneSvg, type Plot } from "../dist/index.js";
+import {
+  barChart,
+  divergingColour,
+  groupColour,
+  heatMap,
+  histogram,
+  lineChart,
+  placeLabels,
+  pointCloud,
+  rampColour,
+  scatterPlot,
+  standaloneSvg,
+  type Plot,
+} from "../dist/index.js";
 import { colourDistance } from "./colour-distance.ts";
 
 const hostile = `<script>alert("1")</script>&'\u0000`;
 const plots: Readonly<Record<string, Plot>> = {
-  lines: lineChart({ title: `T ${hostile}`, x: { label: "epoch" }, y: { label: "loss (nats per cell)" }, series: [{ name: hostile, points: [[1, 5], [2, 3]] }], mark: { at: 2, text: hostile } }),
-  bars: barChart({ title: `T ${hostile}`, rows: [hostile, "b"], rowLabel: "sample", parts: [{ name: hostile, values: [3, 1] }, { name: "B", values: [1, 0] }], label: "share of cells", legend: "cell type", isShare: true }),
-  histogram: histogram({ title: `T ${hostile}`, x: "uncertainty", range: [0, 1], groups: [{ name: hostile, values: [0, 0.5, 1, NaN] }], unit: "cells", legend: "cells", mark: { at: 0.5, text: "threshold" } }),
-  scatter: scatterPlot({ title: `T ${hostile}`, x: "PC1 (40 %)", y: "PC2 (20 %)", points: [{ name: hostile, x: 0, y: 1, value: 0 }, { name: "s", x: 2, y: 3, value: null, isOpen: true }], groups: [hostile], legend: "disease", openMeans: "query" }),
-  square: lineChart({ title: `T ${hostile}`, x: { label: "share", range: [0, 1] }, y: { label: "share found", range: [0, 1] }, legend: "to be found", isSquare: true, series: [{ name: hostile, isDotted: true, points: [[0, 0], [0.5, 0.9]] }] }),
-  cloud: pointCloud({ title: `T ${hostile}`, x: "UMAP 1", y: "UMAP 2", points: [[0, 1, 0.2], [1, 1, 3], [2, 0, NaN]], legend: hostile }),
-  heat: heatMap({ title: `T ${hostile}`, rows: [hostile], columns: [hostile, "PC2"], rowLabel: "covariate", columnLabel: "component", values: [[0.5, NaN]], range: [0, 1], legend: "adjusted R2" }),
+  lines: lineChart({
+    title: `T ${hostile}`,
+    x: { label: "epoch" },
+    y: { label: "loss (nats per cell)" },
+    series: [
+      {
+        name: hostile,
+        points: [
+          [1, 5],
+          [2, 3],
+        ],
+      },
+    ],
+    mark: { at: 2, text: hostile },
+  }),
+  bars: barChart({
+    title: `T ${hostile}`,
+    rows: [hostile, "b"],
+    rowLabel: "sample",
+    parts: [
+      { name: hostile, values: [3, 1] },
+      { name: "B", values: [1, 0] },
+    ],
+    label: "share of cells",
+    legend: "cell type",
+    isShare: true,
+  }),
+  histogram: histogram({
+    title: `T ${hostile}`,
+    x: "uncertainty",
+    range: [0, 1],
+    groups: [{ name: hostile, values: [0, 0.5, 1, NaN] }],
+    unit: "cells",
+    legend: "cells",
+    mark: { at: 0.5, text: "threshold" },
+  }),
+  scatter: scatterPlot({
+    title: `T ${hostile}`,
+    x: "PC1 (40 %)",
+    y: "PC2 (20 %)",
+    points: [
+      { name: hostile, x: 0, y: 1, value: 0 },
+      { name: "s", x: 2, y: 3, value: null, isOpen: true },
+    ],
+    groups: [hostile],
+    legend: "disease",
+    openMeans: "query",
+  }),
+  square: lineChart({
+    title: `T ${hostile}`,
+    x: { label: "share", range: [0, 1] },
+    y: { label: "share found", range: [0, 1] },
+    legend: "to be found",
+    isSquare: true,
+    series: [
+      {
+        name: hostile,
+        isDotted: true,
+        points: [
+          [0, 0],
+          [0.5, 0.9],
+        ],
+      },
+    ],
+  }),
+  cloud: pointCloud({
+    title: `T ${hostile}`,
+    x: "UMAP 1",
+    y: "UMAP 2",
+    points: [
+      [0, 1, 0.2],
+      [1, 1, 3],
+      [2, 0, NaN],
+    ],
+    legend: hostile,
+  }),
+  heat: heatMap({
+    title: `T ${hostile}`,
+    rows: [hostile],
+    columns: [hostile, "PC2"],
+    rowLabel: "covariate",
+    columnLabel: "component",
+    values: [[0.5, NaN]],
+    range: [0, 1],
+    legend: "adjusted R2",
+  }),
 };
 
 test("every plot has its title, labels, legend and table; hostile names are text", () => {
@@ -26,7 +119,9 @@ test("every plot has its title, labels, legend and table; hostile names are text
     assert.ok(table.rows.length > 0 && table.rows.every((row) => row.length === table.columns.length), name);
     // well-formed: what is opened is closed, in order
     const open: string[] = [];
-    for (const [, close, tag, empty] of svg.matchAll(/<(\/?)(\w+)[^>]*?(\/?)>/g)) if (close) assert.equal(open.pop(), tag, name); else if (!empty) open.push(tag!);
+    for (const [, close, tag, empty] of svg.matchAll(/<(\/?)(\w+)[^>]*?(\/?)>/g))
+      if (close) assert.equal(open.pop(), tag, name);
+      else if (!empty) open.push(tag!);
     assert.deepEqual(open, [], name);
   }
   for (const words of ["loss (nats per cell)", "epoch"]) assert.ok(plots.lines!.svg.includes(words));
@@ -35,35 +130,85 @@ test("every plot has its title, labels, legend and table; hostile names are text
 
 test("names of columns that are narrower than a line of text are left out, not laid over each other", () => {
   const wide = Array.from({ length: 100 }, (_, i) => `s${i}`);
-  const { svg } = heatMap({ title: "t", rows: ["a"], columns: wide, rowLabel: "r", columnLabel: "c", values: [wide.map((_, i) => i)], range: [0, 99], legend: "l" });
-  const places = [...svg.matchAll(/<text x="([\d.]+)"[^>]*rotate\(-45[^>]*>s\d+</g)].map(([, x]) => Number(x));
+  const { svg } = heatMap({
+    title: "t",
+    rows: ["a"],
+    columns: wide,
+    rowLabel: "r",
+    columnLabel: "c",
+    values: [wide.map((_, i) => i)],
+    range: [0, 99],
+    legend: "l",
+  });
+  const places = [...svg.matchAll(/<text x="([\d.]+)"[^>]*rotate\(-45[^>]*>s\d+</g)].map(([, x]) =>
+    Number(x),
+  );
   assert.ok(places.length >= 30 && places.length < 100, `${places.length} names`);
   places.slice(1).forEach((x, i) => assert.ok(x - places[i]! >= 11, `${places[i]}, ${x}`));
 });
 
 test("the same numbers give the same picture; empty and constant data give one too", () => {
-  assert.equal(barChart({ title: "t", rows: ["a"], rowLabel: "r", parts: [{ name: "p", values: [1] }], label: "cells", legend: "l" }).svg, barChart({ title: "t", rows: ["a"], rowLabel: "r", parts: [{ name: "p", values: [1] }], label: "cells", legend: "l" }).svg);
+  assert.equal(
+    barChart({
+      title: "t",
+      rows: ["a"],
+      rowLabel: "r",
+      parts: [{ name: "p", values: [1] }],
+      label: "cells",
+      legend: "l",
+    }).svg,
+    barChart({
+      title: "t",
+      rows: ["a"],
+      rowLabel: "r",
+      parts: [{ name: "p", values: [1] }],
+      label: "cells",
+      legend: "l",
+    }).svg,
+  );
   const empty = [
-    lineChart({ title: "t", x: { label: "x" }, y: { label: "y" }, series: [] }), histogram({ title: "t", x: "x", range: [0, 1], groups: [], unit: "cells", legend: "l" }),
-    scatterPlot({ title: "t", x: "x", y: "y", points: [{ name: "a", x: 1, y: 1, value: 3 }], legend: "l" }), lineChart({ title: "t", x: { label: "x" }, y: { label: "y" }, series: [{ name: "one", points: [[1, 1]] }] }),
+    lineChart({ title: "t", x: { label: "x" }, y: { label: "y" }, series: [] }),
+    histogram({ title: "t", x: "x", range: [0, 1], groups: [], unit: "cells", legend: "l" }),
+    scatterPlot({ title: "t", x: "x", y: "y", points: [{ name: "a", x: 1, y: 1, value: 3 }], legend: "l" }),
+    lineChart({
+      title: "t",
+      x: { label: "x" },
+      y: { label: "y" },
+      series: [{ name: "one", points: [[1, 1]] }],
+    }),
   ];
   for (const { svg } of empty) assert.ok(!/NaN|Infinity/.test(svg), svg);
 });
 
 test("60 colours, all different to every sight; the first ten by 0.07 in OKLab, the first twenty by 0.045", () => {
   const colours = Array.from({ length: 60 }, (_, i) => groupColour(i));
-  const least = (count: number): number => Math.min(...colours.slice(0, count).flatMap((a, i) => colours.slice(0, i).map((b) => colourDistance(a, b))));
+  const least = (count: number): number =>
+    Math.min(
+      ...colours.slice(0, count).flatMap((a, i) => colours.slice(0, i).map((b) => colourDistance(a, b))),
+    );
   assert.equal(new Set(colours).size, 60);
-  assert.ok(least(10) > 0.07 && least(20) > 0.045 && least(60) > 0.015, `${least(10)}, ${least(20)}, ${least(60)}`);
-  for (const paper of ["#ffffff", "#14171c"]) for (const colour of colours) assert.ok(colourDistance(colour, paper) > 0.2, `${colour} on ${paper}`);
+  assert.ok(
+    least(10) > 0.07 && least(20) > 0.045 && least(60) > 0.015,
+    `${least(10)}, ${least(20)}, ${least(60)}`,
+  );
+  for (const paper of ["#ffffff", "#14171c"])
+    for (const colour of colours) assert.ok(colourDistance(colour, paper) > 0.2, `${colour} on ${paper}`);
   assert.notEqual(groupColour(60), groupColour(0));
   assert.equal(rampColour(0), "#2b446e");
-  for (const paper of ["#ffffff", "#14171c"]) for (let i = 0; i <= 20; i++) assert.ok(colourDistance(rampColour(i / 20), paper) > 0.13, `${rampColour(i / 20)} on ${paper}`);
+  for (const paper of ["#ffffff", "#14171c"])
+    for (let i = 0; i <= 20; i++)
+      assert.ok(colourDistance(rampColour(i / 20), paper) > 0.13, `${rampColour(i / 20)} on ${paper}`);
   assert.equal(divergingColour(0.5), "#f2f2f2");
 });
 
 test("names of points lie on no other name or point, inside the picture; one without room is left out", () => {
-  const points = [[20, 50], [34, 50], [27, 52], [280, 50], [150, 20]] as const;
+  const points = [
+    [20, 50],
+    [34, 50],
+    [27, 52],
+    [280, 50],
+    [150, 20],
+  ] as const;
   const names = ["left one", "right one", "between", "at the edge", "alone"];
   const places = placeLabels(points, names, 300);
   assert.deepEqual(places[4], { dx: 8, dy: 4, anchor: "start" });
@@ -77,7 +222,8 @@ test("names of points lie on no other name or point, inside the picture; one wit
   });
   for (const [i, a] of boxes.entries()) {
     assert.ok(a.left >= 0 && a.right <= 300);
-    for (const b of boxes.slice(0, i)) assert.ok(a.right <= b.left || b.right <= a.left || Math.abs(a.y - b.y) >= 12);
+    for (const b of boxes.slice(0, i))
+      assert.ok(a.right <= b.left || b.right <= a.left || Math.abs(a.y - b.y) >= 12);
   }
 });
 
@@ -100,5 +246,9 @@ test("slow pictures are thinned while one moves about, and fast ones are whole a
   assert.equal(thinning.pictureDrawn((now += 5000)), false, "nothing has moved");
   thinning.expectSlow(116_000);
   assert.equal(thinning.k, 12, "the processor draws: few points from the first movement on");
-  assert.ok(isSoftware("ANGLE (Google, Vulkan 1.3.0 (SwiftShader Device (Subzero)), SwiftShader driver)") && isSoftware("llvmpipe (LLVM 15.0.7, 256 bits)") && !isSoftware("ANGLE (Apple, ANGLE Metal Renderer: Apple M2, Unspecified Version)"));
+  assert.ok(
+    isSoftware("ANGLE (Google, Vulkan 1.3.0 (SwiftShader Device (Subzero)), SwiftShader driver)") &&
+      isSoftware("llvmpipe (LLVM 15.0.7, 256 bits)") &&
+      !isSoftware("ANGLE (Apple, ANGLE Metal Renderer: Apple M2, Unspecified Version)"),
+  );
 });

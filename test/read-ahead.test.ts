@@ -21,9 +21,20 @@ for (let cell = 0; cell < cells; cell++) {
   for (let gene = 0; gene < genes; gene++) if (random.uniform() < 0.3) indices.push(gene);
   indptr[cell + 1] = indices.length;
 }
-const X: SparseRows = { rows: cells, columns: genes, indptr, indices: Int32Array.from(indices), values: Float32Array.from(indices, (gene, k) => 1 + ((gene + k) % 7)) };
-const names = (prefix: string, count: number): string[] => Array.from({ length: count }, (_, i) => `${prefix}${i}`);
-await writeH5ad(path, { X, obs: { index: names("c", cells) }, var: { index: names("g", genes) } }, { compression: 4 });
+const X: SparseRows = {
+  rows: cells,
+  columns: genes,
+  indptr,
+  indices: Int32Array.from(indices),
+  values: Float32Array.from(indices, (gene, k) => 1 + ((gene + k) % 7)),
+};
+const names = (prefix: string, count: number): string[] =>
+  Array.from({ length: count }, (_, i) => `${prefix}${i}`);
+await writeH5ad(
+  path,
+  { X, obs: { index: names("c", cells) }, var: { index: names("g", genes) } },
+  { compression: 4 },
+);
 
 for (const rows of [1000, 333, 100, 7])
   test(`blocks of ${rows} cells come in order, each value once`, async () => {
@@ -34,7 +45,10 @@ for (const rows of [1000, 333, 100, 7])
       assert.equal(start, next);
       next += block.rows;
       const [from, to] = [indptr[start]!, indptr[next]!];
-      assert.deepEqual(Array.from(block.indptr), Array.from(indptr.subarray(start, next + 1), (position) => position - from));
+      assert.deepEqual(
+        Array.from(block.indptr),
+        Array.from(indptr.subarray(start, next + 1), (position) => position - from),
+      );
       assert.deepEqual(block.indices, X.indices.subarray(from, to));
       assert.deepEqual(block.values, X.values.subarray(from, to));
       if (start % 3 === 0) await new Promise((resolve) => setTimeout(resolve, 1)); // let the thread get ahead
@@ -56,11 +70,19 @@ test("what the thread cannot read is an error in words", async () => {
   const data = await AnnData.open(path);
   const gone = join(folder, "gone.h5ad");
   writeFileSync(gone, "nothing");
-  const { describe: _, ...matrix } = { ...data.X!, rows: cells, columns: genes, format: "csr" as const, stored: indices.length, read: (start: number, end: number) => data.X!.read(start, end) };
+  const { describe: _, ...matrix } = {
+    ...data.X!,
+    rows: cells,
+    columns: genes,
+    format: "csr" as const,
+    stored: indices.length,
+    read: (start: number, end: number) => data.X!.read(start, end),
+  };
   const reader = readAhead({ path: gone, name: "X", matrix }, 1, 0);
   await assert.rejects(
     async () => {
-      for await (const _ of reader.blocks()) await new Promise((resolve) => setTimeout(resolve, 100)); // the thread has time to fail before all blocks are read
+      // the thread has time to fail before all blocks are read
+      for await (const _ of reader.blocks()) await new Promise((resolve) => setTimeout(resolve, 100));
     },
     (error) => error instanceof ScPoliError && error.kind === "file" && /gone\.h5ad/.test(error.message),
   );

@@ -11,7 +11,8 @@ function block(rows: number, genes: number, count: () => number) {
   const indptr = Int32Array.from({ length: rows + 1 }, (_, row) => (row * (row - 1)) / 2);
   const stored = indptr[rows]!;
   const indices = new Int32Array(stored);
-  for (let row = 0; row < rows; row++) for (let k = 0; k < row; k++) indices[indptr[row]! + k] = genes - row + k;
+  for (let row = 0; row < rows; row++)
+    for (let k = 0; k < row; k++) indices[indptr[row]! + k] = genes - row + k;
   return { rows, indptr, indices, counts: Float32Array.from({ length: stored }, count) };
 }
 const small = (): number => 1 + Math.floor(255 * random.uniform());
@@ -21,7 +22,12 @@ describe("sums", () => {
     const { rows, indptr, counts } = block(40, 100, () => Math.floor(1e6 * random.uniform()));
     const totals = new Float32Array(rows);
     assert.equal(new RowSums().sum(counts, indptr, rows, totals), true);
-    assert.deepEqual(totals, Float32Array.from(totals, (_, row) => counts.subarray(indptr[row], indptr[row + 1]).reduce((sum, count) => sum + count, 0)));
+    assert.deepEqual(
+      totals,
+      Float32Array.from(totals, (_, row) =>
+        counts.subarray(indptr[row], indptr[row + 1]).reduce((sum, count) => sum + count, 0),
+      ),
+    );
   });
 
   test("refuse what is no count, wherever it stands, and work for other blocks afterwards", () => {
@@ -43,22 +49,48 @@ describe("sums", () => {
 for (const genes of [4_000, 65_536, 65_537])
   test(`rows of ${genes} genes are gathered as they were kept, small and large ones, in any order`, () => {
     const store = new RowStore(genes);
-    const counts = [small, () => small() * (random.uniform() < 0.02 ? 100 : 1), () => random.uniform() - 0.5, () => 255, () => 256];
+    const counts = [
+      small,
+      () => small() * (random.uniform() < 0.02 ? 100 : 1),
+      () => random.uniform() - 0.5,
+      () => 255,
+      () => 256,
+    ];
     const blocks = counts.map((count, i) => block(30 + 7 * i, genes, count));
     // dropped blocks make room for others
     for (let i = 0; i < 3; i++) store.drop(store.keep(blocks[4]!));
     const kept = blocks.map((own) => store.keep(own));
     const picks = random.shuffle(Int32Array.from({ length: 150 }, (_, i) => i)).slice(0, 120);
     const [rows, of] = [picks.map((pick) => pick % 30), Array.from(picks, (pick) => pick % 5)];
-    const { indptr, indices, small: own, largeFrom, large } = store.gather(rows, of.map((b) => kept[b]!));
+    const {
+      indptr,
+      indices,
+      small: own,
+      largeFrom,
+      large,
+    } = store.gather(
+      rows,
+      of.map((b) => kept[b]!),
+    );
     assert.equal(indices.BYTES_PER_ELEMENT, genes <= 65_536 ? 2 : 4);
     rows.forEach((row, i) => {
       const source = blocks[of[i]!]!;
       const [from, to] = [source.indptr[row]!, source.indptr[row + 1]!];
       const wanted = source.counts.slice(from, to);
-      assert.deepEqual(Array.from(indices.slice(indptr[i], indptr[i + 1])), Array.from(source.indices.slice(from, to)), `genes of row ${i}`);
-      assert.equal(largeFrom[i]! < 0, wanted.every((count) => Number.isInteger(count) && count >= 0 && count < 256), `row ${i}`);
-      const found = largeFrom[i]! < 0 ? own.slice(indptr[i], indptr[i + 1]) : large.slice(largeFrom[i], largeFrom[i]! + to - from);
+      assert.deepEqual(
+        Array.from(indices.slice(indptr[i], indptr[i + 1])),
+        Array.from(source.indices.slice(from, to)),
+        `genes of row ${i}`,
+      );
+      assert.equal(
+        largeFrom[i]! < 0,
+        wanted.every((count) => Number.isInteger(count) && count >= 0 && count < 256),
+        `row ${i}`,
+      );
+      const found =
+        largeFrom[i]! < 0
+          ? own.slice(indptr[i], indptr[i + 1])
+          : large.slice(largeFrom[i], largeFrom[i]! + to - from);
       assert.deepEqual(Array.from(found), Array.from(wanted), `counts of row ${i}`);
     });
   });

@@ -1,9 +1,20 @@
-// `scpoli samples`: a model whose embedding is made so that the answers are known, in the library and on the command line.
+// `scpoli samples`: a model whose embedding is made so that the answers are known, in the library and on the
+// command line.
 import assert from "node:assert/strict";
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, test } from "node:test";
-import { AnnData, samplePlots, ScPoli, writeH5ad, writePlots, writeSamples, writeTables, type SampleAnalysis, type SamplesOptions } from "../dist/index.js";
+import {
+  AnnData,
+  samplePlots,
+  ScPoli,
+  writeH5ad,
+  writePlots,
+  writeSamples,
+  writeTables,
+  type SampleAnalysis,
+  type SamplesOptions,
+} from "../dist/index.js";
 import { saveModel, type StoredModel } from "../dist/model/checkpoint.js";
 import { Random } from "../dist/random.js";
 import { analyseSamples } from "../dist/samples/analysis.js";
@@ -22,14 +33,17 @@ const perSample = 12;
 const G = 40;
 const samples = Array.from({ length: S }, (_, s) => `s${String(s).padStart(2, "0")}`);
 const isTreated = samples.map((_, s) => s % 2 === 1);
-const genes = Array.from({ length: G }, (_, g) => (g < 6 ? `IFN${g}` : g < 10 ? `RPL${g}` : g < 12 ? `MT-${g}` : `gene${g}`));
+const genes = Array.from({ length: G }, (_, g) =>
+  g < 6 ? `IFN${g}` : g < 10 ? `RPL${g}` : g < 12 ? `MT-${g}` : `gene${g}`,
+);
 
 /** Genes of the response are higher in treated samples, those of the ribosome lower. */
 function counts(): Float32Array {
   const values = new Float32Array(S * perSample * G);
   for (let row = 0; row < S * perSample; row++) {
     const treated = isTreated[Math.floor(row / perSample)]!;
-    for (let g = 0; g < G; g++) values[row * G + g] = random.below(g < 6 ? (treated ? 9 : 3) : g < 10 ? (treated ? 4 : 8) : 5);
+    for (let g = 0; g < G; g++)
+      values[row * G + g] = random.below(g < 6 ? (treated ? 9 : 3) : g < 10 ? (treated ? 4 : 8) : 5);
   }
   return values;
 }
@@ -41,28 +55,51 @@ await writeH5ad(at("cells.h5ad"), {
   obs: {
     index: cells.map((_, cell) => `cell${cell}`),
     columns: {
-      sample: { kind: "string", values: cells.map((s) => samples[s]!) }, treatment: { kind: "string", values: cells.map((s) => (isTreated[s] ? "drug" : "none")) },
-      age: { kind: "number", values: Float64Array.from(cells, (s) => 30 + ((s * 7) % 40)) }, severity: { kind: "categorical", codes: Int8Array.from(cells, (s) => s % 3), categories: ["mild", "moderate", "severe"], ordered: true },
+      sample: { kind: "string", values: cells.map((s) => samples[s]!) },
+      treatment: { kind: "string", values: cells.map((s) => (isTreated[s] ? "drug" : "none")) },
+      age: { kind: "number", values: Float64Array.from(cells, (s) => 30 + ((s * 7) % 40)) },
+      severity: {
+        kind: "categorical",
+        codes: Int8Array.from(cells, (s) => s % 3),
+        categories: ["mild", "moderate", "severe"],
+        ordered: true,
+      },
       cell_type: { kind: "string", values: cells.map((_, cell) => (cell % 2 === 0 ? "T" : "B")) },
     },
   },
   var: { index: genes },
 });
 const data = await AnnData.open(at("cells.h5ad"));
-const trained = await ScPoli.train(data, { conditionKeys: ["sample"], hiddenLayerSizes: [8], embeddingDims: 4, epochs: 1, threads: 1 });
+const trained = await ScPoli.train(data, {
+  conditionKeys: ["sample"],
+  hiddenLayerSizes: [8],
+  embeddingDims: 4,
+  epochs: 1,
+  threads: 1,
+});
 
-/** The model with an embedding of ours: the first direction is the treatment, the second the age, the others are noise. */
-function designed({ reference = S, names = samples }: { reference?: number; names?: readonly string[] } = {}): StoredModel {
+/**
+ * The model with an embedding of ours: the first direction is the treatment, the second the age, the others
+ * are noise.
+ */
+function designed({
+  reference = S,
+  names = samples,
+}: { reference?: number; names?: readonly string[] } = {}): StoredModel {
   const noise = new Random(5, "embedding");
   const embedding = Float32Array.from({ length: names.length * 4 }, (_, i) => {
     const s = Math.floor(i / 4);
-    return [(isTreated[s] ? 0.4 : -0.4), (((s * 7) % 40) - 20) / 100, 0, 0][i % 4]! + 0.04 * noise.normal();
+    return [isTreated[s] ? 0.4 : -0.4, (((s * 7) % 40) - 20) / 100, 0, 0][i % 4]! + 0.04 * noise.normal();
   });
   const { json, tensors } = trained.stored;
-  return { json: { ...json, conditions: [names], reference_conditions: [reference] }, tensors: new Map([...tensors, ["embeddings.0.weight", { shape: [names.length, 4], data: embedding }]]) };
+  return {
+    json: { ...json, conditions: [names], reference_conditions: [reference] },
+    tensors: new Map([...tensors, ["embeddings.0.weight", { shape: [names.length, 4], data: embedding }]]),
+  };
 }
 const stored = designed();
-const analyse = async (options: SamplesOptions = {}, model = stored): Promise<SampleAnalysis> => (await analyseSamples(model, options))[0]!;
+const analyse = async (options: SamplesOptions = {}, model = stored): Promise<SampleAnalysis> =>
+  (await analyseSamples(model, options))[0]!;
 const whole = await analyse({ data, classify: ["treatment"], permutations: 99, repeats: 5 });
 
 test("a model keeps what obs tells of whole samples, ordered levels with their order, and nothing else; it can be left out", async () => {
@@ -71,8 +108,17 @@ test("a model keeps what obs tells of whole samples, ordered levels with their o
   assert.deepEqual(table!.samples["s01"], ["drug", 37, "moderate"]);
   assert.deepEqual(table!.levels, { severity: ["mild", "moderate", "severe"] });
   await trained.save(at("own"), { force: true });
-  assert.deepEqual((await ScPoli.load(at("own"))).stored.json.sample_metadata, trained.stored.json.sample_metadata);
-  const without = await ScPoli.train(data, { conditionKeys: ["sample"], hiddenLayerSizes: [8], epochs: 1, threads: 1, sampleMetadata: false });
+  assert.deepEqual(
+    (await ScPoli.load(at("own"))).stored.json.sample_metadata,
+    trained.stored.json.sample_metadata,
+  );
+  const without = await ScPoli.train(data, {
+    conditionKeys: ["sample"],
+    hiddenLayerSizes: [8],
+    epochs: 1,
+    threads: 1,
+    sampleMetadata: false,
+  });
   assert.equal(without.stored.json.sample_metadata, undefined);
 });
 
@@ -80,61 +126,134 @@ test("map keeps what is known of the query's new samples, also where it is the s
   const rows = 24;
   const name = (cell: number): string => (cell % 2 === 0 ? "drug" : "none");
   const column = { kind: "string", values: Array.from({ length: rows }, (_, cell) => name(cell)) } as const;
-  await writeH5ad(at("query.h5ad"), { X: { rows, columns: G, values: dense.slice(0, rows * G) }, obs: { index: Array.from({ length: rows }, (_, cell) => `q${cell}`), columns: { sample: column, treatment: column } }, var: { index: genes } });
+  await writeH5ad(at("query.h5ad"), {
+    X: { rows, columns: G, values: dense.slice(0, rows * G) },
+    obs: {
+      index: Array.from({ length: rows }, (_, cell) => `q${cell}`),
+      columns: { sample: column, treatment: column },
+    },
+    var: { index: genes },
+  });
   const query = await AnnData.open(at("query.h5ad"));
   const { model } = await trained.map(query, { epochs: 1, threads: 1 });
   const [table] = model.stored.json.sample_metadata!;
-  assert.deepEqual([table!.columns, table!.samples["drug"], table!.samples["s01"]], [["treatment", "age", "severity"], ["drug", null, null], ["drug", 37, "moderate"]]);
+  assert.deepEqual(
+    [table!.columns, table!.samples["drug"], table!.samples["s01"]],
+    [
+      ["treatment", "age", "severity"],
+      ["drug", null, null],
+      ["drug", 37, "moderate"],
+    ],
+  );
   const [analysis] = await model.samples({ predict: ["treatment"] });
-  assert.deepEqual(analysis!.predictions[0]!.samples.map(({ sample, known }) => [sample, known]), [["drug", "drug"], ["none", "none"], ["drug", "drug"], ["none", "none"]]);
+  assert.deepEqual(
+    analysis!.predictions[0]!.samples.map(({ sample, known }) => [sample, known]),
+    [
+      ["drug", "drug"],
+      ["none", "none"],
+      ["drug", "drug"],
+      ["none", "none"],
+    ],
+  );
   const without = await trained.map(query, { epochs: 1, threads: 1, sampleMetadata: false });
   assert.equal(without.model.stored.json.sample_metadata![0]!.samples["drug"], undefined);
 });
 
 test("components, associations and guidance find what the embedding was made of", async () => {
   const { components, associations, guidance, covariates } = await analyse();
-  assert.deepEqual(covariates.map(({ name, kind }) => [name, kind]), [["treatment", "categorical"], ["age", "number"], ["severity", "ordinal"]]);
+  assert.deepEqual(
+    covariates.map(({ name, kind }) => [name, kind]),
+    [
+      ["treatment", "categorical"],
+      ["age", "number"],
+      ["severity", "ordinal"],
+    ],
+  );
   assert.ok(Math.abs(components.varianceRatio.reduce((sum, share) => sum + share, 0) - 1) < 1e-12);
   assert.equal(associations.length, 3 * components.variance.length);
-  const of = (covariate: string, component: number) => associations.find((row) => row.covariate === covariate && row.component === component)!;
-  assert.ok(of("treatment", 1).adjusted_r2 > 0.95 && of("treatment", 1).p_adjusted < 1e-6, JSON.stringify(of("treatment", 1)));
+  const of = (covariate: string, component: number) =>
+    associations.find((row) => row.covariate === covariate && row.component === component)!;
+  assert.ok(
+    of("treatment", 1).adjusted_r2 > 0.95 && of("treatment", 1).p_adjusted < 1e-6,
+    JSON.stringify(of("treatment", 1)),
+  );
   assert.ok(of("age", 2).adjusted_r2 > 0.7, JSON.stringify(of("age", 2)));
   assert.ok(of("severity", 1).p_adjusted > 0.05, JSON.stringify(of("severity", 1)));
-  assert.deepEqual([guidance.condition, guidance.covariates[0]!.covariate, guidance.covariates[0]!.p], ["treatment", "treatment", 0.001]);
-  assert.match(guidance.reason, /^treatment \(adjusted R2 0\.\d+, corrected P 0\.0030\) explains most of the embedding of sample: 2 conditions in place of 16/);
+  assert.deepEqual(
+    [guidance.condition, guidance.covariates[0]!.covariate, guidance.covariates[0]!.p],
+    ["treatment", "treatment", 0.001],
+  );
+  assert.match(
+    guidance.reason,
+    /^treatment \(adjusted R2 0\.\d+, corrected P 0\.0030\) explains most of the embedding of sample: 2 conditions in place of 16/,
+  );
   // the weighted adjusted R2 is the mean of the components' own, weighted by their variance
-  const weighted = Array.from(components.varianceRatio, (share, k) => share * of("treatment", k + 1).adjusted_r2).reduce((sum, value) => sum + value, 0);
+  const weighted = Array.from(
+    components.varianceRatio,
+    (share, k) => share * of("treatment", k + 1).adjusted_r2,
+  ).reduce((sum, value) => sum + value, 0);
   assert.ok(Math.abs(guidance.covariates[0]!.adjusted_r2 - weighted) < 1e-10);
 });
 
 test("guidance keeps the samples where nothing explains them, and names covariates that are the same groups", async () => {
-  const noise = Object.fromEntries(samples.map((name, s) => [name, [["x", "y"][(s >> 2) % 2]!, ["p", "q"][(s >> 2) % 2]!, isTreated[s] ? 1 : 0]]));
+  const noise = Object.fromEntries(
+    samples.map((name, s) => [
+      name,
+      [["x", "y"][(s >> 2) % 2]!, ["p", "q"][(s >> 2) % 2]!, isTreated[s] ? 1 : 0],
+    ]),
+  );
   const metadata = { sample: { columns: ["noise", "alias", "arm"], samples: noise } };
   const kept = await analyse({ metadata, covariates: ["noise", "alias"] });
   assert.equal(kept.guidance.condition, null);
-  assert.match(kept.guidance.reason, /^Keep sample as condition: of the covariates that divide the samples into groups of several, noise .* explains most, and no more than chance/);
-  assert.deepEqual(kept.guidance.covariates.map(({ same_as }) => same_as), [null, "noise"]);
-  const named = await analyse({ metadata, covariates: ["treatment", "arm"], kinds: { categorical: ["arm"] } });
+  assert.match(
+    kept.guidance.reason,
+    /^Keep sample as condition: of the covariates that divide the samples into groups of several, noise .* explains most, and no more than chance/,
+  );
+  assert.deepEqual(
+    kept.guidance.covariates.map(({ same_as }) => same_as),
+    [null, "noise"],
+  );
+  const named = await analyse({
+    metadata,
+    covariates: ["treatment", "arm"],
+    kinds: { categorical: ["arm"] },
+  });
   assert.match(named.guidance.reason, /the same groups as arm/);
 });
 
 test("neighbours share their treatment, and the order puts like samples together", () => {
   const { neighbors, order, distances } = whole.distances;
-  neighbors.forEach((own, s) => assert.ok(own.length === 5 && own.every((other) => other !== s && isTreated[other] === isTreated[s])));
+  neighbors.forEach((own, s) =>
+    assert.ok(own.length === 5 && own.every((other) => other !== s && isTreated[other] === isTreated[s])),
+  );
   const sides = Array.from(order, (s) => isTreated[s]);
   assert.equal(sides.filter((side, i) => i > 0 && side !== sides[i - 1]).length, 1, String(order));
-  assert.deepEqual(Array.from(distances.values), Array.from(euclidean(whole.samples.embedding, whole.samples.embedding).values));
+  assert.deepEqual(
+    Array.from(distances.values),
+    Array.from(euclidean(whole.samples.embedding, whole.samples.embedding).values),
+  );
 });
 
 test("the treatment is classified from embedding and pseudobulk, beside the majority; a random split is not", async () => {
   const [{ scores, classes, folds }] = whole.classifications as [(typeof whole.classifications)[number]];
   assert.deepEqual([classes, folds], [{ drug: 8, none: 8 }, 5]);
-  assert.deepEqual(scores.map(({ features, classifier }) => `${features} ${classifier}`), ["embedding knn", "embedding linear", "pseudobulk knn", "pseudobulk linear", "none majority"]);
-  for (const row of scores.slice(0, 3)) assert.ok(row.weighted_f1 > 0.95 && row.p === 0.01, JSON.stringify(row));
+  assert.deepEqual(
+    scores.map(({ features, classifier }) => `${features} ${classifier}`),
+    ["embedding knn", "embedding linear", "pseudobulk knn", "pseudobulk linear", "none majority"],
+  );
+  for (const row of scores.slice(0, 3))
+    assert.ok(row.weighted_f1 > 0.95 && row.p === 0.01, JSON.stringify(row));
   const majority = scores.at(-1)!;
   assert.ok(majority.p === null && majority.accuracy <= 0.5, JSON.stringify(majority));
-  const metadata = { sample: { columns: ["noise"], samples: Object.fromEntries(samples.map((name, s) => [name, [["x", "y"][(s >> 1) % 2]!]])) } };
-  const { classifications: [noise] } = await analyse({ metadata, classify: ["noise"], permutations: 99, repeats: 5 });
+  const metadata = {
+    sample: {
+      columns: ["noise"],
+      samples: Object.fromEntries(samples.map((name, s) => [name, [["x", "y"][(s >> 1) % 2]!]])),
+    },
+  };
+  const {
+    classifications: [noise],
+  } = await analyse({ metadata, classify: ["noise"], permutations: 99, repeats: 5 });
   for (const row of noise!.scores.slice(0, 2)) assert.ok(row.p! > 0.05, JSON.stringify(row));
   const again = await analyse({ data, classify: ["treatment"], permutations: 99, repeats: 5 });
   assert.deepEqual(again.classifications, whole.classifications);
@@ -142,9 +261,12 @@ test("the treatment is classified from embedding and pseudobulk, beside the majo
 
 test("the values of new samples are predicted from the reference's; known ones are shown beside", async () => {
   const mapped = designed({ reference: 12 });
-  const { predictions: [found] } = await analyse({ predict: ["treatment"] }, mapped);
+  const {
+    predictions: [found],
+  } = await analyse({ predict: ["treatment"] }, mapped);
   assert.equal(found!.samples.length, 2 * 4);
-  for (const row of found!.samples) assert.ok(row.predicted === row.known && row.share > 0.9, JSON.stringify(row));
+  for (const row of found!.samples)
+    assert.ok(row.predicted === row.known && row.share > 0.9, JSON.stringify(row));
   await fails(() => analyse({ predict: ["treatment"] }), "usage", /Every sample belongs to the reference/);
 });
 
@@ -159,22 +281,56 @@ test("mean expression is that of a plain loop, whatever the blocks; fractions ar
     ribosomal[s]! += own.subarray(6, 10).reduce((sum, count) => sum + count, 0) / total / perSample;
   });
   expected.forEach((value, i) => assert.ok(Math.abs(value - expression.means.values[i]!) < 1e-6, `${i}`));
-  ribosomal.forEach((value, s) => assert.ok(Math.abs(value - expression.qualities.ribosomal_fraction[s]!) < 1e-6));
+  ribosomal.forEach((value, s) =>
+    assert.ok(Math.abs(value - expression.qualities.ribosomal_fraction[s]!) < 1e-6),
+  );
   assert.ok(expression.qualities.mitochondrial_fraction.every((share) => share > 0.02 && share < 0.1));
   const place = await findCounts(data);
-  const [half] = await sampleExpression(place, [{ samples: 1, codes: Int32Array.from(cells, (s) => (s === 3 ? 0 : -1)) }]);
-  assert.deepEqual(Array.from(half!.means.values), Array.from(expression.means.values.subarray(3 * G, 4 * G)));
+  const [half] = await sampleExpression(place, [
+    { samples: 1, codes: Int32Array.from(cells, (s) => (s === 3 ? 0 : -1)) },
+  ]);
+  assert.deepEqual(
+    Array.from(half!.means.values),
+    Array.from(expression.means.values.subarray(3 * G, 4 * G)),
+  );
 });
 
 test("genes of the response go with the first component, gene sets and fractions with them", async () => {
-  const { correlations, counts: [first], qualities, sets } = (await analyse({ data, geneSets: [{ name: "response", description: "", genes: ["ifn0", "IFN1", "IFN2", "IFN3", "elsewhere"] }, { name: "other", description: "", genes: ["gene20", "gene21", "gene22"] }, { name: "too small", description: "", genes: ["IFN1", "gene30"] }] })).genes!;
-  const top = correlations.filter(({ component }) => component === 1).slice(0, 14).map(({ gene }) => gene);
+  const {
+    correlations,
+    counts: [first],
+    qualities,
+    sets,
+  } = (
+    await analyse({
+      data,
+      geneSets: [
+        { name: "response", description: "", genes: ["ifn0", "IFN1", "IFN2", "IFN3", "elsewhere"] },
+        { name: "other", description: "", genes: ["gene20", "gene21", "gene22"] },
+        { name: "too small", description: "", genes: ["IFN1", "gene30"] },
+      ],
+    })
+  ).genes!;
+  const top = correlations
+    .filter(({ component }) => component === 1)
+    .slice(0, 14)
+    .map(({ gene }) => gene);
   for (const gene of genes.slice(0, 10)) assert.ok(top.includes(gene), `${gene} is not among ${top}`);
-  assert.ok(first!.positive >= 6 && first!.negative >= 4 && first!.after_correction >= 6, JSON.stringify(first));
-  const ribosomal = qualities.find(({ quality, component }) => quality === "ribosomal_fraction" && component === 1)!;
+  assert.ok(
+    first!.positive >= 6 && first!.negative >= 4 && first!.after_correction >= 6,
+    JSON.stringify(first),
+  );
+  const ribosomal = qualities.find(
+    ({ quality, component }) => quality === "ribosomal_fraction" && component === 1,
+  )!;
   assert.ok(ribosomal.r < -0.9 && ribosomal.p < 1e-6, JSON.stringify(ribosomal));
-  const response = sets.find(({ set, component, direction }) => set === "response" && component === 1 && direction === "positive")!;
-  assert.ok(response.size === 4 && response.overlap === 4 && response.p_adjusted < 0.05, JSON.stringify(response));
+  const response = sets.find(
+    ({ set, component, direction }) => set === "response" && component === 1 && direction === "positive",
+  )!;
+  assert.ok(
+    response.size === 4 && response.overlap === 4 && response.p_adjusted < 0.05,
+    JSON.stringify(response),
+  );
   assert.ok(!sets.some(({ set }) => set === "too small"));
   assert.deepEqual(await overRepresentation([], [], []), []);
 });
@@ -195,7 +351,20 @@ test("the analysis is written as .h5ad and CSV, the same bytes each time", async
   assert.deepEqual(readFileSync(at("again.h5ad")), readFileSync(at("samples.h5ad")));
   const paths = await writeTables(at("tables"), [whole]);
   const names = paths.map((name) => name.slice(at("tables").length + 1));
-  assert.deepEqual(names, ["samples", "components", "associations", "explained", "distances", "classification", "gene_correlations", "gene_counts", "quality_correlations"].map((name) => `${name}.csv`));
+  assert.deepEqual(
+    names,
+    [
+      "samples",
+      "components",
+      "associations",
+      "explained",
+      "distances",
+      "classification",
+      "gene_correlations",
+      "gene_counts",
+      "quality_correlations",
+    ].map((name) => `${name}.csv`),
+  );
   const lines = readFileSync(at("tables/associations.csv"), "utf8").trim().split("\n");
   assert.equal(lines.length, 1 + whole.associations.length);
   assert.match(lines[0]!, /^covariate,kind,component,samples,predictors,r2,adjusted_r2,f,p,p_adjusted$/);
@@ -204,21 +373,63 @@ test("the analysis is written as .h5ad and CSV, the same bytes each time", async
 test("everything is drawn: components by covariate and gene, associations, distances, numbers of genes", async () => {
   const plots = samplePlots(whole, ["IFN1", "no such gene"]);
   assert.deepEqual(Object.keys(plots), [
-    ...["treatment", "age", "severity", "cells", "total_counts", "detected_genes", "ribosomal_fraction", "mitochondrial_fraction"].filter((name) => whole.guidance.covariates.some(({ covariate }) => covariate === name)).map((name) => `pca_by_${name}`),
-    "associations", "components", "explained", "gene_IFN1", "distances", "gene_counts", "classification_of_treatment",
+    ...[
+      "treatment",
+      "age",
+      "severity",
+      "cells",
+      "total_counts",
+      "detected_genes",
+      "ribosomal_fraction",
+      "mitochondrial_fraction",
+    ]
+      .filter((name) => whole.guidance.covariates.some(({ covariate }) => covariate === name))
+      .map((name) => `pca_by_${name}`),
+    "associations",
+    "components",
+    "explained",
+    "gene_IFN1",
+    "distances",
+    "gene_counts",
+    "classification_of_treatment",
   ]);
-  const treated = plots["pca_by_treatment"]!.table.rows.filter(([, , , value]) => value === "drug").map(([name]) => name);
-  assert.deepEqual(treated, samples.filter((_, s) => isTreated[s]));
+  const treated = plots["pca_by_treatment"]!.table.rows.filter(([, , , value]) => value === "drug").map(
+    ([name]) => name,
+  );
+  assert.deepEqual(
+    treated,
+    samples.filter((_, s) => isTreated[s]),
+  );
   const expression = plots["gene_IFN1"]!.table.rows.map(([, , , value]) => value as number);
-  expression.forEach((value, s) => assert.ok(Math.abs(value - whole.genes!.expression.means.values[s * G + 1]!) < 1e-4, "the picture shows the mean expression"));
+  expression.forEach((value, s) =>
+    assert.ok(
+      Math.abs(value - whole.genes!.expression.means.values[s * G + 1]!) < 1e-4,
+      "the picture shows the mean expression",
+    ),
+  );
   const paths = await writePlots(at("plots"), [whole], ["IFN1"]);
-  for (const path of paths) assert.match(readFileSync(path, "utf8"), /^<svg xmlns="http:\/\/www\.w3\.org\/2000\/svg" [^>]*role="img"[^>]*><style>[^]*<\/svg>\n$/);
+  for (const path of paths)
+    assert.match(
+      readFileSync(path, "utf8"),
+      /^<svg xmlns="http:\/\/www\.w3\.org\/2000\/svg" [^>]*role="img"[^>]*><style>[^]*<\/svg>\n$/,
+    );
 });
 
 test("a model of two keys gives two analyses, each with its own metadata", async () => {
-  const two = await ScPoli.train(data, { conditionKeys: ["severity", "treatment"], hiddenLayerSizes: [8], epochs: 1, threads: 1 });
+  const two = await ScPoli.train(data, {
+    conditionKeys: ["severity", "treatment"],
+    hiddenLayerSizes: [8],
+    epochs: 1,
+    threads: 1,
+  });
   const analyses = await two.samples();
-  assert.deepEqual(analyses.map(({ samples: { key, names } }) => [key, names]), [["severity", ["mild", "moderate", "severe"]], ["treatment", ["drug", "none"]]]);
+  assert.deepEqual(
+    analyses.map(({ samples: { key, names } }) => [key, names]),
+    [
+      ["severity", ["mild", "moderate", "severe"]],
+      ["treatment", ["drug", "none"]],
+    ],
+  );
   assert.equal(analyses[1]!.components.variance.length, 0, "two samples have no components");
   const paths = await writeSamples(at("two.h5ad"), analyses);
   assert.deepEqual(paths, [at("two.severity.h5ad"), at("two.treatment.h5ad")]);
@@ -226,11 +437,35 @@ test("a model of two keys gives two analyses, each with its own metadata", async
 
 describe("on the command line", async () => {
   await saveModel(at("model"), stored);
-  writeFileSync(at("table.csv"), `sample,site,dose\n${samples.map((name, s) => `${name},${isTreated[s] ? "north" : "south"},${s % 4 === 0 ? "NA" : s}`).join("\n")}\n`);
+  writeFileSync(
+    at("table.csv"),
+    `sample,site,dose\n${samples.map((name, s) => `${name},${isTreated[s] ? "north" : "south"},${s % 4 === 0 ? "NA" : s}`).join("\n")}\n`,
+  );
 
   test("everything at once, with files, as JSON", async () => {
     writeFileSync(at("sets.gmt"), "response\tof interferon\tIFN0\tIFN1\tIFN2\n");
-    const { code, stdout, stderr } = await scpoli(["samples", at("model"), "--data", at("cells.h5ad"), "--metadata", at("table.csv"), "--gene-sets", at("sets.gmt"), "--classify", "site", "--permutations", "19", "--repeats", "3", "-o", at("out.h5ad"), "--tables", at("out"), "--json", "--quiet"]);
+    const { code, stdout, stderr } = await scpoli([
+      "samples",
+      at("model"),
+      "--data",
+      at("cells.h5ad"),
+      "--metadata",
+      at("table.csv"),
+      "--gene-sets",
+      at("sets.gmt"),
+      "--classify",
+      "site",
+      "--permutations",
+      "19",
+      "--repeats",
+      "3",
+      "-o",
+      at("out.h5ad"),
+      "--tables",
+      at("out"),
+      "--json",
+      "--quiet",
+    ]);
     assert.equal(code, 0, stderr);
     const { keys, written } = JSON.parse(stdout);
     assert.equal(keys.sample.guidance.condition, "treatment");
@@ -242,18 +477,42 @@ describe("on the command line", async () => {
   });
 
   test("text for people", async () => {
-    const { code, stdout } = await scpoli(["samples", at("model"), "--classify", "treatment", "--permutations", "0", "--quiet"]);
+    const { code, stdout } = await scpoli([
+      "samples",
+      at("model"),
+      "--classify",
+      "treatment",
+      "--permutations",
+      "0",
+      "--quiet",
+    ]);
     assert.equal(code, 0);
-    for (const says of [/^sample: 16 samples, 4 components/, /treatment +2 levels +0\.\d+ +0\.0030/, /embedding +knn +1\.00 \+- 0\.00/, /\(majority\)/]) assert.match(stdout, says);
+    for (const says of [
+      /^sample: 16 samples, 4 components/,
+      /treatment +2 levels +0\.\d+ +0\.0030/,
+      /embedding +knn +1\.00 \+- 0\.00/,
+      /\(majority\)/,
+    ])
+      assert.match(stdout, says);
   });
 
   const refused: readonly (readonly [string, readonly string[], number, RegExp])[] = [
-    ["a covariate that is not there", ["--classify", "treatmant"], 3, /no covariate 'treatmant'; there are 'treatment', 'age', 'severity'/],
+    [
+      "a covariate that is not there",
+      ["--classify", "treatmant"],
+      3,
+      /no covariate 'treatmant'; there are 'treatment', 'age', 'severity'/,
+    ],
     ["a number to be classified", ["--classify", "age"], 2, /'age' is a number/],
     ["a key that is not there", ["--key", "donor"], 3, /no condition key 'donor'; it has 'sample'/],
     ["a table that is not there", ["--metadata", at("nowhere.csv")], 3, /There is no file .*nowhere\.csv/],
     ["gene sets without cells", ["--gene-sets", at("sets.gmt")], 2, /--data/],
-    ["levels that are not all", ["--ordinal", "severity=mild,severe"], 2, /'moderate', which is none of its levels/],
+    [
+      "levels that are not all",
+      ["--ordinal", "severity=mild,severe"],
+      2,
+      /'moderate', which is none of its levels/,
+    ],
     ["columns of a file that is not given", ["--condition-key", "sample=patient"], 2, /name it with --data/],
   ];
   for (const [what, flags, exitCode, says] of refused)
@@ -267,18 +526,39 @@ describe("on the command line", async () => {
 
 test("tables of metadata: rows of other samples, repeated rows, broken lines", async () => {
   const write = (text: string): string => (writeFileSync(at("t.csv"), text), at("t.csv"));
-  const { samples: { metadata } } = await analyse({ metadata: write("id;group;size\ns00;a;1\ns00;a;2\ns01;b;3\nother;c;4\n") });
-  assert.deepEqual([metadata.columns.slice(-1), metadata.samples["s00"]!.at(-1), metadata.samples["s01"]!.at(-1)], [["group"], "a", "b"]);
-  await fails(() => analyse({ metadata: write("id,group\nx,1\n") }), "file", /knows none of the samples: its column 'id' has 'x'/);
+  const {
+    samples: { metadata },
+  } = await analyse({ metadata: write("id;group;size\ns00;a;1\ns00;a;2\ns01;b;3\nother;c;4\n") });
+  assert.deepEqual(
+    [metadata.columns.slice(-1), metadata.samples["s00"]!.at(-1), metadata.samples["s01"]!.at(-1)],
+    [["group"], "a", "b"],
+  );
+  await fails(
+    () => analyse({ metadata: write("id,group\nx,1\n") }),
+    "file",
+    /knows none of the samples: its column 'id' has 'x'/,
+  );
   await fails(() => analyse({ metadata: write("id,group\ns00\n") }), "file", /line 2/);
   await fails(() => analyse({ metadata: write("id,group\n") }), "file", /has no rows/);
 });
 
 test("models without an embedding, and very few samples, are told", async () => {
-  const oneHot = await ScPoli.train(data, { conditionKeys: ["sample"], conditionEncoding: "one-hot", hiddenLayerSizes: [8], epochs: 1, threads: 1 });
+  const oneHot = await ScPoli.train(data, {
+    conditionKeys: ["sample"],
+    conditionEncoding: "one-hot",
+    hiddenLayerSizes: [8],
+    epochs: 1,
+    threads: 1,
+  });
   await fails(() => oneHot.samples(), "model", /one-hot: it has no embedding/);
   const notes: string[] = [];
-  const { components, associations, guidance, distances } = await analyse({ onNote: ({ message }) => notes.push(message) }, designed({ names: samples.slice(0, 2), reference: 2 }));
-  assert.deepEqual([components.variance.length, associations, guidance.condition, distances.distances.rows], [0, [], null, 2]);
+  const { components, associations, guidance, distances } = await analyse(
+    { onNote: ({ message }) => notes.push(message) },
+    designed({ names: samples.slice(0, 2), reference: 2 }),
+  );
+  assert.deepEqual(
+    [components.variance.length, associations, guidance.condition, distances.distances.rows],
+    [0, [], null, 2],
+  );
   assert.match(notes.join(), /sample has 2 samples: too few/);
 });

@@ -1,4 +1,5 @@
-// Latents of the Python package with the numbers that scib-metrics and scib have for them: one carried here, two more where ../shared is.
+// Latents of the Python package with the numbers that scib-metrics and scib have for them: one carried here,
+// two more where ../shared is.
 import { existsSync, readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import type { LabelledCells } from "../dist/evaluation/cells.js";
@@ -33,16 +34,30 @@ export interface Scored {
 /** null where the file is not there. */
 export function readScored(name: ScoredName): Scored | null {
   if (name !== carried && !isShared) return null;
-  const bytes = readFileSync(name === carried ? new URL(`${name}.safetensors`, fixtures) : new URL(`${name}.safetensors`, golden));
+  const bytes = readFileSync(
+    name === carried ? new URL(`${name}.safetensors`, fixtures) : new URL(`${name}.safetensors`, golden),
+  );
   const tensors = new Map(readSafetensors(bytes, name));
   const pca = tensors.get("pca_before")!;
-  // of these two the components were saved column by column under the shape (N, P): read row by row, condition explains nothing of them; read so, PC regression is what the file says
-  if (name === "panc8" || name === "kang16") tensors.set("pca_before", { ...pca, data: transposed(pca.data as Float32Array, pca.shape[0]!) });
-  const [types, conditions] = ["label", "condition"].map((key) => Int32Array.from(tensors.get(key)!.data)) as [Int32Array, Int32Array];
+  // of these two the components were saved column by column under the shape (N, P): read row by row,
+  // condition explains nothing of them; read so, PC regression is what the file says
+  if (name === "panc8" || name === "kang16")
+    tensors.set("pca_before", { ...pca, data: transposed(pca.data as Float32Array, pca.shape[0]!) });
+  const [types, conditions] = ["label", "condition"].map((key) =>
+    Int32Array.from(tensors.get(key)!.data),
+  ) as [Int32Array, Int32Array];
   const latent = tensors.get("latent")!;
-  const names = (codes: Int32Array, what: string): string[] => Array.from({ length: Math.max(...codes) + 1 }, (_, code) => `${what} ${code}`);
+  const names = (codes: Int32Array, what: string): string[] =>
+    Array.from({ length: Math.max(...codes) + 1 }, (_, code) => `${what} ${code}`);
   return {
-    cells: { points: latent.data as Float32Array, D: latent.shape[1]!, types, typeNames: names(types, "type"), conditions, conditionNames: names(conditions, "condition") },
+    cells: {
+      points: latent.data as Float32Array,
+      D: latent.shape[1]!,
+      types,
+      typeNames: names(types, "type"),
+      conditions,
+      conditionNames: names(conditions, "condition"),
+    },
     before: { values: tensors.get("pca_before")!.data, D: pca.shape[1]! },
     tensors,
   };

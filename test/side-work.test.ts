@@ -18,14 +18,23 @@ const task = { landmarks: { latent: normal(L * D), umap: normal(2 * L), D } };
 const latent = normal(N * D);
 const cells = Int32Array.from({ length: 60 }, (_, i) => 16 * i);
 const genes = 30;
-const rows = { indptr: Int32Array.from({ length: 61 }, (_, i) => 5 * i), indices: Int32Array.from({ length: 300 }, (_, k) => 6 * (k % 5) + (k % 3)), values: normal(300) };
+const rows = {
+  indptr: Int32Array.from({ length: 61 }, (_, i) => 5 * i),
+  indices: Int32Array.from({ length: 300 }, (_, k) => 6 * (k % 5) + (k % 3)),
+  values: normal(300),
+};
 const conditions = Int32Array.from({ length: 60 }, (_, i) => i % 2);
 
 test("a thread gives what the caller would, in the order asked", async () => {
   const [here, there] = [new SideWork(task, N, 2), new SideWork(task, N, 2, 0)];
   try {
     const ask = (side: SideWork) =>
-      Promise.all([side.compute("place", latent), side.compute("ownNeighbors", rows, conditions, genes, 5), side.compute("nearestCompared", latent, cells, N), side.compute("place", latent.slice(0, 8))]);
+      Promise.all([
+        side.compute("place", latent),
+        side.compute("ownNeighbors", rows, conditions, genes, 5),
+        side.compute("nearestCompared", latent, cells, N),
+        side.compute("place", latent.slice(0, 8)),
+      ]);
     const [own, theirs] = await Promise.all([ask(here), ask(there)]);
     assert.deepEqual(theirs, own);
     assert.equal(own[0].length, 2 * N);
@@ -51,17 +60,31 @@ test("errors arrive, also those of a thread, which goes on; one that is not awai
 
 test("with one thread, all is computed by the caller", async () => {
   const side = new SideWork(task, N, 1, 0);
-  assert.deepEqual(await side.compute("nearestCompared", latent, cells, N), await new SideWork(task, N, 2).compute("nearestCompared", latent, cells, N));
+  assert.deepEqual(
+    await side.compute("nearestCompared", latent, cells, N),
+    await new SideWork(task, N, 2).compute("nearestCompared", latent, cells, N),
+  );
   await side.close();
 });
 
 test("labels and places are the same, whoever computes their parts", async () => {
   const reference = await makeAtlas("side", { cells: 1300, conditions: ["d1", "d2"] });
-  const { stored } = await ScPoli.train(reference, { conditionKeys: ["donor"], cellTypeKeys: ["cell_type", "lineage"], hiddenLayerSizes: [16], epochs: 10 });
+  const { stored } = await ScPoli.train(reference, {
+    conditionKeys: ["donor"],
+    cellTypeKeys: ["cell_type", "lineage"],
+    hiddenLayerSizes: [16],
+    epochs: 10,
+  });
   // more cells than are compared with each other, so that the others take after these
   const { conditions, ...cells } = await embedCells(stored, reference, {});
   assert.ok(cells.compared!.cells.length < conditions.length);
-  const own = { landmarks: { latent: stored.tensors.get("landmarks.latent")!.data, umap: stored.tensors.get("landmarks.umap")!.data, D: stored.json.model.latent_dim } };
+  const own = {
+    landmarks: {
+      latent: stored.tensors.get("landmarks.latent")!.data,
+      umap: stored.tensors.get("landmarks.umap")!.data,
+      D: stored.json.model.latent_dim,
+    },
+  };
   const results = [];
   for (const least of [Infinity, 0]) {
     const side = new SideWork(own, conditions.length, 2, least);

@@ -1,4 +1,5 @@
-// What CellRanger writes, version 2 and 3, as HDF5 and as a folder: read as AnnData. And damaged ones, one error each.
+// What CellRanger writes, version 2 and 3, as HDF5 and as a folder: read as AnnData. And damaged ones, one
+// error each.
 import assert from "node:assert/strict";
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -14,11 +15,20 @@ import { barcodes, ids, value, writeTenxFolder, writeTenxH5 } from "./tenx.ts";
 
 const folder = temporaryFolder();
 const at = (name: string): string => join(folder, name);
-const dense = (wanted: readonly number[]): { rows: number; columns: number; values: number[]; dtype: string } => ({ rows: barcodes.length, columns: wanted.length, values: barcodes.flatMap((_, cell) => wanted.map((gene) => value(cell, gene))), dtype: "int32" });
+const dense = (
+  wanted: readonly number[],
+): { rows: number; columns: number; values: number[]; dtype: string } => ({
+  rows: barcodes.length,
+  columns: wanted.length,
+  values: barcodes.flatMap((_, cell) => wanted.map((gene) => value(cell, gene))),
+  dtype: "int32",
+});
 const expression = [0, 1, 2, 3, 5];
 
-const writeH5 = (name: string, group: string, edit?: (file: hdf5.File) => void): Promise<string> => writeTenxH5(at(name), group, edit);
-const writeFolder = (name: string, gzip: boolean, mtx?: (lines: string[]) => string[]): string => writeTenxFolder(at(name), gzip, mtx);
+const writeH5 = (name: string, group: string, edit?: (file: hdf5.File) => void): Promise<string> =>
+  writeTenxH5(at(name), group, edit);
+const writeFolder = (name: string, gzip: boolean, mtx?: (lines: string[]) => string[]): string =>
+  writeTenxFolder(at(name), gzip, mtx);
 
 async function assertTenx(path: string, wanted: readonly number[], hasTypes: boolean): Promise<void> {
   const data = await AnnData.open(path);
@@ -26,7 +36,10 @@ async function assertTenx(path: string, wanted: readonly number[], hasTypes: boo
     assert.deepEqual(await data.obs.index(), barcodes);
     assert.deepEqual(await data.var.index(), ["A", "B", "A-1", "C", ...(hasTypes ? [] : ["CD3"]), "A-2"]);
     assert.deepEqual(data.var.columnNames, hasTypes ? ["gene_ids", "feature_types"] : ["gene_ids"]);
-    assert.deepEqual(plainColumn(await data.var.column("gene_ids")), { kind: "string", values: wanted.map((gene) => ids[gene]) });
+    assert.deepEqual(plainColumn(await data.var.column("gene_ids")), {
+      kind: "string",
+      values: wanted.map((gene) => ids[gene]),
+    });
     assert.equal(data.notes.length, hasTypes ? 1 : 0);
     await assertMatrix(data.X!, dense(wanted));
   } finally {
@@ -49,7 +62,9 @@ describe("CellRanger", () => {
 
   test("results go into a new .h5ad, conversions into any", async () => {
     const data = await AnnData.open(at("v3.h5"));
-    await writeCopy(data, at("results.h5ad"), { obs: { score: { kind: "number", values: Float32Array.from(barcodes, (_, i) => i) } } });
+    await writeCopy(data, at("results.h5ad"), {
+      obs: { score: { kind: "number", values: Float32Array.from(barcodes, (_, i) => i) } },
+    });
     await convert(data, at("v3.zarr"));
     data.close();
     for (const name of ["results.h5ad", "v3.zarr"]) {
@@ -63,17 +78,41 @@ describe("CellRanger", () => {
   });
 
   test("damaged ones", async () => {
-    await writeH5("two.h5", "GRCh38", (file) => (file.create_group("mm10"), file.create_dataset({ name: "mm10/barcodes", data: ["a"] })));
+    await writeH5(
+      "two.h5",
+      "GRCh38",
+      (file) => (file.create_group("mm10"), file.create_dataset({ name: "mm10/barcodes", data: ["a"] })),
+    );
     await fails(() => AnnData.open(at("two.h5")), "format", /2 genomes: GRCh38, mm10/);
-    const bad = async (name: string, edit: (lines: string[]) => string[], ...says: RegExp[]) => fails(() => AnnData.open(writeFolder(name, false, edit)), "format", ...says);
+    const bad = async (name: string, edit: (lines: string[]) => string[], ...says: RegExp[]) =>
+      fails(() => AnnData.open(writeFolder(name, false, edit)), "format", ...says);
     await bad("b1", (lines) => lines.slice(0, -2), /tells of \d+ values, but has \d+/);
     await bad("b2", (lines) => [...lines, "1 1 1"], /more than the \d+ values/);
-    await bad("b3", (lines) => lines.map((line, i) => (i === 5 ? "0 1 1" : line)), /line 6 has a value at 0, 1/);
-    await bad("b4", (lines) => lines.map((line, i) => (i === 5 ? "x y" : line)), /line 6 is "x y"; three numbers were expected/);
+    await bad(
+      "b3",
+      (lines) => lines.map((line, i) => (i === 5 ? "0 1 1" : line)),
+      /line 6 has a value at 0, 1/,
+    );
+    await bad(
+      "b4",
+      (lines) => lines.map((line, i) => (i === 5 ? "x y" : line)),
+      /line 6 is "x y"; three numbers were expected/,
+    );
     await bad("b5", (lines) => lines.map((line, i) => (i === 0 ? "hello" : line)), /first line is "hello"/);
-    await bad("b6", (lines) => lines.map((line, i) => (i === 2 ? "9 9 9" : line)), /it is 9 x 9, but there are 6 features and 40 barcodes/);
-    await bad("b7", (lines) => lines.map((line, i) => (i === 5 ? lines[4]! : line)), /has two values in cell/);
-    writeFileSync(join(writeFolder("b8", true), "matrix.mtx.gz"), gzipSync("%%MatrixMarket matrix coordinate integer general\n".repeat(9)).subarray(0, 30));
+    await bad(
+      "b6",
+      (lines) => lines.map((line, i) => (i === 2 ? "9 9 9" : line)),
+      /it is 9 x 9, but there are 6 features and 40 barcodes/,
+    );
+    await bad(
+      "b7",
+      (lines) => lines.map((line, i) => (i === 5 ? lines[4]! : line)),
+      /has two values in cell/,
+    );
+    writeFileSync(
+      join(writeFolder("b8", true), "matrix.mtx.gz"),
+      gzipSync("%%MatrixMarket matrix coordinate integer general\n".repeat(9)).subarray(0, 30),
+    );
     await fails(() => AnnData.open(at("b8")), "file", /matrix\.mtx\.gz cannot be read/);
     mkdirSync(at("b9"));
     writeFileSync(at("b9/matrix.mtx"), "");

@@ -9,19 +9,26 @@ export const ids = Array.from({ length: genes }, (_, i) => `ENSG${i}`);
 export const symbols = ["A", "B", "A", "C", "CD3", "A"];
 export const types = symbols.map((_, i) => (i === 4 ? "Antibody Capture" : "Gene Expression"));
 export const barcodes = Array.from({ length: cells }, (_, i) => `CELL${i}-1`);
-export const value = (cell: number, gene: number): number => (cell * 7 + gene * 3) % 5 > 2 ? 1 + ((cell + gene) % 4) : 0;
+export const value = (cell: number, gene: number): number =>
+  (cell * 7 + gene * 3) % 5 > 2 ? 1 + ((cell + gene) % 4) : 0;
 
 /** matrix.h5. @param group - "matrix" for version 3, else the genome of version 2 */
-export async function writeTenxH5(path: string, group: string, edit: (file: hdf5.File) => void = () => undefined): Promise<string> {
+export async function writeTenxH5(
+  path: string,
+  group: string,
+  edit: (file: hdf5.File) => void = () => undefined,
+): Promise<string> {
   await hdf5.ready;
   const file = new hdf5.File(path, "w");
   const [data, indices, indptr]: [number[], number[], number[]] = [[], [], [0]];
   for (let cell = 0; cell < cells; cell++) {
-    for (let gene = 0; gene < genes; gene++) if (value(cell, gene) > 0) (data.push(value(cell, gene)), indices.push(gene));
+    for (let gene = 0; gene < genes; gene++)
+      if (value(cell, gene) > 0) (data.push(value(cell, gene)), indices.push(gene));
     indptr.push(data.length);
   }
   const root = file.create_group(group);
-  const add = (name: string, content: string[] | Int32Array | BigInt64Array): void => void file.create_dataset({ name: `${group}/${name}`, data: content });
+  const add = (name: string, content: string[] | Int32Array | BigInt64Array): void =>
+    void file.create_dataset({ name: `${group}/${name}`, data: content });
   add("barcodes", barcodes);
   add("data", Int32Array.from(data));
   add("indices", BigInt64Array.from(indices, BigInt));
@@ -41,13 +48,38 @@ export async function writeTenxH5(path: string, group: string, edit: (file: hdf5
   return path;
 }
 
-/** A folder of matrix.mtx, features.tsv and barcodes.tsv (gzipped), or of the older genes.tsv (not gzipped). */
-export function writeTenxFolder(path: string, gzip: boolean, mtx = (lines: string[]): string[] => lines): string {
+/**
+ * A folder of matrix.mtx, features.tsv and barcodes.tsv (gzipped), or of the older genes.tsv (not gzipped).
+ */
+export function writeTenxFolder(
+  path: string,
+  gzip: boolean,
+  mtx = (lines: string[]): string[] => lines,
+): string {
   mkdirSync(path);
-  const put = (file: string, lines: readonly string[]): void => writeFileSync(join(path, `${file}${gzip ? ".gz" : ""}`), gzip ? gzipSync(`${lines.join("\n")}\n`) : `${lines.join("\n")}\n`);
-  const entries = barcodes.flatMap((_, cell) => symbols.flatMap((__, gene) => (value(cell, gene) > 0 ? [`${gene + 1} ${cell + 1} ${value(cell, gene)}`] : [])));
-  put("matrix.mtx", mtx(["%%MatrixMarket matrix coordinate integer general", "%comment", `${genes} ${cells} ${entries.length}`, ...entries.reverse()]));
-  put(gzip ? "features.tsv" : "genes.tsv", ids.map((id, i) => [id, symbols[i], ...(gzip ? [types[i]] : [])].join("\t")));
+  const put = (file: string, lines: readonly string[]): void =>
+    writeFileSync(
+      join(path, `${file}${gzip ? ".gz" : ""}`),
+      gzip ? gzipSync(`${lines.join("\n")}\n`) : `${lines.join("\n")}\n`,
+    );
+  const entries = barcodes.flatMap((_, cell) =>
+    symbols.flatMap((__, gene) =>
+      value(cell, gene) > 0 ? [`${gene + 1} ${cell + 1} ${value(cell, gene)}`] : [],
+    ),
+  );
+  put(
+    "matrix.mtx",
+    mtx([
+      "%%MatrixMarket matrix coordinate integer general",
+      "%comment",
+      `${genes} ${cells} ${entries.length}`,
+      ...entries.reverse(),
+    ]),
+  );
+  put(
+    gzip ? "features.tsv" : "genes.tsv",
+    ids.map((id, i) => [id, symbols[i], ...(gzip ? [types[i]] : [])].join("\t")),
+  );
   put("barcodes.tsv", barcodes);
   return path;
 }

@@ -1,4 +1,5 @@
-// Unlabelled prototypes inside the prototype loss: both engines against the published formula, what the loss does to a training, and a run that stops on the way.
+// Unlabelled prototypes inside the prototype loss: both engines against the published formula, what the loss
+// does to a training, and a run that stops on the way.
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { test } from "node:test";
@@ -11,7 +12,11 @@ import { Random } from "../dist/random.js";
 import { folder, makeAtlas } from "./atlas.ts";
 import { compare } from "./twin.ts";
 
-const data = await makeAtlas("half", { cells: 360, conditions: ["d1", "d2"], label: (type, cell) => (cell % 2 ? type : null) });
+const data = await makeAtlas("half", {
+  cells: 360,
+  conditions: ["d1", "d2"],
+  label: (type, cell) => (cell % 2 ? type : null),
+});
 
 const [B, D, labelled, rows] = [40, 4, 3, 9];
 const [weight, eta] = [0.6, 2.5];
@@ -38,63 +43,152 @@ function lossOf(engine: Engine, labels: Int32Array, p: number): { loss: number; 
 
 for (const p of [2, 1.5])
   test(`cells at their nearest unlabelled prototype: the published loss and its gradient, times the weight (Minkowski ${p})`, async () => {
-    const options = { minibatchSize: B, minibatchCapacity: B, genes: 1, conditionKeys: 0, levels: 1, prototypes: [rows, D] as const, unlabeled: { from: labelled, weight } };
+    const options = {
+      minibatchSize: B,
+      minibatchCapacity: B,
+      genes: 1,
+      conditionKeys: 0,
+      levels: 1,
+      prototypes: [rows, D] as const,
+      unlabeled: { from: labelled, weight },
+    };
     const nearest = Int32Array.from({ length: B }, (_, b) => {
-      const distances = Array.from({ length: rows - labelled }, (__, u) => minkowski(z, b, prototypes, labelled + u, D, p));
+      const distances = Array.from({ length: rows - labelled }, (__, u) =>
+        minkowski(z, b, prototypes, labelled + u, D, p),
+      );
       return labelled + distances.indexOf(Math.min(...distances));
     });
     const expected = unlabeledPrototypeLoss(z, prototypes.subarray(labelled * D), D, p);
     const wasm = await createWasmEngine(options, { threads: 2 });
-    for (const [engine, bound] of [[new ReferenceEngine(options), 1e-12], [wasm, 1e-5]] as const) {
+    for (const [engine, bound] of [
+      [new ReferenceEngine(options), 1e-12],
+      [wasm, 1e-5],
+    ] as const) {
       const { loss, gradient } = lossOf(engine, nearest, p);
-      assert.ok(Math.abs(loss - weight * expected.loss) <= bound * loss, `${engine.name}: ${loss}, expected ${weight * expected.loss}`);
-      compare(gradient, expected.dlatent.map((value) => eta * weight * value), `${engine.name}: gradient`, Math.max(bound, 1e-6));
+      assert.ok(
+        Math.abs(loss - weight * expected.loss) <= bound * loss,
+        `${engine.name}: ${loss}, expected ${weight * expected.loss}`,
+      );
+      compare(
+        gradient,
+        expected.dlatent.map((value) => eta * weight * value),
+        `${engine.name}: gradient`,
+        Math.max(bound, 1e-6),
+      );
       // labelled cells beside them: their own loss is added, the other is as before
       const half = nearest.map((label, b) => (b % 2 ? b % labelled : label));
-      const onlyLabelled = lossOf(engine, half.map((label) => (label < labelled ? label : -1)), p).loss;
-      const onlyUnlabelled = lossOf(engine, half.map((label) => (label < labelled ? -1 : label)), p).loss;
+      const onlyLabelled = lossOf(
+        engine,
+        half.map((label) => (label < labelled ? label : -1)),
+        p,
+      ).loss;
+      const onlyUnlabelled = lossOf(
+        engine,
+        half.map((label) => (label < labelled ? -1 : label)),
+        p,
+      ).loss;
       const both = lossOf(engine, half, p).loss;
-      assert.ok(onlyLabelled > 0 && onlyUnlabelled > 0 && Math.abs(both - onlyLabelled - onlyUnlabelled) < 1e-5 * both, `${engine.name}: ${both} is ${onlyLabelled} + ${onlyUnlabelled}`);
+      assert.ok(
+        onlyLabelled > 0 &&
+          onlyUnlabelled > 0 &&
+          Math.abs(both - onlyLabelled - onlyUnlabelled) < 1e-5 * both,
+        `${engine.name}: ${both} is ${onlyLabelled} + ${onlyUnlabelled}`,
+      );
     }
     await wasm.close();
   });
 
-const options: TrainOptions = { conditionKeys: ["donor"], cellTypeKeys: ["cell_type"], hiddenLayerSizes: [24], epochs: 40, pretrainingEpochs: 20, alphaEpochAnneal: 10, minibatch: 32, eta: 5, unlabeledPrototypes: "leiden", earlyStopping: false };
+const options: TrainOptions = {
+  conditionKeys: ["donor"],
+  cellTypeKeys: ["cell_type"],
+  hiddenLayerSizes: [24],
+  epochs: 40,
+  pretrainingEpochs: 20,
+  alphaEpochAnneal: 10,
+  minibatch: 32,
+  eta: 5,
+  unlabeledPrototypes: "leiden",
+  earlyStopping: false,
+};
 
 /** Mean spread of the unlabelled prototypes over that of the labelled ones. */
 function tightness(model: ScPoli): number {
-  const spreads = (isUnlabelled: boolean): number[] => model.summary().prototypes.filter(({ cluster }) => (cluster !== undefined) === isUnlabelled).map(({ spread }) => spread);
+  const spreads = (isUnlabelled: boolean): number[] =>
+    model
+      .summary()
+      .prototypes.filter(({ cluster }) => (cluster !== undefined) === isUnlabelled)
+      .map(({ spread }) => spread);
   const mean = (values: number[]): number => values.reduce((sum, value) => sum + value, 0) / values.length;
   return mean(spreads(true)) / mean(spreads(false));
 }
 
 test("with a weight, unlabelled cells are drawn to the prototypes of their clusters; without one they are not, and the labelled prototypes are as if there were none", async () => {
-  const [plain, without, drawn] = [await ScPoli.train(data, { ...options, unlabeledPrototypes: false }), await ScPoli.train(data, options), await ScPoli.train(data, { ...options, unlabeledWeight: 8 })];
-  for (const [name, tensor] of plain.stored.tensors) assert.deepEqual(without.stored.tensors.get(name), tensor, name);
+  const [plain, without, drawn] = [
+    await ScPoli.train(data, { ...options, unlabeledPrototypes: false }),
+    await ScPoli.train(data, options),
+    await ScPoli.train(data, { ...options, unlabeledWeight: 8 }),
+  ];
+  for (const [name, tensor] of plain.stored.tensors)
+    assert.deepEqual(without.stored.tensors.get(name), tensor, name);
   assert.ok(tightness(drawn) < 0.9 * tightness(without), `${tightness(drawn)} against ${tightness(without)}`);
   assert.deepEqual(drawn.stored.json.cell_types, plain.stored.json.cell_types);
   assert.equal(drawn.stored.tensors.get("prototypes")!.shape[0], 3);
-  assert.equal(drawn.stored.json.unlabeled_prototypes.reduce((sum, { cells }) => sum + cells, 0), 180);
+  assert.equal(
+    drawn.stored.json.unlabeled_prototypes.reduce((sum, { cells }) => sum + cells, 0),
+    180,
+  );
 });
 
 test("without any labels it is the only prototype loss; in a mapping it trains the query's embeddings", async () => {
-  const model = await ScPoli.train(data, { ...options, cellTypeKeys: [], unlabeledPrototypes: { kmeans: 4 }, unlabeledWeight: 1 });
+  const model = await ScPoli.train(data, {
+    ...options,
+    cellTypeKeys: [],
+    unlabeledPrototypes: { kmeans: 4 },
+    unlabeledWeight: 1,
+  });
   const { history } = model.stored.json.provenance as { history: { train: { prototype: number } }[] };
-  assert.ok(history[19]!.train.prototype === 0 && history[20]!.train.prototype > 0, "from the fine-tuning on");
+  assert.ok(
+    history[19]!.train.prototype === 0 && history[20]!.train.prototype > 0,
+    "from the fine-tuning on",
+  );
   const query = await makeAtlas("query", { cells: 90, conditions: ["q1"], seed: 2, label: () => null });
-  const [without, inside] = [0, 20].map((unlabeledWeight) => model.map(query, { epochs: 8, pretrainingEpochs: 2, unlabeledPrototypes: { kmeans: 3 }, unlabeledWeight }));
+  const [without, inside] = [0, 20].map((unlabeledWeight) =>
+    model.map(query, {
+      epochs: 8,
+      pretrainingEpochs: 2,
+      unlabeledPrototypes: { kmeans: 3 },
+      unlabeledWeight,
+    }),
+  );
   assert.notDeepEqual((await inside!).latent, (await without!).latent);
   assert.equal((await inside!).model.stored.json.unlabeled_prototypes.length, 4 + 3);
 });
 
 test("stopped in the fine-tuning and resumed: the same bytes; another weight is another run", async () => {
-  const run: TrainOptions = { ...options, epochs: 14, pretrainingEpochs: 5, unlabeledWeight: 1, checkpoint: join(folder, "unlabelled.checkpoint") };
+  const run: TrainOptions = {
+    ...options,
+    epochs: 14,
+    pretrainingEpochs: 5,
+    unlabeledWeight: 1,
+    checkpoint: join(folder, "unlabelled.checkpoint"),
+  };
   const whole = await ScPoli.train(data, { ...run, checkpoint: undefined });
   const abort = new AbortController();
-  await assert.rejects(ScPoli.train(data, { ...run, signal: abort.signal, onProgress: ({ epoch = 0 }) => epoch >= 9 && abort.abort() }), { kind: "interrupted" });
+  await assert.rejects(
+    ScPoli.train(data, {
+      ...run,
+      signal: abort.signal,
+      onProgress: ({ epoch = 0 }) => epoch >= 9 && abort.abort(),
+    }),
+    { kind: "interrupted" },
+  );
   await assert.rejects(ScPoli.train(data, { ...run, unlabeledWeight: 2, resume: true }), { kind: "refused" });
   const resumed = await ScPoli.train(data, { ...run, resume: true });
   assert.deepEqual([...resumed.stored.tensors], [...whole.stored.tensors]);
 });
 
-test("a weight without unlabelled prototypes is refused", () => assert.rejects(ScPoli.train(data, { ...options, unlabeledPrototypes: false, unlabeledWeight: 1 }), { kind: "usage", message: /unlabeledPrototypes/ }));
+test("a weight without unlabelled prototypes is refused", () =>
+  assert.rejects(ScPoli.train(data, { ...options, unlabeledPrototypes: false, unlabeledWeight: 1 }), {
+    kind: "usage",
+    message: /unlabeledPrototypes/,
+  }));

@@ -1,4 +1,5 @@
-// Cells as points on a canvas, drawn by hand into its pixels: as fast as a graphics card's driver in software, and there in every browser. 200,000 points take a few milliseconds.
+// Cells as points on a canvas, drawn by hand into its pixels: as fast as a graphics card's driver in
+// software, and there in every browser. 200,000 points take a few milliseconds.
 
 /** What of the plane is seen: a point of the data in the middle, and pixels per unit. */
 export interface Camera {
@@ -7,7 +8,10 @@ export interface Camera {
   scale: number;
 }
 
-/** Points in the order in which they are painted: to read them one after the other takes a third of the time that jumping does. */
+/**
+ * Points in the order in which they are painted: to read them one after the other takes a third of the time
+ * that jumping does.
+ */
 export interface Points {
   readonly count: number;
   readonly x: Float32Array;
@@ -68,7 +72,10 @@ export class PointPainter {
 }
 
 /** Places of a disc's pixels beside its middle, and how much of each the disc covers, of 256. */
-function discStamp(radius: number, width: number): { readonly places: Int32Array; readonly shares: Int32Array } {
+function discStamp(
+  radius: number,
+  width: number,
+): { readonly places: Int32Array; readonly shares: Int32Array } {
   const [places, shares]: [number[], number[]] = [[], []];
   const reach = Math.ceil(radius);
   for (let row = -reach; row <= reach; row++)
@@ -91,11 +98,22 @@ function mixed(below: number, above: number, share: number): number {
 /** Half widths of a disc's rows, top to bottom. */
 function discSpans(radius: number): Int32Array {
   const reach = Math.max(0, Math.round(radius));
-  return Int32Array.from({ length: 2 * reach + 1 }, (_, row) => Math.floor(Math.sqrt(Math.max(0, (radius + 0.3) ** 2 - (row - reach) ** 2))));
+  return Int32Array.from({ length: 2 * reach + 1 }, (_, row) =>
+    Math.floor(Math.sqrt(Math.max(0, (radius + 0.3) ** 2 - (row - reach) ** 2))),
+  );
 }
 
 /** The nearest drawn point to a place of the canvas, -1 where none is within `most` pixels. */
-export function nearestPoint(points: Points, colours: Uint32Array, camera: Camera, width: number, height: number, px: number, py: number, most: number): number {
+export function nearestPoint(
+  points: Points,
+  colours: Uint32Array,
+  camera: Camera,
+  width: number,
+  height: number,
+  px: number,
+  py: number,
+  most: number,
+): number {
   const x = camera.x + (px - width / 2) / camera.scale;
   const y = camera.y - (py - height / 2) / camera.scale;
   let [nearest, least] = [-1, (most / camera.scale) ** 2];

@@ -1,5 +1,11 @@
-// The script of a report: the cell view with its controls, the choice of a covariate, and the button that copies the Methods text. Without it the report's figures and tables are all there.
-import { bytesOfText, wholesOfText, type ViewerColouring, type ViewerData } from "../src/report/viewer-data.ts";
+// The script of a report: the cell view with its controls, the choice of a covariate, and the button that
+// copies the Methods text. Without it the report's figures and tables are all there.
+import {
+  bytesOfText,
+  wholesOfText,
+  type ViewerColouring,
+  type ViewerData,
+} from "../src/report/viewer-data.ts";
 import { nearestPoint, PointPainter, type Camera, type Points } from "./points.js";
 
 const byId = <E extends HTMLElement>(id: string): E | null => document.getElementById(id) as E | null;
@@ -24,12 +30,21 @@ class CellView {
     this.#data = data;
     const count = data.reference + data.query;
     const places = wholesOfText(data.places);
-    const along = (axis: 0 | 1): Float32Array => Float32Array.from(this.#cells, (cell) => data.ranges[axis][0] + (places[2 * cell + axis]! / 65535) * (data.ranges[axis][1] - data.ranges[axis][0]));
+    const along = (axis: 0 | 1): Float32Array =>
+      Float32Array.from(
+        this.#cells,
+        (cell) =>
+          data.ranges[axis][0] +
+          (places[2 * cell + axis]! / 65535) * (data.ranges[axis][1] - data.ranges[axis][0]),
+      );
     this.#cells = drawingOrder(data);
     this.#points = { count, x: along(0), y: along(1) };
     this.#colours = new Uint32Array(count);
     this.#colouring = data.colourings[0]!;
-    for (const [id, initial] of [["colouring", this.#colouring.id], ["reference-as", data.query > 0 ? "grey" : "coloured"]] as const) {
+    for (const [id, initial] of [
+      ["colouring", this.#colouring.id],
+      ["reference-as", data.query > 0 ? "grey" : "coloured"],
+    ] as const) {
       const select = byId<HTMLSelectElement>(id);
       if (select) select.value = initial;
       select?.addEventListener("change", () => this.#recolour());
@@ -43,7 +58,10 @@ class CellView {
     this.#recolour();
     new ResizeObserver(() => this.#resize()).observe(this.#canvas);
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.#recolour());
-    new MutationObserver(() => this.#recolour()).observe(document.documentElement, { attributes: true, attributeFilter: ["data-theme"] });
+    new MutationObserver(() => this.#recolour()).observe(document.documentElement, {
+      attributes: true,
+      attributeFilter: ["data-theme"],
+    });
   }
 
   /** All cells in the middle. */
@@ -52,16 +70,21 @@ class CellView {
     const [[left, right], [bottom, top]] = this.#data.ranges;
     this.#camera.x = (left + right) / 2;
     this.#camera.y = (bottom + top) / 2;
-    this.#camera.scale = 0.92 * Math.min(this.#canvas.width / (right - left || 1), this.#canvas.height / (top - bottom || 1));
+    this.#camera.scale =
+      0.92 * Math.min(this.#canvas.width / (right - left || 1), this.#canvas.height / (top - bottom || 1));
     this.#request();
   }
 
   #resize(): void {
     const { clientWidth, clientHeight } = this.#canvas;
     const ratio = Math.min(2, devicePixelRatio || 1);
-    const [width, height] = [Math.max(1, Math.round(clientWidth * ratio)), Math.max(1, Math.round(clientHeight * ratio))];
+    const [width, height] = [
+      Math.max(1, Math.round(clientWidth * ratio)),
+      Math.max(1, Math.round(clientHeight * ratio)),
+    ];
     if (width === this.#canvas.width && height === this.#canvas.height) return;
-    if (this.#canvas.width > 0) this.#camera.scale *= Math.min(width / this.#canvas.width, height / this.#canvas.height);
+    if (this.#canvas.width > 0)
+      this.#camera.scale *= Math.min(width / this.#canvas.width, height / this.#canvas.height);
     this.#canvas.width = width;
     this.#canvas.height = height;
     this.#request();
@@ -82,9 +105,16 @@ class CellView {
     const base = count > 100_000 ? 0.6 : count > 20_000 ? 1.1 : count > 3000 ? 1.8 : 2.8;
     const [[left, right]] = this.#data.ranges;
     const zoom = Math.max(1, (this.#camera.scale * (right - left)) / this.#canvas.width);
-    this.#painter.paint(this.#points, this.#colours, this.#camera, Math.min(7, base * Math.sqrt(zoom)) * ratio, paper);
+    this.#painter.paint(
+      this.#points,
+      this.#colours,
+      this.#camera,
+      Math.min(7, base * Math.sqrt(zoom)) * ratio,
+      paper,
+    );
     const ink = style.getPropertyValue("--ink").trim() || "#000000";
-    if (byId<HTMLInputElement>("prototypes-shown")?.checked) this.#drawPrototypes(ratio, ink, style.getPropertyValue("--paper").trim() || "#ffffff");
+    if (byId<HTMLInputElement>("prototypes-shown")?.checked)
+      this.#drawPrototypes(ratio, ink, style.getPropertyValue("--paper").trim() || "#ffffff");
     this.#drawAxes(ratio, ink);
   }
 
@@ -99,7 +129,10 @@ class CellView {
     context.lineTo(x, y);
     context.lineTo(x + length, y);
     context.stroke();
-    for (const [px, py, dx, dy] of [[x + length, y, 1, 0], [x, y - length, 0, -1]] as const) {
+    for (const [px, py, dx, dy] of [
+      [x + length, y, 1, 0],
+      [x, y - length, 0, -1],
+    ] as const) {
       context.beginPath();
       context.moveTo(px + 2 * tip * dx, py + 2 * tip * dy);
       context.lineTo(px + tip * dy, py + tip * dx);
@@ -175,7 +208,11 @@ class CellView {
       else if (isReference && referenceAs === "grey") this.#colours[point] = grey;
       else if (this.#picked.size > 0 && !this.#picked.has(value)) this.#colours[point] = grey;
       else if (value === none) this.#colours[point] = isReference ? grey : missing;
-      else this.#colours[point] = next.kind === "groups" ? palette[value]! : palette[Math.round((value / 254) * (palette.length - 1))]!;
+      else
+        this.#colours[point] =
+          next.kind === "groups"
+            ? palette[value]!
+            : palette[Math.round((value / 254) * (palette.length - 1))]!;
     }
     this.#writeLegend(values);
     this.#writeMarks();
@@ -191,15 +228,19 @@ class CellView {
     const lacks = (from: number, to: number): boolean => values.subarray(from, to).includes(none);
     const entries: [kind: string, text: string][] = [];
     if (reference > 0 && referenceAs === "grey") entries.push(["reference", "cell of the reference"]);
-    else if (reference > 0 && referenceAs === "coloured" && lacks(0, reference)) entries.push(["reference", "cell of the reference without a value"]);
+    else if (reference > 0 && referenceAs === "coloured" && lacks(0, reference))
+      entries.push(["reference", "cell of the reference without a value"]);
     if (lacks(reference, values.length)) entries.push(["missing", "cell of the query without a value"]);
     if (this.#picked.size > 0) entries.push(["reference", "cell of a group that is not chosen"]);
-    if (byId<HTMLInputElement>("prototypes-shown")?.checked) entries.push(["prototype", "prototype of a cell type"]);
-    byId("marks")!.replaceChildren(...entries.map(([kind, text]) => {
-      const entry = document.createElement("li");
-      entry.append(Object.assign(document.createElement("span"), { className: `mark ${kind}` }), text);
-      return entry;
-    }));
+    if (byId<HTMLInputElement>("prototypes-shown")?.checked)
+      entries.push(["prototype", "prototype of a cell type"]);
+    byId("marks")!.replaceChildren(
+      ...entries.map(([kind, text]) => {
+        const entry = document.createElement("li");
+        entry.append(Object.assign(document.createElement("span"), { className: `mark ${kind}` }), text);
+        return entry;
+      }),
+    );
   }
 
   /** The legend is a table of groups and their cells: what is seen, in words. */
@@ -221,15 +262,25 @@ class CellView {
         context.fillRect(i, 0, 1, 1);
       });
       const row = document.createElement("tr");
-      row.append(cellOf("td", short(low)), Object.assign(document.createElement("td"), { className: "ramp" }), cellOf("td", short(high)));
+      row.append(
+        cellOf("td", short(low)),
+        Object.assign(document.createElement("td"), { className: "ramp" }),
+        cellOf("td", short(high)),
+      );
       row.children[1]!.append(bar);
       legend.replaceChildren(head, row);
       return;
     }
     const [reference, query] = [new Uint32Array(names.length), new Uint32Array(names.length)];
-    values.forEach((value, cell) => value < names.length && (cell < this.#data.reference ? reference : query)[value]!++);
+    values.forEach(
+      (value, cell) => value < names.length && (cell < this.#data.reference ? reference : query)[value]!++,
+    );
     const titles = document.createElement("tr");
-    titles.append(cellOf("th", "group"), ...(this.#data.query > 0 ? [cellOf("th", "query")] : []), ...(this.#data.reference > 0 ? [cellOf("th", "reference")] : []));
+    titles.append(
+      cellOf("th", "group"),
+      ...(this.#data.query > 0 ? [cellOf("th", "query")] : []),
+      ...(this.#data.reference > 0 ? [cellOf("th", "reference")] : []),
+    );
     const rows = names.map((name, group) => {
       const row = document.createElement("tr");
       const button = document.createElement("button");
@@ -247,7 +298,11 @@ class CellView {
       });
       const first = document.createElement("td");
       first.append(button);
-      row.append(first, ...(this.#data.query > 0 ? [cellOf("td", query[group]!.toLocaleString("en-US"))] : []), ...(this.#data.reference > 0 ? [cellOf("td", reference[group]!.toLocaleString("en-US"))] : []));
+      row.append(
+        first,
+        ...(this.#data.query > 0 ? [cellOf("td", query[group]!.toLocaleString("en-US"))] : []),
+        ...(this.#data.reference > 0 ? [cellOf("td", reference[group]!.toLocaleString("en-US"))] : []),
+      );
       return row;
     });
     legend.replaceChildren(head, titles, ...rows);
@@ -255,7 +310,10 @@ class CellView {
 
   #zoom(factor: number, px = this.#canvas.width / 2, py = this.#canvas.height / 2): void {
     const camera = this.#camera;
-    const [x, y] = [camera.x + (px - this.#canvas.width / 2) / camera.scale, camera.y - (py - this.#canvas.height / 2) / camera.scale];
+    const [x, y] = [
+      camera.x + (px - this.#canvas.width / 2) / camera.scale,
+      camera.y - (py - this.#canvas.height / 2) / camera.scale,
+    ];
     camera.scale *= factor;
     camera.x = x - (px - this.#canvas.width / 2) / camera.scale;
     camera.y = y + (py - this.#canvas.height / 2) / camera.scale;
@@ -276,26 +334,43 @@ class CellView {
       canvas.setPointerCapture(event.pointerId);
       pointers.set(event.pointerId, event);
     });
-    for (const name of ["pointerup", "pointercancel"] as const) canvas.addEventListener(name, (event) => pointers.delete(event.pointerId));
+    for (const name of ["pointerup", "pointercancel"] as const)
+      canvas.addEventListener(name, (event) => pointers.delete(event.pointerId));
     canvas.addEventListener("pointermove", (event) => {
       const before = pointers.get(event.pointerId);
       if (!before) return this.#tell(event.offsetX * ratio(), event.offsetY * ratio());
       const others = [...pointers.values()].filter(({ pointerId }) => pointerId !== event.pointerId);
       if (others.length === 1) {
         const [other] = others;
-        const apart = (own: PointerEvent): number => Math.hypot(own.offsetX - other!.offsetX, own.offsetY - other!.offsetY);
-        this.#zoom(apart(event) / Math.max(1, apart(before)), ((event.offsetX + other!.offsetX) / 2) * ratio(), ((event.offsetY + other!.offsetY) / 2) * ratio());
-      } else this.#pan((event.offsetX - before.offsetX) * ratio(), (event.offsetY - before.offsetY) * ratio());
+        const apart = (own: PointerEvent): number =>
+          Math.hypot(own.offsetX - other!.offsetX, own.offsetY - other!.offsetY);
+        this.#zoom(
+          apart(event) / Math.max(1, apart(before)),
+          ((event.offsetX + other!.offsetX) / 2) * ratio(),
+          ((event.offsetY + other!.offsetY) / 2) * ratio(),
+        );
+      } else
+        this.#pan((event.offsetX - before.offsetX) * ratio(), (event.offsetY - before.offsetY) * ratio());
       pointers.set(event.pointerId, event);
     });
     canvas.addEventListener("pointerleave", () => (byId("told")!.textContent = ""));
-    canvas.addEventListener("wheel", (event) => {
-      event.preventDefault();
-      this.#zoom(Math.exp(-event.deltaY * 0.002), event.offsetX * ratio(), event.offsetY * ratio());
-    }, { passive: false });
+    canvas.addEventListener(
+      "wheel",
+      (event) => {
+        event.preventDefault();
+        this.#zoom(Math.exp(-event.deltaY * 0.002), event.offsetX * ratio(), event.offsetY * ratio());
+      },
+      { passive: false },
+    );
     const keys: Readonly<Record<string, () => void>> = {
-      ArrowLeft: () => this.#pan(60, 0), ArrowRight: () => this.#pan(-60, 0), ArrowUp: () => this.#pan(0, 60), ArrowDown: () => this.#pan(0, -60),
-      "+": () => this.#zoom(1.3), "=": () => this.#zoom(1.3), "-": () => this.#zoom(1 / 1.3), "0": () => this.reset(),
+      ArrowLeft: () => this.#pan(60, 0),
+      ArrowRight: () => this.#pan(-60, 0),
+      ArrowUp: () => this.#pan(0, 60),
+      ArrowDown: () => this.#pan(0, -60),
+      "+": () => this.#zoom(1.3),
+      "=": () => this.#zoom(1.3),
+      "-": () => this.#zoom(1 / 1.3),
+      "0": () => this.reset(),
     };
     canvas.addEventListener("keydown", (event) => {
       const act = keys[event.key];
@@ -311,7 +386,16 @@ class CellView {
   /** What is known of the cell under the pointer. */
   #tell(px: number, py: number): void {
     const ratio = this.#canvas.width / Math.max(1, this.#canvas.clientWidth);
-    const point = nearestPoint(this.#points, this.#colours, this.#camera, this.#canvas.width, this.#canvas.height, px, py, 8 * ratio);
+    const point = nearestPoint(
+      this.#points,
+      this.#colours,
+      this.#camera,
+      this.#canvas.width,
+      this.#canvas.height,
+      px,
+      py,
+      8 * ratio,
+    );
     const told = byId("told")!;
     if (point < 0) {
       told.textContent = "";
@@ -321,18 +405,30 @@ class CellView {
     const isReference = cell < this.#data.reference;
     const known = this.#data.colourings.flatMap((colouring) => {
       const value = this.#valuesOf(colouring)[cell]!;
-      if (colouring.kind === "groups") return value === 65535 ? [] : [`${colouring.title}: ${colouring.names![value]!}`];
+      if (colouring.kind === "groups")
+        return value === 65535 ? [] : [`${colouring.title}: ${colouring.names![value]!}`];
       const [low, high] = colouring.range!;
       return value === 255 ? [] : [`${colouring.title}: ${short(low + (value / 254) * (high - low))}`];
     });
-    told.textContent = [isReference ? "reference cell" : `query cell ${(cell - this.#data.reference + 1).toLocaleString("en-US")}`, ...known].join(" \u00b7 ");
+    told.textContent = [
+      isReference
+        ? "reference cell"
+        : `query cell ${(cell - this.#data.reference + 1).toLocaleString("en-US")}`,
+      ...known,
+    ].join(" \u00b7 ");
   }
 }
 
-/** The reference below the query; within each, cells in a mixed order that is always the same, so that no group hides another for its place in the file. */
+/**
+ * The reference below the query; within each, cells in a mixed order that is always the same, so that no
+ * group hides another for its place in the file.
+ */
 function drawingOrder({ reference, query }: ViewerData): Uint32Array {
   const order = new Uint32Array(reference + query);
-  for (const [start, count] of [[0, reference], [reference, query]] as const) {
+  for (const [start, count] of [
+    [0, reference],
+    [reference, query],
+  ] as const) {
     let step = Math.max(1, Math.floor(count * 0.618));
     while (count > 0 && gcd(step, count) !== 1) step++;
     for (let i = 0, at = 0; i < count; i++, at = (at + step) % count) order[start + i] = start + at;
@@ -365,7 +461,8 @@ function short(value: number): string {
 function listenForChoices(): void {
   for (const select of document.querySelectorAll<HTMLSelectElement>("select[data-choice]")) {
     const figures = [...document.querySelectorAll<HTMLElement>(`[data-of="${select.dataset["choice"]}"]`)];
-    const show = (): void => figures.forEach((figure) => (figure.hidden = figure.dataset["option"] !== select.value));
+    const show = (): void =>
+      figures.forEach((figure) => (figure.hidden = figure.dataset["option"] !== select.value));
     select.addEventListener("change", show);
     show();
     select.closest<HTMLElement>(".choice")!.hidden = false;
@@ -380,7 +477,10 @@ function listenForCopies(): void {
     range.selectNodeContents(text);
     getSelection()?.removeAllRanges();
     getSelection()?.addRange(range);
-    void navigator.clipboard?.writeText(text.innerText).then(() => (button.textContent = "Copied"), () => (button.textContent = "Selected: copy with Ctrl-C"));
+    void navigator.clipboard?.writeText(text.innerText).then(
+      () => (button.textContent = "Copied"),
+      () => (button.textContent = "Selected: copy with Ctrl-C"),
+    );
   });
 }
 

@@ -10,7 +10,8 @@ export function linearTicks(low: number, high: number, count: number): number[] 
   const power = 10 ** Math.floor(Math.log10(raw));
   const step = [1, 2, 5, 10].map((factor) => factor * power).find((one) => one >= raw)!;
   const ticks: number[] = [];
-  for (let k = Math.ceil(low / step); k * step <= high + 1e-9 * step; k++) ticks.push(Number((k * step).toPrecision(12)));
+  for (let k = Math.ceil(low / step); k * step <= high + 1e-9 * step; k++)
+    ticks.push(Number((k * step).toPrecision(12)));
   return ticks;
 }
 
@@ -21,7 +22,9 @@ export function useWidth(first: number): readonly [RefObject<HTMLElement | null>
   useEffect(() => {
     const element = ref.current;
     if (!element) return;
-    const observer = new ResizeObserver(([entry]) => setWidth(Math.max(160, Math.floor(entry!.contentRect.width))));
+    const observer = new ResizeObserver(([entry]) =>
+      setWidth(Math.max(160, Math.floor(entry!.contentRect.width))),
+    );
     observer.observe(element);
     return () => observer.disconnect();
   }, []);

@@ -27,7 +27,13 @@ export function fittingCamera(sets: readonly Float32Array[], width: number, heig
 }
 
 /** From the data's units to pixels of the canvas. */
-export function toPixels({ target, zoom }: Camera, width: number, height: number, x: number, y: number): readonly [number, number] {
+export function toPixels(
+  { target, zoom }: Camera,
+  width: number,
+  height: number,
+  x: number,
+  y: number,
+): readonly [number, number] {
   const scale = 2 ** zoom;
   return [width / 2 + (x - target[0]) * scale, height / 2 - (y - target[1]) * scale];
 }

@@ -20,7 +20,17 @@ export interface Picture {
 interface Pen {
   dot(x: number, y: number, radius: number, colour: string, opacity: number): void;
   box(x: number, y: number, width: number, height: number, colour: string): void;
-  text(x: number, y: number, text: string, options: { readonly size: number; readonly bold?: boolean; readonly middle?: boolean; readonly halo?: boolean }): void;
+  text(
+    x: number,
+    y: number,
+    text: string,
+    options: {
+      readonly size: number;
+      readonly bold?: boolean;
+      readonly middle?: boolean;
+      readonly halo?: boolean;
+    },
+  ): void;
 }
 
 const ink = "#1a2026";
@@ -28,19 +38,29 @@ const legendWidth = 230;
 const font = "Helvetica, Arial, sans-serif";
 
 /** On white, whatever the page's theme: for a figure. */
-function paintWith(pen: Pen, { coloring, colours, positions, background, labels, camera, width, height, axes }: Picture): void {
+function paintWith(
+  pen: Pen,
+  { coloring, colours, positions, background, labels, camera, width, height, axes }: Picture,
+): void {
   pen.box(0, 0, width + legendWidth, height, "#ffffff");
   const radius = pointRadius(positions.length / 2);
   const isIn = ([x, y]: readonly [number, number]): boolean => x >= 0 && y >= 0 && x <= width && y <= height;
-  const each = (points: Float32Array, order: Uint32Array | null, draw: (x: number, y: number, point: number) => void): void => {
+  const each = (
+    points: Float32Array,
+    order: Uint32Array | null,
+    draw: (x: number, y: number, point: number) => void,
+  ): void => {
     for (let i = 0; i < points.length / 2; i++) {
       const point = order?.[i] ?? i;
       const place = toPixels(camera, width, height, points[2 * point]!, points[2 * point + 1]!);
       if (isIn(place)) draw(place[0], place[1], point);
     }
   };
-  if (background) each(background, null, (x, y) => pen.dot(x, y, Math.max(0.8, 0.75 * radius), "#c3c8cc", 0.6));
-  each(positions, drawingOrder(coloring), (x, y, cell) => pen.dot(x, y, radius, hex(colours, cell), colours[4 * cell + 3]! / 255));
+  if (background)
+    each(background, null, (x, y) => pen.dot(x, y, Math.max(0.8, 0.75 * radius), "#c3c8cc", 0.6));
+  each(positions, drawingOrder(coloring), (x, y, cell) =>
+    pen.dot(x, y, radius, hex(colours, cell), colours[4 * cell + 3]! / 255),
+  );
   for (const { name, x, y } of labels) {
     const place = toPixels(camera, width, height, x, y);
     if (isIn(place)) pen.text(place[0], place[1], name, { size: 12, bold: true, middle: true, halo: true });
@@ -62,7 +82,12 @@ function drawLegend(pen: Pen, { title, groups, range }: Coloring, left: number, 
   entries.forEach(({ name, colour, cells }, row) => {
     const y = 44 + row * step;
     pen.dot(left + 5, y - 4, Math.min(5, step / 2.4), colour, 1);
-    pen.text(left + 16, y, `${name.length > 28 ? `${name.slice(0, 27)}…` : name} (${cells.toLocaleString("en-US")})`, { size: Math.min(11, step * 0.75) });
+    pen.text(
+      left + 16,
+      y,
+      `${name.length > 28 ? `${name.slice(0, 27)}…` : name} (${cells.toLocaleString("en-US")})`,
+      { size: Math.min(11, step * 0.75) },
+    );
   });
 }
 
@@ -76,15 +101,28 @@ export function svgPicture(picture: Picture): Blob {
   const number = (value: number): string => String(Number(value.toFixed(2)));
   paintWith(
     {
-      dot: (x, y, radius, colour, opacity) => void parts.push(`<circle cx="${number(x)}" cy="${number(y)}" r="${number(radius)}" fill="${colour}"${opacity < 1 ? ` fill-opacity="${number(opacity)}"` : ""}/>`),
-      box: (x, y, width, height, colour) => void parts.push(`<rect x="${number(x)}" y="${number(y)}" width="${number(width)}" height="${number(height)}" fill="${colour}"/>`),
+      dot: (x, y, radius, colour, opacity) =>
+        void parts.push(
+          `<circle cx="${number(x)}" cy="${number(y)}" r="${number(radius)}" fill="${colour}"${opacity < 1 ? ` fill-opacity="${number(opacity)}"` : ""}/>`,
+        ),
+      box: (x, y, width, height, colour) =>
+        void parts.push(
+          `<rect x="${number(x)}" y="${number(y)}" width="${number(width)}" height="${number(height)}" fill="${colour}"/>`,
+        ),
       text: (x, y, text, { size, bold, middle, halo }) =>
-        void parts.push(`<text x="${number(x)}" y="${number(y)}" font-size="${number(size)}"${bold ? ' font-weight="600"' : ""}${middle ? ' text-anchor="middle"' : ""}${halo ? ' stroke="#fff" stroke-width="3" paint-order="stroke" stroke-linejoin="round"' : ""}>${escaped(text)}</text>`),
+        void parts.push(
+          `<text x="${number(x)}" y="${number(y)}" font-size="${number(size)}"${bold ? ' font-weight="600"' : ""}${middle ? ' text-anchor="middle"' : ""}${halo ? ' stroke="#fff" stroke-width="3" paint-order="stroke" stroke-linejoin="round"' : ""}>${escaped(text)}</text>`,
+        ),
     },
     picture,
   );
   const [width, height] = [picture.width + legendWidth, picture.height];
-  return new Blob([`<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${height}" viewBox="0 0 ${width} ${height}" font-family="${font}" fill="${ink}">\n${parts.join("\n")}\n</svg>\n`], { type: "image/svg+xml" });
+  return new Blob(
+    [
+      `<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${height}" viewBox="0 0 ${width} ${height}" font-family="${font}" fill="${ink}">\n${parts.join("\n")}\n</svg>\n`,
+    ],
+    { type: "image/svg+xml" },
+  );
 }
 
 export async function pngPicture(picture: Picture, scale = 2): Promise<Blob> {

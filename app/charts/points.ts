@@ -1,4 +1,5 @@
-// Points by WebGL (deck.gl): the query's cells over the grey reference. Knows positions, colours and the camera, and nothing of what they mean.
+// Points by WebGL (deck.gl): the query's cells over the grey reference. Knows positions, colours and the
+// camera, and nothing of what they mean.
 import { Deck, OrthographicView } from "@deck.gl/core";
 import { ScatterplotLayer } from "@deck.gl/layers";
 import type { Camera } from "./camera.js";
@@ -37,9 +38,19 @@ export class Points {
       canvas,
       width: "100%",
       height: "100%",
-      views: new OrthographicView({ flipY: false, controller: { scrollZoom: { speed: 0.005, smooth: false }, keyboard: false, inertia: false, doubleClickZoom: false } }),
+      views: new OrthographicView({
+        flipY: false,
+        controller: {
+          scrollZoom: { speed: 0.005, smooth: false },
+          keyboard: false,
+          inertia: false,
+          doubleClickZoom: false,
+        },
+      }),
       initialViewState: this.#viewState(),
-      deviceProps: { type: "webgl", webgl: { antialias: false, preserveDrawingBuffer: false } }, // the points' edges are smooth as they are; the browser's own smoothing costs most of a picture without a graphics card
+      // the points' edges are smooth as they are; the browser's own smoothing costs most of a picture without
+      // a graphics card
+      deviceProps: { type: "webgl", webgl: { antialias: false, preserveDrawingBuffer: false } },
       pickingRadius: 4,
       useDevicePixels: true,
       getCursor: ({ isDragging }) => (isDragging ? "grabbing" : "default"),
@@ -54,7 +65,12 @@ export class Points {
       layers: [],
       onAfterRender: () => {
         canvas.dataset["frames"] = String(++frames); // to be seen from outside: what was drawn, and how often
-        requestAnimationFrame(() => this.#thinning.pictureDrawn(performance.now()) && this.#still !== undefined && this.#draw(this.#thinning.k));
+        requestAnimationFrame(
+          () =>
+            this.#thinning.pictureDrawn(performance.now()) &&
+            this.#still !== undefined &&
+            this.#draw(this.#thinning.k),
+        );
       },
       onDeviceInitialized: ({ info }) => {
         this.#isSoftware = isSoftware(info.renderer);
@@ -65,13 +81,19 @@ export class Points {
   }
 
   show(background: PointSet | null, cells: PointSet): void {
-    this.#shown = [...(background ? [{ id: "background", points: background, pickable: false }] : []), { id: "cells", points: inOrder(cells), pickable: true }];
+    this.#shown = [
+      ...(background ? [{ id: "background", points: background, pickable: false }] : []),
+      { id: "cells", points: inOrder(cells), pickable: true },
+    ];
     this.#expect();
     this.#draw(this.#k);
   }
 
   #expect(): void {
-    if (this.#isSoftware) this.#thinning.expectSlow(this.#shown.reduce((sum, { points }) => sum + points.positions.length / 2, 0));
+    if (this.#isSoftware)
+      this.#thinning.expectSlow(
+        this.#shown.reduce((sum, { points }) => sum + points.positions.length / 2, 0),
+      );
   }
 
   /** @param index - of what is drawn; -1: nothing */
@@ -83,7 +105,9 @@ export class Points {
 
   #draw(k: number): void {
     this.#k = k;
-    this.#deck.setProps({ layers: this.#shown.map(({ id, points, pickable }) => layer(id, points, pickable, k)) });
+    this.#deck.setProps({
+      layers: this.#shown.map(({ id, points, pickable }) => layer(id, points, pickable, k)),
+    });
   }
 
   /** While the camera moves there may be fewer points; all of them again when it is still. */
@@ -108,14 +132,23 @@ export class Points {
   }
 
   #viewState() {
-    return { target: [...this.#camera.target, 0] as [number, number, number], zoom: this.#camera.zoom, minZoom: -20, maxZoom: 20 };
+    return {
+      target: [...this.#camera.target, 0] as [number, number, number],
+      zoom: this.#camera.zoom,
+      minZoom: -20,
+      maxZoom: 20,
+    };
   }
 }
 
 function inOrder(points: PointSet): PointSet {
   const { positions, colours, order } = points;
   if (!order) return points;
-  const [places, paints, from] = [new Float32Array(positions.length), new Uint32Array(order.length), new Uint32Array(colours.buffer, colours.byteOffset, order.length)];
+  const [places, paints, from] = [
+    new Float32Array(positions.length),
+    new Uint32Array(order.length),
+    new Uint32Array(colours.buffer, colours.byteOffset, order.length),
+  ];
   for (let i = 0; i < order.length; i++) {
     const point = order[i]!;
     places[2 * i] = positions[2 * point]!;
@@ -126,10 +159,21 @@ function inOrder(points: PointSet): PointSet {
 }
 
 /** @param k - every k-th point is drawn */
-function layer(id: string, { positions, colours, radius }: PointSet, pickable: boolean, k: number): ScatterplotLayer {
+function layer(
+  id: string,
+  { positions, colours, radius }: PointSet,
+  pickable: boolean,
+  k: number,
+): ScatterplotLayer {
   return new ScatterplotLayer({
     id,
-    data: { length: Math.ceil(positions.length / 2 / k), attributes: { getPosition: { value: positions, size: 2, stride: 8 * k }, getFillColor: { value: colours, size: 4, normalized: true, stride: 4 * k } } },
+    data: {
+      length: Math.ceil(positions.length / 2 / k),
+      attributes: {
+        getPosition: { value: positions, size: 2, stride: 8 * k },
+        getFillColor: { value: colours, size: 4, normalized: true, stride: 4 * k },
+      },
+    },
     getRadius: radius,
     radiusUnits: "pixels",
     stroked: false,

@@ -1,7 +1,11 @@
 // Which points lie inside a line that was drawn around them.
 
 /** @param line - x, y of its corners in pixels @param place - of a point, in pixels */
-export function pointsInside(line: readonly (readonly [number, number])[], count: number, place: (point: number) => readonly [number, number]): Uint32Array {
+export function pointsInside(
+  line: readonly (readonly [number, number])[],
+  count: number,
+  place: (point: number) => readonly [number, number],
+): Uint32Array {
   const inside: number[] = [];
   const xs = line.map(([x]) => x);
   const ys = line.map(([, y]) => y);

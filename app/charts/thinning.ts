@@ -1,9 +1,13 @@
-// How many points are drawn while one moves about: all, or on a machine that is slow at it (without a graphics card) every k-th, so that the picture follows the hand.
+// How many points are drawn while one moves about: all, or on a machine that is slow at it (without a
+// graphics card) every k-th, so that the picture follows the hand.
 
 /** Pictures that take longer are thinned, and those that take less get more points again, in ms. */
 const [tooLong, short] = [90, 40];
 const most = 64;
-/** Points that a machine without a graphics card draws fast enough: what it starts with, as its first whole picture may take longer than a movement. */
+/**
+ * Points that a machine without a graphics card draws fast enough: what it starts with, as its first whole
+ * picture may take longer than a movement.
+ */
 const softwarePoints = 10_000;
 
 /** Whether the processor draws, from what WebGL says of its renderer. */
@@ -29,7 +33,10 @@ export class Thinning {
     this.#changed ??= now;
   }
 
-  /** To be called when the browser takes the next picture. @returns whether from now on another share of the points is to be drawn */
+  /**
+   * To be called when the browser takes the next picture.
+   * @returns whether from now on another share of the points is to be drawn
+   */
   pictureDrawn(now: number): boolean {
     if (this.#changed === null) return false;
     const took = now - this.#changed;

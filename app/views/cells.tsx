@@ -1,4 +1,5 @@
-// The cells: points over the grey reference, labels on clusters, a tooltip, and a lasso, a box or a click to pick cells.
+// The cells: points over the grey reference, labels on clusters, a tooltip, and a lasso, a box or a click to
+// pick cells.
 import { effect, signal, useSignal } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
 import { coloring, drawingOrder, paint } from "../coloring.js";
@@ -23,7 +24,8 @@ export const drawn = { camera, size };
 
 export function pick(cells: Uint32Array, how: string): void {
   changeView("pick cells", { selection: cells.length > 0 ? { cells, how } : null });
-  announcement.value = cells.length > 0 ? `${counted(cells.length, "cell")} picked: ${how}.` : "No cells are picked.";
+  announcement.value =
+    cells.length > 0 ? `${counted(cells.length, "cell")} picked: ${how}.` : "No cells are picked.";
 }
 
 export function CellsView({ result }: { readonly result: MappingResult }) {
@@ -44,7 +46,8 @@ export function CellsView({ result }: { readonly result: MappingResult }) {
     let disposed = false;
     const canvas = element.querySelector("canvas")!;
     if (!document.createElement("canvas").getContext("webgl2")) {
-      failure.value = "This browser has no WebGL 2, which draws the cells. Results can be saved all the same; a current Firefox, Chrome, Edge or Safari shows them.";
+      failure.value =
+        "This browser has no WebGL 2, which draws the cells. Results can be saved all the same; a current Firefox, Chrome, Edge or Safari shows them.";
       return () => observer.disconnect();
     }
     let stop = (): void => undefined;
@@ -80,24 +83,73 @@ export function CellsView({ result }: { readonly result: MappingResult }) {
   return (
     <section class="cells" aria-labelledby="cells-title">
       <header class="bar">
-        <h2 id="cells-title">Cells <span class="hint">{result.projection === "UMAP" ? "in the reference's UMAP" : "first two principal components of the latent space"}</span></h2>
+        <h2 id="cells-title">
+          Cells{" "}
+          <span class="hint">
+            {result.projection === "UMAP"
+              ? "in the reference's UMAP"
+              : "first two principal components of the latent space"}
+          </span>
+        </h2>
         <div class="tools" role="toolbar" aria-label="Ways to work on the picture">
           <ToolButton name="move" icon="move" title="Move and zoom; a click picks the cells of that colour" />
           <ToolButton name="lasso" icon="lasso" title="Draw around cells to pick them" />
           <ToolButton name="box" icon="box" title="Draw a box around cells to pick them" />
-          <button class="quiet icon" title="Show everything" aria-label="Show everything" onClick={() => points.current && fit(points.current)}><Icon name="fit" /></button>
+          <button
+            class="quiet icon"
+            title="Show everything"
+            aria-label="Show everything"
+            onClick={() => points.current && fit(points.current)}
+          >
+            <Icon name="fit" />
+          </button>
         </div>
       </header>
-      <div class="plot" ref={frame} tabIndex={0} role="application" aria-roledescription="scatter plot" aria-label={describe(result)} onKeyDown={(event) => points.current && steer(event, points.current)} onPointerLeave={() => (hovered.value = null)}>
+      <div
+        class="plot"
+        ref={frame}
+        tabIndex={0}
+        role="application"
+        aria-roledescription="scatter plot"
+        aria-label={describe(result)}
+        onKeyDown={(event) => points.current && steer(event, points.current)}
+        onPointerLeave={() => (hovered.value = null)}
+      >
         <canvas aria-hidden="true" />
-        {failure.value ? <p class="empty">{failure.value}</p> : <><Labels result={result} /><Drawing result={result} /><Tooltip result={result} /></>}
+        {failure.value ? (
+          <p class="empty">{failure.value}</p>
+        ) : (
+          <>
+            <Labels result={result} />
+            <Drawing result={result} />
+            <Tooltip result={result} />
+          </>
+        )}
       </div>
     </section>
   );
 }
 
-function ToolButton({ name, icon, title }: { readonly name: Tool; readonly icon: IconName; readonly title: string }) {
-  return <button class="quiet icon" aria-pressed={tool.value === name} title={title} aria-label={title} onClick={() => (tool.value = name)}><Icon name={icon} /></button>;
+function ToolButton({
+  name,
+  icon,
+  title,
+}: {
+  readonly name: Tool;
+  readonly icon: IconName;
+  readonly title: string;
+}) {
+  return (
+    <button
+      class="quiet icon"
+      aria-pressed={tool.value === name}
+      title={title}
+      aria-label={title}
+      onClick={() => (tool.value = name)}
+    >
+      <Icon name={icon} />
+    </button>
+  );
 }
 
 function describe({ cells, reference, verdict }: MappingResult): string {
@@ -112,8 +164,20 @@ function draw(drawing: Points): void {
   const radius = pointRadius(result.cells);
   const { reference } = result;
   const grey = bytesOf(theme.value === "dark" ? "#5b646b" : "#c3c8cc");
-  const background = reference && view.showReference ? { positions: reference.positions, colours: repeated([...grey, 150], reference.positions.length / 2), radius: Math.max(1, radius * 0.75) } : null;
-  drawing.show(background, { positions: result.positions, colours: paint(shown, view, result.cells), radius, order: drawingOrder(shown) });
+  const background =
+    reference && view.showReference
+      ? {
+          positions: reference.positions,
+          colours: repeated([...grey, 150], reference.positions.length / 2),
+          radius: Math.max(1, radius * 0.75),
+        }
+      : null;
+  drawing.show(background, {
+    positions: result.positions,
+    colours: paint(shown, view, result.cells),
+    radius,
+    order: drawingOrder(shown),
+  });
 }
 
 function repeated(colour: readonly number[], times: number): Uint8Array {
@@ -127,16 +191,28 @@ function fit(drawing: Points): void {
   if (!result) return;
   const { width, height } = size.value;
   isFitted = true;
-  camera.value = fittingCamera([result.positions, ...(result.reference && view.showReference ? [result.reference.positions] : [])], width, height);
+  camera.value = fittingCamera(
+    [result.positions, ...(result.reference && view.showReference ? [result.reference.positions] : [])],
+    width,
+    height,
+  );
   drawing.setCamera(camera.value);
 }
 
 function steer(event: KeyboardEvent, drawing: Points): void {
-  const { target: [x, y], zoom } = camera.value;
+  const {
+    target: [x, y],
+    zoom,
+  } = camera.value;
   const by = 60 / 2 ** zoom;
   const moves: Readonly<Record<string, Camera>> = {
-    ArrowLeft: { target: [x - by, y], zoom }, ArrowRight: { target: [x + by, y], zoom }, ArrowUp: { target: [x, y + by], zoom }, ArrowDown: { target: [x, y - by], zoom },
-    "+": { target: [x, y], zoom: zoom + 0.4 }, "=": { target: [x, y], zoom: zoom + 0.4 }, "-": { target: [x, y], zoom: zoom - 0.4 },
+    ArrowLeft: { target: [x - by, y], zoom },
+    ArrowRight: { target: [x + by, y], zoom },
+    ArrowUp: { target: [x, y + by], zoom },
+    ArrowDown: { target: [x, y - by], zoom },
+    "+": { target: [x, y], zoom: zoom + 0.4 },
+    "=": { target: [x, y], zoom: zoom + 0.4 },
+    "-": { target: [x, y], zoom: zoom - 0.4 },
   };
   if (event.key === "Escape") return pick(new Uint32Array(0), "");
   const next = moves[event.key];
@@ -169,15 +245,29 @@ function Labels({ result }: { readonly result: MappingResult }) {
   if (!view.showLabels) return null;
   const { width, height } = size.value;
   const places = groups ? labelPlaces(groups, result.positions) : [];
-  const shown = places.map((place) => ({ ...place, at: toPixels(camera.value, width, height, place.x, place.y) })).filter(({ at: [x, y] }) => x > 0 && y > 0 && x < width && y < height);
-  const apart = keepApart(shown.map((place) => ({ ...place, at: [clamp(place.at[0], labelWidth(place.name) / 2 + 4, width), place.at[1]] as const })));
+  const shown = places
+    .map((place) => ({ ...place, at: toPixels(camera.value, width, height, place.x, place.y) }))
+    .filter(({ at: [x, y] }) => x > 0 && y > 0 && x < width && y < height);
+  const apart = keepApart(
+    shown.map((place) => ({
+      ...place,
+      at: [clamp(place.at[0], labelWidth(place.name) / 2 + 4, width), place.at[1]] as const,
+    })),
+  );
   return (
     <svg class="overlay" aria-hidden="true" width={width} height={height}>
-      {view.showPrototypes && result.prototypes.filter(({ level }) => level === null || level === result.levels[view.level]?.key).map(({ name, x, y }) => {
-        const [cx, cy] = toPixels(camera.value, width, height, x, y);
-        return <path key={name} class="prototype" d={`M${cx},${cy - 6}l6,6l-6,6l-6,-6z`} />;
-      })}
-      {apart.map(({ name, at: [x, y] }) => <text key={name} x={x} y={y} class="cluster-label" text-anchor="middle">{name}</text>)}
+      {view.showPrototypes &&
+        result.prototypes
+          .filter(({ level }) => level === null || level === result.levels[view.level]?.key)
+          .map(({ name, x, y }) => {
+            const [cx, cy] = toPixels(camera.value, width, height, x, y);
+            return <path key={name} class="prototype" d={`M${cx},${cy - 6}l6,6l-6,6l-6,-6z`} />;
+          })}
+      {apart.map(({ name, at: [x, y] }) => (
+        <text key={name} x={x} y={y} class="cluster-label" text-anchor="middle">
+          {name}
+        </text>
+      ))}
     </svg>
   );
 }
@@ -191,14 +281,18 @@ interface Place {
 
 const placesOf = new WeakMap<object, Place[]>();
 
-export function labelPlaces(groups: NonNullable<NonNullable<typeof coloring.value>["groups"]>, positions: Float32Array): Place[] {
+export function labelPlaces(
+  groups: NonNullable<NonNullable<typeof coloring.value>["groups"]>,
+  positions: Float32Array,
+): Place[] {
   const known = placesOf.get(groups);
   if (known) return known;
   const least = groups.codes.length * 0.002;
   const places = groups.entries.flatMap(({ name, cells }, code): Place[] => {
     if (cells < Math.max(1, least) || name === "missing" || name === "unknown") return [];
     const own = cellsWhere(groups.codes, code);
-    const middle = (axis: number): number => Float32Array.from(own, (cell) => positions[2 * cell + axis]!).sort()[own.length >> 1]!;
+    const middle = (axis: number): number =>
+      Float32Array.from(own, (cell) => positions[2 * cell + axis]!).sort()[own.length >> 1]!;
     return [{ name, x: middle(0), y: middle(1), cells }];
   });
   places.sort((a, b) => b.cells - a.cells);
@@ -225,10 +319,19 @@ function clamp(middle: number, half: number, width: number): number {
 }
 
 /** Leaves out what would lie on a label of a larger group. */
-function keepApart<T extends { readonly name: string; readonly at: readonly [number, number] }>(labels: readonly T[]): T[] {
+function keepApart<T extends { readonly name: string; readonly at: readonly [number, number] }>(
+  labels: readonly T[],
+): T[] {
   const kept: T[] = [];
   for (const label of labels) {
-    if (kept.every(({ name, at }) => Math.abs(at[1] - label.at[1]) > 15 || Math.abs(at[0] - label.at[0]) > (labelWidth(label.name) + labelWidth(name)) / 2)) kept.push(label);
+    if (
+      kept.every(
+        ({ name, at }) =>
+          Math.abs(at[1] - label.at[1]) > 15 ||
+          Math.abs(at[0] - label.at[0]) > (labelWidth(label.name) + labelWidth(name)) / 2,
+      )
+    )
+      kept.push(label);
   }
   return kept;
 }
@@ -248,14 +351,21 @@ function Drawing({ result }: { readonly result: MappingResult }) {
   };
   const end = (): void => {
     if (line.value.length > 2) {
-      const place = (cell: number): readonly [number, number] => toPixels(camera.value, width, height, result.positions[2 * cell]!, result.positions[2 * cell + 1]!);
-      pick(pointsInside(corners(), result.cells, place), tool.value === "lasso" ? "drawn around" : "drawn in a box");
+      const place = (cell: number): readonly [number, number] =>
+        toPixels(camera.value, width, height, result.positions[2 * cell]!, result.positions[2 * cell + 1]!);
+      pick(
+        pointsInside(corners(), result.cells, place),
+        tool.value === "lasso" ? "drawn around" : "drawn in a box",
+      );
     }
     line.value = [];
   };
   return (
     <svg
-      class="overlay draws" width={width} height={height} aria-hidden="true"
+      class="overlay draws"
+      width={width}
+      height={height}
+      aria-hidden="true"
       onPointerDown={(event) => {
         event.currentTarget.setPointerCapture(event.pointerId);
         line.value = [at(event)];
@@ -264,7 +374,13 @@ function Drawing({ result }: { readonly result: MappingResult }) {
       onPointerUp={end}
       onPointerCancel={() => (line.value = [])}
     >
-      {line.value.length > 1 && <polygon points={corners().map(([x, y]) => `${x},${y}`).join(" ")} />}
+      {line.value.length > 1 && (
+        <polygon
+          points={corners()
+            .map(([x, y]) => `${x},${y}`)
+            .join(" ")}
+        />
+      )}
     </svg>
   );
 }
@@ -276,13 +392,40 @@ function Tooltip({ result }: { readonly result: MappingResult }) {
   const shown = coloring.value;
   const value = shown?.range ? short(shown.range.values[cell]!) : null;
   return (
-    <div class="tooltip" style={{ left: `${Math.min(x + 14, size.value.width - 210)}px`, top: `${Math.min(y + 12, size.value.height - 110)}px` }}>
-      {value !== null && <p><strong>{value}</strong> {shown!.title}</p>}
+    <div
+      class="tooltip"
+      style={{
+        left: `${Math.min(x + 14, size.value.width - 210)}px`,
+        top: `${Math.min(y + 12, size.value.height - 110)}px`,
+      }}
+    >
+      {value !== null && (
+        <p>
+          <strong>{value}</strong> {shown!.title}
+        </p>
+      )}
       {result.levels.map(({ key, types, predicted, uncertainty, probability }, level) => (
-        <p key={key}><strong>{types[predicted[cell]!]}</strong>{unknown.value[level]?.[cell] ? " (unknown)" : ""}<br /><span class="hint">probability {percent(probability[cell]!, 0)}, uncertainty {short(uncertainty[cell]!)}</span></p>
+        <p key={key}>
+          <strong>{types[predicted[cell]!]}</strong>
+          {unknown.value[level]?.[cell] ? " (unknown)" : ""}
+          <br />
+          <span class="hint">
+            probability {percent(probability[cell]!, 0)}, uncertainty {short(uncertainty[cell]!)}
+          </span>
+        </p>
       ))}
-      {result.conditions.map(({ key, names, codes }) => <p key={key} class="hint">{key}: {names[codes[cell]!] ?? "missing"}</p>)}
-      {work.value.view.colourBy.kind === "column" && columns.value.has(work.value.view.colourBy.name) && shown?.groups && <p class="hint">{shown.title}: {shown.groups.entries[shown.groups.codes[cell]!]?.name}</p>}
+      {result.conditions.map(({ key, names, codes }) => (
+        <p key={key} class="hint">
+          {key}: {names[codes[cell]!] ?? "missing"}
+        </p>
+      ))}
+      {work.value.view.colourBy.kind === "column" &&
+        columns.value.has(work.value.view.colourBy.name) &&
+        shown?.groups && (
+          <p class="hint">
+            {shown.title}: {shown.groups.entries[shown.groups.codes[cell]!]?.name}
+          </p>
+        )}
     </div>
   );
 }

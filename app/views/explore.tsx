@@ -1,4 +1,5 @@
-// Explore: colours on the left, the cells in the middle, and on the right the verdict, the uncertainty, samples, unknown cells and metrics, all linked.
+// Explore: colours on the left, the cells in the middle, and on the right the verdict, the uncertainty,
+// samples, unknown cells and metrics, all linked.
 import { signal } from "@preact/signals";
 import { work } from "../state.js";
 import { CellsView } from "./cells.js";
@@ -12,7 +13,10 @@ import { MetricsPanel } from "./metrics.js";
 import { VerdictPanel } from "./verdict.js";
 
 const tabs = [
-  { id: "overview", name: "Overview" }, { id: "unknown", name: "Unknown cells" }, { id: "samples", name: "Samples" }, { id: "metrics", name: "Metrics" },
+  { id: "overview", name: "Overview" },
+  { id: "unknown", name: "Unknown cells" },
+  { id: "samples", name: "Samples" },
+  { id: "metrics", name: "Metrics" },
 ] as const;
 type Tab = (typeof tabs)[number]["id"];
 const tab = signal<Tab>("overview");
@@ -34,13 +38,37 @@ export function ExploreView() {
       <aside class="side" aria-label="About the mapping">
         <div class="tabs" role="tablist" aria-label="About the mapping" onKeyDown={choose}>
           {tabs.map(({ id, name }) => (
-            <button key={id} id={`tab-${id}`} role="tab" aria-selected={tab.value === id} aria-controls="panel" tabIndex={tab.value === id ? 0 : -1} onClick={() => (tab.value = id)}>{name}</button>
+            <button
+              key={id}
+              id={`tab-${id}`}
+              role="tab"
+              aria-selected={tab.value === id}
+              aria-controls="panel"
+              tabIndex={tab.value === id ? 0 : -1}
+              onClick={() => (tab.value = id)}
+            >
+              {name}
+            </button>
           ))}
         </div>
         <div id="panel" class="panel" role="tabpanel" aria-labelledby={`tab-${tab.value}`} tabIndex={0}>
-          <SelectionPanel result={result} canName={!(tab.value === "unknown" && work.value.view.selection?.how.startsWith("cluster "))} />
-          {tab.value === "overview" && <><VerdictPanel result={result} /><UncertaintyPanel result={result} /><SamplesPanel result={result} /></>}
-          {tab.value === "unknown" && <><UncertaintyPanel result={result} /><UnknownPanel result={result} /></>}
+          <SelectionPanel
+            result={result}
+            canName={!(tab.value === "unknown" && work.value.view.selection?.how.startsWith("cluster "))}
+          />
+          {tab.value === "overview" && (
+            <>
+              <VerdictPanel result={result} />
+              <UncertaintyPanel result={result} />
+              <SamplesPanel result={result} />
+            </>
+          )}
+          {tab.value === "unknown" && (
+            <>
+              <UncertaintyPanel result={result} />
+              <UnknownPanel result={result} />
+            </>
+          )}
           {tab.value === "metrics" && <MetricsPanel result={result} />}
           {tab.value === "samples" && <SampleAnalysisPanel result={result} />}
         </div>

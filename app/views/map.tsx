@@ -22,17 +22,56 @@ interface MapFields {
   readonly simd: "auto" | "plain";
   readonly seed: number;
 }
-const fields = signal<MapFields>({ training: true, threshold: "auto", thresholdValue: 0.5, classifier: "head", knownConditions: "reuse", clusters: null, force: false, recoverCounts: false, simd: "auto", seed: 0 });
+const fields = signal<MapFields>({
+  training: true,
+  threshold: "auto",
+  thresholdValue: 0.5,
+  classifier: "head",
+  knownConditions: "reuse",
+  clusters: null,
+  force: false,
+  recoverCounts: false,
+  simd: "auto",
+  seed: 0,
+});
 const set = (next: Partial<MapFields>): void => void (fields.value = { ...fields.value, ...next });
 
-/** Clusters are found by exact neighbours, which takes its time; up to this many cells they are found unless told otherwise. */
+/**
+ * Clusters are found by exact neighbours, which takes its time; up to this many cells they are found unless
+ * told otherwise.
+ */
 const clustersUpTo = 60_000;
 
 function request(conditionKeys: Readonly<Record<string, string>>, cells: number): MapRequest {
-  const { training, threshold, thresholdValue, classifier, knownConditions, clusters, force, recoverCounts, simd, seed } = fields.value;
-  const limit = threshold === "number" ? thresholdValue : threshold === "quantile" ? { quantile: thresholdValue } : threshold;
+  const {
+    training,
+    threshold,
+    thresholdValue,
+    classifier,
+    knownConditions,
+    clusters,
+    force,
+    recoverCounts,
+    simd,
+    seed,
+  } = fields.value;
+  const limit =
+    threshold === "number"
+      ? thresholdValue
+      : threshold === "quantile"
+        ? { quantile: thresholdValue }
+        : threshold;
   return {
-    conditionKeys, training, threshold: limit, classifier, knownConditions, force, recoverCounts, simd, seed, unlabeledPrototypes: (clusters ?? cells <= clustersUpTo) ? "leiden" : false,
+    conditionKeys,
+    training,
+    threshold: limit,
+    classifier,
+    knownConditions,
+    force,
+    recoverCounts,
+    simd,
+    seed,
+    unlabeledPrototypes: (clusters ?? cells <= clustersUpTo) ? "leiden" : false,
   };
 }
 
@@ -41,7 +80,8 @@ export function MapView() {
   if (!query || !model) return <p class="empty">Open query cells and a model on the page Open first.</p>;
   const { cells } = query.info.inspection;
   const missing = Object.keys(model.summary.conditions).filter((key) => !query.conditionColumns[key]);
-  const isTooFew = query.coverage !== null && query.coverage.found / query.coverage.model < coverageLimits.refuse;
+  const isTooFew =
+    query.coverage !== null && query.coverage.found / query.coverage.model < coverageLimits.refuse;
   const isMapping = job.value?.verb === "Mapping";
   const start = (event: Event): void => {
     event.preventDefault();
@@ -50,14 +90,34 @@ export function MapView() {
   return (
     <div class="columns-2">
       <section class="card" aria-labelledby="map-title">
-        <h2 id="map-title">Map {count(cells)} cells onto {model.name}</h2>
+        <h2 id="map-title">
+          Map {count(cells)} cells onto {model.name}
+        </h2>
         <fieldset class="bare" disabled={job.value !== null}>
           <DataCard file={query} role="query" />
           <form onSubmit={start}>
             <Options cells={cells} />
-            {isTooFew && <p class="message warning"><Icon name="warning" /><span>Under half of the model's genes are in the query. A mapping would say little; it is refused unless you go on all the same.</span></p>}
-            {missing.length > 0 && <p class="message warning"><Icon name="warning" /><span>Choose the column that holds {missing.join(", ")}.</span></p>}
-            <button class="primary" disabled={job.value !== null || missing.length > 0 || (isTooFew && !fields.value.force)}>Map the cells</button>
+            {isTooFew && (
+              <p class="message warning">
+                <Icon name="warning" />
+                <span>
+                  Under half of the model's genes are in the query. A mapping would say little; it is refused
+                  unless you go on all the same.
+                </span>
+              </p>
+            )}
+            {missing.length > 0 && (
+              <p class="message warning">
+                <Icon name="warning" />
+                <span>Choose the column that holds {missing.join(", ")}.</span>
+              </p>
+            )}
+            <button
+              class="primary"
+              disabled={job.value !== null || missing.length > 0 || (isTooFew && !fields.value.force)}
+            >
+              Map the cells
+            </button>
           </form>
         </fieldset>
       </section>
@@ -70,49 +130,156 @@ export function MapView() {
 }
 
 function Options({ cells }: { readonly cells: number }) {
-  const { training, threshold, thresholdValue, classifier, knownConditions, clusters, force, recoverCounts, simd, seed } = fields.value;
+  const {
+    training,
+    threshold,
+    thresholdValue,
+    classifier,
+    knownConditions,
+    clusters,
+    force,
+    recoverCounts,
+    simd,
+    seed,
+  } = fields.value;
   return (
     <details class="more">
       <summary>Options of the mapping</summary>
       <div class="fields">
-        <label><span>Unknown cells</span>
-          <select value={threshold} onChange={(event) => set({ threshold: event.currentTarget.value as MapFields["threshold"], thresholdValue: event.currentTarget.value === "quantile" ? 0.95 : 0.5 })}>
-            <option value="auto">the model's threshold</option><option value="number">uncertainty above ...</option><option value="quantile">the most uncertain, above quantile ...</option><option value="none">call no cell unknown</option>
+        <label>
+          <span>Unknown cells</span>
+          <select
+            value={threshold}
+            onChange={(event) =>
+              set({
+                threshold: event.currentTarget.value as MapFields["threshold"],
+                thresholdValue: event.currentTarget.value === "quantile" ? 0.95 : 0.5,
+              })
+            }
+          >
+            <option value="auto">the model's threshold</option>
+            <option value="number">uncertainty above ...</option>
+            <option value="quantile">the most uncertain, above quantile ...</option>
+            <option value="none">call no cell unknown</option>
           </select>
         </label>
-        {(threshold === "number" || threshold === "quantile") && <label><span>{threshold === "number" ? "Uncertainty" : "Quantile"}</span><input type="number" min={0} max={1} step={0.01} value={thresholdValue} onInput={(event) => set({ thresholdValue: event.currentTarget.valueAsNumber })} /></label>}
-        <label><span>Labels from</span>
-          <select value={classifier} onChange={(event) => set({ classifier: event.currentTarget.value as MapFields["classifier"] })}><option value="head">the classifier on genes</option><option value="prototype">the nearest prototype (the paper's rule)</option></select>
+        {(threshold === "number" || threshold === "quantile") && (
+          <label>
+            <span>{threshold === "number" ? "Uncertainty" : "Quantile"}</span>
+            <input
+              type="number"
+              min={0}
+              max={1}
+              step={0.01}
+              value={thresholdValue}
+              onInput={(event) => set({ thresholdValue: event.currentTarget.valueAsNumber })}
+            />
+          </label>
+        )}
+        <label>
+          <span>Labels from</span>
+          <select
+            value={classifier}
+            onChange={(event) => set({ classifier: event.currentTarget.value as MapFields["classifier"] })}
+          >
+            <option value="head">the classifier on genes</option>
+            <option value="prototype">the nearest prototype (the paper's rule)</option>
+          </select>
         </label>
-        <label><span>Samples the model knows by name</span>
-          <select value={knownConditions} onChange={(event) => set({ knownConditions: event.currentTarget.value as MapFields["knownConditions"] })}><option value="reuse">keep their embedding</option><option value="new">learn anew</option></select>
+        <label>
+          <span>Samples the model knows by name</span>
+          <select
+            value={knownConditions}
+            onChange={(event) =>
+              set({ knownConditions: event.currentTarget.value as MapFields["knownConditions"] })
+            }
+          >
+            <option value="reuse">keep their embedding</option>
+            <option value="new">learn anew</option>
+          </select>
         </label>
-        <label title="The fastest kernels differ in the last digits between processors"><span>Arithmetic</span>
-          <select value={simd} onChange={(event) => set({ simd: event.currentTarget.value as MapFields["simd"] })}><option value="auto">the fastest of this browser</option><option value="plain">the same bytes on every machine</option></select>
+        <label title="The fastest kernels differ in the last digits between processors">
+          <span>Arithmetic</span>
+          <select
+            value={simd}
+            onChange={(event) => set({ simd: event.currentTarget.value as MapFields["simd"] })}
+          >
+            <option value="auto">the fastest of this browser</option>
+            <option value="plain">the same bytes on every machine</option>
+          </select>
         </label>
-        <label><span>Seed</span><input type="number" min={0} step={1} value={seed} onInput={(event) => set({ seed: event.currentTarget.valueAsNumber || 0 })} /></label>
+        <label>
+          <span>Seed</span>
+          <input
+            type="number"
+            min={0}
+            step={1}
+            value={seed}
+            onInput={(event) => set({ seed: event.currentTarget.valueAsNumber || 0 })}
+          />
+        </label>
       </div>
       <div class="switches">
-        <Box checked={training} onChange={(checked) => set({ training: checked })} text="Learn an embedding for each new sample (else: the reference sample that explains it best)" />
-        <Box checked={clusters ?? cells <= clustersUpTo} onChange={(checked) => set({ clusters: checked })} text="Find clusters in the query, as candidates for new cell types" />
-        <Box checked={recoverCounts} onChange={(checked) => set({ recoverCounts: checked })} text="Recover counts from log1p of counts per 10,000 where that is exact" />
-        <Box checked={force} onChange={(checked) => set({ force: checked })} text="Go on where a check would stop" />
+        <Box
+          checked={training}
+          onChange={(checked) => set({ training: checked })}
+          text="Learn an embedding for each new sample (else: the reference sample that explains it best)"
+        />
+        <Box
+          checked={clusters ?? cells <= clustersUpTo}
+          onChange={(checked) => set({ clusters: checked })}
+          text="Find clusters in the query, as candidates for new cell types"
+        />
+        <Box
+          checked={recoverCounts}
+          onChange={(checked) => set({ recoverCounts: checked })}
+          text="Recover counts from log1p of counts per 10,000 where that is exact"
+        />
+        <Box
+          checked={force}
+          onChange={(checked) => set({ force: checked })}
+          text="Go on where a check would stop"
+        />
       </div>
     </details>
   );
 }
 
-function Box({ checked, onChange, text }: { readonly checked: boolean; readonly onChange: (checked: boolean) => void; readonly text: string }) {
-  return <label class="choice"><input type="checkbox" checked={checked} onChange={(event) => onChange(event.currentTarget.checked)} /><span>{text}</span></label>;
+function Box({
+  checked,
+  onChange,
+  text,
+}: {
+  readonly checked: boolean;
+  readonly onChange: (checked: boolean) => void;
+  readonly text: string;
+}) {
+  return (
+    <label class="choice">
+      <input type="checkbox" checked={checked} onChange={(event) => onChange(event.currentTarget.checked)} />
+      <span>{text}</span>
+    </label>
+  );
 }
 
 function Live() {
   const { progress, losses, notes } = job.value!;
   return (
     <>
-      <p class="hint">{progress ? `${progress.stage}${progress.epochs ? `, ${counted(progress.epochs, "epoch")}` : ""}` : "starting"}. Everything of the reference stays as it is; only the embeddings of the new samples are learnt.</p>
+      <p class="hint">
+        {progress
+          ? `${progress.stage}${progress.epochs ? `, ${counted(progress.epochs, "epoch")}` : ""}`
+          : "starting"}
+        . Everything of the reference stays as it is; only the embeddings of the new samples are learnt.
+      </p>
       {losses.length > 1 && <LossChart epochs={losses} planned={progress?.epochs ?? losses.length} />}
-      <ul class="notes">{notes.map(({ level, message }) => <li key={message} class={level}>{message}</li>)}</ul>
+      <ul class="notes">
+        {notes.map(({ level, message }) => (
+          <li key={message} class={level}>
+            {message}
+          </li>
+        ))}
+      </ul>
     </>
   );
 }

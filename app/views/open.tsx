@@ -17,29 +17,53 @@ export function OpenView() {
         <section class="hero">
           <h2>Map your cells onto a reference atlas, without uploading one of them</h2>
           <p>
-            Open a query of raw counts and a scPoli model. The page learns your samples, places your cells among the reference's, names their types and says how sure it is, and which cells the
-            reference does not know.
+            Open a query of raw counts and a scPoli model. The page learns your samples, places your cells
+            among the reference's, names their types and says how sure it is, and which cells the reference
+            does not know.
           </p>
           <p class="row">
-            <button class="primary" onClick={openExample} disabled={job.value !== null}>Open the built-in example</button>
+            <button class="primary" onClick={openExample} disabled={job.value !== null}>
+              Open the built-in example
+            </button>
             <span class="hint">700 blood cells of one donor: six wells to train on, two to map</span>
           </p>
         </section>
       )}
       <div class="columns-2">
         <section class="card" aria-labelledby="query-title">
-          <h2 id="query-title"><span class="number">1</span>Query: the cells to be mapped</h2>
+          <h2 id="query-title">
+            <span class="number">1</span>Query: the cells to be mapped
+          </h2>
           {query ? <DataCard file={query} role="query" /> : null}
-          <DropPlace role="query" isSmall={query !== null} what="an .h5ad file, a Zarr folder or a 10x folder" />
+          <DropPlace
+            role="query"
+            isSmall={query !== null}
+            what="an .h5ad file, a Zarr folder or a 10x folder"
+          />
         </section>
         <section class="card" aria-labelledby="reference-title">
-          <h2 id="reference-title"><span class="number">2</span>Reference: a model, or cells to train one on</h2>
+          <h2 id="reference-title">
+            <span class="number">2</span>Reference: a model, or cells to train one on
+          </h2>
           {model && <ModelCard model={model} />}
           {reference && !model && <DataCard file={reference} role="reference" />}
-          {reference && model && <details class="more"><summary>Cells that a model can be trained on: {reference.info.name}</summary><DataCard file={reference} role="reference" /></details>}
+          {reference && model && (
+            <details class="more">
+              <summary>Cells that a model can be trained on: {reference.info.name}</summary>
+              <DataCard file={reference} role="reference" />
+            </details>
+          )}
           <div class={model || reference ? "drops small" : "drops"}>
-            <DropPlace role="model" isSmall={model !== null || reference !== null} what="a model folder, its zip, or a scArches folder" />
-            <DropPlace role="reference" isSmall={model !== null || reference !== null} what="labelled cells to train on" />
+            <DropPlace
+              role="model"
+              isSmall={model !== null || reference !== null}
+              what="a model folder, its zip, or a scArches folder"
+            />
+            <DropPlace
+              role="reference"
+              isSmall={model !== null || reference !== null}
+              what="labelled cells to train on"
+            />
           </div>
           <Address />
         </section>
@@ -51,29 +75,64 @@ export function OpenView() {
 
 function NextStep() {
   const { query, reference, model } = work.value;
-  const hint = query && model ? null : !query && !reference && !model ? null : !model && reference ? "Train a model on the labelled cells, then map the query onto it." : query ? "Now open a model, or labelled cells to train one on." : "Now open the query.";
+  const hint =
+    query && model
+      ? null
+      : !query && !reference && !model
+        ? null
+        : !model && reference
+          ? "Train a model on the labelled cells, then map the query onto it."
+          : query
+            ? "Now open a model, or labelled cells to train one on."
+            : "Now open the query.";
   return (
     <div class="next">
       {hint && <span class="hint">{hint}</span>}
-      {reference && !model && <button class="primary" onClick={() => (step.value = "train")} disabled={job.value !== null}>Train a model on {count(reference.info.inspection.cells)} cells</button>}
-      {query && model && <button class="primary" onClick={() => (step.value = "map")} disabled={job.value !== null}>Map {count(query.info.inspection.cells)} cells onto {model.name}</button>}
+      {reference && !model && (
+        <button class="primary" onClick={() => (step.value = "train")} disabled={job.value !== null}>
+          Train a model on {count(reference.info.inspection.cells)} cells
+        </button>
+      )}
+      {query && model && (
+        <button class="primary" onClick={() => (step.value = "map")} disabled={job.value !== null}>
+          Map {count(query.info.inspection.cells)} cells onto {model.name}
+        </button>
+      )}
     </div>
   );
 }
 
-function DropPlace({ role, what, isSmall }: { readonly role: Role; readonly what: string; readonly isSmall: boolean }) {
+function DropPlace({
+  role,
+  what,
+  isSmall,
+}: {
+  readonly role: Role;
+  readonly what: string;
+  readonly isSmall: boolean;
+}) {
   const pick = async (folder: boolean): Promise<void> => openFiles(await pickFiles({ folder }), role);
   const drop = async (event: DragEvent): Promise<void> => {
     event.preventDefault();
     await openFiles(await droppedFiles(event.dataTransfer!), role);
   };
   return (
-    <div class={isSmall ? "drop small" : "drop"} data-role={role} onDragOver={(event) => event.preventDefault()} onDrop={drop}>
+    <div
+      class={isSmall ? "drop small" : "drop"}
+      data-role={role}
+      onDragOver={(event) => event.preventDefault()}
+      onDrop={drop}
+    >
       <p>{isSmall ? `Another: ${what}` : `Drop ${what}`}</p>
       <p class="row">
         {!isSmall && <span class="hint">or choose</span>}
-        <button onClick={() => pick(false)} disabled={job.value !== null}><Icon name="file" />{role === "model" ? "a zip file" : "a file"}</button>
-        <button onClick={() => pick(true)} disabled={job.value !== null}><Icon name="folder" />a folder</button>
+        <button onClick={() => pick(false)} disabled={job.value !== null}>
+          <Icon name="file" />
+          {role === "model" ? "a zip file" : "a file"}
+        </button>
+        <button onClick={() => pick(true)} disabled={job.value !== null}>
+          <Icon name="folder" />a folder
+        </button>
       </p>
     </div>
   );
@@ -89,7 +148,14 @@ function Address() {
   return (
     <form class="row address" onSubmit={open}>
       <label for="address">or an address on this site</label>
-      <input id="address" type="text" inputMode="url" placeholder="models/atlas.zip" value={address} onInput={(event) => (address.value = event.currentTarget.value)} />
+      <input
+        id="address"
+        type="text"
+        inputMode="url"
+        placeholder="models/atlas.zip"
+        value={address}
+        onInput={(event) => (address.value = event.currentTarget.value)}
+      />
       <button disabled={job.value !== null || address.value.trim() === ""}>Open</button>
     </form>
   );
@@ -102,22 +168,78 @@ export function DataCard({ file, role }: { readonly file: DataFile; readonly rol
   const warnings = info.notes.filter(({ level }) => level === "warning");
   return (
     <div class="data">
-      <p class="name"><Icon name="file" /><strong>{info.name}</strong><span class="hint">{info.format === "10x" ? "10x Genomics" : info.format === "zarr" ? "AnnData-Zarr" : "AnnData"}, {bytesText(info.bytes)}</span></p>
+      <p class="name">
+        <Icon name="file" />
+        <strong>{info.name}</strong>
+        <span class="hint">
+          {info.format === "10x" ? "10x Genomics" : info.format === "zarr" ? "AnnData-Zarr" : "AnnData"},{" "}
+          {bytesText(info.bytes)}
+        </span>
+      </p>
       <dl class="facts">
-        <div><dt>Cells</dt><dd>{count(cells)}</dd></div>
-        <div><dt>Genes</dt><dd>{count(genes)}</dd></div>
-        <div><dt>Raw counts</dt><dd class={counts ? "good" : "bad"}>{counts ? `in ${counts}` : "none found"}</dd></div>
-        {role === "query" && coverage && <div class="wide"><dt>Genes of the model</dt><dd><CoverageBar found={coverage.found} all={coverage.model} /></dd></div>}
+        <div>
+          <dt>Cells</dt>
+          <dd>{count(cells)}</dd>
+        </div>
+        <div>
+          <dt>Genes</dt>
+          <dd>{count(genes)}</dd>
+        </div>
+        <div>
+          <dt>Raw counts</dt>
+          <dd class={counts ? "good" : "bad"}>{counts ? `in ${counts}` : "none found"}</dd>
+        </div>
+        {role === "query" && coverage && (
+          <div class="wide">
+            <dt>Genes of the model</dt>
+            <dd>
+              <CoverageBar found={coverage.found} all={coverage.model} />
+            </dd>
+          </div>
+        )}
       </dl>
-      {!counts && <p class="message warning"><Icon name="warning" /><span>No place holds raw counts, which the model needs: {places.map(({ place, holds }) => `${place}: ${holds}`).join("; ")}. Counts of log1p-normalised values may be recovered (an option of Map), or open the file with counts.</span></p>}
-      {cellxgene && <p class="hint">CELLxGENE schema {cellxgene.schema_version}{cellxgene.title ? `: ${cellxgene.title}` : ""}</p>}
-      {warnings.map(({ message }) => <p key={message} class="message warning"><Icon name="warning" /><span>{message}</span></p>)}
+      {!counts && (
+        <p class="message warning">
+          <Icon name="warning" />
+          <span>
+            No place holds raw counts, which the model needs:{" "}
+            {places.map(({ place, holds }) => `${place}: ${holds}`).join("; ")}. Counts of log1p-normalised
+            values may be recovered (an option of Map), or open the file with counts.
+          </span>
+        </p>
+      )}
+      {cellxgene && (
+        <p class="hint">
+          CELLxGENE schema {cellxgene.schema_version}
+          {cellxgene.title ? `: ${cellxgene.title}` : ""}
+        </p>
+      )}
+      {warnings.map(({ message }) => (
+        <p key={message} class="message warning">
+          <Icon name="warning" />
+          <span>{message}</span>
+        </p>
+      ))}
       {role === "reference" ? <ReferenceKeys file={file} /> : <QueryKeys file={file} />}
       <details class="more">
         <summary>{counted(columns.length, "column")} of obs</summary>
         <table class="plain">
-          <thead><tr><th>column</th><th>kind</th><th class="right">values</th></tr></thead>
-          <tbody>{columns.map(({ name, kind, distinct }) => <tr key={name}><td>{name}</td><td>{kind}</td><td class="right">{count(distinct)}</td></tr>)}</tbody>
+          <thead>
+            <tr>
+              <th>column</th>
+              <th>kind</th>
+              <th class="right">values</th>
+            </tr>
+          </thead>
+          <tbody>
+            {columns.map(({ name, kind, distinct }) => (
+              <tr key={name}>
+                <td>{name}</td>
+                <td>{kind}</td>
+                <td class="right">{count(distinct)}</td>
+              </tr>
+            ))}
+          </tbody>
         </table>
       </details>
     </div>
@@ -127,17 +249,45 @@ export function DataCard({ file, role }: { readonly file: DataFile; readonly rol
 export function CoverageBar({ found, all }: { readonly found: number; readonly all: number }) {
   const share = found / all;
   const level = share >= coverageLimits.warn ? "good" : share >= coverageLimits.refuse ? "fair" : "bad";
-  return <span class={`coverage ${level}`}><meter min={0} max={1} low={coverageLimits.refuse} high={coverageLimits.warn} optimum={1} value={share} aria-label="Genes of the model in the query" /> {percent(share)} ({count(found)} of {count(all)})</span>;
+  return (
+    <span class={`coverage ${level}`}>
+      <meter
+        min={0}
+        max={1}
+        low={coverageLimits.refuse}
+        high={coverageLimits.warn}
+        optimum={1}
+        value={share}
+        aria-label="Genes of the model in the query"
+      />{" "}
+      {percent(share)} ({count(found)} of {count(all)})
+    </span>
+  );
 }
 
 /** Which columns hold conditions and cell types, for training. */
 function ReferenceKeys({ file }: { readonly file: DataFile }) {
   const { inspection } = file.info;
-  const set = (next: Partial<DataFile>): void => change("choose columns", { reference: { ...file, ...next } });
+  const set = (next: Partial<DataFile>): void =>
+    change("choose columns", { reference: { ...file, ...next } });
   return (
     <div class="keys">
-      <KeyChoice title="Conditions" hint="samples or donors whose differences are to be removed" candidates={inspection.condition_candidates} file={file} chosen={file.conditionKeys} onChange={(conditionKeys) => set({ conditionKeys })} />
-      <KeyChoice title="Cell types" hint="annotation levels, from none to several" candidates={inspection.cell_type_candidates} file={file} chosen={file.cellTypeKeys} onChange={(cellTypeKeys) => set({ cellTypeKeys })} />
+      <KeyChoice
+        title="Conditions"
+        hint="samples or donors whose differences are to be removed"
+        candidates={inspection.condition_candidates}
+        file={file}
+        chosen={file.conditionKeys}
+        onChange={(conditionKeys) => set({ conditionKeys })}
+      />
+      <KeyChoice
+        title="Cell types"
+        hint="annotation levels, from none to several"
+        candidates={inspection.cell_type_candidates}
+        file={file}
+        chosen={file.cellTypeKeys}
+        onChange={(cellTypeKeys) => set({ cellTypeKeys })}
+      />
     </div>
   );
 }
@@ -152,23 +302,44 @@ interface KeyChoiceProps {
 }
 
 function KeyChoice({ title, hint, candidates, file, chosen, onChange }: KeyChoiceProps) {
-  const others = file.info.inspection.columns.filter(({ name, kind }) => kind !== "unreadable" && !candidates.some((candidate) => candidate.name === name));
-  const shown = [...candidates, ...others.filter(({ name }) => chosen.includes(name)).map(({ name, distinct }) => ({ name, distinct, why: "chosen by hand" }))];
-  const toggle = (name: string): void => onChange(chosen.includes(name) ? chosen.filter((one) => one !== name) : [...chosen, name]);
+  const others = file.info.inspection.columns.filter(
+    ({ name, kind }) => kind !== "unreadable" && !candidates.some((candidate) => candidate.name === name),
+  );
+  const shown = [
+    ...candidates,
+    ...others
+      .filter(({ name }) => chosen.includes(name))
+      .map(({ name, distinct }) => ({ name, distinct, why: "chosen by hand" })),
+  ];
+  const toggle = (name: string): void =>
+    onChange(chosen.includes(name) ? chosen.filter((one) => one !== name) : [...chosen, name]);
   return (
     <fieldset>
-      <legend>{title} <span class="hint">{hint}</span></legend>
+      <legend>
+        {title} <span class="hint">{hint}</span>
+      </legend>
       {shown.length === 0 && <p class="hint">No column looks like it.</p>}
       {shown.map(({ name, distinct, why }) => (
         <label key={name} class="choice" title={why}>
           <input type="checkbox" checked={chosen.includes(name)} onChange={() => toggle(name)} />
-          <span>{name}</span><span class="hint">{counted(distinct, "value")}</span>
+          <span>{name}</span>
+          <span class="hint">{counted(distinct, "value")}</span>
         </label>
       ))}
       {others.length > 0 && (
-        <select aria-label={`Another column as ${title.toLowerCase()}`} value="" onChange={(event) => event.currentTarget.value && toggle(event.currentTarget.value)}>
+        <select
+          aria-label={`Another column as ${title.toLowerCase()}`}
+          value=""
+          onChange={(event) => event.currentTarget.value && toggle(event.currentTarget.value)}
+        >
           <option value="">another column ...</option>
-          {others.filter(({ name }) => !chosen.includes(name)).map(({ name, distinct }) => <option key={name} value={name}>{name} ({distinct})</option>)}
+          {others
+            .filter(({ name }) => !chosen.includes(name))
+            .map(({ name, distinct }) => (
+              <option key={name} value={name}>
+                {name} ({distinct})
+              </option>
+            ))}
         </select>
       )}
     </fieldset>
@@ -180,17 +351,39 @@ function QueryKeys({ file }: { readonly file: DataFile }) {
   const { model } = work.value;
   const { condition_candidates, columns } = file.info.inspection;
   if (!model)
-    return condition_candidates.length > 0 ? <p class="hint">Columns that look like samples: {condition_candidates.slice(0, 4).map(({ name, distinct }) => `${name} (${distinct})`).join(", ")}</p> : null;
-  const set = (key: string, column: string): void => change("choose columns", { query: { ...file, conditionColumns: { ...file.conditionColumns, [key]: column } } });
+    return condition_candidates.length > 0 ? (
+      <p class="hint">
+        Columns that look like samples:{" "}
+        {condition_candidates
+          .slice(0, 4)
+          .map(({ name, distinct }) => `${name} (${distinct})`)
+          .join(", ")}
+      </p>
+    ) : null;
+  const set = (key: string, column: string): void =>
+    change("choose columns", {
+      query: { ...file, conditionColumns: { ...file.conditionColumns, [key]: column } },
+    });
   return (
     <fieldset class="keys">
-      <legend>Conditions of the model <span class="hint">which column of the query holds them</span></legend>
+      <legend>
+        Conditions of the model <span class="hint">which column of the query holds them</span>
+      </legend>
       {Object.keys(model.summary.conditions).map((key) => (
         <label key={key} class="choice">
           <span>{key}</span>
-          <select value={file.conditionColumns[key] ?? ""} onChange={(event) => set(key, event.currentTarget.value)}>
+          <select
+            value={file.conditionColumns[key] ?? ""}
+            onChange={(event) => set(key, event.currentTarget.value)}
+          >
             <option value="">not chosen</option>
-            {columns.filter(({ kind }) => kind !== "unreadable").map(({ name, distinct }) => <option key={name} value={name}>{name} ({distinct})</option>)}
+            {columns
+              .filter(({ kind }) => kind !== "unreadable")
+              .map(({ name, distinct }) => (
+                <option key={name} value={name}>
+                  {name} ({distinct})
+                </option>
+              ))}
           </select>
         </label>
       ))}

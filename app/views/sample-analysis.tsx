@@ -1,4 +1,5 @@
-// The view of samples: principal components of their embeddings with metadata, what explains them, how well they are told apart, and genes that go with them.
+// The view of samples: principal components of their embeddings with metadata, what explains them, how well
+// they are told apart, and genes that go with them.
 import { signal, useSignal } from "@preact/signals";
 import { colourBy, guarded, working } from "../actions.js";
 import { SaveChart } from "../charts/save-chart.js";
@@ -8,7 +9,11 @@ import { count, percent, short } from "../text.js";
 import { SampleScatter } from "./samples.js";
 
 /** The analyses of a result: per condition key, once asked for. */
-const analyses = signal<{ readonly of: object; readonly results: readonly SampleAnalysisResult[]; readonly classified: readonly string[] } | null>(null);
+const analyses = signal<{
+  readonly of: object;
+  readonly results: readonly SampleAnalysisResult[];
+  readonly classified: readonly string[];
+} | null>(null);
 const source = signal<"query" | "reference">("query");
 
 async function analyse(classify: readonly string[]): Promise<void> {
@@ -18,7 +23,9 @@ async function analyse(classify: readonly string[]): Promise<void> {
   const dataFiles = file?.files ?? [];
   const conditionKeys = source.value === "query" ? (query?.conditionColumns ?? {}) : {};
   await guarded("The samples could not be analysed", async () => {
-    const results = await working("Analysing samples", ({ jobs, listener }) => jobs.analyseSamples({ modelFiles: result.model.files, dataFiles, conditionKeys, classify }, listener));
+    const results = await working("Analysing samples", ({ jobs, listener }) =>
+      jobs.analyseSamples({ modelFiles: result.model.files, dataFiles, conditionKeys, classify }, listener),
+    );
     analyses.value = { of: result, results, classified: classify };
   });
 }
@@ -26,24 +33,56 @@ async function analyse(classify: readonly string[]): Promise<void> {
 export function SampleAnalysisPanel({ result }: { readonly result: MappingResult }) {
   const { query, reference } = work.value;
   const own = analyses.value?.of === result ? analyses.value : null;
-  if (result.samples.length === 0) return <p class="empty">The conditions of this model are one-hot: it has no embeddings of samples. A model with learnt embeddings (the default) has them.</p>;
+  if (result.samples.length === 0)
+    return (
+      <p class="empty">
+        The conditions of this model are one-hot: it has no embeddings of samples. A model with learnt
+        embeddings (the default) has them.
+      </p>
+    );
   return (
     <>
       <section aria-labelledby="analysis-title">
-        <header class="row"><h3 id="analysis-title">Samples of the model</h3></header>
+        <header class="row">
+          <h3 id="analysis-title">Samples of the model</h3>
+        </header>
         <div class="row">
-          <label class="row tight"><span>Metadata and genes from</span>
-            <select value={source.value} onChange={(event) => (source.value = event.currentTarget.value as "query" | "reference")}>
-              <option value="query" disabled={!query || query.files.length === 0}>the query</option>
-              <option value="reference" disabled={!reference}>the reference's cells</option>
+          <label class="row tight">
+            <span>Metadata and genes from</span>
+            <select
+              value={source.value}
+              onChange={(event) => (source.value = event.currentTarget.value as "query" | "reference")}
+            >
+              <option value="query" disabled={!query || query.files.length === 0}>
+                the query
+              </option>
+              <option value="reference" disabled={!reference}>
+                the reference's cells
+              </option>
             </select>
           </label>
-          <button onClick={() => analyse([])} disabled={isBusy.value}>{own ? "Analyse again" : "Analyse"}</button>
+          <button onClick={() => analyse([])} disabled={isBusy.value}>
+            {own ? "Analyse again" : "Analyse"}
+          </button>
         </div>
-        {!own && <p class="hint">Reads the mean expression of each sample, and the columns that are constant within samples as their metadata.</p>}
+        {!own && (
+          <p class="hint">
+            Reads the mean expression of each sample, and the columns that are constant within samples as
+            their metadata.
+          </p>
+        )}
       </section>
-      {(own?.results ?? result.samples.map((map): SampleAnalysisResult | { readonly map: typeof map } => ({ map }))).map((analysis, position) => (
-        <Analysis key={analysis.map.key} result={result} map={analysis.map} position={position} analysis={"guidance" in analysis ? analysis : null} />
+      {(
+        own?.results ??
+        result.samples.map((map): SampleAnalysisResult | { readonly map: typeof map } => ({ map }))
+      ).map((analysis, position) => (
+        <Analysis
+          key={analysis.map.key}
+          result={result}
+          map={analysis.map}
+          position={position}
+          analysis={"guidance" in analysis ? analysis : null}
+        />
       ))}
     </>
   );
@@ -63,27 +102,59 @@ function Analysis({ result, map, position, analysis }: AnalysisProps) {
   const { colourBy: cellColour } = work.value.view;
   const gene = cellColour.kind === "gene" ? cellColour.name : null;
   const components = Array.from({ length: Math.min(map.dimensions, 10) }, (_, component) => component);
-  const setAxis = (axis: 0 | 1, component: number): void => void (axes.value = axis === 0 ? [component, axes.value[1]] : [axes.value[0], component]);
+  const setAxis = (axis: 0 | 1, component: number): void =>
+    void (axes.value = axis === 0 ? [component, axes.value[1]] : [axes.value[0], component]);
   return (
     <>
       <section class="plane" aria-label={`Components of ${map.key}`}>
         <div class="row">
           {([0, 1] as const).map((axis) => (
-            <label key={axis} class="row tight"><span>{axis === 0 ? "x" : "y"}</span>
-              <select value={axes.value[axis]} onChange={(event) => setAxis(axis, Number(event.currentTarget.value))}>{components.map((component) => <option key={component} value={component}>PC{component + 1} ({percent(map.variance[component] ?? 0, 0)})</option>)}</select>
+            <label key={axis} class="row tight">
+              <span>{axis === 0 ? "x" : "y"}</span>
+              <select
+                value={axes.value[axis]}
+                onChange={(event) => setAxis(axis, Number(event.currentTarget.value))}
+              >
+                {components.map((component) => (
+                  <option key={component} value={component}>
+                    PC{component + 1} ({percent(map.variance[component] ?? 0, 0)})
+                  </option>
+                ))}
+              </select>
             </label>
           ))}
           {analysis && (
-            <label class="row tight"><span>Colour</span>
-              <select value={covariate.value} onChange={(event) => (covariate.value = event.currentTarget.value)}>
-                <option value="">{gene ? `${gene}, as the cells` : "reference, query"}</option>{analysis.covariates.map(({ name }) => <option key={name} value={name}>{name}</option>)}
+            <label class="row tight">
+              <span>Colour</span>
+              <select
+                value={covariate.value}
+                onChange={(event) => (covariate.value = event.currentTarget.value)}
+              >
+                <option value="">{gene ? `${gene}, as the cells` : "reference, query"}</option>
+                {analysis.covariates.map(({ name }) => (
+                  <option key={name} value={name}>
+                    {name}
+                  </option>
+                ))}
               </select>
             </label>
           )}
         </div>
-        <SampleScatter result={result} samples={map} position={position} components={axes.value} colouring={shown ?? null} />
+        <SampleScatter
+          result={result}
+          samples={map}
+          position={position}
+          components={axes.value}
+          colouring={shown ?? null}
+        />
       </section>
-      {analysis && <><Associations analysis={analysis} /><Classifications analysis={analysis} /><Genes analysis={analysis} /></>}
+      {analysis && (
+        <>
+          <Associations analysis={analysis} />
+          <Classifications analysis={analysis} />
+          <Genes analysis={analysis} />
+        </>
+      )}
     </>
   );
 }
@@ -93,30 +164,75 @@ const mostComponents = 6;
 /** Adjusted R2 of every covariate with every component. */
 function Associations({ analysis }: { readonly analysis: SampleAnalysisResult }) {
   const { associations, guidance, map } = analysis;
-  const covariates = [...new Set(associations.filter((row) => Number.isFinite(row.adjusted_r2)).map(({ covariate }) => covariate))];
+  const covariates = [
+    ...new Set(
+      associations.filter((row) => Number.isFinite(row.adjusted_r2)).map(({ covariate }) => covariate),
+    ),
+  ];
   const components = Array.from({ length: Math.min(mostComponents, map.dimensions) }, (_, k) => k + 1);
-  const valueOf = (covariate: string, component: number): number => associations.find((row) => row.covariate === covariate && row.component === component)?.adjusted_r2 ?? NaN;
+  const valueOf = (covariate: string, component: number): number =>
+    associations.find((row) => row.covariate === covariate && row.component === component)?.adjusted_r2 ??
+    NaN;
   return (
     <section aria-labelledby={`associations-${map.key}`}>
       <header class="row">
         <h3 id={`associations-${map.key}`}>What explains the samples</h3>
-        {covariates.length > 0 && <SaveChart name={`Associations of ${map.key}`} plot={(plots) => plots.associationsPlot(analysis, covariates, covariates.map((covariate) => components.map((component) => valueOf(covariate, component))))} />}
+        {covariates.length > 0 && (
+          <SaveChart
+            name={`Associations of ${map.key}`}
+            plot={(plots) =>
+              plots.associationsPlot(
+                analysis,
+                covariates,
+                covariates.map((covariate) => components.map((component) => valueOf(covariate, component))),
+              )
+            }
+          />
+        )}
       </header>
       <p class="hint">{guidance.reason}</p>
       {covariates.length > 0 && (
         <div class="scroll" tabIndex={0} role="group" aria-label="Associations">
           <table class="matrix">
-            <caption class="unseen">Adjusted R squared of each covariate with each principal component</caption>
-            <thead><tr><th scope="col">adjusted R²</th>{components.map((component) => <th key={component} scope="col">PC{component}</th>)}</tr></thead>
+            <caption class="unseen">
+              Adjusted R squared of each covariate with each principal component
+            </caption>
+            <thead>
+              <tr>
+                <th scope="col">adjusted R²</th>
+                {components.map((component) => (
+                  <th key={component} scope="col">
+                    PC{component}
+                  </th>
+                ))}
+              </tr>
+            </thead>
             <tbody>
               {covariates.map((covariate) => (
                 <tr key={covariate}>
                   <th scope="row">{covariate}</th>
                   {components.map((component) => {
-                    const cell = associations.find((row) => row.covariate === covariate && row.component === component);
+                    const cell = associations.find(
+                      (row) => row.covariate === covariate && row.component === component,
+                    );
                     const value = cell ? cell.adjusted_r2 : NaN;
                     const share = Number.isFinite(value) ? Math.max(0, Math.min(1, value)) : 0;
-                    return <td key={component} title={cell ? `P ${short(cell.p)}, corrected ${short(cell.p_adjusted)}, ${cell.samples} samples` : "not known"} style={{ background: `color-mix(in srgb, var(--accent) ${Math.round(42 * share)}%, var(--sunken))` }}>{Number.isFinite(value) ? value.toFixed(2) : "–"}{cell && cell.p_adjusted < 0.05 ? "*" : ""}</td>;
+                    return (
+                      <td
+                        key={component}
+                        title={
+                          cell
+                            ? `P ${short(cell.p)}, corrected ${short(cell.p_adjusted)}, ${cell.samples} samples`
+                            : "not known"
+                        }
+                        style={{
+                          background: `color-mix(in srgb, var(--accent) ${Math.round(42 * share)}%, var(--sunken))`,
+                        }}
+                      >
+                        {Number.isFinite(value) ? value.toFixed(2) : "–"}
+                        {cell && cell.p_adjusted < 0.05 ? "*" : ""}
+                      </td>
+                    );
                   })}
                 </tr>
               ))}
@@ -124,27 +240,64 @@ function Associations({ analysis }: { readonly analysis: SampleAnalysisResult })
           </table>
         </div>
       )}
-      {covariates.length > 0 && <p class="hint">* corrected P below 0.05, by a linear model of the component on the covariate.</p>}
+      {covariates.length > 0 && (
+        <p class="hint">* corrected P below 0.05, by a linear model of the component on the covariate.</p>
+      )}
     </section>
   );
 }
 
 function Classifications({ analysis }: { readonly analysis: SampleAnalysisResult }) {
-  const candidates = analysis.covariates.filter(({ kind, levels, values }) => kind !== "number" && levels.length >= 2 && levels.length < values.length);
+  const candidates = analysis.covariates.filter(
+    ({ kind, levels, values }) => kind !== "number" && levels.length >= 2 && levels.length < values.length,
+  );
   const chosen = useSignal(candidates[0]?.name ?? "");
   if (candidates.length === 0) return null;
   return (
     <section aria-labelledby={`classification-${analysis.map.key}`}>
       <h3 id={`classification-${analysis.map.key}`}>Telling samples apart</h3>
       <div class="row">
-        <label class="row tight"><span>Classify by</span><select value={chosen.value} onChange={(event) => (chosen.value = event.currentTarget.value)}>{candidates.map(({ name }) => <option key={name} value={name}>{name}</option>)}</select></label>
-        <button disabled={isBusy.value} onClick={() => analyse([chosen.value])}>Cross-validate</button>
+        <label class="row tight">
+          <span>Classify by</span>
+          <select value={chosen.value} onChange={(event) => (chosen.value = event.currentTarget.value)}>
+            {candidates.map(({ name }) => (
+              <option key={name} value={name}>
+                {name}
+              </option>
+            ))}
+          </select>
+        </label>
+        <button disabled={isBusy.value} onClick={() => analyse([chosen.value])}>
+          Cross-validate
+        </button>
       </div>
       {analysis.classifications.map(({ covariate, scores, folds, repeats }) => (
         <table key={covariate} class="plain">
-          <caption class="hint">{covariate}: {folds}-fold cross-validation, {repeats} times</caption>
-          <thead><tr><th>features</th><th>classifier</th><th class="right">weighted F1</th><th class="right">accuracy</th><th class="right">P</th></tr></thead>
-          <tbody>{scores.map((score) => <tr key={`${score.features} ${score.classifier}`}><td>{score.features}</td><td>{score.classifier}</td><td class="right">{score.weighted_f1.toFixed(2)} ± {score.weighted_f1_sd.toFixed(2)}</td><td class="right">{percent(score.accuracy, 0)}</td><td class="right">{score.p === null ? "–" : short(score.p)}</td></tr>)}</tbody>
+          <caption class="hint">
+            {covariate}: {folds}-fold cross-validation, {repeats} times
+          </caption>
+          <thead>
+            <tr>
+              <th>features</th>
+              <th>classifier</th>
+              <th class="right">weighted F1</th>
+              <th class="right">accuracy</th>
+              <th class="right">P</th>
+            </tr>
+          </thead>
+          <tbody>
+            {scores.map((score) => (
+              <tr key={`${score.features} ${score.classifier}`}>
+                <td>{score.features}</td>
+                <td>{score.classifier}</td>
+                <td class="right">
+                  {score.weighted_f1.toFixed(2)} ± {score.weighted_f1_sd.toFixed(2)}
+                </td>
+                <td class="right">{percent(score.accuracy, 0)}</td>
+                <td class="right">{score.p === null ? "–" : short(score.p)}</td>
+              </tr>
+            ))}
+          </tbody>
         </table>
       ))}
     </section>
@@ -163,12 +316,52 @@ function Genes({ analysis: { genes, geneCounts, map } }: { readonly analysis: Sa
     <section aria-labelledby={`genes-${map.key}`}>
       <header class="row">
         <h3 id={`genes-${map.key}`}>Genes that go with</h3>
-        <select aria-label="Component" value={component.value} onChange={(event) => (component.value = Number(event.currentTarget.value))}>{[...new Set(genes.map((row) => row.component))].map((one) => <option key={one} value={one}>PC{one}</option>)}</select>
+        <select
+          aria-label="Component"
+          value={component.value}
+          onChange={(event) => (component.value = Number(event.currentTarget.value))}
+        >
+          {[...new Set(genes.map((row) => row.component))].map((one) => (
+            <option key={one} value={one}>
+              PC{one}
+            </option>
+          ))}
+        </select>
       </header>
-      {counted && <p class="hint">{count(counted.positive)} genes rise with it and {count(counted.negative)} fall (P below 0.01, |r| above 0.3); {count(counted.after_correction)} after correction.</p>}
+      {counted && (
+        <p class="hint">
+          {count(counted.positive)} genes rise with it and {count(counted.negative)} fall (P below 0.01, |r|
+          above 0.3); {count(counted.after_correction)} after correction.
+        </p>
+      )}
       <table class="plain">
-        <thead><tr><th>gene</th><th class="right">r</th><th class="right">P</th><th class="right">corrected</th></tr></thead>
-        <tbody>{own.slice(0, mostGenes).map((row) => <tr key={row.gene}><td><button class="quiet link plain-link" disabled={isBusy.value} onClick={() => colourBy({ kind: "gene", name: row.gene })} title="Colour cells and samples by this gene">{row.symbol}</button></td><td class="right">{row.r.toFixed(2)}</td><td class="right">{short(row.p)}</td><td class="right">{short(row.p_adjusted)}</td></tr>)}</tbody>
+        <thead>
+          <tr>
+            <th>gene</th>
+            <th class="right">r</th>
+            <th class="right">P</th>
+            <th class="right">corrected</th>
+          </tr>
+        </thead>
+        <tbody>
+          {own.slice(0, mostGenes).map((row) => (
+            <tr key={row.gene}>
+              <td>
+                <button
+                  class="quiet link plain-link"
+                  disabled={isBusy.value}
+                  onClick={() => colourBy({ kind: "gene", name: row.gene })}
+                  title="Colour cells and samples by this gene"
+                >
+                  {row.symbol}
+                </button>
+              </td>
+              <td class="right">{row.r.toFixed(2)}</td>
+              <td class="right">{short(row.p)}</td>
+              <td class="right">{short(row.p_adjusted)}</td>
+            </tr>
+          ))}
+        </tbody>
       </table>
     </section>
   );

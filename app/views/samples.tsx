@@ -1,4 +1,5 @@
-// The samples beside the cells, linked both ways: picked cells colour the samples by how many of them they have, brushed samples pick their cells.
+// The samples beside the cells, linked both ways: picked cells colour the samples by how many of them they
+// have, brushed samples pick their cells.
 import { useSignal } from "@preact/signals";
 import { placeLabels } from "scpoli";
 import { linearTicks, useWidth } from "../charts/axes.js";
@@ -20,10 +21,29 @@ export function SamplesPanel({ result }: { readonly result: MappingResult }) {
   return (
     <section class="samples" aria-labelledby="samples-title">
       <header class="row">
-        <h3 id="samples-title">Samples <span class="hint">their embeddings; drag to pick some and see their cells</span></h3>
-        {result.samples.length > 1 && <select aria-label="Condition" value={key.value} onChange={(event) => (key.value = Number(event.currentTarget.value))}>{result.samples.map((one, k) => <option key={one.key} value={k}>{one.key}</option>)}</select>}
+        <h3 id="samples-title">
+          Samples <span class="hint">their embeddings; drag to pick some and see their cells</span>
+        </h3>
+        {result.samples.length > 1 && (
+          <select
+            aria-label="Condition"
+            value={key.value}
+            onChange={(event) => (key.value = Number(event.currentTarget.value))}
+          >
+            {result.samples.map((one, k) => (
+              <option key={one.key} value={k}>
+                {one.key}
+              </option>
+            ))}
+          </select>
+        )}
       </header>
-      <SampleScatter result={result} samples={samples} position={Math.min(key.value, result.samples.length - 1)} components={[0, 1]} />
+      <SampleScatter
+        result={result}
+        samples={samples}
+        position={Math.min(key.value, result.samples.length - 1)}
+        components={[0, 1]}
+      />
     </section>
   );
 }
@@ -35,11 +55,20 @@ interface ScatterProps {
   readonly position: number;
   /** axes, from 0 */
   readonly components: readonly [number, number];
-  /** what colours them. Default: the gene that colours the cells, else reference grey and query in the colours of its conditions */
+  /**
+   * what colours them. Default: the gene that colours the cells, else reference grey and query in the colours
+   * of its conditions
+   */
   readonly colouring?: SampleColouring | null;
 }
 
-export function SampleScatter({ result, samples, position, components: [a, b], colouring: chosen = null }: ScatterProps) {
+export function SampleScatter({
+  result,
+  samples,
+  position,
+  components: [a, b],
+  colouring: chosen = null,
+}: ScatterProps) {
   const [ref, width] = useWidth(340);
   const brush = useSignal<readonly [number, number, number, number] | null>(null);
   const { names, scores, dimensions, variance, isReference } = samples;
@@ -51,7 +80,14 @@ export function SampleScatter({ result, samples, position, components: [a, b], c
   const rowOf = new Map(names.map((name, row) => [name, row]));
   const colouring = chosen ?? geneColouring(samples, condition);
   const colours = colouring && coloursOf(colouring);
-  const labels = names.length <= 40 ? placeLabels(names.map((_, sample) => [x(xs[sample]!), y(ys[sample]!)]), names, width) : [];
+  const labels =
+    names.length <= 40
+      ? placeLabels(
+          names.map((_, sample) => [x(xs[sample]!), y(ys[sample]!)]),
+          names,
+          width,
+        )
+      : [];
   const picked = pickedShares(work.value.view.selection?.cells ?? null, condition, rowOf, names.length);
   const end = (): void => {
     const box = brush.value;
@@ -59,17 +95,32 @@ export function SampleScatter({ result, samples, position, components: [a, b], c
     if (!box || Math.abs(box[2] - box[0]) + Math.abs(box[3] - box[1]) < 6) return;
     const [left, right] = [Math.min(box[0], box[2]), Math.max(box[0], box[2])];
     const [top, bottom] = [Math.min(box[1], box[3]), Math.max(box[1], box[3])];
-    pickSamples(names.filter((_, sample) => x(xs[sample]!) >= left && x(xs[sample]!) <= right && y(ys[sample]!) >= top && y(ys[sample]!) <= bottom), condition, samples.key);
+    pickSamples(
+      names.filter(
+        (_, sample) =>
+          x(xs[sample]!) >= left &&
+          x(xs[sample]!) <= right &&
+          y(ys[sample]!) >= top &&
+          y(ys[sample]!) <= bottom,
+      ),
+      condition,
+      samples.key,
+    );
   };
   const place = (event: PointerEvent): readonly [number, number] => {
     const box = (event.currentTarget as Element).getBoundingClientRect();
     return [event.clientX - box.left, event.clientY - box.top];
   };
-  const axis = (component: number): string => `PC${component + 1}${variance[component] === undefined ? "" : `, ${percent(variance[component], 0)} of the variance`}`;
+  const axis = (component: number): string =>
+    `PC${component + 1}${variance[component] === undefined ? "" : `, ${percent(variance[component], 0)} of the variance`}`;
   return (
     <figure class="chart" ref={ref}>
       <svg
-        class="brushed" width={width} height={height} role="group" aria-label={`${names.length} samples of ${samples.key}`}
+        class="brushed"
+        width={width}
+        height={height}
+        role="group"
+        aria-label={`${names.length} samples of ${samples.key}`}
         onPointerDown={(event) => {
           if ((event.target as Element).closest(".sample")) return;
           event.currentTarget.setPointerCapture(event.pointerId);
@@ -82,32 +133,107 @@ export function SampleScatter({ result, samples, position, components: [a, b], c
         }}
         onPointerUp={end}
       >
-        {xTicks.map((tick) => <g key={tick} class="tick"><line x1={x(tick)} x2={x(tick)} y1={margin.top} y2={height - margin.bottom} /><text x={x(tick)} y={height - margin.bottom + 14} text-anchor="middle">{short(tick)}</text></g>)}
-        {yTicks.map((tick) => <g key={tick} class="tick"><line x1={margin.left} x2={width - margin.right} y1={y(tick)} y2={y(tick)} /><text x={margin.left - 5} y={y(tick)} dy="0.32em" text-anchor="end">{short(tick)}</text></g>)}
-        <text class="axis" x={(margin.left + width - margin.right) / 2} y={height - 3} text-anchor="middle">{axis(a)}</text>
-        <text class="axis" transform={`translate(11,${(margin.top + height - margin.bottom) / 2}) rotate(-90)`} text-anchor="middle">{axis(b)}</text>
+        {xTicks.map((tick) => (
+          <g key={tick} class="tick">
+            <line x1={x(tick)} x2={x(tick)} y1={margin.top} y2={height - margin.bottom} />
+            <text x={x(tick)} y={height - margin.bottom + 14} text-anchor="middle">
+              {short(tick)}
+            </text>
+          </g>
+        ))}
+        {yTicks.map((tick) => (
+          <g key={tick} class="tick">
+            <line x1={margin.left} x2={width - margin.right} y1={y(tick)} y2={y(tick)} />
+            <text x={margin.left - 5} y={y(tick)} dy="0.32em" text-anchor="end">
+              {short(tick)}
+            </text>
+          </g>
+        ))}
+        <text class="axis" x={(margin.left + width - margin.right) / 2} y={height - 3} text-anchor="middle">
+          {axis(a)}
+        </text>
+        <text
+          class="axis"
+          transform={`translate(11,${(margin.top + height - margin.bottom) / 2}) rotate(-90)`}
+          text-anchor="middle"
+        >
+          {axis(b)}
+        </text>
         {names.map((name, sample) => {
           const isQuery = condition.names.includes(name);
           const share = picked?.[sample] ?? 0;
           const pickOne = (): void => pickSamples([name], condition, samples.key);
           return (
             <g
-              key={name} class={`sample ${isQuery ? "query" : "reference"} ${picked && share === 0 ? "faded" : ""}`} transform={`translate(${x(xs[sample]!)},${y(ys[sample]!)})`}
-              {...(isQuery ? { role: "button", tabindex: 0, onClick: pickOne, onKeyDown: (event: KeyboardEvent) => (event.key === "Enter" || event.key === " ") && (event.preventDefault(), pickOne()) } : {})}
+              key={name}
+              class={`sample ${isQuery ? "query" : "reference"} ${picked && share === 0 ? "faded" : ""}`}
+              transform={`translate(${x(xs[sample]!)},${y(ys[sample]!)})`}
+              {...(isQuery
+                ? {
+                    role: "button",
+                    tabindex: 0,
+                    onClick: pickOne,
+                    onKeyDown: (event: KeyboardEvent) =>
+                      (event.key === "Enter" || event.key === " ") && (event.preventDefault(), pickOne()),
+                  }
+                : {})}
             >
               <title>{`${name}\n${isReference[sample] ? "reference" : "query"}${isQuery ? `, ${count(cellsOf(condition, name))} cells here` : ""}${picked && isQuery ? `, ${percent(share)} of them picked` : ""}`}</title>
-              <circle r={isQuery ? 5.5 : 4} style={colours ? { fill: colours[sample] } : isQuery ? { fill: groupColour(condition.names.indexOf(name)) } : undefined} />
-              {labels[sample] && <text x={labels[sample].dx} y={labels[sample].dy} text-anchor={labels[sample].anchor} aria-hidden="true">{name}</text>}
+              <circle
+                r={isQuery ? 5.5 : 4}
+                style={
+                  colours
+                    ? { fill: colours[sample] }
+                    : isQuery
+                      ? { fill: groupColour(condition.names.indexOf(name)) }
+                      : undefined
+                }
+              />
+              {labels[sample] && (
+                <text
+                  x={labels[sample].dx}
+                  y={labels[sample].dy}
+                  text-anchor={labels[sample].anchor}
+                  aria-hidden="true"
+                >
+                  {name}
+                </text>
+              )}
               {picked && share > 0 && <circle class="ring" r={7 + 5 * share} />}
             </g>
           );
         })}
-        {brush.value && <rect class="brush" x={Math.min(brush.value[0], brush.value[2])} y={Math.min(brush.value[1], brush.value[3])} width={Math.abs(brush.value[2] - brush.value[0])} height={Math.abs(brush.value[3] - brush.value[1])} />}
+        {brush.value && (
+          <rect
+            class="brush"
+            x={Math.min(brush.value[0], brush.value[2])}
+            y={Math.min(brush.value[1], brush.value[3])}
+            width={Math.abs(brush.value[2] - brush.value[0])}
+            height={Math.abs(brush.value[3] - brush.value[1])}
+          />
+        )}
       </svg>
       {colouring && <SampleLegend colouring={colouring} />}
       <div class="chart-foot">
-        <ul class="legend-row">{!colouring && <><li><span class="dot reference" />reference</li><li><span class="dot query" />query, each in its colour</li></>}{picked && <li>ring: share of its cells that are picked</li>}</ul>
-        <SaveChart name={`Samples of ${samples.key}`} plot={(plots) => plots.samplesPlot(samples, [a, b], colouring)} />
+        <ul class="legend-row">
+          {!colouring && (
+            <>
+              <li>
+                <span class="dot reference" />
+                reference
+              </li>
+              <li>
+                <span class="dot query" />
+                query, each in its colour
+              </li>
+            </>
+          )}
+          {picked && <li>ring: share of its cells that are picked</li>}
+        </ul>
+        <SaveChart
+          name={`Samples of ${samples.key}`}
+          plot={(plots) => plots.samplesPlot(samples, [a, b], colouring)}
+        />
       </div>
     </figure>
   );
@@ -126,21 +252,34 @@ function pickSamples(names: readonly string[], condition: Condition, key: string
   const cells: number[] = [];
   condition.codes.forEach((code, cell) => wanted[code] && cells.push(cell));
   const own = condition.names.filter((_, code) => wanted[code]);
-  pick(Uint32Array.from(cells), `${key} ${own.slice(0, 3).join(", ")}${own.length > 3 ? ` and ${own.length - 3} more` : ""}`);
+  pick(
+    Uint32Array.from(cells),
+    `${key} ${own.slice(0, 3).join(", ")}${own.length > 3 ? ` and ${own.length - 3} more` : ""}`,
+  );
 }
 
 /** Of each sample the share of its query cells that are picked; null where none are. */
-function pickedShares(cells: Uint32Array | null, { codes, names }: Condition, rowOf: ReadonlyMap<string, number>, samples: number): Float64Array | null {
+function pickedShares(
+  cells: Uint32Array | null,
+  { codes, names }: Condition,
+  rowOf: ReadonlyMap<string, number>,
+  samples: number,
+): Float64Array | null {
   if (!cells) return null;
   const [own, all] = [new Float64Array(samples), new Float64Array(samples)];
   const rows = names.map((name) => rowOf.get(name) ?? -1);
-  const add = (into: Float64Array, code: number): void => void (code >= 0 && rows[code]! >= 0 && into[rows[code]!]!++);
+  const add = (into: Float64Array, code: number): void =>
+    void (code >= 0 && rows[code]! >= 0 && into[rows[code]!]!++);
   for (const code of codes) add(all, code);
   for (const cell of cells) add(own, codes[cell]!);
   return own.map((value, sample) => value / Math.max(1, all[sample]!));
 }
 
-function scale(values: readonly number[], from: number, to: number): readonly [(value: number) => number, number[]] {
+function scale(
+  values: readonly number[],
+  from: number,
+  to: number,
+): readonly [(value: number) => number, number[]] {
   const finite = values.filter(Number.isFinite);
   const [least, most] = [Math.min(...finite), Math.max(...finite)];
   const room = 0.08 * (most - least || 1);

@@ -12,7 +12,8 @@ import { ModelCard } from "./model-card.js";
 /** Texts of the fields; empty: the default. */
 const fields = signal<Readonly<Record<string, string>>>({});
 const value = (name: string): string => fields.value[name] ?? "";
-const setField = (name: string, text: string): void => void (fields.value = { ...fields.value, [name]: text });
+const setField = (name: string, text: string): void =>
+  void (fields.value = { ...fields.value, [name]: text });
 
 interface Option {
   readonly name: keyof TrainRequest;
@@ -26,33 +27,99 @@ interface Option {
 }
 
 const modelOptions: readonly Option[] = [
-  { name: "genes", label: "Variable genes", standard: "all genes", hint: "a number: the most variable ones, chosen within conditions", least: 10, step: 1 },
+  {
+    name: "genes",
+    label: "Variable genes",
+    standard: "all genes",
+    hint: "a number: the most variable ones, chosen within conditions",
+    least: 10,
+    step: 1,
+  },
   { name: "latentDim", label: "Latent dimensions", standard: "10", hint: "", least: 1, most: 1000, step: 1 },
-  { name: "embeddingDims", label: "Embedding dimensions", standard: "10", hint: "of each condition key", least: 1, most: 1000, step: 1 },
-  { name: "hiddenLayerSizes", label: "Hidden layers", standard: "one, as wide as the genes ask for", hint: "widths, such as 128 or 256,128" },
+  {
+    name: "embeddingDims",
+    label: "Embedding dimensions",
+    standard: "10",
+    hint: "of each condition key",
+    least: 1,
+    most: 1000,
+    step: 1,
+  },
+  {
+    name: "hiddenLayerSizes",
+    label: "Hidden layers",
+    standard: "one, as wide as the genes ask for",
+    hint: "widths, such as 128 or 256,128",
+  },
   { name: "dropout", label: "Dropout", standard: "0.05", hint: "", least: 0, most: 0.99, step: 0.01 },
 ];
 const trainingOptions: readonly Option[] = [
   { name: "epochs", label: "Epochs", standard: "chosen from the cells", hint: "", least: 1, step: 1 },
-  { name: "pretrainingEpochs", label: "Pretraining epochs", standard: "90 % of the epochs", hint: "before the prototype loss", least: 0, step: 1 },
-  { name: "eta", label: "Prototype weight (eta)", standard: "1", hint: "0 leaves the prototype loss out", least: 0, step: 0.1 },
-  { name: "alphaEpochAnneal", label: "KL annealing, epochs", standard: "chosen with the epochs", hint: "", least: 0, step: 1 },
+  {
+    name: "pretrainingEpochs",
+    label: "Pretraining epochs",
+    standard: "90 % of the epochs",
+    hint: "before the prototype loss",
+    least: 0,
+    step: 1,
+  },
+  {
+    name: "eta",
+    label: "Prototype weight (eta)",
+    standard: "1",
+    hint: "0 leaves the prototype loss out",
+    least: 0,
+    step: 0.1,
+  },
+  {
+    name: "alphaEpochAnneal",
+    label: "KL annealing, epochs",
+    standard: "chosen with the epochs",
+    hint: "",
+    least: 0,
+    step: 1,
+  },
   { name: "minibatch", label: "Minibatch", standard: "128", hint: "cells per step", least: 2, step: 1 },
   { name: "lr", label: "Learning rate", standard: "0.001", hint: "", least: 0, step: 0.0001 },
   { name: "weightDecay", label: "Weight decay", standard: "0.04", hint: "", least: 0, step: 0.01 },
-  { name: "trainFrac", label: "Training share", standard: "0.9", hint: "the other cells validate", least: 0.1, most: 1, step: 0.05 },
-  { name: "seed", label: "Seed", standard: "0", hint: "one seed, one answer, whatever the threads", least: 0, step: 1 },
+  {
+    name: "trainFrac",
+    label: "Training share",
+    standard: "0.9",
+    hint: "the other cells validate",
+    least: 0.1,
+    most: 1,
+    step: 0.05,
+  },
+  {
+    name: "seed",
+    label: "Seed",
+    standard: "0",
+    hint: "one seed, one answer, whatever the threads",
+    least: 0,
+    step: 1,
+  },
 ];
 
 /** What the fields ask for. */
 function request(conditionKeys: readonly string[], cellTypeKeys: readonly string[]): TrainRequest {
-  const numbers = Object.fromEntries([...modelOptions, ...trainingOptions].flatMap(({ name }) => (name !== "hiddenLayerSizes" && value(name) !== "" ? [[name, Number(value(name))]] : [])));
+  const numbers = Object.fromEntries(
+    [...modelOptions, ...trainingOptions].flatMap(({ name }) =>
+      name !== "hiddenLayerSizes" && value(name) !== "" ? [[name, Number(value(name))]] : [],
+    ),
+  );
   const widths = value("hiddenLayerSizes");
   return {
-    conditionKeys, cellTypeKeys, ...numbers,
+    conditionKeys,
+    cellTypeKeys,
+    ...numbers,
     ...(widths !== "" && { hiddenLayerSizes: widths.split(",").map(Number) }),
-    ...(value("reconLoss") !== "" && { reconLoss: value("reconLoss") as NonNullable<TrainRequest["reconLoss"]> }),
-    ...(value("conditionEncoding") !== "" && { conditionEncoding: value("conditionEncoding") as NonNullable<TrainRequest["conditionEncoding"]> }),
+    ...(value("reconLoss") !== "" && {
+      reconLoss: value("reconLoss") as NonNullable<TrainRequest["reconLoss"]>,
+    }),
+    ...(value("conditionEncoding") !== "" && {
+      conditionEncoding: value("conditionEncoding") as NonNullable<TrainRequest["conditionEncoding"]>,
+    }),
     ...(value("simd") === "plain" && { simd: "plain" as const }),
     ...(value("earlyStopping") === "off" && { earlyStopping: false as const }),
     ...(value("force") === "on" && { force: true }),
@@ -76,22 +143,49 @@ export function TrainView() {
         <fieldset class="bare" disabled={job.value !== null}>
           <DataCard file={reference} role="reference" />
           <form onSubmit={start}>
-            <details class="more"><summary>Options of the model</summary><OptionFields options={modelOptions} /><Choices /></details>
-            <details class="more"><summary>Options of the training</summary><OptionFields options={trainingOptions} /><Switches /></details>
-            <p class="hint">Empty fields take the defaults of the paper and of scArches; where ours differ, docs/differences.md tells why.</p>
-            <button class="primary" disabled={job.value !== null || reference.conditionKeys.length === 0}>Train on {count(reference.info.inspection.cells)} cells</button>
+            <details class="more">
+              <summary>Options of the model</summary>
+              <OptionFields options={modelOptions} />
+              <Choices />
+            </details>
+            <details class="more">
+              <summary>Options of the training</summary>
+              <OptionFields options={trainingOptions} />
+              <Switches />
+            </details>
+            <p class="hint">
+              Empty fields take the defaults of the paper and of scArches; where ours differ,
+              docs/differences.md tells why.
+            </p>
+            <button class="primary" disabled={job.value !== null || reference.conditionKeys.length === 0}>
+              Train on {count(reference.info.inspection.cells)} cells
+            </button>
             {reference.conditionKeys.length === 0 && <p class="hint">Choose a column of conditions first.</p>}
           </form>
         </fieldset>
       </section>
       <section class="card live" aria-labelledby="live-title">
-        <h2 id="live-title">{isTraining ? "Training" : isTrained ? "The trained model" : "What will be seen here"}</h2>
-        {isTraining ? <Live /> : isTrained ? (
+        <h2 id="live-title">
+          {isTraining ? "Training" : isTrained ? "The trained model" : "What will be seen here"}
+        </h2>
+        {isTraining ? (
+          <Live />
+        ) : isTrained ? (
           <>
             <ModelCard model={model} />
-            <p class="row"><button class="primary" disabled={!work.value.query} onClick={() => (step.value = "map")}>Map the query</button><button onClick={() => (step.value = "save")}>Save the model</button></p>
+            <p class="row">
+              <button class="primary" disabled={!work.value.query} onClick={() => (step.value = "map")}>
+                Map the query
+              </button>
+              <button onClick={() => (step.value = "save")}>Save the model</button>
+            </p>
           </>
-        ) : <p class="empty">Losses by epoch, cells per second and the time left. A training can be paused and continued, or ended early with what it has learnt.</p>}
+        ) : (
+          <p class="empty">
+            Losses by epoch, cells per second and the time left. A training can be paused and continued, or
+            ended early with what it has learnt.
+          </p>
+        )}
       </section>
     </div>
   );
@@ -103,9 +197,24 @@ function OptionFields({ options }: { readonly options: readonly Option[] }) {
       {options.map(({ name, label, standard, hint, least, most, step: by }) => (
         <label key={name} title={hint}>
           <span>{label}</span>
-          {least === undefined
-            ? <input type="text" placeholder={standard} value={value(name)} onInput={(event) => setField(name, event.currentTarget.value)} />
-            : <input type="number" min={least} max={most} step={by ?? "any"} placeholder={standard} value={value(name)} onInput={(event) => setField(name, event.currentTarget.value)} />}
+          {least === undefined ? (
+            <input
+              type="text"
+              placeholder={standard}
+              value={value(name)}
+              onInput={(event) => setField(name, event.currentTarget.value)}
+            />
+          ) : (
+            <input
+              type="number"
+              min={least}
+              max={most}
+              step={by ?? "any"}
+              placeholder={standard}
+              value={value(name)}
+              onInput={(event) => setField(name, event.currentTarget.value)}
+            />
+          )}
         </label>
       ))}
     </div>
@@ -115,16 +224,34 @@ function OptionFields({ options }: { readonly options: readonly Option[] }) {
 function Choices() {
   return (
     <div class="fields">
-      <label><span>Likelihood</span>
-        <select value={value("reconLoss")} onChange={(event) => setField("reconLoss", event.currentTarget.value)}>
-          <option value="">negative binomial (nb)</option><option value="zinb">zero-inflated nb (zinb)</option><option value="poisson">Poisson, for scATAC</option><option value="mse">squared error, for normalised values</option>
+      <label>
+        <span>Likelihood</span>
+        <select
+          value={value("reconLoss")}
+          onChange={(event) => setField("reconLoss", event.currentTarget.value)}
+        >
+          <option value="">negative binomial (nb)</option>
+          <option value="zinb">zero-inflated nb (zinb)</option>
+          <option value="poisson">Poisson, for scATAC</option>
+          <option value="mse">squared error, for normalised values</option>
         </select>
       </label>
-      <label><span>Conditions enter as</span>
-        <select value={value("conditionEncoding")} onChange={(event) => setField("conditionEncoding", event.currentTarget.value)}><option value="">learnt embeddings</option><option value="one-hot">one-hot</option></select>
+      <label>
+        <span>Conditions enter as</span>
+        <select
+          value={value("conditionEncoding")}
+          onChange={(event) => setField("conditionEncoding", event.currentTarget.value)}
+        >
+          <option value="">learnt embeddings</option>
+          <option value="one-hot">one-hot</option>
+        </select>
       </label>
-      <label title="The fastest kernels differ in the last digits between processors"><span>Arithmetic</span>
-        <select value={value("simd")} onChange={(event) => setField("simd", event.currentTarget.value)}><option value="">the fastest of this browser</option><option value="plain">the same bytes on every machine</option></select>
+      <label title="The fastest kernels differ in the last digits between processors">
+        <span>Arithmetic</span>
+        <select value={value("simd")} onChange={(event) => setField("simd", event.currentTarget.value)}>
+          <option value="">the fastest of this browser</option>
+          <option value="plain">the same bytes on every machine</option>
+        </select>
       </label>
     </div>
   );
@@ -132,9 +259,22 @@ function Choices() {
 
 function Switches() {
   const box = (name: string, text: string, on: string) => (
-    <label class="choice"><input type="checkbox" checked={value(name) === on} onChange={(event) => setField(name, event.currentTarget.checked ? on : "")} /><span>{text}</span></label>
+    <label class="choice">
+      <input
+        type="checkbox"
+        checked={value(name) === on}
+        onChange={(event) => setField(name, event.currentTarget.checked ? on : "")}
+      />
+      <span>{text}</span>
+    </label>
   );
-  return <div class="switches">{box("earlyStopping", "Train all epochs, without early stopping", "off")}{box("recoverCounts", "Recover counts from log1p of counts per 10,000 where that is exact", "on")}{box("force", "Go on where a check would stop", "on")}</div>;
+  return (
+    <div class="switches">
+      {box("earlyStopping", "Train all epochs, without early stopping", "off")}
+      {box("recoverCounts", "Recover counts from log1p of counts per 10,000 where that is exact", "on")}
+      {box("force", "Go on where a check would stop", "on")}
+    </div>
+  );
 }
 
 /** The run as it goes on. */
@@ -144,18 +284,65 @@ function Live() {
   return (
     <>
       <dl class="facts live-numbers">
-        <div><dt>Stage</dt><dd>{isPaused ? "paused" : status === "pausing" ? "pausing" : status === "finishing" ? "ending with this epoch" : (progress?.stage ?? "starting")}</dd></div>
-        <div><dt>Epoch</dt><dd>{progress?.epoch ?? 0}{progress?.epochs ? ` of ${progress.epochs}` : ""}</dd></div>
-        <div><dt>Cells per second</dt><dd>{progress?.cellsPerSecond ? count(progress.cellsPerSecond) : "–"}</dd></div>
-        <div><dt>Time left</dt><dd>{!isPaused && progress?.secondsLeft !== undefined ? duration(progress.secondsLeft) : "–"}</dd></div>
+        <div>
+          <dt>Stage</dt>
+          <dd>
+            {isPaused
+              ? "paused"
+              : status === "pausing"
+                ? "pausing"
+                : status === "finishing"
+                  ? "ending with this epoch"
+                  : (progress?.stage ?? "starting")}
+          </dd>
+        </div>
+        <div>
+          <dt>Epoch</dt>
+          <dd>
+            {progress?.epoch ?? 0}
+            {progress?.epochs ? ` of ${progress.epochs}` : ""}
+          </dd>
+        </div>
+        <div>
+          <dt>Cells per second</dt>
+          <dd>{progress?.cellsPerSecond ? count(progress.cellsPerSecond) : "–"}</dd>
+        </div>
+        <div>
+          <dt>Time left</dt>
+          <dd>{!isPaused && progress?.secondsLeft !== undefined ? duration(progress.secondsLeft) : "–"}</dd>
+        </div>
       </dl>
       <LossChart epochs={losses} planned={progress?.epochs ?? Math.max(2, losses.length)} />
       <p class="row">
-        {isPaused ? <button class="primary" onClick={continueTraining}><Icon name="play" />Continue</button> : <button onClick={pauseTraining} disabled={status !== "running"}><Icon name="pause" />Pause</button>}
-        <button onClick={finishTraining} disabled={status === "finishing" || status === "pausing" || losses.length === 0}><Icon name="stop" />Stop and keep the model</button>
-        <button class="quiet danger" onClick={discardTraining}>Discard</button>
+        {isPaused ? (
+          <button class="primary" onClick={continueTraining}>
+            <Icon name="play" />
+            Continue
+          </button>
+        ) : (
+          <button onClick={pauseTraining} disabled={status !== "running"}>
+            <Icon name="pause" />
+            Pause
+          </button>
+        )}
+        <button
+          onClick={finishTraining}
+          disabled={status === "finishing" || status === "pausing" || losses.length === 0}
+        >
+          <Icon name="stop" />
+          Stop and keep the model
+        </button>
+        <button class="quiet danger" onClick={discardTraining}>
+          Discard
+        </button>
       </p>
-      <ul class="notes">{notes.map(({ level, message }) => <li key={message} class={level}>{message}</li>)}</ul>
+      <ul class="notes">
+        {notes.map(({ level, message }) => (
+          <li key={message} class={level}>
+            {message}
+          </li>
+        ))}
+      </ul>
     </>
   );
 }

@@ -1,4 +1,5 @@
-// How sure the labels are: the uncertainty of all cells, with the threshold above which a cell is unknown. Dragging it recolours at once.
+// How sure the labels are: the uncertainty of all cells, with the threshold above which a cell is unknown.
+// Dragging it recolours at once.
 import { useMemo } from "preact/hooks";
 import { linearTicks, useWidth } from "../charts/axes.js";
 import { SaveChart } from "../charts/save-chart.js";
@@ -17,15 +18,24 @@ export function UncertaintyPanel({ result }: { readonly result: MappingResult })
   const [ref, width] = useWidth(340);
   const flags = unknown.value[view.level];
   const counts = useMemo(() => histogram(level?.uncertainty ?? new Float32Array(0)), [level?.uncertainty]);
-  const above = useMemo(() => histogram(level?.uncertainty ?? new Float32Array(0), flags), [level?.uncertainty, flags]);
+  const above = useMemo(
+    () => histogram(level?.uncertainty ?? new Float32Array(0), flags),
+    [level?.uncertainty, flags],
+  );
   if (!level) return null;
   const threshold = view.thresholds[view.level] ?? null;
   const unknownCells = unknown.value[view.level]!;
   const flagged = unknownCells.reduce((sum, value) => sum + value, 0);
   const most = Math.max(1, ...counts);
   const x = (value: number): number => margin.left + value * (width - margin.left - margin.right);
-  const y = (value: number): number => height - margin.bottom - (value / most) * (height - margin.top - margin.bottom);
-  const set = (value: Limit): void => changeView("move the threshold", { thresholds: view.thresholds.map((own, l) => (l === view.level ? value : own)) }, { joins: true });
+  const y = (value: number): number =>
+    height - margin.bottom - (value / most) * (height - margin.top - margin.bottom);
+  const set = (value: Limit): void =>
+    changeView(
+      "move the threshold",
+      { thresholds: view.thresholds.map((own, l) => (l === view.level ? value : own)) },
+      { joins: true },
+    );
   const drag = (event: PointerEvent): void => {
     const box = (event.currentTarget as Element).getBoundingClientRect();
     const value = (event.clientX - box.left - margin.left) / (width - margin.left - margin.right);
@@ -36,15 +46,33 @@ export function UncertaintyPanel({ result }: { readonly result: MappingResult })
       <header class="row">
         <h3 id="uncertainty-title">Uncertainty</h3>
         {result.levels.length > 1 && (
-          <select aria-label="Annotation level" value={view.level} onChange={(event) => changeView("change the level", { level: Number(event.currentTarget.value) })}>
-            {result.levels.map(({ key }, l) => <option key={key} value={l}>{key}</option>)}
+          <select
+            aria-label="Annotation level"
+            value={view.level}
+            onChange={(event) => changeView("change the level", { level: Number(event.currentTarget.value) })}
+          >
+            {result.levels.map(({ key }, l) => (
+              <option key={key} value={l}>
+                {key}
+              </option>
+            ))}
           </select>
         )}
-        <button class="quiet link" disabled={flagged === 0} onClick={() => pick(cellsWhere(unknownCells, 1), "unknown")}>{count(flagged)} unknown ({percent(flagged / result.cells)})</button>
+        <button
+          class="quiet link"
+          disabled={flagged === 0}
+          onClick={() => pick(cellsWhere(unknownCells, 1), "unknown")}
+        >
+          {count(flagged)} unknown ({percent(flagged / result.cells)})
+        </button>
       </header>
       <figure class="chart" ref={ref}>
         <svg
-          class="histogram" width={width} height={height} role="img" aria-label={`Histogram of the uncertainty of ${count(result.cells)} cells; ${count(flagged)} above the threshold ${threshold ?? "none"}`}
+          class="histogram"
+          width={width}
+          height={height}
+          role="img"
+          aria-label={`Histogram of the uncertainty of ${count(result.cells)} cells; ${count(flagged)} above the threshold ${threshold ?? "none"}`}
           onPointerDown={(event) => {
             event.currentTarget.setPointerCapture(event.pointerId);
             drag(event);
@@ -52,23 +80,72 @@ export function UncertaintyPanel({ result }: { readonly result: MappingResult })
           onPointerMove={(event) => event.currentTarget.hasPointerCapture(event.pointerId) && drag(event)}
           onPointerUp={endGesture}
         >
-          {linearTicks(0, most, 3).map((tick) => <g key={tick} class="tick"><line x1={margin.left} x2={width - margin.right} y1={y(tick)} y2={y(tick)} /><text x={margin.left - 5} y={y(tick)} dy="0.32em" text-anchor="end">{count(tick)}</text></g>)}
+          {linearTicks(0, most, 3).map((tick) => (
+            <g key={tick} class="tick">
+              <line x1={margin.left} x2={width - margin.right} y1={y(tick)} y2={y(tick)} />
+              <text x={margin.left - 5} y={y(tick)} dy="0.32em" text-anchor="end">
+                {count(tick)}
+              </text>
+            </g>
+          ))}
           {counts.map((value, bin) => {
             const place = { x: x(bin / bins) + 0.5, width: Math.max(1, x(1 / bins) - x(0) - 1) };
             const bottom = height - margin.bottom;
-            return <g key={bin}><rect class="bar" {...place} y={y(value)} height={Math.max(0, bottom - y(value))} /><rect class="bar above" {...place} y={y(above[bin]!)} height={Math.max(0, bottom - y(above[bin]!))} /></g>;
+            return (
+              <g key={bin}>
+                <rect class="bar" {...place} y={y(value)} height={Math.max(0, bottom - y(value))} />
+                <rect
+                  class="bar above"
+                  {...place}
+                  y={y(above[bin]!)}
+                  height={Math.max(0, bottom - y(above[bin]!))}
+                />
+              </g>
+            );
           })}
-          {[0, 0.25, 0.5, 0.75, 1].map((tick) => <text key={tick} class="tick" x={x(tick)} y={height - margin.bottom + 14} text-anchor="middle">{tick}</text>)}
-          <text class="axis" x={(x(0) + x(1)) / 2} y={height - 3} text-anchor="middle">uncertainty, 0 sure to 1 unsure</text>
-          {typeof threshold === "number" && <g class="threshold"><line x1={x(threshold)} x2={x(threshold)} y1={margin.top - 8} y2={height - margin.bottom} /><circle cx={x(threshold)} cy={margin.top - 8} r="4.5" /></g>}
+          {[0, 0.25, 0.5, 0.75, 1].map((tick) => (
+            <text key={tick} class="tick" x={x(tick)} y={height - margin.bottom + 14} text-anchor="middle">
+              {tick}
+            </text>
+          ))}
+          <text class="axis" x={(x(0) + x(1)) / 2} y={height - 3} text-anchor="middle">
+            uncertainty, 0 sure to 1 unsure
+          </text>
+          {typeof threshold === "number" && (
+            <g class="threshold">
+              <line x1={x(threshold)} x2={x(threshold)} y1={margin.top - 8} y2={height - margin.bottom} />
+              <circle cx={x(threshold)} cy={margin.top - 8} r="4.5" />
+            </g>
+          )}
         </svg>
       </figure>
-      <div class="chart-foot"><span class="hint">{flagged > 0 ? "red: unknown" : ""}</span><SaveChart name={`Uncertainty of ${level.key}`} plot={(plots) => plots.uncertaintyPlot(level, unknownCells, threshold)} /></div>
+      <div class="chart-foot">
+        <span class="hint">{flagged > 0 ? "red: unknown" : ""}</span>
+        <SaveChart
+          name={`Uncertainty of ${level.key}`}
+          plot={(plots) => plots.uncertaintyPlot(level, unknownCells, threshold)}
+        />
+      </div>
       <label class="row tight threshold-field">
         <span>Threshold</span>
-        <input type="range" min={0} max={1} step={0.005} value={typeof threshold === "number" ? threshold : threshold === null ? 1 : 0.5} onInput={(event) => set(event.currentTarget.valueAsNumber)} onChange={endGesture} aria-valuetext={threshold === null ? "none" : `${threshold}, ${count(flagged)} cells unknown`} />
+        <input
+          type="range"
+          min={0}
+          max={1}
+          step={0.005}
+          value={typeof threshold === "number" ? threshold : threshold === null ? 1 : 0.5}
+          onInput={(event) => set(event.currentTarget.valueAsNumber)}
+          onChange={endGesture}
+          aria-valuetext={threshold === null ? "none" : `${threshold}, ${count(flagged)} cells unknown`}
+        />
         <output>{typeof threshold === "number" ? threshold.toFixed(3) : (threshold ?? "none")}</output>
-        <button class="quiet" onClick={() => (endGesture(), set(level.threshold), endGesture())} disabled={threshold === level.threshold}>Reset</button>
+        <button
+          class="quiet"
+          onClick={() => (endGesture(), set(level.threshold), endGesture())}
+          disabled={threshold === level.threshold}
+        >
+          Reset
+        </button>
       </label>
     </section>
   );
@@ -77,6 +154,7 @@ export function UncertaintyPanel({ result }: { readonly result: MappingResult })
 /** @param flags - only the values flagged */
 function histogram(values: Float32Array, flags?: Uint8Array): number[] {
   const counts = new Array<number>(bins).fill(0);
-  for (const [cell, value] of values.entries()) if (!flags || flags[cell]) counts[Math.min(bins - 1, Math.max(0, Math.floor(value * bins)))]!++;
+  for (const [cell, value] of values.entries())
+    if (!flags || flags[cell]) counts[Math.min(bins - 1, Math.max(0, Math.floor(value * bins)))]!++;
   return counts;
 }

@@ -15,18 +15,36 @@ export function UnknownPanel({ result }: { readonly result: MappingResult }) {
     <section class="unknown" aria-labelledby="unknown-title">
       <h3 id="unknown-title">Clusters of the query</h3>
       {rows.length === 0 ? (
-        <p class="empty">No clusters were asked for. Map again with "Find clusters in the query" to get candidates for new cell types, or pick cells in the picture and name them.</p>
+        <p class="empty">
+          No clusters were asked for. Map again with "Find clusters in the query" to get candidates for new
+          cell types, or pick cells in the picture and name them.
+        </p>
       ) : (
         <>
-          <p class="hint">Neighbouring cells, found without looking at labels; those with most unknown cells first. Look at one, and give it a name if the reference has none for it.</p>
+          <p class="hint">
+            Neighbouring cells, found without looking at labels; those with most unknown cells first. Look at
+            one, and give it a name if the reference has none for it.
+          </p>
           <ul class="clusters">
             {rows.map(({ cluster, cells, unknownCells, predicted, share }) => {
               const isPicked = view.selection?.how === `cluster ${cluster}`;
               return (
                 <li key={cluster} class={isPicked ? "picked" : ""}>
-                  <button class="group" aria-pressed={isPicked} onClick={() => pick(isPicked ? new Uint32Array(0) : cells, `cluster ${cluster}`)}>
-                    <span class="text"><strong>Cluster {cluster}</strong> <span class="hint">{count(cells.length)} cells{predicted ? `, ${percent(share, 0)} called ${predicted}` : ""}</span></span>
-                    <span class={unknownCells > 0.3 * cells.length ? "amount bad" : "amount"}>{percent(unknownCells / cells.length, 0)} unknown</span>
+                  <button
+                    class="group"
+                    aria-pressed={isPicked}
+                    onClick={() => pick(isPicked ? new Uint32Array(0) : cells, `cluster ${cluster}`)}
+                  >
+                    <span class="text">
+                      <strong>Cluster {cluster}</strong>{" "}
+                      <span class="hint">
+                        {count(cells.length)} cells
+                        {predicted ? `, ${percent(share, 0)} called ${predicted}` : ""}
+                      </span>
+                    </span>
+                    <span class={unknownCells > 0.3 * cells.length ? "amount bad" : "amount"}>
+                      {percent(unknownCells / cells.length, 0)} unknown
+                    </span>
                   </button>
                   {isPicked && <Naming level={level?.key} cells={{ clusters: [cluster] }} />}
                 </li>
@@ -35,7 +53,9 @@ export function UnknownPanel({ result }: { readonly result: MappingResult }) {
           </ul>
         </>
       )}
-      <p class="row"><AddToModel /></p>
+      <p class="row">
+        <AddToModel />
+      </p>
     </section>
   );
 }
@@ -48,15 +68,31 @@ interface ClusterRow {
   readonly share: number;
 }
 
-function clusterRows({ clusters, levels }: MappingResult, flagged: Uint8Array | undefined, level: number): ClusterRow[] {
+function clusterRows(
+  { clusters, levels }: MappingResult,
+  flagged: Uint8Array | undefined,
+  level: number,
+): ClusterRow[] {
   if (!clusters) return [];
   const own = levels[level];
   const rows = clusters.numbers.map((cluster, code): ClusterRow => {
     const cells = cellsWhere(clusters.codes, code);
     const types = new Map<number, number>();
-    if (own) for (const cell of cells) types.set(own.predicted[cell]!, (types.get(own.predicted[cell]!) ?? 0) + 1);
+    if (own)
+      for (const cell of cells) types.set(own.predicted[cell]!, (types.get(own.predicted[cell]!) ?? 0) + 1);
     const [most] = [...types].sort(([, a], [, b]) => b - a);
-    return { cluster, cells, unknownCells: flagged ? cells.reduce((sum, cell) => sum + flagged[cell]!, 0) : 0, predicted: most ? own!.types[most[0]]! : null, share: most ? most[1] / cells.length : 0 };
+    return {
+      cluster,
+      cells,
+      unknownCells: flagged ? cells.reduce((sum, cell) => sum + flagged[cell]!, 0) : 0,
+      predicted: most ? own!.types[most[0]]! : null,
+      share: most ? most[1] / cells.length : 0,
+    };
   });
-  return rows.filter(({ cells }) => cells.length > 0).sort((a, b) => b.unknownCells / b.cells.length - a.unknownCells / a.cells.length || b.cells.length - a.cells.length);
+  return rows
+    .filter(({ cells }) => cells.length > 0)
+    .sort(
+      (a, b) =>
+        b.unknownCells / b.cells.length - a.unknownCells / a.cells.length || b.cells.length - a.cells.length,
+    );
 }

@@ -1,7 +1,11 @@
 // The verdict on the mapping: a traffic light, in words too, with the numbers that speak for it.
 import type { MappingResult } from "../protocol.js";
 
-const titles = { green: "The query fits the reference", amber: "Look closer before you trust the labels", red: "The query does not fit the reference" } as const;
+const titles = {
+  green: "The query fits the reference",
+  amber: "Look closer before you trust the labels",
+  red: "The query does not fit the reference",
+} as const;
 const words = { green: "good", amber: "fair", red: "poor" } as const;
 
 export function VerdictPanel({ result }: { readonly result: MappingResult }) {
@@ -9,11 +13,22 @@ export function VerdictPanel({ result }: { readonly result: MappingResult }) {
   const order = { red: 0, amber: 1, green: 2 } as const;
   return (
     <section class={`verdict ${light}`} aria-labelledby="verdict-title">
-      <h3 id="verdict-title"><Light light={light} />{titles[light]}</h3>
+      <h3 id="verdict-title">
+        <Light light={light} />
+        {titles[light]}
+      </h3>
       <ul>
-        {[...reasons].sort((a, b) => order[a.light] - order[b.light]).map((reason) => (
-          <li key={reason.text}><Light light={reason.light} /><span><span class="unseen">{words[reason.light]}: </span>{reason.text}</span></li>
-        ))}
+        {[...reasons]
+          .sort((a, b) => order[a.light] - order[b.light])
+          .map((reason) => (
+            <li key={reason.text}>
+              <Light light={reason.light} />
+              <span>
+                <span class="unseen">{words[reason.light]}: </span>
+                {reason.text}
+              </span>
+            </li>
+          ))}
       </ul>
     </section>
   );
@@ -22,8 +37,21 @@ export function VerdictPanel({ result }: { readonly result: MappingResult }) {
 /** The shape tells it as well as the colour: a disc, a triangle, a square. */
 function Light({ light }: { readonly light: keyof typeof words }) {
   return (
-    <svg class={`light ${light}`} viewBox="0 0 14 14" width="14" height="14" role="img" aria-label={words[light]}>
-      {light === "green" ? <circle cx="7" cy="7" r="5.5" /> : light === "amber" ? <path d="M7 1.2 13.2 12.5H.8z" /> : <rect x="1.8" y="1.8" width="10.4" height="10.4" rx="1" />}
+    <svg
+      class={`light ${light}`}
+      viewBox="0 0 14 14"
+      width="14"
+      height="14"
+      role="img"
+      aria-label={words[light]}
+    >
+      {light === "green" ? (
+        <circle cx="7" cy="7" r="5.5" />
+      ) : light === "amber" ? (
+        <path d="M7 1.2 13.2 12.5H.8z" />
+      ) : (
+        <rect x="1.8" y="1.8" width="10.4" height="10.4" rx="1" />
+      )}
     </svg>
   );
 }

@@ -1,4 +1,5 @@
-// The worker's file system, as the jobs use it: files of the user are registered and read in place, outputs are taken out as File objects.
+// The worker's file system, as the jobs use it: files of the user are registered and read in place, outputs
+// are taken out as File objects.
 import { AnnData, ScPoli } from "scpoli";
 import { file, register, registerModel, zip } from "scpoli/browser";
 import type { Note } from "scpoli";
@@ -19,7 +20,9 @@ export async function openData(files: readonly LocalFile[]): Promise<AnnData> {
 
 /** Loads a model from its folder, a zip file of it, or a folder of scArches. */
 export async function openModel(files: readonly LocalFile[], onNote?: (note: Note) => void): Promise<ScPoli> {
-  const folder = await registerModel(files.map(({ path, file: content }) => new File([content], path, { type: content.type })));
+  const folder = await registerModel(
+    files.map(({ path, file: content }) => new File([content], path, { type: content.type })),
+  );
   return ScPoli.load(folder, { onNote });
 }
 

@@ -6,7 +6,10 @@ import type { PlainError } from "../protocol.js";
 /** An error of the library or of the machine, on the page's side. */
 export class JobError extends Error {
   override readonly name = "JobError";
-  constructor(readonly kind: PlainError["kind"], message: string) {
+  constructor(
+    readonly kind: PlainError["kind"],
+    message: string,
+  ) {
     super(message);
   }
 }
@@ -14,10 +17,14 @@ export class JobError extends Error {
 /** What a user reads of any error. */
 export function plainError(error: unknown): PlainError {
   // by its name: the page, which shares this file, does not load the library
-  if (error instanceof JobError || (error instanceof Error && error.name === "ScPoliError")) return { kind: (error as ScPoliError).kind, message: error.message };
+  if (error instanceof JobError || (error instanceof Error && error.name === "ScPoliError"))
+    return { kind: (error as ScPoliError).kind, message: error.message };
   const message = error instanceof Error ? error.message : String(error);
   if (/out of memory|Array buffer allocation failed|Invalid typed array length/i.test(message))
-    return { kind: "memory", message: `The browser has no memory left for this (${message}). Close other tabs, take fewer genes, or use the command line for a file of this size.` };
+    return {
+      kind: "memory",
+      message: `The browser has no memory left for this (${message}). Close other tabs, take fewer genes, or use the command line for a file of this size.`,
+    };
   return { kind: "unexpected", message };
 }
 

@@ -14,7 +14,13 @@ export function stopMapping(): void {
   stop.abort();
 }
 
-export async function mapQuery(queryFiles: readonly LocalFile[], modelFiles: readonly LocalFile[], name: string, request: MapRequest, listener: Listener): Promise<MappingResult> {
+export async function mapQuery(
+  queryFiles: readonly LocalFile[],
+  modelFiles: readonly LocalFile[],
+  name: string,
+  request: MapRequest,
+  listener: Listener,
+): Promise<MappingResult> {
   stop = new AbortController();
   const model = await openModel(modelFiles);
   const query = await openData(queryFiles);
@@ -36,7 +42,12 @@ export interface Naming {
 
 /** Makes chosen cells a cell type of the mapped model, and labels the query anew with it. */
 export async function nameCellType(
-  queryFiles: readonly LocalFile[], mappedModel: readonly LocalFile[], modelName: string, { name, level, clusters, rows }: Naming, request: MapRequest, listener: Listener,
+  queryFiles: readonly LocalFile[],
+  mappedModel: readonly LocalFile[],
+  modelName: string,
+  { name, level, clusters, rows }: Naming,
+  request: MapRequest,
+  listener: Listener,
 ): Promise<MappingResult> {
   stop = new AbortController();
   const model = await openModel(mappedModel);
@@ -44,7 +55,12 @@ export async function nameCellType(
   try {
     const { conditionKeys, threshold, classifier, force } = request;
     const settings = { conditionKeys, force, ...told(listener), signal: stop.signal };
-    const grown = await model.label({ name, level, ...settings, ...(clusters ? { clusters } : { cells: query, rows: rows! }) });
+    const grown = await model.label({
+      name,
+      level,
+      ...settings,
+      ...(clusters ? { clusters } : { cells: query, rows: rows! }),
+    });
     const mapping = await grown.embed(query, { ...settings, threshold, classifier });
     return await resultOf(mapping, query, modelName, conditionKeys ?? {});
   } finally {
@@ -53,10 +69,18 @@ export async function nameCellType(
 }
 
 function told(listener: Listener): Required<Pick<MapOptions, "onProgress" | "onNote">> {
-  return { onProgress: throttled((progress) => listener.progress(progress)), onNote: (note) => listener.note(note) };
+  return {
+    onProgress: throttled((progress) => listener.progress(progress)),
+    onNote: (note) => listener.note(note),
+  };
 }
 
-async function resultOf(mapping: Mapping<ScPoli>, query: AnnData, modelName: string, conditionKeys: Readonly<Record<string, string>>): Promise<MappingResult> {
+async function resultOf(
+  mapping: Mapping<ScPoli>,
+  query: AnnData,
+  modelName: string,
+  conditionKeys: Readonly<Record<string, string>>,
+): Promise<MappingResult> {
   const { json } = mapping.model.stored;
   const conditions = [];
   for (const key of json.condition_keys) {
@@ -69,8 +93,13 @@ async function resultOf(mapping: Mapping<ScPoli>, query: AnnData, modelName: str
     summary,
     ...placeCells(mapping),
     samples: await sampleMaps(mapping.model),
-    levels: mapping.predictions.map((prediction, level) => levelResult(prediction, json.levels[level]!, json.cell_types)),
-    clusters: mapping.clusters && { codes: mapping.clusters, numbers: json.unlabeled_prototypes.map(({ cluster }) => cluster) },
+    levels: mapping.predictions.map((prediction, level) =>
+      levelResult(prediction, json.levels[level]!, json.cell_types),
+    ),
+    clusters: mapping.clusters && {
+      codes: mapping.clusters,
+      numbers: json.unlabeled_prototypes.map(({ cluster }) => cluster),
+    },
     conditions,
     verdict: mapping.verdict,
     additions: mapping.additions(),
@@ -78,9 +107,25 @@ async function resultOf(mapping: Mapping<ScPoli>, query: AnnData, modelName: str
   };
 }
 
-function levelResult(prediction: Mapping["predictions"][number], rows: readonly number[], names: readonly string[]): LevelResult {
+function levelResult(
+  prediction: Mapping["predictions"][number],
+  rows: readonly number[],
+  names: readonly string[],
+): LevelResult {
   const codeOf = new Map(rows.map((row, code) => [row, code]));
   const coded = (types: Int32Array): Int32Array => types.map((row) => codeOf.get(row)!);
-  const { key, classifier, predicted, nearest, uncertainty, distance, probability, unknown, threshold } = prediction;
-  return { key, types: rows.map((row) => names[row]!), classifier, predicted: coded(predicted), nearest: coded(nearest), uncertainty, distance, probability, unknown, threshold };
+  const { key, classifier, predicted, nearest, uncertainty, distance, probability, unknown, threshold } =
+    prediction;
+  return {
+    key,
+    types: rows.map((row) => names[row]!),
+    classifier,
+    predicted: coded(predicted),
+    nearest: coded(nearest),
+    uncertainty,
+    distance,
+    probability,
+    unknown,
+    threshold,
+  };
 }

@@ -1,7 +1,15 @@
 // Looking into files: what an AnnData file holds, a model in short, columns, genes.
 import { inspect, readExpression, type Column, type EpochLosses, type Note, type ScPoli } from "scpoli";
 import { transfer } from "comlink";
-import type { CellColumn, Coverage, DataInfo, Listener, LocalFile, ModelInfo, SampleMeans } from "../protocol.js";
+import type {
+  CellColumn,
+  Coverage,
+  DataInfo,
+  Listener,
+  LocalFile,
+  ModelInfo,
+  SampleMeans,
+} from "../protocol.js";
 import { meansBySample } from "../means.js";
 import { openData, openModel, topName } from "./disk.js";
 
@@ -10,25 +18,51 @@ export async function inspectFiles(files: readonly LocalFile[]): Promise<DataInf
   try {
     const notes: Note[] = data.notes.map((message) => ({ level: "info", message }));
     const inspection = await inspect(data, (note) => void notes.push(note));
-    return { name: topName(files), bytes: files.reduce((sum, { file }) => sum + file.size, 0), format: data.format, inspection, notes };
+    return {
+      name: topName(files),
+      bytes: files.reduce((sum, { file }) => sum + file.size, 0),
+      format: data.format,
+      inspection,
+      notes,
+    };
   } finally {
     data.close();
   }
 }
 
-export async function loadModelFiles(files: readonly LocalFile[]): Promise<{ readonly model: ModelInfo; readonly notes: readonly Note[] }> {
+export async function loadModelFiles(
+  files: readonly LocalFile[],
+): Promise<{ readonly model: ModelInfo; readonly notes: readonly Note[] }> {
   const notes: Note[] = [];
   const model = await openModel(files, (note) => void notes.push(note));
   const isPython = files.some(({ path }) => path.endsWith("attr.pkl"));
-  return { model: modelInfo(model, topName(files).replace(/\.zip$/, ""), files, isPython ? "scarches" : "scpoli"), notes };
+  return {
+    model: modelInfo(model, topName(files).replace(/\.zip$/, ""), files, isPython ? "scarches" : "scpoli"),
+    notes,
+  };
 }
 
-export function modelInfo(model: ScPoli, name: string, files: readonly LocalFile[], origin: ModelInfo["origin"]): ModelInfo {
+export function modelInfo(
+  model: ScPoli,
+  name: string,
+  files: readonly LocalFile[],
+  origin: ModelInfo["origin"],
+): ModelInfo {
   const { json } = model.stored;
-  return { name, files, origin, summary: model.summary(), genes: json.genes, history: (json.provenance["history"] as readonly EpochLosses[] | undefined) ?? [] };
+  return {
+    name,
+    files,
+    origin,
+    summary: model.summary(),
+    genes: json.genes,
+    history: (json.provenance["history"] as readonly EpochLosses[] | undefined) ?? [],
+  };
 }
 
-export async function readCoverage(dataFiles: readonly LocalFile[], modelFiles: readonly LocalFile[]): Promise<Coverage> {
+export async function readCoverage(
+  dataFiles: readonly LocalFile[],
+  modelFiles: readonly LocalFile[],
+): Promise<Coverage> {
   const model = await openModel(modelFiles);
   const data = await openData(dataFiles);
   try {
@@ -65,7 +99,8 @@ export async function readGeneNames(files: readonly LocalFile[]): Promise<readon
     const symbols = cellxgene?.gene_symbols;
     if (symbols) {
       const column = plainColumn(await data.var.column(symbols));
-      if (column.kind === "groups") return Array.from(column.codes, (code) => column.names[code] ?? "").filter((name) => name !== "");
+      if (column.kind === "groups")
+        return Array.from(column.codes, (code) => column.names[code] ?? "").filter((name) => name !== "");
     }
     return await data.var.index();
   } finally {
@@ -73,10 +108,16 @@ export async function readGeneNames(files: readonly LocalFile[]): Promise<readon
   }
 }
 
-export async function readGene(files: readonly LocalFile[], gene: string, listener: Listener): Promise<Float32Array> {
+export async function readGene(
+  files: readonly LocalFile[],
+  gene: string,
+  listener: Listener,
+): Promise<Float32Array> {
   const data = await openData(files);
   try {
-    const [values] = await readExpression(data, [gene], { onProgress: (done, total) => listener.progress({ stage: "reading", done, total }) });
+    const [values] = await readExpression(data, [gene], {
+      onProgress: (done, total) => listener.progress({ stage: "reading", done, total }),
+    });
     return transfer(values!, [values!.buffer]);
   } finally {
     data.close();
@@ -84,13 +125,24 @@ export async function readGene(files: readonly LocalFile[], gene: string, listen
 }
 
 /** Mean expression of a gene in the samples of columns of obs. */
-export async function readGeneMeans(files: readonly LocalFile[], gene: string, keys: readonly string[], listener: Listener): Promise<SampleMeans> {
+export async function readGeneMeans(
+  files: readonly LocalFile[],
+  gene: string,
+  keys: readonly string[],
+  listener: Listener,
+): Promise<SampleMeans> {
   const values = await readGene(files, gene, listener);
   const data = await openData(files);
   try {
     const means = keys.map(async (key) => {
       const { codes, names } = asGroups(plainColumn(await data.obs.column(key)));
-      return [key, Array.from(meansBySample(values, codes, names.length), (mean, sample) => [names[sample]!, mean] as const).filter(([, mean]) => Number.isFinite(mean))] as const;
+      return [
+        key,
+        Array.from(
+          meansBySample(values, codes, names.length),
+          (mean, sample) => [names[sample]!, mean] as const,
+        ).filter(([, mean]) => Number.isFinite(mean)),
+      ] as const;
     });
     return Object.fromEntries(await Promise.all(means));
   } finally {
@@ -103,15 +155,25 @@ export function asGroups(column: CellColumn): Extract<CellColumn, { kind: "group
   if (column.kind === "groups") return column;
   const distinct = [...new Set(column.values)].sort((a, b) => a - b);
   const codeOf = new Map(distinct.map((value, code) => [value, code]));
-  return { kind: "groups", codes: Int32Array.from(column.values, (value) => codeOf.get(value)!), names: distinct.map(String) };
+  return {
+    kind: "groups",
+    codes: Int32Array.from(column.values, (value) => codeOf.get(value)!),
+    names: distinct.map(String),
+  };
 }
 
 /** A column as the page takes it: numbers, or codes into names in their order. */
 export function plainColumn(column: Column): CellColumn {
   if (column.kind === "number") return { kind: "numbers", values: Float32Array.from(column.values) };
   if (column.kind === "categorical") return { kind: "groups", codes: column.codes, names: column.categories };
-  const text = column.values.map((value) => (value === null ? null : typeof value === "boolean" ? (value ? "True" : "False") : value));
+  const text = column.values.map((value) =>
+    value === null ? null : typeof value === "boolean" ? (value ? "True" : "False") : value,
+  );
   const names = [...new Set(text.filter((value) => value !== null))].sort();
   const codeOf = new Map(names.map((name, code) => [name, code]));
-  return { kind: "groups", codes: Int32Array.from(text, (value) => (value === null ? -1 : codeOf.get(value)!)), names };
+  return {
+    kind: "groups",
+    codes: Int32Array.from(text, (value) => (value === null ? -1 : codeOf.get(value)!)),
+    names,
+  };
 }

@@ -16,14 +16,28 @@ export interface SampleRequest {
 /** Genes of each component that are told, in either direction. */
 const mostGenes = 40;
 
-export async function analyseSamples({ modelFiles, dataFiles, conditionKeys, classify }: SampleRequest, listener: Listener): Promise<SampleAnalysisResult[]> {
+export async function analyseSamples(
+  { modelFiles, dataFiles, conditionKeys, classify }: SampleRequest,
+  listener: Listener,
+): Promise<SampleAnalysisResult[]> {
   const model = await openModel(modelFiles);
   const data = dataFiles.length > 0 ? await openData(dataFiles) : undefined;
   try {
-    const analyses = await model.samples({ data, conditionKeys, classify, onNote: (note) => listener.note(note), onProgress: (progress) => listener.progress(progress) });
+    const analyses = await model.samples({
+      data,
+      conditionKeys,
+      classify,
+      onNote: (note) => listener.note(note),
+      onProgress: (progress) => listener.progress(progress),
+    });
     return analyses.map((analysis) => ({
-      map: sampleMap(analysis), covariates: analysis.covariates, associations: analysis.associations, guidance: analysis.guidance, classifications: analysis.classifications,
-      geneCounts: analysis.genes?.counts ?? [], genes: topGenes(analysis),
+      map: sampleMap(analysis),
+      covariates: analysis.covariates,
+      associations: analysis.associations,
+      guidance: analysis.guidance,
+      classifications: analysis.classifications,
+      geneCounts: analysis.genes?.counts ?? [],
+      genes: topGenes(analysis),
     }));
   } finally {
     data?.close();
@@ -36,8 +50,18 @@ export async function sampleMaps(model: ScPoli): Promise<SampleMap[]> {
   return json.model.condition_encoding === "one-hot" ? [] : (await model.samples()).map(sampleMap);
 }
 
-function sampleMap({ samples: { key, names, isReference }, components: { scores, varianceRatio } }: SampleAnalysis): SampleMap {
-  return { key, names, isReference, scores: Float32Array.from(scores.values), dimensions: scores.columns, variance: Array.from(varianceRatio) };
+function sampleMap({
+  samples: { key, names, isReference },
+  components: { scores, varianceRatio },
+}: SampleAnalysis): SampleMap {
+  return {
+    key,
+    names,
+    isReference,
+    scores: Float32Array.from(scores.values),
+    dimensions: scores.columns,
+    variance: Array.from(varianceRatio),
+  };
 }
 
 function topGenes({ genes, components }: SampleAnalysis): SampleAnalysisResult["genes"] {

@@ -1,4 +1,5 @@
-// Training a reference. To pause is to stop at a checkpoint in this worker's file system, to go on is to resume from it, to the same bytes.
+// Training a reference. To pause is to stop at a checkpoint in this worker's file system, to go on is to
+// resume from it, to the same bytes.
 import { ScPoli, type AnnData, type Progress } from "scpoli";
 import type { Listener, LocalFile, ModelInfo, TrainRequest } from "../protocol.js";
 import { openData, packModel } from "./disk.js";
@@ -16,8 +17,20 @@ let run: Run | null = null;
 const checkpoint = "training.checkpoint";
 
 /** @throws ScPoliError as `ScPoli.train`; "interrupted" where it was paused */
-export async function trainModel(files: readonly LocalFile[], name: string, request: TrainRequest, listener: Listener): Promise<ModelInfo> {
-  run = { data: await openData(files), name, request, listener, stop: new AbortController(), finish: new AbortController() };
+export async function trainModel(
+  files: readonly LocalFile[],
+  name: string,
+  request: TrainRequest,
+  listener: Listener,
+): Promise<ModelInfo> {
+  run = {
+    data: await openData(files),
+    name,
+    request,
+    listener,
+    stop: new AbortController(),
+    finish: new AbortController(),
+  };
   return goOn(run, false);
 }
 
@@ -36,10 +49,19 @@ export function finishTraining(): void {
   run?.finish.abort();
 }
 
-async function goOn({ data, name, request, listener, stop, finish }: Run, resume: boolean): Promise<ModelInfo> {
+async function goOn(
+  { data, name, request, listener, stop, finish }: Run,
+  resume: boolean,
+): Promise<ModelInfo> {
   const model = await ScPoli.train(data, {
-    ...request, checkpoint, resume, checkpointSeconds: 3600, signal: stop.signal, finish: finish.signal,
-    onProgress: throttled((progress) => listener.progress(progress)), onNote: (note) => listener.note(note),
+    ...request,
+    checkpoint,
+    resume,
+    checkpointSeconds: 3600,
+    signal: stop.signal,
+    finish: finish.signal,
+    onProgress: throttled((progress) => listener.progress(progress)),
+    onNote: (note) => listener.note(note),
   });
   return modelInfo(model, name, await packModel(model, name), "trained here");
 }
@@ -49,7 +71,14 @@ export function throttled(pass: (progress: Progress) => void, everyMs = 100): (p
   let [last, stage, epoch] = [-Infinity, "", 0];
   return (progress) => {
     const now = performance.now();
-    if (now - last < everyMs && progress.stage === stage && progress.epoch === epoch && progress.done < progress.total && !(progress.epoch && Number.isInteger(progress.done))) return;
+    if (
+      now - last < everyMs &&
+      progress.stage === stage &&
+      progress.epoch === epoch &&
+      progress.done < progress.total &&
+      !(progress.epoch && Number.isInteger(progress.done))
+    )
+      return;
     [last, stage, epoch] = [now, progress.stage, progress.epoch ?? 0];
     pass(progress);
   };

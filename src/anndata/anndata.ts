@@ -1,6 +1,8 @@
-// An annotated matrix behind a file: X, raw, layers, obs, var, obsm and uns, each read when asked for and the matrices a block of rows at a time.
+// An annotated matrix behind a file: X, raw, layers, obs, var, obsm and uns, each read when asked for and the
+// matrices a block of rows at a time.
 //
-// The class knows no file format: a reader per format (reader.ts) stands behind it, chosen in `open` by what the file holds.
+// The class knows no file format: a reader per format (reader.ts) stands behind it, chosen in `open` by what
+// the file holds.
 import { ScPoliError } from "../errors.js";
 import type { DataFrame } from "./dataframe.js";
 import type { DenseMatrix, Matrix } from "./matrix.js";
@@ -15,45 +17,92 @@ export class AnnData {
 
   /**
    * Opens a file for reading; it stays open until `close`.
-   * @param path - an .h5ad file; AnnData-Zarr, a folder or a zip file of one; an .h5 file of 10x Genomics, or a folder of theirs with matrix.mtx
-   * @throws ScPoliError "file" where it is missing, truncated or no HDF5 file; "format" where it is readable but no AnnData
+   * @param path - an .h5ad file; AnnData-Zarr, a folder or a zip file of one; an .h5 file of 10x Genomics, or
+   * a folder of theirs with matrix.mtx
+   * @throws ScPoliError "file" where it is missing, truncated or no HDF5 file; "format" where it is readable
+   * but no AnnData
    */
   static async open(path: string): Promise<AnnData> {
     return new AnnData(await openReader(path));
   }
 
-  get format(): "h5ad" | "zarr" | "10x" { return this.reader.format; }
-  get path(): string { return this.reader.path; }
+  get format(): "h5ad" | "zarr" | "10x" {
+    return this.reader.format;
+  }
+  get path(): string {
+    return this.reader.path;
+  }
   /** What a user should know of how the file was read. */
-  get notes(): readonly string[] { return this.reader.notes ?? []; }
+  get notes(): readonly string[] {
+    return this.reader.notes ?? [];
+  }
   /** N */
-  get nObs(): number { return this.reader.obs.length; }
+  get nObs(): number {
+    return this.reader.obs.length;
+  }
   /** G */
-  get nVars(): number { return this.reader.var.length; }
-  get obs(): DataFrame { return this.reader.obs; }
-  get var(): DataFrame { return this.reader.var; }
+  get nVars(): number {
+    return this.reader.var.length;
+  }
+  get obs(): DataFrame {
+    return this.reader.obs;
+  }
+  get var(): DataFrame {
+    return this.reader.var;
+  }
 
-  /** The main matrix (N, G), null where the file has none. @throws ScPoliError "format" where it cannot be read */
-  get X(): Matrix | null { return this.reader.openX(); }
+  /**
+   * The main matrix (N, G), null where the file has none.
+   * @throws ScPoliError "format" where it cannot be read
+   */
+  get X(): Matrix | null {
+    return this.reader.openX();
+  }
   /** (N, G of raw), null where the file has none */
-  get raw(): RawData | null { return this.reader.openRaw(); }
-  get layers(): readonly string[] { return this.reader.layerNames; }
+  get raw(): RawData | null {
+    return this.reader.openRaw();
+  }
+  get layers(): readonly string[] {
+    return this.reader.layerNames;
+  }
   /** @throws ScPoliError "key" where there is no such layer */
-  layer(name: string): Matrix { return this.reader.openLayer(name); }
-  /** The matrix at "X", "raw.X" or "layers/NAME", null where there is none. @throws ScPoliError "format" where it cannot be read */
+  layer(name: string): Matrix {
+    return this.reader.openLayer(name);
+  }
+  /**
+   * The matrix at "X", "raw.X" or "layers/NAME", null where there is none.
+   * @throws ScPoliError "format" where it cannot be read
+   */
   matrix(name: string): Matrix | null {
     if (name === "X") return this.X;
     if (name === "raw.X") return this.raw?.X ?? null;
     return this.layer(name.replace(/^layers\//, ""));
   }
-  get obsmKeys(): readonly string[] { return this.reader.obsmNames; }
-  /** (N, columns). @throws ScPoliError "key" where there is none of this name, "format" where it is no dense matrix */
-  obsm(name: string): Promise<DenseMatrix> { return this.reader.readObsm(name); }
-  get unsKeys(): readonly string[] { return this.reader.unsNames; }
-  /** One entry of uns; undefined where it is something else than numbers, texts, booleans and dictionaries of them. @throws ScPoliError "key" where there is none of this name */
-  uns(name: string): Promise<UnsValue | undefined> { return this.reader.readUns(name); }
+  get obsmKeys(): readonly string[] {
+    return this.reader.obsmNames;
+  }
+  /**
+   * (N, columns).
+   * @throws ScPoliError "key" where there is none of this name, "format" where it is no dense matrix
+   */
+  obsm(name: string): Promise<DenseMatrix> {
+    return this.reader.readObsm(name);
+  }
+  get unsKeys(): readonly string[] {
+    return this.reader.unsNames;
+  }
+  /**
+   * One entry of uns; undefined where it is something else than numbers, texts, booleans and dictionaries of
+   * them.
+   * @throws ScPoliError "key" where there is none of this name
+   */
+  uns(name: string): Promise<UnsValue | undefined> {
+    return this.reader.readUns(name);
+  }
 
-  close(): void { this.reader.close(); }
+  close(): void {
+    this.reader.close();
+  }
 
   /**
    * Names of the cells or genes, each of them once.
@@ -66,7 +115,8 @@ export class AnnData {
 
 /** The names given, each of them once. @throws ScPoliError "format" where a name comes twice */
 export function uniqueNames(names: readonly string[], axis: "obs" | "var", path: string): readonly string[] {
-  // a table of rows by hash: a Map of all names takes several times as much, and holds no more than 16 million
+  // a table of rows by hash: a Map of all names takes several times as much, and holds no more than 16
+  // million
   const rows = new Int32Array(2 ** Math.ceil(Math.log2(2 * names.length + 1))).fill(-1);
   const repeated: string[] = [];
   for (let row = 0; row < names.length; row++) {

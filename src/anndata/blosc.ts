@@ -1,4 +1,5 @@
-// Blosc and LZ4, decoded with every length checked. The usual decoder (numcodecs) hands out uninitialised memory where a buffer is damaged.
+// Blosc and LZ4, decoded with every length checked. The usual decoder (numcodecs) hands out uninitialised
+// memory where a buffer is damaged.
 //
 // Source: the header of Blosc 1 (README_HEADER of c-blosc) and the LZ4 block format.
 
@@ -15,28 +16,47 @@ const leastToSplit = 128;
  * @param expected - bytes that must come out, null where only the buffer knows
  * @param inflaters - for what it may hold
  */
-export async function decodeBlosc(bytes: Uint8Array, expected: number | null, inflaters: { readonly zlib: Inflate; readonly zstd: Inflate }): Promise<Uint8Array> {
-  if (bytes.length < headerLength) throw new Error(`a Blosc header has ${headerLength} bytes, ${bytes.length} are there`);
+export async function decodeBlosc(
+  bytes: Uint8Array,
+  expected: number | null,
+  inflaters: { readonly zlib: Inflate; readonly zstd: Inflate },
+): Promise<Uint8Array> {
+  if (bytes.length < headerLength)
+    throw new Error(`a Blosc header has ${headerLength} bytes, ${bytes.length} are there`);
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const [flags, typeSize] = [bytes[2]!, Math.max(1, bytes[3]!)];
-  const [length, blockSize, stored] = [view.getUint32(4, true), view.getUint32(8, true), view.getUint32(12, true)];
-  if (stored !== bytes.length) throw new Error(`the Blosc header tells of ${stored} bytes, ${bytes.length} are there`);
-  if (expected !== null && length !== expected) throw new Error(`the Blosc header tells of ${length} bytes, ${expected} were expected`);
+  const [length, blockSize, stored] = [
+    view.getUint32(4, true),
+    view.getUint32(8, true),
+    view.getUint32(12, true),
+  ];
+  if (stored !== bytes.length)
+    throw new Error(`the Blosc header tells of ${stored} bytes, ${bytes.length} are there`);
+  if (expected !== null && length !== expected)
+    throw new Error(`the Blosc header tells of ${length} bytes, ${expected} were expected`);
   if (flags & 2) {
-    if (stored !== length + headerLength) throw new Error("the Blosc buffer has another length than its content");
+    if (stored !== length + headerLength)
+      throw new Error("the Blosc buffer has another length than its content");
     return bytes.slice(headerLength);
   }
   if (length === 0) return new Uint8Array(0);
   const codec = codecs[flags >> 5];
-  if (codec === undefined || codec === "blosclz" || codec === "snappy") throw new Error(`Unsupported compression: ${codec ?? "an unknown codec"} in Blosc. Write it with Blosc's lz4 or zstd`);
-  const inflate: Inflate = codec === "lz4" ? async (part, wanted) => decodeLz4(part, wanted) : inflaters[codec];
-  if (blockSize === 0 || blockSize > length) throw new Error(`the Blosc header tells of blocks of ${blockSize} bytes`);
+  if (codec === undefined || codec === "blosclz" || codec === "snappy")
+    throw new Error(
+      `Unsupported compression: ${codec ?? "an unknown codec"} in Blosc. Write it with Blosc's lz4 or zstd`,
+    );
+  const inflate: Inflate =
+    codec === "lz4" ? async (part, wanted) => decodeLz4(part, wanted) : inflaters[codec];
+  if (blockSize === 0 || blockSize > length)
+    throw new Error(`the Blosc header tells of blocks of ${blockSize} bytes`);
   const blocks = Math.ceil(length / blockSize);
-  if (headerLength + 4 * blocks > bytes.length) throw new Error("the Blosc buffer is too short for its blocks");
+  if (headerLength + 4 * blocks > bytes.length)
+    throw new Error("the Blosc buffer is too short for its blocks");
   const whole = new Uint8Array(length);
   for (let block = 0; block < blocks; block++) {
     const size = Math.min(blockSize, length - block * blockSize);
-    const isSplit = !(flags & 16) && typeSize <= 16 && blockSize / typeSize >= leastToSplit && size === blockSize;
+    const isSplit =
+      !(flags & 16) && typeSize <= 16 && blockSize / typeSize >= leastToSplit && size === blockSize;
     const streams = isSplit ? typeSize : 1;
     const into = whole.subarray(block * blockSize, block * blockSize + size);
     const isShuffled = (flags & 4) !== 0 || ((flags & 1) !== 0 && typeSize > 1);
@@ -50,7 +70,8 @@ export async function decodeBlosc(bytes: Uint8Array, expected: number | null, in
       if (own <= 0 || at + own > bytes.length) throw new Error("a Blosc block lies beyond the end");
       const part = bytes.subarray(at, at + own);
       const inflated = own === wanted ? part : await inflate(part, wanted);
-      if (inflated.length !== wanted) throw new Error(`a Blosc block has ${inflated.length} bytes, ${wanted} were expected`);
+      if (inflated.length !== wanted)
+        throw new Error(`a Blosc block has ${inflated.length} bytes, ${wanted} were expected`);
       unfiltered.set(inflated, filled);
       filled += wanted;
       at += own;
@@ -105,7 +126,7 @@ export function decodeLz4(bytes: Uint8Array, length: number): Uint8Array {
     const token = bytes[at++]!;
     const literals = token >> 4 === 15 ? longer(15) : token >> 4;
     if (at + literals > bytes.length || filled + literals > length) throw damaged();
-    for (const end = at + literals; at < end; ) whole[filled++] = bytes[at++]!;
+    for (const end = at + literals; at < end;) whole[filled++] = bytes[at++]!;
     if (at === bytes.length) break; // the last sequence has literals only
     if (at + 2 > bytes.length) throw damaged();
     const offset = bytes[at]! | (bytes[at + 1]! << 8);

@@ -1,5 +1,5 @@
-// Rows of a matrix on their way into another order, in bounded memory: each goes into the bucket of the places it belongs to, a file per bucket; a bucket is
-// then small enough to be put in order at once.
+// Rows of a matrix on their way into another order, in bounded memory: each goes into the bucket of the
+// places it belongs to, a file per bucket; a bucket is then small enough to be put in order at once.
 import { appendToFile, fileStatus, joinPath, readFile, removeFile, truncateFile } from "#platform";
 import type { SparseRows } from "./matrix.js";
 import { ScPoliError } from "../errors.js";
@@ -12,7 +12,10 @@ export interface OrderedRows {
 
 /** Bytes that wait in memory for their files. */
 const mostBuffered = 32 << 20;
-/** A row: its place, its values, the width of each value; then indices and values, each filled up to whole words. */
+/**
+ * A row: its place, its values, the width of each value; then indices and values, each filled up to whole
+ * words.
+ */
 const headerWords = 3;
 
 export class Buckets {
@@ -39,7 +42,12 @@ export class Buckets {
     for (const [bucket, length] of this.bytes.entries()) {
       const path = this.path(bucket);
       const found = (await fileStatus(path))?.bytes ?? 0;
-      if (found < length) throw new ScPoliError("file", `${path} is damaged: it has ${found} bytes, ${length} were expected. Convert again without resuming.`, { path });
+      if (found < length)
+        throw new ScPoliError(
+          "file",
+          `${path} is damaged: it has ${found} bytes, ${length} were expected. Convert again without resuming.`,
+          { path },
+        );
       if (length === 0) await removeFile(path);
       else if (found > length) await truncateFile(path, length);
     }
@@ -56,7 +64,10 @@ export class Buckets {
       const indexBytes = padded(count * (this.isWide ? 4 : 2));
       const record = new Uint8Array(4 * headerWords + indexBytes + padded(count * width));
       new Uint32Array(record.buffer).set([places[row]!, count, width]);
-      (this.isWide ? new Uint32Array(record.buffer, 4 * headerWords, count) : new Uint16Array(record.buffer, 4 * headerWords, count)).set(indices.subarray(start, end));
+      (this.isWide
+        ? new Uint32Array(record.buffer, 4 * headerWords, count)
+        : new Uint16Array(record.buffer, 4 * headerWords, count)
+      ).set(indices.subarray(start, end));
       valuesOf(record.buffer, 4 * headerWords + indexBytes, count, width).set(values.subarray(start, end));
       this.buffers[Math.floor(places[row]! / this.rows)]!.push(record);
       this.buffered += record.length;
@@ -76,18 +87,33 @@ export class Buckets {
     this.buffered = 0;
   }
 
-  /** All rows of a bucket in order. @param starts - where each row of the bucket begins, counted from the first, and where the last ends */
+  /**
+   * All rows of a bucket in order.
+   * @param starts - where each row of the bucket begins, counted from the first, and where the last ends
+   */
   async read(bucket: number, starts: Float64Array): Promise<OrderedRows> {
     const length = starts[starts.length - 1]! - starts[0]!;
-    const rows = { indices: this.isWide ? new Uint32Array(length) : new Uint16Array(length), values: new Uint32Array(length) };
+    const rows = {
+      indices: this.isWide ? new Uint32Array(length) : new Uint16Array(length),
+      values: new Uint32Array(length),
+    };
     if (this.bytes[bucket] === 0) return rows;
     const file = await readFile(this.path(bucket));
     const { buffer, byteOffset: offset } = file.byteOffset % 4 === 0 ? file : Uint8Array.from(file);
-    for (let at = 0; at < file.length; ) {
-      const [place, count, width] = new Uint32Array(buffer, offset + at, headerWords) as unknown as [number, number, number];
+    for (let at = 0; at < file.length;) {
+      const [place, count, width] = new Uint32Array(buffer, offset + at, headerWords) as unknown as [
+        number,
+        number,
+        number,
+      ];
       at += 4 * headerWords;
       const to = starts[place - bucket * this.rows]! - starts[0]!;
-      rows.indices.set(this.isWide ? new Uint32Array(buffer, offset + at, count) : new Uint16Array(buffer, offset + at, count), to);
+      rows.indices.set(
+        this.isWide
+          ? new Uint32Array(buffer, offset + at, count)
+          : new Uint16Array(buffer, offset + at, count),
+        to,
+      );
       at += padded(count * (this.isWide ? 4 : 2));
       rows.values.set(valuesOf(buffer, offset + at, count, width), to);
       at += padded(count * width);
@@ -104,6 +130,15 @@ function padded(bytes: number): number {
   return Math.ceil(bytes / 4) * 4;
 }
 
-function valuesOf(buffer: ArrayBufferLike, at: number, count: number, width: number): Uint8Array | Uint16Array | Uint32Array {
-  return width === 1 ? new Uint8Array(buffer, at, count) : width === 2 ? new Uint16Array(buffer, at, count) : new Uint32Array(buffer, at, count);
+function valuesOf(
+  buffer: ArrayBufferLike,
+  at: number,
+  count: number,
+  width: number,
+): Uint8Array | Uint16Array | Uint32Array {
+  return width === 1
+    ? new Uint8Array(buffer, at, count)
+    : width === 2
+      ? new Uint16Array(buffer, at, count)
+      : new Uint32Array(buffer, at, count);
 }

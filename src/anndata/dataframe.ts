@@ -37,6 +37,9 @@ export interface DataFrame {
   readonly columnNames: readonly string[];
   /** names of the rows */
   index(): Promise<readonly string[]>;
-  /** @throws ScPoliError "key" where there is no such column (the nearest names are offered), "format" where it cannot be read */
+  /**
+   * @throws ScPoliError "key" where there is no such column (the nearest names are offered), "format" where
+   * it cannot be read
+   */
   column(name: string): Promise<Column>;
 }

@@ -1,11 +1,19 @@
-// A sparse matrix read by its description: without HDF5, whose library takes longer to load than a thread needs for its first block.
+// A sparse matrix read by its description: without HDF5, whose library takes longer to load than a thread
+// needs for its first block.
 import { openDirect } from "#platform";
 import { DirectArray } from "./hdf5-array.js";
 import type { Matrix, MatrixDescription } from "./matrix.js";
 import { CsrFileMatrix, damagedMatrix } from "./stored-matrix.js";
 
 /** @returns null where the file is no longer the one that was described */
-export function openDescribed({ place, rows, columns, data, indices, indptr }: MatrixDescription): { readonly matrix: Matrix; close(): void } | null {
+export function openDescribed({
+  place,
+  rows,
+  columns,
+  data,
+  indices,
+  indptr,
+}: MatrixDescription): { readonly matrix: Matrix; close(): void } | null {
   const { filePath, path, identity } = data;
   const file = openDirect(filePath);
   if (file === null) return null;
@@ -16,5 +24,16 @@ export function openDescribed({ place, rows, columns, data, indices, indptr }: M
   const open = (array: typeof data) => new DirectArray(file, array);
   const key = path.slice(0, path.lastIndexOf("/"));
   const error = (found: string) => damagedMatrix(place, filePath, key, found);
-  return { matrix: new CsrFileMatrix({ place, rows, columns, data: open(data), indices: open(indices), indptr: open(indptr), error }), close: () => file.close() };
+  return {
+    matrix: new CsrFileMatrix({
+      place,
+      rows,
+      columns,
+      data: open(data),
+      indices: open(indices),
+      indptr: open(indptr),
+      error,
+    }),
+    close: () => file.close(),
+  };
 }

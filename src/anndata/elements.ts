@@ -1,4 +1,5 @@
-// What is written, and how anndata 0.8 and later encode it, whatever the format: columns, tables, dictionaries. h5ad-elements.ts and zarr-write.ts write the pieces.
+// What is written, and how anndata 0.8 and later encode it, whatever the format: columns, tables,
+// dictionaries. h5ad-elements.ts and zarr-write.ts write the pieces.
 //
 // Source: anndata's "On-disk format" page.
 import { ScPoliError } from "../errors.js";
@@ -11,10 +12,22 @@ export type NewColumn =
   | { readonly kind: "number"; readonly values: NumericArray }
   | { readonly kind: "boolean"; readonly values: Uint8Array }
   | { readonly kind: "string"; readonly values: readonly string[] }
-  | { readonly kind: "categorical"; readonly codes: Int8Array | Int16Array | Int32Array; readonly categories: readonly string[]; readonly ordered?: boolean };
+  | {
+      readonly kind: "categorical";
+      readonly codes: Int8Array | Int16Array | Int32Array;
+      readonly categories: readonly string[];
+      readonly ordered?: boolean;
+    };
 
 /** Whole numbers are written as int64, others as float64. */
-export type NewUns = number | string | boolean | NumericArray | readonly string[] | readonly number[] | { readonly [key: string]: NewUns };
+export type NewUns =
+  | number
+  | string
+  | boolean
+  | NumericArray
+  | readonly string[]
+  | readonly number[]
+  | { readonly [key: string]: NewUns };
 
 /** What is added to a copy. */
 export interface Additions {
@@ -42,18 +55,24 @@ export function writeColumn(writer: ElementWriter, path: string, column: NewColu
       return writer.array(path, column.values);
     case "string": {
       const { values } = column;
-      return isWhole(values) ? writer.strings(path, values) : writeColumn(writer, path, categoricalOf(values));
+      return isWhole(values)
+        ? writer.strings(path, values)
+        : writeColumn(writer, path, categoricalOf(values));
     }
     case "boolean": {
       const { values } = column;
       if (values instanceof Uint8Array || !values.includes(null)) return writer.booleanArray(path, values);
       writer.group(path, "nullable-boolean", "0.1.0");
       writer.booleanArray(`${path}/values`, values);
-      return writer.booleanArray(`${path}/mask`, values.map((value) => value === null));
+      return writer.booleanArray(
+        `${path}/mask`,
+        values.map((value) => value === null),
+      );
     }
     case "categorical": {
       const { codes, categories } = column;
-      const type = categories.length <= 127 ? Int8Array : categories.length <= 32767 ? Int16Array : Int32Array;
+      const type =
+        categories.length <= 127 ? Int8Array : categories.length <= 32767 ? Int16Array : Int32Array;
       writer.group(path, "categorical", "0.2.0");
       writer.attribute(path, "ordered", Int8Array.of(column.ordered === true ? 1 : 0));
       writer.array(`${path}/codes`, new type(codes));
@@ -63,7 +82,13 @@ export function writeColumn(writer: ElementWriter, path: string, column: NewColu
 }
 
 /** A table with its index; its columns follow. */
-export function writeIndex(writer: ElementWriter, path: string, index: readonly string[], columns: readonly string[], indexName = "_index"): void {
+export function writeIndex(
+  writer: ElementWriter,
+  path: string,
+  index: readonly string[],
+  columns: readonly string[],
+  indexName = "_index",
+): void {
   writer.group(path, "dataframe", "0.2.0");
   writer.attribute(path, "_index", indexName);
   writer.attribute(path, "column-order", columns);
@@ -72,7 +97,8 @@ export function writeIndex(writer: ElementWriter, path: string, index: readonly 
 
 /** Scalars, texts, arrays and dictionaries of them. */
 export function writeUns(writer: ElementWriter, path: string, value: NewUns): void {
-  if (typeof value === "string" || typeof value === "number" || typeof value === "boolean") writer.scalar(path, value);
+  if (typeof value === "string" || typeof value === "number" || typeof value === "boolean")
+    writer.scalar(path, value);
   else if (ArrayBuffer.isView(value)) writer.array(path, value);
   else if (isList(value)) {
     if (value.some((item) => typeof item === "string")) writer.strings(path, value.map(String));
@@ -86,13 +112,21 @@ export function writeUns(writer: ElementWriter, path: string, value: NewUns): vo
 /** A key of uns, obs or obsm. @throws ScPoliError "key" where HDF5 cannot hold it */
 export function checkKey(key: string): string {
   if (key !== "" && key !== "." && key !== ".." && !/[/\0]/.test(key)) return key;
-  throw new ScPoliError("key", `"${key}" cannot be a name in an .h5ad file: a name has at least one character and no "/".`, { key });
+  throw new ScPoliError(
+    "key",
+    `"${key}" cannot be a name in an .h5ad file: a name has at least one character and no "/".`,
+    { key },
+  );
 }
 
 function categoricalOf(values: readonly (string | null)[]): NewColumn {
   const categories = [...new Set(values)].filter((value): value is string => value !== null).sort();
   const codes = new Map<string | null, number>(categories.map((name, code) => [name, code]));
-  return { kind: "categorical", codes: Int32Array.from(values, (value) => codes.get(value) ?? -1), categories };
+  return {
+    kind: "categorical",
+    codes: Int32Array.from(values, (value) => codes.get(value) ?? -1),
+    categories,
+  };
 }
 
 /** Text arrays cannot hold missing values; categories can. */

@@ -1,9 +1,17 @@
 // Elements of an .h5ad file, written as anndata 0.8 and later encode them: columns, arrays, dictionaries.
 //
-// Source: anndata's "On-disk format" page. Bytes depend on the content alone: HDF5 stamps each object with the time, so the clock stands still meanwhile.
+// Source: anndata's "On-disk format" page. Bytes depend on the content alone: HDF5 stamps each object with
+// the time, so the clock stands still meanwhile.
 import { abandonHdf5, type Hdf5 } from "#platform";
 import { ScPoliError } from "../errors.js";
-import { writeColumn, writeIndex, writeUns, type ElementWriter, type NewColumn, type NewUns } from "./elements.js";
+import {
+  writeColumn,
+  writeIndex,
+  writeUns,
+  type ElementWriter,
+  type NewColumn,
+  type NewUns,
+} from "./elements.js";
 import type { Hdf5File } from "./hdf5.js";
 import { patchHdf5, placeholderType } from "./hdf5-patch.js";
 import type { DenseMatrix, NumericArray } from "./matrix.js";
@@ -40,12 +48,19 @@ export class H5adWriter implements ElementWriter {
     this.encode(path, encoding, version);
   }
 
-  attribute(path: string, name: string, value: string | readonly string[] | NumericArray | BigInt64Array): void {
+  attribute(
+    path: string,
+    name: string,
+    value: string | readonly string[] | NumericArray | BigInt64Array,
+  ): void {
     still(() => {
       const group = new this.file.library.Group(this.file.root.file_id, this.at(path));
       if (this.file.attributeNames(this.at(path)).includes(name)) group.delete_attribute(name);
       // of an empty list, anndata stores the type of an empty NumPy array
-      group.create_attribute(name, (Array.isArray(value) && value.length === 0 ? new Float64Array(0) : value) as Data);
+      group.create_attribute(
+        name,
+        (Array.isArray(value) && value.length === 0 ? new Float64Array(0) : value) as Data,
+      );
     });
   }
 
@@ -54,7 +69,12 @@ export class H5adWriter implements ElementWriter {
     this.attribute(path, "encoding-version", version);
   }
 
-  array(path: string, values: NumericArray | BigInt64Array, shape: readonly number[] = [values.length], layout: Layout = {}): void {
+  array(
+    path: string,
+    values: NumericArray | BigInt64Array,
+    shape: readonly number[] = [values.length],
+    layout: Layout = {},
+  ): void {
     this.dataset(path, values, shape, undefined, layout);
     this.encode(path, "array", "0.2.0");
   }
@@ -90,7 +110,12 @@ export class H5adWriter implements ElementWriter {
 
   scalar(path: string, value: string | number | boolean): void {
     if (typeof value === "string") this.dataset(path, value, [], "S");
-    else if (typeof value === "number") this.dataset(path, Number.isSafeInteger(value) ? BigInt64Array.of(BigInt(value)) : Float64Array.of(value), []);
+    else if (typeof value === "number")
+      this.dataset(
+        path,
+        Number.isSafeInteger(value) ? BigInt64Array.of(BigInt(value)) : Float64Array.of(value),
+        [],
+      );
     else this.booleanDataset(path, Uint8Array.of(Number(value)), []);
     this.encode(path, typeof value === "string" ? "string" : "numeric-scalar", "0.2.0");
   }
@@ -110,13 +135,15 @@ export class H5adWriter implements ElementWriter {
   }
 
   /**
-   * Leaves entries out of groups, which h5wasm cannot: their groups, and the root, are made anew with links to everything else. All that follows goes there.
+   * Leaves entries out of groups, which h5wasm cannot: their groups, and the root, are made anew with links
+   * to everything else. All that follows goes there.
    * @param entries - names to leave out, by group; "all" leaves out the group itself
    */
   leaveOut(entries: ReadonlyMap<string, readonly string[] | "all">): void {
     const root = "/scpoli-new-root";
     const { file } = this;
-    const link = (target: string, name: string) => still(() => file.module.create_hard_link(file.root.file_id, target, root + name));
+    const link = (target: string, name: string) =>
+      still(() => file.module.create_hard_link(file.root.file_id, target, root + name));
     const copyGroup = (path: string) => {
       still(() => file.module.create_group(file.root.file_id, root + path, false));
       for (const name of file.attributeNames(path || "/")) this.copyAttribute(path || "/", root + path, name);
@@ -131,7 +158,8 @@ export class H5adWriter implements ElementWriter {
       }
       if (left === "all") continue;
       copyGroup(`/${key}`);
-      for (const child of file.keys(`/${key}`)) if (!left.includes(child)) link(`/${key}/${child}`, `/${key}/${child}`);
+      for (const child of file.keys(`/${key}`))
+        if (!left.includes(child)) link(`/${key}/${child}`, `/${key}/${child}`);
     }
     this.root = root;
   }
@@ -154,8 +182,17 @@ export class H5adWriter implements ElementWriter {
     abandonHdf5();
   }
 
-  private dataset(path: string, data: unknown, shape: readonly number[], dtype?: Dtype, { chunk, compression }: Layout = {}): void {
-    const chunks = chunk && shape.every((length, i) => i === 0 || length > 0) ? [Math.max(1, chunk), ...shape.slice(1)] : null;
+  private dataset(
+    path: string,
+    data: unknown,
+    shape: readonly number[],
+    dtype?: Dtype,
+    { chunk, compression }: Layout = {},
+  ): void {
+    const chunks =
+      chunk && shape.every((length, i) => i === 0 || length > 0)
+        ? [Math.max(1, chunk), ...shape.slice(1)]
+        : null;
     still(() =>
       this.file.root.create_dataset({
         name: this.root + path,
@@ -171,7 +208,12 @@ export class H5adWriter implements ElementWriter {
   private booleanDataset(path: string, values: Uint8Array, shape: readonly number[]): void {
     const { module, library, root } = this.file;
     const extent = shape.map(BigInt);
-    const metadata = { ...library.dtype_to_metadata(placeholderType), shape: extent, maxshape: extent, chunks: null };
+    const metadata = {
+      ...library.dtype_to_metadata(placeholderType),
+      shape: extent,
+      maxshape: extent,
+      chunks: null,
+    };
     const pointer = module._malloc(Math.max(1, values.length));
     module.HEAPU8.set(values, pointer);
     try {
@@ -190,13 +232,26 @@ export class H5adWriter implements ElementWriter {
   private copyAttribute(from: string, to: string, name: string): void {
     const { value, dtype, shape } = new this.file.library.Attribute(this.file.root.file_id, from, name);
     if (value === null || dtype === "unknown") {
-      throw new ScPoliError("output", `${this.file.place(from)} has an attribute "${name}" of a kind that cannot be kept when something is replaced. Write to new names instead.`);
+      throw new ScPoliError(
+        "output",
+        `${this.file.place(from)} has an attribute "${name}" of a kind that cannot be kept when something is replaced. Write to new names instead.`,
+      );
     }
-    still(() => new this.file.library.Group(this.file.root.file_id, to).create_attribute(name, value as Data, shape, dtype));
+    still(() =>
+      new this.file.library.Group(this.file.root.file_id, to).create_attribute(
+        name,
+        value as Data,
+        shape,
+        dtype,
+      ),
+    );
   }
 }
 
-/** Runs `write` while the clock stands still, so that no time gets into the file. Nothing else runs meanwhile: HDF5 is synchronous. */
+/**
+ * Runs `write` while the clock stands still, so that no time gets into the file. Nothing else runs meanwhile:
+ * HDF5 is synchronous.
+ */
 function still<T>(write: () => T): T {
   const { now } = Date;
   Date.now = () => 0;

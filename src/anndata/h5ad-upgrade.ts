@@ -1,5 +1,6 @@
-// What a copy of an old file needs so that the anndata of today reads it with new columns in it: tables of anndata 0.6 and older become groups of columns, and
-// what carries no encoding gets the one that it has. Everything else stays as it is.
+// What a copy of an old file needs so that the anndata of today reads it with new columns in it: tables of
+// anndata 0.6 and older become groups of columns, and what carries no encoding gets the one that it has.
+// Everything else stays as it is.
 import type { AnnData } from "./anndata.js";
 import { ScPoliError } from "../errors.js";
 import type { H5adWriter } from "./h5ad-elements.js";
@@ -37,11 +38,16 @@ export async function oldParts(writer: H5adWriter, source: AnnData): Promise<Old
  * @returns columns of obs that are kept
  */
 export async function writeOldParts(
-  writer: H5adWriter, source: AnnData, { frames, hasTableObsm }: OldParts, added: { readonly obs: readonly string[]; readonly obsm: readonly string[] }, onWarning?: (message: string) => void,
+  writer: H5adWriter,
+  source: AnnData,
+  { frames, hasTableObsm }: OldParts,
+  added: { readonly obs: readonly string[]; readonly obsm: readonly string[] },
+  onWarning?: (message: string) => void,
 ): Promise<readonly string[]> {
   let kept = source.obs.columnNames;
   for (const [name, frame] of Object.entries(frames)) {
-    const wanted = name === "obs" ? frame.columnNames.filter((column) => !added.obs.includes(column)) : frame.columnNames;
+    const wanted =
+      name === "obs" ? frame.columnNames.filter((column) => !added.obs.includes(column)) : frame.columnNames;
     writer.frame(`/${name}`, await frame.index(), wanted, frame.indexName);
     const written: string[] = [];
     for (const column of wanted) {
@@ -75,15 +81,32 @@ async function tolerate(write: () => Promise<void>, onWarning?: (message: string
 }
 
 /** Groups whose entries are elements of their own. */
-const known = new Set(["anndata", "raw", "dict", "dataframe", "csr_matrix", "csc_matrix", "categorical", "nullable-integer", "nullable-boolean", "nullable-string-array"]);
+const known = new Set([
+  "anndata",
+  "raw",
+  "dict",
+  "dataframe",
+  "csr_matrix",
+  "csc_matrix",
+  "categorical",
+  "nullable-integer",
+  "nullable-boolean",
+  "nullable-string-array",
+]);
 
 const tablePaths = new Set(["/obs", "/var", "/raw/var"]);
 
-/** Gives every element without an encoding the one that it has. Texts of fixed length and tables are left: without one, anndata reads them as their time meant them. */
+/**
+ * Gives every element without an encoding the one that it has. Texts of fixed length and tables are left:
+ * without one, anndata reads them as their time meant them.
+ */
 export function stampEncodings(writer: H5adWriter, source: AnnData): void {
   const { file } = writer;
   const seen = new Set<number>();
-  const shapeAt = (path: string): Shape => [source.nObs, path === "/raw/X" ? (source.raw?.var.length ?? 0) : source.nVars];
+  const shapeAt = (path: string): Shape => [
+    source.nObs,
+    path === "/raw/X" ? (source.raw?.var.length ?? 0) : source.nVars,
+  ];
 
   const visit = (path: string): void => {
     const at = writer.at(path);
@@ -117,7 +140,12 @@ export function stampEncodings(writer: H5adWriter, source: AnnData): void {
     const sparse = sparseEncoding(file, at, shape);
     if (sparse !== undefined) {
       const stored = file.attribute(at, "shape") ?? file.attribute(at, "h5sparse_shape");
-      if (!file.attributeNames(at).includes("shape")) writer.attribute(path, "shape", BigInt64Array.from((Array.isArray(stored) ? stored : shape).map((n) => BigInt(Number(n)))));
+      if (!file.attributeNames(at).includes("shape"))
+        writer.attribute(
+          path,
+          "shape",
+          BigInt64Array.from((Array.isArray(stored) ? stored : shape).map((n) => BigInt(Number(n)))),
+        );
       return encode(`${sparse.slice(0, 3)}_matrix`, "0.1.0");
     }
     if (keys.includes("codes") && keys.includes("categories")) {
@@ -126,7 +154,14 @@ export function stampEncodings(writer: H5adWriter, source: AnnData): void {
     }
     if (keys.includes("values") && keys.includes("mask")) {
       const { dtype } = file.dataset(`${at}/values`);
-      return encode(dtype === "string" ? "nullable-string-array" : dtype === "bool" ? "nullable-boolean" : "nullable-integer", "0.1.0");
+      return encode(
+        dtype === "string"
+          ? "nullable-string-array"
+          : dtype === "bool"
+            ? "nullable-boolean"
+            : "nullable-integer",
+        "0.1.0",
+      );
     }
     return /^\/(obs|var)\//.test(path) ? undefined : encode("dict", "0.1.0");
   };
@@ -135,7 +170,8 @@ export function stampEncodings(writer: H5adWriter, source: AnnData): void {
     const at = writer.at(path);
     if (file.text(at, "encoding-type") !== undefined) return;
     const { shape, dtype, isVariableText } = file.dataset(at);
-    if (shape === null || dtype === "table" || dtype === "unknown" || (dtype === "string" && !isVariableText)) return;
+    if (shape === null || dtype === "table" || dtype === "unknown" || (dtype === "string" && !isVariableText))
+      return;
     if (dtype === "string") writer.encode(path, shape.length === 0 ? "string" : "string-array", "0.2.0");
     else writer.encode(path, shape.length === 0 ? "numeric-scalar" : "array", "0.2.0");
   };

@@ -1,4 +1,5 @@
-// Arrays of numbers in an HDF5 file: what those that HDF5 reads and those that are read without it have in common, and the latter.
+// Arrays of numbers in an HDF5 file: what those that HDF5 reads and those that are read without it have in
+// common, and the latter.
 import type { DirectFile } from "#platform";
 import { ScPoliError, type ErrorKind } from "../errors.js";
 import type { ArrayDescription } from "./hdf5-chunk-index.js";
@@ -22,15 +23,24 @@ export abstract class Hdf5Array {
     readonly path: string,
   ) {}
 
-  /** An array that takes `length` values of this dataset; 64-bit integers as Float64Array. @throws ScPoliError "format" where they are no numbers, "memory" */
+  /**
+   * An array that takes `length` values of this dataset; 64-bit integers as Float64Array.
+   * @throws ScPoliError "format" where they are no numbers, "memory"
+   */
   array(length: number): NumericArray {
     const constructor = arrays[this.dtype];
-    if (constructor === undefined) throw this.error("format", `numbers were expected, but the values are of type ${this.dtype}`);
+    if (constructor === undefined)
+      throw this.error("format", `numbers were expected, but the values are of type ${this.dtype}`);
     return this.allocate(constructor, length);
   }
 
   error(kind: ErrorKind, found: string, cause?: unknown): ScPoliError {
-    return new ScPoliError(kind, `${this.place} cannot be read: ${found}.`, { path: this.filePath, key: this.path }, { cause });
+    return new ScPoliError(
+      kind,
+      `${this.place} cannot be read: ${found}.`,
+      { path: this.filePath, key: this.path },
+      { cause },
+    );
   }
 
   protected damaged(cause?: unknown): ScPoliError {
@@ -59,10 +69,18 @@ export class DirectArray extends Hdf5Array implements NumberArray {
     super(description.place, description.filePath, description.path);
   }
 
-  get dtype() { return this.description.index.dtype; }
-  get length() { return this.description.length; }
-  get width() { return this.description.index.width; }
-  get rowsPerChunk() { return this.description.rowsPerChunk; }
+  get dtype() {
+    return this.description.index.dtype;
+  }
+  get length() {
+    return this.description.length;
+  }
+  get width() {
+    return this.description.index.width;
+  }
+  get rowsPerChunk() {
+    return this.description.rowsPerChunk;
+  }
 
   async readInto(target: NumericArray, offset: number, start: number, end: number): Promise<void> {
     if (end <= start) return;

@@ -1,12 +1,23 @@
-// Where the values of a dataset lie in its file, for those that are stored as nearly all large ones are: in one piece, or in chunks that are listed in a B-tree of
-// version 1, as they are or deflated. Everything else, and everything that is odd, is left to HDF5, which has words for what is damaged.
+// Where the values of a dataset lie in its file, for those that are stored as nearly all large ones are: in
+// one piece, or in chunks that are listed in a B-tree of version 1, as they are or deflated. Everything else,
+// and everything that is odd, is left to HDF5, which has words for what is damaged.
 //
-// HDF5 opens and describes every file; only the bytes of such chunks are fetched without it (hdf5-chunks.ts): Node's zlib inflates faster than h5wasm, which is
-// WebAssembly, and values that lie there as they are need no copy in between.
+// HDF5 opens and describes every file; only the bytes of such chunks are fetched without it (hdf5-chunks.ts):
+// Node's zlib inflates faster than h5wasm, which is WebAssembly, and values that lie there as they are need
+// no copy in between.
 //
-// Source: HDF5 File Format Specification 3.0, "Version 1 B-trees", "The Data Layout Message", "The Datatype Message".
+// Source: HDF5 File Format Specification 3.0, "Version 1 B-trees", "The Data Layout Message", "The Datatype
+// Message".
 import type { DirectFile } from "#platform";
-import { messageTypes, noAddress, readLong, readMessages, readSuperblock, viewOf, type ReadAt } from "./hdf5-format.js";
+import {
+  messageTypes,
+  noAddress,
+  readLong,
+  readMessages,
+  readSuperblock,
+  viewOf,
+  type ReadAt,
+} from "./hdf5-format.js";
 
 /** A dataset of one or two dimensions as HDF5 describes it. */
 export interface DescribedDataset {
@@ -21,7 +32,10 @@ export interface DescribedDataset {
   readonly filters: readonly { readonly id: number; readonly cd_values: readonly number[] }[];
 }
 
-/** Chunks in the order of their rows, then of their columns; those at the edges are as large as the others. A dataset in one piece is one chunk. */
+/**
+ * Chunks in the order of their rows, then of their columns; those at the edges are as large as the others. A
+ * dataset in one piece is one chunk.
+ */
 export interface ChunkIndex {
   readonly dtype: string;
   readonly size: number;
@@ -60,10 +74,15 @@ const mostChunkBytes = 1 << 28;
  * @param address - of the dataset's object header
  * @returns null where HDF5 is to read
  */
-export async function findChunks(file: DirectFile, address: number, dataset: DescribedDataset): Promise<ChunkIndex | null> {
+export async function findChunks(
+  file: DirectFile,
+  address: number,
+  dataset: DescribedDataset,
+): Promise<ChunkIndex | null> {
   const filters = dataset.filters.map(({ id }) => id).join();
   const shuffled = dataset.filters.find(({ id }) => id === shuffle);
-  if (!["", "1", "2,1"].includes(filters) || (shuffled && shuffled.cd_values[0] !== dataset.size)) return null;
+  if (!["", "1", "2,1"].includes(filters) || (shuffled && shuffled.cd_values[0] !== dataset.size))
+    return null;
   const read: ReadAt = (position, length) => {
     const bytes = new Uint8Array(Math.max(0, Math.min(length, file.bytes - position)));
     return file.read(position, bytes) ? bytes : bytes.subarray(0, 0);
@@ -79,7 +98,9 @@ export async function findChunks(file: DirectFile, address: number, dataset: Des
     const [datatype, layout] = [only(messageTypes.datatype), only(messageTypes.layout)];
     if (!datatype || !layout || messages.some(({ type }) => type === messageTypes.externalFiles)) return null;
     if (!isPlainType(datatype, dataset) || layout.getUint8(0) !== 3) return null;
-    const index = dataset.chunk ? await indexOfTree(read, base, layout, dataset, filters !== "") : indexOfPiece(base, layout, dataset);
+    const index = dataset.chunk
+      ? await indexOfTree(read, base, layout, dataset, filters !== "")
+      : indexOfPiece(base, layout, dataset);
     return index && isInside(index, file.bytes) ? { ...index, isShuffled: shuffled !== undefined } : null;
   } catch {
     return null; // whatever it is, HDF5 meets it too, and tells
@@ -93,32 +114,71 @@ const isShared = 2;
 function isPlainType(type: DataView, { dtype, size }: DescribedDataset): boolean {
   const [, kind, bits] = /^(u?int|float)(\d+)$/.exec(dtype) ?? [];
   const [order, sign] = [type.getUint8(1), type.getUint8(2)];
-  if (kind === undefined || Number(bits) !== 8 * size || type.getUint32(4, true) !== size || type.getUint16(8, true) !== 0 || type.getUint16(10, true) !== 8 * size) return false;
+  if (
+    kind === undefined ||
+    Number(bits) !== 8 * size ||
+    type.getUint32(4, true) !== size ||
+    type.getUint16(8, true) !== 0 ||
+    type.getUint16(10, true) !== 8 * size
+  )
+    return false;
   const isFloat = kind === "float";
   if ((type.getUint8(0) & 15) !== (isFloat ? 1 : 0)) return false;
   if (!isFloat) return order === (kind === "int" ? 8 : 0);
   const { exponent, bias } = floats[size]!;
   const fraction = 8 * size - 1 - exponent;
-  return order === 0x20 && sign === 8 * size - 1 && [fraction, exponent, 0, fraction].every((value, i) => type.getUint8(12 + i) === value) && type.getUint32(16, true) === bias;
+  return (
+    order === 0x20 &&
+    sign === 8 * size - 1 &&
+    [fraction, exponent, 0, fraction].every((value, i) => type.getUint8(12 + i) === value) &&
+    type.getUint32(16, true) === bias
+  );
 }
 
 /** by bytes */
-const floats: Readonly<Record<number, { readonly exponent: number; readonly bias: number }>> = { 2: { exponent: 5, bias: 15 }, 4: { exponent: 8, bias: 127 }, 8: { exponent: 11, bias: 1023 } };
+const floats: Readonly<Record<number, { readonly exponent: number; readonly bias: number }>> = {
+  2: { exponent: 5, bias: 15 },
+  4: { exponent: 8, bias: 127 },
+  8: { exponent: 11, bias: 1023 },
+};
 
 type Positions = Omit<ChunkIndex, "isShuffled">;
 
-function indexOfPiece(base: number, layout: DataView, { shape, dtype, size }: DescribedDataset): Positions | null {
+function indexOfPiece(
+  base: number,
+  layout: DataView,
+  { shape, dtype, size }: DescribedDataset,
+): Positions | null {
   const [rows, width] = shape;
   if (layout.getUint8(1) !== 1 || readLong(layout, 10) !== rows * width * size) return null;
-  return { dtype, size, width, chunk: shape, across: 1, positions: Float64Array.of(base + readLong(layout, 2)), stored: null };
+  return {
+    dtype,
+    size,
+    width,
+    chunk: shape,
+    across: 1,
+    positions: Float64Array.of(base + readLong(layout, 2)),
+    stored: null,
+  };
 }
 
 /** Every chunk must be there, once, and nothing left out of it: what was never written, HDF5 fills. */
-async function indexOfTree(read: ReadAt, base: number, layout: DataView, { shape, dimensions, dtype, size, chunk }: DescribedDataset, isDeflated: boolean): Promise<Positions | null> {
+async function indexOfTree(
+  read: ReadAt,
+  base: number,
+  layout: DataView,
+  { shape, dimensions, dtype, size, chunk }: DescribedDataset,
+  isDeflated: boolean,
+): Promise<Positions | null> {
   const [[rows, width], [tall, wide]] = [shape, chunk!];
   const bytes = tall * wide * size;
   const told = [tall, wide].slice(0, dimensions).concat(size);
-  if (layout.getUint8(1) !== 2 || layout.getUint8(2) !== dimensions + 1 || told.some((length, i) => layout.getUint32(11 + 4 * i, true) !== length)) return null;
+  if (
+    layout.getUint8(1) !== 2 ||
+    layout.getUint8(2) !== dimensions + 1 ||
+    told.some((length, i) => layout.getUint32(11 + 4 * i, true) !== length)
+  )
+    return null;
   const across = Math.ceil(width / wide);
   const count = Math.ceil(rows / tall) * across;
   if (!(bytes > 0 && bytes <= mostChunkBytes) || !(count > 0 && count <= mostChunks)) return null;
@@ -131,7 +191,14 @@ async function indexOfTree(read: ReadAt, base: number, layout: DataView, { shape
     const fields = viewOf(start);
     const own = fields.getUint8(5);
     const entries = fields.getUint16(6, true);
-    if (treeSignature.some((byte, i) => start[i] !== byte) || fields.getUint8(4) !== 1 || own !== (level ?? own) || own > mostLevels || entries === 0) return false;
+    if (
+      treeSignature.some((byte, i) => start[i] !== byte) ||
+      fields.getUint8(4) !== 1 ||
+      own !== (level ?? own) ||
+      own > mostLevels ||
+      entries === 0
+    )
+      return false;
     const node = viewOf(await read(base + address + nodeHeader, entries * (keyBytes + 8)));
     for (let at = 0; at < node.byteLength; at += keyBytes + 8) {
       const child = readLong(node, at + keyBytes);
@@ -143,8 +210,20 @@ async function indexOfTree(read: ReadAt, base: number, layout: DataView, { shape
       const place = told.map((_, i) => readLong(node, at + 8 + 8 * i));
       const [row, column] = [place[0]! / tall, dimensions === 2 ? place[1]! / wide : 0];
       const number = row * across + column;
-      if (place.at(-1) !== 0 || !Number.isInteger(row) || !Number.isInteger(column) || column >= across || number >= count || stored[number] !== 0) return false;
-      if (filtersLeftOut !== 0 || (isDeflated ? !(length > 0 && length <= 2 * bytes + 1024) : length !== bytes)) return false;
+      if (
+        place.at(-1) !== 0 ||
+        !Number.isInteger(row) ||
+        !Number.isInteger(column) ||
+        column >= across ||
+        number >= count ||
+        stored[number] !== 0
+      )
+        return false;
+      if (
+        filtersLeftOut !== 0 ||
+        (isDeflated ? !(length > 0 && length <= 2 * bytes + 1024) : length !== bytes)
+      )
+        return false;
       positions[number] = base + child;
       stored[number] = length;
       found++;

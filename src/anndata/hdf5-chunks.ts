@@ -1,4 +1,5 @@
-// Values out of the chunks of a dataset, straight from the file: deflated chunks are inflated one after the other, of others only what is wanted is read, into its place.
+// Values out of the chunks of a dataset, straight from the file: deflated chunks are inflated one after the
+// other, of others only what is wanted is read, into its place.
 import type { DirectFile } from "#platform";
 import { arrays, copyNumbers } from "./hdf5-types.js";
 import type { ChunkIndex } from "./hdf5-chunk-index.js";
@@ -20,7 +21,8 @@ interface Wanted {
 
 /**
  * Copies rows [start, end) into the target, converted to its type.
- * @returns "damaged" where a chunk does not inflate to its length or the file ends before, "beyond" where a 64-bit integer is beyond 2^53; the target is to be thrown away then
+ * @returns "damaged" where a chunk does not inflate to its length or the file ends before, "beyond" where a
+ * 64-bit integer is beyond 2^53; the target is to be thrown away then
  */
 export function readChunks(wanted: Wanted): Result {
   const { index, start, end } = wanted;
@@ -28,7 +30,8 @@ export function readChunks(wanted: Wanted): Result {
   const isPlain = !index.stored && wide === index.width;
   const [first, last] = [Math.floor(start / tall), Math.ceil(end / tall)];
   let result: Result = "read";
-  if (isPlain) for (let band = first; band < last && result === "read"; band++) result = readPlain(wanted, band);
+  if (isPlain)
+    for (let band = first; band < last && result === "read"; band++) result = readPlain(wanted, band);
   else
     for (let number = first * index.across; number < last * index.across && result === "read"; number++) {
       const bytes = chunkBytes(wanted, number);
@@ -59,7 +62,9 @@ function readPlain(wanted: Wanted, band: number): Result {
   const length = (to - from) * width;
   // 64-bit integers and half precision are never as they are stored
   if (target.BYTES_PER_ELEMENT === size && target.constructor === arrays[dtype] && !/int64/.test(dtype))
-    return file.read(position, new Uint8Array(target.buffer, target.byteOffset + at * size, length * size)) ? "read" : "damaged";
+    return file.read(position, new Uint8Array(target.buffer, target.byteOffset + at * size, length * size))
+      ? "read"
+      : "damaged";
   const step = Math.floor(bytesPerPiece / size);
   const piece = new Uint8Array(Math.min(step, length) * size);
   for (let done = 0; done < length; done += step) {
@@ -86,7 +91,8 @@ function chunkBytes({ file, index }: Wanted, number: number): Uint8Array | null 
 function unshuffled(bytes: Uint8Array, size: number): Uint8Array {
   const values = new Uint8Array(bytes.length);
   const count = bytes.length / size;
-  for (let k = 0; k < size; k++) for (let i = 0, at = k, from = k * count; i < count; i++, at += size) values[at] = bytes[from + i]!;
+  for (let k = 0; k < size; k++)
+    for (let i = 0, at = k, from = k * count; i < count; i++, at += size) values[at] = bytes[from + i]!;
   return values;
 }
 
@@ -102,7 +108,8 @@ function copyChunk(wanted: Wanted, number: number, bytes: Uint8Array): Result {
   const length = wide === width ? rows * width : Math.min(wide, width - column);
   for (let row = from; row < to; row += rows) {
     const pointer = bytes.byteOffset + (row - band * tall) * wide * size;
-    if (!copyNumbers(bytes.buffer, pointer, length, dtype, target, offset + (row - start) * width + column)) return "beyond";
+    if (!copyNumbers(bytes.buffer, pointer, length, dtype, target, offset + (row - start) * width + column))
+      return "beyond";
   }
   return "read";
 }

@@ -1,6 +1,8 @@
-// Pieces of the HDF5 file format that h5wasm hands out to nobody: the superblock, and the messages in an object's header.
+// Pieces of the HDF5 file format that h5wasm hands out to nobody: the superblock, and the messages in an
+// object's header.
 //
-// Source: HDF5 File Format Specification 3.0, "Superblock", "Object Headers: version 1". Addresses of objects come from h5wasm's object references.
+// Source: HDF5 File Format Specification 3.0, "Superblock", "Object Headers: version 1". Addresses of objects
+// come from h5wasm's object references.
 
 /** Bytes [position, position + length) of a file, fewer where it ends before. */
 export type ReadAt = (position: number, length: number) => Promise<Uint8Array> | Uint8Array;
@@ -11,7 +13,10 @@ export interface Superblock {
   readonly position: number;
   /** where addresses count from */
   readonly base: number;
-  /** of what goes before the root group and is seldom there: a driver's block (versions 0 and 1), or an extension of the superblock */
+  /**
+   * of what goes before the root group and is seldom there: a driver's block (versions 0 and 1), or an
+   * extension of the superblock
+   */
   readonly extension: number;
   readonly bytes: Uint8Array;
 }
@@ -32,9 +37,16 @@ export async function readSuperblock(read: ReadAt): Promise<Superblock> {
   const version = bytes[8]!;
   const fields = viewOf(bytes);
   const sizes = version < 2 ? bytes.subarray(13, 15) : bytes.subarray(9, 11);
-  if (version > 3 || sizes[0] !== 8 || sizes[1] !== 8) throw new Error(`superblock of version ${version} with ${sizes[0]}-byte addresses`);
+  if (version > 3 || sizes[0] !== 8 || sizes[1] !== 8)
+    throw new Error(`superblock of version ${version} with ${sizes[0]}-byte addresses`);
   const base = version < 2 ? 24 + (version === 1 ? 4 : 0) : 12;
-  return { version, position, base: readLong(fields, base), extension: readLong(fields, version < 2 ? base + 24 : base + 8), bytes };
+  return {
+    version,
+    position,
+    base: readLong(fields, base),
+    extension: readLong(fields, version < 2 ? base + 24 : base + 8),
+    bytes,
+  };
 }
 
 /** What an object's header says about it. */
@@ -47,7 +59,10 @@ export interface HeaderMessage {
 }
 export const messageTypes = { datatype: 3, externalFiles: 7, layout: 8, continuation: 16 } as const;
 
-/** Bytes and pieces of a header that are not exceeded by far: those of a damaged file may lead round in a circle. */
+/**
+ * Bytes and pieces of a header that are not exceeded by far: those of a damaged file may lead round in a
+ * circle.
+ */
 const [mostHeaderBytes, mostPieces] = [1 << 24, 1000];
 
 /**
@@ -63,13 +78,15 @@ export async function readMessages(read: ReadAt, base: number, address: number):
   for (let piece = 0; piece < pieces.length; piece++) {
     const { position, length } = pieces[piece]!;
     bytes += length;
-    if (piece === mostPieces || !(bytes <= mostHeaderBytes)) throw new Error(`object header without an end at ${address}`);
+    if (piece === mostPieces || !(bytes <= mostHeaderBytes))
+      throw new Error(`object header without an end at ${address}`);
     const fields = viewOf(await read(position, length));
-    for (let at = 0; at + 8 <= length; ) {
+    for (let at = 0; at + 8 <= length;) {
       const [type, size] = [fields.getUint16(at, true), fields.getUint16(at + 2, true)];
       const content = new DataView(fields.buffer, fields.byteOffset + at + 8, size);
       messages.push({ type, flags: fields.getUint8(at + 4), position: position + at + 8, content });
-      if (type === messageTypes.continuation) pieces.push({ position: base + readLong(content, 0), length: readLong(content, 8) });
+      if (type === messageTypes.continuation)
+        pieces.push({ position: base + readLong(content, 0), length: readLong(content, 8) });
       at += 8 + size;
     }
   }

@@ -1,8 +1,16 @@
-// Two things that HDF5 has and h5wasm cannot do, done to the bytes of a closed file: booleans, and leaving an entry out of a group.
+// Two things that HDF5 has and h5wasm cannot do, done to the bytes of a closed file: booleans, and leaving an
+// entry out of a group.
 //
 // Source: HDF5 File Format Specification 3.0, "Superblock", "The Datatype Message".
 import { patchFile, readBytes } from "#platform";
-import { messageTypes, readMessages, readSuperblock, viewOf, type ReadAt, type Superblock } from "./hdf5-format.js";
+import {
+  messageTypes,
+  readMessages,
+  readSuperblock,
+  viewOf,
+  type ReadAt,
+  type Superblock,
+} from "./hdf5-format.js";
 
 export interface Patch {
   /** addresses of datasets written by `placeholder` type: they become booleans, as h5py stores them */
@@ -11,24 +19,33 @@ export interface Patch {
   readonly root: number | null;
 }
 
-/** Type that stands in for a boolean until `patchHdf5`: as many bytes per value, and a description that is long enough to hold the other. */
+/**
+ * Type that stands in for a boolean until `patchHdf5`: as many bytes per value, and a description that is
+ * long enough to hold the other.
+ */
 export const placeholderType: [[string, "<b"]] = [["becomes an enumeration of FALSE and TRUE", "<b"]];
 
 export async function patchHdf5(path: string, { booleans, root }: Patch): Promise<void> {
   if (booleans.length === 0 && root === null) return;
   const read: ReadAt = (position, length) => readBytes(path, position, length);
   const superblock = await readSuperblock(read);
-  const edits = await Promise.all(booleans.map(async (address) => {
-    const { position, length } = await findDatatype(read, superblock.base, address);
-    const bytes = new Uint8Array(length);
-    bytes.set(booleanType);
-    return { position, bytes };
-  }));
-  const rootEdits = root === null ? [] : [{ position: superblock.position, bytes: withRoot(superblock, root) }];
+  const edits = await Promise.all(
+    booleans.map(async (address) => {
+      const { position, length } = await findDatatype(read, superblock.base, address);
+      const bytes = new Uint8Array(length);
+      bytes.set(booleanType);
+      return { position, bytes };
+    }),
+  );
+  const rootEdits =
+    root === null ? [] : [{ position: superblock.position, bytes: withRoot(superblock, root) }];
   await patchFile(path, [...edits, ...rootEdits]);
 }
 
-/** An enumeration of int8: class and version, 2 members, size 1; the integer type; names padded to 8 bytes; values 0 and 1. */
+/**
+ * An enumeration of int8: class and version, 2 members, size 1; the integer type; names padded to 8 bytes;
+ * values 0 and 1.
+ */
 const booleanType = Uint8Array.from([
   ...[0x18, 2, 0, 0, 1, 0, 0, 0],
   ...[0x10, 8, 0, 0, 1, 0, 0, 0, 0, 0, 8, 0],
@@ -37,8 +54,14 @@ const booleanType = Uint8Array.from([
 ]);
 
 /** Where the datatype message of an object header (version 1) lies in the file. */
-async function findDatatype(read: ReadAt, base: number, address: number): Promise<{ position: number; length: number }> {
-  const message = (await readMessages(read, base, address)).find(({ type }) => type === messageTypes.datatype);
+async function findDatatype(
+  read: ReadAt,
+  base: number,
+  address: number,
+): Promise<{ position: number; length: number }> {
+  const message = (await readMessages(read, base, address)).find(
+    ({ type }) => type === messageTypes.datatype,
+  );
   if (message === undefined) throw new Error(`no datatype in the object header at ${address}`);
   return { position: message.position, length: message.content.byteLength };
 }
@@ -70,12 +93,18 @@ function lookup3(bytes: Uint8Array): number {
     b = (b + words.getInt32(at + 4, true)) | 0;
     c = (c + words.getInt32(at + 8, true)) | 0;
     if (at + 12 >= words.byteLength) break;
-    a = ((a - c) ^ rotate(c, 4)) | 0; c = (c + b) | 0;
-    b = ((b - a) ^ rotate(a, 6)) | 0; a = (a + c) | 0;
-    c = ((c - b) ^ rotate(b, 8)) | 0; b = (b + a) | 0;
-    a = ((a - c) ^ rotate(c, 16)) | 0; c = (c + b) | 0;
-    b = ((b - a) ^ rotate(a, 19)) | 0; a = (a + c) | 0;
-    c = ((c - b) ^ rotate(b, 4)) | 0; b = (b + a) | 0;
+    a = ((a - c) ^ rotate(c, 4)) | 0;
+    c = (c + b) | 0;
+    b = ((b - a) ^ rotate(a, 6)) | 0;
+    a = (a + c) | 0;
+    c = ((c - b) ^ rotate(b, 8)) | 0;
+    b = (b + a) | 0;
+    a = ((a - c) ^ rotate(c, 16)) | 0;
+    c = (c + b) | 0;
+    b = ((b - a) ^ rotate(a, 19)) | 0;
+    a = (a + c) | 0;
+    c = ((c - b) ^ rotate(b, 4)) | 0;
+    b = (b + a) | 0;
   }
   c = ((c ^ b) - rotate(b, 14)) | 0;
   a = ((a ^ c) - rotate(c, 11)) | 0;

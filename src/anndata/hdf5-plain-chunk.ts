@@ -2,8 +2,9 @@
 import type { TypeMetadata } from "./hdf5-types.js";
 
 /**
- * How the chunks of an uncompressed dataset are checked. The index of a damaged file may say that a chunk is shorter than it is: HDF5 then gives what was in its
- * memory before. So as many chunks must have been read as there are; fewer is right only where HDF5 has filled them with one value, as it does for chunks that were
+ * How the chunks of an uncompressed dataset are checked. The index of a damaged file may say that a chunk is
+ * shorter than it is: HDF5 then gives what was in its memory before. So as many chunks must have been read as
+ * there are; fewer is right only where HDF5 has filled them with one value, as it does for chunks that were
  * never written. Chunks beyond its cache (1 MB) are not read as a whole, and have no such fault.
  * @param width - values per row
  * @returns null where there is nothing to be checked
@@ -11,7 +12,10 @@ import type { TypeMetadata } from "./hdf5-types.js";
 export function plainChunk(
   { chunks, size }: TypeMetadata & { readonly chunks: number[] | null },
   width: number,
-): { readonly bytes: number; areThere(start: number, end: number, read: number, values: Uint8Array): boolean } | null {
+): {
+  readonly bytes: number;
+  areThere(start: number, end: number, read: number, values: Uint8Array): boolean;
+} | null {
   if (!chunks || chunks.length > 2) return null;
   const [rows, columns] = [chunks[0]!, chunks[1] ?? 1];
   const bytes = rows * columns * size;
@@ -24,8 +28,19 @@ export function plainChunk(
       let missing = down * across - read;
       for (let i = 0; i < down && missing > 0; i++)
         for (let j = 0; j < across; j++) {
-          const [from, to] = [Math.max(start, (firstRow + i) * rows) - start, Math.min(end, (firstRow + i + 1) * rows) - start];
-          missing -= isOneValue(values, size, width, [from, to], [j * columns, Math.min(width, (j + 1) * columns)]) ? 1 : 0;
+          const [from, to] = [
+            Math.max(start, (firstRow + i) * rows) - start,
+            Math.min(end, (firstRow + i + 1) * rows) - start,
+          ];
+          missing -= isOneValue(
+            values,
+            size,
+            width,
+            [from, to],
+            [j * columns, Math.min(width, (j + 1) * columns)],
+          )
+            ? 1
+            : 0;
         }
       return missing <= 0;
     },
@@ -36,9 +51,16 @@ export function plainChunk(
 const chunkCache = 1 << 20;
 
 /** Whether a part of a table (rows, width) holds one value. */
-function isOneValue(bytes: Uint8Array, size: number, width: number, [firstRow, lastRow]: readonly [number, number], [first, last]: readonly [number, number]): boolean {
+function isOneValue(
+  bytes: Uint8Array,
+  size: number,
+  width: number,
+  [firstRow, lastRow]: readonly [number, number],
+  [first, last]: readonly [number, number],
+): boolean {
   const start = (firstRow * width + first) * size;
   for (let row = firstRow; row < lastRow; row++)
-    for (let at = (row * width + first) * size, end = (row * width + last) * size, k = 0; at < end; at++, k++) if (bytes[at] !== bytes[start + (k % size)]) return false;
+    for (let at = (row * width + first) * size, end = (row * width + last) * size, k = 0; at < end; at++, k++)
+      if (bytes[at] !== bytes[start + (k % size)]) return false;
   return true;
 }

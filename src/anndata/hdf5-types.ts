@@ -1,12 +1,19 @@
-// What values of HDF5 types look like in memory: numbers of any width, texts, and the fields of compound types.
+// What values of HDF5 types look like in memory: numbers of any width, texts, and the fields of compound
+// types.
 import type { Hdf5 } from "#platform";
 import type { NumericArray } from "./matrix.js";
 
 /** A type as h5wasm describes it. */
-export type TypeMetadata = Omit<InstanceType<Hdf5["Dataset"]>["metadata"], "chunks" | "maxshape" | "shape"> & { readonly shape?: number[] | null };
+export type TypeMetadata = Omit<
+  InstanceType<Hdf5["Dataset"]>["metadata"],
+  "chunks" | "maxshape" | "shape"
+> & { readonly shape?: number[] | null };
 type Module = Hdf5["Module"];
 
-/** As NumPy names it; "string", "bool", "table" (compound), "array" (several values in one, inside a table) and "unknown" besides. */
+/**
+ * As NumPy names it; "string", "bool", "table" (compound), "array" (several values in one, inside a table)
+ * and "unknown" besides.
+ */
 export function dtypeOf(type: TypeMetadata, { H5T_class_t: classes }: Module): string {
   switch (type.type) {
     case classes.H5T_INTEGER.value:
@@ -30,19 +37,39 @@ export function dtypeOf(type: TypeMetadata, { H5T_class_t: classes }: Module): s
   }
 }
 
-type ArrayConstructor = new (...args: [length: number] | [buffer: ArrayBufferLike, offset: number, length: number]) => NumericArray;
+type ArrayConstructor = new (
+  ...args: [length: number] | [buffer: ArrayBufferLike, offset: number, length: number]
+) => NumericArray;
 /** Typed array that takes the values of each type; 64-bit integers as float64, half precision as float32. */
 export const arrays: Readonly<Record<string, ArrayConstructor | undefined>> = {
-  bool: Int8Array, int8: Int8Array, uint8: Uint8Array, int16: Int16Array, uint16: Uint16Array, int32: Int32Array, uint32: Uint32Array,
-  int64: Float64Array, uint64: Float64Array, float16: Float32Array, float32: Float32Array, float64: Float64Array,
+  bool: Int8Array,
+  int8: Int8Array,
+  uint8: Uint8Array,
+  int16: Int16Array,
+  uint16: Uint16Array,
+  int32: Int32Array,
+  uint32: Uint32Array,
+  int64: Float64Array,
+  uint64: Float64Array,
+  float16: Float32Array,
+  float32: Float32Array,
+  float64: Float64Array,
 };
 
 /**
  * Copies numbers that lie densely in HDF5's memory.
  * @returns false where a 64-bit integer is beyond 2^53
  */
-export function copyNumbers(buffer: ArrayBufferLike, pointer: number, length: number, dtype: string, target: NumericArray, offset: number): boolean {
-  if (dtype === "int64" || dtype === "uint64") return copyLong(new Int32Array(buffer, pointer, 2 * length), dtype === "int64", target, offset);
+export function copyNumbers(
+  buffer: ArrayBufferLike,
+  pointer: number,
+  length: number,
+  dtype: string,
+  target: NumericArray,
+  offset: number,
+): boolean {
+  if (dtype === "int64" || dtype === "uint64")
+    return copyLong(new Int32Array(buffer, pointer, 2 * length), dtype === "int64", target, offset);
   if (dtype === "float16") {
     const halves = new Uint16Array(buffer, pointer, length);
     for (let i = 0; i < length; i++) target[offset + i] = fromHalf(halves[i]!);
@@ -50,7 +77,10 @@ export function copyNumbers(buffer: ArrayBufferLike, pointer: number, length: nu
   return true;
 }
 
-/** Copies 64-bit integers given as pairs of words. What an Int32Array cannot hold becomes -1. @returns false where one is beyond 2^53 */
+/**
+ * Copies 64-bit integers given as pairs of words. What an Int32Array cannot hold becomes -1.
+ * @returns false where one is beyond 2^53
+ */
 function copyLong(words: Int32Array, signed: boolean, target: NumericArray, offset: number): boolean {
   const narrow = target instanceof Int32Array;
   for (let i = 0; i < words.length; i += 2, offset++) {
@@ -72,25 +102,47 @@ function fromHalf(bits: number): number {
 }
 
 /** How one number inside a table is read. @returns null where the type is no number */
-export function numberReader(dtype: string, little: boolean): ((memory: DataView, position: number) => number) | null {
+export function numberReader(
+  dtype: string,
+  little: boolean,
+): ((memory: DataView, position: number) => number) | null {
   switch (dtype) {
-    case "bool": case "int8": return (memory, at) => memory.getInt8(at);
-    case "uint8": return (memory, at) => memory.getUint8(at);
-    case "int16": return (memory, at) => memory.getInt16(at, little);
-    case "uint16": return (memory, at) => memory.getUint16(at, little);
-    case "int32": return (memory, at) => memory.getInt32(at, little);
-    case "uint32": return (memory, at) => memory.getUint32(at, little);
-    case "int64": return (memory, at) => Number(memory.getBigInt64(at, little));
-    case "uint64": return (memory, at) => Number(memory.getBigUint64(at, little));
-    case "float16": return (memory, at) => fromHalf(memory.getUint16(at, little));
-    case "float32": return (memory, at) => memory.getFloat32(at, little);
-    case "float64": return (memory, at) => memory.getFloat64(at, little);
-    default: return null;
+    case "bool":
+    case "int8":
+      return (memory, at) => memory.getInt8(at);
+    case "uint8":
+      return (memory, at) => memory.getUint8(at);
+    case "int16":
+      return (memory, at) => memory.getInt16(at, little);
+    case "uint16":
+      return (memory, at) => memory.getUint16(at, little);
+    case "int32":
+      return (memory, at) => memory.getInt32(at, little);
+    case "uint32":
+      return (memory, at) => memory.getUint32(at, little);
+    case "int64":
+      return (memory, at) => Number(memory.getBigInt64(at, little));
+    case "uint64":
+      return (memory, at) => Number(memory.getBigUint64(at, little));
+    case "float16":
+      return (memory, at) => fromHalf(memory.getUint16(at, little));
+    case "float32":
+      return (memory, at) => memory.getFloat32(at, little);
+    case "float64":
+      return (memory, at) => memory.getFloat64(at, little);
+    default:
+      return null;
   }
 }
 
-/** How one text is read: UTF-8, whatever the type says, which ASCII is a part of. Fixed lengths are filled up with zeros, or with blanks by Fortran. */
-export function textReader({ vlen, size, strpad }: TypeMetadata, module: Module): (position: number) => string {
+/**
+ * How one text is read: UTF-8, whatever the type says, which ASCII is a part of. Fixed lengths are filled up
+ * with zeros, or with blanks by Fortran.
+ */
+export function textReader(
+  { vlen, size, strpad }: TypeMetadata,
+  module: Module,
+): (position: number) => string {
   const decoder = new TextDecoder();
   if (vlen) {
     return (position) => {
@@ -111,14 +163,25 @@ const spacePadded = 2;
 /** Bytes of texts that are decoded together, about. */
 const decodedBytes = 1 << 20;
 
-/** Appends many texts of variable length, as `textReader` reads each. They are decoded together: one by one, that takes longer than all else. @param step - bytes from one to the next */
-export function readTexts({ HEAPU8: memory }: Module, position: number, step: number, count: number, into: string[]): void {
+/**
+ * Appends many texts of variable length, as `textReader` reads each. They are decoded together: one by one,
+ * that takes longer than all else.
+ * @param step - bytes from one to the next
+ */
+export function readTexts(
+  { HEAPU8: memory }: Module,
+  position: number,
+  step: number,
+  count: number,
+  into: string[],
+): void {
   const pointers = new DataView(memory.buffer);
   let bytes = new Uint8Array(2 * decodedBytes);
   let length = 0;
   const decode = (): void => {
     const texts = new TextDecoder("utf-8", { ignoreBOM: true }).decode(bytes.subarray(0, length)).split("\0");
-    for (let i = 0; i < texts.length - 1; i++) into.push(texts[i]!.charCodeAt(0) === byteOrderMark ? texts[i]!.slice(1) : texts[i]!);
+    for (let i = 0; i < texts.length - 1; i++)
+      into.push(texts[i]!.charCodeAt(0) === byteOrderMark ? texts[i]!.slice(1) : texts[i]!);
     length = 0;
   };
   for (let i = 0; i < count; i++) {
@@ -143,14 +206,32 @@ function longer(bytes: Uint8Array<ArrayBuffer>): Uint8Array<ArrayBuffer> {
 /** Filters built into HDF5, by its number: deflate (gzip), shuffle, fletcher32, nbit, scaleoffset. */
 const builtIn: ReadonlySet<number> = new Set([1, 2, 3, 5, 6]);
 const filterNames: Readonly<Record<number, string>> = {
-  4: "szip", 307: "bz2", 32000: "lzf", 32001: "blosc", 32004: "lz4", 32008: "bshuf", 32013: "zfp", 32015: "zstd", 32017: "sz", 32022: "bitgroom", 32023: "bitround", 32026: "blosc2",
+  4: "szip",
+  307: "bz2",
+  32000: "lzf",
+  32001: "blosc",
+  32004: "lz4",
+  32008: "bshuf",
+  32013: "zfp",
+  32015: "zstd",
+  32017: "sz",
+  32022: "bitgroom",
+  32023: "bitround",
+  32026: "blosc2",
 };
 
-/** The first filter without which the data cannot be read; null where all are there. @param provide - whether one that is not built in can be had */
-export function missingFilter(filters: readonly { readonly id: number; readonly name: string }[], provide: (name: string) => boolean): string | null {
+/**
+ * The first filter without which the data cannot be read; null where all are there.
+ * @param provide - whether one that is not built in can be had
+ */
+export function missingFilter(
+  filters: readonly { readonly id: number; readonly name: string }[],
+  provide: (name: string) => boolean,
+): string | null {
   for (const { id, name } of filters) {
     const known = filterNames[id];
-    if (!builtIn.has(id) && !(known !== undefined && provide(known))) return known ?? (name ? `${name} (filter ${id})` : `filter ${id}`);
+    if (!builtIn.has(id) && !(known !== undefined && provide(known)))
+      return known ?? (name ? `${name} (filter ${id})` : `filter ${id}`);
   }
   return null;
 }

@@ -1,14 +1,34 @@
 // HDF5 files as the reader and the writer of .h5ad see them: h5wasm with its traps closed.
 //
-// h5wasm hands out uninitialised memory where a filter is missing, reads UTF-8 as ASCII where the type says so, and 64-bit integers as BigInt. Here every read
-// checks the filters first, numbers come as typed arrays, and every failure is an error that names file and dataset, also that of a file made to harm.
-import { abandonHdf5, countReads, fileStatus, loadHdf5, openDirect, readBytes, type DirectFile, type Hdf5, type LoadedHdf5 } from "#platform";
+// h5wasm hands out uninitialised memory where a filter is missing, reads UTF-8 as ASCII where the type says
+// so, and 64-bit integers as BigInt. Here every read checks the filters first, numbers come as typed arrays,
+// and every failure is an error that names file and dataset, also that of a file made to harm.
+import {
+  abandonHdf5,
+  countReads,
+  fileStatus,
+  loadHdf5,
+  openDirect,
+  readBytes,
+  type DirectFile,
+  type Hdf5,
+  type LoadedHdf5,
+} from "#platform";
 import { ScPoliError } from "../errors.js";
 import { DirectArray, Hdf5Array } from "./hdf5-array.js";
 import { findChunks, type ArrayDescription } from "./hdf5-chunk-index.js";
 import { signature } from "./hdf5-format.js";
 import { plainChunk } from "./hdf5-plain-chunk.js";
-import { arrays, copyNumbers, dtypeOf, missingFilter, numberReader, readTexts, textReader, type TypeMetadata } from "./hdf5-types.js";
+import {
+  arrays,
+  copyNumbers,
+  dtypeOf,
+  missingFilter,
+  numberReader,
+  readTexts,
+  textReader,
+  type TypeMetadata,
+} from "./hdf5-types.js";
 import type { NumericArray } from "./matrix.js";
 import type { Store, StoreAttribute, StoredArray } from "./store.js";
 
@@ -27,20 +47,30 @@ export class Hdf5File implements Store {
 
   /**
    * @param mode - "r" to read, "a" to change a file that is there, "w" to make a new one
-   * @throws ScPoliError "file" where it is missing, truncated or no HDF5 file, "output" where it cannot be written
+   * @throws ScPoliError "file" where it is missing, truncated or no HDF5 file, "output" where it cannot be
+   * written
    */
   static async open(path: string, mode: "r" | "a" | "w"): Promise<Hdf5File> {
     if (mode === "r") await checkSignature(path);
     const { library, provideFilter } = await loadHdf5();
     try {
-      // New objects in the oldest format: any HDF5 opens them, and their headers have no checksums (hdf5-patch.ts needs that).
+      // New objects in the oldest format: any HDF5 opens them, and their headers have no checksums
+      // (hdf5-patch.ts needs that).
       const root = new library.File(path, mode, mode === "r" ? {} : { libver: ["earliest", "v200"] });
       return new Hdf5File(path, root, library, provideFilter, mode === "r" ? openDirect(path) : null);
     } catch (error) {
       abandonHdf5();
       const sizes = /truncated file: eof = (\d+).*stored_eof = (\d+)/.exec(String(error));
-      const found = sizes ? `the file is truncated, ${sizes[1]} of ${sizes[2]} bytes are there` : "HDF5 cannot read it, the file is damaged";
-      if (mode === "r") throw new ScPoliError("file", `${path} cannot be opened: ${found}. Copy or download it again.`, { path }, { cause: error });
+      const found = sizes
+        ? `the file is truncated, ${sizes[1]} of ${sizes[2]} bytes are there`
+        : "HDF5 cannot read it, the file is damaged";
+      if (mode === "r")
+        throw new ScPoliError(
+          "file",
+          `${path} cannot be opened: ${found}. Copy or download it again.`,
+          { path },
+          { cause: error },
+        );
       throw new ScPoliError("output", `${path} cannot be written.`, { path }, { cause: error });
     }
   }
@@ -60,8 +90,9 @@ export class Hdf5File implements Store {
   }
 
   /**
-   * Names in a group, none where there is no such group. A name that ends within a character of UTF-8, as in a damaged file, is read on into whatever lies behind it:
-   * there is nothing of that name, and it is left out.
+   * Names in a group, none where there is no such group. A name that ends within a character of UTF-8, as in
+   * a damaged file, is read on into whatever lies behind it: there is nothing of that name, and it is left
+   * out.
    */
   keys(path: string): string[] {
     if (this.kind(path) !== "group") return [];
@@ -73,16 +104,22 @@ export class Hdf5File implements Store {
     return this.attempt(path, () => this.module.get_attribute_names(this.root.file_id, path));
   }
 
-  /** Value of an attribute, undefined where there is none or it is empty. An object reference comes as the path that it points to. */
+  /**
+   * Value of an attribute, undefined where there is none or it is empty. An object reference comes as the
+   * path that it points to.
+   */
   attribute(path: string, name: string): StoreAttribute | undefined {
     if (!this.attributeNames(path).includes(name)) return undefined;
     return this.attempt(path, () => {
       const attribute = new this.library.Attribute(this.root.file_id, path, name);
       if (attribute.dtype === "Reference") {
         const [reference] = [attribute.value].flat();
-        return reference instanceof this.library.Reference ? this.module.get_referenced_name(this.root.file_id, reference.ref_data, true) : undefined;
+        return reference instanceof this.library.Reference
+          ? this.module.get_referenced_name(this.root.file_id, reference.ref_data, true)
+          : undefined;
       }
-      if (dtypeOf(attribute.metadata, this.module) === "string") return this.attributeText(path, name, attribute.metadata);
+      if (dtypeOf(attribute.metadata, this.module) === "string")
+        return this.attributeText(path, name, attribute.metadata);
       return (attribute.json_value as StoreAttribute | null) ?? undefined;
     });
   }
@@ -97,7 +134,10 @@ export class Hdf5File implements Store {
     return this.attempt(path, () => new Hdf5Dataset(this, path));
   }
 
-  /** Where an object's header lies, counted from the superblock: an object reference is just that. Objects are told apart by it. */
+  /**
+   * Where an object's header lies, counted from the superblock: an object reference is just that. Objects are
+   * told apart by it.
+   */
   address(path: string): number {
     const bytes = Uint8Array.from(this.module.create_object_reference(this.root.file_id, path));
     return Number(new DataView(bytes.buffer).getBigUint64(0, true));
@@ -108,7 +148,10 @@ export class Hdf5File implements Store {
     const names = path.split("/").filter((name) => name !== "");
     return names.every((_, i) => {
       const at = `/${names.slice(0, i + 1).join("/")}`;
-      return this.module.get_symbolic_link(this.root.file_id, at) === null && this.module.get_external_link(this.root.file_id, at).filename === undefined;
+      return (
+        this.module.get_symbolic_link(this.root.file_id, at) === null &&
+        this.module.get_external_link(this.root.file_id, at).filename === undefined
+      );
     });
   }
 
@@ -117,29 +160,49 @@ export class Hdf5File implements Store {
     return `${this.path}: ${path}`;
   }
 
-  /** @throws ScPoliError "output" where what was written is not all in the file; of one that was only read, nothing is lost */
+  /**
+   * @throws ScPoliError "output" where what was written is not all in the file; of one that was only read,
+   * nothing is lost
+   */
   close(): void {
     this.direct?.close();
     try {
       this.root.close();
     } catch (error) {
       abandonHdf5();
-      if (this.root.mode !== "r") throw new ScPoliError("output", `${this.path} cannot be written.`, { path: this.path }, { cause: error });
+      if (this.root.mode !== "r")
+        throw new ScPoliError(
+          "output",
+          `${this.path} cannot be written.`,
+          { path: this.path },
+          { cause: error },
+        );
     }
   }
 
-  /** What HDF5 answers about a path. After an error it may hold on to the file: the next one is opened by a fresh copy. @throws ScPoliError "file" where it cannot */
+  /**
+   * What HDF5 answers about a path. After an error it may hold on to the file: the next one is opened by a
+   * fresh copy.
+   * @throws ScPoliError "file" where it cannot
+   */
   attempt<T>(path: string, ask: () => T): T {
     try {
       return ask();
     } catch (error) {
       if (error instanceof ScPoliError) throw error;
       abandonHdf5();
-      throw new ScPoliError("file", `${this.place(path)} cannot be read: it is damaged. Copy or download the file again.`, { path: this.path, key: path }, { cause: error });
+      throw new ScPoliError(
+        "file",
+        `${this.place(path)} cannot be read: it is damaged. Copy or download the file again.`,
+        { path: this.path, key: path },
+        { cause: error },
+      );
     }
   }
 
-  /** Runs `use` on a piece of HDF5's memory. Zeroed: what HDF5 leaves out is then no memory of something else. */
+  /**
+   * Runs `use` on a piece of HDF5's memory. Zeroed: what HDF5 leaves out is then no memory of something else.
+   */
   withMemory<T>(bytes: number, use: (pointer: number) => T): T {
     const pointer = bytes < mostBytes ? this.module._malloc(bytes) : 0;
     if (pointer === 0) throw new RangeError(`${bytes} bytes`);
@@ -156,7 +219,8 @@ export class Hdf5File implements Store {
     const length = type.shape.reduce((product, n) => product * n, 1);
     if (length === 0) return [];
     return this.withMemory(length * type.size, (pointer) => {
-      if (this.module.get_attribute_data(this.root.file_id, path, name, BigInt(pointer)) < 0) throw new Error("status");
+      if (this.module.get_attribute_data(this.root.file_id, path, name, BigInt(pointer)) < 0)
+        throw new Error("status");
       const read = textReader(type, this.module);
       const texts = Array.from({ length }, (_, i) => read(pointer + i * type.size));
       if (type.vlen) this.module.reclaim_vlen_memory(this.root.file_id, path, name, BigInt(pointer));
@@ -190,7 +254,8 @@ export class Hdf5Dataset extends Hdf5Array implements StoredArray {
     this.shape = this.metadata.shape;
     this.dtype = dtypeOf(this.metadata, file.module);
     this.width = (this.shape ?? []).slice(1).reduce((product, length) => product * length, 1);
-    if (!Number.isSafeInteger(this.length * this.width * this.metadata.size)) throw this.error("file", "its size is beyond any file");
+    if (!Number.isSafeInteger(this.length * this.width * this.metadata.size))
+      throw this.error("file", "its size is beyond any file");
   }
 
   /** Length of the first dimension; 1 for a scalar. */
@@ -221,7 +286,8 @@ export class Hdf5Dataset extends Hdf5Array implements StoredArray {
 
   /**
    * Copies rows [start, end) into `target` from `offset` on, converted to its type.
-   * @throws ScPoliError "format" where the filter is not there or a 64-bit integer is beyond 2^53, "file" where the data are damaged
+   * @throws ScPoliError "format" where the filter is not there or a 64-bit integer is beyond 2^53, "file"
+   * where the data are damaged
    */
   async readInto(target: NumericArray, offset: number, start: number, end: number): Promise<void> {
     const length = (end - start) * this.width;
@@ -230,7 +296,8 @@ export class Hdf5Dataset extends Hdf5Array implements StoredArray {
     const direct = await (this.direct ??= this.findDirect());
     if (direct) return direct.readInto(target, offset, start, end);
     this.withRows(start, end, (pointer) => {
-      if (!copyNumbers(this.file.module.HEAPU8.buffer, pointer, length, this.dtype, target, offset)) throw this.beyond();
+      if (!copyNumbers(this.file.module.HEAPU8.buffer, pointer, length, this.dtype, target, offset))
+        throw this.beyond();
     });
   }
 
@@ -240,7 +307,8 @@ export class Hdf5Dataset extends Hdf5Array implements StoredArray {
 
   /** All values of a text dataset. */
   async strings(): Promise<string[]> {
-    if (this.dtype !== "string") throw this.error("format", `texts were expected, but the values are of type ${this.dtype}`);
+    if (this.dtype !== "string")
+      throw this.error("format", `texts were expected, but the values are of type ${this.dtype}`);
     return this.texts(this.metadata, 0);
   }
 
@@ -248,25 +316,34 @@ export class Hdf5Dataset extends Hdf5Array implements StoredArray {
    * One column of a table, all rows.
    * @returns texts, or numbers with `width` of them per row
    */
-  async field(name: string): Promise<{ readonly dtype: string; readonly width: number; readonly values: NumericArray | string[] }> {
+  async field(
+    name: string,
+  ): Promise<{ readonly dtype: string; readonly width: number; readonly values: NumericArray | string[] }> {
     const { module } = this.file;
     const members = this.metadata.compound_type?.members ?? [];
     const member = members.find((candidate) => candidate.name === name);
     if (member === undefined) throw this.error("format", `it has no field "${name}"`);
     const type: TypeMetadata = member.array_type ?? member;
     const dtype = dtypeOf(type, module);
-    const width = member.array_type ? (member.array_type.shape ?? []).reduce((product, n) => product * n, 1) : 1;
+    const width = member.array_type
+      ? (member.array_type.shape ?? []).reduce((product, n) => product * n, 1)
+      : 1;
     if (dtype === "string" && width === 1) return { dtype, width, values: this.texts(type, member.offset) };
     const isNumber = (candidate: TypeMetadata) => /^(u?int|float)/.test(dtypeOf(candidate, module));
     // HDF5 turns a table round where all of it is big-endian, else leaves each field as it is
-    const read = numberReader(dtype, type.littleEndian || members.every((candidate) => !candidate.littleEndian || !isNumber(candidate)));
+    const read = numberReader(
+      dtype,
+      type.littleEndian || members.every((candidate) => !candidate.littleEndian || !isNumber(candidate)),
+    );
     const constructor = arrays[dtype];
-    if (read === null || constructor === undefined) throw this.error("format", `its field "${name}" is of a type that is not known`);
+    if (read === null || constructor === undefined)
+      throw this.error("format", `its field "${name}" is of a type that is not known`);
     const values = this.allocate(constructor, this.length * width);
     this.inPieces((pointer, start, end) => {
       const memory = new DataView(module.HEAPU8.buffer, pointer, (end - start) * this.metadata.size);
       for (let row = start, at = start * width; row < end; row++)
-        for (let k = 0; k < width; k++) values[at++] = read(memory, (row - start) * this.metadata.size + member.offset + k * type.size);
+        for (let k = 0; k < width; k++)
+          values[at++] = read(memory, (row - start) * this.metadata.size + member.offset + k * type.size);
     });
     return { dtype, width, values };
   }
@@ -297,7 +374,10 @@ export class Hdf5Dataset extends Hdf5Array implements StoredArray {
   private withRows(start: number, end: number, use: (pointer: number) => void): void {
     const missing = missingFilter(this.filters, this.file.provideFilter);
     if (missing !== null)
-      throw this.error("format", `it is compressed with ${missing}, which is not installed here. Save the file with gzip from Python: adata.write_h5ad(path, compression="gzip")`);
+      throw this.error(
+        "format",
+        `it is compressed with ${missing}, which is not installed here. Save the file with gzip from Python: adata.write_h5ad(path, compression="gzip")`,
+      );
     const { module, root } = this.file;
     const { metadata } = this;
     const shape = this.shape!;
@@ -307,12 +387,24 @@ export class Hdf5Dataset extends Hdf5Array implements StoredArray {
       this.file.withMemory(bytes, (pointer) => {
         let status = 0;
         const read = (): void => {
-          status = module.get_dataset_data(root.file_id, this.path, count, count && [BigInt(start), ...count.slice(1).map(() => 0n)], count && count.map(() => 1n), BigInt(pointer));
+          status = module.get_dataset_data(
+            root.file_id,
+            this.path,
+            count,
+            count && [BigInt(start), ...count.slice(1).map(() => 0n)],
+            count && count.map(() => 1n),
+            BigInt(pointer),
+          );
         };
-        const chunk = holdsPointers(metadata) || this.filters.length > 0 ? null : plainChunk(metadata, this.width);
+        const chunk =
+          holdsPointers(metadata) || this.filters.length > 0 ? null : plainChunk(metadata, this.width);
         const chunksRead = chunk ? countReads(chunk.bytes, read) : (read(), 0);
         if (status < 0) throw new Error(`status ${status}`);
-        if (chunk && !chunk.areThere(start, end, chunksRead, module.HEAPU8.subarray(pointer, pointer + bytes))) throw new Error("chunks are missing");
+        if (
+          chunk &&
+          !chunk.areThere(start, end, chunksRead, module.HEAPU8.subarray(pointer, pointer + bytes))
+        )
+          throw new Error("chunks are missing");
         use(pointer);
         if (!holdsPointers(metadata)) return;
         if (count) module.reclaim_vlen_memory_count(root.file_id, this.path, "", BigInt(pointer), count);
@@ -321,7 +413,8 @@ export class Hdf5Dataset extends Hdf5Array implements StoredArray {
     } catch (error) {
       if (error instanceof ScPoliError) throw error;
       abandonHdf5();
-      if (error instanceof RangeError) throw this.error("memory", `there is no memory for ${bytes} bytes at once`, error);
+      if (error instanceof RangeError)
+        throw this.error("memory", `there is no memory for ${bytes} bytes at once`, error);
       throw this.damaged(error);
     }
   }
@@ -335,8 +428,26 @@ export class Hdf5Dataset extends Hdf5Array implements StoredArray {
     const address = file.attempt(path, () => (file.isInThisFile(path) ? file.address(path) : null));
     if (address === null) return null;
     const chunk = metadata.chunks && ([metadata.chunks[0]!, metadata.chunks[1] ?? 1] as const);
-    const index = await findChunks(direct, address, { shape: [length, this.width], dimensions, dtype, size: metadata.size, chunk, filters });
-    return index && new DirectArray(direct, { place, filePath: file.path, path, identity: direct.identity, length, rowsPerChunk, index });
+    const index = await findChunks(direct, address, {
+      shape: [length, this.width],
+      dimensions,
+      dtype,
+      size: metadata.size,
+      chunk,
+      filters,
+    });
+    return (
+      index &&
+      new DirectArray(direct, {
+        place,
+        filePath: file.path,
+        path,
+        identity: direct.identity,
+        length,
+        rowsPerChunk,
+        index,
+      })
+    );
   }
 }
 
@@ -344,12 +455,18 @@ const bytesPerPiece = 8 << 20;
 
 /** Whether HDF5 allocates more than the values themselves: texts of any length. */
 function holdsPointers(type: TypeMetadata): boolean {
-  return type.vlen || type.vlen_type !== undefined || (type.compound_type?.members ?? []).some(holdsPointers) || (type.array_type !== undefined && holdsPointers(type.array_type));
+  return (
+    type.vlen ||
+    type.vlen_type !== undefined ||
+    (type.compound_type?.members ?? []).some(holdsPointers) ||
+    (type.array_type !== undefined && holdsPointers(type.array_type))
+  );
 }
 
 async function checkSignature(path: string): Promise<void> {
   const status = await fileStatus(path);
-  if (status?.kind === "folder") throw new ScPoliError("file", `${path} is a folder; an .h5ad file was expected.`, { path });
+  if (status?.kind === "folder")
+    throw new ScPoliError("file", `${path} is a folder; an .h5ad file was expected.`, { path });
   const bytes = status?.bytes ?? 1;
   for (let position = 0; position < bytes; position = position === 0 ? 512 : 2 * position) {
     const start = await readBytes(path, position, 8);
@@ -358,9 +475,12 @@ async function checkSignature(path: string): Promise<void> {
   }
   const start = await readBytes(path, 0, 4);
   const found =
-    bytes === 0 ? "it is empty"
-    : start[0] === 0x1f && start[1] === 0x8b ? "it is a gzip file; unpack it first"
-    : start[0] === 0x50 && start[1] === 0x4b ? "it is a zip file; unpack it first"
-    : "it is not an HDF5 file";
+    bytes === 0
+      ? "it is empty"
+      : start[0] === 0x1f && start[1] === 0x8b
+        ? "it is a gzip file; unpack it first"
+        : start[0] === 0x50 && start[1] === 0x4b
+          ? "it is a zip file; unpack it first"
+          : "it is not an HDF5 file";
   throw new ScPoliError("file", `${path} cannot be opened: ${found}. An .h5ad file was expected.`, { path });
 }

@@ -2,9 +2,12 @@
 import type { ArrayDescription } from "./hdf5-chunk-index.js";
 
 export type NumericArray =
-  | Int8Array | Uint8Array | Int16Array | Uint16Array | Int32Array | Uint32Array | Float32Array | Float64Array;
+  Int8Array | Uint8Array | Int16Array | Uint16Array | Int32Array | Uint32Array | Float32Array | Float64Array;
 
-/** A block of rows in CSR form. Indices are sorted and unique within each row; `values` has the type of the file (64-bit integers arrive as Float64Array). */
+/**
+ * A block of rows in CSR form. Indices are sorted and unique within each row; `values` has the type of the
+ * file (64-bit integers arrive as Float64Array).
+ */
 export interface SparseRows {
   readonly rows: number;
   readonly columns: number;
@@ -37,9 +40,14 @@ export interface Matrix {
   readonly place: string;
   /** made from another one while it is read: what lies in the file is not this */
   readonly isDerived?: boolean;
-  /** Rows [start, end) in CSR form; explicit zeros are left out. The arrays hold until the next read: they may be views of a buffer. */
+  /**
+   * Rows [start, end) in CSR form; explicit zeros are left out. The arrays hold until the next read: they may
+   * be views of a buffer.
+   */
   read(start: number, end: number): Promise<SparseRows>;
-  /** How another thread reads it without the library that opened the file; null, and missing, where it cannot. */
+  /**
+   * How another thread reads it without the library that opened the file; null, and missing, where it cannot.
+   */
   describe?(): Promise<MatrixDescription | null>;
 }
 
@@ -50,7 +58,10 @@ export interface DenseMatrix {
   readonly values: NumericArray;
 }
 
-/** Stored values that a block of rows holds unless told otherwise: 4-6 MB of values and indices, which stay in a processor's cache between the thread that reads and the one that computes. */
+/**
+ * Stored values that a block of rows holds unless told otherwise: 4-6 MB of values and indices, which stay in
+ * a processor's cache between the thread that reads and the one that computes.
+ */
 const valuesPerBlock = 500_000;
 
 /** Rows of a block that holds about `values` stored values. */
@@ -59,7 +70,10 @@ export function rowsPerBlock(matrix: Matrix, values = valuesPerBlock): number {
 }
 
 /** All rows of a matrix in order, a block at a time. */
-export async function* blocks(matrix: Matrix, rows = rowsPerBlock(matrix)): AsyncGenerator<{ start: number; block: SparseRows }> {
+export async function* blocks(
+  matrix: Matrix,
+  rows = rowsPerBlock(matrix),
+): AsyncGenerator<{ start: number; block: SparseRows }> {
   for (let start = 0; start < matrix.rows; start += rows) {
     yield { start, block: await matrix.read(start, Math.min(matrix.rows, start + rows)) };
   }
@@ -90,7 +104,13 @@ export function sparseMatrix(block: SparseRows, place: string): Matrix {
 }
 
 function withoutZeros({ rows, columns, indptr, indices, values }: SparseRows): SparseRows {
-  const kept = { rows, columns, indptr: new Int32Array(rows + 1), indices: indices.slice(), values: values.slice() };
+  const kept = {
+    rows,
+    columns,
+    indptr: new Int32Array(rows + 1),
+    indices: indices.slice(),
+    values: values.slice(),
+  };
   let count = 0;
   for (let row = 0; row < rows; row++) {
     for (let k = indptr[row]!; k < indptr[row + 1]!; k++) {

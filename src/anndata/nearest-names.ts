@@ -1,7 +1,10 @@
 // "Did you mean ...": the names nearest to one that is not there.
 import { ScPoliError } from "../errors.js";
 
-/** Up to `count` names, nearest first: those that contain the name or are contained in it, then by edit distance. Case is ignored. */
+/**
+ * Up to `count` names, nearest first: those that contain the name or are contained in it, then by edit
+ * distance. Case is ignored.
+ */
 export function nearestNames(name: string, names: readonly string[], count = 3): string[] {
   const wanted = name.toLowerCase();
   return names
@@ -13,13 +16,20 @@ export function nearestNames(name: string, names: readonly string[], count = 3):
 }
 
 /** The error for a name that is not there. @param found - what is missing, a whole sentence */
-export function missingKey(found: string, name: string, names: readonly string[], details: Readonly<Record<string, unknown>> = {}): ScPoliError {
+export function missingKey(
+  found: string,
+  name: string,
+  names: readonly string[],
+  details: Readonly<Record<string, unknown>> = {},
+): ScPoliError {
   const quoted = (list: readonly string[]) => list.map((item) => `"${item}"`).join(", ");
   const nearest = nearestNames(name, names);
   const advice =
-    names.length === 0 ? "There are none."
-    : nearest.length > 0 ? `Did you mean ${quoted(nearest)}?`
-    : `There are ${quoted(names.slice(0, 10))}${names.length > 10 ? `, and ${names.length - 10} more` : ""}.`;
+    names.length === 0
+      ? "There are none."
+      : nearest.length > 0
+        ? `Did you mean ${quoted(nearest)}?`
+        : `There are ${quoted(names.slice(0, 10))}${names.length > 10 ? `, and ${names.length - 10} more` : ""}.`;
   return new ScPoliError("key", `${found} ${advice}`, { ...details, key: name, nearest });
 }
 

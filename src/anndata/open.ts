@@ -27,7 +27,11 @@ async function openStore(path: string): Promise<Store> {
   if (status?.kind === "folder") {
     const names = await listFolder(path);
     if (names.some((name) => zarrNames.includes(name))) return ZarrStore.open(path);
-    throw new ScPoliError("file", `${path} is a folder, but no Zarr store (it has no zarr.json and no .zgroup), no 10x folder (no matrix.mtx) and no model (no model.json). An .h5ad file or a .zarr folder was expected.`, { path });
+    throw new ScPoliError(
+      "file",
+      `${path} is a folder, but no Zarr store (it has no zarr.json and no .zgroup), no 10x folder (no matrix.mtx) and no model (no model.json). An .h5ad file or a .zarr folder was expected.`,
+      { path },
+    );
   }
   if (status && isZip(await readBytes(path, 0, 4))) return ZarrStore.open(path);
   return Hdf5File.open(path, "r");

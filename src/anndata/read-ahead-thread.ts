@@ -11,7 +11,8 @@ await giveItems<ReadTask, GivenBlock>(async function* ({ path, name, described, 
   const { matrix, close } = (described && openDescribed(described)) ?? (await openByName(path, name));
   try {
     const count = blockCount(matrix, rowsPerBlock);
-    for (let number = claimBlock(next); number < count; number = claimBlock(next)) yield filled(spare(), number, await readBlock(matrix, rowsPerBlock, number));
+    for (let number = claimBlock(next); number < count; number = claimBlock(next))
+      yield filled(spare(), number, await readBlock(matrix, rowsPerBlock, number));
   } finally {
     close();
   }
@@ -25,11 +26,26 @@ async function openByName(path: string, name: string): Promise<{ matrix: Matrix;
 }
 
 /** A block in arrays that can be given away; the reader's own are views of its buffers. */
-function filled(spare: GivenBlock | undefined, number: number, { rows, columns, indptr, indices, values }: SparseRows): GivenBlock {
-  return { number, length: values.length, rows, columns, indptr: fill(spare?.indptr, indptr), indices: fill(spare?.indices, indices), values: fill(spare?.values, values) };
+function filled(
+  spare: GivenBlock | undefined,
+  number: number,
+  { rows, columns, indptr, indices, values }: SparseRows,
+): GivenBlock {
+  return {
+    number,
+    length: values.length,
+    rows,
+    columns,
+    indptr: fill(spare?.indptr, indptr),
+    indices: fill(spare?.indices, indices),
+    values: fill(spare?.values, values),
+  };
 }
 
-/** Into memory that both threads see: buffers that are moved to another thread count as its garbage, which it then looks for once in two blocks. */
+/**
+ * Into memory that both threads see: buffers that are moved to another thread count as its garbage, which it
+ * then looks for once in two blocks.
+ */
 function fill<T extends SparseRows["values"]>(spare: T | undefined, from: T): T {
   const into = spare && spare.length >= from.length ? spare : shared(from, Math.ceil(1.1 * from.length));
   into.set(from);
@@ -37,5 +53,7 @@ function fill<T extends SparseRows["values"]>(spare: T | undefined, from: T): T 
 }
 
 function shared<T extends SparseRows["values"]>({ constructor, BYTES_PER_ELEMENT }: T, length: number): T {
-  return new (constructor as new (buffer: SharedArrayBuffer) => T)(new SharedArrayBuffer(length * BYTES_PER_ELEMENT));
+  return new (constructor as new (buffer: SharedArrayBuffer) => T)(
+    new SharedArrayBuffer(length * BYTES_PER_ELEMENT),
+  );
 }

@@ -1,5 +1,6 @@
-// A large matrix of a file is read ahead by a thread of its own: compressed chunks are inflated while the caller computes. The next block is read by whoever
-// is free first, the thread or the caller; that changes who reads a block, never what is in it or when it is handed out.
+// A large matrix of a file is read ahead by a thread of its own: compressed chunks are inflated while the
+// caller computes. The next block is read by whoever is free first, the thread or the caller; that changes
+// who reads a block, never what is in it or when it is handed out.
 import { canShareMemory, startGiver, type Giver } from "#platform";
 import { blocks, rowsPerBlock, type Matrix, type MatrixDescription, type SparseRows } from "./matrix.js";
 
@@ -28,7 +29,10 @@ export interface GivenBlock extends SparseRows {
   readonly length: number;
 }
 
-/** All rows of a matrix in order, a block at a time; a block holds until the next one is asked for. To be read once, and closed. */
+/**
+ * All rows of a matrix in order, a block at a time; a block holds until the next one is asked for. To be read
+ * once, and closed.
+ */
 export interface BlockReader {
   blocks(): AsyncGenerator<{ readonly start: number; readonly block: SparseRows }>;
   close(): Promise<void>;
@@ -37,7 +41,10 @@ export interface BlockReader {
 /** Stored values from which a thread is worth its start. */
 export const worthAThread = 16_000_000;
 
-/** Whether a thread may read the matrix by its place in the file, and shares the work with the caller. By columns, it would turn the whole matrix round once more. */
+/**
+ * Whether a thread may read the matrix by its place in the file, and shares the work with the caller. By
+ * columns, it would turn the whole matrix round once more.
+ */
 export function isReadByThread(matrix: Matrix, least: number): boolean {
   return canShareMemory() && matrix.stored >= least && matrix.format !== "csc" && !matrix.isDerived;
 }
@@ -47,12 +54,26 @@ export function isReadByThread(matrix: Matrix, least: number): boolean {
  * @param rows - per block
  * @param least - stored values of a large matrix
  */
-export function readAhead({ path, name, matrix }: MatrixPlace, rows = rowsPerBlock(matrix), least = worthAThread): BlockReader {
-  if (!isReadByThread(matrix, least)) return { blocks: () => blocks(matrix, rows), close: async () => undefined };
+export function readAhead(
+  { path, name, matrix }: MatrixPlace,
+  rows = rowsPerBlock(matrix),
+  least = worthAThread,
+): BlockReader {
+  if (!isReadByThread(matrix, least))
+    return { blocks: () => blocks(matrix, rows), close: async () => undefined };
   const next = new Int32Array(new SharedArrayBuffer(4));
-  const giver = describe(matrix).then((described) => startGiver<ReadTask, GivenBlock>("read-ahead", { path, name, described, rowsPerBlock: rows, next }));
+  const giver = describe(matrix).then((described) =>
+    startGiver<ReadTask, GivenBlock>("read-ahead", { path, name, described, rowsPerBlock: rows, next }),
+  );
   giver.catch(() => undefined); // told when blocks are asked for
-  return { blocks: () => blocksOfBoth(matrix, rows, next, giver), close: () => giver.then((started) => started.close(), () => undefined) };
+  return {
+    blocks: () => blocksOfBoth(matrix, rows, next, giver),
+    close: () =>
+      giver.then(
+        (started) => started.close(),
+        () => undefined,
+      ),
+  };
 }
 
 /** What cannot be described is opened by its name, and has errors of its own. */
@@ -60,7 +81,12 @@ async function describe(matrix: Matrix): Promise<MatrixDescription | null> {
   return (await matrix.describe?.().catch(() => null)) ?? null;
 }
 
-async function* blocksOfBoth(matrix: Matrix, rows: number, next: Int32Array<SharedArrayBuffer>, starting: Promise<Giver<GivenBlock>>): AsyncGenerator<{ start: number; block: SparseRows }> {
+async function* blocksOfBoth(
+  matrix: Matrix,
+  rows: number,
+  next: Int32Array<SharedArrayBuffer>,
+  starting: Promise<Giver<GivenBlock>>,
+): AsyncGenerator<{ start: number; block: SparseRows }> {
   const giver = await starting;
   const count = blockCount(matrix, rows);
   const given = new Map<number, GivenBlock>();
@@ -113,5 +139,11 @@ export function readBlock(matrix: Matrix, rows: number, number: number): Promise
 }
 
 function contentOf({ rows, columns, indptr, indices, values, length }: GivenBlock): SparseRows {
-  return { rows, columns, indptr: indptr.subarray(0, rows + 1), indices: indices.subarray(0, length), values: values.subarray(0, length) };
+  return {
+    rows,
+    columns,
+    indptr: indptr.subarray(0, rows + 1),
+    indices: indices.subarray(0, length),
+    values: values.subarray(0, length),
+  };
 }

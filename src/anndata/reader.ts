@@ -1,9 +1,14 @@
-// What a file format gives to the AnnData class. stored-anndata.ts fills it for stores (HDF5, Zarr); another format is another file beside that one.
+// What a file format gives to the AnnData class. stored-anndata.ts fills it for stores (HDF5, Zarr); another
+// format is another file beside that one.
 import type { DataFrame } from "./dataframe.js";
 import type { DenseMatrix, Matrix, NumericArray } from "./matrix.js";
 
-/** What `uns` holds: nested dictionaries of scalars, texts and arrays. Other things (tables, sparse matrices) are left out. */
-export type UnsValue = number | string | boolean | NumericArray | readonly (string | null)[] | readonly boolean[] | UnsDict;
+/**
+ * What `uns` holds: nested dictionaries of scalars, texts and arrays. Other things (tables, sparse matrices)
+ * are left out.
+ */
+export type UnsValue =
+  number | string | boolean | NumericArray | readonly (string | null)[] | readonly boolean[] | UnsDict;
 export interface UnsDict {
   readonly [key: string]: UnsValue;
 }
@@ -14,7 +19,10 @@ export interface RawData {
   readonly var: DataFrame;
 }
 
-/** What a file format gives to the AnnData class. Matrices are opened when asked for, so that a damaged one does not hide the others. */
+/**
+ * What a file format gives to the AnnData class. Matrices are opened when asked for, so that a damaged one
+ * does not hide the others.
+ */
 export interface AnnDataReader {
   readonly path: string;
   readonly format: "h5ad" | "zarr" | "10x";

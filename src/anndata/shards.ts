@@ -1,4 +1,5 @@
-// A long array of one dimension as the shards of Zarr 3: chunks that are compressed one by one, many of them in one file with their places at its end.
+// A long array of one dimension as the shards of Zarr 3: chunks that are compressed one by one, many of them
+// in one file with their places at its end.
 //
 // Source: Zarr 3, codec "sharding_indexed".
 import { joinPath, writePart } from "#platform";
@@ -34,7 +35,7 @@ export class ShardWriter {
   }
 
   async append(values: NumericArray): Promise<void> {
-    for (let at = 0; at < values.length; ) {
+    for (let at = 0; at < values.length;) {
       const part = values.subarray(at, at + this.chunk.length - this.filled);
       this.chunk.set(part, this.filled);
       this.filled += part.length;
@@ -50,9 +51,22 @@ export class ShardWriter {
     const dtype = typeOf(this.chunk);
     const sharding = {
       name: "sharding_indexed",
-      configuration: { chunk_shape: [this.sizes.chunk], codecs: [...bytesCodec(dtype), zstdV3], index_codecs: [{ name: "bytes", configuration: { endian: "little" } }, { name: "crc32c" }], index_location: "end" },
+      configuration: {
+        chunk_shape: [this.sizes.chunk],
+        codecs: [...bytesCodec(dtype), zstdV3],
+        index_codecs: [{ name: "bytes", configuration: { endian: "little" } }, { name: "crc32c" }],
+        index_location: "end",
+      },
     };
-    await writePart(joinPath(this.folder, "zarr.json"), toJson(arrayV3(dtype, [length], [this.sizes.shard], [sharding], { "encoding-type": "array", "encoding-version": "0.2.0" })));
+    await writePart(
+      joinPath(this.folder, "zarr.json"),
+      toJson(
+        arrayV3(dtype, [length], [this.sizes.shard], [sharding], {
+          "encoding-type": "array",
+          "encoding-version": "0.2.0",
+        }),
+      ),
+    );
   }
 
   private async endChunk(): Promise<void> {

@@ -1,4 +1,5 @@
-// What the readers of an AnnData see of the file it lies in: a tree of groups and arrays with attributes. HDF5 (hdf5.ts) and Zarr (zarr.ts) each make one.
+// What the readers of an AnnData see of the file it lies in: a tree of groups and arrays with attributes.
+// HDF5 (hdf5.ts) and Zarr (zarr.ts) each make one.
 import type { ErrorKind, ScPoliError } from "../errors.js";
 import type { ArrayDescription } from "./hdf5-chunk-index.js";
 import type { NumericArray } from "./matrix.js";
@@ -15,7 +16,10 @@ export interface Store {
   kind(path: string): "group" | "dataset" | "other" | null;
   /** Names in a group, none where there is no such group. */
   keys(path: string): string[];
-  /** Value of an attribute, undefined where there is none or it is empty. A reference comes as the path that it points to. */
+  /**
+   * Value of an attribute, undefined where there is none or it is empty. A reference comes as the path that
+   * it points to.
+   */
   attribute(path: string, name: string): StoreAttribute | undefined;
   /** Value of an attribute where it is a text. */
   text(path: string, name: string): string | undefined;
@@ -35,11 +39,16 @@ export interface NumberArray {
   readonly width: number;
   /** Rows that are stored, and so inflated, together; 1 where nothing is compressed. */
   readonly rowsPerChunk: number;
-  /** An array that takes `length` values of this one; 64-bit integers as Float64Array. @throws ScPoliError "format" where they are no numbers */
+  /**
+   * An array that takes `length` values of this one; 64-bit integers as Float64Array.
+   * @throws ScPoliError "format" where they are no numbers
+   */
   array(length: number): NumericArray;
   /**
-   * Copies rows [start, end) into `target` from `offset` on, converted to its type; what an Int32Array cannot hold becomes -1.
-   * @throws ScPoliError "format" where the compression is unknown or a 64-bit integer is beyond 2^53, "file" where the data are damaged
+   * Copies rows [start, end) into `target` from `offset` on, converted to its type; what an Int32Array cannot
+   * hold becomes -1.
+   * @throws ScPoliError "format" where the compression is unknown or a 64-bit integer is beyond 2^53, "file"
+   * where the data are damaged
    */
   readInto(target: NumericArray, offset: number, start: number, end: number): Promise<void>;
   /** How another thread reads it without the store; null, and missing, where it cannot. */
@@ -57,6 +66,8 @@ export interface StoredArray extends NumberArray {
   /** Names of the columns of a table (compound type), in order; missing where the store has no tables. */
   readonly fields?: readonly string[];
   /** One column of a table, all rows: texts, or numbers with `width` of them per row. */
-  field?(name: string): Promise<{ readonly dtype: string; readonly width: number; readonly values: NumericArray | string[] }>;
+  field?(
+    name: string,
+  ): Promise<{ readonly dtype: string; readonly width: number; readonly values: NumericArray | string[] }>;
   error(kind: ErrorKind, found: string, cause?: unknown): ScPoliError;
 }

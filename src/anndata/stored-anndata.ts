@@ -21,11 +21,23 @@ export class StoreReader implements AnnDataReader {
     this.var = openTable(file, "var", "uns");
   }
 
-  get format() { return this.file.format; }
-  get path() { return this.file.path; }
-  get layerNames() { return this.file.keys("layers"); }
-  get obsmNames() { return this.file.kind("obsm") === "dataset" ? (this.file.dataset("obsm").fields ?? []) : this.file.keys("obsm"); }
-  get unsNames() { return this.file.keys("uns"); }
+  get format() {
+    return this.file.format;
+  }
+  get path() {
+    return this.file.path;
+  }
+  get layerNames() {
+    return this.file.keys("layers");
+  }
+  get obsmNames() {
+    return this.file.kind("obsm") === "dataset"
+      ? (this.file.dataset("obsm").fields ?? [])
+      : this.file.keys("obsm");
+  }
+  get unsNames() {
+    return this.file.keys("uns");
+  }
 
   openX(): Matrix | null {
     return this.matrix("X", this.var.length);
@@ -41,19 +53,25 @@ export class StoreReader implements AnnDataReader {
 
   openLayer(name: string): Matrix {
     const layer = this.matrix(`layers/${name}`, this.var.length);
-    if (layer === null) throw missingKey(`${this.path} has no layer "${name}".`, name, this.layerNames, { path: this.path });
+    if (layer === null)
+      throw missingKey(`${this.path} has no layer "${name}".`, name, this.layerNames, { path: this.path });
     return layer;
   }
 
   async readObsm(name: string): Promise<DenseMatrix> {
-    if (!this.obsmNames.includes(name)) throw missingKey(`${this.path} has no obsm "${name}".`, name, this.obsmNames, { path: this.path });
-    const matrix = this.file.kind("obsm") === "dataset" ? await this.readTableObsm(name) : await readDense(this.file, `obsm/${name}`);
+    if (!this.obsmNames.includes(name))
+      throw missingKey(`${this.path} has no obsm "${name}".`, name, this.obsmNames, { path: this.path });
+    const matrix =
+      this.file.kind("obsm") === "dataset"
+        ? await this.readTableObsm(name)
+        : await readDense(this.file, `obsm/${name}`);
     this.checkShape(`obsm/${name}`, matrix.rows, matrix.columns, matrix.columns);
     return matrix;
   }
 
   async readUns(name: string): Promise<UnsValue | undefined> {
-    if (!this.unsNames.includes(name)) throw missingKey(`${this.path} has no uns "${name}".`, name, this.unsNames, { path: this.path });
+    if (!this.unsNames.includes(name))
+      throw missingKey(`${this.path} has no uns "${name}".`, name, this.unsNames, { path: this.path });
     return readUns(this.file, `uns/${name}`);
   }
 
@@ -65,7 +83,8 @@ export class StoreReader implements AnnDataReader {
   private async readTableObsm(name: string): Promise<DenseMatrix> {
     const table = this.file.dataset("obsm");
     const { width, values } = await table.field!(name);
-    if (Array.isArray(values)) throw table.error("format", `its field "${name}" holds texts, numbers were expected`);
+    if (Array.isArray(values))
+      throw table.error("format", `its field "${name}" holds texts, numbers were expected`);
     return { rows: table.length, columns: width, values };
   }
 
@@ -84,7 +103,11 @@ export class StoreReader implements AnnDataReader {
   private checkShape(path: string, rows: number, columns: number, expectedColumns: number): void {
     if (rows === this.obs.length && columns === expectedColumns) return;
     const expected = `${this.obs.length} x ${expectedColumns}`;
-    throw new ScPoliError("format", `${this.file.place(path)} is ${rows} x ${columns}, but its names make ${expected}. The file is damaged.`, { path: this.path, key: path });
+    throw new ScPoliError(
+      "format",
+      `${this.file.place(path)} is ${rows} x ${columns}, but its names make ${expected}. The file is damaged.`,
+      { path: this.path, key: path },
+    );
   }
 }
 
@@ -97,12 +120,18 @@ const names = { h5ad: "an HDF5 file", zarr: "a Zarr store" } as const;
 function checkIsAnnData(file: Store): void {
   if (file.kind("obs") !== null && file.kind("var") !== null) return;
   const keys = file.keys("/");
-  const found =
-    keys.includes("matrix") ? "It looks like a 10x Genomics matrix, but has no barcodes."
-    : keys.includes("mod") ? "It looks like MuData (.h5mu); write one of its modalities as .h5ad."
-    : keys.length > 0 ? `It holds ${keys.slice(0, 8).join(", ")}.`
-    : "It is empty.";
-  throw new ScPoliError("format", `${file.path} is ${names[file.format]}, but no AnnData: it has no obs and var. ${found}`, { path: file.path, keys });
+  const found = keys.includes("matrix")
+    ? "It looks like a 10x Genomics matrix, but has no barcodes."
+    : keys.includes("mod")
+      ? "It looks like MuData (.h5mu); write one of its modalities as .h5ad."
+      : keys.length > 0
+        ? `It holds ${keys.slice(0, 8).join(", ")}.`
+        : "It is empty.";
+  throw new ScPoliError(
+    "format",
+    `${file.path} is ${names[file.format]}, but no AnnData: it has no obs and var. ${found}`,
+    { path: file.path, keys },
+  );
 }
 
 /** Scalars, texts, arrays and dictionaries of them; undefined for anything else. */
@@ -114,11 +143,14 @@ async function readUns(file: Store, path: string): Promise<UnsValue | undefined>
       return column.kind === "string" ? column.values : undefined;
     }
     if (encoding !== "dict") return undefined;
-    const entries = await Promise.all(file.keys(path).map(async (key) => [key, await readUns(file, `${path}/${key}`)] as const));
+    const entries = await Promise.all(
+      file.keys(path).map(async (key) => [key, await readUns(file, `${path}/${key}`)] as const),
+    );
     return Object.fromEntries(entries.filter((entry): entry is [string, UnsValue] => entry[1] !== undefined));
   }
   const dataset = file.kind(path) === "dataset" ? file.dataset(path) : null;
-  if (dataset === null || dataset.shape === null || dataset.dtype === "table" || dataset.dtype === "unknown") return undefined;
+  if (dataset === null || dataset.shape === null || dataset.dtype === "table" || dataset.dtype === "unknown")
+    return undefined;
   const isScalar = dataset.shape.length === 0;
   if (dataset.dtype === "string") {
     const texts = await dataset.strings();

@@ -1,4 +1,5 @@
-// obs and var of a store: the column encodings of anndata 0.7 to 0.13, also where a writer has left out attributes. Older files: stored-table.ts.
+// obs and var of a store: the column encodings of anndata 0.7 to 0.13, also where a writer has left out
+// attributes. Older files: stored-table.ts.
 import { ScPoliError } from "../errors.js";
 import type { CategoricalColumn, Column, DataFrame } from "./dataframe.js";
 import type { NumericArray } from "./matrix.js";
@@ -8,7 +9,12 @@ import type { Store, StoredArray } from "./store.js";
 /** The table at a path inside the file. @throws ScPoliError "format" where there is none */
 export function openFrame(file: Store, path: string): FileFrame {
   const kind = file.kind(path);
-  if (kind !== "group") throw new ScPoliError("format", `${file.path} has no table ${path}: this is not a complete AnnData file.`, { path: file.path, key: path });
+  if (kind !== "group")
+    throw new ScPoliError(
+      "format",
+      `${file.path} has no table ${path}: this is not a complete AnnData file.`,
+      { path: file.path, key: path },
+    );
   return new FileFrame(file, path);
 }
 
@@ -23,15 +29,24 @@ export class FileFrame implements DataFrame {
     readonly path: string,
   ) {
     const keys = file.keys(path);
-    const index = file.text(path, "_index") ?? ["_index", "index", "obs_names", "var_names"].find((name) => keys.includes(name)) ?? "_index";
+    const index =
+      file.text(path, "_index") ??
+      ["_index", "index", "obs_names", "var_names"].find((name) => keys.includes(name)) ??
+      "_index";
     if (!keys.includes(index)) {
-      throw new ScPoliError("format", `${file.place(path)} has no row names ("${index}" is missing).`, { path: file.path, key: path });
+      throw new ScPoliError("format", `${file.place(path)} has no row names ("${index}" is missing).`, {
+        path: file.path,
+        key: path,
+      });
     }
     this.indexPath = `${path}/${index}`;
     this.length = columnLength(file, this.indexPath);
     const order = file.attribute(path, "column-order"); // an empty one is stored as numbers
     const listed = order === undefined || typeof order === "number" ? [] : [order].flat().map(String);
-    this.columnNames = order === undefined ? keys.filter((key) => key !== index && key !== "__categories") : [...new Set(listed)];
+    this.columnNames =
+      order === undefined
+        ? keys.filter((key) => key !== index && key !== "__categories")
+        : [...new Set(listed)];
   }
 
   async index(): Promise<readonly string[]> {
@@ -40,12 +55,18 @@ export class FileFrame implements DataFrame {
 
   async column(name: string): Promise<Column> {
     if (!this.columnNames.includes(name)) {
-      throw missingKey(`${this.file.place(this.path)} has no column "${name}".`, name, this.columnNames, { path: this.file.path });
+      throw missingKey(`${this.file.place(this.path)} has no column "${name}".`, name, this.columnNames, {
+        path: this.file.path,
+      });
     }
     const path = `${this.path}/${name}`;
     const column = await readColumn(this.file, path);
     if (column.length !== this.length) {
-      throw new ScPoliError("format", `${this.file.place(path)} is damaged: it has ${column.length} entries for ${this.length} rows.`, { path: this.file.path, key: path });
+      throw new ScPoliError(
+        "format",
+        `${this.file.place(path)} is damaged: it has ${column.length} entries for ${this.length} rows.`,
+        { path: this.file.path, key: path },
+      );
     }
     return column;
   }
@@ -54,7 +75,9 @@ export class FileFrame implements DataFrame {
 /** anndata 0.7: where the labels of a column are. HDF5 has a reference, Zarr a path beside the column. */
 function labelsOf(file: Store, path: string): string | undefined {
   const categories = file.text(path, "categories");
-  return categories === undefined || categories.startsWith("/") ? categories : `${path.slice(0, path.lastIndexOf("/"))}/${categories}`;
+  return categories === undefined || categories.startsWith("/")
+    ? categories
+    : `${path.slice(0, path.lastIndexOf("/"))}/${categories}`;
 }
 
 /** Some writers have no booleans, and lists of one for scalars. */
@@ -75,46 +98,76 @@ export async function readColumn(file: Store, path: string): Promise<Column> {
     case "dataset": {
       const dataset = file.dataset(path);
       const categories = labelsOf(file, path);
-      return categories === undefined ? plainColumn(dataset) : categoricalColumn(file, dataset, categories, isOrdered(file, categories));
+      return categories === undefined
+        ? plainColumn(dataset)
+        : categoricalColumn(file, dataset, categories, isOrdered(file, categories));
     }
     case "group": {
       const encoding = file.text(path, "encoding-type");
       const has = (name: string): boolean => file.kind(`${path}/${name}`) === "dataset";
-      if (encoding === "categorical" || (encoding === undefined && has("codes") && file.kind(`${path}/categories`) !== null)) {
-        return categoricalColumn(file, file.dataset(`${path}/codes`), `${path}/categories`, isOrdered(file, path));
+      if (
+        encoding === "categorical" ||
+        (encoding === undefined && has("codes") && file.kind(`${path}/categories`) !== null)
+      ) {
+        return categoricalColumn(
+          file,
+          file.dataset(`${path}/codes`),
+          `${path}/categories`,
+          isOrdered(file, path),
+        );
       }
       if (encoding?.startsWith("nullable-") || (encoding === undefined && has("values") && has("mask"))) {
         const mask = file.dataset(`${path}/mask`);
         const values = await plainColumn(file.dataset(`${path}/values`));
-        if (mask.length !== values.length) throw mask.error("format", `it has ${mask.length} entries for ${values.length} values`);
+        if (mask.length !== values.length)
+          throw mask.error("format", `it has ${mask.length} entries for ${values.length} values`);
         return withMissing(values, await mask.numbers());
       }
-      throw new ScPoliError("format", `${file.place(path)} cannot be read: its encoding (${encoding ?? "none"}) is not known.`, { path: file.path, key: path });
+      throw new ScPoliError(
+        "format",
+        `${file.place(path)} cannot be read: its encoding (${encoding ?? "none"}) is not known.`,
+        { path: file.path, key: path },
+      );
     }
     default:
-      throw new ScPoliError("format", `${file.place(path)} is missing, though the table lists it.`, { path: file.path, key: path });
+      throw new ScPoliError("format", `${file.place(path)} is missing, though the table lists it.`, {
+        path: file.path,
+        key: path,
+      });
   }
 }
 
 async function plainColumn(dataset: StoredArray): Promise<Column> {
   if (dataset.shape === null) throw dataset.error("format", "it is empty (null)");
-  if (dataset.width !== 1) throw dataset.error("format", `it has ${dataset.width} values per row, one was expected`);
+  if (dataset.width !== 1)
+    throw dataset.error("format", `it has ${dataset.width} values per row, one was expected`);
   const { length, dtype } = dataset;
   if (dtype === "string") return { kind: "string", length, values: await dataset.strings() };
-  if (dtype === "bool") return { kind: "boolean", length, values: Array.from(await dataset.numbers(), booleanOf) };
+  if (dtype === "bool")
+    return { kind: "boolean", length, values: Array.from(await dataset.numbers(), booleanOf) };
   const values = new Float64Array(length);
   await dataset.readInto(values, 0, 0, length);
   return { kind: "number", length, values, dtype };
 }
 
-async function categoricalColumn(file: Store, codes: StoredArray, categoriesPath: string, ordered: boolean): Promise<CategoricalColumn> {
+async function categoricalColumn(
+  file: Store,
+  codes: StoredArray,
+  categoriesPath: string,
+  ordered: boolean,
+): Promise<CategoricalColumn> {
   const categories = await readNames(file, categoriesPath);
-  if (codes.width !== 1) throw codes.error("format", `it has ${codes.width} values per row, one was expected`);
+  if (codes.width !== 1)
+    throw codes.error("format", `it has ${codes.width} values per row, one was expected`);
   const stored = await codes.numbers();
   const values = new Int32Array(stored.length);
   for (let row = 0; row < stored.length; row++) {
     const code = stored[row]!;
-    if (!(code >= -1 && code < categories.length && Number.isInteger(code))) throw codes.error("format", `row ${row} has code ${code}, but there are ${categories.length} categories`);
+    if (!(code >= -1 && code < categories.length && Number.isInteger(code)))
+      throw codes.error(
+        "format",
+        `row ${row} has code ${code}, but there are ${categories.length} categories`,
+      );
     values[row] = code;
   }
   return { kind: "categorical", length: values.length, codes: values, categories, ordered };
@@ -149,14 +202,19 @@ export async function readNames(file: Store, path: string): Promise<string[]> {
     case "categorical":
       return Array.from(column.codes, (code) => column.categories[code] ?? missingName);
     case "number":
-      return numberNames(column.values, file.dataset(file.kind(path) === "group" ? `${path}/values` : path).dtype);
+      return numberNames(
+        column.values,
+        file.dataset(file.kind(path) === "group" ? `${path}/values` : path).dtype,
+      );
   }
 }
 
 /** Numbers as Python writes them. */
 export function numberNames(values: NumericArray, dtype: string): string[] {
   const isFloat = dtype.startsWith("float");
-  return Array.from(values, (value) => (isFloat && Number.isInteger(value) ? value.toFixed(1) : Number.isNaN(value) ? missingName : String(value)));
+  return Array.from(values, (value) =>
+    isFloat && Number.isInteger(value) ? value.toFixed(1) : Number.isNaN(value) ? missingName : String(value),
+  );
 }
 
 const missingName = "nan";

@@ -1,9 +1,16 @@
 // Matrices inside a store: CSR, CSC and dense, read a block of rows at a time.
 //
-// Blocks are read in few long pieces and in whole compressed chunks; what a chunk holds of the next block is kept, so that reading in order inflates every
-// chunk once.
+// Blocks are read in few long pieces and in whole compressed chunks; what a chunk holds of the next block is
+// kept, so that reading in order inflates every chunk once.
 import { ScPoliError } from "../errors.js";
-import { sparseMatrix, type DenseMatrix, type Matrix, type MatrixDescription, type NumericArray, type SparseRows } from "./matrix.js";
+import {
+  sparseMatrix,
+  type DenseMatrix,
+  type Matrix,
+  type MatrixDescription,
+  type NumericArray,
+  type SparseRows,
+} from "./matrix.js";
 import type { NumberArray, Store, StoredArray } from "./store.js";
 
 /** Values that are read together where a whole matrix is passed through. */
@@ -25,15 +32,27 @@ export function openMatrix(file: Store, path: string, expected: Shape): Matrix |
     return dataset.shape === null ? null : new DenseFileMatrix(dataset);
   }
   const encoding = sparseEncoding(file, path, expected);
-  if (encoding === "csr_matrix" || encoding === "csr") return new CsrFileMatrix(openSparse(file, path, 0, expected));
-  if (encoding === "csc_matrix" || encoding === "csc") return new CscFileMatrix(openSparse(file, path, 1, expected));
-  throw new ScPoliError("format", `${file.place(path)} is no dense, CSR or CSC matrix (its encoding: ${encoding ?? "none"}).`, { path: file.path, key: path });
+  if (encoding === "csr_matrix" || encoding === "csr")
+    return new CsrFileMatrix(openSparse(file, path, 0, expected));
+  if (encoding === "csc_matrix" || encoding === "csc")
+    return new CscFileMatrix(openSparse(file, path, 1, expected));
+  throw new ScPoliError(
+    "format",
+    `${file.place(path)} is no dense, CSR or CSC matrix (its encoding: ${encoding ?? "none"}).`,
+    { path: file.path, key: path },
+  );
 }
 
-/** What a group says about itself, or what its arrays tell: a square matrix without a word is taken by rows. */
+/**
+ * What a group says about itself, or what its arrays tell: a square matrix without a word is taken by rows.
+ */
 export function sparseEncoding(file: Store, path: string, [rows, columns]: Shape): string | undefined {
   const told = file.text(path, "encoding-type") ?? file.text(path, "h5sparse_format");
-  if (told !== undefined || !["data", "indices", "indptr"].every((name) => file.kind(`${path}/${name}`) === "dataset")) return told;
+  if (
+    told !== undefined ||
+    !["data", "indices", "indptr"].every((name) => file.kind(`${path}/${name}`) === "dataset")
+  )
+    return told;
   const { length } = file.dataset(`${path}/indptr`);
   return length === rows + 1 ? "csr_matrix" : length === columns + 1 ? "csc_matrix" : undefined;
 }
@@ -47,14 +66,20 @@ export function openCsr(file: Store, path: string, shape: Shape): Matrix {
 export async function readDense(file: Store, path: string): Promise<DenseMatrix> {
   if (file.kind(path) !== "dataset") {
     const encoding = file.text(path, "encoding-type") ?? "none";
-    throw new ScPoliError("format", `${file.place(path)} is no dense matrix (its encoding: ${encoding}).`, { path: file.path, key: path });
+    throw new ScPoliError("format", `${file.place(path)} is no dense matrix (its encoding: ${encoding}).`, {
+      path: file.path,
+      key: path,
+    });
   }
   const dataset = file.dataset(path);
   if (dataset.shape === null) throw dataset.error("format", "it is empty (null)");
   return { rows: dataset.length, columns: dataset.width, values: await dataset.numbers() };
 }
 
-/** Rows of a dataset, read in whole chunks into one buffer: memory that is new costs more than the reading does. */
+/**
+ * Rows of a dataset, read in whole chunks into one buffer: memory that is new costs more than the reading
+ * does.
+ */
 class RowReader {
   private start = 0;
   private end = 0;
@@ -73,7 +98,8 @@ class RowReader {
     const { width, length, rowsPerChunk } = dataset;
     if (start < this.start || end > this.end) {
       const known = start >= this.start ? Math.max(0, this.end - start) : 0;
-      // Of chunks so large that a window of them would fill the memory, some are inflated more than once instead.
+      // Of chunks so large that a window of them would fill the memory, some are inflated more than once
+      // instead.
       const step = rowsPerChunk * width > 8 * valuesPerPiece ? 1 : rowsPerChunk;
       const from = known > 0 ? start : Math.floor(start / step) * step;
       const to = Math.min(length, Math.ceil(end / step) * step);
@@ -104,18 +130,32 @@ class DenseFileMatrix implements Matrix {
   private values: NumericArray;
 
   constructor(private readonly dataset: StoredArray) {
-    if (dataset.shape?.length !== 2 && dataset.shape?.length !== 1) { // one gene: a vector
-      throw dataset.error("format", `a matrix was expected, but it has ${dataset.shape?.length ?? 0} dimensions`);
+    if (dataset.shape?.length !== 2 && dataset.shape?.length !== 1) {
+      // one gene: a vector
+      throw dataset.error(
+        "format",
+        `a matrix was expected, but it has ${dataset.shape?.length ?? 0} dimensions`,
+      );
     }
     this.reader = new RowReader(dataset);
     this.values = dataset.array(0);
   }
 
-  get rows() { return this.dataset.length; }
-  get columns() { return this.dataset.width; }
-  get dtype() { return this.dataset.dtype; }
-  get place() { return this.dataset.place; }
-  get stored() { return this.rows * this.columns; }
+  get rows() {
+    return this.dataset.length;
+  }
+  get columns() {
+    return this.dataset.width;
+  }
+  get dtype() {
+    return this.dataset.dtype;
+  }
+  get place() {
+    return this.dataset.place;
+  }
+  get stored() {
+    return this.rows * this.columns;
+  }
 
   async read(start: number, end: number): Promise<SparseRows> {
     const { columns } = this;
@@ -131,7 +171,13 @@ class DenseFileMatrix implements Matrix {
         indptr[row - start + 1] = stored;
       }
     }
-    return { rows: end - start, columns, indptr, indices: this.indices.subarray(0, stored), values: this.values.subarray(0, stored) };
+    return {
+      rows: end - start,
+      columns,
+      indptr,
+      indices: this.indices.subarray(0, stored),
+      values: this.values.subarray(0, stored),
+    };
   }
 
   private reserve(length: number): void {
@@ -145,7 +191,14 @@ class DenseFileMatrix implements Matrix {
 }
 
 /** Appends the non-zeros of one dense row. @returns the new length */
-function pack(dense: NumericArray, from: number, columns: number, indices: Int32Array, values: NumericArray, at: number): number {
+function pack(
+  dense: NumericArray,
+  from: number,
+  columns: number,
+  indices: Int32Array,
+  values: NumericArray,
+  at: number,
+): number {
   for (let column = 0; column < columns; column++) {
     const value = dense[from + column]!;
     if (value === 0) continue;
@@ -171,16 +224,26 @@ function openSparse(file: Store, path: string, major: 0 | 1, expected: Shape): S
   const place = file.place(path);
   const error = (found: string) => damagedMatrix(place, file.path, path, found);
   const shape = file.attribute(path, "shape") ?? file.attribute(path, "h5sparse_shape") ?? expected;
-  if (!Array.isArray(shape) || shape.length !== 2 || !shape.every((length) => Number.isSafeInteger(length) && length >= 0)) throw error(`its shape is ${String(shape)}`);
+  if (
+    !Array.isArray(shape) ||
+    shape.length !== 2 ||
+    !shape.every((length) => Number.isSafeInteger(length) && length >= 0)
+  )
+    throw error(`its shape is ${String(shape)}`);
   for (const name of ["data", "indices", "indptr"]) {
     if (file.kind(`${path}/${name}`) !== "dataset") throw error(`it has no "${name}"`);
   }
-  const [data, indices, indptr] = ["data", "indices", "indptr"].map((name) => file.dataset(`${path}/${name}`)) as [StoredArray, StoredArray, StoredArray];
+  const [data, indices, indptr] = ["data", "indices", "indptr"].map((name) =>
+    file.dataset(`${path}/${name}`),
+  ) as [StoredArray, StoredArray, StoredArray];
   const [rows, columns] = shape.map(Number) as [number, number];
   const pointers = (major === 0 ? rows : columns) + 1;
-  if ([data, indices, indptr].some(({ width }) => width !== 1)) throw error("one of its arrays has more than one dimension");
-  if (indptr.length !== pointers) throw error(`"indptr" has ${indptr.length} entries, ${pointers} were expected`);
-  if (data.length !== indices.length) throw error(`"data" has ${data.length} entries and "indices" ${indices.length}`);
+  if ([data, indices, indptr].some(({ width }) => width !== 1))
+    throw error("one of its arrays has more than one dimension");
+  if (indptr.length !== pointers)
+    throw error(`"indptr" has ${indptr.length} entries, ${pointers} were expected`);
+  if (data.length !== indices.length)
+    throw error(`"data" has ${data.length} entries and "indices" ${indices.length}`);
   return { place, rows, columns, data, indices, indptr, error };
 }
 
@@ -194,7 +257,8 @@ async function readPointers({ indptr, data, error }: SparseParts): Promise<Float
   await indptr.readInto(pointers, 0, 0, indptr.length);
   if (pointers[0] !== 0) throw error(`"indptr" starts with ${pointers[0]}, 0 was expected`);
   for (let i = 1; i < pointers.length; i++) {
-    if (!(pointers[i]! >= pointers[i - 1]!)) throw error(`"indptr" falls from ${pointers[i - 1]} to ${pointers[i]} at entry ${i}`);
+    if (!(pointers[i]! >= pointers[i - 1]!))
+      throw error(`"indptr" falls from ${pointers[i - 1]} to ${pointers[i]} at entry ${i}`);
   }
   const last = pointers[pointers.length - 1]!;
   if (last > data.length) throw error(`"indptr" ends at ${last}, but there are only ${data.length} values`);
@@ -212,11 +276,21 @@ export class CsrFileMatrix implements Matrix {
     this.values = new RowReader(parts.data);
   }
 
-  get rows() { return this.parts.rows; }
-  get columns() { return this.parts.columns; }
-  get dtype() { return this.parts.data.dtype; }
-  get place() { return this.parts.place; }
-  get stored() { return this.parts.data.length; }
+  get rows() {
+    return this.parts.rows;
+  }
+  get columns() {
+    return this.parts.columns;
+  }
+  get dtype() {
+    return this.parts.data.dtype;
+  }
+  get place() {
+    return this.parts.place;
+  }
+  get stored() {
+    return this.parts.data.length;
+  }
 
   async read(start: number, end: number): Promise<SparseRows> {
     const pointers = (this.pointers ??= await readPointers(this.parts));
@@ -231,13 +305,23 @@ export class CsrFileMatrix implements Matrix {
 
   async describe(): Promise<MatrixDescription | null> {
     const { place, rows, columns, data, indices, indptr } = this.parts;
-    const [own, columnsOf, pointers] = await Promise.all([data, indices, indptr].map((array) => array.describe?.() ?? null));
-    return own && columnsOf && pointers ? { place, rows, columns, data: own, indices: columnsOf, indptr: pointers } : null;
+    const [own, columnsOf, pointers] = await Promise.all(
+      [data, indices, indptr].map((array) => array.describe?.() ?? null),
+    );
+    return own && columnsOf && pointers
+      ? { place, rows, columns, data: own, indices: columnsOf, indptr: pointers }
+      : null;
   }
 
   /** Rows sorted by column, without zeros. */
   private tidy({ rows, columns, indptr, indices, values }: SparseRows, start: number): SparseRows {
-    const tidy = { rows, columns, indptr: new Int32Array(rows + 1), indices: new Int32Array(indices.length), values: values.slice() };
+    const tidy = {
+      rows,
+      columns,
+      indptr: new Int32Array(rows + 1),
+      indices: new Int32Array(indices.length),
+      values: values.slice(),
+    };
     let k = 0;
     for (let row = 0; row < rows; row++) {
       const first = indptr[row]!;
@@ -250,8 +334,12 @@ export class CsrFileMatrix implements Matrix {
       for (const key of order) {
         const column = Math.floor(key / length);
         const value = values[first + (key - column * length)]!;
-        if (column < 0 || column >= columns) throw this.parts.error(`row ${start + row} has a value in column ${column} of ${columns}`);
-        if (column === previous) throw this.parts.error(`row ${start + row} has two values in column ${column}. Call sum_duplicates() on it in Python`);
+        if (column < 0 || column >= columns)
+          throw this.parts.error(`row ${start + row} has a value in column ${column} of ${columns}`);
+        if (column === previous)
+          throw this.parts.error(
+            `row ${start + row} has two values in column ${column}. Call sum_duplicates() on it in Python`,
+          );
         previous = column;
         if (value === 0) continue;
         tidy.indices[k] = column;
@@ -271,7 +359,13 @@ function isTidy({ rows, columns, indptr, indices, values }: SparseRows): boolean
   return true;
 }
 
-function isTidyRow(indices: Int32Array, values: NumericArray, start: number, end: number, columns: number): boolean {
+function isTidyRow(
+  indices: Int32Array,
+  values: NumericArray,
+  start: number,
+  end: number,
+  columns: number,
+): boolean {
   let previous = -1;
   for (let k = start; k < end; k++) {
     const column = indices[k]!;
@@ -281,18 +375,30 @@ function isTidyRow(indices: Int32Array, values: NumericArray, start: number, end
   return previous < columns;
 }
 
-/** Columns come one after the other, so the whole matrix is turned into rows, in memory, at the first read. */
+/**
+ * Columns come one after the other, so the whole matrix is turned into rows, in memory, at the first read.
+ */
 class CscFileMatrix implements Matrix {
   readonly format = "csc";
   private byRow: Promise<Matrix> | null = null;
 
   constructor(private readonly parts: SparseParts) {}
 
-  get rows() { return this.parts.rows; }
-  get columns() { return this.parts.columns; }
-  get dtype() { return this.parts.data.dtype; }
-  get place() { return this.parts.place; }
-  get stored() { return this.parts.data.length; }
+  get rows() {
+    return this.parts.rows;
+  }
+  get columns() {
+    return this.parts.columns;
+  }
+  get dtype() {
+    return this.parts.data.dtype;
+  }
+  get place() {
+    return this.parts.place;
+  }
+  get stored() {
+    return this.parts.data.length;
+  }
 
   async read(start: number, end: number): Promise<SparseRows> {
     this.byRow ??= transpose(this.parts).then((rows) => sparseMatrix(rows, this.place));
@@ -306,7 +412,10 @@ async function transpose(parts: SparseParts): Promise<SparseRows> {
   const pointers = await readPointers(parts);
   const stored = pointers[columns]!;
   if (stored >= 2 ** 31) {
-    throw new ScPoliError("memory", `${parts.place} is stored by columns and too large to be turned round. Save it by rows from Python: adata.X = adata.X.tocsr().`);
+    throw new ScPoliError(
+      "memory",
+      `${parts.place} is stored by columns and too large to be turned round. Save it by rows from Python: adata.X = adata.X.tocsr().`,
+    );
   }
   const rowReader = new RowReader(indices, (length) => new Int32Array(length));
   const indptr = new Int32Array(rows + 1);
@@ -329,7 +438,8 @@ async function transpose(parts: SparseParts): Promise<SparseRows> {
       while (k >= pointers[column + 1]!) column++;
       const row = at[k - start]!;
       const position = next[row]!++;
-      if (position > indptr[row]! && block.indices[position - 1] === column) throw error(`column ${column} has two values in row ${row}. Call sum_duplicates() on it in Python`);
+      if (position > indptr[row]! && block.indices[position - 1] === column)
+        throw error(`column ${column} has two values in row ${row}. Call sum_duplicates() on it in Python`);
       block.indices[position] = column;
       block.values[position] = values[k - start]!;
     }

@@ -1,5 +1,6 @@
-// obs and var as anndata 0.5 and 0.6 wrote them: one compound dataset whose first field is the index. A categorical column is one of codes; its labels lie in
-// uns, as "<column>_categories", without a word on whether they belong to obs or var.
+// obs and var as anndata 0.5 and 0.6 wrote them: one compound dataset whose first field is the index. A
+// categorical column is one of codes; its labels lie in uns, as "<column>_categories", without a word on
+// whether they belong to obs or var.
 import { ScPoliError } from "../errors.js";
 import type { Column, DataFrame } from "./dataframe.js";
 import { booleanOf, numberNames, readNames } from "./stored-frame.js";
@@ -23,7 +24,11 @@ export class TableFrame implements DataFrame {
     this.table = file.dataset(path);
     const [index, ...columns] = this.table.fields ?? [];
     if (index === undefined || this.table.shape?.length !== 1)
-      throw new ScPoliError("format", `${this.table.place} is no table: this is not a complete AnnData file.`, { path: file.path, key: path });
+      throw new ScPoliError(
+        "format",
+        `${this.table.place} is no table: this is not a complete AnnData file.`,
+        { path: file.path, key: path },
+      );
     this.indexName = index;
     this.columnNames = columns;
     this.length = this.table.length;
@@ -35,10 +40,14 @@ export class TableFrame implements DataFrame {
   }
 
   async column(name: string): Promise<Column> {
-    if (!this.columnNames.includes(name)) throw missingKey(`${this.table.place} has no column "${name}".`, name, this.columnNames, { path: this.file.path });
+    if (!this.columnNames.includes(name))
+      throw missingKey(`${this.table.place} has no column "${name}".`, name, this.columnNames, {
+        path: this.file.path,
+      });
     const { dtype, width, values } = await this.table.field!(name);
     const { length } = this;
-    if (width !== 1) throw this.table.error("format", `its field "${name}" has ${width} values per row, one was expected`);
+    if (width !== 1)
+      throw this.table.error("format", `its field "${name}" has ${width} values per row, one was expected`);
     if (Array.isArray(values)) return { kind: "string", length, values };
     if (dtype === "bool") return { kind: "boolean", length, values: Array.from(values, booleanOf) };
     const categories = /^u?int/.test(dtype) ? await this.categoriesOf(name) : null;
@@ -53,21 +62,26 @@ export class TableFrame implements DataFrame {
     const column = await this.column(name);
     if (column.kind !== "number") return column;
     const { dtype, values } = await this.table.field!(name);
-    return /64$/.test(dtype) && dtype !== "float64" ? BigInt64Array.from(values as NumericArray, BigInt) : (values as NumericArray);
+    return /64$/.test(dtype) && dtype !== "float64"
+      ? BigInt64Array.from(values as NumericArray, BigInt)
+      : (values as NumericArray);
   }
 
   /** Entries of uns that columns of this table have taken. */
   async usedLabels(): Promise<string[]> {
     const used: string[] = [];
     for (const name of this.columnNames) {
-      if ((await this.categoriesOf(name)) !== null && (await this.column(name)).kind === "categorical") used.push(labelsName(name));
+      if ((await this.categoriesOf(name)) !== null && (await this.column(name)).kind === "categorical")
+        used.push(labelsName(name));
     }
     return used;
   }
 
   private async categoriesOf(name: string): Promise<string[] | null> {
     const path = `${this.labels}/${labelsName(name)}`;
-    return this.labels !== null && !name.includes("/") && this.file.kind(path) === "dataset" ? readNames(this.file, path) : null;
+    return this.labels !== null && !name.includes("/") && this.file.kind(path) === "dataset"
+      ? readNames(this.file, path)
+      : null;
   }
 }
 

@@ -1,5 +1,6 @@
-// What 10x Genomics' CellRanger writes: matrix.h5 of version 2 (a group per genome) and 3, and folders with matrix.mtx, features or genes, and barcodes.
-// They are read as AnnData: cells are barcodes, genes are symbols made unique as anndata does, with gene_ids and feature_types as columns of var.
+// What 10x Genomics' CellRanger writes: matrix.h5 of version 2 (a group per genome) and 3, and folders with
+// matrix.mtx, features or genes, and barcodes. They are read as AnnData: cells are barcodes, genes are
+// symbols made unique as anndata does, with gene_ids and feature_types as columns of var.
 import { fileStatus, joinPath, readLines } from "#platform";
 import { ScPoliError } from "../errors.js";
 import type { Column, DataFrame, StringColumn } from "./dataframe.js";
@@ -21,23 +22,49 @@ interface Features {
 
 /** Where the matrix of CellRanger lies in an HDF5 file, null where it is no such file. */
 export function tenxGroup(file: Hdf5File): string | null {
-  return file.keys("/").find((name) => file.kind(`${name}/barcodes`) === "dataset" && file.kind(`${name}/indptr`) === "dataset") ?? null;
+  return (
+    file
+      .keys("/")
+      .find(
+        (name) => file.kind(`${name}/barcodes`) === "dataset" && file.kind(`${name}/indptr`) === "dataset",
+      ) ?? null
+  );
 }
 
 /** @param group - as `tenxGroup` gave it */
 export async function openTenxH5(file: Hdf5File, group: string): Promise<AnnDataReader> {
   const texts = async (name: string): Promise<string[]> => {
-    if (file.kind(`${group}/${name}`) !== "dataset") throw new ScPoliError("format", `${file.path} looks like a 10x Genomics matrix, but has no ${group}/${name}.`, { path: file.path });
+    if (file.kind(`${group}/${name}`) !== "dataset")
+      throw new ScPoliError(
+        "format",
+        `${file.path} looks like a 10x Genomics matrix, but has no ${group}/${name}.`,
+        { path: file.path },
+      );
     return (await file.dataset(`${group}/${name}`).strings()).map((text) => text ?? "");
   };
   const genomes = file.keys("/").filter((name) => file.kind(`${name}/barcodes`) === "dataset");
-  if (genomes.length > 1) throw new ScPoliError("format", `${file.path} has matrices of ${genomes.length} genomes: ${genomes.join(", ")}. One was expected: write that one from Python, scanpy.read_10x_h5(path, genome="${genomes[0]}").`, { path: file.path });
+  if (genomes.length > 1)
+    throw new ScPoliError(
+      "format",
+      `${file.path} has matrices of ${genomes.length} genomes: ${genomes.join(", ")}. One was expected: write that one from Python, scanpy.read_10x_h5(path, genome="${genomes[0]}").`,
+      { path: file.path },
+    );
   const isNew = file.kind(`${group}/features`) === "group";
   const features = isNew
-    ? { ids: await texts("features/id"), symbols: await texts("features/name"), types: await texts("features/feature_type") }
+    ? {
+        ids: await texts("features/id"),
+        symbols: await texts("features/name"),
+        types: await texts("features/feature_type"),
+      }
     : { ids: await texts("genes"), symbols: await texts("gene_names"), types: null };
   const barcodes = await texts("barcodes");
-  return tenxReader(file.path, barcodes, features, openCsr(file, group, [barcodes.length, features.ids.length]), () => file.close());
+  return tenxReader(
+    file.path,
+    barcodes,
+    features,
+    openCsr(file, group, [barcodes.length, features.ids.length]),
+    () => file.close(),
+  );
 }
 
 /** Whether names of a folder's files are those of a 10x folder. */
@@ -47,14 +74,22 @@ export function isTenxFolder(names: readonly string[]): boolean {
 
 export async function openTenxFolder(path: string): Promise<AnnDataReader> {
   const find = async (...names: string[]): Promise<string> => {
-    for (const name of names.flatMap((name) => [name, `${name}.gz`])) if ((await fileStatus(joinPath(path, name)))?.kind === "file") return joinPath(path, name);
-    throw new ScPoliError("file", `${path} has a matrix.mtx, but no ${names.join(" or ")} beside it.`, { path });
+    for (const name of names.flatMap((name) => [name, `${name}.gz`]))
+      if ((await fileStatus(joinPath(path, name)))?.kind === "file") return joinPath(path, name);
+    throw new ScPoliError("file", `${path} has a matrix.mtx, but no ${names.join(" or ")} beside it.`, {
+      path,
+    });
   };
-  const column = (lines: readonly string[][], at: number): string[] => lines.map((fields) => fields[at] ?? fields[0]!);
+  const column = (lines: readonly string[][], at: number): string[] =>
+    lines.map((fields) => fields[at] ?? fields[0]!);
   const featuresPath = await find("features.tsv", "genes.tsv");
   const lines = await fieldsOf(featuresPath);
   const hasTypes = lines.length > 0 && lines.every((fields) => fields.length > 2);
-  const features = { ids: column(lines, 0), symbols: column(lines, 1), types: hasTypes ? column(lines, 2) : null };
+  const features = {
+    ids: column(lines, 0),
+    symbols: column(lines, 1),
+    types: hasTypes ? column(lines, 2) : null,
+  };
   const barcodes = column(await fieldsOf(await find("barcodes.tsv")), 0);
   const matrixPath = await find("matrix.mtx");
   const rows = await readMatrixMarket(matrixPath, barcodes.length, lines.length);
@@ -75,22 +110,41 @@ async function readMatrixMarket(path: string, cells: number, genes: number): Pro
   for await (const line of readLines(path)) {
     number++;
     if (number === 1) {
-      if (!/^%%MatrixMarket\s+matrix\s+coordinate\s+(integer|real)\s+general\s*$/i.test(line)) throw damaged(`its first line is "${line.slice(0, 80)}"; "%%MatrixMarket matrix coordinate integer general" was expected`);
+      if (!/^%%MatrixMarket\s+matrix\s+coordinate\s+(integer|real)\s+general\s*$/i.test(line))
+        throw damaged(
+          `its first line is "${line.slice(0, 80)}"; "%%MatrixMarket matrix coordinate integer general" was expected`,
+        );
       continue;
     }
     if (line.startsWith("%") || line.trim() === "") continue;
     const fields = line.trim().split(/\s+/).map(Number);
-    if (fields.length !== 3 || !fields.every(Number.isFinite)) throw damaged(`line ${number} is "${line.slice(0, 80)}"; three numbers were expected`);
+    if (fields.length !== 3 || !fields.every(Number.isFinite))
+      throw damaged(`line ${number} is "${line.slice(0, 80)}"; three numbers were expected`);
     const [gene, cell, value] = fields as [number, number, number];
     if (stored < 0) {
-      if (gene !== genes || cell !== cells) throw damaged(`it is ${gene} x ${cell}, but there are ${genes} features and ${cells} barcodes`);
-      if (!Number.isSafeInteger(value) || value < 0 || value >= 2 ** 31 || value > gene * cell) throw damaged(`it tells of ${value} values`);
+      if (gene !== genes || cell !== cells)
+        throw damaged(`it is ${gene} x ${cell}, but there are ${genes} features and ${cells} barcodes`);
+      if (!Number.isSafeInteger(value) || value < 0 || value >= 2 ** 31 || value > gene * cell)
+        throw damaged(`it tells of ${value} values`);
       stored = value;
       continue;
     }
     if (at === stored) throw damaged(`it has more than the ${stored} values that it tells of`);
-    if (!(Number.isInteger(gene) && gene >= 1 && gene <= genes && Number.isInteger(cell) && cell >= 1 && cell <= cells)) throw damaged(`line ${number} has a value at ${gene}, ${cell} of ${genes} x ${cells}`);
-    if (at === rows.length) [rows, columns, values] = [longer(rows, stored), longer(columns, stored), longer(values, stored)] as [typeof rows, typeof columns, typeof values];
+    if (!(
+      Number.isInteger(gene) &&
+      gene >= 1 &&
+      gene <= genes &&
+      Number.isInteger(cell) &&
+      cell >= 1 &&
+      cell <= cells
+    ))
+      throw damaged(`line ${number} has a value at ${gene}, ${cell} of ${genes} x ${cells}`);
+    if (at === rows.length)
+      [rows, columns, values] = [longer(rows, stored), longer(columns, stored), longer(values, stored)] as [
+        typeof rows,
+        typeof columns,
+        typeof values,
+      ];
     rows[at] = cell - 1;
     columns[at] = gene - 1;
     values[at++] = value;
@@ -102,21 +156,37 @@ async function readMatrixMarket(path: string, cells: number, genes: number): Pro
 
 /** Memory is taken as values come, not as a header promises. */
 function longer<T extends Int32Array | Float64Array>(array: T, most: number): T {
-  const grown = new (array.constructor as new (length: number) => T)(Math.min(most, Math.max(1 << 16, 2 * array.length)));
+  const grown = new (array.constructor as new (length: number) => T)(
+    Math.min(most, Math.max(1 << 16, 2 * array.length)),
+  );
   grown.set(array);
   return grown;
 }
 
-function sorted(rows: number, columns: number, rowOf: Int32Array, columnOf: Int32Array, values: Float64Array, damaged: (found: string) => ScPoliError): SparseRows {
+function sorted(
+  rows: number,
+  columns: number,
+  rowOf: Int32Array,
+  columnOf: Int32Array,
+  values: Float64Array,
+  damaged: (found: string) => ScPoliError,
+): SparseRows {
   const byColumn = order(columnOf, columns);
-  const block = { rows, columns, indptr: new Int32Array(rows + 1), indices: new Int32Array(values.length), values: new Float64Array(values.length) };
+  const block = {
+    rows,
+    columns,
+    indptr: new Int32Array(rows + 1),
+    indices: new Int32Array(values.length),
+    values: new Float64Array(values.length),
+  };
   for (const row of rowOf) block.indptr[row + 1]!++;
   for (let row = 0; row < rows; row++) block.indptr[row + 1]! += block.indptr[row]!;
   const next = block.indptr.slice(0, rows);
   for (const k of byColumn) {
     const row = rowOf[k]!;
     const position = next[row]!++;
-    if (position > block.indptr[row]! && block.indices[position - 1] === columnOf[k]) throw damaged(`gene ${columnOf[k]! + 1} has two values in cell ${row + 1}`);
+    if (position > block.indptr[row]! && block.indices[position - 1] === columnOf[k])
+      throw damaged(`gene ${columnOf[k]! + 1} has two values in cell ${row + 1}`);
     block.indices[position] = columnOf[k]!;
     block.values[position] = values[k]!;
   }
@@ -133,32 +203,81 @@ function order(keys: Int32Array, count: number): Int32Array {
   return positions;
 }
 
-function tenxReader(path: string, barcodes: readonly string[], features: Features, matrix: Matrix, close: () => void): AnnDataReader {
+function tenxReader(
+  path: string,
+  barcodes: readonly string[],
+  features: Features,
+  matrix: Matrix,
+  close: () => void,
+): AnnDataReader {
   const { ids, symbols, types } = features;
-  if (symbols.length !== ids.length || (types && types.length !== ids.length)) throw new ScPoliError("format", `${path} is damaged: it has ${ids.length} gene ids and ${symbols.length} names.`, { path });
+  if (symbols.length !== ids.length || (types && types.length !== ids.length))
+    throw new ScPoliError(
+      "format",
+      `${path} is damaged: it has ${ids.length} gene ids and ${symbols.length} names.`,
+      { path },
+    );
   const kept = Int32Array.from(ids.keys()).filter((i) => types === null || types[i] === wantedType);
-  if (kept.length === 0) throw new ScPoliError("format", `${path} has no features of the type "${wantedType}", but ${[...new Set(types)].join(", ")}.`, { path });
-  const pick = (list: readonly string[]): StringColumn => ({ kind: "string", length: kept.length, values: Array.from(kept, (i) => list[i]!) });
-  const columns: Record<string, Column> = { gene_ids: pick(ids), ...(types && { feature_types: pick(types) }) };
+  if (kept.length === 0)
+    throw new ScPoliError(
+      "format",
+      `${path} has no features of the type "${wantedType}", but ${[...new Set(types)].join(", ")}.`,
+      { path },
+    );
+  const pick = (list: readonly string[]): StringColumn => ({
+    kind: "string",
+    length: kept.length,
+    values: Array.from(kept, (i) => list[i]!),
+  });
+  const columns: Record<string, Column> = {
+    gene_ids: pick(ids),
+    ...(types && { feature_types: pick(types) }),
+  };
   const X = kept.length === ids.length ? matrix : withColumns(matrix, kept);
-  const none = (what: string) => (name: string) => missingKey(`${path} has no ${what} "${name}".`, name, [], { path });
+  const none = (what: string) => (name: string) =>
+    missingKey(`${path} has no ${what} "${name}".`, name, [], { path });
   const left = new Set(types?.filter((type) => type !== wantedType));
-  const notes = left.size === 0 ? [] : [`${ids.length - kept.length} features that are no genes are left out (${[...left].join(", ")}).`];
+  const notes =
+    left.size === 0
+      ? []
+      : [`${ids.length - kept.length} features that are no genes are left out (${[...left].join(", ")}).`];
   return {
-    path, format: "10x", notes, obs: frame(`${path}: barcodes`, barcodes, {}), var: frame(`${path}: features`, unique(Array.from(kept, (i) => symbols[i]!)), columns),
-    layerNames: [], obsmNames: [], unsNames: [], openX: () => X, openRaw: () => null, close,
-    openLayer: (name) => { throw none("layer")(name); },
-    readObsm: async (name) => { throw none("obsm")(name); },
-    readUns: async (name) => { throw none("uns")(name); },
+    path,
+    format: "10x",
+    notes,
+    obs: frame(`${path}: barcodes`, barcodes, {}),
+    var: frame(`${path}: features`, unique(Array.from(kept, (i) => symbols[i]!)), columns),
+    layerNames: [],
+    obsmNames: [],
+    unsNames: [],
+    openX: () => X,
+    openRaw: () => null,
+    close,
+    openLayer: (name) => {
+      throw none("layer")(name);
+    },
+    readObsm: async (name) => {
+      throw none("obsm")(name);
+    },
+    readUns: async (name) => {
+      throw none("uns")(name);
+    },
   };
 }
 
-function frame(place: string, names: readonly string[], columns: Readonly<Record<string, Column>>): DataFrame {
+function frame(
+  place: string,
+  names: readonly string[],
+  columns: Readonly<Record<string, Column>>,
+): DataFrame {
   const columnNames = Object.keys(columns);
   return {
-    length: names.length, columnNames, index: async () => names,
+    length: names.length,
+    columnNames,
+    index: async () => names,
     column: async (name) => {
-      if (!columnNames.includes(name)) throw missingKey(`${place} has no column "${name}".`, name, columnNames);
+      if (!columnNames.includes(name))
+        throw missingKey(`${place} has no column "${name}".`, name, columnNames);
       return columns[name]!;
     },
   };
@@ -187,10 +306,21 @@ function withColumns(matrix: Matrix, kept: Int32Array): Matrix {
   const map = new Int32Array(matrix.columns).fill(-1);
   kept.forEach((column, i) => (map[column] = i));
   return {
-    rows: matrix.rows, columns: kept.length, format: matrix.format, dtype: matrix.dtype, stored: matrix.stored, place: matrix.place,
+    rows: matrix.rows,
+    columns: kept.length,
+    format: matrix.format,
+    dtype: matrix.dtype,
+    stored: matrix.stored,
+    place: matrix.place,
     async read(start, end) {
       const { rows, indptr, indices, values } = await matrix.read(start, end);
-      const block = { rows, columns: kept.length, indptr: new Int32Array(rows + 1), indices: new Int32Array(indices.length), values: values.slice() };
+      const block = {
+        rows,
+        columns: kept.length,
+        indptr: new Int32Array(rows + 1),
+        indices: new Int32Array(indices.length),
+        values: values.slice(),
+      };
       let at = 0;
       for (let row = 0; row < rows; row++) {
         for (let k = indptr[row]!; k < indptr[row + 1]!; k++) {

@@ -1,6 +1,14 @@
-// Files out: a copy of an AnnData file with additions, or a new .h5ad written a block of rows at a time. Both are written beside their final name and renamed,
-// so that a file of that name is always whole; the same input gives the same bytes.
-import { commitTemporary, copyFile, createTemporary, fileError, isSameFile, removeTemporary } from "#platform";
+// Files out: a copy of an AnnData file with additions, or a new .h5ad written a block of rows at a time. Both
+// are written beside their final name and renamed, so that a file of that name is always whole; the same
+// input gives the same bytes.
+import {
+  commitTemporary,
+  copyFile,
+  createTemporary,
+  fileError,
+  isSameFile,
+  removeTemporary,
+} from "#platform";
 import { ScPoliError } from "../errors.js";
 import type { AnnData } from "./anndata.js";
 import { oldParts, stampEncodings, writeOldParts } from "./h5ad-upgrade.js";
@@ -37,13 +45,23 @@ export interface PendingCopy {
 }
 
 /**
- * Starts to copy the file behind `source`, byte for byte, beside `output`. Everything in it is kept. The copy of a Zarr store is one.
- * @throws ScPoliError "output" where `output` is the source itself or cannot be written, "refused" where a name is taken and `force` is not set
+ * Starts to copy the file behind `source`, byte for byte, beside `output`. Everything in it is kept. The copy
+ * of a Zarr store is one.
+ * @throws ScPoliError "output" where `output` is the source itself or cannot be written, "refused" where a
+ * name is taken and `force` is not set
  */
-export async function startCopy(source: AnnData, output: string, options: CopyOptions = {}): Promise<PendingCopy> {
+export async function startCopy(
+  source: AnnData,
+  output: string,
+  options: CopyOptions = {},
+): Promise<PendingCopy> {
   const { names = {}, force = false, onWarning } = options;
   if (await isSameFile(source.path, output)) {
-    throw new ScPoliError("output", `${output} is the input itself, which is never changed. Give the output another name.`, { path: output });
+    throw new ScPoliError(
+      "output",
+      `${output} is the input itself, which is never changed. Give the output another name.`,
+      { path: output },
+    );
   }
   if (!force) checkNames(source, names);
   if (source.format === "zarr") {
@@ -57,7 +75,12 @@ export async function startCopy(source: AnnData, output: string, options: CopyOp
       discard: () => copy.discard(),
     };
   }
-  if (/\.zarr\/*$/.test(output)) throw new ScPoliError("output", `${output}: ${source.path} is no Zarr store, so its copy is none. Give a name that ends with .h5ad.`, { path: output });
+  if (/\.zarr\/*$/.test(output))
+    throw new ScPoliError(
+      "output",
+      `${output}: ${source.path} is no Zarr store, so its copy is none. Give a name that ends with .h5ad.`,
+      { path: output },
+    );
   if (source.format === "10x") {
     // no AnnData file to be copied: counts and genes go into a new one
     const finish = async (additions: Additions): Promise<void> => {
@@ -67,7 +90,17 @@ export async function startCopy(source: AnnData, output: string, options: CopyOp
       const X = (async function* () {
         for await (const { block } of blocks(source.X!)) yield block;
       })();
-      await writeH5ad(output, { X, obs: { index: await source.obs.index(), columns: additions.obs }, var: { index: await source.var.index(), columns }, obsm: additions.obsm, uns: additions.uns }, { compression: 1 });
+      await writeH5ad(
+        output,
+        {
+          X,
+          obs: { index: await source.obs.index(), columns: additions.obs },
+          var: { index: await source.var.index(), columns },
+          obsm: additions.obsm,
+          uns: additions.uns,
+        },
+        { compression: 1 },
+      );
     };
     return { finish, discard: async () => undefined };
   }
@@ -91,7 +124,12 @@ export async function startCopy(source: AnnData, output: string, options: CopyOp
 }
 
 /** `startCopy` and `finish` in one. */
-export async function writeCopy(source: AnnData, output: string, additions: Additions, options: Omit<CopyOptions, "names"> = {}): Promise<void> {
+export async function writeCopy(
+  source: AnnData,
+  output: string,
+  additions: Additions,
+  options: Omit<CopyOptions, "names"> = {},
+): Promise<void> {
   const copy = await startCopy(source, output, { ...options, names: namesOf(additions) });
   await copy.finish(additions);
 }
@@ -124,7 +162,11 @@ export interface WriteOptions {
 }
 
 /** Writes a new .h5ad file, X a block at a time. @throws ScPoliError "output"; nothing is left then */
-export async function writeH5ad(path: string, data: NewAnnData, { compression = 0 }: WriteOptions = {}): Promise<void> {
+export async function writeH5ad(
+  path: string,
+  data: NewAnnData,
+  { compression = 0 }: WriteOptions = {},
+): Promise<void> {
   const temporary = await createTemporary(path);
   await written(temporary, path, () =>
     withWriter(temporary, "w", async (writer) => {
@@ -132,17 +174,28 @@ export async function writeH5ad(path: string, data: NewAnnData, { compression = 
       await writeX(writer, data, compression);
       writeFrame(writer, "/obs", data.obs);
       writeFrame(writer, "/var", data.var);
-      for (const group of ["layers", "obsm", "obsp", "uns", "varm", "varp"]) writer.group(`/${group}`, "dict", "0.1.0");
+      for (const group of ["layers", "obsm", "obsp", "uns", "varm", "varp"])
+        writer.group(`/${group}`, "dict", "0.1.0");
       for (const group of ["obsm", "varm", "obsp"] as const) {
-        for (const [name, matrix] of Object.entries(data[group] ?? {})) writer.matrix(`/${group}/${checkKey(name)}`, matrix, compression > 0 ? { chunk: rowsPerChunk(matrix.columns), compression } : {});
+        for (const [name, matrix] of Object.entries(data[group] ?? {}))
+          writer.matrix(
+            `/${group}/${checkKey(name)}`,
+            matrix,
+            compression > 0 ? { chunk: rowsPerChunk(matrix.columns), compression } : {},
+          );
       }
       for (const [name, value] of Object.entries(data.uns ?? {})) writer.uns(`/uns/${checkKey(name)}`, value);
-      for (const [name, frame] of Object.entries(data.tables ?? {})) writeFrame(writer, `/uns/${checkKey(name)}`, frame);
+      for (const [name, frame] of Object.entries(data.tables ?? {}))
+        writeFrame(writer, `/uns/${checkKey(name)}`, frame);
     }),
   );
 }
 
-async function withWriter(path: string, mode: "a" | "w", write: (writer: H5adWriter) => Promise<void> | void): Promise<void> {
+async function withWriter(
+  path: string,
+  mode: "a" | "w",
+  write: (writer: H5adWriter) => Promise<void> | void,
+): Promise<void> {
   const writer = new H5adWriter(await Hdf5File.open(path, mode));
   try {
     await write(writer);
@@ -164,16 +217,36 @@ async function written(temporary: string, path: string, write: () => Promise<voi
   await commitTemporary(temporary, path);
 }
 
-/** HDF5 tells the system's reason inside its own long message. Errors that are not about files stay what they are. */
+/**
+ * HDF5 tells the system's reason inside its own long message. Errors that are not about files stay what they
+ * are.
+ */
 function explained(error: unknown, path: string): unknown {
   const text = String(error);
   const reason = /error message = '([^']+)'/.exec(text)?.[1];
-  const codes: Readonly<Record<string, string>> = { "No space left on device": "ENOSPC", "File too large": "EFBIG", "Quota exceeded": "EDQUOT" };
-  if (reason !== undefined) return fileError("output", path, "cannot be written", Object.assign(new Error(reason, { cause: error }), { code: codes[reason] }));
-  return text.includes("HDF5-DIAG") ? fileError("output", path, "cannot be written", new Error("HDF5 failed.", { cause: error })) : error;
+  const codes: Readonly<Record<string, string>> = {
+    "No space left on device": "ENOSPC",
+    "File too large": "EFBIG",
+    "Quota exceeded": "EDQUOT",
+  };
+  if (reason !== undefined)
+    return fileError(
+      "output",
+      path,
+      "cannot be written",
+      Object.assign(new Error(reason, { cause: error }), { code: codes[reason] }),
+    );
+  return text.includes("HDF5-DIAG")
+    ? fileError("output", path, "cannot be written", new Error("HDF5 failed.", { cause: error }))
+    : error;
 }
 
-async function add(writer: H5adWriter, source: AnnData, { obs = {}, obsm = {}, uns = {} }: Additions, onWarning?: (message: string) => void): Promise<void> {
+async function add(
+  writer: H5adWriter,
+  source: AnnData,
+  { obs = {}, obsm = {}, uns = {} }: Additions,
+  onWarning?: (message: string) => void,
+): Promise<void> {
   const old = await oldParts(writer, source);
   const left = new Map<string, readonly string[] | "all">(old.left);
   for (const [group, names] of Object.entries({ obs, obsm, uns })) {
@@ -182,12 +255,19 @@ async function add(writer: H5adWriter, source: AnnData, { obs = {}, obsm = {}, u
     if (taken.length > 0 && before !== "all") left.set(group, [...before, ...taken]);
   }
   if (left.size > 0) writer.leaveOut(left);
-  const kept = await writeOldParts(writer, source, old, { obs: Object.keys(obs), obsm: Object.keys(obsm) }, onWarning);
+  const kept = await writeOldParts(
+    writer,
+    source,
+    old,
+    { obs: Object.keys(obs), obsm: Object.keys(obsm) },
+    onWarning,
+  );
   stampEncodings(writer, source);
 
   for (const [name, column] of Object.entries(obs)) writer.column(`/obs/${name}`, column);
   writer.attribute("/obs", "column-order", [...new Set([...kept, ...Object.keys(obs)])]);
-  for (const group of ["obsm", "uns"]) if (!writer.has(`/${group}`)) writer.group(`/${group}`, "dict", "0.1.0");
+  for (const group of ["obsm", "uns"])
+    if (!writer.has(`/${group}`)) writer.group(`/${group}`, "dict", "0.1.0");
   for (const [name, matrix] of Object.entries(obsm)) writer.matrix(`/obsm/${name}`, matrix);
   for (const [name, value] of Object.entries(uns)) writer.uns(`/uns/${name}`, value);
 }
@@ -204,23 +284,38 @@ function checkNames(source: AnnData, { obs = [], obsm = [], uns = [] }: Addition
     ...uns.filter((name) => source.unsKeys.includes(name)).map((name) => `uns["${name}"]`),
   ];
   if (taken.length === 0) return;
-  throw new ScPoliError("refused", `${source.path} has ${taken.join(", ")} already, which would be replaced. Use --force (force: true) to replace ${taken.length > 1 ? "them" : "it"}.`, {
-    path: source.path,
-    taken,
-  });
+  throw new ScPoliError(
+    "refused",
+    `${source.path} has ${taken.join(", ")} already, which would be replaced. Use --force (force: true) to replace ${taken.length > 1 ? "them" : "it"}.`,
+    {
+      path: source.path,
+      taken,
+    },
+  );
 }
 
-/** @throws ScPoliError "key" for a name that HDF5 cannot hold, "output" where a length is not that of the file */
+/**
+ * @throws ScPoliError "key" for a name that HDF5 cannot hold, "output" where a length is not that of the file
+ */
 function checkAdditions(source: AnnData, additions: Additions): void {
   const { obs = [], obsm = [], uns = [] } = namesOf(additions);
   [...obs, ...obsm, ...uns].forEach(checkKey);
   for (const [name, column] of Object.entries(additions.obs ?? {})) {
     const length = column.kind === "categorical" ? column.codes.length : column.values.length;
-    if (length !== source.nObs) throw new ScPoliError("output", `obs["${name}"] has ${length} entries, but ${source.path} has ${source.nObs} cells.`, { key: name });
+    if (length !== source.nObs)
+      throw new ScPoliError(
+        "output",
+        `obs["${name}"] has ${length} entries, but ${source.path} has ${source.nObs} cells.`,
+        { key: name },
+      );
   }
   for (const [name, { rows, columns, values }] of Object.entries(additions.obsm ?? {})) {
     if (rows !== source.nObs || values.length !== rows * columns) {
-      throw new ScPoliError("output", `obsm["${name}"] is ${rows} x ${columns} with ${values.length} values, but ${source.path} has ${source.nObs} cells.`, { key: name });
+      throw new ScPoliError(
+        "output",
+        `obsm["${name}"] is ${rows} x ${columns} with ${values.length} values, but ${source.path} has ${source.nObs} cells.`,
+        { key: name },
+      );
     }
   }
 }
@@ -236,11 +331,18 @@ function rowsPerChunk(columns: number): number {
   return Math.max(1, Math.floor(valuesPerChunk / Math.max(1, columns)));
 }
 
-async function writeX(writer: H5adWriter, { X, obs, var: genes }: NewAnnData, compression: number): Promise<void> {
+async function writeX(
+  writer: H5adWriter,
+  { X, obs, var: genes }: NewAnnData,
+  compression: number,
+): Promise<void> {
   const [rows, columns] = [obs.index.length, genes.index.length];
   const check = (found: { rows: number; columns: number }) => {
     if (found.rows === rows && found.columns === columns) return;
-    throw new ScPoliError("output", `X is ${found.rows} x ${found.columns}, but its names make ${rows} x ${columns}.`);
+    throw new ScPoliError(
+      "output",
+      `X is ${found.rows} x ${found.columns}, but its names make ${rows} x ${columns}.`,
+    );
   };
   if (X === null) return;
   if ("columns" in X && !("indptr" in X)) {
@@ -269,7 +371,11 @@ async function writeX(writer: H5adWriter, { X, obs, var: genes }: NewAnnData, co
   (values ?? new Growing(writer, "/X/data", new Float32Array(0), compression)).flush();
   const pointers = new Float64Array(rows + 1);
   indptr.reduce((at, part) => (pointers.set(part, at), at + part.length), 0);
-  writer.array("/X/indptr", stored < 2 ** 31 ? Int32Array.from(pointers) : BigInt64Array.from(pointers, BigInt), [rows + 1]);
+  writer.array(
+    "/X/indptr",
+    stored < 2 ** 31 ? Int32Array.from(pointers) : BigInt64Array.from(pointers, BigInt),
+    [rows + 1],
+  );
 }
 
 /** A dataset that grows by whole chunks: a chunk that is written in two goes is deflated twice. */
@@ -289,7 +395,7 @@ class Growing {
   }
 
   append(values: NumericArray): void {
-    for (let at = 0; at < values.length; ) {
+    for (let at = 0; at < values.length;) {
       const part = values.subarray(at, at + this.buffer.length - this.filled);
       this.buffer.set(part, this.filled);
       this.filled += part.length;

@@ -1,5 +1,7 @@
-// Compressions of Zarr chunks as zarrita sees them, with the lengths that a chunk must have checked before memory is taken and after it is filled.
-import { compress, decompress, init } from "@bokuweb/zstd-wasm"; // as numcodecs, byte for byte, and without code made of texts, which a page's security policy forbids
+// Compressions of Zarr chunks as zarrita sees them, with the lengths that a chunk must have checked before
+// memory is taken and after it is filled.
+// as numcodecs, byte for byte, and without code made of texts, which a page's security policy forbids
+import { compress, decompress, init } from "@bokuweb/zstd-wasm";
 import { registry } from "zarrita";
 import { decodeBlosc, decodeLz4, type Inflate } from "./blosc.js";
 
@@ -22,12 +24,14 @@ export async function encodeZstd(bytes: Uint8Array): Promise<Uint8Array<ArrayBuf
 
 const decodeZstd = async (bytes: Uint8Array, expected: number | null): Promise<Uint8Array> => {
   const length = zstdLength(bytes);
-  if (expected !== null && length !== expected) throw new Error(`the zstd frame tells of ${length} bytes, ${expected} were expected`);
+  if (expected !== null && length !== expected)
+    throw new Error(`the zstd frame tells of ${length} bytes, ${expected} were expected`);
   if (length > mostBytes) throw new Error(`the zstd frame tells of ${length} bytes`);
   if (length === 0) return new Uint8Array(0);
   await (zstd ??= init());
   const decoded = decompress(bytes);
-  if (decoded.length !== length) throw new Error(`a zstd frame gave ${decoded.length} bytes, ${length} were expected`);
+  if (decoded.length !== length)
+    throw new Error(`a zstd frame gave ${decoded.length} bytes, ${length} were expected`);
   return decoded;
 };
 
@@ -48,7 +52,9 @@ function zstdLength(bytes: Uint8Array): number {
 }
 
 const inflateZlib: Inflate = async (bytes) => {
-  const stream = new Blob([bytes as Uint8Array<ArrayBuffer>]).stream().pipeThrough(new DecompressionStream("deflate"));
+  const stream = new Blob([bytes as Uint8Array<ArrayBuffer>])
+    .stream()
+    .pipeThrough(new DecompressionStream("deflate"));
   return new Uint8Array(await new Response(stream).arrayBuffer());
 };
 
@@ -70,16 +76,20 @@ function bytesOf({ dataType, shape }: ChunkMetadata): number | null {
   return Number.isNaN(width) ? null : shape.reduce((product, length) => product * length, width / 8);
 }
 
-const blosc = checked((bytes, expected) => decodeBlosc(bytes, expected, { zlib: inflateZlib, zstd: decodeZstd }));
+const blosc = checked((bytes, expected) =>
+  decodeBlosc(bytes, expected, { zlib: inflateZlib, zstd: decodeZstd }),
+);
 const lz4 = checked(async (bytes, expected) => {
   const length = bytes.length < 4 ? -1 : new DataView(bytes.buffer, bytes.byteOffset).getUint32(0, true);
-  if (length < 0 || length > mostBytes || (expected !== null && length !== expected)) throw new Error(`the LZ4 buffer tells of ${length} bytes, ${expected ?? "fewer"} were expected`);
+  if (length < 0 || length > mostBytes || (expected !== null && length !== expected))
+    throw new Error(`the LZ4 buffer tells of ${length} bytes, ${expected ?? "fewer"} were expected`);
   return decodeLz4(bytes.subarray(4), length);
 });
 
 /** Puts these codecs in the place of zarrita's; once is enough. */
 export function registerCodecs(): void {
   for (const prefix of ["", "numcodecs."]) {
-    for (const [name, codec] of Object.entries({ blosc, lz4, zstd: checked(decodeZstd) })) registry.set(prefix + name, (async () => codec) as unknown as Parameters<typeof registry.set>[1]);
+    for (const [name, codec] of Object.entries({ blosc, lz4, zstd: checked(decodeZstd) }))
+      registry.set(prefix + name, (async () => codec) as unknown as Parameters<typeof registry.set>[1]);
   }
 }

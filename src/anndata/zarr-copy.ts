@@ -1,5 +1,14 @@
 // Zarr in, Zarr out: a copy of a store with additions, of the store's own version.
-import { copyFolder, fileStatus, joinPath, makeFolder, removeTemporary, replaceFolder, temporaryName, writePart } from "#platform";
+import {
+  copyFolder,
+  fileStatus,
+  joinPath,
+  makeFolder,
+  removeTemporary,
+  replaceFolder,
+  temporaryName,
+  writePart,
+} from "#platform";
 import { ScPoliError } from "../errors.js";
 import type { AnnData } from "./anndata.js";
 import type { Additions } from "./elements.js";
@@ -34,14 +43,31 @@ export async function startZarrCopy(source: string, output: string, force: boole
   };
 }
 
-/** @throws ScPoliError "output" where the name is not that of a store, "refused" where something is there already and `force` is not set */
+/**
+ * @throws ScPoliError "output" where the name is not that of a store, "refused" where something is there
+ * already and `force` is not set
+ */
 export async function checkZarrOutput(output: string, force: boolean): Promise<void> {
-  if (/\.(h5ad|h5|zip)$/.test(output)) throw new ScPoliError("output", `${output}: a Zarr store is written into a folder. Give a name that ends with .zarr.`, { path: output });
+  if (/\.(h5ad|h5|zip)$/.test(output))
+    throw new ScPoliError(
+      "output",
+      `${output}: a Zarr store is written into a folder. Give a name that ends with .zarr.`,
+      { path: output },
+    );
   const status = await fileStatus(output);
   if (status === null) return;
-  const isStore = status.kind === "folder" && ((await fileStatus(joinPath(output, "zarr.json"))) ?? (await fileStatus(joinPath(output, ".zgroup")))) !== null;
-  if (!isStore) throw new ScPoliError("output", `${output} is there already and no Zarr store. Give another name.`, { path: output });
-  if (!force) throw new ScPoliError("refused", `${output} is there already. Use --force (force: true) to replace it.`, { path: output });
+  const isStore =
+    status.kind === "folder" &&
+    ((await fileStatus(joinPath(output, "zarr.json"))) ?? (await fileStatus(joinPath(output, ".zgroup")))) !==
+      null;
+  if (!isStore)
+    throw new ScPoliError("output", `${output} is there already and no Zarr store. Give another name.`, {
+      path: output,
+    });
+  if (!force)
+    throw new ScPoliError("refused", `${output} is there already. Use --force (force: true) to replace it.`, {
+      path: output,
+    });
 }
 
 /** Everything in the store; the files of a zip file are unpacked. */
@@ -59,11 +85,16 @@ async function copyStore(source: string, target: string): Promise<void> {
   await visit("");
 }
 
-async function add(folder: string, data: AnnData, { obs = {}, obsm = {}, uns = {} }: Additions): Promise<void> {
+async function add(
+  folder: string,
+  data: AnnData,
+  { obs = {}, obsm = {}, uns = {} }: Additions,
+): Promise<void> {
   const store = await ZarrStore.open(folder);
   const writer = new ZarrWriter(folder, store.version);
   for (const [group, names] of Object.entries({ obs, obsm, uns })) {
-    for (const name of Object.keys(names)) if (store.kind(`${group}/${name}`) !== null) await writer.remove(`${group}/${name}`);
+    for (const name of Object.keys(names))
+      if (store.kind(`${group}/${name}`) !== null) await writer.remove(`${group}/${name}`);
     if (store.kind(group) === null) writer.group(group, "dict", "0.1.0");
   }
   for (const [name, column] of Object.entries(obs)) writer.column(`obs/${name}`, column);

@@ -3,7 +3,8 @@ import { fileStatus, listFolder, readBytes, readFile } from "#platform";
 import ZipFileStore from "@zarrita/storage/zip";
 import { ScPoliError } from "../errors.js";
 
-export type ByteRange = { readonly offset: number; readonly length: number } | { readonly suffixLength: number };
+export type ByteRange =
+  { readonly offset: number; readonly length: number } | { readonly suffixLength: number };
 
 export interface ZarrFiles {
   /** Names of files and folders in a folder, sorted. */
@@ -27,7 +28,9 @@ class FolderFiles implements ZarrFiles {
   }
 
   async get(key: string): Promise<Uint8Array | undefined> {
-    return (await fileStatus(this.at(key)))?.kind === "file" ? alone(await readFile(this.at(key))) : undefined;
+    return (await fileStatus(this.at(key)))?.kind === "file"
+      ? alone(await readFile(this.at(key)))
+      : undefined;
   }
 
   async getRange(key: string, range: ByteRange): Promise<Uint8Array | undefined> {
@@ -46,7 +49,11 @@ async function openZip(path: string): Promise<ZarrFiles> {
   const bytes = (await fileStatus(path))?.bytes ?? 0;
   let entries: Readonly<Record<string, { readonly size: number; readonly isDirectory: boolean }>> = {};
   const store = new ZipFileStore(
-    { getLength: async () => bytes, read: async (offset: number, length: number) => alone(await readBytes(path, offset, Math.max(0, Math.min(length, bytes - offset)))) },
+    {
+      getLength: async () => bytes,
+      read: async (offset: number, length: number) =>
+        alone(await readBytes(path, offset, Math.max(0, Math.min(length, bytes - offset)))),
+    },
     { transformEntries: (all) => (entries = all) && all },
   );
   try {
@@ -56,7 +63,10 @@ async function openZip(path: string): Promise<ZarrFiles> {
   }
   // a store may lie in a folder of its own inside the zip file
   const names = Object.keys(entries);
-  const roots = names.map((name) => /^(?:([^/]+)\/)?(?:zarr\.json|\.zgroup)$/.exec(name)).filter((match) => match !== null).map((match) => match[1] ?? "");
+  const roots = names
+    .map((name) => /^(?:([^/]+)\/)?(?:zarr\.json|\.zgroup)$/.exec(name))
+    .filter((match) => match !== null)
+    .map((match) => match[1] ?? "");
   const root = roots.includes("") ? "" : (roots[0] ?? "");
   const at = (key: string): string => (root === "" ? key : `${root}/${key}`);
   const folders = new Map<string, Set<string>>();
@@ -68,7 +78,10 @@ async function openZip(path: string): Promise<ZarrFiles> {
     }
   }
   const exists = (key: string): boolean => Object.hasOwn(entries, at(key)) && !entries[at(key)]!.isDirectory;
-  const unpack = async (key: string, read: () => Promise<Uint8Array | undefined>): Promise<Uint8Array | undefined> => {
+  const unpack = async (
+    key: string,
+    read: () => Promise<Uint8Array | undefined>,
+  ): Promise<Uint8Array | undefined> => {
     try {
       return await read();
     } catch (error) {
@@ -87,7 +100,12 @@ async function openZip(path: string): Promise<ZarrFiles> {
 }
 
 function damagedZip(path: string, found: string, cause: unknown): ScPoliError {
-  return new ScPoliError("file", `${path} cannot be opened: ${found}. Copy or download it again.`, { path }, { cause });
+  return new ScPoliError(
+    "file",
+    `${path} cannot be opened: ${found}. Copy or download it again.`,
+    { path },
+    { cause },
+  );
 }
 
 /** A range inside a file of so many bytes, whatever was asked for. */
@@ -100,5 +118,7 @@ function clip(range: ByteRange, bytes: number): { start: number; end: number } {
 
 /** Bytes as the whole of a buffer: zarrita reads texts from the start of the buffer. */
 function alone(bytes: Uint8Array): Uint8Array<ArrayBuffer> {
-  return bytes.buffer instanceof ArrayBuffer && bytes.byteLength === bytes.buffer.byteLength ? new Uint8Array(bytes.buffer) : Uint8Array.from(bytes);
+  return bytes.buffer instanceof ArrayBuffer && bytes.byteLength === bytes.buffer.byteLength
+    ? new Uint8Array(bytes.buffer)
+    : Uint8Array.from(bytes);
 }

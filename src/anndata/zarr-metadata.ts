@@ -23,7 +23,10 @@ type Json = Readonly<Record<string, unknown>>;
 /** Groups inside groups, at most: more are a loop of links. */
 const deepest = 32;
 
-/** All nodes of a store by their paths; "" is the root. @throws ScPoliError "file" where there is no store, "format" where metadata cannot be understood */
+/**
+ * All nodes of a store by their paths; "" is the root.
+ * @throws ScPoliError "file" where there is no store, "format" where metadata cannot be understood
+ */
 export async function readNodes(files: ZarrFiles, path: string): Promise<Map<string, ZarrNode>> {
   const nodes = new Map<string, ZarrNode>();
   const visit = async (at: string, depth: number): Promise<boolean> => {
@@ -39,7 +42,8 @@ export async function readNodes(files: ZarrFiles, path: string): Promise<Map<str
     } else nodes.set(at, node);
     return true;
   };
-  if (!(await visit("", 0))) throw new ScPoliError("file", `${path} is no Zarr store: it has no zarr.json and no .zgroup.`, { path });
+  if (!(await visit("", 0)))
+    throw new ScPoliError("file", `${path} is no Zarr store: it has no zarr.json and no .zgroup.`, { path });
   return nodes;
 }
 
@@ -50,18 +54,38 @@ async function readNode(files: ZarrFiles, path: string, at: string): Promise<Zar
     if (!bytes) return null;
     try {
       // Python's json writes NaN and Infinity, which JSON has not
-      const text = new TextDecoder("utf-8", { fatal: true }).decode(bytes).replace(/(?<=[[:,]\s*)(?:NaN|-?Infinity)(?=\s*[,\]}])/g, "null");
+      const text = new TextDecoder("utf-8", { fatal: true })
+        .decode(bytes)
+        .replace(/(?<=[[:,]\s*)(?:NaN|-?Infinity)(?=\s*[,\]}])/g, "null");
       const value: unknown = JSON.parse(text);
       if (typeof value === "object" && value !== null && !Array.isArray(value)) return value as Json;
     } catch (error) {
-      throw new ScPoliError("format", `${path}: ${key(name)} is damaged: it is no JSON.`, { path, key: key(name) }, { cause: error });
+      throw new ScPoliError(
+        "format",
+        `${path}: ${key(name)} is damaged: it is no JSON.`,
+        { path, key: key(name) },
+        { cause: error },
+      );
     }
-    throw new ScPoliError("format", `${path}: ${key(name)} is damaged: an object was expected.`, { path, key: key(name) });
+    throw new ScPoliError("format", `${path}: ${key(name)} is damaged: an object was expected.`, {
+      path,
+      key: key(name),
+    });
   };
   const v3 = await read("zarr.json");
   if (v3) {
-    if (v3["zarr_format"] !== 3) throw new ScPoliError("format", `${path}: ${key("zarr.json")} ${"zarr_format" in v3 ? `has zarr_format ${JSON.stringify(v3["zarr_format"])}` : "has no zarr_format"}; 3 was expected.`, { path, key: at });
-    return { version: 3, attributes: asObject(v3["attributes"]), array: v3["node_type"] === "array" ? infoV3(v3, `${path}: ${at}`) : null, children: [] };
+    if (v3["zarr_format"] !== 3)
+      throw new ScPoliError(
+        "format",
+        `${path}: ${key("zarr.json")} ${"zarr_format" in v3 ? `has zarr_format ${JSON.stringify(v3["zarr_format"])}` : "has no zarr_format"}; 3 was expected.`,
+        { path, key: at },
+      );
+    return {
+      version: 3,
+      attributes: asObject(v3["attributes"]),
+      array: v3["node_type"] === "array" ? infoV3(v3, `${path}: ${at}`) : null,
+      children: [],
+    };
   }
   const array = await read(".zarray");
   const attributes = (await read(".zattrs")) ?? {};
@@ -75,10 +99,21 @@ function infoV3(meta: Json, place: string): ZarrArrayInfo {
   const sharding = codecs.find((codec) => codec["name"] === "sharding_indexed");
   const configuration = asObject(sharding?.["configuration"]);
   const type = meta["data_type"];
-  const info = checked(meta["shape"], sharding ? configuration["chunk_shape"] : grid, typeof type === "string" && dtypes.has(type) ? type : "unknown", place);
-  const isKnown = grid !== undefined && (!sharding || (codecs.length === 1 && (configuration["index_location"] ?? "end") === "end"));
+  const info = checked(
+    meta["shape"],
+    sharding ? configuration["chunk_shape"] : grid,
+    typeof type === "string" && dtypes.has(type) ? type : "unknown",
+    place,
+  );
+  const isKnown =
+    grid !== undefined &&
+    (!sharding || (codecs.length === 1 && (configuration["index_location"] ?? "end") === "end"));
   if (!isKnown || (sharding && !isDivided(checked(meta["shape"], grid, "", place).chunks, info.chunks))) {
-    throw new ScPoliError("format", `${place} cannot be read: its chunks lie in a way that is not known (${shown(meta["chunk_grid"])}).`, { place });
+    throw new ScPoliError(
+      "format",
+      `${place} cannot be read: its chunks lie in a way that is not known (${shown(meta["chunk_grid"])}).`,
+      { place },
+    );
   }
   return info;
 }
@@ -91,24 +126,62 @@ function infoV2(meta: Json, place: string): ZarrArrayInfo {
   const type = String(meta["dtype"]);
   const filters = Array.isArray(meta["filters"]) ? (meta["filters"] as unknown[]).map(asObject) : [];
   const dtype =
-    type === "|O" ? (filters.some(({ id }) => id === "vlen-utf8") ? "string" : "unknown")
-    : /^[<>|][US]\d+$/.test(type) ? "string"
-    : (numpyTypes[type.slice(1)] ?? "unknown");
+    type === "|O"
+      ? filters.some(({ id }) => id === "vlen-utf8")
+        ? "string"
+        : "unknown"
+      : /^[<>|][US]\d+$/.test(type)
+        ? "string"
+        : (numpyTypes[type.slice(1)] ?? "unknown");
   return checked(meta["shape"], meta["chunks"], dtype, place);
 }
 
-const dtypes: ReadonlySet<string> = new Set(["bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64", "float32", "float64", "string"]);
+const dtypes: ReadonlySet<string> = new Set([
+  "bool",
+  "int8",
+  "int16",
+  "int32",
+  "int64",
+  "uint8",
+  "uint16",
+  "uint32",
+  "uint64",
+  "float32",
+  "float64",
+  "string",
+]);
 const numpyTypes: Readonly<Record<string, string>> = {
-  b1: "bool", i1: "int8", i2: "int16", i4: "int32", i8: "int64", u1: "uint8", u2: "uint16", u4: "uint32", u8: "uint64", f4: "float32", f8: "float64",
+  b1: "bool",
+  i1: "int8",
+  i2: "int16",
+  i4: "int32",
+  i8: "int64",
+  u1: "uint8",
+  u2: "uint16",
+  u4: "uint32",
+  u8: "uint64",
+  f4: "float32",
+  f8: "float64",
 };
 
 function checked(shape: unknown, chunks: unknown, dtype: string, place: string): ZarrArrayInfo {
   const isShape = (value: unknown, least: number): value is number[] =>
-    Array.isArray(value) && value.every((length) => Number.isSafeInteger(length) && length >= least) && value.reduce((product: number, length: number) => product * length, 1) <= Number.MAX_SAFE_INTEGER;
-  if (!isShape(shape, 0)) throw new ScPoliError("format", `${place} is damaged: its shape is ${shown(shape)}.`, { place });
+    Array.isArray(value) &&
+    value.every((length) => Number.isSafeInteger(length) && length >= least) &&
+    value.reduce((product: number, length: number) => product * length, 1) <= Number.MAX_SAFE_INTEGER;
+  if (!isShape(shape, 0))
+    throw new ScPoliError("format", `${place} is damaged: its shape is ${shown(shape)}.`, { place });
   // zarr-python writes chunks of length 0 for empty arrays
-  const own = Array.isArray(chunks) && shape.includes(0) ? chunks.map((length: unknown) => (length === 0 ? 1 : length)) : chunks;
-  if (!isShape(own, 1) || own.length !== shape.length) throw new ScPoliError("format", `${place} is damaged: its chunks are ${shown(chunks)}, its shape is ${JSON.stringify(shape)}.`, { place });
+  const own =
+    Array.isArray(chunks) && shape.includes(0)
+      ? chunks.map((length: unknown) => (length === 0 ? 1 : length))
+      : chunks;
+  if (!isShape(own, 1) || own.length !== shape.length)
+    throw new ScPoliError(
+      "format",
+      `${place} is damaged: its chunks are ${shown(chunks)}, its shape is ${JSON.stringify(shape)}.`,
+      { place },
+    );
   return { shape, chunks: own, dtype };
 }
 

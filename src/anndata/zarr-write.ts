@@ -1,8 +1,16 @@
-// Zarr written by our own hand, version 2 and 3: nodes with attributes, whole arrays of one or a few chunks (sharded ones: shards.ts). zarrita writes neither
-// version 2 nor anndata's encodings. Metadata and arrays are held until `close`, which also writes the consolidated metadata anew where there are any.
+// Zarr written by our own hand, version 2 and 3: nodes with attributes, whole arrays of one or a few chunks
+// (sharded ones: shards.ts). zarrita writes neither version 2 nor anndata's encodings. Metadata and arrays
+// are held until `close`, which also writes the consolidated metadata anew where there are any.
 import { ScPoliError } from "../errors.js";
 import { joinPath, listFolder, readText, removeFile, writePart, fileStatus } from "#platform";
-import { writeColumn, writeIndex, writeUns, type ElementWriter, type NewColumn, type NewUns } from "./elements.js";
+import {
+  writeColumn,
+  writeIndex,
+  writeUns,
+  type ElementWriter,
+  type NewColumn,
+  type NewUns,
+} from "./elements.js";
 import type { DenseMatrix, NumericArray } from "./matrix.js";
 import { encodeZstd } from "./zarr-codecs.js";
 
@@ -32,13 +40,21 @@ export class ZarrWriter implements ElementWriter {
     this.attributes.set(keyOf(path), { "encoding-type": encoding, "encoding-version": version });
   }
 
-  attribute(path: string, name: string, value: string | readonly string[] | readonly number[] | Int8Array): void {
+  attribute(
+    path: string,
+    name: string,
+    value: string | readonly string[] | readonly number[] | Int8Array,
+  ): void {
     const key = keyOf(path);
     // anndata writes the one boolean attribute there is, `ordered`, as JSON's
     this.attributes.get(key)![name] = value instanceof Int8Array ? value[0] === 1 : value;
   }
 
-  array(path: string, values: NumericArray | BigInt64Array, shape: readonly number[] = [values.length]): void {
+  array(
+    path: string,
+    values: NumericArray | BigInt64Array,
+    shape: readonly number[] = [values.length],
+  ): void {
     this.add(path, { dtype: typeOf(values), shape, values }, "array");
   }
 
@@ -47,13 +63,27 @@ export class ZarrWriter implements ElementWriter {
   }
 
   booleanArray(path: string, values: ArrayLike<unknown>): void {
-    this.add(path, { dtype: "bool", shape: [values.length], values: Uint8Array.from(values, (value) => (value ? 1 : 0)) }, "array");
+    this.add(
+      path,
+      { dtype: "bool", shape: [values.length], values: Uint8Array.from(values, (value) => (value ? 1 : 0)) },
+      "array",
+    );
   }
 
   scalar(path: string, value: string | number | boolean): void {
-    if (typeof value === "string") return this.add(path, { dtype: "string", shape: [], values: [value] }, "string");
-    const values = typeof value === "boolean" ? Uint8Array.of(Number(value)) : Number.isSafeInteger(value) ? BigInt64Array.of(BigInt(value)) : Float64Array.of(value);
-    this.add(path, { dtype: typeof value === "boolean" ? "bool" : typeOf(values), shape: [], values }, "numeric-scalar");
+    if (typeof value === "string")
+      return this.add(path, { dtype: "string", shape: [], values: [value] }, "string");
+    const values =
+      typeof value === "boolean"
+        ? Uint8Array.of(Number(value))
+        : Number.isSafeInteger(value)
+          ? BigInt64Array.of(BigInt(value))
+          : Float64Array.of(value);
+    this.add(
+      path,
+      { dtype: typeof value === "boolean" ? "bool" : typeOf(values), shape: [], values },
+      "numeric-scalar",
+    );
   }
 
   column(path: string, column: NewColumn): void {
@@ -76,7 +106,8 @@ export class ZarrWriter implements ElementWriter {
   async change(path: string, name: string, value: unknown): Promise<void> {
     const file = joinPath(this.folder, path, this.version === 3 ? "zarr.json" : ".zattrs");
     const json = (await fileStatus(file)) ? (JSON.parse(await readText(file)) as Json) : {};
-    if (this.version === 3) json["attributes"] = { ...(json["attributes"] as Json | undefined), [name]: value };
+    if (this.version === 3)
+      json["attributes"] = { ...(json["attributes"] as Json | undefined), [name]: value };
     else json[name] = value;
     await writePart(file, toJson(json));
   }
@@ -86,7 +117,10 @@ export class ZarrWriter implements ElementWriter {
     await removeFile(joinPath(this.folder, path));
   }
 
-  /** Writes what has been given, and the consolidated metadata anew. @param always - also where the store has had none */
+  /**
+   * Writes what has been given, and the consolidated metadata anew.
+   * @param always - also where the store has had none
+   */
   async close(always: boolean): Promise<void> {
     await this.flush();
     await this.consolidate(always);
@@ -97,7 +131,8 @@ export class ZarrWriter implements ElementWriter {
     for (const [path, attributes] of this.attributes) {
       const array = this.arrays.get(path);
       if (array) await this.writeArray(path, array, attributes);
-      else if (this.version === 3) await this.put(path, "zarr.json", toJson({ attributes, zarr_format: 3, node_type: "group" }));
+      else if (this.version === 3)
+        await this.put(path, "zarr.json", toJson({ attributes, zarr_format: 3, node_type: "group" }));
       else {
         await this.put(path, ".zgroup", toJson({ zarr_format: 2 }));
         await this.put(path, ".zattrs", toJson(attributes));
@@ -112,19 +147,40 @@ export class ZarrWriter implements ElementWriter {
     this.arrays.set(keyOf(path), array);
   }
 
-  private async writeArray(path: string, { dtype, shape, values }: PendingArray, attributes: Json): Promise<void> {
+  private async writeArray(
+    path: string,
+    { dtype, shape, values }: PendingArray,
+    attributes: Json,
+  ): Promise<void> {
     const width = shape.slice(1).reduce((product, length) => product * length, 1);
     const rowBytes = Math.max(1, width) * (ArrayBuffer.isView(values) ? values.BYTES_PER_ELEMENT : 32);
-    const rows = shape.length === 0 ? 1 : Math.max(1, Math.min(shape[0]!, Math.floor(bytesPerChunk / rowBytes)));
+    const rows =
+      shape.length === 0 ? 1 : Math.max(1, Math.min(shape[0]!, Math.floor(bytesPerChunk / rowBytes)));
     const chunks = shape.length === 0 ? [] : [rows, ...shape.slice(1).map((length) => Math.max(1, length))];
-    if (this.version === 3) await this.put(path, "zarr.json", toJson(arrayV3(dtype, shape, chunks, [...bytesCodec(dtype), zstdV3], attributes)));
+    if (this.version === 3)
+      await this.put(
+        path,
+        "zarr.json",
+        toJson(arrayV3(dtype, shape, chunks, [...bytesCodec(dtype), zstdV3], attributes)),
+      );
     else {
       const object = dtype === "string";
       const compressor = { id: "zstd", level: 1 };
-      await this.put(path, ".zarray", toJson({
-        chunks, compressor, dimension_separator: ".", dtype: numpyTypes[dtype], fill_value: object ? "" : dtype === "bool" ? false : 0,
-        filters: object ? [{ id: "vlen-utf8" }] : null, order: "C", shape, zarr_format: 2,
-      }));
+      await this.put(
+        path,
+        ".zarray",
+        toJson({
+          chunks,
+          compressor,
+          dimension_separator: ".",
+          dtype: numpyTypes[dtype],
+          fill_value: object ? "" : dtype === "bool" ? false : 0,
+          filters: object ? [{ id: "vlen-utf8" }] : null,
+          order: "C",
+          shape,
+          zarr_format: 2,
+        }),
+      );
       await this.put(path, ".zattrs", toJson(attributes));
     }
     const count = shape.length === 0 ? 1 : width === 0 ? 0 : Math.ceil(shape[0]! / rows);
@@ -142,22 +198,37 @@ export class ZarrWriter implements ElementWriter {
 
   private async consolidate(always: boolean): Promise<void> {
     const root = joinPath(this.folder, this.version === 3 ? "zarr.json" : ".zmetadata");
-    const had = this.version === 3 ? (await readJson(root)) : {};
+    const had = this.version === 3 ? await readJson(root) : {};
     if (!always && (this.version === 3 ? !had["consolidated_metadata"] : !(await fileStatus(root)))) return;
     const metadata: Json = {};
     const visit = async (path: string): Promise<void> => {
       const names = await listFolder(joinPath(this.folder, path));
-      const own = names.filter((name) => (this.version === 3 ? path !== "" && name === "zarr.json" : /^\.z(array|attrs|group)$/.test(name)));
-      for (const name of own) metadata[this.version === 3 ? path : path === "" ? name : `${path}/${name}`] = await readJson(joinPath(this.folder, path, name));
-      const isArray = names.includes(".zarray") || (this.version === 3 && own.length > 0 && (metadata[path] as Json)["node_type"] === "array");
+      const own = names.filter((name) =>
+        this.version === 3 ? path !== "" && name === "zarr.json" : /^\.z(array|attrs|group)$/.test(name),
+      );
+      for (const name of own)
+        metadata[this.version === 3 ? path : path === "" ? name : `${path}/${name}`] = await readJson(
+          joinPath(this.folder, path, name),
+        );
+      const isArray =
+        names.includes(".zarray") ||
+        (this.version === 3 && own.length > 0 && (metadata[path] as Json)["node_type"] === "array");
       if (isArray || (path !== "" && own.length === 0)) return;
       for (const name of names) {
         const child = path === "" ? name : `${path}/${name}`;
-        if (!/^\.z|^zarr\.json$/.test(name) && (await fileStatus(joinPath(this.folder, child)))?.kind === "folder") await visit(child);
+        if (
+          !/^\.z|^zarr\.json$/.test(name) &&
+          (await fileStatus(joinPath(this.folder, child)))?.kind === "folder"
+        )
+          await visit(child);
       }
     };
     await visit("");
-    if (this.version === 3) await writePart(root, toJson({ ...had, consolidated_metadata: { kind: "inline", must_understand: false, metadata } }));
+    if (this.version === 3)
+      await writePart(
+        root,
+        toJson({ ...had, consolidated_metadata: { kind: "inline", must_understand: false, metadata } }),
+      );
     else await writePart(root, toJson({ metadata, zarr_consolidated_format: 1 }));
   }
 }
@@ -175,14 +246,32 @@ export const zstdV3 = { name: "zstd", configuration: { level: 1, checksum: false
 
 export function bytesCodec(dtype: string): readonly object[] {
   if (dtype === "string") return [{ name: "vlen-utf8", configuration: {} }];
-  return [dtype.endsWith("8") || dtype === "bool" ? { name: "bytes" } : { name: "bytes", configuration: { endian: "little" } }];
+  return [
+    dtype.endsWith("8") || dtype === "bool"
+      ? { name: "bytes" }
+      : { name: "bytes", configuration: { endian: "little" } },
+  ];
 }
 
 /** The zarr.json of an array. @param grid - lengths of what lies in one file */
-export function arrayV3(dtype: string, shape: readonly number[], grid: readonly number[], codecs: readonly object[], attributes: object): Json {
+export function arrayV3(
+  dtype: string,
+  shape: readonly number[],
+  grid: readonly number[],
+  codecs: readonly object[],
+  attributes: object,
+): Json {
   return {
-    shape, data_type: dtype, chunk_grid: { name: "regular", configuration: { chunk_shape: grid } }, chunk_key_encoding: { name: "default", configuration: { separator: "/" } },
-    fill_value: dtype === "string" ? "" : dtype === "bool" ? false : 0, codecs, attributes, zarr_format: 3, node_type: "array", storage_transformers: [],
+    shape,
+    data_type: dtype,
+    chunk_grid: { name: "regular", configuration: { chunk_shape: grid } },
+    chunk_key_encoding: { name: "default", configuration: { separator: "/" } },
+    fill_value: dtype === "string" ? "" : dtype === "bool" ? false : 0,
+    codecs,
+    attributes,
+    zarr_format: 3,
+    node_type: "array",
+    storage_transformers: [],
   };
 }
 
@@ -211,7 +300,13 @@ function chunkBytes(values: Values, from: number, length: number): Uint8Array {
   }
   const size = values.BYTES_PER_ELEMENT;
   const bytes = new Uint8Array(length * size);
-  bytes.set(new Uint8Array(values.buffer, values.byteOffset + from * size, Math.min(length, values.length - from) * size));
+  bytes.set(
+    new Uint8Array(
+      values.buffer,
+      values.byteOffset + from * size,
+      Math.min(length, values.length - from) * size,
+    ),
+  );
   return bytes;
 }
 
@@ -220,5 +315,15 @@ function keyOf(path: string): string {
 }
 
 const numpyTypes: Readonly<Record<string, string>> = {
-  bool: "|b1", int8: "|i1", uint8: "|u1", int16: "<i2", uint16: "<u2", int32: "<i4", uint32: "<u4", int64: "<i8", float32: "<f4", float64: "<f8", string: "|O",
+  bool: "|b1",
+  int8: "|i1",
+  uint8: "|u1",
+  int16: "<i2",
+  uint16: "<u2",
+  int32: "<i4",
+  uint32: "<u4",
+  int64: "<i8",
+  float32: "<f4",
+  float64: "<f8",
+  string: "|O",
 };

@@ -1,5 +1,6 @@
-// Zarr stores, version 2 and 3, sharded or not, as the reader of AnnData sees them. zarrita decodes the chunks; here their lengths are checked, rows are put
-// together, and every failure is an error that names store and array. Consolidated metadata are a copy of what each node says of itself: they are not needed.
+// Zarr stores, version 2 and 3, sharded or not, as the reader of AnnData sees them. zarrita decodes the
+// chunks; here their lengths are checked, rows are put together, and every failure is an error that names
+// store and array. Consolidated metadata are a copy of what each node says of itself: they are not needed.
 import { open, type Array as ZarrLibraryArray, type DataType } from "zarrita";
 import { ScPoliError, type ErrorKind } from "../errors.js";
 import type { NumericArray } from "./matrix.js";
@@ -53,7 +54,8 @@ export class ZarrStore implements Store {
   attribute(path: string, name: string): StoreAttribute | undefined {
     const attributes = this.node(path)?.attributes ?? {};
     const value = Object.hasOwn(attributes, name) ? attributes[name] : undefined;
-    const isPlain = (item: unknown): item is number | string | boolean => ["number", "string", "boolean"].includes(typeof item);
+    const isPlain = (item: unknown): item is number | string | boolean =>
+      ["number", "string", "boolean"].includes(typeof item);
     return isPlain(value) || (Array.isArray(value) && value.every(isPlain)) ? value : undefined;
   }
 
@@ -65,7 +67,8 @@ export class ZarrStore implements Store {
   dataset(path: string): ZarrArray {
     const key = keyOf(path);
     const node = this.node(path);
-    if (!node?.array) throw new ScPoliError("format", `${this.place(path)} is missing.`, { path: this.path, key: path });
+    if (!node?.array)
+      throw new ScPoliError("format", `${this.place(path)} is missing.`, { path: this.path, key: path });
     let array = this.arrays.get(key);
     if (!array) this.arrays.set(key, (array = new ZarrArray(this, key, node, node.array)));
     return array;
@@ -120,7 +123,8 @@ class ZarrArray implements StoredArray {
 
   array(length: number): NumericArray {
     const constructor = arrays[this.dtype];
-    if (constructor === undefined) throw this.error("format", `numbers were expected, but the values are of type ${this.dtype}`);
+    if (constructor === undefined)
+      throw this.error("format", `numbers were expected, but the values are of type ${this.dtype}`);
     if (length > mostValues) throw this.error("memory", `there is no memory for ${length} values`);
     try {
       return new constructor(length);
@@ -146,14 +150,16 @@ class ZarrArray implements StoredArray {
       }
       for (let i = 0; i < count; i++) {
         const value = Number(valueAt(data, from + i * step));
-        if (isLong && !Number.isSafeInteger(value)) throw this.error("format", "it holds integers beyond 2^53, which cannot be read exactly");
+        if (isLong && !Number.isSafeInteger(value))
+          throw this.error("format", "it holds integers beyond 2^53, which cannot be read exactly");
         target[offset + at + i] = isNarrow && value !== (value | 0) ? -1 : value;
       }
     });
   }
 
   async strings(): Promise<(string | null)[]> {
-    if (this.dtype !== "string") throw this.error("format", `texts were expected, but the values are of type ${this.dtype}`);
+    if (this.dtype !== "string")
+      throw this.error("format", `texts were expected, but the values are of type ${this.dtype}`);
     const length = this.length * this.width;
     if (length > 2 ** 31) throw this.error("memory", `there is no memory for ${length} texts`);
     const texts: (string | null)[] = [];
@@ -167,14 +173,24 @@ class ZarrArray implements StoredArray {
   }
 
   error(kind: ErrorKind, found: string, cause?: unknown): ScPoliError {
-    return new ScPoliError(kind, `${this.place} cannot be read: ${found}.`, { path: this.store.path, key: this.path }, { cause });
+    return new ScPoliError(
+      kind,
+      `${this.place} cannot be read: ${found}.`,
+      { path: this.store.path, key: this.path },
+      { cause },
+    );
   }
 
   /**
    * Rows [start, end) in runs of neighbouring values.
-   * @param copy - `count` values of `data` at `from`, `from + step`, ... belong at position `at` of the result
+   * @param copy - `count` values of `data` at `from`, `from + step`, ... belong at position `at` of the
+   * result
    */
-  private async eachRun(start: number, end: number, copy: (data: Decoded, from: number, step: number, count: number, at: number) => void): Promise<void> {
+  private async eachRun(
+    start: number,
+    end: number,
+    copy: (data: Decoded, from: number, step: number, count: number, at: number) => void,
+  ): Promise<void> {
     const { shape, chunks } = this.info;
     if (end <= start || this.width === 0) return;
     const rank = shape.length;
@@ -182,7 +198,7 @@ class ZarrArray implements StoredArray {
     const first = shape.map((_, i) => (i === 0 ? Math.floor(start / chunks[0]!) : 0));
     const last = shape.map((length, i) => Math.ceil((i === 0 ? end : length) / chunks[i]!));
     const coordinates = cartesian(first, last);
-    for (let done = false; !done; ) {
+    for (let done = false; !done;) {
       const wanted: number[][] = [];
       while (wanted.length < chunksAtOnce && !done) {
         const next = coordinates.next();
@@ -198,7 +214,9 @@ class ZarrArray implements StoredArray {
         if (rank === 0) return copy(data, 0, 1, 1, 0);
         // the part of the chunk inside the wanted rows, in the array's own coordinates
         const low = shape.map((_, i) => Math.max(i === 0 ? start : 0, wanted[k]![i]! * chunks[i]!));
-        const high = shape.map((length, i) => Math.min(i === 0 ? end : length, (wanted[k]![i]! + 1) * chunks[i]!));
+        const high = shape.map((length, i) =>
+          Math.min(i === 0 ? end : length, (wanted[k]![i]! + 1) * chunks[i]!),
+        );
         const inner = rank - 1;
         const count = high[inner]! - low[inner]!;
         const outer = cartesian(low.slice(0, inner), high.slice(0, inner));
@@ -209,7 +227,13 @@ class ZarrArray implements StoredArray {
             from += (position[i]! - wanted[k]![i]! * chunks[i]!) * stride[i]!;
             at = at * shape[i]! + (position[i]! - (i === 0 ? start : 0));
           }
-          copy(data, from, stride[inner]!, count, inner === 0 ? low[0]! - start : at * shape[inner]! + low[inner]!);
+          copy(
+            data,
+            from,
+            stride[inner]!,
+            count,
+            inner === 0 ? low[0]! - start : at * shape[inner]! + low[inner]!,
+          );
         }
       });
     }
@@ -220,25 +244,41 @@ class ZarrArray implements StoredArray {
     try {
       const library = await (this.library ??= this.open());
       const { data, stride } = await library.getChunk(coordinates);
-      if (data.length !== wanted) throw new Error(`a chunk has ${data.length} values, ${wanted} were expected`);
+      if (data.length !== wanted)
+        throw new Error(`a chunk has ${data.length} values, ${wanted} were expected`);
       return { data: data as Decoded, stride };
     } catch (error) {
       if (error instanceof ScPoliError) throw error;
-      if (error instanceof TypeError) throw this.error("format", "its metadata are damaged, or of a kind that is not known", error);
-      const reason = error instanceof Error ? ((error.cause as Error | undefined)?.message ?? error.message) : String(error);
-      const isUnknown = error instanceof Error && /Unknown|Unsupported/.test(error.name + error.message + reason);
-      throw this.error(isUnknown ? "format" : "file", isUnknown ? reason.replace("undefined", "not given") : `chunk ${coordinates.join(", ")} is damaged (${reason}). Copy or download it again`, error);
+      if (error instanceof TypeError)
+        throw this.error("format", "its metadata are damaged, or of a kind that is not known", error);
+      const reason =
+        error instanceof Error
+          ? ((error.cause as Error | undefined)?.message ?? error.message)
+          : String(error);
+      const isUnknown =
+        error instanceof Error && /Unknown|Unsupported/.test(error.name + error.message + reason);
+      throw this.error(
+        isUnknown ? "format" : "file",
+        isUnknown
+          ? reason.replace("undefined", "not given")
+          : `chunk ${coordinates.join(", ")} is damaged (${reason}). Copy or download it again`,
+        error,
+      );
     }
   }
 
-  /** zarrita sees a store that begins at the array: names of groups would have to be fit for URLs otherwise. */
+  /**
+   * zarrita sees a store that begins at the array: names of groups would have to be fit for URLs otherwise.
+   */
   private async open(): Promise<ZarrLibraryArray<DataType>> {
     const { files } = this.store;
     const store = {
       get: (key: string) => files.get(this.path + key),
       getRange: (key: string, range: ByteRange) => files.getRange(this.path + key, range),
     };
-    return (await (this.node.version === 3 ? open.v3 : open.v2)(store as never, { kind: "array" })) as ZarrLibraryArray<DataType>;
+    return (await (this.node.version === 3 ? open.v3 : open.v2)(store as never, {
+      kind: "array",
+    })) as ZarrLibraryArray<DataType>;
   }
 }
 
@@ -260,6 +300,15 @@ function valueAt(data: Decoded, position: number): unknown {
 
 type ArrayConstructor = new (length: number) => NumericArray;
 const arrays: Readonly<Record<string, ArrayConstructor>> = {
-  bool: Int8Array, int8: Int8Array, uint8: Uint8Array, int16: Int16Array, uint16: Uint16Array, int32: Int32Array, uint32: Uint32Array,
-  int64: Float64Array, uint64: Float64Array, float32: Float32Array, float64: Float64Array,
+  bool: Int8Array,
+  int8: Int8Array,
+  uint8: Uint8Array,
+  int16: Int16Array,
+  uint16: Uint16Array,
+  int32: Int32Array,
+  uint32: Uint32Array,
+  int64: Float64Array,
+  uint64: Float64Array,
+  float32: Float32Array,
+  float64: Float64Array,
 };

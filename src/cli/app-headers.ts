@@ -1,7 +1,11 @@
-// What every answer of a server of the page says: nothing of another origin is loaded or asked, and threads may share memory (cross-origin isolation).
-// The development server (app/vite.config.ts) and the service worker for hosts that set no headers (app/service-worker.ts) say the same.
+// What every answer of a server of the page says: nothing of another origin is loaded or asked, and threads
+// may share memory (cross-origin isolation). The development server (app/vite.config.ts) and the service
+// worker for hosts that set no headers (app/service-worker.ts) say the same.
 
-/** No foreign origin anywhere. WebAssembly is compiled; styles are set by scripts of the page; pictures and downloads are made in the page. */
+/**
+ * No foreign origin anywhere. WebAssembly is compiled; styles are set by scripts of the page; pictures and
+ * downloads are made in the page.
+ */
 export const contentSecurityPolicy = [
   "default-src 'self'",
   "script-src 'self' 'wasm-unsafe-eval'",

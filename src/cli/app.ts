@@ -8,10 +8,14 @@ export function addApp(program: Command): void {
   program
     .command("app")
     .summary("the web page, served to this computer only")
-    .description("Serves the web page that comes with the package, to this computer only, until Ctrl-C. Files that are opened in it are read by the browser and go nowhere.")
+    .description(
+      "Serves the web page that comes with the package, to this computer only, until Ctrl-C. Files that are opened in it are read by the browser and go nowhere.",
+    )
     .option("--port <n>", "port on localhost; 0 takes any that is free", whole(0, 65535), 8137)
     .option("--open", "open it in the browser")
-    .action(({ port, open }: { readonly port: number; readonly open?: boolean }) => serve(port, open ?? false));
+    .action(({ port, open }: { readonly port: number; readonly open?: boolean }) =>
+      serve(port, open ?? false),
+    );
 }
 
 async function serve(port: number, open: boolean): Promise<void> {

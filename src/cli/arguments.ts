@@ -1,13 +1,22 @@
-// What the values of flags mean: each reader turns the text of one flag into the library's option, or says what it expected.
+// What the values of flags mean: each reader turns the text of one flag into the library's option, or says
+// what it expected.
 import { InvalidArgumentError, Option } from "commander";
 import { fileStatus, readText } from "#platform";
 import { ScPoliError } from "../errors.js";
-import { defaults, type EarlyStopping, type NameMap, type Threshold, type TrainOptions, type UnlabeledOptions } from "../config.js";
+import {
+  defaults,
+  type EarlyStopping,
+  type NameMap,
+  type Threshold,
+  type TrainOptions,
+  type UnlabeledOptions,
+} from "../config.js";
 
 /** `donor,assay`; a comma inside a name is written `\,`. A repeated flag adds to the list. */
 export function names(text: string, previous: readonly string[] = []): string[] {
   const parts = splitAtCommas(text);
-  if (parts.some((part) => part === "")) throw new InvalidArgumentError("Expected names separated by commas, none of them empty.");
+  if (parts.some((part) => part === ""))
+    throw new InvalidArgumentError("Expected names separated by commas, none of them empty.");
   return [...previous, ...parts];
 }
 
@@ -17,12 +26,18 @@ export function oneName(text: string, previous: readonly string[] = []): string[
 }
 
 /** `KEY=VALUE,VALUE`; a repeated flag adds to the table. */
-export function valuesByKey(text: string, previous: Readonly<Record<string, readonly string[]>> = {}): Record<string, readonly string[]> {
+export function valuesByKey(
+  text: string,
+  previous: Readonly<Record<string, readonly string[]>> = {},
+): Record<string, readonly string[]> {
   const { key, value } = keyAndValue(text, "KEY=VALUE,...");
   return { ...previous, [key]: [...(previous[key] ?? []), ...names(value)] };
 }
 
-/** `donor=patient` (the model's key and the file's column), or the columns alone in the order of the model's keys. */
+/**
+ * `donor=patient` (the model's key and the file's column), or the columns alone in the order of the model's
+ * keys.
+ */
 export type RenamedKeys = readonly { readonly key: string | null; readonly column: string }[];
 export function renamedKeys(text: string, previous: RenamedKeys = []): RenamedKeys {
   return [
@@ -40,7 +55,11 @@ export function renamedKeys(text: string, previous: RenamedKeys = []): RenamedKe
  * @param flag - as the user writes it
  * @throws ScPoliError "usage" where a key is not the model's, or there are more columns than keys
  */
-export function columnsOfKeys(renamed: RenamedKeys | undefined, modelKeys: readonly string[], flag = "--condition-key"): Record<string, string> | undefined {
+export function columnsOfKeys(
+  renamed: RenamedKeys | undefined,
+  modelKeys: readonly string[],
+  flag = "--condition-key",
+): Record<string, string> | undefined {
   if (renamed === undefined) return undefined;
   const keys = modelKeys.map((key) => `'${key}'`).join(", ");
   const entries = renamed.map(({ key, column }, position) => {
@@ -60,7 +79,8 @@ export function columnsOfKeys(renamed: RenamedKeys | undefined, modelKeys: reado
 export function whole(least: number, most = Number.MAX_SAFE_INTEGER): (text: string) => number {
   return (text) => {
     const value = /^[+-]?\d+$/.test(text.trim()) ? Number(text) : NaN;
-    if (!(value >= least && value <= most)) throw new InvalidArgumentError(`Expected a whole number ${range(least, most)}.`);
+    if (!(value >= least && value <= most))
+      throw new InvalidArgumentError(`Expected a whole number ${range(least, most)}.`);
     return value;
   };
 }
@@ -69,7 +89,8 @@ export function whole(least: number, most = Number.MAX_SAFE_INTEGER): (text: str
 export function real(least: number, most = Infinity): (text: string) => number {
   return (text) => {
     const value = text.trim() === "" ? NaN : Number(text);
-    if (!Number.isFinite(value) || value < least || value > most) throw new InvalidArgumentError(`Expected a number ${range(least, most)}.`);
+    if (!Number.isFinite(value) || value < least || value > most)
+      throw new InvalidArgumentError(`Expected a number ${range(least, most)}.`);
     return value;
   };
 }
@@ -102,7 +123,8 @@ export function threshold(text: string): Threshold {
   const isQuantile = text.startsWith("q");
   const number = isQuantile ? text.slice(1) : text;
   const value = number.trim() === "" ? NaN : Number(number);
-  if (!(value >= 0 && value <= 1)) throw new InvalidArgumentError("Expected auto, none, a number in 0..1, or a quantile such as q0.95.");
+  if (!(value >= 0 && value <= 1))
+    throw new InvalidArgumentError("Expected auto, none, a number in 0..1, or a quantile such as q0.95.");
   return isQuantile ? { quantile: value } : value;
 }
 
@@ -111,14 +133,16 @@ export function unlabeledPrototypes(text: string): UnlabeledOptions["unlabeledPr
   if (text === "leiden" || text === "louvain") return text;
   if (text === "off") return false;
   const clusters = /^kmeans:(\d+)$/.exec(text)?.[1];
-  if (clusters === undefined || Number(clusters) < 1) throw new InvalidArgumentError("Expected leiden, louvain, kmeans:N with the number of clusters, or off.");
+  if (clusters === undefined || Number(clusters) < 1)
+    throw new InvalidArgumentError("Expected leiden, louvain, kmeans:N with the number of clusters, or off.");
   return { kmeans: Number(clusters) };
 }
 
 /** Where the embeddings of the conditions enter. */
 export function injectCondition(text: string): ("encoder" | "decoder")[] {
   const parts = text === "both" ? ["encoder", "decoder"] : [text];
-  if (!parts.every((part) => part === "encoder" || part === "decoder")) throw new InvalidArgumentError("Expected encoder, decoder or both.");
+  if (!parts.every((part) => part === "encoder" || part === "decoder"))
+    throw new InvalidArgumentError("Expected encoder, decoder or both.");
   return parts as ("encoder" | "decoder")[];
 }
 
@@ -130,29 +154,54 @@ export async function readGenes(text: string): Promise<TrainOptions["genes"]> {
   if (/^\d+$/.test(text)) return whole(1)(text);
   const status = await fileStatus(text);
   if (status?.kind === "file") {
-    const genes = (await readText(text)).split(/\r?\n/).map((line) => line.trim()).filter((line) => line !== "");
-    if (genes.length === 0) throw new ScPoliError("file", `${text} names no gene. --genes reads one name per line.`, { path: text });
+    const genes = (await readText(text))
+      .split(/\r?\n/)
+      .map((line) => line.trim())
+      .filter((line) => line !== "");
+    if (genes.length === 0)
+      throw new ScPoliError("file", `${text} names no gene. --genes reads one name per line.`, {
+        path: text,
+      });
     return genes;
   }
-  if (/[/\\]|\.(txt|csv|tsv)$/.test(text)) throw new ScPoliError("file", `--genes ${text}: there is no such file. Expected a number, a file of names (one per line), or a column of var.`, { path: text });
+  if (/[/\\]|\.(txt|csv|tsv)$/.test(text))
+    throw new ScPoliError(
+      "file",
+      `--genes ${text}: there is no such file. Expected a number, a file of names (one per line), or a column of var.`,
+      { path: text },
+    );
   return { varColumn: text };
 }
 
 /**
- * `--gene-map`, `--label-map`: a file of two columns, the file's name and the new one, separated by tabs or commas. Quotes around a name are taken off; a heading is a pair like any other.
+ * `--gene-map`, `--label-map`: a file of two columns, the file's name and the new one, separated by tabs or
+ * commas. Quotes around a name are taken off; a heading is a pair like any other.
  * @throws ScPoliError "file" where it is missing or empty, or a line has not two columns
  */
 export async function readNameMap(path: string | undefined): Promise<NameMap | undefined> {
   if (path === undefined) return undefined;
-  const expected = "Expected two columns, the name in the file and the new one, separated by a tab or a comma.";
-  if ((await fileStatus(path))?.kind !== "file") throw new ScPoliError("file", `There is no file ${path}. ${expected}`, { path });
+  const expected =
+    "Expected two columns, the name in the file and the new one, separated by a tab or a comma.";
+  if ((await fileStatus(path))?.kind !== "file")
+    throw new ScPoliError("file", `There is no file ${path}. ${expected}`, { path });
   const lines = (await readText(path)).replace(/^\uFEFF/, "").split(/\r?\n/);
   const pairs = lines.flatMap((line, at): [string, string][] => {
     if (line.trim() === "") return [];
-    const fields = line.includes("\t") ? line.split("\t") : [...line.matchAll(/(?:^|,)("(?:[^"]|"")*"|[^,]*)/g)].map(([, field]) => field!);
-    const [name, newName, ...more] = fields.map((field) => field.trim().replace(/^"(.*)"$/, "$1").replaceAll('""', '"'));
+    const fields = line.includes("\t")
+      ? line.split("\t")
+      : [...line.matchAll(/(?:^|,)("(?:[^"]|"")*"|[^,]*)/g)].map(([, field]) => field!);
+    const [name, newName, ...more] = fields.map((field) =>
+      field
+        .trim()
+        .replace(/^"(.*)"$/, "$1")
+        .replaceAll('""', '"'),
+    );
     if (!name || newName === undefined || more.length > 0)
-      throw new ScPoliError("file", `${path}, line ${at + 1}: '${line.slice(0, 80)}' has ${name ? `${fields.length} column${fields.length === 1 ? "" : "s"}` : "no first name"}. ${expected}`, { path, line: at + 1 });
+      throw new ScPoliError(
+        "file",
+        `${path}, line ${at + 1}: '${line.slice(0, 80)}' has ${name ? `${fields.length} column${fields.length === 1 ? "" : "s"}` : "no first name"}. ${expected}`,
+        { path, line: at + 1 },
+      );
     return [[name, newName]];
   });
   if (pairs.length === 0) throw new ScPoliError("file", `${path} is empty. ${expected}`, { path });
@@ -161,7 +210,10 @@ export async function readNameMap(path: string | undefined): Promise<NameMap | u
 
 /** @param otherwise - what is done without the flag */
 export function atacCountsOption(otherwise: string): Option {
-  return new Option("--atac-counts <kind>", `scATAC: reads are made fragments, (x + 1) / 2 rounded down; auto: where 2 is more frequent than 1 (default: ${otherwise})`).choices(["reads", "fragments", "auto"]);
+  return new Option(
+    "--atac-counts <kind>",
+    `scATAC: reads are made fragments, (x + 1) / 2 rounded down; auto: where 2 is more frequent than 1 (default: ${otherwise})`,
+  ).choices(["reads", "fragments", "auto"]);
 }
 
 function splitAtCommas(text: string): string[] {
@@ -176,5 +228,7 @@ function keyAndValue(text: string, form: string): { key: string; value: string }
 
 function range(least: number, most: number): string {
   if (least === -Infinity || least === Number.MIN_SAFE_INTEGER) return `of at most ${most}`;
-  return most === Infinity || most === Number.MAX_SAFE_INTEGER ? `of at least ${least}` : `from ${least} to ${most}`;
+  return most === Infinity || most === Number.MAX_SAFE_INTEGER
+    ? `of at least ${least}`
+    : `from ${least} to ${most}`;
 }

@@ -1,5 +1,6 @@
-// scpoli demo: the main job on the cells that come with the package. Two wells of blood cells are left out of the reference, mapped onto it,
-// and their cell types, which the mapping does not see, are compared with those it gives.
+// scpoli demo: the main job on the cells that come with the package. Two wells of blood cells are left out of
+// the reference, mapped onto it, and their cell types, which the mapping does not see, are compared with
+// those it gives.
 import type { Command } from "commander";
 import { makeFolder, packageFile } from "#platform";
 import { AnnData } from "../anndata/anndata.js";
@@ -18,9 +19,13 @@ export function addDemo(program: Command): void {
   const command = program
     .command("demo")
     .summary("the main job on cells that come with the package")
-    .description("The main job on 700 blood cells that come with the package: train on some wells, map the others, compare the cell types.")
+    .description(
+      "The main job on 700 blood cells that come with the package: train on some wells, map the others, compare the cell types.",
+    )
     .option("-o, --output <folder>", "folder for what it writes", "scpoli-demo")
-    .action((flags: RunFlags & { readonly output: string }) => run(flags, (settings) => demo(flags.output, settings)));
+    .action((flags: RunFlags & { readonly output: string }) =>
+      run(flags, (settings) => demo(flags.output, settings)),
+    );
   addRunFlags(command);
 }
 
@@ -30,14 +35,22 @@ async function demo(folder: string, settings: RunSettings): Promise<Result> {
   const reference = await AnnData.open(packageFile("data/demo_reference.h5ad"));
   const query = await AnnData.open(packageFile("data/demo_query.h5ad"));
   try {
-    const model = await ScPoli.train(reference, { ...settings, conditionKeys: [conditionKey], cellTypeKeys: [cellTypeKey] });
+    const model = await ScPoli.train(reference, {
+      ...settings,
+      conditionKeys: [conditionKey],
+      cellTypeKeys: [cellTypeKey],
+    });
     await model.save(modelFolder, { force: true });
     const mapping = await model.map(query, { ...settings, output });
     await reportMapping(report, output, mapping.model, {}, settings, reference.path);
     const { codes, names } = factorize(await query.obs.column(cellTypeKey));
     const [level] = mapping.predictions;
     const predicted = Array.from(level!.predicted, (type) => model.stored.json.cell_types[type]!);
-    const scores = score(Array.from(codes, (code) => names[code] ?? ""), predicted, level!.unknown);
+    const scores = score(
+      Array.from(codes, (code) => names[code] ?? ""),
+      predicted,
+      level!.unknown,
+    );
     const { conditions } = mapping.summary();
     const wells = listed(conditions.map(({ condition }) => condition));
     const told = [
@@ -47,7 +60,15 @@ async function demo(folder: string, settings: RunSettings): Promise<Result> {
       "",
       writtenText([modelFolder, output, report]),
     ];
-    return { json: { ...scores, reference_cells: reference.nObs, query_cells: query.nObs, written: [modelFolder, output, report] }, text: told.join("\n") };
+    return {
+      json: {
+        ...scores,
+        reference_cells: reference.nObs,
+        query_cells: query.nObs,
+        written: [modelFolder, output, report],
+      },
+      text: told.join("\n"),
+    };
   } finally {
     reference.close();
     query.close();
@@ -59,7 +80,13 @@ interface Scores {
   readonly accuracy: number;
   /** mean over the types of the harmonic mean of precision and recall */
   readonly macro_f1: number;
-  readonly cell_types: readonly { readonly name: string; readonly cells: number; readonly right: number; readonly unknown: number; readonly f1: number }[];
+  readonly cell_types: readonly {
+    readonly name: string;
+    readonly cells: number;
+    readonly right: number;
+    readonly unknown: number;
+    readonly f1: number;
+  }[];
 }
 
 function score(truth: readonly string[], predicted: readonly string[], unknown: Uint8Array): Scores {
@@ -78,6 +105,12 @@ function score(truth: readonly string[], predicted: readonly string[], unknown: 
 }
 
 function scoreText({ accuracy, macro_f1, cell_types }: Scores): string {
-  const rows = cell_types.map(({ name, cells, right, unknown }) => [name, cells, right, percent(right / cells), unknown]);
+  const rows = cell_types.map(({ name, cells, right, unknown }) => [
+    name,
+    cells,
+    right,
+    percent(right / cells),
+    unknown,
+  ]);
   return `${table(rows, ["cell type", "cells", "right", "accuracy", "unknown"])}\n\n  accuracy ${percent(accuracy)}, macro F1 ${macro_f1.toFixed(2)}`;
 }

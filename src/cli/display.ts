@@ -1,5 +1,6 @@
 // What people see while a run goes on, all on stderr: notes, warnings, and where the run stands.
-// On a terminal one line is redrawn; elsewhere (a log, a pipe) whole lines come: the first and the last epoch of a stage, and between them ever more rarely.
+// On a terminal one line is redrawn; elsewhere (a log, a pipe) whole lines come: the first and the last epoch
+// of a stage, and between them ever more rarely.
 import type { Note, Progress } from "../config.js";
 import { clock, count, duration } from "./text.js";
 
@@ -65,19 +66,36 @@ export class Display {
 
 /** A progress event as a line of a log. */
 function line({ stage, done, total, epoch, epochs, losses, cellsPerSecond, secondsLeft }: Progress): string {
-  const said = [epoch === undefined ? `${count(done)} of ${count(total)} cells` : `epoch ${epoch} of ${epochs}`];
-  if (losses) said.push(`loss ${loss(losses.train.total)}${losses.validation ? ` (validation ${loss(losses.validation.total)})` : ""}`);
+  const said = [
+    epoch === undefined ? `${count(done)} of ${count(total)} cells` : `epoch ${epoch} of ${epochs}`,
+  ];
+  if (losses)
+    said.push(
+      `loss ${loss(losses.train.total)}${losses.validation ? ` (validation ${loss(losses.validation.total)})` : ""}`,
+    );
   if (isKnown(cellsPerSecond)) said.push(`${count(cellsPerSecond)} cells/s`);
   if (isKnown(secondsLeft)) said.push(`${duration(secondsLeft)} left`);
   return `${stage}: ${said.join(", ")}`;
 }
 
-/** The same for one line of a terminal: 80 columns hold it, most important first. The bar has one width, so that it does not jump. */
-function bar({ stage, done, total, epoch, epochs, losses, cellsPerSecond, secondsLeft }: Progress, columns: number): string {
+/**
+ * The same for one line of a terminal: 80 columns hold it, most important first. The bar has one width, so
+ * that it does not jump.
+ */
+function bar(
+  { stage, done, total, epoch, epochs, losses, cellsPerSecond, secondsLeft }: Progress,
+  columns: number,
+): string {
   const width = Math.max(5, Math.min(30, columns - 75));
   const filled = total > 0 ? Math.round(Math.min(1, done / total) * width) : 0;
-  const said = [`${stage} ${"█".repeat(filled)}${"░".repeat(width - filled)}`, epoch === undefined ? `${count(done)}/${count(total)} cells` : `epoch ${epoch}/${epochs}`];
-  if (losses) said.push(`loss ${loss(losses.train.total)}${losses.validation ? ` val ${loss(losses.validation.total)}` : ""}`);
+  const said = [
+    `${stage} ${"█".repeat(filled)}${"░".repeat(width - filled)}`,
+    epoch === undefined ? `${count(done)}/${count(total)} cells` : `epoch ${epoch}/${epochs}`,
+  ];
+  if (losses)
+    said.push(
+      `loss ${loss(losses.train.total)}${losses.validation ? ` val ${loss(losses.validation.total)}` : ""}`,
+    );
   if (isKnown(secondsLeft)) said.push(`${clock(secondsLeft)} left`);
   if (isKnown(cellsPerSecond)) said.push(`${count(cellsPerSecond)} cells/s`);
   return said.join("  ").slice(0, columns - 1);

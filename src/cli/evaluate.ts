@@ -1,11 +1,21 @@
-// scpoli evaluate: how good an integration is and how good its labels are, as a table for people, JSON or CSV for programs.
+// scpoli evaluate: how good an integration is and how good its labels are, as a table for people, JSON or CSV
+// for programs.
 import type { Command } from "commander";
 import { writeFile } from "#platform";
 import { AnnData } from "../anndata/anndata.js";
 import type { RunSettings } from "../config.js";
 import { evaluate, type EmbeddingScores, type Evaluation } from "../evaluation/evaluate.js";
 import type { LabelTransfer, Roc } from "../evaluation/label-transfer.js";
-import { biologyMetrics, metricNames, metricTitles, mixingMetrics, type Metric, type MetricName, type ScoreName, type Scores } from "../evaluation/metrics.js";
+import {
+  biologyMetrics,
+  metricNames,
+  metricTitles,
+  mixingMetrics,
+  type Metric,
+  type MetricName,
+  type ScoreName,
+  type Scores,
+} from "../evaluation/metrics.js";
 import { names, oneName, valuesByKey, whole } from "./arguments.js";
 import { checkOutputs } from "./outputs.js";
 import { writtenText } from "./report.js";
@@ -32,38 +42,101 @@ export function addEvaluate(program: Command): void {
   const command = program
     .command("evaluate")
     .summary("how good an integration and its labels are")
-    .description("Scores embeddings (how well cell types are kept apart, how well conditions are mixed; scIB's metrics) and transferred labels (accuracy, F1, calibration, what the uncertainty finds).")
+    .description(
+      "Scores embeddings (how well cell types are kept apart, how well conditions are mixed; scIB's metrics) and transferred labels (accuracy, F1, calibration, what the uncertainty finds).",
+    )
     .argument("<file>", "an .h5ad file or an AnnData-Zarr folder with the true cell types in it")
-    .requiredOption("--cell-type-key <column>", "obs column of the true cell types; cells without one are left out")
-    .option("--condition-key <column>", "obs column of the conditions that are to be mixed; without it only labels are scored")
+    .requiredOption(
+      "--cell-type-key <column>",
+      "obs column of the true cell types; cells without one are left out",
+    )
+    .option(
+      "--condition-key <column>",
+      "obs column of the conditions that are to be mixed; without it only labels are scored",
+    )
     .option("--embedding <names>", "obsm keys, side by side: X_scpoli,X_pca (default: X_scpoli)", names)
-    .option("--before <name>", "obsm key of the positions before integration, for PC regression (default: X_pca, else components of the log-normalised counts are computed)")
+    .option(
+      "--before <name>",
+      "obsm key of the positions before integration, for PC regression (default: X_pca, else components of the log-normalised counts are computed)",
+    )
     .option("--metrics <names>", `only these: ${metricNames.join(", ")} (default: all)`, names)
-    .option("--exact-cells <n>", "most cells for which all metrics are exact; of more cells random draws are taken, with standard errors (default: 50000)", whole(100))
-    .option("--unlabeled <name>", "a name among the cell types that means no label, besides nan, unknown, unassigned and the like (may be repeated)", oneName)
+    .option(
+      "--exact-cells <n>",
+      "most cells for which all metrics are exact; of more cells random draws are taken, with standard errors (default: 50000)",
+      whole(100),
+    )
+    .option(
+      "--unlabeled <name>",
+      "a name among the cell types that means no label, besides nan, unknown, unassigned and the like (may be repeated)",
+      oneName,
+    )
     .option("-o, --output <file>", "also write the numbers as a table (csv)")
     .optionsGroup("Label transfer:")
     .option("--pred <column>", "obs column of predicted cell types")
-    .option("--uncert <column>", "obs column of their uncertainty, high where unsure (default: KEY_uncert beside KEY_pred)")
+    .option(
+      "--uncert <column>",
+      "obs column of their uncertainty, high where unsure (default: KEY_uncert beside KEY_pred)",
+    )
     .option("--prob <column>", "obs column of their probability (default: KEY_prob beside KEY_pred)")
-    .option("--query <key=values>", "score the labels of these cells only: donor=p7,p8 (may be repeated)", valuesByKey)
-    .option("--known-types <names>", "cell types that the predictor knows (default: the categories of the predictions)", names)
-    .action((path: string, flags: EvaluateFlags) => run(flags, (settings) => evaluateFile(path, flags, settings)));
-  addRunFlags(command).addHelpText("after", "\nExample:\n  scpoli evaluate patients-mapped.h5ad --embedding X_scpoli,X_pca --condition-key donor --cell-type-key cell_type --pred cell_type_pred");
+    .option(
+      "--query <key=values>",
+      "score the labels of these cells only: donor=p7,p8 (may be repeated)",
+      valuesByKey,
+    )
+    .option(
+      "--known-types <names>",
+      "cell types that the predictor knows (default: the categories of the predictions)",
+      names,
+    )
+    .action((path: string, flags: EvaluateFlags) =>
+      run(flags, (settings) => evaluateFile(path, flags, settings)),
+    );
+  addRunFlags(command).addHelpText(
+    "after",
+    "\nExample:\n  scpoli evaluate patients-mapped.h5ad --embedding X_scpoli,X_pca --condition-key donor --cell-type-key cell_type --pred cell_type_pred",
+  );
 }
 
 async function evaluateFile(path: string, flags: EvaluateFlags, settings: RunSettings): Promise<Result> {
-  const { embedding, conditionKey, cellTypeKey, unlabeled, before, metrics, exactCells, pred, uncert, prob, query, knownTypes, output } = flags;
+  const {
+    embedding,
+    conditionKey,
+    cellTypeKey,
+    unlabeled,
+    before,
+    metrics,
+    exactCells,
+    pred,
+    uncert,
+    prob,
+    query,
+    knownTypes,
+    output,
+  } = flags;
   await checkOutputs({ inputs: [path], files: [output] });
   const data = await AnnData.open(path);
   try {
     const found = await evaluate(data, {
-      ...settings, embeddings: embedding, conditionKey, cellTypeKey, unlabeled, before, metrics: metrics as readonly MetricName[] | undefined, exactCells,
-      predictionKey: pred, uncertaintyKey: uncert, probabilityKey: prob, query, knownTypes,
+      ...settings,
+      embeddings: embedding,
+      conditionKey,
+      cellTypeKey,
+      unlabeled,
+      before,
+      metrics: metrics as readonly MetricName[] | undefined,
+      exactCells,
+      predictionKey: pred,
+      uncertaintyKey: uncert,
+      probabilityKey: prob,
+      query,
+      knownTypes,
     });
     if (output !== undefined) await writeFile(output, csv(found, pred));
     const text = evaluationText(path, found, pred);
-    return { json: output === undefined ? found : { ...found, written: [output] }, text: output === undefined ? text : `${text}\n\n${writtenText([output])}` };
+    return {
+      json: output === undefined ? found : { ...found, written: [output] },
+      text: output === undefined ? text : `${text}\n\n${writtenText([output])}`,
+    };
   } finally {
     data.close();
   }
@@ -75,9 +148,14 @@ function evaluationText(path: string, found: Evaluation, pred: string | undefine
   const lines = [head];
   if (embeddings.length > 0) {
     lines.push("", metricsTable(embeddings), "");
-    lines.push("  1 is best. biology, mixing: means of the metrics marked *; overall = 0.6 biology + 0.4 mixing, as in the paper.");
+    lines.push(
+      "  1 is best. biology, mixing: means of the metrics marked *; overall = 0.6 biology + 0.4 mixing, as in the paper.",
+    );
     lines.push("  overall, k-means: with NMI and ARI of k-means in place of Leiden's, without the F1 score.");
-    if (isolated_labels) lines.push(`  Isolated labels (in ${counted(isolated_labels.conditions, "condition")}): ${listed(isolated_labels.cell_types, 6)}.`);
+    if (isolated_labels)
+      lines.push(
+        `  Isolated labels (in ${counted(isolated_labels.conditions, "condition")}): ${listed(isolated_labels.cell_types, 6)}.`,
+      );
     if (before !== null) lines.push(`  Before integration: ${before}.`);
     if (!exact) lines.push("  ±: standard error, of five random draws.");
   }
@@ -87,13 +165,19 @@ function evaluationText(path: string, found: Evaluation, pred: string | undefine
 
 function metricsTable(embeddings: readonly EmbeddingScores[]): string {
   const rows: string[][] = [];
-  const add = (title: string, cell: (scores: EmbeddingScores) => string): void => void rows.push([title, ...embeddings.map(cell)]);
+  const add = (title: string, cell: (scores: EmbeddingScores) => string): void =>
+    void rows.push([title, ...embeddings.map(cell)]);
   const metricRows = (names: readonly MetricName[]): void => {
-    for (const name of names) if (embeddings.some(({ metrics }) => metrics[name])) add(`${isInPaper(name) ? "*" : " "} ${metricTitles[name]}`, ({ metrics }) => shown(metrics[name]));
+    for (const name of names)
+      if (embeddings.some(({ metrics }) => metrics[name]))
+        add(`${isInPaper(name) ? "*" : " "} ${metricTitles[name]}`, ({ metrics }) => shown(metrics[name]));
   };
   metricRows(biologyMetrics);
   metricRows(mixingMetrics);
-  const score = (name: ScoreName, part: "biology" | "mixing" | "overall") => ({ scores }: EmbeddingScores): string => decimal(scores[name][part]);
+  const score =
+    (name: ScoreName, part: "biology" | "mixing" | "overall") =>
+    ({ scores }: EmbeddingScores): string =>
+      decimal(scores[name][part]);
   add("  biology", score("paper", "biology"));
   add("  mixing", score("paper", "mixing"));
   add("  overall", score("paper", "overall"));
@@ -107,7 +191,9 @@ function isInPaper(name: MetricName): boolean {
 
 function shown(metric: Metric | undefined): string {
   if (!metric || metric.value === null) return "-";
-  return metric.standard_error === null ? decimal(metric.value) : `${decimal(metric.value)} ± ${decimal(metric.standard_error)}`;
+  return metric.standard_error === null
+    ? decimal(metric.value)
+    : `${decimal(metric.value)} ± ${decimal(metric.standard_error)}`;
 }
 
 function decimal(value: number | null): string {
@@ -115,17 +201,59 @@ function decimal(value: number | null): string {
 }
 
 function transferText(found: LabelTransfer, pred: string): string {
-  const { cells, cells_of_unknown_types: unknown, accuracy, weighted_f1, macro_f1, macro_f1_large, types, calibration, errors_by_uncertainty, unknown_types_by_uncertainty, flags } = found;
-  const lines = [`Labels of ${pred}: ${counted(cells, "cell")}${unknown > 0 ? `, ${counted(unknown, "cell")} of types that are not known to it; accuracy and F1 are of the others` : ""}`, ""];
-  if (accuracy !== null) lines.push(`  accuracy ${percent(accuracy)}, weighted F1 ${decimal(weighted_f1)}, macro F1 ${decimal(macro_f1)} (types with 10 cells or more: ${decimal(macro_f1_large)})`, "");
-  const rows = types.map(({ cell_type, known, cells, predicted, precision, recall, f1 }) => [cell_type, cells, predicted, decimal(precision), known ? decimal(recall) : "-", known ? decimal(f1) : "unknown"]);
+  const {
+    cells,
+    cells_of_unknown_types: unknown,
+    accuracy,
+    weighted_f1,
+    macro_f1,
+    macro_f1_large,
+    types,
+    calibration,
+    errors_by_uncertainty,
+    unknown_types_by_uncertainty,
+    flags,
+  } = found;
+  const lines = [
+    `Labels of ${pred}: ${counted(cells, "cell")}${unknown > 0 ? `, ${counted(unknown, "cell")} of types that are not known to it; accuracy and F1 are of the others` : ""}`,
+    "",
+  ];
+  if (accuracy !== null)
+    lines.push(
+      `  accuracy ${percent(accuracy)}, weighted F1 ${decimal(weighted_f1)}, macro F1 ${decimal(macro_f1)} (types with 10 cells or more: ${decimal(macro_f1_large)})`,
+      "",
+    );
+  const rows = types.map(({ cell_type, known, cells, predicted, precision, recall, f1 }) => [
+    cell_type,
+    cells,
+    predicted,
+    decimal(precision),
+    known ? decimal(recall) : "-",
+    known ? decimal(f1) : "unknown",
+  ]);
   lines.push(table(rows, ["cell type", "cells", "predicted", "precision", "recall", "F1"]));
   const [most] = confusions(found);
-  if (most) lines.push("", `  Most often confused: ${confusions(found).slice(0, 3).map(({ truth, predicted, cells }) => `${truth} called ${predicted} (${cells})`).join(", ")}.`);
-  if (calibration) lines.push("", `  Probabilities: expected calibration error ${decimal(calibration.expected_calibration_error)}.`);
-  if (errors_by_uncertainty) lines.push(`  The uncertainty finds wrong labels: ${rocText(errors_by_uncertainty)}.`);
-  if (unknown_types_by_uncertainty) lines.push(`  It finds cells of unknown types: ${rocText(unknown_types_by_uncertainty)}.`);
-  if (flags) lines.push(`  Flagged unknown: ${counted(flags.flagged, "cell")}, ${flags.wrong} of them with a wrong label${flags.unknown_found === null ? "" : `; ${percent(flags.unknown_found)} of the cells of unknown types`}.`);
+  if (most)
+    lines.push(
+      "",
+      `  Most often confused: ${confusions(found)
+        .slice(0, 3)
+        .map(({ truth, predicted, cells }) => `${truth} called ${predicted} (${cells})`)
+        .join(", ")}.`,
+    );
+  if (calibration)
+    lines.push(
+      "",
+      `  Probabilities: expected calibration error ${decimal(calibration.expected_calibration_error)}.`,
+    );
+  if (errors_by_uncertainty)
+    lines.push(`  The uncertainty finds wrong labels: ${rocText(errors_by_uncertainty)}.`);
+  if (unknown_types_by_uncertainty)
+    lines.push(`  It finds cells of unknown types: ${rocText(unknown_types_by_uncertainty)}.`);
+  if (flags)
+    lines.push(
+      `  Flagged unknown: ${counted(flags.flagged, "cell")}, ${flags.wrong} of them with a wrong label${flags.unknown_found === null ? "" : `; ${percent(flags.unknown_found)} of the cells of unknown types`}.`,
+    );
   return lines.join("\n");
 }
 
@@ -136,7 +264,13 @@ function rocText({ auroc, positives }: Roc): string {
 /** Pairs of types that were confused, the most frequent first. */
 function confusions({ confusion }: LabelTransfer): { truth: string; predicted: string; cells: number }[] {
   return confusion.truth
-    .flatMap((truth, row) => confusion.predicted.map((predicted, column) => ({ truth, predicted, cells: confusion.cells[row]![column]! })))
+    .flatMap((truth, row) =>
+      confusion.predicted.map((predicted, column) => ({
+        truth,
+        predicted,
+        cells: confusion.cells[row]![column]!,
+      })),
+    )
     .filter(({ truth, predicted, cells }) => truth !== predicted && cells > 0)
     .sort((a, b) => b.cells - a.cells);
 }
@@ -145,19 +279,40 @@ function confusions({ confusion }: LabelTransfer): { truth: string; predicted: s
 function csv({ embeddings, label_transfer: labels }: Evaluation, pred: string | undefined): string {
   const rows: (string | number | null)[][] = [["part", "name", "metric", "value", "standard_error"]];
   for (const { embedding, metrics, scores } of embeddings) {
-    for (const [name, { value, standard_error }] of Object.entries(metrics)) rows.push(["embedding", embedding, name, value, standard_error]);
+    for (const [name, { value, standard_error }] of Object.entries(metrics))
+      rows.push(["embedding", embedding, name, value, standard_error]);
     for (const [name, { biology, mixing, overall }] of Object.entries(scores) as [string, Scores][])
-      for (const [part, value] of Object.entries({ biology, mixing, overall })) rows.push(["embedding", embedding, `${part}_${name}`, value, null]);
+      for (const [part, value] of Object.entries({ biology, mixing, overall }))
+        rows.push(["embedding", embedding, `${part}_${name}`, value, null]);
   }
   if (labels) {
-    const { accuracy, weighted_f1, macro_f1, macro_f1_large, cells, cells_of_unknown_types, calibration, errors_by_uncertainty, unknown_types_by_uncertainty, types } = labels;
+    const {
+      accuracy,
+      weighted_f1,
+      macro_f1,
+      macro_f1_large,
+      cells,
+      cells_of_unknown_types,
+      calibration,
+      errors_by_uncertainty,
+      unknown_types_by_uncertainty,
+      types,
+    } = labels;
     const numbers = {
-      cells, cells_of_unknown_types, accuracy, weighted_f1, macro_f1, macro_f1_large, expected_calibration_error: calibration?.expected_calibration_error ?? null,
-      auroc_errors: errors_by_uncertainty?.auroc ?? null, auroc_unknown_types: unknown_types_by_uncertainty?.auroc ?? null,
+      cells,
+      cells_of_unknown_types,
+      accuracy,
+      weighted_f1,
+      macro_f1,
+      macro_f1_large,
+      expected_calibration_error: calibration?.expected_calibration_error ?? null,
+      auroc_errors: errors_by_uncertainty?.auroc ?? null,
+      auroc_unknown_types: unknown_types_by_uncertainty?.auroc ?? null,
     };
     for (const [name, value] of Object.entries(numbers)) rows.push(["labels", pred!, name, value, null]);
     for (const { cell_type, cells, predicted, precision, recall, f1 } of types)
-      for (const [name, value] of Object.entries({ cells, predicted, precision, recall, f1 })) rows.push(["cell type", cell_type, name, value, null]);
+      for (const [name, value] of Object.entries({ cells, predicted, precision, recall, f1 }))
+        rows.push(["cell type", cell_type, name, value, null]);
   }
   return rows.map((row) => `${row.map((field) => quoted(field)).join(",")}\n`).join("");
 }

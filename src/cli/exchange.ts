@@ -19,34 +19,59 @@ export function addImport(program: Command): void {
   const command = program
     .command("import")
     .summary("a model of the Python package scArches, as a model folder")
-    .description("Reads a scPoli model that scArches has saved (attr.pkl, model_params.pt, var_names.csv) and saves it as a model folder. It is read as data; no Python is needed and nothing in it is run.")
+    .description(
+      "Reads a scPoli model that scArches has saved (attr.pkl, model_params.pt, var_names.csv) and saves it as a model folder. It is read as data; no Python is needed and nothing in it is run.",
+    )
     .argument("<folder>", "a folder of scArches")
     .requiredOption("-o, --output <model>", "folder of the model")
-    .option("--genes <file>", "the names of the model's genes in its order, where the folder lacks var_names.csv: a text file (one per line) or an .h5ad file")
-    .action((folder: string, flags: ImportFlags) => run(flags, (settings) => importModel(folder, flags, settings)));
+    .option(
+      "--genes <file>",
+      "the names of the model's genes in its order, where the folder lacks var_names.csv: a text file (one per line) or an .h5ad file",
+    )
+    .action((folder: string, flags: ImportFlags) =>
+      run(flags, (settings) => importModel(folder, flags, settings)),
+    );
   addRunFlags(command).addHelpText("after", "\nExample:\n  scpoli import scarches-model -o atlas-model");
 }
 
-async function importModel(folder: string, { output, genes, force }: ImportFlags, { onNote }: RunSettings): Promise<Result> {
+async function importModel(
+  folder: string,
+  { output, genes, force }: ImportFlags,
+  { onNote }: RunSettings,
+): Promise<Result> {
   await checkOutputs({ inputs: genes === undefined ? [folder] : [folder, genes], folders: [output], force });
-  const model = await ScPoli.import(folder, { onNote, genes: genes === undefined ? undefined : await geneNames(genes) });
+  const model = await ScPoli.import(folder, {
+    onNote,
+    genes: genes === undefined ? undefined : await geneNames(genes),
+  });
   await model.save(output, { force });
   const summary = model.summary();
-  return { json: { ...summary, written: [output] }, text: `${modelText(output, summary)}\n\n${writtenText([output])}` };
+  return {
+    json: { ...summary, written: [output] },
+    text: `${modelText(output, summary)}\n\n${writtenText([output])}`,
+  };
 }
 
 export function addExport(program: Command): void {
   const command = program
     .command("export")
     .summary("a model folder for the Python package scArches")
-    .description("Writes a model as a folder that scArches 0.6.1 loads: scPoli.load(FOLDER, adata), scPoli.load_query_data(adata, FOLDER).")
+    .description(
+      "Writes a model as a folder that scArches 0.6.1 loads: scPoli.load(FOLDER, adata), scPoli.load_query_data(adata, FOLDER).",
+    )
     .argument("<model>", "folder of the model")
     .requiredOption("-o, --output <folder>", "folder to write")
-    .action((model: string, flags: RunFlags & { readonly output: string }) => run(flags, (settings) => exportModel(model, flags, settings)));
+    .action((model: string, flags: RunFlags & { readonly output: string }) =>
+      run(flags, (settings) => exportModel(model, flags, settings)),
+    );
   addRunFlags(command).addHelpText("after", "\nExample:\n  scpoli export atlas-model -o scarches-model");
 }
 
-async function exportModel(path: string, { output, force = false }: RunFlags & { readonly output: string }, { onNote }: RunSettings): Promise<Result> {
+async function exportModel(
+  path: string,
+  { output, force = false }: RunFlags & { readonly output: string },
+  { onNote }: RunSettings,
+): Promise<Result> {
   await checkOutputs({ inputs: [path], force });
   await checkExportFolder(output, force);
   const model = await ScPoli.load(path, { onNote });
@@ -58,7 +83,8 @@ async function exportModel(path: string, { output, force = false }: RunFlags & {
 async function geneNames(path: string): Promise<readonly string[]> {
   if (!/\.h5ad$/i.test(path)) {
     const names = (await readText(path)).split(/\r?\n/).filter((line) => line !== "");
-    if (names.length === 0) throw new ScPoliError("file", `${path} names no gene. --genes reads one name per line.`, { path });
+    if (names.length === 0)
+      throw new ScPoliError("file", `${path} names no gene. --genes reads one name per line.`, { path });
     return names;
   }
   const data = await AnnData.open(path);

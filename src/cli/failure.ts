@@ -1,4 +1,5 @@
-// What went wrong, as text and as an exit code: 1 a bug, 2 arguments, 3 bad input, 4 refused by a check, 5 out of memory, 130 interrupted.
+// What went wrong, as text and as an exit code: 1 a bug, 2 arguments, 3 bad input, 4 refused by a check, 5
+// out of memory, 130 interrupted.
 import { CommanderError, type Command } from "commander";
 import { exitCodes, ScPoliError } from "../errors.js";
 
@@ -11,7 +12,13 @@ export interface Failure {
 
 /** Any thrown thing in words. */
 export function describeFailure(error: unknown): Failure {
-  if (error instanceof ScPoliError) return { exitCode: exitCodes[error.kind], kind: error.kind, message: error.message, details: error.details };
+  if (error instanceof ScPoliError)
+    return {
+      exitCode: exitCodes[error.kind],
+      kind: error.kind,
+      message: error.message,
+      details: error.details,
+    };
   const thrown = error instanceof Error ? error : new Error(String(error));
   if (isOutOfMemory(thrown))
     return {
@@ -20,7 +27,9 @@ export function describeFailure(error: unknown): Failure {
       message: `Out of memory: ${thrown.message}. Fewer genes (--genes 4000), a narrower model (--hidden) or fewer cells (--exclude) need less.`,
       details: {},
     };
-  const place = /\(?((?:file:\/\/)?[^\s()]+:\d+:\d+)\)?/.exec(thrown.stack?.split("\n").find((line) => line.trimStart().startsWith("at ")) ?? "")?.[1];
+  const place = /\(?((?:file:\/\/)?[^\s()]+:\d+:\d+)\)?/.exec(
+    thrown.stack?.split("\n").find((line) => line.trimStart().startsWith("at ")) ?? "",
+  )?.[1];
   return {
     exitCode: 1,
     kind: "bug",
@@ -30,7 +39,10 @@ export function describeFailure(error: unknown): Failure {
 }
 
 function isOutOfMemory(error: Error): boolean {
-  return (error instanceof RangeError && /alloc|array length|array buffer/i.test(error.message)) || /could not allocate|out of memory|cannot allocate memory/i.test(error.message);
+  return (
+    (error instanceof RangeError && /alloc|array length|array buffer/i.test(error.message)) ||
+    /could not allocate|out of memory|cannot allocate memory/i.test(error.message)
+  );
 }
 
 /** Flags that users of scArches and scvi-tools know under another name. */
@@ -65,16 +77,27 @@ export function usageError(error: CommanderError, program: Command, args: readon
   const isAhead = command !== undefined && args[0] !== command.name();
   const text = error.message.replace(/^error: /, "").replace(/\n\((Did you mean .*\?)\)$/, ". $1");
   const said = /[.?!]$/.test(text) ? text : `${text}.`;
-  const hint = said.includes("Did you mean") ? undefined : isAhead ? `Flags come after the verb: scpoli ${command.name()} ...` : otherName(args, command);
+  const hint = said.includes("Did you mean")
+    ? undefined
+    : isAhead
+      ? `Flags come after the verb: scpoli ${command.name()} ...`
+      : otherName(args, command);
   const help = `See scpoli ${command ? `${command.name()} ` : ""}--help.`;
-  return new ScPoliError("usage", [said, hint, help].filter((sentence) => sentence !== undefined).join(" "), { argument: error.code.replace("commander.", "") });
+  return new ScPoliError("usage", [said, hint, help].filter((sentence) => sentence !== undefined).join(" "), {
+    argument: error.code.replace("commander.", ""),
+  });
 }
 
 /** The flag of `command` that an argument stands for in other packages. */
 function otherName(args: readonly string[], command: Command | undefined): string | undefined {
   for (const arg of args) {
     const meant = otherNames[arg.replace(/=.*/, "")];
-    if (meant !== undefined && command?.options.some(({ long }) => long === meant) && !command.options.some(({ long }) => long === arg)) return `Instead of ${arg} use ${meant}.`;
+    if (
+      meant !== undefined &&
+      command?.options.some(({ long }) => long === meant) &&
+      !command.options.some(({ long }) => long === arg)
+    )
+      return `Instead of ${arg} use ${meant}.`;
   }
   return undefined;
 }

@@ -14,7 +14,9 @@ export function addInspect(program: Command): void {
   const command = program
     .command("inspect")
     .summary("what is in a file or a model folder")
-    .description("What is in an AnnData file: its size, its columns, where raw counts are, and which columns look like conditions and cell types. Also reads a model folder.")
+    .description(
+      "What is in an AnnData file: its size, its columns, where raw counts are, and which columns look like conditions and cell types. Also reads a model folder.",
+    )
     .argument("<file>", "an .h5ad file, an AnnData-Zarr folder, what 10x CellRanger wrote, or a model folder")
     .action((path: string, flags: RunFlags) => run(flags, (settings) => inspectPath(path, settings)));
   addRunFlags(command).addHelpText("after", "\nExample:\n  scpoli inspect pbmc.h5ad");
@@ -38,21 +40,37 @@ function inspectionText(path: string, found: Inspection): string {
   const lines = [`${path}: ${counted(found.cells, "cell")}, ${counted(found.genes, "gene")}`, ""];
   if (found.cellxgene) {
     const { schema_version, title, gene_symbols } = found.cellxgene;
-    lines.push(`A file of the CELLxGENE schema (${schema_version})${title === null ? "" : `: ${title}`}.${gene_symbols === null ? "" : ` Gene symbols in var["${gene_symbols}"].`}`, "");
+    lines.push(
+      `A file of the CELLxGENE schema (${schema_version})${title === null ? "" : `: ${title}`}.${gene_symbols === null ? "" : ` Gene symbols in var["${gene_symbols}"].`}`,
+      "",
+    );
   }
   lines.push(found.counts === null ? "No raw counts found:" : `Raw counts in ${found.counts}:`);
   lines.push(table(found.places.map(({ place, holds }) => [place, holds])), "");
   lines.push(`Columns of obs (${found.obs_columns}):`);
-  lines.push(table(found.columns.map(({ name, kind, distinct }) => [name, kind, `${count(distinct)} distinct`])), "");
-  lines.push(...candidates("conditions", found.condition_candidates), ...candidates("cell types", found.cell_type_candidates));
+  lines.push(
+    table(found.columns.map(({ name, kind, distinct }) => [name, kind, `${count(distinct)} distinct`])),
+    "",
+  );
+  lines.push(
+    ...candidates("conditions", found.condition_candidates),
+    ...candidates("cell types", found.cell_type_candidates),
+  );
   const [condition] = found.condition_candidates;
   const [cellType] = found.cell_type_candidates;
   if (found.counts !== null && condition)
-    lines.push("", "To train on it:", `  scpoli train ${path} -o model --condition-key ${condition.name}${cellType ? ` --cell-type-key ${cellType.name}` : ""}`);
+    lines.push(
+      "",
+      "To train on it:",
+      `  scpoli train ${path} -o model --condition-key ${condition.name}${cellType ? ` --cell-type-key ${cellType.name}` : ""}`,
+    );
   return lines.join("\n");
 }
 
 function candidates(what: string, found: readonly Candidate[]): string[] {
   if (found.length === 0) return [`No column looks like ${what}.`];
-  return [`Looks like ${what}:`, table(found.map(({ name, distinct, why }) => [name, `${count(distinct)} distinct`, why]))];
+  return [
+    `Looks like ${what}:`,
+    table(found.map(({ name, distinct, why }) => [name, `${count(distinct)} distinct`, why])),
+  ];
 }

@@ -5,7 +5,14 @@ import type { CountsOptions, RunSettings } from "../config.js";
 import { ScPoliError } from "../errors.js";
 import type { LabelOptions } from "../mapping/labelling.js";
 import { ScPoli } from "../scpoli.js";
-import { columnsOfKeys, readNameMap, renamedKeys, valuesByKey, wholes, type RenamedKeys } from "./arguments.js";
+import {
+  columnsOfKeys,
+  readNameMap,
+  renamedKeys,
+  valuesByKey,
+  wholes,
+  type RenamedKeys,
+} from "./arguments.js";
 import { countsOptions, duplicateGenesFlag, layerFlag, recoverCountsFlag } from "./counts-flags.js";
 import { checkOutputs } from "./outputs.js";
 import { modelText, writtenText } from "./report.js";
@@ -26,37 +33,75 @@ export function addLabel(program: Command): void {
   const command = program
     .command("label")
     .summary("a new cell type in a trained model, without training")
-    .description("Gives a name to an unlabelled prototype, or to cells of a file whose conditions the model knows: a cell type with a prototype of its own. Nothing is trained; what the model knows stays.")
+    .description(
+      "Gives a name to an unlabelled prototype, or to cells of a file whose conditions the model knows: a cell type with a prototype of its own. Nothing is trained; what the model knows stays.",
+    )
     .argument("<model>", "folder of the model")
     .requiredOption("-o, --output <model>", "folder of the model with the new cell type")
     .requiredOption("--name <name>", "name of the cell type")
     .option("--level <key>", "annotation level that it belongs to (default: the first)")
     .optionsGroup("Which cells:")
-    .option("--cluster <numbers>", "an unlabelled prototype by its number, as inspect and obs['scpoli_cluster'] show it; several are pooled: 3,7", wholes(0))
+    .option(
+      "--cluster <numbers>",
+      "an unlabelled prototype by its number, as inspect and obs['scpoli_cluster'] show it; several are pooled: 3,7",
+      wholes(0),
+    )
     .option("--cells <file>", "an .h5ad file")
-    .option("--select <key=values>", "those of its cells, by obs column, e.g. cluster=12,14 (repeated with another key: cells to which all apply)", valuesByKey)
-    .option("--condition-key <column>", "obs column of the conditions where it is named otherwise than in the model: patient, or donor=patient", renamedKeys)
+    .option(
+      "--select <key=values>",
+      "those of its cells, by obs column, e.g. cluster=12,14 (repeated with another key: cells to which all apply)",
+      valuesByKey,
+    )
+    .option(
+      "--condition-key <column>",
+      "obs column of the conditions where it is named otherwise than in the model: patient, or donor=patient",
+      renamedKeys,
+    )
     .addOption(layerFlag())
     .addOption(recoverCountsFlag())
     .addOption(duplicateGenesFlag())
-    .option("--gene-map <file>", "the model's names of the file's genes, one-to-one: two columns, the file's name and the model's (csv or tsv)")
+    .option(
+      "--gene-map <file>",
+      "the model's names of the file's genes, one-to-one: two columns, the file's name and the model's (csv or tsv)",
+    )
     .action((path: string, flags: LabelFlags) => run(flags, (settings) => label(path, flags, settings)));
-  addRunFlags(command).addHelpText("after", "\nExample:\n  scpoli label patients-model --cluster 4 --name 'activated B' -o patients-model-2\n  scpoli label atlas-model --cells patients.h5ad --select cluster=12 --name 'activated B' -o atlas-model-2");
+  addRunFlags(command).addHelpText(
+    "after",
+    "\nExample:\n  scpoli label patients-model --cluster 4 --name 'activated B' -o patients-model-2\n  scpoli label atlas-model --cells patients.h5ad --select cluster=12 --name 'activated B' -o atlas-model-2",
+  );
 }
 
 async function label(path: string, flags: LabelFlags, settings: RunSettings): Promise<Result> {
   const { output, name, level, cluster, cells, select, conditionKey, geneMap, force } = flags;
-  if (cells === undefined && select !== undefined) throw new ScPoliError("usage", "--select picks cells of a file: name it with --cells.");
-  if ((cells === undefined) === (cluster === undefined)) throw new ScPoliError("usage", "Say which cells get the name: either --cluster NUMBER, or --cells FILE with --select KEY=VALUE.");
+  if (cells === undefined && select !== undefined)
+    throw new ScPoliError("usage", "--select picks cells of a file: name it with --cells.");
+  if ((cells === undefined) === (cluster === undefined))
+    throw new ScPoliError(
+      "usage",
+      "Say which cells get the name: either --cluster NUMBER, or --cells FILE with --select KEY=VALUE.",
+    );
   await checkOutputs({ inputs: [path, ...(cells === undefined ? [] : [cells])], folders: [output], force });
   const model = await ScPoli.load(path);
   const data = cells === undefined ? undefined : await AnnData.open(cells);
   try {
-    const options: LabelOptions = { ...settings, name, level, clusters: cluster, cells: data, select, ...countsOptions(flags), geneMap: await readNameMap(geneMap), conditionKeys: columnsOfKeys(conditionKey, model.stored.json.condition_keys) };
+    const options: LabelOptions = {
+      ...settings,
+      name,
+      level,
+      clusters: cluster,
+      cells: data,
+      select,
+      ...countsOptions(flags),
+      geneMap: await readNameMap(geneMap),
+      conditionKeys: columnsOfKeys(conditionKey, model.stored.json.condition_keys),
+    };
     const labelled = await model.label(options);
     await labelled.save(output, { force });
     const summary = labelled.summary();
-    return { json: { ...summary, written: [output] }, text: `${modelText(output, summary)}\n\n${writtenText([output])}` };
+    return {
+      json: { ...summary, written: [output] },
+      text: `${modelText(output, summary)}\n\n${writtenText([output])}`,
+    };
   } finally {
     data?.close();
   }

@@ -1,4 +1,5 @@
-// scpoli report: a model, a mapped file or both as one HTML file; and the flag --report of train and map, which write the same.
+// scpoli report: a model, a mapped file or both as one HTML file; and the flag --report of train and map,
+// which write the same.
 import { Option, type Command } from "commander";
 import { fileStatus, readText, writeFile } from "#platform";
 import { AnnData } from "../anndata/anndata.js";
@@ -29,47 +30,111 @@ export function addReport(program: Command): void {
   const command = program
     .command("report")
     .summary("a model or a mapped file as one HTML file to look at")
-    .description("Writes one HTML file, readable offline: the cells' UMAP, composition, label transfer, uncertainty, verdict, samples, training, options, and a text for Methods.")
-    .argument("<file|model>", "a file that map or embed has written, or the folder of a model, also one of scArches")
+    .description(
+      "Writes one HTML file, readable offline: the cells' UMAP, composition, label transfer, uncertainty, verdict, samples, training, options, and a text for Methods.",
+    )
+    .argument(
+      "<file|model>",
+      "a file that map or embed has written, or the folder of a model, also one of scArches",
+    )
     .requiredOption("-o, --output <file>", "the .html file to write")
-    .option("--model <model>", "folder of the model that the file was mapped with (map --save-model): shows the reference below the query, samples and training")
+    .option(
+      "--model <model>",
+      "folder of the model that the file was mapped with (map --save-model): shows the reference below the query, samples and training",
+    )
     .addOption(referenceDataFlag())
     .option("--title <text>", "title of the report")
-    .option("--genes <names>", "genes that cells and samples are coloured by (default: those that go best with the samples' first components)", names)
-    .option("--metadata <file>", "a table of what is known of the samples (csv or tsv), as for scpoli samples")
+    .option(
+      "--genes <names>",
+      "genes that cells and samples are coloured by (default: those that go best with the samples' first components)",
+      names,
+    )
+    .option(
+      "--metadata <file>",
+      "a table of what is known of the samples (csv or tsv), as for scpoli samples",
+    )
     .option("--metrics <file>", "a file with what `scpoli evaluate --json` has printed")
-    .option("--cell-type-key <column>", "obs column of the file's own labels, where it is named otherwise than in the model: annotation, or cell_type=annotation", renamedKeys)
+    .option(
+      "--cell-type-key <column>",
+      "obs column of the file's own labels, where it is named otherwise than in the model: annotation, or cell_type=annotation",
+      renamedKeys,
+    )
     .action((path: string, flags: ReportFlags) => run(flags, (settings) => report(path, flags, settings)));
-  addRunFlags(command).addHelpText("after", "\nExample:\n  scpoli report patients-mapped.h5ad --model patients-model -o patients.html\n  scpoli report atlas-model --reference-data atlas.h5ad --genes CD3D,MS4A1 -o atlas.html");
+  addRunFlags(command).addHelpText(
+    "after",
+    "\nExample:\n  scpoli report patients-mapped.h5ad --model patients-model -o patients.html\n  scpoli report atlas-model --reference-data atlas.h5ad --genes CD3D,MS4A1 -o atlas.html",
+  );
 }
 
 /** `--report` of train and map. */
 export function reportFlag(): Option {
-  return new Option("--report <file>", "also write an HTML report to look at: cells, composition, uncertainty, samples, training");
+  return new Option(
+    "--report <file>",
+    "also write an HTML report to look at: cells, composition, uncertainty, samples, training",
+  );
 }
 
 /** Models carry no counts: what the reference's cells and samples express is in their file only. */
 export function referenceDataFlag(): Option {
-  return new Option("--reference-data <file>", "the file that the model was trained on: with it the report colours the reference's cells and samples by genes, too");
+  return new Option(
+    "--reference-data <file>",
+    "the file that the model was trained on: with it the report colours the reference's cells and samples by genes, too",
+  );
 }
 
 async function report(path: string, flags: ReportFlags, settings: RunSettings): Promise<Result> {
   const { output, model: folder, referenceData, force, metadata, metrics } = flags;
-  await checkOutputs({ inputs: [path, ...[folder, referenceData, metadata, metrics].filter((file) => file !== undefined)], files: [output], force });
+  await checkOutputs({
+    inputs: [path, ...[folder, referenceData, metadata, metrics].filter((file) => file !== undefined)],
+    files: [output],
+    force,
+  });
   const isModel = (await fileStatus(`${path}/model.json`))?.kind === "file" || (await isPythonModel(path));
-  if (isModel && folder !== undefined) throw new ScPoliError("usage", `${path} is a model already; --model goes with a mapped file.`);
+  if (isModel && folder !== undefined)
+    throw new ScPoliError("usage", `${path} is a model already; --model goes with a mapped file.`);
   const modelPath = isModel ? path : folder;
-  if (modelPath === undefined && referenceData !== undefined) throw new ScPoliError("usage", "--reference-data is what a model was trained on: name the model with --model.");
-  if (isModel && flags.genes && referenceData === undefined) throw new ScPoliError("usage", "A model carries no counts to colour by --genes: name the file that it was trained on with --reference-data.");
+  if (modelPath === undefined && referenceData !== undefined)
+    throw new ScPoliError(
+      "usage",
+      "--reference-data is what a model was trained on: name the model with --model.",
+    );
+  if (isModel && flags.genes && referenceData === undefined)
+    throw new ScPoliError(
+      "usage",
+      "A model carries no counts to colour by --genes: name the file that it was trained on with --reference-data.",
+    );
   const model = modelPath === undefined ? null : await ScPoli.load(modelPath, settings);
   const mapped = isModel ? null : await AnnData.open(path);
   const reference = referenceData === undefined ? null : await AnnData.open(referenceData);
   try {
-    const cellTypeKeys = columnsOfKeys(flags.cellTypeKey, model?.stored.json.cell_type_keys ?? flags.cellTypeKey?.flatMap(({ key }) => key ?? []) ?? [], "--cell-type-key");
-    const samples = model ? await samplesFor(model, { ...settings, data: reference ?? mapped ?? undefined, metadata }, reference ? undefined : await columnsIn(mapped)) : [];
-    const html = await makeReport({ ...settings, title: flags.title, model, mapped, reference, samples, genes: flags.genes, metrics: await readMetrics(metrics), cellTypeKeys });
+    const cellTypeKeys = columnsOfKeys(
+      flags.cellTypeKey,
+      model?.stored.json.cell_type_keys ?? flags.cellTypeKey?.flatMap(({ key }) => key ?? []) ?? [],
+      "--cell-type-key",
+    );
+    const samples = model
+      ? await samplesFor(
+          model,
+          { ...settings, data: reference ?? mapped ?? undefined, metadata },
+          reference ? undefined : await columnsIn(mapped),
+        )
+      : [];
+    const html = await makeReport({
+      ...settings,
+      title: flags.title,
+      model,
+      mapped,
+      reference,
+      samples,
+      genes: flags.genes,
+      metrics: await readMetrics(metrics),
+      cellTypeKeys,
+    });
     await writeFile(output, html);
-    return { json: { sections: [...html.matchAll(/<section id="([^"]*)"/g)].map(([, id]) => id), written: [output] }, text: writtenText([output]) };
+    return {
+      json: { sections: [...html.matchAll(/<section id="([^"]*)"/g)].map(([, id]) => id), written: [output] },
+      text: writtenText([output]),
+    };
   } finally {
     mapped?.close();
     reference?.close();
@@ -79,19 +144,35 @@ async function report(path: string, flags: ReportFlags, settings: RunSettings): 
 /** What `map` or `embed` has noted of the columns of the conditions. */
 async function columnsIn(mapped: AnnData | null): Promise<Record<string, string> | undefined> {
   if (!mapped?.unsKeys.includes("scpoli")) return undefined;
-  const facts = (await mapped.uns("scpoli")) as { readonly condition_columns?: Readonly<Record<string, unknown>> } | undefined;
-  return facts?.condition_columns && Object.fromEntries(Object.entries(facts.condition_columns).map(([key, column]) => [key, String(column)]));
+  const facts = (await mapped.uns("scpoli")) as
+    { readonly condition_columns?: Readonly<Record<string, unknown>> } | undefined;
+  return (
+    facts?.condition_columns &&
+    Object.fromEntries(Object.entries(facts.condition_columns).map(([key, column]) => [key, String(column)]))
+  );
 }
 
-/** The samples of a model, where it has an embedding of them; with the cells of the file, where the model knows conditions of it (`map --save-model` saves one that does). */
-async function samplesFor(model: ScPoli, { data, ...options }: SamplesOptions, conditionKeys: Record<string, string> = {}): Promise<SampleAnalysis[]> {
+/**
+ * The samples of a model, where it has an embedding of them; with the cells of the file, where the model
+ * knows conditions of it (`map --save-model` saves one that does).
+ */
+async function samplesFor(
+  model: ScPoli,
+  { data, ...options }: SamplesOptions,
+  conditionKeys: Record<string, string> = {},
+): Promise<SampleAnalysis[]> {
   const { json } = model.stored;
   if (json.model.condition_encoding === "one-hot") return [];
   for (const [k, key] of data ? json.condition_keys.entries() : []) {
     const column = conditionKeys[key] ?? key;
-    const isKnown = data!.obs.columnNames.includes(column) && factorize(await data!.obs.column(column)).names.some((name) => json.conditions[k]!.includes(name));
+    const isKnown =
+      data!.obs.columnNames.includes(column) &&
+      factorize(await data!.obs.column(column)).names.some((name) => json.conditions[k]!.includes(name));
     if (isKnown) continue;
-    options.onNote?.({ level: "info", message: `The model knows no ${key} of the file, so that its samples are shown without the file's. Give the model that \`scpoli map --save-model\` has saved.` });
+    options.onNote?.({
+      level: "info",
+      message: `The model knows no ${key} of the file, so that its samples are shown without the file's. Give the model that \`scpoli map --save-model\` has saved.`,
+    });
     return model.samples(options);
   }
   return model.samples({ ...options, data, conditionKeys });
@@ -105,19 +186,60 @@ interface RunReport extends Pick<ReportOptions, "mapped" | "cellTypeKeys"> {
   readonly options: EmbedOptions;
 }
 
-/** Writes the report of a run that has just been. A file that is not the mapped one is what the model was trained on. */
-export async function writeRunReport(output: string, { model, mapped, data, options, cellTypeKeys }: RunReport, settings: RunSettings): Promise<void> {
+/**
+ * Writes the report of a run that has just been. A file that is not the mapped one is what the model was
+ * trained on.
+ */
+export async function writeRunReport(
+  output: string,
+  { model, mapped, data, options, cellTypeKeys }: RunReport,
+  settings: RunSettings,
+): Promise<void> {
   const { layer, recoverCounts, conditionKeys } = options;
-  const samples = await samplesFor(model, { ...settings, data, layer, recoverCounts }, conditionKeys && { ...conditionKeys });
-  await writeFile(output, await makeReport({ ...settings, model, mapped, ...(data !== mapped && { reference: data, referenceOptions: options }), samples, cellTypeKeys }));
+  const samples = await samplesFor(
+    model,
+    { ...settings, data, layer, recoverCounts },
+    conditionKeys && { ...conditionKeys },
+  );
+  await writeFile(
+    output,
+    await makeReport({
+      ...settings,
+      model,
+      mapped,
+      ...(data !== mapped && { reference: data, referenceOptions: options }),
+      samples,
+      cellTypeKeys,
+    }),
+  );
 }
 
-/** The report of a mapping, from the file as it was written. @param referenceData - see `referenceDataFlag` */
-export async function reportMapping(report: string, output: string, model: ScPoli, options: EmbedOptions, settings: RunSettings, referenceData?: string): Promise<void> {
+/**
+ * The report of a mapping, from the file as it was written.
+ * @param referenceData - see `referenceDataFlag`
+ */
+export async function reportMapping(
+  report: string,
+  output: string,
+  model: ScPoli,
+  options: EmbedOptions,
+  settings: RunSettings,
+  referenceData?: string,
+): Promise<void> {
   const mapped = await AnnData.open(output);
   const reference = referenceData === undefined ? null : await AnnData.open(referenceData);
   try {
-    await writeRunReport(report, { model, mapped, data: reference ?? mapped, options: reference ? {} : options, cellTypeKeys: options.cellTypeKeys }, settings);
+    await writeRunReport(
+      report,
+      {
+        model,
+        mapped,
+        data: reference ?? mapped,
+        options: reference ? {} : options,
+        cellTypeKeys: options.cellTypeKeys,
+      },
+      settings,
+    );
   } finally {
     mapped.close();
     reference?.close();
@@ -130,6 +252,11 @@ async function readMetrics(path: string | undefined): Promise<unknown> {
     return JSON.parse(await readText(path)) as unknown;
   } catch (error) {
     if (error instanceof ScPoliError) throw error;
-    throw new ScPoliError("file", `${path} is not JSON. --metrics reads what \`scpoli evaluate --json\` prints.`, { path }, { cause: error });
+    throw new ScPoliError(
+      "file",
+      `${path} is not JSON. --metrics reads what \`scpoli evaluate --json\` prints.`,
+      { path },
+      { cause: error },
+    );
   }
 }

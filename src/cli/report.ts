@@ -5,23 +5,67 @@ import type { ModelSummary } from "../scpoli.js";
 import { count, counted, listed, percent, significant, table } from "./text.js";
 
 /** What a model was made of and how its training ended. */
-export function modelText(folder: string, { cells, genes, conditions, reference_conditions, cell_types, model, parameters, condition_parameters, atac_counts, prototypes, sample_metadata, provenance }: ModelSummary): string {
-  const lines = [`${folder}: ${cells === null ? "" : `${counted(cells, "reference cell")}, `}${counted(genes, "gene")}, ${count(parameters)} parameters`, ""];
+export function modelText(
+  folder: string,
+  {
+    cells,
+    genes,
+    conditions,
+    reference_conditions,
+    cell_types,
+    model,
+    parameters,
+    condition_parameters,
+    atac_counts,
+    prototypes,
+    sample_metadata,
+    provenance,
+  }: ModelSummary,
+): string {
+  const lines = [
+    `${folder}: ${cells === null ? "" : `${counted(cells, "reference cell")}, `}${counted(genes, "gene")}, ${count(parameters)} parameters`,
+    "",
+  ];
   const rows: string[][] = Object.entries(conditions).map(([key, names]) => {
     const added = names.length - reference_conditions[key]!;
-    return [`conditions, ${key}`, `${names.length}: ${listed(names)}${added > 0 ? ` (the last ${added} by mapping)` : ""}`];
+    return [
+      `conditions, ${key}`,
+      `${names.length}: ${listed(names)}${added > 0 ? ` (the last ${added} by mapping)` : ""}`,
+    ];
   });
-  for (const [key, columns] of Object.entries(sample_metadata)) if (columns.length > 0) rows.push([`known of each ${key}`, `${columns.length}: ${listed(columns)}`]);
-  for (const [key, types] of Object.entries(cell_types)) rows.push([`cell types, ${key}`, `${Object.keys(types).length}: ${listed(Object.keys(types))}`]);
-  rows.push(["hidden layers", model.hidden_layer_sizes.join(", ")], ["latent space", String(model.latent_dim)], ["likelihood", `${model.recon_loss}${atac_counts === null ? "" : `, scATAC ${atac_counts === "reads" ? "read counts made fragment counts" : "fragment counts"}`}`]);
-  rows.push(["conditions enter", conditionsText(model.condition_encoding ?? "embedding", model.embedding_dims, condition_parameters, Object.keys(conditions).length)]);
+  for (const [key, columns] of Object.entries(sample_metadata))
+    if (columns.length > 0) rows.push([`known of each ${key}`, `${columns.length}: ${listed(columns)}`]);
+  for (const [key, types] of Object.entries(cell_types))
+    rows.push([`cell types, ${key}`, `${Object.keys(types).length}: ${listed(Object.keys(types))}`]);
+  rows.push(
+    ["hidden layers", model.hidden_layer_sizes.join(", ")],
+    ["latent space", String(model.latent_dim)],
+    [
+      "likelihood",
+      `${model.recon_loss}${atac_counts === null ? "" : `, scATAC ${atac_counts === "reads" ? "read counts made fragment counts" : "fragment counts"}`}`,
+    ],
+  );
+  rows.push([
+    "conditions enter",
+    conditionsText(
+      model.condition_encoding ?? "embedding",
+      model.embedding_dims,
+      condition_parameters,
+      Object.keys(conditions).length,
+    ),
+  ]);
   rows.push(...trainingRows(provenance));
   lines.push(table(rows));
   if (prototypes.length > 0) lines.push("", prototypesText(prototypes));
   return lines.join("\n");
 }
 
-function conditionsText(encoding: string, dims: readonly number[], counts: ModelSummary["condition_parameters"], keys: number): string {
+function conditionsText(
+  encoding: string,
+  dims: readonly number[],
+  counts: ModelSummary["condition_parameters"],
+  keys: number,
+): string {
   const { embedding, one_hot: oneHot, embedding_width: E, widest_embedding: widest } = counts;
   const bound = keys === 1 ? `; ${E} ${E < widest ? "<" : ">="} NH / (N + H) = ${significant(widest)}` : "";
   return encoding === "embedding"
@@ -32,25 +76,46 @@ function conditionsText(encoding: string, dims: readonly number[], counts: Model
 /** A dash where the numbers of cells, or spreads without them, are not known: in imported models. */
 function prototypesText(prototypes: ModelSummary["prototypes"]): string {
   const rows = prototypes.map(({ name, levels, cells, spread, nearest, distance }) => [
-    name, levels.length > 0 ? levels.join(", ") : "unlabelled", cells || "-", cells === 0 && spread === 0 ? "-" : significant(spread), nearest ?? "", distance === null ? "" : significant(distance),
+    name,
+    levels.length > 0 ? levels.join(", ") : "unlabelled",
+    cells || "-",
+    cells === 0 && spread === 0 ? "-" : significant(spread),
+    nearest ?? "",
+    distance === null ? "" : significant(distance),
   ]);
   return table(rows, ["prototype", "level", "cells", "spread", "nearest", "distance"]);
 }
 
 function trainingRows({ epochs_run, best_epoch, losses, queries }: ModelSummary["provenance"]): string[][] {
   const rows: string[][] = [];
-  if (typeof epochs_run === "number" && typeof best_epoch === "number") rows.push(["epochs", `${count(epochs_run)} run, the weights are those of epoch ${count(best_epoch)}`]);
+  if (typeof epochs_run === "number" && typeof best_epoch === "number")
+    rows.push(["epochs", `${count(epochs_run)} run, the weights are those of epoch ${count(best_epoch)}`]);
   const own = losses as EpochLosses | null | undefined;
-  if (own) rows.push(["loss", `${significant(own.train.total)}${own.validation ? ` (validation ${significant(own.validation.total)})` : ""}`]);
+  if (own)
+    rows.push([
+      "loss",
+      `${significant(own.train.total)}${own.validation ? ` (validation ${significant(own.validation.total)})` : ""}`,
+    ]);
   if (Array.isArray(queries) && queries.length > 0) rows.push(["queries mapped", count(queries.length)]);
   return rows;
 }
 
 /** How a query met a model, and what its cells were called. */
-export function mappingText(path: string, { verb, cells, counts, genes, conditions, epochs, labels, levels, clusters, verdict }: MappingSummary): string {
+export function mappingText(
+  path: string,
+  { verb, cells, counts, genes, conditions, epochs, labels, levels, clusters, verdict }: MappingSummary,
+): string {
   const share = `${count(genes.found)} of the model's ${count(genes.model)} genes (${percent(genes.share, 0)})`;
-  const lines = [`${path}: ${counted(cells, "cell")}, counts in ${counts}, ${share}${epochs > 0 ? `, ${counted(epochs, "epoch")}` : ""}`, ""];
-  const rows = conditions.map(({ key, condition, cells: own, kind, nearest }) => [key, condition, own, kind === "known" ? "known to the model" : `new${nearest === undefined ? "" : `, most like ${nearest}`}`]);
+  const lines = [
+    `${path}: ${counted(cells, "cell")}, counts in ${counts}, ${share}${epochs > 0 ? `, ${counted(epochs, "epoch")}` : ""}`,
+    "",
+  ];
+  const rows = conditions.map(({ key, condition, cells: own, kind, nearest }) => [
+    key,
+    condition,
+    own,
+    kind === "known" ? "known to the model" : `new${nearest === undefined ? "" : `, most like ${nearest}`}`,
+  ]);
   lines.push(table(rows, ["key", "condition", "cells", "treatment"]));
   for (const level of labels ?? []) lines.push("", labelsText(level, verb));
   for (const level of levels) lines.push("", levelText(level, cells));
@@ -59,13 +124,28 @@ export function mappingText(path: string, { verb, cells, counts, genes, conditio
   return lines.join("\n");
 }
 
-function labelsText({ key, column, known, new: added, unlabeled }: NonNullable<MappingSummary["labels"]>[number], verb: MappingSummary["verb"]): string {
-  const rows = [...Object.entries(known).map(([type, own]) => [type, own, "known to the model"]), ...Object.entries(added).map(([type, own]) => [type, own, verb === "map" ? "new: a prototype of its own" : "not in the model"])];
+function labelsText(
+  { key, column, known, new: added, unlabeled }: NonNullable<MappingSummary["labels"]>[number],
+  verb: MappingSummary["verb"],
+): string {
+  const rows = [
+    ...Object.entries(known).map(([type, own]) => [type, own, "known to the model"]),
+    ...Object.entries(added).map(([type, own]) => [
+      type,
+      own,
+      verb === "map" ? "new: a prototype of its own" : "not in the model",
+    ]),
+  ];
   return `${table(rows, [column === key ? key : `${key} (${column})`, "cells", "treatment"])}\n  ${counted(unlabeled, "cell")} without a label`;
 }
 
 function clustersText(clusters: NonNullable<MappingSummary["clusters"]>): string {
-  const rows = clusters.map(({ cluster, cells, predicted, predicted_cells, unknown }) => [String(cluster), cells, predicted === null ? "" : `${predicted} (${percent(cells > 0 ? predicted_cells / cells : 0, 0)})`, unknown]);
+  const rows = clusters.map(({ cluster, cells, predicted, predicted_cells, unknown }) => [
+    String(cluster),
+    cells,
+    predicted === null ? "" : `${predicted} (${percent(cells > 0 ? predicted_cells / cells : 0, 0)})`,
+    unknown,
+  ]);
   return table(rows, ["scpoli_cluster", "cells", "mostly called", "unknown"]);
 }
 
@@ -73,8 +153,14 @@ function levelText({ key, predicted, disagreeing, unknown, threshold }: LevelSum
   const rows = Object.entries(predicted)
     .sort(([, a], [, b]) => b - a)
     .map(([type, own]) => [type, own, percent(own / cells)]);
-  const limit = threshold === null ? "no threshold" : `${counted(unknown, "cell")} unknown (${threshold === "by type" ? "novelty over the threshold of the type" : `uncertainty over ${significant(threshold)}`})`;
-  const other = disagreeing === 0 ? "" : `; ${counted(disagreeing, "cell")} nearer to the prototype of another type (${key}_prototype)`;
+  const limit =
+    threshold === null
+      ? "no threshold"
+      : `${counted(unknown, "cell")} unknown (${threshold === "by type" ? "novelty over the threshold of the type" : `uncertainty over ${significant(threshold)}`})`;
+  const other =
+    disagreeing === 0
+      ? ""
+      : `; ${counted(disagreeing, "cell")} nearer to the prototype of another type (${key}_prototype)`;
   return `${table(rows, [`${key}_pred`, "cells", "share"])}\n  ${limit}${other}`;
 }
 

@@ -1,4 +1,5 @@
-// scpoli samples: the view of samples. The embedding of a model's conditions, what it goes with, and what can be told from it.
+// scpoli samples: the view of samples. The embedding of a model's conditions, what it goes with, and what can
+// be told from it.
 import type { Command } from "commander";
 import { AnnData } from "../anndata/anndata.js";
 import type { CountsOptions, RunSettings } from "../config.js";
@@ -8,14 +9,37 @@ import type { Classification } from "../samples/classification.js";
 import { writePlots } from "../samples/sample-plots.js";
 import { samplePaths, sampleTables, writeSamples, writeTables } from "../samples/sample-file.js";
 import { ScPoli } from "../scpoli.js";
-import { columnsOfKeys, names, real, renamedKeys, valuesByKey, whole, type RenamedKeys } from "./arguments.js";
+import {
+  columnsOfKeys,
+  names,
+  real,
+  renamedKeys,
+  valuesByKey,
+  whole,
+  type RenamedKeys,
+} from "./arguments.js";
 import { layerFlag, recoverCountsFlag } from "./counts-flags.js";
 import { checkOutputs } from "./outputs.js";
 import { writtenText } from "./report.js";
 import { addRunFlags, run, type Result, type RunFlags } from "./session.js";
 import { counted, listed, percent, table } from "./text.js";
 
-interface SamplesFlags extends RunFlags, Pick<CountsOptions, "layer" | "recoverCounts">, Pick<SamplesOptions, "classify" | "predict" | "covariates" | "neighbors" | "folds" | "repeats" | "permutations" | "maxP" | "minR"> {
+interface SamplesFlags
+  extends
+    RunFlags,
+    Pick<CountsOptions, "layer" | "recoverCounts">,
+    Pick<
+      SamplesOptions,
+      | "classify"
+      | "predict"
+      | "covariates"
+      | "neighbors"
+      | "folds"
+      | "repeats"
+      | "permutations"
+      | "maxP"
+      | "minR"
+    > {
   readonly output?: string;
   readonly tables?: string;
   readonly plots?: string;
@@ -38,28 +62,68 @@ export function addSamples(program: Command): void {
         "with their cells also genes, and classification beside pseudobulk. Nothing is trained.",
     )
     .argument("<model>", "a model folder, or one of scArches")
-    .option("-o, --output <file>", "an .h5ad file with a row per sample; with several condition keys NAME.KEY.h5ad each")
+    .option(
+      "-o, --output <file>",
+      "an .h5ad file with a row per sample; with several condition keys NAME.KEY.h5ad each",
+    )
     .option("--tables <folder>", "also write every table as CSV")
     .option("--plots <folder>", "also draw everything as SVG")
-    .option("--gene <genes>", "in the plots, colour the samples by their mean expression of these (needs --data; default: the genes that go best with the first components)", names)
+    .option(
+      "--gene <genes>",
+      "in the plots, colour the samples by their mean expression of these (needs --data; default: the genes that go best with the first components)",
+      names,
+    )
     .option("--key <keys>", "condition keys to look at (default: all of the model)", names)
     .optionsGroup("What is known of the samples (besides what the model knows):")
-    .option("--metadata <table>", "a table with a heading and a row per sample, found by the column of the key's name, else the first (csv or tsv)")
-    .option("--data <file>", "an .h5ad or .zarr file with the samples' cells: columns of obs that are constant within a sample are metadata, the counts give mean expression")
-    .option("--condition-key <columns>", "its columns of the conditions where they are named otherwise than in the model: patient, or donor=patient", renamedKeys)
+    .option(
+      "--metadata <table>",
+      "a table with a heading and a row per sample, found by the column of the key's name, else the first (csv or tsv)",
+    )
+    .option(
+      "--data <file>",
+      "an .h5ad or .zarr file with the samples' cells: columns of obs that are constant within a sample are metadata, the counts give mean expression",
+    )
+    .option(
+      "--condition-key <columns>",
+      "its columns of the conditions where they are named otherwise than in the model: patient, or donor=patient",
+      renamedKeys,
+    )
     .addOption(layerFlag())
     .addOption(recoverCountsFlag())
-    .option("--ordinal <column=levels>", "levels of a column from low to high: severity=mild,moderate,severe (may be repeated)", valuesByKey)
+    .option(
+      "--ordinal <column=levels>",
+      "levels of a column from low to high: severity=mild,moderate,severe (may be repeated)",
+      valuesByKey,
+    )
     .option("--categorical <columns>", "columns of numbers that are names", names)
     .option("--covariates <columns>", "look at these only (default: all that vary)", names)
     .optionsGroup("What is asked:")
-    .option("--classify <columns>", "how well these can be told from a sample's embedding, cross-validated", names)
-    .option("--predict <columns>", "these for the samples that a query has brought, learnt from the reference's", names)
-    .option("--gene-sets <file>", "over-representation of gene sets among correlated genes: a .gmt file (needs --data)")
-    .option("--neighbors <n>", "nearest neighbours, in the table and for classification (default: 5)", whole(1))
+    .option(
+      "--classify <columns>",
+      "how well these can be told from a sample's embedding, cross-validated",
+      names,
+    )
+    .option(
+      "--predict <columns>",
+      "these for the samples that a query has brought, learnt from the reference's",
+      names,
+    )
+    .option(
+      "--gene-sets <file>",
+      "over-representation of gene sets among correlated genes: a .gmt file (needs --data)",
+    )
+    .option(
+      "--neighbors <n>",
+      "nearest neighbours, in the table and for classification (default: 5)",
+      whole(1),
+    )
     .option("--folds <n>", "folds of the cross-validation (default: 5)", whole(2))
     .option("--repeats <n>", "its repeats (default: 20)", whole(1))
-    .option("--permutations <n>", "permutations of the labels for its P value; 0 for none (default: 199)", whole(0))
+    .option(
+      "--permutations <n>",
+      "permutations of the labels for its P value; 0 for none (default: 199)",
+      whole(0),
+    )
     .option("--max-p <p>", "genes are correlated below this P (default: 0.01)", real(0, 1))
     .option("--min-r <r>", "and above this |r| (default: 0.3)", real(0, 1))
     .action((path: string, flags: SamplesFlags) => run(flags, (settings) => samples(path, flags, settings)));
@@ -72,24 +136,80 @@ export function addSamples(program: Command): void {
 
 async function samples(path: string, flags: SamplesFlags, settings: RunSettings): Promise<Result> {
   const { output, tables, key, data: dataPath, metadata, force } = flags;
-  if (dataPath === undefined && (flags.conditionKey ?? flags.layer ?? flags.recoverCounts) !== undefined) throw new ScPoliError("usage", "--condition-key, --layer and --recover-counts are about the file of cells: name it with --data.");
-  if (flags.gene !== undefined && (dataPath === undefined || flags.plots === undefined)) throw new ScPoliError("usage", "--gene colours samples in plots by their mean expression: name the folder with --plots and the file of cells with --data.");
+  if (dataPath === undefined && (flags.conditionKey ?? flags.layer ?? flags.recoverCounts) !== undefined)
+    throw new ScPoliError(
+      "usage",
+      "--condition-key, --layer and --recover-counts are about the file of cells: name it with --data.",
+    );
+  if (flags.gene !== undefined && (dataPath === undefined || flags.plots === undefined))
+    throw new ScPoliError(
+      "usage",
+      "--gene colours samples in plots by their mean expression: name the folder with --plots and the file of cells with --data.",
+    );
   const model = await ScPoli.load(path, settings);
   const modelKeys = model.stored.json.condition_keys;
   const inputs = [path, ...[dataPath, metadata, flags.geneSets].filter((input) => input !== undefined)];
-  await checkOutputs({ inputs, files: output === undefined ? [] : samplePaths(output, key ?? modelKeys), force });
+  await checkOutputs({
+    inputs,
+    files: output === undefined ? [] : samplePaths(output, key ?? modelKeys),
+    force,
+  });
   const data = dataPath === undefined ? undefined : await AnnData.open(dataPath);
   try {
-    const { classify, predict, covariates, geneSets, neighbors, folds, repeats, permutations, maxP, minR, layer, recoverCounts } = flags;
+    const {
+      classify,
+      predict,
+      covariates,
+      geneSets,
+      neighbors,
+      folds,
+      repeats,
+      permutations,
+      maxP,
+      minR,
+      layer,
+      recoverCounts,
+    } = flags;
     const analyses = await model.samples({
-      ...settings, keys: key, data, conditionKeys: columnsOfKeys(flags.conditionKey, modelKeys), metadata, kinds: { ordinal: flags.ordinal, categorical: flags.categorical },
-      covariates, classify, predict, geneSets, neighbors, folds, repeats, permutations, maxP, minR, layer, recoverCounts,
+      ...settings,
+      keys: key,
+      data,
+      conditionKeys: columnsOfKeys(flags.conditionKey, modelKeys),
+      metadata,
+      kinds: { ordinal: flags.ordinal, categorical: flags.categorical },
+      covariates,
+      classify,
+      predict,
+      geneSets,
+      neighbors,
+      folds,
+      repeats,
+      permutations,
+      maxP,
+      minR,
+      layer,
+      recoverCounts,
     });
     for (const gene of flags.gene ?? [])
-      if (!analyses.some(({ genes }) => genes?.expression.genes.includes(gene) || genes?.expression.symbols.includes(gene))) throw new ScPoliError("key", `--gene ${gene}: ${dataPath} has no such gene.`, { gene });
-    const written = [...(output === undefined ? [] : await writeSamples(output, analyses)), ...(tables === undefined ? [] : await writeTables(tables, analyses)), ...(flags.plots === undefined ? [] : await writePlots(flags.plots, analyses, flags.gene))];
+      if (
+        !analyses.some(
+          ({ genes }) => genes?.expression.genes.includes(gene) || genes?.expression.symbols.includes(gene),
+        )
+      )
+        throw new ScPoliError("key", `--gene ${gene}: ${dataPath} has no such gene.`, { gene });
+    const written = [
+      ...(output === undefined ? [] : await writeSamples(output, analyses)),
+      ...(tables === undefined ? [] : await writeTables(tables, analyses)),
+      ...(flags.plots === undefined ? [] : await writePlots(flags.plots, analyses, flags.gene)),
+    ];
     const text = analyses.map(samplesText).join("\n\n");
-    return { json: { keys: Object.fromEntries(analyses.map((analysis) => [analysis.samples.key, samplesJson(analysis)])), written }, text: written.length > 0 ? `${text}\n\n${writtenText(written)}` : text };
+    return {
+      json: {
+        keys: Object.fromEntries(analyses.map((analysis) => [analysis.samples.key, samplesJson(analysis)])),
+        written,
+      },
+      text: written.length > 0 ? `${text}\n\n${writtenText(written)}` : text,
+    };
   } finally {
     data?.close();
   }
@@ -100,48 +220,144 @@ const shownGenes = 20;
 
 /** Everything but the long tables (all genes), which the files hold. */
 function samplesJson(analysis: SampleAnalysis): object {
-  const { gene_correlations: genes = [], gene_sets: sets = [], distances: _, ...tables } = sampleTables(analysis);
+  const {
+    gene_correlations: genes = [],
+    gene_sets: sets = [],
+    distances: _,
+    ...tables
+  } = sampleTables(analysis);
   const first = (rows: typeof genes): typeof genes => {
     const seen = new Map<unknown, number>();
-    return rows.filter(({ component }) => (seen.set(component, (seen.get(component) ?? 0) + 1).get(component) ?? 0) <= shownGenes);
+    return rows.filter(
+      ({ component }) =>
+        (seen.set(component, (seen.get(component) ?? 0) + 1).get(component) ?? 0) <= shownGenes,
+    );
   };
-  return { ...tables, top_genes: first(genes.filter((row) => row.is_correlated === true)), top_gene_sets: first(sets), guidance: { condition: analysis.guidance.condition, reason: analysis.guidance.reason } };
+  return {
+    ...tables,
+    top_genes: first(genes.filter((row) => row.is_correlated === true)),
+    top_gene_sets: first(sets),
+    guidance: { condition: analysis.guidance.condition, reason: analysis.guidance.reason },
+  };
 }
 
 /** Rows of a table that people see. */
 const shownRows = 12;
 
 function samplesText(analysis: SampleAnalysis): string {
-  const { samples: { key, names: own, isReference }, components: { varianceRatio }, associations, guidance, genes, classifications, predictions } = analysis;
+  const {
+    samples: { key, names: own, isReference },
+    components: { varianceRatio },
+    associations,
+    guidance,
+    genes,
+    classifications,
+    predictions,
+  } = analysis;
   const added = isReference.filter((is) => !is).length;
-  const lines = [`${key}: ${counted(own.length, "sample")}${added > 0 ? ` (${added} by mapping)` : ""}, ${counted(varianceRatio.length, "component")}: ${Array.from(varianceRatio.subarray(0, 5), (share) => percent(share, 0)).join(", ")}${varianceRatio.length > 5 ? ", ..." : ""} of the variance`];
+  const lines = [
+    `${key}: ${counted(own.length, "sample")}${added > 0 ? ` (${added} by mapping)` : ""}, ${counted(varianceRatio.length, "component")}: ${Array.from(varianceRatio.subarray(0, 5), (share) => percent(share, 0)).join(", ")}${varianceRatio.length > 5 ? ", ..." : ""} of the variance`,
+  ];
   if (guidance.covariates.length > 0) {
     const shown = guidance.covariates.slice(0, shownRows);
     const of = (name: string, component: number): string => {
       const row = associations.find(({ covariate, component: k }) => covariate === name && k === component);
-      return row === undefined || Number.isNaN(row.adjusted_r2) ? "-" : `${row.adjusted_r2.toFixed(2)}${row.p_adjusted < 0.05 ? "*" : ""}`;
+      return row === undefined || Number.isNaN(row.adjusted_r2)
+        ? "-"
+        : `${row.adjusted_r2.toFixed(2)}${row.p_adjusted < 0.05 ? "*" : ""}`;
     };
     const components = [1, 2, 3].filter((component) => component <= varianceRatio.length);
-    lines.push("", table(
-      shown.map((row) => [row.covariate, row.kind === "number" ? "number" : counted(row.levels, "level"), row.adjusted_r2.toFixed(2), row.p_adjusted.toPrecision(2), ...components.map((component) => of(row.covariate, component))]),
-      ["covariate", "kind", "adjusted R2", "P", ...components.map((component) => `PC${component}`)],
-    ));
-    if (guidance.covariates.length > shown.length) lines.push(`  and ${guidance.covariates.length - shown.length} more`);
-    lines.push("  (adjusted R2 of all components by their variance, P by permutation; then of single ones; P corrected, * below 0.05)");
+    lines.push(
+      "",
+      table(
+        shown.map((row) => [
+          row.covariate,
+          row.kind === "number" ? "number" : counted(row.levels, "level"),
+          row.adjusted_r2.toFixed(2),
+          row.p_adjusted.toPrecision(2),
+          ...components.map((component) => of(row.covariate, component)),
+        ]),
+        ["covariate", "kind", "adjusted R2", "P", ...components.map((component) => `PC${component}`)],
+      ),
+    );
+    if (guidance.covariates.length > shown.length)
+      lines.push(`  and ${guidance.covariates.length - shown.length} more`);
+    lines.push(
+      "  (adjusted R2 of all components by their variance, P by permutation; then of single ones; P corrected, * below 0.05)",
+    );
   }
   lines.push("", `  ${guidance.reason}`);
   for (const classification of classifications) lines.push("", classificationText(classification));
   for (const { covariate, samples: rows } of predictions)
-    lines.push("", table(rows.map((row) => [row.sample, row.classifier, row.predicted, percent(row.share, 0), row.known ?? ""]), ["sample", "classifier", covariate, "share", "known"]));
+    lines.push(
+      "",
+      table(
+        rows.map((row) => [
+          row.sample,
+          row.classifier,
+          row.predicted,
+          percent(row.share, 0),
+          row.known ?? "",
+        ]),
+        ["sample", "classifier", covariate, "share", "known"],
+      ),
+    );
   if (genes && genes.counts.length > 0)
-    lines.push("", table(genes.counts.map(({ component, positive, negative, after_correction }) => [`PC${component}`, positive, negative, after_correction, listed(genes.correlations.filter((row) => row.component === component && row.is_correlated).map(({ symbol }) => symbol), 5)]), ["genes with", "r > 0", "r < 0", "corrected", "the first ones"]));
+    lines.push(
+      "",
+      table(
+        genes.counts.map(({ component, positive, negative, after_correction }) => [
+          `PC${component}`,
+          positive,
+          negative,
+          after_correction,
+          listed(
+            genes.correlations
+              .filter((row) => row.component === component && row.is_correlated)
+              .map(({ symbol }) => symbol),
+            5,
+          ),
+        ]),
+        ["genes with", "r > 0", "r < 0", "corrected", "the first ones"],
+      ),
+    );
   const enriched = (genes?.sets ?? []).filter(({ p_adjusted }) => p_adjusted < 0.05);
-  if (enriched.length > 0) lines.push("", table(enriched.slice(0, shownRows).map((row) => [`PC${row.component} ${row.direction}`, row.set, `${row.overlap} of ${row.size}`, row.p_adjusted.toPrecision(2)]), ["genes of", "set", "overlap", "P"]));
+  if (enriched.length > 0)
+    lines.push(
+      "",
+      table(
+        enriched
+          .slice(0, shownRows)
+          .map((row) => [
+            `PC${row.component} ${row.direction}`,
+            row.set,
+            `${row.overlap} of ${row.size}`,
+            row.p_adjusted.toPrecision(2),
+          ]),
+        ["genes of", "set", "overlap", "P"],
+      ),
+    );
   return lines.join("\n");
 }
 
-function classificationText({ covariate, classes, left_out: left, folds, repeats, permutations, scores }: Classification): string {
-  const rows = scores.map(({ features, classifier, weighted_f1: f1, weighted_f1_sd: sd, accuracy, p }) => [features === "none" ? "(majority)" : features, features === "none" ? "" : classifier, `${f1.toFixed(2)} +- ${sd.toFixed(2)}`, accuracy.toFixed(2), p === null ? "-" : p.toPrecision(2)]);
-  const who = Object.entries(classes).map(([name, own]) => `${name} ${own}`).join(", ");
+function classificationText({
+  covariate,
+  classes,
+  left_out: left,
+  folds,
+  repeats,
+  permutations,
+  scores,
+}: Classification): string {
+  const rows = scores.map(({ features, classifier, weighted_f1: f1, weighted_f1_sd: sd, accuracy, p }) => [
+    features === "none" ? "(majority)" : features,
+    features === "none" ? "" : classifier,
+    `${f1.toFixed(2)} +- ${sd.toFixed(2)}`,
+    accuracy.toFixed(2),
+    p === null ? "-" : p.toPrecision(2),
+  ]);
+  const who = Object.entries(classes)
+    .map(([name, own]) => `${name} ${own}`)
+    .join(", ");
   return `${table(rows, [covariate, "classifier", "weighted F1", "accuracy", "P"])}\n  ${who}; ${folds} folds, ${repeats} repeats, ${permutations} permutations${left.length > 0 ? `; left out, one sample each: ${listed(left)}` : ""}`;
 }

@@ -1,4 +1,5 @@
-// One run of one verb: the flags that every verb has, notes and progress on stderr, one result on stdout, Ctrl-C.
+// One run of one verb: the flags that every verb has, notes and progress on stderr, one result on stdout,
+// Ctrl-C.
 import { Option, type Command } from "commander";
 import { removeTemporaries } from "#platform";
 import type { EngineName, Note, RunSettings } from "../config.js";
@@ -27,10 +28,24 @@ export interface Result {
 export function addRunFlags(command: Command): Command {
   return command
     .optionsGroup("Run:")
-    .option("--threads <n>", "worker threads; the result does not depend on it (default: number of processors)", whole(1, 256))
+    .option(
+      "--threads <n>",
+      "worker threads; the result does not depend on it (default: number of processors)",
+      whole(1, 256),
+    )
     .option("--seed <n>", "start of the random numbers; one seed, one result (default: 0)", whole(0))
-    .addOption(new Option("--engine <name>", "reference is the slow one in float64 (default: wasm)").choices(["wasm", "reference"]))
-    .addOption(new Option("--simd <kind>", "kernels; auto takes relaxed SIMD where the runtime has it (default: auto)").choices(["auto", "plain", "relaxed"]))
+    .addOption(
+      new Option("--engine <name>", "reference is the slow one in float64 (default: wasm)").choices([
+        "wasm",
+        "reference",
+      ]),
+    )
+    .addOption(
+      new Option(
+        "--simd <kind>",
+        "kernels; auto takes relaxed SIMD where the runtime has it (default: auto)",
+      ).choices(["auto", "plain", "relaxed"]),
+    )
     .option("--force", "go on where a check would stop; replace what is there")
     .option("--json", "one JSON object on stdout as the result")
     .option("--quiet", "no progress and no notes, only warnings and errors");
@@ -48,10 +63,21 @@ export async function run(flags: RunFlags, verb: (settings: RunSettings) => Prom
     display.note(note);
   };
   try {
-    const result = await verb({ threads, seed, engine, simd, force, onNote, onProgress: display.progress, signal: interruption.signal });
+    const result = await verb({
+      threads,
+      seed,
+      engine,
+      simd,
+      force,
+      onNote,
+      onProgress: display.progress,
+      signal: interruption.signal,
+    });
     display.stop();
     const seconds = Math.round(performance.now() - started) / 1000;
-    process.stdout.write(flags.json ? `${JSON.stringify({ ...result.json, seconds, notes })}\n` : `${result.text}\n`);
+    process.stdout.write(
+      flags.json ? `${JSON.stringify({ ...result.json, seconds, notes })}\n` : `${result.text}\n`,
+    );
     display.note({ level: "info", message: `Done in ${duration(seconds)}.` });
   } finally {
     display.stop();
@@ -59,8 +85,14 @@ export async function run(flags: RunFlags, verb: (settings: RunSettings) => Prom
   }
 }
 
-/** The first Ctrl-C asks the run to stop at a good place; the second ends the process, with nothing half-written left. */
-function listenForInterruption(display: Display): { readonly signal: AbortSignal; readonly forget: () => void } {
+/**
+ * The first Ctrl-C asks the run to stop at a good place; the second ends the process, with nothing
+ * half-written left.
+ */
+function listenForInterruption(display: Display): {
+  readonly signal: AbortSignal;
+  readonly forget: () => void;
+} {
   const abort = new AbortController();
   const onSignal = (): void => {
     if (abort.signal.aborted) {

@@ -26,7 +26,9 @@ export function duration(seconds: number): string {
   const whole = Math.round(seconds);
   if (whole < 60) return `${whole} s`;
   const minutes = Math.floor(whole / 60);
-  return minutes < 60 ? `${minutes} min ${whole % 60} s` : `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
+  return minutes < 60
+    ? `${minutes} min ${whole % 60} s`
+    : `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
 }
 
 /** 75 -> "1:15" */
@@ -39,7 +41,9 @@ export function clock(seconds: number): string {
 
 /** Names in a row, the first ones where there are many. */
 export function listed(names: readonly string[], most = 12): string {
-  return names.length <= most ? names.join(", ") : `${names.slice(0, most).join(", ")} and ${names.length - most} more`;
+  return names.length <= most
+    ? names.join(", ")
+    : `${names.slice(0, most).join(", ")} and ${names.length - most} more`;
 }
 
 /**
@@ -47,10 +51,23 @@ export function listed(names: readonly string[], most = 12): string {
  * @param header - shown above, underlined with dashes, where given
  */
 export function table(rows: readonly (readonly (string | number)[])[], header?: readonly string[]): string {
-  const isNumber = (rows[0] ?? []).map((_, column) => rows.every((row) => typeof row[column] === "number" || /^[\d.,]+( %)?$|^-?$/.test(String(row[column] ?? ""))));
-  const cells = [...(header ? [header] : []), ...rows].map((row) => row.map((cell) => (typeof cell === "number" ? count(cell) : cell)));
+  const isNumber = (rows[0] ?? []).map((_, column) =>
+    rows.every(
+      (row) => typeof row[column] === "number" || /^[\d.,]+( %)?$|^-?$/.test(String(row[column] ?? "")),
+    ),
+  );
+  const cells = [...(header ? [header] : []), ...rows].map((row) =>
+    row.map((cell) => (typeof cell === "number" ? count(cell) : cell)),
+  );
   const widths = isNumber.map((_, column) => Math.max(...cells.map((row) => (row[column] ?? "").length)));
-  const lines = cells.map((row) => row.map((cell, column) => (isNumber[column] ? cell.padStart(widths[column]!) : cell.padEnd(widths[column]!))).join("  ").trimEnd());
+  const lines = cells.map((row) =>
+    row
+      .map((cell, column) =>
+        isNumber[column] ? cell.padStart(widths[column]!) : cell.padEnd(widths[column]!),
+      )
+      .join("  ")
+      .trimEnd(),
+  );
   if (header) lines.splice(1, 0, widths.map((width) => "-".repeat(width)).join("  "));
   return lines.map((line) => `  ${line}`).join("\n");
 }

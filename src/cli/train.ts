@@ -2,13 +2,39 @@
 import { Option, type Command } from "commander";
 import { fileStatus, removeFile } from "#platform";
 import { AnnData } from "../anndata/anndata.js";
-import { conditionEncodings, defaults, reconLosses, type ConditionEncoding, type CountsOptions, type EmbedOptions, type ReconLoss, type RunSettings, type TrainOptions } from "../config.js";
+import {
+  conditionEncodings,
+  defaults,
+  reconLosses,
+  type ConditionEncoding,
+  type CountsOptions,
+  type EmbedOptions,
+  type ReconLoss,
+  type RunSettings,
+  type TrainOptions,
+} from "../config.js";
 import { ScPoliError } from "../errors.js";
 import { factorize, keptCells } from "../data/labels.js";
 import { ScPoli } from "../scpoli.js";
-import { atacCountsOption, injectCondition, names, oneName, readGenes, readNameMap, real, valuesByKey, whole, wholes } from "./arguments.js";
+import {
+  atacCountsOption,
+  injectCondition,
+  names,
+  oneName,
+  readGenes,
+  readNameMap,
+  real,
+  valuesByKey,
+  whole,
+  wholes,
+} from "./arguments.js";
 import { addUnlabeledFlags, unlabeledOptions, type UnlabeledFlags } from "./growth-flags.js";
-import { addOptimizationFlags, addTrainingFlags, optimizationOptions, type OptimizationFlags } from "./optimization-flags.js";
+import {
+  addOptimizationFlags,
+  addTrainingFlags,
+  optimizationOptions,
+  type OptimizationFlags,
+} from "./optimization-flags.js";
 import { countsOptions, duplicateGenesFlag, layerFlag, recoverCountsFlag } from "./counts-flags.js";
 import { checkOutputs } from "./outputs.js";
 import { modelText, writtenText } from "./report.js";
@@ -45,35 +71,88 @@ export function addTrain(program: Command): void {
   const command = program
     .command("train")
     .summary("a reference from labelled cells of several conditions, as a model folder")
-    .description("Trains a reference on the raw counts (mse: normalised values) of an AnnData file and saves it as a model folder.")
+    .description(
+      "Trains a reference on the raw counts (mse: normalised values) of an AnnData file and saves it as a model folder.",
+    )
     .argument("<file>", "an .h5ad file")
     .requiredOption("-o, --output <model>", "folder of the model")
     .optionsGroup("Data:")
-    .requiredOption("--condition-key <keys>", "obs columns of the conditions (sample, donor, study, ...), one embedding each: donor,assay", names)
-    .option("--cell-type-key <keys>", "obs columns of the cell types, one per annotation level: cell_type,broad", names)
-    .option("--unlabeled <name>", "a name in them that means no label, besides nan, unknown, unassigned and the like (may be repeated)", oneName)
+    .requiredOption(
+      "--condition-key <keys>",
+      "obs columns of the conditions (sample, donor, study, ...), one embedding each: donor,assay",
+      names,
+    )
+    .option(
+      "--cell-type-key <keys>",
+      "obs columns of the cell types, one per annotation level: cell_type,broad",
+      names,
+    )
+    .option(
+      "--unlabeled <name>",
+      "a name in them that means no label, besides nan, unknown, unassigned and the like (may be repeated)",
+      oneName,
+    )
     .addOption(layerFlag())
     .addOption(recoverCountsFlag())
     .addOption(duplicateGenesFlag())
-    .option("--genes <n|file|column>", "the n most variable genes (of scATAC, with poisson: the peaks open in the most cells), a file of names (one per line), or a boolean column of var (default: all)")
-    .option("--gene-map <file>", "new names of genes, one-to-one: two columns, the file's name and the new one (csv or tsv)")
-    .option("--label-map <file>", "new names of cell types, likewise; several may get the same one")
-    .option("--exclude <key=values>", "leave out cells by obs column, e.g. donor=5p,3pv1 (may be repeated; a comma in a name is written \\,)", valuesByKey)
-    .option("--no-sample-metadata", "do not keep what obs tells of whole conditions (columns that are constant in their cells: age, sex, ...)")
-    .optionsGroup("Model:")
-    .option("--hidden <widths>", `widths of the hidden layers, e.g. 256,64 (default: one layer of sqrt(genes))`, wholes(1))
-    .option("--latent <n>", `width of the latent space (default: ${defaults.latentDim})`, whole(1))
-    .option("--embedding-dims <n>", `width of the condition embeddings, for all keys or per key: 10,5 (default: ${defaults.embeddingDims})`, wholes(1))
-    .option("--inject-condition <where>", "where the embeddings enter: encoder, decoder or both (default: both)", injectCondition)
-    .addOption(
-      new Option("--condition-encoding <how>", `by learnt embeddings, or one-hot: an input per condition (default: ${defaults.conditionEncoding})`).choices(conditionEncodings),
+    .option(
+      "--genes <n|file|column>",
+      "the n most variable genes (of scATAC, with poisson: the peaks open in the most cells), a file of names (one per line), or a boolean column of var (default: all)",
     )
-    .addOption(new Option("--recon-loss <likelihood>", `nb or zinb for counts, poisson for scATAC fragments, mse for normalised values (default: ${defaults.reconLoss})`).choices(reconLosses))
+    .option(
+      "--gene-map <file>",
+      "new names of genes, one-to-one: two columns, the file's name and the new one (csv or tsv)",
+    )
+    .option("--label-map <file>", "new names of cell types, likewise; several may get the same one")
+    .option(
+      "--exclude <key=values>",
+      "leave out cells by obs column, e.g. donor=5p,3pv1 (may be repeated; a comma in a name is written \\,)",
+      valuesByKey,
+    )
+    .option(
+      "--no-sample-metadata",
+      "do not keep what obs tells of whole conditions (columns that are constant in their cells: age, sex, ...)",
+    )
+    .optionsGroup("Model:")
+    .option(
+      "--hidden <widths>",
+      `widths of the hidden layers, e.g. 256,64 (default: one layer of sqrt(genes))`,
+      wholes(1),
+    )
+    .option("--latent <n>", `width of the latent space (default: ${defaults.latentDim})`, whole(1))
+    .option(
+      "--embedding-dims <n>",
+      `width of the condition embeddings, for all keys or per key: 10,5 (default: ${defaults.embeddingDims})`,
+      wholes(1),
+    )
+    .option(
+      "--inject-condition <where>",
+      "where the embeddings enter: encoder, decoder or both (default: both)",
+      injectCondition,
+    )
+    .addOption(
+      new Option(
+        "--condition-encoding <how>",
+        `by learnt embeddings, or one-hot: an input per condition (default: ${defaults.conditionEncoding})`,
+      ).choices(conditionEncodings),
+    )
+    .addOption(
+      new Option(
+        "--recon-loss <likelihood>",
+        `nb or zinb for counts, poisson for scATAC fragments, mse for normalised values (default: ${defaults.reconLoss})`,
+      ).choices(reconLosses),
+    )
     .addOption(atacCountsOption("auto for poisson, else counts stay as they are"))
     .option("--dropout <rate>", `dropout of the hidden layers (default: ${defaults.dropout})`, real(0, 0.99))
     .optionsGroup("Output:")
-    .option("--no-landmarks", "the model carries no latent and UMAP positions of reference cells (else at most 20,000, without names and counts: a query is placed into the reference's UMAP by them); up to 60 cells per type stay as points in the classifier's space, by which unknown cells are known")
-    .option("--embed <file>", "also write the training file with latent positions and cell types in it, the missing ones completed")
+    .option(
+      "--no-landmarks",
+      "the model carries no latent and UMAP positions of reference cells (else at most 20,000, without names and counts: a query is placed into the reference's UMAP by them); up to 60 cells per type stay as points in the classifier's space, by which unknown cells are known",
+    )
+    .option(
+      "--embed <file>",
+      "also write the training file with latent positions and cell types in it, the missing ones completed",
+    )
     .addOption(reportFlag())
     .option("--checkpoint-seconds <n>", "seconds between two checkpoints (default: 60)", real(0))
     .option("--resume", "go on from the checkpoint that an interrupted run has left")
@@ -90,26 +169,38 @@ async function train(path: string, flags: TrainFlags, settings: RunSettings): Pr
   await checkOutputs({ inputs: [path], files: [embed, report], folders: [output], force });
   const checkpoint = `${output}.checkpoint`;
   if (!resume && (await fileStatus(checkpoint)))
-    settings.onNote?.({ level: "warning", message: `${checkpoint} is left from an interrupted run. --resume goes on from it; without, this run starts anew and replaces it.` });
+    settings.onNote?.({
+      level: "warning",
+      message: `${checkpoint} is left from an interrupted run. --resume goes on from it; without, this run starts anew and replaces it.`,
+    });
   const data = await AnnData.open(path);
   try {
     const options = await trainOptions(flags);
     if (embed !== undefined) await checkEmbeddable(data, options);
-    const model = await ScPoli.train(data, { ...settings, ...options, checkpoint, resume }).catch((error: unknown) => tellHowToResume(error, checkpoint));
+    const model = await ScPoli.train(data, { ...settings, ...options, checkpoint, resume }).catch(
+      (error: unknown) => tellHowToResume(error, checkpoint),
+    );
     await model.save(output, { force });
     await removeFile(checkpoint);
     const reading = { ...countsOptions(flags), atacCounts: flags.atacCounts, geneMap: options.geneMap };
-    if (embed !== undefined) await model.embed(data, { ...settings, ...reading, ...sameLabels(options), output: embed });
+    if (embed !== undefined)
+      await model.embed(data, { ...settings, ...reading, ...sameLabels(options), output: embed });
     if (report !== undefined) await writeRunReport(report, { model, data, options: reading }, settings);
     const summary = model.summary();
     const written = [output, embed, report].filter((path) => path !== undefined);
-    return { json: { ...summary, written }, text: `${modelText(output, summary)}\n\n${writtenText(written)}` };
+    return {
+      json: { ...summary, written },
+      text: `${modelText(output, summary)}\n\n${writtenText(written)}`,
+    };
   } finally {
     data.close();
   }
 }
 
-/** `--embed` writes all cells of the file: each condition must have cells that train. @throws ScPoliError "usage" */
+/**
+ * `--embed` writes all cells of the file: each condition must have cells that train.
+ * @throws ScPoliError "usage"
+ */
 async function checkEmbeddable({ obs }: AnnData, { conditionKeys, exclude }: TrainOptions): Promise<void> {
   const keep = await keptCells(obs, exclude);
   if (!keep) return;
@@ -118,18 +209,41 @@ async function checkEmbeddable({ obs }: AnnData, { conditionKeys, exclude }: Tra
     const known = factorize(column, { keep }).names;
     const left = factorize(column).names.filter((name) => !known.includes(name));
     if (left.length > 0)
-      throw new ScPoliError("usage", `--embed writes every cell of the file, but --exclude leaves the model no cell of ${key}=${left[0]!}${left.length > 1 ? ` and ${left.length - 1} more` : ""}. Train without --embed, then use scpoli map.`, { key, conditions: left });
+      throw new ScPoliError(
+        "usage",
+        `--embed writes every cell of the file, but --exclude leaves the model no cell of ${key}=${left[0]!}${left.length > 1 ? ` and ${left.length - 1} more` : ""}. Train without --embed, then use scpoli map.`,
+        { key, conditions: left },
+      );
   }
 }
 
 /** The labels of the training, as those of the same file that is now embedded. */
-function sameLabels({ cellTypeKeys = [], unlabeled, labelMap }: TrainOptions): Pick<EmbedOptions, "cellTypeKeys" | "unlabeled" | "labelMap"> {
+function sameLabels({
+  cellTypeKeys = [],
+  unlabeled,
+  labelMap,
+}: TrainOptions): Pick<EmbedOptions, "cellTypeKeys" | "unlabeled" | "labelMap"> {
   return { cellTypeKeys: Object.fromEntries(cellTypeKeys.map((key) => [key, key])), unlabeled, labelMap };
 }
 
 async function trainOptions(flags: TrainFlags): Promise<TrainOptions> {
-  const { conditionKey, cellTypeKey, unlabeled, genes, exclude, hidden, latent, embeddingDims, dropout, checkpointSeconds } = flags;
-  if (flags.prototypeLoss === "off" && flags.eta !== undefined && flags.eta !== 0) throw new ScPoliError("usage", "--prototype-loss off and --eta exclude each other; leave one of them out.");
+  const {
+    conditionKey,
+    cellTypeKey,
+    unlabeled,
+    genes,
+    exclude,
+    hidden,
+    latent,
+    embeddingDims,
+    dropout,
+    checkpointSeconds,
+  } = flags;
+  if (flags.prototypeLoss === "off" && flags.eta !== undefined && flags.eta !== 0)
+    throw new ScPoliError(
+      "usage",
+      "--prototype-loss off and --eta exclude each other; leave one of them out.",
+    );
   return {
     ...optimizationOptions(flags),
     ...(flags.prototypeLoss === "off" && { eta: 0 }),
@@ -159,6 +273,13 @@ async function trainOptions(flags: TrainFlags): Promise<TrainOptions> {
 async function tellHowToResume(error: unknown, checkpoint: string): Promise<never> {
   if (!(error instanceof ScPoliError) || error.kind !== "interrupted") throw error;
   const isThere = (await fileStatus(checkpoint)) !== null;
-  const message = isThere ? `Interrupted. ${checkpoint} keeps what has been learnt: the same command with --resume goes on from there.` : "Interrupted before the training; nothing was written.";
-  throw new ScPoliError("interrupted", message, { checkpoint: isThere ? checkpoint : null }, { cause: error });
+  const message = isThere
+    ? `Interrupted. ${checkpoint} keeps what has been learnt: the same command with --resume goes on from there.`
+    : "Interrupted before the training; nothing was written.";
+  throw new ScPoliError(
+    "interrupted",
+    message,
+    { checkpoint: isThere ? checkpoint : null },
+    { cause: error },
+  );
 }

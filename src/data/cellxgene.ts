@@ -1,5 +1,6 @@
-// Files of the CELLxGENE schema (versions 3 to 7): what its conventions say about conditions, cell types and gene names.
-// Source: chanzuckerberg/single-cell-curation, schema 7.1.0: obs, uns["batch_condition"], var["feature_name"].
+// Files of the CELLxGENE schema (versions 3 to 7): what its conventions say about conditions, cell types and
+// gene names. Source: chanzuckerberg/single-cell-curation, schema 7.1.0: obs, uns["batch_condition"],
+// var["feature_name"].
 import type { AnnData } from "../anndata/anndata.js";
 import type { UnsValue } from "../anndata/reader.js";
 import type { Note } from "../config.js";
@@ -23,9 +24,15 @@ export async function readCellxgene(data: AnnData): Promise<Cellxgene | null> {
   const has = (name: string): boolean => data.obs.columnNames.includes(name);
   const version = await text(data, "schema_version");
   // the schema's own columns stand for the version where it has been lost
-  if (version === null && !(has("cell_type_ontology_term_id") && has("assay_ontology_term_id") && has("donor_id"))) return null;
+  if (
+    version === null &&
+    !(has("cell_type_ontology_term_id") && has("assay_ontology_term_id") && has("donor_id"))
+  )
+    return null;
   const batch = data.unsKeys.includes("batch_condition") ? await tryUns(data, "batch_condition") : undefined;
-  const named = (Array.isArray(batch) ? batch : [batch]).filter((name): name is string => typeof name === "string" && has(name));
+  const named = (Array.isArray(batch) ? batch : [batch]).filter(
+    (name): name is string => typeof name === "string" && has(name),
+  );
   return {
     version: version ?? "unknown",
     title: await text(data, "title"),
@@ -40,7 +47,10 @@ export async function noteCellxgene(data: AnnData, note: (note: Note) => void): 
   const found = await readCellxgene(data);
   if (found === null) return;
   const symbols = found.symbols === null ? "" : `, their symbols in var["${found.symbols}"]`;
-  note({ level: "info", message: `A file of the CELLxGENE schema (${found.version}): genes are named by Ensembl id${symbols}.` });
+  note({
+    level: "info",
+    message: `A file of the CELLxGENE schema (${found.version}): genes are named by Ensembl id${symbols}.`,
+  });
 }
 
 async function text(data: AnnData, key: string): Promise<string | null> {

@@ -1,4 +1,5 @@
-// Combinations of conditions: the columns of theta. Tuples of codes, never joined names, so that no two can be mistaken for each other.
+// Combinations of conditions: the columns of theta. Tuples of codes, never joined names, so that no two can
+// be mistaken for each other.
 
 /** Numbers the combinations of conditions in the order in which they are met. */
 export class Combinations {

@@ -1,5 +1,6 @@
-// Where the raw counts of an AnnData file are: X, else raw.X, else a layer. A first look at a few cells decides; loading then checks every value.
-// Differs: scArches trains a count likelihood on whatever X holds, also on log-normalised values, as its own tutorial does.
+// Where the raw counts of an AnnData file are: X, else raw.X, else a layer. A first look at a few cells
+// decides; loading then checks every value. Differs: scArches trains a count likelihood on whatever X holds,
+// also on log-normalised values, as its own tutorial does.
 import type { AnnData } from "../anndata/anndata.js";
 import type { DataFrame } from "../anndata/dataframe.js";
 import { type Matrix, rowsPerBlock } from "../anndata/matrix.js";
@@ -24,7 +25,10 @@ export interface CountsPlace {
   readonly isRecovered?: boolean;
 }
 
-/** How stored values are taken: raw counts as they are; read counts x as fragment counts, (x + 1) / 2 rounded down; any finite numbers as they are. */
+/**
+ * How stored values are taken: raw counts as they are; read counts x as fragment counts, (x + 1) / 2 rounded
+ * down; any finite numbers as they are.
+ */
 export type ValueKind = "counts" | "reads" | "numbers";
 
 export interface PlaceVerdict {
@@ -85,7 +89,11 @@ function placeLayer(data: AnnData, layer: string): Place {
 const usualLayers = ["counts", "raw_counts"];
 
 function usualPlaces(data: AnnData): Place[] {
-  return [placeX(data), placeRaw(data), ...usualLayers.filter((name) => data.layers.includes(name)).map((name) => placeLayer(data, name))];
+  return [
+    placeX(data),
+    placeRaw(data),
+    ...usualLayers.filter((name) => data.layers.includes(name)).map((name) => placeLayer(data, name)),
+  ];
 }
 function otherPlaces(data: AnnData): Place[] {
   return data.layers.filter((name) => !usualLayers.includes(name)).map((name) => placeLayer(data, name));
@@ -93,7 +101,10 @@ function otherPlaces(data: AnnData): Place[] {
 function namedPlace(data: AnnData, name: string): Place {
   if (name === "X") return placeX(data);
   if (name === "raw" || name === "raw.X") return placeRaw(data);
-  return placeLayer(data, !data.layers.includes(name) && name.startsWith("layers/") ? name.slice("layers/".length) : name);
+  return placeLayer(
+    data,
+    !data.layers.includes(name) && name.startsWith("layers/") ? name.slice("layers/".length) : name,
+  );
 }
 
 /**
@@ -101,20 +112,31 @@ function namedPlace(data: AnnData, name: string): Place {
  *
  * @param layer - "X", "raw" or the name of a layer: only that place is looked into. Default: found
  * @param recover - where there are none, recover them from log1p of counts per 10,000, where that is exact
- * @throws ScPoliError "counts" where no place looked into holds counts, telling what each holds; "key" where a named place does not exist
+ * @throws ScPoliError "counts" where no place looked into holds counts, telling what each holds; "key" where
+ * a named place does not exist
  */
 export async function findCounts(data: AnnData, layer?: string, recover = false): Promise<CountsPlace> {
   const found: PlaceVerdict[] = [];
   const others: CountsPlace[] = [];
   let zeros: CountsPlace | null = null;
   for (const place of layer === undefined ? usualPlaces(data) : [namedPlace(data, layer)]) {
-    const { opened, verdict } = layer === undefined ? await tryToJudge(data, place) : await judge(data, place);
+    const { opened, verdict } =
+      layer === undefined ? await tryToJudge(data, place) : await judge(data, place);
     found.push(verdict);
     if (!opened) {
-      if (layer !== undefined) throw new ScPoliError("key", `${data.path} has no ${place.name}${layers(data)}.`, { place: place.name });
+      if (layer !== undefined)
+        throw new ScPoliError("key", `${data.path} has no ${place.name}${layers(data)}.`, {
+          place: place.name,
+        });
       continue;
     }
-    const answer: CountsPlace = { path: data.path, name: place.name, ...opened, obs: data.obs, found: [...found] };
+    const answer: CountsPlace = {
+      path: data.path,
+      name: place.name,
+      ...opened,
+      obs: data.obs,
+      found: [...found],
+    };
     if (verdict.holds === "counts") return answer;
     if (verdict.holds === "zeros") zeros ??= answer;
     else others.push(answer);
@@ -136,12 +158,19 @@ export async function findCounts(data: AnnData, layer?: string, recover = false)
 export async function findNumbers(data: AnnData, layer = "X"): Promise<CountsPlace> {
   const place = namedPlace(data, layer);
   const { opened, verdict } = await judge(data, place);
-  if (!opened) throw new ScPoliError("key", `${data.path} has no ${place.name}${layers(data)}.`, { place: place.name });
-  if (opened.matrix.rows === 0 || opened.matrix.columns === 0) throw new ScPoliError("counts", `${data.path} has no values in ${place.name}: ${verdict.verdict}.`, { place: place.name });
+  if (!opened)
+    throw new ScPoliError("key", `${data.path} has no ${place.name}${layers(data)}.`, { place: place.name });
+  if (opened.matrix.rows === 0 || opened.matrix.columns === 0)
+    throw new ScPoliError("counts", `${data.path} has no values in ${place.name}: ${verdict.verdict}.`, {
+      place: place.name,
+    });
   return { path: data.path, name: place.name, ...opened, obs: data.obs, found: [verdict], values: "numbers" };
 }
 
-/** The place that `findCounts` looks into first, which most often is the one that it takes; null where there is none, or it cannot be read. */
+/**
+ * The place that `findCounts` looks into first, which most often is the one that it takes; null where there
+ * is none, or it cannot be read.
+ */
 export function firstPlace(data: AnnData, layer?: string): MatrixPlace | null {
   try {
     const place = layer === undefined ? usualPlaces(data)[0]! : namedPlace(data, layer);
@@ -152,7 +181,10 @@ export function firstPlace(data: AnnData, layer?: string): MatrixPlace | null {
   }
 }
 
-/** A place by the name that `findCounts` gave it. @throws ScPoliError "key" where the file has no such place */
+/**
+ * A place by the name that `findCounts` gave it.
+ * @throws ScPoliError "key" where the file has no such place
+ */
 export function openPlace(data: AnnData, name: string): CountsPlace {
   const opened = namedPlace(data, name).open();
   if (!opened) throw new ScPoliError("key", `${data.path} has no ${name}${layers(data)}.`, { place: name });
@@ -162,31 +194,46 @@ export function openPlace(data: AnnData, name: string): CountsPlace {
 /** What every matrix of a file holds: X, raw.X and all layers. */
 export async function lookAtPlaces(data: AnnData): Promise<PlaceVerdict[]> {
   const verdicts: PlaceVerdict[] = [];
-  for (const place of [...usualPlaces(data), ...otherPlaces(data)]) verdicts.push((await tryToJudge(data, place)).verdict);
+  for (const place of [...usualPlaces(data), ...otherPlaces(data)])
+    verdicts.push((await tryToJudge(data, place)).verdict);
   return verdicts;
 }
 
 /** The place that `findCounts` takes when none is named. */
 export function takenPlace(verdicts: readonly PlaceVerdict[]): string | null {
-  const usual = verdicts.filter(({ place }) => ["X", "raw.X", ...usualLayers.map((name) => `layers/${name}`)].includes(place));
-  return (usual.find(({ holds }) => holds === "counts") ?? usual.find(({ holds }) => holds === "zeros"))?.place ?? null;
+  const usual = verdicts.filter(({ place }) =>
+    ["X", "raw.X", ...usualLayers.map((name) => `layers/${name}`)].includes(place),
+  );
+  return (
+    (usual.find(({ holds }) => holds === "counts") ?? usual.find(({ holds }) => holds === "zeros"))?.place ??
+    null
+  );
 }
 
-async function noCounts(data: AnnData, layer: string | undefined, found: readonly PlaceVerdict[], recoverable?: string): Promise<ScPoliError> {
+async function noCounts(
+  data: AnnData,
+  layer: string | undefined,
+  found: readonly PlaceVerdict[],
+  recoverable?: string,
+): Promise<ScPoliError> {
   const lines = found.map(({ place, verdict }) => `  ${place}: ${verdict}`);
   const verdicts = [...found];
   if (layer === undefined) {
     for (const place of otherPlaces(data)) {
       const { verdict } = await tryToJudge(data, place);
       verdicts.push(verdict);
-      lines.push(`  ${place.name}: ${verdict.verdict}${verdict.holds === "counts" ? ` (--layer ${place.name.slice("layers/".length)} takes them)` : ""}`);
+      lines.push(
+        `  ${place.name}: ${verdict.verdict}${verdict.holds === "counts" ? ` (--layer ${place.name.slice("layers/".length)} takes them)` : ""}`,
+      );
     }
   }
   const where = layer === undefined ? "" : ` in ${found[0]!.place}`;
   return new ScPoliError(
     "counts",
     `${data.path} has no raw counts${where}:\n${lines.join("\n")}\nRaw counts are needed: whole numbers, not negative, not normalised. ` +
-      (recoverable === undefined ? "Take the file from before normalisation." : `${recoverable} holds log1p of counts per 10,000, from which the counts can be recovered exactly: --recover-counts does so.`),
+      (recoverable === undefined
+        ? "Take the file from before normalisation."
+        : `${recoverable} holds log1p of counts per 10,000, from which the counts can be recovered exactly: --recover-counts does so.`),
     { places: verdicts },
   );
 }
@@ -199,7 +246,9 @@ interface Judged {
 
 async function judge(data: AnnData, place: Place): Promise<Judged> {
   const opened = place.open();
-  const look = opened ? await lookAt(opened.matrix, data.obs, opened.var) : ({ holds: "other", verdict: "not there" } as const);
+  const look = opened
+    ? await lookAt(opened.matrix, data.obs, opened.var)
+    : ({ holds: "other", verdict: "not there" } as const);
   return { opened, verdict: { place: place.name, ...look } };
 }
 
@@ -209,7 +258,10 @@ async function tryToJudge(data: AnnData, place: Place): Promise<Judged> {
     return await judge(data, place);
   } catch (error) {
     if (!(error instanceof ScPoliError)) throw error;
-    return { opened: null, verdict: { place: place.name, holds: "other", verdict: `cannot be read: ${error.message}` } };
+    return {
+      opened: null,
+      verdict: { place: place.name, holds: "other", verdict: `cannot be read: ${error.message}` },
+    };
   }
 }
 
@@ -217,11 +269,19 @@ async function tryToJudge(data: AnnData, place: Place): Promise<Judged> {
 const lookCells = 256;
 const lookValues = 200_000;
 
-async function lookAt(matrix: Matrix, obs: DataFrame, genes: DataFrame): Promise<Pick<PlaceVerdict, "holds" | "verdict">> {
-  if (matrix.rows === 0 || matrix.columns === 0) return { holds: "other", verdict: `empty (${matrix.rows} cells x ${matrix.columns} genes)` };
+async function lookAt(
+  matrix: Matrix,
+  obs: DataFrame,
+  genes: DataFrame,
+): Promise<Pick<PlaceVerdict, "holds" | "verdict">> {
+  if (matrix.rows === 0 || matrix.columns === 0)
+    return { holds: "other", verdict: `empty (${matrix.rows} cells x ${matrix.columns} genes)` };
   const rows = Math.min(lookCells, rowsPerBlock(matrix, lookValues));
   const last = matrix.rows - rows;
-  const examples = new Map<Problem, { readonly value: number; readonly row: number; readonly column: number }>();
+  const examples = new Map<
+    Problem,
+    { readonly value: number; readonly row: number; readonly column: number }
+  >();
   let most = 0;
   for (const start of new Set([0, Math.floor(last / 2), last])) {
     const { indptr, indices, values } = await matrix.read(start, start + rows);
@@ -230,16 +290,23 @@ async function lookAt(matrix: Matrix, obs: DataFrame, genes: DataFrame): Promise
         const value = values[k]!;
         if (value > most) most = value;
         const problem = problemOf(value);
-        if (problem && !examples.has(problem)) examples.set(problem, { value, row: start + row, column: indices[k]! });
+        if (problem && !examples.has(problem))
+          examples.set(problem, { value, row: start + row, column: indices[k]! });
       }
     }
   }
   const met = problems.filter((problem) => examples.has(problem));
-  if (met.length === 0) return most > 0 ? { holds: "counts", verdict: "raw counts" } : { holds: "zeros", verdict: "only zeros in the cells looked at" };
+  if (met.length === 0)
+    return most > 0
+      ? { holds: "counts", verdict: "raw counts" }
+      : { holds: "zeros", verdict: "only zeros in the cells looked at" };
   const { value, row, column } = examples.get(met[0]!)!;
   const [cell, gene] = [(await obs.index())[row], (await genes.index())[column]];
   const kinds = met.map((problem) => (problem === "NaN" ? "NaN" : `${problem} values`)).join(" and ");
-  return { holds: "other", verdict: `${kinds}, e.g. ${Number(value.toPrecision(4))} in cell '${cell}', gene '${gene}'${guess(met, most)}` };
+  return {
+    holds: "other",
+    verdict: `${kinds}, e.g. ${Number(value.toPrecision(4))} in cell '${cell}', gene '${gene}'${guess(met, most)}`,
+  };
 }
 
 /** Log-normalised values of any usual scale stay below this; so do none of those on a linear scale. */
@@ -252,5 +319,7 @@ function guess(met: readonly Problem[], most: number): string {
 }
 
 function layers(data: AnnData): string {
-  return data.layers.length > 0 ? `; its layers are ${data.layers.map((name) => `'${name}'`).join(", ")}` : "; it has no layers";
+  return data.layers.length > 0
+    ? `; its layers are ${data.layers.map((name) => `'${name}'`).join(", ")}`
+    : "; it has no layers";
 }

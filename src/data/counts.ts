@@ -1,6 +1,7 @@
 // Raw counts of an AnnData file, checked value by value and brought into the model's order of genes.
-// `loadCounts` keeps them in memory, sparse and small, for training; `streamCounts` hands them out block by block and keeps nothing, for embedding.
-// Differs: scArches checks neither the counts nor the genes, and makes each sparse row dense in Python.
+// `loadCounts` keeps them in memory, sparse and small, for training; `streamCounts` hands them out block by
+// block and keeps nothing, for embedding. Differs: scArches checks neither the counts nor the genes, and
+// makes each sparse row dense in Python.
 import { type NumericArray, rowsPerBlock, type SparseRows } from "../anndata/matrix.js";
 import { readAhead, type BlockReader } from "../anndata/read-ahead.js";
 import { type CountsPlace, describeProblem, problemOf, type ValueKind } from "./count-places.js";
@@ -23,7 +24,10 @@ export interface Counts {
   readonly sizeFactors: Float32Array;
 }
 
-/** A block of cells in the model's order of genes. Its arrays are reused: they hold until the next block is asked for. */
+/**
+ * A block of cells in the model's order of genes. Its arrays are reused: they hold until the next block is
+ * asked for.
+ */
 export interface CountBlock {
   /** first cell of the block */
   readonly start: number;
@@ -58,7 +62,11 @@ export interface LoadCountsOptions extends ReadCountsOptions {
  * @throws ScPoliError "counts" at the first value that is no count; "interrupted"
  */
 export async function* streamCounts(
-  place: CountsPlace, map: Int32Array, genes: number, blockRows = rowsPerBlock(place.matrix), options: ReadCountsOptions = {},
+  place: CountsPlace,
+  map: Int32Array,
+  genes: number,
+  blockRows = rowsPerBlock(place.matrix),
+  options: ReadCountsOptions = {},
 ): AsyncGenerator<CountBlock> {
   const arrange = arrangement(map, genes, place.values);
   const cells = place.matrix.rows;
@@ -82,10 +90,15 @@ export async function* streamCounts(
 }
 
 /**
- * Reads any rows of a place, every value checked, in the model's order of genes. The block holds until the next one.
+ * Reads any rows of a place, every value checked, in the model's order of genes. The block holds until the
+ * next one.
  * @throws ScPoliError "counts" at a value that is no count
  */
-export function countsReader(place: CountsPlace, map: Int32Array, genes: number): (start: number, end: number) => Promise<CountBlock> {
+export function countsReader(
+  place: CountsPlace,
+  map: Int32Array,
+  genes: number,
+): (start: number, end: number) => Promise<CountBlock> {
   const arrange = arrangement(map, genes, place.values);
   return async (start, end) => {
     const block = await place.matrix.read(start, end);
@@ -95,14 +108,19 @@ export function countsReader(place: CountsPlace, map: Int32Array, genes: number)
   };
 }
 
-/** Reading is synchronous under the hood; the event loop (signals, a progress bar) gets its turn this often. */
+/**
+ * Reading is synchronous under the hood; the event loop (signals, a progress bar) gets its turn this often.
+ */
 const pauseMs = 100;
 
 type Arranged = Pick<CountBlock, "indptr" | "indices" | "counts" | "sizeFactors">;
 /** Brings a block into the model's order; null where a value is no count. */
 type Arrange = (block: SparseRows) => Arranged | null;
 
-/** The cheapest way from columns to model genes: nothing to do, some dropped but the order kept, or each row sorted anew. */
+/**
+ * The cheapest way from columns to model genes: nothing to do, some dropped but the order kept, or each row
+ * sorted anew.
+ */
 function arrangement(map: Int32Array, genes: number, values: ValueKind = "counts"): Arrange {
   const isNumbers = values === "numbers";
   const arrange = orderOf(map, genes, isNumbers);
@@ -129,7 +147,8 @@ function asFragments(arrange: Arrange): Arrange {
 function orderOf(map: Int32Array, genes: number, isNumbers: boolean): Arrange {
   const known = map.filter((gene) => gene >= 0);
   const isAscending = known.every((gene, i) => i === 0 || gene > known[i - 1]!);
-  if (isAscending && known.length === map.length && known.every((gene, i) => gene === i)) return asIs(isNumbers);
+  if (isAscending && known.length === map.length && known.every((gene, i) => gene === i))
+    return asIs(isNumbers);
   return mapped(map, isAscending ? filterRows(map, isNumbers) : sortRows(map, genes, isNumbers));
 }
 
@@ -139,8 +158,12 @@ function asIs(isNumbers: boolean): Arrange {
   const sums = new RowSums();
   return ({ rows, indptr, indices, values }) => {
     const totals = sizeFactors.get(rows);
-    // float32 is what nearly every file has; other types are checked before they are converted, as a rounded value may look like a count
-    const isTakenWhole = values instanceof Float32Array && !isNumbers ? sums.sum(values, indptr, rows, totals) : sumRows(values, indptr, rows, totals, isNumbers);
+    // float32 is what nearly every file has; other types are checked before they are converted, as a rounded
+    // value may look like a count
+    const isTakenWhole =
+      values instanceof Float32Array && !isNumbers
+        ? sums.sum(values, indptr, rows, totals)
+        : sumRows(values, indptr, rows, totals, isNumbers);
     if (!isTakenWhole) return null;
     if (values instanceof Float32Array) return { indptr, indices, counts: values, sizeFactors: totals };
     const used = counts.get(indptr[rows]!);
@@ -155,7 +178,13 @@ function isTaken(value: number, isNumbers: boolean): boolean {
 }
 
 /** Total of each row. @returns false where a value is no count */
-function sumRows(values: NumericArray, indptr: Int32Array, rows: number, totals: Float32Array, isNumbers: boolean): boolean {
+function sumRows(
+  values: NumericArray,
+  indptr: Int32Array,
+  rows: number,
+  totals: Float32Array,
+  isNumbers: boolean,
+): boolean {
   for (let row = 0, k = 0; row < rows; row++) {
     let total = 0;
     for (const end = indptr[row + 1]!; k < end; k++) {
@@ -168,13 +197,22 @@ function sumRows(values: NumericArray, indptr: Int32Array, rows: number, totals:
   return true;
 }
 
-/** Writes a block's mapped values into `out`; the totals are those of the values kept, the check is of all. @returns false where a value is no count */
+/**
+ * Writes a block's mapped values into `out`; the totals are those of the values kept, the check is of all.
+ * @returns false where a value is no count
+ */
 type MapRows = (block: SparseRows, out: Arranged) => boolean;
 
 function mapped(map: Int32Array, mapRows: MapRows): Arrange {
-  const buffers = { indptr: new Grown(Int32Array), indices: new Grown(Int32Array), counts: new Grown(Float32Array), sizeFactors: new Grown(Float32Array) };
+  const buffers = {
+    indptr: new Grown(Int32Array),
+    indices: new Grown(Int32Array),
+    counts: new Grown(Float32Array),
+    sizeFactors: new Grown(Float32Array),
+  };
   return (block) => {
-    if (block.columns !== map.length) throw new RangeError(`the map has ${map.length} columns, the matrix ${block.columns}`);
+    if (block.columns !== map.length)
+      throw new RangeError(`the map has ${map.length} columns, the matrix ${block.columns}`);
     const stored = block.indptr[block.rows]!;
     const out = {
       indptr: buffers.indptr.get(block.rows + 1),
@@ -209,7 +247,10 @@ function filterRows(map: Int32Array, isNumbers: boolean): MapRows {
   };
 }
 
-/** Sorts a row by spreading it over all genes, with one bit per gene that has a count, and collecting the bits in order: linear in what is stored. */
+/**
+ * Sorts a row by spreading it over all genes, with one bit per gene that has a count, and collecting the bits
+ * in order: linear in what is stored.
+ */
 function sortRows(map: Int32Array, genes: number, isNumbers: boolean): MapRows {
   const spread = new Float32Array(genes);
   const bits = new Int32Array((genes + 31) >>> 5);
@@ -258,10 +299,18 @@ class Grown<T extends Float32Array | Int32Array> {
 }
 
 /** The error for a block with a value that is no count. */
-export async function badValue({ name, matrix, obs, var: genes, values: kind }: CountsPlace, start: number, { rows, indptr, indices, values }: SparseRows): Promise<ScPoliError> {
+export async function badValue(
+  { name, matrix, obs, var: genes, values: kind }: CountsPlace,
+  start: number,
+  { rows, indptr, indices, values }: SparseRows,
+): Promise<ScPoliError> {
   const last = indptr[rows]!;
   let at = 0;
-  while (at < last - 1 && (kind === "numbers" ? Number.isFinite(values[at]!) : problemOf(values[at]!) === null)) at++;
+  while (
+    at < last - 1 &&
+    (kind === "numbers" ? Number.isFinite(values[at]!) : problemOf(values[at]!) === null)
+  )
+    at++;
   const value = values[at]!;
   const row = start + indptr.subarray(1).findIndex((end) => end > at);
   const [cell, gene] = [(await obs.index())[row]!, (await genes.index())[indices[at]!]!];
@@ -274,14 +323,19 @@ export async function badValue({ name, matrix, obs, var: genes, values: kind }: 
 }
 
 /**
- * All counts (or those of the rows kept) into memory: 3 bytes per non-zero where there are at most 65,536 genes and no count above 255.
- * Cells without any count are kept.
+ * All counts (or those of the rows kept) into memory: 3 bytes per non-zero where there are at most 65,536
+ * genes and no count above 255. Cells without any count are kept.
  *
  * @param map - (columns of the file) model gene of each column, -1 drops it; no gene twice
  * @param genes - G
  * @throws ScPoliError "counts" at the first value that is no count; "memory"; "interrupted"
  */
-export async function loadCounts(place: CountsPlace, map: Int32Array, genes: number, options: LoadCountsOptions = {}): Promise<Counts> {
+export async function loadCounts(
+  place: CountsPlace,
+  map: Int32Array,
+  genes: number,
+  options: LoadCountsOptions = {},
+): Promise<Counts> {
   const { keep } = options;
   const compact = new CompactRows(keep?.length ?? place.matrix.rows, genes);
   let next = 0;
@@ -307,7 +361,10 @@ export class CompactRows {
   #values: Uint8Array | Uint16Array | Float32Array = new Uint8Array(0);
   #sizeFactors: Float32Array;
 
-  constructor(private readonly cells: number, private readonly genes: number) {
+  constructor(
+    private readonly cells: number,
+    private readonly genes: number,
+  ) {
     this.#indptr = new Float64Array(cells + 1);
     this.#indices = genes <= 65_536 ? new Uint16Array(0) : new Uint32Array(0);
     this.#sizeFactors = new Float32Array(cells);
@@ -330,10 +387,16 @@ export class CompactRows {
     const bytes = largestCount < 2 ** 8 ? 1 : largestCount < 2 ** 16 ? 2 : 4;
     if (bytes <= this.#values.BYTES_PER_ELEMENT) return;
     const capacity = this.#values.length;
-    this.#values = bytes === 2 ? this.#copy(this.#values, Uint16Array, capacity) : this.#copy(this.#values, Float32Array, capacity);
+    this.#values =
+      bytes === 2
+        ? this.#copy(this.#values, Uint16Array, capacity)
+        : this.#copy(this.#values, Float32Array, capacity);
   }
 
-  /** Makes room, for as many values as all cells will have if the others are like those seen. Memory that is never written is never taken from the system. */
+  /**
+   * Makes room, for as many values as all cells will have if the others are like those seen. Memory that is
+   * never written is never taken from the system.
+   */
   #reserve(stored: number, cells: number): void {
     if (stored <= this.#indices.length) return;
     const expected = Math.max(stored, Math.ceil((stored / cells) * this.cells * 1.05));
@@ -369,11 +432,26 @@ export class CompactRows {
   }
 }
 
-/** Copies genes [from, to), narrowed: faster than `set`, which converts one value at a time by a call. One function per type of source: a loop that has met many types is slow. */
-function narrowGenes(genes: Int32Array, from: number, to: number, into: Uint16Array | Uint32Array, at: number): void {
+/**
+ * Copies genes [from, to), narrowed: faster than `set`, which converts one value at a time by a call. One
+ * function per type of source: a loop that has met many types is slow.
+ */
+function narrowGenes(
+  genes: Int32Array,
+  from: number,
+  to: number,
+  into: Uint16Array | Uint32Array,
+  at: number,
+): void {
   for (let k = from; k < to; k++) into[at++] = genes[k]!;
 }
-function narrowCounts(counts: Float32Array, from: number, to: number, into: Uint8Array | Uint16Array | Float32Array, at: number): void {
+function narrowCounts(
+  counts: Float32Array,
+  from: number,
+  to: number,
+  into: Uint8Array | Uint16Array | Float32Array,
+  at: number,
+): void {
   for (let k = from; k < to; k++) into[at++] = counts[k]!;
 }
 

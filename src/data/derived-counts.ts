@@ -1,11 +1,25 @@
-// Counts that are made from what a file holds, while it is read: columns of one gene added up, and counts recovered from log-normalised values.
+// Counts that are made from what a file holds, while it is read: columns of one gene added up, and counts
+// recovered from log-normalised values.
 import type { Column, DataFrame } from "../anndata/dataframe.js";
 import type { Matrix, NumericArray, SparseRows } from "../anndata/matrix.js";
 import { ScPoliError } from "../errors.js";
 
 /** Another matrix in the place of one, row by row. */
-function derived(matrix: Matrix, columns: number, derive: (block: SparseRows, start: number) => SparseRows | Promise<SparseRows>): Matrix {
-  return { rows: matrix.rows, columns, format: "csr", dtype: "float32", stored: matrix.stored, place: matrix.place, isDerived: true, read: async (start, end) => derive(await matrix.read(start, end), start) };
+function derived(
+  matrix: Matrix,
+  columns: number,
+  derive: (block: SparseRows, start: number) => SparseRows | Promise<SparseRows>,
+): Matrix {
+  return {
+    rows: matrix.rows,
+    columns,
+    format: "csr",
+    dtype: "float32",
+    stored: matrix.stored,
+    place: matrix.place,
+    isDerived: true,
+    read: async (start, end) => derive(await matrix.read(start, end), start),
+  };
 }
 
 /**
@@ -13,8 +27,11 @@ function derived(matrix: Matrix, columns: number, derive: (block: SparseRows, st
  * @param names - (columns of the file) what belongs together; null: a column by itself
  * @throws ScPoliError "usage" where the values are no counts
  */
-export async function sumDuplicates<Place extends { readonly matrix: Matrix; readonly var: DataFrame; readonly values?: string }>(
-  place: Place, names: readonly (string | null)[],
+export async function sumDuplicates<
+  Place extends { readonly matrix: Matrix; readonly var: DataFrame; readonly values?: string },
+>(
+  place: Place,
+  names: readonly (string | null)[],
 ): Promise<{ readonly place: Place; readonly names: readonly (string | null)[]; readonly summed: number }> {
   const columnOf = new Map<string, number>();
   const kept: number[] = [];
@@ -26,12 +43,26 @@ export async function sumDuplicates<Place extends { readonly matrix: Matrix; rea
   });
   const summed = names.length - kept.length;
   if (summed === 0) return { place, names, summed };
-  if (place.values === "numbers") throw new ScPoliError("usage", "Normalised values of two columns cannot be added up; keep one column per gene, or take counts.", { summed });
-  const row: SummedRow = { sums: new Float64Array(kept.length), marks: new Float64Array(kept.length), mark: 0 };
+  if (place.values === "numbers")
+    throw new ScPoliError(
+      "usage",
+      "Normalised values of two columns cannot be added up; keep one column per gene, or take counts.",
+      { summed },
+    );
+  const row: SummedRow = {
+    sums: new Float64Array(kept.length),
+    marks: new Float64Array(kept.length),
+    mark: 0,
+  };
   const matrix = derived(place.matrix, kept.length, (block) => addColumns(block, target, row));
   const index = await place.var.index();
   const ownNames = kept.map((column) => index[column]!);
-  const genes: DataFrame = { length: kept.length, columnNames: place.var.columnNames, index: async () => ownNames, column: async (name) => picked(await place.var.column(name), kept) };
+  const genes: DataFrame = {
+    length: kept.length,
+    columnNames: place.var.columnNames,
+    index: async () => ownNames,
+    column: async (name) => picked(await place.var.column(name), kept),
+  };
   return { place: { ...place, matrix, var: genes }, names: kept.map((column) => names[column]!), summed };
 }
 
@@ -56,10 +87,20 @@ interface SummedRow {
   mark: number;
 }
 
-function addColumns({ rows, indptr, indices, values }: SparseRows, target: Int32Array, scratch: SummedRow): SparseRows {
+function addColumns(
+  { rows, indptr, indices, values }: SparseRows,
+  target: Int32Array,
+  scratch: SummedRow,
+): SparseRows {
   const { sums, marks } = scratch;
   const stored = indptr[rows]!;
-  const out = { rows, columns: sums.length, indptr: new Int32Array(rows + 1), indices: new Int32Array(stored), values: new Float32Array(stored) };
+  const out = {
+    rows,
+    columns: sums.length,
+    indptr: new Int32Array(rows + 1),
+    indices: new Int32Array(stored),
+    values: new Float32Array(stored),
+  };
   let used = 0;
   for (let row = 0; row < rows; row++) {
     const first = used;
@@ -71,9 +112,14 @@ function addColumns({ rows, indptr, indices, values }: SparseRows, target: Int32
         marks[column] = scratch.mark;
         sums[column] = value;
         out.indices[used++] = column;
-      } else if (Number.isInteger(sums[column]!) && sums[column]! >= 0) sums[column] = value >= 0 ? sums[column]! + value : value; // what is no count stays to be seen
+        // what is no count stays to be seen
+      } else if (Number.isInteger(sums[column]!) && sums[column]! >= 0)
+        sums[column] = value >= 0 ? sums[column]! + value : value;
     }
-    out.indices.subarray(first, used).sort().forEach((column, i) => (out.values[first + i] = sums[column]!));
+    out.indices
+      .subarray(first, used)
+      .sort()
+      .forEach((column, i) => (out.values[first + i] = sums[column]!));
     out.indptr[row + 1] = used;
   }
   return { ...out, indices: out.indices.subarray(0, used), values: out.values.subarray(0, used) };
@@ -87,8 +133,9 @@ const smallestCounts = 8;
 const tolerance = 1e-6;
 
 /**
- * Counts of one cell from log1p(count / total x 10,000), where that is exact: each value is what the count gives, and the total a whole number that is not less
- * than the counts together (genes may have been left out since).
+ * Counts of one cell from log1p(count / total x 10,000), where that is exact: each value is what the count
+ * gives, and the total a whole number that is not less than the counts together (genes may have been left out
+ * since).
  * @returns null where they are not
  */
 export function recoverRow(values: NumericArray): Float32Array | null {
@@ -109,7 +156,10 @@ export function recoverRow(values: NumericArray): Float32Array | null {
       const count = Math.round((share * total) / targetSum);
       counts[i] = count;
       sum += count;
-      return count > 0 && Math.abs(Math.log1p((count * targetSum) / total) - values[i]!) <= tolerance * Math.max(1, values[i]!);
+      return (
+        count > 0 &&
+        Math.abs(Math.log1p((count * targetSum) / total) - values[i]!) <= tolerance * Math.max(1, values[i]!)
+      );
     });
     if (fits && sum <= total) return counts;
   }
@@ -127,7 +177,8 @@ export async function isRecoverable(matrix: Matrix): Promise<boolean> {
   for (const start of new Set([0, Math.floor(last / 2), last])) {
     const { indptr, values } = await matrix.read(start, start + rows);
     stored += indptr[rows]!;
-    for (let row = 0; row < rows; row++) if (recoverRow(values.subarray(indptr[row]!, indptr[row + 1]!)) === null) return false;
+    for (let row = 0; row < rows; row++)
+      if (recoverRow(values.subarray(indptr[row]!, indptr[row + 1]!)) === null) return false;
   }
   return stored > 0;
 }
@@ -145,7 +196,11 @@ export function recoverCounts(matrix: Matrix, obs: DataFrame): Matrix {
       const counts = recoverRow(block.values.subarray(from, to));
       if (counts === null) {
         const cell = (await obs.index())[start + row];
-        throw new ScPoliError("counts", `${matrix.place} holds no log1p of counts per 10,000 in cell '${cell}' (row ${start + row}): its counts cannot be recovered exactly.`, { row: start + row, cell });
+        throw new ScPoliError(
+          "counts",
+          `${matrix.place} holds no log1p of counts per 10,000 in cell '${cell}' (row ${start + row}): its counts cannot be recovered exactly.`,
+          { row: start + row, cell },
+        );
       }
       values.set(counts, from);
     }

@@ -1,4 +1,5 @@
-// What the genes of a file are called in a model: by symbol or Ensembl id, in the index or in one of the usual columns of var, with or without a version suffix.
+// What the genes of a file are called in a model: by symbol or Ensembl id, in the index or in one of the
+// usual columns of var, with or without a version suffix.
 import type { DataFrame } from "../anndata/dataframe.js";
 import type { Note } from "../config.js";
 import { ScPoliError } from "../errors.js";
@@ -12,7 +13,19 @@ export interface GeneNames {
 }
 
 /** Columns of var that hold names of genes in usual files (CELLxGENE, scanpy, 10x, Seurat). */
-const nameColumns = ["feature_name", "gene_symbols", "gene_symbol", "gene_names", "gene_name", "symbol", "feature_id", "gene_ids", "gene_id", "ensembl_id", "ensembl"];
+const nameColumns = [
+  "feature_name",
+  "gene_symbols",
+  "gene_symbol",
+  "gene_names",
+  "gene_name",
+  "symbol",
+  "feature_id",
+  "gene_ids",
+  "gene_id",
+  "ensembl_id",
+  "ensembl",
+];
 
 /** An Ensembl id without its version: ENSG00000141510.18 is ENSG00000141510. */
 function withoutVersion(name: string): string {
@@ -20,20 +33,36 @@ function withoutVersion(name: string): string {
 }
 
 /**
- * The file's genes in the words of the model. The index counts first where it knows most of the model's genes; what it does not know is looked for in the
- * columns. Case counts: human and mouse symbols differ in nothing else.
+ * The file's genes in the words of the model. The index counts first where it knows most of the model's
+ * genes; what it does not know is looked for in the columns. Case counts: human and mouse symbols differ in
+ * nothing else.
  * @param modelGenes - (G) unique
  * @param note - told how the genes were matched, unless all of them are in the index as they are
  */
-export async function matchGeneNames(modelGenes: readonly string[], genes: DataFrame, note: (note: Note) => void): Promise<GeneNames> {
+export async function matchGeneNames(
+  modelGenes: readonly string[],
+  genes: DataFrame,
+  note: (note: Note) => void,
+): Promise<GeneNames> {
   const exact = new Set(modelGenes);
   const unversioned = unambiguous(modelGenes);
   const own = await genes.index();
   const lookUps: { how: string; found: (string | undefined)[]; count: number }[] = [];
   for (const [how, names] of await namesOfFile(own, genes, note)) {
-    const add = (what: string, found: (string | undefined)[]): void => void lookUps.push({ how: what, found, count: new Set(found).size - (found.includes(undefined) ? 1 : 0) });
-    add(how, names.map((name) => (name !== null && exact.has(name) ? name : undefined)));
-    add(`${how} without version`, names.map((name) => (name === null ? undefined : unversioned.get(withoutVersion(name)))));
+    const add = (what: string, found: (string | undefined)[]): void =>
+      void lookUps.push({
+        how: what,
+        found,
+        count: new Set(found).size - (found.includes(undefined) ? 1 : 0),
+      });
+    add(
+      how,
+      names.map((name) => (name !== null && exact.has(name) ? name : undefined)),
+    );
+    add(
+      `${how} without version`,
+      names.map((name) => (name === null ? undefined : unversioned.get(withoutVersion(name)))),
+    );
   }
   lookUps.sort((a, b) => b.count - a.count); // stable: the index comes first among equals
   const names: (string | undefined)[] = own.map(() => undefined);
@@ -41,7 +70,9 @@ export async function matchGeneNames(modelGenes: readonly string[], genes: DataF
   const matched: Record<string, number> = {};
   for (const { how, found } of lookUps) {
     const before = known.size;
-    const fresh = found.map((name, column) => (name !== undefined && names[column] === undefined && !known.has(name) ? name : undefined));
+    const fresh = found.map((name, column) =>
+      name !== undefined && names[column] === undefined && !known.has(name) ? name : undefined,
+    );
     fresh.forEach((name, column) => {
       if (name === undefined) return;
       names[column] = name;
@@ -51,17 +82,25 @@ export async function matchGeneNames(modelGenes: readonly string[], genes: DataF
   }
   const ways = Object.entries(matched);
   if (ways.length > 1 || (ways.length === 1 && ways[0]![0] !== "name"))
-    note({ level: "info", message: `Genes of the model matched by ${ways.map(([how, count]) => `${how}: ${count}`).join(", ")}.` });
+    note({
+      level: "info",
+      message: `Genes of the model matched by ${ways.map(([how, count]) => `${how}: ${count}`).join(", ")}.`,
+    });
   return { names: names.map((name) => name ?? null), matched };
 }
 
-async function namesOfFile(own: readonly string[], genes: DataFrame, note: (note: Note) => void): Promise<[string, readonly (string | null)[]][]> {
+async function namesOfFile(
+  own: readonly string[],
+  genes: DataFrame,
+  note: (note: Note) => void,
+): Promise<[string, readonly (string | null)[]][]> {
   const sources: [string, readonly (string | null)[]][] = [["name", own]];
   for (const key of nameColumns.filter((name) => genes.columnNames.includes(name))) {
     try {
       const column = await genes.column(key);
       if (column.kind === "string") sources.push([`var["${key}"]`, column.values]);
-      if (column.kind === "categorical") sources.push([`var["${key}"]`, Array.from(column.codes, (code) => column.categories[code] ?? null)]);
+      if (column.kind === "categorical")
+        sources.push([`var["${key}"]`, Array.from(column.codes, (code) => column.categories[code] ?? null)]);
     } catch (error) {
       if (!(error instanceof ScPoliError)) throw error;
       note({ level: "warning", message: `${error.message} Genes are matched without it.` });

@@ -1,5 +1,6 @@
-// Genes aligned by name: which model gene each column of a file is, whatever the order, and whether enough of them are there.
-// Differs: scArches takes the columns of an in-memory query in file order, so a permuted query is mapped with the wrong genes, silently.
+// Genes aligned by name: which model gene each column of a file is, whatever the order, and whether enough of
+// them are there. Differs: scArches takes the columns of an in-memory query in file order, so a permuted
+// query is mapped with the wrong genes, silently.
 import type { Note } from "../config.js";
 import { ScPoliError } from "../errors.js";
 
@@ -24,11 +25,16 @@ export interface GeneAlignment {
  * Aligns the columns of a file with the genes of a model by name.
  *
  * @param modelGenes - (G) unique names
- * @param fileGenes - names of the file's columns, null for those that are none of the model's; one that the model uses must not occur twice
+ * @param fileGenes - names of the file's columns, null for those that are none of the model's; one that the
+ * model uses must not occur twice
  * @param shown - names to show where nothing fits. Default: fileGenes
  * @throws ScPoliError "format" where the file has a gene of the model in more than one column
  */
-export function alignGenes(modelGenes: readonly string[], fileGenes: readonly (string | null)[], shown = fileGenes): GeneAlignment {
+export function alignGenes(
+  modelGenes: readonly string[],
+  fileGenes: readonly (string | null)[],
+  shown = fileGenes,
+): GeneAlignment {
   const rowOf = new Map<string, number>();
   modelGenes.forEach((name, row) => rowOf.set(name, row));
   const map = new Int32Array(fileGenes.length).fill(-1);
@@ -66,7 +72,11 @@ export function alignGenes(modelGenes: readonly string[], fileGenes: readonly (s
  * @param note - receives the share: a warning under 80 %, else an info where any gene is missing
  * @throws ScPoliError "format" where no gene is shared (also with `force`), "refused" under 50 %
  */
-export function checkCoverage(alignment: GeneAlignment, options: { readonly force?: boolean }, note: (note: Note) => void): void {
+export function checkCoverage(
+  alignment: GeneAlignment,
+  options: { readonly force?: boolean },
+  note: (note: Note) => void,
+): void {
   const { found, share, missing, examples } = alignment;
   const total = found + missing.length;
   const details = { found, total, share };
@@ -80,7 +90,11 @@ export function checkCoverage(alignment: GeneAlignment, options: { readonly forc
   if (missing.length === 0) return;
   const message = `${found} of the model's ${total} genes (${percent(share)}) are in the file; the others count as zero: ${list(missing)}.`;
   if (share < coverageLimits.refuse && !options.force)
-    throw new ScPoliError("refused", `${message} Under ${percent(coverageLimits.refuse)} the result is not to be trusted; --force goes on all the same.`, details);
+    throw new ScPoliError(
+      "refused",
+      `${message} Under ${percent(coverageLimits.refuse)} the result is not to be trusted; --force goes on all the same.`,
+      details,
+    );
   note({ level: share < coverageLimits.warn ? "warning" : "info", message });
 }
 
@@ -92,6 +106,9 @@ function count(n: number, what: string): string {
 }
 /** the first names, quoted, and how many more there are */
 function list(names: readonly string[], most = 5): string {
-  const shown = names.slice(0, most).map((name) => `'${name}'`).join(", ");
+  const shown = names
+    .slice(0, most)
+    .map((name) => `'${name}'`)
+    .join(", ");
   return names.length > most ? `${shown} and ${names.length - most} more` : shown;
 }

@@ -1,5 +1,6 @@
-// Names of a file in the words of a model: genes across species or identifiers, cell types across vocabularies. What was renamed, and what was not, is told.
-// Source: De Donno et al. 2023, Methods ("Cross-species", "Label harmonization"): the paper asks for one-to-one orthologs and harmonised labels.
+// Names of a file in the words of a model: genes across species or identifiers, cell types across
+// vocabularies. What was renamed, and what was not, is told. Source: De Donno et al. 2023, Methods
+// ("Cross-species", "Label harmonization"): the paper asks for one-to-one orthologs and harmonised labels.
 import type { DataFrame } from "../anndata/dataframe.js";
 import type { NameMap, Note } from "../config.js";
 import { ScPoliError } from "../errors.js";
@@ -20,39 +21,74 @@ export interface NameMapReport {
  *
  * @param genes - var of the place where the counts are
  * @returns the same table with other names in its index, and what was renamed
- * @throws ScPoliError "format" where a name has two new ones, two genes would get one name, or no gene of the file is in the map
+ * @throws ScPoliError "format" where a name has two new ones, two genes would get one name, or no gene of the
+ * file is in the map
  */
-export async function renameGenes(genes: DataFrame, map: NameMap, note: (note: Note) => void): Promise<{ readonly genes: DataFrame; readonly report: NameMapReport }> {
+export async function renameGenes(
+  genes: DataFrame,
+  map: NameMap,
+  note: (note: Note) => void,
+): Promise<{ readonly genes: DataFrame; readonly report: NameMapReport }> {
   const names = await genes.index();
-  const newNames = asTable(map.filter(([, newName]) => newName !== ""), "gene map");
+  const newNames = asTable(
+    map.filter(([, newName]) => newName !== ""),
+    "gene map",
+  );
   const report = reportOf(newNames, names);
   checkUse(report, newNames, names, { map: "gene map", what: "gene" });
   const renamed = names.map((name) => newNames.get(name) ?? name);
   checkOneToOne(names, renamed, newNames);
   note({ level: "info", message: `Gene map: ${told(report, "gene")}` });
-  return { genes: { length: genes.length, columnNames: genes.columnNames, index: async () => renamed, column: (name) => genes.column(name) }, report };
+  return {
+    genes: {
+      length: genes.length,
+      columnNames: genes.columnNames,
+      index: async () => renamed,
+      column: (name) => genes.column(name),
+    },
+    report,
+  };
 }
 
 /**
- * obs with the values of some columns under the names that a map gives them. Several names may get the same one; an empty one, or "unknown" and the like, means no label.
- * @throws ScPoliError "format" where a name has two new ones, or no value of these columns is in the map; "key" where there is no such column
+ * obs with the values of some columns under the names that a map gives them. Several names may get the same
+ * one; an empty one, or "unknown" and the like, means no label.
+ * @throws ScPoliError "format" where a name has two new ones, or no value of these columns is in the map;
+ * "key" where there is no such column
  */
 export async function renameLabels(
-  obs: DataFrame, keys: readonly string[], map: NameMap, note: (note: Note) => void, selection: CellSelection = {},
+  obs: DataFrame,
+  keys: readonly string[],
+  map: NameMap,
+  note: (note: Note) => void,
+  selection: CellSelection = {},
 ): Promise<{ readonly obs: DataFrame; readonly report: NameMapReport }> {
   const newNames = asTable(map, "label map");
   const names = new Set<string>();
-  for (const key of keys) for (const name of factorize(await obs.column(key), selection).names) names.add(name);
+  for (const key of keys)
+    for (const name of factorize(await obs.column(key), selection).names) names.add(name);
   const report = reportOf(newNames, [...names]);
   checkUse(report, newNames, [...names], { map: "label map", what: "cell type" });
-  note({ level: report.kept.length > 0 ? "warning" : "info", message: `Label map: ${told(report, "cell type")}` });
+  note({
+    level: report.kept.length > 0 ? "warning" : "info",
+    message: `Label map: ${told(report, "cell type")}`,
+  });
   const column: DataFrame["column"] = async (key) => {
     const own = await obs.column(key);
     if (!keys.includes(key)) return own;
     const { codes, names: before } = factorize(own);
-    return { kind: "categorical", length: codes.length, codes, categories: before.map((name) => newNames.get(name) ?? name), ordered: false };
+    return {
+      kind: "categorical",
+      length: codes.length,
+      codes,
+      categories: before.map((name) => newNames.get(name) ?? name),
+      ordered: false,
+    };
   };
-  return { obs: { length: obs.length, columnNames: obs.columnNames, index: () => obs.index(), column }, report };
+  return {
+    obs: { length: obs.length, columnNames: obs.columnNames, index: () => obs.index(), column },
+    report,
+  };
 }
 
 function asTable(map: NameMap, what: string): Map<string, string> {
@@ -60,25 +96,44 @@ function asTable(map: NameMap, what: string): Map<string, string> {
   const several = new Map<string, Set<string>>();
   for (const [name, newName] of map) {
     const before = table.get(name);
-    if (before !== undefined && before !== newName) several.set(name, (several.get(name) ?? new Set([before])).add(newName));
+    if (before !== undefined && before !== newName)
+      several.set(name, (several.get(name) ?? new Set([before])).add(newName));
     table.set(name, newName);
   }
   if (several.size === 0) return table;
-  const shown = [...several].map(([name, newNames]) => `'${name}' (${[...newNames].map((newName) => `'${newName}'`).join(", ")})`);
-  throw new ScPoliError("format", `The ${what} gives ${several.size} name${several.size === 1 ? "" : "s"} more than one new name: ${firsts(shown)}. Keep one line for each.`, { names: [...several.keys()] });
+  const shown = [...several].map(
+    ([name, newNames]) => `'${name}' (${[...newNames].map((newName) => `'${newName}'`).join(", ")})`,
+  );
+  throw new ScPoliError(
+    "format",
+    `The ${what} gives ${several.size} name${several.size === 1 ? "" : "s"} more than one new name: ${firsts(shown)}. Keep one line for each.`,
+    { names: [...several.keys()] },
+  );
 }
 
 function reportOf(newNames: ReadonlyMap<string, string>, names: readonly string[]): NameMapReport {
   const own = new Set(names);
   const kept = names.filter((name) => !newNames.has(name));
-  return { renamed: names.length - kept.length, kept, absent: [...newNames.keys()].filter((name) => !own.has(name)) };
+  return {
+    renamed: names.length - kept.length,
+    kept,
+    absent: [...newNames.keys()].filter((name) => !own.has(name)),
+  };
 }
 
-function checkUse({ renamed }: NameMapReport, newNames: ReadonlyMap<string, string>, names: readonly string[], { map, what }: { readonly map: string; readonly what: string }): void {
+function checkUse(
+  { renamed }: NameMapReport,
+  newNames: ReadonlyMap<string, string>,
+  names: readonly string[],
+  { map, what }: { readonly map: string; readonly what: string },
+): void {
   if (renamed > 0) return;
   const targets = new Set(newNames.values());
   const swapped = names.filter((name) => targets.has(name)).length;
-  const advice = swapped > 0 ? `${swapped} of them are in the second column: the columns seem to be swapped.` : "Its first column must hold the names as the file has them.";
+  const advice =
+    swapped > 0
+      ? `${swapped} of them are in the second column: the columns seem to be swapped.`
+      : "Its first column must hold the names as the file has them.";
   throw new ScPoliError(
     "format",
     `None of the ${newNames.size} names of the ${map} is a ${what} of the file. The map's look like ${firsts(quoted([...newNames.keys()]), 3)}, the file's like ${firsts(quoted(names), 3)}. ${advice}`,
@@ -86,13 +141,24 @@ function checkUse({ renamed }: NameMapReport, newNames: ReadonlyMap<string, stri
   );
 }
 
-/** @throws ScPoliError "format" where two genes of the file, at least one of them renamed, would have one name */
-function checkOneToOne(names: readonly string[], renamed: readonly string[], newNames: ReadonlyMap<string, string>): void {
+/**
+ * @throws ScPoliError "format" where two genes of the file, at least one of them renamed, would have one name
+ */
+function checkOneToOne(
+  names: readonly string[],
+  renamed: readonly string[],
+  newNames: ReadonlyMap<string, string>,
+): void {
   const sources = new Map<string, string[]>();
-  renamed.forEach((newName, column) => sources.set(newName, [...(sources.get(newName) ?? []), names[column]!]));
+  renamed.forEach((newName, column) =>
+    sources.set(newName, [...(sources.get(newName) ?? []), names[column]!]),
+  );
   const clashes = [...sources].filter(([, own]) => own.length > 1 && own.some((name) => newNames.has(name)));
   if (clashes.length === 0) return;
-  const shown = clashes.map(([newName, own]) => `${own.map((name) => (newNames.has(name) ? `'${name}'` : `'${name}' (not in the map)`)).join(" and ")} to '${newName}'`);
+  const shown = clashes.map(
+    ([newName, own]) =>
+      `${own.map((name) => (newNames.has(name) ? `'${name}'` : `'${name}' (not in the map)`)).join(" and ")} to '${newName}'`,
+  );
   throw new ScPoliError(
     "format",
     `The gene map is not one-to-one on this file: it brings ${firsts(shown)}. Keep the pairs that are one-to-one (for orthologs, those of confidence), one gene for each name.`,
@@ -102,7 +168,11 @@ function checkOneToOne(names: readonly string[], renamed: readonly string[], new
 
 function told({ renamed, kept, absent }: NameMapReport, what: string): string {
   const parts = [`${renamed} ${what}${renamed === 1 ? "" : "s"} of the file renamed`];
-  parts.push(kept.length > 0 ? `${kept.length} not in the map and as they are: ${firsts(quoted(kept))}` : "none left out");
+  parts.push(
+    kept.length > 0
+      ? `${kept.length} not in the map and as they are: ${firsts(quoted(kept))}`
+      : "none left out",
+  );
   if (absent.length > 0) parts.push(`${absent.length} of the map not in the file: ${firsts(quoted(absent))}`);
   return `${parts.join("; ")}.`;
 }
@@ -111,5 +181,7 @@ function quoted(names: readonly string[]): string[] {
   return names.map((name) => `'${name}'`);
 }
 function firsts(texts: readonly string[], most = 5): string {
-  return texts.length > most ? `${texts.slice(0, most).join(", ")} and ${texts.length - most} more` : texts.join(", ");
+  return texts.length > most
+    ? `${texts.slice(0, most).join(", ")} and ${texts.length - most} more`
+    : texts.join(", ");
 }

@@ -1,5 +1,6 @@
-// Rows of a file in an order of their own, compact: blocks of neighbouring rows are read when the first of their rows is wanted and dropped after the last, and what
-// is handed out lies in the order asked for, so that a minibatch is one piece of memory for whoever takes it.
+// Rows of a file in an order of their own, compact: blocks of neighbouring rows are read when the first of
+// their rows is wanted and dropped after the last, and what is handed out lies in the order asked for, so
+// that a minibatch is one piece of memory for whoever takes it.
 import { canShareMemory } from "#platform";
 import { countsReader } from "./counts.js";
 import type { CountsPlace, ValueKind } from "./count-places.js";
@@ -26,7 +27,11 @@ export interface OrderedRows extends SmallRows {
 }
 
 /** @param spare - some rows that were handed out and are no longer needed, to be filled again */
-export async function* readInOrder(place: CountsPlace, { map, genes, order, blockRows, rowsAtOnce }: OrderTask, spare: () => OrderedRows | undefined): AsyncGenerator<OrderedRows, void> {
+export async function* readInOrder(
+  place: CountsPlace,
+  { map, genes, order, blockRows, rowsAtOnce }: OrderTask,
+  spare: () => OrderedRows | undefined,
+): AsyncGenerator<OrderedRows, void> {
   const read = countsReader(place, map, genes);
   const blockOf = (row: number): number => Math.floor(row / blockRows);
   const left = new Int32Array(Math.ceil(place.matrix.rows / blockRows));
@@ -46,7 +51,13 @@ export async function* readInOrder(place: CountsPlace, { map, genes, order, bloc
       }
       blocks.push(block);
     }
-    yield handedOut(store.gather(wanted.map((row) => row % blockRows), blocks), spare());
+    yield handedOut(
+      store.gather(
+        wanted.map((row) => row % blockRows),
+        blocks,
+      ),
+      spare(),
+    );
     wanted.forEach((row, i) => {
       if (--left[blockOf(row)]! > 0) return;
       present.delete(blockOf(row));
@@ -56,22 +67,36 @@ export async function* readInOrder(place: CountsPlace, { map, genes, order, bloc
 }
 
 /** Copied out of the store, into the arrays of the spare rows where they are large enough. */
-function handedOut({ indptr, indices, small, largeFrom, large }: SmallRows, spare: OrderedRows | undefined): OrderedRows {
+function handedOut(
+  { indptr, indices, small, largeFrom, large }: SmallRows,
+  spare: OrderedRows | undefined,
+): OrderedRows {
   const rows = largeFrom.length;
   return {
-    rows, indptr: copied(indptr, spare?.indptr), indices: copied(indices, spare?.indices), small: copied(small, spare?.small), largeFrom: copied(largeFrom, spare?.largeFrom), large: copied(large, spare?.large),
+    rows,
+    indptr: copied(indptr, spare?.indptr),
+    indices: copied(indices, spare?.indices),
+    small: copied(small, spare?.small),
+    largeFrom: copied(largeFrom, spare?.largeFrom),
+    large: copied(large, spare?.large),
   };
 }
 
 type TypedArray = Int32Array | Uint32Array | Uint16Array | Uint8Array | Float32Array;
 
 /**
- * Into the spare array where that is long enough. Memory that is new costs more than what is written to it; and it is memory that all threads see, where there is such,
- * because buffers that are moved from one to another set off garbage collections.
+ * Into the spare array where that is long enough. Memory that is new costs more than what is written to it;
+ * and it is memory that all threads see, where there is such, because buffers that are moved from one to
+ * another set off garbage collections.
  */
 function copied<T extends TypedArray>(values: T, spare: T | undefined): T {
   const bytes = values.BYTES_PER_ELEMENT * Math.ceil(1.1 * values.length);
-  const into = spare && spare.length >= values.length ? spare : new (values.constructor as new (buffer: ArrayBufferLike) => T)(canShareMemory() ? new SharedArrayBuffer(bytes) : new ArrayBuffer(bytes));
+  const into =
+    spare && spare.length >= values.length
+      ? spare
+      : new (values.constructor as new (buffer: ArrayBufferLike) => T)(
+          canShareMemory() ? new SharedArrayBuffer(bytes) : new ArrayBuffer(bytes),
+        );
   into.set(values);
   return into;
 }

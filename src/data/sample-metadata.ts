@@ -1,4 +1,5 @@
-// What obs says about whole conditions: columns that have one value within each condition of a key. A sample being a condition, this is the samples' metadata.
+// What obs says about whole conditions: columns that have one value within each condition of a key. A sample
+// being a condition, this is the samples' metadata.
 import type { Column, DataFrame } from "../anndata/dataframe.js";
 import type { Note } from "../config.js";
 import { ScPoliError } from "../errors.js";
@@ -17,20 +18,43 @@ export interface SampleMetadata {
 }
 
 /**
- * The columns of obs that are constant within every condition of a key, one table per key. Cells without a value do not count; a column that says no more than
- * the condition's name is left out, and so is one that is empty.
+ * The columns of obs that are constant within every condition of a key, one table per key. Cells without a
+ * value do not count; a column that says no more than the condition's name is left out, and so is one that is
+ * empty.
  * @param keep - rows of the file that the conditions' codes are of. Default: all
- * @param always - per key, columns that are kept although they say no more than the names: those of the model that a query's conditions join
+ * @param always - per key, columns that are kept although they say no more than the names: those of the model
+ * that a query's conditions join
  */
-export async function metadataOfConditions(obs: DataFrame, conditions: readonly Conditions[], { keep, always = [], onNote }: { readonly keep?: Int32Array; readonly always?: readonly (readonly string[])[]; readonly onNote?: (note: Note) => void } = {}): Promise<SampleMetadata[]> {
-  const found = conditions.map(() => ({ columns: [] as string[], values: [] as MetadataValue[][], levels: {} as Record<string, readonly string[]> }));
+export async function metadataOfConditions(
+  obs: DataFrame,
+  conditions: readonly Conditions[],
+  {
+    keep,
+    always = [],
+    onNote,
+  }: {
+    readonly keep?: Int32Array;
+    readonly always?: readonly (readonly string[])[];
+    readonly onNote?: (note: Note) => void;
+  } = {},
+): Promise<SampleMetadata[]> {
+  const found = conditions.map(() => ({
+    columns: [] as string[],
+    values: [] as MetadataValue[][],
+    levels: {} as Record<string, readonly string[]>,
+  }));
   for (const name of obs.columnNames) {
     const column = await readable(obs, name, onNote);
     if (!column) continue;
     conditions.forEach(({ key, codes, names }, k) => {
       if (name === key) return;
       const values = constantValues(column, codes, names.length, keep);
-      if (!values || values.every((value) => value === null) || (!always[k]?.includes(name) && values.every((value, i) => String(value) === names[i]))) return;
+      if (
+        !values ||
+        values.every((value) => value === null) ||
+        (!always[k]?.includes(name) && values.every((value, i) => String(value) === names[i]))
+      )
+        return;
       found[k]!.columns.push(name);
       found[k]!.values.push(values);
       if (column.kind === "categorical" && column.ordered) found[k]!.levels[name] = column.categories;
@@ -38,7 +62,9 @@ export async function metadataOfConditions(obs: DataFrame, conditions: readonly 
   }
   return found.map(({ columns, values, levels }, k) => ({
     columns,
-    samples: Object.fromEntries(conditions[k]!.names.map((name, row) => [name, values.map((column) => column[row]!)])),
+    samples: Object.fromEntries(
+      conditions[k]!.names.map((name, row) => [name, values.map((column) => column[row]!)]),
+    ),
     ...(Object.keys(levels).length > 0 && { levels }),
   }));
 }
@@ -54,7 +80,12 @@ async function readable(obs: DataFrame, name: string, onNote?: (note: Note) => v
 }
 
 /** One value per condition; null where two cells of a condition differ. */
-function constantValues(column: Column, codes: Int32Array, conditions: number, keep?: Int32Array): MetadataValue[] | null {
+function constantValues(
+  column: Column,
+  codes: Int32Array,
+  conditions: number,
+  keep?: Int32Array,
+): MetadataValue[] | null {
   const values: MetadataValue[] = Array.from({ length: conditions }, () => null);
   const at = valueAt(column);
   for (let cell = 0; cell < codes.length; cell++) {
@@ -69,7 +100,8 @@ function constantValues(column: Column, codes: Int32Array, conditions: number, k
 
 function valueAt(column: Column): (row: number) => MetadataValue {
   if (column.kind === "categorical") return (row) => column.categories[column.codes[row]!] ?? null;
-  if (column.kind === "number") return (row) => (Number.isFinite(column.values[row]) ? column.values[row]! : null);
+  if (column.kind === "number")
+    return (row) => (Number.isFinite(column.values[row]) ? column.values[row]! : null);
   return (row) => column.values[row] ?? null;
 }
 
@@ -84,7 +116,12 @@ export function joinMetadata(first: SampleMetadata, second: SampleMetadata): Sam
   const levels = { ...first.levels, ...second.levels };
   return {
     columns,
-    samples: Object.fromEntries(names.map((name) => [name, columns.map((column) => value(second, name, column) ?? value(first, name, column))])),
+    samples: Object.fromEntries(
+      names.map((name) => [
+        name,
+        columns.map((column) => value(second, name, column) ?? value(first, name, column)),
+      ]),
+    ),
     ...(Object.keys(levels).length > 0 && { levels }),
   };
 }

@@ -6,7 +6,12 @@ import type { Dataset } from "./minibatches.js";
  * @param order - cells to choose from, in random order @param most - cells at most
  * @returns ascending
  */
-export function sampleRareFirst({ labels, levels }: Pick<Dataset, "labels" | "levels">, order: Int32Array, most: number, share: number): Int32Array {
+export function sampleRareFirst(
+  { labels, levels }: Pick<Dataset, "labels" | "levels">,
+  order: Int32Array,
+  most: number,
+  share: number,
+): Int32Array {
   const taken = new Map<number, number>();
   const [chosen, others]: [number[], number[]] = [[], []];
   for (const cell of order) {

@@ -1,5 +1,6 @@
-// Counts that stay in the file: minibatches are made of blocks of neighbouring rows that are read while they are needed, so that memory does not grow with the
-// number of cells. An epoch takes the blocks in random order, a few dozen at a time, and the cells of those in random order: one seed, one order, whatever the
+// Counts that stay in the file: minibatches are made of blocks of neighbouring rows that are read while they
+// are needed, so that memory does not grow with the number of cells. An epoch takes the blocks in random
+// order, a few dozen at a time, and the cells of those in random order: one seed, one order, whatever the
 // machine. Validation cells are held in memory; there are at most as many as `mostHeld`.
 import { startGiver } from "#platform";
 import { isReadByThread, worthAThread } from "../anndata/read-ahead.js";
@@ -32,7 +33,14 @@ const shareAtOnce = 1 / 8;
  * @param leastForThread - stored values from which a thread reads ahead
  * @throws ScPoliError "counts" at the first value that is no count; "interrupted"
  */
-export async function openStreamedCounts(place: CountsPlace, map: Int32Array, genes: number, options: LoadCountsOptions = {}, sizes = blockSizes, leastForThread = worthAThread): Promise<StreamedCounts> {
+export async function openStreamedCounts(
+  place: CountsPlace,
+  map: Int32Array,
+  genes: number,
+  options: LoadCountsOptions = {},
+  sizes = blockSizes,
+  leastForThread = worthAThread,
+): Promise<StreamedCounts> {
   const { keep } = options;
   const sizeFactors = new Float32Array(keep?.length ?? place.matrix.rows);
   let [widest, cell] = [0, 0];
@@ -64,13 +72,18 @@ export class StreamedCounts implements CountSource {
     this.mostHeld = sizes.rows * sizes.together;
   }
 
-  get sizeFactors() { return this.survey.sizeFactors; }
-  get widest() { return this.survey.widest; }
+  get sizeFactors() {
+    return this.survey.sizeFactors;
+  }
+  get widest() {
+    return this.survey.widest;
+  }
 
   shuffled(cells: Int32Array, seed: number, epoch: number): Int32Array {
     const random = new Random(seed, `epoch ${epoch}`);
     const starts: number[] = [];
-    for (let i = 0; i < cells.length; i++) if (i === 0 || this.#blockOf(cells[i]!) !== this.#blockOf(cells[i - 1]!)) starts.push(i);
+    for (let i = 0; i < cells.length; i++)
+      if (i === 0 || this.#blockOf(cells[i]!) !== this.#blockOf(cells[i - 1]!)) starts.push(i);
     const blocks = random.shuffle(Int32Array.from(starts.keys()));
     const order = new Int32Array(cells.length);
     for (let first = 0, filled = 0; first < blocks.length; first += this.sizes.together) {
@@ -93,7 +106,7 @@ export class StreamedCounts implements CountSource {
     const sorted = cells.slice().sort();
     const compact = new CompactRows(sorted.length, this.genes);
     const read = countsReader(this.place, this.map, this.genes);
-    for (let i = 0; i < sorted.length; ) {
+    for (let i = 0; i < sorted.length;) {
       const first = this.#rowOf(sorted[i]!);
       let end = i + 1;
       while (end < sorted.length && this.#rowOf(sorted[end]!) - first < this.sizes.rows) end++;
@@ -105,18 +118,39 @@ export class StreamedCounts implements CountSource {
     }
     const counts = compact.finish();
     const rowOf = new Map(Array.from(sorted, (cell, row) => [cell, row]));
-    return { fill: (minibatch, own) => copyRows(counts, own.map((cell) => rowOf.get(cell)!), minibatch) };
+    return {
+      fill: (minibatch, own) =>
+        copyRows(
+          counts,
+          own.map((cell) => rowOf.get(cell)!),
+          minibatch,
+        ),
+    };
   }
 
   /** Rows in the order given: of a large file from a thread that reads ahead. */
   #read(order: Int32Array): Pieces {
     const { place, map, genes, sizes } = this;
     const rowsAtOnce = Math.ceil(shareAtOnce * sizes.rows * sizes.together);
-    const task: OrderTask = { path: place.path, name: place.name, values: place.values, map, genes, order, blockRows: sizes.rows, rowsAtOnce };
-    if (isReadByThread(place.matrix, this.leastForThread)) return startGiver<OrderTask, OrderedRows>("streamed-counts", task);
+    const task: OrderTask = {
+      path: place.path,
+      name: place.name,
+      values: place.values,
+      map,
+      genes,
+      order,
+      blockRows: sizes.rows,
+      rowsAtOnce,
+    };
+    if (isReadByThread(place.matrix, this.leastForThread))
+      return startGiver<OrderTask, OrderedRows>("streamed-counts", task);
     const spares: OrderedRows[] = [];
     const pieces = readInOrder(place, task, () => spares.pop());
-    return { take: async () => (await pieces.next()).value ?? null, giveBack: (piece) => spares.push(piece), close: async () => void (await pieces.return()) };
+    return {
+      take: async () => (await pieces.next()).value ?? null,
+      giveBack: (piece) => spares.push(piece),
+      close: async () => void (await pieces.return()),
+    };
   }
 
   #rowOf(cell: number): number {
@@ -150,7 +184,11 @@ class StreamedPass implements CountPass {
   async reach(cells: Int32Array): Promise<void> {
     this.#reachedFrom += this.#reached.length;
     this.#reached = cells;
-    while (this.#present.length > 0 && this.#present[0]!.from + this.#present[0]!.piece.rows <= this.#reachedFrom) this.#pieces.giveBack(this.#present.shift()!.piece);
+    while (
+      this.#present.length > 0 &&
+      this.#present[0]!.from + this.#present[0]!.piece.rows <= this.#reachedFrom
+    )
+      this.#pieces.giveBack(this.#present.shift()!.piece);
     while (this.#presentEnd < this.#reachedFrom + cells.length) {
       const piece = (await this.#pieces.take(true))!;
       this.#present.push({ piece, from: this.#presentEnd });
@@ -162,13 +200,19 @@ class StreamedPass implements CountPass {
   fill(minibatch: Minibatch, cells: Int32Array): void {
     minibatch.indptr[0] = 0;
     if (cells === this.#reached) this.#copy(minibatch, 0, this.#reachedFrom, cells.length);
-    else cells.forEach((cell, row) => this.#copy(minibatch, row, this.#reachedFrom + this.#reached.indexOf(cell), 1));
+    else
+      cells.forEach((cell, row) =>
+        this.#copy(minibatch, row, this.#reachedFrom + this.#reached.indexOf(cell), 1),
+      );
   }
 
   /** Copies `count` cells from place `from` of the order on into rows from `row` on. */
   #copy(minibatch: Minibatch, row: number, from: number, count: number): void {
     for (const { piece, from: start } of this.#present) {
-      const [first, end] = [Math.max(from, start) - start, Math.min(from + count, start + piece.rows) - start];
+      const [first, end] = [
+        Math.max(from, start) - start,
+        Math.min(from + count, start + piece.rows) - start,
+      ];
       if (first >= end) continue;
       copyPiece(piece, first, end, minibatch, row);
       row += end - first;
@@ -182,7 +226,13 @@ class StreamedPass implements CountPass {
 }
 
 /** Copies rows [first, end) of a piece into a minibatch's rows from `row` on. */
-function copyPiece({ indptr, indices, small, largeFrom, large }: OrderedRows, first: number, end: number, minibatch: Minibatch, row: number): void {
+function copyPiece(
+  { indptr, indices, small, largeFrom, large }: OrderedRows,
+  first: number,
+  end: number,
+  minibatch: Minibatch,
+  row: number,
+): void {
   const { compact, sources } = minibatch;
   const isCompact = compact !== undefined && indices instanceof Uint16Array;
   const to = isCompact ? compact : minibatch;

@@ -1,5 +1,6 @@
-// What a likelihood takes from a file: raw counts, scATAC fragment counts (made of read counts where need be), or normalised values as they are.
-// Source of the fragment counts: De Donno et al. 2023, Methods ("scATAC-seq data"): odd and even read counts are taken together.
+// What a likelihood takes from a file: raw counts, scATAC fragment counts (made of read counts where need
+// be), or normalised values as they are. Source of the fragment counts: De Donno et al. 2023, Methods
+// ("scATAC-seq data"): odd and even read counts are taken together.
 import type { AnnData } from "../anndata/anndata.js";
 import type { AtacCounts, Note, ReconLoss } from "../config.js";
 import { findCounts, findNumbers, type CountsPlace } from "./count-places.js";
@@ -23,15 +24,33 @@ export interface FoundValues {
   readonly atacCounts?: AtacCounts;
 }
 
-/** @throws ScPoliError as `findCounts`; "counts" where mse meets no matrix of numbers; "usage" for atacCounts with mse */
-export async function findValues(data: AnnData, options: ValuesOptions, note: (note: Note) => void): Promise<FoundValues> {
+/**
+ * @throws ScPoliError as `findCounts`; "counts" where mse meets no matrix of numbers; "usage" for atacCounts
+ * with mse
+ */
+export async function findValues(
+  data: AnnData,
+  options: ValuesOptions,
+  note: (note: Note) => void,
+): Promise<FoundValues> {
   const { reconLoss, layer, atacCounts, trainedOn } = options;
   if (reconLoss === "mse") {
-    if (atacCounts) throw new ScPoliError("usage", "atacCounts is for counts; mse takes normalised values as they are. Leave it out, or take poisson.");
+    if (atacCounts)
+      throw new ScPoliError(
+        "usage",
+        "atacCounts is for counts; mse takes normalised values as they are. Leave it out, or take poisson.",
+      );
     const place = await findNumbers(data, layer);
     const { holds, verdict } = place.found.at(-1)!;
-    note({ level: "info", message: `mse takes the values of ${place.name} as they are, neither normalised nor logarithmised (${verdict}).` });
-    if (holds === "counts") note({ level: "warning", message: `${place.name} holds raw counts; mse is meant for normalised, logarithmised values. Take nb for counts, or name another matrix (--layer).` });
+    note({
+      level: "info",
+      message: `mse takes the values of ${place.name} as they are, neither normalised nor logarithmised (${verdict}).`,
+    });
+    if (holds === "counts")
+      note({
+        level: "warning",
+        message: `${place.name} holds raw counts; mse is meant for normalised, logarithmised values. Take nb for counts, or name another matrix (--layer).`,
+      });
     return { place };
   }
   const place = await findCounts(data, layer, options.recoverCounts);
@@ -57,7 +76,9 @@ const rowsOfLook = 64;
 async function countOnesAndTwos({ matrix }: CountsPlace): Promise<{ ones: number; twos: number }> {
   const rows = Math.min(rowsOfLook, matrix.rows);
   let [ones, twos] = [0, 0];
-  for (const start of new Set(Array.from({ length: looks }, (_, look) => Math.floor(((matrix.rows - rows) * look) / (looks - 1))))) {
+  for (const start of new Set(
+    Array.from({ length: looks }, (_, look) => Math.floor(((matrix.rows - rows) * look) / (looks - 1))),
+  )) {
     const { indptr, values } = await matrix.read(start, start + rows);
     for (let k = 0; k < indptr[rows]!; k++) {
       if (values[k] === 1) ones++;

@@ -1,6 +1,7 @@
 // Which genes a model is made of: all, the most variable ones, a list of names, or a boolean column of var.
-// Variable genes as scanpy 1.11 has them (highly_variable_genes, flavor "seurat", batch_key, n_top_genes) after normalize_total(target_sum=1e4) and log1p:
-// that flavour undoes the logarithm, so that sums and sums of squares of the normalised counts, per condition and gene, are all it needs: one pass over the file.
+// Variable genes as scanpy 1.11 has them (highly_variable_genes, flavor "seurat", batch_key, n_top_genes)
+// after normalize_total(target_sum=1e4) and log1p: that flavour undoes the logarithm, so that sums and sums
+// of squares of the normalised counts, per condition and gene, are all it needs: one pass over the file.
 // Source: scanpy/preprocessing/_highly_variable_genes.py; Satija et al. 2015.
 import type { Note, TrainOptions } from "../config.js";
 import { selectAccessiblePeaks } from "./accessible-peaks.js";
@@ -13,8 +14,9 @@ export interface SelectGenesOptions extends ReadCountsOptions {
   /** rows of the file that count, ascending. Default: all */
   readonly keep?: Int32Array;
   /**
-   * Bytes that the sums may take, default 256 MiB. The sums of a condition are kept from its first cell to its last: one pass over the file is enough where
-   * conditions lie together, or their sums fit. Those that do not fit are summed in a further pass.
+   * Bytes that the sums may take, default 256 MiB. The sums of a condition are kept from its first cell to
+   * its last: one pass over the file is enough where conditions lie together, or their sums fit. Those that
+   * do not fit are summed in a further pass.
    */
   readonly sumBytes?: number;
 }
@@ -24,21 +26,33 @@ const targetSum = 1e4;
 const bins = 20;
 
 /**
- * The most variable genes. With conditions, genes are ranked by the number of conditions in which they are among the first n, then by their mean normalised dispersion.
+ * The most variable genes. With conditions, genes are ranked by the number of conditions in which they are
+ * among the first n, then by their mean normalised dispersion.
  *
  * @param conditions - code of each cell (of those kept), or null to take all cells together
  * @param n - number of genes, at least 1; all genes where there are fewer
  * @returns ascending columns of the file
  * @throws ScPoliError "counts", "interrupted" as `streamCounts`
  */
-export async function selectVariableGenes(place: CountsPlace, conditions: Int32Array | null, n: number, options: SelectGenesOptions = {}): Promise<Int32Array> {
+export async function selectVariableGenes(
+  place: CountsPlace,
+  conditions: Int32Array | null,
+  n: number,
+  options: SelectGenesOptions = {},
+): Promise<Int32Array> {
   const genes = place.matrix.columns;
   const codes = codesOfRows(place.matrix.rows, conditions, options.keep);
   const names = await place.var.index();
   const ranking = new Ranking(genes);
   const most = Math.max(1, Math.floor((options.sumBytes ?? 256 * 2 ** 20) / (16 * genes)));
-  const sums = new ConditionSums(codes, genes, most, (moments) => ranking.add(moments, n, conditions !== null));
-  for (let pass = 0; !sums.isComplete; pass++) await sums.add(place, { ...options, onProgress: (done, rows) => options.onProgress?.(pass * rows + done, (pass + 1) * rows) });
+  const sums = new ConditionSums(codes, genes, most, (moments) =>
+    ranking.add(moments, n, conditions !== null),
+  );
+  for (let pass = 0; !sums.isComplete; pass++)
+    await sums.add(place, {
+      ...options,
+      onProgress: (done, rows) => options.onProgress?.(pass * rows + done, (pass + 1) * rows),
+    });
   return ranking.best(n, names);
 }
 
@@ -86,7 +100,13 @@ class ConditionSums {
     const { codes, genes } = this;
     const identity = Int32Array.from({ length: genes }, (_, gene) => gene);
     const isLater = new Uint8Array(this.#cells.length);
-    for await (const { start, rows, indptr, indices, counts, sizeFactors } of streamCounts(place, identity, genes, undefined, options)) {
+    for await (const { start, rows, indptr, indices, counts, sizeFactors } of streamCounts(
+      place,
+      identity,
+      genes,
+      undefined,
+      options,
+    )) {
       for (let row = 0; row < rows; row++) {
         const code = codes[start + row]!;
         if (code < 0 || this.#cells[code] === 0 || isLater[code]) continue;
@@ -110,7 +130,11 @@ class ConditionSums {
   /** null where there is no room */
   #begin(code: number): Moments | null {
     if (this.#open.size >= this.most) return null;
-    const moments = this.#spare.pop() ?? { cells: 0, sum: new Float64Array(this.genes), squares: new Float64Array(this.genes) };
+    const moments = this.#spare.pop() ?? {
+      cells: 0,
+      sum: new Float64Array(this.genes),
+      squares: new Float64Array(this.genes),
+    };
     this.#open.set(code, moments);
     return moments;
   }
@@ -140,10 +164,16 @@ class Ranking {
     this.#known = new Int32Array(genes);
   }
 
-  /** @param onlyExpressed - genes without a count are left out of the bins and have dispersion 0, as scanpy does with a batch key */
+  /**
+   * @param onlyExpressed - genes without a count are left out of the bins and have dispersion 0, as scanpy
+   * does with a batch key
+   */
   add(moments: Moments, n: number, onlyExpressed: boolean): void {
-    const used = Int32Array.from({ length: this.genes }, (_, gene) => gene).filter((gene) => !onlyExpressed || moments.sum[gene]! > 0);
-    if (onlyExpressed) for (let gene = 0; gene < this.genes; gene++) if (!(moments.sum[gene]! > 0)) this.#known[gene]!++;
+    const used = Int32Array.from({ length: this.genes }, (_, gene) => gene).filter(
+      (gene) => !onlyExpressed || moments.sum[gene]! > 0,
+    );
+    if (onlyExpressed)
+      for (let gene = 0; gene < this.genes; gene++) if (!(moments.sum[gene]! > 0)) this.#known[gene]!++;
     const dispersions = normalizedDispersions(moments, used);
     const known = dispersions.filter((value) => !Number.isNaN(value)).sort();
     const cutoff = known[Math.max(0, known.length - n)];
@@ -156,12 +186,19 @@ class Ranking {
     });
   }
 
-  /** Columns of the n first genes, ascending. Ties go to the name that sorts first; genes without a dispersion come last. */
+  /**
+   * Columns of the n first genes, ascending. Ties go to the name that sorts first; genes without a dispersion
+   * come last.
+   */
   best(n: number, names: readonly string[]): Int32Array {
-    const mean = this.#sum.map((sum, gene) => (this.#known[gene]! > 0 ? sum / this.#known[gene]! : -Infinity));
+    const mean = this.#sum.map((sum, gene) =>
+      this.#known[gene]! > 0 ? sum / this.#known[gene]! : -Infinity,
+    );
     const times = this.#times;
     const order = Int32Array.from({ length: this.genes }, (_, gene) => gene);
-    order.sort((a, b) => times[b]! - times[a]! || compare(mean[b]!, mean[a]!) || byCodePoint(names[a]!, names[b]!));
+    order.sort(
+      (a, b) => times[b]! - times[a]! || compare(mean[b]!, mean[a]!) || byCodePoint(names[a]!, names[b]!),
+    );
     return order.slice(0, n).sort();
   }
 }
@@ -170,7 +207,10 @@ function compare(a: number, b: number): number {
   return a < b ? -1 : a > b ? 1 : 0;
 }
 
-/** log(variance / mean) of each gene, less its mean and divided by its deviation over the genes of similar mean (20 bins of log1p(mean)); NaN where there is no variance. */
+/**
+ * log(variance / mean) of each gene, less its mean and divided by its deviation over the genes of similar
+ * mean (20 bins of log1p(mean)); NaN where there is no variance.
+ */
 function normalizedDispersions({ cells, sum, squares }: Moments, used: Int32Array): Float64Array {
   const logMean = new Float64Array(used.length);
   const dispersion = new Float64Array(used.length);
@@ -185,14 +225,17 @@ function normalizedDispersions({ cells, sum, squares }: Moments, used: Int32Arra
   const size = new Float64Array(bins);
   const center = new Float64Array(bins);
   const spread = new Float64Array(bins);
-  const each = (visit: (b: number, value: number) => void): void => dispersion.forEach((value, i) => void (Number.isNaN(value) || visit(bin[i]!, value)));
+  const each = (visit: (b: number, value: number) => void): void =>
+    dispersion.forEach((value, i) => void (Number.isNaN(value) || visit(bin[i]!, value)));
   each((b) => void size[b]!++);
   each((b, value) => void (center[b]! += value / size[b]!));
   each((b, value) => void (spread[b]! += (value - center[b]!) ** 2));
   for (let b = 0; b < bins; b++) {
     spread[b] = Math.sqrt(spread[b]! / (size[b]! - 1));
-    if (size[b] === 1) [spread[b], center[b]] = [center[b]!, 0]; // a gene alone in its bin gets 1
-    else if (spread[b]! < 1e-12 * Math.abs(center[b]!)) spread[b] = NaN; // all alike: what is left is rounding
+    if (size[b] === 1)
+      [spread[b], center[b]] = [center[b]!, 0]; // a gene alone in its bin gets 1
+    // all alike: what is left is rounding
+    else if (spread[b]! < 1e-12 * Math.abs(center[b]!)) spread[b] = NaN;
   }
   return dispersion.map((value, i) => (value - center[bin[i]!]!) / spread[bin[i]!]!);
 }
@@ -201,7 +244,8 @@ function normalizedDispersions({ cells, sum, squares }: Moments, used: Int32Arra
 function cut(values: Float64Array): Int32Array {
   let [least, most] = [Infinity, -Infinity];
   for (const value of values) [least, most] = [Math.min(least, value), Math.max(most, value)];
-  if (least === most) [least, most] = [least - 0.001 * (Math.abs(least) || 1), most + 0.001 * (Math.abs(most) || 1)];
+  if (least === most)
+    [least, most] = [least - 0.001 * (Math.abs(least) || 1), most + 0.001 * (Math.abs(most) || 1)];
   const step = (most - least) / bins;
   const edges = Float64Array.from({ length: bins + 1 }, (_, i) => (i === bins ? most : least + i * step));
   return Int32Array.from(values, (value) => {
@@ -223,50 +267,101 @@ export interface ResolveGenesOptions extends SelectGenesOptions {
 /**
  * Columns of the genes that a model is trained on, ascending. Gene names must be unique.
  *
- * @param genes - number of variable genes (of the most accessible peaks, where `isAtac`), list of names, name of a boolean var column; undefined: all genes
+ * @param genes - number of variable genes (of the most accessible peaks, where `isAtac`), list of names, name
+ * of a boolean var column; undefined: all genes
  * @param conditions - as `selectVariableGenes`
- * @throws ScPoliError "usage" for a number below 1; "key" for a column that is not there or not boolean, or a list with no gene of the file;
+ * @throws ScPoliError "usage" for a number below 1; "key" for a column that is not there or not boolean, or a
+ * list with no gene of the file;
  *   "refused" for a list with names that are not in the file, unless `force`
  */
-export async function resolveGenes(genes: TrainOptions["genes"], place: CountsPlace, conditions: Int32Array | null, options: ResolveGenesOptions = {}): Promise<Int32Array> {
+export async function resolveGenes(
+  genes: TrainOptions["genes"],
+  place: CountsPlace,
+  conditions: Int32Array | null,
+  options: ResolveGenesOptions = {},
+): Promise<Int32Array> {
   const names = await place.var.index();
   if (genes === undefined) return Int32Array.from(names.keys());
   if (typeof genes === "number") {
-    if (!Number.isInteger(genes) || genes < 1) throw new ScPoliError("usage", `The number of genes is ${genes}; expected a whole number of at least 1.`, { genes });
+    if (!Number.isInteger(genes) || genes < 1)
+      throw new ScPoliError(
+        "usage",
+        `The number of genes is ${genes}; expected a whole number of at least 1.`,
+        { genes },
+      );
     if (genes >= names.length) {
-      if (genes > names.length) options.note?.({ level: "info", message: `All ${names.length} genes of ${place.name} are taken: there are fewer than the ${genes} asked for.` });
+      if (genes > names.length)
+        options.note?.({
+          level: "info",
+          message: `All ${names.length} genes of ${place.name} are taken: there are fewer than the ${genes} asked for.`,
+        });
       return Int32Array.from(names.keys());
     }
-    return options.isAtac ? selectAccessiblePeaks(place, options.keep, genes, options) : selectVariableGenes(place, conditions, genes, options);
+    return options.isAtac
+      ? selectAccessiblePeaks(place, options.keep, genes, options)
+      : selectVariableGenes(place, conditions, genes, options);
   }
-  return "varColumn" in genes ? columnsMarked(genes.varColumn, place) : columnsNamed(genes, names, place.name, options);
+  return "varColumn" in genes
+    ? columnsMarked(genes.varColumn, place)
+    : columnsNamed(genes, names, place.name, options);
 }
 
 async function columnsMarked(key: string, place: CountsPlace): Promise<Int32Array> {
   const column = await place.var.column(key);
-  const values: readonly unknown[] = column.kind === "categorical" ? Array.from(column.codes, (code) => column.categories[code]) : Array.from(column.values as ArrayLike<unknown>);
-  const isTrue = (value: unknown): boolean => value === true || value === 1 || value === "True" || value === "true";
-  const isFalse = (value: unknown): boolean => value === false || value === 0 || value === "False" || value === "false";
+  const values: readonly unknown[] =
+    column.kind === "categorical"
+      ? Array.from(column.codes, (code) => column.categories[code])
+      : Array.from(column.values as ArrayLike<unknown>);
+  const isTrue = (value: unknown): boolean =>
+    value === true || value === 1 || value === "True" || value === "true";
+  const isFalse = (value: unknown): boolean =>
+    value === false || value === 0 || value === "False" || value === "false";
   const other = values.find((value) => !isTrue(value) && !isFalse(value));
   if (other !== undefined || values.some((value) => value === undefined))
-    throw new ScPoliError("key", `var['${key}'] is not a boolean column: it holds ${JSON.stringify(other ?? null)}. Name a column of True and False, such as highly_variable.`, { key });
+    throw new ScPoliError(
+      "key",
+      `var['${key}'] is not a boolean column: it holds ${JSON.stringify(other ?? null)}. Name a column of True and False, such as highly_variable.`,
+      { key },
+    );
   const columns = Int32Array.from(values.keys()).filter((i) => isTrue(values[i]));
-  if (columns.length === 0) throw new ScPoliError("key", `var['${key}'] is False for all ${values.length} genes.`, { key });
+  if (columns.length === 0)
+    throw new ScPoliError("key", `var['${key}'] is False for all ${values.length} genes.`, { key });
   return columns;
 }
 
-function columnsNamed(wanted: readonly string[], names: readonly string[], place: string, { force, note }: ResolveGenesOptions): Int32Array {
+function columnsNamed(
+  wanted: readonly string[],
+  names: readonly string[],
+  place: string,
+  { force, note }: ResolveGenesOptions,
+): Int32Array {
   const set = new Set(wanted);
   const columns = Int32Array.from(names.keys()).filter((column) => set.has(names[column]!));
   for (const column of columns) set.delete(names[column]!);
   if (set.size === 0 && columns.length > 0) return columns;
   const missing = [...set];
-  const shown = missing.slice(0, 5).map((name) => `'${name}'`).join(", ") + (missing.length > 5 ? `, ...` : "");
+  const shown =
+    missing
+      .slice(0, 5)
+      .map((name) => `'${name}'`)
+      .join(", ") + (missing.length > 5 ? `, ...` : "");
   const details = { missing: missing.length, place };
   if (columns.length === 0)
-    throw new ScPoliError("key", `No gene of the list (${wanted.length === 0 ? "it is empty" : shown}) is in ${place}, whose genes look like ${names.slice(0, 3).map((name) => `'${name}'`).join(", ")}.`, details);
+    throw new ScPoliError(
+      "key",
+      `No gene of the list (${wanted.length === 0 ? "it is empty" : shown}) is in ${place}, whose genes look like ${names
+        .slice(0, 3)
+        .map((name) => `'${name}'`)
+        .join(", ")}.`,
+      details,
+    );
   const message = `${missing.length} gene${missing.length === 1 ? "" : "s"} of the list ${missing.length === 1 ? "is" : "are"} not in ${place}: ${shown}.`;
-  if (!force) throw new ScPoliError("refused", `${message} Take them off the list; --force goes on without them.`, details);
+  if (!force)
+    throw new ScPoliError(
+      "refused",
+      `${message} Take them off the list; --force goes on without them.`,
+      details,
+    );
   note?.({ level: "warning", message: `${message} The model is made of the other ${columns.length}.` });
   return columns;
 }

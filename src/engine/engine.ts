@@ -1,12 +1,17 @@
 // The arithmetic that the model is written in: a dozen fat operations, each forward beside its backward.
 //
-// The network records operations into a program once and runs the program for every minibatch. `reference` executes them as they stand, in float64;
-// `wasm` regroups them (row by row where each cell is independent, by gene columns where gradients are summed, Adam fused into the weight gradient).
-// Letters: B cells in the minibatch, G genes, H hidden width, D latent, E embedding width (all condition keys joined), C conditions, K prototypes.
+// The network records operations into a program once and runs the program for every minibatch. `reference`
+// executes them as they stand, in float64; `wasm` regroups them (row by row where each cell is independent,
+// by gene columns where gradients are summed, Adam fused into the weight gradient). Letters: B cells in the
+// minibatch, G genes, H hidden width, D latent, E embedding width (all condition keys joined), C conditions,
+// K prototypes.
 
 export type Floats = Float32Array | Float64Array;
 
-/** What a parameter is used for; an engine may choose its memory layout by it. Shapes are those of scArches' `model_params.pt`. */
+/**
+ * What a parameter is used for; an engine may choose its memory layout by it. Shapes are those of scArches'
+ * `model_params.pt`.
+ */
 export type Role =
   | "sparse" //    (H, G) weight of the first encoder layer, multiplied with sparse rows
   | "linear" //    (N, K) weight of a small dense layer
@@ -14,7 +19,8 @@ export type Role =
   | "bias" //      (N)
   | "embedding" // (C, E) condition embeddings, looked up by row
   | "theta" //     (G, C) log inverse dispersion, a column per combination of conditions
-  | "one-hot"; //  (C, H) weight of a one-hot encoded condition in a first layer, transposed: a row per condition
+  //  (C, H) weight of a one-hot encoded condition in a first layer, transposed: a row per condition
+  | "one-hot";
 
 export interface ParameterOptions {
   readonly name: string;
@@ -23,8 +29,9 @@ export interface ParameterOptions {
   /** L2 weight decay, added to the gradient. */
   readonly weightDecay: number;
   /**
-   * First trainable condition: rows of an embedding or one-hot weight, or columns of theta, before it are frozen (reference mapping). 0 trains
-   * everything, Infinity freezes the parameter. Other roles know only 0 and Infinity.
+   * First trainable condition: rows of an embedding or one-hot weight, or columns of theta, before it are
+   * frozen (reference mapping). 0 trains everything, Infinity freezes the parameter. Other roles know only 0
+   * and Infinity.
    */
   readonly trainableFrom: number;
 }
@@ -35,8 +42,9 @@ export interface Parameter extends ParameterOptions {
 }
 
 /**
- * Whether Adam moves only those columns of theta that have cells in the minibatch: where more of them train than a minibatch can have. A column that it does
- * not have would otherwise decay in each step, and thousands of them cost more than the rest of the network.
+ * Whether Adam moves only those columns of theta that have cells in the minibatch: where more of them train
+ * than a minibatch can have. A column that it does not have would otherwise decay in each step, and thousands
+ * of them cost more than the rest of the network.
  */
 export function movesUsedOnly({ role, shape, trainableFrom }: Parameter, minibatchSize: number): boolean {
   return role === "theta" && shape[1]! - trainableFrom > minibatchSize;
@@ -59,7 +67,10 @@ export type TakenCounts = "values" | "log1p" | "log-normalized";
 /** Total that counts are scaled to before the logarithm of "log-normalized". */
 export const normalizedTotal = 10_000;
 
-/** One minibatch of sparse cells; the engine owns the arrays (their lengths are its capacity) and the caller fills them. */
+/**
+ * One minibatch of sparse cells; the engine owns the arrays (their lengths are its capacity) and the caller
+ * fills them.
+ */
 export interface Minibatch {
   /** B: how many rows are filled */
   rows: number;
@@ -77,9 +88,15 @@ export interface Minibatch {
   readonly combinations: Int32Array;
   /** (B, levels) row of the prototype table, -1 where the cell has no label at that level */
   readonly labels: Int32Array;
-  /** (B) where a row starts among the counts that `keepCounts` was given, or else in `compact`; -1: the caller has filled `indices` and `counts`. Engines may have none. */
+  /**
+   * (B) where a row starts among the counts that `keepCounts` was given, or else in `compact`; -1: the caller
+   * has filled `indices` and `counts`. Engines may have none.
+   */
   readonly sources?: Int32Array;
-  /** Room for rows of small counts, as many as in `counts`: they are copied as they are, and the engine's threads widen them. Gone where counts are kept. */
+  /**
+   * Room for rows of small counts, as many as in `counts`: they are copied as they are, and the engine's
+   * threads widen them. Gone where counts are kept.
+   */
   compact?: { readonly indices: Uint16Array; readonly counts: Uint8Array } | undefined;
 }
 
@@ -96,7 +113,10 @@ export interface RunOptions {
   readonly seed?: number;
 }
 
-/** Means over the cells of the minibatch (prototype: the sum over cell types of the mean distance), as in the published loss. */
+/**
+ * Means over the cells of the minibatch (prototype: the sum over cell types of the mean distance), as in the
+ * published loss.
+ */
 export interface Losses {
   readonly reconstruction: number;
   readonly kl: number;
@@ -104,13 +124,22 @@ export interface Losses {
 }
 
 export interface Program {
-  /** Runs the recorded operations on the minibatch that is loaded. @returns the losses that the program computes, 0 for others */
+  /**
+   * Runs the recorded operations on the minibatch that is loaded.
+   * @returns the losses that the program computes, 0 for others
+   */
   run(options?: RunOptions): Losses;
 }
 
-/** Operations to record. `dx` is the gradient of the total loss with respect to `x`; parameter gradients are kept inside the engine until `update`. */
+/**
+ * Operations to record. `dx` is the gradient of the total loss with respect to `x`; parameter gradients are
+ * kept inside the engine until `update`.
+ */
 export interface Operations {
-  /** Rows of the embedding tables, side by side: out (B, E). A row longer than 1 is scaled to length 1 in place first (frozen rows already are). */
+  /**
+   * Rows of the embedding tables, side by side: out (B, E). A row longer than 1 is scaled to length 1 in
+   * place first (frozen rows already are).
+   */
   lookUp(tables: readonly Parameter[], out: Activation): void;
   lookUpBackward(dout: Activation, tables: readonly Parameter[]): void;
 
@@ -125,53 +154,116 @@ export interface Operations {
   /** out = x W^T (+ bias), or out += x W^T where `add`. */
   linear(x: Activation, weight: Parameter, bias: Parameter | null, add: boolean, out: Activation): void;
   /** Gradients of weight and bias; dx = dout W, or dx += dout W where `add`; no dx where null. */
-  linearBackward(dout: Activation, x: Activation, weight: Parameter, bias: Parameter | null, add: boolean, dx: Activation | null): void;
+  linearBackward(
+    dout: Activation,
+    x: Activation,
+    weight: Parameter,
+    bias: Parameter | null,
+    add: boolean,
+    dx: Activation | null,
+  ): void;
 
-  /** Layer norm without affine (eps 1e-5), ReLU, dropout (kept values scaled by 1 / (1 - rate)); `layer` makes the masks of different layers differ. */
+  /**
+   * Layer norm without affine (eps 1e-5), ReLU, dropout (kept values scaled by 1 / (1 - rate)); `layer` makes
+   * the masks of different layers differ.
+   */
   normalize(x: Activation, dropout: number, layer: number, out: Activation): void;
   /** dx from dout; x and out as left by `normalize` of the same program. dx may be dout. */
   normalizeBackward(dout: Activation, x: Activation, dropout: number, layer: number, dx: Activation): void;
 
   /** noise (B, D) standard normal, from the run's seed. Leave it out to use what was written into `noise`. */
   sampleNoise(noise: Activation): void;
-  /** z = mean + noise * sqrt(exp(logVar) + 1e-4); also the KL divergence to N(0, 1) of N(mean, exp(logVar) + 1e-4), summed over D. */
+  /**
+   * z = mean + noise * sqrt(exp(logVar) + 1e-4); also the KL divergence to N(0, 1) of N(mean, exp(logVar) +
+   * 1e-4), summed over D.
+   */
   reparameterize(mean: Activation, logVar: Activation, noise: Activation, z: Activation): void;
   /** dmean, dlogVar from dz and the KL term. */
-  reparameterizeBackward(dz: Activation, mean: Activation, logVar: Activation, noise: Activation, dmean: Activation, dlogVar: Activation): void;
+  reparameterizeBackward(
+    dz: Activation,
+    mean: Activation,
+    logVar: Activation,
+    noise: Activation,
+    dmean: Activation,
+    dlogVar: Activation,
+  ): void;
 
   /**
-   * Negative binomial of the counts with mean softmax(h W^T + bias) * size factor and inverse dispersion exp(theta[:, combination]).
-   * Summed over genes. `probabilities`, where given, receives the softmax (B, G).
+   * Negative binomial of the counts with mean softmax(h W^T + bias) * size factor and inverse dispersion
+   * exp(theta[:, combination]). Summed over genes. `probabilities`, where given, receives the softmax (B, G).
    * @param backward - also keep what `negativeBinomialBackward` needs
    */
-  negativeBinomial(h: Activation, weight: Parameter, bias: Parameter, theta: Parameter, backward: boolean, probabilities: Activation | null): void;
+  negativeBinomial(
+    h: Activation,
+    weight: Parameter,
+    bias: Parameter,
+    theta: Parameter,
+    backward: boolean,
+    probabilities: Activation | null,
+  ): void;
   /** Gradients of weight, bias and theta (those that train), and dh. */
-  negativeBinomialBackward(h: Activation, weight: Parameter, bias: Parameter, theta: Parameter, dh: Activation): void;
+  negativeBinomialBackward(
+    h: Activation,
+    weight: Parameter,
+    bias: Parameter,
+    theta: Parameter,
+    dh: Activation,
+  ): void;
 
   /**
-   * The negative binomial with zeros of a second kind, of probability sigmoid(h W_d^T + b_d) per gene: else as `negativeBinomial`.
+   * The negative binomial with zeros of a second kind, of probability sigmoid(h W_d^T + b_d) per gene: else
+   * as `negativeBinomial`.
    * @param dropout - W_d, b_d
    */
-  zeroInflated(h: Activation, mean: OutputLayer, dropout: OutputLayer, theta: Parameter, backward: boolean, probabilities: Activation | null): void;
-  zeroInflatedBackward(h: Activation, mean: OutputLayer, dropout: OutputLayer, theta: Parameter, dh: Activation): void;
+  zeroInflated(
+    h: Activation,
+    mean: OutputLayer,
+    dropout: OutputLayer,
+    theta: Parameter,
+    backward: boolean,
+    probabilities: Activation | null,
+  ): void;
+  zeroInflatedBackward(
+    h: Activation,
+    mean: OutputLayer,
+    dropout: OutputLayer,
+    theta: Parameter,
+    dh: Activation,
+  ): void;
 
   /**
    * Poisson of the counts with rate softmax(h W^T + bias) * size factor. Summed over genes.
-   * @param scaled - false leaves the size factor out: the loss of the Python package. As the softmax sums to 1, the gradient is the same.
+   * @param scaled - false leaves the size factor out: the loss of the Python package. As the softmax sums to
+   * 1, the gradient is the same.
    */
-  poisson(h: Activation, layer: OutputLayer, scaled: boolean, backward: boolean, probabilities: Activation | null): void;
+  poisson(
+    h: Activation,
+    layer: OutputLayer,
+    scaled: boolean,
+    backward: boolean,
+    probabilities: Activation | null,
+  ): void;
   poissonBackward(h: Activation, layer: OutputLayer, dh: Activation): void;
 
-  /** Squared error of max(0, h W^T + bias) against the values. Summed over genes. `decoded`, where given, receives the former (B, G). */
+  /**
+   * Squared error of max(0, h W^T + bias) against the values. Summed over genes. `decoded`, where given,
+   * receives the former (B, G).
+   */
   squaredError(h: Activation, layer: OutputLayer, backward: boolean, decoded: Activation | null): void;
   squaredErrorBackward(h: Activation, layer: OutputLayer, dh: Activation): void;
 
-  /** Over the prototypes that have cells in the minibatch (all levels): mean Minkowski-p distance of their cells in z, summed; of unlabelled ones averaged and weighted. */
+  /**
+   * Over the prototypes that have cells in the minibatch (all levels): mean Minkowski-p distance of their
+   * cells in z, summed; of unlabelled ones averaged and weighted.
+   */
   prototypeLoss(z: Activation, p: number): void;
   /** dz += eta * gradient. */
   prototypeLossBackward(z: Activation, p: number, dz: Activation): void;
 
-  /** One step of Adam (betas 0.9 and 0.999, eps 0.01) on all parameters that received a gradient in this program; see `movesUsedOnly`. */
+  /**
+   * One step of Adam (betas 0.9 and 0.999, eps 0.01) on all parameters that received a gradient in this
+   * program; see `movesUsedOnly`.
+   */
   update(): void;
 }
 
@@ -188,7 +280,10 @@ export interface EngineOptions {
   readonly levels: number;
   /** K, D of the prototype table */
   readonly prototypes: readonly [number, number];
-  /** rows of the table from `from` on are unlabelled prototypes: the mean of theirs, times the weight, in the prototype loss */
+  /**
+   * rows of the table from `from` on are unlabelled prototypes: the mean of theirs, times the weight, in the
+   * prototype loss
+   */
   readonly unlabeled?: { readonly from: number; readonly weight: number };
   /** also store parameter gradients, for `readGradient` (tests) */
   readonly keepGradients?: boolean;
@@ -220,7 +315,8 @@ export interface Engine {
   writePrototypes(values: ArrayLike<number>): void;
 
   /**
-   * Keeps the stored counts of many cells, so that the engine's threads gather minibatches themselves (`sources`). Engines may have none.
+   * Keeps the stored counts of many cells, so that the engine's threads gather minibatches themselves
+   * (`sources`). Engines may have none.
    * @throws ScPoliError "memory"
    */
   keepCounts?(indices: Uint16Array, counts: Uint8Array): void;

@@ -1,5 +1,5 @@
-// Likelihoods of one cell in float64, with their gradients, as the formulas stand: what the reference engine takes.
-// x (G) counts; mu, rate (G) means; theta (G) inverse dispersions.
+// Likelihoods of one cell in float64, with their gradients, as the formulas stand: what the reference engine
+// takes. x (G) counts; mu, rate (G) means; theta (G) inverse dispersions.
 import { digamma, lgamma } from "./gamma.js";
 
 const likelihoodEps = 1e-8;
@@ -18,7 +18,11 @@ export function nbLoss(x: Float64Array, mu: Float64Array, theta: Float64Array): 
 }
 
 /** Gradients of `nbLoss`: with respect to mu, and to theta's logarithm. */
-export function nbGradient(x: Float64Array, mu: Float64Array, theta: Float64Array): { dmu: Float64Array; dtheta: Float64Array } {
+export function nbGradient(
+  x: Float64Array,
+  mu: Float64Array,
+  theta: Float64Array,
+): { dmu: Float64Array; dtheta: Float64Array } {
   const eps = likelihoodEps;
   const dmu = new Float64Array(x.length);
   const dtheta = new Float64Array(x.length);
@@ -47,10 +51,16 @@ function nbLossOfZero(mu: number, theta: number): number {
 }
 
 /**
- * Minus the log likelihood of one cell, where a zero is of a second kind with probability sigmoid(d). Source: zinb() in scArches' losses.
+ * Minus the log likelihood of one cell, where a zero is of a second kind with probability sigmoid(d). Source:
+ * zinb() in scArches' losses.
  * @param dropout - d
  */
-export function zinbLoss(x: Float64Array, mu: Float64Array, theta: Float64Array, dropout: Float64Array): number {
+export function zinbLoss(
+  x: Float64Array,
+  mu: Float64Array,
+  theta: Float64Array,
+  dropout: Float64Array,
+): number {
   let loss = nbLoss(x, mu, theta);
   dropout.forEach((d, g) => {
     const zero = nbLossOfZero(mu[g]!, theta[g]!);
@@ -60,9 +70,15 @@ export function zinbLoss(x: Float64Array, mu: Float64Array, theta: Float64Array,
   return loss;
 }
 
-/** Gradients of `zinbLoss`: those of nb, for a zero times the probability that it is nb's; and with respect to d. */
+/**
+ * Gradients of `zinbLoss`: those of nb, for a zero times the probability that it is nb's; and with respect to
+ * d.
+ */
 export function zinbGradient(
-  x: Float64Array, mu: Float64Array, theta: Float64Array, dropout: Float64Array,
+  x: Float64Array,
+  mu: Float64Array,
+  theta: Float64Array,
+  dropout: Float64Array,
 ): { dmu: Float64Array; dtheta: Float64Array; ddropout: Float64Array } {
   const { dmu, dtheta } = nbGradient(x, mu, theta);
   const ddropout = dropout.map((d, g) => {

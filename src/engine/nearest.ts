@@ -1,5 +1,6 @@
-// Nearest rows of a table, for many points: exactly, or from the lists around the nearest centres, which is nearly as good and much faster.
-// The kernel is kernels/nearest.ts; memory is that of the table and of a block of points.
+// Nearest rows of a table, for many points: exactly, or from the lists around the nearest centres, which is
+// nearly as good and much faster. The kernel is kernels/nearest.ts; memory is that of the table and of a
+// block of points.
 import { instantiate, reach, type LoneKernel } from "./lone-kernel.js";
 import { nearest as bytes } from "./nearest.generated.js";
 
@@ -13,7 +14,16 @@ export interface FoundRows {
 }
 
 interface NearestKernel extends LoneKernel {
-  configure(D: number, lists: number, probes: number, k: number, centres: number, listStart: number, tiles: number, scratch: number): void;
+  configure(
+    D: number,
+    lists: number,
+    probes: number,
+    k: number,
+    centres: number,
+    listStart: number,
+    tiles: number,
+    scratch: number,
+  ): void;
   scratchBytes(probes: number): number;
   search(points: number, rows: number, found: number, squared: number): void;
 }
@@ -25,22 +35,36 @@ export class NearestRows {
   readonly #kernel: NearestKernel;
   /** row of the table at each place of the kernel's tiles */
   readonly #rowAt: Int32Array;
-  readonly #layout: { readonly lists: number; readonly centres: number; readonly listStart: number; readonly tiles: number; readonly free: number };
+  readonly #layout: {
+    readonly lists: number;
+    readonly centres: number;
+    readonly listStart: number;
+    readonly tiles: number;
+    readonly free: number;
+  };
 
   /**
    * @param table - (M, D) finite, M >= 1
-   * @param centres - (lists) rows of the table around which the others are put into lists; none: one list, and every answer is exact
+   * @param centres - (lists) rows of the table around which the others are put into lists; none: one list,
+   * and every answer is exact
    */
-  constructor(table: Float32Array, readonly D: number, centres: ArrayLike<number> = []) {
+  constructor(
+    table: Float32Array,
+    readonly D: number,
+    centres: ArrayLike<number> = [],
+  ) {
     this.#kernel = instantiate(bytes);
     const M = table.length / D;
     const lists = Math.max(1, centres.length);
     const centreRows = new Float32Array(lists * D);
-    for (let list = 0; list < centres.length; list++) centreRows.set(table.subarray(centres[list]! * D, (centres[list]! + 1) * D), list * D);
-    const listOf = centres.length > 1 ? new NearestRows(centreRows, D).find(table, 1).indices : new Int32Array(M);
+    for (let list = 0; list < centres.length; list++)
+      centreRows.set(table.subarray(centres[list]! * D, (centres[list]! + 1) * D), list * D);
+    const listOf =
+      centres.length > 1 ? new NearestRows(centreRows, D).find(table, 1).indices : new Int32Array(M);
     const starts = new Int32Array(lists + 1);
     for (const list of listOf) starts[list + 1]!++;
-    for (let list = 0; list < lists; list++) starts[list + 1] = starts[list]! + Math.ceil(starts[list + 1]! / 8);
+    for (let list = 0; list < lists; list++)
+      starts[list + 1] = starts[list]! + Math.ceil(starts[list + 1]! / 8);
     this.#rowAt = new Int32Array(8 * starts[lists]!).fill(-1);
     const next = starts.map((tile) => 8 * tile);
     listOf.forEach((list, row) => (this.#rowAt[next[list]!++] = row));
@@ -53,14 +77,22 @@ export class NearestRows {
     this.#layout = { lists, centres: centresAt, listStart, tiles: tilesAt, free };
     reach(this.#kernel, free);
     const { buffer } = this.#kernel.memory;
-    fillTiles(new Float32Array(buffer, centresAt, D * centrePlaces), centreRows, Int32Array.from({ length: centrePlaces }, (_, list) => (list < lists ? list : -1)), D);
+    fillTiles(
+      new Float32Array(buffer, centresAt, D * centrePlaces),
+      centreRows,
+      Int32Array.from({ length: centrePlaces }, (_, list) => (list < lists ? list : -1)),
+      D,
+    );
     fillTiles(new Float32Array(buffer, tilesAt, D * this.#rowAt.length), table, this.#rowAt, D);
     new Int32Array(buffer, listStart, lists + 1).set(starts);
   }
 
   /**
    * The k rows nearest to each point, of equally near ones any, the same each time.
-   * @param points - (N, D) @param k - at least 1 @param probes - lists to look at, those of the nearest centres; all where these have fewer than k rows. Default all: exact
+   * @param points - (N, D)
+   * @param k - at least 1
+   * @param probes - lists to look at, those of the nearest centres; all where these have fewer than k rows.
+   * Default all: exact
    */
   find(points: Float32Array, k: number, probes = Infinity): FoundRows {
     const { D } = this;
@@ -80,7 +112,8 @@ export class NearestRows {
       new Float32Array(buffer, pointsAt, own * D).set(points.subarray(start * D, (start + own) * D));
       this.#kernel.search(pointsAt, own, foundAt, squaredAt);
       const found = new Int32Array(buffer, foundAt, own * k);
-      for (let i = 0; i < found.length; i++) result.indices[start * k + i] = found[i]! < 0 ? -1 : this.#rowAt[found[i]!]!;
+      for (let i = 0; i < found.length; i++)
+        result.indices[start * k + i] = found[i]! < 0 ? -1 : this.#rowAt[found[i]!]!;
       result.squared.set(new Float32Array(buffer, squaredAt, own * k), start * k);
     }
     return result;

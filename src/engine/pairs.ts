@@ -1,5 +1,6 @@
-// Distances between all pairs of points, over all threads: mean distances to groups (for silhouettes) and nearest neighbours, exactly, in one pass.
-// The kernel is kernels/pairs.ts; memory is bounded, as no distance is kept. 50,000 points of 10 dimensions are 2.5 thousand million distances: a few seconds.
+// Distances between all pairs of points, over all threads: mean distances to groups (for silhouettes) and
+// nearest neighbours, exactly, in one pass. The kernel is kernels/pairs.ts; memory is bounded, as no distance
+// is kept. 50,000 points of 10 dimensions are 2.5 thousand million distances: a few seconds.
 import { processorCount, startThreads, type Threads } from "#platform";
 import { ScPoliError } from "../errors.js";
 import { pairs } from "./pairs.generated.js";
@@ -51,7 +52,23 @@ interface PairsKernel {
 const recordAddress = 1024;
 /** Order of the fields in kernels/pairs.ts. */
 const fields = [
-  "next", "failed", "rows", "columns", "dimensions", "nearest", "types", "points", "rowColumn", "columnType", "typeStart", "firstRun", "runStart", "means", "found", "squared", "scratch",
+  "next",
+  "failed",
+  "rows",
+  "columns",
+  "dimensions",
+  "nearest",
+  "types",
+  "points",
+  "rowColumn",
+  "columnType",
+  "typeStart",
+  "firstRun",
+  "runStart",
+  "means",
+  "found",
+  "squared",
+  "scratch",
 ] as const;
 const failedAddress = recordAddress + 4;
 /** Blocks of rows between two looks at `onProgress`. */
@@ -69,14 +86,20 @@ interface Groups {
 }
 
 /** @throws ScPoliError "memory" where memory or threads cannot be had */
-export async function allPairs(input: PairsInput, { threads = processorCount(), onProgress }: PairsRun = {}): Promise<PairsResult> {
+export async function allPairs(
+  input: PairsInput,
+  { threads = processorCount(), onProgress }: PairsRun = {},
+): Promise<PairsResult> {
   const N = input.types.length;
   const rows = input.rows ?? Int32Array.from({ length: N }, (_, i) => i);
   const k = Math.max(0, Math.min(input.nearest ?? 0, N - 1));
   const groups = group(input.types, input.conditions);
   const memory = new KernelMemory();
-  const module = await WebAssembly.compile(Uint8Array.from(atob(pairs), (character) => character.charCodeAt(0)));
-  const kernel = (await WebAssembly.instantiate(module, { env: { memory: memory.memory } })).exports as unknown as PairsKernel;
+  const module = await WebAssembly.compile(
+    Uint8Array.from(atob(pairs), (character) => character.charCodeAt(0)),
+  );
+  const kernel = (await WebAssembly.instantiate(module, { env: { memory: memory.memory } }))
+    .exports as unknown as PairsKernel;
   const used = Math.max(1, Math.min(threads, Math.ceil(rows.length / 4)));
   const sorted = sortRows(rows, groups.order);
   const places = place(memory, kernel, input, groups, sorted, k, used);
@@ -87,7 +110,9 @@ export async function allPairs(input: PairsInput, { threads = processorCount(), 
 
 /** Counting sort by type, then condition. */
 function group(types: Int32Array, conditions: Int32Array): Groups {
-  const order = Int32Array.from({ length: types.length }, (_, i) => i).sort((a, b) => types[a]! - types[b]! || conditions[a]! - conditions[b]! || a - b);
+  const order = Int32Array.from({ length: types.length }, (_, i) => i).sort(
+    (a, b) => types[a]! - types[b]! || conditions[a]! - conditions[b]! || a - b,
+  );
   const count = types.reduce((most, type) => Math.max(most, type + 1), 0);
   const typeStart = new Int32Array(count + 1);
   const firstRun = new Int32Array(count + 1);
@@ -97,13 +122,21 @@ function group(types: Int32Array, conditions: Int32Array): Groups {
     typeStart[type] = column;
     firstRun[type] = runStart.length;
     for (; column < order.length && types[order[column]!] === type; column++)
-      if (column === typeStart[type] || conditions[order[column]!] !== conditions[order[column - 1]!]) runStart.push(column);
+      if (column === typeStart[type] || conditions[order[column]!] !== conditions[order[column - 1]!])
+        runStart.push(column);
     mostRuns = Math.max(mostRuns, runStart.length - firstRun[type]!);
     typeStart[type + 1] = column;
     firstRun[type + 1] = runStart.length;
   }
   runStart.push(order.length);
-  return { order, columnType: order.map((point) => types[point]!), typeStart, firstRun, runStart: Int32Array.from(runStart), mostRuns };
+  return {
+    order,
+    columnType: order.map((point) => types[point]!),
+    typeStart,
+    firstRun,
+    runStart: Int32Array.from(runStart),
+    mostRuns,
+  };
 }
 
 /** Rows in the order of their columns, so that those of one block have the same neighbourhood. */
@@ -117,7 +150,9 @@ interface SortedRows {
 function sortRows(rows: Int32Array, order: Int32Array): SortedRows {
   const columnOf = new Int32Array(order.length);
   order.forEach((point, column) => (columnOf[point] = column));
-  const asked = Int32Array.from({ length: rows.length }, (_, i) => i).sort((a, b) => columnOf[rows[a]!]! - columnOf[rows[b]!]! || a - b);
+  const asked = Int32Array.from({ length: rows.length }, (_, i) => i).sort(
+    (a, b) => columnOf[rows[a]!]! - columnOf[rows[b]!]! || a - b,
+  );
   return { columns: asked.map((row) => columnOf[rows[row]!]!), asked };
 }
 
@@ -128,7 +163,15 @@ interface Places {
 }
 
 /** Puts the input into the kernel's memory, and its record at its address. */
-function place(memory: KernelMemory, kernel: PairsKernel, { points, D }: PairsInput, groups: Groups, { columns }: SortedRows, k: number, threads: number): Places {
+function place(
+  memory: KernelMemory,
+  kernel: PairsKernel,
+  { points, D }: PairsInput,
+  groups: Groups,
+  { columns }: SortedRows,
+  k: number,
+  threads: number,
+): Places {
   const { order, columnType, typeStart, firstRun, runStart, mostRuns } = groups;
   const integers = (values: Int32Array): number => {
     const pointer = memory.allocate(4 * values.length);
@@ -166,11 +209,17 @@ function place(memory: KernelMemory, kernel: PairsKernel, { points, D }: PairsIn
 }
 
 /** Works beside the other threads until all rows are done. */
-async function shareOut(kernel: PairsKernel, memory: KernelMemory, others: Threads | null, rows: number, onProgress: PairsRun["onProgress"]): Promise<void> {
+async function shareOut(
+  kernel: PairsKernel,
+  memory: KernelMemory,
+  others: Threads | null,
+  rows: number,
+  onProgress: PairsRun["onProgress"],
+): Promise<void> {
   const words = memory.integers(recordAddress, 2);
   const blocks = Math.ceil(rows / 4);
   try {
-    for (let next = 0; next < blocks; ) {
+    for (let next = 0; next < blocks;) {
       next = kernel.share(0, blocksPerLook);
       if (!onProgress) continue;
       onProgress(next / blocks);
@@ -183,10 +232,18 @@ async function shareOut(kernel: PairsKernel, memory: KernelMemory, others: Threa
   } finally {
     await others?.ended();
   }
-  if (Atomics.load(words, 1) !== 0) throw new ScPoliError("memory", "a thread failed while distances were computed.");
+  if (Atomics.load(words, 1) !== 0)
+    throw new ScPoliError("memory", "a thread failed while distances were computed.");
 }
 
-function read(memory: KernelMemory, { means, found, squared }: Places, order: Int32Array, { asked }: SortedRows, rows: number, k: number): PairsResult {
+function read(
+  memory: KernelMemory,
+  { means, found, squared }: Places,
+  order: Int32Array,
+  { asked }: SortedRows,
+  rows: number,
+  k: number,
+): PairsResult {
   const result: PairsResult = {
     ownType: new Float64Array(rows),
     otherType: new Float64Array(rows),
@@ -196,9 +253,14 @@ function read(memory: KernelMemory, { means, found, squared }: Places, order: In
     indices: new Int32Array(rows * k),
     distances: new Float64Array(rows * k),
   };
-  const [foundMeans, columns, squares] = [memory.doubles(means, 4 * rows), memory.integers(found, k * rows), memory.floats(squared, k * rows)];
+  const [foundMeans, columns, squares] = [
+    memory.doubles(means, 4 * rows),
+    memory.integers(found, k * rows),
+    memory.floats(squared, k * rows),
+  ];
   asked.forEach((row, sorted) => {
-    [result.ownType[row], result.otherType[row], result.ownCondition[row], result.otherCondition[row]] = foundMeans.subarray(4 * sorted, 4 * sorted + 4) as unknown as [number, number, number, number];
+    [result.ownType[row], result.otherType[row], result.ownCondition[row], result.otherCondition[row]] =
+      foundMeans.subarray(4 * sorted, 4 * sorted + 4) as unknown as [number, number, number, number];
     for (let rank = 0; rank < k; rank++) {
       result.indices[row * k + rank] = order[columns[sorted * k + rank]!]!;
       result.distances[row * k + rank] = Math.sqrt(squares[sorted * k + rank]!);

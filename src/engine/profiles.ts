@@ -12,10 +12,38 @@ export interface SparseCells {
 }
 
 interface ProfilesKernel extends LoneKernel {
-  project(indptr: number, indices: number, values: number, n: number, table: number, width: number, out: number): void;
-  addBack(indptr: number, indices: number, values: number, n: number, own: number, width: number, table: number): void;
+  project(
+    indptr: number,
+    indices: number,
+    values: number,
+    n: number,
+    table: number,
+    width: number,
+    out: number,
+  ): void;
+  addBack(
+    indptr: number,
+    indices: number,
+    values: number,
+    n: number,
+    own: number,
+    width: number,
+    table: number,
+  ): void;
   squareOfMean(
-    indptr: number, indices: number, values: number, genes: number, members: number, count: number, conditions: number, cells: number, conditionCount: number, shifts: number, centre: number, scale: number, row: number,
+    indptr: number,
+    indices: number,
+    values: number,
+    genes: number,
+    members: number,
+    count: number,
+    conditions: number,
+    cells: number,
+    conditionCount: number,
+    shifts: number,
+    centre: number,
+    scale: number,
+    row: number,
   ): number;
 }
 
@@ -29,7 +57,11 @@ class KernelCells {
   constructor({ indptr, indices, values }: SparseCells) {
     this.n = indptr.length - 1;
     const stored = indptr[this.n]!;
-    this.rows = [this.put(indptr), this.put(indices.subarray(0, stored)), this.put(values.subarray(0, stored))];
+    this.rows = [
+      this.put(indptr),
+      this.put(indices.subarray(0, stored)),
+      this.put(values.subarray(0, stored)),
+    ];
   }
 
   allocate(length: number): number {
@@ -47,7 +79,9 @@ class KernelCells {
   }
 
   write(pointer: number, values: Int32Array | Float32Array): void {
-    new (values.constructor as Int32ArrayConstructor)(this.kernel.memory.buffer, pointer, values.length).set(values);
+    new (values.constructor as Int32ArrayConstructor)(this.kernel.memory.buffer, pointer, values.length).set(
+      values,
+    );
   }
 
   doubles(pointer: number, length: number): Float64Array {
@@ -55,10 +89,17 @@ class KernelCells {
   }
 
   /** Copies a table row by row between strides. */
-  static copy(from: Float64Array, fromStride: number, to: Float64Array, toStride: number, rows: number): void {
+  static copy(
+    from: Float64Array,
+    fromStride: number,
+    to: Float64Array,
+    toStride: number,
+    rows: number,
+  ): void {
     if (fromStride === toStride) return to.set(from);
     const width = Math.min(fromStride, toStride);
-    for (let row = 0; row < rows; row++) to.set(from.subarray(row * fromStride, row * fromStride + width), row * toStride);
+    for (let row = 0; row < rows; row++)
+      to.set(from.subarray(row * fromStride, row * fromStride + width), row * toStride);
   }
 }
 
@@ -72,7 +113,11 @@ export class SparseProducts {
   readonly #table: number;
   readonly #own: number;
 
-  constructor(cells: SparseCells, private readonly genes: number, private readonly P: number) {
+  constructor(
+    cells: SparseCells,
+    private readonly genes: number,
+    private readonly P: number,
+  ) {
     this.#cells = new KernelCells(cells);
     this.#table = this.#cells.allocate(8 * genes * even(P));
     this.#own = this.#cells.allocate(8 * this.#cells.n * even(P));
@@ -119,7 +164,12 @@ export class MeanSquares {
   readonly #cells: KernelCells;
   readonly #genes: number;
   readonly #lists: { readonly members: number; readonly conditions: number; readonly counts: number };
-  readonly #tables: { readonly shifts: number; readonly centre: number; readonly scale: number; readonly row: number };
+  readonly #tables: {
+    readonly shifts: number;
+    readonly centre: number;
+    readonly scale: number;
+    readonly row: number;
+  };
 
   /** @param most - cells of a mean, at most */
   constructor(cells: SparseCells, { shifts, centre, scale }: MeanScale, most: number) {
@@ -130,8 +180,17 @@ export class MeanSquares {
       rows.forEach((row, i) => kernelCells.doubles(pointer + 8 * genes * i, row.length).set(row));
       return pointer;
     };
-    this.#tables = { shifts: table(...shifts), centre: table(centre), scale: table(scale), row: kernelCells.allocate(8 * genes) };
-    this.#lists = { members: kernelCells.allocate(4 * most), conditions: kernelCells.allocate(4 * most), counts: kernelCells.allocate(4 * most) };
+    this.#tables = {
+      shifts: table(...shifts),
+      centre: table(centre),
+      scale: table(scale),
+      row: kernelCells.allocate(8 * genes),
+    };
+    this.#lists = {
+      members: kernelCells.allocate(4 * most),
+      conditions: kernelCells.allocate(4 * most),
+      counts: kernelCells.allocate(4 * most),
+    };
   }
 
   /** @param members - cells @param conditions, counts - shifts, and how many of the members have each */
@@ -142,6 +201,18 @@ export class MeanSquares {
     cells.write(at, members);
     cells.write(conditionsAt, conditions);
     cells.write(countsAt, counts);
-    return cells.kernel.squareOfMean(...cells.rows, this.#genes, at, members.length, conditionsAt, countsAt, conditions.length, shifts, centre, scale, row);
+    return cells.kernel.squareOfMean(
+      ...cells.rows,
+      this.#genes,
+      at,
+      members.length,
+      conditionsAt,
+      countsAt,
+      conditions.length,
+      shifts,
+      centre,
+      scale,
+      row,
+    );
   }
 }

@@ -1,10 +1,23 @@
-// The reference engine: every operation in float64, unfused and as the formulas stand. Slow; the one to read, and the truth of the tests.
-// Source: De Donno et al. 2023, Methods; losses and network of scArches 0.6.1.
+// The reference engine: every operation in float64, unfused and as the formulas stand. Slow; the one to read,
+// and the truth of the tests. Source: De Donno et al. 2023, Methods; losses and network of scArches 0.6.1.
 import { ScPoliError } from "../errors.js";
 import { hashNormal, isKept } from "../random.js";
 import {
-  movesUsedOnly, normalizedTotal, type Activation, type Engine, type EngineOptions, type Floats, type Losses, type Minibatch, type Operations, type OutputLayer,
-  type Parameter, type ParameterOptions, type Program, type RunOptions, type TakenCounts,
+  movesUsedOnly,
+  normalizedTotal,
+  type Activation,
+  type Engine,
+  type EngineOptions,
+  type Floats,
+  type Losses,
+  type Minibatch,
+  type Operations,
+  type OutputLayer,
+  type Parameter,
+  type ParameterOptions,
+  type Program,
+  type RunOptions,
+  type TakenCounts,
 } from "./engine.js";
 import { labelShares } from "./label-shares.js";
 import { nbGradient, nbLoss, poissonLoss, zinbGradient, zinbLoss } from "./likelihoods.js";
@@ -74,8 +87,23 @@ export class ReferenceEngine implements Engine {
     const steps: ((run: Run) => void)[] = [];
     build(this.#recorder(steps));
     return {
-      run: ({ step = 1, learningRate = 0, klWeight = 1, prototypeWeight = 0, seed = 0 }: RunOptions = {}): Losses => {
-        const run = { step, learningRate, klWeight, prototypeWeight, seed, reconstruction: 0, kl: 0, prototype: 0 };
+      run: ({
+        step = 1,
+        learningRate = 0,
+        klWeight = 1,
+        prototypeWeight = 0,
+        seed = 0,
+      }: RunOptions = {}): Losses => {
+        const run = {
+          step,
+          learningRate,
+          klWeight,
+          prototypeWeight,
+          seed,
+          reconstruction: 0,
+          kl: 0,
+          prototype: 0,
+        };
         for (const { gradient } of this.#stored) gradient.fill(0);
         for (const execute of steps) execute(run);
         return { reconstruction: run.reconstruction, kl: run.kl, prototype: run.prototype };
@@ -87,7 +115,9 @@ export class ReferenceEngine implements Engine {
     return this.#stored[parameter.id]!.value.slice();
   }
   write(parameter: Parameter, values: ArrayLike<number>): void {
-    this.#stored[parameter.id]!.value.set(sized(values, this.#stored[parameter.id]!.value.length, parameter.name));
+    this.#stored[parameter.id]!.value.set(
+      sized(values, this.#stored[parameter.id]!.value.length, parameter.name),
+    );
   }
   readMoments(parameter: Parameter): { first: Floats; second: Floats } {
     const { first, second } = this.#stored[parameter.id]!;
@@ -120,7 +150,9 @@ export class ReferenceEngine implements Engine {
   #recorder(steps: ((run: Run) => void)[]): Operations {
     const takenOf = (b: number, i: number, taken: TakenCounts): number => {
       const x = cells.counts[i]!;
-      return taken === "values" ? x : Math.log1p(taken === "log1p" ? x : (normalizedTotal * x) / Math.max(1, cells.sizeFactors[b]!));
+      return taken === "values"
+        ? x
+        : Math.log1p(taken === "log1p" ? x : (normalizedTotal * x) / Math.max(1, cells.sizeFactors[b]!));
     };
     const add = (execute: (run: Run) => void): void => void steps.push(execute);
     const value = (parameter: Parameter): Float64Array => this.#stored[parameter.id]!.value;
@@ -134,19 +166,33 @@ export class ReferenceEngine implements Engine {
     let dropoutLogits = new Float64Array(0);
 
     /** Fills `kept` with size factor times softmax. @param scaled - false: without the size factor */
-    const decode = (h: Activation, { weight, bias }: OutputLayer, scaled: boolean, probabilities: Activation | null): void => {
+    const decode = (
+      h: Activation,
+      { weight, bias }: OutputLayer,
+      scaled: boolean,
+      probabilities: Activation | null,
+    ): void => {
       const G = weight.shape[0]!;
       kept = new Float64Array(cells.rows * G);
       for (let b = 0; b < cells.rows; b++) {
         const softmax = kept.subarray(b * G, (b + 1) * G);
-        outputLogits(array(h).subarray(b * h.columns, (b + 1) * h.columns), value(weight), value(bias), softmax);
+        outputLogits(
+          array(h).subarray(b * h.columns, (b + 1) * h.columns),
+          value(weight),
+          value(bias),
+          softmax,
+        );
         softmaxInPlace(softmax);
         if (probabilities) array(probabilities).set(softmax, b * G);
         if (scaled) softmax.forEach((p, g) => (softmax[g] = p * cells.sizeFactors[b]!));
       }
     };
     /** Sums a loss over the cells. */
-    const eachCell = (run: Run, G: number, loss: (b: number, x: Float64Array, decoded: Float64Array) => number): void => {
+    const eachCell = (
+      run: Run,
+      G: number,
+      loss: (b: number, x: Float64Array, decoded: Float64Array) => number,
+    ): void => {
       run.reconstruction = 0;
       for (let b = 0; b < cells.rows; b++) {
         this.#reconstruction[b] = loss(b, denseRow(cells, b, G), kept.subarray(b * G, (b + 1) * G));
@@ -154,7 +200,10 @@ export class ReferenceEngine implements Engine {
       }
     };
     /** dlogits (B, G) from q = mu dloss/dmu of each cell: q - softmax sum(q), over B. */
-    const throughSoftmax = (G: number, q: (b: number, x: Float64Array, mu: Float64Array) => Float64Array): Float64Array => {
+    const throughSoftmax = (
+      G: number,
+      q: (b: number, x: Float64Array, mu: Float64Array) => Float64Array,
+    ): Float64Array => {
       const dlogits = new Float64Array(cells.rows * G);
       for (let b = 0; b < cells.rows; b++) {
         const mu = kept.subarray(b * G, (b + 1) * G);
@@ -165,7 +214,13 @@ export class ReferenceEngine implements Engine {
       }
       return dlogits;
     };
-    const outputBackward = (h: Activation, { weight, bias }: OutputLayer, dlogits: Float64Array, dh: Activation, addTo: boolean): void =>
+    const outputBackward = (
+      h: Activation,
+      { weight, bias }: OutputLayer,
+      dlogits: Float64Array,
+      dh: Activation,
+      addTo: boolean,
+    ): void =>
       linearBackward(
         [cells.rows, weight.shape[0]!, h.columns],
         { dout: dlogits, x: array(h), weight: value(weight) },
@@ -182,7 +237,8 @@ export class ReferenceEngine implements Engine {
               const row = cells.conditions[key]![b]!;
               const embedding = value(table).subarray(row * width, (row + 1) * width);
               const norm = Math.hypot(...embedding);
-              if (norm > 1 && row >= table.trainableFrom) embedding.forEach((v, e) => (embedding[e] = v / (norm + 1e-7)));
+              if (norm > 1 && row >= table.trainableFrom)
+                embedding.forEach((v, e) => (embedding[e] = v / (norm + 1e-7)));
               array(out).set(embedding, b * out.columns + offset);
             }
             offset += width;
@@ -196,7 +252,8 @@ export class ReferenceEngine implements Engine {
             const width = table.shape[1]!;
             for (let b = 0; b < cells.rows; b++) {
               const row = cells.conditions[key]![b]!;
-              for (let e = 0; e < width; e++) gradient(table)[row * width + e]! += array(dout)[b * dout.columns + offset + e]!;
+              for (let e = 0; e < width; e++)
+                gradient(table)[row * width + e]! += array(dout)[b * dout.columns + offset + e]!;
             }
             offset += width;
           });
@@ -208,7 +265,8 @@ export class ReferenceEngine implements Engine {
           tables.forEach((table, key) => {
             const H = out.columns;
             for (let b = 0; b < cells.rows; b++)
-              for (let h = 0; h < H; h++) array(out)[b * H + h]! += value(table)[cells.conditions[key]![b]! * H + h]!;
+              for (let h = 0; h < H; h++)
+                array(out)[b * H + h]! += value(table)[cells.conditions[key]![b]! * H + h]!;
           });
         }),
       addRowsBackward: (dout, tables) => {
@@ -217,7 +275,8 @@ export class ReferenceEngine implements Engine {
           tables.forEach((table, key) => {
             const H = dout.columns;
             for (let b = 0; b < cells.rows; b++)
-              for (let h = 0; h < H; h++) gradient(table)[cells.conditions[key]![b]! * H + h]! += array(dout)[b * H + h]!;
+              for (let h = 0; h < H; h++)
+                gradient(table)[cells.conditions[key]![b]! * H + h]! += array(dout)[b * H + h]!;
           });
         });
       },
@@ -276,7 +335,12 @@ export class ReferenceEngine implements Engine {
           const H = x.columns;
           for (let b = 0; b < cells.rows; b++) {
             const { normalized } = layerNorm(array(x).subarray(b * H, (b + 1) * H));
-            normalized.forEach((v, h) => (array(out)[b * H + h] = isKept(seed, layer, b, h, dropout) ? Math.max(0, v) / (1 - dropout) : 0));
+            normalized.forEach(
+              (v, h) =>
+                (array(out)[b * H + h] = isKept(seed, layer, b, h, dropout)
+                  ? Math.max(0, v) / (1 - dropout)
+                  : 0),
+            );
           }
         }),
       normalizeBackward: (dout, x, dropout, layer, dx) =>
@@ -284,7 +348,9 @@ export class ReferenceEngine implements Engine {
           const H = x.columns;
           for (let b = 0; b < cells.rows; b++) {
             const { normalized, rstd } = layerNorm(array(x).subarray(b * H, (b + 1) * H));
-            const d = normalized.map((v, h) => (v > 0 && isKept(seed, layer, b, h, dropout) ? array(dout)[b * H + h]! / (1 - dropout) : 0));
+            const d = normalized.map((v, h) =>
+              v > 0 && isKept(seed, layer, b, h, dropout) ? array(dout)[b * H + h]! / (1 - dropout) : 0,
+            );
             const meanOfD = d.reduce((sum, v) => sum + v, 0) / H;
             const meanOfDX = d.reduce((sum, v, h) => sum + v * normalized[h]!, 0) / H;
             d.forEach((v, h) => (array(dx)[b * H + h] = rstd * (v - meanOfD - normalized[h]! * meanOfDX)));
@@ -294,7 +360,8 @@ export class ReferenceEngine implements Engine {
       sampleNoise: (noise) =>
         add(({ seed }) => {
           for (let b = 0; b < cells.rows; b++)
-            for (let d = 0; d < noise.columns; d++) array(noise)[b * noise.columns + d] = hashNormal(seed, b, d);
+            for (let d = 0; d < noise.columns; d++)
+              array(noise)[b * noise.columns + d] = hashNormal(seed, b, d);
         }),
       reparameterize: (mean, logVar, noise, z) =>
         add((run) => {
@@ -314,14 +381,17 @@ export class ReferenceEngine implements Engine {
             const variance = e + varianceEps;
             const d = array(dz)[i]!;
             array(dmean)[i] = d + weight * array(mean)[i]!;
-            array(dlogVar)[i] = 0.5 * e * ((d * array(noise)[i]!) / Math.sqrt(variance) + weight * (1 - 1 / variance));
+            array(dlogVar)[i] =
+              0.5 * e * ((d * array(noise)[i]!) / Math.sqrt(variance) + weight * (1 - 1 / variance));
           }
         }),
 
       negativeBinomial: (h, weight, bias, theta, _backward, probabilities) =>
         add((run) => {
           decode(h, { weight, bias }, true, probabilities);
-          eachCell(run, weight.shape[0]!, (b, x, mu) => nbLoss(x, mu, thetaColumn(value(theta), theta, cells.combinations[b]!)));
+          eachCell(run, weight.shape[0]!, (b, x, mu) =>
+            nbLoss(x, mu, thetaColumn(value(theta), theta, cells.combinations[b]!)),
+          );
         }),
       negativeBinomialBackward: (h, weight, bias, theta, dh) => {
         touched.add(weight).add(bias).add(theta);
@@ -344,7 +414,12 @@ export class ReferenceEngine implements Engine {
           dropoutLogits = new Float64Array(cells.rows * G);
           eachCell(run, G, (b, x, mu) => {
             const logits = dropoutLogits.subarray(b * G, (b + 1) * G);
-            outputLogits(array(h).subarray(b * h.columns, (b + 1) * h.columns), value(dropout.weight), value(dropout.bias), logits);
+            outputLogits(
+              array(h).subarray(b * h.columns, (b + 1) * h.columns),
+              value(dropout.weight),
+              value(dropout.bias),
+              logits,
+            );
             return zinbLoss(x, mu, thetaColumn(value(theta), theta, cells.combinations[b]!), logits);
           });
         }),
@@ -356,7 +431,12 @@ export class ReferenceEngine implements Engine {
           const ddropout = new Float64Array(cells.rows * G);
           const dlogits = throughSoftmax(G, (b, x, mu) => {
             const combination = cells.combinations[b]!;
-            const own = zinbGradient(x, mu, thetaColumn(value(theta), theta, combination), dropoutLogits.subarray(b * G, (b + 1) * G));
+            const own = zinbGradient(
+              x,
+              mu,
+              thetaColumn(value(theta), theta, combination),
+              dropoutLogits.subarray(b * G, (b + 1) * G),
+            );
             own.dtheta.forEach((d, g) => (gradient(theta)[g * C + combination]! += d / cells.rows));
             own.ddropout.forEach((d, g) => (ddropout[b * G + g] = d / cells.rows));
             return own.dmu.map((d, g) => d * mu[g]!);
@@ -374,7 +454,15 @@ export class ReferenceEngine implements Engine {
       poissonBackward: (h, layer, dh) => {
         touched.add(layer.weight).add(layer.bias);
         // mu dloss/dmu = mu - x
-        add(() => outputBackward(h, layer, throughSoftmax(layer.weight.shape[0]!, (_, x, rate) => rate.map((r, g) => r - x[g]!)), dh, false));
+        add(() =>
+          outputBackward(
+            h,
+            layer,
+            throughSoftmax(layer.weight.shape[0]!, (_, x, rate) => rate.map((r, g) => r - x[g]!)),
+            dh,
+            false,
+          ),
+        );
       },
 
       squaredError: (h, { weight, bias }, _backward, decoded) =>
@@ -382,7 +470,12 @@ export class ReferenceEngine implements Engine {
           const G = weight.shape[0]!;
           kept = new Float64Array(cells.rows * G);
           eachCell(run, G, (b, x, out) => {
-            outputLogits(array(h).subarray(b * h.columns, (b + 1) * h.columns), value(weight), value(bias), out);
+            outputLogits(
+              array(h).subarray(b * h.columns, (b + 1) * h.columns),
+              value(weight),
+              value(bias),
+              out,
+            );
             out.forEach((logit, g) => (out[g] = Math.max(0, logit)));
             if (decoded) array(decoded).set(out, b * G);
             return out.reduce((sum, v, g) => sum + (v - x[g]!) ** 2, 0);
@@ -406,7 +499,11 @@ export class ReferenceEngine implements Engine {
         add((run) => {
           if (run.prototypeWeight === 0) return;
           run.prototype = 0;
-          this.#eachLabel(z.columns, array(z), (difference, share) => (run.prototype += share * distance(difference, p)));
+          this.#eachLabel(
+            z.columns,
+            array(z),
+            (difference, share) => (run.prototype += share * distance(difference, p)),
+          );
         }),
       prototypeLossBackward: (z, p, dz) =>
         add(({ prototypeWeight }) => {
@@ -415,31 +512,46 @@ export class ReferenceEngine implements Engine {
             const length = distance(difference, p);
             if (length === 0) return;
             difference.forEach((v, d) => {
-              array(dz)[b * z.columns + d]! += prototypeWeight * share * Math.sign(v) * (Math.abs(v) / length) ** (p - 1);
+              array(dz)[b * z.columns + d]! +=
+                prototypeWeight * share * Math.sign(v) * (Math.abs(v) / length) ** (p - 1);
             });
           });
         }),
 
-      update: () => add(({ step, learningRate }) => touched.forEach((parameter) => this.#adam(parameter, step, learningRate))),
+      update: () =>
+        add(({ step, learningRate }) =>
+          touched.forEach((parameter) => this.#adam(parameter, step, learningRate)),
+        ),
     };
   }
 
   /** For every label of every cell: cell minus prototype, and what it weighs. */
-  #eachLabel(D: number, z: Float64Array, visit: (difference: Float64Array, share: number, b: number) => void): void {
+  #eachLabel(
+    D: number,
+    z: Float64Array,
+    visit: (difference: Float64Array, share: number, b: number) => void,
+  ): void {
     const { levels, prototypes } = this.options;
     const labels = this.minibatch.labels.subarray(0, this.minibatch.rows * levels);
     const shares = new Float64Array(labels.length);
     labelShares(labels, this.options, new Int32Array(prototypes[0]), shares);
     labels.forEach((label, i) => {
       const b = Math.floor(i / levels);
-      if (label >= 0) visit(z.slice(b * D, (b + 1) * D).map((v, d) => v - this.#prototypes[label * D + d]!), shares[i]!, b);
+      if (label >= 0)
+        visit(
+          z.slice(b * D, (b + 1) * D).map((v, d) => v - this.#prototypes[label * D + d]!),
+          shares[i]!,
+          b,
+        );
     });
   }
 
   #adam(parameter: Parameter, step: number, learningRate: number): void {
     const { value, gradient, first, second } = this.#stored[parameter.id]!;
     const { beta1, beta2, eps } = adam;
-    const used = movesUsedOnly(parameter, this.options.minibatchSize) ? new Set(this.minibatch.combinations.subarray(0, this.minibatch.rows)) : null;
+    const used = movesUsedOnly(parameter, this.options.minibatchSize)
+      ? new Set(this.minibatch.combinations.subarray(0, this.minibatch.rows))
+      : null;
     for (let i = 0; i < value.length; i++) {
       const condition = conditionOf(parameter, i);
       if (condition < parameter.trainableFrom || (used && !used.has(condition))) continue;
@@ -452,13 +564,21 @@ export class ReferenceEngine implements Engine {
   }
 }
 
-/** The condition that element i of an embedding (C, E), one-hot weight (C, H) or theta (G, C) belongs to; 0 for other parameters. */
+/**
+ * The condition that element i of an embedding (C, E), one-hot weight (C, H) or theta (G, C) belongs to; 0
+ * for other parameters.
+ */
 function conditionOf({ role, shape }: Parameter, i: number): number {
-  return role === "embedding" || role === "one-hot" ? Math.floor(i / shape[1]!) : role === "theta" ? i % shape[1]! : 0;
+  return role === "embedding" || role === "one-hot"
+    ? Math.floor(i / shape[1]!)
+    : role === "theta"
+      ? i % shape[1]!
+      : 0;
 }
 
 function sized(values: ArrayLike<number>, length: number, name: string): ArrayLike<number> {
-  if (values.length !== length) throw new ScPoliError("model", `${name} has ${values.length} values; expected ${length}.`, { name });
+  if (values.length !== length)
+    throw new ScPoliError("model", `${name} has ${values.length} values; expected ${length}.`, { name });
   return values;
 }
 
@@ -466,7 +586,12 @@ function sized(values: ArrayLike<number>, length: number, name: string): ArrayLi
 function linearBackward(
   [B, N, K]: readonly [number, number, number],
   { dout, x, weight }: { dout: Float64Array; x: Float64Array; weight: Float64Array },
-  { dweight, dbias, dx, add }: { dweight: Float64Array; dbias: Float64Array | null; dx: Float64Array | null; add: boolean },
+  {
+    dweight,
+    dbias,
+    dx,
+    add,
+  }: { dweight: Float64Array; dbias: Float64Array | null; dx: Float64Array | null; add: boolean },
 ): void {
   for (let b = 0; b < B; b++) {
     if (dx && !add) dx.fill(0, b * K, (b + 1) * K);

@@ -1,5 +1,6 @@
-// Stored counts checked and summed row by row, and rows kept small to be gathered in another order: what a loop in JavaScript takes several nanoseconds per count for.
-// The kernel is kernels/rows.ts; memory is that of one block, or of the rows that are kept.
+// Stored counts checked and summed row by row, and rows kept small to be gathered in another order: what a
+// loop in JavaScript takes several nanoseconds per count for. The kernel is kernels/rows.ts; memory is that
+// of one block, or of the rows that are kept.
 import { instantiate, reach, type LoneKernel } from "./lone-kernel.js";
 import { rows as bytes } from "./rows.generated.js";
 
@@ -25,7 +26,10 @@ class RowsMemory {
   readonly kernel = instantiate<RowsKernel>(bytes);
   #end = this.kernel.freeFrom();
 
-  /** The area where it is large enough, else a new one, larger than needed: what it was is lost, so that it should seldom happen. */
+  /**
+   * The area where it is large enough, else a new one, larger than needed: what it was is lost, so that it
+   * should seldom happen.
+   */
   room(area: Area | undefined, needed: number): Area {
     if (area && area.bytes >= needed + padding) return area;
     const pointer = Math.ceil(this.#end / 16) * 16;
@@ -36,7 +40,9 @@ class RowsMemory {
   }
 
   write({ pointer }: Area, values: Int32Array | Float32Array): void {
-    new (values.constructor as Int32ArrayConstructor)(this.kernel.memory.buffer, pointer, values.length).set(values);
+    new (values.constructor as Int32ArrayConstructor)(this.kernel.memory.buffer, pointer, values.length).set(
+      values,
+    );
   }
 
   integers(pointer: number, length: number): Int32Array {
@@ -52,7 +58,9 @@ export class RowSums {
   #totals?: Area;
 
   /**
-   * @param values - counts of all rows @param indptr - (rows + 1) @param totals - (rows) receives the total of each
+   * @param values - counts of all rows
+   * @param indptr - (rows + 1)
+   * @param totals - (rows) receives the total of each
    * @returns false where a value is negative, not whole, or not finite
    */
   sum(values: Float32Array, indptr: Int32Array, rows: number, totals: Float32Array): boolean {
@@ -63,7 +71,8 @@ export class RowSums {
     this.#totals = memory.room(this.#totals, 4 * rows);
     memory.write(this.#values, own);
     memory.write(this.#indptr, indptr.subarray(0, rows + 1));
-    if (memory.kernel.sumRows(this.#values.pointer, this.#indptr.pointer, rows, this.#totals.pointer) === 0) return false;
+    if (memory.kernel.sumRows(this.#values.pointer, this.#indptr.pointer, rows, this.#totals.pointer) === 0)
+      return false;
     totals.set(new Float32Array(memory.kernel.memory.buffer, this.#totals.pointer, rows));
     return true;
   }
@@ -108,20 +117,37 @@ export class RowStore {
   }
 
   /** @param indptr - (rows + 1) @param indices - below G @param counts - numbers of any kind */
-  keep({ rows, indptr, indices, counts }: { readonly rows: number; readonly indptr: Int32Array; readonly indices: Int32Array; readonly counts: Float32Array }): KeptRows {
+  keep({
+    rows,
+    indptr,
+    indices,
+    counts,
+  }: {
+    readonly rows: number;
+    readonly indptr: Int32Array;
+    readonly indices: Int32Array;
+    readonly counts: Float32Array;
+  }): KeptRows {
     const stored = indptr[rows]!;
     const { kernel } = this.#memory;
     const starts = this.#put("indptr", indptr.subarray(0, rows + 1));
     const values = this.#put("counts", counts.subarray(0, stored));
     const largeFrom = this.#room("largeFrom", 4 * rows);
     const storedLarge = kernel.findLarge(values, starts, rows, largeFrom);
-    const [geneBytes, smallBytes] = [this.#geneBytes * stored + padding, stored + padding].map((length) => 16 * Math.ceil(length / 16)) as [number, number];
+    const [geneBytes, smallBytes] = [this.#geneBytes * stored + padding, stored + padding].map(
+      (length) => 16 * Math.ceil(length / 16),
+    ) as [number, number];
     const area = this.#takeFree(geneBytes + smallBytes + 4 * storedLarge);
     const kept = {
-      area, indptr: indptr.slice(0, rows + 1), largeFrom: this.#memory.integers(largeFrom, rows).slice(),
-      indices: area.pointer, small: area.pointer + geneBytes, large: area.pointer + geneBytes + smallBytes,
+      area,
+      indptr: indptr.slice(0, rows + 1),
+      largeFrom: this.#memory.integers(largeFrom, rows).slice(),
+      indices: area.pointer,
+      small: area.pointer + geneBytes,
+      large: area.pointer + geneBytes + smallBytes,
     };
-    if (this.#geneBytes === 2) kernel.narrowGenes(this.#put("genes", indices.subarray(0, stored)), stored, kept.indices);
+    if (this.#geneBytes === 2)
+      kernel.narrowGenes(this.#put("genes", indices.subarray(0, stored)), stored, kept.indices);
     else this.#memory.integers(kept.indices, stored).set(indices.subarray(0, stored));
     kernel.narrowCounts(values, stored, kept.small);
     kernel.copyLarge(values, starts, rows, largeFrom, kept.large);
@@ -133,7 +159,10 @@ export class RowStore {
     this.#free.push(area);
   }
 
-  /** Rows of kept blocks in the order given; they hold until the next call. @param rows - within the block of each */
+  /**
+   * Rows of kept blocks in the order given; they hold until the next call.
+   * @param rows - within the block of each
+   */
   gather(rows: Int32Array, blocks: readonly KeptRows[]): SmallRows {
     const indptr = new Int32Array(rows.length + 1);
     const largeFrom = new Int32Array(rows.length).fill(-1);
@@ -147,19 +176,45 @@ export class RowStore {
       storedLarge += count;
     });
     const stored = indptr[rows.length]!;
-    const [geneBytes, smallBytes] = [this.#geneBytes * stored, stored].map((length) => 16 * Math.ceil(length / 16)) as [number, number];
+    const [geneBytes, smallBytes] = [this.#geneBytes * stored, stored].map(
+      (length) => 16 * Math.ceil(length / 16),
+    ) as [number, number];
     const out = this.#room("out", geneBytes + smallBytes + 4 * storedLarge);
     const [smallAt, largeAt] = [out + geneBytes, out + geneBytes + smallBytes];
-    this.#copy(rows, blocks, out, this.#geneBytes, (block, row) => block.indices + this.#geneBytes * block.indptr[row]!);
+    this.#copy(
+      rows,
+      blocks,
+      out,
+      this.#geneBytes,
+      (block, row) => block.indices + this.#geneBytes * block.indptr[row]!,
+    );
     this.#copy(rows, blocks, smallAt, 1, (block, row) => block.small + block.indptr[row]!);
     const largeRows = rows.filter((_, i) => largeFrom[i]! >= 0);
-    this.#copy(largeRows, blocks.filter((_, i) => largeFrom[i]! >= 0), largeAt, 4, (block, row) => block.large + 4 * block.largeFrom[row]!);
+    this.#copy(
+      largeRows,
+      blocks.filter((_, i) => largeFrom[i]! >= 0),
+      largeAt,
+      4,
+      (block, row) => block.large + 4 * block.largeFrom[row]!,
+    );
     const { buffer } = this.#memory.kernel.memory;
     const Genes = this.#geneBytes === 2 ? Uint16Array : Uint32Array;
-    return { indptr, indices: new Genes(buffer, out, stored), small: new Uint8Array(buffer, smallAt, stored), largeFrom, large: new Float32Array(buffer, largeAt, storedLarge) };
+    return {
+      indptr,
+      indices: new Genes(buffer, out, stored),
+      small: new Uint8Array(buffer, smallAt, stored),
+      largeFrom,
+      large: new Float32Array(buffer, largeAt, storedLarge),
+    };
   }
 
-  #copy(rows: Int32Array, blocks: readonly KeptRows[], to: number, size: number, pointerOf: (block: KeptRows, row: number) => number): void {
+  #copy(
+    rows: Int32Array,
+    blocks: readonly KeptRows[],
+    to: number,
+    size: number,
+    pointerOf: (block: KeptRows, row: number) => number,
+  ): void {
     const n = rows.length;
     const [from, lengths] = [this.#room("from", 4 * n), this.#room("bytes", 4 * n)];
     const [pointers, bytesOf] = [this.#memory.integers(from, n), this.#memory.integers(lengths, n)];

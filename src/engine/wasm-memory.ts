@@ -1,7 +1,7 @@
 // The shared memory that kernels and host work on: allocation, and the layouts of parameters in it.
 //
-// Widths are padded to a multiple of 4 or 8 with zeros that stay zero, so that no kernel has a tail. What a layout is for stands in kernels/linear.ts,
-// sparse-linear.ts, lookup.ts and negative-binomial.ts.
+// Widths are padded to a multiple of 4 or 8 with zeros that stay zero, so that no kernel has a tail. What a
+// layout is for stands in kernels/linear.ts, sparse-linear.ts, lookup.ts and negative-binomial.ts.
 import { ScPoliError } from "../errors.js";
 import type { Role } from "./engine.js";
 
@@ -21,7 +21,12 @@ export class KernelMemory {
     try {
       this.memory = new WebAssembly.Memory({ initial: 1, maximum: maximumPages, shared: true });
     } catch (error) {
-      throw new ScPoliError("memory", "no address space for the engine's memory (4 GiB are reserved, not used). Raise the limit on virtual memory.", {}, { cause: error });
+      throw new ScPoliError(
+        "memory",
+        "no address space for the engine's memory (4 GiB are reserved, not used). Raise the limit on virtual memory.",
+        {},
+        { cause: error },
+      );
     }
   }
 
@@ -69,7 +74,10 @@ export function padded(n: number, multiple: number): number {
   return Math.ceil(n / multiple) * multiple;
 }
 
-/** Where element (i, j) of the published shape lies: floor(i / 8) * tile + (i mod 8) * row + j * column, in floats. */
+/**
+ * Where element (i, j) of the published shape lies: floor(i / 8) * tile + (i mod 8) * row + j * column, in
+ * floats.
+ */
 export interface Layout {
   readonly rows: number;
   readonly columns: number;
@@ -102,7 +110,11 @@ export function layoutOf(role: Role, shape: readonly number[]): Layout {
   }
 }
 
-export function toLayout({ rows, columns, tile, row, column }: Layout, published: ArrayLike<number>, stored: Float32Array): void {
+export function toLayout(
+  { rows, columns, tile, row, column }: Layout,
+  published: ArrayLike<number>,
+  stored: Float32Array,
+): void {
   for (let i = 0, from = 0; i < rows; i++) {
     let to = (i >> 3) * tile + (i & 7) * row;
     for (let j = 0; j < columns; j++, to += column) stored[to] = published[from++]!;

@@ -1,28 +1,67 @@
-// Recorded operations become a plan in the kernels' memory: regions of operations that all threads run, with one barrier after each (kernels/threads.ts).
+// Recorded operations become a plan in the kernels' memory: regions of operations that all threads run, with
+// one barrier after each (kernels/threads.ts).
 //
-// Forward and backward of the activations are independent per cell, so they make one region over blocks of rows; what sums over cells (the gradients
-// of parameters, with Adam) becomes tasks of the region after it; what lookups need (rows scaled, exp of theta) goes before. Where an operation
-// overwrites an activation that tasks still wait for, the regions are cut there.
+// Forward and backward of the activations are independent per cell, so they make one region over blocks of
+// rows; what sums over cells (the gradients of parameters, with Adam) becomes tasks of the region after it;
+// what lookups need (rows scaled, exp of theta) goes before. Where an operation overwrites an activation that
+// tasks still wait for, the regions are cut there.
 import { ScPoliError } from "../errors.js";
-import { movesUsedOnly, type Activation, type Operations, type OutputLayer, type Parameter, type TakenCounts } from "./engine.js";
+import {
+  movesUsedOnly,
+  type Activation,
+  type Operations,
+  type OutputLayer,
+  type Parameter,
+  type TakenCounts,
+} from "./engine.js";
 import { padded, type KernelMemory, type Layout } from "./wasm-memory.js";
 import type { ThetaUse } from "./wasm-run.js";
 
 /** Operations of the kernels, in the order of `Code` in kernels/threads.ts. */
 const codes = [
-  "lookUp", "sparseForward", "sortTiles", "linearForward", "linearInput", "pack", "normalizeForward", "normalizeBackward", "sampleNoise",
-  "reparameterizeForward", "reparameterizeBackward", "prototypeForward", "prototypeBackward", "negativeBinomial", "zeroInflated", "poisson", "squaredError",
-  "renormalize", "thetaRows", "lookUpUpdate", "sparseUpdate", "biasUpdate", "linearUpdate", "thetaUpdate",
+  "lookUp",
+  "sparseForward",
+  "sortTiles",
+  "linearForward",
+  "linearInput",
+  "pack",
+  "normalizeForward",
+  "normalizeBackward",
+  "sampleNoise",
+  "reparameterizeForward",
+  "reparameterizeBackward",
+  "prototypeForward",
+  "prototypeBackward",
+  "negativeBinomial",
+  "zeroInflated",
+  "poisson",
+  "squaredError",
+  "renormalize",
+  "thetaRows",
+  "lookUpUpdate",
+  "sparseUpdate",
+  "biasUpdate",
+  "linearUpdate",
+  "thetaUpdate",
 ] as const;
 export type Code = (typeof codes)[number];
 /** In the order of their numbers in kernels/sparse-linear.ts. */
 const takenCounts: readonly TakenCounts[] = ["values", "log1p", "log-normalized"];
 
-/** 2^shift genes are a task of the sparse weight gradient: their rows of weights take 16 KiB, between 8 and 64 genes. */
-const sparseTileShift = (rowBytes: number): number => Math.max(3, Math.min(6, Math.floor(Math.log2(16384 / rowBytes))));
-/** Genes whose first-layer weights stay in the second cache while a block of cells passes over them: 128 KiB. */
+/**
+ * 2^shift genes are a task of the sparse weight gradient: their rows of weights take 16 KiB, between 8 and 64
+ * genes.
+ */
+const sparseTileShift = (rowBytes: number): number =>
+  Math.max(3, Math.min(6, Math.floor(Math.log2(16384 / rowBytes))));
+/**
+ * Genes whose first-layer weights stay in the second cache while a block of cells passes over them: 128 KiB.
+ */
 const cachedGenes = (rowBytes: number): number => Math.max(64, Math.floor(131072 / rowBytes));
-/** Tiles of a task of a dense weight gradient: their dout stays in the first cache, and x is read once for all of them. */
+/**
+ * Tiles of a task of a dense weight gradient: their dout stays in the first cache, and x is read once for all
+ * of them.
+ */
 const linearTaskTiles = 4;
 const regionBytes = 64;
 
@@ -52,7 +91,10 @@ export interface Places {
   parameter(parameter: Parameter): ParameterPlace;
   activation(activation: Activation): ActivationPlace;
   conditions(key: number): number;
-  /** (B, G) for dlogits that outlive their block of rows, shared by all programs; `second`: those of a second output layer */
+  /**
+   * (B, G) for dlogits that outlive their block of rows, shared by all programs; `second`: those of a second
+   * output layer
+   */
   logits(second?: boolean): ActivationPlace;
 }
 
@@ -88,7 +130,10 @@ function bits(x: number): number {
   return singleBits[0]!;
 }
 
-/** Bytes of a group of 4 rows of the logits (kernels/linear.ts): an odd number of lines of the cache, so that groups do not compete for the same ones. */
+/**
+ * Bytes of a group of 4 rows of the logits (kernels/linear.ts): an odd number of lines of the cache, so that
+ * groups do not compete for the same ones.
+ */
 export function logitsStride(genes: number): number {
   return 16 * padded(genes, 8) + 64;
 }
@@ -133,7 +178,10 @@ class Recorder implements Operations {
       const { pointer, stride } = this.#places.activation(out);
       const { value, layout } = this.#reads(table);
       const conditions = this.#places.conditions(key);
-      if (table.trainableFrom < rows) this.#before.push(this.#task("renormalize", 1, [value, 4 * layout.row, width, conditions, table.trainableFrom]));
+      if (table.trainableFrom < rows)
+        this.#before.push(
+          this.#task("renormalize", 1, [value, 4 * layout.row, width, conditions, table.trainableFrom]),
+        );
       this.#row("lookUp", [value, 4 * layout.row, width, conditions, pointer + 4 * column, stride, 0]);
       this.#lookUps.push({ key, rows });
       column += width;
@@ -153,7 +201,15 @@ class Recorder implements Operations {
     const { pointer, stride } = this.#places.activation(out);
     tables.forEach((table, key) => {
       const { value, layout } = this.#reads(table);
-      this.#row("lookUp", [value, 4 * layout.row, out.columns, this.#places.conditions(key), pointer, stride, 1]);
+      this.#row("lookUp", [
+        value,
+        4 * layout.row,
+        out.columns,
+        this.#places.conditions(key),
+        pointer,
+        stride,
+        1,
+      ]);
       this.#lookUps.push({ key, rows: table.shape[0]! });
     });
   }
@@ -165,7 +221,19 @@ class Recorder implements Operations {
   sparseLinear(weight: Parameter, bias: Parameter, taken: TakenCounts, out: Activation): void {
     this.#writes(out);
     const { pointer, stride } = this.#places.activation(out);
-    this.#row("sparseForward", [this.#reads(weight).value, this.#reads(bias).value, stride, takenCounts.indexOf(taken), pointer, this.#places.genes, cachedGenes(stride)], weight);
+    this.#row(
+      "sparseForward",
+      [
+        this.#reads(weight).value,
+        this.#reads(bias).value,
+        stride,
+        takenCounts.indexOf(taken),
+        pointer,
+        this.#places.genes,
+        cachedGenes(stride),
+      ],
+      weight,
+    );
     this.#needScratch(4 * this.#places.blockRows);
   }
 
@@ -182,7 +250,15 @@ class Recorder implements Operations {
       const panels = memory.allocate(Math.ceil(stride / 64) * panelBytes);
       this.#row("sortTiles", [tiles, shift, starts, startsStride, pointer, stride, panels, panelBytes]);
       this.#needScratch(2 ** shift * (4 + stride + 8 * minibatchSize));
-      this.#later(this.#task("sparseUpdate", tiles, [genes, shift, starts, startsStride, panels, panelBytes, stride, weightTarget], weight), null);
+      this.#later(
+        this.#task(
+          "sparseUpdate",
+          tiles,
+          [genes, shift, starts, startsStride, panels, panelBytes, stride, weightTarget],
+          weight,
+        ),
+        null,
+      );
     }
     this.#biasAlone(dout, this.#target(bias));
   }
@@ -192,7 +268,14 @@ class Recorder implements Operations {
     this.#linearForward(x, weight, bias, add, this.#places.activation(out), false);
   }
 
-  linearBackward(dout: Activation, x: Activation, weight: Parameter, bias: Parameter | null, add: boolean, dx: Activation | null): void {
+  linearBackward(
+    dout: Activation,
+    x: Activation,
+    weight: Parameter,
+    bias: Parameter | null,
+    add: boolean,
+    dx: Activation | null,
+  ): void {
     this.#linearBackward(this.#places.activation(dout), dout, x, weight, bias, add, dx);
   }
 
@@ -204,7 +287,11 @@ class Recorder implements Operations {
 
   normalizeBackward(dout: Activation, x: Activation, dropout: number, layer: number, dx: Activation): void {
     const out = this.#normalized.get(x.id);
-    if (!out) throw new ScPoliError("usage", "normalizeBackward is recorded without normalize of the same activation before it.");
+    if (!out)
+      throw new ScPoliError(
+        "usage",
+        "normalizeBackward is recorded without normalize of the same activation before it.",
+      );
     this.#writes(dx);
     this.#normalize("normalizeBackward", x, out, dropout, layer, [dout, dx]);
   }
@@ -221,48 +308,120 @@ class Recorder implements Operations {
     this.#row("reparameterizeForward", [...this.#latent(mean, logVar, noise), this.#pointer(z), 0, 0]);
   }
 
-  reparameterizeBackward(dz: Activation, mean: Activation, logVar: Activation, noise: Activation, dmean: Activation, dlogVar: Activation): void {
+  reparameterizeBackward(
+    dz: Activation,
+    mean: Activation,
+    logVar: Activation,
+    noise: Activation,
+    dmean: Activation,
+    dlogVar: Activation,
+  ): void {
     this.#writes(dmean);
     this.#writes(dlogVar);
-    const record = [...this.#latent(mean, logVar, noise), this.#pointer(dz), this.#pointer(dmean), this.#pointer(dlogVar)];
+    const record = [
+      ...this.#latent(mean, logVar, noise),
+      this.#pointer(dz),
+      this.#pointer(dmean),
+      this.#pointer(dlogVar),
+    ];
     this.#row("reparameterizeBackward", record);
   }
 
-  negativeBinomial(h: Activation, weight: Parameter, bias: Parameter, theta: Parameter, backward: boolean, probabilities: Activation | null): void {
+  negativeBinomial(
+    h: Activation,
+    weight: Parameter,
+    bias: Parameter,
+    theta: Parameter,
+    backward: boolean,
+    probabilities: Activation | null,
+  ): void {
     const thetaStride = this.#useTheta(theta);
     const logits = this.#decode(h, { weight, bias }, backward);
     this.#needScratch(this.#work + 5 * thetaStride + 256);
     const { pointer, stride } = this.#decoded(probabilities);
-    this.#row("negativeBinomial", [logits.pointer, logits.stride, this.#places.genes, thetaStride, Number(backward), pointer, stride, this.#work]);
+    this.#row("negativeBinomial", [
+      logits.pointer,
+      logits.stride,
+      this.#places.genes,
+      thetaStride,
+      Number(backward),
+      pointer,
+      stride,
+      this.#work,
+    ]);
   }
 
-  negativeBinomialBackward(h: Activation, weight: Parameter, bias: Parameter, theta: Parameter, dh: Activation): void {
+  negativeBinomialBackward(
+    h: Activation,
+    weight: Parameter,
+    bias: Parameter,
+    theta: Parameter,
+    dh: Activation,
+  ): void {
     this.#decodeBackward(h, { weight, bias }, dh);
     this.#thetaBackward(theta);
   }
 
-  zeroInflated(h: Activation, mean: OutputLayer, dropout: OutputLayer, theta: Parameter, backward: boolean, probabilities: Activation | null): void {
+  zeroInflated(
+    h: Activation,
+    mean: OutputLayer,
+    dropout: OutputLayer,
+    theta: Parameter,
+    backward: boolean,
+    probabilities: Activation | null,
+  ): void {
     const thetaStride = this.#useTheta(theta);
     const logits = this.#decode(h, mean, backward);
     const second = this.#places.logits(true);
     this.#linearForward(h, dropout.weight, dropout.bias, false, second, true);
     this.#needScratch(this.#work + 6 * thetaStride + 3072);
     const { pointer, stride } = this.#decoded(probabilities);
-    const record = [logits.pointer, second.pointer, logits.stride, this.#places.genes, thetaStride, Number(backward), pointer, stride, this.#work];
+    const record = [
+      logits.pointer,
+      second.pointer,
+      logits.stride,
+      this.#places.genes,
+      thetaStride,
+      Number(backward),
+      pointer,
+      stride,
+      this.#work,
+    ];
     this.#row("zeroInflated", record);
   }
 
-  zeroInflatedBackward(h: Activation, mean: OutputLayer, dropout: OutputLayer, theta: Parameter, dh: Activation): void {
+  zeroInflatedBackward(
+    h: Activation,
+    mean: OutputLayer,
+    dropout: OutputLayer,
+    theta: Parameter,
+    dh: Activation,
+  ): void {
     this.#decodeBackward(h, mean, dh);
     this.#linearBackward(this.#places.logits(true), null, h, dropout.weight, dropout.bias, true, dh);
     this.#thetaBackward(theta);
   }
 
-  poisson(h: Activation, layer: OutputLayer, scaled: boolean, backward: boolean, probabilities: Activation | null): void {
+  poisson(
+    h: Activation,
+    layer: OutputLayer,
+    scaled: boolean,
+    backward: boolean,
+    probabilities: Activation | null,
+  ): void {
     const logits = this.#decode(h, layer, backward);
     this.#needScratch(this.#work + 256);
     const { pointer, stride } = this.#decoded(probabilities);
-    this.#row("poisson", [logits.pointer, logits.stride, this.#places.genes, Number(scaled), Number(backward), pointer, stride, this.#work]);
+    this.#row("poisson", [
+      logits.pointer,
+      logits.stride,
+      this.#places.genes,
+      Number(scaled),
+      Number(backward),
+      pointer,
+      stride,
+      this.#work,
+    ]);
   }
 
   poissonBackward(h: Activation, layer: OutputLayer, dh: Activation): void {
@@ -272,7 +431,14 @@ class Recorder implements Operations {
   squaredError(h: Activation, layer: OutputLayer, backward: boolean, decoded: Activation | null): void {
     const logits = this.#decode(h, layer, backward);
     const { pointer, stride } = this.#decoded(decoded);
-    this.#row("squaredError", [logits.pointer, logits.stride, this.#places.genes, Number(backward), pointer, stride]);
+    this.#row("squaredError", [
+      logits.pointer,
+      logits.stride,
+      this.#places.genes,
+      Number(backward),
+      pointer,
+      stride,
+    ]);
   }
 
   squaredErrorBackward(h: Activation, layer: OutputLayer, dh: Activation): void {
@@ -298,7 +464,11 @@ class Recorder implements Operations {
     const { memory, keepGradients } = this.#places;
     const isKept = this.#updates || keepGradients;
     for (const word of this.#updateWords) memory.integers(word, 1)[0] = Number(this.#updates);
-    const regions = [{ tasks: this.#before }, ...this.#regions].filter((region) => ("rows" in region ? region.rows.length > 0 : region.tasks.length > 0 && (isKept || region.tasks === this.#before)));
+    const regions = [{ tasks: this.#before }, ...this.#regions].filter((region) =>
+      "rows" in region
+        ? region.rows.length > 0
+        : region.tasks.length > 0 && (isKept || region.tasks === this.#before),
+    );
     const first = memory.allocate(regionBytes * regions.length);
     regions.forEach((region, i) => this.#writeRegion(first + regionBytes * i, region));
     const pointer = memory.allocate(8);
@@ -309,11 +479,16 @@ class Recorder implements Operations {
       theta: this.#theta && (isKept ? this.#theta : { ...this.#theta, trainableFrom: Infinity }),
       has: this.#has,
       lookUps: this.#lookUps,
-      operations: regions.flatMap((region): readonly RecordedOperation[] => ("rows" in region ? region.rows : region.tasks)),
+      operations: regions.flatMap((region): readonly RecordedOperation[] =>
+        "rows" in region ? region.rows : region.tasks,
+      ),
     };
   }
 
-  /** The region's record: next index, tasks (0: blocks of rows), operations. Tasks are numbered through the region, large operations first. */
+  /**
+   * The region's record: next index, tasks (0: blocks of rows), operations. Tasks are numbered through the
+   * region, large operations first.
+   */
   #writeRegion(pointer: number, region: Region): void {
     const { memory } = this.#places;
     const operations: readonly RecordedOperation[] = "rows" in region ? region.rows : region.tasks;
@@ -345,21 +520,36 @@ class Recorder implements Operations {
 
   /** A parameter that an operation over rows reads: not after its update has been given away. */
   #reads(parameter: Parameter): ParameterPlace {
-    if (this.#settled.has(parameter.id) && this.#tasks.length === 0) throw new ScPoliError("usage", `${parameter.name} is used after its gradient in one program.`);
+    if (this.#settled.has(parameter.id) && this.#tasks.length === 0)
+      throw new ScPoliError("usage", `${parameter.name} is used after its gradient in one program.`);
     return this.#places.parameter(parameter);
   }
 
   #trains({ role, shape, trainableFrom }: Parameter): boolean {
-    return trainableFrom < (role === "embedding" || role === "one-hot" ? shape[0]! : role === "theta" ? shape[1]! : 1);
+    return (
+      trainableFrom <
+      (role === "embedding" || role === "one-hot" ? shape[0]! : role === "theta" ? shape[1]! : 1)
+    );
   }
 
-  /** The record that says where a parameter's gradient goes (Target in kernels/adam.ts), null where it is frozen. */
+  /**
+   * The record that says where a parameter's gradient goes (Target in kernels/adam.ts), null where it is
+   * frozen.
+   */
   #target(parameter: Parameter): number | null {
     if (!this.#trains(parameter)) return null;
-    if (this.#settled.has(parameter.id)) throw new ScPoliError("usage", `${parameter.name} receives two gradients in one program.`);
+    if (this.#settled.has(parameter.id))
+      throw new ScPoliError("usage", `${parameter.name} receives two gradients in one program.`);
     this.#settled.add(parameter.id);
     const { value, first, second, gradient } = this.#places.parameter(parameter);
-    const words = [value, first(), second(), this.#places.keepGradients ? gradient() : 0, bits(parameter.weightDecay), 0];
+    const words = [
+      value,
+      first(),
+      second(),
+      this.#places.keepGradients ? gradient() : 0,
+      bits(parameter.weightDecay),
+      0,
+    ];
     const pointer = this.#write(words);
     this.#updateWords.push(pointer + 20);
     return pointer;
@@ -371,18 +561,39 @@ class Recorder implements Operations {
     return (blockRows / 4) * logitsStride(genes);
   }
 
-  #linearForward(x: Activation, weight: Parameter, bias: Parameter | null, add: boolean, out: ActivationPlace, isGrouped: boolean): void {
+  #linearForward(
+    x: Activation,
+    weight: Parameter,
+    bias: Parameter | null,
+    add: boolean,
+    out: ActivationPlace,
+    isGrouped: boolean,
+  ): void {
     const place = this.#places.activation(x);
     const { value, layout } = this.#reads(weight);
     const biasPointer = bias ? this.#reads(bias).value : 0;
     const [inputs, tiles] = [padded(layout.columns, 4), padded(layout.rows, 8) / 8];
     this.#needScratch(this.#work + 16 * inputs * this.#places.blockRows);
     const sizes = [4 * layout.tile, biasPointer, inputs, tiles, Number(add), Number(isGrouped)];
-    this.#row("linearForward", [place.pointer, place.stride, value, ...sizes, out.pointer, out.stride, this.#work], weight);
+    this.#row(
+      "linearForward",
+      [place.pointer, place.stride, value, ...sizes, out.pointer, out.stride, this.#work],
+      weight,
+    );
   }
 
-  /** @param waits - the activation whose place `dout` is, null for logits (grouped), which nothing overwrites */
-  #linearBackward(dout: ActivationPlace, waits: Activation | null, x: Activation, weight: Parameter, bias: Parameter | null, add: boolean, dx: Activation | null): void {
+  /**
+   * @param waits - the activation whose place `dout` is, null for logits (grouped), which nothing overwrites
+   */
+  #linearBackward(
+    dout: ActivationPlace,
+    waits: Activation | null,
+    x: Activation,
+    weight: Parameter,
+    bias: Parameter | null,
+    add: boolean,
+    dx: Activation | null,
+  ): void {
     const { blockRows, minibatchSize } = this.#places;
     const { value, layout } = this.#reads(weight);
     const [inputs, tiles] = [padded(layout.columns, 4), padded(layout.rows, 8) / 8];
@@ -392,15 +603,37 @@ class Recorder implements Operations {
     if (weightTarget !== null || biasTarget !== null) {
       const panels = weightTarget !== null ? this.#pack(x, inputs) : { pointer: 0, bytes: 0 };
       this.#needScratch(linearTaskTiles * (32 + 32 * minibatchSize + 32 * inputs));
-      const record = [panels.pointer, panels.bytes, dout.pointer, dout.stride, isGrouped, 4 * layout.tile, inputs, tiles, linearTaskTiles];
-      this.#later(this.#task("linearUpdate", Math.ceil(tiles / linearTaskTiles), [...record, weightTarget ?? 0, biasTarget ?? 0], weight), waits);
+      const record = [
+        panels.pointer,
+        panels.bytes,
+        dout.pointer,
+        dout.stride,
+        isGrouped,
+        4 * layout.tile,
+        inputs,
+        tiles,
+        linearTaskTiles,
+      ];
+      this.#later(
+        this.#task(
+          "linearUpdate",
+          Math.ceil(tiles / linearTaskTiles),
+          [...record, weightTarget ?? 0, biasTarget ?? 0],
+          weight,
+        ),
+        waits,
+      );
     }
     if (!dx) return;
     this.#writes(dx);
     const to = this.#places.activation(dx);
     this.#needScratch(this.#work + 32 * blockRows * tiles);
     const sizes = [4 * layout.tile, inputs, tiles, Number(add)];
-    this.#row("linearInput", [dout.pointer, dout.stride, isGrouped, value, ...sizes, to.pointer, to.stride, this.#work], weight);
+    this.#row(
+      "linearInput",
+      [dout.pointer, dout.stride, isGrouped, value, ...sizes, to.pointer, to.stride, this.#work],
+      weight,
+    );
   }
 
   /** Panels of x for the weight gradient, shared by the layers that read the same x. */
@@ -424,11 +657,24 @@ class Recorder implements Operations {
     const { pointer, stride } = this.#places.activation(dout);
     const { layout } = this.#places.parameter(table);
     const sums = this.#places.memory.allocate(4 * layout.size);
-    const record = [4 * layout.row, width, this.#places.conditions(key), pointer + 4 * column, stride, rows, table.trainableFrom, sums, target];
+    const record = [
+      4 * layout.row,
+      width,
+      this.#places.conditions(key),
+      pointer + 4 * column,
+      stride,
+      rows,
+      table.trainableFrom,
+      sums,
+      target,
+    ];
     this.#later(this.#task("lookUpUpdate", 1, record), dout);
   }
 
-  /** Logits of the decoder's last layer; they outlive their block of rows only where the layer's gradient needs them. */
+  /**
+   * Logits of the decoder's last layer; they outlive their block of rows only where the layer's gradient
+   * needs them.
+   */
   #decode(h: Activation, { weight, bias }: OutputLayer, backward: boolean): ActivationPlace {
     this.#has.reconstruction = true;
     this.#keepsLogits = backward && (this.#trains(weight) || this.#trains(bias));
@@ -442,7 +688,9 @@ class Recorder implements Operations {
   }
 
   get #logits(): ActivationPlace {
-    return this.#keepsLogits ? this.#places.logits() : { pointer: 0, stride: logitsStride(this.#places.genes) };
+    return this.#keepsLogits
+      ? this.#places.logits()
+      : { pointer: 0, stride: logitsStride(this.#places.genes) };
   }
 
   #decoded(activation: Activation | null): ActivationPlace {
@@ -457,7 +705,9 @@ class Recorder implements Operations {
     const { value, layout } = this.#reads(theta);
     const stride = 4 * layout.column;
     this.#theta = { combinations, trainableFrom: Infinity, stride };
-    this.#before.push(this.#task("thetaRows", Math.min(combinations, this.#places.minibatchSize), [value, stride]));
+    this.#before.push(
+      this.#task("thetaRows", Math.min(combinations, this.#places.minibatchSize), [value, stride]),
+    );
     return stride;
   }
 
@@ -469,7 +719,15 @@ class Recorder implements Operations {
     const { combinations, stride } = this.#theta;
     const { minibatchSize } = this.#places;
     const usedOnly = movesUsedOnly(theta, minibatchSize);
-    this.#later(this.#task("thetaUpdate", usedOnly ? minibatchSize : combinations - trainableFrom, [stride, trainableFrom, Number(usedOnly), target]), null);
+    this.#later(
+      this.#task("thetaUpdate", usedOnly ? minibatchSize : combinations - trainableFrom, [
+        stride,
+        trainableFrom,
+        Number(usedOnly),
+        target,
+      ]),
+      null,
+    );
   }
 
   #biasAlone(dout: Activation, target: number | null): void {
@@ -479,15 +737,38 @@ class Recorder implements Operations {
     this.#later(this.#task("biasUpdate", 1, [pointer, stride, target]), dout);
   }
 
-  #normalize(code: Code, x: Activation, out: Activation, dropout: number, layer: number, backward: [Activation, Activation] | null): void {
+  #normalize(
+    code: Code,
+    x: Activation,
+    out: Activation,
+    dropout: number,
+    layer: number,
+    backward: [Activation, Activation] | null,
+  ): void {
     const [dout, dx] = backward ? backward.map((activation) => this.#pointer(activation)) : [0, 0];
     const { pointer, stride } = this.#places.activation(x);
     const threshold = Math.ceil(dropout * 2 ** 24);
-    this.#row(code, [pointer, this.#pointer(out), stride, x.columns, layer + 1, threshold, bits(1 / (1 - dropout)), dout!, dx!]);
+    this.#row(code, [
+      pointer,
+      this.#pointer(out),
+      stride,
+      x.columns,
+      layer + 1,
+      threshold,
+      bits(1 / (1 - dropout)),
+      dout!,
+      dx!,
+    ]);
   }
 
   #latent(mean: Activation, logVar: Activation, noise: Activation): number[] {
-    return [this.#pointer(mean), this.#pointer(logVar), this.#pointer(noise), this.#places.activation(mean).stride, mean.columns];
+    return [
+      this.#pointer(mean),
+      this.#pointer(logVar),
+      this.#pointer(noise),
+      this.#places.activation(mean).stride,
+      mean.columns,
+    ];
   }
   #prototype(z: Activation, p: number): number[] {
     return [this.#pointer(z), this.#places.activation(z).stride, z.columns, bits(p)];
@@ -504,7 +785,13 @@ class Recorder implements Operations {
   }
   /** The task's first index is written when the region is complete. */
   #task(code: Code, tasks: number, words: readonly number[], weight: Parameter | null = null): Task {
-    return { code, tasks, pointer: this.#write([codes.indexOf(code), 0, tasks, ...words]), isRows: false, weight };
+    return {
+      code,
+      tasks,
+      pointer: this.#write([codes.indexOf(code), 0, tasks, ...words]),
+      isRows: false,
+      weight,
+    };
   }
   #later(task: Task, waitsFor: Activation | null): void {
     this.#tasks.push(task);

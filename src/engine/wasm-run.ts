@@ -1,4 +1,5 @@
-// The run record: what the kernels read of one run, at a fixed address. The order of the fields is that of kernels/run.ts; each takes 4 bytes.
+// The run record: what the kernels read of one run, at a fixed address. The order of the fields is that of
+// kernels/run.ts; each takes 4 bytes.
 import { ScPoliError } from "../errors.js";
 import type { EngineOptions, Minibatch, RunOptions } from "./engine.js";
 import { labelShares } from "./label-shares.js";
@@ -6,12 +7,48 @@ import { padded, type KernelMemory } from "./wasm-memory.js";
 
 const address = 1024;
 const fields = [
-  "plan", "threads", "epoch", "arrived", "opened", "stopped", "failed", "spins", "scratch",
-  "rows", "indptr", "indices", "counts", "sources", "keptIndices", "keptCounts", "logCounts", "sizeFactors", "share", "seed", "klWeight", "prototypeWeight",
-  "rate", "correction",
-  "slots", "slotCombination", "rowSlot", "rowSegment", "segmentSums", "firstSegment", "nextSegment", "theta", "inverseTheta", "segmentSlot",
-  "labels", "labelShares", "levels", "prototypes", "prototypeStride",
-  "reconstruction", "kl", "prototypeLoss",
+  "plan",
+  "threads",
+  "epoch",
+  "arrived",
+  "opened",
+  "stopped",
+  "failed",
+  "spins",
+  "scratch",
+  "rows",
+  "indptr",
+  "indices",
+  "counts",
+  "sources",
+  "keptIndices",
+  "keptCounts",
+  "logCounts",
+  "sizeFactors",
+  "share",
+  "seed",
+  "klWeight",
+  "prototypeWeight",
+  "rate",
+  "correction",
+  "slots",
+  "slotCombination",
+  "rowSlot",
+  "rowSegment",
+  "segmentSums",
+  "firstSegment",
+  "nextSegment",
+  "theta",
+  "inverseTheta",
+  "segmentSlot",
+  "labels",
+  "labelShares",
+  "levels",
+  "prototypes",
+  "prototypeStride",
+  "reconstruction",
+  "kl",
+  "prototypeLoss",
 ] as const;
 type Field = (typeof fields)[number];
 const places = Object.fromEntries(fields.map((field, i) => [field, i])) as Record<Field, number>;
@@ -20,7 +57,9 @@ const places = Object.fromEntries(fields.map((field, i) => [field, i])) as Recor
 const beta1 = 0.9;
 const beta2 = 0.999;
 
-/** The theta parameter of a program: its combinations, which of them train, and bytes from one to the next. */
+/**
+ * The theta parameter of a program: its combinations, which of them train, and bytes from one to the next.
+ */
 export interface ThetaUse {
   readonly combinations: number;
   /** Infinity where no gradient is wanted */
@@ -57,8 +96,10 @@ export class RunRecord {
     const { minibatchSize: B, minibatchCapacity, conditionKeys, levels, prototypes } = options;
     this.#words = memory.integers(address, fields.length);
     this.#floats = memory.floats(address, fields.length);
-    const integers = (field: Field, length: number): Int32Array => memory.integers(this.#place(field, 4 * length), length);
-    const floats = (field: Field, length: number): Float32Array => memory.floats(this.#place(field, 4 * length), length);
+    const integers = (field: Field, length: number): Int32Array =>
+      memory.integers(this.#place(field, 4 * length), length);
+    const floats = (field: Field, length: number): Float32Array =>
+      memory.floats(this.#place(field, 4 * length), length);
     const conditions = Array.from({ length: conditionKeys }, () => memory.allocate(4 * B));
     this.#conditionPointers = conditions;
     // kernels read four stored counts at once
@@ -91,7 +132,9 @@ export class RunRecord {
 
   keepCounts(indices: Uint16Array, counts: Uint8Array): void {
     const { genes } = this.options;
-    for (const gene of indices) if (gene >= genes) throw new ScPoliError("usage", `the counts have gene ${gene}; expected 0 to ${genes - 1}.`);
+    for (const gene of indices)
+      if (gene >= genes)
+        throw new ScPoliError("usage", `the counts have gene ${gene}; expected 0 to ${genes - 1}.`);
     const kept = this.#keepRoom(indices.length);
     kept.indices.set(indices);
     kept.counts.set(counts);
@@ -100,13 +143,18 @@ export class RunRecord {
 
   #keepRoom(length: number): { readonly indices: Uint16Array; readonly counts: Uint8Array } {
     // kernels read eight at once
-    return { indices: this.memory.shorts(this.#place("keptIndices", 2 * (length + 8)), length), counts: this.memory.bytes(this.#place("keptCounts", length + 8), length) };
+    return {
+      indices: this.memory.shorts(this.#place("keptIndices", 2 * (length + 8)), length),
+      counts: this.memory.bytes(this.#place("keptCounts", length + 8), length),
+    };
   }
 
   /** Makes room for a theta parameter. */
   useTheta({ combinations }: ThetaUse): void {
     if (combinations <= this.#firstSegment.length) return;
-    this.#firstSegment = this.memory.integers(this.#place("firstSegment", 4 * combinations), combinations).fill(-1);
+    this.#firstSegment = this.memory
+      .integers(this.#place("firstSegment", 4 * combinations), combinations)
+      .fill(-1);
     this.#slotOf = new Int32Array(combinations).fill(-1);
   }
 
@@ -121,7 +169,12 @@ export class RunRecord {
   }
 
   /** Before a run: numbers, Adam's corrections, theta's slots and segments, shares of labels. */
-  prepare(plan: number, theta: ThetaUse | null, hasPrototypes: boolean, { step = 1, learningRate = 0, klWeight = 1, prototypeWeight = 0, seed = 0 }: RunOptions): void {
+  prepare(
+    plan: number,
+    theta: ThetaUse | null,
+    hasPrototypes: boolean,
+    { step = 1, learningRate = 0, klWeight = 1, prototypeWeight = 0, seed = 0 }: RunOptions,
+  ): void {
     this.#checkRows();
     const { rows } = this.minibatch;
     this.#set("plan", plan);
@@ -134,7 +187,13 @@ export class RunRecord {
     floats[places.rate] = learningRate / (1 - beta1 ** step);
     floats[places.correction] = 1 / Math.sqrt(1 - beta2 ** step);
     if (theta) this.#prepareTheta(theta);
-    if (hasPrototypes && prototypeWeight !== 0) labelShares(this.minibatch.labels.subarray(0, this.minibatch.rows * this.options.levels), this.options, this.#labelCounts, this.#labelShares);
+    if (hasPrototypes && prototypeWeight !== 0)
+      labelShares(
+        this.minibatch.labels.subarray(0, this.minibatch.rows * this.options.levels),
+        this.options,
+        this.#labelCounts,
+        this.#labelShares,
+      );
   }
 
   /** Sum over the cells, in order. */
@@ -180,7 +239,10 @@ export class RunRecord {
     return pointer;
   }
 
-  /** Makes room where there is too little, twice as much as before so that it happens seldom. @returns bytes there now */
+  /**
+   * Makes room where there is too little, twice as much as before so that it happens seldom.
+   * @returns bytes there now
+   */
   #grown(field: Field, present: number, needed: number): number {
     if (needed <= present) return present;
     const bytes = Math.max(needed, 2 * present);
@@ -196,14 +258,18 @@ export class RunRecord {
       throw new ScPoliError("usage", `the minibatch has ${found}; expected ${expected}.`);
     };
     if (!(rows >= 1 && rows <= minibatchSize)) refuse(`${rows} cells`, `1 to ${minibatchSize}`);
-    if (indptr[0] !== 0 || !(indptr[rows]! <= minibatchCapacity)) refuse(`stored counts from ${indptr[0]} to ${indptr[rows]}`, `0 to at most ${minibatchCapacity}`);
+    if (indptr[0] !== 0 || !(indptr[rows]! <= minibatchCapacity))
+      refuse(`stored counts from ${indptr[0]} to ${indptr[rows]}`, `0 to at most ${minibatchCapacity}`);
     for (let b = 0; b < rows; b++) {
       const [start, end] = [indptr[b]!, indptr[b + 1]!];
       if (start > end) refuse(`a row that ends before it starts (${b})`, "ascending row starts");
       const source = sources![b]!;
       // what is kept has been looked at
       if (start === end || (source >= 0 && !compact)) continue;
-      const [first, last] = source < 0 ? [indices[start]!, indices[end - 1]!] : [compact!.indices[source]!, compact!.indices[source + end - start - 1]!];
+      const [first, last] =
+        source < 0
+          ? [indices[start]!, indices[end - 1]!]
+          : [compact!.indices[source]!, compact!.indices[source + end - start - 1]!];
       if (!(first >= 0 && last < genes)) refuse(`genes ${first} to ${last} in row ${b}`, `0 to ${genes - 1}`);
     }
   }
@@ -212,7 +278,10 @@ export class RunRecord {
   checkCodes(codes: Int32Array, count: number, what: string): void {
     for (let b = 0; b < this.minibatch.rows; b++)
       if (codes[b]! < 0 || codes[b]! >= count)
-        throw new ScPoliError("usage", `cell ${b} of the minibatch has ${what} ${codes[b]}; expected 0 to ${count - 1}.`);
+        throw new ScPoliError(
+          "usage",
+          `cell ${b} of the minibatch has ${what} ${codes[b]}; expected 0 to ${count - 1}.`,
+        );
   }
 
   #prepareTheta({ combinations: count, trainableFrom, stride }: ThetaUse): void {

@@ -1,13 +1,32 @@
 // The wasm engine: parameters and activations in shared memory, kernels (kernels/*.ts) over all threads.
 //
-// Two builds of the same kernels, plain and with relaxed SIMD (fused multiply-add); WebAssembly.validate says whether the second can be used.
-// Results do not depend on the number of threads; the two builds differ in rounding.
+// Two builds of the same kernels, plain and with relaxed SIMD (fused multiply-add); WebAssembly.validate says
+// whether the second can be used. Results do not depend on the number of threads; the two builds differ in
+// rounding.
 import { processorCount, startThreads, type Threads } from "#platform";
 import { ScPoliError } from "../errors.js";
-import type { Activation, Engine, EngineOptions, Floats, Losses, Minibatch, Operations, Parameter, ParameterOptions, Program, RunOptions } from "./engine.js";
+import type {
+  Activation,
+  Engine,
+  EngineOptions,
+  Floats,
+  Losses,
+  Minibatch,
+  Operations,
+  Parameter,
+  ParameterOptions,
+  Program,
+  RunOptions,
+} from "./engine.js";
 import * as kernels from "./kernels.generated.js";
 import { KernelMemory, fromLayout, layoutOf, padded, toLayout } from "./wasm-memory.js";
-import { logitsStride, recordPlan, type ActivationPlace, type ParameterPlace, type Plan } from "./wasm-plan.js";
+import {
+  logitsStride,
+  recordPlan,
+  type ActivationPlace,
+  type ParameterPlace,
+  type Plan,
+} from "./wasm-plan.js";
 import { RunRecord } from "./wasm-run.js";
 
 export type Build = "plain" | "relaxed";
@@ -41,13 +60,22 @@ export function wasmBuilds(): Build[] {
 }
 
 /**
- * @throws ScPoliError "usage" for a build that this runtime cannot use or a number of threads below 1, "memory" where memory or threads cannot be had
+ * @throws ScPoliError "usage" for a build that this runtime cannot use or a number of threads below 1,
+ * "memory" where memory or threads cannot be had
  */
-export async function createWasmEngine(options: EngineOptions, { threads = processorCount(), build = "auto" }: WasmOptions = {}): Promise<WasmEngine> {
-  if (!Number.isInteger(threads) || threads < 1) throw new ScPoliError("usage", `threads is ${threads}; expected a whole number from 1.`);
+export async function createWasmEngine(
+  options: EngineOptions,
+  { threads = processorCount(), build = "auto" }: WasmOptions = {},
+): Promise<WasmEngine> {
+  if (!Number.isInteger(threads) || threads < 1)
+    throw new ScPoliError("usage", `threads is ${threads}; expected a whole number from 1.`);
   const builds = wasmBuilds();
   const chosen = build === "auto" ? builds[builds.length - 1] : builds.find((name) => name === build);
-  if (!chosen) throw new ScPoliError("usage", `the ${build} build of the kernels does not run here (${builds.length > 0 ? builds.join(", ") : "no build"} does). Use the engine "reference", or a newer runtime.`);
+  if (!chosen)
+    throw new ScPoliError(
+      "usage",
+      `the ${build} build of the kernels does not run here (${builds.length > 0 ? builds.join(", ") : "no build"} does). Use the engine "reference", or a newer runtime.`,
+    );
   const module = await WebAssembly.compile(bytes(chosen));
   const memory = new KernelMemory();
   const instance = await WebAssembly.instantiate(module, { env: { memory: memory.memory } });
@@ -104,8 +132,16 @@ export class WasmEngine implements Engine {
   createParameter(options: ParameterOptions): Parameter {
     const layout = layoutOf(options.role, options.shape);
     const made: StoredParameter["made"] = {};
-    const once = (name: keyof typeof made) => (): number => (made[name] ??= this.memory.allocate(4 * layout.size));
-    this.#parameters.push({ layout, value: this.memory.allocate(4 * layout.size), first: once("first"), second: once("second"), gradient: once("gradient"), made });
+    const once = (name: keyof typeof made) => (): number =>
+      (made[name] ??= this.memory.allocate(4 * layout.size));
+    this.#parameters.push({
+      layout,
+      value: this.memory.allocate(4 * layout.size),
+      first: once("first"),
+      second: once("second"),
+      gradient: once("gradient"),
+      made,
+    });
     return { ...options, id: this.#parameters.length - 1 };
   }
 
@@ -132,21 +168,28 @@ export class WasmEngine implements Engine {
         parameter: (parameter) => this.#parameters[parameter.id]!,
         activation: (activation) => this.#activations[activation.id]!,
         conditions: (key) => this.#run.conditionPointer(key),
-        logits: (second = false) => (this.#logits[Number(second)] ??= { pointer: this.memory.allocate((logitsStride(genes) * this.#paddedRows) / 4), stride: logitsStride(genes) }),
+        logits: (second = false) =>
+          (this.#logits[Number(second)] ??= {
+            pointer: this.memory.allocate((logitsStride(genes) * this.#paddedRows) / 4),
+            stride: logitsStride(genes),
+          }),
       },
       build,
     );
     if (plan.theta) this.#run.useTheta(plan.theta);
     if (plan.scratchBytes > this.#scratchBytes) {
       this.#scratchBytes = plan.scratchBytes;
-      this.#run.setScratch(Array.from({ length: this.threads }, () => this.memory.allocate(plan.scratchBytes)));
+      this.#run.setScratch(
+        Array.from({ length: this.threads }, () => this.memory.allocate(plan.scratchBytes)),
+      );
     }
     return plan;
   }
 
   /** Fills the run record for a plan, as before a run: for benches. */
   prepare(plan: Plan, options: RunOptions): void {
-    for (const { key, rows } of plan.lookUps) this.#run.checkCodes(this.minibatch.conditions[key]!, rows, `condition (key ${key})`);
+    for (const { key, rows } of plan.lookUps)
+      this.#run.checkCodes(this.minibatch.conditions[key]!, rows, `condition (key ${key})`);
     this.#run.prepare(plan.pointer, plan.theta, plan.has.prototype, options);
   }
 
@@ -169,7 +212,10 @@ export class WasmEngine implements Engine {
     return this.#published(parameter, this.#place(parameter).made.gradient);
   }
 
-  readActivation(activation: Activation, into: Floats = new Float32Array(this.minibatch.rows * activation.columns)): Floats {
+  readActivation(
+    activation: Activation,
+    into: Floats = new Float32Array(this.minibatch.rows * activation.columns),
+  ): Floats {
     const { columns } = activation;
     this.#eachRow(activation, this.minibatch.rows, (row, b) => into.set(row, b * columns));
     return into;
@@ -185,10 +231,12 @@ export class WasmEngine implements Engine {
   }
   writePrototypes(values: ArrayLike<number>): void {
     const [K, D] = this.options.prototypes;
-    if (values.length !== K * D) throw new ScPoliError("model", `prototypes have ${values.length} values; expected ${K * D}.`);
+    if (values.length !== K * D)
+      throw new ScPoliError("model", `prototypes have ${values.length} values; expected ${K * D}.`);
     const { prototypes, prototypeStride } = this.#run;
     const stored = this.memory.floats(prototypes, K * prototypeStride);
-    for (let k = 0; k < K; k++) for (let d = 0; d < D; d++) stored[k * prototypeStride + d] = values[k * D + d]!;
+    for (let k = 0; k < K; k++)
+      for (let d = 0; d < D; d++) stored[k * prototypeStride + d] = values[k * D + d]!;
   }
 
   keepCounts(indices: Uint16Array, counts: Uint8Array): void {
@@ -213,9 +261,15 @@ export class WasmEngine implements Engine {
       this.kernels.execute();
     } catch (error) {
       this.#run.fail();
-      throw new ScPoliError("memory", `a kernel failed: ${error instanceof Error ? error.message : String(error)}.`, {}, { cause: error });
+      throw new ScPoliError(
+        "memory",
+        `a kernel failed: ${error instanceof Error ? error.message : String(error)}.`,
+        {},
+        { cause: error },
+      );
     }
-    if (this.#run.failed) throw new ScPoliError("memory", "a thread of the engine failed; the engine cannot be used any more.");
+    if (this.#run.failed)
+      throw new ScPoliError("memory", "a thread of the engine failed; the engine cannot be used any more.");
     const { rows } = this.minibatch;
     return {
       reconstruction: plan.has.reconstruction ? this.#run.sum("reconstruction") / rows : 0,
@@ -230,12 +284,17 @@ export class WasmEngine implements Engine {
   /** @param pointer - missing for an array that was never needed: zeros */
   #published(parameter: Parameter, pointer: number | undefined): Floats {
     const { layout } = this.#place(parameter);
-    return pointer === undefined ? new Float32Array(layout.rows * layout.columns) : fromLayout(layout, this.memory.floats(pointer, layout.size));
+    return pointer === undefined
+      ? new Float32Array(layout.rows * layout.columns)
+      : fromLayout(layout, this.memory.floats(pointer, layout.size));
   }
   #store(parameter: Parameter, pointer: number, values: ArrayLike<number>): void {
     const { layout } = this.#place(parameter);
     const size = layout.rows * layout.columns;
-    if (values.length !== size) throw new ScPoliError("model", `${parameter.name} has ${values.length} values; expected ${size}.`, { name: parameter.name });
+    if (values.length !== size)
+      throw new ScPoliError("model", `${parameter.name} has ${values.length} values; expected ${size}.`, {
+        name: parameter.name,
+      });
     toLayout(layout, values, this.memory.floats(pointer, layout.size));
   }
   #eachRow({ id, columns }: Activation, rows: number, visit: (row: Float32Array, b: number) => void): void {

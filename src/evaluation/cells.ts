@@ -21,7 +21,12 @@ export function countCodes(codes: Int32Array, names: number): Int32Array {
 }
 
 /** (types, conditions) cells of each. */
-export function cellsByCondition({ types, typeNames, conditions, conditionNames }: Omit<LabelledCells, "points" | "D">): Int32Array {
+export function cellsByCondition({
+  types,
+  typeNames,
+  conditions,
+  conditionNames,
+}: Omit<LabelledCells, "points" | "D">): Int32Array {
   const counts = new Int32Array(typeNames.length * conditionNames.length);
   types.forEach((type, cell) => counts[type * conditionNames.length + conditions[cell]!]!++);
   return counts;
@@ -32,17 +37,28 @@ export function subsetOf(cells: LabelledCells, rows: Int32Array): LabelledCells 
   const { points, D, types, conditions } = cells;
   const own = new Float32Array(rows.length * D);
   rows.forEach((row, place) => own.set(points.subarray(row * D, (row + 1) * D), place * D));
-  return { ...cells, points: own, types: rows.map((row) => types[row]!), conditions: rows.map((row) => conditions[row]!) };
+  return {
+    ...cells,
+    points: own,
+    types: rows.map((row) => types[row]!),
+    conditions: rows.map((row) => conditions[row]!),
+  };
 }
 
 /**
- * Types that are found in the fewest conditions. Where that is every condition, none is isolated for scib's F1 score; the silhouette of scib-metrics takes all of them.
- * Source: get_isolated_labels in scib 1.1.7, _get_isolated_labels in scib-metrics 0.5.10.
+ * Types that are found in the fewest conditions. Where that is every condition, none is isolated for scib's
+ * F1 score; the silhouette of scib-metrics takes all of them. Source: get_isolated_labels in scib 1.1.7,
+ * _get_isolated_labels in scib-metrics 0.5.10.
  */
-export function isolatedTypes(cells: Omit<LabelledCells, "points" | "D">): { readonly types: number[]; readonly conditions: number } {
+export function isolatedTypes(cells: Omit<LabelledCells, "points" | "D">): {
+  readonly types: number[];
+  readonly conditions: number;
+} {
   const C = cells.conditionNames.length;
   const counts = cellsByCondition(cells);
-  const found = cells.typeNames.map((_, type) => counts.subarray(type * C, (type + 1) * C).reduce((sum, count) => sum + (count > 0 ? 1 : 0), 0));
+  const found = cells.typeNames.map((_, type) =>
+    counts.subarray(type * C, (type + 1) * C).reduce((sum, count) => sum + (count > 0 ? 1 : 0), 0),
+  );
   const conditions = Math.min(...found.filter((count) => count > 0));
   return { types: [...found.keys()].filter((type) => found[type] === conditions), conditions };
 }

@@ -1,6 +1,7 @@
-// Agreement of clusters with cell types: NMI and ARI of k-means and of Leiden communities at the best of ten resolutions, and how well one cluster holds an isolated type.
-// Source: nmi_ari_cluster_labels_kmeans and _leiden of scib-metrics 0.5.10, isolated_labels_f1 of scib 1.1.7. Communities are ours (model/clustering.ts): numbers differ from those of
-// igraph and leidenalg as their own do from seed to seed.
+// Agreement of clusters with cell types: NMI and ARI of k-means and of Leiden communities at the best of ten
+// resolutions, and how well one cluster holds an isolated type. Source: nmi_ari_cluster_labels_kmeans and
+// _leiden of scib-metrics 0.5.10, isolated_labels_f1 of scib 1.1.7. Communities are ours
+// (model/clustering.ts): numbers differ from those of igraph and leidenalg as their own do from seed to seed.
 import { communities } from "../model/clustering.js";
 import { neighborGraph, type Neighbors } from "../model/neighbors.js";
 import { Random } from "../random.js";
@@ -25,7 +26,10 @@ interface Contingency {
 }
 
 function contingency(a: Int32Array, b: Int32Array): Contingency {
-  const [A, B] = [a, b].map((codes) => codes.reduce((most, code) => Math.max(most, code + 1), 0)) as [number, number];
+  const [A, B] = [a, b].map((codes) => codes.reduce((most, code) => Math.max(most, code + 1), 0)) as [
+    number,
+    number,
+  ];
   const counts = new Map<number, number>();
   const [ofA, ofB] = [new Float64Array(A), new Float64Array(B)];
   a.forEach((code, cell) => {
@@ -34,15 +38,21 @@ function contingency(a: Int32Array, b: Int32Array): Contingency {
     ofA[code]!++;
     ofB[b[cell]!]!++;
   });
-  const pairs = [...counts].sort(([one], [other]) => one - other).map(([key, count]) => [Math.floor(key / B), key % B, count] as const);
+  const pairs = [...counts]
+    .sort(([one], [other]) => one - other)
+    .map(([key, count]) => [Math.floor(key / B), key % B, count] as const);
   return { cells: a.length, a: ofA, b: ofB, pairs };
 }
 
 /** Source: normalized_mutual_info_score (arithmetic mean) and adjusted_rand_score of scikit-learn. */
 export function agreement(truth: Int32Array, clusters: Int32Array): Agreement {
   const { cells, a, b, pairs } = contingency(truth, clusters);
-  const entropy = (counts: Float64Array): number => counts.reduce((sum, count) => (count > 0 ? sum - (count / cells) * Math.log(count / cells) : sum), 0);
-  const information = pairs.reduce((sum, [i, j, count]) => sum + (count / cells) * Math.log((count * cells) / (a[i]! * b[j]!)), 0);
+  const entropy = (counts: Float64Array): number =>
+    counts.reduce((sum, count) => (count > 0 ? sum - (count / cells) * Math.log(count / cells) : sum), 0);
+  const information = pairs.reduce(
+    (sum, [i, j, count]) => sum + (count / cells) * Math.log((count * cells) / (a[i]! * b[j]!)),
+    0,
+  );
   const [ha, hb] = [entropy(a), entropy(b)];
   const twos = (counts: Iterable<number>): number => {
     let sum = 0;
@@ -52,7 +62,10 @@ export function agreement(truth: Int32Array, clusters: Int32Array): Agreement {
   const [both, inA, inB] = [twos(pairs.map(([, , count]) => count)), twos(a), twos(b)];
   const expected = (inA * inB) / Math.max(1, (cells * (cells - 1)) / 2);
   const most = (inA + inB) / 2;
-  return { nmi: ha + hb === 0 ? 1 : Math.max(0, information) / ((ha + hb) / 2), ari: most === expected ? 1 : (both - expected) / (most - expected) };
+  return {
+    nmi: ha + hb === 0 ? 1 : Math.max(0, information) / ((ha + hb) / 2),
+    ari: most === expected ? 1 : (both - expected) / (most - expected),
+  };
 }
 
 /** Leiden communities of the graph of neighbours at each resolution. */
@@ -63,32 +76,57 @@ export interface LeidenClusters {
 }
 
 /**
- * @param neighbors - without the cell itself, which counts in the weights of edges as in scanpy and scib-metrics
+ * @param neighbors - without the cell itself, which counts in the weights of edges as in scanpy and
+ * scib-metrics
  * @param onProgress - called after each resolution, with the share that is done
  */
-export async function leidenClusters(neighbors: Neighbors, seed: number, onProgress: (share: number) => Promise<void> = async () => {}): Promise<LeidenClusters[]> {
+export async function leidenClusters(
+  neighbors: Neighbors,
+  seed: number,
+  onProgress: (share: number) => Promise<void> = async () => {},
+): Promise<LeidenClusters[]> {
   const graph = neighborGraph(neighbors, neighbors.k + 1);
   const found: LeidenClusters[] = [];
   for (const resolution of resolutions) {
-    found.push({ resolution, clusters: communities(graph, { resolution, refine: true }, new Random(seed, `resolution ${resolution}`)) });
+    found.push({
+      resolution,
+      clusters: communities(
+        graph,
+        { resolution, refine: true },
+        new Random(seed, `resolution ${resolution}`),
+      ),
+    });
     await onProgress(found.length / resolutions.length);
   }
   return found;
 }
 
 /** The agreement at the resolution where NMI is best. */
-export function leidenAgreement(found: readonly LeidenClusters[], types: Int32Array): Agreement & { readonly resolution: number } {
+export function leidenAgreement(
+  found: readonly LeidenClusters[],
+  types: Int32Array,
+): Agreement & { readonly resolution: number } {
   const scored = found.map(({ resolution, clusters }) => ({ resolution, ...agreement(types, clusters) }));
   return scored.reduce((best, other) => (other.nmi > best.nmi ? other : best));
 }
 
 /** The agreement of as many k-means clusters as there are types. */
-export function kMeansAgreement(points: Float32Array, D: number, types: Int32Array, clusters: number, seed: number): Agreement {
+export function kMeansAgreement(
+  points: Float32Array,
+  D: number,
+  types: Int32Array,
+  clusters: number,
+  seed: number,
+): Agreement {
   return agreement(types, kMeans(points, D, clusters, seed));
 }
 
 /** Mean over isolated types of the best F1 score that any one cluster at any resolution reaches. */
-export function isolatedLabelF1(found: readonly LeidenClusters[], types: Int32Array, isolated: readonly number[]): number {
+export function isolatedLabelF1(
+  found: readonly LeidenClusters[],
+  types: Int32Array,
+  isolated: readonly number[],
+): number {
   const best = new Float64Array(isolated.length);
   for (const { clusters } of found) {
     const { a, b, pairs } = contingency(types, clusters);

@@ -1,5 +1,7 @@
-// Principal components of the log-normalised counts: what PC regression compares an integration with where the file has no components. Counts stay sparse; the centring is done in the algebra.
-// Subspace iteration with a few directions more than are wanted; source: Halko et al. 2011, as scikit-learn's randomized_svd. No package at hand takes a sparse matrix of this size.
+// Principal components of the log-normalised counts: what PC regression compares an integration with where
+// the file has no components. Counts stay sparse; the centring is done in the algebra. Subspace iteration
+// with a few directions more than are wanted; source: Halko et al. 2011, as scikit-learn's randomized_svd. No
+// package at hand takes a sparse matrix of this size.
 import { EigenvalueDecomposition, Matrix, QrDecomposition } from "ml-matrix";
 import type { CountsPlace } from "../data/count-places.js";
 import { loadCounts, type Counts, type ReadCountsOptions } from "../data/counts.js";
@@ -23,19 +25,33 @@ export interface CellComponents {
 }
 
 /**
- * @param rows - rows of the file, ascending @param conditions - (rows) codes, among which variable genes are looked for
+ * @param rows - rows of the file, ascending
+ * @param conditions - (rows) codes, among which variable genes are looked for
  * @throws ScPoliError as `streamCounts`
  */
-export async function countComponents(place: CountsPlace, rows: Int32Array, conditions: Int32Array, seed: number, reading: ReadCountsOptions = {}): Promise<CellComponents> {
+export async function countComponents(
+  place: CountsPlace,
+  rows: Int32Array,
+  conditions: Int32Array,
+  seed: number,
+  reading: ReadCountsOptions = {},
+): Promise<CellComponents> {
   const columns = place.matrix.columns;
-  const genes = columns <= mostGenes ? Int32Array.from({ length: columns }, (_, i) => i) : await selectVariableGenes(place, conditions, mostGenes, { ...reading, keep: rows });
+  const genes =
+    columns <= mostGenes
+      ? Int32Array.from({ length: columns }, (_, i) => i)
+      : await selectVariableGenes(place, conditions, mostGenes, { ...reading, keep: rows });
   const map = new Int32Array(columns).fill(-1);
   genes.forEach((column, gene) => (map[column] = gene));
   const matrix = new LogNormalised(await loadCounts(place, map, genes.length, { ...reading, keep: rows }));
   const L = Math.min(wanted + spare, genes.length, rows.length);
   const random = new Random(seed, "components before integration");
-  let directions = orthonormal(Float64Array.from({ length: genes.length * L }, () => random.normal()), L);
-  for (let iteration = 0; iteration < iterations; iteration++) directions = orthonormal(matrix.back(matrix.along(directions, L), L), L);
+  let directions = orthonormal(
+    Float64Array.from({ length: genes.length * L }, () => random.normal()),
+    L,
+  );
+  for (let iteration = 0; iteration < iterations; iteration++)
+    directions = orthonormal(matrix.back(matrix.along(directions, L), L), L);
   const D = Math.min(wanted, L);
   return { values: rotated(matrix.along(directions, L), L, D), D, genes: genes.length };
 }
@@ -60,13 +76,15 @@ class LogNormalised {
   along(directions: Float64Array, L: number): Float64Array {
     const { cells, genes, indptr, indices } = this.counts;
     const offset = new Float64Array(L);
-    for (let gene = 0; gene < genes; gene++) for (let l = 0; l < L; l++) offset[l]! += this.#means[gene]! * directions[gene * L + l]!;
+    for (let gene = 0; gene < genes; gene++)
+      for (let l = 0; l < L; l++) offset[l]! += this.#means[gene]! * directions[gene * L + l]!;
     const positions = new Float64Array(cells * L);
     for (let cell = 0; cell < cells; cell++) {
       const start = cell * L;
       for (let l = 0; l < L; l++) positions[start + l] = -offset[l]!;
       for (let k = indptr[cell]!; k < indptr[cell + 1]!; k++)
-        for (let l = 0, from = indices[k]! * L, value = this.#values[k]!; l < L; l++) positions[start + l]! += value * directions[from + l]!;
+        for (let l = 0, from = indices[k]! * L, value = this.#values[k]!; l < L; l++)
+          positions[start + l]! += value * directions[from + l]!;
     }
     return positions;
   }
@@ -77,7 +95,8 @@ class LogNormalised {
     const directions = new Float64Array(genes * L);
     for (let cell = 0; cell < cells; cell++)
       for (let k = indptr[cell]!; k < indptr[cell + 1]!; k++)
-        for (let l = 0, to = indices[k]! * L, from = cell * L, value = this.#values[k]!; l < L; l++) directions[to + l]! += value * positions[from + l]!;
+        for (let l = 0, to = indices[k]! * L, from = cell * L, value = this.#values[k]!; l < L; l++)
+          directions[to + l]! += value * positions[from + l]!;
     return directions;
   }
 }
@@ -94,14 +113,21 @@ function rotated(positions: Float64Array, L: number, D: number): Float64Array {
   const n = positions.length / L;
   const squares = Matrix.zeros(L, L);
   for (let cell = 0; cell < n; cell++)
-    for (let i = 0; i < L; i++) for (let j = i; j < L; j++) squares.set(i, j, squares.get(i, j) + positions[cell * L + i]! * positions[cell * L + j]!);
+    for (let i = 0; i < L; i++)
+      for (let j = i; j < L; j++)
+        squares.set(i, j, squares.get(i, j) + positions[cell * L + i]! * positions[cell * L + j]!);
   for (let i = 0; i < L; i++) for (let j = 0; j < i; j++) squares.set(i, j, squares.get(j, i));
-  const { eigenvectorMatrix, realEigenvalues } = new EigenvalueDecomposition(squares, { assumeSymmetric: true });
-  const order = [...realEigenvalues.keys()].sort((a, b) => realEigenvalues[b]! - realEigenvalues[a]!).slice(0, D);
+  const { eigenvectorMatrix, realEigenvalues } = new EigenvalueDecomposition(squares, {
+    assumeSymmetric: true,
+  });
+  const order = [...realEigenvalues.keys()]
+    .sort((a, b) => realEigenvalues[b]! - realEigenvalues[a]!)
+    .slice(0, D);
   const turned = new Float64Array(n * D);
   for (let cell = 0; cell < n; cell++)
     order.forEach((column, d) => {
-      for (let l = 0; l < L; l++) turned[cell * D + d]! += positions[cell * L + l]! * eigenvectorMatrix.get(l, column);
+      for (let l = 0; l < L; l++)
+        turned[cell * D + d]! += positions[cell * L + l]! * eigenvectorMatrix.get(l, column);
     });
   return turned;
 }

@@ -1,29 +1,52 @@
-// The verb evaluate: how good an integration is, by the field's metrics, and how good transferred labels are. Reads obs and obsm; counts only for PC
-// regression, where the file has no components.
+// The verb evaluate: how good an integration is, by the field's metrics, and how good transferred labels are.
+// Reads obs and obsm; counts only for PC regression, where the file has no components.
 import type { AnnData } from "../anndata/anndata.js";
 import type { Column } from "../anndata/dataframe.js";
 import { checkNumber, type Note, type RunSettings } from "../config.js";
 import { findCounts, type CountsPlace } from "../data/count-places.js";
-import { byCodePoint, factorize, readConditions, readLabels, selectedCells, type Conditions } from "../data/labels.js";
+import {
+  byCodePoint,
+  factorize,
+  readConditions,
+  readLabels,
+  selectedCells,
+  type Conditions,
+} from "../data/labels.js";
 import { ScPoliError } from "../errors.js";
 import { Random } from "../random.js";
 import { isolatedTypes, type LabelledCells } from "./cells.js";
 import { defaultExactCells, draws, scoreIntegration } from "./integration.js";
 import { countComponents } from "./components.js";
 import { scoreLabelTransfer, type LabelTransfer } from "./label-transfer.js";
-import { metricNames, scoresOf, type MetricName, type Metrics, type ScoreName, type Scores } from "./metrics.js";
+import {
+  metricNames,
+  scoresOf,
+  type MetricName,
+  type Metrics,
+  type ScoreName,
+  type Scores,
+} from "./metrics.js";
 import { varianceBetween } from "./pc-regression.js";
 
-export interface EvaluateOptions extends Pick<RunSettings, "threads" | "seed" | "onProgress" | "onNote" | "signal"> {
+export interface EvaluateOptions extends Pick<
+  RunSettings,
+  "threads" | "seed" | "onProgress" | "onNote" | "signal"
+> {
   /** obsm keys, scored side by side. Default: X_scpoli */
   readonly embeddings?: readonly string[];
-  /** obs column of the conditions that the integration is to mix. Without one there are no metrics of the integration, label transfer only. */
+  /**
+   * obs column of the conditions that the integration is to mix. Without one there are no metrics of the
+   * integration, label transfer only.
+   */
   readonly conditionKey?: string;
   /** obs column of the true cell types. Cells without one are left out. */
   readonly cellTypeKey: string;
   /** names in it that mean no label, besides the usual ones */
   readonly unlabeled?: readonly string[];
-  /** obsm key of positions before integration, for PC regression. Default: X_pca where it is there, else components of the log-normalised counts are computed */
+  /**
+   * obsm key of positions before integration, for PC regression. Default: X_pca where it is there, else
+   * components of the log-normalised counts are computed
+   */
   readonly before?: string;
   /** default: all */
   readonly metrics?: readonly MetricName[];
@@ -31,7 +54,10 @@ export interface EvaluateOptions extends Pick<RunSettings, "threads" | "seed" | 
   readonly exactCells?: number;
   /** obs column of predicted cell types */
   readonly predictionKey?: string;
-  /** obs columns of their uncertainty and probability, and of the unknown flag. Default: `<key>_uncert`, `<key>_prob`, `<key>_unknown` beside a prediction `<key>_pred`, where they are there */
+  /**
+   * obs columns of their uncertainty and probability, and of the unknown flag. Default: `<key>_uncert`,
+   * `<key>_prob`, `<key>_unknown` beside a prediction `<key>_pred`, where they are there
+   */
   readonly uncertaintyKey?: string;
   readonly probabilityKey?: string;
   /** cells whose labels are scored, by values of obs columns. Default: all */
@@ -58,7 +84,10 @@ export interface Evaluation {
   readonly cell_types: number;
   readonly condition_key: string | null;
   readonly conditions: number | null;
-  /** the cell types in the fewest conditions, which the isolated-label metrics are about, and how many conditions that is */
+  /**
+   * the cell types in the fewest conditions, which the isolated-label metrics are about, and how many
+   * conditions that is
+   */
   readonly isolated_labels: { readonly cell_types: readonly string[]; readonly conditions: number } | null;
   /** what the positions before integration are */
   readonly before: string | null;
@@ -77,7 +106,8 @@ const defaultBefore = "X_pca";
  * const { embeddings } = await evaluate(data, { conditionKey: "donor", cellTypeKey: "cell_type" });
  * console.log(embeddings[0].scores.paper.overall);
  *
- * @throws ScPoliError "key" where a column or embedding is not there, "format" where an embedding is not finite, "usage", "memory", "interrupted"
+ * @throws ScPoliError "key" where a column or embedding is not there, "format" where an embedding is not
+ * finite, "usage", "memory", "interrupted"
  */
 export async function evaluate(data: AnnData, options: EvaluateOptions): Promise<Evaluation> {
   checkOptions(options);
@@ -85,10 +115,20 @@ export async function evaluate(data: AnnData, options: EvaluateOptions): Promise
   const labels = await readLabels(data.obs, [cellTypeKey], unlabeled);
   const keep = Int32Array.from(labels.codes.keys()).filter((cell) => labels.codes[cell]! >= 0);
   const left = labels.codes.length - keep.length;
-  if (left > 0) options.onNote?.({ level: "info", message: `${left} of ${labels.codes.length} cells have no label in obs["${cellTypeKey}"] and are left out.` });
+  if (left > 0)
+    options.onNote?.({
+      level: "info",
+      message: `${left} of ${labels.codes.length} cells have no label in obs["${cellTypeKey}"] and are left out.`,
+    });
   const factor = { codes: keep.map((cell) => labels.codes[cell]!), names: labels.names };
-  const conditions = conditionKey === undefined ? null : await readConditions(data.obs, conditionKey, { keep });
-  const groups = conditions && { types: factor.codes, typeNames: factor.names, conditions: conditions.codes, conditionNames: conditions.names };
+  const conditions =
+    conditionKey === undefined ? null : await readConditions(data.obs, conditionKey, { keep });
+  const groups = conditions && {
+    types: factor.codes,
+    typeNames: factor.names,
+    conditions: conditions.codes,
+    conditionNames: conditions.names,
+  };
   const before = conditions ? await readBefore(data, conditions, keep, options) : null;
   const embeddings = groups ? await scoreEmbeddings(data, groups, before!, keep, options) : [];
   const isolated = groups && isolatedTypes(groups);
@@ -99,56 +139,121 @@ export async function evaluate(data: AnnData, options: EvaluateOptions): Promise
     cell_types: factor.names.length,
     condition_key: conditionKey ?? null,
     conditions: conditions?.names.length ?? null,
-    isolated_labels: isolated && { cell_types: isolated.types.map((type) => factor.names[type]!), conditions: isolated.conditions },
+    isolated_labels: isolated && {
+      cell_types: isolated.types.map((type) => factor.names[type]!),
+      conditions: isolated.conditions,
+    },
     before: before && "from" in before ? before.from : null,
     exact: keep.length <= (options.exactCells ?? defaultExactCells),
     embeddings,
-    label_transfer: predictionKey === undefined ? null : await transfer(data, predictionKey, factor, keep, options),
+    label_transfer:
+      predictionKey === undefined ? null : await transfer(data, predictionKey, factor, keep, options),
   };
 }
 
-function checkOptions({ conditionKey, predictionKey, metrics, exactCells, uncertaintyKey, probabilityKey, query, knownTypes }: EvaluateOptions): void {
+function checkOptions({
+  conditionKey,
+  predictionKey,
+  metrics,
+  exactCells,
+  uncertaintyKey,
+  probabilityKey,
+  query,
+  knownTypes,
+}: EvaluateOptions): void {
   if (conditionKey === undefined && predictionKey === undefined)
-    throw new ScPoliError("usage", "Nothing to evaluate: name the conditions (--condition-key) for the metrics of the integration, or predicted labels (--pred) for label transfer, or both.");
-  const needless = predictionKey === undefined ? Object.entries({ "--uncert": uncertaintyKey, "--prob": probabilityKey, "--query": query, "--known-types": knownTypes }).find(([, value]) => value !== undefined) : undefined;
-  if (needless) throw new ScPoliError("usage", `${needless[0]} is about predicted labels: name their column with --pred.`);
+    throw new ScPoliError(
+      "usage",
+      "Nothing to evaluate: name the conditions (--condition-key) for the metrics of the integration, or predicted labels (--pred) for label transfer, or both.",
+    );
+  const needless =
+    predictionKey === undefined
+      ? Object.entries({
+          "--uncert": uncertaintyKey,
+          "--prob": probabilityKey,
+          "--query": query,
+          "--known-types": knownTypes,
+        }).find(([, value]) => value !== undefined)
+      : undefined;
+  if (needless)
+    throw new ScPoliError(
+      "usage",
+      `${needless[0]} is about predicted labels: name their column with --pred.`,
+    );
   const strange = metrics?.find((name) => !metricNames.includes(name));
-  if (strange !== undefined) throw new ScPoliError("usage", `There is no metric "${strange}"; expected ${metricNames.join(", ")}.`, { name: strange });
+  if (strange !== undefined)
+    throw new ScPoliError("usage", `There is no metric "${strange}"; expected ${metricNames.join(", ")}.`, {
+      name: strange,
+    });
   checkNumber("exactCells", exactCells ?? defaultExactCells, 100);
 }
 
 type Before = { readonly varianceBetween: number; readonly from: string } | { readonly reason: string };
 
 /** What PC regression compares with: the components that are named or there, else those of the counts. */
-async function readBefore(data: AnnData, conditions: Conditions, keep: Int32Array, options: EvaluateOptions): Promise<Before> {
+async function readBefore(
+  data: AnnData,
+  conditions: Conditions,
+  keep: Int32Array,
+  options: EvaluateOptions,
+): Promise<Before> {
   const { before, metrics } = options;
   if (metrics && !metrics.includes("pc_regression")) return { reason: "it is not asked for" };
   if (conditions.names.length < 2) return { reason: "there is one condition" };
   const key = before ?? (data.obsmKeys.includes(defaultBefore) ? defaultBefore : undefined);
   if (key === undefined) return beforeFromCounts(data, conditions, keep, options);
   const { points, D } = await readPoints(data, key, keep);
-  return { varianceBetween: varianceBetween(points, D, conditions.codes, conditions.names.length), from: `obsm["${key}"]` };
+  return {
+    varianceBetween: varianceBetween(points, D, conditions.codes, conditions.names.length),
+    from: `obsm["${key}"]`,
+  };
 }
 
-async function beforeFromCounts(data: AnnData, { codes, names }: Conditions, keep: Int32Array, options: EvaluateOptions): Promise<Before> {
+async function beforeFromCounts(
+  data: AnnData,
+  { codes, names }: Conditions,
+  keep: Int32Array,
+  options: EvaluateOptions,
+): Promise<Before> {
   const { exactCells = defaultExactCells, seed = 0, signal, onProgress } = options;
   let place: CountsPlace;
   try {
     place = await findCounts(data);
   } catch (error) {
     if (!(error instanceof ScPoliError) || error.kind !== "counts") throw error;
-    return { reason: `the file has neither obsm["${defaultBefore}"] nor raw counts to compare with; name the components before integration with --before` };
+    return {
+      reason: `the file has neither obsm["${defaultBefore}"] nor raw counts to compare with; name the components before integration with --before`,
+    };
   }
-  const drawn = keep.length <= exactCells ? Int32Array.from(keep.keys()) : new Random(seed, "cells before integration").shuffle(Int32Array.from(keep.keys())).slice(0, exactCells).sort();
+  const drawn =
+    keep.length <= exactCells
+      ? Int32Array.from(keep.keys())
+      : new Random(seed, "cells before integration")
+          .shuffle(Int32Array.from(keep.keys()))
+          .slice(0, exactCells)
+          .sort();
   const conditionOf = drawn.map((cell) => codes[cell]!);
-  const reading = { signal, onProgress: (done: number, total: number) => onProgress?.({ stage: "reading", done, total }) };
-  const { values, D, genes } = await countComponents(place, drawn.map((cell) => keep[cell]!), conditionOf, seed, reading);
+  const reading = {
+    signal,
+    onProgress: (done: number, total: number) => onProgress?.({ stage: "reading", done, total }),
+  };
+  const { values, D, genes } = await countComponents(
+    place,
+    drawn.map((cell) => keep[cell]!),
+    conditionOf,
+    seed,
+    reading,
+  );
   const from = `${D} components of the log-normalised counts in ${place.name} (${genes} genes${drawn.length < keep.length ? `, ${drawn.length} cells drawn at random` : ""})`;
   return { varianceBetween: varianceBetween(values, D, conditionOf, names.length), from };
 }
 
 /** Positions of some cells. @throws ScPoliError "key", "format" */
-async function readPoints(data: AnnData, key: string, keep: Int32Array): Promise<{ points: Float32Array; D: number }> {
+async function readPoints(
+  data: AnnData,
+  key: string,
+  keep: Int32Array,
+): Promise<{ points: Float32Array; D: number }> {
   const { values, columns: D } = await data.obsm(key);
   const points = new Float32Array(keep.length * D);
   for (let row = 0; row < keep.length; row++)
@@ -160,7 +265,13 @@ async function readPoints(data: AnnData, key: string, keep: Int32Array): Promise
   return { points, D };
 }
 
-async function notFinite(data: AnnData, key: string, row: number, column: number, value: number): Promise<ScPoliError> {
+async function notFinite(
+  data: AnnData,
+  key: string,
+  row: number,
+  column: number,
+  value: number,
+): Promise<ScPoliError> {
   const cell = (await data.obs.index())[row];
   return new ScPoliError(
     "format",
@@ -169,24 +280,58 @@ async function notFinite(data: AnnData, key: string, row: number, column: number
   );
 }
 
-async function scoreEmbeddings(data: AnnData, groups: Omit<LabelledCells, "points" | "D">, before: Before, keep: Int32Array, options: EvaluateOptions): Promise<EmbeddingScores[]> {
-  const { embeddings = [defaultEmbedding], metrics, exactCells = defaultExactCells, seed, threads, onProgress, onNote, signal } = options;
+async function scoreEmbeddings(
+  data: AnnData,
+  groups: Omit<LabelledCells, "points" | "D">,
+  before: Before,
+  keep: Int32Array,
+  options: EvaluateOptions,
+): Promise<EmbeddingScores[]> {
+  const {
+    embeddings = [defaultEmbedding],
+    metrics,
+    exactCells = defaultExactCells,
+    seed,
+    threads,
+    onProgress,
+    onNote,
+    signal,
+  } = options;
   // all of them are looked for before one is scored
   for (const name of embeddings) if (!data.obsmKeys.includes(name)) await data.obsm(name);
   if (keep.length > exactCells)
-    onNote?.({ level: "info", message: `More than ${exactCells} cells: metrics but PC regression are estimated from ${draws} random draws, each with its standard error.` });
+    onNote?.({
+      level: "info",
+      message: `More than ${exactCells} cells: metrics but PC regression are estimated from ${draws} random draws, each with its standard error.`,
+    });
   const scored: EmbeddingScores[] = [];
   for (const [place, embedding] of [...new Set(embeddings)].entries()) {
     const { points, D } = await readPoints(data, embedding, keep);
-    const found = await scoreIntegration({ ...groups, points, D }, {
-      metrics, before, exactCells, seed, threads,
-      onProgress: (share) => {
-        if (signal?.aborted) throw new ScPoliError("interrupted", `Stopped while ${embedding} was scored.`);
-        onProgress?.({ stage: "evaluating", done: Math.round((place + share) * keep.length), total: embeddings.length * keep.length });
+    const found = await scoreIntegration(
+      { ...groups, points, D },
+      {
+        metrics,
+        before,
+        exactCells,
+        seed,
+        threads,
+        onProgress: (share) => {
+          if (signal?.aborted) throw new ScPoliError("interrupted", `Stopped while ${embedding} was scored.`);
+          onProgress?.({
+            stage: "evaluating",
+            done: Math.round((place + share) * keep.length),
+            total: embeddings.length * keep.length,
+          });
+        },
       },
-    });
+    );
     tellMissing(embedding, found, onNote);
-    scored.push({ embedding, dimensions: D, metrics: found, scores: { paper: scoresOf(found, "paper"), kmeans: scoresOf(found, "kmeans") } });
+    scored.push({
+      embedding,
+      dimensions: D,
+      metrics: found,
+      scores: { paper: scoresOf(found, "paper"), kmeans: scoresOf(found, "kmeans") },
+    });
   }
   return scored;
 }
@@ -194,17 +339,35 @@ async function scoreEmbeddings(data: AnnData, groups: Omit<LabelledCells, "point
 /** Metrics that cannot be had are told, with the reason. */
 function tellMissing(embedding: string, metrics: Metrics, note: ((note: Note) => void) | undefined): void {
   const byReason = new Map<string, string[]>();
-  for (const [name, metric] of Object.entries(metrics)) if (metric.reason !== undefined) byReason.set(metric.reason, [...(byReason.get(metric.reason) ?? []), name]);
-  for (const [reason, names] of byReason) note?.({ level: "warning", message: `${embedding}: no ${names.join(", ")}, as ${reason}.` });
+  for (const [name, metric] of Object.entries(metrics))
+    if (metric.reason !== undefined)
+      byReason.set(metric.reason, [...(byReason.get(metric.reason) ?? []), name]);
+  for (const [reason, names] of byReason)
+    note?.({ level: "warning", message: `${embedding}: no ${names.join(", ")}, as ${reason}.` });
 }
 
-async function transfer(data: AnnData, key: string, truth: { readonly codes: Int32Array; readonly names: readonly string[] }, keep: Int32Array, options: EvaluateOptions): Promise<LabelTransfer> {
+async function transfer(
+  data: AnnData,
+  key: string,
+  truth: { readonly codes: Int32Array; readonly names: readonly string[] },
+  keep: Int32Array,
+  options: EvaluateOptions,
+): Promise<LabelTransfer> {
   const column = await data.obs.column(key);
   const predictions = factorize(column, { keep });
   const asked = options.query && new Set(await selectedCells(data.obs, options.query));
-  const cells = Int32Array.from(keep.keys()).filter((cell) => predictions.codes[cell]! >= 0 && (!asked || asked.has(keep[cell]!)));
-  if (cells.length === 0) throw new ScPoliError("key", `No cell has both a label in obs["${options.cellTypeKey}"] and a prediction in obs["${key}"]${asked ? " among those of --query" : ""}.`, { key });
-  const known = new Set(options.knownTypes ?? (column.kind === "categorical" ? column.categories : predictions.names));
+  const cells = Int32Array.from(keep.keys()).filter(
+    (cell) => predictions.codes[cell]! >= 0 && (!asked || asked.has(keep[cell]!)),
+  );
+  if (cells.length === 0)
+    throw new ScPoliError(
+      "key",
+      `No cell has both a label in obs["${options.cellTypeKey}"] and a prediction in obs["${key}"]${asked ? " among those of --query" : ""}.`,
+      { key },
+    );
+  const known = new Set(
+    options.knownTypes ?? (column.kind === "categorical" ? column.categories : predictions.names),
+  );
   const names = [...new Set([...truth.names, ...predictions.names])].sort(byCodePoint);
   const rowOf = new Map(names.map((name, row) => [name, row]));
   const stem = key.endsWith("_pred") ? key.slice(0, -"_pred".length) : null;
@@ -214,7 +377,8 @@ async function transfer(data: AnnData, key: string, truth: { readonly codes: Int
     return numbersOf(await data.obs.column(name), name, keep, cells);
   };
   const unknownKey = `${stem}_unknown`;
-  const flagged = stem !== null && data.obs.columnNames.includes(unknownKey) ? await data.obs.column(unknownKey) : null;
+  const flagged =
+    stem !== null && data.obs.columnNames.includes(unknownKey) ? await data.obs.column(unknownKey) : null;
   return scoreLabelTransfer({
     truth: cells.map((cell) => rowOf.get(truth.names[truth.codes[cell]!]!)!),
     predicted: cells.map((cell) => rowOf.get(predictions.names[predictions.codes[cell]!]!)!),
@@ -222,11 +386,19 @@ async function transfer(data: AnnData, key: string, truth: { readonly codes: Int
     isKnown: Uint8Array.from(names, (name) => (known.has(name) ? 1 : 0)),
     uncertainty: await numbers(options.uncertaintyKey, "uncert"),
     probability: await numbers(options.probabilityKey, "prob"),
-    flagged: flagged?.kind === "boolean" ? Uint8Array.from(cells, (cell) => (flagged.values[keep[cell]!] ? 1 : 0)) : null,
+    flagged:
+      flagged?.kind === "boolean"
+        ? Uint8Array.from(cells, (cell) => (flagged.values[keep[cell]!] ? 1 : 0))
+        : null,
   });
 }
 
 function numbersOf(column: Column, name: string, keep: Int32Array, cells: Int32Array): Float64Array {
-  if (column.kind !== "number") throw new ScPoliError("key", `obs["${name}"] holds ${column.kind === "boolean" ? "booleans" : "texts"}; numbers were expected.`, { key: name });
+  if (column.kind !== "number")
+    throw new ScPoliError(
+      "key",
+      `obs["${name}"] holds ${column.kind === "boolean" ? "booleans" : "texts"}; numbers were expected.`,
+      { key: name },
+    );
   return Float64Array.from(cells, (cell) => column.values[keep[cell]!]!);
 }

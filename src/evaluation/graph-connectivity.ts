@@ -1,5 +1,6 @@
-// Graph connectivity: of each cell type the share of its cells in the largest component of its own graph of neighbours; the mean over types.
-// Source: Luecken et al. 2022; graph_connectivity of scib-metrics 0.5.10, whose components are strongly connected ones of the directed graph.
+// Graph connectivity: of each cell type the share of its cells in the largest component of its own graph of
+// neighbours; the mean over types. Source: Luecken et al. 2022; graph_connectivity of scib-metrics 0.5.10,
+// whose components are strongly connected ones of the directed graph.
 import { countCodes } from "./cells.js";
 import type { Neighbors } from "../model/neighbors.js";
 import { mean } from "./metrics.js";
@@ -10,9 +11,15 @@ export function graphConnectivity(neighbors: Neighbors, types: Int32Array, names
   const sizes = new Map<number, number>();
   for (const component of components) sizes.set(component, (sizes.get(component) ?? 0) + 1);
   const largest = new Int32Array(names);
-  components.forEach((component, cell) => (largest[types[cell]!] = Math.max(largest[types[cell]!]!, sizes.get(component)!)));
+  components.forEach(
+    (component, cell) => (largest[types[cell]!] = Math.max(largest[types[cell]!]!, sizes.get(component)!)),
+  );
   const cells = countCodes(types, names);
-  return mean(Array.from(cells.keys()).filter((type) => cells[type]! > 0).map((type) => largest[type]! / cells[type]!));
+  return mean(
+    Array.from(cells.keys())
+      .filter((type) => cells[type]! > 0)
+      .map((type) => largest[type]! / cells[type]!),
+  );
 }
 
 /**

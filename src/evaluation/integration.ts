@@ -1,4 +1,5 @@
-// All metrics of one embedding. Exact up to 50,000 cells; beyond, what needs all pairs or the whole graph is estimated from random draws, with a standard error.
+// All metrics of one embedding. Exact up to 50,000 cells; beyond, what needs all pairs or the whole graph is
+// estimated from random draws, with a standard error.
 import { allPairs } from "../engine/pairs.js";
 import type { Neighbors } from "../model/neighbors.js";
 import { Random } from "../random.js";
@@ -8,14 +9,22 @@ import { graphConnectivity } from "./graph-connectivity.js";
 import { lisi, scaleConditionLisi, scaleTypeLisi, weightedMedian } from "./lisi.js";
 import { mean, metricNames, type Metric, type MetricName, type Metrics } from "./metrics.js";
 import { pcRegression, varianceBetween } from "./pc-regression.js";
-import { cellTypeSilhouette, conditionSilhouette, isolatedLabelSilhouette, silhouettes } from "./silhouettes.js";
+import {
+  cellTypeSilhouette,
+  conditionSilhouette,
+  isolatedLabelSilhouette,
+  silhouettes,
+} from "./silhouettes.js";
 
 /** Neighbours of a cell besides itself, which scIB counts among its 15 and 90. */
 const graphNeighbors = 14;
 const lisiNeighbors = 89;
 /** Draws that a standard error comes from. */
 export const draws = 5;
-/** Cells of a draw on which graphs are made, as a share of `exactCells`: five draws cost about twice an exact run. */
+/**
+ * Cells of a draw on which graphs are made, as a share of `exactCells`: five draws cost about twice an exact
+ * run.
+ */
 const graphShare = 0.4;
 /** Rows drawn in all, and of each cell type in each draw, at least. */
 const leastRows = 2000;
@@ -24,7 +33,10 @@ const leastRowsOfType = 10;
 export interface IntegrationOptions {
   /** default: all */
   readonly metrics?: readonly MetricName[];
-  /** what PC regression compares with: the share of variance between conditions before integration, or why it is not known */
+  /**
+   * what PC regression compares with: the share of variance between conditions before integration, or why it
+   * is not known
+   */
   readonly before?: { readonly varianceBetween: number } | { readonly reason: string };
   /** most cells for which everything is exact. Default 50,000 */
   readonly exactCells?: number;
@@ -39,8 +51,16 @@ export const defaultExactCells = 50_000;
 type Values = { [name in MetricName]?: number | null };
 type Reasons = { [name in MetricName]?: string };
 
-/** Metrics that come from rows (cells against all others), and from a graph of all cells that are looked at. */
-const rowMetrics: readonly MetricName[] = ["cell_type_silhouette", "isolated_label_silhouette", "condition_silhouette", "clisi", "ilisi"];
+/**
+ * Metrics that come from rows (cells against all others), and from a graph of all cells that are looked at.
+ */
+const rowMetrics: readonly MetricName[] = [
+  "cell_type_silhouette",
+  "isolated_label_silhouette",
+  "condition_silhouette",
+  "clisi",
+  "ilisi",
+];
 const leidenMetrics: readonly MetricName[] = ["leiden_nmi", "leiden_ari", "isolated_label_f1"];
 const kMeansMetrics: readonly MetricName[] = ["kmeans_nmi", "kmeans_ari"];
 const graphMetrics: readonly MetricName[] = [...leidenMetrics, "graph_connectivity"];
@@ -50,20 +70,35 @@ const graphMetrics: readonly MetricName[] = [...leidenMetrics, "graph_connectivi
  * @returns a value or a reason for each metric asked for
  * @throws ScPoliError "memory"
  */
-export async function scoreIntegration(cells: LabelledCells, options: IntegrationOptions = {}): Promise<Metrics> {
-  const { metrics = metricNames, exactCells = defaultExactCells, before = { reason: "there are no positions before integration to compare with" } } = options;
+export async function scoreIntegration(
+  cells: LabelledCells,
+  options: IntegrationOptions = {},
+): Promise<Metrics> {
+  const {
+    metrics = metricNames,
+    exactCells = defaultExactCells,
+    before = { reason: "there are no positions before integration to compare with" },
+  } = options;
   const reasons = whyNot(cells);
   if ("reason" in before) reasons.pc_regression ??= before.reason;
   const wanted = new Set(metrics.filter((name) => reasons[name] === undefined));
   const run = new Run(cells, wanted, options);
-  const found: Metrics = cells.types.length <= exactCells ? await run.exactly() : await run.sampled(exactCells);
+  const found: Metrics =
+    cells.types.length <= exactCells ? await run.exactly() : await run.sampled(exactCells);
   const all: Record<string, Metric> = {};
   for (const name of metricNames.filter((name) => metrics.includes(name))) {
     const reason = reasons[name];
     if (reason !== undefined) all[name] = { value: null, standard_error: null, reason };
     else if (name === "pc_regression" && "varianceBetween" in before) {
-      const value = pcRegression(before.varianceBetween, varianceBetween(cells.points, cells.D, cells.conditions, cells.conditionNames.length));
-      all[name] = { value, standard_error: null, ...(value === null && { reason: "the condition explained none of the variance before integration" }) };
+      const value = pcRegression(
+        before.varianceBetween,
+        varianceBetween(cells.points, cells.D, cells.conditions, cells.conditionNames.length),
+      );
+      all[name] = {
+        value,
+        standard_error: null,
+        ...(value === null && { reason: "the condition explained none of the variance before integration" }),
+      };
     } else all[name] = found[name]!;
   }
   return all;
@@ -72,12 +107,22 @@ export async function scoreIntegration(cells: LabelledCells, options: Integratio
 /** Metrics that make no sense for these cells. */
 function whyNot(cells: LabelledCells): Reasons {
   const reasons: Reasons = {};
-  const say = (names: readonly MetricName[], reason: string): void => names.forEach((name) => (reasons[name] ??= reason));
+  const say = (names: readonly MetricName[], reason: string): void =>
+    names.forEach((name) => (reasons[name] ??= reason));
   const [T, C, N] = [cells.typeNames.length, cells.conditionNames.length, cells.types.length];
   if (N < 6) say(metricNames, `there are ${N} cells`);
-  if (T < 2) say(["cell_type_silhouette", "isolated_label_silhouette", ...leidenMetrics, ...kMeansMetrics, "clisi"], "there is one cell type");
-  if (C < 2) say(["condition_silhouette", "pc_regression", "ilisi", "isolated_label_f1", "isolated_label_silhouette"], "there is one condition");
-  if (isolatedTypes(cells).conditions === C) say(["isolated_label_f1"], "every cell type is found in every condition, so none is isolated");
+  if (T < 2)
+    say(
+      ["cell_type_silhouette", "isolated_label_silhouette", ...leidenMetrics, ...kMeansMetrics, "clisi"],
+      "there is one cell type",
+    );
+  if (C < 2)
+    say(
+      ["condition_silhouette", "pc_regression", "ilisi", "isolated_label_f1", "isolated_label_silhouette"],
+      "there is one condition",
+    );
+  if (isolatedTypes(cells).conditions === C)
+    say(["isolated_label_f1"], "every cell type is found in every condition, so none is isolated");
   return reasons;
 }
 
@@ -87,7 +132,11 @@ class Run {
   readonly #sizes: Int32Array;
   readonly #seed: number;
 
-  constructor(private readonly cells: LabelledCells, private readonly wanted: ReadonlySet<MetricName>, private readonly options: IntegrationOptions) {
+  constructor(
+    private readonly cells: LabelledCells,
+    private readonly wanted: ReadonlySet<MetricName>,
+    private readonly options: IntegrationOptions,
+  ) {
     this.#isolated = isolatedTypes(cells).types;
     this.#sizes = countCodes(cells.types, cells.typeNames.length);
     this.#seed = options.seed ?? 0;
@@ -100,19 +149,33 @@ class Run {
     const values: Values = {};
     if (hasPairs) {
       const rows = Int32Array.from(cells.types.keys());
-      const pairs = await this.#pairs(cells, this.#wants(["clisi", "ilisi"]) ? lisiNeighbors : graphNeighbors, rows, 0, 0.3);
-      Object.assign(values, this.#ofRows(pairs, rows), await this.#ofGraph(cells, firstOf(pairs, graphNeighbors), 0, 0.3, 0.95));
+      const pairs = await this.#pairs(
+        cells,
+        this.#wants(["clisi", "ilisi"]) ? lisiNeighbors : graphNeighbors,
+        rows,
+        0,
+        0.3,
+      );
+      Object.assign(
+        values,
+        this.#ofRows(pairs, rows),
+        await this.#ofGraph(cells, firstOf(pairs, graphNeighbors), 0, 0.3, 0.95),
+      );
     }
     Object.assign(values, this.#ofKMeans(cells, 0));
     return toMetrics(values, () => null);
   }
 
-  /** Rows are drawn against all cells, so that their metrics are estimated without bias; graphs are made of draws. */
+  /**
+   * Rows are drawn against all cells, so that their metrics are estimated without bias; graphs are made of
+   * draws.
+   */
   async sampled(exactCells: number): Promise<Metrics> {
     const values: Values = {};
     const errors: Values = {};
     if (this.#wants(rowMetrics)) await this.#sampledRows(exactCells, values, errors);
-    if (this.#wants([...graphMetrics, ...kMeansMetrics])) await this.#sampledGraphs(Math.floor(graphShare * exactCells), values, errors);
+    if (this.#wants([...graphMetrics, ...kMeansMetrics]))
+      await this.#sampledGraphs(Math.floor(graphShare * exactCells), values, errors);
     return toMetrics(values, (name) => errors[name] ?? null);
   }
 
@@ -137,7 +200,9 @@ class Run {
   #drawRows(most: number, draw: number): Int32Array {
     const { types } = this.cells;
     const order = new Random(this.#seed, `rows ${draw}`).shuffle(Int32Array.from(types.keys()));
-    const left = this.#sizes.map((size) => Math.min(size, Math.max(leastRowsOfType, Math.round((most * size) / types.length))));
+    const left = this.#sizes.map((size) =>
+      Math.min(size, Math.max(leastRowsOfType, Math.round((most * size) / types.length))),
+    );
     return order.filter((cell) => left[types[cell]!]!-- > 0).sort();
   }
 
@@ -145,23 +210,42 @@ class Run {
     const { cells } = this;
     const ofDraws: Values[] = [];
     for (let draw = 0; draw < draws; draw++) {
-      const rows = new Random(this.#seed, `cells ${draw}`).shuffle(Int32Array.from(cells.types.keys())).slice(0, size).sort();
+      const rows = new Random(this.#seed, `cells ${draw}`)
+        .shuffle(Int32Array.from(cells.types.keys()))
+        .slice(0, size)
+        .sort();
       const own = subsetOf(cells, rows);
       const [from, to] = [0.3 + (0.7 * draw) / draws, 0.3 + (0.7 * (draw + 1)) / draws];
       const part: Values = {};
       if (this.#wants(graphMetrics)) {
-        const pairs = await this.#pairs(own, graphNeighbors, Int32Array.from(rows.keys()), from, from + (to - from) / 4);
+        const pairs = await this.#pairs(
+          own,
+          graphNeighbors,
+          Int32Array.from(rows.keys()),
+          from,
+          from + (to - from) / 4,
+        );
         Object.assign(part, await this.#ofGraph(own, pairs, draw, from + (to - from) / 4, to));
       }
       ofDraws.push({ ...part, ...this.#ofKMeans(own, draw) });
     }
-    for (const name of Object.keys(ofDraws[0]!) as MetricName[]) values[name] = mean(ofDraws.map((part) => part[name]!));
+    for (const name of Object.keys(ofDraws[0]!) as MetricName[])
+      values[name] = mean(ofDraws.map((part) => part[name]!));
     Object.assign(errors, standardErrors(ofDraws));
   }
 
-  #pairs({ points, D, types, conditions }: LabelledCells, nearest: number, rows: Int32Array, from: number, to: number) {
+  #pairs(
+    { points, D, types, conditions }: LabelledCells,
+    nearest: number,
+    rows: Int32Array,
+    from: number,
+    to: number,
+  ) {
     const { threads } = this.options;
-    return allPairs({ points, D, types, conditions, rows, nearest }, { threads, onProgress: (share) => this.#tell(from + share * (to - from)) });
+    return allPairs(
+      { points, D, types, conditions, rows, nearest },
+      { threads, onProgress: (share) => this.#tell(from + share * (to - from)) },
+    );
   }
 
   /** @param rows - cell of each row of `pairs`; each type's rows stand for all of its cells */
@@ -169,35 +253,61 @@ class Run {
     const { cells, wanted } = this;
     const values: Values = {};
     const means = silhouettes(pairs, rows, cells);
-    if (wanted.has("cell_type_silhouette")) values.cell_type_silhouette = cellTypeSilhouette(means, this.#sizes);
-    if (wanted.has("isolated_label_silhouette")) values.isolated_label_silhouette = isolatedLabelSilhouette(means, this.#isolated);
+    if (wanted.has("cell_type_silhouette"))
+      values.cell_type_silhouette = cellTypeSilhouette(means, this.#sizes);
+    if (wanted.has("isolated_label_silhouette"))
+      values.isolated_label_silhouette = isolatedLabelSilhouette(means, this.#isolated);
     if (wanted.has("condition_silhouette")) values.condition_silhouette = conditionSilhouette(means);
     if (!this.#wants(["clisi", "ilisi"])) return values;
-    const drawn = countCodes(rows.map((cell) => cells.types[cell]!), cells.typeNames.length);
-    const weights = Float64Array.from(rows, (cell) => this.#sizes[cells.types[cell]!]! / drawn[cells.types[cell]!]!);
-    const [ofTypes, ofConditions] = lisi(pairs, [cells.types, cells.conditions]) as [Float64Array, Float64Array];
-    if (wanted.has("clisi")) values.clisi = scaleTypeLisi(weightedMedian(ofTypes, weights), cells.typeNames.length);
-    if (wanted.has("ilisi")) values.ilisi = scaleConditionLisi(weightedMedian(ofConditions, weights), cells.conditionNames.length);
+    const drawn = countCodes(
+      rows.map((cell) => cells.types[cell]!),
+      cells.typeNames.length,
+    );
+    const weights = Float64Array.from(
+      rows,
+      (cell) => this.#sizes[cells.types[cell]!]! / drawn[cells.types[cell]!]!,
+    );
+    const [ofTypes, ofConditions] = lisi(pairs, [cells.types, cells.conditions]) as [
+      Float64Array,
+      Float64Array,
+    ];
+    if (wanted.has("clisi"))
+      values.clisi = scaleTypeLisi(weightedMedian(ofTypes, weights), cells.typeNames.length);
+    if (wanted.has("ilisi"))
+      values.ilisi = scaleConditionLisi(weightedMedian(ofConditions, weights), cells.conditionNames.length);
     return values;
   }
 
-  async #ofGraph({ types, typeNames }: LabelledCells, neighbors: Neighbors, draw: number, from: number, to: number): Promise<Values> {
+  async #ofGraph(
+    { types, typeNames }: LabelledCells,
+    neighbors: Neighbors,
+    draw: number,
+    from: number,
+    to: number,
+  ): Promise<Values> {
     const { wanted } = this;
     const values: Values = {};
-    if (wanted.has("graph_connectivity")) values.graph_connectivity = graphConnectivity(neighbors, types, typeNames.length);
+    if (wanted.has("graph_connectivity"))
+      values.graph_connectivity = graphConnectivity(neighbors, types, typeNames.length);
     if (!this.#wants(leidenMetrics)) return values;
-    const found = await leidenClusters(neighbors, this.#seed + draw, async (share) => this.#tell(from + share * (to - from)));
+    const found = await leidenClusters(neighbors, this.#seed + draw, async (share) =>
+      this.#tell(from + share * (to - from)),
+    );
     const { nmi, ari } = leidenAgreement(found, types);
     if (wanted.has("leiden_nmi")) values.leiden_nmi = nmi;
     if (wanted.has("leiden_ari")) values.leiden_ari = ari;
-    if (wanted.has("isolated_label_f1")) values.isolated_label_f1 = isolatedLabelF1(found, types, this.#isolated);
+    if (wanted.has("isolated_label_f1"))
+      values.isolated_label_f1 = isolatedLabelF1(found, types, this.#isolated);
     return values;
   }
 
   #ofKMeans({ points, D, types, typeNames }: LabelledCells, draw: number): Values {
     if (!this.#wants(kMeansMetrics)) return {};
     const { nmi, ari } = kMeansAgreement(points, D, types, typeNames.length, this.#seed + draw);
-    return { ...(this.wanted.has("kmeans_nmi") && { kmeans_nmi: nmi }), ...(this.wanted.has("kmeans_ari") && { kmeans_ari: ari }) };
+    return {
+      ...(this.wanted.has("kmeans_nmi") && { kmeans_nmi: nmi }),
+      ...(this.wanted.has("kmeans_ari") && { kmeans_ari: ari }),
+    };
   }
 
   #wants(names: readonly MetricName[]): boolean {
@@ -222,11 +332,20 @@ function firstOf({ k, indices, distances }: Neighbors, most: number): Neighbors 
 }
 
 /** Rows [start, end) of what was found. */
-function rowsOf(pairs: Awaited<ReturnType<typeof allPairs>>, start: number, end: number): Awaited<ReturnType<typeof allPairs>> {
+function rowsOf(
+  pairs: Awaited<ReturnType<typeof allPairs>>,
+  start: number,
+  end: number,
+): Awaited<ReturnType<typeof allPairs>> {
   const { k } = pairs;
   return {
-    ownType: pairs.ownType.subarray(start, end), otherType: pairs.otherType.subarray(start, end), ownCondition: pairs.ownCondition.subarray(start, end),
-    otherCondition: pairs.otherCondition.subarray(start, end), k, indices: pairs.indices.subarray(start * k, end * k), distances: pairs.distances.subarray(start * k, end * k),
+    ownType: pairs.ownType.subarray(start, end),
+    otherType: pairs.otherType.subarray(start, end),
+    ownCondition: pairs.ownCondition.subarray(start, end),
+    otherCondition: pairs.otherCondition.subarray(start, end),
+    k,
+    indices: pairs.indices.subarray(start * k, end * k),
+    distances: pairs.distances.subarray(start * k, end * k),
   };
 }
 
@@ -246,7 +365,10 @@ function toMetrics(values: Values, errorOf: (name: MetricName) => number | null)
   const metrics: Record<string, Metric> = {};
   for (const name of Object.keys(values) as MetricName[]) {
     const value = values[name]!;
-    metrics[name] = value === null ? { value, standard_error: null, reason: "no cell type is found in several conditions" } : { value, standard_error: errorOf(name) };
+    metrics[name] =
+      value === null
+        ? { value, standard_error: null, reason: "no cell type is found in several conditions" }
+        : { value, standard_error: errorOf(name) };
   }
   return metrics;
 }

@@ -1,6 +1,8 @@
-// k-means as scib-metrics has it, draws included: one start by greedy k-means++ from a seeded key, then Lloyd's steps. NMI and ARI of one start depend much on it, so that another generator
-// would give other numbers; clustering.ts, which takes the best of several starts, is for clusters that are to be good, this is for numbers that are to be comparable.
-// Source: KMeans in scib_metrics/utils/_kmeans.py (0.5.10). A centre that loses all its points goes to the mean of all, as there.
+// k-means as scib-metrics has it, draws included: one start by greedy k-means++ from a seeded key, then
+// Lloyd's steps. NMI and ARI of one start depend much on it, so that another generator would give other
+// numbers; clustering.ts, which takes the best of several starts, is for clusters that are to be good, this
+// is for numbers that are to be comparable. Source: KMeans in scib_metrics/utils/_kmeans.py (0.5.10). A
+// centre that loses all its points goes to the mean of all, as there.
 import { choose, firstOfPermutation, keyOf, split, type Key } from "./threefry.js";
 
 const mostIterations = 1000;
@@ -19,7 +21,13 @@ function centre(points: Float32Array, D: number): Float32Array {
 }
 
 /** Squared distance of each point to one of them, or what is nearer already. @returns the sum */
-function approach(points: Float32Array, D: number, to: number, before: Float32Array | null, into: Float32Array): number {
+function approach(
+  points: Float32Array,
+  D: number,
+  to: number,
+  before: Float32Array | null,
+  into: Float32Array,
+): number {
   let sum = 0;
   for (let i = 0, at = 0; i < into.length; i++) {
     let squared = 0;
@@ -30,7 +38,10 @@ function approach(points: Float32Array, D: number, to: number, before: Float32Ar
   return sum;
 }
 
-/** Each next centre is the best of a few points, drawn in proportion to their squared distance to the centres so far. */
+/**
+ * Each next centre is the best of a few points, drawn in proportion to their squared distance to the centres
+ * so far.
+ */
 function drawCentres(points: Float32Array, D: number, clusters: number, start: Key): Float64Array {
   const N = points.length / D;
   let [key, own] = split(start, 2) as [Key, Key];
@@ -76,7 +87,8 @@ function lloyd(points: Float32Array, D: number, centres: Float64Array): Int32Arr
       for (let d = 0; d < D; d++) sums[nearest * D + d]! += points[i * D + d]!;
     }
     if (moved === 0) break;
-    for (let at = 0; at < centres.length; at++) centres[at] = sums[at]! / Math.max(1, counts[Math.floor(at / D)]!);
+    for (let at = 0; at < centres.length; at++)
+      centres[at] = sums[at]! / Math.max(1, counts[Math.floor(at / D)]!);
   }
   return codes;
 }

@@ -1,7 +1,11 @@
-// How good transferred labels are: agreement with the truth by type, the confusion, whether probabilities hold what they promise, and whether the uncertainty finds errors and unknown types.
-// Source: De Donno et al. 2023, Methods (weighted and macro F1); Guo et al. 2017 (calibration); definitions of scikit-learn where it has them.
+// How good transferred labels are: agreement with the truth by type, the confusion, whether probabilities
+// hold what they promise, and whether the uncertainty finds errors and unknown types. Source: De Donno et al.
+// 2023, Methods (weighted and macro F1); Guo et al. 2017 (calibration); definitions of scikit-learn where it
+// has them.
 
-/** Fewer cells of a type make its F1 score a matter of chance; a second macro average leaves such types out. */
+/**
+ * Fewer cells of a type make its F1 score a matter of chance; a second macro average leaves such types out.
+ */
 const fewCells = 10;
 const calibrationBins = 10;
 /** Points that a curve is told with, at most. */
@@ -42,7 +46,11 @@ export interface Roc {
   readonly negatives: number;
   readonly auroc: number;
   /** along falling uncertainty: share of the others and of those to be found that are above it */
-  readonly curve: readonly { readonly uncertainty: number; readonly false_positive_rate: number; readonly true_positive_rate: number }[];
+  readonly curve: readonly {
+    readonly uncertainty: number;
+    readonly false_positive_rate: number;
+    readonly true_positive_rate: number;
+  }[];
 }
 
 export interface LabelTransfer {
@@ -57,21 +65,51 @@ export interface LabelTransfer {
   readonly macro_f1_large: number | null;
   readonly types: readonly TypeScore[];
   /** rows are true types, columns predicted ones, in the order of the names */
-  readonly confusion: { readonly truth: readonly string[]; readonly predicted: readonly string[]; readonly cells: readonly (readonly number[])[] };
+  readonly confusion: {
+    readonly truth: readonly string[];
+    readonly predicted: readonly string[];
+    readonly cells: readonly (readonly number[])[];
+  };
   readonly calibration: {
     /** mean over cells of |confidence - accuracy| of their bin */
     readonly expected_calibration_error: number;
-    readonly bins: readonly { readonly from: number; readonly to: number; readonly cells: number; readonly probability: number | null; readonly accuracy: number | null }[];
+    readonly bins: readonly {
+      readonly from: number;
+      readonly to: number;
+      readonly cells: number;
+      readonly probability: number | null;
+      readonly accuracy: number | null;
+    }[];
   } | null;
-  /** cells of all types by their uncertainty: how many labels are wrong; a label of a type that the model does not know always is */
-  readonly errors: { readonly bins: readonly { readonly from: number; readonly to: number; readonly cells: number; readonly uncertainty: number | null; readonly wrong: number | null }[] } | null;
+  /**
+   * cells of all types by their uncertainty: how many labels are wrong; a label of a type that the model does
+   * not know always is
+   */
+  readonly errors: {
+    readonly bins: readonly {
+      readonly from: number;
+      readonly to: number;
+      readonly cells: number;
+      readonly uncertainty: number | null;
+      readonly wrong: number | null;
+    }[];
+  } | null;
   /** null where there is nothing to tell apart, or no uncertainty */
   readonly errors_by_uncertainty: Roc | null;
   readonly unknown_types_by_uncertainty: Roc | null;
   /** accuracy of the cells that stay when the most uncertain are left out */
-  readonly kept: readonly { readonly share: number; readonly uncertainty: number; readonly accuracy: number }[] | null;
-  /** of the cells flagged unknown: how many have an unknown type, and a wrong label; of those of unknown types, how many are flagged */
-  readonly flags: { readonly flagged: number; readonly of_unknown_types: number; readonly wrong: number; readonly unknown_found: number | null } | null;
+  readonly kept:
+    readonly { readonly share: number; readonly uncertainty: number; readonly accuracy: number }[] | null;
+  /**
+   * of the cells flagged unknown: how many have an unknown type, and a wrong label; of those of unknown
+   * types, how many are flagged
+   */
+  readonly flags: {
+    readonly flagged: number;
+    readonly of_unknown_types: number;
+    readonly wrong: number;
+    readonly unknown_found: number | null;
+  } | null;
 }
 
 export function scoreLabelTransfer(input: TransferInput): LabelTransfer {
@@ -92,21 +130,35 @@ export function scoreLabelTransfer(input: TransferInput): LabelTransfer {
     accuracy: known.length === 0 ? null : known.filter((cell) => !isWrong(cell)).length / known.length,
     weighted_f1: average(inKnown, ({ cells }) => cells),
     macro_f1: average(inKnown, () => 1),
-    macro_f1_large: average(inKnown.filter(({ cells }) => cells >= fewCells), () => 1),
+    macro_f1_large: average(
+      inKnown.filter(({ cells }) => cells >= fewCells),
+      () => 1,
+    ),
     types,
     confusion: confusion(input),
     calibration: probability && calibration(known, probability, (cell) => !isWrong(cell)),
     errors: uncertainty && errors(withUncertainty, uncertainty, isWrong),
     errors_by_uncertainty: uncertainty && roc(withUncertainty, uncertainty, isWrong),
-    unknown_types_by_uncertainty: uncertainty && roc(withUncertainty, uncertainty, (cell) => !isKnown[truth[cell]!]),
+    unknown_types_by_uncertainty:
+      uncertainty && roc(withUncertainty, uncertainty, (cell) => !isKnown[truth[cell]!]),
     kept: uncertainty && keptAccuracy(withUncertainty, uncertainty, (cell) => !isWrong(cell)),
     flags: flags(input, all, isWrong),
   };
 }
 
-/** Precision and the number of predictions are of cells with known types, as accuracy and F1 are; recall of unknown types is 0 by nature. */
-function typeScores({ truth, predicted, names, isKnown }: TransferInput, known: readonly number[]): TypeScore[] {
-  const [cells, calls, right] = [new Int32Array(names.length), new Int32Array(names.length), new Int32Array(names.length)];
+/**
+ * Precision and the number of predictions are of cells with known types, as accuracy and F1 are; recall of
+ * unknown types is 0 by nature.
+ */
+function typeScores(
+  { truth, predicted, names, isKnown }: TransferInput,
+  known: readonly number[],
+): TypeScore[] {
+  const [cells, calls, right] = [
+    new Int32Array(names.length),
+    new Int32Array(names.length),
+    new Int32Array(names.length),
+  ];
   for (const type of truth) cells[type]!++;
   for (const cell of known) {
     calls[predicted[cell]!]!++;
@@ -115,23 +167,52 @@ function typeScores({ truth, predicted, names, isKnown }: TransferInput, known: 
   return names.flatMap((cell_type, type) => {
     const [n, p, r] = [cells[type]!, calls[type]!, right[type]!];
     if (n + p === 0) return [];
-    return [{ cell_type, known: isKnown[type] === 1, cells: n, predicted: p, precision: p === 0 ? null : r / p, recall: n === 0 ? null : r / n, f1: (2 * r) / (n + p) }];
+    return [
+      {
+        cell_type,
+        known: isKnown[type] === 1,
+        cells: n,
+        predicted: p,
+        precision: p === 0 ? null : r / p,
+        recall: n === 0 ? null : r / n,
+        f1: (2 * r) / (n + p),
+      },
+    ];
   });
 }
 
 function confusion({ truth, predicted, names }: TransferInput): LabelTransfer["confusion"] {
-  const [rows, columns] = [truth, predicted].map((codes) => [...new Set(codes)].sort((a, b) => a - b)) as [number[], number[]];
-  const [rowOf, columnOf] = [new Map(rows.map((type, i) => [type, i])), new Map(columns.map((type, i) => [type, i]))];
+  const [rows, columns] = [truth, predicted].map((codes) => [...new Set(codes)].sort((a, b) => a - b)) as [
+    number[],
+    number[],
+  ];
+  const [rowOf, columnOf] = [
+    new Map(rows.map((type, i) => [type, i])),
+    new Map(columns.map((type, i) => [type, i])),
+  ];
   const cells = rows.map(() => columns.map(() => 0));
   truth.forEach((type, cell) => cells[rowOf.get(type)!]![columnOf.get(predicted[cell]!)!]!++);
   return { truth: rows.map((type) => names[type]!), predicted: columns.map((type) => names[type]!), cells };
 }
 
-/** Cells in bins of equal width of a value, 0..1: how many, the sum of their values, and how many are hits. */
-function binned(cells: readonly number[], values: Float64Array, isHit: (cell: number) => boolean): { from: number; to: number; cells: number; sum: number; hits: number }[] {
-  const bins = Array.from({ length: calibrationBins }, (_, bin) => ({ from: bin / calibrationBins, to: (bin + 1) / calibrationBins, cells: 0, sum: 0, hits: 0 }));
+/**
+ * Cells in bins of equal width of a value, 0..1: how many, the sum of their values, and how many are hits.
+ */
+function binned(
+  cells: readonly number[],
+  values: Float64Array,
+  isHit: (cell: number) => boolean,
+): { from: number; to: number; cells: number; sum: number; hits: number }[] {
+  const bins = Array.from({ length: calibrationBins }, (_, bin) => ({
+    from: bin / calibrationBins,
+    to: (bin + 1) / calibrationBins,
+    cells: 0,
+    sum: 0,
+    hits: 0,
+  }));
   for (const cell of cells) {
-    const bin = bins[Math.max(0, Math.min(calibrationBins - 1, Math.ceil(values[cell]! * calibrationBins) - 1))]!;
+    const bin =
+      bins[Math.max(0, Math.min(calibrationBins - 1, Math.ceil(values[cell]! * calibrationBins) - 1))]!;
     bin.cells++;
     bin.sum += values[cell]!;
     if (isHit(cell)) bin.hits++;
@@ -139,23 +220,46 @@ function binned(cells: readonly number[], values: Float64Array, isHit: (cell: nu
   return bins;
 }
 
-function calibration(cells: readonly number[], probability: Float64Array, isRight: (cell: number) => boolean): LabelTransfer["calibration"] {
+function calibration(
+  cells: readonly number[],
+  probability: Float64Array,
+  isRight: (cell: number) => boolean,
+): LabelTransfer["calibration"] {
   const known = cells.filter((cell) => !Number.isNaN(probability[cell]!));
   if (known.length === 0) return null;
   const bins = binned(known, probability, isRight);
   return {
-    expected_calibration_error: bins.reduce((sum, bin) => sum + Math.abs(bin.sum - bin.hits), 0) / known.length,
-    bins: bins.map(({ sum, hits, ...bin }) => ({ ...bin, probability: bin.cells === 0 ? null : sum / bin.cells, accuracy: bin.cells === 0 ? null : hits / bin.cells })),
+    expected_calibration_error:
+      bins.reduce((sum, bin) => sum + Math.abs(bin.sum - bin.hits), 0) / known.length,
+    bins: bins.map(({ sum, hits, ...bin }) => ({
+      ...bin,
+      probability: bin.cells === 0 ? null : sum / bin.cells,
+      accuracy: bin.cells === 0 ? null : hits / bin.cells,
+    })),
   };
 }
 
-function errors(cells: readonly number[], uncertainty: Float64Array, isWrong: (cell: number) => boolean): LabelTransfer["errors"] {
+function errors(
+  cells: readonly number[],
+  uncertainty: Float64Array,
+  isWrong: (cell: number) => boolean,
+): LabelTransfer["errors"] {
   if (cells.length === 0) return null;
-  return { bins: binned(cells, uncertainty, isWrong).map(({ sum, hits, ...bin }) => ({ ...bin, uncertainty: bin.cells === 0 ? null : sum / bin.cells, wrong: bin.cells === 0 ? null : hits / bin.cells })) };
+  return {
+    bins: binned(cells, uncertainty, isWrong).map(({ sum, hits, ...bin }) => ({
+      ...bin,
+      uncertainty: bin.cells === 0 ? null : sum / bin.cells,
+      wrong: bin.cells === 0 ? null : hits / bin.cells,
+    })),
+  };
 }
 
 /** null where all or none are to be found. Equal uncertainties are one step of the curve. */
-function roc(cells: readonly number[], uncertainty: Float64Array, isPositive: (cell: number) => boolean): Roc | null {
+function roc(
+  cells: readonly number[],
+  uncertainty: Float64Array,
+  isPositive: (cell: number) => boolean,
+): Roc | null {
   const positives = cells.filter(isPositive).length;
   const negatives = cells.length - positives;
   if (positives === 0 || negatives === 0) return null;
@@ -169,12 +273,20 @@ function roc(cells: readonly number[], uncertainty: Float64Array, isPositive: (c
     if (place + 1 < order.length && uncertainty[order[place + 1]!] === value) return;
     area += ((false_ - lastFalse) * (found + lastFound)) / 2;
     [lastFound, lastFalse] = [found, false_];
-    curve.push({ uncertainty: value, false_positive_rate: false_ / negatives, true_positive_rate: found / positives });
+    curve.push({
+      uncertainty: value,
+      false_positive_rate: false_ / negatives,
+      true_positive_rate: found / positives,
+    });
   });
   return { positives, negatives, auroc: area / (positives * negatives), curve: thinned(curve) };
 }
 
-function keptAccuracy(cells: readonly number[], uncertainty: Float64Array, isRight: (cell: number) => boolean): LabelTransfer["kept"] {
+function keptAccuracy(
+  cells: readonly number[],
+  uncertainty: Float64Array,
+  isRight: (cell: number) => boolean,
+): LabelTransfer["kept"] {
   if (cells.length === 0) return null;
   const order = [...cells].sort((a, b) => uncertainty[a]! - uncertainty[b]! || a - b);
   const kept: { share: number; uncertainty: number; accuracy: number }[] = [];
@@ -182,7 +294,8 @@ function keptAccuracy(cells: readonly number[], uncertainty: Float64Array, isRig
   order.forEach((cell, place) => {
     if (isRight(cell)) right++;
     const value = uncertainty[cell]!;
-    if (place + 1 === order.length || uncertainty[order[place + 1]!] !== value) kept.push({ share: (place + 1) / order.length, uncertainty: value, accuracy: right / (place + 1) });
+    if (place + 1 === order.length || uncertainty[order[place + 1]!] !== value)
+      kept.push({ share: (place + 1) / order.length, uncertainty: value, accuracy: right / (place + 1) });
   });
   return thinned(kept);
 }
@@ -190,13 +303,25 @@ function keptAccuracy(cells: readonly number[], uncertainty: Float64Array, isRig
 /** Some of many points, evenly, the first and the last among them. */
 function thinned<T>(points: readonly T[]): T[] {
   if (points.length <= curvePoints) return [...points];
-  return Array.from({ length: curvePoints }, (_, i) => points[Math.round((i * (points.length - 1)) / (curvePoints - 1))]!);
+  return Array.from(
+    { length: curvePoints },
+    (_, i) => points[Math.round((i * (points.length - 1)) / (curvePoints - 1))]!,
+  );
 }
 
-function flags({ truth, isKnown, flagged }: TransferInput, all: readonly number[], isWrong: (cell: number) => boolean): LabelTransfer["flags"] {
+function flags(
+  { truth, isKnown, flagged }: TransferInput,
+  all: readonly number[],
+  isWrong: (cell: number) => boolean,
+): LabelTransfer["flags"] {
   if (!flagged) return null;
   const own = all.filter((cell) => flagged[cell]);
   const unknown = all.filter((cell) => !isKnown[truth[cell]!]);
   const found = unknown.filter((cell) => flagged[cell]).length;
-  return { flagged: own.length, of_unknown_types: found, wrong: own.filter(isWrong).length, unknown_found: unknown.length === 0 ? null : found / unknown.length };
+  return {
+    flagged: own.length,
+    of_unknown_types: found,
+    wrong: own.filter(isWrong).length,
+    unknown_found: unknown.length === 0 ? null : found / unknown.length,
+  };
 }

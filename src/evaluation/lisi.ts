@@ -1,5 +1,6 @@
-// Local inverse Simpson index: how many types, or conditions, a cell's neighbourhood holds, neighbours weighted by a Gaussian-like kernel of a given perplexity.
-// Source: Korsunsky et al. 2019 (Harmony); lisi_knn, ilisi_knn and clisi_knn of scib-metrics 0.5.10, which scale the median over cells to 0..1.
+// Local inverse Simpson index: how many types, or conditions, a cell's neighbourhood holds, neighbours
+// weighted by a Gaussian-like kernel of a given perplexity. Source: Korsunsky et al. 2019 (Harmony);
+// lisi_knn, ilisi_knn and clisi_knn of scib-metrics 0.5.10, which scale the median over cells to 0..1.
 import type { Neighbors } from "../model/neighbors.js";
 
 const tolerance = 1e-5;
@@ -15,7 +16,9 @@ export function lisi({ k, indices, distances }: Neighbors, groupings: readonly I
   const target = Math.log(Math.floor((k + 1) / 3));
   const weights = new Float64Array(k);
   const result = groupings.map(() => new Float64Array(rows));
-  const sums = groupings.map((codes) => new Float64Array(codes.reduce((most, code) => Math.max(most, code + 1), 0)));
+  const sums = groupings.map(
+    (codes) => new Float64Array(codes.reduce((most, code) => Math.max(most, code + 1), 0)),
+  );
   for (let row = 0; row < rows; row++) {
     const entropy = findWeights(distances.subarray(row * k, (row + 1) * k), target, weights);
     groupings.forEach((codes, which) => {
@@ -34,7 +37,10 @@ export function lisi({ k, indices, distances }: Neighbors, groupings: readonly I
   return result;
 }
 
-/** Fills in weights exp(-beta distance), normalised, beta such that their entropy is the target. @returns the entropy */
+/**
+ * Fills in weights exp(-beta distance), normalised, beta such that their entropy is the target.
+ * @returns the entropy
+ */
 function findWeights(distances: Float64Array, target: number, weights: Float64Array): number {
   let [low, high, beta] = [-Infinity, Infinity, 1];
   let entropy = weigh(distances, beta, weights);
@@ -64,16 +70,22 @@ function weigh(distances: Float64Array, beta: number, weights: Float64Array): nu
   return Math.log(sum) + (beta * moment) / sum;
 }
 
-/** The median of rows that stand for a number of cells each; of two middle ones the mean. @param weights - (rows) default 1 each */
+/**
+ * The median of rows that stand for a number of cells each; of two middle ones the mean.
+ * @param weights - (rows) default 1 each
+ */
 export function weightedMedian(values: Float64Array, weights?: Float64Array): number {
-  const order = Int32Array.from({ length: values.length }, (_, i) => i).sort((a, b) => values[a]! - values[b]!);
+  const order = Int32Array.from({ length: values.length }, (_, i) => i).sort(
+    (a, b) => values[a]! - values[b]!,
+  );
   const weight = (i: number): number => weights?.[order[i]!] ?? 1;
   let total = 0;
   for (let i = 0; i < order.length; i++) total += weight(i);
   let below = 0;
   for (let i = 0; i < order.length; i++) {
     below += weight(i);
-    if (Math.abs(below - total / 2) < 1e-9 * total && i + 1 < order.length) return (values[order[i]!]! + values[order[i + 1]!]!) / 2;
+    if (Math.abs(below - total / 2) < 1e-9 * total && i + 1 < order.length)
+      return (values[order[i]!]! + values[order[i + 1]!]!) / 2;
     if (below > total / 2) return values[order[i]!]!;
   }
   return NaN;

@@ -1,9 +1,24 @@
 // The metrics of an integration: their names, what each needs, and which of them the scores are means of.
-// Source: Luecken et al. 2022 (scIB); De Donno et al. 2023, Methods ("Integration metrics"); definitions as scib-metrics 0.5.10 has them, isolated-label F1 as scib 1.1.7.
+// Source: Luecken et al. 2022 (scIB); De Donno et al. 2023, Methods ("Integration metrics"); definitions as
+// scib-metrics 0.5.10 has them, isolated-label F1 as scib 1.1.7.
 
 /** How well cell types are kept apart, then how well conditions are mixed. All lie in 0..1, 1 is best. */
-export const biologyMetrics = ["cell_type_silhouette", "isolated_label_f1", "isolated_label_silhouette", "leiden_nmi", "leiden_ari", "kmeans_nmi", "kmeans_ari", "clisi"] as const;
-export const mixingMetrics = ["condition_silhouette", "graph_connectivity", "pc_regression", "ilisi"] as const;
+export const biologyMetrics = [
+  "cell_type_silhouette",
+  "isolated_label_f1",
+  "isolated_label_silhouette",
+  "leiden_nmi",
+  "leiden_ari",
+  "kmeans_nmi",
+  "kmeans_ari",
+  "clisi",
+] as const;
+export const mixingMetrics = [
+  "condition_silhouette",
+  "graph_connectivity",
+  "pc_regression",
+  "ilisi",
+] as const;
 export const metricNames = [...biologyMetrics, ...mixingMetrics] as const;
 export type MetricName = (typeof metricNames)[number];
 /** How people call them. */
@@ -42,12 +57,25 @@ export interface Scores {
 }
 
 /**
- * What goes into the scores. `paper`: the eight metrics of the paper. `kmeans`: without the clusterings at many resolutions, NMI and ARI of k-means in their place; what the tables of
- * docs/quality.md are made of. cLISI and iLISI are in neither.
+ * What goes into the scores. `paper`: the eight metrics of the paper. `kmeans`: without the clusterings at
+ * many resolutions, NMI and ARI of k-means in their place; what the tables of docs/quality.md are made of.
+ * cLISI and iLISI are in neither.
  */
 export const scoreParts = {
-  paper: { biology: ["cell_type_silhouette", "isolated_label_f1", "isolated_label_silhouette", "leiden_nmi", "leiden_ari"], mixing: ["condition_silhouette", "graph_connectivity", "pc_regression"] },
-  kmeans: { biology: ["cell_type_silhouette", "isolated_label_silhouette", "kmeans_nmi", "kmeans_ari"], mixing: ["condition_silhouette", "graph_connectivity", "pc_regression"] },
+  paper: {
+    biology: [
+      "cell_type_silhouette",
+      "isolated_label_f1",
+      "isolated_label_silhouette",
+      "leiden_nmi",
+      "leiden_ari",
+    ],
+    mixing: ["condition_silhouette", "graph_connectivity", "pc_regression"],
+  },
+  kmeans: {
+    biology: ["cell_type_silhouette", "isolated_label_silhouette", "kmeans_nmi", "kmeans_ari"],
+    mixing: ["condition_silhouette", "graph_connectivity", "pc_regression"],
+  },
 } as const satisfies Record<string, Record<"biology" | "mixing", readonly MetricName[]>>;
 export type ScoreName = keyof typeof scoreParts;
 
@@ -55,8 +83,15 @@ export type ScoreName = keyof typeof scoreParts;
 export function scoresOf(metrics: Metrics, name: ScoreName): Scores {
   const parts = scoreParts[name];
   const [biology, mixing] = [meanOf(metrics, parts.biology), meanOf(metrics, parts.mixing)];
-  const without = [...parts.biology, ...parts.mixing].filter((metric) => (metrics[metric]?.value ?? null) === null);
-  return { biology, mixing, overall: biology === null || mixing === null ? null : 0.6 * biology + 0.4 * mixing, without };
+  const without = [...parts.biology, ...parts.mixing].filter(
+    (metric) => (metrics[metric]?.value ?? null) === null,
+  );
+  return {
+    biology,
+    mixing,
+    overall: biology === null || mixing === null ? null : 0.6 * biology + 0.4 * mixing,
+    without,
+  };
 }
 
 function meanOf(metrics: Metrics, names: readonly MetricName[]): number | null {

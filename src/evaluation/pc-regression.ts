@@ -1,10 +1,16 @@
-// Principal component regression: how much of the variance lies between conditions, before integration and after.
-// The share of variance that the condition explains of each component, weighted by the component's variance, is the variance between conditions over the variance of all: a rotation changes
-// neither, so no components have to be computed.
-// Source: Büttner et al. 2019; pcr_comparison(categorical=True) of scib-metrics 0.5.10.
+// Principal component regression: how much of the variance lies between conditions, before integration and
+// after. The share of variance that the condition explains of each component, weighted by the component's
+// variance, is the variance between conditions over the variance of all: a rotation changes neither, so no
+// components have to be computed. Source: Büttner et al. 2019; pcr_comparison(categorical=True) of
+// scib-metrics 0.5.10.
 
 /** Share of the variance of all columns together that lies between conditions. @param values - (N, D) */
-export function varianceBetween(values: ArrayLike<number>, D: number, conditions: Int32Array, names: number): number {
+export function varianceBetween(
+  values: ArrayLike<number>,
+  D: number,
+  conditions: Int32Array,
+  names: number,
+): number {
   const N = conditions.length;
   const counts = new Int32Array(names);
   const sums = new Float64Array(names * D);
@@ -21,11 +27,15 @@ export function varianceBetween(values: ArrayLike<number>, D: number, conditions
       total += centred * centred;
     }
   let between = 0;
-  for (let c = 0; c < names; c++) if (counts[c]! > 0) for (let d = 0; d < D; d++) between += sums[c * D + d]! ** 2 / counts[c]!;
+  for (let c = 0; c < names; c++)
+    if (counts[c]! > 0) for (let d = 0; d < D; d++) between += sums[c * D + d]! ** 2 / counts[c]!;
   return between / total;
 }
 
-/** Share of the variance between conditions that the integration took away, at least 0; null where there was none before. */
+/**
+ * Share of the variance between conditions that the integration took away, at least 0; null where there was
+ * none before.
+ */
 export function pcRegression(before: number, after: number): number | null {
   if (!(before > 0)) return null;
   return Math.max(0, (before - after) / before);

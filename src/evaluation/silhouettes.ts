@@ -1,5 +1,6 @@
-// Silhouettes: how much nearer a cell is to its own group than to the next one. Cell types should be far apart, conditions within a type should not be.
-// Source: Luecken et al. 2022; silhouette_label, silhouette_batch and isolated_labels of scib-metrics 0.5.10. Mean distances come from engine/pairs.ts.
+// Silhouettes: how much nearer a cell is to its own group than to the next one. Cell types should be far
+// apart, conditions within a type should not be. Source: Luecken et al. 2022; silhouette_label,
+// silhouette_batch and isolated_labels of scib-metrics 0.5.10. Mean distances come from engine/pairs.ts.
 import type { PairsResult } from "../engine/pairs.js";
 import { cellsByCondition, countCodes, type LabelledCells } from "./cells.js";
 
@@ -7,7 +8,10 @@ import { cellsByCondition, countCodes, type LabelledCells } from "./cells.js";
 export interface SilhouetteMeans {
   /** (types) mean silhouette of its rows in -1..1; NaN where it has none */
   readonly ofTypes: Float64Array;
-  /** (types) 1 - mean absolute silhouette of the conditions within it; NaN where it has no rows, one condition, or as many conditions as cells */
+  /**
+   * (types) 1 - mean absolute silhouette of the conditions within it; NaN where it has no rows, one
+   * condition, or as many conditions as cells
+   */
   readonly ofConditions: Float64Array;
 }
 
@@ -17,7 +21,9 @@ export function silhouettes(pairs: PairsResult, rows: Int32Array, cells: Labelle
   const sizes = countCodes(cells.types, T);
   const within = cellsByCondition(cells);
   const isScored = sizes.map((size, type) => {
-    const found = within.subarray(type * C, (type + 1) * C).reduce((sum, count) => sum + (count > 0 ? 1 : 0), 0);
+    const found = within
+      .subarray(type * C, (type + 1) * C)
+      .reduce((sum, count) => sum + (count > 0 ? 1 : 0), 0);
     return found > 1 && found < size ? 1 : 0;
   });
   const [ofTypes, ofConditions, counts] = [new Float64Array(T), new Float64Array(T), new Int32Array(T)];
@@ -26,9 +32,13 @@ export function silhouettes(pairs: PairsResult, rows: Int32Array, cells: Labelle
     counts[type]!++;
     ofTypes[type]! += sizes[type]! > 1 ? silhouette(pairs.ownType[row]!, pairs.otherType[row]!) : 0;
     const isAlone = within[type * C + cells.conditions[cell]!] === 1;
-    ofConditions[type]! += 1 - (isAlone ? 0 : Math.abs(silhouette(pairs.ownCondition[row]!, pairs.otherCondition[row]!)));
+    ofConditions[type]! +=
+      1 - (isAlone ? 0 : Math.abs(silhouette(pairs.ownCondition[row]!, pairs.otherCondition[row]!)));
   });
-  return { ofTypes: ofTypes.map((sum, type) => sum / counts[type]!), ofConditions: ofConditions.map((sum, type) => (isScored[type] ? sum / counts[type]! : NaN)) };
+  return {
+    ofTypes: ofTypes.map((sum, type) => sum / counts[type]!),
+    ofConditions: ofConditions.map((sum, type) => (isScored[type] ? sum / counts[type]! : NaN)),
+  };
 }
 
 function silhouette(own: number, other: number): number {
@@ -48,7 +58,10 @@ export function cellTypeSilhouette({ ofTypes }: SilhouetteMeans, sizes: Int32Arr
 }
 
 /** Mean over some types of their mean silhouette, scaled to 0..1. */
-export function isolatedLabelSilhouette({ ofTypes }: SilhouetteMeans, types: readonly number[]): number | null {
+export function isolatedLabelSilhouette(
+  { ofTypes }: SilhouetteMeans,
+  types: readonly number[],
+): number | null {
   return meanOfKnown(types.map((type) => (ofTypes[type]! + 1) / 2));
 }
 

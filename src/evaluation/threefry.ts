@@ -1,10 +1,14 @@
-// The random numbers of JAX, which scib-metrics draws its k-means starts from: the same seed gives the same draws here.
-// Source: Salmon et al. 2011 (Threefry 2x32, 20 rounds); jax._src.random of JAX 0.10, with jax_threefry_partitionable as it is by default.
+// The random numbers of JAX, which scib-metrics draws its k-means starts from: the same seed gives the same
+// draws here. Source: Salmon et al. 2011 (Threefry 2x32, 20 rounds); jax._src.random of JAX 0.10, with
+// jax_threefry_partitionable as it is by default.
 
 /** Two words. */
 export type Key = readonly [number, number];
 
-const rotations = [[13, 15, 26, 6], [17, 29, 16, 24]] as const;
+const rotations = [
+  [13, 15, 26, 6],
+  [17, 29, 16, 24],
+] as const;
 
 function threefry([k0, k1]: Key, first: number, second: number): Key {
   const keys = [k0, k1, k0 ^ k1 ^ 0x1bd11bda];
@@ -44,7 +48,9 @@ export function firstOfPermutation(key: Key, n: number): number {
     const [next, own] = split(key, 2) as [Key, Key];
     key = next;
     const keys = Float64Array.from({ length: n }, (_, place) => bitsAt(own, place));
-    const places = Int32Array.from({ length: n }, (_, place) => place).sort((a, b) => keys[a]! - keys[b]! || a - b);
+    const places = Int32Array.from({ length: n }, (_, place) => place).sort(
+      (a, b) => keys[a]! - keys[b]! || a - b,
+    );
     order = places.map((place) => order[place]!);
   }
   return order[0]!;
@@ -52,13 +58,19 @@ export function firstOfPermutation(key: Key, n: number): number {
 
 const least = 2 ** -126;
 
-/** jax.random.choice(key, n, (count,), replace=False, p=weights / total): the largest of log p plus Gumbel noise. */
+/**
+ * jax.random.choice(key, n, (count,), replace=False, p=weights / total): the largest of log p plus Gumbel
+ * noise.
+ */
 export function choose(key: Key, weights: Float32Array, total: number, count: number): number[] {
   const [best, scores]: [number[], number[]] = [[], []];
   for (let place = 0; place < weights.length; place++) {
     if (weights[place] === 0) continue;
     const uniform = Math.max(least, (bitsAt(key, place) >>> 9) / 2 ** 23);
-    const score = Math.fround(Math.fround(-Math.log(Math.fround(-Math.log(uniform)))) + Math.fround(Math.log(Math.fround(weights[place]! / total))));
+    const score = Math.fround(
+      Math.fround(-Math.log(Math.fround(-Math.log(uniform)))) +
+        Math.fround(Math.log(Math.fround(weights[place]! / total))),
+    );
     let rank = best.length;
     while (rank > 0 && scores[rank - 1]! < score) rank--;
     if (rank >= count) continue;

@@ -1,5 +1,6 @@
-// Cells into the latent space of a model, block by block from the file: nothing of the data is kept but the mean latent.
-// Source: De Donno et al. 2023, Methods. Differs: the mean of the posterior, never a sample of it.
+// Cells into the latent space of a model, block by block from the file: nothing of the data is kept but the
+// mean latent. Source: De Donno et al. 2023, Methods. Differs: the mean of the posterior, never a sample of
+// it.
 import { optionsOf, type StoredModel } from "../model/checkpoint.js";
 import type { RunSettings } from "../config.js";
 import type { CountBlock } from "../data/counts.js";
@@ -11,10 +12,17 @@ import type { ModelOptions } from "../config.js";
 import type { ModelSizes } from "../model/parameters.js";
 
 /** Options of the network from a model's description. */
-export function networkOptions({ json }: Pick<StoredModel, "json">): { readonly model: ModelOptions; readonly sizes: ModelSizes } {
+export function networkOptions({ json }: Pick<StoredModel, "json">): {
+  readonly model: ModelOptions;
+  readonly sizes: ModelSizes;
+} {
   return {
     model: optionsOf(json.model),
-    sizes: { genes: json.genes.length, conditions: json.conditions.map((names) => names.length), combinations: json.combinations.length },
+    sizes: {
+      genes: json.genes.length,
+      conditions: json.conditions.map((names) => names.length),
+      combinations: json.combinations.length,
+    },
   };
 }
 
@@ -50,7 +58,11 @@ export class Encoder {
   readonly #sizeFactors: Float32Array;
 
   private constructor(
-    private readonly engine: Engine, private readonly stored: StoredModel, private readonly encode: (rows: number, into: Float32Array) => void, private readonly scorer: HeadScorer | null, cells: number,
+    private readonly engine: Engine,
+    private readonly stored: StoredModel,
+    private readonly encode: (rows: number, into: Float32Array) => void,
+    private readonly scorer: HeadScorer | null,
+    cells: number,
   ) {
     this.#latent = new Float32Array(cells * stored.json.model.latent_dim);
     this.#scores = emptyScores(stored, cells);
@@ -61,11 +73,23 @@ export class Encoder {
   static async create(stored: StoredModel, cells: number, settings: RunSettings): Promise<Encoder> {
     const { model, sizes } = networkOptions(stored);
     const engine = await createEngine(
-      { minibatchSize: mostRows, minibatchCapacity: Math.max(mostStored, sizes.genes), genes: sizes.genes, conditionKeys: sizes.conditions.length, levels: 0, prototypes: [0, model.latentDim] },
+      {
+        minibatchSize: mostRows,
+        minibatchCapacity: Math.max(mostStored, sizes.genes),
+        genes: sizes.genes,
+        conditionKeys: sizes.conditions.length,
+        levels: 0,
+        prototypes: [0, model.latentDim],
+      },
       settings,
     );
-    const network = new Network(engine, model, sizes, { weightDecay: 0, frozen: { conditions: sizes.conditions, combinations: sizes.combinations } });
-    network.write(new Map([...network.parameters.keys()].map((name) => [name, stored.tensors.get(name)!.data])));
+    const network = new Network(engine, model, sizes, {
+      weightDecay: 0,
+      frozen: { conditions: sizes.conditions, combinations: sizes.combinations },
+    });
+    network.write(
+      new Map([...network.parameters.keys()].map((name) => [name, stored.tensors.get(name)!.data])),
+    );
     const scorer = HeadScorer.of(engine, stored, cells);
     const program = network.encoding((operations) => scorer?.compute(operations));
     const encode = (count: number, into: Float32Array): void => {
@@ -87,13 +111,19 @@ export class Encoder {
     for (let from = 0, to = 0; from < block.rows; from = to) {
       const start = block.indptr[from]!;
       do to++;
-      while (to < block.rows && to - from < mostRows && block.indptr[to + 1]! - start <= minibatch.counts.length);
+      while (
+        to < block.rows &&
+        to - from < mostRows &&
+        block.indptr[to + 1]! - start <= minibatch.counts.length
+      );
       const first = block.start + from;
       const end = block.indptr[to]!;
       for (let b = from; b <= to; b++) minibatch.indptr[b - from] = block.indptr[b]! - start;
       minibatch.indices.set(block.indices.subarray(start, end));
       minibatch.counts.set(block.counts.subarray(start, end));
-      conditions.forEach((rows, key) => minibatch.conditions[key]!.set(rows.subarray(first, block.start + to)));
+      conditions.forEach((rows, key) =>
+        minibatch.conditions[key]!.set(rows.subarray(first, block.start + to)),
+      );
       if (this.scorer) minibatch.sizeFactors.set(block.sizeFactors.subarray(from, to));
       const latent = this.#latent.subarray(first * D, (first + to - from) * D);
       this.encode(to - from, latent);
@@ -103,7 +133,12 @@ export class Encoder {
 
   /** When all blocks have been encoded. */
   positions(): CellPositions {
-    return { latent: this.#latent, scores: this.#scores, compared: this.scorer?.compared() ?? null, sizeFactors: this.#sizeFactors };
+    return {
+      latent: this.#latent,
+      scores: this.#scores,
+      compared: this.scorer?.compared() ?? null,
+      sizeFactors: this.#sizeFactors,
+    };
   }
 
   close(): Promise<void> {

@@ -1,5 +1,6 @@
-// Naming a cell type in a trained model: an unlabelled prototype, or cells of a file, become a prototype with a name. Nothing is trained.
-// Source: De Donno et al. 2023 (unlabelled prototypes as "reference points for novel cell type annotation").
+// Naming a cell type in a trained model: an unlabelled prototype, or cells of a file, become a prototype with
+// a name. Nothing is trained. Source: De Donno et al. 2023 (unlabelled prototypes as "reference points for
+// novel cell type annotation").
 import type { AnnData } from "../anndata/anndata.js";
 import type { StoredModel } from "../model/checkpoint.js";
 import type { CountsOptions, EmbedOptions, RunSettings } from "../config.js";
@@ -10,9 +11,15 @@ import type { Prototypes } from "../model/prototypes.js";
 import { embedCells } from "./query.js";
 
 /** Options of `ScPoli.label`: which cells become a cell type, and its name. */
-export interface LabelOptions extends Pick<EmbedOptions, keyof RunSettings | keyof CountsOptions | "conditionKeys" | "geneMap"> {
+export interface LabelOptions extends Pick<
+  EmbedOptions,
+  keyof RunSettings | keyof CountsOptions | "conditionKeys" | "geneMap"
+> {
   readonly name: string;
-  /** Annotation level that it belongs to. Default: the first; a model without levels gets the level "cell_type" */
+  /**
+   * Annotation level that it belongs to. Default: the first; a model without levels gets the level
+   * "cell_type"
+   */
   readonly level?: string;
   /** Numbers of unlabelled prototypes of the model, which are pooled */
   readonly clusters?: readonly number[];
@@ -34,25 +41,49 @@ export async function labelCells(stored: StoredModel, options: LabelOptions): Pr
   const level = options.level ?? json.cell_type_keys[0] ?? firstLevel;
   checkName(stored, name, level);
   if ((clusters === undefined) === (cells === undefined))
-    throw new ScPoliError("usage", "Say which cells get the name: either the number of an unlabelled prototype (clusters), or a file of cells (cells, and select for some of them).");
-  if (rows !== undefined && select !== undefined) throw new ScPoliError("usage", "select and rows both pick cells of the file; give one of them.");
-  if (clusters !== undefined && (select !== undefined || rows !== undefined)) throw new ScPoliError("usage", "select and rows pick cells of a file; an unlabelled prototype is taken as it is.");
-  const { prototype, rest, from } = clusters !== undefined ? fromClusters(stored, clusters) : await fromCells(stored, options);
+    throw new ScPoliError(
+      "usage",
+      "Say which cells get the name: either the number of an unlabelled prototype (clusters), or a file of cells (cells, and select for some of them).",
+    );
+  if (rows !== undefined && select !== undefined)
+    throw new ScPoliError("usage", "select and rows both pick cells of the file; give one of them.");
+  if (clusters !== undefined && (select !== undefined || rows !== undefined))
+    throw new ScPoliError(
+      "usage",
+      "select and rows pick cells of a file; an unlabelled prototype is taken as it is.",
+    );
+  const { prototype, rest, from } =
+    clusters !== undefined ? fromClusters(stored, clusters) : await fromCells(stored, options);
   const grown = addCellType(rest, name, level, prototype);
   const count = prototype.counts[0]!;
-  options.onNote?.({ level: count < 5 ? "warning" : "info", message: `'${name}' is the mean of ${count} cell${count === 1 ? "" : "s"} (${from})${count < 5 ? ": few for a cell type" : ""}.` });
-  const labelled = [...((json.provenance["labelled"] as unknown[] | undefined) ?? []), { name, level, cells: count, from }];
+  options.onNote?.({
+    level: count < 5 ? "warning" : "info",
+    message: `'${name}' is the mean of ${count} cell${count === 1 ? "" : "s"} (${from})${count < 5 ? ": few for a cell type" : ""}.`,
+  });
+  const labelled = [
+    ...((json.provenance["labelled"] as unknown[] | undefined) ?? []),
+    { name, level, cells: count, from },
+  ];
   return { ...grown, json: { ...grown.json, provenance: { ...json.provenance, labelled } } };
 }
 
 function checkName({ json }: StoredModel, name: string, level: string): void {
-  if (isUnlabeled(name)) throw new ScPoliError("usage", `'${name}' means "no label"; give the cell type another name.`, { name });
+  if (isUnlabeled(name))
+    throw new ScPoliError("usage", `'${name}' means "no label"; give the cell type another name.`, { name });
   if (json.cell_type_keys.length > 0 && !json.cell_type_keys.includes(level))
-    throw new ScPoliError("key", `The model has no annotation level '${level}'; its levels are ${json.cell_type_keys.map((key) => `'${key}'`).join(", ")}.`, { key: level });
+    throw new ScPoliError(
+      "key",
+      `The model has no annotation level '${level}'; its levels are ${json.cell_type_keys.map((key) => `'${key}'`).join(", ")}.`,
+      { key: level },
+    );
   const row = json.cell_types.indexOf(name);
   if (row < 0) return;
   const levels = json.cell_type_keys.filter((_, position) => json.levels[position]!.includes(row));
-  throw new ScPoliError("key", `The model has a cell type '${name}' already (${levels.map((key) => `'${key}'`).join(", ")}), and it stays as it is. Give another name.`, { name, levels });
+  throw new ScPoliError(
+    "key",
+    `The model has a cell type '${name}' already (${levels.map((key) => `'${key}'`).join(", ")}), and it stays as it is. Give another name.`,
+    { name, levels },
+  );
 }
 
 interface Named {
@@ -66,20 +97,38 @@ function fromClusters(stored: StoredModel, clusters: readonly number[]): Named {
   const known = stored.json.unlabeled_prototypes.map(({ cluster }) => cluster);
   const absent = clusters.filter((cluster) => !known.includes(cluster));
   if (absent.length > 0 || clusters.length === 0) {
-    const has = known.length > 0 ? `it has ${known.join(", ")}` : "it has none (`--unlabeled-prototypes` of train and map makes some)";
-    throw new ScPoliError("key", `The model has no unlabelled prototype ${absent.join(", ")}; ${has}.`, { absent });
+    const has =
+      known.length > 0
+        ? `it has ${known.join(", ")}`
+        : "it has none (`--unlabeled-prototypes` of train and map makes some)";
+    throw new ScPoliError("key", `The model has no unlabelled prototype ${absent.join(", ")}; ${has}.`, {
+      absent,
+    });
   }
-  return { prototype: pooledPrototype(stored, clusters), rest: withoutClusters(stored, clusters), from: `unlabelled prototype ${clusters.join(", ")}` };
+  return {
+    prototype: pooledPrototype(stored, clusters),
+    rest: withoutClusters(stored, clusters),
+    from: `unlabelled prototype ${clusters.join(", ")}`,
+  };
 }
 
 async function fromCells(stored: StoredModel, options: LabelOptions): Promise<Named> {
   const data = options.cells!;
-  const own = options.rows ? checkedRows(options.rows, data.nObs) : await selectedCells(data.obs, options.select);
+  const own = options.rows
+    ? checkedRows(options.rows, data.nObs)
+    : await selectedCells(data.obs, options.select);
   const { latent } = await embedCells(stored, data, options);
   const isOut = new Uint8Array(data.nObs).fill(1);
   for (const cell of own) isOut[cell] = 0;
-  const prototype = prototypesOf(latent, Int32Array.from(isOut, (out) => -out), 1, stored.json.model.latent_dim);
-  const picked = options.rows ? ["rows of the file"] : Object.entries(options.select ?? {}).map(([key, values]) => `${key}=${values.join(",")}`);
+  const prototype = prototypesOf(
+    latent,
+    Int32Array.from(isOut, (out) => -out),
+    1,
+    stored.json.model.latent_dim,
+  );
+  const picked = options.rows
+    ? ["rows of the file"]
+    : Object.entries(options.select ?? {}).map(([key, values]) => `${key}=${values.join(",")}`);
   return { prototype, rest: stored, from: picked.length > 0 ? picked.join(" ") : "all cells of the file" };
 }
 
@@ -87,7 +136,12 @@ async function fromCells(stored: StoredModel, options: LabelOptions): Promise<Na
 function checkedRows(rows: ArrayLike<number>, cells: number): Int32Array {
   const own = Int32Array.from(rows);
   const wrong = own.find((row, i) => row < 0 || row >= cells || row !== rows[i]);
-  if (wrong !== undefined) throw new ScPoliError("key", `There is no cell in row ${wrong}; the file has ${cells}, rows 0 to ${cells - 1}.`, { row: wrong });
+  if (wrong !== undefined)
+    throw new ScPoliError(
+      "key",
+      `There is no cell in row ${wrong}; the file has ${cells}, rows 0 to ${cells - 1}.`,
+      { row: wrong },
+    );
   if (own.length === 0) throw new ScPoliError("key", "No cell is picked: rows is empty.", {});
   return own;
 }

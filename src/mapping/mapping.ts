@@ -1,6 +1,15 @@
-// Cells in a model's latent space with their labels: what `map` and `embed` give, and how it is written into a copy of the file.
+// Cells in a model's latent space with their labels: what `map` and `embed` give, and how it is written into
+// a copy of the file.
 import type { AnnData } from "../anndata/anndata.js";
-import { startCopy, writeCopy, type Additions, type AdditionNames, type NewColumn, type NewUns, type PendingCopy } from "../anndata/write.js";
+import {
+  startCopy,
+  writeCopy,
+  type Additions,
+  type AdditionNames,
+  type NewColumn,
+  type NewUns,
+  type PendingCopy,
+} from "../anndata/write.js";
 import type { StoredModel } from "../model/checkpoint.js";
 import type { LevelPrediction } from "../model/classify.js";
 import type { Classifier, EmbedOptions, MapOptions, UncertaintyRule } from "../config.js";
@@ -19,7 +28,12 @@ export interface MappingReport {
   /** where the counts were */
   readonly counts: string;
   /** `matched`: genes of the model by where their names were found: `name`, `var["feature_name"]`, ... */
-  readonly genes: { readonly model: number; readonly found: number; readonly share: number; readonly matched: Readonly<Record<string, number>> };
+  readonly genes: {
+    readonly model: number;
+    readonly found: number;
+    readonly share: number;
+    readonly matched: Readonly<Record<string, number>>;
+  };
   /** what the gene map did, where one was given */
   readonly gene_map?: NameMapReport;
   readonly conditions: readonly ConditionTreatment[];
@@ -63,7 +77,10 @@ export interface MappingSummary extends MappingReport {
   readonly clusters?: readonly ClusterSummary[];
 }
 
-function countOf(values: Int32Array | Uint8Array, isCounted: (value: number, cell: number) => boolean): number {
+function countOf(
+  values: Int32Array | Uint8Array,
+  isCounted: (value: number, cell: number) => boolean,
+): number {
   let count = 0;
   values.forEach((value, cell) => (count += isCounted(value, cell) ? 1 : 0));
   return count;
@@ -77,9 +94,25 @@ const clusterKey = "scpoli_cluster";
 const suffixes = ["pred", "prototype", "uncert", "distance", "prob", "unknown"] as const;
 
 /** Names that a mapping with this model adds to a file. */
-function addedNames({ json }: StoredModel, { unlabeledPrototypes = false, cellTypeKeys = {} }: Pick<MapOptions, "unlabeledPrototypes" | "cellTypeKeys">): AdditionNames {
-  const levels = json.cell_type_keys.flatMap((key) => [...suffixes.map((suffix) => `${key}_${suffix}`), ...(key in cellTypeKeys ? [completedKey(key)] : [])]);
-  return { obs: unlabeledPrototypes !== false || json.unlabeled_prototypes.length > 0 ? [...levels, clusterKey] : levels, obsm: json.landmarks ? [latentKey, umapKey] : [latentKey], uns: [unsKey] };
+function addedNames(
+  { json }: StoredModel,
+  {
+    unlabeledPrototypes = false,
+    cellTypeKeys = {},
+  }: Pick<MapOptions, "unlabeledPrototypes" | "cellTypeKeys">,
+): AdditionNames {
+  const levels = json.cell_type_keys.flatMap((key) => [
+    ...suffixes.map((suffix) => `${key}_${suffix}`),
+    ...(key in cellTypeKeys ? [completedKey(key)] : []),
+  ]);
+  return {
+    obs:
+      unlabeledPrototypes !== false || json.unlabeled_prototypes.length > 0
+        ? [...levels, clusterKey]
+        : levels,
+    obsm: json.landmarks ? [latentKey, umapKey] : [latentKey],
+    uns: [unsKey],
+  };
 }
 
 /** Column of the labels that were given, and of predictions where there were none. */
@@ -130,7 +163,9 @@ export class Mapping<Model extends Mapper = Mapper> {
     { conditionKeys = {} }: Pick<EmbedOptions, "conditionKeys">,
   ) {
     const { json, tensors } = model.stored;
-    this.#conditionColumns = Object.fromEntries(json.condition_keys.map((key) => [key, conditionKeys[key] ?? key]));
+    this.#conditionColumns = Object.fromEntries(
+      json.condition_keys.map((key) => [key, conditionKeys[key] ?? key]),
+    );
     this.latent = latent;
     this.predictions = predictions;
     const unlabelled = tensors.get("unlabeled_prototypes");
@@ -141,13 +176,30 @@ export class Mapping<Model extends Mapper = Mapper> {
 
   summary(): MappingSummary {
     const names = this.model.stored.json.cell_types;
-    const levels = this.predictions.map(({ key, classifier, uncertaintyBy, predicted, nearest, unknown, threshold }) => {
-      const counts = new Int32Array(names.length);
-      for (const type of predicted) counts[type]!++;
-      const present = names.map((name, type) => [name, counts[type]!] as const).filter(([, count]) => count > 0);
-      return { key, classifier, uncertainty: uncertaintyBy, predicted: Object.fromEntries(present), disagreeing: countOf(predicted, (type, cell) => type !== nearest[cell]), unknown: countOf(unknown, (flag) => flag > 0), threshold };
-    });
-    return { ...this.report, verdict: this.verdict, levels, ...(this.clusters && { clusters: this.#clusterSummaries(this.clusters) }) };
+    const levels = this.predictions.map(
+      ({ key, classifier, uncertaintyBy, predicted, nearest, unknown, threshold }) => {
+        const counts = new Int32Array(names.length);
+        for (const type of predicted) counts[type]!++;
+        const present = names
+          .map((name, type) => [name, counts[type]!] as const)
+          .filter(([, count]) => count > 0);
+        return {
+          key,
+          classifier,
+          uncertainty: uncertaintyBy,
+          predicted: Object.fromEntries(present),
+          disagreeing: countOf(predicted, (type, cell) => type !== nearest[cell]),
+          unknown: countOf(unknown, (flag) => flag > 0),
+          threshold,
+        };
+      },
+    );
+    return {
+      ...this.report,
+      verdict: this.verdict,
+      levels,
+      ...(this.clusters && { clusters: this.#clusterSummaries(this.clusters) }),
+    };
   }
 
   #clusterSummaries(clusters: Int32Array): ClusterSummary[] {
@@ -156,10 +208,15 @@ export class Mapping<Model extends Mapper = Mapper> {
     return json.unlabeled_prototypes.map(({ cluster }, row) => {
       const own = Array.from(clusters.keys()).filter((cell) => clusters[cell] === row);
       const types = new Map<number, number>();
-      if (level) for (const cell of own) types.set(level.predicted[cell]!, (types.get(level.predicted[cell]!) ?? 0) + 1);
+      if (level)
+        for (const cell of own)
+          types.set(level.predicted[cell]!, (types.get(level.predicted[cell]!) ?? 0) + 1);
       const [most] = [...types].sort(([a, countA], [b, countB]) => countB - countA || a - b);
       return {
-        cluster, cells: own.length, predicted: most ? json.cell_types[most[0]]! : null, predicted_cells: most ? most[1] : 0,
+        cluster,
+        cells: own.length,
+        predicted: most ? json.cell_types[most[0]]! : null,
+        predicted_cells: most ? most[1] : 0,
         unknown: level ? own.reduce((sum, cell) => sum + level.unknown[cell]!, 0) : 0,
       };
     });
@@ -169,22 +226,36 @@ export class Mapping<Model extends Mapper = Mapper> {
   additions(): Additions {
     const { json } = this.model.stored;
     const obs: Record<string, NewColumn> = {};
-    for (const { key, classifier, predicted, nearest, uncertainty, distance, probability, unknown } of this.predictions) {
+    for (const { key, classifier, predicted, nearest, uncertainty, distance, probability, unknown } of this
+      .predictions) {
       const types = json.levels[json.cell_type_keys.indexOf(key)]!;
       const codeOf = new Map(types.map((type, code) => [type, code]));
-      const column = (rows: Int32Array): NewColumn => ({ kind: "categorical", codes: rows.map((type) => codeOf.get(type)!), categories: types.map((type) => json.cell_types[type]!) });
+      const column = (rows: Int32Array): NewColumn => ({
+        kind: "categorical",
+        codes: rows.map((type) => codeOf.get(type)!),
+        categories: types.map((type) => json.cell_types[type]!),
+      });
       obs[`${key}_pred`] = column(predicted);
       if (classifier === "head") obs[`${key}_prototype`] = column(nearest);
       obs[`${key}_uncert`] = { kind: "number", values: uncertainty };
       obs[`${key}_distance`] = { kind: "number", values: distance };
       obs[`${key}_prob`] = { kind: "number", values: probability };
       obs[`${key}_unknown`] = { kind: "boolean", values: unknown };
-      if (this.labels?.report.some((level) => level.key === key)) obs[completedKey(key)] = this.#completed(this.labels, key, predicted);
+      if (this.labels?.report.some((level) => level.key === key))
+        obs[completedKey(key)] = this.#completed(this.labels, key, predicted);
     }
     const { clusters } = this;
-    if (clusters) obs[clusterKey] = { kind: "categorical", codes: clusters, categories: json.unlabeled_prototypes.map(({ cluster }) => String(cluster)) };
+    if (clusters)
+      obs[clusterKey] = {
+        kind: "categorical",
+        codes: clusters,
+        categories: json.unlabeled_prototypes.map(({ cluster }) => String(cluster)),
+      };
     const rows = this.report.cells;
-    const obsm = { [latentKey]: { rows, columns: json.model.latent_dim, values: this.latent }, ...(this.umap && { [umapKey]: { rows, columns: 2, values: this.umap } }) };
+    const obsm = {
+      [latentKey]: { rows, columns: json.model.latent_dim, values: this.latent },
+      ...(this.umap && { [umapKey]: { rows, columns: 2, values: this.umap } }),
+    };
     return { obs, obsm, uns: { [unsKey]: this.#provenance() } };
   }
 
@@ -198,37 +269,76 @@ export class Mapping<Model extends Mapper = Mapper> {
       return given < 0 ? type : given;
     });
     const used = [...new Set(rows)].sort((a, b) => a - b);
-    return { kind: "categorical", codes: rows.map((row) => used.indexOf(row)), categories: used.map((row) => names[row]!) };
+    return {
+      kind: "categorical",
+      codes: rows.map((row) => used.indexOf(row)),
+      categories: used.map((row) => names[row]!),
+    };
   }
 
-  /** Writes a copy of the file with everything in it kept, plus the results. @throws ScPoliError "refused" where a name is taken, unless `force`; "output" */
+  /**
+   * Writes a copy of the file with everything in it kept, plus the results.
+   * @throws ScPoliError "refused" where a name is taken, unless `force`; "output"
+   */
   async write(output: string, options: { readonly force?: boolean } = {}): Promise<void> {
     await writeCopy(this.source, output, this.additions(), options);
   }
 
   #provenance(): NewUns {
     const { cells: _, conditions, genes, gene_map, labels, label_map, ...report } = this.report;
-    const thresholds = Object.fromEntries(this.predictions.map(({ key, threshold }) => [key, threshold ?? "none"]));
+    const thresholds = Object.fromEntries(
+      this.predictions.map(({ key, threshold }) => [key, threshold ?? "none"]),
+    );
     return {
-      version, ...report, genes_found: genes.found, gene_coverage: genes.share, ...(gene_map && { genes_renamed: gene_map.renamed }), ...(label_map && { labels_renamed: label_map.renamed }),
-      ...(labels && { new_cell_types: labels.flatMap((level) => Object.keys(level.new).map((name) => `${level.key}: ${name}`)) }), condition_keys: this.model.stored.json.condition_keys, condition_columns: this.#conditionColumns,
-      cell_type_keys: this.model.stored.json.cell_type_keys, classifiers: Object.fromEntries(this.predictions.map(({ key, classifier }) => [key, classifier])),
-      uncertainties: Object.fromEntries(this.predictions.map(({ key, uncertaintyBy }) => [key, uncertaintyBy])), thresholds,
-      conditions: conditions.map(({ key, condition, kind, nearest }) => `${key}=${condition}: ${kind}${nearest === undefined ? "" : `, started from ${nearest}`}`),
+      version,
+      ...report,
+      genes_found: genes.found,
+      gene_coverage: genes.share,
+      ...(gene_map && { genes_renamed: gene_map.renamed }),
+      ...(label_map && { labels_renamed: label_map.renamed }),
+      ...(labels && {
+        new_cell_types: labels.flatMap((level) =>
+          Object.keys(level.new).map((name) => `${level.key}: ${name}`),
+        ),
+      }),
+      condition_keys: this.model.stored.json.condition_keys,
+      condition_columns: this.#conditionColumns,
+      cell_type_keys: this.model.stored.json.cell_type_keys,
+      classifiers: Object.fromEntries(this.predictions.map(({ key, classifier }) => [key, classifier])),
+      uncertainties: Object.fromEntries(
+        this.predictions.map(({ key, uncertaintyBy }) => [key, uncertaintyBy]),
+      ),
+      thresholds,
+      conditions: conditions.map(
+        ({ key, condition, kind, nearest }) =>
+          `${key}=${condition}: ${kind}${nearest === undefined ? "" : `, started from ${nearest}`}`,
+      ),
       verdict: JSON.stringify(this.verdict),
-      provenance: JSON.stringify(this.model.stored.json.provenance, (name, value: unknown) => (name === "history" ? undefined : value)),
+      provenance: JSON.stringify(this.model.stored.json.provenance, (name, value: unknown) =>
+        name === "history" ? undefined : value,
+      ),
     };
   }
 }
 
-/** Runs `compute` while the file is copied to `output`, and adds what it gives. Names that are taken are refused before anything is computed. */
+/**
+ * Runs `compute` while the file is copied to `output`, and adds what it gives. Names that are taken are
+ * refused before anything is computed.
+ */
 export async function computeIntoCopy<Model extends Mapper>(
-  source: AnnData, stored: StoredModel, options: Pick<MapOptions, "output" | "force" | "unlabeledPrototypes" | "cellTypeKeys" | "onNote">, compute: () => Promise<Mapping<Model>>,
+  source: AnnData,
+  stored: StoredModel,
+  options: Pick<MapOptions, "output" | "force" | "unlabeledPrototypes" | "cellTypeKeys" | "onNote">,
+  compute: () => Promise<Mapping<Model>>,
 ): Promise<Mapping<Model>> {
   const { output, force, onNote } = options;
   if (output === undefined) return compute();
   const onWarning = (message: string): void => onNote?.({ level: "warning", message });
-  const copy: PendingCopy = await startCopy(source, output, { names: addedNames(stored, options), force, onWarning });
+  const copy: PendingCopy = await startCopy(source, output, {
+    names: addedNames(stored, options),
+    force,
+    onWarning,
+  });
   try {
     const result = await compute();
     await copy.finish(result.additions());

@@ -1,5 +1,6 @@
 // Cell types of a query in the codes of a model: known ones have the model's rows, new ones come behind them.
-// Source: De Donno et al. 2023, Methods ("Reference mapping": a labelled query extends the reference by its new cell types).
+// Source: De Donno et al. 2023, Methods ("Reference mapping": a labelled query extends the reference by its
+// new cell types).
 import type { AnnData } from "../anndata/anndata.js";
 import type { ModelJson } from "../model/checkpoint.js";
 import type { EmbedOptions, Note } from "../config.js";
@@ -31,10 +32,15 @@ export interface QueryLabels {
 
 /**
  * @returns null where the query has no labels
- * @throws ScPoliError "key" for a level that the model does not have, or a column that is not there or without a label
+ * @throws ScPoliError "key" for a level that the model does not have, or a column that is not there or
+ * without a label
  */
 export async function readQueryLabels(
-  json: ModelJson, data: AnnData, { cellTypeKeys, unlabeled, labelMap }: Pick<EmbedOptions, "cellTypeKeys" | "unlabeled" | "labelMap">, verb: "map" | "embed", note: (note: Note) => void,
+  json: ModelJson,
+  data: AnnData,
+  { cellTypeKeys, unlabeled, labelMap }: Pick<EmbedOptions, "cellTypeKeys" | "unlabeled" | "labelMap">,
+  verb: "map" | "embed",
+  note: (note: Note) => void,
 ): Promise<QueryLabels | null> {
   const columns = Object.entries(cellTypeKeys ?? {});
   if (columns.length === 0) return null;
@@ -49,7 +55,9 @@ export async function readQueryLabels(
   const renaming = labelMap && (await renameLabels(data.obs, own, labelMap, note));
   const labels = await readLabels(renaming?.obs ?? data.obs, own, unlabeled);
   const newTypes = labels.names.filter((name) => !json.cell_types.includes(name));
-  const rows = labels.names.map((name) => (newTypes.includes(name) ? json.cell_types.length + newTypes.indexOf(name) : json.cell_types.indexOf(name)));
+  const rows = labels.names.map((name) =>
+    newTypes.includes(name) ? json.cell_types.length + newTypes.indexOf(name) : json.cell_types.indexOf(name),
+  );
   const [L, cells] = [json.cell_type_keys.length, data.nObs];
   const codes = new Int32Array(cells * L).fill(-1);
   const levels = json.levels.map((types) => [...types]);
@@ -66,14 +74,26 @@ export async function readQueryLabels(
       }
     }
     const table = (isKnown: boolean): Record<string, number> =>
-      Object.fromEntries(labels.names.flatMap((name, label) => (counts[label]! > 0 && json.levels[level]!.includes(rows[label]!) === isKnown ? [[name, counts[label]!]] : [])));
-    const added = Array.from(labels.levels[position]!.types, (label) => rows[label]!).filter((row) => !levels[level]!.includes(row));
+      Object.fromEntries(
+        labels.names.flatMap((name, label) =>
+          counts[label]! > 0 && json.levels[level]!.includes(rows[label]!) === isKnown
+            ? [[name, counts[label]!]]
+            : [],
+        ),
+      );
+    const added = Array.from(labels.levels[position]!.types, (label) => rows[label]!).filter(
+      (row) => !levels[level]!.includes(row),
+    );
     levels[level] = [...levels[level]!, ...added].sort((a, b) => a - b);
     return { key, column, known: table(true), new: table(false), unlabeled: unlabelled };
   });
   for (const { key, new: found } of report) {
     const names = Object.entries(found).map(([name, count]) => `'${name}' (${count})`);
-    if (names.length > 0) note({ level: "info", message: `${verb === "map" ? `New cell types of '${key}', which get prototypes` : `Cell types of '${key}' that the model does not have`}: ${names.slice(0, 8).join(", ")}${names.length > 8 ? ` and ${names.length - 8} more` : ""}.` });
+    if (names.length > 0)
+      note({
+        level: "info",
+        message: `${verb === "map" ? `New cell types of '${key}', which get prototypes` : `Cell types of '${key}' that the model does not have`}: ${names.slice(0, 8).join(", ")}${names.length > 8 ? ` and ${names.length - 8} more` : ""}.`,
+      });
   }
   return { newTypes, levels, codes, report, labelMap: renaming?.report };
 }

@@ -1,5 +1,5 @@
-// Cells of a file onto a model: `embed` where all conditions are known, `map` where new ones are learnt first.
-// Source: De Donno et al. 2023, Methods ("Reference mapping", "Label transfer").
+// Cells of a file onto a model: `embed` where all conditions are known, `map` where new ones are learnt
+// first. Source: De Donno et al. 2023, Methods ("Reference mapping", "Label transfer").
 import type { AnnData } from "../anndata/anndata.js";
 import type { Matrix } from "../anndata/matrix.js";
 import { readAhead, type BlockReader } from "../anndata/read-ahead.js";
@@ -15,7 +15,14 @@ import { createEngine } from "../engine/create.js";
 import type { Engine } from "../engine/engine.js";
 import { ScPoliError } from "../errors.js";
 import { matchGeneNames } from "../data/gene-names.js";
-import { addQueryTypes, addUnlabeledPrototypes, clusteringOf, storedPrototypes, unlabeledCells, unlabeledLossOf } from "../model/growth.js";
+import {
+  addQueryTypes,
+  addUnlabeledPrototypes,
+  clusteringOf,
+  storedPrototypes,
+  unlabeledCells,
+  unlabeledLossOf,
+} from "../model/growth.js";
 import { headRows, HeadScorer } from "../model/head.js";
 import { rowsOf } from "../model/neighbors.js";
 import { alignGenes, checkCoverage, type GeneAlignment } from "../data/genes.js";
@@ -29,7 +36,14 @@ import { renameGenes, type NameMapReport } from "../data/name-maps.js";
 import { Network } from "../model/network.js";
 import { planOptimization } from "../training/optimization.js";
 import { readQueryLabels, type QueryLabels } from "./query-labels.js";
-import { copyNearestTheta, extendModel, graft, startFromNearest, type ConditionTreatment, type Extension } from "./surgery.js";
+import {
+  copyNearestTheta,
+  extendModel,
+  graft,
+  startFromNearest,
+  type ConditionTreatment,
+  type Extension,
+} from "./surgery.js";
 import { Trainer } from "../training/trainer.js";
 import { findValues } from "../data/values.js";
 
@@ -56,15 +70,32 @@ interface Query {
 }
 
 /** What `use` gives; the file is read ahead from here on. */
-async function withQuery<T>({ json }: StoredModel, data: AnnData, options: EmbedOptions, use: (query: Query) => Promise<T>): Promise<T> {
-  const renamed = Object.keys(options.conditionKeys ?? {}).filter((key) => !json.condition_keys.includes(key));
+async function withQuery<T>(
+  { json }: StoredModel,
+  data: AnnData,
+  options: EmbedOptions,
+  use: (query: Query) => Promise<T>,
+): Promise<T> {
+  const renamed = Object.keys(options.conditionKeys ?? {}).filter(
+    (key) => !json.condition_keys.includes(key),
+  );
   if (renamed.length > 0)
-    throw new ScPoliError("key", `The model has no condition key '${renamed[0]}'; its keys are ${json.condition_keys.map((key) => `'${key}'`).join(", ")}.`, { key: renamed[0] });
+    throw new ScPoliError(
+      "key",
+      `The model has no condition key '${renamed[0]}'; its keys are ${json.condition_keys.map((key) => `'${key}'`).join(", ")}.`,
+      { key: renamed[0] },
+    );
   // a guess, read while the rest is looked at
   const first = firstPlace(data, options.layer);
   const early = first && readAhead(first);
   try {
-    return await withPlace(json, data, options, first && early && { matrix: first.matrix, reader: early }, use);
+    return await withPlace(
+      json,
+      data,
+      options,
+      first && early && { matrix: first.matrix, reader: early },
+      use,
+    );
   } finally {
     await early?.close();
   }
@@ -72,23 +103,40 @@ async function withQuery<T>({ json }: StoredModel, data: AnnData, options: Embed
 
 /** @param early - reads a matrix already */
 async function withPlace<T>(
-  json: StoredModel["json"], data: AnnData, options: EmbedOptions, early: { readonly matrix: Matrix; readonly reader: BlockReader } | null, use: (query: Query) => Promise<T>,
+  json: StoredModel["json"],
+  data: AnnData,
+  options: EmbedOptions,
+  early: { readonly matrix: Matrix; readonly reader: BlockReader } | null,
+  use: (query: Query) => Promise<T>,
 ): Promise<T> {
   const note = (message: Note): void => options.onNote?.(message);
   await noteCellxgene(data, note);
   const { layer, atacCounts, recoverCounts } = options;
-  const { place: found } = await findValues(data, { reconLoss: json.model.recon_loss, layer, atacCounts, trainedOn: json.atac_counts, recoverCounts }, note);
+  const { place: found } = await findValues(
+    data,
+    { reconLoss: json.model.recon_loss, layer, atacCounts, trainedOn: json.atac_counts, recoverCounts },
+    note,
+  );
   const renaming = options.geneMap && (await renameGenes(found.var, options.geneMap, note));
   const own = renaming ? { ...found, var: renaming.genes } : found;
   const { names, matched } = await matchGeneNames(json.genes, own.var, note);
-  const { place, names: columns } = options.duplicateGenes === "sum" ? await sumDuplicates(own, names) : { place: own, names };
+  const { place, names: columns } =
+    options.duplicateGenes === "sum" ? await sumDuplicates(own, names) : { place: own, names };
   const reader = early?.matrix === place.matrix ? early.reader : readAhead(place);
   try {
     await data.uniqueNames("obs");
     const conditions: Conditions[] = [];
-    for (const key of json.condition_keys) conditions.push({ ...(await readConditions(data.obs, options.conditionKeys?.[key] ?? key)), key });
-    note({ level: "info", message: `Counts ${place.isRecovered ? "recovered from log1p of counts per 10,000 in" : "taken from"} ${place.name}.` });
-    if (columns.length < names.length) note({ level: "info", message: `${names.length - columns.length} columns added to another of the same gene.` });
+    for (const key of json.condition_keys)
+      conditions.push({ ...(await readConditions(data.obs, options.conditionKeys?.[key] ?? key)), key });
+    note({
+      level: "info",
+      message: `Counts ${place.isRecovered ? "recovered from log1p of counts per 10,000 in" : "taken from"} ${place.name}.`,
+    });
+    if (columns.length < names.length)
+      note({
+        level: "info",
+        message: `${names.length - columns.length} columns added to another of the same gene.`,
+      });
     const alignment = alignGenes(json.genes, columns, await place.var.index());
     checkCoverage(alignment, options, note);
     return await use({ place, reader, alignment, matched, conditions, geneMap: renaming?.report });
@@ -98,21 +146,36 @@ async function withPlace<T>(
 }
 
 /** @throws ScPoliError "key" for a condition that the model does not know; see `ScPoli.embed` */
-export async function embedCells(stored: StoredModel, data: AnnData, options: EmbedOptions): Promise<QueryResult> {
+export async function embedCells(
+  stored: StoredModel,
+  data: AnnData,
+  options: EmbedOptions,
+): Promise<QueryResult> {
   // its threads start while the file's names are read
   const starting = Encoder.create(stored, data.nObs, options);
   starting.catch(() => undefined); // told when it is awaited
   try {
     return await withQuery(stored, data, options, async (query) => {
-      const labels = await readQueryLabels(stored.json, data, options, "embed", (note) => options.onNote?.(note));
+      const labels = await readQueryLabels(stored.json, data, options, "embed", (note) =>
+        options.onNote?.(note),
+      );
       return embedQuery(stored, query, labels, await starting, options);
     });
   } finally {
-    await starting.then((encoder) => encoder.close(), () => undefined);
+    await starting.then(
+      (encoder) => encoder.close(),
+      () => undefined,
+    );
   }
 }
 
-async function embedQuery(stored: StoredModel, query: Query, labels: QueryLabels | null, encoder: Encoder, options: EmbedOptions): Promise<QueryResult> {
+async function embedQuery(
+  stored: StoredModel,
+  query: Query,
+  labels: QueryLabels | null,
+  encoder: Encoder,
+  options: EmbedOptions,
+): Promise<QueryResult> {
   const treatments: ConditionTreatment[] = [];
   const rows = query.conditions.map(({ key, codes, names }, k) => {
     const known = stored.json.conditions[k]!;
@@ -120,18 +183,29 @@ async function embedQuery(stored: StoredModel, query: Query, labels: QueryLabels
     if (unknown.length > 0)
       throw new ScPoliError(
         "key",
-        `The model does not know ${unknown.length} of the ${names.length} values of '${key}': ${unknown.slice(0, 3).map((name) => `'${name}'`).join(", ")}${unknown.length > 3 ? ", ..." : ""}. ` +
+        `The model does not know ${unknown.length} of the ${names.length} values of '${key}': ${unknown
+          .slice(0, 3)
+          .map((name) => `'${name}'`)
+          .join(", ")}${unknown.length > 3 ? ", ..." : ""}. ` +
           "Use `scpoli map`, which learns new conditions.",
         { key, unknown },
       );
     const cells = new Int32Array(names.length);
     for (const code of codes) cells[code]!++;
     const rowOf = names.map((name) => known.indexOf(name));
-    names.forEach((condition, code) => treatments.push({ key, condition, row: rowOf[code]!, kind: "known", cells: cells[code]! }));
+    names.forEach((condition, code) =>
+      treatments.push({ key, condition, row: rowOf[code]!, kind: "known", cells: cells[code]! }),
+    );
     return codes.map((code) => rowOf[code]!);
   });
   const positions = await encodeFile(stored, query, rows, encoder, options);
-  return { stored, ...positions, conditions: combined(rows), labels, report: report("embed", stored, query, treatments, 0, labels) };
+  return {
+    stored,
+    ...positions,
+    conditions: combined(rows),
+    labels,
+    report: report("embed", stored, query, treatments, 0, labels),
+  };
 }
 
 /** Learns the query's new conditions, then embeds. See `ScPoli.map`. */
@@ -139,25 +213,64 @@ export function mapQuery(stored: StoredModel, data: AnnData, options: MapOptions
   const clustering = clusteringOf(options);
   return withQuery(stored, data, options, async (query) => {
     const labels = await readQueryLabels(stored.json, data, options, "map", (note) => options.onNote?.(note));
-    const { stored: mapped, latent, report: own, ...cells } = await learnQuery(stored, query, labels, options);
-    const known = options.sampleMetadata === false ? mapped : await withMetadata(mapped, data, query.conditions, own.conditions);
+    const {
+      stored: mapped,
+      latent,
+      report: own,
+      ...cells
+    } = await learnQuery(stored, query, labels, options);
+    const known =
+      options.sampleMetadata === false
+        ? mapped
+        : await withMetadata(mapped, data, query.conditions, own.conditions);
     const grown = labels ? addQueryTypes(known, labels.newTypes, labels, latent) : known;
-    const dataset = { labels: labels?.codes ?? new Int32Array(0), levels: labels ? stored.json.levels.length : 0, combinations: new Int32Array(own.cells) };
-    const clustered = clustering ? addUnlabeledPrototypes(grown, rowsOf(latent, unlabeledCells(dataset), stored.json.model.latent_dim), clustering, options.seed ?? 0, options.onNote) : grown;
+    const dataset = {
+      labels: labels?.codes ?? new Int32Array(0),
+      levels: labels ? stored.json.levels.length : 0,
+      combinations: new Int32Array(own.cells),
+    };
+    const clustered = clustering
+      ? addUnlabeledPrototypes(
+          grown,
+          rowsOf(latent, unlabeledCells(dataset), stored.json.model.latent_dim),
+          clustering,
+          options.seed ?? 0,
+          options.onNote,
+        )
+      : grown;
     return { ...cells, stored: clustered, latent, labels, report: own };
   });
 }
 
 /** The model with what the query's obs tells of its new conditions. */
-async function withMetadata(stored: StoredModel, data: AnnData, conditions: readonly Conditions[], treatments: readonly ConditionTreatment[]): Promise<StoredModel> {
+async function withMetadata(
+  stored: StoredModel,
+  data: AnnData,
+  conditions: readonly Conditions[],
+  treatments: readonly ConditionTreatment[],
+): Promise<StoredModel> {
   const { json } = stored;
   if (!treatments.some(({ kind }) => kind === "new")) return stored;
-  const found = (await metadataOfConditions(data.obs, conditions, { always: json.sample_metadata?.map(({ columns }) => columns) })).map((table, k) => {
+  const found = (
+    await metadataOfConditions(data.obs, conditions, {
+      always: json.sample_metadata?.map(({ columns }) => columns),
+    })
+  ).map((table, k) => {
     const own = treatments.filter(({ key, kind }) => key === json.condition_keys[k] && kind === "new");
-    return { ...table, columns: own.length > 0 ? table.columns : [], samples: Object.fromEntries(own.map(({ condition, row }) => [json.conditions[k]![row]!, table.samples[condition]!])) };
+    return {
+      ...table,
+      columns: own.length > 0 ? table.columns : [],
+      samples: Object.fromEntries(
+        own.map(({ condition, row }) => [json.conditions[k]![row]!, table.samples[condition]!]),
+      ),
+    };
   });
-  const joined = found.map((table, k) => joinMetadata(json.sample_metadata?.[k] ?? { columns: [], samples: {} }, table));
-  return joined.some(({ columns }) => columns.length > 0) ? { ...stored, json: { ...json, sample_metadata: joined } } : stored;
+  const joined = found.map((table, k) =>
+    joinMetadata(json.sample_metadata?.[k] ?? { columns: [], samples: {} }, table),
+  );
+  return joined.some(({ columns }) => columns.length > 0)
+    ? { ...stored, json: { ...json, sample_metadata: joined } }
+    : stored;
 }
 
 /** One code for each cell's conditions. @param conditions - per key (N) */
@@ -165,28 +278,68 @@ function combined(conditions: readonly Int32Array[]): Int32Array {
   return new Combinations().columns(conditions);
 }
 
-async function learnQuery(stored: StoredModel, query: Query, labels: QueryLabels | null, options: MapOptions): Promise<QueryResult> {
+async function learnQuery(
+  stored: StoredModel,
+  query: Query,
+  labels: QueryLabels | null,
+  options: MapOptions,
+): Promise<QueryResult> {
   const extension = extendModel(stored, query.conditions, options.knownConditions);
-  const known = extension.treatments.filter(({ kind }) => kind === "known").map(({ key, condition }) => `${key}=${condition}`);
+  const known = extension.treatments
+    .filter(({ kind }) => kind === "known")
+    .map(({ key, condition }) => `${key}=${condition}`);
   if (known.length > 0)
     options.onNote?.({
       level: "info",
       message: `Known to the model, so that frozen rows are used (knownConditions "new" gives new ones): ${known.slice(0, 5).join(", ")}${known.length > 5 ? ` and ${known.length - 5} more` : ""}.`,
     });
-  const isNew = extension.treatments.some(({ kind }) => kind === "new") || extension.json.combinations.length > extension.frozen.combinations;
+  const isNew =
+    extension.treatments.some(({ kind }) => kind === "new") ||
+    extension.json.combinations.length > extension.frozen.combinations;
   if (!isNew) {
     const encoder = await Encoder.create(stored, query.place.matrix.rows, options);
-    const positions = await encodeFile(stored, query, extension.conditions, encoder, options).finally(() => encoder.close());
-    return { stored, ...positions, conditions: combined(extension.conditions), labels, report: report("map", stored, query, extension.treatments, 0, labels) };
+    const positions = await encodeFile(stored, query, extension.conditions, encoder, options).finally(() =>
+      encoder.close(),
+    );
+    return {
+      stored,
+      ...positions,
+      conditions: combined(extension.conditions),
+      labels,
+      report: report("map", stored, query, extension.treatments, 0, labels),
+    };
   }
-  const parameters = [...extension.tensors.values()].reduce((sum, { data: values }) => sum + values.length, 0);
-  const need = { reader: query.reader, map: query.alignment.map, genes: stored.json.genes.length, parameters, minibatch: options.minibatch ?? defaults.minibatch, perCell: bytesPerCell(stored) };
+  const parameters = [...extension.tensors.values()].reduce(
+    (sum, { data: values }) => sum + values.length,
+    0,
+  );
+  const need = {
+    reader: query.reader,
+    map: query.alignment.map,
+    genes: stored.json.genes.length,
+    parameters,
+    minibatch: options.minibatch ?? defaults.minibatch,
+    perCell: bytesPerCell(stored),
+  };
   const counts = await openCounts(query.place, need, options);
-  const dataset: Dataset = { counts, conditions: extension.conditions, combinations: extension.combinations, labels: labels?.codes ?? new Int32Array(0), levels: labels?.levels.length ?? 0 };
+  const dataset: Dataset = {
+    counts,
+    conditions: extension.conditions,
+    combinations: extension.combinations,
+    labels: labels?.codes ?? new Int32Array(0),
+    levels: labels?.levels.length ?? 0,
+  };
   return learn(stored, query, extension, dataset, labels, options);
 }
 
-async function learn(stored: StoredModel, query: Query, extension: Extension, dataset: Dataset, labels: QueryLabels | null, options: MapOptions): Promise<QueryResult> {
+async function learn(
+  stored: StoredModel,
+  query: Query,
+  extension: Extension,
+  dataset: Dataset,
+  labels: QueryLabels | null,
+  options: MapOptions,
+): Promise<QueryResult> {
   const { model, sizes } = networkOptions(extension);
   const seed = options.seed ?? 0;
   const cells = dataset.counts.cells;
@@ -196,25 +349,57 @@ async function learn(stored: StoredModel, query: Query, extension: Extension, da
   const plan = planOptimization(options, { stage: "mapping", cells, hasLabels: rows > 0, dropout: 0, seed });
   const engine = await createEngine(
     {
-      minibatchSize: plan.minibatch, minibatchCapacity: minibatchCapacity(dataset.counts, plan.minibatch), genes: sizes.genes,
-      conditionKeys: sizes.conditions.length, levels: dataset.levels + (unlabeled ? 1 : 0), prototypes: [rows, model.latentDim], unlabeled,
+      minibatchSize: plan.minibatch,
+      minibatchCapacity: minibatchCapacity(dataset.counts, plan.minibatch),
+      genes: sizes.genes,
+      conditionKeys: sizes.conditions.length,
+      levels: dataset.levels + (unlabeled ? 1 : 0),
+      prototypes: [rows, model.latentDim],
+      unlabeled,
     },
     options,
   );
   try {
     const network = new Network(engine, model, sizes, { weightDecay: 0, frozen: extension.frozen });
-    network.write(new Map([...network.parameters.keys()].map((name) => [name, extension.tensors.get(name)!.data])));
+    network.write(
+      new Map([...network.parameters.keys()].map((name) => [name, extension.tensors.get(name)!.data])),
+    );
     const treatments = await startFromNearest(network, dataset, extension, seed);
     const all = Int32Array.from({ length: cells }, (_, cell) => cell);
     const trains = options.training ?? true;
-    const trainer = new Trainer(network, dataset, { stage: "mapping", plan, prototypeCount: rows, unlabeled, knownPrototypes: labels ? storedPrototypes(stored) : undefined, onProgress: options.onProgress, signal: options.signal });
+    const trainer = new Trainer(network, dataset, {
+      stage: "mapping",
+      plan,
+      prototypeCount: rows,
+      unlabeled,
+      knownPrototypes: labels ? storedPrototypes(stored) : undefined,
+      onProgress: options.onProgress,
+      signal: options.signal,
+    });
     const epochs = trains ? (await trainer.run()).history.length : 0;
-    const tensors = graft(trains ? extension : { ...extension, tensors: copyNearestTheta(extension, treatments) }, network.read());
+    const tensors = graft(
+      trains ? extension : { ...extension, tensors: copyNearestTheta(extension, treatments) },
+      network.read(),
+    );
     const latent = await trainer.encode(all);
     const scored = await scoreCells(engine, stored, dataset);
     const mapped = report("map", stored, query, treatments, epochs, labels);
-    const provenance = { ...extension.json.provenance, queries: [...((extension.json.provenance["queries"] as unknown[] | undefined) ?? []), { ...mapped, optimization: trains ? { ...plan } : null }] };
-    return { stored: { json: { ...extension.json, provenance }, tensors }, latent, ...scored, sizeFactors: dataset.counts.sizeFactors, conditions: combined(extension.conditions), labels, report: mapped };
+    const provenance = {
+      ...extension.json.provenance,
+      queries: [
+        ...((extension.json.provenance["queries"] as unknown[] | undefined) ?? []),
+        { ...mapped, optimization: trains ? { ...plan } : null },
+      ],
+    };
+    return {
+      stored: { json: { ...extension.json, provenance }, tensors },
+      latent,
+      ...scored,
+      sizeFactors: dataset.counts.sizeFactors,
+      conditions: combined(extension.conditions),
+      labels,
+      report: mapped,
+    };
   } finally {
     await engine.close();
   }
@@ -225,18 +410,47 @@ function bytesPerCell({ json }: StoredModel): number {
   return resultBytes(json.head ? headRows(json.head) : 0, json.levels.length);
 }
 
-async function encodeFile(stored: StoredModel, { place, reader, alignment }: Query, conditions: readonly Int32Array[], encoder: Encoder, options: EmbedOptions): Promise<CellPositions> {
+async function encodeFile(
+  stored: StoredModel,
+  { place, reader, alignment }: Query,
+  conditions: readonly Int32Array[],
+  encoder: Encoder,
+  options: EmbedOptions,
+): Promise<CellPositions> {
   const parameters = [...stored.tensors.values()].reduce((sum, { data }) => sum + data.length, 0);
-  tellNeed(place, { genes: stored.json.genes.length, parameters, minibatch: encodedRows(stored.json.genes.length), perCell: bytesPerCell(stored) }, options);
+  tellNeed(
+    place,
+    {
+      genes: stored.json.genes.length,
+      parameters,
+      minibatch: encodedRows(stored.json.genes.length),
+      perCell: bytesPerCell(stored),
+    },
+    options,
+  );
   const started = performance.now();
   const onProgress = (done: number, total: number): void =>
-    options.onProgress?.({ stage: "embedding", done, total, cellsPerSecond: (1000 * done) / (performance.now() - started) });
-  for await (const block of streamCounts(place, alignment.map, stored.json.genes.length, undefined, { reader, signal: options.signal, onProgress })) encoder.encodeBlock(block, conditions);
+    options.onProgress?.({
+      stage: "embedding",
+      done,
+      total,
+      cellsPerSecond: (1000 * done) / (performance.now() - started),
+    });
+  for await (const block of streamCounts(place, alignment.map, stored.json.genes.length, undefined, {
+    reader,
+    signal: options.signal,
+    onProgress,
+  }))
+    encoder.encodeBlock(block, conditions);
   return encoder.positions();
 }
 
 /** What the head says of all cells of a data set, in one pass over its counts. */
-async function scoreCells(engine: Engine, stored: StoredModel, dataset: Dataset): Promise<Pick<CellPositions, "scores" | "compared">> {
+async function scoreCells(
+  engine: Engine,
+  stored: StoredModel,
+  dataset: Dataset,
+): Promise<Pick<CellPositions, "scores" | "compared">> {
   const scores = emptyScores(stored, dataset.counts.cells);
   const scorer = HeadScorer.of(engine, stored, dataset.counts.cells);
   if (!scorer) return { scores, compared: null };
@@ -260,12 +474,24 @@ async function scoreCells(engine: Engine, stored: StoredModel, dataset: Dataset)
 }
 
 function report(
-  verb: "map" | "embed", { json }: StoredModel, { place, alignment, matched, geneMap }: Query, conditions: readonly ConditionTreatment[], epochs: number, labels: QueryLabels | null,
+  verb: "map" | "embed",
+  { json }: StoredModel,
+  { place, alignment, matched, geneMap }: Query,
+  conditions: readonly ConditionTreatment[],
+  epochs: number,
+  labels: QueryLabels | null,
 ): MappingReport {
   const genes = { model: json.genes.length, found: alignment.found, share: alignment.share, matched };
   return {
-    verb, cells: place.matrix.rows, counts: place.name, genes, ...(geneMap && { gene_map: geneMap }), conditions,
-    ...(labels && { labels: labels.report }), ...(labels?.labelMap && { label_map: labels.labelMap }), epochs,
+    verb,
+    cells: place.matrix.rows,
+    counts: place.name,
+    genes,
+    ...(geneMap && { gene_map: geneMap }),
+    conditions,
+    ...(labels && { labels: labels.report }),
+    ...(labels?.labelMap && { label_map: labels.labelMap }),
+    epochs,
   };
 }
 
@@ -289,5 +515,11 @@ export async function geneCoverage(modelGenes: readonly string[], data: AnnData)
   const found = new Set(names);
   const missing = modelGenes.filter((name) => !found.has(name));
   const there = modelGenes.length - missing.length;
-  return { model: modelGenes.length, found: there, share: there / Math.max(1, modelGenes.length), matched, missing };
+  return {
+    model: modelGenes.length,
+    found: there,
+    share: there / Math.max(1, modelGenes.length),
+    matched,
+    missing,
+  };
 }

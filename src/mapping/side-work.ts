@@ -1,4 +1,5 @@
-// What of an embedding can be computed beside the rest of it: in a thread of its own, where there are many cells.
+// What of an embedding can be computed beside the rest of it: in a thread of its own, where there are many
+// cells.
 import { processorCount, startCaller, type Caller } from "#platform";
 import type { RunSettings } from "../config.js";
 import type { StoredModel } from "../model/checkpoint.js";
@@ -17,7 +18,11 @@ export interface SideTask {
 /** What can be asked for. */
 function functionsOf({ landmarks }: SideTask) {
   let places: UmapPlaces | null = null;
-  return { place: (latent: Float32Array) => (places ??= new UmapPlaces(landmarks!)).place(latent), ownNeighbors, nearestCompared };
+  return {
+    place: (latent: Float32Array) => (places ??= new UmapPlaces(landmarks!)).place(latent),
+    ownNeighbors,
+    nearestCompared,
+  };
 }
 
 type Functions = ReturnType<typeof functionsOf>;
@@ -35,10 +40,22 @@ export function answering(task: SideTask): (request: SideRequest) => unknown {
 }
 
 /** For cells that a model embeds. @param cells - N */
-export function sideWorkFor({ json, tensors }: StoredModel, cells: number, { threads = processorCount() }: Pick<RunSettings, "threads">): SideWork {
+export function sideWorkFor(
+  { json, tensors }: StoredModel,
+  cells: number,
+  { threads = processorCount() }: Pick<RunSettings, "threads">,
+): SideWork {
   // copied: their tensors may be views of the whole model, all of which would go to the thread
   const tensor = (name: string): Float32Array => tensors.get(`landmarks.${name}`)!.data.slice();
-  return new SideWork({ landmarks: json.landmarks ? { latent: tensor("latent"), umap: tensor("umap"), D: json.model.latent_dim } : null }, cells, threads);
+  return new SideWork(
+    {
+      landmarks: json.landmarks
+        ? { latent: tensor("latent"), umap: tensor("umap"), D: json.model.latent_dim }
+        : null,
+    },
+    cells,
+    threads,
+  );
 }
 
 export class SideWork {
@@ -47,14 +64,20 @@ export class SideWork {
 
   /** @param cells - N @param threads - that the run may have, the caller among them */
   constructor(task: SideTask, cells: number, threads: number, least = worthAThread) {
-    this.#thread = cells >= least && threads > 1 ? startCaller<SideTask, SideRequest, unknown>("side-work", task) : null;
+    this.#thread =
+      cells >= least && threads > 1 ? startCaller<SideTask, SideRequest, unknown>("side-work", task) : null;
     this.#answer = answering(task);
   }
 
-  /** Computes it now, or beside the caller. The result is the same; one that is never awaited fails in silence. */
+  /**
+   * Computes it now, or beside the caller. The result is the same; one that is never awaited fails in
+   * silence.
+   */
   compute<N extends Name>(name: N, ...values: Parameters<Functions[N]>): Promise<ReturnType<Functions[N]>> {
     const request = { name, values };
-    const answer = this.#thread ? this.#thread.call(request) : new Promise((resolve) => resolve(this.#answer(request)));
+    const answer = this.#thread
+      ? this.#thread.call(request)
+      : new Promise((resolve) => resolve(this.#answer(request)));
     answer.catch(() => undefined);
     return answer as Promise<ReturnType<Functions[N]>>;
   }

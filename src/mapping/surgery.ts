@@ -1,7 +1,8 @@
-// Reference mapping by surgery: the model stays as it is, and each condition of the query that it does not know gets an embedding row (or rows of the
-// one-hot weights) and each new combination a column of theta; they are all that trains.
-// Source: De Donno et al. 2023, Methods ("Reference mapping"). Differs: starting rows are those of the reference's conditions that explain the query best,
-// not random ones; rows and columns of the reference receive neither gradient nor weight decay (docs/differences.md).
+// Reference mapping by surgery: the model stays as it is, and each condition of the query that it does not
+// know gets an embedding row (or rows of the one-hot weights) and each new combination a column of theta;
+// they are all that trains. Source: De Donno et al. 2023, Methods ("Reference mapping"). Differs: starting
+// rows are those of the reference's conditions that explain the query best, not random ones; rows and columns
+// of the reference receive neither gradient nor weight decay (docs/differences.md).
 import type { ModelJson, StoredModel, StoredTensor } from "../model/checkpoint.js";
 import { Combinations } from "../data/combinations.js";
 import type { MapOptions } from "../config.js";
@@ -40,11 +41,19 @@ export interface Extension {
 }
 
 /**
- * Extends a model by the conditions of a query. New rows start from the mean of the reference's, and so do new columns of theta.
+ * Extends a model by the conditions of a query. New rows start from the mean of the reference's, and so do
+ * new columns of theta.
  * @param query - one per condition key of the model, in its order
  */
-export function extendModel({ json, tensors }: StoredModel, query: readonly Conditions[], known: MapOptions["knownConditions"] = "reuse"): Extension {
-  const frozen = { conditions: json.conditions.map((names) => names.length), combinations: json.combinations.length };
+export function extendModel(
+  { json, tensors }: StoredModel,
+  query: readonly Conditions[],
+  known: MapOptions["knownConditions"] = "reuse",
+): Extension {
+  const frozen = {
+    conditions: json.conditions.map((names) => names.length),
+    combinations: json.combinations.length,
+  };
   const names = json.conditions.map((existing) => [...existing]);
   const treatments: ConditionTreatment[] = [];
   const conditions = query.map(({ key, codes, names: own }, k) => {
@@ -52,8 +61,15 @@ export function extendModel({ json, tensors }: StoredModel, query: readonly Cond
     for (const code of codes) cells[code]!++;
     const rows = own.map((condition, code) => {
       const existing = names[k]!.indexOf(condition);
-      const row = existing >= 0 && known === "reuse" ? existing : names[k]!.push(unusedName(condition, names[k]!)) - 1;
-      treatments.push({ key, condition, row, kind: row < frozen.conditions[k]! ? "known" : "new", cells: cells[code]! });
+      const row =
+        existing >= 0 && known === "reuse" ? existing : names[k]!.push(unusedName(condition, names[k]!)) - 1;
+      treatments.push({
+        key,
+        condition,
+        row,
+        kind: row < frozen.conditions[k]! ? "known" : "new",
+        cells: cells[code]!,
+      });
       return row;
     });
     return codes.map((code) => rows[code]!);
@@ -66,7 +82,14 @@ export function extendModel({ json, tensors }: StoredModel, query: readonly Cond
     if (k !== null) extended.set(name, appendRows(tensor, names[k]!.length, json.reference_conditions[k]!));
     else if (name === "theta") extended.set(name, appendColumns(tensor, table.codes.length));
   }
-  return { json: { ...json, conditions: names, combinations: table.codes }, tensors: extended, treatments, conditions, combinations, frozen };
+  return {
+    json: { ...json, conditions: names, combinations: table.codes },
+    tensors: extended,
+    treatments,
+    conditions,
+    combinations,
+    frozen,
+  };
 }
 
 /** A name beside those in use: the condition's own where it is free. */
@@ -76,7 +99,9 @@ function unusedName(condition: string, used: readonly string[]): string {
   return name;
 }
 
-/** Tables whose rows are the conditions of a key: its embedding, or the one-hot weights of the first layers. */
+/**
+ * Tables whose rows are the conditions of a key: its embedding, or the one-hot weights of the first layers.
+ */
 function tablesOf(network: Network, key: number): readonly Parameter[] {
   return [...network.parameters.values()].filter(({ name }) => conditionKeyOf(name) === key);
 }
@@ -106,7 +131,9 @@ function appendColumns({ shape, data }: StoredTensor, columns: number): StoredTe
   return { shape: [G, columns], data: result };
 }
 
-/** Cells that judge a candidate, per condition of the query: fewer where the reference has many conditions. */
+/**
+ * Cells that judge a candidate, per condition of the query: fewer where the reference has many conditions.
+ */
 function judgesFor(candidates: number): number {
   return Math.max(16, Math.min(256, Math.floor(4096 / candidates)));
 }
@@ -119,23 +146,40 @@ const heldTogether = 64;
  * The engine must hold the extended tensors; its embedding tables are written.
  * @returns the treatments with `nearest`
  */
-export async function startFromNearest(network: Network, dataset: Dataset, extension: Extension, seed: number): Promise<ConditionTreatment[]> {
+export async function startFromNearest(
+  network: Network,
+  dataset: Dataset,
+  extension: Extension,
+  seed: number,
+): Promise<ConditionTreatment[]> {
   const { engine } = network;
   const program = network.likelihood();
   const table = new Combinations(extension.json.combinations);
   const random = new Random(seed, "judges");
   const result: ConditionTreatment[] = [...extension.treatments];
   for (const [k, key] of extension.json.condition_keys.entries()) {
-    const tables = tablesOf(network, k).map((parameter) => ({ parameter, rows: engine.read(parameter), width: parameter.shape[1]! }));
+    const tables = tablesOf(network, k).map((parameter) => ({
+      parameter,
+      rows: engine.read(parameter),
+      width: parameter.shape[1]!,
+    }));
     const candidates = extension.json.reference_conditions[k]!;
     const most = Math.min(judgesFor(candidates), engine.minibatch.sizeFactors.length);
     const open = result.flatMap((treatment, at) => {
       if (treatment.key !== key || treatment.kind === "known") return [];
-      return [{ treatment, at, judges: random.shuffle(cellsOf(extension.conditions[k]!, treatment.row)).subarray(0, most).sort() }];
+      return [
+        {
+          treatment,
+          at,
+          judges: random.shuffle(cellsOf(extension.conditions[k]!, treatment.row)).subarray(0, most).sort(),
+        },
+      ];
     });
     for (let first = 0; first < open.length; first += heldTogether) {
       const part = open.slice(first, first + heldTogether);
-      const held = await dataset.counts.hold(Int32Array.from(part.flatMap(({ judges }) => Array.from(judges))));
+      const held = await dataset.counts.hold(
+        Int32Array.from(part.flatMap(({ judges }) => Array.from(judges))),
+      );
       for (const { treatment, at, judges } of part) {
         fillMinibatch(engine.minibatch, dataset, judges, held);
         let nearest = 0;
@@ -143,14 +187,17 @@ export async function startFromNearest(network: Network, dataset: Dataset, exten
         for (let candidate = 0; candidate < candidates; candidate++) {
           engine.minibatch.conditions[k]!.fill(candidate, 0, judges.length);
           judges.forEach((cell, b) => {
-            const codes = extension.conditions.map((column, other) => (other === k ? candidate : column[cell]!));
+            const codes = extension.conditions.map((column, other) =>
+              other === k ? candidate : column[cell]!,
+            );
             const known = table.find(codes);
             engine.minibatch.combinations[b] = known >= 0 ? known : extension.combinations[cell]!;
           });
           const { reconstruction } = program.run();
           if (reconstruction < least) [least, nearest] = [reconstruction, candidate];
         }
-        for (const { rows, width } of tables) rows.copyWithin(treatment.row * width, nearest * width, (nearest + 1) * width);
+        for (const { rows, width } of tables)
+          rows.copyWithin(treatment.row * width, nearest * width, (nearest + 1) * width);
         result[at] = { ...treatment, nearest: extension.json.conditions[k]![nearest]! };
       }
     }
@@ -169,7 +216,10 @@ function cellsOf(rows: Int32Array, row: number): Int32Array {
  * What mapping gave: the reference's tensors as they were, with the query's rows and columns behind them.
  * @param values - parameters as the engine has them
  */
-export function graft(extension: Extension, values: ReadonlyMap<string, Float32Array>): Map<string, StoredTensor> {
+export function graft(
+  extension: Extension,
+  values: ReadonlyMap<string, Float32Array>,
+): Map<string, StoredTensor> {
   const { tensors, frozen } = extension;
   const result = new Map(tensors);
   for (const [name, { shape, data }] of tensors) {
@@ -179,16 +229,22 @@ export function graft(extension: Extension, values: ReadonlyMap<string, Float32A
       grown.set(data.subarray(0, frozen.conditions[k]! * shape[1]!));
       result.set(name, { shape, data: grown });
     } else if (name === "theta")
-      result.set(name, { shape, data: values.get(name)!.map((value, i) => (i % shape[1]! < frozen.combinations ? data[i]! : value)) });
+      result.set(name, {
+        shape,
+        data: values.get(name)!.map((value, i) => (i % shape[1]! < frozen.combinations ? data[i]! : value)),
+      });
   }
   return result;
 }
 
 /**
- * Without training: each new combination takes the column of theta of the reference conditions that its own stand for, where there is one.
- * Nothing to do for a likelihood without theta.
+ * Without training: each new combination takes the column of theta of the reference conditions that its own
+ * stand for, where there is one. Nothing to do for a likelihood without theta.
  */
-export function copyNearestTheta(extension: Extension, treatments: readonly ConditionTreatment[]): ReadonlyMap<string, StoredTensor> {
+export function copyNearestTheta(
+  extension: Extension,
+  treatments: readonly ConditionTreatment[],
+): ReadonlyMap<string, StoredTensor> {
   const { json, tensors, frozen } = extension;
   const columns = tensors.get("theta");
   if (!columns) return tensors;

@@ -1,6 +1,17 @@
-// The model folder: `model.safetensors` with every tensor, `model.json` with everything else. Both appear under their final name at once or not at all,
-// and nothing that is read from them is trusted: types, lengths, ranges and shapes are checked, and each file against the other.
-import { fileStatus, listFolder, makeFolder, readFile, readText, removeTemporary, replaceFolder, temporaryName, writeFile } from "#platform";
+// The model folder: `model.safetensors` with every tensor, `model.json` with everything else. Both appear
+// under their final name at once or not at all, and nothing that is read from them is trusted: types,
+// lengths, ranges and shapes are checked, and each file against the other.
+import {
+  fileStatus,
+  listFolder,
+  makeFolder,
+  readFile,
+  readText,
+  removeTemporary,
+  replaceFolder,
+  temporaryName,
+  writeFile,
+} from "#platform";
 import type { LevelCalibration } from "./classify.js";
 import type { AtacCounts, ConditionEncoding, ModelOptions, ReconLoss } from "../config.js";
 import { ScPoliError } from "../errors.js";
@@ -12,7 +23,9 @@ import { readSafetensors, writeSafetensors, type Tensor } from "./safetensors.js
 /** Version of the folder's layout that this package writes, and the newest that it reads. */
 export const formatVersion = 6;
 
-/** `model.json`. Arrays "per key" and "per level" are in the order of `condition_keys` and `cell_type_keys`. */
+/**
+ * `model.json`. Arrays "per key" and "per level" are in the order of `condition_keys` and `cell_type_keys`.
+ */
 export interface ModelJson {
   readonly format_version: number;
   readonly scpoli_version: string;
@@ -44,15 +57,23 @@ export interface ModelJson {
   readonly levels: readonly (readonly number[])[];
   /** (K) cells that each prototype is the mean of; 0 where that is not known (imported models) */
   readonly prototype_counts: readonly number[];
-  /** (U) of each unlabelled prototype its number, which it keeps for good, and the cells that it is the mean of. Since format 2. */
+  /**
+   * (U) of each unlabelled prototype its number, which it keeps for good, and the cells that it is the mean
+   * of. Since format 2.
+   */
   readonly unlabeled_prototypes: readonly { readonly cluster: number; readonly cells: number }[];
   /** per level */
   readonly calibration: readonly LevelCalibration[];
   /** per key what is known of its conditions beside their names; missing where nothing is */
   readonly sample_metadata?: readonly SampleMetadata[];
-  /** null: cells are labelled by their nearest prototype (a model without labels, or made by another program) */
+  /**
+   * null: cells are labelled by their nearest prototype (a model without labels, or made by another program)
+   */
   readonly head: HeadJson | null;
-  /** null: the model carries none (`landmarks: false`, models of format 2 and 1, and of other programs). Since format 3. */
+  /**
+   * null: the model carries none (`landmarks: false`, models of format 2 and 1, and of other programs). Since
+   * format 3.
+   */
   readonly landmarks: LandmarksJson | null;
   readonly provenance: Readonly<Record<string, unknown>>;
 }
@@ -65,7 +86,9 @@ export interface LandmarksJson {
   readonly of: number;
   /** 5 %, 50 % and 95 % quantile of the size factors of all cells of the reference */
   readonly size_factors: readonly [number, number, number];
-  /** distance in the latent space within which 95 % of the landmarks have their 15th nearest other landmark */
+  /**
+   * distance in the latent space within which 95 % of the landmarks have their 15th nearest other landmark
+   */
   readonly neighbor_distance: number;
 }
 
@@ -76,23 +99,37 @@ export interface StoredTensor {
 /** A model folder in memory. */
 export interface StoredModel {
   readonly json: ModelJson;
-  /** parameters by scArches' names, `prototypes` (K, D) and `prototype_covariances` (K, D, D); where there are any, `unlabeled_prototypes` (U, D) and `unlabeled_prototype_covariances` (U, D, D); with a head or landmarks, theirs */
+  /**
+   * parameters by scArches' names, `prototypes` (K, D) and `prototype_covariances` (K, D, D); where there are
+   * any, `unlabeled_prototypes` (U, D) and `unlabeled_prototype_covariances` (U, D, D); with a head or
+   * landmarks, theirs
+   */
   readonly tensors: ReadonlyMap<string, StoredTensor>;
 }
 
 /** Model options as `model.json` has them. */
 export function storedOptions(options: ModelOptions): ModelJson["model"] {
   return {
-    hidden_layer_sizes: options.hiddenLayerSizes, latent_dim: options.latentDim, condition_encoding: options.conditionEncoding, embedding_dims: options.embeddingDims,
-    inject_condition: options.injectCondition, recon_loss: options.reconLoss, dropout: options.dropout,
+    hidden_layer_sizes: options.hiddenLayerSizes,
+    latent_dim: options.latentDim,
+    condition_encoding: options.conditionEncoding,
+    embedding_dims: options.embeddingDims,
+    inject_condition: options.injectCondition,
+    recon_loss: options.reconLoss,
+    dropout: options.dropout,
   };
 }
 
 /** Model options from `model.json`. */
 export function optionsOf(model: ModelJson["model"]): ModelOptions {
   return {
-    hiddenLayerSizes: model.hidden_layer_sizes, latentDim: model.latent_dim, conditionEncoding: model.condition_encoding ?? "embedding", embeddingDims: model.embedding_dims,
-    injectCondition: model.inject_condition, reconLoss: model.recon_loss, dropout: model.dropout,
+    hiddenLayerSizes: model.hidden_layer_sizes,
+    latentDim: model.latent_dim,
+    conditionEncoding: model.condition_encoding ?? "embedding",
+    embeddingDims: model.embedding_dims,
+    injectCondition: model.inject_condition,
+    reconLoss: model.recon_loss,
+    dropout: model.dropout,
   };
 }
 
@@ -102,17 +139,33 @@ const tensorsName = "model.safetensors";
 /**
  * Writes a model folder beside its final name, then renames it.
  *
- * @param options.force - replace the model in a folder of this name; a folder that holds anything else is never touched
- * @throws ScPoliError "model" where the model itself is broken (NaN weights), "refused" where a model is there already, "output" where something else is there or nothing can be written
+ * @param options.force - replace the model in a folder of this name; a folder that holds anything else is
+ * never touched
+ * @throws ScPoliError "model" where the model itself is broken (NaN weights), "refused" where a model is
+ * there already, "output" where something else is there or nothing can be written
  */
-export async function saveModel(folder: string, stored: StoredModel, options: { readonly force?: boolean } = {}): Promise<void> {
-  const { json, tensors } = checkStored(stored, "The model to be saved", "Training has failed; lower the learning rate or look for extreme counts.");
+export async function saveModel(
+  folder: string,
+  stored: StoredModel,
+  options: { readonly force?: boolean } = {},
+): Promise<void> {
+  const { json, tensors } = checkStored(
+    stored,
+    "The model to be saved",
+    "Training has failed; lower the learning rate or look for extreme counts.",
+  );
   await checkModelFolder(folder, options.force ?? false);
   await writeFolder(folder, { [tensorsName]: writeSafetensors(tensors), [jsonName]: jsonText(json) });
 }
 
-/** Writes a folder of files beside its final name, then renames it; a folder of that name goes. @throws ScPoliError "output" */
-export async function writeFolder(folder: string, files: Readonly<Record<string, Uint8Array | string>>): Promise<void> {
+/**
+ * Writes a folder of files beside its final name, then renames it; a folder of that name goes.
+ * @throws ScPoliError "output"
+ */
+export async function writeFolder(
+  folder: string,
+  files: Readonly<Record<string, Uint8Array | string>>,
+): Promise<void> {
   const temporary = temporaryName(folder);
   try {
     await makeFolder(temporary);
@@ -129,17 +182,25 @@ export async function writeFolder(folder: string, files: Readonly<Record<string,
  * @param where - what it is, for error texts @param advice - what to do where it is not whole
  * @throws ScPoliError "model"
  */
-export function checkStored(stored: StoredModel, where: string, advice: string): { readonly json: ModelJson; readonly tensors: ReadonlyMap<string, Tensor> } {
+export function checkStored(
+  stored: StoredModel,
+  where: string,
+  advice: string,
+): { readonly json: ModelJson; readonly tensors: ReadonlyMap<string, Tensor> } {
   const check = new Checker(where, advice);
   const json = checkJson(stored.json, check);
-  const tensors = new Map([...stored.tensors].map(([name, tensor]): [string, Tensor] => [name, { dtype: "F32", ...tensor }]));
+  const tensors = new Map(
+    [...stored.tensors].map(([name, tensor]): [string, Tensor] => [name, { dtype: "F32", ...tensor }]),
+  );
   checkTensors(json, tensors, check);
   return { json, tensors };
 }
 
 /** One line per entry: long lists stay readable. */
 function jsonText(json: ModelJson): string {
-  return `{\n${Object.entries(json).map(([key, value]) => `  ${JSON.stringify(key)}: ${JSON.stringify(value)}`).join(",\n")}\n}\n`;
+  return `{\n${Object.entries(json)
+    .map(([key, value]) => `  ${JSON.stringify(key)}: ${JSON.stringify(value)}`)
+    .join(",\n")}\n}\n`;
 }
 
 /** What a folder holds that may be replaced. */
@@ -156,16 +217,32 @@ export interface FolderContent {
 const ownModel: FolderContent = { what: "a model of scpoli", files: [jsonName, tensorsName], isOurs };
 
 /** Whether a model may be saved there; for a look before a long training. @throws as `saveModel` */
-export async function checkModelFolder(folder: string, force: boolean, { what, files, others = [], isOurs: check }: FolderContent = ownModel): Promise<void> {
+export async function checkModelFolder(
+  folder: string,
+  force: boolean,
+  { what, files, others = [], isOurs: check }: FolderContent = ownModel,
+): Promise<void> {
   const status = await fileStatus(folder);
   if (!status) return;
-  if (status.kind === "file") throw new ScPoliError("output", `${folder} is a file; a model is a folder. Give another name.`, { path: folder });
+  if (status.kind === "file")
+    throw new ScPoliError("output", `${folder} is a file; a model is a folder. Give another name.`, {
+      path: folder,
+    });
   const names = await listFolder(folder);
   if (names.length === 0) return;
   const foreign = names.filter((name) => !files.includes(name) && !others.includes(name));
   if (foreign.length > 0 || !files.every((name) => names.includes(name)) || !(await check(folder)))
-    throw new ScPoliError("output", `${folder} holds something else than ${what}${foreign.length > 0 ? ` ('${foreign[0]}')` : ""} and is left as it is. Give another name.`, { path: folder });
-  if (!force) throw new ScPoliError("refused", `${folder} holds a model already. Give another name; --force replaces it.`, { path: folder });
+    throw new ScPoliError(
+      "output",
+      `${folder} holds something else than ${what}${foreign.length > 0 ? ` ('${foreign[0]}')` : ""} and is left as it is. Give another name.`,
+      { path: folder },
+    );
+  if (!force)
+    throw new ScPoliError(
+      "refused",
+      `${folder} holds a model already. Give another name; --force replaces it.`,
+      { path: folder },
+    );
 }
 
 async function isOurs(folder: string): Promise<boolean> {
@@ -179,7 +256,8 @@ async function isOurs(folder: string): Promise<boolean> {
 
 /**
  * Reads and checks a model folder.
- * @throws ScPoliError "file" where there is nothing of this name; "model" where it is no model folder, damaged, or made by a newer version
+ * @throws ScPoliError "file" where there is nothing of this name; "model" where it is no model folder,
+ * damaged, or made by a newer version
  */
 export async function loadModel(folder: string): Promise<StoredModel> {
   await checkSource(folder);
@@ -189,44 +267,73 @@ export async function loadModel(folder: string): Promise<StoredModel> {
     parsed = JSON.parse(await readText(jsonPath));
   } catch (error) {
     if (error instanceof ScPoliError) throw error;
-    throw new ScPoliError("model", `${jsonPath} is damaged: it is not JSON (${(error as Error).message}). ${copyAnew}`, { path: jsonPath }, { cause: error });
+    throw new ScPoliError(
+      "model",
+      `${jsonPath} is damaged: it is not JSON (${(error as Error).message}). ${copyAnew}`,
+      { path: jsonPath },
+      { cause: error },
+    );
   }
   const json = checkJson(parsed, new Checker(jsonPath, copyAnew));
   const tensorsPath = `${folder}/${tensorsName}`;
   const tensors = readSafetensors(await readFile(tensorsPath), tensorsPath);
-  if ((parsed as ModelJson).format_version < noveltyVersion) for (const name of [...tensors.keys()]) if (name.startsWith("novelty.")) tensors.delete(name);
+  if ((parsed as ModelJson).format_version < noveltyVersion)
+    for (const name of [...tensors.keys()]) if (name.startsWith("novelty.")) tensors.delete(name);
   checkTensors(json, tensors, new Checker(tensorsPath, copyAnew));
-  return { json, tensors: new Map([...tensors].map(([name, { shape, data }]) => [name, { shape, data: data as Float32Array }])) };
+  return {
+    json,
+    tensors: new Map(
+      [...tensors].map(([name, { shape, data }]) => [name, { shape, data: data as Float32Array }]),
+    ),
+  };
 }
 
 async function checkSource(folder: string): Promise<void> {
   const status = await fileStatus(folder);
   if (!status) throw new ScPoliError("file", `There is no model folder ${folder}.`, { path: folder });
   if (status.kind === "file")
-    throw new ScPoliError("model", `${folder} is a file; a model is a folder with ${jsonName} and ${tensorsName}, as \`scpoli train\` writes it.`, { path: folder });
+    throw new ScPoliError(
+      "model",
+      `${folder} is a file; a model is a folder with ${jsonName} and ${tensorsName}, as \`scpoli train\` writes it.`,
+      { path: folder },
+    );
   const names = await listFolder(folder);
   const missing = [jsonName, tensorsName].filter((name) => !names.includes(name));
   if (missing.length === 0) return;
-  if (missing.length === 1) throw new ScPoliError("model", `${folder} is not complete: ${missing[0]} is missing. ${copyAnew}`, { path: folder });
-  throw new ScPoliError("model", `${folder} is no model folder: ${jsonName} and ${tensorsName} are missing. Give the folder that \`scpoli train\` has written, or one of scArches.`, { path: folder });
+  if (missing.length === 1)
+    throw new ScPoliError("model", `${folder} is not complete: ${missing[0]} is missing. ${copyAnew}`, {
+      path: folder,
+    });
+  throw new ScPoliError(
+    "model",
+    `${folder} is no model folder: ${jsonName} and ${tensorsName} are missing. Give the folder that \`scpoli train\` has written, or one of scArches.`,
+    { path: folder },
+  );
 }
 
 const copyAnew = "Copy the model anew, or train again.";
 
-/** Takes apart what JSON.parse gave, entry by entry; every complaint names the entry and ends in an advice. */
+/**
+ * Takes apart what JSON.parse gave, entry by entry; every complaint names the entry and ends in an advice.
+ */
 class Checker {
-  constructor(readonly where: string, private readonly advice: string) {}
+  constructor(
+    readonly where: string,
+    private readonly advice: string,
+  ) {}
 
   fail(what: string): never {
     throw new ScPoliError("model", `${this.where} is damaged: ${what}. ${this.advice}`, { path: this.where });
   }
   object(value: unknown, name: string): Readonly<Record<string, unknown>> {
-    if (typeof value !== "object" || value === null || Array.isArray(value)) this.fail(`${name} is ${shown(value)}, expected an object`);
+    if (typeof value !== "object" || value === null || Array.isArray(value))
+      this.fail(`${name} is ${shown(value)}, expected an object`);
     return value as Record<string, unknown>;
   }
   list<T>(value: unknown, name: string, item: (value: unknown, name: string) => T, length?: number): T[] {
     if (!Array.isArray(value)) this.fail(`${name} is ${shown(value)}, expected a list`);
-    if (length !== undefined && value.length !== length) this.fail(`${name} has ${value.length} entries, expected ${length}`);
+    if (length !== undefined && value.length !== length)
+      this.fail(`${name} has ${value.length} entries, expected ${length}`);
     return value.map((entry, i) => item(entry, `${name}[${i}]`));
   }
   text(value: unknown, name: string): string {
@@ -234,11 +341,13 @@ class Checker {
     return value;
   }
   number(value: unknown, name: string, least: number, most = Number.MAX_VALUE): number {
-    if (typeof value !== "number" || !(value >= least && value <= most)) this.fail(`${name} is ${shown(value)}, expected a number in [${least}, ${most}]`);
+    if (typeof value !== "number" || !(value >= least && value <= most))
+      this.fail(`${name} is ${shown(value)}, expected a number in [${least}, ${most}]`);
     return value;
   }
   whole(value: unknown, name: string, least: number, most = Number.MAX_SAFE_INTEGER): number {
-    if (!Number.isSafeInteger(this.number(value, name, least, most))) this.fail(`${name} is ${shown(value)}, expected a whole number`);
+    if (!Number.isSafeInteger(this.number(value, name, least, most)))
+      this.fail(`${name} is ${shown(value)}, expected a whole number`);
     return value as number;
   }
   /** texts, none of them twice */
@@ -262,7 +371,8 @@ function shown(value: unknown): string {
 function checkJson(parsed: unknown, check: Checker): ModelJson {
   const { where } = check;
   const entries = check.object(parsed, "the content");
-  if (!Number.isSafeInteger(entries.format_version)) throw new ScPoliError("model", `${where} is not of scpoli: it has no format_version.`, { path: where });
+  if (!Number.isSafeInteger(entries.format_version))
+    throw new ScPoliError("model", `${where} is not of scpoli: it has no format_version.`, { path: where });
   const format = check.whole(entries.format_version, "format_version", 1);
   if (format > formatVersion)
     throw new ScPoliError(
@@ -272,7 +382,12 @@ function checkJson(parsed: unknown, check: Checker): ModelJson {
     );
   const genes = check.names(entries.genes, "genes", 1);
   const keys = check.names(entries.condition_keys, "condition_keys", 1);
-  const conditions = check.list(entries.conditions, "conditions", (value, name) => check.names(value, name, 1), keys.length);
+  const conditions = check.list(
+    entries.conditions,
+    "conditions",
+    (value, name) => check.names(value, name, 1),
+    keys.length,
+  );
   const combinations = check.list(entries.combinations, "combinations", (value, name) => {
     const codes = check.list(value, name, (code, codeName) => check.whole(code, codeName, 0), keys.length);
     codes.forEach((code, key) => check.whole(code, `${name}[${key}]`, 0, conditions[key]!.length - 1));
@@ -288,13 +403,27 @@ function checkJson(parsed: unknown, check: Checker): ModelJson {
     genes,
     condition_keys: keys,
     conditions,
-    reference_conditions: check.list(entries.reference_conditions, "reference_conditions", (value, name) => check.whole(value, name, 1), keys.length).map((n, key) =>
-      check.whole(n, `reference_conditions[${key}]`, 1, conditions[key]!.length),
-    ),
+    reference_conditions: check
+      .list(
+        entries.reference_conditions,
+        "reference_conditions",
+        (value, name) => check.whole(value, name, 1),
+        keys.length,
+      )
+      .map((n, key) => check.whole(n, `reference_conditions[${key}]`, 1, conditions[key]!.length)),
     combinations,
     ...checkCellTypes(check, entries),
     unlabeled_prototypes: checkUnlabeled(check, entries.unlabeled_prototypes ?? []),
-    ...(entries.sample_metadata === undefined ? {} : { sample_metadata: check.list(entries.sample_metadata, "sample_metadata", (value, name) => checkMetadata(check, value, name), keys.length) }),
+    ...(entries.sample_metadata === undefined
+      ? {}
+      : {
+          sample_metadata: check.list(
+            entries.sample_metadata,
+            "sample_metadata",
+            (value, name) => checkMetadata(check, value, name),
+            keys.length,
+          ),
+        }),
     head: checkHead(check, entries, format),
     landmarks: checkLandmarks(check, entries.landmarks ?? null),
     provenance: check.object(entries.provenance, "provenance"),
@@ -305,23 +434,43 @@ function checkMetadata(check: Checker, value: unknown, name: string): SampleMeta
   const table = check.object(value, name);
   const columns = check.names(table.columns, `${name}.columns`, 0);
   const cell = (entry: unknown, entryName: string): string | number | boolean | null => {
-    if (entry !== null && typeof entry !== "string" && typeof entry !== "boolean") return check.number(entry, entryName, -Number.MAX_VALUE);
+    if (entry !== null && typeof entry !== "string" && typeof entry !== "boolean")
+      return check.number(entry, entryName, -Number.MAX_VALUE);
     return entry;
   };
   const samples = Object.entries(check.object(table.samples, `${name}.samples`));
-  const levels = Object.entries(check.object(table.levels ?? {}, `${name}.levels`)).map(([column, own]) => [column, check.names(own, `${name}.levels.${column}`, 1)] as const);
-  return { ...(levels.length > 0 && { levels: Object.fromEntries(levels) }), columns, samples: Object.fromEntries(samples.map(([sample, cells]) => [sample, check.list(cells, `${name}.samples.${sample}`, cell, columns.length)])) };
+  const levels = Object.entries(check.object(table.levels ?? {}, `${name}.levels`)).map(
+    ([column, own]) => [column, check.names(own, `${name}.levels.${column}`, 1)] as const,
+  );
+  return {
+    ...(levels.length > 0 && { levels: Object.fromEntries(levels) }),
+    columns,
+    samples: Object.fromEntries(
+      samples.map(([sample, cells]) => [
+        sample,
+        check.list(cells, `${name}.samples.${sample}`, cell, columns.length),
+      ]),
+    ),
+  };
 }
 
 function checkModel(check: Checker, value: unknown, genes: number, keys: number): ModelJson["model"] {
   const entries = check.object(value, "model");
-  const wholes = (name: string): number[] => check.list(entries[name], `model.${name}`, (entry, entryName) => check.whole(entry, entryName, 1));
+  const wholes = (name: string): number[] =>
+    check.list(entries[name], `model.${name}`, (entry, entryName) => check.whole(entry, entryName, 1));
   const given: ModelOptions = {
     hiddenLayerSizes: wholes("hidden_layer_sizes"),
     latentDim: check.whole(entries.latent_dim, "model.latent_dim", 1),
-    conditionEncoding: check.text(entries.condition_encoding ?? "embedding", "model.condition_encoding") as ConditionEncoding,
+    conditionEncoding: check.text(
+      entries.condition_encoding ?? "embedding",
+      "model.condition_encoding",
+    ) as ConditionEncoding,
     embeddingDims: wholes("embedding_dims"),
-    injectCondition: check.names(entries.inject_condition, "model.inject_condition", 1) as ModelOptions["injectCondition"],
+    injectCondition: check.names(
+      entries.inject_condition,
+      "model.inject_condition",
+      1,
+    ) as ModelOptions["injectCondition"],
     reconLoss: check.text(entries.recon_loss, "model.recon_loss") as ReconLoss,
     dropout: check.number(entries.dropout, "model.dropout", 0, 1),
   };
@@ -336,18 +485,28 @@ function checkModel(check: Checker, value: unknown, genes: number, keys: number)
 
 function checkAtacCounts(check: Checker, value: unknown): Pick<ModelJson, "atac_counts"> {
   if (value === undefined) return {};
-  if (value !== "reads" && value !== "fragments") check.fail(`atac_counts is ${shown(value)}, expected "reads" or "fragments"`);
+  if (value !== "reads" && value !== "fragments")
+    check.fail(`atac_counts is ${shown(value)}, expected "reads" or "fragments"`);
   return { atac_counts: value };
 }
 
-function checkCellTypes(check: Checker, entries: Readonly<Record<string, unknown>>): Pick<ModelJson, "cell_type_keys" | "cell_types" | "levels" | "prototype_counts" | "calibration"> {
+function checkCellTypes(
+  check: Checker,
+  entries: Readonly<Record<string, unknown>>,
+): Pick<ModelJson, "cell_type_keys" | "cell_types" | "levels" | "prototype_counts" | "calibration"> {
   const keys = check.names(entries.cell_type_keys, "cell_type_keys", 0);
   const types = check.names(entries.cell_types, "cell_types", keys.length > 0 ? 1 : 0);
-  const levels = check.list(entries.levels, "levels", (value, name) => {
-    const rows = check.list(value, name, (row, rowName) => check.whole(row, rowName, 0, types.length - 1));
-    if (rows.length === 0 || rows.some((row, i) => i > 0 && row <= rows[i - 1]!)) check.fail(`${name} is ${shown(rows)}, expected ascending rows of cell_types`);
-    return rows;
-  }, keys.length);
+  const levels = check.list(
+    entries.levels,
+    "levels",
+    (value, name) => {
+      const rows = check.list(value, name, (row, rowName) => check.whole(row, rowName, 0, types.length - 1));
+      if (rows.length === 0 || rows.some((row, i) => i > 0 && row <= rows[i - 1]!))
+        check.fail(`${name} is ${shown(rows)}, expected ascending rows of cell_types`);
+      return rows;
+    },
+    keys.length,
+  );
   const used = new Set(levels.flat());
   const unused = types.find((_, row) => !used.has(row));
   if (unused !== undefined) check.fail(`cell type '${unused}' is in no level`);
@@ -355,33 +514,58 @@ function checkCellTypes(check: Checker, entries: Readonly<Record<string, unknown
     cell_type_keys: keys,
     cell_types: types,
     levels,
-    prototype_counts: check.list(entries.prototype_counts, "prototype_counts", (value, name) => check.whole(value, name, 0), types.length),
-    calibration: check.list(entries.calibration, "calibration", (value, name) => {
-      const level = check.object(value, name);
-      return {
-        distance_scale: check.number(level.distance_scale, `${name}.distance_scale`, Number.MIN_VALUE),
-        probability_scale: check.number(level.probability_scale, `${name}.probability_scale`, Number.MIN_VALUE),
-        threshold: check.number(level.threshold, `${name}.threshold`, 0, 1),
-        cells: check.whole(level.cells, `${name}.cells`, 0),
-      };
-    }, keys.length),
+    prototype_counts: check.list(
+      entries.prototype_counts,
+      "prototype_counts",
+      (value, name) => check.whole(value, name, 0),
+      types.length,
+    ),
+    calibration: check.list(
+      entries.calibration,
+      "calibration",
+      (value, name) => {
+        const level = check.object(value, name);
+        return {
+          distance_scale: check.number(level.distance_scale, `${name}.distance_scale`, Number.MIN_VALUE),
+          probability_scale: check.number(
+            level.probability_scale,
+            `${name}.probability_scale`,
+            Number.MIN_VALUE,
+          ),
+          threshold: check.number(level.threshold, `${name}.threshold`, 0, 1),
+          cells: check.whole(level.cells, `${name}.cells`, 0),
+        };
+      },
+      keys.length,
+    ),
   };
 }
 
 function checkUnlabeled(check: Checker, value: unknown): ModelJson["unlabeled_prototypes"] {
   const prototypes = check.list(value, "unlabeled_prototypes", (entry, name) => {
     const { cluster, cells } = check.object(entry, name);
-    return { cluster: check.whole(cluster, `${name}.cluster`, 0), cells: check.whole(cells, `${name}.cells`, 0) };
+    return {
+      cluster: check.whole(cluster, `${name}.cluster`, 0),
+      cells: check.whole(cells, `${name}.cells`, 0),
+    };
   });
-  if (prototypes.some(({ cluster }, i) => i > 0 && cluster <= prototypes[i - 1]!.cluster)) check.fail("unlabeled_prototypes is not in ascending order");
+  if (prototypes.some(({ cluster }, i) => i > 0 && cluster <= prototypes[i - 1]!.cluster))
+    check.fail("unlabeled_prototypes is not in ascending order");
   return prototypes;
 }
 
-/** First version whose models know of unknown cells what novelty.ts knows now; what earlier ones know is left out, and their uncertainty is the distance. */
+/**
+ * First version whose models know of unknown cells what novelty.ts knows now; what earlier ones know is left
+ * out, and their uncertainty is the distance.
+ */
 const noveltyVersion = 6;
 
 /** Models of early versions have none. */
-function checkHead(check: Checker, entries: Readonly<Record<string, unknown>>, format: number): HeadJson | null {
+function checkHead(
+  check: Checker,
+  entries: Readonly<Record<string, unknown>>,
+  format: number,
+): HeadJson | null {
   const value = entries.head ?? null;
   if (value === null) return null;
   const known = entries.levels as number[][];
@@ -390,9 +574,17 @@ function checkHead(check: Checker, entries: Readonly<Record<string, unknown>>, f
     const level = check.object(entry, name);
     const types = check.list(level.types, `${name}.types`, (row, rowName) => check.whole(row, rowName, 0));
     const own = known[Number(/\d+/.exec(name)![0])] ?? [];
-    if (types.length === 0 || types.some((row, i) => !own.includes(row) || (i > 0 && row <= types[i - 1]!))) check.fail(`${name}.types is ${shown(types)}, expected ascending rows of its level`);
-    const novelty = level.novelty === undefined || format < noveltyVersion ? {} : { novelty: checkNovelty(check, level.novelty, `${name}.novelty`, types.length) };
-    return { types, temperature: check.number(level.temperature, `${name}.temperature`, Number.MIN_VALUE), ...novelty };
+    if (types.length === 0 || types.some((row, i) => !own.includes(row) || (i > 0 && row <= types[i - 1]!)))
+      check.fail(`${name}.types is ${shown(types)}, expected ascending rows of its level`);
+    const novelty =
+      level.novelty === undefined || format < noveltyVersion
+        ? {}
+        : { novelty: checkNovelty(check, level.novelty, `${name}.novelty`, types.length) };
+    return {
+      types,
+      temperature: check.number(level.temperature, `${name}.temperature`, Number.MIN_VALUE),
+      ...novelty,
+    };
   });
   if (levels.length === 0) check.fail("head.levels is empty");
   return { levels, ...(head.axes === undefined ? {} : { axes: check.whole(head.axes, "head.axes", 0) }) };
@@ -400,15 +592,30 @@ function checkHead(check: Checker, entries: Readonly<Record<string, unknown>>, f
 
 function checkNovelty(check: Checker, value: unknown, name: string, types: number): NoveltyJson {
   const entries = check.object(value, name);
-  const [density, distance, confidence, profile, doubt] = check.list(entries.weights, `${name}.weights`, (entry, entryName) => check.number(entry, entryName, Number.MIN_VALUE), 5);
+  const [density, distance, confidence, profile, doubt] = check.list(
+    entries.weights,
+    `${name}.weights`,
+    (entry, entryName) => check.number(entry, entryName, Number.MIN_VALUE),
+    5,
+  );
   return {
     base: check.whole(entries.base, `${name}.base`, 1),
     neighbors: check.whole(entries.neighbors, `${name}.neighbors`, 1),
     weights: [density!, distance!, confidence!, profile!, doubt!],
-    offsets: check.list(entries.offsets, `${name}.offsets`, (entry, entryName) => check.number(entry, entryName, -Number.MAX_VALUE), types),
+    offsets: check.list(
+      entries.offsets,
+      `${name}.offsets`,
+      (entry, entryName) => check.number(entry, entryName, -Number.MAX_VALUE),
+      types,
+    ),
     spacing: check.number(entries.spacing, `${name}.spacing`, -Number.MAX_VALUE),
     typical: check.number(entries.typical, `${name}.typical`, -Number.MAX_VALUE),
-    thresholds: check.list(entries.thresholds, `${name}.thresholds`, (entry, entryName) => check.number(entry, entryName, -Number.MAX_VALUE), types),
+    thresholds: check.list(
+      entries.thresholds,
+      `${name}.thresholds`,
+      (entry, entryName) => check.number(entry, entryName, -Number.MAX_VALUE),
+      types,
+    ),
     cells: check.whole(entries.cells, `${name}.cells`, 0),
     above: check.whole(entries.above, `${name}.above`, 0),
   };
@@ -418,9 +625,16 @@ function checkLandmarks(check: Checker, value: unknown): LandmarksJson | null {
   if (value === null) return null;
   const entries = check.object(value, "landmarks");
   const cells = check.whole(entries.cells, "landmarks.cells", 1);
-  const sizeFactors = check.list(entries.size_factors, "landmarks.size_factors", (entry, name) => check.number(entry, name, 0), 3);
+  const sizeFactors = check.list(
+    entries.size_factors,
+    "landmarks.size_factors",
+    (entry, name) => check.number(entry, name, 0),
+    3,
+  );
   return {
-    cells, of: check.whole(entries.of, "landmarks.of", cells), size_factors: [sizeFactors[0]!, sizeFactors[1]!, sizeFactors[2]!],
+    cells,
+    of: check.whole(entries.of, "landmarks.of", cells),
+    size_factors: [sizeFactors[0]!, sizeFactors[1]!, sizeFactors[2]!],
     neighbor_distance: check.number(entries.neighbor_distance, "landmarks.neighbor_distance", 0),
   };
 }
@@ -429,27 +643,47 @@ function checkLandmarks(check: Checker, value: unknown): LandmarksJson | null {
 function checkTensors(json: ModelJson, tensors: ReadonlyMap<string, Tensor>, check: Checker): void {
   const { model, genes, conditions, combinations, cell_types: types } = json;
   const [K, U, D] = [types.length, json.unlabeled_prototypes.length, model.latent_dim];
-  const sizes = { genes: genes.length, conditions: conditions.map((names) => names.length), combinations: combinations.length };
-  const expected = new Map<string, readonly number[]>(parameterShapes(optionsOf(model), sizes).map(({ name, shape }) => [name, shape]));
+  const sizes = {
+    genes: genes.length,
+    conditions: conditions.map((names) => names.length),
+    combinations: combinations.length,
+  };
+  const expected = new Map<string, readonly number[]>(
+    parameterShapes(optionsOf(model), sizes).map(({ name, shape }) => [name, shape]),
+  );
   expected.set("prototypes", [K, D]).set("prototype_covariances", [K, D, D]);
   if (U > 0) expected.set("unlabeled_prototypes", [U, D]).set("unlabeled_prototype_covariances", [U, D, D]);
   const R = json.head ? headRows(json.head) : 0;
   if (R > 0) expected.set("head.weight", [R, genes.length]).set("head.bias", [R]).set("head.means", [R, R]);
   const L = json.landmarks?.cells ?? 0;
-  if (L > 0) expected.set("landmarks.latent", [L, D]).set("landmarks.umap", [L, 2]).set("landmarks.labels", [L, json.levels.length]).set("landmarks.conditions", [L, conditions.length]);
+  if (L > 0)
+    expected
+      .set("landmarks.latent", [L, D])
+      .set("landmarks.umap", [L, 2])
+      .set("landmarks.labels", [L, json.levels.length])
+      .set("landmarks.conditions", [L, conditions.length]);
   const P = json.head?.axes ?? 0;
   if (json.head?.axes !== undefined) expected.set("head.axes", [P, genes.length]);
   json.head?.levels.forEach(({ types: { length }, novelty }, level) => {
     if (!novelty) return;
     const landmarks = tensors.get(`novelty.${level}.landmarks`)?.shape[0] ?? 0;
     if (landmarks === 0) check.fail(`tensor 'novelty.${level}.landmarks' is missing or empty`);
-    expected.set(`novelty.${level}.means`, [length, length + P]).set(`novelty.${level}.landmarks`, [landmarks, length + P]).set(`novelty.${level}.whitening`, [length, length]).set(`novelty.${level}.profiles`, [length, json.genes.length]).set(`novelty.${level}.variances`, [2, json.genes.length]);
+    expected
+      .set(`novelty.${level}.means`, [length, length + P])
+      .set(`novelty.${level}.landmarks`, [landmarks, length + P])
+      .set(`novelty.${level}.whitening`, [length, length])
+      .set(`novelty.${level}.profiles`, [length, json.genes.length])
+      .set(`novelty.${level}.variances`, [2, json.genes.length]);
   });
-  for (const name of tensors.keys()) if (!expected.has(name)) check.fail(`it has a tensor '${name}' that the model does not`);
+  for (const name of tensors.keys())
+    if (!expected.has(name)) check.fail(`it has a tensor '${name}' that the model does not`);
   for (const [name, shape] of expected) {
     const tensor = tensors.get(name) ?? check.fail(`tensor '${name}' is missing`);
     if (tensor.dtype !== "F32") check.fail(`tensor '${name}' has type ${tensor.dtype}, expected F32`);
-    if (String(tensor.shape) !== String(shape)) check.fail(`tensor '${name}' has shape [${tensor.shape.join(", ")}], ${jsonName} calls for [${shape.join(", ")}]`);
+    if (String(tensor.shape) !== String(shape))
+      check.fail(
+        `tensor '${name}' has shape [${tensor.shape.join(", ")}], ${jsonName} calls for [${shape.join(", ")}]`,
+      );
     const bad = tensor.data.findIndex((value) => !Number.isFinite(value));
     if (bad >= 0) check.fail(`tensor '${name}' has ${tensor.data[bad]} at position ${bad}`);
   }
@@ -458,8 +692,14 @@ function checkTensors(json: ModelJson, tensors: ReadonlyMap<string, Tensor>, che
 }
 
 /** Whether codes of landmarks, whole numbers as float32, are of rows that there are; -1: none. */
-function checkCodes(check: Checker, tensor: Tensor | undefined, columns: number, rows: (column: number) => number): void {
+function checkCodes(
+  check: Checker,
+  tensor: Tensor | undefined,
+  columns: number,
+  rows: (column: number) => number,
+): void {
   tensor?.data.forEach((code, at) => {
-    if (!Number.isInteger(code) || code < -1 || code >= rows(at % columns)) check.fail(`the landmarks have the code ${code} at position ${at}`);
+    if (!Number.isInteger(code) || code < -1 || code >= rows(at % columns))
+      check.fail(`the landmarks have the code ${code} at position ${at}`);
   });
 }

@@ -1,14 +1,21 @@
-// Label transfer: the nearest prototype in the mean latent space, the distance to it as uncertainty, and cells too far from all as unknown.
-// Source: De Donno et al. 2023, Methods ("Label transfer", "Uncertainty"). Differs: always from the mean latent, never a sampled one; uncertainty in 0..1
-// and probability have one direction and their own names (docs/differences.md).
+// Label transfer: the nearest prototype in the mean latent space, the distance to it as uncertainty, and
+// cells too far from all as unknown. Source: De Donno et al. 2023, Methods ("Label transfer", "Uncertainty").
+// Differs: always from the mean latent, never a sampled one; uncertainty in 0..1 and probability have one
+// direction and their own names (docs/differences.md).
 import type { Classifier, Threshold, UncertaintyRule } from "../config.js";
 import { checkNumber } from "../config.js";
 import type { HeadPrediction } from "./head.js";
 import { minkowski, type Prototypes } from "./prototypes.js";
 
-/** What turns distances into uncertainties and probabilities at one annotation level; chosen on held-out reference cells and stored with the model. */
+/**
+ * What turns distances into uncertainties and probabilities at one annotation level; chosen on held-out
+ * reference cells and stored with the model.
+ */
 export type LevelCalibration = {
-  /** distance at which the uncertainty is 0.5: 95 % of the held-out reference cells are closer to their prototype */
+  /**
+   * distance at which the uncertainty is 0.5: 95 % of the held-out reference cells are closer to their
+   * prototype
+   */
   readonly distance_scale: number;
   /** sigma of the probability exp(-distance^2 / (2 sigma^2)), the likeliest on the held-out cells */
   readonly probability_scale: number;
@@ -31,7 +38,9 @@ export interface LevelPrediction {
   readonly distance: Float32Array;
   /** what `uncertainty` comes from */
   readonly uncertaintyBy: UncertaintyRule;
-  /** (N) 0 (sure) to 1 (unsure): of the novelty score (novelty.ts), or distance / (distance + distance_scale) */
+  /**
+   * (N) 0 (sure) to 1 (unsure): of the novelty score (novelty.ts), or distance / (distance + distance_scale)
+   */
   readonly uncertainty: Float32Array;
   /** (N) probability of the predicted type among the known types of the level */
   readonly probability: Float32Array;
@@ -53,7 +62,12 @@ const heldOutShare = 0.95;
  * Chooses the scales of a level on labelled cells that took no part in the prototypes.
  * @param latent - (n, D) @param labels - (n) row of the prototype table, -1 where unlabelled
  */
-export function calibrate(latent: Float32Array, labels: Int32Array, level: Level, { means, shape }: Prototypes): LevelCalibration {
+export function calibrate(
+  latent: Float32Array,
+  labels: Int32Array,
+  level: Level,
+  { means, shape }: Prototypes,
+): LevelCalibration {
   const D = shape[1];
   const own: number[] = [];
   const distances: Float64Array[] = [];
@@ -67,14 +81,22 @@ export function calibrate(latent: Float32Array, labels: Int32Array, level: Level
     nearest.push(row.reduce((least, d) => Math.min(least, d), Infinity));
   });
   const scale = Math.max(1e-6, quantile(nearest, heldOutShare));
-  return { distance_scale: scale, probability_scale: likeliestScale(distances, own, scale), threshold: 0.5, cells: own.length };
+  return {
+    distance_scale: scale,
+    probability_scale: likeliestScale(distances, own, scale),
+    threshold: 0.5,
+    cells: own.length,
+  };
 }
 
 /** The sigma under which the labels are likeliest: a golden-section search on its logarithm. */
 function likeliestScale(distances: readonly Float64Array[], own: readonly number[], guess: number): number {
   const surprise = (logScale: number): number => {
     const scale = Math.exp(logScale);
-    return distances.reduce((sum, row, cell) => sum - Math.log(Math.max(1e-12, probabilityOf(own[cell]!, row, scale))), 0);
+    return distances.reduce(
+      (sum, row, cell) => sum - Math.log(Math.max(1e-12, probabilityOf(own[cell]!, row, scale))),
+      0,
+    );
   };
   const ratio = (Math.sqrt(5) - 1) / 2;
   let [low, high] = [Math.log(guess) - 4, Math.log(guess) + 3];
@@ -90,7 +112,8 @@ function likeliestScale(distances: readonly Float64Array[], own: readonly number
 function probabilityOf(type: number, distances: Float64Array, scale: number): number {
   const own = distances[type]! ** 2;
   let sum = 0;
-  for (let k = 0; k < distances.length; k++) sum += Math.exp((own - distances[k]! ** 2) / (2 * scale * scale));
+  for (let k = 0; k < distances.length; k++)
+    sum += Math.exp((own - distances[k]! ** 2) / (2 * scale * scale));
   return 1 / sum;
 }
 
@@ -98,7 +121,14 @@ function probabilityOf(type: number, distances: Float64Array, scale: number): nu
  * Labels cells at one level.
  * @param latent - (N, D) mean latent
  */
-export function classify(latent: Float32Array, level: Level, means: Float32Array, D: number, calibration: LevelCalibration, threshold: Threshold): LevelPrediction {
+export function classify(
+  latent: Float32Array,
+  level: Level,
+  means: Float32Array,
+  D: number,
+  calibration: LevelCalibration,
+  threshold: Threshold,
+): LevelPrediction {
   const N = latent.length / D;
   const predicted = new Int32Array(N);
   const distance = new Float32Array(N);
@@ -119,36 +149,79 @@ export function classify(latent: Float32Array, level: Level, means: Float32Array
     uncertainty[cell] = row[nearest]! / (row[nearest]! + calibration.distance_scale);
     probability[cell] = probabilityOf(nearest, row, calibration.probability_scale);
   }
-  return { key: level.key, classifier: "prototype", predicted, nearest: predicted, distance, uncertaintyBy: "distance", uncertainty, probability, ...flagged(uncertainty, threshold, calibration.threshold) };
+  return {
+    key: level.key,
+    classifier: "prototype",
+    predicted,
+    nearest: predicted,
+    distance,
+    uncertaintyBy: "distance",
+    uncertainty,
+    probability,
+    ...flagged(uncertainty, threshold, calibration.threshold),
+  };
 }
 
 /**
- * Labels of the head in place of those of the nearest prototype. Cells whose nearest prototype is of a type that the head does not know (one that the model
- * got after its training) keep that label.
+ * Labels of the head in place of those of the nearest prototype. Cells whose nearest prototype is of a type
+ * that the head does not know (one that the model got after its training) keep that label.
  * @param types - rows of the cell types that the head knows
  */
-export function withHead(byPrototype: LevelPrediction, head: HeadPrediction, types: readonly number[]): LevelPrediction {
+export function withHead(
+  byPrototype: LevelPrediction,
+  head: HeadPrediction,
+  types: readonly number[],
+): LevelPrediction {
   const { nearest } = byPrototype;
   const known = new Set(types);
-  const choose = <T extends Int32Array | Float32Array>(own: T, other: T): T => other.map((value, cell) => (known.has(nearest[cell]!) ? own[cell]! : value)) as T;
-  return { ...byPrototype, classifier: "head", predicted: choose(head.predicted, nearest), probability: choose(head.probability, byPrototype.probability) };
+  const choose = <T extends Int32Array | Float32Array>(own: T, other: T): T =>
+    other.map((value, cell) => (known.has(nearest[cell]!) ? own[cell]! : value)) as T;
+  return {
+    ...byPrototype,
+    classifier: "head",
+    predicted: choose(head.predicted, nearest),
+    probability: choose(head.probability, byPrototype.probability),
+  };
 }
 
 /**
- * Uncertainties by novelty in place of those by the distance. Cells whose nearest prototype is of a type that the head does not know keep theirs.
- * @param novelty - (N) 0..1 @param above - (N) 1 where it is above the threshold of the predicted type @param types - rows of the cell types that the head knows
+ * Uncertainties by novelty in place of those by the distance. Cells whose nearest prototype is of a type that
+ * the head does not know keep theirs.
+ * @param novelty - (N) 0..1
+ * @param above - (N) 1 where it is above the threshold of the predicted type
+ * @param types - rows of the cell types that the head knows
  */
-export function withNovelty(byDistance: LevelPrediction, novelty: Float32Array, above: Uint8Array, types: readonly number[], threshold: Threshold): LevelPrediction {
+export function withNovelty(
+  byDistance: LevelPrediction,
+  novelty: Float32Array,
+  above: Uint8Array,
+  types: readonly number[],
+  threshold: Threshold,
+): LevelPrediction {
   const known = new Set(types);
   const isKnown = (cell: number): boolean => known.has(byDistance.nearest[cell]!);
   const uncertainty = novelty.map((value, cell) => (isKnown(cell) ? value : byDistance.uncertainty[cell]!));
-  if (threshold === "auto") return { ...byDistance, uncertaintyBy: "novelty", uncertainty, unknown: above.map((flag, cell) => (isKnown(cell) ? flag : byDistance.unknown[cell]!)), threshold: "by type" };
+  if (threshold === "auto")
+    return {
+      ...byDistance,
+      uncertaintyBy: "novelty",
+      uncertainty,
+      unknown: above.map((flag, cell) => (isKnown(cell) ? flag : byDistance.unknown[cell]!)),
+      threshold: "by type",
+    };
   return { ...byDistance, uncertaintyBy: "novelty", uncertainty, ...flagged(uncertainty, threshold, 0) };
 }
 
-function flagged(uncertainty: Float32Array, asked: Threshold, auto: number): Pick<LevelPrediction, "unknown" | "threshold"> {
+function flagged(
+  uncertainty: Float32Array,
+  asked: Threshold,
+  auto: number,
+): Pick<LevelPrediction, "unknown" | "threshold"> {
   const threshold = limitOf(asked, uncertainty, auto);
-  return { threshold, unknown: Uint8Array.from(uncertainty, (u) => (threshold !== null && u > threshold ? 1 : 0)) };
+  return {
+    threshold,
+    unknown: Uint8Array.from(uncertainty, (u) => (threshold !== null && u > threshold ? 1 : 0)),
+  };
 }
 
 function limitOf(threshold: Threshold, uncertainty: Float32Array, auto: number): number | null {

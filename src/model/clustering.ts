@@ -1,5 +1,6 @@
-// Clusters of cells in the latent space: communities of the graph of neighbours (Leiden, Louvain), or k-means.
-// Own code because the packages at hand were tried and fell short: one splits plain blobs into hundreds of parts, the other needs gigabytes for the graph of a million cells.
+// Clusters of cells in the latent space: communities of the graph of neighbours (Leiden, Louvain), or
+// k-means. Own code because the packages at hand were tried and fell short: one splits plain blobs into
+// hundreds of parts, the other needs gigabytes for the graph of a million cells.
 import { nearestNeighbors, neighborGraph, type Graph } from "./neighbors.js";
 import { Random } from "../random.js";
 
@@ -25,14 +26,29 @@ export interface Clustering {
  * @param points - (N, D) @param seed - one seed, one answer
  * @returns (N) cluster of each point
  */
-export function clusterPoints(points: Float32Array, D: number, { method, resolution, clusters }: Clustering, seed: number): Int32Array {
+export function clusterPoints(
+  points: Float32Array,
+  D: number,
+  { method, resolution, clusters }: Clustering,
+  seed: number,
+): Int32Array {
   const random = new Random(seed, "clusters");
   if (points.length === D) return Int32Array.of(0);
-  const codes = method === "kmeans" ? kMeans(points, D, clusters, random) : communities(neighborGraph(nearestNeighbors(points, D, graphNeighbors)), { resolution, refine: method === "leiden" }, random);
+  const codes =
+    method === "kmeans"
+      ? kMeans(points, D, clusters, random)
+      : communities(
+          neighborGraph(nearestNeighbors(points, D, graphNeighbors)),
+          { resolution, refine: method === "leiden" },
+          random,
+        );
   return bySize(codes);
 }
 
-/** Renumbers clusters from the largest to the smallest; of two of one size, the one of the earlier cell is first. */
+/**
+ * Renumbers clusters from the largest to the smallest; of two of one size, the one of the earlier cell is
+ * first.
+ */
 function bySize(codes: Int32Array): Int32Array {
   const counts = new Map<number, number>();
   for (const code of codes) counts.set(code, (counts.get(code) ?? 0) + 1);
@@ -54,13 +70,19 @@ interface Level extends Graph {
 }
 
 /**
- * Communities that maximise the modularity, the sum over communities of (inner weight - resolution strength^2 / 4 m) / m, m the weight of all edges.
- * Source: Blondel et al. 2008 (Louvain), Traag et al. 2019 (Leiden). Differs: the refinement takes the best merger, not a random one.
+ * Communities that maximise the modularity, the sum over communities of (inner weight - resolution strength^2
+ * / 4 m) / m, m the weight of all edges. Source: Blondel et al. 2008 (Louvain), Traag et al. 2019 (Leiden).
+ * Differs: the refinement takes the best merger, not a random one.
  * @returns (nodes) codes from 0
  */
-export function communities(graph: Graph, { resolution, refine }: CommunityOptions, random: Random): Int32Array {
+export function communities(
+  graph: Graph,
+  { resolution, refine }: CommunityOptions,
+  random: Random,
+): Int32Array {
   const strength = new Float64Array(graph.nodes);
-  for (let v = 0; v < graph.nodes; v++) for (let e = graph.indptr[v]!; e < graph.indptr[v + 1]!; e++) strength[v]! += graph.weights[e]!;
+  for (let v = 0; v < graph.nodes; v++)
+    for (let e = graph.indptr[v]!; e < graph.indptr[v + 1]!; e++) strength[v]! += graph.weights[e]!;
   const total = strength.reduce((sum, own) => sum + own, 0);
   const penalty = total > 0 ? resolution / total : 0;
   let codes: Int32Array = Int32Array.from({ length: graph.nodes }, (_, v) => v);
@@ -108,7 +130,12 @@ class Surroundings {
     this.weight = new Float64Array(communities);
   }
 
-  look({ indptr, neighbors, weights }: Graph, node: number, codes: Int32Array, isCounted: (neighbor: number) => boolean): void {
+  look(
+    { indptr, neighbors, weights }: Graph,
+    node: number,
+    codes: Int32Array,
+    isCounted: (neighbor: number) => boolean,
+  ): void {
     for (const community of this.touched) this.weight[community] = 0;
     this.touched.length = 0;
     for (let e = indptr[node]!; e < indptr[node + 1]!; e++) {
@@ -121,7 +148,10 @@ class Surroundings {
   }
 }
 
-/** Moves nodes to the community where the modularity gains most, until no node wants to move. A node is looked at again when a neighbour has left. */
+/**
+ * Moves nodes to the community where the modularity gains most, until no node wants to move. A node is looked
+ * at again when a neighbour has left.
+ */
 function moveNodes(level: Level, start: Int32Array, penalty: number, random: Random): Int32Array {
   const { nodes, indptr, neighbors, strength } = level;
   const codes = start.slice();
@@ -144,10 +174,12 @@ function moveNodes(level: Level, start: Int32Array, penalty: number, random: Ran
     const own = codes[node]!;
     held[own]! -= strength[node]!;
     around.look(level, node, codes, () => true);
-    const gain = (community: number): number => around.weight[community]! - penalty * strength[node]! * held[community]!;
+    const gain = (community: number): number =>
+      around.weight[community]! - penalty * strength[node]! * held[community]!;
     let best = own;
     let most = gain(own);
-    for (const community of around.touched) if (gain(community) > most + 1e-12) [best, most] = [community, gain(community)];
+    for (const community of around.touched)
+      if (gain(community) > most + 1e-12) [best, most] = [community, gain(community)];
     if (most < -1e-12 && sizes[own]! > 1) best = empty.pop()!;
     held[best]! += strength[node]!;
     if (best === own) continue;
@@ -164,8 +196,16 @@ function moveNodes(level: Level, start: Int32Array, penalty: number, random: Ran
   return codes;
 }
 
-/** Splits each community into parts that hang together: nodes, each alone at first, join the part of their community that they gain most from. */
-function refineCommunities(level: Level, communities: Int32Array, penalty: number, random: Random): Int32Array {
+/**
+ * Splits each community into parts that hang together: nodes, each alone at first, join the part of their
+ * community that they gain most from.
+ */
+function refineCommunities(
+  level: Level,
+  communities: Int32Array,
+  penalty: number,
+  random: Random,
+): Int32Array {
   const { nodes, strength } = level;
   const parts = Int32Array.from({ length: nodes }, (_, node) => node);
   const held = strength.slice();
@@ -179,7 +219,8 @@ function refineCommunities(level: Level, communities: Int32Array, penalty: numbe
     around.look(level, node, parts, (neighbor) => communities[neighbor] === communities[node]);
     outside[node] = around.touched.reduce((sum, part) => sum + around.weight[part]!, 0);
   }
-  const isWellConnected = (part: number, community: number): boolean => outside[part]! >= penalty * held[part]! * (ofCommunity[community]! - held[part]!) - 1e-12;
+  const isWellConnected = (part: number, community: number): boolean =>
+    outside[part]! >= penalty * held[part]! * (ofCommunity[community]! - held[part]!) - 1e-12;
   for (const node of random.shuffle(Int32Array.from({ length: nodes }, (_, v) => v))) {
     const community = communities[node]!;
     if (!isAlone[node] || !isWellConnected(node, community)) continue;
@@ -188,7 +229,8 @@ function refineCommunities(level: Level, communities: Int32Array, penalty: numbe
     let most = 0;
     for (const part of around.touched) {
       const gain = around.weight[part]! - penalty * strength[node]! * held[part]!;
-      if (part !== node && gain > most + 1e-12 && isWellConnected(part, community)) [best, most] = [part, gain];
+      if (part !== node && gain > most + 1e-12 && isWellConnected(part, community))
+        [best, most] = [part, gain];
     }
     if (best === node) continue;
     outside[best]! += outside[node]! - 2 * around.weight[best]!;
@@ -200,8 +242,15 @@ function refineCommunities(level: Level, communities: Int32Array, penalty: numbe
   return parts;
 }
 
-/** The graph whose nodes are the parts. Weight within a part stays in its strength alone: it does not matter to where it moves. */
-function aggregate({ indptr, neighbors, weights, strength, nodes }: Level, parts: Int32Array, count: number): Level {
+/**
+ * The graph whose nodes are the parts. Weight within a part stays in its strength alone: it does not matter
+ * to where it moves.
+ */
+function aggregate(
+  { indptr, neighbors, weights, strength, nodes }: Level,
+  parts: Int32Array,
+  count: number,
+): Level {
   const members = new Int32Array(nodes);
   const from = new Int32Array(count + 1);
   for (const part of parts) from[part + 1]!++;
@@ -232,7 +281,13 @@ function aggregate({ indptr, neighbors, weights, strength, nodes }: Level, parts
     }
     newIndptr[part + 1] = newNeighbors.length;
   }
-  return { nodes: count, indptr: newIndptr, neighbors: Int32Array.from(newNeighbors), weights: Float64Array.from(newWeights), strength: newStrength };
+  return {
+    nodes: count,
+    indptr: newIndptr,
+    neighbors: Int32Array.from(newNeighbors),
+    weights: Float64Array.from(newWeights),
+    strength: newStrength,
+  };
 }
 
 /** Lloyd's algorithm from centres drawn far apart (k-means++), the best of a few starts. */
@@ -246,13 +301,22 @@ function kMeans(points: Float32Array, D: number, clusters: number, random: Rando
   return best;
 }
 
-function squaredDistance(points: ArrayLike<number>, i: number, centres: ArrayLike<number>, c: number, D: number): number {
+function squaredDistance(
+  points: ArrayLike<number>,
+  i: number,
+  centres: ArrayLike<number>,
+  c: number,
+  D: number,
+): number {
   let sum = 0;
   for (let d = 0; d < D; d++) sum += (points[i * D + d]! - centres[c * D + d]!) ** 2;
   return sum;
 }
 
-/** Each centre is a point, drawn in proportion to its squared distance to those before. Fewer where there are fewer different points. */
+/**
+ * Each centre is a point, drawn in proportion to its squared distance to those before. Fewer where there are
+ * fewer different points.
+ */
 function drawCentres(points: Float32Array, D: number, clusters: number, random: Random): Float64Array {
   const N = points.length / D;
   const chosen = [random.below(N)];
@@ -260,7 +324,8 @@ function drawCentres(points: Float32Array, D: number, clusters: number, random: 
   while (chosen.length < clusters) {
     const last = chosen[chosen.length - 1]!;
     let total = 0;
-    for (let i = 0; i < N; i++) total += least[i] = Math.min(least[i]!, squaredDistance(points, i, points, last, D));
+    for (let i = 0; i < N; i++)
+      total += least[i] = Math.min(least[i]!, squaredDistance(points, i, points, last, D));
     if (total === 0) break;
     let left = random.uniform() * total;
     let next = 0;
@@ -275,7 +340,11 @@ function drawCentres(points: Float32Array, D: number, clusters: number, random: 
   return Float64Array.from(chosen.flatMap((i) => Array.from(points.subarray(i * D, (i + 1) * D))));
 }
 
-function lloyd(points: Float32Array, D: number, centres: Float64Array): { codes: Int32Array; spread: number } {
+function lloyd(
+  points: Float32Array,
+  D: number,
+  centres: Float64Array,
+): { codes: Int32Array; spread: number } {
   const [N, clusters] = [points.length / D, centres.length / D];
   const codes = new Int32Array(N).fill(-1);
   let spread = Infinity;
@@ -298,7 +367,8 @@ function lloyd(points: Float32Array, D: number, centres: Float64Array): { codes:
     }
     if (moved === 0) break;
     // a centre that has lost all its points stays where it is
-    for (let c = 0; c < clusters; c++) if (counts[c]! > 0) for (let d = 0; d < D; d++) centres[c * D + d] = sums[c * D + d]! / counts[c]!;
+    for (let c = 0; c < clusters; c++)
+      if (counts[c]! > 0) for (let d = 0; d < D; d++) centres[c * D + d] = sums[c * D + d]! / counts[c]!;
   }
   return { codes, spread };
 }

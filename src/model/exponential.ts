@@ -1,21 +1,30 @@
-// The exponential function by the same rounded operations on every engine: ECMAScript leaves the last digit of Math.exp, Math.log and Math.cos to each, and versions of V8 differ.
-// For what is iterated, where a last digit grows into another picture or another cluster (neighbors.ts).
+// The exponential function by the same rounded operations on every engine: ECMAScript leaves the last digit
+// of Math.exp, Math.log and Math.cos to each, and versions of V8 differ. For what is iterated, where a last
+// digit grows into another picture or another cluster (neighbors.ts).
 
 /** 2^-k, k from 0 */
 const halves = powersOfHalf(1076);
 
 /**
  * exp(x) for x <= 0, to within one unit in the last place.
- * Source: fdlibm's e_exp.c (Sun Microsystems): x = r - k ln 2 with |r| <= ln 2 / 2, exp(r) by a rational function.
+ * Source: fdlibm's e_exp.c (Sun Microsystems): x = r - k ln 2 with |r| <= ln 2 / 2, exp(r) by a rational
+ * function.
  */
 export function expOfNegative(x: number): number {
   if (!(x > -745.2)) return Number.isNaN(x) ? NaN : 0;
   const k = Math.floor(0.5 - x * Math.LOG2E);
-  const high = x + k * 6.93147180369123816490e-1;
+  const high = x + k * 6.9314718036912381649e-1;
   const low = -k * 1.90821492927058770002e-10;
   const r = high - low;
   const t = r * r;
-  const c = r - t * (1.66666666666666019037e-1 + t * (-2.77777777770155933842e-3 + t * (6.61375632143793436117e-5 + t * (-1.65339022054652515390e-6 + t * 4.13813679705723846039e-8))));
+  const c =
+    r -
+    t *
+      (1.66666666666666019037e-1 +
+        t *
+          (-2.77777777770155933842e-3 +
+            t *
+              (6.61375632143793436117e-5 + t * (-1.6533902205465251539e-6 + t * 4.13813679705723846039e-8))));
   return (1 - (low - (r * c) / (2 - c) - high)) * halves[k]!;
 }
 

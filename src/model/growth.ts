@@ -1,5 +1,6 @@
-// Growing a model without retraining it: unlabelled prototypes from clusters, new cell types from labelled cells or from clusters. What is there stays as it is.
-// Source: De Donno et al. 2023, Methods (equation 8; "Reference mapping"). Differs: unlabelled prototypes are computed when asked for, from the unlabelled cells
+// Growing a model without retraining it: unlabelled prototypes from clusters, new cell types from labelled
+// cells or from clusters. What is there stays as it is. Source: De Donno et al. 2023, Methods (equation 8;
+// "Reference mapping"). Differs: unlabelled prototypes are computed when asked for, from the unlabelled cells
 // alone (scArches clusters all), and keep their numbers for good.
 import type { ModelJson, StoredModel, StoredTensor } from "./checkpoint.js";
 import type { LevelCalibration } from "./classify.js";
@@ -9,15 +10,26 @@ import { ScPoliError } from "../errors.js";
 import type { Dataset } from "../data/minibatches.js";
 import { PrototypeSums, type Prototypes } from "./prototypes.js";
 
-/** @returns null where no unlabelled prototypes are asked for @throws ScPoliError "usage" for a value out of range */
-export function clusteringOf({ unlabeledPrototypes: asked = false, resolution = defaults.resolution }: UnlabeledOptions): Clustering | null {
+/**
+ * @returns null where no unlabelled prototypes are asked for
+ * @throws ScPoliError "usage" for a value out of range
+ */
+export function clusteringOf({
+  unlabeledPrototypes: asked = false,
+  resolution = defaults.resolution,
+}: UnlabeledOptions): Clustering | null {
   if (asked === false) return null;
   const method = typeof asked === "object" ? "kmeans" : asked;
-  if (!["leiden", "louvain", "kmeans"].includes(method)) throw new ScPoliError("usage", `unlabeledPrototypes is ${JSON.stringify(asked)}; expected "leiden", "louvain", { kmeans: number of clusters } or false.`);
+  if (!["leiden", "louvain", "kmeans"].includes(method))
+    throw new ScPoliError(
+      "usage",
+      `unlabeledPrototypes is ${JSON.stringify(asked)}; expected "leiden", "louvain", { kmeans: number of clusters } or false.`,
+    );
   return {
     method,
     resolution: checkNumber("resolution", resolution, 1e-6),
-    clusters: typeof asked === "object" ? checkWhole("unlabeledPrototypes.kmeans", asked.kmeans, 1, 65536) : 0,
+    clusters:
+      typeof asked === "object" ? checkWhole("unlabeledPrototypes.kmeans", asked.kmeans, 1, 65536) : 0,
   };
 }
 
@@ -32,40 +44,84 @@ export interface UnlabeledLoss {
   readonly cells: Int32Array;
 }
 
-/** Room for communities in the table of prototypes while training; of a usual data set there are 10 to 100. */
+/**
+ * Room for communities in the table of prototypes while training; of a usual data set there are 10 to 100.
+ */
 const mostCommunities = 1024;
 
 /** @returns undefined where the weight is 0, or every cell has a label @throws ScPoliError "usage" */
-export function unlabeledLossOf({ unlabeledWeight = 0 }: UnlabeledOptions, clustering: Clustering | null, from: number, cells: Int32Array): UnlabeledLoss | undefined {
+export function unlabeledLossOf(
+  { unlabeledWeight = 0 }: UnlabeledOptions,
+  clustering: Clustering | null,
+  from: number,
+  cells: Int32Array,
+): UnlabeledLoss | undefined {
   const weight = checkNumber("unlabeledWeight", unlabeledWeight, 0);
   if (weight === 0) return undefined;
-  if (!clustering) throw new ScPoliError("usage", "unlabeledWeight needs unlabelled prototypes: say how they are found (unlabeledPrototypes).");
-  return cells.length === 0 ? undefined : { clustering, weight, from, rows: clustering.method === "kmeans" ? clustering.clusters : mostCommunities, cells };
+  if (!clustering)
+    throw new ScPoliError(
+      "usage",
+      "unlabeledWeight needs unlabelled prototypes: say how they are found (unlabeledPrototypes).",
+    );
+  return cells.length === 0
+    ? undefined
+    : {
+        clustering,
+        weight,
+        from,
+        rows: clustering.method === "kmeans" ? clustering.clusters : mostCommunities,
+        cells,
+      };
 }
 
 /**
  * Rows of the table of prototypes of the unlabelled cells, found in their latent space.
  * @param latent - (cells, D) @throws ScPoliError "usage" where there are more clusters than rows
  */
-export function clusterRows({ clustering, from, rows }: UnlabeledLoss, latent: Float32Array, D: number, seed: number): Int32Array {
+export function clusterRows(
+  { clustering, from, rows }: UnlabeledLoss,
+  latent: Float32Array,
+  D: number,
+  seed: number,
+): Int32Array {
   const codes = clusterPoints(latent, D, clustering, seed);
   const found = codes.reduce((most, code) => Math.max(most, code + 1), 0);
-  if (found > rows) throw new ScPoliError("usage", `There are ${found} clusters of unlabelled cells, more than the ${rows} that the loss can hold. Choose a lower resolution.`, { found });
+  if (found > rows)
+    throw new ScPoliError(
+      "usage",
+      `There are ${found} clusters of unlabelled cells, more than the ${rows} that the loss can hold. Choose a lower resolution.`,
+      { found },
+    );
   return codes.map((code) => from + code);
 }
 
 /** Cells without a label at any level. */
-export function unlabeledCells({ labels, levels, combinations }: Pick<Dataset, "labels" | "levels" | "combinations">): Int32Array {
-  return Int32Array.from(combinations.keys()).filter((cell) => labels.subarray(cell * levels, (cell + 1) * levels).every((label) => label < 0));
+export function unlabeledCells({
+  labels,
+  levels,
+  combinations,
+}: Pick<Dataset, "labels" | "levels" | "combinations">): Int32Array {
+  return Int32Array.from(combinations.keys()).filter((cell) =>
+    labels.subarray(cell * levels, (cell + 1) * levels).every((label) => label < 0),
+  );
 }
 
 /** The labelled prototypes of a model. */
 export function storedPrototypes({ json, tensors }: StoredModel): Prototypes {
   const [K, D] = [json.cell_types.length, json.model.latent_dim];
-  return { shape: [K, D], means: tensors.get("prototypes")!.data, covariances: tensors.get("prototype_covariances")!.data, counts: Float64Array.from(json.prototype_counts) };
+  return {
+    shape: [K, D],
+    means: tensors.get("prototypes")!.data,
+    covariances: tensors.get("prototype_covariances")!.data,
+    counts: Float64Array.from(json.prototype_counts),
+  };
 }
 
-/** Mean, covariance and number of the cells of each code. @param latent - (N, D) @param codes - (N), -1 for none */
+/**
+ * Mean, covariance and number of the cells of each code.
+ * @param latent - (N, D)
+ * @param codes - (N), -1 for none
+ */
 export function prototypesOf(latent: Float32Array, codes: Int32Array, K: number, D: number): Prototypes {
   const sums = new PrototypeSums(K, D, 1);
   sums.add(latent, codes, codes.length);
@@ -76,22 +132,50 @@ export function prototypesOf(latent: Float32Array, codes: Int32Array, K: number,
  * Clusters unlabelled cells and adds a prototype for each cluster, numbered on from those that the model has.
  * @param latent - (n, D) of the unlabelled cells
  */
-export function addUnlabeledPrototypes(stored: StoredModel, latent: Float32Array, clustering: Clustering, seed: number, note: (note: Note) => void = () => undefined): StoredModel {
+export function addUnlabeledPrototypes(
+  stored: StoredModel,
+  latent: Float32Array,
+  clustering: Clustering,
+  seed: number,
+  note: (note: Note) => void = () => undefined,
+): StoredModel {
   const { json, tensors } = stored;
   const D = json.model.latent_dim;
   const cells = latent.length / D;
   if (cells === 0) {
-    note({ level: "warning", message: "Every cell has a label: there are no unlabelled prototypes to be found." });
+    note({
+      level: "warning",
+      message: "Every cell has a label: there are no unlabelled prototypes to be found.",
+    });
     return stored;
   }
   const codes = clusterPoints(latent, D, clustering, seed);
-  const { means, covariances, counts } = prototypesOf(latent, codes, codes.reduce((most, code) => Math.max(most, code + 1), 0), D);
+  const { means, covariances, counts } = prototypesOf(
+    latent,
+    codes,
+    codes.reduce((most, code) => Math.max(most, code + 1), 0),
+    D,
+  );
   // numbers are not given twice, also where those with the highest have got a name since
-  const first = Math.max(Number(json.provenance["clusters"] ?? 0), 1 + Math.max(-1, ...json.unlabeled_prototypes.map(({ cluster }) => cluster)));
+  const first = Math.max(
+    Number(json.provenance["clusters"] ?? 0),
+    1 + Math.max(-1, ...json.unlabeled_prototypes.map(({ cluster }) => cluster)),
+  );
   const added = Array.from(counts, (own, i) => ({ cluster: first + i, cells: own }));
-  note({ level: "info", message: `${added.length} unlabelled prototype${added.length === 1 ? "" : "s"} from ${cells} cells without a label (${clustering.method}).` });
-  const numbered = { json: { ...json, provenance: { ...json.provenance, clusters: first + added.length } }, tensors };
-  return withUnlabeled(numbered, [...json.unlabeled_prototypes, ...added], appended(tensors.get("unlabeled_prototypes"), means), appended(tensors.get("unlabeled_prototype_covariances"), covariances));
+  note({
+    level: "info",
+    message: `${added.length} unlabelled prototype${added.length === 1 ? "" : "s"} from ${cells} cells without a label (${clustering.method}).`,
+  });
+  const numbered = {
+    json: { ...json, provenance: { ...json.provenance, clusters: first + added.length } },
+    tensors,
+  };
+  return withUnlabeled(
+    numbered,
+    [...json.unlabeled_prototypes, ...added],
+    appended(tensors.get("unlabeled_prototypes"), means),
+    appended(tensors.get("unlabeled_prototype_covariances"), covariances),
+  );
 }
 
 function appended(before: StoredTensor | undefined, more: Float32Array): Float32Array {
@@ -101,28 +185,46 @@ function appended(before: StoredTensor | undefined, more: Float32Array): Float32
   return data;
 }
 
-function withUnlabeled({ json, tensors }: StoredModel, unlabeled: ModelJson["unlabeled_prototypes"], means: Float32Array, covariances: Float32Array): StoredModel {
+function withUnlabeled(
+  { json, tensors }: StoredModel,
+  unlabeled: ModelJson["unlabeled_prototypes"],
+  means: Float32Array,
+  covariances: Float32Array,
+): StoredModel {
   const [U, D] = [unlabeled.length, json.model.latent_dim];
   const grown = new Map(tensors);
   grown.delete("unlabeled_prototypes");
   grown.delete("unlabeled_prototype_covariances");
-  if (U > 0) grown.set("unlabeled_prototypes", { shape: [U, D], data: means }).set("unlabeled_prototype_covariances", { shape: [U, D, D], data: covariances });
+  if (U > 0)
+    grown
+      .set("unlabeled_prototypes", { shape: [U, D], data: means })
+      .set("unlabeled_prototype_covariances", { shape: [U, D, D], data: covariances });
   return { json: { ...json, unlabeled_prototypes: unlabeled }, tensors: grown };
 }
 
 /**
  * Adds the cell types that a query has and the model has not; those that are there keep their prototypes.
- * A new prototype is the mean of its cells less the mean difference of the query's cells of known types from their prototypes: what is left of the query's own
- * effect would else draw cells of known types to the new prototype.
- * @param names - new types, in the order of their rows @param labels - codes (N, levels) and per level all its rows, the new ones among them @param latent - (N, D)
+ * A new prototype is the mean of its cells less the mean difference of the query's cells of known types from
+ * their prototypes: what is left of the query's own effect would else draw cells of known types to the new
+ * prototype.
+ * @param names - new types, in the order of their rows
+ * @param labels - codes (N, levels) and per level all its rows, the new ones among them
+ * @param latent - (N, D)
  */
 export function addQueryTypes(
-  stored: StoredModel, names: readonly string[], { levels, codes }: { readonly levels: readonly (readonly number[])[]; readonly codes: Int32Array }, latent: Float32Array,
+  stored: StoredModel,
+  names: readonly string[],
+  { levels, codes }: { readonly levels: readonly (readonly number[])[]; readonly codes: Int32Array },
+  latent: Float32Array,
 ): StoredModel {
   const [K, D, L] = [stored.json.cell_types.length, stored.json.model.latent_dim, levels.length];
   const known = stored.tensors.get("prototypes")!.data;
   const sums = new PrototypeSums(names.length, D, L);
-  sums.add(latent, codes.map((code) => Math.max(-1, code - K)), codes.length / L);
+  sums.add(
+    latent,
+    codes.map((code) => Math.max(-1, code - K)),
+    codes.length / L,
+  );
   const prototypes = sums.finish();
   const shift = new Float64Array(D);
   let cells = 0;
@@ -131,80 +233,148 @@ export function addQueryTypes(
     cells++;
     for (let d = 0; d < D; d++) shift[d]! += latent[Math.floor(at / L) * D + d]! - known[code * D + d]!;
   });
-  if (cells > 0) prototypes.means.forEach((value, i) => (prototypes.means[i] = value - shift[i % D]! / cells));
+  if (cells > 0)
+    prototypes.means.forEach((value, i) => (prototypes.means[i] = value - shift[i % D]! / cells));
   return addCellTypes(stored, names, levels, prototypes);
 }
 
-/** @param levels - per level all its rows, those of the new types among them @param prototypes - of the new types */
-function addCellTypes({ json, tensors }: StoredModel, names: readonly string[], levels: readonly (readonly number[])[], prototypes: Prototypes): StoredModel {
+/**
+ * @param levels - per level all its rows, those of the new types among them
+ * @param prototypes - of the new types
+ */
+function addCellTypes(
+  { json, tensors }: StoredModel,
+  names: readonly string[],
+  levels: readonly (readonly number[])[],
+  prototypes: Prototypes,
+): StoredModel {
   const [K, D] = [json.cell_types.length + names.length, json.model.latent_dim];
   const grown = new Map(tensors)
     .set("prototypes", { shape: [K, D], data: appended(tensors.get("prototypes"), prototypes.means) })
-    .set("prototype_covariances", { shape: [K, D, D], data: appended(tensors.get("prototype_covariances"), prototypes.covariances) });
-  return { json: { ...json, cell_types: [...json.cell_types, ...names], levels, prototype_counts: [...json.prototype_counts, ...prototypes.counts] }, tensors: grown };
+    .set("prototype_covariances", {
+      shape: [K, D, D],
+      data: appended(tensors.get("prototype_covariances"), prototypes.covariances),
+    });
+  return {
+    json: {
+      ...json,
+      cell_types: [...json.cell_types, ...names],
+      levels,
+      prototype_counts: [...json.prototype_counts, ...prototypes.counts],
+    },
+    tensors: grown,
+  };
 }
 
 /**
  * Adds one cell type to a level, which is made where the model has none.
  * @param prototype - a table of one
  */
-export function addCellType(stored: StoredModel, name: string, level: string, prototype: Prototypes): StoredModel {
+export function addCellType(
+  stored: StoredModel,
+  name: string,
+  level: string,
+  prototype: Prototypes,
+): StoredModel {
   const { json } = stored;
   const keys = json.cell_type_keys.length > 0 ? json.cell_type_keys : [level];
-  const levels = keys.map((key, position) => [...(json.levels[position] ?? []), ...(key === level ? [json.cell_types.length] : [])]);
+  const levels = keys.map((key, position) => [
+    ...(json.levels[position] ?? []),
+    ...(key === level ? [json.cell_types.length] : []),
+  ]);
   const grown = addCellTypes(stored, [name], levels, prototype);
   const calibration = keys.map((_, position) => {
     const own = json.calibration[position];
     return own && own.cells > 0 ? own : calibrationOfSpreads(grown, levels[position]!);
   });
-  return { json: { ...grown.json, cell_type_keys: keys, calibration }, tensors: json.cell_type_keys.length > 0 ? grown.tensors : withLandmarkLevel(grown.tensors) };
+  return {
+    json: { ...grown.json, cell_type_keys: keys, calibration },
+    tensors: json.cell_type_keys.length > 0 ? grown.tensors : withLandmarkLevel(grown.tensors),
+  };
 }
 
 /** Landmarks of a model that gets its first annotation level: no cell has a label there. */
 function withLandmarkLevel(tensors: StoredModel["tensors"]): StoredModel["tensors"] {
   const labels = tensors.get("landmarks.labels");
-  return labels ? new Map([...tensors, ["landmarks.labels", { shape: [labels.shape[0]!, 1], data: new Float32Array(labels.shape[0]!).fill(-1) }]]) : tensors;
+  return labels
+    ? new Map([
+        ...tensors,
+        [
+          "landmarks.labels",
+          { shape: [labels.shape[0]!, 1], data: new Float32Array(labels.shape[0]!).fill(-1) },
+        ],
+      ])
+    : tensors;
 }
 
 /** One prototype of all cells of some unlabelled ones. */
 export function pooledPrototype({ json, tensors }: StoredModel, clusters: readonly number[]): Prototypes {
   const D = json.model.latent_dim;
-  const rows = clusters.map((cluster) => json.unlabeled_prototypes.findIndex((own) => own.cluster === cluster));
-  const [points, spreads] = [tensors.get("unlabeled_prototypes")!.data, tensors.get("unlabeled_prototype_covariances")!.data];
+  const rows = clusters.map((cluster) =>
+    json.unlabeled_prototypes.findIndex((own) => own.cluster === cluster),
+  );
+  const [points, spreads] = [
+    tensors.get("unlabeled_prototypes")!.data,
+    tensors.get("unlabeled_prototype_covariances")!.data,
+  ];
   // numbers of cells that are not known (imported models) weigh as one
   const weightOf = (row: number): number => Math.max(1, json.unlabeled_prototypes[row]!.cells);
   const cells = rows.reduce((sum, row) => sum + weightOf(row), 0);
   const means = new Float32Array(D);
-  for (const row of rows) for (let d = 0; d < D; d++) means[d]! += (points[row * D + d]! * weightOf(row)) / cells;
+  for (const row of rows)
+    for (let d = 0; d < D; d++) means[d]! += (points[row * D + d]! * weightOf(row)) / cells;
   const covariances = new Float32Array(D * D);
   for (const row of rows) {
     const own = weightOf(row);
     for (let d = 0; d < D; d++)
       for (let e = 0; e < D; e++) {
         const between = own * (points[row * D + d]! - means[d]!) * (points[row * D + e]! - means[e]!);
-        covariances[d * D + e]! += ((own - 1) * spreads[(row * D + d) * D + e]! + between) / Math.max(1, cells - 1);
+        covariances[d * D + e]! +=
+          ((own - 1) * spreads[(row * D + d) * D + e]! + between) / Math.max(1, cells - 1);
       }
   }
-  return { shape: [1, D], means, covariances, counts: Float64Array.of(rows.reduce((sum, row) => sum + json.unlabeled_prototypes[row]!.cells, 0)) };
+  return {
+    shape: [1, D],
+    means,
+    covariances,
+    counts: Float64Array.of(rows.reduce((sum, row) => sum + json.unlabeled_prototypes[row]!.cells, 0)),
+  };
 }
 
 /** The model without some of its unlabelled prototypes; the others keep their numbers. */
 export function withoutClusters(stored: StoredModel, clusters: readonly number[]): StoredModel {
   const { json, tensors } = stored;
-  const rows = json.unlabeled_prototypes.flatMap(({ cluster }, row) => (clusters.includes(cluster) ? [] : [row]));
-  const kept = (name: string, width: number): Float32Array => Float32Array.from(rows.flatMap((row) => Array.from(tensors.get(name)!.data.subarray(row * width, (row + 1) * width))));
+  const rows = json.unlabeled_prototypes.flatMap(({ cluster }, row) =>
+    clusters.includes(cluster) ? [] : [row],
+  );
+  const kept = (name: string, width: number): Float32Array =>
+    Float32Array.from(
+      rows.flatMap((row) => Array.from(tensors.get(name)!.data.subarray(row * width, (row + 1) * width))),
+    );
   const D = json.model.latent_dim;
-  return withUnlabeled(stored, rows.map((row) => json.unlabeled_prototypes[row]!), kept("unlabeled_prototypes", D), kept("unlabeled_prototype_covariances", D * D));
+  return withUnlabeled(
+    stored,
+    rows.map((row) => json.unlabeled_prototypes[row]!),
+    kept("unlabeled_prototypes", D),
+    kept("unlabeled_prototype_covariances", D * D),
+  );
 }
 
 /** 95 % point of the standard normal. */
 const z95 = 1.6449;
 
 /**
- * Scales of a level that no held-out cells were there for: from the covariances, as if each type were normal. The squared distance of a type's cells is taken as a multiple
- * of a chi-squared variable with the same mean and variance (Satterthwaite), its 95 % point after Wilson and Hilferty.
+ * Scales of a level that no held-out cells were there for: from the covariances, as if each type were normal.
+ * The squared distance of a type's cells is taken as a multiple of a chi-squared variable with the same mean
+ * and variance (Satterthwaite), its 95 % point after Wilson and Hilferty.
  */
-export function calibrationOfSpreads({ json, tensors }: Pick<StoredModel, "tensors"> & { readonly json: Pick<ModelJson, "model" | "prototype_counts"> }, types: readonly number[]): LevelCalibration {
+export function calibrationOfSpreads(
+  {
+    json,
+    tensors,
+  }: Pick<StoredModel, "tensors"> & { readonly json: Pick<ModelJson, "model" | "prototype_counts"> },
+  types: readonly number[],
+): LevelCalibration {
   const D = json.model.latent_dim;
   const covariances = tensors.get("prototype_covariances")!.data;
   let [cells, scale, variance] = [0, 0, 0];
@@ -220,5 +390,10 @@ export function calibrationOfSpreads({ json, tensors }: Pick<StoredModel, "tenso
     scale += count * Math.sqrt(trace * (1 - 2 / (9 * freedom) + z95 * Math.sqrt(2 / (9 * freedom))) ** 3);
     variance += (count * trace) / D;
   }
-  return { distance_scale: Math.max(1e-6, scale / cells), probability_scale: Math.max(1e-6, Math.sqrt(variance / cells)), threshold: 0.5, cells: 0 };
+  return {
+    distance_scale: Math.max(1e-6, scale / cells),
+    probability_scale: Math.max(1e-6, Math.sqrt(variance / cells)),
+    threshold: 0.5,
+    cells: 0,
+  };
 }

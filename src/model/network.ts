@@ -1,15 +1,24 @@
-// The network of scPoli, written once for every engine: encoder and decoder forward, and the backward pass = the forward pass read upwards.
-// Source: De Donno et al. 2023, Methods ("scPoli"); layers as in scArches' Encoder and Decoder.
-// Shapes: cond (B, E), hidden (B, H), mean, logVar, noise, z (B, D); the gradient of w is dw.
+// The network of scPoli, written once for every engine: encoder and decoder forward, and the backward pass =
+// the forward pass read upwards. Source: De Donno et al. 2023, Methods ("scPoli"); layers as in scArches'
+// Encoder and Decoder. Shapes: cond (B, E), hidden (B, H), mean, logVar, noise, z (B, D); the gradient of w
+// is dw.
 import type { ModelOptions } from "../config.js";
-import type { Activation, Engine, Operations, OutputLayer, Parameter, Program, TakenCounts } from "../engine/engine.js";
+import type {
+  Activation,
+  Engine,
+  Operations,
+  OutputLayer,
+  Parameter,
+  Program,
+  TakenCounts,
+} from "../engine/engine.js";
 import { conditionKeyOf, engineOptions, oneHotName, parameterShapes, type ModelSizes } from "./parameters.js";
 
 export interface NetworkOptions {
   readonly weightDecay: number;
   /**
-   * Reference mapping: how many conditions of each key, and how many combinations, belong to the reference. They and all weights are frozen,
-   * only what comes after them trains. Missing: everything trains.
+   * Reference mapping: how many conditions of each key, and how many combinations, belong to the reference.
+   * They and all weights are frozen, only what comes after them trains. Missing: everything trains.
    */
   readonly frozen?: { readonly conditions: readonly number[]; readonly combinations: number };
 }
@@ -23,7 +32,10 @@ export interface TrainingOptions {
   readonly sampleNoise?: boolean;
 }
 
-/** What the decoder gives for a cell, for tests: written by the training program where there are places for it. */
+/**
+ * What the decoder gives for a cell, for tests: written by the training program where there are places for
+ * it.
+ */
 export interface Decoded {
   /** (B, G) softmax over the genes; of mse the reconstruction itself */
   readonly mean: Activation;
@@ -89,8 +101,12 @@ export class Network {
     });
     this.#tables = options.embeddingDims.map((_, key) => this.#parameter(`embeddings.${key}.weight`));
     this.#cond = engine.createActivation(options.embeddingDims.reduce((sum, width) => sum + width, 0));
-    this.#encoder = down.map((width, i) => layer(width, i === 0 ? "encoder.FC.L0.expr_L." : `encoder.FC.L${i}.`));
-    this.#decoder = up.map((width, i) => layer(width, i === 0 ? "decoder.FirstL.L0.expr_L." : `decoder.HiddenL.L${i}.`));
+    this.#encoder = down.map((width, i) =>
+      layer(width, i === 0 ? "encoder.FC.L0.expr_L." : `encoder.FC.L${i}.`),
+    );
+    this.#decoder = up.map((width, i) =>
+      layer(width, i === 0 ? "decoder.FirstL.L0.expr_L." : `decoder.HiddenL.L${i}.`),
+    );
     this.mean = engine.createActivation(D);
     this.logVar = engine.createActivation(D);
     this.noise = engine.createActivation(D);
@@ -98,13 +114,21 @@ export class Network {
   }
 
   /** Forward, backward and one step of Adam. */
-  training({ dropout, prototypeNorm, sampleNoise = true }: TrainingOptions, decoded: Decoded | null = null): Program {
+  training(
+    { dropout, prototypeNorm, sampleNoise = true }: TrainingOptions,
+    decoded: Decoded | null = null,
+  ): Program {
     const { engine } = this;
     const dcond = engine.createActivation(this.#cond.columns);
     const dz = engine.createActivation(this.z.columns);
     const dmean = engine.createActivation(this.z.columns);
     const dlogVar = engine.createActivation(this.z.columns);
-    const dhidden = new Map([...this.#encoder, ...this.#decoder].map((layer) => [layer, engine.createActivation(layer.output.columns)]));
+    const dhidden = new Map(
+      [...this.#encoder, ...this.#decoder].map((layer) => [
+        layer,
+        engine.createActivation(layer.output.columns),
+      ]),
+    );
     const d = (layer: Layer): Activation => dhidden.get(layer)!;
 
     return engine.record((ops) => {
@@ -132,7 +156,15 @@ export class Network {
       for (let i = encoder.length - 1; i >= 0; i--) {
         const layer = encoder[i]!;
         ops.normalizeBackward(d(layer), layer.linear, dropout, i, d(layer));
-        if (i > 0) ops.linearBackward(d(layer), encoder[i - 1]!.output, layer.weight, layer.bias, false, d(encoder[i - 1]!));
+        if (i > 0)
+          ops.linearBackward(
+            d(layer),
+            encoder[i - 1]!.output,
+            layer.weight,
+            layer.bias,
+            false,
+            d(encoder[i - 1]!),
+          );
         else ops.sparseLinearBackward(d(layer), layer.weight, layer.bias!, this.#taken);
       }
       this.#conditionBackward(ops, "encoder.FC.L0", d(encoder[0]!), dcond, decoderCond);
@@ -160,7 +192,10 @@ export class Network {
     });
   }
 
-  /** `mean` (B, D) of the cells: the latent space. @param beside - what else is computed of them in the same go */
+  /**
+   * `mean` (B, D) of the cells: the latent space.
+   * @param beside - what else is computed of them in the same go
+   */
   encoding(beside?: (operations: Operations) => void): Program {
     return this.engine.record((ops) => {
       this.#encodeMean(ops, 0);
@@ -170,7 +205,9 @@ export class Network {
 
   /** Reads every parameter, in the published shapes. */
   read(): Map<string, Float32Array> {
-    return new Map([...this.parameters].map(([name, parameter]) => [name, Float32Array.from(this.engine.read(parameter))]));
+    return new Map(
+      [...this.parameters].map(([name, parameter]) => [name, Float32Array.from(this.engine.read(parameter))]),
+    );
   }
 
   write(values: ReadonlyMap<string, ArrayLike<number>>): void {
@@ -193,7 +230,12 @@ export class Network {
 
   #encode(ops: Operations, dropout: number): void {
     this.#encodeMean(ops, dropout);
-    ops.linear(this.#encoder[this.#encoder.length - 1]!.output, ...this.#head("log_var_encoder"), false, this.logVar);
+    ops.linear(
+      this.#encoder[this.#encoder.length - 1]!.output,
+      ...this.#head("log_var_encoder"),
+      false,
+      this.logVar,
+    );
   }
 
   #sample(ops: Operations, sampleNoise: boolean): void {
@@ -203,7 +245,13 @@ export class Network {
 
   #decode(ops: Operations, dropout: number, backward: boolean, decoded: Decoded | null): void {
     this.#decoder.forEach((layer, i) => {
-      ops.linear(i === 0 ? this.z : this.#decoder[i - 1]!.output, layer.weight, layer.bias, false, layer.linear);
+      ops.linear(
+        i === 0 ? this.z : this.#decoder[i - 1]!.output,
+        layer.weight,
+        layer.bias,
+        false,
+        layer.linear,
+      );
       if (i === 0) this.#addCondition(ops, "decoder.FirstL.L0", layer.linear);
       ops.normalize(layer.linear, dropout, this.#encoder.length + i, layer.output);
     });
@@ -222,10 +270,23 @@ export class Network {
         return ops.negativeBinomial(h, weight, bias, this.#parameter("theta"), backward, decoded);
       }
       case "zinb":
-        return ops.zeroInflated(h, this.#output("mean_decoder.0"), this.#output("dropout_decoder"), this.#parameter("theta"), backward, decoded);
+        return ops.zeroInflated(
+          h,
+          this.#output("mean_decoder.0"),
+          this.#output("dropout_decoder"),
+          this.#parameter("theta"),
+          backward,
+          decoded,
+        );
       case "poisson":
       case "reference-poisson":
-        return ops.poisson(h, this.#output("recon_decoder.0"), this.options.reconLoss === "poisson", backward, decoded);
+        return ops.poisson(
+          h,
+          this.#output("recon_decoder.0"),
+          this.options.reconLoss === "poisson",
+          backward,
+          decoded,
+        );
       case "mse":
         return ops.squaredError(h, this.#output("recon_decoder.0"), backward, decoded);
     }
@@ -238,7 +299,13 @@ export class Network {
         return ops.negativeBinomialBackward(h, weight, bias, this.#parameter("theta"), dh);
       }
       case "zinb":
-        return ops.zeroInflatedBackward(h, this.#output("mean_decoder.0"), this.#output("dropout_decoder"), this.#parameter("theta"), dh);
+        return ops.zeroInflatedBackward(
+          h,
+          this.#output("mean_decoder.0"),
+          this.#output("dropout_decoder"),
+          this.#parameter("theta"),
+          dh,
+        );
       case "poisson":
       case "reference-poisson":
         return ops.poissonBackward(h, this.#output("recon_decoder.0"), dh);
@@ -255,7 +322,13 @@ export class Network {
   }
 
   /** @returns whether `dcond` has a gradient now */
-  #conditionBackward(ops: Operations, place: Place, dout: Activation, dcond: Activation, add: boolean): boolean {
+  #conditionBackward(
+    ops: Operations,
+    place: Place,
+    dout: Activation,
+    dcond: Activation,
+    add: boolean,
+  ): boolean {
     if (!this.options.injectCondition.includes(places[place])) return add;
     if (this.options.conditionEncoding === "one-hot") ops.addRowsBackward(dout, this.#oneHot(place));
     else ops.linearBackward(dout, this.#cond, this.#parameter(`${place}.cond_L.weight`), null, add, dcond);
@@ -269,7 +342,10 @@ export class Network {
     return [this.#parameter(`encoder.${name}.weight`), this.#parameter(`encoder.${name}.bias`)];
   }
   #output(name: string): OutputLayer {
-    return { weight: this.#parameter(`decoder.${name}.weight`), bias: this.#parameter(`decoder.${name}.bias`) };
+    return {
+      weight: this.#parameter(`decoder.${name}.weight`),
+      bias: this.#parameter(`decoder.${name}.bias`),
+    };
   }
   /** One-hot weights of the condition keys in a first layer. */
   #oneHot(place: Place): Parameter[] {

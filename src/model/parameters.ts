@@ -1,5 +1,14 @@
-// Every tensor of the model: its name and shape as in scArches' `model_params.pt`, what it is for, and its value at the start.
-import { checkNumber, checkWhole, conditionEncodings, defaults, reconLosses, type ModelOptions, type ReconLoss } from "../config.js";
+// Every tensor of the model: its name and shape as in scArches' `model_params.pt`, what it is for, and its
+// value at the start.
+import {
+  checkNumber,
+  checkWhole,
+  conditionEncodings,
+  defaults,
+  reconLosses,
+  type ModelOptions,
+  type ReconLoss,
+} from "../config.js";
 import type { ParameterOptions, Role } from "../engine/engine.js";
 import { ScPoliError } from "../errors.js";
 import { Random } from "../random.js";
@@ -26,7 +35,11 @@ export function modelOptions(given: Partial<ModelOptions>, genes: number, keys: 
     hiddenLayerSizes: given.hiddenLayerSizes?.length ? given.hiddenLayerSizes : [Math.ceil(Math.sqrt(genes))],
     latentDim: given.latentDim ?? defaults.latentDim,
     conditionEncoding: given.conditionEncoding ?? defaults.conditionEncoding,
-    embeddingDims: given.embeddingDims ?? (given.conditionEncoding === "one-hot" ? [] : Array.from({ length: keys }, () => defaults.embeddingDims)),
+    embeddingDims:
+      given.embeddingDims ??
+      (given.conditionEncoding === "one-hot"
+        ? []
+        : Array.from({ length: keys }, () => defaults.embeddingDims)),
     injectCondition: given.injectCondition ?? defaults.injectCondition,
     reconLoss: given.reconLoss ?? defaults.reconLoss,
     dropout: given.dropout ?? defaults.dropout,
@@ -38,16 +51,34 @@ export function modelOptions(given: Partial<ModelOptions>, genes: number, keys: 
   oneOf("conditionEncoding", options.conditionEncoding, conditionEncodings);
   oneOf("reconLoss", options.reconLoss, reconLosses);
   if (options.conditionEncoding === "one-hot") {
-    if (options.embeddingDims.length > 0) throw new ScPoliError("usage", "embeddingDims is given, but one-hot encoded conditions have no embedding; leave it out.");
+    if (options.embeddingDims.length > 0)
+      throw new ScPoliError(
+        "usage",
+        "embeddingDims is given, but one-hot encoded conditions have no embedding; leave it out.",
+      );
   } else if (options.embeddingDims.length !== keys)
-    throw new ScPoliError("usage", `embeddingDims has ${options.embeddingDims.length} widths for ${keys} condition keys; give one width, or one per key.`);
-  if (!options.injectCondition.length || options.injectCondition.some((place) => place !== "encoder" && place !== "decoder"))
-    throw new ScPoliError("usage", `injectCondition is [${options.injectCondition.join(", ")}]; expected "encoder", "decoder" or both.`);
+    throw new ScPoliError(
+      "usage",
+      `embeddingDims has ${options.embeddingDims.length} widths for ${keys} condition keys; give one width, or one per key.`,
+    );
+  if (
+    !options.injectCondition.length ||
+    options.injectCondition.some((place) => place !== "encoder" && place !== "decoder")
+  )
+    throw new ScPoliError(
+      "usage",
+      `injectCondition is [${options.injectCondition.join(", ")}]; expected "encoder", "decoder" or both.`,
+    );
   return options;
 }
 
 function oneOf(name: string, value: string, known: readonly string[]): void {
-  if (!known.includes(value)) throw new ScPoliError("usage", `${name} is "${value}"; expected ${known.map((one) => `"${one}"`).join(", ")}.`, { name, value });
+  if (!known.includes(value))
+    throw new ScPoliError(
+      "usage",
+      `${name} is "${value}"; expected ${known.map((one) => `"${one}"`).join(", ")}.`,
+      { name, value },
+    );
 }
 
 /** Name of the one-hot weight (C, H) of a condition key in a first layer. */
@@ -66,14 +97,29 @@ export function hasTheta(reconLoss: ReconLoss): boolean {
   return reconLoss === "nb" || reconLoss === "zinb";
 }
 
-/** All parameters, in the order of the network. Names are scArches', except for one-hot weights, which it does not have. */
-export function parameterShapes({ hiddenLayerSizes, latentDim: D, conditionEncoding, embeddingDims, injectCondition, reconLoss }: ModelOptions, sizes: ModelSizes): ParameterShape[] {
+/**
+ * All parameters, in the order of the network. Names are scArches', except for one-hot weights, which it does
+ * not have.
+ */
+export function parameterShapes(
+  {
+    hiddenLayerSizes,
+    latentDim: D,
+    conditionEncoding,
+    embeddingDims,
+    injectCondition,
+    reconLoss,
+  }: ModelOptions,
+  sizes: ModelSizes,
+): ParameterShape[] {
   const E = embeddingDims.reduce((sum, width) => sum + width, 0);
   const down = hiddenLayerSizes;
   const up = [...hiddenLayerSizes].reverse();
   const [first, last] = [down[0]!, up[0]!];
   const shapes: ParameterShape[] = embeddingDims.map((width, key) => ({
-    name: `embeddings.${key}.weight`, shape: [sizes.conditions[key]!, width], role: "embedding",
+    name: `embeddings.${key}.weight`,
+    shape: [sizes.conditions[key]!, width],
+    role: "embedding",
   }));
   const add = (role: Role, name: string, ...shape: number[]): void => void shapes.push({ name, shape, role });
   const addCondition = (layer: string, width: number): void => {
@@ -120,20 +166,36 @@ export interface ConditionParameters {
   readonly one_hot: number;
   /** E */
   readonly embedding_width: number;
-  /** N H / (N + H), with one key: embeddings narrower than this take fewer parameters. N conditions, H width of the first layers that they enter */
+  /**
+   * N H / (N + H), with one key: embeddings narrower than this take fewer parameters. N conditions, H width
+   * of the first layers that they enter
+   */
   readonly widest_embedding: number;
 }
 
 /** Source: De Donno et al. 2023, Methods ("Scalability analysis"). */
-export function conditionParameters(options: ModelOptions, { conditions }: Pick<ModelSizes, "conditions">): ConditionParameters {
+export function conditionParameters(
+  options: ModelOptions,
+  { conditions }: Pick<ModelSizes, "conditions">,
+): ConditionParameters {
   const { hiddenLayerSizes, injectCondition } = options;
-  const dims = options.conditionEncoding === "embedding" ? options.embeddingDims : conditions.map(() => defaults.embeddingDims);
+  const dims =
+    options.conditionEncoding === "embedding"
+      ? options.embeddingDims
+      : conditions.map(() => defaults.embeddingDims);
   const E = dims.reduce((sum, width) => sum + width, 0);
   const N = conditions.reduce((sum, count) => sum + count, 0);
   // the decoder has the hidden layers in reverse
-  const H = (injectCondition.includes("encoder") ? hiddenLayerSizes[0]! : 0) + (injectCondition.includes("decoder") ? hiddenLayerSizes.at(-1)! : 0);
+  const H =
+    (injectCondition.includes("encoder") ? hiddenLayerSizes[0]! : 0) +
+    (injectCondition.includes("decoder") ? hiddenLayerSizes.at(-1)! : 0);
   const tables = conditions.reduce((sum, count, key) => sum + count * dims[key]!, 0);
-  return { embedding: tables + E * H, one_hot: N * H, embedding_width: E, widest_embedding: (N * H) / (N + H) };
+  return {
+    embedding: tables + E * H,
+    one_hot: N * H,
+    embedding_width: E,
+    widest_embedding: (N * H) / (N + H),
+  };
 }
 
 /** L2 weight decay of a parameter: none for embeddings (design.md). */
@@ -141,20 +203,35 @@ export function decayOf(role: Role, weightDecay: number): number {
   return role === "embedding" ? 0 : weightDecay;
 }
 
-/** Values at the start: linear layers uniform within 1 / sqrt(fan-in), theta and embeddings standard normal (PyTorch's and scArches' own start). */
-export function initialValues({ name, shape, role }: ParameterShape, all: readonly ParameterShape[], seed: number): Float32Array {
+/**
+ * Values at the start: linear layers uniform within 1 / sqrt(fan-in), theta and embeddings standard normal
+ * (PyTorch's and scArches' own start).
+ */
+export function initialValues(
+  { name, shape, role }: ParameterShape,
+  all: readonly ParameterShape[],
+  seed: number,
+): Float32Array {
   const random = new Random(seed, `parameter ${name}`);
   const values = new Float32Array(shape.reduce((product, n) => product * n, 1));
   if (role === "embedding" || role === "theta") return values.map(() => random.normal());
-  const weight = role === "bias" ? all.find((other) => other.name === name.replace(/bias$/, "weight"))! : { shape };
+  const weight =
+    role === "bias" ? all.find((other) => other.name === name.replace(/bias$/, "weight"))! : { shape };
   // the inputs of a one-hot weight are the conditions of all keys
   const sameLayer = name.replace(/\d+\.weight$/, "");
-  const fanIn = role === "one-hot" ? all.reduce((sum, other) => sum + (other.name.startsWith(sameLayer) ? other.shape[0]! : 0), 0) : weight.shape[1]!;
+  const fanIn =
+    role === "one-hot"
+      ? all.reduce((sum, other) => sum + (other.name.startsWith(sameLayer) ? other.shape[0]! : 0), 0)
+      : weight.shape[1]!;
   const bound = 1 / Math.sqrt(fanIn);
   return values.map(() => (2 * random.uniform() - 1) * bound);
 }
 
 /** A parameter as the engine wants it. */
-export function engineOptions(shape: ParameterShape, weightDecay: number, trainableFrom: number): ParameterOptions {
+export function engineOptions(
+  shape: ParameterShape,
+  weightDecay: number,
+  trainableFrom: number,
+): ParameterOptions {
   return { ...shape, weightDecay: decayOf(shape.role, weightDecay), trainableFrom };
 }

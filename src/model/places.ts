@@ -17,14 +17,19 @@ export interface PlacedLandmarks {
 }
 
 /**
- * Places cells into the reference's UMAP: each at the mean of its 15 nearest landmarks (of two lists: neighbors.ts), weighted with exp(-(d - nearest) / mean of d - nearest), as umap-learn's
- * `transform` starts. A cell that is a landmark gets the place that it has. A cell's place does not depend on the others.
+ * Places cells into the reference's UMAP: each at the mean of its 15 nearest landmarks (of two lists:
+ * neighbors.ts), weighted with exp(-(d - nearest) / mean of d - nearest), as umap-learn's `transform` starts.
+ * A cell that is a landmark gets the place that it has. A cell's place does not depend on the others.
  */
 export class UmapPlaces {
   readonly rows: NearestRows;
 
   constructor(private readonly landmarks: PlacedLandmarks) {
-    this.rows = new NearestRows(landmarks.latent, landmarks.D, listCentres(landmarks.latent.length / landmarks.D));
+    this.rows = new NearestRows(
+      landmarks.latent,
+      landmarks.D,
+      listCentres(landmarks.latent.length / landmarks.D),
+    );
   }
 
   /** @param latent - (N, D) @returns (N, 2) */
@@ -42,7 +47,10 @@ export class UmapPlaces {
       const scale = Math.max(total / k - nearest, Number.MIN_VALUE);
       let [sum, x, y] = [0, 0, 0];
       for (let rank = 0; rank < k; rank++) {
-        const weight = nearest <= sameCell * distances[k - 1]! ? Number(rank === 0) : Math.exp((nearest - distances[rank]!) / scale);
+        const weight =
+          nearest <= sameCell * distances[k - 1]!
+            ? Number(rank === 0)
+            : Math.exp((nearest - distances[rank]!) / scale);
         const at = 2 * indices[i * k + rank]!;
         sum += weight;
         x += weight * umap[at]!;

@@ -23,7 +23,11 @@ export interface PrototypeRow {
 export function prototypeTable({ json, tensors }: StoredModel): PrototypeRow[] {
   const D = json.model.latent_dim;
   const means = tensors.get("prototypes")!.data;
-  const nearestOf = (points: Float32Array, row: number, types: readonly number[]): Pick<PrototypeRow, "nearest" | "distance"> => {
+  const nearestOf = (
+    points: Float32Array,
+    row: number,
+    types: readonly number[],
+  ): Pick<PrototypeRow, "nearest" | "distance"> => {
     let [nearest, distance]: [string | null, number | null] = [null, null];
     for (const type of types) {
       const own = minkowski(points, row, means, type, D, 2);
@@ -33,20 +37,36 @@ export function prototypeTable({ json, tensors }: StoredModel): PrototypeRow[] {
   };
   const labelled = json.cell_types.map((name, row): PrototypeRow => {
     const levels = json.levels.flatMap((types, level) => (types.includes(row) ? [level] : []));
-    const others = [...new Set(levels.flatMap((level) => json.levels[level]!))].filter((type) => type !== row);
+    const others = [...new Set(levels.flatMap((level) => json.levels[level]!))].filter(
+      (type) => type !== row,
+    );
     return {
-      name, levels: levels.map((level) => json.cell_type_keys[level]!), cells: json.prototype_counts[row]!,
-      spread: spreadOf(tensors.get("prototype_covariances")!.data, row, D, json.prototype_counts[row]!), ...nearestOf(means, row, others),
+      name,
+      levels: levels.map((level) => json.cell_type_keys[level]!),
+      cells: json.prototype_counts[row]!,
+      spread: spreadOf(tensors.get("prototype_covariances")!.data, row, D, json.prototype_counts[row]!),
+      ...nearestOf(means, row, others),
     };
   });
   const unlabelled = json.unlabeled_prototypes.map(({ cluster, cells }, row): PrototypeRow => ({
-    name: `cluster ${cluster}`, levels: [], cluster, cells,
-    spread: spreadOf(tensors.get("unlabeled_prototype_covariances")!.data, row, D, cells), ...nearestOf(tensors.get("unlabeled_prototypes")!.data, row, json.cell_types.map((_, type) => type)),
+    name: `cluster ${cluster}`,
+    levels: [],
+    cluster,
+    cells,
+    spread: spreadOf(tensors.get("unlabeled_prototype_covariances")!.data, row, D, cells),
+    ...nearestOf(
+      tensors.get("unlabeled_prototypes")!.data,
+      row,
+      json.cell_types.map((_, type) => type),
+    ),
   }));
   return [...labelled, ...unlabelled];
 }
 
-/** The covariance is divided by n - 1, the mean square by n; where n is not known (0), the difference is left aside. */
+/**
+ * The covariance is divided by n - 1, the mean square by n; where n is not known (0), the difference is left
+ * aside.
+ */
 function spreadOf(covariances: Float32Array, row: number, D: number, cells: number): number {
   let trace = 0;
   for (let d = 0; d < D; d++) trace += covariances[(row * D + d) * D + d]!;

@@ -1,5 +1,5 @@
-// Prototypes: the mean latent position of each cell type, with its covariance, and the loss around unlabelled ones.
-// Source: De Donno et al. 2023, Methods, equations 6 to 8.
+// Prototypes: the mean latent position of each cell type, with its covariance, and the loss around unlabelled
+// ones. Source: De Donno et al. 2023, Methods, equations 6 to 8.
 import type { Floats } from "../engine/engine.js";
 
 /** A table of prototypes; all annotation levels share it. */
@@ -51,7 +51,8 @@ export class PrototypeSums {
         for (let d = 0; d < D; d++) {
           difference[d] = latent[row * D + d]! - this.#origin[k * D + d]!;
           this.#sums[k * D + d]! += difference[d]!;
-          for (let e = 0; e <= d; e++) this.#products[(k * D + d) * D + e]! += difference[d]! * difference[e]!;
+          for (let e = 0; e <= d; e++)
+            this.#products[(k * D + d) * D + e]! += difference[d]! * difference[e]!;
         }
       }
   }
@@ -80,7 +81,14 @@ export class PrototypeSums {
 }
 
 /** Minkowski-p distance of point `i` of `a` to point `k` of `b`, each (n, D). */
-export function minkowski(a: ArrayLike<number>, i: number, b: ArrayLike<number>, k: number, D: number, p: number): number {
+export function minkowski(
+  a: ArrayLike<number>,
+  i: number,
+  b: ArrayLike<number>,
+  k: number,
+  D: number,
+  p: number,
+): number {
   let sum = 0;
   for (let d = 0; d < D; d++) sum += Math.abs(a[i * D + d]! - b[k * D + d]!) ** p;
   return sum ** (1 / p);
@@ -101,12 +109,15 @@ export function nearestRows(points: Float32Array, table: Float32Array, D: number
 }
 
 /**
- * Loss around unlabelled prototypes: every cell belongs to its nearest; the mean distance of its cells, averaged over the prototypes that have cells
- * (equation 8; `prototype_unlabeled_loss` of scArches).
+ * Loss around unlabelled prototypes: every cell belongs to its nearest; the mean distance of its cells,
+ * averaged over the prototypes that have cells (equation 8; `prototype_unlabeled_loss` of scArches).
  * @returns loss, its gradients with respect to the cells (B, D) and the prototypes (U, D)
  */
 export function unlabeledPrototypeLoss(
-  latent: ArrayLike<number>, prototypes: ArrayLike<number>, D: number, p: number,
+  latent: ArrayLike<number>,
+  prototypes: ArrayLike<number>,
+  D: number,
+  p: number,
 ): { loss: number; dlatent: Float64Array; dprototypes: Float64Array } {
   const [B, U] = [latent.length / D, prototypes.length / D];
   const nearest = new Int32Array(B);

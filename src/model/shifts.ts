@@ -1,11 +1,17 @@
-// What a condition has more than the reference, whatever the type of its cells: taken off before cells of a query are compared with known ones.
+// What a condition has more than the reference, whatever the type of its cells: taken off before cells of a
+// query are compared with known ones.
 
 /** Cells of a type that its shift counts as much as this many cells that have none. */
 export const shiftPrior = 20;
-/** Weight of the whole query's shift, or of none, in that of one condition; a type with many cells weighs 1. */
+/**
+ * Weight of the whole query's shift, or of none, in that of one condition; a type with many cells weighs 1.
+ */
 export const sharedWeight = 0.5;
 
-/** Fewer cells say so little that their condition has the whole query's shift, which also bounds the memory of thousands of conditions. */
+/**
+ * Fewer cells say so little that their condition has the whole query's shift, which also bounds the memory of
+ * thousands of conditions.
+ */
 const leastCells = 5;
 
 /** Cells whose shifts are found. */
@@ -21,11 +27,16 @@ export interface ShiftedCells {
 }
 
 /**
- * Per condition: the mean over the predicted types of the difference of their means, a type of n cells counting n / (n + 20). A condition that says little of it (few cells) is
- * drawn to what the whole query has.
- * @param means - (K, F) of the reference's types @param known - (K) cells of each; a type without any says nothing
+ * Per condition: the mean over the predicted types of the difference of their means, a type of n cells
+ * counting n / (n + 20). A condition that says little of it (few cells) is drawn to what the whole query has.
+ * @param means - (K, F) of the reference's types
+ * @param known - (K) cells of each; a type without any says nothing
  */
-export function shiftsOf({ conditions, position, F, add }: ShiftedCells, means: Float32Array, known: ArrayLike<number>): Map<number, Float64Array> {
+export function shiftsOf(
+  { conditions, position, F, add }: ShiftedCells,
+  means: Float32Array,
+  known: ArrayLike<number>,
+): Map<number, Float64Array> {
   const members = new Map<number, number[]>();
   conditions.forEach((condition, i) => {
     const own = members.get(condition);

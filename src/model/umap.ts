@@ -1,14 +1,20 @@
-// UMAP: points of the latent space in two dimensions. The graph of neighbours is ours (neighbors.ts, the same as scanpy's); this is the layout of it.
-// Source: McInnes et al. 2018, section 3.2 and algorithm 5, with 200 epochs and 5 negative samples. Differs: similarity 1 / (1 + d^2), without the two exponents that umap-learn
-// fits to a minimal distance (Boehm et al. 2022, JMLR 23:95, show that the pictures hardly differ; no power is to be taken); it starts from the two first principal components, which keep
-// the large distances; one thread, so that a seed gives one picture. Our own and not umap-js, which takes longer for 20,000 points and starts at random (bench/umap.ts).
+// UMAP: points of the latent space in two dimensions. The graph of neighbours is ours (neighbors.ts, the same
+// as scanpy's); this is the layout of it. Source: McInnes et al. 2018, section 3.2 and algorithm 5, with 200
+// epochs and 5 negative samples. Differs: similarity 1 / (1 + d^2), without the two exponents that umap-learn
+// fits to a minimal distance (Boehm et al. 2022, JMLR 23:95, show that the pictures hardly differ; no power
+// is to be taken); it starts from the two first principal components, which keep the large distances; one
+// thread, so that a seed gives one picture. Our own and not umap-js, which takes longer for 20,000 points and
+// starts at random (bench/umap.ts).
 import { nearestNeighbors, neighborGraph, umapNeighbors, type Graph } from "./neighbors.js";
 import { Random } from "../random.js";
 
 const [epochs, negativeSamples] = [200, 5];
 /** Longest step of one update, in units of the picture. */
 const longestStep = 4;
-/** Half width of the start: that of umap-learn for many points, less for few, whose groups would end as dots in a wide void. */
+/**
+ * Half width of the start: that of umap-learn for many points, less for few, whose groups would end as dots
+ * in a wide void.
+ */
 const startWidth = (points: number): number => Math.min(10, Math.sqrt(points) / 10);
 
 /**
@@ -25,7 +31,11 @@ export function umapLayout(points: Float32Array, D: number, seed: number): Float
 }
 
 /** Attracts neighbours and repels random points, each edge as often as its weight says. */
-function optimizeLayout(layout: Float64Array, { nodes, indptr, neighbors, weights }: Graph, random: Random): void {
+function optimizeLayout(
+  layout: Float64Array,
+  { nodes, indptr, neighbors, weights }: Graph,
+  random: Random,
+): void {
   const heaviest = weights.reduce((most, w) => Math.max(most, w), 0);
   const period = weights.map((w) => (w < heaviest / epochs ? Infinity : heaviest / w));
   const next = period.slice();
@@ -45,7 +55,10 @@ function optimizeLayout(layout: Float64Array, { nodes, indptr, neighbors, weight
   }
 }
 
-/** Both ends of an edge towards each other: the gradient of log(1 / (1 + d^2)). @param i, j - places of the points in the layout */
+/**
+ * Both ends of an edge towards each other: the gradient of log(1 / (1 + d^2)).
+ * @param i, j - places of the points in the layout
+ */
 function attract(layout: Float64Array, i: number, j: number, rate: number): void {
   const x = layout[i]! - layout[j]!;
   const y = layout[i + 1]! - layout[j + 1]!;
@@ -73,18 +86,30 @@ function clip(value: number): number {
   return value > longestStep ? longestStep : value < -longestStep ? -longestStep : value;
 }
 
-/** Scores on the two first principal components, scaled to the width of the start, with a little noise so that equal points part. */
+/**
+ * Scores on the two first principal components, scaled to the width of the start, with a little noise so that
+ * equal points part.
+ */
 function principalPlane(points: Float32Array, D: number, random: Random): Float64Array {
   const N = points.length / D;
   const mean = new Float64Array(D);
   for (let at = 0; at < points.length; at++) mean[at % D]! += points[at]! / N;
   const covariance = new Float64Array(D * D);
   for (let i = 0; i < N; i++)
-    for (let d = 0; d < D; d++) for (let e = 0; e < D; e++) covariance[d * D + e]! += ((points[i * D + d]! - mean[d]!) * (points[i * D + e]! - mean[e]!)) / N;
+    for (let d = 0; d < D; d++)
+      for (let e = 0; e < D; e++)
+        covariance[d * D + e]! += ((points[i * D + d]! - mean[d]!) * (points[i * D + e]! - mean[e]!)) / N;
   const axes = [leadingAxis(covariance, D)];
   if (D > 1) axes.push(leadingAxis(deflated(covariance, axes[0]!, D), D));
   const layout = new Float64Array(2 * N);
-  for (let i = 0; i < N; i++) axes.forEach((axis, c) => (layout[2 * i + c] = axis.reduce((sum, weight, d) => sum + weight * (points[i * D + d]! - mean[d]!), 0)));
+  for (let i = 0; i < N; i++)
+    axes.forEach(
+      (axis, c) =>
+        (layout[2 * i + c] = axis.reduce(
+          (sum, weight, d) => sum + weight * (points[i * D + d]! - mean[d]!),
+          0,
+        )),
+    );
   const widest = layout.reduce((most, value) => Math.max(most, Math.abs(value)), 0) || 1;
   return layout.map((value) => (startWidth(N) * value) / widest + 2e-4 * (random.uniform() - 0.5));
 }
@@ -103,6 +128,9 @@ function leadingAxis(matrix: Float64Array, D: number): Float64Array {
 }
 
 function deflated(matrix: Float64Array, axis: Float64Array, D: number): Float64Array {
-  const value = axis.reduce((sum, weight, d) => sum + weight * axis.reduce((own, other, e) => own + matrix[d * D + e]! * other, 0), 0);
+  const value = axis.reduce(
+    (sum, weight, d) => sum + weight * axis.reduce((own, other, e) => own + matrix[d * D + e]! * other, 0),
+    0,
+  );
   return matrix.map((entry, at) => entry - value * axis[Math.floor(at / D)]! * axis[at % D]!);
 }

@@ -1,6 +1,8 @@
-// Files, processors and the HDF5 library in a browser's worker: what node.ts is under Node. Files are those of browser-files.ts, which tells how a page uses them.
+// Files, processors and the HDF5 library in a browser's worker: what node.ts is under Node. Files are those
+// of browser-files.ts, which tells how a page uses them.
 //
-// Every error is a ScPoliError: kind "file" where something cannot be read, "output" where it cannot be written.
+// Every error is a ScPoliError: kind "file" where something cannot be read, "output" where it cannot be
+// written.
 import { ScPoliError, type ErrorKind } from "../errors.js";
 import type { DirectFile } from "./direct-file.js";
 import { describeFileError, type FileStatus } from "./file-errors.js";
@@ -29,7 +31,10 @@ export function processorCount(): number {
   return canShareMemory() ? navigator.hardwareConcurrency : 1;
 }
 
-/** Bytes of memory of this machine, as far as the browser tells: Chromium rounds, up to 8 GB, others say nothing and are taken to have 4 GB. */
+/**
+ * Bytes of memory of this machine, as far as the browser tells: Chromium rounds, up to 8 GB, others say
+ * nothing and are taken to have 4 GB.
+ */
 export function machineMemory(): number {
   return ((navigator as { readonly deviceMemory?: number }).deviceMemory ?? 4) * 2 ** 30;
 }
@@ -98,7 +103,10 @@ export async function readBytes(path: string, position: number, length: number):
 }
 
 /** Overwrites bytes inside a file. */
-export async function patchFile(path: string, edits: readonly { readonly position: number; readonly bytes: Uint8Array }[]): Promise<void> {
+export async function patchFile(
+  path: string,
+  edits: readonly { readonly position: number; readonly bytes: Uint8Array }[],
+): Promise<void> {
   return writing(path, "cannot be written", () => {
     const file = existing(path);
     for (const { position, bytes } of edits) file.write(position, bytes);
@@ -107,12 +115,16 @@ export async function patchFile(path: string, edits: readonly { readonly positio
 
 /** Writes a whole file. A reader sees the old file or the new one, never a half. */
 export async function writeFile(path: string, content: Uint8Array | string): Promise<void> {
-  return writing(path, "cannot be written", () => put(path, new StoredFile(new Blob([content as Uint8Array<ArrayBuffer>])), false));
+  return writing(path, "cannot be written", () =>
+    put(path, new StoredFile(new Blob([content as Uint8Array<ArrayBuffer>])), false),
+  );
 }
 
 /** Copies a file onto one that is there already. Both share their content until one is changed. */
 export async function copyFile(from: string, to: string): Promise<void> {
-  return writing(to, `cannot be written (copy of ${from})`, () => put(to, new StoredFile(existing(from).blob()), false));
+  return writing(to, `cannot be written (copy of ${from})`, () =>
+    put(to, new StoredFile(existing(from).blob()), false),
+  );
 }
 
 /** A path inside a folder; empty parts are left out. */
@@ -123,7 +135,9 @@ export function joinPath(...parts: string[]): string {
 
 /** Writes a file of an unfinished folder; the folders above it are made. */
 export async function writePart(path: string, content: Uint8Array | string): Promise<void> {
-  return writing(path, "cannot be written", () => put(path, new StoredFile(new Blob([content as Uint8Array<ArrayBuffer>])), true));
+  return writing(path, "cannot be written", () =>
+    put(path, new StoredFile(new Blob([content as Uint8Array<ArrayBuffer>])), true),
+  );
 }
 
 /** Adds bytes at the end of a file, which is made where there is none. */
@@ -145,7 +159,8 @@ export async function copyFolder(from: string, to: string): Promise<void> {
   return writing(to, `cannot be written (copy of ${from})`, () => {
     const entry = find(from);
     if (!entry) throw new PathError("ENOENT");
-    for (const [inside, file] of filesBelow(entry)) put(joinPath(to, inside), new StoredFile(file.blob()), true);
+    for (const [inside, file] of filesBelow(entry))
+      put(joinPath(to, inside), new StoredFile(file.blob()), true);
   });
 }
 
@@ -177,13 +192,19 @@ const temporaries = new Map<string, string>();
  * @throws ScPoliError "output" where the folder is missing, or `path` is a folder
  */
 export async function createTemporary(path: string): Promise<string> {
-  if (find(path) instanceof VirtualFolder) throw new ScPoliError("output", `${path} cannot be written: it is a folder. Give the name of a file.`, { path });
+  if (find(path) instanceof VirtualFolder)
+    throw new ScPoliError("output", `${path} cannot be written: it is a folder. Give the name of a file.`, {
+      path,
+    });
   const temporary = temporaryName(path);
   await writing(path, "cannot be written", () => put(temporary, new StoredFile(), false));
   return temporary;
 }
 
-/** A name beside `path`, for a file or a folder that will be renamed to it. Removed by `removeTemporaries` until it is. */
+/**
+ * A name beside `path`, for a file or a folder that will be renamed to it. Removed by `removeTemporaries`
+ * until it is.
+ */
 export function temporaryName(path: string): string {
   const names = namesOf(path);
   const name = names.pop() ?? "";
@@ -225,7 +246,9 @@ export function fileError(kind: ErrorKind, at: string, what: string, error: unkn
 
 /** The path that a user knows: that of an unfinished file or folder is the name it will get. */
 function finalPath(path: string): string {
-  for (const [temporary, final] of temporaries) if (path === temporary || path.startsWith(`${temporary}/`)) return finalPath(final + path.slice(temporary.length));
+  for (const [temporary, final] of temporaries)
+    if (path === temporary || path.startsWith(`${temporary}/`))
+      return finalPath(final + path.slice(temporary.length));
   return path;
 }
 

@@ -1,9 +1,21 @@
-// Work in a thread of its own that answers requests, in their order: what is the same under Node and in a browser.
-import { buffersOf, failedThread, thrownHere, thrownThere, type Port, type ThrownThere, type WorkThread } from "./giver.js";
+// Work in a thread of its own that answers requests, in their order: what is the same under Node and in a
+// browser.
+import {
+  buffersOf,
+  failedThread,
+  thrownHere,
+  thrownThere,
+  type Port,
+  type ThrownThere,
+  type WorkThread,
+} from "./giver.js";
 
 /** A thread that answers. */
 export interface Caller<Request, Answer> {
-  /** @param request - is copied @throws what the thread has thrown; ScPoliError "memory" where the thread has ended */
+  /**
+   * @param request - is copied
+   * @throws what the thread has thrown; ScPoliError "memory" where the thread has ended
+   */
   call(request: Request): Promise<Answer>;
   /** Ends the thread; what it has not answered yet is never answered. */
   close(): Promise<void>;
@@ -12,7 +24,8 @@ export interface Caller<Request, Answer> {
 type Reply<Answer> = { readonly answer: Answer } | ThrownThere;
 
 export function callerOf<Request, Answer>(thread: WorkThread): Caller<Request, Answer> {
-  const waiting: { readonly resolve: (answer: Answer) => void; readonly reject: (error: Error) => void }[] = [];
+  const waiting: { readonly resolve: (answer: Answer) => void; readonly reject: (error: Error) => void }[] =
+    [];
   let failure: Error | null = null;
   thread.onMessage((message) => {
     const reply = message as Reply<Answer>;
@@ -39,7 +52,10 @@ export function callerOf<Request, Answer>(thread: WorkThread): Caller<Request, A
 }
 
 /** The other side, in the thread. The buffers of an answer are moved. */
-export function answerThrough<Request, Answer>(port: Pick<Port, "post" | "onMessage">, answer: (request: Request) => Answer): void {
+export function answerThrough<Request, Answer>(
+  port: Pick<Port, "post" | "onMessage">,
+  answer: (request: Request) => Answer,
+): void {
   port.onMessage((request) => {
     try {
       const reply = { answer: answer(request as Request) };

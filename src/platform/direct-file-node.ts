@@ -24,14 +24,15 @@ function directFile(descriptor: number, bytes: number, identity: string): Direct
     // at once: what is asked for mostly lies in the system's cache, and nobody can close the file meanwhile
     read(position, into) {
       if (!isOpen) throw new Error("the file is closed");
-      for (let done = 0; done < into.length; ) {
+      for (let done = 0; done < into.length;) {
         const count = readSync(descriptor, into, done, into.length - done, position + done);
         if (count === 0) return false;
         done += count;
       }
       return true;
     },
-    // here and not in Node's own threads: whole blocks are read by several threads already. With room for more than is expected, so that one buffer does, and what is too long is seen
+    // here and not in Node's own threads: whole blocks are read by several threads already. With room for
+    // more than is expected, so that one buffer does, and what is too long is seen
     inflate(stream, length) {
       try {
         const content = inflateSync(stream, { chunkSize: length + 64, maxOutputLength: length + 64 });

@@ -11,19 +11,29 @@ export interface FileStatus {
  * @param folder - that the path lies in
  * @param what - follows the path: "cannot be read"
  */
-export function describeFileError(kind: ErrorKind, path: string, folder: string, what: string, error: unknown): ScPoliError {
+export function describeFileError(
+  kind: ErrorKind,
+  path: string,
+  folder: string,
+  what: string,
+  error: unknown,
+): ScPoliError {
   if (error instanceof ScPoliError) return error;
   const code = errorCode(error);
-  const reason = (code !== undefined && reasons[code]?.(folder, kind)) || (error instanceof Error ? error.message : String(error));
+  const reason =
+    (code !== undefined && reasons[code]?.(folder, kind)) ||
+    (error instanceof Error ? error.message : String(error));
   return new ScPoliError(kind, `${path} ${what}: ${reason}`, { path, code }, { cause: error });
 }
 
 type Reason = (folder: string, kind: ErrorKind) => string;
 const noSpace: Reason = (folder) => `no space left on the disk of ${folder}. Free some, or write elsewhere.`;
-const notAllowed: Reason = (_, kind) => (kind === "output" ? "no permission to write there." : "no permission to read it.");
+const notAllowed: Reason = (_, kind) =>
+  kind === "output" ? "no permission to write there." : "no permission to read it.";
 const changed: Reason = () => "it has been changed, moved or removed since it was chosen. Choose it again.";
 const reasons: Readonly<Record<string, Reason>> = {
-  ENOENT: (folder, kind) => (kind === "output" ? `there is no folder ${folder}. Make it first.` : "there is no such file."),
+  ENOENT: (folder, kind) =>
+    kind === "output" ? `there is no folder ${folder}. Make it first.` : "there is no such file.",
   ENOTDIR: (folder) => `${folder} is not a folder.`,
   EISDIR: () => "it is a folder.",
   EACCES: notAllowed,

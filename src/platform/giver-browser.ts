@@ -1,10 +1,21 @@
-// Threads that work for others, in a browser; see giver.ts and caller.ts. They get the files of the worker that starts them.
+// Threads that work for others, in a browser; see giver.ts and caller.ts. They get the files of the worker
+// that starts them.
 import { answerThrough, callerOf, type Caller } from "./caller.js";
-import { fewAhead, giverOf, giveThrough, type Giver, type Port, type WorkName, type WorkThread } from "./giver.js";
+import {
+  fewAhead,
+  giverOf,
+  giveThrough,
+  type Giver,
+  type Port,
+  type WorkName,
+  type WorkThread,
+} from "./giver.js";
 import { install, snapshot } from "./virtual-folder.js";
 import { workerScope } from "./worker-scope.js";
 
-/** How each thread is started: given by work-threads-browser.ts, which the threads themselves must not import. */
+/**
+ * How each thread is started: given by work-threads-browser.ts, which the threads themselves must not import.
+ */
 let starts: Readonly<Record<WorkName, () => Worker>> | null = null;
 
 export function useWorkThreads(given: Readonly<Record<WorkName, () => Worker>>): void {
@@ -29,9 +40,20 @@ function startThread<Task>(name: WorkName, task: Task): WorkThread {
     early = null;
   };
   return {
-    post: (message, moved) => (early ? void early.push({ message, moved }) : worker.postMessage(message, moved)),
-    onMessage: (listener) => worker.addEventListener("message", ({ data }: MessageEvent<unknown>) => (data === listens ? begin() : listener(data))),
-    onFailure: (listener) => worker.addEventListener("error", (event) => (event.preventDefault(), listener(new Error(event.message || "its module cannot be loaded")))),
+    post: (message, moved) =>
+      early ? void early.push({ message, moved }) : worker.postMessage(message, moved),
+    onMessage: (listener) =>
+      worker.addEventListener("message", ({ data }: MessageEvent<unknown>) =>
+        data === listens ? begin() : listener(data),
+      ),
+    onFailure: (listener) =>
+      worker.addEventListener(
+        "error",
+        (event) => (
+          event.preventDefault(),
+          listener(new Error(event.message || "its module cannot be loaded"))
+        ),
+      ),
     turn: () =>
       new Promise((resolve) => {
         here.onmessage = () => resolve();
@@ -90,15 +112,21 @@ async function ownStart<Task>(): Promise<{ readonly task: Task; readonly port: P
 
 /**
  * The other side of `startGiver`, in the thread.
- * @param produce - gives the items; `spare` is one that the taker is done with, to be filled again @param ahead - items that are finished and not yet taken
+ * @param produce - gives the items; `spare` is one that the taker is done with, to be filled again
+ * @param ahead - items that are finished and not yet taken
  */
-export async function giveItems<Task, Item extends object>(produce: (task: Task, spare: () => Item | undefined) => AsyncIterable<Item>, ahead = fewAhead): Promise<void> {
+export async function giveItems<Task, Item extends object>(
+  produce: (task: Task, spare: () => Item | undefined) => AsyncIterable<Item>,
+  ahead = fewAhead,
+): Promise<void> {
   const { task, port } = await ownStart<Task>();
   await giveThrough<Item>(port, (spare) => produce(task, spare), ahead);
 }
 
 /** The other side of `startCaller`, in the thread. @param start - gives what answers a request */
-export async function answerCalls<Task, Request, Answer>(start: (task: Task) => (request: Request) => Answer): Promise<void> {
+export async function answerCalls<Task, Request, Answer>(
+  start: (task: Task) => (request: Request) => Answer,
+): Promise<void> {
   const { task, port } = await ownStart<Task>();
   answerThrough(port, start(task));
 }

@@ -1,7 +1,15 @@
 // Threads that work for others, under Node; see giver.ts and caller.ts.
 import { parentPort, Worker, workerData } from "node:worker_threads";
 import { answerThrough, callerOf, type Caller } from "./caller.js";
-import { fewAhead, giverOf, giveThrough, type Giver, type Port, type WorkName, type WorkThread } from "./giver.js";
+import {
+  fewAhead,
+  giverOf,
+  giveThrough,
+  type Giver,
+  type Port,
+  type WorkName,
+  type WorkThread,
+} from "./giver.js";
 
 const modules: Readonly<Record<WorkName, URL>> = {
   "read-ahead": new URL("../anndata/read-ahead-thread.js", import.meta.url),
@@ -15,7 +23,10 @@ function startThread(name: WorkName, task: unknown): WorkThread {
   return {
     post: (message, moved) => worker.postMessage(message, moved),
     onMessage: (listener) => worker.on("message", listener),
-    onFailure: (listener) => void worker.on("error", listener).on("exit", (code) => listener(new Error(`it ended with code ${code}`))),
+    onFailure: (listener) =>
+      void worker
+        .on("error", listener)
+        .on("exit", (code) => listener(new Error(`it ended with code ${code}`))),
     turn: () => new Promise((resolve) => setImmediate(resolve)),
     close: async () => void (await worker.terminate()),
   };
@@ -52,13 +63,19 @@ function ownPort(): Port {
 
 /**
  * The other side of `startGiver`, in the thread.
- * @param produce - gives the items; `spare` is one that the taker is done with, to be filled again @param ahead - items that are finished and not yet taken
+ * @param produce - gives the items; `spare` is one that the taker is done with, to be filled again
+ * @param ahead - items that are finished and not yet taken
  */
-export async function giveItems<Task, Item extends object>(produce: (task: Task, spare: () => Item | undefined) => AsyncIterable<Item>, ahead = fewAhead): Promise<void> {
+export async function giveItems<Task, Item extends object>(
+  produce: (task: Task, spare: () => Item | undefined) => AsyncIterable<Item>,
+  ahead = fewAhead,
+): Promise<void> {
   await giveThrough<Item>(ownPort(), (spare) => produce(workerData as Task, spare), ahead);
 }
 
 /** The other side of `startCaller`, in the thread. @param start - gives what answers a request */
-export async function answerCalls<Task, Request, Answer>(start: (task: Task) => (request: Request) => Answer): Promise<void> {
+export async function answerCalls<Task, Request, Answer>(
+  start: (task: Task) => (request: Request) => Answer,
+): Promise<void> {
   answerThrough(ownPort(), start(workerData as Task));
 }

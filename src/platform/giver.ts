@@ -1,6 +1,8 @@
-// Work in a thread of its own that hands out items one after the other, a little ahead of whoever takes them: what is the same under Node and in a browser.
+// Work in a thread of its own that hands out items one after the other, a little ahead of whoever takes them:
+// what is the same under Node and in a browser.
 //
-// Typed arrays are moved to the taker and come back to be filled again: nothing is copied, and memory does not grow with the number of items.
+// Typed arrays are moved to the taker and come back to be filled again: nothing is copied, and memory does
+// not grow with the number of items.
 import { ScPoliError, type ErrorKind } from "../errors.js";
 
 /** Threads at work; what each is for stands in the module that it runs. */
@@ -28,7 +30,11 @@ export const fewAhead = 2;
 
 /** What a thread has thrown. */
 export interface ThrownThere {
-  readonly error: { readonly kind: ErrorKind | null; readonly message: string; readonly details: Readonly<Record<string, unknown>> };
+  readonly error: {
+    readonly kind: ErrorKind | null;
+    readonly message: string;
+    readonly details: Readonly<Record<string, unknown>>;
+  };
 }
 type Message = { readonly item: object } | { readonly end: true } | ThrownThere;
 
@@ -76,7 +82,11 @@ export function giverOf<Item extends object>(thread: WorkThread): Giver<Item> {
 }
 
 /** The other side, in the thread. */
-export async function giveThrough<Item extends object>(port: Port, produce: (spare: () => Item | undefined) => AsyncIterable<Item>, ahead: number): Promise<void> {
+export async function giveThrough<Item extends object>(
+  port: Port,
+  produce: (spare: () => Item | undefined) => AsyncIterable<Item>,
+  ahead: number,
+): Promise<void> {
   const spares: Item[] = [];
   let untaken = 0;
   let wake = (): void => undefined;
@@ -85,7 +95,8 @@ export async function giveThrough<Item extends object>(port: Port, produce: (spa
     else untaken--;
     wake();
   });
-  const give = (message: Message): void => port.post(message, "item" in message ? buffersOf(message.item) : []);
+  const give = (message: Message): void =>
+    port.post(message, "item" in message ? buffersOf(message.item) : []);
   try {
     for await (const item of produce(() => spares.pop())) {
       while (untaken >= ahead) await new Promise<void>((resolve) => (wake = resolve));

@@ -1,4 +1,5 @@
-// The HDF5 library in a browser: h5wasm as one module of its own that comes with this package, reading and writing the virtual file system where HDF5 asks for bytes.
+// The HDF5 library in a browser: h5wasm as one module of its own that comes with this package, reading and
+// writing the virtual file system where HDF5 asks for bytes.
 import { lookAtRead, type Hdf5, type LoadedHdf5 } from "./hdf5.js";
 import { StoredFile } from "./stored-file.js";
 import { find } from "./virtual-folder.js";
@@ -17,7 +18,11 @@ export function loadHdf5(): Promise<LoadedHdf5> {
 async function load(): Promise<LoadedHdf5> {
   // a file of its own, not part of a bundle: a fresh copy is the same file under another address
   const address = new URL("../hdf5/h5wasm.js", import.meta.url).href;
-  const library = (await import(/* @vite-ignore */ /* webpackIgnore: true */ hdf5Copies++ === 0 ? address : `${address}?copy=${hdf5Copies}`)) as Hdf5;
+  const library = (await import(
+    /* @vite-ignore */ /* webpackIgnore: true */ hdf5Copies++ === 0
+      ? address
+      : `${address}?copy=${hdf5Copies}`
+  )) as Hdf5;
   const module = await library.ready;
   module.activate_throwing_error_handler();
   const system = (module as unknown as { FS: FileSystem }).FS;
@@ -28,10 +33,16 @@ async function load(): Promise<LoadedHdf5> {
       super(`${mountPoint}/${encodeURIComponent(path)}`, mode, options as boolean);
     }
   }
-  return { library: { ...library, File }, provideFilter: filterProvider(system, module.get_plugin_search_paths()[0]!) };
+  return {
+    library: { ...library, File },
+    provideFilter: filterProvider(system, module.get_plugin_search_paths()[0]!),
+  };
 }
 
-/** After a failure inside the library its memory and its open files cannot be trusted: the next file gets a fresh copy. */
+/**
+ * After a failure inside the library its memory and its open files cannot be trusted: the next file gets a
+ * fresh copy.
+ */
 export function abandonHdf5(): void {
   hdf5 = null;
 }
@@ -48,7 +59,10 @@ const filters: Readonly<Record<string, URL>> = {
   zstd: new URL("../hdf5/filters/libH5Zzstd.so", import.meta.url),
 };
 
-/** Filters are fetched when data need them, from where this module comes from. HDF5 waits for no promise: the request is synchronous, as workers may. */
+/**
+ * Filters are fetched when data need them, from where this module comes from. HDF5 waits for no promise: the
+ * request is synchronous, as workers may.
+ */
 function filterProvider(system: FileSystem, folder: string): LoadedHdf5["provideFilter"] {
   system.mkdirTree(folder);
   const provided = new Set<string>();
@@ -151,5 +165,19 @@ function nodeOf(system: FileSystem, top: FileNode, name: string, file: StoredFil
 /** HDF5 knows a file by its number. */
 function status(ino: number, mode: number, size: number): object {
   const time = new Date(0);
-  return { dev: 1, ino, mode, nlink: 1, uid: 0, gid: 0, rdev: 0, size, atime: time, mtime: time, ctime: time, blksize: 4096, blocks: Math.ceil(size / 512) };
+  return {
+    dev: 1,
+    ino,
+    mode,
+    nlink: 1,
+    uid: 0,
+    gid: 0,
+    rdev: 0,
+    size,
+    atime: time,
+    mtime: time,
+    ctime: time,
+    blksize: 4096,
+    blocks: Math.ceil(size / 512),
+  };
 }

@@ -22,21 +22,34 @@ export function loadHdf5(): Promise<LoadedHdf5> {
   return hdf5;
 }
 
-/** After a failure inside the library its memory and its open files cannot be trusted: the next file gets a fresh copy. */
+/**
+ * After a failure inside the library its memory and its open files cannot be trusted: the next file gets a
+ * fresh copy.
+ */
 export function abandonHdf5(): void {
   hdf5 = null;
 }
 
 /** What h5wasm calls to read a file. */
 interface FileAccess {
-  read(stream: { readonly nfd: number }, buffer: Int8Array, offset: number, length: number, position: number): number;
+  read(
+    stream: { readonly nfd: number },
+    buffer: Int8Array,
+    offset: number,
+    length: number,
+    position: number,
+  ): number;
 }
 
 function lookAtReads(access: FileAccess): void {
   const read = access.read;
   access.read = (stream, buffer, offset, length, position) => {
     const done = read(stream, buffer, offset, length, position);
-    lookAtRead(new Uint8Array(buffer.buffer, buffer.byteOffset + offset, Math.max(0, done)), position, (from, into) => readSync(stream.nfd, into, 0, into.length, from));
+    lookAtRead(
+      new Uint8Array(buffer.buffer, buffer.byteOffset + offset, Math.max(0, done)),
+      position,
+      (from, into) => readSync(stream.nfd, into, 0, into.length, from),
+    );
     return done;
   };
 }

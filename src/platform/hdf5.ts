@@ -1,7 +1,9 @@
-// The HDF5 library as the rest of this library sees it, and a guard for it: every read of a file is looked at.
+// The HDF5 library as the rest of this library sees it, and a guard for it: every read of a file is looked
+// at.
 //
-// HDF5 walks through a collection of texts (global heap) without a look at the lengths in it: a wrong one and it never ends. Here the lengths are checked as a
-// collection is read, and a damaged one loses its signature, which HDF5 refuses with an error.
+// HDF5 walks through a collection of texts (global heap) without a look at the lengths in it: a wrong one and
+// it never ends. Here the lengths are checked as a collection is read, and a damaged one loses its signature,
+// which HDF5 refuses with an error.
 //
 // Source: HDF5 File Format Specification 3.0, "Global Heap".
 
@@ -10,7 +12,10 @@ export type Hdf5 = typeof import("h5wasm");
 /** The HDF5 library, and the compression filters that come with this package. */
 export interface LoadedHdf5 {
   readonly library: Hdf5;
-  /** Whether data can be read that are compressed with a filter ("lzf", "zstd", ...), besides those that are built in; it is ready for use then. */
+  /**
+   * Whether data can be read that are compressed with a filter ("lzf", "zstd", ...), besides those that are
+   * built in; it is ready for use then.
+   */
   provideFilter(name: string): boolean;
 }
 
@@ -53,7 +58,7 @@ function isSoundHeap(start: Uint8Array, position: number, read: Read): boolean {
     if (read(position, bytes) < size) return false;
   }
   const view = viewOf(bytes);
-  for (let at = heapHeader; at + objectHeader <= size; ) {
+  for (let at = heapHeader; at + objectHeader <= size;) {
     const length = Number(view.getBigUint64(at + 8, true));
     // object 0 is what is free, its header included
     const step = view.getUint16(at, true) === 0 ? length : objectHeader + 8 * Math.ceil(length / 8);

@@ -1,7 +1,18 @@
-// Files, processors and the HDF5 library under Node. The rest of the library imports this as "#platform"; only src/platform/ touches node:*.
+// Files, processors and the HDF5 library under Node. The rest of the library imports this as "#platform";
+// only src/platform/ touches node:*.
 //
-// Every error is a ScPoliError: kind "file" where something cannot be read, "output" where it cannot be written.
-import { constants, createReadStream, existsSync, mkdirSync, readdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
+// Every error is a ScPoliError: kind "file" where something cannot be read, "output" where it cannot be
+// written.
+import {
+  constants,
+  createReadStream,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import * as fs from "node:fs/promises";
 import { availableParallelism, hostname, totalmem } from "node:os";
 import { basename, dirname, join, resolve, sep } from "node:path";
@@ -107,7 +118,10 @@ export async function readBytes(path: string, position: number, length: number):
 }
 
 /** Overwrites bytes inside a file. */
-export async function patchFile(path: string, edits: readonly { readonly position: number; readonly bytes: Uint8Array }[]): Promise<void> {
+export async function patchFile(
+  path: string,
+  edits: readonly { readonly position: number; readonly bytes: Uint8Array }[],
+): Promise<void> {
   try {
     const file = await fs.open(path, "r+");
     try {
@@ -120,7 +134,10 @@ export async function patchFile(path: string, edits: readonly { readonly positio
   }
 }
 
-/** Writes a whole file: beside its final name, to the disk, then renamed. A reader sees the old file or the new one, never a half. */
+/**
+ * Writes a whole file: beside its final name, to the disk, then renamed. A reader sees the old file or the
+ * new one, never a half.
+ */
 export async function writeFile(path: string, content: Uint8Array | string): Promise<void> {
   const temporary = await createTemporary(path);
   try {
@@ -138,7 +155,10 @@ export async function writeFile(path: string, content: Uint8Array | string): Pro
   await commitTemporary(temporary, path);
 }
 
-/** Copies a file onto one that is there already; where the file system can, both share their blocks until one is changed. In one go and not in pieces, which would wait for whatever else this thread does. */
+/**
+ * Copies a file onto one that is there already; where the file system can, both share their blocks until one
+ * is changed. In one go and not in pieces, which would wait for whatever else this thread does.
+ */
 export async function copyFile(from: string, to: string): Promise<void> {
   try {
     await fs.copyFile(from, to, constants.COPYFILE_FICLONE);
@@ -220,8 +240,9 @@ export async function removeFile(path: string): Promise<void> {
 }
 
 /**
- * Unfinished files and folders, and the name that each will get. They are created synchronously and opened by calls that do not create: an operation that is
- * still under way in another thread when an interruption removes them cannot bring them back.
+ * Unfinished files and folders, and the name that each will get. They are created synchronously and opened by
+ * calls that do not create: an operation that is still under way in another thread when an interruption
+ * removes them cannot bring them back.
  */
 const temporaries = new Map<string, string>();
 
@@ -231,7 +252,9 @@ const temporaries = new Map<string, string>();
  */
 export async function createTemporary(path: string): Promise<string> {
   if ((await fileStatus(path).catch(() => null))?.kind === "folder") {
-    throw new ScPoliError("output", `${path} cannot be written: it is a folder. Give the name of a file.`, { path });
+    throw new ScPoliError("output", `${path} cannot be written: it is a folder. Give the name of a file.`, {
+      path,
+    });
   }
   const temporary = temporaryName(path);
   try {
@@ -242,7 +265,10 @@ export async function createTemporary(path: string): Promise<string> {
   return temporary;
 }
 
-/** A name beside `path`, for a file or a folder that will be renamed to it. Removed by `removeTemporaries` until it is. What killed processes have left of it goes. */
+/**
+ * A name beside `path`, for a file or a folder that will be renamed to it. Removed by `removeTemporaries`
+ * until it is. What killed processes have left of it goes.
+ */
 export function temporaryName(path: string): string {
   removeAbandoned(path);
   const temporary = join(dirname(resolve(path)), `.${basename(path)}.${process.pid}@${hostname()}.tmp`);
@@ -250,14 +276,19 @@ export function temporaryName(path: string): string {
   return temporary;
 }
 
-/** Removes unfinished files and folders of this name whose processes ran on this machine and are gone. A folder that one of them was about to replace gets its name back. */
+/**
+ * Removes unfinished files and folders of this name whose processes ran on this machine and are gone. A
+ * folder that one of them was about to replace gets its name back.
+ */
 function removeAbandoned(path: string): void {
   const folder = dirname(resolve(path));
   const ending = `@${hostname()}.tmp`;
   const start = `.${basename(path)}.`;
   let names: string[] = [];
   try {
-    names = readdirSync(folder).filter((name) => name.startsWith(start) && name.replace(/\.old$/, "").endsWith(ending));
+    names = readdirSync(folder).filter(
+      (name) => name.startsWith(start) && name.replace(/\.old$/, "").endsWith(ending),
+    );
   } catch {
     // no such folder: whoever writes there will say so
   }
@@ -293,7 +324,10 @@ export async function commitTemporary(temporary: string, path: string): Promise<
   }
 }
 
-/** Gives a temporary folder its final name; a folder of that name goes. No other code of this process runs in between, so that an interruption leaves the old one or the new one. */
+/**
+ * Gives a temporary folder its final name; a folder of that name goes. No other code of this process runs in
+ * between, so that an interruption leaves the old one or the new one.
+ */
 export function replaceFolder(temporary: string, path: string): void {
   const old = `${temporary}.old`;
   try {
@@ -325,7 +359,8 @@ export function removeTemporaries(): void {
 /** The path that a user knows: that of an unfinished file or folder is the name it will get. */
 function finalPath(path: string): string {
   for (const [temporary, final] of temporaries)
-    if (path === temporary || path.startsWith(temporary + sep)) return finalPath(final + path.slice(temporary.length));
+    if (path === temporary || path.startsWith(temporary + sep))
+      return finalPath(final + path.slice(temporary.length));
   return path;
 }
 

@@ -12,8 +12,17 @@ export interface ServedFolder {
 }
 
 const types: Readonly<Record<string, string>> = {
-  ".html": "text/html; charset=utf-8", ".js": "text/javascript; charset=utf-8", ".css": "text/css; charset=utf-8", ".json": "application/json", ".webmanifest": "application/manifest+json",
-  ".svg": "image/svg+xml", ".png": "image/png", ".ico": "image/x-icon", ".woff2": "font/woff2", ".wasm": "application/wasm", ".txt": "text/plain; charset=utf-8",
+  ".html": "text/html; charset=utf-8",
+  ".js": "text/javascript; charset=utf-8",
+  ".css": "text/css; charset=utf-8",
+  ".json": "application/json",
+  ".webmanifest": "application/manifest+json",
+  ".svg": "image/svg+xml",
+  ".png": "image/png",
+  ".ico": "image/x-icon",
+  ".woff2": "font/woff2",
+  ".wasm": "application/wasm",
+  ".txt": "text/plain; charset=utf-8",
 };
 
 /**
@@ -22,14 +31,24 @@ const types: Readonly<Record<string, string>> = {
  * @param headers - of every answer
  * @throws ScPoliError "usage" where the port is taken or may not be used, "file" where there is no folder
  */
-export async function serveFolder(folder: string, port: number, headers: Readonly<Record<string, string>>): Promise<ServedFolder> {
-  if (!(await stat(join(folder, "index.html")).catch(() => null))) throw new ScPoliError("file", `${folder} holds no page (index.html). Build it first: npm run build.`, { path: folder });
+export async function serveFolder(
+  folder: string,
+  port: number,
+  headers: Readonly<Record<string, string>>,
+): Promise<ServedFolder> {
+  if (!(await stat(join(folder, "index.html")).catch(() => null)))
+    throw new ScPoliError("file", `${folder} holds no page (index.html). Build it first: npm run build.`, {
+      path: folder,
+    });
   const server = createServer((request, response) => {
-    const answer = (status: number, more: Readonly<Record<string, string | number>> = {}): ServerResponse => response.writeHead(status, { ...headers, ...more });
-    const refuse = (status: number, text: string): void => void answer(status, { "Content-Type": types[".txt"]! }).end(text);
+    const answer = (status: number, more: Readonly<Record<string, string | number>> = {}): ServerResponse =>
+      response.writeHead(status, { ...headers, ...more });
+    const refuse = (status: number, text: string): void =>
+      void answer(status, { "Content-Type": types[".txt"]! }).end(text);
     if (request.method !== "GET" && request.method !== "HEAD") return refuse(405, "GET and HEAD only\n");
     // another site's page that has this address under a name of its own gets nothing
-    if (!/^(127\.0\.0\.1|localhost)(:\d+)?$/.test(request.headers.host ?? "")) return refuse(403, "localhost only\n");
+    if (!/^(127\.0\.0\.1|localhost)(:\d+)?$/.test(request.headers.host ?? ""))
+      return refuse(403, "localhost only\n");
     const path = pathOf(folder, request.url ?? "/");
     if (path === null) return refuse(404, "not found\n");
     void stat(path)
@@ -37,17 +56,37 @@ export async function serveFolder(folder: string, port: number, headers: Readonl
       .then((status) => {
         if (!status?.isFile()) return refuse(404, "not found\n");
         const tag = `"${status.size.toString(36)}-${status.mtimeMs.toString(36)}"`;
-        const about = { "Content-Type": types[extname(path)] ?? "application/octet-stream", "Content-Length": status.size, "Cache-Control": "no-cache", ETag: tag };
-        if (request.headers["if-none-match"] === tag) return void answer(304, { ETag: tag, "Cache-Control": "no-cache" }).end();
+        const about = {
+          "Content-Type": types[extname(path)] ?? "application/octet-stream",
+          "Content-Length": status.size,
+          "Cache-Control": "no-cache",
+          ETag: tag,
+        };
+        if (request.headers["if-none-match"] === tag)
+          return void answer(304, { ETag: tag, "Cache-Control": "no-cache" }).end();
         answer(200, about);
         if (request.method === "HEAD") return void response.end();
-        createReadStream(path).on("error", () => response.destroy()).pipe(response);
+        createReadStream(path)
+          .on("error", () => response.destroy())
+          .pipe(response);
       });
   });
   await new Promise<void>((resolve, reject) => {
     server.once("error", (error: NodeJS.ErrnoException) => {
-      const reason = error.code === "EADDRINUSE" ? "another program has it" : error.code === "EACCES" ? "this user may not have it" : error.message;
-      reject(new ScPoliError("usage", `port ${port} cannot be used: ${reason}. Choose another with --port (0: any that is free).`, { port }, { cause: error }));
+      const reason =
+        error.code === "EADDRINUSE"
+          ? "another program has it"
+          : error.code === "EACCES"
+            ? "this user may not have it"
+            : error.message;
+      reject(
+        new ScPoliError(
+          "usage",
+          `port ${port} cannot be used: ${reason}. Choose another with --port (0: any that is free).`,
+          { port },
+          { cause: error },
+        ),
+      );
     });
     server.listen(port, "127.0.0.1", resolve);
   });
@@ -66,7 +105,9 @@ export async function serveFolder(folder: string, port: number, headers: Readonl
 function pathOf(folder: string, address: string): string | null {
   try {
     const path = normalize(decodeURIComponent(address.split(/[?#]/)[0]!));
-    return !path.startsWith("/") || path.includes("\0") || path.includes("..") ? null : join(folder, path.endsWith("/") ? `${path}index.html` : path);
+    return !path.startsWith("/") || path.includes("\0") || path.includes("..")
+      ? null
+      : join(folder, path.endsWith("/") ? `${path}index.html` : path);
   } catch {
     return null;
   }
@@ -74,6 +115,13 @@ function pathOf(folder: string, address: string): string | null {
 
 /** Asks the desktop to show an address; nothing happens where there is no desktop. */
 export function openInBrowser(url: string): void {
-  const [program, ...args] = process.platform === "darwin" ? ["open", url] : process.platform === "win32" ? ["cmd", "/c", "start", "", url] : ["xdg-open", url];
-  spawn(program!, args, { stdio: "ignore", detached: true }).on("error", () => undefined).unref();
+  const [program, ...args] =
+    process.platform === "darwin"
+      ? ["open", url]
+      : process.platform === "win32"
+        ? ["cmd", "/c", "start", "", url]
+        : ["xdg-open", url];
+  spawn(program!, args, { stdio: "ignore", detached: true })
+    .on("error", () => undefined)
+    .unref();
 }

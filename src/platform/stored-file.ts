@@ -1,14 +1,19 @@
-// A file of the browser's virtual file system: a Blob that stays where it is (a file on the user's disk, most often), and pages of it that have been changed.
+// A file of the browser's virtual file system: a Blob that stays where it is (a file on the user's disk, most
+// often), and pages of it that have been changed.
 //
-// So a copy of a file takes no memory and no time, and what is added to it only its own pages. Reading is synchronous, as HDF5 needs it: FileReaderSync, which
-// browsers have in workers only. Positions are numbers up to 2^53: files are not bounded by what 32 bits can address.
+// So a copy of a file takes no memory and no time, and what is added to it only its own pages. Reading is
+// synchronous, as HDF5 needs it: FileReaderSync, which browsers have in workers only. Positions are numbers
+// up to 2^53: files are not bounded by what 32 bits can address.
 import { ScPoliError } from "../errors.js";
 import { FileReader } from "./worker-scope.js";
 
 const pageBytes = 1 << 16;
 /** Pages that were read and are kept: HDF5 comes back to its indices again and again. */
 const keptPages = 64;
-/** Changed bytes that are held in this worker; more are handed to the browser, which moves them to its disk when they are many. */
+/**
+ * Changed bytes that are held in this worker; more are handed to the browser, which moves them to its disk
+ * when they are many.
+ */
 const mostChanged = 64 << 20;
 
 let files = 0;
@@ -39,7 +44,7 @@ export class StoredFile {
   /** Fills `into` from `position` on. @returns bytes read: fewer where the file ends before */
   read(position: number, into: Uint8Array): number {
     const length = Math.max(0, Math.min(into.length, this.#bytes - position));
-    for (let done = 0; done < length; ) {
+    for (let done = 0; done < length;) {
       const at = position + done;
       const page = Math.floor(at / pageBytes);
       const offset = at - page * pageBytes;
@@ -59,7 +64,7 @@ export class StoredFile {
   }
 
   write(position: number, bytes: Uint8Array): void {
-    for (let done = 0; done < bytes.length; ) {
+    for (let done = 0; done < bytes.length;) {
       const at = position + done;
       const page = Math.floor(at / pageBytes);
       const offset = at - page * pageBytes;
@@ -151,7 +156,10 @@ let reader: InstanceType<NonNullable<typeof FileReader>> | null = null;
 /** @throws what the browser throws: NotReadableError where the file on the disk has changed or gone */
 export function readBlob(blob: Blob): Uint8Array<ArrayBuffer> {
   if (!FileReader)
-    throw new ScPoliError("usage", 'Files are read in a worker: start one with new Worker(new URL("./worker.js", import.meta.url), { type: "module" }) and use scpoli there.');
+    throw new ScPoliError(
+      "usage",
+      'Files are read in a worker: start one with new Worker(new URL("./worker.js", import.meta.url), { type: "module" }) and use scpoli there.',
+    );
   reader ??= new FileReader();
   return new Uint8Array(reader.readAsArrayBuffer(blob));
 }

@@ -1,9 +1,12 @@
-// A thread of the wasm engine under Node: instantiates the kernels on the shared memory and runs their loop; see threads-node.ts.
+// A thread of the wasm engine under Node: instantiates the kernels on the shared memory and runs their loop;
+// see threads-node.ts.
 import { parentPort, workerData } from "node:worker_threads";
 import type { ThreadTask } from "./threads.js";
 
 const { module, memory, thread, failedAddress } = workerData as ThreadTask;
-const { work } = new WebAssembly.Instance(module, { env: { memory } }).exports as { work(thread: number): void };
+const { work } = new WebAssembly.Instance(module, { env: { memory } }).exports as {
+  work(thread: number): void;
+};
 parentPort!.postMessage("started");
 try {
   work(thread);

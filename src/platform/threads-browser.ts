@@ -1,4 +1,5 @@
-// Threads of the wasm engine in a browser: as under Node (threads-node.ts), where the page is cross-origin isolated.
+// Threads of the wasm engine in a browser: as under Node (threads-node.ts), where the page is cross-origin
+// isolated.
 import { ScPoliError } from "../errors.js";
 import type { Threads, ThreadTask } from "./threads.js";
 
@@ -10,12 +11,25 @@ export function canShareMemory(): boolean {
 /**
  * Starts threads 1 to `count` (0 is the caller).
  * @param failedAddress - word of the memory that a thread sets when it fails later
- * @throws ScPoliError "memory" where one cannot be started, "usage" where the page is not cross-origin isolated
+ * @throws ScPoliError "memory" where one cannot be started, "usage" where the page is not cross-origin
+ * isolated
  */
-export async function startThreads(module: WebAssembly.Module, memory: WebAssembly.Memory, count: number, failedAddress: number): Promise<Threads> {
+export async function startThreads(
+  module: WebAssembly.Module,
+  memory: WebAssembly.Memory,
+  count: number,
+  failedAddress: number,
+): Promise<Threads> {
   if (!canShareMemory())
-    throw new ScPoliError("usage", `${count + 1} threads cannot be had: this page is not cross-origin isolated. Use one thread, or serve the page with the headers that docs/browser.md tells.`, { threads: count + 1 });
-  const workers = Array.from({ length: count }, () => new Worker(new URL("./thread-browser.js", import.meta.url), { type: "module" }));
+    throw new ScPoliError(
+      "usage",
+      `${count + 1} threads cannot be had: this page is not cross-origin isolated. Use one thread, or serve the page with the headers that docs/browser.md tells.`,
+      { threads: count + 1 },
+    );
+  const workers = Array.from(
+    { length: count },
+    () => new Worker(new URL("./thread-browser.js", import.meta.url), { type: "module" }),
+  );
   // of one that fails, `failedAddress` tells
   const ends = workers.map((worker) => message(worker, "ended").catch(() => undefined));
   try {
@@ -30,7 +44,12 @@ export async function startThreads(module: WebAssembly.Module, memory: WebAssemb
   } catch (error) {
     for (const worker of workers) worker.terminate();
     const reason = error instanceof Error ? error.message : String(error);
-    throw new ScPoliError("memory", `${count} more threads cannot be started: ${reason}. Use fewer threads.`, { threads: count + 1 }, { cause: error });
+    throw new ScPoliError(
+      "memory",
+      `${count} more threads cannot be started: ${reason}. Use fewer threads.`,
+      { threads: count + 1 },
+      { cause: error },
+    );
   }
   return {
     ended: async () => {
@@ -45,6 +64,8 @@ function message(worker: Worker, expected: string): Promise<void> {
     worker.addEventListener("message", ({ data }: MessageEvent<unknown>) => {
       if (data === expected) resolve();
     });
-    worker.addEventListener("error", (event) => reject(new Error(event.message || "its module cannot be loaded")));
+    worker.addEventListener("error", (event) =>
+      reject(new Error(event.message || "its module cannot be loaded")),
+    );
   });
 }

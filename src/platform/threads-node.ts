@@ -1,4 +1,5 @@
-// Worker threads under Node for the wasm engine: each holds one instance of the kernels on the shared memory and stays inside it until it is stopped.
+// Worker threads under Node for the wasm engine: each holds one instance of the kernels on the shared memory
+// and stays inside it until it is stopped.
 import { Worker } from "node:worker_threads";
 import { ScPoliError } from "../errors.js";
 import type { Threads, ThreadTask } from "./threads.js";
@@ -13,7 +14,12 @@ export function canShareMemory(): boolean {
  * @param failedAddress - word of the memory that a thread sets when it fails later
  * @throws ScPoliError "memory" where one cannot be started
  */
-export async function startThreads(module: WebAssembly.Module, memory: WebAssembly.Memory, count: number, failedAddress: number): Promise<Threads> {
+export async function startThreads(
+  module: WebAssembly.Module,
+  memory: WebAssembly.Memory,
+  count: number,
+  failedAddress: number,
+): Promise<Threads> {
   const workers = Array.from({ length: count }, (_, i) => {
     const workerData: ThreadTask = { module, memory, thread: i + 1, failedAddress };
     // no loaders: the thread is plain JavaScript
@@ -25,7 +31,12 @@ export async function startThreads(module: WebAssembly.Module, memory: WebAssemb
   } catch (error) {
     await Promise.all(workers.map((worker) => worker.terminate()));
     const reason = error instanceof Error ? error.message : String(error);
-    throw new ScPoliError("memory", `${count} more threads cannot be started: ${reason}. Use fewer threads.`, { threads: count + 1 }, { cause: error });
+    throw new ScPoliError(
+      "memory",
+      `${count} more threads cannot be started: ${reason}. Use fewer threads.`,
+      { threads: count + 1 },
+      { cause: error },
+    );
   }
   // a process that is done does not wait for idle threads
   for (const worker of workers) worker.unref();

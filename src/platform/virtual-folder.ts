@@ -1,4 +1,5 @@
-// Names of the browser's virtual file system: folders of folders and files, in memory. What is in a file is stored-file.ts.
+// Names of the browser's virtual file system: folders of folders and files, in memory. What is in a file is
+// stored-file.ts.
 import { StoredFile } from "./stored-file.js";
 
 export class VirtualFolder {
@@ -23,7 +24,8 @@ export function namesOf(path: string): string[] {
 /** What lies at a path, undefined where there is nothing. */
 export function find(path: string): Entry | undefined {
   let entry: Entry | undefined = top;
-  for (const name of namesOf(path)) entry = entry instanceof VirtualFolder ? entry.entries.get(name) : undefined;
+  for (const name of namesOf(path))
+    entry = entry instanceof VirtualFolder ? entry.entries.get(name) : undefined;
   return entry;
 }
 

@@ -10,4 +10,6 @@ export interface WorkerScope {
 export const workerScope = globalThis as unknown as WorkerScope;
 
 /** Reads Blobs synchronously; undefined outside of workers. */
-export const FileReader = (globalThis as { readonly FileReaderSync?: new () => { readAsArrayBuffer(blob: Blob): ArrayBuffer } }).FileReaderSync;
+export const FileReader = (
+  globalThis as { readonly FileReaderSync?: new () => { readAsArrayBuffer(blob: Blob): ArrayBuffer } }
+).FileReaderSync;

@@ -15,19 +15,43 @@ interface Box {
 }
 
 const sides: readonly LabelPlace[] = [
-  { dx: 8, dy: 4, anchor: "start" }, { dx: -8, dy: 4, anchor: "end" }, { dx: 0, dy: -9, anchor: "middle" }, { dx: 0, dy: 16, anchor: "middle" },
+  { dx: 8, dy: 4, anchor: "start" },
+  { dx: -8, dy: 4, anchor: "end" },
+  { dx: 0, dy: -9, anchor: "middle" },
+  { dx: 0, dy: 16, anchor: "middle" },
 ];
 const reach = 6;
 
 /** @param points - in pixels @returns per point where its name goes; null where there is no room for it */
-export function placeLabels(points: readonly (readonly [number, number])[], names: readonly string[], width: number): (LabelPlace | null)[] {
-  const taken: Box[] = points.map(([x, y]) => ({ left: x - reach, right: x + reach, top: y - reach, bottom: y + reach }));
+export function placeLabels(
+  points: readonly (readonly [number, number])[],
+  names: readonly string[],
+  width: number,
+): (LabelPlace | null)[] {
+  const taken: Box[] = points.map(([x, y]) => ({
+    left: x - reach,
+    right: x + reach,
+    top: y - reach,
+    bottom: y + reach,
+  }));
   return points.map(([x, y], point) => {
     const length = widthOf(names[point]!);
     for (const side of sides) {
       const left = x + side.dx - (side.anchor === "start" ? 0 : side.anchor === "end" ? length : length / 2);
       const box: Box = { left, right: left + length, top: y + side.dy - 10, bottom: y + side.dy + 2 };
-      if (box.left < 0 || box.right > width || taken.some((other, own) => own !== point && box.left < other.right && other.left < box.right && box.top < other.bottom && other.top < box.bottom)) continue;
+      if (
+        box.left < 0 ||
+        box.right > width ||
+        taken.some(
+          (other, own) =>
+            own !== point &&
+            box.left < other.right &&
+            other.left < box.right &&
+            box.top < other.bottom &&
+            other.top < box.bottom,
+        )
+      )
+        continue;
       taken.push(box);
       return side;
     }

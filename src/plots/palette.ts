@@ -1,12 +1,71 @@
-// Colours of groups and of numbers, the same in the report, in plots and in the page. For eyes that tell no red from green, too: scripts/make_palette.ts chose them.
+// Colours of groups and of numbers, the same in the report, in plots and in the page. For eyes that tell no
+// red from green, too: scripts/make_palette.ts chose them.
 
-/** Okabe and Ito's colours first, then by falling distance from all before; all of them show on white and on near-black. */
+/**
+ * Okabe and Ito's colours first, then by falling distance from all before; all of them show on white and on
+ * near-black.
+ */
 const groups = [
-  "#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#1010c0", "#904030", "#a070f0", "#8010f0", "#703080", "#a0c080",
-  "#b04080", "#3050b0", "#f010d0", "#906050", "#e08020", "#60b070", "#c04010", "#60e050", "#804090", "#a08050", "#d030a0", "#7080c0",
-  "#a010d0", "#a050f0", "#e090d0", "#106050", "#107070", "#80c0a0", "#60a0f0", "#20c050", "#10d050", "#f05050", "#9010a0", "#109070",
-  "#f050d0", "#605010", "#a04060", "#2010e0", "#507090", "#607030", "#b07090", "#d050e0", "#70a060", "#f0b020", "#808030", "#8060c0",
-  "#9010c0", "#504090", "#c020e0", "#e0a0d0", "#b06060", "#9060a0", "#804060", "#9040a0", "#d070e0", "#e05080", "#704080", "#e09010",
+  "#0072b2",
+  "#e69f00",
+  "#009e73",
+  "#cc79a7",
+  "#56b4e9",
+  "#d55e00",
+  "#1010c0",
+  "#904030",
+  "#a070f0",
+  "#8010f0",
+  "#703080",
+  "#a0c080",
+  "#b04080",
+  "#3050b0",
+  "#f010d0",
+  "#906050",
+  "#e08020",
+  "#60b070",
+  "#c04010",
+  "#60e050",
+  "#804090",
+  "#a08050",
+  "#d030a0",
+  "#7080c0",
+  "#a010d0",
+  "#a050f0",
+  "#e090d0",
+  "#106050",
+  "#107070",
+  "#80c0a0",
+  "#60a0f0",
+  "#20c050",
+  "#10d050",
+  "#f05050",
+  "#9010a0",
+  "#109070",
+  "#f050d0",
+  "#605010",
+  "#a04060",
+  "#2010e0",
+  "#507090",
+  "#607030",
+  "#b07090",
+  "#d050e0",
+  "#70a060",
+  "#f0b020",
+  "#808030",
+  "#8060c0",
+  "#9010c0",
+  "#504090",
+  "#c020e0",
+  "#e0a0d0",
+  "#b06060",
+  "#9060a0",
+  "#804060",
+  "#9040a0",
+  "#d070e0",
+  "#e05080",
+  "#704080",
+  "#e09010",
 ];
 
 /** Number of different colours; further groups get them again, half way to white or black. */
@@ -21,10 +80,23 @@ export function groupColour(group: number): string {
 /** of what has no value, and of a grey background of cells */
 export const missingColour = "#9aa0a6";
 
-/** Cividis, from low to high (Nunez et al. 2018), without its ends, which do not show on near-black and on white. */
+/**
+ * Cividis, from low to high (Nunez et al. 2018), without its ends, which do not show on near-black and on
+ * white.
+ */
 const ramp = ["#2b446e", "#4a556d", "#666970", "#7d7c78", "#958f78", "#b0a473", "#ccbb68", "#e8d356"];
 /** Blue, white, orange: for numbers on both sides of zero. */
-const divergingRamp = ["#00429d", "#3c6db0", "#7299c4", "#abc4da", "#f2f2f2", "#f3c69c", "#e49d5c", "#cc7426", "#a64d00"];
+const divergingRamp = [
+  "#00429d",
+  "#3c6db0",
+  "#7299c4",
+  "#abc4da",
+  "#f2f2f2",
+  "#f3c69c",
+  "#e49d5c",
+  "#cc7426",
+  "#a64d00",
+];
 
 /** @param share - 0..1 */
 export function rampColour(share: number): string {
@@ -54,5 +126,11 @@ function colourAt(stops: readonly string[], share: number): string {
 
 function mix(from: string, to: string, share: number): string {
   const [a, b] = [bytesOf(from), bytesOf(to)];
-  return `#${a.map((value, i) => Math.round(value + share * (b[i]! - value)).toString(16).padStart(2, "0")).join("")}`;
+  return `#${a
+    .map((value, i) =>
+      Math.round(value + share * (b[i]! - value))
+        .toString(16)
+        .padStart(2, "0"),
+    )
+    .join("")}`;
 }

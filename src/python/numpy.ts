@@ -43,7 +43,8 @@ export function cellOf(value: PyValue | undefined): Cell | undefined {
   if (typeof value === "bigint") return Number(value);
   if (value instanceof PyName) return /^pandas\.(_libs\.missing\.)?NA$/.test(value.name) ? null : undefined;
   if (!(value instanceof PyObject)) return undefined;
-  if (/^numpy\.(_?core)\.multiarray\.scalar$/.test(value.name)) return decoded([], value.args[0], false, value.args[1])?.values[0];
+  if (/^numpy\.(_?core)\.multiarray\.scalar$/.test(value.name))
+    return decoded([], value.args[0], false, value.args[1])?.values[0];
   if (value.name.endsWith("._nat_unpickle") || value.name === "pandas._libs.missing.C_NAType") return null;
   if (value.name.endsWith("._unpickle_timestamp")) return dateText(Number(value.args[0]), "ns");
   return undefined;
@@ -53,9 +54,15 @@ function isList(value: PyValue | undefined): value is readonly PyValue[] {
   return Array.isArray(value);
 }
 
-function decoded(shape: PyValue | undefined, type: PyValue | undefined, isFortran: boolean, data: PyValue | undefined): NumpyArray | null {
+function decoded(
+  shape: PyValue | undefined,
+  type: PyValue | undefined,
+  isFortran: boolean,
+  data: PyValue | undefined,
+): NumpyArray | null {
   const dtype = dtypeOf(type);
-  if (!dtype || !isList(shape) || !shape.every((n) => Number.isSafeInteger(n) && (n as number) >= 0)) return null;
+  if (!dtype || !isList(shape) || !shape.every((n) => Number.isSafeInteger(n) && (n as number) >= 0))
+    return null;
   const sizes = shape as readonly number[];
   const length = sizes.reduce((product, n) => product * n, 1);
   let values: readonly Cell[];
@@ -92,7 +99,12 @@ function dtypeOf(value: PyValue | undefined): DType | null {
   const size = Number(parts[2]) || (typeof state[5] === "number" ? state[5] : 0);
   const metadata = state[8];
   const unit = isList(metadata) && isList(metadata[1]) ? bytesOf(metadata[1][0]) : null;
-  return { kind, size: kind === "U" && Number(parts[2]) ? 4 * size : size, littleEndian: state[1] !== ">", unit: unit && new TextDecoder().decode(unit) };
+  return {
+    kind,
+    size: kind === "U" && Number(parts[2]) ? 4 * size : size,
+    littleEndian: state[1] !== ">",
+    unit: unit && new TextDecoder().decode(unit),
+  };
 }
 
 /** Bytes of one text in an array of fixed width. */
@@ -103,32 +115,59 @@ type Read = (view: DataView, at: number) => Cell;
 function readerOf({ kind, size, littleEndian, unit }: DType): Read | null {
   const float = (value: number): Cell => (Number.isNaN(value) ? null : value);
   switch (`${kind}${size}`) {
-    case "b1": return (view, at) => view.getUint8(at) !== 0;
-    case "i1": return (view, at) => view.getInt8(at);
-    case "i2": return (view, at) => view.getInt16(at, littleEndian);
-    case "i4": return (view, at) => view.getInt32(at, littleEndian);
-    case "i8": return (view, at) => Number(view.getBigInt64(at, littleEndian));
-    case "u1": return (view, at) => view.getUint8(at);
-    case "u2": return (view, at) => view.getUint16(at, littleEndian);
-    case "u4": return (view, at) => view.getUint32(at, littleEndian);
-    case "u8": return (view, at) => Number(view.getBigUint64(at, littleEndian));
-    case "f4": return (view, at) => float(view.getFloat32(at, littleEndian));
-    case "f8": return (view, at) => float(view.getFloat64(at, littleEndian));
-    case "M8": return (view, at) => dateText(Number(view.getBigInt64(at, littleEndian)), unit ?? "ns");
+    case "b1":
+      return (view, at) => view.getUint8(at) !== 0;
+    case "i1":
+      return (view, at) => view.getInt8(at);
+    case "i2":
+      return (view, at) => view.getInt16(at, littleEndian);
+    case "i4":
+      return (view, at) => view.getInt32(at, littleEndian);
+    case "i8":
+      return (view, at) => Number(view.getBigInt64(at, littleEndian));
+    case "u1":
+      return (view, at) => view.getUint8(at);
+    case "u2":
+      return (view, at) => view.getUint16(at, littleEndian);
+    case "u4":
+      return (view, at) => view.getUint32(at, littleEndian);
+    case "u8":
+      return (view, at) => Number(view.getBigUint64(at, littleEndian));
+    case "f4":
+      return (view, at) => float(view.getFloat32(at, littleEndian));
+    case "f8":
+      return (view, at) => float(view.getFloat64(at, littleEndian));
+    case "M8":
+      return (view, at) => dateText(Number(view.getBigInt64(at, littleEndian)), unit ?? "ns");
   }
   const trimmed = (codes: readonly number[]): string => String.fromCodePoint(...codes).replace(/\0+$/, "");
   if (size > longestText) return null;
-  if (kind === "S" && size > 0) return (view, at) => trimmed(Array.from({ length: size }, (_, i) => view.getUint8(at + i)));
+  if (kind === "S" && size > 0)
+    return (view, at) => trimmed(Array.from({ length: size }, (_, i) => view.getUint8(at + i)));
   if (kind === "U" && size > 0 && size % 4 === 0)
-    return (view, at) => trimmed(Array.from({ length: size / 4 }, (_, i) => view.getUint32(at + 4 * i, littleEndian)).map((code) => (code > 0x10ffff ? 0xfffd : code)));
+    return (view, at) =>
+      trimmed(
+        Array.from({ length: size / 4 }, (_, i) => view.getUint32(at + 4 * i, littleEndian)).map((code) =>
+          code > 0x10ffff ? 0xfffd : code,
+        ),
+      );
   return null;
 }
 
-const milliseconds: Readonly<Record<string, number | undefined>> = { ns: 1e-6, us: 1e-3, ms: 1, s: 1000, D: 86_400_000 };
+const milliseconds: Readonly<Record<string, number | undefined>> = {
+  ns: 1e-6,
+  us: 1e-3,
+  ms: 1,
+  s: 1000,
+  D: 86_400_000,
+};
 
 /** A date in ISO form; null where it is missing or out of range. */
 function dateText(value: number, unit: string): string | null {
   const date = new Date(value * (milliseconds[unit] ?? NaN));
   if (!Number.isFinite(value) || value <= -(2 ** 63) || Number.isNaN(date.getTime())) return null;
-  return date.toISOString().replace(/T00:00:00\.000Z$/, "").replace(/\.000Z$/, "");
+  return date
+    .toISOString()
+    .replace(/T00:00:00\.000Z$/, "")
+    .replace(/\.000Z$/, "");
 }

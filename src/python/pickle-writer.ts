@@ -1,5 +1,6 @@
-// Writes pickles that every Python since 3.4 reads: protocol 2, or 4 where there are bytes. Nothing is referred to twice, so that the same value gives the same bytes.
-// Source: the comments of CPython's Lib/pickletools.py.
+// Writes pickles that every Python since 3.4 reads: protocol 2, or 4 where there are bytes. Nothing is
+// referred to twice, so that the same value gives the same bytes. Source: the comments of CPython's
+// Lib/pickletools.py.
 import { PyName } from "./pickle.js";
 
 /** A tuple, where a list would not do. */
@@ -12,7 +13,18 @@ export class PyFloat {
 }
 
 /** What can be written: arrays become lists, maps dicts, whole numbers ints. */
-export type Writable = null | boolean | number | string | Uint8Array | readonly Writable[] | ReadonlyMap<string, Writable> | PyTuple | PyFloat | PyName | PyCall;
+export type Writable =
+  | null
+  | boolean
+  | number
+  | string
+  | Uint8Array
+  | readonly Writable[]
+  | ReadonlyMap<string, Writable>
+  | PyTuple
+  | PyFloat
+  | PyName
+  | PyCall;
 
 /** A call, with entries that are set in what it gives. */
 export class PyCall {

@@ -1,10 +1,25 @@
-// Python's pickle format as data, protocols 0 to 5. A pickle is a program that calls Python's functions; here nothing is called: a call becomes a `PyObject` with
-// the function's name, its arguments and what was put into it. The work and the memory are linear in the number of bytes.
-// Source: the comments of CPython's Lib/pickletools.py, which define each instruction.
+// Python's pickle format as data, protocols 0 to 5. A pickle is a program that calls Python's functions; here
+// nothing is called: a call becomes a `PyObject` with the function's name, its arguments and what was put
+// into it. The work and the memory are linear in the number of bytes. Source: the comments of CPython's
+// Lib/pickletools.py, which define each instruction.
 import { ScPoliError } from "../errors.js";
 
-/** What a pickle can hold. Tuples are arrays too; integers beyond 2^53 are bigint. The same object may be reached on several ways, also in a cycle. */
-export type PyValue = null | boolean | number | bigint | string | Uint8Array | readonly PyValue[] | PyDict | ReadonlySet<PyValue> | PyName | PyObject;
+/**
+ * What a pickle can hold. Tuples are arrays too; integers beyond 2^53 are bigint. The same object may be
+ * reached on several ways, also in a cycle.
+ */
+export type PyValue =
+  | null
+  | boolean
+  | number
+  | bigint
+  | string
+  | Uint8Array
+  | readonly PyValue[]
+  | PyDict
+  | ReadonlySet<PyValue>
+  | PyName
+  | PyObject;
 export type PyDict = ReadonlyMap<PyValue, PyValue>;
 
 /** A class or function: "module.name". */
@@ -20,7 +35,10 @@ export class PyObject {
   readonly entries = new Map<PyValue, PyValue>();
   readonly items: PyValue[] = [];
 
-  /** @param name - of the class or function called; "persistent id" for a reference to something beside the pickle */
+  /**
+   * @param name - of the class or function called; "persistent id" for a reference to something beside the
+   * pickle
+   */
   constructor(
     readonly name: string,
     readonly args: readonly PyValue[],
@@ -77,7 +95,8 @@ class Machine {
 
   take(length: number): number {
     const start = this.position;
-    if (!(length >= 0 && length <= this.bytes.length - start)) this.fail(`it ends at byte ${this.bytes.length}, in the middle of an instruction`);
+    if (!(length >= 0 && length <= this.bytes.length - start))
+      this.fail(`it ends at byte ${this.bytes.length}, in the middle of an instruction`);
     this.position += length;
     return start;
   }
@@ -123,7 +142,9 @@ class Machine {
   }
   pop(): PyValue {
     const value = this.#stack.pop();
-    return value === undefined ? this.fail(`an instruction before byte ${this.position} finds nothing to work on`) : value;
+    return value === undefined
+      ? this.fail(`an instruction before byte ${this.position} finds nothing to work on`)
+      : value;
   }
   top(): PyValue {
     const value = this.pop();
@@ -137,7 +158,9 @@ class Machine {
   /** everything since the last mark */
   popToMark(): PyValue[] {
     const items = this.#stack;
-    this.#stack = this.#outer.pop() ?? this.fail(`an instruction before byte ${this.position} looks for a mark that is not there`);
+    this.#stack =
+      this.#outer.pop() ??
+      this.fail(`an instruction before byte ${this.position} looks for a mark that is not there`);
     return items;
   }
   remember(key: number): void {
@@ -156,21 +179,33 @@ class Machine {
   }
   set(items: readonly PyValue[]): void {
     const dict = this.top();
-    const target = dict instanceof Map ? (dict as Map<PyValue, PyValue>) : dict instanceof PyObject ? dict.entries : null;
-    if (!target || items.length % 2 > 0) this.fail(`entries are set in what is no dict, before byte ${this.position}`);
+    const target =
+      dict instanceof Map ? (dict as Map<PyValue, PyValue>) : dict instanceof PyObject ? dict.entries : null;
+    if (!target || items.length % 2 > 0)
+      this.fail(`entries are set in what is no dict, before byte ${this.position}`);
     for (let i = 0; i < items.length; i += 2) target.set(items[i]!, items[i + 1]!);
   }
   add(items: readonly PyValue[]): void {
     const set = this.top();
-    if (!(set instanceof Set)) this.fail(`something is added to what is no set, before byte ${this.position}`);
+    if (!(set instanceof Set))
+      this.fail(`something is added to what is no set, before byte ${this.position}`);
     for (const item of items) (set as Set<PyValue>).add(item);
   }
   name(): string {
     const value = this.pop();
-    return value instanceof PyName ? value.name : this.fail(`what is called before byte ${this.position} is no class or function`);
+    return value instanceof PyName
+      ? value.name
+      : this.fail(`what is called before byte ${this.position} is no class or function`);
   }
   call(name: string, args: PyValue): void {
-    this.push(called(name, Array.isArray(args) ? (args as PyValue[]) : this.fail(`a call before byte ${this.position} has no arguments`)));
+    this.push(
+      called(
+        name,
+        Array.isArray(args)
+          ? (args as PyValue[])
+          : this.fail(`a call before byte ${this.position} has no arguments`),
+      ),
+    );
   }
   refer(to: PyValue): void {
     const reference = new PyObject("persistent id", [to]);
@@ -178,7 +213,8 @@ class Machine {
     this.push(reference);
   }
   global(module: PyValue, name: PyValue): void {
-    if (typeof module !== "string" || typeof name !== "string") this.fail(`a name before byte ${this.position} is no text`);
+    if (typeof module !== "string" || typeof name !== "string")
+      this.fail(`a name before byte ${this.position} is no text`);
     this.push(new PyName(`${modules[module] ?? module}.${name}`));
   }
 }
@@ -192,9 +228,16 @@ function latin1Text(bytes: Uint8Array): string {
 }
 
 /** Python 2's names of modules, which protocols up to 2 use. */
-const modules: Readonly<Record<string, string | undefined>> = { __proto__: null, __builtin__: "builtins", copy_reg: "copyreg" } as never;
+const modules: Readonly<Record<string, string | undefined>> = {
+  __proto__: null,
+  __builtin__: "builtins",
+  copy_reg: "copyreg",
+} as never;
 
-/** The calls that make plain collections, which are never copied (a file of a few bytes could ask for it again and again); any other stays a `PyObject`. */
+/**
+ * The calls that make plain collections, which are never copied (a file of a few bytes could ask for it again
+ * and again); any other stays a `PyObject`.
+ */
 function called(name: string, args: readonly PyValue[]): PyValue {
   const [first] = args;
   switch (name) {
@@ -208,13 +251,18 @@ function called(name: string, args: readonly PyValue[]): PyValue {
       return args.length === 0 ? [] : Array.isArray(first) ? (first as PyValue[]) : new PyObject(name, args);
     case "copyreg._reconstructor": // an object without __reduce__, as protocols 0 and 1 write it
     case "copyreg.__newobj__":
-      return first instanceof PyName ? new PyObject(first.name, name.endsWith("__") ? args.slice(1) : []) : new PyObject(name, args);
+      return first instanceof PyName
+        ? new PyObject(first.name, name.endsWith("__") ? args.slice(1) : [])
+        : new PyObject(name, args);
     default:
       return new PyObject(name, args);
   }
 }
 
-/** The bytes that a value stands for: also a bytearray, the text of Python 2, and the call that protocol 2 writes; null for anything else. */
+/**
+ * The bytes that a value stands for: also a bytearray, the text of Python 2, and the call that protocol 2
+ * writes; null for anything else.
+ */
 export function bytesOf(value: PyValue | undefined): Uint8Array | null {
   if (value instanceof Uint8Array) return value;
   if (typeof value === "string") return Uint8Array.from(value, (character) => character.charCodeAt(0));
@@ -244,7 +292,8 @@ function integerLine(machine: Machine): PyValue {
   const line = machine.line();
   if (line === "00" || line === "01") return line === "01";
   const digits = line.replace(/L$/, "");
-  if (!/^-?\d+$/.test(digits) || digits.length > 2 * longLimit) machine.fail(`'${line.slice(0, 40)}' is no integer`);
+  if (!/^-?\d+$/.test(digits) || digits.length > 2 * longLimit)
+    machine.fail(`'${line.slice(0, 40)}' is no integer`);
   return plain(BigInt(digits));
 }
 function floatLine(machine: Machine): number {
@@ -258,15 +307,23 @@ function floatLine(machine: Machine): number {
 function quotedLine(machine: Machine): string {
   const line = machine.line();
   const quote = line[0];
-  if (line.length < 2 || (quote !== "'" && quote !== '"') || !line.endsWith(quote)) machine.fail("a text has no quotation marks");
+  if (line.length < 2 || (quote !== "'" && quote !== '"') || !line.endsWith(quote))
+    machine.fail("a text has no quotation marks");
   return unescaped(line.slice(1, -1));
 }
 function unescaped(text: string): string {
   const special: Readonly<Record<string, string | undefined>> = { n: "\n", r: "\r", t: "\t" };
-  return text.replace(/\\(?:x([0-9a-f]{2})|u([0-9a-f]{4})|U000([0-9a-f]{5})|(.))/gi, (all, x?: string, u?: string, U?: string, other?: string) => {
-    const code = x ?? u ?? U;
-    return code === undefined ? (special[other!] ?? other ?? all) : parseInt(code, 16) > 0x10ffff ? all : String.fromCodePoint(parseInt(code, 16));
-  });
+  return text.replace(
+    /\\(?:x([0-9a-f]{2})|u([0-9a-f]{4})|U000([0-9a-f]{5})|(.))/gi,
+    (all, x?: string, u?: string, U?: string, other?: string) => {
+      const code = x ?? u ?? U;
+      return code === undefined
+        ? (special[other!] ?? other ?? all)
+        : parseInt(code, 16) > 0x10ffff
+          ? all
+          : String.fromCodePoint(parseInt(code, 16));
+    },
+  );
 }
 
 const stop = ".".charCodeAt(0);
@@ -353,7 +410,10 @@ function pushFilled(machine: Machine, value: PyValue, fill: (items: PyValue[]) =
   fill(items);
 }
 
-/** Calls what lies below its arguments. @param named - arguments with names that lie above them, and are left aside */
+/**
+ * Calls what lies below its arguments.
+ * @param named - arguments with names that lie above them, and are left aside
+ */
 function callTop(machine: Machine, named: number): void {
   for (let i = 0; i < named; i++) machine.pop();
   const args = machine.pop();

@@ -1,5 +1,6 @@
-// Tensors of PyTorch: in its files (a zip since 1.6, a row of pickles before that) and in other pickles. Read as data; written as a zip that `torch.load` takes.
-// Source: torch/serialization.py and torch/_utils.py (`_rebuild_tensor_v2`), read as the definition of the format.
+// Tensors of PyTorch: in its files (a zip since 1.6, a row of pickles before that) and in other pickles. Read
+// as data; written as a zip that `torch.load` takes. Source: torch/serialization.py and torch/_utils.py
+// (`_rebuild_tensor_v2`), read as the definition of the format.
 import { unzipSync, zipSync } from "fflate";
 import { ScPoliError } from "../errors.js";
 import { numpyArray } from "./numpy.js";
@@ -57,7 +58,12 @@ export function readTorchFile(bytes: Uint8Array, where: string): TorchFile {
 }
 
 function damaged(where: string, what: string, cause?: unknown): ScPoliError {
-  return new ScPoliError("model", `${where} is damaged or no file of PyTorch: ${what}.`, { path: where }, { cause });
+  return new ScPoliError(
+    "model",
+    `${where} is damaged or no file of PyTorch: ${what}.`,
+    { path: where },
+    { cause },
+  );
 }
 
 /** Files of PyTorch are not compressed; one that was packed again may be, but weights hardly shrink. */
@@ -73,7 +79,8 @@ function readZip(bytes: Uint8Array, where: string): TorchFile {
         // sizes are the file's word: what cannot be true must not be allocated
         packed += size;
         unpacked += compression === 0 ? size : originalSize;
-        if (++entries > mostEntries || packed > bytes.length || unpacked > largestRatio * bytes.length) throw new Error("the sizes of its parts do not fit its own");
+        if (++entries > mostEntries || packed > bytes.length || unpacked > largestRatio * bytes.length)
+          throw new Error("the sizes of its parts do not fit its own");
         return true;
       },
     });
@@ -84,21 +91,30 @@ function readZip(bytes: Uint8Array, where: string): TorchFile {
   if (pickle === undefined) throw damaged(where, "it has no data.pkl");
   const prefix = pickle.slice(0, -"data.pkl".length);
   const order = files[`${prefix}byteorder`];
-  if (order && new TextDecoder().decode(order) === "big") throw damaged(where, "its numbers are big-endian, which is not read");
-  const storages = new Map(Object.entries(files).filter(([name]) => name.startsWith(`${prefix}data/`)).map(([name, content]) => [name.slice(prefix.length + "data/".length), content]));
+  if (order && new TextDecoder().decode(order) === "big")
+    throw damaged(where, "its numbers are big-endian, which is not read");
+  const storages = new Map(
+    Object.entries(files)
+      .filter(([name]) => name.startsWith(`${prefix}data/`))
+      .map(([name, content]) => [name.slice(prefix.length + "data/".length), content]),
+  );
   return { value: readPickle(files[pickle]!, `${where} (data.pkl)`).value, storages };
 }
 
 /** First number of a file of PyTorch before 1.6. */
 const magic = 0x1950a86a20f9469cfc6cn;
 
-/** Magic number, protocol, description of the machine, the value, the keys of its storages, then each storage: its length and its numbers. */
+/**
+ * Magic number, protocol, description of the machine, the value, the keys of its storages, then each storage:
+ * its length and its numbers.
+ */
 function readRow(bytes: Uint8Array, where: string): TorchFile {
   const first = readPickle(bytes, where);
   if (first.value !== magic) throw damaged(where, "it does not begin like one");
   const protocol = readPickle(bytes, where, first.end);
   const machine = readPickle(bytes, where, protocol.end);
-  if (machine.value instanceof Map && machine.value.get("little_endian") === false) throw damaged(where, "its numbers are big-endian, which is not read");
+  if (machine.value instanceof Map && machine.value.get("little_endian") === false)
+    throw damaged(where, "its numbers are big-endian, which is not read");
   const { value, references, end } = readPickle(bytes, where, machine.end);
   const sizes = new Map<string, number>();
   for (const reference of references) {
@@ -114,7 +130,8 @@ function readRow(bytes: Uint8Array, where: string): TorchFile {
     const size = typeof key === "string" ? sizes.get(key) : undefined;
     if (size === undefined) throw damaged(where, `nothing refers to its storage '${String(key)}'`);
     const length = position + 8 <= bytes.length ? Number(view.getBigInt64(position, true)) * size : -1;
-    if (!(length >= 0 && length <= bytes.length - position - 8)) throw damaged(where, `storage '${String(key)}' is cut short`);
+    if (!(length >= 0 && length <= bytes.length - position - 8))
+      throw damaged(where, `storage '${String(key)}' is cut short`);
     storages.set(key as string, bytes.subarray(position + 8, position + 8 + length));
     position += 8 + length;
   }
@@ -132,10 +149,15 @@ interface StorageReference {
 function storageOf({ args: [id] }: PyObject): StorageReference | null {
   if (!Array.isArray(id)) return null;
   const [kind, type, key, , , part] = id as PyValue[];
-  const element = type instanceof PyName ? elementTypes[type.name.replace(/^torch\.(cuda\.)?/, "")] : undefined;
+  const element =
+    type instanceof PyName ? elementTypes[type.name.replace(/^torch\.(cuda\.)?/, "")] : undefined;
   if (kind !== "storage" || typeof key !== "string" || !element) return null;
   const [, offset, length] = Array.isArray(part) ? (part as PyValue[]) : [];
-  return { type: element, key, part: typeof offset === "number" && typeof length === "number" ? [offset, length] : null };
+  return {
+    type: element,
+    key,
+    part: typeof offset === "number" && typeof length === "number" ? [offset, length] : null,
+  };
 }
 
 interface Elements {
@@ -164,7 +186,11 @@ function elementsOf(value: PyValue | undefined, storages: Storages, depth: numbe
  * @param storages - of the file; a pickle that carries its storages itself needs none
  * @returns null where the value is no tensor of plain numbers, or points outside of its storage
  */
-export function torchTensor(value: PyValue | undefined, storages: Storages = new Map(), depth = 0): TorchTensor | null {
+export function torchTensor(
+  value: PyValue | undefined,
+  storages: Storages = new Map(),
+  depth = 0,
+): TorchTensor | null {
   if (!(value instanceof PyObject) || depth > deepest) return null;
   const { name, args } = value;
   if (name === "torch._utils._rebuild_parameter") return torchTensor(args[0], storages, depth + 1);
@@ -172,7 +198,9 @@ export function torchTensor(value: PyValue | undefined, storages: Storages = new
     return torchTensor(new PyObject(args[0].name, args[2] as PyValue[]), storages, depth + 1);
   if (name === "torch._utils._rebuild_device_tensor_from_numpy") {
     const array = numpyArray(args[0]);
-    return array && array.values.every((cell) => typeof cell === "number") ? { shape: array.shape, data: Float32Array.from(array.values as number[]) } : null;
+    return array && array.values.every((cell) => typeof cell === "number")
+      ? { shape: array.shape, data: Float32Array.from(array.values as number[]) }
+      : null;
   }
   if (name === "torch.tensor") return nested(args[0]);
   return /^torch\._utils\._rebuild_tensor(_v[23])?$/.test(name) ? strided(args, storages, depth) : null;
@@ -190,7 +218,9 @@ function nested(value: PyValue | undefined): TorchTensor | null {
     shape.push(length);
     level = parts.flat() as PyValue[];
   }
-  return level.every((number) => typeof number === "number") ? { shape, data: Float32Array.from(level as number[]) } : null;
+  return level.every((number) => typeof number === "number")
+    ? { shape, data: Float32Array.from(level as number[]) }
+    : null;
 }
 
 /** Most numbers in nested lists. */
@@ -200,10 +230,25 @@ function isSizes(value: PyValue | undefined): value is readonly number[] {
   return Array.isArray(value) && value.every((n) => Number.isSafeInteger(n) && (n as number) >= 0);
 }
 
-function strided([storage, offset, shape, strides]: readonly PyValue[], storages: Storages, depth: number): TorchTensor | null {
+function strided(
+  [storage, offset, shape, strides]: readonly PyValue[],
+  storages: Storages,
+  depth: number,
+): TorchTensor | null {
   const elements = elementsOf(storage, storages, depth + 1);
-  if (!elements || typeof offset !== "number" || !(offset >= 0) || !isSizes(shape) || !isSizes(strides) || shape.length !== strides.length) return null;
-  const { type: { size, read }, bytes } = elements;
+  if (
+    !elements ||
+    typeof offset !== "number" ||
+    !(offset >= 0) ||
+    !isSizes(shape) ||
+    !isSizes(strides) ||
+    shape.length !== strides.length
+  )
+    return null;
+  const {
+    type: { size, read },
+    bytes,
+  } = elements;
   const available = Math.floor(bytes.length / size);
   const length = shape.reduce((product, n) => product * n, 1);
   const last = length === 0 ? -1 : shape.reduce((sum, n, axis) => sum + (n - 1) * strides[axis]!, offset);
@@ -227,18 +272,45 @@ function strided([storage, offset, shape, strides]: readonly PyValue[], storages
 /** Files in a zip carry a date; this is the earliest that the format has. */
 const noDate = new Date(1980, 0, 1);
 
-/** A file with a dict of tensors, as `torch.save(model.state_dict(), ...)` writes it. @param name - of the folder inside the file */
+/**
+ * A file with a dict of tensors, as `torch.save(model.state_dict(), ...)` writes it.
+ * @param name - of the folder inside the file
+ */
 export function writeTorchFile(tensors: ReadonlyMap<string, TorchTensor>, name: string): Uint8Array {
   const text = (content: string): Uint8Array => new TextEncoder().encode(content);
   const files: Record<string, Uint8Array> = {};
   const entries = [...tensors].map(([key, { shape, data }], storage): [string, Writable] => {
     files[`${name}/data/${storage}`] = littleEndian(data);
     const strides = shape.map((_, axis) => shape.slice(axis + 1).reduce((product, n) => product * n, 1));
-    const reference = new PyReference("storage", new PyName("torch.FloatStorage"), String(storage), "cpu", data.length);
-    return [key, new PyCall("torch._utils._rebuild_tensor_v2", [reference, 0, new PyTuple(shape), new PyTuple(strides), false, new PyCall("collections.OrderedDict", [])])];
+    const reference = new PyReference(
+      "storage",
+      new PyName("torch.FloatStorage"),
+      String(storage),
+      "cpu",
+      data.length,
+    );
+    return [
+      key,
+      new PyCall("torch._utils._rebuild_tensor_v2", [
+        reference,
+        0,
+        new PyTuple(shape),
+        new PyTuple(strides),
+        false,
+        new PyCall("collections.OrderedDict", []),
+      ]),
+    ];
   });
   const pickle = writePickle(new PyCall("collections.OrderedDict", [], new Map(entries)), 2);
-  return zipSync({ [`${name}/data.pkl`]: pickle, [`${name}/byteorder`]: text("little"), ...files, [`${name}/version`]: text("3\n") }, { level: 0, mtime: noDate });
+  return zipSync(
+    {
+      [`${name}/data.pkl`]: pickle,
+      [`${name}/byteorder`]: text("little"),
+      ...files,
+      [`${name}/version`]: text("3\n"),
+    },
+    { level: 0, mtime: noDate },
+  );
 }
 
 function littleEndian(data: Float32Array): Uint8Array {

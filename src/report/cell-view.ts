@@ -23,15 +23,21 @@ export function shownCells(query: QueryCells): Int32Array {
 }
 
 /** @returns null where no cell has a place */
-export function cellViewData(reference: ReferenceCells | null, query: QueryCells | null, genes: readonly GeneValues[]): ViewerData | null {
+export function cellViewData(
+  reference: ReferenceCells | null,
+  query: QueryCells | null,
+  genes: readonly GeneValues[],
+): ViewerData | null {
   const shown = query?.umap ? shownCells(query) : new Int32Array(0);
   const L = reference?.cells ?? 0;
   const cells = L + shown.length;
   if (cells === 0) return null;
-  const place = (cell: number, axis: number): number => (cell < L ? reference!.umap[2 * cell + axis]! : query!.umap![2 * shown[cell - L]! + axis]!);
+  const place = (cell: number, axis: number): number =>
+    cell < L ? reference!.umap[2 * cell + axis]! : query!.umap![2 * shown[cell - L]! + axis]!;
   const ranges = [0, 1].map((axis): [number, number] => {
     let [low, high] = [Infinity, -Infinity];
-    for (let cell = 0; cell < cells; cell++) [low, high] = [Math.min(low, place(cell, axis)), Math.max(high, place(cell, axis))];
+    for (let cell = 0; cell < cells; cell++)
+      [low, high] = [Math.min(low, place(cell, axis)), Math.max(high, place(cell, axis))];
     return [low, high];
   }) as [[number, number], [number, number]];
   const places = new Uint16Array(2 * cells);
@@ -41,51 +47,163 @@ export function cellViewData(reference: ReferenceCells | null, query: QueryCells
   }
   const ramp = Array.from({ length: 64 }, (_, i) => rampColour(i / 63));
   return {
-    reference: L, query: shown.length, places: textOfBytes(new Uint8Array(places.buffer)), ranges, ramp, missing: missingColour,
+    reference: L,
+    query: shown.length,
+    places: textOfBytes(new Uint8Array(places.buffer)),
+    ranges,
+    ramp,
+    missing: missingColour,
     colourings: colouringsOf(reference, query, shown, genes).map(encode),
-    prototypes: (reference?.prototypes ?? []).filter(({ level }) => level === 0).map(({ name, type, x, y }) => ({ name, x, y, colour: groupColour(type) })),
+    prototypes: (reference?.prototypes ?? [])
+      .filter(({ level }) => level === 0)
+      .map(({ name, type, x, y }) => ({ name, x, y, colour: groupColour(type) })),
   };
 }
 
 function encode({ id, title, groups, numbers }: Colouring): ViewerColouring {
   if (groups) {
     const values = Uint16Array.from(groups.codes, (code) => (code < 0 ? 65535 : code));
-    return { id, title, kind: "groups", names: groups.names, colours: groups.names.map((_, i) => groupColour(i)), values: textOfBytes(new Uint8Array(values.buffer)) };
+    return {
+      id,
+      title,
+      kind: "groups",
+      names: groups.names,
+      colours: groups.names.map((_, i) => groupColour(i)),
+      values: textOfBytes(new Uint8Array(values.buffer)),
+    };
   }
-  const { values, range: [low, high] } = numbers!;
-  const bytes = Uint8Array.from({ length: values.length }, (_, i) => (Number.isFinite(values[i]!) ? Math.round((254 * Math.min(Math.max(values[i]! - low, 0), high - low)) / (high - low || 1)) : 255));
+  const {
+    values,
+    range: [low, high],
+  } = numbers!;
+  const bytes = Uint8Array.from({ length: values.length }, (_, i) =>
+    Number.isFinite(values[i]!)
+      ? Math.round((254 * Math.min(Math.max(values[i]! - low, 0), high - low)) / (high - low || 1))
+      : 255,
+  );
   return { id, title, kind: "number", range: [low, high], values: textOfBytes(bytes) };
 }
 
-function colouringsOf(reference: ReferenceCells | null, query: QueryCells | null, shown: Int32Array, genes: readonly GeneValues[]): Colouring[] {
+function colouringsOf(
+  reference: ReferenceCells | null,
+  query: QueryCells | null,
+  shown: Int32Array,
+  genes: readonly GeneValues[],
+): Colouring[] {
   const L = reference?.cells ?? 0;
-  const joined = (own: Int32Array | undefined, others: Int32Array | undefined): Int32Array => Int32Array.from({ length: L + shown.length }, (_, cell) => (cell < L ? (own?.[cell] ?? -1) : (others?.[shown[cell - L]!] ?? -1)));
-  const numbers = (own: ArrayLike<number> | undefined, others: ArrayLike<number> | undefined): Float32Array => Float32Array.from({ length: L + shown.length }, (_, cell) => (cell < L ? (own?.[cell] ?? NaN) : (others?.[shown[cell - L]!] ?? NaN)));
-  const keys = [...new Set([...(query?.levels ?? []).map(({ key }) => key), ...(reference?.labels ?? []).map(({ key }) => key)])];
+  const joined = (own: Int32Array | undefined, others: Int32Array | undefined): Int32Array =>
+    Int32Array.from({ length: L + shown.length }, (_, cell) =>
+      cell < L ? (own?.[cell] ?? -1) : (others?.[shown[cell - L]!] ?? -1),
+    );
+  const numbers = (own: ArrayLike<number> | undefined, others: ArrayLike<number> | undefined): Float32Array =>
+    Float32Array.from({ length: L + shown.length }, (_, cell) =>
+      cell < L ? (own?.[cell] ?? NaN) : (others?.[shown[cell - L]!] ?? NaN),
+    );
+  const keys = [
+    ...new Set([
+      ...(query?.levels ?? []).map(({ key }) => key),
+      ...(reference?.labels ?? []).map(({ key }) => key),
+    ]),
+  ];
   const colourings: Colouring[] = keys.flatMap((key, level): Colouring[] => {
     const own = reference?.labels.find((labels) => labels.key === key);
     const others = query?.levels.find((cells) => cells.key === key);
     const names = union(own?.names ?? [], others?.given?.names ?? others?.types ?? []);
-    const inNames = (groups: readonly string[] | undefined, codes: Int32Array | undefined): Int32Array | undefined => codes?.map((code) => (code < 0 ? -1 : names.indexOf(groups![code]!)));
+    const inNames = (
+      groups: readonly string[] | undefined,
+      codes: Int32Array | undefined,
+    ): Int32Array | undefined => codes?.map((code) => (code < 0 ? -1 : names.indexOf(groups![code]!)));
     return [
-      ...(others ? [{ id: `predicted-${level}`, title: `${key}, predicted (reference: its label)`, groups: { names, codes: joined(inNames(own?.names, own?.codes), inNames(others.types, others.predicted)) } }] : []),
-      ...(others?.given || !others ? [{ id: `label-${level}`, title: `${key}, label`, groups: { names, codes: joined(inNames(own?.names, own?.codes), inNames(others?.given?.names, others?.given?.codes)) } }] : []),
-      { id: `uncertainty-${level}`, title: `${key}, uncertainty (0 sure, 1 unsure)`, numbers: { values: numbers(others && others.uncertaintyBy !== "distance" ? undefined : own?.uncertainty, others?.uncertainty), range: [0, 1] as const } },
-      ...(others?.unknown.some((flag) => flag > 0) ? [{ id: `unknown-${level}`, title: `${key}, flagged unknown`, groups: { names: ["kept", "unknown"], codes: joined(undefined, Int32Array.from(others.unknown)) } }] : []),
+      ...(others
+        ? [
+            {
+              id: `predicted-${level}`,
+              title: `${key}, predicted (reference: its label)`,
+              groups: {
+                names,
+                codes: joined(inNames(own?.names, own?.codes), inNames(others.types, others.predicted)),
+              },
+            },
+          ]
+        : []),
+      ...(others?.given || !others
+        ? [
+            {
+              id: `label-${level}`,
+              title: `${key}, label`,
+              groups: {
+                names,
+                codes: joined(
+                  inNames(own?.names, own?.codes),
+                  inNames(others?.given?.names, others?.given?.codes),
+                ),
+              },
+            },
+          ]
+        : []),
+      {
+        id: `uncertainty-${level}`,
+        title: `${key}, uncertainty (0 sure, 1 unsure)`,
+        numbers: {
+          values: numbers(
+            others && others.uncertaintyBy !== "distance" ? undefined : own?.uncertainty,
+            others?.uncertainty,
+          ),
+          range: [0, 1] as const,
+        },
+      },
+      ...(others?.unknown.some((flag) => flag > 0)
+        ? [
+            {
+              id: `unknown-${level}`,
+              title: `${key}, flagged unknown`,
+              groups: {
+                names: ["kept", "unknown"],
+                codes: joined(undefined, Int32Array.from(others.unknown)),
+              },
+            },
+          ]
+        : []),
     ];
   });
-  for (const [k, key] of [...new Set([...(reference?.conditions ?? []), ...(query?.conditions ?? [])].map((condition) => condition.key))].entries()) {
+  for (const [k, key] of [
+    ...new Set(
+      [...(reference?.conditions ?? []), ...(query?.conditions ?? [])].map((condition) => condition.key),
+    ),
+  ].entries()) {
     const own = reference?.conditions.find((condition) => condition.key === key);
     const others = query?.conditions.find((condition) => condition.key === key);
     const names = union(own?.names ?? [], others?.names ?? []);
-    colourings.push({ id: `condition-${k}`, title: key, groups: { names, codes: joined(own?.codes.map((code) => names.indexOf(own.names[code]!)), others?.codes.map((code) => (code < 0 ? -1 : names.indexOf(others.names[code]!)))) } });
+    colourings.push({
+      id: `condition-${k}`,
+      title: key,
+      groups: {
+        names,
+        codes: joined(
+          own?.codes.map((code) => names.indexOf(own.names[code]!)),
+          others?.codes.map((code) => (code < 0 ? -1 : names.indexOf(others.names[code]!))),
+        ),
+      },
+    });
   }
-  if (reference && query) colourings.push({ id: "side", title: "reference or query", groups: { names: ["reference", "query"], codes: Int32Array.from({ length: L + shown.length }, (_, cell) => (cell < L ? 0 : 1)) } });
+  if (reference && query)
+    colourings.push({
+      id: "side",
+      title: "reference or query",
+      groups: {
+        names: ["reference", "query"],
+        codes: Int32Array.from({ length: L + shown.length }, (_, cell) => (cell < L ? 0 : 1)),
+      },
+    });
   for (const [i, gene] of genes.entries()) {
     if (!gene.reference && !gene.query) continue;
     const values = numbers(gene.reference ?? undefined, gene.query ?? undefined);
     const highest = values.reduce((most, value) => (value > most ? value : most), 0);
-    colourings.push({ id: `gene-${i}`, title: `${gene.gene} (log1p of counts per 10,000)`, numbers: { values, range: [0, highest || 1] } });
+    colourings.push({
+      id: `gene-${i}`,
+      title: `${gene.gene} (log1p of counts per 10,000)`,
+      numbers: { values, range: [0, highest || 1] },
+    });
   }
   return colourings;
 }
@@ -96,10 +214,17 @@ function union(first: readonly string[], second: readonly string[]): string[] {
 
 /** The view as HTML: canvas, controls, legend. Its data follow in a script element that is no script. */
 export function cellViewHtml(data: ViewerData, query: QueryCells | null): string {
-  const options = data.colourings.map(({ id, title }) => `<option value="${escapeText(id)}">${escapeText(title)}</option>`).join("");
+  const options = data.colourings
+    .map(({ id, title }) => `<option value="${escapeText(id)}">${escapeText(title)}</option>`)
+    .join("");
   const both = data.reference > 0 && data.query > 0;
   const left = query ? query.cells - data.query : 0;
-  const what = [data.query > 0 ? `${data.query.toLocaleString("en-US")} cells of the query` : "", data.reference > 0 ? `${data.reference.toLocaleString("en-US")} cells of the reference` : ""].filter((part) => part !== "").join(" over ");
+  const what = [
+    data.query > 0 ? `${data.query.toLocaleString("en-US")} cells of the query` : "",
+    data.reference > 0 ? `${data.reference.toLocaleString("en-US")} cells of the reference` : "",
+  ]
+    .filter((part) => part !== "")
+    .join(" over ");
   return `<p>${what} in the reference's UMAP${left > 0 && data.query > 0 ? ` (${left.toLocaleString("en-US")} further ones of the query are not drawn)` : ""}. Large dots: prototypes.</p>
 <p class="unscripted note">The picture needs the script of this file; the tables and figures below do not.</p>
 <div class="controls"><label>Colour by <select id="colouring">${options}</select></label>${both ? `<label>Reference <select id="reference-as"><option value="grey">grey</option><option value="coloured">coloured</option><option value="hidden">hidden</option></select></label>` : ""}

@@ -1,4 +1,5 @@
-// The cells of a report: landmarks of the model, and the cells of a mapped file, with everything that they can be coloured by.
+// The cells of a report: landmarks of the model, and the cells of a mapped file, with everything that they
+// can be coloured by.
 import type { AnnData } from "../anndata/anndata.js";
 import type { UnsDict, UnsValue } from "../anndata/reader.js";
 import { factorize, isUnlabeled } from "../data/labels.js";
@@ -51,8 +52,18 @@ export interface ReferenceCells {
   readonly umap: Float32Array;
   readonly conditions: readonly (Groups & { readonly key: string })[];
   /** per level, in the types of the level */
-  readonly labels: readonly (Groups & { readonly key: string; readonly uncertainty: Float32Array; readonly nearest: Int32Array })[];
-  readonly prototypes: readonly { readonly name: string; readonly level: number; readonly type: number; readonly x: number; readonly y: number }[];
+  readonly labels: readonly (Groups & {
+    readonly key: string;
+    readonly uncertainty: Float32Array;
+    readonly nearest: Int32Array;
+  })[];
+  readonly prototypes: readonly {
+    readonly name: string;
+    readonly level: number;
+    readonly type: number;
+    readonly x: number;
+    readonly y: number;
+  }[];
 }
 
 /** @returns null where the model carries no landmarks */
@@ -61,35 +72,73 @@ export function referenceCells(stored: StoredModel): ReferenceCells | null {
   if (!landmarks) return null;
   const { json, tensors } = stored;
   const L = landmarks.json.cells;
-  const column = (table: Int32Array, columns: number, at: number): Int32Array => Int32Array.from({ length: L }, (_, i) => table[i * columns + at]!);
+  const column = (table: Int32Array, columns: number, at: number): Int32Array =>
+    Int32Array.from({ length: L }, (_, i) => table[i * columns + at]!);
   const means = tensors.get("prototypes")!.data;
   const places = landmarks.place(means);
   return {
-    cells: L, umap: landmarks.umap,
-    conditions: json.condition_keys.map((key, k) => ({ key, names: json.conditions[k]!, codes: column(landmarks.conditions, json.condition_keys.length, k) })),
+    cells: L,
+    umap: landmarks.umap,
+    conditions: json.condition_keys.map((key, k) => ({
+      key,
+      names: json.conditions[k]!,
+      codes: column(landmarks.conditions, json.condition_keys.length, k),
+    })),
     labels: json.cell_type_keys.map((key, level) => {
       const types = json.levels[level]!;
-      const { uncertainty, nearest } = classify(landmarks.latent, { key, types }, means, landmarks.D, json.calibration[level]!, "none");
+      const { uncertainty, nearest } = classify(
+        landmarks.latent,
+        { key, types },
+        means,
+        landmarks.D,
+        json.calibration[level]!,
+        "none",
+      );
       const codeOf = (row: number): number => types.indexOf(row);
-      return { key, names: types.map((row) => json.cell_types[row]!), codes: column(landmarks.labels, json.levels.length, level).map(codeOf), uncertainty, nearest: nearest.map(codeOf) };
+      return {
+        key,
+        names: types.map((row) => json.cell_types[row]!),
+        codes: column(landmarks.labels, json.levels.length, level).map(codeOf),
+        uncertainty,
+        nearest: nearest.map(codeOf),
+      };
     }),
-    prototypes: json.levels.flatMap((types, level) => types.map((row, type) => ({ name: json.cell_types[row]!, level, type, x: places[2 * row]!, y: places[2 * row + 1]! }))),
+    prototypes: json.levels.flatMap((types, level) =>
+      types.map((row, type) => ({
+        name: json.cell_types[row]!,
+        level,
+        type,
+        x: places[2 * row]!,
+        y: places[2 * row + 1]!,
+      })),
+    ),
   };
 }
 
 /** Thresholds by type of a level's uncertainty, ascending; empty where the model has one for all, or none. */
 export function typeThresholds({ json }: StoredModel, key: string): number[] {
   const novelty = json.head?.levels[json.cell_type_keys.indexOf(key)]?.novelty;
-  return novelty ? Array.from(noveltyUncertainty(Float32Array.from(novelty.thresholds), novelty)).sort((a, b) => a - b) : [];
+  return novelty
+    ? Array.from(noveltyUncertainty(Float32Array.from(novelty.thresholds), novelty)).sort((a, b) => a - b)
+    : [];
 }
 
 /**
- * @param given - by annotation level, the column of the file's own labels. Default: one named as the level, where there is one
+ * @param given - by annotation level, the column of the file's own labels. Default: one named as the level,
+ * where there is one
  * @throws ScPoliError "format" where the file was not written by `map` or `embed`
  */
-export async function queryCells(data: AnnData, given: Readonly<Record<string, string>> = {}): Promise<QueryCells> {
+export async function queryCells(
+  data: AnnData,
+  given: Readonly<Record<string, string>> = {},
+): Promise<QueryCells> {
   const facts = data.unsKeys.includes("scpoli") ? await data.uns("scpoli") : undefined;
-  if (!isDict(facts)) throw new ScPoliError("format", `${data.path} has no uns["scpoli"]: it was not written by \`scpoli map\` or \`scpoli embed\`. Map it first; or give the folder of a model.`, { path: data.path });
+  if (!isDict(facts))
+    throw new ScPoliError(
+      "format",
+      `${data.path} has no uns["scpoli"]: it was not written by \`scpoli map\` or \`scpoli embed\`. Map it first; or give the folder of a model.`,
+      { path: data.path },
+    );
   const keys = listOf(facts["condition_keys"]);
   const columns = isDict(facts["condition_columns"]) ? facts["condition_columns"] : {};
   const has = (name: string): boolean => data.obs.columnNames.includes(name);
@@ -99,9 +148,17 @@ export async function queryCells(data: AnnData, given: Readonly<Record<string, s
     if (has(column)) conditions.push({ key, column, ...(await groupsOf(data, column)) });
   }
   const levels: LevelCells[] = [];
-  for (const key of listOf(facts["cell_type_keys"])) if (has(`${key}_pred`)) levels.push(await levelCells(data, key, facts, given[key] ?? key));
+  for (const key of listOf(facts["cell_type_keys"]))
+    if (has(`${key}_pred`)) levels.push(await levelCells(data, key, facts, given[key] ?? key));
   const umap = data.obsmKeys.includes("X_umap_scpoli") ? (await data.obsm("X_umap_scpoli")).values : null;
-  return { cells: data.nObs, umap: umap && Float32Array.from(umap, Number), conditions, levels, verdict: verdictOf(facts["verdict"]), facts };
+  return {
+    cells: data.nObs,
+    umap: umap && Float32Array.from(umap, Number),
+    conditions,
+    levels,
+    verdict: verdictOf(facts["verdict"]),
+    facts,
+  };
 }
 
 async function levelCells(data: AnnData, key: string, facts: UnsDict, column: string): Promise<LevelCells> {
@@ -110,14 +167,29 @@ async function levelCells(data: AnnData, key: string, facts: UnsDict, column: st
   const codes = predicted.kind === "categorical" ? predicted.codes : factorize(predicted).codes;
   const thresholds = isDict(facts["thresholds"]) ? facts["thresholds"] : {};
   const threshold = thresholds[key];
-  const flags = data.obs.columnNames.includes(`${key}_unknown`) ? await data.obs.column(`${key}_unknown`) : null;
+  const flags = data.obs.columnNames.includes(`${key}_unknown`)
+    ? await data.obs.column(`${key}_unknown`)
+    : null;
   const own = data.obs.columnNames.includes(column) ? labelled(await groupsOf(data, column)) : null;
   const names = own ? [...types, ...own.names.filter((name) => !types.includes(name))] : [];
   return {
-    key, types, predicted: Int32Array.from(codes), uncertainty: await numbers(data, `${key}_uncert`), probability: await numbers(data, `${key}_prob`), threshold: typeof threshold === "number" || threshold === "by type" ? threshold : null,
-    uncertaintyBy: isDict(facts["uncertainties"]) ? String(facts["uncertainties"][key] ?? "distance") : "distance",
-    unknown: flags?.kind === "boolean" ? Uint8Array.from(flags.values, (value) => (value ? 1 : 0)) : new Uint8Array(data.nObs),
-    given: own && { names, codes: own.codes.map((code) => (code < 0 ? -1 : names.indexOf(own.names[code]!))) },
+    key,
+    types,
+    predicted: Int32Array.from(codes),
+    uncertainty: await numbers(data, `${key}_uncert`),
+    probability: await numbers(data, `${key}_prob`),
+    threshold: typeof threshold === "number" || threshold === "by type" ? threshold : null,
+    uncertaintyBy: isDict(facts["uncertainties"])
+      ? String(facts["uncertainties"][key] ?? "distance")
+      : "distance",
+    unknown:
+      flags?.kind === "boolean"
+        ? Uint8Array.from(flags.values, (value) => (value ? 1 : 0))
+        : new Uint8Array(data.nObs),
+    given: own && {
+      names,
+      codes: own.codes.map((code) => (code < 0 ? -1 : names.indexOf(own.names[code]!))),
+    },
   };
 }
 
@@ -129,7 +201,9 @@ async function groupsOf(data: AnnData, column: string): Promise<Groups> {
 /** Cells whose label means none have none; null where no cell has one. */
 function labelled({ names, codes }: Groups): Groups | null {
   const known = names.filter((name) => !isUnlabeled(name));
-  return known.length === 0 ? null : { names: known, codes: codes.map((code) => (code < 0 ? -1 : known.indexOf(names[code]!))) };
+  return known.length === 0
+    ? null
+    : { names: known, codes: codes.map((code) => (code < 0 ? -1 : known.indexOf(names[code]!))) };
 }
 
 async function numbers(data: AnnData, name: string): Promise<Float64Array> {

@@ -1,4 +1,5 @@
-// The page around a report: one file that asks for nothing. Its Content-Security-Policy lets in its own script and style, by their hashes, and forbids all else.
+// The page around a report: one file that asks for nothing. Its Content-Security-Policy lets in its own
+// script and style, by their hashes, and forbids all else.
 import { escapeText, plotStyle, type Plot, type PlotTable } from "../plots/svg.js";
 import { reportStyle, viewerScript } from "./viewer.generated.js";
 
@@ -10,7 +11,12 @@ export interface Section {
 }
 
 /** @param lead - a sentence below the title */
-export async function pageHtml(title: string, lead: string, sections: readonly Section[], foot: string): Promise<string> {
+export async function pageHtml(
+  title: string,
+  lead: string,
+  sections: readonly Section[],
+  foot: string,
+): Promise<string> {
   const style = `${reportStyle}\n${plotStyle}`;
   const policy = `default-src 'none'; script-src '${await hashOf(viewerScript)}'; style-src '${await hashOf(style)}'; base-uri 'none'; form-action 'none'`;
   const links = sections.map(({ id, title: name }) => `<a href="#${id}">${escapeText(name)}</a>`).join("\n");
@@ -50,7 +56,11 @@ export function figures(plots: readonly Plot[]): string {
 }
 
 /** One of several plots at a time, by a choice; all of them without a script. */
-export function choice(id: string, label: string, options: readonly { readonly name: string; readonly plot: Plot }[]): string {
+export function choice(
+  id: string,
+  label: string,
+  options: readonly { readonly name: string; readonly plot: Plot }[],
+): string {
   const list = options.map(({ name }, i) => `<option value="${i}">${escapeText(name)}</option>`).join("");
   return `<div class="choice" hidden><label>${escapeText(label)} <select data-choice="${id}">${list}</select></label></div>${options.map(({ plot }, i) => figure(plot, ` data-of="${id}" data-option="${i}"`)).join("")}`;
 }
@@ -60,7 +70,10 @@ export function foldedTable(title: string, table: PlotTable): string {
 }
 
 export function tableHtml({ columns, rows }: PlotTable): string {
-  const isNumber = columns.map((_, column) => rows.length > 0 && rows.every((row) => typeof row[column] === "number" || row[column] === ""));
+  const isNumber = columns.map(
+    (_, column) =>
+      rows.length > 0 && rows.every((row) => typeof row[column] === "number" || row[column] === ""),
+  );
   const cell = (tag: "td" | "th", value: string | number, column: number): string =>
     `<${tag}${tag === "th" ? ' scope="col"' : ""}${isNumber[column] ? ' class="number"' : ""}>${typeof value === "number" ? shortNumber(value) : escapeText(value)}</${tag}>`;
   return `<table><thead><tr>${columns.map((name, i) => cell("th", name, i)).join("")}</tr></thead><tbody>${rows.map((row) => `<tr>${row.map((value, i) => cell("td", value, i)).join("")}</tr>`).join("\n")}</tbody></table>`;
@@ -68,7 +81,9 @@ export function tableHtml({ columns, rows }: PlotTable): string {
 
 function shortNumber(value: number): string {
   if (!Number.isFinite(value)) return "";
-  return Number.isInteger(value) ? value.toLocaleString("en-US") : escapeText(String(Number(value.toPrecision(4))));
+  return Number.isInteger(value)
+    ? value.toLocaleString("en-US")
+    : escapeText(String(Number(value.toPrecision(4))));
 }
 
 async function hashOf(text: string): Promise<string> {

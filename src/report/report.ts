@@ -1,4 +1,5 @@
-// The report: a model, a mapped file or both as one self-contained HTML file. The same input gives the same bytes.
+// The report: a model, a mapped file or both as one self-contained HTML file. The same input gives the same
+// bytes.
 import type { AnnData } from "../anndata/anndata.js";
 import type { EmbedOptions, Note } from "../config.js";
 import type { StoredModel } from "../model/checkpoint.js";
@@ -13,7 +14,14 @@ import { foldedTable, pageHtml, type Section } from "./html.js";
 import { metricsHtml } from "./metrics-section.js";
 import { methodsHtml } from "./methods-text.js";
 import { leadingGenes, samplesHtml } from "./sample-sections.js";
-import { compositionHtml, factsHtml, labelTransferHtml, trainingHtml, uncertaintyHtml, verdictHtml } from "./sections.js";
+import {
+  compositionHtml,
+  factsHtml,
+  labelTransferHtml,
+  trainingHtml,
+  uncertaintyHtml,
+  verdictHtml,
+} from "./sections.js";
 
 export interface ReportOptions {
   readonly title?: string;
@@ -21,13 +29,19 @@ export interface ReportOptions {
   readonly model?: { readonly stored: StoredModel } | null;
   /** a file that `map` or `embed` has written */
   readonly mapped?: AnnData | null;
-  /** the file that the model was trained on: with it the reference's cells and samples are coloured by genes, too */
+  /**
+   * the file that the model was trained on: with it the reference's cells and samples are coloured by genes,
+   * too
+   */
   readonly reference?: AnnData | null;
   /** how its counts and genes are read. Default: as `ScPoli.embed` does */
   readonly referenceOptions?: EmbedOptions;
   /** as `ScPoli.samples` gives it */
   readonly samples?: readonly SampleAnalysis[];
-  /** genes that cells and samples are coloured by. Default: the two that go best with the first components of the samples, or vary most among them, where their expression is known */
+  /**
+   * genes that cells and samples are coloured by. Default: the two that go best with the first components of
+   * the samples, or vary most among them, where their expression is known
+   */
   readonly genes?: readonly string[];
   /** results of `evaluate` */
   readonly metrics?: unknown;
@@ -37,17 +51,37 @@ export interface ReportOptions {
   readonly signal?: AbortSignal;
 }
 
-/** @returns HTML @throws ScPoliError "format" where the file is not a mapped one or the metrics are none, "key" for a gene that no file has */
+/**
+ * @returns HTML
+ * @throws ScPoliError "format" where the file is not a mapped one or the metrics are none, "key" for a gene
+ * that no file has
+ */
 export async function makeReport(options: ReportOptions): Promise<string> {
   const { model, mapped = null, reference: trainedOn = null, samples = [], onNote } = options;
   const stored = model?.stored ?? null;
   const reference = stored && referenceCells(stored);
   const query = mapped ? await queryCells(mapped, options.cellTypeKeys) : null;
-  const genes = await geneValues(options.genes ?? leadingGenes(samples, 2), { ...options, stored, mapped, query, reference: trainedOn, samples });
-  if (query && !query.umap) onNote?.({ level: "warning", message: "The file has no places in a reference's UMAP (obsm['X_umap_scpoli']): the model that it was mapped with carries no landmarks. The report shows no cells." });
+  const genes = await geneValues(options.genes ?? leadingGenes(samples, 2), {
+    ...options,
+    stored,
+    mapped,
+    query,
+    reference: trainedOn,
+    samples,
+  });
+  if (query && !query.umap)
+    onNote?.({
+      level: "warning",
+      message:
+        "The file has no places in a reference's UMAP (obsm['X_umap_scpoli']): the model that it was mapped with carries no landmarks. The report shows no cells.",
+    });
   const view = cellViewData(reference, query, genes);
   const sections: Section[] = [
-    { id: "summary", title: "Summary", content: factsHtml(facts(stored, query)) + (query?.verdict ? verdictHtml(query.verdict) : "") },
+    {
+      id: "summary",
+      title: "Summary",
+      content: factsHtml(facts(stored, query)) + (query?.verdict ? verdictHtml(query.verdict) : ""),
+    },
     { id: "cells-view", title: "Cells", content: view ? cellViewHtml(view, query) : "" },
     { id: "genes", title: "Genes", content: geneHtml(genes, samples, reference, query) },
     { id: "labels", title: "Label transfer", content: query ? labelTransferHtml(query.levels) : "" },
@@ -60,11 +94,19 @@ export async function makeReport(options: ReportOptions): Promise<string> {
     { id: "methods", title: "Text for Methods", content: methodsHtml(stored, query, samples.length > 0) },
   ];
   const title = options.title ?? (query ? "Query mapped onto a reference" : "Reference model");
-  return pageHtml(title, lead(reference, query), sections.filter(({ content }) => content !== ""), `Made by scpoli ${version}. This file holds all that it shows and asks the network for nothing.`);
+  return pageHtml(
+    title,
+    lead(reference, query),
+    sections.filter(({ content }) => content !== ""),
+    `Made by scpoli ${version}. This file holds all that it shows and asks the network for nothing.`,
+  );
 }
 
 function lead(reference: ReferenceCells | null, query: QueryCells | null): string {
-  const parts = [...(query ? [`${query.cells.toLocaleString("en-US")} cells of a query`] : []), ...(reference ? [`${reference.cells.toLocaleString("en-US")} reference cells carried by the model`] : [])];
+  const parts = [
+    ...(query ? [`${query.cells.toLocaleString("en-US")} cells of a query`] : []),
+    ...(reference ? [`${reference.cells.toLocaleString("en-US")} reference cells carried by the model`] : []),
+  ];
   return `scPoli${parts.length > 0 ? `: ${parts.join(", ")}` : ""}.`;
 }
 
@@ -75,15 +117,28 @@ function facts(stored: StoredModel | null, query: QueryCells | null): [string, s
     rows.push(["query cells", whole(query.cells)]);
     for (const { key, names } of query.conditions) rows.push([`query, ${key}`, whole(names.length)]);
     const { gene_coverage: coverage, genes_found: found } = query.facts;
-    if (typeof coverage === "number") rows.push(["genes of the model found", `${(100 * coverage).toFixed(1)} %${typeof found === "number" ? ` (${whole(found)})` : ""}`]);
-    for (const { key, unknown } of query.levels) rows.push([`unknown, ${key}`, `${((100 * unknown.reduce((sum, flag) => sum + flag, 0)) / Math.max(1, query.cells)).toFixed(1)} %`]);
+    if (typeof coverage === "number")
+      rows.push([
+        "genes of the model found",
+        `${(100 * coverage).toFixed(1)} %${typeof found === "number" ? ` (${whole(found)})` : ""}`,
+      ]);
+    for (const { key, unknown } of query.levels)
+      rows.push([
+        `unknown, ${key}`,
+        `${((100 * unknown.reduce((sum, flag) => sum + flag, 0)) / Math.max(1, query.cells)).toFixed(1)} %`,
+      ]);
   }
   if (stored) {
     const { json } = stored;
-    if (typeof json.provenance["cells"] === "number") rows.push(["reference cells", whole(json.provenance["cells"])]);
+    if (typeof json.provenance["cells"] === "number")
+      rows.push(["reference cells", whole(json.provenance["cells"])]);
     rows.push(["genes", whole(json.genes.length)]);
-    json.condition_keys.forEach((key, k) => rows.push([`reference, ${key}`, whole(json.reference_conditions[k]!)]));
-    json.cell_type_keys.forEach((key, level) => rows.push([`cell types, ${key}`, whole(json.levels[level]!.length)]));
+    json.condition_keys.forEach((key, k) =>
+      rows.push([`reference, ${key}`, whole(json.reference_conditions[k]!)]),
+    );
+    json.cell_type_keys.forEach((key, level) =>
+      rows.push([`cell types, ${key}`, whole(json.levels[level]!.length)]),
+    );
   }
   return rows;
 }
@@ -93,11 +148,27 @@ function optionsHtml(stored: StoredModel | null, query: QueryCells | null): stri
   if (stored) {
     const { json } = stored;
     const { history: _, ...provenance } = json.provenance;
-    tables.push(foldedTable("Model: options, versions and history", { columns: ["entry", "value"], rows: flat({ format_version: json.format_version, scpoli_version: json.scpoli_version, model: json.model, calibration: json.calibration, provenance }).map(([name, value]) => [name, String(value)]) }));
+    tables.push(
+      foldedTable("Model: options, versions and history", {
+        columns: ["entry", "value"],
+        rows: flat({
+          format_version: json.format_version,
+          scpoli_version: json.scpoli_version,
+          model: json.model,
+          calibration: json.calibration,
+          provenance,
+        }).map(([name, value]) => [name, String(value)]),
+      }),
+    );
   }
   if (query) {
     const { verdict: _, provenance: __, ...own } = query.facts;
-    tables.push(foldedTable("Mapping: options, versions and conditions", { columns: ["entry", "value"], rows: flat(own).map(([name, value]) => [name, String(value)]) }));
+    tables.push(
+      foldedTable("Mapping: options, versions and conditions", {
+        columns: ["entry", "value"],
+        rows: flat(own).map(([name, value]) => [name, String(value)]),
+      }),
+    );
   }
   return `<p>scpoli ${escapeText(version)}.</p>${tables.join("")}`;
 }
@@ -105,8 +176,10 @@ function optionsHtml(stored: StoredModel | null, query: QueryCells | null): stri
 /** Nested entries as paths with their values; long lists in one line. */
 function flat(value: unknown, path = ""): [string, string | number][] {
   if (typeof value === "number") return [[path, value]];
-  if (ArrayBuffer.isView(value)) return [[path, Array.from(value as unknown as ArrayLike<number>).join(", ")]];
-  if (Array.isArray(value) && value.every((entry) => typeof entry !== "object" || entry === null)) return [[path, value.map(String).join(", ")]];
+  if (ArrayBuffer.isView(value))
+    return [[path, Array.from(value as unknown as ArrayLike<number>).join(", ")]];
+  if (Array.isArray(value) && value.every((entry) => typeof entry !== "object" || entry === null))
+    return [[path, value.map(String).join(", ")]];
   if (typeof value !== "object" || value === null) return [[path, String(value)]];
   return Object.entries(value).flatMap(([key, entry]) => flat(entry, path === "" ? key : `${path}.${key}`));
 }

@@ -1,11 +1,18 @@
-// The parts of a report that are about cells and training: facts, verdict, composition, label transfer, uncertainty, training curves.
+// The parts of a report that are about cells and training: facts, verdict, composition, label transfer,
+// uncertainty, training curves.
 import type { EpochLosses } from "../config.js";
 import { barChart, heatMap, histogram, lineChart, type Series } from "../plots/charts.js";
 import { groupColour } from "../plots/palette.js";
 import { escapeText, type Plot } from "../plots/svg.js";
 import type { Verdict } from "../mapping/verdict.js";
 import type { StoredModel } from "../model/checkpoint.js";
-import { typeThresholds, type Groups, type LevelCells, type QueryCells, type ReferenceCells } from "./cells.js";
+import {
+  typeThresholds,
+  type Groups,
+  type LevelCells,
+  type QueryCells,
+  type ReferenceCells,
+} from "./cells.js";
 import { figure, figures } from "./html.js";
 import { scoreLevel, transferFigures } from "./transfer-figures.js";
 
@@ -13,11 +20,20 @@ export function factsHtml(facts: readonly (readonly [name: string, value: string
   return `<dl class="facts">${facts.map(([name, value]) => `<div><dt>${escapeText(name)}</dt><dd>${escapeText(value)}</dd></div>`).join("")}</dl>`;
 }
 
-const lightWords = { green: ["\u25cf good", "The query fits the reference."], amber: ["\u25b2 look", "Look at this mapping before you trust it."], red: ["\u25a0 poor", "This mapping is not to be trusted as it is."] } as const;
+const lightWords = {
+  green: ["\u25cf good", "The query fits the reference."],
+  amber: ["\u25b2 look", "Look at this mapping before you trust it."],
+  red: ["\u25a0 poor", "This mapping is not to be trusted as it is."],
+} as const;
 
 /** A traffic light in words, shapes and colours, with its reasons. */
 export function verdictHtml({ light, reasons }: Verdict): string {
-  const items = reasons.map((reason) => `<li><span class="light ${reason.light}">${lightWords[reason.light][0]}</span><span>${escapeText(reason.text)}</span></li>`).join("");
+  const items = reasons
+    .map(
+      (reason) =>
+        `<li><span class="light ${reason.light}">${lightWords[reason.light][0]}</span><span>${escapeText(reason.text)}</span></li>`,
+    )
+    .join("");
   return `<div class="verdict ${light}"><p><span class="light ${light}">${lightWords[light][0]}</span>: ${lightWords[light][1]}</p><ul>${items}</ul></div>`;
 }
 
@@ -27,37 +43,76 @@ const mostRows = 80;
 /** What the cells of each condition are: the query by prediction, the reference by label. */
 export function compositionHtml(reference: ReferenceCells | null, query: QueryCells | null): string {
   const plots: Plot[] = [];
-  const add = (side: string, condition: Groups & { readonly key: string }, types: Groups, what: string): void => {
+  const add = (
+    side: string,
+    condition: Groups & { readonly key: string },
+    types: Groups,
+    what: string,
+  ): void => {
     const counts = types.names.map(() => new Array<number>(condition.names.length).fill(0));
     condition.codes.forEach((code, cell) => {
       const type = types.codes[cell]!;
       if (code >= 0 && type >= 0) counts[type]![code]!++;
     });
-    const shown = condition.names.map((_, row) => row).filter((row) => counts.some((own) => own[row]! > 0)).slice(0, mostRows);
+    const shown = condition.names
+      .map((_, row) => row)
+      .filter((row) => counts.some((own) => own[row]! > 0))
+      .slice(0, mostRows);
     if (shown.length === 0) return;
     const more = condition.names.length > mostRows ? `, first ${mostRows} of ${condition.names.length}` : "";
-    plots.push(barChart({
-      title: `Composition of the ${side} by ${condition.key}${more}`, rows: shown.map((row) => condition.names[row]!), rowLabel: condition.key, label: "share of cells", legend: what, isShare: true,
-      parts: types.names.map((name, type) => ({ name, colour: groupColour(type), values: shown.map((row) => counts[type]![row]!) })).filter(({ values }) => values.some((value) => value > 0)),
-    }));
+    plots.push(
+      barChart({
+        title: `Composition of the ${side} by ${condition.key}${more}`,
+        rows: shown.map((row) => condition.names[row]!),
+        rowLabel: condition.key,
+        label: "share of cells",
+        legend: what,
+        isShare: true,
+        parts: types.names
+          .map((name, type) => ({
+            name,
+            colour: groupColour(type),
+            values: shown.map((row) => counts[type]![row]!),
+          }))
+          .filter(({ values }) => values.some((value) => value > 0)),
+      }),
+    );
   };
-  for (const condition of query?.conditions ?? []) for (const level of query!.levels) add("query", condition, { names: level.types, codes: level.predicted }, `predicted ${level.key}`);
-  for (const condition of reference?.conditions ?? []) for (const labels of reference!.labels) add("reference (landmarks)", condition, labels, labels.key);
+  for (const condition of query?.conditions ?? [])
+    for (const level of query!.levels)
+      add("query", condition, { names: level.types, codes: level.predicted }, `predicted ${level.key}`);
+  for (const condition of reference?.conditions ?? [])
+    for (const labels of reference!.labels) add("reference (landmarks)", condition, labels, labels.key);
   return figures(plots);
 }
 
 /** From given labels to predictions, where the file has labels; counts of predictions otherwise. */
 export function labelTransferHtml(levels: readonly LevelCells[]): string {
-  return levels.map((level) => (level.given ? flowHtml(level, level.given) : figure(predictedCounts(level)))).join("");
+  return levels
+    .map((level) => (level.given ? flowHtml(level, level.given) : figure(predictedCounts(level))))
+    .join("");
 }
 
 function predictedCounts({ key, types, predicted, unknown }: LevelCells): Plot {
-  const count = (flag: number): number[] => types.map((_, type) => predicted.reduce((sum, code, cell) => sum + (code === type && unknown[cell] === flag ? 1 : 0), 0));
+  const count = (flag: number): number[] =>
+    types.map((_, type) =>
+      predicted.reduce((sum, code, cell) => sum + (code === type && unknown[cell] === flag ? 1 : 0), 0),
+    );
   const [kept, flagged] = [count(0), count(1)];
-  const shown = types.map((_, type) => type).filter((type) => kept[type]! + flagged[type]! > 0).sort((a, b) => kept[b]! + flagged[b]! - kept[a]! - flagged[a]!);
+  const shown = types
+    .map((_, type) => type)
+    .filter((type) => kept[type]! + flagged[type]! > 0)
+    .sort((a, b) => kept[b]! + flagged[b]! - kept[a]! - flagged[a]!);
   return barChart({
-    title: `Predicted ${key}`, rows: shown.map((type) => types[type]!), rowLabel: key, label: "cells", legend: "cells",
-    parts: [{ name: "kept", values: shown.map((type) => kept[type]!) }, { name: "flagged unknown", values: shown.map((type) => flagged[type]!) }],
+    title: `Predicted ${key}`,
+    rows: shown.map((type) => types[type]!),
+    rowLabel: key,
+    label: "cells",
+    legend: "cells",
+    parts: [
+      { name: "kept", values: shown.map((type) => kept[type]!) },
+      { name: "flagged unknown", values: shown.map((type) => flagged[type]!) },
+    ],
   });
 }
 
@@ -72,30 +127,69 @@ function flowHtml(level: LevelCells, given: Groups): string {
     counts[label]![unknown[cell] === 1 ? types.length : predicted[cell]!]!++;
   });
   const rows = given.names.map((_, row) => row).filter((row) => counts[row]!.some((n) => n > 0));
-  const columns = [...types, "flagged unknown"].map((_, column) => column).filter((column) => rows.some((row) => counts[row]![column]! > 0));
+  const columns = [...types, "flagged unknown"]
+    .map((_, column) => column)
+    .filter((column) => rows.some((row) => counts[row]![column]! > 0));
   const total = (row: number): number => counts[row]!.reduce((sum, n) => sum + n, 0);
   const names = [...types, "flagged unknown"];
   const plot = heatMap({
-    title: `From label to prediction: ${key}`, rows: rows.map((row) => `${given.names[row]} (${total(row).toLocaleString("en-US")})`), columns: columns.map((column) => names[column]!), rowLabel: "label (cells)", columnLabel: "prediction",
-    values: rows.map((row) => columns.map((column) => counts[row]![column]! / total(row))), range: [0, 1], legend: "share of the label's cells", write: (share) => (share === 0 ? "0" : `${Math.round(100 * share)} %`),
-    tell: (row, column) => `${given.names[rows[row]!]} to ${names[columns[column]!]}: ${counts[rows[row]!]![columns[column]!]} cells`,
+    title: `From label to prediction: ${key}`,
+    rows: rows.map((row) => `${given.names[row]} (${total(row).toLocaleString("en-US")})`),
+    columns: columns.map((column) => names[column]!),
+    rowLabel: "label (cells)",
+    columnLabel: "prediction",
+    values: rows.map((row) => columns.map((column) => counts[row]![column]! / total(row))),
+    range: [0, 1],
+    legend: "share of the label's cells",
+    write: (share) => (share === 0 ? "0" : `${Math.round(100 * share)} %`),
+    tell: (row, column) =>
+      `${given.names[rows[row]!]} to ${names[columns[column]!]}: ${counts[rows[row]!]![columns[column]!]} cells`,
   });
   return `<p>The file has labels of its own at the level ${escapeText(key)}: the prediction is the same for ${right.toLocaleString("en-US")} of ${labelled.toLocaleString("en-US")} cells (${((100 * right) / Math.max(1, labelled)).toFixed(1)} %, those flagged unknown included).</p>${figure(plot)}${figures(transferFigures(scoreLevel(level, given), key))}`;
 }
 
 /** Distributions of the uncertainty with the threshold. */
-export function uncertaintyHtml(query: QueryCells | null, reference: ReferenceCells | null, stored: StoredModel | null): string {
+export function uncertaintyHtml(
+  query: QueryCells | null,
+  reference: ReferenceCells | null,
+  stored: StoredModel | null,
+): string {
   const plots = (query?.levels ?? []).map(({ key, uncertainty, unknown, threshold }) => {
     const own = threshold === "by type" && stored ? typeThresholds(stored, key) : [];
     const short = (value: number): number => Number(value.toPrecision(3));
-    const mark = typeof threshold === "number" ? { at: threshold, text: `threshold ${short(threshold)}` } : own.length > 0 ? { at: own[own.length >> 1]!, text: `threshold of the middle type, ${short(own[own.length >> 1]!)} (types: ${short(own[0]!)} to ${short(own.at(-1)!)})` } : undefined;
+    const mark =
+      typeof threshold === "number"
+        ? { at: threshold, text: `threshold ${short(threshold)}` }
+        : own.length > 0
+          ? {
+              at: own[own.length >> 1]!,
+              text: `threshold of the middle type, ${short(own[own.length >> 1]!)} (types: ${short(own[0]!)} to ${short(own.at(-1)!)})`,
+            }
+          : undefined;
     const values = (flag: number): Float64Array => uncertainty.filter((_, cell) => unknown[cell] === flag);
     return histogram({
-      title: `Uncertainty of the query: ${key}`, x: "uncertainty (0 sure, 1 unsure)", range: [0, 1], unit: "cells", legend: "cells", groups: [{ name: "kept", values: values(0) }, { name: "flagged unknown", values: values(1) }],
+      title: `Uncertainty of the query: ${key}`,
+      x: "uncertainty (0 sure, 1 unsure)",
+      range: [0, 1],
+      unit: "cells",
+      legend: "cells",
+      groups: [
+        { name: "kept", values: values(0) },
+        { name: "flagged unknown", values: values(1) },
+      ],
       mark,
     });
   });
-  const others = (reference?.labels ?? []).map(({ key, uncertainty }) => histogram({ title: `Uncertainty of the reference's landmarks by distance: ${key}`, x: "uncertainty by distance (0 sure, 1 unsure)", range: [0, 1], unit: "cells", legend: "cells", groups: [{ name: "landmarks", values: uncertainty }] }));
+  const others = (reference?.labels ?? []).map(({ key, uncertainty }) =>
+    histogram({
+      title: `Uncertainty of the reference's landmarks by distance: ${key}`,
+      x: "uncertainty by distance (0 sure, 1 unsure)",
+      range: [0, 1],
+      unit: "cells",
+      legend: "cells",
+      groups: [{ name: "landmarks", values: uncertainty }],
+    }),
+  );
   return figures([...plots, ...others]);
 }
 
@@ -104,12 +198,29 @@ export function trainingHtml(provenance: Readonly<Record<string, unknown>>): str
   const history = (provenance["history"] ?? []) as readonly EpochLosses[];
   if (!Array.isArray(history) || history.length === 0) return "";
   const best = typeof provenance["best_epoch"] === "number" ? provenance["best_epoch"] : null;
-  const terms = [["total", "Total loss"], ["reconstruction", "Reconstruction"], ["kl", "KL divergence"], ["prototype", "Prototype loss"]] as const;
+  const terms = [
+    ["total", "Total loss"],
+    ["reconstruction", "Reconstruction"],
+    ["kl", "KL divergence"],
+    ["prototype", "Prototype loss"],
+  ] as const;
   const plots = terms.flatMap(([term, title]) => {
-    const line = (side: "train" | "validation"): Series["points"] => history.flatMap((losses, epoch) => (losses[side] ? [[epoch + 1, losses[side][term]] as const] : []));
-    const series: Series[] = [{ name: "training cells", points: line("train") }, { name: "validation cells", isDashed: true, points: line("validation") }].filter(({ points }) => points.length > 0);
+    const line = (side: "train" | "validation"): Series["points"] =>
+      history.flatMap((losses, epoch) => (losses[side] ? [[epoch + 1, losses[side][term]] as const] : []));
+    const series: Series[] = [
+      { name: "training cells", points: line("train") },
+      { name: "validation cells", isDashed: true, points: line("validation") },
+    ].filter(({ points }) => points.length > 0);
     if (series.every(({ points }) => points.every(([, value]) => value === 0))) return [];
-    return [lineChart({ title, x: { label: "epoch" }, y: { label: term === "prototype" ? "mean distance (latent units)" : "nats per cell" }, series, ...(best !== null && { mark: { at: best, text: `kept: epoch ${best}` } }) })];
+    return [
+      lineChart({
+        title,
+        x: { label: "epoch" },
+        y: { label: term === "prototype" ? "mean distance (latent units)" : "nats per cell" },
+        series,
+        ...(best !== null && { mark: { at: best, text: `kept: epoch ${best}` } }),
+      }),
+    ];
   });
   return figures(plots);
 }

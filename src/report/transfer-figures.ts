@@ -1,4 +1,5 @@
-// What truth says of transferred labels, as figures: whether probabilities hold what they promise, how uncertainty goes with error, what it finds, and what accuracy costs in cells.
+// What truth says of transferred labels, as figures: whether probabilities hold what they promise, how
+// uncertainty goes with error, what it finds, and what accuracy costs in cells.
 import { scoreLabelTransfer, type LabelTransfer, type Roc } from "../evaluation/label-transfer.js";
 import { lineChart, type Series } from "../plots/charts.js";
 import { missingColour } from "../plots/palette.js";
@@ -6,60 +7,152 @@ import type { Plot } from "../plots/svg.js";
 import type { Groups, LevelCells } from "./cells.js";
 
 const whole = [0, 1] as const;
-const diagonal = (name: string): Series => ({ name, isDashed: true, colour: missingColour, points: [[0, 0], [1, 1]] });
+const diagonal = (name: string): Series => ({
+  name,
+  isDashed: true,
+  colour: missingColour,
+  points: [
+    [0, 0],
+    [1, 1],
+  ],
+});
 const short = (value: number): string => value.toFixed(3);
 
-/** Labels that the file has of its own as the truth of what is predicted. Types that it alone has are unknown to the model. */
-export function scoreLevel({ types, predicted, uncertainty, probability, unknown }: LevelCells, given: Groups): LabelTransfer {
-  const cells = Int32Array.from(given.codes.keys()).filter((cell) => given.codes[cell]! >= 0 && predicted[cell]! >= 0);
+/**
+ * Labels that the file has of its own as the truth of what is predicted. Types that it alone has are unknown
+ * to the model.
+ */
+export function scoreLevel(
+  { types, predicted, uncertainty, probability, unknown }: LevelCells,
+  given: Groups,
+): LabelTransfer {
+  const cells = Int32Array.from(given.codes.keys()).filter(
+    (cell) => given.codes[cell]! >= 0 && predicted[cell]! >= 0,
+  );
   const of = (values: Float64Array): Float64Array => Float64Array.from(cells, (cell) => values[cell]!);
   return scoreLabelTransfer({
-    truth: cells.map((cell) => given.codes[cell]!), predicted: cells.map((cell) => predicted[cell]!), names: given.names, isKnown: Uint8Array.from(given.names, (_, name) => (name < types.length ? 1 : 0)),
-    uncertainty: of(uncertainty), probability: of(probability), flagged: Uint8Array.from(cells, (cell) => unknown[cell]!),
+    truth: cells.map((cell) => given.codes[cell]!),
+    predicted: cells.map((cell) => predicted[cell]!),
+    names: given.names,
+    isKnown: Uint8Array.from(given.names, (_, name) => (name < types.length ? 1 : 0)),
+    uncertainty: of(uncertainty),
+    probability: of(probability),
+    flagged: Uint8Array.from(cells, (cell) => unknown[cell]!),
   });
 }
 
 /** @param of - what the labels are called */
-export function transferFigures({ calibration, errors, errors_by_uncertainty: wrong, unknown_types_by_uncertainty: unknown, kept }: LabelTransfer, of: string): Plot[] {
+export function transferFigures(
+  {
+    calibration,
+    errors,
+    errors_by_uncertainty: wrong,
+    unknown_types_by_uncertainty: unknown,
+    kept,
+  }: LabelTransfer,
+  of: string,
+): Plot[] {
   return [
     ...(calibration ? [reliability(calibration, of)] : []),
     ...(errors ? [errorsByUncertainty(errors, of)] : []),
-    ...(wrong || unknown ? [rocCurves([["wrong labels", wrong], ["unknown types", unknown]], of)] : []),
+    ...(wrong || unknown
+      ? [
+          rocCurves(
+            [
+              ["wrong labels", wrong],
+              ["unknown types", unknown],
+            ],
+            of,
+          ),
+        ]
+      : []),
     ...(kept ? [accuracyOfKept(kept, of)] : []),
   ];
 }
 
-function reliability({ expected_calibration_error: error, bins }: NonNullable<LabelTransfer["calibration"]>, of: string): Plot {
-  const points = bins.flatMap(({ probability, accuracy }): [number, number][] => (probability === null || accuracy === null ? [] : [[probability, accuracy]]));
+function reliability(
+  { expected_calibration_error: error, bins }: NonNullable<LabelTransfer["calibration"]>,
+  of: string,
+): Plot {
+  const points = bins.flatMap(({ probability, accuracy }): [number, number][] =>
+    probability === null || accuracy === null ? [] : [[probability, accuracy]],
+  );
   return {
     ...lineChart({
-      title: `Reliability of the probability: ${of}`, isSquare: true, x: { label: "mean probability of the prediction, by tenths", range: whole }, y: { label: "share of right labels", range: whole },
-      series: [{ name: `cells (calibration error ${short(error)})`, isDotted: true, points }, diagonal("as promised")],
+      title: `Reliability of the probability: ${of}`,
+      isSquare: true,
+      x: { label: "mean probability of the prediction, by tenths", range: whole },
+      y: { label: "share of right labels", range: whole },
+      series: [
+        { name: `cells (calibration error ${short(error)})`, isDotted: true, points },
+        diagonal("as promised"),
+      ],
     }),
-    table: { columns: ["probability", "cells", "mean probability", "share of right labels"], rows: bins.map((bin) => [`${bin.from} to ${bin.to}`, bin.cells, bin.probability ?? "", bin.accuracy ?? ""]) },
+    table: {
+      columns: ["probability", "cells", "mean probability", "share of right labels"],
+      rows: bins.map((bin) => [
+        `${bin.from} to ${bin.to}`,
+        bin.cells,
+        bin.probability ?? "",
+        bin.accuracy ?? "",
+      ]),
+    },
   };
 }
 
 function errorsByUncertainty({ bins }: NonNullable<LabelTransfer["errors"]>, of: string): Plot {
-  const points = bins.flatMap(({ uncertainty, wrong }): [number, number][] => (uncertainty === null || wrong === null ? [] : [[uncertainty, wrong]]));
+  const points = bins.flatMap(({ uncertainty, wrong }): [number, number][] =>
+    uncertainty === null || wrong === null ? [] : [[uncertainty, wrong]],
+  );
   return {
     ...lineChart({
-      title: `Errors by uncertainty: ${of}`, isSquare: true, x: { label: "mean uncertainty (0 sure, 1 unsure), by tenths", range: whole }, y: { label: "share of wrong labels", range: whole },
+      title: `Errors by uncertainty: ${of}`,
+      isSquare: true,
+      x: { label: "mean uncertainty (0 sure, 1 unsure), by tenths", range: whole },
+      y: { label: "share of wrong labels", range: whole },
       series: [{ name: "cells", isDotted: true, points }, diagonal("error = uncertainty")],
     }),
-    table: { columns: ["uncertainty", "cells", "mean uncertainty", "share of wrong labels"], rows: bins.map((bin) => [`${bin.from} to ${bin.to}`, bin.cells, bin.uncertainty ?? "", bin.wrong ?? ""]) },
+    table: {
+      columns: ["uncertainty", "cells", "mean uncertainty", "share of wrong labels"],
+      rows: bins.map((bin) => [
+        `${bin.from} to ${bin.to}`,
+        bin.cells,
+        bin.uncertainty ?? "",
+        bin.wrong ?? "",
+      ]),
+    },
   };
 }
 
 function rocCurves(curves: readonly (readonly [what: string, roc: Roc | null])[], of: string): Plot {
   const series = curves.flatMap(([what, roc]): Series[] => {
     if (!roc) return [];
-    const points = roc.curve.map(({ false_positive_rate: x, true_positive_rate: y }): [number, number] => [x, y]);
-    return [{ name: `${what}: ${short(roc.auroc)} (${roc.positives.toLocaleString("en-US")})`, points: [[0, 0], ...points] }];
+    const points = roc.curve.map(({ false_positive_rate: x, true_positive_rate: y }): [number, number] => [
+      x,
+      y,
+    ]);
+    return [
+      {
+        name: `${what}: ${short(roc.auroc)} (${roc.positives.toLocaleString("en-US")})`,
+        points: [[0, 0], ...points],
+      },
+    ];
   });
-  const rows = curves.flatMap(([what, roc]) => roc?.curve.filter((_, i) => i % 5 === 0).map((step) => [what, step.uncertainty, step.false_positive_rate, step.true_positive_rate]) ?? []);
+  const rows = curves.flatMap(
+    ([what, roc]) =>
+      roc?.curve
+        .filter((_, i) => i % 5 === 0)
+        .map((step) => [what, step.uncertainty, step.false_positive_rate, step.true_positive_rate]) ?? [],
+  );
   return {
-    ...lineChart({ title: `What the uncertainty finds (ROC): ${of}`, isSquare: true, legend: "to be found: AUROC (cells)", x: { label: "share of the other cells above the threshold", range: whole }, y: { label: "share found above the threshold", range: whole }, series: [...series, diagonal("by chance")] }),
+    ...lineChart({
+      title: `What the uncertainty finds (ROC): ${of}`,
+      isSquare: true,
+      legend: "to be found: AUROC (cells)",
+      x: { label: "share of the other cells above the threshold", range: whole },
+      y: { label: "share found above the threshold", range: whole },
+      series: [...series, diagonal("by chance")],
+    }),
     table: { columns: ["to be found", "uncertainty above", "share of the others", "share found"], rows },
   };
 }
@@ -67,9 +160,22 @@ function rocCurves(curves: readonly (readonly [what: string, roc: Roc | null])[]
 function accuracyOfKept(kept: NonNullable<LabelTransfer["kept"]>, of: string): Plot {
   return {
     ...lineChart({
-      title: `Accuracy of the cells kept: ${of}`, isSquare: true, x: { label: "share of cells kept, the surest first", range: whole }, y: { label: "share of right labels", range: whole },
-      series: [{ name: "cells kept", points: kept.map(({ share, accuracy }): [number, number] => [share, accuracy]) }],
+      title: `Accuracy of the cells kept: ${of}`,
+      isSquare: true,
+      x: { label: "share of cells kept, the surest first", range: whole },
+      y: { label: "share of right labels", range: whole },
+      series: [
+        {
+          name: "cells kept",
+          points: kept.map(({ share, accuracy }): [number, number] => [share, accuracy]),
+        },
+      ],
     }),
-    table: { columns: ["share of cells kept", "uncertainty up to", "share of right labels"], rows: kept.filter((_, i) => i % 5 === 0 || i === kept.length - 1).map(({ share, uncertainty, accuracy }) => [share, uncertainty, accuracy]) },
+    table: {
+      columns: ["share of cells kept", "uncertainty up to", "share of right labels"],
+      rows: kept
+        .filter((_, i) => i % 5 === 0 || i === kept.length - 1)
+        .map(({ share, uncertainty, accuracy }) => [share, uncertainty, accuracy]),
+    },
   };
 }

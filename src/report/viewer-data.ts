@@ -1,4 +1,5 @@
-// The cells of a report as its script reads them: JSON in which arrays are base64 of little-endian numbers. cell-view.ts writes it; viewer/ reads it.
+// The cells of a report as its script reads them: JSON in which arrays are base64 of little-endian numbers.
+// cell-view.ts writes it; viewer/ reads it.
 
 export interface ViewerColouring {
   readonly id: string;
@@ -20,7 +21,12 @@ export interface ViewerData {
   readonly places: string;
   readonly ranges: readonly [readonly [number, number], readonly [number, number]];
   readonly colourings: readonly ViewerColouring[];
-  readonly prototypes: readonly { readonly name: string; readonly x: number; readonly y: number; readonly colour: string }[];
+  readonly prototypes: readonly {
+    readonly name: string;
+    readonly x: number;
+    readonly y: number;
+    readonly colour: string;
+  }[];
   readonly ramp: readonly string[];
   readonly missing: string;
 }
@@ -36,6 +42,7 @@ export function wholesOfText(base64: string): Uint16Array {
 /** Bytes as base64, in a browser as in Node. */
 export function textOfBytes(bytes: Uint8Array): string {
   let binary = "";
-  for (let start = 0; start < bytes.length; start += 0x8000) binary += String.fromCharCode(...bytes.subarray(start, start + 0x8000));
+  for (let start = 0; start < bytes.length; start += 0x8000)
+    binary += String.fromCharCode(...bytes.subarray(start, start + 0x8000));
   return btoa(binary);
 }

@@ -1,5 +1,6 @@
 // The view of samples: the embedding of a model's conditions, analysed. One analysis per condition key.
-// Source: De Donno et al. 2023 (condition embeddings as samples: association with covariates, classification, genes).
+// Source: De Donno et al. 2023 (condition embeddings as samples: association with covariates, classification,
+// genes).
 import type { AnnData } from "../anndata/anndata.js";
 import type { DenseMatrix } from "../anndata/matrix.js";
 import type { CountsOptions, RunSettings } from "../config.js";
@@ -12,20 +13,44 @@ import { principalComponents, type Components } from "../statistics/components.j
 import { pearson } from "../statistics/correlation.js";
 import { loadDistributions } from "../statistics/distributions.js";
 import { associate, type Association } from "./associations.js";
-import { classifySamples, predictSamples, type Classification, type ClassificationOptions, type SamplePrediction } from "./classification.js";
+import {
+  classifySamples,
+  predictSamples,
+  type Classification,
+  type ClassificationOptions,
+  type SamplePrediction,
+} from "./classification.js";
 import { covariateOf, type Covariate, type CovariateKinds } from "./covariates.js";
 import { sampleDistances, type SampleDistances } from "./distances.js";
 import { sampleExpression, type SampleExpression } from "./expression.js";
-import { correlateGenes, countCorrelated, overRepresentation, readGeneSets, type GeneCorrelation, type GeneCounts, type GeneLimits, type GeneSet, type OverRepresentation } from "./genes.js";
+import {
+  correlateGenes,
+  countCorrelated,
+  overRepresentation,
+  readGeneSets,
+  type GeneCorrelation,
+  type GeneCounts,
+  type GeneLimits,
+  type GeneSet,
+  type OverRepresentation,
+} from "./genes.js";
 import { explainEmbedding, guide, type Guidance } from "./guidance.js";
 import { readMetadataTable } from "./metadata-table.js";
 import { sampleTable, selectRows, type SampleTable } from "./sample-table.js";
 
 /** Options of `ScPoli.samples`. */
-export interface SamplesOptions extends Pick<RunSettings, "onNote" | "onProgress" | "signal">, Pick<CountsOptions, "layer" | "recoverCounts">, ClassificationOptions, GeneLimits {
+export interface SamplesOptions
+  extends
+    Pick<RunSettings, "onNote" | "onProgress" | "signal">,
+    Pick<CountsOptions, "layer" | "recoverCounts">,
+    ClassificationOptions,
+    GeneLimits {
   /** condition keys to analyse. Default: all of the model */
   readonly keys?: readonly string[];
-  /** cells of the samples: their columns of obs that are constant within a sample are metadata, their counts give mean expression */
+  /**
+   * cells of the samples: their columns of obs that are constant within a sample are metadata, their counts
+   * give mean expression
+   */
   readonly data?: AnnData;
   /** by the model's condition key, the column of `data` where it is named otherwise */
   readonly conditionKeys?: Readonly<Record<string, string>>;
@@ -42,7 +67,10 @@ export interface SamplesOptions extends Pick<RunSettings, "onNote" | "onProgress
   readonly geneSets?: readonly GeneSet[] | string;
 }
 
-/** Correlation of a quality of the samples' cells (numbers of counts, fractions of gene families) with a component. */
+/**
+ * Correlation of a quality of the samples' cells (numbers of counts, fractions of gene families) with a
+ * component.
+ */
 export interface QualityCorrelation {
   readonly quality: string;
   /** from 1 */
@@ -74,7 +102,10 @@ export interface SampleAnalysis {
   /** null without data */
   readonly genes: GeneAnalysis | null;
   readonly classifications: readonly Classification[];
-  readonly predictions: readonly { readonly covariate: string; readonly samples: readonly SamplePrediction[] }[];
+  readonly predictions: readonly {
+    readonly covariate: string;
+    readonly samples: readonly SamplePrediction[];
+  }[];
 }
 
 /** Fewer samples than this have no components worth a test. */
@@ -83,35 +114,66 @@ const leastSamples = 3;
 const pseudobulkComponents = 10;
 
 /** @throws ScPoliError; see `ScPoli.samples` */
-export async function analyseSamples(stored: StoredModel, options: SamplesOptions = {}): Promise<SampleAnalysis[]> {
+export async function analyseSamples(
+  stored: StoredModel,
+  options: SamplesOptions = {},
+): Promise<SampleAnalysis[]> {
   const keys = options.keys ?? stored.json.condition_keys;
   const tables = await readMetadata(stored, keys, options);
   const samples = keys.map((key, k) => sampleTable(stored, key, tables[k], options.kinds));
   const expressions = await readExpression(stored, samples, options);
-  const sets = typeof options.geneSets === "string" ? await readGeneSets(options.geneSets) : (options.geneSets ?? []);
-  if (sets.length > 0 && !expressions) throw new ScPoliError("usage", "Gene sets need the expression of the samples: give the file of their cells (--data).");
+  const sets =
+    typeof options.geneSets === "string" ? await readGeneSets(options.geneSets) : (options.geneSets ?? []);
+  if (sets.length > 0 && !expressions)
+    throw new ScPoliError(
+      "usage",
+      "Gene sets need the expression of the samples: give the file of their cells (--data).",
+    );
   const analyses: SampleAnalysis[] = [];
-  for (const [k, table] of samples.entries()) analyses.push(await analyse(table, expressions?.[k] ?? null, sets, options, samples.length > 1));
+  for (const [k, table] of samples.entries())
+    analyses.push(await analyse(table, expressions?.[k] ?? null, sets, options, samples.length > 1));
   for (const name of [...(options.classify ?? []), ...(options.predict ?? [])])
-    if (!analyses.some(({ covariates }) => covariates.some((covariate) => covariate.name === name))) throw missingCovariate(name, analyses);
+    if (!analyses.some(({ covariates }) => covariates.some((covariate) => covariate.name === name)))
+      throw missingCovariate(name, analyses);
   return analyses;
 }
 
 function missingCovariate(name: string, analyses: readonly SampleAnalysis[]): ScPoliError {
-  const names = [...new Set(analyses.flatMap(({ covariates }) => covariates.map((covariate) => `'${covariate.name}'`)))];
-  return new ScPoliError("key", `The samples have no covariate '${name}'; ${names.length > 0 ? `there are ${names.join(", ")}` : "nothing is known of them: give a table (--metadata) or the file of their cells (--data)"}.`, { covariate: name });
+  const names = [
+    ...new Set(analyses.flatMap(({ covariates }) => covariates.map((covariate) => `'${covariate.name}'`))),
+  ];
+  return new ScPoliError(
+    "key",
+    `The samples have no covariate '${name}'; ${names.length > 0 ? `there are ${names.join(", ")}` : "nothing is known of them: give a table (--metadata) or the file of their cells (--data)"}.`,
+    { covariate: name },
+  );
 }
 
-async function analyse(samples: SampleTable, expression: SampleExpression | null, sets: readonly GeneSet[], options: SamplesOptions, isOneOfSeveral: boolean): Promise<SampleAnalysis> {
+async function analyse(
+  samples: SampleTable,
+  expression: SampleExpression | null,
+  sets: readonly GeneSet[],
+  options: SamplesOptions,
+  isOneOfSeveral: boolean,
+): Promise<SampleAnalysis> {
   const { seed, onNote } = options;
   const S = samples.names.length;
-  if (S < leastSamples) onNote?.({ level: "warning", message: `${samples.key} has ${S === 1 ? "one sample" : `${S} samples`}: too few for components, associations and correlations; positions and distances are all there is.` });
+  if (S < leastSamples)
+    onNote?.({
+      level: "warning",
+      message: `${samples.key} has ${S === 1 ? "one sample" : `${S} samples`}: too few for components, associations and correlations; positions and distances are all there is.`,
+    });
   const components = principalComponents(samples.embedding, S < leastSamples ? 0 : Infinity);
   const all = [...samples.covariates, ...(expression ? qualityCovariates(expression) : [])];
   const covariates = options.covariates ? all.filter(({ name }) => options.covariates!.includes(name)) : all;
-  const explained = components.variance.length > 0 ? explainEmbedding(samples.embedding, covariates, { seed }) : [];
-  const features = { embedding: samples.embedding, ...(expression && { pseudobulk: pseudobulkFeatures(expression) }) };
-  const chosen = (names: readonly string[] = []): Covariate[] => names.flatMap((name) => all.filter((covariate) => covariate.name === name));
+  const explained =
+    components.variance.length > 0 ? explainEmbedding(samples.embedding, covariates, { seed }) : [];
+  const features = {
+    embedding: samples.embedding,
+    ...(expression && { pseudobulk: pseudobulkFeatures(expression) }),
+  };
+  const chosen = (names: readonly string[] = []): Covariate[] =>
+    names.flatMap((name) => all.filter((covariate) => covariate.name === name));
   // with several keys, a covariate may be one of the other key's samples only
   const attempt = <T>(what: () => T): T[] => {
     try {
@@ -123,24 +185,50 @@ async function analyse(samples: SampleTable, expression: SampleExpression | null
     }
   };
   return {
-    samples, components, distances: sampleDistances(samples.embedding, options.neighbors), covariates,
+    samples,
+    components,
+    distances: sampleDistances(samples.embedding, options.neighbors),
+    covariates,
     associations: await associate(components, covariates),
     guidance: guide(samples.key, S, explained),
     genes: expression && (await analyseGenes(expression, components, sets, options)),
-    classifications: chosen(options.classify).flatMap((covariate) => attempt(() => classifySamples(covariate, features, options))),
-    predictions: chosen(options.predict).flatMap((covariate) => attempt(() => ({ covariate: covariate.name, samples: predictSamples(samples, covariate, options) }))),
+    classifications: chosen(options.classify).flatMap((covariate) =>
+      attempt(() => classifySamples(covariate, features, options)),
+    ),
+    predictions: chosen(options.predict).flatMap((covariate) =>
+      attempt(() => ({ covariate: covariate.name, samples: predictSamples(samples, covariate, options) })),
+    ),
   };
 }
 
-async function analyseGenes(expression: SampleExpression, components: Components, sets: readonly GeneSet[], limits: GeneLimits): Promise<GeneAnalysis> {
+async function analyseGenes(
+  expression: SampleExpression,
+  components: Components,
+  sets: readonly GeneSet[],
+  limits: GeneLimits,
+): Promise<GeneAnalysis> {
   const distributions = await loadDistributions();
   const correlations = await correlateGenes(expression, components, limits);
   const rows = Int32Array.from(expression.cells.keys()).filter((sample) => expression.cells[sample]! > 0);
   const { columns, values } = components.scores;
   const qualities = Object.entries(expression.qualities).flatMap(([quality, own]) =>
-    Array.from({ length: columns }, (_, k) => ({ quality, component: k + 1, ...pearson(Float64Array.from(rows, (row) => own[row]!), Float64Array.from(rows, (row) => values[row * columns + k]!), distributions) })),
+    Array.from({ length: columns }, (_, k) => ({
+      quality,
+      component: k + 1,
+      ...pearson(
+        Float64Array.from(rows, (row) => own[row]!),
+        Float64Array.from(rows, (row) => values[row * columns + k]!),
+        distributions,
+      ),
+    })),
   );
-  return { expression, correlations, counts: countCorrelated(correlations, limits), qualities, sets: sets.length > 0 ? await overRepresentation(correlations, sets, expression.symbols) : [] };
+  return {
+    expression,
+    correlations,
+    counts: countCorrelated(correlations, limits),
+    qualities,
+    sets: sets.length > 0 ? await overRepresentation(correlations, sets, expression.symbols) : [],
+  };
 }
 
 /** (S, components) of mean expression; NaN for samples without cells. */
@@ -148,24 +236,37 @@ function pseudobulkFeatures({ means, cells }: SampleExpression): DenseMatrix {
   const rows = Int32Array.from(cells.keys()).filter((sample) => cells[sample]! > 0);
   const { scores } = principalComponents(selectRows(means, rows), pseudobulkComponents);
   const values = new Float64Array(cells.length * scores.columns).fill(NaN);
-  rows.forEach((row, at) => values.set(scores.values.subarray(at * scores.columns, (at + 1) * scores.columns), row * scores.columns));
+  rows.forEach((row, at) =>
+    values.set(scores.values.subarray(at * scores.columns, (at + 1) * scores.columns), row * scores.columns),
+  );
   return { rows: cells.length, columns: scores.columns, values };
 }
 
 /** Numbers of cells and means over them, as covariates. */
 function qualityCovariates({ cells, qualities }: SampleExpression): Covariate[] {
-  const known = (values: Float64Array): (number | null)[] => Array.from(values, (value) => (Number.isFinite(value) ? value : null));
-  return [covariateOf("cells", known(cells)), ...Object.entries(qualities).map(([name, values]) => covariateOf(name, known(values)))];
+  const known = (values: Float64Array): (number | null)[] =>
+    Array.from(values, (value) => (Number.isFinite(value) ? value : null));
+  return [
+    covariateOf("cells", known(cells)),
+    ...Object.entries(qualities).map(([name, values]) => covariateOf(name, known(values))),
+  ];
 }
 
 /** Per key, what the data and the table know. */
-async function readMetadata({ json }: StoredModel, keys: readonly string[], options: SamplesOptions): Promise<SampleMetadata[][]> {
+async function readMetadata(
+  { json }: StoredModel,
+  keys: readonly string[],
+  options: SamplesOptions,
+): Promise<SampleMetadata[][]> {
   const { data, metadata, onNote = () => {} } = options;
   const tables: SampleMetadata[][] = keys.map(() => []);
   if (data) {
     const conditions = [];
-    for (const key of keys) conditions.push(await readConditions(data.obs, options.conditionKeys?.[key] ?? key));
-    (await metadataOfConditions(data.obs, conditions, { onNote })).forEach((table, k) => tables[k]!.push(table));
+    for (const key of keys)
+      conditions.push(await readConditions(data.obs, options.conditionKeys?.[key] ?? key));
+    (await metadataOfConditions(data.obs, conditions, { onNote })).forEach((table, k) =>
+      tables[k]!.push(table),
+    );
   }
   if (metadata === undefined) return tables;
   if (typeof metadata !== "string") {
@@ -175,7 +276,14 @@ async function readMetadata({ json }: StoredModel, keys: readonly string[], opti
   const failures: unknown[] = [];
   for (const [k, key] of keys.entries()) {
     try {
-      tables[k]!.push(await readMetadataTable(metadata, key, json.conditions[json.condition_keys.indexOf(key)] ?? [], onNote));
+      tables[k]!.push(
+        await readMetadataTable(
+          metadata,
+          key,
+          json.conditions[json.condition_keys.indexOf(key)] ?? [],
+          onNote,
+        ),
+      );
     } catch (error) {
       failures.push(error);
     }
@@ -185,19 +293,47 @@ async function readMetadata({ json }: StoredModel, keys: readonly string[], opti
 }
 
 /** Mean expression of the samples of each key, in one pass; null without data. */
-async function readExpression({ json }: StoredModel, tables: readonly SampleTable[], options: SamplesOptions): Promise<SampleExpression[] | null> {
+async function readExpression(
+  { json }: StoredModel,
+  tables: readonly SampleTable[],
+  options: SamplesOptions,
+): Promise<SampleExpression[] | null> {
   const { data, layer, recoverCounts, onNote = () => {} } = options;
   if (!data) return null;
   const divisions = [];
   for (const { key, names } of tables) {
     const { codes, names: found } = factorize(await data.obs.column(options.conditionKeys?.[key] ?? key));
     const rows = found.map((name) => names.indexOf(name));
-    if (rows.every((row) => row < 0)) throw new ScPoliError("key", `${data.path} has no cell of the model's ${key}: its values are like ${found.slice(0, 3).map((name) => `'${name}'`).join(", ")}, the model's like ${names.slice(0, 3).map((name) => `'${name}'`).join(", ")}.`, { key });
+    if (rows.every((row) => row < 0))
+      throw new ScPoliError(
+        "key",
+        `${data.path} has no cell of the model's ${key}: its values are like ${found
+          .slice(0, 3)
+          .map((name) => `'${name}'`)
+          .join(", ")}, the model's like ${names
+          .slice(0, 3)
+          .map((name) => `'${name}'`)
+          .join(", ")}.`,
+        { key },
+      );
     const missing = names.filter((name) => !found.includes(name));
-    if (missing.length > 0) onNote({ level: "info", message: `${data.path} has no cells of ${missing.length} of ${names.length} samples (${key}): ${missing.slice(0, 5).map((name) => `'${name}'`).join(", ")}${missing.length > 5 ? ", ..." : ""}. What needs their expression does without them.` });
+    if (missing.length > 0)
+      onNote({
+        level: "info",
+        message: `${data.path} has no cells of ${missing.length} of ${names.length} samples (${key}): ${missing
+          .slice(0, 5)
+          .map((name) => `'${name}'`)
+          .join(", ")}${missing.length > 5 ? ", ..." : ""}. What needs their expression does without them.`,
+      });
     divisions.push({ samples: names.length, codes: codes.map((code) => (code < 0 ? -1 : rows[code]!)) });
   }
-  const { place } = await findValues(data, { reconLoss: json.model.recon_loss, layer, recoverCounts, trainedOn: json.atac_counts }, onNote);
-  return sampleExpression(place, divisions, { signal: options.signal, onProgress: (done, total) => options.onProgress?.({ stage: "reading", done, total }) });
+  const { place } = await findValues(
+    data,
+    { reconLoss: json.model.recon_loss, layer, recoverCounts, trainedOn: json.atac_counts },
+    onNote,
+  );
+  return sampleExpression(place, divisions, {
+    signal: options.signal,
+    onProgress: (done, total) => options.onProgress?.({ stage: "reading", done, total }),
+  });
 }
-

@@ -1,10 +1,16 @@
-// Which covariates go with which components of the samples' embedding, each by a linear model of its own: adjusted R2 and F test.
-// Source: De Donno et al. 2023, Methods ("Association with PCs").
+// Which covariates go with which components of the samples' embedding, each by a linear model of its own:
+// adjusted R2 and F test. Source: De Donno et al. 2023, Methods ("Association with PCs").
 import { loadDistributions } from "../statistics/distributions.js";
 import { linearModel } from "../statistics/linear-model.js";
 import { benjaminiHochberg } from "../statistics/multiple-testing.js";
 import type { Components } from "../statistics/components.js";
-import { knownSamples, predictorsOf, uselessBecause, type Covariate, type CovariateKind } from "./covariates.js";
+import {
+  knownSamples,
+  predictorsOf,
+  uselessBecause,
+  type Covariate,
+  type CovariateKind,
+} from "./covariates.js";
 
 /** One covariate against one component. */
 export interface Association {
@@ -25,8 +31,14 @@ export interface Association {
   readonly p_adjusted: number;
 }
 
-/** Every covariate that varies against every component. Samples whose value is not known are left out of its models, as R's `lm` does. */
-export async function associate({ scores }: Pick<Components, "scores">, covariates: readonly Covariate[]): Promise<Association[]> {
+/**
+ * Every covariate that varies against every component. Samples whose value is not known are left out of its
+ * models, as R's `lm` does.
+ */
+export async function associate(
+  { scores }: Pick<Components, "scores">,
+  covariates: readonly Covariate[],
+): Promise<Association[]> {
   const distributions = await loadDistributions();
   const rows: Omit<Association, "p_adjusted">[] = [];
   for (const covariate of covariates) {
@@ -34,9 +46,22 @@ export async function associate({ scores }: Pick<Components, "scores">, covariat
     if (uselessBecause(covariate, samples) !== null) continue;
     const predictors = predictorsOf(covariate, samples);
     for (let component = 1; component <= scores.columns; component++) {
-      const response = Float64Array.from(samples, (sample) => scores.values[sample * scores.columns + component - 1]!);
+      const response = Float64Array.from(
+        samples,
+        (sample) => scores.values[sample * scores.columns + component - 1]!,
+      );
       const { n, r2, adjustedR2, f, p } = linearModel(response, predictors, distributions);
-      rows.push({ covariate: covariate.name, kind: covariate.kind, component, samples: n, predictors: predictors.length, r2, adjusted_r2: adjustedR2, f, p });
+      rows.push({
+        covariate: covariate.name,
+        kind: covariate.kind,
+        component,
+        samples: n,
+        predictors: predictors.length,
+        r2,
+        adjusted_r2: adjustedR2,
+        f,
+        p,
+      });
     }
   }
   const corrected = benjaminiHochberg(rows.map(({ p }) => p));

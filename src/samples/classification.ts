@@ -1,10 +1,17 @@
-// Can a covariate be told from a sample's embedding? Classifiers under stratified, repeated cross-validation, beside pseudobulk and the majority, with a permutation test;
-// and the values of a query's new samples, predicted from the reference's.
-// Source: De Donno et al. 2023 ("scPoli enables sample classification", Fig. 4). Differs: the spread is over repeats of the whole cross-validation, not over its folds.
+// Can a covariate be told from a sample's embedding? Classifiers under stratified, repeated cross-validation,
+// beside pseudobulk and the majority, with a permutation test; and the values of a query's new samples,
+// predicted from the reference's. Source: De Donno et al. 2023 ("scPoli enables sample classification", Fig.
+// 4). Differs: the spread is over repeats of the whole cross-validation, not over its folds.
 import type { DenseMatrix } from "../anndata/matrix.js";
 import { ScPoliError } from "../errors.js";
 import { Random } from "../random.js";
-import { classifier, classifierNames, predictClasses, type Classifier, type ClassifierName } from "./classifiers.js";
+import {
+  classifier,
+  classifierNames,
+  predictClasses,
+  type Classifier,
+  type ClassifierName,
+} from "./classifiers.js";
 import { codesOf, knownSamples, type Covariate } from "./covariates.js";
 import { selectRows, type SampleTable } from "./sample-table.js";
 
@@ -25,7 +32,10 @@ export interface ClassifierScore {
   /** "embedding", "pseudobulk", or "none" for the majority */
   readonly features: string;
   readonly classifier: ClassifierName | "majority";
-  /** F1 of the classes weighted by their size, of all samples' predictions in a repeat: mean and standard deviation over the repeats */
+  /**
+   * F1 of the classes weighted by their size, of all samples' predictions in a repeat: mean and standard
+   * deviation over the repeats
+   */
   readonly weighted_f1: number;
   readonly weighted_f1_sd: number;
   readonly accuracy: number;
@@ -46,20 +56,30 @@ export interface Classification {
   readonly scores: readonly ClassifierScore[];
 }
 
-/** Repeats of the cross-validation that the permutation test looks at: the statistic of the labels and of their permutations alike. */
+/**
+ * Repeats of the cross-validation that the permutation test looks at: the statistic of the labels and of
+ * their permutations alike.
+ */
 const repeatsOfTest = 3;
 
 /**
- * @param features - kinds of features by name, (S, F) each, for the same samples as the covariate; a kind is left out where it is NaN for a sample that is classified
+ * @param features - kinds of features by name, (S, F) each, for the same samples as the covariate; a kind is
+ * left out where it is NaN for a sample that is classified
  * @throws ScPoliError "usage" for a number, or where there are not two classes of two samples
  */
-export function classifySamples(covariate: Covariate, features: Readonly<Record<string, DenseMatrix>>, options: ClassificationOptions = {}): Classification {
+export function classifySamples(
+  covariate: Covariate,
+  features: Readonly<Record<string, DenseMatrix>>,
+  options: ClassificationOptions = {},
+): Classification {
   const { repeats = 20, permutations = 199, neighbors = 5, seed = 0 } = options;
   const { rows, labels, classes, leftOut } = classesOf(covariate);
   const sizes = classes.map((_, c) => labels.reduce((count, label) => count + (label === c ? 1 : 0), 0));
   const folds = Math.min(options.folds ?? 5, labels.length);
   const random = new Random(seed, `folds of ${covariate.name}`);
-  const divisions = Array.from({ length: repeats }, () => stratifiedFolds(labels, classes.length, folds, random));
+  const divisions = Array.from({ length: repeats }, () =>
+    stratifiedFolds(labels, classes.length, folds, random),
+  );
   const shuffles = new Random(seed, `labels of ${covariate.name}`);
   const permuted = Array.from({ length: permutations }, () => shuffles.shuffle(labels.slice()));
   const scores: ClassifierScore[] = [];
@@ -68,44 +88,109 @@ export function classifySamples(covariate: Covariate, features: Readonly<Record<
     if (own.columns === 0 || own.values.some((value) => Number.isNaN(value))) continue;
     for (const kind of classifierNames) {
       const classify = classifier(kind, own, classes.length, neighbors);
-      scores.push({ features: name, classifier: kind, ...crossValidate(classify, labels, classes.length, divisions), p: permutations > 0 ? permutationTest(classify, labels, classes.length, divisions.slice(0, repeatsOfTest), permuted, folds, shuffles) : null });
+      scores.push({
+        features: name,
+        classifier: kind,
+        ...crossValidate(classify, labels, classes.length, divisions),
+        p:
+          permutations > 0
+            ? permutationTest(
+                classify,
+                labels,
+                classes.length,
+                divisions.slice(0, repeatsOfTest),
+                permuted,
+                folds,
+                shuffles,
+              )
+            : null,
+      });
     }
   }
   const majority: Classifier = (train, own, test) => {
     const counts = new Float64Array(classes.length);
     for (const row of train) counts[own[row]!]!++;
-    return { classes: new Int32Array(test.length).fill(counts.indexOf(Math.max(...counts))), shares: { rows: 0, columns: 0, values: new Float64Array(0) } };
+    return {
+      classes: new Int32Array(test.length).fill(counts.indexOf(Math.max(...counts))),
+      shares: { rows: 0, columns: 0, values: new Float64Array(0) },
+    };
   };
-  scores.push({ features: "none", classifier: "majority", ...crossValidate(majority, labels, classes.length, divisions), p: null });
-  return { covariate: covariate.name, classes: Object.fromEntries(classes.map((name, c) => [name, sizes[c]!])), left_out: leftOut, folds, repeats, permutations, scores };
+  scores.push({
+    features: "none",
+    classifier: "majority",
+    ...crossValidate(majority, labels, classes.length, divisions),
+    p: null,
+  });
+  return {
+    covariate: covariate.name,
+    classes: Object.fromEntries(classes.map((name, c) => [name, sizes[c]!])),
+    left_out: leftOut,
+    folds,
+    repeats,
+    permutations,
+    scores,
+  };
 }
 
 /** A covariate's classes of at least two samples. */
-function classesOf(covariate: Covariate): { rows: Int32Array; labels: Int32Array; classes: readonly string[]; leftOut: readonly string[] } {
+function classesOf(covariate: Covariate): {
+  rows: Int32Array;
+  labels: Int32Array;
+  classes: readonly string[];
+  leftOut: readonly string[];
+} {
   if (covariate.kind === "number")
-    throw new ScPoliError("usage", `Covariate '${covariate.name}' is a number; samples are classified by categories. Make it categories first, or take its values as names (--categorical ${covariate.name}).`, { covariate: covariate.name });
+    throw new ScPoliError(
+      "usage",
+      `Covariate '${covariate.name}' is a number; samples are classified by categories. Make it categories first, or take its values as names (--categorical ${covariate.name}).`,
+      { covariate: covariate.name },
+    );
   const known = knownSamples(covariate);
   const codes = codesOf(covariate, known);
   const count = (code: number): number => codes.reduce((sum, own) => sum + (own === code ? 1 : 0), 0);
   const kept = covariate.levels.map((_, code) => code).filter((code) => count(code) >= 2);
   if (kept.length < 2)
-    throw new ScPoliError("usage", `Covariate '${covariate.name}' has ${kept.length === 0 ? "no class" : "one class"} of at least two samples; two are needed to cross-validate.`, { covariate: covariate.name });
+    throw new ScPoliError(
+      "usage",
+      `Covariate '${covariate.name}' has ${kept.length === 0 ? "no class" : "one class"} of at least two samples; two are needed to cross-validate.`,
+      { covariate: covariate.name },
+    );
   const rows = known.filter((_, at) => kept.includes(codes[at]!));
-  return { rows, labels: Int32Array.from(codesOf(covariate, rows), (code) => kept.indexOf(code)), classes: kept.map((code) => covariate.levels[code]!), leftOut: covariate.levels.filter((_, code) => !kept.includes(code)) };
+  return {
+    rows,
+    labels: Int32Array.from(codesOf(covariate, rows), (code) => kept.indexOf(code)),
+    classes: kept.map((code) => covariate.levels[code]!),
+    leftOut: covariate.levels.filter((_, code) => !kept.includes(code)),
+  };
 }
 
 /** The fold of each sample: every class in random order dealt to the folds in turn. */
-export function stratifiedFolds(labels: Int32Array, classes: number, folds: number, random: Random): Int32Array {
+export function stratifiedFolds(
+  labels: Int32Array,
+  classes: number,
+  folds: number,
+  random: Random,
+): Int32Array {
   const fold = new Int32Array(labels.length);
   let next = 0;
-  for (let c = 0; c < classes; c++) for (const row of random.shuffle(Int32Array.from(labels.keys()).filter((at) => labels[at] === c))) fold[row] = next++ % folds;
+  for (let c = 0; c < classes; c++)
+    for (const row of random.shuffle(Int32Array.from(labels.keys()).filter((at) => labels[at] === c)))
+      fold[row] = next++ % folds;
   return fold;
 }
 
-function crossValidate(classify: Classifier, labels: Int32Array, classes: number, divisions: readonly Int32Array[]): Pick<ClassifierScore, "weighted_f1" | "weighted_f1_sd" | "accuracy" | "accuracy_sd"> {
+function crossValidate(
+  classify: Classifier,
+  labels: Int32Array,
+  classes: number,
+  divisions: readonly Int32Array[],
+): Pick<ClassifierScore, "weighted_f1" | "weighted_f1_sd" | "accuracy" | "accuracy_sd"> {
   const found = divisions.map((fold) => {
     const predicted = predictByFolds(classify, labels, fold);
-    return { f1: weightedF1(labels, predicted, classes), accuracy: labels.reduce((sum, label, at) => sum + (label === predicted[at] ? 1 : 0), 0) / labels.length };
+    return {
+      f1: weightedF1(labels, predicted, classes),
+      accuracy: labels.reduce((sum, label, at) => sum + (label === predicted[at] ? 1 : 0), 0) / labels.length,
+    };
   });
   const [weighted_f1, weighted_f1_sd] = meanAndDeviation(found.map(({ f1 }) => f1));
   const [accuracy, accuracy_sd] = meanAndDeviation(found.map(({ accuracy }) => accuracy));
@@ -117,33 +202,74 @@ function predictByFolds(classify: Classifier, labels: Int32Array, fold: Int32Arr
   const all = Int32Array.from(labels.keys());
   for (let f = 0; f <= Math.max(...fold); f++) {
     const test = all.filter((row) => fold[row] === f);
-    classify(all.filter((row) => fold[row] !== f), labels, test).classes.forEach((c, at) => (predicted[test[at]!] = c));
+    classify(
+      all.filter((row) => fold[row] !== f),
+      labels,
+      test,
+    ).classes.forEach((c, at) => (predicted[test[at]!] = c));
   }
   return predicted;
 }
 
-/** Labels and permuted labels are judged by the same statistic: the mean weighted F1 of a few repeats, the permuted ones divided anew so that their folds are stratified too. */
-function permutationTest(classify: Classifier, labels: Int32Array, classes: number, divisions: readonly Int32Array[], permuted: readonly Int32Array[], folds: number, random: Random): number {
-  const score = (own: Int32Array, all: readonly Int32Array[]): number => all.reduce((sum, fold) => sum + weightedF1(own, predictByFolds(classify, own, fold), classes), 0) / all.length;
+/**
+ * Labels and permuted labels are judged by the same statistic: the mean weighted F1 of a few repeats, the
+ * permuted ones divided anew so that their folds are stratified too.
+ */
+function permutationTest(
+  classify: Classifier,
+  labels: Int32Array,
+  classes: number,
+  divisions: readonly Int32Array[],
+  permuted: readonly Int32Array[],
+  folds: number,
+  random: Random,
+): number {
+  const score = (own: Int32Array, all: readonly Int32Array[]): number =>
+    all.reduce((sum, fold) => sum + weightedF1(own, predictByFolds(classify, own, fold), classes), 0) /
+    all.length;
   const reached = score(labels, divisions);
-  const asGood = permuted.filter((own) => score(own, divisions.map(() => stratifiedFolds(own, classes, folds, random))) >= reached - 1e-12).length;
+  const asGood = permuted.filter(
+    (own) =>
+      score(
+        own,
+        divisions.map(() => stratifiedFolds(own, classes, folds, random)),
+      ) >=
+      reached - 1e-12,
+  ).length;
   return (1 + asGood) / (1 + permuted.length);
 }
 
-/** F1 of each class, weighted by its samples; 0 for a class that is neither there nor predicted. As scikit-learn's f1_score(average="weighted"). */
+/**
+ * F1 of each class, weighted by its samples; 0 for a class that is neither there nor predicted. As
+ * scikit-learn's f1_score(average="weighted").
+ */
 export function weightedF1(labels: Int32Array, predicted: Int32Array, classes: number): number {
-  const [right, there, called] = [new Float64Array(classes), new Float64Array(classes), new Float64Array(classes)];
+  const [right, there, called] = [
+    new Float64Array(classes),
+    new Float64Array(classes),
+    new Float64Array(classes),
+  ];
   labels.forEach((label, at) => {
     there[label]!++;
     called[predicted[at]!]!++;
     if (label === predicted[at]) right[label]!++;
   });
-  return right.reduce((sum, hits, c) => (hits === 0 ? sum : sum + ((2 * hits) / (there[c]! + called[c]!)) * there[c]!), 0) / labels.length;
+  return (
+    right.reduce(
+      (sum, hits, c) => (hits === 0 ? sum : sum + ((2 * hits) / (there[c]! + called[c]!)) * there[c]!),
+      0,
+    ) / labels.length
+  );
 }
 
 function meanAndDeviation(values: readonly number[]): [number, number] {
   const mean = values.reduce((sum, value) => sum + value, 0) / values.length;
-  return [mean, values.length < 2 ? 0 : Math.sqrt(values.reduce((sum, value) => sum + (value - mean) ** 2, 0) / (values.length - 1))];
+  return [
+    mean,
+    values.length < 2
+      ? 0
+      : Math.sqrt(values.reduce((sum, value) => sum + (value - mean) ** 2, 0) / (values.length - 1)),
+  ];
 }
 
 /** What a classifier says of a new sample. */
@@ -158,20 +284,55 @@ export interface SamplePrediction {
 }
 
 /**
- * Values of a covariate for the samples that are new: those that came by mapping, and those of the reference whose value is not known. Learnt from the reference's known ones.
- * @throws ScPoliError "usage" for a number, where the reference knows fewer than two values, or no sample is new
+ * Values of a covariate for the samples that are new: those that came by mapping, and those of the reference
+ * whose value is not known. Learnt from the reference's known ones.
+ * @throws ScPoliError "usage" for a number, where the reference knows fewer than two values, or no sample is
+ * new
  */
-export function predictSamples({ names, isReference, embedding }: SampleTable, covariate: Covariate, { neighbors = 5 }: ClassificationOptions = {}): SamplePrediction[] {
+export function predictSamples(
+  { names, isReference, embedding }: SampleTable,
+  covariate: Covariate,
+  { neighbors = 5 }: ClassificationOptions = {},
+): SamplePrediction[] {
   const { name, kind, values, levels } = covariate;
-  if (kind === "number") throw new ScPoliError("usage", `Covariate '${name}' is a number; categories are predicted (--categorical ${name} takes its values as names).`, { covariate: name });
+  if (kind === "number")
+    throw new ScPoliError(
+      "usage",
+      `Covariate '${name}' is a number; categories are predicted (--categorical ${name} takes its values as names).`,
+      { covariate: name },
+    );
   const all = Int32Array.from(names.keys());
   const train = all.filter((row) => isReference[row] && values[row] !== null);
   const test = all.filter((row) => !isReference[row] || values[row] === null);
   const labels = Int32Array.from(values, (value) => (value === null ? -1 : levels.indexOf(value as string)));
-  if (new Set(Array.from(train, (row) => labels[row])).size < 2) throw new ScPoliError("usage", `The reference's samples know fewer than two values of '${name}': nothing can be learnt.`, { covariate: name });
-  if (test.length === 0) throw new ScPoliError("usage", `Every sample belongs to the reference and has a value of '${name}': none is to be predicted. Map a query first (scpoli map --save-model).`, { covariate: name });
+  if (new Set(Array.from(train, (row) => labels[row])).size < 2)
+    throw new ScPoliError(
+      "usage",
+      `The reference's samples know fewer than two values of '${name}': nothing can be learnt.`,
+      { covariate: name },
+    );
+  if (test.length === 0)
+    throw new ScPoliError(
+      "usage",
+      `Every sample belongs to the reference and has a value of '${name}': none is to be predicted. Map a query first (scpoli map --save-model).`,
+      { covariate: name },
+    );
   return classifierNames.flatMap((kindOf) => {
-    const { classes, shares } = predictClasses(kindOf, embedding, labels, levels.length, neighbors, train, test);
-    return Array.from(test, (row, at): SamplePrediction => ({ sample: names[row]!, classifier: kindOf, predicted: levels[classes[at]!]!, share: shares.values[at * levels.length + classes[at]!]!, known: values[row] as string | null }));
+    const { classes, shares } = predictClasses(
+      kindOf,
+      embedding,
+      labels,
+      levels.length,
+      neighbors,
+      train,
+      test,
+    );
+    return Array.from(test, (row, at): SamplePrediction => ({
+      sample: names[row]!,
+      classifier: kindOf,
+      predicted: levels[classes[at]!]!,
+      share: shares.values[at * levels.length + classes[at]!]!,
+      known: values[row] as string | null,
+    }));
   });
 }

@@ -1,5 +1,6 @@
-// Two classifiers of samples: k nearest neighbours, and linear discriminant analysis with the pooled covariance shrunk towards a sphere as the data ask for it.
-// Source of the shrinkage: Ledoit and Wolf, J. Multivariate Analysis 2004.
+// Two classifiers of samples: k nearest neighbours, and linear discriminant analysis with the pooled
+// covariance shrunk towards a sphere as the data ask for it. Source of the shrinkage: Ledoit and Wolf, J.
+// Multivariate Analysis 2004.
 import { inverse, Matrix } from "ml-matrix";
 import type { DenseMatrix } from "../anndata/matrix.js";
 import { euclidean, nearest } from "./distances.js";
@@ -16,15 +17,27 @@ export interface ClassShares {
   readonly shares: DenseMatrix & { readonly values: Float64Array };
 }
 
-/** Learns from some rows and answers about others. @param labels - (rows of features) class of each row, read at `train` only */
+/**
+ * Learns from some rows and answers about others.
+ * @param labels - (rows of features) class of each row, read at `train` only
+ */
 export type Classifier = (train: Int32Array, labels: Int32Array, test: Int32Array) => ClassShares;
 
 /**
- * @param features - (S, F) @param classes - number of classes @param neighbors - of the nearest-neighbour classifier
+ * @param features - (S, F)
+ * @param classes - number of classes
+ * @param neighbors - of the nearest-neighbour classifier
  * Distances are computed once, so that the same classifier can be asked for many divisions and labels.
  */
-export function classifier(name: ClassifierName, features: DenseMatrix, classes: number, neighbors: number): Classifier {
-  return name === "knn" ? nearestNeighbors(features, classes, neighbors) : linearDiscriminant(features, classes);
+export function classifier(
+  name: ClassifierName,
+  features: DenseMatrix,
+  classes: number,
+  neighbors: number,
+): Classifier {
+  return name === "knn"
+    ? nearestNeighbors(features, classes, neighbors)
+    : linearDiscriminant(features, classes);
 }
 
 /** The share of each class among the k nearest; a tie goes to the class of the nearest among them. */
@@ -52,7 +65,9 @@ function linearDiscriminant(features: DenseMatrix, classes: number): Classifier 
     const sizes = new Float64Array(classes);
     const means = new Matrix(classes, F);
     for (const row of train) sizes[labels[row]!]!++;
-    for (const row of train) for (let f = 0; f < F; f++) means.set(labels[row]!, f, means.get(labels[row]!, f) + values[row * F + f]! / sizes[labels[row]!]!);
+    for (const row of train)
+      for (let f = 0; f < F; f++)
+        means.set(labels[row]!, f, means.get(labels[row]!, f) + values[row * F + f]! / sizes[labels[row]!]!);
     const within = new Matrix(train.length, F);
     train.forEach((row, i) => {
       for (let f = 0; f < F; f++) within.set(i, f, values[row * F + f]! - means.get(labels[row]!, f));
@@ -80,14 +95,18 @@ function linearDiscriminant(features: DenseMatrix, classes: number): Classifier 
   };
 }
 
-/** The covariance of rows without mean, shrunk towards mu I with Ledoit and Wolf's share; scikit-learn's `ledoit_wolf(assume_centered=True)`. */
+/**
+ * The covariance of rows without mean, shrunk towards mu I with Ledoit and Wolf's share; scikit-learn's
+ * `ledoit_wolf(assume_centered=True)`.
+ */
 export function shrunkCovariance(rows: Matrix): Matrix {
   const [n, F] = [rows.rows, rows.columns];
   const covariance = rows.transpose().mmul(rows).div(n);
   const mu = covariance.trace() / F;
   const squared = Matrix.pow(rows, 2);
   const entries = (matrix: Matrix): number => matrix.sum();
-  const beta = (entries(squared.transpose().mmul(squared)) / n - entries(Matrix.pow(covariance, 2))) / (F * n);
+  const beta =
+    (entries(squared.transpose().mmul(squared)) / n - entries(Matrix.pow(covariance, 2))) / (F * n);
   const delta = (entries(Matrix.pow(covariance, 2)) - 2 * mu * covariance.trace() + F * mu * mu) / F;
   const share = delta > 0 ? Math.min(1, Math.max(0, beta / delta)) : 1;
   // what does not vary at all must not be divided by
@@ -95,7 +114,11 @@ export function shrunkCovariance(rows: Matrix): Matrix {
 }
 
 /** @param fill - writes the shares of a row, and says which class it is */
-function answer(test: Int32Array, classes: number, fill: (row: number, shares: Float64Array) => number): ClassShares {
+function answer(
+  test: Int32Array,
+  classes: number,
+  fill: (row: number, shares: Float64Array) => number,
+): ClassShares {
   const shares = new Float64Array(test.length * classes);
   const chosen = new Int32Array(test.length);
   test.forEach((row, at) => {
@@ -105,9 +128,22 @@ function answer(test: Int32Array, classes: number, fill: (row: number, shares: F
 }
 
 /** The class of each of some rows, as the rows of a table of their own. */
-export function predictClasses(name: ClassifierName, features: DenseMatrix, labels: Int32Array, classes: number, neighbors: number, train: Int32Array, test: Int32Array): ClassShares {
+export function predictClasses(
+  name: ClassifierName,
+  features: DenseMatrix,
+  labels: Int32Array,
+  classes: number,
+  neighbors: number,
+  train: Int32Array,
+  test: Int32Array,
+): ClassShares {
   const rows = Int32Array.from([...train, ...test]);
   const own = Int32Array.from(rows, (row) => labels[row]!);
   const at = Int32Array.from(rows.keys());
-  return classifier(name, selectRows(features, rows), classes, neighbors)(at.subarray(0, train.length), own, at.subarray(train.length));
+  return classifier(
+    name,
+    selectRows(features, rows),
+    classes,
+    neighbors,
+  )(at.subarray(0, train.length), own, at.subarray(train.length));
 }

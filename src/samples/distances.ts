@@ -1,4 +1,5 @@
-// How far samples are from each other in their embedding: distances, neighbours, and an order in which like ones stand together.
+// How far samples are from each other in their embedding: distances, neighbours, and an order in which like
+// ones stand together.
 import type { DenseMatrix } from "../anndata/matrix.js";
 
 export interface SampleDistances {
@@ -14,7 +15,14 @@ export interface SampleDistances {
 export function sampleDistances(embedding: DenseMatrix, k = 5): SampleDistances {
   const { rows: S } = embedding;
   const distances = euclidean(embedding, embedding);
-  const neighbors = Array.from({ length: S }, (_, row) => nearest(distances, row, Int32Array.from({ length: S }, (_, other) => other).filter((other) => other !== row), k));
+  const neighbors = Array.from({ length: S }, (_, row) =>
+    nearest(
+      distances,
+      row,
+      Int32Array.from({ length: S }, (_, other) => other).filter((other) => other !== row),
+      k,
+    ),
+  );
   return { distances, neighbors, order: leafOrder(distances) };
 }
 
@@ -24,7 +32,8 @@ export function euclidean(a: DenseMatrix, b: DenseMatrix): DenseMatrix & { reado
   for (let i = 0; i < a.rows; i++) {
     for (let j = 0; j < b.rows; j++) {
       let sum = 0;
-      for (let column = 0; column < a.columns; column++) sum += (a.values[i * a.columns + column]! - b.values[j * b.columns + column]!) ** 2;
+      for (let column = 0; column < a.columns; column++)
+        sum += (a.values[i * a.columns + column]! - b.values[j * b.columns + column]!) ** 2;
       values[i * b.rows + j] = Math.sqrt(sum);
     }
   }
@@ -32,14 +41,23 @@ export function euclidean(a: DenseMatrix, b: DenseMatrix): DenseMatrix & { reado
 }
 
 /** The k nearest of some columns to a row, the nearest first; ties go to the first. */
-export function nearest({ columns, values }: DenseMatrix, row: number, among: Int32Array, k: number): Int32Array {
-  return among.slice().sort((a, b) => values[row * columns + a]! - values[row * columns + b]! || a - b).subarray(0, k);
+export function nearest(
+  { columns, values }: DenseMatrix,
+  row: number,
+  among: Int32Array,
+  k: number,
+): Int32Array {
+  return among
+    .slice()
+    .sort((a, b) => values[row * columns + a]! - values[row * columns + b]! || a - b)
+    .subarray(0, k);
 }
 
 /**
- * Rows in the order of the leaves of an average-linkage tree; of two branches the one with the first row comes first. Chains of nearest neighbours find the merges in a time that grows with
- * the square of the rows (a package's search of all pairs, with the cube, takes minutes for 2,000).
- * Source: Muellner 2011, "Modern hierarchical, agglomerative clustering algorithms" (NN-chain).
+ * Rows in the order of the leaves of an average-linkage tree; of two branches the one with the first row
+ * comes first. Chains of nearest neighbours find the merges in a time that grows with the square of the rows
+ * (a package's search of all pairs, with the cube, takes minutes for 2,000). Source: Muellner 2011, "Modern
+ * hierarchical, agglomerative clustering algorithms" (NN-chain).
  */
 function leafOrder({ rows: S, values }: DenseMatrix): Int32Array {
   const between = Float64Array.from(values);
@@ -50,7 +68,9 @@ function leafOrder({ rows: S, values }: DenseMatrix): Int32Array {
     if (chain.length === 0) chain.push(active.values().next().value!);
     const [last, before] = [chain.at(-1)!, chain.at(-2)];
     let closest = before ?? -1;
-    for (const other of active) if (other !== last && (closest < 0 || between[last * S + other]! < between[last * S + closest]!)) closest = other;
+    for (const other of active)
+      if (other !== last && (closest < 0 || between[last * S + other]! < between[last * S + closest]!))
+        closest = other;
     if (closest !== before) {
       chain.push(closest);
       continue;
@@ -59,7 +79,10 @@ function leafOrder({ rows: S, values }: DenseMatrix): Int32Array {
     const [kept, gone] = leaves[last]![0]! < leaves[closest]![0]! ? [last, closest] : [closest, last];
     const [size, more] = [leaves[kept]!.length, leaves[gone]!.length];
     active.delete(gone);
-    for (const other of active) if (other !== kept) between[kept * S + other] = between[other * S + kept] = (size * between[kept * S + other]! + more * between[gone * S + other]!) / (size + more);
+    for (const other of active)
+      if (other !== kept)
+        between[kept * S + other] = between[other * S + kept] =
+          (size * between[kept * S + other]! + more * between[gone * S + other]!) / (size + more);
     leaves[kept] = [...leaves[kept]!, ...leaves[gone]!];
   }
   return Int32Array.from(active.size === 1 ? leaves[active.values().next().value!]! : []);

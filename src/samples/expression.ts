@@ -1,4 +1,5 @@
-// Mean expression of each sample (its pseudobulk), from the counts of its cells: one pass over the file, a block at a time; memory is that of samples x genes.
+// Mean expression of each sample (its pseudobulk), from the counts of its cells: one pass over the file, a
+// block at a time; memory is that of samples x genes.
 import type { DenseMatrix } from "../anndata/matrix.js";
 import type { CountsPlace } from "../data/count-places.js";
 import { streamCounts, type ReadCountsOptions } from "../data/counts.js";
@@ -10,16 +11,26 @@ export interface SampleExpression {
   readonly genes: readonly string[];
   /** (G) symbols, for gene sets and families; the names where there are none */
   readonly symbols: readonly string[];
-  /** (S, G) mean of log1p(10,000 x count / total) over the cells; of the values themselves where they are normalised already */
+  /**
+   * (S, G) mean of log1p(10,000 x count / total) over the cells; of the values themselves where they are
+   * normalised already
+   */
   readonly means: DenseMatrix & { readonly values: Float64Array };
   /** (S) */
   readonly cells: Float64Array;
-  /** (S) means over the cells: counts in all, genes with a count, shares of the counts in ribosomal (RPS, RPL) and mitochondrial (MT-) genes, 0..1 */
-  readonly qualities: Readonly<Record<"total_counts" | "detected_genes" | "ribosomal_fraction" | "mitochondrial_fraction", Float64Array>>;
+  /**
+   * (S) means over the cells: counts in all, genes with a count, shares of the counts in ribosomal (RPS, RPL)
+   * and mitochondrial (MT-) genes, 0..1
+   */
+  readonly qualities: Readonly<
+    Record<"total_counts" | "detected_genes" | "ribosomal_fraction" | "mitochondrial_fraction", Float64Array>
+  >;
 }
 
 const targetSum = 1e4;
-/** By symbol, human and mouse: proteins of the ribosome (not the kinases RPS6K), genes of the mitochondrion. */
+/**
+ * By symbol, human and mouse: proteins of the ribosome (not the kinases RPS6K), genes of the mitochondrion.
+ */
 const ribosomal = /^RP[SL](?!6K)/i;
 const mitochondrial = /^MT[-.]/i;
 
@@ -27,19 +38,37 @@ const mitochondrial = /^MT[-.]/i;
  * Sums over the cells of a file, for several divisions of them at once.
  * @param divisions - per division the number of samples, and (N) the sample of each cell, -1 for none
  */
-export async function sampleExpression(place: CountsPlace, divisions: readonly { readonly samples: number; readonly codes: Int32Array }[], options: ReadCountsOptions = {}): Promise<SampleExpression[]> {
+export async function sampleExpression(
+  place: CountsPlace,
+  divisions: readonly { readonly samples: number; readonly codes: Int32Array }[],
+  options: ReadCountsOptions = {},
+): Promise<SampleExpression[]> {
   const genes = await place.var.index();
   const symbols = await geneSymbols(place.var);
   const G = genes.length;
   const isNormalised = place.values === "numbers";
-  const family = Uint8Array.from(symbols, (symbol) => (ribosomal.test(symbol) ? 1 : mitochondrial.test(symbol) ? 2 : 0));
-  const sums = divisions.map(({ samples }) => ({ means: new Float64Array(samples * G), cells: new Float64Array(samples), qualities: Array.from({ length: 4 }, () => new Float64Array(samples)) }));
+  const family = Uint8Array.from(symbols, (symbol) =>
+    ribosomal.test(symbol) ? 1 : mitochondrial.test(symbol) ? 2 : 0,
+  );
+  const sums = divisions.map(({ samples }) => ({
+    means: new Float64Array(samples * G),
+    cells: new Float64Array(samples),
+    qualities: Array.from({ length: 4 }, () => new Float64Array(samples)),
+  }));
   const map = Int32Array.from(genes.keys());
-  for await (const { start, rows, indptr, indices, counts, sizeFactors } of streamCounts(place, map, G, undefined, options)) {
+  for await (const { start, rows, indptr, indices, counts, sizeFactors } of streamCounts(
+    place,
+    map,
+    G,
+    undefined,
+    options,
+  )) {
     for (let row = 0; row < rows; row++) {
       const total = sizeFactors[row]!;
       const scale = total > 0 ? targetSum / total : 0;
-      const own = divisions.flatMap(({ codes }, d) => (codes[start + row]! < 0 ? [] : [{ sum: sums[d]!, sample: codes[start + row]! }]));
+      const own = divisions.flatMap(({ codes }, d) =>
+        codes[start + row]! < 0 ? [] : [{ sum: sums[d]!, sample: codes[start + row]! }],
+      );
       if (own.length === 0) continue;
       const inFamily = [0, 0, 0];
       for (let k = indptr[row]!; k < indptr[row + 1]!; k++) {
@@ -48,7 +77,12 @@ export async function sampleExpression(place: CountsPlace, divisions: readonly {
         const value = isNormalised ? counts[k]! : Math.log1p(scale * counts[k]!);
         for (const { sum, sample } of own) sum.means[sample * G + gene]! += value;
       }
-      const perCell = [total, indptr[row + 1]! - indptr[row]!, total > 0 ? inFamily[1]! / total : 0, total > 0 ? inFamily[2]! / total : 0];
+      const perCell = [
+        total,
+        indptr[row + 1]! - indptr[row]!,
+        total > 0 ? inFamily[1]! / total : 0,
+        total > 0 ? inFamily[2]! / total : 0,
+      ];
       for (const { sum, sample } of own) {
         sum.cells[sample]!++;
         perCell.forEach((value, i) => (sum.qualities[i]![sample]! += value));
@@ -57,7 +91,15 @@ export async function sampleExpression(place: CountsPlace, divisions: readonly {
   }
   return sums.map(({ means, cells, qualities }) => {
     const averaged = means.map((sum, i) => sum / cells[Math.floor(i / G)]!);
-    const [total_counts, detected_genes, ribosomal_fraction, mitochondrial_fraction] = qualities.map((sum) => sum.map((value, sample) => value / cells[sample]!)) as [Float64Array, Float64Array, Float64Array, Float64Array];
-    return { genes, symbols, cells, means: { rows: cells.length, columns: G, values: averaged }, qualities: { total_counts, detected_genes, ribosomal_fraction, mitochondrial_fraction } };
+    const [total_counts, detected_genes, ribosomal_fraction, mitochondrial_fraction] = qualities.map((sum) =>
+      sum.map((value, sample) => value / cells[sample]!),
+    ) as [Float64Array, Float64Array, Float64Array, Float64Array];
+    return {
+      genes,
+      symbols,
+      cells,
+      means: { rows: cells.length, columns: G, values: averaged },
+      qualities: { total_counts, detected_genes, ribosomal_fraction, mitochondrial_fraction },
+    };
   });
 }

@@ -4,7 +4,9 @@ import type { DataFrame } from "../anndata/dataframe.js";
 /** Columns of var that hold symbols in usual files (CELLxGENE, scanpy, 10x). */
 const symbolColumns = ["feature_name", "gene_symbols", "gene_symbol", "gene_names", "gene_name", "symbol"];
 
-/** (G) symbols: the names of var, or where most of these are Ensembl ids a column of symbols if there is one. */
+/**
+ * (G) symbols: the names of var, or where most of these are Ensembl ids a column of symbols if there is one.
+ */
 export async function geneSymbols(genes: DataFrame): Promise<readonly string[]> {
   const names = await genes.index();
   const ids = names.filter((name) => /^ENS[A-Z]*G\d{11}/.test(name)).length;
@@ -12,6 +14,7 @@ export async function geneSymbols(genes: DataFrame): Promise<readonly string[]> 
   if (ids <= names.length / 2 || key === undefined) return names;
   const column = await genes.column(key);
   if (column.kind === "string") return column.values.map((symbol, row) => symbol ?? names[row]!);
-  if (column.kind === "categorical") return names.map((name, row) => column.categories[column.codes[row]!] ?? name);
+  if (column.kind === "categorical")
+    return names.map((name, row) => column.categories[column.codes[row]!] ?? name);
   return names;
 }

@@ -1,6 +1,7 @@
-// Which genes go with the components of the samples' embedding: Pearson correlation of a gene's mean expression per sample with the samples' positions,
-// and which gene sets are over-represented among them.
-// Source: De Donno et al. 2023 ("scPoli scales to datasets with thousands of samples"): P < 0.01 and |r| > 0.3.
+// Which genes go with the components of the samples' embedding: Pearson correlation of a gene's mean
+// expression per sample with the samples' positions, and which gene sets are over-represented among them.
+// Source: De Donno et al. 2023 ("scPoli scales to datasets with thousands of samples"): P < 0.01 and |r| >
+// 0.3.
 import { readText } from "#platform";
 import { ScPoliError } from "../errors.js";
 import type { Components } from "../statistics/components.js";
@@ -31,22 +32,39 @@ export interface GeneLimits {
 }
 
 /** Genes that vary among the samples, component by component; samples without cells are left out. */
-export async function correlateGenes({ genes, symbols, means, cells }: SampleExpression, { scores }: Pick<Components, "scores">, { maxP = 0.01, minR = 0.3 }: GeneLimits = {}): Promise<GeneCorrelation[]> {
+export async function correlateGenes(
+  { genes, symbols, means, cells }: SampleExpression,
+  { scores }: Pick<Components, "scores">,
+  { maxP = 0.01, minR = 0.3 }: GeneLimits = {},
+): Promise<GeneCorrelation[]> {
   const distributions = await loadDistributions();
   const rows = Int32Array.from(cells.keys()).filter((sample) => cells[sample]! > 0);
-  const positions = Array.from({ length: scores.columns }, (_, k) => Float64Array.from(rows, (row) => scores.values[row * scores.columns + k]!));
+  const positions = Array.from({ length: scores.columns }, (_, k) =>
+    Float64Array.from(rows, (row) => scores.values[row * scores.columns + k]!),
+  );
   const found: GeneCorrelation[][] = positions.map(() => []);
   const expression = new Float64Array(rows.length);
   genes.forEach((gene, g) => {
     rows.forEach((row, at) => (expression[at] = means.values[row * genes.length + g]!));
     positions.forEach((position, k) => {
       const { r, p } = pearson(expression, position, distributions);
-      if (!Number.isNaN(p)) found[k]!.push({ gene, symbol: symbols[g]!, component: k + 1, r, p, p_adjusted: NaN, is_correlated: p < maxP && Math.abs(r) > minR });
+      if (!Number.isNaN(p))
+        found[k]!.push({
+          gene,
+          symbol: symbols[g]!,
+          component: k + 1,
+          r,
+          p,
+          p_adjusted: NaN,
+          is_correlated: p < maxP && Math.abs(r) > minR,
+        });
     });
   });
   return found.flatMap((own) => {
     const corrected = benjaminiHochberg(own.map(({ p }) => p));
-    return own.map((row, i) => ({ ...row, p_adjusted: corrected[i]! })).sort((a, b) => a.p - b.p || (a.gene < b.gene ? -1 : 1));
+    return own
+      .map((row, i) => ({ ...row, p_adjusted: corrected[i]! }))
+      .sort((a, b) => a.p - b.p || (a.gene < b.gene ? -1 : 1));
   });
 }
 
@@ -60,11 +78,19 @@ export interface GeneCounts {
   readonly after_correction: number;
 }
 
-export function countCorrelated(correlations: readonly GeneCorrelation[], { maxP = 0.01 }: GeneLimits = {}): GeneCounts[] {
+export function countCorrelated(
+  correlations: readonly GeneCorrelation[],
+  { maxP = 0.01 }: GeneLimits = {},
+): GeneCounts[] {
   const components = [...new Set(correlations.map(({ component }) => component))].sort((a, b) => a - b);
   return components.map((component) => {
     const own = correlations.filter((row) => row.component === component && row.is_correlated);
-    return { component, positive: own.filter(({ r }) => r > 0).length, negative: own.filter(({ r }) => r < 0).length, after_correction: own.filter(({ p_adjusted }) => p_adjusted < maxP).length };
+    return {
+      component,
+      positive: own.filter(({ r }) => r > 0).length,
+      negative: own.filter(({ r }) => r < 0).length,
+      after_correction: own.filter(({ p_adjusted }) => p_adjusted < maxP).length,
+    };
   });
 }
 
@@ -74,7 +100,10 @@ export interface GeneSet {
   readonly genes: readonly string[];
 }
 
-/** Reads a .gmt file: a line per set, name, description and genes separated by tabs. @throws ScPoliError "file" where a line is none */
+/**
+ * Reads a .gmt file: a line per set, name, description and genes separated by tabs.
+ * @throws ScPoliError "file" where a line is none
+ */
 export async function readGeneSets(path: string): Promise<GeneSet[]> {
   const lines = (await readText(path)).replace(/^\uFEFF/, "").split(/\r?\n/);
   const sets = lines.flatMap((line, at): GeneSet[] => {
@@ -82,10 +111,19 @@ export async function readGeneSets(path: string): Promise<GeneSet[]> {
     const [name, description, ...genes] = line.split("\t").map((field) => field.trim());
     const own = [...new Set(genes.filter((gene) => gene !== ""))];
     if (!name || description === undefined || own.length === 0)
-      throw new ScPoliError("file", `${path}, line ${at + 1}: no gene set. A .gmt file was expected: on each line a name, a description and genes, separated by tabs.`, { path, line: at + 1 });
+      throw new ScPoliError(
+        "file",
+        `${path}, line ${at + 1}: no gene set. A .gmt file was expected: on each line a name, a description and genes, separated by tabs.`,
+        { path, line: at + 1 },
+      );
     return [{ name, description, genes: own }];
   });
-  if (sets.length === 0) throw new ScPoliError("file", `${path} has no gene set. A .gmt file was expected: on each line a name, a description and genes, separated by tabs.`, { path });
+  if (sets.length === 0)
+    throw new ScPoliError(
+      "file",
+      `${path} has no gene set. A .gmt file was expected: on each line a name, a description and genes, separated by tabs.`,
+      { path },
+    );
   return sets;
 }
 
@@ -110,23 +148,55 @@ export interface OverRepresentation {
 /** Fewest genes of a set that must have been measured. */
 const leastSize = 3;
 
-/** @param symbols - every gene measured: the background. Sets and genes are matched by symbol, whatever the case. */
-export async function overRepresentation(correlations: readonly GeneCorrelation[], sets: readonly GeneSet[], symbols: readonly string[]): Promise<OverRepresentation[]> {
+/**
+ * @param symbols - every gene measured: the background. Sets and genes are matched by symbol, whatever the
+ * case.
+ */
+export async function overRepresentation(
+  correlations: readonly GeneCorrelation[],
+  sets: readonly GeneSet[],
+  symbols: readonly string[],
+): Promise<OverRepresentation[]> {
   const { hypergeometricUpperTail } = await loadDistributions();
   const folded = (symbol: string): string => symbol.toUpperCase();
   const background = new Set(symbols.map(folded));
-  const measured = sets.map((set) => ({ set, genes: [...new Set(set.genes.map(folded))].filter((gene) => background.has(gene)) })).filter(({ genes }) => genes.length >= leastSize);
+  const measured = sets
+    .map((set) => ({
+      set,
+      genes: [...new Set(set.genes.map(folded))].filter((gene) => background.has(gene)),
+    }))
+    .filter(({ genes }) => genes.length >= leastSize);
   const components = [...new Set(correlations.map(({ component }) => component))].sort((a, b) => a - b);
   return components.flatMap((component) =>
     (["positive", "negative"] as const).flatMap((direction) => {
-      const drawn = new Set(correlations.filter((row) => row.component === component && row.is_correlated && (direction === "positive" ? row.r > 0 : row.r < 0)).map(({ symbol }) => folded(symbol)));
+      const drawn = new Set(
+        correlations
+          .filter(
+            (row) =>
+              row.component === component &&
+              row.is_correlated &&
+              (direction === "positive" ? row.r > 0 : row.r < 0),
+          )
+          .map(({ symbol }) => folded(symbol)),
+      );
       if (drawn.size === 0) return [];
       const rows = measured.map(({ set, genes }) => {
         const hits = genes.filter((gene) => drawn.has(gene));
-        return { component, direction, set: set.name, size: genes.length, overlap: hits.length, expected: (genes.length * drawn.size) / background.size, p: hypergeometricUpperTail(hits.length, background.size, genes.length, drawn.size), genes: hits };
+        return {
+          component,
+          direction,
+          set: set.name,
+          size: genes.length,
+          overlap: hits.length,
+          expected: (genes.length * drawn.size) / background.size,
+          p: hypergeometricUpperTail(hits.length, background.size, genes.length, drawn.size),
+          genes: hits,
+        };
       });
       const corrected = benjaminiHochberg(rows.map(({ p }) => p));
-      return rows.map((row, i) => ({ ...row, p_adjusted: corrected[i]! })).sort((a, b) => a.p - b.p || (a.set < b.set ? -1 : 1));
+      return rows
+        .map((row, i) => ({ ...row, p_adjusted: corrected[i]! }))
+        .sort((a, b) => a.p - b.p || (a.set < b.set ? -1 : 1));
     }),
   );
 }

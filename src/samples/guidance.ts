@@ -1,6 +1,8 @@
-// Guidance for an integration: how much of the samples' embedding, all components together, each covariate explains, and which one is the condition to integrate on.
-// A covariate's adjusted R2 over the components, weighted by their variance, is that of a redundancy analysis of the embedding; P is by permutation of the samples.
-// Source: De Donno et al. 2023 ("scPoli supports experimental design in integration workflows"); Legendre and Legendre, Numerical Ecology (redundancy analysis).
+// Guidance for an integration: how much of the samples' embedding, all components together, each covariate
+// explains, and which one is the condition to integrate on. A covariate's adjusted R2 over the components,
+// weighted by their variance, is that of a redundancy analysis of the embedding; P is by permutation of the
+// samples. Source: De Donno et al. 2023 ("scPoli supports experimental design in integration workflows");
+// Legendre and Legendre, Numerical Ecology (redundancy analysis).
 import type { DenseMatrix } from "../anndata/matrix.js";
 import { Random } from "../random.js";
 import { benjaminiHochberg } from "../statistics/multiple-testing.js";
@@ -17,9 +19,15 @@ export interface Explained {
   /** a covariate before it that divides the samples into the same groups; null where there is none */
   readonly same_as: string | null;
   readonly r2: number;
-  /** adjusted R2 of the components, weighted by their variance; NaN where there are no more samples than parameters */
+  /**
+   * adjusted R2 of the components, weighted by their variance; NaN where there are no more samples than
+   * parameters
+   */
   readonly adjusted_r2: number;
-  /** share of permutations of the samples that explain as much, this order among them: at least 1 / (permutations + 1) */
+  /**
+   * share of permutations of the samples that explain as much, this order among them: at least 1 /
+   * (permutations + 1)
+   */
   readonly p: number;
   /** P after Benjamini and Hochberg over the covariates */
   readonly p_adjusted: number;
@@ -44,7 +52,11 @@ export interface PermutationOptions {
 const significance = 0.05;
 
 /** How much each covariate explains. @param embedding - (S, E) */
-export function explainEmbedding(embedding: DenseMatrix, covariates: readonly Covariate[], { permutations = 999, seed = 0 }: PermutationOptions = {}): Explained[] {
+export function explainEmbedding(
+  embedding: DenseMatrix,
+  covariates: readonly Covariate[],
+  { permutations = 999, seed = 0 }: PermutationOptions = {},
+): Explained[] {
   const rows: Omit<Explained, "p_adjusted">[] = [];
   const divisions = new Map<string, string>();
   for (const covariate of covariates) {
@@ -56,41 +68,70 @@ export function explainEmbedding(embedding: DenseMatrix, covariates: readonly Co
     const levels = new Set(codes).size;
     const predictors = isCategorical ? levels - 1 : 1;
     const { values, total } = centred(embedding, samples);
-    const share = (own: Float64Array): number => (isCategorical ? betweenLevels(values, own, covariate.levels.length, embedding.columns) : alongNumber(values, own, embedding.columns)) / total;
+    const share = (own: Float64Array): number =>
+      (isCategorical
+        ? betweenLevels(values, own, covariate.levels.length, embedding.columns)
+        : alongNumber(values, own, embedding.columns)) / total;
     const r2 = share(codes);
     const random = new Random(seed, `permutations of ${covariate.name}`);
     let asMuch = 1;
     const order = Int32Array.from(codes.keys());
-    for (let i = 0; i < permutations; i++) if (share(random.shuffle(order).reduce((own, from, at) => ((own[at] = codes[from]!), own), new Float64Array(n))) >= r2 * (1 - 1e-12)) asMuch++;
+    for (let i = 0; i < permutations; i++)
+      if (
+        share(
+          random
+            .shuffle(order)
+            .reduce((own, from, at) => ((own[at] = codes[from]!), own), new Float64Array(n)),
+        ) >=
+        r2 * (1 - 1e-12)
+      )
+        asMuch++;
     const division = `${samples.join()}: ${firstUses(codes)}`;
     const same = divisions.get(division) ?? null;
     if (same === null && isCategorical) divisions.set(division, covariate.name);
     rows.push({
-      covariate: covariate.name, kind: covariate.kind, levels: covariate.kind === "number" ? 0 : levels, samples: n, same_as: isCategorical ? same : null, r2,
-      adjusted_r2: n - predictors - 1 > 0 ? 1 - ((1 - r2) * (n - 1)) / (n - predictors - 1) : NaN, p: asMuch / (permutations + 1),
+      covariate: covariate.name,
+      kind: covariate.kind,
+      levels: covariate.kind === "number" ? 0 : levels,
+      samples: n,
+      same_as: isCategorical ? same : null,
+      r2,
+      adjusted_r2: n - predictors - 1 > 0 ? 1 - ((1 - r2) * (n - 1)) / (n - predictors - 1) : NaN,
+      p: asMuch / (permutations + 1),
     });
   }
   const corrected = benjaminiHochberg(rows.map(({ p }) => p));
   const size = (value: number): number => (Number.isNaN(value) ? -Infinity : value);
-  return rows.map((row, i) => ({ ...row, p_adjusted: corrected[i]! })).sort((a, b) => size(b.adjusted_r2) - size(a.adjusted_r2));
+  return rows
+    .map((row, i) => ({ ...row, p_adjusted: corrected[i]! }))
+    .sort((a, b) => size(b.adjusted_r2) - size(a.adjusted_r2));
 }
 
 /**
- * The condition to integrate on: of the covariates that divide the samples into groups (fewer than half as many as there are samples, each sample in one), the one that explains
- * most of the embedding, if any does at all.
+ * The condition to integrate on: of the covariates that divide the samples into groups (fewer than half as
+ * many as there are samples, each sample in one), the one that explains most of the embedding, if any does at
+ * all.
  * @param key - the condition key that the samples are conditions of
  */
 export function guide(key: string, samples: number, covariates: readonly Explained[]): Guidance {
-  const groups = covariates.filter((row) => row.kind !== "number" && row.same_as === null && row.levels <= samples / 2 && row.samples === samples);
+  const groups = covariates.filter(
+    (row) =>
+      row.kind !== "number" && row.same_as === null && row.levels <= samples / 2 && row.samples === samples,
+  );
   const best = groups.find(({ adjusted_r2, p_adjusted }) => adjusted_r2 > 0 && p_adjusted <= significance);
-  const shown = ({ covariate, adjusted_r2, p_adjusted }: Explained): string => `${covariate} (adjusted R2 ${adjusted_r2.toFixed(2)}, corrected P ${p_adjusted.toPrecision(2)})`;
+  const shown = ({ covariate, adjusted_r2, p_adjusted }: Explained): string =>
+    `${covariate} (adjusted R2 ${adjusted_r2.toFixed(2)}, corrected P ${p_adjusted.toPrecision(2)})`;
   if (!best) {
     const most = groups[0];
-    const why = most ? `of the covariates that divide the samples into groups of several, ${shown(most)} explains most, and no more than chance` : "no covariate divides the samples into groups of several";
+    const why = most
+      ? `of the covariates that divide the samples into groups of several, ${shown(most)} explains most, and no more than chance`
+      : "no covariate divides the samples into groups of several";
     return { condition: null, reason: `Keep ${key} as condition: ${why}.`, covariates };
   }
   const next = groups.find((row) => row !== best && row.adjusted_r2 > 0 && row.p_adjusted <= significance);
-  const same = covariates.filter(({ same_as }) => same_as === best.covariate).map(({ covariate }) => covariate);
+  const same = covariates
+    .filter(({ same_as }) => same_as === best.covariate)
+    .map(({ covariate }) => covariate);
   const reason =
     `${shown(best)}${same.length > 0 ? `, the same groups as ${same.join(", ")},` : ""} explains most of the embedding of ${key}: ${best.levels} conditions in place of ${samples}${next ? `; then ${shown(next)}` : ""}. ` +
     `Integrate on ${best.covariate} where it is technical; keep ${key} where it is what you want to see.`;
@@ -104,7 +145,10 @@ function firstUses(codes: Float64Array): string {
 }
 
 /** Rows of the samples less their mean, and their sum of squares. */
-function centred({ columns, values }: DenseMatrix, samples: Int32Array): { values: Float64Array; total: number } {
+function centred(
+  { columns, values }: DenseMatrix,
+  samples: Int32Array,
+): { values: Float64Array; total: number } {
   const own = new Float64Array(samples.length * columns);
   let total = 0;
   for (let column = 0; column < columns; column++) {
@@ -124,9 +168,13 @@ function betweenLevels(values: Float64Array, codes: Float64Array, levels: number
   const sizes = new Float64Array(levels);
   codes.forEach((code, row) => {
     sizes[code]!++;
-    for (let column = 0; column < columns; column++) sums[code * columns + column]! += values[row * columns + column]!;
+    for (let column = 0; column < columns; column++)
+      sums[code * columns + column]! += values[row * columns + column]!;
   });
-  return sums.reduce((sum, value, i) => (value === 0 ? sum : sum + (value * value) / sizes[Math.floor(i / columns)]!), 0);
+  return sums.reduce(
+    (sum, value, i) => (value === 0 ? sum : sum + (value * value) / sizes[Math.floor(i / columns)]!),
+    0,
+  );
 }
 
 /** Sum of squares along a line over a number. */

@@ -13,22 +13,63 @@ export type Rows = readonly Readonly<Record<string, Cell>>[];
 
 /** The tables of an analysis by name; empty ones are left out. */
 export function sampleTables(analysis: SampleAnalysis): Readonly<Record<string, Rows>> {
-  const { samples, components, distances, covariates, associations, guidance, genes, classifications, predictions } = analysis;
+  const {
+    samples,
+    components,
+    distances,
+    covariates,
+    associations,
+    guidance,
+    genes,
+    classifications,
+    predictions,
+  } = analysis;
   const place = new Int32Array(samples.names.length);
   distances.order.forEach((row, at) => (place[row] = at));
   const { scores, loadings, variance, varianceRatio } = components;
-  const numbers = (prefix: string, { columns, values }: { readonly columns: number; readonly values: ArrayLike<number> }, row: number): [string, number][] => Array.from({ length: columns }, (_, k) => [`${prefix}${k + 1}`, values[row * columns + k]!]);
+  const numbers = (
+    prefix: string,
+    { columns, values }: { readonly columns: number; readonly values: ArrayLike<number> },
+    row: number,
+  ): [string, number][] =>
+    Array.from({ length: columns }, (_, k) => [`${prefix}${k + 1}`, values[row * columns + k]!]);
   const tables: Record<string, Rows> = {
     samples: samples.names.map((sample, row) => ({
-      sample, is_reference: samples.isReference[row]!, place_in_order: place[row]!, neighbors: Array.from(distances.neighbors[row]!, (other) => samples.names[other]!),
-      ...Object.fromEntries(covariates.map(({ name, values }) => [name, values[row]!])), ...Object.fromEntries([...numbers("E", samples.embedding, row), ...numbers("PC", scores, row)]),
+      sample,
+      is_reference: samples.isReference[row]!,
+      place_in_order: place[row]!,
+      neighbors: Array.from(distances.neighbors[row]!, (other) => samples.names[other]!),
+      ...Object.fromEntries(covariates.map(({ name, values }) => [name, values[row]!])),
+      ...Object.fromEntries([...numbers("E", samples.embedding, row), ...numbers("PC", scores, row)]),
     })),
-    components: Array.from(variance, (own, k) => ({ component: k + 1, variance: own, variance_ratio: varianceRatio[k]!, ...Object.fromEntries(Array.from({ length: loadings.rows }, (_, e) => [`E${e + 1}`, loadings.values[e * loadings.columns + k]!])) })),
+    components: Array.from(variance, (own, k) => ({
+      component: k + 1,
+      variance: own,
+      variance_ratio: varianceRatio[k]!,
+      ...Object.fromEntries(
+        Array.from({ length: loadings.rows }, (_, e) => [
+          `E${e + 1}`,
+          loadings.values[e * loadings.columns + k]!,
+        ]),
+      ),
+    })),
     associations: associations.map((row) => ({ ...row })),
     explained: guidance.covariates.map((row) => ({ ...row })),
-    distances: samples.names.map((sample, row) => ({ sample, ...Object.fromEntries(samples.names.map((other, column) => [other, distances.distances.values[row * samples.names.length + column]!])) })),
-    classification: classifications.flatMap(({ covariate, folds, repeats, permutations, scores: own }) => own.map((row) => ({ covariate, ...row, folds, repeats, permutations }))),
-    predictions: predictions.flatMap(({ covariate, samples: own }) => own.map((row) => ({ covariate, ...row }))),
+    distances: samples.names.map((sample, row) => ({
+      sample,
+      ...Object.fromEntries(
+        samples.names.map((other, column) => [
+          other,
+          distances.distances.values[row * samples.names.length + column]!,
+        ]),
+      ),
+    })),
+    classification: classifications.flatMap(({ covariate, folds, repeats, permutations, scores: own }) =>
+      own.map((row) => ({ covariate, ...row, folds, repeats, permutations })),
+    ),
+    predictions: predictions.flatMap(({ covariate, samples: own }) =>
+      own.map((row) => ({ covariate, ...row })),
+    ),
     gene_correlations: (genes?.correlations ?? []).map((row) => ({ ...row })),
     gene_counts: (genes?.counts ?? []).map((row) => ({ ...row })),
     quality_correlations: (genes?.qualities ?? []).map((row) => ({ ...row })),
@@ -37,7 +78,10 @@ export function sampleTables(analysis: SampleAnalysis): Readonly<Record<string, 
   return Object.fromEntries(Object.entries(tables).filter(([, rows]) => rows.length > 0));
 }
 
-/** The .h5ad: X the embedding, obs what is known, obsm X_pca, varm PCs, obsp distances, the tables in uns (of the genes those that are correlated). */
+/**
+ * The .h5ad: X the embedding, obs what is known, obsm X_pca, varm PCs, obsp distances, the tables in uns (of
+ * the genes those that are correlated).
+ */
 export function sampleAnnData(analysis: SampleAnalysis): NewAnnData {
   const { samples, components, distances, covariates, guidance } = analysis;
   const all = sampleTables(analysis);
@@ -47,17 +91,25 @@ export function sampleAnnData(analysis: SampleAnalysis): NewAnnData {
   const place = all.samples!.map((row) => row.place_in_order as number);
   const uns: Record<string, NewUns> = {
     pca: { variance: components.variance, variance_ratio: components.varianceRatio },
-    scpoli: { version, condition_key: samples.key, guidance: { condition: guidance.condition ?? "", reason: guidance.reason } },
+    scpoli: {
+      version,
+      condition_key: samples.key,
+      guidance: { condition: guidance.condition ?? "", reason: guidance.reason },
+    },
   };
-  const isOwn = (name: string): boolean => name !== "samples" && name !== "components" && name !== "distances";
+  const isOwn = (name: string): boolean =>
+    name !== "samples" && name !== "components" && name !== "distances";
   const hasComponents = components.variance.length > 0;
   return {
     X: samples.embedding,
     obs: {
       index: samples.names,
       columns: {
-        ...Object.fromEntries(covariates.map((covariate) => [columnName(covariate.name), columnOf(covariate)])),
-        is_reference: { kind: "boolean", values: Uint8Array.from(samples.isReference, Number) }, place_in_order: { kind: "number", values: Int32Array.from(place) },
+        ...Object.fromEntries(
+          covariates.map((covariate) => [columnName(covariate.name), columnOf(covariate)]),
+        ),
+        is_reference: { kind: "boolean", values: Uint8Array.from(samples.isReference, Number) },
+        place_in_order: { kind: "number", values: Int32Array.from(place) },
       },
     },
     var: { index: Array.from({ length: samples.embedding.columns }, (_, e) => `E${e + 1}`) },
@@ -65,7 +117,11 @@ export function sampleAnnData(analysis: SampleAnalysis): NewAnnData {
     varm: hasComponents ? { PCs: components.loadings } : {},
     obsp: { distances: distances.distances },
     uns,
-    tables: Object.fromEntries(Object.entries(tables).filter(([name]) => isOwn(name)).map(([name, rows]) => [name, frameOf(rows)])),
+    tables: Object.fromEntries(
+      Object.entries(tables)
+        .filter(([name]) => isOwn(name))
+        .map(([name, rows]) => [name, frameOf(rows)]),
+    ),
   };
 }
 
@@ -75,18 +131,37 @@ function columnName(name: string): string {
 }
 
 function columnOf({ kind, values, levels }: Covariate): NewColumn {
-  if (kind === "number") return { kind: "number", values: Float64Array.from(values, (value) => (value === null ? NaN : (value as number))) };
-  return { kind: "categorical", codes: Int32Array.from(values, (value) => (value === null ? -1 : levels.indexOf(value as string))), categories: levels, ordered: kind === "ordinal" };
+  if (kind === "number")
+    return {
+      kind: "number",
+      values: Float64Array.from(values, (value) => (value === null ? NaN : (value as number))),
+    };
+  return {
+    kind: "categorical",
+    codes: Int32Array.from(values, (value) => (value === null ? -1 : levels.indexOf(value as string))),
+    categories: levels,
+    ordered: kind === "ordinal",
+  };
 }
 
 function frameOf(rows: Rows): NewFrame {
   const names = Object.keys(rows[0]!);
-  return { index: rows.map((_, row) => String(row)), columns: Object.fromEntries(names.map((name) => [columnName(name), typedColumn(rows.map((row) => row[name] ?? null))])) };
+  return {
+    index: rows.map((_, row) => String(row)),
+    columns: Object.fromEntries(
+      names.map((name) => [columnName(name), typedColumn(rows.map((row) => row[name] ?? null))]),
+    ),
+  };
 }
 
 function typedColumn(cells: readonly Cell[]): NewColumn {
-  if (cells.every((cell) => cell === null || typeof cell === "number")) return { kind: "number", values: Float64Array.from(cells, (cell) => (cell === null ? NaN : (cell as number))) };
-  if (cells.every((cell) => typeof cell === "boolean")) return { kind: "boolean", values: Uint8Array.from(cells, Number) };
+  if (cells.every((cell) => cell === null || typeof cell === "number"))
+    return {
+      kind: "number",
+      values: Float64Array.from(cells, (cell) => (cell === null ? NaN : (cell as number))),
+    };
+  if (cells.every((cell) => typeof cell === "boolean"))
+    return { kind: "boolean", values: Uint8Array.from(cells, Number) };
   return { kind: "string", values: cells.map((cell) => (cell === null ? "" : textOf(cell))) };
 }
 
@@ -101,13 +176,21 @@ export function csvOf(rows: Rows): string {
   return `${Papa.unparse({ fields, data: rows.map((row) => fields.map((field) => shown(row[field] ?? null))) }, { newline: "\n" })}\n`;
 }
 
-/** Writes the tables of analyses into a folder, NAME.csv, or KEY.NAME.csv where there are several condition keys. @returns the paths @throws ScPoliError "output" */
+/**
+ * Writes the tables of analyses into a folder, NAME.csv, or KEY.NAME.csv where there are several condition
+ * keys.
+ * @returns the paths
+ * @throws ScPoliError "output"
+ */
 export async function writeTables(folder: string, analyses: readonly SampleAnalysis[]): Promise<string[]> {
   await makeFolder(folder);
   const paths: string[] = [];
   for (const analysis of analyses) {
     for (const [name, rows] of Object.entries(sampleTables(analysis))) {
-      const path = joinPath(folder, `${analyses.length > 1 ? `${columnName(analysis.samples.key)}.` : ""}${name}.csv`);
+      const path = joinPath(
+        folder,
+        `${analyses.length > 1 ? `${columnName(analysis.samples.key)}.` : ""}${name}.csv`,
+      );
       await writeFile(path, csvOf(rows));
       paths.push(path);
     }
@@ -115,14 +198,23 @@ export async function writeTables(folder: string, analyses: readonly SampleAnaly
   return paths;
 }
 
-/** Writes the .h5ad of each analysis: `path` itself, or with several condition keys NAME.KEY.h5ad. @returns the paths @throws ScPoliError "output" */
+/**
+ * Writes the .h5ad of each analysis: `path` itself, or with several condition keys NAME.KEY.h5ad.
+ * @returns the paths
+ * @throws ScPoliError "output"
+ */
 export async function writeSamples(path: string, analyses: readonly SampleAnalysis[]): Promise<string[]> {
-  const paths = samplePaths(path, analyses.map(({ samples }) => samples.key));
+  const paths = samplePaths(
+    path,
+    analyses.map(({ samples }) => samples.key),
+  );
   for (const [i, analysis] of analyses.entries()) await writeH5ad(paths[i]!, sampleAnnData(analysis));
   return paths;
 }
 
 /** Where `writeSamples` writes. */
 export function samplePaths(path: string, keys: readonly string[]): string[] {
-  return keys.length === 1 ? [path] : keys.map((key) => `${path.replace(/\.h5ad$/, "")}.${columnName(key)}.h5ad`);
+  return keys.length === 1
+    ? [path]
+    : keys.map((key) => `${path.replace(/\.h5ad$/, "")}.${columnName(key)}.h5ad`);
 }

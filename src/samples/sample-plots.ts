@@ -1,4 +1,5 @@
-// Pictures of an analysis of samples: components coloured by any covariate or gene, associations, what explains the embedding, distances, numbers of genes.
+// Pictures of an analysis of samples: components coloured by any covariate or gene, associations, what
+// explains the embedding, distances, numbers of genes.
 import { joinPath, makeFolder, writeFile } from "#platform";
 import { barChart, heatMap, scatterPlot } from "../plots/charts.js";
 import { standaloneSvg, type Plot } from "../plots/svg.js";
@@ -10,51 +11,126 @@ const mostComponents = 10;
 /** Samples whose distances can be told apart in a picture. */
 const mostSamples = 120;
 
-/** The samples on two components. @param values - per sample a number, or a row of `groups`; null where not known @param components - from 0 */
-function samplePlane({ samples, components: { scores, varianceRatio } }: SampleAnalysis, title: string, values: readonly (number | null)[], groups?: readonly string[], [across, up]: readonly [number, number] = [0, 1], openMeans: string | undefined = "sample of a mapped query"): Plot {
-  const axis = (component: number): string => `PC${component + 1} (${(100 * varianceRatio[component]!).toFixed(1)} % of variance)`;
+/**
+ * The samples on two components.
+ * @param values - per sample a number, or a row of `groups`; null where not known
+ * @param components - from 0
+ */
+function samplePlane(
+  { samples, components: { scores, varianceRatio } }: SampleAnalysis,
+  title: string,
+  values: readonly (number | null)[],
+  groups?: readonly string[],
+  [across, up]: readonly [number, number] = [0, 1],
+  openMeans: string | undefined = "sample of a mapped query",
+): Plot {
+  const axis = (component: number): string =>
+    `PC${component + 1} (${(100 * varianceRatio[component]!).toFixed(1)} % of variance)`;
   return scatterPlot({
-    title: `Samples (${samples.key}) by ${title}`, x: axis(across), y: axis(up), groups, legend: title, openMeans,
-    points: samples.names.map((name, row) => ({ name, x: scores.values[row * scores.columns + across]!, y: scores.values[row * scores.columns + up]!, value: values[row]!, isOpen: !samples.isReference[row] })),
+    title: `Samples (${samples.key}) by ${title}`,
+    x: axis(across),
+    y: axis(up),
+    groups,
+    legend: title,
+    openMeans,
+    points: samples.names.map((name, row) => ({
+      name,
+      x: scores.values[row * scores.columns + across]!,
+      y: scores.values[row * scores.columns + up]!,
+      value: values[row]!,
+      isOpen: !samples.isReference[row],
+    })),
   });
 }
 
 /** The samples on their first components, those of mapped queries as rings. */
 export function originPlane(analysis: SampleAnalysis): Plot {
-  return samplePlane(analysis, "reference or query", analysis.samples.isReference.map((own) => (own ? 0 : 1)), ["reference", "mapped query"], undefined, "");
+  return samplePlane(
+    analysis,
+    "reference or query",
+    analysis.samples.isReference.map((own) => (own ? 0 : 1)),
+    ["reference", "mapped query"],
+    undefined,
+    "",
+  );
 }
 
 /** The samples on two components, coloured by a covariate. */
-export function covariatePlane(analysis: SampleAnalysis, { name, kind, values, levels }: Covariate, components?: readonly [number, number]): Plot {
+export function covariatePlane(
+  analysis: SampleAnalysis,
+  { name, kind, values, levels }: Covariate,
+  components?: readonly [number, number],
+): Plot {
   const isNumber = kind === "number";
-  return samplePlane(analysis, name, values.map((value) => (value === null ? null : isNumber ? (value as number) : levels.indexOf(value as string))), isNumber ? undefined : levels, components);
+  return samplePlane(
+    analysis,
+    name,
+    values.map((value) =>
+      value === null ? null : isNumber ? (value as number) : levels.indexOf(value as string),
+    ),
+    isNumber ? undefined : levels,
+    components,
+  );
 }
 
 /** Mean expression of a gene per sample, null for those without cells; null where it was not measured. */
 export function geneMeans({ genes, samples }: SampleAnalysis, gene: string): (number | null)[] | null {
   if (!genes) return null;
-  const { expression: { means, cells, genes: names, symbols } } = genes;
+  const {
+    expression: { means, cells, genes: names, symbols },
+  } = genes;
   const column = Math.max(names.indexOf(gene), symbols.indexOf(gene));
-  return column < 0 ? null : samples.names.map((_, row) => (cells[row]! > 0 ? means.values[row * means.columns + column]! : null));
+  return column < 0
+    ? null
+    : samples.names.map((_, row) => (cells[row]! > 0 ? means.values[row * means.columns + column]! : null));
 }
 
-/** The samples on their first components, coloured by their mean expression of a gene; null where the gene was not measured, or there are no components. @param means - per sample, null where not known */
-export function genePlane(analysis: SampleAnalysis, gene: string, means: readonly (number | null)[] | null = geneMeans(analysis, gene)): Plot | null {
-  return means && analysis.components.variance.length >= 2 ? samplePlane(analysis, `mean expression of ${gene} (log1p per 10,000)`, means) : null;
+/**
+ * The samples on their first components, coloured by their mean expression of a gene; null where the gene was
+ * not measured, or there are no components.
+ * @param means - per sample, null where not known
+ */
+export function genePlane(
+  analysis: SampleAnalysis,
+  gene: string,
+  means: readonly (number | null)[] | null = geneMeans(analysis, gene),
+): Plot | null {
+  return means && analysis.components.variance.length >= 2
+    ? samplePlane(analysis, `mean expression of ${gene} (log1p per 10,000)`, means)
+    : null;
 }
 
 /** Adjusted R2 of every covariate with the first components; null where no covariate varies. */
 export function associationMap({ samples, associations, components }: SampleAnalysis): Plot | null {
-  const covariates = [...new Set(associations.filter(({ adjusted_r2 }) => Number.isFinite(adjusted_r2)).map(({ covariate }) => covariate))];
+  const covariates = [
+    ...new Set(
+      associations
+        .filter(({ adjusted_r2 }) => Number.isFinite(adjusted_r2))
+        .map(({ covariate }) => covariate),
+    ),
+  ];
   if (covariates.length === 0) return null;
   const shown = Math.min(mostComponents, components.variance.length);
-  const of = (row: number, column: number) => associations.find(({ covariate, component }) => covariate === covariates[row] && component === column + 1);
+  const of = (row: number, column: number) =>
+    associations.find(
+      ({ covariate, component }) => covariate === covariates[row] && component === column + 1,
+    );
   return heatMap({
-    title: `Association of covariates with components (${samples.key})`, rows: covariates, columns: Array.from({ length: shown }, (_, c) => `PC${c + 1}`), rowLabel: "covariate", columnLabel: "component of the samples",
-    values: covariates.map((_, row) => Array.from({ length: shown }, (_, column) => Math.max(0, of(row, column)?.adjusted_r2 ?? NaN))), range: [0, 1], legend: "adjusted R\u00b2 of a linear model (below 0: 0)",
+    title: `Association of covariates with components (${samples.key})`,
+    rows: covariates,
+    columns: Array.from({ length: shown }, (_, c) => `PC${c + 1}`),
+    rowLabel: "covariate",
+    columnLabel: "component of the samples",
+    values: covariates.map((_, row) =>
+      Array.from({ length: shown }, (_, column) => Math.max(0, of(row, column)?.adjusted_r2 ?? NaN)),
+    ),
+    range: [0, 1],
+    legend: "adjusted R\u00b2 of a linear model (below 0: 0)",
     tell: (row, column) => {
       const own = of(row, column);
-      return own ? `${covariates[row]}, PC${column + 1}: adjusted R\u00b2 ${own.adjusted_r2.toFixed(3)}, F ${own.f.toPrecision(3)}, P ${own.p.toPrecision(2)}, corrected ${own.p_adjusted.toPrecision(2)}` : "not known";
+      return own
+        ? `${covariates[row]}, PC${column + 1}: adjusted R\u00b2 ${own.adjusted_r2.toFixed(3)}, F ${own.f.toPrecision(3)}, P ${own.p.toPrecision(2)}, corrected ${own.p_adjusted.toPrecision(2)}`
+        : "not known";
     },
   });
 }
@@ -63,48 +139,128 @@ export function associationMap({ samples, associations, components }: SampleAnal
 export function geneCountsChart({ samples, genes }: SampleAnalysis): Plot | null {
   if (!genes || genes.counts.length === 0) return null;
   return barChart({
-    title: `Genes correlated with each component (${samples.key})`, rows: genes.counts.map(({ component }) => `PC${component}`), rowLabel: "component", label: "genes", legend: "correlation",
-    parts: [{ name: "positive", values: genes.counts.map(({ positive }) => positive) }, { name: "negative", values: genes.counts.map(({ negative }) => negative) }],
+    title: `Genes correlated with each component (${samples.key})`,
+    rows: genes.counts.map(({ component }) => `PC${component}`),
+    rowLabel: "component",
+    label: "genes",
+    legend: "correlation",
+    parts: [
+      { name: "positive", values: genes.counts.map(({ positive }) => positive) },
+      { name: "negative", values: genes.counts.map(({ negative }) => negative) },
+    ],
   });
 }
 
-/** All pictures of an analysis by name. @param genes - also the samples by the mean expression of these; default: the gene that goes best with each of the first two components */
-export function samplePlots(analysis: SampleAnalysis, genes: readonly string[] = leadingGenes(analysis)): Readonly<Record<string, Plot>> {
-  const { samples: { key, names }, components: { variance, varianceRatio }, covariates, guidance, distances: { distances, order }, classifications } = analysis;
+/**
+ * All pictures of an analysis by name.
+ * @param genes - also the samples by the mean expression of these; default: the gene that goes best with each
+ * of the first two components
+ */
+export function samplePlots(
+  analysis: SampleAnalysis,
+  genes: readonly string[] = leadingGenes(analysis),
+): Readonly<Record<string, Plot>> {
+  const {
+    samples: { key, names },
+    components: { variance, varianceRatio },
+    covariates,
+    guidance,
+    distances: { distances, order },
+    classifications,
+  } = analysis;
   const plots: Record<string, Plot | null> = {};
   if (variance.length >= 2) {
     const varying = new Set(guidance.covariates.map(({ covariate }) => covariate));
-    for (const covariate of covariates) if (varying.has(covariate.name)) plots[`pca_by_${covariate.name}`] = covariatePlane(analysis, covariate);
+    for (const covariate of covariates)
+      if (varying.has(covariate.name))
+        plots[`pca_by_${covariate.name}`] = covariatePlane(analysis, covariate);
     plots["associations"] = associationMap(analysis);
-    plots["components"] = barChart({ title: `Variance of the samples' components (${key})`, rows: Array.from(variance, (_, k) => `PC${k + 1}`), rowLabel: "component", label: "share of the variance, %", legend: "component", parts: [{ name: "share", values: Array.from(varianceRatio, (share) => 100 * share) }] });
+    plots["components"] = barChart({
+      title: `Variance of the samples' components (${key})`,
+      rows: Array.from(variance, (_, k) => `PC${k + 1}`),
+      rowLabel: "component",
+      label: "share of the variance, %",
+      legend: "component",
+      parts: [{ name: "share", values: Array.from(varianceRatio, (share) => 100 * share) }],
+    });
     const explained = guidance.covariates.filter(({ adjusted_r2 }) => adjusted_r2 > 0);
     if (explained.length > 0)
-      plots["explained"] = barChart({ title: `What explains the embedding (${key})`, rows: explained.map(({ covariate }) => covariate), rowLabel: "covariate", label: "adjusted R\u00b2 of all components, %", legend: "covariate", parts: [{ name: "adjusted R\u00b2", values: explained.map(({ adjusted_r2 }) => 100 * adjusted_r2) }] });
+      plots["explained"] = barChart({
+        title: `What explains the embedding (${key})`,
+        rows: explained.map(({ covariate }) => covariate),
+        rowLabel: "covariate",
+        label: "adjusted R\u00b2 of all components, %",
+        legend: "covariate",
+        parts: [{ name: "adjusted R\u00b2", values: explained.map(({ adjusted_r2 }) => 100 * adjusted_r2) }],
+      });
     for (const gene of genes) plots[`gene_${gene}`] = genePlane(analysis, gene);
   }
   if (names.length >= 2 && names.length <= mostSamples) {
     const inOrder = Array.from(order, (row) => names[row]!);
-    const values = Array.from(order, (row) => Array.from(order, (column) => distances.values[row * names.length + column]!));
-    plots["distances"] = heatMap({ title: `Distances of samples (${key}), like ones together`, rows: inOrder, columns: inOrder, rowLabel: "sample", columnLabel: "sample", values, range: [0, Math.max(...values.flat(), Number.MIN_VALUE)], legend: "Euclidean distance of embeddings" });
+    const values = Array.from(order, (row) =>
+      Array.from(order, (column) => distances.values[row * names.length + column]!),
+    );
+    plots["distances"] = heatMap({
+      title: `Distances of samples (${key}), like ones together`,
+      rows: inOrder,
+      columns: inOrder,
+      rowLabel: "sample",
+      columnLabel: "sample",
+      values,
+      range: [0, Math.max(...values.flat(), Number.MIN_VALUE)],
+      legend: "Euclidean distance of embeddings",
+    });
   }
   plots["gene_counts"] = geneCountsChart(analysis);
   for (const { covariate, scores } of classifications)
-    plots[`classification_of_${covariate}`] = barChart({ title: `Classification of samples by ${covariate} (${key})`, rows: scores.map(({ features, classifier }) => (features === "none" ? "majority" : `${features}, ${classifier}`)), rowLabel: "features", label: "weighted F1, cross-validated, %", legend: covariate, parts: [{ name: "weighted F1", values: scores.map(({ weighted_f1 }) => 100 * weighted_f1) }] });
-  return Object.fromEntries(Object.entries(plots).filter((entry): entry is [string, Plot] => entry[1] !== null));
+    plots[`classification_of_${covariate}`] = barChart({
+      title: `Classification of samples by ${covariate} (${key})`,
+      rows: scores.map(({ features, classifier }) =>
+        features === "none" ? "majority" : `${features}, ${classifier}`,
+      ),
+      rowLabel: "features",
+      label: "weighted F1, cross-validated, %",
+      legend: covariate,
+      parts: [{ name: "weighted F1", values: scores.map(({ weighted_f1 }) => 100 * weighted_f1) }],
+    });
+  return Object.fromEntries(
+    Object.entries(plots).filter((entry): entry is [string, Plot] => entry[1] !== null),
+  );
 }
 
 /** The gene that goes best with each of the first two components. */
 export function leadingGenes({ genes }: SampleAnalysis): string[] {
-  return [...new Set([1, 2].flatMap((component) => (genes?.correlations ?? []).filter((row) => row.component === component).slice(0, 1).map(({ gene }) => gene)))];
+  return [
+    ...new Set(
+      [1, 2].flatMap((component) =>
+        (genes?.correlations ?? [])
+          .filter((row) => row.component === component)
+          .slice(0, 1)
+          .map(({ gene }) => gene),
+      ),
+    ),
+  ];
 }
 
-/** Writes the pictures of analyses into a folder as SVG: NAME.svg, or KEY.NAME.svg where there are several condition keys. @returns the paths @throws ScPoliError "output" */
-export async function writePlots(folder: string, analyses: readonly SampleAnalysis[], genes?: readonly string[]): Promise<string[]> {
+/**
+ * Writes the pictures of analyses into a folder as SVG: NAME.svg, or KEY.NAME.svg where there are several
+ * condition keys.
+ * @returns the paths
+ * @throws ScPoliError "output"
+ */
+export async function writePlots(
+  folder: string,
+  analyses: readonly SampleAnalysis[],
+  genes?: readonly string[],
+): Promise<string[]> {
   await makeFolder(folder);
   const paths: string[] = [];
   for (const analysis of analyses) {
     for (const [name, plot] of Object.entries(samplePlots(analysis, genes))) {
-      const path = joinPath(folder, `${`${analyses.length > 1 ? `${analysis.samples.key}.` : ""}${name}`.replace(/[/\\:*?"<>|]/g, "_")}.svg`);
+      const path = joinPath(
+        folder,
+        `${`${analyses.length > 1 ? `${analysis.samples.key}.` : ""}${name}`.replace(/[/\\:*?"<>|]/g, "_")}.svg`,
+      );
       await writeFile(path, `${standaloneSvg(plot)}\n`);
       paths.push(path);
     }

@@ -21,20 +21,39 @@ export interface SampleTable {
 /**
  * @param key - a condition key of the model
  * @param more - further tables of metadata; where two know a value, the later one counts
- * @throws ScPoliError "key" where the model has no such key, or as `covariatesOf`; "model" where its conditions are one-hot
+ * @throws ScPoliError "key" where the model has no such key, or as `covariatesOf`; "model" where its
+ * conditions are one-hot
  */
-export function sampleTable({ json, tensors }: StoredModel, key: string, more: readonly SampleMetadata[] = [], kinds: CovariateKinds = {}): SampleTable {
+export function sampleTable(
+  { json, tensors }: StoredModel,
+  key: string,
+  more: readonly SampleMetadata[] = [],
+  kinds: CovariateKinds = {},
+): SampleTable {
   const k = json.condition_keys.indexOf(key);
-  if (k < 0) throw new ScPoliError("key", `The model has no condition key '${key}'; it has ${json.condition_keys.map((name) => `'${name}'`).join(", ")}.`, { key });
+  if (k < 0)
+    throw new ScPoliError(
+      "key",
+      `The model has no condition key '${key}'; it has ${json.condition_keys.map((name) => `'${name}'`).join(", ")}.`,
+      { key },
+    );
   if (json.model.condition_encoding === "one-hot")
-    throw new ScPoliError("model", "The conditions of this model are one-hot: it has no embedding of samples. Train with embeddings (--condition-encoding embedding, the default).", { key });
+    throw new ScPoliError(
+      "model",
+      "The conditions of this model are one-hot: it has no embedding of samples. Train with embeddings (--condition-encoding embedding, the default).",
+      { key },
+    );
   const names = json.conditions[k]!;
   const { shape, data } = tensors.get(`embeddings.${k}.weight`)!;
   const none: SampleMetadata = { columns: [], samples: {} };
   const metadata = more.reduce(joinMetadata, json.sample_metadata?.[k] ?? none);
   return {
-    key, names, isReference: names.map((_, row) => row < json.reference_conditions[k]!), embedding: withinUnitBall(data, names.length, shape[1]!),
-    metadata, covariates: covariatesOf(metadata, names, kinds),
+    key,
+    names,
+    isReference: names.map((_, row) => row < json.reference_conditions[k]!),
+    embedding: withinUnitBall(data, names.length, shape[1]!),
+    metadata,
+    covariates: covariatesOf(metadata, names, kinds),
   };
 }
 

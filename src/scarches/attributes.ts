@@ -1,4 +1,5 @@
-// The attributes of a Python model (`attr.pkl`), by name and type. Every complaint names the file and the attribute.
+// The attributes of a Python model (`attr.pkl`), by name and type. Every complaint names the file and the
+// attribute.
 import { ScPoliError } from "../errors.js";
 import { cellOf, numpyArray, type Cell } from "../python/numpy.js";
 import type { PyDict, PyValue } from "../python/pickle.js";
@@ -13,8 +14,17 @@ export class Attributes {
 
   fail(name: string, expected: string): never {
     const value = this.entries.get(name);
-    const found = value === undefined ? "missing" : typeof value === "object" && value !== null ? "something else" : String(value).slice(0, 60);
-    throw new ScPoliError("model", `${this.where}: '${name}' is ${found}, expected ${expected}. The folder is damaged, or its model is none of scPoli.`, { path: this.where, attribute: name });
+    const found =
+      value === undefined
+        ? "missing"
+        : typeof value === "object" && value !== null
+          ? "something else"
+          : String(value).slice(0, 60);
+    throw new ScPoliError(
+      "model",
+      `${this.where}: '${name}' is ${found}, expected ${expected}. The folder is damaged, or its model is none of scPoli.`,
+      { path: this.where, attribute: name },
+    );
   }
 
   has(name: string): boolean {
@@ -29,7 +39,11 @@ export class Attributes {
   }
   flag(name: string, otherwise: boolean): boolean {
     const value = this.entries.get(name);
-    return typeof value === "boolean" ? value : value === undefined ? otherwise : this.fail(name, "True or False");
+    return typeof value === "boolean"
+      ? value
+      : value === undefined
+        ? otherwise
+        : this.fail(name, "True or False");
   }
   number(name: string): number {
     const value = cellOf(this.entries.get(name));
@@ -45,13 +59,20 @@ export class Attributes {
   }
   numbers(name: string): number[] {
     const cells = cellsOf(this.entries.get(name));
-    return cells?.every((cell): cell is number => typeof cell === "number") ? (cells as number[]) : this.fail(name, "a list of numbers");
+    return cells?.every((cell): cell is number => typeof cell === "number")
+      ? (cells as number[])
+      : this.fail(name, "a list of numbers");
   }
   /** each key a name, each value a list of names */
   namesByName(name: string): Map<string, string[]> {
     const value = this.entries.get(name);
     if (!(value instanceof Map)) this.fail(name, "a dict");
-    return new Map([...(value as PyDict)].map(([key, list]) => [nameOf(cellOf(key)) ?? this.fail(name, "a dict with names as keys"), namesOf(list) ?? this.fail(name, "a dict of lists")]));
+    return new Map(
+      [...(value as PyDict)].map(([key, list]) => [
+        nameOf(cellOf(key)) ?? this.fail(name, "a dict with names as keys"),
+        namesOf(list) ?? this.fail(name, "a dict of lists"),
+      ]),
+    );
   }
   /** a tensor in a dict of tensors; null where it or the dict is None */
   tensor(name: string, entry: string): TorchTensor | null {
@@ -59,7 +80,9 @@ export class Attributes {
     if (value === undefined || value === null) return null;
     if (!(value instanceof Map)) this.fail(name, "a dict");
     const tensor = (value as PyDict).get(entry);
-    return tensor === undefined || tensor === null ? null : (torchTensor(tensor) ?? this.fail(name, `a tensor under '${entry}'`));
+    return tensor === undefined || tensor === null
+      ? null
+      : (torchTensor(tensor) ?? this.fail(name, `a tensor under '${entry}'`));
   }
 }
 

@@ -1,8 +1,16 @@
-// A model folder of the Python package scArches (attr.pkl, model_params.pt, var_names.csv) as a model of ours. It is read as data; nothing in it is run.
-// Source: scArches' scpoli_model.py and scpoli.py from 0.5.3 to 0.6.1, and the versions before the release, with one condition key and "landmarks".
+// A model folder of the Python package scArches (attr.pkl, model_params.pt, var_names.csv) as a model of
+// ours. It is read as data; nothing in it is run. Source: scArches' scpoli_model.py and scpoli.py from 0.5.3
+// to 0.6.1, and the versions before the release, with one condition key and "landmarks".
 import { fileStatus, listFolder, readFile } from "#platform";
 import { AnnData } from "../anndata/anndata.js";
-import { checkStored, formatVersion, storedOptions, type ModelJson, type StoredModel, type StoredTensor } from "../model/checkpoint.js";
+import {
+  checkStored,
+  formatVersion,
+  storedOptions,
+  type ModelJson,
+  type StoredModel,
+  type StoredTensor,
+} from "../model/checkpoint.js";
 import type { ModelOptions, Note, ReconLoss } from "../config.js";
 import { ScPoliError } from "../errors.js";
 import { calibrationOfSpreads } from "../model/growth.js";
@@ -20,7 +28,10 @@ export const genesName = "var_names.csv";
 
 /** Options of `ScPoli.import`. */
 export interface ImportOptions {
-  /** Names of the model's genes, in its order, where the folder has none. Default: `var_names.csv`, else `adata.h5ad` of the folder, else made-up names */
+  /**
+   * Names of the model's genes, in its order, where the folder has none. Default: `var_names.csv`, else
+   * `adata.h5ad` of the folder, else made-up names
+   */
   readonly genes?: readonly string[];
   /** Sentences a user should read. */
   readonly onNote?: (note: Note) => void;
@@ -30,14 +41,21 @@ export interface ImportOptions {
 export async function isPythonModel(folder: string): Promise<boolean> {
   if ((await fileStatus(folder))?.kind !== "folder") return false;
   const names = await listFolder(folder);
-  return !names.includes("model.json") && [attributesName, parametersName, "model.pt"].some((name) => names.includes(name));
+  return (
+    !names.includes("model.json") &&
+    [attributesName, parametersName, "model.pt"].some((name) => names.includes(name))
+  );
 }
 
 /**
  * Reads a scPoli model of scArches.
- * @throws ScPoliError "file" where the folder or a file is missing; "model" where it is damaged, of another kind of model (scANVI, scVI), or of a kind of scPoli that is not supported
+ * @throws ScPoliError "file" where the folder or a file is missing; "model" where it is damaged, of another
+ * kind of model (scANVI, scVI), or of a kind of scPoli that is not supported
  */
-export async function importScArches(folder: string, { genes, onNote }: ImportOptions = {}): Promise<StoredModel> {
+export async function importScArches(
+  folder: string,
+  { genes, onNote }: ImportOptions = {},
+): Promise<StoredModel> {
   const note = (level: Note["level"], message: string): void => onNote?.({ level, message });
   await checkFolder(folder);
   const attributes = await readAttributes(`${folder}/${attributesName}`);
@@ -45,24 +63,40 @@ export async function importScArches(folder: string, { genes, onNote }: ImportOp
   const found = await readParameters(parametersPath);
   const options = modelOf(attributes);
   const keys = conditionsOf(attributes);
-  const weight = found.get("encoder.FC.L0.expr_L.weight") ?? damaged(parametersPath, "tensor 'encoder.FC.L0.expr_L.weight' is missing");
+  const weight =
+    found.get("encoder.FC.L0.expr_L.weight") ??
+    damaged(parametersPath, "tensor 'encoder.FC.L0.expr_L.weight' is missing");
   const geneNames = await readGenes(folder, weight.shape[1] ?? 0, genes, note);
   const { combinations, columns } = combinationsOf(attributes, keys);
-  const sizes = { genes: geneNames.length, conditions: keys.map(({ conditions }) => conditions.length), combinations: combinations.length };
+  const sizes = {
+    genes: geneNames.length,
+    conditions: keys.map(({ conditions }) => conditions.length),
+    combinations: combinations.length,
+  };
   const tensors = new Map<string, StoredTensor>();
   const expected = parameterShapes(options, sizes);
   const more = [...found.keys()].find((name) => !expected.some((parameter) => parameter.name === name));
-  if (more !== undefined) damaged(parametersPath, `it has a tensor '${more}' that a model of these options does not`);
+  if (more !== undefined)
+    damaged(parametersPath, `it has a tensor '${more}' that a model of these options does not`);
   for (const { name, shape } of expected) {
     const tensor = found.get(name) ?? damaged(parametersPath, `tensor '${name}' is missing`);
-    const own = name === "theta" && tensor.shape.length === 2 && tensor.shape[1] === new Set(columns).size ? withColumns(tensor, columns) : tensor;
-    if (String(own.shape) !== String(shape)) damaged(parametersPath, `tensor '${name}' has shape [${own.shape.join(", ")}], ${attributesName} calls for [${shape.join(", ")}]`);
+    const own =
+      name === "theta" && tensor.shape.length === 2 && tensor.shape[1] === new Set(columns).size
+        ? withColumns(tensor, columns)
+        : tensor;
+    if (String(own.shape) !== String(shape))
+      damaged(
+        parametersPath,
+        `tensor '${name}' has shape [${own.shape.join(", ")}], ${attributesName} calls for [${shape.join(", ")}]`,
+      );
     tensors.set(name, own);
   }
   limitNorms(tensors, attributes, note);
   const { tensors: prototypes, ...types } = prototypesOf(attributes, options.latentDim, note);
   for (const [name, tensor] of Object.entries(prototypes)) tensors.set(name, tensor);
-  const metadata = sampleMetadata(attributes.value("obs_metadata_"), keys, attributes.where, (message) => onNote?.(message));
+  const metadata = sampleMetadata(attributes.value("obs_metadata_"), keys, attributes.where, (message) =>
+    onNote?.(message),
+  );
   const unscaled: Omit<ModelJson, "calibration"> = {
     format_version: formatVersion,
     scpoli_version: version,
@@ -77,12 +111,30 @@ export async function importScArches(folder: string, { genes, onNote }: ImportOp
     head: null,
     landmarks: null,
     ...(metadata ? { sample_metadata: metadata } : {}),
-    provenance: { imported_from: "scArches", ...(cellsOf(attributes) === null ? {} : { cells: cellsOf(attributes) }) },
+    provenance: {
+      imported_from: "scArches",
+      ...(cellsOf(attributes) === null ? {} : { cells: cellsOf(attributes) }),
+    },
   };
-  const json: ModelJson = { ...unscaled, calibration: types.levels.map((rows) => calibrationOfSpreads({ json: unscaled, tensors }, rows)) };
-  if (types.levels.length > 0) note("info", "The Python model has no scale for uncertainties and no threshold: they are derived from the covariances of its prototypes; nor has it a head: cells get the type of the nearest prototype.");
-  if (options.reconLoss === "mse") note("info", "The model has the mse likelihood: it takes normalised values (usually log1p of counts per 10,000) from X as they are, no raw counts.");
-  if (options.reconLoss === "reference-poisson") note("info", "The model has scArches' poisson likelihood, which knows no depth: it is kept as 'reference-poisson'.");
+  const json: ModelJson = {
+    ...unscaled,
+    calibration: types.levels.map((rows) => calibrationOfSpreads({ json: unscaled, tensors }, rows)),
+  };
+  if (types.levels.length > 0)
+    note(
+      "info",
+      "The Python model has no scale for uncertainties and no threshold: they are derived from the covariances of its prototypes; nor has it a head: cells get the type of the nearest prototype.",
+    );
+  if (options.reconLoss === "mse")
+    note(
+      "info",
+      "The model has the mse likelihood: it takes normalised values (usually log1p of counts per 10,000) from X as they are, no raw counts.",
+    );
+  if (options.reconLoss === "reference-poisson")
+    note(
+      "info",
+      "The model has scArches' poisson likelihood, which knows no depth: it is kept as 'reference-poisson'.",
+    );
   const stored = { json, tensors };
   checkStored(stored, `The model in ${folder}`, "Save it anew with scArches.");
   return stored;
@@ -95,12 +147,25 @@ function damaged(path: string, what: string): never {
 async function checkFolder(folder: string): Promise<void> {
   const status = await fileStatus(folder);
   if (!status) throw new ScPoliError("file", `There is no folder ${folder}.`, { path: folder });
-  if (status.kind === "file") throw new ScPoliError("model", `${folder} is a file; a model of scArches is a folder with ${attributesName} and ${parametersName}.`, { path: folder });
+  if (status.kind === "file")
+    throw new ScPoliError(
+      "model",
+      `${folder} is a file; a model of scArches is a folder with ${attributesName} and ${parametersName}.`,
+      { path: folder },
+    );
   const names = await listFolder(folder);
   if (names.includes(attributesName) && names.includes(parametersName)) return;
   if (names.includes("model.pt"))
-    throw new ScPoliError("model", `${folder} looks like a model of scvi-tools (scVI, scANVI or the like): model.pt. Only models of scPoli can be imported, folders with ${attributesName} and ${parametersName}.`, { path: folder });
-  throw new ScPoliError("model", `${folder} is no model folder of scArches: ${attributesName} and ${parametersName} are needed, and it has ${names.length === 0 ? "nothing" : names.slice(0, 5).join(", ")}.`, { path: folder });
+    throw new ScPoliError(
+      "model",
+      `${folder} looks like a model of scvi-tools (scVI, scANVI or the like): model.pt. Only models of scPoli can be imported, folders with ${attributesName} and ${parametersName}.`,
+      { path: folder },
+    );
+  throw new ScPoliError(
+    "model",
+    `${folder} is no model folder of scArches: ${attributesName} and ${parametersName} are needed, and it has ${names.length === 0 ? "nothing" : names.slice(0, 5).join(", ")}.`,
+    { path: folder },
+  );
 }
 
 async function readAttributes(path: string): Promise<Attributes> {
@@ -109,12 +174,22 @@ async function readAttributes(path: string): Promise<Attributes> {
   const attributes = new Attributes(path, value as PyDict);
   // scVI, scANVI and others of scvi-tools keep their set-up here, in its old and its new form
   const isScvi = ["scvi_setup_dict_", "registry_", "init_params_"].some((name) => attributes.has(name));
-  const isScPoli = ["prototypes_labeled_", "landmarks_labeled_"].some((name) => attributes.has(name)) && attributes.has("inject_condition_");
+  const isScPoli =
+    ["prototypes_labeled_", "landmarks_labeled_"].some((name) => attributes.has(name)) &&
+    attributes.has("inject_condition_");
   if (isScvi && !isScPoli)
-    throw new ScPoliError("model", `${path} is of a model of scvi-tools (scVI, scANVI or the like), which works in another way. Only models of scPoli can be imported.`, { path });
+    throw new ScPoliError(
+      "model",
+      `${path} is of a model of scvi-tools (scVI, scANVI or the like), which works in another way. Only models of scPoli can be imported.`,
+      { path },
+    );
   if (!isScPoli) {
     const names = [...(value as PyDict).keys()].filter((name) => typeof name === "string").slice(0, 6);
-    throw new ScPoliError("model", `${path} is not of a model of scPoli: it has no prototypes_labeled_ (its attributes: ${names.join(", ")}, ...). scArches also has trVAE, expiMap and others, which cannot be imported.`, { path });
+    throw new ScPoliError(
+      "model",
+      `${path} is not of a model of scPoli: it has no prototypes_labeled_ (its attributes: ${names.join(", ")}, ...). scArches also has trVAE, expiMap and others, which cannot be imported.`,
+      { path },
+    );
   }
   return attributes;
 }
@@ -126,7 +201,11 @@ async function readParameters(path: string): Promise<Map<string, TorchTensor>> {
   for (const [name, entry] of value as PyDict) {
     const text = String(name);
     // one condition key only, before version 0.5.4
-    tensors.set(text === "embedding.weight" ? "embeddings.0.weight" : text, torchTensor(entry, storages) ?? damaged(path, `tensor '${text}' cannot be read, or points outside of the file`));
+    tensors.set(
+      text === "embedding.weight" ? "embeddings.0.weight" : text,
+      torchTensor(entry, storages) ??
+        damaged(path, `tensor '${text}' cannot be read, or points outside of the file`),
+    );
   }
   return tensors;
 }
@@ -135,11 +214,18 @@ async function readParameters(path: string): Promise<Map<string, TorchTensor>> {
 const largestLatent = 1024;
 
 /** Likelihoods by scArches' names. */
-const likelihoods: Readonly<Record<string, ReconLoss | undefined>> = { nb: "nb", zinb: "zinb", poisson: "reference-poisson", mse: "mse" };
+const likelihoods: Readonly<Record<string, ReconLoss | undefined>> = {
+  nb: "nb",
+  zinb: "zinb",
+  poisson: "reference-poisson",
+  mse: "mse",
+};
 
 function modelOf(attributes: Attributes): ModelOptions {
   const unsupported = (what: string): never => {
-    throw new ScPoliError("model", `${attributes.where}: the model has ${what}, which is not supported.`, { path: attributes.where });
+    throw new ScPoliError("model", `${attributes.where}: the model has ${what}, which is not supported.`, {
+      path: attributes.where,
+    });
   };
   if (attributes.flag("use_bn_", false)) unsupported("batch normalisation (use_bn)");
   if (!attributes.flag("use_ln_", true)) unsupported("no layer normalisation (use_ln is False)");
@@ -147,8 +233,10 @@ function modelOf(attributes: Attributes): ModelOptions {
   const dims = attributes.named("embedding_dims_", "embedding_dim_");
   const inject = attributes.names("inject_condition_");
   const latentDim = attributes.number("latent_dim_");
-  if (!(latentDim >= 1 && latentDim <= largestLatent)) attributes.fail("latent_dim_", `a number from 1 to ${largestLatent}`);
-  if (inject.length === 0 || inject.some((place) => place !== "encoder" && place !== "decoder")) attributes.fail("inject_condition_", "'encoder', 'decoder' or both");
+  if (!(latentDim >= 1 && latentDim <= largestLatent))
+    attributes.fail("latent_dim_", `a number from 1 to ${largestLatent}`);
+  if (inject.length === 0 || inject.some((place) => place !== "encoder" && place !== "decoder"))
+    attributes.fail("inject_condition_", "'encoder', 'decoder' or both");
   return {
     hiddenLayerSizes: attributes.numbers("hidden_layer_sizes_"),
     latentDim,
@@ -166,18 +254,36 @@ interface ConditionKey {
 }
 
 function conditionsOf(attributes: Attributes): ConditionKey[] {
-  if (attributes.has("condition_key_") && !attributes.has("condition_keys_")) return [{ key: attributes.text("condition_key_"), conditions: attributes.names("conditions_") }];
+  if (attributes.has("condition_key_") && !attributes.has("condition_keys_"))
+    return [{ key: attributes.text("condition_key_"), conditions: attributes.names("conditions_") }];
   const conditions = attributes.namesByName("conditions_");
-  return attributes.names("condition_keys_").map((key) => ({ key, conditions: conditions.get(key) ?? attributes.fail("conditions_", `an entry for '${key}'`) }));
+  return attributes.names("condition_keys_").map((key) => ({
+    key,
+    conditions: conditions.get(key) ?? attributes.fail("conditions_", `an entry for '${key}'`),
+  }));
 }
 
-/** Combinations as tuples, and the column of the file's theta that each takes; before there were several keys, the conditions are the combinations. */
-function combinationsOf(attributes: Attributes, keys: readonly ConditionKey[]): { readonly combinations: number[][]; readonly columns: number[] } {
-  const joined = attributes.has("conditions_combined_") ? attributes.names("conditions_combined_") : keys.length === 1 ? keys[0]!.conditions : attributes.names("conditions_combined_");
+/**
+ * Combinations as tuples, and the column of the file's theta that each takes; before there were several keys,
+ * the conditions are the combinations.
+ */
+function combinationsOf(
+  attributes: Attributes,
+  keys: readonly ConditionKey[],
+): { readonly combinations: number[][]; readonly columns: number[] } {
+  const joined = attributes.has("conditions_combined_")
+    ? attributes.names("conditions_combined_")
+    : keys.length === 1
+      ? keys[0]!.conditions
+      : attributes.names("conditions_combined_");
   const combinations: number[][] = [];
   const columns: number[] = [];
   const seen = new Set<string>();
-  splitCombinations(joined, keys.map(({ conditions }) => conditions), attributes.where).forEach((tuples, column) => {
+  splitCombinations(
+    joined,
+    keys.map(({ conditions }) => conditions),
+    attributes.where,
+  ).forEach((tuples, column) => {
     for (const codes of tuples) {
       if (seen.has(String(codes))) continue;
       seen.add(String(codes));
@@ -189,16 +295,23 @@ function combinationsOf(attributes: Attributes, keys: readonly ConditionKey[]): 
 }
 
 /**
- * Embeddings of norm at most m, as the Python model has them, in units of m: ours are of norm at most 1. The weights that they meet take the factor.
+ * Embeddings of norm at most m, as the Python model has them, in units of m: ours are of norm at most 1. The
+ * weights that they meet take the factor.
  */
-function limitNorms(tensors: Map<string, StoredTensor>, attributes: Attributes, note: (level: Note["level"], message: string) => void): void {
+function limitNorms(
+  tensors: Map<string, StoredTensor>,
+  attributes: Attributes,
+  note: (level: Note["level"], message: string) => void,
+): void {
   const given = attributes.has("embedding_max_norm_") ? attributes.value("embedding_max_norm_") : 1;
   if (given === 1) return;
   const limit = given === null ? largestNorm(tensors) : attributes.number("embedding_max_norm_");
   if (!(limit > 0)) attributes.fail("embedding_max_norm_", "a positive number or None");
   for (const [name, { shape, data }] of tensors) {
-    if (name.startsWith("embeddings.")) tensors.set(name, { shape, data: data.map((value) => value / limit) });
-    else if (name.endsWith("cond_L.weight")) tensors.set(name, { shape, data: data.map((value) => value * limit) });
+    if (name.startsWith("embeddings."))
+      tensors.set(name, { shape, data: data.map((value) => value / limit) });
+    else if (name.endsWith("cond_L.weight"))
+      tensors.set(name, { shape, data: data.map((value) => value * limit) });
   }
   note(
     "info",
@@ -212,48 +325,93 @@ function largestNorm(tensors: ReadonlyMap<string, StoredTensor>): number {
   let largest = 0;
   for (const [name, { shape, data }] of tensors) {
     const width = shape[1] ?? 1;
-    if (name.startsWith("embeddings.")) for (let row = 0; row < data.length; row += width) largest = Math.max(largest, Math.hypot(...data.subarray(row, row + width)));
+    if (name.startsWith("embeddings."))
+      for (let row = 0; row < data.length; row += width)
+        largest = Math.max(largest, Math.hypot(...data.subarray(row, row + width)));
   }
   return largest || 1;
 }
 
-type CellTypes = Pick<ModelJson, "cell_type_keys" | "cell_types" | "levels" | "unlabeled_prototypes"> & { readonly tensors: Readonly<Record<string, StoredTensor>> };
+type CellTypes = Pick<ModelJson, "cell_type_keys" | "cell_types" | "levels" | "unlabeled_prototypes"> & {
+  readonly tensors: Readonly<Record<string, StoredTensor>>;
+};
 
-function prototypesOf(attributes: Attributes, D: number, note: (level: Note["level"], message: string) => void): CellTypes {
+function prototypesOf(
+  attributes: Attributes,
+  D: number,
+  note: (level: Note["level"], message: string) => void,
+): CellTypes {
   const labeled = attributes.named("prototypes_labeled_", "landmarks_labeled_");
   const unlabeled = attributes.named("prototypes_unlabeled_", "landmarks_unlabeled_");
   const means = attributes.tensor(labeled, "mean");
-  const isLabelled = attributes.value("cell_type_keys_") !== null && attributes.value("cell_type_keys_") !== undefined;
+  const isLabelled =
+    attributes.value("cell_type_keys_") !== null && attributes.value("cell_type_keys_") !== undefined;
   const found = attributes.tensor(unlabeled, "mean");
   const [U] = found?.shape ?? [0];
-  if (found && (found.shape.length !== 2 || (U! > 0 && found.shape[1] !== D))) attributes.fail(unlabeled, `means of shape [${U}, ${D}]`);
+  if (found && (found.shape.length !== 2 || (U! > 0 && found.shape[1] !== D)))
+    attributes.fail(unlabeled, `means of shape [${U}, ${D}]`);
   // Python keeps neither their cells nor their covariances
   const own = {
     unlabeled_prototypes: Array.from({ length: U! }, (_, cluster) => ({ cluster, cells: 0 })),
-    tensors: (U! > 0 ? { unlabeled_prototypes: found!, unlabeled_prototype_covariances: zeros(U!, D, D) } : {}) as Readonly<Record<string, StoredTensor>>,
+    tensors: (U! > 0
+      ? { unlabeled_prototypes: found!, unlabeled_prototype_covariances: zeros(U!, D, D) }
+      : {}) as Readonly<Record<string, StoredTensor>>,
   };
   if (!means || means.shape[0] === 0) {
-    if (isLabelled) note("warning", "The model has no prototypes (it was trained without, or saved before the end): cells can be embedded with it, not labelled.");
-    return { ...own, cell_type_keys: [], cell_types: [], levels: [], tensors: { ...own.tensors, prototypes: zeros(0, D), prototype_covariances: zeros(0, D, D) } };
+    if (isLabelled)
+      note(
+        "warning",
+        "The model has no prototypes (it was trained without, or saved before the end): cells can be embedded with it, not labelled.",
+      );
+    return {
+      ...own,
+      cell_type_keys: [],
+      cell_types: [],
+      levels: [],
+      tensors: { ...own.tensors, prototypes: zeros(0, D), prototype_covariances: zeros(0, D, D) },
+    };
   }
   const [K] = means.shape;
-  const keys = typeof attributes.value("cell_type_keys_") === "string" ? [attributes.text("cell_type_keys_")] : attributes.names("cell_type_keys_");
+  const keys =
+    typeof attributes.value("cell_type_keys_") === "string"
+      ? [attributes.text("cell_type_keys_")]
+      : attributes.names("cell_type_keys_");
   const all = [...attributes.namesByName("cell_types_")];
-  if (means.shape.length !== 2 || means.shape[1] !== D || all.length < K!) attributes.fail(labeled, `means of shape [${all.length}, ${D}]`);
-  if (all.length > K!) note("warning", `Cell types that have no prototype yet are left out: ${all.slice(K).map(([name]) => `'${name}'`).join(", ")}.`);
+  if (means.shape.length !== 2 || means.shape[1] !== D || all.length < K!)
+    attributes.fail(labeled, `means of shape [${all.length}, ${D}]`);
+  if (all.length > K!)
+    note(
+      "warning",
+      `Cell types that have no prototype yet are left out: ${all
+        .slice(K)
+        .map(([name]) => `'${name}'`)
+        .join(", ")}.`,
+    );
   const types = all.slice(0, K);
   const rows = keys.map((key) => types.flatMap(([, levels], row) => (levels.includes(key) ? [row] : [])));
   const empty = keys.filter((_, level) => rows[level]!.length === 0);
-  if (empty.length > 0) note("warning", `No cell type is of the level ${empty.map((key) => `'${key}'`).join(", ")}, which is left out.`);
+  if (empty.length > 0)
+    note(
+      "warning",
+      `No cell type is of the level ${empty.map((key) => `'${key}'`).join(", ")}, which is left out.`,
+    );
   const covariances = attributes.tensor(labeled, "cov") ?? zeros(K!, D, D);
-  if (String(covariances.shape) !== String([K, D, D])) attributes.fail(labeled, `covariances of shape [${K}, ${D}, ${D}]`);
+  if (String(covariances.shape) !== String([K, D, D]))
+    attributes.fail(labeled, `covariances of shape [${K}, ${D}, ${D}]`);
   return {
     ...own,
     cell_type_keys: keys.filter((_, level) => rows[level]!.length > 0),
     cell_types: types.map(([name]) => name),
     levels: rows.filter((level) => level.length > 0),
     // a type with one cell has NaN there
-    tensors: { ...own.tensors, prototypes: means, prototype_covariances: { shape: covariances.shape, data: covariances.data.map((value) => (Number.isNaN(value) ? 0 : value)) } },
+    tensors: {
+      ...own.tensors,
+      prototypes: means,
+      prototype_covariances: {
+        shape: covariances.shape,
+        data: covariances.data.map((value) => (Number.isNaN(value) ? 0 : value)),
+      },
+    },
   };
 }
 
@@ -266,17 +424,35 @@ function cellsOf(attributes: Attributes): number | null {
   const value = attributes.value("labeled_indices_");
   if (typeof value !== "object" || value === null || !("args" in value)) return null;
   const [start, stop, step] = value.args;
-  return value.name === "builtins.range" && start === 0 && Number.isSafeInteger(stop) && (stop as number) > 0 && step === 1 ? (stop as number) : null;
+  return value.name === "builtins.range" &&
+    start === 0 &&
+    Number.isSafeInteger(stop) &&
+    (stop as number) > 0 &&
+    step === 1
+    ? (stop as number)
+    : null;
 }
 
-async function readGenes(folder: string, G: number, given: readonly string[] | undefined, note: (level: Note["level"], message: string) => void): Promise<string[]> {
+async function readGenes(
+  folder: string,
+  G: number,
+  given: readonly string[] | undefined,
+  note: (level: Note["level"], message: string) => void,
+): Promise<string[]> {
   const names = given ?? (await genesOfFolder(folder));
   if (names === null) {
-    note("warning", `The folder does not tell the genes' names (it has no ${genesName}): the ${G} genes are called 'gene 1' and so on. To map cells, give the names, in the model's order.`);
+    note(
+      "warning",
+      `The folder does not tell the genes' names (it has no ${genesName}): the ${G} genes are called 'gene 1' and so on. To map cells, give the names, in the model's order.`,
+    );
     return Array.from({ length: G }, (_, g) => `gene ${g + 1}`);
   }
   if (names.length !== G)
-    throw new ScPoliError("model", `The model in ${folder} has ${G} genes, and ${names.length} names are ${given ? "given" : "in the folder"}. Give one name per gene, in the model's order.`, { genes: G, names: names.length });
+    throw new ScPoliError(
+      "model",
+      `The model in ${folder} has ${G} genes, and ${names.length} names are ${given ? "given" : "in the folder"}. Give one name per gene, in the model's order.`,
+      { genes: G, names: names.length },
+    );
   return unique(names, note);
 }
 
@@ -322,6 +498,10 @@ function unique(names: readonly string[], note: (level: Note["level"], message: 
     renamed.push(`${name}-${number}`);
     return `${name}-${number}`;
   });
-  if (renamed.length > 0) note("warning", `Genes that the model has more than once are renamed: ${renamed.slice(0, 5).join(", ")}${renamed.length > 5 ? ` and ${renamed.length - 5} more` : ""}.`);
+  if (renamed.length > 0)
+    note(
+      "warning",
+      `Genes that the model has more than once are renamed: ${renamed.slice(0, 5).join(", ")}${renamed.length > 5 ? ` and ${renamed.length - 5} more` : ""}.`,
+    );
   return result;
 }

@@ -28,29 +28,44 @@ export function principalComponents(values: DenseMatrix, most = Infinity): Compo
   const means = new Float64Array(columns);
   for (let i = 0; i < rows * columns; i++) means[i % columns]! += values.values[i]! / rows;
   const centred = new Matrix(rows, columns);
-  for (let row = 0; row < rows; row++) for (let column = 0; column < columns; column++) centred.set(row, column, values.values[row * columns + column]! - means[column]!);
+  for (let row = 0; row < rows; row++)
+    for (let column = 0; column < columns; column++)
+      centred.set(row, column, values.values[row * columns + column]! - means[column]!);
   // the longer side first: the decomposition is made for it
   const isWide = columns > rows;
-  const svd = new SingularValueDecomposition(isWide ? centred.transpose() : centred, { autoTranspose: false });
+  const svd = new SingularValueDecomposition(isWide ? centred.transpose() : centred, {
+    autoTranspose: false,
+  });
   const directions = isWide ? svd.leftSingularVectors : svd.rightSingularVectors;
   const squares = svd.diagonal.map((s) => s * s);
   const total = squares.reduce((sum, s) => sum + s, 0);
-  const K = Math.min(most, Math.max(0, Math.min(rows - 1, columns)), squares.filter((s) => s > least * squares[0]! && s > 0).length);
+  const K = Math.min(
+    most,
+    Math.max(0, Math.min(rows - 1, columns)),
+    squares.filter((s) => s > least * squares[0]! && s > 0).length,
+  );
   const loadings = new Float64Array(columns * K);
   const scores = new Float64Array(rows * K);
   for (let k = 0; k < K; k++) {
     let largest = 0;
-    for (let column = 0; column < columns; column++) if (Math.abs(directions.get(column, k)) > Math.abs(largest) * (1 + 1e-9)) largest = directions.get(column, k);
+    for (let column = 0; column < columns; column++)
+      if (Math.abs(directions.get(column, k)) > Math.abs(largest) * (1 + 1e-9))
+        largest = directions.get(column, k);
     const sign = largest < 0 ? -1 : 1;
-    for (let column = 0; column < columns; column++) loadings[column * K + k] = sign * directions.get(column, k);
+    for (let column = 0; column < columns; column++)
+      loadings[column * K + k] = sign * directions.get(column, k);
     for (let row = 0; row < rows; row++) {
       let sum = 0;
-      for (let column = 0; column < columns; column++) sum += centred.get(row, column) * loadings[column * K + k]!;
+      for (let column = 0; column < columns; column++)
+        sum += centred.get(row, column) * loadings[column * K + k]!;
       scores[row * K + k] = sum;
     }
   }
   return {
-    scores: { rows, columns: K, values: scores }, loadings: { rows: columns, columns: K, values: loadings },
-    variance: Float64Array.from({ length: K }, (_, k) => squares[k]! / (rows - 1)), varianceRatio: Float64Array.from({ length: K }, (_, k) => squares[k]! / total), means,
+    scores: { rows, columns: K, values: scores },
+    loadings: { rows: columns, columns: K, values: loadings },
+    variance: Float64Array.from({ length: K }, (_, k) => squares[k]! / (rows - 1)),
+    varianceRatio: Float64Array.from({ length: K }, (_, k) => squares[k]! / total),
+    means,
   };
 }

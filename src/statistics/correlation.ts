@@ -9,7 +9,11 @@ export interface Correlation {
 }
 
 /** @param x - (n) @param y - (n) */
-export function pearson(x: ArrayLike<number>, y: ArrayLike<number>, { tTwoSided }: Pick<Distributions, "tTwoSided">): Correlation {
+export function pearson(
+  x: ArrayLike<number>,
+  y: ArrayLike<number>,
+  { tTwoSided }: Pick<Distributions, "tTwoSided">,
+): Correlation {
   const n = x.length;
   const [meanX, meanY] = [mean(x), mean(y)];
   let [xx, yy, xy, squares] = [0, 0, 0, 0];

@@ -1,5 +1,6 @@
-// Tails of the F, t and hypergeometric distributions: a small tail is the sum of itself, never one less the rest, so that small P values keep their digits.
-// The incomplete beta function and log gamma are those of Moshier's Cephes (the package cephes), which SciPy used too; test/statistics.test.ts compares with SciPy.
+// Tails of the F, t and hypergeometric distributions: a small tail is the sum of itself, never one less the
+// rest, so that small P values keep their digits. The incomplete beta function and log gamma are those of
+// Moshier's Cephes (the package cephes), which SciPy used too; test/statistics.test.ts compares with SciPy.
 import { ScPoliError } from "../errors.js";
 
 /** Tail probabilities, ready to be called. */
@@ -8,7 +9,10 @@ export interface Distributions {
   fUpperTail(f: number, numeratorDf: number, denominatorDf: number): number;
   /** P(|T| >= |t|) of Student's t. NaN where t is NaN, 0 for plus or minus Infinity. */
   tTwoSided(t: number, df: number): number;
-  /** P(X >= hits) where `drawn` of `total` are drawn and `marked` of the total are marked. @throws ScPoliError "usage" for numbers that cannot be */
+  /**
+   * P(X >= hits) where `drawn` of `total` are drawn and `marked` of the total are marked.
+   * @throws ScPoliError "usage" for numbers that cannot be
+   */
   hypergeometricUpperTail(hits: number, total: number, marked: number, drawn: number): number;
 }
 
@@ -32,16 +36,29 @@ async function load(): Promise<Distributions> {
       return Number.isNaN(t) ? NaN : incbet(df / 2, 0.5, df / (df + t * t));
     },
     hypergeometricUpperTail(hits, total, marked, drawn) {
-      for (const [name, value, most] of [["total", total, Infinity], ["marked", marked, total], ["drawn", drawn, total], ["hits", hits, Infinity]] as const)
-        if (!Number.isInteger(value) || value < 0 || value > most) throw new ScPoliError("usage", `Hypergeometric distribution: ${name} is ${value}, expected a whole number from 0 to ${most}.`, { [name]: value });
+      for (const [name, value, most] of [
+        ["total", total, Infinity],
+        ["marked", marked, total],
+        ["drawn", drawn, total],
+        ["hits", hits, Infinity],
+      ] as const)
+        if (!Number.isInteger(value) || value < 0 || value > most)
+          throw new ScPoliError(
+            "usage",
+            `Hypergeometric distribution: ${name} is ${value}, expected a whole number from 0 to ${most}.`,
+            { [name]: value },
+          );
       const least = Math.max(0, marked + drawn - total);
       const most = Math.min(marked, drawn);
       if (hits <= least) return 1;
       if (hits > most) return 0;
-      const probability = (k: number): number => Math.exp(logChoose(marked, k) + logChoose(total - marked, drawn - k) - logChoose(total, drawn));
+      const probability = (k: number): number =>
+        Math.exp(logChoose(marked, k) + logChoose(total - marked, drawn - k) - logChoose(total, drawn));
       /** P(X = k + 1) / P(X = k) */
-      const ratio = (k: number): number => ((marked - k) * (drawn - k)) / ((k + 1) * (total - marked - drawn + k + 1));
-      const isUpper = hits > ((marked + 1) * (drawn + 1)) / (total + 2); // above the mode terms fall: the tail itself; below it, one less the other tail, the small one
+      const ratio = (k: number): number =>
+        ((marked - k) * (drawn - k)) / ((k + 1) * (total - marked - drawn + k + 1));
+      // above the mode terms fall: the tail itself; below it, one less the other tail, the small one
+      const isUpper = hits > ((marked + 1) * (drawn + 1)) / (total + 2);
       let sum = 0;
       let term = probability(isUpper ? hits : hits - 1);
       if (isUpper) for (let k = hits; k <= most && term > 1e-17 * sum; term *= ratio(k++)) sum += term;

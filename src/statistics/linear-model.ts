@@ -23,9 +23,15 @@ export interface LinearFit {
 /** Sum of squared deviations that is taken as none, relative to the sum of squares. */
 const nothing = 1e-24;
 
-/** Columns of a design as R's model.matrix has them for a factor: one per level but the first, treatment contrasts. @param codes - 0..levels-1, each of which occurs */
+/**
+ * Columns of a design as R's model.matrix has them for a factor: one per level but the first, treatment
+ * contrasts.
+ * @param codes - 0..levels-1, each of which occurs
+ */
 export function dummies(codes: ArrayLike<number>, levels: number): Float64Array[] {
-  return Array.from({ length: levels - 1 }, (_, level) => Float64Array.from(codes, (code) => (code === level + 1 ? 1 : 0)));
+  return Array.from({ length: levels - 1 }, (_, level) =>
+    Float64Array.from(codes, (code) => (code === level + 1 ? 1 : 0)),
+  );
 }
 
 /**
@@ -34,22 +40,37 @@ export function dummies(codes: ArrayLike<number>, levels: number): Float64Array[
  * @param predictors - columns of n values each, linearly independent of each other and of the intercept
  * @throws ScPoliError "usage" where lengths differ or there is no predictor
  */
-export function linearModel(response: Float64Array, predictors: readonly Float64Array[], { fUpperTail }: Pick<Distributions, "fUpperTail">): LinearFit {
+export function linearModel(
+  response: Float64Array,
+  predictors: readonly Float64Array[],
+  { fUpperTail }: Pick<Distributions, "fUpperTail">,
+): LinearFit {
   const n = response.length;
   const p = predictors.length;
   if (p === 0) throw new ScPoliError("usage", "A linear model needs a predictor.");
-  for (const column of predictors) if (column.length !== n) throw new ScPoliError("usage", `A predictor has ${column.length} values, the response ${n}.`);
+  for (const column of predictors)
+    if (column.length !== n)
+      throw new ScPoliError("usage", `A predictor has ${column.length} values, the response ${n}.`);
   const residualDf = n - p - 1;
   const centred = Matrix.columnVector(withoutMean(response));
   const total = sumOfSquares(centred);
-  if (residualDf < 0 || total <= nothing * sumOfSquares(Matrix.columnVector(response))) return { n, predictors: p, residualDf, r2: NaN, adjustedR2: NaN, f: NaN, p: NaN };
+  if (residualDf < 0 || total <= nothing * sumOfSquares(Matrix.columnVector(response)))
+    return { n, predictors: p, residualDf, r2: NaN, adjustedR2: NaN, f: NaN, p: NaN };
   const design = new Matrix(predictors.map((column) => Array.from(withoutMean(column)))).transpose();
   const residual = Matrix.sub(centred, design.mmul(new QrDecomposition(design).solve(centred)));
   const unexplained = sumOfSquares(residual);
   const r2 = 1 - unexplained / total;
   if (residualDf === 0) return { n, predictors: p, residualDf, r2, adjustedR2: NaN, f: NaN, p: NaN };
   const f = (total - unexplained) / p / (unexplained / residualDf);
-  return { n, predictors: p, residualDf, r2, adjustedR2: 1 - ((1 - r2) * (n - 1)) / residualDf, f, p: fUpperTail(f, p, residualDf) };
+  return {
+    n,
+    predictors: p,
+    residualDf,
+    r2,
+    adjustedR2: 1 - ((1 - r2) * (n - 1)) / residualDf,
+    f,
+    p: fUpperTail(f, p, residualDf),
+  };
 }
 
 function withoutMean(values: Float64Array): Float64Array {

@@ -1,12 +1,20 @@
-// Training of the head (head.ts) on the reference's labelled cells, and its calibration on conditions that are left out in turn.
-// Multinomial logistic regression with an L2 penalty, types weighted as if each had the same number of cells; Adam on the engine's own sparse kernels.
+// Training of the head (head.ts) on the reference's labelled cells, and its calibration on conditions that
+// are left out in turn. Multinomial logistic regression with an L2 penalty, types weighted as if each had the
+// same number of cells; Adam on the engine's own sparse kernels.
 import type { StoredTensor } from "../model/checkpoint.js";
 import type { RunSettings } from "../config.js";
 import { writtenOut, type CountRows } from "../data/count-source.js";
 import { createEngine } from "../engine/create.js";
 import type { Engine, TakenCounts } from "../engine/engine.js";
 import { ScPoliError } from "../errors.js";
-import { headColumns, levelMeans, linearScores, logNormalized, type HeadJson, type HeadLevel } from "../model/head.js";
+import {
+  headColumns,
+  levelMeans,
+  linearScores,
+  logNormalized,
+  type HeadJson,
+  type HeadLevel,
+} from "../model/head.js";
 import { fillMinibatch, minibatchCapacity, type Dataset } from "../data/minibatches.js";
 import { sampleRareFirst } from "../data/sampling.js";
 import { Random } from "../random.js";
@@ -41,15 +49,37 @@ const gradientScale = 10;
  * @param cells - that it is trained on (`chooseHeadCells`) @param latent - (cells, D) their mean latent
  * @param taken - what it takes of the counts (`headTakes`)
  */
-export async function trainHead(dataset: Dataset, levels: readonly (readonly number[])[], cells: Int32Array, latent: Float32Array, settings: RunSettings, taken: TakenCounts): Promise<TrainedHead> {
+export async function trainHead(
+  dataset: Dataset,
+  levels: readonly (readonly number[])[],
+  cells: Int32Array,
+  latent: Float32Array,
+  settings: RunSettings,
+  taken: TakenCounts,
+): Promise<TrainedHead> {
   const genes = dataset.counts.genes;
   const size = Math.min(minibatch, cells.length);
   const engine = await createEngine(
-    { minibatchSize: size, minibatchCapacity: minibatchCapacity(dataset.counts, size), genes, conditionKeys: dataset.conditions.length, levels: dataset.levels, prototypes: [0, 1] },
+    {
+      minibatchSize: size,
+      minibatchCapacity: minibatchCapacity(dataset.counts, size),
+      genes,
+      conditionKeys: dataset.conditions.length,
+      levels: dataset.levels,
+      prototypes: [0, 1],
+    },
     settings,
   );
   try {
-    const fit = new HeadFit(engine, dataset, levels, await dataset.counts.hold(cells), 1 / (inversePenalty * cells.length), settings, taken);
+    const fit = new HeadFit(
+      engine,
+      dataset,
+      levels,
+      await dataset.counts.hold(cells),
+      1 / (inversePenalty * cells.length),
+      settings,
+      taken,
+    );
     const R = fit.rows;
     const outside = new Float32Array(cells.length * R);
     const scoresByFold: Float32Array[] = [];
@@ -67,10 +97,22 @@ export async function trainHead(dataset: Dataset, levels: readonly (readonly num
     const { weight, bias } = fit.read();
     const means = fit.meanScores(cells, outside);
     const axes = fit.axes(cells);
-    const temperatures = levels.map((_, level) => fit.temperature(cells.filter((_, i) => judged[i]), outside.filter((_, at) => judged[Math.floor(at / R)]), level));
-    const json: HeadJson = { levels: levels.map((types, level) => ({ types, temperature: temperatures[level]! })), axes: axes.length / genes };
+    const temperatures = levels.map((_, level) =>
+      fit.temperature(
+        cells.filter((_, i) => judged[i]),
+        outside.filter((_, at) => judged[Math.floor(at / R)]),
+        level,
+      ),
+    );
+    const json: HeadJson = {
+      levels: levels.map((types, level) => ({ types, temperature: temperatures[level]! })),
+      axes: axes.length / genes,
+    };
     const tensors = new Map<string, StoredTensor>([
-      ["head.weight", { shape: [R, genes], data: weight }], ["head.bias", { shape: [R], data: bias }], ["head.means", { shape: [R, R], data: means }], ["head.axes", { shape: [axes.length / genes, genes], data: axes }],
+      ["head.weight", { shape: [R, genes], data: weight }],
+      ["head.bias", { shape: [R], data: bias }],
+      ["head.means", { shape: [R, R], data: means }],
+      ["head.axes", { shape: [axes.length / genes, genes], data: axes }],
     ]);
     const coordinates = fit.coordinates(cells, axes);
     const withNovelty: HeadLevel[] = [];
@@ -84,14 +126,38 @@ export async function trainHead(dataset: Dataset, levels: readonly (readonly num
       const F = K + axes.length / genes;
       const meansWithout = (fold: number): Float32Array => {
         const others = Int32Array.from(cells.keys()).filter((i) => foldOf[i] !== fold);
-        return levelMeans(fit.meanScores(others.map((i) => cells[i]!), outside.filter((_, at) => foldOf[Math.floor(at / R)] !== fold)), R, columns);
+        return levelMeans(
+          fit.meanScores(
+            others.map((i) => cells[i]!),
+            outside.filter((_, at) => foldOf[Math.floor(at / R)] !== fold),
+          ),
+          R,
+          columns,
+        );
       };
-      const { json: novelty, known } = await trainNovelty(own, columns, {
-        scores: outside, scoresBy: (fold) => (fold === null ? inside : scoresByFold[fold]!), coordinates, latent, labels: fit.positions(cells, level), conditions: cells.map((cell) => dataset.combinations[cell]!), foldOf, judged, meansWithout,
-        profilesWithout: fit.profiles(cells, level, foldOf), rowsOf: (own) => fit.rowsOf(own.map((i) => cells[i]!)),
-      }, settings.seed ?? 0);
+      const { json: novelty, known } = await trainNovelty(
+        own,
+        columns,
+        {
+          scores: outside,
+          scoresBy: (fold) => (fold === null ? inside : scoresByFold[fold]!),
+          coordinates,
+          latent,
+          labels: fit.positions(cells, level),
+          conditions: cells.map((cell) => dataset.combinations[cell]!),
+          foldOf,
+          judged,
+          meansWithout,
+          profilesWithout: fit.profiles(cells, level, foldOf),
+          rowsOf: (own) => fit.rowsOf(own.map((i) => cells[i]!)),
+        },
+        settings.seed ?? 0,
+      );
       tensors.set(`novelty.${level}.means`, { shape: [K, F], data: known.means });
-      tensors.set(`novelty.${level}.landmarks`, { shape: [known.landmarks.length / F, F], data: known.landmarks });
+      tensors.set(`novelty.${level}.landmarks`, {
+        shape: [known.landmarks.length / F, F],
+        data: known.landmarks,
+      });
       tensors.set(`novelty.${level}.profiles`, { shape: [K, genes], data: known.profiles.means });
       tensors.set(`novelty.${level}.variances`, { shape: [2, genes], data: known.profiles.variances });
       tensors.set(`novelty.${level}.whitening`, { shape: [K, K], data: known.whitening });
@@ -103,15 +169,28 @@ export async function trainHead(dataset: Dataset, levels: readonly (readonly num
   }
 }
 
-/** The cells of a reference that a head is trained on: the labelled ones, all or a sample in which each type of each level has its share. */
+/**
+ * The cells of a reference that a head is trained on: the labelled ones, all or a sample in which each type
+ * of each level has its share.
+ */
 export function chooseHeadCells({ counts, labels, levels }: Dataset, seed: number): Int32Array {
-  const labelled = Int32Array.from({ length: counts.cells }, (_, cell) => cell).filter((cell) => labels.subarray(cell * levels, (cell + 1) * levels).some((label) => label >= 0));
+  const labelled = Int32Array.from({ length: counts.cells }, (_, cell) => cell).filter((cell) =>
+    labels.subarray(cell * levels, (cell + 1) * levels).some((label) => label >= 0),
+  );
   const most = Math.min(mostCells, counts.mostHeld);
   if (labelled.length <= most) return labelled;
-  return sampleRareFirst({ labels, levels }, new Random(seed, "head").shuffle(labelled), most, most / new Set(labels).size);
+  return sampleRareFirst(
+    { labels, levels },
+    new Random(seed, "head").shuffle(labelled),
+    most,
+    most / new Set(labels).size,
+  );
 }
 
-/** The part in which each cell is left out: whole combinations of conditions where there are several, the largest first; else cells at random. */
+/**
+ * The part in which each cell is left out: whole combinations of conditions where there are several, the
+ * largest first; else cells at random.
+ */
 function leaveOut({ combinations }: Dataset, cells: Int32Array, seed: number): Int32Array {
   const sizes = new Map<number, number>();
   for (const cell of cells) sizes.set(combinations[cell]!, (sizes.get(combinations[cell]!) ?? 0) + 1);
@@ -137,13 +216,31 @@ class HeadFit {
   readonly #first: readonly number[];
 
   constructor(
-    private readonly engine: Engine, private readonly dataset: Dataset, private readonly levels: readonly (readonly number[])[], private readonly held: CountRows, penalty: number,
-    private readonly settings: RunSettings, private readonly taken: TakenCounts,
+    private readonly engine: Engine,
+    private readonly dataset: Dataset,
+    private readonly levels: readonly (readonly number[])[],
+    private readonly held: CountRows,
+    penalty: number,
+    private readonly settings: RunSettings,
+    private readonly taken: TakenCounts,
   ) {
     this.rows = levels.reduce((sum, types) => sum + types.length, 0);
-    this.#first = levels.map((_, level) => levels.slice(0, level).reduce((sum, types) => sum + types.length, 0));
-    const layer = linearScores(engine, "head", this.rows, dataset.counts.genes, taken, 0, gradientScale * penalty);
-    const { parameters: { weight, bias }, scores } = layer;
+    this.#first = levels.map((_, level) =>
+      levels.slice(0, level).reduce((sum, types) => sum + types.length, 0),
+    );
+    const layer = linearScores(
+      engine,
+      "head",
+      this.rows,
+      dataset.counts.genes,
+      taken,
+      0,
+      gradientScale * penalty,
+    );
+    const {
+      parameters: { weight, bias },
+      scores,
+    } = layer;
     this.#layer = layer;
     this.#forward = engine.record(layer.compute);
     this.#update = engine.record((operations) => {
@@ -167,7 +264,8 @@ class HeadFit {
       if (step % perEpoch === 0) {
         new Random(this.settings.seed ?? 0, `head ${step / perEpoch}`).shuffle(order);
         await new Promise((resolve) => setTimeout(resolve, 0));
-        if (this.settings.signal?.aborted) throw new ScPoliError("interrupted", "Stopped while the head was trained; the network is.");
+        if (this.settings.signal?.aborted)
+          throw new ScPoliError("interrupted", "Stopped while the head was trained; the network is.");
       }
       const chunk = order.subarray((step % perEpoch) * minibatch, (step % perEpoch) * minibatch + minibatch);
       const scores = this.score(chunk);
@@ -188,12 +286,24 @@ class HeadFit {
 
   /** Axes (P, G) of the cells' variation, at the level that has the most types. */
   axes(cells: Int32Array): Float32Array {
-    const level = this.levels.reduce((most, types, own) => (types.length > this.levels[most]!.length ? own : most), 0);
+    const level = this.levels.reduce(
+      (most, types, own) => (types.length > this.levels[most]!.length ? own : most),
+      0,
+    );
     const positions = this.positions(cells, level);
     const labelled = Int32Array.from(cells.keys()).filter((i) => positions[i]! >= 0);
-    const chosen = new Random(this.settings.seed ?? 0, "axis cells").shuffle(labelled).subarray(0, mostAxisCells).sort();
+    const chosen = new Random(this.settings.seed ?? 0, "axis cells")
+      .shuffle(labelled)
+      .subarray(0, mostAxisCells)
+      .sort();
     const own = chosen.map((i) => cells[i]!);
-    return findAxes(this.rowsOf(own), chosen.map((i) => positions[i]!), own.map((cell) => this.dataset.combinations[cell]!), this.dataset.counts.genes, this.settings.seed ?? 0);
+    return findAxes(
+      this.rowsOf(own),
+      chosen.map((i) => positions[i]!),
+      own.map((cell) => this.dataset.combinations[cell]!),
+      this.dataset.counts.genes,
+      this.settings.seed ?? 0,
+    );
   }
 
   /** What the head takes of the counts of some cells. */
@@ -207,14 +317,28 @@ class HeadFit {
   profiles(cells: Int32Array, level: number, foldOf: Int32Array): (fold: number | null) => TypeProfiles {
     const positions = this.positions(cells, level);
     const sizes = new Map<number, number>();
-    for (const cell of cells) sizes.set(this.dataset.combinations[cell]!, (sizes.get(this.dataset.combinations[cell]!) ?? 0) + 1);
-    const largest = [...sizes].sort(([a, m], [b, n]) => n - m || a - b).slice(0, mostProfileConditions).map(([combination]) => combination);
+    for (const cell of cells)
+      sizes.set(this.dataset.combinations[cell]!, (sizes.get(this.dataset.combinations[cell]!) ?? 0) + 1);
+    const largest = [...sizes]
+      .sort(([a, m], [b, n]) => n - m || a - b)
+      .slice(0, mostProfileConditions)
+      .map(([combination]) => combination);
     const conditions = cells.map((cell) => largest.indexOf(this.dataset.combinations[cell]!));
     // conditions are left out whole, but for a single one, whose cells are in all parts
-    const sums = new ProfileSums(foldOf.reduce((most, fold) => Math.max(most, fold + 1), 0), largest.map((_, condition) => foldOf[conditions.indexOf(condition)]!), this.levels[level]!.length, this.dataset.counts.genes);
+    const sums = new ProfileSums(
+      foldOf.reduce((most, fold) => Math.max(most, fold + 1), 0),
+      largest.map((_, condition) => foldOf[conditions.indexOf(condition)]!),
+      this.levels[level]!.length,
+      this.dataset.counts.genes,
+    );
     this.#eachNormalized(cells, (rows, start) => {
       const end = start + rows.indptr.length - 1;
-      sums.add(rows, positions.subarray(start, end), foldOf.subarray(start, end), conditions.subarray(start, end));
+      sums.add(
+        rows,
+        positions.subarray(start, end),
+        foldOf.subarray(start, end),
+        conditions.subarray(start, end),
+      );
     });
     return (fold) => sums.without(fold);
   }
@@ -224,7 +348,9 @@ class HeadFit {
     const genes = this.dataset.counts.genes;
     const P = axes.length / genes;
     const coordinates = new Float32Array(cells.length * P);
-    this.#eachNormalized(cells, (rows, start) => coordinates.set(coordinatesOf(rows, axes, genes), start * P));
+    this.#eachNormalized(cells, (rows, start) =>
+      coordinates.set(coordinatesOf(rows, axes, genes), start * P),
+    );
     return coordinates;
   }
 
@@ -252,14 +378,26 @@ class HeadFit {
       const end = indptr[rows]!;
       const values = Float32Array.from(counts.subarray(0, end));
       if (this.taken === "log-normalized")
-        for (let b = 0; b < rows; b++) for (let at = indptr[b]!; at < indptr[b + 1]!; at++) values[at] = logNormalized(values[at]!, sizeFactors[b]!);
-      use({ indptr: Int32Array.from(indptr.subarray(0, rows + 1)), indices: Int32Array.from(indices.subarray(0, end)), values }, start);
+        for (let b = 0; b < rows; b++)
+          for (let at = indptr[b]!; at < indptr[b + 1]!; at++)
+            values[at] = logNormalized(values[at]!, sizeFactors[b]!);
+      use(
+        {
+          indptr: Int32Array.from(indptr.subarray(0, rows + 1)),
+          indices: Int32Array.from(indices.subarray(0, end)),
+          values,
+        },
+        start,
+      );
     }
   }
 
   read(): { readonly weight: Float32Array; readonly bias: Float32Array } {
     const { weight, bias } = this.#layer.parameters;
-    return { weight: Float32Array.from(this.engine.read(weight)), bias: Float32Array.from(this.engine.read(bias)) };
+    return {
+      weight: Float32Array.from(this.engine.read(weight)),
+      bias: Float32Array.from(this.engine.read(bias)),
+    };
   }
 
   /** Mean scores (R, R) of the cells of each type, at its own level. */
@@ -274,7 +412,10 @@ class HeadFit {
     return Float32Array.from(means, (sum, at) => sum / Math.max(1, n[Math.floor(at / R)]!));
   }
 
-  /** Whether the types of each cell, at all levels, have cells in other parts too: a type that is nowhere else cannot be recognised there. */
+  /**
+   * Whether the types of each cell, at all levels, have cells in other parts too: a type that is nowhere else
+   * cannot be recognised there.
+   */
   isJudged(cells: Int32Array, foldOf: Int32Array): readonly boolean[] {
     const folds = Array.from({ length: this.rows }, () => new Set<number>());
     this.#eachLabel(cells, (i, row) => folds[row]!.add(foldOf[i]!));
@@ -283,7 +424,10 @@ class HeadFit {
     return judged;
   }
 
-  /** The temperature under which the labels are likeliest; a golden-section search on its logarithm. 1 without cells. */
+  /**
+   * The temperature under which the labels are likeliest; a golden-section search on its logarithm. 1 without
+   * cells.
+   */
   temperature(cells: Int32Array, scores: Float32Array, level: number): number {
     const [first, K] = [this.#first[level]!, this.levels[level]!.length];
     if (cells.length === 0) return 1;
@@ -319,7 +463,9 @@ class HeadFit {
     });
   }
 
-  /** Per row: weight of a cell of the type, so that every type of a level weighs the same and a mean cell 1. */
+  /**
+   * Per row: weight of a cell of the type, so that every type of a level weighs the same and a mean cell 1.
+   */
   #typeWeights(cells: Int32Array): Float64Array {
     const n = new Int32Array(this.rows);
     this.#eachLabel(cells, (_, row) => n[row]!++);
@@ -342,7 +488,8 @@ class HeadFit {
       let sum = 0;
       for (let k = 0; k < K; k++) sum += Math.exp(scores[from + k]! - top);
       const scale = (gradientScale * weights[row]!) / cells.length;
-      for (let k = 0; k < K; k++) gradient[from + k] = scale * (Math.exp(scores[from + k]! - top) / sum - (first + k === row ? 1 : 0));
+      for (let k = 0; k < K; k++)
+        gradient[from + k] = scale * (Math.exp(scores[from + k]! - top) / sum - (first + k === row ? 1 : 0));
     });
     return gradient;
   }
@@ -350,8 +497,15 @@ class HeadFit {
 
 /** Rows one block after the other. */
 function joined(blocks: readonly SparseCells[]): SparseCells {
-  const [rows, stored] = [blocks.reduce((sum, { indptr }) => sum + indptr.length - 1, 0), blocks.reduce((sum, { values }) => sum + values.length, 0)];
-  const all = { indptr: new Int32Array(rows + 1), indices: new Int32Array(stored), values: new Float32Array(stored) };
+  const [rows, stored] = [
+    blocks.reduce((sum, { indptr }) => sum + indptr.length - 1, 0),
+    blocks.reduce((sum, { values }) => sum + values.length, 0),
+  ];
+  const all = {
+    indptr: new Int32Array(rows + 1),
+    indices: new Int32Array(stored),
+    values: new Float32Array(stored),
+  };
   let [row, at] = [0, 0];
   for (const { indptr, indices, values } of blocks) {
     for (let i = 1; i < indptr.length; i++) all.indptr[++row] = at + indptr[i]!;

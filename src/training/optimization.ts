@@ -1,5 +1,12 @@
-// What an optimisation will do: epochs, annealing, early stopping, resolved from the user's options and the number of cells.
-import { checkNumber, checkWhole, defaults, type EarlyStopping, type OptimizationOptions } from "../config.js";
+// What an optimisation will do: epochs, annealing, early stopping, resolved from the user's options and the
+// number of cells.
+import {
+  checkNumber,
+  checkWhole,
+  defaults,
+  type EarlyStopping,
+  type OptimizationOptions,
+} from "../config.js";
 import { ScPoliError } from "../errors.js";
 
 /** Options with every choice made. */
@@ -20,7 +27,10 @@ export interface OptimizationPlan {
   readonly seed: number;
 }
 
-/** What is chosen where a user does not: steps for 1,000 cells, and the share of the run over which alpha rises. */
+/**
+ * What is chosen where a user does not: steps for 1,000 cells, and the share of the run over which alpha
+ * rises.
+ */
 const choices = {
   // alpha has its full weight when fine-tuning starts
   training: { steps: 4000, annealShare: defaults.pretrainingShare },
@@ -31,8 +41,9 @@ const choices = {
 export type Stage = keyof typeof choices;
 
 /**
- * Epochs for a number of cells: as many steps as a model needs to converge, growing with the square root of the cells.
- * Training on 700 cells takes about 560 epochs (the published 100 leave them half trained), on 16,000 about 130, on a million 17; mapping a quarter of that.
+ * Epochs for a number of cells: as many steps as a model needs to converge, growing with the square root of
+ * the cells. Training on 700 cells takes about 560 epochs (the published 100 leave them half trained), on
+ * 16,000 about 130, on a million 17; mapping a quarter of that.
  */
 export function chooseEpochs(cells: number, minibatch: number, stage: Stage): number {
   const steps = choices[stage].steps * Math.sqrt(Math.max(cells, 700) / 1000);
@@ -42,15 +53,35 @@ export function chooseEpochs(cells: number, minibatch: number, stage: Stage): nu
 /** @throws ScPoliError "usage" for a value out of range */
 export function planOptimization(
   options: OptimizationOptions,
-  { stage, cells, hasLabels, dropout, seed }: { stage: Stage; cells: number; hasLabels: boolean; dropout: number; seed: number },
+  {
+    stage,
+    cells,
+    hasLabels,
+    dropout,
+    seed,
+  }: { stage: Stage; cells: number; hasLabels: boolean; dropout: number; seed: number },
 ): OptimizationPlan {
   const minibatch = checkWhole("minibatch", options.minibatch ?? defaults.minibatch, 1, 65536);
   const trainFrac = checkNumber("trainFrac", options.trainFrac ?? defaults.trainFrac, 0.01, 1);
-  const epochs = checkWhole("epochs", options.epochs ?? chooseEpochs(Math.ceil(cells * trainFrac), minibatch, stage), 1, 1e6);
-  const pretrainingEpochs = checkWhole("pretrainingEpochs", options.pretrainingEpochs ?? Math.floor(epochs * defaults.pretrainingShare), 0);
+  const epochs = checkWhole(
+    "epochs",
+    options.epochs ?? chooseEpochs(Math.ceil(cells * trainFrac), minibatch, stage),
+    1,
+    1e6,
+  );
+  const pretrainingEpochs = checkWhole(
+    "pretrainingEpochs",
+    options.pretrainingEpochs ?? Math.floor(epochs * defaults.pretrainingShare),
+    0,
+  );
   if (pretrainingEpochs > epochs)
-    throw new ScPoliError("usage", `pretrainingEpochs is ${pretrainingEpochs}, more than the ${epochs} epochs of the run; expected at most as many.`);
-  const anneal = options.alphaEpochAnneal ?? (options.epochs === undefined ? choices[stage].annealShare * epochs : defaults.alphaEpochAnneal);
+    throw new ScPoliError(
+      "usage",
+      `pretrainingEpochs is ${pretrainingEpochs}, more than the ${epochs} epochs of the run; expected at most as many.`,
+    );
+  const anneal =
+    options.alphaEpochAnneal ??
+    (options.epochs === undefined ? choices[stage].annealShare * epochs : defaults.alphaEpochAnneal);
   const eta = checkNumber("eta", options.eta ?? defaults.eta, 0);
   return {
     epochs,
@@ -62,7 +93,10 @@ export function planOptimization(
     alphaEpochAnneal: checkNumber("alphaEpochAnneal", anneal, 0),
     trainFrac,
     prototypeNorm: checkNumber("prototypeNorm", options.prototypeNorm ?? defaults.prototypeNorm, 1, 100),
-    earlyStopping: options.earlyStopping === false ? null : checkEarlyStopping({ ...defaults.earlyStopping, ...options.earlyStopping }),
+    earlyStopping:
+      options.earlyStopping === false
+        ? null
+        : checkEarlyStopping({ ...defaults.earlyStopping, ...options.earlyStopping }),
     dropout,
     seed,
   };
@@ -95,7 +129,12 @@ export function startEarlyStopping(): EarlyStoppingState {
  * Takes the metric of one epoch.
  * @returns whether it is the best so far, and whether training stops
  */
-export function observe(state: EarlyStoppingState, metric: number, epoch: number, options: EarlyStopping): { improved: boolean; stop: boolean } {
+export function observe(
+  state: EarlyStoppingState,
+  metric: number,
+  epoch: number,
+  options: EarlyStopping,
+): { improved: boolean; stop: boolean } {
   const improved = state.best === null || metric < state.best - options.threshold;
   if (improved) {
     Object.assign(state, { best: metric, bestEpoch: epoch, waited: 0, lrWaited: 0 });

@@ -1,4 +1,5 @@
-// Sums that the profiles of types (model/profiles.ts) are made of, so that those without one part of the conditions are had without another pass over the cells.
+// Sums that the profiles of types (model/profiles.ts) are made of, so that those without one part of the
+// conditions are had without another pass over the cells.
 import type { SparseCells } from "../engine/profiles.js";
 import type { TypeProfiles } from "../model/profiles.js";
 
@@ -17,14 +18,32 @@ export class ProfileSums {
   readonly #conditionCells: Int32Array;
 
   /** @param foldOf - of each of the conditions that tell of variances, its fold */
-  constructor(private readonly folds: number, private readonly foldOf: readonly number[], private readonly K: number, private readonly genes: number) {
+  constructor(
+    private readonly folds: number,
+    private readonly foldOf: readonly number[],
+    private readonly K: number,
+    private readonly genes: number,
+  ) {
     const room = K * genes;
-    [this.#sums, this.#squares, this.#ofConditions] = [new Float32Array(folds * room), new Float32Array(folds * room), new Float32Array(foldOf.length * room)];
+    [this.#sums, this.#squares, this.#ofConditions] = [
+      new Float32Array(folds * room),
+      new Float32Array(folds * room),
+      new Float32Array(foldOf.length * room),
+    ];
     [this.#cells, this.#conditionCells] = [new Int32Array(folds * K), new Int32Array(foldOf.length * K)];
   }
 
-  /** @param types - (rows) position of each cell's type, -1 for none @param folds - (rows) @param conditions - (rows) which of the conditions, -1 for another */
-  add({ indptr, indices, values }: SparseCells, types: Int32Array, folds: Int32Array, conditions: Int32Array): void {
+  /**
+   * @param types - (rows) position of each cell's type, -1 for none
+   * @param folds - (rows)
+   * @param conditions - (rows) which of the conditions, -1 for another
+   */
+  add(
+    { indptr, indices, values }: SparseCells,
+    types: Int32Array,
+    folds: Int32Array,
+    conditions: Int32Array,
+  ): void {
     const { K, genes } = this;
     types.forEach((type, row) => {
       if (type < 0) return;
@@ -38,7 +57,8 @@ export class ProfileSums {
       if (condition < 0) return;
       const place = condition * K + type;
       this.#conditionCells[place]!++;
-      for (let at = indptr[row]!, end = indptr[row + 1]!; at < end; at++) this.#ofConditions[place * genes + indices[at]!]! += values[at]!;
+      for (let at = indptr[row]!, end = indptr[row + 1]!; at < end; at++)
+        this.#ofConditions[place * genes + indices[at]!]! += values[at]!;
     });
   }
 
@@ -50,7 +70,9 @@ export class ProfileSums {
     const [between, within] = [variances.subarray(0, genes), variances.subarray(genes)];
     let types = 0;
     for (let type = 0; type < K; type++) {
-      const own = Array.from({ length: this.folds }, (_, other) => other).filter((other) => other !== fold).map((other) => other * K + type);
+      const own = Array.from({ length: this.folds }, (_, other) => other)
+        .filter((other) => other !== fold)
+        .map((other) => other * K + type);
       const cells = own.reduce((sum, place) => sum + this.#cells[place]!, 0);
       if (cells === 0) continue;
       types++;
@@ -73,7 +95,11 @@ export class ProfileSums {
     const { K, genes, foldOf } = this;
     let types = 0;
     for (let type = 0; type < K; type++) {
-      const own = foldOf.flatMap((other, condition) => (other !== fold && this.#conditionCells[condition * K + type]! >= leastCells ? [condition * K + type] : []));
+      const own = foldOf.flatMap((other, condition) =>
+        other !== fold && this.#conditionCells[condition * K + type]! >= leastCells
+          ? [condition * K + type]
+          : [],
+      );
       if (own.length < 2) continue;
       types++;
       for (let gene = 0; gene < genes; gene++) {

@@ -1,4 +1,5 @@
-// The checkpoint of a run: one file with everything that the optimisation needs to go on from where it was, written atomically.
+// The checkpoint of a run: one file with everything that the optimisation needs to go on from where it was,
+// written atomically.
 import { readFile, writeFile } from "#platform";
 import { ScPoliError } from "../errors.js";
 import type { Prototypes } from "../model/prototypes.js";
@@ -23,7 +24,8 @@ export function fingerprint(options: unknown, ...arrays: ArrayLike<number>[]): F
 /** Writes the checkpoint; the file is replaced at once or not at all. */
 export async function saveCheckpoint(path: string, snapshot: Snapshot, owner: Fingerprint): Promise<void> {
   const tensors = new Map<string, Tensor>();
-  const add = (name: string, data: Float32Array): void => void tensors.set(name, { dtype: "F32", shape: [data.length], data });
+  const add = (name: string, data: Float32Array): void =>
+    void tensors.set(name, { dtype: "F32", shape: [data.length], data });
   for (const [name, data] of snapshot.parameters) add(`parameter/${name}`, data);
   for (const [name, { first, second }] of snapshot.moments) {
     add(`first/${name}`, first);
@@ -34,27 +36,50 @@ export async function saveCheckpoint(path: string, snapshot: Snapshot, owner: Fi
     if (!prototypes) return;
     add(`${name}/means`, prototypes.means);
     add(`${name}/covariances`, prototypes.covariances);
-    tensors.set(`${name}/counts`, { dtype: "F64", shape: [prototypes.counts.length], data: prototypes.counts });
+    tensors.set(`${name}/counts`, {
+      dtype: "F64",
+      shape: [prototypes.counts.length],
+      data: prototypes.counts,
+    });
   };
   addPrototypes("prototypes", snapshot.prototypes);
   addPrototypes("best-prototypes", snapshot.best?.prototypes);
   const { clusters } = snapshot;
-  if (clusters) tensors.set("clusters", { dtype: "F64", shape: [clusters.length], data: Float64Array.from(clusters) });
+  if (clusters)
+    tensors.set("clusters", { dtype: "F64", shape: [clusters.length], data: Float64Array.from(clusters) });
   const text = new TextEncoder().encode(JSON.stringify({ owner, state: snapshot.state }));
   tensors.set("state", { dtype: "U8", shape: [text.length], data: text });
   await writeFile(path, writeSafetensors(tensors));
 }
 
-/** @throws ScPoliError "file" where it is missing or damaged, "refused" where it belongs to other data or options */
+/**
+ * @throws ScPoliError "file" where it is missing or damaged, "refused" where it belongs to other data or
+ * options
+ */
 export async function loadCheckpoint(path: string, owner: Fingerprint): Promise<Snapshot> {
   const tensors = readSafetensors(await readFile(path), path);
   const stored = tensors.get("state");
-  if (!stored) throw new ScPoliError("file", `${path} is not a checkpoint of scpoli: it has no "state". Train again without resuming.`, { path });
-  const text: { owner: Fingerprint; state: TrainerState } = JSON.parse(new TextDecoder().decode(stored.data as Uint8Array));
+  if (!stored)
+    throw new ScPoliError(
+      "file",
+      `${path} is not a checkpoint of scpoli: it has no "state". Train again without resuming.`,
+      { path },
+    );
+  const text: { owner: Fingerprint; state: TrainerState } = JSON.parse(
+    new TextDecoder().decode(stored.data as Uint8Array),
+  );
   if (text.owner !== owner)
-    throw new ScPoliError("refused", `${path} was left by a run on other data or with other options; repeat the command that was interrupted, or train again without resuming.`, { path });
+    throw new ScPoliError(
+      "refused",
+      `${path} was left by a run on other data or with other options; repeat the command that was interrupted, or train again without resuming.`,
+      { path },
+    );
   const group = (prefix: string): Map<string, Float32Array> =>
-    new Map([...tensors].filter(([name]) => name.startsWith(`${prefix}/`)).map(([name, { data }]) => [name.slice(prefix.length + 1), data as Float32Array]));
+    new Map(
+      [...tensors]
+        .filter(([name]) => name.startsWith(`${prefix}/`))
+        .map(([name, { data }]) => [name.slice(prefix.length + 1), data as Float32Array]),
+    );
   const prototypes = (name: string): Prototypes | null => {
     const counts = tensors.get(`${name}/counts`)?.data as Float64Array | undefined;
     if (!counts) return null;

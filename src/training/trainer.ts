@@ -1,14 +1,27 @@
-// The optimisation loop, for references and for queries: pretraining, KL annealing, prototypes, fine-tuning, early stopping with the best state restored.
-// Every random choice depends on (seed, epoch, minibatch) alone, so that a run stopped anywhere goes on to the same bytes.
-// Source: De Donno et al. 2023, Methods ("Training"); scPoliTrainer of scArches.
+// The optimisation loop, for references and for queries: pretraining, KL annealing, prototypes, fine-tuning,
+// early stopping with the best state restored. Every random choice depends on (seed, epoch, minibatch) alone,
+// so that a run stopped anywhere goes on to the same bytes. Source: De Donno et al. 2023, Methods
+// ("Training"); scPoliTrainer of scArches.
 import type { EarlyStopping, EpochLosses, LossTerms, Progress } from "../config.js";
 import type { CountRows } from "../data/count-source.js";
 import type { Engine, Losses, Program } from "../engine/engine.js";
 import { ScPoliError } from "../errors.js";
-import { fillMinibatch, groupCombinations, splitCells, type Dataset, type Split } from "../data/minibatches.js";
+import {
+  fillMinibatch,
+  groupCombinations,
+  splitCells,
+  type Dataset,
+  type Split,
+} from "../data/minibatches.js";
 import { clusterRows, type UnlabeledLoss } from "../model/growth.js";
 import type { Network } from "../model/network.js";
-import { observe, startEarlyStopping, type EarlyStoppingState, type OptimizationPlan, type Stage } from "./optimization.js";
+import {
+  observe,
+  startEarlyStopping,
+  type EarlyStoppingState,
+  type OptimizationPlan,
+  type Stage,
+} from "./optimization.js";
 import { PrototypeSums, type Prototypes } from "../model/prototypes.js";
 import { hash32 } from "../random.js";
 
@@ -32,7 +45,10 @@ export interface Snapshot {
   readonly moments: ReadonlyMap<string, { readonly first: Float32Array; readonly second: Float32Array }>;
   readonly prototypes: Prototypes | null;
   readonly clusters: Int32Array | null;
-  readonly best: { readonly parameters: ReadonlyMap<string, Float32Array>; readonly prototypes: Prototypes | null } | null;
+  readonly best: {
+    readonly parameters: ReadonlyMap<string, Float32Array>;
+    readonly prototypes: Prototypes | null;
+  } | null;
 }
 
 export interface TrainerOptions {
@@ -40,7 +56,10 @@ export interface TrainerOptions {
   readonly plan: OptimizationPlan;
   /** prototypes K in the table; 0: no labels */
   readonly prototypeCount: number;
-  /** Unlabelled prototypes inside the loss; their rows are the last of the table, and the engine has one level more than the data set. */
+  /**
+   * Unlabelled prototypes inside the loss; their rows are the last of the table, and the engine has one level
+   * more than the data set.
+   */
   readonly unlabeled?: UnlabeledLoss;
   /** The first of them, where they belong to a reference: they stay as they are. */
   readonly knownPrototypes?: Prototypes;
@@ -69,11 +88,18 @@ export interface TrainingResult {
 const breathMs = 200;
 
 export class Trainer {
-  readonly #programs: { readonly training: Program; readonly validation: Program; readonly encoding: Program };
+  readonly #programs: {
+    readonly training: Program;
+    readonly validation: Program;
+    readonly encoding: Program;
+  };
   readonly #engine: Engine;
   readonly #split: Split;
   readonly #dataset: Dataset;
-  /** of each unlabelled cell, its unlabelled prototype; null before the fine-tuning, and where they are not in the loss */
+  /**
+   * of each unlabelled cell, its unlabelled prototype; null before the fine-tuning, and where they are not in
+   * the loss
+   */
   #clusters: Int32Array | null = null;
   #state: TrainerState;
   #prototypes: Prototypes | null = null;
@@ -132,7 +158,12 @@ export class Trainer {
     if (this.options.prototypeCount > 0) await this.#updatePrototypes();
     const bestEpoch = this.#best ? state.early.bestEpoch : state.history.length - 1;
     const { prototypeCount, unlabeled } = this.options;
-    return { history: state.history, bestEpoch, prototypes: this.#prototypes && firstRows(this.#prototypes, unlabeled?.from ?? prototypeCount), split: this.#split };
+    return {
+      history: state.history,
+      bestEpoch,
+      prototypes: this.#prototypes && firstRows(this.#prototypes, unlabeled?.from ?? prototypeCount),
+      split: this.#split,
+    };
   }
 
   /** Mean latent (cells, D) of cells of the data set, in their order. */
@@ -153,14 +184,20 @@ export class Trainer {
       return [name, { first: Float32Array.from(first), second: Float32Array.from(second) }] as const;
     });
     return {
-      state: structuredClone(this.#state), parameters: this.network.read(), moments: new Map(moments), prototypes: this.#prototypes, clusters: this.#clusters, best: this.#best,
+      state: structuredClone(this.#state),
+      parameters: this.network.read(),
+      moments: new Map(moments),
+      prototypes: this.#prototypes,
+      clusters: this.#clusters,
+      best: this.#best,
     };
   }
 
   #restore({ parameters, moments, prototypes, clusters, best }: Snapshot): void {
     if (clusters) this.#setClusters(clusters);
     this.network.write(parameters);
-    for (const [name, { first, second }] of moments) this.#engine.writeMoments(this.network.parameters.get(name)!, first, second);
+    for (const [name, { first, second }] of moments)
+      this.#engine.writeMoments(this.network.parameters.get(name)!, first, second);
     this.#setPrototypes(prototypes);
     this.#best = best;
   }
@@ -196,7 +233,10 @@ export class Trainer {
     });
   }
 
-  /** Brings trained embedding rows a hair inside the sphere, so that no engine scales them again: stored, loaded and mapped on, they keep their bits. */
+  /**
+   * Brings trained embedding rows a hair inside the sphere, so that no engine scales them again: stored,
+   * loaded and mapped on, they keep their bits.
+   */
   #settleEmbeddings(): void {
     for (const parameter of this.network.parameters.values()) {
       if (parameter.role !== "embedding") continue;
@@ -219,16 +259,26 @@ export class Trainer {
     const fineTuning = this.#isFineTuning();
     const weights = { kl: alpha, prototype: fineTuning ? plan.eta : 0 };
     const train = lossTerms(state.sums, this.#split.train.length, weights);
-    const validation = this.#split.validation.length > 0 ? lossTerms(await this.#validate(fineTuning), this.#split.validation.length, weights) : undefined;
+    const validation =
+      this.#split.validation.length > 0
+        ? lossTerms(await this.#validate(fineTuning), this.#split.validation.length, weights)
+        : undefined;
     const losses: EpochLosses = validation ? { train, validation } : { train };
     state.history.push(losses);
     this.#cellsDone += this.#split.validation.length;
 
     // Without labels or prototype loss there is no fine-tuning: the end of the annealing takes its place.
-    const monitored = plan.earlyStopping !== null && (this.options.prototypeCount > 0 && plan.eta > 0 ? fineTuning : alpha >= 1);
+    const monitored =
+      plan.earlyStopping !== null &&
+      (this.options.prototypeCount > 0 && plan.eta > 0 ? fineTuning : alpha >= 1);
     let stop = false;
     if (monitored) {
-      const verdict = observe(state.early, metricOf(validation ?? train, plan.earlyStopping!.metric), state.epoch, plan.earlyStopping!);
+      const verdict = observe(
+        state.early,
+        metricOf(validation ?? train, plan.earlyStopping!.metric),
+        state.epoch,
+        plan.earlyStopping!,
+      );
       if (verdict.improved) this.#best = { parameters: this.network.read(), prototypes: this.#prototypes };
       stop = verdict.stop;
     }
@@ -245,7 +295,14 @@ export class Trainer {
     this.#held ??= await this.#dataset.counts.hold(this.#split.validation);
     const validate = (chunk: Int32Array, start: number): void => {
       // the same noise in every epoch, so that epochs are compared and not their luck
-      addLosses(sums, this.#programs.validation.run({ prototypeWeight: fineTuning ? 1 : 0, seed: hash32(seed, 2, 0, start) }), chunk.length);
+      addLosses(
+        sums,
+        this.#programs.validation.run({
+          prototypeWeight: fineTuning ? 1 : 0,
+          seed: hash32(seed, 2, 0, start),
+        }),
+        chunk.length,
+      );
     };
     await this.#eachMinibatch(this.#split.validation, 0, validate, this.#held);
     return sums;
@@ -254,7 +311,10 @@ export class Trainer {
   /** Clusters of the unlabelled cells, for the fine-tuning, where they are in the loss. */
   async #findClusters(): Promise<void> {
     const { unlabeled, plan } = this.options;
-    if (unlabeled) this.#setClusters(clusterRows(unlabeled, await this.encode(unlabeled.cells), this.network.options.latentDim, plan.seed));
+    if (unlabeled)
+      this.#setClusters(
+        clusterRows(unlabeled, await this.encode(unlabeled.cells), this.network.options.latentDim, plan.seed),
+      );
   }
 
   #setClusters(clusters: Int32Array): void {
@@ -270,7 +330,9 @@ export class Trainer {
     const own = new Int32Array(this.options.plan.minibatch * levels);
     await this.#eachMinibatch(this.#split.train, 0, (chunk) => {
       this.#programs.encoding.run();
-      chunk.forEach((cell, row) => own.set(labels.subarray(cell * levels, (cell + 1) * levels), row * levels));
+      chunk.forEach((cell, row) =>
+        own.set(labels.subarray(cell * levels, (cell + 1) * levels), row * levels),
+      );
       sums.add(this.#engine.readActivation(this.network.mean), own, chunk.length);
     });
     this.#setPrototypes(withKnown(sums.finish(this.#prototypes ?? undefined), this.options.knownPrototypes));
@@ -282,7 +344,12 @@ export class Trainer {
   }
 
   /** @param held - where the cells' counts are at hand. Missing: they are read in a pass of their own */
-  async #eachMinibatch(cells: Int32Array, from: number, visit: (chunk: Int32Array, start: number) => void | Promise<void>, held?: CountRows): Promise<void> {
+  async #eachMinibatch(
+    cells: Int32Array,
+    from: number,
+    visit: (chunk: Int32Array, start: number) => void | Promise<void>,
+    held?: CountRows,
+  ): Promise<void> {
     const size = this.options.plan.minibatch;
     const pass = held ? null : this.#dataset.counts.pass(cells.subarray(from));
     try {
@@ -304,7 +371,10 @@ export class Trainer {
     return alphaEpochAnneal > 0 ? Math.min(1, epochs / alphaEpochAnneal) : 1;
   }
 
-  /** Lets other events happen now and then; while the state is one to go on from, saves a checkpoint when one is due or the run is interrupted. */
+  /**
+   * Lets other events happen now and then; while the state is one to go on from, saves a checkpoint when one
+   * is due or the run is interrupted.
+   */
   async #breathe(): Promise<void> {
     const now = performance.now();
     if (now - this.#lastBreath < breathMs && !this.options.signal?.aborted) return;
@@ -318,7 +388,11 @@ export class Trainer {
     }
     if (signal?.aborted) {
       const { epoch, position } = this.#state;
-      throw new ScPoliError("interrupted", `Stopped in epoch ${epoch + 1} after ${position} of its ${this.#split.train.length} cells.`, { epoch, position });
+      throw new ScPoliError(
+        "interrupted",
+        `Stopped in epoch ${epoch + 1} after ${position} of its ${this.#split.train.length} cells.`,
+        { epoch, position },
+      );
     }
     if (this.#isRunning) this.#report(this.#state.history.at(-1));
   }
@@ -333,7 +407,12 @@ export class Trainer {
     const done = epoch + position / cells;
     onProgress({
       stage: stage === "mapping" ? "mapping" : this.#isFineTuning() ? "fine-tuning" : "pretraining",
-      done, total: plan.epochs, epoch: epoch + 1, epochs: plan.epochs, losses, cellsPerSecond,
+      done,
+      total: plan.epochs,
+      epoch: epoch + 1,
+      epochs: plan.epochs,
+      losses,
+      cellsPerSecond,
       secondsLeft: ((plan.epochs - done) * perEpoch) / cellsPerSecond,
     });
   }
@@ -343,13 +422,24 @@ export class Trainer {
 function withClusterLevel(dataset: Dataset): Dataset {
   const { labels, levels, combinations } = dataset;
   const more = new Int32Array(combinations.length * (levels + 1)).fill(-1);
-  for (let cell = 0; cell < combinations.length; cell++) more.set(labels.subarray(cell * levels, (cell + 1) * levels), cell * (levels + 1));
+  for (let cell = 0; cell < combinations.length; cell++)
+    more.set(labels.subarray(cell * levels, (cell + 1) * levels), cell * (levels + 1));
   return { ...dataset, labels: more, levels: levels + 1 };
 }
 
 /** @returns null for no rows */
-function firstRows({ shape: [, D], means, covariances, counts }: Prototypes, rows: number): Prototypes | null {
-  return rows === 0 ? null : { shape: [rows, D], means: means.slice(0, rows * D), covariances: covariances.slice(0, rows * D * D), counts: counts.slice(0, rows) };
+function firstRows(
+  { shape: [, D], means, covariances, counts }: Prototypes,
+  rows: number,
+): Prototypes | null {
+  return rows === 0
+    ? null
+    : {
+        shape: [rows, D],
+        means: means.slice(0, rows * D),
+        covariances: covariances.slice(0, rows * D * D),
+        counts: counts.slice(0, rows),
+      };
 }
 
 /** The table with its first rows as they are in the reference. */
@@ -371,9 +461,22 @@ function addLosses(sums: TrainerState["sums"], losses: Losses, cells: number): v
   sums.prototype += losses.prototype * cells;
 }
 
-function lossTerms(sums: TrainerState["sums"], cells: number, weights: { kl: number; prototype: number }): LossTerms {
-  const [reconstruction, kl, prototype] = [sums.reconstruction / cells, sums.kl / cells, sums.prototype / cells];
-  return { reconstruction, kl, prototype, total: reconstruction + weights.kl * kl + weights.prototype * prototype };
+function lossTerms(
+  sums: TrainerState["sums"],
+  cells: number,
+  weights: { kl: number; prototype: number },
+): LossTerms {
+  const [reconstruction, kl, prototype] = [
+    sums.reconstruction / cells,
+    sums.kl / cells,
+    sums.prototype / cells,
+  ];
+  return {
+    reconstruction,
+    kl,
+    prototype,
+    total: reconstruction + weights.kl * kl + weights.prototype * prototype,
+  };
 }
 
 function metricOf(losses: LossTerms, metric: EarlyStopping["metric"]): number {

@@ -3,10 +3,23 @@
 import { fileStatus } from "#platform";
 import { uniqueNames, type AnnData } from "../anndata/anndata.js";
 import { noteCellxgene } from "../data/cellxgene.js";
-import { formatVersion, storedOptions, type ModelJson, type StoredModel, type StoredTensor } from "../model/checkpoint.js";
+import {
+  formatVersion,
+  storedOptions,
+  type ModelJson,
+  type StoredModel,
+  type StoredTensor,
+} from "../model/checkpoint.js";
 import { calibrate, type Level, type LevelCalibration } from "../model/classify.js";
 import { Combinations } from "../data/combinations.js";
-import { type AtacCounts, checkNumber, defaults, type ModelOptions, type Note, type TrainOptions } from "../config.js";
+import {
+  type AtacCounts,
+  checkNumber,
+  defaults,
+  type ModelOptions,
+  type Note,
+  type TrainOptions,
+} from "../config.js";
 import type { CountsPlace } from "../data/count-places.js";
 import { createEngine } from "../engine/create.js";
 import { sumDuplicates } from "../data/derived-counts.js";
@@ -15,7 +28,14 @@ import { chooseLandmarks, makeLandmarks, type StoredLandmarks } from "../model/l
 import { addUnlabeledPrototypes, clusteringOf, unlabeledCells, unlabeledLossOf } from "../model/growth.js";
 import { headTakes } from "../model/head.js";
 import { chooseHeadCells, trainHead } from "./head-training.js";
-import { checkConditions, keptCells, readConditions, readLabels, type Conditions, type Labels } from "../data/labels.js";
+import {
+  checkConditions,
+  keptCells,
+  readConditions,
+  readLabels,
+  type Conditions,
+  type Labels,
+} from "../data/labels.js";
 import { openCounts } from "../data/memory.js";
 import { minibatchCapacity, type Dataset } from "../data/minibatches.js";
 import { renameGenes, renameLabels, type NameMapReport } from "../data/name-maps.js";
@@ -54,31 +74,72 @@ const fewHeldOut = 20;
 
 /** @throws ScPoliError; see `ScPoli.train` */
 export async function trainReference(data: AnnData, options: TrainOptions): Promise<StoredModel> {
-  if (options.conditionKeys.length === 0) throw new ScPoliError("usage", "conditionKeys is empty; name at least one column of obs, e.g. the sample or donor.");
+  if (options.conditionKeys.length === 0)
+    throw new ScPoliError(
+      "usage",
+      "conditionKeys is empty; name at least one column of obs, e.g. the sample or donor.",
+    );
   const reference = await readReference(data, options);
   const { genes, map, keep } = reference;
   const cells = keep?.length ?? data.nObs;
   const keys = options.conditionKeys.length;
-  const widths = typeof options.embeddingDims === "number" ? Array.from({ length: keys }, () => options.embeddingDims as number) : options.embeddingDims;
+  const widths =
+    typeof options.embeddingDims === "number"
+      ? Array.from({ length: keys }, () => options.embeddingDims as number)
+      : options.embeddingDims;
   const model = modelOptions({ ...options, embeddingDims: widths }, genes.length, keys);
   const seed = options.seed ?? 0;
   const clustering = clusteringOf(options);
   const K = reference.labels.names.length;
   const unlabeled = unlabeledLossOf(options, clustering, K, unlabeledCells(reference.cells));
   const rows = K + (unlabeled?.rows ?? 0);
-  const plan = planOptimization(options, { stage: "training", cells, hasLabels: K > 0 || unlabeled !== undefined, dropout: model.dropout, seed });
-  const sizes: ModelSizes = { genes: genes.length, conditions: reference.conditions.map(({ names }) => names.length), combinations: reference.combinations.length };
+  const plan = planOptimization(options, {
+    stage: "training",
+    cells,
+    hasLabels: K > 0 || unlabeled !== undefined,
+    dropout: model.dropout,
+    seed,
+  });
+  const sizes: ModelSizes = {
+    genes: genes.length,
+    conditions: reference.conditions.map(({ names }) => names.length),
+    combinations: reference.combinations.length,
+  };
   const shapes = parameterShapes(model, sizes);
   const parameters = shapes.reduce((sum, { shape }) => sum + shape.reduce((product, n) => product * n, 1), 0);
-  const counts = await openCounts(reference.place, { map, genes: genes.length, keep, parameters, minibatch: plan.minibatch }, options);
+  const counts = await openCounts(
+    reference.place,
+    { map, genes: genes.length, keep, parameters, minibatch: plan.minibatch },
+    options,
+  );
   const dataset: Dataset = { ...reference.cells, counts };
-  const checkpoint = new CheckpointFile(options, fingerprint({ model, sizes, plan, genes, isStreamed: counts.isStreamed, unlabeled: unlabeled && { ...clustering, weight: unlabeled.weight } }, dataset.counts.sizeFactors, ...dataset.conditions, dataset.labels));
+  const checkpoint = new CheckpointFile(
+    options,
+    fingerprint(
+      {
+        model,
+        sizes,
+        plan,
+        genes,
+        isStreamed: counts.isStreamed,
+        unlabeled: unlabeled && { ...clustering, weight: unlabeled.weight },
+      },
+      dataset.counts.sizeFactors,
+      ...dataset.conditions,
+      dataset.labels,
+    ),
+  );
   const resume = await checkpoint.load();
 
   const engine = await createEngine(
     {
-      minibatchSize: plan.minibatch, minibatchCapacity: minibatchCapacity(dataset.counts, plan.minibatch), genes: genes.length,
-      conditionKeys: keys, levels: dataset.levels + (unlabeled ? 1 : 0), prototypes: [rows, model.latentDim], unlabeled,
+      minibatchSize: plan.minibatch,
+      minibatchCapacity: minibatchCapacity(dataset.counts, plan.minibatch),
+      genes: genes.length,
+      conditionKeys: keys,
+      levels: dataset.levels + (unlabeled ? 1 : 0),
+      prototypes: [rows, model.latentDim],
+      unlabeled,
     },
     options,
   );
@@ -89,14 +150,29 @@ export async function trainReference(data: AnnData, options: TrainOptions): Prom
     const network = new Network(engine, model, sizes, { weightDecay: plan.weightDecay });
     network.write(new Map(shapes.map((shape) => [shape.name, initialValues(shape, shapes, seed)])));
     const trainer = new Trainer(network, dataset, {
-      stage: "training", plan, prototypeCount: rows, unlabeled, onProgress: options.onProgress, signal: options.signal, finish: options.finish, resume,
+      stage: "training",
+      plan,
+      prototypeCount: rows,
+      unlabeled,
+      onProgress: options.onProgress,
+      signal: options.signal,
+      finish: options.finish,
+      resume,
       checkpointMs: checkNumber("checkpointSeconds", options.checkpointSeconds ?? 60, 0) * 1000,
       onCheckpoint: (snapshot) => checkpoint.save(snapshot()),
     });
     const result = await trainer.run();
     const calibration = await calibrateLevels(trainer, result, reference.labels, dataset);
     const assembled = assemble(reference, model, plan, network, result, calibration);
-    trained = clustering ? addUnlabeledPrototypes(assembled, await trainer.encode(unlabeledCells(dataset)), clustering, seed, options.onNote) : assembled;
+    trained = clustering
+      ? addUnlabeledPrototypes(
+          assembled,
+          await trainer.encode(unlabeledCells(dataset)),
+          clustering,
+          seed,
+          options.onNote,
+        )
+      : assembled;
     if (options.landmarks ?? true) {
       const chosen = chooseLandmarks(dataset, seed);
       landmarks = makeLandmarks(dataset, chosen, await trainer.encode(chosen), model.latentDim, seed);
@@ -108,7 +184,16 @@ export async function trainReference(data: AnnData, options: TrainOptions): Prom
   } finally {
     await engine.close();
   }
-  const head = headCells && (await trainHead(dataset, trained.json.levels, headCells.cells, headCells.latent, options, headTakes(model.reconLoss)));
+  const head =
+    headCells &&
+    (await trainHead(
+      dataset,
+      trained.json.levels,
+      headCells.cells,
+      headCells.latent,
+      options,
+      headTakes(model.reconLoss),
+    ));
   return {
     json: { ...trained.json, head: head?.json ?? null, landmarks: landmarks?.json ?? null },
     tensors: new Map([...trained.tensors, ...(head?.tensors ?? []), ...(landmarks?.tensors ?? [])]),
@@ -124,51 +209,105 @@ async function readReference(data: AnnData, options: TrainOptions): Promise<Refe
   for (const key of options.conditionKeys) {
     const own = await readConditions(data.obs, key, { keep });
     checkConditions(own, options);
-    if (own.names.length === 1) note({ level: "info", message: `obs['${key}'] has one value, '${own.names[0]}': a dummy condition, nothing is integrated over it.` });
+    if (own.names.length === 1)
+      note({
+        level: "info",
+        message: `obs['${key}'] has one value, '${own.names[0]}': a dummy condition, nothing is integrated over it.`,
+      });
     conditions.push(own);
   }
-  const metadata = options.sampleMetadata === false ? null : await metadataOfConditions(data.obs, conditions, { keep });
+  const metadata =
+    options.sampleMetadata === false ? null : await metadataOfConditions(data.obs, conditions, { keep });
   tellMetadata(metadata ?? [], options.conditionKeys, note);
   const cellTypeKeys = options.cellTypeKeys ?? [];
-  const harmonised = options.labelMap && (await renameLabels(data.obs, cellTypeKeys, options.labelMap, note, { keep }));
+  const harmonised =
+    options.labelMap && (await renameLabels(data.obs, cellTypeKeys, options.labelMap, note, { keep }));
   const labels = await readLabels(harmonised?.obs ?? data.obs, cellTypeKeys, options.unlabeled, { keep });
   await noteCellxgene(data, note);
   const { reconLoss = defaults.reconLoss, layer, atacCounts, recoverCounts } = options;
   if (reconLoss === "mse" && typeof options.genes === "number")
-    throw new ScPoliError("usage", "genes is a number, but variable genes are chosen from raw counts, which mse does not take; give a list of names or a column of var.");
-  const { place: found, atacCounts: taken } = await findValues(data, { reconLoss, layer, atacCounts, recoverCounts }, note);
+    throw new ScPoliError(
+      "usage",
+      "genes is a number, but variable genes are chosen from raw counts, which mse does not take; give a list of names or a column of var.",
+    );
+  const { place: found, atacCounts: taken } = await findValues(
+    data,
+    { reconLoss, layer, atacCounts, recoverCounts },
+    note,
+  );
   const renamed = options.geneMap && (await renameGenes(found.var, options.geneMap, note));
   const own = renamed ? { ...found, var: renamed.genes } : found;
   const place = options.duplicateGenes === "sum" ? await summed(own, await own.var.index(), note) : own;
   const names = uniqueNames(await place.var.index(), "var", data.path);
   const table = new Combinations();
   const combinations = table.columns(conditions.map(({ codes }) => codes));
-  const onProgress = (done: number, total: number): void => options.onProgress?.({ stage: "variable genes", done, total });
-  const columns = await resolveGenes(options.genes, place, combinations, { keep, isAtac: taken !== undefined, signal: options.signal, onProgress, force: options.force, note });
+  const onProgress = (done: number, total: number): void =>
+    options.onProgress?.({ stage: "variable genes", done, total });
+  const columns = await resolveGenes(options.genes, place, combinations, {
+    keep,
+    isAtac: taken !== undefined,
+    signal: options.signal,
+    onProgress,
+    force: options.force,
+    note,
+  });
   const map = new Int32Array(place.matrix.columns).fill(-1);
   columns.forEach((column, gene) => (map[column] = gene));
-  note({ level: "info", message: `Counts ${place.isRecovered ? "recovered from log1p of counts per 10,000 in" : "taken from"} ${place.name}: ${combinations.length} cells, ${columns.length} of ${place.matrix.columns} genes.` });
+  note({
+    level: "info",
+    message: `Counts ${place.isRecovered ? "recovered from log1p of counts per 10,000 in" : "taken from"} ${place.name}: ${combinations.length} cells, ${columns.length} of ${place.matrix.columns} genes.`,
+  });
   return {
-    cells: { conditions: conditions.map(({ codes }) => codes), combinations, labels: labels.codes, levels: labels.keys.length },
-    genes: Array.from(columns, (column) => names[column]!), place, atacCounts: taken, map, keep, conditions, combinations: table.codes, labels,
+    cells: {
+      conditions: conditions.map(({ codes }) => codes),
+      combinations,
+      labels: labels.codes,
+      levels: labels.keys.length,
+    },
+    genes: Array.from(columns, (column) => names[column]!),
+    place,
+    atacCounts: taken,
+    map,
+    keep,
+    conditions,
+    combinations: table.codes,
+    labels,
     metadata: metadata?.some(({ columns }) => columns.length > 0) ? metadata : null,
-    nameMaps: { ...(renamed && { gene_map: renamed.report }), ...(harmonised && { label_map: harmonised.report }) },
+    nameMaps: {
+      ...(renamed && { gene_map: renamed.report }),
+      ...(harmonised && { label_map: harmonised.report }),
+    },
   };
 }
 
-function tellMetadata(tables: readonly SampleMetadata[], keys: readonly string[], note: (note: Note) => void): void {
+function tellMetadata(
+  tables: readonly SampleMetadata[],
+  keys: readonly string[],
+  note: (note: Note) => void,
+): void {
   tables.forEach(({ columns }, k) => {
-    if (columns.length > 0) note({ level: "info", message: `Kept in the model of each ${keys[k]}, constant in its cells: ${columns.slice(0, 8).join(", ")}${columns.length > 8 ? ` and ${columns.length - 8} more` : ""} (--no-sample-metadata leaves them out).` });
+    if (columns.length > 0)
+      note({
+        level: "info",
+        message: `Kept in the model of each ${keys[k]}, constant in its cells: ${columns.slice(0, 8).join(", ")}${columns.length > 8 ? ` and ${columns.length - 8} more` : ""} (--no-sample-metadata leaves them out).`,
+      });
   });
 }
 
-async function calibrateLevels(trainer: Trainer, { split, prototypes }: TrainingResult, labels: Labels, dataset: Dataset): Promise<LevelCalibration[]> {
+async function calibrateLevels(
+  trainer: Trainer,
+  { split, prototypes }: TrainingResult,
+  labels: Labels,
+  dataset: Dataset,
+): Promise<LevelCalibration[]> {
   if (!prototypes) return [];
   const calibrations: LevelCalibration[] = [];
   for (const [position, { key, types }] of labels.levels.entries()) {
-    const labelled = (cells: Int32Array): Int32Array => cells.filter((cell) => dataset.labels[cell * dataset.levels + position]! >= 0);
+    const labelled = (cells: Int32Array): Int32Array =>
+      cells.filter((cell) => dataset.labels[cell * dataset.levels + position]! >= 0);
     const heldOut = labelled(split.validation);
-    const cells = heldOut.length >= fewHeldOut ? heldOut : Int32Array.from([...heldOut, ...labelled(split.train)]);
+    const cells =
+      heldOut.length >= fewHeldOut ? heldOut : Int32Array.from([...heldOut, ...labelled(split.train)]);
     const own = Int32Array.from(cells, (cell) => dataset.labels[cell * dataset.levels + position]!);
     const level: Level = { key, types: Array.from(types) };
     calibrations.push(calibrate(await trainer.encode(cells), own, level, prototypes));
@@ -176,21 +315,40 @@ async function calibrateLevels(trainer: Trainer, { split, prototypes }: Training
   return calibrations;
 }
 
-async function summed(place: CountsPlace, names: readonly string[], note: (note: Note) => void): Promise<CountsPlace> {
+async function summed(
+  place: CountsPlace,
+  names: readonly string[],
+  note: (note: Note) => void,
+): Promise<CountsPlace> {
   const sum = await sumDuplicates(place, names);
-  if (sum.summed > 0) note({ level: "info", message: `${sum.summed} columns added to another of the same gene.` });
+  if (sum.summed > 0)
+    note({ level: "info", message: `${sum.summed} columns added to another of the same gene.` });
   return sum.place;
 }
 
 function assemble(
-  reference: ReferenceData, model: ModelOptions, plan: OptimizationPlan, network: Network, result: TrainingResult, calibration: readonly LevelCalibration[],
+  reference: ReferenceData,
+  model: ModelOptions,
+  plan: OptimizationPlan,
+  network: Network,
+  result: TrainingResult,
+  calibration: readonly LevelCalibration[],
 ): StoredModel {
   const K = reference.labels.names.length;
   const tensors = new Map<string, StoredTensor>();
-  for (const [name, data] of network.read()) tensors.set(name, { shape: network.parameters.get(name)!.shape, data });
-  const prototypes: Prototypes = result.prototypes ?? { shape: [0, model.latentDim], means: new Float32Array(0), covariances: new Float32Array(0), counts: new Float64Array(0) };
+  for (const [name, data] of network.read())
+    tensors.set(name, { shape: network.parameters.get(name)!.shape, data });
+  const prototypes: Prototypes = result.prototypes ?? {
+    shape: [0, model.latentDim],
+    means: new Float32Array(0),
+    covariances: new Float32Array(0),
+    counts: new Float64Array(0),
+  };
   tensors.set("prototypes", { shape: [K, model.latentDim], data: prototypes.means });
-  tensors.set("prototype_covariances", { shape: [K, model.latentDim, model.latentDim], data: prototypes.covariances });
+  tensors.set("prototype_covariances", {
+    shape: [K, model.latentDim, model.latentDim],
+    data: prototypes.covariances,
+  });
   const last = result.history[result.bestEpoch];
   const json: ModelJson = {
     format_version: formatVersion,
@@ -212,8 +370,15 @@ function assemble(
     head: null,
     landmarks: null,
     provenance: {
-      cells: reference.cells.combinations.length, counts: reference.place.name, ...reference.nameMaps, optimization: { ...plan },
-      epochs_run: result.history.length, best_epoch: result.bestEpoch + 1, losses: last ?? null, history: result.history, queries: [],
+      cells: reference.cells.combinations.length,
+      counts: reference.place.name,
+      ...reference.nameMaps,
+      optimization: { ...plan },
+      epochs_run: result.history.length,
+      best_epoch: result.bestEpoch + 1,
+      losses: last ?? null,
+      history: result.history,
+      queries: [],
     },
   };
   return { json, tensors };
@@ -230,7 +395,10 @@ class CheckpointFile {
     const { checkpoint, resume, onNote } = this.options;
     if (!checkpoint || !resume) return undefined;
     if (!(await fileStatus(checkpoint))) {
-      onNote?.({ level: "warning", message: `There is no checkpoint ${checkpoint}; training starts from the beginning.` });
+      onNote?.({
+        level: "warning",
+        message: `There is no checkpoint ${checkpoint}; training starts from the beginning.`,
+      });
       return undefined;
     }
     const snapshot = await loadCheckpoint(checkpoint, this.owner);

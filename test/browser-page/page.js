@@ -1,4 +1,5 @@
-// Hands jobs to a worker, with the files that the test has put into the file input; `window.job` is what the test calls.
+// Hands jobs to a worker, with the files that the test has put into the file input; `window.job` is what the
+// test calls.
 let worker = null;
 
 window.job = (name, options = {}) => {

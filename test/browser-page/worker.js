@@ -10,7 +10,8 @@ const jobs = {
   mappingSpeed,
   trainingSpeed,
   isolated: () => globalThis.crossOriginIsolated,
-  register: ({ paths }, chosen) => chosen.forEach((content, i) => register(content, paths?.[i] ?? content.name)),
+  register: ({ paths }, chosen) =>
+    chosen.forEach((content, i) => register(content, paths?.[i] ?? content.name)),
   registerUrl: ({ address, path }) => registerUrl(address, path),
   registerModel: (_, chosen) => registerModel(chosen),
   files: ({ path }) => files(path),
@@ -19,8 +20,17 @@ const jobs = {
   zip: ({ path }) => zip(path),
   inspect: ({ path }) => withData(path, (data) => inspect(data)),
   convert: ({ path, output, ...options }) => withData(path, (data) => convert(data, output, options)),
-  layers: ({ path }) => withData(path, async (data) => Promise.all(data.layers.map(async (name) => [name, await sumOf(data.layer(name)).catch((error) => `${error.kind}: ${error.message}`)]))),
-  open: ({ path }) => withData(path, async (data) => ({ cells: data.nObs, genes: data.nVars, sum: await sumOf(data.X) })),
+  layers: ({ path }) =>
+    withData(path, async (data) =>
+      Promise.all(
+        data.layers.map(async (name) => [
+          name,
+          await sumOf(data.layer(name)).catch((error) => `${error.kind}: ${error.message}`),
+        ]),
+      ),
+    ),
+  open: ({ path }) =>
+    withData(path, async (data) => ({ cells: data.nObs, genes: data.nVars, sum: await sumOf(data.X) })),
   size: ({ path }) => withData(path, async (data) => ({ cells: data.nObs, bytes: file(path).size })),
   summary: async ({ model }) => (await ScPoli.load(model)).summary(),
   train: ({ path, model, ...options }) =>
@@ -37,7 +47,10 @@ const jobs = {
     }),
 };
 
-/** Random reads, writes and cuts of a file, beside the same on an array. @returns how many disagreed, and how many there were */
+/**
+ * Random reads, writes and cuts of a file, beside the same on an array.
+ * @returns how many disagreed, and how many there were
+ */
 async function exercise({ steps, bytes }) {
   let state = 1;
   const random = (below) => (state = (state * 48271) % 2147483647) % below;
@@ -52,7 +65,8 @@ async function exercise({ steps, bytes }) {
     if (kind < 4) {
       const part = Uint8Array.from({ length }, () => random(256));
       stored.write(position, part);
-      if (length > 0 && position + length > expected.length) expected = lengthened(expected, position + length);
+      if (length > 0 && position + length > expected.length)
+        expected = lengthened(expected, position + length);
       expected.set(part, position);
     } else if (kind === 4) {
       const size = random(2 * bytes);

@@ -10,7 +10,10 @@ const requirements = fileURLToPath(new URL("requirements.txt", import.meta.url))
 /** Runs a script of this folder. */
 export function runPython(script: string, ...args: string[]): string {
   const path = fileURLToPath(new URL(script, import.meta.url));
-  return execFileSync(python(), ["-W", "ignore", path, ...args], { encoding: "utf8", stdio: ["ignore", "pipe", "inherit"] });
+  return execFileSync(python(), ["-W", "ignore", path, ...args], {
+    encoding: "utf8",
+    stdio: ["ignore", "pipe", "inherit"],
+  });
 }
 
 /** The Python that SCPOLI_PYTHON names; without it one in .cache/, made when missing (a minute, once). */
@@ -25,7 +28,11 @@ function python(): string {
   rmSync(folder, { recursive: true, force: true });
   // what they print on stderr is part of the error where they fail
   execFileSync("python3", ["-m", "venv", folder], { stdio: "pipe" });
-  execFileSync(program, ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r", requirements], { stdio: "pipe" });
+  execFileSync(
+    program,
+    ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r", requirements],
+    { stdio: "pipe" },
+  );
   writeFileSync(installed, wanted);
   return program;
 }

@@ -74,7 +74,8 @@ with h5py.File(folder / "layouts.h5", "w") as file:
 for name, options in {"user block.h5": {"userblock_size": 1024}, "latest.h5": {"libver": "latest"}}.items():
     with h5py.File(folder / name, "w", **options) as file:
         plain(file)
-# short ones by the thousand, decoded together; empty, longer than what is decoded together, outside ASCII, with a byte order mark, not UTF-8
+# short ones by the thousand, decoded together; empty, longer than what is decoded together, outside ASCII,
+# with a byte order mark, not UTF-8
 texts = [f"cell {i}" for i in range(200_000)]
 texts[7:13] = ["", "α", "\ufeffmark", "", "long " * 500_000, "🧬"]
 with h5py.File(folder / "texts.h5", "w") as file:
