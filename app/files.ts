@@ -61,9 +61,10 @@ export function download(file: Blob, name: string): void {
 
 /** What was dropped, by its names: a model, a saved session, or cells. */
 export function kindOf(files: readonly LocalFile[]): "model" | "session" | "cells" {
-  if (files.some(({ path }) => /(^|\/)(model\.json|attr\.pkl|model_params\.pt)$/.test(path))) return "model";
+  if (files.some(({ path }) => /(^|\/)(model\.json|attr\.pkl|[^/]*\.pt)$/.test(path))) return "model";
   if (files.length === 1 && /\.scpoli$/.test(files[0]!.path)) return "session";
-  if (files.length === 1 && /\.zip$/.test(files[0]!.path) && !/\.zarr\.zip$/.test(files[0]!.path))
+  const isArchive = /\.(zip|tar|tar\.gz|tgz)$/i;
+  if (files.length === 1 && isArchive.test(files[0]!.path) && !/\.zarr\.zip$/.test(files[0]!.path))
     return "model";
   return "cells";
 }

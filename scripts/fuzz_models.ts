@@ -1,10 +1,12 @@
-// npm run fuzz:models [COUNT] [SEED]: damaged folders of scArches. Each must end in a named error or a whole
-// model; the first that does not is shown.
+// npm run fuzz:models [COUNT] [SEED]: damaged folders of scArches, then as many damaged models that are one
+// file. Each must end in a named error or a whole model; the first that does not is shown.
+import { execFileSync } from "node:child_process";
 import { mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { fuzzModels } from "../test/fuzz-models.js";
+import { ScPoli } from "../dist/scpoli.js";
+import { fuzzArchives, fuzzModels, type FuzzResult } from "../test/fuzz-models.js";
 
 const [count = 1000, seed = 1] = process.argv.slice(2).map(Number);
 const models = fileURLToPath(new URL("../test/fixtures/scarches", import.meta.url));
@@ -13,17 +15,25 @@ try {
   const names = readdirSync(models, { withFileTypes: true })
     .filter((entry) => entry.isDirectory())
     .map(({ name }) => name);
-  const { imported, refused, seconds } = await fuzzModels({
-    models,
-    names,
-    count,
-    seed,
-    folder: join(place, "model"),
-  });
+  tell(names, await fuzzModels({ models, names, count, seed, folder: join(place, "model") }));
+  const single = fileURLToPath(new URL("../test/fixtures/model-pt", import.meta.url));
+  await (await ScPoli.import(join(models, "reference"))).save(join(place, "atlas.zip"));
+  execFileSync("tar", ["-czf", join(place, "scarches.tgz"), "-C", models, "reference"]);
+  const paths = [
+    ...["archmap.pt", "hub.pt", "legacy.pt"].map((name) => join(single, name)),
+    ...["atlas.zip", "scarches.tgz"].map((name) => join(place, name)),
+  ];
+  tell(
+    paths.map((path) => basename(path)),
+    await fuzzArchives({ paths, count, seed, folder: join(place, "model") }),
+  );
+} finally {
+  rmSync(place, { recursive: true });
+}
+
+function tell(names: readonly string[], { imported, refused, seconds }: FuzzResult): void {
   const peak = Math.round(process.resourceUsage().maxRSS / 1024);
   console.log(
     `${count} damaged models (${names.join(", ")}; seed ${seed}): ${refused} named errors, ${imported} whole models; the longest took ${seconds.toFixed(2)} s; ${peak} MB of memory at most`,
   );
-} finally {
-  rmSync(place, { recursive: true });
 }

@@ -2,10 +2,11 @@
 // conditions. No mathematics here.
 import { provideWorkThreads } from "#threads";
 import type { AnnData } from "./anndata/anndata.js";
-import { loadModel, optionsOf, saveModel, type StoredModel } from "./model/checkpoint.js";
+import { loadModel, noModelFile, optionsOf, saveModel, type StoredModel } from "./model/checkpoint.js";
 import type { AtacCounts, EmbedOptions, MapOptions, Note, TrainOptions } from "./config.js";
 import { labelCells, type LabelOptions } from "./mapping/labelling.js";
 import { computeIntoCopy, Mapping } from "./mapping/mapping.js";
+import { openModelFiles } from "./model/model-files.js";
 import { prototypeTable, type PrototypeRow } from "./model/prototype-table.js";
 import { predictCells } from "./mapping/predictions.js";
 import { embedCells, geneCoverage, mapQuery, type GeneCoverage, type QueryResult } from "./mapping/query.js";
@@ -14,7 +15,8 @@ import { judgeMapping, measureMapping } from "./mapping/verdict.js";
 import { conditionParameters, type ConditionParameters } from "./model/parameters.js";
 import { analyseSamples, type SampleAnalysis, type SamplesOptions } from "./samples/analysis.js";
 import { exportScArches, type ExportOptions } from "./scarches/export.js";
-import { importScArches, isPythonModel, type ImportOptions } from "./scarches/import.js";
+import { importScArches, type ImportOptions } from "./scarches/import.js";
+import { isPythonModel } from "./scarches/python-model.js";
 import { trainReference } from "./training/training.js";
 
 provideWorkThreads();
@@ -69,30 +71,32 @@ export class ScPoli {
   }
 
   /**
-   * Reads a model folder, or a folder of scArches as `import` does.
-   * @throws ScPoliError "file" where the folder is missing, "model" where it is damaged, newer than this
-   * version, or something else
+   * Reads a model: a folder, a zip or tar file of one, or a model of scArches as `import` does.
+   * @throws ScPoliError "file" where there is none, "model" where it is damaged, newer than this version, or
+   * something else
    */
   static async load(
-    folder: string,
+    path: string,
     { onNote }: { readonly onNote?: (note: Note) => void } = {},
   ): Promise<ScPoli> {
-    if (!(await isPythonModel(folder))) return new ScPoli(await loadModel(folder));
+    const files = await openModelFiles(path);
+    if (!files) throw noModelFile(path);
+    if (!isPythonModel(files)) return new ScPoli(await loadModel(files));
     onNote?.({
       level: "info",
-      message: `${folder} is a model of the Python package scArches: it is imported for this run (\`scpoli import\` does it for good).`,
+      message: `${path} is a model of the Python package scArches: it is imported for this run (\`scpoli import\` does it for good).`,
     });
-    return ScPoli.import(folder, { onNote });
+    return new ScPoli(await importScArches(files, { onNote }));
   }
 
   /**
-   * Reads a folder that scArches has written (attr.pkl, model_params.pt, var_names.csv), as data: nothing in
-   * it is run.
+   * Reads a model that scArches has written (a folder with attr.pkl, model_params.pt, var_names.csv; a zip or
+   * tar file of one; a single model.pt), as data: nothing in it is run.
    * @throws ScPoliError "file" where something is missing, "model" where it is damaged, or of a kind that is
    * not supported
    */
-  static async import(folder: string, options: ImportOptions = {}): Promise<ScPoli> {
-    return new ScPoli(await importScArches(folder, options));
+  static async import(path: string, options: ImportOptions = {}): Promise<ScPoli> {
+    return new ScPoli(await importScArches(path, options));
   }
 
   /**
@@ -105,11 +109,11 @@ export class ScPoli {
   }
 
   /**
-   * Writes the model folder.
+   * Writes the model: a folder, or, where its name ends in .zip, one zip file.
    * @throws ScPoliError "output"; "refused" where something else has this name, unless `force`
    */
-  async save(folder: string, options: { readonly force?: boolean } = {}): Promise<void> {
-    await saveModel(folder, this.stored, options);
+  async save(path: string, options: { readonly force?: boolean } = {}): Promise<void> {
+    await saveModel(path, this.stored, options);
   }
 
   /**

@@ -55,7 +55,7 @@ const layers: readonly {
   {
     name: "model folder",
     files:
-      /^model\/(classify|head|novelty|profiles|directions|shifts|growth|prototype-table|checkpoint|landmarks|places)$/,
+      /^model\/(classify|head|novelty|profiles|directions|shifts|growth|prototype-table|checkpoint|model-files|landmarks|places)$/,
     packages: /^#platform$/,
   },
   { name: "data of a run", files: /^data\//, packages: /^#platform$/ },
@@ -68,7 +68,7 @@ const layers: readonly {
   { name: "statistics", files: /^statistics\//, packages: /^(cephes|ml-matrix)$/ },
   {
     name: "files",
-    files: /^(anndata\/.*|python\/.*|model\/safetensors)$/,
+    files: /^(anndata\/.*|archives\/.*|python\/.*|model\/safetensors)$/,
     packages: /^(#platform|h5wasm|fflate|zarrita|@bokuweb\/zstd-wasm|@zarrita\/storage\/zip)$/,
   },
   { name: "arithmetic", files: /^engine\//, packages: /^#platform$/ },
@@ -107,7 +107,7 @@ test("files and arithmetic know nothing of each other or of the model; only plat
   const wrong: string[] = [];
   const leaves = layers.at(-1)!.files;
   for (const [file, imported] of imports) {
-    const folder = /^(anndata|engine|platform|python)\//.exec(file)?.[0];
+    const folder = /^(anndata|archives|engine|platform|python)\//.exec(file)?.[0];
     for (const target of imported) {
       if (text.has(target) && folder && !target.startsWith(folder) && !leaves.test(target))
         wrong.push(`${file} imports ${target}`);

@@ -22,6 +22,7 @@ const shared = join(repository, "..", "shared");
 const [reference, query] = ["reference", "query"].map((name) =>
   join(repository, "data", `demo_${name}.h5ad`),
 ) as [string, string];
+const models = fileURLToPath(new URL("fixtures/model-pt/", import.meta.url));
 const {
   "Cross-Origin-Opener-Policy": _,
   "Cross-Origin-Embedder-Policy": __,
@@ -272,6 +273,11 @@ describe("files", () => {
       page.job("registerModel"),
       /file: damaged.zip cannot be opened: it is no zip file, or a damaged one/,
     );
+    for (const name of ["archmap.pt", "legacy.pt"]) {
+      await page.choose([join(models, name)]);
+      assert.equal(await page.job("registerModel"), name);
+      assert.equal((await page.job<{ genes: number }>("summary", { model: name })).genes, 20);
+    }
     if (!existsSync(shared)) return t.skip("../shared/interop is not there: scArches' folder is not tried");
     const python = filesOf(join(shared, "interop/pbmc/query"), "python");
     await page.register(python.files, python.paths);

@@ -260,7 +260,7 @@ describe("saving", () => {
 
 describe("a folder that is no model", () => {
   test("not there, a file, empty, of the Python package, of something else", async () => {
-    await assert.rejects(loadModel(at("nowhere")), fails("file", /There is no model folder .*nowhere/));
+    await assert.rejects(loadModel(at("nowhere")), fails("file", /There is no model .*nowhere/));
     writeFileSync(at("a.h5ad"), "x");
     await assert.rejects(loadModel(at("a.h5ad")), fails("model", /is a file; a model is a folder/));
     mkdirSync(at("nothing"));

@@ -1,12 +1,13 @@
-// Damaged models of scArches: what becomes of a folder when bytes of its pickle or its PyTorch file are
-// changed, cut or repeated.
+// Damaged models: what becomes of a folder of scArches when bytes of its pickle or its PyTorch file are
+// changed, cut or repeated, and of models that are one file.
 import assert from "node:assert/strict";
 import { cpSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { checkStored } from "../dist/model/checkpoint.js";
 import { ScPoliError } from "../dist/errors.js";
 import { Random } from "../dist/random.js";
 import { importScArches } from "../dist/scarches/import.js";
+import { ScPoli } from "../dist/scpoli.js";
 
 export interface Fuzz {
   /** folder of model folders, and which of them */
@@ -26,26 +27,62 @@ export interface FuzzResult {
 }
 
 /** @throws AssertionError for an error without a name, or a model that is not whole */
-export async function fuzzModels({ models, names, count, seed, folder }: Fuzz): Promise<FuzzResult> {
+export function fuzzModels({ models, names, count, seed, folder }: Fuzz): Promise<FuzzResult> {
   const random = new Random(seed, "fuzz models");
-  let [imported, refused, seconds] = [0, 0, 0];
-  for (let i = 0; i < count; i++) {
+  return countOutcomes(count, folder, async (i) => {
     const name = names[i % names.length]!;
-    mkdirSync(folder, { recursive: true });
     cpSync(join(models, name), folder, { recursive: true });
     const file = random.uniform() < 0.6 ? "attr.pkl" : "model_params.pt";
     const { bytes, what } = mutated(readFileSync(join(folder, file)), random);
     writeFileSync(join(folder, file), bytes);
+    return {
+      what: `mutation ${i} of ${name}/${file} (${what}, seed ${seed})`,
+      read: () => importScArches(folder),
+    };
+  });
+}
+
+/** The same for models that are one file. @param paths - of the files */
+export function fuzzArchives({
+  paths,
+  count,
+  seed,
+  folder,
+}: Pick<Fuzz, "count" | "seed" | "folder"> & {
+  readonly paths: readonly string[];
+}): Promise<FuzzResult> {
+  const random = new Random(seed, "fuzz archives");
+  return countOutcomes(count, folder, async (i) => {
+    const path = paths[i % paths.length]!;
+    const damaged = join(folder, basename(path));
+    const { bytes, what } = mutated(readFileSync(path), random);
+    writeFileSync(damaged, bytes);
+    return {
+      what: `mutation ${i} of ${basename(path)} (${what}, seed ${seed})`,
+      read: async () => (await ScPoli.load(damaged)).stored,
+    };
+  });
+}
+
+/** @param damage - writes a damaged model to `folder`, and reads it */
+async function countOutcomes(
+  count: number,
+  folder: string,
+  damage: (
+    i: number,
+  ) => Promise<{ readonly what: string; readonly read: () => ReturnType<typeof importScArches> }>,
+): Promise<FuzzResult> {
+  let [imported, refused, seconds] = [0, 0, 0];
+  for (let i = 0; i < count; i++) {
+    mkdirSync(folder, { recursive: true });
+    const { what, read } = await damage(i);
     const started = performance.now();
     try {
-      const stored = await importScArches(folder);
-      checkStored(stored, "an imported model", "");
+      checkStored(await read(), "a damaged model", "");
       imported++;
     } catch (error) {
       if (!(error instanceof ScPoliError) || (error.kind !== "model" && error.kind !== "file"))
-        assert.fail(
-          `mutation ${i} of ${name}/${file} (${what}, seed ${seed}): ${(error as Error).stack ?? String(error)}`,
-        );
+        assert.fail(`${what}: ${(error as Error).stack ?? String(error)}`);
       refused++;
     }
     seconds = Math.max(seconds, (performance.now() - started) / 1000);

@@ -421,9 +421,9 @@ describe("the command line", () => {
     writeFileSync(at("scvi", "model.pt"), "PK");
     mkdirSync(at("empty"));
     for (const [path, says] of [
-      ["scvi", /scvi-tools.*Only models of scPoli/],
-      ["empty", /attr\.pkl and model_params\.pt are needed, and it has nothing/],
-      ["nowhere", /There is no folder/],
+      ["scvi", /model\.pt is damaged or no file of PyTorch/],
+      ["empty", /attr\.pkl and model_params\.pt, or model\.pt, are needed, and it has nothing/],
+      ["nowhere", /There is no model/],
     ] as const) {
       const { code, stderr } = await scpoli(["import", at(path), "-o", at("never")]);
       assert.equal(code, 3);

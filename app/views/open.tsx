@@ -57,7 +57,7 @@ export function OpenView() {
             <DropPlace
               role="model"
               isSmall={model !== null || reference !== null}
-              what="a model folder, its zip, or a scArches folder"
+              what="a model folder, its zip, or a scArches model"
             />
             <DropPlace
               role="reference"

@@ -18,7 +18,7 @@ export async function openData(files: readonly LocalFile[]): Promise<AnnData> {
   return AnnData.open(topName(files));
 }
 
-/** Loads a model from its folder, a zip file of it, or a folder of scArches. */
+/** Loads a model from its folder, a zip or tar file of it, or what scArches has written. */
 export async function openModel(files: readonly LocalFile[], onNote?: (note: Note) => void): Promise<ScPoli> {
   const folder = await registerModel(
     files.map(({ path, file: content }) => new File([content], path, { type: content.type })),

@@ -35,9 +35,14 @@ export async function loadModelFiles(
 ): Promise<{ readonly model: ModelInfo; readonly notes: readonly Note[] }> {
   const notes: Note[] = [];
   const model = await openModel(files, (note) => void notes.push(note));
-  const isPython = files.some(({ path }) => path.endsWith("attr.pkl"));
+  const isPython = files.some(({ path }) => /(attr\.pkl|\.pt)$/.test(path));
   return {
-    model: modelInfo(model, topName(files).replace(/\.zip$/, ""), files, isPython ? "scarches" : "scpoli"),
+    model: modelInfo(
+      model,
+      topName(files).replace(/\.(zip|tar|tar\.gz|tgz|pt)$/, ""),
+      files,
+      isPython ? "scarches" : "scpoli",
+    ),
     notes,
   };
 }

@@ -18,29 +18,32 @@ interface ImportFlags extends RunFlags {
 export function addImport(program: Command): void {
   const command = program
     .command("import")
-    .summary("a model of the Python package scArches, as a model folder")
+    .summary("a model of the Python package scArches, as a model of this program")
     .description(
-      "Reads a scPoli model that scArches has saved (attr.pkl, model_params.pt, var_names.csv) and saves it as a model folder. It is read as data; no Python is needed and nothing in it is run.",
+      "Reads a scPoli model that scArches has saved (a folder with attr.pkl, model_params.pt, var_names.csv), or a single model.pt as ArchMap and scvi-hub have them, also in a zip or tar file, and saves it as a model of this program. It is read as data; no Python is needed and nothing in it is run.",
     )
-    .argument("<folder>", "a folder of scArches")
-    .requiredOption("-o, --output <model>", "folder of the model")
+    .argument("<path>", "a folder of scArches, a zip or tar file of one, or model.pt")
+    .requiredOption("-o, --output <model>", "folder to write, or a file whose name ends in .zip")
     .option(
       "--genes <file>",
-      "the names of the model's genes in its order, where the folder lacks var_names.csv: a text file (one per line) or an .h5ad file",
+      "the names of the model's genes in its order, where it lacks them (var_names.csv): a text file (one per line) or an .h5ad file",
     )
-    .action((folder: string, flags: ImportFlags) =>
-      run(flags, (settings) => importModel(folder, flags, settings)),
+    .action((path: string, flags: ImportFlags) =>
+      run(flags, (settings) => importModel(path, flags, settings)),
     );
-  addRunFlags(command).addHelpText("after", "\nExample:\n  scpoli import scarches-model -o atlas-model");
+  addRunFlags(command).addHelpText(
+    "after",
+    "\nExample:\n  scpoli import scarches-model -o atlas-model\n  scpoli import model.pt -o atlas.zip",
+  );
 }
 
 async function importModel(
-  folder: string,
+  path: string,
   { output, genes, force }: ImportFlags,
   { onNote }: RunSettings,
 ): Promise<Result> {
-  await checkOutputs({ inputs: genes === undefined ? [folder] : [folder, genes], folders: [output], force });
-  const model = await ScPoli.import(folder, {
+  await checkOutputs({ inputs: genes === undefined ? [path] : [path, genes], folders: [output], force });
+  const model = await ScPoli.import(path, {
     onNote,
     genes: genes === undefined ? undefined : await geneNames(genes),
   });
@@ -59,7 +62,7 @@ export function addExport(program: Command): void {
     .description(
       "Writes a model as a folder that scArches 0.6.1 loads: scPoli.load(FOLDER, adata), scPoli.load_query_data(adata, FOLDER).",
     )
-    .argument("<model>", "folder of the model")
+    .argument("<model>", "the model: a folder, or a zip or tar file of one")
     .requiredOption("-o, --output <folder>", "folder to write")
     .action((model: string, flags: RunFlags & { readonly output: string }) =>
       run(flags, (settings) => exportModel(model, flags, settings)),

@@ -1,10 +1,9 @@
-// scpoli inspect: what is in an AnnData file, or in a model folder.
+// scpoli inspect: what is in an AnnData file, or in a model.
 import type { Command } from "commander";
-import { fileStatus } from "#platform";
 import { AnnData } from "../anndata/anndata.js";
 import type { RunSettings } from "../config.js";
 import { inspect, type Candidate, type Inspection } from "../inspect.js";
-import { isPythonModel } from "../scarches/import.js";
+import { isModel } from "../model/model-files.js";
 import { ScPoli } from "../scpoli.js";
 import { modelText } from "./report.js";
 import { addRunFlags, run, type Result, type RunFlags } from "./session.js";
@@ -13,17 +12,17 @@ import { count, counted, table } from "./text.js";
 export function addInspect(program: Command): void {
   const command = program
     .command("inspect")
-    .summary("what is in a file or a model folder")
+    .summary("what is in a file or a model")
     .description(
-      "What is in an AnnData file: its size, its columns, where raw counts are, and which columns look like conditions and cell types. Also reads a model folder.",
+      "What is in an AnnData file: its size, its columns, where raw counts are, and which columns look like conditions and cell types. Also reads models.",
     )
-    .argument("<file>", "an .h5ad file, an AnnData-Zarr folder, what 10x CellRanger wrote, or a model folder")
+    .argument("<file>", "an .h5ad file, an AnnData-Zarr folder, what 10x CellRanger wrote, or a model")
     .action((path: string, flags: RunFlags) => run(flags, (settings) => inspectPath(path, settings)));
   addRunFlags(command).addHelpText("after", "\nExample:\n  scpoli inspect pbmc.h5ad");
 }
 
 async function inspectPath(path: string, settings: RunSettings): Promise<Result> {
-  if ((await fileStatus(`${path}/model.json`))?.kind === "file" || (await isPythonModel(path))) {
+  if (await isModel(path)) {
     const summary = (await ScPoli.load(path, settings)).summary();
     return { json: summary, text: modelText(path, summary) };
   }

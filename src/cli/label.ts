@@ -36,8 +36,11 @@ export function addLabel(program: Command): void {
     .description(
       "Gives a name to an unlabelled prototype, or to cells of a file whose conditions the model knows: a cell type with a prototype of its own. Nothing is trained; what the model knows stays.",
     )
-    .argument("<model>", "folder of the model")
-    .requiredOption("-o, --output <model>", "folder of the model with the new cell type")
+    .argument("<model>", "the model: a folder, or a zip or tar file of one")
+    .requiredOption(
+      "-o, --output <model>",
+      "the model with the new cell type: folder to write, or a file whose name ends in .zip",
+    )
     .requiredOption("--name <name>", "name of the cell type")
     .option("--level <key>", "annotation level that it belongs to (default: the first)")
     .optionsGroup("Which cells:")

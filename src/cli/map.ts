@@ -67,7 +67,7 @@ export function addMap(program: Command): void {
       "Maps a query onto a reference: learns what is new about its conditions, leaves the reference as it is, and writes the query with latent positions and cell types in it.",
     )
     .argument("<query>", "an .h5ad file")
-    .requiredOption("--reference <model>", "folder of the model");
+    .requiredOption("--reference <model>", "the model: a folder, or a zip or tar file of one");
   addOutputFlags(command)
     .option("--save-model <model>", "also save the model with the query's conditions added")
     .option(
@@ -106,7 +106,7 @@ export function addEmbed(program: Command): void {
       "Positions and cell types of cells whose conditions the model knows already; nothing is learnt. Cells of new conditions: scpoli map.",
     )
     .argument("<file>", "an .h5ad file")
-    .requiredOption("--model <model>", "folder of the model");
+    .requiredOption("--model <model>", "the model: a folder, or a zip or tar file of one");
   addOutputFlags(command)
     .optionsGroup("Run:")
     .addOption(memoryFlag())

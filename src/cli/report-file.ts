@@ -1,14 +1,14 @@
 // scpoli report: a model, a mapped file or both as one HTML file; and the flag --report of train and map,
 // which write the same.
 import { Option, type Command } from "commander";
-import { fileStatus, readText, writeFile } from "#platform";
+import { readText, writeFile } from "#platform";
 import { AnnData } from "../anndata/anndata.js";
 import type { EmbedOptions, RunSettings } from "../config.js";
 import { factorize } from "../data/labels.js";
 import { ScPoliError } from "../errors.js";
 import { makeReport, type ReportOptions } from "../report/report.js";
 import type { SampleAnalysis, SamplesOptions } from "../samples/analysis.js";
-import { isPythonModel } from "../scarches/import.js";
+import { isModel } from "../model/model-files.js";
 import { ScPoli } from "../scpoli.js";
 import { columnsOfKeys, names, renamedKeys, type RenamedKeys } from "./arguments.js";
 import { checkOutputs } from "./outputs.js";
@@ -40,7 +40,7 @@ export function addReport(program: Command): void {
     .requiredOption("-o, --output <file>", "the .html file to write")
     .option(
       "--model <model>",
-      "folder of the model that the file was mapped with (map --save-model): shows the reference below the query, samples and training",
+      "the model that the file was mapped with (map --save-model): shows the reference below the query, samples and training",
     )
     .addOption(referenceDataFlag())
     .option("--title <text>", "title of the report")
@@ -89,22 +89,22 @@ async function report(path: string, flags: ReportFlags, settings: RunSettings): 
     files: [output],
     force,
   });
-  const isModel = (await fileStatus(`${path}/model.json`))?.kind === "file" || (await isPythonModel(path));
-  if (isModel && folder !== undefined)
+  const hasModel = await isModel(path);
+  if (hasModel && folder !== undefined)
     throw new ScPoliError("usage", `${path} is a model already; --model goes with a mapped file.`);
-  const modelPath = isModel ? path : folder;
+  const modelPath = hasModel ? path : folder;
   if (modelPath === undefined && referenceData !== undefined)
     throw new ScPoliError(
       "usage",
       "--reference-data is what a model was trained on: name the model with --model.",
     );
-  if (isModel && flags.genes && referenceData === undefined)
+  if (hasModel && flags.genes && referenceData === undefined)
     throw new ScPoliError(
       "usage",
       "A model carries no counts to colour by --genes: name the file that it was trained on with --reference-data.",
     );
   const model = modelPath === undefined ? null : await ScPoli.load(modelPath, settings);
-  const mapped = isModel ? null : await AnnData.open(path);
+  const mapped = hasModel ? null : await AnnData.open(path);
   const reference = referenceData === undefined ? null : await AnnData.open(referenceData);
   try {
     const cellTypeKeys = columnsOfKeys(

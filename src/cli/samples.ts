@@ -61,7 +61,7 @@ export function addSamples(program: Command): void {
       "Analyses the embedding of a model's conditions, each a sample: components, association with what is known of the samples, distances, the condition to integrate on; " +
         "with their cells also genes, and classification beside pseudobulk. Nothing is trained.",
     )
-    .argument("<model>", "a model folder, or one of scArches")
+    .argument("<model>", "the model: a folder, or a zip or tar file of one")
     .option(
       "-o, --output <file>",
       "an .h5ad file with a row per sample; with several condition keys NAME.KEY.h5ad each",

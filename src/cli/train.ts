@@ -1,4 +1,4 @@
-// scpoli train: a reference from an AnnData file, saved as a model folder.
+// scpoli train: a reference from an AnnData file, saved as a model.
 import { Option, type Command } from "commander";
 import { fileStatus, removeFile } from "#platform";
 import { AnnData } from "../anndata/anndata.js";
@@ -70,12 +70,12 @@ interface TrainFlags extends RunFlags, CountsOptions, OptimizationFlags, Unlabel
 export function addTrain(program: Command): void {
   const command = program
     .command("train")
-    .summary("a reference from labelled cells of several conditions, as a model folder")
+    .summary("a reference from labelled cells of several conditions")
     .description(
-      "Trains a reference on the raw counts (mse: normalised values) of an AnnData file and saves it as a model folder.",
+      "Trains a reference on the raw counts (mse: normalised values) of an AnnData file and saves the model as a folder or one zip file.",
     )
     .argument("<file>", "an .h5ad file")
-    .requiredOption("-o, --output <model>", "folder of the model")
+    .requiredOption("-o, --output <model>", "folder to write, or a file whose name ends in .zip")
     .optionsGroup("Data:")
     .requiredOption(
       "--condition-key <keys>",

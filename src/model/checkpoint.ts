@@ -1,22 +1,23 @@
-// The model folder: `model.safetensors` with every tensor, `model.json` with everything else. Both appear
-// under their final name at once or not at all, and nothing that is read from them is trusted: types,
-// lengths, ranges and shapes are checked, and each file against the other.
+// The model folder, or one zip file of it: `model.safetensors` with every tensor, `model.json` with everything
+// else. Both appear under their final name at once or not at all, and nothing that is read from them is
+// trusted: types, lengths, ranges and shapes are checked, and each file against the other.
 import {
   fileStatus,
   listFolder,
   makeFolder,
-  readFile,
   readText,
   removeTemporary,
   replaceFolder,
   temporaryName,
   writeFile,
 } from "#platform";
+import { writeZip } from "../archives/zip.js";
 import type { LevelCalibration } from "./classify.js";
 import type { AtacCounts, ConditionEncoding, ModelOptions, ReconLoss } from "../config.js";
 import { ScPoliError } from "../errors.js";
 import type { SampleMetadata } from "../data/sample-metadata.js";
 import { headRows, type HeadJson, type NoveltyJson } from "./head.js";
+import { openModelFiles, type ModelFiles } from "./model-files.js";
 import { modelOptions, parameterShapes } from "./parameters.js";
 import { readSafetensors, writeSafetensors, type Tensor } from "./safetensors.js";
 
@@ -136,11 +137,17 @@ export function optionsOf(model: ModelJson["model"]): ModelOptions {
 const jsonName = "model.json";
 const tensorsName = "model.safetensors";
 
+/** Whether a model of this name is one zip file, and not a folder. */
+export function isZipName(path: string): boolean {
+  return /\.zip$/i.test(path);
+}
+
 /**
- * Writes a model folder beside its final name, then renames it.
+ * Writes a model beside its final name, then renames it: a folder, or, where the name ends in .zip, a zip file
+ * of the same files.
  *
- * @param options.force - replace the model in a folder of this name; a folder that holds anything else is
- * never touched
+ * @param options.force - replace the model of this name; a file or folder that holds anything else is never
+ * touched
  * @throws ScPoliError "model" where the model itself is broken (NaN weights), "refused" where a model is
  * there already, "output" where something else is there or nothing can be written
  */
@@ -155,7 +162,9 @@ export async function saveModel(
     "Training has failed; lower the learning rate or look for extreme counts.",
   );
   await checkModelFolder(folder, options.force ?? false);
-  await writeFolder(folder, { [tensorsName]: writeSafetensors(tensors), [jsonName]: jsonText(json) });
+  const files = { [tensorsName]: writeSafetensors(tensors), [jsonName]: jsonText(json) };
+  if (isZipName(folder)) await writeFile(folder, writeZip(files));
+  else await writeFolder(folder, files);
 }
 
 /**
@@ -224,10 +233,7 @@ export async function checkModelFolder(
 ): Promise<void> {
   const status = await fileStatus(folder);
   if (!status) return;
-  if (status.kind === "file")
-    throw new ScPoliError("output", `${folder} is a file; a model is a folder. Give another name.`, {
-      path: folder,
-    });
+  if (status.kind === "file") return checkModelFile(folder, force, files === ownModel.files);
   const names = await listFolder(folder);
   if (names.length === 0) return;
   const foreign = names.filter((name) => !files.includes(name) && !others.includes(name));
@@ -237,12 +243,38 @@ export async function checkModelFolder(
       `${folder} holds something else than ${what}${foreign.length > 0 ? ` ('${foreign[0]}')` : ""} and is left as it is. Give another name.`,
       { path: folder },
     );
+  refuseTaken(folder, force);
+}
+
+/** The same for a file, which may be a model's zip file. */
+async function checkModelFile(path: string, force: boolean, mayBeZip: boolean): Promise<void> {
+  const isZip = mayBeZip && isZipName(path);
+  if (!isZip || !(await isOurZip(path)))
+    throw new ScPoliError(
+      "output",
+      `${path} is a file${isZip ? " that holds no model of scpoli" : "; a model is a folder"}. Give another name.`,
+      { path },
+    );
+  refuseTaken(path, force);
+}
+
+function refuseTaken(path: string, force: boolean): void {
   if (!force)
     throw new ScPoliError(
       "refused",
-      `${folder} holds a model already. Give another name; --force replaces it.`,
-      { path: folder },
+      `${path} holds a model already. Give another name; --force replaces it.`,
+      {
+        path,
+      },
     );
+}
+
+async function isOurZip(path: string): Promise<boolean> {
+  try {
+    return (await openModelFiles(path))?.names.includes(jsonName) ?? false;
+  } catch {
+    return false;
+  }
 }
 
 async function isOurs(folder: string): Promise<boolean> {
@@ -255,16 +287,18 @@ async function isOurs(folder: string): Promise<boolean> {
 }
 
 /**
- * Reads and checks a model folder.
- * @throws ScPoliError "file" where there is nothing of this name; "model" where it is no model folder,
- * damaged, or made by a newer version
+ * Reads and checks a model: a folder, or a zip or tar file of one.
+ * @throws ScPoliError "file" where there is nothing of this name; "model" where it is no model, damaged, or
+ * made by a newer version
  */
-export async function loadModel(folder: string): Promise<StoredModel> {
-  await checkSource(folder);
-  const jsonPath = `${folder}/${jsonName}`;
+export async function loadModel(source: string | ModelFiles): Promise<StoredModel> {
+  const files = typeof source === "string" ? await openModelFiles(source) : source;
+  if (!files) throw noModelFile(source as string);
+  checkSource(files);
+  const jsonPath = files.describe(jsonName);
   let parsed: unknown;
   try {
-    parsed = JSON.parse(await readText(jsonPath));
+    parsed = JSON.parse(new TextDecoder().decode(await files.read(jsonName)));
   } catch (error) {
     if (error instanceof ScPoliError) throw error;
     throw new ScPoliError(
@@ -275,8 +309,8 @@ export async function loadModel(folder: string): Promise<StoredModel> {
     );
   }
   const json = checkJson(parsed, new Checker(jsonPath, copyAnew));
-  const tensorsPath = `${folder}/${tensorsName}`;
-  const tensors = readSafetensors(await readFile(tensorsPath), tensorsPath);
+  const tensorsPath = files.describe(tensorsName);
+  const tensors = readSafetensors(await files.read(tensorsName), tensorsPath);
   if ((parsed as ModelJson).format_version < noveltyVersion)
     for (const name of [...tensors.keys()]) if (name.startsWith("novelty.")) tensors.delete(name);
   checkTensors(json, tensors, new Checker(tensorsPath, copyAnew));
@@ -288,26 +322,26 @@ export async function loadModel(folder: string): Promise<StoredModel> {
   };
 }
 
-async function checkSource(folder: string): Promise<void> {
-  const status = await fileStatus(folder);
-  if (!status) throw new ScPoliError("file", `There is no model folder ${folder}.`, { path: folder });
-  if (status.kind === "file")
-    throw new ScPoliError(
-      "model",
-      `${folder} is a file; a model is a folder with ${jsonName} and ${tensorsName}, as \`scpoli train\` writes it.`,
-      { path: folder },
-    );
-  const names = await listFolder(folder);
+/** The error for a file that is neither an archive nor a file of PyTorch. */
+export function noModelFile(path: string): ScPoliError {
+  return new ScPoliError(
+    "model",
+    `${path} is a file; a model is a folder with ${jsonName} and ${tensorsName}, as \`scpoli train\` writes it, or a zip or tar file of one.`,
+    { path },
+  );
+}
+
+function checkSource({ path, names }: ModelFiles): void {
   const missing = [jsonName, tensorsName].filter((name) => !names.includes(name));
   if (missing.length === 0) return;
   if (missing.length === 1)
-    throw new ScPoliError("model", `${folder} is not complete: ${missing[0]} is missing. ${copyAnew}`, {
-      path: folder,
+    throw new ScPoliError("model", `${path} is not complete: ${missing[0]} is missing. ${copyAnew}`, {
+      path,
     });
   throw new ScPoliError(
     "model",
-    `${folder} is no model folder: ${jsonName} and ${tensorsName} are missing. Give the folder that \`scpoli train\` has written, or one of scArches.`,
-    { path: folder },
+    `${path} is no model folder: ${jsonName} and ${tensorsName} are missing. Give the folder that \`scpoli train\` has written, or one of scArches.`,
+    { path },
   );
 }
 

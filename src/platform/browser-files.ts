@@ -80,8 +80,8 @@ function unpacked(entry: ZipEntry): Promise<Blob> {
 
 /**
  * Registers a model: the files of its folder (from <input webkitdirectory>, or named by their paths,
- * "model/model.json"), or the one zip file of it.
- * @returns the path of the folder that holds the model, for `ScPoli.load`
+ * "model/model.json"), the one zip or tar file of it, or a model.pt.
+ * @returns the path of the folder or file that holds the model, for `ScPoli.load`
  * @throws ScPoliError "file" for a damaged zip file, "model" where no model is there
  */
 export async function registerModel(files: readonly File[]): Promise<string> {
@@ -91,11 +91,12 @@ export async function registerModel(files: readonly File[]): Promise<string> {
   if (find(path) instanceof VirtualFolder) forget(path);
   if (files.length === 1 && /\.zip$/i.test(path)) await registerZip(files[0]!, path);
   else files.forEach((content, i) => register(content, paths[i]!));
+  if (files.length === 1 && /\.(tar|tar\.gz|tgz|pt)$/i.test(path)) return path;
   const folder = modelFolder(path);
   if (folder === null)
     throw new ScPoliError(
       "model",
-      `${path} holds no model: neither model.json (ours) nor attr.pkl (of scArches) is in it.`,
+      `${path} holds no model: neither model.json (ours), nor attr.pkl or model.pt (of scArches) is in it.`,
       { path },
     );
   return folder;
@@ -106,7 +107,7 @@ function modelFolder(path: string): string | null {
   const entry = find(path);
   const names = entry ? [...filesBelow(entry)].map(([inside]) => inside) : [];
   const found = names
-    .filter((name) => /(^|\/)(model\.json|attr\.pkl)$/.test(name))
+    .filter((name) => /(^|\/)(model\.json|attr\.pkl|model\.pt)$/.test(name))
     .sort((a, b) => a.split("/").length - b.split("/").length)[0];
   return found === undefined ? null : `${path}/${found}`.replace(/\/[^/]*$/, "");
 }

@@ -6,10 +6,14 @@ import type { PyDict, PyValue } from "../python/pickle.js";
 import { torchTensor, type TorchTensor } from "../python/torch.js";
 
 export class Attributes {
-  /** @param where - the file, for error texts */
+  /**
+   * @param where - the file, for error texts
+   * @param storages - of the file of PyTorch that the attributes are in, where they are in one
+   */
   constructor(
     readonly where: string,
     private readonly entries: PyDict,
+    private readonly storages: ReadonlyMap<string, Uint8Array> = new Map(),
   ) {}
 
   fail(name: string, expected: string): never {
@@ -22,11 +26,14 @@ export class Attributes {
           : String(value).slice(0, 60);
     throw new ScPoliError(
       "model",
-      `${this.where}: '${name}' is ${found}, expected ${expected}. The folder is damaged, or its model is none of scPoli.`,
+      `${this.where}: '${name}' is ${found}, expected ${expected}. The model is damaged, or none of scPoli.`,
       { path: this.where, attribute: name },
     );
   }
 
+  keys(): string[] {
+    return [...this.entries.keys()].filter((key) => typeof key === "string");
+  }
   has(name: string): boolean {
     return this.entries.has(name);
   }
@@ -82,7 +89,7 @@ export class Attributes {
     const tensor = (value as PyDict).get(entry);
     return tensor === undefined || tensor === null
       ? null
-      : (torchTensor(tensor) ?? this.fail(name, `a tensor under '${entry}'`));
+      : (torchTensor(tensor, this.storages) ?? this.fail(name, `a tensor under '${entry}'`));
   }
 }
 

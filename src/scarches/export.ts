@@ -16,7 +16,7 @@ import { oneHotName } from "../model/parameters.js";
 import { PyCall, PyFloat, writePickle, type Writable } from "../python/pickle-writer.js";
 import { writeTorchFile } from "../python/torch.js";
 import { joinedName, withColumns } from "./combinations.js";
-import { attributesName, genesName, parametersName } from "./import.js";
+import { attributesName, genesName, parametersName } from "./python-model.js";
 
 /** Options of `ScPoli.export`. */
 export interface ExportOptions {

@@ -1,8 +1,5 @@
-// A model folder of the Python package scArches (attr.pkl, model_params.pt, var_names.csv) as a model of
-// ours. It is read as data; nothing in it is run. Source: scArches' scpoli_model.py and scpoli.py from 0.5.3
+// A model of the Python package scArches as a model of ours. It is read as data; nothing in it is run. Source: scArches' scpoli_model.py and scpoli.py from 0.5.3
 // to 0.6.1, and the versions before the release, with one condition key and "landmarks".
-import { fileStatus, listFolder, readFile } from "#platform";
-import { AnnData } from "../anndata/anndata.js";
 import {
   checkStored,
   formatVersion,
@@ -14,17 +11,13 @@ import {
 import type { ModelOptions, Note, ReconLoss } from "../config.js";
 import { ScPoliError } from "../errors.js";
 import { calibrationOfSpreads } from "../model/growth.js";
+import type { ModelFiles } from "../model/model-files.js";
 import { parameterShapes } from "../model/parameters.js";
-import { readPickle, type PyDict } from "../python/pickle.js";
-import { readTorchFile, torchTensor, type TorchTensor } from "../python/torch.js";
 import { version } from "../version.js";
-import { Attributes } from "./attributes.js";
+import type { Attributes } from "./attributes.js";
 import { splitCombinations, withColumns } from "./combinations.js";
 import { sampleMetadata } from "./metadata.js";
-
-export const attributesName = "attr.pkl";
-export const parametersName = "model_params.pt";
-export const genesName = "var_names.csv";
+import { damaged, genesName, readPythonModel, type PythonModel } from "./python-model.js";
 
 /** Options of `ScPoli.import`. */
 export interface ImportOptions {
@@ -37,36 +30,24 @@ export interface ImportOptions {
   readonly onNote?: (note: Note) => void;
 }
 
-/** Whether a folder was written by scArches or scvi-tools, and not by this package. */
-export async function isPythonModel(folder: string): Promise<boolean> {
-  if ((await fileStatus(folder))?.kind !== "folder") return false;
-  const names = await listFolder(folder);
-  return (
-    !names.includes("model.json") &&
-    [attributesName, parametersName, "model.pt"].some((name) => names.includes(name))
-  );
-}
-
 /**
- * Reads a scPoli model of scArches.
+ * Reads a scPoli model of scArches: its folder, a zip or tar file of one, or a single model.pt.
  * @throws ScPoliError "file" where the folder or a file is missing; "model" where it is damaged, of another
  * kind of model (scANVI, scVI), or of a kind of scPoli that is not supported
  */
 export async function importScArches(
-  folder: string,
+  source: string | ModelFiles,
   { genes, onNote }: ImportOptions = {},
 ): Promise<StoredModel> {
   const note = (level: Note["level"], message: string): void => onNote?.({ level, message });
-  await checkFolder(folder);
-  const attributes = await readAttributes(`${folder}/${attributesName}`);
-  const parametersPath = `${folder}/${parametersName}`;
-  const found = await readParameters(parametersPath);
+  const python = await readPythonModel(source);
+  const { attributes, parameters: found, parametersPath } = python;
   const options = modelOf(attributes);
   const keys = conditionsOf(attributes);
   const weight =
     found.get("encoder.FC.L0.expr_L.weight") ??
     damaged(parametersPath, "tensor 'encoder.FC.L0.expr_L.weight' is missing");
-  const geneNames = await readGenes(folder, weight.shape[1] ?? 0, genes, note);
+  const geneNames = readGenes(python, weight.shape[1] ?? 0, genes, note);
   const { combinations, columns } = combinationsOf(attributes, keys);
   const sizes = {
     genes: geneNames.length,
@@ -87,7 +68,7 @@ export async function importScArches(
     if (String(own.shape) !== String(shape))
       damaged(
         parametersPath,
-        `tensor '${name}' has shape [${own.shape.join(", ")}], ${attributesName} calls for [${shape.join(", ")}]`,
+        `tensor '${name}' has shape [${own.shape.join(", ")}], its attributes call for [${shape.join(", ")}]`,
       );
     tensors.set(name, own);
   }
@@ -136,78 +117,8 @@ export async function importScArches(
       "The model has scArches' poisson likelihood, which knows no depth: it is kept as 'reference-poisson'.",
     );
   const stored = { json, tensors };
-  checkStored(stored, `The model in ${folder}`, "Save it anew with scArches.");
+  checkStored(stored, `The model in ${python.path}`, "Save it anew with scArches.");
   return stored;
-}
-
-function damaged(path: string, what: string): never {
-  throw new ScPoliError("model", `${path} is damaged, or its model is none of scPoli: ${what}.`, { path });
-}
-
-async function checkFolder(folder: string): Promise<void> {
-  const status = await fileStatus(folder);
-  if (!status) throw new ScPoliError("file", `There is no folder ${folder}.`, { path: folder });
-  if (status.kind === "file")
-    throw new ScPoliError(
-      "model",
-      `${folder} is a file; a model of scArches is a folder with ${attributesName} and ${parametersName}.`,
-      { path: folder },
-    );
-  const names = await listFolder(folder);
-  if (names.includes(attributesName) && names.includes(parametersName)) return;
-  if (names.includes("model.pt"))
-    throw new ScPoliError(
-      "model",
-      `${folder} looks like a model of scvi-tools (scVI, scANVI or the like): model.pt. Only models of scPoli can be imported, folders with ${attributesName} and ${parametersName}.`,
-      { path: folder },
-    );
-  throw new ScPoliError(
-    "model",
-    `${folder} is no model folder of scArches: ${attributesName} and ${parametersName} are needed, and it has ${names.length === 0 ? "nothing" : names.slice(0, 5).join(", ")}.`,
-    { path: folder },
-  );
-}
-
-async function readAttributes(path: string): Promise<Attributes> {
-  const { value } = readPickle(await readFile(path), path);
-  if (!(value instanceof Map)) damaged(path, "it holds no dict");
-  const attributes = new Attributes(path, value as PyDict);
-  // scVI, scANVI and others of scvi-tools keep their set-up here, in its old and its new form
-  const isScvi = ["scvi_setup_dict_", "registry_", "init_params_"].some((name) => attributes.has(name));
-  const isScPoli =
-    ["prototypes_labeled_", "landmarks_labeled_"].some((name) => attributes.has(name)) &&
-    attributes.has("inject_condition_");
-  if (isScvi && !isScPoli)
-    throw new ScPoliError(
-      "model",
-      `${path} is of a model of scvi-tools (scVI, scANVI or the like), which works in another way. Only models of scPoli can be imported.`,
-      { path },
-    );
-  if (!isScPoli) {
-    const names = [...(value as PyDict).keys()].filter((name) => typeof name === "string").slice(0, 6);
-    throw new ScPoliError(
-      "model",
-      `${path} is not of a model of scPoli: it has no prototypes_labeled_ (its attributes: ${names.join(", ")}, ...). scArches also has trVAE, expiMap and others, which cannot be imported.`,
-      { path },
-    );
-  }
-  return attributes;
-}
-
-async function readParameters(path: string): Promise<Map<string, TorchTensor>> {
-  const { value, storages } = readTorchFile(await readFile(path), path);
-  if (!(value instanceof Map)) damaged(path, "it holds no dict of tensors");
-  const tensors = new Map<string, TorchTensor>();
-  for (const [name, entry] of value as PyDict) {
-    const text = String(name);
-    // one condition key only, before version 0.5.4
-    tensors.set(
-      text === "embedding.weight" ? "embeddings.0.weight" : text,
-      torchTensor(entry, storages) ??
-        damaged(path, `tensor '${text}' cannot be read, or points outside of the file`),
-    );
-  }
-  return tensors;
 }
 
 /** Widest latent space (parameters.ts); asked for before tables of its square are made. */
@@ -419,12 +330,15 @@ function zeros(...shape: readonly number[]): StoredTensor {
   return { shape, data: new Float32Array(shape.reduce((product, n) => product * n, 1)) };
 }
 
-/** Number of cells of the reference, where the folder tells it: `range(0, N)` of labelled ones. */
+/** Python's `range`; pickles of protocol 2 and below have its name in Python 2. */
+const rangeNames = ["builtins.range", "builtins.xrange"];
+
+/** Number of cells of the reference, where the model tells it: `range(0, N)` of labelled ones. */
 function cellsOf(attributes: Attributes): number | null {
   const value = attributes.value("labeled_indices_");
   if (typeof value !== "object" || value === null || !("args" in value)) return null;
   const [start, stop, step] = value.args;
-  return value.name === "builtins.range" &&
+  return rangeNames.includes(value.name) &&
     start === 0 &&
     Number.isSafeInteger(stop) &&
     (stop as number) > 0 &&
@@ -433,51 +347,27 @@ function cellsOf(attributes: Attributes): number | null {
     : null;
 }
 
-async function readGenes(
-  folder: string,
+function readGenes(
+  { path, genes: own }: PythonModel,
   G: number,
   given: readonly string[] | undefined,
   note: (level: Note["level"], message: string) => void,
-): Promise<string[]> {
-  const names = given ?? (await genesOfFolder(folder));
+): string[] {
+  const names = given ?? own;
   if (names === null) {
     note(
       "warning",
-      `The folder does not tell the genes' names (it has no ${genesName}): the ${G} genes are called 'gene 1' and so on. To map cells, give the names, in the model's order.`,
+      `${path} does not tell the genes' names (it has no ${genesName}): the ${G} genes are called 'gene 1' and so on. To map cells, give the names, in the model's order.`,
     );
     return Array.from({ length: G }, (_, g) => `gene ${g + 1}`);
   }
   if (names.length !== G)
     throw new ScPoliError(
       "model",
-      `The model in ${folder} has ${G} genes, and ${names.length} names are ${given ? "given" : "in the folder"}. Give one name per gene, in the model's order.`,
+      `The model in ${path} has ${G} genes, and ${names.length} names are ${given ? "given" : "beside it"}. Give one name per gene, in the model's order.`,
       { genes: G, names: names.length },
     );
   return unique(names, note);
-}
-
-async function genesOfFolder(folder: string): Promise<readonly string[] | null> {
-  const names = await listFolder(folder);
-  if (names.includes(genesName)) {
-    const lines = textOf(await readFile(`${folder}/${genesName}`)).split(/\r?\n/);
-    return lines.at(-1) === "" ? lines.slice(0, -1) : lines;
-  }
-  if (!names.includes("adata.h5ad")) return null;
-  const data = await AnnData.open(`${folder}/adata.h5ad`);
-  try {
-    return await data.var.index();
-  } finally {
-    data.close();
-  }
-}
-
-/** numpy writes text files in Latin-1, others in UTF-8. */
-function textOf(bytes: Uint8Array): string {
-  try {
-    return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
-  } catch {
-    return new TextDecoder("latin1").decode(bytes);
-  }
 }
 
 /** Names that occur again get a number, as anndata gives it. */
