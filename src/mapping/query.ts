@@ -37,9 +37,9 @@ import { Network } from "../model/network.js";
 import { planOptimization } from "../training/optimization.js";
 import { readQueryLabels, type QueryLabels } from "./query-labels.js";
 import {
-  copyNearestTheta,
   extendModel,
   graft,
+  nearestTheta,
   startFromNearest,
   type ConditionTreatment,
   type Extension,
@@ -377,10 +377,9 @@ async function learn(
       signal: options.signal,
     });
     const epochs = trains ? (await trainer.run()).history.length : 0;
-    const tensors = graft(
-      trains ? extension : { ...extension, tensors: copyNearestTheta(extension, treatments) },
-      network.read(),
-    );
+    const values = network.read();
+    const theta = trains ? null : nearestTheta(extension, treatments);
+    const tensors = graft(extension, theta ? values.set("theta", theta) : values);
     const latent = await trainer.encode(all);
     const scored = await scoreCells(engine, stored, dataset);
     const mapped = report("map", stored, query, treatments, epochs, labels);

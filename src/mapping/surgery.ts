@@ -238,16 +238,17 @@ export function graft(
 }
 
 /**
- * Without training: each new combination takes the column of theta of the reference conditions that its own
- * stand for, where there is one. Nothing to do for a likelihood without theta.
+ * Theta (G, C) of a mapping without training: each new combination takes the column of the reference
+ * conditions that its own conditions stand for, where there is one.
+ * @returns null for a likelihood without theta
  */
-export function copyNearestTheta(
+export function nearestTheta(
   extension: Extension,
   treatments: readonly ConditionTreatment[],
-): ReadonlyMap<string, StoredTensor> {
+): Float32Array | null {
   const { json, tensors, frozen } = extension;
   const columns = tensors.get("theta");
-  if (!columns) return tensors;
+  if (!columns) return null;
   const table = new Combinations(json.combinations.slice(0, frozen.combinations));
   const standIn = json.condition_keys.map((key, k) => {
     const own = treatments.filter((treatment) => treatment.key === key && treatment.nearest !== undefined);
@@ -260,5 +261,5 @@ export function copyNearestTheta(
     const source = table.find(json.combinations[column]!.map((row, k) => standIn[k]!.get(row) ?? row));
     if (source >= 0) for (let g = 0; g < G; g++) theta[g * C + column] = data[g * C + source]!;
   }
-  return new Map(tensors).set("theta", { shape, data: theta });
+  return theta;
 }
