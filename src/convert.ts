@@ -17,6 +17,7 @@ import { checkNumber, type ConvertOptions } from "./config.js";
 import { findCounts, problemOf, type CountsPlace } from "./data/count-places.js";
 import { badValue } from "./data/counts.js";
 import { ScPoliError } from "./errors.js";
+import { checkOptionNames, convertOptionNames, runSettingNames } from "./option-names.js";
 import { Random } from "./random.js";
 import { fingerprint } from "./training/resume.js";
 
@@ -51,6 +52,7 @@ export async function convert(
   output: string,
   options: ConvertOptions = {},
 ): Promise<Conversion> {
+  checkOptionNames("convert", options, { ...runSettingNames, ...convertOptionNames });
   const place = await findCounts(data, options.layer);
   for (const message of data.notes) options.onNote?.({ level: "info", message });
   options.onNote?.({ level: "info", message: `Counts taken from ${place.name}.` });

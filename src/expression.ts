@@ -6,6 +6,7 @@ import type { RunSettings } from "./config.js";
 import { findNumbers, lookAtPlaces, openPlace, takenPlace } from "./data/count-places.js";
 import { matchGeneNames } from "./data/gene-names.js";
 import { ScPoliError } from "./errors.js";
+import { checkOptionNames, runSettingNames } from "./option-names.js";
 
 export interface ExpressionOptions extends Pick<RunSettings, "signal"> {
   readonly onProgress?: (done: number, total: number) => void;
@@ -21,8 +22,10 @@ export interface ExpressionOptions extends Pick<RunSettings, "signal"> {
 export async function readExpression(
   data: AnnData,
   genes: readonly string[],
-  { signal, onProgress }: ExpressionOptions = {},
+  options: ExpressionOptions = {},
 ): Promise<Float32Array[]> {
+  checkOptionNames("readExpression", options, { ...runSettingNames, onProgress: true });
+  const { signal, onProgress } = options;
   const counts = takenPlace(await lookAtPlaces(data));
   const place = counts === null ? await findNumbers(data) : openPlace(data, counts);
   const { names } = await matchGeneNames(genes, place.var, () => undefined);

@@ -3,7 +3,7 @@
 import { provideWorkThreads } from "#threads";
 import type { AnnData } from "./anndata/anndata.js";
 import { loadModel, noModelFile, optionsOf, saveModel, type StoredModel } from "./model/checkpoint.js";
-import type { AtacCounts, EmbedOptions, MapOptions, Note, TrainOptions } from "./config.js";
+import type { AtacCounts, EmbedOptions, MapOptions, Note, RunSettings, TrainOptions } from "./config.js";
 import { labelCells, type LabelOptions } from "./mapping/labelling.js";
 import { computeIntoCopy, Mapping } from "./mapping/mapping.js";
 import { openModelFiles } from "./model/model-files.js";
@@ -11,6 +11,15 @@ import { prototypeTable, type PrototypeRow } from "./model/prototype-table.js";
 import { predictCells } from "./mapping/predictions.js";
 import { embedCells, geneCoverage, mapQuery, type GeneCoverage, type QueryResult } from "./mapping/query.js";
 import { sideWorkFor } from "./mapping/side-work.js";
+import {
+  checkOptionNames,
+  countsOptionNames,
+  embedOptionNames,
+  mapOptionNames,
+  runSettingNames,
+  trainOptionNames,
+  type OptionNames,
+} from "./option-names.js";
 import { judgeMapping, measureMapping } from "./mapping/verdict.js";
 import { conditionParameters, type ConditionParameters } from "./model/parameters.js";
 import { analyseSamples, type SampleAnalysis, type SamplesOptions } from "./samples/analysis.js";
@@ -20,6 +29,41 @@ import { isPythonModel } from "./scarches/python-model.js";
 import { trainReference } from "./training/training.js";
 
 provideWorkThreads();
+
+const importOptionNames: OptionNames<ImportOptions & RunSettings> = { ...runSettingNames, genes: true };
+const exportOptionNames: OptionNames<ExportOptions & RunSettings> = runSettingNames;
+const labelOptionNames: OptionNames<LabelOptions> = {
+  ...runSettingNames,
+  ...countsOptionNames,
+  conditionKeys: true,
+  geneMap: true,
+  name: true,
+  level: true,
+  clusters: true,
+  cells: true,
+  select: true,
+  rows: true,
+};
+const samplesOptionNames: OptionNames<SamplesOptions & RunSettings> = {
+  ...runSettingNames,
+  layer: true,
+  recoverCounts: true,
+  folds: true,
+  repeats: true,
+  permutations: true,
+  neighbors: true,
+  maxP: true,
+  minR: true,
+  keys: true,
+  data: true,
+  conditionKeys: true,
+  metadata: true,
+  kinds: true,
+  covariates: true,
+  classify: true,
+  predict: true,
+  geneSets: true,
+};
 
 /** A model in short, ready for JSON. */
 export interface ModelSummary {
@@ -67,6 +111,7 @@ export class ScPoli {
    *   names a file)
    */
   static async train(data: AnnData, options: TrainOptions): Promise<ScPoli> {
+    checkOptionNames("train", options, trainOptionNames);
     return new ScPoli(await trainReference(data, options));
   }
 
@@ -77,8 +122,10 @@ export class ScPoli {
    */
   static async load(
     path: string,
-    { onNote }: { readonly onNote?: (note: Note) => void } = {},
+    options: { readonly onNote?: (note: Note) => void } = {},
   ): Promise<ScPoli> {
+    checkOptionNames("load", options, runSettingNames);
+    const { onNote } = options;
     const files = await openModelFiles(path);
     if (!files) throw noModelFile(path);
     if (!isPythonModel(files)) return new ScPoli(await loadModel(files));
@@ -96,6 +143,7 @@ export class ScPoli {
    * not supported
    */
   static async import(path: string, options: ImportOptions = {}): Promise<ScPoli> {
+    checkOptionNames("import", options, importOptionNames);
     return new ScPoli(await importScArches(path, options));
   }
 
@@ -105,6 +153,7 @@ export class ScPoli {
    * there, unless `force`
    */
   async export(folder: string, options: ExportOptions = {}): Promise<void> {
+    checkOptionNames("export", options, exportOptionNames);
     await exportScArches(folder, this.stored, options);
   }
 
@@ -113,6 +162,7 @@ export class ScPoli {
    * @throws ScPoliError "output"; "refused" where something else has this name, unless `force`
    */
   async save(path: string, options: { readonly force?: boolean } = {}): Promise<void> {
+    checkOptionNames("save", options, runSettingNames);
     await saveModel(path, this.stored, options);
   }
 
@@ -123,7 +173,8 @@ export class ScPoli {
    * @throws ScPoliError as `train`, and "refused" where under half of the model's genes are in the query,
    * unless `force`
    */
-  map(query: AnnData, options: MapOptions = {}): Promise<Mapping<ScPoli>> {
+  async map(query: AnnData, options: MapOptions = {}): Promise<Mapping<ScPoli>> {
+    checkOptionNames("map", options, mapOptionNames);
     return this.#into(query, options, () => mapQuery(this.stored, query, options));
   }
 
@@ -131,7 +182,8 @@ export class ScPoli {
    * Embeds and labels cells whose conditions the model knows.
    * @throws ScPoliError "key" for a condition that it does not know
    */
-  embed(data: AnnData, options: EmbedOptions = {}): Promise<Mapping<ScPoli>> {
+  async embed(data: AnnData, options: EmbedOptions = {}): Promise<Mapping<ScPoli>> {
+    checkOptionNames("embed", options, embedOptionNames);
     return this.#into(data, options, () => embedCells(this.stored, data, options));
   }
 
@@ -143,6 +195,7 @@ export class ScPoli {
    * value or a condition that is not there; "usage" where it is not said which cells
    */
   async label(options: LabelOptions): Promise<ScPoli> {
+    checkOptionNames("label", options, labelOptionNames);
     return new ScPoli(await labelCells(this.stored, options));
   }
 
@@ -154,7 +207,8 @@ export class ScPoli {
    * conditions are one-hot; "usage" where a covariate cannot be classified; "file" for a table that cannot be
    * read; "counts"
    */
-  samples(options: SamplesOptions = {}): Promise<SampleAnalysis[]> {
+  async samples(options: SamplesOptions = {}): Promise<SampleAnalysis[]> {
+    checkOptionNames("samples", options, samplesOptionNames);
     return analyseSamples(this.stored, options);
   }
 

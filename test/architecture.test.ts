@@ -73,7 +73,7 @@ const layers: readonly {
   },
   { name: "arithmetic", files: /^engine\//, packages: /^#platform$/ },
   { name: "platform", files: /^platform\//, packages: /^(node:.*|h5wasm(\/node)?|fflate|unzipit)$/ },
-  { name: "leaves", files: /^(config|errors|random|version)$/ },
+  { name: "leaves", files: /^(config|errors|nearest-names|option-names|random|version)$/ },
 ];
 const layerOf = (file: string): number => layers.findIndex((layer) => layer.files.test(file));
 

@@ -5,7 +5,7 @@ import { openMatrix, readDense, type Shape } from "./stored-matrix.js";
 import { TableFrame } from "./stored-table.js";
 import type { DataFrame } from "./dataframe.js";
 import type { DenseMatrix, Matrix } from "./matrix.js";
-import { missingKey } from "./nearest-names.js";
+import { missingKey } from "../nearest-names.js";
 import type { AnnDataReader, RawData, UnsValue } from "./reader.js";
 import type { Store } from "./store.js";
 

@@ -3,7 +3,7 @@
 import { ScPoliError } from "../errors.js";
 import type { CategoricalColumn, Column, DataFrame } from "./dataframe.js";
 import type { NumericArray } from "./matrix.js";
-import { missingKey } from "./nearest-names.js";
+import { missingKey } from "../nearest-names.js";
 import type { Store, StoredArray } from "./store.js";
 
 /** The table at a path inside the file. @throws ScPoliError "format" where there is none */

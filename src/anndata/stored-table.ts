@@ -5,7 +5,7 @@ import { ScPoliError } from "../errors.js";
 import type { Column, DataFrame } from "./dataframe.js";
 import { booleanOf, numberNames, readNames } from "./stored-frame.js";
 import type { NumericArray } from "./matrix.js";
-import { missingKey } from "./nearest-names.js";
+import { missingKey } from "../nearest-names.js";
 import type { Store, StoredArray } from "./store.js";
 
 export class TableFrame implements DataFrame {

@@ -6,7 +6,7 @@ import { ScPoliError } from "../errors.js";
 import type { Column, DataFrame, StringColumn } from "./dataframe.js";
 import { Hdf5File } from "./hdf5.js";
 import { sparseMatrix, type Matrix, type SparseRows } from "./matrix.js";
-import { missingKey } from "./nearest-names.js";
+import { missingKey } from "../nearest-names.js";
 import type { AnnDataReader } from "./reader.js";
 import { openCsr } from "./stored-matrix.js";
 

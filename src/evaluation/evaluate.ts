@@ -13,6 +13,7 @@ import {
   type Conditions,
 } from "../data/labels.js";
 import { ScPoliError } from "../errors.js";
+import { checkOptionNames, runSettingNames, type OptionNames } from "../option-names.js";
 import { Random } from "../random.js";
 import { isolatedTypes, type LabelledCells } from "./cells.js";
 import { defaultExactCells, draws, scoreIntegration } from "./integration.js";
@@ -96,6 +97,22 @@ export interface Evaluation {
   readonly label_transfer: LabelTransfer | null;
 }
 
+const optionNames: OptionNames<EvaluateOptions & RunSettings> = {
+  ...runSettingNames,
+  embeddings: true,
+  conditionKey: true,
+  cellTypeKey: true,
+  unlabeled: true,
+  before: true,
+  metrics: true,
+  exactCells: true,
+  predictionKey: true,
+  uncertaintyKey: true,
+  probabilityKey: true,
+  query: true,
+  knownTypes: true,
+};
+
 const defaultEmbedding = "X_scpoli";
 const defaultBefore = "X_pca";
 
@@ -110,6 +127,7 @@ const defaultBefore = "X_pca";
  * finite, "usage", "memory", "interrupted"
  */
 export async function evaluate(data: AnnData, options: EvaluateOptions): Promise<Evaluation> {
+  checkOptionNames("evaluate", options, optionNames);
   checkOptions(options);
   const { cellTypeKey, conditionKey, predictionKey, unlabeled } = options;
   const labels = await readLabels(data.obs, [cellTypeKey], unlabeled);

@@ -1,8 +1,9 @@
 // The report: a model, a mapped file or both as one self-contained HTML file. The same input gives the same
 // bytes.
 import type { AnnData } from "../anndata/anndata.js";
-import type { EmbedOptions, Note } from "../config.js";
+import type { EmbedOptions, Note, RunSettings } from "../config.js";
 import type { StoredModel } from "../model/checkpoint.js";
+import { checkOptionNames, runSettingNames, type OptionNames } from "../option-names.js";
 import { escapeText } from "../plots/svg.js";
 import type { SampleAnalysis } from "../samples/analysis.js";
 import { version } from "../version.js";
@@ -51,12 +52,26 @@ export interface ReportOptions {
   readonly signal?: AbortSignal;
 }
 
+const optionNames: OptionNames<ReportOptions & RunSettings> = {
+  ...runSettingNames,
+  title: true,
+  model: true,
+  mapped: true,
+  reference: true,
+  referenceOptions: true,
+  samples: true,
+  genes: true,
+  metrics: true,
+  cellTypeKeys: true,
+};
+
 /**
  * @returns HTML
  * @throws ScPoliError "format" where the file is not a mapped one or the metrics are none, "key" for a gene
  * that no file has
  */
 export async function makeReport(options: ReportOptions): Promise<string> {
+  checkOptionNames("makeReport", options, optionNames);
   const { model, mapped = null, reference: trainedOn = null, samples = [], onNote } = options;
   const stored = model?.stored ?? null;
   const reference = stored && referenceCells(stored);

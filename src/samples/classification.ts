@@ -3,6 +3,7 @@
 // predicted from the reference's. Source: De Donno et al. 2023 ("scPoli enables sample classification", Fig.
 // 4). Differs: the spread is over repeats of the whole cross-validation, not over its folds.
 import type { DenseMatrix } from "../anndata/matrix.js";
+import { checkWhole } from "../config.js";
 import { ScPoliError } from "../errors.js";
 import { Random } from "../random.js";
 import {
@@ -72,10 +73,10 @@ export function classifySamples(
   features: Readonly<Record<string, DenseMatrix>>,
   options: ClassificationOptions = {},
 ): Classification {
-  const { repeats = 20, permutations = 199, neighbors = 5, seed = 0 } = options;
+  const { repeats, permutations, neighbors, seed, folds: most } = checkedOptions(options);
   const { rows, labels, classes, leftOut } = classesOf(covariate);
   const sizes = classes.map((_, c) => labels.reduce((count, label) => count + (label === c ? 1 : 0), 0));
-  const folds = Math.min(options.folds ?? 5, labels.length);
+  const folds = Math.min(most, labels.length);
   const random = new Random(seed, `folds of ${covariate.name}`);
   const divisions = Array.from({ length: repeats }, () =>
     stratifiedFolds(labels, classes.length, folds, random),
@@ -129,6 +130,23 @@ export function classifySamples(
     repeats,
     permutations,
     scores,
+  };
+}
+
+/** @throws ScPoliError "usage" for a number out of range */
+function checkedOptions({
+  folds = 5,
+  repeats = 20,
+  permutations = 199,
+  neighbors = 5,
+  seed = 0,
+}: ClassificationOptions): Required<ClassificationOptions> {
+  return {
+    folds: checkWhole("folds", folds, 2),
+    repeats: checkWhole("repeats", repeats, 1),
+    permutations: checkWhole("permutations", permutations, 0),
+    neighbors: checkWhole("neighbors", neighbors, 1),
+    seed: checkWhole("seed", seed, 0),
   };
 }
 
@@ -292,8 +310,9 @@ export interface SamplePrediction {
 export function predictSamples(
   { names, isReference, embedding }: SampleTable,
   covariate: Covariate,
-  { neighbors = 5 }: ClassificationOptions = {},
+  options: ClassificationOptions = {},
 ): SamplePrediction[] {
+  const { neighbors } = checkedOptions(options);
   const { name, kind, values, levels } = covariate;
   if (kind === "number")
     throw new ScPoliError(

@@ -3,6 +3,7 @@
 // Source: De Donno et al. 2023 ("scPoli scales to datasets with thousands of samples"): P < 0.01 and |r| >
 // 0.3.
 import { readText } from "#platform";
+import { checkNumber } from "../config.js";
 import { ScPoliError } from "../errors.js";
 import type { Components } from "../statistics/components.js";
 import { pearson } from "../statistics/correlation.js";
@@ -35,8 +36,10 @@ export interface GeneLimits {
 export async function correlateGenes(
   { genes, symbols, means, cells }: SampleExpression,
   { scores }: Pick<Components, "scores">,
-  { maxP = 0.01, minR = 0.3 }: GeneLimits = {},
+  limits: GeneLimits = {},
 ): Promise<GeneCorrelation[]> {
+  const maxP = checkNumber("maxP", limits.maxP ?? 0.01, 0, 1);
+  const minR = checkNumber("minR", limits.minR ?? 0.3, 0, 1);
   const distributions = await loadDistributions();
   const rows = Int32Array.from(cells.keys()).filter((sample) => cells[sample]! > 0);
   const positions = Array.from({ length: scores.columns }, (_, k) =>

@@ -2,7 +2,7 @@
 // semicolons.
 import { fileStatus, readText } from "#platform";
 import Papa from "papaparse";
-import { nearestNames } from "../anndata/nearest-names.js";
+import { nearestNames } from "../nearest-names.js";
 import type { Note } from "../config.js";
 import type { MetadataValue, SampleMetadata } from "../data/sample-metadata.js";
 import { ScPoliError } from "../errors.js";

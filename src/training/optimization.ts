@@ -8,6 +8,7 @@ import {
   type OptimizationOptions,
 } from "../config.js";
 import { ScPoliError } from "../errors.js";
+import { checkOptionNames, earlyStoppingNames } from "../option-names.js";
 
 /** Options with every choice made. */
 export interface OptimizationPlan {
@@ -103,6 +104,7 @@ export function planOptimization(
 }
 
 function checkEarlyStopping(options: EarlyStopping): EarlyStopping {
+  checkOptionNames("earlyStopping", options, earlyStoppingNames);
   checkWhole("earlyStopping.patience", options.patience, 1);
   checkWhole("earlyStopping.lrPatience", options.lrPatience, 1);
   checkNumber("earlyStopping.threshold", options.threshold, 0);

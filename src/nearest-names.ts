@@ -1,5 +1,5 @@
 // "Did you mean ...": the names nearest to one that is not there.
-import { ScPoliError } from "../errors.js";
+import { ScPoliError } from "./errors.js";
 
 /**
  * Up to `count` names, nearest first: those that contain the name or are contained in it, then by edit
