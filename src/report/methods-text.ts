@@ -1,5 +1,6 @@
 // The text to paste into Methods, with citations, from what was really done.
 import type { StoredModel } from "../model/checkpoint.js";
+import { hasTheta } from "../model/parameters.js";
 import { escapeText } from "../plots/svg.js";
 import { version } from "../version.js";
 import type { QueryCells } from "./cells.js";
@@ -19,7 +20,7 @@ export function methodsHtml(
 ): string {
   const paragraphs = [
     ...(stored ? [trainingText(stored)] : []),
-    ...(query ? [mappingText(query)] : []),
+    ...(query ? [mappingText(query, stored)] : []),
     ...(hasSamples
       ? [
           "Condition embeddings were analysed as samples by principal component analysis; covariates were associated with each component by linear models (adjusted R\u00b2, F test, Benjamini\u2013Hochberg correction).",
@@ -35,7 +36,7 @@ export function methodsHtml(
 
 function trainingText({ json }: StoredModel): string {
   const { model, provenance } = json;
-  const plan = (provenance["optimization"] ?? {}) as Readonly<Record<string, unknown>>;
+  const plan = recordOf(provenance["optimization"]);
   const cells =
     typeof provenance["cells"] === "number" ? ` of ${provenance["cells"].toLocaleString("en-US")} cells` : "";
   const conditions = json.condition_keys
@@ -46,21 +47,111 @@ function trainingText({ json }: StoredModel): string {
     typeof provenance["epochs_run"] === "number" ? ` over ${provenance["epochs_run"]} epochs` : "";
   const minibatch =
     typeof plan["minibatch"] === "number" ? `, minibatches of ${plan["minibatch"]} cells` : "";
-  return `A reference${cells} and ${json.genes.length.toLocaleString("en-US")} genes was built with scPoli (ref. 1; implementation scpoli ${json.scpoli_version}) with ${likelihoods[model.recon_loss]}, a latent space of ${model.latent_dim} dimensions, hidden layers of ${model.hidden_layer_sizes.join(" and ")} units and condition embeddings of ${model.embedding_dims.join(" and ")} dimensions. Conditions (number): ${conditions}.${types ? ` Cell types (number) of each annotation level: ${types}.` : ""} The model was trained with Adam${epochs}${minibatch}; the weights of the best validation loss were kept. Cells were displayed by UMAP (ref. 2) of the latent space.`;
+  const entering = isOneHot(model)
+    ? "one-hot encoded conditions"
+    : `condition embeddings of ${model.embedding_dims.join(" and ")} dimensions`;
+  return (
+    `A reference${cells} and ${json.genes.length.toLocaleString("en-US")} genes was built with scPoli ` +
+    `(ref. 1; implementation scpoli ${json.scpoli_version}) with ${likelihoods[model.recon_loss]}, a latent ` +
+    `space of ${model.latent_dim} dimensions, hidden layers of ${model.hidden_layer_sizes.join(" and ")} ` +
+    `units and ${entering}. Conditions (number): ${conditions}.` +
+    `${types ? ` Cell types (number) of each annotation level: ${types}.` : ""} The model was trained with ` +
+    `Adam${epochs}${minibatch}; ${keptWeights(provenance, plan)} were kept.` +
+    `${json.landmarks ? " Cells were displayed by UMAP (ref. 2) of the latent space." : ""}`
+  );
 }
 
-function mappingText({ cells, facts, levels, conditions }: QueryCells): string {
+function isOneHot(model: StoredModel["json"]["model"]): boolean {
+  return model.condition_encoding === "one-hot";
+}
+
+function recordOf(value: unknown): Readonly<Record<string, unknown>> {
+  return typeof value === "object" && value !== null ? (value as Readonly<Record<string, unknown>>) : {};
+}
+
+/** Which weights the training ended with: those of the last epoch, unless early stopping found better ones. */
+function keptWeights(provenance: Readonly<Record<string, unknown>>, plan: Readonly<Record<string, unknown>>) {
+  const [best, last] = [provenance["best_epoch"], provenance["epochs_run"]];
+  if (typeof best !== "number" || typeof last !== "number" || best >= last)
+    return "the weights of the last epoch";
+  const { metric } = recordOf(plan["earlyStopping"]);
+  const loss =
+    typeof metric === "string" && metric in losses ? `${losses[metric as keyof typeof losses]} ` : "";
+  const cells = "validation" in recordOf(provenance["losses"]) ? "validation" : "training";
+  return `the weights of epoch ${best}, that of the lowest ${loss}loss of the ${cells} cells,`;
+}
+
+/** What early stopping looks at. */
+const losses = {
+  prototype: "prototype",
+  reconstruction: "reconstruction",
+  kl: "KL",
+  total: "total",
+  unweighted: "summed",
+} as const;
+
+function mappingText(
+  { cells, facts, levels, conditions, umap }: QueryCells,
+  stored: StoredModel | null,
+): string {
   const coverage =
     typeof facts["gene_coverage"] === "number"
       ? ` (${(100 * facts["gene_coverage"]).toFixed(1)} % of the reference's genes)`
       : "";
-  const how =
-    facts["verb"] === "embed"
-      ? "embedded with the reference model"
-      : "mapped onto the reference by architecture surgery, in which the embeddings of the new conditions alone were learnt";
-  const labels = levels.map(({ key, threshold, unknown }) => {
-    const flagged = unknown.reduce((sum, flag) => sum + flag, 0);
-    return ` Cell types (${key}) were transferred${threshold === null ? "" : `; cells with an uncertainty above ${threshold === "by type" ? "the threshold of their type" : Number(threshold.toPrecision(3))} (${flagged.toLocaleString("en-US")}) were flagged unknown`}.`;
-  });
-  return `${cells.toLocaleString("en-US")} query cells${conditions.length > 0 ? ` of ${conditions.map(({ key, names }) => `${names.length} ${key}`).join(", ")}` : ""}${coverage} were ${how} (scpoli ${String(facts["version"] ?? version)}).${labels.join("")} Query cells were placed into the reference's UMAP at the weighted mean of their 15 nearest reference cells.`;
+  const classifiers = recordOf(facts["classifiers"]);
+  const labels = levels.map(
+    (level) => ` Cell types (${level.key}) ${labelText(classifiers[level.key])}${unknownText(level)}.`,
+  );
+  return (
+    `${cells.toLocaleString("en-US")} query cells` +
+    `${conditions.length > 0 ? ` of ${conditions.map(({ key, names }) => `${names.length} ${key}`).join(", ")}` : ""}` +
+    `${coverage} were ${howMapped(facts, stored)} (scpoli ${String(facts["version"] ?? version)}).` +
+    `${labels.join("")}${umap ? placedText : ""}`
+  );
+}
+
+const placedText =
+  " Query cells were placed into the reference's UMAP at the weighted mean of their 15 nearest reference cells.";
+
+/** What was learnt to map the query. */
+function howMapped(facts: QueryCells["facts"], stored: StoredModel | null): string {
+  const treatments = Array.isArray(facts["conditions"]) ? facts["conditions"].map(String) : [];
+  if (facts["verb"] === "embed" || facts["epochs"] === 0) {
+    if (!treatments.some((text) => text.includes(": new")))
+      return "embedded with the reference model, which knew their conditions";
+    return (
+      "mapped onto the reference without training: each new condition was given what the reference learnt of " +
+      "the condition that explains its cells best"
+    );
+  }
+  const model = stored?.json.model;
+  const learnt = [
+    model && isOneHot(model)
+      ? "the input weights of the new conditions"
+      : "the embeddings of the new conditions",
+    ...(!model || hasTheta(model.recon_loss) ? ["the inverse dispersions of their combinations"] : []),
+  ];
+  return (
+    "mapped onto the reference by architecture surgery, in which " +
+    `${learnt.join(" and ")} alone were learnt`
+  );
+}
+
+function labelText(classifier: unknown): string {
+  return classifier === "head"
+    ? "were predicted by a multinomial logistic regression on the expression of genes, fitted to the " +
+        "reference by scpoli (not part of ref. 1)"
+    : "were transferred from the nearest prototype (ref. 1)";
+}
+
+function unknownText({ threshold, unknown, uncertaintyBy }: QueryCells["levels"][number]): string {
+  if (threshold === null) return "";
+  const flagged = unknown.reduce((sum, flag) => sum + flag, 0).toLocaleString("en-US");
+  const limit =
+    threshold === "by type" ? "the threshold of their type" : String(Number(threshold.toPrecision(3)));
+  const measure =
+    uncertaintyBy === "novelty"
+      ? "an uncertainty, by the novelty score of scpoli (not part of ref. 1),"
+      : "an uncertainty, by the distance to the nearest prototype,";
+  return `; cells with ${measure} above ${limit} (${flagged}) were flagged unknown`;
 }
