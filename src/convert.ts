@@ -387,7 +387,7 @@ class Collection {
 
   private async load(): Promise<State> {
     const { options, rows, genes, place } = this;
-    const owner = fingerprint({
+    const owner = await fingerprint({
       rows,
       genes,
       place: place.name,

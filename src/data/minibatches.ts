@@ -1,5 +1,6 @@
 // From a data set to minibatches: which cells train and which validate, and one sparse minibatch at a time.
 import type { CountRows, CountSource } from "./count-source.js";
+import type { Note } from "../config.js";
 import type { Minibatch } from "../engine/engine.js";
 import { Random } from "../random.js";
 
@@ -19,13 +20,24 @@ export interface Dataset {
 export interface Split {
   readonly train: Int32Array;
   readonly validation: Int32Array;
+  /**
+   * what the validation cells are a share of: the cells of each combination of conditions, or all cells, where
+   * most combinations are too small to give one
+   */
+  readonly heldOutOf: "combinations" | "cells";
+}
+
+/** The cell types of a cell over all levels, each once. */
+export function typesOf(labels: Int32Array, levels: number, cell: number): number[] {
+  return [...new Set(labels.subarray(cell * levels, (cell + 1) * levels))].filter((label) => label >= 0);
 }
 
 /**
  * Splits cells at random into training and validation cells.
- * Every combination of conditions gives its share (rounded down, so that small ones train), and every
- * condition and cell type keeps a training cell: a sorted file or a rare type changes nothing. Validation
- * cells of a streamed data set are held in memory: there are no more of them than fit.
+ * Every combination of conditions gives its share (rounded down), and every condition and cell type keeps a
+ * training cell: a sorted file or a rare type changes nothing. Where the combinations are so small that
+ * rounding leaves less than half of the share, the rest is one more cell of combinations drawn at random.
+ * Validation cells of a streamed data set are held in memory: there are no more of them than fit.
  * @param share - share of the cells that train, in (0, 1]
  */
 export function splitCells(
@@ -36,20 +48,14 @@ export function splitCells(
   const trainFrac = Math.max(share, 1 - counts.mostHeld / counts.cells);
   const order = Int32Array.from({ length: counts.cells }, (_, i) => i);
   new Random(seed, "split").shuffle(order);
-  const size = new Map<number, number>();
   const left = new Map<number, number>();
-  for (const combination of combinations) size.set(combination, (size.get(combination) ?? 0) + 1);
-  for (const label of labels) left.set(label, (left.get(label) ?? 0) + 1);
-  const quota = new Map(
-    [...size].map(([combination, n]) => [
-      combination,
-      Math.min(n - 1, Math.floor(n * (1 - trainFrac) + 1e-9)),
-    ]),
-  );
+  for (let cell = 0; cell < counts.cells; cell++)
+    for (const label of typesOf(labels, levels, cell)) left.set(label, (left.get(label) ?? 0) + 1);
+  const { quota, heldOutOf } = validationQuota(combinations, 1 - trainFrac, new Random(seed, "small split"));
   const train: number[] = [];
   const validation: number[] = [];
   for (const cell of order) {
-    const own = [...labels.subarray(cell * levels, (cell + 1) * levels)].filter((label) => label >= 0);
+    const own = typesOf(labels, levels, cell);
     const remaining = quota.get(combinations[cell]!)!;
     if (remaining > 0 && own.every((label) => left.get(label)! > 1)) {
       quota.set(combinations[cell]!, remaining - 1);
@@ -57,7 +63,45 @@ export function splitCells(
       validation.push(cell);
     } else train.push(cell);
   }
-  return { train: Int32Array.from(train).sort(), validation: Int32Array.from(validation).sort() };
+  return { train: Int32Array.from(train).sort(), validation: Int32Array.from(validation).sort(), heldOutOf };
+}
+
+/** Tells a user where validation cells are few, or none. @param share - share of the cells that train */
+export function noteSplit(split: Split, share: number, note: (note: Note) => void): void {
+  const [trained, heldOut] = [split.train.length, split.validation.length];
+  if (share < 1 && heldOut === 0)
+    note({
+      level: "warning",
+      message:
+        `No cell is held out for validation: ${trained} cells are too few. Early stopping looks at the loss of ` +
+        "the training cells.",
+    });
+  if (split.heldOutOf === "cells")
+    note({
+      level: "info",
+      message:
+        `Most combinations of conditions have too few cells to hold out their share: ${heldOut} of all ` +
+        `${trained + heldOut} cells validate, drawn at random.`,
+    });
+}
+
+/** Validation cells of each combination of conditions. @param share - share of the cells that validate */
+function validationQuota(
+  combinations: Int32Array,
+  share: number,
+  random: Random,
+): { readonly quota: Map<number, number>; readonly heldOutOf: Split["heldOutOf"] } {
+  const size = new Map<number, number>();
+  for (const combination of combinations) size.set(combination, (size.get(combination) ?? 0) + 1);
+  const wanted = (cells: number): number => Math.floor(cells * share + 1e-9);
+  const quota = new Map([...size].map(([combination, n]) => [combination, Math.min(n - 1, wanted(n))]));
+  const given = [...quota.values()].reduce((sum, n) => sum + n, 0);
+  const missing = wanted(combinations.length) - given;
+  if (missing <= given) return { quota, heldOutOf: "combinations" };
+  const canGive = [...size].filter(([combination, n]) => n > quota.get(combination)! + 1);
+  for (const [combination] of random.shuffle(canGive).slice(0, missing))
+    quota.set(combination, quota.get(combination)! + 1);
+  return { quota, heldOutOf: "cells" };
 }
 
 /** Most stored counts that `rows` cells of the data set can have together. */

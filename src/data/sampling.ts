@@ -1,5 +1,5 @@
 // Samples of cells in which rare cell types keep their share.
-import type { Dataset } from "./minibatches.js";
+import { typesOf, type Dataset } from "./minibatches.js";
 
 /**
  * Cells in which each type of each level has `share` cells where it has as many; the rest as they come.
@@ -15,7 +15,7 @@ export function sampleRareFirst(
   const taken = new Map<number, number>();
   const [chosen, others]: [number[], number[]] = [[], []];
   for (const cell of order) {
-    const own = Array.from(labels.subarray(cell * levels, (cell + 1) * levels)).filter((label) => label >= 0);
+    const own = typesOf(labels, levels, cell);
     const isRare = own.some((label) => (taken.get(label) ?? 0) < share);
     (isRare && chosen.length < most ? chosen : others).push(cell);
     if (isRare) own.forEach((label) => taken.set(label, (taken.get(label) ?? 0) + 1));

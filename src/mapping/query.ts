@@ -31,7 +31,7 @@ import { readConditions, type Conditions } from "../data/labels.js";
 import type { MappingReport } from "./mapping.js";
 import { openCounts, resultBytes, tellNeed } from "../data/memory.js";
 import { writtenOut } from "../data/count-source.js";
-import { fillMinibatch, minibatchCapacity, type Dataset } from "../data/minibatches.js";
+import { fillMinibatch, minibatchCapacity, noteSplit, type Dataset } from "../data/minibatches.js";
 import { renameGenes, type NameMapReport } from "../data/name-maps.js";
 import { Network } from "../model/network.js";
 import { planOptimization } from "../training/optimization.js";
@@ -376,6 +376,7 @@ async function learn(
       onProgress: options.onProgress,
       signal: options.signal,
     });
+    if (trains) noteSplit(trainer.split, plan.trainFrac, (note) => options.onNote?.(note));
     const epochs = trains ? (await trainer.run()).history.length : 0;
     const values = network.read();
     const theta = trains ? null : nearestTheta(extension, treatments);

@@ -8,7 +8,7 @@ import { clusterPoints, type Clustering } from "./clustering.js";
 import { checkNumber, checkWhole, defaults, type Note, type UnlabeledOptions } from "../config.js";
 import { ScPoliError } from "../errors.js";
 import type { Dataset } from "../data/minibatches.js";
-import { PrototypeSums, type Prototypes } from "./prototypes.js";
+import { isRepeated, PrototypeSums, type Prototypes } from "./prototypes.js";
 
 /**
  * @returns null where no unlabelled prototypes are asked for
@@ -229,9 +229,10 @@ export function addQueryTypes(
   const shift = new Float64Array(D);
   let cells = 0;
   codes.forEach((code, at) => {
-    if (code < 0 || code >= K) return;
+    const row = Math.floor(at / L);
+    if (code < 0 || code >= K || isRepeated(codes, row, at % L, L)) return;
     cells++;
-    for (let d = 0; d < D; d++) shift[d]! += latent[Math.floor(at / L) * D + d]! - known[code * D + d]!;
+    for (let d = 0; d < D; d++) shift[d]! += latent[row * D + d]! - known[code * D + d]!;
   });
   if (cells > 0)
     prototypes.means.forEach((value, i) => (prototypes.means[i] = value - shift[i % D]! / cells));

@@ -46,7 +46,7 @@ export class PrototypeSums {
     for (let row = 0; row < rows; row++)
       for (let level = 0; level < levels; level++) {
         const k = labels[row * levels + level]!;
-        if (k < 0) continue;
+        if (k < 0 || isRepeated(labels, row, level, levels)) continue;
         if (this.#counts[k]!++ === 0) this.#origin.set(latent.subarray(row * D, (row + 1) * D), k * D);
         for (let d = 0; d < D; d++) {
           difference[d] = latent[row * D + d]! - this.#origin[k * D + d]!;
@@ -78,6 +78,17 @@ export class PrototypeSums {
     }
     return { shape: [K, D], means, covariances, counts: this.#counts.slice() };
   }
+}
+
+/**
+ * Whether a cell has the label of a level at an earlier level too: a name that is used at two levels is one
+ * prototype, and the cell counts once.
+ * @param labels - (rows, levels)
+ */
+export function isRepeated(labels: Int32Array, row: number, level: number, levels: number): boolean {
+  const label = labels[row * levels + level]!;
+  for (let earlier = 0; earlier < level; earlier++) if (labels[row * levels + earlier] === label) return true;
+  return false;
 }
 
 /** Minkowski-p distance of point `i` of `a` to point `k` of `b`, each (n, D). */

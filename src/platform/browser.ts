@@ -51,6 +51,18 @@ export async function isSameFile(first: string, second: string): Promise<boolean
   return joinPath(first) === joinPath(second);
 }
 
+/**
+ * SHA-256 of bytes, one piece after the other, as hexadecimal text.
+ * @throws ScPoliError "usage" where the page is in no secure context: browsers compute it in these only
+ */
+export async function sha256(pieces: Iterable<Uint8Array>): Promise<string> {
+  if (!("subtle" in crypto))
+    throw new ScPoliError("usage", "Checkpoints need a page that is served by https or from localhost.");
+  const whole = new Uint8Array(await new Blob([...pieces].map((piece) => piece.slice())).arrayBuffer());
+  const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", whole));
+  return Array.from(digest, (byte) => byte.toString(16).padStart(2, "0")).join("");
+}
+
 export async function readFile(path: string): Promise<Uint8Array> {
   return reading(path, (file) => {
     const content = new Uint8Array(file.bytes);
@@ -201,14 +213,17 @@ export async function createTemporary(path: string): Promise<string> {
   return temporary;
 }
 
+/** Writers of files so far: each has a temporary name of its own. */
+let writers = 0;
+
 /**
- * A name beside `path`, for a file or a folder that will be renamed to it. Removed by `removeTemporaries`
- * until it is.
+ * A name beside `path` that no other writer has, for a file or a folder that will be renamed to it. Removed by
+ * `removeTemporaries` until it is.
  */
 export function temporaryName(path: string): string {
   const names = namesOf(path);
   const name = names.pop() ?? "";
-  const temporary = joinPath(...names, `.${name}.tmp`);
+  const temporary = joinPath(...names, `.${name}.${writers++}.tmp`);
   temporaries.set(temporary, path);
   return temporary;
 }

@@ -13,6 +13,7 @@ import {
   rmSync,
   writeFileSync,
 } from "node:fs";
+import { createHash, randomUUID } from "node:crypto";
 import * as fs from "node:fs/promises";
 import { availableParallelism, hostname, totalmem } from "node:os";
 import { basename, dirname, join, resolve, sep } from "node:path";
@@ -75,6 +76,13 @@ export async function readFile(path: string): Promise<Uint8Array> {
   } catch (error) {
     throw fileError("file", path, "cannot be read", error);
   }
+}
+
+/** SHA-256 of bytes, one piece after the other, as hexadecimal text. */
+export async function sha256(pieces: Iterable<Uint8Array>): Promise<string> {
+  const hash = createHash("sha256");
+  for (const piece of pieces) hash.update(piece);
+  return hash.digest("hex");
 }
 
 /** UTF-8 text. */
@@ -266,12 +274,13 @@ export async function createTemporary(path: string): Promise<string> {
 }
 
 /**
- * A name beside `path`, for a file or a folder that will be renamed to it. Removed by `removeTemporaries`
- * until it is. What killed processes have left of it goes.
+ * A name beside `path` that no other writer has, for a file or a folder that will be renamed to it. Removed by
+ * `removeTemporaries` until it is. What killed processes have left of it goes.
  */
 export function temporaryName(path: string): string {
   removeAbandoned(path);
-  const temporary = join(dirname(resolve(path)), `.${basename(path)}.${process.pid}@${hostname()}.tmp`);
+  const writer = `${process.pid}-${randomUUID().slice(0, 8)}@${hostname()}`;
+  const temporary = join(dirname(resolve(path)), `.${basename(path)}.${writer}.tmp`);
   temporaries.set(temporary, path);
   return temporary;
 }

@@ -1,25 +1,23 @@
 // The checkpoint of a run: one file with everything that the optimisation needs to go on from where it was,
 // written atomically.
-import { readFile, writeFile } from "#platform";
+import { readFile, sha256, writeFile } from "#platform";
 import { ScPoliError } from "../errors.js";
 import type { Prototypes } from "../model/prototypes.js";
-import { hash32 } from "../random.js";
 import { readSafetensors, writeSafetensors, type Tensor } from "../model/safetensors.js";
 import type { Snapshot, TrainerState } from "./trainer.js";
 
 /** What the checkpoint belongs to: options and data. A run goes on only from its own. */
 export type Fingerprint = string;
 
-/** A short digest of options and numbers. */
-export function fingerprint(options: unknown, ...arrays: ArrayLike<number>[]): Fingerprint {
-  let digest = 0;
-  for (const character of JSON.stringify(options)) digest = hash32(digest, 1, character.codePointAt(0)!, 0);
-  for (const array of arrays) {
-    digest = hash32(digest, 2, array.length, 0);
-    for (let i = 0; i < array.length; i++) digest = hash32(digest, 3, Math.trunc(array[i]!), 0);
-  }
-  return digest.toString(16).padStart(8, "0");
+/** SHA-256 of options and names (as JSON) and of every bit of arrays. */
+export function fingerprint(options: unknown, ...arrays: Digestible[]): Promise<Fingerprint> {
+  const text = JSON.stringify([options, arrays.map(({ length }) => length)]);
+  const bytes = arrays.map(
+    ({ buffer, byteOffset, byteLength }) => new Uint8Array(buffer, byteOffset, byteLength),
+  );
+  return sha256([new TextEncoder().encode(text), ...bytes]);
 }
+type Digestible = Int32Array | Float32Array | Float64Array;
 
 /** Writes the checkpoint; the file is replaced at once or not at all. */
 export async function saveCheckpoint(path: string, snapshot: Snapshot, owner: Fingerprint): Promise<void> {

@@ -94,7 +94,8 @@ export class Trainer {
     readonly encoding: Program;
   };
   readonly #engine: Engine;
-  readonly #split: Split;
+  /** which cells train and which validate */
+  readonly split: Split;
   readonly #dataset: Dataset;
   /**
    * of each unlabelled cell, its unlabelled prototype; null before the fine-tuning, and where they are not in
@@ -122,7 +123,7 @@ export class Trainer {
     this.#dataset = unlabeled ? withClusterLevel(dataset) : dataset;
     this.#engine = network.engine;
     dataset.counts.keepIn?.(network.engine);
-    this.#split = splitCells(dataset, plan.trainFrac, plan.seed);
+    this.split = splitCells(dataset, plan.trainFrac, plan.seed);
     this.#programs = {
       training: network.training({ dropout: plan.dropout, prototypeNorm: plan.prototypeNorm }),
       validation: network.validation(plan.prototypeNorm),
@@ -162,7 +163,7 @@ export class Trainer {
       history: state.history,
       bestEpoch,
       prototypes: this.#prototypes && firstRows(this.#prototypes, unlabeled?.from ?? prototypeCount),
-      split: this.#split,
+      split: this.split,
     };
   }
 
@@ -209,7 +210,7 @@ export class Trainer {
   async #trainEpoch(): Promise<void> {
     const { plan } = this.options;
     const state = this.#state;
-    const order = this.#dataset.counts.shuffled(this.#split.train, plan.seed, state.epoch);
+    const order = this.#dataset.counts.shuffled(this.split.train, plan.seed, state.epoch);
     groupCombinations(order, plan.minibatch, this.#dataset.combinations);
     const prototypeWeight = this.#isFineTuning() ? plan.eta : 0;
     await this.#eachMinibatch(order, state.position, async (chunk) => {
@@ -258,14 +259,14 @@ export class Trainer {
     const alpha = this.#alpha(state.epoch + 1);
     const fineTuning = this.#isFineTuning();
     const weights = { kl: alpha, prototype: fineTuning ? plan.eta : 0 };
-    const train = lossTerms(state.sums, this.#split.train.length, weights);
+    const train = lossTerms(state.sums, this.split.train.length, weights);
     const validation =
-      this.#split.validation.length > 0
-        ? lossTerms(await this.#validate(fineTuning), this.#split.validation.length, weights)
+      this.split.validation.length > 0
+        ? lossTerms(await this.#validate(fineTuning), this.split.validation.length, weights)
         : undefined;
     const losses: EpochLosses = validation ? { train, validation } : { train };
     state.history.push(losses);
-    this.#cellsDone += this.#split.validation.length;
+    this.#cellsDone += this.split.validation.length;
 
     // Without labels or prototype loss there is no fine-tuning: the end of the annealing takes its place.
     const monitored =
@@ -292,7 +293,7 @@ export class Trainer {
   async #validate(fineTuning: boolean): Promise<TrainerState["sums"]> {
     const sums = noLosses();
     const { seed } = this.options.plan;
-    this.#held ??= await this.#dataset.counts.hold(this.#split.validation);
+    this.#held ??= await this.#dataset.counts.hold(this.split.validation);
     const validate = (chunk: Int32Array, start: number): void => {
       // the same noise in every epoch, so that epochs are compared and not their luck
       addLosses(
@@ -304,7 +305,7 @@ export class Trainer {
         chunk.length,
       );
     };
-    await this.#eachMinibatch(this.#split.validation, 0, validate, this.#held);
+    await this.#eachMinibatch(this.split.validation, 0, validate, this.#held);
     return sums;
   }
 
@@ -328,7 +329,7 @@ export class Trainer {
     const { levels, labels } = this.#dataset;
     const sums = new PrototypeSums(this.options.prototypeCount, this.network.options.latentDim, levels);
     const own = new Int32Array(this.options.plan.minibatch * levels);
-    await this.#eachMinibatch(this.#split.train, 0, (chunk) => {
+    await this.#eachMinibatch(this.split.train, 0, (chunk) => {
       this.#programs.encoding.run();
       chunk.forEach((cell, row) =>
         own.set(labels.subarray(cell * levels, (cell + 1) * levels), row * levels),
@@ -390,7 +391,7 @@ export class Trainer {
       const { epoch, position } = this.#state;
       throw new ScPoliError(
         "interrupted",
-        `Stopped in epoch ${epoch + 1} after ${position} of its ${this.#split.train.length} cells.`,
+        `Stopped in epoch ${epoch + 1} after ${position} of its ${this.split.train.length} cells.`,
         { epoch, position },
       );
     }
@@ -401,8 +402,8 @@ export class Trainer {
     const { onProgress, plan, stage } = this.options;
     if (!onProgress) return;
     const { epoch, position } = this.#state;
-    const cells = this.#split.train.length;
-    const perEpoch = cells + this.#split.validation.length;
+    const cells = this.split.train.length;
+    const perEpoch = cells + this.split.validation.length;
     const cellsPerSecond = (1000 * this.#cellsDone) / (performance.now() - this.#started);
     const done = epoch + position / cells;
     onProgress({

@@ -37,13 +37,13 @@ import {
   type Labels,
 } from "../data/labels.js";
 import { openCounts } from "../data/memory.js";
-import { minibatchCapacity, type Dataset } from "../data/minibatches.js";
+import { minibatchCapacity, noteSplit, type Dataset } from "../data/minibatches.js";
 import { renameGenes, renameLabels, type NameMapReport } from "../data/name-maps.js";
 import { Network } from "../model/network.js";
 import { planOptimization, type OptimizationPlan } from "./optimization.js";
 import { initialValues, modelOptions, parameterShapes, type ModelSizes } from "../model/parameters.js";
 import type { Prototypes } from "../model/prototypes.js";
-import { fingerprint, loadCheckpoint, saveCheckpoint } from "./resume.js";
+import { fingerprint, loadCheckpoint, saveCheckpoint, type Fingerprint } from "./resume.js";
 import { Trainer, type Snapshot, type TrainingResult } from "./trainer.js";
 import { metadataOfConditions, type SampleMetadata } from "../data/sample-metadata.js";
 import { resolveGenes } from "../data/variable-genes.js";
@@ -79,6 +79,7 @@ export async function trainReference(data: AnnData, options: TrainOptions): Prom
       "usage",
       "conditionKeys is empty; name at least one column of obs, e.g. the sample or donor.",
     );
+  const note = options.onNote ?? (() => undefined);
   const reference = await readReference(data, options);
   const { genes, map, keep } = reference;
   const cells = keep?.length ?? data.nObs;
@@ -113,14 +114,15 @@ export async function trainReference(data: AnnData, options: TrainOptions): Prom
     options,
   );
   const dataset: Dataset = { ...reference.cells, counts };
-  const checkpoint = new CheckpointFile(
-    options,
+  const checkpoint = new CheckpointFile(options, () =>
     fingerprint(
       {
         model,
         sizes,
         plan,
         genes,
+        conditions: reference.conditions.map(({ key, names }) => ({ key, names })),
+        cellTypes: { keys: reference.labels.keys, names: reference.labels.names },
         isStreamed: counts.isStreamed,
         unlabeled: unlabeled && { ...clustering, weight: unlabeled.weight },
       },
@@ -161,8 +163,9 @@ export async function trainReference(data: AnnData, options: TrainOptions): Prom
       checkpointMs: checkNumber("checkpointSeconds", options.checkpointSeconds ?? 60, 0) * 1000,
       onCheckpoint: (snapshot) => checkpoint.save(snapshot()),
     });
+    noteSplit(trainer.split, plan.trainFrac, note);
     const result = await trainer.run();
-    const calibration = await calibrateLevels(trainer, result, reference.labels, dataset);
+    const calibration = await calibrateLevels(trainer, result, reference.labels, dataset, note);
     const assembled = assemble(reference, model, plan, network, result, calibration);
     trained = clustering
       ? addUnlabeledPrototypes(
@@ -299,6 +302,7 @@ async function calibrateLevels(
   { split, prototypes }: TrainingResult,
   labels: Labels,
   dataset: Dataset,
+  note: (note: Note) => void,
 ): Promise<LevelCalibration[]> {
   if (!prototypes) return [];
   const calibrations: LevelCalibration[] = [];
@@ -306,6 +310,13 @@ async function calibrateLevels(
     const labelled = (cells: Int32Array): Int32Array =>
       cells.filter((cell) => dataset.labels[cell * dataset.levels + position]! >= 0);
     const heldOut = labelled(split.validation);
+    if (heldOut.length < fewHeldOut)
+      note({
+        level: "warning",
+        message:
+          `Fewer than ${fewHeldOut} held-out cells (${heldOut.length}) have a label of '${key}': its distances are ` +
+          "calibrated on training cells too, and its uncertainties will be too small.",
+      });
     const cells =
       heldOut.length >= fewHeldOut ? heldOut : Int32Array.from([...heldOut, ...labelled(split.train)]);
     const own = Int32Array.from(cells, (cell) => dataset.labels[cell * dataset.levels + position]!);
@@ -386,9 +397,11 @@ function assemble(
 
 /** The checkpoint of one run; does nothing where no path was given. */
 class CheckpointFile {
+  #owner: Promise<Fingerprint> | null = null;
+
   constructor(
     private readonly options: TrainOptions,
-    private readonly owner: string,
+    private readonly owner: () => Promise<Fingerprint>,
   ) {}
 
   async load(): Promise<Snapshot | undefined> {
@@ -401,12 +414,17 @@ class CheckpointFile {
       });
       return undefined;
     }
-    const snapshot = await loadCheckpoint(checkpoint, this.owner);
+    const snapshot = await loadCheckpoint(checkpoint, await this.#fingerprint());
     onNote?.({ level: "info", message: `Going on from ${checkpoint}, epoch ${snapshot.state.epoch + 1}.` });
     return snapshot;
   }
 
   async save(snapshot: Snapshot): Promise<void> {
-    if (this.options.checkpoint) await saveCheckpoint(this.options.checkpoint, snapshot, this.owner);
+    if (this.options.checkpoint)
+      await saveCheckpoint(this.options.checkpoint, snapshot, await this.#fingerprint());
+  }
+
+  #fingerprint(): Promise<Fingerprint> {
+    return (this.#owner ??= this.owner());
   }
 }
