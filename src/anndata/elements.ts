@@ -36,6 +36,33 @@ export interface Additions {
   /** (N, columns) each */
   readonly obsm?: Readonly<Record<string, DenseMatrix>>;
   readonly uns?: Readonly<Record<string, NewUns>>;
+  /** what an earlier run has left and this one does not write: not in the copy */
+  readonly removed?: AdditionNames;
+}
+
+/** Names of what is added, or removed. */
+export interface AdditionNames {
+  readonly obs?: readonly string[];
+  readonly obsm?: readonly string[];
+  readonly uns?: readonly string[];
+}
+
+/** Names of the file's own that are not in the copy: those of additions, and those removed. */
+export function namesOfReplaced({ obs = {}, obsm = {}, uns = {}, removed = {} }: Additions) {
+  return {
+    obs: [...Object.keys(obs), ...(removed.obs ?? [])],
+    obsm: [...Object.keys(obsm), ...(removed.obsm ?? [])],
+    uns: [...Object.keys(uns), ...(removed.uns ?? [])],
+  };
+}
+
+/** Columns of obs of a copy, in order. @param kept - the file's own @param removed - as in `Additions` */
+export function columnOrder(
+  kept: readonly string[],
+  { obs = {}, removed = {} }: Additions,
+): readonly string[] {
+  const names = [...new Set([...kept, ...Object.keys(obs)])];
+  return names.filter((name) => Object.hasOwn(obs, name) || !removed.obs?.includes(name));
 }
 
 /** Writes the pieces that every element is made of. */

@@ -12,20 +12,21 @@ import {
 import { ScPoliError } from "../errors.js";
 import type { AnnData } from "./anndata.js";
 import { oldParts, stampEncodings, writeOldParts } from "./h5ad-upgrade.js";
-import { checkKey, type Additions, type NewColumn, type NewUns } from "./elements.js";
+import {
+  checkKey,
+  columnOrder,
+  namesOfReplaced,
+  type AdditionNames,
+  type Additions,
+  type NewColumn,
+  type NewUns,
+} from "./elements.js";
 import { H5adWriter } from "./h5ad-elements.js";
 import { Hdf5File } from "./hdf5.js";
 import { blocks, type DenseMatrix, type NumericArray, type SparseRows } from "./matrix.js";
 import { startZarrCopy } from "./zarr-copy.js";
 
-export type { Additions, NewColumn, NewUns } from "./elements.js";
-
-/** Names of what will be added. */
-export interface AdditionNames {
-  readonly obs?: readonly string[];
-  readonly obsm?: readonly string[];
-  readonly uns?: readonly string[];
-}
+export type { AdditionNames, Additions, NewColumn, NewUns } from "./elements.js";
 
 export interface CopyOptions {
   /** names that will be added: refused at once where the file has them already */
@@ -244,28 +245,24 @@ function explained(error: unknown, path: string): unknown {
 async function add(
   writer: H5adWriter,
   source: AnnData,
-  { obs = {}, obsm = {}, uns = {} }: Additions,
+  additions: Additions,
   onWarning?: (message: string) => void,
 ): Promise<void> {
+  const { obs = {}, obsm = {}, uns = {} } = additions;
+  const replaced = namesOfReplaced(additions);
   const old = await oldParts(writer, source);
   const left = new Map<string, readonly string[] | "all">(old.left);
-  for (const [group, names] of Object.entries({ obs, obsm, uns })) {
-    const taken = Object.keys(names).filter((name) => writer.has(`/${group}/${name}`));
+  for (const [group, names] of Object.entries(replaced)) {
+    const taken = names.filter((name) => writer.has(`/${group}/${name}`));
     const before = left.get(group) ?? [];
     if (taken.length > 0 && before !== "all") left.set(group, [...before, ...taken]);
   }
   if (left.size > 0) writer.leaveOut(left);
-  const kept = await writeOldParts(
-    writer,
-    source,
-    old,
-    { obs: Object.keys(obs), obsm: Object.keys(obsm) },
-    onWarning,
-  );
+  const kept = await writeOldParts(writer, source, old, replaced, onWarning);
   stampEncodings(writer, source);
 
   for (const [name, column] of Object.entries(obs)) writer.column(`/obs/${name}`, column);
-  writer.attribute("/obs", "column-order", [...new Set([...kept, ...Object.keys(obs)])]);
+  writer.attribute("/obs", "column-order", columnOrder(kept, additions));
   for (const group of ["obsm", "uns"])
     if (!writer.has(`/${group}`)) writer.group(`/${group}`, "dict", "0.1.0");
   for (const [name, matrix] of Object.entries(obsm)) writer.matrix(`/obsm/${name}`, matrix);

@@ -11,7 +11,7 @@ import {
 } from "#platform";
 import { ScPoliError } from "../errors.js";
 import type { AnnData } from "./anndata.js";
-import type { Additions } from "./elements.js";
+import { columnOrder, namesOfReplaced, type Additions } from "./elements.js";
 import { ZarrStore } from "./zarr.js";
 import { ZarrWriter } from "./zarr-write.js";
 
@@ -85,21 +85,18 @@ async function copyStore(source: string, target: string): Promise<void> {
   await visit("");
 }
 
-async function add(
-  folder: string,
-  data: AnnData,
-  { obs = {}, obsm = {}, uns = {} }: Additions,
-): Promise<void> {
+async function add(folder: string, data: AnnData, additions: Additions): Promise<void> {
+  const { obs = {}, obsm = {}, uns = {} } = additions;
   const store = await ZarrStore.open(folder);
   const writer = new ZarrWriter(folder, store.version);
-  for (const [group, names] of Object.entries({ obs, obsm, uns })) {
-    for (const name of Object.keys(names))
+  for (const [group, names] of Object.entries(namesOfReplaced(additions))) {
+    for (const name of names)
       if (store.kind(`${group}/${name}`) !== null) await writer.remove(`${group}/${name}`);
     if (store.kind(group) === null) writer.group(group, "dict", "0.1.0");
   }
   for (const [name, column] of Object.entries(obs)) writer.column(`obs/${name}`, column);
   for (const [name, matrix] of Object.entries(obsm)) writer.matrix(`obsm/${name}`, matrix);
   for (const [name, value] of Object.entries(uns)) writer.uns(`uns/${name}`, value);
-  await writer.change("obs", "column-order", [...new Set([...data.obs.columnNames, ...Object.keys(obs)])]);
+  await writer.change("obs", "column-order", columnOrder(data.obs.columnNames, additions));
   await writer.close(false);
 }

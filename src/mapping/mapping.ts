@@ -115,6 +115,23 @@ function addedNames(
   };
 }
 
+/**
+ * Names that any mapping with a model of these levels may have added: what of them an earlier run has left in
+ * the file and this one does not write would look like its own.
+ */
+function possibleNames({ cell_type_keys }: StoredModel["json"]): AdditionNames {
+  return {
+    obs: [
+      ...cell_type_keys.flatMap((key) => [
+        ...suffixes.map((suffix) => `${key}_${suffix}`),
+        completedKey(key),
+      ]),
+      clusterKey,
+    ],
+    obsm: [latentKey, umapKey],
+  };
+}
+
 /** Column of the labels that were given, and of predictions where there were none. */
 function completedKey(key: string): string {
   return `${key}_completed`;
@@ -256,7 +273,8 @@ export class Mapping<Model extends Mapper = Mapper> {
       [latentKey]: { rows, columns: json.model.latent_dim, values: this.latent },
       ...(this.umap && { [umapKey]: { rows, columns: 2, values: this.umap } }),
     };
-    return { obs, obsm, uns: { [unsKey]: this.#provenance() } };
+    const additions = { obs, obsm, uns: { [unsKey]: this.#provenance() } };
+    return this.source.unsKeys.includes(unsKey) ? { ...additions, removed: possibleNames(json) } : additions;
   }
 
   #completed({ codes, newTypes }: QueryLabels, key: string, predicted: Int32Array): NewColumn {

@@ -364,11 +364,16 @@ class Checker {
       this.fail(`${name} is ${shown(value)}, expected an object`);
     return value as Record<string, unknown>;
   }
-  list<T>(value: unknown, name: string, item: (value: unknown, name: string) => T, length?: number): T[] {
+  list<T>(
+    value: unknown,
+    name: string,
+    item: (value: unknown, name: string, at: number) => T,
+    length?: number,
+  ): T[] {
     if (!Array.isArray(value)) this.fail(`${name} is ${shown(value)}, expected a list`);
     if (length !== undefined && value.length !== length)
       this.fail(`${name} has ${value.length} entries, expected ${length}`);
-    return value.map((entry, i) => item(entry, `${name}[${i}]`));
+    return value.map((entry, i) => item(entry, `${name}[${i}]`, i));
   }
   text(value: unknown, name: string): string {
     if (typeof value !== "string" || value === "") this.fail(`${name} is ${shown(value)}, expected a text`);
@@ -604,10 +609,10 @@ function checkHead(
   if (value === null) return null;
   const known = entries.levels as number[][];
   const head = check.object(value, "head");
-  const levels = check.list(head.levels, "head.levels", (entry, name) => {
+  const levels = check.list(head.levels, "head.levels", (entry, name, position) => {
     const level = check.object(entry, name);
     const types = check.list(level.types, `${name}.types`, (row, rowName) => check.whole(row, rowName, 0));
-    const own = known[Number(/\d+/.exec(name)![0])] ?? [];
+    const own = known[position] ?? [];
     if (types.length === 0 || types.some((row, i) => !own.includes(row) || (i > 0 && row <= types[i - 1]!)))
       check.fail(`${name}.types is ${shown(types)}, expected ascending rows of its level`);
     const novelty =
