@@ -215,6 +215,10 @@ export interface TrainOptions
   /** obs columns whose values are conditions (samples, donors, ...) */
   readonly conditionKeys: readonly string[];
   /**
+   * by key, the name of the condition of all cells, where the file has no column for it: a file of one sample
+   */
+  readonly conditionValues?: Readonly<Record<string, string>>;
+  /**
    * whether columns of obs that are constant within each condition are kept in the model, as metadata of the
    * samples. Default true
    */
@@ -296,6 +300,11 @@ export type UncertaintyRule = "novelty" | "distance";
 export interface EmbedOptions extends RunSettings, CountsOptions, Pick<MemoryOptions, "memory"> {
   /** obs column of each of the model's condition keys, where it has another name in this file */
   readonly conditionKeys?: Readonly<Record<string, string>>;
+  /**
+   * by the model's condition key, the name of the condition of all cells, where the file has no column for
+   * it: a file of one sample. The copy that is written has a column of it
+   */
+  readonly conditionValues?: Readonly<Record<string, string>>;
   readonly threshold?: Threshold;
   /** Default: "head" where the model has one. */
   readonly classifier?: Classifier;

@@ -209,7 +209,7 @@ describe("files", async () => {
       ],
     );
     assert.ok(found.embeddings[0]!.metrics.cell_type_silhouette!.value! > 0.7);
-    assert.match(notes[0]!, /^1 of 200 cells have no label/);
+    assert.match(notes[0]!, /^obs\['truth'\]: 1 cell without a label \('unknown'\), of 200\./);
     const transfer = found.label_transfer!;
     assert.equal(transfer.cells, 199);
     assert.ok(transfer.accuracy! > 0.9 && transfer.accuracy! < 1);

@@ -3,20 +3,14 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { ScPoliError, type ErrorKind } from "../dist/errors.js";
-import {
-  byCodePoint,
-  checkConditions,
-  factorize,
-  isUnlabeled,
-  keptCells,
-  readConditions,
-  readLabels,
-} from "../dist/data/labels.js";
+import { checkGroups } from "../dist/data/key-columns.js";
+import { byCodePoint, factorize, keptCells, readConditions, readLabels } from "../dist/data/labels.js";
+import { isUnlabeled } from "../dist/data/missing-values.js";
 import type { Column } from "../dist/anndata/dataframe.js";
 import { booleans, categorical, frame, names, numbers, strings } from "./memory.js";
 
 const obs = (columns: Record<string, Column>) =>
-  frame(names("c", Object.values(columns)[0]!.length), columns);
+  frame(names("c", Object.values(columns)[0]?.length ?? 0), columns);
 const fails = (kind: ErrorKind, says: RegExp) => (error: unknown) => {
   assert.ok(error instanceof ScPoliError, String(error));
   assert.equal(error.kind, kind);
@@ -74,7 +68,7 @@ describe("conditions", () => {
     });
     const single = await readConditions(obs({ donor: strings(["d", "d"]) }), "donor");
     assert.deepEqual(single.names, ["d"]);
-    checkConditions(single);
+    await checkGroups(obs({}), "donor", single, "condition");
   });
 
   test("a missing value is an error that names the rows; not where the cell is left out", async () => {
@@ -97,12 +91,13 @@ describe("conditions", () => {
 
   test("every cell its own condition: refused, and why; one cell alone is fine", async () => {
     const each = await readConditions(obs({ cell: strings(["x", "y", "z"]) }), "cell");
-    assert.throws(
-      () => checkConditions(each),
+    await assert.rejects(
+      checkGroups(obs({}), "cell", each, "condition"),
       fails("refused", /different value for each of the 3 cells.*--force/),
     );
-    checkConditions(each, { force: true });
-    checkConditions(await readConditions(obs({ cell: strings(["x"]) }), "cell"));
+    await checkGroups(obs({}), "cell", each, "condition", { force: true });
+    const one = await readConditions(obs({ cell: strings(["x"]) }), "cell");
+    await checkGroups(obs({}), "cell", one, "condition");
   });
 });
 

@@ -83,3 +83,57 @@ export function writeTenxFolder(
   put("barcodes.tsv", barcodes);
   return path;
 }
+
+/** Counts (cells, features), row-major, of features with names and types. */
+export interface TenxCounts {
+  readonly cells: number;
+  readonly counts: ArrayLike<number>;
+  readonly names: readonly string[];
+  /** default: all "Gene Expression" */
+  readonly types?: readonly string[];
+}
+
+/** The same counts as matrix.h5 of version 3, and as a folder. */
+export async function writeCounts10x(
+  h5: string,
+  mtx: string,
+  { cells: N, counts, names, types: own = names.map(() => "Gene Expression") }: TenxCounts,
+): Promise<void> {
+  const entries = Array.from({ length: N }, (_, cell) =>
+    names.flatMap((__, gene) => {
+      const count = counts[cell * names.length + gene]!;
+      return count > 0 ? [[gene, count] as const] : [];
+    }),
+  );
+  const indptr = [0];
+  for (const row of entries) indptr.push(indptr.at(-1)! + row.length);
+  const own10x = Array.from({ length: N }, (_, cell) => `AAAC${cell}-1`);
+  await hdf5.ready;
+  const file = new hdf5.File(h5, "w");
+  file.create_group("matrix").create_group("features");
+  const parts: Record<string, string[] | Int32Array> = {
+    barcodes: own10x,
+    data: Int32Array.from(entries.flat(), ([, count]) => count),
+    indices: Int32Array.from(entries.flat(), ([gene]) => gene),
+    indptr: Int32Array.from(indptr),
+    shape: Int32Array.of(names.length, N),
+    "features/id": names.map((name) => `ID-${name}`),
+    "features/name": [...names],
+    "features/feature_type": [...own],
+  };
+  for (const [name, data] of Object.entries(parts)) file.create_dataset({ name: `matrix/${name}`, data });
+  file.close();
+  mkdirSync(mtx);
+  const put = (name: string, lines: readonly string[]): void =>
+    writeFileSync(join(mtx, name), `${lines.join("\n")}\n`);
+  put("barcodes.tsv", own10x);
+  put(
+    "features.tsv",
+    names.map((name, i) => [`ID-${name}`, name, own[i]].join("\t")),
+  );
+  put("matrix.mtx", [
+    "%%MatrixMarket matrix coordinate integer general",
+    `${names.length} ${N} ${entries.flat().length}`,
+    ...entries.flatMap((row, cell) => row.map(([gene, count]) => `${gene + 1} ${cell + 1} ${count}`)),
+  ]);
+}

@@ -75,6 +75,41 @@ export function columnsOfKeys(
   return Object.fromEntries(entries);
 }
 
+/**
+ * `--condition-value`: the condition of all cells of a file, by condition key.
+ * @param texts - NAME, where there is one key; else KEY=NAME
+ * @throws ScPoliError "usage" where it is not clear which key is meant
+ */
+export function conditionValues(
+  texts: readonly string[] | undefined,
+  keys: readonly string[],
+): Record<string, string> | undefined {
+  if (texts === undefined) return undefined;
+  const entries = texts.map((text) => {
+    const at = text.indexOf("=");
+    if (at > 0 && keys.includes(text.slice(0, at))) return [text.slice(0, at), text.slice(at + 1)] as const;
+    if (keys.length === 1) return [keys[0]!, text] as const;
+    throw new ScPoliError(
+      "usage",
+      `--condition-value ${text}: there are ${keys.length} condition keys (${keys.join(", ")}). Write KEY=NAME, KEY one of these.`,
+      { keys },
+    );
+  });
+  const repeated = entries.find(([key], i) => entries.findIndex(([other]) => other === key) < i);
+  if (repeated)
+    throw new ScPoliError("usage", `--condition-value gives '${repeated[0]}' two values; give it one.`, {
+      key: repeated[0],
+    });
+  return Object.fromEntries(entries);
+}
+
+/** The condition of all cells, for files of one sample. */
+export const conditionValueFlag = (): Option =>
+  new Option(
+    "--condition-value <name>",
+    "the condition of all cells, where the file has no column of it (10x files, one sample): NAME, or KEY=NAME (repeated) where there are several keys",
+  ).argParser(oneName);
+
 /** A whole number in [least, most]. */
 export function whole(least: number, most = Number.MAX_SAFE_INTEGER): (text: string) => number {
   return (text) => {

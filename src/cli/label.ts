@@ -7,6 +7,8 @@ import type { LabelOptions } from "../mapping/labelling.js";
 import { ScPoli } from "../scpoli.js";
 import {
   columnsOfKeys,
+  conditionValueFlag,
+  conditionValues,
   readNameMap,
   renamedKeys,
   valuesByKey,
@@ -26,6 +28,7 @@ interface LabelFlags extends RunFlags, CountsOptions {
   readonly cells?: string;
   readonly select?: Readonly<Record<string, readonly string[]>>;
   readonly conditionKey?: RenamedKeys;
+  readonly conditionValue?: readonly string[];
   readonly geneMap?: string;
 }
 
@@ -60,6 +63,7 @@ export function addLabel(program: Command): void {
       "obs column of the conditions where it is named otherwise than in the model: patient, or donor=patient",
       renamedKeys,
     )
+    .addOption(conditionValueFlag())
     .addOption(layerFlag())
     .addOption(recoverCountsFlag())
     .addOption(duplicateGenesFlag())
@@ -97,6 +101,7 @@ async function label(path: string, flags: LabelFlags, settings: RunSettings): Pr
       ...countsOptions(flags),
       geneMap: await readNameMap(geneMap),
       conditionKeys: columnsOfKeys(conditionKey, model.stored.json.condition_keys),
+      conditionValues: conditionValues(flags.conditionValue, model.stored.json.condition_keys),
     };
     const labelled = await model.label(options);
     await labelled.save(output, { force });

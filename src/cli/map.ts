@@ -12,10 +12,13 @@ import {
   type Threshold,
 } from "../config.js";
 import { ScPoliError } from "../errors.js";
+import type { MappingSummary } from "../mapping/mapping.js";
 import { ScPoli } from "../scpoli.js";
 import {
   atacCountsOption,
   columnsOfKeys,
+  conditionValueFlag,
+  conditionValues,
   oneName,
   readNameMap,
   real,
@@ -31,6 +34,7 @@ import {
   type OptimizationFlags,
 } from "./optimization-flags.js";
 import { countsOptions, duplicateGenesFlag, layerFlag, recoverCountsFlag } from "./counts-flags.js";
+import { writeLabelMap } from "./label-map.js";
 import { checkOutputs } from "./outputs.js";
 import { mappingText, writtenText } from "./report.js";
 import { referenceDataFlag, reportFlag, reportMapping } from "./report-file.js";
@@ -39,6 +43,7 @@ import { addRunFlags, run, type Result, type RunFlags } from "./session.js";
 interface EmbedFlags extends RunFlags, CountsOptions {
   readonly output: string;
   readonly conditionKey?: RenamedKeys;
+  readonly conditionValue?: readonly string[];
   readonly threshold?: Threshold;
   readonly atacCounts?: EmbedOptions["atacCounts"];
   readonly classifier?: EmbedOptions["classifier"];
@@ -130,6 +135,7 @@ function addOutputFlags(command: Command): Command {
       "obs column of the conditions where it is named otherwise than in the model: patient, or donor=patient",
       renamedKeys,
     )
+    .addOption(conditionValueFlag())
     .addOption(layerFlag())
     .addOption(recoverCountsFlag())
     .addOption(duplicateGenesFlag())
@@ -209,11 +215,8 @@ async function map(path: string, flags: MapFlags, settings: RunSettings): Promis
     if (report !== undefined)
       await reportMapping(report, output, mapping.model, options, settings, referenceData);
     const summary = mapping.summary();
-    const written = [output, saveModel, report].filter((path) => path !== undefined);
-    return {
-      json: { ...summary, written },
-      text: `${mappingText(path, summary)}\n\n${writtenText(written)}`,
-    };
+    const labelMap = await writeLabelMap(output, summary, force);
+    return mappingResult(path, summary, labelMap, [output, saveModel, report]);
   } finally {
     data.close();
   }
@@ -231,13 +234,24 @@ async function embed(
   try {
     const mapping = await model.embed(data, { ...settings, ...(await embedOptions(flags, model)) });
     const summary = mapping.summary();
-    return {
-      json: { ...summary, written: [output] },
-      text: `${mappingText(path, summary)}\n\n${writtenText([output])}`,
-    };
+    return mappingResult(path, summary, await writeLabelMap(output, summary, force), [output]);
   } finally {
     data.close();
   }
+}
+
+function mappingResult(
+  path: string,
+  summary: MappingSummary,
+  labelMap: Awaited<ReturnType<typeof writeLabelMap>>,
+  outputs: readonly (string | undefined)[],
+): Result {
+  const written = [...outputs, labelMap?.path].filter((output) => output !== undefined);
+  const parts = [mappingText(path, summary), labelMap?.text, writtenText(written)];
+  return {
+    json: { ...summary, written },
+    text: parts.filter((part) => part !== undefined).join("\n\n"),
+  };
 }
 
 async function embedOptions(flags: EmbedFlags, model: ScPoli): Promise<EmbedOptions> {
@@ -274,6 +288,7 @@ async function embedOptions(flags: EmbedFlags, model: ScPoli): Promise<EmbedOpti
     geneMap: await readNameMap(geneMap),
     labelMap: await readNameMap(labelMap),
     conditionKeys: columnsOfKeys(conditionKey, condition_keys),
+    conditionValues: conditionValues(flags.conditionValue, condition_keys),
     cellTypeKeys: columnsOfKeys(cellTypeKey, cell_type_keys, "--cell-type-key"),
   };
 }

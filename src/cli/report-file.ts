@@ -5,6 +5,7 @@ import { readText, writeFile } from "#platform";
 import { AnnData } from "../anndata/anndata.js";
 import type { EmbedOptions, RunSettings } from "../config.js";
 import { factorize } from "../data/labels.js";
+import { spelledAs } from "../data/same-names.js";
 import { ScPoliError } from "../errors.js";
 import { makeReport, type ReportOptions } from "../report/report.js";
 import type { SampleAnalysis, SamplesOptions } from "../samples/analysis.js";
@@ -165,9 +166,14 @@ async function samplesFor(
   if (json.model.condition_encoding === "one-hot") return [];
   for (const [k, key] of data ? json.condition_keys.entries() : []) {
     const column = conditionKeys[key] ?? key;
-    const isKnown =
-      data!.obs.columnNames.includes(column) &&
-      factorize(await data!.obs.column(column)).names.some((name) => json.conditions[k]!.includes(name));
+    const given = options.conditionValues?.[key];
+    const own =
+      given !== undefined
+        ? [given]
+        : data!.obs.columnNames.includes(column)
+          ? factorize(await data!.obs.column(column)).names
+          : [];
+    const isKnown = spelledAs(own, json.conditions[k]!).some((name) => json.conditions[k]!.includes(name));
     if (isKnown) continue;
     options.onNote?.({
       level: "info",
@@ -195,10 +201,10 @@ export async function writeRunReport(
   { model, mapped, data, options, cellTypeKeys }: RunReport,
   settings: RunSettings,
 ): Promise<void> {
-  const { layer, recoverCounts, conditionKeys } = options;
+  const { layer, recoverCounts, conditionKeys, conditionValues } = options;
   const samples = await samplesFor(
     model,
-    { ...settings, data, layer, recoverCounts },
+    { ...settings, data, layer, recoverCounts, conditionValues },
     conditionKeys && { ...conditionKeys },
   );
   await writeFile(

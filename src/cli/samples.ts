@@ -11,6 +11,8 @@ import { samplePaths, sampleTables, writeSamples, writeTables } from "../samples
 import { ScPoli } from "../scpoli.js";
 import {
   columnsOfKeys,
+  conditionValueFlag,
+  conditionValues,
   names,
   real,
   renamedKeys,
@@ -47,6 +49,7 @@ interface SamplesFlags
   readonly key?: readonly string[];
   readonly data?: string;
   readonly conditionKey?: RenamedKeys;
+  readonly conditionValue?: readonly string[];
   readonly metadata?: string;
   readonly ordinal?: Readonly<Record<string, readonly string[]>>;
   readonly categorical?: readonly string[];
@@ -88,6 +91,7 @@ export function addSamples(program: Command): void {
       "its columns of the conditions where they are named otherwise than in the model: patient, or donor=patient",
       renamedKeys,
     )
+    .addOption(conditionValueFlag())
     .addOption(layerFlag())
     .addOption(recoverCountsFlag())
     .option(
@@ -136,10 +140,13 @@ export function addSamples(program: Command): void {
 
 async function samples(path: string, flags: SamplesFlags, settings: RunSettings): Promise<Result> {
   const { output, tables, key, data: dataPath, metadata, force } = flags;
-  if (dataPath === undefined && (flags.conditionKey ?? flags.layer ?? flags.recoverCounts) !== undefined)
+  if (
+    dataPath === undefined &&
+    (flags.conditionKey ?? flags.conditionValue ?? flags.layer ?? flags.recoverCounts) !== undefined
+  )
     throw new ScPoliError(
       "usage",
-      "--condition-key, --layer and --recover-counts are about the file of cells: name it with --data.",
+      "--condition-key, --condition-value, --layer and --recover-counts are about the file of cells: name it with --data.",
     );
   if (flags.gene !== undefined && (dataPath === undefined || flags.plots === undefined))
     throw new ScPoliError(
@@ -175,6 +182,7 @@ async function samples(path: string, flags: SamplesFlags, settings: RunSettings)
       keys: key,
       data,
       conditionKeys: columnsOfKeys(flags.conditionKey, modelKeys),
+      conditionValues: conditionValues(flags.conditionValue, modelKeys),
       metadata,
       kinds: { ordinal: flags.ordinal, categorical: flags.categorical },
       covariates,

@@ -18,6 +18,8 @@ import { factorize, keptCells } from "../data/labels.js";
 import { ScPoli } from "../scpoli.js";
 import {
   atacCountsOption,
+  conditionValueFlag,
+  conditionValues,
   injectCondition,
   names,
   oneName,
@@ -44,6 +46,7 @@ import { addRunFlags, run, type Result, type RunFlags } from "./session.js";
 interface TrainFlags extends RunFlags, CountsOptions, OptimizationFlags, UnlabeledFlags {
   readonly output: string;
   readonly conditionKey: readonly string[];
+  readonly conditionValue?: readonly string[];
   readonly cellTypeKey?: readonly string[];
   readonly unlabeled?: readonly string[];
   readonly genes?: string;
@@ -82,6 +85,7 @@ export function addTrain(program: Command): void {
       "obs columns of the conditions (sample, donor, study, ...), one embedding each: donor,assay",
       names,
     )
+    .addOption(conditionValueFlag())
     .option(
       "--cell-type-key <keys>",
       "obs columns of the cell types, one per annotation level: cell_type,broad",
@@ -182,7 +186,12 @@ async function train(path: string, flags: TrainFlags, settings: RunSettings): Pr
     );
     await model.save(output, { force });
     await removeFile(checkpoint);
-    const reading = { ...countsOptions(flags), atacCounts: flags.atacCounts, geneMap: options.geneMap };
+    const reading = {
+      ...countsOptions(flags),
+      atacCounts: flags.atacCounts,
+      geneMap: options.geneMap,
+      conditionValues: options.conditionValues,
+    };
     if (embed !== undefined)
       await model.embed(data, { ...settings, ...reading, ...sameLabels(options), output: embed });
     if (report !== undefined) await writeRunReport(report, { model, data, options: reading }, settings);
@@ -201,10 +210,13 @@ async function train(path: string, flags: TrainFlags, settings: RunSettings): Pr
  * `--embed` writes all cells of the file: each condition must have cells that train.
  * @throws ScPoliError "usage"
  */
-async function checkEmbeddable({ obs }: AnnData, { conditionKeys, exclude }: TrainOptions): Promise<void> {
+async function checkEmbeddable(
+  { obs }: AnnData,
+  { conditionKeys, conditionValues: given = {}, exclude }: TrainOptions,
+): Promise<void> {
   const keep = await keptCells(obs, exclude);
   if (!keep) return;
-  for (const key of conditionKeys) {
+  for (const key of conditionKeys.filter((name) => !(name in given))) {
     const column = await obs.column(key);
     const known = factorize(column, { keep }).names;
     const left = factorize(column).names.filter((name) => !known.includes(name));
@@ -249,6 +261,7 @@ async function trainOptions(flags: TrainFlags): Promise<TrainOptions> {
     ...(flags.prototypeLoss === "off" && { eta: 0 }),
     ...unlabeledOptions(flags),
     conditionKeys: conditionKey,
+    conditionValues: conditionValues(flags.conditionValue, conditionKey),
     sampleMetadata: flags.sampleMetadata,
     cellTypeKeys: cellTypeKey,
     unlabeled,

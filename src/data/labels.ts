@@ -2,7 +2,10 @@
 // levels, and which cells are left out. All names of cell types share one table over the levels, as their
 // prototypes do: a name used at two levels is one prototype.
 import type { Column, DataFrame } from "../anndata/dataframe.js";
+import type { Note } from "../config.js";
 import { ScPoliError } from "../errors.js";
+import { isMissing, isUnlabeled, writtenAs, type MissingCells } from "./missing-values.js";
+import { plainName, shownPairs, similarAmong } from "./same-names.js";
 
 /** A column as codes into the names that occur. */
 export interface Factor {
@@ -10,10 +13,12 @@ export interface Factor {
   readonly codes: Int32Array;
   /** in sorted order (by code point, as Python sorts) */
   readonly names: readonly string[];
+  /** how missing values are written, and in how many cells */
+  readonly missing: MissingCells;
 }
 
 /** Conditions of one key. No cell lacks one. */
-export interface Conditions extends Factor {
+export interface Conditions extends Omit<Factor, "missing"> {
   readonly key: string;
 }
 
@@ -33,31 +38,36 @@ export interface CellSelection {
   readonly keep?: Int32Array;
 }
 
-const noLabel = new Set(["", "nan", "na", "unknown", "unlabeled", "unlabelled", "unassigned"]);
-/** What writers of files make of a missing value; a condition of such a name is a missing one. */
-const missingTexts = new Set(["", "nan"]);
-
-/**
- * Whether a name in a cell type column means "no label": NaN, "", nan, na, unknown, unlabeled, unlabelled,
- * unassigned in any case.
- * @param more - further names of the user, taken exactly
- */
-export function isUnlabeled(name: string | null, more: readonly string[] = []): boolean {
-  return name === null || noLabel.has(name.trim().toLowerCase()) || more.includes(name);
+export interface FactorizeOptions extends CellSelection {
+  /** texts that stand for a missing value ("None", "NA") are names like others. Default false */
+  readonly keepMissingTexts?: boolean;
 }
 
 /**
- * A column of any kind as codes; numbers and booleans become text (3 is "3", 0.5 is "0.5", true is "True").
- * Categories that do not occur are left out.
+ * A column of any kind as codes; numbers and booleans become text (3 and 3.0 are "3", 0.5 is "0.5", true is
+ * "True"), and numbers that are text are the same ("3.0" is "3"). Categories that do not occur are left out;
+ * texts that stand for a missing value are missing.
  */
-export function factorize(column: Column, { keep }: CellSelection = {}): Factor {
-  const { raw, texts } = rawCodes(column, keep);
-  const used = new Uint8Array(texts.length);
-  for (const code of raw) if (code >= 0) used[code] = 1;
-  const names = [...new Set(texts.filter((_, code) => used[code]))].sort(byCodePoint);
+export function factorize(column: Column, options: FactorizeOptions = {}): Factor {
+  const { raw, texts } = rawCodes(column, options.keep);
+  const cellsOf = new Int32Array(texts.length);
+  const missing = new Map<string | null, number>();
+  let empty = 0;
+  for (const code of raw) {
+    if (code >= 0) cellsOf[code]!++;
+    else empty++;
+  }
+  if (empty > 0) missing.set(null, empty);
+  const plain = texts.map((text, code): string | null => {
+    if (cellsOf[code] === 0) return null;
+    if (options.keepMissingTexts || !isMissing(text)) return plainName(text);
+    missing.set(text, (missing.get(text) ?? 0) + cellsOf[code]!);
+    return null;
+  });
+  const names = [...new Set(plain.filter((name) => name !== null))].sort(byCodePoint);
   const rowOf = new Map(names.map((name, row) => [name, row]));
-  const recode = texts.map((text) => rowOf.get(text) ?? -1);
-  return { codes: raw.map((code) => (code < 0 ? -1 : recode[code]!)), names };
+  const recode = plain.map((name) => (name === null ? -1 : rowOf.get(name)!));
+  return { codes: raw.map((code) => (code < 0 ? -1 : recode[code]!)), names, missing };
 }
 
 /** Codes in order of first use (or of the categories), and the text of each. */
@@ -101,6 +111,12 @@ export function byCodePoint(a: string, b: string): number {
   return a.codePointAt(i)! - b.codePointAt(i)!;
 }
 
+export interface ConditionsOptions extends CellSelection {
+  /** what to do where cells have no condition. Default: to fill the column, or leave them out */
+  readonly advice?: string;
+  readonly note?: (note: Note) => void;
+}
+
 /**
  * Conditions of a key; their names are those that occur, sorted.
  *
@@ -110,46 +126,53 @@ export function byCodePoint(a: string, b: string): number {
 export async function readConditions(
   obs: DataFrame,
   key: string,
-  selection: CellSelection = {},
+  options: ConditionsOptions = {},
 ): Promise<Conditions> {
-  const { codes, names } = factorize(await obs.column(key), selection);
-  const isMissing = names.map((name) => missingTexts.has(name.trim().toLowerCase()));
-  const missing: number[] = [];
+  const { keep, advice = `fill the column, or leave these cells out: --exclude ${key}=NA` } = options;
+  const { codes, names, missing } = factorize(await conditionColumn(obs, key), { keep });
+  if (names.includes("none"))
+    options.note?.({
+      level: "info",
+      message: `obs['${key}'] has a condition 'none', which is taken as a name (no treatment), not as a missing value.`,
+    });
+  if (missing.size === 0) return { key, codes, names };
+  const rows: number[] = [];
   codes.forEach((code, cell) => {
-    if (code < 0 || isMissing[code]) missing.push(selection.keep?.[cell] ?? cell);
+    if (code < 0) rows.push(keep?.[cell] ?? cell);
   });
-  if (missing.length > 0) {
-    const index = await obs.index();
-    const shown = missing
-      .slice(0, 3)
-      .map((row) => `row ${row} ('${index[row]}')`)
-      .join(", ");
-    throw new ScPoliError(
-      "key",
-      `obs['${key}'] has no value for ${missing.length} of ${codes.length} cells: ${shown}${missing.length > 3 ? ", ..." : ""}. ` +
-        `Each cell needs its condition: fill the column, or leave these cells out of the file.`,
-      { key, missing: missing.length, row: missing[0] },
-    );
-  }
-  return { key, codes, names };
+  const index = await obs.index();
+  const shown = rows
+    .slice(0, 3)
+    .map((row) => `row ${row} ('${index[row]}')`)
+    .join(", ");
+  throw new ScPoliError(
+    "key",
+    `obs['${key}'] has no value for ${rows.length} of ${codes.length} cells: ${shown}${rows.length > 3 ? ", ..." : ""}. ` +
+      `What is written there (${writtenAs(missing)}) stands for a missing value. Each cell needs its condition: ${advice}.`,
+    { key, missing: rows.length, row: rows[0] },
+  );
 }
 
-/**
- * Refuses conditions from which nothing can be learnt: every cell its own. One condition for all cells is
- * fine: it is the paper's dummy covariate.
- * @throws ScPoliError "refused" where each of several cells has a condition of its own, unless `force`
- */
-export function checkConditions(
-  { key, codes, names }: Conditions,
-  options: { readonly force?: boolean } = {},
-): void {
-  if (codes.length < 2 || names.length < codes.length || options.force) return;
-  throw new ScPoliError(
-    "refused",
-    `obs['${key}'] has a different value for each of the ${codes.length} cells, e.g. '${names[0]}' and '${names[1]}'. A condition is a group of cells that share technical or biological effects ` +
-      `(a sample, a donor, a study); with one cell each, every difference between cells would be explained away. Name another column; --force goes on all the same.`,
-    { key, conditions: names.length },
-  );
+/** The column of a condition; where it is not there, a file of one sample can do without. */
+async function conditionColumn(obs: DataFrame, key: string): Promise<Column> {
+  try {
+    return await obs.column(key);
+  } catch (error) {
+    if (!(error instanceof ScPoliError) || error.kind !== "key") throw error;
+    throw new ScPoliError(
+      "key",
+      `${error.message} If all cells are of one sample, name it: --condition-value NAME.`,
+      error.details,
+      { cause: error },
+    );
+  }
+}
+
+export interface LabelsOptions extends CellSelection {
+  /** told which cells have no label, and which names look the same */
+  readonly note?: (note: Note) => void;
+  /** throws where the labels of a key cannot be cell types */
+  readonly check?: (key: string, factor: Factor) => Promise<void>;
 }
 
 /**
@@ -163,14 +186,18 @@ export async function readLabels(
   obs: DataFrame,
   keys: readonly string[],
   unlabeled: readonly string[] = [],
-  selection: CellSelection = {},
+  { keep, note = () => undefined, check = async () => undefined }: LabelsOptions = {},
 ): Promise<Labels> {
   const factors: Factor[] = [];
-  for (const key of keys)
-    factors.push(withoutUnlabeled(factorize(await obs.column(key), selection), key, unlabeled));
+  for (const key of keys) {
+    const factor = withoutUnlabeled(factorize(await obs.column(key), { keep }), key, unlabeled);
+    await check(key, factor);
+    tellLabels(key, factor, note);
+    factors.push(factor);
+  }
   const names = [...new Set(factors.flatMap((factor) => factor.names))].sort(byCodePoint);
   const rowOf = new Map(names.map((name, row) => [name, row]));
-  const cells = selection.keep?.length ?? obs.length;
+  const cells = keep?.length ?? obs.length;
   const codes = new Int32Array(cells * keys.length);
   const levels = factors.map((factor, level) => {
     const types = Int32Array.from(factor.names, (name) => rowOf.get(name)!);
@@ -181,24 +208,35 @@ export async function readLabels(
   return { keys, codes, names, levels };
 }
 
-function withoutUnlabeled({ codes, names }: Factor, key: string, more: readonly string[]): Factor {
+function withoutUnlabeled({ codes, names, missing }: Factor, key: string, more: readonly string[]): Factor {
   const kept = names.filter((name) => !isUnlabeled(name, more));
-  if (kept.length === 0) {
-    const found =
-      names.length > 0
-        ? `only ${names
-            .slice(0, 3)
-            .map((name) => `'${name}'`)
-            .join(", ")}`
-        : "only missing values";
+  const cellsOf = new Int32Array(names.length);
+  for (const code of codes) if (code >= 0) cellsOf[code]!++;
+  const without = new Map(missing);
+  names.forEach((name, row) => isUnlabeled(name, more) && without.set(name, cellsOf[row]!));
+  if (kept.length === 0)
     throw new ScPoliError(
       "key",
-      `obs['${key}'] has no label for any of ${codes.length} cells: ${found}. Name a column with cell types, or train without cell type keys.`,
+      `obs['${key}'] has no label for any of ${codes.length} cells: ${without.size > 0 ? `only ${[...without.keys()].some(Boolean) ? writtenAs(without) : "missing values"}` : "it is empty"}. Name a column with cell types, or train without cell type keys.`,
       { key },
     );
-  }
   const recode = names.map((name) => kept.indexOf(name));
-  return { codes: codes.map((code) => (code < 0 ? -1 : recode[code]!)), names: kept };
+  return { codes: codes.map((code) => (code < 0 ? -1 : recode[code]!)), names: kept, missing: without };
+}
+
+function tellLabels(key: string, { codes, names, missing }: Factor, note: (note: Note) => void): void {
+  const without = [...missing.values()].reduce((sum, cells) => sum + cells, 0);
+  if (without > 0)
+    note({
+      level: "info",
+      message: `obs['${key}']: ${without} cell${without === 1 ? "" : "s"} without a label (${writtenAs(missing)}), of ${codes.length}.`,
+    });
+  const pairs = similarAmong(names);
+  if (pairs.length > 0)
+    note({
+      level: "warning",
+      message: `obs['${key}'] has cell types that differ in case or blanks alone, and count as different ones: ${shownPairs(pairs)}. Where they are the same, --label-map makes one of them.`,
+    });
 }
 
 /**
@@ -241,10 +279,12 @@ export async function selectedCells(
   return own;
 }
 
-/** (N) 1 where a column has one of the values. */
+/** (N) 1 where a column has one of the values; a text such as "NA" asks for cells without one. */
 async function cellsWith(obs: DataFrame, key: string, values: readonly string[]): Promise<Uint8Array> {
   const { codes, names } = factorize(await obs.column(key));
-  const absent = values.filter((value) => !names.includes(value));
+  const asked = values.map(plainName);
+  const hasMissing = asked.some((value) => isMissing(value) && !names.includes(value));
+  const absent = asked.filter((value) => !names.includes(value) && !isMissing(value));
   if (absent.length > 0)
     throw new ScPoliError(
       "key",
@@ -254,8 +294,8 @@ async function cellsWith(obs: DataFrame, key: string, values: readonly string[])
         .join(", ")}${names.length > 20 ? ", ..." : ""}.`,
       { key, absent },
     );
-  const isMeant = names.map((name) => values.includes(name));
-  return Uint8Array.from(codes, (code) => (code >= 0 && isMeant[code] ? 1 : 0));
+  const isMeant = names.map((name) => asked.includes(name));
+  return Uint8Array.from(codes, (code) => ((code < 0 ? hasMissing : isMeant[code]) ? 1 : 0));
 }
 
 function shownChoice(entries: readonly (readonly [string, readonly string[]])[]): string {

@@ -1,10 +1,11 @@
 // Names of a file in the words of a model: genes across species or identifiers, cell types across
 // vocabularies. What was renamed, and what was not, is told. Source: De Donno et al. 2023, Methods
 // ("Cross-species", "Label harmonization"): the paper asks for one-to-one orthologs and harmonised labels.
-import type { DataFrame } from "../anndata/dataframe.js";
+import type { Column, DataFrame } from "../anndata/dataframe.js";
 import type { NameMap, Note } from "../config.js";
 import { ScPoliError } from "../errors.js";
-import { factorize, type CellSelection } from "./labels.js";
+import { factorize, type CellSelection, type Factor } from "./labels.js";
+import { plainName } from "./same-names.js";
 
 /** What a map did to the names of a file. */
 export interface NameMapReport {
@@ -63,10 +64,12 @@ export async function renameLabels(
   note: (note: Note) => void,
   selection: CellSelection = {},
 ): Promise<{ readonly obs: DataFrame; readonly report: NameMapReport }> {
-  const newNames = asTable(map, "label map");
+  const newNames = asTable(
+    map.map(([name, newName]) => [plainName(name), newName]),
+    "label map",
+  );
   const names = new Set<string>();
-  for (const key of keys)
-    for (const name of factorize(await obs.column(key), selection).names) names.add(name);
+  for (const key of keys) for (const name of namesOf(await obs.column(key), selection).names) names.add(name);
   const report = reportOf(newNames, [...names]);
   checkUse(report, newNames, [...names], { map: "label map", what: "cell type" });
   note({
@@ -76,7 +79,7 @@ export async function renameLabels(
   const column: DataFrame["column"] = async (key) => {
     const own = await obs.column(key);
     if (!keys.includes(key)) return own;
-    const { codes, names: before } = factorize(own);
+    const { codes, names: before } = namesOf(own);
     return {
       kind: "categorical",
       length: codes.length,
@@ -89,6 +92,11 @@ export async function renameLabels(
     obs: { length: obs.length, columnNames: obs.columnNames, index: () => obs.index(), column },
     report,
   };
+}
+
+/** A map may have a name for what is written as a missing value elsewhere ("NA"). */
+function namesOf(column: Column, selection: CellSelection = {}): Pick<Factor, "codes" | "names"> {
+  return factorize(column, { ...selection, keepMissingTexts: true });
 }
 
 function asTable(map: NameMap, what: string): Map<string, string> {

@@ -3,6 +3,7 @@
 import type { Column, DataFrame } from "../anndata/dataframe.js";
 import type { Note } from "../config.js";
 import { ScPoliError } from "../errors.js";
+import { isMissing } from "./missing-values.js";
 import type { Conditions } from "./labels.js";
 
 /** A value that is known of a sample; null where it is not. */
@@ -99,7 +100,13 @@ function constantValues(
 }
 
 function valueAt(column: Column): (row: number) => MetadataValue {
-  if (column.kind === "categorical") return (row) => column.categories[column.codes[row]!] ?? null;
+  const text = (value: string | null | undefined): string | null =>
+    value === null || value === undefined || isMissing(value) ? null : value;
+  if (column.kind === "categorical") {
+    const values = column.categories.map(text);
+    return (row) => values[column.codes[row]!] ?? null;
+  }
+  if (column.kind === "string") return (row) => text(column.values[row]);
   if (column.kind === "number")
     return (row) => (Number.isFinite(column.values[row]) ? column.values[row]! : null);
   return (row) => column.values[row] ?? null;

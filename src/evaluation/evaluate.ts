@@ -12,6 +12,8 @@ import {
   selectedCells,
   type Conditions,
 } from "../data/labels.js";
+import { checkGroups } from "../data/key-columns.js";
+import { plainName } from "../data/same-names.js";
 import { ScPoliError } from "../errors.js";
 import { checkOptionNames, runSettingNames, type OptionNames } from "../option-names.js";
 import { Random } from "../random.js";
@@ -31,7 +33,7 @@ import { varianceBetween } from "./pc-regression.js";
 
 export interface EvaluateOptions extends Pick<
   RunSettings,
-  "threads" | "seed" | "onProgress" | "onNote" | "signal"
+  "threads" | "seed" | "onProgress" | "onNote" | "signal" | "force"
 > {
   /** obsm keys, scored side by side. Default: X_scpoli */
   readonly embeddings?: readonly string[];
@@ -130,17 +132,18 @@ export async function evaluate(data: AnnData, options: EvaluateOptions): Promise
   checkOptionNames("evaluate", options, optionNames);
   checkOptions(options);
   const { cellTypeKey, conditionKey, predictionKey, unlabeled } = options;
-  const labels = await readLabels(data.obs, [cellTypeKey], unlabeled);
+  const labels = await readLabels(data.obs, [cellTypeKey], unlabeled, {
+    note: (note) => options.onNote?.(note),
+    check: (key, factor) => checkGroups(data.obs, key, factor, "cell type", options),
+  });
   const keep = Int32Array.from(labels.codes.keys()).filter((cell) => labels.codes[cell]! >= 0);
   const left = labels.codes.length - keep.length;
-  if (left > 0)
-    options.onNote?.({
-      level: "info",
-      message: `${left} of ${labels.codes.length} cells have no label in obs["${cellTypeKey}"] and are left out.`,
-    });
   const factor = { codes: keep.map((cell) => labels.codes[cell]!), names: labels.names };
   const conditions =
-    conditionKey === undefined ? null : await readConditions(data.obs, conditionKey, { keep });
+    conditionKey === undefined
+      ? null
+      : await readConditions(data.obs, conditionKey, { keep, advice: "fill the column" });
+  if (conditions) await checkGroups(data.obs, conditions.key, conditions, "condition", options);
   const groups = conditions && {
     types: factor.codes,
     typeNames: factor.names,
@@ -384,7 +387,8 @@ async function transfer(
       { key },
     );
   const known = new Set(
-    options.knownTypes ?? (column.kind === "categorical" ? column.categories : predictions.names),
+    options.knownTypes?.map(plainName) ??
+      (column.kind === "categorical" ? column.categories.map(plainName) : predictions.names),
   );
   const names = [...new Set([...truth.names, ...predictions.names])].sort(byCodePoint);
   const rowOf = new Map(names.map((name, row) => [name, row]));

@@ -6,14 +6,15 @@ import type { StoredModel } from "../model/checkpoint.js";
 import type { CountsOptions, EmbedOptions, RunSettings } from "../config.js";
 import { ScPoliError } from "../errors.js";
 import { addCellType, pooledPrototype, prototypesOf, withoutClusters } from "../model/growth.js";
-import { isUnlabeled, selectedCells } from "../data/labels.js";
+import { selectedCells } from "../data/labels.js";
+import { isUnlabeled } from "../data/missing-values.js";
 import type { Prototypes } from "../model/prototypes.js";
 import { embedCells } from "./query.js";
 
 /** Options of `ScPoli.label`: which cells become a cell type, and its name. */
 export interface LabelOptions extends Pick<
   EmbedOptions,
-  keyof RunSettings | keyof CountsOptions | "conditionKeys" | "geneMap"
+  keyof RunSettings | keyof CountsOptions | "conditionKeys" | "conditionValues" | "geneMap"
 > {
   readonly name: string;
   /**

@@ -1,6 +1,7 @@
 // Cells in a model's latent space with their labels: what `map` and `embed` give, and how it is written into
 // a copy of the file.
 import type { AnnData } from "../anndata/anndata.js";
+import { checkKey } from "../anndata/elements.js";
 import {
   startCopy,
   writeCopy,
@@ -13,6 +14,7 @@ import {
 import type { StoredModel } from "../model/checkpoint.js";
 import type { LevelPrediction } from "../model/classify.js";
 import type { Classifier, EmbedOptions, MapOptions, UncertaintyRule } from "../config.js";
+import { constantColumn } from "../data/condition-values.js";
 import { nearestRows } from "../model/prototypes.js";
 import type { NameMapReport } from "../data/name-maps.js";
 import type { ConditionTreatment } from "./surgery.js";
@@ -100,7 +102,7 @@ function addedNames(
     unlabeledPrototypes = false,
     cellTypeKeys = {},
   }: Pick<MapOptions, "unlabeledPrototypes" | "cellTypeKeys">,
-): AdditionNames {
+): Required<AdditionNames> {
   const levels = json.cell_type_keys.flatMap((key) => [
     ...suffixes.map((suffix) => `${key}_${suffix}`),
     ...(key in cellTypeKeys ? [completedKey(key)] : []),
@@ -165,6 +167,8 @@ export class Mapping<Model extends Mapper = Mapper> {
   readonly verdict: Verdict;
   /** by condition key, the column of the file */
   readonly #conditionColumns: Readonly<Record<string, string>>;
+  /** by condition key, the condition of all cells, where the file has no column of it */
+  readonly #givenConditions: readonly (readonly [key: string, condition: string])[];
 
   /**
    * @param source - the file that the cells came from
@@ -177,8 +181,11 @@ export class Mapping<Model extends Mapper = Mapper> {
     { latent, umap, predictions, verdict }: LabelledCells,
     private readonly labels: QueryLabels | null,
     readonly report: MappingReport,
-    { conditionKeys = {} }: Pick<EmbedOptions, "conditionKeys">,
+    { conditionKeys = {}, conditionValues = {} }: Pick<EmbedOptions, "conditionKeys" | "conditionValues">,
   ) {
+    this.#givenConditions = Object.entries(conditionValues).filter(
+      ([key]) => !source.obs.columnNames.includes(key),
+    );
     const { json, tensors } = model.stored;
     this.#conditionColumns = Object.fromEntries(
       json.condition_keys.map((key) => [key, conditionKeys[key] ?? key]),
@@ -243,6 +250,8 @@ export class Mapping<Model extends Mapper = Mapper> {
   additions(): Additions {
     const { json } = this.model.stored;
     const obs: Record<string, NewColumn> = {};
+    for (const [key, condition] of this.#givenConditions)
+      obs[key] = constantColumn(this.report.cells, condition);
     for (const { key, classifier, predicted, nearest, uncertainty, distance, probability, unknown } of this
       .predictions) {
       const types = json.levels[json.cell_type_keys.indexOf(key)]!;
@@ -351,9 +360,12 @@ export async function computeIntoCopy<Model extends Mapper>(
 ): Promise<Mapping<Model>> {
   const { output, force, onNote } = options;
   if (output === undefined) return compute();
+  const names = addedNames(stored, options);
+  Object.values(names).flat().forEach(checkKey);
+  stored.json.condition_keys.forEach(checkKey);
   const onWarning = (message: string): void => onNote?.({ level: "warning", message });
   const copy: PendingCopy = await startCopy(source, output, {
-    names: addedNames(stored, options),
+    names,
     force,
     onWarning,
   });

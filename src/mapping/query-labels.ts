@@ -5,8 +5,10 @@ import type { AnnData } from "../anndata/anndata.js";
 import type { ModelJson } from "../model/checkpoint.js";
 import type { EmbedOptions, Note } from "../config.js";
 import { ScPoliError } from "../errors.js";
-import { readLabels } from "../data/labels.js";
+import { checkGroups } from "../data/key-columns.js";
+import { readLabels, type Labels } from "../data/labels.js";
 import { renameLabels, type NameMapReport } from "../data/name-maps.js";
+import { shownPairs, similarNames, spelledAs, type NamePair } from "../data/same-names.js";
 
 /** What the labels of a query are to the model, at one level; ready for JSON. */
 export interface QueryLevelReport {
@@ -17,6 +19,8 @@ export interface QueryLevelReport {
   readonly known: Readonly<Record<string, number>>;
   readonly new: Readonly<Record<string, number>>;
   readonly unlabeled: number;
+  /** new names that differ from one of the model's in case or blanks alone, with that one */
+  readonly similar: readonly NamePair[];
 }
 
 export interface QueryLabels {
@@ -30,6 +34,11 @@ export interface QueryLabels {
   readonly labelMap?: NameMapReport;
 }
 
+/** Labels in the spelling of the model, where they are the same number or truth value. */
+function inWordsOf(types: readonly string[], labels: Labels): Labels {
+  return { ...labels, names: spelledAs(labels.names, types) };
+}
+
 /**
  * @returns null where the query has no labels
  * @throws ScPoliError "key" for a level that the model does not have, or a column that is not there or
@@ -38,10 +47,11 @@ export interface QueryLabels {
 export async function readQueryLabels(
   json: ModelJson,
   data: AnnData,
-  { cellTypeKeys, unlabeled, labelMap }: Pick<EmbedOptions, "cellTypeKeys" | "unlabeled" | "labelMap">,
+  options: Pick<EmbedOptions, "cellTypeKeys" | "unlabeled" | "labelMap" | "force">,
   verb: "map" | "embed",
   note: (note: Note) => void,
 ): Promise<QueryLabels | null> {
+  const { cellTypeKeys, unlabeled, labelMap } = options;
   const columns = Object.entries(cellTypeKeys ?? {});
   if (columns.length === 0) return null;
   const absent = columns.find(([key]) => !json.cell_type_keys.includes(key));
@@ -53,7 +63,13 @@ export async function readQueryLabels(
     );
   const own = columns.map(([, column]) => column);
   const renaming = labelMap && (await renameLabels(data.obs, own, labelMap, note));
-  const labels = await readLabels(renaming?.obs ?? data.obs, own, unlabeled);
+  const labels = inWordsOf(
+    json.cell_types,
+    await readLabels(renaming?.obs ?? data.obs, own, unlabeled, {
+      note,
+      check: (key, factor) => checkGroups(data.obs, key, factor, "cell type", options),
+    }),
+  );
   const newTypes = labels.names.filter((name) => !json.cell_types.includes(name));
   const rows = labels.names.map((name) =>
     newTypes.includes(name) ? json.cell_types.length + newTypes.indexOf(name) : json.cell_types.indexOf(name),
@@ -85,9 +101,19 @@ export async function readQueryLabels(
       (row) => !levels[level]!.includes(row),
     );
     levels[level] = [...levels[level]!, ...added].sort((a, b) => a - b);
-    return { key, column, known: table(true), new: table(false), unlabeled: unlabelled };
+    const unknown = table(false);
+    const similar = similarNames(
+      Object.keys(unknown),
+      json.levels[level]!.map((row) => json.cell_types[row]!),
+    );
+    return { key, column, known: table(true), new: unknown, unlabeled: unlabelled, similar };
   });
-  for (const { key, new: found } of report) {
+  for (const { key, new: found, similar } of report) {
+    if (similar.length > 0)
+      note({
+        level: "warning",
+        message: `Cell types of '${key}' that differ from the model's in case or blanks alone are new ones to it: ${shownPairs(similar)}. A --label-map of these pairs makes them the model's.`,
+      });
     const names = Object.entries(found).map(([name, count]) => `'${name}' (${count})`);
     if (names.length > 0)
       note({

@@ -27,7 +27,9 @@ import { headRows, HeadScorer } from "../model/head.js";
 import { rowsOf } from "../model/neighbors.js";
 import { alignGenes, checkCoverage, type GeneAlignment } from "../data/genes.js";
 import { joinMetadata, metadataOfConditions } from "../data/sample-metadata.js";
-import { readConditions, type Conditions } from "../data/labels.js";
+import { checkValueKeys, readQueryConditions } from "../data/condition-values.js";
+import { checkGroups } from "../data/key-columns.js";
+import type { Conditions } from "../data/labels.js";
 import type { MappingReport } from "./mapping.js";
 import { openCounts, resultBytes, tellNeed } from "../data/memory.js";
 import { writtenOut } from "../data/count-source.js";
@@ -85,6 +87,7 @@ async function withQuery<T>(
       `The model has no condition key '${renamed[0]}'; its keys are ${json.condition_keys.map((key) => `'${key}'`).join(", ")}.`,
       { key: renamed[0] },
     );
+  checkValueKeys(options.conditionValues, json.condition_keys);
   // a guess, read while the rest is looked at
   const first = firstPlace(data, options.layer);
   const early = first && readAhead(first);
@@ -110,6 +113,8 @@ async function withPlace<T>(
   use: (query: Query) => Promise<T>,
 ): Promise<T> {
   const note = (message: Note): void => options.onNote?.(message);
+  for (const message of data.notes) note({ level: "info", message });
+  const conditions = await readQueryConditions(data.obs, json.condition_keys, json.conditions, options, note);
   await noteCellxgene(data, note);
   const { layer, atacCounts, recoverCounts } = options;
   const { place: found } = await findValues(
@@ -124,10 +129,6 @@ async function withPlace<T>(
     options.duplicateGenes === "sum" ? await sumDuplicates(own, names) : { place: own, names };
   const reader = early?.matrix === place.matrix ? early.reader : readAhead(place);
   try {
-    await data.uniqueNames("obs");
-    const conditions: Conditions[] = [];
-    for (const key of json.condition_keys)
-      conditions.push({ ...(await readConditions(data.obs, options.conditionKeys?.[key] ?? key)), key });
     note({
       level: "info",
       message: `Counts ${place.isRecovered ? "recovered from log1p of counts per 10,000 in" : "taken from"} ${place.name}.`,
@@ -212,6 +213,9 @@ async function embedQuery(
 export function mapQuery(stored: StoredModel, data: AnnData, options: MapOptions): Promise<QueryResult> {
   const clustering = clusteringOf(options);
   return withQuery(stored, data, options, async (query) => {
+    for (const [k, own] of query.conditions.entries())
+      if (own.names.some((name) => !stored.json.conditions[k]!.includes(name)))
+        await checkGroups(data.obs, own.key, own, "condition", options);
     const labels = await readQueryLabels(stored.json, data, options, "map", (note) => options.onNote?.(note));
     const {
       stored: mapped,

@@ -2,7 +2,9 @@
 // can be coloured by.
 import type { AnnData } from "../anndata/anndata.js";
 import type { UnsDict, UnsValue } from "../anndata/reader.js";
-import { factorize, isUnlabeled } from "../data/labels.js";
+import { factorize } from "../data/labels.js";
+import { isUnlabeled } from "../data/missing-values.js";
+import { spelledAs } from "../data/same-names.js";
 import { ScPoliError } from "../errors.js";
 import type { StoredModel } from "../model/checkpoint.js";
 import { classify } from "../model/classify.js";
@@ -170,7 +172,7 @@ async function levelCells(data: AnnData, key: string, facts: UnsDict, column: st
   const flags = data.obs.columnNames.includes(`${key}_unknown`)
     ? await data.obs.column(`${key}_unknown`)
     : null;
-  const own = data.obs.columnNames.includes(column) ? labelled(await groupsOf(data, column)) : null;
+  const own = data.obs.columnNames.includes(column) ? labelled(await groupsOf(data, column), types) : null;
   const names = own ? [...types, ...own.names.filter((name) => !types.includes(name))] : [];
   return {
     key,
@@ -198,12 +200,15 @@ async function groupsOf(data: AnnData, column: string): Promise<Groups> {
   return { codes: Int32Array.from(codes), names };
 }
 
-/** Cells whose label means none have none; null where no cell has one. */
-function labelled({ names, codes }: Groups): Groups | null {
+/** In the spelling of the types; cells whose label means none have none; null where no cell has one. */
+function labelled({ names, codes }: Groups, types: readonly string[]): Groups | null {
   const known = names.filter((name) => !isUnlabeled(name));
   return known.length === 0
     ? null
-    : { names: known, codes: codes.map((code) => (code < 0 ? -1 : known.indexOf(names[code]!))) };
+    : {
+        names: spelledAs(known, types),
+        codes: codes.map((code) => (code < 0 ? -1 : known.indexOf(names[code]!))),
+      };
 }
 
 async function numbers(data: AnnData, name: string): Promise<Float64Array> {

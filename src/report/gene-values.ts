@@ -3,6 +3,7 @@
 import type { AnnData } from "../anndata/anndata.js";
 import type { EmbedOptions, Note } from "../config.js";
 import { factorize } from "../data/labels.js";
+import { spelledAs } from "../data/same-names.js";
 import { NearestRows } from "../engine/nearest.js";
 import { ScPoliError } from "../errors.js";
 import { readExpression } from "../expression.js";
@@ -69,6 +70,11 @@ export async function geneValues(genes: readonly string[], sources: GeneSources)
   } of others.size > 0 ? samples : [])
     if (reference!.obs.columnNames.includes(key))
       conditions.set(key, factorize(await reference!.obs.column(key)));
+    else if (sources.referenceOptions?.conditionValues?.[key] !== undefined)
+      conditions.set(key, {
+        names: [sources.referenceOptions.conditionValues[key]],
+        codes: new Int32Array(reference!.nObs),
+      });
   return genes.map((gene) => ({
     gene,
     query: own.get(gene) ?? null,
@@ -122,7 +128,7 @@ function meansBySample(
   values: Float32Array | undefined,
 ): (number | null)[] | null {
   if (!groups || !values) return null;
-  const rowOf = groups.names.map((name) => names.indexOf(name));
+  const rowOf = spelledAs(groups.names, names).map((name) => names.indexOf(name));
   const [sums, cells] = [new Float64Array(names.length), new Float64Array(names.length)];
   groups.codes.forEach((code, cell) => {
     const row = code < 0 ? -1 : rowOf[code]!;

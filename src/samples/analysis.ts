@@ -4,7 +4,8 @@
 import type { AnnData } from "../anndata/anndata.js";
 import type { DenseMatrix } from "../anndata/matrix.js";
 import type { CountsOptions, RunSettings } from "../config.js";
-import { factorize, readConditions } from "../data/labels.js";
+import { checkValueKeys, readQueryConditions } from "../data/condition-values.js";
+import type { Conditions } from "../data/labels.js";
 import { metadataOfConditions, type SampleMetadata } from "../data/sample-metadata.js";
 import { findValues } from "../data/values.js";
 import { ScPoliError } from "../errors.js";
@@ -54,6 +55,8 @@ export interface SamplesOptions
   readonly data?: AnnData;
   /** by the model's condition key, the column of `data` where it is named otherwise */
   readonly conditionKeys?: Readonly<Record<string, string>>;
+  /** by the model's condition key, the condition of all cells of `data`, where it has no column of it */
+  readonly conditionValues?: Readonly<Record<string, string>>;
   /** a table of metadata: a file (csv, tsv), or one per condition key as it is */
   readonly metadata?: string | Readonly<Record<string, SampleMetadata>>;
   readonly kinds?: CovariateKinds;
@@ -119,9 +122,11 @@ export async function analyseSamples(
   options: SamplesOptions = {},
 ): Promise<SampleAnalysis[]> {
   const keys = options.keys ?? stored.json.condition_keys;
-  const tables = await readMetadata(stored, keys, options);
+  checkValueKeys(options.conditionValues, stored.json.condition_keys);
+  const conditions = options.data && (await conditionsOf(stored, keys, options.data, options));
+  const tables = await readMetadata(stored, keys, conditions, options);
   const samples = keys.map((key, k) => sampleTable(stored, key, tables[k], options.kinds));
-  const expressions = await readExpression(stored, samples, options);
+  const expressions = await readExpression(stored, samples, conditions, options);
   const sets =
     typeof options.geneSets === "string" ? await readGeneSets(options.geneSets) : (options.geneSets ?? []);
   if (sets.length > 0 && !expressions)
@@ -252,18 +257,27 @@ function qualityCovariates({ cells, qualities }: SampleExpression): Covariate[] 
   ];
 }
 
+/** Per key, the conditions of the data's cells in the words of the model. */
+function conditionsOf(
+  { json }: StoredModel,
+  keys: readonly string[],
+  data: AnnData,
+  options: SamplesOptions,
+): Promise<Conditions[]> {
+  const known = keys.map((key) => json.conditions[json.condition_keys.indexOf(key)] ?? []);
+  return readQueryConditions(data.obs, keys, known, options, (note) => options.onNote?.(note));
+}
+
 /** Per key, what the data and the table know. */
 async function readMetadata(
   { json }: StoredModel,
   keys: readonly string[],
+  conditions: readonly Conditions[] | undefined,
   options: SamplesOptions,
 ): Promise<SampleMetadata[][]> {
   const { data, metadata, onNote = () => {} } = options;
   const tables: SampleMetadata[][] = keys.map(() => []);
-  if (data) {
-    const conditions = [];
-    for (const key of keys)
-      conditions.push(await readConditions(data.obs, options.conditionKeys?.[key] ?? key));
+  if (data && conditions) {
     (await metadataOfConditions(data.obs, conditions, { onNote })).forEach((table, k) =>
       tables[k]!.push(table),
     );
@@ -296,13 +310,14 @@ async function readMetadata(
 async function readExpression(
   { json }: StoredModel,
   tables: readonly SampleTable[],
+  conditions: readonly Conditions[] | undefined,
   options: SamplesOptions,
 ): Promise<SampleExpression[] | null> {
   const { data, layer, recoverCounts, onNote = () => {} } = options;
-  if (!data) return null;
+  if (!data || !conditions) return null;
   const divisions = [];
-  for (const { key, names } of tables) {
-    const { codes, names: found } = factorize(await data.obs.column(options.conditionKeys?.[key] ?? key));
+  for (const [k, { key, names }] of tables.entries()) {
+    const { codes, names: found } = conditions[k]!;
     const rows = found.map((name) => names.indexOf(name));
     if (rows.every((row) => row < 0))
       throw new ScPoliError(
@@ -325,7 +340,7 @@ async function readExpression(
           .map((name) => `'${name}'`)
           .join(", ")}${missing.length > 5 ? ", ..." : ""}. What needs their expression does without them.`,
       });
-    divisions.push({ samples: names.length, codes: codes.map((code) => (code < 0 ? -1 : rows[code]!)) });
+    divisions.push({ samples: names.length, codes: codes.map((code) => rows[code]!) });
   }
   const { place } = await findValues(
     data,

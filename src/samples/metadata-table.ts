@@ -4,11 +4,9 @@ import { fileStatus, readText } from "#platform";
 import Papa from "papaparse";
 import { nearestNames } from "../nearest-names.js";
 import type { Note } from "../config.js";
+import { isMissing } from "../data/missing-values.js";
 import type { MetadataValue, SampleMetadata } from "../data/sample-metadata.js";
 import { ScPoliError } from "../errors.js";
-
-/** Texts that mean that a value is not known, as in pandas and R. */
-const missing = new Set(["", "na", "n/a", "nan", "null", "none"]);
 
 /**
  * Reads the table; its rows are found by the column of the key's name, else by the first column.
@@ -109,7 +107,7 @@ async function readTable(
 
 /** A column of texts as what they say. */
 function typed(texts: readonly string[]): MetadataValue[] {
-  const known = texts.map((text) => (missing.has(text.toLowerCase()) ? null : text));
+  const known = texts.map((text) => (isMissing(text) ? null : text));
   const every = (isSo: (text: string) => boolean): boolean =>
     known.every((text) => text === null || isSo(text));
   if (every((text) => Number.isFinite(Number(text))))

@@ -28,14 +28,9 @@ import { chooseLandmarks, makeLandmarks, type StoredLandmarks } from "../model/l
 import { addUnlabeledPrototypes, clusteringOf, unlabeledCells, unlabeledLossOf } from "../model/growth.js";
 import { headTakes } from "../model/head.js";
 import { chooseHeadCells, trainHead } from "./head-training.js";
-import {
-  checkConditions,
-  keptCells,
-  readConditions,
-  readLabels,
-  type Conditions,
-  type Labels,
-} from "../data/labels.js";
+import { checkValueKeys, withConditionValues } from "../data/condition-values.js";
+import { checkGroups } from "../data/key-columns.js";
+import { keptCells, readConditions, readLabels, type Conditions, type Labels } from "../data/labels.js";
 import { openCounts } from "../data/memory.js";
 import { minibatchCapacity, noteSplit, type Dataset } from "../data/minibatches.js";
 import { renameGenes, renameLabels, type NameMapReport } from "../data/name-maps.js";
@@ -80,6 +75,8 @@ export async function trainReference(data: AnnData, options: TrainOptions): Prom
       "conditionKeys is empty; name at least one column of obs, e.g. the sample or donor.",
     );
   const note = options.onNote ?? (() => undefined);
+  checkValueKeys(options.conditionValues, options.conditionKeys);
+  checkKeyNames([...options.conditionKeys, ...(options.cellTypeKeys ?? [])]);
   const reference = await readReference(data, options);
   const { genes, map, keep } = reference;
   const cells = keep?.length ?? data.nObs;
@@ -203,15 +200,26 @@ export async function trainReference(data: AnnData, options: TrainOptions): Prom
   };
 }
 
+/** Results are written under names made of the keys. @throws ScPoliError "key" for one that cannot be such */
+function checkKeyNames(keys: readonly string[]): void {
+  const key = keys.find((name) => name.includes("/"));
+  if (key !== undefined)
+    throw new ScPoliError(
+      "key",
+      `The key '${key}' has a "/", which no name in an .h5ad file may have: results could not be written beside it (obs['${key}_pred']). Rename the column in Python: adata.obs.rename(columns={"${key}": "${key.replaceAll("/", "_")}"}, inplace=True).`,
+      { key },
+    );
+}
+
 async function readReference(data: AnnData, options: TrainOptions): Promise<ReferenceData> {
   const note = options.onNote ?? (() => {});
   for (const message of data.notes) note({ level: "info", message });
-  const keep = await keptCells(data.obs, options.exclude);
-  await data.uniqueNames("obs");
+  const obs = await withConditionValues(data.obs, options.conditionValues, options);
+  const keep = await keptCells(obs, options.exclude);
   const conditions: Conditions[] = [];
   for (const key of options.conditionKeys) {
-    const own = await readConditions(data.obs, key, { keep });
-    checkConditions(own, options);
+    const own = await readConditions(obs, key, { keep, note });
+    await checkGroups(obs, key, own, "condition", options);
     if (own.names.length === 1)
       note({
         level: "info",
@@ -220,12 +228,16 @@ async function readReference(data: AnnData, options: TrainOptions): Promise<Refe
     conditions.push(own);
   }
   const metadata =
-    options.sampleMetadata === false ? null : await metadataOfConditions(data.obs, conditions, { keep });
+    options.sampleMetadata === false ? null : await metadataOfConditions(obs, conditions, { keep });
   tellMetadata(metadata ?? [], options.conditionKeys, note);
   const cellTypeKeys = options.cellTypeKeys ?? [];
   const harmonised =
-    options.labelMap && (await renameLabels(data.obs, cellTypeKeys, options.labelMap, note, { keep }));
-  const labels = await readLabels(harmonised?.obs ?? data.obs, cellTypeKeys, options.unlabeled, { keep });
+    options.labelMap && (await renameLabels(obs, cellTypeKeys, options.labelMap, note, { keep }));
+  const labels = await readLabels(harmonised?.obs ?? obs, cellTypeKeys, options.unlabeled, {
+    keep,
+    note,
+    check: (key, factor) => checkGroups(obs, key, factor, "cell type", options),
+  });
   await noteCellxgene(data, note);
   const { reconLoss = defaults.reconLoss, layer, atacCounts, recoverCounts } = options;
   if (reconLoss === "mse" && typeof options.genes === "number")
