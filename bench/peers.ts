@@ -1,0 +1,147 @@
+// npm run bench:peers [-- --sets panc8,pbmc3 --methods ours,svm --seeds 0,1,2 --again]: ours beside the
+// methods that people use to integrate data sets and to transfer labels (bench/peers/methods.ts), on the data
+// sets of bench/peers/sets.ts: labels, integration, seconds and memory, one scorer for all. Needs
+// ../shared/data, and for the others `bash bench/peers/setup.sh` (environments in .cache/peers/env;
+// SCPOLI_PEERS_PYTHON, SCPOLI_PEERS_SCARCHES, SCPOLI_PEERS_POPV and SCPOLI_PEERS_R name other programs). A
+// method whose program is missing is named and passed over. Every program has one thread. What is done stays
+// done: results lie in .cache/peers/runs, rows in bench/results/peers.csv; --again measures anew, --write only
+// makes docs/quality.md and its figure of the rows.
+import { execFileSync, spawnSync } from "node:child_process";
+import { existsSync, mkdirSync, readFileSync, rmSync } from "node:fs";
+import { join } from "node:path";
+import { parseArgs } from "node:util";
+import { writeDocument } from "./peers/document.ts";
+import { python, runs, script, type Run } from "./peers/methods.ts";
+import { scoreResult } from "./peers/scoring.ts";
+import { cache, folderOf, isPrepared, preparation, sets, source, type PeerSet } from "./peers/sets.ts";
+import { appendRow, readRows } from "./peers/table.ts";
+import { seeds as allSeeds } from "./transfer.ts";
+
+const root = new URL("..", import.meta.url).pathname;
+const thisBench = "bench:peers";
+const table = join(root, "bench/results/peers.csv");
+const oneThread = Object.fromEntries(
+  ["OMP", "OPENBLAS", "MKL", "NUMBA", "NUMEXPR"].map((library) => [`${library}_NUM_THREADS`, "1"]),
+);
+const env = { ...process.env, ...oneThread, PYTHONWARNINGS: "ignore", PYTHONDONTWRITEBYTECODE: "1" };
+
+/** What a command cost, as measured.py writes it. */
+interface Cost {
+  readonly wall_seconds: number;
+  readonly cpu_seconds: number;
+  readonly peak_mb: number;
+  /** of single embeddings, where a run makes several */
+  readonly printed: { readonly cpu_seconds: Readonly<Record<string, number>> } | null;
+}
+
+const resultOf = (run: Run, set: PeerSet, seed: number): string =>
+  join(cache, "runs", set.name, `${run.name}-s${seed}.h5ad`);
+
+/**
+ * Runs the commands of a run, unless its result is there.
+ * @returns what they cost together; null: one failed
+ */
+function measure(run: Run, set: PeerSet, seed: number, folder: string): Cost | null {
+  const result = resultOf(run, set, seed);
+  const commands = run.commands({ set, seed, result, folder });
+  mkdirSync(folder, { recursive: true });
+  const costs = commands.map((_, i) => join(folder, `cost-${i}.json`));
+  for (const [i, command] of commands.entries()) {
+    if (existsSync(result) && existsSync(costs[i]!)) continue;
+    const { status } = spawnSync(python, [script("measured.py"), costs[i]!, ...command], {
+      env,
+      stdio: ["ignore", "inherit", "inherit"],
+    });
+    if (status !== 0) return null;
+  }
+  if (run.collect && !existsSync(result))
+    execFileSync(python, ["-W", "ignore", script(run.collect), folderOf(set), folder, result], { env });
+  const all = costs.map((path): Cost => JSON.parse(readFileSync(path, "utf8")));
+  return {
+    wall_seconds: all.reduce((sum, cost) => sum + cost.wall_seconds, 0),
+    cpu_seconds: all.reduce((sum, cost) => sum + cost.cpu_seconds, 0),
+    peak_mb: Math.max(...all.map((cost) => cost.peak_mb)),
+    printed: all[0]!.printed,
+  };
+}
+
+/** Measures a run, scores it and appends its rows. */
+async function compare(run: Run, set: PeerSet, seed: number): Promise<void> {
+  const result = resultOf(run, set, seed);
+  const folder = result.replace(/\.h5ad$/, "");
+  const cost = measure(run, set, seed, folder);
+  if (!cost) {
+    console.log(`${set.name}, ${run.name}, seed ${seed}: failed (see above); no row.`);
+    return;
+  }
+  const joined = join(folder, "scored.h5ad");
+  const scores = await scoreResult(set, result, run.methods, joined);
+  rmSync(joined);
+  run.methods.forEach((method, i) => {
+    const single = cost.printed?.cpu_seconds[method.embedding ?? ""];
+    const { wall_seconds, cpu_seconds, peak_mb } = cost;
+    // seconds of a part of a run are the processor's; how long it took by the clock is not known
+    const time = single === undefined ? { cpu_seconds, wall_seconds } : { cpu_seconds: single };
+    const figures = { ...scores[i], ...time, peak_mb };
+    appendRow(table, { data: set.name, method: method.name, seed, figures, measuredBy: thisBench });
+    const { accuracy, macro_f1, kmeans_total } = scores[i]!;
+    const total =
+      kmeans_total === undefined || kmeans_total === null ? "" : `, total ${kmeans_total.toFixed(3)}`;
+    console.log(
+      `${set.name}, ${method.name}, seed ${seed}: ${accuracy!.toFixed(3)} / ${macro_f1!.toFixed(3)}${total}`,
+    );
+  });
+}
+
+function prepare(set: PeerSet): void {
+  if (!isPrepared(set))
+    execFileSync(python, ["-W", "ignore", script("prepare.py"), ...preparation(set)], { env });
+}
+
+const list = (value: string | undefined): string[] | undefined => value?.split(",");
+const { values: flags } = parseArgs({
+  options: {
+    sets: { type: "string" },
+    methods: { type: "string" },
+    seeds: { type: "string" },
+    again: { type: "boolean", default: false },
+    write: { type: "boolean", default: false },
+  },
+});
+const chosen = <T extends { readonly name: string }>(all: readonly T[], names: string[] | undefined): T[] => {
+  const strange = names?.find((name) => !all.some((one) => one.name === name));
+  if (strange !== undefined)
+    throw new Error(`${strange} is none of ${all.map(({ name }) => name).join(", ")}`);
+  return all.filter(({ name }) => !names || names.includes(name));
+};
+const seeds = list(flags.seeds)?.map(Number) ?? allSeeds;
+if (!flags.write)
+  for (const set of chosen(sets, list(flags.sets))) {
+    if (!existsSync(source(set)) || !existsSync(python)) {
+      console.log(`${set.name}: needs ${source(set)} and ${python}, which are not both there; not measured.`);
+      continue;
+    }
+    prepare(set);
+    for (const seed of seeds)
+      for (const run of chosen(runs, list(flags.methods))) {
+        if (run.isFor?.(set) === false || (!run.isRandom && seed !== seeds[0])) continue;
+        const missing = run.needs.find((program) => !existsSync(program));
+        if (missing !== undefined) {
+          console.log(
+            `${set.name}, ${run.name}: needs ${missing} (bash bench/peers/setup.sh); not measured.`,
+          );
+          continue;
+        }
+        const isMeasured = readRows(table).some(
+          (row) =>
+            row.data === set.name &&
+            row.seed === seed &&
+            row.measuredBy === thisBench &&
+            run.methods.some(({ name }) => name === row.method),
+        );
+        if (isMeasured && !flags.again) continue;
+        if (flags.again) rmSync(resultOf(run, set, seed), { force: true });
+        await compare(run, set, seed);
+      }
+  }
+writeDocument(readRows(table));

@@ -1,0 +1,210 @@
+// docs/quality.md and its figure, made of bench/results/peers.csv.
+import { mkdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { heatMap } from "../../dist/plots/charts.js";
+import { element, picture, standaloneSvg } from "../../dist/plots/svg.js";
+import { mean, seeds as allSeeds } from "../transfer.ts";
+import { runs } from "./methods.ts";
+import type { Figure } from "./scoring.ts";
+import { sets, type PeerSet } from "./sets.ts";
+import { costFigures, type Row } from "./table.ts";
+
+const root = new URL("../..", import.meta.url).pathname;
+const picturePath = "docs/quality/peers.svg";
+const methods = runs.flatMap((run) => run.methods.map(({ name }) => name));
+/** Runs of scArches that differ in length; of each figure the better one is compared. */
+const better = {
+  name: "scArches scPoli, better of 100 and 400 epochs",
+  of: [100, 400].map((epochs) => `scArches scPoli, ${epochs} epochs`),
+};
+const compared = ["ours", "ours, nearest prototype"] as const;
+const published = "ours, published preset";
+const isRna = ({ likelihood }: PeerSet): boolean => !likelihood;
+
+type AnyFigure = Figure | (typeof costFigures)[number];
+
+/** Values of a figure, one per seed. */
+function values(rows: readonly Row[], data: string, method: string, figure: AnyFigure): number[] {
+  return rows
+    .filter((row) => row.data === data && row.method === method)
+    .flatMap(({ figures }) => figures[figure] ?? []);
+}
+
+/** The mean of the seeds; null where the method was not measured or has no such figure. */
+function meanOf(rows: readonly Row[], data: string, method: string, figure: Figure): number | null {
+  const found = (method === better.name ? better.of : [method])
+    .map((name) => values(rows, data, name, figure))
+    .filter((one) => one.length > 0)
+    .map(mean);
+  // the integration of a run stands in the row of its first labels
+  if (found.length === 0 && figure === "kmeans_total" && method === compared[1])
+    return meanOf(rows, data, compared[0], figure);
+  return found.length === 0 ? null : Math.max(...found);
+}
+
+const written = (value: number | null, digits = 3): string => (value === null ? "" : value.toFixed(digits));
+function spread(found: readonly number[], digits = 3): string {
+  if (found.length === 0) return "";
+  const centre = mean(found);
+  if (found.length === 1) return written(centre, digits);
+  const sd = Math.sqrt(found.reduce((sum, value) => sum + (value - centre) ** 2, 0) / (found.length - 1));
+  return `${written(centre, digits)} (${written(sd, digits)})`;
+}
+const signed = (value: number): string => `${value < 0 ? "-" : "+"}${Math.abs(value).toFixed(3)}`;
+const row = (cells: readonly (string | number)[]): string => `| ${cells.join(" | ")} |`;
+const head = (columns: readonly string[]): string[] => [row(columns), row(columns.map(() => "---"))];
+
+/** Differences ours - other over the RNA sets that both have; smallest in brackets. */
+function difference(rows: readonly Row[], mine: string, other: string, figure: Figure): string {
+  const found = sets.filter(isRna).flatMap(({ name }) => {
+    const [a, b] = [mine, other].map((method) => meanOf(rows, name, method, figure));
+    return a === null || b === null ? [] : [{ name, by: a! - b! }];
+  });
+  if (found.length === 0) return "";
+  const least = found.reduce((a, b) => (b.by < a.by ? b : a));
+  return `${signed(mean(found.map(({ by }) => by)))} (${signed(least.by)} ${least.name}; ${found.length})`;
+}
+
+function standing(rows: readonly Row[]): string[] {
+  const single = methods.filter((name) => !/^(ours|scArches)/.test(name) || name === published);
+  const others = [better.name, ...single].filter((name) =>
+    sets.some((set) => isRna(set) && meanOf(rows, set.name, name, "accuracy") !== null),
+  );
+  const columns = [
+    ...compared.flatMap((mine) => ["accuracy", "macro F1"].map((figure) => `${mine}: ${figure}`)),
+    "integration",
+  ];
+  return [
+    "## Ours beside each of the others",
+    "",
+    "Ours minus the other, mean of the RNA data sets that both have; in brackets the data set where the difference is least, and how many data sets there are. Integration: the k-means total.",
+    "",
+    ...head(["method", ...columns]),
+    ...others.map((other) =>
+      row([
+        other,
+        ...compared.flatMap((mine) =>
+          (["accuracy", "macro_f1"] as const).map((figure) => difference(rows, mine, other, figure)),
+        ),
+        difference(rows, compared[0], other, "kmeans_total"),
+      ]),
+    ),
+  ];
+}
+
+function dataSet(rows: readonly Row[], set: PeerSet): string[] {
+  const lines = methods.flatMap((method) => {
+    const own = rows.filter(({ data, method: name }) => data === set.name && name === method);
+    if (own.length === 0) return [];
+    const isEarlier = own.some(({ measuredBy }) => measuredBy !== "bench:peers");
+    const cell = (figure: AnyFigure, digits?: number): string =>
+      spread(values(rows, set.name, method, figure), digits);
+    return [
+      row([
+        isEarlier ? `${method} *` : method,
+        own.length,
+        cell("accuracy"),
+        cell("macro_f1"),
+        cell("weighted_f1"),
+        cell("paper_total"),
+        cell("kmeans_bio"),
+        cell("kmeans_batch"),
+        cell("kmeans_total"),
+        cell("cpu_seconds", 0),
+        cell("peak_mb", 0),
+      ]),
+    ];
+  });
+  const missing = runs.filter(
+    ({ isFor, methods: own }) =>
+      (isFor?.(set) ?? true) &&
+      !rows.some(({ data, method }) => data === set.name && own.some(({ name }) => name === method)),
+  );
+  return [
+    `## ${set.name}`,
+    "",
+    `Conditions: \`${set.condition}\`; cell types: \`${set.label}\`; query: ${set.query.join(", ")}.`,
+    "",
+    ...head([
+      ...["method", "seeds", "accuracy", "macro F1", "weighted F1", "total, paper"],
+      ...["bio", "batch", "total, k-means", "seconds", "MB"],
+    ]),
+    ...lines,
+    ...(missing.length === 0 ? [] : ["", `Not measured yet: ${missing.map(({ name }) => name).join(", ")}.`]),
+  ];
+}
+
+/** Macro F1 and the k-means total of every method on every data set, one heat map below the other. */
+function draw(rows: readonly Row[]): string {
+  const heatMapOf = (figure: Figure, title: string): string => {
+    const isThere = (name: string): boolean =>
+      sets.some((set) => values(rows, set.name, name, figure).length > 0);
+    const shown = methods.filter(isThere);
+    const shownSets = sets.filter(({ name }) => rows.some(({ data }) => data === name));
+    return heatMap({
+      title,
+      rows: shown,
+      columns: shownSets.map(({ name }) => name),
+      rowLabel: "method",
+      columnLabel: "data set",
+      values: shown.map((method) => shownSets.map(({ name }) => meanOf(rows, name, method, figure) ?? NaN)),
+      range: [0.3, 1],
+      legend: title,
+    }).svg;
+  };
+  const maps = [
+    heatMapOf("macro_f1", "Macro F1 of the query's labels"),
+    heatMapOf("kmeans_total", "Integration, k-means total"),
+  ];
+  const sizes = maps.map((svg) =>
+    svg
+      .match(/ width="(\d+)" height="(\d+)"/)!
+      .slice(1)
+      .map(Number),
+  );
+  let top = 24;
+  const placed = maps.map((svg, i) => {
+    const inner = element("g", { transform: `translate(0 ${top})` }, svg);
+    top += sizes[i]![1]! + 20;
+    return inner;
+  });
+  const width = Math.max(...sizes.map(([one]) => one!));
+  const description = "Two heat maps of methods by data sets: macro F1, and the integration total";
+  return standaloneSvg({ svg: picture(width, top, "Label transfer and integration", description, placed) });
+}
+
+export function writeDocument(rows: readonly Row[]): void {
+  if (rows.length === 0) return;
+  mkdirSync(join(root, "docs/quality"), { recursive: true });
+  writeFileSync(join(root, picturePath), `${draw(rows)}\n`);
+  const earlier = rows.some(({ measuredBy }) => measuredBy !== "bench:peers");
+  const text = [
+    "# Quality",
+    "",
+    "Label transfer and integration beside the methods that people use: reference on some conditions, the others mapped as an unlabelled query, truth from the published labels. The data sets are described in [differences.md](differences.md).",
+    "",
+    "Made by `npm run bench:peers` (single runs: `bench/results/peers.csv`; environments of the others: `bash bench/peers/setup.sh`). Mean of the seeds and, in brackets, their standard deviation: " +
+      `${allSeeds.length} seeds where a method is random. Where a row of a random method has fewer, the other runs have not been made yet.`,
+    "",
+    "What the columns say: accuracy, macro and weighted F1 are of the query's cells whose type the reference has. `total, paper`: integration of reference and query together as in De Donno et al. 2023, 0.6 biology + 0.4 mixing ([evaluation.md](evaluation.md)); `total, k-means`: the same with NMI and ARI of k-means instead of Leiden's and without the F1 score of isolated labels, `bio` and `batch` its two parts. One scorer, the project's `evaluate`, for all rows.",
+    "`seconds`: processor seconds of the whole run with one thread, from reading the files to the query's labels, libraries and their start included; `MB`: peak memory.",
+    ...(earlier
+      ? [
+          "",
+          "\\* measured earlier on the same data sets and splits by another script of this project (`bench:quality`, scored by scib-metrics with the same definitions), not in the same run; no seconds and memory.",
+        ]
+      : []),
+    "",
+    "How the methods are run: genes are the 2,000 most variable ones of the reference (scanpy, by condition), or all where there are fewer, for every method but CellTypist, SingleR and Seurat, which choose their own. " +
+      "scATAC: fragment counts of all peaks, Poisson likelihoods. `ours` is the command line with its defaults; `published preset` has the published values. scArches 0.6.1: eta 5, embeddings of 5. " +
+      "scVI and scANVI: scvi-tools, settings of its tutorial on reference mapping. Harmony and Scanorama integrate reference and query together, so they see the query's cells; all others map or classify it afterwards. " +
+      "Seurat 4.3: the reference's conditions are joined by their counts. SingleR: marker genes by Wilcoxon tests. popV: without OnClass. The linear SVM is scikit-learn's LinearSVC, as in the paper.",
+    "",
+    `![Macro F1 and integration of every method on every data set](quality/peers.svg)`,
+    "",
+    ...standing(rows),
+    ...sets.flatMap((set) => ["", ...dataSet(rows, set)]),
+  ];
+  writeFileSync(join(root, "docs/quality.md"), `${text.join("\n")}\n`);
+  console.log(standing(rows).join("\n"));
+}
