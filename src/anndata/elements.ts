@@ -19,6 +19,37 @@ export type NewColumn =
       readonly ordered?: boolean;
     };
 
+/**
+ * NumPy's structured array for uns: named fields of texts or numbers with one entry per row each, as scanpy's
+ * `rank_genes_groups` has them.
+ */
+export class StructuredArray {
+  readonly rows: number;
+
+  /** @param fields - in order; all of one length, each name once */
+  constructor(
+    readonly fields: readonly (readonly [string, readonly string[] | Float32Array | Float64Array])[],
+  ) {
+    this.rows = fields[0]?.[1].length ?? 0;
+  }
+
+  /** Most characters of a text, per field; 0 for numbers. */
+  textWidths(): number[] {
+    return this.fields.map(([, values]) =>
+      ArrayBuffer.isView(values) ? 0 : values.reduce((most, text) => Math.max(most, [...text].length), 1),
+    );
+  }
+}
+
+/** A data frame for uns. */
+export class NewTable {
+  constructor(
+    /** names of the rows */
+    readonly index: readonly string[],
+    readonly columns: Readonly<Record<string, NewColumn>>,
+  ) {}
+}
+
 /** Whole numbers are written as int64, others as float64. */
 export type NewUns =
   | number
@@ -27,6 +58,8 @@ export type NewUns =
   | NumericArray
   | readonly string[]
   | readonly number[]
+  | StructuredArray
+  | NewTable
   | { readonly [key: string]: NewUns };
 
 /** What is added to a copy. */
@@ -74,6 +107,7 @@ export interface ElementWriter {
   strings(path: string, values: readonly string[]): void;
   booleanArray(path: string, values: ArrayLike<unknown>): void;
   scalar(path: string, value: string | number | boolean): void;
+  structured(path: string, array: StructuredArray): void;
 }
 
 export function writeColumn(writer: ElementWriter, path: string, column: NewColumn): void {
@@ -127,7 +161,12 @@ export function writeUns(writer: ElementWriter, path: string, value: NewUns): vo
   if (typeof value === "string" || typeof value === "number" || typeof value === "boolean")
     writer.scalar(path, value);
   else if (ArrayBuffer.isView(value)) writer.array(path, value);
-  else if (isList(value)) {
+  else if (value instanceof StructuredArray) writer.structured(path, value);
+  else if (value instanceof NewTable) {
+    writeIndex(writer, path, value.index, Object.keys(value.columns));
+    for (const [name, column] of Object.entries(value.columns))
+      writeColumn(writer, `${path}/${checkKey(name)}`, column);
+  } else if (isList(value)) {
     if (value.some((item) => typeof item === "string")) writer.strings(path, value.map(String));
     else writer.array(path, Float64Array.from(value as readonly number[]));
   } else {

@@ -8,6 +8,7 @@ import {
   writeColumn,
   writeIndex,
   writeUns,
+  type StructuredArray,
   type ElementWriter,
   type NewColumn,
   type NewUns,
@@ -118,6 +119,59 @@ export class H5adWriter implements ElementWriter {
       );
     else this.booleanDataset(path, Uint8Array.of(Number(value)), []);
     this.encode(path, typeof value === "string" ? "string" : "numeric-scalar", "0.2.0");
+  }
+
+  /**
+   * Texts have variable length, as h5py has them; h5wasm writes none inside a compound type by itself, so the
+   * rows are laid out in its memory here.
+   */
+  structured(path: string, { fields, rows }: StructuredArray): void {
+    const { module, library, root } = this.file;
+    const types = fields.map(([, values]) =>
+      ArrayBuffer.isView(values)
+        ? library.dtype_to_metadata(values instanceof Float32Array ? "<f" : "<d")
+        : { ...library.dtype_to_metadata("S"), size: bytesPerPointer },
+    );
+    let size = 0;
+    const members = types.map((type, i) => {
+      const member = { ...type, name: fields[i]![0], offset: size };
+      size += type.size;
+      return member;
+    });
+    const pointers: number[] = [];
+    const allocate = (bytes: number): number => {
+      const pointer = module._malloc(Math.max(1, bytes));
+      pointers.push(pointer);
+      return pointer;
+    };
+    try {
+      const start = allocate(size * rows);
+      fields.forEach(([, values], i) => {
+        const { offset } = members[i]!;
+        if (ArrayBuffer.isView(values)) {
+          const memory = new DataView(module.HEAPU8.buffer);
+          const set = values instanceof Float32Array ? memory.setFloat32 : memory.setFloat64;
+          values.forEach((value, row) => set.call(memory, start + row * size + offset, value, true));
+          return;
+        }
+        const { bytes, starts } = joinTexts(values);
+        const texts = allocate(bytes.length);
+        module.HEAPU8.set(bytes, texts);
+        const memory = new DataView(module.HEAPU8.buffer);
+        starts.forEach((at, row) => memory.setUint32(start + row * size + offset, texts + at, true));
+      });
+      const extent = [BigInt(rows)];
+      const metadata = {
+        ...library.dtype_to_metadata({ compound_type: { members, nmembers: members.length } }),
+        shape: extent,
+        maxshape: extent,
+        chunks: null,
+      };
+      still(() => module.create_dataset(root.file_id, this.root + path, BigInt(start), metadata));
+    } finally {
+      pointers.forEach((pointer) => module._free(pointer));
+    }
+    this.encode(path, "rec-array", "0.2.0");
   }
 
   /** A dataset without encoding, which `append` makes longer. */
@@ -246,6 +300,23 @@ export class H5adWriter implements ElementWriter {
       ),
     );
   }
+}
+
+/** h5wasm's memory is addressed by 32 bits. */
+const bytesPerPointer = 4;
+
+/** Texts one after the other, each ended by a zero, and where each begins. */
+function joinTexts(texts: readonly string[]): { readonly bytes: Uint8Array; readonly starts: Int32Array } {
+  const encoded = texts.map((text) => new TextEncoder().encode(text));
+  const starts = new Int32Array(texts.length);
+  const bytes = new Uint8Array(encoded.reduce((sum, text) => sum + text.length + 1, 0));
+  let at = 0;
+  encoded.forEach((text, row) => {
+    starts[row] = at;
+    bytes.set(text, at);
+    at += text.length + 1;
+  });
+  return { bytes, starts };
 }
 
 /**

@@ -10,6 +10,7 @@ import {
   type ElementWriter,
   type NewColumn,
   type NewUns,
+  type StructuredArray,
 } from "./elements.js";
 import type { DenseMatrix, NumericArray } from "./matrix.js";
 import { encodeZstd } from "./zarr-codecs.js";
@@ -29,6 +30,7 @@ const bytesPerChunk = 1 << 22;
 export class ZarrWriter implements ElementWriter {
   private readonly attributes = new Map<string, Json>();
   private readonly arrays = new Map<string, PendingArray>();
+  private readonly structuredArrays = new Map<string, StructuredArray>();
 
   /** @param folder - of the store; what is in it already stays */
   constructor(
@@ -86,6 +88,11 @@ export class ZarrWriter implements ElementWriter {
     );
   }
 
+  structured(path: string, array: StructuredArray): void {
+    this.group(path, "rec-array", "0.2.0");
+    this.structuredArrays.set(keyOf(path), array);
+  }
+
   column(path: string, column: NewColumn): void {
     writeColumn(this, path, column);
   }
@@ -130,7 +137,9 @@ export class ZarrWriter implements ElementWriter {
   async flush(): Promise<void> {
     for (const [path, attributes] of this.attributes) {
       const array = this.arrays.get(path);
+      const structured = this.structuredArrays.get(path);
       if (array) await this.writeArray(path, array, attributes);
+      else if (structured) await this.writeStructured(path, structured, attributes);
       else if (this.version === 3)
         await this.put(path, "zarr.json", toJson({ attributes, zarr_format: 3, node_type: "group" }));
       else {
@@ -140,6 +149,7 @@ export class ZarrWriter implements ElementWriter {
     }
     this.attributes.clear();
     this.arrays.clear();
+    this.structuredArrays.clear();
   }
 
   private add(path: string, array: PendingArray, encoding: string): void {
@@ -165,13 +175,12 @@ export class ZarrWriter implements ElementWriter {
       );
     else {
       const object = dtype === "string";
-      const compressor = { id: "zstd", level: 1 };
       await this.put(
         path,
         ".zarray",
         toJson({
           chunks,
-          compressor,
+          compressor: zstdV2,
           dimension_separator: ".",
           dtype: numpyTypes[dtype],
           fill_value: object ? "" : dtype === "bool" ? false : 0,
@@ -190,6 +199,54 @@ export class ZarrWriter implements ElementWriter {
       const key = this.version === 3 ? ["c", ...at].join("/") : at.join(".") || "0";
       await this.put(path, key, await encodeZstd(chunkBytes(values, chunk * rows * width, rows * width)));
     }
+  }
+
+  /** In one chunk. Texts have a fixed length, in UTF-32: no version has structures of others. */
+  private async writeStructured(path: string, array: StructuredArray, attributes: Json): Promise<void> {
+    const widths = array.textWidths();
+    const { bytes, bytesPerRow } = structuredBytes(array, widths);
+    const shape = [array.rows];
+    const chunks = [Math.max(1, array.rows)];
+    const fill = btoa("\0".repeat(bytesPerRow));
+    const isDouble = (i: number): boolean => array.fields[i]![1] instanceof Float64Array;
+    if (this.version === 3) {
+      const fields = array.fields.map(([name], i) => [
+        name,
+        widths[i]! > 0
+          ? { name: "fixed_length_utf32", configuration: { length_bytes: 4 * widths[i]! } }
+          : isDouble(i)
+            ? "float64"
+            : "float32",
+      ]);
+      const json = arrayV3("", shape, chunks, [{ name: "bytes" }, zstdV3], attributes);
+      await this.put(
+        path,
+        "zarr.json",
+        toJson({ ...json, data_type: { name: "structured", configuration: { fields } }, fill_value: fill }),
+      );
+    } else {
+      const dtype = array.fields.map(([name], i) => [
+        name,
+        widths[i]! > 0 ? `<U${widths[i]}` : isDouble(i) ? "<f8" : "<f4",
+      ]);
+      await this.put(
+        path,
+        ".zarray",
+        toJson({
+          chunks,
+          compressor: zstdV2,
+          dimension_separator: ".",
+          dtype,
+          fill_value: fill,
+          filters: null,
+          order: "C",
+          shape,
+          zarr_format: 2,
+        }),
+      );
+      await this.put(path, ".zattrs", toJson(attributes));
+    }
+    if (array.rows > 0) await this.put(path, this.version === 3 ? "c/0" : "0", await encodeZstd(bytes));
   }
 
   private put(path: string, name: string, content: Uint8Array | string): Promise<void> {
@@ -242,6 +299,7 @@ async function readJson(path: string): Promise<Json> {
   }
 }
 
+const zstdV2 = { id: "zstd", level: 1 } as const;
 export const zstdV3 = { name: "zstd", configuration: { level: 1, checksum: false } } as const;
 
 export function bytesCodec(dtype: string): readonly object[] {
@@ -308,6 +366,33 @@ function chunkBytes(values: Values, from: number, length: number): Uint8Array {
     ),
   );
   return bytes;
+}
+
+/** The rows one after the other, their fields in order without gaps. @param widths - characters of texts */
+function structuredBytes(
+  { fields, rows }: StructuredArray,
+  widths: readonly number[],
+): { readonly bytes: Uint8Array; readonly bytesPerRow: number } {
+  const sizes = fields.map(([, values], i) =>
+    ArrayBuffer.isView(values) ? values.BYTES_PER_ELEMENT : 4 * widths[i]!,
+  );
+  const bytesPerRow = sizes.reduce((sum, size) => sum + size, 0);
+  const bytes = new Uint8Array(bytesPerRow * rows);
+  const view = new DataView(bytes.buffer);
+  let offset = 0;
+  fields.forEach(([, values], i) => {
+    for (let row = 0; row < rows; row++) {
+      const at = row * bytesPerRow + offset;
+      if (values instanceof Float64Array) view.setFloat64(at, values[row]!, true);
+      else if (values instanceof Float32Array) view.setFloat32(at, values[row]!, true);
+      else
+        [...values[row]!].forEach((character, k) =>
+          view.setUint32(at + 4 * k, character.codePointAt(0)!, true),
+        );
+    }
+    offset += sizes[i]!;
+  });
+  return { bytes, bytesPerRow };
 }
 
 function keyOf(path: string): string {
