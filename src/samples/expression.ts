@@ -3,7 +3,7 @@
 import type { DenseMatrix } from "../anndata/matrix.js";
 import type { CountsPlace } from "../data/count-places.js";
 import { streamCounts, type ReadCountsOptions } from "../data/counts.js";
-import { geneSymbols } from "./gene-symbols.js";
+import { geneSymbols } from "../data/gene-symbols.js";
 
 /** What the counts say of each sample. Samples without a cell have NaN. */
 export interface SampleExpression {

@@ -1,15 +1,11 @@
 // An analysis of samples as files: an .h5ad with a row per sample, and its tables as CSV.
 import { joinPath, makeFolder, writeFile } from "#platform";
-import Papa from "papaparse";
 import type { NewColumn, NewUns } from "../anndata/elements.js";
-import { writeH5ad, type NewAnnData, type NewFrame } from "../anndata/write.js";
+import { writeH5ad, type NewAnnData } from "../anndata/write.js";
+import { columnName, csvOf, frameOf, type Rows } from "../tables.js";
 import { version } from "../version.js";
 import type { SampleAnalysis } from "./analysis.js";
 import type { Covariate } from "./covariates.js";
-
-type Cell = string | number | boolean | null | readonly string[];
-/** A table row by row: fields by name, the same in each row. */
-export type Rows = readonly Readonly<Record<string, Cell>>[];
 
 /** The tables of an analysis by name; empty ones are left out. */
 export function sampleTables(analysis: SampleAnalysis): Readonly<Record<string, Rows>> {
@@ -125,11 +121,6 @@ export function sampleAnnData(analysis: SampleAnalysis): NewAnnData {
   };
 }
 
-/** "/" has a meaning of its own in HDF5. */
-function columnName(name: string): string {
-  return name.replaceAll("/", "_");
-}
-
 function columnOf({ kind, values, levels }: Covariate): NewColumn {
   if (kind === "number")
     return {
@@ -142,38 +133,6 @@ function columnOf({ kind, values, levels }: Covariate): NewColumn {
     categories: levels,
     ordered: kind === "ordinal",
   };
-}
-
-function frameOf(rows: Rows): NewFrame {
-  const names = Object.keys(rows[0]!);
-  return {
-    index: rows.map((_, row) => String(row)),
-    columns: Object.fromEntries(
-      names.map((name) => [columnName(name), typedColumn(rows.map((row) => row[name] ?? null))]),
-    ),
-  };
-}
-
-function typedColumn(cells: readonly Cell[]): NewColumn {
-  if (cells.every((cell) => cell === null || typeof cell === "number"))
-    return {
-      kind: "number",
-      values: Float64Array.from(cells, (cell) => (cell === null ? NaN : (cell as number))),
-    };
-  if (cells.every((cell) => typeof cell === "boolean"))
-    return { kind: "boolean", values: Uint8Array.from(cells, Number) };
-  return { kind: "string", values: cells.map((cell) => (cell === null ? "" : textOf(cell))) };
-}
-
-function textOf(cell: Exclude<Cell, null>): string {
-  return Array.isArray(cell) ? cell.join(" ") : String(cell);
-}
-
-/** Rows as CSV text, a heading first; what is not known is an empty field. */
-export function csvOf(rows: Rows): string {
-  const fields = Object.keys(rows[0] ?? {});
-  const shown = (cell: Cell): string => (cell === null || Number.isNaN(cell) ? "" : textOf(cell));
-  return `${Papa.unparse({ fields, data: rows.map((row) => fields.map((field) => shown(row[field] ?? null))) }, { newline: "\n" })}\n`;
 }
 
 /**
