@@ -12,6 +12,7 @@ import { describeFailure, usageError } from "./cli/failure.js";
 import { addInspect } from "./cli/inspect.js";
 import { addLabel } from "./cli/label.js";
 import { addEmbed, addMap } from "./cli/map.js";
+import { addMarkers } from "./cli/markers.js";
 import { addReport } from "./cli/report-file.js";
 import { addSamples } from "./cli/samples.js";
 import { addTrain } from "./cli/train.js";
@@ -42,6 +43,7 @@ function buildProgram(): Command {
     addEmbed,
     addLabel,
     addSamples,
+    addMarkers,
     addEvaluate,
     addReport,
     addConvert,

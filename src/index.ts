@@ -15,6 +15,7 @@
 export { AnnData } from "./anndata/anndata.js";
 export type { Column, DataFrame } from "./anndata/dataframe.js";
 export type { DenseMatrix, Matrix, SparseRows } from "./anndata/matrix.js";
+export { NewTable, StructuredArray, type NewUns } from "./anndata/elements.js";
 export { writeCopy, writeH5ad, type Additions, type NewAnnData } from "./anndata/write.js";
 export type { LevelPrediction } from "./model/classify.js";
 export { convert, type Conversion } from "./convert.js";
@@ -41,6 +42,14 @@ export {
 export type { LabelTransfer } from "./evaluation/label-transfer.js";
 export type { Metric, MetricName, Metrics, Scores } from "./evaluation/metrics.js";
 export { inspect, type Inspection } from "./inspect.js";
+export { findMarkers, type Markers, type MarkersOptions } from "./markers/markers.js";
+export {
+  markerTable,
+  rankGenesGroups,
+  writeMarkers,
+  type MarkerTableOptions,
+  type WriteMarkersOptions,
+} from "./markers/markers-file.js";
 export type { LabelOptions } from "./mapping/labelling.js";
 export type { Mapping, MappingSummary } from "./mapping/mapping.js";
 export {
@@ -85,6 +94,7 @@ export { standaloneSvg, type Plot, type PlotTable } from "./plots/svg.js";
 export type { ExportOptions } from "./scarches/export.js";
 export type { ImportOptions } from "./scarches/import.js";
 export { ScPoli, type ModelSummary } from "./scpoli.js";
+export type { Rows } from "./tables.js";
 export type { GeneCoverage } from "./mapping/query.js";
 export type { ConditionTreatment } from "./mapping/surgery.js";
 export { version } from "./version.js";

@@ -130,6 +130,18 @@ describe("help and arguments", () => {
       "--layer",
       "--gene-map",
     ],
+    markers: [
+      "-o",
+      "--csv",
+      "--groups",
+      "--select",
+      "--only",
+      "--against",
+      "--layer",
+      "--top",
+      "--key-added",
+      "--memory",
+    ],
     demo: ["-o"],
   };
   for (const [verb, own] of Object.entries(flags))
@@ -150,7 +162,7 @@ describe("help and arguments", () => {
   const wrong: readonly (readonly [args: readonly string[], says: RegExp])[] = [
     [
       [],
-      /A verb is missing: inspect, train, map, embed, label, samples, evaluate, report, convert, import, export, app, demo/,
+      /A verb is missing: inspect, train, map, embed, label, samples, markers, evaluate, report, convert, import, export, app, demo/,
     ],
     [["trian"], /'trian'.*Did you mean train\?/],
     [["frobnicate"], /'frobnicate'.*scpoli --help/],

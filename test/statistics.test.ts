@@ -99,6 +99,9 @@ test("tails of F, t and the hypergeometric distribution as SciPy's", () => {
     close(distributions.fUpperTail(x!, a!, b!), p!, `F(${x}; ${a}, ${b})`);
   for (const [x, df, p] of scipy.t as number[][])
     close(distributions.tTwoSided(x!, df!), p!, `t(${x}; ${df})`);
+  for (const [z, p] of scipy.normal as number[][])
+    close(distributions.normalTwoSided(z!), p!, `normal at ${z}`, 1e-10);
+  assert.equal(distributions.normalTwoSided(50), 0);
   for (const [hits, total, marked, drawn, p] of scipy.hypergeometric as number[][])
     close(
       distributions.hypergeometricUpperTail(hits!, total!, marked!, drawn!),

@@ -2,6 +2,8 @@
 declare module "cephes" {
   /** resolves when the functions can be called */
   export const compiled: Promise<void>;
+  /** complementary error function */
+  export function erfc(x: number): number;
   /** regularised incomplete beta function */
   export function incbet(a: number, b: number, x: number): number;
   /** logarithm of the gamma function */

@@ -1,4 +1,4 @@
-// Tails of the F, t and hypergeometric distributions: a small tail is the sum of itself, never one less the
+// Tails of the F, t, normal and hypergeometric distributions: a small tail is the sum of itself, never one less the
 // rest, so that small P values keep their digits. The incomplete beta function and log gamma are those of
 // Moshier's Cephes (the package cephes), which SciPy used too; test/statistics.test.ts compares with SciPy.
 import { ScPoliError } from "../errors.js";
@@ -7,6 +7,8 @@ import { ScPoliError } from "../errors.js";
 export interface Distributions {
   /** P(F >= f) of Fisher's F, degrees of freedom above 0. NaN where f is NaN, 0 for Infinity. */
   fUpperTail(f: number, numeratorDf: number, denominatorDf: number): number;
+  /** P(|Z| >= |z|) of the standard normal distribution. NaN where z is NaN */
+  normalTwoSided(z: number): number;
   /** P(|T| >= |t|) of Student's t. NaN where t is NaN, 0 for plus or minus Infinity. */
   tTwoSided(t: number, df: number): number;
   /**
@@ -14,6 +16,15 @@ export interface Distributions {
    * @throws ScPoliError "usage" for numbers that cannot be
    */
   hypergeometricUpperTail(hits: number, total: number, marked: number, drawn: number): number;
+}
+
+/** Beyond, Cephes reports an underflow although P is not yet 0. */
+const largestForErfc = 37;
+
+/** 2 phi(z) / z times the first terms of the asymptotic series, whose error is below 105 / z^8. */
+function normalTail(z: number): number {
+  const series = 1 - 1 / z ** 2 + 3 / z ** 4 - 15 / z ** 6;
+  return Math.exp(-(z ** 2) / 2 - Math.log(z) + Math.log(Math.sqrt(2 / Math.PI) * series));
 }
 
 let loaded: Promise<Distributions> | undefined;
@@ -24,13 +35,17 @@ export function loadDistributions(): Promise<Distributions> {
 }
 
 async function load(): Promise<Distributions> {
-  const { compiled, incbet, lgam } = await import("cephes");
+  const { compiled, erfc, incbet, lgam } = await import("cephes");
   await compiled;
   const logChoose = (n: number, k: number): number => lgam(n + 1) - lgam(k + 1) - lgam(n - k + 1);
   return {
     fUpperTail(f, numeratorDf, denominatorDf) {
       if (!(f > 0)) return Number.isNaN(f) ? NaN : 1;
       return incbet(denominatorDf / 2, numeratorDf / 2, denominatorDf / (denominatorDf + numeratorDf * f));
+    },
+    normalTwoSided(z) {
+      const size = Math.abs(z);
+      return size > largestForErfc ? normalTail(size) : erfc(size * Math.SQRT1_2);
     },
     tTwoSided(t, df) {
       return Number.isNaN(t) ? NaN : incbet(df / 2, 0.5, df / (df + t * t));

@@ -1,0 +1,121 @@
+// scpoli markers: genes that mark groups of cells, by a Wilcoxon rank-sum test each.
+import type { Command } from "commander";
+import { writeFile } from "#platform";
+import { AnnData } from "../anndata/anndata.js";
+import type { RunSettings } from "../config.js";
+import { findMarkers, type Markers } from "../markers/markers.js";
+import { markerTable, writeMarkers } from "../markers/markers-file.js";
+import { csvOf } from "../tables.js";
+import { amountOfMemory, names, valuesByKey, whole } from "./arguments.js";
+import { checkOutputs } from "./outputs.js";
+import { writtenText } from "./report.js";
+import { addRunFlags, run, type Result, type RunFlags } from "./session.js";
+import { counted, percent, table } from "./text.js";
+
+interface MarkersFlags extends RunFlags {
+  readonly groups?: string;
+  readonly select?: Readonly<Record<string, readonly string[]>>;
+  readonly only?: readonly string[];
+  readonly against?: string;
+  readonly layer?: string;
+  readonly memory?: number;
+  readonly output?: string;
+  readonly csv?: string;
+  readonly top?: number;
+  readonly keyAdded?: string;
+}
+
+export function addMarkers(program: Command): void {
+  const command = program
+    .command("markers")
+    .summary("marker genes of clusters, cell types or chosen cells")
+    .description(
+      "Tests every gene in every group of cells against all other cells: Wilcoxon's rank-sum test, corrected for ties, as scanpy's rank_genes_groups. Cells are the unit: " +
+        "to compare conditions or patients, use compare, whose unit is the sample.",
+    )
+    .argument("<file>", "an .h5ad file, a Zarr store, or a file or folder of 10x Genomics")
+    .option("-o, --output <file>", 'a copy of the file with the results in uns["rank_genes_groups"]')
+    .option("--csv <file>", "a table with a row per group and gene")
+    .optionsGroup("Which cells:")
+    .option("--groups <column>", "obs column: one group per value (clusters, cell types, flags)")
+    .option(
+      "--select <key=values>",
+      "or one group of chosen cells, by obs column, e.g. cluster=12,14 (repeated with another key: cells to which all apply)",
+      valuesByKey,
+    )
+    .option("--only <names>", "groups to report; the others still count as other cells (default: all)", names)
+    .option("--against <name>", "compare each group with this group alone (default: with all other cells)")
+    .optionsGroup("Values and results:")
+    .option(
+      "--layer <name>",
+      "the values: X, raw, or a layer; counts are normalised, other values are taken as they are (default: the raw counts that are found, else X)",
+    )
+    .option(
+      "--top <n>",
+      "genes per group that are written, the highest scores first (default: all)",
+      whole(1),
+    )
+    .option("--key-added <name>", "name in uns (default: rank_genes_groups)")
+    .option(
+      "--memory <amount>",
+      "memory for the values; genes beyond it take further passes through the file (default: 1G)",
+      amountOfMemory,
+    )
+    .action((path: string, flags: MarkersFlags) => run(flags, (settings) => markers(path, flags, settings)));
+  addRunFlags(command).addHelpText(
+    "after",
+    "\nExample:\n  scpoli markers mapped.h5ad --groups cell_type_pred -o markers.h5ad --csv markers.csv\n  scpoli markers mapped.h5ad --select scpoli_cluster=4 --csv unknown.csv\n  scpoli markers mapped.h5ad --groups cell_type_pred --only 'CD8 T' --against 'CD4 T'",
+  );
+}
+
+async function markers(path: string, flags: MarkersFlags, settings: RunSettings): Promise<Result> {
+  const { groups, select, only, against, layer, memory, output, csv, top, keyAdded, force } = flags;
+  await checkOutputs({ inputs: [path], files: [output, csv], force });
+  const data = await AnnData.open(path);
+  try {
+    const found = await findMarkers(data, { ...settings, groups, select, only, against, layer, memory });
+    if (output !== undefined)
+      await writeMarkers(data, output, found, { top, keyAdded, force, onNote: settings.onNote });
+    if (csv !== undefined) await writeFile(csv, csvOf(markerTable(found, { top })));
+    const written = [output, csv].filter((file) => file !== undefined);
+    const text = markersText(found);
+    return {
+      json: {
+        key: found.key,
+        against: found.against,
+        values: found.isNormalized ? `${found.place}, log1p of counts per 10,000` : found.place,
+        groups: found.groups.map(({ name, cells }) => ({ name, cells })),
+        top_genes: markerTable(found, { top: shownInJson }),
+        written,
+      },
+      text: written.length > 0 ? `${text}\n\n${writtenText(written)}` : text,
+    };
+  } finally {
+    data.close();
+  }
+}
+
+/** Genes of a group that are shown; the files hold all. */
+const shownInJson = 20;
+const shownInText = 5;
+
+function markersText(found: Markers): string {
+  const rows = markerTable(found, { top: shownInText });
+  const other = found.against === null ? "other cells" : found.against;
+  const lines = rows.map((row) => [
+    row.rank === 1 ? String(row.group) : "",
+    String(row.symbol),
+    (row.score as number).toFixed(1),
+    (row.log2_fold_change as number).toFixed(2),
+    percent(row.share as number, 0),
+    percent(row.other_share as number, 0),
+    (row.auc as number).toFixed(2),
+    (row.specificity as number).toFixed(2),
+    (row.p_adjusted as number).toPrecision(2),
+  ]);
+  const cells = found.groups.reduce((sum, group) => sum + group.cells, 0);
+  return `${counted(found.groups.length, "group")} of ${counted(cells, "cell")} (${found.key}) against ${other}\n\n${table(
+    lines,
+    ["group", "gene", "score", "log2 fold change", "share", "others", "AUC", "specificity", "P"],
+  )}\n  (share: cells that express the gene; specificity: share of the group in the sum of all groups' means; P corrected)`;
+}

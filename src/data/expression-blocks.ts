@@ -1,0 +1,133 @@
+// Expression of all cells, a block of cells at a time: log1p of counts per 10,000 of a cell's total, or stored
+// values as they are where a file has no counts.
+import type { AnnData } from "../anndata/anndata.js";
+import { rowsPerBlock, type NumericArray } from "../anndata/matrix.js";
+import { readAhead } from "../anndata/read-ahead.js";
+import type { Note, RunSettings } from "../config.js";
+import { ScPoliError } from "../errors.js";
+import { findCounts, findNumbers, type CountsPlace } from "./count-places.js";
+import { badValue, streamCounts } from "./counts.js";
+
+/** Sum of a cell's counts after normalisation: counts per 10,000. */
+export const targetSum = 1e4;
+
+/** Cells [start, start + rows) in CSR form; its arrays hold until the next block is asked for. */
+export interface ExpressionBlock {
+  readonly start: number;
+  readonly rows: number;
+  /** (rows + 1), starts at 0 */
+  readonly indptr: Int32Array;
+  /** columns of the place's var, ascending within a cell */
+  readonly indices: Int32Array;
+  /** no zeros; values beyond indptr[rows] mean nothing */
+  readonly values: NumericArray;
+}
+
+/**
+ * The matrix that expression is read from: raw counts where they are found, else X.
+ * @param layer - "X", "raw" or the name of a layer; counts in it are normalised, other values are not
+ * @throws ScPoliError "key" where the named place does not exist, "counts" where it is empty
+ */
+export async function findExpression(
+  data: AnnData,
+  layer: string | undefined,
+  note: (note: Note) => void,
+): Promise<CountsPlace> {
+  if (layer !== undefined) {
+    const place = await findNumbers(data, layer);
+    const holdsCounts = place.found.at(-1)!.holds === "counts";
+    const taken = holdsCounts ? await findCounts(data, layer) : place;
+    note(describePlace(taken));
+    return taken;
+  }
+  const counts = await findCounts(data).catch((error: unknown) => {
+    if (error instanceof ScPoliError && error.kind === "counts" && data.X !== null) return null;
+    throw error;
+  });
+  const taken = counts ?? (await findNumbers(data));
+  note(describePlace(taken));
+  return taken;
+}
+
+function describePlace({ name, values, found }: CountsPlace): Note {
+  if (values !== "numbers")
+    return {
+      level: "info",
+      message: `Expression: log1p of counts per 10,000, from the raw counts in ${name}.`,
+    };
+  const verdict = found.at(-1)!.verdict;
+  const isLog = verdict.includes("looks log-normalised");
+  return {
+    level: isLog ? "info" : "warning",
+    message:
+      `Expression: the values of ${name} as they are (${verdict}).` +
+      (isLog ? "" : " Fold changes are right for natural logarithms, log1p of normalised counts, only."),
+  };
+}
+
+/**
+ * All cells in order. Counts are normalised with every step rounded to float32, as scanpy's normalize_total
+ * and log1p round them on a matrix of float32, so that the same values are tied.
+ * @throws ScPoliError "counts" at a value that is no count (no finite number), "interrupted"
+ */
+export async function* expressionBlocks(
+  place: CountsPlace,
+  options: Pick<RunSettings, "signal"> & { readonly onProgress?: (done: number, total: number) => void } = {},
+): AsyncGenerator<ExpressionBlock> {
+  if (place.values === "numbers") return yield* storedBlocks(place, options);
+  const genes = place.matrix.columns;
+  const everyGene = Int32Array.from({ length: genes }, (_, gene) => gene);
+  const logarithms = new CellLogarithms();
+  let values = new Float32Array(0);
+  for await (const block of streamCounts(place, everyGene, genes, undefined, options)) {
+    const { rows, indptr, counts, sizeFactors } = block;
+    const stored = indptr[rows]!;
+    if (values.length < stored) values = new Float32Array(stored);
+    for (let row = 0; row < rows; row++)
+      logarithms.take(counts, values, indptr[row]!, indptr[row + 1]!, sizeFactors[row]!);
+    yield { start: block.start, rows, indptr, indices: block.indices, values };
+  }
+}
+
+/** Small counts recur in a cell: each of their logarithms is computed once per cell. */
+class CellLogarithms {
+  private readonly known = new Float32Array(256);
+  private readonly cellOf = new Int32Array(256).fill(-1);
+  private cell = 0;
+
+  take(counts: ArrayLike<number>, into: Float32Array, from: number, to: number, total: number): void {
+    const { known, cellOf } = this;
+    const cell = this.cell++;
+    const scale = Math.fround(total / targetSum);
+    for (let k = from; k < to; k++) {
+      const count = counts[k]!;
+      if (count < 256) {
+        if (cellOf[count] !== cell) {
+          cellOf[count] = cell;
+          known[count] = Math.log1p(Math.fround(count / scale));
+        }
+        into[k] = known[count]!;
+      } else into[k] = Math.log1p(Math.fround(count / scale));
+    }
+  }
+}
+
+async function* storedBlocks(
+  place: CountsPlace,
+  { signal, onProgress }: Parameters<typeof expressionBlocks>[1] & object,
+): AsyncGenerator<ExpressionBlock> {
+  const { matrix } = place;
+  const reader = readAhead(place, rowsPerBlock(matrix));
+  try {
+    for await (const { start, block } of reader.blocks()) {
+      if (signal?.aborted) throw new ScPoliError("interrupted", "Stopped while reading expression.");
+      const { rows, indptr, indices, values } = block;
+      for (let k = indptr[rows]! - 1; k >= 0; k--)
+        if (!Number.isFinite(values[k]!)) throw await badValue(place, start, block);
+      yield { start, rows, indptr, indices, values };
+      onProgress?.(start + rows, matrix.rows);
+    }
+  } finally {
+    await reader.close();
+  }
+}
