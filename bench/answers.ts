@@ -1,0 +1,38 @@
+// npm run bench:answers [-- SECTION ...]: what markers, comparisons, corrected expression and samples say on
+// real data, and how fast. Each section keeps its paragraphs and numbers in bench/results/answers.json, of which
+// docs/answers.md is made. Needs ../shared/data and, beside scanpy, a Python that has it
+// (SCPOLI_REFERENCE_PYTHON).
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { markersOnRealData } from "./answers/markers.ts";
+import { root } from "./answers/section.ts";
+import type { Section } from "./answers/section.ts";
+import { markersSpeed } from "./answers/speed.ts";
+
+const sections: Readonly<Record<string, () => Promise<Section>>> = {
+  markers: markersOnRealData,
+  speed: markersSpeed,
+};
+
+const kept = join(root, "bench/results/answers.json");
+const results: Record<string, Section> = existsSync(kept) ? JSON.parse(readFileSync(kept, "utf8")) : {};
+const wanted = process.argv.slice(2);
+for (const name of wanted)
+  if (!(name in sections))
+    throw new Error(`no section ${name}; there are ${Object.keys(sections).join(", ")}`);
+for (const [name, run] of Object.entries(sections)) {
+  if (wanted.length > 0 && !wanted.includes(name)) continue;
+  console.log(`${name} ...`);
+  results[name] = await run();
+  writeFileSync(kept, `${JSON.stringify(results, null, 1)}\n`);
+}
+
+mkdirSync(join(root, "docs"), { recursive: true });
+writeFileSync(
+  join(root, "docs/answers.md"),
+  [
+    "# Questions to a map, answered on real data",
+    "Made by `npm run bench:answers` (bench/answers.ts) from bench/results/answers.json. How each number is computed: [method.md](method.md#questions); columns and keys: [formats.md](formats.md).",
+    ...Object.keys(sections).flatMap((name) => results[name]?.paragraphs ?? []),
+  ].join("\n\n") + "\n",
+);
