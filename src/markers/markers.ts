@@ -9,12 +9,13 @@ import { expressionBlocks, findExpression } from "../data/expression-blocks.js";
 import { geneSymbols } from "../data/gene-symbols.js";
 import { factorize, selectedCells, type Factor } from "../data/labels.js";
 import { ScPoliError } from "../errors.js";
+import { checkOptionNames, runSettingNames, type OptionNames } from "../option-names.js";
 import { loadDistributions, type Distributions } from "../statistics/distributions.js";
 import { benjaminiHochberg } from "../statistics/multiple-testing.js";
 import { bytesPerEntry, GeneColumns } from "./gene-columns.js";
 import { pairedRanks, rankSums } from "./rank-sums.js";
 
-export interface MarkersOptions extends Pick<RunSettings, "onNote" | "onProgress" | "signal" | "force"> {
+export interface MarkersOptions extends RunSettings {
   /** column of obs, one group per value; cells without a value belong to no group but to the rest of each */
   readonly groups?: string;
   /** instead of `groups`: cells by values of obs columns, as one group named "selection" against all others */
@@ -72,6 +73,16 @@ export interface Markers {
   readonly specificity: Float32Array;
 }
 
+const optionNames: OptionNames<MarkersOptions> = {
+  ...runSettingNames,
+  groups: true,
+  select: true,
+  codes: true,
+  only: true,
+  against: true,
+  layer: true,
+  memory: true,
+};
 const defaultMemory = 2 ** 30;
 /** More groups than this are no clusters or types; their tables would be larger than the data. */
 const mostGroups = 500;
@@ -81,10 +92,12 @@ const fewCells = 25;
 /**
  * Tests every gene in every group. Memory does not grow with the number of cells beyond `memory`, a few bytes
  * per cell, and tables of groups by genes.
- * @throws ScPoliError "key" for a column, value or group that is not there; "refused" where there are more than
+ * @throws ScPoliError "usage" for an option that is not there; "key" for a column, value or group that is not
+ * there; "refused" where there are more than
  * 500 groups, unless `force`; "counts"; "interrupted"
  */
 export async function findMarkers(data: AnnData, options: MarkersOptions): Promise<Markers> {
+  checkOptionNames("findMarkers", options, optionNames);
   const { onNote = () => {} } = options;
   const grouping = await readGrouping(data, options);
   const place = await findExpression(data, options.layer, onNote);
