@@ -21,7 +21,7 @@ export interface MarkersOptions extends RunSettings {
   /** instead of `groups`: cells by values of obs columns, as one group named "selection" against all others */
   readonly select?: Readonly<Record<string, readonly string[]>>;
   /** instead of `groups`: (cells) group of each cell, -1 for none, and the groups' names */
-  readonly codes?: Factor;
+  readonly codes?: Pick<Factor, "codes" | "names">;
   /** groups to report; the rest is still all other cells. Default: all */
   readonly only?: readonly string[];
   /** compare each group with this one. Default: with all other cells */
@@ -187,7 +187,7 @@ async function readGrouping(data: AnnData, options: MarkersOptions): Promise<Gro
 async function readFactor(
   data: AnnData,
   { groups, select, codes }: MarkersOptions,
-): Promise<{ readonly key: string; readonly factor: Factor }> {
+): Promise<{ readonly key: string; readonly factor: Pick<Factor, "codes" | "names"> }> {
   if ([groups, select, codes].filter((choice) => choice !== undefined).length !== 1)
     throw new ScPoliError(
       "usage",
