@@ -60,9 +60,10 @@ export function prototypeBackward(op: Prototype, first: i32, last: i32): void {
     }
 }
 
+/** Where the prototype of a label lies. */
 // @ts-ignore: decorator
 @inline
-function prototype(label: i32): usize {
+export function prototype(label: i32): usize {
   return run().prototypes + <usize>label * run().prototypeStride;
 }
 

@@ -42,6 +42,7 @@ export class Run {
   seed: u32;
   klWeight: f32;
   prototypeWeight: f32;
+  crossEntropyWeight: f32;
 
   // Adam: learning rate / (1 - beta1^step), 1 / sqrt(1 - beta2^step)
   rate: f32;
@@ -73,15 +74,20 @@ export class Run {
   labels: usize;
   /** (rows, levels) one over the number of cells with that label in the minibatch */
   labelShares: usize;
+  /** (rows, levels) what each label weighs in the cross-entropy */
+  crossEntropyShares: usize;
   levels: i32;
   prototypes: usize;
   /** bytes from one prototype to the next */
   prototypeStride: usize;
+  /** (levels) those of each level, for the cross-entropy (cross-entropy.ts) */
+  levelPrototypes: usize;
 
   // losses of each cell, float64
   reconstruction: usize;
   kl: usize;
   prototypeLoss: usize;
+  crossEntropy: usize;
 }
 
 // @ts-ignore: decorator

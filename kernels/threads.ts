@@ -34,6 +34,7 @@ import {
   thetaRows,
   thetaUpdate,
 } from "./negative-binomial";
+import { CrossEntropy, crossEntropyBackward, crossEntropyForward } from "./cross-entropy";
 import { Normalize, normalizeBackward, normalizeForward } from "./normalize";
 import { Poisson, poisson } from "./poisson";
 import { Prototype, prototypeBackward, prototypeForward } from "./prototype";
@@ -99,6 +100,8 @@ enum Code {
   reparameterizeBackward,
   prototypeForward,
   prototypeBackward,
+  crossEntropyForward,
+  crossEntropyBackward,
   negativeBinomial,
   zeroInflated,
   poisson,
@@ -152,6 +155,12 @@ function executeRows(op: usize, first: i32, last: i32): void {
       break;
     case Code.prototypeBackward:
       prototypeBackward(changetype<Prototype>(op), first, last);
+      break;
+    case Code.crossEntropyForward:
+      crossEntropyForward(changetype<CrossEntropy>(op), first, last);
+      break;
+    case Code.crossEntropyBackward:
+      crossEntropyBackward(changetype<CrossEntropy>(op), first, last);
       break;
     case Code.negativeBinomial:
       negativeBinomial(changetype<NegativeBinomial>(op), first, last);

@@ -2,6 +2,7 @@
 // largest deviation of each tensor. Exit code 0 only if all are within their bounds.
 import {
   checkCase,
+  checkCrossEntropy,
   checkPrototypes,
   goldenCases,
   type Deviation,
@@ -44,6 +45,7 @@ for (const { name, bound, create } of engines) {
     }
   };
   for (const golden of goldenCases(folder)) await report(golden, () => checkCase(folder, golden, create));
+  await report("cross_entropy.json", () => checkCrossEntropy(folder, create));
   await report("prototypes.json", () => checkPrototypes(folder, create));
 }
 if (compared === 0) failed++;

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { createEngine, wasmBuilds } from "../dist/engine/create.js";
-import { checkCase, checkPrototypes, goldenCases, type EngineFactory } from "./golden.ts";
+import { checkCase, checkCrossEntropy, checkPrototypes, goldenCases, type EngineFactory } from "./golden.ts";
 
 const folder = new URL("golden", import.meta.url).pathname;
 const engines: [string, number, EngineFactory][] = [
@@ -26,6 +26,11 @@ for (const [name, bound, create] of engines) {
   test(`${name}: prototype losses, gradients, means and covariances are within ${bound} of the published numbers`, async () => {
     const deviations = await checkPrototypes(folder, create);
     assert.equal(deviations.length, 28);
+    for (const { tensor, deviation } of deviations) assert.ok(deviation <= bound, `${tensor}: ${deviation}`);
+  });
+  test(`${name}: cross-entropy over prototypes and its gradient are within ${bound} of PyTorch's`, async () => {
+    const deviations = await checkCrossEntropy(folder, create);
+    assert.equal(deviations.length, 15);
     for (const { tensor, deviation } of deviations) assert.ok(deviation <= bound, `${tensor}: ${deviation}`);
   });
 }

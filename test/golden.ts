@@ -226,3 +226,61 @@ export async function checkPrototypes(folder: string, create: EngineFactory): Pr
   }
   return found;
 }
+
+interface CrossEntropyCase {
+  readonly z: number[][];
+  readonly prototypes: number[][];
+  readonly labels: number[][];
+  readonly levels: readonly { readonly rows: number[]; readonly weights: number[] }[];
+  readonly eta: number;
+  readonly eta_cross_entropy: number;
+  readonly distance: number;
+  readonly cross_entropy: number;
+  readonly gradient: number[][];
+}
+
+/**
+ * `cross_entropy.json`, where it is there (PyTorch's, by test/fixtures/make_cross_entropy.py): both terms of
+ * the prototype loss, and their gradient.
+ */
+export async function checkCrossEntropy(folder: string, create: EngineFactory): Promise<Deviation[]> {
+  const path = join(folder, "cross_entropy.json");
+  if (!existsSync(path)) return [];
+  const cases: Record<string, CrossEntropyCase> = JSON.parse(readFileSync(path, "utf8"));
+  const found: Deviation[] = [];
+  for (const [name, golden] of Object.entries(cases)) {
+    const [B, D] = [golden.z.length, golden.z[0]!.length];
+    const engine = await create({
+      minibatchSize: B,
+      minibatchCapacity: B,
+      genes: 1,
+      conditionKeys: 1,
+      levels: golden.levels.length,
+      prototypes: [golden.prototypes.length, D],
+      levelPrototypes: golden.levels,
+    });
+    const [z, dz] = [engine.createActivation(D), engine.createActivation(D)];
+    const program = engine.record((ops) => {
+      ops.prototypeLoss(z, 2);
+      ops.prototypeCrossEntropy(z);
+      ops.prototypeLossBackward(z, 2, dz);
+      ops.prototypeCrossEntropyBackward(z, dz);
+    });
+    engine.minibatch.rows = B;
+    engine.minibatch.labels.set(golden.labels.flat());
+    engine.writeActivation(z, golden.z.flat());
+    engine.writeActivation(dz, new Float64Array(B * D));
+    engine.writePrototypes(golden.prototypes.flat());
+    const losses = program.run({
+      prototypeWeight: golden.eta,
+      crossEntropyWeight: golden.eta_cross_entropy,
+    });
+    const compare = (key: string, actual: ArrayLike<number>, expected: ArrayLike<number>): void =>
+      void found.push({ tensor: `${name} ${key}`, deviation: deviation(actual, expected) });
+    compare("cross-entropy", [losses.crossEntropy], [golden.cross_entropy]);
+    compare("distance", [losses.prototype], [golden.eta > 0 ? golden.distance : 0]);
+    compare("gradient", engine.readActivation(dz), golden.gradient.flat());
+    await engine.close();
+  }
+  return found;
+}

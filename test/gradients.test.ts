@@ -18,9 +18,12 @@ const options = {
   reconLoss: "nb" as const,
   dropout: 0.2,
 };
-const [B, alpha, eta, step] = [9, 0.6, 2, 1e-5];
+const [B, alpha, step] = [9, 0.6, 1e-5];
+/** weights of the distance and of the cross-entropy */
+const etas = { distance: [2, 0], "cross-entropy": [0, 3], both: [2, 3] } as const;
 
-function setUp(prototypeNorm: number, variant: Partial<ModelOptions>) {
+function setUp(prototypeNorm: number, variant: Partial<ModelOptions>, loss: keyof typeof etas) {
+  const [eta, etaCrossEntropy] = etas[loss];
   const engine = new ReferenceEngine({
     minibatchSize: B,
     minibatchCapacity: B * sizes.genes,
@@ -28,6 +31,10 @@ function setUp(prototypeNorm: number, variant: Partial<ModelOptions>) {
     conditionKeys: 2,
     levels: 2,
     prototypes: [4, 3],
+    levelPrototypes: [
+      { rows: [0, 1], weights: [1, 2.5] },
+      { rows: [1, 2, 3], weights: [1, 0.7, 4] },
+    ],
     keepGradients: true,
   });
   const network = new Network(engine, { ...options, ...variant }, sizes, { weightDecay: 0 });
@@ -61,16 +68,27 @@ function setUp(prototypeNorm: number, variant: Partial<ModelOptions>) {
     minibatch.labels[2 * b] = random.below(3) - 1; // -1: unlabelled
     minibatch.labels[2 * b + 1] = random.below(2) + 2;
   }
-  const total = ({ reconstruction, kl, prototype }: Losses): number =>
-    reconstruction + alpha * kl + eta * prototype;
+  const total = ({ reconstruction, kl, prototype, crossEntropy }: Losses): number =>
+    reconstruction + alpha * kl + eta * prototype + etaCrossEntropy * crossEntropy;
   const run = (): number =>
-    total(program.run({ step: 1, learningRate: 0, klWeight: alpha, prototypeWeight: eta, seed: 11 }));
+    total(
+      program.run({
+        step: 1,
+        learningRate: 0,
+        klWeight: alpha,
+        prototypeWeight: eta,
+        crossEntropyWeight: etaCrossEntropy,
+        seed: 11,
+      }),
+    );
   return { engine, network, run };
 }
 
-const variants: readonly [string, number, Partial<ModelOptions>][] = [
+const variants: readonly [string, number, Partial<ModelOptions>, (keyof typeof etas)?][] = [
   ["nb", 2, {}],
   ["nb, Minkowski 1.5", 1.5, {}],
+  ["nb, cross-entropy over prototypes", 2, {}, "cross-entropy"],
+  ["nb, distance and cross-entropy, Minkowski 1.5", 1.5, {}, "both"],
   ["nb, one-hot conditions", 2, { conditionEncoding: "one-hot", embeddingDims: [] }],
   ["zinb", 2, { reconLoss: "zinb" }],
   ["poisson", 2, { reconLoss: "poisson" }],
@@ -81,9 +99,9 @@ const variants: readonly [string, number, Partial<ModelOptions>][] = [
     { reconLoss: "mse", conditionEncoding: "one-hot", embeddingDims: [], injectCondition: ["decoder"] },
   ],
 ];
-for (const [name, p, variant] of variants)
+for (const [name, p, variant, loss = "distance"] of variants)
   test(`reference: every gradient is within 1e-6 of finite differences (${name})`, () => {
-    const { engine, network, run } = setUp(p, variant);
+    const { engine, network, run } = setUp(p, variant, loss);
     run();
     const gradients = new Map(
       [...network.parameters].map(([name, parameter]) => [name, engine.readGradient(parameter)]),

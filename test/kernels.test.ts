@@ -203,6 +203,43 @@ for (const build of wasmBuilds()) {
       }
   });
 
+  test(`${build}: cross-entropy over prototypes and gradient within ${bound}, near and far, any number of types`, async () => {
+    for (const K of [1, 2, 3, 4, 5, 8, 61])
+      for (const [D, scale] of [
+        [1, 1],
+        [4, 1],
+        [10, 0.3],
+        [10, 6],
+        [17, 1],
+      ] as const) {
+        // the same types at the second level, and all but the first at the third; none at the fourth
+        const rows = Array.from({ length: K }, (_, k) => k);
+        const twin = await createTwin(
+          {
+            genes: 3,
+            rows: 23,
+            levels: 4,
+            prototypes: [K, D],
+            levelPrototypes: [{ rows }, { rows, weights: rows.map((k) => 1 + k) }, { rows: rows.slice(1) }],
+          },
+          { build, threads: 1 },
+        );
+        const prototypes = Float32Array.from({ length: K * D }, () => scale * twin.random.normal());
+        for (const engine of twin.engines) engine.writePrototypes(prototypes);
+        const [z, dz] = [twin.activation(D, scale), twin.activation(D)];
+        const programs = twin.record((operations, side) => {
+          operations.prototypeCrossEntropy(side(z));
+          operations.prototypeCrossEntropyBackward(side(z), side(dz));
+        });
+        const own = { ...run, prototypeWeight: 0 };
+        const { crossEntropy } = twin.run(programs, { ...own, crossEntropyWeight: 3 }, bound);
+        assert.equal(crossEntropy > 0, K > 1);
+        twin.compareActivation(dz, "dz", bound);
+        assert.equal(twin.run(programs, own, bound).crossEntropy, 0);
+        await twin.close();
+      }
+  });
+
   // theta's spread and the logits' make mu and theta from 1e-6 to 1e5
   for (const [name, thetaScale, logitScale] of [
     ["usual theta", 1, 0.5],

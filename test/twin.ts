@@ -25,6 +25,7 @@ export interface Shape {
   readonly levels?: number;
   /** K, D */
   readonly prototypes?: readonly [number, number];
+  readonly levelPrototypes?: EngineOptions["levelPrototypes"];
   readonly density?: number;
   /** rows of one combination lie together */
   readonly isSorted?: boolean;
@@ -84,7 +85,7 @@ export class Twin {
   /** Runs both and compares the losses. */
   run(programs: Both<Program>, options: RunOptions, bound: number): Losses {
     const [expected, found] = programs.map((program) => program.run(options)) as [Losses, Losses];
-    for (const name of ["reconstruction", "kl", "prototype"] as const)
+    for (const name of ["reconstruction", "kl", "prototype", "crossEntropy"] as const)
       assert.ok(
         Math.abs(found[name] - expected[name]) <= bound * Math.max(1e-3, Math.abs(expected[name])),
         `${name}: ${found[name]}, expected ${expected[name]}`,
@@ -136,6 +137,7 @@ export async function createTwin(shape: Shape, wasm: WasmOptions): Promise<Twin>
     conditionKeys: conditions.length,
     levels,
     prototypes,
+    levelPrototypes: shape.levelPrototypes,
     keepGradients: true,
   };
   const twin = new Twin([new ReferenceEngine(options), await createWasmEngine(options, wasm)], shape);

@@ -109,18 +109,22 @@ export interface RunOptions {
   readonly klWeight?: number;
   /** eta: weight of the prototype term; 0 leaves it out */
   readonly prototypeWeight?: number;
+  /** weight of the cross-entropy over prototypes; 0 leaves it out */
+  readonly crossEntropyWeight?: number;
   /** 32-bit seed of this run's noise and dropout masks */
   readonly seed?: number;
 }
 
 /**
  * Means over the cells of the minibatch (prototype: the sum over cell types of the mean distance), as in the
- * published loss.
+ * published loss; cross-entropy: the sum over annotation levels of the weighted mean over their labelled
+ * cells.
  */
 export interface Losses {
   readonly reconstruction: number;
   readonly kl: number;
   readonly prototype: number;
+  readonly crossEntropy: number;
 }
 
 export interface Program {
@@ -261,10 +265,29 @@ export interface Operations {
   prototypeLossBackward(z: Activation, p: number, dz: Activation): void;
 
   /**
+   * Cross-entropy of each label under softmax(-|z - c_k|^2 / 2) over the prototypes c_k of its level
+   * (`EngineOptions.levelPrototypes`): the weighted mean over the labelled cells of a level, summed over
+   * levels. The distance is Euclidean, whatever norm `prototypeLoss` takes: the softmax is then the
+   * posterior of types that are unit Gaussians around their prototypes. Source: Snell et al. 2017,
+   * equations 2 and 10.
+   */
+  prototypeCrossEntropy(z: Activation): void;
+  /** dz += weight * gradient. */
+  prototypeCrossEntropyBackward(z: Activation, dz: Activation): void;
+
+  /**
    * One step of Adam (betas 0.9 and 0.999, eps 0.01) on all parameters that received a gradient in this
    * program; see `movesUsedOnly`.
    */
   update(): void;
+}
+
+/** The prototypes of one annotation level: what its cross-entropy decides between. */
+export interface LevelPrototypes {
+  /** rows of the table of prototypes, each once */
+  readonly rows: readonly number[];
+  /** what a cell of each type counts beside the others, above 0. Default: 1 each */
+  readonly weights?: readonly number[];
 }
 
 export interface EngineOptions {
@@ -285,6 +308,8 @@ export interface EngineOptions {
    * prototype loss
    */
   readonly unlabeled?: { readonly from: number; readonly weight: number };
+  /** of the first levels; those without an entry have no part in the cross-entropy. Default: none has */
+  readonly levelPrototypes?: readonly LevelPrototypes[];
   /** also store parameter gradients, for `readGradient` (tests) */
   readonly keepGradients?: boolean;
 }

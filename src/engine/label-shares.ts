@@ -1,4 +1,5 @@
-// What each label of each cell weighs in the prototype loss; one place for both engines.
+// What each label of each cell weighs in the prototype loss and in the cross-entropy over prototypes; one
+// place for both engines.
 import { ScPoliError } from "../errors.js";
 import type { EngineOptions, Floats } from "./engine.js";
 
@@ -19,17 +20,52 @@ export function labelShares(
   shares: Floats,
 ): void {
   counts.fill(0);
-  for (const label of labels) {
-    if (label >= counts.length)
-      throw new ScPoliError(
-        "usage",
-        `the minibatch has label ${label}; expected -1 to ${counts.length - 1}.`,
-      );
-    if (label >= 0) counts[label]!++;
-  }
+  checkLabels(labels, counts.length);
+  for (const label of labels) if (label >= 0) counts[label]!++;
   const from = unlabeled?.from ?? counts.length;
   let used = 0;
   for (let label = from; label < counts.length; label++) if (counts[label]! > 0) used++;
   const weight = used > 0 ? unlabeled!.weight / used : 0;
   labels.forEach((label, i) => (shares[i] = label < 0 ? 0 : (label < from ? 1 : weight) / counts[label]!));
+}
+
+/** (levels, K) what a cell of each type counts in the cross-entropy of each level, 0 where it has no part. */
+export function levelWeights({ levels, prototypes, levelPrototypes }: EngineOptions): Float64Array {
+  const K = prototypes[0];
+  const weights = new Float64Array(levels * K);
+  levelPrototypes?.forEach((level, l) =>
+    level.rows.forEach((row, i) => (weights[l * K + row] = level.weights?.[i] ?? 1)),
+  );
+  return weights;
+}
+
+/**
+ * A label of a level weighs what a cell of its type counts, over the sum of that of the labelled cells: the
+ * shares of a level add up to 1 (as in PyTorch's `cross_entropy` with weights).
+ *
+ * @param labels - (rows, levels) rows of the prototype table, -1 for none
+ * @param weights - see `levelWeights`
+ * @param shares - receives one per label, 0 for none
+ */
+export function crossEntropyShares(
+  labels: Int32Array,
+  { levels, prototypes }: EngineOptions,
+  weights: Float64Array,
+  shares: Floats,
+): void {
+  checkLabels(labels, prototypes[0]);
+  for (let level = 0; level < levels; level++) {
+    let sum = 0;
+    for (let i = level; i < labels.length; i += levels) {
+      const label = labels[i]!;
+      sum += shares[i] = label < 0 ? 0 : weights[level * prototypes[0] + label]!;
+    }
+    if (sum > 0) for (let i = level; i < labels.length; i += levels) shares[i]! /= sum;
+  }
+}
+
+function checkLabels(labels: Int32Array, K: number): void {
+  for (const label of labels)
+    if (label >= K)
+      throw new ScPoliError("usage", `the minibatch has label ${label}; expected -1 to ${K - 1}.`);
 }

@@ -19,7 +19,7 @@ import {
   type RunOptions,
   type TakenCounts,
 } from "./engine.js";
-import { labelShares } from "./label-shares.js";
+import { crossEntropyShares, labelShares, levelWeights } from "./label-shares.js";
 import { nbGradient, nbLoss, poissonLoss, zinbGradient, zinbLoss } from "./likelihoods.js";
 
 const layerNormEps = 1e-5;
@@ -38,6 +38,20 @@ interface Run extends Required<RunOptions> {
   reconstruction: number;
   kl: number;
   prototype: number;
+  crossEntropy: number;
+}
+
+/** A label of a cell in the cross-entropy over the prototypes of its level. */
+interface Decision {
+  readonly cell: number;
+  /** what it weighs */
+  readonly share: number;
+  readonly label: number;
+  /** prototypes of the level, and the probability of each */
+  readonly rows: readonly number[];
+  readonly probabilities: Float64Array;
+  /** -ln of the label's probability */
+  readonly loss: number;
 }
 
 export class ReferenceEngine implements Engine {
@@ -92,21 +106,25 @@ export class ReferenceEngine implements Engine {
         learningRate = 0,
         klWeight = 1,
         prototypeWeight = 0,
+        crossEntropyWeight = 0,
         seed = 0,
       }: RunOptions = {}): Losses => {
-        const run = {
+        const run: Run = {
           step,
           learningRate,
           klWeight,
           prototypeWeight,
+          crossEntropyWeight,
           seed,
           reconstruction: 0,
           kl: 0,
           prototype: 0,
+          crossEntropy: 0,
         };
         for (const { gradient } of this.#stored) gradient.fill(0);
         for (const execute of steps) execute(run);
-        return { reconstruction: run.reconstruction, kl: run.kl, prototype: run.prototype };
+        const { reconstruction, kl, prototype, crossEntropy } = run;
+        return { reconstruction, kl, prototype, crossEntropy };
       },
     };
   }
@@ -518,6 +536,26 @@ export class ReferenceEngine implements Engine {
           });
         }),
 
+      prototypeCrossEntropy: (z) =>
+        add((run) => {
+          if (run.crossEntropyWeight === 0) return;
+          run.crossEntropy = 0;
+          this.#eachDecision(z.columns, array(z), ({ share, loss }) => (run.crossEntropy += share * loss));
+        }),
+      prototypeCrossEntropyBackward: (z, dz) =>
+        add(({ crossEntropyWeight }) => {
+          if (crossEntropyWeight === 0) return;
+          const D = z.columns;
+          this.#eachDecision(D, array(z), ({ cell, share, label, rows, probabilities }) =>
+            rows.forEach((row, k) => {
+              const dlogit = crossEntropyWeight * share * (probabilities[k]! - Number(row === label));
+              for (let d = 0; d < D; d++)
+                array(dz)[cell * D + d]! -=
+                  dlogit * (array(z)[cell * D + d]! - this.#prototypes[row * D + d]!);
+            }),
+          );
+        }),
+
       update: () =>
         add(({ step, learningRate }) =>
           touched.forEach((parameter) => this.#adam(parameter, step, learningRate)),
@@ -543,6 +581,34 @@ export class ReferenceEngine implements Engine {
           shares[i]!,
           b,
         );
+    });
+  }
+
+  /** For every label of every cell: the types of its level by softmax(-|z - c|^2 / 2). */
+  #eachDecision(D: number, z: Float64Array, visit: (decision: Decision) => void): void {
+    const { levels, levelPrototypes = [] } = this.options;
+    const labels = this.minibatch.labels.subarray(0, this.minibatch.rows * levels);
+    const shares = new Float64Array(labels.length);
+    crossEntropyShares(labels, this.options, levelWeights(this.options), shares);
+    labels.forEach((label, i) => {
+      const share = shares[i]!;
+      if (share === 0) return;
+      const [cell, { rows }] = [Math.floor(i / levels), levelPrototypes[i % levels]!];
+      const logits = Float64Array.from(rows, (row) => {
+        let sum = 0;
+        for (let d = 0; d < D; d++) sum += (z[cell * D + d]! - this.#prototypes[row * D + d]!) ** 2;
+        return -sum / 2;
+      });
+      const largest = Math.max(...logits);
+      const total = logits.reduce((sum, logit) => sum + Math.exp(logit - largest), 0);
+      visit({
+        cell,
+        share,
+        label,
+        rows,
+        probabilities: logits.map((logit) => Math.exp(logit - largest) / total),
+        loss: largest + Math.log(total) - logits[rows.indexOf(label)]!,
+      });
     });
   }
 

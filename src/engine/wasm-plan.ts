@@ -32,6 +32,8 @@ const codes = [
   "reparameterizeBackward",
   "prototypeForward",
   "prototypeBackward",
+  "crossEntropyForward",
+  "crossEntropyBackward",
   "negativeBinomial",
   "zeroInflated",
   "poisson",
@@ -87,6 +89,8 @@ export interface Places {
   readonly minibatchSize: number;
   readonly blockRows: number;
   readonly genes: number;
+  /** K */
+  readonly prototypes: number;
   readonly keepGradients: boolean;
   parameter(parameter: Parameter): ParameterPlace;
   activation(activation: Activation): ActivationPlace;
@@ -111,7 +115,7 @@ export interface Plan {
   /** scratch memory that each thread needs */
   readonly scratchBytes: number;
   readonly theta: ThetaUse | null;
-  readonly has: { readonly reconstruction: boolean; readonly kl: boolean; readonly prototype: boolean };
+  readonly has: Readonly<Record<"reconstruction" | "kl" | "prototype" | "crossEntropy", boolean>>;
   /** key and rows of the tables that are looked up */
   readonly lookUps: readonly { readonly key: number; readonly rows: number }[];
   readonly operations: readonly RecordedOperation[];
@@ -160,7 +164,7 @@ class Recorder implements Operations {
   readonly #panels = new Map<number, { pointer: number; bytes: number }>();
   readonly #normalized = new Map<number, Activation>();
   readonly #lookUps: { key: number; rows: number }[] = [];
-  readonly #has = { reconstruction: false, kl: false, prototype: false };
+  readonly #has = { reconstruction: false, kl: false, prototype: false, crossEntropy: false };
   #theta: ThetaUse | null = null;
   #keepsLogits = false;
   #updates = false;
@@ -453,6 +457,16 @@ class Recorder implements Operations {
   prototypeLossBackward(z: Activation, p: number, dz: Activation): void {
     this.#writes(dz);
     this.#row("prototypeBackward", [...this.#prototype(z, p), this.#pointer(dz)]);
+  }
+
+  prototypeCrossEntropy(z: Activation): void {
+    this.#has.crossEntropy = true;
+    this.#row("crossEntropyForward", [...this.#crossEntropy(z), 0]);
+  }
+
+  prototypeCrossEntropyBackward(z: Activation, dz: Activation): void {
+    this.#writes(dz);
+    this.#row("crossEntropyBackward", [...this.#crossEntropy(z), this.#pointer(dz)]);
   }
 
   update(): void {
@@ -772,6 +786,10 @@ class Recorder implements Operations {
   }
   #prototype(z: Activation, p: number): number[] {
     return [this.#pointer(z), this.#places.activation(z).stride, z.columns, bits(p)];
+  }
+  #crossEntropy(z: Activation): number[] {
+    this.#needScratch(this.#work + 4 * padded(this.#places.prototypes, 4));
+    return [this.#pointer(z), this.#places.activation(z).stride, z.columns, this.#work];
   }
   #pointer(activation: Activation): number {
     return this.#places.activation(activation).pointer;

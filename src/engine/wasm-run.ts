@@ -2,7 +2,7 @@
 // kernels/run.ts; each takes 4 bytes.
 import { ScPoliError } from "../errors.js";
 import type { EngineOptions, Minibatch, RunOptions } from "./engine.js";
-import { labelShares } from "./label-shares.js";
+import { crossEntropyShares, labelShares, levelWeights } from "./label-shares.js";
 import { padded, type KernelMemory } from "./wasm-memory.js";
 
 const address = 1024;
@@ -29,6 +29,7 @@ const fields = [
   "seed",
   "klWeight",
   "prototypeWeight",
+  "crossEntropyWeight",
   "rate",
   "correction",
   "slots",
@@ -43,12 +44,15 @@ const fields = [
   "segmentSlot",
   "labels",
   "labelShares",
+  "crossEntropyShares",
   "levels",
   "prototypes",
   "prototypeStride",
+  "levelPrototypes",
   "reconstruction",
   "kl",
   "prototypeLoss",
+  "crossEntropy",
 ] as const;
 type Field = (typeof fields)[number];
 const places = Object.fromEntries(fields.map((field, i) => [field, i])) as Record<Field, number>;
@@ -67,6 +71,16 @@ export interface ThetaUse {
   readonly stride: number;
 }
 
+/** What a run is told of its plan. */
+interface PlanOfRun {
+  readonly pointer: number;
+  readonly theta: ThetaUse | null;
+  readonly has: Readonly<Record<"prototype" | "crossEntropy", boolean>>;
+}
+
+/** Of the losses that are kept per cell. */
+type Loss = "reconstruction" | "kl" | "prototypeLoss" | "crossEntropy";
+
 /** Owns the minibatch and the run record; fills both before each run. */
 export class RunRecord {
   readonly minibatch: Minibatch;
@@ -81,6 +95,10 @@ export class RunRecord {
   readonly #segmentSlot: Int32Array;
   readonly #labelShares: Float32Array;
   readonly #labelCounts: Int32Array;
+  readonly #crossEntropyShares: Float32Array;
+  readonly #levelWeights: Float64Array;
+  /** rows of the prototypes of each level, and where groups of four of them lie */
+  readonly #levelTables: readonly { readonly rows: readonly number[]; readonly pointer: number }[];
   readonly #conditionPointers: readonly number[];
   #firstSegment: Int32Array = new Int32Array(0);
   #slotOf = new Int32Array(0);
@@ -123,11 +141,34 @@ export class RunRecord {
     this.#segmentSlot = integers("segmentSlot", B);
     this.#labelShares = floats("labelShares", B * levels);
     this.#labelCounts = new Int32Array(prototypes[0]);
-    for (const field of ["reconstruction", "kl", "prototypeLoss"] as const) this.#place(field, 8 * B);
+    this.#crossEntropyShares = floats("crossEntropyShares", B * levels);
+    this.#levelWeights = levelWeights(options);
+    for (const field of ["reconstruction", "kl", "prototypeLoss", "crossEntropy"] as const)
+      this.#place(field, 8 * B);
     this.prototypeStride = padded(prototypes[1], 8);
     this.prototypes = this.#place("prototypes", 4 * prototypes[0] * this.prototypeStride);
     this.#set("prototypeStride", 4 * this.prototypeStride);
     this.#set("levels", levels);
+    this.#levelTables = (options.levelPrototypes ?? []).map(({ rows }) => ({
+      rows,
+      pointer: memory.allocate(4 * padded(rows.length, 4) * prototypes[1]),
+    }));
+    const table = integers("levelPrototypes", 2 * levels);
+    this.#levelTables.forEach(({ rows, pointer }, level) => table.set([pointer, rows.length], 2 * level));
+  }
+
+  /** @param values - (K, D) */
+  writePrototypes(values: ArrayLike<number>): void {
+    const [K, D] = this.options.prototypes;
+    const stored = this.memory.floats(this.prototypes, K * this.prototypeStride);
+    for (let k = 0; k < K; k++)
+      for (let d = 0; d < D; d++) stored[k * this.prototypeStride + d] = values[k * D + d]!;
+    for (const { rows, pointer } of this.#levelTables) {
+      const groups = this.memory.floats(pointer, padded(rows.length, 4) * D);
+      rows.forEach((row, k) => {
+        for (let d = 0; d < D; d++) groups[((k >> 2) * D + d) * 4 + (k & 3)] = values[row * D + d]!;
+      });
+    }
   }
 
   keepCounts(indices: Uint16Array, counts: Uint8Array): void {
@@ -170,39 +211,43 @@ export class RunRecord {
 
   /** Before a run: numbers, Adam's corrections, theta's slots and segments, shares of labels. */
   prepare(
-    plan: number,
-    theta: ThetaUse | null,
-    hasPrototypes: boolean,
-    { step = 1, learningRate = 0, klWeight = 1, prototypeWeight = 0, seed = 0 }: RunOptions,
+    { pointer, theta, has }: PlanOfRun,
+    {
+      step = 1,
+      learningRate = 0,
+      klWeight = 1,
+      prototypeWeight = 0,
+      crossEntropyWeight = 0,
+      seed = 0,
+    }: RunOptions,
   ): void {
     this.#checkRows();
     const { rows } = this.minibatch;
-    this.#set("plan", plan);
+    this.#set("plan", pointer);
     this.#set("rows", rows);
     this.#set("seed", seed);
     const floats = this.#floats;
     floats[places.share] = 1 / rows;
     floats[places.klWeight] = klWeight;
     floats[places.prototypeWeight] = prototypeWeight;
+    floats[places.crossEntropyWeight] = crossEntropyWeight;
     floats[places.rate] = learningRate / (1 - beta1 ** step);
     floats[places.correction] = 1 / Math.sqrt(1 - beta2 ** step);
     if (theta) this.#prepareTheta(theta);
-    if (hasPrototypes && prototypeWeight !== 0)
-      labelShares(
-        this.minibatch.labels.subarray(0, this.minibatch.rows * this.options.levels),
-        this.options,
-        this.#labelCounts,
-        this.#labelShares,
-      );
+    const labels = this.minibatch.labels.subarray(0, rows * this.options.levels);
+    if ((has.prototype && prototypeWeight !== 0) || (has.crossEntropy && crossEntropyWeight !== 0))
+      labelShares(labels, this.options, this.#labelCounts, this.#labelShares);
+    if (has.crossEntropy && crossEntropyWeight !== 0)
+      crossEntropyShares(labels, this.options, this.#levelWeights, this.#crossEntropyShares);
   }
 
   /** Sum over the cells, in order. */
-  sum(field: "reconstruction" | "kl" | "prototypeLoss"): number {
+  sum(field: Loss): number {
     return this.perCell(field).reduce((total, loss) => total + loss, 0);
   }
 
   /** (rows), float64 */
-  perCell(field: "reconstruction" | "kl" | "prototypeLoss"): Float64Array {
+  perCell(field: Loss): Float64Array {
     return this.memory.doubles(this.#words[places[field]]!, this.minibatch.rows);
   }
 

@@ -163,6 +163,7 @@ export class WasmEngine implements Engine {
         memory: this.memory,
         minibatchSize,
         genes,
+        prototypes: this.options.prototypes[0],
         keepGradients,
         blockRows: this.kernels.largestBlockRows(),
         parameter: (parameter) => this.#parameters[parameter.id]!,
@@ -190,7 +191,7 @@ export class WasmEngine implements Engine {
   prepare(plan: Plan, options: RunOptions): void {
     for (const { key, rows } of plan.lookUps)
       this.#run.checkCodes(this.minibatch.conditions[key]!, rows, `condition (key ${key})`);
-    this.#run.prepare(plan.pointer, plan.theta, plan.has.prototype, options);
+    this.#run.prepare(plan, options);
   }
 
   read(parameter: Parameter): Floats {
@@ -233,10 +234,7 @@ export class WasmEngine implements Engine {
     const [K, D] = this.options.prototypes;
     if (values.length !== K * D)
       throw new ScPoliError("model", `prototypes have ${values.length} values; expected ${K * D}.`);
-    const { prototypes, prototypeStride } = this.#run;
-    const stored = this.memory.floats(prototypes, K * prototypeStride);
-    for (let k = 0; k < K; k++)
-      for (let d = 0; d < D; d++) stored[k * prototypeStride + d] = values[k * D + d]!;
+    this.#run.writePrototypes(values);
   }
 
   keepCounts(indices: Uint16Array, counts: Uint8Array): void {
@@ -275,6 +273,7 @@ export class WasmEngine implements Engine {
       reconstruction: plan.has.reconstruction ? this.#run.sum("reconstruction") / rows : 0,
       kl: plan.has.kl ? this.#run.sum("kl") / rows : 0,
       prototype: plan.has.prototype && options.prototypeWeight ? this.#run.sum("prototypeLoss") : 0,
+      crossEntropy: plan.has.crossEntropy && options.crossEntropyWeight ? this.#run.sum("crossEntropy") : 0,
     };
   }
 

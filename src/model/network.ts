@@ -135,6 +135,7 @@ export class Network {
       this.#encode(ops, dropout);
       this.#sample(ops, sampleNoise);
       ops.prototypeLoss(this.z, prototypeNorm);
+      ops.prototypeCrossEntropy(this.z);
       this.#decode(ops, dropout, true, decoded);
 
       const encoder = this.#encoder;
@@ -150,6 +151,7 @@ export class Network {
       const decoderCond = this.#conditionBackward(ops, "decoder.FirstL.L0", d(decoder[0]!), dcond, false);
 
       ops.prototypeLossBackward(this.z, prototypeNorm, dz);
+      ops.prototypeCrossEntropyBackward(this.z, dz);
       ops.reparameterizeBackward(dz, this.mean, this.logVar, this.noise, dmean, dlogVar);
       ops.linearBackward(dmean, lastEncoder.output, ...this.#head("mean_encoder"), false, d(lastEncoder));
       ops.linearBackward(dlogVar, lastEncoder.output, ...this.#head("log_var_encoder"), true, d(lastEncoder));
@@ -179,6 +181,7 @@ export class Network {
       this.#encode(ops, 0);
       this.#sample(ops, true);
       ops.prototypeLoss(this.z, prototypeNorm);
+      ops.prototypeCrossEntropy(this.z);
       this.#decode(ops, 0, false, null);
     });
   }
