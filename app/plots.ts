@@ -72,11 +72,14 @@ export function uncertaintyPlot(
 
 export function lossesPlot(
   epochs: readonly { readonly epoch: number; readonly losses: EpochLosses }[],
-  term: "total" | "reconstruction" | "kl" | "prototype",
+  term: "total" | "reconstruction" | "kl" | "prototype" | "crossEntropy",
   title: string,
 ): Plot {
   const line = (part: "train" | "validation") =>
-    epochs.flatMap(({ epoch, losses }) => (losses[part] ? [[epoch, losses[part][term]] as const] : []));
+    epochs.flatMap(({ epoch, losses }) => {
+      const value = losses[part]?.[term];
+      return value === undefined ? [] : [[epoch, value] as const];
+    });
   const series = [
     { name: "training cells", points: line("train") },
     { name: "validation cells", isDashed: true, points: line("validation") },

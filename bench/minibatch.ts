@@ -11,14 +11,15 @@ export interface BenchSizes {
   readonly genes: number;
   readonly hidden: number;
   readonly rows: number;
+  /** default 12 */
+  readonly cellTypes?: number;
 }
 
 const combinations = 8;
-const cellTypes = 12;
 const density = 0.13;
 
 /** Most counts are 1 or 2, a few genes have large ones. */
-function fill(minibatch: Minibatch, { genes, rows }: BenchSizes): void {
+function fill(minibatch: Minibatch, { genes, rows, cellTypes = 12 }: BenchSizes): void {
   const random = new Random(1, "bench");
   const means = Float64Array.from({ length: genes }, () => Math.exp(1.6 * random.normal()));
   const scale = density / (means.reduce((sum, m) => sum + m / (m + 1), 0) / genes);
@@ -46,7 +47,7 @@ export async function setUp(
   wasm: WasmOptions,
   model: Partial<ModelOptions> = {},
 ): Promise<{ engine: WasmEngine; network: Network; stored: number }> {
-  const { genes, hidden, rows } = sizes;
+  const { genes, hidden, rows, cellTypes = 12 } = sizes;
   const options = modelOptions({ hiddenLayerSizes: [hidden], ...model }, genes, 1);
   const ofData = { genes, conditions: [combinations], combinations };
   const engine = await createWasmEngine(
@@ -57,6 +58,7 @@ export async function setUp(
       conditionKeys: 1,
       levels: 1,
       prototypes: [cellTypes, options.latentDim],
+      levelPrototypes: [{ rows: Array.from({ length: cellTypes }, (_, k) => k) }],
     },
     wasm,
   );

@@ -14,6 +14,16 @@ export type AtacCounts = "reads" | "fragments";
 /** How conditions enter: by learnt embeddings, or by an input for each of them (the paper's ablation). */
 export const conditionEncodings = ["embedding", "one-hot"] as const;
 export type ConditionEncoding = (typeof conditionEncodings)[number];
+/**
+ * What draws cells to the prototypes of their types: the distance to their own (the paper's), the
+ * cross-entropy of softmax(-|z - prototype|^2 / 2) over the prototypes of the level (it also pushes a cell
+ * away from other types), both, or nothing.
+ */
+export const prototypeLosses = ["distance", "cross-entropy", "both", "off"] as const;
+export type PrototypeLoss = (typeof prototypeLosses)[number];
+/** Sets of values: "published" are those of the paper's code, scArches. */
+export const presets = ["published"] as const;
+export type Preset = (typeof presets)[number];
 export type EngineName = "wasm" | "reference";
 
 /** What a model is made of; stored with it. */
@@ -111,17 +121,26 @@ export interface EpochLosses {
 export interface LossTerms {
   readonly reconstruction: number;
   readonly kl: number;
+  /** sum over cell types of the mean distance of their cells to the prototype */
   readonly prototype: number;
+  /** of the types, by distance to the prototypes; missing where it is no part of the loss */
+  readonly crossEntropy?: number;
+  /**
+   * Validation cells while fine-tuning: cross-entropy of their types, with distances to prototypes measured
+   * in units of the spread within types. It has no weight in the loss and, other than the loss terms, stays
+   * as it is where the whole latent space shrinks or grows.
+   */
+  readonly classification?: number;
   readonly total: number;
 }
 
 export interface EarlyStopping {
   /**
-   * One term of the validation losses, or "unweighted": the sum of the three, each with weight 1 ("total":
-   * with their weights). "prototype" is "unweighted" where no validation cell has a label. Default
-   * "prototype"
+   * One term of the validation losses, or "unweighted": the sum of the terms, each with weight 1 ("total":
+   * with their weights). "prototype" and "classification" are "unweighted" where no validation cell has a
+   * label. Default "prototype"
    */
-  readonly metric: "unweighted" | "reconstruction" | "kl" | "prototype" | "total";
+  readonly metric: "unweighted" | "reconstruction" | "kl" | "prototype" | "classification" | "total";
   /** Epochs without improvement before training stops, default 20 */
   readonly patience: number;
   /** Smallest change that counts as an improvement, default 0 */
@@ -147,15 +166,32 @@ export interface MemoryOptions {
 
 /** Options of the optimisation, shared by training and mapping. */
 export interface OptimizationOptions {
+  /** "published": defaults are those of the published code */
+  readonly preset?: Preset;
   /** Default: chosen from the number of cells. */
   readonly epochs?: number;
   /** Default: 90 % of the epochs. */
   readonly pretrainingEpochs?: number;
   /**
-   * Weight of the prototype loss, default 1; 0 leaves it out, and with it the fine-tuning (prototypes are
-   * computed at the end). A large one (100) draws the cells of a type closer together (docs/quality.md)
+   * What draws cells to the prototypes of their types. "off" leaves out the fine-tuning as well (prototypes
+   * are computed at the end). Default "distance"; mapping: as the reference was trained
+   */
+  readonly prototypeLoss?: PrototypeLoss;
+  /**
+   * Weight of the distance in the prototype loss ("distance", "both"), default 1; mapping: as the reference
+   * was trained. A large one (100) draws the cells of a type closer together (docs/quality.md)
    */
   readonly eta?: number;
+  /**
+   * Weight of the cross-entropy in the prototype loss ("cross-entropy", "both"), default 50; mapping: as the
+   * reference was trained
+   */
+  readonly etaCrossEntropy?: number;
+  /**
+   * What a cell counts in the cross-entropy: one over the frequency of its type, to this power. 0: all cells
+   * the same, 1: all types the same. Default 0; mapping: as the reference was trained
+   */
+  readonly typeBalance?: number;
   /** Cells per step, default 128 */
   readonly minibatch?: number;
   /** default 1e-3 */
@@ -169,7 +205,10 @@ export interface OptimizationOptions {
   readonly alphaEpochAnneal?: number;
   /** Share of the cells that train; the others validate. Default 0.9 */
   readonly trainFrac?: number;
-  /** p of the Minkowski distance to prototypes, default 2 */
+  /**
+   * p of the Minkowski distance to prototypes in the loss's distance, default 2. The cross-entropy is always
+   * of Euclidean distances
+   */
   readonly prototypeNorm?: number;
   /** false: train all epochs. Default: fine-tuning stops early (patience 20). */
   readonly earlyStopping?: Partial<EarlyStopping> | false;
@@ -306,6 +345,8 @@ export interface EmbedOptions extends RunSettings, CountsOptions, Pick<MemoryOpt
    */
   readonly conditionValues?: Readonly<Record<string, string>>;
   readonly threshold?: Threshold;
+  /** "published": labels and uncertainties by the nearest prototype, as in the published code */
+  readonly preset?: Preset;
   /** Default: "head" where the model has one. */
   readonly classifier?: Classifier;
   /** Default: "novelty" with labels of the head, where the model knows how; else "distance" */
@@ -349,15 +390,47 @@ export interface MapOptions extends EmbedOptions, OptimizationOptions, MemoryOpt
   readonly sampleMetadata?: boolean;
 }
 
-/** The paper's and scArches' defaults. */
-export const defaults = {
+/** Values of what a user leaves open. */
+export interface Defaults {
+  /** of the one hidden layer; null: ceil(sqrt(genes)) */
+  readonly hiddenWidth: number | null;
+  readonly latentDim: number;
+  readonly conditionEncoding: ConditionEncoding;
+  readonly embeddingDims: number;
+  readonly injectCondition: readonly ("encoder" | "decoder")[];
+  readonly reconLoss: ReconLoss;
+  readonly dropout: number;
+  /** null: chosen from the number of cells */
+  readonly epochs: number | null;
+  readonly prototypeLoss: PrototypeLoss;
+  readonly eta: number;
+  readonly etaCrossEntropy: number;
+  readonly typeBalance: number;
+  readonly minibatch: number;
+  readonly lr: number;
+  readonly weightDecay: number;
+  readonly trainFrac: number;
+  readonly prototypeNorm: number;
+  /** where the epochs are given */
+  readonly alphaEpochAnneal: number;
+  readonly pretrainingShare: number;
+  readonly resolution: number;
+  readonly earlyStopping: EarlyStopping;
+}
+
+export const defaults: Defaults = {
+  hiddenWidth: null,
   latentDim: 10,
   conditionEncoding: "embedding",
   embeddingDims: 10,
   injectCondition: ["encoder", "decoder"],
   reconLoss: "nb",
   dropout: 0.05,
+  epochs: null,
+  prototypeLoss: "distance",
   eta: 1,
+  etaCrossEntropy: 50,
+  typeBalance: 0,
   minibatch: 128,
   lr: 1e-3,
   weightDecay: 0.04,
@@ -374,7 +447,38 @@ export const defaults = {
     lrPatience: 13,
     lrFactor: 0.1,
   },
-} as const satisfies Record<string, unknown> & { earlyStopping: EarlyStopping };
+};
+
+/** The values of the published code (scArches 0.6.1), where ours differ or may come to differ. */
+const published: Defaults = {
+  ...defaults,
+  hiddenWidth: null,
+  latentDim: 10,
+  embeddingDims: 10,
+  epochs: 100,
+  prototypeLoss: "distance",
+  eta: 1,
+  alphaEpochAnneal: 100,
+  pretrainingShare: 0.9,
+  earlyStopping: { ...defaults.earlyStopping, metric: "unweighted" },
+};
+
+/** @throws ScPoliError "usage" for a preset that there is not */
+export function defaultsOf(preset: Preset | undefined): Defaults {
+  if (preset === undefined) return defaults;
+  return { published }[oneOf("preset", preset, presets)];
+}
+
+/** @throws ScPoliError "usage" unless `value` is one of `known` */
+export function oneOf<T extends string>(name: string, value: string, known: readonly T[]): T {
+  if (!(known as readonly string[]).includes(value))
+    throw new ScPoliError(
+      "usage",
+      `${name} is "${value}"; expected ${known.map((one) => `"${one}"`).join(", ")}.`,
+      { name, value },
+    );
+  return value as T;
+}
 
 /** @throws ScPoliError "usage" unless `value` is a whole number in [least, most] */
 export function checkWhole(

@@ -3,7 +3,15 @@
 import { provideWorkThreads } from "#threads";
 import type { AnnData } from "./anndata/anndata.js";
 import { loadModel, noModelFile, optionsOf, saveModel, type StoredModel } from "./model/checkpoint.js";
-import type { AtacCounts, EmbedOptions, MapOptions, Note, RunSettings, TrainOptions } from "./config.js";
+import {
+  defaultsOf,
+  type AtacCounts,
+  type EmbedOptions,
+  type MapOptions,
+  type Note,
+  type RunSettings,
+  type TrainOptions,
+} from "./config.js";
 import { labelCells, type LabelOptions } from "./mapping/labelling.js";
 import { computeIntoCopy, Mapping } from "./mapping/mapping.js";
 import { openModelFiles } from "./model/model-files.js";
@@ -122,10 +130,7 @@ export class ScPoli {
    * @throws ScPoliError "file" where there is none, "model" where it is damaged, newer than this version, or
    * something else
    */
-  static async load(
-    path: string,
-    options: { readonly onNote?: (note: Note) => void } = {},
-  ): Promise<ScPoli> {
+  static async load(path: string, options: { readonly onNote?: (note: Note) => void } = {}): Promise<ScPoli> {
     checkOptionNames("load", options, runSettingNames);
     const { onNote } = options;
     const files = await openModelFiles(path);
@@ -177,7 +182,8 @@ export class ScPoli {
    */
   async map(query: AnnData, options: MapOptions = {}): Promise<Mapping<ScPoli>> {
     checkOptionNames("map", options, mapOptionNames);
-    return this.#into(query, options, () => mapQuery(this.stored, query, options));
+    const all = withPreset(options);
+    return this.#into(query, all, () => mapQuery(this.stored, query, all));
   }
 
   /**
@@ -186,7 +192,8 @@ export class ScPoli {
    */
   async embed(data: AnnData, options: EmbedOptions = {}): Promise<Mapping<ScPoli>> {
     checkOptionNames("embed", options, embedOptionNames);
-    return this.#into(data, options, () => embedCells(this.stored, data, options));
+    const all = withPreset(options);
+    return this.#into(data, all, () => embedCells(this.stored, data, all));
   }
 
   /**
@@ -273,4 +280,16 @@ export class ScPoli {
       }
     });
   }
+}
+
+/** @throws ScPoliError "usage" for a preset that there is not */
+function withPreset<T extends EmbedOptions>(options: T): T {
+  defaultsOf(options.preset);
+  return options.preset === "published"
+    ? {
+        ...options,
+        classifier: options.classifier ?? "prototype",
+        uncertainty: options.uncertainty ?? "distance",
+      }
+    : options;
 }

@@ -55,7 +55,8 @@ describe("help and arguments", () => {
     "--train-frac",
     "--early-stopping",
   ];
-  const training = ["--pretraining-epochs", "--eta", "--weight-decay", "--prototype-norm"];
+  const loss = ["--preset", "--prototype-loss", "--eta", "--eta-cross-entropy", "--type-balance"];
+  const training = ["--pretraining-epochs", "--weight-decay", "--prototype-norm"];
   const flags: Readonly<Record<string, readonly string[]>> = {
     inspect: [],
     train: [
@@ -76,7 +77,6 @@ describe("help and arguments", () => {
       "--condition-encoding",
       "--recon-loss",
       "--atac-counts",
-      "--prototype-loss",
       "--dropout",
       "--gene-map",
       "--label-map",
@@ -84,6 +84,7 @@ describe("help and arguments", () => {
       "--resolution",
       "--unlabeled-weight",
       ...optimisation,
+      ...loss,
       ...training,
     ],
     map: [
@@ -100,13 +101,14 @@ describe("help and arguments", () => {
       "--cell-type-key",
       "--unlabeled",
       "--label-map",
-      "--eta",
+      ...loss,
       "--unlabeled-prototypes",
       "--resolution",
       "--unlabeled-weight",
       ...optimisation,
     ],
     embed: [
+      "--preset",
       "--model",
       "-o",
       "--memory",
@@ -500,7 +502,7 @@ describe("the whole job", () => {
       "--eta",
       "2",
     ]);
-    assert.deepEqual([both.code, /--prototype-loss off and --eta/.test(both.stderr)], [2, true]);
+    assert.deepEqual([both.code, /eta is given.*"off" has no distance/.test(both.stderr)], [2, true]);
     const unknown = await scpoli([
       "train",
       at("reference.h5ad"),

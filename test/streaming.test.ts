@@ -291,6 +291,7 @@ describe("a streamed run", () => {
         stage: "training",
         plan,
         prototypeCount: types.length,
+        levels: [types.map((_type, k) => k)],
       });
       const { history, prototypes, split } = await trainer.run();
       const latent = await trainer.encode(split.validation);

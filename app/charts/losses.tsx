@@ -10,12 +10,13 @@ export interface EpochEntry {
   readonly epoch: number;
   readonly losses: EpochLosses;
 }
-type Term = "total" | "reconstruction" | "kl" | "prototype";
+type Term = "total" | "reconstruction" | "kl" | "prototype" | "crossEntropy";
 const terms: readonly { readonly term: Term; readonly name: string }[] = [
   { term: "total", name: "total" },
   { term: "reconstruction", name: "reconstruction" },
   { term: "kl", name: "KL divergence" },
-  { term: "prototype", name: "prototypes" },
+  { term: "prototype", name: "distance to prototypes" },
+  { term: "crossEntropy", name: "cross-entropy of types" },
 ];
 const height = 190;
 const margin = { top: 8, right: 12, bottom: 34, left: 58 };
@@ -32,9 +33,10 @@ export function LossChart({
   const [ref, width] = useWidth(420);
   const series = (["train", "validation"] as const).map((part) => ({
     part,
-    points: epochs.flatMap(({ epoch, losses }) =>
-      losses[part] && Number.isFinite(losses[part][term]) ? [{ epoch, value: losses[part][term] }] : [],
-    ),
+    points: epochs.flatMap(({ epoch, losses }) => {
+      const value = losses[part]?.[term];
+      return value !== undefined && Number.isFinite(value) ? [{ epoch, value }] : [];
+    }),
   }));
   const values = series.flatMap(({ points }) => points.map(({ value }) => value));
   const [low, high] = bounds(values);
@@ -45,6 +47,9 @@ export function LossChart({
     margin.bottom -
     ((value - low) / Math.max(1e-9, high - low)) * (height - margin.top - margin.bottom);
   const last = epochs.at(-1)?.losses;
+  const offered = terms.filter(
+    ({ term }) => term !== "crossEntropy" || last?.train.crossEntropy !== undefined,
+  );
   return (
     <figure class="chart" ref={ref}>
       <figcaption class="row">
@@ -54,7 +59,7 @@ export function LossChart({
           value={term}
           onChange={(event) => setTerm(event.currentTarget.value as Term)}
         >
-          {terms.map((one) => (
+          {offered.map((one) => (
             <option key={one.term} value={one.term}>
               {one.name}
             </option>
@@ -65,7 +70,7 @@ export function LossChart({
         width={width}
         height={height}
         role="img"
-        aria-label={`${terms.find((one) => one.term === term)!.name} loss over ${epochs.length} of ${planned} epochs${last ? `, now ${short(last.train[term])}` : ""}`}
+        aria-label={`${terms.find((one) => one.term === term)!.name} loss over ${epochs.length} of ${planned} epochs${last ? `, now ${short(last.train[term] ?? 0)}` : ""}`}
       >
         {linearTicks(low, high, 4).map((tick) => (
           <g key={tick} class="tick">
@@ -110,11 +115,11 @@ export function LossChart({
         <ul class="legend-row">
           <li>
             <span class="line-key train" />
-            training{last ? ` ${short(last.train[term])}` : ""}
+            training{last ? ` ${short(last.train[term] ?? 0)}` : ""}
           </li>
           <li>
             <span class="line-key validation" />
-            validation{last?.validation ? ` ${short(last.validation[term])}` : ""}
+            validation{last?.validation ? ` ${short(last.validation[term] ?? 0)}` : ""}
           </li>
         </ul>
         {epochs.length > 1 && (

@@ -4,7 +4,6 @@
 import { Option, type Command } from "commander";
 import { AnnData } from "../anndata/anndata.js";
 import {
-  defaults,
   type CountsOptions,
   type EmbedOptions,
   type MapOptions,
@@ -21,7 +20,6 @@ import {
   conditionValues,
   oneName,
   readNameMap,
-  real,
   renamedKeys,
   threshold,
   type RenamedKeys,
@@ -29,8 +27,10 @@ import {
 import { addUnlabeledFlags, unlabeledOptions, type UnlabeledFlags } from "./growth-flags.js";
 import {
   addOptimizationFlags,
+  addPrototypeLossFlags,
   memoryFlag,
   optimizationOptions,
+  presetFlag,
   type OptimizationFlags,
 } from "./optimization-flags.js";
 import { countsOptions, duplicateGenesFlag, layerFlag, recoverCountsFlag } from "./counts-flags.js";
@@ -40,7 +40,7 @@ import { mappingText, writtenText } from "./report.js";
 import { referenceDataFlag, reportFlag, reportMapping } from "./report-file.js";
 import { addRunFlags, run, type Result, type RunFlags } from "./session.js";
 
-interface EmbedFlags extends RunFlags, CountsOptions {
+interface EmbedFlags extends RunFlags, CountsOptions, Pick<EmbedOptions, "preset"> {
   readonly output: string;
   readonly conditionKey?: RenamedKeys;
   readonly conditionValue?: readonly string[];
@@ -91,13 +91,9 @@ export function addMap(program: Command): void {
         "a condition that the model knows by name: reuse its row, or give it a new one (default: reuse)",
       ).choices(["reuse", "new"]),
     )
-    .option(
-      "--eta <number>",
-      `weight of the prototype loss of labelled cells (default: ${defaults.eta})`,
-      real(0),
-    )
     .action((path: string, flags: MapFlags) => run(flags, (settings) => map(path, flags, settings)));
-  addRunFlags(addUnlabeledFlags(addOptimizationFlags(command))).addHelpText(
+  addPrototypeLossFlags(addOptimizationFlags(command), "as the reference was trained");
+  addRunFlags(addUnlabeledFlags(command)).addHelpText(
     "after",
     "\nExample:\n  scpoli map patients.h5ad --reference atlas-model -o patients-mapped.h5ad --condition-key donor=patient",
   );
@@ -144,6 +140,7 @@ function addOutputFlags(command: Command): Command {
       "--gene-map <file>",
       "the model's names of the file's genes, one-to-one (orthologs, identifiers): two columns, the file's name and the model's (csv or tsv)",
     )
+    .addOption(presetFlag("labels and uncertainties by the nearest prototype; map: also its optimisation"))
     .option(
       "--threshold <value>",
       "uncertainty above which a cell is unknown: auto (the model's own), 0.3, q0.95 (quantile of these cells), none (default: auto)",
@@ -259,6 +256,7 @@ async function embedOptions(flags: EmbedFlags, model: ScPoli): Promise<EmbedOpti
     atacCounts,
     conditionKey,
     threshold: limit,
+    preset,
     classifier,
     uncertainty,
     geneMap,
@@ -280,6 +278,7 @@ async function embedOptions(flags: EmbedFlags, model: ScPoli): Promise<EmbedOpti
     ...countsOptions(flags),
     atacCounts,
     threshold: limit,
+    preset,
     classifier,
     uncertainty,
     output,

@@ -1,13 +1,26 @@
 // Flags of the optimisation. `map` has those of them that matter where the weights are frozen and there are
 // no labels.
 import { Option, type Command } from "commander";
-import { defaults, type EarlyStopping, type MemoryOptions, type OptimizationOptions } from "../config.js";
+import {
+  defaults,
+  presets,
+  prototypeLosses,
+  type EarlyStopping,
+  type MemoryOptions,
+  type OptimizationOptions,
+  type Preset,
+  type PrototypeLoss,
+} from "../config.js";
 import { amountOfMemory, earlyStopping, real, whole } from "./arguments.js";
 
 export interface OptimizationFlags {
   readonly epochs?: number;
   readonly pretrainingEpochs?: number;
+  readonly preset?: Preset;
+  readonly prototypeLoss?: PrototypeLoss;
   readonly eta?: number;
+  readonly etaCrossEntropy?: number;
+  readonly typeBalance?: number;
   readonly minibatch?: number;
   readonly lr?: number;
   readonly weightDecay?: number;
@@ -24,6 +37,36 @@ export function memoryFlag(): Option {
     "--memory <amount>",
     "memory that the run may take, e.g. 4G (default: 60 % of the machine's)",
   ).argParser(amountOfMemory);
+}
+
+export function presetFlag(what: string): Option {
+  return new Option("--preset <name>", `published: ${what}`).choices(presets);
+}
+
+/** @param fallback - what holds where a flag is left out; undefined: the defaults */
+export function addPrototypeLossFlags(command: Command, fallback?: string): Command {
+  return command
+    .addOption(
+      new Option(
+        "--prototype-loss <kind>",
+        `what draws cells to the prototypes of their types: their distance (the paper's), the cross-entropy over all types, which also pushes them from the others, both, or nothing (off: no fine-tuning) (default: ${fallback ?? defaults.prototypeLoss})`,
+      ).choices(prototypeLosses),
+    )
+    .option(
+      "--eta <number>",
+      `weight of the distance; a large one (100) draws the cells of a type closer together (default: ${fallback ?? defaults.eta})`,
+      real(0),
+    )
+    .option(
+      "--eta-cross-entropy <number>",
+      `weight of the cross-entropy (default: ${fallback ?? defaults.etaCrossEntropy})`,
+      real(0),
+    )
+    .option(
+      "--type-balance <share>",
+      `what cells of rare types count more in the cross-entropy: 0 nothing, 1 all types the same (default: ${fallback ?? defaults.typeBalance})`,
+      real(0, 1),
+    );
 }
 
 export function addOptimizationFlags(command: Command): Command {
@@ -58,26 +101,19 @@ export function addOptimizationFlags(command: Command): Command {
 
 /** Those that matter only where weights and prototypes are learnt. */
 export function addTrainingFlags(command: Command): Command {
-  return command
-    .option(
-      "--pretraining-epochs <n>",
-      `epochs before the prototype loss (default: ${100 * defaults.pretrainingShare} % of the epochs)`,
-      whole(0),
-    )
-    .addOption(
-      new Option(
-        "--prototype-loss <on|off>",
-        "off: no prototype loss and no fine-tuning, as --eta 0 (default: on)",
-      ).choices(["on", "off"]),
-    )
-    .option(
-      "--eta <number>",
-      `weight of the prototype loss; a large one (100) draws the cells of a type closer together (default: ${defaults.eta})`,
-      real(0),
-    )
+  const preset = presetFlag("the values of the published code for all that is not given");
+  return addPrototypeLossFlags(
+    command
+      .addOption(preset)
+      .option(
+        "--pretraining-epochs <n>",
+        `epochs before the prototype loss (default: ${100 * defaults.pretrainingShare} % of the epochs)`,
+        whole(0),
+      ),
+  )
     .option(
       "--prototype-norm <p>",
-      `p of the Minkowski distance to prototypes (default: ${defaults.prototypeNorm})`,
+      `p of the Minkowski distance to prototypes in the loss; the cross-entropy is of Euclidean ones (default: ${defaults.prototypeNorm})`,
       real(1, 100),
     )
     .option(
@@ -91,7 +127,11 @@ export function optimizationOptions(flags: OptimizationFlags): OptimizationOptio
   const {
     epochs,
     pretrainingEpochs,
+    preset,
+    prototypeLoss,
     eta,
+    etaCrossEntropy,
+    typeBalance,
     minibatch,
     lr,
     weightDecay,
@@ -104,7 +144,11 @@ export function optimizationOptions(flags: OptimizationFlags): OptimizationOptio
   return {
     epochs,
     pretrainingEpochs,
+    preset,
+    prototypeLoss,
     eta,
+    etaCrossEntropy,
+    typeBalance,
     minibatch,
     lr,
     weightDecay,

@@ -61,7 +61,6 @@ interface TrainFlags extends RunFlags, CountsOptions, OptimizationFlags, Unlabel
   readonly conditionEncoding?: ConditionEncoding;
   readonly reconLoss?: ReconLoss;
   readonly atacCounts?: TrainOptions["atacCounts"];
-  readonly prototypeLoss?: "on" | "off";
   readonly dropout?: number;
   readonly landmarks: boolean;
   readonly embed?: string;
@@ -193,7 +192,13 @@ async function train(path: string, flags: TrainFlags, settings: RunSettings): Pr
       conditionValues: options.conditionValues,
     };
     if (embed !== undefined)
-      await model.embed(data, { ...settings, ...reading, ...sameLabels(options), output: embed });
+      await model.embed(data, {
+        ...settings,
+        ...reading,
+        ...sameLabels(options),
+        preset: options.preset,
+        output: embed,
+      });
     if (report !== undefined) await writeRunReport(report, { model, data, options: reading }, settings);
     const summary = model.summary();
     const written = [output, embed, report].filter((path) => path !== undefined);
@@ -251,14 +256,8 @@ async function trainOptions(flags: TrainFlags): Promise<TrainOptions> {
     dropout,
     checkpointSeconds,
   } = flags;
-  if (flags.prototypeLoss === "off" && flags.eta !== undefined && flags.eta !== 0)
-    throw new ScPoliError(
-      "usage",
-      "--prototype-loss off and --eta exclude each other; leave one of them out.",
-    );
   return {
     ...optimizationOptions(flags),
-    ...(flags.prototypeLoss === "off" && { eta: 0 }),
     ...unlabeledOptions(flags),
     conditionKeys: conditionKey,
     conditionValues: conditionValues(flags.conditionValue, conditionKey),

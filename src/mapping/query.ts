@@ -4,7 +4,7 @@ import type { AnnData } from "../anndata/anndata.js";
 import type { Matrix } from "../anndata/matrix.js";
 import { readAhead, type BlockReader } from "../anndata/read-ahead.js";
 import { noteCellxgene } from "../data/cellxgene.js";
-import type { StoredModel } from "../model/checkpoint.js";
+import { prototypeLossOf, type StoredModel } from "../model/checkpoint.js";
 import { defaults, type EmbedOptions, type MapOptions, type Note } from "../config.js";
 import { Combinations } from "../data/combinations.js";
 import { firstPlace, lookAtPlaces, takenPlace, type CountsPlace } from "../data/count-places.js";
@@ -36,7 +36,8 @@ import { writtenOut } from "../data/count-source.js";
 import { fillMinibatch, minibatchCapacity, noteSplit, type Dataset } from "../data/minibatches.js";
 import { renameGenes, type NameMapReport } from "../data/name-maps.js";
 import { Network } from "../model/network.js";
-import { planOptimization } from "../training/optimization.js";
+import { levelPrototypes } from "../model/type-cross-entropy.js";
+import { checkUnlabeledLoss, planOptimization } from "../training/optimization.js";
 import { readQueryLabels, type QueryLabels } from "./query-labels.js";
 import {
   extendModel,
@@ -350,7 +351,16 @@ async function learn(
   const K = labels ? stored.json.cell_types.length + labels.newTypes.length : 0;
   const unlabeled = unlabeledLossOf(options, clusteringOf(options), K, unlabeledCells(dataset));
   const rows = K + (unlabeled?.rows ?? 0);
-  const plan = planOptimization(options, { stage: "mapping", cells, hasLabels: rows > 0, dropout: 0, seed });
+  const plan = planOptimization(options, {
+    stage: "mapping",
+    cells,
+    hasLabels: rows > 0,
+    dropout: 0,
+    seed,
+    trained: prototypeLossOf(stored.json),
+  });
+  if (unlabeled) checkUnlabeledLoss(plan);
+  const levels = labels?.levels ?? [];
   const engine = await createEngine(
     {
       minibatchSize: plan.minibatch,
@@ -360,6 +370,7 @@ async function learn(
       levels: dataset.levels + (unlabeled ? 1 : 0),
       prototypes: [rows, model.latentDim],
       unlabeled,
+      levelPrototypes: levelPrototypes(levels, dataset.labels, dataset.levels, plan.typeBalance),
     },
     options,
   );
@@ -375,6 +386,7 @@ async function learn(
       stage: "mapping",
       plan,
       prototypeCount: rows,
+      levels,
       unlabeled,
       knownPrototypes: labels ? storedPrototypes(stored) : undefined,
       onProgress: options.onProgress,

@@ -13,7 +13,15 @@ import {
 } from "#platform";
 import { writeZip } from "../archives/zip.js";
 import type { LevelCalibration } from "./classify.js";
-import type { AtacCounts, ConditionEncoding, ModelOptions, ReconLoss } from "../config.js";
+import {
+  prototypeLosses,
+  type AtacCounts,
+  type ConditionEncoding,
+  type Defaults,
+  type ModelOptions,
+  type PrototypeLoss,
+  type ReconLoss,
+} from "../config.js";
 import { ScPoliError } from "../errors.js";
 import type { SampleMetadata } from "../data/sample-metadata.js";
 import { headRows, type HeadJson, type NoveltyJson } from "./head.js";
@@ -56,6 +64,16 @@ export interface ModelJson {
   readonly cell_types: readonly string[];
   /** per level: rows of `cell_types`, ascending */
   readonly levels: readonly (readonly number[])[];
+  /**
+   * What drew cells to the prototypes; a labelled query is mapped with the same. Missing in models without
+   * labels, of other programs, and of before there was a choice: the distance, with weight 1
+   */
+  readonly prototype_loss?: {
+    readonly loss: PrototypeLoss;
+    readonly eta: number;
+    readonly eta_cross_entropy: number;
+    readonly type_balance: number;
+  };
   /** (K) cells that each prototype is the mean of; 0 where that is not known (imported models) */
   readonly prototype_counts: readonly number[];
   /**
@@ -132,6 +150,31 @@ export function optionsOf(model: ModelJson["model"]): ModelOptions {
     reconLoss: model.recon_loss,
     dropout: model.dropout,
   };
+}
+
+/** What drew cells to prototypes, and with which weights; 0 where a term has no part. */
+type PrototypeLossOptions = Pick<Defaults, "prototypeLoss" | "eta" | "etaCrossEntropy" | "typeBalance">;
+
+/** The prototype loss as `model.json` has it. */
+export function storedPrototypeLoss(options: PrototypeLossOptions): ModelJson["prototype_loss"] {
+  return {
+    loss: options.prototypeLoss,
+    eta: options.eta,
+    eta_cross_entropy: options.etaCrossEntropy,
+    type_balance: options.typeBalance,
+  };
+}
+
+/** The prototype loss from `model.json`. */
+export function prototypeLossOf({ prototype_loss: stored }: ModelJson): PrototypeLossOptions {
+  return stored
+    ? {
+        prototypeLoss: stored.loss,
+        eta: stored.eta,
+        etaCrossEntropy: stored.eta_cross_entropy,
+        typeBalance: stored.type_balance,
+      }
+    : { prototypeLoss: "distance", eta: 1, etaCrossEntropy: 0, typeBalance: 0 };
 }
 
 const jsonName = "model.json";
@@ -452,6 +495,7 @@ function checkJson(parsed: unknown, check: Checker): ModelJson {
       .map((n, key) => check.whole(n, `reference_conditions[${key}]`, 1, conditions[key]!.length)),
     combinations,
     ...checkCellTypes(check, entries),
+    ...checkPrototypeLoss(check, entries.prototype_loss),
     unlabeled_prototypes: checkUnlabeled(check, entries.unlabeled_prototypes ?? []),
     ...(entries.sample_metadata === undefined
       ? {}
@@ -466,6 +510,23 @@ function checkJson(parsed: unknown, check: Checker): ModelJson {
     head: checkHead(check, entries, format),
     landmarks: checkLandmarks(check, entries.landmarks ?? null),
     provenance: check.object(entries.provenance, "provenance"),
+  };
+}
+
+function checkPrototypeLoss(check: Checker, value: unknown): Pick<ModelJson, "prototype_loss"> {
+  if (value === undefined) return {};
+  const entries = check.object(value, "prototype_loss");
+  const loss = check.text(entries.loss, "prototype_loss.loss") as PrototypeLoss;
+  if (!prototypeLosses.includes(loss))
+    check.fail(`prototype_loss.loss is "${loss}"; expected ${prototypeLosses.join(", ")}`);
+  const weight = (name: string): number => check.number(entries[name], `prototype_loss.${name}`, 0);
+  return {
+    prototype_loss: {
+      loss,
+      eta: weight("eta"),
+      eta_cross_entropy: weight("eta_cross_entropy"),
+      type_balance: weight("type_balance"),
+    },
   };
 }
 

@@ -5,7 +5,9 @@ import {
   checkWhole,
   conditionEncodings,
   defaults,
+  oneOf,
   reconLosses,
+  type Defaults,
   type ModelOptions,
   type ReconLoss,
 } from "../config.js";
@@ -29,20 +31,28 @@ export interface ParameterShape {
   readonly role: Role;
 }
 
-/** Completes and checks model options. @throws ScPoliError "usage" for a value out of range */
-export function modelOptions(given: Partial<ModelOptions>, genes: number, keys: number): ModelOptions {
+/**
+ * Completes and checks model options.
+ * @param base - values of what is not given
+ * @throws ScPoliError "usage" for a value out of range
+ */
+export function modelOptions(
+  given: Partial<ModelOptions>,
+  genes: number,
+  keys: number,
+  base: Defaults = defaults,
+): ModelOptions {
+  const width = base.hiddenWidth ?? Math.ceil(Math.sqrt(genes));
   const options: ModelOptions = {
-    hiddenLayerSizes: given.hiddenLayerSizes?.length ? given.hiddenLayerSizes : [Math.ceil(Math.sqrt(genes))],
-    latentDim: given.latentDim ?? defaults.latentDim,
-    conditionEncoding: given.conditionEncoding ?? defaults.conditionEncoding,
+    hiddenLayerSizes: given.hiddenLayerSizes?.length ? given.hiddenLayerSizes : [width],
+    latentDim: given.latentDim ?? base.latentDim,
+    conditionEncoding: given.conditionEncoding ?? base.conditionEncoding,
     embeddingDims:
       given.embeddingDims ??
-      (given.conditionEncoding === "one-hot"
-        ? []
-        : Array.from({ length: keys }, () => defaults.embeddingDims)),
-    injectCondition: given.injectCondition ?? defaults.injectCondition,
-    reconLoss: given.reconLoss ?? defaults.reconLoss,
-    dropout: given.dropout ?? defaults.dropout,
+      (given.conditionEncoding === "one-hot" ? [] : Array.from({ length: keys }, () => base.embeddingDims)),
+    injectCondition: given.injectCondition ?? base.injectCondition,
+    reconLoss: given.reconLoss ?? base.reconLoss,
+    dropout: given.dropout ?? base.dropout,
   };
   options.hiddenLayerSizes.forEach((width) => checkWhole("hiddenLayerSizes", width, 1, 4096));
   options.embeddingDims.forEach((width) => checkWhole("embeddingDims", width, 1, 1024));
@@ -70,15 +80,6 @@ export function modelOptions(given: Partial<ModelOptions>, genes: number, keys: 
       `injectCondition is [${options.injectCondition.join(", ")}]; expected "encoder", "decoder" or both.`,
     );
   return options;
-}
-
-function oneOf(name: string, value: string, known: readonly string[]): void {
-  if (!known.includes(value))
-    throw new ScPoliError(
-      "usage",
-      `${name} is "${value}"; expected ${known.map((one) => `"${one}"`).join(", ")}.`,
-      { name, value },
-    );
 }
 
 /** Name of the one-hot weight (C, H) of a condition key in a first layer. */

@@ -202,11 +202,16 @@ export function trainingHtml(provenance: Readonly<Record<string, unknown>>): str
     ["total", "Total loss"],
     ["reconstruction", "Reconstruction"],
     ["kl", "KL divergence"],
-    ["prototype", "Prototype loss"],
+    ["prototype", "Distance to prototypes"],
+    ["crossEntropy", "Cross-entropy of types"],
+    ["classification", "Cross-entropy of types, relative to their spread"],
   ] as const;
   const plots = terms.flatMap(([term, title]) => {
     const line = (side: "train" | "validation"): Series["points"] =>
-      history.flatMap((losses, epoch) => (losses[side] ? [[epoch + 1, losses[side][term]] as const] : []));
+      history.flatMap((losses, epoch) => {
+        const value = losses[side]?.[term];
+        return value === undefined ? [] : [[epoch + 1, value] as const];
+      });
     const series: Series[] = [
       { name: "training cells", points: line("train") },
       { name: "validation cells", isDashed: true, points: line("validation") },

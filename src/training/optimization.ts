@@ -3,19 +3,32 @@
 import {
   checkNumber,
   checkWhole,
-  defaults,
+  defaultsOf,
+  oneOf,
+  prototypeLosses,
+  type Defaults,
   type EarlyStopping,
   type OptimizationOptions,
+  type PrototypeLoss,
 } from "../config.js";
 import { ScPoliError } from "../errors.js";
 import { checkOptionNames, earlyStoppingNames } from "../option-names.js";
 
-/** Options with every choice made. */
-export interface OptimizationPlan {
-  readonly epochs: number;
-  /** epochs before the prototype loss; equal to `epochs` where there are no labels or eta is 0 */
-  readonly pretrainingEpochs: number;
+/** What draws cells to prototypes, and with which weights. */
+export interface PrototypeLossPlan {
+  readonly prototypeLoss: PrototypeLoss;
+  /** of the distance; 0 where it has no part in the loss */
   readonly eta: number;
+  /** of the cross-entropy; 0 where it has no part in the loss */
+  readonly etaCrossEntropy: number;
+  readonly typeBalance: number;
+}
+
+/** Options with every choice made. */
+export interface OptimizationPlan extends PrototypeLossPlan {
+  readonly epochs: number;
+  /** epochs before the prototype loss; equal to `epochs` where there are no labels or no such loss */
+  readonly pretrainingEpochs: number;
   readonly minibatch: number;
   readonly lr: number;
   readonly weightDecay: number;
@@ -34,7 +47,7 @@ export interface OptimizationPlan {
  */
 const choices = {
   // alpha has its full weight when fine-tuning starts
-  training: { steps: 4000, annealShare: defaults.pretrainingShare },
+  training: { steps: 4000, annealShare: "pretraining" },
   // a few embedding rows that start near their place
   mapping: { steps: 1000, annealShare: 0.25 },
 } as const;
@@ -60,13 +73,23 @@ export function planOptimization(
     hasLabels,
     dropout,
     seed,
-  }: { stage: Stage; cells: number; hasLabels: boolean; dropout: number; seed: number },
+    trained,
+  }: {
+    stage: Stage;
+    cells: number;
+    hasLabels: boolean;
+    dropout: number;
+    seed: number;
+    /** the loss of the reference that is mapped onto */
+    trained?: PrototypeLossPlan;
+  },
 ): OptimizationPlan {
+  const defaults = defaultsOf(options.preset);
   const minibatch = checkWhole("minibatch", options.minibatch ?? defaults.minibatch, 1, 65536);
   const trainFrac = checkNumber("trainFrac", options.trainFrac ?? defaults.trainFrac, 0.01, 1);
   const epochs = checkWhole(
     "epochs",
-    options.epochs ?? chooseEpochs(Math.ceil(cells * trainFrac), minibatch, stage),
+    options.epochs ?? defaults.epochs ?? chooseEpochs(Math.ceil(cells * trainFrac), minibatch, stage),
     1,
     1e6,
   );
@@ -80,14 +103,17 @@ export function planOptimization(
       "usage",
       `pretrainingEpochs is ${pretrainingEpochs}, more than the ${epochs} epochs of the run; expected at most as many.`,
     );
+  const { annealShare } = choices[stage];
   const anneal =
     options.alphaEpochAnneal ??
-    (options.epochs === undefined ? choices[stage].annealShare * epochs : defaults.alphaEpochAnneal);
-  const eta = checkNumber("eta", options.eta ?? defaults.eta, 0);
+    ((options.epochs ?? defaults.epochs) === null
+      ? (annealShare === "pretraining" ? defaults.pretrainingShare : annealShare) * epochs
+      : defaults.alphaEpochAnneal);
+  const loss = planPrototypeLoss(options, options.preset === undefined ? (trained ?? defaults) : defaults);
   return {
     epochs,
-    pretrainingEpochs: hasLabels && eta > 0 ? pretrainingEpochs : epochs,
-    eta,
+    pretrainingEpochs: hasLabels && loss.eta + loss.etaCrossEntropy > 0 ? pretrainingEpochs : epochs,
+    ...loss,
     minibatch,
     lr: checkNumber("lr", options.lr ?? defaults.lr, 0, 1),
     weightDecay: checkNumber("weightDecay", options.weightDecay ?? defaults.weightDecay, 0),
@@ -101,6 +127,54 @@ export function planOptimization(
     dropout,
     seed,
   };
+}
+
+/**
+ * The prototype loss that is asked for. A weight that it has no use for is refused.
+ * @param base - where nothing is asked for
+ * @throws ScPoliError "usage"
+ */
+function planPrototypeLoss(
+  options: OptimizationOptions,
+  base: Pick<Defaults, "prototypeLoss" | "eta" | "etaCrossEntropy" | "typeBalance">,
+): PrototypeLossPlan {
+  const prototypeLoss = oneOf("prototypeLoss", options.prototypeLoss ?? base.prototypeLoss, prototypeLosses);
+  const hasDistance = prototypeLoss === "distance" || prototypeLoss === "both";
+  const hasCrossEntropy = prototypeLoss === "cross-entropy" || prototypeLoss === "both";
+  const refuse = (name: keyof OptimizationOptions, of: string): never => {
+    throw new ScPoliError(
+      "usage",
+      `${name} is given, but the prototype loss "${prototypeLoss}" has no ${of}; leave it out, or choose another loss.`,
+      { name, prototypeLoss },
+    );
+  };
+  if (!hasDistance && options.eta) refuse("eta", "distance");
+  if (!hasDistance && options.prototypeNorm !== undefined) refuse("prototypeNorm", "distance");
+  if (!hasCrossEntropy && options.etaCrossEntropy) refuse("etaCrossEntropy", "cross-entropy");
+  if (!hasCrossEntropy && options.typeBalance) refuse("typeBalance", "cross-entropy");
+  const weight = (name: "eta" | "etaCrossEntropy", has: boolean): number =>
+    has ? checkNumber(name, options[name] ?? base[name], 0) : 0;
+  return {
+    prototypeLoss,
+    eta: weight("eta", hasDistance),
+    etaCrossEntropy: weight("etaCrossEntropy", hasCrossEntropy),
+    typeBalance: hasCrossEntropy
+      ? checkNumber("typeBalance", options.typeBalance ?? base.typeBalance, 0, 1)
+      : 0,
+  };
+}
+
+/**
+ * Unlabelled cells have no type that a cross-entropy could be of: the distance alone draws them.
+ * @throws ScPoliError "usage"
+ */
+export function checkUnlabeledLoss({ prototypeLoss, eta }: PrototypeLossPlan): void {
+  if (eta === 0)
+    throw new ScPoliError(
+      "usage",
+      `unlabeledWeight weighs the distance of unlabelled cells to their prototypes, but the prototype loss "${prototypeLoss}" has no distance, or eta is 0; choose "distance" or "both", or leave it out.`,
+      { prototypeLoss, eta },
+    );
 }
 
 function checkEarlyStopping(options: EarlyStopping): EarlyStopping {

@@ -23,6 +23,7 @@ import {
   type Stage,
 } from "./optimization.js";
 import { PrototypeSums, type Prototypes } from "../model/prototypes.js";
+import { TypeCrossEntropy } from "../model/type-cross-entropy.js";
 import { hash32 } from "../random.js";
 
 /** Everything that changes while a run goes on, besides the engine's parameters. */
@@ -33,7 +34,7 @@ export interface TrainerState {
   /** Adam's steps so far */
   step: number;
   /** sums over the cells of this epoch */
-  sums: { reconstruction: number; kl: number; prototype: number };
+  sums: { reconstruction: number; kl: number; prototype: number; crossEntropy: number };
   early: EarlyStoppingState;
   history: EpochLosses[];
 }
@@ -56,6 +57,8 @@ export interface TrainerOptions {
   readonly plan: OptimizationPlan;
   /** prototypes K in the table; 0: no labels */
   readonly prototypeCount: number;
+  /** per annotation level, rows of its types in the table */
+  readonly levels: readonly (readonly number[])[];
   /**
    * Unlabelled prototypes inside the loss; their rows are the last of the table, and the engine has one level
    * more than the data set.
@@ -212,22 +215,26 @@ export class Trainer {
     const state = this.#state;
     const order = this.#dataset.counts.shuffled(this.split.train, plan.seed, state.epoch);
     groupCombinations(order, plan.minibatch, this.#dataset.combinations);
-    const prototypeWeight = this.#isFineTuning() ? plan.eta : 0;
+    const [prototypeWeight, crossEntropyWeight] = this.#isFineTuning()
+      ? [plan.eta, plan.etaCrossEntropy]
+      : [0, 0];
     await this.#eachMinibatch(order, state.position, async (chunk) => {
       const losses = this.#programs.training.run({
         step: ++state.step,
         learningRate: plan.lr * (plan.earlyStopping?.lrFactor ?? 1) ** state.early.reductions,
         klWeight: this.#alpha(state.epoch + state.position / order.length),
         prototypeWeight,
+        crossEntropyWeight,
         seed: hash32(plan.seed, 1, state.epoch, state.step),
       });
       addLosses(state.sums, losses, chunk.length);
       state.position += chunk.length;
       this.#cellsDone += chunk.length;
-      if (!Number.isFinite(losses.reconstruction + losses.kl + losses.prototype))
+      const { reconstruction, kl, prototype, crossEntropy } = losses;
+      if (!Number.isFinite(reconstruction + kl + prototype + crossEntropy))
         throw new ScPoliError(
           "model",
-          `The loss is not a number in epoch ${state.epoch + 1} (reconstruction ${losses.reconstruction}, KL ${losses.kl}, prototypes ${losses.prototype}); ` +
+          `The loss is not a number in epoch ${state.epoch + 1} (reconstruction ${reconstruction}, KL ${kl}, distance to prototypes ${prototype}, cross-entropy ${crossEntropy}); ` +
             "try a smaller learning rate or eta. Nothing was saved.",
           { epoch: state.epoch, ...losses },
         );
@@ -258,12 +265,14 @@ export class Trainer {
     const state = this.#state;
     const alpha = this.#alpha(state.epoch + 1);
     const fineTuning = this.#isFineTuning();
-    const weights = { kl: alpha, prototype: fineTuning ? plan.eta : 0 };
+    const weights = {
+      kl: alpha,
+      prototype: fineTuning ? plan.eta : 0,
+      crossEntropy: fineTuning ? plan.etaCrossEntropy : 0,
+    };
     const train = lossTerms(state.sums, this.split.train.length, weights);
     const validation =
-      this.split.validation.length > 0
-        ? lossTerms(await this.#validate(fineTuning), this.split.validation.length, weights)
-        : undefined;
+      this.split.validation.length > 0 ? await this.#validate(fineTuning, weights) : undefined;
     const losses: EpochLosses = validation ? { train, validation } : { train };
     state.history.push(losses);
     this.#cellsDone += this.split.validation.length;
@@ -271,7 +280,7 @@ export class Trainer {
     // Without labels or prototype loss there is no fine-tuning: the end of the annealing takes its place.
     const monitored =
       plan.earlyStopping !== null &&
-      (this.options.prototypeCount > 0 && plan.eta > 0 ? fineTuning : alpha >= 1);
+      (this.options.prototypeCount > 0 && plan.eta + plan.etaCrossEntropy > 0 ? fineTuning : alpha >= 1);
     let stop = false;
     if (monitored) {
       const verdict = observe(
@@ -290,23 +299,37 @@ export class Trainer {
     return stop || state.epoch >= plan.epochs || this.options.finish?.aborted === true;
   }
 
-  async #validate(fineTuning: boolean): Promise<TrainerState["sums"]> {
+  /** Losses of the validation cells; while fine-tuning also how well the prototypes tell their types. */
+  async #validate(fineTuning: boolean, weights: TermWeights): Promise<LossTerms> {
     const sums = noLosses();
-    const { seed } = this.options.plan;
+    const { seed, eta, etaCrossEntropy } = this.options.plan;
+    const { levels, labels } = this.#dataset;
+    const types = fineTuning ? new TypeCrossEntropy(this.#prototypes!, this.options.levels) : null;
     this.#held ??= await this.#dataset.counts.hold(this.split.validation);
     const validate = (chunk: Int32Array, start: number): void => {
       // the same noise in every epoch, so that epochs are compared and not their luck
       addLosses(
         sums,
         this.#programs.validation.run({
-          prototypeWeight: fineTuning ? 1 : 0,
+          prototypeWeight: fineTuning && eta > 0 ? 1 : 0,
+          crossEntropyWeight: fineTuning && etaCrossEntropy > 0 ? 1 : 0,
           seed: hash32(seed, 2, 0, start),
         }),
         chunk.length,
       );
+      types?.add(
+        this.#engine.readActivation(this.network.mean),
+        labelsOf(chunk, labels, levels),
+        chunk.length,
+        levels,
+      );
     };
     await this.#eachMinibatch(this.split.validation, 0, validate, this.#held);
-    return sums;
+    const classification = types?.value();
+    return {
+      ...lossTerms(sums, this.split.validation.length, weights),
+      ...(classification !== undefined && { classification }),
+    };
   }
 
   /** Clusters of the unlabelled cells, for the fine-tuning, where they are in the loss. */
@@ -328,13 +351,9 @@ export class Trainer {
   async #updatePrototypes(): Promise<void> {
     const { levels, labels } = this.#dataset;
     const sums = new PrototypeSums(this.options.prototypeCount, this.network.options.latentDim, levels);
-    const own = new Int32Array(this.options.plan.minibatch * levels);
     await this.#eachMinibatch(this.split.train, 0, (chunk) => {
       this.#programs.encoding.run();
-      chunk.forEach((cell, row) =>
-        own.set(labels.subarray(cell * levels, (cell + 1) * levels), row * levels),
-      );
-      sums.add(this.#engine.readActivation(this.network.mean), own, chunk.length);
+      sums.add(this.#engine.readActivation(this.network.mean), labelsOf(chunk, labels, levels), chunk.length);
     });
     this.#setPrototypes(withKnown(sums.finish(this.#prototypes ?? undefined), this.options.knownPrototypes));
   }
@@ -452,36 +471,59 @@ function withKnown(prototypes: Prototypes, known: Prototypes | undefined): Proto
   return prototypes;
 }
 
+/** (cells, levels) labels of some cells */
+function labelsOf(cells: Int32Array, labels: Int32Array, levels: number): Int32Array {
+  const some = new Int32Array(cells.length * levels);
+  cells.forEach((cell, row) => some.set(labels.subarray(cell * levels, (cell + 1) * levels), row * levels));
+  return some;
+}
+
 function noLosses(): TrainerState["sums"] {
-  return { reconstruction: 0, kl: 0, prototype: 0 };
+  return { reconstruction: 0, kl: 0, prototype: 0, crossEntropy: 0 };
 }
 
 function addLosses(sums: TrainerState["sums"], losses: Losses, cells: number): void {
   sums.reconstruction += losses.reconstruction * cells;
   sums.kl += losses.kl * cells;
   sums.prototype += losses.prototype * cells;
+  sums.crossEntropy += losses.crossEntropy * cells;
 }
 
-function lossTerms(
-  sums: TrainerState["sums"],
-  cells: number,
-  weights: { kl: number; prototype: number },
-): LossTerms {
-  const [reconstruction, kl, prototype] = [
+type TermWeights = Readonly<Record<"kl" | "prototype" | "crossEntropy", number>>;
+
+function lossTerms(sums: TrainerState["sums"], cells: number, weights: TermWeights): LossTerms {
+  const [reconstruction, kl, prototype, crossEntropy] = [
     sums.reconstruction / cells,
     sums.kl / cells,
     sums.prototype / cells,
+    sums.crossEntropy / cells,
   ];
   return {
     reconstruction,
     kl,
     prototype,
-    total: reconstruction + weights.kl * kl + weights.prototype * prototype,
+    ...(weights.crossEntropy > 0 && { crossEntropy }),
+    total:
+      reconstruction + weights.kl * kl + weights.prototype * prototype + weights.crossEntropy * crossEntropy,
   };
 }
 
 function metricOf(losses: LossTerms, metric: EarlyStopping["metric"]): number {
+  const { reconstruction, kl, prototype, crossEntropy = 0, classification, total } = losses;
+  const sum = reconstruction + kl + prototype + crossEntropy;
   // without a labelled cell the prototype loss is 0 in every epoch, and the first would be the best
-  const isSum = metric === "unweighted" || (metric === "prototype" && losses.prototype === 0);
-  return isSum ? losses.reconstruction + losses.kl + losses.prototype : losses[metric];
+  switch (metric) {
+    case "unweighted":
+      return sum;
+    case "prototype":
+      return prototype + crossEntropy || sum;
+    case "classification":
+      return classification ?? sum;
+    case "reconstruction":
+      return reconstruction;
+    case "kl":
+      return kl;
+    case "total":
+      return total;
+  }
 }

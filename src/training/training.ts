@@ -6,6 +6,7 @@ import { noteCellxgene } from "../data/cellxgene.js";
 import {
   formatVersion,
   storedOptions,
+  storedPrototypeLoss,
   type ModelJson,
   type StoredModel,
   type StoredTensor,
@@ -16,6 +17,7 @@ import {
   type AtacCounts,
   checkNumber,
   defaults,
+  defaultsOf,
   type ModelOptions,
   type Note,
   type TrainOptions,
@@ -35,9 +37,10 @@ import { openCounts } from "../data/memory.js";
 import { minibatchCapacity, noteSplit, type Dataset } from "../data/minibatches.js";
 import { renameGenes, renameLabels, type NameMapReport } from "../data/name-maps.js";
 import { Network } from "../model/network.js";
-import { planOptimization, type OptimizationPlan } from "./optimization.js";
+import { checkUnlabeledLoss, planOptimization, type OptimizationPlan } from "./optimization.js";
 import { initialValues, modelOptions, parameterShapes, type ModelSizes } from "../model/parameters.js";
 import type { Prototypes } from "../model/prototypes.js";
+import { levelPrototypes } from "../model/type-cross-entropy.js";
 import { fingerprint, loadCheckpoint, saveCheckpoint, type Fingerprint } from "./resume.js";
 import { Trainer, type Snapshot, type TrainingResult } from "./trainer.js";
 import { metadataOfConditions, type SampleMetadata } from "../data/sample-metadata.js";
@@ -85,7 +88,8 @@ export async function trainReference(data: AnnData, options: TrainOptions): Prom
     typeof options.embeddingDims === "number"
       ? Array.from({ length: keys }, () => options.embeddingDims as number)
       : options.embeddingDims;
-  const model = modelOptions({ ...options, embeddingDims: widths }, genes.length, keys);
+  const base = defaultsOf(options.preset);
+  const model = modelOptions({ ...options, embeddingDims: widths }, genes.length, keys, base);
   const seed = options.seed ?? 0;
   const clustering = clusteringOf(options);
   const K = reference.labels.names.length;
@@ -98,6 +102,7 @@ export async function trainReference(data: AnnData, options: TrainOptions): Prom
     dropout: model.dropout,
     seed,
   });
+  if (unlabeled) checkUnlabeledLoss(plan);
   const sizes: ModelSizes = {
     genes: genes.length,
     conditions: reference.conditions.map(({ names }) => names.length),
@@ -128,6 +133,7 @@ export async function trainReference(data: AnnData, options: TrainOptions): Prom
       dataset.labels,
     ),
   );
+  const levels = reference.labels.levels.map(({ types }) => Array.from(types));
   const resume = await checkpoint.load();
 
   const engine = await createEngine(
@@ -139,6 +145,7 @@ export async function trainReference(data: AnnData, options: TrainOptions): Prom
       levels: dataset.levels + (unlabeled ? 1 : 0),
       prototypes: [rows, model.latentDim],
       unlabeled,
+      levelPrototypes: levelPrototypes(levels, dataset.labels, dataset.levels, plan.typeBalance),
     },
     options,
   );
@@ -152,6 +159,7 @@ export async function trainReference(data: AnnData, options: TrainOptions): Prom
       stage: "training",
       plan,
       prototypeCount: rows,
+      levels,
       unlabeled,
       onProgress: options.onProgress,
       signal: options.signal,
@@ -387,6 +395,7 @@ function assemble(
     cell_types: reference.labels.names,
     levels: reference.labels.levels.map(({ types }) => Array.from(types)),
     prototype_counts: Array.from(prototypes.counts),
+    ...(K > 0 && { prototype_loss: storedPrototypeLoss(plan) }),
     unlabeled_prototypes: [],
     calibration,
     ...(reference.metadata && { sample_metadata: reference.metadata }),
