@@ -61,7 +61,8 @@ const layers: readonly {
   { name: "data of a run", files: /^data\//, packages: /^#platform$/ },
   {
     name: "model",
-    files: /^model\/(network|prototypes|parameters|neighbors|exponential|clustering|umap)$/,
+    files:
+      /^model\/(network|prototypes|type-cross-entropy|parameters|neighbors|exponential|clustering|umap)$/,
     but: /^engine\/(?!(engine|nearest)$)/,
   },
   { name: "plots", files: /^plots\//, packages: /^d3-scale$/ },
@@ -303,7 +304,9 @@ test("the public interface is this and nothing else", async () => {
     "OverRepresentation",
     "Plot",
     "PlotTable",
+    "Preset",
     "Progress",
+    "PrototypeLoss",
     "QualityCorrelation",
     "ReportOptions",
     "Rows",

@@ -56,9 +56,21 @@ function trainingText({ json }: StoredModel): string {
     `space of ${model.latent_dim} dimensions, hidden layers of ${model.hidden_layer_sizes.join(" and ")} ` +
     `units and ${entering}. Conditions (number): ${conditions}.` +
     `${types ? ` Cell types (number) of each annotation level: ${types}.` : ""} The model was trained with ` +
-    `Adam${epochs}${minibatch}; ${keptWeights(provenance, plan)} were kept.` +
+    `Adam${epochs}${minibatch}${prototypeLossText(json)}; ${keptWeights(provenance, plan)} were kept.` +
     `${json.landmarks ? " Cells were displayed by UMAP (ref. 2) of the latent space." : ""}`
   );
+}
+
+/** What drew cells to the prototypes of their types, where the model tells. */
+function prototypeLossText({ prototype_loss: stored }: StoredModel["json"]): string {
+  if (!stored || stored.eta + stored.eta_cross_entropy === 0) return "";
+  const terms = [
+    ...(stored.eta > 0 ? [`the distance to prototypes (weight ${stored.eta})`] : []),
+    ...(stored.eta_cross_entropy > 0
+      ? [`the cross-entropy of cell types over prototypes (weight ${stored.eta_cross_entropy})`]
+      : []),
+  ];
+  return `, in the fine-tuning with ${terms.join(" and ")} in the loss`;
 }
 
 function isOneHot(model: StoredModel["json"]["model"]): boolean {
@@ -88,6 +100,7 @@ const losses = {
   kl: "KL",
   total: "total",
   unweighted: "summed",
+  classification: "classification",
 } as const;
 
 function mappingText(
