@@ -13,6 +13,7 @@ import { addInspect } from "./cli/inspect.js";
 import { addLabel } from "./cli/label.js";
 import { addEmbed, addMap } from "./cli/map.js";
 import { addMarkers } from "./cli/markers.js";
+import { optionTable } from "./cli/option-table.js";
 import { addReport } from "./cli/report-file.js";
 import { addSamples } from "./cli/samples.js";
 import { addTrain } from "./cli/train.js";
@@ -32,7 +33,7 @@ function buildProgram(): Command {
     .helpOption("-h, --help", "print this help")
     .usage("<verb> [arguments]")
     .commandsGroup("Verbs:")
-    .helpCommand("help [verb]", "the same as --help")
+    .helpCommand("help [verb]", "the same as --help; help --json: every verb and option, for programs")
     .configureOutput({ outputError: () => undefined })
     .exitOverride()
     .addHelpText("after", exitCodesHelp);
@@ -65,6 +66,10 @@ async function main(args: readonly string[]): Promise<number> {
         "usage",
         `A verb is missing: ${program.commands.map((command) => command.name()).join(", ")}. See scpoli --help.`,
       );
+    if (args[0] === "help" && args.includes("--json")) {
+      process.stdout.write(`${JSON.stringify(optionTable(program))}\n`);
+      return 0;
+    }
     await program.parseAsync(args, { from: "user" });
     return 0;
   } catch (thrown) {

@@ -31,12 +31,13 @@ export const largestRatio = 1032;
 
 /**
  * The files in a zip file, folders left out.
- * @throws Error that says what is wrong with it
+ * @throws Error that says what is wrong with it; RangeError where there are too many
  */
 export async function listZip(read: ReadBytes, bytes: number): Promise<ZipEntry[]> {
   const { position, length, count } = await directoryOf(read, bytes);
-  if (length > longestDirectory || count > mostEntries || position + length > bytes)
-    throw new Error("its list of files is damaged");
+  if (position + length > bytes) throw new Error("its list of files is damaged");
+  if (length > longestDirectory || count > mostEntries)
+    throw new RangeError("it has more files than a model can have");
   const view = viewOf(await read(position, length));
   const entries: ZipEntry[] = [];
   for (let at = 0, n = 0; n < count; n++) {

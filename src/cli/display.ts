@@ -17,28 +17,39 @@ const shortestWaitMs = 5_000;
 export class Display {
   readonly #stream: Stream;
   readonly #quiet: boolean;
+  readonly #form: "text" | "json";
   readonly #startMs = Date.now();
   #lastMs = 0;
   #hasBar = false;
   /** stage whose first epoch has been told */
   #told: Progress["stage"] | null = null;
 
-  /** @param quiet - warnings only */
-  constructor(stream: Stream, quiet: boolean) {
+  /**
+   * @param quiet - warnings only
+   * @param form - json: `{"note": ...}` and `{"progress": ...}`, one object per line
+   */
+  constructor(stream: Stream, quiet: boolean, form: "text" | "json" = "text") {
     this.#stream = stream;
     this.#quiet = quiet;
+    this.#form = form;
     this.#lastMs = this.#startMs;
   }
 
   readonly note = ({ level, message }: Note): void => {
-    if (level === "warning") this.#line(`scpoli: warning: ${message}`);
+    if (this.#form === "json") {
+      if (level === "warning" || !this.#quiet) this.#line(JSON.stringify({ note: { level, message } }));
+    } else if (level === "warning") this.#line(`scpoli: warning: ${message}`);
     else if (!this.#quiet) this.#line(message);
   };
 
   readonly progress = (progress: Progress): void => {
     if (this.#quiet) return;
     const now = Date.now();
-    if (this.#stream.isTTY) {
+    if (this.#form === "json") {
+      const isEnd = progress.losses !== undefined || progress.done >= progress.total;
+      if (!isEnd && now - this.#lastMs < redrawMs) return;
+      this.#line(JSON.stringify({ progress }));
+    } else if (this.#stream.isTTY) {
       if (this.#hasBar && progress.done < progress.total && now - this.#lastMs < redrawMs) return;
       this.#stream.write(`\r${bar(progress, this.#stream.columns ?? 80)}\x1b[K`);
       this.#hasBar = true;

@@ -4,6 +4,7 @@ import { readText } from "#platform";
 import { AnnData } from "../anndata/anndata.js";
 import type { RunSettings } from "../config.js";
 import { ScPoliError } from "../errors.js";
+import { openModelFiles } from "../model/model-files.js";
 import { checkExportFolder } from "../scarches/export.js";
 import { ScPoli } from "../scpoli.js";
 import { checkOutputs } from "./outputs.js";
@@ -20,7 +21,7 @@ export function addImport(program: Command): void {
     .command("import")
     .summary("a model of the Python package scArches, as a model of this program")
     .description(
-      "Reads a scPoli model that scArches has saved (a folder with attr.pkl, model_params.pt, var_names.csv), or a single model.pt as ArchMap and scvi-hub have them, also in a zip or tar file, and saves it as a model of this program. It is read as data; no Python is needed and nothing in it is run.",
+      "Reads a scPoli model that scArches has saved (a folder with attr.pkl, model_params.pt, var_names.csv), or a single model.pt as ArchMap and scvi-hub have them, also in a zip or tar file, and saves it as a model of this program. A model of this program becomes a folder or one file, as the output is named. It is read as data; no Python is needed and nothing in it is run.",
     )
     .argument("<path>", "a folder of scArches, a zip or tar file of one, or model.pt")
     .requiredOption("-o, --output <model>", "folder to write, or a file whose name ends in .zip")
@@ -43,16 +44,21 @@ async function importModel(
   { onNote }: RunSettings,
 ): Promise<Result> {
   await checkOutputs({ inputs: genes === undefined ? [path] : [path, genes], folders: [output], force });
-  const model = await ScPoli.import(path, {
-    onNote,
-    genes: genes === undefined ? undefined : await geneNames(genes),
-  });
+  const model = (await isPythonModelAt(path))
+    ? await ScPoli.import(path, { onNote, genes: genes === undefined ? undefined : await geneNames(genes) })
+    : await ScPoli.load(path, { onNote });
   await model.save(output, { force });
   const summary = model.summary();
   return {
     json: { ...summary, written: [output] },
     text: `${modelText(output, summary)}\n\n${writtenText([output])}`,
   };
+}
+
+/** A folder that has neither kind of model goes to the importer, which tells what is missing. */
+async function isPythonModelAt(path: string): Promise<boolean> {
+  const files = await openModelFiles(path);
+  return files !== null && !files.names.includes("model.json");
 }
 
 export function addExport(program: Command): void {

@@ -46,7 +46,7 @@ function isOutOfMemory(error: Error): boolean {
 }
 
 /** Flags that users of scArches and scvi-tools know under another name. */
-const otherNames: Readonly<Record<string, string>> = {
+export const otherNames: Readonly<Record<string, string>> = {
   "--n-epochs": "--epochs",
   "--max-epochs": "--epochs",
   "--condition-keys": "--condition-key",

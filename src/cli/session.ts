@@ -16,6 +16,7 @@ export interface RunFlags {
   readonly simd?: RunSettings["simd"];
   readonly quiet?: boolean;
   readonly json?: boolean;
+  readonly progress?: "text" | "json";
   readonly force?: boolean;
 }
 
@@ -48,12 +49,18 @@ export function addRunFlags(command: Command): Command {
     )
     .option("--force", "go on where a check would stop; replace what is there")
     .option("--json", "one JSON object on stdout as the result")
+    .addOption(
+      new Option(
+        "--progress <form>",
+        "notes and progress on stderr as text, or for programs as one JSON object per line (default: text)",
+      ).choices(["text", "json"]),
+    )
     .option("--quiet", "no progress and no notes, only warnings and errors");
 }
 
 /** Runs a verb and prints its result. */
 export async function run(flags: RunFlags, verb: (settings: RunSettings) => Promise<Result>): Promise<void> {
-  const display = new Display(process.stderr, flags.quiet ?? false);
+  const display = new Display(process.stderr, flags.quiet ?? false, flags.progress ?? "text");
   const notes: Note[] = [];
   const started = performance.now();
   const interruption = listenForInterruption(display);

@@ -60,7 +60,7 @@ function unpackingError(path: string, error: unknown): ScPoliError {
   return new ScPoliError(
     "model",
     `${path} cannot be unpacked: ${reason}. Copy or download it again.`,
-    { path },
+    { path, ...(error instanceof RangeError && { models: 0 }) },
     { cause: error },
   );
 }
@@ -75,7 +75,7 @@ export async function isModel(path: string): Promise<boolean> {
     return (await openModelFiles(path)) !== null;
   } catch (error) {
     // a zip file may also be a Zarr store
-    return !/\.zip$/i.test(path) || (error instanceof ScPoliError && Number(error.details["models"]) > 1);
+    return !/\.zip$/i.test(path) || !(error instanceof ScPoliError && error.details["models"] === 0);
   }
 }
 
