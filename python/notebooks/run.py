@@ -1,0 +1,15 @@
+"""Runs the notebooks of this folder from their first cell to their last; the first that fails is told."""
+
+import pathlib
+import sys
+
+import nbformat
+from nbclient import NotebookClient
+
+for path in sorted(pathlib.Path(__file__).parent.glob("*.ipynb")):
+    notebook = nbformat.read(path, as_version=4)
+    NotebookClient(notebook, timeout=600, kernel_name="python3").execute(cwd=str(path.parent))
+    outputs = sum(len(cell.get("outputs", [])) for cell in notebook.cells)
+    iframes = sum("<iframe srcdoc=" in str(cell.get("outputs", "")) for cell in notebook.cells)
+    print(f"{path.name}: {len(notebook.cells)} cells, {outputs} outputs, {iframes} reports")
+sys.exit(0)

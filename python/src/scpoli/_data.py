@@ -1,0 +1,358 @@
+"""AnnData to files that the command line reads, and its results back."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import tempfile
+import warnings
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Union
+
+import anndata as ad
+import h5py
+import numpy as np
+import pandas as pd
+import scipy.sparse as sp
+
+from ._errors import FormatError, RefusedError
+
+try:
+    from anndata.io import read_elem, write_elem
+except ImportError:
+    from anndata.experimental import read_elem, write_elem
+
+#: An AnnData in memory or backed, or the path of a file.
+Data = Union[ad.AnnData, str, "os.PathLike[str]"]
+
+
+class Workspace:
+    """A folder for the files of one run; gone when the run has ended."""
+
+    def __init__(self) -> None:
+        self._folder = tempfile.mkdtemp(prefix="scpoli-", dir=os.environ.get("SCPOLI_TMPDIR"))
+        self.names: dict[str, str] = {}
+
+    def __enter__(self) -> Workspace:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def path(self, name: str, called: str) -> str:
+        """Give the path of a file, and tell what errors are to call it."""
+        path = os.path.join(self._folder, name)
+        self.names[path] = called
+        return path
+
+    # values of options that the command line reads from files
+
+    def place(self, verb: str, options: dict[str, Any]) -> dict[str, Any]:
+        """Write tables and lists that are given in place of files, and give the paths instead."""
+        placed = dict(options)
+        for name in ("gene_map", "label_map"):
+            if name in placed and not isinstance(placed[name], (str, os.PathLike)):
+                placed[name] = self._table(name, _pairs(name, placed[name]), header=False)
+        if isinstance(placed.get("metadata"), pd.DataFrame):
+            placed["metadata"] = self._table("metadata", _with_index(placed["metadata"]), header=True)
+        if isinstance(placed.get("gene_sets"), Mapping):
+            lines = ("\t".join([name, "", *genes]) for name, genes in placed["gene_sets"].items())
+            placed["gene_sets"] = self._text("gene_sets", ".gmt", lines)
+        genes = placed.get("genes")
+        if verb == "train" and genes is not None and not isinstance(genes, (str, int, os.PathLike, np.integer)):
+            placed["genes"] = self._text("genes", ".txt", (str(gene) for gene in genes))
+        return placed
+
+    def _text(self, name: str, ending: str, lines: Iterable[str]) -> str:
+        path = self.path(f"{name}{ending}", name)
+        Path(path).write_text("".join(f"{line}\n" for line in lines), encoding="utf8")
+        return path
+
+    def _table(self, name: str, table: pd.DataFrame, *, header: bool) -> str:
+        path = self.path(f"{name}.csv", name)
+        table.to_csv(path, index=False, header=header)
+        return path
+
+
+def _pairs(name: str, value: Any) -> pd.DataFrame:
+    if isinstance(value, Mapping):
+        return pd.DataFrame(list(value.items()))
+    if isinstance(value, pd.Series):
+        return value.reset_index()
+    if isinstance(value, pd.DataFrame):
+        return value if value.shape[1] == 2 else value.reset_index()
+    raise TypeError(f"{name}: expected a dict, a Series, a DataFrame of two columns or a path.")
+
+
+def _with_index(table: pd.DataFrame) -> pd.DataFrame:
+    is_plain = isinstance(table.index, pd.RangeIndex) and table.index.name is None
+    return table if is_plain else table.reset_index()
+
+
+# AnnData, written
+
+
+def is_path(data: Any) -> bool:
+    """Whether data is the path of a file."""
+    return isinstance(data, (str, os.PathLike))
+
+
+def check_data(data: Any) -> None:
+    """Raise a TypeError where data is neither an AnnData nor a path."""
+    if not is_path(data) and not isinstance(data, ad.AnnData):
+        raise TypeError(f"Expected an AnnData or the path of a file, got a {type(data).__name__}.")
+
+
+@contextlib.contextmanager
+def input_file(
+    workspace: Workspace,
+    data: Data,
+    *,
+    name: str = "adata",
+    layer: str | None = None,
+    counts: bool = True,
+    without: Iterable[str] = (),
+    obsm: Sequence[str] = (),
+    uns: Sequence[str] = (),
+) -> Iterator[str]:
+    """Give a file with what a run needs of data.
+
+    Parameters
+    ----------
+    data
+        In memory: X (and, where it does not hold counts, raw and the layers named so), obs and var are written,
+        uncompressed. Backed by a file that has the same obs: that file. A path: itself.
+    layer
+        Where the counts are; then nothing else is written.
+    counts
+        Whether the run reads counts at all.
+    without
+        Columns of obs to leave out.
+    obsm, uns
+        Entries to write, too.
+    """
+    if is_path(data):
+        yield os.fspath(data)
+        return
+    columns = [column for column in data.obs.columns if column not in set(without)]
+    if data.isbacked and not data.is_view and len(columns) == data.obs.shape[1] and not obsm:
+        path = str(data.filename)
+        if _has_same_obs(path, data.obs):
+            workspace.names[path] = name
+            yield path
+            return
+    path = workspace.path(f"{name}.h5ad", name)
+    with h5py.File(path, "w") as file:
+        file.attrs.update({"encoding-type": "anndata", "encoding-version": "0.1.0"})
+        _write_frame(file, "obs", data.obs[columns], name)
+        _write_frame(file, "var", data.var, name)
+        for group in ("obsm", "uns", "layers", "varm", "obsp", "varp"):
+            write_elem(file, group, {})
+        for key in obsm:
+            if key in data.obsm:
+                write_elem(file, f"obsm/{key}", _plain(data.obsm[key]))
+        for key in uns:
+            if key in data.uns:
+                write_elem(file, f"uns/{key}", data.uns[key])
+        if counts:
+            _write_counts(file, data, layer, name)
+    yield path
+
+
+#: Entries of uns that tell what a file is (CELLxGENE's schema).
+schema_entries = ("schema_version", "title", "batch_condition", "default_embedding")
+
+
+def _has_same_obs(path: str, obs: pd.DataFrame) -> bool:
+    try:
+        with h5py.File(path, "r") as file:
+            return bool(read_elem(file["obs"]).equals(obs))
+    except (OSError, KeyError):
+        return False
+
+
+#: Layers that may hold counts, in the order in which the command line looks.
+_count_layers = ("counts", "raw_counts")
+
+
+def _write_counts(file: h5py.File, data: ad.AnnData, layer: str | None, name: str) -> None:
+    """Write the first place that holds counts, and those before it."""
+    if layer not in (None, "X", "raw"):
+        if layer not in data.layers:
+            known = ", ".join(repr(key) for key in data.layers) or "none"
+            raise FormatError(f"{name} has no layer '{layer}' (its layers: {known}).")
+        _write_matrix(file, f"layers/{layer}", data.layers[layer], name)
+        return
+    if layer != "raw" and data.X is not None:
+        _write_matrix(file, "X", data.X, name)
+        if layer == "X" or _looks_like_counts(data.X):
+            return
+    if data.raw is not None:
+        raw = file.create_group("raw")
+        raw.attrs.update({"encoding-type": "raw", "encoding-version": "0.1.0"})
+        _write_frame(raw, "var", data.raw.var, f"{name}.raw")
+        write_elem(raw, "varm", {})
+        _write_matrix(raw, "X", data.raw.X, name)
+        if layer == "raw" or _looks_like_counts(data.raw.X):
+            return
+    for key in _count_layers:
+        if key in data.layers:
+            _write_matrix(file, f"layers/{key}", data.layers[key], name)
+            if _looks_like_counts(data.layers[key]):
+                return
+
+
+def _plain(value: Any) -> Any:
+    """A matrix in memory: of a view, a backed file or a lazy array what is behind it."""
+    if hasattr(value, "to_memory"):
+        value = value.to_memory()
+    if hasattr(value, "compute"):
+        value = value.compute()
+    if isinstance(value, np.matrix):
+        return np.asarray(value)
+    return value
+
+
+def _stored(value: Any) -> h5py.Dataset | h5py.Group | None:
+    """Where a matrix of a backed AnnData lies in its file."""
+    group = value if isinstance(value, h5py.Dataset) else getattr(value, "group", None)
+    return group if isinstance(group, (h5py.Dataset, h5py.Group)) else None
+
+
+def _write_matrix(group: h5py.Group, key: str, value: Any, name: str) -> None:
+    stored = _stored(value)
+    if stored is not None:
+        group.copy(stored, group, key)
+        return
+    matrix = _plain(value)
+    if sp.issparse(matrix) and matrix.format not in ("csr", "csc"):
+        matrix = matrix.tocsr()
+    if sp.issparse(matrix):
+        # of a view a class of anndata's own
+        plain = sp.csr_matrix if matrix.format == "csr" else sp.csc_matrix
+        matrix = plain((matrix.data, matrix.indices, matrix.indptr), shape=matrix.shape, copy=False)
+    elif isinstance(matrix, np.ndarray):
+        matrix = np.asarray(matrix)
+    else:
+        raise FormatError(f"{name}.{key} is a {type(matrix).__name__}; expected an array or a sparse matrix.")
+    if matrix.dtype == object:
+        raise FormatError(f"{name}.{key} holds Python objects; expected numbers.")
+    write_elem(group, key, matrix)
+
+
+def _looks_like_counts(value: Any) -> bool:
+    stored = _stored(value)
+    if isinstance(stored, h5py.Group):
+        values = stored["data"][:1_000_000]
+    elif stored is not None:
+        values = stored[:1000]
+    else:
+        matrix = _plain(value)
+        values = matrix.data if sp.issparse(matrix) else np.asarray(matrix)
+    sample = values.ravel()[:1_000_000] if values.flags.c_contiguous else values[:1000].ravel()
+    if np.issubdtype(sample.dtype, np.integer):
+        return bool((sample >= 0).all())
+    return bool(np.isfinite(sample).all() and (sample >= 0).all() and (sample == np.floor(sample)).all())
+
+
+def _write_frame(group: h5py.Group, key: str, frame: pd.DataFrame, name: str) -> None:
+    # text as Python objects: anndata 0.10 does not write the strings of pandas 3
+    index = pd.Index([str(entry) for entry in frame.index], dtype=object, name=frame.index.name)
+    columns = pd.Index([str(column) for column in frame.columns], dtype=object)
+    parts = {at: _writable(values) for at, (_, values) in enumerate(frame.items())}
+    frame = pd.DataFrame({at: pd.Series(part.array, index, part.dtype) for at, part in parts.items()}, index=index)
+    frame.columns = columns
+    for column in list(frame.columns):
+        if frame[column].dtype != object:
+            continue
+        kind = pd.api.types.infer_dtype(frame[column], skipna=True)
+        if kind not in ("string", "empty"):
+            warnings.warn(
+                f"{name}.{key}['{column}'] holds values of several kinds ({kind}) and is taken as text.",
+                UserWarning,
+                stacklevel=6,
+            )
+            frame[column] = frame[column].map(lambda cell: cell if pd.isna(cell) else str(cell)).astype("category")
+        elif frame[column].isna().any():
+            frame[column] = frame[column].astype("category")
+    try:
+        write_elem(group, key, frame)
+    except (TypeError, ValueError, NotImplementedError) as error:
+        raise FormatError(f"{name}.{key} cannot be written: {error}") from error
+
+
+def _writable(values: pd.Series) -> pd.Series:
+    """A column as anndata of every version writes it: text with missing values, dates and periods as categories."""
+    kind = values.dtype
+    if isinstance(kind, pd.CategoricalDtype):
+        if not pd.api.types.is_string_dtype(kind.categories.dtype) or kind.categories.dtype == object:
+            return values
+        return values.cat.rename_categories(kind.categories.astype(object))
+    if isinstance(kind, pd.StringDtype):
+        values = values.astype(object)
+        return values.astype("category") if values.isna().any() else values
+    if pd.api.types.is_datetime64_any_dtype(kind) or isinstance(kind, pd.PeriodDtype):
+        return values.astype(str).astype("category")
+    return values
+
+
+# Results, read
+
+
+class Results:
+    """What the command line has added to a file.
+
+    Parameters
+    ----------
+    path
+        Of the file.
+    known
+        Columns of obs that were there before.
+    """
+
+    def __init__(self, path: str, known: Iterable[str]) -> None:
+        with h5py.File(path, "r") as file:
+            before = set(known)
+            order = [str(column) for column in file["obs"].attrs["column-order"]]
+            self.obs = {column: read_elem(file[f"obs/{column}"]) for column in order if column not in before}
+            self.obsm = {key: read_elem(file[f"obsm/{key}"]) for key in file.get("obsm", {})}
+            self.uns = {key: read_elem(file[f"uns/{key}"]) for key in file.get("uns", {}) if key == "scpoli"}
+
+    def write_into(self, data: ad.AnnData) -> None:
+        """Write the results into obs, obsm and uns of an AnnData with the same cells."""
+        for column, values in self.obs.items():
+            data.obs[column] = pd.Series(values, index=data.obs.index) if np.ndim(values) == 1 else values
+        for key, values in self.obsm.items():
+            data.obsm[key] = values
+        for key, values in self.uns.items():
+            data.uns[key] = values
+
+    def frame(self, index: pd.Index) -> pd.DataFrame:
+        """Give the columns of obs as a table."""
+        return pd.DataFrame(self.obs, index=index)
+
+
+_endings = ("pred", "prob", "uncert", "novelty", "unknown", "distance", "prototype", "completed")
+_positions = ("X_scpoli", "X_umap_scpoli")
+
+
+def results_of(data: Data, levels: Sequence[str], *, force: bool) -> list[str]:
+    """Give the columns of obs that an earlier run has written and that are to be written anew.
+
+    Raises
+    ------
+    RefusedError
+        Where such a column or position is there and not of an earlier run, unless ``force``.
+    """
+    if is_path(data):
+        return []
+    columns = [f"{level}_{ending}" for level in levels for ending in _endings] + ["scpoli_cluster"]
+    there = [column for column in columns if column in data.obs]
+    if not force and "scpoli" not in data.uns:
+        taken = [f"adata.obs['{column}']" for column in there]
+        taken += [f"adata.obsm['{key}']" for key in _positions if key in data.obsm]
+        if taken:
+            raise RefusedError(f"{taken[0]} is there already and was not written by scpoli; force=True replaces it.")
+    return there

@@ -1,0 +1,525 @@
+"""Models: training, reading, mapping, samples."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+import weakref
+import zipfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, overload
+
+import anndata as ad
+import pandas as pd
+
+from ._data import Data, Results, Workspace, check_data, input_file, is_path, results_of, schema_entries
+from ._errors import Interrupted, UsageError
+from ._run import run
+from ._table import resolved, with_options
+
+if TYPE_CHECKING:
+    from typing import Unpack
+
+    from ._report import Report
+    from ._signatures import EmbedOptions, LabelOptions, MapOptions, ReportOptions, SamplesOptions, TrainOptions
+
+Keys = str | Sequence[str]
+
+
+class Model:
+    """A scPoli model: a reference, perhaps with queries mapped onto it.
+
+    Made by :func:`train`, :func:`read` and :meth:`map`. A model is immutable: `map` and `label` give new ones.
+
+    Attributes
+    ----------
+    path
+        Folder or file that holds the model. Of a model that has not been saved a temporary one, which goes with it.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], *, summary: dict[str, Any] | None = None) -> None:
+        self.path = Path(path)
+        self._summary = summary if summary is not None else run("inspect", [path], {}, progress=False)
+
+    @classmethod
+    def _temporary(cls, made: str) -> Model:
+        """Take over a file of a workspace."""
+        folder = tempfile.mkdtemp(prefix="scpoli-model-", dir=os.environ.get("SCPOLI_TMPDIR"))
+        path = shutil.move(made, os.path.join(folder, "model.zip"))
+        model = cls(path)
+        weakref.finalize(model, shutil.rmtree, folder, ignore_errors=True)
+        return model
+
+    # what is known of it
+
+    @property
+    def summary(self) -> dict[str, Any]:
+        """What ``scpoli inspect MODEL --json`` tells: conditions, cell types, prototypes, provenance and more."""
+        return self._summary
+
+    @property
+    def condition_keys(self) -> list[str]:
+        """Names of the condition keys."""
+        return list(self._summary["conditions"])
+
+    @property
+    def conditions(self) -> dict[str, list[str]]:
+        """Names of the conditions of each key, those of the reference first."""
+        return self._summary["conditions"]
+
+    @property
+    def cell_type_keys(self) -> list[str]:
+        """Names of the annotation levels."""
+        return list(self._summary["cell_types"])
+
+    @property
+    def cell_types(self) -> dict[str, list[str]]:
+        """Names of the cell types of each level."""
+        return {level: list(types) for level, types in self._summary["cell_types"].items()}
+
+    @property
+    def prototypes(self) -> pd.DataFrame:
+        """Every prototype: its level, its cells, its spread, the nearest other one. Index: its name."""
+        return pd.DataFrame(self._summary["prototypes"]).set_index("name")
+
+    @property
+    def genes(self) -> pd.Index:
+        """Names of the genes."""
+        return pd.Index(self._json()["genes"])
+
+    @property
+    def history(self) -> pd.DataFrame:
+        """Losses of each epoch of the training, a row per epoch; empty where they are not kept."""
+        return pd.json_normalize(self._json()["provenance"].get("history", []))
+
+    def _json(self) -> dict[str, Any]:
+        path = self.path
+        if path.is_dir() and (path / "model.json").exists():
+            return json.loads((path / "model.json").read_text(encoding="utf8"))
+        with Workspace() as workspace:
+            made = str(path)
+            if not zipfile.is_zipfile(made) or "model.json" not in zipfile.ZipFile(made).namelist():
+                made = workspace.path("model.zip", "the model")
+                run("import", [path], {"output": made}, progress=False)
+            with zipfile.ZipFile(made) as archive:
+                return json.loads(archive.read("model.json"))
+
+    def __repr__(self) -> str:
+        cells = self._summary["cells"]
+        of = f" of {cells:,} cells" if cells else ""
+        keys = ", ".join(f"{key} ({len(names)})" for key, names in self.conditions.items())
+        types = ", ".join(f"{key} ({len(names)})" for key, names in self.cell_types.items()) or "none"
+        return (
+            f"scPoli model{of} x {self._summary['genes']:,} genes\n"
+            f"    conditions: {keys}\n    cell types: {types}\n    path: {self.path}"
+        )
+
+    # verbs
+
+    @overload
+    def map(
+        self, adata: Data, *, copy: Literal[False] = ..., output: None = ..., **options: Unpack[MapOptions]
+    ) -> Mapping_: ...
+    @overload
+    def map(
+        self, adata: ad.AnnData, *, copy: Literal[True], output: None = ..., **options: Unpack[MapOptions]
+    ) -> ad.AnnData: ...
+    @overload
+    def map(
+        self, adata: Data, *, copy: bool = ..., output: str | os.PathLike[str], **options: Unpack[MapOptions]
+    ) -> Mapping_: ...
+    def map(
+        self, adata: Data, *, copy: bool = False, output: str | os.PathLike[str] | None = None, **options: Any
+    ) -> Mapping_ | ad.AnnData:
+        """Map new cells onto the reference: positions, cell types, uncertainties.
+
+        What is new about the conditions is learnt; the reference stays as it is. Written into `adata`: per level
+        ``obs["<level>_pred"]`` and the columns beside it, ``obsm["X_scpoli"]``, ``obsm["X_umap_scpoli"]`` where the
+        model carries a UMAP, ``uns["scpoli"]``. Results of an earlier run are replaced.
+
+        Parameters
+        ----------
+        adata
+            Cells with raw counts, in memory or backed; or the path of a file, with `output`.
+        copy
+            Leave `adata` as it is and return an annotated copy.
+        output
+            File to write (``.h5ad``) instead of writing into `adata`: the input with the results in it.
+        **options
+            Options of the verb.
+
+        Returns
+        -------
+        :class:`Mapping`, or the copy.
+
+        Raises
+        ------
+        ScPoliError
+            A subclass says what went wrong; :class:`RefusedError` where ``force=True`` would go on.
+
+        Examples
+        --------
+        >>> mapping = model.map(query)
+        >>> query.obs[["cell_type_pred", "cell_type_prob"]]
+        >>> mapping.verdict["light"]
+        """
+        return self._place("map", "reference", adata, copy, output, options)
+
+    def embed(
+        self, adata: Data, *, copy: bool = False, output: str | os.PathLike[str] | None = None, **options: Any
+    ) -> Mapping_ | ad.AnnData:
+        """Position and label cells whose conditions the model knows. Nothing is learnt.
+
+        Parameters
+        ----------
+        adata
+            Cells with raw counts, in memory or backed; or the path of a file, with `output`.
+        copy
+            Leave `adata` as it is and return an annotated copy.
+        output
+            File to write (``.h5ad``) instead of writing into `adata`.
+        **options
+            Options of the verb.
+
+        Returns
+        -------
+        As :meth:`map`.
+        """
+        return self._place("embed", "model", adata, copy, output, options)
+
+    def _place(
+        self,
+        verb: str,
+        model_option: str,
+        adata: Data,
+        copy: bool,
+        output: str | os.PathLike[str] | None,
+        given: Mapping[str, Any],
+    ) -> Mapping_ | ad.AnnData:
+        check_data(adata)
+        options = resolved(verb, given)
+        if is_path(adata) and output is None:
+            raise UsageError(f"{verb}() of the path of a file needs output, the file to write.")
+        if copy and (output is not None or is_path(adata)):
+            raise UsageError("copy is for an AnnData whose results are written into it; with output leave it out.")
+        old = results_of(adata, self.cell_type_keys, force=bool(options.get("force")))
+        with Workspace() as workspace:
+            options = workspace.place(verb, options)
+            workspace.names[str(self.path)] = "the model"
+            into = os.fspath(output) if output is not None else workspace.path("mapped.h5ad", "the results")
+            saved = None
+            if verb == "map":
+                saved = options.get("save_model") or workspace.path("model.zip", "the model")
+            with input_file(workspace, adata, layer=options.get("layer"), without=old, uns=schema_entries) as path:
+                result = run(
+                    verb,
+                    [path],
+                    {
+                        **options,
+                        model_option: self.path,
+                        "output": into,
+                        **({"save_model": saved} if saved is not None else {}),
+                    },
+                    names=workspace.names,
+                )
+            if saved is None:
+                model = self
+            else:
+                model = Model(saved) if "save_model" in options else Model._temporary(os.fspath(saved))
+            if output is not None:
+                return Mapping_(result, model, None, Path(into))
+            target = adata.copy() if copy else adata
+            known = [column for column in adata.obs.columns if column not in set(old)]
+            Results(into, known).write_into(target)
+            return target if copy else Mapping_(result, model, target, None)
+
+    def samples(self, adata: Data | None = None, *, key: Keys | None = None, **options: Any) -> Any:
+        """Analyse the embedding of the conditions, each a sample. Nothing is trained.
+
+        Parameters
+        ----------
+        adata
+            The samples' cells: columns of obs that are constant within a sample are what is known of it, the counts
+            give mean expression and pseudobulk.
+        key
+            Condition keys to look at. Default: all.
+        **options
+            Options of the verb.
+
+        Returns
+        -------
+        An AnnData with a row per sample: X the embedding, obs what is known of the sample, ``obsm["X_pca"]``, tables in
+        uns. With several condition keys a dict of them by key.
+
+        Examples
+        --------
+        >>> samples = model.samples(metadata=donors, classify="severity")
+        >>> samples.uns["associations"]
+        """
+        chosen = resolved("samples", {**options, "key": key})
+        keys = [chosen["key"]] if isinstance(chosen.get("key"), str) else chosen.get("key") or self.condition_keys
+        with Workspace() as workspace:
+            chosen = workspace.place("samples", chosen)
+            workspace.names[str(self.path)] = "the model"
+            into = chosen.pop("output", None) or workspace.path("samples.h5ad", "the samples")
+            if adata is None:
+                result = run("samples", [self.path], {**chosen, "output": into}, names=workspace.names)
+            else:
+                check_data(adata)
+                with input_file(workspace, adata, layer=chosen.get("layer"), uns=schema_entries) as path:
+                    result = run(
+                        "samples", [self.path], {**chosen, "output": into, "data": path}, names=workspace.names
+                    )
+            written = [path for path in result["written"] if path.endswith(".h5ad")]
+            tables = {name: ad.read_h5ad(path) for name, path in zip(keys, written, strict=True)}
+        return tables[keys[0]] if len(keys) == 1 else tables
+
+    def label(self, name: str, adata: Data | None = None, **options: Any) -> Model:
+        """Give a name to an unlabelled prototype, or to chosen cells whose conditions the model knows.
+
+        Parameters
+        ----------
+        name
+            The new cell type.
+        adata
+            File of the cells, with `select`.
+        **options
+            Options of the verb.
+
+        Returns
+        -------
+        The model with the new cell type.
+        """
+        chosen = resolved("label", {**options, "name": name})
+        with Workspace() as workspace:
+            chosen = workspace.place("label", chosen)
+            workspace.names[str(self.path)] = "the model"
+            saved = chosen.pop("output", None)
+            into = saved or workspace.path("model.zip", "the model")
+            if adata is None:
+                run("label", [self.path], {**chosen, "output": into}, names=workspace.names)
+            else:
+                check_data(adata)
+                with input_file(workspace, adata, layer=chosen.get("layer"), uns=schema_entries) as path:
+                    run("label", [self.path], {**chosen, "output": into, "cells": path}, names=workspace.names)
+            return Model(into) if saved else Model._temporary(os.fspath(into))
+
+    def save(self, path: str | os.PathLike[str], *, force: bool = False) -> None:
+        """Save the model.
+
+        Parameters
+        ----------
+        path
+            A folder, or one file where the name ends in ``.zip``.
+        force
+            Replace a model of that name.
+        """
+        run("import", [self.path], {"output": path, "force": force}, progress=False)
+
+    def export(self, folder: str | os.PathLike[str], *, force: bool = False) -> None:
+        """Write a folder that scArches 0.6.1 loads: ``scPoli.load(folder, adata)``.
+
+        Parameters
+        ----------
+        folder
+            To write.
+        force
+            Replace a model of scArches of that name.
+        """
+        run("export", [self.path], {"output": folder, "force": force}, progress=False)
+
+    def report(self, output: str | os.PathLike[str] | None = None, **options: Any) -> Report:
+        """Show the reference as an HTML report: cells, samples, training.
+
+        Parameters
+        ----------
+        output
+            File to write. Default: a temporary one.
+        **options
+            Options of the verb.
+
+        Returns
+        -------
+        The report, which notebooks show.
+        """
+        from ._report import report
+
+        return report(self, output=output, **options)
+
+
+class Mapping_:
+    """What a run of `map` or `embed` has found.
+
+    Attributes
+    ----------
+    summary
+        What ``scpoli map --json`` tells: genes that were found, conditions, levels and more.
+    model
+        The model with the query's conditions.
+    adata
+        The AnnData that the results were written into; None where they were written into a file.
+    path
+        The file that was written; None where there is none.
+    """
+
+    def __init__(self, summary: dict[str, Any], model: Model, adata: ad.AnnData | None, path: Path | None) -> None:
+        self.summary = summary
+        self.model = model
+        self.adata = adata
+        self.path = path
+
+    @property
+    def verdict(self) -> dict[str, Any]:
+        """How far the mapping can be trusted: ``light`` (green, amber, red) and ``reasons``."""
+        return self.summary["verdict"]
+
+    @property
+    def reasons(self) -> pd.DataFrame:
+        """The reasons of the verdict, a row each."""
+        return pd.DataFrame(self.summary["verdict"]["reasons"])
+
+    @property
+    def conditions(self) -> pd.DataFrame:
+        """The conditions of these cells and how each was treated."""
+        return pd.DataFrame(self.summary["conditions"])
+
+    def __repr__(self) -> str:
+        genes = self.summary["genes"]
+        return (
+            f"{self.summary['cells']:,} cells, {genes['found']:,} of the model's {genes['model']:,} genes\n"
+            f"    verdict: {self.verdict['light']}"
+        )
+
+
+Mapping_.__name__ = Mapping_.__qualname__ = "Mapping"
+
+#: Where the checkpoint of the last interrupted training without `output` is kept.
+_interrupted: dict[str, str] = {}
+
+
+def train(
+    adata: Data,
+    condition_key: Keys | None = None,
+    cell_type_key: Keys | None = None,
+    *,
+    output: str | os.PathLike[str] | None = None,
+    embed: bool | str | os.PathLike[str] = False,
+    **options: Any,
+) -> Model:
+    """Train a reference on labelled cells of several conditions.
+
+    Parameters
+    ----------
+    adata
+        Cells with raw counts (``recon_loss="mse"``: normalised values), in memory or backed; or the path of a file.
+    condition_key
+        Columns of obs of the conditions (sample, donor, study), one embedding each.
+    cell_type_key
+        Columns of obs of the cell types, one per annotation level.
+    output
+        Folder, or file whose name ends in ``.zip``, to save the model in. Default: it is kept until it is saved.
+    embed
+        Also write the positions and labels of the training's own cells into `adata`; of a path: the file to write.
+    **options
+        Options of the verb.
+
+    Returns
+    -------
+    The model.
+
+    Raises
+    ------
+    ScPoliError
+        A subclass says what went wrong.
+    Interrupted
+        A KeyboardInterrupt; ``train(..., resume=True)`` goes on from the checkpoint.
+
+    Examples
+    --------
+    >>> model = scpoli.train(adata, condition_key="donor", cell_type_key="cell_type")
+    >>> model.save("atlas.zip")
+    """
+    check_data(adata)
+    chosen = resolved("train", {"condition_key": condition_key, "cell_type_key": cell_type_key, **options})
+    if "condition_key" not in chosen:
+        raise TypeError("train() needs condition_key, the columns of adata.obs with the conditions.")
+    if embed is True and is_path(adata):
+        raise UsageError("embed=True writes into an AnnData; of the path of a file name the file to write.")
+    levels = chosen.get("cell_type_key", [])
+    levels = [levels] if isinstance(levels, str) else list(levels)
+    old = results_of(adata, levels, force=bool(chosen.get("force"))) if embed is True else []
+    with Workspace() as workspace:
+        placed = workspace.place("train", chosen)
+        into = os.fspath(output) if output is not None else workspace.path("model.zip", "the model")
+        kept = _interrupted.pop("folder", None) if placed.get("resume") and output is None else None
+        if kept is not None:
+            shutil.move(os.path.join(kept, "model.zip.checkpoint"), f"{into}.checkpoint")
+            shutil.rmtree(kept, ignore_errors=True)
+        embedded = None
+        if embed is not False:
+            embedded = workspace.path("embedded.h5ad", "the results") if embed is True else os.fspath(embed)
+        with input_file(workspace, adata, layer=placed.get("layer"), without=old, uns=schema_entries) as path:
+            try:
+                run(
+                    "train",
+                    [path],
+                    {**placed, "output": into, **({"embed": embedded} if embedded else {})},
+                    names=workspace.names,
+                )
+            except Interrupted as error:
+                raise _kept(error, keep=output is None) from None
+        if embed is True:
+            known = [column for column in adata.obs.columns if column not in set(old)]
+            Results(embedded, known).write_into(adata)
+        return Model(into) if output is not None else Model._temporary(into)
+
+
+def _kept(error: Interrupted, *, keep: bool) -> Interrupted:
+    """Keep the checkpoint of a training without `output` until this process ends."""
+    if error.checkpoint is None:
+        return Interrupted("Interrupted before the training; nothing was written.")
+    if not keep:
+        return Interrupted(
+            f"Interrupted. {error.checkpoint} keeps what has been learnt: the same call with resume=True goes on.",
+            error.checkpoint,
+        )
+    folder = tempfile.mkdtemp(prefix="scpoli-checkpoint-", dir=os.environ.get("SCPOLI_TMPDIR"))
+    path = shutil.move(error.checkpoint, os.path.join(folder, "model.zip.checkpoint"))
+    _interrupted["folder"] = folder
+    weakref.finalize(_interrupted_owner, shutil.rmtree, folder, ignore_errors=True)
+    return Interrupted(
+        "Interrupted. What has been learnt is kept until Python ends: the same call with resume=True goes on.", path
+    )
+
+
+class _Owner:
+    """Lives as long as the process: what it owns goes at its end."""
+
+
+_interrupted_owner = _Owner()
+
+
+def read(path: str | os.PathLike[str]) -> Model:
+    """Read a model: a folder, a zip or tar file of one, or a model of scArches.
+
+    Parameters
+    ----------
+    path
+        Of the model. A model of scArches (attr.pkl, or a single model.pt) is imported whenever it is used;
+        :meth:`Model.save` makes one of this package of it.
+
+    Returns
+    -------
+    The model.
+    """
+    return Model(os.path.expanduser(os.fspath(path)))
+
+
+with_options("map", "output", "reference")(Model.map)
+with_options("embed", "output", "model")(Model.embed)
+with_options("samples", "output", "data")(Model.samples)
+with_options("label", "cells")(Model.label)
+with_options("train", "output")(train)

@@ -1,0 +1,256 @@
+"""Reports and numbers: what is in data, how good an integration is, everything as one HTML page."""
+
+from __future__ import annotations
+
+import html
+import os
+import shutil
+import tempfile
+import weakref
+from pathlib import Path
+from typing import Any
+
+import anndata as ad
+import pandas as pd
+
+from ._data import Data, Workspace, check_data, input_file, is_path, schema_entries
+from ._model import Keys, Model
+from ._run import run
+from ._table import NODE_FOLDER, resolved, with_options
+
+
+def inspect(adata: Data) -> dict[str, Any]:
+    """Tell what is in data: where raw counts are, and which columns look like conditions and cell types.
+
+    Parameters
+    ----------
+    adata
+        An AnnData, or the path of a file or of a model.
+
+    Returns
+    -------
+    What ``scpoli inspect --json`` tells; ``columns`` is a table.
+    """
+    check_data(adata)
+    with Workspace() as workspace, input_file(workspace, adata, uns=schema_entries) as path:
+        found = run("inspect", [path], {}, names=workspace.names, progress=False)
+    if "columns" in found:
+        found["columns"] = pd.DataFrame(found["columns"])
+    return found
+
+
+def demo() -> tuple[ad.AnnData, ad.AnnData]:
+    """Read the blood cells that come with the package.
+
+    Returns
+    -------
+    A reference of 519 cells of six wells and a query of 181 cells of two others, both with cell types.
+    """
+    folder = NODE_FOLDER / "data"
+    return ad.read_h5ad(folder / "demo_reference.h5ad"), ad.read_h5ad(folder / "demo_query.h5ad")
+
+
+class Evaluation:
+    """Scores of embeddings and of transferred labels.
+
+    Attributes
+    ----------
+    summary
+        What ``scpoli evaluate --json`` tells.
+    metrics
+        Metrics and their means (scIB's and the paper's), a row per embedding.
+    label_transfer
+        Scores of the predicted cell types (accuracy, F1, calibration); None where none were scored.
+    types
+        The same for each cell type, a row per type.
+    confusion
+        Cells by true (rows) and predicted type (columns).
+    """
+
+    def __init__(self, summary: dict[str, Any]) -> None:
+        self.summary = summary
+        self.metrics = pd.DataFrame.from_dict(
+            {entry["embedding"]: _scores(entry) for entry in summary["embeddings"]}, orient="index"
+        )
+        self.label_transfer: dict[str, Any] | None = summary["label_transfer"]
+        self.types = pd.DataFrame()
+        self.confusion = pd.DataFrame()
+        if self.label_transfer:
+            self.types = pd.DataFrame(self.label_transfer["types"])
+            confusion = self.label_transfer["confusion"]
+            self.confusion = pd.DataFrame(
+                confusion["cells"], index=confusion["truth"], columns=confusion["predicted"]
+            )
+
+    def __repr__(self) -> str:
+        text = repr(self.metrics) if len(self.metrics) else "no embedding was scored"
+        if self.label_transfer and self.label_transfer["accuracy"] is not None:
+            text += f"\nlabel transfer: accuracy {self.label_transfer['accuracy']:.3f}"
+        return text
+
+    def _repr_html_(self) -> str:
+        return self.metrics.T.to_html()
+
+
+def _scores(entry: dict[str, Any]) -> dict[str, float | None]:
+    """Metrics of an embedding, and their means as ``paper.overall``."""
+    values = {
+        name: metric["value"] if isinstance(metric, dict) else metric for name, metric in entry["metrics"].items()
+    }
+    for kind, scores in entry["scores"].items():
+        values.update({f"{kind}.{name}": value for name, value in scores.items() if not isinstance(value, list)})
+    return values
+
+
+def evaluate(
+    adata: Data, cell_type_key: str | None = None, condition_key: str | None = None, **options: Any
+) -> Evaluation:
+    """Score embeddings (how well cell types are kept apart, conditions mixed) and transferred labels.
+
+    Parameters
+    ----------
+    adata
+        Cells with true cell types, positions in obsm and perhaps predictions; or the path of a file.
+    cell_type_key
+        Column of obs of the true cell types.
+    condition_key
+        Column of obs of the conditions that are to be mixed.
+    **options
+        Options of the verb.
+
+    Returns
+    -------
+    The scores.
+
+    Examples
+    --------
+    >>> scpoli.evaluate(query, "cell_type", "donor", embedding=["X_scpoli", "X_pca"]).metrics
+    """
+    check_data(adata)
+    chosen = resolved("evaluate", {"cell_type_key": cell_type_key, "condition_key": condition_key, **options})
+    if "cell_type_key" not in chosen:
+        raise TypeError("evaluate() needs cell_type_key, the column of adata.obs with the true cell types.")
+    with Workspace() as workspace:
+        obsm: list[str] = []
+        counts = False
+        if not is_path(adata):
+            embedding = chosen.get("embedding", "X_scpoli")
+            before = chosen.get("before", "X_pca")
+            obsm = [*([embedding] if isinstance(embedding, str) else embedding), before]
+            counts = "condition_key" in chosen and before not in adata.obsm
+        with input_file(workspace, adata, counts=counts, obsm=obsm) as path:
+            return Evaluation(run("evaluate", [path], chosen, names=workspace.names))
+
+
+class Report:
+    """An HTML report; notebooks show it.
+
+    Attributes
+    ----------
+    path
+        Of the file. Of a report without `output` a temporary one, which goes with it.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], *, height: int = 800) -> None:
+        self.path = Path(path)
+        self.height = height
+
+    @classmethod
+    def _temporary(cls, made: str, height: int) -> Report:
+        folder = tempfile.mkdtemp(prefix="scpoli-report-", dir=os.environ.get("SCPOLI_TMPDIR"))
+        report = cls(shutil.move(made, os.path.join(folder, "report.html")), height=height)
+        weakref.finalize(report, shutil.rmtree, folder, ignore_errors=True)
+        return report
+
+    def html(self) -> str:
+        """Give the page as text."""
+        return self.path.read_text(encoding="utf8")
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Copy the page to a file."""
+        shutil.copyfile(self.path, path)
+
+    def _repr_html_(self) -> str:
+        page = html.escape(self.html(), quote=True)
+        return (
+            f'<iframe srcdoc="{page}" sandbox="allow-scripts allow-downloads" '
+            f'style="width: 100%; height: {self.height}px; border: 0" title="scPoli report"></iframe>'
+        )
+
+    def __repr__(self) -> str:
+        return f"scPoli report: {self.path}"
+
+
+def report(
+    adata: Data | Model,
+    model: Model | str | os.PathLike[str] | None = None,
+    *,
+    output: str | os.PathLike[str] | None = None,
+    height: int = 800,
+    **options: Any,
+) -> Report:
+    """Make an HTML report of mapped cells, of a model, or of both.
+
+    Parameters
+    ----------
+    adata
+        Cells that `map` or `embed` has annotated, the path of a file, or a model.
+    model
+        The model that the cells were mapped with (``mapping.model``): shows the reference below them.
+    output
+        File to write. Default: a temporary one.
+    height
+        Of the report in a notebook, in pixels.
+    **options
+        Options of the verb.
+
+    Returns
+    -------
+    The report.
+    """
+    chosen = resolved("report", options)
+    with Workspace() as workspace:
+        chosen = workspace.place("report", chosen)
+        into = os.fspath(output) if output is not None else workspace.path("report.html", "the report")
+        if model is not None:
+            chosen["model"] = model.path if isinstance(model, Model) else model
+        if isinstance(adata, Model):
+            run("report", [adata.path], {**chosen, "output": into}, names=workspace.names)
+        else:
+            check_data(adata)
+            with input_file(
+                workspace,
+                adata,
+                obsm=("X_scpoli", "X_umap_scpoli", "X_umap"),
+                uns=("scpoli", *schema_entries),
+            ) as path:
+                run("report", [path], {**chosen, "output": into}, names=workspace.names)
+        return Report(into, height=height) if output is not None else Report._temporary(into, height)
+
+
+def show(adata: Data | Model, model: Model | None = None, *, height: int = 800, **options: Any) -> Report:
+    """Show the report in a notebook.
+
+    Parameters
+    ----------
+    adata
+        Cells that `map` or `embed` has annotated, or a model.
+    model
+        The model that they were mapped with.
+    height
+        In pixels.
+    **options
+        Options of the verb.
+
+    Returns
+    -------
+    The report: as the last value of a cell the notebook shows it.
+    """
+    return report(adata, model, height=height, **options)
+
+
+with_options("evaluate", "output")(evaluate)
+with_options("report", "output")(report)
+with_options("report", "output")(show)
+
+__all__ = ["Evaluation", "Keys", "Report", "demo", "evaluate", "inspect", "report", "show"]

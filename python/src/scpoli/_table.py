@@ -1,0 +1,229 @@
+"""Options of the command line: what they are called, how their values are written, and what they are for."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import json
+import os
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+NODE_FOLDER = Path(__file__).parent / "_node"
+
+
+@dataclass(frozen=True)
+class Option:
+    """An option of a verb."""
+
+    flag: str
+    name: str
+    kind: str
+    required: bool
+    turns_off: bool
+    choices: tuple[str, ...]
+    group: str
+    description: str
+
+    def write(self, value: Any) -> list[str]:
+        """Give the arguments of the command line for a value.
+
+        Parameters
+        ----------
+        value
+            Not None. False of a flag gives nothing; of a flag that turns something off (``landmarks``) the flag.
+
+        Raises
+        ------
+        TypeError
+            Where a value of this kind cannot be written.
+        """
+        if self.kind == "flag":
+            if not isinstance(value, (bool,)) and value not in (0, 1):
+                raise TypeError(f"{self.name}={value!r}: expected True or False.")
+            return [self.flag] if bool(value) != self.turns_off else []
+        return [part for text in self._texts(value) for part in (self.flag, text)]
+
+    def _texts(self, value: Any) -> list[str]:
+        if self.kind == "names":
+            return [_escaped(name) for name in _names(self.name, value)]
+        if self.kind == "repeated":
+            return [str(name) for name in _names(self.name, value)]
+        if self.kind == "values-by-key":
+            if not isinstance(value, Mapping):
+                raise TypeError(f"{self.name}={value!r}: expected a dict, from columns to values.")
+            return [
+                f"{key}={','.join(_escaped(name) for name in _names(self.name, values))}"
+                for key, values in value.items()
+            ]
+        if self.kind == "columns-by-key":
+            if isinstance(value, Mapping):
+                return [_escaped(f"{key}={column}") for key, column in value.items()]
+            return [_escaped(column) for column in _names(self.name, value)]
+        if self.kind == "ints" and not isinstance(value, (str, int)):
+            return [",".join(str(int(number)) for number in value)]
+        if self.kind == "memory" and isinstance(value, int):
+            return [f"{value / 1024:.3f}K"]
+        if self.kind == "value" and isinstance(value, bool):
+            return ["on" if value else "off"]
+        if isinstance(value, (str, int, float, os.PathLike)) or hasattr(value, "item"):
+            return [os.fspath(value) if isinstance(value, os.PathLike) else str(value)]
+        raise TypeError(f"{self.name}={value!r}: a value of type {type(value).__name__} cannot be given.")
+
+
+def _escaped(name: str) -> str:
+    return str(name).replace(",", "\\,")
+
+
+def _names(option: str, value: Any) -> Sequence[str]:
+    if isinstance(value, str):
+        return [value]
+    if isinstance(value, Iterable):
+        return [str(name) for name in value]
+    raise TypeError(f"{option}={value!r}: expected a name or a list of names.")
+
+
+@dataclass(frozen=True)
+class Verb:
+    """A verb of the command line."""
+
+    name: str
+    summary: str
+    options: dict[str, Option]
+
+
+@functools.cache
+def table() -> tuple[dict[str, Verb], dict[str, str]]:
+    """Read all verbs by their names, and the aliases of options."""
+    content = json.loads((NODE_FOLDER / "options.json").read_text(encoding="utf8"))
+    verbs = {
+        verb["name"]: Verb(
+            verb["name"],
+            verb["summary"],
+            {entry["name"]: Option(**{**entry, "choices": tuple(entry["choices"])}) for entry in verb["options"]},
+        )
+        for verb in content["verbs"]
+    }
+    return verbs, content["aliases"]
+
+
+def resolved(verb: str, options: Mapping[str, Any]) -> dict[str, Any]:
+    """Give options their names here, and leave out those that are None.
+
+    Raises
+    ------
+    TypeError
+        For an option that the verb does not have, or that is given twice; with the name that was probably meant.
+    """
+    verbs, aliases = table()
+    known = verbs[verb].options
+    result: dict[str, Any] = {}
+    for given, value in options.items():
+        name = given if given in known else aliases.get(given, given)
+        if name not in known or name in _hidden:
+            raise TypeError(f"{verb}() has no option '{given}'.{_hint(given, known)}")
+        if name in result:
+            raise TypeError(f"{verb}() got '{name}' twice (also as '{given}').")
+        if value is not None:
+            result[name] = value
+    return result
+
+
+def _hint(given: str, known: Iterable[str]) -> str:
+    import difflib
+
+    near = difflib.get_close_matches(given, [name for name in known if name not in _hidden], 3, 0.6)
+    return f" Did you mean {' or '.join(repr(name) for name in near)}?" if near else ""
+
+
+#: Options of a run of the command line that have no place in Python.
+_hidden = {"json", "progress", "output_format"}
+
+
+def arguments(verb: str, options: Mapping[str, Any]) -> list[str]:
+    """Write options, by their names here, as arguments of the command line."""
+    known = table()[0][verb].options
+    return [part for name, value in options.items() for part in known[name].write(value)]
+
+
+_annotations = {
+    "flag": "bool",
+    "int": "int",
+    "float": "float",
+    "ints": "int or sequence of int",
+    "memory": "str or int",
+    "names": "str or sequence of str",
+    "repeated": "str or sequence of str",
+    "values-by-key": "dict",
+    "columns-by-key": "str, sequence of str or dict",
+    "path": "path",
+}
+
+
+def with_options(verb: str, *without: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Give a function the signature and the documentation of a verb's options.
+
+    Parameters
+    ----------
+    verb
+        Whose options the function takes as keyword arguments.
+    without
+        Names of options that the function sets itself.
+    """
+
+    def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
+        signature = inspect.signature(function)
+        own = [p for p in signature.parameters.values() if p.kind is not inspect.Parameter.VAR_KEYWORD]
+        names = {p.name for p in own}
+        options = [
+            option
+            for option in table()[0][verb].options.values()
+            if option.name not in names and option.name not in without and option.name not in _hidden
+        ]
+        more = [
+            inspect.Parameter(
+                option.name,
+                inspect.Parameter.KEYWORD_ONLY,
+                default=(option.turns_off if option.kind == "flag" else None),
+            )
+            for option in options
+        ]
+        function.__signature__ = signature.replace(parameters=[*own, *more])  # type: ignore[attr-defined]
+        entries = "\n".join(_documented(option) for option in options)
+        doc = inspect.cleandoc(function.__doc__ or "")
+        function.__doc__ = doc.replace("**options\n    Options of the verb.", entries)
+        return function
+
+    return decorate
+
+
+def _documented(option: Option) -> str:
+    kind = _annotations.get(option.kind, "str")
+    if option.choices:
+        kind = "{" + ", ".join(repr(choice) for choice in option.choices) + "}"
+    text = in_python(option.description)
+    if option.kind == "flag" and option.turns_off:
+        text = f"False: {text}"
+    elif re.match(r"[a-z]{3,}\b", text):
+        text = text[0].upper() + text[1:]
+    return f"{option.name} : {kind}, optional\n    {text}."
+
+
+def in_python(text: str) -> str:
+    """Write flags of the command line that a text speaks of as arguments of Python: --force as force=True."""
+    by_flag = {
+        option.flag: option for verb in table()[0].values() for option in verb.options.values()
+    }
+
+    def replacement(match: re.Match[str]) -> str:
+        option = by_flag.get(match.group(0))
+        if option is None:
+            return match.group(0)
+        if option.kind == "flag":
+            return f"{option.name}={not option.turns_off}"
+        return option.name
+
+    return re.sub(r"--[a-z][a-z-]*[a-z]", replacement, text)

