@@ -78,6 +78,10 @@ export interface ConvertOptions extends Pick<
 > {
   /** "X", "raw" or the name of a layer. Default: found */
   readonly layer?: string;
+  /** as in `TrainOptions` */
+  readonly recoverCounts?: boolean;
+  readonly roundCounts?: boolean;
+  readonly featureTypes?: readonly string[];
   /** whether rows are put into random order; `seed` tells which. Default false */
   readonly shuffle?: boolean;
   /** goes on from what an interrupted run has left beside the output */
@@ -241,9 +245,17 @@ export interface CountsOptions {
   /** Where the counts are: "X", "raw" or the name of a layer. Default: found. */
   readonly layer?: string;
   /**
-   * Where there are none, recover them from log1p of counts per 10,000, where that is exact. Default false
+   * Where there are none, recover them from normalised values, where that is exact: log1p of counts per
+   * 10,000, or another total where it is that of every cell. Default false
    */
   readonly recoverCounts?: boolean;
+  /** Where there are none, round fractional counts (SoupX, DecontX, alevin-fry, RSEM). Default false */
+  readonly roundCounts?: boolean;
+  /**
+   * Types of features that are modelled, as var tells them ("Gene Expression", "Antibody Capture", "Peaks", ...),
+   * or "all". Default: gene expression; with poisson peaks, where there are any; of a query those of the model
+   */
+  readonly featureTypes?: readonly string[];
   /** A gene in more than one column: an error (default), or the columns added up */
   readonly duplicateGenes?: "refuse" | "sum";
 }

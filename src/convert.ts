@@ -14,8 +14,9 @@ import { checkZarrOutput } from "./anndata/zarr-copy.js";
 import { toJson, ZarrWriter } from "./anndata/zarr-write.js";
 import { Buckets } from "./anndata/buckets.js";
 import { checkNumber, type ConvertOptions } from "./config.js";
-import { findCounts, problemOf, type CountsPlace } from "./data/count-places.js";
+import { countsFrom, findCounts, type CountsPlace } from "./data/count-places.js";
 import { badValue } from "./data/counts.js";
+import { problemOf } from "./data/place-look.js";
 import { ScPoliError } from "./errors.js";
 import { checkOptionNames, convertOptionNames, runSettingNames } from "./option-names.js";
 import { Random } from "./random.js";
@@ -53,9 +54,9 @@ export async function convert(
   options: ConvertOptions = {},
 ): Promise<Conversion> {
   checkOptionNames("convert", options, { ...runSettingNames, ...convertOptionNames });
-  const place = await findCounts(data, options.layer);
+  const place = await findCounts(data, options.layer, { ...options, note: options.onNote });
   for (const message of data.notes) options.onNote?.({ level: "info", message });
-  options.onNote?.({ level: "info", message: `Counts taken from ${place.name}.` });
+  options.onNote?.({ level: "info", message: `${countsFrom(place)}.` });
   return output.endsWith(".h5ad")
     ? toH5ad(data, place, output, options)
     : new Collection(data, place, output, options).write();
@@ -391,6 +392,8 @@ class Collection {
       rows,
       genes,
       place: place.name,
+      features: place.featureTypes ?? null,
+      made: place.recoveredFrom ?? place.matrix.isDerived ?? null,
       stored: place.matrix.stored,
       shuffle: options.shuffle ?? false,
       seed: options.seed ?? 0,

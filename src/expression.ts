@@ -3,7 +3,7 @@
 import type { AnnData } from "./anndata/anndata.js";
 import { blocks } from "./anndata/matrix.js";
 import type { RunSettings } from "./config.js";
-import { findNumbers, lookAtPlaces, openPlace, takenPlace } from "./data/count-places.js";
+import { findNumbers, takenPlace } from "./data/count-places.js";
 import { matchGeneNames } from "./data/gene-names.js";
 import { ScPoliError } from "./errors.js";
 import { checkOptionNames, runSettingNames } from "./option-names.js";
@@ -26,10 +26,18 @@ export async function readExpression(
 ): Promise<Float32Array[]> {
   checkOptionNames("readExpression", options, { ...runSettingNames, onProgress: true });
   const { signal, onProgress } = options;
-  const counts = takenPlace(await lookAtPlaces(data));
-  const place = counts === null ? await findNumbers(data) : openPlace(data, counts);
-  const { names } = await matchGeneNames(genes, place.var, () => undefined);
-  const columns = genes.map((gene) => names.indexOf(gene));
+  const counts = await takenPlace(data, { roundCounts: true });
+  let place = counts ?? (await findNumbers(data));
+  const columnsOf = async (): Promise<number[]> => {
+    const { names } = await matchGeneNames(genes, place.var, () => undefined);
+    return genes.map((gene) => names.indexOf(gene));
+  };
+  let columns = await columnsOf();
+  // antibodies and the like are looked at, too, though they are not modelled
+  if (counts && columns.includes(-1)) {
+    place = (await takenPlace(data, { roundCounts: true, featureTypes: ["all"] }))!;
+    columns = await columnsOf();
+  }
   const absent = genes.filter((_, i) => columns[i]! < 0);
   if (absent.length > 0)
     throw new ScPoliError(

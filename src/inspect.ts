@@ -3,6 +3,7 @@
 import type { AnnData } from "./anndata/anndata.js";
 import { readCellxgene } from "./data/cellxgene.js";
 import type { Note } from "./config.js";
+import { countTypes, featureTypes } from "./data/feature-types.js";
 import type { ScPoliError } from "./errors.js";
 import { lookAtPlaces, takenPlace } from "./data/count-places.js";
 import { inspectColumn, keyCandidates, type Candidate, type InspectedColumn } from "./data/key-columns.js";
@@ -19,6 +20,8 @@ export interface Inspection {
   /** where the counts are: "X", "raw.X", "layers/counts", ...; null where nowhere */
   readonly counts: string | null;
   readonly places: readonly { readonly place: string; readonly holds: string }[];
+  /** number of features by type ("Gene Expression", "Antibody Capture", ...); null where var tells none */
+  readonly feature_types: Readonly<Record<string, number>> | null;
   /**
    * where the file follows the CELLxGENE schema: its version, title, and the column of var with gene symbols
    */
@@ -43,19 +46,22 @@ export async function inspect(data: AnnData, note: (note: Note) => void = () => 
   for (const name of data.var.columnNames) await inspectColumn(data.var, name, warn);
   const schema = await readCellxgene(data);
   const places = await lookAtPlaces(data);
+  const taken = await takenPlace(data, { featureTypes: ["all"], note });
+  const types = await featureTypes((taken ?? data).var);
   const cellTypes = first(
     schema?.cellType ? [schema.cellType] : [],
     keyCandidates(columns, "cell type", data.nObs),
     columns,
   );
-  const taken = new Set(cellTypes.map(({ name }) => name));
+  const cellTypeNames = new Set(cellTypes.map(({ name }) => name));
   return {
     cells: data.nObs,
     genes: data.nVars,
     obs_columns: columns.length,
     columns,
-    counts: takenPlace(places),
+    counts: taken?.name ?? null,
     places: places.map(({ place, verdict }) => ({ place, holds: verdict })),
+    feature_types: types && Object.fromEntries(countTypes(types)),
     cellxgene: schema && {
       schema_version: schema.version,
       title: schema.title,
@@ -63,7 +69,7 @@ export async function inspect(data: AnnData, note: (note: Note) => void = () => 
     },
     condition_candidates: first(
       schema?.conditions ?? [],
-      keyCandidates(columns, "condition", data.nObs, (name) => taken.has(name)),
+      keyCandidates(columns, "condition", data.nObs, (name) => cellTypeNames.has(name)),
       columns,
     ),
     cell_type_candidates: cellTypes,

@@ -31,6 +31,8 @@ export const runSettingNames: OptionNames<RunSettings> = {
 export const countsOptionNames: OptionNames<CountsOptions> = {
   layer: true,
   recoverCounts: true,
+  roundCounts: true,
+  featureTypes: true,
   duplicateGenes: true,
 };
 const memoryOptionNames: OptionNames<MemoryOptions> = { memory: true, stream: true };
@@ -125,6 +127,9 @@ export const convertOptionNames: OptionNames<ConvertOptions> = {
   signal: true,
   force: true,
   layer: true,
+  recoverCounts: true,
+  roundCounts: true,
+  featureTypes: true,
   shuffle: true,
   resume: true,
   checkpointSeconds: true,

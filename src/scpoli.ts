@@ -57,6 +57,8 @@ const samplesOptionNames: OptionNames<SamplesOptions & RunSettings> = {
   ...runSettingNames,
   layer: true,
   recoverCounts: true,
+  roundCounts: true,
+  featureTypes: true,
   folds: true,
   repeats: true,
   permutations: true,
@@ -223,7 +225,7 @@ export class ScPoli {
 
   /** How many of the model's genes a file has, by name, before anything is computed. Nothing is refused. */
   async coverage(data: AnnData): Promise<GeneCoverage> {
-    return geneCoverage(this.stored.json.genes, data);
+    return geneCoverage(this.stored, data);
   }
 
   summary(): ModelSummary {

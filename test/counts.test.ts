@@ -126,8 +126,9 @@ describe("where the counts are", () => {
         ["layers/a", "counts"],
       ],
     );
-    assert.equal(takenPlace(verdicts), "layers/counts");
-    assert.equal(takenPlace(verdicts.slice(0, 2)), null);
+    const file = annData({ X: matrix(log), layers: { a: matrix(raw), counts: matrix(raw) } });
+    assert.equal((await takenPlace(file))!.name, "layers/counts");
+    assert.equal(await takenPlace(annData({ X: matrix(log) })), null);
   });
 });
 

@@ -10,7 +10,8 @@ import { sparseMatrix, type SparseRows } from "../dist/anndata/matrix.js";
 import { writeH5ad } from "../dist/anndata/write.js";
 import type { Note } from "../dist/config.js";
 import { findCounts } from "../dist/data/count-places.js";
-import { recoverRow, sumDuplicates } from "../dist/data/derived-counts.js";
+import { sumDuplicates } from "../dist/data/derived-counts.js";
+import { recoverRow } from "../dist/data/recovered-counts.js";
 import { ScPoliError } from "../dist/errors.js";
 import { matchGeneNames } from "../dist/data/gene-names.js";
 import { Random } from "../dist/random.js";
@@ -106,8 +107,8 @@ describe("counts recovered from log1p of counts per 10,000", () => {
       (error: ScPoliError) =>
         error.kind === "counts" && /X holds log1p of counts per 10,000.*--recover-counts/.test(error.message),
     );
-    const place = await findCounts(data, undefined, true);
-    assert.equal(place.isRecovered, true);
+    const place = await findCounts(data, undefined, { recoverCounts: true });
+    assert.equal(place.recoveredFrom, "log1p of counts per 10,000");
     assert.deepEqual(
       (await place.matrix.read(8, 9)).values,
       Float32Array.from({ length: 12 }, (_, gene) => 1 + ((8 * 7 + gene * 3) % 5)),
@@ -117,7 +118,7 @@ describe("counts recovered from log1p of counts per 10,000", () => {
       "bad.h5ad",
       block(60, 12, (counts, cell) => (cell === 20 ? counts.map((count) => count / 7) : normalised(counts))),
     );
-    const badPlace = await findCounts(bad, undefined, true);
+    const badPlace = await findCounts(bad, undefined, { recoverCounts: true });
     await assert.rejects(
       badPlace.matrix.read(0, 60),
       (error: ScPoliError) => error.kind === "counts" && /cell 'c20' \(row 20\)/.test(error.message),
@@ -130,7 +131,8 @@ describe("counts recovered from log1p of counts per 10,000", () => {
       "counts.h5ad",
       block(60, 12, (counts) => counts),
     );
-    assert.equal((await findCounts(data, undefined, true)).isRecovered, undefined);
+    const place = await findCounts(data, undefined, { recoverCounts: true });
+    assert.equal(place.recoveredFrom, undefined);
     data.close();
   });
 });

@@ -10,8 +10,8 @@ import { missingKey } from "../nearest-names.js";
 import type { AnnDataReader } from "./reader.js";
 import { openCsr } from "./stored-matrix.js";
 
-/** The features that are read; others (antibodies, guides) are left out. */
-const wantedType = "Gene Expression";
+/** The features whose names stay as they are where others have the same. */
+const firstType = "Gene Expression";
 
 interface Features {
   readonly ids: readonly string[];
@@ -217,40 +217,26 @@ function tenxReader(
       `${path} is damaged: it has ${ids.length} gene ids and ${symbols.length} names.`,
       { path },
     );
-  const kept = Int32Array.from(ids.keys()).filter((i) => types === null || types[i] === wantedType);
-  if (kept.length === 0)
-    throw new ScPoliError(
-      "format",
-      `${path} has no features of the type "${wantedType}", but ${[...new Set(types)].join(", ")}.`,
-      { path },
-    );
-  const pick = (list: readonly string[]): StringColumn => ({
+  const column = (values: readonly string[]): StringColumn => ({
     kind: "string",
-    length: kept.length,
-    values: Array.from(kept, (i) => list[i]!),
+    length: values.length,
+    values,
   });
   const columns: Record<string, Column> = {
-    gene_ids: pick(ids),
-    ...(types && { feature_types: pick(types) }),
+    gene_ids: column(ids),
+    ...(types && { feature_types: column(types) }),
   };
-  const X = kept.length === ids.length ? matrix : withColumns(matrix, kept);
   const none = (what: string) => (name: string) =>
     missingKey(`${path} has no ${what} "${name}".`, name, [], { path });
-  const left = new Set(types?.filter((type) => type !== wantedType));
-  const notes =
-    left.size === 0
-      ? []
-      : [`${ids.length - kept.length} features that are no genes are left out (${[...left].join(", ")}).`];
   return {
     path,
     format: "10x",
-    notes,
     obs: frame(`${path}: barcodes`, barcodes, {}),
-    var: frame(`${path}: features`, unique(Array.from(kept, (i) => symbols[i]!)), columns),
+    var: frame(`${path}: features`, uniqueSymbols(symbols, types), columns),
     layerNames: [],
     obsmNames: [],
     unsNames: [],
-    openX: () => X,
+    openX: () => matrix,
     openRaw: () => null,
     close,
     openLayer: (name) => {
@@ -283,6 +269,17 @@ function frame(
   };
 }
 
+/** Names made unique, those of genes first: an antibody of the same name does not rename a gene. */
+function uniqueSymbols(symbols: readonly string[], types: readonly string[] | null): string[] {
+  const isFirst = (row: number): boolean => types === null || types[row] === firstType;
+  const rows = [...symbols.keys()];
+  const order = [...rows.filter(isFirst), ...rows.filter((row) => !isFirst(row))];
+  const named = unique(order.map((row) => symbols[row]!));
+  const names = symbols.slice();
+  order.forEach((row, i) => (names[row] = named[i]!));
+  return names;
+}
+
 /** As anndata's var_names_make_unique: "A", "A-1", "A-2". */
 function unique(names: readonly string[]): string[] {
   const taken = new Set(names);
@@ -299,39 +296,4 @@ function unique(names: readonly string[]): string[] {
     taken.add(`${name}-${next}`);
     return `${name}-${next}`;
   });
-}
-
-/** Some columns of a matrix, in order. */
-function withColumns(matrix: Matrix, kept: Int32Array): Matrix {
-  const map = new Int32Array(matrix.columns).fill(-1);
-  kept.forEach((column, i) => (map[column] = i));
-  return {
-    rows: matrix.rows,
-    columns: kept.length,
-    format: matrix.format,
-    dtype: matrix.dtype,
-    stored: matrix.stored,
-    place: matrix.place,
-    async read(start, end) {
-      const { rows, indptr, indices, values } = await matrix.read(start, end);
-      const block = {
-        rows,
-        columns: kept.length,
-        indptr: new Int32Array(rows + 1),
-        indices: new Int32Array(indices.length),
-        values: values.slice(),
-      };
-      let at = 0;
-      for (let row = 0; row < rows; row++) {
-        for (let k = indptr[row]!; k < indptr[row + 1]!; k++) {
-          const column = map[indices[k]!]!;
-          if (column < 0) continue;
-          block.indices[at] = column;
-          block.values[at++] = values[k]!;
-        }
-        block.indptr[row + 1] = at;
-      }
-      return { ...block, indices: block.indices.subarray(0, at), values: block.values.subarray(0, at) };
-    },
-  };
 }

@@ -2,18 +2,19 @@
 // or as .h5ad.
 import type { Command } from "commander";
 import { AnnData } from "../anndata/anndata.js";
-import type { RunSettings } from "../config.js";
+import type { ConvertOptions, RunSettings } from "../config.js";
 import { convert, type Conversion } from "../convert.js";
 import { ScPoliError } from "../errors.js";
 import { real } from "./arguments.js";
+import { featureTypesFlag, layerFlag, recoverCountsFlag, roundCountsFlag } from "./counts-flags.js";
 import { checkOutputs } from "./outputs.js";
 import { writtenText } from "./report.js";
 import { addRunFlags, run, type Result, type RunFlags } from "./session.js";
 import { count, counted } from "./text.js";
 
-interface ConvertFlags extends RunFlags {
+interface ConvertFlags
+  extends RunFlags, Pick<ConvertOptions, "layer" | "recoverCounts" | "roundCounts" | "featureTypes"> {
   readonly shuffle?: boolean;
-  readonly layer?: string;
   readonly resume?: boolean;
   readonly checkpointSeconds?: number;
 }
@@ -31,7 +32,10 @@ export function addConvert(program: Command): void {
       "--shuffle",
       "put the cells into random order: neighbours in the collection are then of all conditions (--seed tells which order)",
     )
-    .option("--layer <name>", "where the counts are: X, raw, or a layer (default: found)")
+    .addOption(layerFlag())
+    .addOption(recoverCountsFlag())
+    .addOption(roundCountsFlag())
+    .addOption(featureTypesFlag())
     .option("--resume", "go on from what an interrupted run has left in OUTPUT.partial")
     .option("--checkpoint-seconds <s>", "time between two checkpoints (default: 60)", real(0))
     .action((path: string, output: string, flags: ConvertFlags) =>
@@ -46,7 +50,7 @@ async function convertFile(
   flags: ConvertFlags,
   { seed, force, onNote, onProgress, signal }: RunSettings,
 ): Promise<Result> {
-  const { shuffle, layer, resume, checkpointSeconds } = flags;
+  const { shuffle, layer, recoverCounts, roundCounts, featureTypes, resume, checkpointSeconds } = flags;
   if (!/\.(zarr|h5ad)[\\/]*$/.test(output))
     throw new ScPoliError("usage", `${output}: an output that ends with .zarr or .h5ad was expected.`);
   await checkOutputs({ inputs: [path], files: [output], force });
@@ -55,6 +59,9 @@ async function convertFile(
     const conversion = await convert(data, output, {
       shuffle,
       layer,
+      recoverCounts,
+      roundCounts,
+      featureTypes,
       resume,
       checkpointSeconds,
       seed,

@@ -46,6 +46,12 @@ function inspectionText(path: string, found: Inspection): string {
   }
   lines.push(found.counts === null ? "No raw counts found:" : `Raw counts in ${found.counts}:`);
   lines.push(table(found.places.map(({ place, holds }) => [place, holds])), "");
+  if (found.feature_types && Object.keys(found.feature_types).length > 1)
+    lines.push(
+      "Features by type (gene expression is modelled; --feature-types asks for others):",
+      table(Object.entries(found.feature_types)),
+      "",
+    );
   lines.push(`Columns of obs (${found.obs_columns}):`);
   lines.push(
     table(found.columns.map(({ name, kind, distinct }) => [name, kind, `${count(distinct)} distinct`])),
@@ -55,13 +61,13 @@ function inspectionText(path: string, found: Inspection): string {
     ...candidates("conditions", found.condition_candidates),
     ...candidates("cell types", found.cell_type_candidates),
   );
-  const [condition] = found.condition_candidates;
+  const [condition = found.obs_columns === 0 ? { name: "sample" } : undefined] = found.condition_candidates;
   const [cellType] = found.cell_type_candidates;
   if (found.counts !== null && condition)
     lines.push(
       "",
       "To train on it:",
-      `  scpoli train ${path} -o model --condition-key ${condition.name}${cellType ? ` --cell-type-key ${cellType.name}` : ""}`,
+      `  scpoli train ${path} -o model --condition-key ${condition.name}${"distinct" in condition ? "" : " --condition-value NAME"}${cellType ? ` --cell-type-key ${cellType.name}` : ""}`,
     );
   return lines.join("\n");
 }

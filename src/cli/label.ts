@@ -15,7 +15,14 @@ import {
   wholes,
   type RenamedKeys,
 } from "./arguments.js";
-import { countsOptions, duplicateGenesFlag, layerFlag, recoverCountsFlag } from "./counts-flags.js";
+import {
+  countsOptions,
+  duplicateGenesFlag,
+  featureTypesFlag,
+  layerFlag,
+  recoverCountsFlag,
+  roundCountsFlag,
+} from "./counts-flags.js";
 import { checkOutputs } from "./outputs.js";
 import { modelText, writtenText } from "./report.js";
 import { addRunFlags, run, type Result, type RunFlags } from "./session.js";
@@ -66,6 +73,8 @@ export function addLabel(program: Command): void {
     .addOption(conditionValueFlag())
     .addOption(layerFlag())
     .addOption(recoverCountsFlag())
+    .addOption(roundCountsFlag())
+    .addOption(featureTypesFlag("the model's"))
     .addOption(duplicateGenesFlag())
     .option(
       "--gene-map <file>",

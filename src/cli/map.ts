@@ -33,7 +33,14 @@ import {
   presetFlag,
   type OptimizationFlags,
 } from "./optimization-flags.js";
-import { countsOptions, duplicateGenesFlag, layerFlag, recoverCountsFlag } from "./counts-flags.js";
+import {
+  countsOptions,
+  duplicateGenesFlag,
+  featureTypesFlag,
+  layerFlag,
+  recoverCountsFlag,
+  roundCountsFlag,
+} from "./counts-flags.js";
 import { writeLabelMap } from "./label-map.js";
 import { checkOutputs } from "./outputs.js";
 import { mappingText, writtenText } from "./report.js";
@@ -134,6 +141,8 @@ function addOutputFlags(command: Command): Command {
     .addOption(conditionValueFlag())
     .addOption(layerFlag())
     .addOption(recoverCountsFlag())
+    .addOption(roundCountsFlag())
+    .addOption(featureTypesFlag("the model's"))
     .addOption(duplicateGenesFlag())
     .addOption(atacCountsOption("as the model's own counts were taken"))
     .option(

@@ -20,7 +20,7 @@ import {
   whole,
   type RenamedKeys,
 } from "./arguments.js";
-import { layerFlag, recoverCountsFlag } from "./counts-flags.js";
+import { featureTypesFlag, layerFlag, recoverCountsFlag, roundCountsFlag } from "./counts-flags.js";
 import { checkOutputs } from "./outputs.js";
 import { writtenText } from "./report.js";
 import { addRunFlags, run, type Result, type RunFlags } from "./session.js";
@@ -29,7 +29,7 @@ import { counted, listed, percent, table } from "./text.js";
 interface SamplesFlags
   extends
     RunFlags,
-    Pick<CountsOptions, "layer" | "recoverCounts">,
+    Pick<CountsOptions, "layer" | "recoverCounts" | "roundCounts" | "featureTypes">,
     Pick<
       SamplesOptions,
       | "classify"
@@ -94,6 +94,8 @@ export function addSamples(program: Command): void {
     .addOption(conditionValueFlag())
     .addOption(layerFlag())
     .addOption(recoverCountsFlag())
+    .addOption(roundCountsFlag())
+    .addOption(featureTypesFlag("the model's"))
     .option(
       "--ordinal <column=levels>",
       "levels of a column from low to high: severity=mild,moderate,severe (may be repeated)",
@@ -142,11 +144,16 @@ async function samples(path: string, flags: SamplesFlags, settings: RunSettings)
   const { output, tables, key, data: dataPath, metadata, force } = flags;
   if (
     dataPath === undefined &&
-    (flags.conditionKey ?? flags.conditionValue ?? flags.layer ?? flags.recoverCounts) !== undefined
+    (flags.conditionKey ??
+      flags.conditionValue ??
+      flags.layer ??
+      flags.recoverCounts ??
+      flags.roundCounts ??
+      flags.featureTypes) !== undefined
   )
     throw new ScPoliError(
       "usage",
-      "--condition-key, --condition-value, --layer and --recover-counts are about the file of cells: name it with --data.",
+      "--condition-key, --condition-value, --layer, --recover-counts, --round-counts and --feature-types are about the file of cells: name it with --data.",
     );
   if (flags.gene !== undefined && (dataPath === undefined || flags.plots === undefined))
     throw new ScPoliError(
@@ -176,6 +183,8 @@ async function samples(path: string, flags: SamplesFlags, settings: RunSettings)
       minR,
       layer,
       recoverCounts,
+      roundCounts,
+      featureTypes,
     } = flags;
     const analyses = await model.samples({
       ...settings,
@@ -197,6 +206,8 @@ async function samples(path: string, flags: SamplesFlags, settings: RunSettings)
       minR,
       layer,
       recoverCounts,
+      roundCounts,
+      featureTypes,
     });
     for (const gene of flags.gene ?? [])
       if (

@@ -37,7 +37,14 @@ import {
   optimizationOptions,
   type OptimizationFlags,
 } from "./optimization-flags.js";
-import { countsOptions, duplicateGenesFlag, layerFlag, recoverCountsFlag } from "./counts-flags.js";
+import {
+  countsOptions,
+  duplicateGenesFlag,
+  featureTypesFlag,
+  layerFlag,
+  recoverCountsFlag,
+  roundCountsFlag,
+} from "./counts-flags.js";
 import { checkOutputs } from "./outputs.js";
 import { modelText, writtenText } from "./report.js";
 import { reportFlag, writeRunReport } from "./report-file.js";
@@ -97,6 +104,8 @@ export function addTrain(program: Command): void {
     )
     .addOption(layerFlag())
     .addOption(recoverCountsFlag())
+    .addOption(roundCountsFlag())
+    .addOption(featureTypesFlag('"Gene Expression"; with poisson Peaks, where there are any'))
     .addOption(duplicateGenesFlag())
     .option(
       "--genes <n|file|column>",

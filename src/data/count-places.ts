@@ -1,12 +1,18 @@
 // Where the raw counts of an AnnData file are: X, else raw.X, else a layer. A first look at a few cells
-// decides; loading then checks every value. Differs: scArches trains a count likelihood on whatever X holds,
-// also on log-normalised values, as its own tutorial does.
+// decides, places that hold whole numbers are compared with each other, and loading then checks every value.
+// Differs: scArches trains a count likelihood on whatever X holds, also on log-normalised values, as its own
+// tutorial does.
 import type { AnnData } from "../anndata/anndata.js";
 import type { DataFrame } from "../anndata/dataframe.js";
-import { type Matrix, rowsPerBlock } from "../anndata/matrix.js";
+import type { Matrix } from "../anndata/matrix.js";
 import type { MatrixPlace } from "../anndata/read-ahead.js";
-import { isRecoverable, recoverCounts } from "./derived-counts.js";
+import type { CountsOptions, Note } from "../config.js";
 import { ScPoliError } from "../errors.js";
+import { comparePlaces } from "./compare-places.js";
+import { roundedCounts } from "./derived-counts.js";
+import { selectFeatures } from "./feature-types.js";
+import { lookAt, type Look, type Suspicion } from "./place-look.js";
+import { describeNormalisation, findRecovery, recoverCounts, type Recovery } from "./recovered-counts.js";
 
 /** The matrix that holds the counts, with the names of its cells and genes. */
 export interface CountsPlace {
@@ -21,8 +27,10 @@ export interface CountsPlace {
   readonly found: readonly PlaceVerdict[];
   /** default "counts" */
   readonly values?: ValueKind;
-  /** the counts are recovered from log-normalised values */
-  readonly isRecovered?: boolean;
+  /** what the counts are recovered from, in words */
+  readonly recoveredFrom?: string;
+  /** types of the features that are modelled, where they are not gene expression alone */
+  readonly featureTypes?: readonly string[];
 }
 
 /**
@@ -37,24 +45,6 @@ export interface PlaceVerdict {
   readonly holds: "counts" | "zeros" | "other";
   /** in words */
   readonly verdict: string;
-}
-
-type Problem = "NaN" | "infinite" | "negative" | "fractional";
-const problems: readonly Problem[] = ["NaN", "infinite", "negative", "fractional"];
-
-/** Why a value is no count; null where it is one. */
-export function problemOf(value: number): Problem | null {
-  if (Number.isNaN(value)) return "NaN";
-  if (value < 0) return value === -Infinity ? "infinite" : "negative";
-  if (value === Infinity) return "infinite";
-  return Number.isInteger(value) ? null : "fractional";
-}
-
-/** A value that is no count, in words: "a fractional value, 1.386". */
-export function describeProblem(value: number): string {
-  const problem = problemOf(value);
-  if (problem === "NaN") return "NaN (a missing value)";
-  return `${problem === "infinite" ? "an" : "a"} ${problem} value, ${Number(value.toPrecision(4))}`;
 }
 
 interface Place {
@@ -86,7 +76,7 @@ function placeLayer(data: AnnData, layer: string): Place {
 }
 
 /** Layers that are looked into without being named. */
-const usualLayers = ["counts", "raw_counts"];
+const usualLayers = ["counts", "raw_counts", "raw", "raw_count", "count", "umi_counts", "umis"];
 
 function usualPlaces(data: AnnData): Place[] {
   return [
@@ -107,47 +97,200 @@ function namedPlace(data: AnnData, name: string): Place {
   );
 }
 
+export interface FindCountsOptions extends Pick<
+  CountsOptions,
+  "recoverCounts" | "roundCounts" | "featureTypes"
+> {
+  /** types of features of a model, which are taken where none are asked for */
+  readonly modelTypes?: readonly string[];
+  /** types of features that are taken where the file has some and none are asked for */
+  readonly preferredType?: string;
+  /** told what was taken where there was a choice, and what was left out */
+  readonly note?: (note: Note) => void;
+}
+
 /**
- * Finds the raw counts: `X`, else `raw.X`, else the layers `counts` and `raw_counts`.
+ * Finds the raw counts: `X`, else `raw.X`, else the usual layers. Where several hold whole numbers, what looks
+ * unlike counts (0 and 1, ranks, rounded normalised values) stands back, and a difference is told or asked
+ * about.
  *
  * @param layer - "X", "raw" or the name of a layer: only that place is looked into. Default: found
- * @param recover - where there are none, recover them from log1p of counts per 10,000, where that is exact
- * @throws ScPoliError "counts" where no place looked into holds counts, telling what each holds; "key" where
- * a named place does not exist
+ * @throws ScPoliError "counts" where no place looked into holds counts, telling what each holds, or where it
+ * cannot be told which are meant; "key" where a named place does not exist, or has no features of the types
+ * asked for
  */
-export async function findCounts(data: AnnData, layer?: string, recover = false): Promise<CountsPlace> {
-  const found: PlaceVerdict[] = [];
-  const others: CountsPlace[] = [];
-  let zeros: CountsPlace | null = null;
+export async function findCounts(
+  data: AnnData,
+  layer?: string,
+  options: FindCountsOptions = {},
+): Promise<CountsPlace> {
+  const { featureTypes: types, modelTypes, preferredType: preferred, note } = options;
+  return selectFeatures(await findMatrix(data, layer, options), { types, modelTypes, preferred, note });
+}
+
+async function findMatrix(
+  data: AnnData,
+  layer: string | undefined,
+  { recoverCounts: recover, roundCounts: round, note = () => undefined }: FindCountsOptions,
+): Promise<CountsPlace> {
+  const judged: Judged[] = [];
   for (const place of layer === undefined ? usualPlaces(data) : [namedPlace(data, layer)]) {
-    const { opened, verdict } =
-      layer === undefined ? await tryToJudge(data, place) : await judge(data, place);
-    found.push(verdict);
-    if (!opened) {
-      if (layer !== undefined)
-        throw new ScPoliError("key", `${data.path} has no ${place.name}${layers(data)}.`, {
-          place: place.name,
-        });
-      continue;
-    }
-    const answer: CountsPlace = {
-      path: data.path,
-      name: place.name,
-      ...opened,
-      obs: data.obs,
-      found: [...found],
-    };
-    if (verdict.holds === "counts") return answer;
-    if (verdict.holds === "zeros") zeros ??= answer;
-    else others.push(answer);
+    const one = layer === undefined ? await tryToJudge(data, place) : await judge(data, place);
+    if (!one.opened && layer !== undefined)
+      throw new ScPoliError("key", `${data.path} has no ${place.name}${layers(data)}.`, {
+        place: place.name,
+      });
+    judged.push(one);
   }
-  if (zeros) return zeros;
-  for (const place of others) {
-    if (!(await isRecoverable(place.matrix))) continue;
-    if (recover) return { ...place, matrix: recoverCounts(place.matrix, data.obs), found, isRecovered: true };
-    throw await noCounts(data, layer, found, place.name);
+  const found = judged.map(({ verdict }) => verdict);
+  const answer = ({ opened, verdict }: Judged): CountsPlace => ({
+    path: data.path,
+    name: verdict.place,
+    ...opened!,
+    obs: data.obs,
+    found: found.slice(0, found.indexOf(verdict) + 1),
+  });
+  const holding = (holds: PlaceVerdict["holds"]): Judged[] =>
+    judged.filter(({ opened, verdict }) => opened && verdict.holds === holds);
+  const chosen = await choose(data, holding("counts"), layer !== undefined, note);
+  if (chosen) {
+    const place = answer(chosen);
+    if (!chosen.look!.isNearlyWhole) return place;
+    note({
+      level: "info",
+      message: `${place.name} holds counts that are whole but for rounding; they are rounded.`,
+    });
+    return { ...place, matrix: roundedCounts(place.matrix) };
   }
-  throw await noCounts(data, layer, found);
+  const [zeros] = holding("zeros");
+  if (zeros) return answer(zeros);
+  const others = holding("other");
+  for (const other of others) {
+    const recovery = await findRecovery(data, other.opened!.matrix, other.verdict.place, other.look!);
+    if (recovery === null) continue;
+    if (!recover) throw await noCounts(data, layer, judged, { place: other.verdict.place, recovery });
+    const matrix = recoverCounts(other.opened!.matrix, data.obs, recovery);
+    return { ...answer(other), matrix, found, recoveredFrom: describeNormalisation(recovery) };
+  }
+  const [rounded] = others.filter(({ look }) => mayBeRounded(look!));
+  if (round && rounded) {
+    const place = answer(rounded);
+    note({
+      level: "warning",
+      message: `${place.name} holds fractional values, which are rounded to counts.`,
+    });
+    return { ...place, matrix: roundedCounts(place.matrix), found };
+  }
+  throw await noCounts(data, layer, judged);
+}
+
+const suspicions: Readonly<Record<Suspicion, string>> = {
+  binary: "only 0 and 1",
+  ranks: "whole numbers that are all different within a cell, as ranks are",
+  "constant totals":
+    "whole numbers with about the same total in every cell, as rounded normalised values have",
+};
+
+/**
+ * The one that is taken of places that hold whole numbers; null where there are none.
+ * @param isNamed - the user has named it
+ * @throws ScPoliError "counts" where it cannot be told which is meant
+ */
+async function choose(
+  data: AnnData,
+  places: readonly Judged[],
+  isNamed: boolean,
+  note: (note: Note) => void,
+): Promise<Judged | null> {
+  const suspicious = ({ look }: Judged): boolean => look!.suspicion !== null;
+  const [first] = places;
+  let chosen = places.find((place) => !suspicious(place)) ?? first;
+  if (!first || !chosen) return null;
+  if (suspicious(chosen) && !isNamed) await checkSuspicious(data, chosen);
+  if (suspicious(chosen))
+    note({
+      level: "warning",
+      message: `${chosen.verdict.place} holds ${suspicions[chosen.look!.suspicion!]}; they are taken as counts.`,
+    });
+  else if (chosen !== first)
+    note({
+      level: "warning",
+      message: `${first.verdict.place} holds ${suspicions[first.look!.suspicion!]}; counts are taken from ${chosen.verdict.place}. ${takes(first)}.`,
+    });
+  for (const other of places.slice(places.indexOf(chosen) + 1)) {
+    if (suspicious(other)) continue;
+    const how = await comparePlaces(chosen.opened!, other.opened!);
+    if (how === null || how === "same") continue;
+    const [one, two] = [inWords(chosen), inWords(other)];
+    if (how === "reduced")
+      note({
+        level: "warning",
+        message: `${one} and ${two} both hold counts; those of ${chosen.verdict.place} are taken, which are the others less some (corrected, or drawn from them). ${takes(other)}.`,
+      });
+    else if (chosen.verdict.place === "X") {
+      note({
+        level: "warning",
+        message: `${one} and ${two} hold different whole numbers; counts are taken from ${other.verdict.place}. ${takes(chosen)}.`,
+      });
+      chosen = other;
+    } else
+      throw new ScPoliError(
+        "counts",
+        `${data.path}: ${one} and ${two} hold different whole numbers. Which are the raw counts? ${takes(chosen)}, ${takes(other)}.`,
+        { places: [chosen.verdict, other.verdict] },
+      );
+  }
+  return chosen;
+}
+
+/** @throws ScPoliError "counts" where whole numbers are no counts, or another layer has better ones */
+async function checkSuspicious(data: AnnData, { verdict, look }: Judged): Promise<void> {
+  const better: Judged[] = [];
+  for (const place of otherPlaces(data)) {
+    const other = await tryToJudge(data, place);
+    if (other.verdict.holds === "counts" && other.look!.suspicion === null) better.push(other);
+  }
+  if (better.length === 0 && look!.suspicion !== "ranks") return;
+  const ways = better.map((other) => `${takes(other)} (${other.verdict.verdict})`);
+  throw new ScPoliError(
+    "counts",
+    `${data.path}: ${verdict.place} holds ${suspicions[look!.suspicion!]}. Which are the raw counts? ` +
+      `${[...ways, `--layer ${flagName(verdict.place)} takes ${verdict.place} all the same`].join("; ")}.`,
+    { places: [verdict, ...better.map((other) => other.verdict)] },
+  );
+}
+
+function inWords({ verdict, look }: Judged): string {
+  return `${verdict.place} (${Number(look!.depth.toPrecision(3))} per cell)`;
+}
+function takes({ verdict }: Judged): string {
+  return `--layer ${flagName(verdict.place)} takes ${verdict.place}`;
+}
+function flagName(place: string): string {
+  return place === "raw.X" ? "raw" : place.replace(/^layers\//, "");
+}
+
+/** "Counts taken from X" */
+export function countsFrom({ name, recoveredFrom }: CountsPlace): string {
+  return recoveredFrom === undefined
+    ? `Counts taken from ${name}`
+    : `Counts recovered from ${recoveredFrom} in ${name}`;
+}
+
+/**
+ * The place that `findCounts` takes when none is named, for readers that can do without; null where there is
+ * none, or it is not clear which.
+ */
+export async function takenPlace(
+  data: AnnData,
+  options: FindCountsOptions = {},
+): Promise<CountsPlace | null> {
+  try {
+    return await findCounts(data, undefined, options);
+  } catch (error) {
+    if (error instanceof ScPoliError && ["counts", "key"].includes(error.kind)) return null;
+    throw error;
+  }
 }
 
 /**
@@ -199,57 +342,53 @@ export async function lookAtPlaces(data: AnnData): Promise<PlaceVerdict[]> {
   return verdicts;
 }
 
-/** The place that `findCounts` takes when none is named. */
-export function takenPlace(verdicts: readonly PlaceVerdict[]): string | null {
-  const usual = verdicts.filter(({ place }) =>
-    ["X", "raw.X", ...usualLayers.map((name) => `layers/${name}`)].includes(place),
-  );
-  return (
-    (usual.find(({ holds }) => holds === "counts") ?? usual.find(({ holds }) => holds === "zeros"))?.place ??
-    null
-  );
-}
-
 async function noCounts(
   data: AnnData,
   layer: string | undefined,
-  found: readonly PlaceVerdict[],
-  recoverable?: string,
+  judged: readonly Judged[],
+  recoverable?: { readonly place: string; readonly recovery: Recovery },
 ): Promise<ScPoliError> {
-  const lines = found.map(({ place, verdict }) => `  ${place}: ${verdict}`);
-  const verdicts = [...found];
-  if (layer === undefined) {
-    for (const place of otherPlaces(data)) {
-      const { verdict } = await tryToJudge(data, place);
-      verdicts.push(verdict);
-      lines.push(
-        `  ${place.name}: ${verdict.verdict}${verdict.holds === "counts" ? ` (--layer ${place.name.slice("layers/".length)} takes them)` : ""}`,
-      );
-    }
-  }
-  const where = layer === undefined ? "" : ` in ${found[0]!.place}`;
+  const all = [...judged];
+  if (layer === undefined) for (const place of otherPlaces(data)) all.push(await tryToJudge(data, place));
+  const lines = all.map((one) => {
+    const isOffered = !judged.includes(one) && one.verdict.holds === "counts";
+    return `  ${one.verdict.place}: ${one.verdict.verdict}${isOffered ? ` (--layer ${flagName(one.verdict.place)} takes them)` : ""}`;
+  });
+  const where = layer === undefined ? "" : ` in ${judged[0]!.verdict.place}`;
+  const rounded = judged.find(({ opened, look }) => opened && look && mayBeRounded(look));
   return new ScPoliError(
     "counts",
     `${data.path} has no raw counts${where}:\n${lines.join("\n")}\nRaw counts are needed: whole numbers, not negative, not normalised. ` +
-      (recoverable === undefined
-        ? "Take the file from before normalisation."
-        : `${recoverable} holds log1p of counts per 10,000, from which the counts can be recovered exactly: --recover-counts does so.`),
-    { places: verdicts },
+      (recoverable
+        ? `${recoverable.place} holds ${describeNormalisation(recoverable.recovery)}, from which the counts can be recovered exactly: --recover-counts does so.`
+        : rounded
+          ? `If ${rounded.verdict.place} holds fractional counts, as SoupX, DecontX, CellBender, alevin-fry, RSEM and salmon give them, --round-counts rounds them; values that were normalised are not such.`
+          : "Take the file from before normalisation."),
+    { places: all.map(({ verdict }) => verdict) },
   );
 }
 
 interface Judged {
   /** null where there is no such place, or it cannot be read */
   readonly opened: { readonly matrix: Matrix; readonly var: DataFrame } | null;
+  /** null where there is nothing to look at */
+  readonly look: Look | null;
   readonly verdict: PlaceVerdict;
 }
 
 async function judge(data: AnnData, place: Place): Promise<Judged> {
   const opened = place.open();
-  const look = opened
-    ? await lookAt(opened.matrix, data.obs, opened.var)
-    : ({ holds: "other", verdict: "not there" } as const);
-  return { opened, verdict: { place: place.name, ...look } };
+  const nothing = (verdict: string): Judged => ({
+    opened: null,
+    look: null,
+    verdict: { place: place.name, holds: "other", verdict },
+  });
+  if (!opened) return nothing("not there");
+  const { matrix } = opened;
+  if (matrix.rows === 0 || matrix.columns === 0)
+    return { ...nothing(`empty (${matrix.rows} cells x ${matrix.columns} genes)`), opened };
+  const look = await lookAt(matrix);
+  return { opened, look, verdict: { place: place.name, ...(await inVerdict(look, data.obs, opened.var)) } };
 }
 
 /** A damaged matrix must not hide the others. */
@@ -260,62 +399,58 @@ async function tryToJudge(data: AnnData, place: Place): Promise<Judged> {
     if (!(error instanceof ScPoliError)) throw error;
     return {
       opened: null,
+      look: null,
       verdict: { place: place.name, holds: "other", verdict: `cannot be read: ${error.message}` },
     };
   }
 }
 
-/** Cells of each of the three blocks of the first look, and the values that they may hold. */
-const lookCells = 256;
-const lookValues = 200_000;
-
-async function lookAt(
-  matrix: Matrix,
+async function inVerdict(
+  look: Look,
   obs: DataFrame,
   genes: DataFrame,
 ): Promise<Pick<PlaceVerdict, "holds" | "verdict">> {
-  if (matrix.rows === 0 || matrix.columns === 0)
-    return { holds: "other", verdict: `empty (${matrix.rows} cells x ${matrix.columns} genes)` };
-  const rows = Math.min(lookCells, rowsPerBlock(matrix, lookValues));
-  const last = matrix.rows - rows;
-  const examples = new Map<
-    Problem,
-    { readonly value: number; readonly row: number; readonly column: number }
-  >();
-  let most = 0;
-  for (const start of new Set([0, Math.floor(last / 2), last])) {
-    const { indptr, indices, values } = await matrix.read(start, start + rows);
-    for (let row = 0; row < rows; row++) {
-      for (let k = indptr[row]!; k < indptr[row + 1]!; k++) {
-        const value = values[k]!;
-        if (value > most) most = value;
-        const problem = problemOf(value);
-        if (problem && !examples.has(problem))
-          examples.set(problem, { value, row: start + row, column: indices[k]! });
-      }
-    }
+  const { examples, most, suspicion } = look;
+  const met = [...examples.keys()];
+  if (met.length === 0) {
+    if (most === 0) return { holds: "zeros", verdict: "only zeros in the cells looked at" };
+    return { holds: "counts", verdict: suspicion === null ? "raw counts" : suspicions[suspicion] };
   }
-  const met = problems.filter((problem) => examples.has(problem));
-  if (met.length === 0)
-    return most > 0
-      ? { holds: "counts", verdict: "raw counts" }
-      : { holds: "zeros", verdict: "only zeros in the cells looked at" };
   const { value, row, column } = examples.get(met[0]!)!;
   const [cell, gene] = [(await obs.index())[row], (await genes.index())[column]];
   const kinds = met.map((problem) => (problem === "NaN" ? "NaN" : `${problem} values`)).join(" and ");
   return {
     holds: "other",
-    verdict: `${kinds}, e.g. ${Number(value.toPrecision(4))} in cell '${cell}', gene '${gene}'${guess(met, most)}`,
+    verdict: `${kinds}, e.g. ${Number(value.toPrecision(4))} in cell '${cell}', gene '${gene}'${guess(look)}`,
   };
 }
 
-/** Log-normalised values of any usual scale stay below this; so do none of those on a linear scale. */
+/** Logarithms of normalised values of the usual scales stay below the first, of any scale below the second. */
+const usualLog = 10;
 const largestLog = 30;
 
-function guess(met: readonly Problem[], most: number): string {
-  if (met.includes("negative")) return "; looks scaled";
-  if (!met.includes("fractional")) return "";
-  return most < largestLog ? "; looks log-normalised" : "; looks normalised";
+function guess({ examples, most, total, totalOfLogarithms }: Look): string {
+  if (examples.has("negative")) return "; looks scaled";
+  if (!examples.has("fractional")) return "";
+  const to = (value: number): string => ` (to a total of ${Math.round(value)} per cell)`;
+  if (totalOfLogarithms !== null && most < largestLog)
+    return `; looks log-normalised${to(totalOfLogarithms)}`;
+  if (total !== null) return `; looks normalised${to(total)}`;
+  if (most < usualLog) return "; looks log-normalised";
+  return most < largestLog
+    ? "; looks log-normalised, or like fractional counts"
+    : "; looks normalised, or like fractional counts";
+}
+
+/** Whether values may be counts with fractions: nothing else is wrong, and they were not brought to one total. */
+function mayBeRounded({ examples, total, totalOfLogarithms, most }: Look): boolean {
+  return (
+    examples.size === 1 &&
+    examples.has("fractional") &&
+    total === null &&
+    totalOfLogarithms === null &&
+    most >= usualLog
+  );
 }
 
 function layers(data: AnnData): string {

@@ -4,7 +4,8 @@
 // makes each sparse row dense in Python.
 import { type NumericArray, rowsPerBlock, type SparseRows } from "../anndata/matrix.js";
 import { readAhead, type BlockReader } from "../anndata/read-ahead.js";
-import { type CountsPlace, describeProblem, problemOf, type ValueKind } from "./count-places.js";
+import type { CountsPlace, ValueKind } from "./count-places.js";
+import { describeProblem, problemOf } from "./place-look.js";
 import { RowSums } from "../engine/rows.js";
 import { ScPoliError } from "../errors.js";
 

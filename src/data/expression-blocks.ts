@@ -40,7 +40,7 @@ export async function findExpression(
     note(describePlace(taken));
     return taken;
   }
-  const counts = await findCounts(data).catch((error: unknown) => {
+  const counts = await findCounts(data, undefined, { note }).catch((error: unknown) => {
     if (error instanceof ScPoliError && error.kind === "counts" && data.X !== null) return null;
     throw error;
   });

@@ -2,16 +2,15 @@
 // be), or normalised values as they are. Source of the fragment counts: De Donno et al. 2023, Methods
 // ("scATAC-seq data"): odd and even read counts are taken together.
 import type { AnnData } from "../anndata/anndata.js";
-import type { AtacCounts, Note, ReconLoss } from "../config.js";
+import type { AtacCounts, CountsOptions, Note, ReconLoss } from "../config.js";
 import { findCounts, findNumbers, type CountsPlace } from "./count-places.js";
 import { ScPoliError } from "../errors.js";
+import { peaks, selectFeatures } from "./feature-types.js";
 
-export interface ValuesOptions {
+export interface ValuesOptions extends Omit<CountsOptions, "duplicateGenes"> {
   readonly reconLoss: ReconLoss;
-  /** "X", "raw" or the name of a layer. Default: found; for mse X */
-  readonly layer?: string;
-  /** as in `CountsOptions` */
-  readonly recoverCounts?: boolean;
+  /** types of features that the model knows; undefined: gene expression, or it is to be trained */
+  readonly modelTypes?: readonly string[];
   /** Default: "auto" for poisson; for others counts stay as they are. */
   readonly atacCounts?: AtacCounts | "auto";
   /** what the model was trained on: a query that looks otherwise is told */
@@ -34,6 +33,12 @@ export async function findValues(
   note: (note: Note) => void,
 ): Promise<FoundValues> {
   const { reconLoss, layer, atacCounts, trainedOn } = options;
+  const features = {
+    types: options.featureTypes,
+    modelTypes: options.modelTypes,
+    preferred: reconLoss === "poisson" ? peaks : undefined,
+    note,
+  };
   if (reconLoss === "mse") {
     if (atacCounts)
       throw new ScPoliError(
@@ -51,9 +56,14 @@ export async function findValues(
         level: "warning",
         message: `${place.name} holds raw counts; mse is meant for normalised, logarithmised values. Take nb for counts, or name another matrix (--layer).`,
       });
-    return { place };
+    return { place: await selectFeatures(place, features) };
   }
-  const place = await findCounts(data, layer, options.recoverCounts);
+  const place = await findCounts(data, layer, {
+    ...options,
+    modelTypes: features.modelTypes,
+    preferredType: features.preferred,
+    note,
+  });
   const asked = atacCounts ?? trainedOn ?? (reconLoss === "poisson" ? "auto" : undefined);
   if (asked === undefined) return { place };
   const { ones, twos } = await countOnesAndTwos(place);

@@ -7,7 +7,8 @@ import { noteCellxgene } from "../data/cellxgene.js";
 import { prototypeLossOf, type StoredModel } from "../model/checkpoint.js";
 import { defaults, type EmbedOptions, type MapOptions, type Note } from "../config.js";
 import { Combinations } from "../data/combinations.js";
-import { firstPlace, lookAtPlaces, takenPlace, type CountsPlace } from "../data/count-places.js";
+import { countsFrom, firstPlace, takenPlace, type CountsPlace } from "../data/count-places.js";
+import { peaks } from "../data/feature-types.js";
 import { streamCounts } from "../data/counts.js";
 import { emptyScores, encodedRows, Encoder, networkOptions, type CellPositions } from "./embedding.js";
 import { sumDuplicates } from "../data/derived-counts.js";
@@ -117,10 +118,14 @@ async function withPlace<T>(
   for (const message of data.notes) note({ level: "info", message });
   const conditions = await readQueryConditions(data.obs, json.condition_keys, json.conditions, options, note);
   await noteCellxgene(data, note);
-  const { layer, atacCounts, recoverCounts } = options;
   const { place: found } = await findValues(
     data,
-    { reconLoss: json.model.recon_loss, layer, atacCounts, trainedOn: json.atac_counts, recoverCounts },
+    {
+      ...options,
+      reconLoss: json.model.recon_loss,
+      trainedOn: json.atac_counts,
+      modelTypes: json.feature_types,
+    },
     note,
   );
   const renaming = options.geneMap && (await renameGenes(found.var, options.geneMap, note));
@@ -132,7 +137,7 @@ async function withPlace<T>(
   try {
     note({
       level: "info",
-      message: `Counts ${place.isRecovered ? "recovered from log1p of counts per 10,000 in" : "taken from"} ${place.name}.`,
+      message: `${countsFrom(place)}.`,
     });
     if (columns.length < names.length)
       note({
@@ -524,9 +529,14 @@ export interface GeneCoverage {
 }
 
 /** See `ScPoli.coverage`. */
-export async function geneCoverage(modelGenes: readonly string[], data: AnnData): Promise<GeneCoverage> {
-  const counts = takenPlace(await lookAtPlaces(data));
-  const genes = counts === "raw.X" ? data.raw!.var : data.var;
+export async function geneCoverage({ json }: StoredModel, data: AnnData): Promise<GeneCoverage> {
+  const modelGenes = json.genes;
+  const place = await takenPlace(data, {
+    featureTypes: json.feature_types,
+    preferredType: json.model.recon_loss === "poisson" ? peaks : undefined,
+    roundCounts: true,
+  });
+  const genes = place?.var ?? data.var;
   const { names, matched } = await matchGeneNames(modelGenes, genes, () => undefined);
   const found = new Set(names);
   const missing = modelGenes.filter((name) => !found.has(name));

@@ -50,6 +50,8 @@ export interface ModelJson {
   };
   /** what the counts of a Poisson model were taken as; a query's are taken likewise. Missing: as they are */
   readonly atac_counts?: AtacCounts;
+  /** types of the features that it is made of, or "all". Missing: gene expression alone */
+  readonly feature_types?: readonly string[];
   /** (G) */
   readonly genes: readonly string[];
   readonly condition_keys: readonly string[];
@@ -482,6 +484,9 @@ function checkJson(parsed: unknown, check: Checker): ModelJson {
     scpoli_version: check.text(entries.scpoli_version, "scpoli_version"),
     model: checkModel(check, entries.model, genes.length, keys.length),
     ...checkAtacCounts(check, entries.atac_counts),
+    ...(entries.feature_types !== undefined && {
+      feature_types: check.names(entries.feature_types, "feature_types", 1),
+    }),
     genes,
     condition_keys: keys,
     conditions,

@@ -43,7 +43,7 @@ import { sampleTable, selectRows, type SampleTable } from "./sample-table.js";
 export interface SamplesOptions
   extends
     Pick<RunSettings, "onNote" | "onProgress" | "signal">,
-    Pick<CountsOptions, "layer" | "recoverCounts">,
+    Pick<CountsOptions, "layer" | "recoverCounts" | "roundCounts" | "featureTypes">,
     ClassificationOptions,
     GeneLimits {
   /** condition keys to analyse. Default: all of the model */
@@ -313,7 +313,7 @@ async function readExpression(
   conditions: readonly Conditions[] | undefined,
   options: SamplesOptions,
 ): Promise<SampleExpression[] | null> {
-  const { data, layer, recoverCounts, onNote = () => {} } = options;
+  const { data, onNote = () => {} } = options;
   if (!data || !conditions) return null;
   const divisions = [];
   for (const [k, { key, names }] of tables.entries()) {
@@ -344,7 +344,12 @@ async function readExpression(
   }
   const { place } = await findValues(
     data,
-    { reconLoss: json.model.recon_loss, layer, recoverCounts, trainedOn: json.atac_counts },
+    {
+      ...options,
+      reconLoss: json.model.recon_loss,
+      trainedOn: json.atac_counts,
+      modelTypes: json.feature_types,
+    },
     onNote,
   );
   return sampleExpression(place, divisions, {

@@ -22,7 +22,7 @@ import {
   type Note,
   type TrainOptions,
 } from "../config.js";
-import type { CountsPlace } from "../data/count-places.js";
+import { countsFrom, type CountsPlace } from "../data/count-places.js";
 import { createEngine } from "../engine/create.js";
 import { sumDuplicates } from "../data/derived-counts.js";
 import { ScPoliError } from "../errors.js";
@@ -247,17 +247,13 @@ async function readReference(data: AnnData, options: TrainOptions): Promise<Refe
     check: (key, factor) => checkGroups(obs, key, factor, "cell type", options),
   });
   await noteCellxgene(data, note);
-  const { reconLoss = defaults.reconLoss, layer, atacCounts, recoverCounts } = options;
+  const { reconLoss = defaults.reconLoss } = options;
   if (reconLoss === "mse" && typeof options.genes === "number")
     throw new ScPoliError(
       "usage",
       "genes is a number, but variable genes are chosen from raw counts, which mse does not take; give a list of names or a column of var.",
     );
-  const { place: found, atacCounts: taken } = await findValues(
-    data,
-    { reconLoss, layer, atacCounts, recoverCounts },
-    note,
-  );
+  const { place: found, atacCounts: taken } = await findValues(data, { ...options, reconLoss }, note);
   const renamed = options.geneMap && (await renameGenes(found.var, options.geneMap, note));
   const own = renamed ? { ...found, var: renamed.genes } : found;
   const place = options.duplicateGenes === "sum" ? await summed(own, await own.var.index(), note) : own;
@@ -278,7 +274,7 @@ async function readReference(data: AnnData, options: TrainOptions): Promise<Refe
   columns.forEach((column, gene) => (map[column] = gene));
   note({
     level: "info",
-    message: `Counts ${place.isRecovered ? "recovered from log1p of counts per 10,000 in" : "taken from"} ${place.name}: ${combinations.length} cells, ${columns.length} of ${place.matrix.columns} genes.`,
+    message: `${countsFrom(place)}: ${combinations.length} cells, ${columns.length} of ${place.matrix.columns} genes.`,
   });
   return {
     cells: {
@@ -386,6 +382,7 @@ function assemble(
     scpoli_version: version,
     model: storedOptions(model),
     ...(reference.atacCounts && { atac_counts: reference.atacCounts }),
+    ...(reference.place.featureTypes && { feature_types: reference.place.featureTypes }),
     genes: reference.genes,
     condition_keys: reference.conditions.map(({ key }) => key),
     conditions: reference.conditions.map(({ names }) => names),
