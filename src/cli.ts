@@ -71,7 +71,7 @@ async function main(args: readonly string[]): Promise<number> {
       return 0;
     }
     await program.parseAsync(args, { from: "user" });
-    return 0;
+    return Number(process.exitCode ?? 0); // of a result that tells of faults
   } catch (thrown) {
     if (thrown instanceof CommanderError && thrown.exitCode === 0) return 0; // --help, --version
     const error = thrown instanceof CommanderError ? usageError(thrown, program, args) : thrown;

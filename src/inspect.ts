@@ -1,10 +1,11 @@
 // What is in an AnnData file: its size, its columns, where raw counts are, and which columns look like
 // conditions and cell types.
 import type { AnnData } from "./anndata/anndata.js";
+import type { DataFrame } from "./anndata/dataframe.js";
 import { readCellxgene } from "./data/cellxgene.js";
 import type { Note } from "./config.js";
 import { countTypes, featureTypes } from "./data/feature-types.js";
-import type { ScPoliError } from "./errors.js";
+import { ScPoliError } from "./errors.js";
 import { lookAtPlaces, takenPlace } from "./data/count-places.js";
 import { inspectColumn, keyCandidates, type Candidate, type InspectedColumn } from "./data/key-columns.js";
 
@@ -17,6 +18,8 @@ export interface Inspection {
   /** number of columns of obs */
   readonly obs_columns: number;
   readonly columns: readonly InspectedColumn[];
+  /** columns and matrices that cannot be read: "obs/donor", "names of var", "layers/counts" */
+  readonly unreadable: readonly string[];
   /** where the counts are: "X", "raw.X", "layers/counts", ...; null where nowhere */
   readonly counts: string | null;
   readonly places: readonly { readonly place: string; readonly holds: string }[];
@@ -37,13 +40,15 @@ export interface Inspection {
 
 /**
  * Looks into a file; a column or matrix that cannot be read is told, and does not stop the others.
- * @param note - receives a warning for each column of obs and var that cannot be read
+ * @param note - receives a warning for each column of obs and var that cannot be read; what cannot be read is
+ * also listed in `unreadable`
  */
 export async function inspect(data: AnnData, note: (note: Note) => void = () => {}): Promise<Inspection> {
   const columns: InspectedColumn[] = [];
   const warn = ({ message }: ScPoliError): void => note({ level: "warning", message });
   for (const name of data.obs.columnNames) columns.push(await inspectColumn(data.obs, name, warn));
-  for (const name of data.var.columnNames) await inspectColumn(data.var, name, warn);
+  const genes: InspectedColumn[] = [];
+  for (const name of data.var.columnNames) genes.push(await inspectColumn(data.var, name, warn));
   const schema = await readCellxgene(data);
   const places = await lookAtPlaces(data);
   const taken = await takenPlace(data, { featureTypes: ["all"], note });
@@ -59,6 +64,11 @@ export async function inspect(data: AnnData, note: (note: Note) => void = () => 
     genes: data.nVars,
     obs_columns: columns.length,
     columns,
+    unreadable: [
+      ...(await unreadable(data.obs, columns, "obs", warn)),
+      ...(await unreadable(data.var, genes, "var", warn)),
+      ...places.filter(({ holds }) => holds === "unreadable").map(({ place }) => place),
+    ],
     counts: taken?.name ?? null,
     places: places.map(({ place, verdict }) => ({ place, holds: verdict })),
     feature_types: types && Object.fromEntries(countTypes(types)),
@@ -74,6 +84,24 @@ export async function inspect(data: AnnData, note: (note: Note) => void = () => 
     ),
     cell_type_candidates: cellTypes,
   };
+}
+
+/** What of a table cannot be read; its names of rows are tried here. */
+async function unreadable(
+  frame: DataFrame,
+  columns: readonly InspectedColumn[],
+  table: "obs" | "var",
+  warn: (error: ScPoliError) => void,
+): Promise<string[]> {
+  const names = columns.filter(({ kind }) => kind === "unreadable").map(({ name }) => `${table}/${name}`);
+  try {
+    await frame.index();
+    return names;
+  } catch (error) {
+    if (!(error instanceof ScPoliError)) throw error;
+    warn(error);
+    return [`names of ${table}`, ...names];
+  }
 }
 
 /** The columns that the CELLxGENE schema names, then the others. */

@@ -140,6 +140,21 @@ describe("files", () => {
     await fails(train("other.h5ad"), 3, /other\.h5ad.*AnnData.*obs/);
   });
 
+  test("inspect tells what it can, and ends with 3 where a column or a matrix cannot be read", async () => {
+    const filters = fileURLToPath(new URL("fixtures/filters.h5ad", import.meta.url));
+    const { code, stdout, stderr } = await scpoli(["inspect", filters]);
+    assert.equal(code, 3);
+    assert.match(stdout, /lzf +string +\d+ distinct/);
+    assert.match(stdout, /Cannot be read: .*obs\/bzip2, .*layers\/zfp/);
+    assert.match(stderr, /warning: .*obs\/bzip2 cannot be read: it is compressed with bz2/);
+    assert.doesNotMatch(stderr, /Aborted|error/);
+    const json = await scpoli(["inspect", filters, "--json", "--quiet"]);
+    assert.equal(json.code, 3);
+    const { unreadable } = JSON.parse(json.stdout) as { readonly unreadable: readonly string[] };
+    assert.ok(unreadable.includes("obs/bzip2"));
+    assert.equal((await scpoli(["inspect", at("good.h5ad")])).code, 0);
+  });
+
   test("no X, no raw, no layers", async () => {
     await variant("no-x.h5ad", { X: null });
     await fails(train("no-x.h5ad"), 3, /no-x\.h5ad[^]*no X|no-x\.h5ad[^]*X: (none|missing|not there)/);

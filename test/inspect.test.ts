@@ -80,6 +80,7 @@ test("a column or matrix that cannot be read does not stop the rest", async () =
   ]);
   assert.equal(found.counts, "layers/counts");
   assert.match(found.places[0]!.holds, /cannot be read: .*lzf/);
+  assert.deepEqual(found.unreadable, ["obs/odd", "X"]);
 });
 
 test("a file of the CELLxGENE schema: what it says goes first", async () => {

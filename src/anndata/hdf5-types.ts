@@ -220,16 +220,25 @@ const filterNames: Readonly<Record<number, string>> = {
   32026: "blosc2",
 };
 
+/** Compressors that Blosc holds by their numbers, the seventh parameter of its filter; others are there. */
+const missingCompressors: Readonly<Record<number, string>> = { 3: "snappy", 4: "zlib" };
+
+/** A filter of a dataset. */
+export interface Filter {
+  readonly id: number;
+  readonly name: string;
+  readonly cd_values: readonly number[];
+}
+
 /**
  * The first filter without which the data cannot be read; null where all are there.
  * @param provide - whether one that is not built in can be had
  */
-export function missingFilter(
-  filters: readonly { readonly id: number; readonly name: string }[],
-  provide: (name: string) => boolean,
-): string | null {
-  for (const { id, name } of filters) {
+export function missingFilter(filters: readonly Filter[], provide: (name: string) => boolean): string | null {
+  for (const { id, name, cd_values: parameters } of filters) {
     const known = filterNames[id];
+    const compressor = known?.startsWith("blosc") ? missingCompressors[parameters[6] ?? 0] : undefined;
+    if (compressor !== undefined) return `${known} (${compressor})`;
     if (!builtIn.has(id) && !(known !== undefined && provide(known)))
       return known ?? (name ? `${name} (filter ${id})` : `filter ${id}`);
   }

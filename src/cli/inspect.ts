@@ -2,6 +2,7 @@
 import type { Command } from "commander";
 import { AnnData } from "../anndata/anndata.js";
 import type { RunSettings } from "../config.js";
+import { exitCodes } from "../errors.js";
 import { inspect, type Candidate, type Inspection } from "../inspect.js";
 import { isModel } from "../model/model-files.js";
 import { ScPoli } from "../scpoli.js";
@@ -14,7 +15,7 @@ export function addInspect(program: Command): void {
     .command("inspect")
     .summary("what is in a file or a model")
     .description(
-      "What is in an AnnData file: its size, its columns, where raw counts are, and which columns look like conditions and cell types. Also reads models.",
+      "What is in an AnnData file: its size, its columns, where raw counts are, and which columns look like conditions and cell types. Also reads models. Exit code 3 where a column or a matrix cannot be read; the rest is told all the same.",
     )
     .argument("<file>", "an .h5ad file, an AnnData-Zarr folder, what 10x CellRanger wrote, or a model")
     .action((path: string, flags: RunFlags) => run(flags, (settings) => inspectPath(path, settings)));
@@ -29,7 +30,11 @@ async function inspectPath(path: string, settings: RunSettings): Promise<Result>
   const data = await AnnData.open(path);
   try {
     const inspection = await inspect(data, settings.onNote);
-    return { json: inspection, text: inspectionText(path, inspection) };
+    return {
+      json: inspection,
+      text: inspectionText(path, inspection),
+      exitCode: inspection.unreadable.length > 0 ? exitCodes.format : 0,
+    };
   } finally {
     data.close();
   }
@@ -57,6 +62,7 @@ function inspectionText(path: string, found: Inspection): string {
     table(found.columns.map(({ name, kind, distinct }) => [name, kind, `${count(distinct)} distinct`])),
     "",
   );
+  if (found.unreadable.length > 0) lines.push(`Cannot be read: ${found.unreadable.join(", ")}.`, "");
   lines.push(
     ...candidates("conditions", found.condition_candidates),
     ...candidates("cell types", found.cell_type_candidates),

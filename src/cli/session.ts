@@ -24,6 +24,8 @@ export interface RunFlags {
 export interface Result {
   readonly json: object;
   readonly text: string;
+  /** other than 0 where the result is one of a file with faults (default: 0) */
+  readonly exitCode?: number;
 }
 
 export function addRunFlags(command: Command): Command {
@@ -86,6 +88,7 @@ export async function run(flags: RunFlags, verb: (settings: RunSettings) => Prom
       flags.json ? `${JSON.stringify({ ...result.json, seconds, notes })}\n` : `${result.text}\n`,
     );
     display.note({ level: "info", message: `Done in ${duration(seconds)}.` });
+    process.exitCode = result.exitCode ?? 0;
   } finally {
     display.stop();
     interruption.forget();

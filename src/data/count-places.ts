@@ -42,7 +42,7 @@ export type ValueKind = "counts" | "reads" | "numbers";
 export interface PlaceVerdict {
   readonly place: string;
   /** "zeros": only zeros were met */
-  readonly holds: "counts" | "zeros" | "other";
+  readonly holds: "counts" | "zeros" | "other" | "unreadable";
   /** in words */
   readonly verdict: string;
 }
@@ -400,7 +400,7 @@ async function tryToJudge(data: AnnData, place: Place): Promise<Judged> {
     return {
       opened: null,
       look: null,
-      verdict: { place: place.name, holds: "other", verdict: `cannot be read: ${error.message}` },
+      verdict: { place: place.name, holds: "unreadable", verdict: `cannot be read: ${error.message}` },
     };
   }
 }

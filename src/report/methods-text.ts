@@ -160,11 +160,10 @@ function labelText(classifier: unknown): string {
 function unknownText({ threshold, unknown, uncertaintyBy }: QueryCells["levels"][number]): string {
   if (threshold === null) return "";
   const flagged = unknown.reduce((sum, flag) => sum + flag, 0).toLocaleString("en-US");
-  const limit =
-    threshold === "by type" ? "the threshold of their type" : String(Number(threshold.toPrecision(3)));
+  const limit = String(Number(threshold.toPrecision(3)));
   const measure =
-    uncertaintyBy === "novelty"
-      ? "an uncertainty, by the novelty score of scpoli (not part of ref. 1),"
-      : "an uncertainty, by the distance to the nearest prototype,";
+    uncertaintyBy === "distance"
+      ? "an uncertainty, by the distance to the nearest prototype,"
+      : "a novelty (one minus a conformal p-value of scpoli, not part of ref. 1)";
   return `; cells with ${measure} above ${limit} (${flagged}) were flagged unknown`;
 }

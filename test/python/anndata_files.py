@@ -291,6 +291,8 @@ def make(folder):
 
     full = full_anndata()
     full.write_h5ad(folder / "full.h5ad")
+    for compression in ("gzip", "lzf"):
+        full.write_h5ad(folder / f"full {compression}.h5ad", compression=compression)
     repack(folder / "full.h5ad", folder / "latest.h5ad", libver="latest", userblock_size=1024)
     old = full.copy()
     old.obs = old.obs[["category", "ordered", "text", "float64", "int64", "boolean"]]
