@@ -177,7 +177,7 @@ async function compute(configuration: Configuration, seed: number): Promise<void
     genes,
   });
   const mapping = await model.map(queryData, { seed, threads });
-  await mapping.model.embed(data, { output, threads });
+  await mapping.model.embed(data, { output, threads, force: true });
   [data, queryData].forEach((opened) => opened.close());
 }
 

@@ -24,11 +24,15 @@ export async function writeRows(data: AnnData, rows: Int32Array, path: string): 
     const texts = await labels(data, name);
     columns[name] = { kind: "string", length: rows.length, values: Array.from(rows, (row) => texts[row]!) };
   }
-  await writeH5ad(path, {
-    X,
-    obs: { index: Array.from(rows, (row) => names[row]!), columns },
-    var: { index: await data.var.index() },
-  });
+  await writeH5ad(
+    path,
+    {
+      X,
+      obs: { index: Array.from(rows, (row) => names[row]!), columns },
+      var: { index: await data.var.index() },
+    },
+    { force: true },
+  );
 }
 
 /** A column of obs as text. */

@@ -37,7 +37,7 @@ export async function simulate(
       },
       var: { index: names("gene", genes) },
     },
-    { compression },
+    { compression, force: true },
   );
 }
 

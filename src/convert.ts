@@ -2,12 +2,22 @@
 // rows shuffled once, in the smallest types that fit. Then a file that is read in order gives minibatches of
 // all conditions. Or into an .h5ad file, in order. Memory does not grow with the number of cells, but for
 // their annotations; what is killed goes on from its last checkpoint. Source: the idea of annbatch (scverse).
-import { fileStatus, joinPath, makeFolder, readFile, removeFile, replaceFolder, writePart } from "#platform";
+import {
+  fileStatus,
+  joinPath,
+  listFolder,
+  makeFolder,
+  readFile,
+  removeFile,
+  replaceFolder,
+  writePart,
+} from "#platform";
 import { provideWorkThreads } from "#threads";
 import type { AnnData } from "./anndata/anndata.js";
 import type { Column, DataFrame } from "./anndata/dataframe.js";
 import { checkKey, type NewColumn, type NewUns } from "./anndata/elements.js";
 import { blocks, rowsPerBlock, type DenseMatrix, type NumericArray } from "./anndata/matrix.js";
+import { checkOutputFile } from "./anndata/output-file.js";
 import { ShardWriter, shardSizes } from "./anndata/shards.js";
 import { writeH5ad, type NewFrame } from "./anndata/write.js";
 import { checkZarrOutput } from "./anndata/zarr-copy.js";
@@ -54,6 +64,7 @@ export async function convert(
   options: ConvertOptions = {},
 ): Promise<Conversion> {
   checkOptionNames("convert", options, { ...runSettingNames, ...convertOptionNames });
+  if (output.endsWith(".h5ad")) await checkOutputFile(output, "h5ad", options.force ?? false);
   const place = await findCounts(data, options.layer, { ...options, note: options.onNote });
   for (const message of data.notes) options.onNote?.({ level: "info", message });
   options.onNote?.({ level: "info", message: `${countsFrom(place)}.` });
@@ -193,7 +204,7 @@ async function toH5ad(
   await writeH5ad(
     output,
     { ...(await readAnnotations(data, place, null, options)), X: X() },
-    { compression: 1 },
+    { compression: 1, force: options.force },
   );
   return {
     cells: place.matrix.rows,
@@ -222,6 +233,22 @@ async function* checkedBlocks(place: CountsPlace, first: number, { signal }: Con
 async function* rest({ matrix }: CountsPlace, first: number, rows: number) {
   for (let start = first; start < matrix.rows; start += rows)
     yield { start, block: await matrix.read(start, Math.min(matrix.rows, start + rows)) };
+}
+
+/**
+ * The folder that a conversion works in is emptied where it starts anew: only what one has left may go.
+ * @throws ScPoliError "output" where anything else is there
+ */
+async function checkLeftOver(path: string): Promise<void> {
+  const status = await fileStatus(path);
+  if (status === null) return;
+  const isOurs = /^(state\.json|lengths-\d+|bucket-\d+|store)(\.part)?$/;
+  if (status.kind === "folder" && (await listFolder(path)).every((name) => isOurs.test(name))) return;
+  throw new ScPoliError(
+    "output",
+    `${path}, which the conversion needs, is there already and is not what one has left: it is left as it is. Move it, or give another name.`,
+    { path },
+  );
 }
 
 /** Where a conversion stands; beside it the number of values of each place. */
@@ -428,6 +455,7 @@ class Collection {
         level: "warning",
         message: `${this.work}, left from an interrupted run, is replaced.`,
       });
+    await checkLeftOver(this.work);
     await removeFile(this.work);
     await makeFolder(this.work);
     return {

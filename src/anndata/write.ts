@@ -2,6 +2,8 @@
 // are written beside their final name and renamed, so that a file of that name is always whole; the same
 // input gives the same bytes.
 import {
+  bytesOf,
+  checkSpace,
   commitTemporary,
   copyFile,
   createTemporary,
@@ -24,6 +26,7 @@ import {
 import { H5adWriter } from "./h5ad-elements.js";
 import { Hdf5File } from "./hdf5.js";
 import { blocks, type DenseMatrix, type NumericArray, type SparseRows } from "./matrix.js";
+import { checkOutputFile } from "./output-file.js";
 import { startZarrCopy } from "./zarr-copy.js";
 
 export type { AdditionNames, Additions, NewColumn, NewUns } from "./elements.js";
@@ -31,7 +34,7 @@ export type { AdditionNames, Additions, NewColumn, NewUns } from "./elements.js"
 export interface CopyOptions {
   /** names that will be added: refused at once where the file has them already */
   readonly names?: AdditionNames;
-  /** replace what has these names */
+  /** replace what has these names, and an output that is there already and is of its kind */
   readonly force?: boolean;
   /** what could not be kept, in words */
   readonly onWarning?: (message: string) => void;
@@ -48,8 +51,9 @@ export interface PendingCopy {
 /**
  * Starts to copy the file behind `source`, byte for byte, beside `output`. Everything in it is kept. The copy
  * of a Zarr store is one.
- * @throws ScPoliError "output" where `output` is the source itself or cannot be written, "refused" where a
- * name is taken and `force` is not set
+ * @throws ScPoliError "output" where `output` is the source itself, something else than an AnnData file or
+ * cannot be written, "refused" where it or a name in it is taken and `force` is not set, "key" for a name that
+ * HDF5 cannot hold
  */
 export async function startCopy(
   source: AnnData,
@@ -64,6 +68,7 @@ export async function startCopy(
       { path: output },
     );
   }
+  Object.values(names).flat().forEach(checkKey);
   if (!force) checkNames(source, names);
   if (source.format === "zarr") {
     const copy = await startZarrCopy(source.path, output, force);
@@ -84,6 +89,7 @@ export async function startCopy(
     );
   if (source.format === "10x") {
     // no AnnData file to be copied: counts and genes go into a new one
+    await checkOutputFile(output, "h5ad", force);
     const finish = async (additions: Additions): Promise<void> => {
       checkAdditions(source, additions);
       const columns: Record<string, NewColumn> = {};
@@ -100,11 +106,13 @@ export async function startCopy(
           obsm: additions.obsm,
           uns: additions.uns,
         },
-        { compression: 1 },
+        { compression: 1, force },
       );
     };
     return { finish, discard: async () => undefined };
   }
+  await checkOutputFile(output, "h5ad", force);
+  await checkSpace(output, (await bytesOf(source.path)) + addedBytesPerCell * source.nObs);
   const temporary = await createTemporary(output);
   const copied = copyFile(source.path, temporary);
   copied.catch(() => undefined); // told by `finish`
@@ -123,6 +131,9 @@ export async function startCopy(
     },
   };
 }
+
+/** What is added to a copy, about: a latent position, a label and a few numbers. */
+const addedBytesPerCell = 80;
 
 /** `startCopy` and `finish` in one. */
 export async function writeCopy(
@@ -160,14 +171,21 @@ export interface NewAnnData {
 export interface WriteOptions {
   /** gzip level 1 to 9 for X and obsm, 0 (default) for none */
   readonly compression?: number;
+  /** replaces an .h5ad file of this name (default: false) */
+  readonly force?: boolean;
 }
 
-/** Writes a new .h5ad file, X a block at a time. @throws ScPoliError "output"; nothing is left then */
+/**
+ * Writes a new .h5ad file, X a block at a time.
+ * @throws ScPoliError "refused" where there is one of this name, unless `force`; "output" where something else
+ * is there or nothing can be written; nothing is left then
+ */
 export async function writeH5ad(
   path: string,
   data: NewAnnData,
-  { compression = 0 }: WriteOptions = {},
+  { compression = 0, force = false }: WriteOptions = {},
 ): Promise<void> {
+  await checkOutputFile(path, "h5ad", force);
   const temporary = await createTemporary(path);
   await written(temporary, path, () =>
     withWriter(temporary, "w", async (writer) => {

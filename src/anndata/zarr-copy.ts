@@ -1,5 +1,7 @@
 // Zarr in, Zarr out: a copy of a store with additions, of the store's own version.
 import {
+  bytesOf,
+  checkSpace,
   copyFolder,
   fileStatus,
   joinPath,
@@ -7,6 +9,7 @@ import {
   removeTemporary,
   replaceFolder,
   temporaryName,
+  tryToWrite,
   writePart,
 } from "#platform";
 import { ScPoliError } from "../errors.js";
@@ -21,6 +24,7 @@ import { ZarrWriter } from "./zarr-write.js";
  */
 export async function startZarrCopy(source: string, output: string, force: boolean) {
   await checkZarrOutput(output, force);
+  await checkSpace(output, await bytesOf(source));
   const temporary = temporaryName(output);
   await makeFolder(temporary);
   const copied = copyStore(source, temporary);
@@ -55,19 +59,25 @@ export async function checkZarrOutput(output: string, force: boolean): Promise<v
       { path: output },
     );
   const status = await fileStatus(output);
-  if (status === null) return;
+  if (status === null) return tryToWrite(output);
+  const isThere = async (name: string): Promise<boolean> =>
+    (await fileStatus(joinPath(output, name))) !== null;
   const isStore =
     status.kind === "folder" &&
-    ((await fileStatus(joinPath(output, "zarr.json"))) ?? (await fileStatus(joinPath(output, ".zgroup")))) !==
-      null;
+    ((await isThere("zarr.json")) || (await isThere(".zgroup"))) &&
+    (await isThere("obs")) &&
+    (await isThere("var"));
   if (!isStore)
-    throw new ScPoliError("output", `${output} is there already and no Zarr store. Give another name.`, {
-      path: output,
-    });
+    throw new ScPoliError(
+      "output",
+      `${output} is there already and no Zarr store of an AnnData: it is left as it is. Give another name.`,
+      { path: output },
+    );
   if (!force)
     throw new ScPoliError("refused", `${output} is there already. Use --force (force: true) to replace it.`, {
       path: output,
     });
+  await tryToWrite(output);
 }
 
 /** Everything in the store; the files of a zip file are unpacked. */

@@ -188,7 +188,7 @@ export function injectCondition(text: string): ("encoder" | "decoder")[] {
 export async function readGenes(text: string): Promise<TrainOptions["genes"]> {
   if (/^\d+$/.test(text)) return whole(1)(text);
   const status = await fileStatus(text);
-  if (status?.kind === "file") {
+  if (status && status.kind !== "folder") {
     const genes = (await readText(text))
       .split(/\r?\n/)
       .map((line) => line.trim())
@@ -217,7 +217,8 @@ export async function readNameMap(path: string | undefined): Promise<NameMap | u
   if (path === undefined) return undefined;
   const expected =
     "Expected two columns, the name in the file and the new one, separated by a tab or a comma.";
-  if ((await fileStatus(path))?.kind !== "file")
+  const status = await fileStatus(path);
+  if (status === null || status.kind === "folder")
     throw new ScPoliError("file", `There is no file ${path}. ${expected}`, { path });
   const lines = (await readText(path)).replace(/^\uFEFF/, "").split(/\r?\n/);
   const pairs = lines.flatMap((line, at): [string, string][] => {

@@ -53,7 +53,7 @@ async function convertFile(
   const { shuffle, layer, recoverCounts, roundCounts, featureTypes, resume, checkpointSeconds } = flags;
   if (!/\.(zarr|h5ad)[\\/]*$/.test(output))
     throw new ScPoliError("usage", `${output}: an output that ends with .zarr or .h5ad was expected.`);
-  await checkOutputs({ inputs: [path], files: [output], force });
+  await checkOutputs({ inputs: [path], h5ad: [output], force });
   const data = await AnnData.open(path);
   try {
     const conversion = await convert(data, output, {

@@ -7,6 +7,7 @@ import { AnnData } from "../anndata/anndata.js";
 import type { RunSettings } from "../config.js";
 import { factorize } from "../data/labels.js";
 import { ScPoli } from "../scpoli.js";
+import { checkOutputs } from "./outputs.js";
 import { writtenText } from "./report.js";
 import { reportMapping } from "./report-file.js";
 import { addRunFlags, run, type Result, type RunFlags } from "./session.js";
@@ -20,7 +21,7 @@ export function addDemo(program: Command): void {
     .command("demo")
     .summary("the main job on cells that come with the package")
     .description(
-      "The main job on 700 blood cells that come with the package: train on some wells, map the others, compare the cell types.",
+      "The main job on 700 blood cells that come with the package: train on some wells, map the others, compare the cell types. What an earlier demo has left in the folder is replaced.",
     )
     .option("-o, --output <folder>", "folder for what it writes", "scpoli-demo")
     .action((flags: RunFlags & { readonly output: string }) =>
@@ -32,6 +33,7 @@ export function addDemo(program: Command): void {
 async function demo(folder: string, settings: RunSettings): Promise<Result> {
   const [modelFolder, output, report] = [`${folder}/model`, `${folder}/query.h5ad`, `${folder}/report.html`];
   await makeFolder(folder);
+  await checkOutputs({ inputs: [], h5ad: [output], report: [report], models: [modelFolder], force: true });
   const reference = await AnnData.open(packageFile("data/demo_reference.h5ad"));
   const query = await AnnData.open(packageFile("data/demo_query.h5ad"));
   try {
@@ -41,7 +43,7 @@ async function demo(folder: string, settings: RunSettings): Promise<Result> {
       cellTypeKeys: [cellTypeKey],
     });
     await model.save(modelFolder, { force: true });
-    const mapping = await model.map(query, { ...settings, output });
+    const mapping = await model.map(query, { ...settings, output, force: true });
     await reportMapping(report, output, mapping.model, {}, settings, reference.path);
     const { codes, names } = factorize(await query.obs.column(cellTypeKey));
     const [level] = mapping.predictions;

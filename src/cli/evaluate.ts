@@ -112,8 +112,9 @@ async function evaluateFile(path: string, flags: EvaluateFlags, settings: RunSet
     query,
     knownTypes,
     output,
+    force,
   } = flags;
-  await checkOutputs({ inputs: [path], files: [output] });
+  await checkOutputs({ inputs: [path], table: [output], force });
   const data = await AnnData.open(path);
   try {
     const found = await evaluate(data, {

@@ -5,7 +5,6 @@ import { AnnData } from "../anndata/anndata.js";
 import type { RunSettings } from "../config.js";
 import { ScPoliError } from "../errors.js";
 import { openModelFiles } from "../model/model-files.js";
-import { checkExportFolder } from "../scarches/export.js";
 import { ScPoli } from "../scpoli.js";
 import { checkOutputs } from "./outputs.js";
 import { modelText, writtenText } from "./report.js";
@@ -43,7 +42,7 @@ async function importModel(
   { output, genes, force }: ImportFlags,
   { onNote }: RunSettings,
 ): Promise<Result> {
-  await checkOutputs({ inputs: genes === undefined ? [path] : [path, genes], folders: [output], force });
+  await checkOutputs({ inputs: [path, genes], models: [output], force });
   const model = (await isPythonModelAt(path))
     ? await ScPoli.import(path, { onNote, genes: genes === undefined ? undefined : await geneNames(genes) })
     : await ScPoli.load(path, { onNote });
@@ -81,8 +80,7 @@ async function exportModel(
   { output, force = false }: RunFlags & { readonly output: string },
   { onNote }: RunSettings,
 ): Promise<Result> {
-  await checkOutputs({ inputs: [path], force });
-  await checkExportFolder(output, force);
+  await checkOutputs({ inputs: [path], exports: [output], force });
   const model = await ScPoli.load(path, { onNote });
   await model.export(output, { force, onNote });
   return { json: { written: [output] }, text: writtenText([output]) };

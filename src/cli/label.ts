@@ -96,7 +96,7 @@ async function label(path: string, flags: LabelFlags, settings: RunSettings): Pr
       "usage",
       "Say which cells get the name: either --cluster NUMBER, or --cells FILE with --select KEY=VALUE.",
     );
-  await checkOutputs({ inputs: [path, ...(cells === undefined ? [] : [cells])], folders: [output], force });
+  await checkOutputs({ inputs: [path, cells], models: [output], force });
   const model = await ScPoli.load(path);
   const data = cells === undefined ? undefined : await AnnData.open(cells);
   try {

@@ -199,9 +199,10 @@ async function map(path: string, flags: MapFlags, settings: RunSettings): Promis
   if (referenceData !== undefined && report === undefined)
     throw new ScPoliError("usage", "--reference-data is for the report: name its file with --report.");
   await checkOutputs({
-    inputs: referenceData === undefined ? [path] : [path, referenceData],
-    files: [output, report],
-    folders: [saveModel],
+    inputs: [path, referenceData],
+    h5ad: [output],
+    report: [report],
+    models: [saveModel],
     force,
   });
   const model = await ScPoli.load(reference, settings);
@@ -234,7 +235,7 @@ async function embed(
   settings: RunSettings,
 ): Promise<Result> {
   const { output, force } = flags;
-  await checkOutputs({ inputs: [path], files: [output], force });
+  await checkOutputs({ inputs: [path], h5ad: [output], force });
   const model = await ScPoli.load(flags.model, settings);
   const data = await AnnData.open(path);
   try {

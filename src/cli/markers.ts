@@ -70,7 +70,7 @@ export function addMarkers(program: Command): void {
 
 async function markers(path: string, flags: MarkersFlags, settings: RunSettings): Promise<Result> {
   const { groups, select, only, against, layer, memory, output, csv, top, keyAdded, force } = flags;
-  await checkOutputs({ inputs: [path], files: [output, csv], force });
+  await checkOutputs({ inputs: [path], h5ad: [output], table: [csv], force });
   const data = await AnnData.open(path);
   try {
     const found = await findMarkers(data, { ...settings, groups, select, only, against, layer, memory });

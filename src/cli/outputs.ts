@@ -1,32 +1,48 @@
 // Whether the outputs of a run can be written, asked before the work and not after it.
-import { createTemporary, fileStatus, isSameFile, removeTemporary } from "#platform";
+import { isSameFile, tryToWrite } from "#platform";
+import { checkOutputFile, checkOutputFolder, type OutputKind } from "../anndata/output-file.js";
 import { checkZarrOutput } from "../anndata/zarr-copy.js";
 import { checkModelFolder } from "../model/checkpoint.js";
 import { ScPoliError } from "../errors.js";
+import { checkExportFolder } from "../scarches/export.js";
 
-export interface Outputs {
+/** Paths by what is to be written there; missing ones are not asked for. */
+export interface Outputs extends Readonly<Partial<Record<OutputKind, readonly (string | undefined)[]>>> {
   /** files that are read, and must stay as they are */
-  readonly inputs: readonly string[];
-  /**
-   * .h5ad files and Zarr stores to be written; a file that is there is replaced, a store only with `force`
-   */
-  readonly files?: readonly (string | undefined)[];
-  /** model folders to be written; one that is there is replaced only with `force` */
-  readonly folders?: readonly (string | undefined)[];
+  readonly inputs: readonly (string | undefined)[];
+  /** model folders */
+  readonly models?: readonly (string | undefined)[];
+  /** folders for scArches */
+  readonly exports?: readonly (string | undefined)[];
+  /** folders of files with an ending: tables, pictures */
+  readonly folders?: readonly { readonly path: string | undefined; readonly ending: string }[];
+  /** replace what is there and of the same kind */
   readonly force?: boolean;
 }
 
 /**
- * @throws ScPoliError "output" where an output is an input or cannot be written, "refused" where a folder is
- * taken
+ * `h5ad` also names Zarr stores, by their ending.
+ * @throws ScPoliError "output" where an output is an input, something of another kind, or cannot be written,
+ * "refused" where it is there already and `force` is not set
  */
-export async function checkOutputs({
-  inputs,
-  files = [],
-  folders = [],
-  force = false,
-}: Outputs): Promise<void> {
-  const outputs = [...files, ...folders].filter((path) => path !== undefined);
+export async function checkOutputs(outputs: Outputs): Promise<void> {
+  const { inputs, models = [], exports = [], folders = [], force = false } = outputs;
+  const kinds = (["h5ad", "report", "table", "picture"] as const).flatMap((kind) =>
+    given(outputs[kind] ?? []).map((path) => ({ kind, path })),
+  );
+  await checkDistinct(given(inputs), [...kinds.map(({ path }) => path), ...given(models), ...given(exports)]);
+  for (const { kind, path } of kinds)
+    await (kind === "h5ad" && /\.zarr[\\/]*$/.test(path)
+      ? checkZarrOutput(path, force)
+      : checkOutputFile(path, kind, force));
+  for (const path of given(models)) await checkModelFolder(path, force);
+  for (const path of given(exports)) await checkExportFolder(path, force);
+  for (const path of given([...models, ...exports])) await tryToWrite(path.replace(/(?<=.)[\\/]+$/, ""));
+  for (const { path, ending } of folders)
+    if (path !== undefined) await checkOutputFolder(path, ending, force);
+}
+
+async function checkDistinct(inputs: readonly string[], outputs: readonly string[]): Promise<void> {
   for (const [position, output] of outputs.entries()) {
     for (const input of inputs)
       if (await isSameFile(input, output))
@@ -41,18 +57,8 @@ export async function checkOutputs({
           path: output,
         });
   }
-  for (const path of files) {
-    if (path === undefined) continue;
-    if (/\.zarr\/*$/.test(path)) await checkZarrOutput(path, force);
-    if ((await fileStatus(path))?.kind !== "folder" || !path.endsWith(".zarr")) await tryToWrite(path);
-  }
-  for (const path of folders) {
-    if (path === undefined) continue;
-    await checkModelFolder(path, force);
-    if (!(await fileStatus(path))) await tryToWrite(path);
-  }
 }
 
-async function tryToWrite(path: string): Promise<void> {
-  await removeTemporary(await createTemporary(path));
+function given(paths: readonly (string | undefined)[]): string[] {
+  return paths.filter((path) => path !== undefined);
 }

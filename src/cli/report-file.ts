@@ -86,8 +86,8 @@ export function referenceDataFlag(): Option {
 async function report(path: string, flags: ReportFlags, settings: RunSettings): Promise<Result> {
   const { output, model: folder, referenceData, force, metadata, metrics } = flags;
   await checkOutputs({
-    inputs: [path, ...[folder, referenceData, metadata, metrics].filter((file) => file !== undefined)],
-    files: [output],
+    inputs: [path, folder, referenceData, metadata, metrics],
+    report: [output],
     force,
   });
   const hasModel = await isModel(path);

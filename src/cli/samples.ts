@@ -162,10 +162,13 @@ async function samples(path: string, flags: SamplesFlags, settings: RunSettings)
     );
   const model = await ScPoli.load(path, settings);
   const modelKeys = model.stored.json.condition_keys;
-  const inputs = [path, ...[dataPath, metadata, flags.geneSets].filter((input) => input !== undefined)];
   await checkOutputs({
-    inputs,
-    files: output === undefined ? [] : samplePaths(output, key ?? modelKeys),
+    inputs: [path, dataPath, metadata, flags.geneSets],
+    h5ad: output === undefined ? [] : samplePaths(output, key ?? modelKeys),
+    folders: [
+      { path: tables, ending: ".csv" },
+      { path: flags.plots, ending: ".svg" },
+    ],
     force,
   });
   const data = dataPath === undefined ? undefined : await AnnData.open(dataPath);
@@ -217,9 +220,9 @@ async function samples(path: string, flags: SamplesFlags, settings: RunSettings)
       )
         throw new ScPoliError("key", `--gene ${gene}: ${dataPath} has no such gene.`, { gene });
     const written = [
-      ...(output === undefined ? [] : await writeSamples(output, analyses)),
-      ...(tables === undefined ? [] : await writeTables(tables, analyses)),
-      ...(flags.plots === undefined ? [] : await writePlots(flags.plots, analyses, flags.gene)),
+      ...(output === undefined ? [] : await writeSamples(output, analyses, { force })),
+      ...(tables === undefined ? [] : await writeTables(tables, analyses, { force })),
+      ...(flags.plots === undefined ? [] : await writePlots(flags.plots, analyses, flags.gene, { force })),
     ];
     const text = analyses.map(samplesText).join("\n\n");
     return {

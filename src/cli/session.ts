@@ -49,7 +49,10 @@ export function addRunFlags(command: Command): Command {
         "kernels; auto takes relaxed SIMD where the runtime has it (default: auto)",
       ).choices(["auto", "plain", "relaxed"]),
     )
-    .option("--force", "go on where a check would stop; replace what is there")
+    .option(
+      "--force",
+      "go on where a check would stop; replace an output that is there already, where it is of the same kind",
+    )
     .option("--json", "one JSON object on stdout as the result")
     .addOption(
       new Option(

@@ -178,7 +178,7 @@ export function addTrain(program: Command): void {
 async function train(path: string, flags: TrainFlags, settings: RunSettings): Promise<Result> {
   const { embed, report, resume, force } = flags;
   const output = flags.output.replace(/(?<=.)[\\/]+$/, "");
-  await checkOutputs({ inputs: [path], files: [embed, report], folders: [output], force });
+  await checkOutputs({ inputs: [path], h5ad: [embed], report: [report], models: [output], force });
   const checkpoint = `${output}.checkpoint`;
   if (!resume && (await fileStatus(checkpoint)))
     settings.onNote?.({

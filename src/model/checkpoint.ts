@@ -279,6 +279,10 @@ export async function checkModelFolder(
   const status = await fileStatus(folder);
   if (!status) return;
   if (status.kind === "file") return checkModelFile(folder, force, files === ownModel.files);
+  if (status.kind !== "folder")
+    throw new ScPoliError("output", `${folder} is ${status.kind}; a model is a folder. Give another name.`, {
+      path: folder,
+    });
   const names = await listFolder(folder);
   if (names.length === 0) return;
   const foreign = names.filter((name) => !files.includes(name) && !others.includes(name));

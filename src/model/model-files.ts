@@ -32,6 +32,8 @@ export async function openModelFiles(path: string): Promise<ModelFiles | null> {
   const status = await fileStatus(path);
   if (!status) throw new ScPoliError("file", `There is no model ${path}.`, { path });
   if (status.kind === "folder") return folderFiles(path);
+  if (status.kind !== "file")
+    throw new ScPoliError("model", `${path} is ${status.kind}; a model is a folder or a file.`, { path });
   const start = await readBytes(path, 0, 512);
   try {
     if (startsWith(start, 0x50, 0x4b)) return await zipFiles(path, status.bytes);

@@ -5,7 +5,7 @@
 // written.
 import { ScPoliError, type ErrorKind } from "../errors.js";
 import type { DirectFile } from "./direct-file.js";
-import { describeFileError, type FileStatus } from "./file-errors.js";
+import { describeFileError, noFile, type FileStatus } from "./file-errors.js";
 import { readBlob, StoredFile } from "./stored-file.js";
 import { canShareMemory } from "./threads-browser.js";
 import { filesBelow, find, folderAt, namesOf, placeOf, VirtualFolder, type Place } from "./virtual-folder.js";
@@ -14,7 +14,7 @@ export type { Hdf5, LoadedHdf5 } from "./hdf5.js";
 export { countReads } from "./hdf5.js";
 export { abandonHdf5, loadHdf5 } from "./hdf5-browser.js";
 export type { DirectFile } from "./direct-file.js";
-export type { FileStatus } from "./file-errors.js";
+export { noFile, type FileStatus } from "./file-errors.js";
 export type { Caller } from "./caller.js";
 export type { Giver } from "./giver.js";
 export { answerCalls, giveItems, startCaller, startGiver } from "./giver-browser.js";
@@ -204,10 +204,7 @@ const temporaries = new Map<string, string>();
  * @throws ScPoliError "output" where the folder is missing, or `path` is a folder
  */
 export async function createTemporary(path: string): Promise<string> {
-  if (find(path) instanceof VirtualFolder)
-    throw new ScPoliError("output", `${path} cannot be written: it is a folder. Give the name of a file.`, {
-      path,
-    });
+  if (find(path) instanceof VirtualFolder) throw noFile(path, "folder");
   const temporary = temporaryName(path);
   await writing(path, "cannot be written", () => put(temporary, new StoredFile(), false));
   return temporary;
@@ -227,6 +224,25 @@ export function temporaryName(path: string): string {
   temporaries.set(temporary, path);
   return temporary;
 }
+
+/**
+ * Whether something can be made beside `path` and renamed to it.
+ * @throws ScPoliError "output" where it cannot
+ */
+export async function tryToWrite(path: string): Promise<void> {
+  await writing(path, "cannot be written", () => {
+    if (!placeOf(path)) throw new PathError("ENOENT");
+  });
+}
+
+/** Bytes of a file, or of all files in a folder. */
+export async function bytesOf(path: string): Promise<number> {
+  const entry = find(path);
+  return entry ? [...filesBelow(entry)].reduce((bytes, [, file]) => bytes + file.bytes, 0) : 0;
+}
+
+/** A copy takes no space here: it shares its content with the original. */
+export async function checkSpace(_path: string, _bytes: number): Promise<void> {}
 
 /** Gives a temporary file (or folder, where there is none of that name) its final name. */
 export async function commitTemporary(temporary: string, path: string): Promise<void> {

@@ -2,9 +2,13 @@
 import { ScPoliError, type ErrorKind } from "../errors.js";
 
 export interface FileStatus {
-  readonly kind: "file" | "folder";
+  readonly kind: "file" | "folder" | OtherKind;
+  /** 0 where it is no file */
   readonly bytes: number;
 }
+
+/** What is neither a file nor a folder, as error texts name it. */
+export type OtherKind = "a pipe" | "a socket" | "a device";
 
 /**
  * @param kind - "output" where it was to be written
@@ -35,6 +39,8 @@ const reasons: Readonly<Record<string, Reason>> = {
   ENOENT: (folder, kind) =>
     kind === "output" ? `there is no folder ${folder}. Make it first.` : "there is no such file.",
   ENOTDIR: (folder) => `${folder} is not a folder.`,
+  ELOOP: () => "its symbolic links lead round in a circle.",
+  ENAMETOOLONG: () => "the name is too long.",
   EISDIR: () => "it is a folder.",
   EACCES: notAllowed,
   EPERM: notAllowed,
@@ -51,4 +57,12 @@ const reasons: Readonly<Record<string, Reason>> = {
 export function errorCode(error: unknown): string | undefined {
   if (typeof DOMException !== "undefined" && error instanceof DOMException) return error.name;
   return error instanceof Error && "code" in error && typeof error.code === "string" ? error.code : undefined;
+}
+
+/** Of an output that is no file. */
+export function noFile(path: string, kind: Exclude<FileStatus["kind"], "file">): ScPoliError {
+  const found = kind === "folder" ? "a folder" : kind;
+  return new ScPoliError("output", `${path} cannot be written: it is ${found}. Give the name of a file.`, {
+    path,
+  });
 }

@@ -9,9 +9,12 @@ import {
   existsSync,
   mkdirSync,
   readdirSync,
+  readlinkSync,
+  realpathSync,
   renameSync,
   rmSync,
   writeFileSync,
+  type Stats,
 } from "node:fs";
 import { createHash, randomUUID } from "node:crypto";
 import * as fs from "node:fs/promises";
@@ -20,14 +23,14 @@ import { basename, dirname, join, resolve, sep } from "node:path";
 import { fileURLToPath } from "node:url";
 import { createGunzip } from "node:zlib";
 import { ScPoliError, type ErrorKind } from "../errors.js";
-import { describeFileError, errorCode, type FileStatus } from "./file-errors.js";
+import { describeFileError, errorCode, noFile, type FileStatus } from "./file-errors.js";
 
 export type { Hdf5, LoadedHdf5 } from "./hdf5.js";
 export { countReads } from "./hdf5.js";
 export { abandonHdf5, loadHdf5 } from "./hdf5-node.js";
 export type { DirectFile } from "./direct-file.js";
 export { openDirect } from "./direct-file-node.js";
-export type { FileStatus } from "./file-errors.js";
+export { noFile, type FileStatus } from "./file-errors.js";
 export type { Caller } from "./caller.js";
 export type { Giver } from "./giver.js";
 export { answerCalls, giveItems, startCaller, startGiver } from "./giver-node.js";
@@ -54,13 +57,37 @@ export function packageFile(path: string): string {
 /** What lies at a path, null where there is nothing. */
 export async function fileStatus(path: string): Promise<FileStatus | null> {
   try {
-    const status = await fs.stat(path);
-    return { kind: status.isDirectory() ? "folder" : "file", bytes: status.size };
+    return statusOf(await fs.stat(path));
   } catch (error) {
     if (errorCode(error) === "ENOENT" || errorCode(error) === "ENOTDIR") return null;
     throw fileError("file", path, "cannot be read", error);
   }
 }
+
+function statusOf(status: Stats): FileStatus {
+  if (status.isFile()) return { kind: "file", bytes: status.size };
+  if (status.isDirectory()) return { kind: "folder", bytes: 0 };
+  return { kind: status.isFIFO() ? "a pipe" : status.isSocket() ? "a socket" : "a device", bytes: 0 };
+}
+
+/**
+ * Where a path leads: the end of its symbolic links, also where nothing is there yet.
+ * @throws ScPoliError "output" where they have no end
+ */
+function targetOf(path: string): string {
+  let target = resolve(path);
+  for (let links = 0; links < mostLinks; links++) {
+    try {
+      target = resolve(realpathSync(dirname(target)), readlinkSync(target));
+    } catch {
+      return target; // no link; whoever writes there says what else is wrong
+    }
+  }
+  const error = Object.assign(new Error("too many links"), { code: "ELOOP" });
+  throw describeFileError("output", path, dirname(resolve(path)), "cannot be written", error);
+}
+/** As many as Linux follows. */
+const mostLinks = 40;
 
 /** Whether two paths lead to one file, also through links. */
 export async function isSameFile(first: string, second: string): Promise<boolean> {
@@ -255,15 +282,14 @@ export async function removeFile(path: string): Promise<void> {
 const temporaries = new Map<string, string>();
 
 /**
- * Makes an empty file beside `path`, to be filled and then renamed to it.
- * @throws ScPoliError "output" where the folder is missing or not writable, or `path` is a folder
+ * Makes an empty file beside `path`, to be filled and then renamed to it. Of a symbolic link it is the target
+ * that is written, the link stays.
+ * @throws ScPoliError "output" where the folder is missing or not writable, or `path` is anything else than a
+ * file
  */
 export async function createTemporary(path: string): Promise<string> {
-  if ((await fileStatus(path).catch(() => null))?.kind === "folder") {
-    throw new ScPoliError("output", `${path} cannot be written: it is a folder. Give the name of a file.`, {
-      path,
-    });
-  }
+  const status = await fileStatus(path).catch(() => null);
+  if (status && status.kind !== "file") throw noFile(path, status.kind);
   const temporary = temporaryName(path);
   try {
     writeFileSync(temporary, "");
@@ -278,9 +304,10 @@ export async function createTemporary(path: string): Promise<string> {
  * `removeTemporaries` until it is. What killed processes have left of it goes.
  */
 export function temporaryName(path: string): string {
-  removeAbandoned(path);
+  const target = targetOf(path);
+  removeAbandoned(target);
   const writer = `${process.pid}-${randomUUID().slice(0, 8)}@${hostname()}`;
-  const temporary = join(dirname(resolve(path)), `.${basename(path)}.${writer}.tmp`);
+  const temporary = join(dirname(target), `.${basename(target)}.${writer}.tmp`);
   temporaries.set(temporary, path);
   return temporary;
 }
@@ -322,10 +349,64 @@ function isRunning(id: number): boolean {
   }
 }
 
+/**
+ * Whether something can be made beside `path` and renamed to it.
+ * @throws ScPoliError "output" where it cannot
+ */
+export async function tryToWrite(path: string): Promise<void> {
+  const temporary = temporaryName(path);
+  try {
+    writeFileSync(temporary, "");
+  } catch (error) {
+    throw fileError("output", path, "cannot be written", error);
+  } finally {
+    await removeTemporary(temporary);
+  }
+}
+
+/** Bytes of a file, or of all files in a folder. */
+export async function bytesOf(path: string): Promise<number> {
+  try {
+    const status = await fs.stat(path);
+    if (!status.isDirectory()) return status.size;
+    let bytes = 0;
+    for (const name of await fs.readdir(path, { recursive: true })) {
+      const entry = await fs.stat(join(path, name));
+      if (entry.isFile()) bytes += entry.size;
+    }
+    return bytes;
+  } catch (error) {
+    throw fileError("file", path, "cannot be read", error);
+  }
+}
+
+/**
+ * Whether there is room for a copy of so many bytes beside `path`. File systems on which a copy shares its
+ * blocks with the original have it always.
+ * @throws ScPoliError "output" where there is none
+ */
+export async function checkSpace(path: string, bytes: number): Promise<void> {
+  const found = await fs.statfs(folderOf(path)).catch(() => null);
+  if (!found || sharing.has(found.type)) return;
+  const free = found.bavail * found.bsize;
+  if (free >= bytes) return;
+  throw new ScPoliError(
+    "output",
+    `${path} cannot be written: no space left on the disk of ${folderOf(path)} for ${megabytes(bytes)}, ${megabytes(free)} are free. Free some, or write elsewhere.`,
+    { path, bytes, free },
+  );
+}
+/** Linux's numbers of Btrfs, XFS and bcachefs. */
+const sharing: ReadonlySet<number> = new Set([0x9123683e, 0x58465342, 0xca451a4e]);
+
+function megabytes(bytes: number): string {
+  return `${(bytes / 1e6).toFixed(1)} MB`;
+}
+
 /** Gives a temporary file (or folder, where there is none of that name) its final name. */
 export async function commitTemporary(temporary: string, path: string): Promise<void> {
   try {
-    await fs.rename(temporary, path);
+    await fs.rename(temporary, targetOf(path));
     temporaries.delete(temporary);
   } catch (error) {
     await removeTemporary(temporary);
@@ -340,11 +421,12 @@ export async function commitTemporary(temporary: string, path: string): Promise<
 export function replaceFolder(temporary: string, path: string): void {
   const old = `${temporary}.old`;
   try {
-    if (existsSync(path)) renameSync(path, old);
+    const target = targetOf(path);
+    if (existsSync(target)) renameSync(target, old);
     try {
-      renameSync(temporary, path);
+      renameSync(temporary, target);
     } catch (error) {
-      if (existsSync(old)) renameSync(old, path);
+      if (existsSync(old)) renameSync(old, target);
       throw error;
     }
     temporaries.delete(temporary);
@@ -376,5 +458,14 @@ function finalPath(path: string): string {
 /** A failed file operation in words. `what` follows the path: "cannot be read". */
 export function fileError(kind: ErrorKind, at: string, what: string, error: unknown): ScPoliError {
   const path = finalPath(at);
-  return describeFileError(kind, path, dirname(resolve(path)), what, error);
+  return describeFileError(kind, path, folderOf(path), what, error);
+}
+
+/** The folder that a path, or what it links to, lies in. */
+function folderOf(path: string): string {
+  try {
+    return dirname(targetOf(path));
+  } catch {
+    return dirname(resolve(path));
+  }
 }

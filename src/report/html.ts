@@ -1,5 +1,6 @@
 // The page around a report: one file that asks for nothing. Its Content-Security-Policy lets in its own
 // script and style, by their hashes, and forbids all else.
+import { reportMark } from "../anndata/output-file.js";
 import { escapeText, plotStyle, type Plot, type PlotTable } from "../plots/svg.js";
 import { reportStyle, viewerScript } from "./viewer.generated.js";
 
@@ -25,6 +26,7 @@ export async function pageHtml(
 <html lang="en">
 <head>
 <meta charset="utf-8">
+${reportMark}
 <meta http-equiv="Content-Security-Policy" content="${policy}">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="color-scheme" content="light dark">

@@ -68,7 +68,8 @@ export async function readMetadataTable(
 async function readTable(
   path: string,
 ): Promise<{ heading: readonly string[]; rows: readonly (readonly string[])[] }> {
-  if ((await fileStatus(path))?.kind !== "file")
+  const status = await fileStatus(path);
+  if (status === null || status.kind === "folder")
     throw new ScPoliError(
       "file",
       `There is no file ${path}. A table with a heading and a row per sample was expected (csv or tsv).`,

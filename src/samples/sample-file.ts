@@ -1,6 +1,6 @@
 // An analysis of samples as files: an .h5ad with a row per sample, and its tables as CSV.
-import { joinPath, makeFolder, writeFile } from "#platform";
 import type { NewColumn, NewUns } from "../anndata/elements.js";
+import { checkOutputFile, writeTexts } from "../anndata/output-file.js";
 import { writeH5ad, type NewAnnData } from "../anndata/write.js";
 import { columnName, csvOf, frameOf, type Rows } from "../tables.js";
 import { version } from "../version.js";
@@ -139,35 +139,43 @@ function columnOf({ kind, values, levels }: Covariate): NewColumn {
  * Writes the tables of analyses into a folder, NAME.csv, or KEY.NAME.csv where there are several condition
  * keys.
  * @returns the paths
- * @throws ScPoliError "output"
+ * @throws ScPoliError "refused" where the folder has CSV files already, unless `force`; "output"
  */
-export async function writeTables(folder: string, analyses: readonly SampleAnalysis[]): Promise<string[]> {
-  await makeFolder(folder);
-  const paths: string[] = [];
-  for (const analysis of analyses) {
-    for (const [name, rows] of Object.entries(sampleTables(analysis))) {
-      const path = joinPath(
-        folder,
-        `${analyses.length > 1 ? `${columnName(analysis.samples.key)}.` : ""}${name}.csv`,
-      );
-      await writeFile(path, csvOf(rows));
-      paths.push(path);
-    }
-  }
-  return paths;
+export async function writeTables(
+  folder: string,
+  analyses: readonly SampleAnalysis[],
+  { force = false }: Replacing = {},
+): Promise<string[]> {
+  const texts = new Map<string, string>();
+  for (const analysis of analyses)
+    for (const [name, rows] of Object.entries(sampleTables(analysis)))
+      texts.set(`${analyses.length > 1 ? `${columnName(analysis.samples.key)}.` : ""}${name}`, csvOf(rows));
+  return writeTexts(folder, texts, { kind: "table", ending: ".csv", force });
+}
+
+/** What is written may replace a file of its kind. */
+export interface Replacing {
+  /** default: false */
+  readonly force?: boolean;
 }
 
 /**
  * Writes the .h5ad of each analysis: `path` itself, or with several condition keys NAME.KEY.h5ad.
  * @returns the paths
- * @throws ScPoliError "output"
+ * @throws ScPoliError "refused" where one is there already, unless `force`; "output"
  */
-export async function writeSamples(path: string, analyses: readonly SampleAnalysis[]): Promise<string[]> {
+export async function writeSamples(
+  path: string,
+  analyses: readonly SampleAnalysis[],
+  { force = false }: Replacing = {},
+): Promise<string[]> {
   const paths = samplePaths(
     path,
     analyses.map(({ samples }) => samples.key),
   );
-  for (const [i, analysis] of analyses.entries()) await writeH5ad(paths[i]!, sampleAnnData(analysis));
+  for (const file of paths) await checkOutputFile(file, "h5ad", force);
+  for (const [i, analysis] of analyses.entries())
+    await writeH5ad(paths[i]!, sampleAnnData(analysis), { force });
   return paths;
 }
 

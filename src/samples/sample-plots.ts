@@ -1,10 +1,11 @@
 // Pictures of an analysis of samples: components coloured by any covariate or gene, associations, what
 // explains the embedding, distances, numbers of genes.
-import { joinPath, makeFolder, writeFile } from "#platform";
+import { writeTexts } from "../anndata/output-file.js";
 import { barChart, heatMap, scatterPlot } from "../plots/charts.js";
 import { standaloneSvg, type Plot } from "../plots/svg.js";
 import type { SampleAnalysis } from "./analysis.js";
 import type { Covariate } from "./covariates.js";
+import type { Replacing } from "./sample-file.js";
 
 /** Components that the map of associations shows. */
 const mostComponents = 10;
@@ -246,24 +247,20 @@ export function leadingGenes({ genes }: SampleAnalysis): string[] {
  * Writes the pictures of analyses into a folder as SVG: NAME.svg, or KEY.NAME.svg where there are several
  * condition keys.
  * @returns the paths
- * @throws ScPoliError "output"
+ * @throws ScPoliError "refused" where the folder has SVG files already, unless `force`; "output"
  */
 export async function writePlots(
   folder: string,
   analyses: readonly SampleAnalysis[],
   genes?: readonly string[],
+  { force = false }: Replacing = {},
 ): Promise<string[]> {
-  await makeFolder(folder);
-  const paths: string[] = [];
+  const texts = new Map<string, string>();
   for (const analysis of analyses) {
     for (const [name, plot] of Object.entries(samplePlots(analysis, genes))) {
-      const path = joinPath(
-        folder,
-        `${`${analyses.length > 1 ? `${analysis.samples.key}.` : ""}${name}`.replace(/[/\\:*?"<>|]/g, "_")}.svg`,
-      );
-      await writeFile(path, `${standaloneSvg(plot)}\n`);
-      paths.push(path);
+      const whole = `${analyses.length > 1 ? `${analysis.samples.key}.` : ""}${name}`;
+      texts.set(whole.replace(/[/\\:*?"<>|]/g, "_"), `${standaloneSvg(plot)}\n`);
     }
   }
-  return paths;
+  return writeTexts(folder, texts, { kind: "picture", ending: ".svg", force });
 }

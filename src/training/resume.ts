@@ -1,6 +1,6 @@
 // The checkpoint of a run: one file with everything that the optimisation needs to go on from where it was,
 // written atomically.
-import { readFile, sha256, writeFile } from "#platform";
+import { fileStatus, readBytes, readFile, sha256, writeFile } from "#platform";
 import { ScPoliError } from "../errors.js";
 import type { Prototypes } from "../model/prototypes.js";
 import { readSafetensors, writeSafetensors, type Tensor } from "../model/safetensors.js";
@@ -49,6 +49,31 @@ export async function saveCheckpoint(path: string, snapshot: Snapshot, owner: Fi
   tensors.set("state", { dtype: "U8", shape: [text.length], data: text });
   await writeFile(path, writeSafetensors(tensors));
 }
+
+/**
+ * Whether a checkpoint may be written there: a checkpoint that is there already is replaced, nothing else.
+ * @throws ScPoliError "output"
+ */
+export async function checkCheckpointPath(path: string): Promise<void> {
+  const status = await fileStatus(path);
+  if (status === null || (status.kind === "file" && (status.bytes === 0 || (await isCheckpoint(path)))))
+    return;
+  throw new ScPoliError(
+    "output",
+    `${path}, which the training needs for its checkpoints, is there already and is none: it is left as it is. Move it, or give another name.`,
+    { path },
+  );
+}
+
+/** Whether the header of a safetensors file names the state of a training. */
+async function isCheckpoint(path: string): Promise<boolean> {
+  const start = await readBytes(path, 0, 8);
+  if (start.length < 8) return false;
+  const length = Number(new DataView(start.buffer, start.byteOffset).getBigUint64(0, true));
+  if (length > mostHeaderBytes) return false;
+  return new TextDecoder().decode(await readBytes(path, 8, length)).includes('"state":');
+}
+const mostHeaderBytes = 1 << 24;
 
 /**
  * @throws ScPoliError "file" where it is missing or damaged, "refused" where it belongs to other data or

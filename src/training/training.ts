@@ -41,7 +41,13 @@ import { checkUnlabeledLoss, planOptimization, type OptimizationPlan } from "./o
 import { initialValues, modelOptions, parameterShapes, type ModelSizes } from "../model/parameters.js";
 import type { Prototypes } from "../model/prototypes.js";
 import { levelPrototypes } from "../model/type-cross-entropy.js";
-import { fingerprint, loadCheckpoint, saveCheckpoint, type Fingerprint } from "./resume.js";
+import {
+  checkCheckpointPath,
+  fingerprint,
+  loadCheckpoint,
+  saveCheckpoint,
+  type Fingerprint,
+} from "./resume.js";
 import { Trainer, type Snapshot, type TrainingResult } from "./trainer.js";
 import { metadataOfConditions, type SampleMetadata } from "../data/sample-metadata.js";
 import { resolveGenes } from "../data/variable-genes.js";
@@ -80,6 +86,7 @@ export async function trainReference(data: AnnData, options: TrainOptions): Prom
   const note = options.onNote ?? (() => undefined);
   checkValueKeys(options.conditionValues, options.conditionKeys);
   checkKeyNames([...options.conditionKeys, ...(options.cellTypeKeys ?? [])]);
+  if (options.checkpoint) await checkCheckpointPath(options.checkpoint);
   const reference = await readReference(data, options);
   const { genes, map, keep } = reference;
   const cells = keep?.length ?? data.nObs;
