@@ -50,6 +50,12 @@ function coloringOf(by: ColourBy, result: MappingResult, known: Known): Coloring
         result.levels[by.level]?.uncertainty,
         [0, 1],
       );
+    case "novelty":
+      return byNumber(
+        `${result.levels[by.level]?.key ?? ""} novelty`,
+        result.levels[by.level]?.novelty ?? undefined,
+        [0, 1],
+      );
     case "probability":
       return byNumber(
         `${result.levels[by.level]?.key ?? ""} probability`,

@@ -49,15 +49,17 @@ export function samplesPlot(
 }
 
 /** @param flags - 1 where a cell is unknown */
-export function uncertaintyPlot(
-  { key, uncertainty }: LevelResult,
+export function flaggedPlot(
+  key: string,
+  { by, values }: NonNullable<LevelResult["flagged"]>,
   flags: Uint8Array,
   threshold: Limit,
 ): Plot {
-  const of = (flag: number): Float32Array => uncertainty.filter((_, cell) => flags[cell] === flag);
+  const of = (flag: number): Float32Array =>
+    values.filter((value, cell) => flags[cell] === flag && !Number.isNaN(value));
   return histogram({
-    title: `Uncertainty of the query: ${key}`,
-    x: "uncertainty (0 sure, 1 unsure)",
+    title: `${by === "novelty" ? "Novelty" : "Uncertainty"} of the query: ${key}`,
+    x: by === "novelty" ? "novelty (0 like known types, 1 like none)" : "uncertainty (0 sure, 1 unsure)",
     range: [0, 1],
     unit: "cells",
     legend: "cells",

@@ -65,6 +65,12 @@ export interface LevelResult {
   readonly predicted: Int32Array;
   readonly nearest: Int32Array;
   readonly uncertainty: Float32Array;
+  /** how unlike every known type; null where that is not calibrated */
+  readonly novelty: Float32Array | null;
+  /** what the threshold is on: the novelty, or the uncertainty by distance; null where nothing flags cells */
+  readonly flagged: { readonly by: "novelty" | "uncertainty"; readonly values: Float32Array } | null;
+  /** why the library flags no cell; null where it does */
+  readonly notFlagged: string | null;
   readonly distance: Float32Array;
   readonly probability: Float32Array;
   /** 1 where the library calls the cell unknown */
@@ -72,11 +78,8 @@ export interface LevelResult {
   readonly threshold: Limit;
 }
 
-/**
- * Above what uncertainty a cell is unknown: a number, one for each predicted type as the library has them, or
- * none.
- */
-export type Limit = number | "by type" | null;
+/** Above what novelty (or uncertainty by distance) a cell is unknown; null: none is. */
+export type Limit = number | null;
 
 /** Cells of the reference as the model remembers them: where they lie and what they are. */
 export interface ReferenceCells {

@@ -6,7 +6,7 @@ import type { Plot } from "scpoli";
 import { runJob } from "./jobs.js";
 import type { MappingResult } from "./protocol.js";
 import { geneColouring } from "./sample-colours.js";
-import { unknown, work } from "./state.js";
+import { unknown, verdict, work } from "./state.js";
 import { drawn, labelPlaces } from "./views/cells.js";
 
 export interface SavedFile {
@@ -35,9 +35,17 @@ export function currentAdditions({ additions, levels }: MappingResult): MappingR
     obs,
     uns: {
       ...additions.uns,
-      ...(typeof own === "object" && own !== null && { scpoli: { ...own, thresholds: limits } }),
+      ...(isDict(own) && {
+        scpoli: { ...own, thresholds: limits, verdict: JSON.stringify(verdict.value) },
+      }),
     },
   };
+}
+
+type Uns = NonNullable<MappingResult["additions"]["uns"]>[string];
+
+function isDict(value: Uns | undefined): value is { readonly [key: string]: Uns } {
+  return typeof value === "object" && !Array.isArray(value) && !("rows" in value);
 }
 
 export async function saveAnnotatedFile(): Promise<SavedFile> {
@@ -81,10 +89,11 @@ export async function saveTable(): Promise<SavedFile> {
     ...conditions.map(({ key }) => key),
     ...levels.flatMap(({ key }) => [
       `${key}_pred`,
-      `${key}_uncert`,
       `${key}_prob`,
-      `${key}_distance`,
+      `${key}_uncert`,
+      `${key}_novelty`,
       `${key}_unknown`,
+      `${key}_distance`,
     ]),
     `${projection.toLowerCase()}_1`,
     `${projection.toLowerCase()}_2`,
@@ -92,12 +101,13 @@ export async function saveTable(): Promise<SavedFile> {
   const rows = names.map((name, cell) => [
     name,
     ...conditions.map((condition) => condition.names[condition.codes[cell]!] ?? ""),
-    ...levels.flatMap(({ types, predicted, uncertainty, probability, distance }, level) => [
+    ...levels.flatMap(({ types, predicted, uncertainty, novelty, probability, distance }, level) => [
       types[predicted[cell]!]!,
-      number(uncertainty[cell]!),
       number(probability[cell]!),
-      number(distance[cell]!),
+      number(uncertainty[cell]!),
+      novelty ? number(novelty[cell]!) : "",
       unknown.value[level]![cell] ? "True" : "False",
+      number(distance[cell]!),
     ]),
     number(positions[2 * cell]!),
     number(positions[2 * cell + 1]!),

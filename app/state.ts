@@ -1,7 +1,7 @@
 // All that the page knows, as signals. What a user decides is one immutable object, `work`, so that undo is
 // going back to an earlier one.
 import { computed, signal } from "@preact/signals";
-import type { EpochLosses, Note, Progress } from "scpoli";
+import { withUnknownShare, type EpochLosses, type Note, type Progress, type Verdict } from "scpoli";
 import type {
   CellColumn,
   Coverage,
@@ -29,7 +29,10 @@ export interface DataFile {
 
 /** What the cells are coloured by. */
 export type ColourBy =
-  | { readonly kind: "predicted" | "nearest" | "uncertainty" | "probability"; readonly level: number }
+  | {
+      readonly kind: "predicted" | "nearest" | "uncertainty" | "novelty" | "probability";
+      readonly level: number;
+    }
   | { readonly kind: "condition"; readonly key: number }
   | { readonly kind: "cluster" }
   | { readonly kind: "column"; readonly name: string }
@@ -44,7 +47,7 @@ export interface Selection {
 /** How the cells are looked at and judged. */
 export interface View {
   readonly colourBy: ColourBy;
-  /** level whose uncertainty the histogram shows */
+  /** level whose novelty the histogram shows */
   readonly level: number;
   /** per level; null: no cell is unknown */
   readonly thresholds: readonly Limit[];
@@ -194,14 +197,27 @@ export function dismiss(id: number): void {
 
 /* ---- what follows from the work ---- */
 
-/** Per level, 1 where the uncertainty is above the threshold. */
+/** Per level, 1 where the novelty is above the threshold. */
 export const unknown = computed<readonly Uint8Array[]>(() => {
   const { result, view } = work.value;
-  return (result?.levels ?? []).map(({ uncertainty, unknown: byType }, level) => {
+  return (result?.levels ?? []).map(({ flagged, predicted }, level) => {
     const threshold = view.thresholds[level] ?? null;
-    if (threshold === "by type") return byType;
-    return Uint8Array.from(uncertainty, (value) => (threshold !== null && value > threshold ? 1 : 0));
+    if (!flagged || threshold === null) return new Uint8Array(predicted.length);
+    return Uint8Array.from(flagged.values, (value) => (value > threshold ? 1 : 0));
   });
+});
+
+/** The verdict with the flags of now. */
+export const verdict = computed<Verdict | null>(() => {
+  const { result, view } = work.value;
+  const [level] = result?.levels ?? [];
+  if (!result || !level || (view.thresholds[0] ?? null) === level.threshold) return result?.verdict ?? null;
+  const [flags] = unknown.value;
+  const isFlagging = flags !== undefined && (view.thresholds[0] ?? null) !== null;
+  return withUnknownShare(
+    result.verdict,
+    isFlagging ? flags.reduce((sum, flag) => sum + flag, 0) / Math.max(1, result.cells) : null,
+  );
 });
 
 export const isBusy = computed(() => job.value !== null && job.value.status !== "paused");

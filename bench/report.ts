@@ -42,6 +42,8 @@ const mapped: QueryCells = {
       predicted: query.codes,
       uncertainty,
       probability: uncertainty,
+      novelty: null,
+      notFlagged: null,
       unknown: new Uint8Array(cells),
       threshold: 0.5,
       uncertaintyBy: "distance",

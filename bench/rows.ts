@@ -1,8 +1,16 @@
 // Parts of AnnData files, for benches.
 import { AnnData, writeH5ad, type Column, type SparseRows } from "../dist/index.js";
 
-/** A new file of some rows of another. */
-export async function writeRows(data: AnnData, rows: Int32Array, path: string): Promise<void> {
+/**
+ * A new file of some rows of another.
+ * @param nameOf - name of a row in the new file. Default: as it was
+ */
+export async function writeRows(
+  data: AnnData,
+  rows: Int32Array,
+  path: string,
+  nameOf: (name: string, i: number) => string = (name) => name,
+): Promise<void> {
   const all = await data.X!.read(0, data.nObs);
   const length = rows.reduce((sum, row) => sum + all.indptr[row + 1]! - all.indptr[row]!, 0);
   const X: SparseRows = {
@@ -28,7 +36,7 @@ export async function writeRows(data: AnnData, rows: Int32Array, path: string): 
     path,
     {
       X,
-      obs: { index: Array.from(rows, (row) => names[row]!), columns },
+      obs: { index: Array.from(rows, (row, i) => nameOf(names[row]!, i)), columns },
       var: { index: await data.var.index() },
     },
     { force: true },

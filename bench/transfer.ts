@@ -13,6 +13,8 @@ export interface Configuration {
   readonly query: readonly string[];
   /** cell types left out of the reference: unknown in the query */
   readonly leftOut?: readonly string[];
+  /** conditions that are in neither */
+  readonly excluded?: readonly string[];
 }
 
 const kangQuery = ["patient_101", "patient_107", "patient_1039"].flatMap((patient) => [
@@ -68,7 +70,7 @@ export interface Transfer {
 
 /** Writes both into a folder and opens them. */
 export async function openTransfer(
-  { file, condition, label, query, leftOut = [] }: Configuration,
+  { file, condition, label, query, leftOut = [], excluded = [] }: Configuration,
   folder: string,
   name: string,
 ): Promise<Transfer> {
@@ -77,7 +79,9 @@ export async function openTransfer(
   const [conditions, types] = [await labels(source, condition), await labels(source, label)];
   const rows = Int32Array.from(conditions.keys());
   const isQuery = (row: number): boolean => query.includes(conditions[row]!);
-  const ofReference = rows.filter((row) => !isQuery(row) && !leftOut.includes(types[row]!));
+  const ofReference = rows.filter(
+    (row) => !isQuery(row) && !excluded.includes(conditions[row]!) && !leftOut.includes(types[row]!),
+  );
   const ofQuery = rows.filter(isQuery);
   const [reference, queryData] = await Promise.all(
     [[ofReference, "reference"] as const, [ofQuery, "query"] as const].map(async ([own, part]) => {

@@ -62,13 +62,11 @@ export function addBack(
 }
 
 /**
- * The square of the mean of some cells, less what their conditions have more and less a centre, each gene
- * times its scale.
+ * The square of the mean of some cells, less shifts and a centre, each gene times its scale.
  * @param genes - G, even
  * @param members - (count) int32 rows
- * @param conditions, cells - (conditionCount) int32: shifts, and how many of the members each is taken off
- * for
- * @param shifts - (conditions, G) @param row - (G) to work in
+ * @param taken, cells - (takenCount) int32: shifts, and how many of the members each is taken off for
+ * @param shifts - (n, G) @param row - (G) to work in
  */
 export function squareOfMean(
   indptr: usize,
@@ -77,9 +75,9 @@ export function squareOfMean(
   genes: i32,
   members: usize,
   count: i32,
-  conditions: usize,
+  taken: usize,
   cells: usize,
-  conditionCount: i32,
+  takenCount: i32,
   shifts: usize,
   centre: usize,
   scale: usize,
@@ -95,8 +93,8 @@ export function squareOfMean(
       store<f64>(to, load<f64>(to) + <f64>load<f32>(values + ((<usize>at) << 2)));
     }
   }
-  for (let i = 0; i < conditionCount; i++) {
-    const shift = shifts + <usize>load<i32>(conditions + ((<usize>i) << 2)) * rowBytes;
+  for (let i = 0; i < takenCount; i++) {
+    const shift = shifts + <usize>load<i32>(taken + ((<usize>i) << 2)) * rowBytes;
     const own = f64x2.splat(<f64>load<i32>(cells + ((<usize>i) << 2)));
     for (let at: usize = 0; at < rowBytes; at += 16)
       v128.store(row + at, f64x2.sub(v128.load(row + at), f64x2.mul(own, v128.load(shift + at))));

@@ -330,8 +330,8 @@ export interface TrainOptions
 }
 
 /**
- * Threshold on the uncertainty above which a cell is unknown: the model's own, a number in 0..1, a quantile
- * of the query, or none.
+ * Threshold on the novelty (with uncertainty by the distance: on the uncertainty) above which a cell is
+ * unknown: the default (novelty 0.95, distance 0.5), a number in 0..1, a quantile of the query, or none.
  */
 export type Threshold = "auto" | "none" | number | { readonly quantile: number };
 
@@ -342,10 +342,11 @@ export type Threshold = "auto" | "none" | number | { readonly quantile: number }
 export type Classifier = "head" | "prototype";
 
 /**
- * What uncertainties come from: how much a cell looks like none of the known types, or its distance from the
- * nearest prototype (the paper's).
+ * What uncertainties come from: the probability of the label, one less it, beside which unknown cells are
+ * known by their novelty; or the distance from the nearest prototype (the paper's), which then also flags
+ * unknown cells.
  */
-export type UncertaintyRule = "novelty" | "distance";
+export type UncertaintyRule = "probability" | "distance";
 
 /** Options of `ScPoli.embed`. */
 export interface EmbedOptions extends RunSettings, CountsOptions, Pick<MemoryOptions, "memory"> {
@@ -361,7 +362,7 @@ export interface EmbedOptions extends RunSettings, CountsOptions, Pick<MemoryOpt
   readonly preset?: Preset;
   /** Default: "head" where the model has one. */
   readonly classifier?: Classifier;
-  /** Default: "novelty" with labels of the head, where the model knows how; else "distance" */
+  /** Default: "probability" */
   readonly uncertainty?: UncertaintyRule;
   /** As in `TrainOptions`. Default: as the model's own counts were taken */
   readonly atacCounts?: AtacCounts | "auto";

@@ -56,6 +56,7 @@ export type { LabelOptions } from "./mapping/labelling.js";
 export type { Mapping, MappingSummary } from "./mapping/mapping.js";
 export {
   judgeMapping,
+  withUnknownShare,
   type Light,
   type Verdict,
   type VerdictMeasures,

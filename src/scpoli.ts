@@ -2,7 +2,14 @@
 // conditions. No mathematics here.
 import { provideWorkThreads } from "#threads";
 import type { AnnData } from "./anndata/anndata.js";
-import { loadModel, noModelFile, optionsOf, saveModel, type StoredModel } from "./model/checkpoint.js";
+import {
+  earlierVersion,
+  loadModel,
+  noModelFile,
+  optionsOf,
+  saveModel,
+  type StoredModel,
+} from "./model/checkpoint.js";
 import {
   defaultsOf,
   type AtacCounts,
@@ -137,7 +144,15 @@ export class ScPoli {
     const { onNote } = options;
     const files = await openModelFiles(path);
     if (!files) throw noModelFile(path);
-    if (!isPythonModel(files)) return new ScPoli(await loadModel(files));
+    if (!isPythonModel(files)) {
+      const stored = await loadModel(files);
+      if (stored.json.head?.levels.some((level) => level.not_calibrated === earlierVersion))
+        onNote?.({
+          level: "warning",
+          message: `${path} was made by an earlier version: what it knows of unknown cells is left out, and no cell is flagged unknown. Train it again to have novelty.`,
+        });
+      return new ScPoli(stored);
+    }
     onNote?.({
       level: "info",
       message: `${path} is a model of the Python package scArches: it is imported for this run (\`scpoli import\` does it for good).`,
@@ -265,14 +280,14 @@ export class ScPoli {
       const side = sideWorkFor(this.stored, source.nObs, options);
       try {
         const { stored, report, labels, ...cells } = await compute();
-        const { predictions, umap } = await predictCells(stored, cells, options, side);
+        const { umap, ...predicted } = await predictCells(stored, cells, options, side);
         const verdict = judgeMapping(
-          measureMapping(stored, report.genes.share, cells.latent, cells.sizeFactors, predictions),
+          measureMapping(stored, report.genes.share, cells.latent, cells.sizeFactors, predicted),
         );
         return new Mapping(
           source,
           stored === this.stored ? this : new ScPoli(stored),
-          { latent: cells.latent, umap: await umap(), predictions, verdict },
+          { latent: cells.latent, umap: await umap(), ...predicted, verdict },
           labels,
           report,
           options,

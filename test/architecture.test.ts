@@ -55,7 +55,7 @@ const layers: readonly {
   {
     name: "model folder",
     files:
-      /^model\/(classify|head|novelty|profiles|directions|shifts|growth|prototype-table|checkpoint|model-files|landmarks|places)$/,
+      /^model\/(classify|conformal|head|novelty|profiles|directions|growth|prototype-table|checkpoint|model-files|landmarks|places)$/,
     packages: /^#platform$/,
   },
   { name: "data of a run", files: /^data\//, packages: /^#platform$/ },
@@ -237,6 +237,7 @@ test("the public interface is this and nothing else", async () => {
     "scatterPlot",
     "standaloneSvg",
     "version",
+    "withUnknownShare",
     "writeCopy",
     "writeH5ad",
     "writeMarkers",

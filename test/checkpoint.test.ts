@@ -109,7 +109,7 @@ function modelOf(changes: Partial<ModelJson> = {}): StoredModel {
   const D = model.latent_dim;
   const U = own.unlabeled_prototypes.length;
   if (U > 0) shapes.push(["unlabeled_prototypes", [U, D]], ["unlabeled_prototype_covariances", [U, D, D]]);
-  if (own.head) shapes.push(["head.weight", [4, genes.length]], ["head.bias", [4]], ["head.means", [4, 4]]);
+  if (own.head) shapes.push(["head.weight", [4, genes.length]], ["head.bias", [4]]);
   shapes.push(["prototypes", [types.length, D]], ["prototype_covariances", [types.length, D, D]]);
   const tensors = new Map(
     shapes.map(([name, shape], t): [string, StoredTensor] => [

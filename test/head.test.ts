@@ -4,7 +4,7 @@ import { rmSync } from "node:fs";
 import { join } from "node:path";
 import { after, test } from "node:test";
 import { AnnData, ScPoli, type Mapping, type MapOptions } from "../dist/index.js";
-import { classifyByHead, scoreShift } from "../dist/model/head.js";
+import { classifyByHead } from "../dist/model/head.js";
 import { folder, makeAtlas, texts } from "./atlas.ts";
 
 after(() => rmSync(folder, { recursive: true, force: true }));
@@ -50,7 +50,7 @@ test("labels are the head's unless the prototypes are asked for, and both are to
 
 test("the same head and the same scores on one and on two threads, saved and loaded", async () => {
   const other = await ScPoli.train(reference, { ...training, threads: 2 });
-  for (const name of ["head.weight", "head.bias", "head.means"])
+  for (const name of ["head.weight", "head.bias"])
     assert.deepEqual(other.stored.tensors.get(name), model.stored.tensors.get(name), name);
   assert.deepEqual(other.stored.json.head, model.stored.json.head);
   await other.save(join(folder, "head-model"));
@@ -109,14 +109,22 @@ test("an unknown classifier is refused", async () => {
   );
 });
 
-test("a shift that all cells of a query have is taken out, a surplus of one type is not", () => {
-  const means = Float32Array.of(4, 0, 0, 4);
-  const cells = (...first: number[]): Float32Array =>
-    Float32Array.from(first.flatMap((isFirst) => (isFirst ? [4 + 3, 0] : [0 + 3, 4])));
-  const scores = cells(...Array.from({ length: 400 }, (_, cell) => (cell % 4 === 0 ? 1 : 0)));
-  const columns = { stride: 2, first: 0, K: 2, firstAxis: 2, P: 0 };
-  const shift = scoreShift(scores, columns, means);
-  assert.ok(Math.abs(shift[0]! - shift[1]! - 3) < 0.5, `shift ${shift.join(", ")}`);
-  const { predicted } = classifyByHead({ types: [5, 7], temperature: 1 }, columns, scores, means);
-  assert.equal(predicted.filter((type) => type === 5).length, 100);
+test("the label is the largest score's and the probability its softmax: each cell by itself", () => {
+  const columns = { stride: 3, first: 1, K: 2 };
+  const level = { types: [5, 7], temperature: 2 };
+  const scores = Float32Array.of(9, 1, 3, 9, 4, 2, 9, 0, 0);
+  const { predicted, probability, position } = classifyByHead(level, columns, scores);
+  assert.deepEqual([...predicted], [7, 5, 5]);
+  assert.deepEqual([...position], [1, 0, 0]);
+  const near = (found: number, expected: number): void => assert.ok(Math.abs(found - expected) < 1e-6);
+  near(probability[0]!, 1 / (1 + Math.exp(-1)));
+  near(probability[2]!, 0.5);
+  const alone = classifyByHead(level, columns, scores.subarray(3, 6));
+  assert.equal(alone.probability[0], probability[1]);
+});
+
+test("penalty and weights are chosen, and the temperature is within its bounds", () => {
+  const { training: chosen, levels } = model.stored.json.head!;
+  assert.ok(chosen!.inverse_penalty > 0 && [0, 0.5, 1].includes(chosen!.type_exponent));
+  assert.ok(levels.every(({ temperature }) => temperature >= 0.5 && temperature <= 3));
 });

@@ -4,7 +4,14 @@ import assert from "node:assert/strict";
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
-import { AnnData, judgeMapping, ScPoli, ScPoliError, type VerdictMeasures } from "../dist/index.js";
+import {
+  AnnData,
+  judgeMapping,
+  ScPoli,
+  ScPoliError,
+  withUnknownShare,
+  type VerdictMeasures,
+} from "../dist/index.js";
 import { nearestNeighbors } from "../dist/model/neighbors.js";
 import { umapLayout } from "../dist/model/umap.js";
 import { Random } from "../dist/random.js";
@@ -103,7 +110,7 @@ test("train --no-landmarks leaves them out, and so does a query's file; threads 
   assert.deepEqual(Object.keys(mapping.additions().obsm!), ["X_scpoli"]);
   assert.deepEqual(
     mapping.verdict.reasons.map(({ criterion }) => criterion),
-    ["genes", "distance", "unknown"],
+    ["genes", "distance", "unknown", "agreement"],
   );
   const bytes = await Promise.all(
     [1, 2].map(async (threads) => {
@@ -174,10 +181,17 @@ test("the verdict: a query like the reference is green; half of the genes, a typ
 
 test("each number has its light, and the worst of them is the verdict", () => {
   const good: VerdictMeasures = {
+    cells: 100,
     geneCoverage: 0.9,
     depth: { query: 1000, reference: [500, 1000, 2000] },
     distantShare: 0.05,
     unknownShare: 0.05,
+    isUnlike: false,
+    clusters: [
+      { cluster: 0, cells: 80, isNovel: false },
+      { cluster: 3, cells: 20, isNovel: false },
+    ],
+    disagreeingShare: 0.1,
     apartShare: 0.05,
     mixing: 0.9,
   };
@@ -190,9 +204,40 @@ test("each number has its light, and the worst of them is the verdict", () => {
     [{ distantShare: 0.3 }, "amber"],
     [{ unknownShare: 0.6 }, "red"],
     [{ apartShare: 0.6 }, "red"],
+    [{ disagreeingShare: 0.4 }, "amber"],
+    [{ unknownShare: null, isUnlike: true }, "red"],
+    [{ clusters: [{ cluster: 3, cells: 20, isNovel: true }] }, "amber"],
+    [{ clusters: [{ cluster: 3, cells: 60, isNovel: true }] }, "red"],
+    [{ clusters: null, disagreeingShare: null }, "green"],
+    [{ cells: 1, distantShare: 1 }, "amber"],
     [{ mixing: 0.3 }, "amber"],
     [{ mixing: null, depth: null }, "green"],
   ];
   for (const [change, light] of changes)
     assert.equal(judgeMapping({ ...good, ...change }).light, light, JSON.stringify(change));
+  const [, few] = judgeMapping({ ...good, cells: 1, distantShare: 1 }).reasons;
+  assert.match(few!.text, /^Too few cells to judge: 1/);
+});
+
+test("a moved threshold moves the verdict's reason and its light with it", () => {
+  const measures: VerdictMeasures = {
+    cells: 100,
+    geneCoverage: 0.9,
+    depth: null,
+    distantShare: 0.05,
+    unknownShare: 0.05,
+    isUnlike: false,
+    clusters: null,
+    disagreeingShare: null,
+    apartShare: 0.05,
+    mixing: 0.9,
+  };
+  const before = judgeMapping(measures);
+  assert.deepEqual(withUnknownShare(before, 0.6), judgeMapping({ ...measures, unknownShare: 0.6 }));
+  assert.deepEqual(withUnknownShare(withUnknownShare(before, 0.6), 0.05), before);
+  assert.deepEqual(withUnknownShare(before, null), judgeMapping({ ...measures, unknownShare: null }));
+  const unlike = judgeMapping({ ...measures, unknownShare: null, isUnlike: true });
+  assert.deepEqual(withUnknownShare(unlike, 0.3), judgeMapping({ ...measures, unknownShare: 0.3 }));
+  const few = judgeMapping({ ...measures, cells: 3 });
+  assert.deepEqual(withUnknownShare(few, 0.9), few);
 });

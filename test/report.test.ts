@@ -123,7 +123,7 @@ test("scpoli report, map --report and train --report write one file below 5 MB t
     "What the uncertainty finds (ROC): cell_type",
     "unknown types: 0.",
     "Accuracy of the cells kept: cell_type",
-    "threshold of the middle type",
+    "threshold 0.95",
     "Total loss",
     "adjusted R",
     "gene1",

@@ -9,8 +9,8 @@ import type { Points } from "../charts/points.js";
 import { pointsInside } from "../charts/polygon.js";
 import { Icon, type IconName } from "../icons.js";
 import type { MappingResult } from "../protocol.js";
-import { announcement, changeView, columns, tell, theme, unknown, work } from "../state.js";
-import { count, counted, percent, short } from "../text.js";
+import { announcement, changeView, columns, tell, theme, unknown, verdict, work } from "../state.js";
+import { count, counted, short } from "../text.js";
 
 export type Tool = "move" | "lasso" | "box";
 export const tool = signal<Tool>("move");
@@ -152,9 +152,9 @@ function ToolButton({
   );
 }
 
-function describe({ cells, reference, verdict }: MappingResult): string {
+function describe({ cells, reference, verdict: own }: MappingResult): string {
   const shown = coloring.value;
-  return `${counted(cells, "query cell")}${reference ? ` over ${count(reference.positions.length / 2)} cells of the reference` : ""}${shown ? `, coloured by ${shown.title}` : ""}. Verdict: ${verdict.light}. Arrow keys move, plus and minus zoom, 0 shows everything; the legend lists the groups.`;
+  return `${counted(cells, "query cell")}${reference ? ` over ${count(reference.positions.length / 2)} cells of the reference` : ""}${shown ? `, coloured by ${shown.title}` : ""}. Verdict: ${(verdict.value ?? own).light}. Arrow keys move, plus and minus zoom, 0 shows everything; the legend lists the groups.`;
 }
 
 function draw(drawing: Points): void {
@@ -404,13 +404,14 @@ function Tooltip({ result }: { readonly result: MappingResult }) {
           <strong>{value}</strong> {shown!.title}
         </p>
       )}
-      {result.levels.map(({ key, types, predicted, uncertainty, probability }, level) => (
+      {result.levels.map(({ key, types, predicted, uncertainty, novelty }, level) => (
         <p key={key}>
           <strong>{types[predicted[cell]!]}</strong>
           {unknown.value[level]?.[cell] ? " (unknown)" : ""}
           <br />
           <span class="hint">
-            probability {percent(probability[cell]!, 0)}, uncertainty {short(uncertainty[cell]!)}
+            uncertainty {short(uncertainty[cell]!)}
+            {novelty ? `, novelty ${short(novelty[cell]!)}` : ""}
           </span>
         </p>
       ))}

@@ -7,7 +7,7 @@ import { Legend } from "./legend.js";
 import { SelectionPanel } from "./selection.js";
 import { SamplesPanel } from "./samples.js";
 import { SampleAnalysisPanel } from "./sample-analysis.js";
-import { UncertaintyPanel } from "./uncertainty.js";
+import { NoveltyPanel } from "./uncertainty.js";
 import { UnknownPanel } from "./unknown.js";
 import { MetricsPanel } from "./metrics.js";
 import { VerdictPanel } from "./verdict.js";
@@ -59,13 +59,13 @@ export function ExploreView() {
           {tab.value === "overview" && (
             <>
               <VerdictPanel result={result} />
-              <UncertaintyPanel result={result} />
+              <NoveltyPanel result={result} />
               <SamplesPanel result={result} />
             </>
           )}
           {tab.value === "unknown" && (
             <>
-              <UncertaintyPanel result={result} />
+              <NoveltyPanel result={result} />
               <UnknownPanel result={result} />
             </>
           )}

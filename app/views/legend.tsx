@@ -123,11 +123,12 @@ interface Choice {
 }
 
 function choices(result: MappingResult, names: readonly string[]): Choice[] {
-  const levels = result.levels.map(({ key }, level): Choice => ({
+  const levels = result.levels.map(({ key, novelty }, level): Choice => ({
     group: key,
     entries: [
       { name: `${key}: predicted type`, by: { kind: "predicted", level } },
       { name: `${key}: uncertainty`, by: { kind: "uncertainty", level } },
+      ...(novelty ? [{ name: `${key}: novelty`, by: { kind: "novelty" as const, level } }] : []),
       { name: `${key}: probability`, by: { kind: "probability", level } },
       { name: `${key}: nearest prototype`, by: { kind: "nearest", level } },
     ],

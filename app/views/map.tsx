@@ -158,7 +158,7 @@ function Options({ cells }: { readonly cells: number }) {
             }
           >
             <option value="auto">the model's threshold</option>
-            <option value="number">uncertainty above ...</option>
+            <option value="number">novelty above ...</option>
             <option value="quantile">the most uncertain, above quantile ...</option>
             <option value="none">call no cell unknown</option>
           </select>

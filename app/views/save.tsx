@@ -39,7 +39,7 @@ export function SaveView() {
     {
       id: "csv",
       name: "A table of the cells (CSV)",
-      what: "One row per cell: sample, predicted type, uncertainty, probability, unknown, position.",
+      what: "One row per cell: sample, predicted type, probability, uncertainty, novelty, unknown, position.",
       missing: noFile,
       save: saveTable,
     },

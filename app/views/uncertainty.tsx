@@ -1,5 +1,5 @@
-// How sure the labels are: the uncertainty of all cells, with the threshold above which a cell is unknown.
-// Dragging it recolours at once.
+// Unknown cells: the novelty of all cells, with the threshold above which a cell is unknown. Dragging it
+// recolours at once.
 import { useMemo } from "preact/hooks";
 import { linearTicks, useWidth } from "../charts/axes.js";
 import { SaveChart } from "../charts/save-chart.js";
@@ -12,17 +12,16 @@ const bins = 50;
 const height = 138;
 const margin = { top: 16, right: 10, bottom: 32, left: 42 };
 
-export function UncertaintyPanel({ result }: { readonly result: MappingResult }) {
+export function NoveltyPanel({ result }: { readonly result: MappingResult }) {
   const { view } = work.value;
   const level = result.levels[view.level];
   const [ref, width] = useWidth(340);
   const flags = unknown.value[view.level];
-  const counts = useMemo(() => histogram(level?.uncertainty ?? new Float32Array(0)), [level?.uncertainty]);
-  const above = useMemo(
-    () => histogram(level?.uncertainty ?? new Float32Array(0), flags),
-    [level?.uncertainty, flags],
-  );
+  const values = level?.flagged?.values;
+  const counts = useMemo(() => histogram(values ?? new Float32Array(0)), [values]);
+  const above = useMemo(() => histogram(values ?? new Float32Array(0), flags), [values, flags]);
   if (!level) return null;
+  const what = level.flagged?.by ?? "novelty";
   const threshold = view.thresholds[view.level] ?? null;
   const unknownCells = unknown.value[view.level]!;
   const flagged = unknownCells.reduce((sum, value) => sum + value, 0);
@@ -42,9 +41,9 @@ export function UncertaintyPanel({ result }: { readonly result: MappingResult })
     set(Math.round(1000 * Math.min(1, Math.max(0, value))) / 1000);
   };
   return (
-    <section class="uncertainty" aria-labelledby="uncertainty-title">
+    <section class="uncertainty" aria-labelledby="novelty-title">
       <header class="row">
-        <h3 id="uncertainty-title">Uncertainty</h3>
+        <h3 id="novelty-title">{what === "novelty" ? "Novelty" : "Uncertainty"}</h3>
         {result.levels.length > 1 && (
           <select
             aria-label="Annotation level"
@@ -66,13 +65,14 @@ export function UncertaintyPanel({ result }: { readonly result: MappingResult })
           {count(flagged)} unknown ({percent(flagged / result.cells)})
         </button>
       </header>
+      {level.notFlagged && <p class="hint">No cell is flagged by default; {level.notFlagged}.</p>}
       <figure class="chart" ref={ref}>
         <svg
           class="histogram"
           width={width}
           height={height}
           role="img"
-          aria-label={`Histogram of the uncertainty of ${count(result.cells)} cells; ${count(flagged)} above the threshold ${threshold ?? "none"}`}
+          aria-label={`Histogram of the ${what} of ${count(result.cells)} cells; ${count(flagged)} above the threshold ${threshold ?? "none"}`}
           onPointerDown={(event) => {
             event.currentTarget.setPointerCapture(event.pointerId);
             drag(event);
@@ -109,9 +109,11 @@ export function UncertaintyPanel({ result }: { readonly result: MappingResult })
             </text>
           ))}
           <text class="axis" x={(x(0) + x(1)) / 2} y={height - 3} text-anchor="middle">
-            uncertainty, 0 sure to 1 unsure
+            {what === "novelty"
+              ? "novelty, 0 like known types to 1 like none"
+              : "uncertainty, 0 sure to 1 unsure"}
           </text>
-          {typeof threshold === "number" && (
+          {threshold !== null && (
             <g class="threshold">
               <line x1={x(threshold)} x2={x(threshold)} y1={margin.top - 8} y2={height - margin.bottom} />
               <circle cx={x(threshold)} cy={margin.top - 8} r="4.5" />
@@ -122,8 +124,15 @@ export function UncertaintyPanel({ result }: { readonly result: MappingResult })
       <div class="chart-foot">
         <span class="hint">{flagged > 0 ? "red: unknown" : ""}</span>
         <SaveChart
-          name={`Uncertainty of ${level.key}`}
-          plot={(plots) => plots.uncertaintyPlot(level, unknownCells, threshold)}
+          name={`${what} of ${level.key}`}
+          plot={(plots) =>
+            plots.flaggedPlot(
+              level.key,
+              level.flagged ?? { by: "novelty", values: new Float32Array(0) },
+              unknownCells,
+              threshold,
+            )
+          }
         />
       </div>
       <label class="row tight threshold-field">
@@ -133,12 +142,13 @@ export function UncertaintyPanel({ result }: { readonly result: MappingResult })
           min={0}
           max={1}
           step={0.005}
-          value={typeof threshold === "number" ? threshold : threshold === null ? 1 : 0.5}
+          value={threshold ?? 1}
+          disabled={!level.flagged}
           onInput={(event) => set(event.currentTarget.valueAsNumber)}
           onChange={endGesture}
           aria-valuetext={threshold === null ? "none" : `${threshold}, ${count(flagged)} cells unknown`}
         />
-        <output>{typeof threshold === "number" ? threshold.toFixed(3) : (threshold ?? "none")}</output>
+        <output>{threshold === null ? "none" : threshold.toFixed(3)}</output>
         <button
           class="quiet"
           onClick={() => (endGesture(), set(level.threshold), endGesture())}

@@ -10,6 +10,7 @@ export function UnknownPanel({ result }: { readonly result: MappingResult }) {
   const { view } = work.value;
   const flagged = unknown.value[view.level];
   const rows = useMemo(() => clusterRows(result, flagged, view.level), [result, flagged, view.level]);
+  const summaries = new Map(result.summary.clusters?.map((own) => [own.cluster, own]));
   const level = result.levels[view.level];
   return (
     <section class="unknown" aria-labelledby="unknown-title">
@@ -22,8 +23,9 @@ export function UnknownPanel({ result }: { readonly result: MappingResult }) {
       ) : (
         <>
           <p class="hint">
-            Neighbouring cells, found without looking at labels; those with most unknown cells first. Look at
-            one, and give it a name if the reference has none for it.
+            Neighbouring cells, found without looking at labels; those with most unknown cells first. The
+            novelty of a cluster says how unlike every known type it is as a whole, next to it are the genes
+            that make it so. Look at one, and give it a name if the reference has none for it.
           </p>
           <ul class="clusters">
             {rows.map(({ cluster, cells, unknownCells, predicted, share }) => {
@@ -40,6 +42,7 @@ export function UnknownPanel({ result }: { readonly result: MappingResult }) {
                       <span class="hint">
                         {count(cells.length)} cells
                         {predicted ? `, ${percent(share, 0)} called ${predicted}` : ""}
+                        {noveltyText(summaries.get(cluster))}
                       </span>
                     </span>
                     <span class={unknownCells > 0.3 * cells.length ? "amount bad" : "amount"}>
@@ -58,6 +61,14 @@ export function UnknownPanel({ result }: { readonly result: MappingResult }) {
       </p>
     </section>
   );
+}
+
+/** Novelty of a cluster, and of a novel one its genes. */
+function noveltyText(summary: NonNullable<MappingResult["summary"]["clusters"]>[number] | undefined): string {
+  if (!summary || summary.novelty === null) return "";
+  const { novelty, is_novel: isNovel, genes_up: up, genes_down: down } = summary;
+  const genes = isNovel ? `, more ${up.slice(0, 5).join(", ")}, less ${down.slice(0, 3).join(", ")}` : "";
+  return `, novelty ${novelty.toFixed(2)}${genes}`;
 }
 
 interface ClusterRow {

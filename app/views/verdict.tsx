@@ -1,5 +1,6 @@
 // The verdict on the mapping: a traffic light, in words too, with the numbers that speak for it.
 import type { MappingResult } from "../protocol.js";
+import { verdict } from "../state.js";
 
 const titles = {
   green: "The query fits the reference",
@@ -9,7 +10,7 @@ const titles = {
 const words = { green: "good", amber: "fair", red: "poor" } as const;
 
 export function VerdictPanel({ result }: { readonly result: MappingResult }) {
-  const { light, reasons } = result.verdict;
+  const { light, reasons } = verdict.value ?? result.verdict;
   const order = { red: 0, amber: 1, green: 2 } as const;
   return (
     <section class={`verdict ${light}`} aria-labelledby="verdict-title">

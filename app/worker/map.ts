@@ -114,8 +114,8 @@ function levelResult(
 ): LevelResult {
   const codeOf = new Map(rows.map((row, code) => [row, code]));
   const coded = (types: Int32Array): Int32Array => types.map((row) => codeOf.get(row)!);
-  const { key, classifier, predicted, nearest, uncertainty, distance, probability, unknown, threshold } =
-    prediction;
+  const { key, classifier, predicted, nearest, uncertainty, novelty, distance, probability } = prediction;
+  const isByDistance = prediction.uncertaintyBy === "distance";
   return {
     key,
     types: rows.map((row) => names[row]!),
@@ -123,9 +123,14 @@ function levelResult(
     predicted: coded(predicted),
     nearest: coded(nearest),
     uncertainty,
+    novelty,
+    flagged: isByDistance
+      ? { by: "uncertainty", values: uncertainty }
+      : novelty && { by: "novelty", values: novelty },
+    notFlagged: prediction.notFlagged,
     distance,
     probability,
-    unknown,
-    threshold,
+    unknown: prediction.unknown,
+    threshold: prediction.threshold,
   };
 }

@@ -152,7 +152,7 @@ function addOutputFlags(command: Command): Command {
     .addOption(presetFlag("labels and uncertainties by the nearest prototype; map: also its optimisation"))
     .option(
       "--threshold <value>",
-      "uncertainty above which a cell is unknown: auto (the model's own), 0.3, q0.95 (quantile of these cells), none (default: auto)",
+      "novelty above which a cell is unknown: auto (0.95), 0.9, q0.95 (quantile of these cells), none (default: auto)",
       threshold,
     )
     .addOption(
@@ -164,8 +164,8 @@ function addOutputFlags(command: Command): Command {
     .addOption(
       new Option(
         "--uncertainty <how>",
-        "by how much a cell looks like no known type, or by its distance from the prototype as in the paper (default: novelty, with the head's labels)",
-      ).choices(["novelty", "distance"]),
+        "one less the probability of the label, or the distance from the prototype as in the paper, which then flags cells too (default: probability)",
+      ).choices(["probability", "distance"]),
     )
     .optionsGroup("Labels of the file:")
     .option(

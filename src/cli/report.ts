@@ -140,23 +140,35 @@ function labelsText(
 }
 
 function clustersText(clusters: NonNullable<MappingSummary["clusters"]>): string {
-  const rows = clusters.map(({ cluster, cells, predicted, predicted_cells, unknown }) => [
+  const rows = clusters.map(({ cluster, cells, predicted, predicted_cells, unknown, novelty, is_novel }) => [
     String(cluster),
     cells,
     predicted === null ? "" : `${predicted} (${percent(cells > 0 ? predicted_cells / cells : 0, 0)})`,
     unknown,
+    novelty === null || cells === 0 ? "" : `${novelty.toFixed(2)}${is_novel ? " novel" : ""}`,
   ]);
-  return table(rows, ["scpoli_cluster", "cells", "mostly called", "unknown"]);
+  const genes = clusters
+    .filter(({ is_novel: isNovel }) => isNovel)
+    .map(
+      ({ cluster, genes_up: up, genes_down: down }) =>
+        `  Cluster ${cluster} is like no mixture of known types: more ${up.join(", ")}; less ${down.join(", ")}`,
+    );
+  return [table(rows, ["scpoli_cluster", "cells", "mostly called", "unknown", "novelty"]), ...genes].join(
+    "\n",
+  );
 }
 
-function levelText({ key, predicted, disagreeing, unknown, threshold }: LevelSummary, cells: number): string {
+function levelText(
+  { key, predicted, disagreeing, unknown, threshold, uncertainty, not_flagged: reason }: LevelSummary,
+  cells: number,
+): string {
   const rows = Object.entries(predicted)
     .sort(([, a], [, b]) => b - a)
     .map(([type, own]) => [type, own, percent(own / cells)]);
   const limit =
     threshold === null
-      ? "no threshold"
-      : `${counted(unknown, "cell")} unknown (${threshold === "by type" ? "novelty over the threshold of the type" : `uncertainty over ${significant(threshold)}`})`;
+      ? `no cell flagged unknown${reason === null ? "" : `; ${reason}`}`
+      : `${counted(unknown, "cell")} unknown (${uncertainty === "distance" ? "uncertainty" : "novelty"} over ${significant(threshold)})`;
   const other =
     disagreeing === 0
       ? ""

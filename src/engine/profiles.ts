@@ -37,9 +37,9 @@ interface ProfilesKernel extends LoneKernel {
     genes: number,
     members: number,
     count: number,
-    conditions: number,
+    taken: number,
     cells: number,
-    conditionCount: number,
+    takenCount: number,
     shifts: number,
     centre: number,
     scale: number,
@@ -151,7 +151,7 @@ export class SparseProducts {
 
 /** What is taken off the mean of some cells, and how its genes are measured. */
 export interface MeanScale {
-  /** each (G): what is taken off a cell, by its condition */
+  /** each (G): what may be taken off a mean */
   readonly shifts: readonly Float64Array[];
   /** (G) taken off the mean */
   readonly centre: Float64Array;
@@ -163,7 +163,7 @@ export interface MeanScale {
 export class MeanSquares {
   readonly #cells: KernelCells;
   readonly #genes: number;
-  readonly #lists: { readonly members: number; readonly conditions: number; readonly counts: number };
+  readonly #lists: { readonly members: number; readonly taken: number; readonly counts: number };
   readonly #tables: {
     readonly shifts: number;
     readonly centre: number;
@@ -188,27 +188,27 @@ export class MeanSquares {
     };
     this.#lists = {
       members: kernelCells.allocate(4 * most),
-      conditions: kernelCells.allocate(4 * most),
+      taken: kernelCells.allocate(4 * most),
       counts: kernelCells.allocate(4 * most),
     };
   }
 
-  /** @param members - cells @param conditions, counts - shifts, and how many of the members have each */
-  square(members: Int32Array, conditions: Int32Array, counts: Int32Array): number {
+  /** @param members - cells @param taken, counts - shifts, and how many of the members each is taken off for */
+  square(members: Int32Array, taken: Int32Array, counts: Int32Array): number {
     const cells = this.#cells;
     const { shifts, centre, scale, row } = this.#tables;
-    const { members: at, conditions: conditionsAt, counts: countsAt } = this.#lists;
-    cells.write(at, members);
-    cells.write(conditionsAt, conditions);
-    cells.write(countsAt, counts);
+    const lists = this.#lists;
+    cells.write(lists.members, members);
+    cells.write(lists.taken, taken);
+    cells.write(lists.counts, counts);
     return cells.kernel.squareOfMean(
       ...cells.rows,
       this.#genes,
-      at,
+      lists.members,
       members.length,
-      conditionsAt,
-      countsAt,
-      conditions.length,
+      lists.taken,
+      lists.counts,
+      taken.length,
       shifts,
       centre,
       scale,

@@ -15,7 +15,6 @@ import type { StoredModel } from "../model/checkpoint.js";
 import type { LevelPrediction } from "../model/classify.js";
 import type { Classifier, EmbedOptions, MapOptions, UncertaintyRule } from "../config.js";
 import { constantColumn } from "../data/condition-values.js";
-import { nearestRows } from "../model/prototypes.js";
 import type { NameMapReport } from "../data/name-maps.js";
 import type { ConditionTreatment } from "./surgery.js";
 import type { Predictions } from "./predictions.js";
@@ -58,6 +57,8 @@ export interface LevelSummary {
   readonly disagreeing: number;
   readonly unknown: number;
   readonly threshold: LevelPrediction["threshold"];
+  /** why no cell is flagged by default; null where cells are */
+  readonly not_flagged: string | null;
 }
 
 /** The cells nearest to an unlabelled prototype. */
@@ -69,6 +70,15 @@ export interface ClusterSummary {
   readonly predicted_cells: number;
   /** flagged unknown at the first level */
   readonly unknown: number;
+  /**
+   * 0..1: one less the p-value of their median score at the first level, among the types of left-out donors;
+   * null where novelty is not calibrated
+   */
+  readonly novelty: number | null;
+  /** whether it looks like no known type; then the genes that it has more and less of than any mixture of them */
+  readonly is_novel: boolean;
+  readonly genes_up: readonly string[];
+  readonly genes_down: readonly string[];
 }
 
 /** A mapping in numbers, ready for JSON. */
@@ -93,7 +103,7 @@ export const latentKey = "X_scpoli";
 export const umapKey = "X_umap_scpoli";
 const unsKey = "scpoli";
 const clusterKey = "scpoli_cluster";
-const suffixes = ["pred", "prototype", "uncert", "distance", "prob", "unknown"] as const;
+const suffixes = ["pred", "prototype", "prob", "uncert", "novelty", "unknown", "distance"] as const;
 
 /** Names that a mapping with this model adds to a file. */
 function addedNames(
@@ -140,7 +150,7 @@ function completedKey(key: string): string {
 }
 
 /** Cells with their positions and labels. */
-export interface LabelledCells extends Pick<Predictions, "predictions"> {
+export interface LabelledCells extends Omit<Predictions, "umap"> {
   /** (N, 2) places in the reference's UMAP; null where the model carries no landmarks */
   readonly umap: Float32Array | null;
   /** whether the query looks like the reference, with reasons */
@@ -165,6 +175,7 @@ export class Mapping<Model extends Mapper = Mapper> {
   readonly umap: Float32Array | null;
   /** whether the query looks like the reference, with reasons */
   readonly verdict: Verdict;
+  readonly #clusterNovelty: Predictions["clusterNovelty"];
   /** by condition key, the column of the file */
   readonly #conditionColumns: Readonly<Record<string, string>>;
   /** by condition key, the condition of all cells, where the file has no column of it */
@@ -178,7 +189,7 @@ export class Mapping<Model extends Mapper = Mapper> {
   constructor(
     private readonly source: AnnData,
     readonly model: Model,
-    { latent, umap, predictions, verdict }: LabelledCells,
+    { latent, umap, predictions, clusters, clusterNovelty, verdict }: LabelledCells,
     private readonly labels: QueryLabels | null,
     readonly report: MappingReport,
     { conditionKeys = {}, conditionValues = {} }: Pick<EmbedOptions, "conditionKeys" | "conditionValues">,
@@ -186,14 +197,14 @@ export class Mapping<Model extends Mapper = Mapper> {
     this.#givenConditions = Object.entries(conditionValues).filter(
       ([key]) => !source.obs.columnNames.includes(key),
     );
-    const { json, tensors } = model.stored;
+    const { json } = model.stored;
     this.#conditionColumns = Object.fromEntries(
       json.condition_keys.map((key) => [key, conditionKeys[key] ?? key]),
     );
     this.latent = latent;
     this.predictions = predictions;
-    const unlabelled = tensors.get("unlabeled_prototypes");
-    this.clusters = unlabelled ? nearestRows(latent, unlabelled.data, json.model.latent_dim) : null;
+    this.clusters = clusters;
+    this.#clusterNovelty = clusterNovelty;
     this.umap = umap;
     this.verdict = verdict;
   }
@@ -201,7 +212,7 @@ export class Mapping<Model extends Mapper = Mapper> {
   summary(): MappingSummary {
     const names = this.model.stored.json.cell_types;
     const levels = this.predictions.map(
-      ({ key, classifier, uncertaintyBy, predicted, nearest, unknown, threshold }) => {
+      ({ key, classifier, uncertaintyBy, predicted, nearest, unknown, threshold, notFlagged }) => {
         const counts = new Int32Array(names.length);
         for (const type of predicted) counts[type]!++;
         const present = names
@@ -215,6 +226,7 @@ export class Mapping<Model extends Mapper = Mapper> {
           disagreeing: countOf(predicted, (type, cell) => type !== nearest[cell]),
           unknown: countOf(unknown, (flag) => flag > 0),
           threshold,
+          not_flagged: notFlagged,
         };
       },
     );
@@ -242,8 +254,19 @@ export class Mapping<Model extends Mapper = Mapper> {
         predicted: most ? json.cell_types[most[0]]! : null,
         predicted_cells: most ? most[1] : 0,
         unknown: level ? own.reduce((sum, cell) => sum + level.unknown[cell]!, 0) : 0,
+        ...this.#noveltyOf(row),
       };
     });
+  }
+
+  #noveltyOf(row: number): Pick<ClusterSummary, "novelty" | "is_novel" | "genes_up" | "genes_down"> {
+    const own = this.#clusterNovelty?.[row];
+    return {
+      novelty: own?.novelty ?? null,
+      is_novel: own?.isNovel ?? false,
+      genes_up: own?.genes_up ?? [],
+      genes_down: own?.genes_down ?? [],
+    };
   }
 
   /** Columns, positions and provenance as they are written. */
@@ -252,8 +275,7 @@ export class Mapping<Model extends Mapper = Mapper> {
     const obs: Record<string, NewColumn> = {};
     for (const [key, condition] of this.#givenConditions)
       obs[key] = constantColumn(this.report.cells, condition);
-    for (const { key, classifier, predicted, nearest, uncertainty, distance, probability, unknown } of this
-      .predictions) {
+    for (const { key, classifier, predicted, nearest, ...values } of this.predictions) {
       const types = json.levels[json.cell_type_keys.indexOf(key)]!;
       const codeOf = new Map(types.map((type, code) => [type, code]));
       const column = (rows: Int32Array): NewColumn => ({
@@ -263,10 +285,11 @@ export class Mapping<Model extends Mapper = Mapper> {
       });
       obs[`${key}_pred`] = column(predicted);
       if (classifier === "head") obs[`${key}_prototype`] = column(nearest);
-      obs[`${key}_uncert`] = { kind: "number", values: uncertainty };
-      obs[`${key}_distance`] = { kind: "number", values: distance };
-      obs[`${key}_prob`] = { kind: "number", values: probability };
-      obs[`${key}_unknown`] = { kind: "boolean", values: unknown };
+      obs[`${key}_prob`] = { kind: "number", values: values.probability };
+      obs[`${key}_uncert`] = { kind: "number", values: values.uncertainty };
+      if (values.novelty) obs[`${key}_novelty`] = { kind: "number", values: values.novelty };
+      obs[`${key}_unknown`] = { kind: "boolean", values: values.unknown };
+      obs[`${key}_distance`] = { kind: "number", values: values.distance };
       if (this.labels?.report.some((level) => level.key === key))
         obs[completedKey(key)] = this.#completed(this.labels, key, predicted);
     }
@@ -336,6 +359,10 @@ export class Mapping<Model extends Mapper = Mapper> {
         this.predictions.map(({ key, uncertaintyBy }) => [key, uncertaintyBy]),
       ),
       thresholds,
+      not_flagged: Object.fromEntries(
+        this.predictions.flatMap(({ key, notFlagged }) => (notFlagged === null ? [] : [[key, notFlagged]])),
+      ),
+      ...(this.clusters && { clusters: JSON.stringify(this.#clusterSummaries(this.clusters)) }),
       conditions: conditions.map(
         ({ key, condition, kind, nearest }) =>
           `${key}=${condition}: ${kind}${nearest === undefined ? "" : `, started from ${nearest}`}`,

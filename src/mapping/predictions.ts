@@ -1,13 +1,14 @@
 // Labels of cells from where they are: by the nearest prototype, or by the head, with their uncertainties;
 // and their places in the reference's UMAP. What takes long and waits for nothing else is computed beside.
 import type { StoredModel } from "../model/checkpoint.js";
-import { classify, withHead, withNovelty, type LevelPrediction } from "../model/classify.js";
+import { classify, unlikeReference, withHead, withNovelty, type LevelPrediction } from "../model/classify.js";
 import type { EmbedOptions } from "../config.js";
 import type { CellPositions } from "./embedding.js";
 import { ScPoliError } from "../errors.js";
-import { classifyByHead, headColumns, headRows, levelMeans, type HeadLevel } from "../model/head.js";
+import { classifyByHead, headColumns, type HeadLevel } from "../model/head.js";
 import type { Neighbors } from "../model/neighbors.js";
-import { noveltyParts, noveltyScore, noveltyUncertainty } from "../model/novelty.js";
+import { QueryNovelty, wantedNeighbors, type StoredNovelty } from "../model/novelty.js";
+import { nearestRows } from "../model/prototypes.js";
 import type { SideWork } from "./side-work.js";
 
 /** What labels are asked for. */
@@ -23,11 +24,25 @@ export interface EmbeddedCells extends Pick<CellPositions, "latent" | "scores" |
 export interface Predictions {
   /** of every level */
   readonly predictions: readonly LevelPrediction[];
+  /** (N) row of the nearest unlabelled prototype; null where the model has none */
+  readonly clusters: Int32Array | null;
+  /** per unlabelled prototype: how novel its cells are at the first level; null where that is not calibrated */
+  readonly clusterNovelty: readonly ClusterNovelty[] | null;
   /**
    * gives (N, 2) places in the reference's UMAP, and computes what of them has not been computed beside; null
    * where the model carries no landmarks
    */
   readonly umap: () => Promise<Float32Array | null>;
+}
+
+/** Novelty of the cells of a cluster, and the genes that make them novel. */
+export interface ClusterNovelty {
+  /** 0..1: one less the p-value among the types of left-out donors */
+  readonly novelty: number;
+  readonly isNovel: boolean;
+  /** more and less of these than any mixture of known types explains, the most first */
+  readonly genes_up: readonly string[];
+  readonly genes_down: readonly string[];
 }
 
 /** @throws ScPoliError "usage" for a rule that is not known, or a threshold out of range */
@@ -37,29 +52,22 @@ export async function predictCells(
   options: PredictionOptions,
   side: SideWork,
 ): Promise<Predictions> {
-  const {
-    threshold = "auto",
-    classifier = "head",
-    uncertainty = classifier === "head" ? "novelty" : "distance",
-  } = options;
+  const { threshold = "auto", classifier = "head", uncertainty = "probability" } = options;
   if (classifier !== "head" && classifier !== "prototype")
     throw new ScPoliError("usage", `classifier is "${String(classifier)}"; expected "head" or "prototype".`);
-  if (uncertainty !== "novelty" && uncertainty !== "distance")
+  if (uncertainty !== "probability" && uncertainty !== "distance")
     throw new ScPoliError(
       "usage",
-      `uncertainty is "${String(uncertainty)}"; expected "novelty" or "distance".`,
+      `uncertainty is "${String(uncertainty)}"; expected "probability" or "distance".`,
     );
   const { json, tensors } = stored;
   const asked = { threshold, classifier, uncertainty };
-  const heads = json.levels.map((_, level) => askedHead(json.head?.levels[level], asked));
-  const around = surroundings(
-    json.genes.length,
-    cells,
-    heads.map((head) => head?.novelty?.neighbors ?? 0),
-    side,
-  );
-  const umap = stored.json.landmarks ? placing(cells.latent, json.model.latent_dim, side) : async () => null;
+  const around = surroundings(json.genes.length, cells, json.head?.levels ?? [], side);
+  const umap = json.landmarks ? placing(cells.latent, json.model.latent_dim, side) : async () => null;
+  const unlabelled = tensors.get("unlabeled_prototypes");
+  const clusters = unlabelled ? nearestRows(cells.latent, unlabelled.data, json.model.latent_dim) : null;
   const predictions: LevelPrediction[] = [];
+  let first: QueryNovelty | null = null;
   for (const [level, types] of json.levels.entries()) {
     const byPrototype = classify(
       cells.latent,
@@ -69,12 +77,40 @@ export async function predictCells(
       json.calibration[level]!,
       threshold,
     );
-    const head = heads[level];
-    predictions.push(
-      head ? await byHead(stored, byPrototype, level, head, cells, around, asked) : byPrototype,
-    );
+    const { prediction, novelty } = await predictLevel(stored, byPrototype, level, cells, around, asked);
+    predictions.push(prediction);
+    if (level === 0) first = novelty;
   }
-  return { predictions, umap };
+  if (typeof threshold === "number" && predictions.every(({ threshold: limit }) => limit === null))
+    throw new ScPoliError(
+      "usage",
+      `threshold is on the novelty, which this model does not tell (${predictions[0]?.notFlagged ?? "it has no cell types"}); --uncertainty distance flags cells by their distance to the prototypes.`,
+    );
+  return {
+    predictions,
+    clusters,
+    clusterNovelty: clusters && first && clusterNovelty(stored, clusters, first),
+    umap,
+  };
+}
+
+/** Of each unlabelled prototype. @param clusters - (N) its row */
+function clusterNovelty(
+  { json }: StoredModel,
+  clusters: Int32Array,
+  novelty: QueryNovelty,
+): ClusterNovelty[] {
+  const members = json.unlabeled_prototypes.map((): number[] => []);
+  clusters.forEach((row, cell) => members[row]!.push(cell));
+  return members.map((cells) => {
+    if (cells.length === 0) return { novelty: 0, isNovel: false, genes_up: [], genes_down: [] };
+    const { up, down } = novelty.genesOf(cells);
+    return {
+      ...novelty.ofGroup(cells),
+      genes_up: up.map((gene) => json.genes[gene]!),
+      genes_down: down.map((gene) => json.genes[gene]!),
+    };
+  });
 }
 
 /** Cells that are placed together: what is copied to the side at once. */
@@ -101,83 +137,91 @@ function placing(latent: Float32Array, D: number, side: SideWork): () => Promise
   };
 }
 
-/** The head of a level with what is asked for of it; null for nothing. */
-function askedHead(
-  own: HeadLevel | undefined,
-  { classifier, uncertainty }: Pick<Required<PredictionOptions>, "classifier" | "uncertainty">,
-): HeadLevel | null {
-  if (!own) return null;
-  const asked = uncertainty === "novelty" ? own : { ...own, novelty: undefined };
-  return classifier === "head" || asked.novelty ? asked : null;
-}
-
-/** What is around the cells, for the levels that ask for it. */
+/** What is around the cells, for the levels whose novelty is calibrated. */
 interface Surroundings {
-  /** by how many there are of each compared cell */
-  readonly near: ReadonlyMap<number, Promise<Neighbors>>;
+  readonly near: Promise<Neighbors>;
   readonly nearest: Promise<Int32Array> | null;
 }
 
-/** Begins to compute it. @param neighbors - of each level; 0 for none */
+/** Begins to compute it. */
 function surroundings(
   genes: number,
   { latent, compared, conditions }: EmbeddedCells,
-  neighbors: readonly number[],
+  levels: readonly HeadLevel[],
   side: SideWork,
-): Surroundings {
-  const asked = [...new Set(neighbors)].filter((count) => count > 0);
-  if (!compared || asked.length === 0) return { near: new Map(), nearest: null };
-  const own = compared.cells.map((cell) => conditions[cell]!);
+): Surroundings | null {
+  if (!compared || !levels.some(({ novelty }) => novelty)) return null;
+  const n = compared.cells.length;
+  const N = conditions.length;
   return {
-    near: new Map(
-      asked.map((count) => [count, side.compute("ownNeighbors", compared.rows, own, genes, count)]),
-    ),
-    nearest:
-      own.length === conditions.length
-        ? null
-        : side.compute("nearestCompared", latent, compared.cells, conditions.length),
+    near: side.compute("queryNeighbors", compared.rows, genes, wantedNeighbors(n)),
+    nearest: n === N ? null : side.compute("nearestCompared", latent, compared.cells, N),
   };
 }
 
-/** One level's prediction with what the head says: labels, or uncertainties, or both, as asked for. */
-async function byHead(
+/** One level: labels by the rule that is asked for, with probability, uncertainty and novelty. */
+async function predictLevel(
   { json, tensors }: StoredModel,
   byPrototype: LevelPrediction,
   level: number,
-  own: HeadLevel,
   { scores, compared, conditions }: EmbeddedCells,
-  { near, nearest }: Surroundings,
-  { threshold, classifier }: Required<Pick<PredictionOptions, "threshold" | "classifier">>,
-): Promise<LevelPrediction> {
-  const head = json.head!;
-  const { novelty } = own;
-  const columns = headColumns(head, level);
-  const prediction = classifyByHead(
-    own,
-    columns,
-    scores,
-    levelMeans(tensors.get("head.means")!.data, headRows(head), columns),
+  around: Surroundings | null,
+  { threshold, classifier, uncertainty }: Required<PredictionOptions>,
+): Promise<{ readonly prediction: LevelPrediction; readonly novelty: QueryNovelty | null }> {
+  const head = json.head;
+  const own = head?.levels[level];
+  const byHead = head && own ? classifyByHead(own, headColumns(head, level), scores) : null;
+  const labelled = byHead && classifier === "head" ? withHead(byPrototype, byHead, own!.types) : byPrototype;
+  const novelty =
+    byHead && own!.novelty && around
+      ? new QueryNovelty(storedNovelty(tensors, own!.novelty, level), {
+          prediction: byHead,
+          conditions,
+          compared: compared!,
+          near: await around.near,
+          nearest: await around.nearest,
+        })
+      : null;
+  const reason = novelty
+    ? novelty.isUnlike
+      ? unlikeReference
+      : null
+    : `not calibrated: ${own?.not_calibrated ?? "the model was made by another program or version"}`;
+  const types = own?.types ?? json.levels[level]!;
+  const judged = withNovelty(
+    labelled,
+    { novelty: novelty?.novelty ?? null, notFlagged: reason },
+    types,
+    threshold,
   );
-  const labelled = classifier === "head" ? withHead(byPrototype, prediction, own.types) : byPrototype;
-  if (!novelty) return labelled;
+  const prediction =
+    uncertainty === "probability"
+      ? judged
+      : {
+          ...judged,
+          uncertaintyBy: uncertainty,
+          uncertainty: byPrototype.uncertainty,
+          unknown: byPrototype.unknown,
+          threshold: byPrototype.threshold,
+          notFlagged: null,
+        };
+  return { prediction, novelty };
+}
+
+function storedNovelty(
+  tensors: StoredModel["tensors"],
+  json: StoredNovelty["json"],
+  level: number,
+): StoredNovelty {
   const tensor = (name: string): Float32Array => tensors.get(`novelty.${level}.${name}`)!.data;
-  const known = {
-    means: tensor("means"),
-    cells: Int32Array.from(own.types, () => 1),
-    landmarks: tensor("landmarks"),
-    whitening: tensor("whitening"),
-    profiles: { means: tensor("profiles"), variances: tensor("variances") },
+  return {
+    json,
+    profiles: {
+      means: tensor("profiles"),
+      displacements: tensor("displacements"),
+      variances: tensor("variances"),
+    },
+    company: tensor("company"),
+    alone: tensor("alone"),
   };
-  const parts = await noveltyParts(
-    { scores, conditions, compared: compared!, near: near.get(novelty.neighbors)!, nearest },
-    columns,
-    prediction,
-    known,
-    novelty,
-  );
-  const score = noveltyScore(parts, prediction.position, novelty);
-  const above = Uint8Array.from(score, (value, cell) =>
-    value > novelty.thresholds[prediction.position[cell]!]! ? 1 : 0,
-  );
-  return withNovelty(labelled, noveltyUncertainty(score, novelty), above, own.types, threshold);
 }

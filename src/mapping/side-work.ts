@@ -3,9 +3,8 @@
 import { processorCount, startCaller, type Caller } from "#platform";
 import type { RunSettings } from "../config.js";
 import type { StoredModel } from "../model/checkpoint.js";
-import { nearestCompared } from "../model/novelty.js";
+import { nearestCompared, queryNeighbors } from "../model/novelty.js";
 import { UmapPlaces, type PlacedLandmarks } from "../model/places.js";
-import { ownNeighbors } from "../model/profiles.js";
 
 /** Cells from which a thread is worth its start. */
 const worthAThread = 20_000;
@@ -20,7 +19,7 @@ function functionsOf({ landmarks }: SideTask) {
   let places: UmapPlaces | null = null;
   return {
     place: (latent: Float32Array) => (places ??= new UmapPlaces(landmarks!)).place(latent),
-    ownNeighbors,
+    queryNeighbors,
     nearestCompared,
   };
 }

@@ -2,17 +2,19 @@
 // the query's cells look like the reference's? Each reason compares one number with the same number of the
 // reference's own cells. Thresholds: docs/method.md.
 import type { StoredModel } from "../model/checkpoint.js";
-import { quantile, type LevelPrediction } from "../model/classify.js";
+import { quantile, unlikeReference } from "../model/classify.js";
 import { Landmarks } from "../model/landmarks.js";
 import { nearestNeighbors, rowsOf } from "../model/neighbors.js";
+import type { Predictions } from "./predictions.js";
 
 export type Light = "green" | "amber" | "red";
 
 /** One look at a mapping. */
 export interface VerdictReason {
-  readonly criterion: "genes" | "depth" | "distance" | "unknown" | "neighbors" | "mixing";
+  readonly criterion:
+    "genes" | "cells" | "depth" | "distance" | "unknown" | "clusters" | "agreement" | "neighbors" | "mixing";
   readonly light: Light;
-  /** what was measured: a share in 0..1, or the median size factor */
+  /** what was measured: a share in 0..1, the median size factor, or a number of cells or clusters */
   readonly value: number;
   /** the value in words, and what is expected */
   readonly text: string;
@@ -26,14 +28,23 @@ export interface Verdict {
 
 /** What is judged; null where the model or the query cannot tell. */
 export interface VerdictMeasures {
+  /** N of the query */
+  readonly cells: number;
   /** share of the model's genes that the query has */
   readonly geneCoverage: number;
   /** median size factor of the query, and the reference's 5 %, 50 % and 95 % quantiles */
   readonly depth: { readonly query: number; readonly reference: readonly [number, number, number] } | null;
   /** share of cells further from their nearest prototype than 95 % of the reference's held-out cells */
   readonly distantShare: number | null;
-  /** share of cells above the threshold of the uncertainty */
+  /** share of cells that are flagged unknown */
   readonly unknownShare: number | null;
+  /** whether no cell is flagged as the query is unlike every condition of the reference */
+  readonly isUnlike: boolean;
+  /** clusters of the query, where it has some whose novelty is known: name, cells, whether it is novel */
+  readonly clusters:
+    readonly { readonly cluster: number; readonly cells: number; readonly isNovel: boolean }[] | null;
+  /** share of cells whose nearest prototype is of another type than their label */
+  readonly disagreeingShare: number | null;
   /** share of cells further from their 15th nearest landmark than 95 % of the landmarks */
   readonly apartShare: number | null;
   /**
@@ -43,90 +54,154 @@ export interface VerdictMeasures {
   readonly mixing: number | null;
 }
 
+/** Fewer cells say nothing of a query's shares. */
+export const fewestCells = 20;
+
 /**
  * Green up to (genes, mixing: from) the first number, amber up to the second. Depth: within the reference's 5
- * to 95 %, and within this factor of it.
+ * to 95 %, and within this factor of it. Clusters: amber with a novel one, red where such have more than this
+ * share of the cells.
  */
 export const verdictThresholds = {
   genes: [0.8, 0.5],
   depth: 3,
   distance: [0.2, 0.5],
   unknown: [0.2, 0.5],
+  clusters: 0.5,
+  agreement: [0.3, 0.6],
   neighbors: [0.2, 0.5],
   mixing: [0.4, 0.2],
 } as const;
 
 /** Judges what was measured of a mapping. */
-export function judgeMapping({
-  geneCoverage,
-  depth,
-  distantShare,
-  unknownShare,
-  apartShare,
-  mixing,
-}: VerdictMeasures): Verdict {
+export function judgeMapping(measures: VerdictMeasures): Verdict {
+  const { cells, geneCoverage, depth, distantShare, apartShare, mixing } = measures;
   const limits = verdictThresholds;
-  const reasons: VerdictReason[] = [
-    {
-      criterion: "genes",
-      light: atLeast(geneCoverage, limits.genes),
-      value: geneCoverage,
-      text: `${percent(geneCoverage)} of the model's genes are in the query (good: ${percent(limits.genes[0])} or more)`,
-    },
-  ];
-  if (depth) {
-    const [low, , high] = depth.reference;
-    const light =
-      depth.query >= low && depth.query <= high
-        ? "green"
-        : depth.query >= low / limits.depth && depth.query <= high * limits.depth
-          ? "amber"
-          : "red";
-    reasons.push({
-      criterion: "depth",
-      light,
-      value: depth.query,
-      text: `The median cell has ${whole(depth.query)} counts in the model's genes (90 % of the reference: ${whole(low)} to ${whole(high)})`,
-    });
-  }
-  const share = (
-    criterion: VerdictReason["criterion"],
-    value: number | null,
-    [good, fair]: readonly [number, number],
-    text: string,
-  ): void => {
-    if (value !== null)
-      reasons.push({
-        criterion,
-        light: value <= good ? "green" : value <= fair ? "amber" : "red",
-        value,
-        text: `${percent(value)} of the cells ${text}; good: up to ${percent(good)})`,
-      });
+  const genes: VerdictReason = {
+    criterion: "genes",
+    light: atLeast(geneCoverage, limits.genes),
+    value: geneCoverage,
+    text: `${percent(geneCoverage)} of the model's genes are in the query (good: ${percent(limits.genes[0])} or more)`,
   };
-  share(
-    "distance",
-    distantShare,
-    limits.distance,
-    "are further from every prototype than 95 % of the reference's held-out cells (expected of the reference: 5 %",
-  );
-  share("unknown", unknownShare, limits.unknown, "are flagged unknown (uncertainty above the threshold");
-  share(
-    "neighbors",
-    apartShare,
-    limits.neighbors,
-    "lie where the reference has few cells (expected of the reference: 5 %",
-  );
-  if (mixing !== null)
-    reasons.push({
-      criterion: "mixing",
-      light: atLeast(mixing, limits.mixing),
-      value: mixing,
-      text: `${percent(mixing)} of complete mixing with the reference's cells of the same type (good: ${percent(limits.mixing[0])} or more)`,
-    });
+  if (cells < fewestCells) {
+    const text = `Too few cells to judge: ${cells} (${fewestCells} or more are needed)`;
+    return asVerdict([genes, { criterion: "cells", light: "amber", value: cells, text }]);
+  }
+  return asVerdict([
+    genes,
+    ...(depth ? [depthReason(depth)] : []),
+    ...shareReason(
+      "distance",
+      distantShare,
+      "are further from every prototype than 95 % of the reference's held-out cells (expected of the reference: 5 %",
+    ),
+    ...unknownReason(measures),
+    ...clusterReason(measures),
+    ...shareReason(
+      "agreement",
+      measures.disagreeingShare,
+      "have a label that is not that of their nearest prototype (the two rules disagree",
+    ),
+    ...shareReason(
+      "neighbors",
+      apartShare,
+      "lie where the reference has few cells (expected of the reference: 5 %",
+    ),
+    ...(mixing === null
+      ? []
+      : [
+          {
+            criterion: "mixing" as const,
+            light: atLeast(mixing, limits.mixing),
+            value: mixing,
+            text: `${percent(mixing)} of complete mixing with the reference's cells of the same type (good: ${percent(limits.mixing[0])} or more)`,
+          },
+        ]),
+  ]);
+}
+
+/** The verdict with another share of flagged cells: after a threshold was moved. @param share - null: none */
+export function withUnknownShare({ reasons }: Verdict, share: number | null): Verdict {
+  const [own = null] = unknownReason({ unknownShare: share, isUnlike: false });
+  const others = reasons.filter(({ criterion }) => criterion !== "unknown");
+  // its place is behind these
+  const at = others.filter(({ criterion }) => /genes|cells|depth|distance/.test(criterion)).length;
+  const isJudged = own !== null && !others.some(({ criterion }) => criterion === "cells");
+  return asVerdict(isJudged ? [...others.slice(0, at), own, ...others.slice(at)] : others);
+}
+
+function asVerdict(reasons: readonly VerdictReason[]): Verdict {
   const light =
     (["red", "amber"] as const).find((worst) => reasons.some((reason) => reason.light === worst)) ?? "green";
   return { light, reasons };
 }
+
+function depthReason({
+  query,
+  reference: [low, , high],
+}: NonNullable<VerdictMeasures["depth"]>): VerdictReason {
+  const factor = verdictThresholds.depth;
+  const light =
+    query >= low && query <= high
+      ? "green"
+      : query >= low / factor && query <= high * factor
+        ? "amber"
+        : "red";
+  const text = `The median cell has ${whole(query)} counts in the model's genes (90 % of the reference: ${whole(low)} to ${whole(high)})`;
+  return { criterion: "depth", light, value: query, text };
+}
+
+function shareReason(
+  criterion: "distance" | "unknown" | "agreement" | "neighbors",
+  value: number | null,
+  text: string,
+): VerdictReason[] {
+  if (value === null) return [];
+  const [good, fair] = verdictThresholds[criterion];
+  return [
+    {
+      criterion,
+      light: value <= good ? "green" : value <= fair ? "amber" : "red",
+      value,
+      text: `${percent(value)} of the cells ${text}; good: up to ${percent(good)})`,
+    },
+  ];
+}
+
+function unknownReason({
+  unknownShare,
+  isUnlike,
+}: Pick<VerdictMeasures, "unknownShare" | "isUnlike">): VerdictReason[] {
+  return isUnlike
+    ? [
+        {
+          criterion: "unknown",
+          light: "red",
+          value: unknownShare ?? 0,
+          text: `No cell is flagged: ${unlikeReference}`,
+        },
+      ]
+    : shareReason("unknown", unknownShare, "are flagged unknown (expected of known types: 5 % or fewer");
+}
+
+function clusterReason({ clusters, cells, isUnlike }: VerdictMeasures): VerdictReason[] {
+  // of a query that is unlike the reference as a whole, its clusters tell nothing more
+  if (clusters === null || isUnlike) return [];
+  const novel = clusters.filter(({ isNovel }) => isNovel);
+  const share = novel.reduce((sum, own) => sum + own.cells, 0) / cells;
+  const names = novel.map((own) => `cluster ${own.cluster} (${whole(own.cells)} cells)`).join(", ");
+  return [
+    {
+      criterion: "clusters",
+      light: novel.length === 0 ? "green" : share <= verdictThresholds.clusters ? "amber" : "red",
+      value: novel.length,
+      text: `${novel.length} of ${clusters.length} clusters look like no known type${names === "" ? "" : `: ${names}`} (good: none)`,
+    },
+  ];
+}
+
+/** Labels of a query's cells, and its clusters. */
+export type PredictedCells = Pick<Predictions, "predictions" | "clusters" | "clusterNovelty">;
 
 /** Cells that are looked at where there are more, and of each type and side of the mixing. */
 const [mostCells, mostOfType] = [2000, 300];
@@ -138,14 +213,17 @@ export function measureMapping(
   geneCoverage: number,
   latent: Float32Array,
   sizeFactors: Float32Array,
-  [level]: readonly LevelPrediction[],
+  { predictions: [level], clusters, clusterNovelty }: PredictedCells,
 ): VerdictMeasures {
   const { json } = stored;
   const landmarks = Landmarks.of(stored);
   const N = sizeFactors.length;
   const looked = spread(N, mostCells);
   const scale = json.calibration[0]?.distance_scale ?? Infinity;
+  const cellsOf = new Int32Array(json.unlabeled_prototypes.length);
+  clusters?.forEach((row) => cellsOf[row]!++);
   return {
+    cells: N,
     geneCoverage,
     depth:
       landmarks && json.model.recon_loss !== "mse"
@@ -153,6 +231,19 @@ export function measureMapping(
         : null,
     distantShare: level ? shareOf(N, (cell) => level.distance[cell]! > scale) : null,
     unknownShare: level && level.threshold !== null ? shareOf(N, (cell) => level.unknown[cell] === 1) : null,
+    isUnlike: level?.notFlagged === unlikeReference && level.threshold === null,
+    clusters:
+      clusterNovelty
+        ?.map(({ isNovel }, row) => ({
+          cluster: json.unlabeled_prototypes[row]!.cluster,
+          cells: cellsOf[row]!,
+          isNovel,
+        }))
+        .filter(({ cells }) => cells > 0) ?? null,
+    disagreeingShare:
+      level?.classifier === "head"
+        ? shareOf(N, (cell) => level.predicted[cell] !== level.nearest[cell])
+        : null,
     apartShare: landmarks && shareApart(landmarks, rowsOf(latent, looked, landmarks.D)),
     mixing:
       landmarks && mixingWith(landmarks, latent, level?.predicted ?? new Int32Array(N), json.levels.length),

@@ -24,13 +24,13 @@ import {
 } from "../config.js";
 import { ScPoliError } from "../errors.js";
 import type { SampleMetadata } from "../data/sample-metadata.js";
-import { headRows, type HeadJson, type NoveltyJson } from "./head.js";
+import { headRows, type HeadJson, type HeadLevel, type HeadTraining, type NoveltyJson } from "./head.js";
 import { openModelFiles, type ModelFiles } from "./model-files.js";
 import { modelOptions, parameterShapes } from "./parameters.js";
 import { readSafetensors, writeSafetensors, type Tensor } from "./safetensors.js";
 
 /** Version of the folder's layout that this package writes, and the newest that it reads. */
-export const formatVersion = 6;
+export const formatVersion = 7;
 
 /**
  * `model.json`. Arrays "per key" and "per level" are in the order of `condition_keys` and `cell_type_keys`.
@@ -360,8 +360,8 @@ export async function loadModel(source: string | ModelFiles): Promise<StoredMode
   const json = checkJson(parsed, new Checker(jsonPath, copyAnew));
   const tensorsPath = files.describe(tensorsName);
   const tensors = readSafetensors(await files.read(tensorsName), tensorsPath);
-  if ((parsed as ModelJson).format_version < noveltyVersion)
-    for (const name of [...tensors.keys()]) if (name.startsWith("novelty.")) tensors.delete(name);
+  if (hadOtherNovelty(parsed as ModelJson))
+    for (const name of [...tensors.keys()]) if (otherNovelty.test(name)) tensors.delete(name);
   checkTensors(json, tensors, new Checker(tensorsPath, copyAnew));
   return {
     json,
@@ -663,11 +663,19 @@ function checkUnlabeled(check: Checker, value: unknown): ModelJson["unlabeled_pr
   return prototypes;
 }
 
-/**
- * First version whose models know of unknown cells what novelty.ts knows now; what earlier ones know is left
- * out, and their uncertainty is the distance.
- */
-const noveltyVersion = 6;
+/** First version whose models know of unknown cells what novelty.ts knows now. */
+const noveltyVersion = 7;
+/** Why novelty is not calibrated in earlier ones. */
+export const earlierVersion = "the model is of an earlier version";
+/** What earlier ones know of them is left out. */
+const otherNovelty = /^(novelty\.|head\.(means|axes)$)/;
+
+function hadOtherNovelty({
+  format_version: format,
+  head,
+}: Pick<ModelJson, "format_version" | "head">): boolean {
+  return format < noveltyVersion && head !== null && head !== undefined;
+}
 
 /** Models of early versions have none. */
 function checkHead(
@@ -685,49 +693,52 @@ function checkHead(
     const own = known[position] ?? [];
     if (types.length === 0 || types.some((row, i) => !own.includes(row) || (i > 0 && row <= types[i - 1]!)))
       check.fail(`${name}.types is ${shown(types)}, expected ascending rows of its level`);
-    const novelty =
-      level.novelty === undefined || format < noveltyVersion
-        ? {}
-        : { novelty: checkNovelty(check, level.novelty, `${name}.novelty`, types.length) };
     return {
       types,
       temperature: check.number(level.temperature, `${name}.temperature`, Number.MIN_VALUE),
-      ...novelty,
+      ...checkCalibrated(check, level, name, format),
     };
   });
   if (levels.length === 0) check.fail("head.levels is empty");
-  return { levels, ...(head.axes === undefined ? {} : { axes: check.whole(head.axes, "head.axes", 0) }) };
+  return { levels, ...checkHeadTraining(check, head.training) };
 }
 
-function checkNovelty(check: Checker, value: unknown, name: string, types: number): NoveltyJson {
-  const entries = check.object(value, name);
-  const [density, distance, confidence, profile, doubt] = check.list(
-    entries.weights,
-    `${name}.weights`,
-    (entry, entryName) => check.number(entry, entryName, Number.MIN_VALUE),
-    5,
-  );
+function checkCalibrated(
+  check: Checker,
+  level: Readonly<Record<string, unknown>>,
+  name: string,
+  format: number,
+): Pick<HeadLevel, "novelty" | "not_calibrated"> {
+  if (format < noveltyVersion) return { not_calibrated: earlierVersion };
+  if (level.novelty !== undefined) return { novelty: checkNovelty(check, level.novelty, `${name}.novelty`) };
+  return level.not_calibrated === undefined
+    ? {}
+    : { not_calibrated: check.text(level.not_calibrated, `${name}.not_calibrated`) };
+}
+
+function checkHeadTraining(check: Checker, value: unknown): { readonly training?: HeadTraining } {
+  if (value === undefined) return {};
+  const entries = check.object(value, "head.training");
   return {
-    base: check.whole(entries.base, `${name}.base`, 1),
-    neighbors: check.whole(entries.neighbors, `${name}.neighbors`, 1),
-    weights: [density!, distance!, confidence!, profile!, doubt!],
-    offsets: check.list(
-      entries.offsets,
-      `${name}.offsets`,
-      (entry, entryName) => check.number(entry, entryName, -Number.MAX_VALUE),
-      types,
-    ),
-    spacing: check.number(entries.spacing, `${name}.spacing`, -Number.MAX_VALUE),
-    typical: check.number(entries.typical, `${name}.typical`, -Number.MAX_VALUE),
-    thresholds: check.list(
-      entries.thresholds,
-      `${name}.thresholds`,
-      (entry, entryName) => check.number(entry, entryName, -Number.MAX_VALUE),
-      types,
-    ),
-    cells: check.whole(entries.cells, `${name}.cells`, 0),
-    above: check.whole(entries.above, `${name}.above`, 0),
+    training: {
+      inverse_penalty: check.number(
+        entries.inverse_penalty,
+        "head.training.inverse_penalty",
+        Number.MIN_VALUE,
+      ),
+      type_exponent: check.number(entries.type_exponent, "head.training.type_exponent", 0, 1),
+    },
   };
+}
+
+function checkNovelty(check: Checker, value: unknown, name: string): NoveltyJson {
+  const entries = check.object(value, name);
+  const sizes = check.list(entries.neighborhoods, `${name}.neighborhoods`, (entry, entryName) =>
+    check.whole(entry, entryName, 0),
+  );
+  if (sizes[0] !== 0 || sizes.some((size, i) => i > 0 && size <= sizes[i - 1]!))
+    check.fail(`${name}.neighborhoods is ${shown(sizes)}, expected ascending numbers from 0 on`);
+  return { neighborhoods: sizes, units: check.whole(entries.units, `${name}.units`, 2) };
 }
 
 function checkLandmarks(check: Checker, value: unknown): LandmarksJson | null {
@@ -763,7 +774,7 @@ function checkTensors(json: ModelJson, tensors: ReadonlyMap<string, Tensor>, che
   expected.set("prototypes", [K, D]).set("prototype_covariances", [K, D, D]);
   if (U > 0) expected.set("unlabeled_prototypes", [U, D]).set("unlabeled_prototype_covariances", [U, D, D]);
   const R = json.head ? headRows(json.head) : 0;
-  if (R > 0) expected.set("head.weight", [R, genes.length]).set("head.bias", [R]).set("head.means", [R, R]);
+  if (R > 0) expected.set("head.weight", [R, genes.length]).set("head.bias", [R]);
   const L = json.landmarks?.cells ?? 0;
   if (L > 0)
     expected
@@ -771,18 +782,18 @@ function checkTensors(json: ModelJson, tensors: ReadonlyMap<string, Tensor>, che
       .set("landmarks.umap", [L, 2])
       .set("landmarks.labels", [L, json.levels.length])
       .set("landmarks.conditions", [L, conditions.length]);
-  const P = json.head?.axes ?? 0;
-  if (json.head?.axes !== undefined) expected.set("head.axes", [P, genes.length]);
   json.head?.levels.forEach(({ types: { length }, novelty }, level) => {
     if (!novelty) return;
-    const landmarks = tensors.get(`novelty.${level}.landmarks`)?.shape[0] ?? 0;
-    if (landmarks === 0) check.fail(`tensor 'novelty.${level}.landmarks' is missing or empty`);
+    const width = 3 + 3 * novelty.neighborhoods.length;
+    const rows = (name: string): number => tensors.get(`novelty.${level}.${name}`)?.shape[0] ?? 0;
     expected
-      .set(`novelty.${level}.means`, [length, length + P])
-      .set(`novelty.${level}.landmarks`, [landmarks, length + P])
-      .set(`novelty.${level}.whitening`, [length, length])
-      .set(`novelty.${level}.profiles`, [length, json.genes.length])
-      .set(`novelty.${level}.variances`, [2, json.genes.length]);
+      .set(`novelty.${level}.profiles`, [length, genes.length])
+      .set(`novelty.${level}.displacements`, [rows("displacements"), genes.length])
+      .set(`novelty.${level}.variances`, [2, genes.length]);
+    for (const name of ["company", "alone"]) {
+      if (rows(name) === 0) check.fail(`tensor 'novelty.${level}.${name}' is missing or empty`);
+      expected.set(`novelty.${level}.${name}`, [rows(name), width]);
+    }
   });
   for (const name of tensors.keys())
     if (!expected.has(name)) check.fail(`it has a tensor '${name}' that the model does not`);
@@ -796,6 +807,15 @@ function checkTensors(json: ModelJson, tensors: ReadonlyMap<string, Tensor>, che
     const bad = tensor.data.findIndex((value) => !Number.isFinite(value));
     if (bad >= 0) check.fail(`tensor '${name}' has ${tensor.data[bad]} at position ${bad}`);
   }
+  json.head?.levels.forEach(({ types: { length }, novelty }, level) => {
+    const width = 3 + 3 * (novelty?.neighborhoods.length ?? 0);
+    for (const name of ["company", "alone"])
+      tensors.get(`novelty.${level}.${name}`)?.data.forEach((value, at) => {
+        const isCode = at % width === 1 || at % width === 2;
+        if (isCode && (!Number.isInteger(value) || value < 0 || value >= length))
+          check.fail(`tensor 'novelty.${level}.${name}' has the cell type ${value} at position ${at}`);
+      });
+  });
   checkCodes(check, tensors.get("landmarks.labels"), json.levels.length, () => types.length);
   checkCodes(check, tensors.get("landmarks.conditions"), conditions.length, (key) => conditions[key]!.length);
 }

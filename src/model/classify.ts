@@ -1,7 +1,8 @@
-// Label transfer: the nearest prototype in the mean latent space, the distance to it as uncertainty, and
-// cells too far from all as unknown. Source: De Donno et al. 2023, Methods ("Label transfer", "Uncertainty").
-// Differs: always from the mean latent, never a sampled one; uncertainty in 0..1 and probability have one
-// direction and their own names (docs/differences.md).
+// Label transfer: the nearest prototype in the mean latent space, or the head (head.ts), with a calibrated
+// probability; unknown cells by their novelty (novelty.ts) or, as in the paper, by the distance to the
+// prototype. Source: De Donno et al. 2023, Methods ("Label transfer", "Uncertainty"). Differs: always from the
+// mean latent, never a sampled one; uncertainty in 0..1 and probability have one direction and their own names
+// (docs/differences.md).
 import type { Classifier, Threshold, UncertaintyRule } from "../config.js";
 import { checkNumber } from "../config.js";
 import type { HeadPrediction } from "./head.js";
@@ -39,15 +40,25 @@ export interface LevelPrediction {
   /** what `uncertainty` comes from */
   readonly uncertaintyBy: UncertaintyRule;
   /**
-   * (N) 0 (sure) to 1 (unsure): of the novelty score (novelty.ts), or distance / (distance + distance_scale)
+   * (N) 0 (sure) to 1 (unsure): one less the probability, how likely the label is wrong; or distance /
+   * (distance + distance_scale)
    */
   readonly uncertainty: Float32Array;
   /** (N) probability of the predicted type among the known types of the level */
   readonly probability: Float32Array;
-  /** (N) 1 where the uncertainty is above the threshold */
+  /**
+   * (N) 0..1, one less a p-value (novelty.ts); NaN for cells of a type that the model was given after its
+   * training; null where novelty is not calibrated
+   */
+  readonly novelty: Float32Array | null;
+  /**
+   * (N) 1 where the novelty (with uncertainty by the distance: the uncertainty) is above the threshold
+   */
   readonly unknown: Uint8Array;
-  /** "by type": one for each predicted type, by novelty; null: no threshold */
-  readonly threshold: number | "by type" | null;
+  /** null: no cell is flagged */
+  readonly threshold: number | null;
+  /** why no cell is flagged by default, where that is so */
+  readonly notFlagged: string | null;
 }
 
 /** A level of annotation: its name and the rows of its types in the prototype table. */
@@ -158,6 +169,8 @@ export function classify(
     uncertaintyBy: "distance",
     uncertainty,
     probability,
+    novelty: null,
+    notFlagged: null,
     ...flagged(uncertainty, threshold, calibration.threshold),
   };
 }
@@ -184,51 +197,66 @@ export function withHead(
   };
 }
 
+/** Novelty above which a cell is unknown with the threshold "auto": p < 0.05. */
+export const noveltyThreshold = 0.95;
+
+/** Why no cell of a query is flagged by default although novelty is calibrated. */
+export const unlikeReference =
+  "the query is unlike every condition of the reference: new types and a shift of all cells cannot be told apart";
+
+/** Novelty of the cells of a query, and what stands against flags by default. */
+export interface CalibratedNovelty {
+  /** (N) 0..1; null where it is not calibrated */
+  readonly novelty: Float32Array | null;
+  readonly notFlagged: string | null;
+}
+
 /**
- * Uncertainties by novelty in place of those by the distance. Cells whose nearest prototype is of a type that
- * the head does not know keep theirs.
- * @param novelty - (N) 0..1
- * @param above - (N) 1 where it is above the threshold of the predicted type
+ * Uncertainty by the probability, and flags by the novelty, in place of those by the distance. Cells whose
+ * nearest prototype is of a type that the head does not know are not judged.
  * @param types - rows of the cell types that the head knows
  */
 export function withNovelty(
   byDistance: LevelPrediction,
-  novelty: Float32Array,
-  above: Uint8Array,
+  { novelty, notFlagged }: CalibratedNovelty,
   types: readonly number[],
   threshold: Threshold,
 ): LevelPrediction {
   const known = new Set(types);
-  const isKnown = (cell: number): boolean => known.has(byDistance.nearest[cell]!);
-  const uncertainty = novelty.map((value, cell) => (isKnown(cell) ? value : byDistance.uncertainty[cell]!));
-  if (threshold === "auto")
-    return {
-      ...byDistance,
-      uncertaintyBy: "novelty",
-      uncertainty,
-      unknown: above.map((flag, cell) => (isKnown(cell) ? flag : byDistance.unknown[cell]!)),
-      threshold: "by type",
-    };
-  return { ...byDistance, uncertaintyBy: "novelty", uncertainty, ...flagged(uncertainty, threshold, 0) };
-}
-
-function flagged(
-  uncertainty: Float32Array,
-  asked: Threshold,
-  auto: number,
-): Pick<LevelPrediction, "unknown" | "threshold"> {
-  const threshold = limitOf(asked, uncertainty, auto);
+  const judged = novelty?.map((value, cell) => (known.has(byDistance.nearest[cell]!) ? value : NaN)) ?? null;
   return {
-    threshold,
-    unknown: Uint8Array.from(uncertainty, (u) => (threshold !== null && u > threshold ? 1 : 0)),
+    ...byDistance,
+    uncertaintyBy: "probability",
+    uncertainty: byDistance.probability.map((p) => 1 - p),
+    novelty: judged,
+    notFlagged,
+    ...(judged && (notFlagged === null || threshold !== "auto")
+      ? flagged(judged, threshold, noveltyThreshold)
+      : { threshold: null, unknown: new Uint8Array(byDistance.predicted.length) }),
   };
 }
 
-function limitOf(threshold: Threshold, uncertainty: Float32Array, auto: number): number | null {
+function flagged(
+  values: Float32Array,
+  asked: Threshold,
+  auto: number,
+): Pick<LevelPrediction, "unknown" | "threshold"> {
+  const threshold = limitOf(asked, values, auto);
+  return {
+    threshold,
+    unknown: Uint8Array.from(values, (value) => (threshold !== null && value > threshold ? 1 : 0)),
+  };
+}
+
+function limitOf(threshold: Threshold, values: Float32Array, auto: number): number | null {
   if (threshold === "none") return null;
   if (threshold === "auto") return auto;
   if (typeof threshold === "number") return checkNumber("threshold", threshold, 0, 1);
-  return quantile(uncertainty, checkNumber("threshold quantile", threshold.quantile, 0, 1));
+  const q = checkNumber("threshold quantile", threshold.quantile, 0, 1);
+  return quantile(
+    values.filter((value) => !Number.isNaN(value)),
+    q,
+  );
 }
 
 /** Quantile q of the values, between neighbours in proportion; 0 for no values. */

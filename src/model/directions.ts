@@ -1,32 +1,22 @@
-// The directions in which cells vary most, by subspace iteration on their sparse rows; what whole conditions
-// have is taken off in the algebra, and nothing is written out.
+// The directions in which cells vary most, by subspace iteration on their sparse rows; the mean of all cells
+// is taken off in the algebra, and nothing is written out.
 import { SparseProducts, type SparseCells } from "../engine/profiles.js";
 import type { Random } from "../random.js";
 
-/** Cells whose directions are found. */
-export interface VaryingCells {
-  /** (n) */
-  readonly rows: SparseCells;
-  readonly genes: number;
-  /** (n) */
-  readonly conditions: Int32Array;
-  /** (G) of each condition, taken off its cells */
-  readonly offsets: ReadonlyMap<number, Float64Array>;
-  /** (n) what a cell counts; default: 1 */
-  readonly weights?: Float64Array;
-}
-
 /**
- * The P directions (G, P), orthonormal, and the places (n, P) of the cells along them, conditions taken off.
- * Which of the directions is which is left open: distances do not depend on it.
+ * Places (n, P) of cells along the P directions in which they vary most. Which of the directions is which is
+ * left open: distances do not depend on it.
  */
-export function mainDirections(
-  { rows, genes, conditions, offsets, weights }: VaryingCells,
+export function mainCoordinates(
+  rows: SparseCells,
+  genes: number,
   P: number,
   rounds: number,
   random: Random,
-): { readonly basis: Float64Array; readonly coordinates: Float64Array } {
-  const n = conditions.length;
+): Float64Array {
+  const n = rows.indptr.length - 1;
+  const mean = new Float64Array(genes);
+  for (let at = 0; at < rows.indptr[n]!; at++) mean[rows.indices[at]!]! += rows.values[at]! / n;
   let basis = orthonormal(
     Float64Array.from({ length: genes * P }, () => random.normal()),
     genes,
@@ -35,29 +25,15 @@ export function mainDirections(
   const products = new SparseProducts(rows, genes, P);
   const project = (): Float64Array => {
     const projected = products.along(basis);
-    const shift = new Map([...offsets].map(([condition, offset]) => [condition, rowTimes(offset, basis, P)]));
-    for (let i = 0; i < n; i++)
-      for (let p = 0; p < P; p++) projected[i * P + p]! -= shift.get(conditions[i]!)![p]!;
+    const shift = rowTimes(mean, basis, P);
+    for (let i = 0; i < n; i++) for (let p = 0; p < P; p++) projected[i * P + p]! -= shift[p]!;
     return projected;
   };
   for (let round = 0; round < rounds; round++) {
-    const projected = project();
-    if (weights) for (let i = 0; i < n * P; i++) projected[i]! *= weights[Math.floor(i / P)]!;
-    const sums = new Map([...offsets.keys()].map((condition) => [condition, new Float64Array(P)]));
-    for (let i = 0; i < n; i++) {
-      const own = projected.subarray(i * P, (i + 1) * P);
-      const sum = sums.get(conditions[i]!)!;
-      for (let p = 0; p < P; p++) sum[p]! += own[p]!;
-    }
-    const next = products.back(projected);
-    for (const [condition, sum] of sums) {
-      const offset = offsets.get(condition)!;
-      for (let gene = 0, to = 0; gene < genes; gene++)
-        for (let p = 0; p < P; p++, to++) next[to]! -= offset[gene]! * sum[p]!;
-    }
-    basis = orthonormal(next, genes, P);
+    // the projected cells sum to zero, so that the mean needs not be taken off once more
+    basis = orthonormal(products.back(project()), genes, P);
   }
-  return { basis, coordinates: project() };
+  return project();
 }
 
 /** Product of a row (G) with a table (G, P). */

@@ -9,7 +9,6 @@ import { ScPoliError } from "../errors.js";
 import type { StoredModel } from "../model/checkpoint.js";
 import { classify } from "../model/classify.js";
 import { Landmarks } from "../model/landmarks.js";
-import { noveltyUncertainty } from "../model/novelty.js";
 import type { Verdict } from "../mapping/verdict.js";
 
 /** Names, and of each cell which of them, -1 for none. */
@@ -27,10 +26,14 @@ export interface LevelCells {
   readonly uncertainty: Float64Array;
   /** of the prediction; NaN where the file tells none */
   readonly probability: Float64Array;
+  /** how unlike every known type the cells are; null where the file does not tell */
+  readonly novelty: Float64Array | null;
   readonly unknown: Uint8Array;
-  /** "by type": one for each predicted type */
-  readonly threshold: number | "by type" | null;
-  /** what the uncertainty is: of novelty, or by the distance to the nearest prototype */
+  /** on the novelty; with uncertainty by the distance, on the uncertainty */
+  readonly threshold: number | null;
+  /** why no cell was flagged by default; null where cells were */
+  readonly notFlagged: string | null;
+  /** what the uncertainty is: one less the probability, or by the distance to the nearest prototype */
   readonly uncertaintyBy: string;
   /** labels that the file has of its own, in the types and those after them; null without */
   readonly given: Groups | null;
@@ -117,14 +120,6 @@ export function referenceCells(stored: StoredModel): ReferenceCells | null {
   };
 }
 
-/** Thresholds by type of a level's uncertainty, ascending; empty where the model has one for all, or none. */
-export function typeThresholds({ json }: StoredModel, key: string): number[] {
-  const novelty = json.head?.levels[json.cell_type_keys.indexOf(key)]?.novelty;
-  return novelty
-    ? Array.from(noveltyUncertainty(Float32Array.from(novelty.thresholds), novelty)).sort((a, b) => a - b)
-    : [];
-}
-
 /**
  * @param given - by annotation level, the column of the file's own labels. Default: one named as the level,
  * where there is one
@@ -180,7 +175,9 @@ async function levelCells(data: AnnData, key: string, facts: UnsDict, column: st
     predicted: Int32Array.from(codes),
     uncertainty: await numbers(data, `${key}_uncert`),
     probability: await numbers(data, `${key}_prob`),
-    threshold: typeof threshold === "number" || threshold === "by type" ? threshold : null,
+    novelty: data.obs.columnNames.includes(`${key}_novelty`) ? await numbers(data, `${key}_novelty`) : null,
+    threshold: typeof threshold === "number" ? threshold : null,
+    notFlagged: isDict(facts["not_flagged"]) ? textOrNull(facts["not_flagged"][key]) : null,
     uncertaintyBy: isDict(facts["uncertainties"])
       ? String(facts["uncertainties"][key] ?? "distance")
       : "distance",
@@ -228,6 +225,10 @@ function verdictOf(value: UnsValue | undefined): Verdict | null {
 
 function isDict(value: UnsValue | undefined): value is UnsDict {
   return typeof value === "object" && !ArrayBuffer.isView(value) && !Array.isArray(value);
+}
+
+function textOrNull(value: UnsValue | undefined): string | null {
+  return typeof value === "string" ? value : null;
 }
 
 function listOf(value: UnsValue | undefined): string[] {

@@ -100,7 +100,7 @@ export async function makeReport(options: ReportOptions): Promise<string> {
     { id: "cells-view", title: "Cells", content: view ? cellViewHtml(view, query) : "" },
     { id: "genes", title: "Genes", content: geneHtml(genes, samples, reference, query) },
     { id: "labels", title: "Label transfer", content: query ? labelTransferHtml(query.levels) : "" },
-    { id: "uncertainty", title: "Uncertainty", content: uncertaintyHtml(query, reference, stored) },
+    { id: "uncertainty", title: "Uncertainty", content: uncertaintyHtml(query, reference) },
     { id: "composition", title: "Composition", content: compositionHtml(reference, query) },
     { id: "samples", title: "Samples", content: samplesHtml(samples) },
     { id: "metrics", title: "Metrics", content: metricsHtml(options.metrics) },

@@ -5,14 +5,7 @@ import { barChart, heatMap, histogram, lineChart, type Series } from "../plots/c
 import { groupColour } from "../plots/palette.js";
 import { escapeText, type Plot } from "../plots/svg.js";
 import type { Verdict } from "../mapping/verdict.js";
-import type { StoredModel } from "../model/checkpoint.js";
-import {
-  typeThresholds,
-  type Groups,
-  type LevelCells,
-  type QueryCells,
-  type ReferenceCells,
-} from "./cells.js";
+import { type Groups, type LevelCells, type QueryCells, type ReferenceCells } from "./cells.js";
 import { figure, figures } from "./html.js";
 import { scoreLevel, transferFigures } from "./transfer-figures.js";
 
@@ -148,37 +141,36 @@ function flowHtml(level: LevelCells, given: Groups): string {
   return `<p>The file has labels of its own at the level ${escapeText(key)}: the prediction is the same for ${right.toLocaleString("en-US")} of ${labelled.toLocaleString("en-US")} cells (${((100 * right) / Math.max(1, labelled)).toFixed(1)} %, those flagged unknown included).</p>${figure(plot)}${figures(transferFigures(scoreLevel(level, given), key))}`;
 }
 
-/** Distributions of the uncertainty with the threshold. */
-export function uncertaintyHtml(
-  query: QueryCells | null,
-  reference: ReferenceCells | null,
-  stored: StoredModel | null,
-): string {
-  const plots = (query?.levels ?? []).map(({ key, uncertainty, unknown, threshold }) => {
-    const own = threshold === "by type" && stored ? typeThresholds(stored, key) : [];
-    const short = (value: number): number => Number(value.toPrecision(3));
-    const mark =
-      typeof threshold === "number"
-        ? { at: threshold, text: `threshold ${short(threshold)}` }
-        : own.length > 0
-          ? {
-              at: own[own.length >> 1]!,
-              text: `threshold of the middle type, ${short(own[own.length >> 1]!)} (types: ${short(own[0]!)} to ${short(own.at(-1)!)})`,
-            }
-          : undefined;
-    const values = (flag: number): Float64Array => uncertainty.filter((_, cell) => unknown[cell] === flag);
-    return histogram({
-      title: `Uncertainty of the query: ${key}`,
-      x: "uncertainty (0 sure, 1 unsure)",
-      range: [0, 1],
-      unit: "cells",
-      legend: "cells",
-      groups: [
-        { name: "kept", values: values(0) },
-        { name: "flagged unknown", values: values(1) },
-      ],
-      mark,
-    });
+/** Distributions of uncertainty and novelty, with the threshold on the one that flags. */
+export function uncertaintyHtml(query: QueryCells | null, reference: ReferenceCells | null): string {
+  const plots = (query?.levels ?? []).flatMap((level) => {
+    const { key, uncertainty, novelty, unknown, threshold, uncertaintyBy } = level;
+    const distribution = (title: string, x: string, of: Float64Array, flags: boolean): Plot => {
+      const values = (flag: number): Float64Array =>
+        of.filter((value, cell) => unknown[cell] === flag && !Number.isNaN(value));
+      return histogram({
+        title: `${title} of the query: ${key}`,
+        x,
+        range: [0, 1],
+        unit: "cells",
+        legend: "cells",
+        groups: [
+          { name: "kept", values: values(0) },
+          { name: "flagged unknown", values: values(1) },
+        ],
+        mark:
+          flags && threshold !== null
+            ? { at: threshold, text: `threshold ${Number(threshold.toPrecision(3))}` }
+            : undefined,
+      });
+    };
+    const isByDistance = uncertaintyBy === "distance";
+    return [
+      distribution("Uncertainty", "uncertainty (0 sure, 1 unsure)", uncertainty, isByDistance),
+      ...(novelty
+        ? [distribution("Novelty", "novelty (0 like known types, 1 like none)", novelty, !isByDistance)]
+        : []),
+    ];
   });
   const others = (reference?.labels ?? []).map(({ key, uncertainty }) =>
     histogram({

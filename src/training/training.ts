@@ -29,7 +29,8 @@ import { ScPoliError } from "../errors.js";
 import { chooseLandmarks, makeLandmarks, type StoredLandmarks } from "../model/landmarks.js";
 import { addUnlabeledPrototypes, clusteringOf, unlabeledCells, unlabeledLossOf } from "../model/growth.js";
 import { headTakes } from "../model/head.js";
-import { chooseHeadCells, trainHead } from "./head-training.js";
+import { trainHead } from "./head-training.js";
+import { chooseHeadCells } from "./labelled-cells.js";
 import { checkValueKeys, withConditionValues } from "../data/condition-values.js";
 import { checkGroups } from "../data/key-columns.js";
 import { keptCells, readConditions, readLabels, type Conditions, type Labels } from "../data/labels.js";
@@ -41,6 +42,7 @@ import { checkUnlabeledLoss, planOptimization, type OptimizationPlan } from "./o
 import { initialValues, modelOptions, parameterShapes, type ModelSizes } from "../model/parameters.js";
 import type { Prototypes } from "../model/prototypes.js";
 import { levelPrototypes } from "../model/type-cross-entropy.js";
+import { unitsOf } from "./donors.js";
 import {
   checkCheckpointPath,
   fingerprint,
@@ -158,7 +160,6 @@ export async function trainReference(data: AnnData, options: TrainOptions): Prom
   );
   let trained: StoredModel;
   let landmarks: StoredLandmarks | null = null;
-  let headCells: { readonly cells: Int32Array; readonly latent: Float32Array } | null = null;
   try {
     const network = new Network(engine, model, sizes, { weightDecay: plan.weightDecay });
     network.write(new Map(shapes.map((shape) => [shape.name, initialValues(shape, shapes, seed)])));
@@ -192,23 +193,26 @@ export async function trainReference(data: AnnData, options: TrainOptions): Prom
       const chosen = chooseLandmarks(dataset, seed);
       landmarks = makeLandmarks(dataset, chosen, await trainer.encode(chosen), model.latentDim, seed);
     }
-    if (trained.json.levels.some((types) => types.length > 1)) {
-      const cells = chooseHeadCells(dataset, seed);
-      headCells = { cells, latent: await trainer.encode(cells) };
-    }
   } finally {
     await engine.close();
   }
-  const head =
-    headCells &&
-    (await trainHead(
-      dataset,
-      trained.json.levels,
-      headCells.cells,
-      headCells.latent,
-      options,
-      headTakes(model.reconLoss),
-    ));
+  const head = trained.json.levels.some((types) => types.length > 1)
+    ? await trainHead(
+        dataset,
+        trained.json.levels,
+        chooseHeadCells(dataset, seed),
+        unitsOf(reference.conditions, reference.metadata).codes,
+        options,
+        headTakes(model.reconLoss),
+      )
+    : null;
+  head?.json.levels.forEach(({ not_calibrated: reason }, level) => {
+    if (reason !== undefined)
+      options.onNote?.({
+        level: "warning",
+        message: `Novelty of '${trained.json.cell_type_keys[level]}' is not calibrated: ${reason}. No cell of a query is flagged unknown.`,
+      });
+  });
   return {
     json: { ...trained.json, head: head?.json ?? null, landmarks: landmarks?.json ?? null },
     tensors: new Map([...trained.tensors, ...(head?.tensors ?? []), ...(landmarks?.tensors ?? [])]),

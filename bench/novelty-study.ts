@@ -1,0 +1,143 @@
+// npm run study:novelty [-- SET ...]: what each piece of the novelty score is worth, on references alone: each
+// of some donors is a query against the others, each of its types left out of these in turn. No query of
+// bench:unknown is looked at. Needs ../shared/data. Single runs are kept in .cache/novelty-study (delete it to
+// start afresh); the table goes to bench/results/novelty-study.csv.
+import { existsSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { ScPoli } from "../dist/index.js";
+import { saveModel } from "../dist/model/checkpoint.js";
+import { cached, configurations, mean, sharedData, type Configuration } from "./transfer.ts";
+import { leftOutTypes, runUnknown, type Run, type Variants } from "./unknown-runs.ts";
+
+const root = new URL("..", import.meta.url).pathname;
+const cache = join(root, ".cache/novelty-study");
+
+/** Donors that are taken as queries, each a list of conditions. */
+const queries: Readonly<Record<string, readonly (readonly string[])[]>> = {
+  panc8: [["indrop3"], ["smartseq2"], ["indrop1"]],
+  kang16: ["patient_1015", "patient_1256"].map((patient) => [`${patient}_ctrl`, `${patient}_stim`]),
+  onek1k: [["pool43"], ["pool25"]],
+};
+
+/** The model with other tables of left-out cells. */
+async function withTables(
+  model: ScPoli,
+  change: (table: Float32Array, width: number) => Float32Array,
+): Promise<ScPoli> {
+  const { json, tensors } = model.stored;
+  const changed = new Map(tensors);
+  for (const name of ["company", "alone"] as const) {
+    const tensor = tensors.get(`novelty.0.${name}`);
+    if (!tensor) continue;
+    const data = change(tensor.data.slice(), tensor.shape[1]!);
+    changed.set(`novelty.0.${name}`, { shape: [data.length / tensor.shape[1]!, tensor.shape[1]!], data });
+  }
+  const folder = join(cache, "changed-model");
+  await saveModel(folder, { json, tensors: changed }, { force: true });
+  return ScPoli.load(folder);
+}
+
+/** A part that no left-out cell falls short of says nothing. */
+function without(...parts: readonly number[]): Variants[string] {
+  return (model) =>
+    withTables(model, (table, width) =>
+      table.map((value, at) => {
+        const column = at % width;
+        const part = (column - 3) % 3;
+        const isMissing = table[at - column + 3 + 3 * Math.floor((column - 3) / 3) + 2] === -1;
+        return column >= 3 && parts.includes(part) && !isMissing ? 1e9 : value;
+      }),
+    );
+}
+
+/** Only neighbourhoods of at most k. @param sizes - how many of the sizes that is */
+function atMost(sizes: number): Variants[string] {
+  return (model) =>
+    withTables(model, (table, width) => table.map((value, at) => (at % width >= 3 + 3 * sizes ? -1 : value)));
+}
+
+const variants = {
+  whole: async (model) => model,
+  "without span": without(0),
+  "without distance": without(1),
+  "without doubt": without(2),
+  "no neighbours": atMost(1),
+  "one table": async (model) => {
+    const company = model.stored.tensors.get("novelty.0.company");
+    return company ? withTables(model, () => company.data.slice()) : model;
+  },
+} satisfies Variants;
+
+interface Result {
+  readonly set: string;
+  readonly query: string;
+  readonly leftOut: string | null;
+  readonly runs: Readonly<Record<string, Run>>;
+}
+
+function tabulate(results: readonly Result[]): void {
+  const columns = ["set", "query", "left_out", "variant"];
+  const figures = (run: Run): (number | null)[] => [
+    run.novelty.company.auroc,
+    run.novelty.company.found,
+    run.novelty.company.flagged,
+    run.novelty.company.worst,
+    run.novelty.alone.auroc,
+    run.novelty.alone.found,
+    run.novelty.alone.flagged,
+    run.novelty.alone.worst,
+    run.changed,
+    run.own,
+    run.labels.accuracy,
+    run.labels.errors,
+    run.labels.calibration,
+  ];
+  const names =
+    "auroc,found,flagged,worst,alone_auroc,alone_found,alone_flagged,alone_worst,changed,own,accuracy,errors,calibration".split(
+      ",",
+    );
+  const rows = results.flatMap(({ set, query, leftOut, runs }) =>
+    Object.entries(runs).map(([variant, run]) => ({
+      head: [set, query, leftOut ?? "", variant],
+      run,
+      variant,
+    })),
+  );
+  const lines = rows.map(({ head, run }) =>
+    [...head.map((text) => `"${text}"`), ...figures(run).map((value) => value?.toFixed(4) ?? "")].join(","),
+  );
+  writeFileSync(
+    join(root, "bench/results/novelty-study.csv"),
+    `${[...columns, ...names].join(",")}\n${lines.join("\n")}\n`,
+  );
+  for (const variant of Object.keys(variants)) {
+    const own = rows.filter((row) => row.variant === variant).map(({ run }) => figures(run));
+    const shown = names.map((name, at) => {
+      const values = own.flatMap((row) => row[at] ?? []);
+      return `${name} ${values.length > 0 ? mean(values).toFixed(3) : "-"}`;
+    });
+    console.log(`${variant.padEnd(18)} ${shown.join("  ")}`);
+  }
+}
+
+if (!existsSync(sharedData)) {
+  console.log(`study:novelty needs ${sharedData}, which is not there; nothing measured.`);
+  process.exit(0);
+}
+const asked = process.argv.slice(2);
+const results: Result[] = [];
+for (const [set, donors] of Object.entries(queries)) {
+  if (asked.length > 0 && !asked.includes(set)) continue;
+  const whole = configurations.find(({ name }) => name === set)!;
+  for (const query of donors) {
+    const name = `${set}-${query[0]}`;
+    const configuration: Configuration = { ...whole, name, query, excluded: whole.query };
+    for (const leftOut of await leftOutTypes(configuration, cache)) {
+      const runs = await cached(cache, `${name}-${leftOut ?? "nothing"}`, () =>
+        runUnknown(configuration, leftOut, 0, cache, variants),
+      );
+      results.push({ set, query: query[0]!, leftOut, runs });
+      tabulate(results);
+    }
+  }
+}

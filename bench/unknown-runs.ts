@@ -1,0 +1,273 @@
+// One run of the benches on unknown cells: a reference without a type (or with all), its query as it is, in
+// halves, and each of its types as a query of its own.
+import { join } from "node:path";
+import { AnnData, ScPoli, type LevelPrediction } from "../dist/index.js";
+import { Random } from "../dist/random.js";
+import { writeRows } from "./rows.ts";
+import { mean, openTransfer, settings, type Configuration, type Transfer } from "./transfer.ts";
+
+export const leastCells = 20;
+
+/** Where the cells of a query are when they are mapped. */
+export const situations = ["company", "halves", "alone"] as const;
+export type Situation = (typeof situations)[number];
+
+/** What is said of the cells of a query in one situation. */
+export interface Said {
+  /** 0..1 */
+  readonly novelty: readonly number[];
+  readonly unknown: readonly boolean[];
+  readonly label: readonly string[];
+  readonly probability: readonly number[];
+  readonly uncertainty: readonly number[];
+  /** why no cell was flagged; null where cells could be */
+  readonly notFlagged: string | null;
+}
+
+/** Figures of novelty and flags in one situation. */
+export interface NoveltyFigures {
+  /** of the novelty, for cells of the unknown type among all; null where none is left out */
+  readonly auroc: number | null;
+  readonly found: number | null;
+  /** share of the cells of known types that is flagged, and of the type with the largest share */
+  readonly flagged: number;
+  readonly worst: number;
+}
+
+/** Figures of labels of known types. */
+export interface LabelFigures {
+  readonly accuracy: number;
+  /** AUROC of the uncertainty for wrong labels; null where none is wrong */
+  readonly errors: number | null;
+  /** expected calibration error of the probability, ten bins */
+  readonly calibration: number;
+}
+
+export interface Run {
+  readonly novelty: Readonly<Record<Situation, NoveltyFigures>>;
+  /** share of the known cells whose flag is not the same in all three situations */
+  readonly changed: number;
+  readonly labels: LabelFigures;
+  /** why no cell was flagged in the query as it is; null where cells could be */
+  readonly notFlagged: string | null;
+  /** share of the reference's own cells that is flagged; null where it was not asked for */
+  readonly own: number | null;
+}
+
+/** Share of pairs in which the first kind has the larger value, ties counting half. */
+export function auroc(isFirst: readonly boolean[], values: ArrayLike<number>): number {
+  const order = Array.from(isFirst.keys()).sort((a, b) => values[a]! - values[b]!);
+  let [sum, firsts] = [0, 0];
+  for (let from = 0; from < order.length;) {
+    let to = from;
+    while (to < order.length && values[order[to]!] === values[order[from]!]) to++;
+    for (let at = from; at < to; at++)
+      if (isFirst[order[at]!]) {
+        sum += (from + to - 1) / 2 + 1;
+        firsts++;
+      }
+    from = to;
+  }
+  return (sum - (firsts * (firsts + 1)) / 2) / (firsts * (isFirst.length - firsts));
+}
+
+/** Expected calibration error of probabilities, ten bins. */
+export function calibrationError(probability: readonly number[], isRight: readonly boolean[]): number {
+  const bins = Array.from({ length: 10 }, (): number[] => []);
+  probability.forEach((p, cell) => bins[Math.min(9, Math.ceil(p * 10) - 1)]!.push(cell));
+  return (
+    bins
+      .filter(({ length }) => length > 0)
+      .reduce(
+        (sum, cells) =>
+          sum +
+          cells.length *
+            Math.abs(
+              mean(cells.map((cell) => probability[cell]!)) -
+                mean(cells.map((cell) => Number(isRight[cell]))),
+            ),
+        0,
+      ) / probability.length
+  );
+}
+
+export function noveltyFigures(
+  { novelty, unknown }: Said,
+  truth: readonly string[],
+  known: ReadonlySet<string>,
+  leftOut: string | null,
+): NoveltyFigures {
+  const cells = Array.from(truth.keys()).filter((cell) => known.has(truth[cell]!) || truth[cell] === leftOut);
+  const ofKnown = cells.filter((cell) => known.has(truth[cell]!));
+  const share = (own: readonly number[]): number => mean(own.map((cell) => Number(unknown[cell])));
+  const large = [...known]
+    .map((type) => ofKnown.filter((cell) => truth[cell] === type))
+    .filter(({ length }) => length >= leastCells);
+  return {
+    auroc:
+      leftOut === null
+        ? null
+        : auroc(
+            cells.map((cell) => truth[cell] === leftOut),
+            cells.map((cell) => novelty[cell]!),
+          ),
+    found: leftOut === null ? null : share(cells.filter((cell) => truth[cell] === leftOut)),
+    flagged: share(ofKnown),
+    worst: Math.max(0, ...large.map(share)),
+  };
+}
+
+/** What a mapping says. */
+function saidOf(
+  { novelty, unknown, predicted, probability, uncertainty, notFlagged }: LevelPrediction,
+  names: readonly string[],
+): Said {
+  return {
+    novelty: novelty ? Array.from(novelty) : Array.from(predicted, () => NaN),
+    unknown: Array.from(unknown, (flag) => flag === 1),
+    label: Array.from(predicted, (type) => names[type]!),
+    probability: Array.from(probability),
+    uncertainty: Array.from(uncertainty),
+    notFlagged,
+  };
+}
+
+/** Some cells of a query as a file of their own. */
+interface Part {
+  readonly rows: readonly number[];
+  readonly data: AnnData;
+}
+
+async function openPart(query: AnnData, rows: readonly number[], path: string): Promise<Part> {
+  await writeRows(query, Int32Array.from(rows), path);
+  return { rows, data: await AnnData.open(path) };
+}
+
+/** Maps parts of a query, which together are all of it. */
+async function saidOfParts(model: ScPoli, parts: readonly Part[], seed: number): Promise<Said> {
+  const said = {
+    novelty: [] as number[],
+    unknown: [] as boolean[],
+    label: [] as string[],
+    probability: [] as number[],
+    uncertainty: [] as number[],
+    notFlagged: null as string | null,
+  };
+  for (const { rows, data } of parts) {
+    const mapping = await model.map(data, { seed, training: false });
+    const own = saidOf(mapping.predictions[0]!, mapping.model.stored.json.cell_types);
+    rows.forEach((row, i) => {
+      said.novelty[row] = own.novelty[i]!;
+      said.unknown[row] = own.unknown[i]!;
+      said.label[row] = own.label[i]!;
+      said.probability[row] = own.probability[i]!;
+      said.uncertainty[row] = own.uncertainty[i]!;
+    });
+    said.notFlagged ??= own.notFlagged;
+  }
+  return said;
+}
+
+/** Other models made of a trained one, by name. */
+export type Variants = Readonly<Record<string, (model: ScPoli) => Promise<ScPoli>>>;
+
+/**
+ * One reference without a type (or with all), and its query. Labels and novelty do not depend on the network,
+ * but where a query has more than 2,048 cells: one epoch trains it.
+ */
+export async function runUnknown<V extends Variants>(
+  configuration: Configuration,
+  leftOut: string | null,
+  seed: number,
+  folder: string,
+  variants: V,
+): Promise<Readonly<Record<keyof V, Run>>> {
+  const { condition, label, name } = configuration;
+  const transfer = await openTransfer(
+    { ...configuration, leftOut: leftOut === null ? [] : [leftOut] },
+    folder,
+    name,
+  );
+  const parts: Part[] = [];
+  try {
+    const { reference, query, truth } = transfer;
+    const model = await ScPoli.train(reference, {
+      conditionKeys: [condition],
+      cellTypeKeys: [label],
+      seed,
+      embeddingDims: settings.embeddingDims,
+      genes: reference.nVars > settings.genes ? settings.genes : undefined,
+      epochs: 1,
+      hiddenLayerSizes: [16],
+      landmarks: false,
+    });
+    const rows = Array.from(truth.keys());
+    const half = new Random(seed, "halves").shuffle(rows.map((row) => row % 2));
+    const isIn: ((row: number) => boolean)[] = [
+      () => true,
+      ...[0, 1].map((part) => (row: number) => half[row] === part),
+      ...[...new Set(truth)].sort().map((type) => (row: number) => truth[row] === type),
+    ];
+    for (const [i, own] of isIn.entries())
+      parts.push(await openPart(query, rows.filter(own), join(folder, `${name}-part-${i}.h5ad`)));
+    const runs: [string, Run][] = [];
+    for (const [variant, make] of Object.entries(variants))
+      runs.push([variant, await runModel(await make(model), transfer, leftOut, parts, seed)]);
+    return Object.fromEntries(runs) as Record<keyof V, Run>;
+  } finally {
+    parts.forEach(({ data }) => data.close());
+    transfer.close();
+  }
+}
+
+/** @param parts - the whole query, its halves, its types */
+async function runModel(
+  model: ScPoli,
+  { reference, truth, known }: Transfer,
+  leftOut: string | null,
+  [whole, ...others]: readonly Part[],
+  seed: number,
+): Promise<Run> {
+  const said: Record<Situation, Said> = {
+    company: await saidOfParts(model, [whole!], seed),
+    halves: await saidOfParts(model, others.slice(0, 2), seed),
+    alone: await saidOfParts(model, others.slice(2), seed),
+  };
+  const ofKnown = Array.from(truth.keys()).filter((row) => known.has(truth[row]!));
+  const isRight = ofKnown.map((row) => said.company.label[row] === truth[row]);
+  const figures = (situation: Situation): NoveltyFigures =>
+    noveltyFigures(said[situation], truth, known, leftOut);
+  const own = leftOut === null ? (await model.embed(reference)).predictions[0]!.unknown : null;
+  const changes = (row: number): boolean =>
+    new Set(situations.map((situation) => said[situation].unknown[row])).size > 1;
+  return {
+    novelty: { company: figures("company"), halves: figures("halves"), alone: figures("alone") },
+    changed: mean(ofKnown.map((row) => Number(changes(row)))),
+    labels: {
+      accuracy: mean(isRight.map(Number)),
+      errors: isRight.every((right) => right)
+        ? null
+        : auroc(
+            isRight.map((right) => !right),
+            ofKnown.map((row) => said.company.uncertainty[row]!),
+          ),
+      calibration: calibrationError(
+        ofKnown.map((row) => said.company.probability[row]!),
+        isRight,
+      ),
+    },
+    notFlagged: said.company.notFlagged,
+    own: own && mean(Array.from(own)),
+  };
+}
+
+/** Cell types with enough cells in the query, then null: nothing left out. */
+export async function leftOutTypes(configuration: Configuration, folder: string): Promise<(string | null)[]> {
+  const transfer = await openTransfer(configuration, folder, configuration.name);
+  transfer.close();
+  const { truth, known } = transfer;
+  return [
+    ...[...known].filter((type) => truth.filter((own) => own === type).length >= leastCells).sort(),
+    null,
+  ];
+}
