@@ -4,6 +4,7 @@
 import { Command, CommanderError } from "commander";
 import { ScPoliError } from "./errors.js";
 import { addApp } from "./cli/app.js";
+import { addCompare } from "./cli/compare.js";
 import { addConvert } from "./cli/convert.js";
 import { addDemo } from "./cli/demo.js";
 import { addEvaluate } from "./cli/evaluate.js";
@@ -45,6 +46,7 @@ function buildProgram(): Command {
     addLabel,
     addSamples,
     addMarkers,
+    addCompare,
     addEvaluate,
     addReport,
     addConvert,

@@ -18,6 +18,21 @@ export type { DenseMatrix, Matrix, SparseRows } from "./anndata/matrix.js";
 export { NewTable, StructuredArray, type NewUns } from "./anndata/elements.js";
 export { writeCopy, writeH5ad, type Additions, type NewAnnData } from "./anndata/write.js";
 export type { LevelPrediction } from "./model/classify.js";
+export {
+  compareSamples,
+  type AbundanceComparison,
+  type CompareOptions,
+  type Comparison,
+  type GeneComparison,
+  type TypeComparison,
+} from "./comparison/compare.js";
+export {
+  comparisonTables,
+  writeComparison,
+  writeComparisonTables,
+  type WriteComparisonOptions,
+} from "./comparison/comparison-file.js";
+export type { Unit } from "./comparison/pseudobulk.js";
 export { convert, type Conversion } from "./convert.js";
 export type {
   ConvertOptions,

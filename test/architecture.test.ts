@@ -48,7 +48,7 @@ const layers: readonly {
   {
     name: "methods",
     files:
-      /^(training\/.*|mapping\/(surgery|embedding|predictions|side-work|side-work-thread|verdict)|scarches\/.*|samples\/.*|markers\/.*|tables)$/,
+      /^(training\/.*|mapping\/(surgery|embedding|predictions|side-work|side-work-thread|verdict)|scarches\/.*|samples\/.*|markers\/.*|comparison\/.*|tables)$/,
     packages: /^(#platform|papaparse|ml-matrix)$/,
   },
   { name: "evaluation", files: /^evaluation\//, packages: /^ml-matrix$/ },
@@ -214,6 +214,8 @@ test("the public interface is this and nothing else", async () => {
     "ScPoliError",
     "StructuredArray",
     "barChart",
+    "compareSamples",
+    "comparisonTables",
     "convert",
     "divergingColour",
     "evaluate",
@@ -238,6 +240,8 @@ test("the public interface is this and nothing else", async () => {
     "standaloneSvg",
     "version",
     "withUnknownShare",
+    "writeComparison",
+    "writeComparisonTables",
     "writeCopy",
     "writeH5ad",
     "writeMarkers",
@@ -250,12 +254,15 @@ test("the public interface is this and nothing else", async () => {
     .map((name) => name.trim())
     .filter((name) => name !== "" && !values.includes(name));
   assert.deepEqual([...new Set(types)].sort(), [
+    "AbundanceComparison",
     "Additions",
     "Association",
     "Classification",
     "ClassificationOptions",
     "ClassifierScore",
     "Column",
+    "CompareOptions",
+    "Comparison",
     "Components",
     "ConditionTreatment",
     "Conversion",
@@ -274,6 +281,7 @@ test("the public interface is this and nothing else", async () => {
     "ExportOptions",
     "ExpressionOptions",
     "GeneAnalysis",
+    "GeneComparison",
     "GeneCorrelation",
     "GeneCounts",
     "GeneCoverage",
@@ -325,9 +333,12 @@ test("the public interface is this and nothing else", async () => {
     "SparseRows",
     "Threshold",
     "TrainOptions",
+    "TypeComparison",
+    "Unit",
     "Verdict",
     "VerdictMeasures",
     "VerdictReason",
+    "WriteComparisonOptions",
     "WriteMarkersOptions",
   ]);
 });

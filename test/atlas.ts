@@ -95,7 +95,7 @@ export async function makeAtlas(name: string, atlas: Atlas): Promise<AnnData> {
 }
 
 /** Gamma(2, 1/2): the overdispersion of theta = 2. */
-function gamma2(random: Random): number {
+export function gamma2(random: Random): number {
   return -(Math.log(1 - random.uniform()) + Math.log(1 - random.uniform())) / 2;
 }
 

@@ -144,6 +144,7 @@ describe("help and arguments", () => {
       "--key-added",
       "--memory",
     ],
+    compare: ["-o", "--between", "--sample-key", "--within", "--covariates", "--min-cells", "--tables"],
     demo: ["-o"],
   };
   for (const [verb, own] of Object.entries(flags))
@@ -164,7 +165,7 @@ describe("help and arguments", () => {
   const wrong: readonly (readonly [args: readonly string[], says: RegExp])[] = [
     [
       [],
-      /A verb is missing: inspect, train, map, embed, label, samples, markers, evaluate, report, convert, import, export, app, demo/,
+      /A verb is missing: inspect, train, map, embed, label, samples, markers, compare, evaluate, report, convert, import, export, app, demo/,
     ],
     [["trian"], /'trian'.*Did you mean train\?/],
     [["frobnicate"], /'frobnicate'.*scpoli --help/],

@@ -8,4 +8,8 @@ declare module "cephes" {
   export function incbet(a: number, b: number, x: number): number;
   /** logarithm of the gamma function */
   export function lgam(x: number): number;
+  /** digamma function */
+  export function psi(x: number): number;
+  /** Hurwitz's zeta function: sum over k >= 0 of (k + q)^-x */
+  export function zeta(x: number, q: number): number;
 }

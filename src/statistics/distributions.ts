@@ -27,6 +27,19 @@ function normalTail(z: number): number {
   return Math.exp(-(z ** 2) / 2 - Math.log(z) + Math.log(Math.sqrt(2 / Math.PI) * series));
 }
 
+/** Derivatives of the logarithm of the gamma function, of positive numbers. */
+export interface GammaDerivatives {
+  digamma(x: number): number;
+  trigamma(x: number): number;
+}
+
+/** As `loadDistributions`. */
+export async function loadGammaDerivatives(): Promise<GammaDerivatives> {
+  const { compiled, psi, zeta } = await import("cephes");
+  await compiled;
+  return { digamma: psi, trigamma: (x) => zeta(2, x) };
+}
+
 let loaded: Promise<Distributions> | undefined;
 
 /** The distributions; the first call compiles their WebAssembly. */

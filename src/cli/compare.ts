@@ -1,0 +1,169 @@
+// scpoli compare: two groups of samples, gene by gene within each cell type, and the abundance of the types.
+import { InvalidArgumentError, type Command } from "commander";
+import { AnnData } from "../anndata/anndata.js";
+import type { RunSettings } from "../config.js";
+import { compareSamples, type Comparison } from "../comparison/compare.js";
+import { comparisonTables, writeComparison, writeComparisonTables } from "../comparison/comparison-file.js";
+import { names, valuesByKey, whole } from "./arguments.js";
+import { layerFlag } from "./counts-flags.js";
+import { checkOutputs } from "./outputs.js";
+import { writtenText } from "./report.js";
+import { addRunFlags, run, type Result, type RunFlags } from "./session.js";
+import { listed, percent, table } from "./text.js";
+
+interface CompareFlags extends RunFlags {
+  readonly between: readonly [string, string, string];
+  readonly sampleKey: string;
+  readonly within?: string;
+  readonly covariates?: readonly string[];
+  readonly minCells?: number;
+  readonly layer?: string;
+  readonly output?: string;
+  readonly tables?: string;
+  readonly keyAdded?: string;
+}
+
+/** `condition=stim,ctrl` */
+function groups(text: string): readonly [string, string, string] {
+  const form = "Expected COLUMN=FIRST,SECOND, such as condition=stim,ctrl.";
+  if (!text.includes("=")) throw new InvalidArgumentError(form);
+  const [[column, values]] = Object.entries(valuesByKey(text)) as [[string, readonly string[]]];
+  if (values.length !== 2) throw new InvalidArgumentError(form);
+  return [column, values[0]!, values[1]!];
+}
+
+export function addCompare(program: Command): void {
+  const command = program
+    .command("compare")
+    .summary("two groups of samples: genes that differ in each cell type, types that become rarer")
+    .description(
+      "Compares two groups of samples. Counts are summed over the cells of each sample and type, and tested by limma-voom (moderated t): samples, not cells, are the unit. " +
+        "Shares of types are compared as log ratios to the geometric mean of all types.",
+    )
+    .argument("<file>", "an .h5ad file, a Zarr store, or a file or folder of 10x Genomics, with raw counts")
+    .requiredOption(
+      "--between <column=first,second>",
+      "obs column and two of its values; fold changes are of the first over the second: condition=stim,ctrl",
+      groups,
+    )
+    .requiredOption(
+      "--sample-key <column>",
+      "obs column of the samples: patients, donors. Where samples have cells of both groups, each is compared with itself",
+    )
+    .option(
+      "--within <column>",
+      "obs column of cell types, each compared by itself (default: all cells together)",
+    )
+    .option(
+      "--covariates <columns>",
+      "obs columns to account for, constant within samples: donor (pairs), batch, age",
+      names,
+    )
+    .option("--min-cells <n>", "cells of a type that a sample needs to count for it (default: 10)", whole(1))
+    .addOption(layerFlag())
+    .optionsGroup("Output:")
+    .option("-o, --output <file>", 'a copy of the file with the tables in uns["scpoli_compare"]')
+    .option("--tables <folder>", "every table as CSV")
+    .option("--key-added <name>", "name in uns (default: scpoli_compare)")
+    .action((path: string, flags: CompareFlags) => run(flags, (settings) => compare(path, flags, settings)));
+  addRunFlags(command).addHelpText(
+    "after",
+    "\nExample:\n  scpoli compare mapped.h5ad --between condition=stim,ctrl --within cell_type_pred --sample-key donor --tables stim\n  scpoli compare atlas.h5ad --between disease=T2D,healthy --within cell_type --sample-key patient --covariates sex,age -o t2d.h5ad",
+  );
+}
+
+async function compare(path: string, flags: CompareFlags, settings: RunSettings): Promise<Result> {
+  const { between, sampleKey, within, covariates, minCells, layer, output, tables, keyAdded, force } = flags;
+  await checkOutputs({ inputs: [path], files: [output], force });
+  const data = await AnnData.open(path);
+  try {
+    const options = { between, sampleKey, within, covariates, minCells, layer };
+    const comparison = await compareSamples(data, { ...settings, ...options });
+    if (output !== undefined)
+      await writeComparison(data, output, comparison, { keyAdded, force, onNote: settings.onNote });
+    const written = [
+      ...(output === undefined ? [] : [output]),
+      ...(tables === undefined ? [] : await writeComparisonTables(tables, comparison)),
+    ];
+    const text = comparisonText(comparison);
+    return {
+      json: { ...comparisonJson(comparison), written },
+      text: written.length > 0 ? `${text}\n\n${writtenText(written)}` : text,
+    };
+  } finally {
+    data.close();
+  }
+}
+
+/** Genes of a type that are shown; the files hold all. */
+const shownGenes = 20;
+
+function comparisonJson(comparison: Comparison): object {
+  const { genes: _, ...tables } = comparisonTables(comparison);
+  const top = comparisonTables({
+    ...comparison,
+    types: comparison.types.map((type) => ({ ...type, genes: type.genes.slice(0, shownGenes) })),
+  }).genes;
+  const { column, first, second, sampleKey, within, covariates, isPaired, place } = comparison;
+  return {
+    column,
+    first,
+    second,
+    sample_key: sampleKey,
+    within,
+    covariates,
+    is_paired: isPaired,
+    counts: place,
+    ...tables,
+    types: tables.types,
+    top_genes: [...(top ?? [])].sort((a, b) => (a.p as number) - (b.p as number)),
+  };
+}
+
+const limit = 0.05;
+
+function comparisonText(comparison: Comparison): string {
+  const { column, first, second, sampleKey, types, abundance, covariates } = comparison;
+  const significant = (sign: number, genes: Comparison["types"][number]["genes"]): number =>
+    genes.filter((row) => row.adjustedP < limit && Math.sign(row.log2FoldChange) === sign).length;
+  const lines = [
+    `${column}: ${first} over ${second}; the unit is ${sampleKey}${covariates.length > 0 ? `, accounting for ${listed(covariates)}` : ""}`,
+    "",
+    table(
+      types.map((row) =>
+        row.reason === null
+          ? [
+              row.type,
+              `${row.samples[0]}, ${row.samples[1]}`,
+              row.genes.length,
+              significant(1, row.genes),
+              significant(-1, row.genes),
+              row.genes
+                .slice(0, 5)
+                .map(({ symbol, log2FoldChange }) => `${symbol} (${log2FoldChange.toFixed(1)})`)
+                .join(", "),
+            ]
+          : [row.type, `${row.samples[0]}, ${row.samples[1]}`, "", "", "", `not compared: ${row.reason}`],
+      ),
+      ["type", "samples", "genes", "up", "down", "the first ones (log2 fold change)"],
+    ),
+    `  (up, down: genes with corrected P below ${limit})`,
+  ];
+  if (abundance.length > 0)
+    lines.push(
+      "",
+      table(
+        abundance.map((row) => [
+          row.type,
+          percent(row.shares[0]),
+          percent(row.shares[1]),
+          row.log2Ratio.toFixed(2),
+          row.p.toPrecision(2),
+          row.adjustedP.toPrecision(2),
+        ]),
+        ["share of cells", first, second, "log2 ratio", "P", "corrected"],
+      ),
+      "  (log2 ratio: against the geometric mean of all types, so that one growing type does not make all others shrink)",
+    );
+  return lines.join("\n");
+}
