@@ -74,7 +74,12 @@ export function addCompare(program: Command): void {
 
 async function compare(path: string, flags: CompareFlags, settings: RunSettings): Promise<Result> {
   const { between, sampleKey, within, covariates, minCells, layer, output, tables, keyAdded, force } = flags;
-  await checkOutputs({ inputs: [path], files: [output], force });
+  await checkOutputs({
+    inputs: [path],
+    h5ad: [output],
+    folders: [{ path: tables, ending: ".csv" }],
+    force,
+  });
   const data = await AnnData.open(path);
   try {
     const options = { between, sampleKey, within, covariates, minCells, layer };
