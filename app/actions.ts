@@ -1,5 +1,6 @@
 // What a user can do, each as one function: jobs are started, results and errors end up in the state.
 import { coverageLimits } from "./checks.js";
+import { proposedSample, queryConditions } from "./conditions.js";
 import { kindOf } from "./files.js";
 import { runJob, startSession, type Session } from "./jobs.js";
 import type {
@@ -75,6 +76,7 @@ async function openCells(files: readonly LocalFile[], role: "query" | "reference
           conditions.map(({ name }) => name),
         )
       : {},
+    sampleName: proposedSample(info.name, info.inspection.columns.length),
     coverage: null,
   };
   const { query, result } = work.value;
@@ -290,7 +292,7 @@ export async function nameCells(
       result.model.files,
       result.model.name,
       { name, level, ...cells },
-      { ...lastRequest, conditionKeys: query.conditionColumns },
+      { ...lastRequest, ...queryConditions(query, Object.keys(result.model.summary.conditions)) },
       listener,
     );
     showResult(named, `name ${name}`, lastRequest);

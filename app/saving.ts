@@ -1,4 +1,5 @@
 // What is saved, made from the work as it is: thresholds that were dragged are those of the file.
+import { queryConditions } from "./conditions.js";
 import { working } from "./actions.js";
 import { coloring, paint } from "./coloring.js";
 import { pngPicture, svgPicture, type Picture } from "./charts/picture.js";
@@ -63,7 +64,7 @@ export async function saveReport(): Promise<SavedFile> {
       query!.files,
       currentAdditions(result!),
       result!.model.files,
-      query!.conditionColumns,
+      queryConditions(query!, Object.keys(result!.model.summary.conditions)).conditionKeys,
       listener,
     ),
   );

@@ -24,6 +24,8 @@ export interface DataFile {
   readonly cellTypeKeys: readonly string[];
   /** as a query: obs column of each condition key of the model */
   readonly conditionColumns: Readonly<Record<string, string>>;
+  /** the sample that all cells are of, where no column is chosen; missing in saved sessions of before */
+  readonly sampleName?: string;
   readonly coverage: Coverage | null;
 }
 

@@ -24,6 +24,7 @@ import { computeIntoCopy, Mapping } from "./mapping/mapping.js";
 import { openModelFiles } from "./model/model-files.js";
 import { prototypeTable, type PrototypeRow } from "./model/prototype-table.js";
 import { predictCells } from "./mapping/predictions.js";
+import { describeShallow, shallowCells, withoutCertainty } from "./mapping/shallow-cells.js";
 import { embedCells, geneCoverage, mapQuery, type GeneCoverage, type QueryResult } from "./mapping/query.js";
 import { sideWorkFor } from "./mapping/side-work.js";
 import {
@@ -280,14 +281,26 @@ export class ScPoli {
       const side = sideWorkFor(this.stored, source.nObs, options);
       try {
         const { stored, report, labels, ...cells } = await compute();
-        const { umap, ...predicted } = await predictCells(stored, cells, options, side);
+        const { umap, predictions: all, ...others } = await predictCells(stored, cells, options, side);
+        const shallow = shallowCells(cells.sizeFactors, stored.json.model.recon_loss);
+        if (shallow.length > 0)
+          options.onNote?.({
+            level: "warning",
+            message: `${describeShallow(shallow, cells.sizeFactors)}: nothing can be said of their type. They are unknown, every type having the same probability.`,
+          });
+        const predicted = {
+          ...others,
+          predictions: all.map((prediction, level) =>
+            withoutCertainty(prediction, shallow, stored.json.levels[level]!.length),
+          ),
+        };
         const verdict = judgeMapping(
           measureMapping(stored, report.genes.share, cells.latent, cells.sizeFactors, predicted),
         );
         return new Mapping(
           source,
           stored === this.stored ? this : new ScPoli(stored),
-          { latent: cells.latent, umap: await umap(), ...predicted, verdict },
+          { latent: cells.latent, umap: await umap(), ...predicted, verdict, shallow: shallow.length },
           labels,
           report,
           options,

@@ -48,7 +48,7 @@ const layers: readonly {
   {
     name: "methods",
     files:
-      /^(training\/.*|mapping\/(surgery|embedding|predictions|side-work|side-work-thread|verdict)|scarches\/.*|samples\/.*|markers\/.*|comparison\/.*|tables)$/,
+      /^(training\/.*|mapping\/(surgery|embedding|predictions|side-work|side-work-thread|shallow-cells|verdict)|scarches\/.*|samples\/.*|markers\/.*|comparison\/.*|tables)$/,
     packages: /^(#platform|papaparse|ml-matrix)$/,
   },
   { name: "evaluation", files: /^evaluation\//, packages: /^ml-matrix$/ },

@@ -2,6 +2,7 @@
 import { signal } from "@preact/signals";
 import { map } from "../actions.js";
 import { coverageLimits } from "../checks.js";
+import { queryConditions, type QueryConditions } from "../conditions.js";
 import { LossChart } from "../charts/losses.js";
 import { Icon } from "../icons.js";
 import type { MapRequest } from "../protocol.js";
@@ -19,6 +20,7 @@ interface MapFields {
   readonly clusters: boolean | null;
   readonly force: boolean;
   readonly recoverCounts: boolean;
+  readonly roundCounts: boolean;
   readonly simd: "auto" | "plain";
   readonly seed: number;
 }
@@ -31,6 +33,7 @@ const fields = signal<MapFields>({
   clusters: null,
   force: false,
   recoverCounts: false,
+  roundCounts: false,
   simd: "auto",
   seed: 0,
 });
@@ -42,7 +45,7 @@ const set = (next: Partial<MapFields>): void => void (fields.value = { ...fields
  */
 const clustersUpTo = 60_000;
 
-function request(conditionKeys: Readonly<Record<string, string>>, cells: number): MapRequest {
+function request(conditions: QueryConditions, cells: number): MapRequest {
   const {
     training,
     threshold,
@@ -52,6 +55,7 @@ function request(conditionKeys: Readonly<Record<string, string>>, cells: number)
     clusters,
     force,
     recoverCounts,
+    roundCounts,
     simd,
     seed,
   } = fields.value;
@@ -62,13 +66,14 @@ function request(conditionKeys: Readonly<Record<string, string>>, cells: number)
         ? { quantile: thresholdValue }
         : threshold;
   return {
-    conditionKeys,
+    ...conditions,
     training,
     threshold: limit,
     classifier,
     knownConditions,
     force,
     recoverCounts,
+    roundCounts,
     simd,
     seed,
     unlabeledPrototypes: (clusters ?? cells <= clustersUpTo) ? "leiden" : false,
@@ -79,13 +84,17 @@ export function MapView() {
   const { query, model } = work.value;
   if (!query || !model) return <p class="empty">Open query cells and a model on the page Open first.</p>;
   const { cells } = query.info.inspection;
-  const missing = Object.keys(model.summary.conditions).filter((key) => !query.conditionColumns[key]);
+  const keys = Object.keys(model.summary.conditions);
+  const conditions = queryConditions(query, keys);
+  const missing = keys.filter(
+    (key) => !(key in conditions.conditionKeys) && !(key in conditions.conditionValues),
+  );
   const isTooFew =
     query.coverage !== null && query.coverage.found / query.coverage.model < coverageLimits.refuse;
   const isMapping = job.value?.verb === "Mapping";
   const start = (event: Event): void => {
     event.preventDefault();
-    void map(request(query.conditionColumns, cells));
+    void map(request(conditions, cells));
   };
   return (
     <div class="columns-2">
@@ -109,7 +118,9 @@ export function MapView() {
             {missing.length > 0 && (
               <p class="message warning">
                 <Icon name="warning" />
-                <span>Choose the column that holds {missing.join(", ")}.</span>
+                <span>
+                  Choose the column that holds {missing.join(", ")}, or name the sample that all cells are of.
+                </span>
               </p>
             )}
             <button
@@ -139,6 +150,7 @@ function Options({ cells }: { readonly cells: number }) {
     clusters,
     force,
     recoverCounts,
+    roundCounts,
     simd,
     seed,
   } = fields.value;
@@ -233,7 +245,12 @@ function Options({ cells }: { readonly cells: number }) {
         <Box
           checked={recoverCounts}
           onChange={(checked) => set({ recoverCounts: checked })}
-          text="Recover counts from log1p of counts per 10,000 where that is exact"
+          text="Recover counts from normalised values where that is exact"
+        />
+        <Box
+          checked={roundCounts}
+          onChange={(checked) => set({ roundCounts: checked })}
+          text="Round fractional counts (of SoupX, alevin-fry, RSEM, ...)"
         />
         <Box
           checked={force}

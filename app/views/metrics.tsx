@@ -20,7 +20,9 @@ export function MetricsPanel({ result }: { readonly result: MappingResult }) {
     ) ?? [];
   const proposed = query?.cellTypeKeys[0] ?? candidates[0]?.name ?? "";
   const chosen = useSignal(proposed);
-  const condition = query?.conditionColumns[result.conditions[0]?.key ?? ""];
+  const key = result.conditions[0]?.key ?? "";
+  // the copy that is scored has a column of its own for a sample that was named
+  const condition = query ? query.conditionColumns[key] || key : undefined;
   const level = result.levels[view.level]?.key;
   const own = evaluation.value?.of === result ? evaluation.value.scores : null;
   const run = (): Promise<void> =>

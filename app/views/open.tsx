@@ -164,7 +164,7 @@ function Address() {
 /** What was found in a file of cells, and what its columns are taken as. */
 export function DataCard({ file, role }: { readonly file: DataFile; readonly role: "query" | "reference" }) {
   const { info, coverage } = file;
-  const { cells, genes, counts, places, cellxgene, columns } = info.inspection;
+  const { cells, genes, counts, places, cellxgene, columns, feature_types: features } = info.inspection;
   const warnings = info.notes.filter(({ level }) => level === "warning");
   return (
     <div class="data">
@@ -203,9 +203,19 @@ export function DataCard({ file, role }: { readonly file: DataFile; readonly rol
           <Icon name="warning" />
           <span>
             No place holds raw counts, which the model needs:{" "}
-            {places.map(({ place, holds }) => `${place}: ${holds}`).join("; ")}. Counts of log1p-normalised
-            values may be recovered (an option of Map), or open the file with counts.
+            {places.map(({ place, holds }) => `${place}: ${holds}`).join("; ")}. Counts of normalised values
+            may be recovered, fractional counts rounded (options of Train and Map), or open the file with
+            counts.
           </span>
+        </p>
+      )}
+      {features && Object.keys(features).length > 1 && (
+        <p class="hint">
+          Features:{" "}
+          {Object.entries(features)
+            .map(([type, own]) => `${count(own)} ${type}`)
+            .join(", ")}
+          . Gene expression is modelled.
         </p>
       )}
       {cellxgene && (
@@ -280,6 +290,9 @@ function ReferenceKeys({ file }: { readonly file: DataFile }) {
         chosen={file.conditionKeys}
         onChange={(conditionKeys) => set({ conditionKeys })}
       />
+      {file.conditionKeys.length === 0 && (
+        <SampleName file={file} onChange={(sampleName) => set({ sampleName })} />
+      )}
       <KeyChoice
         title="Cell types"
         hint="annotation levels, from none to several"
@@ -346,6 +359,27 @@ function KeyChoice({ title, hint, candidates, file, chosen, onChange }: KeyChoic
   );
 }
 
+/** The one sample of a file, where no column tells samples apart. */
+function SampleName({
+  file,
+  onChange,
+}: {
+  readonly file: DataFile;
+  readonly onChange: (name: string) => void;
+}) {
+  return (
+    <label class="choice">
+      <span>All cells are of one sample, named</span>
+      <input
+        type="text"
+        value={file.sampleName ?? ""}
+        placeholder="sample"
+        onChange={(event) => onChange(event.currentTarget.value)}
+      />
+    </label>
+  );
+}
+
 /** Which column of the query is which condition key of the model. */
 function QueryKeys({ file }: { readonly file: DataFile }) {
   const { model } = work.value;
@@ -387,6 +421,12 @@ function QueryKeys({ file }: { readonly file: DataFile }) {
           </select>
         </label>
       ))}
+      {Object.keys(model.summary.conditions).some((key) => !file.conditionColumns[key]) && (
+        <SampleName
+          file={file}
+          onChange={(sampleName) => change("name the sample", { query: { ...file, sampleName } })}
+        />
+      )}
     </fieldset>
   );
 }

@@ -1,5 +1,6 @@
 // The view of samples: principal components of their embeddings with metadata, what explains them, how well
 // they are told apart, and genes that go with them.
+import { queryConditions } from "../conditions.js";
 import { signal, useSignal } from "@preact/signals";
 import { colourBy, guarded, working } from "../actions.js";
 import { SaveChart } from "../charts/save-chart.js";
@@ -21,10 +22,13 @@ async function analyse(classify: readonly string[]): Promise<void> {
   if (!result) return;
   const file = source.value === "reference" ? reference : query;
   const dataFiles = file?.files ?? [];
-  const conditionKeys = source.value === "query" ? (query?.conditionColumns ?? {}) : {};
+  const conditions =
+    source.value === "query" && query
+      ? queryConditions(query, Object.keys(result.model.summary.conditions))
+      : { conditionKeys: {}, conditionValues: {} };
   await guarded("The samples could not be analysed", async () => {
     const results = await working("Analysing samples", ({ jobs, listener }) =>
-      jobs.analyseSamples({ modelFiles: result.model.files, dataFiles, conditionKeys, classify }, listener),
+      jobs.analyseSamples({ modelFiles: result.model.files, dataFiles, ...conditions, classify }, listener),
     );
     analyses.value = { of: result, results, classified: classify };
   });

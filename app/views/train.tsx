@@ -4,7 +4,8 @@ import { continueTraining, discardTraining, finishTraining, pauseTraining, train
 import { LossChart } from "../charts/losses.js";
 import { Icon } from "../icons.js";
 import type { TrainRequest } from "../protocol.js";
-import { job, step, work } from "../state.js";
+import { referenceConditions } from "../conditions.js";
+import { job, step, work, type DataFile } from "../state.js";
 import { count, duration } from "../text.js";
 import { DataCard } from "./open.js";
 import { ModelCard } from "./model-card.js";
@@ -102,7 +103,7 @@ const trainingOptions: readonly Option[] = [
 ];
 
 /** What the fields ask for. */
-function request(conditionKeys: readonly string[], cellTypeKeys: readonly string[]): TrainRequest {
+function request(file: DataFile): TrainRequest {
   const numbers = Object.fromEntries(
     [...modelOptions, ...trainingOptions].flatMap(({ name }) =>
       name !== "hiddenLayerSizes" && value(name) !== "" ? [[name, Number(value(name))]] : [],
@@ -110,8 +111,8 @@ function request(conditionKeys: readonly string[], cellTypeKeys: readonly string
   );
   const widths = value("hiddenLayerSizes");
   return {
-    conditionKeys,
-    cellTypeKeys,
+    ...referenceConditions(file),
+    cellTypeKeys: file.cellTypeKeys,
     ...numbers,
     ...(widths !== "" && { hiddenLayerSizes: widths.split(",").map(Number) }),
     ...(value("reconLoss") !== "" && {
@@ -124,17 +125,19 @@ function request(conditionKeys: readonly string[], cellTypeKeys: readonly string
     ...(value("earlyStopping") === "off" && { earlyStopping: false as const }),
     ...(value("force") === "on" && { force: true }),
     ...(value("recoverCounts") === "on" && { recoverCounts: true }),
+    ...(value("roundCounts") === "on" && { roundCounts: true }),
   };
 }
 
 export function TrainView() {
   const { reference, model } = work.value;
   if (!reference) return <p class="empty">Open labelled cells on the page Open first.</p>;
+  const hasConditions = referenceConditions(reference).conditionKeys.length > 0;
   const isTraining = job.value?.verb === "Training";
   const isTrained = model?.origin === "trained here" && !isTraining;
   const start = (event: Event): void => {
     event.preventDefault();
-    void train(request(reference.conditionKeys, reference.cellTypeKeys));
+    void train(request(reference));
   };
   return (
     <div class="columns-2 train">
@@ -157,10 +160,12 @@ export function TrainView() {
               Empty fields take the defaults of the paper and of scArches; where ours differ,
               docs/differences.md tells why.
             </p>
-            <button class="primary" disabled={job.value !== null || reference.conditionKeys.length === 0}>
+            <button class="primary" disabled={job.value !== null || !hasConditions}>
               Train on {count(reference.info.inspection.cells)} cells
             </button>
-            {reference.conditionKeys.length === 0 && <p class="hint">Choose a column of conditions first.</p>}
+            {!hasConditions && (
+              <p class="hint">Choose a column of conditions, or name the sample that all cells are of.</p>
+            )}
           </form>
         </fieldset>
       </section>
@@ -271,7 +276,8 @@ function Switches() {
   return (
     <div class="switches">
       {box("earlyStopping", "Train all epochs, without early stopping", "off")}
-      {box("recoverCounts", "Recover counts from log1p of counts per 10,000 where that is exact", "on")}
+      {box("recoverCounts", "Recover counts from normalised values where that is exact", "on")}
+      {box("roundCounts", "Round fractional counts (of SoupX, alevin-fry, RSEM, ...)", "on")}
       {box("force", "Go on where a check would stop", "on")}
     </div>
   );

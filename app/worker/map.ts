@@ -26,7 +26,7 @@ export async function mapQuery(
   const query = await openData(queryFiles);
   try {
     const mapping = await model.map(query, { ...request, ...told(listener), signal: stop.signal });
-    return await resultOf(mapping, query, name, request.conditionKeys ?? {});
+    return await resultOf(mapping, query, name, request);
   } finally {
     query.close();
   }
@@ -53,8 +53,8 @@ export async function nameCellType(
   const model = await openModel(mappedModel);
   const query = await openData(queryFiles);
   try {
-    const { conditionKeys, threshold, classifier, force } = request;
-    const settings = { conditionKeys, force, ...told(listener), signal: stop.signal };
+    const { conditionKeys, conditionValues, threshold, classifier, force } = request;
+    const settings = { conditionKeys, conditionValues, force, ...told(listener), signal: stop.signal };
     const grown = await model.label({
       name,
       level,
@@ -62,7 +62,7 @@ export async function nameCellType(
       ...(clusters ? { clusters } : { cells: query, rows: rows! }),
     });
     const mapping = await grown.embed(query, { ...settings, threshold, classifier });
-    return await resultOf(mapping, query, modelName, conditionKeys ?? {});
+    return await resultOf(mapping, query, modelName, request);
   } finally {
     query.close();
   }
@@ -79,11 +79,16 @@ async function resultOf(
   mapping: Mapping<ScPoli>,
   query: AnnData,
   modelName: string,
-  conditionKeys: Readonly<Record<string, string>>,
+  { conditionKeys = {}, conditionValues = {} }: MapRequest,
 ): Promise<MappingResult> {
   const { json } = mapping.model.stored;
   const conditions = [];
   for (const key of json.condition_keys) {
+    const given = conditionValues[key];
+    if (given !== undefined) {
+      conditions.push({ key, codes: new Int32Array(query.nObs), names: [given] });
+      continue;
+    }
     const { codes, names } = asGroups(plainColumn(await query.obs.column(conditionKeys[key] ?? key)));
     conditions.push({ key, codes, names });
   }

@@ -9,6 +9,8 @@ export interface SampleRequest {
   readonly dataFiles: readonly LocalFile[];
   /** obs column of each condition key in that file */
   readonly conditionKeys: Readonly<Record<string, string>>;
+  /** the sample that all of its cells are of, by condition key that has no column */
+  readonly conditionValues: Readonly<Record<string, string>>;
   /** covariates to classify samples by */
   readonly classify: readonly string[];
 }
@@ -17,7 +19,7 @@ export interface SampleRequest {
 const mostGenes = 40;
 
 export async function analyseSamples(
-  { modelFiles, dataFiles, conditionKeys, classify }: SampleRequest,
+  { modelFiles, dataFiles, conditionKeys, conditionValues, classify }: SampleRequest,
   listener: Listener,
 ): Promise<SampleAnalysisResult[]> {
   const model = await openModel(modelFiles);
@@ -26,6 +28,7 @@ export async function analyseSamples(
     const analyses = await model.samples({
       data,
       conditionKeys,
+      conditionValues,
       classify,
       onNote: (note) => listener.note(note),
       onProgress: (progress) => listener.progress(progress),

@@ -1,6 +1,7 @@
 // Summaries of a model and of a mapping as plain text.
 import type { EpochLosses } from "../config.js";
 import type { MappingSummary, LevelSummary } from "../mapping/mapping.js";
+import { leastCounts } from "../mapping/shallow-cells.js";
 import type { ModelSummary } from "../scpoli.js";
 import { count, counted, listed, percent, significant, table } from "./text.js";
 
@@ -103,7 +104,19 @@ function trainingRows({ epochs_run, best_epoch, losses, queries }: ModelSummary[
 /** How a query met a model, and what its cells were called. */
 export function mappingText(
   path: string,
-  { verb, cells, counts, genes, conditions, epochs, labels, levels, clusters, verdict }: MappingSummary,
+  {
+    verb,
+    cells,
+    counts,
+    genes,
+    conditions,
+    epochs,
+    labels,
+    levels,
+    clusters,
+    verdict,
+    shallow_cells,
+  }: MappingSummary,
 ): string {
   const share = `${count(genes.found)} of the model's ${count(genes.model)} genes (${percent(genes.share, 0)})`;
   const lines = [
@@ -119,6 +132,8 @@ export function mappingText(
   lines.push(table(rows, ["key", "condition", "cells", "treatment"]));
   for (const level of labels ?? []) lines.push("", labelsText(level, verb));
   for (const level of levels) lines.push("", levelText(level, cells));
+  if (shallow_cells > 0)
+    lines.push(`  ${counted(shallow_cells, "cell")} unknown for want of counts (fewer than ${leastCounts})`);
   if (clusters) lines.push("", clustersText(clusters));
   lines.push("", `Verdict: ${verdict.light}`, table(verdict.reasons.map(({ light, text }) => [light, text])));
   return lines.join("\n");

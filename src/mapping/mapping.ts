@@ -84,6 +84,8 @@ export interface ClusterSummary {
 /** A mapping in numbers, ready for JSON. */
 export interface MappingSummary extends MappingReport {
   readonly verdict: Verdict;
+  /** cells with fewer than 10 counts in the model's genes: unknown at every level */
+  readonly shallow_cells: number;
   readonly levels: readonly LevelSummary[];
   /** where the model has unlabelled prototypes: the cells that are nearest to each */
   readonly clusters?: readonly ClusterSummary[];
@@ -157,6 +159,8 @@ export interface LabelledCells extends Omit<Predictions, "umap"> {
   readonly verdict: Verdict;
   /** (N, D) mean latent */
   readonly latent: Float32Array;
+  /** number of cells with next to no counts in the model's genes */
+  readonly shallow: number;
 }
 
 /** What a mapping was made with. */
@@ -176,6 +180,8 @@ export class Mapping<Model extends Mapper = Mapper> {
   /** whether the query looks like the reference, with reasons */
   readonly verdict: Verdict;
   readonly #clusterNovelty: Predictions["clusterNovelty"];
+  /** number of cells with fewer than 10 counts in the model's genes, which are unknown */
+  readonly shallowCells: number;
   /** by condition key, the column of the file */
   readonly #conditionColumns: Readonly<Record<string, string>>;
   /** by condition key, the condition of all cells, where the file has no column of it */
@@ -189,7 +195,7 @@ export class Mapping<Model extends Mapper = Mapper> {
   constructor(
     private readonly source: AnnData,
     readonly model: Model,
-    { latent, umap, predictions, clusters, clusterNovelty, verdict }: LabelledCells,
+    { latent, umap, predictions, clusters, clusterNovelty, verdict, shallow }: LabelledCells,
     private readonly labels: QueryLabels | null,
     readonly report: MappingReport,
     { conditionKeys = {}, conditionValues = {} }: Pick<EmbedOptions, "conditionKeys" | "conditionValues">,
@@ -202,6 +208,7 @@ export class Mapping<Model extends Mapper = Mapper> {
       json.condition_keys.map((key) => [key, conditionKeys[key] ?? key]),
     );
     this.latent = latent;
+    this.shallowCells = shallow;
     this.predictions = predictions;
     this.clusters = clusters;
     this.#clusterNovelty = clusterNovelty;
@@ -233,6 +240,7 @@ export class Mapping<Model extends Mapper = Mapper> {
     return {
       ...this.report,
       verdict: this.verdict,
+      shallow_cells: this.shallowCells,
       levels,
       ...(this.clusters && { clusters: this.#clusterSummaries(this.clusters) }),
     };
@@ -343,6 +351,7 @@ export class Mapping<Model extends Mapper = Mapper> {
       version,
       ...report,
       genes_found: genes.found,
+      shallow_cells: this.shallowCells,
       gene_coverage: genes.share,
       ...(gene_map && { genes_renamed: gene_map.renamed }),
       ...(label_map && { labels_renamed: label_map.renamed }),

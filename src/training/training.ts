@@ -35,6 +35,7 @@ import { checkValueKeys, withConditionValues } from "../data/condition-values.js
 import { checkGroups } from "../data/key-columns.js";
 import { keptCells, readConditions, readLabels, type Conditions, type Labels } from "../data/labels.js";
 import { openCounts } from "../data/memory.js";
+import { describeShallow, shallowCells } from "../mapping/shallow-cells.js";
 import { minibatchCapacity, noteSplit, type Dataset } from "../data/minibatches.js";
 import { renameGenes, renameLabels, type NameMapReport } from "../data/name-maps.js";
 import { Network } from "../model/network.js";
@@ -124,6 +125,12 @@ export async function trainReference(data: AnnData, options: TrainOptions): Prom
     { map, genes: genes.length, keep, parameters, minibatch: plan.minibatch },
     options,
   );
+  const shallow = shallowCells(counts.sizeFactors, model.reconLoss);
+  if (shallow.length > 0)
+    note({
+      level: "warning",
+      message: `${describeShallow(shallow, counts.sizeFactors)}. They take part, but there is little to learn from them; leave such cells out of a reference.`,
+    });
   const dataset: Dataset = { ...reference.cells, counts };
   const checkpoint = new CheckpointFile(options, () =>
     fingerprint(
