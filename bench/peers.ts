@@ -75,7 +75,7 @@ async function compare(run: Run, set: PeerSet, seed: number): Promise<void> {
     return;
   }
   const joined = join(folder, "scored.h5ad");
-  const scores = await scoreResult(set, result, run.methods, joined);
+  const scores = await scoreResult(folderOf(set), result, run.methods, joined);
   rmSync(joined);
   run.methods.forEach((method, i) => {
     const single = cost.printed?.cpu_seconds[method.embedding ?? ""];

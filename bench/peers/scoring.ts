@@ -2,7 +2,6 @@
 import { join } from "node:path";
 import { AnnData, evaluate, writeH5ad, type DenseMatrix } from "../../dist/index.js";
 import { labels } from "../rows.ts";
-import { folderOf, type PeerSet } from "./sets.ts";
 import type { Method } from "./methods.ts";
 
 export const labelFigures = ["accuracy", "macro_f1", "weighted_f1"] as const;
@@ -20,16 +19,18 @@ export type Figures = Readonly<Partial<Record<Figure, number | null>>>;
 /**
  * Scores of each method of a result. Labels: the query's cells of types that the reference has. Integration:
  * all cells, `paper` with Leiden's NMI and ARI and isolated-label F1, `kmeans` with k-means instead.
+ * @param prepared - the folder of prepare.py
  * @param joined - where a file of truth and result together is written
+ * @throws Error where the result's cells are not the truth's, in its order
  */
 export async function scoreResult(
-  set: PeerSet,
+  prepared: string,
   result: string,
   methods: readonly Method[],
   joined: string,
 ): Promise<Figures[]> {
-  const truth = await AnnData.open(join(folderOf(set), "truth.h5ad"));
-  const query = await AnnData.open(join(folderOf(set), "query.h5ad"));
+  const truth = await AnnData.open(join(prepared, "truth.h5ad"));
+  const query = await AnnData.open(join(prepared, "query.h5ad"));
   const found = await AnnData.open(result);
   try {
     await writeJoined(truth, query.nObs, found, methods, joined);
@@ -44,7 +45,6 @@ export async function scoreResult(
   }
 }
 
-/** @throws Error where the result's cells are not the truth's, in its order */
 async function writeJoined(
   truth: AnnData,
   queryCells: number,
