@@ -126,7 +126,7 @@ async function readAnnotations(
     });
   }
   const places = ["X", "raw.X", ...data.layers.map((layer) => `layers/${layer}`)].filter(
-    (name) => name !== place.name && (name !== "X" || data.X) && (name !== "raw.X" || data.raw),
+    (name) => name !== place.name && isThere(data, name),
   );
   left.push(...places);
   if (left.length > 0)
@@ -135,6 +135,16 @@ async function readAnnotations(
       message: `Left out: ${left.slice(0, 10).join(", ")}${left.length > 10 ? ` and ${left.length - 10} more` : ""}.`,
     });
   return annotations;
+}
+
+/** Whether there is a matrix at a place; one that cannot be read is. */
+function isThere(data: AnnData, name: string): boolean {
+  try {
+    return data.matrix(name) !== null;
+  } catch (error) {
+    if (error instanceof ScPoliError) return true;
+    throw error;
+  }
 }
 
 function reordered(column: Column, order: Int32Array | null): NewColumn {

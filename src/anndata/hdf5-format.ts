@@ -1,7 +1,7 @@
 // Pieces of the HDF5 file format that h5wasm hands out to nobody: the superblock, and the messages in an
 // object's header.
 //
-// Source: HDF5 File Format Specification 3.0, "Superblock", "Object Headers: version 1". Addresses of objects
+// Source: HDF5 File Format Specification 3.0, "Superblock", "Object Headers: version 1" and "2". Addresses of objects
 // come from h5wasm's object references.
 
 /** Bytes [position, position + length) of a file, fewer where it ends before. */
@@ -18,6 +18,8 @@ export interface Superblock {
    * extension of the superblock
    */
   readonly extension: number;
+  /** whether a writer has the file open, or has not closed it; versions before 3 do not tell */
+  readonly isBeingWritten: boolean;
   readonly bytes: Uint8Array;
 }
 
@@ -45,9 +47,12 @@ export async function readSuperblock(read: ReadAt): Promise<Superblock> {
     position,
     base: readLong(fields, base),
     extension: readLong(fields, version < 2 ? base + 24 : base + 8),
+    isBeingWritten: version === 3 && (bytes[11]! & beingWritten) !== 0,
     bytes,
   };
 }
+/** Open for writing, or for writing with readers beside (SWMR). */
+const beingWritten = 1 | 4;
 
 /** What an object's header says about it. */
 export interface HeaderMessage {
@@ -91,6 +96,51 @@ export async function readMessages(read: ReadAt, base: number, address: number):
     }
   }
   return messages;
+}
+
+/**
+ * Types of the messages in the object header at an address, whatever its version.
+ * @throws Error where it is damaged
+ */
+export async function readMessageTypes(read: ReadAt, base: number, address: number): Promise<Set<number>> {
+  const start = await read(base + address, 32);
+  if (!hasSignature(start, "OHDR")) {
+    const messages = await readMessages(read, base, address);
+    return new Set(messages.map(({ type }) => type));
+  }
+  const flags = start[5]!;
+  const sizeAt = 6 + (flags & hasTimes ? 16 : 0) + (flags & hasPhases ? 4 : 0);
+  const sizeBytes = 1 << (flags & 3);
+  const size = Number(
+    [...start.subarray(sizeAt, sizeAt + sizeBytes)].reduceRight((n, byte) => 256 * n + byte, 0),
+  );
+  const pieces = [{ position: base + address + sizeAt + sizeBytes, length: size }];
+  const header = flags & hasOrder ? 6 : 4;
+  const types = new Set<number>();
+  for (let piece = 0; piece < pieces.length; piece++) {
+    const { position, length } = pieces[piece]!;
+    if (piece === mostPieces || !(length <= mostHeaderBytes))
+      throw new Error(`object header without an end at ${address}`);
+    const fields = viewOf(await read(position, length));
+    for (let at = 0; at + header <= length;) {
+      const [type, bytes] = [fields.getUint8(at), fields.getUint16(at + 1, true)];
+      types.add(type);
+      if (type === messageTypes.continuation)
+        pieces.push({
+          position: base + readLong(fields, at + header) + signatureBytes,
+          length: readLong(fields, at + header + 8) - signatureBytes - checksumBytes,
+        });
+      at += header + bytes;
+    }
+  }
+  return types;
+}
+/** Flags of an object header of version 2. */
+const [hasOrder, hasPhases, hasTimes] = [4, 16, 32];
+const [signatureBytes, checksumBytes] = [4, 4];
+
+function hasSignature(bytes: Uint8Array, text: string): boolean {
+  return [...text].every((character, i) => bytes[i] === character.charCodeAt(0));
 }
 
 export function viewOf(bytes: Uint8Array): DataView {

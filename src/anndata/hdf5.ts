@@ -17,7 +17,8 @@ import {
 import { ScPoliError } from "../errors.js";
 import { DirectArray, Hdf5Array } from "./hdf5-array.js";
 import { findChunks, type ArrayDescription } from "./hdf5-chunk-index.js";
-import { signature } from "./hdf5-format.js";
+import { messageTypes, readMessageTypes, readSuperblock, signature } from "./hdf5-format.js";
+import { describeLink, describeSources, elsewhere, Links } from "./hdf5-links.js";
 import { plainChunk } from "./hdf5-plain-chunk.js";
 import {
   arrays,
@@ -43,7 +44,10 @@ export class Hdf5File implements Store {
     readonly provideFilter: LoadedHdf5["provideFilter"],
     /** the same file, for what is read without HDF5; null where all is */
     readonly direct: DirectFile | null,
-  ) {}
+  ) {
+    this.links = new Links(root.file_id, library.Module);
+  }
+  private readonly links: Links;
 
   /**
    * @param mode - "r" to read, "a" to change a file that is there, "w" to make a new one
@@ -64,6 +68,13 @@ export class Hdf5File implements Store {
       const found = sizes
         ? `the file is truncated, ${sizes[1]} of ${sizes[2]} bytes are there`
         : "HDF5 cannot read it, the file is damaged";
+      if (mode === "r" && (await isBeingWritten(path)))
+        throw new ScPoliError(
+          "file",
+          `${path} cannot be opened: another program is writing it, or was ended before it had closed it. Wait for it to end; where none is running, clear the mark that it has left with a program of the HDF5 tools: h5clear -s ${path}`,
+          { path },
+          { cause: error },
+        );
       if (mode === "r")
         throw new ScPoliError(
           "file",
@@ -79,10 +90,14 @@ export class Hdf5File implements Store {
     return this.library.Module;
   }
 
-  /** What lies at a path inside the file, null where there is nothing. */
+  /**
+   * What lies at a path inside the file, null where there is nothing.
+   * @throws ScPoliError "format" where a link leads into another file
+   */
   kind(path: string): "group" | "dataset" | "other" | null {
     const parent = path.slice(0, Math.max(0, path.lastIndexOf("/")));
     if (parent !== "" && this.kind(parent) !== "group") return null; // HDF5 fails below a dataset
+    this.checkLinks(path);
     const type = this.attempt(path, () => this.root.get_type(path));
     if (type === this.module.H5G_GROUP) return "group";
     if (type === this.module.H5G_DATASET) return "dataset";
@@ -98,6 +113,20 @@ export class Hdf5File implements Store {
     if (this.kind(path) !== "group") return [];
     const names = this.attempt(path, () => this.module.get_names(this.root.file_id, path, false));
     return names.filter((name) => /^[\x20-\x7e]*$/.test(name) || this.kind(`${path}/${name}`) !== null);
+  }
+
+  private checkLinks(path: string): void {
+    const link = this.attempt(path, () => this.links.follow(path));
+    if (link !== null) throw elsewhere(this.place(path), this.path, path, describeLink(link));
+  }
+
+  /** Whether a path is that of a soft link to nothing. */
+  isBrokenLink(path: string): boolean {
+    return (
+      this.kind(path) === "other" &&
+      this.attempt(path, () => this.module.get_symbolic_link(this.root.file_id, path) as string | null) !==
+        null
+    );
   }
 
   attributeNames(path: string): string[] {
@@ -131,6 +160,7 @@ export class Hdf5File implements Store {
   }
 
   dataset(path: string): Hdf5Dataset {
+    this.checkLinks(path);
     return this.attempt(path, () => new Hdf5Dataset(this, path));
   }
 
@@ -143,16 +173,30 @@ export class Hdf5File implements Store {
     return Number(new DataView(bytes.buffer).getBigUint64(0, true));
   }
 
-  /** Whether no link on the way to a path may lead into another file. */
-  isInThisFile(path: string): boolean {
-    const names = path.split("/").filter((name) => name !== "");
-    return names.every((_, i) => {
-      const at = `/${names.slice(0, i + 1).join("/")}`;
-      return (
-        this.module.get_symbolic_link(this.root.file_id, at) === null &&
-        this.module.get_external_link(this.root.file_id, at).filename === undefined
+  /** The types of the messages in an object's header; none where it cannot be understood. */
+  async messageTypes(path: string): Promise<ReadonlySet<number>> {
+    const address = this.attempt(path, () => this.address(path));
+    try {
+      return await readMessageTypes(
+        (position, length) => this.read(position, length),
+        await this.base(),
+        address,
       );
-    });
+    } catch {
+      return new Set(); // whatever it is, HDF5 meets it too, and tells
+    }
+  }
+  private base(): Promise<number> {
+    return (this.#base ??= readSuperblock((position, length) => this.read(position, length)).then(
+      ({ base }) => base,
+    ));
+  }
+  #base: Promise<number> | null = null;
+
+  private read(position: number, length: number): Promise<Uint8Array> | Uint8Array {
+    if (!this.direct) return readBytes(this.path, position, length);
+    const bytes = new Uint8Array(Math.max(0, Math.min(length, this.direct.bytes - position)));
+    return this.direct.read(position, bytes) ? bytes : bytes.subarray(0, 0);
   }
 
   /** "query.h5ad: obs/cell_type", for error texts. */
@@ -256,6 +300,8 @@ export class Hdf5Dataset extends Hdf5Array implements StoredArray {
     this.width = (this.shape ?? []).slice(1).reduce((product, length) => product * length, 1);
     if (!Number.isSafeInteger(this.length * this.width * this.metadata.size))
       throw this.error("file", "its size is beyond any file");
+    const { virtual_sources: sources } = this.metadata;
+    if (sources) throw elsewhere(this.place, file.path, path, describeSources(sources));
   }
 
   /** Length of the first dimension; 1 for a scalar. */
@@ -293,6 +339,7 @@ export class Hdf5Dataset extends Hdf5Array implements StoredArray {
     const length = (end - start) * this.width;
     if (length <= 0) return;
     this.array(0);
+    await this.checkStorage();
     const direct = await (this.direct ??= this.findDirect());
     if (direct) return direct.readInto(target, offset, start, end);
     this.withRows(start, end, (pointer) => {
@@ -309,6 +356,7 @@ export class Hdf5Dataset extends Hdf5Array implements StoredArray {
   async strings(): Promise<string[]> {
     if (this.dtype !== "string")
       throw this.error("format", `texts were expected, but the values are of type ${this.dtype}`);
+    await this.checkStorage();
     return this.texts(this.metadata, 0);
   }
 
@@ -319,6 +367,7 @@ export class Hdf5Dataset extends Hdf5Array implements StoredArray {
   async field(
     name: string,
   ): Promise<{ readonly dtype: string; readonly width: number; readonly values: NumericArray | string[] }> {
+    await this.checkStorage();
     const { module } = this.file;
     const members = this.metadata.compound_type?.members ?? [];
     const member = members.find((candidate) => candidate.name === name);
@@ -347,6 +396,25 @@ export class Hdf5Dataset extends Hdf5Array implements StoredArray {
     });
     return { dtype, width, values };
   }
+
+  /**
+   * Values may lie in other files, which HDF5 looks for where the program runs, and takes for zeros beyond
+   * their ends.
+   * @throws ScPoliError "format" where they do
+   */
+  checkStorage(): Promise<void> {
+    return (this.#storage ??= (async () => {
+      if (this.metadata.chunks || this.length === 0) return;
+      if ((await this.file.messageTypes(this.path)).has(messageTypes.externalFiles))
+        throw elsewhere(
+          this.place,
+          this.file.path,
+          this.path,
+          "its values lie in other files (external storage)",
+        );
+    })());
+  }
+  #storage: Promise<void> | null = null;
 
   /** The text at `offset` of each value. */
   private texts(type: TypeMetadata, offset: number): string[] {
@@ -425,8 +493,7 @@ export class Hdf5Dataset extends Hdf5Array implements StoredArray {
     const { direct } = file;
     const dimensions = shape?.length ?? 0;
     if (!direct || !metadata.littleEndian || (dimensions !== 1 && dimensions !== 2)) return null;
-    const address = file.attempt(path, () => (file.isInThisFile(path) ? file.address(path) : null));
-    if (address === null) return null;
+    const address = file.attempt(path, () => file.address(path));
     const chunk = metadata.chunks && ([metadata.chunks[0]!, metadata.chunks[1] ?? 1] as const);
     const index = await findChunks(direct, address, {
       shape: [length, this.width],
@@ -461,6 +528,14 @@ function holdsPointers(type: TypeMetadata): boolean {
     (type.compound_type?.members ?? []).some(holdsPointers) ||
     (type.array_type !== undefined && holdsPointers(type.array_type))
   );
+}
+
+async function isBeingWritten(path: string): Promise<boolean> {
+  try {
+    return (await readSuperblock((position, length) => readBytes(path, position, length))).isBeingWritten;
+  } catch {
+    return false;
+  }
 }
 
 async function checkSignature(path: string): Promise<void> {

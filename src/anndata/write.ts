@@ -25,6 +25,7 @@ import {
 } from "./elements.js";
 import { H5adWriter } from "./h5ad-elements.js";
 import { Hdf5File } from "./hdf5.js";
+import { checkComplete } from "./hdf5-complete.js";
 import { blocks, type DenseMatrix, type NumericArray, type SparseRows } from "./matrix.js";
 import { checkOutputFile } from "./output-file.js";
 import { startZarrCopy } from "./zarr-copy.js";
@@ -112,6 +113,7 @@ export async function startCopy(
     return { finish, discard: async () => undefined };
   }
   await checkOutputFile(output, "h5ad", force);
+  await checkComplete(source.path);
   await checkSpace(output, (await bytesOf(source.path)) + addedBytesPerCell * source.nObs);
   const temporary = await createTemporary(output);
   const copied = copyFile(source.path, temporary);

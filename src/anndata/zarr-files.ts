@@ -1,5 +1,5 @@
 // Where the files of a Zarr store lie: in a folder, or in a zip file.
-import { fileStatus, listFolder, readBytes, readFile } from "#platform";
+import { fileStatus, isBrokenLink, listFolder, readBytes, readFile, type FileStatus } from "#platform";
 import ZipFileStore from "@zarrita/storage/zip";
 import { ScPoliError } from "../errors.js";
 
@@ -28,16 +28,29 @@ class FolderFiles implements ZarrFiles {
   }
 
   async get(key: string): Promise<Uint8Array | undefined> {
-    return (await fileStatus(this.at(key)))?.kind === "file"
-      ? alone(await readFile(this.at(key)))
-      : undefined;
+    const status = await this.statusOf(key);
+    return status?.kind === "file" ? alone(await readFile(this.at(key))) : undefined;
   }
 
   async getRange(key: string, range: ByteRange): Promise<Uint8Array | undefined> {
-    const status = await fileStatus(this.at(key));
+    const status = await this.statusOf(key);
     if (status?.kind !== "file") return undefined;
     const { start, end } = clip(range, status.bytes);
     return end > start ? alone(await readBytes(this.at(key), start, end - start)) : new Uint8Array(0);
+  }
+
+  /**
+   * What lies at a key. A chunk that is missing is one of zeros: a link to nothing must not be taken for one.
+   * @throws ScPoliError "file" for such a link
+   */
+  private async statusOf(key: string): Promise<FileStatus | null> {
+    const path = this.at(key);
+    const status = await fileStatus(path);
+    if (status === null && (await isBrokenLink(path)))
+      throw new ScPoliError("file", `${path} is a link to what is not there. Copy the store as a whole.`, {
+        path,
+      });
+    return status;
   }
 
   private at(key: string): string {

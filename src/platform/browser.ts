@@ -46,6 +46,11 @@ export async function fileStatus(path: string): Promise<FileStatus | null> {
   return entry ? { kind: "folder", bytes: 0 } : null;
 }
 
+/** Whether a symbolic link leads to nothing: there are none here. */
+export async function isBrokenLink(_path: string): Promise<boolean> {
+  return false;
+}
+
 /** Whether two paths lead to one file. */
 export async function isSameFile(first: string, second: string): Promise<boolean> {
   return joinPath(first) === joinPath(second);

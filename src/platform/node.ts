@@ -89,6 +89,12 @@ function targetOf(path: string): string {
 /** As many as Linux follows. */
 const mostLinks = 40;
 
+/** Whether a symbolic link leads to nothing. */
+export async function isBrokenLink(path: string): Promise<boolean> {
+  const link = await fs.lstat(path).catch(() => null);
+  return link !== null && link.isSymbolicLink() && (await fileStatus(path)) === null;
+}
+
 /** Whether two paths lead to one file, also through links. */
 export async function isSameFile(first: string, second: string): Promise<boolean> {
   if (resolve(first) === resolve(second)) return true;
