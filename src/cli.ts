@@ -9,6 +9,7 @@ import { addConvert } from "./cli/convert.js";
 import { addDemo } from "./cli/demo.js";
 import { addEvaluate } from "./cli/evaluate.js";
 import { addExport, addImport } from "./cli/exchange.js";
+import { addExpression } from "./cli/expression.js";
 import { describeFailure, usageError } from "./cli/failure.js";
 import { addInspect } from "./cli/inspect.js";
 import { addLabel } from "./cli/label.js";
@@ -47,6 +48,7 @@ function buildProgram(): Command {
     addSamples,
     addMarkers,
     addCompare,
+    addExpression,
     addEvaluate,
     addReport,
     addConvert,

@@ -67,6 +67,7 @@ export {
   type MarkerTableOptions,
   type WriteMarkersOptions,
 } from "./markers/markers-file.js";
+export type { DecodeOptions, DecodingSummary } from "./mapping/decoded-expression.js";
 export type { LabelOptions } from "./mapping/labelling.js";
 export type { Mapping, MappingSummary } from "./mapping/mapping.js";
 export {

@@ -25,6 +25,11 @@ import { openModelFiles } from "./model/model-files.js";
 import { prototypeTable, type PrototypeRow } from "./model/prototype-table.js";
 import { predictCells } from "./mapping/predictions.js";
 import { describeShallow, shallowCells, withoutCertainty } from "./mapping/shallow-cells.js";
+import {
+  writeDecodedExpression,
+  type DecodeOptions,
+  type DecodingSummary,
+} from "./mapping/decoded-expression.js";
 import { embedCells, geneCoverage, mapQuery, type GeneCoverage, type QueryResult } from "./mapping/query.js";
 import { sideWorkFor } from "./mapping/side-work.js";
 import {
@@ -202,6 +207,15 @@ export class ScPoli {
     checkOptionNames("map", options, mapOptionNames);
     const all = withPreset(options);
     return this.#into(query, all, () => mapQuery(this.stored, query, all));
+  }
+
+  /**
+   * Decodes the expression of cells whose conditions the model knows, at their own conditions, at others, or
+   * averaged over the reference's, into an .h5ad file.
+   * @throws ScPoliError "key" for a condition or gene that the model does not know, "output"
+   */
+  expression(data: AnnData, output: string, options: DecodeOptions = {}): Promise<DecodingSummary> {
+    return writeDecodedExpression(this.stored, data, output, options);
   }
 
   /**

@@ -42,13 +42,13 @@ const layers: readonly {
   {
     name: "verbs",
     files:
-      /^(scpoli|convert|expression|inspect|evaluation\/evaluate|training\/training|mapping\/(query|query-labels|labelling|mapping))$/,
+      /^(scpoli|convert|expression|inspect|evaluation\/evaluate|training\/training|mapping\/(decoded-expression|query|query-labels|labelling|mapping))$/,
     packages: /^#(platform|threads)$/,
   },
   {
     name: "methods",
     files:
-      /^(training\/.*|mapping\/(surgery|embedding|predictions|side-work|side-work-thread|shallow-cells|verdict)|scarches\/.*|samples\/.*|markers\/.*|comparison\/.*|tables)$/,
+      /^(training\/.*|mapping\/(decoder|surgery|embedding|predictions|side-work|side-work-thread|shallow-cells|verdict)|scarches\/.*|samples\/.*|markers\/.*|comparison\/.*|tables)$/,
     packages: /^(#platform|papaparse|ml-matrix)$/,
   },
   { name: "evaluation", files: /^evaluation\//, packages: /^ml-matrix$/ },
@@ -270,6 +270,8 @@ test("the public interface is this and nothing else", async () => {
     "Covariate",
     "CovariateKinds",
     "DataFrame",
+    "DecodeOptions",
+    "DecodingSummary",
     "DenseMatrix",
     "EmbedOptions",
     "EmbeddingScores",

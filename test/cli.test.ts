@@ -145,6 +145,7 @@ describe("help and arguments", () => {
       "--memory",
     ],
     compare: ["-o", "--between", "--sample-key", "--within", "--covariates", "--min-cells", "--tables"],
+    expression: ["-o", "--as", "--average", "--genes", "--samples", "--library-size", "--condition-key"],
     demo: ["-o"],
   };
   for (const [verb, own] of Object.entries(flags))
@@ -165,7 +166,7 @@ describe("help and arguments", () => {
   const wrong: readonly (readonly [args: readonly string[], says: RegExp])[] = [
     [
       [],
-      /A verb is missing: inspect, train, map, embed, label, samples, markers, compare, evaluate, report, convert, import, export, app, demo/,
+      /A verb is missing: inspect, train, map, embed, label, samples, markers, compare, expression, evaluate, report, convert, import, export, app, demo/,
     ],
     [["trian"], /'trian'.*Did you mean train\?/],
     [["frobnicate"], /'frobnicate'.*scpoli --help/],

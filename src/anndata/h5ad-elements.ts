@@ -179,6 +179,27 @@ export class H5adWriter implements ElementWriter {
     this.dataset(path, type.subarray(0, 0) as NumericArray, [0], undefined, layout);
   }
 
+  /** As `growing`, of a matrix; `appendRows` makes it longer. */
+  growingMatrix(path: string, columns: number, layout: Required<Layout>): void {
+    this.dataset(path, new Float32Array(0), [0, columns], undefined, layout);
+    this.encode(path, "array", "0.2.0");
+  }
+
+  appendRows(path: string, { rows, columns, values }: DenseMatrix): void {
+    still(() => {
+      const dataset = new this.file.library.Dataset(this.file.root.file_id, this.root + path);
+      const length = dataset.shape![0]!;
+      dataset.resize([length + rows, columns]);
+      dataset.write_slice(
+        [
+          [length, length + rows],
+          [0, columns],
+        ],
+        values,
+      );
+    });
+  }
+
   append(path: string, values: NumericArray): void {
     still(() => {
       const dataset = new this.file.library.Dataset(this.file.root.file_id, this.root + path);

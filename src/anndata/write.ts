@@ -158,6 +158,11 @@ export interface NewFrame {
 export interface NewAnnData {
   /** (N, G): rows in order, in blocks of any size, or all at once; null for a file without X */
   readonly X: AsyncIterable<SparseRows> | Iterable<SparseRows> | SparseRows | DenseMatrix | null;
+  /**
+   * Dense float32 matrices (N, G), by their place, "X" or "layers/NAME", in blocks of rows in order; every
+   * block has the same places.
+   */
+  readonly dense?: AsyncIterable<Readonly<Record<string, DenseMatrix>>>;
   readonly obs: NewFrame;
   readonly var: NewFrame;
   readonly obsm?: Readonly<Record<string, DenseMatrix>>;
@@ -197,6 +202,7 @@ export async function writeH5ad(
       writeFrame(writer, "/var", data.var);
       for (const group of ["layers", "obsm", "obsp", "uns", "varm", "varp"])
         writer.group(`/${group}`, "dict", "0.1.0");
+      if (data.dense) await writeDense(writer, data, compression);
       for (const group of ["obsm", "varm", "obsp"] as const) {
         for (const [name, matrix] of Object.entries(data[group] ?? {}))
           writer.matrix(
@@ -393,6 +399,31 @@ async function writeX(
     stored < 2 ** 31 ? Int32Array.from(pointers) : BigInt64Array.from(pointers, BigInt),
     [rows + 1],
   );
+}
+
+async function writeDense(
+  writer: H5adWriter,
+  { dense, obs, var: genes }: NewAnnData,
+  compression: number,
+): Promise<void> {
+  const columns = genes.index.length;
+  const written = new Map<string, number>();
+  for await (const block of dense!) {
+    for (const [place, matrix] of Object.entries(block)) {
+      if (matrix.columns !== columns)
+        throw new ScPoliError(
+          "output",
+          `${place} has ${matrix.columns} columns, but there are ${columns} genes.`,
+        );
+      if (!written.has(place))
+        writer.growingMatrix(`/${place}`, columns, { chunk: rowsPerChunk(columns), compression });
+      writer.appendRows(`/${place}`, matrix);
+      written.set(place, (written.get(place) ?? 0) + matrix.rows);
+    }
+  }
+  for (const [place, rows] of written)
+    if (rows !== obs.index.length)
+      throw new ScPoliError("output", `${place} has ${rows} rows, but there are ${obs.index.length} cells.`);
 }
 
 /** A dataset that grows by whole chunks: a chunk that is written in two goes is deflated twice. */

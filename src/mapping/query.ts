@@ -62,7 +62,7 @@ export interface QueryResult extends CellPositions {
 }
 
 /** A file as the model sees it. */
-interface Query {
+export interface Query {
   readonly place: CountsPlace;
   /** of the place */
   readonly reader: BlockReader;
@@ -74,7 +74,7 @@ interface Query {
 }
 
 /** What `use` gives; the file is read ahead from here on. */
-async function withQuery<T>(
+export async function withQuery<T>(
   { json }: StoredModel,
   data: AnnData,
   options: EmbedOptions,
@@ -176,17 +176,13 @@ export async function embedCells(
   }
 }
 
-async function embedQuery(
-  stored: StoredModel,
-  query: Query,
-  labels: QueryLabels | null,
-  encoder: Encoder,
-  options: EmbedOptions,
-): Promise<QueryResult> {
-  const treatments: ConditionTreatment[] = [];
-  const rows = query.conditions.map(({ key, codes, names }, k) => {
-    const known = stored.json.conditions[k]!;
-    const unknown = names.filter((name) => !known.includes(name));
+/** @throws ScPoliError "key" for a condition that the model does not know */
+export function checkConditionsKnown(
+  { json }: Pick<StoredModel, "json">,
+  { conditions }: Pick<Query, "conditions">,
+): void {
+  for (const [k, { key, names }] of conditions.entries()) {
+    const unknown = names.filter((name) => !json.conditions[k]!.includes(name));
     if (unknown.length > 0)
       throw new ScPoliError(
         "key",
@@ -197,6 +193,20 @@ async function embedQuery(
           "Use `scpoli map`, which learns new conditions.",
         { key, unknown },
       );
+  }
+}
+
+async function embedQuery(
+  stored: StoredModel,
+  query: Query,
+  labels: QueryLabels | null,
+  encoder: Encoder,
+  options: EmbedOptions,
+): Promise<QueryResult> {
+  const treatments: ConditionTreatment[] = [];
+  checkConditionsKnown(stored, query);
+  const rows = query.conditions.map(({ key, codes, names }, k) => {
+    const known = stored.json.conditions[k]!;
     const cells = new Int32Array(names.length);
     for (const code of codes) cells[code]!++;
     const rowOf = names.map((name) => known.indexOf(name));

@@ -33,8 +33,7 @@ export interface TrainingOptions {
 }
 
 /**
- * What the decoder gives for a cell, for tests: written by the training program where there are places for
- * it.
+ * What the decoder gives for a cell: written by the programs that decode where there are places for it.
  */
 export interface Decoded {
   /** (B, G) softmax over the genes; of mse the reconstruction itself */
@@ -192,6 +191,22 @@ export class Network {
       this.#encode(ops, 0);
       ops.reparameterize(this.mean, this.logVar, this.noise, this.z);
       this.#decode(ops, 0, false, null);
+    });
+  }
+
+  /** `mean` and `logVar` (B, D): the posterior of the cells. */
+  posterior(): Program {
+    return this.engine.record((ops) => this.#encode(ops, 0));
+  }
+
+  /**
+   * Decodes what was written into `z` at the conditions of the minibatch; its counts are not looked at, but
+   * their likelihood is computed too.
+   */
+  decoding(decoded: Decoded): Program {
+    return this.engine.record((ops) => {
+      if (this.#tables.length > 0) ops.lookUp(this.#tables, this.#cond);
+      this.#decode(ops, 0, false, decoded);
     });
   }
 

@@ -1,0 +1,125 @@
+// The decoder of a model, all of it frozen: posteriors of cells, and expression decoded from latent positions at
+// any of the model's conditions.
+import type { RunSettings } from "../config.js";
+import type { CountBlock } from "../data/counts.js";
+import { createEngine } from "../engine/create.js";
+import type { Activation, Engine, Program } from "../engine/engine.js";
+import type { StoredModel } from "../model/checkpoint.js";
+import { Network } from "../model/network.js";
+import { networkOptions } from "./embedding.js";
+
+/** Cells that are encoded, and decoded, together. */
+const mostRows = 256;
+
+/** Posterior of a few cells: normal, with a diagonal covariance. */
+export interface Posterior {
+  readonly rows: number;
+  /** (rows, D) */
+  readonly mean: Float32Array;
+  /** (rows, D) */
+  readonly variance: Float32Array;
+}
+
+export class Decoder {
+  /** G, D */
+  readonly genes: number;
+  readonly latentDim: number;
+
+  private constructor(
+    private readonly engine: Engine,
+    private readonly network: Network,
+    private readonly encoding: Program,
+    private readonly decoding: Program,
+    private readonly decoded: Activation,
+  ) {
+    this.genes = network.sizes.genes;
+    this.latentDim = network.options.latentDim;
+  }
+
+  static async create(stored: StoredModel, settings: RunSettings): Promise<Decoder> {
+    const { model, sizes } = networkOptions(stored);
+    const engine = await createEngine(
+      {
+        minibatchSize: mostRows,
+        minibatchCapacity: mostRows * sizes.genes,
+        genes: sizes.genes,
+        conditionKeys: sizes.conditions.length,
+        levels: 0,
+        prototypes: [0, model.latentDim],
+      },
+      settings,
+    );
+    const network = new Network(engine, model, sizes, {
+      weightDecay: 0,
+      frozen: { conditions: sizes.conditions, combinations: sizes.combinations },
+    });
+    network.write(
+      new Map([...network.parameters.keys()].map((name) => [name, stored.tensors.get(name)!.data])),
+    );
+    const decoded = engine.createActivation(sizes.genes);
+    const dropout = model.reconLoss === "zinb" ? { dropout: engine.createActivation(sizes.genes) } : {};
+    return new Decoder(
+      engine,
+      network,
+      network.posterior(),
+      network.decoding({ mean: decoded, ...dropout }),
+      decoded,
+    );
+  }
+
+  /**
+   * Posteriors of the cells of a block, a few cells at a time.
+   * @param conditions - per key (N) rows of the embedding tables, for all cells of the file
+   */
+  *posteriors(
+    block: CountBlock,
+    conditions: readonly Int32Array[],
+  ): Generator<{ readonly start: number; readonly posterior: Posterior }> {
+    const { minibatch } = this.engine;
+    for (let from = 0; from < block.rows; from += mostRows) {
+      const rows = Math.min(mostRows, block.rows - from);
+      const [start, end] = [block.indptr[from]!, block.indptr[from + rows]!];
+      for (let b = 0; b <= rows; b++) minibatch.indptr[b] = block.indptr[from + b]! - start;
+      minibatch.indices.set(block.indices.subarray(start, end));
+      minibatch.counts.set(block.counts.subarray(start, end));
+      minibatch.sources?.fill(-1, 0, rows);
+      const first = block.start + from;
+      conditions.forEach((codes, key) => minibatch.conditions[key]!.set(codes.subarray(first, first + rows)));
+      minibatch.rows = rows;
+      this.encoding.run();
+      const mean = Float32Array.from(this.engine.readActivation(this.network.mean));
+      const variance = Float32Array.from(
+        this.engine.readActivation(this.network.logVar),
+        (logVar) => Math.exp(logVar) + leastVariance,
+      );
+      yield { start: first, posterior: { rows, mean, variance } };
+    }
+  }
+
+  /**
+   * Expression of latent positions as shares of a cell's counts, which sum to 1 (mse: the values themselves).
+   * @param z - (rows, D) @param conditions - per key (rows) rows of the embedding tables
+   * @returns (rows, G); holds until the next call
+   */
+  decode(z: Float32Array, conditions: readonly ArrayLike<number>[], into: Float32Array): void {
+    const { minibatch } = this.engine;
+    const rows = z.length / this.latentDim;
+    // no counts: nothing but the means is wanted
+    minibatch.indptr.fill(0, 0, rows + 1);
+    minibatch.sizeFactors.fill(1, 0, rows);
+    minibatch.combinations.fill(0, 0, rows);
+    minibatch.sources?.fill(-1, 0, rows);
+    conditions.forEach((codes, key) => minibatch.conditions[key]!.set(codes));
+    minibatch.rows = rows;
+    this.engine.writeActivation(this.network.z, z);
+    this.decoding.run();
+    this.engine.readActivation(this.decoded, into);
+  }
+
+  close(): Promise<void> {
+    return this.engine.close();
+  }
+}
+
+/** Added to the variance of a posterior, as in the network. */
+const leastVariance = 1e-4;
