@@ -16,6 +16,7 @@ import { addLabel } from "./cli/label.js";
 import { addEmbed, addMap } from "./cli/map.js";
 import { addMarkers } from "./cli/markers.js";
 import { optionTable } from "./cli/option-table.js";
+import { addModels } from "./cli/models.js";
 import { addReport } from "./cli/report-file.js";
 import { addSamples } from "./cli/samples.js";
 import { addTrain } from "./cli/train.js";
@@ -54,6 +55,7 @@ function buildProgram(): Command {
     addConvert,
     addImport,
     addExport,
+    addModels,
     addApp,
     addDemo,
   ])

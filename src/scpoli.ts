@@ -21,6 +21,7 @@ import {
 } from "./config.js";
 import { labelCells, type LabelOptions } from "./mapping/labelling.js";
 import { computeIntoCopy, Mapping } from "./mapping/mapping.js";
+import { modelCard } from "./model/card.js";
 import { openModelFiles } from "./model/model-files.js";
 import { prototypeTable, type PrototypeRow } from "./model/prototype-table.js";
 import { predictCells } from "./mapping/predictions.js";
@@ -187,12 +188,21 @@ export class ScPoli {
     await exportScArches(folder, this.stored, options);
   }
 
+  /** A model card to be filled in: what the model is, as Markdown. */
+  card(): string {
+    return modelCard(this.stored.json);
+  }
+
   /**
-   * Writes the model: a folder, or, where its name ends in .zip, one zip file.
+   * Writes the model: a folder, or, where its name ends in .zip, one zip file; with a card beside it where one is
+   * given.
    * @throws ScPoliError "output"; "refused" where something else has this name, unless `force`
    */
-  async save(path: string, options: { readonly force?: boolean } = {}): Promise<void> {
-    checkOptionNames("save", options, runSettingNames);
+  async save(
+    path: string,
+    options: { readonly force?: boolean; readonly card?: string } = {},
+  ): Promise<void> {
+    checkOptionNames("save", options, { ...runSettingNames, card: true });
     await saveModel(path, this.stored, options);
   }
 

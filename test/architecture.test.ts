@@ -55,7 +55,7 @@ const layers: readonly {
   {
     name: "model folder",
     files:
-      /^model\/(classify|conformal|head|novelty|profiles|directions|growth|prototype-table|checkpoint|model-files|landmarks|places)$/,
+      /^model\/(classify|conformal|head|novelty|profiles|directions|growth|prototype-table|checkpoint|model-files|card|landmarks|places)$/,
     packages: /^#platform$/,
   },
   { name: "data of a run", files: /^data\//, packages: /^#platform$/ },

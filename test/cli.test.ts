@@ -308,7 +308,7 @@ describe("the whole job", () => {
 
   test("train leaves a model, the embedded file and nothing else", () => {
     json(trained);
-    assert.deepEqual(readdirSync(at("model")).sort(), ["model.json", "model.safetensors"]);
+    assert.deepEqual(readdirSync(at("model")).sort(), ["card.md", "model.json", "model.safetensors"]);
     assert.ok(existsSync(at("embedded.h5ad")));
     assert.deepEqual(
       readdirSync(folder).filter((name) => /checkpoint|tmp/.test(name)),

@@ -4,10 +4,12 @@ import { readText } from "#platform";
 import { AnnData } from "../anndata/anndata.js";
 import type { RunSettings } from "../config.js";
 import { ScPoliError } from "../errors.js";
+import { cardOf } from "../model/card.js";
 import { openModelFiles } from "../model/model-files.js";
 import { ScPoli } from "../scpoli.js";
 import { checkOutputs } from "./outputs.js";
 import { modelText, writtenText } from "./report.js";
+import { modelPath } from "./registry/registry.js";
 import { addRunFlags, run, type Result, type RunFlags } from "./session.js";
 
 interface ImportFlags extends RunFlags {
@@ -46,7 +48,7 @@ async function importModel(
   const model = (await isPythonModelAt(path))
     ? await ScPoli.import(path, { onNote, genes: genes === undefined ? undefined : await geneNames(genes) })
     : await ScPoli.load(path, { onNote });
-  await model.save(output, { force });
+  await model.save(output, { force, card: (await cardOf(path)) ?? undefined });
   const summary = model.summary();
   return {
     json: { ...summary, written: [output] },
@@ -67,7 +69,7 @@ export function addExport(program: Command): void {
     .description(
       "Writes a model as a folder that scArches 0.6.1 loads: scPoli.load(FOLDER, adata), scPoli.load_query_data(adata, FOLDER).",
     )
-    .argument("<model>", "the model: a folder, or a zip or tar file of one")
+    .argument("<model>", "the model: a folder, a zip or tar file of one, or NAME@VERSION of scpoli models")
     .requiredOption("-o, --output <folder>", "folder to write")
     .action((model: string, flags: RunFlags & { readonly output: string }) =>
       run(flags, (settings) => exportModel(model, flags, settings)),
@@ -78,11 +80,11 @@ export function addExport(program: Command): void {
 async function exportModel(
   path: string,
   { output, force = false }: RunFlags & { readonly output: string },
-  { onNote }: RunSettings,
+  settings: RunSettings,
 ): Promise<Result> {
   await checkOutputs({ inputs: [path], exports: [output], force });
-  const model = await ScPoli.load(path, { onNote });
-  await model.export(output, { force, onNote });
+  const model = await ScPoli.load(await modelPath(path, settings), settings);
+  await model.export(output, { force, onNote: settings.onNote });
   return { json: { written: [output] }, text: writtenText([output]) };
 }
 

@@ -25,6 +25,7 @@ import {
 } from "./counts-flags.js";
 import { checkOutputs } from "./outputs.js";
 import { modelText, writtenText } from "./report.js";
+import { modelPath } from "./registry/registry.js";
 import { addRunFlags, run, type Result, type RunFlags } from "./session.js";
 
 interface LabelFlags extends RunFlags, CountsOptions {
@@ -46,7 +47,7 @@ export function addLabel(program: Command): void {
     .description(
       "Gives a name to an unlabelled prototype, or to cells of a file whose conditions the model knows: a cell type with a prototype of its own. Nothing is trained; what the model knows stays.",
     )
-    .argument("<model>", "the model: a folder, or a zip or tar file of one")
+    .argument("<model>", "the model: a folder, a zip or tar file of one, or NAME@VERSION of scpoli models")
     .requiredOption(
       "-o, --output <model>",
       "the model with the new cell type: folder to write, or a file whose name ends in .zip",
@@ -97,7 +98,7 @@ async function label(path: string, flags: LabelFlags, settings: RunSettings): Pr
       "Say which cells get the name: either --cluster NUMBER, or --cells FILE with --select KEY=VALUE.",
     );
   await checkOutputs({ inputs: [path, cells], models: [output], force });
-  const model = await ScPoli.load(path);
+  const model = await ScPoli.load(await modelPath(path, settings), settings);
   const data = cells === undefined ? undefined : await AnnData.open(cells);
   try {
     const options: LabelOptions = {

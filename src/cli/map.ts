@@ -45,6 +45,7 @@ import { writeLabelMap } from "./label-map.js";
 import { checkOutputs } from "./outputs.js";
 import { mappingText, writtenText } from "./report.js";
 import { referenceDataFlag, reportFlag, reportMapping } from "./report-file.js";
+import { modelPath } from "./registry/registry.js";
 import { addRunFlags, run, type Result, type RunFlags } from "./session.js";
 
 interface EmbedFlags extends RunFlags, CountsOptions, Pick<EmbedOptions, "preset"> {
@@ -79,7 +80,10 @@ export function addMap(program: Command): void {
       "Maps a query onto a reference: learns what is new about its conditions, leaves the reference as it is, and writes the query with latent positions and cell types in it.",
     )
     .argument("<query>", "an .h5ad file")
-    .requiredOption("--reference <model>", "the model: a folder, or a zip or tar file of one");
+    .requiredOption(
+      "--reference <model>",
+      "the model: a folder, a zip or tar file of one, or NAME@VERSION of scpoli models",
+    );
   addOutputFlags(command)
     .option("--save-model <model>", "also save the model with the query's conditions added")
     .option(
@@ -114,7 +118,10 @@ export function addEmbed(program: Command): void {
       "Positions and cell types of cells whose conditions the model knows already; nothing is learnt. Cells of new conditions: scpoli map.",
     )
     .argument("<file>", "an .h5ad file")
-    .requiredOption("--model <model>", "the model: a folder, or a zip or tar file of one");
+    .requiredOption(
+      "--model <model>",
+      "the model: a folder, a zip or tar file of one, or NAME@VERSION of scpoli models",
+    );
   addOutputFlags(command)
     .optionsGroup("Run:")
     .addOption(memoryFlag())
@@ -205,7 +212,7 @@ async function map(path: string, flags: MapFlags, settings: RunSettings): Promis
     models: [saveModel],
     force,
   });
-  const model = await ScPoli.load(reference, settings);
+  const model = await ScPoli.load(await modelPath(reference, settings), settings);
   const data = await AnnData.open(path);
   try {
     const options = await embedOptions(flags, model);
@@ -236,7 +243,7 @@ async function embed(
 ): Promise<Result> {
   const { output, force } = flags;
   await checkOutputs({ inputs: [path], h5ad: [output], force });
-  const model = await ScPoli.load(flags.model, settings);
+  const model = await ScPoli.load(await modelPath(flags.model, settings), settings);
   const data = await AnnData.open(path);
   try {
     const mapping = await model.embed(data, { ...settings, ...(await embedOptions(flags, model)) });

@@ -62,8 +62,8 @@ export interface OptionTable {
 /** What can be asked of a program of commander. */
 export function optionTable(program: Command): OptionTable {
   return {
-    verbs: program.commands.map((command) => ({
-      name: command.name(),
+    verbs: verbsOf(program, "").map(({ name, command }) => ({
+      name,
       summary: command.summary(),
       description: command.description(),
       arguments: command.registeredArguments.map((argument) => ({
@@ -77,6 +77,17 @@ export function optionTable(program: Command): OptionTable {
       Object.entries(otherNames).map(([other, own]) => [snakeCase(other), snakeCase(own)]),
     ),
   };
+}
+
+/** Verbs that have others below them ("models list") are named by these. */
+function verbsOf(
+  { commands }: Command,
+  above: string,
+): readonly { readonly name: string; readonly command: Command }[] {
+  return commands.flatMap((command) => {
+    const name = `${above}${command.name()}`;
+    return command.commands.length > 0 ? verbsOf(command, `${name} `) : [{ name, command }];
+  });
 }
 
 function snakeCase(flag: string): string {

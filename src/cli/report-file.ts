@@ -14,6 +14,7 @@ import { ScPoli } from "../scpoli.js";
 import { columnsOfKeys, names, renamedKeys, type RenamedKeys } from "./arguments.js";
 import { checkOutputs } from "./outputs.js";
 import { writtenText } from "./report.js";
+import { modelPath as namedModel } from "./registry/registry.js";
 import { addRunFlags, run, type Result, type RunFlags } from "./session.js";
 
 interface ReportFlags extends RunFlags {
@@ -104,7 +105,8 @@ async function report(path: string, flags: ReportFlags, settings: RunSettings): 
       "usage",
       "A model carries no counts to colour by --genes: name the file that it was trained on with --reference-data.",
     );
-  const model = modelPath === undefined ? null : await ScPoli.load(modelPath, settings);
+  const model =
+    modelPath === undefined ? null : await ScPoli.load(await namedModel(modelPath, settings), settings);
   const mapped = hasModel ? null : await AnnData.open(path);
   const reference = referenceData === undefined ? null : await AnnData.open(referenceData);
   try {

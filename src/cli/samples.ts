@@ -23,6 +23,7 @@ import {
 import { featureTypesFlag, layerFlag, recoverCountsFlag, roundCountsFlag } from "./counts-flags.js";
 import { checkOutputs } from "./outputs.js";
 import { writtenText } from "./report.js";
+import { modelPath } from "./registry/registry.js";
 import { addRunFlags, run, type Result, type RunFlags } from "./session.js";
 import { counted, listed, percent, table } from "./text.js";
 
@@ -64,7 +65,7 @@ export function addSamples(program: Command): void {
       "Analyses the embedding of a model's conditions, each a sample: components, association with what is known of the samples, distances, the condition to integrate on; " +
         "with their cells also genes, and classification beside pseudobulk. Nothing is trained.",
     )
-    .argument("<model>", "the model: a folder, or a zip or tar file of one")
+    .argument("<model>", "the model: a folder, a zip or tar file of one, or NAME@VERSION of scpoli models")
     .option(
       "-o, --output <file>",
       "an .h5ad file with a row per sample; with several condition keys NAME.KEY.h5ad each",
@@ -160,7 +161,7 @@ async function samples(path: string, flags: SamplesFlags, settings: RunSettings)
       "usage",
       "--gene colours samples in plots by their mean expression: name the folder with --plots and the file of cells with --data.",
     );
-  const model = await ScPoli.load(path, settings);
+  const model = await ScPoli.load(await modelPath(path, settings), settings);
   const modelKeys = model.stored.json.condition_keys;
   await checkOutputs({
     inputs: [path, dataPath, metadata, flags.geneSets],

@@ -192,7 +192,7 @@ async function train(path: string, flags: TrainFlags, settings: RunSettings): Pr
     const model = await ScPoli.train(data, { ...settings, ...options, checkpoint, resume }).catch(
       (error: unknown) => tellHowToResume(error, checkpoint),
     );
-    await model.save(output, { force });
+    await model.save(output, { force, card: model.card() });
     await removeFile(checkpoint);
     const reading = {
       ...countsOptions(flags),

@@ -25,7 +25,7 @@ import {
 import { ScPoliError } from "../errors.js";
 import type { SampleMetadata } from "../data/sample-metadata.js";
 import { headRows, type HeadJson, type HeadLevel, type HeadTraining, type NoveltyJson } from "./head.js";
-import { openModelFiles, type ModelFiles } from "./model-files.js";
+import { cardName, openModelFiles, type ModelFiles } from "./model-files.js";
 import { modelOptions, parameterShapes } from "./parameters.js";
 import { readSafetensors, writeSafetensors, type Tensor } from "./safetensors.js";
 
@@ -193,13 +193,14 @@ export function isZipName(path: string): boolean {
  *
  * @param options.force - replace the model of this name; a file or folder that holds anything else is never
  * touched
+ * @param options.card - its model card (card.ts)
  * @throws ScPoliError "model" where the model itself is broken (NaN weights), "refused" where a model is
  * there already, "output" where something else is there or nothing can be written
  */
 export async function saveModel(
   folder: string,
   stored: StoredModel,
-  options: { readonly force?: boolean } = {},
+  options: { readonly force?: boolean; readonly card?: string } = {},
 ): Promise<void> {
   const { json, tensors } = checkStored(
     stored,
@@ -207,7 +208,11 @@ export async function saveModel(
     "Training has failed; lower the learning rate or look for extreme counts.",
   );
   await checkModelFolder(folder, options.force ?? false);
-  const files = { [tensorsName]: writeSafetensors(tensors), [jsonName]: jsonText(json) };
+  const files = {
+    [tensorsName]: writeSafetensors(tensors),
+    [jsonName]: jsonText(json),
+    ...(options.card !== undefined && { [cardName]: options.card }),
+  };
   if (isZipName(folder)) await writeFile(folder, writeZip(files));
   else await writeFolder(folder, files);
 }
@@ -268,7 +273,12 @@ export interface FolderContent {
   readonly isOurs: (folder: string) => Promise<boolean>;
 }
 
-const ownModel: FolderContent = { what: "a model of scpoli", files: [jsonName, tensorsName], isOurs };
+const ownModel: FolderContent = {
+  what: "a model of scpoli",
+  files: [jsonName, tensorsName],
+  others: [cardName],
+  isOurs,
+};
 
 /** Whether a model may be saved there; for a look before a long training. @throws as `saveModel` */
 export async function checkModelFolder(

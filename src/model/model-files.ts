@@ -5,9 +5,11 @@ import { GzipReader, TarReader } from "../archives/tar.js";
 import { listZip, readZipEntry, type ZipEntry } from "../archives/zip.js";
 import { ScPoliError } from "../errors.js";
 
+/** The model card (card.ts), which may lie beside a model. */
+export const cardName = "card.md";
 /** Names of files that a model is made of: ours, of scArches, of scvi-tools. */
 const namesOfModels =
-  /^(model\.json|model\.safetensors|attr\.pkl|model_params\.pt|var_names\.csv|model\.pt)$/;
+  /^(model\.json|model\.safetensors|attr\.pkl|model_params\.pt|var_names\.csv|model\.pt|card\.md)$/;
 /** Where one of these is, a model is. */
 const marks = /^(model\.json|attr\.pkl|model_params\.pt|model\.pt)$/;
 

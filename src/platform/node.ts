@@ -31,6 +31,8 @@ export { abandonHdf5, loadHdf5 } from "./hdf5-node.js";
 export type { DirectFile } from "./direct-file.js";
 export { openDirect } from "./direct-file-node.js";
 export { noFile, type FileStatus } from "./file-errors.js";
+export { httpGet, type HttpAnswer } from "./http-node.js";
+export { cacheFolder, sha256OfFile } from "./digest-node.js";
 export type { Caller } from "./caller.js";
 export type { Giver } from "./giver.js";
 export { answerCalls, giveItems, startCaller, startGiver } from "./giver-node.js";
