@@ -73,8 +73,8 @@ export async function convert(
     : new Collection(data, place, output, options).write();
 }
 
-/** Annotations besides the counts, rows in a new order. */
-interface Annotations {
+/** Annotations besides the counts: all rows, or some in an order of their own. */
+export interface Annotations {
   readonly obs: NewFrame;
   readonly var: NewFrame;
   readonly obsm: Readonly<Record<string, DenseMatrix>>;
@@ -82,11 +82,11 @@ interface Annotations {
 }
 
 /** @param order - row of the file at each place; null: as it is */
-async function readAnnotations(
+export async function readAnnotations(
   data: AnnData,
   place: CountsPlace,
   order: Int32Array | null,
-  { onNote }: ConvertOptions,
+  { onNote }: Pick<ConvertOptions, "onNote">,
 ): Promise<Annotations> {
   const left: string[] = [];
   const tolerate = async (what: string, read: () => Promise<void>): Promise<void> => {
@@ -149,7 +149,7 @@ function isThere(data: AnnData, name: string): boolean {
 
 function reordered(column: Column, order: Int32Array | null): NewColumn {
   const row = (i: number): number => (order ? order[i]! : i);
-  const { length } = column;
+  const length = order?.length ?? column.length;
   switch (column.kind) {
     case "categorical":
       return { ...column, codes: Int32Array.from({ length }, (_, i) => column.codes[row(i)]!) };
@@ -187,9 +187,9 @@ const integerTypes: Readonly<Record<string, { from(values: Float64Array): Numeri
 
 function reorderedRows({ rows, columns, values }: DenseMatrix, order: Int32Array | null): DenseMatrix {
   if (!order) return { rows, columns, values };
-  const moved = values.slice();
+  const moved = values.slice(0, order.length * columns);
   order.forEach((row, i) => moved.set(values.subarray(row * columns, (row + 1) * columns), i * columns));
-  return { rows, columns, values: moved };
+  return { rows: order.length, columns, values: moved };
 }
 
 async function toH5ad(

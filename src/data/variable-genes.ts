@@ -40,9 +40,24 @@ export async function selectVariableGenes(
   n: number,
   options: SelectGenesOptions = {},
 ): Promise<Int32Array> {
+  const ranking = await rankGenes(place, conditions, n, options);
+  return bestGenes(ranking, n, await place.var.index());
+}
+
+/**
+ * What the conditions of some cells say about each gene; rankings of other conditions are added with
+ * `addRanking`.
+ * @param conditions - as `selectVariableGenes`; a cell of code -1 does not count
+ * @param n - number of genes that are to be chosen
+ */
+export async function rankGenes(
+  place: CountsPlace,
+  conditions: Int32Array | null,
+  n: number,
+  options: SelectGenesOptions = {},
+): Promise<GeneRanking> {
   const genes = place.matrix.columns;
   const codes = codesOfRows(place.matrix.rows, conditions, options.keep);
-  const names = await place.var.index();
   const ranking = new Ranking(genes);
   const most = Math.max(1, Math.floor((options.sumBytes ?? 256 * 2 ** 20) / (16 * genes)));
   const sums = new ConditionSums(codes, genes, most, (moments) =>
@@ -53,7 +68,43 @@ export async function selectVariableGenes(
       ...options,
       onProgress: (done, rows) => options.onProgress?.(pass * rows + done, (pass + 1) * rows),
     });
-  return ranking.best(n, names);
+  return ranking;
+}
+
+/** What conditions say about each gene of a list. */
+export interface GeneRanking {
+  /** (G) conditions in which the gene is among the first n */
+  readonly times: Float64Array;
+  /** (G) sum of normalised dispersions, and in how many conditions there is one */
+  readonly sum: Float64Array;
+  readonly known: Float64Array;
+}
+
+/** Adds what other conditions say. @param from - (G) where each gene is in `other` */
+export function addRanking(total: GeneRanking, other: GeneRanking, from: ArrayLike<number>): void {
+  for (const part of ["times", "sum", "known"] as const)
+    total[part].forEach((value, gene) => (total[part][gene] = value + other[part][from[gene]!]!));
+}
+
+/** A ranking in which no condition has a say yet. @param genes - G */
+export function emptyRanking(genes: number): GeneRanking {
+  return new Ranking(genes);
+}
+
+/**
+ * The n first genes, ascending. Ties go to the name that sorts first; genes without a dispersion come last.
+ */
+export function bestGenes(
+  { times, sum, known }: GeneRanking,
+  n: number,
+  names: readonly string[],
+): Int32Array {
+  const mean = sum.map((total, gene) => (known[gene]! > 0 ? total / known[gene]! : -Infinity));
+  const order = Int32Array.from(names.keys());
+  order.sort(
+    (a, b) => times[b]! - times[a]! || compare(mean[b]!, mean[a]!) || byCodePoint(names[a]!, names[b]!),
+  );
+  return order.slice(0, n).sort();
 }
 
 /** Code of each row of the file, -1 where it does not count. */
@@ -151,17 +202,15 @@ class ConditionSums {
 }
 
 /** What the conditions say about each gene, added up one condition at a time. */
-class Ranking {
-  /** (G) conditions in which the gene is among the first n */
-  readonly #times: Int32Array;
-  /** (G) sum of normalised dispersions, and in how many conditions there is one */
-  readonly #sum: Float64Array;
-  readonly #known: Int32Array;
+class Ranking implements GeneRanking {
+  readonly times: Float64Array;
+  readonly sum: Float64Array;
+  readonly known: Float64Array;
 
   constructor(private readonly genes: number) {
-    this.#times = new Int32Array(genes);
-    this.#sum = new Float64Array(genes);
-    this.#known = new Int32Array(genes);
+    this.times = new Float64Array(genes);
+    this.sum = new Float64Array(genes);
+    this.known = new Float64Array(genes);
   }
 
   /**
@@ -173,33 +222,17 @@ class Ranking {
       (gene) => !onlyExpressed || moments.sum[gene]! > 0,
     );
     if (onlyExpressed)
-      for (let gene = 0; gene < this.genes; gene++) if (!(moments.sum[gene]! > 0)) this.#known[gene]!++;
+      for (let gene = 0; gene < this.genes; gene++) if (!(moments.sum[gene]! > 0)) this.known[gene]!++;
     const dispersions = normalizedDispersions(moments, used);
     const known = dispersions.filter((value) => !Number.isNaN(value)).sort();
     const cutoff = known[Math.max(0, known.length - n)];
     used.forEach((gene, i) => {
       const dispersion = dispersions[i]!;
       if (Number.isNaN(dispersion)) return;
-      this.#known[gene]!++;
-      this.#sum[gene]! += dispersion;
-      if (dispersion >= cutoff!) this.#times[gene]!++;
+      this.known[gene]!++;
+      this.sum[gene]! += dispersion;
+      if (dispersion >= cutoff!) this.times[gene]!++;
     });
-  }
-
-  /**
-   * Columns of the n first genes, ascending. Ties go to the name that sorts first; genes without a dispersion
-   * come last.
-   */
-  best(n: number, names: readonly string[]): Int32Array {
-    const mean = this.#sum.map((sum, gene) =>
-      this.#known[gene]! > 0 ? sum / this.#known[gene]! : -Infinity,
-    );
-    const times = this.#times;
-    const order = Int32Array.from({ length: this.genes }, (_, gene) => gene);
-    order.sort(
-      (a, b) => times[b]! - times[a]! || compare(mean[b]!, mean[a]!) || byCodePoint(names[a]!, names[b]!),
-    );
-    return order.slice(0, n).sort();
   }
 }
 

@@ -75,11 +75,23 @@ export function levelPrototypes(
   stride: number,
   balance: number,
 ): LevelPrototypes[] {
-  return rows.map((types, level) => {
+  const cells = rows.map((types, level) => {
     const counts = new Map(types.map((row) => [row, 0]));
     for (let i = level; i < labels.length; i += stride)
       if (labels[i]! >= 0) counts.set(labels[i]!, counts.get(labels[i]!)! + 1);
-    const most = Math.max(1, ...counts.values());
-    return { rows: types, weights: types.map((row) => (most / Math.max(1, counts.get(row)!)) ** balance) };
+    return types.map((row) => counts.get(row)!);
+  });
+  return balancedPrototypes(rows, cells, balance);
+}
+
+/** The same from the cells of each type. @param cells - per level, of each of its rows */
+export function balancedPrototypes(
+  rows: readonly (readonly number[])[],
+  cells: readonly (readonly number[])[],
+  balance: number,
+): LevelPrototypes[] {
+  return rows.map((types, level) => {
+    const most = Math.max(1, ...cells[level]!);
+    return { rows: types, weights: cells[level]!.map((n) => (most / Math.max(1, n)) ** balance) };
   });
 }
