@@ -3,10 +3,8 @@ import { Option, type Command } from "commander";
 import { fileStatus, removeFile } from "#platform";
 import { AnnData } from "../anndata/anndata.js";
 import {
-  conditionEncodings,
   defaults,
   reconLosses,
-  type ConditionEncoding,
   type CountsOptions,
   type EmbedOptions,
   type ReconLoss,
@@ -20,16 +18,14 @@ import {
   atacCountsOption,
   conditionValueFlag,
   conditionValues,
-  injectCondition,
   names,
   oneName,
   readGenes,
   readNameMap,
   real,
   valuesByKey,
-  whole,
-  wholes,
 } from "./arguments.js";
+import { addModelFlags, modelOptions, type ModelFlags } from "./model-flags.js";
 import { addUnlabeledFlags, unlabeledOptions, type UnlabeledFlags } from "./growth-flags.js";
 import {
   addOptimizationFlags,
@@ -50,7 +46,7 @@ import { modelText, writtenText } from "./report.js";
 import { reportFlag, writeRunReport } from "./report-file.js";
 import { addRunFlags, run, type Result, type RunFlags } from "./session.js";
 
-interface TrainFlags extends RunFlags, CountsOptions, OptimizationFlags, UnlabeledFlags {
+interface TrainFlags extends RunFlags, CountsOptions, OptimizationFlags, UnlabeledFlags, ModelFlags {
   readonly output: string;
   readonly conditionKey: readonly string[];
   readonly conditionValue?: readonly string[];
@@ -61,14 +57,8 @@ interface TrainFlags extends RunFlags, CountsOptions, OptimizationFlags, Unlabel
   readonly labelMap?: string;
   readonly exclude?: Readonly<Record<string, readonly string[]>>;
   readonly sampleMetadata: boolean;
-  readonly hidden?: readonly number[];
-  readonly latent?: number;
-  readonly embeddingDims?: readonly number[];
-  readonly injectCondition?: TrainOptions["injectCondition"];
-  readonly conditionEncoding?: ConditionEncoding;
   readonly reconLoss?: ReconLoss;
   readonly atacCounts?: TrainOptions["atacCounts"];
-  readonly dropout?: number;
   readonly landmarks: boolean;
   readonly embed?: string;
   readonly report?: string;
@@ -124,30 +114,8 @@ export function addTrain(program: Command): void {
     .option(
       "--no-sample-metadata",
       "do not keep what obs tells of whole conditions (columns that are constant in their cells: age, sex, ...)",
-    )
-    .optionsGroup("Model:")
-    .option(
-      "--hidden <widths>",
-      `widths of the hidden layers, e.g. 256,64 (default: one layer of sqrt(genes))`,
-      wholes(1),
-    )
-    .option("--latent <n>", `width of the latent space (default: ${defaults.latentDim})`, whole(1))
-    .option(
-      "--embedding-dims <n>",
-      `width of the condition embeddings, for all keys or per key: 10,5 (default: ${defaults.embeddingDims})`,
-      wholes(1),
-    )
-    .option(
-      "--inject-condition <where>",
-      "where the embeddings enter: encoder, decoder or both (default: both)",
-      injectCondition,
-    )
-    .addOption(
-      new Option(
-        "--condition-encoding <how>",
-        `by learnt embeddings, or one-hot: an input per condition (default: ${defaults.conditionEncoding})`,
-      ).choices(conditionEncodings),
-    )
+    );
+  addModelFlags(command)
     .addOption(
       new Option(
         "--recon-loss <likelihood>",
@@ -155,7 +123,6 @@ export function addTrain(program: Command): void {
       ).choices(reconLosses),
     )
     .addOption(atacCountsOption("auto for poisson, else counts stay as they are"))
-    .option("--dropout <rate>", `dropout of the hidden layers (default: ${defaults.dropout})`, real(0, 0.99))
     .optionsGroup("Output:")
     .option(
       "--no-landmarks",
@@ -253,21 +220,11 @@ function sameLabels({
 }
 
 async function trainOptions(flags: TrainFlags): Promise<TrainOptions> {
-  const {
-    conditionKey,
-    cellTypeKey,
-    unlabeled,
-    genes,
-    exclude,
-    hidden,
-    latent,
-    embeddingDims,
-    dropout,
-    checkpointSeconds,
-  } = flags;
+  const { conditionKey, cellTypeKey, unlabeled, genes, exclude, checkpointSeconds } = flags;
   return {
     ...optimizationOptions(flags),
     ...unlabeledOptions(flags),
+    ...modelOptions(flags),
     conditionKeys: conditionKey,
     conditionValues: conditionValues(flags.conditionValue, conditionKey),
     sampleMetadata: flags.sampleMetadata,
@@ -278,14 +235,8 @@ async function trainOptions(flags: TrainFlags): Promise<TrainOptions> {
     geneMap: await readNameMap(flags.geneMap),
     labelMap: await readNameMap(flags.labelMap),
     exclude,
-    hiddenLayerSizes: hidden,
-    latentDim: latent,
-    embeddingDims: embeddingDims?.length === 1 ? embeddingDims[0] : embeddingDims,
-    injectCondition: flags.injectCondition,
-    conditionEncoding: flags.conditionEncoding,
     reconLoss: flags.reconLoss,
     atacCounts: flags.atacCounts,
-    dropout,
     landmarks: flags.landmarks,
     checkpointSeconds,
   };
