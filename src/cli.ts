@@ -18,6 +18,7 @@ import { addMarkers } from "./cli/markers.js";
 import { optionTable } from "./cli/option-table.js";
 import { addModels } from "./cli/models.js";
 import { addReport } from "./cli/report-file.js";
+import { addRounds } from "./cli/rounds.js";
 import { addSamples } from "./cli/samples.js";
 import { addTrain } from "./cli/train.js";
 import { version } from "./version.js";
@@ -52,6 +53,7 @@ function buildProgram(): Command {
     addExpression,
     addEvaluate,
     addReport,
+    addRounds,
     addConvert,
     addImport,
     addExport,

@@ -42,7 +42,7 @@ const layers: readonly {
   {
     name: "verbs",
     files:
-      /^(scpoli|convert|expression|inspect|evaluation\/evaluate|training\/training|mapping\/(decoded-expression|query|query-labels|labelling|mapping))$/,
+      /^(scpoli|convert|expression|inspect|evaluation\/evaluate|training\/training|rounds\/.*|mapping\/(decoded-expression|query|query-labels|labelling|mapping))$/,
     packages: /^#(platform|threads)$/,
   },
   {

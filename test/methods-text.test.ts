@@ -27,7 +27,7 @@ function methodsOf(html: string): string {
 async function methods(by: ScPoli, options: MapOptions | null): Promise<string> {
   if (!options) return methodsOf(await makeReport({ model: by }));
   const output = at("mapped.h5ad");
-  const mapping = await by.map(query, { epochs: 2, ...options, output });
+  const mapping = await by.map(query, { epochs: 2, ...options, output, force: true });
   return methodsOf(await makeReport({ model: mapping.model, mapped: await AnnData.open(output) }));
 }
 

@@ -51,6 +51,11 @@ export async function isBrokenLink(_path: string): Promise<boolean> {
   return false;
 }
 
+/** When a file was written last: not known of files in memory. */
+export async function modifiedAt(_path: string): Promise<number> {
+  return 0;
+}
+
 /** Whether two paths lead to one file. */
 export async function isSameFile(first: string, second: string): Promise<boolean> {
   return joinPath(first) === joinPath(second);

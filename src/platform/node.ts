@@ -97,6 +97,15 @@ export async function isBrokenLink(path: string): Promise<boolean> {
   return link !== null && link.isSymbolicLink() && (await fileStatus(path)) === null;
 }
 
+/** When a file was written last, in milliseconds since 1970. */
+export async function modifiedAt(path: string): Promise<number> {
+  try {
+    return (await fs.stat(path)).mtimeMs;
+  } catch (error) {
+    throw fileError("file", path, "cannot be read", error);
+  }
+}
+
 /** Whether two paths lead to one file, also through links. */
 export async function isSameFile(first: string, second: string): Promise<boolean> {
   if (resolve(first) === resolve(second)) return true;

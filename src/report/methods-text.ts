@@ -56,7 +56,7 @@ function trainingText({ json }: StoredModel): string {
     `space of ${model.latent_dim} dimensions, hidden layers of ${model.hidden_layer_sizes.join(" and ")} ` +
     `units and ${entering}. Conditions (number): ${conditions}.` +
     `${types ? ` Cell types (number) of each annotation level: ${types}.` : ""} The model was trained with ` +
-    `Adam${epochs}${minibatch}${prototypeLossText(json)}; ${keptWeights(provenance, plan)} were kept.` +
+    `Adam${epochs}${minibatch}${roundsText(provenance)}${prototypeLossText(json)}; ${keptWeights(provenance, plan)} were kept.` +
     `${json.landmarks ? " Cells were displayed by UMAP (ref. 2) of the latent space." : ""}`
   );
 }
@@ -81,8 +81,21 @@ function recordOf(value: unknown): Readonly<Record<string, unknown>> {
   return typeof value === "object" && value !== null ? (value as Readonly<Record<string, unknown>>) : {};
 }
 
+/** How a training in rounds was spread over shards; empty for one on one machine. */
+function roundsText(provenance: Readonly<Record<string, unknown>>): string {
+  const { shards, rounds, federated } = recordOf(provenance["rounds"]);
+  if (!Array.isArray(shards)) return "";
+  const where = federated === true ? "at as many institutions" : "of the cells";
+  return (
+    `, in ${String(rounds)} rounds in which ${shards.length} shards ${where} took steps by themselves ` +
+    "before their weights were averaged"
+  );
+}
+
 /** Which weights the training ended with: those of the last epoch, unless early stopping found better ones. */
 function keptWeights(provenance: Readonly<Record<string, unknown>>, plan: Readonly<Record<string, unknown>>) {
+  const rounds = recordOf(provenance["rounds"]);
+  if (typeof rounds["chosen"] === "number") return `the weights after round ${rounds["chosen"]}`;
   const [best, last] = [provenance["best_epoch"], provenance["epochs_run"]];
   if (typeof best !== "number" || typeof last !== "number" || best >= last)
     return "the weights of the last epoch";

@@ -33,6 +33,11 @@ const temperatures = [0.5, 3] as const;
 /** Conditions with profiles of their own: those with the most cells. */
 const mostConditions = 24;
 
+/** What a user is told of a level whose novelty has no scale. */
+export function notCalibrated(key: string, reason: string): string {
+  return `Novelty of '${key}' is not calibrated: ${reason}. No cell of a query is flagged unknown.`;
+}
+
 /**
  * @param levels - per level the rows of its types
  * @param cells - that it is trained on (`chooseHeadCells`)

@@ -508,7 +508,8 @@ function lossTerms(sums: TrainerState["sums"], cells: number, weights: TermWeigh
   };
 }
 
-function metricOf(losses: LossTerms, metric: EarlyStopping["metric"]): number {
+/** What early stopping looks at. */
+export function metricOf(losses: LossTerms, metric: EarlyStopping["metric"]): number {
   const { reconstruction, kl, prototype, crossEntropy = 0, classification, total } = losses;
   const sum = reconstruction + kl + prototype + crossEntropy;
   // without a labelled cell the prototype loss is 0 in every epoch, and the first would be the best

@@ -29,7 +29,7 @@ import { ScPoliError } from "../errors.js";
 import { chooseLandmarks, makeLandmarks, type StoredLandmarks } from "../model/landmarks.js";
 import { addUnlabeledPrototypes, clusteringOf, unlabeledCells, unlabeledLossOf } from "../model/growth.js";
 import { headTakes } from "../model/head.js";
-import { trainHead } from "./head-training.js";
+import { notCalibrated, trainHead } from "./head-training.js";
 import { chooseHeadCells } from "./labelled-cells.js";
 import { checkValueKeys, withConditionValues } from "../data/condition-values.js";
 import { checkGroups } from "../data/key-columns.js";
@@ -217,7 +217,7 @@ export async function trainReference(data: AnnData, options: TrainOptions): Prom
     if (reason !== undefined)
       options.onNote?.({
         level: "warning",
-        message: `Novelty of '${trained.json.cell_type_keys[level]}' is not calibrated: ${reason}. No cell of a query is flagged unknown.`,
+        message: notCalibrated(trained.json.cell_type_keys[level]!, reason),
       });
   });
   return {

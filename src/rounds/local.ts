@@ -1,0 +1,229 @@
+// One round of one shard: steps of Adam from the shared weights over the shard's own cells. What it hands out:
+// its weights, its losses, and sums of its cells' positions by cell type. A function of plan, state, cells and
+// the moments that the shard kept, so that a job that died is simply run again.
+import type { RunSettings } from "../config.js";
+import { ScPoliError } from "../errors.js";
+import { isRepeated, type Prototypes } from "../model/prototypes.js";
+import type { Tensor } from "../model/safetensors.js";
+import { Random } from "../random.js";
+import { doubles, floats, tensorOf, type PackedFile } from "./packed-file.js";
+import type { RoundsPlan, StoredPlan } from "./plan.js";
+import type { OpenShard } from "./shard.js";
+import { noSums, ShardNetwork, type LossSums, type Moments, type StepWeights } from "./shard-network.js";
+import type { RoundsState } from "./state.js";
+
+/** The JSON of a shard's result. */
+export interface ResultJson {
+  readonly shard: string;
+  readonly round: number;
+  /** SHA-256 of the plan and of the state that it began with */
+  readonly plan: string;
+  readonly state: string;
+  /** cells that train, and per combination of the shard those of it */
+  readonly cells: number;
+  readonly combination_cells: readonly number[];
+  readonly steps: number;
+  /** sums over the cells of the steps, and over the validation cells under the weights of the state */
+  readonly training: LossSums;
+  readonly validation: LossSums;
+}
+
+export interface ShardResult {
+  readonly json: ResultJson;
+  /** parameters: of tables the shard's rows; sums by type; empty where nothing was trained */
+  readonly tensors: ReadonlyMap<string, Tensor>;
+  /** stays with the shard; null where nothing was trained, or moments do not go on */
+  readonly moments: ReadonlyMap<string, Tensor> | null;
+}
+
+/** Cells of a shard whose positions make the prototypes of the next round, at most. */
+const prototypeCells = 16_384;
+
+/** Whether the shard's moments of the round before go on: only where that round's result was merged. */
+export function goesOn(plan: RoundsPlan, { json }: RoundsState, shard: string): boolean {
+  return plan.keep_moments && json.merged.some((merged) => merged.shard === shard);
+}
+
+/**
+ * @param moments - of the round before; null to begin anew
+ * @throws ScPoliError "model" where the loss is not a number, "interrupted"
+ */
+export async function trainShard(
+  { plan, digest }: StoredPlan,
+  state: RoundsState,
+  stateDigest: string,
+  shard: OpenShard,
+  moments: PackedFile<MomentsJson> | null,
+  settings: RunSettings,
+): Promise<ShardResult> {
+  const round = state.json.round + 1;
+  const network = await ShardNetwork.create(plan, shard, settings);
+  try {
+    network.write(state.parameters, state.prototypes);
+    if (moments) network.writeMoments(momentsOf(moments));
+    const validation = await network.validate(spreadPrototypes(plan, state));
+    const trains = round <= plan.rounds && !state.json.stopped;
+    const before = moments ? moments.json.step : 0;
+    const training = trains
+      ? await network.train(
+          (round - 1) * plan.steps,
+          plan.steps,
+          before,
+          learningRate(plan, state),
+          (share) => stepWeights(plan, round - 1 + share, state),
+        )
+      : noSums;
+    const tensors = new Map<string, Tensor>();
+    if (trains) {
+      for (const [name, data] of network.read())
+        tensors.set(`parameter/${name}`, floats(network.network.parameters.get(name)!.shape, data));
+      if (plan.levels.length > 0 && round + 1 >= plan.fine_tuning_from)
+        for (const [name, tensor] of await prototypeSums(network, shard, plan)) tensors.set(name, tensor);
+    }
+    return {
+      json: {
+        shard: shard.planned.name,
+        round,
+        plan: digest,
+        state: stateDigest,
+        cells: network.split.train.length,
+        combination_cells: combinationCells(network, shard, plan),
+        steps: trains ? plan.steps : 0,
+        training,
+        validation,
+      },
+      tensors,
+      moments: trains && plan.keep_moments ? momentTensors(network.readMoments()) : null,
+    };
+  } finally {
+    await network.close();
+  }
+}
+
+function learningRate({ optimization }: RoundsPlan, { json }: RoundsState): number {
+  return optimization.lr * (optimization.earlyStopping?.lrFactor ?? 1) ** json.early.reductions;
+}
+
+/** @param at - rounds so far, with the share of the present one */
+export function stepWeights(
+  { optimization, rounds, fine_tuning_from: from }: RoundsPlan,
+  at: number,
+  { prototypes }: Pick<RoundsState, "prototypes">,
+): StepWeights {
+  const { epochs, alphaEpochAnneal } = optimization;
+  const isFineTuning = at + 1 >= from && prototypes !== null;
+  return {
+    kl: alphaEpochAnneal > 0 ? Math.min(1, ((at / rounds) * epochs) / alphaEpochAnneal) : 1,
+    prototype: isFineTuning ? optimization.eta : 0,
+    crossEntropy: isFineTuning ? optimization.etaCrossEntropy : 0,
+  };
+}
+
+/** The state's prototypes with one variance for all types. */
+function spreadPrototypes(plan: RoundsPlan, { prototypes, json }: RoundsState): Prototypes | null {
+  if (!prototypes) return null;
+  const [K, D] = [plan.cell_types.length, plan.model.latentDim];
+  const covariances = Float32Array.from({ length: K * D * D }, (_, i) =>
+    Math.floor(i / D) % D === i % D ? json.variance : 0,
+  );
+  return { shape: [K, D], means: prototypes, covariances, counts: new Float64Array(K).fill(2) };
+}
+
+/** Training cells of each combination; between institutions none is told to be fewer than the least. */
+function combinationCells(network: ShardNetwork, shard: OpenShard, { reading }: RoundsPlan): number[] {
+  const cells = new Array<number>(shard.combinations.length).fill(0);
+  for (const cell of network.split.train) cells[shard.dataset.combinations[cell]!]!++;
+  return reading.federated ? cells.map((n) => Math.max(n, reading.least_cells)) : cells;
+}
+
+/** Sums of the positions of training cells by type, of a sample, counted as if of all. */
+async function prototypeSums(
+  network: ShardNetwork,
+  { dataset, planned }: OpenShard,
+  plan: RoundsPlan,
+): Promise<Map<string, Tensor>> {
+  const [K, D] = [plan.cell_types.length, plan.model.latentDim];
+  const { train } = network.split;
+  const random = new Random(plan.optimization.seed, `prototypes of ${planned.name}`);
+  const sample = random.sample(train.length, prototypeCells).map((at) => train[at]!);
+  const counts = new Float64Array(K);
+  const sums = new Float64Array(K * D);
+  const squares = new Float64Array(K);
+  const { labels, levels } = dataset;
+  await network.encode(sample, (latent, chunk) =>
+    chunk.forEach((cell, row) => {
+      for (let level = 0; level < levels; level++) {
+        const type = labels[cell * levels + level]!;
+        if (type < 0 || isRepeated(labels, cell, level, levels)) continue;
+        counts[type]!++;
+        for (let d = 0; d < D; d++) {
+          sums[type * D + d]! += latent[row * D + d]!;
+          squares[type]! += latent[row * D + d]! ** 2;
+        }
+      }
+    }),
+  );
+  const { federated, least_cells: least } = plan.reading;
+  const scale = train.length / Math.max(1, sample.length);
+  for (let type = 0; type < K; type++) {
+    const factor = federated && counts[type]! < least ? 0 : scale;
+    counts[type]! *= factor;
+    squares[type]! *= factor;
+    for (let d = 0; d < D; d++) sums[type * D + d]! *= factor;
+  }
+  return new Map([
+    ["prototypes.counts", doubles([K], counts)],
+    ["prototypes.sums", doubles([K, D], sums)],
+    ["prototypes.squares", doubles([K], squares)],
+  ]);
+}
+
+/** The JSON of the moments that a shard keeps. */
+export interface MomentsJson {
+  readonly shard: string;
+  readonly plan: string;
+  /** of which the result is what was merged */
+  readonly round: number;
+  /** Adam's steps so far */
+  readonly step: number;
+}
+
+function momentTensors(moments: Moments): Map<string, Tensor> {
+  const tensors = new Map<string, Tensor>();
+  for (const [name, { first, second }] of moments)
+    tensors
+      .set(`first/${name}`, floats([first.length], first))
+      .set(`second/${name}`, floats([second.length], second));
+  return tensors;
+}
+
+function momentsOf(file: PackedFile<MomentsJson>): Moments {
+  const names = [...file.tensors.keys()].flatMap((name) =>
+    name.startsWith("first/") ? [name.slice(6)] : [],
+  );
+  const where = `The moments of shard '${file.json.shard}'`;
+  return new Map(
+    names.map((name) => [
+      name,
+      {
+        first: tensorOf<Float32Array>(file, `first/${name}`, where),
+        second: tensorOf<Float32Array>(file, `second/${name}`, where),
+      },
+    ]),
+  );
+}
+
+/** @throws ScPoliError "refused" where the moments are not those of the round before */
+export function checkMoments(
+  { json }: PackedFile<MomentsJson>,
+  planDigest: string,
+  round: number,
+  path: string,
+): void {
+  if (json.plan === planDigest && json.round === round) return;
+  throw new ScPoliError(
+    "refused",
+    `${path} is not of round ${round} of this run. Run \`scpoli rounds local\` of that round again.`,
+    { path },
+  );
+}

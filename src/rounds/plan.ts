@@ -1,0 +1,327 @@
+// The plan of a training in rounds: what every step needs to know, made of the shards' surveys. The same
+// surveys and options give the same plan, whatever the order of the shards.
+import {
+  checkNumber,
+  checkWhole,
+  defaultsOf,
+  type ModelOptions,
+  type Note,
+  type ReconLoss,
+} from "../config.js";
+import { byCodePoint } from "../data/labels.js";
+import type { SampleMetadata } from "../data/sample-metadata.js";
+import { addRanking, bestGenes, emptyRanking } from "../data/variable-genes.js";
+import { ScPoliError } from "../errors.js";
+import { modelOptions, type ModelSizes } from "../model/parameters.js";
+import { planOptimization, type OptimizationPlan } from "../training/optimization.js";
+import { version } from "../version.js";
+import type { OuterStep, RoundsOptions } from "./options.js";
+import type { Reading, Survey } from "./survey.js";
+
+/** One shard of the plan. */
+export interface PlannedShard {
+  readonly name: string;
+  readonly cells: number;
+  /** combinations of conditions that it has cells of: rows of the plan's, ascending */
+  readonly combinations: readonly number[];
+  /** SHA-256 of its survey */
+  readonly survey: string;
+}
+
+export interface RoundsPlan {
+  readonly layout: 1;
+  readonly scpoli_version: string;
+  readonly reading: Reading;
+  readonly model: ModelOptions;
+  /** (G) */
+  readonly genes: readonly string[];
+  /** per key the names of the conditions, sorted */
+  readonly conditions: readonly (readonly string[])[];
+  /** per combination the code of each key, ascending */
+  readonly combinations: readonly (readonly number[])[];
+  /** (K) names of the cell types of all levels, sorted, and per level its rows, ascending */
+  readonly cell_types: readonly string[];
+  readonly levels: readonly (readonly number[])[];
+  /** per level the cells of each of its types; where numbers are withheld, the least that are told */
+  readonly type_cells: readonly (readonly number[])[];
+  readonly metadata: readonly SampleMetadata[] | null;
+  /** sorted by name */
+  readonly shards: readonly PlannedShard[];
+  readonly cells: number;
+  /** of a training on one machine, in epochs; the rounds follow its course */
+  readonly optimization: OptimizationPlan;
+  readonly rounds: number;
+  /** steps of each shard in a round */
+  readonly steps: number;
+  /** the first round with the prototype loss, from 1; `rounds` + 1: none */
+  readonly fine_tuning_from: number;
+  /** a last round without training looks at the weights of the one before it */
+  readonly evaluates: boolean;
+  readonly outer_step: OuterStep;
+  readonly keep_moments: boolean;
+  readonly stream: "always" | "never";
+  readonly sample_cells: number;
+  readonly landmarks: boolean;
+}
+
+/** A plan as it was written. */
+export interface StoredPlan {
+  readonly plan: RoundsPlan;
+  /** SHA-256 of its file: every other file of the run names it */
+  readonly digest: string;
+}
+
+/** Chosen by `npm run bench:rounds` (docs/scale-out.md). */
+export const defaultRounds = 24;
+export const defaultPasses = 1.5;
+/** Cells of a shard that go into the sample for head and landmarks, at most. */
+const defaultSampleCells = 20_000;
+/** Bytes of a stored count in memory, and of those of a shard that are held, at most. */
+const [bytesPerCount, mostBytes] = [4, 2e9];
+
+/** Rounds of a plan, with the one that only evaluates. */
+export function allRounds({ rounds, evaluates }: Pick<RoundsPlan, "rounds" | "evaluates">): number {
+  return rounds + (evaluates ? 1 : 0);
+}
+
+/** What the network needs to know of the data. */
+export function planSizes({ genes, conditions, combinations }: RoundsPlan): ModelSizes {
+  return {
+    genes: genes.length,
+    conditions: conditions.map((names) => names.length),
+    combinations: combinations.length,
+  };
+}
+
+/** @throws ScPoliError "usage" where surveys or options do not fit together */
+export function planRounds(
+  given: readonly { readonly survey: Survey; readonly digest: string }[],
+  options: RoundsOptions = {},
+): RoundsPlan {
+  const surveys = [...given].sort((a, b) => byCodePoint(a.survey.json.shard, b.survey.json.shard));
+  const reading = checkSurveys(surveys.map(({ survey }) => survey));
+  const genes = chooseGenes(
+    surveys.map(({ survey }) => survey),
+    reading.genes,
+    options.onNote ?? (() => undefined),
+  );
+  const jsons = surveys.map(({ survey }) => survey.json);
+  const conditions = reading.condition_keys.map((_, key) =>
+    sorted(jsons.flatMap(({ combinations }) => combinations.map(({ names }) => names[key]!))),
+  );
+  const codesOf = (names: readonly string[]): number[] =>
+    names.map((name, key) => conditions[key]!.indexOf(name));
+  const tuples = new Map<string, number[]>();
+  for (const { combinations } of jsons)
+    for (const { names } of combinations) tuples.set(codesOf(names).join(), codesOf(names));
+  const combinations = [...tuples.values()].sort(compareTuples);
+  const columnOf = new Map(combinations.map((codes, column) => [codes.join(), column]));
+  const types = reading.cell_type_keys.map((_, level) =>
+    sorted(jsons.flatMap(({ levels }) => Object.keys(levels[level]!))),
+  );
+  const cellTypes = sorted(types.flat());
+  types.forEach((names, level) => {
+    if (names.length === 0)
+      throw new ScPoliError(
+        "key",
+        `No shard has a label in obs['${reading.cell_type_keys[level]}']. Name a column with cell types, or train without.`,
+        { key: reading.cell_type_keys[level] },
+      );
+  });
+  const cells = jsons.reduce((sum, json) => sum + json.cells, 0);
+  const { embeddingDims } = options;
+  const model = modelOptions(
+    {
+      ...options,
+      reconLoss: reading.recon_loss as ReconLoss,
+      embeddingDims: typeof embeddingDims === "number" ? conditions.map(() => embeddingDims) : embeddingDims,
+    },
+    genes.length,
+    conditions.length,
+    defaultsOf(options.preset),
+  );
+  const optimization = planOptimization(options, {
+    stage: "training",
+    cells,
+    hasLabels: cellTypes.length > 0,
+    dropout: model.dropout,
+    seed: options.seed ?? 0,
+  });
+  return {
+    layout: 1,
+    scpoli_version: version,
+    reading,
+    model,
+    genes,
+    conditions,
+    combinations,
+    cell_types: cellTypes,
+    levels: types.map((names) => names.map((name) => cellTypes.indexOf(name))),
+    type_cells: types.map((names, level) =>
+      names.map((name) =>
+        jsons.reduce((sum, { levels }) => {
+          const told = levels[level]![name];
+          return sum + (told === null ? reading.least_cells : (told ?? 0));
+        }, 0),
+      ),
+    ),
+    metadata: joinedMetadata(jsons.map(({ metadata }) => metadata)),
+    shards: surveys.map(({ survey: { json }, digest }) => ({
+      name: json.shard,
+      cells: json.cells,
+      combinations: json.combinations
+        .map(({ names }) => columnOf.get(codesOf(names).join())!)
+        .sort((a, b) => a - b),
+      survey: digest,
+    })),
+    cells,
+    optimization,
+    ...planCourse(optimization, cells, surveys.length, options),
+    stream: chooseStream(options.stream, jsons),
+    sample_cells: checkWhole("sampleCells", options.sampleCells ?? defaultSampleCells, 0),
+    landmarks: (options.landmarks ?? true) && !reading.federated,
+  };
+}
+
+function sorted(names: readonly string[]): string[] {
+  return [...new Set(names)].sort(byCodePoint);
+}
+
+function compareTuples(a: readonly number[], b: readonly number[]): number {
+  const key = a.findIndex((code, at) => code !== b[at]);
+  return key < 0 ? 0 : a[key]! - b[key]!;
+}
+
+/** @throws ScPoliError "usage" where shards were surveyed in different ways, or two have one name */
+function checkSurveys(surveys: readonly Survey[]): Reading {
+  const [first] = surveys;
+  if (!first) throw new ScPoliError("usage", "There is no survey; a run needs at least one shard.");
+  const names = surveys.map(({ json }) => json.shard);
+  const twice = names.find((name, at) => names.indexOf(name) !== at);
+  if (twice !== undefined)
+    throw new ScPoliError("usage", `Two shards are named '${twice}'; give each a name of its own.`, {
+      shard: twice,
+    });
+  const reference = first.json.reading;
+  for (const { json } of surveys)
+    for (const [name, value] of Object.entries(json.reading))
+      if (JSON.stringify(value) !== JSON.stringify(reference[name as keyof Reading]))
+        throw new ScPoliError(
+          "usage",
+          `Shard '${json.shard}' was surveyed with ${name} ${JSON.stringify(value)}, shard '${first.json.shard}' with ` +
+            `${JSON.stringify(reference[name as keyof Reading])}. Survey all shards with the same options.`,
+          { shard: json.shard, name },
+        );
+  return reference;
+}
+
+/** Genes that all shards have, in the order of the first: all, those of a list, or the most variable. */
+function chooseGenes(
+  surveys: readonly Survey[],
+  wanted: Reading["genes"],
+  note: (note: Note) => void,
+): readonly string[] {
+  const places = surveys.map(({ json }) => new Map(json.genes.map((name, at) => [name, at])));
+  const all = surveys[0]!.json.genes;
+  const common = all.filter((name) => places.every((place) => place.has(name)));
+  if (common.length === 0)
+    throw new ScPoliError(
+      "usage",
+      `No gene is in all ${surveys.length} shards; '${surveys[0]!.json.shard}' has genes like '${all[0]}'. Give them the same names.`,
+    );
+  if (common.length < all.length)
+    note({
+      level: "warning",
+      message: `${common.length} of the ${all.length} genes of shard '${surveys[0]!.json.shard}' are in all shards; the others are left out.`,
+    });
+  if (wanted === null) return common;
+  if (typeof wanted !== "number") {
+    const missing = wanted.filter((name) => !common.includes(name));
+    if (missing.length > 0)
+      throw new ScPoliError(
+        "key",
+        `${missing.length} genes of the list are not in all shards, e.g. '${missing[0]}'. Take them off the list.`,
+        { missing },
+      );
+    const set = new Set(wanted);
+    return common.filter((name) => set.has(name));
+  }
+  const total = emptyRanking(common.length);
+  surveys.forEach(({ ranking }, s) =>
+    addRanking(
+      total,
+      ranking!,
+      common.map((name) => places[s]!.get(name)!),
+    ),
+  );
+  return Array.from(bestGenes(total, wanted, common), (gene) => common[gene]!);
+}
+
+/** Metadata of a condition that is in several shards count where the shards agree. */
+function joinedMetadata(shards: readonly (readonly SampleMetadata[])[]): readonly SampleMetadata[] | null {
+  const keys = shards[0]!.map((_, key): SampleMetadata => {
+    const tables = shards.map((tablesOfKeys) => tablesOfKeys[key]!);
+    const columns = tables[0]!.columns.filter((name) =>
+      tables.every((table) => table.columns.includes(name)),
+    );
+    const samples: Record<string, (string | number | boolean | null)[]> = {};
+    const conflicting = new Set<string>();
+    for (const table of tables)
+      for (const [sample, values] of Object.entries(table.samples)) {
+        const own = columns.map((name) => values[table.columns.indexOf(name)]!);
+        const known = (samples[sample] ??= own);
+        columns.forEach((name, at) => known[at] !== own[at] && conflicting.add(name));
+      }
+    const kept = columns.filter((name) => !conflicting.has(name));
+    const levels = tables[0]!.levels ?? {};
+    return {
+      columns: kept,
+      samples: Object.fromEntries(
+        Object.keys(samples)
+          .sort(byCodePoint)
+          .map((sample) => [sample, kept.map((name) => samples[sample]![columns.indexOf(name)]!)]),
+      ),
+      ...(Object.keys(levels).some((name) => kept.includes(name)) && {
+        levels: Object.fromEntries(Object.entries(levels).filter(([name]) => kept.includes(name))),
+      }),
+    };
+  });
+  return keys.some(({ columns }) => columns.length > 0) ? keys : null;
+}
+
+type Course = Pick<
+  RoundsPlan,
+  "rounds" | "steps" | "fine_tuning_from" | "evaluates" | "outer_step" | "keep_moments"
+>;
+
+/** The rounds: how many, how long, and when the prototype loss begins. */
+function planCourse(plan: OptimizationPlan, cells: number, shards: number, options: RoundsOptions): Course {
+  const rounds = checkWhole("rounds", options.rounds ?? defaultRounds, 2, 9999);
+  const passes = checkNumber("passes", options.passes ?? defaultPasses, 0.01, 100);
+  const steps = (passes * plan.epochs * cells * plan.trainFrac) / plan.minibatch;
+  const outer = options.outerStep ?? { kind: "mean" };
+  if (outer.kind === "nesterov") {
+    checkNumber("outerStep.lr", outer.lr, 0, 10);
+    checkNumber("outerStep.momentum", outer.momentum, 0, 0.999);
+  }
+  const pretraining = Math.round((rounds * plan.pretrainingEpochs) / plan.epochs);
+  const fineTunes = plan.pretrainingEpochs < plan.epochs;
+  return {
+    rounds,
+    steps: Math.max(1, Math.ceil(steps / (shards * rounds))),
+    // the prototypes of the first round of fine-tuning come from the round before it
+    fine_tuning_from: fineTunes ? Math.min(rounds, Math.max(2, pretraining + 1)) : rounds + 1,
+    evaluates: plan.earlyStopping !== null,
+    outer_step: outer,
+    keep_moments: options.keepMoments ?? true,
+  };
+}
+
+function chooseStream(
+  asked: RoundsOptions["stream"] = "auto",
+  surveys: readonly { readonly stored: number }[],
+): RoundsPlan["stream"] {
+  if (asked !== "auto") return asked;
+  const largest = surveys.reduce((most, { stored }) => Math.max(most, stored), 0);
+  return largest * bytesPerCount > mostBytes ? "always" : "never";
+}

@@ -1,0 +1,72 @@
+// Where the files of a training in rounds lie, and its plan.
+import { joinPath, makeFolder, readText, sha256, writeFile } from "#platform";
+import { ScPoliError } from "../errors.js";
+import type { RoundsPlan, StoredPlan } from "./plan.js";
+
+/** Paths inside the folder of a run. What a site hands out lies in `exchange`, what it keeps in `kept`. */
+export class RunFolder {
+  constructor(readonly path: string) {}
+
+  get plan(): string {
+    return joinPath(this.path, "exchange", "plan.json");
+  }
+  get surveys(): string {
+    return joinPath(this.path, "exchange", "surveys");
+  }
+  survey(shard: string): string {
+    return joinPath(this.surveys, `${shard}.safetensors`);
+  }
+  /** The shared weights after a round; 0: at the start. */
+  state(round: number): string {
+    return joinPath(this.path, "exchange", "states", `${padded(round)}.safetensors`);
+  }
+  result(round: number, shard: string): string {
+    return joinPath(this.path, "exchange", "results", padded(round), `${shard}.safetensors`);
+  }
+  summary(shard: string): string {
+    return joinPath(this.path, "exchange", "summaries", `${shard}.safetensors`);
+  }
+  /** What the optimiser of a shard keeps from a round for the next; never exchanged. */
+  moments(round: number, shard: string): string {
+    return joinPath(this.path, "kept", shard, `${padded(round)}.safetensors`);
+  }
+}
+
+function padded(round: number): string {
+  return String(round).padStart(4, "0");
+}
+
+/** Writes the plan. The same plan gives the same bytes. */
+export async function writePlan(folder: RunFolder, plan: RoundsPlan): Promise<StoredPlan> {
+  const text = `{\n${Object.entries(plan)
+    .filter(([, value]) => value !== undefined)
+    .map(([key, value]) => `  ${JSON.stringify(key)}: ${JSON.stringify(value)}`)
+    .join(",\n")}\n}\n`;
+  await makeFolder(joinPath(folder.path, "exchange"));
+  await writeFile(folder.plan, text);
+  return { plan, digest: await sha256([new TextEncoder().encode(text)]) };
+}
+
+/** @throws ScPoliError "file" where there is no run, "model" where its plan is damaged */
+export async function readPlan(folder: RunFolder): Promise<StoredPlan> {
+  const text = await readText(folder.plan);
+  const digest = await sha256([new TextEncoder().encode(text)]);
+  let plan: RoundsPlan;
+  try {
+    plan = JSON.parse(text) as RoundsPlan;
+  } catch (error) {
+    throw new ScPoliError(
+      "model",
+      `${folder.plan} is damaged: it is not JSON. Run \`scpoli rounds init\` again.`,
+      { path: folder.plan },
+      { cause: error },
+    );
+  }
+  if (plan.layout !== 1)
+    throw new ScPoliError(
+      "model",
+      `${folder.plan} has layout ${String(plan.layout)}; this version of scpoli reads 1.`,
+      { path: folder.plan },
+    );
+  return { plan, digest };
+}

@@ -1,0 +1,26 @@
+// The weights of the finished model.
+import type { StoredTensor } from "../model/checkpoint.js";
+
+/** The longest row of an embedding that no engine scales again at look-up. */
+const longestRow = 1 - 2e-6;
+
+/** Parameters whose embedding rows are scaled to norms below 1 once and for all, as look-up would. */
+export function settled(parameters: ReadonlyMap<string, StoredTensor>): Map<string, StoredTensor> {
+  return new Map(
+    [...parameters].map(([name, tensor]) => [
+      name,
+      name.startsWith("embeddings.") ? shortened(tensor) : tensor,
+    ]),
+  );
+}
+
+function shortened({ shape, data }: StoredTensor): StoredTensor {
+  const width = shape[1]!;
+  const rows = data.slice();
+  for (let start = 0; start < rows.length; start += width) {
+    const row = rows.subarray(start, start + width);
+    const norm = Math.hypot(...row);
+    if (norm > 1 - 1e-6) row.forEach((value, e) => (row[e] = (value * longestRow) / norm));
+  }
+  return { shape, data: rows };
+}

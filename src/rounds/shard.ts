@@ -1,0 +1,161 @@
+// A shard as the rounds see it: its cells in codes of its own conditions, whose rows of the model's tables are
+// all that a job holds of them.
+import type { AnnData } from "../anndata/anndata.js";
+import type { RunSettings } from "../config.js";
+import { alignGenes } from "../data/genes.js";
+import { openCounts } from "../data/memory.js";
+import type { Dataset } from "../data/minibatches.js";
+import { ScPoliError } from "../errors.js";
+import { conditionKeyOf, parameterShapes, type ModelSizes } from "../model/parameters.js";
+import type { StoredTensor } from "../model/checkpoint.js";
+import { planSizes, type PlannedShard, type RoundsPlan } from "./plan.js";
+import { findShardCounts, readShardCells } from "./survey.js";
+
+export interface OpenShard {
+  readonly planned: PlannedShard;
+  /** conditions and combinations in the shard's codes, labels in rows of the plan */
+  readonly dataset: Dataset;
+  /** per key the plan's rows of the shard's conditions, ascending: where its codes lead */
+  readonly conditions: readonly (readonly number[])[];
+  /** the plan's columns of its combinations, ascending */
+  readonly combinations: readonly number[];
+  /** of the network of a job */
+  readonly sizes: ModelSizes;
+}
+
+/** @throws ScPoliError "usage" where the plan has no such shard */
+export function plannedShard(plan: RoundsPlan, name: string): PlannedShard {
+  const shard = plan.shards.find((candidate) => candidate.name === name);
+  if (shard) return shard;
+  throw new ScPoliError(
+    "usage",
+    `The run has no shard '${name}'; its shards are ${plan.shards.map((known) => `'${known.name}'`).join(", ")}.`,
+    { shard: name },
+  );
+}
+
+/** What a shard holds of the plan's conditions. */
+function own(plan: RoundsPlan, { combinations }: PlannedShard): Pick<OpenShard, "conditions" | "sizes"> {
+  const conditions = plan.conditions.map((_, key) =>
+    [...new Set(combinations.map((column) => plan.combinations[column]![key]!))].sort((a, b) => a - b),
+  );
+  return {
+    conditions,
+    sizes: {
+      genes: plan.genes.length,
+      conditions: conditions.map((rows) => rows.length),
+      combinations: combinations.length,
+    },
+  };
+}
+
+/** @throws ScPoliError "refused" where the file is not the one that was surveyed */
+export async function openShard(
+  plan: RoundsPlan,
+  name: string,
+  data: AnnData,
+  settings: RunSettings,
+): Promise<OpenShard> {
+  const planned = plannedShard(plan, name);
+  const { conditions, sizes } = own(plan, planned);
+  const cells = await readShardCells(data, plan.reading);
+  const changed = (what: string): ScPoliError =>
+    new ScPoliError(
+      "refused",
+      `${data.path} is not what was surveyed as shard '${name}': ${what}. Give the file that was surveyed, or survey all shards and plan again.`,
+      { path: data.path, shard: name },
+    );
+  if (data.nObs !== planned.cells) throw changed(`it has ${data.nObs} cells, not ${planned.cells}`);
+  const rowOf = plan.conditions.map((names) => new Map(names.map((condition, row) => [condition, row])));
+  const codes = cells.conditions.map(({ codes: fileCodes, names }, key) => {
+    const recode = names.map((condition) => conditions[key]!.indexOf(rowOf[key]!.get(condition) ?? -1));
+    const absent = names.find((_, code) => recode[code]! < 0);
+    if (absent !== undefined)
+      throw changed(`obs['${plan.reading.condition_keys[key]}'] has '${absent}' in it`);
+    return fileCodes.map((code) => recode[code]!);
+  });
+  const columnOf = new Map(
+    planned.combinations.map((column, at) => [
+      plan.combinations[column]!.map((row, key) => conditions[key]!.indexOf(row)).join(),
+      at,
+    ]),
+  );
+  const combinations = Int32Array.from({ length: data.nObs }, (_, cell) => {
+    const column = columnOf.get(codes.map((column_) => column_[cell]).join());
+    if (column === undefined) throw changed("it has a combination of conditions that was not there");
+    return column;
+  });
+  const typeOf = new Map(plan.cell_types.map((type, row) => [type, row]));
+  const levels = cells.levels.length;
+  const labels = new Int32Array(data.nObs * levels);
+  cells.levels.forEach(({ codes: fileCodes, names }, level) => {
+    const rows = names.map((type) => typeOf.get(type) ?? -1);
+    const absent = names.find((_, code) => rows[code]! < 0);
+    if (absent !== undefined)
+      throw changed(`obs['${plan.reading.cell_type_keys[level]}'] has '${absent}' in it`);
+    fileCodes.forEach((code, cell) => (labels[cell * levels + level] = code < 0 ? -1 : rows[code]!));
+  });
+  const { place } = await findShardCounts(data, plan.reading, (note) => settings.onNote?.(note));
+  const { map } = alignGenes(plan.genes, await place.var.index());
+  const parameters = parameterShapes(plan.model, sizes).reduce(
+    (sum, { shape }) => sum + shape.reduce((product, n) => product * n, 1),
+    0,
+  );
+  const counts = await openCounts(
+    place,
+    { map, genes: sizes.genes, parameters, minibatch: plan.optimization.minibatch },
+    { ...settings, stream: plan.stream },
+  );
+  return {
+    planned,
+    dataset: { counts, conditions: codes, combinations, labels, levels },
+    conditions,
+    combinations: planned.combinations,
+    sizes,
+  };
+}
+
+/** Which part of a tensor is of a shard's conditions; null: the tensor is of all. */
+export function partOf(
+  name: string,
+  { conditions, combinations }: Pick<OpenShard, "conditions" | "combinations">,
+): { readonly axis: "rows" | "columns"; readonly at: readonly number[] } | null {
+  if (name === "theta") return { axis: "columns", at: combinations };
+  const key = conditionKeyOf(name);
+  return key === null ? null : { axis: "rows", at: conditions[key]! };
+}
+
+/** Values of a tensor of the plan that a shard's network holds. */
+export function sliced(
+  name: string,
+  { shape, data }: StoredTensor,
+  shard: Pick<OpenShard, "conditions" | "combinations">,
+): Float32Array {
+  const part = partOf(name, shard);
+  if (!part) return data;
+  const [R, C] = [shape[0]!, shape[1]!];
+  if (part.axis === "rows") {
+    const rows = new Float32Array(part.at.length * C);
+    part.at.forEach((row, at) => rows.set(data.subarray(row * C, (row + 1) * C), at * C));
+    return rows;
+  }
+  const width = part.at.length;
+  const columns = new Float32Array(R * width);
+  for (let row = 0; row < R; row++)
+    for (let at = 0; at < width; at++) columns[row * width + at] = data[row * C + part.at[at]!]!;
+  return columns;
+}
+
+/** Parts of a plan's shard, without its file. */
+export function shardParts(
+  plan: RoundsPlan,
+  name: string,
+): Pick<OpenShard, "planned" | "conditions" | "combinations" | "sizes"> {
+  const planned = plannedShard(plan, name);
+  return { planned, combinations: planned.combinations, ...own(plan, planned) };
+}
+
+/** Shapes of the plan's parameters by name. */
+export function planShapes(plan: RoundsPlan): ReadonlyMap<string, readonly number[]> {
+  return new Map(parameterShapes(plan.model, planSizes(plan)).map(({ name, shape }) => [name, shape]));
+}

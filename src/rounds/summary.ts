@@ -1,0 +1,255 @@
+// The last look at a shard, under the weights of the finished model: sums for prototypes and their spread,
+// histograms for the calibration, and a sample of its cells for head, unknown cells and landmarks. Between
+// institutions there is no sample: nothing has a row per cell.
+import type { RunSettings } from "../config.js";
+import type { CountRows } from "../data/count-source.js";
+import { typesOf } from "../data/minibatches.js";
+import { sampleRareFirst } from "../data/sampling.js";
+import type { Minibatch } from "../engine/engine.js";
+import type { Tensor } from "../model/safetensors.js";
+import { Random } from "../random.js";
+import { countDistances } from "./distance-sketch.js";
+import { countValue, emptyHistogram, histogramBins } from "./histogram.js";
+import { doubles, floats, wholes } from "./packed-file.js";
+import type { RoundsPlan, StoredPlan } from "./plan.js";
+import { settled } from "./settled.js";
+import type { OpenShard } from "./shard.js";
+import { ShardNetwork } from "./shard-network.js";
+import type { RoundsState } from "./state.js";
+
+/** The JSON of a summary. */
+export interface SummaryJson {
+  readonly shard: string;
+  /** SHA-256 of the plan, and of the state whose weights are the model's */
+  readonly plan: string;
+  readonly state: string;
+  readonly cells: number;
+}
+
+export interface ShardSummary {
+  readonly json: SummaryJson;
+  /** see `addTypeSums`, `addSample`, ... */
+  readonly tensors: ReadonlyMap<string, Tensor>;
+}
+
+/** Cells that a rare type has in a shard's sample where it has as many. */
+const rareCells = 100;
+
+/** @param state - the one whose weights are the model's @throws ScPoliError "interrupted" */
+export async function summarizeShard(
+  { plan, digest }: StoredPlan,
+  state: RoundsState,
+  stateDigest: string,
+  shard: OpenShard,
+  settings: RunSettings,
+): Promise<ShardSummary> {
+  const network = await ShardNetwork.create(plan, shard, settings);
+  try {
+    network.write(settled(state.parameters), null);
+    const tensors = new Map<string, Tensor>();
+    addSizeFactors(tensors, shard);
+    if (plan.levels.length > 0) {
+      await addTypeSums(tensors, network, shard, state, plan);
+      if (plan.reading.federated) await countDistances(tensors, network, shard, state, plan);
+      else await addHeldOut(tensors, network, shard, plan);
+    }
+    if (!plan.reading.federated) await addSample(tensors, network, shard, plan);
+    return {
+      json: { shard: shard.planned.name, plan: digest, state: stateDigest, cells: shard.planned.cells },
+      tensors,
+    };
+  } finally {
+    await network.close();
+  }
+}
+
+/** `size_factors`: a histogram over all cells. */
+function addSizeFactors(tensors: Map<string, Tensor>, { dataset }: OpenShard): void {
+  const histogram = emptyHistogram();
+  for (const total of dataset.counts.sizeFactors) countValue(histogram, total);
+  tensors.set("size_factors", doubles([histogramBins], histogram));
+}
+
+/**
+ * `types.counts` (K), `types.sums` (K, D) and `types.products` (K, D, D) over the training cells of each type:
+ * their positions less the type's prototype of the state, so that the sums keep their digits.
+ */
+async function addTypeSums(
+  tensors: Map<string, Tensor>,
+  network: ShardNetwork,
+  { dataset }: OpenShard,
+  { prototypes }: RoundsState,
+  { cell_types: { length: K }, model: { latentDim: D }, reading }: RoundsPlan,
+): Promise<void> {
+  const counts = new Float64Array(K);
+  const sums = new Float64Array(K * D);
+  const products = new Float64Array(K * D * D);
+  const difference = new Float64Array(D);
+  await network.encode(network.split.train, (latent, chunk) =>
+    chunk.forEach((cell, row) => {
+      for (const type of typesOf(dataset.labels, dataset.levels, cell)) {
+        counts[type]!++;
+        for (let d = 0; d < D; d++) {
+          difference[d] = latent[row * D + d]! - (prototypes?.[type * D + d] ?? 0);
+          sums[type * D + d]! += difference[d]!;
+          for (let e = 0; e <= d; e++) products[(type * D + d) * D + e]! += difference[d]! * difference[e]!;
+        }
+      }
+    }),
+  );
+  for (let type = 0; type < K && reading.federated; type++) {
+    if (counts[type]! >= reading.least_cells) continue;
+    counts[type] = 0;
+    sums.fill(0, type * D, (type + 1) * D);
+    products.fill(0, type * D * D, (type + 1) * D * D);
+  }
+  tensors
+    .set("types.counts", doubles([K], counts))
+    .set("types.sums", doubles([K, D], sums))
+    .set("types.products", doubles([K, D, D], products));
+}
+
+/** `held_out.latent` (n, D) and `held_out.labels` (n, levels) of labelled validation cells. */
+async function addHeldOut(
+  tensors: Map<string, Tensor>,
+  network: ShardNetwork,
+  { dataset, planned }: OpenShard,
+  plan: RoundsPlan,
+): Promise<void> {
+  const { labels, levels } = dataset;
+  const D = plan.model.latentDim;
+  const labelled = network.split.validation.filter((cell) => typesOf(labels, levels, cell).length > 0);
+  const random = new Random(plan.optimization.seed, `held-out cells of ${planned.name}`);
+  const cells = random.sample(labelled.length, plan.sample_cells).map((at) => labelled[at]!);
+  const latent = await latentOf(network, cells, D);
+  const codes = new Int32Array(cells.length * levels);
+  cells.forEach((cell, row) => codes.set(labels.subarray(cell * levels, (cell + 1) * levels), row * levels));
+  tensors
+    .set("held_out.latent", floats([cells.length, D], latent))
+    .set("held_out.labels", wholes([cells.length, levels], codes));
+}
+
+async function latentOf(network: ShardNetwork, cells: Int32Array, D: number): Promise<Float32Array> {
+  const latent = new Float32Array(cells.length * D);
+  let filled = 0;
+  await network.encode(cells, (rows) => {
+    latent.set(rows, filled);
+    filled += rows.length;
+  });
+  return latent;
+}
+
+/**
+ * `sample.*`: at most `sample_cells` cells of all shards together, in each shard its share, rare types first:
+ * any cells, for the landmarks, and labelled ones, for the head. Their positions (n, D), labels (n, levels),
+ * conditions (n, keys) and combinations (n) in the plan's codes, which of the two they are for (n, 2), size
+ * factors (n), and their counts, CSR.
+ */
+async function addSample(
+  tensors: Map<string, Tensor>,
+  network: ShardNetwork,
+  shard: OpenShard,
+  plan: RoundsPlan,
+): Promise<void> {
+  const { dataset, planned } = shard;
+  const { labels, levels, counts } = dataset;
+  const most = Math.min(Math.ceil((plan.sample_cells * planned.cells) / plan.cells), counts.mostHeld / 2);
+  const all = Int32Array.from({ length: counts.cells }, (_, cell) => cell);
+  const random = new Random(plan.optimization.seed, `sample of ${planned.name}`);
+  const sampled = (from: Int32Array): Set<number> =>
+    new Set(
+      from.length <= most ? from : sampleRareFirst(dataset, random.shuffle(from.slice()), most, rareCells),
+    );
+  const shown = sampled(plan.landmarks ? all : new Int32Array(0));
+  const labelled = sampled(all.filter((cell) => typesOf(labels, levels, cell).length > 0));
+  const cells = all.filter((cell) => shown.has(cell) || labelled.has(cell));
+  const table = (columns: number, value: (cell: number, column: number) => number): Int32Array =>
+    Int32Array.from({ length: cells.length * columns }, (_, at) =>
+      value(cells[Math.floor(at / columns)]!, at % columns),
+    );
+  const n = cells.length;
+  const keys = dataset.conditions.length;
+  const D = plan.model.latentDim;
+  const rows = gatherCounts(await counts.hold(cells), cells, counts.widest);
+  tensors
+    .set("sample.latent", floats([n, D], await latentOf(network, cells, D)))
+    .set(
+      "sample.uses",
+      wholes(
+        [n, 2],
+        table(2, (cell, use) => ((use === 0 ? shown : labelled).has(cell) ? 1 : 0)),
+      ),
+    )
+    .set(
+      "sample.labels",
+      wholes(
+        [n, levels],
+        table(levels, (cell, level) => labels[cell * levels + level]!),
+      ),
+    )
+    .set(
+      "sample.conditions",
+      wholes(
+        [n, keys],
+        table(keys, (cell, key) => shard.conditions[key]![dataset.conditions[key]![cell]!]!),
+      ),
+    )
+    .set(
+      "sample.combinations",
+      wholes(
+        [n],
+        table(1, (cell) => shard.combinations[dataset.combinations[cell]!]!),
+      ),
+    )
+    .set(
+      "sample.size_factors",
+      floats(
+        [n],
+        Float32Array.from(cells, (cell) => counts.sizeFactors[cell]!),
+      ),
+    )
+    .set("sample.starts", doubles([n + 1], rows.indptr))
+    .set("sample.genes", wholes([rows.indices.length], rows.indices))
+    .set("sample.counts", floats([rows.values.length], rows.values));
+}
+
+interface Rows {
+  readonly indptr: Float64Array;
+  readonly indices: Int32Array;
+  readonly values: Float32Array;
+}
+
+/** Counts of cells, one row after the other. @param widest - most stored counts of a cell */
+function gatherCounts(held: CountRows, cells: Int32Array, widest: number): Rows {
+  const at = 256;
+  const minibatch: Minibatch = {
+    rows: 0,
+    indptr: new Int32Array(at + 1),
+    indices: new Int32Array(at * Math.max(1, widest)),
+    counts: new Float32Array(at * Math.max(1, widest)),
+    sizeFactors: new Float32Array(at),
+    conditions: [],
+    combinations: new Int32Array(at),
+    labels: new Int32Array(0),
+  };
+  const indptr = new Float64Array(cells.length + 1);
+  const parts: { readonly indices: Int32Array; readonly values: Float32Array }[] = [];
+  let stored = 0;
+  for (let start = 0; start < cells.length; start += at) {
+    const chunk = cells.subarray(start, start + at);
+    held.fill(minibatch, chunk);
+    const end = minibatch.indptr[chunk.length]!;
+    parts.push({ indices: minibatch.indices.slice(0, end), values: minibatch.counts.slice(0, end) });
+    for (let row = 0; row < chunk.length; row++)
+      indptr[start + row + 1] = stored + minibatch.indptr[row + 1]!;
+    stored += end;
+  }
+  const indices = new Int32Array(stored);
+  const values = new Float32Array(stored);
+  parts.reduce((from, part) => {
+    indices.set(part.indices, from);
+    values.set(part.values, from);
+    return from + part.indices.length;
+  }, 0);
+  return { indptr, indices, values };
+}

@@ -1,0 +1,222 @@
+// A survey of a shard: what the plan of a training in rounds needs to know of its cells, in one pass over
+// them. Surveys merge: the plan is the same whatever their order.
+import type { AnnData } from "../anndata/anndata.js";
+import { uniqueNames } from "../anndata/anndata.js";
+import { checkWhole, defaults, type AtacCounts, type Note } from "../config.js";
+import { Combinations } from "../data/combinations.js";
+import type { CountsPlace } from "../data/count-places.js";
+import { sumDuplicates } from "../data/derived-counts.js";
+import { checkGroups } from "../data/key-columns.js";
+import { factorize, readConditions, type Conditions } from "../data/labels.js";
+import { isUnlabeled } from "../data/missing-values.js";
+import { metadataOfConditions, type SampleMetadata } from "../data/sample-metadata.js";
+import { findValues } from "../data/values.js";
+import { rankGenes, type GeneRanking } from "../data/variable-genes.js";
+import { ScPoliError } from "../errors.js";
+import type { Tensor } from "../model/safetensors.js";
+import type { SurveyOptions } from "./options.js";
+import { doubles } from "./packed-file.js";
+
+/** How the values of every shard are read. */
+export interface Reading {
+  readonly condition_keys: readonly string[];
+  readonly cell_type_keys: readonly string[];
+  /** names that mean "no label", besides the usual ones */
+  readonly unlabeled: readonly string[];
+  readonly recon_loss: string;
+  readonly layer: string | null;
+  readonly recover_counts: boolean;
+  readonly round_counts: boolean;
+  /** of the columns taken; null: as `train` takes them */
+  readonly feature_types: readonly string[] | null;
+  readonly duplicate_genes: "refuse" | "sum";
+  /** what scATAC counts were taken as */
+  readonly atac_counts: AtacCounts | null;
+  /** variable genes that are to be chosen; a list of names; null: all genes */
+  readonly genes: number | readonly string[] | null;
+  readonly federated: boolean;
+  /** numbers of fewer cells are withheld, where the run is federated */
+  readonly least_cells: number;
+}
+
+/** The JSON of a survey. */
+export interface SurveyJson {
+  readonly shard: string;
+  readonly reading: Reading;
+  readonly cells: number;
+  /** stored counts of all genes */
+  readonly stored: number;
+  /** names of the file's genes, in its order */
+  readonly genes: readonly string[];
+  /** per combination of conditions its names, one per key, and its cells */
+  readonly combinations: readonly { readonly names: readonly string[]; readonly cells: number }[];
+  /** per level the cell types that occur, with their cells; null: too few to be told */
+  readonly levels: readonly Readonly<Record<string, number | null>>[];
+  /** per key what obs tells of whole conditions */
+  readonly metadata: readonly SampleMetadata[];
+}
+
+export interface Survey {
+  readonly json: SurveyJson;
+  /** of the genes, where variable ones are to be chosen */
+  readonly ranking: GeneRanking | null;
+}
+
+/** Cells of which a number is told between institutions, at least. */
+const defaultLeastCells = 10;
+
+/** The cells of a shard as codes of their own names. */
+export interface ShardCells {
+  readonly conditions: readonly Conditions[];
+  /** (N) code of each cell's combination */
+  readonly combinations: Int32Array;
+  /** per combination the code of each key */
+  readonly tuples: readonly (readonly number[])[];
+  /** per level the code of each cell, -1 for none, and the names */
+  readonly levels: readonly { readonly codes: Int32Array; readonly names: readonly string[] }[];
+}
+
+/** @throws ScPoliError "key" for a column that is not there, or a cell without a condition */
+export async function readShardCells(
+  data: AnnData,
+  reading: Pick<Reading, "condition_keys" | "cell_type_keys" | "unlabeled">,
+): Promise<ShardCells> {
+  await data.uniqueNames("obs");
+  const conditions: Conditions[] = [];
+  for (const key of reading.condition_keys) conditions.push(await readConditions(data.obs, key));
+  const table = new Combinations();
+  const combinations = table.columns(conditions.map(({ codes }) => codes));
+  const levels: { codes: Int32Array; names: readonly string[] }[] = [];
+  for (const key of reading.cell_type_keys) {
+    const { codes, names } = factorize(await data.obs.column(key));
+    const kept = names.filter((name) => !isUnlabeled(name, reading.unlabeled));
+    const recode = names.map((name) => kept.indexOf(name));
+    levels.push({ codes: codes.map((code) => (code < 0 ? -1 : recode[code]!)), names: kept });
+  }
+  return { conditions, combinations, tuples: table.codes, levels };
+}
+
+/** The counts of a shard, as the survey and the rounds read them. */
+export async function findShardCounts(
+  data: AnnData,
+  reading: Omit<
+    Reading,
+    "condition_keys" | "cell_type_keys" | "unlabeled" | "genes" | "federated" | "least_cells"
+  >,
+  note: (note: Note) => void,
+): Promise<{ readonly place: CountsPlace; readonly atacCounts: AtacCounts | null }> {
+  const { place, atacCounts = null } = await findValues(
+    data,
+    {
+      reconLoss: reading.recon_loss as never,
+      layer: reading.layer ?? undefined,
+      recoverCounts: reading.recover_counts,
+      roundCounts: reading.round_counts,
+      featureTypes: reading.feature_types ?? undefined,
+      atacCounts: reading.atac_counts ?? undefined,
+    },
+    note,
+  );
+  const whole =
+    reading.duplicate_genes === "sum" ? (await sumDuplicates(place, await place.var.index())).place : place;
+  return { place: whole, atacCounts };
+}
+
+/**
+ * Looks through a shard.
+ * @param shard - its name: it names its files, and orders the shards where they are merged
+ * @throws ScPoliError "usage" for a name or number that cannot be used; "key", "counts" as `ScPoli.train`
+ */
+export async function surveyShard(data: AnnData, shard: string, options: SurveyOptions): Promise<Survey> {
+  checkShardName(shard);
+  const note = options.onNote ?? (() => undefined);
+  const { genes = null, federated = false } = options;
+  const leastCells = checkWhole("leastCells", options.leastCells ?? defaultLeastCells, 1);
+  if (typeof genes === "number" && options.reconLoss && !["nb", "zinb"].includes(options.reconLoss))
+    throw new ScPoliError(
+      "usage",
+      `genes is a number, but in rounds variable genes are chosen for nb and zinb only, not for ${options.reconLoss}; give a list of names.`,
+    );
+  const read = {
+    condition_keys: options.conditionKeys,
+    cell_type_keys: options.cellTypeKeys ?? [],
+    unlabeled: options.unlabeled ?? [],
+    recon_loss: options.reconLoss ?? defaults.reconLoss,
+    layer: options.layer ?? null,
+    recover_counts: options.recoverCounts ?? false,
+    round_counts: options.roundCounts ?? false,
+    feature_types: options.featureTypes ?? null,
+    duplicate_genes: options.duplicateGenes ?? ("refuse" as const),
+  };
+  const cells = await readShardCells(data, read);
+  for (const factor of cells.conditions)
+    await checkGroups(data.obs, factor.key, factor, "condition", options);
+  const asked = options.atacCounts === "auto" ? null : (options.atacCounts ?? null);
+  const { place, atacCounts } = await findShardCounts(data, { ...read, atac_counts: asked }, note);
+  const names = uniqueNames(await place.var.index(), "var", data.path);
+  const sizes = countCodes(cells.combinations, cells.tuples.length);
+  const isTold = (n: number): boolean => !federated || n >= leastCells;
+  const counted = cells.combinations.map((code) => (isTold(sizes[code]!) ? code : -1));
+  const ranking =
+    typeof genes === "number"
+      ? await rankGenes(place, counted, genes, {
+          signal: options.signal,
+          onProgress: (done, total) => options.onProgress?.({ stage: "variable genes", done, total }),
+        })
+      : null;
+  const metadata =
+    options.sampleMetadata === false || federated
+      ? cells.conditions.map(() => ({ columns: [], samples: {} }))
+      : await metadataOfConditions(data.obs, cells.conditions);
+  return {
+    json: {
+      shard,
+      reading: {
+        ...read,
+        feature_types: place.featureTypes ?? null,
+        atac_counts: atacCounts,
+        genes,
+        federated,
+        least_cells: leastCells,
+      },
+      cells: data.nObs,
+      stored: place.matrix.format === "dense" ? data.nObs * names.length : place.matrix.stored,
+      genes: names,
+      combinations: cells.tuples.map((codes, combination) => ({
+        names: codes.map((code, key) => cells.conditions[key]!.names[code]!),
+        cells: sizes[combination]!,
+      })),
+      levels: cells.levels.map(({ codes, names: types }) => {
+        const counts = countCodes(codes, types.length);
+        return Object.fromEntries(
+          types.map((type, code) => [type, isTold(counts[code]!) ? counts[code]! : null]),
+        );
+      }),
+      metadata,
+    },
+    ranking,
+  };
+}
+
+/** Names of shards are names of files, on every system. */
+export function checkShardName(shard: string): void {
+  if (!/^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/.test(shard))
+    throw new ScPoliError(
+      "usage",
+      `'${shard}' cannot name a shard; expected at most 64 letters, digits, dots, hyphens and underscores, a letter or digit first.`,
+      { shard },
+    );
+}
+
+function countCodes(codes: Int32Array, n: number): Int32Array {
+  const counts = new Int32Array(n);
+  for (const code of codes) if (code >= 0) counts[code]!++;
+  return counts;
+}
+
+/** The tensors of a survey's file. */
+export function surveyTensors({ ranking }: Survey): Map<string, Tensor> {
+  if (!ranking) return new Map();
+  const parts = ["times", "sum", "known"] as const;
+  return new Map(parts.map((part) => [`ranking.${part}`, doubles([ranking[part].length], ranking[part])]));
+}

@@ -1,0 +1,323 @@
+// Training in rounds: shards by themselves, merged weights, and a model as complete as one of `train`, whatever
+// the order of the jobs and however often they die.
+import assert from "node:assert/strict";
+import { cpSync, existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { after, describe, test } from "node:test";
+import { AnnData, makeReport, ScPoli } from "../dist/index.js";
+import { saveModel } from "../dist/model/checkpoint.js";
+import { readSafetensors } from "../dist/model/safetensors.js";
+import { cutCells, writeShard } from "../dist/rounds/cut.js";
+import { emptyHistogram, countValue, histogramQuantile } from "../dist/rounds/histogram.js";
+import { allRounds, planRounds } from "../dist/rounds/plan.js";
+import { readPlan, RunFolder } from "../dist/rounds/run-folder.js";
+import { roundsStatus } from "../dist/rounds/status.js";
+import { finish, init, local, merge, runAll, summary, survey } from "../dist/rounds/steps.js";
+import { surveyShard } from "../dist/rounds/survey.js";
+import { folder, makeAtlas, texts } from "./atlas.ts";
+import { scpoli } from "./command.ts";
+
+after(() => rmSync(folder, { recursive: true, force: true }));
+
+const at = (name: string): string => join(folder, name);
+const donors = ["d0", "d1", "d2", "d3", "d4", "d5"];
+const [genes, types] = [80, ["B", "NK", "T", "Mono"]];
+const atlas = await makeAtlas("atlas", {
+  cells: 900,
+  genes,
+  types,
+  conditions: donors,
+  condition: (cell) => donors[cell % 6]!,
+  label: (type, cell) => (cell % 10 === 0 ? null : type),
+});
+const query = await makeAtlas("query", { cells: 200, genes, types, conditions: ["q1", "q2"], seed: 2 });
+const keys = { conditionKeys: ["donor"], cellTypeKeys: ["cell_type", "lineage"] };
+const options = { epochs: 24, alphaEpochAnneal: 12, hiddenLayerSizes: [16], minibatch: 32, eta: 5 };
+const course = { ...options, rounds: 6, passes: 3 };
+const settings = { threads: 1 };
+
+/** Shards of the atlas by name, each a file. */
+async function cut(name: string, shards: number, by: "conditions" | "cells"): Promise<Map<string, string>> {
+  const files = new Map<string, string>();
+  const rows = await cutCells(atlas, { shards, by, conditionKeys: keys.conditionKeys });
+  for (const [shard, cells] of rows.entries()) {
+    const path = at(`${name}-${shard}.h5ad`);
+    await writeShard(atlas, cells, path, {});
+    files.set(`${name}-${shard}`, path);
+  }
+  return files;
+}
+
+const files = await cut("part", 3, "conditions");
+const run = new RunFolder(at("run"));
+const stored = await runAll(run, files, keys, course, settings);
+await saveModel(at("model"), stored);
+const model = await ScPoli.load(at("model"));
+
+async function accuracy(of: ScPoli, classifier: "head" | "prototype"): Promise<number> {
+  const { predictions } = await of.map(query, { threads: 1, epochs: 10, classifier });
+  const truth = await texts(query, "truth");
+  const names = of.stored.json.cell_types;
+  return truth.filter((type, cell) => names[predictions[0]!.predicted[cell]!] === type).length / truth.length;
+}
+
+/** Every file of a folder by its path. */
+function contents(path: string): Map<string, string> {
+  const names = readdirSync(path, { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile());
+  return new Map(
+    names
+      .map((entry) => join(entry.parentPath, entry.name))
+      .sort()
+      .map((file) => [file.slice(path.length), readFileSync(file).toString("base64")]),
+  );
+}
+
+test("shards have all cells once, whole conditions or random cells", async () => {
+  for (const by of ["conditions", "cells"] as const) {
+    const rows = await cutCells(atlas, { shards: 4, by, conditionKeys: ["donor"] });
+    assert.deepEqual(
+      [...rows.flatMap((cells) => [...cells])].sort((a, b) => a - b),
+      [...Array(900).keys()],
+    );
+    const sizes = rows.map(({ length }) => length);
+    assert.ok(Math.max(...sizes) - Math.min(...sizes) <= (by === "cells" ? 1 : 150), String(sizes));
+  }
+  await assert.rejects(cutCells(atlas, { shards: 7, conditionKeys: ["donor"] }), { kind: "usage" });
+  const shard = await AnnData.open(files.get("part-1")!);
+  const whole = await atlas.obs.index();
+  const own = await shard.obs.index();
+  const row = whole.indexOf(own[17]!);
+  const [a, b] = [await atlas.X!.read(row, row + 1), await shard.X!.read(17, 18)];
+  assert.deepEqual([...b.indices], [...a.indices]);
+  assert.deepEqual([...b.values], [...a.values]);
+  assert.equal((await texts(shard, "donor"))[17], (await texts(atlas, "donor"))[row]);
+});
+
+test("the model labels a query as well as one of train, and is as complete", async () => {
+  const one = await ScPoli.train(atlas, { ...keys, ...options, threads: 1 });
+  for (const classifier of ["head", "prototype"] as const) {
+    const [rounds, train] = [await accuracy(model, classifier), await accuracy(one, classifier)];
+    assert.ok(rounds >= train - 0.05 && rounds > 0.9, `${classifier}: ${rounds}, train ${train}`);
+  }
+  const [json, other] = [model.stored.json, one.stored.json];
+  for (const name of ["genes", "conditions", "cell_types", "levels", "condition_keys"] as const)
+    assert.deepEqual(json[name], other[name], name);
+  assert.deepEqual(json.prototype_counts.length, other.prototype_counts.length);
+  assert.equal(json.landmarks!.cells, other.landmarks!.cells);
+  json.landmarks!.size_factors.forEach((value, i) => {
+    const exact = other.landmarks!.size_factors[i]!;
+    assert.ok(Math.abs(value / exact - 1) < 0.02, `size factors ${value}, ${exact}`);
+  });
+  assert.equal(json.head!.levels.length, 2);
+  assert.ok(json.calibration.every(({ cells }) => cells > 50));
+  for (const [name, { shape }] of one.stored.tensors)
+    if (!/^novelty/.test(name)) assert.deepEqual(model.stored.tensors.get(name)?.shape, shape, name);
+});
+
+test("neither the order of the jobs nor jobs that run twice change a byte", async () => {
+  const other = new RunFolder(at("other"));
+  const names = [...files.keys()].reverse();
+  for (const shard of names) await survey(other, shard, files.get(shard)!, keys);
+  await init(other, course);
+  const { plan } = await readPlan(other);
+  for (let round = 1; round <= allRounds(plan); round++) {
+    for (const shard of round % 2 === 0 ? names : [...files.keys()])
+      await local(other, round, shard, files.get(shard)!, settings);
+    if (round === 3) await local(other, round, names[1]!, files.get(names[1]!)!, { threads: 2 });
+    await merge(other, round);
+    if (round === 4) await merge(other, round);
+  }
+  for (const shard of names) await summary(other, shard, files.get(shard)!, settings);
+  assert.deepEqual(contents(at("other")), contents(at("run")));
+  await saveModel(at("other-model"), await finish(other, settings));
+  assert.deepEqual(contents(at("other-model")), contents(at("model")));
+});
+
+test("a job that is killed leaves nothing that counts; run again, it ends with the same bytes", async () => {
+  const killed = at("killed");
+  cpSync(at("run"), killed, { recursive: true });
+  const result = new RunFolder(killed).result(3, "part-0");
+  const expected = readFileSync(result);
+  rmSync(result);
+  const args = ["rounds", "local", killed, files.get("part-0")!, "--shard", "part-0", "--round", "3"];
+  const first = await scpoli([...args, "--threads", "1"], {
+    onStderr: (_, child) => void child.kill("SIGKILL"),
+  });
+  assert.equal(first.code, null);
+  assert.ok(!existsSync(result));
+  const status = await roundsStatus(new RunFolder(killed));
+  assert.equal(status.round, status.rounds, "later rounds are there already");
+  const second = await scpoli([...args, "--threads", "1", "--json"]);
+  assert.equal(second.code, 0, second.stderr);
+  assert.deepEqual(readFileSync(result), expected);
+});
+
+describe("refused, with what to do:", () => {
+  const broken = (name: string): RunFolder => {
+    cpSync(at("run"), at(name), { recursive: true });
+    return new RunFolder(at(name));
+  };
+
+  test("a round without a shard, unless it is left out by name", async () => {
+    const other = broken("missing");
+    rmSync(other.result(2, "part-1"));
+    await assert.rejects(merge(other, 2), {
+      kind: "refused",
+      message: /no result of shard 'part-1'.*--without/,
+    });
+    const notes: string[] = [];
+    await merge(other, 2, ["part-1"], ({ message }) => notes.push(message));
+    assert.deepEqual(notes, ["Round 2 goes on without shard 'part-1'."]);
+    await assert.rejects(merge(other, 2, ["part-7"]), { kind: "usage", message: /no shard 'part-7'/ });
+    await assert.rejects(merge(other, 2, [...files.keys()]), { kind: "refused" });
+    // results of round 3 began with another state
+    await assert.rejects(merge(other, 3), { kind: "refused", message: /from another state/ });
+    // and a shard that was left out begins with moments of its own
+    for (const [shard, path] of files) await local(other, 3, shard, path, settings);
+    await merge(other, 3);
+  });
+
+  test("a file that is not what was surveyed", async () => {
+    await assert.rejects(local(run, 1, "part-0", files.get("part-1")!, settings), {
+      kind: "refused",
+      message: /is not what was surveyed as shard 'part-0'/,
+    });
+  });
+
+  test("a round, a shard or a run that is not there", async () => {
+    await assert.rejects(local(run, 99, "part-0", files.get("part-0")!, settings), { kind: "usage" });
+    await assert.rejects(local(run, 1, "part-9", files.get("part-0")!, settings), { kind: "usage" });
+    await assert.rejects(readPlan(new RunFolder(at("nowhere"))), { kind: "file" });
+    await assert.rejects(init(new RunFolder(at("nowhere")), {}), { kind: "file", message: /no survey/ });
+  });
+
+  test("another plan in the folder of a run, and damaged files", async () => {
+    const other = broken("replanned");
+    await assert.rejects(init(other, { ...course, rounds: 7 }), { kind: "refused" });
+    await init(other, course);
+    writeFileSync(other.state(2), readFileSync(other.state(2)).subarray(0, 1000));
+    await assert.rejects(merge(other, 3), { kind: "model" });
+    cpSync(other.survey("part-0"), other.state(2));
+    await assert.rejects(merge(other, 3), { kind: "model", message: /is a survey.*a state was expected/ });
+  });
+
+  test("shards that were surveyed in different ways, or have one name", async () => {
+    const data = await AnnData.open(files.get("part-0")!);
+    const one = { survey: await surveyShard(data, "one", keys), digest: "" };
+    const two = {
+      survey: await surveyShard(data, "two", { ...keys, cellTypeKeys: ["cell_type"] }),
+      digest: "",
+    };
+    assert.throws(() => planRounds([one, two]), { kind: "usage", message: /cell_type_keys/ });
+    assert.throws(() => planRounds([one, one]), { kind: "usage", message: /Two shards are named 'one'/ });
+    await assert.rejects(surveyShard(data, "../x", keys), { kind: "usage" });
+  });
+});
+
+test("random cells in each shard: rows of a condition are means over the shards", async () => {
+  const parts = await cut("cells", 3, "cells");
+  const own = await runAll(new RunFolder(at("cells")), parts, keys, { ...course, rounds: 3 }, settings);
+  await saveModel(at("cells-model"), own);
+  const found = await accuracy(await ScPoli.load(at("cells-model")), "head");
+  assert.ok(found > 0.9, `accuracy ${found}`);
+});
+
+test("variable genes are those that train chooses", async () => {
+  const surveys = [];
+  for (const [shard, path] of files)
+    surveys.push({
+      survey: await surveyShard(await AnnData.open(path), shard, { ...keys, genes: 30 }),
+      digest: "",
+    });
+  const { genes: chosen } = planRounds(surveys);
+  const trained = await ScPoli.train(atlas, { ...keys, genes: 30, epochs: 1, threads: 1 });
+  assert.deepEqual(chosen, trained.stored.json.genes);
+  assert.deepEqual(planRounds([...surveys].reverse()), planRounds(surveys));
+});
+
+describe("between institutions", () => {
+  const shared = new RunFolder(at("sites"));
+
+  test("nothing that is exchanged has a row per cell, and the model labels by its prototypes", async () => {
+    const own = await runAll(shared, files, { ...keys, federated: true }, course, settings);
+    await saveModel(at("sites-model"), own);
+    assert.equal(own.json.head, null);
+    assert.equal(own.json.landmarks, null);
+    assert.ok(own.json.calibration.every(({ cells }) => cells > 50));
+    const found = await accuracy(await ScPoli.load(at("sites-model")), "prototype");
+    assert.ok(found > 0.9, `accuracy ${found}`);
+
+    const cells = [];
+    for (const path of files.values()) cells.push((await AnnData.open(path)).nObs);
+    const least = Math.min(...cells);
+    let looked = 0;
+    for (const [name, bytes] of contents(join(shared.path, "exchange"))) {
+      if (!name.endsWith(".safetensors")) continue;
+      for (const [tensor, { shape }] of readSafetensors(Buffer.from(bytes, "base64"), name)) {
+        if (tensor === "json" || /^(size_factors|distances)/.test(tensor)) continue; // text; histograms
+        looked++;
+        assert.ok(
+          shape.every((length) => length < least),
+          `${name}: ${tensor} is ${shape}`,
+        );
+      }
+    }
+    assert.ok(looked > 50);
+    const text = Buffer.concat(
+      [...contents(join(shared.path, "exchange")).values()].map((b) => Buffer.from(b, "base64")),
+    );
+    for (const name of (await atlas.obs.index()).slice(0, 50)) assert.ok(!text.includes(`"${name}"`), name);
+  });
+
+  test("numbers of few cells are withheld", async () => {
+    const data = await AnnData.open(files.get("part-0")!);
+    const few = await surveyShard(data, "few", { ...keys, federated: true, leastCells: 90, genes: 10 });
+    assert.ok(few.json.levels[0] && Object.values(few.json.levels[0]).some((n) => n === null));
+    assert.deepEqual(few.json.metadata, [{ columns: [], samples: {} }]);
+  });
+
+  test("a manifest tells what a file holds", async () => {
+    const path = shared.result(1, "part-0");
+    const { code, stdout } = await scpoli([
+      "rounds",
+      "manifest",
+      path,
+      at("run/exchange/summaries/part-0.safetensors"),
+      "--json",
+    ]);
+    assert.equal(code, 0);
+    const [result, sample] = JSON.parse(stdout).files;
+    assert.equal(result.has_rows_per_cell, false);
+    assert.ok(result.entries.some((entry: { name: string }) => entry.name === "parameter/theta"));
+    assert.equal(sample.has_rows_per_cell, true);
+  });
+});
+
+test("quantiles of a histogram are within half a percent", () => {
+  const histogram = emptyHistogram();
+  const values = Array.from({ length: 5000 }, (_, i) => 3 * 1.001 ** i);
+  for (const value of values) countValue(histogram, value);
+  for (const q of [0.05, 0.5, 0.95]) {
+    const exact = values[Math.round(q * 5000)]!;
+    assert.ok(Math.abs(histogramQuantile(histogram, q) / exact - 1) < 0.006, `${q}`);
+  }
+});
+
+test("status says what comes next", async () => {
+  const { code, stdout } = await scpoli(["rounds", "status", at("run")]);
+  assert.equal(code, 0);
+  assert.match(stdout, /7 of 7 rounds merged/);
+  assert.match(stdout, /Next: finish/);
+  const part = new RunFolder(at("partly"));
+  cpSync(at("run"), part.path, { recursive: true });
+  for (let round = 3; round <= 7; round++) rmSync(part.state(round));
+  rmSync(part.result(3, "part-2"));
+  const status = await roundsStatus(part);
+  assert.deepEqual([status.round, status.missing, status.next], [2, ["part-2"], "round 3 of part-2"]);
+});
+
+test("the Methods text tells of the rounds", async () => {
+  const html = await makeReport({ model });
+  assert.match(html, /in 6 rounds in which 3 shards of the cells took steps by themselves before/);
+  assert.match(html, /the weights after round \d were kept/);
+});
