@@ -65,7 +65,11 @@ export async function convert(
 ): Promise<Conversion> {
   checkOptionNames("convert", options, { ...runSettingNames, ...convertOptionNames });
   if (output.endsWith(".h5ad")) await checkOutputFile(output, "h5ad", options.force ?? false);
-  const place = await findCounts(data, options.layer, { ...options, note: options.onNote });
+  const place = await findCounts(data, options.layer, {
+    ...options,
+    orAllFeatures: true,
+    note: options.onNote,
+  });
   for (const message of data.notes) options.onNote?.({ level: "info", message });
   options.onNote?.({ level: "info", message: `${countsFrom(place)}.` });
   return output.endsWith(".h5ad")

@@ -26,7 +26,7 @@ export async function readExpression(
 ): Promise<Float32Array[]> {
   checkOptionNames("readExpression", options, { ...runSettingNames, onProgress: true });
   const { signal, onProgress } = options;
-  const counts = await takenPlace(data, { roundCounts: true });
+  const counts = await takenPlace(data, { roundCounts: true, orAllFeatures: true });
   let place = counts ?? (await findNumbers(data));
   const columnsOf = async (): Promise<number[]> => {
     const { names } = await matchGeneNames(genes, place.var, () => undefined);

@@ -313,6 +313,10 @@ describe("columns that cannot be keys", () => {
       "cell_type",
     ]);
     assert.equal(scored.code, 4, scored.stderr);
+    await works(
+      train("score.h5ad", "donor", "--cell-type-key", "score", "--force"),
+      /No classifier is trained/,
+    );
   });
 
   test('a key with "/" is refused before any work, by an old model too', async () => {

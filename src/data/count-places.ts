@@ -105,6 +105,8 @@ export interface FindCountsOptions extends Pick<
   readonly modelTypes?: readonly string[];
   /** types of features that are taken where the file has some and none are asked for */
   readonly preferredType?: string;
+  /** takes every feature of a file without gene expression. Default: an error */
+  readonly orAllFeatures?: boolean;
   /** told what was taken where there was a choice, and what was left out */
   readonly note?: (note: Note) => void;
 }
@@ -124,8 +126,9 @@ export async function findCounts(
   layer?: string,
   options: FindCountsOptions = {},
 ): Promise<CountsPlace> {
-  const { featureTypes: types, modelTypes, preferredType: preferred, note } = options;
-  return selectFeatures(await findMatrix(data, layer, options), { types, modelTypes, preferred, note });
+  const { featureTypes: types, modelTypes, preferredType: preferred, orAllFeatures: orAll, note } = options;
+  const place = await findMatrix(data, layer, options);
+  return selectFeatures(place, { types, modelTypes, preferred, orAll, note });
 }
 
 async function findMatrix(
@@ -155,6 +158,7 @@ async function findMatrix(
   const chosen = await choose(data, holding("counts"), layer !== undefined, note);
   if (chosen) {
     const place = answer(chosen);
+    if (round) return { ...place, matrix: roundedCounts(place.matrix) };
     if (!chosen.look!.isNearlyWhole) return place;
     note({
       level: "info",
@@ -237,7 +241,7 @@ async function choose(
       throw new ScPoliError(
         "counts",
         `${data.path}: ${one} and ${two} hold different whole numbers. Which are the raw counts? ${takes(chosen)}, ${takes(other)}.`,
-        { places: [chosen.verdict, other.verdict] },
+        { places: [chosen.verdict, other.verdict], isAsked: true },
       );
   }
   return chosen;
@@ -256,7 +260,7 @@ async function checkSuspicious(data: AnnData, { verdict, look }: Judged): Promis
     "counts",
     `${data.path}: ${verdict.place} holds ${suspicions[look!.suspicion!]}. Which are the raw counts? ` +
       `${[...ways, `--layer ${flagName(verdict.place)} takes ${verdict.place} all the same`].join("; ")}.`,
-    { places: [verdict, ...better.map((other) => other.verdict)] },
+    { places: [verdict, ...better.map((other) => other.verdict)], isAsked: true },
   );
 }
 
@@ -288,8 +292,9 @@ export async function takenPlace(
   try {
     return await findCounts(data, undefined, options);
   } catch (error) {
-    if (error instanceof ScPoliError && ["counts", "key"].includes(error.kind)) return null;
-    throw error;
+    if (!(error instanceof ScPoliError) || !["counts", "key"].includes(error.kind)) throw error;
+    if (error.details["isAsked"]) options.note?.({ level: "warning", message: error.message });
+    return null;
   }
 }
 

@@ -318,7 +318,7 @@ export async function badValue(
   return new ScPoliError(
     "counts",
     `${matrix.place} holds ${describeProblem(value)} in cell '${cell}' (row ${row}), gene '${gene}'. ${kind === "numbers" ? "Finite numbers are needed." : "Raw counts are needed: whole numbers, not negative."} ` +
-      `Mend the file, or name another matrix with --layer.`,
+      `Mend the file, or name another matrix with --layer${kind !== "numbers" && problemOf(value) === "fractional" ? "; --round-counts rounds fractional counts" : ""}.`,
     { place: name, row, cell, gene, value },
   );
 }

@@ -36,11 +36,11 @@ export async function findExpression(
   if (layer !== undefined) {
     const place = await findNumbers(data, layer);
     const holdsCounts = place.found.at(-1)!.holds === "counts";
-    const taken = holdsCounts ? await findCounts(data, layer) : place;
+    const taken = holdsCounts ? await findCounts(data, layer, { orAllFeatures: true, note }) : place;
     note(describePlace(taken));
     return taken;
   }
-  const counts = await findCounts(data, undefined, { note }).catch((error: unknown) => {
+  const counts = await findCounts(data, undefined, { orAllFeatures: true, note }).catch((error: unknown) => {
     if (error instanceof ScPoliError && error.kind === "counts" && data.X !== null) return null;
     throw error;
   });

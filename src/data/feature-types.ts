@@ -82,6 +82,8 @@ export interface FeatureRequest {
   readonly modelTypes?: readonly string[];
   /** types that are taken in place of gene expression where the file has some, unless `types` are given */
   readonly preferred?: string;
+  /** takes every feature of a file without gene expression, unless `types` are given. Default: an error */
+  readonly orAll?: boolean;
   readonly note?: (note: Note) => void;
 }
 
@@ -99,7 +101,7 @@ export async function selectFeatures<
   },
 >(
   place: Place,
-  { types, modelTypes, preferred, note = () => undefined }: FeatureRequest = {},
+  { types, modelTypes, preferred, orAll, note = () => undefined }: FeatureRequest = {},
 ): Promise<Place> {
   const asked = types ?? modelTypes;
   if (asked?.some((type) => plain(type) === "all")) return { ...place, featureTypes: ["all"] };
@@ -118,6 +120,7 @@ export async function selectFeatures<
   const wanted = new Set(
     asked?.map(featureType) ?? [preferred !== undefined && has(preferred) ? preferred : geneExpression],
   );
+  if (orAll && asked === undefined && !has(geneExpression)) return place;
   const absent = [...wanted].filter((type) => !has(type));
   if (absent.length === wanted.size || (asked && absent.length > 0))
     throw new ScPoliError(

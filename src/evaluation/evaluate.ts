@@ -239,7 +239,7 @@ async function beforeFromCounts(
   const { exactCells = defaultExactCells, seed = 0, signal, onProgress } = options;
   let place: CountsPlace;
   try {
-    place = await findCounts(data);
+    place = await findCounts(data, undefined, { orAllFeatures: true });
   } catch (error) {
     if (!(error instanceof ScPoliError) || error.kind !== "counts") throw error;
     return {

@@ -32,7 +32,7 @@ import { headTakes } from "../model/head.js";
 import { notCalibrated, trainHead } from "./head-training.js";
 import { chooseHeadCells } from "./labelled-cells.js";
 import { checkValueKeys, withConditionValues } from "../data/condition-values.js";
-import { checkGroups } from "../data/key-columns.js";
+import { checkGroups, noGroups } from "../data/key-columns.js";
 import { keptCells, readConditions, readLabels, type Conditions, type Labels } from "../data/labels.js";
 import { openCounts } from "../data/memory.js";
 import { describeShallow, shallowCells } from "../mapping/shallow-cells.js";
@@ -70,6 +70,8 @@ interface ReferenceData {
   readonly conditions: readonly Conditions[];
   readonly combinations: readonly (readonly number[])[];
   readonly labels: Labels;
+  /** labels that are no groups of cells (a value per cell) were forced */
+  readonly isForced: boolean;
   /** per key what obs tells of whole conditions; null where nothing, or it is not to be kept */
   readonly metadata: readonly SampleMetadata[] | null;
   /** what the name maps did, as provenance keeps it */
@@ -78,6 +80,8 @@ interface ReferenceData {
 
 /** Fewer held-out labelled cells than this are joined by the training cells when distances are calibrated. */
 const fewHeldOut = 20;
+/** Cells that calibrate distances to labels of a cell each, of which there are as many as cells. */
+const mostForced = 200;
 
 /** @throws ScPoliError; see `ScPoli.train` */
 export async function trainReference(data: AnnData, options: TrainOptions): Promise<StoredModel> {
@@ -185,7 +189,7 @@ export async function trainReference(data: AnnData, options: TrainOptions): Prom
     });
     noteSplit(trainer.split, plan.trainFrac, note);
     const result = await trainer.run();
-    const calibration = await calibrateLevels(trainer, result, reference.labels, dataset, note);
+    const calibration = await calibrateLevels(trainer, result, reference, dataset, note);
     const assembled = assemble(reference, model, plan, network, result, calibration);
     trained = clustering
       ? addUnlabeledPrototypes(
@@ -203,16 +207,17 @@ export async function trainReference(data: AnnData, options: TrainOptions): Prom
   } finally {
     await engine.close();
   }
-  const head = trained.json.levels.some((types) => types.length > 1)
-    ? await trainHead(
-        dataset,
-        trained.json.levels,
-        chooseHeadCells(dataset, seed),
-        unitsOf(reference.conditions, reference.metadata).codes,
-        options,
-        headTakes(model.reconLoss),
-      )
-    : null;
+  const head =
+    !reference.isForced && trained.json.levels.some((types) => types.length > 1)
+      ? await trainHead(
+          dataset,
+          trained.json.levels,
+          chooseHeadCells(dataset, seed),
+          unitsOf(reference.conditions, reference.metadata).codes,
+          options,
+          headTakes(model.reconLoss),
+        )
+      : null;
   head?.json.levels.forEach(({ not_calibrated: reason }, level) => {
     if (reason !== undefined)
       options.onNote?.({
@@ -259,10 +264,20 @@ async function readReference(data: AnnData, options: TrainOptions): Promise<Refe
   const cellTypeKeys = options.cellTypeKeys ?? [];
   const harmonised =
     options.labelMap && (await renameLabels(obs, cellTypeKeys, options.labelMap, note, { keep }));
+  let isForced = false;
   const labels = await readLabels(harmonised?.obs ?? obs, cellTypeKeys, options.unlabeled, {
     keep,
     note,
-    check: (key, factor) => checkGroups(obs, key, factor, "cell type", options),
+    check: async (key, factor) => {
+      await checkGroups(obs, key, factor, "cell type", options);
+      const reason = noGroups(key, factor);
+      if (reason === null) return;
+      isForced = true;
+      note({
+        level: "warning",
+        message: `obs['${key}'] has ${reason}. No classifier is trained for such labels; cells get that of the nearest prototype.`,
+      });
+    },
   });
   await noteCellxgene(data, note);
   const { reconLoss = defaults.reconLoss } = options;
@@ -309,6 +324,7 @@ async function readReference(data: AnnData, options: TrainOptions): Promise<Refe
     conditions,
     combinations: table.codes,
     labels,
+    isForced,
     metadata: metadata?.some(({ columns }) => columns.length > 0) ? metadata : null,
     nameMaps: {
       ...(renamed && { gene_map: renamed.report }),
@@ -334,7 +350,7 @@ function tellMetadata(
 async function calibrateLevels(
   trainer: Trainer,
   { split, prototypes }: TrainingResult,
-  labels: Labels,
+  { labels, isForced }: Pick<ReferenceData, "labels" | "isForced">,
   dataset: Dataset,
   note: (note: Note) => void,
 ): Promise<LevelCalibration[]> {
@@ -351,8 +367,9 @@ async function calibrateLevels(
           `Fewer than ${fewHeldOut} held-out cells (${heldOut.length}) have a label of '${key}': its distances are ` +
           "calibrated on training cells too, and its uncertainties will be too small.",
       });
-    const cells =
+    const all =
       heldOut.length >= fewHeldOut ? heldOut : Int32Array.from([...heldOut, ...labelled(split.train)]);
+    const cells = isForced ? all.subarray(0, mostForced) : all;
     const own = Int32Array.from(cells, (cell) => dataset.labels[cell * dataset.levels + position]!);
     const level: Level = { key, types: Array.from(types) };
     calibrations.push(calibrate(await trainer.encode(cells), own, level, prototypes));
