@@ -22,19 +22,23 @@ def arguments():
 
 
 def read(folder, all_genes=False):
-    """Reference and query with raw counts (CSR, float32), of the variable genes unless all_genes."""
+    """Reference and query with raw counts (CSR, float32), of the variable genes unless all_genes.
+
+    obs depth: counts of all genes.
+    """
     parts = [ad.read_h5ad(f"{folder}/{name}.h5ad") for name in ("reference", "query")]
     for part in parts:
         for column in part.obs:
             part.obs[column] = part.obs[column].astype(str)
+        part.obs["depth"] = np.asarray(part.X.sum(1)).ravel()
     return parts if all_genes else [part[:, part.var["variable"].values].copy() for part in parts]
 
 
 def log_normalized(data):
-    """A copy with log1p of counts per 10,000."""
+    """A copy with log1p of counts per 10,000 counts of all genes."""
     data = data.copy()
-    depth = np.asarray(data.X.sum(1)).ravel()
-    data.X = sp.csr_matrix(sp.diags(1e4 / np.where(depth > 0, depth, 1)) @ data.X, dtype=np.float32)
+    scale = 1e4 / np.maximum(data.obs["depth"].values, 1)
+    data.X = sp.csr_matrix(sp.diags(scale) @ data.X, dtype=np.float32)
     np.log1p(data.X.data, out=data.X.data)
     return data
 
