@@ -34,6 +34,7 @@ const mapped: QueryCells = {
     { key: "donor", column: "donor", names: ["a", "b"], codes: query.codes.map((code) => code % 2) },
   ],
   verdict: null,
+  clusters: [],
   facts: {},
   levels: [
     {

@@ -154,7 +154,7 @@ async function saidOfParts(model: ScPoli, parts: readonly Part[], seed: number):
     notFlagged: null as string | null,
   };
   for (const { rows, data } of parts) {
-    const mapping = await model.map(data, { seed, training: false });
+    const mapping = await model.map(data, { seed, training: false, force: true });
     const own = saidOf(mapping.predictions[0]!, mapping.model.stored.json.cell_types);
     rows.forEach((row, i) => {
       said.novelty[row] = own.novelty[i]!;

@@ -1,211 +1,146 @@
-// npm run bench:unknown [-- SET ...]: how well cells of a type that the reference has not are found, each
-// type with at least 20 query cells left out in turn, three seeds, beside the paper's distance. Needs
-// ../shared/data. Results of single runs are kept in .cache/unknown (delete it to start afresh); the tables
-// go to bench/results/unknown.csv and docs/labels.md.
-import { existsSync, writeFileSync } from "node:fs";
+// npm run bench:unknown [-- --seeds N] [SET ...]: what labels, novelty and flags are worth. Each type with at
+// least 20 query cells is left out of the reference in turn, then nothing is; the query is mapped as it is, in
+// two halves, and each of its types alone. Nothing is chosen on these queries (study:novelty looks at
+// references). Needs ../shared/data. Results of single runs are kept in .cache/unknown (delete it to start
+// afresh); the tables go to bench/results/unknown.csv and docs/labels.md.
+import { existsSync, mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { ScPoli, type LevelPrediction } from "../dist/index.js";
+import { parseArgs } from "node:util";
 import { writeSection } from "./sections.ts";
-import {
-  cached,
-  configurations,
-  mean,
-  openTransfer,
-  seeds,
-  settings,
-  sharedData,
-  type Configuration,
-} from "./transfer.ts";
+import { cached, configurations, mean, sharedData, type Configuration } from "./transfer.ts";
+import { leastCells, leftOutTypes, runUnknown, type Run } from "./unknown-runs.ts";
 
-const sets = ["panc8", "pbmc3", "kang16"];
-const leastCells = 20;
 const root = new URL("..", import.meta.url).pathname;
 const cache = join(root, ".cache/unknown");
+const mixology: Configuration = {
+  name: "mixology",
+  file: "mixology",
+  condition: "batch",
+  label: "cell_type",
+  query: ["celseq2_5cl_p3"],
+};
+const sets = ["panc8", "pbmc3", "kang16", "onek1k"].map((set) =>
+  configurations.find(({ name }) => name === set)!,
+);
 
-/** What one rule says of one query. */
-interface Figures {
-  /** of the uncertainty, for cells of the unknown type among all; null where none is left out */
-  readonly auroc: number | null;
-  /** shares of the cells of known and of the unknown type that are flagged */
-  readonly known_flagged: number;
-  readonly unknown_found: number | null;
-  /** largest share flagged of a known type with at least 20 cells */
-  readonly most_flagged: number;
-  /** AUROC for wrong labels among cells of known types */
-  readonly error: number;
-}
-type Run = Readonly<Record<"novelty" | "distance", Figures>>;
-
-/** Share of pairs in which the first kind has the larger value, ties counting half. */
-function auroc(isFirst: readonly boolean[], values: ArrayLike<number>): number {
-  const order = Array.from(isFirst.keys()).sort((a, b) => values[a]! - values[b]!);
-  let [sum, firsts] = [0, 0];
-  for (let from = 0; from < order.length;) {
-    let to = from;
-    while (to < order.length && values[order[to]!] === values[order[from]!]) to++;
-    for (let at = from; at < to; at++)
-      if (isFirst[order[at]!]) {
-        sum += (from + to - 1) / 2 + 1;
-        firsts++;
-      }
-    from = to;
-  }
-  return (sum - (firsts * (firsts + 1)) / 2) / (firsts * (isFirst.length - firsts));
+interface Result {
+  readonly set: string;
+  readonly leftOut: string | null;
+  /** by seed */
+  readonly runs: readonly Run[];
 }
 
-export function figuresOf(
-  { predicted, uncertainty, unknown }: LevelPrediction,
-  names: readonly string[],
-  truth: readonly string[],
-  known: ReadonlySet<string>,
-  leftOut: string | null,
-): Figures {
-  const cells = Array.from(truth.keys()).filter((cell) => known.has(truth[cell]!) || truth[cell] === leftOut);
-  const ofKnown = cells.filter((cell) => known.has(truth[cell]!));
-  const flaggedShare = (own: readonly number[]): number => mean(own.map((cell) => unknown[cell]!));
-  const ofType = [...known]
-    .map((type) => ofKnown.filter((cell) => truth[cell] === type))
-    .filter((own) => own.length >= leastCells);
-  return {
-    auroc:
-      leftOut === null
-        ? null
-        : auroc(
-            cells.map((cell) => truth[cell] === leftOut),
-            cells.map((cell) => uncertainty[cell]!),
-          ),
-    known_flagged: flaggedShare(ofKnown),
-    unknown_found: leftOut === null ? null : flaggedShare(cells.filter((cell) => truth[cell] === leftOut)),
-    most_flagged: Math.max(...ofType.map(flaggedShare)),
-    error: auroc(
-      ofKnown.map((cell) => names[predicted[cell]!] !== truth[cell]),
-      ofKnown.map((cell) => uncertainty[cell]!),
+const columns: Readonly<Record<string, (run: Run) => number | null>> = {
+  auroc: ({ novelty }) => novelty.company.auroc,
+  found: ({ novelty }) => novelty.company.found,
+  found_in_halves: ({ novelty }) => novelty.halves.found,
+  flagged: ({ novelty }) => novelty.company.flagged,
+  worst: ({ novelty }) => novelty.company.worst,
+  alone_auroc: ({ novelty }) => novelty.alone.auroc,
+  alone_found: ({ novelty }) => novelty.alone.found,
+  alone_flagged: ({ novelty }) => novelty.alone.flagged,
+  alone_worst: ({ novelty }) => novelty.alone.worst,
+  changed: ({ changed }) => changed,
+  own_flagged: ({ own }) => own,
+  accuracy: ({ labels }) => labels.accuracy,
+  errors: ({ labels }) => labels.errors,
+  calibration: ({ labels }) => labels.calibration,
+};
+type Column = keyof typeof columns;
+
+/** Mean over seeds; NaN where no run has it. */
+function value({ runs }: Result, column: Column): number {
+  return mean(runs.flatMap((run) => columns[column]!(run) ?? []));
+}
+
+function shown(number: number, digits = 2): string {
+  return Number.isNaN(number) ? "" : number.toFixed(digits);
+}
+
+function tabulate(results: readonly Result[]): void {
+  const rows = results.flatMap(({ set, leftOut, runs }) =>
+    runs.map((run, seed) =>
+      [
+        set,
+        `"${leftOut ?? ""}"`,
+        seed,
+        ...Object.values(columns).map((of) => of(run)?.toFixed(4) ?? ""),
+        `"${run.notFlagged ?? ""}"`,
+      ].join(","),
     ),
-  };
-}
-
-/**
- * One reference without a type (or with all), and its query.
- * @param training - besides the settings of all runs
- */
-export async function scoreUnknown(
-  configuration: Configuration,
-  leftOut: string | null,
-  seed: number,
-  folder: string,
-  training: { readonly epochs?: number; readonly hiddenLayerSizes?: readonly number[] } = {},
-): Promise<Run> {
-  const { condition, label } = configuration;
-  const transfer = await openTransfer(
-    { ...configuration, leftOut: leftOut === null ? [] : [leftOut] },
-    folder,
-    configuration.name,
   );
-  try {
-    const { reference, query, truth, known } = transfer;
-    const model = await ScPoli.train(reference, {
-      conditionKeys: [condition],
-      cellTypeKeys: [label],
-      seed,
-      eta: settings.eta,
-      embeddingDims: settings.embeddingDims,
-      genes: reference.nVars > settings.genes ? settings.genes : undefined,
-      ...training,
-    });
-    const mapping = await model.map(query, { seed, training: training.epochs === undefined });
-    const byDistance = await mapping.model.embed(query, { uncertainty: "distance" });
-    const names = mapping.model.stored.json.cell_types;
-    const figures = (level: LevelPrediction): Figures => figuresOf(level, names, truth, known, leftOut);
-    return { novelty: figures(mapping.predictions[0]!), distance: figures(byDistance.predictions[0]!) };
-  } finally {
-    transfer.close();
-  }
-}
-
-/** Cell types with enough cells in the query, then null: nothing left out. */
-export async function leftOutTypes(configuration: Configuration, folder: string): Promise<(string | null)[]> {
-  const transfer = await openTransfer(configuration, folder, configuration.name);
-  transfer.close();
-  const { truth, known } = transfer;
-  return [
-    ...[...known].filter((type) => truth.filter((own) => own === type).length >= leastCells).sort(),
-    null,
-  ];
-}
-
-const figures = ["auroc", "known_flagged", "most_flagged", "unknown_found", "error"] as const;
-const rules = ["novelty", "distance"] as const;
-
-function tabulate(
-  results: readonly {
-    readonly set: string;
-    readonly leftOut: string | null;
-    readonly runs: readonly Run[];
-  }[],
-): void {
-  const rows = [`set,left_out,rule,seed,${figures.join(",")}`];
-  for (const { set, leftOut, runs } of results)
-    runs.forEach((run, seed) =>
-      rules.forEach((rule) =>
-        rows.push(
-          [set, `"${leftOut ?? ""}"`, rule, seed, ...figures.map((figure) => run[rule][figure] ?? "")].join(
-            ",",
-          ),
-        ),
-      ),
-    );
-  writeFileSync(join(root, "bench/results/unknown.csv"), `${rows.join("\n")}\n`);
-  const own = (
-    runs: readonly Run[],
-    rule: (typeof rules)[number],
-    figure: (typeof figures)[number],
-  ): number => mean(runs.map((run) => run[rule][figure] ?? NaN));
-  const shown = (value: number): string => (Number.isNaN(value) ? "" : value.toFixed(2));
+  mkdirSync(join(root, "bench/results"), { recursive: true });
+  writeFileSync(
+    join(root, "bench/results/unknown.csv"),
+    `set,left_out,seed,${Object.keys(columns).join(",")},not_flagged\n${rows.join("\n")}\n`,
+  );
   const left = results.filter(({ leftOut }) => leftOut !== null);
-  const share = (rule: (typeof rules)[number], least: number): string =>
-    `${left.filter(({ runs }) => own(runs, rule, "auroc") >= least).length} of ${left.length}`;
+  const whole = results.filter(({ leftOut }) => leftOut === null);
+  const over = (of: readonly Result[], column: Column): number =>
+    mean(of.map((result) => value(result, column)).filter((number) => !Number.isNaN(number)));
+  const most = (of: readonly Result[], column: Column): number =>
+    Math.max(...of.map((result) => value(result, column)).filter((number) => !Number.isNaN(number)));
+  const summary = [
+    `- AUROC in company ${shown(over(left, "auroc"), 3)} on the mean of ${left.length} types, at least 0.85 on ${left.filter((result) => value(result, "auroc") >= 0.85).length} of them; alone ${shown(over(left, "alone_auroc"), 3)}.`,
+    `- Found: ${shown(over(left, "found"))} in company, ${shown(over(left, "found_in_halves"))} in halves, ${shown(over(left, "alone_found"))} alone (${shown(over(left, "alone_found") / over(left, "found"))} of that in company).`,
+    `- Flagged among known cells: ${shown(over(results, "flagged"), 3)} in company, ${shown(over(results, "alone_flagged"), 3)} alone on the mean; the worst type of a run ${shown(over(results, "worst"))} and ${shown(over(results, "alone_worst"))} on the mean, ${shown(most(results, "worst"))} and ${shown(most(results, "alone_worst"))} at most. Cells of the reference itself: ${shown(over(whole, "own_flagged"), 3)}, at most ${shown(most(whole, "own_flagged"), 3)}.`,
+    `- Known cells whose flag is not the same in company, halves and alone: ${shown(over(results, "changed"), 3)} on the mean, ${shown(most(results, "changed"), 3)} at most.`,
+    `- Labels with nothing left out: accuracy ${shown(over(whole, "accuracy"), 3)}, AUROC of \`_uncert\` for wrong labels ${shown(over(whole, "errors"), 3)}, expected calibration error of \`_prob\` ${shown(over(whole, "calibration"), 3)}; with a type left out ${shown(over(left, "accuracy"), 3)}, ${shown(over(left, "errors"), 3)} and ${shown(over(left, "calibration"), 3)}.`,
+  ];
+  const table: readonly Column[] = [
+    "auroc",
+    "found",
+    "flagged",
+    "worst",
+    "alone_auroc",
+    "alone_found",
+    "alone_flagged",
+    "alone_worst",
+    "changed",
+    "own_flagged",
+    "errors",
+    "calibration",
+  ];
   writeSection(join(root, "docs/labels.md"), "Unknown cells", [
-    `Each cell type with at least ${leastCells} query cells left out of the reference in turn; mean of ${seeds.length} seeds. AUROC: the uncertainty, for cells of that type among all cells of the query. Found: share of them that`,
-    "is flagged unknown. Flagged: share of the cells of known types that is; most: of the type (with at least 20 query cells) with the largest share. Error: AUROC of the uncertainty for wrong labels among cells of known types.",
-    "`distance`: the paper's distance to the nearest prototype, with its own threshold (95 % of held-out cells of the reference's own conditions are closer). Where nothing is left out, only the cells of known types are.",
+    `Each cell type with at least ${leastCells} query cells left out of the reference in turn; mean of ${Math.max(...results.map(({ runs }) => runs.length))} seed(s). Made by \`npm run bench:unknown\`; single runs: \`bench/results/unknown.csv\`.`,
     "",
-    "Made by `npm run bench:unknown` (single runs: `bench/results/unknown.csv`).",
+    ...summary,
     "",
-    "| data set | left out | AUROC | found | flagged | most | error | distance: AUROC | found | flagged | most | error |",
-    `|${" --- |".repeat(12)}`,
-    ...results.map(({ set, leftOut, runs }) => {
-      const cells = rules.flatMap((rule) =>
-        (["auroc", "unknown_found", "known_flagged", "most_flagged", "error"] as const).map((figure) =>
-          shown(own(runs, rule, figure)),
-        ),
-      );
-      return `| ${set} | ${leftOut ?? "nothing"} | ${cells.join(" | ")} |`;
-    }),
+    "AUROC: of the novelty, for cells of the left-out type among all. Found: share of them that is flagged.",
+    `Flagged: share of the cells of known types that is; worst: of the type (with at least ${leastCells} query cells) with the largest share. Alone: each type mapped as a query of its own.`,
+    "Changed: known cells whose flag is not the same in company, halves and alone. Own: the reference's own cells. Errors: AUROC of `_uncert` for wrong labels. Calibration: expected calibration error of `_prob`.",
     "",
-    `AUROC of at least 0.85: ${share("novelty", 0.85)} types (distance: ${share("distance", 0.85)}); of at least 0.95: ${share("novelty", 0.95)} (${share("distance", 0.95)}); mean ${mean(left.map(({ runs }) => own(runs, "novelty", "auroc"))).toFixed(3)} (${mean(left.map(({ runs }) => own(runs, "distance", "auroc"))).toFixed(3)}).`,
+    "| data set | left out | AUROC | found | flagged | worst | alone: AUROC | found | flagged | worst | changed | own | errors | calibration |",
+    `|${" --- |".repeat(14)}`,
+    ...results.map(
+      (result) =>
+        `| ${result.set} | ${result.leftOut ?? "nothing"} | ${table.map((column) => shown(value(result, column))).join(" | ")} |`,
+    ),
   ]);
-  console.log(rows.join("\n"));
+  console.log(summary.join("\n"));
 }
 
-if (import.meta.url === `file://${process.argv[1]}`) {
-  if (!existsSync(sharedData)) {
-    console.log(`bench:unknown needs ${sharedData}, which is not there; nothing measured.`);
-    process.exit(0);
-  }
-  const asked = process.argv.slice(2);
-  const results: { set: string; leftOut: string | null; runs: Run[] }[] = [];
-  for (const configuration of configurations.filter(
-    ({ name }) => sets.includes(name) && (asked.length === 0 || asked.includes(name)),
-  ))
-    for (const leftOut of await leftOutTypes(configuration, cache)) {
-      const runs: Run[] = [];
-      for (const seed of seeds)
-        runs.push(
-          await cached(cache, `${configuration.name}-${leftOut ?? "nothing"}-s${seed}`, () =>
-            scoreUnknown(configuration, leftOut, seed, cache),
-          ),
-        );
-      results.push({ set: configuration.name, leftOut, runs });
-    }
-  tabulate(results);
+if (!existsSync(sharedData)) {
+  console.log(`bench:unknown needs ${sharedData}, which is not there; nothing measured.`);
+  process.exit(0);
 }
+const { values, positionals } = parseArgs({
+  options: { seeds: { type: "string", default: "3" } },
+  allowPositionals: true,
+});
+const results: Result[] = [];
+for (const configuration of [...sets, mixology].filter(
+  ({ name }) => positionals.length === 0 || positionals.includes(name),
+))
+  for (const leftOut of (await leftOutTypes(configuration, cache)).reverse()) {
+    const runs: Run[] = [];
+    for (let seed = 0; seed < Number(values.seeds); seed++) {
+      const name = `${configuration.name}-${leftOut ?? "nothing"}-s${seed}`;
+      const { whole } = await cached(cache, name, () =>
+        runUnknown(configuration, leftOut, seed, cache, { whole: async (model) => model }),
+      );
+      runs.push(whole);
+    }
+    results.push({ set: configuration.name, leftOut, runs });
+    tabulate(results);
+  }

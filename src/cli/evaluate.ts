@@ -213,6 +213,7 @@ function transferText(found: LabelTransfer, pred: string): string {
     calibration,
     errors_by_uncertainty,
     unknown_types_by_uncertainty,
+    unknown_types_by_novelty,
     flags,
   } = found;
   const lines = [
@@ -249,7 +250,9 @@ function transferText(found: LabelTransfer, pred: string): string {
     );
   if (errors_by_uncertainty)
     lines.push(`  The uncertainty finds wrong labels: ${rocText(errors_by_uncertainty)}.`);
-  if (unknown_types_by_uncertainty)
+  if (unknown_types_by_novelty)
+    lines.push(`  The novelty finds cells of unknown types: ${rocText(unknown_types_by_novelty)}.`);
+  else if (unknown_types_by_uncertainty)
     lines.push(`  It finds cells of unknown types: ${rocText(unknown_types_by_uncertainty)}.`);
   if (flags)
     lines.push(
@@ -297,6 +300,7 @@ function csv({ embeddings, label_transfer: labels }: Evaluation, pred: string | 
       calibration,
       errors_by_uncertainty,
       unknown_types_by_uncertainty,
+      unknown_types_by_novelty,
       types,
     } = labels;
     const numbers = {
@@ -309,6 +313,7 @@ function csv({ embeddings, label_transfer: labels }: Evaluation, pred: string | 
       expected_calibration_error: calibration?.expected_calibration_error ?? null,
       auroc_errors: errors_by_uncertainty?.auroc ?? null,
       auroc_unknown_types: unknown_types_by_uncertainty?.auroc ?? null,
+      auroc_unknown_types_by_novelty: unknown_types_by_novelty?.auroc ?? null,
     };
     for (const [name, value] of Object.entries(numbers)) rows.push(["labels", pred!, name, value, null]);
     for (const { cell_type, cells, predicted, precision, recall, f1 } of types)

@@ -407,6 +407,7 @@ async function transfer(
     names,
     isKnown: Uint8Array.from(names, (name) => (known.has(name) ? 1 : 0)),
     uncertainty: await numbers(options.uncertaintyKey, "uncert"),
+    novelty: await numbers(undefined, "novelty"),
     probability: await numbers(options.probabilityKey, "prob"),
     flagged:
       flagged?.kind === "boolean"

@@ -20,6 +20,8 @@ export interface TransferInput {
   readonly isKnown: Uint8Array;
   /** (N) high where unsure; NaN where missing. null: none */
   readonly uncertainty: Float64Array | null;
+  /** (N) high where unlike every known type; NaN where missing. Default: none */
+  readonly novelty?: Float64Array | null;
   /** (N) probability of the prediction, 0..1; NaN where missing. null: none */
   readonly probability: Float64Array | null;
   /** (N) 1 where the cell is called unknown. null: not told */
@@ -97,6 +99,8 @@ export interface LabelTransfer {
   /** null where there is nothing to tell apart, or no uncertainty */
   readonly errors_by_uncertainty: Roc | null;
   readonly unknown_types_by_uncertainty: Roc | null;
+  /** the same by the novelty, where there is one; `uncertainty` of its curve is the novelty */
+  readonly unknown_types_by_novelty: Roc | null;
   /** accuracy of the cells that stay when the most uncertain are left out */
   readonly kept:
     readonly { readonly share: number; readonly uncertainty: number; readonly accuracy: number }[] | null;
@@ -113,7 +117,7 @@ export interface LabelTransfer {
 }
 
 export function scoreLabelTransfer(input: TransferInput): LabelTransfer {
-  const { truth, predicted, isKnown, uncertainty, probability } = input;
+  const { truth, predicted, isKnown, uncertainty, novelty, probability } = input;
   const all = Array.from(truth.keys());
   const known = all.filter((cell) => isKnown[truth[cell]!]);
   const types = typeScores(input, known);
@@ -141,6 +145,13 @@ export function scoreLabelTransfer(input: TransferInput): LabelTransfer {
     errors_by_uncertainty: uncertainty && roc(withUncertainty, uncertainty, isWrong),
     unknown_types_by_uncertainty:
       uncertainty && roc(withUncertainty, uncertainty, (cell) => !isKnown[truth[cell]!]),
+    unknown_types_by_novelty: novelty
+      ? roc(
+          all.filter((cell) => !Number.isNaN(novelty[cell]!)),
+          novelty,
+          (cell) => !isKnown[truth[cell]!],
+        )
+      : null,
     kept: uncertainty && keptAccuracy(withUncertainty, uncertainty, (cell) => !isWrong(cell)),
     flags: flags(input, all, isWrong),
   };

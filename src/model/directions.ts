@@ -17,23 +17,32 @@ export function mainCoordinates(
   const n = rows.indptr.length - 1;
   const mean = new Float64Array(genes);
   for (let at = 0; at < rows.indptr[n]!; at++) mean[rows.indices[at]!]! += rows.values[at]! / n;
-  let basis = orthonormal(
-    Float64Array.from({ length: genes * P }, () => random.normal()),
-    genes,
-    P,
-  );
   const products = new SparseProducts(rows, genes, P);
+  let basis: Float64Array = new Float64Array(genes * P);
   const project = (): Float64Array => {
     const projected = products.along(basis);
     const shift = rowTimes(mean, basis, P);
     for (let i = 0; i < n; i++) for (let p = 0; p < P; p++) projected[i * P + p]! -= shift[p]!;
     return projected;
   };
+  // the places sum to zero, so that the mean needs not be taken off once more
+  let places = centred(
+    Float64Array.from({ length: n * P }, () => random.normal()),
+    n,
+    P,
+  );
   for (let round = 0; round < rounds; round++) {
-    // the projected cells sum to zero, so that the mean needs not be taken off once more
-    basis = orthonormal(products.back(project()), genes, P);
+    basis = orthonormal(products.back(places), genes, P);
+    places = project();
   }
-  return project();
+  return places;
+}
+
+/** Points (n, P) less their mean. */
+function centred(points: Float64Array, n: number, P: number): Float64Array {
+  const mean = new Float64Array(P);
+  points.forEach((value, at) => (mean[at % P]! += value / n));
+  return points.map((value, at) => value - mean[at % P]!);
 }
 
 /** Product of a row (G) with a table (G, P). */

@@ -64,15 +64,17 @@ export function sureLabels(probability: Float32Array): Uint8Array {
 
 /**
  * What the cells of a condition have more than the reference, whatever their type: for cells taken for a type,
- * from the cells of the *other* types, so that a new type never hides itself.
+ * from the cells of the *other* types, so that a new type never hides itself; without company, none.
  */
 export class QueryOffsets {
-  /** each (G) */
-  readonly table: Float64Array[] = [];
+  /** each (G); the first is none */
+  readonly table: Float64Array[];
   /** (K) whether the other types carry weight in the query, and the type is in company */
   readonly inCompany: readonly boolean[];
-  /** first of a condition's offsets in the table; those of few cells share that of the whole query */
-  readonly #first = new Map<number, number>();
+  /** per type, where its offset in the whole query is in the table */
+  readonly #whole: readonly number[];
+  /** the same of each condition; those of few cells share that of the whole query */
+  readonly #own = new Map<number, readonly number[]>();
 
   constructor(cells: OffsetCells, { means }: TypeProfiles, types: readonly number[], genes: number) {
     const { conditions } = cells;
@@ -85,23 +87,29 @@ export class QueryOffsets {
     });
     const all = Array.from(conditions.keys());
     const whole = differences(cells, all, means, types, genes);
-    const none = new Float64Array(genes);
-    this.table.push(...whole.others.map((other) => mixed(other, none)));
+    this.table = [new Float64Array(genes)];
     this.inCompany = whole.others.map(({ weight }) => weight >= noOffset);
+    // of types that are there, and in company
+    const isThere = this.inCompany.map((yes, type) => yes && cells.position.includes(type));
+    const added = ({ others }: typeof whole, from: (type: number) => Float64Array): number[] =>
+      others.map((other, type) => (isThere[type] ? this.table.push(mixed(other, from(type))) - 1 : 0));
+    this.#whole = added(whole, () => this.table[0]!);
     const room = Math.floor(offsetBytes / (8 * genes * K));
     const large = [...members]
       .filter(([, { length }]) => length >= leastOffsetCells && members.size > 1)
       .sort(([a, own], [b, other]) => other.length - own.length || a - b);
     for (const [condition, own] of large.slice(0, room)) {
-      this.#first.set(condition, this.table.length);
-      const { others } = differences(cells, own, means, types, genes);
-      this.table.push(...others.map((other, type) => mixed(other, this.table[type]!)));
+      const differing = differences(cells, own, means, types, genes);
+      this.#own.set(
+        condition,
+        added(differing, (type) => this.table[this.#whole[type]!]!),
+      );
     }
   }
 
   /** Which of the table is taken off a cell of a condition, in the neighbourhood of one taken for a type. */
   of(condition: number, type: number): number {
-    return (this.#first.get(condition) ?? 0) + type;
+    return (this.#own.get(condition) ?? this.#whole)[type]!;
   }
 }
 

@@ -9,6 +9,7 @@ import { ScPoliError } from "../errors.js";
 import type { StoredModel } from "../model/checkpoint.js";
 import { classify } from "../model/classify.js";
 import { Landmarks } from "../model/landmarks.js";
+import type { ClusterSummary } from "../mapping/mapping.js";
 import type { Verdict } from "../mapping/verdict.js";
 
 /** Names, and of each cell which of them, -1 for none. */
@@ -47,6 +48,8 @@ export interface QueryCells {
   readonly conditions: readonly (Groups & { readonly key: string; readonly column: string })[];
   readonly levels: readonly LevelCells[];
   readonly verdict: Verdict | null;
+  /** of the model's unlabelled prototypes; empty where the file tells none */
+  readonly clusters: readonly ClusterSummary[];
   /** uns["scpoli"] */
   readonly facts: UnsDict;
 }
@@ -154,6 +157,7 @@ export async function queryCells(
     conditions,
     levels,
     verdict: verdictOf(facts["verdict"]),
+    clusters: clustersOf(facts["clusters"]),
     facts,
   };
 }
@@ -220,6 +224,18 @@ function verdictOf(value: UnsValue | undefined): Verdict | null {
     return Array.isArray(parsed.reasons) && ["green", "amber", "red"].includes(parsed.light) ? parsed : null;
   } catch {
     return null; // written by something else
+  }
+}
+
+function clustersOf(value: UnsValue | undefined): ClusterSummary[] {
+  if (typeof value !== "string") return [];
+  try {
+    const parsed = JSON.parse(value) as ClusterSummary[];
+    return Array.isArray(parsed) && parsed.every(({ genes_up: up, genes_down: down }) => up && down)
+      ? parsed
+      : [];
+  } catch {
+    return []; // written by something else
   }
 }
 

@@ -20,6 +20,7 @@ import {
   factsHtml,
   labelTransferHtml,
   trainingHtml,
+  clustersHtml,
   uncertaintyHtml,
   verdictHtml,
 } from "./sections.js";
@@ -100,7 +101,11 @@ export async function makeReport(options: ReportOptions): Promise<string> {
     { id: "cells-view", title: "Cells", content: view ? cellViewHtml(view, query) : "" },
     { id: "genes", title: "Genes", content: geneHtml(genes, samples, reference, query) },
     { id: "labels", title: "Label transfer", content: query ? labelTransferHtml(query.levels) : "" },
-    { id: "uncertainty", title: "Uncertainty", content: uncertaintyHtml(query, reference) },
+    {
+      id: "uncertainty",
+      title: "Uncertainty and novelty",
+      content: uncertaintyHtml(query, reference) + clustersHtml(query?.clusters ?? []),
+    },
     { id: "composition", title: "Composition", content: compositionHtml(reference, query) },
     { id: "samples", title: "Samples", content: samplesHtml(samples) },
     { id: "metrics", title: "Metrics", content: metricsHtml(options.metrics) },

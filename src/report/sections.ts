@@ -6,7 +6,7 @@ import { groupColour } from "../plots/palette.js";
 import { escapeText, type Plot } from "../plots/svg.js";
 import type { Verdict } from "../mapping/verdict.js";
 import { type Groups, type LevelCells, type QueryCells, type ReferenceCells } from "./cells.js";
-import { figure, figures } from "./html.js";
+import { figure, figures, tableHtml } from "./html.js";
 import { scoreLevel, transferFigures } from "./transfer-figures.js";
 
 export function factsHtml(facts: readonly (readonly [name: string, value: string])[]): string {
@@ -139,6 +139,23 @@ function flowHtml(level: LevelCells, given: Groups): string {
       `${given.names[rows[row]!]} to ${names[columns[column]!]}: ${counts[rows[row]!]![columns[column]!]} cells`,
   });
   return `<p>The file has labels of its own at the level ${escapeText(key)}: the prediction is the same for ${right.toLocaleString("en-US")} of ${labelled.toLocaleString("en-US")} cells (${((100 * right) / Math.max(1, labelled)).toFixed(1)} %, those flagged unknown included).</p>${figure(plot)}${figures(transferFigures(scoreLevel(level, given), key))}`;
+}
+
+/** Clusters of the query, how novel they are and by which genes. */
+export function clustersHtml(clusters: QueryCells["clusters"]): string {
+  const shown = clusters.filter(({ cells }) => cells > 0);
+  if (shown.length === 0) return "";
+  const rows = shown.map((own) => [
+    own.cluster,
+    own.cells,
+    own.predicted ?? "",
+    own.unknown,
+    own.novelty === null ? "not calibrated" : `${own.novelty.toFixed(2)}${own.is_novel ? ", novel" : ""}`,
+    own.genes_up.join(", "),
+    own.genes_down.join(", "),
+  ]);
+  const columns = ["cluster", "cells", "mostly called", "unknown", "novelty", "more of", "less of"];
+  return `<p>Clusters found without looking at labels. Novelty: how unlike every known type a cluster is as a whole. Genes: what it has more and less of than any mixture of known types explains, the most first; they tell something of novel clusters.</p>${tableHtml({ columns, rows })}`;
 }
 
 /** Distributions of uncertainty and novelty, with the threshold on the one that flags. */

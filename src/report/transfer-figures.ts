@@ -23,7 +23,7 @@ const short = (value: number): string => value.toFixed(3);
  * to the model.
  */
 export function scoreLevel(
-  { types, predicted, uncertainty, probability, unknown }: LevelCells,
+  { types, predicted, uncertainty, novelty, probability, unknown }: LevelCells,
   given: Groups,
 ): LabelTransfer {
   const cells = Int32Array.from(given.codes.keys()).filter(
@@ -36,6 +36,7 @@ export function scoreLevel(
     names: given.names,
     isKnown: Uint8Array.from(given.names, (_, name) => (name < types.length ? 1 : 0)),
     uncertainty: of(uncertainty),
+    novelty: novelty && of(novelty),
     probability: of(probability),
     flagged: Uint8Array.from(cells, (cell) => unknown[cell]!),
   });
@@ -47,11 +48,13 @@ export function transferFigures(
     calibration,
     errors,
     errors_by_uncertainty: wrong,
-    unknown_types_by_uncertainty: unknown,
+    unknown_types_by_uncertainty,
+    unknown_types_by_novelty,
     kept,
   }: LabelTransfer,
   of: string,
 ): Plot[] {
+  const unknown = unknown_types_by_novelty ?? unknown_types_by_uncertainty;
   return [
     ...(calibration ? [reliability(calibration, of)] : []),
     ...(errors ? [errorsByUncertainty(errors, of)] : []),
@@ -60,7 +63,7 @@ export function transferFigures(
           rocCurves(
             [
               ["wrong labels", wrong],
-              ["unknown types", unknown],
+              [unknown_types_by_novelty ? "unknown types, by novelty" : "unknown types", unknown],
             ],
             of,
           ),
@@ -146,7 +149,7 @@ function rocCurves(curves: readonly (readonly [what: string, roc: Roc | null])[]
   );
   return {
     ...lineChart({
-      title: `What the uncertainty finds (ROC): ${of}`,
+      title: `What uncertainty and novelty find (ROC): ${of}`,
       isSquare: true,
       legend: "to be found: AUROC (cells)",
       x: { label: "share of the other cells above the threshold", range: whole },

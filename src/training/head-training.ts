@@ -21,13 +21,13 @@ export interface TrainedHead {
 }
 
 /** Candidates, ascending: the stronger penalty is where the next one starts. */
-const inversePenalties = [0.003, 0.02, 0.1, 0.5];
+const inversePenalties = [0.005, 0.05, 0.5];
 const typeExponents = [0.5, 0, 1];
 /** Cells that are left out in turn, at most, rare types first. */
-const mostCalibrationCells = 3000;
+const mostCalibrationCells = 2500;
 /** L-BFGS on a part, and on all cells. */
-const partFit = { mostSteps: 12, tolerance: 1e-3 };
-const wholeFit = { mostSteps: 40, tolerance: 1e-4 };
+const partFit = { mostSteps: 10, tolerance: 1e-3 };
+const wholeFit = { mostSteps: 20, tolerance: 1e-4 };
 /** Bounds of the temperature: left-out conditions are few, and an extreme one is theirs alone. */
 const temperatures = [0.5, 3] as const;
 /** Conditions with profiles of their own: those with the most cells. */

@@ -18,7 +18,7 @@ import { Random } from "../random.js";
 import { rowsAt } from "./labelled-cells.js";
 
 /** Queries of one type that are made of left-out cells, at most, and cells of one at least. */
-const [mostAlone, leastAlone] = [80, 5];
+const [mostAlone, leastAlone] = [60, 5];
 
 /** Cells of a reference, each labelled by a head that was trained without its donor. */
 export interface LeftOutCells {
