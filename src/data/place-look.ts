@@ -59,7 +59,7 @@ export interface Look {
 const lookCells = 256;
 const lookValues = 200_000;
 /** Cells of a block whose values are compared with each other. */
-const comparedCells = 32;
+const comparedCells = 8;
 /** Fewer values than this say nothing of their distribution. */
 const leastValues = 100;
 const leastCells = 20;
@@ -126,10 +126,10 @@ class Sight {
     }
   }
 
-  #compare(values: ArrayLike<number>): void {
+  #compare(values: Iterable<number> & ArrayLike<number>): void {
     if (values.length < leastCells) return;
     this.#compared++;
-    if (new Set(Array.from(values)).size > 0.9 * values.length) this.#different++;
+    if (new Set(values).size > 0.9 * values.length) this.#different++;
   }
 
   look(): Look {
