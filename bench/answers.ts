@@ -4,6 +4,7 @@
 // (SCPOLI_REFERENCE_PYTHON).
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { comparisonOfSamples } from "./answers/comparison.ts";
 import { markersOnRealData } from "./answers/markers.ts";
 import { root } from "./answers/section.ts";
 import type { Section } from "./answers/section.ts";
@@ -11,6 +12,7 @@ import { markersSpeed } from "./answers/speed.ts";
 
 const sections: Readonly<Record<string, () => Promise<Section>>> = {
   markers: markersOnRealData,
+  comparison: comparisonOfSamples,
   speed: markersSpeed,
 };
 
