@@ -27,6 +27,7 @@ export {
   type TypeComparison,
 } from "./comparison/compare.js";
 export {
+  comparisonGeneSets,
   comparisonTables,
   writeComparison,
   writeComparisonTables,
@@ -90,7 +91,15 @@ export type {
 export type { Covariate, CovariateKinds } from "./samples/covariates.js";
 export type { SampleDistances } from "./samples/distances.js";
 export type { SampleExpression } from "./samples/expression.js";
-export type { GeneCorrelation, GeneCounts, GeneSet, OverRepresentation } from "./samples/genes.js";
+export {
+  enrichGeneSets,
+  readGeneSets,
+  type GeneCorrelation,
+  type GeneCounts,
+  type GeneSet,
+  type GeneSetEnrichment,
+  type OverRepresentation,
+} from "./samples/genes.js";
 export type { Explained, Guidance } from "./samples/guidance.js";
 export { writeSamples, writeTables } from "./samples/sample-file.js";
 export { samplePlots, writePlots } from "./samples/sample-plots.js";

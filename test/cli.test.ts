@@ -144,7 +144,16 @@ describe("help and arguments", () => {
       "--key-added",
       "--memory",
     ],
-    compare: ["-o", "--between", "--sample-key", "--within", "--covariates", "--min-cells", "--tables"],
+    compare: [
+      "-o",
+      "--between",
+      "--sample-key",
+      "--within",
+      "--covariates",
+      "--min-cells",
+      "--tables",
+      "--gene-sets",
+    ],
     expression: ["-o", "--as", "--average", "--genes", "--samples", "--library-size", "--condition-key"],
     demo: ["-o"],
   };

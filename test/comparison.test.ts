@@ -1,7 +1,7 @@
 // Comparisons of samples: the numbers of limma and edgeR (carried, see fixtures/make_comparison.R), calibrated P
 // values, and what is refused.
 import assert from "node:assert/strict";
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { before, describe, test } from "node:test";
 import { AnnData, compareSamples, writeH5ad, type CompareOptions } from "../dist/index.js";
@@ -272,14 +272,25 @@ describe("a file of eight samples", () => {
 
   test("the command line writes tables and uns", async () => {
     const out = join(folder, "out.h5ad");
+    writeFileSync(
+      join(folder, "sets.gmt"),
+      "response\t\tGENE0\tgene1\tgene2\nother\t\tgene3\tgene4\tgene5\n",
+    );
     const run = await scpoli([
       ...["compare", path, "--between", "drug=drug,none", "--within", "cell_type", "--sample-key", "donor"],
-      ...["-o", out, "--tables", join(folder, "tables"), "--json"],
+      ...["-o", out, "--tables", join(folder, "tables"), "--gene-sets", join(folder, "sets.gmt"), "--json"],
     ]);
     assert.equal(run.code, 0, run.stderr);
     const json = JSON.parse(run.stdout);
     assert.equal(json.is_paired, true);
     assert.equal(json.top_genes[0].gene, "gene0");
+    // one of 40 genes drawn, 3 in the set: P = 3 / 40
+    const row = json.gene_sets.find(
+      ({ type, set }: { type: string; set: string }) => type === "T" && set === "response",
+    );
+    assert.deepEqual([row.direction, row.size, row.overlap, row.genes], ["up", 3, 1, ["GENE0"]]);
+    assert.ok(Math.abs(row.p - 3 / 40) < 1e-9);
+    assert.ok(existsSync(join(folder, "tables", "gene_sets.csv")));
     const lines = readFileSync(join(folder, "tables", "genes.csv"), "utf8").split("\n");
     assert.match(lines[0]!, /^type,gene,symbol,log2_fold_change,error,average_expression,t,p,p_adjusted$/);
     assert.ok(existsSync(join(folder, "tables", "abundance.csv")));

@@ -3,7 +3,14 @@ import { InvalidArgumentError, type Command } from "commander";
 import { AnnData } from "../anndata/anndata.js";
 import type { RunSettings } from "../config.js";
 import { compareSamples, type Comparison } from "../comparison/compare.js";
-import { comparisonTables, writeComparison, writeComparisonTables } from "../comparison/comparison-file.js";
+import {
+  comparisonGeneSets,
+  comparisonTables,
+  writeComparison,
+  writeComparisonTables,
+} from "../comparison/comparison-file.js";
+import { readGeneSets } from "../samples/genes.js";
+import type { Rows } from "../tables.js";
 import { names, valuesByKey, whole } from "./arguments.js";
 import { layerFlag } from "./counts-flags.js";
 import { checkOutputs } from "./outputs.js";
@@ -18,6 +25,7 @@ interface CompareFlags extends RunFlags {
   readonly covariates?: readonly string[];
   readonly minCells?: number;
   readonly layer?: string;
+  readonly geneSets?: string;
   readonly output?: string;
   readonly tables?: string;
   readonly keyAdded?: string;
@@ -60,6 +68,10 @@ export function addCompare(program: Command): void {
       names,
     )
     .option("--min-cells <n>", "cells of a type that a sample needs to count for it (default: 10)", whole(1))
+    .option(
+      "--gene-sets <file>",
+      "over-representation of gene sets among the genes that are higher or lower: a .gmt file",
+    )
     .addOption(layerFlag())
     .optionsGroup("Output:")
     .option("-o, --output <file>", 'a copy of the file with the tables in uns["scpoli_compare"]')
@@ -74,8 +86,9 @@ export function addCompare(program: Command): void {
 
 async function compare(path: string, flags: CompareFlags, settings: RunSettings): Promise<Result> {
   const { between, sampleKey, within, covariates, minCells, layer, output, tables, keyAdded, force } = flags;
+  const sets = flags.geneSets === undefined ? [] : await readGeneSets(flags.geneSets);
   await checkOutputs({
-    inputs: [path],
+    inputs: [path, flags.geneSets],
     h5ad: [output],
     folders: [{ path: tables, ending: ".csv" }],
     force,
@@ -86,13 +99,14 @@ async function compare(path: string, flags: CompareFlags, settings: RunSettings)
     const comparison = await compareSamples(data, { ...settings, ...options });
     if (output !== undefined)
       await writeComparison(data, output, comparison, { keyAdded, force, onNote: settings.onNote });
+    const geneSets = await comparisonGeneSets(comparison, sets);
     const written = [
       ...(output === undefined ? [] : [output]),
-      ...(tables === undefined ? [] : await writeComparisonTables(tables, comparison)),
+      ...(tables === undefined ? [] : await writeComparisonTables(tables, comparison, geneSets)),
     ];
-    const text = comparisonText(comparison);
+    const text = [comparisonText(comparison), ...geneSetsText(geneSets)].join("\n");
     return {
-      json: { ...comparisonJson(comparison), written },
+      json: { ...comparisonJson(comparison), gene_sets: geneSets, written },
       text: written.length > 0 ? `${text}\n\n${writtenText(written)}` : text,
     };
   } finally {
@@ -171,4 +185,24 @@ function comparisonText(comparison: Comparison): string {
       "  (log2 ratio: against the geometric mean of all types, so that one growing type does not make all others shrink)",
     );
   return lines.join("\n");
+}
+
+/** Gene sets that are shown; the table holds all. */
+const shownSets = 12;
+
+function geneSetsText(rows: Rows): string[] {
+  const found = rows.filter((row) => (row.p_adjusted as number) < limit).slice(0, shownSets);
+  if (found.length === 0) return [];
+  return [
+    "",
+    table(
+      found.map((row) => [
+        `${String(row.type)}, ${String(row.direction)}`,
+        String(row.set),
+        `${String(row.overlap)} of ${String(row.size)}`,
+        (row.p_adjusted as number).toPrecision(2),
+      ]),
+      ["genes of", "set", "overlap", "P"],
+    ),
+  ];
 }

@@ -4,6 +4,7 @@ import type { AnnData } from "../anndata/anndata.js";
 import { NewTable, type NewUns } from "../anndata/elements.js";
 import { writeCopy } from "../anndata/write.js";
 import type { Note } from "../config.js";
+import { enrichGeneSets, type GeneSet } from "../samples/genes.js";
 import { csvOf, frameOf, type Rows } from "../tables.js";
 import { version } from "../version.js";
 import type { Comparison } from "./compare.js";
@@ -35,7 +36,7 @@ export function comparisonTables(comparison: Comparison): Readonly<Record<string
       first_cells: row.cells[0],
       second_cells: row.cells[1],
       genes: row.genes.length,
-      significant: row.genes.filter(({ adjustedP }) => adjustedP < 0.05).length,
+      significant: row.genes.filter(({ adjustedP }) => adjustedP < significant).length,
       residual_df: row.residualDf,
       prior_df: row.priorDf,
       not_compared_because: row.reason ?? "",
@@ -53,6 +54,33 @@ export function comparisonTables(comparison: Comparison): Readonly<Record<string
     samples: units.map(({ sample, group }) => ({ sample, group: group === 1 ? first : second })),
   };
   return Object.fromEntries(Object.entries(tables).filter(([, rows]) => rows.length > 0));
+}
+
+/** Corrected P below which a gene counts as different. */
+const significant = 0.05;
+
+/**
+ * Gene sets among the genes that are higher, and those that are lower, in the first group, per cell type: a row
+ * per type, direction and set with a gene among them, the smallest P first. Background: the genes tested.
+ */
+export async function comparisonGeneSets({ types }: Comparison, sets: readonly GeneSet[]): Promise<Rows> {
+  const rows: Rows[number][] = [];
+  for (const { type, genes } of types)
+    for (const [direction, sign] of [
+      ["up", 1],
+      ["down", -1],
+    ] as const) {
+      const chosen = genes.filter(
+        (row) => row.adjustedP < significant && Math.sign(row.log2FoldChange) === sign,
+      );
+      const found = await enrichGeneSets(
+        chosen.map(({ symbol }) => symbol),
+        genes.map(({ symbol }) => symbol),
+        sets,
+      );
+      rows.push(...found.filter(({ overlap }) => overlap > 0).map((row) => ({ type, direction, ...row })));
+    }
+  return rows;
 }
 
 export interface WriteComparisonOptions {
@@ -100,12 +128,21 @@ export async function writeComparison(
 
 /**
  * Writes every table as CSV into a folder.
+ * @param geneSets - as `comparisonGeneSets` gives them, to be written too
  * @returns the paths
  */
-export async function writeComparisonTables(folder: string, comparison: Comparison): Promise<string[]> {
+export async function writeComparisonTables(
+  folder: string,
+  comparison: Comparison,
+  geneSets: Rows = [],
+): Promise<string[]> {
   await makeFolder(folder);
   const paths: string[] = [];
-  for (const [name, rows] of Object.entries(comparisonTables(comparison))) {
+  const tables = {
+    ...comparisonTables(comparison),
+    ...(geneSets.length > 0 && { gene_sets: geneSets }),
+  };
+  for (const [name, rows] of Object.entries(tables)) {
     const path = joinPath(folder, `${name}.csv`);
     await writeFile(path, csvOf(rows));
     paths.push(path);

@@ -130,76 +130,92 @@ export async function readGeneSets(path: string): Promise<GeneSet[]> {
   return sets;
 }
 
-/** A gene set among the genes correlated with a component. */
-export interface OverRepresentation {
-  readonly component: number;
-  /** genes with r above 0, or below 0 */
-  readonly direction: "positive" | "negative";
+/** A gene set among chosen genes. */
+export interface GeneSetEnrichment {
   readonly set: string;
-  /** genes of the set that were measured, and those of them that are correlated */
+  /** genes of the set that were measured, and those of them that were chosen */
   readonly size: number;
   readonly overlap: number;
   /** overlap that chance would give */
   readonly expected: number;
   /** of the hypergeometric test, upper tail */
   readonly p: number;
-  /** P after Benjamini and Hochberg, over the sets of the component and direction */
+  /** P after Benjamini and Hochberg, over the sets */
   readonly p_adjusted: number;
   readonly genes: readonly string[];
+}
+
+/** A gene set among the genes correlated with a component; P corrected over the sets of its direction. */
+export interface OverRepresentation extends GeneSetEnrichment {
+  readonly component: number;
+  /** genes with r above 0, or below 0 */
+  readonly direction: "positive" | "negative";
 }
 
 /** Fewest genes of a set that must have been measured. */
 const leastSize = 3;
 
 /**
- * @param symbols - every gene measured: the background. Sets and genes are matched by symbol, whatever the
- * case.
+ * Tests whether gene sets have more of some genes than chance gives. Genes are matched by symbol, whatever the
+ * case; sets with fewer than three measured genes are left out.
+ * @param chosen - symbols, such as markers of a group or genes that differ
+ * @param background - symbols of every gene that could have been chosen
+ * @returns the smallest P first; empty where no gene was chosen
  */
+export async function enrichGeneSets(
+  chosen: Iterable<string>,
+  background: Iterable<string>,
+  sets: readonly GeneSet[],
+): Promise<GeneSetEnrichment[]> {
+  const { hypergeometricUpperTail } = await loadDistributions();
+  const folded = (symbols: Iterable<string>): Set<string> =>
+    new Set(Array.from(symbols, (symbol) => symbol.toUpperCase()));
+  const measured = folded(background);
+  const drawn = new Set([...folded(chosen)].filter((gene) => measured.has(gene)));
+  if (drawn.size === 0) return [];
+  const rows = sets.flatMap((set) => {
+    const genes = [...folded(set.genes)].filter((gene) => measured.has(gene));
+    if (genes.length < leastSize) return [];
+    const hits = genes.filter((gene) => drawn.has(gene));
+    return [
+      {
+        set: set.name,
+        size: genes.length,
+        overlap: hits.length,
+        expected: (genes.length * drawn.size) / measured.size,
+        p: hypergeometricUpperTail(hits.length, measured.size, genes.length, drawn.size),
+        genes: hits,
+      },
+    ];
+  });
+  const corrected = benjaminiHochberg(rows.map(({ p }) => p));
+  return rows
+    .map((row, i) => ({ ...row, p_adjusted: corrected[i]! }))
+    .sort((a, b) => a.p - b.p || (a.set < b.set ? -1 : 1));
+}
+
+/** @param symbols - every gene measured: the background */
 export async function overRepresentation(
   correlations: readonly GeneCorrelation[],
   sets: readonly GeneSet[],
   symbols: readonly string[],
 ): Promise<OverRepresentation[]> {
-  const { hypergeometricUpperTail } = await loadDistributions();
-  const folded = (symbol: string): string => symbol.toUpperCase();
-  const background = new Set(symbols.map(folded));
-  const measured = sets
-    .map((set) => ({
-      set,
-      genes: [...new Set(set.genes.map(folded))].filter((gene) => background.has(gene)),
-    }))
-    .filter(({ genes }) => genes.length >= leastSize);
   const components = [...new Set(correlations.map(({ component }) => component))].sort((a, b) => a - b);
-  return components.flatMap((component) =>
-    (["positive", "negative"] as const).flatMap((direction) => {
-      const drawn = new Set(
-        correlations
-          .filter(
-            (row) =>
-              row.component === component &&
-              row.is_correlated &&
-              (direction === "positive" ? row.r > 0 : row.r < 0),
-          )
-          .map(({ symbol }) => folded(symbol)),
+  const found: OverRepresentation[] = [];
+  for (const component of components)
+    for (const direction of ["positive", "negative"] as const) {
+      const chosen = correlations.filter(
+        (row) =>
+          row.component === component &&
+          row.is_correlated &&
+          (direction === "positive" ? row.r > 0 : row.r < 0),
       );
-      if (drawn.size === 0) return [];
-      const rows = measured.map(({ set, genes }) => {
-        const hits = genes.filter((gene) => drawn.has(gene));
-        return {
-          component,
-          direction,
-          set: set.name,
-          size: genes.length,
-          overlap: hits.length,
-          expected: (genes.length * drawn.size) / background.size,
-          p: hypergeometricUpperTail(hits.length, background.size, genes.length, drawn.size),
-          genes: hits,
-        };
-      });
-      const corrected = benjaminiHochberg(rows.map(({ p }) => p));
-      return rows
-        .map((row, i) => ({ ...row, p_adjusted: corrected[i]! }))
-        .sort((a, b) => a.p - b.p || (a.set < b.set ? -1 : 1));
-    }),
-  );
+      const rows = await enrichGeneSets(
+        chosen.map(({ symbol }) => symbol),
+        symbols,
+        sets,
+      );
+      found.push(...rows.map((row) => ({ component, direction, ...row })));
+    }
+  return found;
 }
