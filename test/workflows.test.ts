@@ -1,0 +1,90 @@
+// The Snakemake workflow with its local executor, where Snakemake is installed (SNAKEMAKE names it, else it is
+// looked for in PATH): the model has the bytes of one trained without it.
+import assert from "node:assert/strict";
+import { execFileSync, spawnSync } from "node:child_process";
+import { copyFileSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { after, test } from "node:test";
+import { fileURLToPath } from "node:url";
+import { folder, makeAtlas } from "./atlas.ts";
+import { scpoli } from "./command.ts";
+
+after(() => rmSync(folder, { recursive: true, force: true }));
+
+const at = (name: string): string => join(folder, name);
+const inPackage = (path: string): string => fileURLToPath(new URL(`../${path}`, import.meta.url));
+const snakemake = process.env["SNAKEMAKE"] ?? "snakemake";
+const isThere = spawnSync(snakemake, ["--version"]).status === 0;
+
+test(
+  "training in rounds and mapping of a sheet of queries",
+  { skip: isThere ? false : "snakemake is not installed (pip install snakemake)" },
+  async () => {
+    const genes = 40;
+    const donors = ["d0", "d1", "d2", "d3"];
+    const atlas = await makeAtlas("atlas", {
+      cells: 240,
+      genes,
+      conditions: donors,
+      condition: (cell) => donors[cell % 4]!,
+    });
+    const query = await makeAtlas("query", { cells: 40, genes, conditions: ["q1"], seed: 2 });
+    copyFileSync(query.path, at("q.h5ad"));
+    const keys = ["--condition-key", "donor", "--cell-type-key", "cell_type"];
+    const cut = await scpoli([
+      "rounds",
+      "cut",
+      atlas.path,
+      "-o",
+      at("shards"),
+      "--shards",
+      "2",
+      ...keys.slice(0, 2),
+    ]);
+    assert.equal(cut.code, 0, cut.stderr);
+    const files = ["shard-000", "shard-001"].map((name) => join(at("shards"), `${name}.h5ad`));
+    writeFileSync(
+      at("queries.tsv"),
+      "name\tfile\toptions\nfirst\tq.h5ad\t--epochs 2\nsecond\tq.h5ad\t--no-training\n",
+    );
+    writeFileSync(
+      at("config.yaml"),
+      JSON.stringify({
+        scpoli: `${process.execPath} ${inPackage("dist/cli.js")}`,
+        shards: { "shard-000": files[0], "shard-001": files[1] },
+        survey_options: keys.join(" "),
+        init_options: "--epochs 4",
+        rounds: 2,
+        queries: "queries.tsv",
+        threads: 1,
+      }),
+    );
+    execFileSync(
+      snakemake,
+      [
+        ...["-s", inPackage("workflows/snakemake/Snakefile"), "--configfile", at("config.yaml")],
+        ...["--profile", inPackage("workflows/snakemake/profiles/local")],
+      ],
+      { cwd: folder, stdio: "pipe" },
+    );
+    const rows = readFileSync(at("results/queries.tsv"), "utf8").trim().split("\n");
+    assert.equal(rows[0]!.split("\t").at(-1), "verdict");
+    for (const name of ["first", "second"])
+      assert.equal(
+        rows
+          .filter((row) => row.startsWith(`${name}\t`))
+          .reduce((sum, row) => sum + Number(row.split("\t")[3]), 0),
+        40,
+        name,
+      );
+    const by = ["rounds", "run", at("run"), ...files, "-o", at("model"), ...keys];
+    const other = await scpoli([...by, "--epochs", "4", "--rounds", "2", "--threads", "2"]);
+    assert.equal(other.code, 0, other.stderr);
+    for (const name of ["model.json", "model.safetensors"])
+      assert.deepEqual(
+        readFileSync(join(at("model"), name)),
+        readFileSync(at(`results/model/${name}`)),
+        name,
+      );
+  },
+);
