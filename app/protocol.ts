@@ -29,7 +29,7 @@ export interface LocalFile {
 export interface DataInfo {
   readonly name: string;
   readonly bytes: number;
-  readonly format: "h5ad" | "zarr" | "10x";
+  readonly format: "h5ad" | "zarr" | "10x" | "modality";
   readonly inspection: Inspection;
   readonly notes: readonly Note[];
 }

@@ -24,6 +24,7 @@ export async function makeFuzzSources(folder: string): Promise<FuzzSources> {
   ];
   for (const path of [h5ad, zarr, tenx]) mkdirSync(path);
   runPython("anndata_files.py", "make", h5ad);
+  runPython("linked_files.py", h5ad);
   runPython("zarr_files.py", "make", zarr);
   const data = await AnnData.open(join(h5ad, "full.h5ad"));
   await convert(data, join(zarr, "collection.zarr"), {

@@ -11,6 +11,11 @@ import type { AnnDataReader, RawData, UnsValue } from "./reader.js";
 
 export type { RawData, UnsDict, UnsValue } from "./reader.js";
 
+export interface OpenOptions {
+  /** of MuData, a file of several AnnData: the one to read; the same as `FILE.h5mu/NAME` as path */
+  readonly modality?: string;
+}
+
 /** An annotated matrix: N cells (obs) by G genes (var). */
 export class AnnData {
   private constructor(private readonly reader: AnnDataReader) {}
@@ -18,15 +23,15 @@ export class AnnData {
   /**
    * Opens a file for reading; it stays open until `close`.
    * @param path - an .h5ad file; AnnData-Zarr, a folder or a zip file of one; an .h5 file of 10x Genomics, or
-   * a folder of theirs with matrix.mtx
+   * a folder of theirs with matrix.mtx; a modality of MuData, FILE.h5mu/NAME
    * @throws ScPoliError "file" where it is missing, truncated or no HDF5 file; "format" where it is readable
    * but no AnnData
    */
-  static async open(path: string): Promise<AnnData> {
-    return new AnnData(await openReader(path));
+  static async open(path: string, { modality }: OpenOptions = {}): Promise<AnnData> {
+    return new AnnData(await openReader(modality === undefined ? path : `${path}/${modality}`));
   }
 
-  get format(): "h5ad" | "zarr" | "10x" {
+  get format(): "h5ad" | "zarr" | "10x" | "modality" {
     return this.reader.format;
   }
   get path(): string {

@@ -71,7 +71,10 @@ export async function writeOldParts(
 }
 
 /** One column that cannot be read is left out and named. */
-async function tolerate(write: () => Promise<void>, onWarning?: (message: string) => void): Promise<void> {
+export async function tolerate(
+  write: () => Promise<void>,
+  onWarning?: (message: string) => void,
+): Promise<void> {
   try {
     await write();
   } catch (error) {

@@ -553,9 +553,29 @@ async function checkSignature(path: string): Promise<void> {
     bytes === 0
       ? "it is empty"
       : start[0] === 0x1f && start[1] === 0x8b
-        ? "it is a gzip file; unpack it first"
-        : start[0] === 0x50 && start[1] === 0x4b
-          ? "it is a zip file; unpack it first"
-          : "it is not an HDF5 file";
+        ? gzipFound(path)
+        : (packed.find(({ bytes: mark }) => mark.every((byte, i) => start[i] === byte))?.says ??
+          (isText(await readBytes(path, 0, 512))
+            ? "it is not an HDF5 file but a text"
+            : "it is not an HDF5 file"));
   throw new ScPoliError("file", `${path} cannot be opened: ${found}. An .h5ad file was expected.`, { path });
+}
+
+function gzipFound(path: string): string {
+  return /\.rds$/i.test(path)
+    ? "it is a file of R. Save it as .h5ad there (zellkonverter::writeH5AD for a SingleCellExperiment)"
+    : `it is compressed with gzip. Unpack it first: gunzip -k ${/\.gz$/i.test(path) ? path : `-c ${path} > unpacked.h5ad`}`;
+}
+
+/** First bytes of files that hold another one, or are of R. */
+const packed: readonly { readonly bytes: readonly number[]; readonly says: string }[] = [
+  { bytes: [0x50, 0x4b], says: "it is a zip file; unpack it first" },
+  { bytes: [0x42, 0x5a, 0x68], says: "it is compressed with bzip2. Unpack it first: bunzip2 -k" },
+  { bytes: [0xfd, 0x37, 0x7a, 0x58], says: "it is compressed with xz. Unpack it first: unxz -k" },
+  { bytes: [0x28, 0xb5, 0x2f, 0xfd], says: "it is compressed with zstd. Unpack it first: unzstd" },
+  { bytes: [0x52, 0x44, 0x58], says: "it is a file of R. Save it as .h5ad there" },
+];
+
+function isText(bytes: Uint8Array): boolean {
+  return bytes.every((byte) => byte === 9 || byte === 10 || byte === 13 || byte >= 32);
 }

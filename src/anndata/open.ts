@@ -1,7 +1,8 @@
 // Which reader a path gets, by what lies there.
-import { fileStatus, listFolder, readBytes } from "#platform";
+import { fileStatus, joinPath, listFolder, readBytes } from "#platform";
 import { ScPoliError } from "../errors.js";
 import { Hdf5File } from "./hdf5.js";
+import { modalitiesOf, openModality, severalModalities } from "./mudata.js";
 import type { AnnDataReader } from "./reader.js";
 import type { Store } from "./store.js";
 import { StoreReader } from "./stored-anndata.js";
@@ -12,8 +13,12 @@ import { ZarrStore } from "./zarr.js";
 export async function openReader(path: string): Promise<AnnDataReader> {
   const status = await fileStatus(path);
   if (status?.kind === "folder" && isTenxFolder(await listFolder(path))) return openTenxFolder(path);
-  const store = await openStore(path);
+  const modality = status === null ? await modalityIn(path) : null;
+  const store = await openStore(modality?.file ?? path);
   try {
+    if (modality) return new StoreReader(openModality(store, modality.name), "modality");
+    const modalities = modalitiesOf(store);
+    if (modalities.length > 0) throw severalModalities(store, modalities);
     const group = store instanceof Hdf5File && store.kind("obs") === null ? tenxGroup(store) : null;
     return group === null ? new StoreReader(store) : await openTenxH5(store as Hdf5File, group);
   } catch (error) {
@@ -22,19 +27,58 @@ export async function openReader(path: string): Promise<AnnDataReader> {
   }
 }
 
+/** A path below a file names a modality in it: FILE/rna, or FILE/mod/rna as muon writes it. */
+async function modalityIn(path: string): Promise<{ readonly file: string; readonly name: string } | null> {
+  const [, file, name] = /^(.+?)\/(?:mod\/)?([^/]+)$/.exec(path) ?? [];
+  return file !== undefined && name !== undefined && (await fileStatus(file))?.kind === "file"
+    ? { file, name }
+    : null;
+}
+
 async function openStore(path: string): Promise<Store> {
+  if (/^[a-z][a-z0-9+.-]+:\/\//i.test(path))
+    throw new ScPoliError(
+      "file",
+      `${path} is an address, and nothing is read from the net. Download the file first (for instance: curl -LO ${path}), then name it.`,
+      { path },
+    );
+  if (path === "-") throw noFileInput(path, "the standard input");
   const status = await fileStatus(path);
   if (status?.kind === "folder") {
     const names = await listFolder(path);
     if (names.some((name) => zarrNames.includes(name))) return ZarrStore.open(path);
     throw new ScPoliError(
       "file",
-      `${path} is a folder, but no Zarr store (it has no zarr.json and no .zgroup), no 10x folder (no matrix.mtx) and no model (no model.json). An .h5ad file or a .zarr folder was expected.`,
+      `${path} is a folder, but no Zarr store (it has no zarr.json and no .zgroup), no 10x folder (no matrix.mtx) and no model (no model.json).${await hint(path, names)}`,
       { path },
     );
   }
+  if (status && status.kind !== "file") throw noFileInput(path, status.kind);
   if (status && isZip(await readBytes(path, 0, 4))) return ZarrStore.open(path);
   return Hdf5File.open(path, "r");
+}
+
+/** Files are read here and there, not from the start to the end. */
+function noFileInput(path: string, what: string): ScPoliError {
+  return new ScPoliError(
+    "file",
+    `${path} is ${what}; a file on the disk was expected, which can be read in any order. Write it to one first (cat ${path === "-" ? "" : `${path} `}> file.h5ad), then name that.`,
+    { path },
+  );
+}
+
+/** What in a folder, or one folder below, was probably meant. */
+async function hint(path: string, names: readonly string[]): Promise<string> {
+  const found: string[] = [];
+  for (const name of names) {
+    if (/\.(h5ad|h5mu|h5|zarr)$/i.test(name)) found.push(joinPath(path, name));
+    else if ((await fileStatus(joinPath(path, name)))?.kind === "folder") {
+      const inside = await listFolder(joinPath(path, name)).catch(() => []);
+      if (isTenxFolder(inside)) found.push(joinPath(path, name));
+    }
+  }
+  if (found.length === 0) return " An .h5ad file or a .zarr folder was expected.";
+  return ` It holds ${found.slice(0, 3).join(", ")}${found.length > 3 ? ` and ${found.length - 3} more` : ""}: name one of them.`;
 }
 
 const zarrNames: readonly string[] = ["zarr.json", ".zgroup", ".zmetadata"];

@@ -106,7 +106,7 @@ async function isAnnData(path: string): Promise<boolean> {
   try {
     const file = await Hdf5File.open(path, "r");
     try {
-      return file.kind("obs") !== null && file.kind("var") !== null;
+      return file.kind("obs") !== null && file.kind("var") !== null && file.kind("mod") === null;
     } finally {
       file.close();
     }

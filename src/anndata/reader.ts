@@ -25,7 +25,8 @@ export interface RawData {
  */
 export interface AnnDataReader {
   readonly path: string;
-  readonly format: "h5ad" | "zarr" | "10x";
+  /** "modality": one AnnData of several in a file of MuData */
+  readonly format: "h5ad" | "zarr" | "10x" | "modality";
   /** what a user should know of how the file was read */
   readonly notes?: readonly string[];
   readonly obs: DataFrame;

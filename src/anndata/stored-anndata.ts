@@ -15,15 +15,15 @@ export class StoreReader implements AnnDataReader {
   private readonly matrices = new Map<string, Matrix | null>();
 
   /** @throws ScPoliError "format" where there is no AnnData in it */
-  constructor(readonly file: Store) {
+  constructor(
+    readonly file: Store,
+    readonly format: AnnDataReader["format"] = file.format,
+  ) {
     checkIsAnnData(file);
     this.obs = openTable(file, "obs", "uns");
     this.var = openTable(file, "var", "uns");
   }
 
-  get format() {
-    return this.file.format;
-  }
   get path() {
     return this.file.path;
   }
@@ -115,18 +115,31 @@ function openTable(file: Store, path: string, labels: string | null): DataFrame 
   return file.kind(path) === "dataset" ? new TableFrame(file, path, labels) : openFrame(file, path);
 }
 
+/** Files of other programs, by what is in them. */
+const otherFormats: readonly { readonly marks: readonly string[]; readonly says: string }[] = [
+  {
+    marks: ["matrix", "row_attrs", "col_attrs"],
+    says: 'It is a loom file. Convert it in Python: anndata.io.read_loom(path).write_h5ad("file.h5ad") (pip install loompy).',
+  },
+  {
+    marks: ["assays", "cell.names"],
+    says: 'It is an h5Seurat file. Convert it in R: SeuratDisk::Convert("file.h5Seurat", dest = "h5ad").',
+  },
+  {
+    marks: ["barcode_idx", "umi"],
+    says: "It is molecule_info.h5 of CellRanger; its counts are in filtered_feature_bc_matrix.h5 beside it.",
+  },
+  { marks: ["matrix"], says: "It looks like a 10x Genomics matrix, but has no barcodes." },
+];
+
 const names = { h5ad: "an HDF5 file", zarr: "a Zarr store" } as const;
 
 function checkIsAnnData(file: Store): void {
   if (file.kind("obs") !== null && file.kind("var") !== null) return;
   const keys = file.keys("/");
-  const found = keys.includes("matrix")
-    ? "It looks like a 10x Genomics matrix, but has no barcodes."
-    : keys.includes("mod")
-      ? "It looks like MuData (.h5mu); write one of its modalities as .h5ad."
-      : keys.length > 0
-        ? `It holds ${keys.slice(0, 8).join(", ")}.`
-        : "It is empty.";
+  const found =
+    otherFormats.find(({ marks }) => marks.every((name) => keys.includes(name)))?.says ??
+    (keys.length > 0 ? `It holds ${keys.slice(0, 8).join(", ")}.` : "It is empty.");
   throw new ScPoliError(
     "format",
     `${file.path} is ${names[file.format]}, but no AnnData: it has no obs and var. ${found}`,

@@ -9,6 +9,7 @@ import { sparseMatrix, type Matrix, type SparseRows } from "./matrix.js";
 import { missingKey } from "../nearest-names.js";
 import type { AnnDataReader } from "./reader.js";
 import { openCsr } from "./stored-matrix.js";
+import { readTextTable } from "./tsv-table.js";
 
 /** The features whose names stay as they are where others have the same. */
 const firstType = "Gene Expression";
@@ -80,26 +81,37 @@ export async function openTenxFolder(path: string): Promise<AnnDataReader> {
       path,
     });
   };
-  const column = (lines: readonly string[][], at: number): string[] =>
+  const column = (lines: readonly (readonly string[])[], at: number): string[] =>
     lines.map((fields) => fields[at] ?? fields[0]!);
   const featuresPath = await find("features.tsv", "genes.tsv");
-  const lines = await fieldsOf(featuresPath);
-  const hasTypes = lines.length > 0 && lines.every((fields) => fields.length > 2);
-  const features = {
-    ids: column(lines, 0),
-    symbols: column(lines, 1),
-    types: hasTypes ? column(lines, 2) : null,
-  };
-  const barcodes = column(await fieldsOf(await find("barcodes.tsv")), 0);
+  const barcodesPath = await find("barcodes.tsv");
   const matrixPath = await find("matrix.mtx");
-  const rows = await readMatrixMarket(matrixPath, barcodes.length, lines.length);
-  return tenxReader(path, barcodes, features, sparseMatrix(rows, matrixPath), () => undefined);
+  const size = await marketSize(matrixPath);
+  const table = await readTextTable(featuresPath, size?.genes ?? null);
+  const cells = await readTextTable(barcodesPath, size?.cells ?? null);
+  const types = column(table.rows, 2);
+  const hasTypes = table.rows.every((fields) => fields.length > 2) && new Set(types).size <= mostTypes;
+  const features = {
+    ids: column(table.rows, 0),
+    symbols: column(table.rows, 1),
+    types: hasTypes && types.length > 0 ? types : null,
+  };
+  const barcodes = column(cells.rows, 0);
+  const rows = await readMatrixMarket(matrixPath, barcodes.length, table.rows.length);
+  const reader = tenxReader(path, barcodes, features, sparseMatrix(rows, matrixPath), () => undefined);
+  return { ...reader, notes: [...table.notes, ...cells.notes, ...(reader.notes ?? [])] };
 }
+/** CellRanger knows fewer types of features; another column has about as many values as genes. */
+const mostTypes = 20;
 
-async function fieldsOf(path: string): Promise<string[][]> {
-  const lines: string[][] = [];
-  for await (const line of readLines(path)) if (line !== "") lines.push(line.split("\t"));
-  return lines;
+/** The sizes at the head of a file; null where there are none, which `readMatrixMarket` tells. */
+async function marketSize(path: string): Promise<{ readonly genes: number; readonly cells: number } | null> {
+  for await (const line of readLines(path)) {
+    if (line.startsWith("%") || line.trim() === "") continue;
+    const [genes, cells] = line.trim().split(/\s+/).map(Number);
+    return Number.isInteger(genes) && Number.isInteger(cells) ? { genes: genes!, cells: cells! } : null;
+  }
+  return null;
 }
 
 /** Cells by genes, of a file that has genes by cells; in memory. */

@@ -13,7 +13,7 @@ import {
 } from "#platform";
 import { ScPoliError } from "../errors.js";
 import type { AnnData } from "./anndata.js";
-import { oldParts, stampEncodings, writeOldParts } from "./h5ad-upgrade.js";
+import { oldParts, stampEncodings, tolerate, writeOldParts } from "./h5ad-upgrade.js";
 import {
   checkKey,
   columnOrder,
@@ -88,23 +88,24 @@ export async function startCopy(
       `${output}: ${source.path} is no Zarr store, so its copy is none. Give a name that ends with .h5ad.`,
       { path: output },
     );
-  if (source.format === "10x") {
+  if (source.format === "10x" || source.format === "modality") {
     // no AnnData file to be copied: counts and genes go into a new one
     await checkOutputFile(output, "h5ad", force);
     const finish = async (additions: Additions): Promise<void> => {
       checkAdditions(source, additions);
-      const columns: Record<string, NewColumn> = {};
-      for (const name of source.var.columnNames) columns[name] = await source.var.column(name);
-      const X = (async function* () {
+      const parts = await readableParts(source, additions, onWarning);
+      const left = [...(source.raw ? ["raw"] : []), ...source.layers.map((layer) => `layers/${layer}`)];
+      if (left.length > 0) onWarning?.(`Left out of ${output}, a new file: ${left.join(", ")}.`);
+      const X = async function* () {
         for await (const { block } of blocks(source.X!)) yield block;
-      })();
+      };
       await writeH5ad(
         output,
         {
-          X,
-          obs: { index: await source.obs.index(), columns: additions.obs },
-          var: { index: await source.var.index(), columns },
-          obsm: additions.obsm,
+          X: source.X && X(),
+          obs: { index: await source.obs.index(), columns: { ...parts.obs, ...additions.obs } },
+          var: { index: await source.var.index(), columns: parts.var },
+          obsm: { ...parts.obsm, ...additions.obsm },
           uns: additions.uns,
         },
         { compression: 1, force },
@@ -132,6 +133,28 @@ export async function startCopy(
       await removeTemporary(temporary);
     },
   };
+}
+
+/** Columns and positions of what becomes a new file; what cannot be read is told and left out. */
+async function readableParts(
+  source: AnnData,
+  { obs = {}, obsm = {} }: Additions,
+  onWarning?: (message: string) => void,
+) {
+  const parts = {
+    obs: {} as Record<string, NewColumn>,
+    var: {} as Record<string, NewColumn>,
+    obsm: {} as Record<string, DenseMatrix>,
+  };
+  for (const name of source.obs.columnNames)
+    if (!(name in obs))
+      await tolerate(async () => void (parts.obs[checkKey(name)] = await source.obs.column(name)), onWarning);
+  for (const name of source.var.columnNames)
+    await tolerate(async () => void (parts.var[checkKey(name)] = await source.var.column(name)), onWarning);
+  for (const name of source.obsmKeys)
+    if (!(name in obsm))
+      await tolerate(async () => void (parts.obsm[checkKey(name)] = await source.obsm(name)), onWarning);
+  return parts;
 }
 
 /** What is added to a copy, about: a latent position, a label and a few numbers. */

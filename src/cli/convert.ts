@@ -6,7 +6,13 @@ import type { ConvertOptions, RunSettings } from "../config.js";
 import { convert, type Conversion } from "../convert.js";
 import { ScPoliError } from "../errors.js";
 import { real } from "./arguments.js";
-import { featureTypesFlag, layerFlag, recoverCountsFlag, roundCountsFlag } from "./counts-flags.js";
+import {
+  featureTypesFlag,
+  layerFlag,
+  modalityFlag,
+  recoverCountsFlag,
+  roundCountsFlag,
+} from "./counts-flags.js";
 import { checkOutputs } from "./outputs.js";
 import { writtenText } from "./report.js";
 import { addRunFlags, run, type Result, type RunFlags } from "./session.js";
@@ -14,6 +20,7 @@ import { count, counted } from "./text.js";
 
 interface ConvertFlags
   extends RunFlags, Pick<ConvertOptions, "layer" | "recoverCounts" | "roundCounts" | "featureTypes"> {
+  readonly modality?: string;
   readonly shuffle?: boolean;
   readonly resume?: boolean;
   readonly checkpointSeconds?: number;
@@ -32,6 +39,7 @@ export function addConvert(program: Command): void {
       "--shuffle",
       "put the cells into random order: neighbours in the collection are then of all conditions (--seed tells which order)",
     )
+    .addOption(modalityFlag())
     .addOption(layerFlag())
     .addOption(recoverCountsFlag())
     .addOption(roundCountsFlag())
@@ -54,7 +62,7 @@ async function convertFile(
   if (!/\.(zarr|h5ad)[\\/]*$/.test(output))
     throw new ScPoliError("usage", `${output}: an output that ends with .zarr or .h5ad was expected.`);
   await checkOutputs({ inputs: [path], h5ad: [output], force });
-  const data = await AnnData.open(path);
+  const data = await AnnData.open(path, { modality: flags.modality });
   try {
     const conversion = await convert(data, output, {
       shuffle,

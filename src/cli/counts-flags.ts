@@ -3,6 +3,8 @@ import { Option } from "commander";
 import type { CountsOptions } from "../config.js";
 import { names } from "./arguments.js";
 
+export const modalityFlag = (): Option =>
+  new Option("--modality <name>", "of MuData (.h5mu), a file of several AnnData: the one to read, e.g. rna");
 export const layerFlag = (): Option =>
   new Option("--layer <name>", "where the counts are: X, raw, or a layer (default: found)");
 export const recoverCountsFlag = (): Option =>

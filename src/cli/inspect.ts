@@ -7,8 +7,13 @@ import { inspect, type Candidate, type Inspection } from "../inspect.js";
 import { isModel } from "../model/model-files.js";
 import { ScPoli } from "../scpoli.js";
 import { modelText } from "./report.js";
+import { modalityFlag } from "./counts-flags.js";
 import { addRunFlags, run, type Result, type RunFlags } from "./session.js";
 import { count, counted, table } from "./text.js";
+
+interface InspectFlags extends RunFlags {
+  readonly modality?: string;
+}
 
 export function addInspect(program: Command): void {
   const command = program
@@ -18,16 +23,19 @@ export function addInspect(program: Command): void {
       "What is in an AnnData file: its size, its columns, where raw counts are, and which columns look like conditions and cell types. Also reads models. Exit code 3 where a column or a matrix cannot be read; the rest is told all the same.",
     )
     .argument("<file>", "an .h5ad file, an AnnData-Zarr folder, what 10x CellRanger wrote, or a model")
-    .action((path: string, flags: RunFlags) => run(flags, (settings) => inspectPath(path, settings)));
+    .addOption(modalityFlag())
+    .action((path: string, flags: InspectFlags) =>
+      run(flags, (settings) => inspectPath(path, flags, settings)),
+    );
   addRunFlags(command).addHelpText("after", "\nExample:\n  scpoli inspect pbmc.h5ad");
 }
 
-async function inspectPath(path: string, settings: RunSettings): Promise<Result> {
-  if (await isModel(path)) {
+async function inspectPath(path: string, { modality }: InspectFlags, settings: RunSettings): Promise<Result> {
+  if (modality === undefined && (await isModel(path))) {
     const summary = (await ScPoli.load(path, settings)).summary();
     return { json: summary, text: modelText(path, summary) };
   }
-  const data = await AnnData.open(path);
+  const data = await AnnData.open(path, { modality });
   try {
     const inspection = await inspect(data, settings.onNote);
     return {

@@ -38,6 +38,7 @@ import {
   duplicateGenesFlag,
   featureTypesFlag,
   layerFlag,
+  modalityFlag,
   recoverCountsFlag,
   roundCountsFlag,
 } from "./counts-flags.js";
@@ -49,6 +50,7 @@ import { modelPath } from "./registry/registry.js";
 import { addRunFlags, run, type Result, type RunFlags } from "./session.js";
 
 interface EmbedFlags extends RunFlags, CountsOptions, Pick<EmbedOptions, "preset"> {
+  readonly modality?: string;
   readonly output: string;
   readonly conditionKey?: RenamedKeys;
   readonly conditionValue?: readonly string[];
@@ -146,6 +148,7 @@ function addOutputFlags(command: Command): Command {
       renamedKeys,
     )
     .addOption(conditionValueFlag())
+    .addOption(modalityFlag())
     .addOption(layerFlag())
     .addOption(recoverCountsFlag())
     .addOption(roundCountsFlag())
@@ -213,7 +216,7 @@ async function map(path: string, flags: MapFlags, settings: RunSettings): Promis
     force,
   });
   const model = await ScPoli.load(await modelPath(reference, settings), settings);
-  const data = await AnnData.open(path);
+  const data = await AnnData.open(path, { modality: flags.modality });
   try {
     const options = await embedOptions(flags, model);
     const mapping = await model.map(data, {
@@ -244,7 +247,7 @@ async function embed(
   const { output, force } = flags;
   await checkOutputs({ inputs: [path], h5ad: [output], force });
   const model = await ScPoli.load(await modelPath(flags.model, settings), settings);
-  const data = await AnnData.open(path);
+  const data = await AnnData.open(path, { modality: flags.modality });
   try {
     const mapping = await model.embed(data, { ...settings, ...(await embedOptions(flags, model)) });
     const summary = mapping.summary();

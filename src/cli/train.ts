@@ -38,6 +38,7 @@ import {
   duplicateGenesFlag,
   featureTypesFlag,
   layerFlag,
+  modalityFlag,
   recoverCountsFlag,
   roundCountsFlag,
 } from "./counts-flags.js";
@@ -47,6 +48,7 @@ import { reportFlag, writeRunReport } from "./report-file.js";
 import { addRunFlags, run, type Result, type RunFlags } from "./session.js";
 
 interface TrainFlags extends RunFlags, CountsOptions, OptimizationFlags, UnlabeledFlags, ModelFlags {
+  readonly modality?: string;
   readonly output: string;
   readonly conditionKey: readonly string[];
   readonly conditionValue?: readonly string[];
@@ -92,6 +94,7 @@ export function addTrain(program: Command): void {
       "a name in them that means no label, besides nan, unknown, unassigned and the like (may be repeated)",
       oneName,
     )
+    .addOption(modalityFlag())
     .addOption(layerFlag())
     .addOption(recoverCountsFlag())
     .addOption(roundCountsFlag())
@@ -152,7 +155,7 @@ async function train(path: string, flags: TrainFlags, settings: RunSettings): Pr
       level: "warning",
       message: `${checkpoint} is left from an interrupted run. --resume goes on from it; without, this run starts anew and replaces it.`,
     });
-  const data = await AnnData.open(path);
+  const data = await AnnData.open(path, { modality: flags.modality });
   try {
     const options = await trainOptions(flags);
     if (embed !== undefined) await checkEmbeddable(data, options);

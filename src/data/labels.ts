@@ -169,6 +169,8 @@ async function conditionColumn(obs: DataFrame, key: string): Promise<Column> {
 }
 
 export interface LabelsOptions extends CellSelection {
+  /** whether a column without a single label is one all the same (default: false, an error) */
+  readonly mayBeEmpty?: boolean;
   /** told which cells have no label, and which names look the same */
   readonly note?: (note: Note) => void;
   /** throws where the labels of a key cannot be cell types */
@@ -186,12 +188,12 @@ export async function readLabels(
   obs: DataFrame,
   keys: readonly string[],
   unlabeled: readonly string[] = [],
-  { keep, note = () => undefined, check = async () => undefined }: LabelsOptions = {},
+  { keep, mayBeEmpty = false, note = () => undefined, check = async () => undefined }: LabelsOptions = {},
 ): Promise<Labels> {
   const factors: Factor[] = [];
   for (const key of keys) {
-    const factor = withoutUnlabeled(factorize(await obs.column(key), { keep }), key, unlabeled);
-    await check(key, factor);
+    const factor = withoutUnlabeled(factorize(await obs.column(key), { keep }), key, unlabeled, mayBeEmpty);
+    if (factor.names.length > 0) await check(key, factor);
     tellLabels(key, factor, note);
     factors.push(factor);
   }
@@ -208,13 +210,18 @@ export async function readLabels(
   return { keys, codes, names, levels };
 }
 
-function withoutUnlabeled({ codes, names, missing }: Factor, key: string, more: readonly string[]): Factor {
+function withoutUnlabeled(
+  { codes, names, missing }: Factor,
+  key: string,
+  more: readonly string[],
+  mayBeEmpty: boolean,
+): Factor {
   const kept = names.filter((name) => !isUnlabeled(name, more));
   const cellsOf = new Int32Array(names.length);
   for (const code of codes) if (code >= 0) cellsOf[code]!++;
   const without = new Map(missing);
   names.forEach((name, row) => isUnlabeled(name, more) && without.set(name, cellsOf[row]!));
-  if (kept.length === 0)
+  if (kept.length === 0 && !(mayBeEmpty && codes.length > 0))
     throw new ScPoliError(
       "key",
       `obs['${key}'] has no label for any of ${codes.length} cells: ${without.size > 0 ? `only ${[...without.keys()].some(Boolean) ? writtenAs(without) : "missing values"}` : "it is empty"}. Name a column with cell types, or train without cell type keys.`,

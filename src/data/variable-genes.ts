@@ -3,6 +3,7 @@
 // after normalize_total(target_sum=1e4) and log1p: that flavour undoes the logarithm, so that sums and sums
 // of squares of the normalised counts, per condition and gene, are all it needs: one pass over the file.
 // Source: scanpy/preprocessing/_highly_variable_genes.py; Satija et al. 2015.
+import type { DataFrame } from "../anndata/dataframe.js";
 import type { Note, TrainOptions } from "../config.js";
 import { selectAccessiblePeaks } from "./accessible-peaks.js";
 import type { CountsPlace } from "./count-places.js";
@@ -292,6 +293,8 @@ function cut(values: Float64Array): Int32Array {
 export interface ResolveGenesOptions extends SelectGenesOptions {
   /** a number of genes is one of peaks of scATAC */
   readonly isAtac?: boolean;
+  /** var of the file, where the counts have another (raw): a column that theirs lacks is looked for there */
+  readonly otherVar?: DataFrame;
   /** go on where names of a list are not in the file */
   readonly force?: boolean;
   readonly note?: (note: Note) => void;
@@ -335,12 +338,37 @@ export async function resolveGenes(
       : selectVariableGenes(place, conditions, genes, options);
   }
   return "varColumn" in genes
-    ? columnsMarked(genes.varColumn, place)
+    ? columnsMarked(genes.varColumn, place, options)
     : columnsNamed(genes, names, place.name, options);
 }
 
-async function columnsMarked(key: string, place: CountsPlace): Promise<Int32Array> {
-  const column = await place.var.column(key);
+async function columnsMarked(
+  key: string,
+  place: CountsPlace,
+  { otherVar, note }: Pick<ResolveGenesOptions, "otherVar" | "note">,
+): Promise<Int32Array> {
+  const isElsewhere = otherVar?.columnNames.includes(key) && !place.var.columnNames.includes(key);
+  const frame = isElsewhere ? otherVar! : place.var;
+  const columns = await rowsMarked(key, frame);
+  if (!isElsewhere) return columns;
+  const names = await frame.index();
+  const marked = new Set(Array.from(columns, (row) => names[row]!));
+  const genes = await place.var.index();
+  const found = Int32Array.from(genes.keys()).filter((gene) => marked.has(genes[gene]!));
+  note?.({
+    level: "info",
+    message: `var['${key}'] is that of X; ${found.length} of its ${marked.size} genes are in ${place.name} by name, and are taken.`,
+  });
+  if (found.length === 0)
+    throw new ScPoliError("key", `No gene that var['${key}'] marks is in ${place.name} under its name.`, {
+      key,
+    });
+  return found;
+}
+
+/** Rows of a table where a column is true. */
+async function rowsMarked(key: string, frame: DataFrame): Promise<Int32Array> {
+  const column = await frame.column(key);
   const values: readonly unknown[] =
     column.kind === "categorical"
       ? Array.from(column.codes, (code) => column.categories[code])

@@ -67,9 +67,15 @@ export async function readQueryLabels(
     json.cell_types,
     await readLabels(renaming?.obs ?? data.obs, own, unlabeled, {
       note,
+      mayBeEmpty: true,
       check: (key, factor) => checkGroups(data.obs, key, factor, "cell type", options),
     }),
   );
+  if (labels.names.length === 0)
+    note({
+      level: "warning",
+      message: `The query has no label in ${own.map((key) => `obs['${key}']`).join(", ")}: it is taken as one without labels, and all of them are predicted.`,
+    });
   const newTypes = labels.names.filter((name) => !json.cell_types.includes(name));
   const rows = labels.names.map((name) =>
     newTypes.includes(name) ? json.cell_types.length + newTypes.indexOf(name) : json.cell_types.indexOf(name),

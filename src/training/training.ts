@@ -298,6 +298,7 @@ async function readReference(data: AnnData, options: TrainOptions): Promise<Refe
   const columns = await resolveGenes(options.genes, place, combinations, {
     keep,
     isAtac: taken !== undefined,
+    otherVar: data.var,
     signal: options.signal,
     onProgress,
     force: options.force,
