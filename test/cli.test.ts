@@ -345,10 +345,11 @@ describe("the whole job", () => {
       "cell_type",
       "cell_type_pred",
       "cell_type_prototype",
-      "cell_type_uncert",
-      "cell_type_distance",
       "cell_type_prob",
+      "cell_type_uncert",
+      "cell_type_novelty",
       "cell_type_unknown",
+      "cell_type_distance",
     ]);
     assert.equal((await data.obsm("X_scpoli")).columns, 10);
     assert.ok(data.unsKeys.includes("scpoli"));

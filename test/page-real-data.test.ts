@@ -134,8 +134,9 @@ describe("real data", { skip: existsSync(interop) ? false : "needs ../shared" },
               assert.deepEqual(await found.obsm(name), await expected.obsm(name), name);
             for (const name of [
               "cell_type_pred",
-              "cell_type_uncert",
               "cell_type_prob",
+              "cell_type_uncert",
+              "cell_type_novelty",
               "cell_type_distance",
               "cell_type_unknown",
             ])

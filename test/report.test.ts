@@ -332,7 +332,7 @@ test("a file that was not mapped, and metrics that are no JSON, are errors that 
   assert.ok(html.includes(`<dt>labels, accuracy</dt><dd>${accuracy.toFixed(3)}</dd>`));
   for (const words of [
     "Reliability of the probability: evaluated labels",
-    "What the uncertainty finds (ROC): evaluated labels",
+    "What uncertainty and novelty find (ROC): evaluated labels",
   ])
     assert.ok(html.includes(words), words);
 });
