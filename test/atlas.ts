@@ -78,19 +78,23 @@ export async function makeAtlas(name: string, atlas: Atlas): Promise<AnnData> {
     values: list,
   });
   const path = join(folder, `${name}.h5ad`);
-  await writeH5ad(path, {
-    X,
-    obs: {
-      index: Array.from({ length: cells }, (_, cell) => `${name}-${cell}`),
-      columns: {
-        donor: text(donorOf),
-        cell_type: text(typeOf.map((type, cell) => label(type, cell))),
-        lineage: text(typeOf.map((type) => (type === "B" ? "B lineage" : "T/NK lineage"))),
-        truth: text(typeOf),
+  await writeH5ad(
+    path,
+    {
+      X,
+      obs: {
+        index: Array.from({ length: cells }, (_, cell) => `${name}-${cell}`),
+        columns: {
+          donor: text(donorOf),
+          cell_type: text(typeOf.map((type, cell) => label(type, cell))),
+          lineage: text(typeOf.map((type) => (type === "B" ? "B lineage" : "T/NK lineage"))),
+          truth: text(typeOf),
+        },
       },
+      var: { index: order },
     },
-    var: { index: order },
-  });
+    { force: true },
+  );
   return AnnData.open(path);
 }
 
