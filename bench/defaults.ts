@@ -1,0 +1,373 @@
+// npm run study:defaults [-- SET ...]: which defaults label and integrate best on conditions that are left out
+// of the references, one factor at a time. The queries of the other benches are never looked at: only
+// conditions of the reference are left out in turn, mapped without their labels, and scored. Every run is a
+// line of bench/results/defaults.csv, and is not made again; docs/defaults.md is made of them. Needs
+// ../shared/data but for the simulated sets. SCPOLI_STUDY=large adds the atlas of 100,000 cells.
+import { appendFileSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { AnnData, ScPoli, ScPoliError, type TrainOptions } from "../dist/index.js";
+import { scoreIntegration } from "../dist/evaluation/integration.js";
+import { mean } from "../dist/evaluation/metrics.js";
+import { readSafetensors, writeSafetensors } from "../dist/model/safetensors.js";
+import { chooseEpochs } from "../dist/training/optimization.js";
+import { writeDefaults, type StudyRow } from "./defaults-document.ts";
+import { simulateOverlapping } from "./overlapping-atlas.ts";
+import { labels, writeRows } from "./rows.ts";
+import { configurations, sharedData } from "./transfer.ts";
+
+/** A reference, and groups of its conditions that are left out in turn. */
+interface StudySet {
+  readonly name: string;
+  readonly file: string;
+  readonly condition: string;
+  readonly label: string;
+  /** values of `groupKey` (default: the condition) that are never looked at */
+  readonly query: readonly string[];
+  readonly groupKey?: string;
+  readonly groups: readonly (readonly string[])[];
+  readonly simulated?: { readonly cells: number; readonly genes: number; readonly seed: number };
+}
+
+const queryOf = (name: string): readonly string[] => configurations.find((one) => one.name === name)!.query;
+const sets: readonly StudySet[] = [
+  {
+    name: "panc8",
+    file: "panc8",
+    condition: "batch",
+    label: "cell_type",
+    query: queryOf("panc8"),
+    groups: [["smartseq2"], ["fluidigmc1"], ["indrop1"]],
+  },
+  {
+    name: "pbmc3",
+    file: "pbmc3",
+    condition: "donor",
+    label: "cell_type",
+    query: queryOf("pbmc3"),
+    groups: [["3pv1"], ["3pv2"]],
+  },
+  {
+    name: "simulated",
+    file: "simulated",
+    condition: "batch",
+    label: "cell_type",
+    query: [],
+    groups: [["batch0", "batch1"], ["batch2"]],
+    simulated: { cells: 2000, genes: 600, seed: 1 },
+  },
+  {
+    name: "mixology",
+    file: "mixology",
+    condition: "batch",
+    label: "cell_type",
+    query: ["dropseq_3cl"],
+    groups: [["celseq2_3cl"]],
+  },
+  {
+    name: "primates",
+    file: "primates",
+    condition: "clone",
+    label: "cell_type",
+    query: ["human"],
+    groupKey: "species",
+    groups: [["gorilla"]],
+  },
+  {
+    name: "kang16",
+    file: "kang16",
+    condition: "sample",
+    label: "cell_type",
+    query: queryOf("kang16"),
+    groups: [["patient_1015_ctrl", "patient_1015_stim"]],
+  },
+  {
+    name: "simulated-large",
+    file: "simulated-large",
+    condition: "batch",
+    label: "cell_type",
+    query: [],
+    groups: [["batch0", "batch1"]],
+    simulated: { cells: 100_000, genes: 600, seed: 2 },
+  },
+];
+
+/** What a variant changes; `pretrainingShare` and `steps` (a factor) choose the epochs. */
+interface Variant {
+  readonly name: string;
+  readonly options: Omit<TrainOptions, "conditionKeys">;
+  readonly pretrainingShare?: number;
+  readonly steps?: number;
+}
+const both = { prototypeLoss: "both", eta: 10, etaCrossEntropy: 50 } as const;
+const crossEntropy = { prototypeLoss: "cross-entropy", etaCrossEntropy: 50 } as const;
+const wide = { hiddenLayerSizes: [128] };
+const classification = { earlyStopping: { metric: "classification" } } as const;
+const variants: readonly Variant[] = [
+  { name: "distance 1, sqrt(G)", options: { prototypeLoss: "distance", eta: 1 } },
+  { name: "both 10/50, 128", options: { ...both, ...wide } },
+  { name: "cross-entropy 50, 128", options: { ...crossEntropy, ...wide } },
+  { name: "distance 1, 128", options: { prototypeLoss: "distance", eta: 1, ...wide } },
+  { name: "distance 50, 128", options: { prototypeLoss: "distance", eta: 50, ...wide } },
+  { name: "both 10/50, sqrt(G)", options: both },
+  { name: "both 10/50, 128, stop by classification", options: { ...both, ...wide, ...classification } },
+  { name: "both 10/50, 128, no early stopping", options: { ...both, ...wide, earlyStopping: false } },
+  { name: "both 2/50, 128", options: { ...both, eta: 2, ...wide } },
+  { name: "both 10/50, 128, balance 0.5", options: { ...both, ...wide, typeBalance: 0.5 } },
+  { name: "both 10/50, 64", options: { ...both, hiddenLayerSizes: [64] } },
+  { name: "both 10/50, 128, pretraining 0.5", options: { ...both, ...wide }, pretrainingShare: 0.5 },
+  { name: "both 10/50, 128, D 20", options: { ...both, ...wide, latentDim: 20 } },
+];
+/** Those that are run on the large atlas. */
+const ofLarge = ["distance 1, sqrt(G)", "both 10/50, 128", "cross-entropy 50, 128"];
+
+const root = new URL("..", import.meta.url).pathname;
+const cache = join(root, ".cache/defaults");
+const csv = join(root, "bench/results/defaults.csv");
+const seed = 0;
+const columns = [
+  "set",
+  "left_out",
+  "variant",
+  "cells",
+  "prototype_accuracy",
+  "prototype_macro_f1",
+  "head_accuracy",
+  "head_macro_f1",
+  "disagreement",
+  "type_silhouette",
+  "nmi",
+  "ari",
+  "condition_silhouette",
+  "graph_connectivity",
+  "integration",
+  "epochs",
+] as const satisfies readonly (keyof StudyRow)[];
+
+/** Reference and left-out cells as files, of the most variable 2,000 genes where there are more. */
+async function openSplit(set: StudySet, leftOut: readonly string[]) {
+  const path = set.simulated ? join(cache, `${set.file}.h5ad`) : join(sharedData, `${set.file}.h5ad`);
+  if (set.simulated && !existsSync(path)) await simulateOverlapping(path, set.simulated);
+  const source = await AnnData.open(path);
+  const groups = await labels(source, set.groupKey ?? set.condition);
+  const rows = Int32Array.from(groups.keys());
+  const files: AnnData[] = [];
+  for (const [part, isIn] of [
+    ["reference", (row: number) => !set.query.includes(groups[row]!) && !leftOut.includes(groups[row]!)],
+    ["left-out", (row: number) => leftOut.includes(groups[row]!)],
+  ] as const) {
+    const file = join(cache, `${set.name}-${leftOut.join("+")}-${part}.h5ad`);
+    if (!existsSync(file)) await writeRows(source, rows.filter(isIn), file);
+    files.push(await AnnData.open(file));
+  }
+  source.close();
+  return { reference: files[0]!, left: files[1]!, close: () => files.forEach((file) => file.close()) };
+}
+
+/** Trains to where fine-tuning starts, and leaves the checkpoint of that moment. */
+async function pretrain(data: AnnData, options: TrainOptions, path: string): Promise<void> {
+  const abort = new AbortController();
+  await ScPoli.train(data, {
+    ...options,
+    checkpoint: path,
+    checkpointSeconds: 1e6,
+    signal: abort.signal,
+    onProgress: ({ epoch, losses }) =>
+      losses !== undefined && epoch === options.pretrainingEpochs && abort.abort(),
+  }).catch(rethrowUnlessInterrupted);
+}
+
+/** The checkpoint that a run with other options of the fine-tuning would have at that moment. */
+async function adopt(data: AnnData, options: TrainOptions, pretrained: string, path: string): Promise<void> {
+  const abort = new AbortController();
+  await ScPoli.train(data, {
+    ...options,
+    checkpoint: path,
+    signal: abort.signal,
+    onProgress: ({ stage }) => stage === "pretraining" && abort.abort(),
+  }).catch(rethrowUnlessInterrupted);
+  const [own, common] = [path, pretrained].map((file) => readSafetensors(readFileSync(file), file));
+  const stateOf = (tensors: typeof own): { owner: unknown; state: unknown } =>
+    JSON.parse(new TextDecoder().decode(tensors!.get("state")!.data as Uint8Array));
+  const state = { ...stateOf(common), owner: stateOf(own).owner };
+  const data8 = new TextEncoder().encode(JSON.stringify(state));
+  common!.set("state", { dtype: "U8", shape: [data8.length], data: data8 });
+  writeFileSync(path, writeSafetensors(common!));
+}
+
+function rethrowUnlessInterrupted(error: unknown): void {
+  if (!(error instanceof ScPoliError) || error.kind !== "interrupted") throw error;
+}
+
+function accuracyAndF1(truth: readonly string[], found: readonly string[]): [number, number] {
+  const right = truth.filter((type, i) => type === found[i]).length / truth.length;
+  // of the types that the left-out cells have
+  const f1 = [...new Set(truth)].map((type) => {
+    let [both, own, other] = [0, 0, 0];
+    truth.forEach((one, i) => {
+      if (one === type) own++;
+      if (found[i] === type) other++;
+      if (one === type && found[i] === type) both++;
+    });
+    return (2 * both) / (own + other);
+  });
+  return [right, mean(f1)];
+}
+
+async function integrationOf(points: Float32Array, D: number, types: string[], conditions: string[]) {
+  const code = (values: readonly string[]): { codes: Int32Array; names: string[] } => {
+    const names = [...new Set(values)].sort();
+    return { codes: Int32Array.from(values, (value) => names.indexOf(value)), names };
+  };
+  const [ofTypes, ofConditions] = [code(types), code(conditions)];
+  const metrics = await scoreIntegration(
+    {
+      points,
+      D,
+      types: ofTypes.codes,
+      typeNames: ofTypes.names,
+      conditions: ofConditions.codes,
+      conditionNames: ofConditions.names,
+    },
+    {
+      metrics: [
+        "cell_type_silhouette",
+        "kmeans_nmi",
+        "kmeans_ari",
+        "condition_silhouette",
+        "graph_connectivity",
+      ],
+      threads: 1,
+      seed,
+      exactCells: 10_000,
+    },
+  );
+  const value = (name: keyof typeof metrics): number => metrics[name]?.value ?? NaN;
+  const biology = [value("cell_type_silhouette"), value("kmeans_nmi"), value("kmeans_ari")];
+  const mixing = [value("condition_silhouette"), value("graph_connectivity")];
+  return { biology, mixing, total: 0.6 * mean(biology) + 0.4 * mean(mixing) };
+}
+
+async function studyRun(set: StudySet, leftOut: readonly string[], variant: Variant): Promise<StudyRow> {
+  const { reference, left, close } = await openSplit(set, leftOut);
+  try {
+    const share = variant.pretrainingShare ?? 0.9;
+    const epochs = Math.round(
+      chooseEpochs(Math.ceil(0.9 * reference.nObs), 128, "training") * (variant.steps ?? 1),
+    );
+    const common: TrainOptions = {
+      conditionKeys: [set.condition],
+      cellTypeKeys: [set.label],
+      embeddingDims: 5,
+      genes: reference.nVars > 2000 ? 2000 : undefined,
+      sampleMetadata: false,
+      landmarks: false,
+      threads: 1,
+      seed,
+      epochs,
+      pretrainingEpochs: Math.floor(share * epochs),
+      alphaEpochAnneal: share * epochs,
+      hiddenLayerSizes: variant.options.hiddenLayerSizes,
+      latentDim: variant.options.latentDim,
+    };
+    // early stopping by the loss itself, but where a variant says otherwise
+    const options: TrainOptions = { ...common, earlyStopping: { metric: "prototype" }, ...variant.options };
+    const name = `${set.name}-${leftOut.join("+")}-${options.hiddenLayerSizes ?? "sqrt"}-${options.latentDim ?? 10}-${share}`;
+    const pretrained = join(cache, `${name}.checkpoint`);
+    if (!existsSync(pretrained)) await pretrain(reference, common, pretrained);
+    const checkpoint = join(cache, `${process.pid}.checkpoint`);
+    await adopt(reference, options, pretrained, checkpoint);
+    const model = await ScPoli.train(reference, { ...options, checkpoint, resume: true });
+    rmSync(checkpoint);
+    const mapping = await model.map(left, { threads: 1, seed });
+    const inside = await model.embed(reference, { threads: 1 });
+    const { cell_types: names, model: sizes, provenance } = model.stored.json;
+    const prediction = mapping.predictions[0]!;
+    const nameOf = (codes: Int32Array): string[] => Array.from(codes, (code) => names[code]!);
+    const truth = await labels(left, set.label);
+    const known = new Set(names);
+    const cells = Array.from(truth.keys()).filter((cell) => known.has(truth[cell]!));
+    const pick = (values: readonly string[]): string[] => cells.map((cell) => values[cell]!);
+    const [byPrototype, byHead] = [nameOf(prediction.nearest), nameOf(prediction.predicted)];
+    const latent = new Float32Array(inside.latent.length + mapping.latent.length);
+    latent.set(inside.latent);
+    latent.set(mapping.latent, inside.latent.length);
+    const { biology, mixing, total } = await integrationOf(
+      latent,
+      sizes.latent_dim,
+      [...(await labels(reference, set.label)), ...truth],
+      [...(await labels(reference, set.condition)), ...(await labels(left, set.condition))],
+    );
+    const [prototypeAccuracy, prototypeF1] = accuracyAndF1(pick(truth), pick(byPrototype));
+    const [headAccuracy, headF1] = accuracyAndF1(pick(truth), pick(byHead));
+    return {
+      set: set.name,
+      left_out: leftOut.join("+"),
+      variant: variant.name,
+      cells: cells.length,
+      prototype_accuracy: prototypeAccuracy,
+      prototype_macro_f1: prototypeF1,
+      head_accuracy: headAccuracy,
+      head_macro_f1: headF1,
+      disagreement: byPrototype.filter((type, i) => type !== byHead[i]).length / truth.length,
+      type_silhouette: biology[0]!,
+      nmi: biology[1]!,
+      ari: biology[2]!,
+      condition_silhouette: mixing[0]!,
+      graph_connectivity: mixing[1]!,
+      integration: total,
+      epochs: (provenance["epochs_run"] as number) ?? 0,
+    };
+  } finally {
+    close();
+  }
+}
+
+function readRows(): StudyRow[] {
+  if (!existsSync(csv)) return [];
+  const [, ...lines] = readFileSync(csv, "utf8").trim().split("\n");
+  return lines.map((line) => {
+    // names of variants have commas, and are quoted
+    const values = [...line.matchAll(/"([^"]*)"|([^,]+)/g)].map((match) => match[1] ?? match[2]!);
+    return Object.fromEntries(
+      columns.map((column, i) => [column, i < 3 ? values[i]! : Number(values[i])]),
+    ) as unknown as StudyRow;
+  });
+}
+
+function appendRow(row: StudyRow): void {
+  if (!existsSync(csv)) writeFileSync(csv, `${columns.join(",")}\n`);
+  const text = (value: string | number): string =>
+    typeof value === "string" ? `"${value}"` : String(Number(value.toFixed(4)));
+  appendFileSync(csv, `${columns.map((column) => text(row[column])).join(",")}\n`);
+}
+
+mkdirSync(cache, { recursive: true });
+const asked = process.argv.slice(2);
+const isLarge = process.env["SCPOLI_STUDY"] === "large";
+for (const variant of variants)
+  for (const set of sets) {
+    const large = set.name === "simulated-large";
+    if (asked.length > 0 ? !asked.includes(set.name) : large && !isLarge) continue;
+    if (large && !ofLarge.includes(variant.name)) continue;
+    if (!set.simulated && !existsSync(join(sharedData, `${set.file}.h5ad`))) {
+      console.log(`${set.name} is left out: ../shared/data has no ${set.file}.h5ad`);
+      continue;
+    }
+    for (const group of set.groups) {
+      const isDone = readRows().some(
+        (row) => row.set === set.name && row.left_out === group.join("+") && row.variant === variant.name,
+      );
+      if (isDone) continue;
+      const start = process.cpuUsage().user;
+      const row = await studyRun(set, group, variant);
+      appendRow(row);
+      console.log(
+        `${set.name} ${row.left_out}, ${variant.name}: prototype ${row.prototype_accuracy.toFixed(3)} / ${row.prototype_macro_f1.toFixed(3)}, head ${row.head_accuracy.toFixed(3)} / ${row.head_macro_f1.toFixed(3)}, integration ${row.integration.toFixed(3)} (${((process.cpuUsage().user - start) / 1e6).toFixed(0)} s of processor time)`,
+      );
+    }
+  }
+writeDefaults(
+  join(root, "docs/defaults.md"),
+  readRows(),
+  variants.map(({ name }) => name),
+);

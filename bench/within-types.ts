@@ -1,0 +1,153 @@
+// npm run study:within-types: whether a sharper latent space erases what varies within types. kang16, a model
+// that sees `cell_type` only, with the published loss and with cross-entropy: are finer types that were not
+// labelled recovered by a cell's neighbours, and stimulation by neighbours of its own type, and by the sample
+// embeddings? Results: bench/results/within-types.csv and a section of docs/defaults.md.
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { AnnData, ScPoli, type TrainOptions } from "../dist/index.js";
+import { nearestNeighbors } from "../dist/model/neighbors.js";
+import { labels } from "./rows.ts";
+import { writeSection } from "./sections.ts";
+import { sharedData } from "./transfer.ts";
+
+const root = new URL("..", import.meta.url).pathname;
+const csv = join(root, "bench/results/within-types.csv");
+const seeds = [0, 1].slice(0, Number(process.env["SEEDS"] ?? 2));
+const genes = Number(process.env["GENES"] ?? 1000);
+const variants: readonly (readonly [string, Partial<TrainOptions>])[] = [
+  ["distance 1, sqrt(G)", { prototypeLoss: "distance", eta: 1 }],
+  ["distance 50, 128", { prototypeLoss: "distance", eta: 50, hiddenLayerSizes: [128] }],
+  ["cross-entropy 50, 128", { prototypeLoss: "cross-entropy", etaCrossEntropy: 50, hiddenLayerSizes: [128] }],
+  ["both 10/50, 128", { prototypeLoss: "both", eta: 10, etaCrossEntropy: 50, hiddenLayerSizes: [128] }],
+];
+const figures = ["fine_types", "stimulation_of_cells", "stimulation_of_samples"] as const;
+type Row = Readonly<Record<(typeof figures)[number], number>> & {
+  readonly variant: string;
+  readonly seed: number;
+};
+
+/** Share of the points whose label most of their 15 nearest other points of the same group have. */
+function told(
+  points: Float32Array,
+  D: number,
+  cells: readonly number[],
+  labelOf: readonly string[],
+  groupOf: (cell: number) => string,
+): number {
+  let right = 0;
+  for (const group of new Set(cells.map(groupOf))) {
+    const own = cells.filter((cell) => groupOf(cell) === group);
+    const k = Math.min(15, own.length - 1);
+    if (k < 1) continue;
+    const table = new Float32Array(own.length * D);
+    own.forEach((cell, row) => table.set(points.subarray(cell * D, (cell + 1) * D), row * D));
+    const { indices } = nearestNeighbors(table, D, k);
+    own.forEach((cell, row) => {
+      const votes = new Map<string, number>();
+      for (let j = 0; j < k; j++) {
+        const label = labelOf[own[indices[row * k + j]!]!]!;
+        votes.set(label, (votes.get(label) ?? 0) + 1);
+      }
+      const [winner] = [...votes].sort(([, a], [, b]) => b - a)[0]!;
+      if (winner === labelOf[cell]) right++;
+    });
+  }
+  return right / cells.length;
+}
+
+/** Share of the samples that are nearer to the mean of the other samples of their class, each left out in turn. */
+function samplesTold(rows: Float32Array, E: number, classes: readonly string[]): number {
+  const right = classes.filter((own, sample) => {
+    const distance = (name: string): number => {
+      const members = classes.flatMap((other, i) => (other === name && i !== sample ? [i] : []));
+      let sum = 0;
+      for (let e = 0; e < E; e++) {
+        const center = members.reduce((total, i) => total + rows[i * E + e]!, 0) / members.length;
+        sum += (rows[sample * E + e]! - center) ** 2;
+      }
+      return sum;
+    };
+    return [...new Set(classes)].every((name) => name === own || distance(own) < distance(name));
+  });
+  return right.length / classes.length;
+}
+
+const data = await AnnData.open(join(sharedData, "kang16.h5ad"));
+const [types, fine, stimulation] = [
+  await labels(data, "cell_type"),
+  await labels(data, "cell_type_fine"),
+  await labels(data, "condition"),
+];
+const samples = await labels(data, "sample");
+const all = Array.from(types.keys());
+const named = all.filter((cell) => fine[cell] !== "Unknown");
+
+mkdirSync(join(root, "bench/results"), { recursive: true });
+const header = `variant,seed,${figures.join(",")}`;
+if (!existsSync(csv)) writeFileSync(csv, `${header}\n`);
+const read = (): Row[] =>
+  readFileSync(csv, "utf8")
+    .trim()
+    .split("\n")
+    .slice(1)
+    .map((line) => {
+      const [, variant, rest] = /^"([^"]*)",(.*)$/.exec(line)!;
+      const [seed, ...values] = rest!.split(",").map(Number);
+      return {
+        variant: variant!,
+        seed: seed!,
+        ...(Object.fromEntries(figures.map((figure, i) => [figure, values[i]!])) as Record<
+          (typeof figures)[number],
+          number
+        >),
+      };
+    });
+for (const seed of seeds)
+  for (const [variant, options] of variants) {
+    if (read().some((row) => row.variant === variant && row.seed === seed)) continue;
+    const model = await ScPoli.train(data, {
+      conditionKeys: ["sample"],
+      cellTypeKeys: ["cell_type"],
+      genes,
+      landmarks: false,
+      threads: 1,
+      seed,
+      ...options,
+    });
+    const { latent } = await model.embed(data, { threads: 1 });
+    const { json, tensors } = model.stored;
+    const D = json.model.latent_dim;
+    const names = json.conditions[0]!;
+    const row: Row = {
+      variant,
+      seed,
+      fine_types: told(latent, D, named, fine, () => "all"),
+      stimulation_of_cells: told(latent, D, all, stimulation, (cell) => types[cell]!),
+      stimulation_of_samples: samplesTold(
+        tensors.get("embeddings.0.weight")!.data,
+        json.model.embedding_dims[0]!,
+        names.map((name) => stimulation[samples.indexOf(name)]!),
+      ),
+    };
+    const values = figures.map((figure) => row[figure].toFixed(4));
+    writeFileSync(csv, `${readFileSync(csv, "utf8")}"${variant}",${seed},${values.join(",")}\n`);
+    console.log(variant, seed, values.join(" "));
+  }
+data.close();
+
+const mean = (variant: string, figure: (typeof figures)[number]): string => {
+  const values = read()
+    .filter((row) => row.variant === variant)
+    .map((row) => row[figure]);
+  return (values.reduce((a, b) => a + b, 0) / values.length).toFixed(3);
+};
+writeSection(join(root, "docs/defaults.md"), "What varies within types", [
+  `kang16, ${genes} genes, \`cell_type\` (8 types) as the only labels, seeds ${seeds.join(" and ")}: shares of the cells whose finer type (\`cell_type_fine\`, which the model has not seen) most of their 15 nearest cells have; whose stimulation most of the 15 nearest cells of their type have; of the samples that are nearest to the mean embedding of their own condition, each left out in turn.`,
+  "Made by `npm run study:within-types` (`bench/results/within-types.csv`).",
+  "",
+  "| prototype loss, hidden units | finer types | stimulation, cells | stimulation, samples |",
+  "| --- | --- | --- | --- |",
+  ...variants
+    .filter(([variant]) => read().some((row) => row.variant === variant))
+    .map(([variant]) => `| ${variant} | ${figures.map((figure) => mean(variant, figure)).join(" | ")} |`),
+]);
