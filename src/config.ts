@@ -29,8 +29,8 @@ export type EngineName = "wasm" | "reference";
 /** What a model is made of; stored with it. */
 export interface ModelOptions {
   /**
-   * Widths of the encoder's hidden layers (the decoder has them in reverse). Default: one layer of
-   * ceil(sqrt(genes)).
+   * Widths of the encoder's hidden layers (the decoder has them in reverse). Default: one layer of 128
+   * (published: ceil(sqrt(genes))).
    */
   readonly hiddenLayerSizes: readonly number[];
   /** D, default 10 */
@@ -142,7 +142,8 @@ export interface EarlyStopping {
   /**
    * One term of the validation losses, or "unweighted": the sum of the terms, each with weight 1 ("total":
    * with their weights). "prototype" and "classification" are "unweighted" where no validation cell has a
-   * label. Default "prototype"
+   * label. "classification" stays as it is where the whole latent space shrinks, but stopped training too
+   * early on conditions that were left out (docs/defaults.md). Default "prototype"
    */
   readonly metric: "unweighted" | "reconstruction" | "kl" | "prototype" | "classification" | "total";
   /** Epochs without improvement before training stops, default 20 */
@@ -178,12 +179,12 @@ export interface OptimizationOptions {
   readonly pretrainingEpochs?: number;
   /**
    * What draws cells to the prototypes of their types. "off" leaves out the fine-tuning as well (prototypes
-   * are computed at the end). Default "distance"; mapping: as the reference was trained
+   * are computed at the end). Default "both"; mapping: as the reference was trained
    */
   readonly prototypeLoss?: PrototypeLoss;
   /**
-   * Weight of the distance in the prototype loss ("distance", "both"), default 1; mapping: as the reference
-   * was trained. A large one (100) draws the cells of a type closer together (docs/quality.md)
+   * Weight of the distance in the prototype loss ("distance", "both"), default 10; mapping: as the
+   * reference was trained. A large one draws the cells of a type closer together (docs/quality.md)
    */
   readonly eta?: number;
   /**
@@ -432,7 +433,7 @@ export interface Defaults {
 }
 
 export const defaults: Defaults = {
-  hiddenWidth: null,
+  hiddenWidth: 128,
   latentDim: 10,
   conditionEncoding: "embedding",
   embeddingDims: 10,
@@ -440,8 +441,8 @@ export const defaults: Defaults = {
   reconLoss: "nb",
   dropout: 0.05,
   epochs: null,
-  prototypeLoss: "distance",
-  eta: 1,
+  prototypeLoss: "both",
+  eta: 10,
   etaCrossEntropy: 50,
   typeBalance: 0,
   minibatch: 128,

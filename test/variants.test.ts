@@ -175,7 +175,12 @@ test("mse: normalised values are taken as they are, in memory and streamed; a qu
 });
 
 test("without prototype loss there is no fine-tuning, but prototypes and labels there are", async () => {
-  const model = await ScPoli.train(reference, { ...keys, ...settings, eta: 0 });
+  const model = await ScPoli.train(reference, {
+    ...keys,
+    ...settings,
+    eta: undefined,
+    prototypeLoss: "off",
+  });
   const { history, optimization } = model.stored.json.provenance as {
     history: { train: { prototype: number } }[];
     optimization: { pretrainingEpochs: number };

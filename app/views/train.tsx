@@ -49,7 +49,7 @@ const modelOptions: readonly Option[] = [
   {
     name: "hiddenLayerSizes",
     label: "Hidden layers",
-    standard: "one, as wide as the genes ask for",
+    standard: "one of 128",
     hint: "widths, such as 128 or 256,128",
   },
   { name: "dropout", label: "Dropout", standard: "0.05", hint: "", least: 0, most: 0.99, step: 0.01 },
@@ -67,8 +67,8 @@ const trainingOptions: readonly Option[] = [
   {
     name: "eta",
     label: "Prototype weight (eta)",
-    standard: "1",
-    hint: "0 leaves the prototype loss out",
+    standard: "10",
+    hint: "of the distance to prototypes",
     least: 0,
     step: 0.1,
   },

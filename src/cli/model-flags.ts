@@ -17,7 +17,7 @@ export function addModelFlags(command: Command): Command {
     .optionsGroup("Model:")
     .option(
       "--hidden <widths>",
-      `widths of the hidden layers, e.g. 256,64 (default: one layer of sqrt(genes))`,
+      `widths of the hidden layers, e.g. 256,64 (default: one layer of ${defaults.hiddenWidth})`,
       wholes(1),
     )
     .option("--latent <n>", `width of the latent space (default: ${defaults.latentDim})`, whole(1))
