@@ -10,16 +10,16 @@ import {
   type WorkName,
   type WorkThread,
 } from "./giver.js";
+import { execArgv, moduleExtension } from "./module-kind-node.js";
 
 const modules: Readonly<Record<WorkName, URL>> = {
-  "read-ahead": new URL("../anndata/read-ahead-thread.js", import.meta.url),
-  "streamed-counts": new URL("../data/streamed-counts-thread.js", import.meta.url),
-  "side-work": new URL("../mapping/side-work-thread.js", import.meta.url),
+  "read-ahead": new URL(`../anndata/read-ahead-thread${moduleExtension}`, import.meta.url),
+  "streamed-counts": new URL(`../data/streamed-counts-thread${moduleExtension}`, import.meta.url),
+  "side-work": new URL(`../mapping/side-work-thread${moduleExtension}`, import.meta.url),
 };
 
 function startThread(name: WorkName, task: unknown): WorkThread {
-  // no loaders: the thread is plain JavaScript
-  const worker = new Worker(modules[name], { workerData: task, execArgv: [] });
+  const worker = new Worker(modules[name], { workerData: task, execArgv });
   return {
     post: (message, moved) => worker.postMessage(message, moved),
     onMessage: (listener) => worker.on("message", listener),

@@ -2,6 +2,7 @@
 import { existsSync, readSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { builtFiles } from "./module-kind-node.js";
 import { lookAtRead, type Hdf5, type LoadedHdf5 } from "./hdf5.js";
 
 let hdf5: Promise<LoadedHdf5> | null = null;
@@ -15,7 +16,7 @@ export function loadHdf5(): Promise<LoadedHdf5> {
     const module = await library.ready;
     module.activate_throwing_error_handler();
     lookAtReads((module as unknown as { FS: FileAccess }).FS);
-    const folder = fileURLToPath(new URL("../hdf5/filters", import.meta.url));
+    const folder = fileURLToPath(new URL(`${builtFiles}/hdf5/filters`, import.meta.url));
     module.insert_plugin_search_path(folder, 0);
     return { library, provideFilter: (name) => existsSync(join(folder, `libH5Z${name}.so`)) };
   })();

@@ -2,6 +2,7 @@
 // and stays inside it until it is stopped.
 import { Worker } from "node:worker_threads";
 import { ScPoliError } from "../errors.js";
+import { execArgv, moduleExtension } from "./module-kind-node.js";
 import type { Threads, ThreadTask } from "./threads.js";
 
 /** Whether memory can be given to other threads. */
@@ -22,8 +23,7 @@ export async function startThreads(
 ): Promise<Threads> {
   const workers = Array.from({ length: count }, (_, i) => {
     const workerData: ThreadTask = { module, memory, thread: i + 1, failedAddress };
-    // no loaders: the thread is plain JavaScript
-    return new Worker(new URL("./thread-node.js", import.meta.url), { workerData, execArgv: [] });
+    return new Worker(new URL(`./thread-node${moduleExtension}`, import.meta.url), { workerData, execArgv });
   });
   const exits = workers.map((worker) => new Promise<void>((resolve) => worker.once("exit", () => resolve())));
   try {
