@@ -56,7 +56,7 @@ export async function saveSession(): Promise<{ readonly file: Blob; readonly nam
   };
 }
 
-function withoutFiles({ files: _, ...rest }: DataFile): Omit<DataFile, "files"> {
+function withoutFiles({ files: _files, ...rest }: DataFile): Omit<DataFile, "files"> {
   return rest;
 }
 

@@ -16,7 +16,10 @@ if (git("tag", "--list", `v${version}`) !== "") stop(`The tag v${version} exists
 const changelog = readFileSync("CHANGELOG.md", "utf8");
 const heading = "## [Unreleased]";
 if (!changelog.includes(`${heading}\n`)) stop(`CHANGELOG.md has no line "${heading}".`);
-const unreleased = changelog.split(`${heading}\n`)[1].split(/^## \[/m)[0].trim();
+const unreleased = changelog
+  .split(`${heading}\n`)[1]
+  .split(/^## \[/m)[0]
+  .trim();
 if (unreleased === "") stop("CHANGELOG.md says nothing under [Unreleased].");
 const date = new Date().toISOString().slice(0, 10);
 writeFileSync("CHANGELOG.md", changelog.replace(heading, `${heading}\n\n## [${version}] - ${date}`));

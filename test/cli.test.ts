@@ -611,8 +611,14 @@ describe("interruptions", () => {
   const interruptAt = (pattern: RegExp, times = 1) => {
     let sent = 0;
     return (stderr: string, child: { kill(signal: "SIGINT"): boolean }): void => {
-      if (sent === 0 && pattern.test(stderr)) (child.kill("SIGINT"), (sent = 1));
-      if (sent === 1 && times === 2 && /Ctrl-C again/.test(stderr)) (child.kill("SIGINT"), (sent = 2));
+      if (sent === 0 && pattern.test(stderr)) {
+        child.kill("SIGINT");
+        sent = 1;
+      }
+      if (sent === 1 && times === 2 && /Ctrl-C again/.test(stderr)) {
+        child.kill("SIGINT");
+        sent = 2;
+      }
     };
   };
 

@@ -78,7 +78,8 @@ function checkColumn(column: Column, rows: number, digest: Digest): void {
   } else {
     must(column.values.length === rows, "a column whose values are fewer or more");
     for (const value of column.values)
-      typeof value === "string" || value === null ? digest.text(value) : digest.number(Number(value));
+      if (typeof value === "string" || value === null) digest.text(value);
+      else digest.number(Number(value));
   }
 }
 

@@ -124,10 +124,7 @@ describe("real data", { skip: existsSync(interop) ? false : "needs ../shared" },
             await page.locator(".name", { hasText: "panc8" }).waitFor();
             await choose(page, "query", /a file/, queryAndModel[0]!);
             const found = await AnnData.open(
-              await map(
-                page,
-                async () => void (await page.getByLabel(/Find clusters in the query/).uncheck()),
-              ),
+              await map(page, () => page.getByLabel(/Find clusters in the query/).uncheck()),
             );
             const expected = await AnnData.open(at("cli.h5ad"));
             for (const name of ["X_scpoli", "X_umap_scpoli"])

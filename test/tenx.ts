@@ -23,7 +23,10 @@ export async function writeTenxH5(
   const [data, indices, indptr]: [number[], number[], number[]] = [[], [], [0]];
   for (let cell = 0; cell < cells; cell++) {
     for (let gene = 0; gene < genes; gene++)
-      if (value(cell, gene) > 0) (data.push(value(cell, gene)), indices.push(gene));
+      if (value(cell, gene) > 0) {
+        data.push(value(cell, gene));
+        indices.push(gene);
+      }
     indptr.push(data.length);
   }
   const root = file.create_group(group);

@@ -26,7 +26,12 @@ class CellView {
   readonly #picked = new Set<number>();
   #isDue = false;
 
-  constructor(data: ViewerData) {
+  /** Draws the cells and listens to the controls of the page. */
+  static show(data: ViewerData): CellView {
+    return new CellView(data);
+  }
+
+  private constructor(data: ViewerData) {
     this.#data = data;
     const count = data.reference + data.query;
     const places = wholesOfText(data.places);
@@ -493,7 +498,7 @@ function listenForTheme(): void {
 }
 
 const data = byId("cell-data");
-if (data) new CellView(JSON.parse(data.textContent!) as ViewerData);
+if (data) CellView.show(JSON.parse(data.textContent!) as ViewerData);
 listenForChoices();
 listenForCopies();
 listenForTheme();

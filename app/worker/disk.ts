@@ -40,6 +40,6 @@ export function takeFile(path: string): File {
 export async function packModel(model: ScPoli, name: string): Promise<readonly LocalFile[]> {
   const folder = outputPath(name);
   await model.save(folder);
-  const packed = await zip(folder);
+  const packed = zip(folder);
   return [{ path: `${name}.zip`, file: new File([packed], `${name}.zip`, { type: "application/zip" }) }];
 }

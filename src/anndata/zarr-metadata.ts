@@ -119,7 +119,7 @@ function infoV3(meta: Json, place: string): ZarrArrayInfo {
 }
 
 function isDivided(shards: readonly number[], chunks: readonly number[]): boolean {
-  return shards.length === chunks.length && shards.every((length, i) => length % chunks[i]! === 0);
+  return shards.length === chunks.length && shards.every((length, i) => length % (chunks[i] ?? 0) === 0);
 }
 
 function infoV2(meta: Json, place: string): ZarrArrayInfo {

@@ -77,7 +77,9 @@ export function giverOf<Item extends object>(thread: WorkThread): Giver<Item> {
       throw thrownHere(message);
     },
     giveBack: (item) => thread.post(item, buffersOf(item)),
-    close: async () => void (await thread.close()),
+    close: async () => {
+      await thread.close();
+    },
   };
 }
 
