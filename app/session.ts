@@ -47,7 +47,7 @@ export async function saveSession(): Promise<{ readonly file: Blob; readonly nam
   parts["session.json"] = strToU8(text);
   const bytes = await new Promise<Uint8Array<ArrayBuffer>>((resolve, reject) =>
     zip(parts, { level: 3, consume: false, mtime: new Date(1980, 0, 1) }, (error, data) =>
-      error ? reject(error) : resolve(data as Uint8Array<ArrayBuffer>),
+      error ? reject(error) : resolve(data),
     ),
   );
   return {
@@ -87,7 +87,7 @@ export async function openSession(file: File): Promise<Work> {
       return arrayOf(parts, String(value.$array), value.kind as ArrayKind, file.name);
     if ("$file" in value)
       return new File(
-        [(parts[String(value.$file)] ?? new Uint8Array(0)) as Uint8Array<ArrayBuffer>],
+        [(parts[String(value.$file)] ?? new Uint8Array(0))],
         String(value.$file).replace(/^files\/\d+-/, ""),
       );
     return value;

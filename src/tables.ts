@@ -27,7 +27,7 @@ function typedColumn(cells: readonly Cell[]): NewColumn {
   if (cells.every((cell) => cell === null || typeof cell === "number"))
     return {
       kind: "number",
-      values: Float64Array.from(cells, (cell) => (cell === null ? NaN : (cell as number))),
+      values: Float64Array.from(cells, (cell) => (cell === null ? NaN : (cell))),
     };
   if (cells.every((cell) => typeof cell === "boolean"))
     return { kind: "boolean", values: Uint8Array.from(cells, Number) };

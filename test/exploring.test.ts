@@ -41,7 +41,7 @@ test("expression is log1p of counts per 10,000 of each cell, gene by gene", asyn
   const names = await data.var.index();
   const { indptr, indices, values } = await data.X!.read(0, data.nObs);
   for (let cell = 0; cell < data.nObs; cell++) {
-    const row = Array.from(indices.subarray(indptr[cell]!, indptr[cell + 1]!), (gene, k) => ({
+    const row = Array.from(indices.subarray(indptr[cell], indptr[cell + 1]), (gene, k) => ({
       gene: names[gene]!,
       value: values[indptr[cell]! + k]!,
     }));

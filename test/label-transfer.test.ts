@@ -171,7 +171,7 @@ async function writeScored(
         },
       },
       obsm: { X_scpoli: embedding(4), X_pca: embedding(2) },
-    } as NewAnnData),
+    }),
   );
   return path;
 }

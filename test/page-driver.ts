@@ -91,7 +91,7 @@ export async function save(page: Page, id: string, folder: string): Promise<stri
 
 /** Clicks what hands out a file. @returns its path */
 export async function saved(page: Page, button: Locator, folder: string): Promise<string> {
-  const [download] = (await Promise.all([page.waitForEvent("download"), button.click()])) as [Download, void];
+  const [download] = await Promise.all([page.waitForEvent("download"), button.click()]);
   const path = join(folder, download.suggestedFilename());
   await download.saveAs(path);
   return path;

@@ -299,7 +299,7 @@ class CellView {
       button.addEventListener("click", () => {
         if (!this.#picked.delete(group)) this.#picked.add(group);
         this.#recolour();
-        (legend.querySelectorAll("button")[group] as HTMLButtonElement | undefined)?.focus();
+        legend.querySelectorAll("button")[group]?.focus();
       });
       const first = document.createElement("td");
       first.append(button);
@@ -452,7 +452,7 @@ function pixelOf(colour: string): number {
 }
 
 function cellOf(tag: "td" | "th", text: string): HTMLTableCellElement {
-  const cell = document.createElement(tag) as HTMLTableCellElement;
+  const cell = document.createElement(tag);
   cell.textContent = text;
   if (tag === "th") cell.scope = "col";
   return cell;
@@ -498,7 +498,7 @@ function listenForTheme(): void {
 }
 
 const data = byId("cell-data");
-if (data) CellView.show(JSON.parse(data.textContent!) as ViewerData);
+if (data) CellView.show(JSON.parse(data.textContent) as ViewerData);
 listenForChoices();
 listenForCopies();
 listenForTheme();

@@ -8,7 +8,7 @@ type Places = Pick<MappingResult, "positions" | "projection" | "reference" | "pr
 export function placeCells(mapping: Mapping<ScPoli>): Places {
   const { json, tensors } = mapping.model.stored;
   const D = json.model.latent_dim;
-  const umap = tensors.get("landmarks.umap")?.data as Float32Array | undefined;
+  const umap = tensors.get("landmarks.umap")?.data;
   if (mapping.umap && umap) {
     const labels = tensors.get("landmarks.labels")!.data;
     const levels = json.levels.map((rows, level) =>
@@ -24,7 +24,7 @@ export function placeCells(mapping: Mapping<ScPoli>): Places {
     };
   }
   const project = principalPlane(mapping.latent, D);
-  const means = tensors.get("prototypes")!.data as Float32Array;
+  const means = tensors.get("prototypes")!.data;
   const places = project(means);
   const prototypes = json.cell_types.map((name, row): PrototypePlace => ({
     name,

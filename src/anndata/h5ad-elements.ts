@@ -81,7 +81,7 @@ export class H5adWriter implements ElementWriter {
   }
 
   strings(path: string, values: readonly string[]): void {
-    this.dataset(path, values as string[], [values.length], "S");
+    this.dataset(path, values, [values.length], "S");
     this.encode(path, "string-array", "0.2.0");
   }
 
@@ -176,7 +176,7 @@ export class H5adWriter implements ElementWriter {
 
   /** A dataset without encoding, which `append` makes longer. */
   growing(path: string, type: NumericArray, layout: Required<Layout>): void {
-    this.dataset(path, type.subarray(0, 0) as NumericArray, [0], undefined, layout);
+    this.dataset(path, type.subarray(0, 0), [0], undefined, layout);
   }
 
   /** As `growing`, of a matrix; `appendRows` makes it longer. */

@@ -90,6 +90,6 @@ const lz4 = checked(async (bytes, expected) => {
 export function registerCodecs(): void {
   for (const prefix of ["", "numcodecs."]) {
     for (const [name, codec] of Object.entries({ blosc, lz4, zstd: checked(decodeZstd) }))
-      registry.set(prefix + name, (async () => codec) as unknown as Parameters<typeof registry.set>[1]);
+      registry.set(prefix + name, async () => codec);
   }
 }

@@ -178,7 +178,7 @@ export function injectCondition(text: string): ("encoder" | "decoder")[] {
   const parts = text === "both" ? ["encoder", "decoder"] : [text];
   if (!parts.every((part) => part === "encoder" || part === "decoder"))
     throw new InvalidArgumentError("Expected encoder, decoder or both.");
-  return parts as ("encoder" | "decoder")[];
+  return parts;
 }
 
 /**

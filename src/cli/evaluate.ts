@@ -285,7 +285,7 @@ function csv({ embeddings, label_transfer: labels }: Evaluation, pred: string | 
   for (const { embedding, metrics, scores } of embeddings) {
     for (const [name, { value, standard_error }] of Object.entries(metrics))
       rows.push(["embedding", embedding, name, value, standard_error]);
-    for (const [name, { biology, mixing, overall }] of Object.entries(scores) as [string, Scores][])
+    for (const [name, { biology, mixing, overall }] of Object.entries<Scores>(scores))
       for (const [part, value] of Object.entries({ biology, mixing, overall }))
         rows.push(["embedding", embedding, `${part}_${name}`, value, null]);
   }

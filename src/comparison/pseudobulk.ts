@@ -90,7 +90,7 @@ export async function readUnits(
         key: "",
         codes: Int32Array.from(keep, (cell) => codes[cell]!),
         names: units.map(({ name }) => name),
-      } as Parameters<typeof metadataOfConditions>[1][number],
+      },
     ],
     { keep },
   );

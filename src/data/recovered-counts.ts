@@ -135,7 +135,7 @@ async function isRecoverable(matrix: Matrix, recovery: Recovery): Promise<boolea
     const { indptr, values } = await matrix.read(start, start + rows);
     stored += indptr[rows]!;
     for (let row = 0; row < rows; row++)
-      if (recoverRow(values.subarray(indptr[row]!, indptr[row + 1]!), recovery) === null) return false;
+      if (recoverRow(values.subarray(indptr[row], indptr[row + 1]), recovery) === null) return false;
   }
   return stored > 0;
 }

@@ -237,14 +237,14 @@ function copyPiece(
   const isCompact = compact !== undefined && indices instanceof Uint16Array;
   const to = isCompact ? compact : minibatch;
   const [from, at] = [indptr[first]!, minibatch.indptr[row]!];
-  to.indices.set(indices.subarray(from, indptr[end]!), at);
-  to.counts.set(small.subarray(from, indptr[end]!), at);
+  to.indices.set(indices.subarray(from, indptr[end]), at);
+  to.counts.set(small.subarray(from, indptr[end]), at);
   for (let i = first; i < end; i++, row++) {
     const [start, stop] = [indptr[i]!, indptr[i + 1]!];
     const isSmall = largeFrom[i]! < 0;
     if (!isSmall) {
       minibatch.indices.set(indices.subarray(start, stop), at + start - from);
-      minibatch.counts.set(large.subarray(largeFrom[i]!, largeFrom[i]! + stop - start), at + start - from);
+      minibatch.counts.set(large.subarray(largeFrom[i], largeFrom[i]! + stop - start), at + start - from);
     }
     if (sources) sources[row] = isCompact && isSmall ? at + start - from : -1;
     minibatch.indptr[row + 1] = at + stop - from;

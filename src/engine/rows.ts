@@ -65,7 +65,7 @@ export class RowSums {
    */
   sum(values: Float32Array, indptr: Int32Array, rows: number, totals: Float32Array): boolean {
     const memory = this.#memory;
-    const own = values.subarray(0, indptr[rows]!);
+    const own = values.subarray(0, indptr[rows]);
     this.#values = memory.room(this.#values, own.byteLength);
     this.#indptr = memory.room(this.#indptr, 4 * (rows + 1));
     this.#totals = memory.room(this.#totals, 4 * rows);

@@ -166,7 +166,7 @@ export function zip(path: string): Blob {
   const parts: Blob[] = [];
   const archive = new Zip((error, bytes) => {
     if (error) throw error;
-    parts.push(new Blob([bytes as Uint8Array<ArrayBuffer>]));
+    parts.push(new Blob([bytes]));
   });
   for (const [name, stored] of [...filesBelow(entry)].sort(([a], [b]) => (a < b ? -1 : 1))) {
     const packed = /\.(json|csv|txt|html|svg)$/.test(name) ? new ZipDeflate(name) : new ZipPassThrough(name);

@@ -127,7 +127,7 @@ function answerOf(
       username === "" ? {} : { "Proxy-Authorization": `Basic ${btoa(secret)}` };
     const place = { host: hostname, port: port || "80" };
     if (!isSecure)
-      return send({ ...place, path: url.href, headers: { ...options.headers, ...credentials } as never });
+      return send({ ...place, path: url.href, headers: { ...options.headers, ...credentials } });
     // a tunnel: the proxy sees the host and nothing else
     const host = `${url.hostname}:${url.port || "443"}`;
     plainRequest({ ...place, method: "CONNECT", path: host, headers: { Host: host, ...credentials }, signal })
@@ -139,7 +139,7 @@ function answerOf(
           {
             createConnection: () => connect({ socket, servername: url.hostname }),
             agent: false,
-          } as RequestOptions,
+          },
           url,
         );
       })

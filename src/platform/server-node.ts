@@ -121,7 +121,7 @@ export function openInBrowser(url: string): void {
       : process.platform === "win32"
         ? ["cmd", "/c", "start", "", url]
         : ["xdg-open", url];
-  spawn(program!, args, { stdio: "ignore", detached: true })
+  spawn(program, args, { stdio: "ignore", detached: true })
     .on("error", () => undefined)
     .unref();
 }

@@ -99,7 +99,7 @@ function placesOf(value: PyValue | undefined): readonly number[] | null {
     return span(value.args[0], value.args[1], value.args[2] ?? 1);
   const numbers = numpyArray(value)?.values;
   return numbers?.every((n): n is number => Number.isSafeInteger(n) && (n as number) >= 0)
-    ? (numbers as readonly number[])
+    ? (numbers)
     : null;
 }
 
@@ -282,6 +282,6 @@ function indexNames(value: PyValue | undefined, levels: number): (string | null)
       ? [value.args[3] ?? null]
       : [];
   return Array.from({ length: levels }, (_, level) =>
-    typeof given[level] === "string" ? (given[level] as string) : null,
+    typeof given[level] === "string" ? (given[level]) : null,
   );
 }

@@ -219,7 +219,7 @@ function nested(value: PyValue | undefined): TorchTensor | null {
     level = parts.flat() as PyValue[];
   }
   return level.every((number) => typeof number === "number")
-    ? { shape, data: Float32Array.from(level as number[]) }
+    ? { shape, data: Float32Array.from(level) }
     : null;
 }
 

@@ -57,7 +57,7 @@ function trainingText({ json }: StoredModel): string {
     `units and ${entering}. Conditions (number): ${conditions}.` +
     `${types ? ` Cell types (number) of each annotation level: ${types}.` : ""} The model was trained with ` +
     `Adam${epochs}${minibatch}${roundsText(provenance)}${prototypeLossText(json)}; ${keptWeights(provenance, plan)} were kept.` +
-    `${json.landmarks ? " Cells were displayed by UMAP (ref. 2) of the latent space." : ""}`
+    (json.landmarks ? " Cells were displayed by UMAP (ref. 2) of the latent space." : "")
   );
 }
 
@@ -130,7 +130,9 @@ function mappingText(
   );
   return (
     `${cells.toLocaleString("en-US")} query cells` +
-    `${conditions.length > 0 ? ` of ${conditions.map(({ key, names }) => `${names.length} ${key}`).join(", ")}` : ""}` +
+    (conditions.length > 0
+      ? ` of ${conditions.map(({ key, names }) => `${names.length} ${key}`).join(", ")}`
+      : "") +
     `${coverage} were ${howMapped(facts, stored)} (scpoli ${String(facts["version"] ?? version)}).` +
     `${labels.join("")}${umap ? placedText : ""}`
   );

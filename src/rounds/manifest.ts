@@ -52,7 +52,7 @@ export async function readManifest(path: string): Promise<Manifest> {
   const tensors = readSafetensors(bytes, path);
   const text = tensors.get("json");
   const json =
-    text && (JSON.parse(new TextDecoder().decode(text.data as Uint8Array)) as Record<string, unknown>);
+    text && (JSON.parse(new TextDecoder().decode(text.data)) as Record<string, unknown>);
   if (typeof json?.["kind"] !== "string")
     throw new ScPoliError("model", `${path} is no file of a training in rounds.`, { path });
   const arrays = [...tensors].filter(([name]) => name !== "json");

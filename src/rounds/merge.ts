@@ -277,7 +277,7 @@ function outerStep(
   before.forEach((value, i) => {
     const change = mean[i]! - value;
     next[i] = momentum * (velocity?.data[i] ?? 0) + change;
-    moved[i] = value + lr * (change + momentum * next[i]!);
+    moved[i] = value + lr * (change + momentum * next[i]);
   });
   return { value: { shape, data: moved }, momentum: { shape, data: next } };
 }

@@ -46,7 +46,7 @@ export function covariateOf(
     !categorical.includes(name) &&
     found.every((value) => value === null || typeof value === "number")
   )
-    return { name, kind: "number", values: found as (number | null)[], levels: [] };
+    return { name, kind: "number", values: found, levels: [] };
   const values = found.map((value) =>
     value === null ? null : typeof value === "boolean" ? (value ? "True" : "False") : String(value),
   );

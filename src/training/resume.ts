@@ -89,7 +89,7 @@ export async function loadCheckpoint(path: string, owner: Fingerprint): Promise<
       { path },
     );
   const text: { owner: Fingerprint; state: TrainerState } = JSON.parse(
-    new TextDecoder().decode(stored.data as Uint8Array),
+    new TextDecoder().decode(stored.data),
   );
   if (text.owner !== owner)
     throw new ScPoliError(

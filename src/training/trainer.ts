@@ -285,9 +285,9 @@ export class Trainer {
     if (monitored) {
       const verdict = observe(
         state.early,
-        metricOf(validation ?? train, plan.earlyStopping!.metric),
+        metricOf(validation ?? train, plan.earlyStopping.metric),
         state.epoch,
-        plan.earlyStopping!,
+        plan.earlyStopping,
       );
       if (verdict.improved) this.#best = { parameters: this.network.read(), prototypes: this.#prototypes };
       stop = verdict.stop;
