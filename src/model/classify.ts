@@ -116,7 +116,7 @@ function likeliestScale(distances: readonly Float64Array[], own: readonly number
     if (surprise(high - width) < surprise(low + width)) high = low + width;
     else low = high - width;
   }
-  return Math.exp((low + high) / 2);
+  return Number(Math.exp((low + high) / 2).toPrecision(4)); // the optimum is flat; runtimes differ in exp and log
 }
 
 /** Softmax of -distance^2 / (2 sigma^2) at one of the types. */

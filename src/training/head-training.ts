@@ -1,5 +1,6 @@
 // Training of the head (head.ts) on the reference's labelled cells, and of what its labels are worth: penalty,
 // weights of the types, temperature and novelty come from conditions that are left out in turn.
+import { expOfNegative } from "../model/exponential.js";
 import type { StoredTensor } from "../model/checkpoint.js";
 import type { RunSettings } from "../config.js";
 import type { TakenCounts } from "../engine/engine.js";
@@ -113,6 +114,11 @@ async function breathe({ signal }: RunSettings): Promise<void> {
 }
 
 /** What a fit is asked for. */
+/** n^-exponent for the exponents that are tried: by roots, as the last digit of a power differs between runtimes. */
+function weightOf(n: number, exponent: number): number {
+  return exponent === 0 ? 1 : exponent === 1 ? 1 / n : exponent === 0.5 ? 1 / Math.sqrt(n) : NaN;
+}
+
 type HeadFit = { readonly inversePenalty: number; readonly exponent: number };
 
 /** Labelled cells, and heads that are trained on them or on some. */
@@ -174,9 +180,9 @@ class HeadCells {
       );
       const n = new Int32Array(K);
       for (const i of own) n[this.labels[i * L + level]!]!++;
-      const sum = n.reduce((all, count) => all + (count > 0 ? count ** (1 - exponent) : 0), 0);
+      const sum = n.reduce((all, count) => all + (count > 0 ? count * weightOf(count, exponent) : 0), 0);
       for (const i of own)
-        weights[i * L + level] = (own.length * n[this.labels[i * L + level]!]! ** -exponent) / sum;
+        weights[i * L + level] = (own.length * weightOf(n[this.labels[i * L + level]!]!, exponent)) / sum;
     });
     return weights;
   }
@@ -280,8 +286,9 @@ class LeftOutHeads {
     for (let i = 0; i < this.folds.length; i++) {
       if (!this.isJudged(i, level)) continue;
       const own = scores.subarray(i * R + first, i * R + first + K);
-      const its = own[labels[i * L + level]!]!;
-      visit(i, Math.log(own.reduce((sum, score) => sum + Math.exp((score - its) / temperature), 0)));
+      const [its, top] = [own[labels[i * L + level]!]!, own.reduce((a, b) => Math.max(a, b))];
+      const sum = own.reduce((all, score) => all + expOfNegative((score - top) / temperature), 0);
+      visit(i, Math.log(sum) + (top - its) / temperature);
     }
   }
 
@@ -303,7 +310,8 @@ class LeftOutHeads {
       if (loss(high - step) < loss(low + step)) high = low + step;
       else low = high - step;
     }
-    return Math.exp((low + high) / 2);
+    // four digits: the optimum is flat, and the last digits of exp and log differ between runtimes
+    return Number(Math.exp((low + high) / 2).toPrecision(4));
   }
 
   get scores(): Float64Array {

@@ -2,6 +2,7 @@
 // algorithms 7.4 and 3.1). The cells are kept once; a fit gives each of them a weight, 0 to those that are
 // left out, and gives the scores of all. Sums are made in the order of the cells: one result on any number of
 // threads.
+import { expOfNegative } from "../model/exponential.js";
 import { SparseProducts, type SparseCells } from "../engine/profiles.js";
 
 /** Cells and their types. */
@@ -136,7 +137,7 @@ export class LogisticRegression {
         }
         const its = scores[from + label]!;
         let sum = 0;
-        for (let k = 0; k < K; k++) sum += scores[from + k] = Math.exp(scores[from + k]! - top);
+        for (let k = 0; k < K; k++) sum += scores[from + k] = expOfNegative(scores[from + k]! - top);
         value += weight * (Math.log(sum) + top - its);
         for (let k = 0; k < K; k++) {
           const residual = weight * (scores[from + k]! / sum - (k === label ? 1 : 0));
