@@ -126,8 +126,7 @@ function answerOf(
     const credentials: Record<string, string> =
       username === "" ? {} : { "Proxy-Authorization": `Basic ${btoa(secret)}` };
     const place = { host: hostname, port: port || "80" };
-    if (!isSecure)
-      return send({ ...place, path: url.href, headers: { ...options.headers, ...credentials } });
+    if (!isSecure) return send({ ...place, path: url.href, headers: { ...options.headers, ...credentials } });
     // a tunnel: the proxy sees the host and nothing else
     const host = `${url.hostname}:${url.port || "443"}`;
     plainRequest({ ...place, method: "CONNECT", path: host, headers: { Host: host, ...credentials }, signal })
@@ -148,7 +147,10 @@ function answerOf(
 }
 
 /** The proxy that HTTPS_PROXY, HTTP_PROXY and NO_PROXY ask for; null for none. */
-export function proxyFor(url: URL, environment: NodeJS.ProcessEnv = process.env): URL | null {
+export function proxyFor(
+  url: URL,
+  environment: Readonly<Record<string, string | undefined>> = process.env,
+): URL | null {
   const value = (name: string): string => environment[name.toLowerCase()] ?? environment[name] ?? "";
   const named = value(url.protocol === "https:" ? "HTTPS_PROXY" : "HTTP_PROXY") || value("ALL_PROXY");
   const exempt = value("NO_PROXY")
