@@ -62,6 +62,7 @@ describe("a query with labels", () => {
       known: { B: cells("B"), NK: cells("NK"), T: cells("T") },
       new: { Platelet: cells("Platelet") },
       unlabeled: 0,
+      similar: [],
     });
     assert.equal(after.json.prototype_counts.at(-1), cells("Platelet"));
     assert.ok(

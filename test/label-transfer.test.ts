@@ -171,7 +171,7 @@ async function writeScored(
         },
       },
       obsm: { X_scpoli: embedding(4), X_pca: embedding(2) },
-    }),
+    } as NewAnnData),
   );
   return path;
 }
@@ -330,7 +330,7 @@ describe("files", async () => {
     assert.match(text.stdout, /no isolated_label_f1|overall, k-means/);
     const csv = readFileSync(output, "utf8");
     const json = JSON.parse(
-      (await scpoli([...args, "--json", "--quiet", "--threads", "1"])).stdout,
+      (await scpoli([...args, "--json", "--quiet", "--threads", "1", "--force"])).stdout,
     ) as Awaited<ReturnType<typeof evaluate>>;
     assert.equal(readFileSync(output, "utf8"), csv);
     const silhouette = json.embeddings[0]!.metrics.cell_type_silhouette!.value!;
