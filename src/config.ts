@@ -20,9 +20,11 @@ export type ConditionEncoding = (typeof conditionEncodings)[number];
  * away from other types), both, or nothing.
  */
 export const prototypeLosses = ["distance", "cross-entropy", "both", "off"] as const;
+/** Which loss draws cells to prototypes. */
 export type PrototypeLoss = (typeof prototypeLosses)[number];
 /** Sets of values: "published" are those of the paper's code, scArches. */
 export const presets = ["published"] as const;
+/** Name of a set of values. */
 export type Preset = (typeof presets)[number];
 export type EngineName = "wasm" | "reference";
 
@@ -57,6 +59,7 @@ export interface RunSettings {
   readonly simd?: "auto" | "plain" | "relaxed";
   /** default 0 */
   readonly seed?: number;
+  /** Called as the run goes on, a few times a second. */
   readonly onProgress?: (progress: Progress) => void;
   /** Sentences a user should read: what was taken, what is missing. */
   readonly onNote?: (note: Note) => void;
@@ -66,6 +69,7 @@ export interface RunSettings {
   readonly force?: boolean;
 }
 
+/** A sentence for a person: what was chosen, or what is odd in the input. */
 export interface Note {
   readonly level: "info" | "warning";
   readonly message: string;

@@ -8,7 +8,9 @@ import { matchGeneNames } from "./data/gene-names.js";
 import { ScPoliError } from "./errors.js";
 import { checkOptionNames, runSettingNames } from "./option-names.js";
 
+/** Options of `readExpression`. */
 export interface ExpressionOptions extends Pick<RunSettings, "signal"> {
+  /** Called after each block of cells, with the number of cells done and in all. */
   readonly onProgress?: (done: number, total: number) => void;
 }
 

@@ -268,6 +268,7 @@ export class ScPoli {
     return geneCoverage(this.stored, data);
   }
 
+  /** The model in numbers: genes, conditions, cell types, prototypes, settings. */
   summary(): ModelSummary {
     const { json, tensors } = this.stored;
     const byKey = <T>(values: readonly T[]): Record<string, T> =>

@@ -105,6 +105,7 @@ export class AnnData {
     return this.reader.readUns(name);
   }
 
+  /** Closes the file. What was read stays valid. */
   close(): void {
     this.reader.close();
   }

@@ -29,6 +29,7 @@ export interface BooleanColumn {
   readonly length: number;
   readonly values: readonly (boolean | null)[];
 }
+/** A column of obs or var, by the kind of its values. */
 export type Column = CategoricalColumn | StringColumn | NumberColumn | BooleanColumn;
 
 /** Named columns over one index. */

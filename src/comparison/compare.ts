@@ -89,6 +89,7 @@ export interface AbundanceComparison {
   readonly adjustedP: number;
 }
 
+/** Two groups of samples compared: genes within each cell type, and the abundance of types. */
 export interface Comparison {
   readonly column: string;
   readonly first: string;

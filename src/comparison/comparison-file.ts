@@ -83,11 +83,13 @@ export async function comparisonGeneSets({ types }: Comparison, sets: readonly G
   return rows;
 }
 
+/** Options of writing a comparison into a copy of the file. */
 export interface WriteComparisonOptions {
   /** entry of uns. Default "scpoli_compare" */
   readonly keyAdded?: string;
   /** replaces an entry of that name */
   readonly force?: boolean;
+  /** Called with what a reader should know. */
   readonly onNote?: (note: Note) => void;
 }
 

@@ -31,6 +31,7 @@ import {
 } from "./metrics.js";
 import { varianceBetween } from "./pc-regression.js";
 
+/** Options of `evaluate`. */
 export interface EvaluateOptions extends Pick<
   RunSettings,
   "threads" | "seed" | "onProgress" | "onNote" | "signal" | "force"
@@ -78,6 +79,7 @@ export interface EmbeddingScores {
   readonly scores: Readonly<Record<ScoreName, Scores>>;
 }
 
+/** What `evaluate` finds. */
 export interface Evaluation {
   /** cells with a cell type */
   readonly cells: number;

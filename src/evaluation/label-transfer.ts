@@ -55,6 +55,7 @@ export interface Roc {
   }[];
 }
 
+/** Transferred labels against the truth. */
 export interface LabelTransfer {
   /** cells with a true label and a prediction */
   readonly cells: number;

@@ -20,6 +20,7 @@ export const mixingMetrics = [
   "ilisi",
 ] as const;
 export const metricNames = [...biologyMetrics, ...mixingMetrics] as const;
+/** Name of a metric of integration, as scIB has it. */
 export type MetricName = (typeof metricNames)[number];
 /** How people call them. */
 export const metricTitles: Readonly<Record<MetricName, string>> = {
@@ -45,6 +46,7 @@ export interface Metric {
   readonly standard_error: number | null;
   readonly reason?: string;
 }
+/** Values of the metrics of one embedding. */
 export type Metrics = { readonly [name in MetricName]?: Metric };
 
 /** Means of metrics: overall = 0.6 biology + 0.4 mixing. */

@@ -216,6 +216,7 @@ export class Mapping<Model extends Mapper = Mapper> {
     this.verdict = verdict;
   }
 
+  /** The mapping in numbers: labels, flags, clusters, conditions, verdict. */
   summary(): MappingSummary {
     const names = this.model.stored.json.cell_types;
     const levels = this.predictions.map(

@@ -7,6 +7,7 @@ import { Landmarks } from "../model/landmarks.js";
 import { nearestNeighbors, rowsOf } from "../model/neighbors.js";
 import type { Predictions } from "./predictions.js";
 
+/** Outcome of a check, as a traffic light. */
 export type Light = "green" | "amber" | "red";
 
 /** One look at a mapping. */

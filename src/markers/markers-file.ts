@@ -8,6 +8,7 @@ import type { Rows } from "../tables.js";
 import { version } from "../version.js";
 import type { Markers } from "./markers.js";
 
+/** Options of the table of markers. */
 export interface MarkerTableOptions {
   /** genes per group, those with the highest scores. Default: all */
   readonly top?: number;
@@ -115,11 +116,13 @@ export function rankGenesGroups(markers: Markers, { top = Infinity }: MarkerTabl
   };
 }
 
+/** Options of writing markers into a copy of the file. */
 export interface WriteMarkersOptions extends MarkerTableOptions {
   /** entry of uns. Default "rank_genes_groups" */
   readonly keyAdded?: string;
   /** replaces an entry of that name */
   readonly force?: boolean;
+  /** Called with what a reader should know. */
   readonly onNote?: (note: Note) => void;
 }
 

@@ -24,6 +24,7 @@ const nameOfPoint = 18;
 
 type Label = Pick<AxisOptions, "label" | "format"> & { readonly range?: readonly [number, number] };
 
+/** A named line of a line chart. */
 export interface Series {
   readonly name: string;
   readonly colour?: string;
@@ -35,8 +36,8 @@ export interface Series {
 
 /**
  * Lines over a common axis.
- * @param mark - a vertical dashed line with its text
- * @param isSquare - axes of one length, for shares against shares
+ * @param options - `mark`: a vertical dashed line with its text; `isSquare`: axes of one length, for shares
+ *   against shares
  */
 export function lineChart({
   title,
@@ -301,6 +302,7 @@ export function histogram({
   };
 }
 
+/** A point of a scatter plot. */
 export interface ScatterPoint {
   readonly name: string;
   readonly x: number;

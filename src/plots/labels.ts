@@ -2,6 +2,7 @@
 
 import { widthOf } from "./svg.js";
 
+/** Where a label of a plot goes. */
 export interface LabelPlace {
   readonly dx: number;
   readonly dy: number;

@@ -71,6 +71,7 @@ const groups = [
 /** Number of different colours; further groups get them again, half way to white or black. */
 export const groupColours = groups.length;
 
+/** Colour of a group by its number, from 0. */
 export function groupColour(group: number): string {
   const base = groups[group % groups.length]!;
   const round = Math.floor(group / groups.length);
@@ -98,11 +99,11 @@ const divergingRamp = [
   "#a64d00",
 ];
 
-/** @param share - 0..1 */
+/** Colour on the sequential scale. @param share - 0..1 */
 export function rampColour(share: number): string {
   return colourAt(ramp, share);
 }
-/** @param share - 0..1, 0.5 in the middle */
+/** Colour on the diverging scale. @param share - 0..1, 0.5 in the middle */
 export function divergingColour(share: number): string {
   return colourAt(divergingRamp, share);
 }

@@ -7,6 +7,7 @@ export interface Plot {
   readonly svg: string;
   readonly table: PlotTable;
 }
+/** The numbers behind a plot, as a table. */
 export interface PlotTable {
   readonly columns: readonly string[];
   readonly rows: readonly (readonly (string | number)[])[];

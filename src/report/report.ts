@@ -25,6 +25,7 @@ import {
   verdictHtml,
 } from "./sections.js";
 
+/** Options of `makeReport`. */
 export interface ReportOptions {
   readonly title?: string;
   /** of the reference, or with the query's conditions */
@@ -49,6 +50,7 @@ export interface ReportOptions {
   readonly metrics?: unknown;
   /** by annotation level, the mapped file's column of its own labels. Default: a column named as the level */
   readonly cellTypeKeys?: Readonly<Record<string, string>>;
+  /** Called with what a reader should know, such as a section that is missing and why. */
   readonly onNote?: (note: Note) => void;
   readonly signal?: AbortSignal;
 }

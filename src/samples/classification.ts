@@ -16,6 +16,7 @@ import {
 import { codesOf, knownSamples, type Covariate } from "./covariates.js";
 import { selectRows, type SampleTable } from "./sample-table.js";
 
+/** Options of the classification of samples. */
 export interface ClassificationOptions {
   /** default 5. A class of fewer samples has none in some of the folds, and always some to learn from. */
   readonly folds?: number;
@@ -45,6 +46,7 @@ export interface ClassifierScore {
   readonly p: number | null;
 }
 
+/** How well a covariate of the samples can be predicted from their embeddings. */
 export interface Classification {
   readonly covariate: string;
   /** samples of each class */

@@ -10,6 +10,7 @@ import { dummies } from "../statistics/linear-model.js";
  */
 export type CovariateKind = "categorical" | "ordinal" | "number";
 
+/** A column of what is known of the samples. */
 export interface Covariate {
   readonly name: string;
   readonly kind: CovariateKind;

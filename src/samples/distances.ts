@@ -2,6 +2,7 @@
 // ones stand together.
 import type { DenseMatrix } from "../anndata/matrix.js";
 
+/** Distances between samples, and an order in which similar ones are neighbours. */
 export interface SampleDistances {
   /** (S, S) Euclidean */
   readonly distances: DenseMatrix;

@@ -97,6 +97,7 @@ export function countCorrelated(
   });
 }
 
+/** A named set of genes. */
 export interface GeneSet {
   readonly name: string;
   readonly description: string;

@@ -33,6 +33,7 @@ export interface Explained {
   readonly p_adjusted: number;
 }
 
+/** Which covariates explain the embedding, and which to integrate on. */
 export interface Guidance {
   /** the covariate to integrate on; null: none explains the embedding, the samples stay the condition */
   readonly condition: string | null;
