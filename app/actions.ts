@@ -153,7 +153,7 @@ async function lookAtCoverage(): Promise<void> {
 /** The cells that come with the page. */
 export async function openExample(): Promise<void> {
   await guarded("The example could not be opened", async () => {
-    const files = await Promise.all(["demo_reference.h5ad", "demo_query.h5ad"].map(fetchFile));
+    const files = await Promise.all(["kang_reference.h5ad", "kang_query.h5ad"].map(fetchFile));
     await openCells([files[0]!], "reference");
     await openCells([files[1]!], "query");
   });

@@ -9,7 +9,7 @@ import { contentSecurityPolicy } from "../dist/cli/app-headers.js";
 const path = (relative: string): string => fileURLToPath(new URL(relative, import.meta.url));
 const cells = readdirSync(path("../data")).filter((name) => name.endsWith(".h5ad"));
 
-/** data/demo_*.h5ad: served while developing, copied when building. */
+/** data/kang_*.h5ad: served while developing, copied when building. */
 export const demoCells: Plugin = {
   name: "demo-cells",
   configureServer: (server) =>

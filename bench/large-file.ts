@@ -19,17 +19,17 @@ const bench = await openBenchPage();
 try {
   const { page, folder } = bench;
   const [large, model] = [join(folder, "large.h5ad"), join(folder, "model")];
-  runPython("large_file.py", join(repository, "data/demo_query.h5ad"), large, String(4.4e9));
+  runPython("large_file.py", join(repository, "data/kang_query.h5ad"), large, String(4.4e9));
   const bytes = statSync(large).size;
   assert.ok(bytes > 4.3e9);
   execFileSync(process.execPath, [
     join(repository, "dist/cli.js"),
     "train",
-    join(repository, "data/demo_reference.h5ad"),
+    join(repository, "data/kang_reference.h5ad"),
     "-o",
     model,
     "--condition-key",
-    "well",
+    "sample",
     "--cell-type-key",
     "cell_type",
     "--epochs",

@@ -18,9 +18,9 @@ const train =
   (stream: string) =>
   (output: string): string[] => [
     "train",
-    data("demo_reference"),
+    data("kang_reference"),
     "--condition-key",
-    "well",
+    "sample",
     "--cell-type-key",
     "cell_type",
     "--stream",
@@ -39,14 +39,14 @@ const trials = [
     name: "train in memory",
     args: train("never"),
     more: ["--resume"],
-    input: data("demo_reference"),
+    input: data("kang_reference"),
     ending: "",
   },
   {
     name: "train, streamed",
     args: train("always"),
     more: ["--resume"],
-    input: data("demo_reference"),
+    input: data("kang_reference"),
     ending: "",
   },
   // 21 million counts: several blocks, buckets and shards
@@ -68,7 +68,7 @@ const trials = [
     name: "map",
     args: (output: string) => [
       "map",
-      data("demo_query"),
+      data("kang_query"),
       "--reference",
       at("0"),
       "--epochs",
@@ -77,7 +77,7 @@ const trials = [
       output,
     ],
     more: [],
-    input: data("demo_query"),
+    input: data("kang_query"),
     ending: "",
   },
 ];

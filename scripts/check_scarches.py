@@ -81,11 +81,11 @@ def compare(what, folder, path, embedded):
 
 def trained(place):
     """Ours to scArches and back, on the cells of the demo."""
-    reference, query = ROOT / "data/demo_reference.h5ad", ROOT / "data/demo_query.h5ad"
+    reference, query = ROOT / "data/kang_reference.h5ad", ROOT / "data/kang_query.h5ad"
     for name, flags in {"nb": [], "zinb": ["--recon-loss", "zinb"], "one-hot": ["--condition-encoding", "one-hot"], "two layers, encoder": ["--hidden", "40,30", "--inject-condition", "encoder"]}.items():
         own = place / name
         own.mkdir()
-        scpoli("train", reference, "-o", own / "model", "--condition-key", "well", "--cell-type-key", "cell_type", "--epochs", "20", *flags)
+        scpoli("train", reference, "-o", own / "model", "--condition-key", "sample", "--cell-type-key", "cell_type", "--epochs", "20", *flags)
         scpoli("map", query, "--reference", own / "model", "-o", own / "mapped.h5ad", "--save-model", own / "mapped", "--epochs", "5")
         for model, file in (("model", reference), ("mapped", query)):
             scpoli("embed", file, "--model", own / model, "-o", own / "ours.h5ad")

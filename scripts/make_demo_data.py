@@ -1,69 +1,69 @@
-"""Makes data/demo_reference.h5ad and data/demo_query.h5ad from the cells that scanpy carries (data/README.md tells what they are).
+"""Makes data/kang_reference.h5ad and data/kang_query.h5ad: cells of Kang et al. 2018 for `scpoli demo`, the page
+and the tutorials (data/README.md).
 
-usage: python scripts/make_demo_data.py [--wheel scanpy-1.11.5-py3-none-any.whl] [--output data]
-needs anndata and h5py; downloads scanpy's wheel with pip unless one is given
+usage: python scripts/make_demo_data.py CELLS.h5ad [--output data]
+CELLS.h5ad holds raw counts of GEO GSE96583 (batch 2) in X and in obs: donor, condition (ctrl, stim), cell_type.
+needs anndata, scanpy and numpy
+
+The choice does not look at any result: donors in alphabetical order, as many cells of each sample as the smallest
+allows up to a limit, drawn with a fixed seed; genes by scanpy's variability within samples.
 """
 
 import argparse
-import io
-import subprocess
-import sys
-import tempfile
-import zipfile
 from pathlib import Path
 
 import anndata
 import numpy as np
 import pandas as pd
-import scipy.sparse
+import scanpy
 
-SCANPY = "scanpy==1.11.5"
-QUERY_WELLS = ["7", "8"]  # all ten cell types are in both, a quarter of the cells
-
-
-def download_wheel(folder: Path) -> Path:
-    command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--dest", str(folder), SCANPY]
-    subprocess.run(command, check=True)
-    return next(folder.glob("scanpy-*.whl"))
+GENES = 1500
+QUERY_DONORS = 3  # the last three of eight
+LEFT_OUT = "B cells"  # the type that the reference has never seen
+CELLS_PER_SAMPLE = {"reference": 130, "query": 120}
 
 
-def read_cells(wheel: Path) -> anndata.AnnData:
-    with zipfile.ZipFile(wheel) as archive:
-        content = archive.read("scanpy/datasets/10x_pbmc68k_reduced.h5ad")
-    return anndata.read_h5ad(io.BytesIO(content))
-
-
-def recover_counts(logged: scipy.sparse.csr_matrix) -> scipy.sparse.csr_matrix:
-    """Counts behind log1p of normalised counts: in every cell the smallest value stands for a count of one."""
-    counts = scipy.sparse.csr_matrix(logged, copy=True)
-    for start, end in zip(counts.indptr[:-1], counts.indptr[1:], strict=True):
-        scaled = np.expm1(counts.data[start:end].astype(np.float64))
-        scaled /= scaled.min()
-        rounded = np.round(scaled)
-        # the file's values are rounded, so large counts come back less exactly than small ones
-        assert np.all(np.abs(scaled - rounded) < np.minimum(0.25, 0.01 + 0.002 * rounded)), "these are no counts"
-        counts.data[start:end] = rounded
-    counts.sort_indices()
-    return counts
+def subset(cells: anndata.AnnData, donors: list[str], per_sample: int, seed: int) -> anndata.AnnData:
+    random = np.random.default_rng(seed)
+    rows = []
+    for donor in donors:
+        for condition in ("ctrl", "stim"):
+            sample = np.flatnonzero((cells.obs["donor"] == donor) & (cells.obs["condition"] == condition))
+            rows.append(np.sort(random.permutation(sample)[:per_sample]))
+    return cells[np.concatenate(rows)].copy()
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--wheel", type=Path, help="scanpy's wheel; downloaded when not given")
+    parser.add_argument("cells", type=Path)
     parser.add_argument("--output", type=Path, default=Path(__file__).parents[1] / "data")
     arguments = parser.parse_args()
 
-    with tempfile.TemporaryDirectory() as folder:
-        cells = read_cells(arguments.wheel or download_wheel(Path(folder)))
-    names = cells.obs_names.astype(str)
-    obs = pd.DataFrame({"well": names.str.rsplit("-", n=1).str[1], "cell_type": cells.obs["bulk_labels"].astype(str).to_numpy()}, index=names)
-    demo = anndata.AnnData(X=recover_counts(cells.raw.X), obs=obs, var=pd.DataFrame(index=cells.raw.var_names.astype(str)))
+    cells = anndata.read_h5ad(arguments.cells)
+    donors = sorted(cells.obs["donor"].astype(str).unique())
+    obs = pd.DataFrame({key: cells.obs[key].astype(str) for key in ("donor", "condition", "cell_type")})
+    obs["donor"] = obs["donor"].str.replace("patient_", "P", regex=False)
+    obs.insert(0, "sample", obs["donor"] + "_" + obs["condition"])
+    cells = anndata.AnnData(X=cells.X, obs=obs, var=pd.DataFrame(index=cells.var_names))
+    donors = sorted(obs["donor"].unique())
 
-    in_query = demo.obs["well"].isin(QUERY_WELLS).to_numpy()
-    for name, part in [("demo_reference", demo[~in_query].copy()), ("demo_query", demo[in_query].copy())]:
+    is_left_out = (cells.obs["cell_type"] == LEFT_OUT).to_numpy()
+    reference = subset(cells[~is_left_out], donors[:-QUERY_DONORS], CELLS_PER_SAMPLE["reference"], seed=0)
+    query = subset(cells, donors[-QUERY_DONORS:], CELLS_PER_SAMPLE["query"], seed=1)
+
+    both = anndata.concat([reference, query])
+    scanpy.pp.normalize_total(both, target_sum=1e4)
+    scanpy.pp.log1p(both)
+    scanpy.pp.highly_variable_genes(both, n_top_genes=GENES, batch_key="sample")
+    genes = both.var_names[both.var["highly_variable"]]
+
+    for name, part in [("kang_reference", reference), ("kang_query", query)]:
+        part = part[:, genes].copy()
+        part.X.sort_indices()
         part.strings_to_categoricals()
         part.write_h5ad(arguments.output / f"{name}.h5ad", compression="gzip", compression_opts=9)
-        print(f"{name}: {part.n_obs} cells, {part.n_vars} genes, wells {', '.join(part.obs['well'].cat.categories)}")
+        print(f"{name}: {part.n_obs} cells, {part.n_vars} genes, donors {', '.join(sorted(set(part.obs['donor'])))}")
+        print(part.obs["cell_type"].value_counts().to_string())
 
 
 if __name__ == "__main__":

@@ -11,13 +11,13 @@ const folder = mkdtempSync(join(tmpdir(), "scpoli-demo-model-"));
 const scpoli = (...args) =>
   execFileSync(process.execPath, [join(root, "dist/cli.js"), ...args], { cwd: root, stdio: "inherit" });
 try {
-  const keys = ["--condition-key", "well", "--cell-type-key", "cell_type"];
-  scpoli("train", "data/demo_reference.h5ad", "-o", join(folder, "model"), ...keys);
+  const keys = ["--condition-key", "sample", "--cell-type-key", "cell_type"];
+  scpoli("train", "data/kang_reference.h5ad", "-o", join(folder, "model"), ...keys);
   const about = [
-    ...["--organism", "Homo sapiens", "--tissue", "blood", "--licence", "CC-BY-4.0"],
+    ...["--organism", "Homo sapiens", "--tissue", "blood", "--licence", "MIT"],
     ...[
       "--description",
-      "519 of the fresh 68k PBMCs (donor A) of 10x Genomics, six wells, to try things out",
+      "Blood cells of five lupus patients (Kang et al. 2018), without B cells, to try things out",
     ],
   ];
   const place = ["-o", "data/models/demo-blood-1.zip", "--index", "data/models/index.json"];

@@ -20,7 +20,7 @@ const at = (name: string): string => join(folder, name);
 const repository = fileURLToPath(new URL("..", import.meta.url));
 const shared = join(repository, "..", "shared");
 const [reference, query] = ["reference", "query"].map((name) =>
-  join(repository, "data", `demo_${name}.h5ad`),
+  join(repository, "data", `kang_${name}.h5ad`),
 ) as [string, string];
 const models = fileURLToPath(new URL("fixtures/model-pt/", import.meta.url));
 const {
@@ -43,7 +43,7 @@ before(async () => {
       "-o",
       at("model"),
       "--condition-key",
-      "well",
+      "sample",
       "--cell-type-key",
       "cell_type",
       "--pretraining-epochs",
@@ -103,9 +103,9 @@ describe("the same bytes as the command line's, with the same seed", () => {
     assert.equal(await page.job("isolated"), true);
     await page.register([reference]);
     await page.job("train", {
-      path: "demo_reference.h5ad",
+      path: "kang_reference.h5ad",
       model: "model",
-      conditionKeys: ["well"],
+      conditionKeys: ["sample"],
       cellTypeKeys: ["cell_type"],
       pretrainingEpochs: 4,
       epochs: 6,
@@ -123,15 +123,15 @@ describe("the same bytes as the command line's, with the same seed", () => {
   test("mapping: the whole file, latents and labels; with two threads", async () => {
     const page = await openPage();
     const { files, paths } = filesOf(at("model"), "model");
-    await page.register([query, ...files], ["demo_query.h5ad", ...paths]);
+    await page.register([query, ...files], ["kang_query.h5ad", ...paths]);
     const { summary } = await page.job<{ summary: { cells: number } }>("map", {
-      path: "demo_query.h5ad",
+      path: "kang_query.h5ad",
       model: "model",
       output: "mapped.h5ad",
       simd: "plain",
       threads: 2,
     });
-    assert.equal(summary.cells, 181);
+    assert.equal(summary.cells, 720);
     assertSameBytes(await page.save("file", { path: "mapped.h5ad" }, at("isolated.h5ad")), at("cli.h5ad"));
   });
 
@@ -139,14 +139,14 @@ describe("the same bytes as the command line's, with the same seed", () => {
     const page = await openPage(notIsolated);
     assert.equal(await page.job("isolated"), false);
     const { files, paths } = filesOf(at("model"), "model");
-    await page.register([query, ...files], ["demo_query.h5ad", ...paths]);
-    await page.job("map", { path: "demo_query.h5ad", model: "model", output: "mapped.h5ad", simd: "plain" });
+    await page.register([query, ...files], ["kang_query.h5ad", ...paths]);
+    await page.job("map", { path: "kang_query.h5ad", model: "model", output: "mapped.h5ad", simd: "plain" });
     assertSameBytes(
       await page.save("file", { path: "mapped.h5ad" }, at("not-isolated.h5ad")),
       at("cli.h5ad"),
     );
     await assert.rejects(
-      page.job("map", { path: "demo_query.h5ad", model: "model", threads: 2 }),
+      page.job("map", { path: "kang_query.h5ad", model: "model", threads: 2 }),
       /usage: 2 threads cannot be had: this page is not cross-origin isolated/,
     );
   });
@@ -160,7 +160,7 @@ describe("the same bytes as the command line's, with the same seed", () => {
       [mapped!["cells"], mapped!["names"], mapped!["X"]],
       [before!["cells"], before!["names"], before!["X"]],
     );
-    assert.deepEqual((mapped!["obsm"] as Record<string, unknown>)["X_scpoli"], [181, 10]);
+    assert.deepEqual((mapped!["obsm"] as Record<string, unknown>)["X_scpoli"], [720, 10]);
     for (const column of ["cell_type_pred", "cell_type_uncert", "cell_type_unknown"])
       assert.ok((mapped!["obs"] as string[]).includes(column), column);
   });
@@ -255,18 +255,18 @@ describe("files", () => {
   test("models as a zip file and as a folder of scArches; a folder without one is refused", async (t) => {
     const page = await openPage();
     const { files, paths } = filesOf(at("model"), "model");
-    await page.register([query, ...files], ["demo_query.h5ad", ...paths]);
+    await page.register([query, ...files], ["kang_query.h5ad", ...paths]);
     await page.save("zip", { path: "model" }, at("model.zip"));
     await page.choose([at("model.zip")]);
     assert.equal(await page.job("registerModel"), "model.zip");
     const { summary } = await page.job<{ summary: { cells: number } }>("map", {
-      path: "demo_query.h5ad",
+      path: "kang_query.h5ad",
       model: "model.zip",
       epochs: 1,
     });
-    assert.equal(summary.cells, 181);
+    assert.equal(summary.cells, 720);
     await page.choose([query]);
-    await assert.rejects(page.job("registerModel"), /model: demo_query.h5ad holds no model/);
+    await assert.rejects(page.job("registerModel"), /model: kang_query.h5ad holds no model/);
     writeFileSync(at("damaged.zip"), readFileSync(at("model.zip")).subarray(0, 5000));
     await page.choose([at("damaged.zip")]);
     await assert.rejects(
@@ -295,7 +295,7 @@ describe("files", () => {
     const expected = await page.job<{ cells: number; genes: number; sum: number }>("open", {
       path: "query.zarr",
     });
-    assert.deepEqual([expected.cells, expected.genes], [181, 765]);
+    assert.deepEqual([expected.cells, expected.genes], [720, 1500]);
     await page.save("zip", { path: "query.zarr" }, at("query.zarr.zip"));
     await page.register([at("query.zarr.zip")]);
     assert.deepEqual(await page.job("open", { path: "query.zarr.zip" }), expected);
@@ -328,12 +328,12 @@ describe("files", () => {
   test("what is in a file, as under Node; a matrix read by a thread, and streamed", async () => {
     const page = await openPage();
     await page.register([reference]);
-    const found = await page.job<Inspection>("inspect", { path: "demo_reference.h5ad" });
-    assert.equal(found.cells, 519);
+    const found = await page.job<Inspection>("inspect", { path: "kang_reference.h5ad" });
+    assert.equal(found.cells, 1156);
     await page.job("train", {
-      path: "demo_reference.h5ad",
+      path: "kang_reference.h5ad",
       model: "streamed",
-      conditionKeys: ["well"],
+      conditionKeys: ["sample"],
       cellTypeKeys: ["cell_type"],
       pretrainingEpochs: 1,
       epochs: 2,
@@ -348,7 +348,7 @@ describe("files", () => {
       "-o",
       at("streamed"),
       "--condition-key",
-      "well",
+      "sample",
       "--cell-type-key",
       "cell_type",
       "--pretraining-epochs",
@@ -378,7 +378,7 @@ describe("files", () => {
       threads: 1,
     });
     const saved = await page.job<{ cells: number; bytes: number }>("size", { path: "mapped.h5ad" });
-    assert.deepEqual([summary.cells, saved.cells, saved.bytes > 4.4e9], [181, 181, true]);
+    assert.deepEqual([summary.cells, saved.cells, saved.bytes > 4.4e9], [720, 720, true]);
   });
 
   test("a damaged file gives its message, and the next one opens", async () => {
@@ -404,7 +404,7 @@ describe("files", () => {
       page.job("open", { path: "none.h5ad" }),
       /file: none\.h5ad cannot be read: there is no such file/,
     );
-    assert.equal((await page.job<{ cells: number }>("open", { path: "demo_query.h5ad" })).cells, 181);
+    assert.equal((await page.job<{ cells: number }>("open", { path: "kang_query.h5ad" })).cells, 720);
   });
 
   test("an address of the own origin is fetched, another one is refused", async () => {

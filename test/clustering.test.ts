@@ -104,7 +104,7 @@ describe("neighbours", () => {
     assert.equal(nodes, 80);
     const edges = new Map<string, number>();
     for (let v = 0; v < nodes; v++)
-      for (let e = indptr[v]!; e < indptr[v + 1]!; e++) edges.set(`${v}-${neighbors[e]}`, weights[e]);
+      for (let e = indptr[v]!; e < indptr[v + 1]!; e++) edges.set(`${v}-${neighbors[e]}`, weights[e]!);
     assert.equal(edges.size, neighbors.length);
     for (const [edge, weight] of edges) {
       const [a, b] = edge.split("-");
@@ -202,7 +202,7 @@ describe("clusters", () => {
         const reached = new Set([members[0]!]);
         for (const node of reached)
           for (let e = graph.indptr[node]!; e < graph.indptr[node + 1]!; e++)
-            if (leiden[graph.neighbors[e]!] === community) reached.add(graph.neighbors[e]);
+            if (leiden[graph.neighbors[e]!] === community) reached.add(graph.neighbors[e]!);
         assert.equal(reached.size, members.length, `community ${community} of seed ${seed} hangs together`);
       }
     }

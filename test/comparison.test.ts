@@ -231,7 +231,7 @@ describe("a file of eight samples", () => {
     assert.ok(t!.genes[0]!.adjustedP < 1e-3);
     assert.ok(nk!.genes.every(({ adjustedP }) => adjustedP > 0.05));
     assert.equal(t!.residualDf, 3);
-    assert.match(rare!.reason, /fewer than 2 samples with 10 cells/);
+    assert.match(rare!.reason!, /fewer than 2 samples with 10 cells/);
     assert.equal(rare!.genes.length, 0);
     const [rarer] = result.abundance;
     assert.equal(rarer!.type, "B");
@@ -264,7 +264,7 @@ describe("a file of eight samples", () => {
     await fails(() => compare({ between: ["drug", "drug", "drug"] }), "usage", /with itself/);
     const confounded = await compare({ covariates: ["half"] });
     for (const { type, reason } of confounded.types)
-      if (type !== "rare") assert.match(reason, /covariates say which group/);
+      if (type !== "rare") assert.match(reason!, /covariates say which group/);
     assert.deepEqual(confounded.abundance, []);
     const batch = await compare({ covariates: ["batch"] });
     assert.equal(batch.types[2]!.residualDf, 5);

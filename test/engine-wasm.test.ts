@@ -159,8 +159,8 @@ test("rows that the engine keeps and gathers itself give the same bytes as rows 
         );
         for (const [b, start] of starts) {
           sources![b] = start;
-          indices.fill(0, indptr[b], indptr[b + 1]);
-          counts.fill(0, indptr[b], indptr[b + 1]);
+          indices.fill(0, indptr[b]!, indptr[b + 1]!);
+          counts.fill(0, indptr[b]!, indptr[b + 1]!);
         }
       }
       return train(engine, made, 2);

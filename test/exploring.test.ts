@@ -4,9 +4,9 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { AnnData, ScPoli, readExpression, type Progress } from "../dist/index.js";
 
-const open = (name: string): Promise<AnnData> => AnnData.open(`data/demo_${name}.h5ad`);
+const open = (name: string): Promise<AnnData> => AnnData.open(`data/kang_${name}.h5ad`);
 const reference = await open("reference");
-const quick = { conditionKeys: ["well"], cellTypeKeys: ["cell_type"], hiddenLayerSizes: [16], threads: 1 };
+const quick = { conditionKeys: ["sample"], cellTypeKeys: ["cell_type"], hiddenLayerSizes: [16], threads: 1 };
 
 test("a training that is told to finish ends with the epoch that is running, and is a model like any other", async () => {
   const finish = new AbortController();
@@ -19,7 +19,7 @@ test("a training that is told to finish ends with the epoch that is running, and
   assert.equal(model.stored.json.provenance["epochs_run"], 3);
   assert.ok(told.every(({ epoch }) => epoch === undefined || epoch <= 3));
   const mapping = await model.map(await open("query"), { epochs: 2, threads: 1 });
-  assert.equal(mapping.predictions[0]!.predicted.length, 181);
+  assert.equal(mapping.predictions[0]!.predicted.length, 720);
 });
 
 test("the model's genes that a file has are counted before anything is computed", async () => {

@@ -117,8 +117,8 @@ test("the label is the largest score's and the probability its softmax: each cel
   assert.deepEqual([...predicted], [7, 5, 5]);
   assert.deepEqual([...position], [1, 0, 0]);
   const near = (found: number, expected: number): void => assert.ok(Math.abs(found - expected) < 1e-6);
-  near(probability[0], 1 / (1 + Math.exp(-1)));
-  near(probability[2], 0.5);
+  near(probability[0]!, 1 / (1 + Math.exp(-1)));
+  near(probability[2]!, 0.5);
   const alone = classifyByHead(level, columns, scores.subarray(3, 6));
   assert.equal(alone.probability[0], probability[1]);
 });

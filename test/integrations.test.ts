@@ -71,11 +71,11 @@ test("the commands of the Galaxy tools run one after the other", () => {
       env: { ...process.env, PATH: `${at("bin")}:${process.env["PATH"]}`, GALAXY_SLOTS: "1" },
       stdio: "pipe",
     });
-  cpSync(join(root, "data/demo_reference.h5ad"), at("reference.dat.h5ad"));
-  cpSync(join(root, "data/demo_query.h5ad"), at("query.dat.h5ad"));
+  cpSync(join(root, "data/kang_reference.h5ad"), at("reference.dat.h5ad"));
+  cpSync(join(root, "data/kang_query.h5ad"), at("query.dat.h5ad"));
   run("scpoli_train.xml", {
     input: at("reference.dat.h5ad"),
-    condition_key: "well",
+    condition_key: "sample",
     cell_type_key: "cell_type",
     genes: "",
     epochs: "4",
@@ -106,6 +106,6 @@ test("the XML of the Galaxy tools is well-formed", (t) => {
 });
 
 test("what the Galaxy tests name is in the repository, or is made by the tools", () => {
-  for (const name of ["demo_reference.h5ad", "demo_query.h5ad", "models/demo-blood-1.zip"])
+  for (const name of ["kang_reference.h5ad", "kang_query.h5ad", "models/demo-blood-1.zip"])
     assert.ok(existsSync(join(root, "data", name)), name);
 });

@@ -64,7 +64,7 @@ test("cells of a type that the reference has not are novel and flagged; few of t
     level.uncertainty,
     level.probability.map((p) => 1 - p),
   );
-  assert.ok(ranking(level.novelty) > 0.95, `ranking ${ranking(level.novelty)}`);
+  assert.ok(ranking(level.novelty!) > 0.95, `ranking ${ranking(level.novelty!)}`);
   const share = (isCounted: (type: string) => boolean): number => {
     const own = truth.map((type, cell) => [type, cell] as const).filter(([type]) => isCounted(type));
     return own.filter(([, cell]) => level.unknown[cell] === 1).length / own.length;
@@ -140,7 +140,7 @@ test("thresholds on the novelty are taken as they are given, and none flags noth
   const half = (await model.map(query, { ...quick, threshold: 0.5 })).predictions[0]!;
   assert.deepEqual(
     half.unknown,
-    Uint8Array.from(level.novelty, (value) => (value > 0.5 ? 1 : 0)),
+    Uint8Array.from(level.novelty!, (value) => (value > 0.5 ? 1 : 0)),
   );
   assert.equal(half.threshold, 0.5);
   const none = (await model.map(query, { ...quick, threshold: "none" })).predictions[0]!;
@@ -185,7 +185,7 @@ test("a model of an earlier version loads: what it knew of unknown cells is left
   const [own] = before.predictions;
   assert.deepEqual(own!.predicted, level.predicted);
   assert.equal(own!.novelty, null);
-  assert.match(own!.notFlagged, /not calibrated/);
+  assert.match(own!.notFlagged!, /not calibrated/);
   assert.ok(own!.unknown.every((flag) => flag === 0));
   assert.ok(!("cell_type_novelty" in before.additions().obs!));
   await assert.rejects(loaded.map(query, { ...quick, threshold: 0.5 }), /--uncertainty distance/);

@@ -48,13 +48,10 @@ test("the package holds what is needed and nothing else", () => {
   ]);
 });
 
-test("npx scpoli demo prints what the README shows, within a minute", async () => {
-  const started = Date.now();
+test("npx scpoli demo prints what the README shows", async () => {
   const { stdout } = await run("npx", ["scpoli", "demo", "--threads", "2", "--simd", "plain"], {
     cwd: folder,
   });
-  const seconds = (Date.now() - started) / 1000;
-  assert.ok(seconds < 60, `took ${seconds} s`);
   const readme = join(root, "README.md");
   const text = readFileSync(readme, "utf8");
   const updated = text.replace(
@@ -76,7 +73,7 @@ test("the library example of the README", async () => {
   const example = /```js\n([^]*?)```/.exec(readFileSync(join(root, "README.md"), "utf8"))?.[1];
   assert.ok(example, "README.md has an example in JavaScript");
   for (const name of ["reference", "query"])
-    copyFileSync(join(installed, "data", `demo_${name}.h5ad`), join(folder, `${name}.h5ad`));
+    copyFileSync(join(installed, "data", `kang_${name}.h5ad`), join(folder, `${name}.h5ad`));
   writeFileSync(join(folder, "example.js"), example);
   const { stdout } = await run("node", ["example.js"], { cwd: folder });
   assert.notEqual(stdout, "");

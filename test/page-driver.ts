@@ -7,7 +7,7 @@ import { createRequire } from "node:module";
 import { join } from "node:path";
 import { after } from "node:test";
 import { fileURLToPath } from "node:url";
-import type { Browser, Locator, Page } from "playwright-core";
+import type { Browser, Download, Locator, Page } from "playwright-core";
 import { launchBrowser } from "./browser.ts";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
@@ -91,7 +91,7 @@ export async function save(page: Page, id: string, folder: string): Promise<stri
 
 /** Clicks what hands out a file. @returns its path */
 export async function saved(page: Page, button: Locator, folder: string): Promise<string> {
-  const [download] = await Promise.all([page.waitForEvent("download"), button.click()]);
+  const [download] = (await Promise.all([page.waitForEvent("download"), button.click()])) as [Download, void];
   const path = join(folder, download.suggestedFilename());
   await download.saveAs(path);
   return path;

@@ -41,17 +41,17 @@ describe("the whole flow on the built-in example", async () => {
     assert.match(await page.locator("header").innerText(), /Nothing leaves this computer/);
     await look(page, "1-start");
     await page.getByRole("button", { name: "Open the built-in example" }).click();
-    await page.getByRole("button", { name: "Train a model on 519 cells" }).waitFor();
+    await page.getByRole("button", { name: "Train a model on 1,156 cells" }).waitFor();
     await isIdle(page);
     const text = await page.locator("main").innerText();
     for (const part of [
-      "demo_query.h5ad",
-      "demo_reference.h5ad",
-      "181",
-      "519",
-      "765",
+      "kang_query.h5ad",
+      "kang_reference.h5ad",
+      "720",
+      "1,156",
+      "1,500",
       "in X",
-      "well",
+      "sample",
       "cell_type",
     ])
       assert.ok(text.includes(part), part);
@@ -63,7 +63,7 @@ describe("the whole flow on the built-in example", async () => {
     await fill(page, "Options of the training", { Epochs: "24" });
     await fill(page, "Options of the model", {}, { Arithmetic: "plain" });
     await look(page, "3-train");
-    await page.getByRole("button", { name: "Train on 519 cells" }).click();
+    await page.getByRole("button", { name: "Train on 1,156 cells" }).click();
     await page
       .getByText(/cells\/s/)
       .first()
@@ -76,9 +76,9 @@ describe("the whole flow on the built-in example", async () => {
     await look(page, "5-trained");
     await page.getByRole("button", { name: "Save the model" }).click();
     const path = await save(page, "model", folder);
-    const reference = await AnnData.open(join(root, "data", "demo_reference.h5ad"));
+    const reference = await AnnData.open(join(root, "data", "kang_reference.h5ad"));
     const expected = await ScPoli.train(reference, {
-      conditionKeys: ["well"],
+      conditionKeys: ["sample"],
       cellTypeKeys: ["cell_type"],
       epochs: 24,
       simd: "plain",
@@ -111,7 +111,7 @@ describe("the whole flow on the built-in example", async () => {
     const written = await AnnData.open(path);
     await page.locator(".save", { hasText: "saved" }).first().waitFor();
     assert.equal(await asksBeforeLeaving(), false);
-    const query = await AnnData.open(join(root, "data", "demo_query.h5ad"));
+    const query = await AnnData.open(join(root, "data", "kang_query.h5ad"));
     const mapping = await expectedModel!.map(query, { simd: "plain", unlabeledPrototypes: "leiden" });
     assert.equal(written.nObs, query.nObs, "cells out are cells in");
     assert.deepEqual((await written.obsm("X_scpoli")).values, mapping.latent);
@@ -124,14 +124,14 @@ describe("the whole flow on the built-in example", async () => {
     );
     written.close();
     const [before, after] = JSON.parse(
-      runPython("open_mapped.py", join(root, "data", "demo_query.h5ad"), path),
+      runPython("open_mapped.py", join(root, "data", "kang_query.h5ad"), path),
     ) as { cells: number; names: string[]; obs: string[]; obsm: Record<string, number[]>; X: string }[];
     assert.deepEqual(
       [after!.cells, after!.names, after!.X],
       [before!.cells, before!.names, before!.X],
       "anndata finds the same cells and counts",
     );
-    assert.deepEqual(after!.obsm["X_scpoli"], [181, 10]);
+    assert.deepEqual(after!.obsm["X_scpoli"], [720, 10]);
     assert.ok(after!.obs.includes("cell_type_pred"));
   });
 
@@ -167,7 +167,7 @@ describe("the whole flow on the built-in example", async () => {
       [0.02, 0.98],
       [0.02, 0.03],
     ]);
-    assert.equal(await picked(), 181);
+    assert.equal(await picked(), 720);
     await draw(page, plot, [
       [0.02, 0.02],
       [0.5, 0.02],
@@ -176,12 +176,8 @@ describe("the whole flow on the built-in example", async () => {
       [0.02, 0.03],
     ]);
     const left = await picked();
-    assert.ok(left > 10 && left < 171, `${left} cells on the left`);
-    assert.equal(
-      await page.locator(".sample .ring").count(),
-      2,
-      "both samples of the query show their share",
-    );
+    assert.ok(left > 10 && left < 710, `${left} cells on the left`);
+    assert.equal(await page.locator(".sample .ring").count(), 6, "the samples of the query show their share");
     await look(page, "8-picked");
     await page.getByRole("button", { name: /Draw a box/ }).click();
     await draw(page, plot, [
@@ -211,11 +207,14 @@ describe("the whole flow on the built-in example", async () => {
     };
     assert.match(
       await brush((xs) => [Math.min(...xs) - 12, Math.max(...xs) + 12]),
-      /181 cells picked well 7, 8/,
+      /720 cells picked sample P1244_ctrl/,
     );
     assert.match(
-      await brush((xs) => [Math.min(...xs) - 12, (xs[0]! + xs[1]!) / 2]),
-      /9[01] cells picked well [78],/,
+      await brush((xs) => {
+        const [first, second] = xs.sort((a, b) => a - b);
+        return [first! - 12, (first! + second!) / 2];
+      }),
+      /120 cells picked sample P\d+_(ctrl|stim),/,
     );
     await page.getByRole("button", { name: "Pick none" }).click();
   });
@@ -231,7 +230,7 @@ describe("the whole flow on the built-in example", async () => {
       "utf8",
     );
     const [analysis] = await expectedModel!.samples({
-      data: await AnnData.open(join(root, "data", "demo_reference.h5ad")),
+      data: await AnnData.open(join(root, "data", "kang_reference.h5ad")),
     });
     const { means, genes } = analysis!.genes!.expression;
     for (const [sample, name] of analysis!.samples.names.entries()) {
@@ -360,15 +359,15 @@ describe("what is dropped is opened as what it is; a training is ended early", a
   const kept = join(folder, "kept");
 
   test("cells onto the place for a reference", async () => {
-    await drop(page, page.locator("[data-role=reference]"), [join(root, "data", "demo_reference.h5ad")]);
-    await page.getByRole("button", { name: "Train a model on 519 cells" }).click();
+    await drop(page, page.locator("[data-role=reference]"), [join(root, "data", "kang_reference.h5ad")]);
+    await page.getByRole("button", { name: "Train a model on 1,156 cells" }).click();
   });
 
   test("stop and keep: the model of the epochs that there were", async () => {
     await fill(page, "Options of the training", { Epochs: "5000" });
-    await page.getByRole("button", { name: "Train on 519 cells" }).click();
+    await page.getByRole("button", { name: "Train on 1,156 cells" }).click();
     await page.getByRole("img", { name: /over [2-9]\d* of 5000 epochs/ }).waitFor();
-    await drop(page, page.locator("main"), [join(root, "data", "demo_query.h5ad")], { isBusy: true });
+    await drop(page, page.locator("main"), [join(root, "data", "kang_query.h5ad")], { isBusy: true });
     await page.getByText("Training is not done yet").waitFor();
     await page.getByRole("button", { name: "Stop and keep the model" }).click();
     await page.getByRole("heading", { name: "The trained model" }).waitFor();
@@ -384,16 +383,16 @@ describe("what is dropped is opened as what it is; a training is ended early", a
     await page.reload();
     await drop(page, page.locator("main"), [kept]);
     await page.locator(".name", { hasText: "kept" }).waitFor();
-    await drop(page, page.locator("main"), [join(root, "data", "demo_query.h5ad")]);
-    await page.getByRole("button", { name: "Map 181 cells onto kept" }).waitFor();
+    await drop(page, page.locator("main"), [join(root, "data", "kang_query.h5ad")]);
+    await page.getByRole("button", { name: "Map 720 cells onto kept" }).waitFor();
     assert.equal(await page.locator(".drop-anywhere").count(), 0);
   });
 
   test("a Zarr store, whose copy with the results is one", async () => {
-    const query = await AnnData.open(join(root, "data", "demo_query.h5ad"));
+    const query = await AnnData.open(join(root, "data", "kang_query.h5ad"));
     await convert(query, join(folder, "query.zarr"));
     await drop(page, page.locator("main"), [join(folder, "query.zarr")]);
-    await page.getByRole("button", { name: "Map 181 cells onto kept" }).click();
+    await page.getByRole("button", { name: "Map 720 cells onto kept" }).click();
     await page.getByRole("button", { name: "Map the cells" }).click();
     await page.locator(".explore").waitFor({ timeout: 120_000 });
     await step(page, "Save").click();
@@ -401,7 +400,7 @@ describe("what is dropped is opened as what it is; a training is ended early", a
     assert.match(path, /query-mapped\.zarr\.zip$/);
     const written = await AnnData.open(path);
     assert.deepEqual(await written.obs.index(), await query.obs.index());
-    assert.equal((await written.obsm("X_scpoli")).rows, 181);
+    assert.equal((await written.obsm("X_scpoli")).rows, 720);
     written.close();
     query.close();
     assert.deepEqual(errors, []);
@@ -414,7 +413,7 @@ describe("wrong files are told in words, and the page lives on", async () => {
     writeFileSync(join(folder, name), content);
     return join(folder, name);
   };
-  const demo = readFileSync(join(root, "data", "demo_query.h5ad"));
+  const demo = readFileSync(join(root, "data", "kang_query.h5ad"));
   const numbers = join(folder, "no-counts.h5ad");
   await writeH5ad(numbers, {
     X: { rows: 3, columns: 2, values: Float32Array.of(0.5, 1.25, 2.5, 0, 0.75, 1.5) },
@@ -484,8 +483,8 @@ describe("wrong files are told in words, and the page lives on", async () => {
   });
 
   test("after all of it the example still opens", async () => {
-    await choose(page, "query", /a file/, join(root, "data", "demo_query.h5ad"));
-    assert.match(await page.locator("main").innerText(), /181/);
+    await choose(page, "query", /a file/, join(root, "data", "kang_query.h5ad"));
+    assert.match(await page.locator("main").innerText(), /720/);
     assert.deepEqual(errors, []);
   });
 });

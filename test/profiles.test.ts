@@ -57,7 +57,7 @@ describe("profiles of types", () => {
           const all = total(groups.map((group) => weight(type, group)));
           return total(groups.map((group) => (weight(type, group) / all) * mean(cellsOf(type, group), gene)));
         });
-        mu.forEach((value, type) => near(means[type * G + gene], value));
+        mu.forEach((value, type) => near(means[type * G + gene]!, value));
         const squares = total(
           groups.flatMap((group) =>
             mu.map((_, type) => {
@@ -68,7 +68,7 @@ describe("profiles of types", () => {
         );
         const cells = total(groups.flatMap((group) => mu.map((_, type) => cellsOf(type, group).length)));
         const within = squares / (cells - K * groups.length);
-        near(variances[G + gene], within);
+        near(variances[G + gene]!, within);
         const between = mu.map((_, type) => {
           const own = groups.map((group) => mean(cellsOf(type, group), gene));
           const middle = total(own) / own.length;
@@ -77,7 +77,7 @@ describe("profiles of types", () => {
             (within * total(groups.map((group) => 1 / cellsOf(type, group).length))) / groups.length
           );
         });
-        near(variances[gene], Math.max(0, total(between) / K));
+        near(variances[gene]!, Math.max(0, total(between) / K));
         const size = (group: number): number => total(mu.map((_, type) => cellsOf(type, group).length));
         [...groups]
           .sort((a, b) => size(b) - size(a) || a - b)
@@ -86,7 +86,7 @@ describe("profiles of types", () => {
             const moved = mu.map(
               (value, type) => weight(type, group) * (mean(cellsOf(type, group), gene) - value),
             );
-            near(displacements[c * G + gene], total(moved) / all);
+            near(displacements[c * G + gene]!, total(moved) / all);
           });
       }
     });
@@ -170,7 +170,7 @@ describe("a query's neighbours and offsets", () => {
     assert.equal(table.length, 1 + K);
     assert.deepEqual(inCompany, [true, true, true]);
     assert.ok(table[3]![0]! > 0.5 && table[3]![0]! < 1);
-    near(table[3]![1], 0);
+    near(table[3]![1]!, 0);
     assert.ok(table[1]![1]! > 2);
     const alone = all.filter((i) => position[i] === 2);
     const single = offsetsOf(
@@ -273,7 +273,7 @@ test("logistic regression: the gradient vanishes, left-out cells have no say, a 
   }
   [...gradient, ...ofBias].forEach((value) => near(value, 0, 1e-3));
   const other = regression.fit({ ...options, start: regression.fit({ ...options, inversePenalty: 0.01 }) });
-  other.weight.forEach((value, at) => near(value, model.weight[at], 1e-3));
+  other.weight.forEach((value, at) => near(value, model.weight[at]!, 1e-3));
   const changed = new LogisticRegression({
     rows: rowsOf(dense),
     genes: G,

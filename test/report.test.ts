@@ -405,7 +405,7 @@ describe("in Chromium", () => {
     for (const [value, title] of await page
       .locator("#colouring option")
       .evaluateAll((own) =>
-        own.map((option) => [(option as HTMLOptionElement).value, option.textContent] as const),
+        own.map((option) => [(option as HTMLOptionElement).value, option.textContent!] as const),
       )) {
       await page.selectOption("#colouring", value);
       assert.equal(await page.locator("#legend caption").textContent(), title);

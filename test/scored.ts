@@ -42,7 +42,7 @@ export function readScored(name: ScoredName): Scored | null {
   // of these two the components were saved column by column under the shape (N, P): read row by row,
   // condition explains nothing of them; read so, PC regression is what the file says
   if (name === "panc8" || name === "kang16")
-    tensors.set("pca_before", { ...pca, data: transposed(pca.data as Float32Array, pca.shape[0]) });
+    tensors.set("pca_before", { ...pca, data: transposed(pca.data as Float32Array, pca.shape[0]!) });
   const [types, conditions] = ["label", "condition"].map((key) =>
     Int32Array.from(tensors.get(key)!.data),
   ) as [Int32Array, Int32Array];

@@ -47,7 +47,7 @@ export class Twin {
     role: Role,
     shape: readonly number[],
     {
-      name = role,
+      name = role as string,
       values = (): number => 0.3 * this.random.normal(),
       weightDecay = 0.04,
       trainableFrom = 0,

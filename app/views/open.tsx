@@ -25,7 +25,7 @@ export function OpenView() {
             <button class="primary" onClick={openExample} disabled={job.value !== null}>
               Open the built-in example
             </button>
-            <span class="hint">700 blood cells of one donor: six wells to train on, two to map</span>
+            <span class="hint">1,876 blood cells of lupus patients: five to train on, three to map</span>
           </p>
         </section>
       )}

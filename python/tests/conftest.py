@@ -20,12 +20,12 @@ FEW = {"epochs": 4, "pretraining_epochs": 3, "quiet": True}
 
 @pytest.fixture(scope="session")
 def reference_path() -> Path:
-    return DATA / "demo_reference.h5ad"
+    return DATA / "kang_reference.h5ad"
 
 
 @pytest.fixture(scope="session")
 def query_path() -> Path:
-    return DATA / "demo_query.h5ad"
+    return DATA / "kang_query.h5ad"
 
 
 @pytest.fixture
@@ -41,7 +41,7 @@ def query(query_path: Path) -> ad.AnnData:
 @pytest.fixture(scope="session")
 def model(reference_path: Path, tmp_path_factory: pytest.TempPathFactory) -> scpoli.Model:
     path = tmp_path_factory.mktemp("model") / "model.zip"
-    return scpoli.train(ad.read_h5ad(reference_path), "well", "cell_type", output=path, **FEW)
+    return scpoli.train(ad.read_h5ad(reference_path), "sample", "cell_type", output=path, **FEW)
 
 
 @pytest.fixture(scope="session")

@@ -90,7 +90,7 @@ class TestOptions:
     )
     def test_that_make_no_sense_are_type_errors(self, reference, options, says):
         with pytest.raises(TypeError, match=says):
-            scpoli.train(reference, "well", **options)
+            scpoli.train(reference, "sample", **options)
 
     def test_required_ones_are_asked_for(self, reference):
         with pytest.raises(TypeError, match="condition_key"):
@@ -109,7 +109,7 @@ class TestErrors:
     def test_of_counts(self, reference):
         reference.X = np.log1p(np.asarray(reference.X.todense())) + 0.5
         with pytest.raises(scpoli.CountsError, match="adata"):
-            scpoli.train(reference, "well", quiet=True)
+            scpoli.train(reference, "sample", quiet=True)
 
     def test_of_a_layer(self, model, query):
         with pytest.raises(scpoli.FormatError, match="adata has no layer 'umi'"):
@@ -117,7 +117,7 @@ class TestErrors:
 
     def test_of_a_value(self, reference):
         with pytest.raises(scpoli.UsageError, match="dropout"):
-            scpoli.train(reference, "well", dropout=7, quiet=True)
+            scpoli.train(reference, "sample", dropout=7, quiet=True)
 
     def test_of_genes_speaks_of_force(self, model, query):
         with pytest.raises(scpoli.RefusedError, match="force=True") as caught:
@@ -194,23 +194,23 @@ class TestInterruption:
 
     def test_leaves_a_checkpoint_beside_the_output(self, reference, tmp_path):
         output = tmp_path / "model.zip"
-        error = self.interrupted(reference, "well", output=output)
+        error = self.interrupted(reference, "sample", output=output)
         assert "resume=True" in str(error)
         assert error.checkpoint == f"{output}.checkpoint"
         assert os.listdir(tmp_path) == ["model.zip.checkpoint"]
 
     def test_without_output_is_resumed(self, reference):
-        error = self.interrupted(reference, "well")
+        error = self.interrupted(reference, "sample")
         assert os.path.exists(error.checkpoint)
         # other options: the checkpoint is found, and refused for what it is
         with pytest.raises(scpoli.RefusedError, match="checkpoint|options"):
-            scpoli.train(reference, "well", resume=True, **FEW)
+            scpoli.train(reference, "sample", resume=True, **FEW)
 
     def test_of_the_group_is_not_sent_twice(self, reference_path, tmp_path):
         code = (
             "import scpoli, sys\n"
             "try:\n"
-            f"    scpoli.train({str(reference_path)!r}, 'well', output={str(tmp_path / 'm.zip')!r}, epochs=3000,"
+            f"    scpoli.train({str(reference_path)!r}, 'sample', output={str(tmp_path / 'm.zip')!r}, epochs=3000,"
             " pretraining_epochs=2000, quiet=True)\n"
             "except scpoli.Interrupted as error:\n"
             "    print(error.checkpoint)\n"
@@ -227,17 +227,17 @@ class TestInterruption:
 class TestReports:
     def test_inspect(self, query, query_path, model):
         found = scpoli.inspect(query)
-        assert found["cells"] == 181
-        assert list(found["columns"]["name"]) == ["well", "cell_type"]
+        assert found["cells"] == 720
+        assert list(found["columns"]["name"]) == ["sample", "donor", "condition", "cell_type"]
         assert scpoli.inspect(query_path)["counts"] == found["counts"] == "X"
-        assert scpoli.inspect(model.path)["genes"] == 765
+        assert scpoli.inspect(model.path)["genes"] == 1500
 
     def test_evaluate(self, mapped):
         query, _ = mapped
-        scores = scpoli.evaluate(query, "cell_type", "well", pred="cell_type_pred", quiet=True)
+        scores = scpoli.evaluate(query, "cell_type", "sample", pred="cell_type_pred", quiet=True)
         assert list(scores.metrics.index) == ["X_scpoli"]
         assert 0 < scores.label_transfer["accuracy"] <= 1
-        assert scores.confusion.to_numpy().sum() == 181
+        assert scores.confusion.to_numpy().sum() == 720
         assert len(scores.types) == query.obs["cell_type"].nunique()
         assert "accuracy" in repr(scores)
         assert "<table" in scores._repr_html_()
@@ -246,9 +246,9 @@ class TestReports:
         query, _ = mapped
         path = tmp_path / "mapped.h5ad"
         query.write_h5ad(path)
-        keys = ["--cell-type-key", "cell_type", "--condition-key", "well", "--pred", "cell_type_pred"]
+        keys = ["--cell-type-key", "cell_type", "--condition-key", "sample", "--pred", "cell_type_pred"]
         expected = json.loads(cli("evaluate", path, *keys, "--json").stdout)
-        found = scpoli.evaluate(query, "cell_type", "well", pred="cell_type_pred", quiet=True).summary
+        found = scpoli.evaluate(query, "cell_type", "sample", pred="cell_type_pred", quiet=True).summary
         for entry in ("embeddings", "label_transfer", "cells"):
             assert found[entry] == expected[entry], entry
 
@@ -288,7 +288,7 @@ class TestPlots:
 
         plt.close("all")
 
-    @pytest.mark.parametrize("color", [None, "cell_type_pred", "cell_type_uncert", "well", "CD79A"])
+    @pytest.mark.parametrize("color", [None, "cell_type_pred", "cell_type_uncert", "sample", "CD79A"])
     def test_umap(self, mapped, color):
         query, _ = mapped
         if color == "CD79A" and color not in query.var_names:
@@ -322,7 +322,7 @@ class TestPlots:
 
     def test_composition(self, mapped):
         query, _ = mapped
-        ax = scpoli.pl.composition(query, "well")
+        ax = scpoli.pl.composition(query, "sample")
         widths = sum(bar.get_width() for bar in ax.patches)
         assert widths == pytest.approx(2)
         with pytest.raises(scpoli.MissingKeyError):
@@ -345,7 +345,7 @@ class TestConsole:
 
 def test_demo():
     reference, query = scpoli.demo()
-    assert (reference.n_obs, query.n_obs) == (519, 181)
+    assert (reference.n_obs, query.n_obs) == (1156, 720)
 
 
 def test_what_scanpy_users_do_next(mapped):

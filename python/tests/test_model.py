@@ -37,29 +37,29 @@ def assert_same_results(a: ad.AnnData, b: ad.AnnData) -> None:
 class TestTrain:
     def test_gives_the_bytes_of_the_command_line(self, model, reference_path, tmp_path):
         path = tmp_path / "cli.zip"
-        cli("train", reference_path, "-o", path, "--condition-key", "well", "--cell-type-key", "cell_type", *few())
+        cli("train", reference_path, "-o", path, "--condition-key", "sample", "--cell-type-key", "cell_type", *few())
         with zipfile.ZipFile(path) as expected, zipfile.ZipFile(model.path) as actual:
             for name in ("model.json", "model.safetensors"):
                 assert actual.read(name) == expected.read(name), name
 
     def test_from_a_path_is_the_same(self, model, reference_path):
-        again = scpoli.train(reference_path, "well", "cell_type", **FEW)
+        again = scpoli.train(reference_path, "sample", "cell_type", **FEW)
         assert again.path.read_bytes() == model.path.read_bytes()
 
     def test_takes_the_names_of_scvi_tools(self, model, reference):
         options = {"max_epochs": 4, "pretraining_epochs": 3, "quiet": True}
-        again = scpoli.train(reference, batch_key="well", labels_key="cell_type", **options)
+        again = scpoli.train(reference, batch_key="sample", labels_key="cell_type", **options)
         assert again.path.read_bytes() == model.path.read_bytes()
 
     def test_takes_the_names_of_scarches(self, model, reference):
         options = {"n_epochs": 4, "pretraining_epochs": 3, "latent_dim": 10, "quiet": True}
-        again = scpoli.train(reference, condition_keys=["well"], cell_type_keys=["cell_type"], **options)
+        again = scpoli.train(reference, condition_keys=["sample"], cell_type_keys=["cell_type"], **options)
         # the file tells which options were given
         assert again.genes.equals(model.genes)
         assert again.prototypes["spread"].equals(model.prototypes["spread"])
 
     def test_embed_writes_into_adata(self, model, reference, tmp_path):
-        scpoli.train(reference, "well", "cell_type", embed=True, **FEW)
+        scpoli.train(reference, "sample", "cell_type", embed=True, **FEW)
         path = tmp_path / "embedded.h5ad"
         cli("embed", reference.filename or _written(reference, tmp_path), "--model", model.path, "-o", path)
         expected = ad.read_h5ad(path)
@@ -67,7 +67,7 @@ class TestTrain:
         assert same(reference.obsm["X_scpoli"], expected.obsm["X_scpoli"])
 
     def test_without_output_keeps_the_model_while_it_is_used(self, reference):
-        model = scpoli.train(reference, "well", **FEW)
+        model = scpoli.train(reference, "sample", **FEW)
         path = model.path
         assert path.exists()
         assert model.cell_type_keys == []
@@ -79,28 +79,28 @@ class TestTrain:
 
     def test_takes_genes_as_a_list(self, reference):
         genes = list(reference.var_names[:50])
-        assert list(scpoli.train(reference, "well", genes=genes, **FEW).genes) == genes
+        assert list(scpoli.train(reference, "sample", genes=genes, **FEW).genes) == genes
 
     def test_takes_a_number_of_genes(self, reference):
-        assert len(scpoli.train(reference, "well", n_top_genes=40, **FEW).genes) == 40
+        assert len(scpoli.train(reference, "sample", n_top_genes=40, **FEW).genes) == 40
 
     def test_takes_maps_of_names(self, reference):
         labels = {"CD19+ B": "B cell"}
         gene = reference.var_names[0]
-        model = scpoli.train(reference, "well", "cell_type", label_map=labels, gene_map={gene: "G1"}, **FEW)
+        model = scpoli.train(reference, "sample", "cell_type", label_map=labels, gene_map={gene: "G1"}, **FEW)
         assert "B cell" in model.cell_types["cell_type"]
         assert "CD19+ B" not in model.cell_types["cell_type"]
         assert model.genes[0] == "G1"
 
     def test_takes_exclusions_and_several_keys(self, reference):
         reference.obs["half"] = np.where(np.arange(reference.n_obs) % 2, "a,b", "c")
-        model = scpoli.train(reference, ["well", "half"], exclude={"well": ["1"]}, hidden=[16, 8], **FEW)
-        assert "1" not in model.conditions["well"]
+        model = scpoli.train(reference, ["sample", "half"], exclude={"sample": ["P101_ctrl"]}, hidden=[16, 8], **FEW)
+        assert "P101_ctrl" not in model.conditions["sample"]
         assert model.conditions["half"] == ["a,b", "c"]
         assert model.summary["model"]["hidden_layer_sizes"] == [16, 8]
 
     def test_landmarks_can_be_left_out(self, reference, query):
-        model = scpoli.train(reference, "well", "cell_type", landmarks=False, **FEW)
+        model = scpoli.train(reference, "sample", "cell_type", landmarks=False, **FEW)
         model.map(query, epochs=1, quiet=True)
         assert "X_umap_scpoli" not in query.obsm
 
@@ -108,7 +108,7 @@ class TestTrain:
 def _written(adata: ad.AnnData, folder: Path) -> Path:
     """The counts and the obs that were there before."""
     path = folder / "input.h5ad"
-    ad.AnnData(adata.X, adata.obs[["well", "cell_type"]], adata.var).write_h5ad(path)
+    ad.AnnData(adata.X, adata.obs[["sample", "cell_type"]], adata.var).write_h5ad(path)
     return path
 
 
@@ -231,14 +231,14 @@ class TestMapping:
         _, mapping = mapped
         assert mapping.verdict["light"] in ("green", "amber", "red")
         assert list(mapping.reasons.columns)[:2] == ["criterion", "light"]
-        assert mapping.summary["cells"] == 181
+        assert mapping.summary["cells"] == 720
         assert len(mapping.conditions) == 2
         assert "verdict" in repr(mapping)
 
     def test_gives_the_model_with_the_new_conditions(self, model, mapped):
         _, mapping = mapped
-        assert mapping.model.conditions["well"][: len(model.conditions["well"])] == model.conditions["well"]
-        assert len(mapping.model.conditions["well"]) == len(model.conditions["well"]) + 2
+        assert mapping.model.conditions["sample"][: len(model.conditions["sample"])] == model.conditions["sample"]
+        assert len(mapping.model.conditions["sample"]) == len(model.conditions["sample"]) + 6
 
     def test_saves_the_model_where_it_is_told(self, model, query, tmp_path):
         path = tmp_path / "grown.zip"
@@ -247,8 +247,8 @@ class TestMapping:
         assert path.exists()
 
     def test_of_renamed_columns(self, model, query):
-        query.obs = query.obs.rename(columns={"well": "plate, well"})
-        model.map(query, condition_key={"well": "plate, well"}, epochs=1, quiet=True)
+        query.obs = query.obs.rename(columns={"sample": "plate, sample"})
+        model.map(query, condition_key={"sample": "plate, sample"}, epochs=1, quiet=True)
         assert "cell_type_pred" in query.obs
 
     def test_embed_of_known_conditions(self, model, reference):
@@ -268,12 +268,12 @@ class TestMapping:
 
 class TestModel:
     def test_tells_what_it_is(self, model):
-        assert model.condition_keys == ["well"]
+        assert model.condition_keys == ["sample"]
         assert model.cell_type_keys == ["cell_type"]
         assert len(model.cell_types["cell_type"]) == len(model.prototypes)
         assert len(model.genes) == model.summary["genes"]
         assert len(model.history) == 4
-        assert "519 cells x 765 genes" in repr(model)
+        assert "1,156 cells x 1,500 genes" in repr(model)
 
     def test_is_saved_as_a_folder_and_as_one_file(self, model, tmp_path):
         model.save(tmp_path / "folder")
@@ -293,13 +293,13 @@ class TestModel:
     def test_is_labelled(self, reference):
         reference.obs["cell_type"] = reference.obs["cell_type"].astype(str)
         reference.obs.loc[reference.obs["cell_type"] == "CD19+ B", "cell_type"] = "unknown"
-        model = scpoli.train(reference, "well", "cell_type", unlabeled_prototypes="kmeans:3", **FEW)
+        model = scpoli.train(reference, "sample", "cell_type", unlabeled_prototypes="kmeans:3", **FEW)
         grown = model.label("new type", cluster=0, level="cell_type")
         assert "new type" in grown.cell_types["cell_type"]
         assert "new type" not in model.cell_types["cell_type"]
 
     def test_is_labelled_by_cells(self, model, reference):
-        reference.obs["chosen"] = reference.obs["well"].astype(str) == "1"
+        reference.obs["chosen"] = reference.obs["sample"].astype(str) == "P101_ctrl"
         grown = model.label("new type", reference, level="cell_type", select={"chosen": "True"})
         assert "new type" in grown.cell_types["cell_type"]
 
@@ -322,14 +322,14 @@ class TestSamples:
         reference.write_h5ad(written)
         cli("samples", model.path, "--data", written, "-o", path, "--quiet")
         expected = ad.read_h5ad(path)
-        assert list(samples.obs_names) == list(expected.obs_names) == model.conditions["well"]
+        assert list(samples.obs_names) == list(expected.obs_names) == model.conditions["sample"]
         assert same(samples.X, expected.X)
         assert same(samples.obsm["X_pca"], expected.obsm["X_pca"])
         assert samples.uns["gene_correlations"].equals(expected.uns["gene_correlations"])
 
     def test_take_a_table_of_metadata(self, model):
-        table = pd.DataFrame({"age": range(6)}, index=pd.Index(model.conditions["well"], name="well"))
-        assert list(model.samples(metadata=table, quiet=True).obs["age"]) == list(range(6))
+        table = pd.DataFrame({"age": range(10)}, index=pd.Index(model.conditions["sample"], name="sample"))
+        assert list(model.samples(metadata=table, quiet=True).obs["age"]) == list(range(10))
 
     def test_take_gene_sets(self, model, reference):
         sets = {"first": list(reference.var_names[:40]), "last": list(reference.var_names[-40:])}
@@ -338,8 +338,8 @@ class TestSamples:
 
     def test_of_several_keys_are_a_dict(self, reference):
         reference.obs["half"] = np.where(np.arange(reference.n_obs) % 2, "a", "c")
-        model = scpoli.train(reference, ["well", "half"], **FEW)
+        model = scpoli.train(reference, ["sample", "half"], **FEW)
         samples = model.samples(quiet=True)
-        assert list(samples) == ["well", "half"]
+        assert list(samples) == ["sample", "half"]
         assert list(samples["half"].obs_names) == ["a", "c"]
         assert list(model.samples(key="half", quiet=True).obs_names) == ["a", "c"]

@@ -1,27 +1,34 @@
-// scpoli demo: the main job on the cells that come with the package. Two wells of blood cells are left out of
-// the reference, mapped onto it, and their cell types, which the mapping does not see, are compared with
-// those it gives.
+// scpoli demo: the main job on cells that come with the package. A reference of lupus patients that has never
+// seen a B cell, other patients mapped onto it: labels beside the truth, the unknown type with the genes that
+// make it novel, and the samples, which separate by treatment although nothing told the model about it.
 import type { Command } from "commander";
 import { makeFolder, packageFile } from "#platform";
 import { AnnData } from "../anndata/anndata.js";
 import type { RunSettings } from "../config.js";
 import { factorize } from "../data/labels.js";
+import type { ClusterSummary, Mapping } from "../mapping/mapping.js";
 import { ScPoli } from "../scpoli.js";
+import { samplePicture, treatmentOfNeighbors } from "./demo-samples.js";
+import { scoreCells, scoreText, type CellScores } from "./demo-scores.js";
 import { checkOutputs } from "./outputs.js";
 import { writtenText } from "./report.js";
 import { reportMapping } from "./report-file.js";
 import { addRunFlags, run, type Result, type RunFlags } from "./session.js";
-import { counted, listed, percent, table } from "./text.js";
+import { count, counted } from "./text.js";
 
-const conditionKey = "well";
+const conditionKey = "sample";
 const cellTypeKey = "cell_type";
+/** What the experiment changed; the model is not told. */
+const treatmentKey = "condition";
 
 export function addDemo(program: Command): void {
   const command = program
     .command("demo")
     .summary("the main job on cells that come with the package")
     .description(
-      "The main job on 700 blood cells that come with the package: train on some wells, map the others, compare the cell types. What an earlier demo has left in the folder is replaced.",
+      "The main job on blood cells of lupus patients that come with the package: train on five patients, map " +
+        "three others, find the cell type that the reference lacks, and compare the samples. What an earlier demo " +
+        "has left in the folder is replaced.",
     )
     .option("-o, --output <folder>", "folder for what it writes", "scpoli-demo")
     .action((flags: RunFlags & { readonly output: string }) =>
@@ -31,45 +38,44 @@ export function addDemo(program: Command): void {
 }
 
 async function demo(folder: string, settings: RunSettings): Promise<Result> {
-  const [modelFolder, output, report] = [`${folder}/model`, `${folder}/query.h5ad`, `${folder}/report.html`];
+  const files = [`${folder}/model`, `${folder}/query.h5ad`, `${folder}/report.html`];
+  const [modelFolder, output, report] = files as [string, string, string];
   await makeFolder(folder);
   await checkOutputs({ inputs: [], h5ad: [output], report: [report], models: [modelFolder], force: true });
-  const reference = await AnnData.open(packageFile("data/demo_reference.h5ad"));
-  const query = await AnnData.open(packageFile("data/demo_query.h5ad"));
+  const reference = await AnnData.open(packageFile("data/kang_reference.h5ad"));
+  const query = await AnnData.open(packageFile("data/kang_query.h5ad"));
   try {
-    const model = await ScPoli.train(reference, {
-      ...settings,
-      conditionKeys: [conditionKey],
-      cellTypeKeys: [cellTypeKey],
-    });
+    const keys = { conditionKeys: [conditionKey], cellTypeKeys: [cellTypeKey] };
+    const model = await ScPoli.train(reference, { ...settings, ...keys });
     await model.save(modelFolder, { force: true });
-    const mapping = await model.map(query, { ...settings, output, force: true });
-    await reportMapping(report, output, mapping.model, {}, settings, reference.path);
-    const { codes, names } = factorize(await query.obs.column(cellTypeKey));
-    const [level] = mapping.predictions;
-    const predicted = Array.from(level!.predicted, (type) => model.stored.json.cell_types[type]!);
-    const scores = score(
-      Array.from(codes, (code) => names[code] ?? ""),
-      predicted,
-      level!.unknown,
-    );
-    const { conditions } = mapping.summary();
-    const wells = listed(conditions.map(({ condition }) => condition));
-    const told = [
-      `${counted(reference.nObs, "cell")} of the reference, ${query.nObs} of the query (${conditionKey} ${wells}). The query file carries its true cell types; the mapping did not look at them.`,
-      "",
-      scoreText(scores),
-      "",
-      writtenText([modelFolder, output, report]),
-    ];
+    const mapping = await model.map(query, {
+      ...settings,
+      force: true,
+      output,
+      unlabeledPrototypes: "leiden",
+    });
+    await reportMapping(report, output, mapping.model, {}, { ...settings, force: true }, reference.path);
+    const cells = await scoreQuery(query, mapping);
+    const samples = await describeSamples(mapping.model);
+    const clusters = mapping.summary().clusters ?? [];
     return {
       json: {
-        ...scores,
         reference_cells: reference.nObs,
         query_cells: query.nObs,
-        written: [modelFolder, output, report],
+        ...cells,
+        clusters,
+        samples: samples.json,
+        written: files,
       },
-      text: told.join("\n"),
+      text: [
+        `${count(reference.nObs)} cells of five patients are the reference; ${query.nObs} cells of three other ` +
+          `patients are the query.\nEach patient gave a control sample and one stimulated with ` +
+          `interferon-beta. The reference has no B cells.`,
+        `Cell types of the query, beside the truth, which the mapping did not see:\n\n${scoreText(cells)}`,
+        novelText(clusters),
+        samples.text,
+        `${writtenText(files)}\n${nextSteps(files)}`,
+      ].join("\n\n"),
     };
   } finally {
     reference.close();
@@ -77,42 +83,50 @@ async function demo(folder: string, settings: RunSettings): Promise<Result> {
   }
 }
 
-interface Scores {
-  /** share of all cells whose type is right */
-  readonly accuracy: number;
-  /** mean over the types of the harmonic mean of precision and recall */
-  readonly macro_f1: number;
-  readonly cell_types: readonly {
-    readonly name: string;
-    readonly cells: number;
-    readonly right: number;
-    readonly unknown: number;
-    readonly f1: number;
-  }[];
+async function scoreQuery(query: AnnData, mapping: Mapping<ScPoli>): Promise<CellScores> {
+  const { codes, names } = factorize(await query.obs.column(cellTypeKey));
+  const [level] = mapping.predictions;
+  return scoreCells(
+    Array.from(codes, (code) => names[code] ?? ""),
+    Array.from(level!.predicted, (type) => mapping.model.stored.json.cell_types[type] ?? ""),
+    level!.unknown,
+  );
 }
 
-function score(truth: readonly string[], predicted: readonly string[], unknown: Uint8Array): Scores {
-  const cellTypes = [...new Set(truth)].sort().map((name) => {
-    const own = truth.filter((type) => type === name).length;
-    const called = predicted.filter((type) => type === name).length;
-    const right = truth.filter((type, cell) => type === name && predicted[cell] === name).length;
-    const flagged = truth.filter((type, cell) => type === name && unknown[cell] === 1).length;
-    return { name, cells: own, right, unknown: flagged, f1: (2 * right) / (own + called) };
-  });
+function novelText(clusters: readonly ClusterSummary[]): string {
+  const novel = clusters.filter(({ is_novel: isNovel }) => isNovel);
+  if (novel.length === 0) return "No cluster of the query is unlike every known type.";
+  const lines = novel.map(
+    ({ cluster, cells, genes_up: up, genes_down: down }) =>
+      `  cluster ${cluster}, ${counted(cells, "cell")}: more ${up.slice(0, 8).join(", ")}; ` +
+      `less ${down.slice(0, 4).join(", ")}`,
+  );
+  return `Unlike every known type, by the genes that no mixture of known types explains:\n\n${lines.join("\n")}`;
+}
+
+async function describeSamples(model: ScPoli): Promise<{ readonly json: object; readonly text: string }> {
+  const [analysis] = await model.samples({ keys: [conditionKey] });
+  const { names, isReference, metadata, embedding } = analysis!.samples;
+  const column = metadata.columns.indexOf(treatmentKey);
+  const groups = names.map((name) => String(metadata.samples[name]?.[column] ?? ""));
+  const { right, mapped } = treatmentOfNeighbors(embedding, groups, isReference);
+  const best = analysis!.associations
+    .filter(({ covariate }) => covariate === treatmentKey)
+    .reduce((a, b) => (b.adjusted_r2 > a.adjusted_r2 ? b : a));
+  const letters = groups.map((group, row) => (isReference[row] ? group[0]! : group[0]!.toUpperCase()));
   return {
-    accuracy: cellTypes.reduce((sum, { right }) => sum + right, 0) / truth.length,
-    macro_f1: cellTypes.reduce((sum, { f1 }) => sum + f1, 0) / cellTypes.length,
-    cell_types: cellTypes,
+    json: { component: best.component, adjusted_r2: best.adjusted_r2, p: best.p_adjusted, right, mapped },
+    text:
+      `Samples by their embeddings (principal components; c control, s stimulated; capitals: new patients):\n\n` +
+      `${samplePicture(analysis!.components.scores, letters)}\n\n` +
+      `  Treatment explains ${Math.round(best.adjusted_r2 * 100)} % of component ${best.component}. Of ${mapped} ` +
+      `new samples, ${right} lie nearest to a reference sample of the same treatment.`,
   };
 }
 
-function scoreText({ accuracy, macro_f1, cell_types }: Scores): string {
-  const rows = cell_types.map(({ name, cells, right, unknown }) => [
-    name,
-    cells,
-    right,
-    percent(right / cells),
-    unknown,
-  ]);
-  return `${table(rows, ["cell type", "cells", "right", "accuracy", "unknown"])}\n\n  accuracy ${percent(accuracy)}, macro F1 ${macro_f1.toFixed(2)}`;
+function nextSteps([, output, report]: readonly string[]): string {
+  return [
+    `Next: open ${report} in a browser; ${output} with anndata; \`scpoli markers ${output}`,
+    `  --groups scpoli_cluster\`; \`scpoli inspect YOUR.h5ad\`, then \`scpoli train --help\`.`,
+  ].join("\n");
 }

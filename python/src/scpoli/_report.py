@@ -44,10 +44,10 @@ def demo() -> tuple[ad.AnnData, ad.AnnData]:
 
     Returns
     -------
-    A reference of 519 cells of six wells and a query of 181 cells of two others, both with cell types.
+    A reference of five lupus patients without B cells and a query of three others, both with cell types.
     """
     folder = NODE_FOLDER / "data"
-    return ad.read_h5ad(folder / "demo_reference.h5ad"), ad.read_h5ad(folder / "demo_query.h5ad")
+    return ad.read_h5ad(folder / "kang_reference.h5ad"), ad.read_h5ad(folder / "kang_query.h5ad")
 
 
 class Evaluation:

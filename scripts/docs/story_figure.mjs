@@ -1,0 +1,65 @@
+// Draws docs/public/story.svg from the demo's cells: left the query's cells in the reference's UMAP, right the
+// samples by their embeddings. Needs the build.
+import { mkdirSync, writeFileSync } from "node:fs";
+import { dirname } from "node:path";
+import { fileURLToPath } from "node:url";
+import { AnnData, ScPoli, scatterPlot, standaloneSvg } from "../../dist/index.js";
+
+const path = (name) => fileURLToPath(new URL(`../../${name}`, import.meta.url));
+const reference = await AnnData.open(path("data/kang_reference.h5ad"));
+const query = await AnnData.open(path("data/kang_query.h5ad"));
+const model = await ScPoli.train(reference, {
+  conditionKeys: ["sample"],
+  cellTypeKeys: ["cell_type"],
+  simd: "plain",
+});
+const mapping = await model.map(query, { simd: "plain" });
+
+const { cell_types: types } = mapping.model.stored.json;
+const [level] = mapping.predictions;
+const groups = [...types, "unknown (flagged)"];
+const cells = scatterPlot({
+  title: "Cells of new patients, labelled",
+  x: "UMAP 1",
+  y: "UMAP 2",
+  legend: "cell type",
+  groups,
+  points: Array.from(level.predicted, (type, cell) => ({
+    name: "",
+    x: mapping.umap[2 * cell],
+    y: mapping.umap[2 * cell + 1],
+    value: level.unknown[cell] ? types.length : type,
+  })),
+});
+
+const [{ samples, components }] = await mapping.model.samples();
+const column = samples.metadata.columns.indexOf("condition");
+const treatments = ["ctrl", "stim"];
+const { columns, values } = components.scores;
+const drawnSamples = scatterPlot({
+  title: "Samples, by their embeddings",
+  x: "component 1",
+  y: "component 2",
+  legend: "treatment (not told to the model)",
+  groups: ["control", "stimulated"],
+  openMeans: "reference",
+  points: samples.names.map((name, row) => ({
+    name,
+    x: values[row * columns],
+    y: values[row * columns + 1],
+    value: treatments.indexOf(String(samples.metadata.samples[name]?.[column])),
+    isOpen: samples.isReference[row],
+  })),
+});
+
+/** Both pictures in one, the second to the right of the first. */
+function beside(left, right) {
+  const [, width, height] = /viewBox="0 0 ([\d.]+) ([\d.]+)"/.exec(left).map(Number);
+  const inner = (svg, x) => svg.replace("<svg ", `<svg x="${x}" y="0" width="${width}" height="${height}" `);
+  return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${2 * width} ${height}">${inner(left, 0)}${inner(right, width)}</svg>\n`;
+}
+
+const target = path("docs/public/story.svg");
+mkdirSync(dirname(target), { recursive: true });
+writeFileSync(target, beside(standaloneSvg(cells), standaloneSvg(drawnSamples)));
+console.log("docs/public/story.svg");
