@@ -38,7 +38,7 @@ interface Row extends Speed {
 }
 
 const median = (values: readonly number[]): number =>
-  [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)];
+  [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)]!;
 const medians = (runs: readonly Speed[]): Speed => ({
   training: median(runs.map((run) => run.training)),
   mapping: median(runs.map((run) => run.mapping)),
@@ -169,7 +169,7 @@ const table = [
   "| --- | --- | --- | --- | --- |",
   ...rows.map(
     (row) =>
-      `| ${row.where} | ${row.simd} | ${thousands(row.training)} (${(row.training / first.training).toFixed(2)}) | ${thousands(row.mapping)} (${(row.mapping / first.mapping).toFixed(2)}) | ${thousands(row.memory / 1e6)} MB |`,
+      `| ${row.where} | ${row.simd} | ${thousands(row.training)} (${(row.training / first!.training).toFixed(2)}) | ${thousands(row.mapping)} (${(row.mapping / first!.mapping).toFixed(2)}) | ${thousands(row.memory / 1e6)} MB |`,
   ),
   "",
   `The page: first paint after ${thousands(page.paintMs)} ms, ${thousands(page.loaded / 1e3)} kB loaded until then and all ${thousands(page.all / 1e3)} kB kept for use offline (not compressed), ${thousands(page.memory / 1e6)} MB in all of Chromium's processes.`,

@@ -39,9 +39,9 @@ function simulate(): { cells: LabelledCells; before: Float32Array } {
     const type = (ofType[cell] = Math.floor(types * random.uniform() ** 1.5));
     const condition = (ofCondition[cell] = random.below(type === types - 1 ? 2 : conditions));
     for (let d = 0; d < D; d++)
-      points[cell * D + d] = centres[type * D + d] + shifts[condition * D + d] + random.normal();
+      points[cell * D + d] = centres[type * D + d]! + shifts[condition * D + d]! + random.normal();
     for (let p = 0; p < P; p++)
-      before[cell * P + p] = earlier[type * P + p] + batches[condition * P + p] + random.normal();
+      before[cell * P + p] = earlier[type * P + p]! + batches[condition * P + p]! + random.normal();
   }
   const names = (what: string, count: number): string[] =>
     Array.from({ length: count }, (_, code) => `${what} ${code}`);

@@ -33,7 +33,7 @@ for (const { code, pointer, isRows, weight } of training.plan.operations) {
     ? 0
     : weight.role === "sparse"
       ? one.stored * hidden
-      : rows * weight.shape[0] * weight.shape[1];
+      : rows * weight.shape[0]! * weight.shape[1]!;
   row(
     `  ${code}${weight ? ` (${weight.role})` : ""}`,
     timing,

@@ -89,12 +89,12 @@ async function labelled(configuration: Configuration, training: string, seed: nu
     );
     const byPython = JSON.parse(answer) as Record<string, string[]>;
     const predicted: Record<string, readonly string[]> = {
-      "head (default)": Array.from(level.predicted, (type) => names[type]),
-      "nearest prototype": Array.from(level.nearest, (type) => names[type]),
-      ...Object.fromEntries(asked.map(([way, called]) => [called, byPython[way]])),
+      "head (default)": Array.from(level.predicted, (type) => names[type]!),
+      "nearest prototype": Array.from(level.nearest, (type) => names[type]!),
+      ...Object.fromEntries(asked.map(([way, called]) => [called, byPython[way]!])),
     };
-    const cells = Array.from(truth.keys()).filter((cell) => known.has(truth[cell]));
-    const chosen = (values: readonly string[]): string[] => cells.map((cell) => values[cell]);
+    const cells = Array.from(truth.keys()).filter((cell) => known.has(truth[cell]!));
+    const chosen = (values: readonly string[]): string[] => cells.map((cell) => values[cell]!);
     return {
       truth: chosen(truth),
       predicted: Object.fromEntries(
@@ -120,9 +120,9 @@ function figuresOf(
   const of = (type: string): { right: number; given: number; called: number } =>
     counts.get(type) ?? counts.set(type, { right: 0, given: 0, called: 0 }).get(type)!;
   for (const cell of cells) {
-    of(truth[cell]).given++;
-    of(predicted[cell]).called++;
-    if (truth[cell] === predicted[cell]) of(truth[cell]).right++;
+    of(truth[cell]!).given++;
+    of(predicted[cell]!).called++;
+    if (truth[cell] === predicted[cell]) of(truth[cell]!).right++;
   }
   const f1 = (isTaken: (type: string) => boolean): number =>
     mean(
@@ -145,12 +145,12 @@ function summarise(
   readonly seeds: readonly Figures[];
   readonly interval: (figure: (typeof figures)[number]) => readonly [number, number];
 } {
-  const { truth } = runs[0];
+  const { truth } = runs[0]!;
   const large = new Set(
     [...new Set(truth)].filter((type) => truth.filter((own) => own === type).length >= leastCells),
   );
   const score = (cells: Int32Array): Figures[] =>
-    runs.map((run) => figuresOf(run.truth, run.predicted[method], cells, large));
+    runs.map((run) => figuresOf(run.truth, run.predicted[method]!, cells, large));
   const random = new Random(0, "bootstrap");
   const samples = Array.from({ length: resamples }, () =>
     score(Int32Array.from(truth, () => random.below(truth.length))),
@@ -159,7 +159,7 @@ function summarise(
     seeds: score(Int32Array.from(truth.keys())),
     interval: (figure) => {
       const sorted = samples.map((sample) => mean(sample.map((own) => own[figure]))).sort((a, b) => a - b);
-      return [sorted[Math.floor(0.025 * resamples)], sorted[Math.ceil(0.975 * resamples) - 1]];
+      return [sorted[Math.floor(0.025 * resamples)]!, sorted[Math.ceil(0.975 * resamples) - 1]!];
     },
   };
 }
@@ -183,7 +183,7 @@ for (const configuration of configurations.filter(
           labelled(configuration, training, seed),
         ),
       );
-    for (const method of Object.keys(runs[0].predicted)) {
+    for (const method of Object.keys(runs[0]!.predicted)) {
       const { seeds: own, interval } = summarise(runs, method);
       own.forEach((run, seed) =>
         rows.push(

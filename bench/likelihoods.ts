@@ -18,7 +18,7 @@ const run: RunOptions = { step: 10, learningRate: 1e-3, klWeight: 0.5, prototype
 const likelihoods = reconLosses.filter((name) => name !== "reference-poisson");
 const trainingOptions = { dropout: 0.05, prototypeNorm: 2 };
 
-const median = (values: readonly number[]): number => [...values].sort((a, b) => a - b)[values.length >> 1];
+const median = (values: readonly number[]): number => [...values].sort((a, b) => a - b)[values.length >> 1]!;
 
 /** Share of the decoder's last layer's matrix products in a training step under nb, one thread. */
 async function shareOfProducts(sizes: BenchSizes, build: Build): Promise<number> {
@@ -67,7 +67,7 @@ for (const build of wasmBuilds())
               rows,
               program,
               name,
-              Math.round(median(speeds[i])),
+              Math.round(median(speeds[i]!)),
               ratios[i],
             ].join(","),
           ),
@@ -75,7 +75,7 @@ for (const build of wasmBuilds())
         const of = (name: (typeof likelihoods)[number]): string => ratios[likelihoods.indexOf(name)]!;
         const bound = program === "training step" ? (1 / (1 + share)).toFixed(2) : "";
         table.push(
-          `| ${[build, threads, hidden, program, Math.round(median(speeds[0])), of("zinb"), of("poisson"), of("mse"), bound].join(" | ")} |`,
+          `| ${[build, threads, hidden, program, Math.round(median(speeds[0]!)), of("zinb"), of("poisson"), of("mse"), bound].join(" | ")} |`,
         );
         console.log(table.at(-1));
       }
@@ -84,7 +84,7 @@ for (const build of wasmBuilds())
   }
 writeFileSync(new URL("results/likelihoods.csv", import.meta.url), `${csv.join("\n")}\n`);
 writeSection(new URL("../docs/modalities.md", import.meta.url).pathname, "Speed of the likelihoods", [
-  `Made by \`npm run bench:likelihoods\` (${cpus()[0].model.trim()}, Node ${process.versions.node}): ${genes.toLocaleString("en")} genes, 13 % non-zeros, minibatches of ${rows}; cells per second as a multiple of nb's in the same run.`,
+  `Made by \`npm run bench:likelihoods\` (${cpus()[0]!.model.trim()}, Node ${process.versions.node}): ${genes.toLocaleString("en")} genes, 13 % non-zeros, minibatches of ${rows}; cells per second as a multiple of nb's in the same run.`,
   "",
   ...table,
   "",

@@ -21,7 +21,7 @@ const losses: readonly [string, RunOptions][] = [
   ["both", { prototypeWeight: 10, crossEntropyWeight: 50 }],
 ];
 
-const median = (values: readonly number[]): number => [...values].sort((a, b) => a - b)[values.length >> 1];
+const median = (values: readonly number[]): number => [...values].sort((a, b) => a - b)[values.length >> 1]!;
 
 interface Timed {
   readonly hidden: number;
@@ -55,13 +55,13 @@ const speedsOf = (hidden: number, loss: string): number[] =>
   programs.find((one) => one.hidden === hidden && one.loss === loss)!.speeds;
 /** Median of the ratios of two programs' speeds in the same round. */
 const ratio = (one: readonly number[], other: readonly number[]): number =>
-  median(one.map((speed, round) => speed / other[round]));
+  median(one.map((speed, round) => speed / other[round]!));
 const table = programs.map(({ hidden, loss, speeds }) => ({
   hidden,
   loss,
   speed: median(speeds),
   ofDistance: ratio(speeds, speedsOf(hidden, "distance")),
-  ofPublishedWidth: ratio(speeds, speedsOf(widths[0], loss)),
+  ofPublishedWidth: ratio(speeds, speedsOf(widths[0]!, loss)),
 }));
 writeFileSync(
   join(root, "bench/results/loss.csv"),
@@ -74,7 +74,7 @@ writeFileSync(
   ].join("\n"),
 );
 writeSection(join(root, "docs/performance.md"), "Prototype loss and width", [
-  `Training steps of ${rows} cells, ${genes} genes, ${cellTypes} cell types, one thread, processor time, ${programs[0].engine.build} build, in turns (\`npm run bench:loss\`, \`bench/results/loss.csv\`). Ratios: medians over ${rounds} rounds.`,
+  `Training steps of ${rows} cells, ${genes} genes, ${cellTypes} cell types, one thread, processor time, ${programs[0]!.engine.build} build, in turns (\`npm run bench:loss\`, \`bench/results/loss.csv\`). Ratios: medians over ${rounds} rounds.`,
   "",
   "| hidden units | loss | cells/s | of the distance's | of the published width's |",
   "| --- | --- | --- | --- | --- |",

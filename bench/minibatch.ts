@@ -27,16 +27,16 @@ function fill(minibatch: Minibatch, { genes, rows, cellTypes = 12 }: BenchSizes)
   for (let b = 0; b < rows; b++) {
     let size = 0;
     for (let g = 0; g < genes; g++) {
-      if (random.uniform() >= (scale * means[g]) / (means[g] + 1)) continue;
+      if (random.uniform() >= (scale * means[g]!) / (means[g]! + 1)) continue;
       minibatch.indices[stored] = g;
       const count =
-        1 + Math.floor(-Math.log(1 - random.uniform()) * 0.8 * Math.max(0.5, Math.sqrt(means[g])));
+        1 + Math.floor(-Math.log(1 - random.uniform()) * 0.8 * Math.max(0.5, Math.sqrt(means[g]!)));
       minibatch.counts[stored++] = count;
       size += count;
     }
     minibatch.indptr[b + 1] = stored;
     minibatch.sizeFactors[b] = size;
-    minibatch.combinations[b] = minibatch.conditions[0][b] = Math.floor((b * combinations) / rows);
+    minibatch.combinations[b] = minibatch.conditions[0]![b] = Math.floor((b * combinations) / rows);
     minibatch.labels[b] = random.below(cellTypes);
   }
   minibatch.rows = rows;
@@ -66,7 +66,7 @@ export async function setUp(
   const shapes = parameterShapes(options, ofData);
   network.write(new Map(shapes.map((shape) => [shape.name, initialValues(shape, shapes, 3)])));
   fill(engine.minibatch, sizes);
-  return { engine, network, stored: engine.minibatch.indptr[rows] };
+  return { engine, network, stored: engine.minibatch.indptr[rows]! };
 }
 
 /** Minimum and median of many calls, in ms. */
@@ -79,5 +79,5 @@ export function time(call: () => void, seconds = 1): { least: number; median: nu
     times.push(performance.now() - start);
   }
   times.sort((a, b) => a - b);
-  return { least: times[0], median: times[times.length >> 1] };
+  return { least: times[0]!, median: times[times.length >> 1]! };
 }

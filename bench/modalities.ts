@@ -230,8 +230,8 @@ for (const { name, seeds, predictions, ...configuration } of chosen) {
   );
   Object.entries(predictions).forEach(([column, called], row) => {
     const own = all.map(({ integration, labels }) => [
-      ...labelFigures.map((figure) => labels[column][figure]),
-      ...(row === 0 ? integrationFigures.map((figure) => integration[figure]) : []),
+      ...labelFigures.map((figure) => labels[column]![figure]!),
+      ...(row === 0 ? integrationFigures.map((figure) => integration[figure]!) : []),
     ]);
     own.forEach((values, i) =>
       lines.push(
@@ -239,7 +239,7 @@ for (const { name, seeds, predictions, ...configuration } of chosen) {
       ),
     );
     table.push(
-      `| ${[name.replace(/^\w+, /, ""), called, seeds.length, ...own[0].map((_, i) => mean(own.map((values) => values[i]))), ...(row === 0 ? [] : ["", "", ""])].join(" | ")} |`,
+      `| ${[name.replace(/^\w+, /, ""), called, seeds.length, ...own[0]!.map((_, i) => mean(own.map((values) => values[i]!))), ...(row === 0 ? [] : ["", "", ""])].join(" | ")} |`,
     );
   });
 }

@@ -29,8 +29,8 @@ async function withTables(
   for (const name of ["company", "alone"] as const) {
     const tensor = tensors.get(`novelty.0.${name}`);
     if (!tensor) continue;
-    const data = change(tensor.data.slice(), tensor.shape[1]);
-    changed.set(`novelty.0.${name}`, { shape: [data.length / tensor.shape[1], tensor.shape[1]], data });
+    const data = change(tensor.data.slice(), tensor.shape[1]!);
+    changed.set(`novelty.0.${name}`, { shape: [data.length / tensor.shape[1]!, tensor.shape[1]!], data });
   }
   const folder = join(cache, "changed-model");
   await saveModel(folder, { json, tensors: changed }, { force: true });
@@ -136,7 +136,7 @@ for (const [set, donors] of Object.entries(queries)) {
       const runs = await cached(cache, `${name}-${leftOut ?? "nothing"}`, () =>
         runUnknown(configuration, leftOut, 0, cache, variants),
       );
-      results.push({ set, query: query[0], leftOut, runs });
+      results.push({ set, query: query[0]!, leftOut, runs });
       tabulate(results);
     }
   }

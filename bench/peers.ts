@@ -47,8 +47,8 @@ function measure(run: Run, set: PeerSet, seed: number, folder: string): Cost | n
   mkdirSync(folder, { recursive: true });
   const costs = commands.map((_, i) => join(folder, `cost-${i}.json`));
   for (const [i, command] of commands.entries()) {
-    if (existsSync(result) && existsSync(costs[i])) continue;
-    const { status } = spawnSync(python, [script("measured.py"), costs[i], ...command], {
+    if (existsSync(result) && existsSync(costs[i]!)) continue;
+    const { status } = spawnSync(python, [script("measured.py"), costs[i]!, ...command], {
       env,
       stdio: ["ignore", "inherit", "inherit"],
     });
@@ -61,7 +61,7 @@ function measure(run: Run, set: PeerSet, seed: number, folder: string): Cost | n
     wall_seconds: all.reduce((sum, cost) => sum + cost.wall_seconds, 0),
     cpu_seconds: all.reduce((sum, cost) => sum + cost.cpu_seconds, 0),
     peak_mb: Math.max(...all.map((cost) => cost.peak_mb)),
-    printed: all[0].printed,
+    printed: all[0]!.printed,
   };
 }
 
@@ -84,7 +84,7 @@ async function compare(run: Run, set: PeerSet, seed: number): Promise<void> {
     const time = single === undefined ? { cpu_seconds, wall_seconds } : { cpu_seconds: single };
     const figures = { ...scores[i], ...time, peak_mb };
     appendRow(table, { data: set.name, method: method.name, seed, figures, measuredBy: thisBench });
-    const { accuracy, macro_f1, kmeans_total } = scores[i];
+    const { accuracy, macro_f1, kmeans_total } = scores[i]!;
     const total =
       kmeans_total === undefined || kmeans_total === null ? "" : `, total ${kmeans_total.toFixed(3)}`;
     console.log(

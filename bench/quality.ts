@@ -146,7 +146,7 @@ function scoreLabels(file: string, { condition, label, query }: Configuration, c
     "--query-values",
     query.join(","),
   );
-  return (JSON.parse(found) as Record<string, Scores>)[column];
+  return (JSON.parse(found) as Record<string, Scores>)[column]!;
 }
 
 /** Our run of one configuration: labels by default (the head), and of the nearest prototype. */
@@ -164,7 +164,7 @@ async function scoreOurs(
     return { head: await cached(run, () => ({})), prototypes: await prototypes() };
   const source = await AnnData.open(join(shared, "data", `${file}.h5ad`));
   const [conditions, types] = [await labels(source, condition), await labels(source, label)];
-  const isQuery = (row: number): boolean => query.includes(conditions[row]);
+  const isQuery = (row: number): boolean => query.includes(conditions[row]!);
   const rows = Int32Array.from(conditions.keys());
   const [all, onlyQuery] = ["all", "query"].map((part) => join(cache, `${run}-${part}.h5ad`)) as [
     string,
@@ -172,7 +172,7 @@ async function scoreOurs(
   ];
   await writeRows(
     source,
-    rows.filter((row) => isQuery(row) || !leftOut.includes(types[row])),
+    rows.filter((row) => isQuery(row) || !leftOut.includes(types[row]!)),
     all,
   );
   await writeRows(source, rows.filter(isQuery), onlyQuery);
@@ -322,8 +322,8 @@ for (const configuration of configurations.filter(({ name }) => asked.length ===
       scArches(large.epochs, large.eta),
       async () => (await python(large.epochs, large.eta)).prototypes,
     );
-    await add("its latent, 15 neighbours", async () => (await python(referenceEpochs[0], settings.eta)).knn);
-    await add("linear SVM on genes", async () => (await python(referenceEpochs[0], settings.eta)).svm);
+    await add("its latent, 15 neighbours", async () => (await python(referenceEpochs[0]!, settings.eta)).knn);
+    await add("linear SVM on genes", async () => (await python(referenceEpochs[0]!, settings.eta)).svm);
   }
 }
 scorer.close();

@@ -21,7 +21,7 @@ function blob(count: number): { codes: Int32Array; umap: Float32Array } {
     codes,
     umap: Float32Array.from(
       { length: 2 * count },
-      (_, at) => centres[codes[at >> 1]][at & 1] + random.normal(),
+      (_, at) => centres[codes[at >> 1]!]![at & 1]! + random.normal(),
     ),
   };
 }
@@ -112,11 +112,11 @@ const result = await page.evaluate(async () => {
   send("pointerup", 300);
   const gaps = times
     .slice(1)
-    .map((time, i) => time - times[i])
+    .map((time, i) => time - times[i]!)
     .sort((a, b) => a - b);
   return {
     frames: (1000 * gaps.length) / gaps.reduce((sum, gap) => sum + gap, 0),
-    median: 1000 / gaps[gaps.length >> 1],
+    median: 1000 / gaps[gaps.length >> 1]!,
     slowest: gaps.at(-1)!,
     pixels: `${canvas.width} x ${canvas.height}`,
   };

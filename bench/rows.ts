@@ -12,7 +12,7 @@ export async function writeRows(
   nameOf: (name: string, i: number) => string = (name) => name,
 ): Promise<void> {
   const all = await data.X!.read(0, data.nObs);
-  const length = rows.reduce((sum, row) => sum + all.indptr[row + 1] - all.indptr[row], 0);
+  const length = rows.reduce((sum, row) => sum + all.indptr[row + 1]! - all.indptr[row]!, 0);
   const X: SparseRows = {
     rows: rows.length,
     columns: all.columns,
@@ -21,22 +21,22 @@ export async function writeRows(
     values: new Float32Array(length),
   };
   rows.forEach((row, i) => {
-    const [start, end] = [all.indptr[row], all.indptr[row + 1]];
-    X.indices.set(all.indices.subarray(start, end), X.indptr[i]);
-    X.values.set(all.values.subarray(start, end), X.indptr[i]);
-    X.indptr[i + 1] = X.indptr[i] + end - start;
+    const [start, end] = [all.indptr[row]!, all.indptr[row + 1]!];
+    X.indices.set(all.indices.subarray(start, end), X.indptr[i]!);
+    X.values.set(all.values.subarray(start, end), X.indptr[i]!);
+    X.indptr[i + 1] = X.indptr[i]! + end - start;
   });
   const names = await data.obs.index();
   const columns: Record<string, Column> = {};
   for (const name of data.obs.columnNames) {
     const texts = await labels(data, name);
-    columns[name] = { kind: "string", length: rows.length, values: Array.from(rows, (row) => texts[row]) };
+    columns[name] = { kind: "string", length: rows.length, values: Array.from(rows, (row) => texts[row]!) };
   }
   await writeH5ad(
     path,
     {
       X,
-      obs: { index: Array.from(rows, (row, i) => nameOf(names[row], i)), columns },
+      obs: { index: Array.from(rows, (row, i) => nameOf(names[row]!, i)), columns },
       var: { index: await data.var.index() },
     },
     { force: true },

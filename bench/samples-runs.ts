@@ -200,7 +200,7 @@ export async function heldOut(fold: number, hidden: readonly string[], label: st
           obs: {
             known_type: {
               kind: "string",
-              values: types.map((type, cell) => (hidden.includes(samples[cell]) ? "Unknown" : type)),
+              values: types.map((type, cell) => (hidden.includes(samples[cell]!) ? "Unknown" : type)),
             },
           },
         },
@@ -217,14 +217,14 @@ export async function heldOut(fold: number, hidden: readonly string[], label: st
     } = await opened(path, (data) => model.embed(data));
     const own = samples.flatMap((sample, cell) => (hidden.includes(sample) ? [cell] : []));
     const right = own.filter(
-      (cell) => model.stored.json.cell_types[level.predicted[cell]] === types[cell],
+      (cell) => model.stored.json.cell_types[level!.predicted[cell]!] === types[cell],
     ).length;
     const known: SampleMetadata = {
       columns: ["treatment"],
       samples: Object.fromEntries(
         samples.map((sample, cell): [string, MetadataValue[]] => [
           sample,
-          [hidden.includes(sample) ? null : conditions[cell]],
+          [hidden.includes(sample) ? null : conditions[cell]!],
         ]),
       ),
     };
@@ -233,7 +233,7 @@ export async function heldOut(fold: number, hidden: readonly string[], label: st
       covariates: ["treatment"],
       predict: ["treatment"],
     });
-    const rows = analysis.predictions[0].samples;
+    const rows = analysis!.predictions[0]!.samples;
     const predicted = Object.fromEntries(
       ["knn", "linear"].map((kind) => [
         kind,
@@ -246,7 +246,7 @@ export async function heldOut(fold: number, hidden: readonly string[], label: st
       cells: own.length,
       right,
       predicted,
-      truth: hidden.map((sample) => conditions[samples.indexOf(sample)]),
+      truth: hidden.map((sample) => conditions[samples.indexOf(sample)]!),
     };
   });
 }
@@ -281,12 +281,12 @@ export async function uncertaintyOrder(
         Int32Array.from(conditions.keys()).filter(isIn);
       await writeRows(
         data,
-        rows((cell) => !query.includes(conditions[cell]) && !leftOut.includes(types[cell])),
+        rows((cell) => !query.includes(conditions[cell]!) && !leftOut.includes(types[cell]!)),
         reference,
       );
       await writeRows(
         data,
-        rows((cell) => query.includes(conditions[cell])),
+        rows((cell) => query.includes(conditions[cell]!)),
         asked,
       );
     });
@@ -307,7 +307,7 @@ export async function uncertaintyOrder(
       ): Ranked => ({
         method,
         right: Array.from(truth.keys())
-          .sort((a, b) => uncertainty[a] - uncertainty[b] || a - b)
+          .sort((a, b) => uncertainty[a]! - uncertainty[b]! || a - b)
           .map((cell) => (predicted(cell) === truth[cell] ? 1 : 0)),
       });
       const answers: Ranked[] = [];
@@ -316,11 +316,11 @@ export async function uncertaintyOrder(
           predictions: [level],
           model: mapped,
         } = await model.map(data, { classifier, ...(epochs === undefined ? {} : { epochs }) });
-        const score = classifier === "head" ? level.probability.map((p) => 1 - p) : level.uncertainty;
+        const score = classifier === "head" ? level!.probability.map((p) => 1 - p) : level!.uncertainty;
         answers.push(
           ordered(
             classifier === "head" ? "head, probability" : "nearest prototype, distance",
-            (cell) => mapped.stored.json.cell_types[level.predicted[cell]],
+            (cell) => mapped.stored.json.cell_types[level!.predicted[cell]!]!,
             score,
           ),
         );
@@ -336,7 +336,7 @@ export async function uncertaintyOrder(
         ...answers,
         ordered(
           "kNN of 15, share",
-          (cell) => names[cell],
+          (cell) => names[cell]!,
           shares.map((share) => 1 - share),
         ),
       ];
@@ -356,14 +356,14 @@ function nearestCells(
     const near = types
       .map((type, row): [number, string] => {
         let sum = 0;
-        for (let d = 0; d < D; d++) sum += (reference[row * D + d] - query[cell * D + d]) ** 2;
+        for (let d = 0; d < D; d++) sum += (reference[row * D + d]! - query[cell * D + d]!) ** 2;
         return [Math.sqrt(sum), type];
       })
       .sort((a, b) => a[0] - b[0])
       .slice(0, 15);
     const votes = new Map<string, number>();
     for (const [distance, type] of near) votes.set(type, (votes.get(type) ?? 0) + 1 / (distance + 1e-9));
-    const [best, most] = [...votes].sort((a, b) => b[1] - a[1])[0];
+    const [best, most] = [...votes].sort((a, b) => b[1] - a[1])[0]!;
     names.push(best);
     shares[cell] = most / [...votes.values()].reduce((sum, vote) => sum + vote, 0);
   }
@@ -389,9 +389,9 @@ export async function cellView(
       const of = (value: (cell: number) => number): number[] =>
         Array.from(cells, (cell) => Number(value(cell).toFixed(3)));
       return {
-        x: of((cell) => umap[2 * cell]),
-        y: of((cell) => umap[2 * cell + 1]),
-        value: of((cell) => expression[cell]),
+        x: of((cell) => umap[2 * cell]!),
+        y: of((cell) => umap[2 * cell + 1]!),
+        value: of((cell) => expression![cell]!),
       };
     }),
   );
@@ -405,7 +405,7 @@ export function distanceCorrelation(a: SampleAnalysis, b: SampleAnalysis): numbe
   const mean = (values: readonly number[]): number =>
     values.reduce((sum, value) => sum + value, 0) / values.length;
   const [mx, my] = [mean(x), mean(y)];
-  const product = x.reduce((sum, value, i) => sum + (value - mx) * (y[i] - my), 0);
+  const product = x.reduce((sum, value, i) => sum + (value - mx) * (y[i]! - my), 0);
   return (
     product /
     Math.sqrt(

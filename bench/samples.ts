@@ -110,7 +110,7 @@ async function kangSamples(): Promise<void> {
     classify: ["condition"],
     covariates: kangCovariates,
   });
-  const own = record("kang16, sample", analysis);
+  const own = record("kang16, sample", analysis!);
   say(
     "## Stimulation and donor: kang16, 16 samples",
     "4,470 PBMC of 8 donors, each with and without interferon beta; `sample` is the condition key, 2,000 genes.",
@@ -124,11 +124,11 @@ async function kangSamples(): Promise<void> {
     draw(
       "kang16-condition",
       covariatePlane(
-        analysis,
-        analysis.covariates.find(({ name }) => name === "condition")!,
+        analysis!,
+        analysis!.covariates.find(({ name }) => name === "condition")!,
       ),
     ),
-    draw("kang16-associations", associationMap(analysis)),
+    draw("kang16-associations", associationMap(analysis!)),
   );
   say(
     "Stimulation told from a sample's embedding, stratified cross-validation (5 folds, 20 repeats), beside pseudobulk (mean log-normalised expression, 10 components):",
@@ -144,21 +144,21 @@ async function kangSamples(): Promise<void> {
         row.positive,
         row.negative,
         row.after_correction,
-        own.topGenes[k].slice(0, 6).join(", "),
+        own.topGenes[k]!.slice(0, 6).join(", "),
       ]),
   );
 
   const gene = "ISG15";
   const cells = await cellView("kang-cells", file("kang16"), kang, gene, 1200);
-  const best = analysis
+  const best = analysis!
     .genes!.correlations.filter((row) => row.gene === gene)
-    .sort((x, y) => Math.abs(y.r) - Math.abs(x.r))[0];
+    .sort((x, y) => Math.abs(y.r) - Math.abs(x.r))[0]!;
   say(
     `## A gene on samples and on cells (Fig. 6h, i): ${gene}`,
     `The samples by their mean expression of ${gene}, which answers to interferon (its correlation is greatest with PC${best.component}: r ${two(best.r)}, corrected P ${small(best.p_adjusted)}); beside them the integrated cells.`,
   );
   say(
-    draw(`kang16-${gene}`, genePlane(analysis, gene)),
+    draw(`kang16-${gene}`, genePlane(analysis!, gene)),
     draw(
       `kang16-${gene}-cells`,
       pointCloud({
@@ -166,7 +166,7 @@ async function kangSamples(): Promise<void> {
         x: "UMAP 1 (no units)",
         y: "UMAP 2 (no units)",
         legend: `${gene} (log1p of counts per 10,000)`,
-        points: cells.x.map((x, i) => [x, cells.y[i], cells.value[i]] as const),
+        points: cells.x.map((x, i) => [x, cells.y[i]!, cells.value[i]!] as const),
       }),
     ),
   );
@@ -184,11 +184,11 @@ async function kangTwoKeys(): Promise<void> {
   const [donors, conditions] = await analysed(both, null);
   const [alone] = await analysed(kang, file("kang16"), { covariates: kangCovariates });
   const [beside] = await analysed(nested, file("kang16"), { keys: ["sample"], covariates: kangCovariates });
-  const between = conditions.distances.distances.values[1];
-  const pairs = Array.from(donors.distances.distances.values).filter((value) => value > 0);
+  const between = conditions!.distances.distances.values[1]!;
+  const pairs = Array.from(donors!.distances.distances.values).filter((value) => value > 0);
   const among = pairs.reduce((sum, value) => sum + value, 0) / pairs.length;
-  const [a, b] = [record("kang16, sample alone", alone), record("kang16, sample beside condition", beside)];
-  results["kang16, donor and condition"] = { between, among, donors: numbers(donors) };
+  const [a, b] = [record("kang16, sample alone", alone!), record("kang16, sample beside condition", beside!)];
+  results["kang16, donor and condition"] = { between, among, donors: numbers(donors!) };
   const of = ({ explained }: Numbers, name: string): string => {
     const row = explained.find(({ covariate }) => covariate === name);
     return row ? `${two(row.adjusted_r2)} (P ${small(row.p)})` : "-";
@@ -220,7 +220,7 @@ async function onek1k(): Promise<void> {
     classify: ["sex"],
     covariates: ["sex", "age", "batch", "cells", "total_counts", "detected_genes", "ribosomal_fraction"],
   });
-  const own = record("onek1k, donor", analysis);
+  const own = record("onek1k, donor", analysis!);
   say(
     "## Sex and age: onek1k, 40 donors",
     "7,811 PBMC of four types, 1,000 genes; the pool (`batch`, 29 for 40 donors) leaves little to be told from it.",
@@ -230,7 +230,7 @@ async function onek1k(): Promise<void> {
   const clear = own.explained
     .filter(({ covariate, p_adjusted: p }) => ["sex", "age"].includes(covariate) && p < 0.05)
     .map(({ covariate }) => covariate);
-  const told = own.classifications[0].scores.filter(
+  const told = own.classifications[0]!.scores.filter(
     ({ features, p }) => features === "embedding" && p !== null && p < 0.05,
   ).length;
   say(
@@ -241,7 +241,7 @@ async function onek1k(): Promise<void> {
 async function plaque(): Promise<void> {
   const model = await ScPoli.load(join(shared, "interop/plaque_reference"));
   const [analysis] = await analysed(model, null, { classify: ["dataset"] });
-  const own = record("plaque, sample", analysis);
+  const own = record("plaque, sample", analysis!);
   say(
     "## 79 samples of a plaque atlas, made by the Python package",
     "`scpoli samples` on the folder of scArches as it is, with the metadata in it. Python keeps of each sample the values of its first cell: only `dataset` is a property of samples; the others show what chance looks like.",
@@ -252,8 +252,8 @@ async function plaque(): Promise<void> {
     draw(
       "plaque-dataset",
       covariatePlane(
-        analysis,
-        analysis.covariates.find(({ name }) => name === "dataset")!,
+        analysis!,
+        analysis!.covariates.find(({ name }) => name === "dataset")!,
       ),
     ),
     `What the tool says: ${own.reason}`,
@@ -280,14 +280,14 @@ async function proposed(): Promise<void> {
       rows.push([
         name,
         key,
-        String(model.stored.json.conditions[0].length),
-        two(scores["bio"]),
-        two(scores["batch"]),
-        two(scores["total"]),
+        String(model.stored.json.conditions[0]!.length),
+        two(scores["bio"]!),
+        two(scores["batch"]!),
+        two(scores["total"]!),
       ]);
       if (key === sample) {
         const [analysis] = await analysed(model, path);
-        say(`${name}: ${analysis.guidance.reason}`);
+        say(`${name}: ${analysis!.guidance.reason}`);
       }
     }
   }
@@ -296,7 +296,7 @@ async function proposed(): Promise<void> {
 }
 
 async function jointlyHeldOut(): Promise<void> {
-  const { names } = (await analysed(kang, null))[0].samples;
+  const { names } = (await analysed(kang, null))[0]!.samples;
   const folds = [0, 1, 2, 3].map((fold) => names.filter((_, row) => Math.floor(row / 2) % 4 === fold));
   const answers: HeldOut[] = [];
   for (const [fold, hidden] of folds.entries()) answers.push(await heldOut(fold, hidden, "cell_type"));
@@ -304,7 +304,7 @@ async function jointlyHeldOut(): Promise<void> {
   const right = answers.reduce((sum, own) => sum + own.right, 0);
   const hits = (kind: string): number =>
     answers.reduce(
-      (sum, { predicted, truth }) => sum + truth.filter((value, i) => value === predicted[kind][i]).length,
+      (sum, { predicted, truth }) => sum + truth.filter((value, i) => value === predicted[kind]![i]).length,
       0,
     );
   results["held out"] = answers;
@@ -383,7 +383,7 @@ async function stability(): Promise<void> {
             covariates: ["condition", "donor"],
             permutations: 0,
           })
-        )[0],
+        )[0]!,
       );
     }
     const spread = (values: readonly number[]): string => {
@@ -402,14 +402,14 @@ async function stability(): Promise<void> {
     );
     const f1 = analyses.map(
       ({ classifications: [own] }) =>
-        own.scores.find(({ features, classifier }) => features === "embedding" && classifier === "linear")!
+        own!.scores.find(({ features, classifier }) => features === "embedding" && classifier === "linear")!
           .weighted_f1,
     );
     const agreement = [
       [0, 1],
       [0, 2],
       [1, 2],
-    ].map(([i, j]) => distanceCorrelation(analyses[i], analyses[j]));
+    ].map(([i, j]) => distanceCorrelation(analyses[i!]!, analyses[j!]!));
     rows.push([String(Math.round(share * 4470)), spread(whole), spread(best), spread(f1), spread(agreement)]);
   }
   results["stability"] = rows;

@@ -209,7 +209,7 @@ const shown = rows.map((row) => [
 ]);
 const converted = find(largest, "convert");
 writeSection(join(root, "docs/performance.md"), "Scale", [
-  `Made by \`npm run bench:scale\` on ${cpus().length} cores (${cpus()[0].model.trim()}), Node ${process.versions.node}, two threads, one run each; simulated counts, ${count(genes)} genes, 13 % non-zeros, 100 conditions, .h5ad not compressed, on a warm cache; 64 hidden units, the published width and our default.`,
+  `Made by \`npm run bench:scale\` on ${cpus().length} cores (${cpus()[0]!.model.trim()}), Node ${process.versions.node}, two threads, one run each; simulated counts, ${count(genes)} genes, 13 % non-zeros, 100 conditions, .h5ad not compressed, on a warm cache; 64 hidden units, the published width and our default.`,
   "An epoch is the mean of all but the first, where there are several; of the collection of the largest size it is the first. Peak memory is that of the whole process. Mapping is one epoch and everything else (start, positions, labels); a fine-tuning epoch includes the prototypes.",
   "",
   "| cells | what | s | cells/s | processor µs per cell | peak MB |",

@@ -77,14 +77,14 @@ function* blocks(
     const indptr = new Int32Array(rows + 1);
     let stored = 0;
     for (let row = 0; row < rows; row++) {
-      const chance = profiles[typeOf[start + row]];
+      const chance = profiles[typeOf[start + row]!]!;
       for (let g = 0; g < genes; g++) {
         const u = uniform();
-        if (u >= chance[g]) continue;
+        if (u >= chance[g]!) continue;
         // geometric above 1: mostly ones, a few large
         indices[stored] = g;
         values[stored++] =
-          1 + Math.min(500, Math.floor(-Math.log(Math.max(1e-9, uniform())) * (0.3 + 3 * chance[g])));
+          1 + Math.min(500, Math.floor(-Math.log(Math.max(1e-9, uniform())) * (0.3 + 3 * chance[g]!)));
       }
       indptr[row + 1] = stored;
     }

@@ -56,7 +56,7 @@ function newerNode(): string | null {
 
 function median(values: readonly number[]): number {
   const sorted = [...values].sort((a, b) => a - b);
-  return sorted[Math.floor(sorted.length / 2)];
+  return sorted[Math.floor(sorted.length / 2)]!;
 }
 
 mkdirSync(cache, { recursive: true });
@@ -82,35 +82,35 @@ const output = join(cache, "output.h5ad");
 for (let round = 0; round < rounds; round++) {
   const peer = hasPython ? scArches(trainingFile) : null;
   if (peer) {
-    note("scArches, pretraining", peer["pretraining_cells_per_s"], "cells/s");
-    note("scArches, fine-tuning", peer["finetuning_cells_per_s"], "cells/s");
-    note("scArches, peak memory", peer["peak_rss_mb"], "MB");
+    note("scArches, pretraining", peer["pretraining_cells_per_s"]!, "cells/s");
+    note("scArches, fine-tuning", peer["finetuning_cells_per_s"]!, "cells/s");
+    note("scArches, peak memory", peer["peak_rss_mb"]!, "MB");
   }
   for (const [simd, node] of builds) {
     const run = ours(node, "train", trainingFile, simd, String(epochs));
     const [pretraining, finetuning] = [
-      training.cells / run["pretraining_s"],
-      training.cells / run["finetuning_s"],
+      training.cells / run["pretraining_s"]!,
+      training.cells / run["finetuning_s"]!,
     ];
     note(`ours ${simd}, pretraining`, pretraining, "cells/s");
     note(`ours ${simd}, fine-tuning`, finetuning, "cells/s");
-    note(`ours ${simd}, head and calibration after the last epoch`, run["head_s"], "s");
+    note(`ours ${simd}, head and calibration after the last epoch`, run["head_s"]!, "s");
     note(
       `ours ${simd}, peak memory of training`,
-      ours(node, "model", trainingFile, model, simd)["peak_mb"],
+      ours(node, "model", trainingFile, model, simd)["peak_mb"]!,
       "MB",
       "< 600",
     );
     if (peer) {
       note(
         `ratio ${simd}, pretraining`,
-        pretraining / peer["pretraining_cells_per_s"],
+        pretraining / peer["pretraining_cells_per_s"]!,
         "times",
         `>= ${floors[simd][0]}`,
       );
       note(
         `ratio ${simd}, fine-tuning`,
-        finetuning / peer["finetuning_cells_per_s"],
+        finetuning / peer["finetuning_cells_per_s"]!,
         "times",
         `>= ${floors[simd][1]}`,
       );
@@ -119,22 +119,22 @@ for (let round = 0; round < rounds; round++) {
       ["uncompressed", plainFile],
       ["gzip", gzipFile],
     ] as const) {
-      const alone = ours(node, "read", file)["read_s"];
+      const alone = ours(node, "read", file)["read_s"]!;
       const embed = ours(node, "embed", file, model, output, simd);
       rmSync(output);
       note(
         `ours ${simd}, embed and classify ${name}`,
-        embedding.cells / embed["embed_s"],
+        embedding.cells / embed["embed_s"]!,
         "cells/s",
         name === "gzip" ? "" : ">= 40000",
       );
       note(
         `ours ${simd}, embed ${name}, share of h5wasm's reading speed`,
-        alone / embed["embed_s"],
+        alone / embed["embed_s"]!,
         "",
         name === "gzip" ? ">= 0.7" : "",
       );
-      note(`ours ${simd}, peak memory of embedding ${name}`, embed["peak_mb"], "MB");
+      note(`ours ${simd}, peak memory of embedding ${name}`, embed["peak_mb"]!, "MB");
     }
   }
 }
@@ -156,7 +156,7 @@ writeFileSync(
   ].join("\n") + "\n",
 );
 const text = [
-  `Made by \`npm run bench:speed\` on ${cpus().length} cores (${cpus()[0].model.trim()}), Node ${process.versions.node}${newer ? ` and ${execFileSync(newer, ["--version"], { encoding: "utf8" }).trim()} for the relaxed build` : ""}, two threads, ${rounds} rounds;`,
+  `Made by \`npm run bench:speed\` on ${cpus().length} cores (${cpus()[0]!.model.trim()}), Node ${process.versions.node}${newer ? ` and ${execFileSync(newer, ["--version"], { encoding: "utf8" }).trim()} for the relaxed build` : ""}, two threads, ${rounds} rounds;`,
   `simulated counts, ${training.cells.toLocaleString("en")} x ${training.genes.toLocaleString("en")} for training and ${embedding.cells.toLocaleString("en")} cells for embedding, 13 % non-zeros. Medians, least and most; ratios are taken round by round.`,
   hasPython ? "" : "\nThe Python package was not there: no ratios.\n",
   "| what | median | least | most | unit | floor |",

@@ -78,9 +78,9 @@ export async function openTransfer(
   const source = await AnnData.open(join(sharedData, `${file}.h5ad`));
   const [conditions, types] = [await labels(source, condition), await labels(source, label)];
   const rows = Int32Array.from(conditions.keys());
-  const isQuery = (row: number): boolean => query.includes(conditions[row]);
+  const isQuery = (row: number): boolean => query.includes(conditions[row]!);
   const ofReference = rows.filter(
-    (row) => !isQuery(row) && !excluded.includes(conditions[row]) && !leftOut.includes(types[row]),
+    (row) => !isQuery(row) && !excluded.includes(conditions[row]!) && !leftOut.includes(types[row]!),
   );
   const ofQuery = rows.filter(isQuery);
   const [reference, queryData] = await Promise.all(
@@ -92,11 +92,11 @@ export async function openTransfer(
   );
   source.close();
   return {
-    reference: reference,
-    query: queryData,
-    truth: Array.from(ofQuery, (row) => types[row]),
-    known: new Set(Array.from(ofReference, (row) => types[row])),
-    close: () => [reference, queryData].forEach((data) => data.close()),
+    reference: reference!,
+    query: queryData!,
+    truth: Array.from(ofQuery, (row) => types[row]!),
+    known: new Set(Array.from(ofReference, (row) => types[row]!)),
+    close: () => [reference!, queryData!].forEach((data) => data.close()),
   };
 }
 

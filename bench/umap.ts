@@ -11,7 +11,7 @@ const random = new Random(0, "bench");
 const centres = Float64Array.from({ length: types * D }, () => 2 * random.normal());
 const points = Float32Array.from(
   { length: N * D },
-  (_, at) => centres[(Math.floor(at / D) % types) * D + (at % D)] + random.normal(),
+  (_, at) => centres[(Math.floor(at / D) % types) * D + (at % D)]! + random.normal(),
 );
 
 function timed<T>(work: () => T): { result: T; seconds: number } {
@@ -40,7 +40,7 @@ const theirs = timed(() => {
   const { indices, distances } = nearestNeighbors(points, D, k - 1);
   const rows = <T>(values: ArrayLike<T>, own: T, i: number): T[] => [
     own,
-    ...Array.from({ length: k - 1 }, (_, j) => values[i * (k - 1) + j]),
+    ...Array.from({ length: k - 1 }, (_, j) => values[i * (k - 1) + j]!),
   ];
   const umap = new UMAP({ random: () => random.uniform(), nNeighbors: k });
   umap.setPrecomputedKNN(

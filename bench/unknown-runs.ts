@@ -56,13 +56,13 @@ export interface Run {
 
 /** Share of pairs in which the first kind has the larger value, ties counting half. */
 export function auroc(isFirst: readonly boolean[], values: ArrayLike<number>): number {
-  const order = Array.from(isFirst.keys()).sort((a, b) => values[a] - values[b]);
+  const order = Array.from(isFirst.keys()).sort((a, b) => values[a]! - values[b]!);
   let [sum, firsts] = [0, 0];
   for (let from = 0; from < order.length;) {
     let to = from;
-    while (to < order.length && values[order[to]] === values[order[from]]) to++;
+    while (to < order.length && values[order[to]!] === values[order[from]!]) to++;
     for (let at = from; at < to; at++)
-      if (isFirst[order[at]]) {
+      if (isFirst[order[at]!]) {
         sum += (from + to - 1) / 2 + 1;
         firsts++;
       }
@@ -74,7 +74,7 @@ export function auroc(isFirst: readonly boolean[], values: ArrayLike<number>): n
 /** Expected calibration error of probabilities, ten bins. */
 export function calibrationError(probability: readonly number[], isRight: readonly boolean[]): number {
   const bins = Array.from({ length: 10 }, (): number[] => []);
-  probability.forEach((p, cell) => bins[Math.min(9, Math.ceil(p * 10) - 1)].push(cell));
+  probability.forEach((p, cell) => bins[Math.min(9, Math.ceil(p * 10) - 1)]!.push(cell));
   return (
     bins
       .filter(({ length }) => length > 0)
@@ -83,7 +83,7 @@ export function calibrationError(probability: readonly number[], isRight: readon
           sum +
           cells.length *
             Math.abs(
-              mean(cells.map((cell) => probability[cell])) -
+              mean(cells.map((cell) => probability[cell]!)) -
                 mean(cells.map((cell) => Number(isRight[cell]))),
             ),
         0,
@@ -97,8 +97,8 @@ export function noveltyFigures(
   known: ReadonlySet<string>,
   leftOut: string | null,
 ): NoveltyFigures {
-  const cells = Array.from(truth.keys()).filter((cell) => known.has(truth[cell]) || truth[cell] === leftOut);
-  const ofKnown = cells.filter((cell) => known.has(truth[cell]));
+  const cells = Array.from(truth.keys()).filter((cell) => known.has(truth[cell]!) || truth[cell] === leftOut);
+  const ofKnown = cells.filter((cell) => known.has(truth[cell]!));
   const share = (own: readonly number[]): number => mean(own.map((cell) => Number(unknown[cell])));
   const large = [...known]
     .map((type) => ofKnown.filter((cell) => truth[cell] === type))
@@ -109,7 +109,7 @@ export function noveltyFigures(
         ? null
         : auroc(
             cells.map((cell) => truth[cell] === leftOut),
-            cells.map((cell) => novelty[cell]),
+            cells.map((cell) => novelty[cell]!),
           ),
     found: leftOut === null ? null : share(cells.filter((cell) => truth[cell] === leftOut)),
     flagged: share(ofKnown),
@@ -125,7 +125,7 @@ function saidOf(
   return {
     novelty: novelty ? Array.from(novelty) : Array.from(predicted, () => NaN),
     unknown: Array.from(unknown, (flag) => flag === 1),
-    label: Array.from(predicted, (type) => names[type]),
+    label: Array.from(predicted, (type) => names[type]!),
     probability: Array.from(probability),
     uncertainty: Array.from(uncertainty),
     notFlagged,
@@ -155,7 +155,7 @@ async function saidOfParts(model: ScPoli, parts: readonly Part[], seed: number):
   };
   for (const { rows, data } of parts) {
     const mapping = await model.map(data, { seed, training: false, force: true });
-    const own = saidOf(mapping.predictions[0], mapping.model.stored.json.cell_types);
+    const own = saidOf(mapping.predictions[0]!, mapping.model.stored.json.cell_types);
     rows.forEach((row, i) => {
       said.novelty[row] = own.novelty[i]!;
       said.unknown[row] = own.unknown[i]!;
@@ -229,15 +229,15 @@ async function runModel(
   seed: number,
 ): Promise<Run> {
   const said: Record<Situation, Said> = {
-    company: await saidOfParts(model, [whole], seed),
+    company: await saidOfParts(model, [whole!], seed),
     halves: await saidOfParts(model, others.slice(0, 2), seed),
     alone: await saidOfParts(model, others.slice(2), seed),
   };
-  const ofKnown = Array.from(truth.keys()).filter((row) => known.has(truth[row]));
+  const ofKnown = Array.from(truth.keys()).filter((row) => known.has(truth[row]!));
   const isRight = ofKnown.map((row) => said.company.label[row] === truth[row]);
   const figures = (situation: Situation): NoveltyFigures =>
     noveltyFigures(said[situation], truth, known, leftOut);
-  const own = leftOut === null ? (await model.embed(reference)).predictions[0].unknown : null;
+  const own = leftOut === null ? (await model.embed(reference)).predictions[0]!.unknown : null;
   const changes = (row: number): boolean =>
     new Set(situations.map((situation) => said[situation].unknown[row])).size > 1;
   return {
@@ -249,10 +249,10 @@ async function runModel(
         ? null
         : auroc(
             isRight.map((right) => !right),
-            ofKnown.map((row) => said.company.uncertainty[row]),
+            ofKnown.map((row) => said.company.uncertainty[row]!),
           ),
       calibration: calibrationError(
-        ofKnown.map((row) => said.company.probability[row]),
+        ofKnown.map((row) => said.company.probability[row]!),
         isRight,
       ),
     },

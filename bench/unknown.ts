@@ -50,7 +50,7 @@ type Column = keyof typeof columns;
 
 /** Mean over seeds; NaN where no run has it. */
 function value({ runs }: Result, column: Column): number {
-  return mean(runs.flatMap((run) => columns[column](run) ?? []));
+  return mean(runs.flatMap((run) => columns[column]!(run) ?? []));
 }
 
 function shown(number: number, digits = 2): string {

@@ -22,7 +22,7 @@ let failed = 0;
 
 function referenceOf(name: string, file: string): Record<MetricName, number | null> {
   if (!python)
-    return (JSON.parse(readFileSync(referencePath, "utf8")) as Record<string, ReferenceNumbers>)[name];
+    return (JSON.parse(readFileSync(referencePath, "utf8")) as Record<string, ReferenceNumbers>)[name]!;
   const script = fileURLToPath(new URL("reference_metrics.py", import.meta.url));
   return (
     JSON.parse(

@@ -77,7 +77,7 @@ try {
   const rows = (["h5ad", "zarr", "tenx"] as const).map((kind) => {
     const failures = parts
       .filter((part) => part.kind === kind)
-      .reduce((sum, part) => sum + done[nameOf(part)].length, 0);
+      .reduce((sum, part) => sum + done[nameOf(part)]!.length, 0);
     return { kind, files: counts[kind], sources: sources[kind].length, failures };
   });
   writeFileSync(

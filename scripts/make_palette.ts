@@ -25,8 +25,8 @@ const shown = candidates.filter(
 const nearest = shown.map((colour) => Math.min(...palette.map((own) => colourDistance(colour, own))));
 while (palette.length < 60) {
   const best = nearest.indexOf(Math.max(...nearest));
-  const chosen = shown[best];
+  const chosen = shown[best]!;
   palette.push(chosen);
-  shown.forEach((colour, i) => (nearest[i] = Math.min(nearest[i], colourDistance(colour, chosen))));
+  shown.forEach((colour, i) => (nearest[i] = Math.min(nearest[i]!, colourDistance(colour, chosen))));
 }
 console.log(JSON.stringify(palette));

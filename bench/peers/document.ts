@@ -58,7 +58,7 @@ const head = (columns: readonly string[]): string[] => [row(columns), row(column
 function difference(rows: readonly Row[], mine: string, other: string, figure: Figure): string {
   const found = sets.filter(isRna).flatMap(({ name }) => {
     const [a, b] = [mine, other].map((method) => meanOf(rows, name, method, figure));
-    return a === null || b === null ? [] : [{ name, by: a - b }];
+    return a === null || b === null ? [] : [{ name, by: a! - b! }];
   });
   if (found.length === 0) return "";
   const least = found.reduce((a, b) => (b.by < a.by ? b : a));
@@ -165,10 +165,10 @@ function draw(rows: readonly Row[]): string {
   let top = 24;
   const placed = maps.map((svg, i) => {
     const inner = element("g", { transform: `translate(0 ${top})` }, svg);
-    top += sizes[i][1] + 20;
+    top += sizes[i]![1]! + 20;
     return inner;
   });
-  const width = Math.max(...sizes.map(([one]) => one));
+  const width = Math.max(...sizes.map(([one]) => one!));
   const description = "Two heat maps of methods by data sets: macro F1, and the integration total";
   return standaloneSvg({ svg: picture(width, top, "Label transfer and integration", description, placed) });
 }

@@ -22,10 +22,10 @@ export function readRows(path: string): Row[] {
   if (!existsSync(path)) return [];
   const { data } = Papa.parse<Record<string, string>>(readFileSync(path, "utf8").trim(), { header: true });
   const rows = data.map((row): Row => ({
-    data: row["data"],
-    method: row["method"],
+    data: row["data"]!,
+    method: row["method"]!,
     seed: Number(row["seed"]),
-    measuredBy: row["measured_by"],
+    measuredBy: row["measured_by"]!,
     figures: Object.fromEntries(
       figures.filter((figure) => row[figure] !== "").map((figure) => [figure, Number(row[figure])]),
     ),
