@@ -87,7 +87,7 @@ export async function openSession(file: File): Promise<Work> {
       return arrayOf(parts, String(value.$array), value.kind as ArrayKind, file.name);
     if ("$file" in value)
       return new File(
-        [(parts[String(value.$file)] ?? new Uint8Array(0))],
+        [parts[String(value.$file)] ?? new Uint8Array(0)],
         String(value.$file).replace(/^files\/\d+-/, ""),
       );
     return value;
