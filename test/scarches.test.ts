@@ -561,7 +561,7 @@ describe(
         const known = donors.map((donor) =>
           model.stored.json.conditions[0]!.includes(donor) ? donor : model.stored.json.conditions[0]![0]!,
         ); // others are not compared
-        const path = at(`pbmc ${name}.h5ad`);
+        const path = at(`pbmc ${latent}.h5ad`);
         await writeH5ad(path, {
           X: all.block,
           obs: { index, columns: { donor: { kind: "string", length: known.length, values: known } } },
