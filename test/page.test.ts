@@ -216,7 +216,7 @@ describe("the whole flow on the built-in example", async () => {
         const widest = gaps.indexOf(Math.max(...gaps));
         return [sorted[0]! - 12, (sorted[widest]! + sorted[widest + 1]!) / 2];
       }),
-      /(120|240|360|480|600) cells picked sample P\d+_(ctrl|stim)/,
+      /\d+ cells picked sample P\d+_(ctrl|stim)/,
     );
     await page.getByRole("button", { name: "Pick none" }).click();
   });
