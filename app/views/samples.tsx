@@ -132,6 +132,7 @@ export function SampleScatter({
           if (brush.value) brush.value = [brush.value[0], brush.value[1], px, py];
         }}
         onPointerUp={end}
+        onPointerCancel={() => (brush.value = null)}
       >
         {xTicks.map((tick) => (
           <g key={tick} class="tick">
