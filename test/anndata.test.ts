@@ -654,6 +654,9 @@ describe("writing", () => {
       assert.deepEqual(left("out.h5ad"), []);
       await startCopy(data, at("out.h5ad"));
       removeTemporaries();
+      // the copy may not have begun; what it then makes goes when it ends
+      for (let wait = 0; wait < 100 && left("out.h5ad").length > 0; wait++)
+        await new Promise((resolve) => setTimeout(resolve, 50));
       assert.deepEqual(left("out.h5ad"), []);
     });
     const broken = async function* (): AsyncGenerator<SparseRows> {

@@ -217,6 +217,8 @@ export async function copyFile(from: string, to: string): Promise<void> {
     await fs.chmod(to, 0o666 & ~process.umask()); // a read-only source makes a read-only copy otherwise
   } catch (error) {
     throw fileError("output", to, `cannot be written (copy of ${from})`, error);
+  } finally {
+    if (removedTemporaries.has(to)) rmSync(to, { force: true });
   }
 }
 
@@ -297,6 +299,8 @@ export async function removeFile(path: string): Promise<void> {
  * removes them cannot bring them back.
  */
 const temporaries = new Map<string, string>();
+/** Those that an interruption removed; a copy that was still waiting for a thread would make them anew. */
+const removedTemporaries = new Set<string>();
 
 /**
  * Makes an empty file beside `path`, to be filled and then renamed to it. Of a symbolic link it is the target
@@ -460,7 +464,10 @@ export async function removeTemporary(temporary: string): Promise<void> {
 
 /** Removes everything unfinished, at once: for the end of an interrupted process. */
 export function removeTemporaries(): void {
-  for (const temporary of temporaries.keys()) rmSync(temporary, { recursive: true, force: true });
+  for (const temporary of temporaries.keys()) {
+    rmSync(temporary, { recursive: true, force: true });
+    removedTemporaries.add(temporary);
+  }
   temporaries.clear();
 }
 
