@@ -1,6 +1,6 @@
 // npm run bench:answers [-- SECTION ...]: what markers, comparisons, corrected expression and samples say on
 // real data, and how fast. Each section keeps its paragraphs and numbers in bench/results/answers.json, of which
-// docs/answers.md is made. Needs ../shared/data and, beside scanpy, a Python that has it
+// docs/benchmarks/markers-and-comparisons.md is made. Needs ../shared/data and, beside scanpy, a Python that has it
 // (SCPOLI_REFERENCE_PYTHON).
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -31,10 +31,10 @@ for (const [name, run] of Object.entries(sections)) {
 
 mkdirSync(join(root, "docs"), { recursive: true });
 writeFileSync(
-  join(root, "docs/answers.md"),
+  join(root, "docs/benchmarks/markers-and-comparisons.md"),
   [
     "# Questions to a map, answered on real data",
-    "Made by `npm run bench:answers` (bench/answers.ts) from bench/results/answers.json. How each number is computed: [method.md](method.md#questions); columns and keys: [formats.md](formats.md).",
+    "Made by `npm run bench:answers` (bench/answers.ts) from bench/results/answers.json. How each number is computed: [Markers and comparisons](../explanation/markers-and-comparisons.md); columns and keys: [Formats](../reference/formats.md).",
     ...Object.keys(sections).flatMap((name) => results[name]?.paragraphs ?? []),
   ].join("\n\n") + "\n",
 );

@@ -2,7 +2,7 @@
 // simulated counts and the same (plain) build of the kernels; what the page costs before work begins: first
 // paint, bytes loaded, memory; and a query of 100,000 cells in it (bench/browser-drawn.ts). Inputs are made
 // once, in .cache/browser. Smaller: CELLS=2000 QUERY_CELLS=5000 ROUNDS=1, which leaves results and documents
-// as they are. Results: bench/results/browser.csv and a section of docs/browser.md. For comparison, both in a
+// as they are. Results: bench/results/browser.csv and a section of docs/benchmarks/browser.md. For comparison, both in a
 // browser on the machines of their authors: CytoVerse maps 70-80 cells per second, sims-web about 170.
 import { execFileSync } from "node:child_process";
 import { existsSync, mkdirSync, readdirSync, statSync, writeFileSync } from "node:fs";
@@ -189,6 +189,6 @@ const table = [
 ];
 if (isWhole) {
   writeFileSync(join(root, "bench/results/browser.csv"), `${csv.join("\n")}\n`);
-  writeSection(join(root, "docs/browser.md"), "Speed", table);
+  writeSection(join(root, "docs/benchmarks/browser.md"), "Speed", table);
 }
 process.stdout.write(`${table.join("\n")}\n`);

@@ -1,4 +1,4 @@
-// docs/defaults.md, made of the runs of bench/defaults.ts.
+// docs/benchmarks/defaults.md, made of the runs of bench/defaults.ts.
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { mean } from "../dist/evaluation/metrics.js";
 

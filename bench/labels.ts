@@ -2,7 +2,7 @@
 // and the other ways that were tried (bench/labels.py), the paper's ablations (one-hot conditions, no
 // prototype loss) and a wider hidden layer, three seeds, with bootstrap intervals. Needs ../shared/data and a
 // Python with scikit-learn (SCPOLI_REFERENCE_PYTHON). Single runs are kept in .cache/labels (delete it to
-// start afresh); tables go to bench/results/labels.csv and docs/labels.md.
+// start afresh); tables go to bench/results/labels.csv and docs/benchmarks/labels.md.
 import { execFileSync } from "node:child_process";
 import { existsSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -206,13 +206,17 @@ for (const configuration of configurations.filter(
     }
   }
 writeFileSync(join(root, "bench/results/labels.csv"), `${rows.join("\n")}\n`);
-writeSection(join(root, "docs/labels.md"), "Label transfer: what was tried, and the paper's ablations", [
-  `Queries as in [quality.md](quality.md). Mean of ${seeds.length} seeds and, in brackets, the 95 % interval of ${resamples} resamples of the query's cells. Last column: macro F1 of the types with at least ${leastCells} query cells. The two on genes take all genes of the file, log-normalised. Head and prototypes see the model's genes.`,
-  "",
-  "Made by `npm run bench:labels` (single runs: `bench/results/labels.csv`).",
-  "",
-  "| data set | training | labels | accuracy | macro F1 | of larger types |",
-  `|${" --- |".repeat(6)}`,
-  ...lines,
-]);
+writeSection(
+  join(root, "docs/benchmarks/labels.md"),
+  "Label transfer: what was tried, and the paper's ablations",
+  [
+    `Queries as in [Quality](quality.md). Mean of ${seeds.length} seeds and, in brackets, the 95 % interval of ${resamples} resamples of the query's cells. Last column: macro F1 of the types with at least ${leastCells} query cells. The two on genes take all genes of the file, log-normalised. Head and prototypes see the model's genes.`,
+    "",
+    "Made by `npm run bench:labels` (single runs: `bench/results/labels.csv`).",
+    "",
+    "| data set | training | labels | accuracy | macro F1 | of larger types |",
+    `|${" --- |".repeat(6)}`,
+    ...lines,
+  ],
+);
 console.log(lines.join("\n"));

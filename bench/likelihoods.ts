@@ -2,7 +2,7 @@
 // each likelihood, and its ratio to nb in the same round, with the default width and with twice that. Medians
 // over rounds in which the likelihoods take turns, and the ratio that zinb could reach at most: that of nb's
 // step to nb's step with its matrix products of the decoder's last layer done twice. Results:
-// bench/results/likelihoods.csv and a section of docs/modalities.md.
+// bench/results/likelihoods.csv and a section of docs/benchmarks/modalities.md.
 import { writeFileSync } from "node:fs";
 import { cpus } from "node:os";
 import { reconLosses } from "../dist/config.js";
@@ -83,12 +83,16 @@ for (const build of wasmBuilds())
     }
   }
 writeFileSync(new URL("results/likelihoods.csv", import.meta.url), `${csv.join("\n")}\n`);
-writeSection(new URL("../docs/modalities.md", import.meta.url).pathname, "Speed of the likelihoods", [
-  `Made by \`npm run bench:likelihoods\` (${cpus()[0]!.model.trim()}, Node ${process.versions.node}): ${genes.toLocaleString("en")} genes, 13 % non-zeros, minibatches of ${rows}; cells per second as a multiple of nb's in the same run.`,
-  "",
-  ...table,
-  "",
-  "zinb has a second output layer as large as the first, so three more matrix products of genes x hidden x minibatch: the last column is what it could reach if all its other arithmetic",
-  "(two exponentials, most of a logarithm and a division more per gene) took no time, measured kernel by kernel. The products run near what the processor can do with vectors of four floats, so they cannot be made",
-  "to cost less, and a zinb at 0.7 of nb's speed is out of reach. Poisson and mse do less work than nb.",
-]);
+writeSection(
+  new URL("../docs/benchmarks/modalities.md", import.meta.url).pathname,
+  "Speed of the likelihoods",
+  [
+    `Made by \`npm run bench:likelihoods\` (${cpus()[0]!.model.trim()}, Node ${process.versions.node}): ${genes.toLocaleString("en")} genes, 13 % non-zeros, minibatches of ${rows}; cells per second as a multiple of nb's in the same run.`,
+    "",
+    ...table,
+    "",
+    "zinb has a second output layer as large as the first, so three more matrix products of genes x hidden x minibatch: the last column is what it could reach if all its other arithmetic",
+    "(two exponentials, most of a logarithm and a division more per gene) took no time, measured kernel by kernel. The products run near what the processor can do with vectors of four floats, so they cannot be made",
+    "to cost less, and a zinb at 0.7 of nb's speed is out of reach. Poisson and mse do less work than nb.",
+  ],
+);

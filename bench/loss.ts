@@ -1,6 +1,6 @@
 // npm run bench:loss: what the prototype loss and the width of the hidden layer cost. Steps of the fine-tuning
 // with each kind of loss, and at the published width beside 128 units, take turns in one run; ratios are
-// medians over the rounds. Results: bench/results/loss.csv and a section of docs/performance.md.
+// medians over the rounds. Results: bench/results/loss.csv and a section of docs/benchmarks/speed.md.
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { RunOptions } from "../dist/engine/engine.js";
@@ -73,7 +73,7 @@ writeFileSync(
     "",
   ].join("\n"),
 );
-writeSection(join(root, "docs/performance.md"), "Prototype loss and width", [
+writeSection(join(root, "docs/benchmarks/speed.md"), "Prototype loss and width", [
   `Training steps of ${rows} cells, ${genes} genes, ${cellTypes} cell types, one thread, processor time, ${programs[0]!.engine.build} build, in turns (\`npm run bench:loss\`, \`bench/results/loss.csv\`). Ratios: medians over ${rounds} rounds.`,
   "",
   "| hidden units | loss | cells/s | of the distance's | of the published width's |",

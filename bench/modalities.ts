@@ -4,7 +4,7 @@
 // package's poisson and linear SVMs on all peaks. species: primates, gorilla and macaque as the reference and
 // human as the query. Needs ../shared/data and ../shared/python, and a Python with scArches and scib-metrics
 // (SCPOLI_REFERENCE_PYTHON). SEEDS=1 makes one run of each instead of two or three. Single runs:
-// bench/results/modalities.csv; the table goes into docs/modalities.md.
+// bench/results/modalities.csv; the table goes into docs/benchmarks/modalities.md.
 import { execFileSync } from "node:child_process";
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -255,7 +255,7 @@ if (asked.length === 0) {
       ...table.slice(2).filter((line) => names.some((name) => line.startsWith(`| ${name} |`))),
     ];
   };
-  const path = join(root, "docs/modalities.md");
+  const path = join(root, "docs/benchmarks/modalities.md");
   writeSection(path, "scATAC: bone marrow, donor D6 the reference, D5 the query", [
     `${epochs} epochs. The file holds read counts (2 is more frequent than 1), which poisson makes fragment counts; nb takes the reads as they are. The SVMs see log-normalised fragments.`,
     `Labels are scored on all cells of the query, the integration on ${mostScored.toLocaleString("en")} cells of both donors, the same for every row.`,

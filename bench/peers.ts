@@ -5,7 +5,7 @@
 // SCPOLI_PEERS_PYTHON, SCPOLI_PEERS_SCARCHES, SCPOLI_PEERS_POPV and SCPOLI_PEERS_R name other programs). A
 // method whose program is missing is named and passed over. Every program has one thread. What is done stays
 // done: results lie in .cache/peers/runs, rows in bench/results/peers.csv; --again measures anew, --write only
-// makes docs/quality.md and its figure of the rows.
+// makes docs/benchmarks/quality.md and its figure of the rows.
 import { execFileSync, spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";

@@ -2,7 +2,7 @@
 // Python package, three seeds each, by the neutral scorer. Needs ../shared/data and ../shared/python, and a
 // Python with scArches (SCPOLI_REFERENCE_PYTHON, made by ../shared/python/setup.sh). Results of single runs
 // are kept in .cache/quality (delete it to start afresh); the table goes to bench/results/quality.csv and
-// docs/quality.md. The Python package takes an hour or more: with SCPOLI_BENCH=ours those of its rows that
+// docs/benchmarks/quality.md. The Python package takes an hour or more: with SCPOLI_BENCH=ours those of its rows that
 // the csv has are taken from there.
 import { execFileSync, spawn } from "node:child_process";
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
@@ -231,8 +231,8 @@ function tabulate(results: ReadonlyMap<string, ReadonlyMap<string, readonly Scor
     "",
     "Reference on some conditions, the others mapped as an unlabelled query; truth from the published labels. Mean (and standard deviation) of the seeds.",
     "Integration: `total` = 0.6 `bio` + 0.4 `batch` over reference and query together. `unknown`: AUROC of the uncertainty for the type left out of the reference;",
-    "`error`: for wrong labels. Both are of the query's cells in one file with the reference's (`embed`); those of a query that is mapped by itself are in [labels.md](labels.md).",
-    "The data sets are described in [differences.md](differences.md); all runs use embeddings of 5, at most 2,000 variable genes.",
+    "`error`: for wrong labels. Both are of the query's cells in one file with the reference's (`embed`); those of a query that is mapped by itself are in [Labels and unknown cells](labels.md).",
+    "The data sets are described in [Data sets](data-sets.md); all runs use embeddings of 5, at most 2,000 variable genes.",
     "",
     `Made by \`npm run bench:quality\` (single runs: \`bench/results/quality.csv\`). Where a row has fewer than ${seeds.length} seeds, the other runs have not been made yet: no conclusion from it.`,
     "",
@@ -266,7 +266,7 @@ function tabulate(results: ReadonlyMap<string, ReadonlyMap<string, readonly Scor
     }
   }
   writeFileSync(join(root, "bench/results/quality.csv"), `${rows.join("\n")}\n`);
-  writeFileSync(join(root, "docs/quality.md"), `${text.join("\n")}\n`);
+  writeFileSync(join(root, "docs/benchmarks/quality.md"), `${text.join("\n")}\n`);
   console.log(text.slice(8).join("\n"));
 }
 

@@ -1,5 +1,6 @@
 // npm run bench:samples [-- SECTION ... --epochs N]: the view of samples on real data, and the paper's
-// further figures in small. Writes docs/samples.md, docs/samples/*.svg and bench/results/samples.json. Needs
+// further figures in small. Writes docs/benchmarks/samples.md, docs/benchmarks/samples/*.svg and
+// bench/results/samples.json. Needs
 // ../shared and, for the integration scores, a Python with scib-metrics (SCPOLI_REFERENCE_PYTHON). What was
 // computed is kept in .cache/samples. With sections (the names of the functions below) or a number of epochs
 // it is a trial, written to .cache/samples/trial.
@@ -36,7 +37,7 @@ import {
 const root = new URL("..", import.meta.url).pathname;
 // a trial must not take the place of the document
 const isTrial = epochs !== undefined || process.argv.length > 2;
-const out = isTrial ? join(root, ".cache/samples/trial") : join(root, "docs");
+const out = isTrial ? join(root, ".cache/samples/trial") : join(root, "docs/benchmarks");
 mkdirSync(join(out, "samples"), { recursive: true });
 const lines: string[] = [];
 const results: Record<string, unknown> = { epochs: epochs ?? "chosen by train" };
@@ -431,7 +432,7 @@ async function stability(): Promise<void> {
 
 say(
   "# Samples",
-  "What the embedding of samples tells, on real data. Every number and picture is made by `npm run bench:samples` (bench/samples.ts); the numbers are in bench/results/samples.json. What the columns mean: [formats.md](formats.md).",
+  "What the embedding of samples tells, on real data. Every number and picture is made by `npm run bench:samples` (bench/samples.ts); the numbers are in bench/results/samples.json. What the columns mean: [Formats](../reference/formats.md).",
 );
 const sections = [kangSamples, kangTwoKeys, onek1k, plaque, proposed, jointlyHeldOut, thresholds, stability];
 const wanted = sections.filter(({ name }) => process.argv.includes(name));

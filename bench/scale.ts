@@ -6,7 +6,7 @@
 //
 // SIZES=10000,100000 limits it. The files stay in .cache/scale (5 GB for a million cells), and so does what
 // was measured: a run that is stopped goes on with what is missing, as long as the built code is the same;
-// FRESH=1 measures everything again. Results: bench/results/scale.csv and a section of docs/performance.md.
+// FRESH=1 measures everything again. Results: bench/results/scale.csv and a section of docs/benchmarks/scale.md.
 import { execFileSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
@@ -208,7 +208,7 @@ const shown = rows.map((row) => [
   count(row.peak_mb),
 ]);
 const converted = find(largest, "convert");
-writeSection(join(root, "docs/performance.md"), "Scale", [
+writeSection(join(root, "docs/benchmarks/scale.md"), "Scale", [
   `Made by \`npm run bench:scale\` on ${cpus().length} cores (${cpus()[0]!.model.trim()}), Node ${process.versions.node}, two threads, one run each; simulated counts, ${count(genes)} genes, 13 % non-zeros, 100 conditions, .h5ad not compressed, on a warm cache; 64 hidden units, the published width and our default.`,
   "An epoch is the mean of all but the first, where there are several; of the collection of the largest size it is the first. Peak memory is that of the whole process. Mapping is one epoch and everything else (start, positions, labels); a fine-tuning epoch includes the prototypes.",
   "",

@@ -1,9 +1,9 @@
-// docs/performance.md has a section per bench; each bench writes its own and leaves the others as they are.
+// Pages of docs/benchmarks/ may have a section per bench; each bench writes its own and leaves the rest as it is.
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 
 /** Puts a section (its heading line, then text) in place of the one with this heading, or at the end. */
 export function writeSection(path: string, heading: string, lines: readonly string[]): void {
-  const text = existsSync(path) ? readFileSync(path, "utf8") : "# Performance\n";
+  const text = existsSync(path) ? readFileSync(path, "utf8") : "# Benchmarks\n";
   const sections = text.split(/^(?=## )/m).map((section) => section.trimEnd());
   const own = [`## ${heading}`, "", ...lines].join("\n").trimEnd();
   const at = sections.findIndex((section) => section.startsWith(`## ${heading}\n`));

@@ -2,9 +2,9 @@
 // on simulated counts, two threads. The Python side runs where its environment is (SCPOLI_REFERENCE_PYTHON,
 // made by ../shared/python/setup.sh). The relaxed build needs a newer Node than 20: the npm package of one
 // goes into .cache/node, never into the project. Results: bench/results/speed.csv and a section of
-// docs/performance.md.
+// docs/benchmarks/speed.md.
 import { execFileSync } from "node:child_process";
-import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { cpus } from "node:os";
 import { join } from "node:path";
 import { writeSection } from "./sections.ts";
@@ -166,9 +166,5 @@ const text = [
   "Cells per second count all cells of the file per epoch, validation and prototypes included, reading left out; the head, which the Python package does not have, is trained once after the last epoch. Both sides have the published width, 64 hidden units for 4,000 genes (our default too). Single kernels: `npm run bench:kernels`.",
   "",
 ];
-const notes = join(root, "docs/performance-notes.md");
-writeSection(join(root, "docs/performance.md"), "Speed", [
-  ...text,
-  existsSync(notes) ? readFileSync(notes, "utf8").trimEnd() : "",
-]);
+writeSection(join(root, "docs/benchmarks/speed.md"), "Speed", text);
 console.log(text.join("\n"));

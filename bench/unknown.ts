@@ -2,7 +2,7 @@
 // least 20 query cells is left out of the reference in turn, then nothing is; the query is mapped as it is, in
 // two halves, and each of its types alone. Nothing is chosen on these queries (study:novelty looks at
 // references). Needs ../shared/data. Results of single runs are kept in .cache/unknown (delete it to start
-// afresh); the tables go to bench/results/unknown.csv and docs/labels.md.
+// afresh); the tables go to bench/results/unknown.csv and docs/benchmarks/labels.md.
 import { existsSync, mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
@@ -101,7 +101,7 @@ function tabulate(results: readonly Result[]): void {
     "errors",
     "calibration",
   ];
-  writeSection(join(root, "docs/labels.md"), "Unknown cells", [
+  writeSection(join(root, "docs/benchmarks/labels.md"), "Unknown cells", [
     `Each cell type with at least ${leastCells} query cells left out of the reference in turn; mean of ${Math.max(...results.map(({ runs }) => runs.length))} seed(s). Made by \`npm run bench:unknown\`; single runs: \`bench/results/unknown.csv\`.`,
     "",
     ...summary,

@@ -1,7 +1,7 @@
 // npm run study:within-types: whether a sharper latent space erases what varies within types. kang16, a model
 // that sees `cell_type` only, with the published loss and with cross-entropy: are finer types that were not
 // labelled recovered by a cell's neighbours, and stimulation by neighbours of its own type, and by the sample
-// embeddings? Results: bench/results/within-types.csv and a section of docs/defaults.md.
+// embeddings? Results: bench/results/within-types.csv and a section of docs/benchmarks/defaults.md.
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { AnnData, ScPoli, type TrainOptions } from "../dist/index.js";
@@ -141,7 +141,7 @@ const mean = (variant: string, figure: (typeof figures)[number]): string => {
     .map((row) => row[figure]);
   return (values.reduce((a, b) => a + b, 0) / values.length).toFixed(3);
 };
-writeSection(join(root, "docs/defaults.md"), "What varies within types", [
+writeSection(join(root, "docs/benchmarks/defaults.md"), "What varies within types", [
   `kang16, ${genes} genes, \`cell_type\` (8 types) as the only labels, seeds ${seeds.join(" and ")}: shares of the cells whose finer type (\`cell_type_fine\`, which the model has not seen) most of their 15 nearest cells have; whose stimulation most of the 15 nearest cells of their type have; of the samples that are nearest to the mean embedding of their own condition, each left out in turn.`,
   "Made by `npm run study:within-types` (`bench/results/within-types.csv`).",
   "",

@@ -147,7 +147,7 @@ export interface EarlyStopping {
    * One term of the validation losses, or "unweighted": the sum of the terms, each with weight 1 ("total":
    * with their weights). "prototype" and "classification" are "unweighted" where no validation cell has a
    * label. "classification" stays as it is where the whole latent space shrinks, but stopped training too
-   * early on conditions that were left out (docs/defaults.md). Default "prototype"
+   * early on conditions that were left out (docs/benchmarks/defaults.md). Default "prototype"
    */
   readonly metric: "unweighted" | "reconstruction" | "kl" | "prototype" | "classification" | "total";
   /** Epochs without improvement before training stops, default 20 */
@@ -188,7 +188,7 @@ export interface OptimizationOptions {
   readonly prototypeLoss?: PrototypeLoss;
   /**
    * Weight of the distance in the prototype loss ("distance", "both"), default 10; mapping: as the
-   * reference was trained. A large one draws the cells of a type closer together (docs/quality.md)
+   * reference was trained. A large one draws the cells of a type closer together (docs/benchmarks/quality.md)
    */
   readonly eta?: number;
   /**

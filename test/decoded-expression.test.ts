@@ -46,7 +46,7 @@ async function decoded(options: DecodeOptions = {}, output = join(folder, "decod
   return { X, deviation, genes, donor };
 }
 
-/** The decoder by its formula (docs/method.md), in float64. */
+/** The decoder by its formula (docs/explanation/markers-and-comparisons.md), in float64. */
 function byFormula(z: ArrayLike<number>, condition: number): Float64Array {
   const { tensors, json } = model.stored;
   const of = (name: string) => tensors.get(name)!;

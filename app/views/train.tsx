@@ -158,7 +158,7 @@ export function TrainView() {
             </details>
             <p class="hint">
               Empty fields take the defaults of the paper and of scArches; where ours differ,
-              docs/differences.md tells why.
+              docs/explanation/differences.md tells why.
             </p>
             <button class="primary" disabled={job.value !== null || !hasConditions}>
               Train on {count(reference.info.inspection.cells)} cells

@@ -1,4 +1,4 @@
-// docs/quality.md and its figure, made of bench/results/peers.csv.
+// docs/benchmarks/quality.md and its figure, made of bench/results/peers.csv.
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { heatMap } from "../../dist/plots/charts.js";
@@ -10,7 +10,7 @@ import { sets, type PeerSet } from "./sets.ts";
 import { costFigures, type Row } from "./table.ts";
 
 const root = new URL("../..", import.meta.url).pathname;
-const picturePath = "docs/quality/peers.svg";
+const picturePath = "docs/benchmarks/quality/peers.svg";
 const methods = runs.flatMap((run) => run.methods.map(({ name }) => name));
 /** Runs of scArches that differ in length; of each figure the better one is compared. */
 const better = {
@@ -175,18 +175,18 @@ function draw(rows: readonly Row[]): string {
 
 export function writeDocument(rows: readonly Row[]): void {
   if (rows.length === 0) return;
-  mkdirSync(join(root, "docs/quality"), { recursive: true });
+  mkdirSync(join(root, "docs/benchmarks/quality"), { recursive: true });
   writeFileSync(join(root, picturePath), `${draw(rows)}\n`);
   const earlier = rows.some(({ measuredBy }) => measuredBy !== "bench:peers");
   const text = [
     "# Quality",
     "",
-    "Label transfer and integration beside the methods that people use: reference on some conditions, the others mapped as an unlabelled query, truth from the published labels. The data sets are described in [differences.md](differences.md).",
+    "Label transfer and integration beside the methods that people use: reference on some conditions, the others mapped as an unlabelled query, truth from the published labels. The data sets are described in [Data sets](data-sets.md).",
     "",
     "Made by `npm run bench:peers` (single runs: `bench/results/peers.csv`; environments of the others: `bash bench/peers/setup.sh`). Mean of the seeds and, in brackets, their standard deviation: " +
       `${allSeeds.length} seeds where a method is random. Where a row of a random method has fewer, the other runs have not been made yet.`,
     "",
-    "What the columns say: accuracy, macro and weighted F1 are of the query's cells whose type the reference has. `total, paper`: integration of reference and query together as in De Donno et al. 2023, 0.6 biology + 0.4 mixing ([evaluation.md](evaluation.md)); `total, k-means`: the same with NMI and ARI of k-means instead of Leiden's and without the F1 score of isolated labels, `bio` and `batch` its two parts. One scorer, the project's `evaluate`, for all rows.",
+    "What the columns say: accuracy, macro and weighted F1 are of the query's cells whose type the reference has. `total, paper`: integration of reference and query together as in De Donno et al. 2023, 0.6 biology + 0.4 mixing ([metrics](../reference/metrics.md)); `total, k-means`: the same with NMI and ARI of k-means instead of Leiden's and without the F1 score of isolated labels, `bio` and `batch` its two parts. One scorer, the project's `evaluate`, for all rows.",
     "`seconds`: processor seconds of the whole run with one thread, from reading the files to the query's labels, libraries and their start included; `MB`: peak memory.",
     ...(earlier
       ? [
@@ -205,6 +205,6 @@ export function writeDocument(rows: readonly Row[]): void {
     ...standing(rows),
     ...sets.flatMap((set) => ["", ...dataSet(rows, set)]),
   ];
-  writeFileSync(join(root, "docs/quality.md"), `${text.join("\n")}\n`);
+  writeFileSync(join(root, "docs/benchmarks/quality.md"), `${text.join("\n")}\n`);
   console.log(standing(rows).join("\n"));
 }

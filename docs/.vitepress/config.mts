@@ -10,6 +10,10 @@ function item(page: string): DefaultTheme.SidebarItem {
   return { text: /^# (.*)$/m.exec(text)?.[1]?.replaceAll("`", "") ?? page, link: `/${page}` };
 }
 
+/** Pages of a folder, in the order given. */
+const items = (folder: string, ...names: string[]): DefaultTheme.SidebarItem[] =>
+  names.map((name) => item(`${folder}/${name}`));
+
 /** The pages of a folder by name, the index left out. */
 function itemsOf(folder: string): DefaultTheme.SidebarItem[] {
   const names = readdirSync(new URL(`${folder}/`, docs)).filter(
@@ -27,29 +31,42 @@ export default defineConfig({
   lastUpdated: false,
   // Angle brackets in the text are names of columns and types, never HTML.
   markdown: { html: false },
+  // The generated reference is most of the site; its chunks are as large as they are.
+  vite: { build: { chunkSizeWarningLimit: 4000 } },
   head: [["meta", { name: "referrer", content: "no-referrer" }]],
   themeConfig: {
     search: { provider: "local" },
     outline: [2, 3],
     nav: [
-      { text: "Start", link: "/start/install" },
-      { text: "Tutorials", link: "/tutorials/map-patients" },
-      { text: "How-to", link: "/how-to/files-and-counts" },
-      { text: "Explanation", link: "/method" },
-      { text: "Reference", link: "/reference/command-line/" },
-      { text: "Benchmarks", link: "/quality" },
+      { text: "Start", link: "/start/install", activeMatch: "/start/" },
+      { text: "Tutorials", link: "/tutorials/map-patients", activeMatch: "/tutorials/" },
+      { text: "How-to", link: "/how-to/files-and-counts", activeMatch: "/how-to/" },
+      { text: "Explanation", link: "/explanation/model", activeMatch: "/explanation/" },
+      { text: "Reference", link: "/reference/command-line/", activeMatch: "/reference/" },
+      { text: "Benchmarks", link: "/benchmarks/quality", activeMatch: "/benchmarks/" },
     ],
     sidebar: [
-      { text: "Start", items: ["start/install", "start/five-minutes", "start/page"].map(item) },
+      { text: "Start", items: items("start", "install", "five-minutes", "page") },
       {
         text: "Tutorials",
-        items: ["tutorials/map-patients", "tutorials/unknown-cells", "tutorials/samples"].map(item),
+        items: items("tutorials", ...["map-patients", "unknown-cells", "samples"]),
       },
       {
         text: "How-to",
-        items: [...itemsOf("how-to"), ...["python", "r", "models", "scale-out", "federated"].map(item)],
+        items: items(
+          "how-to",
+          ...["files-and-counts", "memory", "read-results", "share-models", "model-registry"],
+          ...["clusters", "federated", "browser"],
+        ),
       },
-      { text: "Explanation", items: ["method", "differences", "evaluation", "defaults"].map(item) },
+      {
+        text: "Explanation",
+        items: items(
+          "explanation",
+          ...["model", "mapping", "prototypes", "uncertainty-and-novelty", "samples"],
+          ...["markers-and-comparisons", "differences"],
+        ),
+      },
       {
         text: "Reference",
         items: [
@@ -60,12 +77,16 @@ export default defineConfig({
             collapsed: true,
           },
           { text: "Library", link: "/reference/api/" },
-          ...["formats", "inputs"].map(item),
+          ...items("reference", "python", "formats", "inputs", "metrics"),
         ],
       },
       {
         text: "Benchmarks",
-        items: ["quality", "labels", "performance", "samples", "answers", "modalities", "browser"].map(item),
+        items: items(
+          "benchmarks",
+          ...["quality", "labels", "samples", "speed", "scale", "browser", "modalities", "evaluation"],
+          ...["markers-and-comparisons", "defaults", "data-sets"],
+        ),
       },
     ],
     footer: { message: "MIT licence. The method: De Donno et al., Nature Methods 2023." },

@@ -60,7 +60,7 @@ export interface Scores {
 
 /**
  * What goes into the scores. `paper`: the eight metrics of the paper. `kmeans`: without the clusterings at
- * many resolutions, NMI and ARI of k-means in their place; what the tables of docs/quality.md are made of.
+ * many resolutions, NMI and ARI of k-means in their place; what the tables of docs/benchmarks/quality.md are made of.
  * cLISI and iLISI are in neither.
  */
 export const scoreParts = {

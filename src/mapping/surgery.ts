@@ -2,7 +2,7 @@
 // know gets an embedding row (or rows of the one-hot weights) and each new combination a column of theta;
 // they are all that trains. Source: De Donno et al. 2023, Methods ("Reference mapping"). Differs: starting
 // rows are those of the reference's conditions that explain the query best, not random ones; rows and columns
-// of the reference receive neither gradient nor weight decay (docs/differences.md).
+// of the reference receive neither gradient nor weight decay (docs/explanation/differences.md).
 import type { ModelJson, StoredModel, StoredTensor } from "../model/checkpoint.js";
 import { Combinations } from "../data/combinations.js";
 import type { MapOptions } from "../config.js";

@@ -1,6 +1,6 @@
 // A verdict on a mapping, as a traffic light with its reasons: do the genes, the depth and the positions of
 // the query's cells look like the reference's? Each reason compares one number with the same number of the
-// reference's own cells. Thresholds: docs/method.md.
+// reference's own cells. Thresholds: docs/explanation/mapping.md.
 import type { StoredModel } from "../model/checkpoint.js";
 import { quantile, unlikeReference } from "../model/classify.js";
 import { Landmarks } from "../model/landmarks.js";

@@ -2,7 +2,7 @@
 // probability; unknown cells by their novelty (novelty.ts) or, as in the paper, by the distance to the
 // prototype. Source: De Donno et al. 2023, Methods ("Label transfer", "Uncertainty"). Differs: always from the
 // mean latent, never a sampled one; uncertainty in 0..1 and probability have one direction and their own names
-// (docs/differences.md).
+// (docs/explanation/differences.md).
 import type { Classifier, Threshold, UncertaintyRule } from "../config.js";
 import { checkNumber } from "../config.js";
 import type { HeadPrediction } from "./head.js";

@@ -23,7 +23,7 @@ export async function startThreads(
   if (!canShareMemory())
     throw new ScPoliError(
       "usage",
-      `${count + 1} threads cannot be had: this page is not cross-origin isolated. Use one thread, or serve the page with the headers that docs/browser.md tells.`,
+      `${count + 1} threads cannot be had: this page is not cross-origin isolated. Use one thread, or serve the page with the headers that docs/how-to/browser.md tells.`,
       { threads: count + 1 },
     );
   const workers = Array.from(

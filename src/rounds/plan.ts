@@ -71,7 +71,7 @@ export interface StoredPlan {
   readonly digest: string;
 }
 
-/** Not chosen by a study yet (docs/scale-out.md). */
+/** Not chosen by a study yet (docs/how-to/clusters.md). */
 export const defaultRounds = 24;
 export const defaultPasses = 1.5;
 /** Cells of a shard that go into the sample for head and landmarks, at most. */
