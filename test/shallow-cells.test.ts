@@ -38,7 +38,8 @@ test("they are unknown in every way of labelling, and the other cells are as the
       const [level] = mapping.predictions;
       for (const cell of [...empty, ...few]) {
         assert.equal(level!.unknown[cell], 1);
-        assert.equal(level!.uncertainty[cell], 1);
+        const uncertainty = level!.uncertaintyBy === "distance" ? 1 : 2 / 3;
+        assert.equal(level!.uncertainty[cell], Math.fround(uncertainty));
         assert.equal(level!.probability[cell], Math.fround(1 / 3));
       }
       for (const values of [level!.uncertainty, level!.probability, level!.distance, mapping.latent])

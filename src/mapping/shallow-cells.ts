@@ -16,7 +16,8 @@ export function shallowCells(sizeFactors: Float32Array, reconLoss: ReconLoss): I
 }
 
 /**
- * Makes such cells unknown, with the largest uncertainty and the same probability for every type of the level.
+ * Makes such cells unknown, with the same probability for every type of the level; the uncertainty is one minus
+ * it, or, where it is one of the distance, 1.
  * @param types - number of types of the level
  */
 export function withoutCertainty(
@@ -25,14 +26,14 @@ export function withoutCertainty(
   types: number,
 ): LevelPrediction {
   if (cells.length === 0) return prediction;
-  const { uncertainty, probability, unknown } = prediction;
+  const { uncertainty, uncertaintyBy, probability, unknown } = prediction;
   const changed = {
     uncertainty: uncertainty.slice(),
     probability: probability.slice(),
     unknown: unknown.slice(),
   };
   for (const cell of cells) {
-    changed.uncertainty[cell] = 1;
+    changed.uncertainty[cell] = uncertaintyBy === "distance" ? 1 : 1 - 1 / types;
     changed.probability[cell] = 1 / types;
     changed.unknown[cell] = 1;
   }
