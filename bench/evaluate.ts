@@ -12,8 +12,8 @@ import { scoreIntegration } from "../dist/evaluation/integration.js";
 import { metricNames, type MetricName } from "../dist/evaluation/metrics.js";
 import { varianceBetween } from "../dist/evaluation/pc-regression.js";
 import type { LabelledCells } from "../dist/evaluation/cells.js";
-import { writeSafetensors } from "../dist/model/safetensors.js";
-import { Random } from "../dist/random.js";
+import { writeSafetensors } from "../dist/storage/safetensors.js";
+import { Random } from "../dist/numerics/random.js";
 
 const N = Number(process.argv[2] ?? 50_000);
 const [D, types, conditions, P] = [10, 20, 10, 30];

@@ -7,7 +7,7 @@ import { execFileSync } from "node:child_process";
 import { existsSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { ScPoli, type LevelPrediction, type TrainOptions } from "../dist/index.js";
-import { Random } from "../dist/random.js";
+import { Random } from "../dist/numerics/random.js";
 import { writeSection } from "./sections.ts";
 import {
   cached,

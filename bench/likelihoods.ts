@@ -5,7 +5,7 @@
 // bench/results/likelihoods.csv and a section of docs/benchmarks/modalities.md.
 import { writeFileSync } from "node:fs";
 import { cpus } from "node:os";
-import { reconLosses } from "../dist/config.js";
+import { reconLosses } from "../dist/contract/options.js";
 import type { RunOptions } from "../dist/engine/engine.js";
 import { wasmBuilds, type Build, type WasmProgram } from "../dist/engine/wasm.js";
 import { setUp, time, type BenchSizes } from "./minibatch.ts";

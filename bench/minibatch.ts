@@ -2,10 +2,10 @@
 // engine.
 import { createWasmEngine, type WasmEngine, type WasmOptions } from "../dist/engine/wasm.js";
 import type { Minibatch } from "../dist/engine/engine.js";
-import type { ModelOptions } from "../dist/config.js";
+import type { ModelOptions } from "../dist/contract/options.js";
 import { Network } from "../dist/model/network.js";
 import { initialValues, modelOptions, parameterShapes } from "../dist/model/parameters.js";
-import { Random } from "../dist/random.js";
+import { Random } from "../dist/numerics/random.js";
 
 export interface BenchSizes {
   readonly genes: number;

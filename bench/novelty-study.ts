@@ -5,7 +5,7 @@
 import { existsSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { ScPoli } from "../dist/index.js";
-import { saveModel } from "../dist/model/checkpoint.js";
+import { saveModel } from "../dist/storage/model-folder.js";
 import { cached, configurations, mean, sharedData, type Configuration } from "./transfer.ts";
 import { leftOutTypes, runUnknown, type Run, type Variants } from "./unknown-runs.ts";
 

@@ -4,7 +4,7 @@
 // usage: node --import tsx bench/overlapping-atlas.ts CELLS GENES OUT.h5ad
 import { pathToFileURL } from "node:url";
 import { writeH5ad, type SparseRows } from "../dist/index.js";
-import { Random } from "../dist/random.js";
+import { Random } from "../dist/numerics/random.js";
 
 export interface OverlappingAtlas {
   readonly cells: number;

@@ -6,7 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { chromium } from "playwright-core";
-import { Random } from "../dist/random.js";
+import { Random } from "../dist/numerics/random.js";
 import { cellViewData, cellViewHtml } from "../dist/report/cell-view.js";
 import type { QueryCells, ReferenceCells } from "../dist/report/cells.js";
 import { pageHtml } from "../dist/report/html.js";

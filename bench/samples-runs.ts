@@ -14,7 +14,7 @@ import {
   type SamplesOptions,
   type TrainOptions,
 } from "../dist/index.js";
-import { Random } from "../dist/random.js";
+import { Random } from "../dist/numerics/random.js";
 import { labels, writeRows } from "./rows.ts";
 
 const root = new URL("..", import.meta.url).pathname;

@@ -3,7 +3,7 @@
 // OUT.h5ad [GZIP_LEVEL] [CONDITIONS] [CELL_TYPES]
 import { pathToFileURL } from "node:url";
 import { writeH5ad, type SparseRows } from "../dist/index.js";
-import { Random } from "../dist/random.js";
+import { Random } from "../dist/numerics/random.js";
 
 export interface Simulation {
   readonly cells: number;

@@ -2,9 +2,9 @@
 // and how many of the 15 nearest neighbours stay among the 15 nearest of the picture.
 //   npm run bench:umap
 import { UMAP } from "umap-js";
-import { nearestNeighbors, umapNeighbors as k } from "../dist/model/neighbors.js";
-import { umapLayout } from "../dist/model/umap.js";
-import { Random } from "../dist/random.js";
+import { nearestNeighbors, umapNeighbors as k } from "../dist/graph/neighbors.js";
+import { umapLayout } from "../dist/graph/umap.js";
+import { Random } from "../dist/numerics/random.js";
 
 const [N, D, types] = [Number(process.argv[2] ?? 20_000), 10, 20];
 const random = new Random(0, "bench");

@@ -2,7 +2,7 @@
 // halves, and each of its types as a query of its own.
 import { join } from "node:path";
 import { AnnData, ScPoli, type LevelPrediction } from "../dist/index.js";
-import { Random } from "../dist/random.js";
+import { Random } from "../dist/numerics/random.js";
 import { writeRows } from "./rows.ts";
 import { mean, openTransfer, settings, type Configuration, type Transfer } from "./transfer.ts";
 

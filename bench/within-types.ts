@@ -5,7 +5,7 @@
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { AnnData, ScPoli, type TrainOptions } from "../dist/index.js";
-import { nearestNeighbors } from "../dist/model/neighbors.js";
+import { nearestNeighbors } from "../dist/graph/neighbors.js";
 import { labels } from "./rows.ts";
 import { writeSection } from "./sections.ts";
 import { sharedData } from "./transfer.ts";

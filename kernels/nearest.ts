@@ -1,6 +1,6 @@
 // The rows of a table that are nearest to points, the table in lists around centres: of each point, the lists
 // of the nearest centres are looked at, so that the answer is exact where all lists are. A module of its own
-// with its own memory and one thread, see src/engine/nearest.ts.
+// with its own memory and one thread, see src/kernel-modules/nearest.ts.
 //
 // Rows lie in tiles of eight, [rows / 8][D][8], each list from a tile of its own; what fills a list up is
 // infinitely far away. Squared distances are sums of squared differences in float32. Lists are taken from the

@@ -1,5 +1,5 @@
 // All pairs of points: of each row the mean distances that silhouettes are made of, and its nearest columns.
-// A module of its own, see src/engine/pairs.ts.
+// A module of its own, see src/kernel-modules/pairs.ts.
 //
 // Columns lie in tiles of four, [N / 4][D][4], sorted by cell type and within a type by condition, so that
 // groups are ranges of columns. Four rows at a time go over chunks of columns that stay in the cache; squared

@@ -1,6 +1,6 @@
 // Sparse cells against dense directions and profiles, in float64: products with tables, and how large a
 // neighbourhood's mean expression is. A module of its own with its own memory and one thread, see
-// src/engine/profiles.ts.
+// src/kernel-modules/profiles.ts.
 //
 // Rows of a table of P columns are padded to an even number of float64: two are computed at once. Sums over
 // cells are made in the order of the cells.

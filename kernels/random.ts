@@ -1,4 +1,4 @@
-// Random bits of a place (stream, row, column) under a seed: the same hash as src/random.ts, for four columns
+// Random bits of a place (stream, row, column) under a seed: the same hash as src/numerics/random.ts, for four columns
 // at once.
 
 // @ts-ignore: decorator

@@ -1,6 +1,6 @@
 // Stored counts as they come from a file, int32 genes and float32 counts: checked and summed row by row, kept
 // small, and gathered in another order. A module of its own with its own memory and one thread, see
-// src/engine/rows.ts.
+// src/kernel-modules/rows.ts.
 
 /** First byte that is free. */
 export function freeFrom(): usize {

@@ -43,7 +43,7 @@ export const relaxed =
   writeFileSync(join(root, "src/engine/kernels.generated.ts"), module);
   const write = (name, bytes) =>
     writeFileSync(
-      join(root, `src/engine/${name}.generated.ts`),
+      join(root, `src/kernel-modules/${name}.generated.ts`),
       `// Made by scripts/build_kernels.mjs from kernels/${name}.ts.\nexport const ${name} =\n  "${bytes}";\n`,
     );
   write("pairs", compile("pairs", "kernels/pairs.ts"));

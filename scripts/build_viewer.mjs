@@ -5,7 +5,7 @@ import { buildSync, transformSync } from "esbuild";
 
 const path = (name) => fileURLToPath(new URL(`../${name}`, import.meta.url));
 const { outputFiles } = buildSync({
-  entryPoints: [path("viewer/viewer.ts")],
+  entryPoints: [path("src/report/viewer/viewer.ts")],
   bundle: true,
   minify: true,
   format: "iife",
@@ -14,7 +14,7 @@ const { outputFiles } = buildSync({
   write: false,
 });
 const script = outputFiles[0].text.trim().replaceAll("</", "<\\/");
-const style = transformSync(readFileSync(path("viewer/report.css"), "utf8"), {
+const style = transformSync(readFileSync(path("src/report/viewer/report.css"), "utf8"), {
   loader: "css",
   minify: true,
   charset: "ascii",
@@ -25,5 +25,5 @@ const lines = Object.entries(constants).map(
 );
 writeFileSync(
   path("src/report/viewer.generated.ts"),
-  `// Written by scripts/build_viewer.mjs from viewer/.\n${lines.join("\n")}\n`,
+  `// Written by scripts/build_viewer.mjs from src/report/viewer/.\n${lines.join("\n")}\n`,
 );

@@ -6,7 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { simulate } from "../bench/simulate.ts";
-import { Random } from "../dist/random.js";
+import { Random } from "../dist/numerics/random.js";
 import { digest, endure, type Moment } from "../test/killed.ts";
 
 const seed = Number(process.argv[2] ?? 1);

@@ -11,7 +11,7 @@ import { fileURLToPath } from "node:url";
 import { scoreIntegration } from "../dist/evaluation/integration.js";
 import { metricNames, type MetricName } from "../dist/evaluation/metrics.js";
 import { varianceBetween } from "../dist/evaluation/pc-regression.js";
-import { writeSafetensors } from "../dist/model/safetensors.js";
+import { writeSafetensors } from "../dist/storage/safetensors.js";
 import { bound, readScored, referencePath, scoredNames, type ReferenceNumbers } from "../test/scored.ts";
 
 const python = process.env["SCPOLI_REFERENCE_PYTHON"];

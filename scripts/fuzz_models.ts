@@ -5,7 +5,7 @@ import { mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { ScPoli } from "../dist/scpoli.js";
+import { ScPoli } from "../dist/api/scpoli.js";
 import { fuzzArchives, fuzzModels, type FuzzResult } from "../test/fuzz-models.js";
 
 const [count = 1000, seed = 1] = process.argv.slice(2).map(Number);

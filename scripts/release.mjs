@@ -25,7 +25,7 @@ const date = new Date().toISOString().slice(0, 10);
 writeFileSync("CHANGELOG.md", changelog.replace(heading, `${heading}\n\n## [${version}] - ${date}`));
 
 execFileSync("npm", ["version", version, "--no-git-tag-version"], { stdio: "inherit" });
-const constant = "src/version.ts";
+const constant = "src/contract/version.ts";
 writeFileSync(constant, readFileSync(constant, "utf8").replace(/"\d+\.\d+\.\d+"/, `"${version}"`));
 const citation = readFileSync("CITATION.cff", "utf8");
 writeFileSync("CITATION.cff", citation.replace(/^version: .*$/m, `version: ${version}`));

@@ -2,7 +2,7 @@
 // The command line: one verb per run, the result on stdout, everything for people on stderr, an exit code per
 // kind of failure.
 import { Command, CommanderError } from "commander";
-import { ScPoliError } from "./errors.js";
+import { ScPoliError } from "./contract/errors.js";
 import { addApp } from "./cli/app.js";
 import { addCompare } from "./cli/compare.js";
 import { addConvert } from "./cli/convert.js";
@@ -21,7 +21,7 @@ import { addReport } from "./cli/report-file.js";
 import { addRounds } from "./cli/rounds.js";
 import { addSamples } from "./cli/samples.js";
 import { addTrain } from "./cli/train.js";
-import { version } from "./version.js";
+import { version } from "./contract/version.js";
 
 const exitCodesHelp = `
 Exit codes:

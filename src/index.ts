@@ -17,7 +17,7 @@ export type { Column, DataFrame } from "./anndata/dataframe.js";
 export type { DenseMatrix, Matrix, SparseRows } from "./anndata/matrix.js";
 export { NewTable, StructuredArray, type NewUns } from "./anndata/elements.js";
 export { writeCopy, writeH5ad, type Additions, type NewAnnData } from "./anndata/write.js";
-export type { LevelPrediction } from "./model/classify.js";
+export type { LevelPrediction } from "./labels/classify.js";
 export {
   compareSamples,
   type AbundanceComparison,
@@ -34,7 +34,7 @@ export {
   type WriteComparisonOptions,
 } from "./comparison/comparison-file.js";
 export type { Unit } from "./comparison/pseudobulk.js";
-export { convert, type Conversion } from "./convert.js";
+export { convert, type Conversion } from "./api/convert.js";
 export type {
   ConvertOptions,
   EmbedOptions,
@@ -48,9 +48,9 @@ export type {
   RunSettings,
   Threshold,
   TrainOptions,
-} from "./config.js";
-export { ScPoliError, exitCodes, type ErrorKind } from "./errors.js";
-export { readExpression, type ExpressionOptions } from "./expression.js";
+} from "./contract/options.js";
+export { ScPoliError, exitCodes, type ErrorKind } from "./contract/errors.js";
+export { readExpression, type ExpressionOptions } from "./api/expression.js";
 export {
   evaluate,
   type EmbeddingScores,
@@ -59,7 +59,7 @@ export {
 } from "./evaluation/evaluate.js";
 export type { LabelTransfer } from "./evaluation/label-transfer.js";
 export type { Metric, MetricName, Metrics, Scores } from "./evaluation/metrics.js";
-export { inspect, type Inspection } from "./inspect.js";
+export { inspect, type Inspection } from "./api/inspect.js";
 export { findMarkers, type Markers, type MarkersOptions } from "./markers/markers.js";
 export {
   markerTable,
@@ -121,8 +121,8 @@ export { divergingColour, groupColour, missingColour, rampColour } from "./plots
 export { standaloneSvg, type Plot, type PlotTable } from "./plots/svg.js";
 export type { ExportOptions } from "./scarches/export.js";
 export type { ImportOptions } from "./scarches/import.js";
-export { ScPoli, type ModelSummary } from "./scpoli.js";
-export type { Rows } from "./tables.js";
+export { ScPoli, type ModelSummary } from "./api/scpoli.js";
+export type { Rows } from "./anndata/tables.js";
 export type { GeneCoverage } from "./mapping/query.js";
 export type { ConditionTreatment } from "./mapping/surgery.js";
-export { version } from "./version.js";
+export { version } from "./contract/version.js";

@@ -19,7 +19,7 @@ import { after, before, describe, test } from "node:test";
 import { AnnData } from "../dist/anndata/anndata.js";
 import { blocks, sparseMatrix, type SparseRows } from "../dist/anndata/matrix.js";
 import { startCopy, writeCopy, writeH5ad, type Additions, type NewAnnData } from "../dist/anndata/write.js";
-import type { ErrorKind } from "../dist/errors.js";
+import type { ErrorKind } from "../dist/contract/errors.js";
 import { removeTemporaries } from "../dist/platform/node.js";
 import {
   assertContents,

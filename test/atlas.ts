@@ -2,7 +2,7 @@
 // effects, negative binomial counts.
 import { join } from "node:path";
 import { AnnData, writeH5ad, type SparseRows } from "../dist/index.js";
-import { Random } from "../dist/random.js";
+import { Random } from "../dist/numerics/random.js";
 import { temporaryFolder } from "./command.ts";
 
 export interface Atlas {

@@ -13,17 +13,16 @@ import {
 import { join } from "node:path";
 import { describe, test } from "node:test";
 import { fileURLToPath } from "node:url";
+import { loadModel, saveModel } from "../dist/storage/model-folder.js";
 import {
   formatVersion,
-  loadModel,
-  saveModel,
   type ModelJson,
   type StoredModel,
   type StoredTensor,
-} from "../dist/model/checkpoint.js";
-import { ScPoliError, type ErrorKind } from "../dist/errors.js";
+} from "../dist/model/stored-model.js";
+import { ScPoliError, type ErrorKind } from "../dist/contract/errors.js";
 import { parameterShapes } from "../dist/model/parameters.js";
-import { readSafetensors, writeSafetensors, type Tensor } from "../dist/model/safetensors.js";
+import { readSafetensors, writeSafetensors, type Tensor } from "../dist/storage/safetensors.js";
 import { temporaryFolder } from "./command.js";
 
 const folder = temporaryFolder();

@@ -8,7 +8,7 @@ import { before, describe, test } from "node:test";
 import { AnnData } from "../dist/anndata/anndata.js";
 import { writeH5ad } from "../dist/anndata/write.js";
 import { describeFailure } from "../dist/cli/failure.js";
-import { version } from "../dist/version.js";
+import { version } from "../dist/contract/version.js";
 import { scpoli, temporaryFolder, type Outcome } from "./command.js";
 import { simulate } from "./simulate.js";
 

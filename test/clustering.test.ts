@@ -2,10 +2,10 @@
 // authors promise of them.
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { clusterPoints, communities } from "../dist/model/clustering.js";
-import { expOfNegative } from "../dist/model/exponential.js";
-import { nearestNeighbors, neighborGraph, type Graph } from "../dist/model/neighbors.js";
-import { Random } from "../dist/random.js";
+import { clusterPoints, communities } from "../dist/graph/clustering.js";
+import { expOfNegative } from "../dist/numerics/exponential.js";
+import { nearestNeighbors, neighborGraph, type Graph } from "../dist/graph/neighbors.js";
+import { Random } from "../dist/numerics/random.js";
 
 /** Points around well-separated centres, as many around each as asked for. */
 function blobs(sizes: readonly number[], D: number, distance = 8): { points: Float32Array; truth: number[] } {

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import type { AnnData } from "../dist/anndata/anndata.js";
 import type { Column } from "../dist/anndata/dataframe.js";
 import { blocks, type Matrix, type SparseRows } from "../dist/anndata/matrix.js";
-import { ScPoliError, type ErrorKind } from "../dist/errors.js";
+import { ScPoliError, type ErrorKind } from "../dist/contract/errors.js";
 
 export interface ExpectedMatrix {
   readonly rows: number;

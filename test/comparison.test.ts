@@ -14,7 +14,7 @@ import {
   voom,
   type SampleCounts,
 } from "../dist/comparison/voom.js";
-import { Random } from "../dist/random.js";
+import { Random } from "../dist/numerics/random.js";
 import { loadDistributions, loadGammaDerivatives } from "../dist/statistics/distributions.js";
 import { lowess } from "../dist/statistics/lowess.js";
 import { dependentColumn } from "../dist/statistics/moderated.js";

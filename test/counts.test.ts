@@ -5,8 +5,8 @@ import { describe, test } from "node:test";
 import type { NumericArray } from "../dist/anndata/matrix.js";
 import { findCounts, lookAtPlaces, takenPlace } from "../dist/data/count-places.js";
 import { loadCounts, streamCounts, type Counts } from "../dist/data/counts.js";
-import { ScPoliError, type ErrorKind } from "../dist/errors.js";
-import { Random } from "../dist/random.js";
+import { ScPoliError, type ErrorKind } from "../dist/contract/errors.js";
+import { Random } from "../dist/numerics/random.js";
 import { annData, frame, matrix, names, type Parts } from "./memory.js";
 
 const raw = [

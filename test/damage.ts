@@ -3,7 +3,7 @@
 import { cpSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { basename, dirname, extname, join } from "node:path";
 import { gunzipSync, gzipSync } from "node:zlib";
-import type { Random } from "../dist/random.js";
+import type { Random } from "../dist/numerics/random.js";
 
 /**
  * Something to read, a file or a folder, of which damaged copies are made one after the other in the same

@@ -8,13 +8,13 @@ import { AnnData } from "../dist/anndata/anndata.js";
 import type { Column, DataFrame } from "../dist/anndata/dataframe.js";
 import { sparseMatrix, type SparseRows } from "../dist/anndata/matrix.js";
 import { writeH5ad } from "../dist/anndata/write.js";
-import type { Note } from "../dist/config.js";
+import type { Note } from "../dist/contract/options.js";
 import { findCounts } from "../dist/data/count-places.js";
 import { sumDuplicates } from "../dist/data/derived-counts.js";
 import { recoverRow } from "../dist/data/recovered-counts.js";
-import { ScPoliError } from "../dist/errors.js";
+import { ScPoliError } from "../dist/contract/errors.js";
 import { matchGeneNames } from "../dist/data/gene-names.js";
-import { Random } from "../dist/random.js";
+import { Random } from "../dist/numerics/random.js";
 import { scpoli, temporaryFolder } from "./command.js";
 import { simulate } from "./simulate.js";
 

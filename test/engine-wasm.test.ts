@@ -5,11 +5,11 @@ import { test } from "node:test";
 import type { Engine, EngineOptions } from "../dist/engine/engine.js";
 import { createWasmEngine, wasmBuilds, type WasmOptions, type WasmProgram } from "../dist/engine/wasm.js";
 import { ReferenceEngine } from "../dist/engine/reference.js";
-import { ScPoliError } from "../dist/errors.js";
-import type { ModelOptions } from "../dist/config.js";
+import { ScPoliError } from "../dist/contract/errors.js";
+import type { ModelOptions } from "../dist/contract/options.js";
 import { Network, type NetworkOptions } from "../dist/model/network.js";
 import { conditionKeyOf } from "../dist/model/parameters.js";
-import { Random } from "../dist/random.js";
+import { Random } from "../dist/numerics/random.js";
 import { compare, fill, type Shape } from "./twin.ts";
 
 const model = {

@@ -3,17 +3,17 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { describe, test } from "node:test";
-import { allPairs } from "../dist/engine/pairs.js";
+import { allPairs } from "../dist/kernel-modules/pairs.js";
 import { isolatedTypes, subsetOf, type LabelledCells } from "../dist/evaluation/cells.js";
 import { agreement, isolatedLabelF1 } from "../dist/evaluation/clusters.js";
 import { graphConnectivity } from "../dist/evaluation/graph-connectivity.js";
 import { draws, scoreIntegration } from "../dist/evaluation/integration.js";
-import { kMeans } from "../dist/evaluation/k-means.js";
+import { kMeans } from "../dist/numerics/k-means.js";
 import { lisi, weightedMedian } from "../dist/evaluation/lisi.js";
 import { metricNames, scoresOf, type Metrics } from "../dist/evaluation/metrics.js";
 import { pcRegression, varianceBetween } from "../dist/evaluation/pc-regression.js";
-import { firstOfPermutation, keyOf, split } from "../dist/evaluation/threefry.js";
-import { Random } from "../dist/random.js";
+import { firstOfPermutation, keyOf, split } from "../dist/numerics/threefry.js";
+import { Random } from "../dist/numerics/random.js";
 import { bound, readScored, referencePath, scoredNames, type ReferenceNumbers } from "./scored.ts";
 
 /**

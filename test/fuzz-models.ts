@@ -3,11 +3,11 @@
 import assert from "node:assert/strict";
 import { cpSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { basename, join } from "node:path";
-import { checkStored } from "../dist/model/checkpoint.js";
-import { ScPoliError } from "../dist/errors.js";
-import { Random } from "../dist/random.js";
+import { checkStored } from "../dist/storage/model-folder.js";
+import { ScPoliError } from "../dist/contract/errors.js";
+import { Random } from "../dist/numerics/random.js";
 import { importScArches } from "../dist/scarches/import.js";
-import { ScPoli } from "../dist/scpoli.js";
+import { ScPoli } from "../dist/api/scpoli.js";
 
 export interface Fuzz {
   /** folder of model folders, and which of them */

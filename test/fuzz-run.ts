@@ -8,9 +8,9 @@ import { AnnData } from "../dist/anndata/anndata.js";
 import type { Column, DataFrame } from "../dist/anndata/dataframe.js";
 import { blocks, type Matrix } from "../dist/anndata/matrix.js";
 import { writeCopy } from "../dist/anndata/write.js";
-import { ScPoliError } from "../dist/errors.js";
-import { inspect } from "../dist/inspect.js";
-import { Random } from "../dist/random.js";
+import { ScPoliError } from "../dist/contract/errors.js";
+import { inspect } from "../dist/api/inspect.js";
+import { Random } from "../dist/numerics/random.js";
 import { Damageable } from "./damage.ts";
 
 const [folder, seed, from, to, ...paths] = process.argv.slice(2) as [

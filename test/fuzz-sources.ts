@@ -4,7 +4,7 @@ import { mkdirSync, readdirSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { AnnData } from "../dist/anndata/anndata.js";
-import { convert } from "../dist/convert.js";
+import { convert } from "../dist/api/convert.js";
 import { runPython } from "./python/environment.ts";
 import { writeTenxFolder, writeTenxH5 } from "./tenx.ts";
 

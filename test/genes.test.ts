@@ -1,8 +1,8 @@
 // Genes aligned by name: order, missing and repeated ones, and how much of the model a file must have.
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import type { Note } from "../dist/config.js";
-import { ScPoliError } from "../dist/errors.js";
+import type { Note } from "../dist/contract/options.js";
+import { ScPoliError } from "../dist/contract/errors.js";
 import { alignGenes, checkCoverage } from "../dist/data/genes.js";
 
 const model = ["A", "B", "C", "D", "E", "F", "G", "H", "I", "J"];

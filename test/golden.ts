@@ -4,8 +4,8 @@ import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Engine, EngineOptions } from "../dist/engine/engine.js";
 import { Network } from "../dist/model/network.js";
-import { PrototypeSums, unlabeledPrototypeLoss } from "../dist/model/prototypes.js";
-import { readSafetensors } from "../dist/model/safetensors.js";
+import { PrototypeSums, unlabeledPrototypeLoss } from "../dist/prototypes/prototypes.js";
+import { readSafetensors } from "../dist/storage/safetensors.js";
 
 export type EngineFactory = (options: EngineOptions) => Promise<Engine>;
 

@@ -4,9 +4,9 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Losses } from "../dist/engine/engine.js";
 import { ReferenceEngine } from "../dist/engine/reference.js";
-import type { ModelOptions } from "../dist/config.js";
+import type { ModelOptions } from "../dist/contract/options.js";
 import { Network } from "../dist/model/network.js";
-import { Random } from "../dist/random.js";
+import { Random } from "../dist/numerics/random.js";
 
 const sizes = { genes: 13, conditions: [3, 2], combinations: 4 };
 const options = {

@@ -5,7 +5,7 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, test } from "node:test";
 import { AnnData, ScPoli, type Mapping, type Note } from "../dist/index.js";
-import { formatVersion } from "../dist/model/checkpoint.js";
+import { formatVersion } from "../dist/model/stored-model.js";
 import { folder, makeAtlas, texts } from "./atlas.ts";
 
 const keys = { conditionKeys: ["donor"], cellTypeKeys: ["cell_type", "lineage"] };

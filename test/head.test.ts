@@ -4,7 +4,7 @@ import { rmSync } from "node:fs";
 import { join } from "node:path";
 import { after, test } from "node:test";
 import { AnnData, ScPoli, type Mapping, type MapOptions } from "../dist/index.js";
-import { classifyByHead } from "../dist/model/head.js";
+import { classifyByHead } from "../dist/labels/head.js";
 import { folder, makeAtlas, texts } from "./atlas.ts";
 
 after(() => rmSync(folder, { recursive: true, force: true }));
@@ -96,7 +96,7 @@ test("a model without a head is classified by prototypes", async () => {
     json: { ...json, head: null },
     tensors: new Map([...tensors].filter(([name]) => !/^(head|novelty)\./.test(name))),
   };
-  const { saveModel } = await import("../dist/model/checkpoint.js");
+  const { saveModel } = await import("../dist/storage/model-folder.js");
   await saveModel(join(folder, "bare"), bare);
   const mapping = await (await ScPoli.load(join(folder, "bare"))).map(query, quick);
   assert.equal(mapping.predictions[0]!.classifier, "prototype");

@@ -1,9 +1,9 @@
 // Inspection: what is told of columns and matrices, and which columns are proposed as keys.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { Note } from "../dist/config.js";
-import { ScPoliError } from "../dist/errors.js";
-import { inspect } from "../dist/inspect.js";
+import type { Note } from "../dist/contract/options.js";
+import { ScPoliError } from "../dist/contract/errors.js";
+import { inspect } from "../dist/api/inspect.js";
 import { annData, booleans, categorical, frame, matrix, names, numbers, strings } from "./memory.js";
 
 const cells = 60;

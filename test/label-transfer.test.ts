@@ -6,13 +6,13 @@ import { join } from "node:path";
 import { describe, test } from "node:test";
 import { AnnData } from "../dist/anndata/anndata.js";
 import { writeH5ad, type NewAnnData } from "../dist/anndata/write.js";
-import type { ErrorKind } from "../dist/errors.js";
+import type { ErrorKind } from "../dist/contract/errors.js";
 import { evaluate, type EvaluateOptions } from "../dist/evaluation/evaluate.js";
 import { pcRegression, varianceBetween } from "../dist/evaluation/pc-regression.js";
 import { readConditions } from "../dist/data/labels.js";
 import { principalComponents } from "../dist/statistics/components.js";
 import { scoreLabelTransfer } from "../dist/evaluation/label-transfer.js";
-import { ScPoliError } from "../dist/errors.js";
+import { ScPoliError } from "../dist/contract/errors.js";
 import { scpoli, temporaryFolder } from "./command.ts";
 import { simulate } from "./simulate.ts";
 

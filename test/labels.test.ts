@@ -2,7 +2,7 @@
 // share one table, cells left out.
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { ScPoliError, type ErrorKind } from "../dist/errors.js";
+import { ScPoliError, type ErrorKind } from "../dist/contract/errors.js";
 import { checkGroups } from "../dist/data/key-columns.js";
 import { byCodePoint, factorize, keptCells, readConditions, readLabels } from "../dist/data/labels.js";
 import { isUnlabeled } from "../dist/data/missing-values.js";

@@ -12,9 +12,9 @@ import {
   withUnknownShare,
   type VerdictMeasures,
 } from "../dist/index.js";
-import { nearestNeighbors } from "../dist/model/neighbors.js";
-import { umapLayout } from "../dist/model/umap.js";
-import { Random } from "../dist/random.js";
+import { nearestNeighbors } from "../dist/graph/neighbors.js";
+import { umapLayout } from "../dist/graph/umap.js";
+import { Random } from "../dist/numerics/random.js";
 import { folder, makeAtlas, texts } from "./atlas.ts";
 import { scpoli } from "./command.ts";
 

@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { before, describe, test } from "node:test";
 import { AnnData } from "../dist/anndata/anndata.js";
 import { writeCopy } from "../dist/anndata/write.js";
-import { convert } from "../dist/convert.js";
+import { convert } from "../dist/api/convert.js";
 import { scpoli, temporaryFolder } from "./command.js";
 import { fails, plainColumn } from "./compare.ts";
 import { runPython } from "./python/environment.ts";

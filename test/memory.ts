@@ -3,7 +3,7 @@ import type { UnsValue } from "../dist/anndata/reader.js";
 import type { AnnData } from "../dist/anndata/anndata.js";
 import type { Column, DataFrame } from "../dist/anndata/dataframe.js";
 import { sparseMatrix, type Matrix, type NumericArray } from "../dist/anndata/matrix.js";
-import { ScPoliError } from "../dist/errors.js";
+import { ScPoliError } from "../dist/contract/errors.js";
 
 /** A matrix of the rows given. */
 export function matrix(

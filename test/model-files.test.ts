@@ -8,11 +8,11 @@ import { before, describe, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { gzipSync } from "node:zlib";
 import { unzipSync, zipSync } from "fflate";
-import { ScPoliError, type ErrorKind } from "../dist/errors.js";
-import { loadModel } from "../dist/model/checkpoint.js";
-import { isModel } from "../dist/model/model-files.js";
+import { ScPoliError, type ErrorKind } from "../dist/contract/errors.js";
+import { loadModel } from "../dist/storage/model-folder.js";
+import { isModel } from "../dist/storage/model-files.js";
 import { importScArches } from "../dist/scarches/import.js";
-import { ScPoli } from "../dist/scpoli.js";
+import { ScPoli } from "../dist/api/scpoli.js";
 import { scpoli, temporaryFolder } from "./command.js";
 import { fuzzArchives } from "./fuzz-models.js";
 

@@ -1,9 +1,9 @@
 // The kernel of nearest rows against comparing everything in float64, and the neighbours that are made of it.
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { NearestRows } from "../dist/engine/nearest.js";
-import { listCentres, listsLookedAt, nearestNeighbors } from "../dist/model/neighbors.js";
-import { Random } from "../dist/random.js";
+import { NearestRows } from "../dist/kernel-modules/nearest.js";
+import { listCentres, listsLookedAt, nearestNeighbors } from "../dist/graph/neighbors.js";
+import { Random } from "../dist/numerics/random.js";
 
 /** Points (n, D) in groups, as cells lie. */
 function grouped(n: number, D: number, groups: number, purpose: string): Float32Array {

@@ -5,7 +5,7 @@ import { existsSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { after, test } from "node:test";
 import { AnnData, ScPoli, type LevelPrediction, type MapOptions } from "../dist/index.js";
-import { saveModel } from "../dist/model/checkpoint.js";
+import { saveModel } from "../dist/storage/model-folder.js";
 import { unitsOf } from "../dist/training/donors.js";
 import { writeRows } from "../bench/rows.ts";
 import { folder, makeAtlas, texts } from "./atlas.ts";

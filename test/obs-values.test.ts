@@ -20,7 +20,7 @@ import { checkGroups, noGroups } from "../dist/data/key-columns.js";
 import { factorize, keptCells, readConditions, readLabels } from "../dist/data/labels.js";
 import { isMissing, isUnlabeled } from "../dist/data/missing-values.js";
 import { similarNames } from "../dist/data/same-names.js";
-import type { Note } from "../dist/config.js";
+import type { Note } from "../dist/contract/options.js";
 import { scpoli, temporaryFolder, type Outcome } from "./command.ts";
 import { booleans, categorical, frame, names, numbers, strings } from "./memory.ts";
 import { simulate } from "./simulate.ts";

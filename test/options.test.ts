@@ -4,7 +4,7 @@ import { rmSync } from "node:fs";
 import { join } from "node:path";
 import { after, describe, test } from "node:test";
 import { convert, evaluate, makeReport, readExpression, ScPoli, type TrainOptions } from "../dist/index.js";
-import { Random } from "../dist/random.js";
+import { Random } from "../dist/numerics/random.js";
 import { classifySamples, predictSamples } from "../dist/samples/classification.js";
 import { correlateGenes } from "../dist/samples/genes.js";
 import { folder, makeAtlas } from "./atlas.ts";

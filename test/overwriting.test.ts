@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { after, describe, test } from "node:test";
 import { AnnData, convert, ScPoli, type TrainOptions } from "../dist/index.js";
 import { commitTemporary, createTemporary, temporaryName, writeFile } from "../dist/platform/node.js";
-import { fingerprint } from "../dist/training/resume.js";
+import { fingerprint } from "../dist/storage/fingerprint.js";
 import { folder, makeAtlas } from "./atlas.ts";
 
 after(() => rmSync(folder, { recursive: true, force: true }));

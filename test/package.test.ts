@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { before, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
-import { version } from "../dist/version.js";
+import { version } from "../dist/contract/version.js";
 import { temporaryFolder } from "./command.js";
 
 const root = fileURLToPath(new URL("..", import.meta.url));

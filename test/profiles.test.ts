@@ -2,13 +2,13 @@
 // within a query, and conformal p-values.
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import type { SparseCells } from "../dist/engine/profiles.js";
-import { ConformalTable, type LeftOutCell } from "../dist/model/conformal.js";
-import { queryNeighbors, QueryOffsets, sureLabels, wantedNeighbors } from "../dist/model/novelty.js";
-import { profiledTypes, ProfileScorer, ProfileSpace } from "../dist/model/profiles.js";
-import { Random } from "../dist/random.js";
-import { LogisticRegression } from "../dist/training/logistic.js";
-import { ProfileSums } from "../dist/training/profile-training.js";
+import type { SparseCells } from "../dist/kernel-modules/sparse-cells.js";
+import { ConformalTable, type LeftOutCell } from "../dist/novelty/conformal.js";
+import { queryNeighbors, QueryOffsets, sureLabels, wantedNeighbors } from "../dist/novelty/novelty.js";
+import { profiledTypes, ProfileScorer, ProfileSpace } from "../dist/novelty/profiles.js";
+import { Random } from "../dist/numerics/random.js";
+import { LogisticRegression } from "../dist/labels/logistic.js";
+import { ProfileSums } from "../dist/novelty/profile-training.js";
 
 const [n, G, K] = [240, 12, 3];
 const random = new Random(2, "profiles");

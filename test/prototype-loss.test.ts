@@ -4,13 +4,14 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { test } from "node:test";
-import type { EpochLosses } from "../dist/config.js";
+import type { EpochLosses } from "../dist/contract/options.js";
 import { crossEntropyShares, levelWeights } from "../dist/engine/label-shares.js";
 import { ScPoli, type TrainOptions } from "../dist/index.js";
-import { prototypeLossOf, saveModel } from "../dist/model/checkpoint.js";
-import { PrototypeSums } from "../dist/model/prototypes.js";
-import { levelPrototypes, TypeCrossEntropy } from "../dist/model/type-cross-entropy.js";
-import { Random } from "../dist/random.js";
+import { saveModel } from "../dist/storage/model-folder.js";
+import { prototypeLossOf } from "../dist/model/stored-model.js";
+import { PrototypeSums } from "../dist/prototypes/prototypes.js";
+import { levelPrototypes, TypeCrossEntropy } from "../dist/prototypes/type-cross-entropy.js";
+import { Random } from "../dist/numerics/random.js";
 import { planOptimization } from "../dist/training/optimization.js";
 import { folder, makeAtlas } from "./atlas.ts";
 

@@ -7,7 +7,7 @@ import { after, test } from "node:test";
 import { openDescribed } from "../dist/anndata/described-matrix.js";
 import { readAhead } from "../dist/anndata/read-ahead.js";
 import { AnnData, ScPoliError, writeH5ad, type SparseRows } from "../dist/index.js";
-import { Random } from "../dist/random.js";
+import { Random } from "../dist/numerics/random.js";
 
 const folder = mkdtempSync(join(tmpdir(), "scpoli-read-ahead-"));
 const path = join(folder, "counts.h5ad");

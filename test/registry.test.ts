@@ -9,7 +9,7 @@ import { join } from "node:path";
 import { after, before, beforeEach, describe, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { zipSync } from "fflate";
-import type { Note } from "../dist/config.js";
+import type { Note } from "../dist/contract/options.js";
 import {
   isName,
   newest,
@@ -18,9 +18,9 @@ import {
   type IndexEntry,
 } from "../dist/cli/registry/index-file.js";
 import { modelPath, Registry } from "../dist/cli/registry/registry.js";
-import { ScPoliError, type ErrorKind } from "../dist/errors.js";
+import { ScPoliError, type ErrorKind } from "../dist/contract/errors.js";
 import { proxyFor } from "../dist/platform/http-node.js";
-import { ScPoli } from "../dist/scpoli.js";
+import { ScPoli } from "../dist/api/scpoli.js";
 import { scpoli, temporaryFolder } from "./command.js";
 
 const models = fileURLToPath(new URL("fixtures/scarches/", import.meta.url));

@@ -5,8 +5,8 @@ import { cpSync, existsSync, readdirSync, readFileSync, rmSync, writeFileSync } 
 import { join } from "node:path";
 import { after, describe, test } from "node:test";
 import { AnnData, makeReport, ScPoli } from "../dist/index.js";
-import { saveModel } from "../dist/model/checkpoint.js";
-import { readSafetensors } from "../dist/model/safetensors.js";
+import { saveModel } from "../dist/storage/model-folder.js";
+import { readSafetensors } from "../dist/storage/safetensors.js";
 import { cutCells, writeShard } from "../dist/rounds/cut.js";
 import { emptyHistogram, countValue, histogramQuantile } from "../dist/rounds/histogram.js";
 import { allRounds, planRounds } from "../dist/rounds/plan.js";

@@ -1,8 +1,8 @@
 // Rows of stored counts in the kernel: checked and summed, kept small and gathered, beside plain loops.
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { RowStore, RowSums } from "../dist/engine/rows.js";
-import { Random } from "../dist/random.js";
+import { RowStore, RowSums } from "../dist/kernel-modules/rows.js";
+import { Random } from "../dist/numerics/random.js";
 
 const random = new Random(5, "rows");
 

@@ -15,8 +15,9 @@ import {
   type SampleAnalysis,
   type SamplesOptions,
 } from "../dist/index.js";
-import { saveModel, type StoredModel } from "../dist/model/checkpoint.js";
-import { Random } from "../dist/random.js";
+import { saveModel } from "../dist/storage/model-folder.js";
+import { type StoredModel } from "../dist/model/stored-model.js";
+import { Random } from "../dist/numerics/random.js";
 import { analyseSamples } from "../dist/samples/analysis.js";
 import { euclidean } from "../dist/samples/distances.js";
 import { sampleExpression } from "../dist/samples/expression.js";

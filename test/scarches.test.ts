@@ -9,17 +9,22 @@ import { fileURLToPath } from "node:url";
 import { AnnData } from "../dist/anndata/anndata.js";
 import { blocks, type SparseRows } from "../dist/anndata/matrix.js";
 import { writeH5ad } from "../dist/anndata/write.js";
-import type { Note } from "../dist/config.js";
+import type { Note } from "../dist/contract/options.js";
 import { networkOptions } from "../dist/mapping/embedding.js";
 import { createEngine } from "../dist/engine/create.js";
-import { ScPoliError, type ErrorKind } from "../dist/errors.js";
+import { ScPoliError, type ErrorKind } from "../dist/contract/errors.js";
 import { Network } from "../dist/model/network.js";
-import { pandasFrame } from "../dist/python/pandas.js";
-import { writePickle } from "../dist/python/pickle-writer.js";
-import { PyObject, readPickle, type PyValue } from "../dist/python/pickle.js";
-import { readTorchFile, torchTensor, writeTorchFile, type TorchTensor } from "../dist/python/torch.js";
-import { readSafetensors } from "../dist/model/safetensors.js";
-import { ScPoli } from "../dist/scpoli.js";
+import { pandasFrame } from "../dist/scarches/python/pandas.js";
+import { writePickle } from "../dist/scarches/python/pickle-writer.js";
+import { PyObject, readPickle, type PyValue } from "../dist/scarches/python/pickle.js";
+import {
+  readTorchFile,
+  torchTensor,
+  writeTorchFile,
+  type TorchTensor,
+} from "../dist/scarches/python/torch.js";
+import { readSafetensors } from "../dist/storage/safetensors.js";
+import { ScPoli } from "../dist/api/scpoli.js";
 import { texts } from "./atlas.js";
 import { scpoli, temporaryFolder } from "./command.js";
 import { fuzzModels } from "./fuzz-models.js";

@@ -4,7 +4,7 @@ import { existsSync, readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import type { LabelledCells } from "../dist/evaluation/cells.js";
 import type { MetricName } from "../dist/evaluation/metrics.js";
-import { readSafetensors, type Tensor } from "../dist/model/safetensors.js";
+import { readSafetensors, type Tensor } from "../dist/storage/safetensors.js";
 
 export const scoredNames = ["panc8", "pbmc3", "kang16"] as const;
 export type ScoredName = (typeof scoredNames)[number];

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { join } from "node:path";
 import { test } from "node:test";
 import { AnnData, ScPoli, writeH5ad } from "../dist/index.js";
-import type { Note } from "../dist/config.js";
+import type { Note } from "../dist/contract/options.js";
 import { scpoli, temporaryFolder } from "./command.ts";
 import { simulate } from "./simulate.ts";
 

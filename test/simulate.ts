@@ -1,7 +1,7 @@
 // Simulated counts in memory, to be written as they are or with something broken: a few cell types under the
 // effects of a few conditions.
 import type { NewAnnData } from "../dist/anndata/write.js";
-import { Random } from "../dist/random.js";
+import { Random } from "../dist/numerics/random.js";
 import { effects, poisson } from "./atlas.ts";
 
 export interface Simulation {

@@ -14,7 +14,7 @@ import type {
 } from "../dist/engine/engine.js";
 import { ReferenceEngine } from "../dist/engine/reference.js";
 import { createWasmEngine, type WasmOptions } from "../dist/engine/wasm.js";
-import { Random } from "../dist/random.js";
+import { Random } from "../dist/numerics/random.js";
 
 export interface Shape {
   readonly genes: number;

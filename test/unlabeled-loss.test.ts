@@ -7,8 +7,8 @@ import type { Activation, Engine, Program } from "../dist/engine/engine.js";
 import { ReferenceEngine } from "../dist/engine/reference.js";
 import { createWasmEngine } from "../dist/engine/wasm.js";
 import { ScPoli, type TrainOptions } from "../dist/index.js";
-import { minkowski, unlabeledPrototypeLoss } from "../dist/model/prototypes.js";
-import { Random } from "../dist/random.js";
+import { minkowski, unlabeledPrototypeLoss } from "../dist/prototypes/prototypes.js";
+import { Random } from "../dist/numerics/random.js";
 import { folder, makeAtlas } from "./atlas.ts";
 import { compare } from "./twin.ts";
 

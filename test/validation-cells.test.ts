@@ -5,8 +5,8 @@ import { rmSync } from "node:fs";
 import { after, describe, test } from "node:test";
 import { ScPoli, type Note, type TrainOptions } from "../dist/index.js";
 import { splitCells, type Dataset } from "../dist/data/minibatches.js";
-import { addQueryTypes } from "../dist/model/growth.js";
-import { PrototypeSums } from "../dist/model/prototypes.js";
+import { addQueryTypes } from "../dist/prototypes/growth.js";
+import { PrototypeSums } from "../dist/prototypes/prototypes.js";
 import { folder, makeAtlas } from "./atlas.ts";
 
 after(() => rmSync(folder, { recursive: true, force: true }));

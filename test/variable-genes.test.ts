@@ -6,7 +6,7 @@ import { describe, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { AnnData } from "../dist/anndata/anndata.js";
 import type { Column } from "../dist/anndata/dataframe.js";
-import type { Note } from "../dist/config.js";
+import type { Note } from "../dist/contract/options.js";
 import { findCounts } from "../dist/data/count-places.js";
 import { readConditions } from "../dist/data/labels.js";
 import { resolveGenes, selectVariableGenes } from "../dist/data/variable-genes.js";

@@ -23,8 +23,8 @@ import { loadCounts } from "../dist/data/counts.js";
 import type { Minibatch } from "../dist/engine/engine.js";
 import { openStreamedCounts } from "../dist/data/streamed-counts.js";
 import { writeCopy, writeH5ad, type Additions } from "../dist/anndata/write.js";
-import { convert } from "../dist/convert.js";
-import type { ScPoliError } from "../dist/errors.js";
+import { convert } from "../dist/api/convert.js";
+import type { ScPoliError } from "../dist/contract/errors.js";
 import { scpoli } from "./command.ts";
 import {
   assertContents,

@@ -3,7 +3,7 @@ import { AnnData, compareSamples } from "../../dist/index.js";
 import { compareCounts } from "../../dist/comparison/compare.js";
 import { countCells, pseudobulks, readUnits } from "../../dist/comparison/pseudobulk.js";
 import { findCounts } from "../../dist/data/count-places.js";
-import { Random } from "../../dist/random.js";
+import { Random } from "../../dist/numerics/random.js";
 import { loadDistributions, loadGammaDerivatives } from "../../dist/statistics/distributions.js";
 import { data as dataFile, markdownTable, percent, small, type Section } from "./section.ts";
 

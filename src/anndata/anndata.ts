@@ -3,7 +3,7 @@
 //
 // The class knows no file format: a reader per format (reader.ts) stands behind it, chosen in `open` by what
 // the file holds.
-import { ScPoliError } from "../errors.js";
+import { ScPoliError } from "../contract/errors.js";
 import type { DataFrame } from "./dataframe.js";
 import type { DenseMatrix, Matrix } from "./matrix.js";
 import { openReader } from "./open.js";

@@ -2,7 +2,7 @@
 // places it belongs to, a file per bucket; a bucket is then small enough to be put in order at once.
 import { appendToFile, fileStatus, joinPath, readFile, removeFile, truncateFile } from "#platform";
 import type { SparseRows } from "./matrix.js";
-import { ScPoliError } from "../errors.js";
+import { ScPoliError } from "../contract/errors.js";
 
 /** Counts of rows in their new order. */
 export interface OrderedRows {

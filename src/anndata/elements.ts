@@ -2,7 +2,7 @@
 // dictionaries. h5ad-elements.ts and zarr-write.ts write the pieces.
 //
 // Source: anndata's "On-disk format" page.
-import { ScPoliError } from "../errors.js";
+import { ScPoliError } from "../contract/errors.js";
 import type { Column } from "./dataframe.js";
 import type { DenseMatrix, NumericArray } from "./matrix.js";
 

@@ -3,7 +3,7 @@
 // Source: anndata's "On-disk format" page. Bytes depend on the content alone: HDF5 stamps each object with
 // the time, so the clock stands still meanwhile.
 import { abandonHdf5, type Hdf5 } from "#platform";
-import { ScPoliError } from "../errors.js";
+import { ScPoliError } from "../contract/errors.js";
 import {
   writeColumn,
   writeIndex,

@@ -2,7 +2,7 @@
 // anndata 0.6 and older become groups of columns, and what carries no encoding gets the one that it has.
 // Everything else stays as it is.
 import type { AnnData } from "./anndata.js";
-import { ScPoliError } from "../errors.js";
+import { ScPoliError } from "../contract/errors.js";
 import type { H5adWriter } from "./h5ad-elements.js";
 import { sparseEncoding, type Shape } from "./stored-matrix.js";
 import { openFrame } from "./stored-frame.js";

@@ -1,7 +1,7 @@
 // Arrays of numbers in an HDF5 file: what those that HDF5 reads and those that are read without it have in
 // common, and the latter.
 import type { DirectFile } from "#platform";
-import { ScPoliError, type ErrorKind } from "../errors.js";
+import { ScPoliError, type ErrorKind } from "../contract/errors.js";
 import type { ArrayDescription } from "./hdf5-chunk-index.js";
 import { readChunks } from "./hdf5-chunks.js";
 import { arrays } from "./hdf5-types.js";

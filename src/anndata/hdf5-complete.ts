@@ -1,5 +1,5 @@
 // Whether all of an HDF5 file is in the file: a copy of its bytes is else not a copy of its data.
-import { ScPoliError } from "../errors.js";
+import { ScPoliError } from "../contract/errors.js";
 import { Hdf5File } from "./hdf5.js";
 import { elsewhere } from "./hdf5-links.js";
 

@@ -2,7 +2,7 @@
 // through one, virtual data sets. HDF5 gives zeros where it does not find the other file; and a copy would
 // point to what is not there. So none of it is read: it is named.
 import type { Hdf5 } from "#platform";
-import { ScPoliError } from "../errors.js";
+import { ScPoliError } from "../contract/errors.js";
 
 type Module = Hdf5["Module"];
 

@@ -14,7 +14,7 @@ import {
   type Hdf5,
   type LoadedHdf5,
 } from "#platform";
-import { ScPoliError } from "../errors.js";
+import { ScPoliError } from "../contract/errors.js";
 import { DirectArray, Hdf5Array } from "./hdf5-array.js";
 import { findChunks, type ArrayDescription } from "./hdf5-chunk-index.js";
 import { messageTypes, readMessageTypes, readSuperblock, signature } from "./hdf5-format.js";

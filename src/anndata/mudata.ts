@@ -1,6 +1,6 @@
 // MuData: several AnnData, the modalities, in one file, below "mod". One of them is read as if it were a file
 // of its own.
-import { ScPoliError } from "../errors.js";
+import { ScPoliError } from "../contract/errors.js";
 import type { Store, StoreAttribute, StoredArray } from "./store.js";
 
 /** The modalities of MuData; none where a store is none. */

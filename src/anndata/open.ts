@@ -1,6 +1,6 @@
 // Which reader a path gets, by what lies there.
 import { fileStatus, joinPath, listFolder, readBytes } from "#platform";
-import { ScPoliError } from "../errors.js";
+import { ScPoliError } from "../contract/errors.js";
 import { Hdf5File } from "./hdf5.js";
 import { modalitiesOf, openModality, severalModalities } from "./mudata.js";
 import type { AnnDataReader } from "./reader.js";

@@ -10,7 +10,7 @@ import {
   tryToWrite,
   writeFile,
 } from "#platform";
-import { ScPoliError } from "../errors.js";
+import { ScPoliError } from "../contract/errors.js";
 import { Hdf5File } from "./hdf5.js";
 
 /** Files that are written, by their content. */

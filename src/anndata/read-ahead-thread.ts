@@ -1,5 +1,5 @@
 // The thread of read-ahead.ts: opens the file again and reads the blocks that nobody else has begun.
-import { giveItems } from "#platform";
+import { produceItems } from "#platform";
 import { openDescribed } from "./described-matrix.js";
 import type { Matrix, SparseRows } from "./matrix.js";
 import { blockCount, claimBlock, readBlock, type GivenBlock, type ReadTask } from "./read-ahead.js";
@@ -7,7 +7,10 @@ import { blockCount, claimBlock, readBlock, type GivenBlock, type ReadTask } fro
 /** They are small (matrix.ts); more of them use the time in which the caller is not ready yet. */
 const blocksAhead = 12;
 
-await giveItems<ReadTask, GivenBlock>(async function* ({ path, name, described, rowsPerBlock, next }, spare) {
+await produceItems<ReadTask, GivenBlock>(async function* (
+  { path, name, described, rowsPerBlock, next },
+  spare,
+) {
   const { matrix, close } = (described && openDescribed(described)) ?? (await openByName(path, name));
   try {
     const count = blockCount(matrix, rowsPerBlock);

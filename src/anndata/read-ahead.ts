@@ -1,7 +1,7 @@
 // A large matrix of a file is read ahead by a thread of its own: compressed chunks are inflated while the
 // caller computes. The next block is read by whoever is free first, the thread or the caller; that changes
 // who reads a block, never what is in it or when it is handed out.
-import { canShareMemory, startGiver, type Giver } from "#platform";
+import { canShareMemory, startProducer, type Producer } from "#platform";
 import { blocks, rowsPerBlock, type Matrix, type MatrixDescription, type SparseRows } from "./matrix.js";
 
 /** A matrix by its file and its place there: "X", "raw.X", "layers/NAME". */
@@ -62,14 +62,14 @@ export function readAhead(
   if (!isReadByThread(matrix, least))
     return { blocks: () => blocks(matrix, rows), close: async () => undefined };
   const next = new Int32Array(new SharedArrayBuffer(4));
-  const giver = describe(matrix).then((described) =>
-    startGiver<ReadTask, GivenBlock>("read-ahead", { path, name, described, rowsPerBlock: rows, next }),
+  const producer = describe(matrix).then((described) =>
+    startProducer<ReadTask, GivenBlock>("read-ahead", { path, name, described, rowsPerBlock: rows, next }),
   );
-  giver.catch(() => undefined); // told when blocks are asked for
+  producer.catch(() => undefined); // told when blocks are asked for
   return {
-    blocks: () => blocksOfBoth(matrix, rows, next, giver),
+    blocks: () => blocksOfBoth(matrix, rows, next, producer),
     close: () =>
-      giver.then(
+      producer.then(
         (started) => started.close(),
         () => undefined,
       ),
@@ -85,9 +85,9 @@ async function* blocksOfBoth(
   matrix: Matrix,
   rows: number,
   next: Int32Array<SharedArrayBuffer>,
-  starting: Promise<Giver<GivenBlock>>,
+  starting: Promise<Producer<GivenBlock>>,
 ): AsyncGenerator<{ start: number; block: SparseRows }> {
-  const giver = await starting;
+  const producer = await starting;
   const count = blockCount(matrix, rows);
   const given = new Map<number, GivenBlock>();
   const own = new Map<number, SparseRows>();
@@ -99,7 +99,7 @@ async function* blocksOfBoth(
       if (taken) {
         yield { start, block: contentOf(taken) };
         given.delete(wanted);
-        giver.giveBack(taken);
+        producer.recycle(taken);
         break;
       }
       if (mine) {
@@ -108,7 +108,7 @@ async function* blocksOfBoth(
         break;
       }
       const isLast = Atomics.load(next, 0) >= count;
-      const arrived: GivenBlock | null = await giver.take(isLast);
+      const arrived: GivenBlock | null = await producer.take(isLast);
       if (arrived) {
         given.set(arrived.number, arrived);
         continue;

@@ -1,6 +1,6 @@
 // What the readers of an AnnData see of the file it lies in: a tree of groups and arrays with attributes.
 // HDF5 (hdf5.ts) and Zarr (zarr.ts) each make one.
-import type { ErrorKind, ScPoliError } from "../errors.js";
+import type { ErrorKind, ScPoliError } from "../contract/errors.js";
 import type { ArrayDescription } from "./hdf5-chunk-index.js";
 import type { NumericArray } from "./matrix.js";
 

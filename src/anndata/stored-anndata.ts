@@ -1,11 +1,11 @@
 // The reader of .h5ad files and of AnnData-Zarr: where the parts of an AnnData lie inside a store.
-import { ScPoliError } from "../errors.js";
+import { ScPoliError } from "../contract/errors.js";
 import { openFrame, readColumn } from "./stored-frame.js";
 import { openMatrix, readDense, type Shape } from "./stored-matrix.js";
 import { TableFrame } from "./stored-table.js";
 import type { DataFrame } from "./dataframe.js";
 import type { DenseMatrix, Matrix } from "./matrix.js";
-import { missingKey } from "../nearest-names.js";
+import { missingKey } from "../contract/nearest-names.js";
 import type { AnnDataReader, RawData, UnsValue } from "./reader.js";
 import type { Store } from "./store.js";
 

@@ -1,9 +1,9 @@
 // obs and var of a store: the column encodings of anndata 0.7 to 0.13, also where a writer has left out
 // attributes. Older files: stored-table.ts.
-import { ScPoliError } from "../errors.js";
+import { ScPoliError } from "../contract/errors.js";
 import type { CategoricalColumn, Column, DataFrame } from "./dataframe.js";
 import type { NumericArray } from "./matrix.js";
-import { missingKey } from "../nearest-names.js";
+import { missingKey } from "../contract/nearest-names.js";
 import type { Store, StoredArray } from "./store.js";
 
 /** The table at a path inside the file. @throws ScPoliError "format" where there is none */

@@ -2,7 +2,7 @@
 //
 // Blocks are read in few long pieces and in whole compressed chunks; what a chunk holds of the next block is
 // kept, so that reading in order inflates every chunk once.
-import { ScPoliError } from "../errors.js";
+import { ScPoliError } from "../contract/errors.js";
 import {
   sparseMatrix,
   type DenseMatrix,

@@ -1,11 +1,11 @@
 // obs and var as anndata 0.5 and 0.6 wrote them: one compound dataset whose first field is the index. A
 // categorical column is one of codes; its labels lie in uns, as "<column>_categories", without a word on
 // whether they belong to obs or var.
-import { ScPoliError } from "../errors.js";
+import { ScPoliError } from "../contract/errors.js";
 import type { Column, DataFrame } from "./dataframe.js";
 import { booleanOf, numberNames, readNames } from "./stored-frame.js";
 import type { NumericArray } from "./matrix.js";
-import { missingKey } from "../nearest-names.js";
+import { missingKey } from "../contract/nearest-names.js";
 import type { Store, StoredArray } from "./store.js";
 
 export class TableFrame implements DataFrame {

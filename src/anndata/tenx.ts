@@ -2,11 +2,11 @@
 // matrix.mtx, features or genes, and barcodes. They are read as AnnData: cells are barcodes, genes are
 // symbols made unique as anndata does, with gene_ids and feature_types as columns of var.
 import { fileStatus, joinPath, readLines } from "#platform";
-import { ScPoliError } from "../errors.js";
+import { ScPoliError } from "../contract/errors.js";
 import type { Column, DataFrame, StringColumn } from "./dataframe.js";
 import { Hdf5File } from "./hdf5.js";
 import { sparseMatrix, type Matrix, type SparseRows } from "./matrix.js";
-import { missingKey } from "../nearest-names.js";
+import { missingKey } from "../contract/nearest-names.js";
 import type { AnnDataReader } from "./reader.js";
 import { openCsr } from "./stored-matrix.js";
 import { readTextTable } from "./tsv-table.js";

@@ -11,7 +11,7 @@ import {
   isSameFile,
   removeTemporary,
 } from "#platform";
-import { ScPoliError } from "../errors.js";
+import { ScPoliError } from "../contract/errors.js";
 import type { AnnData } from "./anndata.js";
 import { oldParts, stampEncodings, tolerate, writeOldParts } from "./h5ad-upgrade.js";
 import {

@@ -12,7 +12,7 @@ import {
   tryToWrite,
   writePart,
 } from "#platform";
-import { ScPoliError } from "../errors.js";
+import { ScPoliError } from "../contract/errors.js";
 import type { AnnData } from "./anndata.js";
 import { columnOrder, namesOfReplaced, type Additions } from "./elements.js";
 import { ZarrStore } from "./zarr.js";

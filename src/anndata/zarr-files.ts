@@ -1,7 +1,7 @@
 // Where the files of a Zarr store lie: in a folder, or in a zip file.
 import { fileStatus, isBrokenLink, listFolder, readBytes, readFile, type FileStatus } from "#platform";
 import ZipFileStore from "@zarrita/storage/zip";
-import { ScPoliError } from "../errors.js";
+import { ScPoliError } from "../contract/errors.js";
 
 export type ByteRange =
   { readonly offset: number; readonly length: number } | { readonly suffixLength: number };

@@ -1,5 +1,5 @@
 // The metadata of a Zarr store, version 2 and 3: what groups and arrays there are, read once and checked.
-import { ScPoliError } from "../errors.js";
+import { ScPoliError } from "../contract/errors.js";
 import type { ZarrFiles } from "./zarr-files.js";
 
 export interface ZarrNode {

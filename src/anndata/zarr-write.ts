@@ -1,7 +1,7 @@
 // Zarr written by our own hand, version 2 and 3: nodes with attributes, whole arrays of one or a few chunks
 // (sharded ones: shards.ts). zarrita writes neither version 2 nor anndata's encodings. Metadata and arrays
 // are held until `close`, which also writes the consolidated metadata anew where there are any.
-import { ScPoliError } from "../errors.js";
+import { ScPoliError } from "../contract/errors.js";
 import { joinPath, listFolder, readText, removeFile, writePart, fileStatus } from "#platform";
 import {
   writeColumn,

@@ -2,7 +2,7 @@
 // chunks; here their lengths are checked, rows are put together, and every failure is an error that names
 // store and array. Consolidated metadata are a copy of what each node says of itself: they are not needed.
 import { open, type Array as ZarrLibraryArray, type DataType } from "zarrita";
-import { ScPoliError, type ErrorKind } from "../errors.js";
+import { ScPoliError, type ErrorKind } from "../contract/errors.js";
 import type { NumericArray } from "./matrix.js";
 import type { Store, StoreAttribute, StoredArray } from "./store.js";
 import { registerCodecs } from "./zarr-codecs.js";

@@ -2,7 +2,7 @@
 // what it expected.
 import { InvalidArgumentError, Option } from "commander";
 import { fileStatus, readText } from "#platform";
-import { ScPoliError } from "../errors.js";
+import { ScPoliError } from "../contract/errors.js";
 import {
   defaults,
   type EarlyStopping,
@@ -10,7 +10,7 @@ import {
   type Threshold,
   type TrainOptions,
   type UnlabeledOptions,
-} from "../config.js";
+} from "../contract/options.js";
 
 /** `donor,assay`; a comma inside a name is written `\,`. A repeated flag adds to the list. */
 export function names(text: string, previous: readonly string[] = []): string[] {

@@ -1,7 +1,7 @@
 // scpoli compare: two groups of samples, gene by gene within each cell type, and the abundance of the types.
 import { InvalidArgumentError, type Command } from "commander";
 import { AnnData } from "../anndata/anndata.js";
-import type { RunSettings } from "../config.js";
+import type { RunSettings } from "../contract/options.js";
 import { compareSamples, type Comparison } from "../comparison/compare.js";
 import {
   comparisonGeneSets,
@@ -10,7 +10,7 @@ import {
   writeComparisonTables,
 } from "../comparison/comparison-file.js";
 import { readGeneSets } from "../samples/genes.js";
-import type { Rows } from "../tables.js";
+import type { Rows } from "../anndata/tables.js";
 import { names, valuesByKey, whole } from "./arguments.js";
 import { layerFlag } from "./counts-flags.js";
 import { checkOutputs } from "./outputs.js";

@@ -2,9 +2,9 @@
 // or as .h5ad.
 import type { Command } from "commander";
 import { AnnData } from "../anndata/anndata.js";
-import type { ConvertOptions, RunSettings } from "../config.js";
-import { convert, type Conversion } from "../convert.js";
-import { ScPoliError } from "../errors.js";
+import type { ConvertOptions, RunSettings } from "../contract/options.js";
+import { convert, type Conversion } from "../api/convert.js";
+import { ScPoliError } from "../contract/errors.js";
 import { real } from "./arguments.js";
 import {
   featureTypesFlag,

@@ -1,6 +1,6 @@
 // The flags on where the counts of a file are and what is made of them.
 import { Option } from "commander";
-import type { CountsOptions } from "../config.js";
+import type { CountsOptions } from "../contract/options.js";
 import { names } from "./arguments.js";
 
 export const modalityFlag = (): Option =>

@@ -4,10 +4,10 @@
 import type { Command } from "commander";
 import { makeFolder, packageFile } from "#platform";
 import { AnnData } from "../anndata/anndata.js";
-import type { RunSettings } from "../config.js";
+import type { RunSettings } from "../contract/options.js";
 import { factorize } from "../data/labels.js";
 import type { ClusterSummary, Mapping } from "../mapping/mapping.js";
-import { ScPoli } from "../scpoli.js";
+import { ScPoli } from "../api/scpoli.js";
 import { samplePicture, treatmentOfNeighbors } from "./demo-samples.js";
 import { scoreCells, scoreText, type CellScores } from "./demo-scores.js";
 import { checkOutputs } from "./outputs.js";

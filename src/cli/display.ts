@@ -1,7 +1,7 @@
 // What people see while a run goes on, all on stderr: notes, warnings, and where the run stands.
 // On a terminal one line is redrawn; elsewhere (a log, a pipe) whole lines come: the first and the last epoch
 // of a stage, and between them ever more rarely.
-import type { Note, Progress } from "../config.js";
+import type { Note, Progress } from "../contract/options.js";
 import { clock, count, duration } from "./text.js";
 
 /** The part of `process.stderr` that is needed. */

@@ -3,7 +3,7 @@
 import type { Command } from "commander";
 import { writeFile } from "#platform";
 import { AnnData } from "../anndata/anndata.js";
-import type { RunSettings } from "../config.js";
+import type { RunSettings } from "../contract/options.js";
 import { evaluate, type EmbeddingScores, type Evaluation } from "../evaluation/evaluate.js";
 import type { LabelTransfer, Roc } from "../evaluation/label-transfer.js";
 import {

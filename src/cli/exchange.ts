@@ -2,11 +2,11 @@
 import type { Command } from "commander";
 import { readText } from "#platform";
 import { AnnData } from "../anndata/anndata.js";
-import type { RunSettings } from "../config.js";
-import { ScPoliError } from "../errors.js";
-import { cardOf } from "../model/card.js";
-import { openModelFiles } from "../model/model-files.js";
-import { ScPoli } from "../scpoli.js";
+import type { RunSettings } from "../contract/options.js";
+import { ScPoliError } from "../contract/errors.js";
+import { cardOf } from "../storage/model-card.js";
+import { openModelFiles } from "../storage/model-files.js";
+import { ScPoli } from "../api/scpoli.js";
 import { checkOutputs } from "./outputs.js";
 import { modelText, writtenText } from "./report.js";
 import { modelPath } from "./registry/registry.js";

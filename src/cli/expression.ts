@@ -1,9 +1,9 @@
 // scpoli expression: expression as a model decodes it, at the cells' own conditions or at others.
 import { InvalidArgumentError, type Command } from "commander";
 import { AnnData } from "../anndata/anndata.js";
-import type { CountsOptions, RunSettings } from "../config.js";
-import { ScPoliError } from "../errors.js";
-import { ScPoli } from "../scpoli.js";
+import type { CountsOptions, RunSettings } from "../contract/options.js";
+import { ScPoliError } from "../contract/errors.js";
+import { ScPoli } from "../api/scpoli.js";
 import {
   columnsOfKeys,
   conditionValueFlag,

@@ -1,7 +1,7 @@
 // What went wrong, as text and as an exit code: 1 a bug, 2 arguments, 3 bad input, 4 refused by a check, 5
 // out of memory, 130 interrupted.
 import { CommanderError, type Command } from "commander";
-import { exitCodes, ScPoliError } from "../errors.js";
+import { exitCodes, ScPoliError } from "../contract/errors.js";
 
 export interface Failure {
   readonly exitCode: number;

@@ -1,6 +1,6 @@
 // Flags of what makes a model grow: unlabelled prototypes.
 import type { Command } from "commander";
-import { defaults, type UnlabeledOptions } from "../config.js";
+import { defaults, type UnlabeledOptions } from "../contract/options.js";
 import { real, unlabeledPrototypes } from "./arguments.js";
 
 export interface UnlabeledFlags {

@@ -1,11 +1,11 @@
 // scpoli inspect: what is in an AnnData file, or in a model.
 import type { Command } from "commander";
 import { AnnData } from "../anndata/anndata.js";
-import type { RunSettings } from "../config.js";
-import { exitCodes } from "../errors.js";
-import { inspect, type Candidate, type Inspection } from "../inspect.js";
-import { isModel } from "../model/model-files.js";
-import { ScPoli } from "../scpoli.js";
+import type { RunSettings } from "../contract/options.js";
+import { exitCodes } from "../contract/errors.js";
+import { inspect, type Candidate, type Inspection } from "../api/inspect.js";
+import { isModel } from "../storage/model-files.js";
+import { ScPoli } from "../api/scpoli.js";
 import { modelText } from "./report.js";
 import { modalityFlag } from "./counts-flags.js";
 import { addRunFlags, run, type Result, type RunFlags } from "./session.js";

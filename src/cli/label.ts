@@ -1,10 +1,10 @@
 // scpoli label: a name for an unlabelled prototype, or for cells of a file, in a trained model.
 import type { Command } from "commander";
 import { AnnData } from "../anndata/anndata.js";
-import type { CountsOptions, RunSettings } from "../config.js";
-import { ScPoliError } from "../errors.js";
+import type { CountsOptions, RunSettings } from "../contract/options.js";
+import { ScPoliError } from "../contract/errors.js";
 import type { LabelOptions } from "../mapping/labelling.js";
-import { ScPoli } from "../scpoli.js";
+import { ScPoli } from "../api/scpoli.js";
 import {
   columnsOfKeys,
   conditionValueFlag,

@@ -9,10 +9,10 @@ import {
   type MapOptions,
   type RunSettings,
   type Threshold,
-} from "../config.js";
-import { ScPoliError } from "../errors.js";
+} from "../contract/options.js";
+import { ScPoliError } from "../contract/errors.js";
 import type { MappingSummary } from "../mapping/mapping.js";
-import { ScPoli } from "../scpoli.js";
+import { ScPoli } from "../api/scpoli.js";
 import {
   atacCountsOption,
   columnsOfKeys,

@@ -2,10 +2,10 @@
 import type { Command } from "commander";
 import { writeFile } from "#platform";
 import { AnnData } from "../anndata/anndata.js";
-import type { RunSettings } from "../config.js";
+import type { RunSettings } from "../contract/options.js";
 import { findMarkers, type Markers } from "../markers/markers.js";
 import { markerTable, writeMarkers } from "../markers/markers-file.js";
-import { csvOf } from "../tables.js";
+import { csvOf } from "../anndata/tables.js";
 import { amountOfMemory, names, valuesByKey, whole } from "./arguments.js";
 import { checkOutputs } from "./outputs.js";
 import { writtenText } from "./report.js";

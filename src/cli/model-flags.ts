@@ -1,6 +1,11 @@
 // The flags on what a model is made of.
 import { Option, type Command } from "commander";
-import { conditionEncodings, defaults, type ConditionEncoding, type TrainOptions } from "../config.js";
+import {
+  conditionEncodings,
+  defaults,
+  type ConditionEncoding,
+  type TrainOptions,
+} from "../contract/options.js";
 import { injectCondition, real, whole, wholes } from "./arguments.js";
 
 export interface ModelFlags {

@@ -1,12 +1,19 @@
 // scpoli models: models to choose from, from an index that is a static file.
 import { Option, type Command } from "commander";
 import { fileStatus, readFile, readText, sha256, writeFile } from "#platform";
-import type { RunSettings } from "../config.js";
-import { ScPoliError } from "../errors.js";
-import { cardOf, kindOfGenes, modelCard, readCard, withFields, type CardFields } from "../model/card.js";
-import { checkModelFolder, loadModel, saveModel, type StoredModel } from "../model/checkpoint.js";
-import { isModel } from "../model/model-files.js";
-import { formatVersion } from "../model/checkpoint.js";
+import type { RunSettings } from "../contract/options.js";
+import { ScPoliError } from "../contract/errors.js";
+import {
+  cardOf,
+  kindOfGenes,
+  modelCard,
+  readCard,
+  withFields,
+  type CardFields,
+} from "../storage/model-card.js";
+import { checkModelFolder, loadModel, saveModel } from "../storage/model-folder.js";
+import { type StoredModel, formatVersion } from "../model/stored-model.js";
+import { isModel } from "../storage/model-files.js";
 import { writtenText } from "./report.js";
 import { indexText, isName, readIndex, type IndexEntry } from "./registry/index-file.js";
 import { Registry } from "./registry/registry.js";

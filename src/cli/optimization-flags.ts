@@ -10,7 +10,7 @@ import {
   type OptimizationOptions,
   type Preset,
   type PrototypeLoss,
-} from "../config.js";
+} from "../contract/options.js";
 import { amountOfMemory, earlyStopping, real, whole } from "./arguments.js";
 
 export interface OptimizationFlags {

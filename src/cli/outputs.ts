@@ -2,8 +2,8 @@
 import { isSameFile, tryToWrite } from "#platform";
 import { checkOutputFile, checkOutputFolder, type OutputKind } from "../anndata/output-file.js";
 import { checkZarrOutput } from "../anndata/zarr-copy.js";
-import { checkModelFolder } from "../model/checkpoint.js";
-import { ScPoliError } from "../errors.js";
+import { checkModelFolder } from "../storage/model-folder.js";
+import { ScPoliError } from "../contract/errors.js";
 import { checkExportFolder } from "../scarches/export.js";
 
 /** Paths by what is to be written there; missing ones are not asked for. */

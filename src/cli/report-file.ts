@@ -3,14 +3,14 @@
 import { Option, type Command } from "commander";
 import { readText, writeFile } from "#platform";
 import { AnnData } from "../anndata/anndata.js";
-import type { EmbedOptions, RunSettings } from "../config.js";
+import type { EmbedOptions, RunSettings } from "../contract/options.js";
 import { factorize } from "../data/labels.js";
 import { spelledAs } from "../data/same-names.js";
-import { ScPoliError } from "../errors.js";
+import { ScPoliError } from "../contract/errors.js";
 import { makeReport, type ReportOptions } from "../report/report.js";
 import type { SampleAnalysis, SamplesOptions } from "../samples/analysis.js";
-import { isModel } from "../model/model-files.js";
-import { ScPoli } from "../scpoli.js";
+import { isModel } from "../storage/model-files.js";
+import { ScPoli } from "../api/scpoli.js";
 import { columnsOfKeys, names, renamedKeys, type RenamedKeys } from "./arguments.js";
 import { checkOutputs } from "./outputs.js";
 import { writtenText } from "./report.js";

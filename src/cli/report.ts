@@ -1,8 +1,8 @@
 // Summaries of a model and of a mapping as plain text.
-import type { EpochLosses } from "../config.js";
+import type { EpochLosses } from "../contract/options.js";
 import type { MappingSummary, LevelSummary } from "../mapping/mapping.js";
-import { leastCounts } from "../mapping/shallow-cells.js";
-import type { ModelSummary } from "../scpoli.js";
+import { leastCounts } from "../labels/shallow-cells.js";
+import type { ModelSummary } from "../api/scpoli.js";
 import { count, counted, listed, percent, significant, table } from "./text.js";
 
 /** What a model was made of and how its training ended. */

@@ -3,9 +3,15 @@
 import { Option, type Command } from "commander";
 import { fileStatus, joinPath, makeFolder } from "#platform";
 import { AnnData } from "../anndata/anndata.js";
-import { defaults, reconLosses, type CountsOptions, type RunSettings, type TrainOptions } from "../config.js";
-import { ScPoliError } from "../errors.js";
-import { saveModel } from "../model/checkpoint.js";
+import {
+  defaults,
+  reconLosses,
+  type CountsOptions,
+  type RunSettings,
+  type TrainOptions,
+} from "../contract/options.js";
+import { ScPoliError } from "../contract/errors.js";
+import { saveModel } from "../storage/model-folder.js";
 import { cutCells, writeShard, type CutOptions } from "../rounds/cut.js";
 import { readManifest, type Manifest } from "../rounds/manifest.js";
 import type { OuterStep, RoundsOptions, SurveyOptions } from "../rounds/options.js";

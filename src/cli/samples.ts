@@ -2,13 +2,13 @@
 // be told from it.
 import type { Command } from "commander";
 import { AnnData } from "../anndata/anndata.js";
-import type { CountsOptions, RunSettings } from "../config.js";
-import { ScPoliError } from "../errors.js";
+import type { CountsOptions, RunSettings } from "../contract/options.js";
+import { ScPoliError } from "../contract/errors.js";
 import type { SampleAnalysis, SamplesOptions } from "../samples/analysis.js";
 import type { Classification } from "../samples/classification.js";
 import { writePlots } from "../samples/sample-plots.js";
 import { samplePaths, sampleTables, writeSamples, writeTables } from "../samples/sample-file.js";
-import { ScPoli } from "../scpoli.js";
+import { ScPoli } from "../api/scpoli.js";
 import {
   columnsOfKeys,
   conditionValueFlag,

@@ -2,8 +2,8 @@
 // Ctrl-C.
 import { Option, type Command } from "commander";
 import { removeTemporaries } from "#platform";
-import type { EngineName, Note, RunSettings } from "../config.js";
-import { exitCodes } from "../errors.js";
+import type { EngineName, Note, RunSettings } from "../contract/options.js";
+import { exitCodes } from "../contract/errors.js";
 import { whole } from "./arguments.js";
 import { Display } from "./display.js";
 import { duration } from "./text.js";

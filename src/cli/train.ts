@@ -10,10 +10,10 @@ import {
   type ReconLoss,
   type RunSettings,
   type TrainOptions,
-} from "../config.js";
-import { ScPoliError } from "../errors.js";
+} from "../contract/options.js";
+import { ScPoliError } from "../contract/errors.js";
 import { factorize, keptCells } from "../data/labels.js";
-import { ScPoli } from "../scpoli.js";
+import { ScPoli } from "../api/scpoli.js";
 import {
   atacCountsOption,
   conditionValueFlag,

@@ -4,11 +4,11 @@
 // Source: Crowell et al. 2020 and Squair et al. 2021 (pseudobulk); Law et al. 2014 (voom); Smyth 2004 (moderated
 // t); Aitchison 1986 (log ratios of compositions).
 import type { AnnData } from "../anndata/anndata.js";
-import type { RunSettings } from "../config.js";
+import type { RunSettings } from "../contract/options.js";
 import { findCounts } from "../data/count-places.js";
 import { geneSymbols } from "../data/gene-symbols.js";
-import { ScPoliError } from "../errors.js";
-import { checkOptionNames, runSettingNames, type OptionNames } from "../option-names.js";
+import { ScPoliError } from "../contract/errors.js";
+import { checkOptionNames, runSettingNames, type OptionNames } from "../contract/option-names.js";
 import { covariateOf, type Covariate } from "../samples/covariates.js";
 import {
   loadDistributions,

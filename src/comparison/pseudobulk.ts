@@ -1,12 +1,12 @@
 // Pseudobulks: counts of each gene summed over the cells of a sample, per cell type. The unit of a comparison
 // is the sample, not the cell: cells of one patient are not replicates.
 import type { DataFrame } from "../anndata/dataframe.js";
-import type { RunSettings } from "../config.js";
+import type { RunSettings } from "../contract/options.js";
 import type { CountsPlace } from "../data/count-places.js";
 import { streamCounts } from "../data/counts.js";
 import { factorize, readConditions } from "../data/labels.js";
 import { metadataOfConditions, type SampleMetadata } from "../data/sample-metadata.js";
-import { ScPoliError } from "../errors.js";
+import { ScPoliError } from "../contract/errors.js";
 import type { SampleCounts } from "./voom.js";
 
 /** One sample in one of the two groups. */

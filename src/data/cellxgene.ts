@@ -3,8 +3,8 @@
 // var["feature_name"].
 import type { AnnData } from "../anndata/anndata.js";
 import type { UnsValue } from "../anndata/reader.js";
-import type { Note } from "../config.js";
-import { ScPoliError } from "../errors.js";
+import type { Note } from "../contract/options.js";
+import { ScPoliError } from "../contract/errors.js";
 
 /** What a file of the schema proposes. */
 export interface Cellxgene {

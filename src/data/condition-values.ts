@@ -1,10 +1,10 @@
 // Conditions that a file says nothing of: one sample without a column (10x files, a file of one donor), named
 // by whoever runs. Then the conditions of a query, in the words of its model.
 import type { CategoricalColumn, DataFrame } from "../anndata/dataframe.js";
-import { ScPoliError } from "../errors.js";
+import { ScPoliError } from "../contract/errors.js";
 import { factorize, readConditions, type Conditions } from "./labels.js";
 import { shownPairs, similarNames, spelledAs } from "./same-names.js";
-import type { EmbedOptions, Note } from "../config.js";
+import type { EmbedOptions, Note } from "../contract/options.js";
 
 /** One value for every cell. */
 export function constantColumn(length: number, value: string): CategoricalColumn {

@@ -2,7 +2,7 @@
 // (streamed-counts.ts).
 import type { Counts } from "./counts.js";
 import type { Engine, Minibatch } from "../engine/engine.js";
-import { Random } from "../random.js";
+import { Random } from "../numerics/random.js";
 
 /** Cells whose counts are at hand. */
 export interface CountRows {

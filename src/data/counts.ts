@@ -6,8 +6,8 @@ import { type NumericArray, rowsPerBlock, type SparseRows } from "../anndata/mat
 import { readAhead, type BlockReader } from "../anndata/read-ahead.js";
 import type { CountsPlace, ValueKind } from "./count-places.js";
 import { describeProblem, problemOf } from "./place-look.js";
-import { RowSums } from "../engine/rows.js";
-import { ScPoliError } from "../errors.js";
+import { RowSums } from "../kernel-modules/rows.js";
+import { ScPoliError } from "../contract/errors.js";
 
 /** Counts in memory, CSR. */
 export interface Counts {

@@ -2,7 +2,7 @@
 // rounded to whole numbers.
 import type { Column, DataFrame } from "../anndata/dataframe.js";
 import type { Matrix, SparseRows } from "../anndata/matrix.js";
-import { ScPoliError } from "../errors.js";
+import { ScPoliError } from "../contract/errors.js";
 
 /** Another matrix in the place of one, row by row. */
 export function derived(

@@ -3,8 +3,8 @@
 import type { AnnData } from "../anndata/anndata.js";
 import { rowsPerBlock, type NumericArray } from "../anndata/matrix.js";
 import { readAhead } from "../anndata/read-ahead.js";
-import type { Note, RunSettings } from "../config.js";
-import { ScPoliError } from "../errors.js";
+import type { Note, RunSettings } from "../contract/options.js";
+import { ScPoliError } from "../contract/errors.js";
 import { findCounts, findNumbers, type CountsPlace } from "./count-places.js";
 import { badValue, streamCounts } from "./counts.js";
 

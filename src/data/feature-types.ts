@@ -3,8 +3,8 @@
 // gene expression unless told otherwise.
 import type { DataFrame } from "../anndata/dataframe.js";
 import type { Matrix } from "../anndata/matrix.js";
-import type { Note } from "../config.js";
-import { ScPoliError } from "../errors.js";
+import type { Note } from "../contract/options.js";
+import { ScPoliError } from "../contract/errors.js";
 import { derived, picked } from "./derived-counts.js";
 import { factorize } from "./labels.js";
 

@@ -1,8 +1,8 @@
 // What the genes of a file are called in a model: by symbol or Ensembl id, in the index or in one of the
 // usual columns of var, with or without a version suffix.
 import type { DataFrame } from "../anndata/dataframe.js";
-import type { Note } from "../config.js";
-import { ScPoliError } from "../errors.js";
+import type { Note } from "../contract/options.js";
+import { ScPoliError } from "../contract/errors.js";
 
 /** How the file's genes got the names of the model. */
 export interface GeneNames {

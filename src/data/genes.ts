@@ -1,8 +1,8 @@
 // Genes aligned by name: which model gene each column of a file is, whatever the order, and whether enough of
 // them are there. Differs: scArches takes the columns of an in-memory query in file order, so a permuted
 // query is mapped with the wrong genes, silently.
-import type { Note } from "../config.js";
-import { ScPoliError } from "../errors.js";
+import type { Note } from "../contract/options.js";
+import { ScPoliError } from "../contract/errors.js";
 
 /** Share of the model's genes below which a user is warned, and below which a run is refused. */
 export const coverageLimits = { warn: 0.8, refuse: 0.5 } as const;

@@ -1,7 +1,7 @@
 // Columns of obs as keys: which ones look like conditions or cell types, and which ones cannot be either, as
 // their values are no groups of cells (barcodes, scores, totals).
 import type { DataFrame } from "../anndata/dataframe.js";
-import { ScPoliError } from "../errors.js";
+import { ScPoliError } from "../contract/errors.js";
 import { factorize, type Factor } from "./labels.js";
 
 /** A column of obs. */

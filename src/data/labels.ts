@@ -2,8 +2,8 @@
 // levels, and which cells are left out. All names of cell types share one table over the levels, as their
 // prototypes do: a name used at two levels is one prototype.
 import type { Column, DataFrame } from "../anndata/dataframe.js";
-import type { Note } from "../config.js";
-import { ScPoliError } from "../errors.js";
+import type { Note } from "../contract/options.js";
+import { ScPoliError } from "../contract/errors.js";
 import { isMissing, isUnlabeled, writtenAs, type MissingCells } from "./missing-values.js";
 import { plainName, shownPairs, similarAmong } from "./same-names.js";
 

@@ -2,11 +2,11 @@
 import { machineMemory } from "#platform";
 import type { Matrix } from "../anndata/matrix.js";
 import type { BlockReader } from "../anndata/read-ahead.js";
-import type { MemoryOptions, RunSettings } from "../config.js";
+import type { MemoryOptions, RunSettings } from "../contract/options.js";
 import { CountsInMemory, type CountSource } from "./count-source.js";
 import type { CountsPlace } from "./count-places.js";
 import { countsReader, loadCounts } from "./counts.js";
-import { ScPoliError } from "../errors.js";
+import { ScPoliError } from "../contract/errors.js";
 import { blockSizes, openStreamedCounts } from "./streamed-counts.js";
 
 /** What a run takes besides counts; measured, rounded up. */

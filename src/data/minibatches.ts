@@ -1,8 +1,8 @@
 // From a data set to minibatches: which cells train and which validate, and one sparse minibatch at a time.
 import type { CountRows, CountSource } from "./count-source.js";
-import type { Note } from "../config.js";
+import type { Note } from "../contract/options.js";
 import type { Minibatch } from "../engine/engine.js";
-import { Random } from "../random.js";
+import { Random } from "../numerics/random.js";
 
 /** Cells as the network sees them. */
 export interface Dataset {

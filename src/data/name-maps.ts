@@ -2,8 +2,8 @@
 // vocabularies. What was renamed, and what was not, is told. Source: De Donno et al. 2023, Methods
 // ("Cross-species", "Label harmonization"): the paper asks for one-to-one orthologs and harmonised labels.
 import type { Column, DataFrame } from "../anndata/dataframe.js";
-import type { NameMap, Note } from "../config.js";
-import { ScPoliError } from "../errors.js";
+import type { NameMap, Note } from "../contract/options.js";
+import { ScPoliError } from "../contract/errors.js";
 import { factorize, type CellSelection, type Factor } from "./labels.js";
 import { plainName } from "./same-names.js";
 

@@ -4,7 +4,7 @@
 import { canShareMemory } from "#platform";
 import { countsReader } from "./counts.js";
 import type { CountsPlace, ValueKind } from "./count-places.js";
-import { RowStore, type KeptRows, type SmallRows } from "../engine/rows.js";
+import { RowStore, type KeptRows, type SmallRows } from "../kernel-modules/rows.js";
 
 export interface OrderTask {
   readonly path: string;

@@ -3,7 +3,7 @@
 import type { AnnData } from "../anndata/anndata.js";
 import type { DataFrame } from "../anndata/dataframe.js";
 import type { Matrix, NumericArray } from "../anndata/matrix.js";
-import { ScPoliError } from "../errors.js";
+import { ScPoliError } from "../contract/errors.js";
 import { derived } from "./derived-counts.js";
 import type { Look } from "./place-look.js";
 

@@ -1,8 +1,8 @@
 // What obs says about whole conditions: columns that have one value within each condition of a key. A sample
 // being a condition, this is the samples' metadata.
 import type { Column, DataFrame } from "../anndata/dataframe.js";
-import type { Note } from "../config.js";
-import { ScPoliError } from "../errors.js";
+import type { Note } from "../contract/options.js";
+import { ScPoliError } from "../contract/errors.js";
 import { isMissing } from "./missing-values.js";
 import type { Conditions } from "./labels.js";
 

@@ -1,10 +1,10 @@
 // The thread of streamed-counts.ts: opens the file again and reads ahead of the training.
-import { giveItems } from "#platform";
+import { produceItems } from "#platform";
 import { AnnData } from "../anndata/anndata.js";
 import { openPlace } from "./count-places.js";
 import { readInOrder, type OrderedRows, type OrderTask } from "./ordered-rows.js";
 
-await giveItems<OrderTask, OrderedRows>(async function* (task, spare) {
+await produceItems<OrderTask, OrderedRows>(async function* (task, spare) {
   const data = await AnnData.open(task.path);
   try {
     yield* readInOrder({ ...openPlace(data, task.name), values: task.values }, task, spare);

@@ -2,14 +2,14 @@
 // are needed, so that memory does not grow with the number of cells. An epoch takes the blocks in random
 // order, a few dozen at a time, and the cells of those in random order: one seed, one order, whatever the
 // machine. Validation cells are held in memory; there are at most as many as `mostHeld`.
-import { startGiver } from "#platform";
+import { startProducer } from "#platform";
 import { isReadByThread, worthAThread } from "../anndata/read-ahead.js";
 import { copyRows, type CountPass, type CountRows, type CountSource } from "./count-source.js";
 import { CompactRows, countsReader, streamCounts, type LoadCountsOptions } from "./counts.js";
 import type { CountsPlace } from "./count-places.js";
 import type { Minibatch } from "../engine/engine.js";
 import { readInOrder, type OrderedRows, type OrderTask } from "./ordered-rows.js";
-import { Random } from "../random.js";
+import { Random } from "../numerics/random.js";
 
 /** Neighbouring rows of the file that are read together, and how many such blocks are shuffled together. */
 export interface BlockSizes {
@@ -143,12 +143,12 @@ export class StreamedCounts implements CountSource {
       rowsAtOnce,
     };
     if (isReadByThread(place.matrix, this.leastForThread))
-      return startGiver<OrderTask, OrderedRows>("streamed-counts", task);
+      return startProducer<OrderTask, OrderedRows>("streamed-counts", task);
     const spares: OrderedRows[] = [];
     const pieces = readInOrder(place, task, () => spares.pop());
     return {
       take: async () => (await pieces.next()).value ?? null,
-      giveBack: (piece) => spares.push(piece),
+      recycle: (piece) => spares.push(piece),
       close: async () => void (await pieces.return()),
     };
   }
@@ -164,7 +164,7 @@ export class StreamedCounts implements CountSource {
 /** Where a pass takes its rows from, some at a time; those that it is done with it gives back. */
 interface Pieces {
   take(waits: true): Promise<OrderedRows | null>;
-  giveBack(piece: OrderedRows): void;
+  recycle(piece: OrderedRows): void;
   close(): Promise<void>;
 }
 
@@ -188,7 +188,7 @@ class StreamedPass implements CountPass {
       this.#present.length > 0 &&
       this.#present[0]!.from + this.#present[0]!.piece.rows <= this.#reachedFrom
     )
-      this.#pieces.giveBack(this.#present.shift()!.piece);
+      this.#pieces.recycle(this.#present.shift()!.piece);
     while (this.#presentEnd < this.#reachedFrom + cells.length) {
       const piece = (await this.#pieces.take(true))!;
       this.#present.push({ piece, from: this.#presentEnd });

@@ -2,9 +2,9 @@
 // be), or normalised values as they are. Source of the fragment counts: De Donno et al. 2023, Methods
 // ("scATAC-seq data"): odd and even read counts are taken together.
 import type { AnnData } from "../anndata/anndata.js";
-import type { AtacCounts, CountsOptions, Note, ReconLoss } from "../config.js";
+import type { AtacCounts, CountsOptions, Note, ReconLoss } from "../contract/options.js";
 import { findCounts, findNumbers, type CountsPlace } from "./count-places.js";
-import { ScPoliError } from "../errors.js";
+import { ScPoliError } from "../contract/errors.js";
 import { peaks, selectFeatures } from "./feature-types.js";
 
 export interface ValuesOptions extends Omit<CountsOptions, "duplicateGenes"> {

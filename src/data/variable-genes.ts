@@ -4,11 +4,11 @@
 // of squares of the normalised counts, per condition and gene, are all it needs: one pass over the file.
 // Source: scanpy/preprocessing/_highly_variable_genes.py; Satija et al. 2015.
 import type { DataFrame } from "../anndata/dataframe.js";
-import type { Note, TrainOptions } from "../config.js";
+import type { Note, TrainOptions } from "../contract/options.js";
 import { selectAccessiblePeaks } from "./accessible-peaks.js";
 import type { CountsPlace } from "./count-places.js";
 import { type ReadCountsOptions, streamCounts } from "./counts.js";
-import { ScPoliError } from "../errors.js";
+import { ScPoliError } from "../contract/errors.js";
 import { byCodePoint } from "./labels.js";
 
 export interface SelectGenesOptions extends ReadCountsOptions {

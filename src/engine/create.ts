@@ -1,6 +1,6 @@
 // Which engine runs: the only place that knows them all.
-import type { RunSettings } from "../config.js";
-import { ScPoliError } from "../errors.js";
+import type { RunSettings } from "../contract/options.js";
+import { ScPoliError } from "../contract/errors.js";
 import type { Engine, EngineOptions } from "./engine.js";
 import { ReferenceEngine } from "./reference.js";
 import { createWasmEngine } from "./wasm.js";

@@ -1,6 +1,6 @@
 // What each label of each cell weighs in the prototype loss and in the cross-entropy over prototypes; one
 // place for both engines.
-import { ScPoliError } from "../errors.js";
+import { ScPoliError } from "../contract/errors.js";
 import type { EngineOptions, Floats } from "./engine.js";
 
 /**

@@ -1,7 +1,7 @@
 // The reference engine: every operation in float64, unfused and as the formulas stand. Slow; the one to read,
 // and the truth of the tests. Source: De Donno et al. 2023, Methods; losses and network of scArches 0.6.1.
-import { ScPoliError } from "../errors.js";
-import { hashNormal, isKept } from "../random.js";
+import { ScPoliError } from "../contract/errors.js";
+import { hashNormal, isKept } from "../numerics/random.js";
 import {
   movesUsedOnly,
   normalizedTotal,

@@ -5,7 +5,7 @@
 // rows; what sums over cells (the gradients of parameters, with Adam) becomes tasks of the region after it;
 // what lookups need (rows scaled, exp of theta) goes before. Where an operation overwrites an activation that
 // tasks still wait for, the regions are cut there.
-import { ScPoliError } from "../errors.js";
+import { ScPoliError } from "../contract/errors.js";
 import {
   movesUsedOnly,
   type Activation,
@@ -14,7 +14,8 @@ import {
   type Parameter,
   type TakenCounts,
 } from "./engine.js";
-import { padded, type KernelMemory, type Layout } from "./wasm-memory.js";
+import { type Layout } from "./wasm-layout.js";
+import { padded, type KernelMemory } from "../kernel-modules/memory.js";
 import type { ThetaUse } from "./wasm-run.js";
 
 /** Operations of the kernels, in the order of `Code` in kernels/threads.ts. */

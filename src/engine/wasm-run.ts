@@ -1,9 +1,9 @@
 // The run record: what the kernels read of one run, at a fixed address. The order of the fields is that of
 // kernels/run.ts; each takes 4 bytes.
-import { ScPoliError } from "../errors.js";
+import { ScPoliError } from "../contract/errors.js";
 import type { EngineOptions, Minibatch, RunOptions } from "./engine.js";
 import { crossEntropyShares, labelShares, levelWeights } from "./label-shares.js";
-import { padded, type KernelMemory } from "./wasm-memory.js";
+import { padded, type KernelMemory } from "../kernel-modules/memory.js";
 
 const address = 1024;
 const fields = [

@@ -4,7 +4,7 @@
 // whether the second can be used. Results do not depend on the number of threads; the two builds differ in
 // rounding.
 import { processorCount, startThreads, type Threads } from "#platform";
-import { ScPoliError } from "../errors.js";
+import { ScPoliError } from "../contract/errors.js";
 import type {
   Activation,
   Engine,
@@ -19,7 +19,8 @@ import type {
   RunOptions,
 } from "./engine.js";
 import * as kernels from "./kernels.generated.js";
-import { KernelMemory, fromLayout, layoutOf, padded, toLayout } from "./wasm-memory.js";
+import { fromLayout, layoutOf, toLayout } from "./wasm-layout.js";
+import { KernelMemory, padded } from "../kernel-modules/memory.js";
 import {
   logitsStride,
   recordPlan,

@@ -1,11 +1,11 @@
 // Agreement of clusters with cell types: NMI and ARI of k-means and of Leiden communities at the best of ten
 // resolutions, and how well one cluster holds an isolated type. Source: nmi_ari_cluster_labels_kmeans and
 // _leiden of scib-metrics 0.5.10, isolated_labels_f1 of scib 1.1.7. Communities are ours
-// (model/clustering.ts): numbers differ from those of igraph and leidenalg as their own do from seed to seed.
-import { communities } from "../model/clustering.js";
-import { neighborGraph, type Neighbors } from "../model/neighbors.js";
-import { Random } from "../random.js";
-import { kMeans } from "./k-means.js";
+// (graph/clustering.ts): numbers differ from those of igraph and leidenalg as their own do from seed to seed.
+import { communities } from "../graph/clustering.js";
+import { neighborGraph, type Neighbors } from "../graph/neighbors.js";
+import { Random } from "../numerics/random.js";
+import { kMeans } from "../numerics/k-means.js";
 
 export const resolutions = [0.2, 0.4, 0.6, 0.8, 1, 1.2, 1.4, 1.6, 1.8, 2] as const;
 

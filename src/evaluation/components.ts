@@ -6,7 +6,7 @@ import { EigenvalueDecomposition, Matrix, QrDecomposition } from "ml-matrix";
 import type { CountsPlace } from "../data/count-places.js";
 import { loadCounts, type Counts, type ReadCountsOptions } from "../data/counts.js";
 import { selectVariableGenes } from "../data/variable-genes.js";
-import { Random } from "../random.js";
+import { Random } from "../numerics/random.js";
 
 /** As scanpy's normalize_total and log1p in the reference's scoring. */
 const targetSum = 1e4;

@@ -2,7 +2,7 @@
 // Reads obs and obsm; counts only for PC regression, where the file has no components.
 import type { AnnData } from "../anndata/anndata.js";
 import type { Column } from "../anndata/dataframe.js";
-import { checkNumber, type Note, type RunSettings } from "../config.js";
+import { checkNumber, type Note, type RunSettings } from "../contract/options.js";
 import { findCounts, type CountsPlace } from "../data/count-places.js";
 import {
   byCodePoint,
@@ -14,9 +14,9 @@ import {
 } from "../data/labels.js";
 import { checkGroups } from "../data/key-columns.js";
 import { plainName } from "../data/same-names.js";
-import { ScPoliError } from "../errors.js";
-import { checkOptionNames, runSettingNames, type OptionNames } from "../option-names.js";
-import { Random } from "../random.js";
+import { ScPoliError } from "../contract/errors.js";
+import { checkOptionNames, runSettingNames, type OptionNames } from "../contract/option-names.js";
+import { Random } from "../numerics/random.js";
 import { isolatedTypes, type LabelledCells } from "./cells.js";
 import { defaultExactCells, draws, scoreIntegration } from "./integration.js";
 import { countComponents } from "./components.js";

@@ -2,7 +2,7 @@
 // neighbours; the mean over types. Source: Luecken et al. 2022; graph_connectivity of scib-metrics 0.5.10,
 // whose components are strongly connected ones of the directed graph.
 import { countCodes } from "./cells.js";
-import type { Neighbors } from "../model/neighbors.js";
+import type { Neighbors } from "../graph/neighbors.js";
 import { mean } from "./metrics.js";
 
 /** @param types - (N) types of all cells @param names - number of types; those without cells do not count */

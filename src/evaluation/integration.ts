@@ -1,8 +1,8 @@
 // All metrics of one embedding. Exact up to 50,000 cells; beyond, what needs all pairs or the whole graph is
 // estimated from random draws, with a standard error.
-import { allPairs } from "../engine/pairs.js";
-import type { Neighbors } from "../model/neighbors.js";
-import { Random } from "../random.js";
+import { allPairs } from "../kernel-modules/pairs.js";
+import type { Neighbors } from "../graph/neighbors.js";
+import { Random } from "../numerics/random.js";
 import { countCodes, isolatedTypes, subsetOf, type LabelledCells } from "./cells.js";
 import { isolatedLabelF1, kMeansAgreement, leidenAgreement, leidenClusters } from "./clusters.js";
 import { graphConnectivity } from "./graph-connectivity.js";

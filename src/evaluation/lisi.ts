@@ -1,7 +1,7 @@
 // Local inverse Simpson index: how many types, or conditions, a cell's neighbourhood holds, neighbours
 // weighted by a Gaussian-like kernel of a given perplexity. Source: Korsunsky et al. 2019 (Harmony);
 // lisi_knn, ilisi_knn and clisi_knn of scib-metrics 0.5.10, which scale the median over cells to 0..1.
-import type { Neighbors } from "../model/neighbors.js";
+import type { Neighbors } from "../graph/neighbors.js";
 
 const tolerance = 1e-5;
 const mostTries = 50;

@@ -1,7 +1,7 @@
 // Silhouettes: how much nearer a cell is to its own group than to the next one. Cell types should be far
 // apart, conditions within a type should not be. Source: Luecken et al. 2022; silhouette_label,
-// silhouette_batch and isolated_labels of scib-metrics 0.5.10. Mean distances come from engine/pairs.ts.
-import type { PairsResult } from "../engine/pairs.js";
+// silhouette_batch and isolated_labels of scib-metrics 0.5.10. Mean distances come from kernel-modules/pairs.ts.
+import type { PairsResult } from "../kernel-modules/pairs.js";
 import { cellsByCondition, countCodes, type LabelledCells } from "./cells.js";
 
 /** What the silhouettes of some cells, the rows, are summed to. */

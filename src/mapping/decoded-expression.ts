@@ -3,14 +3,19 @@
 // expression (Lopez et al. 2018).
 import type { AnnData } from "../anndata/anndata.js";
 import { writeH5ad, type NewColumn } from "../anndata/write.js";
-import type { CountsOptions, EmbedOptions, RunSettings } from "../config.js";
+import type { CountsOptions, EmbedOptions, RunSettings } from "../contract/options.js";
 import { streamCounts } from "../data/counts.js";
 import { rowsPerBlock } from "../anndata/matrix.js";
-import { ScPoliError } from "../errors.js";
-import type { StoredModel } from "../model/checkpoint.js";
-import { checkOptionNames, countsOptionNames, runSettingNames, type OptionNames } from "../option-names.js";
-import { Random } from "../random.js";
-import { version } from "../version.js";
+import { ScPoliError } from "../contract/errors.js";
+import type { StoredModel } from "../model/stored-model.js";
+import {
+  checkOptionNames,
+  countsOptionNames,
+  runSettingNames,
+  type OptionNames,
+} from "../contract/option-names.js";
+import { Random } from "../numerics/random.js";
+import { version } from "../contract/version.js";
 import { Decoder, type Posterior } from "./decoder.js";
 import { checkConditionsKnown, withQuery, type Query } from "./query.js";
 

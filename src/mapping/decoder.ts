@@ -1,10 +1,10 @@
 // The decoder of a model, all of it frozen: posteriors of cells, and expression decoded from latent positions at
 // any of the model's conditions.
-import type { RunSettings } from "../config.js";
+import type { RunSettings } from "../contract/options.js";
 import type { CountBlock } from "../data/counts.js";
 import { createEngine } from "../engine/create.js";
 import type { Activation, Engine, Program } from "../engine/engine.js";
-import type { StoredModel } from "../model/checkpoint.js";
+import type { StoredModel } from "../model/stored-model.js";
 import { Network } from "../model/network.js";
 import { networkOptions } from "./embedding.js";
 

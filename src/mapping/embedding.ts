@@ -1,14 +1,14 @@
 // Cells into the latent space of a model, block by block from the file: nothing of the data is kept but the
 // mean latent. Source: De Donno et al. 2023, Methods. Differs: the mean of the posterior, never a sample of
 // it.
-import { optionsOf, type StoredModel } from "../model/checkpoint.js";
-import type { RunSettings } from "../config.js";
+import { optionsOf, type StoredModel } from "../model/stored-model.js";
+import type { RunSettings, ModelOptions } from "../contract/options.js";
 import type { CountBlock } from "../data/counts.js";
 import { createEngine } from "../engine/create.js";
 import type { Engine } from "../engine/engine.js";
-import { HeadScorer, headRows, type ComparedCells } from "../model/head.js";
+import { HeadScorer, headRows } from "../labels/head.js";
+import type { ComparedCells } from "../novelty/novelty.js";
 import { Network } from "../model/network.js";
-import type { ModelOptions } from "../config.js";
 import type { ModelSizes } from "../model/parameters.js";
 
 /** Options of the network from a model's description. */

@@ -2,13 +2,13 @@
 // a name. Nothing is trained. Source: De Donno et al. 2023 (unlabelled prototypes as "reference points for
 // novel cell type annotation").
 import type { AnnData } from "../anndata/anndata.js";
-import type { StoredModel } from "../model/checkpoint.js";
-import type { CountsOptions, EmbedOptions, RunSettings } from "../config.js";
-import { ScPoliError } from "../errors.js";
-import { addCellType, pooledPrototype, prototypesOf, withoutClusters } from "../model/growth.js";
+import type { StoredModel } from "../model/stored-model.js";
+import type { CountsOptions, EmbedOptions, RunSettings } from "../contract/options.js";
+import { ScPoliError } from "../contract/errors.js";
+import { addCellType, pooledPrototype, prototypesOf, withoutClusters } from "../prototypes/growth.js";
 import { selectedCells } from "../data/labels.js";
 import { isUnlabeled } from "../data/missing-values.js";
-import type { Prototypes } from "../model/prototypes.js";
+import type { Prototypes } from "../prototypes/prototypes.js";
 import { embedCells } from "./query.js";
 
 /** Options of `ScPoli.label`: which cells become a cell type, and its name. */

@@ -11,16 +11,16 @@ import {
   type NewUns,
   type PendingCopy,
 } from "../anndata/write.js";
-import type { StoredModel } from "../model/checkpoint.js";
-import type { LevelPrediction } from "../model/classify.js";
-import type { Classifier, EmbedOptions, MapOptions, UncertaintyRule } from "../config.js";
+import type { StoredModel } from "../model/stored-model.js";
+import type { LevelPrediction } from "../labels/classify.js";
+import type { Classifier, EmbedOptions, MapOptions, UncertaintyRule } from "../contract/options.js";
 import { constantColumn } from "../data/condition-values.js";
 import type { NameMapReport } from "../data/name-maps.js";
 import type { ConditionTreatment } from "./surgery.js";
 import type { Predictions } from "./predictions.js";
 import type { QueryLabels, QueryLevelReport } from "./query-labels.js";
 import type { Verdict } from "./verdict.js";
-import { version } from "../version.js";
+import { version } from "../contract/version.js";
 
 /** How the file and the model met. */
 export interface MappingReport {

@@ -1,15 +1,21 @@
 // Labels of cells from where they are: by the nearest prototype, or by the head, with their uncertainties;
 // and their places in the reference's UMAP. What takes long and waits for nothing else is computed beside.
-import type { StoredModel } from "../model/checkpoint.js";
-import { classify, unlikeReference, withHead, withNovelty, type LevelPrediction } from "../model/classify.js";
-import type { EmbedOptions } from "../config.js";
+import type { StoredModel, HeadLevel } from "../model/stored-model.js";
+import {
+  classify,
+  unlikeReference,
+  withHead,
+  withNovelty,
+  type LevelPrediction,
+} from "../labels/classify.js";
+import type { EmbedOptions } from "../contract/options.js";
 import type { CellPositions } from "./embedding.js";
-import { ScPoliError } from "../errors.js";
-import { classifyByHead, headColumns, type HeadLevel } from "../model/head.js";
-import type { Neighbors } from "../model/neighbors.js";
-import { QueryNovelty, wantedNeighbors, type StoredNovelty } from "../model/novelty.js";
-import { nearestRows } from "../model/prototypes.js";
-import type { SideWork } from "./side-work.js";
+import { ScPoliError } from "../contract/errors.js";
+import { classifyByHead, headColumns } from "../labels/head.js";
+import type { Neighbors } from "../graph/neighbors.js";
+import { QueryNovelty, wantedNeighbors, type StoredNovelty } from "../novelty/novelty.js";
+import { nearestRows } from "../prototypes/prototypes.js";
+import type { BackgroundWork } from "./background-work.js";
 
 /** What labels are asked for. */
 export type PredictionOptions = Pick<EmbedOptions, "threshold" | "classifier" | "uncertainty">;
@@ -50,7 +56,7 @@ export async function predictCells(
   stored: StoredModel,
   cells: EmbeddedCells,
   options: PredictionOptions,
-  side: SideWork,
+  background: BackgroundWork,
 ): Promise<Predictions> {
   const { threshold = "auto", classifier = "head", uncertainty = "probability" } = options;
   if (classifier !== "head" && classifier !== "prototype")
@@ -62,8 +68,8 @@ export async function predictCells(
     );
   const { json, tensors } = stored;
   const asked = { threshold, classifier, uncertainty };
-  const around = surroundings(json.genes.length, cells, json.head?.levels ?? [], side);
-  const umap = json.landmarks ? placing(cells.latent, json.model.latent_dim, side) : async () => null;
+  const around = surroundings(json.genes.length, cells, json.head?.levels ?? [], background);
+  const umap = json.landmarks ? placing(cells.latent, json.model.latent_dim, background) : async () => null;
   const unlabelled = tensors.get("unlabeled_prototypes");
   const clusters = unlabelled ? nearestRows(cells.latent, unlabelled.data, json.model.latent_dim) : null;
   const predictions: LevelPrediction[] = [];
@@ -113,7 +119,7 @@ function clusterNovelty(
   });
 }
 
-/** Cells that are placed together: what is copied to the side at once. */
+/** Cells that are placed together: what is copied to the background thread at once. */
 const placedTogether = 1 << 16;
 /** Share of the cells that is placed beside; the rest by whoever waits for them in the end. */
 const placedBeside = 5 / 6;
@@ -123,15 +129,17 @@ const placedBeside = 5 / 6;
  * @param latent - (N, D)
  * @returns what goes on when they are wanted
  */
-function placing(latent: Float32Array, D: number, side: SideWork): () => Promise<Float32Array> {
+function placing(latent: Float32Array, D: number, background: BackgroundWork): () => Promise<Float32Array> {
   const N = latent.length / D;
-  const beside = side.isBeside ? Math.floor(placedBeside * N) : 0;
+  const beside = background.isBeside ? Math.floor(placedBeside * N) : 0;
   const parts: Promise<Float32Array>[] = [];
   for (let from = 0; from < beside; from += placedTogether)
-    parts.push(side.compute("place", latent.slice(from * D, Math.min(beside, from + placedTogether) * D)));
+    parts.push(
+      background.compute("place", latent.slice(from * D, Math.min(beside, from + placedTogether) * D)),
+    );
   return async () => {
     const umap = new Float32Array(2 * N);
-    umap.set(side.computeHere("place", latent.subarray(beside * D)), 2 * beside);
+    umap.set(background.computeHere("place", latent.subarray(beside * D)), 2 * beside);
     for (const [i, part] of parts.entries()) umap.set(await part, 2 * placedTogether * i);
     return umap;
   };
@@ -148,14 +156,14 @@ function surroundings(
   genes: number,
   { latent, compared, conditions }: EmbeddedCells,
   levels: readonly HeadLevel[],
-  side: SideWork,
+  background: BackgroundWork,
 ): Surroundings | null {
   if (!compared || !levels.some(({ novelty }) => novelty)) return null;
   const n = compared.cells.length;
   const N = conditions.length;
   return {
-    near: side.compute("queryNeighbors", compared.rows, genes, wantedNeighbors(n)),
-    nearest: n === N ? null : side.compute("nearestCompared", latent, compared.cells, N),
+    near: background.compute("queryNeighbors", compared.rows, genes, wantedNeighbors(n)),
+    nearest: n === N ? null : background.compute("nearestCompared", latent, compared.cells, N),
   };
 }
 

@@ -2,9 +2,9 @@
 // Source: De Donno et al. 2023, Methods ("Reference mapping": a labelled query extends the reference by its
 // new cell types).
 import type { AnnData } from "../anndata/anndata.js";
-import type { ModelJson } from "../model/checkpoint.js";
-import type { EmbedOptions, Note } from "../config.js";
-import { ScPoliError } from "../errors.js";
+import type { ModelJson } from "../model/stored-model.js";
+import type { EmbedOptions, Note } from "../contract/options.js";
+import { ScPoliError } from "../contract/errors.js";
 import { checkGroups } from "../data/key-columns.js";
 import { readLabels, type Labels } from "../data/labels.js";
 import { renameLabels, type NameMapReport } from "../data/name-maps.js";

@@ -4,8 +4,8 @@ import type { AnnData } from "../anndata/anndata.js";
 import type { Matrix } from "../anndata/matrix.js";
 import { readAhead, type BlockReader } from "../anndata/read-ahead.js";
 import { noteCellxgene } from "../data/cellxgene.js";
-import { prototypeLossOf, type StoredModel } from "../model/checkpoint.js";
-import { defaults, type EmbedOptions, type MapOptions, type Note } from "../config.js";
+import { prototypeLossOf, type StoredModel } from "../model/stored-model.js";
+import { defaults, type EmbedOptions, type MapOptions, type Note } from "../contract/options.js";
 import { Combinations } from "../data/combinations.js";
 import { countsFrom, firstPlace, takenPlace, type CountsPlace } from "../data/count-places.js";
 import { peaks } from "../data/feature-types.js";
@@ -14,18 +14,12 @@ import { emptyScores, encodedRows, Encoder, networkOptions, type CellPositions }
 import { sumDuplicates } from "../data/derived-counts.js";
 import { createEngine } from "../engine/create.js";
 import type { Engine } from "../engine/engine.js";
-import { ScPoliError } from "../errors.js";
+import { ScPoliError } from "../contract/errors.js";
 import { matchGeneNames } from "../data/gene-names.js";
-import {
-  addQueryTypes,
-  addUnlabeledPrototypes,
-  clusteringOf,
-  storedPrototypes,
-  unlabeledCells,
-  unlabeledLossOf,
-} from "../model/growth.js";
-import { headRows, HeadScorer } from "../model/head.js";
-import { rowsOf } from "../model/neighbors.js";
+import { addQueryTypes, addUnlabeledPrototypes, storedPrototypes } from "../prototypes/growth.js";
+import { clusteringOf, unlabeledCells, unlabeledLossOf } from "../prototypes/unlabeled.js";
+import { headRows, HeadScorer } from "../labels/head.js";
+import { rowsOf } from "../graph/neighbors.js";
 import { alignGenes, checkCoverage, type GeneAlignment } from "../data/genes.js";
 import { joinMetadata, metadataOfConditions } from "../data/sample-metadata.js";
 import { checkValueKeys, readQueryConditions } from "../data/condition-values.js";
@@ -37,7 +31,7 @@ import { writtenOut } from "../data/count-source.js";
 import { fillMinibatch, minibatchCapacity, noteSplit, type Dataset } from "../data/minibatches.js";
 import { renameGenes, type NameMapReport } from "../data/name-maps.js";
 import { Network } from "../model/network.js";
-import { levelPrototypes } from "../model/type-cross-entropy.js";
+import { levelPrototypes } from "../prototypes/type-cross-entropy.js";
 import { checkUnlabeledLoss, planOptimization } from "../training/optimization.js";
 import { readQueryLabels, type QueryLabels } from "./query-labels.js";
 import {

@@ -3,15 +3,15 @@
 // they are all that trains. Source: De Donno et al. 2023, Methods ("Reference mapping"). Differs: starting
 // rows are those of the reference's conditions that explain the query best, not random ones; rows and columns
 // of the reference receive neither gradient nor weight decay (docs/explanation/differences.md).
-import type { ModelJson, StoredModel, StoredTensor } from "../model/checkpoint.js";
+import type { ModelJson, StoredModel, StoredTensor } from "../model/stored-model.js";
 import { Combinations } from "../data/combinations.js";
-import type { MapOptions } from "../config.js";
+import type { MapOptions } from "../contract/options.js";
 import type { Parameter } from "../engine/engine.js";
 import type { Conditions } from "../data/labels.js";
 import { fillMinibatch, type Dataset } from "../data/minibatches.js";
 import type { Network } from "../model/network.js";
 import { conditionKeyOf } from "../model/parameters.js";
-import { Random } from "../random.js";
+import { Random } from "../numerics/random.js";
 
 /** How a condition of the query enters the model. */
 export interface ConditionTreatment {

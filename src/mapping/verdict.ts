@@ -1,10 +1,11 @@
 // A verdict on a mapping, as a traffic light with its reasons: do the genes, the depth and the positions of
 // the query's cells look like the reference's? Each reason compares one number with the same number of the
 // reference's own cells. Thresholds: docs/explanation/mapping.md.
-import type { StoredModel } from "../model/checkpoint.js";
-import { quantile, unlikeReference } from "../model/classify.js";
-import { Landmarks } from "../model/landmarks.js";
-import { nearestNeighbors, rowsOf } from "../model/neighbors.js";
+import type { StoredModel } from "../model/stored-model.js";
+import { unlikeReference } from "../labels/classify.js";
+import { quantile } from "../numerics/quantile.js";
+import { Landmarks } from "../prototypes/landmarks.js";
+import { nearestNeighbors, rowsOf } from "../graph/neighbors.js";
 import type { Predictions } from "./predictions.js";
 
 /** Outcome of a check, as a traffic light. */

@@ -2,10 +2,10 @@
 import { NewTable, StructuredArray, type NewUns } from "../anndata/elements.js";
 import { writeCopy } from "../anndata/write.js";
 import type { AnnData } from "../anndata/anndata.js";
-import type { Note } from "../config.js";
-import { ScPoliError } from "../errors.js";
-import type { Rows } from "../tables.js";
-import { version } from "../version.js";
+import type { Note } from "../contract/options.js";
+import { ScPoliError } from "../contract/errors.js";
+import type { Rows } from "../anndata/tables.js";
+import { version } from "../contract/version.js";
 import type { Markers } from "./markers.js";
 
 /** Options of the table of markers. */

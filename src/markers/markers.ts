@@ -3,13 +3,13 @@
 // Source: Wilcoxon 1945, Mann and Whitney 1947; what is reported, and how, is that of scanpy's
 // rank_genes_groups(method="wilcoxon", tie_correct=True).
 import type { AnnData } from "../anndata/anndata.js";
-import type { RunSettings } from "../config.js";
+import type { RunSettings } from "../contract/options.js";
 import type { CountsPlace } from "../data/count-places.js";
 import { expressionBlocks, findExpression } from "../data/expression-blocks.js";
 import { geneSymbols } from "../data/gene-symbols.js";
 import { factorize, selectedCells, type Factor } from "../data/labels.js";
-import { ScPoliError } from "../errors.js";
-import { checkOptionNames, runSettingNames, type OptionNames } from "../option-names.js";
+import { ScPoliError } from "../contract/errors.js";
+import { checkOptionNames, runSettingNames, type OptionNames } from "../contract/option-names.js";
 import { loadDistributions, type Distributions } from "../statistics/distributions.js";
 import { benjaminiHochberg } from "../statistics/multiple-testing.js";
 import { bytesPerEntry, GeneColumns } from "./gene-columns.js";

@@ -2,7 +2,7 @@
 // the forward pass read upwards. Source: De Donno et al. 2023, Methods ("scPoli"); layers as in scArches'
 // Encoder and Decoder. Shapes: cond (B, E), hidden (B, H), mean, logVar, noise, z (B, D); the gradient of w
 // is dw.
-import type { ModelOptions } from "../config.js";
+import type { ModelOptions } from "../contract/options.js";
 import type {
   Activation,
   Engine,

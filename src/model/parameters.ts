@@ -10,10 +10,10 @@ import {
   type Defaults,
   type ModelOptions,
   type ReconLoss,
-} from "../config.js";
+} from "../contract/options.js";
 import type { ParameterOptions, Role } from "../engine/engine.js";
-import { ScPoliError } from "../errors.js";
-import { Random } from "../random.js";
+import { ScPoliError } from "../contract/errors.js";
+import { Random } from "../numerics/random.js";
 
 /** Sizes that the data give. */
 export interface ModelSizes {

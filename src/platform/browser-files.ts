@@ -30,7 +30,7 @@
  */
 import { Zip, ZipDeflate, ZipPassThrough } from "fflate";
 import { unzip, type ZipEntry } from "unzipit";
-import { ScPoliError } from "../errors.js";
+import { ScPoliError } from "../contract/errors.js";
 import { readBlob, StoredFile } from "./stored-file.js";
 import { filesBelow, find, namesOf, placeOf, VirtualFolder } from "./virtual-folder.js";
 

@@ -3,7 +3,7 @@
 //
 // Every error is a ScPoliError: kind "file" where something cannot be read, "output" where it cannot be
 // written.
-import { ScPoliError, type ErrorKind } from "../errors.js";
+import { ScPoliError, type ErrorKind } from "../contract/errors.js";
 import type { DirectFile } from "./direct-file.js";
 import { describeFileError, noFile, type FileStatus } from "./file-errors.js";
 import { readBlob, StoredFile } from "./stored-file.js";
@@ -15,9 +15,14 @@ export { countReads } from "./hdf5.js";
 export { abandonHdf5, loadHdf5 } from "./hdf5-browser.js";
 export type { DirectFile } from "./direct-file.js";
 export { noFile, type FileStatus } from "./file-errors.js";
-export type { Caller } from "./caller.js";
-export type { Giver } from "./giver.js";
-export { answerCalls, giveItems, startCaller, startGiver } from "./giver-browser.js";
+export type { RequestWorker } from "./request-worker.js";
+export type { Producer } from "./producer.js";
+export {
+  answerRequests,
+  produceItems,
+  startRequestWorker,
+  startProducer,
+} from "./background-threads-browser.js";
 export type { Threads } from "./threads.js";
 export { canShareMemory, startThreads } from "./threads-browser.js";
 

@@ -3,7 +3,7 @@ import { createHash } from "node:crypto";
 import { createReadStream } from "node:fs";
 import { homedir } from "node:os";
 import { join } from "node:path";
-import { ScPoliError } from "../errors.js";
+import { ScPoliError } from "../contract/errors.js";
 
 /** SHA-256 of a file, in lower-case hexadecimal digits. @throws ScPoliError "file" where it cannot be read */
 export async function sha256OfFile(path: string): Promise<string> {

@@ -1,5 +1,5 @@
 // Failed file operations in words: what is the same under Node and in a browser.
-import { ScPoliError, type ErrorKind } from "../errors.js";
+import { ScPoliError, type ErrorKind } from "../contract/errors.js";
 
 export interface FileStatus {
   readonly kind: "file" | "folder" | OtherKind;

@@ -4,7 +4,7 @@ import { request as plainRequest, type IncomingMessage, type RequestOptions } fr
 import { request as secureRequest } from "node:https";
 import { connect } from "node:tls";
 import type { Duplex } from "node:stream";
-import { ScPoliError } from "../errors.js";
+import { ScPoliError } from "../contract/errors.js";
 
 export interface HttpAnswer {
   readonly status: number;

@@ -22,7 +22,7 @@ import { availableParallelism, hostname, totalmem } from "node:os";
 import { basename, dirname, join, resolve, sep } from "node:path";
 import { fileURLToPath } from "node:url";
 import { createGunzip } from "node:zlib";
-import { ScPoliError, type ErrorKind } from "../errors.js";
+import { ScPoliError, type ErrorKind } from "../contract/errors.js";
 import { describeFileError, errorCode, noFile, type FileStatus } from "./file-errors.js";
 
 export type { Hdf5, LoadedHdf5 } from "./hdf5.js";
@@ -33,9 +33,14 @@ export { openDirect } from "./direct-file-node.js";
 export { noFile, type FileStatus } from "./file-errors.js";
 export { httpGet, type HttpAnswer } from "./http-node.js";
 export { cacheFolder, sha256OfFile } from "./digest-node.js";
-export type { Caller } from "./caller.js";
-export type { Giver } from "./giver.js";
-export { answerCalls, giveItems, startCaller, startGiver } from "./giver-node.js";
+export type { RequestWorker } from "./request-worker.js";
+export type { Producer } from "./producer.js";
+export {
+  answerRequests,
+  produceItems,
+  startRequestWorker,
+  startProducer,
+} from "./background-threads-node.js";
 export { openInBrowser, serveFolder, type ServedFolder } from "./server-node.js";
 export type { Threads } from "./threads.js";
 export { canShareMemory, startThreads } from "./threads-node.js";

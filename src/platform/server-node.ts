@@ -4,7 +4,7 @@ import { createReadStream } from "node:fs";
 import { stat } from "node:fs/promises";
 import { createServer, type ServerResponse } from "node:http";
 import { extname, join, normalize } from "node:path";
-import { ScPoliError } from "../errors.js";
+import { ScPoliError } from "../contract/errors.js";
 
 export interface ServedFolder {
   readonly url: string;

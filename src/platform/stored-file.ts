@@ -4,7 +4,7 @@
 // So a copy of a file takes no memory and no time, and what is added to it only its own pages. Reading is
 // synchronous, as HDF5 needs it: FileReaderSync, which browsers have in workers only. Positions are numbers
 // up to 2^53: files are not bounded by what 32 bits can address.
-import { ScPoliError } from "../errors.js";
+import { ScPoliError } from "../contract/errors.js";
 import { FileReader } from "./worker-scope.js";
 
 const pageBytes = 1 << 16;

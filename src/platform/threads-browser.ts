@@ -1,6 +1,6 @@
 // Threads of the wasm engine in a browser: as under Node (threads-node.ts), where the page is cross-origin
 // isolated.
-import { ScPoliError } from "../errors.js";
+import { ScPoliError } from "../contract/errors.js";
 import type { Threads, ThreadTask } from "./threads.js";
 
 /** Whether memory can be given to other threads: where the page is cross-origin isolated. */

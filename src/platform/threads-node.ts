@@ -1,7 +1,7 @@
 // Worker threads under Node for the wasm engine: each holds one instance of the kernels on the shared memory
 // and stays inside it until it is stopped.
 import { Worker } from "node:worker_threads";
-import { ScPoliError } from "../errors.js";
+import { ScPoliError } from "../contract/errors.js";
 import { execArgv, moduleExtension } from "./module-kind-node.js";
 import type { Threads, ThreadTask } from "./threads.js";
 

@@ -1,7 +1,7 @@
-// The modules of the threads that work for others, in a browser. Each address is written out beside its
+// The modules of background threads, in a browser. Each address is written out beside its
 // Worker: so bundlers find it. A module that such a thread itself imports must not import this one: bundlers
 // refuse a worker that would start itself.
-import { useWorkThreads } from "./giver-browser.js";
+import { useWorkThreads } from "./background-threads-browser.js";
 
 /** To be called by what a user's code imports. */
 export function provideWorkThreads(): void {
@@ -10,7 +10,7 @@ export function provideWorkThreads(): void {
       new Worker(new URL("../anndata/read-ahead-thread.js", import.meta.url), { type: "module" }),
     "streamed-counts": () =>
       new Worker(new URL("../data/streamed-counts-thread.js", import.meta.url), { type: "module" }),
-    "side-work": () =>
-      new Worker(new URL("../mapping/side-work-thread.js", import.meta.url), { type: "module" }),
+    "background-work": () =>
+      new Worker(new URL("../mapping/background-work-thread.js", import.meta.url), { type: "module" }),
   });
 }

@@ -1,3 +1,3 @@
-// Under Node the threads that work for others are found without help: giver-node.ts knows their modules.
+// Under Node background threads are found without help: background-threads-node.ts knows their modules.
 
 export function provideWorkThreads(): void {}

@@ -1,4 +1,4 @@
-// The interactive view of the cells: what viewer/viewer.ts draws, and its controls and explanations as HTML.
+// The interactive view of the cells: what report/viewer/viewer.ts draws, and its controls and explanations as HTML.
 import { groupColour, missingColour, rampColour } from "../plots/palette.js";
 import { escapeText } from "../plots/svg.js";
 import type { QueryCells, ReferenceCells } from "./cells.js";

@@ -5,10 +5,10 @@ import type { UnsDict, UnsValue } from "../anndata/reader.js";
 import { factorize } from "../data/labels.js";
 import { isUnlabeled } from "../data/missing-values.js";
 import { spelledAs } from "../data/same-names.js";
-import { ScPoliError } from "../errors.js";
-import type { StoredModel } from "../model/checkpoint.js";
-import { classify } from "../model/classify.js";
-import { Landmarks } from "../model/landmarks.js";
+import { ScPoliError } from "../contract/errors.js";
+import type { StoredModel } from "../model/stored-model.js";
+import { classify } from "../labels/classify.js";
+import { Landmarks } from "../prototypes/landmarks.js";
 import type { ClusterSummary } from "../mapping/mapping.js";
 import type { Verdict } from "../mapping/verdict.js";
 

@@ -1,16 +1,16 @@
 // Expression of chosen genes in what a report shows: cells of the query, landmarks of the reference where its
 // file is at hand, and samples.
 import type { AnnData } from "../anndata/anndata.js";
-import type { EmbedOptions, Note } from "../config.js";
+import type { EmbedOptions, Note } from "../contract/options.js";
 import { factorize } from "../data/labels.js";
 import { spelledAs } from "../data/same-names.js";
-import { NearestRows } from "../engine/nearest.js";
-import { ScPoliError } from "../errors.js";
-import { readExpression } from "../expression.js";
+import { NearestRows } from "../kernel-modules/nearest.js";
+import { ScPoliError } from "../contract/errors.js";
+import { readExpression } from "../api/expression.js";
 import { embedCells } from "../mapping/query.js";
-import type { StoredModel } from "../model/checkpoint.js";
-import { Landmarks } from "../model/landmarks.js";
-import { listCentres } from "../model/neighbors.js";
+import type { StoredModel } from "../model/stored-model.js";
+import { Landmarks } from "../prototypes/landmarks.js";
+import { listCentres } from "../graph/neighbors.js";
 import type { SampleAnalysis } from "../samples/analysis.js";
 import { geneMeans } from "../samples/sample-plots.js";
 import type { Groups, QueryCells } from "./cells.js";

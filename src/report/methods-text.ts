@@ -1,8 +1,8 @@
 // The text to paste into Methods, with citations, from what was really done.
-import type { StoredModel } from "../model/checkpoint.js";
+import type { StoredModel } from "../model/stored-model.js";
 import { hasTheta } from "../model/parameters.js";
 import { escapeText } from "../plots/svg.js";
-import { version } from "../version.js";
+import { version } from "../contract/version.js";
 import type { QueryCells } from "./cells.js";
 
 const likelihoods = {

@@ -2,7 +2,7 @@
 // by cell type.
 import type { Evaluation } from "../evaluation/evaluate.js";
 import { metricTitles, type MetricName } from "../evaluation/metrics.js";
-import { ScPoliError } from "../errors.js";
+import { ScPoliError } from "../contract/errors.js";
 import { heatMap } from "../plots/charts.js";
 import { factsHtml } from "./sections.js";
 import { figure, figures, foldedTable } from "./html.js";

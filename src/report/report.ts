@@ -1,12 +1,12 @@
 // The report: a model, a mapped file or both as one self-contained HTML file. The same input gives the same
 // bytes.
 import type { AnnData } from "../anndata/anndata.js";
-import type { EmbedOptions, Note, RunSettings } from "../config.js";
-import type { StoredModel } from "../model/checkpoint.js";
-import { checkOptionNames, runSettingNames, type OptionNames } from "../option-names.js";
+import type { EmbedOptions, Note, RunSettings } from "../contract/options.js";
+import type { StoredModel } from "../model/stored-model.js";
+import { checkOptionNames, runSettingNames, type OptionNames } from "../contract/option-names.js";
 import { escapeText } from "../plots/svg.js";
 import type { SampleAnalysis } from "../samples/analysis.js";
-import { version } from "../version.js";
+import { version } from "../contract/version.js";
 import { cellViewData, cellViewHtml } from "./cell-view.js";
 import { queryCells, referenceCells, type QueryCells, type ReferenceCells } from "./cells.js";
 import { geneHtml } from "./gene-section.js";

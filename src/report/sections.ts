@@ -1,6 +1,6 @@
 // The parts of a report that are about cells and training: facts, verdict, composition, label transfer,
 // uncertainty, training curves.
-import type { EpochLosses } from "../config.js";
+import type { EpochLosses } from "../contract/options.js";
 import { barChart, heatMap, histogram, lineChart, type Series } from "../plots/charts.js";
 import { groupColour } from "../plots/palette.js";
 import { escapeText, type Plot } from "../plots/svg.js";

@@ -2,13 +2,13 @@
 import type { AnnData } from "../anndata/anndata.js";
 import { blocks, type SparseRows } from "../anndata/matrix.js";
 import { writeH5ad } from "../anndata/write.js";
-import { checkWhole, type RunSettings } from "../config.js";
-import { readAnnotations } from "../convert.js";
+import { checkWhole, type RunSettings } from "../contract/options.js";
+import { readAnnotations } from "../api/convert.js";
 import { Combinations } from "../data/combinations.js";
 import { findCounts } from "../data/count-places.js";
 import { readConditions } from "../data/labels.js";
-import { ScPoliError } from "../errors.js";
-import { Random } from "../random.js";
+import { ScPoliError } from "../contract/errors.js";
+import { Random } from "../numerics/random.js";
 
 export interface CutOptions extends Pick<RunSettings, "seed" | "onNote" | "onProgress" | "signal"> {
   readonly shards: number;

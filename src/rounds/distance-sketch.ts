@@ -2,9 +2,9 @@
 // the nearest prototype, and how likely their labels are under each of a few widths of the probability. Both
 // are sums over cells.
 import { typesOf } from "../data/minibatches.js";
-import type { LevelCalibration } from "../model/classify.js";
-import { minkowski } from "../model/prototypes.js";
-import type { Tensor } from "../model/safetensors.js";
+import type { LevelCalibration } from "../model/stored-model.js";
+import { minkowski } from "../prototypes/prototypes.js";
+import type { Tensor } from "../storage/safetensors.js";
 import { countValue, emptyHistogram, histogramBins, histogramQuantile } from "./histogram.js";
 import { doubles } from "./packed-file.js";
 import type { RoundsPlan } from "./plan.js";

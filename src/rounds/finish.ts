@@ -1,10 +1,10 @@
 // The end of a training in rounds: the chosen weights and the shards' summaries become a model like one of
 // `train`.
-import type { RunSettings } from "../config.js";
+import type { RunSettings } from "../contract/options.js";
 import { CountsInMemory } from "../data/count-source.js";
 import { byCodePoint, type Conditions } from "../data/labels.js";
 import type { Dataset } from "../data/minibatches.js";
-import { ScPoliError } from "../errors.js";
+import { ScPoliError } from "../contract/errors.js";
 import {
   formatVersion,
   storedOptions,
@@ -13,15 +13,16 @@ import {
   type ModelJson,
   type StoredModel,
   type StoredTensor,
-} from "../model/checkpoint.js";
-import { calibrate, type LevelCalibration } from "../model/classify.js";
-import { calibrationOfSpreads } from "../model/growth.js";
-import { headTakes } from "../model/head.js";
-import { makeLandmarks } from "../model/landmarks.js";
-import type { Prototypes } from "../model/prototypes.js";
+  type LevelCalibration,
+} from "../model/stored-model.js";
+import { calibrate } from "../labels/classify.js";
+import { calibrationOfSpreads } from "../prototypes/growth.js";
+import { headTakes } from "../labels/head.js";
+import { makeLandmarks } from "../prototypes/landmarks.js";
+import type { Prototypes } from "../prototypes/prototypes.js";
 import { unitsOf } from "../training/donors.js";
-import { notCalibrated, trainHead } from "../training/head-training.js";
-import { version } from "../version.js";
+import { notCalibrated, trainHead } from "../labels/head-training.js";
+import { version } from "../contract/version.js";
 import { calibrationOfSketch } from "./distance-sketch.js";
 import { histogramQuantile } from "./histogram.js";
 import { tensorOf, type PackedFile } from "./packed-file.js";

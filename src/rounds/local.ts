@@ -1,11 +1,11 @@
 // One round of one shard: steps of Adam from the shared weights over the shard's own cells. What it hands out:
 // its weights, its losses, and sums of its cells' positions by cell type. A function of plan, state, cells and
 // the moments that the shard kept, so that a job that died is simply run again.
-import type { RunSettings } from "../config.js";
-import { ScPoliError } from "../errors.js";
-import { isRepeated, type Prototypes } from "../model/prototypes.js";
-import type { Tensor } from "../model/safetensors.js";
-import { Random } from "../random.js";
+import type { RunSettings } from "../contract/options.js";
+import { ScPoliError } from "../contract/errors.js";
+import { isRepeated, type Prototypes } from "../prototypes/prototypes.js";
+import type { Tensor } from "../storage/safetensors.js";
+import { Random } from "../numerics/random.js";
 import { doubles, floats, tensorOf, type PackedFile } from "./packed-file.js";
 import type { RoundsPlan, StoredPlan } from "./plan.js";
 import type { OpenShard } from "./shard.js";

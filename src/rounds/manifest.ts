@@ -1,7 +1,7 @@
 // What a file of a training in rounds holds, for the people who decide whether it may leave their institution.
 import { readFile, sha256 } from "#platform";
-import { readSafetensors } from "../model/safetensors.js";
-import { ScPoliError } from "../errors.js";
+import { readSafetensors } from "../storage/safetensors.js";
+import { ScPoliError } from "../contract/errors.js";
 
 /** One array or entry of a file. */
 export interface ManifestEntry {
@@ -51,8 +51,7 @@ export async function readManifest(path: string): Promise<Manifest> {
   const bytes = await readFile(path);
   const tensors = readSafetensors(bytes, path);
   const text = tensors.get("json");
-  const json =
-    text && (JSON.parse(new TextDecoder().decode(text.data)) as Record<string, unknown>);
+  const json = text && (JSON.parse(new TextDecoder().decode(text.data)) as Record<string, unknown>);
   if (typeof json?.["kind"] !== "string")
     throw new ScPoliError("model", `${path} is no file of a training in rounds.`, { path });
   const arrays = [...tensors].filter(([name]) => name !== "json");

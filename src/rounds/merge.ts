@@ -1,15 +1,15 @@
 // The end of a round: the shards' weights become one state. Shards weigh by their training cells, rows of a
 // condition by the cells that each shard has of it; sums run over the shards in the order of their names, so
 // that the state does not depend on who finished first.
-import type { EpochLosses, LossTerms } from "../config.js";
+import type { EpochLosses, LossTerms } from "../contract/options.js";
 import { byCodePoint } from "../data/labels.js";
-import { ScPoliError } from "../errors.js";
-import type { StoredTensor } from "../model/checkpoint.js";
+import { ScPoliError } from "../contract/errors.js";
+import type { StoredTensor } from "../model/stored-model.js";
 import { conditionKeyOf } from "../model/parameters.js";
-import { observe, type EarlyStoppingState } from "../training/optimization.js";
+import { observe } from "../training/optimization.js";
+import type { EarlyStoppingState } from "../storage/training-checkpoint.js";
 import { metricOf } from "../training/trainer.js";
-import type { ResultJson } from "./local.js";
-import { stepWeights } from "./local.js";
+import { type ResultJson, stepWeights } from "./local.js";
 import { tensorOf, type PackedFile } from "./packed-file.js";
 import { allRounds, type RoundsPlan, type StoredPlan } from "./plan.js";
 import { partOf, shardParts } from "./shard.js";

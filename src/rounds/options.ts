@@ -1,5 +1,5 @@
 // Options of a training in rounds.
-import type { CountsOptions, OptimizationOptions, RunSettings, TrainOptions } from "../config.js";
+import type { CountsOptions, OptimizationOptions, RunSettings, TrainOptions } from "../contract/options.js";
 
 /** How the shared weights move after a round. */
 export type OuterStep =

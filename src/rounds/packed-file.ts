@@ -1,8 +1,8 @@
 // The files that a training in rounds is made of: named tensors and one JSON object, as safetensors, which
 // Python reads too. A file is written whole or not at all, and says what it was computed from.
 import { fileStatus, readFile, sha256, writeFile } from "#platform";
-import { ScPoliError } from "../errors.js";
-import { readSafetensors, writeSafetensors, type Tensor } from "../model/safetensors.js";
+import { ScPoliError } from "../contract/errors.js";
+import { readSafetensors, writeSafetensors, type Tensor } from "../storage/safetensors.js";
 
 /** What a file of a training in rounds holds. */
 export type FileKind = "survey" | "state" | "result" | "moments" | "summary";

@@ -7,14 +7,14 @@ import {
   type ModelOptions,
   type Note,
   type ReconLoss,
-} from "../config.js";
+} from "../contract/options.js";
 import { byCodePoint } from "../data/labels.js";
 import type { SampleMetadata } from "../data/sample-metadata.js";
 import { addRanking, bestGenes, emptyRanking } from "../data/variable-genes.js";
-import { ScPoliError } from "../errors.js";
+import { ScPoliError } from "../contract/errors.js";
 import { modelOptions, type ModelSizes } from "../model/parameters.js";
 import { planOptimization, type OptimizationPlan } from "../training/optimization.js";
-import { version } from "../version.js";
+import { version } from "../contract/version.js";
 import type { OuterStep, RoundsOptions } from "./options.js";
 import type { Reading, Survey } from "./survey.js";
 

@@ -1,6 +1,6 @@
 // Where the files of a training in rounds lie, and its plan.
 import { joinPath, makeFolder, readText, sha256, writeFile } from "#platform";
-import { ScPoliError } from "../errors.js";
+import { ScPoliError } from "../contract/errors.js";
 import type { RoundsPlan, StoredPlan } from "./plan.js";
 
 /** Paths inside the folder of a run. What a site hands out lies in `exchange`, what it keeps in `kept`. */

@@ -1,5 +1,5 @@
 // The weights of the finished model.
-import type { StoredTensor } from "../model/checkpoint.js";
+import type { StoredTensor } from "../model/stored-model.js";
 
 /** The longest row of an embedding that no engine scales again at look-up. */
 const longestRow = 1 - 2e-6;

@@ -1,6 +1,6 @@
 // The network of one shard's job: the shared weights with the rows of the shard's own conditions, and the
 // passes over its cells.
-import type { RunSettings } from "../config.js";
+import type { RunSettings } from "../contract/options.js";
 import type { CountRows } from "../data/count-source.js";
 import {
   fillMinibatch,
@@ -11,12 +11,12 @@ import {
 } from "../data/minibatches.js";
 import { createEngine } from "../engine/create.js";
 import type { Engine, Losses, Program } from "../engine/engine.js";
-import { ScPoliError } from "../errors.js";
-import type { StoredTensor } from "../model/checkpoint.js";
+import { ScPoliError } from "../contract/errors.js";
+import type { StoredTensor } from "../model/stored-model.js";
 import { Network } from "../model/network.js";
-import type { Prototypes } from "../model/prototypes.js";
-import { balancedPrototypes, TypeCrossEntropy } from "../model/type-cross-entropy.js";
-import { Random, hash32 } from "../random.js";
+import type { Prototypes } from "../prototypes/prototypes.js";
+import { balancedPrototypes, TypeCrossEntropy } from "../prototypes/type-cross-entropy.js";
+import { Random, hash32 } from "../numerics/random.js";
 import type { RoundsPlan } from "./plan.js";
 import { sliced, type OpenShard } from "./shard.js";
 

@@ -1,13 +1,13 @@
 // A shard as the rounds see it: its cells in codes of its own conditions, whose rows of the model's tables are
 // all that a job holds of them.
 import type { AnnData } from "../anndata/anndata.js";
-import type { RunSettings } from "../config.js";
+import type { RunSettings } from "../contract/options.js";
 import { alignGenes } from "../data/genes.js";
 import { openCounts } from "../data/memory.js";
 import type { Dataset } from "../data/minibatches.js";
-import { ScPoliError } from "../errors.js";
+import { ScPoliError } from "../contract/errors.js";
 import { conditionKeyOf, parameterShapes, type ModelSizes } from "../model/parameters.js";
-import type { StoredTensor } from "../model/checkpoint.js";
+import type { StoredTensor } from "../model/stored-model.js";
 import { planSizes, type PlannedShard, type RoundsPlan } from "./plan.js";
 import { findShardCounts, readShardCells } from "./survey.js";
 

@@ -1,14 +1,15 @@
 // The shared state of a training in rounds: weights and prototypes after a round, the course of the losses, and
 // where early stopping stands.
-import type { EpochLosses } from "../config.js";
-import type { StoredTensor } from "../model/checkpoint.js";
+import type { EpochLosses } from "../contract/options.js";
+import type { StoredTensor } from "../model/stored-model.js";
 import { initialValues, parameterShapes } from "../model/parameters.js";
-import type { Tensor } from "../model/safetensors.js";
-import { startEarlyStopping, type EarlyStoppingState } from "../training/optimization.js";
+import type { Tensor } from "../storage/safetensors.js";
+import { startEarlyStopping } from "../training/optimization.js";
+import { type EarlyStoppingState } from "../storage/training-checkpoint.js";
 import { floats, type PackedFile } from "./packed-file.js";
 import { planSizes, type RoundsPlan } from "./plan.js";
 import { planShapes } from "./shard.js";
-import { ScPoliError } from "../errors.js";
+import { ScPoliError } from "../contract/errors.js";
 
 /** What a merge took in. */
 export interface MergedShard {

@@ -1,6 +1,6 @@
 // How far a training in rounds is, from the files in its folder.
 import { fileStatus, listFolder, modifiedAt } from "#platform";
-import type { EpochLosses } from "../config.js";
+import type { EpochLosses } from "../contract/options.js";
 import { chosenRound } from "./merge.js";
 import { readPacked } from "./packed-file.js";
 import { allRounds, type RoundsPlan } from "./plan.js";

@@ -2,9 +2,9 @@
 // computes, and writes one file under its final name; run again, it writes the same bytes.
 import { fileStatus, listFolder, makeFolder } from "#platform";
 import { AnnData } from "../anndata/anndata.js";
-import type { Note, RunSettings } from "../config.js";
-import { ScPoliError } from "../errors.js";
-import type { StoredModel } from "../model/checkpoint.js";
+import type { Note, RunSettings } from "../contract/options.js";
+import { ScPoliError } from "../contract/errors.js";
+import type { StoredModel } from "../model/stored-model.js";
 import { finishRounds, type SummaryFile } from "./finish.js";
 import { checkMoments, goesOn, trainShard, type MomentsJson, type ResultJson } from "./local.js";
 import { chosenRound, mergeRound, type ResultFile } from "./merge.js";

@@ -1,13 +1,13 @@
 // The last look at a shard, under the weights of the finished model: sums for prototypes and their spread,
 // histograms for the calibration, and a sample of its cells for head, unknown cells and landmarks. Between
 // institutions there is no sample: nothing has a row per cell.
-import type { RunSettings } from "../config.js";
+import type { RunSettings } from "../contract/options.js";
 import type { CountRows } from "../data/count-source.js";
 import { typesOf } from "../data/minibatches.js";
 import { sampleRareFirst } from "../data/sampling.js";
 import type { Minibatch } from "../engine/engine.js";
-import type { Tensor } from "../model/safetensors.js";
-import { Random } from "../random.js";
+import type { Tensor } from "../storage/safetensors.js";
+import { Random } from "../numerics/random.js";
 import { countDistances } from "./distance-sketch.js";
 import { countValue, emptyHistogram, histogramBins } from "./histogram.js";
 import { doubles, floats, wholes } from "./packed-file.js";

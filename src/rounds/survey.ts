@@ -1,8 +1,7 @@
 // A survey of a shard: what the plan of a training in rounds needs to know of its cells, in one pass over
 // them. Surveys merge: the plan is the same whatever their order.
-import type { AnnData } from "../anndata/anndata.js";
-import { uniqueNames } from "../anndata/anndata.js";
-import { checkWhole, defaults, type AtacCounts, type Note } from "../config.js";
+import { type AnnData, uniqueNames } from "../anndata/anndata.js";
+import { checkWhole, defaults, type AtacCounts, type Note } from "../contract/options.js";
 import { Combinations } from "../data/combinations.js";
 import type { CountsPlace } from "../data/count-places.js";
 import { sumDuplicates } from "../data/derived-counts.js";
@@ -12,8 +11,8 @@ import { isUnlabeled } from "../data/missing-values.js";
 import { metadataOfConditions, type SampleMetadata } from "../data/sample-metadata.js";
 import { findValues } from "../data/values.js";
 import { rankGenes, type GeneRanking } from "../data/variable-genes.js";
-import { ScPoliError } from "../errors.js";
-import type { Tensor } from "../model/safetensors.js";
+import { ScPoliError } from "../contract/errors.js";
+import type { Tensor } from "../storage/safetensors.js";
 import type { SurveyOptions } from "./options.js";
 import { doubles } from "./packed-file.js";
 

@@ -3,13 +3,13 @@
 // genes).
 import type { AnnData } from "../anndata/anndata.js";
 import type { DenseMatrix } from "../anndata/matrix.js";
-import type { CountsOptions, RunSettings } from "../config.js";
+import type { CountsOptions, RunSettings } from "../contract/options.js";
 import { checkValueKeys, readQueryConditions } from "../data/condition-values.js";
 import type { Conditions } from "../data/labels.js";
 import { metadataOfConditions, type SampleMetadata } from "../data/sample-metadata.js";
 import { findValues } from "../data/values.js";
-import { ScPoliError } from "../errors.js";
-import type { StoredModel } from "../model/checkpoint.js";
+import { ScPoliError } from "../contract/errors.js";
+import type { StoredModel } from "../model/stored-model.js";
 import { principalComponents, type Components } from "../statistics/components.js";
 import { pearson } from "../statistics/correlation.js";
 import { loadDistributions } from "../statistics/distributions.js";

@@ -3,9 +3,9 @@
 // predicted from the reference's. Source: De Donno et al. 2023 ("scPoli enables sample classification", Fig.
 // 4). Differs: the spread is over repeats of the whole cross-validation, not over its folds.
 import type { DenseMatrix } from "../anndata/matrix.js";
-import { checkWhole } from "../config.js";
-import { ScPoliError } from "../errors.js";
-import { Random } from "../random.js";
+import { checkWhole } from "../contract/options.js";
+import { ScPoliError } from "../contract/errors.js";
+import { Random } from "../numerics/random.js";
 import {
   classifier,
   classifierNames,

@@ -1,7 +1,7 @@
 // Covariates: what is known of each sample, as predictors of a linear model or as classes.
 import type { MetadataValue, SampleMetadata } from "../data/sample-metadata.js";
 import { byCodePoint } from "../data/labels.js";
-import { ScPoliError } from "../errors.js";
+import { ScPoliError } from "../contract/errors.js";
 import { dummies } from "../statistics/linear-model.js";
 
 /**

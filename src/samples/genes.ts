@@ -3,8 +3,8 @@
 // Source: De Donno et al. 2023 ("scPoli scales to datasets with thousands of samples"): P < 0.01 and |r| >
 // 0.3.
 import { readText } from "#platform";
-import { checkNumber } from "../config.js";
-import { ScPoliError } from "../errors.js";
+import { checkNumber } from "../contract/options.js";
+import { ScPoliError } from "../contract/errors.js";
 import type { Components } from "../statistics/components.js";
 import { pearson } from "../statistics/correlation.js";
 import { loadDistributions } from "../statistics/distributions.js";

@@ -4,7 +4,7 @@
 // samples. Source: De Donno et al. 2023 ("scPoli supports experimental design in integration workflows");
 // Legendre and Legendre, Numerical Ecology (redundancy analysis).
 import type { DenseMatrix } from "../anndata/matrix.js";
-import { Random } from "../random.js";
+import { Random } from "../numerics/random.js";
 import { benjaminiHochberg } from "../statistics/multiple-testing.js";
 import { codesOf, knownSamples, uselessBecause, type Covariate, type CovariateKind } from "./covariates.js";
 

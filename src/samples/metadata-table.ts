@@ -2,11 +2,11 @@
 // semicolons.
 import { fileStatus, readText } from "#platform";
 import Papa from "papaparse";
-import { nearestNames } from "../nearest-names.js";
-import type { Note } from "../config.js";
+import { nearestNames } from "../contract/nearest-names.js";
+import type { Note } from "../contract/options.js";
 import { isMissing } from "../data/missing-values.js";
 import type { MetadataValue, SampleMetadata } from "../data/sample-metadata.js";
-import { ScPoliError } from "../errors.js";
+import { ScPoliError } from "../contract/errors.js";
 
 /**
  * Reads the table; its rows are found by the column of the key's name, else by the first column.

@@ -2,8 +2,8 @@
 import type { NewColumn, NewUns } from "../anndata/elements.js";
 import { checkOutputFile, writeTexts } from "../anndata/output-file.js";
 import { writeH5ad, type NewAnnData } from "../anndata/write.js";
-import { columnName, csvOf, frameOf, type Rows } from "../tables.js";
-import { version } from "../version.js";
+import { columnName, csvOf, frameOf, type Rows } from "../anndata/tables.js";
+import { version } from "../contract/version.js";
 import type { SampleAnalysis } from "./analysis.js";
 import type { Covariate } from "./covariates.js";
 

@@ -1,8 +1,8 @@
 // The samples of a model: its embedding of the conditions of one key, and what is known of each.
 import type { DenseMatrix } from "../anndata/matrix.js";
 import { joinMetadata, type SampleMetadata } from "../data/sample-metadata.js";
-import { ScPoliError } from "../errors.js";
-import type { StoredModel } from "../model/checkpoint.js";
+import { ScPoliError } from "../contract/errors.js";
+import type { StoredModel } from "../model/stored-model.js";
 import { covariatesOf, type Covariate, type CovariateKinds } from "./covariates.js";
 
 /** The conditions of one key as samples. */

@@ -1,9 +1,9 @@
 // The attributes of a Python model (`attr.pkl`), by name and type. Every complaint names the file and the
 // attribute.
-import { ScPoliError } from "../errors.js";
-import { cellOf, numpyArray, type Cell } from "../python/numpy.js";
-import type { PyDict, PyValue } from "../python/pickle.js";
-import { torchTensor, type TorchTensor } from "../python/torch.js";
+import { ScPoliError } from "../contract/errors.js";
+import { cellOf, numpyArray, type Cell } from "./python/numpy.js";
+import type { PyDict, PyValue } from "./python/pickle.js";
+import { torchTensor, type TorchTensor } from "./python/torch.js";
 
 export class Attributes {
   /**

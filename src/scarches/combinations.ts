@@ -1,6 +1,6 @@
 // Combinations of conditions, which Python joins to one name ("donor1_10x"), taken apart, and joined again.
-import type { StoredTensor } from "../model/checkpoint.js";
-import { ScPoliError } from "../errors.js";
+import type { StoredTensor } from "../model/stored-model.js";
+import { ScPoliError } from "../contract/errors.js";
 
 /** Steps of the search for all names together; only names that are made to confuse need more. */
 const mostSteps = 1_000_000;

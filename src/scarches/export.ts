@@ -1,20 +1,13 @@
 // A model of ours as a folder that scArches 0.6.1 loads: `scPoli.load(folder, adata)`,
 // `scPoli.load_query_data(adata, folder)`. Source: `_get_init_params_from_dict` and `_load_params` of
 // scArches, which tell what the folder must hold.
-import {
-  checkModelFolder,
-  checkStored,
-  writeFolder,
-  type FolderContent,
-  type ModelJson,
-  type StoredModel,
-  type StoredTensor,
-} from "../model/checkpoint.js";
-import type { Note, ReconLoss } from "../config.js";
-import { ScPoliError } from "../errors.js";
+import { checkModelFolder, checkStored, writeFolder, type FolderContent } from "../storage/model-folder.js";
+import { type ModelJson, type StoredModel, type StoredTensor } from "../model/stored-model.js";
+import type { Note, ReconLoss } from "../contract/options.js";
+import { ScPoliError } from "../contract/errors.js";
 import { oneHotName } from "../model/parameters.js";
-import { PyCall, PyFloat, writePickle, type Writable } from "../python/pickle-writer.js";
-import { writeTorchFile } from "../python/torch.js";
+import { PyCall, PyFloat, writePickle, type Writable } from "./python/pickle-writer.js";
+import { writeTorchFile } from "./python/torch.js";
 import { joinedName, withColumns } from "./combinations.js";
 import { attributesName, genesName, parametersName } from "./python-model.js";
 

@@ -1,19 +1,19 @@
 // A model of the Python package scArches as a model of ours. It is read as data; nothing in it is run. Source: scArches' scpoli_model.py and scpoli.py from 0.5.3
 // to 0.6.1, and the versions before the release, with one condition key and "landmarks".
+import { checkStored } from "../storage/model-folder.js";
 import {
-  checkStored,
   formatVersion,
   storedOptions,
   type ModelJson,
   type StoredModel,
   type StoredTensor,
-} from "../model/checkpoint.js";
-import type { ModelOptions, Note, ReconLoss } from "../config.js";
-import { ScPoliError } from "../errors.js";
-import { calibrationOfSpreads } from "../model/growth.js";
-import type { ModelFiles } from "../model/model-files.js";
+} from "../model/stored-model.js";
+import type { ModelOptions, Note, ReconLoss } from "../contract/options.js";
+import { ScPoliError } from "../contract/errors.js";
+import { calibrationOfSpreads } from "../prototypes/growth.js";
+import type { ModelFiles } from "../storage/model-files.js";
 import { parameterShapes } from "../model/parameters.js";
-import { version } from "../version.js";
+import { version } from "../contract/version.js";
 import type { Attributes } from "./attributes.js";
 import { splitCombinations, withColumns } from "./combinations.js";
 import { sampleMetadata } from "./metadata.js";

@@ -1,10 +1,10 @@
 // What a Python model knows of its samples: a data frame with a row per condition (or combination of
 // conditions), taken apart by condition key.
 import type { SampleMetadata } from "../data/sample-metadata.js";
-import type { Note } from "../config.js";
-import type { Cell } from "../python/numpy.js";
-import { pandasFrame, type PandasFrame } from "../python/pandas.js";
-import type { PyValue } from "../python/pickle.js";
+import type { Note } from "../contract/options.js";
+import type { Cell } from "./python/numpy.js";
+import { pandasFrame, type PandasFrame } from "./python/pandas.js";
+import type { PyValue } from "./python/pickle.js";
 import { nameOf } from "./attributes.js";
 import { splitCombinations } from "./combinations.js";
 

@@ -2,11 +2,11 @@
 // scArches (attr.pkl, model_params.pt, var_names.csv) or from the one file model.pt of scvi-tools and ArchMap.
 // All of it is read as data. Models of other kinds are refused by their names.
 import { AnnData } from "../anndata/anndata.js";
-import { noModelFile } from "../model/checkpoint.js";
-import { ScPoliError } from "../errors.js";
-import { openModelFiles, type ModelFiles } from "../model/model-files.js";
-import { readPickle, type PyDict, type PyValue } from "../python/pickle.js";
-import { readTorchFile, torchTensor, type TorchTensor } from "../python/torch.js";
+import { noModelFile } from "../storage/model-folder.js";
+import { ScPoliError } from "../contract/errors.js";
+import { openModelFiles, type ModelFiles } from "../storage/model-files.js";
+import { readPickle, type PyDict, type PyValue } from "./python/pickle.js";
+import { readTorchFile, torchTensor, type TorchTensor } from "./python/torch.js";
 import { Attributes } from "./attributes.js";
 
 export const attributesName = "attr.pkl";

@@ -1,7 +1,7 @@
 // Tails of the F, t, normal and hypergeometric distributions: a small tail is the sum of itself, never one less the
 // rest, so that small P values keep their digits. The incomplete beta function and log gamma are those of
 // Moshier's Cephes (the package cephes), which SciPy used too; test/statistics.test.ts compares with SciPy.
-import { ScPoliError } from "../errors.js";
+import { ScPoliError } from "../contract/errors.js";
 
 /** Tail probabilities, ready to be called. */
 export interface Distributions {

@@ -1,7 +1,7 @@
 // Least squares as R's `lm`: R2, adjusted R2, and the F test of all predictors together.
 // Source: De Donno et al. 2023, Methods ("Association with PCs"); R's summary.lm.
 import { Matrix, QrDecomposition } from "ml-matrix";
-import { ScPoliError } from "../errors.js";
+import { ScPoliError } from "../contract/errors.js";
 import type { Distributions } from "./distributions.js";
 
 /** A linear model with an intercept, fitted. */

@@ -2,7 +2,7 @@
 // moderated t test.
 // Source: Smyth 2004, "Linear models and empirical Bayes methods for assessing differential expression";
 // Phipson et al. 2016. test/comparison.test.ts compares with limma.
-import { ScPoliError } from "../errors.js";
+import { ScPoliError } from "../contract/errors.js";
 import type { Distributions, GammaDerivatives } from "./distributions.js";
 
 /** A design: n observations, p columns. */

@@ -10,9 +10,10 @@ import {
   type EarlyStopping,
   type OptimizationOptions,
   type PrototypeLoss,
-} from "../config.js";
-import { ScPoliError } from "../errors.js";
-import { checkOptionNames, earlyStoppingNames } from "../option-names.js";
+} from "../contract/options.js";
+import { ScPoliError } from "../contract/errors.js";
+import { checkOptionNames, earlyStoppingNames } from "../contract/option-names.js";
+import type { EarlyStoppingState } from "../storage/training-checkpoint.js";
 
 /** What draws cells to prototypes, and with which weights. */
 export interface PrototypeLossPlan {
@@ -184,17 +185,6 @@ function checkEarlyStopping(options: EarlyStopping): EarlyStopping {
   checkNumber("earlyStopping.threshold", options.threshold, 0);
   checkNumber("earlyStopping.lrFactor", options.lrFactor, 0, 1);
   return options;
-}
-
-/** Where early stopping stands; plain numbers, so that a checkpoint can keep them. */
-export interface EarlyStoppingState {
-  best: number | null;
-  bestEpoch: number;
-  /** epochs since the last improvement, and since the last improvement or reduction of the learning rate */
-  waited: number;
-  lrWaited: number;
-  /** reductions so far */
-  reductions: number;
 }
 
 export function startEarlyStopping(): EarlyStoppingState {

@@ -2,10 +2,10 @@
 // early stopping with the best state restored. Every random choice depends on (seed, epoch, minibatch) alone,
 // so that a run stopped anywhere goes on to the same bytes. Source: De Donno et al. 2023, Methods
 // ("Training"); scPoliTrainer of scArches.
-import type { EarlyStopping, EpochLosses, LossTerms, Progress } from "../config.js";
+import type { EarlyStopping, EpochLosses, LossTerms, Progress } from "../contract/options.js";
 import type { CountRows } from "../data/count-source.js";
 import type { Engine, Losses, Program } from "../engine/engine.js";
-import { ScPoliError } from "../errors.js";
+import { ScPoliError } from "../contract/errors.js";
 import {
   fillMinibatch,
   groupCombinations,
@@ -13,44 +13,13 @@ import {
   type Dataset,
   type Split,
 } from "../data/minibatches.js";
-import { clusterRows, type UnlabeledLoss } from "../model/growth.js";
+import { clusterRows, type UnlabeledLoss } from "../prototypes/unlabeled.js";
 import type { Network } from "../model/network.js";
-import {
-  observe,
-  startEarlyStopping,
-  type EarlyStoppingState,
-  type OptimizationPlan,
-  type Stage,
-} from "./optimization.js";
-import { PrototypeSums, type Prototypes } from "../model/prototypes.js";
-import { TypeCrossEntropy } from "../model/type-cross-entropy.js";
-import { hash32 } from "../random.js";
-
-/** Everything that changes while a run goes on, besides the engine's parameters. */
-export interface TrainerState {
-  epoch: number;
-  /** training cells of this epoch already seen */
-  position: number;
-  /** Adam's steps so far */
-  step: number;
-  /** sums over the cells of this epoch */
-  sums: { reconstruction: number; kl: number; prototype: number; crossEntropy: number };
-  early: EarlyStoppingState;
-  history: EpochLosses[];
-}
-
-/** A state with all its tensors. */
-export interface Snapshot {
-  readonly state: TrainerState;
-  readonly parameters: ReadonlyMap<string, Float32Array>;
-  readonly moments: ReadonlyMap<string, { readonly first: Float32Array; readonly second: Float32Array }>;
-  readonly prototypes: Prototypes | null;
-  readonly clusters: Int32Array | null;
-  readonly best: {
-    readonly parameters: ReadonlyMap<string, Float32Array>;
-    readonly prototypes: Prototypes | null;
-  } | null;
-}
+import { observe, startEarlyStopping, type OptimizationPlan, type Stage } from "./optimization.js";
+import type { TrainerState, Snapshot } from "../storage/training-checkpoint.js";
+import { PrototypeSums, type Prototypes } from "../prototypes/prototypes.js";
+import { TypeCrossEntropy } from "../prototypes/type-cross-entropy.js";
+import { hash32 } from "../numerics/random.js";
 
 export interface TrainerOptions {
   readonly stage: Stage;

@@ -10,8 +10,9 @@ import {
   type ModelJson,
   type StoredModel,
   type StoredTensor,
-} from "../model/checkpoint.js";
-import { calibrate, type Level, type LevelCalibration } from "../model/classify.js";
+  type LevelCalibration,
+} from "../model/stored-model.js";
+import { calibrate, type Level } from "../labels/classify.js";
 import { Combinations } from "../data/combinations.js";
 import {
   type AtacCounts,
@@ -21,41 +22,42 @@ import {
   type ModelOptions,
   type Note,
   type TrainOptions,
-} from "../config.js";
+} from "../contract/options.js";
 import { countsFrom, type CountsPlace } from "../data/count-places.js";
 import { createEngine } from "../engine/create.js";
 import { sumDuplicates } from "../data/derived-counts.js";
-import { ScPoliError } from "../errors.js";
-import { chooseLandmarks, makeLandmarks, type StoredLandmarks } from "../model/landmarks.js";
-import { addUnlabeledPrototypes, clusteringOf, unlabeledCells, unlabeledLossOf } from "../model/growth.js";
-import { headTakes } from "../model/head.js";
-import { notCalibrated, trainHead } from "./head-training.js";
-import { chooseHeadCells } from "./labelled-cells.js";
+import { ScPoliError } from "../contract/errors.js";
+import { chooseLandmarks, makeLandmarks, type StoredLandmarks } from "../prototypes/landmarks.js";
+import { addUnlabeledPrototypes } from "../prototypes/growth.js";
+import { clusteringOf, unlabeledCells, unlabeledLossOf } from "../prototypes/unlabeled.js";
+import { headTakes } from "../labels/head.js";
+import { notCalibrated, trainHead } from "../labels/head-training.js";
+import { chooseHeadCells } from "../labels/labelled-cells.js";
 import { checkValueKeys, withConditionValues } from "../data/condition-values.js";
 import { checkGroups, noGroups } from "../data/key-columns.js";
 import { keptCells, readConditions, readLabels, type Conditions, type Labels } from "../data/labels.js";
 import { openCounts } from "../data/memory.js";
-import { describeShallow, shallowCells } from "../mapping/shallow-cells.js";
+import { describeShallow, shallowCells } from "../labels/shallow-cells.js";
 import { minibatchCapacity, noteSplit, type Dataset } from "../data/minibatches.js";
 import { renameGenes, renameLabels, type NameMapReport } from "../data/name-maps.js";
 import { Network } from "../model/network.js";
 import { checkUnlabeledLoss, planOptimization, type OptimizationPlan } from "./optimization.js";
 import { initialValues, modelOptions, parameterShapes, type ModelSizes } from "../model/parameters.js";
-import type { Prototypes } from "../model/prototypes.js";
-import { levelPrototypes } from "../model/type-cross-entropy.js";
+import type { Prototypes } from "../prototypes/prototypes.js";
+import { levelPrototypes } from "../prototypes/type-cross-entropy.js";
 import { unitsOf } from "./donors.js";
 import {
   checkCheckpointPath,
-  fingerprint,
   loadCheckpoint,
   saveCheckpoint,
-  type Fingerprint,
-} from "./resume.js";
-import { Trainer, type Snapshot, type TrainingResult } from "./trainer.js";
+  type Snapshot,
+} from "../storage/training-checkpoint.js";
+import { fingerprint, type Fingerprint } from "../storage/fingerprint.js";
+import { Trainer, type TrainingResult } from "./trainer.js";
 import { metadataOfConditions, type SampleMetadata } from "../data/sample-metadata.js";
 import { resolveGenes } from "../data/variable-genes.js";
 import { findValues } from "../data/values.js";
-import { version } from "../version.js";
+import { version } from "../contract/version.js";
 
 /** The reference's cells, coded; their counts are still in the file. */
 interface ReferenceData {

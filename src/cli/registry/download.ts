@@ -10,8 +10,8 @@ import {
   sha256OfFile,
   truncateFile,
 } from "#platform";
-import type { RunSettings } from "../../config.js";
-import { ScPoliError } from "../../errors.js";
+import type { RunSettings } from "../../contract/options.js";
+import { ScPoliError } from "../../contract/errors.js";
 
 export interface Wanted {
   /** what it is, for error texts */

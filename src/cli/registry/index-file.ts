@@ -1,6 +1,6 @@
 // The index of a registry of models: one static JSON file. Nothing in it is trusted: names cannot leave their
 // folder, addresses cannot leave the protocols and the folder of the index, and every model has a checksum.
-import { ScPoliError } from "../../errors.js";
+import { ScPoliError } from "../../contract/errors.js";
 
 /** Version of the index that this program writes, and the newest that it reads. */
 export const indexFormat = 1;

@@ -18,10 +18,10 @@ import {
   sha256OfFile,
   writeFile,
 } from "#platform";
-import type { RunSettings } from "../../config.js";
-import { ScPoliError } from "../../errors.js";
-import { loadModel } from "../../model/checkpoint.js";
-import { nearestNames } from "../../nearest-names.js";
+import type { RunSettings } from "../../contract/options.js";
+import { ScPoliError } from "../../contract/errors.js";
+import { loadModel } from "../../storage/model-folder.js";
+import { nearestNames } from "../../contract/nearest-names.js";
 import { download } from "./download.js";
 import { newest, parseModelName, readIndex, type IndexEntry, type ModelIndex } from "./index-file.js";
 

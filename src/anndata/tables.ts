@@ -1,0 +1,46 @@
+// Tables of results, row by row: as CSV, and as data frames of an .h5ad file.
+import Papa from "papaparse";
+import type { NewColumn } from "./elements.js";
+import type { NewFrame } from "./write.js";
+
+type Cell = string | number | boolean | null | readonly string[];
+/** A table row by row: fields by name, the same in each row. */
+export type Rows = readonly Readonly<Record<string, Cell>>[];
+
+/** A name for a column of obs or of a data frame: "/" has a meaning of its own in HDF5. */
+export function columnName(name: string): string {
+  return name.replaceAll("/", "_");
+}
+
+/** @param rows - at least one */
+export function frameOf(rows: Rows): NewFrame {
+  const names = Object.keys(rows[0]!);
+  return {
+    index: rows.map((_, row) => String(row)),
+    columns: Object.fromEntries(
+      names.map((name) => [columnName(name), typedColumn(rows.map((row) => row[name] ?? null))]),
+    ),
+  };
+}
+
+function typedColumn(cells: readonly Cell[]): NewColumn {
+  if (cells.every((cell) => cell === null || typeof cell === "number"))
+    return {
+      kind: "number",
+      values: Float64Array.from(cells, (cell) => (cell === null ? NaN : cell)),
+    };
+  if (cells.every((cell) => typeof cell === "boolean"))
+    return { kind: "boolean", values: Uint8Array.from(cells, Number) };
+  return { kind: "string", values: cells.map((cell) => (cell === null ? "" : textOf(cell))) };
+}
+
+function textOf(cell: Exclude<Cell, null>): string {
+  return Array.isArray(cell) ? cell.join(" ") : String(cell);
+}
+
+/** Rows as CSV text, a header row first; what is not known is an empty field. */
+export function csvOf(rows: Rows): string {
+  const fields = Object.keys(rows[0] ?? {});
+  const shown = (cell: Cell): string => (cell === null || Number.isNaN(cell) ? "" : textOf(cell));
+  return `${Papa.unparse({ fields, data: rows.map((row) => fields.map((field) => shown(row[field] ?? null))) }, { newline: "\n" })}\n`;
+}

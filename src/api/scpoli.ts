@@ -1,0 +1,345 @@
+// The verbs a user calls: train a reference, save and load it, map a query onto it, embed cells of known
+// conditions. No mathematics here.
+import { provideWorkThreads } from "#threads";
+import type { AnnData } from "../anndata/anndata.js";
+import { loadModel, noModelFile, saveModel } from "../storage/model-folder.js";
+import { earlierVersion } from "../storage/model-json-checks.js";
+import { optionsOf, type StoredModel } from "../model/stored-model.js";
+import {
+  defaultsOf,
+  type AtacCounts,
+  type EmbedOptions,
+  type MapOptions,
+  type Note,
+  type RunSettings,
+  type TrainOptions,
+} from "../contract/options.js";
+import { labelCells, type LabelOptions } from "../mapping/labelling.js";
+import { computeIntoCopy, Mapping } from "../mapping/mapping.js";
+import { modelCard } from "../storage/model-card.js";
+import { openModelFiles } from "../storage/model-files.js";
+import { prototypeTable, type PrototypeRow } from "../prototypes/prototype-table.js";
+import { predictCells } from "../mapping/predictions.js";
+import { describeShallow, shallowCells, withoutCertainty } from "../labels/shallow-cells.js";
+import {
+  writeDecodedExpression,
+  type DecodeOptions,
+  type DecodingSummary,
+} from "../mapping/decoded-expression.js";
+import { embedCells, geneCoverage, mapQuery, type GeneCoverage, type QueryResult } from "../mapping/query.js";
+import { backgroundWorkFor } from "../mapping/background-work.js";
+import {
+  checkOptionNames,
+  countsOptionNames,
+  embedOptionNames,
+  mapOptionNames,
+  runSettingNames,
+  trainOptionNames,
+  type OptionNames,
+} from "../contract/option-names.js";
+import { judgeMapping, measureMapping } from "../mapping/verdict.js";
+import { conditionParameters, type ConditionParameters } from "../model/parameters.js";
+import { analyseSamples, type SampleAnalysis, type SamplesOptions } from "../samples/analysis.js";
+import { exportScArches, type ExportOptions } from "../scarches/export.js";
+import { importScArches, type ImportOptions } from "../scarches/import.js";
+import { isPythonModel } from "../scarches/python-model.js";
+import { trainReference } from "../training/training.js";
+
+provideWorkThreads();
+
+const importOptionNames: OptionNames<ImportOptions & RunSettings> = { ...runSettingNames, genes: true };
+const exportOptionNames: OptionNames<ExportOptions & RunSettings> = runSettingNames;
+const labelOptionNames: OptionNames<LabelOptions> = {
+  ...runSettingNames,
+  ...countsOptionNames,
+  conditionKeys: true,
+  conditionValues: true,
+  geneMap: true,
+  name: true,
+  level: true,
+  clusters: true,
+  cells: true,
+  select: true,
+  rows: true,
+};
+const samplesOptionNames: OptionNames<SamplesOptions & RunSettings> = {
+  ...runSettingNames,
+  layer: true,
+  recoverCounts: true,
+  roundCounts: true,
+  featureTypes: true,
+  folds: true,
+  repeats: true,
+  permutations: true,
+  neighbors: true,
+  maxP: true,
+  minR: true,
+  keys: true,
+  data: true,
+  conditionKeys: true,
+  conditionValues: true,
+  metadata: true,
+  kinds: true,
+  covariates: true,
+  classify: true,
+  predict: true,
+  geneSets: true,
+};
+
+/** A model in short, ready for JSON. */
+export interface ModelSummary {
+  readonly version: string;
+  /** cells of the reference */
+  readonly cells: number | null;
+  readonly genes: number;
+  readonly conditions: Readonly<Record<string, readonly string[]>>;
+  /** conditions of each key that belong to the reference */
+  readonly reference_conditions: Readonly<Record<string, number>>;
+  /** cells of each type, per level */
+  readonly cell_types: Readonly<Record<string, Readonly<Record<string, number>>>>;
+  /** per key what is known of its conditions: the columns of `sample_metadata` in model.json */
+  readonly sample_metadata: Readonly<Record<string, readonly string[]>>;
+  /** every prototype, the unlabelled ones last */
+  readonly prototypes: readonly PrototypeRow[];
+  readonly model: StoredModel["json"]["model"];
+  readonly parameters: number;
+  readonly condition_parameters: ConditionParameters;
+  /** what scATAC counts were taken as; null where that does not matter */
+  readonly atac_counts: AtacCounts | null;
+  readonly calibration: StoredModel["json"]["calibration"];
+  readonly provenance: Readonly<Record<string, unknown>>;
+}
+
+/**
+ * A scPoli model: a reference, perhaps with queries mapped onto it.
+ *
+ * @example
+ * const reference = await AnnData.open("reference.h5ad");
+ * const model = await ScPoli.train(reference, { conditionKeys: ["donor"], cellTypeKeys: ["cell_type"] });
+ * await model.save("model");
+ * const query = await AnnData.open("query.h5ad");
+ * const mapping = await model.map(query, { output: "query_labelled.h5ad" });
+ * console.log(mapping.summary());
+ */
+export class ScPoli {
+  private constructor(readonly stored: StoredModel) {}
+
+  /**
+   * Builds a reference from raw counts, conditions and cell types.
+   * @throws ScPoliError "key" for a column that is not there, "counts" where no place holds raw counts,
+   * "refused" by checks that `force` passes,
+   *   "usage" for an option out of range, "interrupted" by `signal` (a checkpoint is left where `checkpoint`
+   *   names a file)
+   */
+  static async train(data: AnnData, options: TrainOptions): Promise<ScPoli> {
+    checkOptionNames("train", options, trainOptionNames);
+    return new ScPoli(await trainReference(data, options));
+  }
+
+  /**
+   * Reads a model: a folder, a zip or tar file of one, or a model of scArches as `import` does.
+   * @throws ScPoliError "file" where there is none, "model" where it is damaged, newer than this version, or
+   * something else
+   */
+  static async load(path: string, options: { readonly onNote?: (note: Note) => void } = {}): Promise<ScPoli> {
+    checkOptionNames("load", options, runSettingNames);
+    const { onNote } = options;
+    const files = await openModelFiles(path);
+    if (!files) throw noModelFile(path);
+    if (!isPythonModel(files)) {
+      const stored = await loadModel(files);
+      if (stored.json.head?.levels.some((level) => level.not_calibrated === earlierVersion))
+        onNote?.({
+          level: "warning",
+          message: `${path} was made by an earlier version: what it knows of unknown cells is left out, and no cell is flagged unknown. Train it again to have novelty.`,
+        });
+      return new ScPoli(stored);
+    }
+    onNote?.({
+      level: "info",
+      message: `${path} is a model of the Python package scArches: it is imported for this run (\`scpoli import\` does it for good).`,
+    });
+    return new ScPoli(await importScArches(files, { onNote }));
+  }
+
+  /**
+   * Reads a model that scArches has written (a folder with attr.pkl, model_params.pt, var_names.csv; a zip or
+   * tar file of one; a single model.pt), as data: nothing in it is run.
+   * @throws ScPoliError "file" where something is missing, "model" where it is damaged, or of a kind that is
+   * not supported
+   */
+  static async import(path: string, options: ImportOptions = {}): Promise<ScPoli> {
+    checkOptionNames("import", options, importOptionNames);
+    return new ScPoli(await importScArches(path, options));
+  }
+
+  /**
+   * Writes a folder that scArches 0.6.1 loads.
+   * @throws ScPoliError "model" where scArches cannot have such a model; "output"; "refused" where a model is
+   * there, unless `force`
+   */
+  async export(folder: string, options: ExportOptions = {}): Promise<void> {
+    checkOptionNames("export", options, exportOptionNames);
+    await exportScArches(folder, this.stored, options);
+  }
+
+  /** A model card to be filled in: what the model is, as Markdown. */
+  card(): string {
+    return modelCard(this.stored.json);
+  }
+
+  /**
+   * Writes the model: a folder, or, where its name ends in .zip, one zip file; with a card beside it where one is
+   * given.
+   * @throws ScPoliError "output"; "refused" where something else has this name, unless `force`
+   */
+  async save(
+    path: string,
+    options: { readonly force?: boolean; readonly card?: string } = {},
+  ): Promise<void> {
+    checkOptionNames("save", options, { ...runSettingNames, card: true });
+    await saveModel(path, this.stored, options);
+  }
+
+  /**
+   * Maps a query: new conditions get embeddings, everything of the reference stays as it is; then cells are
+   * embedded and labelled.
+   * @returns the mapping; `mapping.model` is the model with the query's conditions
+   * @throws ScPoliError as `train`, and "refused" where under half of the model's genes are in the query,
+   * unless `force`
+   */
+  async map(query: AnnData, options: MapOptions = {}): Promise<Mapping<ScPoli>> {
+    checkOptionNames("map", options, mapOptionNames);
+    const all = withPreset(options);
+    return this.#into(query, all, () => mapQuery(this.stored, query, all));
+  }
+
+  /**
+   * Decodes the expression of cells whose conditions the model knows, at their own conditions, at others, or
+   * averaged over the reference's, into an .h5ad file.
+   * @throws ScPoliError "key" for a condition or gene that the model does not know, "output"
+   */
+  expression(data: AnnData, output: string, options: DecodeOptions = {}): Promise<DecodingSummary> {
+    return writeDecodedExpression(this.stored, data, output, options);
+  }
+
+  /**
+   * Embeds and labels cells whose conditions the model knows.
+   * @throws ScPoliError "key" for a condition that it does not know
+   */
+  async embed(data: AnnData, options: EmbedOptions = {}): Promise<Mapping<ScPoli>> {
+    checkOptionNames("embed", options, embedOptionNames);
+    const all = withPreset(options);
+    return this.#into(data, all, () => embedCells(this.stored, data, all));
+  }
+
+  /**
+   * Gives a name to an unlabelled prototype, or to cells of a file whose conditions the model knows: a cell
+   * type with a prototype of its own. Nothing is trained.
+   * @returns the model with the new cell type; this one stays as it is
+   * @throws ScPoliError "key" for a name that is taken, or a level, an unlabelled prototype, a column, a
+   * value or a condition that is not there; "usage" where it is not said which cells
+   */
+  async label(options: LabelOptions): Promise<ScPoli> {
+    checkOptionNames("label", options, labelOptionNames);
+    return new ScPoli(await labelCells(this.stored, options));
+  }
+
+  /**
+   * The view of samples: the embedding of the conditions of each key, analysed with what is known of them.
+   * Nothing is trained.
+   * @returns an analysis per condition key; `writeSamples` and `writeTables` write them
+   * @throws ScPoliError "key" for a condition key, column or covariate that is not there; "model" where the
+   * conditions are one-hot; "usage" where a covariate cannot be classified; "file" for a table that cannot be
+   * read; "counts"
+   */
+  async samples(options: SamplesOptions = {}): Promise<SampleAnalysis[]> {
+    checkOptionNames("samples", options, samplesOptionNames);
+    return analyseSamples(this.stored, options);
+  }
+
+  /** How many of the model's genes a file has, by name, before anything is computed. Nothing is refused. */
+  async coverage(data: AnnData): Promise<GeneCoverage> {
+    return geneCoverage(this.stored, data);
+  }
+
+  /** The model in numbers: genes, conditions, cell types, prototypes, settings. */
+  summary(): ModelSummary {
+    const { json, tensors } = this.stored;
+    const byKey = <T>(values: readonly T[]): Record<string, T> =>
+      Object.fromEntries(json.condition_keys.map((key, k) => [key, values[k]!]));
+    const types = json.levels.map((rows) =>
+      Object.fromEntries(rows.map((row) => [json.cell_types[row]!, json.prototype_counts[row]!])),
+    );
+    const { history: _, ...provenance } = json.provenance;
+    return {
+      version: json.scpoli_version,
+      cells: typeof provenance["cells"] === "number" ? provenance["cells"] : null,
+      genes: json.genes.length,
+      conditions: byKey(json.conditions),
+      reference_conditions: byKey(json.reference_conditions),
+      cell_types: Object.fromEntries(json.cell_type_keys.map((key, level) => [key, types[level]!])),
+      sample_metadata: byKey(json.condition_keys.map((_, k) => json.sample_metadata?.[k]?.columns ?? [])),
+      prototypes: prototypeTable(this.stored),
+      model: json.model,
+      condition_parameters: conditionParameters(optionsOf(json.model), {
+        conditions: json.conditions.map((names) => names.length),
+      }),
+      atac_counts: json.atac_counts ?? null,
+      parameters: [...tensors].reduce(
+        (sum, [name, { data }]) =>
+          sum + (/^((unlabeled_)?prototype|head\.|novelty\.|landmarks\.)/.test(name) ? 0 : data.length),
+        0,
+      ),
+      calibration: json.calibration,
+      provenance,
+    };
+  }
+
+  #into(source: AnnData, options: MapOptions, compute: () => Promise<QueryResult>): Promise<Mapping<ScPoli>> {
+    return computeIntoCopy(source, this.stored, options, async () => {
+      const background = backgroundWorkFor(this.stored, source.nObs, options);
+      try {
+        const { stored, report, labels, ...cells } = await compute();
+        const { umap, predictions: all, ...others } = await predictCells(stored, cells, options, background);
+        const shallow = shallowCells(cells.sizeFactors, stored.json.model.recon_loss);
+        if (shallow.length > 0)
+          options.onNote?.({
+            level: "warning",
+            message: `${describeShallow(shallow, cells.sizeFactors)}: nothing can be said of their type. They are unknown, every type having the same probability.`,
+          });
+        const predicted = {
+          ...others,
+          predictions: all.map((prediction, level) =>
+            withoutCertainty(prediction, shallow, stored.json.levels[level]!.length),
+          ),
+        };
+        const verdict = judgeMapping(
+          measureMapping(stored, report.genes.share, cells.latent, cells.sizeFactors, predicted),
+        );
+        return new Mapping(
+          source,
+          stored === this.stored ? this : new ScPoli(stored),
+          { latent: cells.latent, umap: await umap(), ...predicted, verdict, shallow: shallow.length },
+          labels,
+          report,
+          options,
+        );
+      } finally {
+        await background.close();
+      }
+    });
+  }
+}
+
+/** @throws ScPoliError "usage" for a preset that there is not */
+function withPreset<T extends EmbedOptions>(options: T): T {
+  defaultsOf(options.preset);
+  return options.preset === "published"
+    ? {
+        ...options,
+        classifier: options.classifier ?? "prototype",
+        uncertainty: options.uncertainty ?? "distance",
+      }
+    : options;
+}

@@ -1,0 +1,62 @@
+// Layouts of parameters in the memory that kernels and host share.
+//
+// Widths are padded to a multiple of 4 or 8 with zeros that stay zero, so that no kernel has a tail. What a
+// layout is for stands in kernels/linear.ts, sparse-linear.ts, lookup.ts and negative-binomial.ts.
+import type { Role } from "./engine.js";
+import { padded } from "../kernel-modules/memory.js";
+
+/**
+ * Where element (i, j) of the published shape lies: floor(i / 8) * tile + (i mod 8) * row + j * column, in
+ * floats.
+ */
+export interface Layout {
+  readonly rows: number;
+  readonly columns: number;
+  readonly tile: number;
+  readonly row: number;
+  readonly column: number;
+  /** floats in all */
+  readonly size: number;
+}
+
+export function layoutOf(role: Role, shape: readonly number[]): Layout {
+  const [rows, columns] = [shape[0]!, shape[1] ?? 1];
+  switch (role) {
+    case "bias":
+      return { rows, columns, tile: 8, row: 1, column: 0, size: padded(rows, 8) };
+    case "sparse": // [G][H]
+    case "theta": // [C][G]
+      return { rows, columns, tile: 8, row: 1, column: padded(rows, 8), size: columns * padded(rows, 8) };
+    case "embedding":
+    case "one-hot": {
+      const row = padded(columns, 4);
+      return { rows, columns, tile: 8 * row, row, column: 1, size: rows * row };
+    }
+    case "linear":
+    case "output": {
+      // 64 bytes after each tile: see kernels/linear.ts
+      const tile = padded(columns, 4) * 8 + 16;
+      return { rows, columns, tile, row: 1, column: 8, size: (padded(rows, 8) / 8) * tile };
+    }
+  }
+}
+
+export function toLayout(
+  { rows, columns, tile, row, column }: Layout,
+  published: ArrayLike<number>,
+  stored: Float32Array,
+): void {
+  for (let i = 0, from = 0; i < rows; i++) {
+    let to = (i >> 3) * tile + (i & 7) * row;
+    for (let j = 0; j < columns; j++, to += column) stored[to] = published[from++]!;
+  }
+}
+
+export function fromLayout({ rows, columns, tile, row, column }: Layout, stored: Float32Array): Float32Array {
+  const published = new Float32Array(rows * columns);
+  for (let i = 0, to = 0; i < rows; i++) {
+    let from = (i >> 3) * tile + (i & 7) * row;
+    for (let j = 0; j < columns; j++, from += column) published[to++] = stored[from]!;
+  }
+  return published;
+}

@@ -1,0 +1,374 @@
+// Clusters of cells in the latent space: communities of the graph of neighbours (Leiden, Louvain), or
+// k-means. Own code because the packages at hand were tried and fell short: one splits plain blobs into
+// hundreds of parts, the other needs gigabytes for the graph of a million cells.
+import { nearestNeighbors, neighborGraph, type Graph } from "./neighbors.js";
+import { Random } from "../numerics/random.js";
+
+/** Neighbours of each cell in the graph. */
+const graphNeighbors = 15;
+/** Rounds of the community search, each from the communities of the one before; most need two or three. */
+const mostRounds = 10;
+const mostIterations = 100;
+const restarts = 4;
+
+/** How points are clustered. */
+export interface Clustering {
+  /** communities of the graph of neighbours, or k-means */
+  readonly method: "leiden" | "louvain" | "kmeans";
+  /** of the communities: above 1 more and smaller ones */
+  readonly resolution: number;
+  /** number of clusters of k-means */
+  readonly clusters: number;
+}
+
+/**
+ * Clusters points; the largest cluster is 0.
+ * @param points - (N, D) @param seed - one seed, one answer
+ * @returns (N) cluster of each point
+ */
+export function clusterPoints(
+  points: Float32Array,
+  D: number,
+  { method, resolution, clusters }: Clustering,
+  seed: number,
+): Int32Array {
+  const random = new Random(seed, "clusters");
+  if (points.length === D) return Int32Array.of(0);
+  const codes =
+    method === "kmeans"
+      ? kMeans(points, D, clusters, random)
+      : communities(
+          neighborGraph(nearestNeighbors(points, D, graphNeighbors)),
+          { resolution, refine: method === "leiden" },
+          random,
+        );
+  return bySize(codes);
+}
+
+/**
+ * Renumbers clusters from the largest to the smallest; of two of one size, the one of the earlier cell is
+ * first.
+ */
+function bySize(codes: Int32Array): Int32Array {
+  const counts = new Map<number, number>();
+  for (const code of codes) counts.set(code, (counts.get(code) ?? 0) + 1);
+  const ranks = new Map([...counts].sort(([, a], [, b]) => b - a).map(([code], rank) => [code, rank]));
+  return codes.map((code) => ranks.get(code)!);
+}
+
+export interface CommunityOptions {
+  /** Above 1: more and smaller communities */
+  readonly resolution: number;
+  /** true: Leiden, whose communities hang together; false: Louvain */
+  readonly refine: boolean;
+}
+
+/** A graph on some level of aggregation. */
+interface Level extends Graph {
+  /** (nodes) sum of the weights of all edges of the cells in it, those among themselves twice */
+  readonly strength: Float64Array;
+}
+
+/**
+ * Communities that maximise the modularity, the sum over communities of (inner weight - resolution strength^2
+ * / 4 m) / m, m the weight of all edges. Source: Blondel et al. 2008 (Louvain), Traag et al. 2019 (Leiden).
+ * Differs: the refinement takes the best merger, not a random one.
+ * @returns (nodes) codes from 0
+ */
+export function communities(
+  graph: Graph,
+  { resolution, refine }: CommunityOptions,
+  random: Random,
+): Int32Array {
+  const strength = new Float64Array(graph.nodes);
+  for (let v = 0; v < graph.nodes; v++)
+    for (let e = graph.indptr[v]!; e < graph.indptr[v + 1]!; e++) strength[v]! += graph.weights[e]!;
+  const total = strength.reduce((sum, own) => sum + own, 0);
+  const penalty = total > 0 ? resolution / total : 0;
+  let codes: Int32Array = Int32Array.from({ length: graph.nodes }, (_, v) => v);
+  for (let round = 0; round < mostRounds; round++) {
+    const before = codes;
+    let level: Level = { ...graph, strength };
+    let own = codes;
+    /** node of the level that each cell is in */
+    let place: Int32Array = Int32Array.from({ length: graph.nodes }, (_, v) => v);
+    for (;;) {
+      own = compact(moveNodes(level, own, penalty, random));
+      const parts = refine ? compact(refineCommunities(level, own, penalty, random)) : own;
+      const nodes = count(parts);
+      codes = place.map((node) => own[node]!);
+      if (nodes === level.nodes) break;
+      const above = new Int32Array(nodes);
+      parts.forEach((part, node) => (above[part] = own[node]!));
+      level = aggregate(level, parts, nodes);
+      place = place.map((node) => parts[node]!);
+      own = above;
+    }
+    codes = compact(codes);
+    if (codes.every((code, v) => code === before[v])) break;
+  }
+  return codes;
+}
+
+function count(codes: Int32Array): number {
+  return codes.reduce((most, code) => Math.max(most, code + 1), 0);
+}
+
+/** Codes in order of first use. */
+function compact(codes: Int32Array): Int32Array {
+  const names = new Int32Array(count(codes)).fill(-1);
+  let next = 0;
+  return codes.map((code) => (names[code]! < 0 ? (names[code] = next++) : names[code]!));
+}
+
+/** Weights from one node to the communities around it. */
+class Surroundings {
+  readonly weight: Float64Array;
+  readonly touched: number[] = [];
+
+  constructor(communities: number) {
+    this.weight = new Float64Array(communities);
+  }
+
+  look(
+    { indptr, neighbors, weights }: Graph,
+    node: number,
+    codes: Int32Array,
+    isCounted: (neighbor: number) => boolean,
+  ): void {
+    for (const community of this.touched) this.weight[community] = 0;
+    this.touched.length = 0;
+    for (let e = indptr[node]!; e < indptr[node + 1]!; e++) {
+      const neighbor = neighbors[e]!;
+      if (neighbor === node || !isCounted(neighbor)) continue;
+      const community = codes[neighbor]!;
+      if (this.weight[community] === 0) this.touched.push(community);
+      this.weight[community]! += weights[e]!;
+    }
+  }
+}
+
+/**
+ * Moves nodes to the community where the modularity gains most, until no node wants to move. A node is looked
+ * at again when a neighbour has left.
+ */
+function moveNodes(level: Level, start: Int32Array, penalty: number, random: Random): Int32Array {
+  const { nodes, indptr, neighbors, strength } = level;
+  const codes = start.slice();
+  const held = new Float64Array(nodes);
+  const sizes = new Int32Array(nodes);
+  codes.forEach((code, node) => {
+    held[code]! += strength[node]!;
+    sizes[code]!++;
+  });
+  const empty: number[] = [];
+  for (let code = nodes - 1; code >= 0; code--) if (sizes[code] === 0) empty.push(code);
+  const around = new Surroundings(nodes);
+  const queue = random.shuffle(Int32Array.from({ length: nodes }, (_, node) => node));
+  const isWaiting = new Uint8Array(nodes).fill(1);
+  let waiting = nodes;
+  for (let head = 0; waiting > 0; head = (head + 1) % nodes) {
+    const node = queue[head]!;
+    isWaiting[node] = 0;
+    waiting--;
+    const own = codes[node]!;
+    held[own]! -= strength[node]!;
+    around.look(level, node, codes, () => true);
+    const gain = (community: number): number =>
+      around.weight[community]! - penalty * strength[node]! * held[community]!;
+    let best = own;
+    let most = gain(own);
+    for (const community of around.touched)
+      if (gain(community) > most + 1e-12) [best, most] = [community, gain(community)];
+    if (most < -1e-12 && sizes[own]! > 1) best = empty.pop()!;
+    held[best]! += strength[node]!;
+    if (best === own) continue;
+    codes[node] = best;
+    sizes[best]!++;
+    if (--sizes[own]! === 0) empty.push(own);
+    for (let e = indptr[node]!; e < indptr[node + 1]!; e++) {
+      const neighbor = neighbors[e]!;
+      if (isWaiting[neighbor] || codes[neighbor] === best) continue;
+      isWaiting[neighbor] = 1;
+      queue[(head + 1 + waiting++) % nodes] = neighbor;
+    }
+  }
+  return codes;
+}
+
+/**
+ * Splits each community into parts that hang together: nodes, each alone at first, join the part of their
+ * community that they gain most from.
+ */
+function refineCommunities(
+  level: Level,
+  communities: Int32Array,
+  penalty: number,
+  random: Random,
+): Int32Array {
+  const { nodes, strength } = level;
+  const parts = Int32Array.from({ length: nodes }, (_, node) => node);
+  const held = strength.slice();
+  const isAlone = new Uint8Array(nodes).fill(1);
+  const ofCommunity = new Float64Array(nodes);
+  communities.forEach((community, node) => (ofCommunity[community]! += strength[node]!));
+  const around = new Surroundings(nodes);
+  /** (nodes) weight from each part to the rest of its community */
+  const outside = new Float64Array(nodes);
+  for (let node = 0; node < nodes; node++) {
+    around.look(level, node, parts, (neighbor) => communities[neighbor] === communities[node]);
+    outside[node] = around.touched.reduce((sum, part) => sum + around.weight[part]!, 0);
+  }
+  const isWellConnected = (part: number, community: number): boolean =>
+    outside[part]! >= penalty * held[part]! * (ofCommunity[community]! - held[part]!) - 1e-12;
+  for (const node of random.shuffle(Int32Array.from({ length: nodes }, (_, v) => v))) {
+    const community = communities[node]!;
+    if (!isAlone[node] || !isWellConnected(node, community)) continue;
+    around.look(level, node, parts, (neighbor) => communities[neighbor] === community);
+    let best = node;
+    let most = 0;
+    for (const part of around.touched) {
+      const gain = around.weight[part]! - penalty * strength[node]! * held[part]!;
+      if (part !== node && gain > most + 1e-12 && isWellConnected(part, community))
+        [best, most] = [part, gain];
+    }
+    if (best === node) continue;
+    outside[best]! += outside[node]! - 2 * around.weight[best]!;
+    held[best]! += strength[node]!;
+    isAlone[best] = 0;
+    isAlone[node] = 0;
+    parts[node] = best;
+  }
+  return parts;
+}
+
+/**
+ * The graph whose nodes are the parts. Weight within a part stays in its strength alone: it does not matter
+ * to where it moves.
+ */
+function aggregate(
+  { indptr, neighbors, weights, strength, nodes }: Level,
+  parts: Int32Array,
+  count: number,
+): Level {
+  const members = new Int32Array(nodes);
+  const from = new Int32Array(count + 1);
+  for (const part of parts) from[part + 1]!++;
+  for (let part = 0; part < count; part++) from[part + 1]! += from[part]!;
+  const next = from.slice();
+  parts.forEach((part, node) => (members[next[part]!++] = node));
+  const sums = new Float64Array(count);
+  const newIndptr = new Int32Array(count + 1);
+  const newNeighbors: number[] = [];
+  const newWeights: number[] = [];
+  const newStrength = new Float64Array(count);
+  for (let part = 0; part < count; part++) {
+    const touched: number[] = [];
+    for (let m = from[part]!; m < from[part + 1]!; m++) {
+      const node = members[m]!;
+      newStrength[part]! += strength[node]!;
+      for (let e = indptr[node]!; e < indptr[node + 1]!; e++) {
+        const other = parts[neighbors[e]!]!;
+        if (other === part) continue;
+        if (sums[other] === 0) touched.push(other);
+        sums[other]! += weights[e]!;
+      }
+    }
+    for (const other of touched) {
+      newNeighbors.push(other);
+      newWeights.push(sums[other]!);
+      sums[other] = 0;
+    }
+    newIndptr[part + 1] = newNeighbors.length;
+  }
+  return {
+    nodes: count,
+    indptr: newIndptr,
+    neighbors: Int32Array.from(newNeighbors),
+    weights: Float64Array.from(newWeights),
+    strength: newStrength,
+  };
+}
+
+/** Lloyd's algorithm from centres drawn far apart (k-means++), the best of a few starts. */
+function kMeans(points: Float32Array, D: number, clusters: number, random: Random): Int32Array {
+  let best: Int32Array = new Int32Array(0);
+  let least = Infinity;
+  for (let start = 0; start < restarts; start++) {
+    const { codes, spread } = lloyd(points, D, drawCentres(points, D, clusters, random));
+    if (spread < least) [best, least] = [codes, spread];
+  }
+  return best;
+}
+
+function squaredDistance(
+  points: ArrayLike<number>,
+  i: number,
+  centres: ArrayLike<number>,
+  c: number,
+  D: number,
+): number {
+  let sum = 0;
+  for (let d = 0; d < D; d++) sum += (points[i * D + d]! - centres[c * D + d]!) ** 2;
+  return sum;
+}
+
+/**
+ * Each centre is a point, drawn in proportion to its squared distance to those before. Fewer where there are
+ * fewer different points.
+ */
+function drawCentres(points: Float32Array, D: number, clusters: number, random: Random): Float64Array {
+  const N = points.length / D;
+  const chosen = [random.below(N)];
+  const least = new Float64Array(N).fill(Infinity);
+  while (chosen.length < clusters) {
+    const last = chosen[chosen.length - 1]!;
+    let total = 0;
+    for (let i = 0; i < N; i++)
+      total += least[i] = Math.min(least[i]!, squaredDistance(points, i, points, last, D));
+    if (total === 0) break;
+    let left = random.uniform() * total;
+    let next = 0;
+    for (let i = 0; i < N; i++) {
+      if (least[i] === 0) continue;
+      next = i;
+      left -= least[i]!;
+      if (left <= 0) break;
+    }
+    chosen.push(next);
+  }
+  return Float64Array.from(chosen.flatMap((i) => Array.from(points.subarray(i * D, (i + 1) * D))));
+}
+
+function lloyd(
+  points: Float32Array,
+  D: number,
+  centres: Float64Array,
+): { codes: Int32Array; spread: number } {
+  const [N, clusters] = [points.length / D, centres.length / D];
+  const codes = new Int32Array(N).fill(-1);
+  let spread = Infinity;
+  for (let iteration = 0; iteration < mostIterations; iteration++) {
+    let moved = 0;
+    spread = 0;
+    const sums = new Float64Array(clusters * D);
+    const counts = new Int32Array(clusters);
+    for (let i = 0; i < N; i++) {
+      let [nearest, least] = [0, Infinity];
+      for (let c = 0; c < clusters; c++) {
+        const distance = squaredDistance(points, i, centres, c, D);
+        if (distance < least) [nearest, least] = [c, distance];
+      }
+      if (codes[i] !== nearest) moved++;
+      codes[i] = nearest;
+      spread += least;
+      counts[nearest]!++;
+      for (let d = 0; d < D; d++) sums[nearest * D + d]! += points[i * D + d]!;
+    }
+    if (moved === 0) break;
+    // a centre that has lost all its points stays where it is
+    for (let c = 0; c < clusters; c++)
+      if (counts[c]! > 0) for (let d = 0; d < D; d++) centres[c * D + d] = sums[c * D + d]! / counts[c]!;
+  }
+  return { codes, spread };
+}

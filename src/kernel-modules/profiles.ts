@@ -1,0 +1,211 @@
+// Sparse cells against dense tables, in float64: products, and how large the mean of some cells is.
+// The kernel is kernels/profiles.ts; memory is that of the cells and of the tables.
+import { instantiate, reach, type LoneKernel } from "./kernel-module.js";
+import { profiles as bytes } from "./profiles.generated.js";
+import type { SparseCells } from "./sparse-cells.js";
+
+interface ProfilesKernel extends LoneKernel {
+  project(
+    indptr: number,
+    indices: number,
+    values: number,
+    n: number,
+    table: number,
+    width: number,
+    out: number,
+  ): void;
+  addBack(
+    indptr: number,
+    indices: number,
+    values: number,
+    n: number,
+    own: number,
+    width: number,
+    table: number,
+  ): void;
+  squareOfMean(
+    indptr: number,
+    indices: number,
+    values: number,
+    genes: number,
+    members: number,
+    count: number,
+    taken: number,
+    cells: number,
+    takenCount: number,
+    shifts: number,
+    centre: number,
+    scale: number,
+    row: number,
+  ): number;
+}
+
+/** Cells in a kernel's memory, and room for what is computed of them. */
+class KernelCells {
+  readonly kernel = instantiate<ProfilesKernel>(bytes);
+  readonly n: number;
+  readonly rows: readonly [indptr: number, indices: number, values: number];
+  #end = this.kernel.freeFrom();
+
+  constructor({ indptr, indices, values }: SparseCells) {
+    this.n = indptr.length - 1;
+    const stored = indptr[this.n]!;
+    this.rows = [
+      this.put(indptr),
+      this.put(indices.subarray(0, stored)),
+      this.put(values.subarray(0, stored)),
+    ];
+  }
+
+  allocate(length: number): number {
+    const pointer = Math.ceil(this.#end / 16) * 16;
+    this.#end = pointer + length;
+    reach(this.kernel, this.#end);
+    return pointer;
+  }
+
+  /** @returns where the values lie */
+  put(values: Int32Array | Float32Array): number {
+    const pointer = this.allocate(values.byteLength);
+    this.write(pointer, values);
+    return pointer;
+  }
+
+  write(pointer: number, values: Int32Array | Float32Array): void {
+    new (values.constructor as Int32ArrayConstructor)(this.kernel.memory.buffer, pointer, values.length).set(
+      values,
+    );
+  }
+
+  doubles(pointer: number, length: number): Float64Array {
+    return new Float64Array(this.kernel.memory.buffer, pointer, length);
+  }
+
+  /** Copies a table row by row between strides. */
+  static copy(
+    from: Float64Array,
+    fromStride: number,
+    to: Float64Array,
+    toStride: number,
+    rows: number,
+  ): void {
+    if (fromStride === toStride) return to.set(from);
+    const width = Math.min(fromStride, toStride);
+    for (let row = 0; row < rows; row++)
+      to.set(from.subarray(row * fromStride, row * fromStride + width), row * toStride);
+  }
+}
+
+function even(n: number): number {
+  return n + (n & 1);
+}
+
+/** Products of the cells (n, G) with tables of P columns. Sums are made in the order of the cells. */
+export class SparseProducts {
+  readonly #cells: KernelCells;
+  readonly #table: number;
+  readonly #own: number;
+
+  constructor(
+    cells: SparseCells,
+    private readonly genes: number,
+    private readonly P: number,
+  ) {
+    this.#cells = new KernelCells(cells);
+    this.#table = this.#cells.allocate(8 * genes * even(P));
+    this.#own = this.#cells.allocate(8 * this.#cells.n * even(P));
+  }
+
+  /** cells (n, G) x table (G, P) */
+  along(table: Float64Array): Float64Array {
+    const { kernel, rows, n } = this.#cells;
+    const { P, genes } = this;
+    const width = even(P);
+    KernelCells.copy(table, P, this.#cells.doubles(this.#table, genes * width), width, genes);
+    kernel.project(...rows, n, this.#table, width, this.#own);
+    const product = new Float64Array(n * P);
+    KernelCells.copy(this.#cells.doubles(this.#own, n * width), width, product, P, n);
+    return product;
+  }
+
+  /** cells transposed (G, n) x own (n, P) */
+  back(own: Float64Array): Float64Array {
+    const { kernel, rows, n } = this.#cells;
+    const { P, genes } = this;
+    const width = even(P);
+    KernelCells.copy(own, P, this.#cells.doubles(this.#own, n * width), width, n);
+    this.#cells.doubles(this.#table, genes * width).fill(0);
+    kernel.addBack(...rows, n, this.#own, width, this.#table);
+    const product = new Float64Array(genes * P);
+    KernelCells.copy(this.#cells.doubles(this.#table, genes * width), width, product, P, genes);
+    return product;
+  }
+}
+
+/** What is taken off the mean of some cells, and how its genes are measured. */
+export interface MeanScale {
+  /** each (G): what may be taken off a mean */
+  readonly shifts: readonly Float64Array[];
+  /** (G) taken off the mean */
+  readonly centre: Float64Array;
+  /** (G) of each gene */
+  readonly scale: Float64Array;
+}
+
+/** Squares of scaled means of some cells. */
+export class MeanSquares {
+  readonly #cells: KernelCells;
+  readonly #genes: number;
+  readonly #lists: { readonly members: number; readonly taken: number; readonly counts: number };
+  readonly #tables: {
+    readonly shifts: number;
+    readonly centre: number;
+    readonly scale: number;
+    readonly row: number;
+  };
+
+  /** @param most - cells of a mean, at most */
+  constructor(cells: SparseCells, { shifts, centre, scale }: MeanScale, most: number) {
+    const kernelCells = (this.#cells = new KernelCells(cells));
+    const genes = (this.#genes = even(centre.length));
+    const table = (...rows: readonly Float64Array[]): number => {
+      const pointer = kernelCells.allocate(8 * genes * rows.length);
+      rows.forEach((row, i) => kernelCells.doubles(pointer + 8 * genes * i, row.length).set(row));
+      return pointer;
+    };
+    this.#tables = {
+      shifts: table(...shifts),
+      centre: table(centre),
+      scale: table(scale),
+      row: kernelCells.allocate(8 * genes),
+    };
+    this.#lists = {
+      members: kernelCells.allocate(4 * most),
+      taken: kernelCells.allocate(4 * most),
+      counts: kernelCells.allocate(4 * most),
+    };
+  }
+
+  /** @param members - cells @param taken, counts - shifts, and how many of the members each is taken off for */
+  square(members: Int32Array, taken: Int32Array, counts: Int32Array): number {
+    const cells = this.#cells;
+    const { shifts, centre, scale, row } = this.#tables;
+    const lists = this.#lists;
+    cells.write(lists.members, members);
+    cells.write(lists.taken, taken);
+    cells.write(lists.counts, counts);
+    return cells.kernel.squareOfMean(
+      ...cells.rows,
+      this.#genes,
+      lists.members,
+      members.length,
+      lists.taken,
+      lists.counts,
+      taken.length,
+      shifts,
+      centre,
+      scale,
+      row,
+    );
+  }
+}

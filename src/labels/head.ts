@@ -1,0 +1,208 @@
+// The discriminative head: multinomial logistic regression of the cell types on log-normalised genes, one per
+// annotation level, beside the prototypes. What it reads of a query's cells are linear scores, which the
+// engine computes while it has the counts at hand; no reference data are needed. Not in the paper: there a
+// linear classifier on genes beats the nearest prototype.
+import {
+  normalizedTotal,
+  type Activation,
+  type Engine,
+  type Operations,
+  type Parameter,
+  type TakenCounts,
+} from "../engine/engine.js";
+import { Random } from "../numerics/random.js";
+import type { HeadJson, HeadLevel } from "../model/stored-model.js";
+import type { ComparedCells, HeadPrediction } from "../novelty/novelty.js";
+
+/** What of a stored model is the head's. */
+interface StoredHead {
+  readonly json: {
+    readonly head: HeadJson | null;
+    readonly genes: readonly string[];
+    readonly model: { readonly recon_loss: string };
+  };
+  readonly tensors: ReadonlyMap<string, { readonly data: Float32Array }>;
+}
+
+/** R: the types of all levels together */
+export function headRows({ levels }: HeadJson): number {
+  return levels.reduce((sum, { types }) => sum + types.length, 0);
+}
+
+/** Where the scores of one level are among those that the head gives of a cell. */
+export interface HeadColumns {
+  /** scores per cell: R */
+  readonly stride: number;
+  /** column of the level's first type, and how many types it has */
+  readonly first: number;
+  readonly K: number;
+}
+
+export function headColumns(head: HeadJson, level: number): HeadColumns {
+  return {
+    stride: headRows(head),
+    first: head.levels.slice(0, level).reduce((sum, { types }) => sum + types.length, 0),
+    K: head.levels[level]?.types.length ?? 0,
+  };
+}
+
+/** Most cells of a query that are compared with each other. */
+export const mostCompared = 2048;
+
+/** Computes linear scores of the cells in an engine's minibatch, and keeps the counts of compared cells. */
+export class HeadScorer {
+  /** R */
+  readonly rows: number;
+  readonly #scores: LinearScores;
+  readonly #compared: Int32Array;
+  /** counts of the compared cells, as they come by */
+  readonly #kept: {
+    readonly indices: Int32Array;
+    readonly values: Float32Array;
+  }[] = [];
+
+  private constructor(
+    private readonly engine: Engine,
+    scores: LinearScores,
+    compared: Int32Array,
+    private readonly taken: TakenCounts,
+  ) {
+    this.rows = scores.scores.columns;
+    this.#scores = scores;
+    this.#compared = compared;
+  }
+
+  /** @param cells - how many there are @returns null where the model has no head */
+  static of(engine: Engine, { json, tensors }: StoredHead, cells: number): HeadScorer | null {
+    const { head, genes, model } = json;
+    if (!head) return null;
+    const taken = headTakes(model.recon_loss);
+    const bias = tensors.get("head.bias")!.data;
+    const layer = linearScores(engine, "head", bias.length, genes.length, taken);
+    engine.write(layer.parameters.weight, tensors.get("head.weight")!.data);
+    engine.write(layer.parameters.bias, bias);
+    const isCompared = head.levels.some(({ novelty }) => novelty);
+    return new HeadScorer(
+      engine,
+      layer,
+      new Random(0, "compared cells").sample(cells, isCompared ? mostCompared : 0),
+      taken,
+    );
+  }
+
+  /** The scores, to be recorded into a program. */
+  compute(operations: Operations): void {
+    this.#scores.compute(operations);
+  }
+
+  /**
+   * Takes the scores of the minibatch's cells, when they have been computed. Cells are to come in their
+   * order, each once.
+   * @param start - number of the minibatch's first cell @param into - (rows, R)
+   */
+  take(start: number, into: Float32Array): void {
+    const { minibatch } = this.engine;
+    this.engine.readActivation(this.#scores.scores, into);
+    for (
+      let cell = this.#compared[this.#kept.length] ?? Infinity;
+      cell < start + minibatch.rows;
+      cell = this.#compared[this.#kept.length] ?? Infinity
+    ) {
+      const row = cell - start;
+      const [from, to] = [minibatch.indptr[row]!, minibatch.indptr[row + 1]!];
+      const counts = minibatch.counts.subarray(from, to);
+      const sizeFactor = minibatch.sizeFactors[row]!;
+      this.#kept.push({
+        indices: Int32Array.from(minibatch.indices.subarray(from, to)),
+        values:
+          this.taken === "values"
+            ? Float32Array.from(counts)
+            : Float32Array.from(counts, (count) => logNormalized(count, sizeFactor)),
+      });
+    }
+  }
+
+  /** The compared cells, when all have been scored. */
+  compared(): ComparedCells {
+    const indptr = new Int32Array(this.#kept.length + 1);
+    this.#kept.forEach(({ values }, i) => (indptr[i + 1] = indptr[i]! + values.length));
+    const stored = indptr[this.#kept.length]!;
+    const rows = { indptr, indices: new Int32Array(stored), values: new Float32Array(stored) };
+    this.#kept.forEach(({ indices, values }, i) => {
+      rows.indices.set(indices, indptr[i]);
+      rows.values.set(values, indptr[i]);
+    });
+    return { cells: this.#compared, rows };
+  }
+}
+
+/** A count as the head takes it: log1p(10,000 x / size factor). */
+export function logNormalized(count: number, sizeFactor: number): number {
+  return Math.log1p((normalizedTotal * count) / Math.max(1, sizeFactor));
+}
+
+interface LinearScores {
+  readonly parameters: { readonly weight: Parameter; readonly bias: Parameter };
+  readonly scores: Activation;
+  readonly compute: (operations: Operations) => void;
+}
+
+/** What the head takes of the counts. */
+export function headTakes(likelihood: string): TakenCounts {
+  return likelihood === "mse" ? "values" : "log-normalized";
+}
+
+/** A linear layer on the counts of the minibatch, frozen. */
+function linearScores(
+  engine: Engine,
+  name: string,
+  rows: number,
+  genes: number,
+  taken: TakenCounts,
+): LinearScores {
+  const weight = engine.createParameter({
+    name: `${name}.weight`,
+    shape: [rows, genes],
+    role: "sparse",
+    weightDecay: 0,
+    trainableFrom: Infinity,
+  });
+  const bias = engine.createParameter({
+    name: `${name}.bias`,
+    shape: [rows],
+    role: "bias",
+    weightDecay: 0,
+    trainableFrom: Infinity,
+  });
+  const scores = engine.createActivation(rows);
+  return {
+    parameters: { weight, bias },
+    scores,
+    compute: (operations) => operations.sparseLinear(weight, bias, taken, scores),
+  };
+}
+
+/** Labels all cells at one level, each by its own scores alone. @param scores - (N, stride) */
+export function classifyByHead(
+  { types, temperature }: Pick<HeadLevel, "types" | "temperature">,
+  { stride, first, K }: HeadColumns,
+  scores: ArrayLike<number>,
+): HeadPrediction {
+  const N = scores.length / stride;
+  const prediction = {
+    predicted: new Int32Array(N),
+    probability: new Float32Array(N),
+    position: new Int32Array(N),
+  };
+  for (let cell = 0; cell < N; cell++) {
+    const from = cell * stride + first;
+    let best = 0;
+    for (let k = 1; k < K; k++) if (scores[from + k]! > scores[from + best]!) best = k;
+    let sum = 0;
+    for (let k = 0; k < K; k++) sum += Math.exp((scores[from + k]! - scores[from + best]!) / temperature);
+    prediction.predicted[cell] = types[best]!;
+    prediction.probability[cell] = 1 / sum;
+    prediction.position[cell] = best;
+  }
+  return prediction;
+}

@@ -1,0 +1,96 @@
+// The labelled cells that a head is trained on: which they are, their counts as the head takes them, and the
+// parts of the conditions that are left out in turn.
+import type { Minibatch, TakenCounts } from "../engine/engine.js";
+import { type SparseCells, joined } from "../kernel-modules/sparse-cells.js";
+import { fillMinibatch, minibatchCapacity, type Dataset } from "../data/minibatches.js";
+import { sampleRareFirst } from "../data/sampling.js";
+import { logNormalized } from "./head.js";
+import { Random } from "../numerics/random.js";
+
+/** More labelled cells than this are sampled, rare types first: a linear layer gains little from more. */
+const mostCells = 20_000;
+/** Parts that the conditions are left out in. */
+const mostFolds = 5;
+/** Cells that are read together. */
+const readTogether = 512;
+
+/**
+ * The cells of a reference that a head is trained on: the labelled ones, all or a sample in which each type
+ * of each level has its share.
+ */
+export function chooseHeadCells({ counts, labels, levels }: Dataset, seed: number): Int32Array {
+  const labelled = Int32Array.from({ length: counts.cells }, (_, cell) => cell).filter((cell) =>
+    labels.subarray(cell * levels, (cell + 1) * levels).some((label) => label >= 0),
+  );
+  return sampleTypes({ labels, levels }, labelled, Math.min(mostCells, counts.mostHeld), seed, "head");
+}
+
+/** At most `most` of some cells, rare types first. */
+export function sampleTypes(
+  { labels, levels }: Pick<Dataset, "labels" | "levels">,
+  cells: Int32Array,
+  most: number,
+  seed: number,
+  purpose: string,
+): Int32Array {
+  if (cells.length <= most) return cells;
+  const order = new Random(seed, purpose).shuffle(cells.slice());
+  return sampleRareFirst({ labels, levels }, order, most, most / new Set(labels).size);
+}
+
+/** Counts of some cells as the head takes them. */
+export async function readLabelledCells(
+  dataset: Dataset,
+  cells: Int32Array,
+  taken: TakenCounts,
+): Promise<SparseCells> {
+  const held = await dataset.counts.hold(cells);
+  const room = emptyMinibatch(dataset, Math.min(readTogether, cells.length));
+  const blocks: SparseCells[] = [];
+  for (let start = 0; start < cells.length; start += readTogether) {
+    fillMinibatch(room, dataset, cells.subarray(start, start + readTogether), held);
+    const { rows, indptr, indices, counts, sizeFactors } = room;
+    const end = indptr[rows]!;
+    const values = counts.slice(0, end);
+    if (taken === "log-normalized")
+      for (let b = 0; b < rows; b++)
+        for (let at = indptr[b]!; at < indptr[b + 1]!; at++)
+          values[at] = logNormalized(values[at]!, sizeFactors[b]!);
+    blocks.push({ indptr: indptr.slice(0, rows + 1), indices: indices.slice(0, end), values });
+  }
+  return joined(blocks);
+}
+
+function emptyMinibatch(dataset: Dataset, rows: number): Minibatch {
+  const capacity = minibatchCapacity(dataset.counts, rows);
+  return {
+    rows: 0,
+    indptr: new Int32Array(rows + 1),
+    indices: new Int32Array(capacity),
+    counts: new Float32Array(capacity),
+    sizeFactors: new Float32Array(rows),
+    conditions: dataset.conditions.map(() => new Int32Array(rows)),
+    combinations: new Int32Array(rows),
+    labels: new Int32Array(rows * dataset.levels),
+  };
+}
+
+/**
+ * The part in which each cell is left out: whole units (donors, or conditions) where there are several, the
+ * largest first; else cells at random.
+ * @param units - (n)
+ */
+export function leaveOut(units: Int32Array, seed: number): Int32Array {
+  const sizes = new Map<number, number>();
+  for (const unit of units) sizes.set(unit, (sizes.get(unit) ?? 0) + 1);
+  const random = new Random(seed, "folds");
+  if (sizes.size < 2) return units.map(() => random.below(mostFolds));
+  const filled = new Array<number>(Math.min(mostFolds, sizes.size)).fill(0);
+  const foldOf = new Map<number, number>();
+  for (const [unit, n] of [...sizes].sort(([a, m], [b, n]) => n - m || a - b)) {
+    const fold = filled.indexOf(Math.min(...filled));
+    filled[fold]! += n;
+    foldOf.set(unit, fold);
+  }
+  return units.map((unit) => foldOf.get(unit)!);
+}

@@ -1,0 +1,191 @@
+// Multinomial logistic regression with an L2 penalty on sparse cells, by L-BFGS (Nocedal and Wright 2006,
+// algorithms 7.4 and 3.1). The cells are kept once; a fit gives each of them a weight, 0 to those that are
+// left out, and gives the scores of all. Sums are made in the order of the cells: one result on any number of
+// threads.
+import { expOfNegative } from "../numerics/exponential.js";
+import { SparseProducts } from "../kernel-modules/profiles.js";
+import { type SparseCells } from "../kernel-modules/sparse-cells.js";
+
+/** Cells and their types. */
+export interface LabelledCells {
+  /** (n, G) log-normalised */
+  readonly rows: SparseCells;
+  readonly genes: number;
+  /** types of each level, whose scores stand one level after the other: R in all */
+  readonly levels: readonly number[];
+  /** (n, levels) position of each cell's type in its level, -1 where it has none */
+  readonly labels: Int32Array;
+}
+
+/** A linear layer. */
+export interface LinearModel {
+  /** (G, R) */
+  readonly weight: Float64Array;
+  /** (R) */
+  readonly bias: Float64Array;
+}
+
+export interface FitOptions {
+  /** C: weight of the summed losses against |W|^2 / 2 */
+  readonly inversePenalty: number;
+  /** (n, levels) what each label weighs */
+  readonly weights: Float64Array;
+  readonly start: LinearModel | null;
+  readonly mostSteps: number;
+  /** stops where a step lowers the objective by a smaller share than this */
+  readonly tolerance: number;
+}
+
+/** Steps that the inverse Hessian is estimated from. */
+const remembered = 8;
+
+export class LogisticRegression {
+  readonly #products: SparseProducts;
+  /** (G) taken off all cells: the same model, much sooner found */
+  readonly #mean: Float64Array;
+  readonly #n: number;
+  readonly #R: number;
+
+  constructor(private readonly cells: LabelledCells) {
+    const { rows, genes, levels } = cells;
+    this.#n = rows.indptr.length - 1;
+    this.#R = levels.reduce((sum, types) => sum + types, 0);
+    this.#products = new SparseProducts(rows, genes, this.#R);
+    this.#mean = new Float64Array(genes);
+    for (let at = 0; at < rows.indptr[this.#n]!; at++)
+      this.#mean[rows.indices[at]!]! += rows.values[at]! / this.#n;
+  }
+
+  /** (n, R) of all cells. */
+  scores({ weight, bias }: LinearModel): Float64Array {
+    const scores = this.#products.along(weight);
+    const R = this.#R;
+    for (let at = 0; at < scores.length; at += R) for (let r = 0; r < R; r++) scores[at + r]! += bias[r]!;
+    return scores;
+  }
+
+  fit({ inversePenalty, weights, start, mostSteps, tolerance }: FitOptions): LinearModel {
+    const [G, R] = [this.cells.genes, this.#R];
+    // the last R are the bias of centred cells
+    let point = new Float64Array((G + 1) * R);
+    if (start) {
+      point.set(start.weight);
+      point.set(start.bias, G * R);
+      this.#shiftBias(point, 1);
+    }
+    let { value, gradient } = this.#objective(point, inversePenalty, weights);
+    const steps: { readonly s: Float64Array; readonly y: Float64Array; readonly sy: number }[] = [];
+    for (let step = 0; step < mostSteps; step++) {
+      const direction = descent(gradient, steps);
+      const slope = dot(direction, gradient);
+      if (!(slope < 0)) break;
+      let length = steps.length === 0 ? 1 / Math.sqrt(dot(gradient, gradient)) : 1;
+      let next = { point, value, gradient };
+      for (let halving = 0; halving < 20; halving++, length /= 2) {
+        const tried = point.map((own, i) => own + length * direction[i]!);
+        next = { point: tried, ...this.#objective(tried, inversePenalty, weights) };
+        if (next.value <= value + 1e-4 * length * slope) break;
+      }
+      if (!(next.value < value)) break;
+      const s = direction.map((own) => length * own);
+      const y = next.gradient.map((own, i) => own - gradient[i]!);
+      const sy = dot(s, y);
+      if (sy > 1e-12 * dot(y, y)) steps.push({ s, y, sy });
+      if (steps.length > remembered) steps.shift();
+      const gain = value - next.value;
+      ({ point, value, gradient } = next);
+      if (gain < tolerance * Math.abs(value)) break;
+    }
+    this.#shiftBias(point, -1);
+    return { weight: point.slice(0, G * R), bias: point.slice(G * R) };
+  }
+
+  /** Between the bias of cells as they are and of centred ones. */
+  #shiftBias(point: Float64Array, sign: number): void {
+    const [G, R] = [this.cells.genes, this.#R];
+    for (let gene = 0, at = 0; gene < G; gene++)
+      for (let r = 0; r < R; r++, at++) point[G * R + r]! += sign * this.#mean[gene]! * point[at]!;
+  }
+
+  /** Sum of the weighted losses + |W|^2 / (2 C). */
+  #objective(
+    point: Float64Array,
+    inversePenalty: number,
+    weights: Float64Array,
+  ): { readonly value: number; readonly gradient: Float64Array } {
+    const { genes: G, levels, labels } = this.cells;
+    const [n, R, L] = [this.#n, this.#R, levels.length];
+    const table = point.subarray(0, G * R);
+    const scores = this.#products.along(table);
+    const shift = point.slice(G * R);
+    for (let gene = 0, at = 0; gene < G; gene++)
+      for (let r = 0; r < R; r++, at++) shift[r]! -= this.#mean[gene]! * table[at]!;
+    let value = 0;
+    const sums = new Float64Array(R);
+    for (let i = 0; i < n; i++)
+      for (let level = 0, first = 0; level < L; first += levels[level++]!) {
+        const from = i * R + first;
+        const [label, weight] = [labels[i * L + level]!, weights[i * L + level]!];
+        const K = levels[level]!;
+        if (label < 0 || weight === 0) {
+          scores.fill(0, from, from + K);
+          continue;
+        }
+        let top = -Infinity;
+        for (let k = 0; k < K; k++) {
+          scores[from + k]! += shift[first + k]!;
+          top = Math.max(top, scores[from + k]!);
+        }
+        const its = scores[from + label]!;
+        let sum = 0;
+        for (let k = 0; k < K; k++) sum += scores[from + k] = expOfNegative(scores[from + k]! - top);
+        value += weight * (Math.log(sum) + top - its);
+        for (let k = 0; k < K; k++) {
+          const residual = weight * (scores[from + k]! / sum - (k === label ? 1 : 0));
+          scores[from + k] = residual;
+          sums[first + k]! += residual;
+        }
+      }
+    const gradient = new Float64Array((G + 1) * R);
+    gradient.set(this.#products.back(scores));
+    let square = 0;
+    for (let gene = 0, at = 0; gene < G; gene++)
+      for (let r = 0; r < R; r++, at++) {
+        gradient[at]! += table[at]! / inversePenalty - this.#mean[gene]! * sums[r]!;
+        square += table[at]! * table[at]!;
+      }
+    gradient.set(sums, G * R);
+    return { value: value + square / (2 * inversePenalty), gradient };
+  }
+}
+
+/** The direction of a step: minus the estimated inverse Hessian times the gradient (two-loop recursion). */
+function descent(
+  gradient: Float64Array,
+  steps: readonly { readonly s: Float64Array; readonly y: Float64Array; readonly sy: number }[],
+): Float64Array {
+  const direction = gradient.map((value) => -value);
+  const shares = new Float64Array(steps.length);
+  for (let i = steps.length - 1; i >= 0; i--) {
+    const { s, y, sy } = steps[i]!;
+    shares[i] = dot(s, direction) / sy;
+    add(direction, -shares[i]!, y);
+  }
+  const last = steps.at(-1);
+  if (last) {
+    const scale = last.sy / dot(last.y, last.y);
+    for (let i = 0; i < direction.length; i++) direction[i]! *= scale;
+  }
+  steps.forEach(({ s, y, sy }, i) => add(direction, shares[i]! - dot(y, direction) / sy, s));
+  return direction;
+}
+
+function dot(a: Float64Array, b: Float64Array): number {
+  let sum = 0;
+  for (let i = 0; i < a.length; i++) sum += a[i]! * b[i]!;
+  return sum;
+}
+
+function add(to: Float64Array, factor: number, other: Float64Array): void {
+  for (let i = 0; i < to.length; i++) to[i]! += factor * other[i]!;
+}

@@ -1,0 +1,183 @@
+// What novelty.ts needs, from the reference alone: profiles of its types and conditions, and the scores of its
+// cells while their donors are left out, in the situations that a query may be in.
+import { type SparseCells, rowsAt } from "../kernel-modules/sparse-cells.js";
+import {
+  type HeadPrediction,
+  isCalibrated,
+  neighborhoodParts,
+  neighborhoods,
+  partsOf,
+  queryNeighbors,
+  QueryOffsets,
+  sureLabels,
+  type StoredNovelty,
+} from "./novelty.js";
+import type { Neighbors } from "../graph/neighbors.js";
+import { profiledTypes, ProfileScorer, ProfileSpace, type TypeProfiles } from "./profiles.js";
+import { Random } from "../numerics/random.js";
+
+/** Queries of one type that are made of left-out cells, at most, and cells of one at least. */
+const [mostAlone, leastAlone] = [60, 5];
+
+/** Cells of a reference, each labelled by a head that was trained without its donor. */
+export interface LeftOutCells {
+  /** (n) counts as the head takes them */
+  readonly rows: SparseCells;
+  readonly genes: number;
+  /** (n) position of the type in the level */
+  readonly labels: Int32Array;
+  readonly conditions: Int32Array;
+  /** (n) donor, and the part in which it was left out */
+  readonly units: Int32Array;
+  readonly folds: Int32Array;
+  readonly prediction: Pick<HeadPrediction, "position" | "probability">;
+  /** profiles without a part; null: with all */
+  readonly profilesWithout: (fold: number | null) => TypeProfiles;
+}
+
+/** Where the cells of a query are: all of a left-out donor, or those of one of its types. */
+interface Situation {
+  readonly name: "company" | "alone";
+  /** rows */
+  readonly cells: Int32Array;
+}
+
+/** Left-out cells as a query. */
+interface LeftOutQuery extends Situation {
+  readonly prediction: LeftOutCells["prediction"];
+  readonly near: Neighbors;
+  readonly offsets: QueryOffsets;
+}
+
+/** A row per cell of the calibration: unit, true and predicted type, parts of each neighbourhood. */
+const width = 3 + 3 * neighborhoods.length;
+/** In place of the doubt of a neighbourhood that a query is too small for. */
+const missing = -1;
+
+/**
+ * Calibrates one level: each donor left out is a query, and so is each of its types.
+ * @returns null where too few cells tell
+ */
+export function trainNovelty(cells: LeftOutCells, seed: number): StoredNovelty | null {
+  const situations = leftOutSituations(cells, seed);
+  const tables = { company: [] as Float32Array[], alone: [] as Float32Array[] };
+  for (const fold of [...new Set(cells.folds)].sort((a, b) => a - b)) {
+    const own = situations.filter(({ cells: [first] }) => cells.folds[first!] === fold);
+    if (own.length === 0) continue;
+    const profiles = cells.profilesWithout(fold);
+    const types = profiledTypes(profiles);
+    const queries = own.map((situation) => leftOutQuery(cells, situation, profiles, types));
+    scoreQueries(cells, queries, profiles, types).forEach((rows, i) =>
+      tables[queries[i]!.name].push(...rows),
+    );
+  }
+  const stored: StoredNovelty = {
+    json: { neighborhoods, units: new Set(cells.units).size },
+    profiles: cells.profilesWithout(null),
+    company: joined(tables.company),
+    alone: joined(tables.alone),
+  };
+  return isCalibrated(stored) ? stored : null;
+}
+
+function joined(rows: readonly Float32Array[]): Float32Array {
+  const table = new Float32Array(rows.length * width);
+  rows.forEach((row, i) => table.set(row, i * width));
+  return table;
+}
+
+/** Each donor, and each of its types; of many, some. */
+function leftOutSituations({ units, labels }: LeftOutCells, seed: number): Situation[] {
+  const [company, alone]: [Situation[], Situation[]] = [[], []];
+  for (const unit of [...new Set(units)].sort((a, b) => a - b)) {
+    const own = Int32Array.from(units.keys()).filter((i) => units[i] === unit);
+    company.push({ name: "company", cells: own });
+    for (const type of [...new Set(own.map((i) => labels[i]!))].sort((a, b) => a - b)) {
+      const ofType = own.filter((i) => labels[i] === type);
+      if (ofType.length >= leastAlone) alone.push({ name: "alone", cells: ofType });
+    }
+  }
+  const some = new Random(seed, "alone").sample(alone.length, mostAlone);
+  return [...company, ...Array.from(some, (i) => alone[i]!)];
+}
+
+function leftOutQuery(
+  { rows, genes, conditions, prediction: { position, probability } }: LeftOutCells,
+  situation: Situation,
+  profiles: TypeProfiles,
+  types: readonly number[],
+): LeftOutQuery {
+  const { cells } = situation;
+  const prediction = {
+    position: cells.map((i) => position[i]!),
+    probability: Float32Array.from(cells, (i) => probability[i]!),
+  };
+  const own = rowsAt(rows, cells);
+  // a neighbourhood is at most half of a query
+  const most = Math.min(neighborhoods.at(-1)!, Math.floor((cells.length - 1) / 2));
+  return {
+    ...situation,
+    prediction,
+    near: queryNeighbors(own, genes, most),
+    offsets: new QueryOffsets(
+      {
+        rows: own,
+        conditions: cells.map((i) => conditions[i]!),
+        position: prediction.position,
+        isSure: sureLabels(prediction.probability),
+      },
+      profiles,
+      types,
+      genes,
+    ),
+  };
+}
+
+/** Per query the rows of its cells. */
+function scoreQueries(
+  { rows, units, labels, conditions }: LeftOutCells,
+  queries: readonly LeftOutQuery[],
+  profiles: TypeProfiles,
+  types: readonly number[],
+): Float32Array[][] {
+  const used = Int32Array.from(new Set(queries.flatMap(({ cells }) => [...cells]))).sort();
+  const placeOf = new Map(Array.from(used, (row, place) => [row, place]));
+  const ofUsed = rowsAt(rows, used);
+  const offsets = queries.flatMap(({ offsets: { table } }) => table);
+  let first = 0;
+  const firsts = queries.map(({ offsets: { table } }) => (first += table.length) - table.length);
+  const tables = queries.map(({ cells, prediction: { position } }) =>
+    Array.from(cells, (row, i) =>
+      new Float32Array(width)
+        .fill(missing)
+        .fill(0, 0, 3)
+        .map((value, column) =>
+          column === 0 ? units[row]! : column === 1 ? labels[row]! : column === 2 ? position[i]! : value,
+        ),
+    ),
+  );
+  neighborhoods.forEach((k, size) => {
+    const scorer = new ProfileScorer(ofUsed, new ProfileSpace(profiles, types, k), offsets);
+    queries.forEach(({ cells, prediction, near, offsets: its }, q) => {
+      if (near.k < k) return;
+      const places = cells.map((row) => placeOf.get(row)!);
+      const parts = neighborhoodParts(
+        scorer,
+        places,
+        prediction,
+        near,
+        k,
+        (i, type) => firsts[q]! + its.of(conditions[cells[i]!]!, type),
+      );
+      tables[q]!.forEach((row, i) => row.set(partsOf(parts, i), 3 + 3 * size));
+    });
+  });
+  // in company a cell's type has others beside it
+  return tables.map((table, q) => {
+    const {
+      name,
+      offsets: { inCompany },
+    } = queries[q]!;
+    return name === "alone" ? table : table.filter((row) => inCompany[row[2]!]);
+  });
+}

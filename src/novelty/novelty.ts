@@ -1,0 +1,533 @@
+// Novelty: how unlike every known type a cell and its neighbourhood in the query are, as one minus a
+// conformal p-value against cells of the reference whose donors were left out. Not in the paper: there the
+// distance to the nearest prototype is all, which fails where an unknown type resembles a known one
+// (`npm run bench:unknown`).
+import { NearestRows } from "../kernel-modules/nearest.js";
+import type { SparseCells } from "../kernel-modules/sparse-cells.js";
+import { Random } from "../numerics/random.js";
+import { quantile } from "../numerics/quantile.js";
+import { ConformalTable, type LeftOutCell, type NoveltyParts } from "./conformal.js";
+import { mainCoordinates } from "../numerics/directions.js";
+
+import type { NoveltyJson } from "../model/stored-model.js";
+import { listCentres, nearestNeighbors, rowsOf, type Neighbors } from "../graph/neighbors.js";
+import { profiledTypes, ProfileScorer, ProfileSpace, type TypeProfiles } from "./profiles.js";
+
+/** Neighbours of a cell in its neighbourhood: those that a query of so many cells has. */
+export const neighborhoods = [0, 1, 3, 7, 15] as const;
+/** Directions that neighbours are looked for in, and rounds in which these are found. */
+const [directions, rounds] = [10, 5];
+/** Share of the doubt that is the cell's; the rest is its neighbourhood's. */
+const itsShare = 1 / 3;
+/** Compared cells that another cell takes the mean of. */
+const comparedNeighbors = 3;
+/** Probability from which a label is sure enough to tell of the query's offset. */
+const surely = 0.8;
+/** Cells that the weight of a type in the offset is halved at, and weight of no offset. */
+const [offsetCells, noOffset] = [20, 1];
+/** Left-out cells from which on a neighbourhood is calibrated. */
+const calibratedCells = 50;
+
+/** Neighbours that a query of n cells asks for: about sqrt(n), as many as it can have. */
+export function wantedNeighbors(n: number): number {
+  return n < 3 ? 0 : Math.min(neighborhoods.at(-1)!, Math.round(Math.sqrt(n)), n - 1);
+}
+
+/**
+ * The neighbours of each cell among the others by the directions in which these cells themselves vary most:
+ * what separates an unknown type from a known one need not be among what the reference's cells vary in.
+ * @param k - neighbours of each
+ */
+export function queryNeighbors(rows: SparseCells, genes: number, k: number): Neighbors {
+  const n = rows.indptr.length - 1;
+  const P = Math.max(0, Math.min(directions, genes, n - 1));
+  if (k === 0 || P === 0) return { k: 0, indices: new Int32Array(0), distances: new Float64Array(0) };
+  const places = mainCoordinates(rows, genes, P, rounds, new Random(0, "query directions"));
+  return nearestNeighbors(Float32Array.from(places), P, k);
+}
+
+/** Cells of a query whose offsets are looked for. */
+export interface OffsetCells {
+  /** (n) */
+  readonly rows: SparseCells;
+  /** (n) code of each cell's condition */
+  readonly conditions: Int32Array;
+  /** (n) position of the type that each is taken for */
+  readonly position: Int32Array;
+  /** (n) 1 where it is sure that the cell is of this type */
+  readonly isSure: Uint8Array;
+}
+
+/** Which labels are sure, by their probabilities. */
+export function sureLabels(probability: Float32Array): Uint8Array {
+  return Uint8Array.from(probability, (p) => (p >= surely ? 1 : 0));
+}
+
+/**
+ * What the cells of a condition have more than the reference, whatever their type: for cells taken for a type,
+ * from the cells of the *other* types, so that a new type never hides itself; without company, none.
+ */
+export class QueryOffsets {
+  /** each (G); the first is none */
+  readonly table: Float64Array[];
+  /** (K) whether the other types carry weight in the query, and the type is in company */
+  readonly inCompany: readonly boolean[];
+  /** per type, where its offset in the whole query is in the table */
+  readonly #whole: readonly number[];
+  /** the same of each condition; those of few cells share that of the whole query */
+  readonly #own = new Map<number, readonly number[]>();
+
+  constructor(cells: OffsetCells, { means }: TypeProfiles, types: readonly number[], genes: number) {
+    const { conditions } = cells;
+    const K = means.length / genes;
+    const members = new Map<number, number[]>();
+    conditions.forEach((condition, i) => {
+      const own = members.get(condition);
+      if (own) own.push(i);
+      else members.set(condition, [i]);
+    });
+    const all = Array.from(conditions.keys());
+    const whole = differences(cells, all, means, types, genes);
+    this.table = [new Float64Array(genes)];
+    this.inCompany = whole.others.map(({ weight }) => weight >= noOffset);
+    // of types that are there, and in company
+    const isThere = this.inCompany.map((yes, type) => yes && cells.position.includes(type));
+    const added = ({ others }: typeof whole, from: (type: number) => Float64Array): number[] =>
+      others.map((other, type) => (isThere[type] ? this.table.push(mixed(other, from(type))) - 1 : 0));
+    this.#whole = added(whole, () => this.table[0]!);
+    const room = Math.floor(offsetBytes / (8 * genes * K));
+    const large = [...members]
+      .filter(([, { length }]) => length >= leastOffsetCells && members.size > 1)
+      .sort(([a, own], [b, other]) => other.length - own.length || a - b);
+    for (const [condition, own] of large.slice(0, room)) {
+      const differing = differences(cells, own, means, types, genes);
+      this.#own.set(
+        condition,
+        added(differing, (type) => this.table[this.#whole[type]!]!),
+      );
+    }
+  }
+
+  /** Which of the table is taken off a cell of a condition, in the neighbourhood of one taken for a type. */
+  of(condition: number, type: number): number {
+    return (this.#own.get(condition) ?? this.#whole)[type]!;
+  }
+}
+
+/** Cells of a condition from which it has offsets of its own, and memory that these may take. */
+const [leastOffsetCells, offsetBytes] = [20, 64 * 1024 * 1024];
+
+/** Weighted sum of the differences of some types, and their weight. */
+interface Difference {
+  readonly sum: Float64Array;
+  readonly weight: number;
+}
+
+/** Per type, what the others have more than in the reference: of sure cells alone. */
+function differences(
+  { rows, position, isSure }: OffsetCells,
+  cells: readonly number[],
+  means: Float32Array,
+  types: readonly number[],
+  genes: number,
+): { readonly others: readonly Difference[] } {
+  const K = means.length / genes;
+  const sums = new Float64Array(K * genes);
+  const n = new Int32Array(K);
+  for (const cell of cells) {
+    if (isSure[cell] === 0) continue;
+    const type = position[cell]!;
+    n[type]!++;
+    for (let at = rows.indptr[cell]!; at < rows.indptr[cell + 1]!; at++)
+      sums[type * genes + rows.indices[at]!]! += rows.values[at]!;
+  }
+  const weights = Float64Array.from(n, (count, type) =>
+    types.includes(type) ? count / (count + offsetCells) : 0,
+  );
+  const total = new Float64Array(genes);
+  for (let type = 0; type < K; type++)
+    for (let gene = 0, at = type * genes; gene < genes && n[type]! > 0; gene++, at++) {
+      sums[at] = weights[type]! * (sums[at]! / n[type]! - means[at]!);
+      total[gene]! += sums[at]!;
+    }
+  const all = weights.reduce((sum, weight) => sum + weight, 0);
+  return {
+    others: Array.from(weights, (weight, type) => ({
+      sum: total.map((sum, gene) => sum - sums[type * genes + gene]!),
+      weight: all - weight,
+    })),
+  };
+}
+
+/** A mean difference, drawn towards another offset. */
+function mixed({ sum, weight }: Difference, other: Float64Array): Float64Array {
+  return sum.map((value, gene) => (value + noOffset * other[gene]!) / (weight + noOffset));
+}
+
+/** The parts of the score, per cell. */
+export interface NeighborhoodParts {
+  readonly span: Float32Array;
+  readonly distance: Float32Array;
+  /** one less the probability of the predicted type: the cell's, and the mean of its neighbourhood */
+  readonly doubt: Float32Array;
+  readonly doubtAround: Float32Array;
+}
+
+/**
+ * @param cells - row of each cell among those of the scorer @param near - at least k neighbours of each
+ * @param offsetOf - which of the scorer's offsets is taken off a cell, in the neighbourhood of one of a type
+ */
+export function neighborhoodParts(
+  scorer: ProfileScorer,
+  cells: Int32Array,
+  { position, probability }: Pick<HeadPrediction, "position" | "probability">,
+  near: Neighbors,
+  k: number,
+  offsetOf: (cell: number, type: number) => number,
+): NeighborhoodParts {
+  const n = cells.length;
+  const parts = {
+    span: new Float32Array(n),
+    distance: new Float32Array(n),
+    doubt: probability.map((p) => 1 - p),
+    doubtAround: new Float32Array(n),
+  };
+  const [members, offsets] = [new Int32Array(k + 1), new Int32Array(k + 1)];
+  for (let i = 0; i < n; i++) {
+    let doubt = 0;
+    for (let rank = 0; rank <= k; rank++) {
+      const j = rank === 0 ? i : near.indices[i * near.k + rank - 1]!;
+      members[rank] = cells[j]!;
+      offsets[rank] = offsetOf(j, position[i]!);
+      doubt += 1 - probability[j]!;
+    }
+    const { span, distance } = scorer.score(members, offsets);
+    parts.span[i] = span;
+    parts.distance[i] = distance;
+    parts.doubtAround[i] = doubt / (k + 1);
+  }
+  return parts;
+}
+
+/** The parts of one cell. */
+export function partsOf({ span, distance, doubt, doubtAround }: NeighborhoodParts, i: number): NoveltyParts {
+  return [span[i]!, distance[i]!, itsShare * doubt[i]! + (1 - itsShare) * doubtAround[i]!];
+}
+
+/** How novelty is calibrated, as the model has it. */
+export interface StoredNovelty {
+  readonly json: NoveltyJson;
+  readonly profiles: TypeProfiles;
+  /** (cells, 3 + 3 per neighbourhood): unit, true and predicted type, parts; no doubt (-1) where there is no
+   * such neighbourhood */
+  readonly company: Float32Array;
+  readonly alone: Float32Array;
+}
+
+/** Left-out cells of one neighbourhood. @param table - as stored */
+function leftOutCells(
+  table: Float32Array,
+  { neighborhoods: sizes }: NoveltyJson,
+  size: number,
+): LeftOutCell[] {
+  const width = 3 + 3 * sizes.length;
+  const first = 3 + 3 * sizes.indexOf(size);
+  const cells: LeftOutCell[] = [];
+  for (let at = 0; at < table.length; at += width) {
+    const [unit, truth, predicted] = table.subarray(at, at + 3) as unknown as [number, number, number];
+    const parts = table.subarray(at + first, at + first + 3) as unknown as [number, number, number];
+    if (parts[2] >= 0) cells.push({ unit, truth, predicted, parts: [parts[0], parts[1], parts[2]] });
+  }
+  return cells;
+}
+
+/** What is compared in a query. */
+export interface NoveltyQuery {
+  readonly prediction: HeadPrediction;
+  /** (N) code of each cell's condition */
+  readonly conditions: Int32Array;
+  readonly compared: ComparedCells;
+  /** of the compared cells */
+  readonly near: Neighbors;
+  /** (N, 3) compared cells that each cell takes the mean of; null where all are compared */
+  readonly nearest: Int32Array | null;
+}
+
+/** Novelty of the cells of a query. */
+export class QueryNovelty {
+  /** (N) 0..1: one less the p-value */
+  readonly novelty: Float32Array;
+  /**
+   * whether the query's known-looking types are beyond what left-out conditions have: "all new" and "all
+   * shifted" cannot be told apart
+   */
+  readonly isUnlike: boolean;
+  readonly #scores: Float32Array;
+  readonly #tables: readonly [company: ConformalTable, alone: ConformalTable];
+  readonly #offsets: QueryOffsets;
+  readonly #types: readonly number[];
+  /** row of each compared cell */
+  readonly #rowOf: ReadonlyMap<number, number>;
+
+  constructor(
+    private readonly stored: StoredNovelty,
+    private readonly query: NoveltyQuery,
+  ) {
+    const { json, profiles, company, alone } = stored;
+    const { prediction, conditions, compared, near, nearest } = query;
+    const genes = profiles.variances.length / 2;
+    const K = profiles.means.length / genes;
+    const ofCompared = {
+      position: compared.cells.map((cell) => prediction.position[cell]!),
+      probability: Float32Array.from(compared.cells, (cell) => prediction.probability[cell]!),
+    };
+    const rows = Int32Array.from(compared.cells.keys());
+    this.#rowOf = new Map(Array.from(compared.cells, (cell, row) => [cell, row]));
+    this.#types = profiledTypes(profiles);
+    const { k, tables } = calibratedTables(json, company, alone, near.k, K);
+    this.#tables = tables;
+    const space = new ProfileSpace(profiles, this.#types, k);
+    const conditionOf = compared.cells.map((cell) => conditions[cell]!);
+    const partsWith = (table: readonly Float64Array[], of: QueryOffsets["of"]): NeighborhoodParts =>
+      neighborhoodParts(
+        new ProfileScorer(compared.rows, space, table),
+        rows,
+        ofCompared,
+        near,
+        k,
+        (i, type) => of(conditionOf[i]!, type),
+      );
+    // cells that are novel as they are tell nothing of the query's offsets
+    const asTheyAre = partsWith([new Float64Array(genes)], () => 0);
+    const isSure = sureLabels(ofCompared.probability).map((sure, i) =>
+      sure === 1 && tables[1].score(ofCompared.position[i]!, partsOf(asTheyAre, i)).p > novelLevel ? 1 : 0,
+    );
+    const offsets = (this.#offsets = new QueryOffsets(
+      { rows: compared.rows, conditions: conditionOf, position: ofCompared.position, isSure },
+      profiles,
+      this.#types,
+      genes,
+    ));
+    const parts = partsWith(offsets.table, (condition, type) => offsets.of(condition, type));
+    const whole = nearest ? spreadParts(parts, compared.cells, nearest, prediction) : parts;
+    const N = prediction.position.length;
+    this.novelty = new Float32Array(N);
+    this.#scores = new Float32Array(N);
+    for (let cell = 0; cell < N; cell++) {
+      const type = prediction.position[cell]!;
+      const { score, p } = this.#tableOf(type).score(type, partsOf(whole, cell));
+      this.novelty[cell] = 1 - p;
+      this.#scores[cell] = score;
+    }
+    this.isUnlike = this.#isUnlike(space);
+  }
+
+  #tableOf(type: number): ConformalTable {
+    return this.#tables[this.#offsets.inCompany[type] ? 0 : 1];
+  }
+
+  /** Novelty of a group of cells, by their median score. */
+  ofGroup(cells: readonly number[]): GroupNovelty {
+    const { position } = this.query.prediction;
+    const isCompany = cells.filter((cell) => this.#offsets.inCompany[position[cell]!]).length;
+    const table = this.#tables[2 * isCompany >= cells.length ? 0 : 1];
+    const p = table.groupP(
+      quantile(
+        cells.map((cell) => this.#scores[cell]!),
+        0.5,
+      ),
+    );
+    return {
+      novelty: 1 - p,
+      isNovel: table.groups >= leastGroups && p <= Math.max(groupLevel, 1 / (1 + table.groups)) + 1e-9,
+      groups: table.groups,
+    };
+  }
+
+  /**
+   * Whether three types or more are nearly all novel, and yet differ from each other as the reference's do:
+   * then something of the whole query is new, and what else is cannot be told. A new type that is taken for
+   * several known ones differs little between these.
+   */
+  #isUnlike({ scale }: ProfileSpace): boolean {
+    const { position, probability } = this.query.prediction;
+    const groups = Array.from(this.#offsets.inCompany, (): number[] => []);
+    for (const cell of this.query.compared.cells)
+      if (probability[cell]! >= surely) groups[position[cell]!]!.push(cell);
+    const all = groups.reduce((sum, { length }) => sum + length, 0);
+    const large = groups
+      .map((cells, type) => ({ cells, type }))
+      .filter(({ cells: { length } }) => length >= leastCells && length >= leastShare * all);
+    const novel = large.filter(
+      ({ cells }) => 2 * cells.filter((cell) => this.novelty[cell]! >= 1 - novelLevel).length > cells.length,
+    );
+    const size = (own: typeof large): number => own.reduce((sum, { cells: { length } }) => sum + length, 0);
+    if (large.length < leastTypes || size(novel) < unlikeShare * size(large)) return false;
+    const { means } = this.stored.profiles;
+    const found = large.map(({ cells }) => this.#meanOf(cells));
+    const shares: number[] = [];
+    large.forEach(({ type: a }, i) =>
+      large.slice(0, i).forEach(({ type: b }, j) => {
+        let [along, square] = [0, 0];
+        scale.forEach((factor, gene) => {
+          const known = factor * (means[a * scale.length + gene]! - means[b * scale.length + gene]!);
+          along += factor * (found[i]![gene]! - found[j]![gene]!) * known;
+          square += known * known;
+        });
+        shares.push(along / square);
+      }),
+    );
+    return quantile(shares, 0.5) >= alikeShare;
+  }
+
+  /** (G) mean of those of some cells that are compared; zeros of none. */
+  #meanOf(cells: readonly number[]): Float64Array {
+    const { compared } = this.query;
+    const { indptr, indices, values } = compared.rows;
+    const rows = this.#rowsOf(cells);
+    const mean = new Float64Array(this.#offsets.table[0]!.length);
+    for (const row of rows)
+      for (let at = indptr[row]!; at < indptr[row + 1]!; at++)
+        mean[indices[at]!]! += values[at]! / rows.length;
+    return mean;
+  }
+
+  #rowsOf(cells: readonly number[]): number[] {
+    return cells.flatMap((cell) => this.#rowOf.get(cell) ?? []);
+  }
+
+  /**
+   * The genes that make a group novel: those whose mean, in units of the standard deviation of such a mean,
+   * is furthest above (ten) and below (five) what any mixture of known types explains.
+   * @param cells - of the group @returns columns of the model's genes; none without compared cells
+   */
+  genesOf(cells: readonly number[]): { readonly up: number[]; readonly down: number[] } {
+    const { compared, conditions, prediction } = this.query;
+    const { profiles } = this.stored;
+    const rows = this.#rowsOf(cells);
+    if (rows.length === 0) return { up: [], down: [] };
+    const mean = this.#meanOf(cells);
+    const genes = mean.length;
+    const offset = new Float64Array(genes);
+    for (const row of rows) {
+      const cell = compared.cells[row]!;
+      const its = this.#offsets.of(conditions[cell]!, prediction.position[cell]!);
+      this.#offsets.table[its]!.forEach((value, gene) => (offset[gene]! += value / rows.length));
+    }
+    const residual = new ProfileSpace(profiles, this.#types, rows.length - 1).residual(mean, offset);
+    const order = Array.from(residual.keys()).sort((a, b) => residual[b]! - residual[a]! || a - b);
+    return {
+      up: order.slice(0, genesUp).filter((gene) => residual[gene]! > 0),
+      down: order
+        .slice(-genesDown)
+        .reverse()
+        .filter((gene) => residual[gene]! < 0),
+    };
+  }
+}
+
+/** Novelty of a group of cells of a query. */
+export interface GroupNovelty {
+  /** 0..1: one less the p-value of the group's median score, among the types of left-out donors */
+  readonly novelty: number;
+  /** whether it is beyond 95 % of them; where there are fewer than 19, beyond all */
+  readonly isNovel: boolean;
+  /** how many there are of them */
+  readonly groups: number;
+}
+
+/** Groups from which on their novelty is judged, and share of known ones that may be called novel. */
+const [leastGroups, groupLevel] = [9, 0.05];
+/** p-value up to which a cell says nothing of the query's offsets. */
+const novelLevel = 0.05;
+/**
+ * A query unlike the reference: cells and share of it that a type has at least, how many such types, the share
+ * that is novel, and the share of the difference between two types that their cells have.
+ */
+const [leastCells, leastShare, leastTypes, unlikeShare, alikeShare] = [10, 0.05, 3, 0.8, 0.5];
+/** Genes of a group that are told. */
+const [genesUp, genesDown] = [10, 5];
+
+/** The largest calibrated neighbourhood that the query has, and its tables. */
+function calibratedTables(
+  json: NoveltyJson,
+  company: Float32Array,
+  alone: Float32Array,
+  most: number,
+  K: number,
+): { readonly k: number; readonly tables: readonly [ConformalTable, ConformalTable] } {
+  for (const k of [...json.neighborhoods].reverse()) {
+    if (k > most) continue;
+    const tables = [company, alone].map((table) => new ConformalTable(leftOutCells(table, json, k), K));
+    if (k === 0 || tables.every(({ size }) => size >= calibratedCells))
+      return { k, tables: tables as [ConformalTable, ConformalTable] };
+  }
+  throw new Error("no neighbourhood is calibrated");
+}
+
+/** Whether there are enough left-out cells in both situations. */
+export function isCalibrated({
+  json,
+  company,
+  alone,
+}: Pick<StoredNovelty, "json" | "company" | "alone">): boolean {
+  return [company, alone].every((table) => leftOutCells(table, json, 0).length >= calibratedCells);
+}
+
+/** Parts of all cells: those of the compared ones, and means of these for the others. */
+function spreadParts(
+  { span, distance, doubtAround }: NeighborhoodParts,
+  cells: Int32Array,
+  nearest: Int32Array,
+  { probability }: HeadPrediction,
+): NeighborhoodParts {
+  const N = probability.length;
+  const k = nearest.length / N;
+  const isCompared = new Int32Array(N).fill(-1);
+  cells.forEach((cell, i) => (isCompared[cell] = i));
+  const spread = (part: Float32Array): Float32Array =>
+    Float32Array.from(isCompared, (itself, cell) => {
+      if (itself >= 0) return part[itself]!;
+      let sum = 0;
+      for (let at = cell * k; at < (cell + 1) * k; at++) sum += part[nearest[at]!]!;
+      return sum / k;
+    });
+  return {
+    span: spread(span),
+    distance: spread(distance),
+    doubt: probability.map((p) => 1 - p),
+    doubtAround: spread(doubtAround),
+  };
+}
+
+/**
+ * The compared cells that are nearest to each cell in the latent space.
+ * @param latent - (N, D) @param cells - compared ones
+ * @returns (N, 3)
+ */
+export function nearestCompared(latent: Float32Array, cells: Int32Array, N: number): Int32Array {
+  const D = latent.length / N;
+  return new NearestRows(rowsOf(latent, cells, D), D, listCentres(cells.length)).find(
+    latent,
+    Math.min(comparedNeighbors, cells.length),
+    2,
+  ).indices;
+}
+
+/** Cells of a query that stand for all where cells are compared with each other. */
+export interface ComparedCells {
+  /** numbers of the cells, ascending */
+  readonly cells: Int32Array;
+  /** what the head takes of their counts */
+  readonly rows: SparseCells;
+}
+
+/** Cells at one level by the head. */
+export interface HeadPrediction {
+  /** (N) row of the model's cell types */
+  readonly predicted: Int32Array;
+  /** (N) calibrated probability of that type */
+  readonly probability: Float32Array;
+  /** (N) its position among the types of the level */
+  readonly position: Int32Array;
+}

@@ -1,0 +1,146 @@
+// Sums that the profiles of types (novelty/profiles.ts) are made of, so that those without some of the
+// conditions are had without another pass over the cells.
+import type { SparseCells } from "../kernel-modules/sparse-cells.js";
+import type { TypeProfiles } from "./profiles.js";
+
+/** Conditions whose displacement is kept: those with the most cells. */
+const mostDisplacements = 16;
+/** Cells of a type that a condition has at least to tell of its variance. */
+const leastCells = 5;
+/** Cells that the weight of a condition in a type's mean is halved at, and weight of no displacement. */
+const [halvingCells, noDisplacement] = [10, 0.5];
+
+export class ProfileSums {
+  /** (groups, K, G) sums, and (groups, G) sums of squares */
+  readonly #sums: Float32Array;
+  readonly #squares: Float32Array;
+  /** (groups, K) */
+  readonly #cells: Int32Array;
+
+  /**
+   * @param groups - of cells, each of one condition, or of several in one part that is left out
+   * @param conditions - how many of them, the first, are of one condition
+   */
+  constructor(
+    private readonly groups: number,
+    private readonly conditions: number,
+    private readonly K: number,
+    private readonly genes: number,
+  ) {
+    this.#sums = new Float32Array(groups * K * genes);
+    this.#squares = new Float32Array(groups * genes);
+    this.#cells = new Int32Array(groups * K);
+  }
+
+  /**
+   * @param types - (rows) position of each cell's type, -1 for none
+   * @param groups - (rows)
+   */
+  add({ indptr, indices, values }: SparseCells, types: Int32Array, groups: Int32Array): void {
+    const { K, genes } = this;
+    types.forEach((type, row) => {
+      if (type < 0) return;
+      const place = groups[row]! * K + type;
+      this.#cells[place]!++;
+      for (let at = indptr[row]!, end = indptr[row + 1]!; at < end; at++) {
+        const [gene, value] = [indices[at]!, values[at]!];
+        this.#sums[place * genes + gene]! += value;
+        this.#squares[groups[row]! * genes + gene]! += value * value;
+      }
+    });
+  }
+
+  /** @param isIn - which of the groups count */
+  profiles(isIn: (group: number) => boolean): TypeProfiles {
+    const { K, genes } = this;
+    const groups = Array.from({ length: this.groups }, (_, group) => group).filter(isIn);
+    const means = new Float32Array(K * genes);
+    for (let type = 0; type < K; type++) {
+      const weight = (group: number): number => halved(this.#cells[group * K + type]!);
+      const all = groups.reduce((sum, group) => sum + weight(group), 0);
+      for (const group of groups)
+        this.#eachMean(group, type, (mean, gene) => {
+          means[type * genes + gene]! += (weight(group) / all) * mean;
+        });
+    }
+    const within = this.#within(groups);
+    const variances = new Float32Array(2 * genes);
+    variances.set(this.#between(groups, within));
+    variances.set(within, genes);
+    return { means, displacements: this.#displacements(groups, means), variances };
+  }
+
+  /** Visits the mean of a type's cells in a group, where it has some. */
+  #eachMean(group: number, type: number, visit: (mean: number, gene: number) => void): void {
+    const n = this.#cells[group * this.K + type]!;
+    const from = (group * this.K + type) * this.genes;
+    if (n > 0) for (let gene = 0; gene < this.genes; gene++) visit(this.#sums[from + gene]! / n, gene);
+  }
+
+  /** Variance of cells around the mean of their type in their group. */
+  #within(groups: readonly number[]): Float64Array {
+    const variance = new Float64Array(this.genes);
+    let free = 0;
+    for (const group of groups) {
+      for (let gene = 0; gene < this.genes; gene++)
+        variance[gene]! += this.#squares[group * this.genes + gene]!;
+      for (let type = 0; type < this.K; type++) {
+        const n = this.#cells[group * this.K + type]!;
+        if (n > 0) free += n - 1;
+        this.#eachMean(group, type, (mean, gene) => (variance[gene]! -= n * mean * mean));
+      }
+    }
+    return variance.map((sum) => Math.max(0, sum / Math.max(1, free)));
+  }
+
+  /** Variance of a type's mean between conditions, less what its cells' variance makes; mean over types. */
+  #between(groups: readonly number[], within: Float64Array): Float64Array {
+    const { K, genes } = this;
+    const between = new Float64Array(genes);
+    let types = 0;
+    for (let type = 0; type < K; type++) {
+      const own = groups.filter(
+        (group) => group < this.conditions && this.#cells[group * K + type]! >= leastCells,
+      );
+      if (own.length < 2) continue;
+      types++;
+      const [sum, squares] = [new Float64Array(genes), new Float64Array(genes)];
+      for (const group of own)
+        this.#eachMean(group, type, (mean, gene) => {
+          sum[gene]! += mean;
+          squares[gene]! += mean * mean;
+        });
+      const ofCells = own.reduce((all, group) => all + 1 / this.#cells[group * K + type]!, 0) / own.length;
+      for (let gene = 0; gene < genes; gene++)
+        between[gene]! +=
+          (squares[gene]! - sum[gene]! ** 2 / own.length) / (own.length - 1) - within[gene]! * ofCells;
+    }
+    return between.map((sum) => Math.max(0, sum / Math.max(1, types)));
+  }
+
+  /** What the largest conditions have more, whatever the type. */
+  #displacements(groups: readonly number[], means: Float32Array): Float32Array {
+    const { K, genes } = this;
+    const size = (group: number): number =>
+      this.#cells.subarray(group * K, (group + 1) * K).reduce((sum, n) => sum + n, 0);
+    const largest = groups
+      .filter((group) => group < this.conditions && size(group) > 0)
+      .sort((a, b) => size(b) - size(a) || a - b)
+      .slice(0, mostDisplacements);
+    const displacements = new Float32Array(largest.length * genes);
+    largest.forEach((group, c) => {
+      let all = noDisplacement;
+      for (let type = 0; type < K; type++) all += halved(this.#cells[group * K + type]!);
+      for (let type = 0; type < K; type++)
+        this.#eachMean(group, type, (mean, gene) => {
+          displacements[c * genes + gene]! +=
+            (halved(this.#cells[group * K + type]!) / all) * (mean - means[type * genes + gene]!);
+        });
+    });
+    return displacements;
+  }
+}
+
+function halved(cells: number): number {
+  return cells / (cells + halvingCells);
+}

@@ -1,0 +1,78 @@
+// The model card: what a model is, for people, as Markdown with fields that its maker fills in. Written beside a
+// model by `train`, shown by `scpoli models info`.
+import type { ModelJson } from "../model/stored-model.js";
+import { cardName, openModelFiles } from "./model-files.js";
+
+/** The card beside a model, null where it has none. @throws ScPoliError as `openModelFiles` */
+export async function cardOf(path: string): Promise<string | null> {
+  const files = await openModelFiles(path);
+  return files?.names.includes(cardName) ? new TextDecoder().decode(await files.read(cardName)) : null;
+}
+
+/** Fields that only the maker knows. */
+export const cardFields = ["licence", "organism", "tissue", "doi", "description"] as const;
+export type CardFields = Readonly<Partial<Record<(typeof cardFields)[number], string>>>;
+
+/** What stands where a field is not filled in. */
+const open = "(fill in)";
+
+/** A card for a model, with the fields that are known. */
+export function modelCard(json: ModelJson, fields: CardFields = {}): string {
+  const list = (names: readonly string[], most = 30): string =>
+    names.length <= most
+      ? names.join(", ")
+      : `${names.slice(0, most).join(", ")} and ${names.length - most} more`;
+  const keys = json.condition_keys.map((key, k) => {
+    const names = json.conditions[k]!.slice(0, json.reference_conditions[k]);
+    return `| conditions, ${key} | ${names.length}: ${list(names)} |`;
+  });
+  const levels = json.cell_type_keys.map((key, level) => {
+    const types = json.levels[level]!.map((row) => json.cell_types[row]!);
+    return `| cell types, ${key} | ${types.length}: ${list(types, 60)} |`;
+  });
+  const cells = json.provenance["cells"];
+  return [
+    "---",
+    ...cardFields.map((name) => `${name}: ${fields[name] || open}`),
+    "---",
+    "",
+    "| what | |",
+    "| --- | --- |",
+    `| cells | ${typeof cells === "number" ? cells : "not known"} |`,
+    `| genes | ${json.genes.length} (${kindOfGenes(json.genes)}), such as ${json.genes.slice(0, 5).join(", ")} |`,
+    ...keys,
+    ...levels,
+    `| likelihood | ${json.model.recon_loss} |`,
+    `| made by | scpoli ${json.scpoli_version} |`,
+    "",
+    "Quality: (fill in) accuracy of the labels of conditions that were left out of the training, `scpoli evaluate`.",
+    "",
+  ].join("\n");
+}
+
+/** The fields of a card that are filled in. */
+export function readCard(card: string): CardFields {
+  const head = /^---\r?\n([\s\S]*?)\r?\n---/.exec(card)?.[1] ?? "";
+  const fields: Partial<Record<(typeof cardFields)[number], string>> = {};
+  for (const line of head.split(/\r?\n/)) {
+    const [, name, value = ""] = /^(\w+): *(.*?) *$/.exec(line) ?? [];
+    const field = cardFields.find((candidate) => candidate === name);
+    if (field && value !== "" && value !== open) fields[field] = value;
+  }
+  return fields;
+}
+
+/** Puts fields into a card; everything else stays. */
+export function withFields(card: string, fields: CardFields): string {
+  return cardFields.reduce((text, name) => {
+    const value = fields[name]?.replace(/\s+/g, " ").trim();
+    return value ? text.replace(new RegExp(`^${name}: .*$`, "m"), () => `${name}: ${value}`) : text;
+  }, card);
+}
+
+/** What the names of most genes are: "ensembl", "symbols" or "other". */
+export function kindOfGenes(genes: readonly string[]): "ensembl" | "symbols" | "other" {
+  const share = (pattern: RegExp): number => genes.filter((gene) => pattern.test(gene)).length / genes.length;
+  if (share(/^ENS[A-Z]*G\d{6,}/) > 0.8) return "ensembl";
+  return share(/^[A-Za-z][A-Za-z0-9.-]{0,24}$/) > 0.8 ? "symbols" : "other";
+}

@@ -1,0 +1,102 @@
+// What is computed beside an embedding: the same in a thread as without one, and errors as they are thrown.
+import assert from "node:assert/strict";
+import { rmSync } from "node:fs";
+import { after, test } from "node:test";
+import { ScPoli } from "../dist/index.js";
+import { predictCells } from "../dist/mapping/predictions.js";
+import { embedCells } from "../dist/mapping/query.js";
+import { BackgroundWork } from "../dist/mapping/background-work.js";
+import { Random } from "../dist/numerics/random.js";
+import { folder, makeAtlas } from "./atlas.ts";
+
+after(() => rmSync(folder, { recursive: true, force: true }));
+
+const [L, D, N] = [500, 4, 1000];
+const random = new Random(7, "side work");
+const normal = (length: number): Float32Array => Float32Array.from({ length }, () => random.normal());
+const task = { landmarks: { latent: normal(L * D), umap: normal(2 * L), D } };
+const latent = normal(N * D);
+const cells = Int32Array.from({ length: 60 }, (_, i) => 16 * i);
+const genes = 30;
+const rows = {
+  indptr: Int32Array.from({ length: 61 }, (_, i) => 5 * i),
+  indices: Int32Array.from({ length: 300 }, (_, k) => 6 * (k % 5) + (k % 3)),
+  values: normal(300),
+};
+
+test("a thread gives what the caller would, in the order asked", async () => {
+  const [here, there] = [new BackgroundWork(task, N, 2), new BackgroundWork(task, N, 2, 0)];
+  try {
+    const ask = (side: BackgroundWork) =>
+      Promise.all([
+        side.compute("place", latent),
+        side.compute("queryNeighbors", rows, genes, 5),
+        side.compute("nearestCompared", latent, cells, N),
+        side.compute("place", latent.slice(0, 8)),
+      ]);
+    const [own, theirs] = await Promise.all([ask(here), ask(there)]);
+    assert.deepEqual(theirs, own);
+    assert.equal(own[0].length, 2 * N);
+    assert.equal(own[2].length, 3 * N);
+  } finally {
+    await Promise.all([here.close(), there.close()]);
+  }
+});
+
+test("errors arrive, also those of a thread, which goes on; one that is not awaited harms nobody", async () => {
+  for (const least of [0, Infinity]) {
+    const side = new BackgroundWork({ landmarks: null }, N, 2, least);
+    try {
+      const unawaited = side.compute("place", latent);
+      await assert.rejects(side.compute("place", latent), Error);
+      assert.equal((await side.compute("nearestCompared", latent, cells, N)).length, 3 * N);
+      assert.ok(unawaited instanceof Promise);
+    } finally {
+      await side.close();
+    }
+  }
+});
+
+test("with one thread, all is computed by the caller", async () => {
+  const side = new BackgroundWork(task, N, 1, 0);
+  assert.deepEqual(
+    await side.compute("nearestCompared", latent, cells, N),
+    await new BackgroundWork(task, N, 2).compute("nearestCompared", latent, cells, N),
+  );
+  await side.close();
+});
+
+test("labels and places are the same, whoever computes their parts", async () => {
+  const reference = await makeAtlas("side", { cells: 2300, conditions: ["d1", "d2"] });
+  const { stored } = await ScPoli.train(reference, {
+    conditionKeys: ["donor"],
+    cellTypeKeys: ["cell_type", "lineage"],
+    hiddenLayerSizes: [16],
+    epochs: 10,
+  });
+  // more cells than are compared with each other, so that the others take after these
+  const { conditions, ...cells } = await embedCells(stored, reference, {});
+  assert.ok(cells.compared!.cells.length < cells.sizeFactors.length);
+  const own = {
+    landmarks: {
+      latent: stored.tensors.get("landmarks.latent")!.data,
+      umap: stored.tensors.get("landmarks.umap")!.data,
+      D: stored.json.model.latent_dim,
+    },
+  };
+  const results = [];
+  for (const least of [Infinity, 0]) {
+    const side = new BackgroundWork(own, cells.sizeFactors.length, 2, least);
+    try {
+      assert.equal(side.isBeside, least === 0);
+      const { predictions, umap } = await predictCells(stored, { ...cells, conditions }, {}, side);
+      results.push({ predictions, umap: await umap() });
+    } finally {
+      await side.close();
+    }
+  }
+  assert.deepEqual(results[1], results[0]);
+  assert.equal(results[0]!.umap!.length, 2 * cells.sizeFactors.length);
+  // cells that are landmarks lie where these do, the last ones too, which the caller places
+  assert.ok(results[0]!.umap!.every((place, at) => Math.abs(place - own.landmarks.umap[at]!) < 1e-3));
+});
