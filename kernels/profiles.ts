@@ -1,9 +1,9 @@
-// Sparse cells against dense directions and profiles, in float64: products with tables, and how large a
-// neighbourhood's mean expression is. A module of its own with its own memory and one thread, see
+// Sparse cells against dense directions and profiles: products with tables (float32), and how large a
+// neighbourhood's mean expression is (float64). A module of its own with its own memory and one thread, see
 // src/kernel-modules/profiles.ts.
 //
-// Rows of a table of P columns are padded to an even number of float64: two are computed at once. Sums over
-// cells are made in the order of the cells.
+// Rows of a table of P columns are padded to a multiple of four. Sums over cells are made in the order of the
+// cells.
 
 /** First byte that is free. */
 export function freeFrom(): usize {
@@ -11,8 +11,11 @@ export function freeFrom(): usize {
 }
 
 /**
- * Products of sparse rows with a table: out (n, P) = rows (n, G) x table (G, P).
- * @param indptr - (n + 1) int32 @param indices - int32 @param values - float32 @param width - P, even
+ * Products of sparse rows with a table, in float32: out (n, P) = rows (n, G) x table (G, P). Sixteen columns are
+ * summed in registers at a time; each sum is made in the order of the row's values.
+ * @param indptr - (n + 1) int32 @param indices - int32 @param values - float32
+ * @param width - P, a multiple of four
+ * @param used - (n) uint8: rows with 0 are passed over, and their products stay zero
  */
 export function project(
   indptr: usize,
@@ -22,23 +25,49 @@ export function project(
   table: usize,
   width: i32,
   out: usize,
+  used: usize,
 ): void {
-  const rowBytes = (<usize>width) << 3;
+  const rowBytes = (<usize>width) << 2;
   memory.fill(out, 0, <usize>n * rowBytes);
   for (let row = 0; row < n; row++, out += rowBytes) {
-    const end = load<i32>(indptr + ((<usize>(row + 1)) << 2));
-    for (let at = load<i32>(indptr + ((<usize>row) << 2)); at < end; at++) {
-      const from = table + <usize>load<i32>(indices + ((<usize>at) << 2)) * rowBytes;
-      const value = f64x2.splat(<f64>load<f32>(values + ((<usize>at) << 2)));
-      for (let p: usize = 0; p < rowBytes; p += 16)
-        v128.store(out + p, f64x2.add(v128.load(out + p), f64x2.mul(value, v128.load(from + p))));
+    if (load<u8>(used + <usize>row) == 0) continue;
+    const start = indptr + ((<usize>row) << 2);
+    const first = (<usize>load<i32>(start)) << 2;
+    const end = (<usize>load<i32>(start, 4)) << 2;
+    let column: usize = 0;
+    for (; column + 64 <= rowBytes; column += 64) {
+      let sum0 = f32x4.splat(0);
+      let sum1 = f32x4.splat(0);
+      let sum2 = f32x4.splat(0);
+      let sum3 = f32x4.splat(0);
+      for (let at = first; at < end; at += 4) {
+        const from = table + <usize>load<i32>(indices + at) * rowBytes + column;
+        const value = v128.load32_splat(values + at);
+        sum0 = f32x4.add(sum0, f32x4.mul(value, v128.load(from)));
+        sum1 = f32x4.add(sum1, f32x4.mul(value, v128.load(from, 16)));
+        sum2 = f32x4.add(sum2, f32x4.mul(value, v128.load(from, 32)));
+        sum3 = f32x4.add(sum3, f32x4.mul(value, v128.load(from, 48)));
+      }
+      v128.store(out + column, sum0);
+      v128.store(out + column, sum1, 16);
+      v128.store(out + column, sum2, 32);
+      v128.store(out + column, sum3, 48);
+    }
+    for (; column < rowBytes; column += 16) {
+      let sum = f32x4.splat(0);
+      for (let at = first; at < end; at += 4) {
+        const from = table + <usize>load<i32>(indices + at) * rowBytes + column;
+        sum = f32x4.add(sum, f32x4.mul(v128.load32_splat(values + at), v128.load(from)));
+      }
+      v128.store(out + column, sum);
     }
   }
 }
 
 /**
- * Adds the products of the rows' transpose with another table: table (G, P) += rows (n, G) transposed x own
- * (n, P).
+ * Adds the products of the rows' transpose with another table, in float32: table (G, P) += rows (n, G) transposed
+ * x own (n, P). Sixteen columns of a row are kept in registers at a time.
+ * @param width - P, a multiple of four @param used - (n) uint8: rows with 0 are passed over
  */
 export function addBack(
   indptr: usize,
@@ -48,15 +77,35 @@ export function addBack(
   own: usize,
   width: i32,
   table: usize,
+  used: usize,
 ): void {
-  const rowBytes = (<usize>width) << 3;
+  const rowBytes = (<usize>width) << 2;
   for (let row = 0; row < n; row++, own += rowBytes) {
-    const end = load<i32>(indptr + ((<usize>(row + 1)) << 2));
-    for (let at = load<i32>(indptr + ((<usize>row) << 2)); at < end; at++) {
-      const to = table + <usize>load<i32>(indices + ((<usize>at) << 2)) * rowBytes;
-      const value = f64x2.splat(<f64>load<f32>(values + ((<usize>at) << 2)));
-      for (let p: usize = 0; p < rowBytes; p += 16)
-        v128.store(to + p, f64x2.add(v128.load(to + p), f64x2.mul(value, v128.load(own + p))));
+    if (load<u8>(used + <usize>row) == 0) continue;
+    const start = indptr + ((<usize>row) << 2);
+    const first = (<usize>load<i32>(start)) << 2;
+    const end = (<usize>load<i32>(start, 4)) << 2;
+    let column: usize = 0;
+    for (; column + 64 <= rowBytes; column += 64) {
+      const own0 = v128.load(own + column);
+      const own1 = v128.load(own + column, 16);
+      const own2 = v128.load(own + column, 32);
+      const own3 = v128.load(own + column, 48);
+      for (let at = first; at < end; at += 4) {
+        const to = table + <usize>load<i32>(indices + at) * rowBytes + column;
+        const value = v128.load32_splat(values + at);
+        v128.store(to, f32x4.add(v128.load(to), f32x4.mul(value, own0)));
+        v128.store(to, f32x4.add(v128.load(to, 16), f32x4.mul(value, own1)), 16);
+        v128.store(to, f32x4.add(v128.load(to, 32), f32x4.mul(value, own2)), 32);
+        v128.store(to, f32x4.add(v128.load(to, 48), f32x4.mul(value, own3)), 48);
+      }
+    }
+    for (; column < rowBytes; column += 16) {
+      const four = v128.load(own + column);
+      for (let at = first; at < end; at += 4) {
+        const to = table + <usize>load<i32>(indices + at) * rowBytes + column;
+        v128.store(to, f32x4.add(v128.load(to), f32x4.mul(v128.load32_splat(values + at), four)));
+      }
     }
   }
 }

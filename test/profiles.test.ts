@@ -271,7 +271,7 @@ test("logistic regression: the gradient vanishes, left-out cells have no say, a 
       for (let gene = 0; gene < G; gene++) gradient[gene * K + k]! += residual * dense[i * G + gene]!;
     });
   }
-  [...gradient, ...ofBias].forEach((value) => near(value, 0, 1e-3));
+  [...gradient, ...ofBias].forEach((value) => near(value, 0, 3e-3)); // products are float32
   const other = regression.fit({ ...options, start: regression.fit({ ...options, inversePenalty: 0.01 }) });
   other.weight.forEach((value, at) => near(value, model.weight[at]!, 1e-3));
   const changed = new LogisticRegression({

@@ -1,4 +1,4 @@
-// Sparse cells against dense tables, in float64: products, and how large the mean of some cells is.
+// Sparse cells against dense tables: products (float32), and how large the mean of some cells is (float64).
 // The kernel is kernels/profiles.ts; memory is that of the cells and of the tables.
 import { instantiate, reach, type LoneKernel } from "./kernel-module.js";
 import { profiles as bytes } from "./profiles.generated.js";
@@ -13,6 +13,7 @@ interface ProfilesKernel extends LoneKernel {
     table: number,
     width: number,
     out: number,
+    used: number,
   ): void;
   addBack(
     indptr: number,
@@ -22,6 +23,7 @@ interface ProfilesKernel extends LoneKernel {
     own: number,
     width: number,
     table: number,
+    used: number,
   ): void;
   squareOfMean(
     indptr: number,
@@ -71,7 +73,7 @@ class KernelCells {
     return pointer;
   }
 
-  write(pointer: number, values: Int32Array | Float32Array): void {
+  write(pointer: number, values: Int32Array | Float32Array | Uint8Array): void {
     new (values.constructor as Int32ArrayConstructor)(this.kernel.memory.buffer, pointer, values.length).set(
       values,
     );
@@ -81,11 +83,15 @@ class KernelCells {
     return new Float64Array(this.kernel.memory.buffer, pointer, length);
   }
 
+  floats(pointer: number, length: number): Float32Array {
+    return new Float32Array(this.kernel.memory.buffer, pointer, length);
+  }
+
   /** Copies a table row by row between strides. */
   static copy(
-    from: Float64Array,
+    from: Float64Array | Float32Array,
     fromStride: number,
-    to: Float64Array,
+    to: Float64Array | Float32Array,
     toStride: number,
     rows: number,
   ): void {
@@ -100,11 +106,19 @@ function even(n: number): number {
   return n + (n & 1);
 }
 
-/** Products of the cells (n, G) with tables of P columns. Sums are made in the order of the cells. */
+/** Columns of a float32 table in memory. */
+function padded(P: number): number {
+  return Math.ceil(P / 4) * 4;
+}
+
+/**
+ * Products of the cells (n, G) with tables of P columns, to float32. Sums are made in the order of the cells.
+ */
 export class SparseProducts {
   readonly #cells: KernelCells;
   readonly #table: number;
   readonly #own: number;
+  readonly #used: number;
 
   constructor(
     cells: SparseCells,
@@ -112,19 +126,26 @@ export class SparseProducts {
     private readonly P: number,
   ) {
     this.#cells = new KernelCells(cells);
-    this.#table = this.#cells.allocate(8 * genes * even(P));
-    this.#own = this.#cells.allocate(8 * this.#cells.n * even(P));
+    this.#used = this.#cells.allocate(this.#cells.n);
+    this.use(new Uint8Array(this.#cells.n).fill(1));
+    this.#table = this.#cells.allocate(4 * genes * padded(P));
+    this.#own = this.#cells.allocate(4 * this.#cells.n * padded(P));
   }
 
-  /** cells (n, G) x table (G, P) */
+  /** @param used - (n) 1 for the cells that take part in products from now on; first all do */
+  use(used: Uint8Array): void {
+    this.#cells.write(this.#used, used);
+  }
+
+  /** cells (n, G) x table (G, P); zeros for cells that do not take part */
   along(table: Float64Array): Float64Array {
     const { kernel, rows, n } = this.#cells;
     const { P, genes } = this;
-    const width = even(P);
-    KernelCells.copy(table, P, this.#cells.doubles(this.#table, genes * width), width, genes);
-    kernel.project(...rows, n, this.#table, width, this.#own);
+    const width = padded(P);
+    KernelCells.copy(table, P, this.#cells.floats(this.#table, genes * width), width, genes);
+    kernel.project(...rows, n, this.#table, width, this.#own, this.#used);
     const product = new Float64Array(n * P);
-    KernelCells.copy(this.#cells.doubles(this.#own, n * width), width, product, P, n);
+    KernelCells.copy(this.#cells.floats(this.#own, n * width), width, product, P, n);
     return product;
   }
 
@@ -132,12 +153,12 @@ export class SparseProducts {
   back(own: Float64Array): Float64Array {
     const { kernel, rows, n } = this.#cells;
     const { P, genes } = this;
-    const width = even(P);
-    KernelCells.copy(own, P, this.#cells.doubles(this.#own, n * width), width, n);
-    this.#cells.doubles(this.#table, genes * width).fill(0);
-    kernel.addBack(...rows, n, this.#own, width, this.#table);
+    const width = padded(P);
+    KernelCells.copy(own, P, this.#cells.floats(this.#own, n * width), width, n);
+    this.#cells.floats(this.#table, genes * width).fill(0);
+    kernel.addBack(...rows, n, this.#own, width, this.#table, this.#used);
     const product = new Float64Array(genes * P);
-    KernelCells.copy(this.#cells.doubles(this.#table, genes * width), width, product, P, genes);
+    KernelCells.copy(this.#cells.floats(this.#table, genes * width), width, product, P, genes);
     return product;
   }
 }

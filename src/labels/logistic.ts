@@ -58,6 +58,7 @@ export class LogisticRegression {
 
   /** (n, R) of all cells. */
   scores({ weight, bias }: LinearModel): Float64Array {
+    this.#products.use(new Uint8Array(this.#n).fill(1));
     const scores = this.#products.along(weight);
     const R = this.#R;
     for (let at = 0; at < scores.length; at += R) for (let r = 0; r < R; r++) scores[at + r]! += bias[r]!;
@@ -65,7 +66,12 @@ export class LogisticRegression {
   }
 
   fit({ inversePenalty, weights, start, mostSteps, tolerance }: FitOptions): LinearModel {
-    const [G, R] = [this.cells.genes, this.#R];
+    const [G, R, L] = [this.cells.genes, this.#R, this.cells.levels.length];
+    this.#products.use(
+      Uint8Array.from({ length: this.#n }, (_, i) =>
+        weights.subarray(i * L, (i + 1) * L).some((weight) => weight !== 0) ? 1 : 0,
+      ),
+    );
     // the last R are the bias of centred cells
     let point = new Float64Array((G + 1) * R);
     if (start) {
@@ -82,13 +88,16 @@ export class LogisticRegression {
       let length = steps.length === 0 ? 1 / Math.sqrt(dot(gradient, gradient)) : 1;
       let next = { point, value, gradient };
       for (let halving = 0; halving < 20; halving++, length /= 2) {
-        const tried = point.map((own, i) => own + length * direction[i]!);
+        const tried = point.slice();
+        add(tried, length, direction);
         next = { point: tried, ...this.#objective(tried, inversePenalty, weights) };
         if (next.value <= value + 1e-4 * length * slope) break;
       }
       if (!(next.value < value)) break;
-      const s = direction.map((own) => length * own);
-      const y = next.gradient.map((own, i) => own - gradient[i]!);
+      const s = direction;
+      scale(s, length);
+      const y = next.gradient.slice();
+      add(y, -1, gradient);
       const sy = dot(s, y);
       if (sy > 1e-12 * dot(y, y)) steps.push({ s, y, sy });
       if (steps.length > remembered) steps.shift();
@@ -164,7 +173,8 @@ function descent(
   gradient: Float64Array,
   steps: readonly { readonly s: Float64Array; readonly y: Float64Array; readonly sy: number }[],
 ): Float64Array {
-  const direction = gradient.map((value) => -value);
+  const direction = gradient.slice();
+  scale(direction, -1);
   const shares = new Float64Array(steps.length);
   for (let i = steps.length - 1; i >= 0; i--) {
     const { s, y, sy } = steps[i]!;
@@ -172,10 +182,7 @@ function descent(
     add(direction, -shares[i]!, y);
   }
   const last = steps.at(-1);
-  if (last) {
-    const scale = last.sy / dot(last.y, last.y);
-    for (let i = 0; i < direction.length; i++) direction[i]! *= scale;
-  }
+  if (last) scale(direction, last.sy / dot(last.y, last.y));
   steps.forEach(({ s, y, sy }, i) => add(direction, shares[i]! - dot(y, direction) / sy, s));
   return direction;
 }
@@ -184,6 +191,10 @@ function dot(a: Float64Array, b: Float64Array): number {
   let sum = 0;
   for (let i = 0; i < a.length; i++) sum += a[i]! * b[i]!;
   return sum;
+}
+
+function scale(to: Float64Array, factor: number): void {
+  for (let i = 0; i < to.length; i++) to[i]! *= factor;
 }
 
 function add(to: Float64Array, factor: number, other: Float64Array): void {
