@@ -26,7 +26,7 @@ export interface Said {
 
 /** Figures of novelty and flags in one situation. */
 export interface NoveltyFigures {
-  /** of the novelty, for cells of the unknown type among all; null where none is left out */
+  /** of the novelty, for cells of the unknown type among all; null where none is left out, or not calibrated */
   readonly auroc: number | null;
   readonly found: number | null;
   /** share of the cells of known types that is flagged, and of the type with the largest share */
@@ -105,7 +105,7 @@ export function noveltyFigures(
     .filter(({ length }) => length >= leastCells);
   return {
     auroc:
-      leftOut === null
+      leftOut === null || novelty.some(Number.isNaN)
         ? null
         : auroc(
             cells.map((cell) => truth[cell] === leftOut),
