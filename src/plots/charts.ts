@@ -19,6 +19,8 @@ import { element, escapeText, line, picture, text, widthOf, type Plot } from "./
 const width = 640;
 /** Characters of a name beside an axis. */
 const nameLength = 30;
+/** Points of a scatter plot above which they are drawn small, without an edge and a tooltip. */
+const crowd = 300;
 /** Characters of a name beside a point. */
 const nameOfPoint = 18;
 
@@ -26,11 +28,15 @@ type Label = Pick<AxisOptions, "label" | "format"> & { readonly range?: readonly
 
 /** A named line of a line chart. */
 export interface Series {
+  /** Name in the legend */
   readonly name: string;
+  /** CSS colour. Default: the next of the palette */
   readonly colour?: string;
+  /** Drawn with dashes. Default false */
   readonly isDashed?: boolean;
   /** a dot on every point */
   readonly isDotted?: boolean;
+  /** Points from left to right */
   readonly points: readonly (readonly [x: number, y: number])[];
 }
 
@@ -155,7 +161,7 @@ export function barChart({
     230,
     14 + Math.max(40, ...[rowLabel, ...rows].map((name) => widthOf(name.slice(0, nameLength)))),
   );
-  const area: Area = { left, top: 42, right: width - 16, bottom: 42 + height * rows.length };
+  const area: Area = { left, top: 42, right: width - 24, bottom: 42 + height * rows.length };
   const totals = rows.map((_, row) => parts.reduce((sum, { values }) => sum + values[row]!, 0));
   const across = xAxis(area, {
     label,
@@ -304,8 +310,11 @@ export function histogram({
 
 /** A point of a scatter plot. */
 export interface ScatterPoint {
+  /** Name of the point, drawn where there is room */
   readonly name: string;
+  /** Position on the horizontal axis */
   readonly x: number;
+  /** Position on the vertical axis */
   readonly y: number;
   /** row of the groups, or a number to be coloured by; null: not known */
   readonly value: number | null;
@@ -359,15 +368,23 @@ export function scatterPlot({
         width,
       )
     : [];
+  const isCrowded = points.length > crowd;
+  const radius = isCrowded ? 2.6 : 5.5;
   const dots = points.map(({ name, x: a, y: b, value, isOpen }, point) => {
     const [cx, cy, colour] = [across.scale(a), up.scale(b), colourOf(value)];
     const told = `${name}${value === null ? "" : `, ${groups ? groups[value]! : number(value)}`}`;
     const dot = element(
       "circle",
       isOpen
-        ? { cx, cy, r: 5, fill: "none", stroke: colour, "stroke-width": 2.2 }
-        : { cx, cy, r: 5.5, fill: colour, class: groups ? "plot-edge" : "plot-rim" },
-      element("title", {}, escapeText(told)),
+        ? { cx, cy, r: radius - 0.5, fill: "none", stroke: colour, "stroke-width": 2.2 }
+        : {
+            cx,
+            cy,
+            r: radius,
+            fill: colour,
+            class: isCrowded ? undefined : groups ? "plot-edge" : "plot-rim",
+          },
+      isCrowded ? "" : element("title", {}, escapeText(told)),
     );
     const label = labels[point];
     return (

@@ -4,8 +4,11 @@ import { widthOf } from "./svg.js";
 
 /** Where a label of a plot goes. */
 export interface LabelPlace {
+  /** Offset from the point to the right, in pixels */
   readonly dx: number;
+  /** Offset from the point downwards, in pixels */
   readonly dy: number;
+  /** Which end of the text lies there */
   readonly anchor: "start" | "middle" | "end";
 }
 interface Box {

@@ -3,13 +3,18 @@
 
 /** A plot: the picture, and the same numbers as a table for those who cannot see it. */
 export interface Plot {
+  /** Title, also drawn */
   readonly title: string;
+  /** The picture; `standaloneSvg` makes a file of it */
   readonly svg: string;
+  /** The numbers drawn */
   readonly table: PlotTable;
 }
 /** The numbers behind a plot, as a table. */
 export interface PlotTable {
+  /** Names of the columns */
   readonly columns: readonly string[];
+  /** A row per thing drawn */
   readonly rows: readonly (readonly (string | number)[])[];
 }
 
