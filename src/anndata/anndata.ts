@@ -31,9 +31,11 @@ export class AnnData {
     return new AnnData(await openReader(modality === undefined ? path : `${path}/${modality}`));
   }
 
+  /** Kind of the file: what reads it */
   get format(): "h5ad" | "zarr" | "10x" | "modality" {
     return this.reader.format;
   }
+  /** Path as it was given to `open` */
   get path(): string {
     return this.reader.path;
   }
@@ -49,9 +51,11 @@ export class AnnData {
   get nVars(): number {
     return this.reader.var.length;
   }
+  /** Annotation of the cells: a row per cell, read when asked for */
   get obs(): DataFrame {
     return this.reader.obs;
   }
+  /** Annotation of the genes of `X`: a row per gene */
   get var(): DataFrame {
     return this.reader.var;
   }
@@ -67,6 +71,7 @@ export class AnnData {
   get raw(): RawData | null {
     return this.reader.openRaw();
   }
+  /** Names of the layers */
   get layers(): readonly string[] {
     return this.reader.layerNames;
   }
@@ -83,6 +88,7 @@ export class AnnData {
     if (name === "raw.X") return this.raw?.X ?? null;
     return this.layer(name.replace(/^layers\//, ""));
   }
+  /** Keys of `obsm` */
   get obsmKeys(): readonly string[] {
     return this.reader.obsmNames;
   }
@@ -93,6 +99,7 @@ export class AnnData {
   obsm(name: string): Promise<DenseMatrix> {
     return this.reader.readObsm(name);
   }
+  /** Keys of `uns` */
   get unsKeys(): readonly string[] {
     return this.reader.unsNames;
   }

@@ -34,7 +34,9 @@ export type Column = CategoricalColumn | StringColumn | NumberColumn | BooleanCo
 
 /** Named columns over one index. */
 export interface DataFrame {
+  /** Number of rows */
   readonly length: number;
+  /** Names of the columns, without the index */
   readonly columnNames: readonly string[];
   /** names of the rows */
   index(): Promise<readonly string[]>;

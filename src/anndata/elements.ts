@@ -24,6 +24,7 @@ export type NewColumn =
  * `rank_genes_groups` has them.
  */
 export class StructuredArray {
+  /** Number of rows */
   readonly rows: number;
 
   /** @param fields - in order; all of one length, each name once */
@@ -46,6 +47,7 @@ export class NewTable {
   constructor(
     /** names of the rows */
     readonly index: readonly string[],
+    /** Columns by name, all of one length */
     readonly columns: Readonly<Record<string, NewColumn>>,
   ) {}
 }
@@ -68,6 +70,7 @@ export interface Additions {
   readonly obs?: Readonly<Record<string, NewColumn>>;
   /** (N, columns) each */
   readonly obsm?: Readonly<Record<string, DenseMatrix>>;
+  /** Entries of `uns` by key */
   readonly uns?: Readonly<Record<string, NewUns>>;
   /** what an earlier run has left and this one does not write: not in the copy */
   readonly removed?: AdditionNames;

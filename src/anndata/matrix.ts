@@ -9,11 +9,15 @@ export type NumericArray =
  * file (64-bit integers arrive as Float64Array).
  */
 export interface SparseRows {
+  /** Number of rows */
   readonly rows: number;
+  /** Number of columns */
   readonly columns: number;
   /** (rows + 1), starts at 0 */
   readonly indptr: Int32Array;
+  /** Column of each stored value */
   readonly indices: Int32Array;
+  /** Stored values */
   readonly values: NumericArray;
 }
 
@@ -29,8 +33,11 @@ export interface MatrixDescription {
 
 /** A matrix that is read in blocks: in memory, or behind a file. */
 export interface Matrix {
+  /** Number of rows: cells */
   readonly rows: number;
+  /** Number of columns: genes */
   readonly columns: number;
+  /** How the file stores it */
   readonly format: "csr" | "csc" | "dense";
   /** stored type, as NumPy names it: "float32", "int64", ... */
   readonly dtype: string;
@@ -53,8 +60,11 @@ export interface Matrix {
 
 /** A dense matrix in memory, row-major. */
 export interface DenseMatrix {
+  /** Number of rows */
   readonly rows: number;
+  /** Number of columns */
   readonly columns: number;
+  /** (rows x columns), row by row */
   readonly values: NumericArray;
 }
 

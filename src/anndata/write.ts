@@ -186,13 +186,17 @@ export interface NewAnnData {
    * block has the same places.
    */
   readonly dense?: AsyncIterable<Readonly<Record<string, DenseMatrix>>>;
+  /** Cells: names and columns */
   readonly obs: NewFrame;
+  /** Genes: names and columns */
   readonly var: NewFrame;
+  /** Matrices with a row per cell, by key */
   readonly obsm?: Readonly<Record<string, DenseMatrix>>;
   /** (G, columns) each */
   readonly varm?: Readonly<Record<string, DenseMatrix>>;
   /** (N, N) each */
   readonly obsp?: Readonly<Record<string, DenseMatrix>>;
+  /** Unstructured entries, by key */
   readonly uns?: Readonly<Record<string, NewUns>>;
   /** data frames of uns */
   readonly tables?: Readonly<Record<string, NewFrame>>;

@@ -36,12 +36,15 @@ provideWorkThreads();
 
 /** What was converted. */
 export interface Conversion {
+  /** Number of cells */
   readonly cells: number;
+  /** Number of genes */
   readonly genes: number;
   /** counts other than zero */
   readonly stored: number;
   /** where the counts were */
   readonly counts: string;
+  /** Whether the cells were put in random order */
   readonly shuffled: boolean;
   /**
    * types of the stored counts and of their gene indices; null in an .h5ad file, where they stay as they are

@@ -13,15 +13,19 @@ export type { Candidate, InspectedColumn } from "../data/key-columns.js";
 
 /** JSON-ready, in the names of the command line's output. */
 export interface Inspection {
+  /** Number of cells */
   readonly cells: number;
+  /** Number of genes */
   readonly genes: number;
   /** number of columns of obs */
   readonly obs_columns: number;
+  /** Columns of obs */
   readonly columns: readonly InspectedColumn[];
   /** columns and matrices that cannot be read: "obs/donor", "names of var", "layers/counts" */
   readonly unreadable: readonly string[];
   /** where the counts are: "X", "raw.X", "layers/counts", ...; null where nowhere */
   readonly counts: string | null;
+  /** Places that may hold counts, and what each holds */
   readonly places: readonly { readonly place: string; readonly holds: string }[];
   /** number of features by type ("Gene Expression", "Antibody Capture", ...); null where var tells none */
   readonly feature_types: Readonly<Record<string, number>> | null;
@@ -29,12 +33,16 @@ export interface Inspection {
    * where the file follows the CELLxGENE schema: its version, title, and the column of var with gene symbols
    */
   readonly cellxgene: {
+    /** Version of the CELLxGENE schema */
     readonly schema_version: string;
+    /** Title of the data set; null: none */
     readonly title: string | null;
+    /** Column of var with gene symbols; null: none */
     readonly gene_symbols: string | null;
   } | null;
   /** the likeliest first */
   readonly condition_candidates: readonly Candidate[];
+  /** Columns that may hold cell types, the likeliest first */
   readonly cell_type_candidates: readonly Candidate[];
 }
 

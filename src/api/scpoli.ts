@@ -88,10 +88,13 @@ const samplesOptionNames: OptionNames<SamplesOptions & RunSettings> = {
 
 /** A model in short, ready for JSON. */
 export interface ModelSummary {
+  /** Version of scpoli that wrote the model */
   readonly version: string;
   /** cells of the reference */
   readonly cells: number | null;
+  /** Number of genes */
   readonly genes: number;
+  /** Names of the conditions, per key */
   readonly conditions: Readonly<Record<string, readonly string[]>>;
   /** conditions of each key that belong to the reference */
   readonly reference_conditions: Readonly<Record<string, number>>;
@@ -101,12 +104,17 @@ export interface ModelSummary {
   readonly sample_metadata: Readonly<Record<string, readonly string[]>>;
   /** every prototype, the unlabelled ones last */
   readonly prototypes: readonly PrototypeRow[];
+  /** Widths, likelihood and the like */
   readonly model: StoredModel["json"]["model"];
+  /** Number of parameters */
   readonly parameters: number;
+  /** Number of parameters that the conditions take */
   readonly condition_parameters: ConditionParameters;
   /** what scATAC counts were taken as; null where that does not matter */
   readonly atac_counts: AtacCounts | null;
+  /** Scales and threshold per annotation level */
   readonly calibration: StoredModel["json"]["calibration"];
+  /** Options, epochs, losses and mapped queries */
   readonly provenance: Readonly<Record<string, unknown>>;
 }
 
@@ -122,7 +130,10 @@ export interface ModelSummary {
  * console.log(mapping.summary());
  */
 export class ScPoli {
-  private constructor(readonly stored: StoredModel) {}
+  private constructor(
+    /** The model as it is stored: tensors, and everything else as JSON */
+    readonly stored: StoredModel,
+  ) {}
 
   /**
    * Builds a reference from raw counts, conditions and cell types.

@@ -46,7 +46,9 @@ export interface CompareOptions extends RunSettings {
 
 /** One gene in one cell type. */
 export interface GeneComparison {
+  /** Name of the gene in the index of var */
   readonly gene: string;
+  /** Symbol of the gene, or its name where var has none */
   readonly symbol: string;
   /** of the first group over the second, of counts per million */
   readonly log2FoldChange: number;
@@ -54,7 +56,9 @@ export interface GeneComparison {
   readonly error: number;
   /** mean log2 counts per million over the samples */
   readonly averageExpression: number;
+  /** Moderated t statistic */
   readonly t: number;
+  /** Two-sided P value */
   readonly p: number;
   /** after Benjamini and Hochberg, over the genes of the type */
   readonly adjustedP: number;
@@ -62,9 +66,11 @@ export interface GeneComparison {
 
 /** One cell type compared, or why it was not. */
 export interface TypeComparison {
+  /** Cell type */
   readonly type: string;
   /** samples that count, per group: first, second */
   readonly samples: readonly [number, number];
+  /** Cells of the first and the second group */
   readonly cells: readonly [number, number];
   /** null where it was compared */
   readonly reason: string | null;
@@ -72,18 +78,23 @@ export interface TypeComparison {
   readonly genes: readonly GeneComparison[];
   /** degrees of freedom of the residuals, and those that the other genes lend */
   readonly residualDf: number;
+  /** Degrees of freedom of the prior of the variances */
   readonly priorDf: number;
 }
 
 /** Abundance of one type, in logarithms of its ratio to the geometric mean of all types. */
 export interface AbundanceComparison {
+  /** Cell type */
   readonly type: string;
   /** mean share of a sample's cells in the first and the second group */
   readonly shares: readonly [number, number];
   /** difference of the centred log2 ratios */
   readonly log2Ratio: number;
+  /** Standard error of the log2 ratio */
   readonly error: number;
+  /** Moderated t statistic */
   readonly t: number;
+  /** Two-sided P value */
   readonly p: number;
   /** after Benjamini and Hochberg, over the types */
   readonly adjustedP: number;
@@ -91,16 +102,25 @@ export interface AbundanceComparison {
 
 /** Two groups of samples compared: genes within each cell type, and the abundance of types. */
 export interface Comparison {
+  /** Column of obs that divides the samples */
   readonly column: string;
+  /** Group in the numerator of fold changes */
   readonly first: string;
+  /** Group in the denominator of fold changes */
   readonly second: string;
+  /** Column of obs that names the samples */
   readonly sampleKey: string;
+  /** Column of cell types; null: all cells together */
   readonly within: string | null;
+  /** Columns of obs that the design accounts for */
   readonly covariates: readonly string[];
   /** whether samples are compared with themselves */
   readonly isPaired: boolean;
+  /** Samples that are compared, in the order of the tables */
   readonly units: readonly Unit[];
+  /** Where the counts were: X, raw.X or a layer */
   readonly place: string;
+  /** One comparison per cell type */
   readonly types: readonly TypeComparison[];
   /** empty without types, or where there are fewer than three */
   readonly abundance: readonly AbundanceComparison[];

@@ -11,7 +11,9 @@ import type { SampleCounts } from "./voom.js";
 
 /** One sample in one of the two groups. */
 export interface Unit {
+  /** Name of the unit: the sample, with its group where a sample has cells of both */
   readonly name: string;
+  /** Sample that its cells come from */
   readonly sample: string;
   /** 0: the baseline (named second), 1: the group compared with it (named first) */
   readonly group: 0 | 1;

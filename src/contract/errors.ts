@@ -30,11 +30,14 @@ export const exitCodes: Readonly<Record<ErrorKind, number>> = {
 
 /** An error that a user can act on. `details` repeats in fields what the message says in words. */
 export class ScPoliError extends Error {
+  /** The same for all kinds */
   override readonly name = "ScPoliError";
 
   constructor(
+    /** Kind of the error; `exitCodes` gives its exit code */
     readonly kind: ErrorKind,
     message: string,
+    /** What was found and where: path, key, row and the like */
     readonly details: Readonly<Record<string, unknown>> = {},
     options?: ErrorOptions,
   ) {

@@ -71,7 +71,9 @@ export interface RunSettings {
 
 /** A sentence for a person: what was chosen, or what is odd in the input. */
 export interface Note {
+  /** Whether it only informs, or warns */
   readonly level: "info" | "warning";
+  /** Text for the user */
   readonly message: string;
 }
 
@@ -84,7 +86,9 @@ export interface ConvertOptions extends Pick<
   readonly layer?: string;
   /** as in `TrainOptions` */
   readonly recoverCounts?: boolean;
+  /** Round fractional counts where there are no whole ones. Default false */
   readonly roundCounts?: boolean;
+  /** Feature types to keep, where var has them. Default: gene expression */
   readonly featureTypes?: readonly string[];
   /** whether rows are put into random order; `seed` tells which. Default false */
   readonly shuffle?: boolean;
@@ -100,6 +104,7 @@ export interface ConvertOptions extends Pick<
 
 /** Where a run stands. */
 export interface Progress {
+  /** What is being done */
   readonly stage:
     | "reading"
     | "variable genes"
@@ -112,16 +117,23 @@ export interface Progress {
     | "evaluating";
   /** done and total, in the stage's unit (cells, or epochs while training) */
   readonly done: number;
+  /** Units of work of this stage */
   readonly total: number;
+  /** Epoch that has ended, from 1 */
   readonly epoch?: number;
+  /** Epochs planned */
   readonly epochs?: number;
+  /** Losses of the epoch */
   readonly losses?: EpochLosses;
+  /** Speed of the epoch, in cells per second */
   readonly cellsPerSecond?: number;
+  /** Estimate of the remaining time, in seconds */
   readonly secondsLeft?: number;
 }
 
 /** Means over the cells of one epoch. */
 export interface EpochLosses {
+  /** Losses of the training cells, means over the epoch */
   readonly train: LossTerms;
   /** missing where there are no validation cells */
   readonly validation?: LossTerms;
@@ -300,18 +312,24 @@ export interface TrainOptions
   readonly labelMap?: NameMap;
   /** Cells left out of the reference: values of obs columns */
   readonly exclude?: Readonly<Record<string, readonly string[]>>;
+  /** Units of the hidden layers, from the input on. Default [128] */
   readonly hiddenLayerSizes?: readonly number[];
+  /** D, dimensions of the latent space. Default 10 */
   readonly latentDim?: number;
+  /** How conditions enter: "embedding" or "one-hot". Default "embedding" */
   readonly conditionEncoding?: ConditionEncoding;
   /** one width for all keys, or one per key */
   readonly embeddingDims?: number | readonly number[];
+  /** Where conditions enter. Default both */
   readonly injectCondition?: readonly ("encoder" | "decoder")[];
+  /** Likelihood of the values. Default "nb" */
   readonly reconLoss?: ReconLoss;
   /**
    * scATAC: read counts are made fragment counts, (x + 1) / 2 rounded down; "auto" takes counts as reads
    * where 2 is more frequent than 1. Default: "auto" for poisson, else counts stay as they are
    */
   readonly atacCounts?: AtacCounts | "auto";
+  /** Share of hidden units left out per step, 0 to 1. Default 0.05 */
   readonly dropout?: number;
   /**
    * Whether the model carries positions, labels and conditions of at most 20,000 of its cells, without names
@@ -362,6 +380,7 @@ export interface EmbedOptions extends RunSettings, CountsOptions, Pick<MemoryOpt
    * it: a file of one sample. The copy that is written has a column of it
    */
   readonly conditionValues?: Readonly<Record<string, string>>;
+  /** Novelty above which a cell is flagged unknown. Default "auto" */
   readonly threshold?: Threshold;
   /** "published": labels and uncertainties by the nearest prototype, as in the published code */
   readonly preset?: Preset;
@@ -381,6 +400,7 @@ export interface EmbedOptions extends RunSettings, CountsOptions, Pick<MemoryOpt
   readonly cellTypeKeys?: Readonly<Record<string, string>>;
   /** as in `TrainOptions`, for these labels */
   readonly unlabeled?: readonly string[];
+  /** New names of the file's cell types */
   readonly labelMap?: NameMap;
   /**
    * File to write: a copy of the input with the results added. It is copied while the cells are computed;

@@ -11,6 +11,7 @@ export type MetadataValue = string | number | boolean | null;
 
 /** A table with a row per sample, a sample being a condition; null where a value is not known. */
 export interface SampleMetadata {
+  /** Names of the columns */
   readonly columns: readonly string[];
   /** by name of the sample, in the order of the columns */
   readonly samples: Readonly<Record<string, readonly MetadataValue[]>>;

@@ -63,6 +63,7 @@ export interface EvaluateOptions extends Pick<
    * `<key>_prob`, `<key>_unknown` beside a prediction `<key>_pred`, where they are there
    */
   readonly uncertaintyKey?: string;
+  /** Column of obs with the label's probability. Default: the one beside the predictions */
   readonly probabilityKey?: string;
   /** cells whose labels are scored, by values of obs columns. Default: all */
   readonly query?: Readonly<Record<string, readonly string[]>>;
@@ -72,8 +73,11 @@ export interface EvaluateOptions extends Pick<
 
 /** One embedding and its metrics. */
 export interface EmbeddingScores {
+  /** Key of obsm */
   readonly embedding: string;
+  /** Number of dimensions */
   readonly dimensions: number;
+  /** Each metric by name */
   readonly metrics: Metrics;
   /** by what they are means of */
   readonly scores: Readonly<Record<ScoreName, Scores>>;
@@ -85,9 +89,13 @@ export interface Evaluation {
   readonly cells: number;
   /** cells without one */
   readonly left_out: number;
+  /** Column of the true cell types */
   readonly cell_type_key: string;
+  /** Number of cell types */
   readonly cell_types: number;
+  /** Column of the conditions; null: not given */
   readonly condition_key: string | null;
+  /** Number of conditions; null: not given */
   readonly conditions: number | null;
   /**
    * the cell types in the fewest conditions, which the isolated-label metrics are about, and how many
@@ -96,8 +104,11 @@ export interface Evaluation {
   readonly isolated_labels: { readonly cell_types: readonly string[]; readonly conditions: number } | null;
   /** what the positions before integration are */
   readonly before: string | null;
+  /** Whether all cells were used; false: some metrics come from samples of the cells */
   readonly exact: boolean;
+  /** Scores of each embedding */
   readonly embeddings: readonly EmbeddingScores[];
+  /** Scores of the predictions; null: none given */
   readonly label_transfer: LabelTransfer | null;
 }
 

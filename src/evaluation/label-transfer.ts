@@ -61,26 +61,40 @@ export interface LabelTransfer {
   readonly cells: number;
   /** of them, those whose type the model does not know; accuracy and F1 are of the others */
   readonly cells_of_unknown_types: number;
+  /** Share of the cells of known types with the right label; null: no such cells */
   readonly accuracy: number | null;
+  /** F1 of the types, weighted by their cells */
   readonly weighted_f1: number | null;
+  /** Mean F1 of the types */
   readonly macro_f1: number | null;
   /** over the types with ten cells or more */
   readonly macro_f1_large: number | null;
+  /** Scores of each type */
   readonly types: readonly TypeScore[];
   /** rows are true types, columns predicted ones, in the order of the names */
   readonly confusion: {
+    /** True types, the rows */
     readonly truth: readonly string[];
+    /** Predicted types, the columns */
     readonly predicted: readonly string[];
+    /** Number of cells (truth, predicted) */
     readonly cells: readonly (readonly number[])[];
   };
+  /** How the probabilities agree with the share of right labels; null: no probabilities */
   readonly calibration: {
     /** mean over cells of |confidence - accuracy| of their bin */
     readonly expected_calibration_error: number;
+    /** Ten bins of the probability */
     readonly bins: readonly {
+      /** Lower end of the bin */
       readonly from: number;
+      /** Upper end of the bin */
       readonly to: number;
+      /** Cells in the bin */
       readonly cells: number;
+      /** Mean probability; null: no cells */
       readonly probability: number | null;
+      /** Share of right labels; null: no cells */
       readonly accuracy: number | null;
     }[];
   } | null;
@@ -89,16 +103,23 @@ export interface LabelTransfer {
    * not know always is
    */
   readonly errors: {
+    /** Ten bins of the uncertainty */
     readonly bins: readonly {
+      /** Lower end of the bin */
       readonly from: number;
+      /** Upper end of the bin */
       readonly to: number;
+      /** Cells in the bin */
       readonly cells: number;
+      /** Mean uncertainty; null: no cells */
       readonly uncertainty: number | null;
+      /** Share of wrong labels; null: no cells */
       readonly wrong: number | null;
     }[];
   } | null;
   /** null where there is nothing to tell apart, or no uncertainty */
   readonly errors_by_uncertainty: Roc | null;
+  /** ROC of the uncertainty for cells of unknown types; null: there are none */
   readonly unknown_types_by_uncertainty: Roc | null;
   /** the same by the novelty, where there is one; `uncertainty` of its curve is the novelty */
   readonly unknown_types_by_novelty: Roc | null;
@@ -110,9 +131,13 @@ export interface LabelTransfer {
    * types, how many are flagged
    */
   readonly flags: {
+    /** Cells that are flagged unknown */
     readonly flagged: number;
+    /** Flagged cells whose type the predictor does not know */
     readonly of_unknown_types: number;
+    /** Flagged cells with a wrong label */
     readonly wrong: number;
+    /** Share of the cells of unknown types that is flagged; null: there are none */
     readonly unknown_found: number | null;
   } | null;
 }

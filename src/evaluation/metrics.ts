@@ -44,6 +44,7 @@ export interface Metric {
   readonly value: number | null;
   /** null where the value is exact */
   readonly standard_error: number | null;
+  /** Why there is no value */
   readonly reason?: string;
 }
 /** Values of the metrics of one embedding. */
@@ -51,8 +52,11 @@ export type Metrics = { readonly [name in MetricName]?: Metric };
 
 /** Means of metrics: overall = 0.6 biology + 0.4 mixing. */
 export interface Scores {
+  /** Mean of the metrics of biology; null: none could be computed */
   readonly biology: number | null;
+  /** Mean of the metrics of mixing; null: none could be computed */
   readonly mixing: number | null;
+  /** 0.6 biology + 0.4 mixing; null where one is missing */
   readonly overall: number | null;
   /** metrics of the score that have no value, and are not in the means */
   readonly without: readonly MetricName[];

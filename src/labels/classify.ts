@@ -11,6 +11,7 @@ import { quantile } from "../numerics/quantile.js";
 
 /** Labels of all cells at one annotation level. */
 export interface LevelPrediction {
+  /** Annotation level: the key of its cell types */
   readonly key: string;
   /** what `predicted` and `probability` come from */
   readonly classifier: Classifier;

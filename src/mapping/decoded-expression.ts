@@ -217,11 +217,15 @@ function drawn({ mean, variance }: Posterior, random: Random): Float32Array {
 
 /** What was decoded, ready for JSON. */
 export interface DecodingSummary {
+  /** Number of cells */
   readonly cells: number;
+  /** Number of genes written */
   readonly genes: number;
   /** "own", "average", or the conditions named */
   readonly at: NonNullable<DecodeOptions["at"]>;
+  /** Samples of each cell's posterior; 0: its mean */
   readonly samples: number;
+  /** Total per cell that the expression is scaled to */
   readonly librarySize: number;
 }
 

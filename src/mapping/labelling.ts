@@ -16,6 +16,7 @@ export interface LabelOptions extends Pick<
   EmbedOptions,
   keyof RunSettings | keyof CountsOptions | "conditionKeys" | "conditionValues" | "geneMap"
 > {
+  /** Name of the cell type */
   readonly name: string;
   /**
    * Annotation level that it belongs to. Default: the first; a model without levels gets the level

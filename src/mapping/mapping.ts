@@ -24,22 +24,30 @@ import { version } from "../contract/version.js";
 
 /** How the file and the model met. */
 export interface MappingReport {
+  /** What was done */
   readonly verb: "map" | "embed";
+  /** Number of cells */
   readonly cells: number;
   /** where the counts were */
   readonly counts: string;
   /** `matched`: genes of the model by where their names were found: `name`, `var["feature_name"]`, ... */
   readonly genes: {
+    /** Number of genes of the model */
     readonly model: number;
+    /** Genes of the model that the file has */
     readonly found: number;
+    /** `found` over `model` */
     readonly share: number;
+    /** Genes of the model by the place where their names were found */
     readonly matched: Readonly<Record<string, number>>;
   };
   /** what the gene map did, where one was given */
   readonly gene_map?: NameMapReport;
+  /** How each condition was treated */
   readonly conditions: readonly ConditionTreatment[];
   /** what the query's own labels are to the model, where they were given */
   readonly labels?: readonly QueryLevelReport[];
+  /** What the label map renamed; missing: there was none */
   readonly label_map?: NameMapReport;
   /** epochs of the mapping; 0: without training */
   readonly epochs: number;
@@ -83,9 +91,11 @@ export interface ClusterSummary {
 
 /** A mapping in numbers, ready for JSON. */
 export interface MappingSummary extends MappingReport {
+  /** Whether the mapping can be trusted, with reasons */
   readonly verdict: Verdict;
   /** cells with fewer than 10 counts in the model's genes: unknown at every level */
   readonly shallow_cells: number;
+  /** Cells per type, and flagged cells, of each annotation level */
   readonly levels: readonly LevelSummary[];
   /** where the model has unlabelled prototypes: the cells that are nearest to each */
   readonly clusters?: readonly ClusterSummary[];
@@ -170,6 +180,7 @@ interface Mapper {
 
 /** The mean latent of each cell and its labels. */
 export class Mapping<Model extends Mapper = Mapper> {
+  /** Labels per annotation level */
   readonly predictions: readonly LevelPrediction[];
   /** (N, D) */
   readonly latent: Float32Array;
@@ -197,6 +208,7 @@ export class Mapping<Model extends Mapper = Mapper> {
     readonly model: Model,
     { latent, umap, predictions, clusters, clusterNovelty, verdict, shallow }: LabelledCells,
     private readonly labels: QueryLabels | null,
+    /** What the mapping found, as it is written into the file */
     readonly report: MappingReport,
     { conditionKeys = {}, conditionValues = {} }: Pick<EmbedOptions, "conditionKeys" | "conditionValues">,
   ) {

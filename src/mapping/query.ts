@@ -522,7 +522,9 @@ function report(
 
 /** How many of a model's genes a file has. */
 export interface GeneCoverage {
+  /** Number of genes of the model */
   readonly model: number;
+  /** Genes of the model that the file has */
   readonly found: number;
   /** found / model, 0..1 */
   readonly share: number;

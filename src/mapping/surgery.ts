@@ -15,6 +15,7 @@ import { Random } from "../numerics/random.js";
 
 /** How a condition of the query enters the model. */
 export interface ConditionTreatment {
+  /** Condition key */
   readonly key: string;
   /** name in the query */
   readonly condition: string;
@@ -24,6 +25,7 @@ export interface ConditionTreatment {
   readonly kind: "known" | "new";
   /** new rows: the reference condition that explains the query's cells best, from which the row starts */
   readonly nearest?: string;
+  /** Cells of the condition */
   readonly cells: number;
 }
 

@@ -13,8 +13,10 @@ export type Light = "green" | "amber" | "red";
 
 /** One look at a mapping. */
 export interface VerdictReason {
+  /** What was compared */
   readonly criterion:
     "genes" | "cells" | "depth" | "distance" | "unknown" | "clusters" | "agreement" | "neighbors" | "mixing";
+  /** Light of this criterion */
   readonly light: Light;
   /** what was measured: a share in 0..1, the median size factor, or a number of cells or clusters */
   readonly value: number;
@@ -24,7 +26,9 @@ export interface VerdictReason {
 
 /** A mapping judged: the worst light of its reasons. */
 export interface Verdict {
+  /** The worst light of the reasons */
   readonly light: Light;
+  /** One per criterion */
   readonly reasons: readonly VerdictReason[];
 }
 

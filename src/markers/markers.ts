@@ -62,9 +62,11 @@ export interface Markers {
   readonly auc: Float32Array;
   /** cells with the gene, as a share of the group, and of the cells compared with */
   readonly shares: Float32Array;
+  /** (groups, genes) share of the other cells that express the gene */
   readonly otherShares: Float32Array;
   /** mean value in the group, and in the cells compared with */
   readonly means: Float32Array;
+  /** (groups, genes) mean value of the other cells */
   readonly otherMeans: Float32Array;
   /**
    * expm1 of the group's mean as a share of the sum over all groups, 0..1: 1 where no other group has the gene,

@@ -20,13 +20,19 @@ export interface ModelJson {
   readonly format_version: number;
   readonly scpoli_version: string;
   readonly model: {
+    /** Units of the hidden layers, from the input on */
     readonly hidden_layer_sizes: readonly number[];
+    /** D, dimensions of the latent space */
     readonly latent_dim: number;
     /** missing in models of before one-hot encoding: "embedding" */
     readonly condition_encoding?: ConditionEncoding;
+    /** Dimensions of the embedding of each condition key */
     readonly embedding_dims: readonly number[];
+    /** Where conditions enter */
     readonly inject_condition: readonly ("encoder" | "decoder")[];
+    /** Likelihood of the values */
     readonly recon_loss: ReconLoss;
+    /** Share of hidden units left out per training step */
     readonly dropout: number;
   };
   /** what the counts of a Poisson model were taken as; a query's are taken likewise. Missing: as they are */

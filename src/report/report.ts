@@ -27,6 +27,7 @@ import {
 
 /** Options of `makeReport`. */
 export interface ReportOptions {
+  /** Title of the report. Default: the name of the file */
   readonly title?: string;
   /** of the reference, or with the query's conditions */
   readonly model?: { readonly stored: StoredModel } | null;
@@ -52,6 +53,7 @@ export interface ReportOptions {
   readonly cellTypeKeys?: Readonly<Record<string, string>>;
   /** Called with what a reader should know, such as a section that is missing and why. */
   readonly onNote?: (note: Note) => void;
+  /** Stops the work; it then throws ScPoliError "interrupted" */
   readonly signal?: AbortSignal;
 }
 

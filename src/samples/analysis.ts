@@ -59,6 +59,7 @@ export interface SamplesOptions
   readonly conditionValues?: Readonly<Record<string, string>>;
   /** a table of metadata: a file (csv, tsv), or one per condition key as it is */
   readonly metadata?: string | Readonly<Record<string, SampleMetadata>>;
+  /** Covariates whose kind is given rather than inferred */
   readonly kinds?: CovariateKinds;
   /** covariates to look at. Default: all that vary */
   readonly covariates?: readonly string[];
@@ -75,19 +76,25 @@ export interface SamplesOptions
  * component.
  */
 export interface QualityCorrelation {
+  /** Name of the quality: cells, total_counts and the like */
   readonly quality: string;
   /** from 1 */
   readonly component: number;
+  /** Pearson correlation */
   readonly r: number;
+  /** Two-sided P value */
   readonly p: number;
 }
 
 /** What the counts of the samples' cells say. */
 export interface GeneAnalysis {
+  /** Mean expression of each sample */
   readonly expression: SampleExpression;
   /** all genes that vary, by component, the smallest P first */
   readonly correlations: readonly GeneCorrelation[];
+  /** Number of correlated genes per component */
   readonly counts: readonly GeneCounts[];
+  /** Correlations of sample qualities with the components */
   readonly qualities: readonly QualityCorrelation[];
   /** empty without gene sets */
   readonly sets: readonly OverRepresentation[];
@@ -95,18 +102,27 @@ export interface GeneAnalysis {
 
 /** The samples of one condition key, analysed. */
 export interface SampleAnalysis {
+  /** The samples, their embedding and what is known of them */
   readonly samples: SampleTable;
+  /** Principal components of the embedding */
   readonly components: Components;
+  /** Distances between samples */
   readonly distances: SampleDistances;
   /** covariates looked at: metadata, and qualities of the cells where there is data */
   readonly covariates: readonly Covariate[];
+  /** Each covariate against each component */
   readonly associations: readonly Association[];
+  /** The condition to integrate on, and why */
   readonly guidance: Guidance;
   /** null without data */
   readonly genes: GeneAnalysis | null;
+  /** Cross-validated classification, per covariate asked for */
   readonly classifications: readonly Classification[];
+  /** Predicted values of new samples, per covariate asked for */
   readonly predictions: readonly {
+    /** Name of the covariate */
     readonly covariate: string;
+    /** A prediction per new sample and classifier */
     readonly samples: readonly SamplePrediction[];
   }[];
 }

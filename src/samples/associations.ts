@@ -14,7 +14,9 @@ import {
 
 /** One covariate against one component. */
 export interface Association {
+  /** Name of the covariate */
   readonly covariate: string;
+  /** How its values are taken */
   readonly kind: CovariateKind;
   /** from 1 */
   readonly component: number;
@@ -22,10 +24,13 @@ export interface Association {
   readonly samples: number;
   /** predictors that the covariate takes: its levels less one, or 1 */
   readonly predictors: number;
+  /** Share of the variance explained, R2 */
   readonly r2: number;
   /** NaN where there are no more samples than parameters */
   readonly adjusted_r2: number;
+  /** F statistic */
   readonly f: number;
+  /** P value of the F test */
   readonly p: number;
   /** P after Benjamini and Hochberg, over all covariates and components */
   readonly p_adjusted: number;

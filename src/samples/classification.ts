@@ -26,6 +26,7 @@ export interface ClassificationOptions {
   readonly permutations?: number;
   /** of the nearest-neighbour classifier, default 5 */
   readonly neighbors?: number;
+  /** Start of the random numbers. Default 0 */
   readonly seed?: number;
 }
 
@@ -33,14 +34,18 @@ export interface ClassificationOptions {
 export interface ClassifierScore {
   /** "embedding", "pseudobulk", or "none" for the majority */
   readonly features: string;
+  /** Name of the classifier; "majority" predicts the most frequent value */
   readonly classifier: ClassifierName | "majority";
   /**
    * F1 of the classes weighted by their size, of all samples' predictions in a repeat: mean and standard
    * deviation over the repeats
    */
   readonly weighted_f1: number;
+  /** Standard deviation of the weighted F1 over repeats */
   readonly weighted_f1_sd: number;
+  /** Mean accuracy over repeats */
   readonly accuracy: number;
+  /** Standard deviation of the accuracy over repeats */
   readonly accuracy_sd: number;
   /** share of permutations of the labels that score as well, this one among them; null without a test */
   readonly p: number | null;
@@ -48,14 +53,19 @@ export interface ClassifierScore {
 
 /** How well a covariate of the samples can be predicted from their embeddings. */
 export interface Classification {
+  /** Name of the covariate */
   readonly covariate: string;
   /** samples of each class */
   readonly classes: Readonly<Record<string, number>>;
   /** classes with a single sample, which cannot be cross-validated */
   readonly left_out: readonly string[];
+  /** Folds of the cross-validation */
   readonly folds: number;
+  /** Repeats of the cross-validation */
   readonly repeats: number;
+  /** Permutations of the labels behind each P value */
   readonly permutations: number;
+  /** Scores per kind of features and classifier */
   readonly scores: readonly ClassifierScore[];
 }
 
@@ -294,8 +304,11 @@ function meanAndDeviation(values: readonly number[]): [number, number] {
 
 /** What a classifier says of a new sample. */
 export interface SamplePrediction {
+  /** Name of the sample */
   readonly sample: string;
+  /** Name of the classifier */
   readonly classifier: ClassifierName;
+  /** Predicted value */
   readonly predicted: string;
   /** share of the neighbours, or probability, of what is predicted */
   readonly share: number;

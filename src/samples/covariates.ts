@@ -12,7 +12,9 @@ export type CovariateKind = "categorical" | "ordinal" | "number";
 
 /** A column of what is known of the samples. */
 export interface Covariate {
+  /** Name of the column */
   readonly name: string;
+  /** How its values are taken */
   readonly kind: CovariateKind;
   /** (S) numbers, or names of levels; null where not known */
   readonly values: readonly (string | number | null)[];

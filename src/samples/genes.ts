@@ -13,11 +13,15 @@ import type { SampleExpression } from "./expression.js";
 
 /** One gene against one component. */
 export interface GeneCorrelation {
+  /** Name of the gene in the index of var */
   readonly gene: string;
+  /** Symbol of the gene, or its name where var has none */
   readonly symbol: string;
   /** from 1 */
   readonly component: number;
+  /** Pearson correlation with the component */
   readonly r: number;
+  /** Two-sided P value */
   readonly p: number;
   /** P after Benjamini and Hochberg, over the genes of the component */
   readonly p_adjusted: number;
@@ -73,9 +77,11 @@ export async function correlateGenes(
 
 /** Correlated genes per component. */
 export interface GeneCounts {
+  /** Number of the component, from 0 */
   readonly component: number;
   /** genes with r above 0, below 0 */
   readonly positive: number;
+  /** Genes with a negative correlation */
   readonly negative: number;
   /** those of both that have a corrected P below the limit too */
   readonly after_correction: number;
@@ -99,8 +105,11 @@ export function countCorrelated(
 
 /** A named set of genes. */
 export interface GeneSet {
+  /** Name of the set */
   readonly name: string;
+  /** Description in the .gmt file */
   readonly description: string;
+  /** Names of its genes */
   readonly genes: readonly string[];
 }
 
@@ -133,9 +142,11 @@ export async function readGeneSets(path: string): Promise<GeneSet[]> {
 
 /** A gene set among chosen genes. */
 export interface GeneSetEnrichment {
+  /** Name of the set */
   readonly set: string;
   /** genes of the set that were measured, and those of them that were chosen */
   readonly size: number;
+  /** Genes of the list that are in the set */
   readonly overlap: number;
   /** overlap that chance would give */
   readonly expected: number;
@@ -143,11 +154,13 @@ export interface GeneSetEnrichment {
   readonly p: number;
   /** P after Benjamini and Hochberg, over the sets */
   readonly p_adjusted: number;
+  /** Names of these genes */
   readonly genes: readonly string[];
 }
 
 /** A gene set among the genes correlated with a component; P corrected over the sets of its direction. */
 export interface OverRepresentation extends GeneSetEnrichment {
+  /** Number of the component, from 0 */
   readonly component: number;
   /** genes with r above 0, or below 0 */
   readonly direction: "positive" | "negative";

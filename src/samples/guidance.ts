@@ -10,7 +10,9 @@ import { codesOf, knownSamples, uselessBecause, type Covariate, type CovariateKi
 
 /** What a covariate explains of the whole embedding. */
 export interface Explained {
+  /** Name of the covariate */
   readonly covariate: string;
+  /** How its values are taken */
   readonly kind: CovariateKind;
   /** levels that occur; 0 for numbers */
   readonly levels: number;
@@ -18,6 +20,7 @@ export interface Explained {
   readonly samples: number;
   /** a covariate before it that divides the samples into the same groups; null where there is none */
   readonly same_as: string | null;
+  /** R2 of the components, weighted by their variance */
   readonly r2: number;
   /**
    * adjusted R2 of the components, weighted by their variance; NaN where there are no more samples than

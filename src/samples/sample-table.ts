@@ -7,6 +7,7 @@ import { covariatesOf, type Covariate, type CovariateKinds } from "./covariates.
 
 /** The conditions of one key as samples. */
 export interface SampleTable {
+  /** Condition key whose conditions are the samples */
   readonly key: string;
   /** (S) names, the reference's first */
   readonly names: readonly string[];
@@ -14,7 +15,9 @@ export interface SampleTable {
   readonly isReference: readonly boolean[];
   /** (S, E) positions as the network uses them: of norm 1 at most */
   readonly embedding: DenseMatrix;
+  /** What is known of each sample */
   readonly metadata: SampleMetadata;
+  /** The same as covariates: a value per sample */
   readonly covariates: readonly Covariate[];
 }
 
