@@ -1,0 +1,449 @@
+// Draws the figures of docs/benchmarks/ from bench/results/, and writes the tables of evaluation.md. Needs the
+// build.
+//
+//   node scripts/docs/benchmark_figures.mjs [--check]
+//
+// With --check nothing is written, and any difference is an error.
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import Papa from "papaparse";
+import { barChart, groupColour, heatMap, lineChart, scatterPlot, standaloneSvg } from "../../dist/index.js";
+
+const root = fileURLToPath(new URL("../..", import.meta.url));
+const isCheck = process.argv.includes("--check");
+
+/** Rows of bench/results/NAME.csv; numbers are numbers, empty cells null. */
+function rowsOf(name) {
+  const text = readFileSync(join(root, "bench/results", `${name}.csv`), "utf8");
+  return Papa.parse(text, { header: true, dynamicTyping: true, skipEmptyLines: "greedy" }).data;
+}
+
+const mean = (values) => values.reduce((sum, value) => sum + value, 0) / values.length;
+const isNumber = (value) => typeof value === "number" && Number.isFinite(value);
+const unique = (values) => [...new Set(values)];
+
+function put(path, text) {
+  const file = join(root, path);
+  if (existsSync(file) && readFileSync(file, "utf8") === text) return;
+  if (isCheck) {
+    console.error(`${path} is not what bench/results/ gives. Run \`npm run docs:figures\`.`);
+    process.exitCode = 1;
+  } else {
+    mkdirSync(dirname(file), { recursive: true });
+    writeFileSync(file, text);
+    console.log(path);
+  }
+}
+
+const save = (name, plot) => put(`docs/benchmarks/figures/${name}.svg`, `${standaloneSvg(plot)}\n`);
+
+quality();
+labels();
+unknown();
+speed();
+scale();
+loss();
+likelihoods();
+modalities();
+browser();
+defaults();
+comparisons();
+evaluation();
+
+/** Means over the seeds, a row per method: labels, and integration where a method has one. */
+function quality() {
+  const rows = rowsOf("quality");
+  const sets = unique(rows.map(({ configuration }) => configuration));
+  for (const [name, figure, title] of [
+    ["quality-labels", "macro_f1", "Macro F1 of the query's labels"],
+    ["quality-integration", "total", "Integration of reference and query, total"],
+  ]) {
+    const methods = unique(rows.filter((row) => isNumber(row[figure])).map(({ method }) => method));
+    const meanOf = (method, set) =>
+      mean(
+        rows
+          .filter((row) => row.configuration === set && row.method === method && isNumber(row[figure]))
+          .map((row) => row[figure]),
+      );
+    save(
+      name,
+      heatMap({
+        title,
+        rows: methods,
+        columns: sets,
+        rowLabel: "method",
+        columnLabel: "data set",
+        values: methods.map((method) => sets.map((set) => meanOf(method, set))),
+        range: [0.3, 1],
+        legend: "mean of the seeds",
+      }),
+    );
+  }
+}
+
+/** Means over the seeds of the default training, a row per rule. */
+function labels() {
+  const rows = rowsOf("labels").filter(({ training }) => training === "default");
+  const sets = unique(rows.map(({ set }) => set));
+  const methods = unique(rows.map(({ method }) => method));
+  save(
+    "labels",
+    heatMap({
+      title: "Macro F1 of labels by different rules, types with at least 10 query cells",
+      rows: methods.map((method) =>
+        method
+          .replace(/^(nearest prototype|head), votes of 15 query neighbours$/, "$1, votes of 15")
+          .replace("five prototypes per type", "5 prototypes per type"),
+      ),
+      columns: sets,
+      rowLabel: "rule",
+      columnLabel: "data set",
+      values: methods.map((method) =>
+        sets.map((set) =>
+          mean(
+            rows
+              .filter((row) => row.set === set && row.method === method)
+              .map((row) => row.macro_f1_of_types_with_10_cells),
+          ),
+        ),
+      ),
+      range: [0.4, 1],
+      legend: "macro F1",
+    }),
+  );
+}
+
+/** Each left-out type: how well novelty ranks it, and how many of its cells are flagged. */
+function unknown() {
+  const rows = rowsOf("unknown").filter((row) => row.left_out);
+  const names = unique(rows.map((row) => `${row.set}/${row.left_out}`));
+  const sets = unique(rows.map(({ set }) => set));
+  const meanOf = (name, figure) =>
+    mean(rows.filter((row) => `${row.set}/${row.left_out}` === name).map((row) => row[figure]));
+  save(
+    "unknown",
+    scatterPlot({
+      title: "Cell types left out of the reference",
+      x: "AUROC of the novelty",
+      y: "share of the type's cells that is flagged",
+      legend: "data set",
+      groups: sets,
+      points: names.map((name) => ({
+        name: name.slice(name.indexOf("/") + 1),
+        x: meanOf(name, "auroc"),
+        y: meanOf(name, "found"),
+        value: sets.indexOf(name.slice(0, name.indexOf("/"))),
+      })),
+    }),
+  );
+}
+
+function speed() {
+  const rows = rowsOf("speed");
+  const median = (what) => rows.find((row) => row.what === what)?.median ?? NaN;
+  const programs = [
+    ["scArches", "scArches"],
+    ["ours, plain", "ours plain"],
+    ["ours, relaxed", "ours relaxed"],
+  ];
+  save(
+    "speed",
+    barChart({
+      title: "Training speed on two cores, 4,000 genes",
+      rows: programs.flatMap(([name]) => [`${name}: pretraining`, `${name}: fine-tuning`]),
+      rowLabel: "program",
+      label: "cells per second",
+      legend: "",
+      parts: [
+        {
+          name: "median of the rounds",
+          values: programs.flatMap(([, key]) => [
+            median(`${key}, pretraining`),
+            median(`${key}, fine-tuning`),
+          ]),
+        },
+      ],
+    }),
+  );
+}
+
+/** Peak memory by number of cells: it stays nearly flat where counts are streamed. */
+function scale() {
+  const rows = rowsOf("scale");
+  const series = [
+    ["training, streamed", "train, streamed: an epoch of pretraining"],
+    ["mapping, streamed", "map, streamed"],
+    ["embedding", "embed"],
+    ["conversion", "convert"],
+    ["Python's anndata reads X at once", "Python's anndata reads X, all at once"],
+  ].map(([name, what], i) => ({
+    name,
+    colour: groupColour(i),
+    isDotted: true,
+    points: rows
+      .filter((row) => row.what === what)
+      .map((row) => [Math.log10(row.cells), row.peak_mb])
+      .sort(([a], [b]) => a - b),
+  }));
+  save(
+    "scale-memory",
+    lineChart({
+      title: "Peak memory by number of cells (4,000 genes)",
+      x: { label: "cells (log10)" },
+      y: { label: "MB", range: [0, Math.max(...series.flatMap(({ points }) => points.map(([, mb]) => mb)))] },
+      legend: "step",
+      series,
+    }),
+  );
+  const perSecond = [
+    ["training, an epoch of pretraining", "train, streamed: an epoch of pretraining"],
+    ["training, an epoch of fine-tuning", "train, streamed: an epoch of fine-tuning"],
+    ["mapping, everything included", "map, streamed"],
+    ["embedding", "embed"],
+  ].map(([name, what], i) => ({
+    name,
+    colour: groupColour(i),
+    isDotted: true,
+    points: rows
+      .filter((row) => row.what === what && row.seconds > 0)
+      .map((row) => [Math.log10(row.cells), row.cells / row.seconds])
+      .sort(([a], [b]) => a - b),
+  }));
+  save(
+    "scale-speed",
+    lineChart({
+      title: "Cells per second by number of cells (4,000 genes, two threads)",
+      x: { label: "cells (log10)" },
+      y: { label: "cells per second" },
+      legend: "step",
+      series: perSecond,
+    }),
+  );
+}
+
+function loss() {
+  const rows = rowsOf("loss");
+  save(
+    "loss",
+    barChart({
+      title: "Training step by width and prototype loss, one thread",
+      rows: rows.map(({ hidden, loss: kind }) => `${hidden} units: ${kind}`),
+      rowLabel: "hidden units, loss",
+      label: "cells per second",
+      legend: "",
+      parts: [{ name: "cells per second", values: rows.map((row) => row.cells_per_second) }],
+    }),
+  );
+}
+
+function likelihoods() {
+  const rows = rowsOf("likelihoods").filter((row) => row.build === "plain" && row.likelihood !== "nb");
+  const nameOf = ({ program, hidden, threads }) =>
+    `${program.replace(" step", "")}, ${hidden} units x ${threads}`;
+  const names = unique(rows.map(nameOf));
+  const kinds = unique(rows.map((row) => row.likelihood));
+  save(
+    "likelihoods",
+    heatMap({
+      title: "Speed of the likelihoods, relative to nb",
+      rows: names,
+      columns: kinds,
+      rowLabel: "program, width x threads",
+      columnLabel: "likelihood",
+      values: names.map((name) =>
+        kinds.map(
+          (kind) => rows.find((row) => nameOf(row) === name && row.likelihood === kind)?.ratio_to_nb ?? NaN,
+        ),
+      ),
+      range: [0.5, 1.6],
+      legend: "cells per second over those of nb",
+    }),
+  );
+}
+
+/** The name of a configuration, at most as long as an axis shows. */
+function shortened(name) {
+  return name
+    .replace(/^\w+, /, "")
+    .replace("others on all 10,000 peaks: ", "")
+    .replace(", all 10,000 peaks", "")
+    .replace(", the 2,000 most accessible peaks", ", 2,000")
+    .replace(", only the 2,000 most variable peaks", ", 2,000")
+    .replace(", types weighted alike", ", balanced")
+    .replace("on fragments", "fragments")
+    .replace("on reads", "reads")
+    .replace("conditions are ", "")
+    .replace("nearest prototype", "prototype");
+}
+
+function modalities() {
+  const all = rowsOf("modalities").map((row) => ({ ...row, name: `${row.configuration}: ${row.labels}` }));
+  for (const [kind, title] of [
+    ["atac", "scATAC, bone marrow: one donor labelled by the other"],
+    ["species", "Primates: human cells labelled by gorilla and macaque"],
+  ]) {
+    const rows = all.filter(({ configuration }) => configuration.startsWith(kind));
+    const names = unique(rows.map(({ name }) => name));
+    const figures = ["accuracy", "macro_f1", "weighted_f1"];
+    save(
+      `modalities-${kind}`,
+      heatMap({
+        title,
+        rows: names.map(shortened),
+        columns: ["accuracy", "macro F1", "weighted F1"],
+        rowLabel: "configuration",
+        columnLabel: "figure",
+        values: names.map((name) =>
+          figures.map((figure) =>
+            mean(
+              rows
+                .filter((row) => row.name === name)
+                .map((row) => row[figure])
+                .filter(isNumber),
+            ),
+          ),
+        ),
+        range: [0.3, 1],
+        legend: "mean of the seeds",
+      }),
+    );
+  }
+}
+
+function browser() {
+  const text = readFileSync(join(root, "bench/results/browser.csv"), "utf8").split("\n\n")[0];
+  const rows = Papa.parse(text, { header: true, dynamicTyping: true, skipEmptyLines: "greedy" }).data;
+  save(
+    "browser",
+    barChart({
+      title: "In Node and in Chromium, 16,000 cells x 4,000 genes, two threads",
+      rows: rows.flatMap((row) => [
+        `${row.where}, ${row.simd}: training`,
+        `${row.where}, ${row.simd}: mapping`,
+      ]),
+      rowLabel: "where",
+      label: "cells per second",
+      legend: "",
+      parts: [
+        {
+          name: "median of the rounds",
+          values: rows.flatMap((row) => [row.training_cells_per_s, row.mapping_cells_per_s]),
+        },
+      ],
+    }),
+  );
+}
+
+/** Every variant on the groups that it was run on: labels of prototypes against integration. */
+function defaults() {
+  const rows = rowsOf("defaults");
+  const variants = unique(rows.map(({ variant }) => variant));
+  save(
+    "defaults",
+    scatterPlot({
+      title: "Variants of the defaults on left-out conditions of references",
+      x: "macro F1 of the nearest prototype",
+      y: "integration",
+      legend: "variant",
+      groups: variants,
+      points: rows.map((row) => ({
+        name: "",
+        x: row.prototype_macro_f1,
+        y: row.integration,
+        value: variants.indexOf(row.variant),
+      })),
+    }),
+  );
+}
+
+/** Where genes that interferon is known to induce stand among the tested genes of each type. */
+function comparisons() {
+  const answers = JSON.parse(readFileSync(join(root, "bench/results/answers.json"), "utf8"));
+  const types = answers.comparison.numbers.rows.filter(({ induced }) => induced?.length > 0);
+  const genes = unique(types.flatMap(({ induced }) => induced.map(({ gene }) => gene)));
+  save(
+    "interferon",
+    heatMap({
+      title: "Interferon-beta against control: rank of known interferon-induced genes",
+      rows: genes,
+      columns: types.map(({ type, genes: tested }) => `${type} (${tested})`),
+      rowLabel: "gene",
+      columnLabel: "cell type (genes tested)",
+      values: genes.map((gene) =>
+        types.map(({ induced }) => induced.find((one) => one.gene === gene)?.rank ?? NaN),
+      ),
+      range: [1, 100],
+      legend: "rank by P among the genes tested",
+      write: String,
+    }),
+  );
+}
+
+/** The figure and the tables of evaluation.md, between the lines that mark them. */
+function evaluation() {
+  const compared = rowsOf("metrics");
+  const latents = unique(compared.map(({ latent }) => latent));
+  const metrics = unique(compared.map(({ metric }) => metric));
+  const rowOf = (latent, metric) => compared.find((row) => row.latent === latent && row.metric === metric);
+  save(
+    "metrics",
+    scatterPlot({
+      title: "Metrics beside scib-metrics and scib, three latent spaces",
+      x: "reference",
+      y: "ours",
+      legend: "latent space",
+      groups: latents,
+      points: compared
+        .filter(({ ours, reference }) => isNumber(ours) && isNumber(reference))
+        .map((row) => ({ name: "", x: row.reference, y: row.ours, value: latents.indexOf(row.latent) })),
+    }),
+  );
+  const written = (value) => (isNumber(value) ? value.toFixed(3) : "");
+  const largest = (metric) => {
+    const most = Math.max(...latents.map((latent) => Math.abs(rowOf(latent, metric)?.difference ?? 0)));
+    return most < 1e-6 ? "< 1e-6" : most.toExponential(1);
+  };
+  const beside = [
+    `| metric | ${latents.map((latent) => `${latent}: ours, reference`).join(" | ")} | largest difference |`,
+    `|${" --- |".repeat(latents.length + 2)}`,
+    ...metrics.map((metric) => {
+      const pairs = latents.map((latent) => {
+        const row = rowOf(latent, metric);
+        return row ? `${written(row.ours)}, ${written(row.reference)}` : "";
+      });
+      return `| \`${metric}\` | ${pairs.join(" | ")} | ${largest(metric)} |`;
+    }),
+  ];
+  const times = [
+    "| what | ours, s | scib-metrics, s | ratio |",
+    "| --- | --- | --- | --- |",
+    ...rowsOf("evaluate").map(
+      (row) =>
+        `| ${row.what} | ${written(row.ours_seconds)} | ${written(row.scib_metrics_seconds)} | ${isNumber(row.ratio) ? row.ratio.toFixed(1) : ""} |`,
+    ),
+  ];
+  const sampled = [
+    "| metric | exact | sampled | standard error |",
+    "| --- | --- | --- | --- |",
+    ...rowsOf("evaluate-sampling").map(
+      (row) =>
+        `| \`${row.metric}\` | ${row.exact.toFixed(4)} | ${row.sampled.toFixed(4)} | ${isNumber(row.standard_error) ? row.standard_error.toFixed(4) : ""} |`,
+    ),
+  ];
+  const path = "docs/benchmarks/evaluation.md";
+  let text = readFileSync(join(root, path), "utf8");
+  for (const [heading, table] of [
+    ["Beside scib-metrics", beside],
+    ["Speed", times],
+    ["Sampling beyond 50,000 cells", sampled],
+  ]) {
+    const section = new RegExp(
+      `(^## ${heading}\\n[\\s\\S]*?)^\\|[\\s\\S]*?(?=\\n\\n|\\n$|$(?![\\s\\S]))`,
+      "m",
+    );
+    if (!section.test(text)) throw new Error(`${path} has no table under "${heading}"`);
+    text = text.replace(section, (_, before) => before + table.join("\n"));
+  }
+  put(path, text);
+}
