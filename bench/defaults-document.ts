@@ -118,6 +118,8 @@ export function writeDefaults(path: string, rows: readonly StudyRow[], variants:
   const text = [
     "# How the defaults were chosen",
     "",
+    "![Variants of the defaults on left-out conditions of references](figures/defaults.svg)",
+    "",
     "Conditions of references are left out in turn, mapped without their labels, and scored; the queries of the other benches are not looked at. One factor at a time is changed, seed 0, one thread, embeddings of 5, at most 2,000 variable genes.",
     "`10/50`: weight of the distance and of the cross-entropy. `integration`: 0.6 times the mean of type silhouette, NMI and ARI of k-means, plus 0.4 times the mean of condition silhouette and graph connectivity, over reference and left-out cells together. `disagree`: share of the left-out cells whose nearest prototype is not what the head says.",
     "Made by `npm run study:defaults` (runs: `bench/results/defaults.csv`; the simulated atlases: `bench/overlapping-atlas.ts`). A run that is missing has not been made yet.",

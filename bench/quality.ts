@@ -229,6 +229,10 @@ function tabulate(results: ReadonlyMap<string, ReadonlyMap<string, readonly Scor
   const text: string[] = [
     "# Quality",
     "",
+    "![Macro F1 of the query's labels](figures/quality-labels.svg)",
+    "",
+    "![Integration of reference and query](figures/quality-integration.svg)",
+    "",
     "Reference on some conditions, the others mapped as an unlabelled query; truth from the published labels. Mean (and standard deviation) of the seeds.",
     "Integration: `total` = 0.6 `bio` + 0.4 `batch` over reference and query together. `unknown`: AUROC of the uncertainty for the type left out of the reference;",
     "`error`: for wrong labels. Both are of the query's cells in one file with the reference's (`embed`); those of a query that is mapped by itself are in [Labels and unknown cells](labels.md).",

@@ -22,6 +22,16 @@ function itemsOf(folder: string): DefaultTheme.SidebarItem[] {
   return names.sort().map((name) => item(`${folder}/${name.slice(0, -3)}`));
 }
 
+/** The id of a heading: names of code keep their underscores, as links of the API's reference have them. */
+function slugify(heading: string): string {
+  return heading
+    .normalize("NFKD")
+    .replace(/[\u0300-\u036f]/g, "")
+    .toLowerCase()
+    .replace(/[^\p{L}\p{N}_]+/gu, "-")
+    .replace(/^-+|-+$/g, "");
+}
+
 export default defineConfig({
   title: "scpoli",
   description:
@@ -30,7 +40,7 @@ export default defineConfig({
   cleanUrls: false,
   lastUpdated: false,
   // Angle brackets in the text are names of columns and types, never HTML.
-  markdown: { html: false },
+  markdown: { html: false, anchor: { slugify } },
   // The generated reference is most of the site; its chunks are as large as they are.
   vite: { build: { chunkSizeWarningLimit: 4000 } },
   head: [["meta", { name: "referrer", content: "no-referrer" }]],
@@ -49,7 +59,16 @@ export default defineConfig({
       { text: "Start", items: items("start", "install", "five-minutes", "page") },
       {
         text: "Tutorials",
-        items: items("tutorials", ...["map-patients", "unknown-cells", "samples"]),
+        items: items(
+          "tutorials",
+          "map-patients",
+          "unknown-cells",
+          "samples",
+          "atac",
+          "species",
+          "from-scarches",
+          "from-seurat",
+        ),
       },
       {
         text: "How-to",
