@@ -263,7 +263,7 @@ if (asked.length === 0) {
     ...rows("atac"),
   ]);
   writeSection(path, "Across species: primates, gorilla and macaque the reference, human the query", [
-    "900 cells of 9 clones, three cell types, 300 genes under common names; `--gene-map` brings other names to these. Macro F1 hangs on the ten neurons of the file.",
+    "900 cells of 9 clones, three cell types, 300 genes under common names; `--gene-map` brings other names to these. Macro F1 depends on the ten neurons of the file.",
     "",
     ...rows("species"),
   ]);

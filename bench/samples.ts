@@ -132,7 +132,7 @@ async function kangSamples(): Promise<void> {
     draw("kang16-associations", associationMap(analysis!)),
   );
   say(
-    "Stimulation told from a sample's embedding, stratified cross-validation (5 folds, 20 repeats), beside pseudobulk (mean log-normalised expression, 10 components):",
+    "Stimulation predicted from a sample's embedding, stratified cross-validation (5 folds, 20 repeats), beside pseudobulk (mean log-normalised expression, 10 components):",
   );
   classificationTable(own);
   say("Genes whose mean expression goes with the components (P < 0.01, |r| > 0.3), of 9,015:");
@@ -224,7 +224,7 @@ async function onek1k(): Promise<void> {
   const own = record("onek1k, donor", analysis!);
   say(
     "## Sex and age: onek1k, 40 donors",
-    "7,811 PBMC of four types, 1,000 genes; the pool (`batch`, 29 for 40 donors) leaves little to be told from it.",
+    "7,811 PBMC of four types, 1,000 genes; the pool (`batch`, 29 for 40 donors) leaves little to learn from it.",
   );
   explainedTable(own);
   classificationTable(own);
@@ -235,7 +235,7 @@ async function onek1k(): Promise<void> {
     ({ features, p }) => features === "embedding" && p !== null && p < 0.05,
   ).length;
   say(
-    `${clear.length === 0 ? "Neither sex nor age explains the embedding beyond chance" : `Beyond chance: ${clear.join(" and ")}`}; sex is ${told === 0 ? "not told from it better than by chance" : `told from it beyond chance by ${told} of the two classifiers`}. What the tool says: ${own.reason}`,
+    `${clear.length === 0 ? "Neither sex nor age explains the embedding beyond chance" : `Beyond chance: ${clear.join(" and ")}`}; sex is ${told === 0 ? "not predicted from it better than by chance" : `predicted from it beyond chance by ${told} of the two classifiers`}. What the tool says: ${own.reason}`,
   );
 }
 
