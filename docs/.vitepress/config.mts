@@ -3,6 +3,7 @@ import { readFileSync, readdirSync } from "node:fs";
 import { defineConfig, type DefaultTheme } from "vitepress";
 
 const docs = new URL("..", import.meta.url);
+const base = process.env["DOCS_BASE"] ?? "/";
 
 /** A page under its first heading. @param page - its path without .md */
 function item(page: string): DefaultTheme.SidebarItem {
@@ -36,14 +37,18 @@ export default defineConfig({
   title: "scpoli",
   description:
     "Build single-cell references, map patients onto them, and analyse samples: scPoli for AnnData files",
-  base: process.env["DOCS_BASE"] ?? "/",
+  base,
   cleanUrls: false,
   lastUpdated: false,
   // Angle brackets in the text are names of columns and types, never HTML.
   markdown: { html: false, anchor: { slugify } },
   // The generated reference is most of the site; its chunks are as large as they are.
   vite: { build: { chunkSizeWarningLimit: 4000 } },
-  head: [["meta", { name: "referrer", content: "no-referrer" }]],
+  head: [
+    ["meta", { name: "referrer", content: "no-referrer" }],
+    // the page is part of the site (docs:app)
+    ["link", { rel: "icon", href: `${base}app/icon.svg` }],
+  ],
   themeConfig: {
     search: { provider: "local" },
     outline: [2, 3],

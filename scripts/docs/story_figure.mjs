@@ -55,7 +55,8 @@ const drawnSamples = scatterPlot({
 /** Both pictures in one, the second to the right of the first. */
 function beside(left, right) {
   const [, width, height] = /viewBox="0 0 ([\d.]+) ([\d.]+)"/.exec(left).map(Number);
-  const inner = (svg, x) => svg.replace("<svg ", `<svg x="${x}" y="0" width="${width}" height="${height}" `);
+  // a plot has its width and height already
+  const inner = (svg, x) => svg.replace("<svg ", `<svg x="${x}" y="0" `);
   return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${2 * width} ${height}">${inner(left, 0)}${inner(right, width)}</svg>\n`;
 }
 
