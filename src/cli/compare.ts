@@ -32,7 +32,7 @@ interface CompareFlags extends RunFlags {
 }
 
 /** `condition=stim,ctrl` */
-function groups(text: string): readonly [string, string, string] {
+export function twoGroups(text: string): readonly [string, string, string] {
   const form = "Expected COLUMN=FIRST,SECOND, such as condition=stim,ctrl.";
   if (!text.includes("=")) throw new InvalidArgumentError(form);
   const [[column, values]] = Object.entries(valuesByKey(text)) as [[string, readonly string[]]];
@@ -52,7 +52,7 @@ export function addCompare(program: Command): void {
     .requiredOption(
       "--between <column=first,second>",
       "obs column and two of its values; fold changes are of the first over the second: condition=stim,ctrl",
-      groups,
+      twoGroups,
     )
     .requiredOption(
       "--sample-key <column>",

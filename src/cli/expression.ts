@@ -42,7 +42,7 @@ interface ExpressionFlags extends RunFlags, CountsOptions {
 }
 
 /** `donor=D3`; repeated for other keys */
-function conditionByKey(
+export function conditionByKey(
   text: string,
   previous: Readonly<Record<string, string>> = {},
 ): Record<string, string> {

@@ -45,7 +45,7 @@ function isOutOfMemory(error: Error): boolean {
   );
 }
 
-/** Flags that users of scArches and scvi-tools know under another name. */
+/** Flags that users of scArches, scvi-tools and scanpy know under another name. */
 export const otherNames: Readonly<Record<string, string>> = {
   "--n-epochs": "--epochs",
   "--max-epochs": "--epochs",
@@ -67,6 +67,9 @@ export const otherNames: Readonly<Record<string, string>> = {
   "--unlabeled-category": "--unlabeled",
   "--use-early-stopping": "--early-stopping",
   "--n-top-genes": "--genes",
+  "--groupby": "--groups",
+  "--n-genes": "--top",
+  "--reference": "--against",
   "--model": "--reference",
   "--reference-model": "--reference",
 };

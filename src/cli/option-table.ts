@@ -2,6 +2,8 @@
 // and workflow engines are made from, so that they cannot drift from the command line.
 import type { Command, Option } from "commander";
 import { amountOfMemory, names, oneName, renamedKeys, valuesByKey } from "./arguments.js";
+import { twoGroups } from "./compare.js";
+import { conditionByKey } from "./expression.js";
 import { otherNames } from "./failure.js";
 
 /**
@@ -111,6 +113,8 @@ const readers = new Map<unknown, ValueKind>([
   [names, "names"],
   [oneName, "repeated"],
   [valuesByKey, "values-by-key"],
+  [twoGroups, "values-by-key"],
+  [conditionByKey, "values-by-key"],
   [renamedKeys, "columns-by-key"],
   [amountOfMemory, "memory"],
 ]);
