@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { after, test } from "node:test";
 import { AnnData, ScPoli, type Mapping, type MapOptions } from "../dist/index.js";
 import { classifyByHead } from "../dist/labels/head.js";
+import { modelCard } from "../dist/storage/model-card.js";
 import { folder, makeAtlas, texts } from "./atlas.ts";
 
 after(() => rmSync(folder, { recursive: true, force: true }));
@@ -127,4 +128,16 @@ test("penalty and weights are chosen, and the temperature is within its bounds",
   const { training: chosen, levels } = model.stored.json.head!;
   assert.ok(chosen!.inverse_penalty > 0 && [0, 0.5, 1].includes(chosen!.type_exponent));
   assert.ok(levels.every(({ temperature }) => temperature >= 0.5 && temperature <= 3));
+});
+
+test("how well cells of left-out donors are named is kept with the model, and told by its card", async () => {
+  const { left_out: quality } = model.stored.json.head!.levels[0]!;
+  const chance = 1 / model.stored.json.head!.levels[0]!.types.length;
+  assert.ok(quality!.units >= 2 && quality!.cells > 0);
+  assert.ok(quality!.mean_recall > 2 * chance && quality!.mean_recall <= 1, String(quality!.mean_recall));
+  await model.save(join(folder, "judged"));
+  const again = await ScPoli.load(join(folder, "judged"));
+  assert.deepEqual(again.stored.json.head!.levels[0]!.left_out, quality);
+  const share = `${(100 * quality!.mean_recall).toFixed(1)} % of the cells right`;
+  assert.ok(modelCard(again.stored.json).includes(share));
 });

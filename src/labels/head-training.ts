@@ -1,7 +1,7 @@
 // Training of the head (head.ts) on the reference's labelled cells, and of what its labels are worth: penalty,
 // weights of the types, temperature and novelty come from conditions that are left out in turn.
 import { expOfNegative } from "../numerics/exponential.js";
-import type { StoredTensor, HeadJson, HeadLevel } from "../model/stored-model.js";
+import type { StoredTensor, HeadJson, HeadLevel, LeftOutLabels } from "../model/stored-model.js";
 import type { RunSettings } from "../contract/options.js";
 import type { TakenCounts } from "../engine/engine.js";
 import { type SparseCells, rowsAt } from "../kernel-modules/sparse-cells.js";
@@ -95,12 +95,14 @@ export async function trainHead(
   const described: HeadLevel[] = [];
   for (const [level, own] of json.levels.entries()) {
     await breathe(settings);
+    const quality = leftOutLabels(calibration, json, level, units);
+    const judged = { ...own, ...(quality && { left_out: quality }) };
     const novelty = calibrateLevel(dataset, whole, calibration, json, level, units, folds, seed);
     if (typeof novelty === "string") {
-      described.push({ ...own, not_calibrated: novelty });
+      described.push({ ...judged, not_calibrated: novelty });
       continue;
     }
-    described.push({ ...own, novelty: novelty.json });
+    described.push({ ...judged, novelty: novelty.json });
     for (const [name, tensor] of noveltyTensors(novelty, level, G)) tensors.set(name, tensor);
   }
   return { json: { ...json, levels: described }, tensors };
@@ -332,6 +334,33 @@ class LeftOutHeads {
 
 /** Types count in the log loss between their numbers of cells and alike. */
 const lossExponent = 0.5;
+
+/** @returns how well the heads name the cells that they were trained without; null where there are none */
+function leftOutLabels(
+  heads: LeftOutHeads,
+  json: HeadJson,
+  level: number,
+  units: Int32Array,
+): LeftOutLabels | null {
+  const columns = headColumns(json, level);
+  const { position } = classifyByHead(json.levels[level]!, columns, heads.scores);
+  const labels = heads.cells.positions(level);
+  const [right, all] = [new Int32Array(columns.K), new Int32Array(columns.K)];
+  const donors = new Set<number>();
+  heads.cells.cells.forEach((cell, i) => {
+    if (!heads.isJudged(i, level)) return;
+    donors.add(units[cell]!);
+    all[labels[i]!]!++;
+    if (position[i] === labels[i]) right[labels[i]!]!++;
+  });
+  if (donors.size < 2) return null;
+  const recalls = [...right].flatMap((count, k) => (all[k]! > 0 ? [count / all[k]!] : []));
+  return {
+    cells: all.reduce((sum, count) => sum + count, 0),
+    units: donors.size,
+    mean_recall: Number((recalls.reduce((sum, recall) => sum + recall, 0) / recalls.length).toFixed(4)),
+  };
+}
 
 /** @returns why it is not calibrated, where it is not */
 function calibrateLevel(

@@ -210,10 +210,22 @@ export interface HeadLevel {
   readonly types: readonly number[];
   /** probabilities are the softmax of score / temperature; chosen on conditions that were left out */
   readonly temperature: number;
+  /** how well cells of left-out donors are named; missing where none could be left out */
+  readonly left_out?: LeftOutLabels;
   /** missing where the novelty of cells is not calibrated */
   readonly novelty?: NoveltyJson;
   /** why it is not */
   readonly not_calibrated?: string;
+}
+
+/** Labels that heads gave to cells while they were trained without their donors (labels/head-training.ts). */
+export interface LeftOutLabels {
+  /** cells of types that other donors have too, of at most 2,500 */
+  readonly cells: number;
+  /** donors (or conditions) that were left out in turn */
+  readonly units: number;
+  /** mean over the types of the share of their cells that were named right, 0 to 1 */
+  readonly mean_recall: number;
 }
 
 /**

@@ -45,9 +45,32 @@ export function modelCard(json: ModelJson, fields: CardFields = {}): string {
     `| likelihood | ${json.model.recon_loss} |`,
     `| made by | scpoli ${json.scpoli_version} |`,
     "",
-    "Quality: (fill in) accuracy of the labels of conditions that were left out of the training, `scpoli evaluate`.",
+    ...qualityOf(json),
     "",
   ].join("\n");
+}
+
+/** What is known of the labels: of donors that the classifier was trained without. */
+function qualityOf({ head, cell_type_keys: keys }: ModelJson): string[] {
+  const lines = keys.flatMap((key, level) => {
+    const known = head?.levels[level]?.left_out;
+    return known
+      ? [
+          `- ${key}: ${(100 * known.mean_recall).toFixed(1)} % of the cells right, mean of the types (${known.cells} cells, ${known.units} donors or conditions)`,
+        ]
+      : [];
+  });
+  if (lines.length === 0)
+    return [
+      "Quality: (fill in) accuracy of the labels of samples that were left out of the training, `scpoli evaluate`.",
+    ];
+  return [
+    "Labels of donors that the classifier was trained without, each in turn (its penalty was chosen on them):",
+    "",
+    ...lines,
+    "",
+    "Labels of other data: (fill in) `scpoli map` and `scpoli evaluate`.",
+  ];
 }
 
 /** The fields of a card that are filled in. */

@@ -263,11 +263,24 @@ function checkHead(
     return {
       types,
       temperature: check.number(level.temperature, `${name}.temperature`, Number.MIN_VALUE),
+      ...checkLeftOut(check, level.left_out, `${name}.left_out`),
       ...checkCalibrated(check, level, name, format),
     };
   });
   if (levels.length === 0) check.fail("head.levels is empty");
   return { levels, ...checkHeadTraining(check, head.training) };
+}
+
+function checkLeftOut(check: Checker, value: unknown, name: string): Pick<HeadLevel, "left_out"> {
+  if (value === undefined) return {};
+  const entries = check.object(value, name);
+  return {
+    left_out: {
+      cells: check.whole(entries.cells, `${name}.cells`, 1),
+      units: check.whole(entries.units, `${name}.units`, 2),
+      mean_recall: check.number(entries.mean_recall, `${name}.mean_recall`, 0, 1),
+    },
+  };
 }
 
 function checkCalibrated(
