@@ -11,4 +11,6 @@ class NeedsJavaScript(BuildHookInterface):
     def initialize(self, version: str, build_data: dict) -> None:
         """Raise where the package carries no JavaScript."""
         if not (Path(self.root) / "src/scpoli/_node/dist/cli.js").exists():
-            raise RuntimeError("The JavaScript is not there. Run `npm ci && npm run build:wheel` in the repository.")
+            raise RuntimeError(
+                "The JavaScript is not there. Run `npm ci && npm run build:wheel` in the repository."
+            )

@@ -60,6 +60,7 @@ if (!process.argv.includes("--no-wheel")) {
     cwd: python,
     stdio: ["ignore", "ignore", "inherit"],
   });
+  rmSync(join(python, "LICENSE"));
   const wheel = join(out, `scpoli-${version}-py3-none-any.whl`);
   console.log(`${basename(wheel)}: ${(statSync(wheel).size / 1e6).toFixed(1)} MB`);
 }

@@ -1,12 +1,24 @@
-// npm run check:python [-- NAME ...]: builds the Python wheel, installs it into empty environments (the oldest and the
-// newest anndata, several versions of Python), and with a PATH that has no Node runs its tests, which compare with the
-// command line's bytes, and its notebooks. Prints the sizes of what is shipped. Environments are kept in
-// .venv-python/.
-import { execFileSync, spawnSync } from "node:child_process";
-import { existsSync, mkdirSync, readdirSync, rmSync, statSync } from "node:fs";
-import { homedir } from "node:os";
+// npm run check:python [-- NAME ...]: builds the Python wheel, checks its sources (ruff, mypy), installs it into empty
+// environments (the oldest and the newest anndata, several versions of Python), and with a PATH that has no Node runs
+// its tests, which compare with the command line's bytes, its notebooks, the ten lines of docs/reference/python.md as a new
+// user types them, and a notebook in JupyterLab. Environments are kept in .venv-python/. A NAME is that of an
+// environment, or "sources", "new-user" or "jupyterlab": only these are checked.
+import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
+import { checkShow } from "./check_jupyter.ts";
+import {
+  buildWheel,
+  environment,
+  environments as folder,
+  install,
+  interpreter,
+  root,
+  run,
+  variables,
+} from "./python_environments.ts";
 
 interface Environment {
   readonly name: string;
@@ -18,98 +30,97 @@ interface Environment {
 }
 
 /** Tests of what depends on the versions of anndata, pandas and Python. */
-const forms = ["-k", "TestForms or TestErrors or TestOptions or TestSamples or TestConsole or TestNode"];
+const forms = [
+  "-k",
+  "TestForms or TestErrors or TestOptions or TestSamples or TestConsole or TestNode or TestMarkers",
+];
 const environments: readonly Environment[] = [
-  { name: "anndata-0.10", python: "3.11", packages: ["anndata==0.10.*", "pandas<3"], tests: [] },
+  {
+    name: "anndata-0.10",
+    python: "3.11",
+    packages: ["anndata==0.10.*", "pandas<3", "scanpy<1.12"],
+    tests: [],
+  },
   { name: "anndata-0.12", python: "3.12", packages: ["anndata==0.12.*"], tests: forms },
   { name: "anndata-newest", python: "3.13", packages: ["anndata"], tests: forms },
 ];
 
-const root = fileURLToPath(new URL("..", import.meta.url));
-const folder = join(root, ".venv-python");
-mkdirSync(folder, { recursive: true });
-
-function interpreter(version: string): string | null {
-  const versions = join(process.env["PYENV_ROOT"] ?? join(homedir(), ".pyenv"), "versions");
-  const installed = existsSync(versions) ? readdirSync(versions) : [];
-  const own = installed.filter((name) => name.startsWith(`${version}.`)).at(-1);
-  const candidates = [`python${version}`, ...(own ? [join(versions, own, "bin/python")] : [])];
-  return (
-    candidates.find((path) => {
-      const { status, stdout } = spawnSync(path, ["--version"], { encoding: "utf8" });
-      return status === 0 && stdout.startsWith(`Python ${version}.`);
-    }) ?? null
-  );
-}
-
-function run(
-  command: string,
-  args: readonly string[],
-  options: { cwd?: string; env?: NodeJS.ProcessEnv } = {},
-): void {
-  execFileSync(command, args, { stdio: ["ignore", "inherit", "inherit"], ...options });
-}
-
-/** @returns its interpreter */
-function environment(name: string, python: string, packages: readonly string[]): string {
-  const path = join(folder, name);
-  if (!existsSync(join(path, "bin/python"))) run(python, ["-m", "venv", path]);
-  const own = join(path, "bin/python");
-  run(own, ["-m", "pip", "install", "--quiet", "--quiet", "--disable-pip-version-check", ...packages]);
-  return own;
+const python = join(root, "python");
+const chosen = process.argv.slice(2);
+const isChosen = (name: string): boolean => chosen.length === 0 || chosen.includes(name);
+const failed: string[] = [];
+function attempt(what: string, check: () => void): void {
+  try {
+    check();
+  } catch (error) {
+    if (error instanceof Error && !("status" in error)) console.error(error.message);
+    failed.push(what);
+  }
 }
 
 const oldest = interpreter("3.11") ?? "python3";
-const builder = environment("build", oldest, ["hatchling"]);
-run(process.execPath, [join(root, "scripts/build_wheel.mjs")], { env: { ...process.env, PYTHON: builder } });
-const wheel = readdirSync(join(root, "dist-python")).find((name) => name.endsWith(".whl"))!;
+const wheel = buildWheel(oldest);
+const tools = environment("tools", oldest, [`${wheel}[plot]`, "mypy", "ruff", "pandas-stubs"]);
 
-const chosen = process.argv.slice(2);
-const failed: string[] = [];
-for (const { name, python, packages, tests } of environments) {
-  if (chosen.length > 0 && !chosen.includes(name)) continue;
-  const found = interpreter(python);
-  if (!found) {
-    console.log(`${name}: no Python ${python} on this machine; not tried`);
+if (isChosen("sources"))
+  for (const args of [
+    ["ruff", "check", "--quiet", "."],
+    ["ruff", "format", "--check", "--quiet", "."],
+    ["mypy", "src/scpoli"],
+  ])
+    attempt(args.join(" "), () => run(tools, ["-m", ...args], { cwd: python }));
+
+for (const { name, python: version, packages, tests } of environments.filter(({ name }) => isChosen(name))) {
+  const base = interpreter(version);
+  if (!base) {
+    console.log(`${name}: no Python ${version} on this machine; not tried`);
     continue;
   }
-  const path = join(root, "dist-python", wheel);
-  const own = environment(name, found, [`${path}[test]`, ...packages]);
-  run(own, ["-m", "pip", "install", "--quiet", "--quiet", "--force-reinstall", "--no-deps", path]);
-  const versions = execFileSync(
-    own,
-    [
-      "-c",
-      "import anndata, pandas, sys; print(f'Python {sys.version.split()[0]}, anndata {anndata.__version__}, pandas {pandas.__version__}')",
-    ],
-    { encoding: "utf8" },
-  ).trim();
-  console.log(`${name}: ${versions}`);
-  // nothing but the environment's own programs: no Node
-  const env = { ...process.env, PATH: join(folder, name, "bin"), PYTHONDONTWRITEBYTECODE: "1" };
-  try {
-    execFileSync("node", ["--version"], { env, stdio: "ignore" });
-    throw new Error("there is a Node in the PATH of the environment");
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== "ENOENT") throw error;
-  }
-  for (const what of [
-    ["-m", "pytest", "-q", "-p", "no:cacheprovider", ...tests],
-    ...(tests.length === 0 ? [["notebooks/run.py"]] : []),
-  ])
-    try {
-      run(own, what, { cwd: join(root, "python"), env });
-    } catch {
-      failed.push(`${name}: ${what.join(" ")}`);
-    }
+  const program = environment(name, base, [`${wheel}[test]`, ...packages]);
+  install(program, wheel);
+  const versions =
+    "import anndata, pandas, sys; print(f'Python {sys.version.split()[0]}, anndata {anndata.__version__}, pandas {pandas.__version__}')";
+  console.log(`${name}: ${execFileSync(program, ["-c", versions], { encoding: "utf8" }).trim()}`);
+  const env = variables(name);
+  attempt(`${name}: tests`, () =>
+    run(program, ["-m", "pytest", "-q", "-p", "no:cacheprovider", ...tests], { cwd: python, env }),
+  );
+  if (tests.length === 0)
+    attempt(`${name}: notebooks`, () => run(program, ["notebooks/run.py"], { cwd: python, env }));
 }
 
-console.log("\n| what | MB |\n| --- | --- |");
-const size = (bytes: number): string => (bytes / 1e6).toFixed(1);
-console.log(`| Python wheel | ${size(statSync(join(root, "dist-python", wheel)).size)} |`);
-const unpacked = execFileSync("du", ["-sk", join(root, "python/src/scpoli/_node")], { encoding: "utf8" });
-console.log(`| its JavaScript, unpacked | ${size(1024 * Number(/^\d+/.exec(unpacked)![0]))} |`);
-rmSync(join(root, "python/LICENSE"), { force: true });
+if (isChosen("new-user")) {
+  // nothing is installed but what `pip install` brings
+  rmSync(join(folder, "new-user"), { recursive: true, force: true });
+  const program = environment("new-user", oldest, [`${wheel}[plot]`]);
+  const empty = mkdtempSync(join(tmpdir(), "scpoli-new-user-"));
+  const env = { ...variables("new-user"), MPLBACKEND: "agg" };
+  attempt("the ten lines of docs/reference/python.md", () =>
+    run(program, ["-c", tutorial()], { cwd: empty, env }),
+  );
+  rmSync(empty, { recursive: true, force: true });
+}
+
+if (isChosen("jupyterlab")) {
+  const program = environment("jupyterlab", oldest, [wheel, "jupyterlab"]);
+  install(program, wheel);
+  try {
+    const screenshot = join(root, "dist-python/show.png");
+    console.log(`JupyterLab shows ${await checkShow(program, variables("jupyterlab"), screenshot)}`);
+  } catch (error) {
+    console.error(error);
+    failed.push("JupyterLab");
+  }
+}
+
+/** The ten lines of docs/reference/python.md. */
+function tutorial(): string {
+  const text = readFileSync(join(root, "docs/reference/python.md"), "utf8");
+  const [block] = /(?: {4}import scpoli\n)[\s\S]*?(?=\n\S)/.exec(text) ?? [];
+  assert.ok(block !== undefined && block.includes("scpoli.show"), "docs/reference/python.md has the lines of a tutorial");
+  return block.replace(/^ {4}/gm, "");
+}
+
 if (failed.length > 0) {
   console.error(`Failed: ${failed.join("; ")}`);
   process.exit(1);

@@ -1,7 +1,35 @@
 // Options of the command line as Python's type hints: a TypedDict per verb that the Python package calls.
 
-/** Verbs of the Python package. */
-const verbs = ["train", "map", "embed", "samples", "evaluate", "report", "label"];
+/**
+ * Verbs of the Python package, and their options that its functions name or set themselves: `**options` has the
+ * others.
+ */
+const verbs = {
+  train: ["output", "condition_key", "cell_type_key", "embed"],
+  map: ["output", "reference"],
+  embed: ["output", "model"],
+  samples: ["output", "data", "key"],
+  evaluate: ["output", "cell_type_key", "condition_key"],
+  report: ["output", "model"],
+  label: ["name", "cells"],
+  markers: ["groups", "output", "csv", "key_added"],
+  compare: ["between", "sample_key", "within", "output", "tables", "key_added"],
+  expression: ["output"],
+  "rounds cut": ["output", "shards", "condition_key"],
+  "rounds survey": ["shard", "condition_key", "cell_type_key"],
+  "rounds init": [],
+  "rounds local": ["shard", "round"],
+  "rounds merge": ["round"],
+  "rounds summary": ["shard"],
+  "rounds finish": ["output"],
+  "rounds status": [],
+  "rounds run": ["output", "condition_key", "cell_type_key"],
+};
+/** Options of the command line that Python has no use for. */
+const hidden = ["json", "progress", "output_format"];
+/** Words that cannot be names in Python get a line behind them. */
+const keywords = ["as", "from", "in", "is", "lambda", "with"];
+const nameInPython = (name) => (keywords.includes(name) ? `${name}_` : name);
 
 const types = {
   flag: "bool",
@@ -19,6 +47,9 @@ const types = {
   "columns-by-key": "str | Sequence[str] | Mapping[str, str]",
 };
 
+/** Verbs whose option `genes` is a number or a file of names. */
+const takeListsOfGenes = ["train", "rounds survey", "rounds run"];
+
 /** Options that take more in Python than their text form. */
 const wider = {
   genes: "int | str | Sequence[str] | Path",
@@ -29,10 +60,11 @@ const wider = {
 };
 
 /** @param table - what `scpoli help --json` prints */
-export function signatures({ verbs: all }) {
-  const classes = verbs.flatMap((name) => {
+export function signatures({ verbs: all, aliases }) {
+  const classes = Object.keys(verbs).map((name) => {
     const verb = all.find((candidate) => candidate.name === name);
-    return verb ? [classOf(verb)] : [];
+    if (!verb) throw new Error(`The command line has no verb '${name}', which the Python package calls.`);
+    return classOf(verb, aliases);
   });
   return `"""Options of the verbs, as type hints. Written by \`npm run build:wheel\` from the command line's own table."""
 
@@ -44,22 +76,35 @@ from typing import Literal, TypedDict, Union
 
 import pandas as pd
 
-Path = Union[str, os.PathLike]
+Path = Union[str, os.PathLike[str]]
 
 
 ${classes.join("\n\n")}`;
 }
 
-function classOf({ name, options }) {
-  const fields = options.map((option) => `    ${option.name}: ${typeOf(name, option)}`);
-  return `class ${name[0].toUpperCase()}${name.slice(1)}Options(TypedDict, total=False):
-    """Options of \`scpoli ${name}\`."""
+function classOf({ name, options }, aliases) {
+  const has = (wanted) => options.some((option) => option.name === wanted);
+  const fields = options
+    .filter((option) => !hidden.includes(option.name) && !verbs[name].includes(option.name))
+    .map((option) => `    ${nameInPython(option.name)}: ${typeOf(name, option)}`);
+  const others = Object.entries(aliases)
+    .filter(([other, own]) => has(own) && !has(other))
+    .map(
+      ([other, own]) =>
+        `    ${other}: ${typeOf(
+          name,
+          options.find((option) => option.name === own),
+        )}`,
+    );
+  const words = name.split(" ").map((word) => `${word[0].toUpperCase()}${word.slice(1)}`);
+  return `class ${words.join("")}Options(TypedDict, total=False):
+    """Options of \`scpoli ${name}\` that the function does not name; names of scvi-tools and scArches last."""
 
-${fields.join("\n")}
+${[...fields, ...others].join("\n")}
 `;
 }
 
 function typeOf(verb, { name, kind, choices }) {
   if (choices.length > 0) return `Literal[${choices.map((choice) => JSON.stringify(choice)).join(", ")}]`;
-  return (verb === "report" && name === "genes" ? undefined : wider[name]) ?? types[kind];
+  return (name === "genes" && !takeListsOfGenes.includes(verb) ? undefined : wider[name]) ?? types[kind];
 }

@@ -1,4 +1,4 @@
-"""Data and models of the tests: the blood cells that come with the package, models trained for a few epochs."""
+"""Data and models of the tests: the demo's blood cells, models trained for a few epochs."""
 
 from __future__ import annotations
 

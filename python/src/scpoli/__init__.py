@@ -1,7 +1,7 @@
-"""scPoli on AnnData: build single-cell references, map queries onto them, transfer labels with uncertainty.
+"""scPoli on AnnData: single-cell references, query mapping, label transfer with uncertainty.
 
-The work is done by the command line of the package, which Node.js runs; both come with it. Data go over as files,
-results come back into `adata`, and the same call gives the same numbers as the command line.
+The work is done by the command line of the package, which Node.js runs; both come with it. Data go over as
+files, results come back into `adata`, and the same call gives the same numbers as the command line.
 
 >>> import scpoli
 >>> model = scpoli.train(reference, condition_key="donor", cell_type_key="cell_type")
@@ -11,7 +11,7 @@ results come back into `adata`, and the same call gives the same numbers as the 
 
 from __future__ import annotations
 
-from . import pl
+from . import models, pl, rounds
 from ._errors import (
     CountsError,
     FileError,
@@ -26,12 +26,13 @@ from ._errors import (
     ScPoliError,
     UsageError,
 )
-from ._model import Mapping_ as Mapping
-from ._model import Model, read, train
+from ._genes import Comparison, compare, markers
+from ._model import Mapping, Model, read, train
 from ._report import Evaluation, Report, demo, evaluate, inspect, report, show
 from ._version import __version__
 
 __all__ = [
+    "Comparison",
     "CountsError",
     "Evaluation",
     "FileError",
@@ -49,12 +50,16 @@ __all__ = [
     "ScPoliError",
     "UsageError",
     "__version__",
+    "compare",
     "demo",
     "evaluate",
     "inspect",
+    "markers",
+    "models",
     "pl",
     "read",
     "report",
+    "rounds",
     "show",
     "train",
 ]

@@ -19,10 +19,10 @@ def main() -> int:
         print(f"scpoli: error: {error}", file=sys.stderr)
         return 3
     if os.name != "nt":
-        os.execv(args[0], args)  # noqa: S606
+        os.execv(args[0], args)
     # an interruption reaches both processes; this one waits for the other to stop
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    return subprocess.run(args, check=False).returncode  # noqa: S603
+    return subprocess.run(args, check=False).returncode
 
 
 if __name__ == "__main__":

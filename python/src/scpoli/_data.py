@@ -28,6 +28,10 @@ except ImportError:
 Data = Union[ad.AnnData, str, "os.PathLike[str]"]
 
 
+#: Verbs whose option genes is a number or a file of names.
+_take_lists_of_genes = ("train", "rounds survey", "rounds run")
+
+
 class Workspace:
     """A folder for the files of one run; gone when the run has ended."""
 
@@ -61,7 +65,11 @@ class Workspace:
             lines = ("\t".join([name, "", *genes]) for name, genes in placed["gene_sets"].items())
             placed["gene_sets"] = self._text("gene_sets", ".gmt", lines)
         genes = placed.get("genes")
-        if verb == "train" and genes is not None and not isinstance(genes, (str, int, os.PathLike, np.integer)):
+        if (
+            verb in _take_lists_of_genes
+            and genes is not None
+            and not isinstance(genes, (str, int, os.PathLike, np.integer))
+        ):
             placed["genes"] = self._text("genes", ".txt", (str(gene) for gene in genes))
         return placed
 
@@ -122,8 +130,8 @@ def input_file(
     Parameters
     ----------
     data
-        In memory: X (and, where it does not hold counts, raw and the layers named so), obs and var are written,
-        uncompressed. Backed by a file that has the same obs: that file. A path: itself.
+        In memory: X (and, where it does not hold counts, raw and the layers named so), obs and var are
+        written, uncompressed. Backed by a file that has the same obs: that file. A path: itself.
     layer
         Where the counts are; then nothing else is written.
     counts
@@ -133,7 +141,7 @@ def input_file(
     obsm, uns
         Entries to write, too.
     """
-    if is_path(data):
+    if not isinstance(data, ad.AnnData):
         yield os.fspath(data)
         return
     columns = [column for column in data.obs.columns if column not in set(without)]
@@ -205,7 +213,7 @@ def _write_counts(file: h5py.File, data: ad.AnnData, layer: str | None, name: st
 
 
 def _plain(value: Any) -> Any:
-    """A matrix in memory: of a view, a backed file or a lazy array what is behind it."""
+    """Give a matrix in memory: of a view, a backed file or a lazy array what is behind it."""
     if hasattr(value, "to_memory"):
         value = value.to_memory()
     if hasattr(value, "compute"):
@@ -262,7 +270,9 @@ def _write_frame(group: h5py.Group, key: str, frame: pd.DataFrame, name: str) ->
     index = pd.Index([str(entry) for entry in frame.index], dtype=object, name=frame.index.name)
     columns = pd.Index([str(column) for column in frame.columns], dtype=object)
     parts = {at: _writable(values) for at, (_, values) in enumerate(frame.items())}
-    frame = pd.DataFrame({at: pd.Series(part.array, index, part.dtype) for at, part in parts.items()}, index=index)
+    frame = pd.DataFrame(
+        {at: pd.Series(part.array, index, part.dtype) for at, part in parts.items()}, index=index
+    )
     frame.columns = columns
     for column in list(frame.columns):
         if frame[column].dtype != object:
@@ -274,7 +284,9 @@ def _write_frame(group: h5py.Group, key: str, frame: pd.DataFrame, name: str) ->
                 UserWarning,
                 stacklevel=6,
             )
-            frame[column] = frame[column].map(lambda cell: cell if pd.isna(cell) else str(cell)).astype("category")
+            frame[column] = (
+                frame[column].map(lambda cell: cell if pd.isna(cell) else str(cell)).astype("category")
+            )
         elif frame[column].isna().any():
             frame[column] = frame[column].astype("category")
     try:
@@ -284,12 +296,12 @@ def _write_frame(group: h5py.Group, key: str, frame: pd.DataFrame, name: str) ->
 
 
 def _writable(values: pd.Series) -> pd.Series:
-    """A column as anndata of every version writes it: text with missing values, dates and periods as categories."""
+    """Give a column that every anndata writes: text with missing values and dates are categories."""
     kind = values.dtype
     if isinstance(kind, pd.CategoricalDtype):
         if not pd.api.types.is_string_dtype(kind.categories.dtype) or kind.categories.dtype == object:
             return values
-        return values.cat.rename_categories(kind.categories.astype(object))
+        return values.cat.rename_categories(list(kind.categories.astype(object)))
     if isinstance(kind, pd.StringDtype):
         values = values.astype(object)
         return values.astype("category") if values.isna().any() else values
@@ -334,6 +346,12 @@ class Results:
         return pd.DataFrame(self.obs, index=index)
 
 
+def read_uns(path: str, key: str) -> Any:
+    """Read an entry of uns of a file."""
+    with h5py.File(path, "r") as file:
+        return read_elem(file[f"uns/{key}"])
+
+
 _endings = ("pred", "prob", "uncert", "novelty", "unknown", "distance", "prototype", "completed")
 _positions = ("X_scpoli", "X_umap_scpoli")
 
@@ -346,7 +364,7 @@ def results_of(data: Data, levels: Sequence[str], *, force: bool) -> list[str]:
     RefusedError
         Where such a column or position is there and not of an earlier run, unless ``force``.
     """
-    if is_path(data):
+    if not isinstance(data, ad.AnnData):
         return []
     columns = [f"{level}_{ending}" for level in levels for ending in _endings] + ["scpoli_cluster"]
     there = [column for column in columns if column in data.obs]
@@ -354,5 +372,7 @@ def results_of(data: Data, levels: Sequence[str], *, force: bool) -> list[str]:
         taken = [f"adata.obs['{column}']" for column in there]
         taken += [f"adata.obsm['{key}']" for key in _positions if key in data.obsm]
         if taken:
-            raise RefusedError(f"{taken[0]} is there already and was not written by scpoli; force=True replaces it.")
+            raise RefusedError(
+                f"{taken[0]} is there already and was not written by scpoli; force=True replaces it."
+            )
     return there

@@ -93,8 +93,8 @@ class Interrupted(KeyboardInterrupt):
     Attributes
     ----------
     checkpoint
-        File that keeps what has been learnt; ``train(..., resume=True)`` goes on from it. None where nothing was
-        learnt yet.
+        File that keeps what has been learnt; ``train(..., resume=True)`` goes on from it. None where nothing
+        was learnt yet.
     """
 
     kind = "interrupted"

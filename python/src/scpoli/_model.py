@@ -8,7 +8,8 @@ import shutil
 import tempfile
 import weakref
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections import abc
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, overload
 
@@ -24,7 +25,15 @@ if TYPE_CHECKING:
     from typing import Unpack
 
     from ._report import Report
-    from ._signatures import EmbedOptions, LabelOptions, MapOptions, ReportOptions, SamplesOptions, TrainOptions
+    from ._signatures import (
+        EmbedOptions,
+        ExpressionOptions,
+        LabelOptions,
+        MapOptions,
+        ReportOptions,
+        SamplesOptions,
+        TrainOptions,
+    )
 
 Keys = str | Sequence[str]
 
@@ -32,12 +41,14 @@ Keys = str | Sequence[str]
 class Model:
     """A scPoli model: a reference, perhaps with queries mapped onto it.
 
-    Made by :func:`train`, :func:`read` and :meth:`map`. A model is immutable: `map` and `label` give new ones.
+    Made by :func:`train`, :func:`read` and :meth:`map`. A model is immutable: `map` and `label` give new
+    ones.
 
     Attributes
     ----------
     path
-        Folder or file that holds the model. Of a model that has not been saved a temporary one, which goes with it.
+        Folder or file that holds the model. Of a model that has not been saved a temporary one, which goes
+        with it.
     """
 
     def __init__(self, path: str | os.PathLike[str], *, summary: dict[str, Any] | None = None) -> None:
@@ -57,7 +68,7 @@ class Model:
 
     @property
     def summary(self) -> dict[str, Any]:
-        """What ``scpoli inspect MODEL --json`` tells: conditions, cell types, prototypes, provenance and more."""
+        """What ``scpoli inspect MODEL`` tells: conditions, cell types, prototypes, provenance and more."""
         return self._summary
 
     @property
@@ -122,23 +133,29 @@ class Model:
     @overload
     def map(
         self, adata: Data, *, copy: Literal[False] = ..., output: None = ..., **options: Unpack[MapOptions]
-    ) -> Mapping_: ...
+    ) -> Mapping: ...
     @overload
     def map(
         self, adata: ad.AnnData, *, copy: Literal[True], output: None = ..., **options: Unpack[MapOptions]
     ) -> ad.AnnData: ...
     @overload
     def map(
-        self, adata: Data, *, copy: bool = ..., output: str | os.PathLike[str], **options: Unpack[MapOptions]
-    ) -> Mapping_: ...
+        self,
+        adata: Data,
+        *,
+        copy: Literal[False] = ...,
+        output: str | os.PathLike[str],
+        **options: Unpack[MapOptions],
+    ) -> Mapping: ...
     def map(
         self, adata: Data, *, copy: bool = False, output: str | os.PathLike[str] | None = None, **options: Any
-    ) -> Mapping_ | ad.AnnData:
+    ) -> Mapping | ad.AnnData:
         """Map new cells onto the reference: positions, cell types, uncertainties.
 
-        What is new about the conditions is learnt; the reference stays as it is. Written into `adata`: per level
-        ``obs["<level>_pred"]`` and the columns beside it, ``obsm["X_scpoli"]``, ``obsm["X_umap_scpoli"]`` where the
-        model carries a UMAP, ``uns["scpoli"]``. Results of an earlier run are replaced.
+        What is new about the conditions is learnt; the reference stays as it is. Written into `adata`: per
+        level ``obs["<level>_pred"]`` and the columns beside it, ``obsm["X_scpoli"]``,
+        ``obsm["X_umap_scpoli"]`` where the model carries a UMAP, ``uns["scpoli"]``. Results of an earlier run
+        are replaced.
 
         Parameters
         ----------
@@ -168,9 +185,26 @@ class Model:
         """
         return self._place("map", "reference", adata, copy, output, options)
 
+    @overload
+    def embed(
+        self, adata: Data, *, copy: Literal[False] = ..., output: None = ..., **options: Unpack[EmbedOptions]
+    ) -> Mapping: ...
+    @overload
+    def embed(
+        self, adata: ad.AnnData, *, copy: Literal[True], output: None = ..., **options: Unpack[EmbedOptions]
+    ) -> ad.AnnData: ...
+    @overload
+    def embed(
+        self,
+        adata: Data,
+        *,
+        copy: Literal[False] = ...,
+        output: str | os.PathLike[str],
+        **options: Unpack[EmbedOptions],
+    ) -> Mapping: ...
     def embed(
         self, adata: Data, *, copy: bool = False, output: str | os.PathLike[str] | None = None, **options: Any
-    ) -> Mapping_ | ad.AnnData:
+    ) -> Mapping | ad.AnnData:
         """Position and label cells whose conditions the model knows. Nothing is learnt.
 
         Parameters
@@ -197,14 +231,16 @@ class Model:
         adata: Data,
         copy: bool,
         output: str | os.PathLike[str] | None,
-        given: Mapping[str, Any],
-    ) -> Mapping_ | ad.AnnData:
+        given: abc.Mapping[str, Any],
+    ) -> Mapping | ad.AnnData:
         check_data(adata)
         options = resolved(verb, given)
         if is_path(adata) and output is None:
             raise UsageError(f"{verb}() of the path of a file needs output, the file to write.")
         if copy and (output is not None or is_path(adata)):
-            raise UsageError("copy is for an AnnData whose results are written into it; with output leave it out.")
+            raise UsageError(
+                "copy is for an AnnData whose results are written into it; with output leave it out."
+            )
         old = results_of(adata, self.cell_type_keys, force=bool(options.get("force")))
         with Workspace() as workspace:
             options = workspace.place(verb, options)
@@ -213,7 +249,9 @@ class Model:
             saved = None
             if verb == "map":
                 saved = options.get("save_model") or workspace.path("model.zip", "the model")
-            with input_file(workspace, adata, layer=options.get("layer"), without=old, uns=schema_entries) as path:
+            with input_file(
+                workspace, adata, layer=options.get("layer"), without=old, uns=schema_entries
+            ) as path:
                 result = run(
                     verb,
                     [path],
@@ -230,20 +268,24 @@ class Model:
             else:
                 model = Model(saved) if "save_model" in options else Model._temporary(os.fspath(saved))
             if output is not None:
-                return Mapping_(result, model, None, Path(into))
+                return Mapping(result, model, None, Path(into))
+            if not isinstance(adata, ad.AnnData):
+                raise UsageError(f"{verb}() of the path of a file needs output, the file to write.")
             target = adata.copy() if copy else adata
             known = [column for column in adata.obs.columns if column not in set(old)]
             Results(into, known).write_into(target)
-            return target if copy else Mapping_(result, model, target, None)
+            return target if copy else Mapping(result, model, target, None)
 
-    def samples(self, adata: Data | None = None, *, key: Keys | None = None, **options: Any) -> Any:
+    def samples(
+        self, adata: Data | None = None, *, key: Keys | None = None, **options: Unpack[SamplesOptions]
+    ) -> Any:
         """Analyse the embedding of the conditions, each a sample. Nothing is trained.
 
         Parameters
         ----------
         adata
-            The samples' cells: columns of obs that are constant within a sample are what is known of it, the counts
-            give mean expression and pseudobulk.
+            The samples' cells: columns of obs that are constant within a sample are what is known of it, the
+            counts give mean expression and pseudobulk.
         key
             Condition keys to look at. Default: all.
         **options
@@ -251,8 +293,8 @@ class Model:
 
         Returns
         -------
-        An AnnData with a row per sample: X the embedding, obs what is known of the sample, ``obsm["X_pca"]``, tables in
-        uns. With several condition keys a dict of them by key.
+        An AnnData with a row per sample: X the embedding, obs what is known of the sample, ``obsm["X_pca"]``,
+        tables in uns. With several condition keys a dict of them by key.
 
         Examples
         --------
@@ -260,7 +302,11 @@ class Model:
         >>> samples.uns["associations"]
         """
         chosen = resolved("samples", {**options, "key": key})
-        keys = [chosen["key"]] if isinstance(chosen.get("key"), str) else chosen.get("key") or self.condition_keys
+        keys = (
+            [chosen["key"]]
+            if isinstance(chosen.get("key"), str)
+            else chosen.get("key") or self.condition_keys
+        )
         with Workspace() as workspace:
             chosen = workspace.place("samples", chosen)
             workspace.names[str(self.path)] = "the model"
@@ -271,13 +317,63 @@ class Model:
                 check_data(adata)
                 with input_file(workspace, adata, layer=chosen.get("layer"), uns=schema_entries) as path:
                     result = run(
-                        "samples", [self.path], {**chosen, "output": into, "data": path}, names=workspace.names
+                        "samples",
+                        [self.path],
+                        {**chosen, "output": into, "data": path},
+                        names=workspace.names,
                     )
             written = [path for path in result["written"] if path.endswith(".h5ad")]
             tables = {name: ad.read_h5ad(path) for name, path in zip(keys, written, strict=True)}
         return tables[keys[0]] if len(keys) == 1 else tables
 
-    def label(self, name: str, adata: Data | None = None, **options: Any) -> Model:
+    def expression(
+        self,
+        adata: Data,
+        *,
+        output: str | os.PathLike[str] | None = None,
+        **options: Unpack[ExpressionOptions],
+    ) -> ad.AnnData:
+        """Decode expression: denoised, corrected for conditions, or as in another one. Nothing is learnt.
+
+        Parameters
+        ----------
+        adata
+            Cells with raw counts whose conditions the model knows (``mapping.model`` knows those of a query),
+            in memory or backed; or the path of a file.
+        output
+            File to write (``.h5ad``). Default: the values are kept in memory alone.
+        **options
+            Options of the verb.
+
+        Returns
+        -------
+        An AnnData of the cells and the model's genes: X the decoded expression (dense; a cell's sum is
+        `library_size`), with `samples` its standard deviation in layers. With `output` it is backed by that
+        file.
+
+        Raises
+        ------
+        ScPoliError
+            A subclass says what went wrong.
+
+        Examples
+        --------
+        >>> corrected = mapping.model.expression(query, average=True)
+        >>> stimulated = mapping.model.expression(query, as_={"sample": "P101_stim"}, genes=["ISG15"])
+        """
+        check_data(adata)
+        chosen = resolved("expression", options)
+        with Workspace() as workspace:
+            chosen = workspace.place("expression", chosen)
+            workspace.names[str(self.path)] = "the model"
+            into = (
+                os.fspath(output) if output is not None else workspace.path("expression.h5ad", "the results")
+            )
+            with input_file(workspace, adata, layer=chosen.get("layer"), uns=schema_entries) as path:
+                run("expression", [self.path, path], {**chosen, "output": into}, names=workspace.names)
+            return ad.read_h5ad(into, backed="r") if output is not None else ad.read_h5ad(into)
+
+    def label(self, name: str, adata: Data | None = None, **options: Unpack[LabelOptions]) -> Model:
         """Give a name to an unlabelled prototype, or to chosen cells whose conditions the model knows.
 
         Parameters
@@ -304,7 +400,9 @@ class Model:
             else:
                 check_data(adata)
                 with input_file(workspace, adata, layer=chosen.get("layer"), uns=schema_entries) as path:
-                    run("label", [self.path], {**chosen, "output": into, "cells": path}, names=workspace.names)
+                    run(
+                        "label", [self.path], {**chosen, "output": into, "cells": path}, names=workspace.names
+                    )
             return Model(into) if saved else Model._temporary(os.fspath(into))
 
     def save(self, path: str | os.PathLike[str], *, force: bool = False) -> None:
@@ -331,7 +429,9 @@ class Model:
         """
         run("export", [self.path], {"output": folder, "force": force}, progress=False)
 
-    def report(self, output: str | os.PathLike[str] | None = None, **options: Any) -> Report:
+    def report(
+        self, output: str | os.PathLike[str] | None = None, **options: Unpack[ReportOptions]
+    ) -> Report:
         """Show the reference as an HTML report: cells, samples, training.
 
         Parameters
@@ -350,7 +450,7 @@ class Model:
         return report(self, output=output, **options)
 
 
-class Mapping_:
+class Mapping:
     """What a run of `map` or `embed` has found.
 
     Attributes
@@ -365,7 +465,9 @@ class Mapping_:
         The file that was written; None where there is none.
     """
 
-    def __init__(self, summary: dict[str, Any], model: Model, adata: ad.AnnData | None, path: Path | None) -> None:
+    def __init__(
+        self, summary: dict[str, Any], model: Model, adata: ad.AnnData | None, path: Path | None
+    ) -> None:
         self.summary = summary
         self.model = model
         self.adata = adata
@@ -394,8 +496,6 @@ class Mapping_:
         )
 
 
-Mapping_.__name__ = Mapping_.__qualname__ = "Mapping"
-
 #: Where the checkpoint of the last interrupted training without `output` is kept.
 _interrupted: dict[str, str] = {}
 
@@ -407,22 +507,25 @@ def train(
     *,
     output: str | os.PathLike[str] | None = None,
     embed: bool | str | os.PathLike[str] = False,
-    **options: Any,
+    **options: Unpack[TrainOptions],
 ) -> Model:
     """Train a reference on labelled cells of several conditions.
 
     Parameters
     ----------
     adata
-        Cells with raw counts (``recon_loss="mse"``: normalised values), in memory or backed; or the path of a file.
+        Cells with raw counts (``recon_loss="mse"``: normalised values), in memory or backed; or the path of a
+        file.
     condition_key
         Columns of obs of the conditions (sample, donor, study), one embedding each.
     cell_type_key
         Columns of obs of the cell types, one per annotation level.
     output
-        Folder, or file whose name ends in ``.zip``, to save the model in. Default: it is kept until it is saved.
+        Folder, or file whose name ends in ``.zip``, to save the model in. Default: it is kept until it is
+        saved.
     embed
-        Also write the positions and labels of the training's own cells into `adata`; of a path: the file to write.
+        Also write the positions and labels of the training's own cells into `adata`; of a path: the file to
+        write.
     **options
         Options of the verb.
 
@@ -471,7 +574,7 @@ def train(
                 )
             except Interrupted as error:
                 raise _kept(error, keep=output is None) from None
-        if embed is True:
+        if embed is True and embedded is not None and isinstance(adata, ad.AnnData):
             known = [column for column in adata.obs.columns if column not in set(old)]
             Results(embedded, known).write_into(adata)
         return Model(into) if output is not None else Model._temporary(into)
@@ -483,7 +586,8 @@ def _kept(error: Interrupted, *, keep: bool) -> Interrupted:
         return Interrupted("Interrupted before the training; nothing was written.")
     if not keep:
         return Interrupted(
-            f"Interrupted. {error.checkpoint} keeps what has been learnt: the same call with resume=True goes on.",
+            f"Interrupted. {error.checkpoint} keeps what has been learnt: "
+            "the same call with resume=True goes on.",
             error.checkpoint,
         )
     folder = tempfile.mkdtemp(prefix="scpoli-checkpoint-", dir=os.environ.get("SCPOLI_TMPDIR"))
@@ -491,7 +595,9 @@ def _kept(error: Interrupted, *, keep: bool) -> Interrupted:
     _interrupted["folder"] = folder
     weakref.finalize(_interrupted_owner, shutil.rmtree, folder, ignore_errors=True)
     return Interrupted(
-        "Interrupted. What has been learnt is kept until Python ends: the same call with resume=True goes on.", path
+        "Interrupted. What has been learnt is kept until Python ends: "
+        "the same call with resume=True goes on.",
+        path,
     )
 
 
@@ -508,18 +614,23 @@ def read(path: str | os.PathLike[str]) -> Model:
     Parameters
     ----------
     path
-        Of the model. A model of scArches (attr.pkl, or a single model.pt) is imported whenever it is used;
-        :meth:`Model.save` makes one of this package of it.
+        Of the model, or ``NAME@VERSION`` of a model of the index (:mod:`scpoli.models`). A model of scArches
+        (attr.pkl, or a single model.pt) is imported whenever it is used; :meth:`Model.save` makes one of this
+        package of it.
 
     Returns
     -------
     The model.
     """
-    return Model(os.path.expanduser(os.fspath(path)))
+    given = os.path.expanduser(os.fspath(path))
+    if "@" in given and not os.path.exists(given):
+        return Model(run("models pull", [given], {})["path"])
+    return Model(given)
 
 
 with_options("map", "output", "reference")(Model.map)
 with_options("embed", "output", "model")(Model.embed)
 with_options("samples", "output", "data")(Model.samples)
+with_options("expression", "output")(Model.expression)
 with_options("label", "cells")(Model.label)
 with_options("train", "output")(train)

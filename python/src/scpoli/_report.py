@@ -8,15 +8,20 @@ import shutil
 import tempfile
 import weakref
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import anndata as ad
 import pandas as pd
 
-from ._data import Data, Workspace, check_data, input_file, is_path, schema_entries
+from ._data import Data, Workspace, check_data, input_file, schema_entries
 from ._model import Keys, Model
 from ._run import run
 from ._table import NODE_FOLDER, resolved, with_options
+
+if TYPE_CHECKING:
+    from typing import Unpack
+
+    from ._signatures import EvaluateOptions, ReportOptions
 
 
 def inspect(adata: Data) -> dict[str, Any]:
@@ -95,15 +100,21 @@ class Evaluation:
 def _scores(entry: dict[str, Any]) -> dict[str, float | None]:
     """Metrics of an embedding, and their means as ``paper.overall``."""
     values = {
-        name: metric["value"] if isinstance(metric, dict) else metric for name, metric in entry["metrics"].items()
+        name: metric["value"] if isinstance(metric, dict) else metric
+        for name, metric in entry["metrics"].items()
     }
     for kind, scores in entry["scores"].items():
-        values.update({f"{kind}.{name}": value for name, value in scores.items() if not isinstance(value, list)})
+        values.update(
+            {f"{kind}.{name}": value for name, value in scores.items() if not isinstance(value, list)}
+        )
     return values
 
 
 def evaluate(
-    adata: Data, cell_type_key: str | None = None, condition_key: str | None = None, **options: Any
+    adata: Data,
+    cell_type_key: str | None = None,
+    condition_key: str | None = None,
+    **options: Unpack[EvaluateOptions],
 ) -> Evaluation:
     """Score embeddings (how well cell types are kept apart, conditions mixed) and transferred labels.
 
@@ -133,7 +144,7 @@ def evaluate(
     with Workspace() as workspace:
         obsm: list[str] = []
         counts = False
-        if not is_path(adata):
+        if isinstance(adata, ad.AnnData):
             embedding = chosen.get("embedding", "X_scpoli")
             before = chosen.get("before", "X_pca")
             obsm = [*([embedding] if isinstance(embedding, str) else embedding), before]
@@ -187,7 +198,7 @@ def report(
     *,
     output: str | os.PathLike[str] | None = None,
     height: int = 800,
-    **options: Any,
+    **options: Unpack[ReportOptions],
 ) -> Report:
     """Make an HTML report of mapped cells, of a model, or of both.
 
@@ -228,7 +239,9 @@ def report(
         return Report(into, height=height) if output is not None else Report._temporary(into, height)
 
 
-def show(adata: Data | Model, model: Model | None = None, *, height: int = 800, **options: Any) -> Report:
+def show(
+    adata: Data | Model, model: Model | None = None, *, height: int = 800, **options: Unpack[ReportOptions]
+) -> Report:
     """Show the report in a notebook.
 
     Parameters

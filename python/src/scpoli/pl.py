@@ -52,16 +52,24 @@ def _colours(adata: ad.AnnData, key: str, names: Sequence[str]) -> dict[str, Any
     return dict(zip(names, shades, strict=True))
 
 
-def _scatter(ax: Axes, adata: ad.AnnData, positions: np.ndarray, color: str | None, size: float | None) -> None:
+def _scatter(
+    ax: Axes, adata: ad.AnnData, positions: np.ndarray, color: str | None, size: float | None
+) -> None:
     area = size if size is not None else min(30.0, 120_000 / max(1, len(positions)))
-    style = {"s": area, "linewidths": 0, "rasterized": len(positions) > 10_000}
+    style: dict[str, Any] = {"s": area, "linewidths": 0, "rasterized": len(positions) > 10_000}
     if color is None:
-        ax.scatter(*positions.T, c=_palette[0], **style)
+        ax.scatter(positions[:, 0], positions[:, 1], c=_palette[0], **style)
         return
     values = _column(adata, color)
     if pd.api.types.is_numeric_dtype(values) and not pd.api.types.is_bool_dtype(values):
         order = np.argsort(values.to_numpy(dtype=float), kind="stable")
-        points = ax.scatter(*positions[order].T, c=values.to_numpy(dtype=float)[order], cmap="viridis", **style)
+        points = ax.scatter(
+            positions[order, 0],
+            positions[order, 1],
+            c=values.to_numpy(dtype=float)[order],
+            cmap="viridis",
+            **style,
+        )
         ax.figure.colorbar(points, ax=ax, label=color)
         return
     kinds = values.astype("category").cat.remove_unused_categories()
@@ -75,7 +83,7 @@ def _scatter(ax: Axes, adata: ad.AnnData, positions: np.ndarray, color: str | No
     columns = 1 + (len(names) - 1) // 20
     legend = ax.legend(title=color, loc="center left", bbox_to_anchor=(1, 0.5), frameon=False, ncols=columns)
     for handle in legend.legend_handles:
-        handle.set_sizes([40])
+        handle.set_sizes([40])  # type: ignore[union-attr]
 
 
 def umap(
@@ -185,7 +193,9 @@ def uncertainty(adata: ad.AnnData, key: str | None = None, *, ax: Axes | None = 
     ax.boxplot(groups, orientation="horizontal", showfliers=False) if _has_orientation() else ax.boxplot(
         groups, vert=False, showfliers=False
     )
-    ax.set_yticks(range(1, len(order) + 1), [f"{name} ({len(g):,})" for name, g in zip(order, groups, strict=True)])
+    ax.set_yticks(
+        range(1, len(order) + 1), [f"{name} ({len(g):,})" for name, g in zip(order, groups, strict=True)]
+    )
     ax.set(xlabel=f"{level}_uncert", xlim=(0, 1))
     return ax
 

@@ -1,0 +1,287 @@
+"""A reference trained over many machines, a shard of the cells each.
+
+Every step reads and writes files of a folder.
+
+>>> for shard in shards:
+...     scpoli.rounds.survey("run", f"{shard}.h5ad", shard=shard, condition_key="donor",
+cell_type_key="cell_type")
+>>> scpoli.rounds.init("run", rounds=24)
+>>> scpoli.rounds.status("run")["next"]
+'local of round 1'
+
+:func:`run` takes all steps on this machine. Each step gives what its verb of the command line tells: the file
+that it has written, with its checksum.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ._data import Data, Workspace, check_data, input_file, schema_entries
+from ._model import Keys, Model
+from ._run import run as _run
+from ._table import resolved, with_options
+
+if TYPE_CHECKING:
+    from typing import Unpack
+
+    from ._signatures import (
+        RoundsCutOptions,
+        RoundsInitOptions,
+        RoundsLocalOptions,
+        RoundsMergeOptions,
+        RoundsRunOptions,
+        RoundsStatusOptions,
+        RoundsSummaryOptions,
+        RoundsSurveyOptions,
+    )
+
+__all__ = ["cut", "finish", "init", "local", "merge", "run", "status", "summary", "survey"]
+
+Path_ = str | os.PathLike[str]
+
+
+def cut(
+    file: Path_, output: Path_, *, shards: int, condition_key: Keys, **options: Unpack[RoundsCutOptions]
+) -> list[Path]:
+    """Cut the file of an atlas into shards, files of their own.
+
+    Parameters
+    ----------
+    file
+        An ``.h5ad`` file.
+    output
+        Folder of the shards.
+    shards
+        Their number.
+    condition_key
+        Columns of obs of the conditions.
+    **options
+        Options of the verb.
+
+    Returns
+    -------
+    The files.
+    """
+    chosen = resolved("rounds cut", {"shards": shards, "condition_key": condition_key, **options})
+    return [Path(path) for path in _run("rounds cut", [file], {**chosen, "output": output})["written"]]
+
+
+def survey(
+    folder: Path_,
+    adata: Data,
+    *,
+    shard: str,
+    condition_key: Keys,
+    cell_type_key: Keys | None = None,
+    **options: Unpack[RoundsSurveyOptions],
+) -> dict[str, Any]:
+    """Look at a shard: what the plan needs to know of it.
+
+    Parameters
+    ----------
+    folder
+        Of the run.
+    adata
+        The shard: its cells with raw counts, or the path of its file.
+    shard
+        Its name.
+    condition_key
+        Columns of obs of the conditions.
+    cell_type_key
+        Columns of obs of the cell types, one per annotation level.
+    **options
+        Options of the verb.
+
+    Returns
+    -------
+    ``written`` and ``sha256``.
+    """
+    keys = {"shard": shard, "condition_key": condition_key, "cell_type_key": cell_type_key}
+    return _step("rounds survey", folder, adata, resolved("rounds survey", {**keys, **options}))
+
+
+def init(folder: Path_, **options: Unpack[RoundsInitOptions]) -> dict[str, Any]:
+    """Make the plan of the run from the surveys of all shards, and the first weights.
+
+    Parameters
+    ----------
+    folder
+        Of the run.
+    **options
+        Options of the verb.
+
+    Returns
+    -------
+    ``written`` and ``sha256``.
+    """
+    return _step("rounds init", folder, None, resolved("rounds init", options))
+
+
+def local(
+    folder: Path_, adata: Data, *, shard: str, round: int, **options: Unpack[RoundsLocalOptions]
+) -> dict[str, Any]:
+    """Train one round of one shard.
+
+    Parameters
+    ----------
+    folder
+        Of the run.
+    adata
+        The shard, as it was surveyed.
+    shard
+        Its name.
+    round
+        Number of the round, from 1.
+    **options
+        Options of the verb.
+
+    Returns
+    -------
+    ``written`` and ``sha256``.
+    """
+    chosen = resolved("rounds local", {"shard": shard, "round": round, **options})
+    return _step("rounds local", folder, adata, chosen)
+
+
+def merge(folder: Path_, *, round: int, **options: Unpack[RoundsMergeOptions]) -> dict[str, Any]:
+    """Merge the weights of all shards into those that the next round begins with.
+
+    Parameters
+    ----------
+    folder
+        Of the run.
+    round
+        Number of the round, from 1.
+    **options
+        Options of the verb.
+
+    Returns
+    -------
+    ``written`` and ``sha256``.
+    """
+    return _step("rounds merge", folder, None, resolved("rounds merge", {"round": round, **options}))
+
+
+def summary(
+    folder: Path_, adata: Data, *, shard: str, **options: Unpack[RoundsSummaryOptions]
+) -> dict[str, Any]:
+    """Look at a shard with the last weights, for the finished model.
+
+    Parameters
+    ----------
+    folder
+        Of the run.
+    adata
+        The shard, as it was surveyed.
+    shard
+        Its name.
+    **options
+        Options of the verb.
+
+    Returns
+    -------
+    ``written`` and ``sha256``.
+    """
+    return _step("rounds summary", folder, adata, resolved("rounds summary", {"shard": shard, **options}))
+
+
+def finish(folder: Path_, output: Path_, **options: Any) -> Model:
+    """Make the model from the last weights and the summaries of all shards.
+
+    Parameters
+    ----------
+    folder
+        Of the run.
+    output
+        Folder of the model, or file whose name ends in ``.zip``.
+    **options
+        Options of the verb.
+
+    Returns
+    -------
+    The model.
+    """
+    _step("rounds finish", folder, None, {**resolved("rounds finish", options), "output": output})
+    return Model(output)
+
+
+def status(folder: Path_, **options: Unpack[RoundsStatusOptions]) -> dict[str, Any]:
+    """Tell how far the run is, what is missing, and the losses.
+
+    Parameters
+    ----------
+    folder
+        Of the run.
+    **options
+        Options of the verb.
+
+    Returns
+    -------
+    What ``scpoli rounds status`` tells.
+    """
+    return _step("rounds status", folder, None, resolved("rounds status", options))
+
+
+def run(
+    folder: Path_,
+    files: Sequence[Path_],
+    output: Path_,
+    *,
+    condition_key: Keys,
+    cell_type_key: Keys | None = None,
+    **options: Unpack[RoundsRunOptions],
+) -> Model:
+    """Take all steps on this machine; goes on from what is there.
+
+    Parameters
+    ----------
+    folder
+        Of the run.
+    files
+        The shards; the names of the files without their ending name the shards.
+    output
+        Folder of the model, or file whose name ends in ``.zip``.
+    condition_key
+        Columns of obs of the conditions.
+    cell_type_key
+        Columns of obs of the cell types, one per annotation level.
+    **options
+        Options of the verb.
+
+    Returns
+    -------
+    The model.
+    """
+    chosen = resolved(
+        "rounds run", {"condition_key": condition_key, "cell_type_key": cell_type_key, **options}
+    )
+    _run("rounds run", [folder, *files], {**chosen, "output": output})
+    return Model(output)
+
+
+def _step(verb: str, folder: Path_, adata: Data | None, chosen: dict[str, Any]) -> dict[str, Any]:
+    with Workspace() as workspace:
+        placed = workspace.place(verb, chosen)
+        if adata is None:
+            return _run(verb, [folder], placed, names=workspace.names)
+        check_data(adata)
+        with input_file(workspace, adata, layer=placed.get("layer"), uns=schema_entries) as path:
+            return _run(verb, [folder, path], placed, names=workspace.names)
+
+
+for _verb, _function in (
+    ("cut", cut),
+    ("survey", survey),
+    ("init", init),
+    ("local", local),
+    ("merge", merge),
+    ("summary", summary),
+    ("finish", finish),
+    ("status", status),
+    ("run", run),
+):
+    with_options(f"rounds {_verb}", "output")(_function)
