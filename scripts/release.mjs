@@ -29,6 +29,16 @@ const constant = "src/contract/version.ts";
 writeFileSync(constant, readFileSync(constant, "utf8").replace(/"\d+\.\d+\.\d+"/, `"${version}"`));
 const citation = readFileSync("CITATION.cff", "utf8");
 writeFileSync("CITATION.cff", citation.replace(/^version: .*$/m, `version: ${version}`));
+// what runs the command line elsewhere names the version that it installs
+for (const [path, pattern] of [
+  ["integrations/galaxy/macros.xml", /(?<=@TOOL_VERSION@">)[\d.]+/],
+  ["integrations/bioconda/meta.yaml", /(?<=set version = ")[\d.]+/],
+  ["integrations/nf-core/scpoli/map/environment.yml", /(?<=bioconda::scpoli=)[\d.]+/],
+  ["integrations/snakemake/map/environment.yaml", /(?<=- scpoli =)[\d.]+/],
+  ["integrations/snakemake/train/environment.yaml", /(?<=- scpoli =)[\d.]+/],
+  ["integrations/scverse/meta.yaml", /(?<=^version: )[\d.]+/m],
+])
+  writeFileSync(path, readFileSync(path, "utf8").replace(pattern, version));
 
 git("commit", "--all", "--message", `Release ${version}`);
 git("tag", "--annotate", `v${version}`, "--message", `scpoli ${version}`);

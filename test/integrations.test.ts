@@ -28,11 +28,14 @@ before(async () => {
 
 const files = [
   "integrations/nf-core/scpoli/map/main.nf",
+  ...["train", "map"].map((verb) => `integrations/snakemake/${verb}/wrapper.py`),
   ...["train", "map", "report"].map((verb) => `integrations/galaxy/scpoli_${verb}.xml`),
 ];
 for (const file of files)
   test(`${file} names options that there are`, () => {
-    const calls = [...read(file).matchAll(/scpoli (train|map|report) ([\s\S]*?)(?:&&|> |\n {4}"""|\]\]>)/g)];
+    const calls = [
+      ...read(file).matchAll(/scpoli (train|map|report) ([\s\S]*?)(?:&&|> |\n {4}"""|\]\]>|\n\))/g),
+    ];
     assert.ok(calls.length > 0);
     for (const [, verb, rest] of calls) {
       const options = table.verbs.find(({ name }) => name === verb)!.options.map(({ flag }) => flag);
@@ -106,6 +109,112 @@ test("the XML of the Galaxy tools is well-formed", (t) => {
 });
 
 test("what the Galaxy tests name is in the repository, or is made by the tools", () => {
-  for (const name of ["kang_reference.h5ad", "kang_query.h5ad", "models/demo-blood-1.zip"])
-    assert.ok(existsSync(join(root, "data", name)), name);
+  const made = ["mapped.h5ad"];
+  for (const verb of ["train", "map", "report"])
+    for (const [, name] of read(`integrations/galaxy/scpoli_${verb}.xml`).matchAll(
+      /value="([^"]+\.(?:h5ad|zip))"/g,
+    ))
+      assert.ok(made.includes(name!) || existsSync(join(galaxy, "test-data", name!)), name);
+});
+
+test("the shell line of nf-core's module is that of Snakemake's wrapper, which is run", () => {
+  const [, module] = /"""\n\s*(scpoli map .*)\n/.exec(read("integrations/nf-core/scpoli/map/main.nf"))!;
+  const python = read("integrations/snakemake/map/wrapper.py");
+  const wrapper = [...python.slice(python.indexOf("shell(\n")).matchAll(/^ {4}"(.*)"$/gm)]
+    .map(([, part]) => part!)
+    .join("");
+  const line = module!
+    .replace("${query}", "{snakemake.input.query:q}")
+    .replace("${reference}", "{snakemake.input.reference:q}")
+    .replace("${prefix}.h5ad", "{snakemake.output.h5ad:q}")
+    .replace("${task.cpus}", "{snakemake.threads}")
+    .replace("${args}", "{extra}")
+    .replace("${prefix}.json", "{snakemake.output.json:q}");
+  assert.equal(`${line} {log}`, wrapper);
+});
+
+const { version, engines, bin, license, scripts } = JSON.parse(read("package.json")) as {
+  version: string;
+  engines: { node: string };
+  bin: Record<string, string>;
+  license: string;
+  scripts: Record<string, string>;
+};
+
+test("every wrapper names this version", () => {
+  for (const [file, pattern] of [
+    ["integrations/galaxy/macros.xml", /@TOOL_VERSION@">([\d.]+)</],
+    ["integrations/bioconda/meta.yaml", /set version = "([\d.]+)"/],
+    ["integrations/nf-core/scpoli/map/environment.yml", /bioconda::scpoli=([\d.]+)/],
+    ["integrations/snakemake/map/environment.yaml", /- scpoli =([\d.]+)/],
+    ["integrations/snakemake/train/environment.yaml", /- scpoli =([\d.]+)/],
+    ["integrations/scverse/meta.yaml", /^version: ([\d.]+)/m],
+  ] as const)
+    assert.equal(pattern.exec(read(file))?.[1], version, file);
+});
+
+const oldestNode = Number(/\d+/.exec(engines.node)![0]);
+
+test("the Dockerfile does what it says", () => {
+  const lines = read("Dockerfile").replaceAll("\\\n", " ");
+  const images = [...lines.matchAll(/^FROM node:(\d+)-slim/gm)];
+  assert.equal(images.length, 2);
+  for (const [, node] of images) assert.ok(Number(node) >= oldestNode);
+  for (const [, script] of lines.matchAll(/npm run ([\w:]+)/g)) assert.ok(scripts[script!], script);
+  assert.match(lines, /^ENTRYPOINT \["scpoli"\]$/m);
+  assert.deepEqual(Object.keys(bin), ["scpoli"]);
+  const [, variable] = /^ENV (\w+)=/m.exec(lines)!;
+  assert.ok(read("src/cli/registry/registry.ts").includes(variable!), variable);
+  // nothing that the build needs is kept out of it
+  const leftOut = read(".dockerignore").trim().split("\n");
+  for (const name of ["package-lock.json", "src", "kernels", "viewer", "app", "data", "scripts"]) {
+    assert.ok(existsSync(join(root, name)), name);
+    assert.ok(!leftOut.includes(name), name);
+  }
+});
+
+test("bioconda's recipe does what it says, from a tarball with its dependencies", () => {
+  const recipe = read("integrations/bioconda/meta.yaml");
+  for (const [, node] of recipe.matchAll(/- nodejs >=(\d+)/g)) assert.equal(Number(node), oldestNode);
+  assert.ok(recipe.includes(`license: ${license}`));
+  for (const [, file] of recipe.matchAll(/license_file: (\S+)/g)) assert.ok(existsSync(join(root, file!)));
+  // the tarball of a release: what npm packs, with the production dependencies in it
+  const [source, prefix] = [at("source"), at("prefix")];
+  mkdirSync(source);
+  const pack = ["pack", "--ignore-scripts", "--silent", "--pack-destination", folder];
+  const tarball = execFileSync("npm", pack, { cwd: root, encoding: "utf8" }).trim();
+  execFileSync("tar", ["-xzf", at(tarball), "-C", source, "--strip-components", "1"]);
+  const paths = execFileSync("npm", ["ls", "--omit=dev", "--all", "--parseable"], {
+    cwd: root,
+    encoding: "utf8",
+  });
+  for (const path of paths.trim().split("\n").slice(1))
+    if (existsSync(path)) cpSync(path, join(source, path.slice(root.length)), { recursive: true });
+  const [, script] = /^ {2}script: (.*)$/m.exec(recipe)!;
+  execSync(script!, { cwd: source, env: { ...process.env, PREFIX: prefix }, stdio: "pipe" });
+  const [, commands] = /^ {2}commands:\n((?: {4}- .*\n)+)/m.exec(recipe)!;
+  for (const [, command] of commands!.matchAll(/- (.*)/g)) {
+    const path = `${join(prefix, "bin")}:${process.env["PATH"]}`;
+    const told = execSync(command!, { env: { ...process.env, PATH: path }, encoding: "utf8" });
+    if (command!.includes("--version")) assert.equal(told.trim(), version);
+  }
+});
+
+test("scverse's entry has the fields that its schema (version 2.0) asks for", () => {
+  const entry = read("integrations/scverse/meta.yaml");
+  const field = (name: string): string | undefined =>
+    new RegExp(`^${name}:(?: \\||(.*))\\n((?:  .*\\n)*)`, "m").exec(`${entry}\n`)?.slice(1).join("").trim();
+  for (const name of ["name", "description", "install", "license", "tags", "version"])
+    assert.ok(field(name) && !field(name)!.includes("FILL-IN"), name);
+  // what only the maintainer knows: addresses, and people by their GitHub names
+  for (const name of ["project_home", "documentation_home", "contact"]) assert.ok(field(name), name);
+  assert.equal(field("license"), license);
+  assert.ok(
+    ["core-framework", "core-datastructure", "core-infrastructure", "ecosystem"].includes(field("category")!),
+  );
+  for (const doi of field("publications")!.match(/\S+$/gm)!)
+    assert.match(doi, /^10\.\d{4,9}\/[-._;()/:A-Za-z0-9]+$/);
+  for (const [, script] of field("test_command")!.matchAll(/npm run ([\w:]+)/g)) assert.ok(scripts[script!]);
+  const project = read("python/pyproject.toml");
+  assert.equal(/pypi: (\S+)/.exec(field("install")!)![1], /^name = "(.*)"/m.exec(project)![1]);
 });
