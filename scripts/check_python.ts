@@ -117,7 +117,10 @@ if (isChosen("jupyterlab")) {
 function tutorial(): string {
   const text = readFileSync(join(root, "docs/reference/python.md"), "utf8");
   const [block] = /(?: {4}import scpoli\n)[\s\S]*?(?=\n\S)/.exec(text) ?? [];
-  assert.ok(block !== undefined && block.includes("scpoli.show"), "docs/reference/python.md has the lines of a tutorial");
+  assert.ok(
+    block !== undefined && block.includes("scpoli.show"),
+    "docs/reference/python.md has the lines of a tutorial",
+  );
   return block.replace(/^ {4}/gm, "");
 }
 
