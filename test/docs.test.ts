@@ -47,3 +47,30 @@ describe("links to files of the repository", () => {
       assert.deepEqual(dead, []);
     });
 });
+
+/** What keeps browsers from drawing a picture: an element that does not end, or an attribute given twice. */
+function fault(svg: string): string | null {
+  const open: string[] = [];
+  for (const [tag, end, name, attributes, isEmpty] of svg.matchAll(
+    /<(\/?)([\w-]+)((?:\s+[\w:-]+="[^"<]*")*)\s*(\/?)>/g,
+  )) {
+    if (end) {
+      if (open.pop() !== name) return tag;
+      continue;
+    }
+    const names = [...attributes!.matchAll(/([\w:-]+)="/g)].map(([, attribute]) => attribute);
+    if (new Set(names).size < names.length) return tag;
+    if (!isEmpty) open.push(name!);
+  }
+  return open.length > 0 ? open.join(" ") : null;
+}
+
+test("the pictures can be drawn", () => {
+  const pictures = readdirSync(join(root, "docs"), { recursive: true, encoding: "utf8" }).filter(
+    (name) => name.endsWith(".svg") && !name.startsWith(".vitepress"),
+  );
+  assert.ok(pictures.length > 20);
+  for (const name of pictures)
+    assert.equal(fault(readFileSync(join(root, "docs", name), "utf8")), null, name);
+  assert.equal(fault('<svg width="1"><g width="1" width="2"></g></svg>'), '<g width="1" width="2">');
+});

@@ -40,7 +40,7 @@ const drawnSamples = scatterPlot({
   title: "Samples, by their embeddings",
   x: "component 1",
   y: "component 2",
-  legend: "treatment (not told to the model)",
+  legend: "treatment (unknown to the model)",
   groups: ["control", "stimulated"],
   openMeans: "reference",
   points: samples.names.map((name, row) => ({
