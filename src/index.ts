@@ -51,6 +51,7 @@ export type {
 } from "./contract/options.js";
 export { ScPoliError, exitCodes, type ErrorKind } from "./contract/errors.js";
 export { readExpression, type ExpressionOptions } from "./api/expression.js";
+export { cellQuality, type CellQuality } from "./api/quality.js";
 export {
   evaluate,
   type EmbeddingScores,
@@ -116,8 +117,19 @@ export {
   type ScatterPoint,
   type Series,
 } from "./plots/charts.js";
+export { dotPlot, violinPlot, type GeneInGroups, type ViolinGroup } from "./plots/expression-charts.js";
 export { placeLabels, type LabelPlace } from "./plots/labels.js";
-export { divergingColour, groupColour, missingColour, rampColour } from "./plots/palette.js";
+export {
+  colourOn,
+  divergingColour,
+  expressionColour,
+  groupColour,
+  missingColour,
+  rampColour,
+  sampleColour,
+  unknownColour,
+  type Paper,
+} from "./plots/palette.js";
 export { standaloneSvg, type Plot, type PlotTable } from "./plots/svg.js";
 export type { ExportOptions } from "./scarches/export.js";
 export type { ImportOptions } from "./scarches/import.js";

@@ -87,7 +87,7 @@ export function judgeMapping(measures: VerdictMeasures): Verdict {
     criterion: "genes",
     light: atLeast(geneCoverage, limits.genes),
     value: geneCoverage,
-    text: `${percent(geneCoverage)} of the model's genes are in the query (good: ${percent(limits.genes[0])} or more)`,
+    text: `Genes of the model in the query: ${percent(geneCoverage)} (good: at least ${percent(limits.genes[0])})`,
   };
   if (cells < fewestCells) {
     const text = `Too few cells to judge: ${cells} (${fewestCells} or more are needed)`;
@@ -96,23 +96,11 @@ export function judgeMapping(measures: VerdictMeasures): Verdict {
   return asVerdict([
     genes,
     ...(depth ? [depthReason(depth)] : []),
-    ...shareReason(
-      "distance",
-      distantShare,
-      "are further from every prototype than 95 % of the reference's held-out cells (expected of the reference: 5 %",
-    ),
+    ...shareReason("distance", distantShare, "Far from all known types", "reference: 5 %; "),
     ...unknownReason(measures),
     ...clusterReason(measures),
-    ...shareReason(
-      "agreement",
-      measures.disagreeingShare,
-      "have a label that is not that of their nearest prototype (the two rules disagree",
-    ),
-    ...shareReason(
-      "neighbors",
-      apartShare,
-      "lie where the reference has few cells (expected of the reference: 5 %",
-    ),
+    ...shareReason("agreement", measures.disagreeingShare, "Label other than the nearest prototype's"),
+    ...shareReason("neighbors", apartShare, "Where the reference has few cells", "reference: 5 %; "),
     ...(mixing === null
       ? []
       : [
@@ -120,7 +108,7 @@ export function judgeMapping(measures: VerdictMeasures): Verdict {
             criterion: "mixing" as const,
             light: atLeast(mixing, limits.mixing),
             value: mixing,
-            text: `${percent(mixing)} of complete mixing with the reference's cells of the same type (good: ${percent(limits.mixing[0])} or more)`,
+            text: `Mixing with reference cells of the same type: ${percent(mixing)} (good: at least ${percent(limits.mixing[0])})`,
           },
         ]),
   ]);
@@ -153,14 +141,15 @@ function depthReason({
       : query >= low / factor && query <= high * factor
         ? "amber"
         : "red";
-  const text = `The median cell has ${whole(query)} counts in the model's genes (90 % of the reference: ${whole(low)} to ${whole(high)})`;
+  const text = `Counts of the median cell in the model's genes: ${whole(query)} (90 % of the reference: ${whole(low)} to ${whole(high)})`;
   return { criterion: "depth", light, value: query, text };
 }
 
 function shareReason(
   criterion: "distance" | "unknown" | "agreement" | "neighbors",
   value: number | null,
-  text: string,
+  what: string,
+  expected = "",
 ): VerdictReason[] {
   if (value === null) return [];
   const [good, fair] = verdictThresholds[criterion];
@@ -169,7 +158,7 @@ function shareReason(
       criterion,
       light: value <= good ? "green" : value <= fair ? "amber" : "red",
       value,
-      text: `${percent(value)} of the cells ${text}; good: up to ${percent(good)})`,
+      text: `${what}: ${percent(value)} (${expected}good: up to ${percent(good)})`,
     },
   ];
 }
@@ -187,7 +176,7 @@ function unknownReason({
           text: `No cell is flagged: ${unlikeReference}`,
         },
       ]
-    : shareReason("unknown", unknownShare, "are flagged unknown (expected of known types: 5 % or fewer");
+    : shareReason("unknown", unknownShare, "Flagged unknown", "known types: up to 5 %; ");
 }
 
 function clusterReason({ clusters, cells, isUnlike }: VerdictMeasures): VerdictReason[] {
@@ -201,7 +190,7 @@ function clusterReason({ clusters, cells, isUnlike }: VerdictMeasures): VerdictR
       criterion: "clusters",
       light: novel.length === 0 ? "green" : share <= verdictThresholds.clusters ? "amber" : "red",
       value: novel.length,
-      text: `${novel.length} of ${clusters.length} clusters look like no known type${names === "" ? "" : `: ${names}`} (good: none)`,
+      text: `Clusters like no known type: ${novel.length} of ${clusters.length}${names === "" ? "" : `, ${names}`} (good: none)`,
     },
   ];
 }

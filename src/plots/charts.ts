@@ -325,6 +325,7 @@ export interface ScatterPoint {
 /**
  * Points with their names where there is room for them.
  * @param groups - names of the values; without them values are numbers
+ * @param colours - of the groups. Default: the palette's
  */
 export function scatterPlot({
   title,
@@ -332,6 +333,7 @@ export function scatterPlot({
   y,
   points,
   groups,
+  colours = groups?.map((_, group) => groupColour(group)),
   legend: legendTitle,
   openMeans,
 }: {
@@ -340,6 +342,7 @@ export function scatterPlot({
   y: string;
   points: readonly ScatterPoint[];
   groups?: readonly string[];
+  colours?: readonly string[] | undefined;
   legend: string;
   openMeans?: string;
 }): Plot {
@@ -351,7 +354,7 @@ export function scatterPlot({
     value === null
       ? missingColour
       : groups
-        ? groupColour(value)
+        ? colours![value]!
         : rampColour((value - range[0]) / (range[1] - range[0] || 1));
   const isNamed = points.length <= 40;
   const short = points.map(({ name }) =>
@@ -410,7 +413,7 @@ export function scatterPlot({
         [
           ...groups.map((name, i): LegendEntry => ({
             name,
-            colour: groupColour(i),
+            colour: colours![i]!,
             mark: isRinged(i) ? "ring" : "circle",
           })),
           ...others,

@@ -81,6 +81,78 @@ export function groupColour(group: number): string {
 /** of what has no value, and of a grey background of cells */
 export const missingColour = "#9aa0a6";
 
+/** What a picture is drawn on. */
+export type Paper = "light" | "dark";
+const papers: Readonly<Record<Paper, string>> = { light: "#ffffff", dark: "#171c21" };
+
+/** Contrast with the paper that a dot or a bar needs (WCAG 2.1, success criterion 1.4.11). */
+const leastContrast = 3;
+const legible = new Map<string, string>();
+
+/** A colour as it is seen on a paper: mixed with black or white until its contrast is 3:1. */
+export function colourOn(paper: Paper, colour: string): string {
+  const key = `${paper} ${colour}`;
+  let shown = legible.get(key);
+  if (shown === undefined) {
+    shown = colour;
+    for (let step = 1; contrast(shown, papers[paper]) < leastContrast && step < 50; step++)
+      shown = mix(colour, paper === "light" ? "#000000" : "#ffffff", step / 50);
+    legible.set(key, shown);
+  }
+  return shown;
+}
+
+/** Contrast of two colours, 1..21 (WCAG 2.1). */
+export function contrast(a: string, b: string): number {
+  const [low, high] = [luminance(a), luminance(b)].sort((x, y) => x - y) as [number, number];
+  return (high + 0.05) / (low + 0.05);
+}
+
+function luminance(colour: string): number {
+  const [r, g, b] = bytesOf(colour).map((value) => {
+    const share = value / 255;
+    return share <= 0.04045 ? share / 12.92 : ((share + 0.055) / 1.055) ** 2.4;
+  });
+  return 0.2126 * r! + 0.7152 * g! + 0.0722 * b!;
+}
+
+/** Tol's muted colours (2021): of samples and other groups that are no cell types. */
+const samples = [
+  "#332288",
+  "#44aa99",
+  "#cc6677",
+  "#88ccee",
+  "#999933",
+  "#aa4499",
+  "#117733",
+  "#ddcc77",
+  "#882255",
+];
+
+/** Colour of a sample, or of a group that is no cell type, by its number from 0: none is that of a type. */
+export function sampleColour(sample: number): string {
+  const base = samples[sample % samples.length]!;
+  const round = Math.floor(sample / samples.length);
+  return round === 0 ? base : mix(base, round % 2 === 1 ? "#ffffff" : "#000000", 0.4);
+}
+
+/** of cells that are like no known type: the strongest contrast that there is */
+export function unknownColour(paper: Paper): string {
+  return paper === "light" ? "#111418" : "#ffffff";
+}
+
+/** Expression above zero, from low to high: away from the paper, so that the highest is seen best. */
+const expressionRamps: Readonly<Record<Paper, readonly string[]>> = {
+  light: ["#f2c48d", "#ea8f4f", "#d2512f", "#9c1c33", "#54082f"],
+  dark: ["#7a4a3a", "#b8632c", "#e08f2e", "#f3c453", "#fdf3b4"],
+};
+const zeros: Readonly<Record<Paper, string>> = { light: "#dadde0", dark: "#3a4249" };
+
+/** Expression of a gene on a paper. @param share - of the highest value, 0..1; 0 is light grey */
+export function expressionColour(paper: Paper, share: number): string {
+  return share > 0 ? colourAt(expressionRamps[paper], share) : zeros[paper];
+}
+
 /**
  * Cividis, from low to high (Nunez et al. 2018), without its ends, which do not show on near-black and on
  * white.

@@ -1,0 +1,224 @@
+// Charts of the expression of genes in groups of cells: dots of size and colour, and violins.
+import { element, escapeText, line, picture, text, widthOf, type Plot } from "./svg.js";
+import { rampLegend, yAxis, type Area } from "./axes.js";
+import { groupColour, rampColour } from "./palette.js";
+
+const width = 640;
+const nameLength = 26;
+
+/** Mean expression and share of cells of one gene in each group. */
+export interface GeneInGroups {
+  readonly gene: string;
+  /** per group, of log1p of counts per 10,000 */
+  readonly means: readonly number[];
+  /** per group, of the cells that have the gene: 0..1 */
+  readonly shares: readonly number[];
+}
+
+/** Genes by groups: the colour is the mean expression, the area the share of cells with the gene. */
+export function dotPlot({
+  title,
+  groups,
+  genes,
+  groupLabel,
+}: {
+  title: string;
+  groups: readonly string[];
+  genes: readonly GeneInGroups[];
+  groupLabel: string;
+}): Plot {
+  const left = Math.min(
+    220,
+    24 + Math.max(40, ...[groupLabel, ...groups].map((name) => widthOf(name.slice(0, nameLength)))),
+  );
+  const cell = Math.max(16, Math.min(34, (width - left - 90) / Math.max(1, genes.length)));
+  const row = 22;
+  const foot =
+    16 + 0.75 * widthOf("m".repeat(Math.min(14, Math.max(4, ...genes.map(({ gene }) => gene.length)))));
+  const area: Area = {
+    left,
+    top: 44,
+    right: left + cell * genes.length,
+    bottom: 44 + row * groups.length,
+  };
+  const whole = Math.max(width, area.right + 100);
+  const most = Math.max(1e-9, ...genes.flatMap(({ means }) => means));
+  const radius = (share: number): number => (Math.min(cell, row) / 2 - 1) * Math.sqrt(share);
+  const x = (gene: number): number => area.left + (gene + 0.5) * cell;
+  const y = (group: number): number => area.top + (group + 0.5) * row;
+  const dots = genes.flatMap(({ gene, means, shares }, g) =>
+    groups.map((name, group) =>
+      element(
+        "circle",
+        {
+          cx: x(g),
+          cy: y(group),
+          r: Math.max(0.7, radius(shares[group]!)),
+          fill: rampColour(means[group]! / most),
+        },
+        element(
+          "title",
+          {},
+          escapeText(
+            `${gene} in ${name}: mean ${means[group]!.toPrecision(3)}, in ${(100 * shares[group]!).toFixed(0)} % of the cells`,
+          ),
+        ),
+      ),
+    ),
+  );
+  const lines = [
+    ...groups.map((_, group) => line(area.left, y(group), area.right, y(group), "grid")),
+    ...genes.map((_, gene) => line(x(gene), area.top, x(gene), area.bottom, "grid")),
+  ];
+  const names = [
+    ...groups.map((name, group) => text(left - 8, y(group) + 4, name, { anchor: "end", most: nameLength })),
+    ...genes.map(({ gene }, g) =>
+      text(x(g) + 4, area.bottom + 13, gene, { anchor: "end", most: 14, rotate: -45 }),
+    ),
+  ];
+  const sizes = [0.25, 0.5, 1].map((share, i) => {
+    const cy = area.top + 30 + 26 * i;
+    return (
+      element("circle", { cx: area.right + 24, cy, r: radius(share), class: "plot-empty plot-rim" }) +
+      text(area.right + 42, cy + 4, `${100 * share} %`)
+    );
+  });
+  const legendTop = area.bottom + foot + 14;
+  const legend = rampLegend("mean of log1p of counts per 10,000", [0, most], rampColour, legendTop);
+  return {
+    title,
+    table: {
+      columns: [groupLabel, ...genes.flatMap(({ gene }) => [`${gene}, mean`, `${gene}, share of cells`])],
+      rows: groups.map((name, group) => [
+        name,
+        ...genes.flatMap(({ means, shares }) => [
+          Number(means[group]!.toPrecision(4)),
+          Number(shares[group]!.toPrecision(4)),
+        ]),
+      ]),
+    },
+    svg: picture(
+      whole,
+      Math.max(legendTop + legend.height, area.top + 120),
+      title,
+      `${genes.length} genes in ${groups.length} groups: mean expression as colour, share of cells as size`,
+      [
+        text(left - 8, 36, groupLabel, { anchor: "end", kind: "label", most: nameLength }),
+        text(area.right + 12, 36, "share of cells", { kind: "label" }),
+        ...lines,
+        ...dots,
+        ...names,
+        ...sizes,
+        legend.svg,
+      ],
+    ),
+  };
+}
+
+/** Values of one group of cells. */
+export interface ViolinGroup {
+  readonly name: string;
+  readonly colour?: string;
+  readonly values: ArrayLike<number>;
+}
+
+const densityPoints = 60;
+
+/** The distribution of values in groups: a smoothed density to both sides, and a line at the median. */
+export function violinPlot({
+  title,
+  y: label,
+  groups,
+  groupLabel,
+}: {
+  title: string;
+  y: string;
+  groups: readonly ViolinGroup[];
+  groupLabel: string;
+}): Plot {
+  const area: Area = { left: 64, top: 34, right: width - 12, bottom: 234 };
+  const sorted = groups.map(({ values }) => Float64Array.from(values).sort());
+  const most = Math.max(1e-9, ...sorted.map((own) => own.at(-1) ?? 0));
+  const up = yAxis(area, { label, range: [0, most] });
+  const step = (area.right - area.left) / Math.max(1, groups.length);
+  const violins = groups.map(({ name, colour }, group) => {
+    const own = sorted[group]!;
+    const middle = area.left + (group + 0.5) * step;
+    if (own.length === 0) return "";
+    const density = smoothed(own, most);
+    const highest = Math.max(...density);
+    const half = (share: number): number => (0.44 * step * share) / highest;
+    const edge = density.map(
+      (value, i) => [half(value), up.scale((most * i) / (densityPoints - 1))] as const,
+    );
+    const points = [
+      ...edge.map(([dx, py]) => `${(middle + dx).toFixed(1)},${py.toFixed(1)}`),
+      ...[...edge].reverse().map(([dx, py]) => `${(middle - dx).toFixed(1)},${py.toFixed(1)}`),
+    ];
+    const median = own[own.length >> 1]!;
+    return (
+      element(
+        "polygon",
+        { points: points.join(" "), fill: colour ?? groupColour(group), class: "plot-rim" },
+        element(
+          "title",
+          {},
+          escapeText(
+            `${name}: ${own.length} cells, median ${median.toPrecision(3)}, highest ${own.at(-1)!.toPrecision(3)}`,
+          ),
+        ),
+      ) + line(middle - 0.22 * step, up.scale(median), middle + 0.22 * step, up.scale(median), "axis")
+    );
+  });
+  const every = Math.max(1, Math.ceil(11 / step));
+  const names = groups.flatMap(({ name }, group) =>
+    group % every > 0
+      ? []
+      : text(area.left + (group + 0.5) * step + 4, area.bottom + 13, name, {
+          anchor: "end",
+          most: 20,
+          rotate: -40,
+        }),
+  );
+  const foot =
+    18 + 0.65 * widthOf("m".repeat(Math.min(20, Math.max(4, ...groups.map(({ name }) => name.length)))));
+  return {
+    title,
+    table: {
+      columns: [groupLabel, "cells", "median", "mean", "highest", "share above 0"],
+      rows: groups.map(({ name }, group) => {
+        const own = sorted[group]!;
+        const mean = own.reduce((sum, value) => sum + value, 0) / Math.max(1, own.length);
+        const above = own.reduce((sum, value) => sum + (value > 0 ? 1 : 0), 0) / Math.max(1, own.length);
+        return [
+          name,
+          own.length,
+          own[own.length >> 1] ?? "",
+          Number(mean.toPrecision(4)),
+          own.at(-1) ?? "",
+          Number(above.toPrecision(4)),
+        ];
+      }),
+    },
+    svg: picture(width, area.bottom + foot, title, `distribution of ${label} in ${groups.length} groups`, [
+      up.svg,
+      ...violins,
+      ...names,
+    ]),
+  };
+}
+
+/** Density at even steps from 0 to the highest, by a normal kernel as wide as Silverman's rule says. */
+function smoothed(sorted: Float64Array, most: number): number[] {
+  const n = sorted.length;
+  const mean = sorted.reduce((sum, value) => sum + value, 0) / n;
+  const spread = Math.sqrt(sorted.reduce((sum, value) => sum + (value - mean) ** 2, 0) / n);
+  const bandwidth = Math.max(most / densityPoints, 0.9 * spread * n ** -0.2);
+  const counts = new Float64Array(densityPoints);
+  for (const value of sorted)
+    counts[Math.min(densityPoints - 1, Math.round((value / most) * (densityPoints - 1)))]!++;
+  const stepOf = most / (densityPoints - 1);
+  return Array.from({ length: densityPoints }, (_, i) =>
+    counts.reduce((sum, count, k) => sum + count * Math.exp(-0.5 * (((i - k) * stepOf) / bandwidth) ** 2), 0),
+  );
+}
