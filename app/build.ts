@@ -7,9 +7,12 @@ import type { Plugin } from "vite";
 import { contentSecurityPolicy } from "../dist/cli/app-headers.js";
 
 const path = (relative: string): string => fileURLToPath(new URL(relative, import.meta.url));
-const cells = readdirSync(path("../data")).filter((name) => name.endsWith(".h5ad"));
+const cells = [
+  ...readdirSync(path("../data")).filter((name) => name.endsWith(".h5ad")),
+  ...readdirSync(path("../data/models")).map((name) => `models/${name}`),
+];
 
-/** data/kang_*.h5ad: served while developing, copied when building. */
+/** The example's cells and models: served while developing, copied when building. */
 export const demoCells: Plugin = {
   name: "demo-cells",
   configureServer: (server) =>

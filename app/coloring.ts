@@ -1,129 +1,242 @@
 // What the cells are coloured by, worked out: a colour per cell and the legend that explains it.
 import { computed } from "@preact/signals";
-import { bytesOf, groupColour, missingColour, rampColour } from "./colours.js";
+import type { Paper } from "scpoli";
+import {
+  bytesOf,
+  expressionColour,
+  missingColour,
+  otherColour,
+  rampColour,
+  referenceColour,
+  typeColour,
+  unknownColour,
+} from "./colours.js";
 import type { CellColumn, LevelResult, MappingResult } from "./protocol.js";
-import { columns, expressions, unknown, work, type ColourBy, type View } from "./state.js";
+import {
+  columns,
+  expressions,
+  theme,
+  unknown,
+  work,
+  type Annotation,
+  type ColourBy,
+  type View,
+} from "./state.js";
 
 export interface LegendEntry {
   readonly name: string;
   readonly colour: string;
+  /** of the query */
   readonly cells: number;
+  /** cells of the reference that the model carries; null where it does not tell this of them */
+  readonly reference: number | null;
+}
+
+export interface Groups {
+  readonly entries: readonly LegendEntry[];
+  /** (N) entry of each query cell */
+  readonly codes: Int32Array;
+  /** entry of each cell of the reference, -1 for none; null where it is not known */
+  readonly reference: Int32Array | null;
+}
+
+export interface Range {
+  readonly low: number;
+  readonly high: number;
+  readonly values: Float32Array;
+  /** of a gene: zero has a colour of its own */
+  readonly isExpression: boolean;
 }
 
 export interface Coloring {
   readonly title: string;
   /** groups of cells, or the range of a number */
-  readonly groups: { readonly entries: readonly LegendEntry[]; readonly codes: Int32Array } | null;
-  readonly range: { readonly low: number; readonly high: number; readonly values: Float32Array } | null;
+  readonly groups: Groups | null;
+  readonly range: Range | null;
 }
 
 export const unknownName = "unknown";
+export const missingName = "missing";
 
 /** The colouring as chosen. */
-export const coloring = computed<Coloring | null>(() => {
+export const coloring = computed<Coloring | null>(() => coloringFor(theme.value));
+
+/** The colouring as chosen, on a paper. */
+export function coloringFor(paper: Paper): Coloring | null {
   const { result, view } = work.value;
-  return (
-    result &&
-    coloringOf(view.colourBy, result, {
-      unknown: unknown.value,
-      columns: columns.value,
-      expressions: expressions.value,
-    })
-  );
-});
+  return result && coloringOf(view.colourBy, result, known(paper));
+}
+
+/** Groups or numbers of the cells by something else than what colours them. */
+export function coloringBy(by: ColourBy): Coloring | null {
+  const { result } = work.value;
+  return result && coloringOf(by, result, known(theme.value));
+}
 
 interface Known {
+  readonly paper: Paper;
   readonly unknown: readonly Uint8Array[];
   readonly columns: ReadonlyMap<string, CellColumn>;
   readonly expressions: ReadonlyMap<string, Float32Array>;
+  readonly annotation: Annotation | null;
 }
 
-function coloringOf(by: ColourBy, result: MappingResult, known: Known): Coloring | null {
+const known = (paper: Paper): Known => ({
+  paper,
+  unknown: unknown.value,
+  columns: columns.value,
+  expressions: expressions.value,
+  annotation: work.value.annotation,
+});
+
+function coloringOf(by: ColourBy, result: MappingResult, all: Known): Coloring | null {
   switch (by.kind) {
     case "predicted":
-      return byType(result.levels[by.level], "predicted", known.unknown[by.level]);
     case "nearest":
-      return byType(result.levels[by.level], "nearest", known.unknown[by.level]);
+      return byType(result, by.level, by.kind, all);
     case "uncertainty":
-      return byNumber(
-        `${result.levels[by.level]?.key ?? ""} uncertainty`,
-        result.levels[by.level]?.uncertainty,
-        [0, 1],
-      );
     case "novelty":
-      return byNumber(
-        `${result.levels[by.level]?.key ?? ""} novelty`,
-        result.levels[by.level]?.novelty ?? undefined,
-        [0, 1],
-      );
-    case "probability":
-      return byNumber(
-        `${result.levels[by.level]?.key ?? ""} probability`,
-        result.levels[by.level]?.probability,
-        [0, 1],
-      );
-    case "cluster":
-      return (
-        result.clusters &&
-        byGroup(
-          "cluster",
-          result.clusters.codes,
-          result.clusters.numbers.map((number) => `cluster ${number}`),
-        )
-      );
-    case "condition": {
-      const condition = result.conditions[by.key];
-      return condition ? byGroup(condition.key, condition.codes, condition.names) : null;
+    case "probability": {
+      const level = result.levels[by.level];
+      return byNumber(`${level?.key ?? ""} ${by.kind}`, level?.[by.kind] ?? undefined, [0, 1]);
     }
+    case "cluster": {
+      const { clusters, levels } = result;
+      if (!clusters) return null;
+      const first = levels.reduce((sum, { types }) => sum + types.length, 0);
+      return grouped(
+        "cluster",
+        clusters.codes,
+        clusters.numbers.map((number, code) => ({
+          name: `cluster ${number}`,
+          colour: typeColour(first + code, all.paper),
+        })),
+      );
+    }
+    case "condition":
+      return byCondition(result, by.key, all.paper);
+    case "annotation":
+      return all.annotation && byNames(all.annotation.title, all.annotation, result, all.paper);
     case "column": {
-      const column = known.columns.get(by.name);
+      const column = all.columns.get(by.name);
       if (!column) return null;
       return column.kind === "groups"
-        ? byGroup(by.name, column.codes, column.names)
+        ? byNames(by.name, column, result, all.paper)
         : byNumber(by.name, column.values);
     }
     case "gene":
-      return byNumber(`${by.name}, log1p of counts per 10,000`, known.expressions.get(by.name));
+      return byNumber(
+        `${by.name}, log1p of counts per 10,000`,
+        all.expressions.get(by.name),
+        undefined,
+        true,
+      );
   }
 }
 
-/** Types keep their colours whatever is there and wherever the threshold is; unknown cells are grey. */
+/** Types keep their colours whatever is there and wherever the threshold is. */
 function byType(
-  level: LevelResult | undefined,
+  { levels, reference }: MappingResult,
+  at: number,
   what: "predicted" | "nearest",
-  unknownCells: Uint8Array | undefined,
+  { paper, unknown: flags }: Known,
 ): Coloring | null {
+  const level = levels[at];
   if (!level) return null;
-  const codes = level[what].map((code, cell) =>
-    what === "predicted" && unknownCells?.[cell] ? level.types.length : code,
-  );
-  const coloured = byGroup(
+  const entries = [
+    ...level.types.map((name) => ({ name, colour: typeColour(colourNumber(levels, name), paper) })),
+    { name: unknownName, colour: unknownColour(paper) },
+  ];
+  return grouped(
     `${level.key}, ${what === "predicted" ? "predicted" : "nearest prototype"}`,
-    codes,
-    [...level.types, unknownName],
+    what === "predicted" ? predictedCodes(level, flags[at]) : level.nearest,
+    entries,
+    reference?.levels[at] ?? null,
   );
-  return {
-    ...coloured,
-    groups: {
-      ...coloured.groups!,
-      entries: coloured.groups!.entries.map((entry) =>
-        entry.name === unknownName ? { ...entry, colour: missingColour } : entry,
-      ),
-    },
-  };
 }
 
-function byGroup(title: string, codes: Int32Array, names: readonly string[]): Coloring {
+/** Type of each cell, and the number behind the last for those that are unknown. */
+export function predictedCodes({ predicted, types }: LevelResult, flags: Uint8Array | undefined): Int32Array {
+  return predicted.map((code, cell) => (flags?.[cell] ? types.length : code));
+}
+
+/** A type has one colour wherever it is named: by its place among the model's types. */
+function colourNumber(levels: readonly LevelResult[], name: string): number {
+  let before = 0;
+  for (const { types } of levels) {
+    const at = types.indexOf(name);
+    if (at >= 0) return before + at;
+    before += types.length;
+  }
+  return -1;
+}
+
+/** Groups of the query's own: names of types in the types' colours, other names in colours of their own. */
+function byNames(
+  title: string,
+  { codes, names }: { readonly codes: Int32Array; readonly names: readonly string[] },
+  { levels }: MappingResult,
+  paper: Paper,
+): Coloring {
+  const numbers = names.map((name) => colourNumber(levels, name));
+  const areTypes = numbers.some((number) => number >= 0);
+  let next = levels.reduce((sum, { types }) => sum + types.length, 0);
+  return grouped(
+    title,
+    codes,
+    names.map((name, code) => ({
+      name,
+      colour: !areTypes
+        ? otherColour(code, paper)
+        : typeColour(numbers[code]! >= 0 ? numbers[code]! : next++, paper),
+    })),
+  );
+}
+
+/** Names of a condition key: the query's, then those of the reference alone. */
+export function conditionNames(result: MappingResult, key: number): readonly string[] {
+  const own = result.conditions[key]?.names ?? [];
+  const theirs = result.reference?.conditions?.[key]?.names ?? [];
+  return [...own, ...theirs.filter((name) => !own.includes(name))];
+}
+
+function byCondition(result: MappingResult, key: number, paper: Paper): Coloring | null {
+  const condition = result.conditions[key];
+  if (!condition) return null;
+  const names = conditionNames(result, key);
+  const theirs = result.reference?.conditions?.[key];
+  const rows = theirs?.names.map((name) => names.indexOf(name));
+  return grouped(
+    condition.key,
+    condition.codes,
+    names.map((name, code) => ({ name, colour: otherColour(code, paper) })),
+    theirs ? theirs.codes.map((code) => rows![code] ?? -1) : null,
+  );
+}
+
+function grouped(
+  title: string,
+  codes: Int32Array,
+  names: readonly { readonly name: string; readonly colour: string }[],
+  reference: Int32Array | null = null,
+): Coloring {
   const cells = new Int32Array(names.length + 1);
   for (const code of codes) cells[code < 0 ? names.length : code]!++;
-  const entries = names.map((name, code) => ({ name, colour: groupColour(code), cells: cells[code]! }));
+  const theirs = reference && new Int32Array(names.length);
+  if (theirs) for (const code of reference) if (code >= 0) theirs[code]!++;
+  const entries: LegendEntry[] = names.map((entry, code) => ({
+    ...entry,
+    cells: cells[code]!,
+    reference: theirs ? theirs[code]! : null,
+  }));
   const missing = cells[names.length]!;
-  if (missing === 0) return { title, groups: { entries, codes }, range: null };
+  if (missing === 0) return { title, groups: { entries, codes, reference }, range: null };
   return {
     title,
     groups: {
-      entries: [...entries, { name: "missing", colour: missingColour, cells: missing }],
+      entries: [...entries, { name: missingName, colour: missingColour, cells: missing, reference: null }],
       codes: codes.map((code) => (code < 0 ? names.length : code)),
+      reference,
     },
     range: null,
   };
@@ -133,14 +246,24 @@ function byNumber(
   title: string,
   values: Float32Array | undefined,
   range?: readonly [number, number],
+  isExpression = false,
 ): Coloring | null {
   if (!values) return null;
   let [low, high] = [Infinity, -Infinity];
   for (const value of values)
     if (Number.isFinite(value)) [low, high] = [Math.min(low, value), Math.max(high, value)];
   if (range) [low, high] = range;
-  return { title, groups: null, range: { low, high: high > low ? high : low + 1, values } };
+  if (isExpression) low = Math.min(0, low);
+  if (!(high > low)) high = low + 1;
+  return { title, groups: null, range: { low, high, values, isExpression } };
 }
+
+/** Groups whose names are written on the cells: those that colour them, or else the predicted types. */
+export const labelGroups = computed<Groups | null>(() => {
+  const shown = coloring.value;
+  if (shown?.groups) return shown.groups;
+  return coloringBy({ kind: "predicted", level: work.value.view.level })?.groups ?? null;
+});
 
 const orders = new WeakMap<Float32Array, Uint32Array>();
 
@@ -160,35 +283,70 @@ export function drawingOrder({ range }: Coloring): Uint32Array | null {
   return order;
 }
 
-/** Bytes per cell: red, green, blue, opacity. Cells outside the selection or the isolated groups fade. */
+/** Colour of a value on the scale of a range. */
+export function colourOfValue({ low, high, isExpression }: Range, value: number, paper: Paper): string {
+  if (!Number.isFinite(value)) return missingColour;
+  const share = Math.min(1, Math.max(0, (value - low) / (high - low)));
+  return isExpression ? expressionColour(paper, share) : rampColour(share);
+}
+
+const [shownOpacity, fadedOpacity] = [225, 28];
+
+/**
+ * Bytes per cell: red, green, blue, opacity. Cells outside the selection or the isolated groups fade; those
+ * that a filter hides are not there.
+ * @param visible - (N) 0 where a filter hides the cell; null: all are shown
+ */
 export function paint(
   { groups, range }: Coloring,
   { selection, isolated }: Pick<View, "selection" | "isolated">,
   cells: number,
+  visible: Uint8Array | null,
+  paper: Paper,
 ): Uint8Array {
   const bytes = new Uint8Array(4 * cells);
-  const isPicked = selection && new Uint8Array(cells);
-  if (isPicked) for (const cell of selection.cells) isPicked[cell] = 1;
+  const isSelected = selection && new Uint8Array(cells);
+  if (isSelected) for (const cell of selection.cells) isSelected[cell] = 1;
   const colours = groups?.entries.map(({ colour }) => bytesOf(colour));
   const isShown =
     groups && isolated.length > 0 ? groups.entries.map(({ name }) => isolated.includes(name)) : null;
-  const steps = range && Array.from({ length: 256 }, (_, step) => bytesOf(rampColour(step / 255)));
+  const { low, high } = range ?? { low: 0, high: 1 };
+  const steps =
+    range &&
+    Array.from({ length: 257 }, (_, step) =>
+      bytesOf(colourOfValue(range, low + ((high - low) * step) / 256, paper)),
+    );
   const missing = bytesOf(missingColour);
   for (let cell = 0; cell < cells; cell++) {
+    if (visible && !visible[cell]) continue;
     const value = range?.values[cell] ?? NaN;
+    const share = Math.min(1, Math.max(0, (value - low) / (high - low)));
+    // the first step is of zero alone
     const colour = colours
       ? colours[groups!.codes[cell]!]!
       : Number.isFinite(value)
-        ? steps![
-            Math.round(
-              (255 * Math.min(Math.max(value - range!.low, 0), range!.high - range!.low)) /
-                (range!.high - range!.low),
-            )
-          ]!
+        ? steps![share > 0 ? Math.max(1, Math.round(256 * share)) : 0]!
         : missing;
-    const fades = (isPicked && !isPicked[cell]) || (isShown && !isShown[groups!.codes[cell]!]);
+    const fades = (isSelected && !isSelected[cell]) || (isShown && !isShown[groups!.codes[cell]!]);
     bytes.set(colour, 4 * cell);
-    bytes[4 * cell + 3] = fades ? 28 : 225;
+    bytes[4 * cell + 3] = fades ? fadedOpacity : shownOpacity;
+  }
+  return bytes;
+}
+
+/** Bytes per cell of the reference: grey, or by its group where that is wanted and known. */
+export function paintReference(shown: Coloring, view: View, cells: number, paper: Paper): Uint8Array {
+  const bytes = new Uint8Array(4 * cells);
+  const codes = view.reference === "coloured" ? shown.groups?.reference : null;
+  const colours = shown.groups?.entries.map(({ colour }) => bytesOf(colour));
+  const isShown =
+    view.isolated.length > 0 ? shown.groups?.entries.map(({ name }) => view.isolated.includes(name)) : null;
+  const grey = bytesOf(referenceColour(paper));
+  for (let cell = 0; cell < cells; cell++) {
+    const code = codes?.[cell] ?? -1;
+    const isColoured = code >= 0 && (!isShown || isShown[code]);
+    bytes.set(isColoured ? colours![code]! : grey, 4 * cell);
+    bytes[4 * cell + 3] = isColoured ? 200 : 150;
   }
   return bytes;
 }

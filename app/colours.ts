@@ -1,7 +1,25 @@
-// Colours as the points need them; which colours there are is the library's (src/plots/palette.ts).
-export { groupColour, missingColour, rampColour } from "scpoli";
+// Colours as the page needs them, for its theme; which colours there are is the library's
+// (src/plots/palette.ts).
+import { colourOn, groupColour, sampleColour, type Paper } from "scpoli";
+
+export { expressionColour, missingColour, rampColour, unknownColour } from "scpoli";
 
 export function bytesOf(colour: string): readonly [number, number, number] {
   const value = Number.parseInt(colour.slice(1), 16);
   return [value >> 16, (value >> 8) & 255, value & 255];
+}
+
+/** Colour of a cell type by its number. */
+export function typeColour(type: number, paper: Paper): string {
+  return colourOn(paper, groupColour(type));
+}
+
+/** Colour of a sample, or of another group that is no cell type. */
+export function otherColour(group: number, paper: Paper): string {
+  return colourOn(paper, sampleColour(group));
+}
+
+/** The reference behind the query. */
+export function referenceColour(paper: Paper): string {
+  return paper === "dark" ? "#4a535a" : "#ccd1d5";
 }

@@ -1,10 +1,11 @@
 // The frame of the page: name and promise, steps, undo, theme, messages, drop of files anywhere, and what a
 // screen reader is told.
-import { effect } from "@preact/signals";
-import { useEffect, useState } from "preact/hooks";
-import { openFiles } from "./actions.js";
+import { useEffect, useRef, useState } from "preact/hooks";
+import { kept, startAfresh } from "./autosave.js";
+import { canShow } from "./history.js";
+import { chooseAgain, openFiles } from "./opening.js";
 import { Icon } from "./icons.js";
-import { droppedFiles } from "./files.js";
+import { droppedFiles, pickFiles } from "./files.js";
 import {
   announcement,
   dismiss,
@@ -14,13 +15,12 @@ import {
   redo,
   redoLabel,
   step,
-  systemTheme,
-  theme,
   undo,
   undoLabel,
   work,
   type Step,
 } from "./state.js";
+import { chooseTheme, theme } from "./theme.js";
 import { JobBar } from "./views/job-bar.js";
 import { OpenView } from "./views/open.js";
 import { TrainView } from "./views/train.js";
@@ -28,41 +28,33 @@ import { MapView } from "./views/map.js";
 import { ExploreView } from "./views/explore.js";
 import { SaveView } from "./views/save.js";
 
-const steps: readonly { readonly id: Step; readonly name: string; readonly needs: () => string | null }[] = [
-  { id: "open", name: "Open", needs: () => null },
-  {
-    id: "train",
-    name: "Train",
-    needs: () => (work.value.reference ? null : "Open labelled cells to train on first"),
-  },
-  {
-    id: "map",
-    name: "Map",
-    needs: () =>
-      !work.value.query ? "Open query cells first" : !work.value.model ? "Open or train a model first" : null,
-  },
-  { id: "explore", name: "Explore", needs: () => (work.value.result ? null : "Map cells first") },
-  {
-    id: "save",
-    name: "Save",
-    needs: () => (work.value.result || work.value.model ? null : "There is nothing to save yet"),
-  },
+const steps: readonly { readonly id: Step; readonly name: string; readonly needs: string }[] = [
+  { id: "open", name: "Open", needs: "" },
+  { id: "train", name: "Train", needs: "Open labelled cells to train on first" },
+  { id: "map", name: "Map", needs: "Open your cells and a reference model first" },
+  { id: "explore", name: "Explore", needs: "Map cells first" },
+  { id: "save", name: "Save", needs: "There is nothing to save yet" },
 ];
 
-systemTheme.addEventListener("change", ({ matches }) => (theme.value = matches ? "dark" : "light"));
-effect(() => void (document.documentElement.dataset["theme"] = theme.value));
-
 addEventListener("beforeunload", (event) => {
-  if (isUnsaved.value || job.value) event.preventDefault();
+  // what is kept in the browser is back when the page is opened again
+  if (job.value || (isUnsaved.value && !kept.value)) event.preventDefault();
 });
 
 export function Page() {
   const isDragging = useFileDrop();
   useUndoKeys();
+  const main = useRef<HTMLElement>(null);
+  const shown = useRef(step.value);
+  useEffect(() => {
+    // the button that led here is gone: what follows is at the top of the step
+    if (shown.current !== step.value && document.activeElement === document.body) main.current?.focus();
+    shown.current = step.value;
+  }, [step.value]);
   return (
     <>
       <a class="skip" href="#main">
-        Skip to the content
+        Skip to content
       </a>
       <header class="top">
         <div class="brand">
@@ -91,14 +83,14 @@ export function Page() {
             class="quiet icon"
             onClick={redo}
             disabled={redoLabel.value === null || job.value !== null}
-            title={redoLabel.value ? `Do again: ${redoLabel.value}` : "Nothing to do again"}
+            title={redoLabel.value ? `Redo: ${redoLabel.value} (Ctrl+Shift+Z)` : "Nothing to redo"}
             aria-label="Redo"
           >
             <Icon name="redo" />
           </button>
           <button
             class="quiet icon"
-            onClick={() => (theme.value = theme.value === "dark" ? "light" : "dark")}
+            onClick={() => chooseTheme(theme.value === "dark" ? "light" : "dark")}
             title={`Switch to the ${theme.value === "dark" ? "light" : "dark"} theme`}
             aria-label={`Switch to the ${theme.value === "dark" ? "light" : "dark"} theme`}
           >
@@ -108,7 +100,8 @@ export function Page() {
       </header>
       <JobBar />
       <Messages />
-      <main id="main" tabIndex={-1} class={`view-${step.value}`}>
+      <ChooseAgain />
+      <main id="main" ref={main} tabIndex={-1} class={`view-${step.value}`}>
         {step.value === "open" && <OpenView />}
         {step.value === "train" && <TrainView />}
         {step.value === "map" && <MapView />}
@@ -128,7 +121,7 @@ export function Page() {
 }
 
 function StepButton({ id, name, needs }: (typeof steps)[number]) {
-  const missing = needs();
+  const missing = canShow(id) ? null : needs;
   const isCurrent = step.value === id;
   return (
     <li>
@@ -145,10 +138,50 @@ function StepButton({ id, name, needs }: (typeof steps)[number]) {
   );
 }
 
+/** A session that came without the counts: its file can be chosen again. */
+function ChooseAgain() {
+  const { query } = work.value;
+  if (!query || query.files.length > 0) return null;
+  const choose = async (folder: boolean): Promise<void> => chooseAgain(await pickFiles({ folder }));
+  return (
+    <section class="choose-again" aria-label="The file of your cells">
+      <Icon name="info" />
+      <p>
+        <strong>Choose {query.info.name} again.</strong> The results are here; genes, markers, mapping and
+        saving into the file need its counts.
+      </p>
+      <button onClick={() => choose(false)} disabled={job.value !== null}>
+        Choose the file
+      </button>
+      <button class="quiet" onClick={() => choose(true)} disabled={job.value !== null}>
+        It is a folder
+      </button>
+    </section>
+  );
+}
+
 /** The promise, and what it rests on. */
 function Promise() {
+  const details = useRef<HTMLDetailsElement>(null);
+  useEffect(() => {
+    const close = (event: KeyboardEvent | PointerEvent): void => {
+      const own = details.current;
+      if (!own?.open) return;
+      if (event instanceof KeyboardEvent) {
+        if (event.key !== "Escape") return;
+        own.open = false;
+        own.querySelector("summary")!.focus();
+      } else if (!own.contains(event.target as Node)) own.open = false;
+    };
+    addEventListener("keydown", close);
+    addEventListener("pointerdown", close);
+    return () => {
+      removeEventListener("keydown", close);
+      removeEventListener("pointerdown", close);
+    };
+  }, []);
   return (
-    <details class="promise">
+    <details class="promise" ref={details}>
       <summary>
         <Icon name="lock" />
         <span>Nothing leaves this computer</span>
@@ -161,6 +194,14 @@ function Promise() {
         <p>
           The page's security policy forbids it to talk to any other site, and it works with the network
           unplugged once it is loaded.
+        </p>
+        <p>
+          {kept.value
+            ? `Your work is kept in this browser (${kept.value.toLocaleTimeString()}), so that a reload loses nothing.`
+            : "Work is kept in this browser, so that a reload loses nothing."}{" "}
+          <button class="quiet link" disabled={job.value !== null} onClick={startAfresh}>
+            Start afresh and forget it
+          </button>
         </p>
         <dl class="facts compact">
           <dt>Threads</dt>

@@ -1,42 +1,52 @@
 // The page's charts as files: the library draws them anew from the same numbers, on white, with title, legend
 // and units. Loaded when one is saved.
 import {
-  groupColour,
+  barChart,
+  dotPlot,
   heatMap,
   histogram,
   lineChart,
   missingColour,
   scatterPlot,
   standaloneSvg,
+  unknownColour,
+  violinPlot,
   type EpochLosses,
-  type Evaluation,
   type Plot,
 } from "scpoli";
+import type { Groups } from "./coloring.js";
 import type { LevelResult, Limit, SampleAnalysisResult, SampleMap } from "./protocol.js";
 import type { SampleColouring } from "./sample-colours.js";
 import { percent, short } from "./text.js";
 
-/** @param components - axes, from 0 @param colouring - null: reference and query */
+/**
+ * The samples as the page draws them.
+ * @param components - axes, from 0
+ * @param colouring - null: each in its colour
+ * @param colours - of each sample, where nothing else colours them
+ */
 export function samplesPlot(
   { key, names, scores, dimensions, variance, isReference }: SampleMap,
   [across, up]: readonly [number, number],
   colouring: SampleColouring | null,
+  colours: readonly string[],
 ): Plot {
   const axis = (component: number): string =>
     `PC${component + 1}${variance[component] === undefined ? "" : ` (${percent(variance[component])} of variance)`}`;
   const isNumber = colouring?.kind === "number";
-  const levels = colouring ? colouring.levels : ["reference", "query"];
+  const levels = colouring ? colouring.levels : names;
   const values = colouring
     ? colouring.values.map((value) =>
         value === null ? null : isNumber ? (value as number) : levels.indexOf(String(value)),
       )
-    : isReference.map((isOld) => (isOld ? 0 : 1));
+    : names.map((_, sample) => sample);
   return scatterPlot({
     title: `Samples (${key})${colouring ? ` by ${colouring.name}` : ""}`,
     x: axis(across),
     y: axis(up),
     groups: isNumber ? undefined : levels,
-    legend: colouring?.name ?? "sample",
+    colours: colouring ? undefined : colours,
+    legend: colouring?.name ?? key,
     openMeans: "sample of a mapped query",
     points: names.map((name, row) => ({
       name,
@@ -44,6 +54,90 @@ export function samplesPlot(
       y: scores[row * dimensions + up] ?? 0,
       value: values[row]!,
       isOpen: !isReference[row],
+    })),
+  });
+}
+
+/** Shares of the predicted types in each sample. @param visible - (N) 0 where a filter hides the cell */
+export function compositionPlot(
+  {
+    key,
+    codes,
+    names,
+  }: { readonly key: string; readonly codes: Int32Array; readonly names: readonly string[] },
+  types: Groups,
+  level: string,
+  visible: Uint8Array | null,
+): Plot {
+  const counts = types.entries.map(() => new Array<number>(names.length).fill(0));
+  codes.forEach((sample, cell) => {
+    if (sample >= 0 && (!visible || visible[cell])) counts[types.codes[cell]!]![sample]!++;
+  });
+  return barChart({
+    title: `Composition by ${key}`,
+    rows: names,
+    rowLabel: key,
+    label: "share of cells",
+    legend: `predicted ${level}`,
+    isShare: true,
+    parts: types.entries
+      .map(({ name, colour }, type) => ({ name, colour, values: counts[type]! }))
+      .filter(({ values }) => values.some((value) => value > 0)),
+  });
+}
+
+/** Cells of each group that a filter shows; groups without any are left out. */
+function cellsOfGroups(
+  { entries, codes }: Groups,
+  visible: Uint8Array | null,
+): { readonly name: string; readonly colour: string; readonly cells: readonly number[] }[] {
+  const cells = entries.map((): number[] => []);
+  codes.forEach((code, cell) => {
+    if (!visible || visible[cell]) cells[code]!.push(cell);
+  });
+  return entries
+    .map(({ name, colour }, code) => ({ name, colour, cells: cells[code]! }))
+    .filter((group) => group.cells.length > 0);
+}
+
+/** @param values - (N) per gene */
+export function genesDotPlot(
+  genes: readonly string[],
+  values: readonly Float32Array[],
+  groups: Groups,
+  groupLabel: string,
+  visible: Uint8Array | null,
+): Plot {
+  const shown = cellsOfGroups(groups, visible);
+  return dotPlot({
+    title: `Genes by ${groupLabel}`,
+    groupLabel,
+    groups: shown.map(({ name }) => name),
+    genes: genes.map((gene, g) => ({
+      gene,
+      means: shown.map(({ cells }) => cells.reduce((sum, cell) => sum + values[g]![cell]!, 0) / cells.length),
+      shares: shown.map(
+        ({ cells }) => cells.reduce((sum, cell) => sum + Number(values[g]![cell]! > 0), 0) / cells.length,
+      ),
+    })),
+  });
+}
+
+export function geneViolins(
+  gene: string,
+  values: Float32Array,
+  groups: Groups,
+  groupLabel: string,
+  visible: Uint8Array | null,
+): Plot {
+  return violinPlot({
+    title: `${gene} by ${groupLabel}`,
+    y: "log1p of counts per 10,000",
+    groupLabel,
+    groups: cellsOfGroups(groups, visible).map(({ name, colour, cells }) => ({
+      name,
+      colour,
+      values: Float32Array.from(cells, (cell) => values[cell]!),
     })),
   });
 }
@@ -65,7 +159,7 @@ export function flaggedPlot(
     legend: "cells",
     groups: [
       { name: "kept", colour: missingColour, values: of(0) },
-      { name: "unknown", colour: groupColour(5), values: of(1) },
+      { name: "unknown", colour: unknownColour("light"), values: of(1) },
     ],
     mark:
       typeof threshold === "number" ? { at: threshold, text: `threshold ${short(threshold)}` } : undefined,
@@ -113,7 +207,11 @@ export function associationsPlot(
 }
 
 /** Shares of each true type, so that rare types show as frequent ones do. */
-export function confusionPlot({ confusion }: NonNullable<Evaluation["label_transfer"]>): Plot {
+export function confusionPlot(confusion: {
+  readonly truth: readonly string[];
+  readonly predicted: readonly string[];
+  readonly cells: readonly (readonly number[])[];
+}): Plot {
   const shares = confusion.cells.map((row) =>
     row.map(
       (n) =>
@@ -155,4 +253,17 @@ export async function pngOf(plot: Plot, scale = 2): Promise<Blob> {
   } finally {
     URL.revokeObjectURL(url);
   }
+}
+
+/** How many cells have how much of something. */
+export function qualityPlot(title: string, unit: string, values: Float32Array): Plot {
+  const highest = values.reduce((most, value) => Math.max(most, value), 0);
+  return histogram({
+    title,
+    x: unit,
+    range: [0, highest || 1],
+    unit: "cells",
+    legend: "cells",
+    groups: [{ name: "cells of the query", values }],
+  });
 }

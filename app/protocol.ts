@@ -2,6 +2,7 @@
 // belongs to one side only.
 import type {
   Additions,
+  CellQuality,
   EpochLosses,
   ErrorKind,
   GeneAnalysis,
@@ -87,6 +88,48 @@ export interface ReferenceCells {
   readonly positions: Float32Array;
   /** per level of the model: codes into the level's types, -1 where unlabelled */
   readonly levels: readonly Int32Array[];
+  /** per condition key of the model; missing in saved sessions of before */
+  readonly conditions?: readonly {
+    readonly key: string;
+    readonly codes: Int32Array;
+    readonly names: readonly string[];
+  }[];
+}
+
+/** A gene as the file calls it, and its symbol; the same where there is none. */
+export interface GeneName {
+  readonly name: string;
+  readonly symbol: string;
+}
+
+/** A gene that marks a group, as `scpoli markers` writes it. */
+export interface MarkerRow {
+  readonly group: string;
+  readonly gene: string;
+  readonly symbol: string;
+  readonly rank: number;
+  readonly score: number;
+  readonly log2_fold_change: number;
+  readonly p: number;
+  readonly p_adjusted: number;
+  readonly auc: number;
+  readonly share: number;
+  readonly other_share: number;
+  readonly mean: number;
+  readonly other_mean: number;
+  readonly specificity: number;
+}
+
+/** Groups of cells whose marker genes are wanted. */
+export interface MarkerRequest {
+  /** (N) group of each cell, -1 for none */
+  readonly codes: Int32Array;
+  readonly names: readonly string[];
+  readonly only?: readonly string[];
+  /** group that the others are compared with; all other cells without it */
+  readonly against?: string;
+  /** genes per group */
+  readonly top: number;
 }
 
 export interface PrototypePlace {
@@ -149,6 +192,7 @@ export interface MappingResult {
   readonly model: ModelInfo;
 }
 
+export type { CellQuality };
 export type TrainRequest = Omit<
   TrainOptions,
   "signal" | "finish" | "onProgress" | "onNote" | "checkpoint" | "resume"

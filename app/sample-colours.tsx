@@ -1,10 +1,11 @@
 // What the samples are coloured by: a covariate of theirs or, as soon as a gene colours the cells, the mean
 // of that gene per sample.
 import type { Covariate } from "scpoli";
-import { groupColour, missingColour, rampColour } from "./colours.js";
+import { conditionNames } from "./coloring.js";
+import { missingColour, otherColour, rampColour } from "./colours.js";
 import { meansBySample } from "./means.js";
 import type { MappingResult, SampleMap } from "./protocol.js";
-import { expressions, referenceMeans, work } from "./state.js";
+import { expressions, referenceMeans, theme, work } from "./state.js";
 import { short } from "./text.js";
 
 export type SampleColouring = Pick<Covariate, "name" | "kind" | "values" | "levels">;
@@ -37,6 +38,18 @@ function rangeOf({ values }: SampleColouring): readonly [number, number] {
   return numbers.length > 0 ? [Math.min(...numbers), Math.max(...numbers)] : [0, 0];
 }
 
+/** Colours of samples by themselves: the same as those of their cells, where the cells are coloured so. */
+export function sampleColours(
+  { names }: SampleMap,
+  result: MappingResult,
+  position: number,
+  paper = theme.value,
+): string[] {
+  const known = conditionNames(result, position);
+  const all = [...known, ...names.filter((name) => !known.includes(name))];
+  return names.map((name) => otherColour(all.indexOf(name), paper));
+}
+
 /** A colour per sample. */
 export function coloursOf(colouring: SampleColouring): string[] {
   const [low, high] = rangeOf(colouring);
@@ -45,7 +58,7 @@ export function coloursOf(colouring: SampleColouring): string[] {
       ? missingColour
       : typeof value === "number"
         ? rampColour((value - low) / (high - low || 1))
-        : groupColour(colouring.levels.indexOf(value)),
+        : otherColour(colouring.levels.indexOf(value), theme.value),
   );
 }
 
@@ -62,7 +75,7 @@ export function SampleLegend({ colouring }: { readonly colouring: SampleColourin
       <ul class="legend-row">
         {levels.map((level, l) => (
           <li key={level}>
-            <span class="dot" style={{ background: groupColour(l) }} />
+            <span class="dot" style={{ background: otherColour(l, theme.value) }} />
             {level}
           </li>
         ))}

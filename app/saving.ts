@@ -1,14 +1,18 @@
 // What is saved, made from the work as it is: thresholds that were dragged are those of the file.
 import { queryConditions } from "./conditions.js";
-import { working } from "./actions.js";
-import { coloring, paint } from "./coloring.js";
+import { csvOf } from "./csv.js";
+import { working } from "./job-status.js";
+import { coloringFor, paint, paintReference } from "./coloring.js";
 import { pngPicture, svgPicture, type Picture } from "./charts/picture.js";
 import type { Plot } from "scpoli";
 import { runJob } from "./jobs.js";
 import type { MappingResult } from "./protocol.js";
-import { geneColouring } from "./sample-colours.js";
-import { unknown, verdict, work } from "./state.js";
-import { drawn, labelPlaces } from "./views/cells.js";
+import { geneColouring, sampleColours } from "./sample-colours.js";
+import { visible } from "./selecting.js";
+import { columns, unknown, verdict, work } from "./state.js";
+import { toPixels } from "./charts/camera.js";
+import { drawn } from "./views/cells.js";
+import { placedLabels, shownPrototypes } from "./views/cell-labels.js";
 
 export interface SavedFile {
   readonly file: Blob;
@@ -29,6 +33,9 @@ export function currentAdditions({ additions, levels }: MappingResult): MappingR
   levels.forEach(
     ({ key }, level) => (obs[`${key}_unknown`] = { kind: "boolean", values: unknown.value[level]! }),
   );
+  const { annotation } = work.value;
+  if (annotation)
+    obs[annotation.title] = { kind: "categorical", codes: annotation.codes, categories: annotation.names };
   const own = additions.uns?.["scpoli"];
   const limits = Object.fromEntries(levels.map(({ key }, level) => [key, thresholds[level] ?? "none"]));
   return {
@@ -71,8 +78,9 @@ export async function saveReport(): Promise<SavedFile> {
   return { file, name: `${stem()}-report.html` };
 }
 
-export async function saveModel(): Promise<SavedFile> {
-  const model = work.value.result?.model ?? work.value.model!;
+/** The model that queries are mapped onto, or the one that the mapping has made of it. */
+export async function saveModel(which: "reference" | "mapped"): Promise<SavedFile> {
+  const model = which === "mapped" ? work.value.result!.model : work.value.model!;
   const [only] = model.files;
   if (model.files.length === 1 && only!.path.endsWith(".zip"))
     return { file: only!.file, name: `${model.name}.zip` };
@@ -83,8 +91,12 @@ export async function saveModel(): Promise<SavedFile> {
 /** One row per cell, as text. */
 export async function saveTable(): Promise<SavedFile> {
   const { query, result } = work.value;
-  const { levels, conditions, positions, projection } = result!;
+  const { levels, conditions, positions, projection, clusters } = result!;
+  const { annotation, view } = work.value;
+  const selected = new Set(view.selection?.cells);
   const names = await runJob(({ jobs }) => jobs.readCellNames(query!.files));
+  // columns that were looked at
+  const read = [...columns.value].filter(([name]) => !conditions.some(({ key }) => key === name));
   const header = [
     "cell",
     ...conditions.map(({ key }) => key),
@@ -96,6 +108,10 @@ export async function saveTable(): Promise<SavedFile> {
       `${key}_unknown`,
       `${key}_distance`,
     ]),
+    ...(clusters ? ["cluster"] : []),
+    ...(annotation ? [annotation.title] : []),
+    "selected",
+    ...read.map(([name]) => name),
     `${projection.toLowerCase()}_1`,
     `${projection.toLowerCase()}_2`,
   ];
@@ -110,15 +126,20 @@ export async function saveTable(): Promise<SavedFile> {
       unknown.value[level]![cell] ? "True" : "False",
       number(distance[cell]!),
     ]),
+    ...(clusters ? [String(clusters.numbers[clusters.codes[cell]!] ?? "")] : []),
+    ...(annotation ? [annotation.names[annotation.codes[cell]!] ?? ""] : []),
+    selected.has(cell) ? "True" : "False",
+    ...read.map(([, column]) =>
+      column.kind === "groups" ? (column.names[column.codes[cell]!] ?? "") : number(column.values[cell]!),
+    ),
     number(positions[2 * cell]!),
     number(positions[2 * cell + 1]!),
   ]);
-  const text = [header, ...rows].map((row) => row.map(quoted).join(",")).join("\n");
-  return { file: new Blob([`${text}\n`], { type: "text/csv" }), name: `${stem()}-cells.csv` };
+  return { file: new Blob([csvOf(header, rows)], { type: "text/csv" }), name: `${stem()}-cells.csv` };
 }
 
-const number = (value: number): string => String(Number(value.toPrecision(7)));
-const quoted = (text: string): string => (/[",\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text);
+const number = (value: number): string =>
+  Number.isFinite(value) ? String(Number(value.toPrecision(7))) : "";
 
 export type Plots = typeof import("./plots.js");
 
@@ -146,27 +167,43 @@ export function saveSamples(kind: "svg" | "png"): Promise<SavedFile> {
     conditions: [condition],
   } = work.value.result!;
   return savePlot(kind, "samples", (plots) =>
-    plots.samplesPlot(map!, [0, 1], geneColouring(map!, condition!)),
+    plots.samplesPlot(
+      map!,
+      [0, 1],
+      geneColouring(map!, condition!),
+      sampleColours(map!, work.value.result!, 0, "light"),
+    ),
   );
 }
 
+/** On white, for a figure: what is drawn now, with the colours that show on white. */
 export async function savePicture(kind: "svg" | "png"): Promise<SavedFile> {
   const { result, view } = work.value;
-  const shown = coloring.value!;
+  const { cells, positions, reference, projection } = result!;
+  const shown = coloringFor("light")!;
   const { width, height } = drawn.size.value;
+  const camera = drawn.camera.value;
+  const pixels = (x: number, y: number): readonly [number, number] => toPixels(camera, width, height, x, y);
   const picture: Picture = {
     coloring: shown,
-    colours: paint(shown, view, result!.cells),
-    positions: result!.positions,
-    background: view.showReference ? (result!.reference?.positions ?? null) : null,
-    labels: view.showLabels && shown.groups ? labelPlaces(shown.groups, result!.positions) : [],
-    camera: drawn.camera.value,
+    colours: paint(shown, view, cells, visible.value, "light"),
+    positions,
+    background:
+      reference && view.reference !== "hidden"
+        ? {
+            positions: reference.positions,
+            colours: paintReference(shown, view, reference.positions.length / 2, "light"),
+          }
+        : null,
+    labels: view.showLabels ? placedLabels(result!, pixels, width) : [],
+    prototypes: view.showPrototypes
+      ? shownPrototypes(result!, view.level).map(({ x, y }) => pixels(x, y))
+      : [],
+    camera,
     width,
     height,
     axes:
-      result!.projection === "UMAP"
-        ? "UMAP of the reference"
-        : "First two principal components of the latent space",
+      projection === "UMAP" ? "UMAP of the reference" : "First two principal components of the latent space",
   };
   return {
     file: kind === "svg" ? svgPicture(picture) : await pngPicture(picture),

@@ -1,26 +1,33 @@
 // A saved session: one zip file with the model, the results and what was decided, to go on from later. It
-// holds no counts.
+// holds the counts where that is asked for.
 import { strFromU8, strToU8, unzip, zip, type AsyncZippable, type Unzipped } from "fflate";
-import type { MappingResult, ModelInfo } from "./protocol.js";
-import { work, type DataFile, type View, type Work } from "./state.js";
+import type { MappingResult, MapRequest, ModelInfo } from "./protocol.js";
+import { emptyView, nothing, work, type Annotation, type DataFile, type View, type Work } from "./state.js";
 import { JobError } from "./worker/errors.js";
 
-const format = 1;
+const format = 2;
 
 /** session.json: the work with its typed arrays and files taken out and named. */
 interface Saved {
   readonly format: number;
-  readonly query: Omit<DataFile, "files"> | null;
+  /** `files` where the session holds the counts */
+  readonly query: (Omit<DataFile, "files"> & Partial<Pick<DataFile, "files">>) | null;
   readonly model: ModelInfo | null;
   readonly result: MappingResult | null;
+  /** missing in sessions of format 1 */
+  readonly request?: MapRequest;
+  readonly annotation?: Annotation | null;
   readonly view: View;
 }
 
 type ArrayKind = "Float32Array" | "Float64Array" | "Int32Array" | "Uint32Array" | "Uint8Array";
 const kinds = { Float32Array, Float64Array, Int32Array, Uint32Array, Uint8Array } as const;
 
-export async function saveSession(): Promise<{ readonly file: Blob; readonly name: string }> {
-  const { query, model, result, view } = work.value;
+/** @param withCounts - whether the file of the cells is in it */
+export async function saveSession(
+  withCounts: boolean,
+): Promise<{ readonly file: Blob; readonly name: string }> {
+  const { query, model, result, request, annotation, view } = work.value;
   const parts: AsyncZippable = {};
   let next = 0;
   const files: [string, File][] = [];
@@ -41,7 +48,15 @@ export async function saveSession(): Promise<{ readonly file: Blob; readonly nam
     }
     return value;
   };
-  const saved: Saved = { format, query: query && withoutFiles(query), model, result, view };
+  const saved: Saved = {
+    format,
+    query: query && (withCounts ? query : withoutFiles(query)),
+    model,
+    result,
+    request,
+    annotation,
+    view,
+  };
   const text = JSON.stringify(saved, replacer);
   for (const [name, file] of files) parts[name] = [new Uint8Array(await file.arrayBuffer()), { level: 0 }];
   parts["session.json"] = strToU8(text);
@@ -93,27 +108,35 @@ export async function openSession(file: File): Promise<Work> {
     return value;
   };
   const saved = JSON.parse(strFromU8(text), reviver) as Saved;
-  if (saved.format !== format)
+  if (saved.format > format)
     throw new JobError(
       "file",
       `${file.name} was saved by a newer version of this page (format ${saved.format}; this one reads ${format}).`,
     );
-  const { colourBy } = saved.view;
-  // from the query's file, which the session does not hold
-  const isRead = colourBy.kind === "column" || colourBy.kind === "gene";
   return {
-    reference: null,
-    query: saved.query && { ...saved.query, files: [] },
+    ...nothing,
+    query: saved.query && { ...saved.query, files: saved.query.files ?? [] },
     model: saved.model,
     result: saved.result,
-    view: isRead
-      ? {
-          ...saved.view,
-          colourBy: saved.result?.levels.length
-            ? { kind: "predicted", level: 0 }
-            : { kind: "condition", key: 0 },
-        }
-      : saved.view,
+    request: saved.request ?? {},
+    annotation: saved.annotation ?? null,
+    view: reopenedView(saved),
+  };
+}
+
+/** Without what is read from the file of the cells. */
+export function reopenedView({ view, result }: Pick<Work, "result" | "view">): View {
+  const isRead = ({ kind }: View["colourBy"]): boolean => kind === "column" || kind === "gene";
+  return {
+    ...emptyView,
+    ...view,
+    genes: [],
+    filters: (view.filters ?? []).filter(({ by }) => !isRead(by)),
+    colourBy: !isRead(view.colourBy)
+      ? view.colourBy
+      : result?.levels.length
+        ? { kind: "predicted", level: 0 }
+        : { kind: "condition", key: 0 },
   };
 }
 

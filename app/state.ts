@@ -1,17 +1,22 @@
 // All that the page knows, as signals. What a user decides is one immutable object, `work`, so that undo is
 // going back to an earlier one.
 import { computed, signal } from "@preact/signals";
+import { theme } from "./theme.js";
 import { withUnknownShare, type EpochLosses, type Note, type Progress, type Verdict } from "scpoli";
 import type {
   CellColumn,
   Coverage,
   DataInfo,
+  LevelResult,
   Limit,
   LocalFile,
   MappingResult,
+  MapRequest,
   ModelInfo,
   SampleMeans,
 } from "./protocol.js";
+
+export { theme };
 
 export type Step = "open" | "train" | "map" | "explore" | "save";
 
@@ -29,6 +34,15 @@ export interface DataFile {
   readonly coverage: Coverage | null;
 }
 
+/** Labels that a user gives cells by hand, whatever the model says; it stays as it is. */
+export interface Annotation {
+  /** column of obs that they are saved in */
+  readonly title: string;
+  readonly names: readonly string[];
+  /** (N) label of each cell, -1 for none */
+  readonly codes: Int32Array;
+}
+
 /** What the cells are coloured by. */
 export type ColourBy =
   | {
@@ -37,13 +51,23 @@ export type ColourBy =
     }
   | { readonly kind: "condition"; readonly key: number }
   | { readonly kind: "cluster" }
+  | { readonly kind: "annotation" }
   | { readonly kind: "column"; readonly name: string }
   | { readonly kind: "gene"; readonly name: string };
 
-/** Cells that were picked, and how, in words. */
+/** Cells that were selected, and how, in words. */
 export interface Selection {
   readonly cells: Uint32Array;
   readonly how: string;
+}
+
+/** Cells that are shown: those of some groups, or with a number in a range. */
+export interface Filter {
+  readonly by: ColourBy;
+  /** groups that are hidden, by name */
+  readonly hidden: readonly string[];
+  /** numbers that are shown; null: all */
+  readonly range: readonly [number, number] | null;
 }
 
 /** How the cells are looked at and judged. */
@@ -56,7 +80,10 @@ export interface View {
   readonly selection: Selection | null;
   /** names of the legend that are shown alone; empty: all */
   readonly isolated: readonly string[];
-  readonly showReference: boolean;
+  readonly reference: "grey" | "coloured" | "hidden";
+  readonly filters: readonly Filter[];
+  /** genes that are looked at side by side */
+  readonly genes: readonly string[];
   readonly showPrototypes: boolean;
   readonly showLabels: boolean;
 }
@@ -66,6 +93,9 @@ export interface Work {
   readonly query: DataFile | null;
   readonly model: ModelInfo | null;
   readonly result: MappingResult | null;
+  /** what the result was asked for with */
+  readonly request: MapRequest;
+  readonly annotation: Annotation | null;
   readonly view: View;
 }
 
@@ -83,6 +113,8 @@ export interface Message {
   readonly level: "error" | "warning" | "info";
   readonly title: string;
   readonly text: string;
+  /** name of the file that it is about */
+  readonly about?: string | undefined;
 }
 
 export const emptyView: View = {
@@ -91,14 +123,22 @@ export const emptyView: View = {
   thresholds: [],
   selection: null,
   isolated: [],
-  showReference: true,
+  reference: "grey",
+  filters: [],
+  genes: [],
   showPrototypes: true,
   showLabels: true,
 };
-const nothing: Work = { reference: null, query: null, model: null, result: null, view: emptyView };
+export const nothing: Work = {
+  reference: null,
+  query: null,
+  model: null,
+  result: null,
+  request: {},
+  annotation: null,
+  view: emptyView,
+};
 
-export const systemTheme = matchMedia("(prefers-color-scheme: dark)");
-export const theme = signal<"light" | "dark">(systemTheme.matches ? "dark" : "light");
 export const work = signal<Work>(nothing);
 export const step = signal<Step>("open");
 export const job = signal<JobState | null>(null);
@@ -168,7 +208,7 @@ export function redo(): void {
   past.value = [...past.value, { label: step.label, work: work.value }];
   work.value = step.work;
   endGesture();
-  announcement.value = `Done again: ${step.label}`;
+  announcement.value = `Redone: ${step.label}`;
 }
 
 /** Replaces everything, as when a session is opened. */
@@ -185,12 +225,26 @@ export function replaceWork(next: Work): void {
 
 let nextMessage = 1;
 
-export function tell(level: Message["level"], title: string, text = ""): void {
+/** How long a message stays, in ms: errors stay until something is done about them. */
+const lifetimes = { info: 9_000, warning: 30_000, error: Infinity } as const;
+
+/** @param about - the file that it is about: it goes with it */
+export function tell(level: Message["level"], title: string, text = "", about?: string): void {
   const same = messages.value.find((message) => message.title === title && message.text === text);
   if (same) return;
   const id = nextMessage++;
-  messages.value = [...messages.value.slice(-3), { id, level, title, text }];
-  if (level === "info") setTimeout(() => dismiss(id), 9000);
+  messages.value = [...messages.value.slice(-3), { id, level, title, text, about }];
+  if (Number.isFinite(lifetimes[level])) setTimeout(() => dismiss(id), lifetimes[level]);
+}
+
+/** Errors go as soon as something else works. */
+export function dismissErrors(): void {
+  messages.value = messages.value.filter(({ level }) => level !== "error");
+}
+
+/** What was said about a file goes with it. */
+export function dismissOld(about: string): void {
+  messages.value = messages.value.filter((message) => message.about !== about);
 }
 
 export function dismiss(id: number): void {
@@ -199,15 +253,24 @@ export function dismiss(id: number): void {
 
 /* ---- what follows from the work ---- */
 
-/** Per level, 1 where the novelty is above the threshold. */
+/** Per level, 1 where a cell is unknown by the threshold of now. */
 export const unknown = computed<readonly Uint8Array[]>(() => {
   const { result, view } = work.value;
-  return (result?.levels ?? []).map(({ flagged, predicted }, level) => {
-    const threshold = view.thresholds[level] ?? null;
-    if (!flagged || threshold === null) return new Uint8Array(predicted.length);
-    return Uint8Array.from(flagged.values, (value) => (value > threshold ? 1 : 0));
-  });
+  return (result?.levels ?? []).map((level, l) => flagsAt(level, view.thresholds[l] ?? null));
 });
+
+/**
+ * With the library's own threshold its own flags. With another one the cells above it, and those that it flags
+ * whatever the threshold: cells with next to no counts.
+ */
+function flagsAt({ flagged, predicted, unknown: own, threshold }: LevelResult, now: Limit): Uint8Array {
+  if (now === threshold) return own;
+  if (!flagged || now === null) return new Uint8Array(predicted.length);
+  return Uint8Array.from(flagged.values, (value, cell) => {
+    const isShallow = own[cell] === 1 && threshold !== null && !(value > threshold);
+    return value > now || isShallow ? 1 : 0;
+  });
+}
 
 /** The verdict with the flags of now. */
 export const verdict = computed<Verdict | null>(() => {

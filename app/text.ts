@@ -28,3 +28,10 @@ export function short(value: number): string {
   if (Math.abs(value) >= 1000) return count(value);
   return String(Number(value.toPrecision(3)));
 }
+
+/** P values: two digits, in one notation where they are small. */
+export function pValue(p: number): string {
+  if (!Number.isFinite(p)) return "–";
+  if (p === 0) return "< 1e-300";
+  return p < 0.001 ? p.toExponential(1) : p.toPrecision(2);
+}

@@ -7,7 +7,7 @@ import {
   readCellNames,
   readColumn,
   readCoverage,
-  readGene,
+  readGenes,
   readGeneMeans,
   readGeneNames,
 } from "./worker/open.js";
@@ -15,6 +15,7 @@ import { continueTraining, finishTraining, pauseTraining, trainModel } from "./w
 import { mapQuery, nameCellType, stopMapping } from "./worker/map.js";
 import { analyseSamples } from "./worker/samples.js";
 import { repackModel, saveAnnotated, scoreMapping, writeReport } from "./worker/save.js";
+import { compareGroups, markerGenes, measureQuality } from "./worker/answers.js";
 import { carryErrors } from "./worker/errors.js";
 
 const jobs = {
@@ -23,7 +24,7 @@ const jobs = {
   readCellNames,
   readColumn,
   readCoverage,
-  readGene,
+  readGenes,
   readGeneMeans,
   readGeneNames,
   trainModel,
@@ -34,6 +35,9 @@ const jobs = {
   stopMapping,
   nameCellType,
   analyseSamples,
+  compareGroups,
+  markerGenes,
+  measureQuality,
   repackModel,
   saveAnnotated,
   scoreMapping,

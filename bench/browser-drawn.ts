@@ -169,7 +169,7 @@ export async function drawnSpeed(
       );
       await isIdle(page);
     });
-    const plot = page.locator(".plot");
+    const plot = page.locator(".plot-place");
     const panFrames = await drag(
       page,
       plot,
@@ -178,8 +178,8 @@ export async function drawnSpeed(
       framesOf,
     );
     await page.mouse.up();
-    await page.getByRole("button", { name: "Show everything" }).click();
-    await page.getByRole("button", { name: /Draw around cells/ }).click();
+    await page.getByRole("button", { name: "Reset view" }).click();
+    await page.getByRole("button", { name: /Lasso/ }).click();
     const pageFrames = await countPageFrames(page);
     const lassoFrames = await drag(
       page,
@@ -189,7 +189,7 @@ export async function drawnSpeed(
       pageFrames,
     );
     const lassoed = await untilDrawn(page, () => page.mouse.up());
-    await page.getByRole("button", { name: "Pick none" }).click();
+    await page.getByRole("button", { name: "Clear selection" }).click();
     const threshold = await untilDrawn(page, () => page.getByRole("slider").fill("0.3"));
     const samples = page.locator(".brushed");
     await samples.scrollIntoViewIfNeeded();

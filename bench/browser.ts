@@ -181,7 +181,7 @@ const table = [
   `| opened: what is in the file, genes compared | ${drawn.opened.toFixed(1)} s |`,
   `| classified and drawn, from the click on "Map the cells" | ${drawn.drawn.toFixed(1)} s |`,
   `| moving about | ${drawn.panFrames.toFixed(0)} pictures/s |`,
-  `| drawing around cells | ${drawn.lassoFrames.toFixed(0)} pictures/s, picked and recoloured after ${milliseconds(drawn.lassoed)} |`,
+  `| drawing around cells | ${drawn.lassoFrames.toFixed(0)} pictures/s, selected and recoloured after ${milliseconds(drawn.lassoed)} |`,
   `| samples brushed, their cells recoloured | ${milliseconds(drawn.brushed)} |`,
   `| threshold moved, cells recoloured | ${milliseconds(drawn.threshold)} |`,
   `| coloured by a gene, read from the file | ${drawn.gene.toFixed(1)} s |`,

@@ -25,7 +25,7 @@ describe("real data", { skip: existsSync(interop) ? false : "needs ../shared" },
   /** Maps what is open, on the kernels that are the same everywhere. @returns the path of the saved query */
   async function map(page: Page, setUp?: () => Promise<void>): Promise<string> {
     await step(page, "Map").click();
-    await fill(page, "Options of the mapping", {}, { Arithmetic: "plain" });
+    await fill(page, "Options of the mapping", {}, { Speed: "plain" });
     await setUp?.();
     await page.getByRole("button", { name: "Map the cells" }).click();
     await page.locator(".explore").waitFor({ timeout: 120_000 });
@@ -119,7 +119,7 @@ describe("real data", { skip: existsSync(interop) ? false : "needs ../shared" },
               serviceWorkers: "block",
             });
             assert.equal(await page.evaluate(() => globalThis.crossOriginIsolated), isIsolated);
-            await page.getByLabel("or an address on this site").fill("models/panc8.zip");
+            await page.getByLabel("or a path on this server").fill("models/panc8.zip");
             await page.locator(".address").getByRole("button", { name: "Open" }).click();
             await page.locator(".name", { hasText: "panc8" }).waitFor();
             await choose(page, "query", /a file/, queryAndModel[0]!);

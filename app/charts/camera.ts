@@ -37,3 +37,19 @@ export function toPixels(
   const scale = 2 ** zoom;
   return [width / 2 + (x - target[0]) * scale, height / 2 - (y - target[1]) * scale];
 }
+
+/** The camera after a zoom that leaves what is at a pixel where it is. @param by - steps of log2 */
+export function zoomedAt(
+  { target, zoom }: Camera,
+  width: number,
+  height: number,
+  [px, py]: readonly [number, number],
+  by: number,
+): Camera {
+  const next = Math.min(20, Math.max(-20, zoom + by));
+  const shift = 1 / 2 ** zoom - 1 / 2 ** next;
+  return {
+    target: [target[0] + (px - width / 2) * shift, target[1] - (py - height / 2) * shift],
+    zoom: next,
+  };
+}

@@ -91,6 +91,7 @@ export function LossChart({
           epoch
         </text>
         <svg
+          class="clipped"
           x={margin.left}
           y={margin.top}
           width={Math.max(0, width - margin.left - margin.right)}

@@ -17,16 +17,21 @@ export interface PointSet {
 export interface PointsOptions {
   readonly canvas: HTMLCanvasElement;
   readonly onCamera: (camera: Camera) => void;
-  /** @param cell - null where there is none */
-  readonly onHover: (cell: number | null, x: number, y: number) => void;
-  readonly onClick: (cell: number | null) => void;
+  readonly onHover: (hit: Hit | null, x: number, y: number) => void;
+  readonly onClick: (hit: Hit | null) => void;
+}
+
+/** What lies under the pointer. */
+export interface Hit {
+  readonly set: "cells" | "background";
+  readonly point: number;
 }
 
 export class Points {
   readonly #deck: Deck<OrthographicView>;
   readonly #thinning = new Thinning();
   #camera: Camera = { target: [0, 0], zoom: 0 };
-  #shown: readonly { readonly id: string; readonly points: PointSet; readonly pickable: boolean }[] = [];
+  #shown: readonly { readonly id: Hit["set"]; readonly points: PointSet }[] = [];
   /** every k-th point is drawn */
   #k = 1;
   #still: ReturnType<typeof setTimeout> | undefined;
@@ -47,7 +52,8 @@ export class Points {
           doubleClickZoom: false,
         },
       }),
-      initialViewState: this.#viewState(),
+      // given anew with every change: an initial state that is the same as the last one would be ignored
+      viewState: this.#viewState(),
       // the points' edges are smooth as they are; the browser's own smoothing costs most of a picture without
       // a graphics card
       deviceProps: { type: "webgl", webgl: { antialias: false, preserveDrawingBuffer: false } },
@@ -56,12 +62,12 @@ export class Points {
       getCursor: ({ isDragging }) => (isDragging ? "grabbing" : "default"),
       onViewStateChange: ({ viewState }) => {
         const { target, zoom } = viewState as unknown as { target: [number, number]; zoom: number };
-        this.#camera = { target: [target[0], target[1]], zoom };
+        this.setCamera({ target: [target[0], target[1]], zoom });
         onCamera(this.#camera);
         this.#moves();
       },
-      onHover: ({ index, x, y }) => onHover(this.#pointAt(index), x, y),
-      onClick: ({ index }) => onClick(this.#pointAt(index)),
+      onHover: ({ index, layer, x, y }) => onHover(this.#hit(index, layer?.id), x, y),
+      onClick: ({ index, layer }) => onClick(this.#hit(index, layer?.id)),
       layers: [],
       onAfterRender: () => {
         canvas.dataset["frames"] = String(++frames); // to be seen from outside: what was drawn, and how often
@@ -82,8 +88,8 @@ export class Points {
 
   show(background: PointSet | null, cells: PointSet): void {
     this.#shown = [
-      ...(background ? [{ id: "background", points: background, pickable: false }] : []),
-      { id: "cells", points: inOrder(cells), pickable: true },
+      ...(background ? [{ id: "background" as const, points: background }] : []),
+      { id: "cells", points: inOrder(cells) },
     ];
     this.#expect();
     this.#draw(this.#k);
@@ -97,16 +103,17 @@ export class Points {
   }
 
   /** @param index - of what is drawn; -1: nothing */
-  #pointAt(index: number): number | null {
-    if (index < 0) return null;
+  #hit(index: number, id: string | undefined): Hit | null {
+    const set = this.#shown.find((one) => one.id === id);
+    if (index < 0 || !set) return null;
     const place = index * this.#k;
-    return this.#shown.find(({ pickable }) => pickable)?.points.order?.[place] ?? place;
+    return { set: set.id, point: set.points.order?.[place] ?? place };
   }
 
   #draw(k: number): void {
     this.#k = k;
     this.#deck.setProps({
-      layers: this.#shown.map(({ id, points, pickable }) => layer(id, points, pickable, k)),
+      layers: this.#shown.map(({ id, points }) => layer(id, points, k)),
     });
   }
 
@@ -123,7 +130,7 @@ export class Points {
 
   setCamera(camera: Camera): void {
     this.#camera = camera;
-    this.#deck.setProps({ initialViewState: this.#viewState() });
+    this.#deck.setProps({ viewState: this.#viewState() });
   }
 
   end(): void {
@@ -159,12 +166,7 @@ function inOrder(points: PointSet): PointSet {
 }
 
 /** @param k - every k-th point is drawn */
-function layer(
-  id: string,
-  { positions, colours, radius }: PointSet,
-  pickable: boolean,
-  k: number,
-): ScatterplotLayer {
+function layer(id: string, { positions, colours, radius }: PointSet, k: number): ScatterplotLayer {
   return new ScatterplotLayer({
     id,
     data: {
@@ -178,7 +180,7 @@ function layer(
     radiusUnits: "pixels",
     stroked: false,
     antialiasing: true,
-    pickable,
+    pickable: true,
     updateTriggers: { getRadius: radius },
   });
 }

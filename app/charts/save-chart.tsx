@@ -1,6 +1,6 @@
 // Saves the chart beside it as a picture for a figure.
 import type { Plot } from "scpoli";
-import { guarded } from "../actions.js";
+import { guarded } from "../job-status.js";
 import { download } from "../files.js";
 import { Icon } from "../icons.js";
 import { savePlot, type Plots } from "../saving.js";

@@ -1,22 +1,27 @@
-// Explore: colours on the left, the cells in the middle, and on the right the verdict, the uncertainty,
-// samples, unknown cells and metrics, all linked.
+// Explore: colours on the left, the cells in the middle, and on the right answers about them, all linked.
 import { signal } from "@preact/signals";
 import { work } from "../state.js";
 import { CellsView } from "./cells.js";
+import { ComparePanel } from "./compare.js";
+import { GenesPanel } from "./genes.js";
 import { Legend } from "./legend.js";
 import { SelectionPanel } from "./selection.js";
 import { SamplesPanel } from "./samples.js";
 import { SampleAnalysisPanel } from "./sample-analysis.js";
 import { NoveltyPanel } from "./uncertainty.js";
+import { TypesPanel } from "./types.js";
 import { UnknownPanel } from "./unknown.js";
 import { MetricsPanel } from "./metrics.js";
 import { VerdictPanel } from "./verdict.js";
 
 const tabs = [
-  { id: "overview", name: "Overview" },
-  { id: "unknown", name: "Unknown cells" },
-  { id: "samples", name: "Samples" },
-  { id: "metrics", name: "Metrics" },
+  { id: "overview", name: "Overview", isWide: false },
+  { id: "unknown", name: "Unknown cells", isWide: false },
+  { id: "types", name: "Types", isWide: true },
+  { id: "genes", name: "Genes", isWide: true },
+  { id: "compare", name: "Compare", isWide: true },
+  { id: "samples", name: "Samples", isWide: true },
+  { id: "metrics", name: "Metrics", isWide: true },
 ] as const;
 type Tab = (typeof tabs)[number]["id"];
 const tab = signal<Tab>("overview");
@@ -32,7 +37,7 @@ export function ExploreView() {
     document.getElementById(`tab-${next.id}`)?.focus();
   };
   return (
-    <div class={tab.value === "samples" || tab.value === "metrics" ? "explore wide" : "explore"}>
+    <div class={tabs.find(({ id }) => id === tab.value)!.isWide ? "explore wide" : "explore"}>
       <Legend result={result} />
       <CellsView result={result} />
       <aside class="side" aria-label="About the mapping">
@@ -52,10 +57,7 @@ export function ExploreView() {
           ))}
         </div>
         <div id="panel" class="panel" role="tabpanel" aria-labelledby={`tab-${tab.value}`} tabIndex={0}>
-          <SelectionPanel
-            result={result}
-            canName={!(tab.value === "unknown" && work.value.view.selection?.how.startsWith("cluster "))}
-          />
+          <SelectionPanel result={result} />
           {tab.value === "overview" && (
             <>
               <VerdictPanel result={result} />
@@ -65,10 +67,13 @@ export function ExploreView() {
           )}
           {tab.value === "unknown" && (
             <>
-              <NoveltyPanel result={result} />
               <UnknownPanel result={result} />
+              <NoveltyPanel result={result} />
             </>
           )}
+          {tab.value === "types" && <TypesPanel result={result} />}
+          {tab.value === "genes" && <GenesPanel result={result} />}
+          {tab.value === "compare" && <ComparePanel result={result} />}
           {tab.value === "metrics" && <MetricsPanel result={result} />}
           {tab.value === "samples" && <SampleAnalysisPanel result={result} />}
         </div>

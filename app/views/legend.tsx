@@ -1,32 +1,19 @@
 // What the colours mean, and the choice of what they show. The legend is also a list of the groups for those
 // who do not see the picture.
-import { computed, signal } from "@preact/signals";
-import { colourBy } from "../actions.js";
-import { coloring } from "../coloring.js";
-import { rampColour } from "../colours.js";
-import { runJob } from "../jobs.js";
+import { signal } from "@preact/signals";
+import { colourBy } from "../reading.js";
+import { coloring, type Groups, type Range } from "../coloring.js";
+import { colourOfValue } from "../coloring.js";
 import type { MappingResult } from "../protocol.js";
-import { changeView, isBusy, work, type ColourBy } from "../state.js";
+import { cellsWhere, clearSelection, modeOf, select, visible } from "../selecting.js";
+import { changeView, isBusy, theme, work, type ColourBy } from "../state.js";
 import { count, percent, short } from "../text.js";
-import { cellsWhere, pick } from "./cells.js";
-
-/** Names of the query's genes, once they were asked for. */
-const genes = signal<{ readonly of: object; readonly names: readonly string[] } | null>(null);
-const geneText = signal("");
-const found = computed(() => {
-  const text = geneText.value.trim().toLowerCase();
-  if (text === "" || !genes.value) return [];
-  const starts = genes.value.names.filter((name) => name.toLowerCase().startsWith(text));
-  return starts.slice(0, 40);
-});
+import { FilterPanel } from "./filters.js";
+import { GeneField } from "./gene-field.js";
 
 export function Legend({ result }: { readonly result: MappingResult }) {
-  const { query, view } = work.value;
+  const { view } = work.value;
   const shown = coloring.value;
-  const options = choices(
-    result,
-    query?.info.inspection.columns.filter(({ kind }) => kind !== "unreadable").map(({ name }) => name) ?? [],
-  );
   const current = JSON.stringify(view.colourBy);
   return (
     <section class="legend" aria-labelledby="legend-title">
@@ -38,10 +25,14 @@ export function Legend({ result }: { readonly result: MappingResult }) {
         <select
           value={current}
           disabled={isBusy.value}
-          onChange={(event) => colourBy(JSON.parse(event.currentTarget.value) as ColourBy)}
+          onChange={async ({ currentTarget }) => {
+            await colourBy(JSON.parse(currentTarget.value) as ColourBy);
+            // a choice that failed is not what is shown
+            currentTarget.value = JSON.stringify(work.value.view.colourBy);
+          }}
         >
           {view.colourBy.kind === "gene" && <option value={current}>gene {view.colourBy.name}</option>}
-          {options.map(({ group, entries }) => (
+          {colourChoices(result).map(({ group, entries }) => (
             <optgroup key={group} label={group}>
               {entries.map(({ name, by }) => (
                 <option key={name} value={JSON.stringify(by)}>
@@ -52,38 +43,35 @@ export function Legend({ result }: { readonly result: MappingResult }) {
           ))}
         </select>
       </label>
-      <GeneField />
-      {shown?.groups && (
-        <Groups entries={shown.groups.entries} codes={shown.groups.codes} total={result.cells} />
-      )}
-      {shown?.range && (
-        <div class="ramp">
-          <p>{shown.title}</p>
-          <svg
-            viewBox="0 0 220 12"
-            preserveAspectRatio="none"
-            shape-rendering="crispEdges"
-            role="img"
-            aria-label={`From ${short(shown.range.low)}, dark blue, to ${short(shown.range.high)}, yellow`}
-          >
-            {Array.from({ length: 55 }, (_, i) => (
-              <rect key={i} x={i * 4} y="0" width="4.5" height="12" fill={rampColour(i / 54)} />
-            ))}
-          </svg>
-          <p class="ends">
-            <span>{short(shown.range.low)}</span>
-            <span>{short(shown.range.high)}</span>
-          </p>
-        </div>
-      )}
+      <GeneField
+        label="or by a gene"
+        action="Show"
+        onChoose={(name) => void colourBy({ kind: "gene", name })}
+      />
+      {shown?.groups && <GroupList groups={shown.groups} total={result.cells} />}
+      {shown?.range && <Ramp title={shown.title} range={shown.range} />}
+      <FilterPanel result={result} />
       <fieldset class="switches">
         <legend class="unseen">What is shown</legend>
         {result.reference && (
-          <Switch
-            checked={view.showReference}
-            onChange={(showReference) => changeView("show the reference", { showReference })}
-            text="Reference cells, grey"
-          />
+          <label class="choice">
+            <span>Reference</span>
+            <select
+              value={view.reference}
+              onChange={(event) =>
+                changeView("show the reference", {
+                  reference: event.currentTarget.value as typeof view.reference,
+                })
+              }
+            >
+              <option value="grey">grey</option>
+              <option value="coloured">coloured</option>
+              <option value="hidden">hidden</option>
+            </select>
+          </label>
+        )}
+        {view.reference === "coloured" && shown && !shown.groups?.reference && (
+          <p class="hint">Of the reference's cells the model does not carry this: they stay grey.</p>
         )}
         <Switch
           checked={view.showPrototypes}
@@ -117,12 +105,50 @@ function Switch({
   );
 }
 
+function Ramp({ title, range }: { readonly title: string; readonly range: Range }) {
+  const { low, high, isExpression } = range;
+  return (
+    <div class="ramp">
+      <p>{title}</p>
+      <svg
+        viewBox="0 0 220 12"
+        preserveAspectRatio="none"
+        shape-rendering="crispEdges"
+        role="img"
+        aria-label={`From ${short(low)}${isExpression ? ", grey," : ""} to ${short(high)}`}
+      >
+        {Array.from({ length: 55 }, (_, i) => (
+          <rect
+            key={i}
+            x={i * 4}
+            y="0"
+            width="4.5"
+            height="12"
+            fill={colourOfValue(range, low + ((high - low) * i) / 54, theme.value)}
+          />
+        ))}
+      </svg>
+      <p class="ends">
+        <span>
+          {short(low)}
+          {isExpression ? " (grey)" : ""}
+        </span>
+        <span>{short(high)}</span>
+      </p>
+    </div>
+  );
+}
+
 interface Choice {
   readonly group: string;
   readonly entries: readonly { readonly name: string; readonly by: ColourBy }[];
 }
 
-function choices(result: MappingResult, names: readonly string[]): Choice[] {
+/** What cells can be coloured and filtered by. */
+export function colourChoices(result: MappingResult): Choice[] {
+  const { query, annotation } = work.value;
+  const names =
+    query?.info.inspection.columns.filter(({ kind }) => kind !== "unreadable").map(({ name }) => name) ?? [];
   const levels = result.levels.map(({ key, novelty }, level): Choice => ({
     group: key,
     entries: [
@@ -133,15 +159,16 @@ function choices(result: MappingResult, names: readonly string[]): Choice[] {
       { name: `${key}: nearest prototype`, by: { kind: "nearest", level } },
     ],
   }));
-  const mapping = [
-    ...result.conditions.map(({ key }, k): Choice["entries"][number] => ({
-      name: `${key} (condition)`,
-      by: { kind: "condition", key: k },
+  const mapping: Choice["entries"] = [
+    ...result.conditions.map(({ key }, k) => ({
+      name: `${key} (samples)`,
+      by: { kind: "condition" as const, key: k },
     })),
     ...(result.clusters ? [{ name: "cluster", by: { kind: "cluster" } as const }] : []),
+    ...(annotation ? [{ name: `${annotation.title} (yours)`, by: { kind: "annotation" } as const }] : []),
   ];
   const columns: Choice = {
-    group: "Columns of the query",
+    group: "Your cell metadata",
     entries: names.map((name) => ({ name, by: { kind: "column", name } })),
   };
   return [...levels, { group: "Mapping", entries: mapping }, columns].filter(
@@ -149,94 +176,135 @@ function choices(result: MappingResult, names: readonly string[]): Choice[] {
   );
 }
 
-function GeneField() {
-  const { query } = work.value;
-  const load = async (): Promise<void> => {
-    if (!query || query.files.length === 0 || genes.value?.of === query.files) return;
-    const names = await runJob(({ jobs }) => jobs.readGeneNames(query.files));
-    genes.value = { of: query.files, names };
-  };
-  const choose = (event: Event): void => {
-    event.preventDefault();
-    const text = geneText.value.trim();
-    const name = genes.value?.names.find((one) => one.toLowerCase() === text.toLowerCase()) ?? text;
-    if (name !== "") void colourBy({ kind: "gene", name });
-  };
-  return (
-    <form class="stacked" onSubmit={choose}>
-      <label for="gene">or by a gene</label>
-      <div class="row tight">
-        <input
-          id="gene"
-          type="text"
-          list="genes"
-          autoComplete="off"
-          spellcheck={false}
-          placeholder="CD8A"
-          value={geneText}
-          onFocus={load}
-          onInput={(event) => (geneText.value = event.currentTarget.value)}
-        />
-        <button disabled={isBusy.value || geneText.value.trim() === ""}>Show</button>
-      </div>
-      <datalist id="genes">
-        {found.value.map((name) => (
-          <option key={name} value={name} />
-        ))}
-      </datalist>
-    </form>
-  );
-}
+/** From so many groups on they can be searched. */
+const searchedFrom = 13;
+const searched = signal("");
 
-/** The groups, most cells first. Clicking one picks its cells, with Ctrl or Shift shows it alone. */
-function Groups({
-  entries,
-  codes,
-  total,
-}: {
-  readonly entries: readonly { readonly name: string; readonly colour: string; readonly cells: number }[];
-  readonly codes: Int32Array;
-  readonly total: number;
-}) {
-  const { isolated, selection } = work.value.view;
-  const shown = entries
-    .map((entry, code) => ({ ...entry, code }))
-    .filter(({ cells }) => cells > 0)
-    .sort((a, b) => b.cells - a.cells);
-  const isolate = (name: string): void =>
-    changeView("show groups alone", {
-      isolated: isolated.includes(name) ? isolated.filter((one) => one !== name) : [...isolated, name],
-    });
-  const onClick = (event: MouseEvent, name: string, code: number): void => {
-    if (event.ctrlKey || event.metaKey || event.shiftKey) return isolate(name);
-    pick(selection?.how === name ? new Uint32Array(0) : cellsWhere(codes, code), name);
-  };
+/** The groups, most cells first. Clicking one selects its cells, with Ctrl it is shown alone. */
+function GroupList({ groups, total }: { readonly groups: Groups; readonly total: number }) {
+  const { entries, codes } = groups;
+  const { isolated } = work.value.view;
+  const shown = visible.value ? visibleCounts(groups, visible.value) : entries.map(({ cells }) => cells);
+  const text = searched.value.trim().toLowerCase();
+  const isSearched = entries.length >= searchedFrom;
+  const rows = entries
+    .map((entry, code) => ({ ...entry, code, cells: shown[code]! }))
+    .filter(({ name }) => !isSearched || name.toLowerCase().includes(text));
+  const own = rows.filter(({ code }) => entries[code]!.cells > 0).sort((a, b) => b.cells - a.cells);
+  const theirs = rows
+    .filter(({ code, reference }) => entries[code]!.cells === 0 && (reference ?? 0) > 0)
+    .sort((a, b) => b.reference! - a.reference!);
   return (
     <>
-      <ul class="groups">
-        {shown.map(({ name, colour, cells, code }) => (
-          <li key={name}>
-            <button
-              class="group"
-              aria-pressed={selection?.how === name || isolated.includes(name)}
-              data-faded={isolated.length > 0 && !isolated.includes(name) ? "" : undefined}
-              title={`${name}: ${count(cells)} cells, ${percent(cells / total)}. Click to pick them, Ctrl-click to show them alone`}
-              onClick={(event) => onClick(event, name, code)}
-            >
-              <svg viewBox="0 0 10 10" aria-hidden="true">
-                <circle cx="5" cy="5" r="4.5" fill={colour} />
-              </svg>
-              <span class="text">{name}</span>
-              <span class="amount">{count(cells)}</span>
-            </button>
-          </li>
-        ))}
-      </ul>
+      {isSearched && (
+        <input
+          type="search"
+          class="search"
+          aria-label="Search the legend"
+          placeholder={`Search ${entries.length} groups`}
+          value={searched}
+          onInput={(event) => (searched.value = event.currentTarget.value)}
+        />
+      )}
+      <div class="groups">
+        <ul>
+          {own.map(({ name, colour, cells, code }) => (
+            <GroupRow
+              key={name}
+              name={name}
+              colour={colour}
+              amount={count(cells)}
+              title={`${name}: ${count(cells)} cells, ${percent(cells / total)}. Click to select them, Shift-click to add them, Ctrl-click to show them alone`}
+              onClick={(event) => {
+                if (event.ctrlKey || event.metaKey) return isolate(name);
+                const mode = modeOf(event);
+                if (mode === "replace" && work.value.view.selection?.how === name) return clearSelection();
+                select(cellsWhere(codes, code), name, mode);
+              }}
+            />
+          ))}
+        </ul>
+        {theirs.length > 0 && (
+          <>
+            <p class="hint groups-title">Only in the reference</p>
+            <ul>
+              {theirs.map(({ name, colour, reference }) => (
+                <GroupRow
+                  key={name}
+                  name={name}
+                  colour={colour}
+                  amount={count(reference!)}
+                  title={`${name}: no cell of yours, ${count(reference!)} of the reference. Click to see where they lie`}
+                  onClick={() => isolateInReference(name)}
+                />
+              ))}
+            </ul>
+          </>
+        )}
+        {rows.length === 0 && <p class="hint">No group has this in its name.</p>}
+      </div>
       {isolated.length > 0 && (
         <button class="quiet" onClick={() => changeView("show groups alone", { isolated: [] })}>
           Show all groups
         </button>
       )}
     </>
+  );
+}
+
+function visibleCounts({ entries, codes }: Groups, shown: Uint8Array): number[] {
+  const cells = entries.map(() => 0);
+  codes.forEach((code, cell) => {
+    if (shown[cell]) cells[code]!++;
+  });
+  return cells;
+}
+
+function isolate(name: string): void {
+  const { isolated } = work.value.view;
+  changeView("show groups alone", {
+    isolated: isolated.includes(name) ? isolated.filter((one) => one !== name) : [...isolated, name],
+  });
+}
+
+/** Shows where a type that the query lacks lies in the reference. */
+function isolateInReference(name: string): void {
+  const { isolated } = work.value.view;
+  changeView("show a type of the reference", {
+    reference: "coloured",
+    isolated: isolated.length === 1 && isolated[0] === name ? [] : [name],
+  });
+}
+
+function GroupRow({
+  name,
+  colour,
+  amount,
+  title,
+  onClick,
+}: {
+  readonly name: string;
+  readonly colour: string;
+  readonly amount: string;
+  readonly title: string;
+  readonly onClick: (event: MouseEvent) => void;
+}) {
+  const { isolated, selection } = work.value.view;
+  return (
+    <li>
+      <button
+        class="group"
+        aria-pressed={selection?.how === name || isolated.includes(name)}
+        data-faded={isolated.length > 0 && !isolated.includes(name) ? "" : undefined}
+        title={title}
+        onClick={onClick}
+      >
+        <svg viewBox="0 0 10 10" aria-hidden="true">
+          <circle cx="5" cy="5" r="4.5" fill={colour} />
+        </svg>
+        <span class="text">{name}</span>
+        <span class="amount">{amount}</span>
+      </button>
+    </li>
   );
 }

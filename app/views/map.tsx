@@ -1,6 +1,6 @@
 // Map: what will be done with the query, the few options, and the run.
 import { signal } from "@preact/signals";
-import { map } from "../actions.js";
+import { map } from "../mapping.js";
 import { coverageLimits } from "../checks.js";
 import { queryConditions, type QueryConditions } from "../conditions.js";
 import { LossChart } from "../charts/losses.js";
@@ -91,6 +91,13 @@ export function MapView() {
   );
   const isTooFew =
     query.coverage !== null && query.coverage.found / query.coverage.model < coverageLimits.refuse;
+  const hasFile = query.files.length > 0;
+  const hasCounts =
+    query.info.inspection.counts !== null ||
+    fields.value.recoverCounts ||
+    fields.value.roundCounts ||
+    model.summary.model.recon_loss === "mse";
+  const isBlocked = job.value !== null || !hasFile || missing.length > 0 || (isTooFew && !fields.value.force);
   const isMapping = job.value?.verb === "Mapping";
   const start = (event: Event): void => {
     event.preventDefault();
@@ -111,7 +118,7 @@ export function MapView() {
                 <Icon name="warning" />
                 <span>
                   Under half of the model's genes are in the query. A mapping would say little; it is refused
-                  unless you go on all the same.
+                  unless you choose "Ignore failed checks".
                 </span>
               </p>
             )}
@@ -119,21 +126,33 @@ export function MapView() {
               <p class="message warning">
                 <Icon name="warning" />
                 <span>
-                  Choose the column that holds {missing.join(", ")}, or name the sample that all cells are of.
+                  Choose the column that holds the samples ({missing.join(", ")}), or name the sample that all
+                  cells are of.
                 </span>
               </p>
             )}
-            <button
-              class="primary"
-              disabled={job.value !== null || missing.length > 0 || (isTooFew && !fields.value.force)}
-            >
-              Map the cells
-            </button>
+            {!hasFile && <p class="hint">The file of your cells is not open: choose it again above.</p>}
+            <p class="row">
+              {hasCounts || !hasFile ? (
+                <button class="primary" disabled={isBlocked}>
+                  Map the cells
+                </button>
+              ) : (
+                <>
+                  <button class="primary" disabled={isBlocked} onClick={() => set({ recoverCounts: true })}>
+                    Recover the counts and map
+                  </button>
+                  <button disabled={isBlocked} onClick={() => set({ roundCounts: true })}>
+                    Round fractional counts and map
+                  </button>
+                </>
+              )}
+            </p>
           </form>
         </fieldset>
       </section>
       <section class="card" aria-labelledby="onto-title">
-        <h2 id="onto-title">{isMapping ? "Learning the new conditions" : "Onto"}</h2>
+        <h2 id="onto-title">{isMapping ? "Learning new samples" : "Reference model"}</h2>
         {isMapping ? <Live /> : <ModelCard model={model} />}
       </section>
     </div>
@@ -211,13 +230,13 @@ function Options({ cells }: { readonly cells: number }) {
           </select>
         </label>
         <label title="The fastest kernels differ in the last digits between processors">
-          <span>Arithmetic</span>
+          <span>Speed</span>
           <select
             value={simd}
             onChange={(event) => set({ simd: event.currentTarget.value as MapFields["simd"] })}
           >
-            <option value="auto">the fastest of this browser</option>
-            <option value="plain">the same bytes on every machine</option>
+            <option value="auto">fastest</option>
+            <option value="plain">bit-identical everywhere</option>
           </select>
         </label>
         <label>
@@ -245,18 +264,14 @@ function Options({ cells }: { readonly cells: number }) {
         <Box
           checked={recoverCounts}
           onChange={(checked) => set({ recoverCounts: checked })}
-          text="Recover counts from normalised values where that is exact"
+          text="Recover counts from normalised values, where that is exact"
         />
         <Box
           checked={roundCounts}
           onChange={(checked) => set({ roundCounts: checked })}
           text="Round fractional counts (of SoupX, alevin-fry, RSEM, ...)"
         />
-        <Box
-          checked={force}
-          onChange={(checked) => set({ force: checked })}
-          text="Go on where a check would stop"
-        />
+        <Box checked={force} onChange={(checked) => set({ force: checked })} text="Ignore failed checks" />
       </div>
     </details>
   );
@@ -284,10 +299,8 @@ function Live() {
   return (
     <>
       <p class="hint">
-        {progress
-          ? `${progress.stage}${progress.epochs ? `, ${counted(progress.epochs, "epoch")}` : ""}`
-          : "starting"}
-        . Everything of the reference stays as it is; only the embeddings of the new samples are learnt.
+        Learning new samples{progress?.epochs ? `, ${counted(progress.epochs, "epoch")}` : ""}. Everything of
+        the reference stays as it is; only the embeddings of the new samples are learnt.
       </p>
       {losses.length > 1 && <LossChart epochs={losses} planned={progress?.epochs ?? losses.length} />}
       <ul class="notes">

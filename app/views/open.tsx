@@ -1,10 +1,14 @@
 // Open: the query's cells, the reference, and what was found in them.
 import { signal } from "@preact/signals";
-import { openAddress, openExample, openFiles, type Role } from "../actions.js";
+import { earlier, openEarlier } from "../autosave.js";
+import { openExample, openExampleReference } from "../example.js";
+import { openAddress, openFiles, type Role } from "../opening.js";
 import { coverageLimits } from "../checks.js";
 import { droppedFiles, pickFiles } from "../files.js";
 import { Icon } from "../icons.js";
 import { change, job, step, work, type DataFile } from "../state.js";
+import { pageWords } from "../words.js";
+import { QualityCheck } from "./quality.js";
 import { bytesText, count, counted, percent } from "../text.js";
 import { ModelCard } from "./model-card.js";
 
@@ -15,24 +19,35 @@ export function OpenView() {
     <div class="open">
       {isEmpty && (
         <section class="hero">
-          <h2>Map your cells onto a reference atlas, without uploading one of them</h2>
+          <h2>Map your cells onto a reference atlas, without uploading anything</h2>
           <p>
-            Open a query of raw counts and a scPoli model. The page learns your samples, places your cells
-            among the reference's, names their types and says how sure it is, and which cells the reference
-            does not know.
+            Open your cells (raw counts) and a reference model. Cells are placed in the reference and get a
+            type and a confidence; those unlike any reference type are flagged.
           </p>
           <p class="row">
             <button class="primary" onClick={openExample} disabled={job.value !== null}>
-              Open the built-in example
+              See an example, mapped
             </button>
-            <span class="hint">1,876 blood cells of lupus patients: five to train on, three to map</span>
+            <span class="hint">
+              720 blood cells of three lupus patients, on a reference of five others without B cells
+            </span>
+          </p>
+          <p class="row">
+            <button class="quiet link flush" onClick={openExampleReference} disabled={job.value !== null}>
+              or train a reference on the five patients' labelled cells
+            </button>
+            {earlier.value && (
+              <button class="quiet link flush" onClick={openEarlier} disabled={job.value !== null}>
+                Go on with {earlier.value.what} of {earlier.value.saved.toLocaleString()}
+              </button>
+            )}
           </p>
         </section>
       )}
       <div class="columns-2">
         <section class="card" aria-labelledby="query-title">
           <h2 id="query-title">
-            <span class="number">1</span>Query: the cells to be mapped
+            <span class="number">1</span>Your cells (query)
           </h2>
           {query ? <DataCard file={query} role="query" /> : null}
           <DropPlace
@@ -43,7 +58,7 @@ export function OpenView() {
         </section>
         <section class="card" aria-labelledby="reference-title">
           <h2 id="reference-title">
-            <span class="number">2</span>Reference: a model, or cells to train one on
+            <span class="number">2</span>Reference model, or labelled cells to train one on
           </h2>
           {model && <ModelCard model={model} />}
           {reference && !model && <DataCard file={reference} role="reference" />}
@@ -102,6 +117,18 @@ function NextStep() {
   );
 }
 
+const smallTitles: Readonly<Record<Role, string>> = {
+  query: "Open other cells",
+  model: "Open another model",
+  reference: "Add labelled cells",
+};
+/** What a button of a place opens, for those who do not see the place. */
+const contents: Readonly<Record<Role, string>> = {
+  query: "your cells",
+  model: "a model",
+  reference: "labelled cells",
+};
+
 function DropPlace({
   role,
   what,
@@ -123,14 +150,22 @@ function DropPlace({
       onDragOver={(event) => event.preventDefault()}
       onDrop={drop}
     >
-      <p>{isSmall ? `Another: ${what}` : `Drop ${what}`}</p>
+      <p>{isSmall ? smallTitles[role] : `Drop ${what}`}</p>
       <p class="row">
         {!isSmall && <span class="hint">or choose</span>}
-        <button onClick={() => pick(false)} disabled={job.value !== null}>
+        <button
+          onClick={() => pick(false)}
+          disabled={job.value !== null}
+          aria-label={`${role === "model" ? "a zip file" : "a file"} of ${contents[role]}`}
+        >
           <Icon name="file" />
           {role === "model" ? "a zip file" : "a file"}
         </button>
-        <button onClick={() => pick(true)} disabled={job.value !== null}>
+        <button
+          onClick={() => pick(true)}
+          disabled={job.value !== null}
+          aria-label={`a folder of ${contents[role]}`}
+        >
           <Icon name="folder" />a folder
         </button>
       </p>
@@ -147,7 +182,7 @@ function Address() {
   };
   return (
     <form class="row address" onSubmit={open}>
-      <label for="address">or an address on this site</label>
+      <label for="address">or a path on this server</label>
       <input
         id="address"
         type="text"
@@ -187,7 +222,9 @@ export function DataCard({ file, role }: { readonly file: DataFile; readonly rol
         </div>
         <div>
           <dt>Raw counts</dt>
-          <dd class={counts ? "good" : "bad"}>{counts ? `in ${counts}` : "none found"}</dd>
+          <dd class={counts ? "good" : "bad"}>
+            {counts ? (file.files.length > 0 ? `in ${counts}` : "file not open") : "none found"}
+          </dd>
         </div>
         {role === "query" && coverage && (
           <div class="wide">
@@ -203,9 +240,8 @@ export function DataCard({ file, role }: { readonly file: DataFile; readonly rol
           <Icon name="warning" />
           <span>
             No place holds raw counts, which the model needs:{" "}
-            {places.map(({ place, holds }) => `${place}: ${holds}`).join("; ")}. Counts of normalised values
-            may be recovered, fractional counts rounded (options of Train and Map), or open the file with
-            counts.
+            {places.map(({ place, holds }) => pageWords(`${place}: ${holds}`)).join("; ")}. Counts of
+            normalised values may be recovered, fractional counts rounded; or open a file with counts.
           </span>
         </p>
       )}
@@ -227,12 +263,13 @@ export function DataCard({ file, role }: { readonly file: DataFile; readonly rol
       {warnings.map(({ message }) => (
         <p key={message} class="message warning">
           <Icon name="warning" />
-          <span>{message}</span>
+          <span>{pageWords(message)}</span>
         </p>
       ))}
+      {role === "query" && file.files.length > 0 && <QualityCheck file={file} />}
       {role === "reference" ? <ReferenceKeys file={file} /> : <QueryKeys file={file} />}
       <details class="more">
-        <summary>{counted(columns.length, "column")} of obs</summary>
+        <summary>Cell metadata ({counted(columns.length, "column")})</summary>
         <table class="plain">
           <thead>
             <tr>
@@ -283,8 +320,8 @@ function ReferenceKeys({ file }: { readonly file: DataFile }) {
   return (
     <div class="keys">
       <KeyChoice
-        title="Conditions"
-        hint="samples or donors whose differences are to be removed"
+        title="Samples or batches to correct for"
+        hint=""
         candidates={inspection.condition_candidates}
         file={file}
         chosen={file.conditionKeys}
@@ -400,9 +437,7 @@ function QueryKeys({ file }: { readonly file: DataFile }) {
     });
   return (
     <fieldset class="keys">
-      <legend>
-        Conditions of the model <span class="hint">which column of the query holds them</span>
-      </legend>
+      <legend>Match the model's sample column</legend>
       {Object.keys(model.summary.conditions).map((key) => (
         <label key={key} class="choice">
           <span>{key}</span>

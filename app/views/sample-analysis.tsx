@@ -2,11 +2,14 @@
 // they are told apart, and genes that go with them.
 import { queryConditions } from "../conditions.js";
 import { signal, useSignal } from "@preact/signals";
-import { colourBy, guarded, working } from "../actions.js";
+import { guarded, working } from "../job-status.js";
+import { DataTable } from "./data-table.js";
+import { GeneLink } from "./marker-list.js";
 import { SaveChart } from "../charts/save-chart.js";
 import type { MappingResult, SampleAnalysisResult } from "../protocol.js";
 import { isBusy, work } from "../state.js";
-import { count, percent, short } from "../text.js";
+import { count, percent, pValue } from "../text.js";
+import { pageWords } from "../words.js";
 import { SampleScatter } from "./samples.js";
 
 /** The analyses of a result: per condition key, once asked for. */
@@ -40,8 +43,8 @@ export function SampleAnalysisPanel({ result }: { readonly result: MappingResult
   if (result.samples.length === 0)
     return (
       <p class="empty">
-        The conditions of this model are one-hot: it has no embeddings of samples. A model with learnt
-        embeddings (the default) has them.
+        This model encodes samples one-hot: it has no embeddings of them. A model with learnt embeddings (the
+        default) has them.
       </p>
     );
   return (
@@ -194,7 +197,7 @@ function Associations({ analysis }: { readonly analysis: SampleAnalysisResult })
           />
         )}
       </header>
-      <p class="hint">{guidance.reason}</p>
+      <p class="hint">{pageWords(guidance.reason)}</p>
       {covariates.length > 0 && (
         <div class="scroll" tabIndex={0} role="group" aria-label="Associations">
           <table class="matrix">
@@ -226,7 +229,7 @@ function Associations({ analysis }: { readonly analysis: SampleAnalysisResult })
                         key={component}
                         title={
                           cell
-                            ? `P ${short(cell.p)}, corrected ${short(cell.p_adjusted)}, ${cell.samples} samples`
+                            ? `P ${pValue(cell.p)}, corrected ${pValue(cell.p_adjusted)}, ${cell.samples} samples`
                             : "not known"
                         }
                         style={{
@@ -259,7 +262,7 @@ function Classifications({ analysis }: { readonly analysis: SampleAnalysisResult
   if (candidates.length === 0) return null;
   return (
     <section aria-labelledby={`classification-${analysis.map.key}`}>
-      <h3 id={`classification-${analysis.map.key}`}>Telling samples apart</h3>
+      <h3 id={`classification-${analysis.map.key}`}>Predicting sample groups</h3>
       <div class="row">
         <label class="row tight">
           <span>Classify by</span>
@@ -298,7 +301,7 @@ function Classifications({ analysis }: { readonly analysis: SampleAnalysisResult
                   {score.weighted_f1.toFixed(2)} ± {score.weighted_f1_sd.toFixed(2)}
                 </td>
                 <td class="right">{percent(score.accuracy, 0)}</td>
-                <td class="right">{score.p === null ? "–" : short(score.p)}</td>
+                <td class="right">{score.p === null ? "–" : pValue(score.p)}</td>
               </tr>
             ))}
           </tbody>
@@ -319,7 +322,7 @@ function Genes({ analysis: { genes, geneCounts, map } }: { readonly analysis: Sa
   return (
     <section aria-labelledby={`genes-${map.key}`}>
       <header class="row">
-        <h3 id={`genes-${map.key}`}>Genes that go with</h3>
+        <h3 id={`genes-${map.key}`}>Genes correlated with</h3>
         <select
           aria-label="Component"
           value={component.value}
@@ -334,39 +337,23 @@ function Genes({ analysis: { genes, geneCounts, map } }: { readonly analysis: Sa
       </header>
       {counted && (
         <p class="hint">
-          {count(counted.positive)} genes rise with it and {count(counted.negative)} fall (P below 0.01, |r|
-          above 0.3); {count(counted.after_correction)} after correction.
+          {count(counted.positive)} genes positively and {count(counted.negative)} negatively (P below 0.01,
+          |r| above 0.3); {count(counted.after_correction)} after correction.
         </p>
       )}
-      <table class="plain">
-        <thead>
-          <tr>
-            <th>gene</th>
-            <th class="right">r</th>
-            <th class="right">P</th>
-            <th class="right">corrected</th>
-          </tr>
-        </thead>
-        <tbody>
-          {own.slice(0, mostGenes).map((row) => (
-            <tr key={row.gene}>
-              <td>
-                <button
-                  class="quiet link plain-link"
-                  disabled={isBusy.value}
-                  onClick={() => colourBy({ kind: "gene", name: row.gene })}
-                  title="Colour cells and samples by this gene"
-                >
-                  {row.symbol}
-                </button>
-              </td>
-              <td class="right">{row.r.toFixed(2)}</td>
-              <td class="right">{short(row.p)}</td>
-              <td class="right">{short(row.p_adjusted)}</td>
-            </tr>
-          ))}
-        </tbody>
-      </table>
+      <DataTable
+        caption={`Genes correlated with PC${component.value}`}
+        file={`genes-PC${component.value}`}
+        rows={own}
+        keyOf={(row) => row.gene}
+        most={mostGenes}
+        columns={[
+          { name: "gene", value: (row) => row.symbol, show: (row) => <GeneLink symbol={row.symbol} /> },
+          { name: "r", value: (row) => row.r, show: (row) => row.r.toFixed(3) },
+          { name: "P", value: (row) => row.p, show: (row) => pValue(row.p) },
+          { name: "P corr.", value: (row) => row.p_adjusted, show: (row) => pValue(row.p_adjusted) },
+        ]}
+      />
     </section>
   );
 }

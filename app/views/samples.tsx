@@ -1,15 +1,20 @@
 // The samples beside the cells, linked both ways: picked cells colour the samples by how many of them they
 // have, brushed samples pick their cells.
 import { useSignal } from "@preact/signals";
-import { placeLabels } from "scpoli";
+import { placeLabels, type LabelPlace } from "scpoli";
 import { linearTicks, useWidth } from "../charts/axes.js";
 import { SaveChart } from "../charts/save-chart.js";
-import { groupColour } from "../colours.js";
 import type { MappingResult, SampleMap } from "../protocol.js";
-import { coloursOf, geneColouring, SampleLegend, type SampleColouring } from "../sample-colours.js";
+import {
+  coloursOf,
+  geneColouring,
+  sampleColours,
+  SampleLegend,
+  type SampleColouring,
+} from "../sample-colours.js";
 import { work } from "../state.js";
 import { count, percent, short } from "../text.js";
-import { pick } from "./cells.js";
+import { clearSelection, modeOf, select, type SelectionMode } from "../selecting.js";
 
 const height = 236;
 const margin = { top: 10, right: 12, bottom: 34, left: 46 };
@@ -22,7 +27,7 @@ export function SamplesPanel({ result }: { readonly result: MappingResult }) {
     <section class="samples" aria-labelledby="samples-title">
       <header class="row">
         <h3 id="samples-title">
-          Samples <span class="hint">their embeddings; drag to pick some and see their cells</span>
+          Samples <span class="hint">their embeddings; drag to select some and see their cells</span>
         </h3>
         {result.samples.length > 1 && (
           <select
@@ -79,23 +84,21 @@ export function SampleScatter({
   const condition = result.conditions[position]!;
   const rowOf = new Map(names.map((name, row) => [name, row]));
   const colouring = chosen ?? geneColouring(samples, condition);
-  const colours = colouring && coloursOf(colouring);
-  const labels =
-    names.length <= 40
-      ? placeLabels(
-          names.map((_, sample) => [x(xs[sample]!), y(ys[sample]!)]),
-          names,
-          width,
-        )
-      : [];
-  const picked = pickedShares(work.value.view.selection?.cells ?? null, condition, rowOf, names.length);
-  const end = (): void => {
+  const colours = colouring ? coloursOf(colouring) : sampleColours(samples, result, position);
+  const labels = namePlaces(
+    names.map((_, sample) => [x(xs[sample]!), y(ys[sample]!)]),
+    names,
+    condition.names,
+    width,
+  );
+  const shares = selectedShares(work.value.view.selection?.cells ?? null, condition, rowOf, names.length);
+  const end = (event: PointerEvent): void => {
     const box = brush.value;
     brush.value = null;
     if (!box || Math.abs(box[2] - box[0]) + Math.abs(box[3] - box[1]) < 6) return;
     const [left, right] = [Math.min(box[0], box[2]), Math.max(box[0], box[2])];
     const [top, bottom] = [Math.min(box[1], box[3]), Math.max(box[1], box[3])];
-    pickSamples(
+    selectSamples(
       names.filter(
         (_, sample) =>
           x(xs[sample]!) >= left &&
@@ -105,6 +108,7 @@ export function SampleScatter({
       ),
       condition,
       samples.key,
+      modeOf(event),
     );
   };
   const place = (event: PointerEvent): readonly [number, number] => {
@@ -162,33 +166,29 @@ export function SampleScatter({
         </text>
         {names.map((name, sample) => {
           const isQuery = condition.names.includes(name);
-          const share = picked?.[sample] ?? 0;
-          const pickOne = (): void => pickSamples([name], condition, samples.key);
+          const share = shares?.[sample] ?? 0;
+          const selectOne = (event: MouseEvent | KeyboardEvent): void =>
+            selectSamples([name], condition, samples.key, modeOf(event));
           return (
             <g
               key={name}
-              class={`sample ${isQuery ? "query" : "reference"} ${picked && share === 0 ? "faded" : ""}`}
+              class={`sample ${isQuery ? "query" : "reference"} ${shares && share === 0 ? "faded" : ""}`}
               transform={`translate(${x(xs[sample]!)},${y(ys[sample]!)})`}
               {...(isQuery
                 ? {
                     role: "button",
                     tabindex: 0,
-                    onClick: pickOne,
+                    onClick: selectOne,
                     onKeyDown: (event: KeyboardEvent) =>
-                      (event.key === "Enter" || event.key === " ") && (event.preventDefault(), pickOne()),
+                      (event.key === "Enter" || event.key === " ") &&
+                      (event.preventDefault(), selectOne(event)),
                   }
                 : {})}
             >
-              <title>{`${name}\n${isReference[sample] ? "reference" : "query"}${isQuery ? `, ${count(cellsOf(condition, name))} cells here` : ""}${picked && isQuery ? `, ${percent(share)} of them picked` : ""}`}</title>
+              <title>{`${name}\n${isReference[sample] ? "reference" : "query"}${isQuery ? `, ${count(cellsOf(condition, name))} cells here` : ""}${shares && isQuery ? `, ${percent(share)} of them selected` : ""}`}</title>
               <circle
                 r={isQuery ? 5.5 : 4}
-                style={
-                  colours
-                    ? { fill: colours[sample] }
-                    : isQuery
-                      ? { fill: groupColour(condition.names.indexOf(name)) }
-                      : undefined
-                }
+                style={colouring || isQuery ? { fill: colours[sample] } : undefined}
               />
               {labels[sample] && (
                 <text
@@ -200,7 +200,7 @@ export function SampleScatter({
                   {name}
                 </text>
               )}
-              {picked && share > 0 && <circle class="ring" r={7 + 5 * share} />}
+              {shares && share > 0 && <circle class="ring" r={7 + 5 * share} />}
             </g>
           );
         })}
@@ -229,15 +229,50 @@ export function SampleScatter({
               </li>
             </>
           )}
-          {picked && <li>ring: share of its cells that are picked</li>}
+          {shares && <li>ring: share of its cells that are selected</li>}
         </ul>
         <SaveChart
           name={`Samples of ${samples.key}`}
-          plot={(plots) => plots.samplesPlot(samples, [a, b], colouring)}
+          plot={(plots) =>
+            plots.samplesPlot(samples, [a, b], colouring, sampleColours(samples, result, position, "light"))
+          }
         />
       </div>
     </figure>
   );
+}
+
+const mostNamed = 40;
+
+/**
+ * Where names go: inside the axes, those of the query first; of the reference none where there are many.
+ * @param points - in pixels @returns per sample; null where there is no room
+ */
+function namePlaces(
+  points: readonly (readonly [number, number])[],
+  names: readonly string[],
+  own: readonly string[],
+  width: number,
+): (LabelPlace | null)[] {
+  const order = names
+    .map((name, sample) => ({ sample, isOwn: own.includes(name) }))
+    .filter(({ isOwn }) => isOwn || names.length <= mostNamed)
+    .sort((a, b) => Number(b.isOwn) - Number(a.isOwn));
+  const places = new Array<LabelPlace | null>(names.length).fill(null);
+  // every sample is in the way of a name, named or not
+  const others = names.flatMap((_, sample) => (order.some((one) => one.sample === sample) ? [] : [sample]));
+  const all = [...order.map(({ sample }) => sample), ...others];
+  const shifted = all.map((sample) => [points[sample]![0] - margin.left, points[sample]![1]] as const);
+  const inner = width - margin.left - margin.right;
+  placeLabels(
+    shifted,
+    all.map((sample) => names[sample]!),
+    inner,
+  ).forEach((place, i) => {
+    const y = points[all[i]!]![1] + (place?.dy ?? 0);
+    if (i < order.length && place && y > margin.top && y < height - margin.bottom) places[all[i]!] = place;
+  });
+  return places;
 }
 
 type Condition = MappingResult["conditions"][number];
@@ -247,20 +282,26 @@ function cellsOf({ names, codes }: Condition, name: string): number {
   return codes.reduce((sum, own) => sum + (own === code ? 1 : 0), 0);
 }
 
-function pickSamples(names: readonly string[], condition: Condition, key: string): void {
+function selectSamples(
+  names: readonly string[],
+  condition: Condition,
+  key: string,
+  mode: SelectionMode,
+): void {
   const wanted = condition.names.map((name) => names.includes(name));
-  if (!wanted.includes(true)) return pick(new Uint32Array(0), "");
+  if (!wanted.includes(true)) return mode === "replace" ? clearSelection() : undefined;
   const cells: number[] = [];
   condition.codes.forEach((code, cell) => wanted[code] && cells.push(cell));
   const own = condition.names.filter((_, code) => wanted[code]);
-  pick(
+  select(
     Uint32Array.from(cells),
     `${key} ${own.slice(0, 3).join(", ")}${own.length > 3 ? ` and ${own.length - 3} more` : ""}`,
+    mode,
   );
 }
 
-/** Of each sample the share of its query cells that are picked; null where none are. */
-function pickedShares(
+/** Of each sample the share of its query cells that are selected; null where none are. */
+function selectedShares(
   cells: Uint32Array | null,
   { codes, names }: Condition,
   rowOf: ReadonlyMap<string, number>,

@@ -1,57 +1,94 @@
-// The cells that are picked: how many, what they are called, where they come from, and a name for them.
-import { addToModel, nameCells } from "../actions.js";
+// The cells that are selected: how many, what they are called, where they come from, their marker genes, and a
+// label for them.
+import { useState } from "preact/hooks";
+import { addToModel, nameCells } from "../mapping.js";
+import { annotate } from "../annotation.js";
+import { predictedCodes, unknownName } from "../coloring.js";
 import { Icon } from "../icons.js";
 import type { MappingResult } from "../protocol.js";
+import { clearSelection } from "../selecting.js";
 import { isBusy, unknown, work } from "../state.js";
 import { count, counted, percent } from "../text.js";
-import { useState } from "preact/hooks";
-import { pick } from "./cells.js";
+import { SelectionMarkers } from "./marker-list.js";
 
-/** @param canName - whether a name may be given here */
-export function SelectionPanel({
-  result,
-  canName,
-}: {
-  readonly result: MappingResult;
-  readonly canName: boolean;
-}) {
+export function SelectionPanel({ result }: { readonly result: MappingResult }) {
   const { selection, level } = work.value.view;
   if (!selection) return null;
   const { cells, how } = selection;
   const own = result.levels[level];
-  const flagged = unknown.value[level];
-  const unknownCount = flagged ? cells.reduce((sum, cell) => sum + flagged[cell]!, 0) : 0;
   return (
     <section class="selection" aria-labelledby="selection-title">
       <header class="row">
         <h3 id="selection-title">
-          {counted(cells.length, "cell")} picked{" "}
+          {counted(cells.length, "cell")} selected{" "}
           <span class="hint">
             {how}, {percent(cells.length / result.cells)} of the query
           </span>
         </h3>
         <button
           class="quiet icon"
-          aria-label="Pick none"
-          title="Pick none (Escape)"
-          onClick={() => pick(new Uint32Array(0), "")}
+          aria-label="Clear selection"
+          title="Clear selection (Escape)"
+          onClick={clearSelection}
         >
           <Icon name="close" />
         </button>
       </header>
       <div class="columns-2 tight">
-        {own && <Composition title={own.key} codes={own.predicted} names={own.types} cells={cells} />}
+        {own && (
+          <Composition
+            title={own.key}
+            codes={predictedCodes(own, unknown.value[level])}
+            names={[...own.types, unknownName]}
+            cells={cells}
+          />
+        )}
         {result.conditions.map(({ key, codes, names }) => (
           <Composition key={key} title={key} codes={codes} names={names} cells={cells} />
         ))}
       </div>
-      {unknownCount > 0 && <p class="hint">{count(unknownCount)} of them unknown.</p>}
-      {canName && <Naming level={own?.key} cells={{ rows: cells }} />}
+      <SelectionMarkers cells={cells} how={how} />
+      <LabelForm cells={cells} />
+      <Naming level={own?.key} cells={{ rows: cells }} />
     </section>
   );
 }
 
-/** Gives chosen cells a name of their own in the model. */
+/** A label of the user's own; the model stays as it is. */
+export function LabelForm({ cells }: { readonly cells: Uint32Array }) {
+  const [name, setName] = useState("");
+  const submit = (event: Event): void => {
+    event.preventDefault();
+    if (name.trim() === "") return;
+    annotate(cells, name.trim());
+    setName("");
+  };
+  return (
+    <form class="row tight naming" onSubmit={submit}>
+      <input
+        type="text"
+        aria-label="Label for these cells"
+        placeholder="label for these cells"
+        list="labels"
+        value={name}
+        onInput={(event) => setName(event.currentTarget.value)}
+      />
+      <button
+        disabled={name.trim() === ""}
+        title="Labels these cells in a column of your own; the model and its predictions stay as they are"
+      >
+        Label
+      </button>
+      <datalist id="labels">
+        {work.value.annotation?.names.map((one) => (
+          <option key={one} value={one} />
+        ))}
+      </datalist>
+    </form>
+  );
+}
+
+/** Makes chosen cells a cell type of the model. */
 export function Naming({
   level,
   cells,
@@ -68,19 +105,27 @@ export function Naming({
     <form class="row tight naming" onSubmit={submit}>
       <input
         type="text"
-        aria-label="Name of a new cell type for these cells"
-        placeholder="name as a new cell type"
+        aria-label="Name of a new cell type of the model"
+        placeholder="or: new cell type of the model"
         value={name}
         onInput={(event) => setName(event.currentTarget.value)}
       />
       <button
-        disabled={isBusy.value || name.trim() === ""}
-        title="The mean of these cells becomes a prototype of the model, and all cells are labelled anew"
+        disabled={isBusy.value || name.trim() === "" || !hasCounts()}
+        title={
+          hasCounts()
+            ? "The mean of these cells becomes a prototype of the model, and all cells are labelled anew"
+            : "Needs the file of your cells: choose it again"
+        }
       >
-        Name
+        Add type
       </button>
     </form>
   );
+}
+
+function hasCounts(): boolean {
+  return (work.value.query?.files.length ?? 0) > 0;
 }
 
 /** Takes the mapped model, with its new samples and names, for the queries to come. */
@@ -115,7 +160,7 @@ function Composition({
       <h4>{title}</h4>
       <ul>
         {rows.slice(0, mostRows).map(([code, n]) => (
-          <li key={code}>
+          <li key={code} title={`${names[code] ?? "missing"}: ${count(n)} cells`}>
             <span class="text">{names[code] ?? "missing"}</span>
             <meter
               min={0}

@@ -1,13 +1,17 @@
 // Train: the options with the paper's defaults, and the run as it goes on.
 import { signal } from "@preact/signals";
-import { continueTraining, discardTraining, finishTraining, pauseTraining, train } from "../actions.js";
+import { continueTraining, discardTraining, finishTraining, pauseTraining, train } from "../training.js";
 import { LossChart } from "../charts/losses.js";
 import { Icon } from "../icons.js";
 import type { TrainRequest } from "../protocol.js";
 import { referenceConditions } from "../conditions.js";
-import { job, step, work, type DataFile } from "../state.js";
+import { download } from "../files.js";
+import { guarded } from "../job-status.js";
+import { saveModel } from "../saving.js";
+import { isUnsaved, job, step, work, type DataFile } from "../state.js";
 import { count, duration } from "../text.js";
 import { DataCard } from "./open.js";
+import { stageName } from "./job-bar.js";
 import { ModelCard } from "./model-card.js";
 
 /** Texts of the fields; empty: the default. */
@@ -129,10 +133,22 @@ function request(file: DataFile): TrainRequest {
   };
 }
 
+/** The model that was trained here, whatever was mapped onto another one before. */
+const saveTrained = (): Promise<void> =>
+  guarded("The model could not be saved", async () => {
+    const { file, name } = await saveModel("reference");
+    download(file, name);
+    isUnsaved.value = false;
+  });
+
 export function TrainView() {
   const { reference, model } = work.value;
   if (!reference) return <p class="empty">Open labelled cells on the page Open first.</p>;
   const hasConditions = referenceConditions(reference).conditionKeys.length > 0;
+  const hasCounts =
+    reference.info.inspection.counts !== null ||
+    ["recoverCounts", "roundCounts"].some((name) => value(name) === "on") ||
+    value("reconLoss") === "mse";
   const isTraining = job.value?.verb === "Training";
   const isTrained = model?.origin === "trained here" && !isTraining;
   const start = (event: Event): void => {
@@ -156,22 +172,27 @@ export function TrainView() {
               <OptionFields options={trainingOptions} />
               <Switches />
             </details>
-            <p class="hint">
-              Empty fields take the defaults of the paper and of scArches; where ours differ,
-              docs/explanation/differences.md tells why.
-            </p>
-            <button class="primary" disabled={job.value !== null || !hasConditions}>
+            <p class="hint">Empty fields take the defaults, which suit most data.</p>
+            <button class="primary" disabled={job.value !== null || !hasConditions || !hasCounts}>
               Train on {count(reference.info.inspection.cells)} cells
             </button>
+            {!hasCounts && (
+              <p class="hint">
+                No place holds raw counts: choose "Recover counts" or "Round fractional counts" in the
+                options, or open a file with counts.
+              </p>
+            )}
             {!hasConditions && (
-              <p class="hint">Choose a column of conditions, or name the sample that all cells are of.</p>
+              <p class="hint">
+                Choose the column of samples or batches, or name the sample that all cells are of.
+              </p>
             )}
           </form>
         </fieldset>
       </section>
       <section class="card live" aria-labelledby="live-title">
         <h2 id="live-title">
-          {isTraining ? "Training" : isTrained ? "The trained model" : "What will be seen here"}
+          {isTraining ? "Training" : isTrained ? "The trained model" : "Training progress"}
         </h2>
         {isTraining ? (
           <Live />
@@ -182,7 +203,7 @@ export function TrainView() {
               <button class="primary" disabled={!work.value.query} onClick={() => (step.value = "map")}>
                 Map the query
               </button>
-              <button onClick={() => (step.value = "save")}>Save the model</button>
+              <button onClick={saveTrained}>Save the model</button>
             </p>
           </>
         ) : (
@@ -242,7 +263,7 @@ function Choices() {
         </select>
       </label>
       <label>
-        <span>Conditions enter as</span>
+        <span>Sample encoding</span>
         <select
           value={value("conditionEncoding")}
           onChange={(event) => setField("conditionEncoding", event.currentTarget.value)}
@@ -252,10 +273,10 @@ function Choices() {
         </select>
       </label>
       <label title="The fastest kernels differ in the last digits between processors">
-        <span>Arithmetic</span>
+        <span>Speed</span>
         <select value={value("simd")} onChange={(event) => setField("simd", event.currentTarget.value)}>
-          <option value="">the fastest of this browser</option>
-          <option value="plain">the same bytes on every machine</option>
+          <option value="">fastest</option>
+          <option value="plain">bit-identical everywhere</option>
         </select>
       </label>
     </div>
@@ -276,9 +297,9 @@ function Switches() {
   return (
     <div class="switches">
       {box("earlyStopping", "Train all epochs, without early stopping", "off")}
-      {box("recoverCounts", "Recover counts from normalised values where that is exact", "on")}
+      {box("recoverCounts", "Recover counts from normalised values, where that is exact", "on")}
       {box("roundCounts", "Round fractional counts (of SoupX, alevin-fry, RSEM, ...)", "on")}
-      {box("force", "Go on where a check would stop", "on")}
+      {box("force", "Ignore failed checks", "on")}
     </div>
   );
 }
@@ -292,15 +313,7 @@ function Live() {
       <dl class="facts live-numbers">
         <div>
           <dt>Stage</dt>
-          <dd>
-            {isPaused
-              ? "paused"
-              : status === "pausing"
-                ? "pausing"
-                : status === "finishing"
-                  ? "ending with this epoch"
-                  : (progress?.stage ?? "starting")}
-          </dd>
+          <dd>{stageName(job.value!)}</dd>
         </div>
         <div>
           <dt>Epoch</dt>
@@ -338,7 +351,12 @@ function Live() {
           <Icon name="stop" />
           Stop and keep the model
         </button>
-        <button class="quiet danger" onClick={discardTraining}>
+        <button
+          class="quiet danger"
+          onClick={() =>
+            confirm("Throw away this training? What it has learnt is lost.") && discardTraining()
+          }
+        >
           Discard
         </button>
       </p>

@@ -6,7 +6,8 @@ import { SaveChart } from "../charts/save-chart.js";
 import type { Limit, MappingResult } from "../protocol.js";
 import { changeView, endGesture, unknown, work } from "../state.js";
 import { count, percent } from "../text.js";
-import { cellsWhere, pick } from "./cells.js";
+import { pageWords } from "../words.js";
+import { cellsWhere, select } from "../selecting.js";
 
 const bins = 50;
 const height = 138;
@@ -60,12 +61,12 @@ export function NoveltyPanel({ result }: { readonly result: MappingResult }) {
         <button
           class="quiet link"
           disabled={flagged === 0}
-          onClick={() => pick(cellsWhere(unknownCells, 1), "unknown")}
+          onClick={() => select(cellsWhere(unknownCells, 1), "unknown")}
         >
           {count(flagged)} unknown ({percent(flagged / result.cells)})
         </button>
       </header>
-      {level.notFlagged && <p class="hint">No cell is flagged by default; {level.notFlagged}.</p>}
+      {level.notFlagged && <p class="hint">No cell is flagged by default; {pageWords(level.notFlagged)}.</p>}
       <figure class="chart" ref={ref}>
         <svg
           class="histogram"
@@ -74,6 +75,7 @@ export function NoveltyPanel({ result }: { readonly result: MappingResult }) {
           role="img"
           aria-label={`Histogram of the ${what} of ${count(result.cells)} cells; ${count(flagged)} above the threshold ${threshold ?? "none"}`}
           onPointerDown={(event) => {
+            event.preventDefault(); // no text is selected by the drag
             event.currentTarget.setPointerCapture(event.pointerId);
             drag(event);
           }}
@@ -122,7 +124,13 @@ export function NoveltyPanel({ result }: { readonly result: MappingResult }) {
         </svg>
       </figure>
       <div class="chart-foot">
-        <span class="hint">{flagged > 0 ? "red: unknown" : ""}</span>
+        <span class="hint">
+          {flagged > 0 && (
+            <>
+              <span class="unknown-key" aria-hidden="true" /> unknown
+            </>
+          )}
+        </span>
         <SaveChart
           name={`${what} of ${level.key}`}
           plot={(plots) =>

@@ -1,6 +1,7 @@
 // The verdict on the mapping: a traffic light, in words too, with the numbers that speak for it.
 import type { MappingResult } from "../protocol.js";
 import { verdict } from "../state.js";
+import { pageWords } from "../words.js";
 
 const titles = {
   green: "The query fits the reference",
@@ -22,11 +23,11 @@ export function VerdictPanel({ result }: { readonly result: MappingResult }) {
         {[...reasons]
           .sort((a, b) => order[a.light] - order[b.light])
           .map((reason) => (
-            <li key={reason.text}>
+            <li key={pageWords(reason.text)}>
               <Light light={reason.light} />
               <span>
                 <span class="unseen">{words[reason.light]}: </span>
-                {reason.text}
+                {pageWords(reason.text)}
               </span>
             </li>
           ))}

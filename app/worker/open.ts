@@ -5,6 +5,7 @@ import type {
   CellColumn,
   Coverage,
   DataInfo,
+  GeneName,
   Listener,
   LocalFile,
   ModelInfo,
@@ -97,33 +98,38 @@ export async function readCellNames(files: readonly LocalFile[]): Promise<readon
 }
 
 /** Names of the genes, and their symbols where a column of var has them. */
-export async function readGeneNames(files: readonly LocalFile[]): Promise<readonly string[]> {
+export async function readGeneNames(files: readonly LocalFile[]): Promise<readonly GeneName[]> {
   const data = await openData(files);
   try {
-    const { cellxgene } = await inspect(data);
-    const symbols = cellxgene?.gene_symbols;
-    if (symbols) {
-      const column = plainColumn(await data.var.column(symbols));
-      if (column.kind === "groups")
-        return Array.from(column.codes, (code) => column.names[code] ?? "").filter((name) => name !== "");
-    }
-    return await data.var.index();
+    const names = await data.var.index();
+    const column = ["feature_name", "gene_symbols", "gene_symbol", "gene_name", "gene_names"].find((name) =>
+      data.var.columnNames.includes(name),
+    );
+    const symbols = column === undefined ? null : plainColumn(await data.var.column(column));
+    return names.map((name, gene) => ({
+      name,
+      symbol: symbols?.kind === "groups" ? (symbols.names[symbols.codes[gene]!] ?? name) : name,
+    }));
   } finally {
     data.close();
   }
 }
 
-export async function readGene(
+/** Expression of genes in all cells, in one pass through the file. */
+export async function readGenes(
   files: readonly LocalFile[],
-  gene: string,
+  genes: readonly string[],
   listener: Listener,
-): Promise<Float32Array> {
+): Promise<Float32Array[]> {
   const data = await openData(files);
   try {
-    const [values] = await readExpression(data, [gene], {
+    const values = await readExpression(data, genes, {
       onProgress: (done, total) => listener.progress({ stage: "reading", done, total }),
     });
-    return transfer(values!, [values!.buffer]);
+    return transfer(
+      values,
+      values.map(({ buffer }) => buffer),
+    );
   } finally {
     data.close();
   }
@@ -136,7 +142,7 @@ export async function readGeneMeans(
   keys: readonly string[],
   listener: Listener,
 ): Promise<SampleMeans> {
-  const values = await readGene(files, gene, listener);
+  const [values] = await readGenes(files, [gene], listener);
   const data = await openData(files);
   try {
     const means = keys.map(async (key) => {
@@ -144,7 +150,7 @@ export async function readGeneMeans(
       return [
         key,
         Array.from(
-          meansBySample(values, codes, names.length),
+          meansBySample(values!, codes, names.length),
           (mean, sample) => [names[sample]!, mean] as const,
         ).filter(([, mean]) => Number.isFinite(mean)),
       ] as const;

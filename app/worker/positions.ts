@@ -19,7 +19,7 @@ export function placeCells(mapping: Mapping<ScPoli>): Places {
     return {
       positions: mapping.umap,
       projection: "UMAP",
-      reference: { positions: umap.slice(), levels },
+      reference: { positions: umap.slice(), levels, conditions: referenceConditions(mapping) },
       prototypes: medians(umap, levels, mapping),
     };
   }
@@ -33,6 +33,20 @@ export function placeCells(mapping: Mapping<ScPoli>): Places {
     y: places[2 * row + 1]!,
   }));
   return { positions: project(mapping.latent), projection: "PCA", reference: null, prototypes };
+}
+
+function referenceConditions(mapping: Mapping<ScPoli>): NonNullable<ReferenceCells["conditions"]> {
+  const { json, tensors } = mapping.model.stored;
+  const table = tensors.get("landmarks.conditions")!.data;
+  const keys = json.condition_keys;
+  return keys.map((key, k) => ({
+    key,
+    names: json.conditions[k]!,
+    codes: Int32Array.from(
+      { length: table.length / keys.length },
+      (_, cell) => table[cell * keys.length + k]!,
+    ),
+  }));
 }
 
 function levelOf(mapping: Mapping<ScPoli>, row: number): string | null {

@@ -76,7 +76,7 @@ export async function scoreMapping(
 }
 
 /** @returns the path of the copy in this worker's file system */
-async function annotated(
+export async function annotated(
   queryFiles: readonly LocalFile[],
   additions: Additions,
   stem: string,

@@ -1,0 +1,142 @@
+// Answers that a user asked for: marker genes of groups and of selections, and groups of samples compared. The
+// library works them out in a worker; they are kept until what they are about changes.
+import { signal } from "@preact/signals";
+import type { Comparison } from "scpoli";
+import { predictedCodes, unknownName } from "./coloring.js";
+import { guarded, working } from "./job-status.js";
+import { runJob } from "./jobs.js";
+import type { MappingResult, MarkerRequest, MarkerRow } from "./protocol.js";
+import { withFiles } from "./reading.js";
+import { currentAdditions } from "./saving.js";
+import { unknown, work, type Selection } from "./state.js";
+import type { CompareRequest } from "./worker/answers.js";
+
+/** Marker genes, and the codes of the cells that they are of. */
+export interface MarkerAnswer {
+  readonly title: string;
+  readonly codes: ArrayLike<number>;
+  readonly rows: readonly MarkerRow[];
+}
+
+/** Groups of cells that markers can be found of. */
+export interface MarkerGroups {
+  readonly title: string;
+  readonly codes: Int32Array;
+  readonly names: readonly string[];
+}
+
+const shownMarkers = 50;
+
+/** Of the groups that were asked for last, and of the clusters. */
+export const groupMarkers = signal<MarkerAnswer | null>(null);
+export const clusterMarkers = signal<MarkerAnswer | null>(null);
+export const selectionMarkers = signal<MarkerAnswer | null>(null);
+export const comparison = signal<{
+  readonly of: object;
+  readonly request: CompareRequest;
+  readonly result: Comparison;
+} | null>(null);
+
+/** Two selections that are compared; b: all other cells where there is none */
+export const compared = signal<{ readonly a: Selection | null; readonly b: Selection | null }>({
+  a: null,
+  b: null,
+});
+export const selectionsCompared = signal<MarkerAnswer | null>(null);
+
+export function clusterGroups({ clusters }: MappingResult): MarkerGroups | null {
+  return (
+    clusters && {
+      title: "cluster",
+      codes: clusters.codes,
+      names: clusters.numbers.map((number) => String(number)),
+    }
+  );
+}
+
+/** The predicted types, with the unknown cells as a group of their own. */
+export function typeGroups({ levels }: MappingResult, at: number): MarkerGroups | null {
+  const level = levels[at];
+  return (
+    (level && {
+      title: level.key,
+      codes: predictedCodes(level, unknown.value[at]),
+      names: [...level.types, unknownName],
+    }) ??
+    null
+  );
+}
+
+async function ask(request: MarkerRequest): Promise<readonly MarkerRow[]> {
+  return withFiles(work.value.query, (files) =>
+    working("Finding marker genes", ({ jobs, listener }) => jobs.markerGenes(files, request, listener)),
+  );
+}
+
+export async function findGroupMarkers({ title, codes, names }: MarkerGroups): Promise<void> {
+  await guarded("Marker genes could not be found", async () => {
+    groupMarkers.value = { title, codes, rows: await ask({ codes, names, top: shownMarkers }) };
+  });
+}
+
+let clustersAsked: object | null = null;
+
+/**
+ * Marker genes of the clusters, without being asked for, so that they are there when one looks at a cluster.
+ * The page goes on meanwhile.
+ */
+export async function findClusterMarkers(result: MappingResult): Promise<void> {
+  const groups = clusterGroups(result);
+  const { query } = work.value;
+  if (!groups || !query || query.files.length === 0 || clustersAsked === groups.codes) return;
+  clustersAsked = groups.codes;
+  const { title, codes, names } = groups;
+  await guarded("Marker genes of the clusters could not be found", async () => {
+    const rows = await runJob(({ jobs, listener }) =>
+      jobs.markerGenes(query.files, { codes, names, top: shownMarkers }, listener),
+    );
+    clusterMarkers.value = { title, codes, rows };
+  });
+}
+
+export async function findSelectionMarkers(cells: Uint32Array, how: string): Promise<void> {
+  const { result } = work.value;
+  if (!result) return;
+  await guarded("Marker genes could not be found", async () => {
+    const codes = new Int32Array(result.cells).fill(-1);
+    for (const cell of cells) codes[cell] = 0;
+    const rows = await ask({ codes, names: ["selection"], top: shownMarkers });
+    selectionMarkers.value = { title: how, codes: cells, rows };
+  });
+}
+
+export async function compareSelections(): Promise<void> {
+  const { result } = work.value;
+  const { a, b } = compared.value;
+  if (!result || !a) return;
+  await guarded("The selections could not be compared", async () => {
+    const codes = new Int32Array(result.cells).fill(-1);
+    for (const cell of b?.cells ?? []) codes[cell] = 1;
+    for (const cell of a.cells) codes[cell] = 0;
+    const rows = await ask({
+      codes,
+      names: b ? ["A", "B"] : ["A"],
+      ...(b && { only: ["A"], against: "B" }),
+      top: 200,
+    });
+    selectionsCompared.value = { title: `${a.how} against ${b?.how ?? "all other cells"}`, codes, rows };
+  });
+}
+
+export async function compareGroups(request: CompareRequest): Promise<void> {
+  const { result } = work.value;
+  if (!result) return;
+  await guarded("The groups could not be compared", async () => {
+    const answer = await withFiles(work.value.query, (files) =>
+      working("Comparing samples", ({ jobs, listener }) =>
+        jobs.compareGroups(files, currentAdditions(result), request, listener),
+      ),
+    );
+    comparison.value = { of: result, request, result: answer };
+  });
+}

@@ -1,0 +1,213 @@
+// Autosave: the work is kept in the browser's own storage, so that a reload or a crash loses nothing. Each tab
+// has a record of its own; the newest others are offered when the page is opened anew.
+import { effect, signal } from "@preact/signals";
+import { readColumnOrGene, readGenes } from "./reading.js";
+import { reopenedView } from "./session.js";
+import {
+  announcement,
+  changeView,
+  isUnsaved,
+  job,
+  nothing,
+  replaceWork,
+  step,
+  tell,
+  work,
+  type Step,
+  type Work,
+} from "./state.js";
+
+const database = "scpoli";
+/** Larger files are not copied into the browser's storage: they are chosen again. */
+const mostKept = 600 * 2 ** 20;
+const mostRecords = 2;
+const waitMs = 700;
+
+/** What is large, each written only when it has changed. */
+const parts = ["query", "reference", "model", "result", "annotation"] as const;
+type Part = (typeof parts)[number];
+
+interface WorkRecord {
+  readonly tab: string;
+  readonly saved: Date;
+  readonly step: Step;
+  readonly isUnsaved: boolean;
+  /** what it is, in words */
+  readonly what: string;
+  readonly rest: Omit<Work, Part>;
+}
+
+/** Work of an earlier visit that can be gone on with. */
+export const earlier = signal<WorkRecord | null>(null);
+/** When the work was kept last. */
+export const kept = signal<Date | null>(null);
+
+/** The same through reloads of this tab, another in every other tab. */
+function tabId(): string {
+  const key = "scpoli-tab";
+  const own = sessionStorage.getItem(key) ?? crypto.randomUUID();
+  sessionStorage.setItem(key, own);
+  return own;
+}
+
+function open(): Promise<IDBDatabase> {
+  return new Promise((resolve, reject) => {
+    const request = indexedDB.open(database, 1);
+    request.addEventListener("upgradeneeded", () => {
+      request.result.createObjectStore("records", { keyPath: "tab" });
+      request.result.createObjectStore("parts");
+    });
+    request.addEventListener("success", () => resolve(request.result));
+    request.addEventListener("error", () => reject(request.error!));
+  });
+}
+
+type Stores = Readonly<Record<"records" | "parts", IDBObjectStore>>;
+
+/** One transaction over both stores. */
+async function ask<T>(
+  mode: IDBTransactionMode,
+  use: (stores: Stores) => readonly IDBRequest<T>[],
+): Promise<T[]> {
+  const opened = await open();
+  try {
+    return await new Promise((resolve, reject) => {
+      const transaction = opened.transaction(["records", "parts"], mode);
+      const requests = use({
+        records: transaction.objectStore("records"),
+        parts: transaction.objectStore("parts"),
+      });
+      transaction.addEventListener("complete", () => resolve(requests.map(({ result }) => result)));
+      transaction.addEventListener("error", () => reject(transaction.error!));
+      transaction.addEventListener("abort", () => reject(transaction.error!));
+    });
+  } finally {
+    opened.close();
+  }
+}
+
+const keyOf = (tab: string, part: Part): string => `${tab} ${part}`;
+
+async function allRecords(): Promise<WorkRecord[]> {
+  const [records] = await ask("readonly", (stores) => [stores.records.getAll()]);
+  return (records as WorkRecord[]).toSorted((a, b) => Number(b.saved) - Number(a.saved));
+}
+
+async function readWork({ tab, rest }: WorkRecord): Promise<Work> {
+  const values = await ask("readonly", (stores) => parts.map((part) => stores.parts.get(keyOf(tab, part))));
+  return { ...nothing, ...rest, ...Object.fromEntries(parts.map((part, i) => [part, values[i] ?? null])) };
+}
+
+async function forget(tab: string): Promise<void> {
+  await ask<undefined>("readwrite", (stores) => [
+    stores.records.delete(tab),
+    ...parts.map((part) => stores.parts.delete(keyOf(tab, part))),
+  ]);
+}
+
+/** Without files that are too large for the browser's storage. */
+function small(now: Work): Work {
+  const bytes = (files: readonly { readonly file: File }[]): number =>
+    files.reduce((sum, { file }) => sum + file.size, 0);
+  const { query, reference } = now;
+  return {
+    ...now,
+    query: query && bytes(query.files) > mostKept ? { ...query, files: [] } : query,
+    reference: reference && bytes(reference.files) > mostKept ? null : reference,
+  };
+}
+
+/** Brings back what this tab had before it was reloaded, and from then on keeps the work. */
+export async function startAutosave(): Promise<void> {
+  let tab: string;
+  try {
+    tab = tabId();
+    const records = await allRecords();
+    const own = records.find((record) => record.tab === tab);
+    const { query, model, reference } = work.peek();
+    if (own && !query && !model && !reference) restore(own, await readWork(own));
+    const newest = records.find((record) => record.tab !== tab);
+    if (newest && !own) earlier.value = newest;
+  } catch {
+    return; // private windows of some browsers keep nothing
+  }
+  let waiting: ReturnType<typeof setTimeout> | undefined;
+  effect(() => {
+    const [now, at, hasUnsaved] = [work.value, step.value, isUnsaved.value];
+    clearTimeout(waiting);
+    waiting = setTimeout(() => void keep(tab, now, at, hasUnsaved), waitMs);
+  });
+}
+
+let last: Partial<Work> = {};
+
+async function keep(tab: string, now: Work, at: Step, hasUnsaved: boolean): Promise<void> {
+  try {
+    if (!now.query && !now.reference && !now.model) {
+      last = {};
+      return await forget(tab);
+    }
+    const shown = small(now);
+    const { query: _, reference: __, model: ___, result: ____, annotation: _____, ...rest } = shown;
+    const record: WorkRecord = {
+      tab,
+      saved: new Date(),
+      step: at,
+      isUnsaved: hasUnsaved,
+      what: describe(now),
+      rest,
+    };
+    await ask<IDBValidKey>("readwrite", (stores) => [
+      stores.records.put(record),
+      ...parts
+        .filter((part) => last[part] !== now[part])
+        .map((part) => stores.parts.put(shown[part], keyOf(tab, part))),
+    ]);
+    last = now;
+    kept.value = record.saved;
+    for (const old of (await allRecords()).slice(mostRecords)) await forget(old.tab);
+  } catch {
+    kept.value = null; // the storage is full or forbidden: leaving the page asks first
+  }
+}
+
+const describe = ({ query, model }: Work): string =>
+  [query && `${query.info.name}, ${query.info.inspection.cells.toLocaleString("en-US")} cells`, model?.name]
+    .filter(Boolean)
+    .join(" on ");
+
+function restore({ step: at, isUnsaved: wasUnsaved }: WorkRecord, before: Work): void {
+  const { colourBy, genes, filters } = before.view;
+  replaceWork({ ...before, view: reopenedView(before) });
+  isUnsaved.value = wasUnsaved;
+  step.value = at;
+  announcement.value = "Your work is back.";
+  void (async () => {
+    if (!before.query || before.query.files.length === 0 || job.value) return;
+    const isThere = await Promise.all(filters.map(({ by }) => readColumnOrGene(by)));
+    if (await readColumnOrGene(colourBy))
+      work.value = { ...work.value, view: { ...work.value.view, colourBy } };
+    if (genes.length > 0 && (await readGenes(genes))) changeView("look at genes", { genes });
+    if (filters.length > 0) changeView("filter the cells", { filters: filters.filter((_, i) => isThere[i]) });
+  })();
+}
+
+/** Goes on with the work of an earlier visit. */
+export async function openEarlier(): Promise<void> {
+  const wanted = earlier.value;
+  earlier.value = null;
+  if (!wanted) return;
+  try {
+    restore(wanted, await readWork(wanted));
+  } catch (error) {
+    tell("error", "The earlier work could not be opened", String(error));
+  }
+}
+
+/** Forgets everything, here and in the browser's storage. */
+export function startAfresh(): void {
+  replaceWork(nothing);
+  isUnsaved.value = false;
+  step.value = "open";
+  earlier.value = null;
+}

@@ -1,0 +1,196 @@
+// Opening: cells, models, saved sessions and the example; what was dropped is opened as what it is.
+import { coverageLimits } from "./checks.js";
+import { proposedSample } from "./conditions.js";
+import { kindOf } from "./files.js";
+import { guarded, working } from "./job-status.js";
+import type { LocalFile, ModelInfo } from "./protocol.js";
+import { openSession } from "./session.js";
+import {
+  announcement,
+  change,
+  columns,
+  dismissErrors,
+  dismissOld,
+  emptyView,
+  expressions,
+  isUnsaved,
+  job,
+  referenceMeans,
+  replaceWork,
+  step,
+  tell,
+  work,
+  type DataFile,
+} from "./state.js";
+import { count, percent } from "./text.js";
+import { pageWords } from "./words.js";
+import { JobError } from "./worker/errors.js";
+
+export type Role = "query" | "reference" | "model";
+
+/**
+ * Opens what was dropped or picked, as what it is; cells take the role of the place where they were dropped.
+ */
+export async function openFiles(files: readonly LocalFile[], role: Role): Promise<void> {
+  if (files.length === 0) return;
+  if (job.value)
+    return tell("info", `${job.value.verb} is not done yet`, "Files can be opened when it has ended.");
+  const kind = kindOf(files);
+  dismissErrors();
+  await guarded(`${files[0]!.path.split("/")[0]} could not be opened`, async () => {
+    if (kind === "session") return openSavedSession(files[0]!.file);
+    if (kind === "model" || role === "model") return openModelFiles(files);
+    return openCells(files, role);
+  });
+}
+
+async function openSavedSession(file: File): Promise<void> {
+  const opened = await openSession(file);
+  replaceWork(opened);
+  isUnsaved.value = false;
+  step.value = opened.result ? "explore" : "open";
+  announcement.value = "The saved session is open.";
+}
+
+export async function openCells(files: readonly LocalFile[], role: "query" | "reference"): Promise<void> {
+  const info = await working(`Looking into ${files[0]!.path.split("/")[0]}`, ({ jobs }) =>
+    jobs.inspectFiles(files),
+  );
+  const { condition_candidates: conditions, cell_type_candidates: types } = info.inspection;
+  const { model } = work.value;
+  const file: DataFile = {
+    files,
+    info,
+    conditionKeys: conditions.slice(0, 1).map(({ name }) => name),
+    cellTypeKeys: types.slice(0, 1).map(({ name }) => name),
+    conditionColumns: model
+      ? proposedColumns(
+          model,
+          info.inspection.columns.map(({ name }) => name),
+          conditions.map(({ name }) => name),
+        )
+      : {},
+    sampleName: proposedSample(info.name, info.inspection.columns.length),
+    coverage: null,
+  };
+  const { query } = work.value;
+  // the file that a saved session was made of
+  const isBack =
+    role === "query" &&
+    query?.files.length === 0 &&
+    query.info.name === info.name &&
+    query.info.inspection.cells === info.inspection.cells;
+  if (isBack) return giveBack(files, info);
+  if (query) dismissOld(query.info.name);
+  change(
+    `open ${info.name}`,
+    role === "query"
+      ? { query: file, result: null, request: {}, annotation: null, view: emptyView }
+      : { reference: file },
+  );
+  if (role === "query") columns.value = expressions.value = new Map();
+  else referenceMeans.value = new Map();
+  announcement.value = `${info.name}: ${count(info.inspection.cells)} cells, ${count(info.inspection.genes)} genes.`;
+  if (role === "query") await lookAtCoverage();
+}
+
+/** Chooses the file of a reopened session's cells again. */
+export async function chooseAgain(files: readonly LocalFile[]): Promise<void> {
+  const { query } = work.value;
+  if (files.length === 0 || !query || job.value) return;
+  dismissErrors();
+  await guarded(`${files[0]!.path.split("/")[0]} could not be opened`, async () => {
+    const info = await working(`Looking into ${files[0]!.path.split("/")[0]}`, ({ jobs }) =>
+      jobs.inspectFiles(files),
+    );
+    const [cells, expected] = [info.inspection.cells, query.info.inspection.cells];
+    if (cells !== expected)
+      throw new JobError(
+        "file",
+        `${info.name} has ${count(cells)} cells; the results are of ${query.info.name} with ${count(expected)}. Choose that file.`,
+      );
+    await giveBack(files, info);
+  });
+}
+
+async function giveBack(files: readonly LocalFile[], info: DataFile["info"]): Promise<void> {
+  work.value = { ...work.value, query: { ...work.value.query!, files, info } };
+  announcement.value = `${info.name} is open again.`;
+  if (!work.value.query!.coverage) await lookAtCoverage();
+}
+
+export async function openModelFiles(files: readonly LocalFile[]): Promise<void> {
+  const { model, notes } = await working(`Reading the model ${files[0]!.path.split("/")[0]}`, ({ jobs }) =>
+    jobs.loadModelFiles(files),
+  );
+  for (const { level, message } of notes)
+    if (level === "warning") tell("warning", model.name, pageWords(message), model.name);
+  await useModel(model, `open the model ${model.name}`);
+}
+
+/** Makes a model the one that queries are mapped onto. */
+export async function useModel(model: ModelInfo, label: string): Promise<void> {
+  const { query } = work.value;
+  const names = query?.info.inspection.columns.map(({ name }) => name) ?? [];
+  const conditionColumns = proposedColumns(
+    model,
+    names,
+    query?.info.inspection.condition_candidates.map(({ name }) => name) ?? [],
+  );
+  change(label, { model, query: query && { ...query, conditionColumns, coverage: null } });
+  announcement.value = `${model.name}: a model of ${count(model.genes.length)} genes.`;
+  await lookAtCoverage();
+}
+
+/** For each condition key of the model the column of that name, else the likeliest. */
+function proposedColumns(
+  { summary }: ModelInfo,
+  names: readonly string[],
+  candidates: readonly string[],
+): Record<string, string> {
+  return Object.fromEntries(
+    Object.keys(summary.conditions).map((key, k) => [
+      key,
+      names.includes(key) ? key : (candidates[k] ?? candidates[0] ?? ""),
+    ]),
+  );
+}
+
+async function lookAtCoverage(): Promise<void> {
+  const { query, model } = work.value;
+  if (!query || !model || query.files.length === 0) return;
+  const coverage = await working("Comparing the genes", ({ jobs }) =>
+    jobs.readCoverage(query.files, model.files),
+  );
+  if (work.value.query !== query || work.value.model !== model) return;
+  work.value = { ...work.value, query: { ...query, coverage } };
+  if (coverage.found / coverage.model < coverageLimits.warn)
+    tell(
+      "warning",
+      `Only ${percent(coverage.found / coverage.model)} of the model's genes are in ${query.info.name}`,
+      `Missing, for example: ${coverage.missing.slice(0, 6).join(", ")}. They count as zero.`,
+      query.info.name,
+    );
+}
+
+/** Opens a model or cells from an address of this site; the page's policy allows no other. */
+export async function openAddress(address: string, role: Role): Promise<void> {
+  await guarded("The address could not be opened", async () => {
+    const url = new URL(address, document.baseURI);
+    if (url.origin !== location.origin)
+      throw new JobError(
+        "refused",
+        `${url.host} is another site, and this page talks to none but its own, so that nothing can leave this computer. Download the file there and open it here.`,
+      );
+    const answer = await fetch(url);
+    if (!answer.ok)
+      throw new JobError(
+        "file",
+        `There is nothing at ${url.pathname} (${answer.status} ${answer.statusText}).`,
+      );
+    const name = url.pathname.split("/").at(-1) || "download";
+    const files = [{ path: name, file: new File([await answer.blob()], name) }];
+    if (kindOf(files) === "model" || role === "model") return openModelFiles(files);
+    return openCells(files, role);
+  });
+}

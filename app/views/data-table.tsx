@@ -1,0 +1,132 @@
+// Tables: sorted by a click on a column's name, and saved as CSV with all rows and digits.
+import { useSignal } from "@preact/signals";
+import type { ComponentChildren } from "preact";
+import { download } from "../files.js";
+import { Icon } from "../icons.js";
+import { count } from "../text.js";
+import { csvOf } from "../csv.js";
+
+export interface TableColumn<Row> {
+  readonly name: string;
+  /** what the column says, as a tooltip */
+  readonly hint?: string;
+  readonly value: (row: Row) => string | number | null;
+  /** Default: the text itself, numbers with three digits */
+  readonly show?: (row: Row) => ComponentChildren;
+}
+
+interface TableProps<Row> {
+  readonly caption: string;
+  /** name of the saved file, without an ending */
+  readonly file: string;
+  readonly columns: readonly TableColumn<Row>[];
+  readonly rows: readonly Row[];
+  readonly keyOf: (row: Row) => string;
+  /** rows that are shown until all are asked for */
+  readonly most?: number;
+}
+
+export function DataTable<Row>({ caption, file, columns, rows, keyOf, most = 15 }: TableProps<Row>) {
+  const order = useSignal<{ readonly column: number; readonly isDown: boolean } | null>(null);
+  const isWhole = useSignal(false);
+  const sorted = order.value ? sortedBy(rows, columns[order.value.column]!, order.value.isDown) : rows;
+  const shown = isWhole.value ? sorted : sorted.slice(0, most);
+  const isNumber = columns.map(({ value }) => rows.some((row) => typeof value(row) === "number"));
+  const sort = (column: number): void => {
+    const isSame = order.value?.column === column;
+    order.value = isSame ? { column, isDown: !order.value!.isDown } : { column, isDown: isNumber[column]! };
+  };
+  return (
+    <div class="data-table">
+      <div class="scroll" tabIndex={0} role="group" aria-label={caption}>
+        <table class="plain">
+          <caption class="unseen">{caption}</caption>
+          <thead>
+            <tr>
+              {columns.map(({ name, hint }, column) => (
+                <th
+                  key={name}
+                  scope="col"
+                  class={isNumber[column] ? "right" : ""}
+                  aria-sort={
+                    order.value?.column === column
+                      ? order.value.isDown
+                        ? "descending"
+                        : "ascending"
+                      : undefined
+                  }
+                >
+                  <button class="quiet sort" title={hint ?? `Sort by ${name}`} onClick={() => sort(column)}>
+                    {name}
+                    <span aria-hidden="true">
+                      {order.value?.column === column ? (order.value.isDown ? " ▾" : " ▴") : ""}
+                    </span>
+                  </button>
+                </th>
+              ))}
+            </tr>
+          </thead>
+          <tbody>
+            {shown.map((row) => (
+              <tr key={keyOf(row)}>
+                {columns.map(({ name, value, show }, column) => (
+                  <td key={name} class={isNumber[column] ? "right" : ""}>
+                    {show ? show(row) : plain(value(row))}
+                  </td>
+                ))}
+              </tr>
+            ))}
+          </tbody>
+        </table>
+      </div>
+      <p class="row table-foot">
+        {rows.length > most && (
+          <button class="quiet small" onClick={() => (isWhole.value = !isWhole.value)}>
+            {isWhole.value ? "Show fewer" : `Show all ${count(rows.length)}`}
+          </button>
+        )}
+        <button
+          class="quiet small"
+          title={`Save this table as CSV (${count(rows.length)} rows)`}
+          onClick={() =>
+            download(
+              new Blob(
+                [
+                  csvOf(
+                    columns.map(({ name }) => name),
+                    sorted.map((row) => columns.map(({ value }) => value(row) ?? "")),
+                  ),
+                ],
+                { type: "text/csv" },
+              ),
+              `${file}.csv`,
+            )
+          }
+        >
+          <Icon name="download" />
+          CSV
+        </button>
+      </p>
+    </div>
+  );
+}
+
+function sortedBy<Row>(rows: readonly Row[], { value }: TableColumn<Row>, isDown: boolean): Row[] {
+  const sign = isDown ? -1 : 1;
+  return rows.toSorted((a, b) => {
+    const [x, y] = [value(a), value(b)];
+    if (x === null || y === null) return Number(x === null) - Number(y === null);
+    return (
+      sign * (typeof x === "number" && typeof y === "number" ? x - y : String(x).localeCompare(String(y)))
+    );
+  });
+}
+
+const plain = (value: string | number | null): string =>
+  value === null
+    ? "–"
+    : typeof value === "number"
+      ? Number.isInteger(value)
+        ? count(value)
+        : String(Number(value.toPrecision(3)))
+      : value;

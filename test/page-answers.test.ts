@@ -1,0 +1,409 @@
+// What the page answers about the example: the cells in a line, markers of unknown clusters, groups compared,
+// filters, labels by hand; and that a reload loses nothing. The numbers are those of the library and of the
+// command line.
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { describe, test } from "node:test";
+import { fileURLToPath } from "node:url";
+import type { Locator } from "playwright-core";
+import { AnnData, compareSamples, findMarkers, markerTable } from "../dist/index.js";
+import { factorize } from "../dist/data/labels.js";
+import { TestPage } from "./browser.ts";
+import { scpoli, temporaryFolder } from "./command.ts";
+import {
+  choose,
+  draw,
+  isIdle,
+  launchDrawingBrowser,
+  look,
+  save,
+  saved,
+  screenshots,
+  serve,
+  step,
+} from "./page-driver.ts";
+
+const root = fileURLToPath(new URL("..", import.meta.url));
+const folder = temporaryFolder();
+const url = await serve();
+const browser = await launchDrawingBrowser();
+
+describe("the example, mapped", async () => {
+  const { page, errors, foreign } = await TestPage.open(browser, url);
+  await page.setViewportSize({ width: 1440, height: 900 });
+  const plot = page.locator(".plot-place");
+  const selected = async (): Promise<number> =>
+    Number(
+      /([\d,]+) cells? selected/.exec(await page.locator(".selection").innerText())![1]!.replace(",", ""),
+    );
+  const tab = (name: string): Promise<void> => page.getByRole("tab", { name }).click();
+  const tool = (name: RegExp): Promise<void> => page.getByRole("button", { name }).click();
+  const whole = [
+    [0.01, 0.01],
+    [0.99, 0.01],
+    [0.99, 0.99],
+    [0.01, 0.99],
+    [0.01, 0.02],
+  ] as const;
+  const legendRow = (name: string): Locator => page.locator(".legend .group", { hasText: name }).first();
+  let file = "";
+
+  test("one click opens it mapped, with the verdict; Back goes to the start", async () => {
+    await page.getByRole("button", { name: "See an example, mapped" }).click();
+    await page.locator(".explore").waitFor({ timeout: 120_000 });
+    await isIdle(page);
+    assert.match(await page.locator(".verdict").innerText(), /Clusters like no known type: \d+ of/);
+    await page.goBack();
+    await page.getByText("Your cells (query)").waitFor();
+    await page.goForward();
+    await page.locator(".explore").waitFor();
+    await step(page, "Save").click();
+    file = await save(page, "h5ad", folder);
+    await step(page, "Explore").click();
+  });
+
+  test("a lasso selects what it encloses: after zooming, moving, and after a reset", async () => {
+    await page.getByRole("button", { name: "Reset view" }).click();
+    await tool(/Lasso/);
+    await draw(page, plot, whole);
+    assert.equal(await selected(), 720, "everything is in the picture");
+    const box = (await plot.boundingBox())!;
+    const [x, y] = [box.x + 0.5 * box.width, box.y + 0.5 * box.height];
+    await page.mouse.move(x, y);
+    await page.mouse.wheel(0, -400);
+    await draw(page, plot, whole);
+    const zoomed = await selected();
+    assert.ok(zoomed > 0 && zoomed < 720, `${zoomed} cells are in sight, though the lasso was chosen`);
+    await tool(/Move and zoom/);
+    await page.mouse.move(x, y);
+    await page.mouse.down();
+    await page.mouse.move(x - 0.4 * box.width, y, { steps: 5 });
+    await page.mouse.up();
+    await tool(/Lasso/);
+    await draw(page, plot, whole);
+    assert.notEqual(await selected(), zoomed, "other cells are in sight after moving");
+    await plot.focus();
+    await page.keyboard.press("0");
+    await draw(page, plot, whole);
+    assert.equal(await selected(), 720, "after the reset all of them");
+    await draw(page, plot, [
+      [0.01, 0.01],
+      [0.45, 0.01],
+      [0.45, 0.99],
+      [0.01, 0.99],
+      [0.01, 0.02],
+    ]);
+    const left = await selected();
+    await page.keyboard.down("Alt");
+    await draw(page, plot, whole);
+    await page.keyboard.up("Alt");
+    assert.equal(await page.locator(".selection").count(), 0, "Alt takes away");
+    await draw(page, plot, [
+      [0.45, 0.01],
+      [0.99, 0.01],
+      [0.99, 0.99],
+      [0.45, 0.99],
+      [0.45, 0.02],
+    ]);
+    const right = await selected();
+    assert.equal(left + right, 720);
+    await page.keyboard.down("Shift");
+    await draw(page, plot, whole);
+    await page.keyboard.up("Shift");
+    assert.equal(await selected(), 720, "Shift adds");
+    await page.keyboard.press("Escape");
+    await tool(/Move and zoom/);
+  });
+
+  test("what is drawn is where it is said to be: the picture's points and the labels by one camera", async () => {
+    // of the drawn picture the dots of a type lie around its label, also after zooming and a reset
+    await plot.focus();
+    await page.keyboard.press("+");
+    await page.keyboard.press("0");
+    await page.waitForTimeout(600);
+    const svg = readFileSync(
+      await saved(
+        page,
+        page
+          .getByRole("group", { name: "Save the picture of the cells" })
+          .getByRole("button", { name: "SVG" }),
+        folder,
+      ),
+      "utf8",
+    );
+    const dots = [...svg.matchAll(/<circle cx="([\d.]+)" cy="([\d.]+)"/g)].map(([, cx, cy]) => [
+      Number(cx),
+      Number(cy),
+    ]);
+    const shot = await plot.screenshot();
+    const isInk = await page.evaluate(
+      async ([png, points]) => {
+        const bytes = Uint8Array.from(atob(png), (sign) => sign.charCodeAt(0));
+        const image = await createImageBitmap(new Blob([bytes], { type: "image/png" }));
+        const canvas = new OffscreenCanvas(image.width, image.height);
+        const context = canvas.getContext("2d")!;
+        context.drawImage(image, 0, 0);
+        const { data } = context.getImageData(0, 0, image.width, image.height);
+        return points.filter(([cx, cy]) => {
+          const at = 4 * (Math.round(cy!) * image.width + Math.round(cx!));
+          return data[at]! + data[at + 1]! + data[at + 2]! < 740;
+        }).length;
+      },
+      [shot.toString("base64"), dots] as const,
+    );
+    assert.ok(
+      isInk > 0.95 * dots.length,
+      `${isInk} of ${dots.length} dots are drawn where the picture has them`,
+    );
+    assert.match(svg, /reference/);
+    assert.match(svg, /prototype of a type/);
+  });
+
+  test("unknown clusters come with their markers and what makes them new: those of the library", async () => {
+    await tab("Unknown cells");
+    const first = page.locator(".clusters > li").first();
+    await first.locator("dd").last().locator(".gene").first().waitFor({ timeout: 60_000 });
+    const text = await first.innerText();
+    assert.match(text, /New by\s+more\s+\w+/);
+    const cluster = /Cluster (\d+)/.exec(text)![1]!;
+    const shown = await first.locator("dd").last().locator(".gene").allInnerTexts();
+    const mapped = await AnnData.open(file);
+    const markers = await findMarkers(mapped, { groups: "scpoli_cluster" });
+    const expected = markerTable(markers, { top: 20 })
+      .filter((row) => row["group"] === cluster && Number(row["log2_fold_change"]) > 0)
+      .map((row) => row["symbol"]);
+    assert.deepEqual(shown, expected.slice(0, shown.length));
+    assert.ok(
+      shown.some((gene) => ["CD79A", "MS4A1", "CD74"].includes(gene)),
+      `B cells, which the reference lacks, are known by ${shown.join(", ")}`,
+    );
+    mapped.close();
+    await first.locator(".group").click();
+    await look(page, "20-unknown-cluster");
+  });
+
+  test("a label by hand is given, renamed, undone and redone", async () => {
+    const cells = await selected();
+    await page.getByLabel("Label for these cells").fill("B cell");
+    await page.getByRole("button", { name: "Label", exact: true }).click();
+    await legendRow("B cell").waitFor();
+    assert.match(await legendRow("B cell").innerText(), new RegExp(`B cell\\s+${cells}`));
+    await tab("Types");
+    await page.getByLabel("Rename B cell").fill("B cells");
+    await page.getByLabel("Rename B cell").blur();
+    await legendRow("B cells").waitFor();
+    await page.getByRole("button", { name: "Undo" }).click();
+    await page.getByLabel("Rename B cell", { exact: true }).waitFor();
+    await page.getByRole("button", { name: "Redo" }).click();
+    await page.getByLabel("Rename B cells", { exact: true }).waitFor();
+    await page.locator(".library-plot svg").first().waitFor();
+    await look(page, "21-types");
+    await tab("Unknown cells");
+    await page.getByRole("button", { name: "Label clusters by majority" }).click();
+    await legendRow("CD14+ Monocytes").waitFor();
+    await page.getByRole("button", { name: "Undo" }).click();
+  });
+
+  test("filters: cells that are hidden are in no count and no lasso", async () => {
+    await page.getByLabel("Colour by").selectOption({ label: "cell_type: predicted type" });
+    await page.getByText("Filter cells").click();
+    await page.getByLabel("Filter by").selectOption({ label: "sample (samples)" });
+    const filter = page.getByRole("group", { name: /^sample/ });
+    await filter.getByRole("button", { name: "none" }).click();
+    await filter.getByText("P1244_ctrl").click();
+    const shown = Number(
+      /Filter cells: (\d+) of 720/.exec(await page.locator(".filters summary").innerText())![1],
+    );
+    assert.ok(shown > 50 && shown < 300, `${shown} cells`);
+    await tool(/Lasso/);
+    await draw(page, plot, whole);
+    assert.equal(await selected(), shown);
+    const counted = (await page.locator(".legend .groups .amount").allInnerTexts()).map(Number);
+    assert.ok(counted.slice(0, 8).reduce((sum, n) => sum + n, 0) >= shown);
+    await page.getByLabel("Filter by").selectOption({ label: "cell_type: novelty" });
+    await page.locator(".filter-range input").first().fill("0.5");
+    const fewer = Number(
+      /Filter cells: (\d+) of 720/.exec(await page.locator(".filters summary").innerText())![1],
+    );
+    assert.ok(fewer < shown, `${fewer} of ${shown}`);
+    await look(page, "22-filters");
+    await page.locator(".filters").getByRole("button", { name: "Clear", exact: true }).click();
+    await tool(/Move and zoom/);
+    await page.keyboard.press("Escape");
+  });
+
+  test("the reference is coloured, and has its names", async () => {
+    await page.locator(".legend .switches select").selectOption("coloured");
+    await page.waitForTimeout(300);
+    await look(page, "23-reference");
+    await page.locator(".legend .switches select").selectOption("grey");
+  });
+
+  test("genes: zeros in grey, side by side, as dots and violins", async () => {
+    await tab("Genes");
+    await page.getByLabel("or paste a list").fill("CD79A, CST3 NKG7");
+    await page.getByRole("button", { name: "Add all" }).click();
+    await page.locator(".gene-map").nth(2).waitFor();
+    await page.locator(".library-plot svg").nth(3).waitFor();
+    const value = await page.evaluate(() => document.querySelector(".library-plot title")!.textContent);
+    assert.match(value!, /Genes by/);
+    await page.getByLabel("or by a gene").fill("d79a");
+    await page.getByRole("button", { name: "Show", exact: true }).click();
+    await page.locator(".ramp").getByText("(grey)").waitFor();
+    assert.ok((await page.locator(".cluster-label").count()) > 3, "clusters keep their names");
+    await page.getByRole("button", { name: "Find marker genes of each group" }).click();
+    await page.getByRole("group", { name: /^Marker genes of/ }).waitFor({ timeout: 60_000 });
+    await isIdle(page);
+    await look(page, "24-genes");
+  });
+
+  test("samples are compared as the library does", async () => {
+    await tab("Compare");
+    await page.getByLabel("Compare by").selectOption({ label: "condition (2)" });
+    await page.getByLabel("Samples or patients").selectOption({ label: "donor (3)" });
+    await page.getByLabel("This group").selectOption("stim");
+    await page.getByLabel("against").selectOption("ctrl");
+    await page.getByRole("button", { name: "Compare", exact: true }).click();
+    const table = page.getByRole("group", { name: /^Genes of / });
+    await table.waitFor({ timeout: 60_000 });
+    await isIdle(page);
+    const mapped = await AnnData.open(file);
+    const { types } = await compareSamples(mapped, {
+      between: ["condition", "stim", "ctrl"],
+      sampleKey: "donor",
+      within: "cell_type_pred",
+    });
+    mapped.close();
+    const { type, genes } = types.find(({ reason }) => reason === null)!;
+    assert.equal(await page.getByLabel("Type", { exact: true }).inputValue(), type);
+    assert.deepEqual(
+      await table.locator("tbody .gene").allInnerTexts(),
+      genes.slice(0, 15).map(({ symbol }) => symbol),
+    );
+    await look(page, "25-compare");
+    await legendRow("CD14+ Monocytes").click();
+    await page
+      .locator("p", { hasText: "A" })
+      .getByRole("button", { name: "Take the selection" })
+      .first()
+      .click();
+    await page.getByRole("button", { name: "Compare the cells" }).click();
+    await page.getByText("CD14+ Monocytes against all other cells").waitFor({ timeout: 60_000 });
+    await isIdle(page);
+  });
+
+  test("the command that is copied makes the same labels", async () => {
+    await step(page, "Save").click();
+    const command = await page.locator(".commands code").first().innerText();
+    assert.match(command, /^scpoli map kang_query\.h5ad/);
+    const words = command.replaceAll("\\\n", " ").split(/\s+/).slice(1);
+    const data = join(root, "data");
+    const args = words.map((one) =>
+      one === "kang_query.h5ad"
+        ? join(data, one)
+        : one === "demo-blood-1.zip"
+          ? join(data, "models", one)
+          : /^(kang_query-|demo-blood)/.test(one)
+            ? join(folder, `cli-${one}`)
+            : one,
+    );
+    const { code, stderr } = await scpoli(args);
+    assert.equal(code, 0, stderr);
+    const [ours, theirs] = await Promise.all(
+      [file, join(folder, "cli-kang_query-mapped.h5ad")].map((path) => AnnData.open(path)),
+    );
+    const labels = async (mapped: AnnData): Promise<string[]> => {
+      const { codes, names } = factorize(await mapped.obs.column("cell_type_pred"));
+      return Array.from(codes, (one) => names[one]!);
+    };
+    const [a, b] = [await labels(ours!), await labels(theirs!)];
+    assert.ok(
+      a.filter((name, cell) => name === b[cell]).length >= 717,
+      "the fastest kernels differ in last digits",
+    );
+    ours!.close();
+    theirs!.close();
+    await look(page, "26-save");
+  });
+
+  test("a reload loses nothing: result, labels, colours and the theme", async () => {
+    await page.getByRole("button", { name: "Switch to the dark theme" }).click();
+    await step(page, "Explore").click();
+    await page.getByLabel("Colour by").selectOption({ label: "annotation (yours)" });
+    await page.waitForTimeout(2500);
+    await page.reload();
+    await page.locator(".explore").waitFor();
+    await legendRow("B cells").waitFor();
+    assert.equal(await page.evaluate(() => document.documentElement.dataset["theme"]), "dark");
+    await page.getByLabel("or by a gene").fill("CST3");
+    await page.getByRole("button", { name: "Show", exact: true }).click();
+    await page.locator(".ramp").getByText("CST3").waitFor();
+    await page.getByRole("button", { name: "Switch to the light theme" }).click();
+  });
+
+  test("a session without counts asks for its file, and takes no other; one with counts has all", async () => {
+    await step(page, "Save").click();
+    const session = await save(page, "session", folder);
+    const again = await TestPage.open(browser, url);
+    await choose(again.page, "query", /a file/, session);
+    await again.page.getByText("Choose kang_query.h5ad again.").waitFor();
+    await step(again.page, "Map").click();
+    assert.ok(await again.page.getByRole("button", { name: "Map the cells" }).isDisabled());
+    await look(again.page, "27-choose-again");
+    const chooseFile = async (path: string): Promise<void> => {
+      const [chooser] = await Promise.all([
+        again.page.waitForEvent("filechooser"),
+        again.page.getByRole("button", { name: "Choose the file" }).click(),
+      ]);
+      await chooser.setFiles(path);
+    };
+    await chooseFile(join(root, "data", "kang_reference.h5ad"));
+    await again.page.getByText(/has 1,156 cells; the results are of/).waitFor();
+    await chooseFile(join(root, "data", "kang_query.h5ad"));
+    await again.page.getByText("Choose kang_query.h5ad again.").waitFor({ state: "detached" });
+    assert.equal(await again.page.locator(".message.error").count(), 0, "the error has gone with its cause");
+    await step(again.page, "Explore").click();
+    await again.page.getByLabel("or by a gene").fill("CST3");
+    await again.page.getByRole("button", { name: "Show", exact: true }).click();
+    await again.page.locator(".ramp").getByText("CST3").waitFor();
+    assert.deepEqual([again.errors, again.foreign], [[], []]);
+    await again.page.context().close();
+    const full = await save(page, "session-counts", folder);
+    const third = await TestPage.open(browser, url);
+    await choose(third.page, "query", /a file/, full);
+    await third.page.locator(".explore").waitFor();
+    assert.equal(await third.page.locator(".choose-again").count(), 0);
+    await third.page.context().close();
+  });
+
+  test("a phone says what was selected where it was tapped", async () => {
+    await page.setViewportSize({ width: 390, height: 844 });
+    await step(page, "Explore").click();
+    await page.getByLabel("Colour by").selectOption({ label: "annotation (yours)" });
+    await legendRow("B cells").click();
+    await page.locator(".selection-strip").waitFor();
+    assert.ok((await page.evaluate(() => document.documentElement.scrollWidth - innerWidth)) <= 0);
+    for (const name of ["Overview", "Unknown cells", "Types", "Genes", "Compare", "Samples", "Metrics"]) {
+      await tab(name);
+      await page.waitForTimeout(150);
+      assert.ok(
+        (await page.evaluate(() => document.documentElement.scrollWidth - innerWidth)) <= 0,
+        `${name} is too wide`,
+      );
+      await page.screenshot({
+        path: join(screenshots, `28-phone-${name.toLowerCase().replace(" ", "-")}.png`),
+        fullPage: true,
+      });
+    }
+  });
+
+  test("no error on the console, no request left the origin, no flag outside of the commands", async () => {
+    assert.deepEqual(errors, []);
+    assert.deepEqual(foreign, []);
+    for (const name of ["Open", "Map", "Explore"]) {
+      await step(page, name).click();
+      assert.doesNotMatch(await page.locator("body").innerText(), /--[a-z]/, name);
+    }
+  });
+});
