@@ -120,7 +120,7 @@ test("scpoli report, map --report and train --report write one file below 5 MB t
     "From label to prediction: lineage",
     "Reliability of the probability: lineage",
     "Errors by uncertainty: lineage",
-    "What uncertainty and novelty find (ROC): cell_type",
+    "Detecting wrong labels and unknown types (ROC): cell_type",
     "unknown types, by novelty: ",
     "Accuracy of the cells kept: cell_type",
     "threshold 0.95",
@@ -332,7 +332,7 @@ test("a file that was not mapped, and metrics that are no JSON, are errors that 
   assert.ok(html.includes(`<dt>labels, accuracy</dt><dd>${accuracy.toFixed(3)}</dd>`));
   for (const words of [
     "Reliability of the probability: evaluated labels",
-    "What uncertainty and novelty find (ROC): evaluated labels",
+    "Detecting wrong labels and unknown types (ROC): evaluated labels",
   ])
     assert.ok(html.includes(words), words);
 });

@@ -36,6 +36,8 @@ export interface Series {
   readonly isDashed?: boolean;
   /** a dot on every point */
   readonly isDotted?: boolean;
+  /** Of each point, written above its dot */
+  readonly labels?: readonly string[];
   /** Points from left to right */
   readonly points: readonly (readonly [x: number, y: number])[];
 }
@@ -102,6 +104,12 @@ export function lineChart({
         }),
       ),
   );
+  const labels = series.flatMap(({ points, labels: own = [] }) =>
+    own.map((label, i) => {
+      const [a, b] = points[i]!;
+      return text(across.scale(a), up.scale(b) - 8, label, { anchor: "middle", kind: "value" });
+    }),
+  );
   const marked = mark ? markLine(across.scale(mark.at), area, mark.text) : "";
   const legend = groupLegend(
     legendTitle,
@@ -133,7 +141,7 @@ export function lineChart({
       area.bottom + 46 + legend.height,
       title,
       `${series.length} lines: ${y.label} over ${x.label}`,
-      [across.svg, up.svg, ...lines, ...dots, marked, legend.svg],
+      [across.svg, up.svg, ...lines, ...dots, ...labels, marked, legend.svg],
     ),
   };
 }

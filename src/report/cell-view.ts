@@ -1,5 +1,6 @@
-// The interactive view of the cells: what report/viewer/viewer.ts draws, and its controls and explanations as HTML.
-import { groupColour, missingColour, rampColour } from "../plots/palette.js";
+// The interactive view of the cells: what viewer/viewer.ts draws, and its controls and explanations as
+// HTML.
+import { groupColour, missingColour, rampColour, sampleColour } from "../plots/palette.js";
 import { escapeText } from "../plots/svg.js";
 import type { QueryCells, ReferenceCells } from "./cells.js";
 import type { GeneValues } from "./gene-values.js";
@@ -68,7 +69,8 @@ function encode({ id, title, groups, numbers }: Colouring): ViewerColouring {
       title,
       kind: "groups",
       names: groups.names,
-      colours: groups.names.map((_, i) => groupColour(i)),
+      // samples have colours that no type has
+      colours: groups.names.map((_, i) => (id.startsWith("condition-") ? sampleColour(i) : groupColour(i))),
       values: textOfBytes(new Uint8Array(values.buffer)),
     };
   }
@@ -81,7 +83,14 @@ function encode({ id, title, groups, numbers }: Colouring): ViewerColouring {
       ? Math.round((254 * Math.min(Math.max(values[i]! - low, 0), high - low)) / (high - low || 1))
       : 255,
   );
-  return { id, title, kind: "number", range: [low, high], values: textOfBytes(bytes) };
+  return {
+    id,
+    title,
+    kind: "number",
+    range: [low, high],
+    values: textOfBytes(bytes),
+    ...(id.startsWith("gene-") && { isExpression: true }),
+  };
 }
 
 function colouringsOf(
@@ -228,7 +237,7 @@ export function cellViewHtml(data: ViewerData, query: QueryCells | null): string
   return `<p>${what} in the reference's UMAP${left > 0 && data.query > 0 ? ` (${left.toLocaleString("en-US")} further ones of the query are not drawn)` : ""}. Large dots: prototypes.</p>
 <p class="unscripted note">The picture needs the script of this file; the tables and figures below do not.</p>
 <div class="controls"><label>Colour by <select id="colouring">${options}</select></label>${both ? `<label>Reference <select id="reference-as"><option value="grey">grey</option><option value="coloured">coloured</option><option value="hidden">hidden</option></select></label>` : ""}
-${data.prototypes.length > 0 ? `<label><input type="checkbox" id="prototypes-shown" checked> prototypes</label>` : ""}<span><button type="button" id="zoom-in" aria-label="zoom in">+</button> <button type="button" id="zoom-out" aria-label="zoom out">\u2212</button> <button type="button" id="zoom-all">all cells</button></span></div>
+${data.prototypes.length > 0 ? `<label><input type="checkbox" id="prototypes-shown" checked> prototypes</label>` : ""}<span><button type="button" id="zoom-in" aria-label="zoom in">+</button> <button type="button" id="zoom-out" aria-label="zoom out">\u2212</button> <button type="button" id="zoom-all">Reset view</button></span></div>
 <div class="explorer"><div class="stage"><p class="plot-heading" id="view-title">Cells</p><canvas id="cells" tabindex="0" role="img" aria-label="Cells in the UMAP of the reference, ${escapeText(what)}. Arrow keys move, plus and minus zoom, 0 shows all. The legend tells how many cells each group has."></canvas>
 <p class="axis">x: UMAP 1, y: UMAP 2 (no units). Drag or arrow keys move, wheel or + and \u2212 zoom, 0 shows all; point at a cell to read it.</p><p id="told" role="status"></p></div>
 <div class="legend" tabindex="0" role="region" aria-label="legend of the cells"><table id="legend"><caption>legend</caption></table><ul class="marks" id="marks"></ul></div></div>

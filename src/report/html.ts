@@ -21,7 +21,7 @@ export async function pageHtml(
   const style = `${reportStyle}\n${plotStyle}`;
   const policy = `default-src 'none'; script-src '${await hashOf(viewerScript)}'; style-src '${await hashOf(style)}'; base-uri 'none'; form-action 'none'`;
   const links = sections.map(({ id, title: name }) => `<a href="#${id}">${escapeText(name)}</a>`).join("\n");
-  const theme = `<label>Theme <select id="theme"><option value="auto">as the system</option><option value="light">light</option><option value="dark">dark</option></select></label>`;
+  const theme = `<label>Theme <select id="theme"><option value="auto">System</option><option value="light">light</option><option value="dark">dark</option></select></label>`;
   return `<!DOCTYPE html>
 <html lang="en">
 <head>
@@ -34,7 +34,7 @@ ${reportMark}
 <style>${style}</style>
 </head>
 <body>
-<a class="skip" href="#main">To the content</a>
+<a class="skip" href="#main">Skip to content</a>
 <header><h1>${escapeText(title)}</h1><p>${escapeText(lead)}</p>${theme}</header>
 <nav aria-label="sections"><div>${links}</div></nav>
 <main id="main">

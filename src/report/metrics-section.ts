@@ -48,7 +48,7 @@ export function metricsHtml(metrics: unknown): string {
         f1,
       ]),
     });
-  return `${factsHtml([...overall, ...labels])}${rows.length > 0 && names.length > 0 ? figure(map) : ""}${types ?? ""}${transfer ? figures(transferFigures(transfer, "evaluated labels")) : ""}`;
+  return `${factsHtml([...overall, ...labels])}${rows.length > 0 && names.length > 0 ? figure(map) : ""}${types ?? ""}${transfer ? figures(transferFigures(transfer, "evaluated labels", false)) : ""}`;
 }
 
 function checked(metrics: unknown): Evaluation {

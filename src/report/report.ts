@@ -12,6 +12,7 @@ import { queryCells, referenceCells, type QueryCells, type ReferenceCells } from
 import { geneHtml } from "./gene-section.js";
 import { geneValues } from "./gene-values.js";
 import { foldedTable, pageHtml, type Section } from "./html.js";
+import { markersHtml } from "./marker-section.js";
 import { metricsHtml } from "./metrics-section.js";
 import { methodsHtml } from "./methods-text.js";
 import { leadingGenes, samplesHtml } from "./sample-sections.js";
@@ -109,6 +110,11 @@ export async function makeReport(options: ReportOptions): Promise<string> {
       id: "uncertainty",
       title: "Uncertainty and novelty",
       content: uncertaintyHtml(query, reference) + clustersHtml(query?.clusters ?? []),
+    },
+    {
+      id: "markers",
+      title: "Marker genes of unknown clusters",
+      content: mapped && query ? await markersHtml(mapped, query.clusters, options) : "",
     },
     { id: "composition", title: "Composition", content: compositionHtml(reference, query) },
     { id: "samples", title: "Samples", content: samplesHtml(samples) },

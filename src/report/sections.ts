@@ -2,7 +2,7 @@
 // uncertainty, training curves.
 import type { EpochLosses } from "../contract/options.js";
 import { barChart, heatMap, histogram, lineChart, type Series } from "../plots/charts.js";
-import { groupColour } from "../plots/palette.js";
+import { groupColour, missingColour } from "../plots/palette.js";
 import { escapeText, type Plot } from "../plots/svg.js";
 import type { Verdict } from "../mapping/verdict.js";
 import { type Groups, type LevelCells, type QueryCells, type ReferenceCells } from "./cells.js";
@@ -64,7 +64,7 @@ export function compositionHtml(reference: ReferenceCells | null, query: QueryCe
         parts: types.names
           .map((name, type) => ({
             name,
-            colour: groupColour(type),
+            colour: name === flaggedName ? missingColour : groupColour(type),
             values: shown.map((row) => counts[type]![row]!),
           }))
           .filter(({ values }) => values.some((value) => value > 0)),
@@ -72,11 +72,20 @@ export function compositionHtml(reference: ReferenceCells | null, query: QueryCe
     );
   };
   for (const condition of query?.conditions ?? [])
-    for (const level of query!.levels)
-      add("query", condition, { names: level.types, codes: level.predicted }, `predicted ${level.key}`);
+    for (const level of query!.levels) add("query", condition, flagged(level), `predicted ${level.key}`);
   for (const condition of reference?.conditions ?? [])
     for (const labels of reference!.labels) add("reference (landmarks)", condition, labels, labels.key);
   return figures(plots);
+}
+
+const flaggedName = "flagged unknown";
+
+/** The predicted types, and as one more those that are flagged: as the page counts them. */
+function flagged({ types, predicted, unknown }: LevelCells): Groups {
+  return {
+    names: [...types, flaggedName],
+    codes: predicted.map((code, cell) => (unknown[cell] === 1 ? types.length : code)),
+  };
 }
 
 /** From given labels to predictions, where the file has labels; counts of predictions otherwise. */
@@ -120,11 +129,11 @@ function flowHtml(level: LevelCells, given: Groups): string {
     counts[label]![unknown[cell] === 1 ? types.length : predicted[cell]!]!++;
   });
   const rows = given.names.map((_, row) => row).filter((row) => counts[row]!.some((n) => n > 0));
-  const columns = [...types, "flagged unknown"]
+  const columns = [...types, flaggedName]
     .map((_, column) => column)
     .filter((column) => rows.some((row) => counts[row]![column]! > 0));
   const total = (row: number): number => counts[row]!.reduce((sum, n) => sum + n, 0);
-  const names = [...types, "flagged unknown"];
+  const names = [...types, flaggedName];
   const plot = heatMap({
     title: `From label to prediction: ${key}`,
     rows: rows.map((row) => `${given.names[row]} (${total(row).toLocaleString("en-US")})`),
@@ -138,7 +147,7 @@ function flowHtml(level: LevelCells, given: Groups): string {
     tell: (row, column) =>
       `${given.names[rows[row]!]} to ${names[columns[column]!]}: ${counts[rows[row]!]![columns[column]!]} cells`,
   });
-  return `<p>The file has labels of its own at the level ${escapeText(key)}: the prediction is the same for ${right.toLocaleString("en-US")} of ${labelled.toLocaleString("en-US")} cells (${((100 * right) / Math.max(1, labelled)).toFixed(1)} %, those flagged unknown included).</p>${figure(plot)}${figures(transferFigures(scoreLevel(level, given), key))}`;
+  return `<p>The file has labels of its own at the level ${escapeText(key)}: the prediction is the same for ${right.toLocaleString("en-US")} of ${labelled.toLocaleString("en-US")} cells (${((100 * right) / Math.max(1, labelled)).toFixed(1)} %, those flagged unknown included).</p>${figure(plot)}${figures(transferFigures(scoreLevel(level, given), key, level.uncertaintyBy !== "distance"))}`;
 }
 
 /** Clusters of the query, how novel they are and by which genes. */

@@ -16,6 +16,7 @@ const diagonal = (name: string): Series => ({
     [1, 1],
   ],
 });
+const counted = (cells: number): string => cells.toLocaleString("en-US");
 const short = (value: number): string => value.toFixed(3);
 
 /**
@@ -42,7 +43,10 @@ export function scoreLevel(
   });
 }
 
-/** @param of - what the labels are called */
+/**
+ * @param of - what the labels are called
+ * @param isProbability - whether the uncertainty is one less the probability of the label
+ */
 export function transferFigures(
   {
     calibration,
@@ -53,11 +57,12 @@ export function transferFigures(
     kept,
   }: LabelTransfer,
   of: string,
+  isProbability: boolean,
 ): Plot[] {
   const unknown = unknown_types_by_novelty ?? unknown_types_by_uncertainty;
   return [
     ...(calibration ? [reliability(calibration, of)] : []),
-    ...(errors ? [errorsByUncertainty(errors, of)] : []),
+    ...(errors ? [errorsByUncertainty(errors, of, isProbability)] : []),
     ...(wrong || unknown
       ? [
           rocCurves(
@@ -77,8 +82,8 @@ function reliability(
   { expected_calibration_error: error, bins }: NonNullable<LabelTransfer["calibration"]>,
   of: string,
 ): Plot {
-  const points = bins.flatMap(({ probability, accuracy }): [number, number][] =>
-    probability === null || accuracy === null ? [] : [[probability, accuracy]],
+  const known = bins.flatMap(({ cells, probability, accuracy }) =>
+    probability === null || accuracy === null ? [] : [{ cells, point: [probability, accuracy] as const }],
   );
   return {
     ...lineChart({
@@ -87,8 +92,13 @@ function reliability(
       x: { label: "mean probability of the prediction, by tenths", range: whole },
       y: { label: "share of right labels", range: whole },
       series: [
-        { name: `cells (calibration error ${short(error)})`, isDotted: true, points },
-        diagonal("as promised"),
+        {
+          name: `share right, with numbers of cells (calibration error ${short(error)})`,
+          isDotted: true,
+          points: known.map(({ point }) => point),
+          labels: known.map(({ cells }) => counted(cells)),
+        },
+        diagonal("perfect calibration"),
       ],
     }),
     table: {
@@ -103,9 +113,14 @@ function reliability(
   };
 }
 
-function errorsByUncertainty({ bins }: NonNullable<LabelTransfer["errors"]>, of: string): Plot {
-  const points = bins.flatMap(({ uncertainty, wrong }): [number, number][] =>
-    uncertainty === null || wrong === null ? [] : [[uncertainty, wrong]],
+/** @param isProbability - whether the uncertainty is one less a probability, which errors should follow */
+function errorsByUncertainty(
+  { bins }: NonNullable<LabelTransfer["errors"]>,
+  of: string,
+  isProbability: boolean,
+): Plot {
+  const known = bins.flatMap(({ cells, uncertainty, wrong }) =>
+    uncertainty === null || wrong === null ? [] : [{ cells, point: [uncertainty, wrong] as const }],
   );
   return {
     ...lineChart({
@@ -113,7 +128,15 @@ function errorsByUncertainty({ bins }: NonNullable<LabelTransfer["errors"]>, of:
       isSquare: true,
       x: { label: "mean uncertainty (0 sure, 1 unsure), by tenths", range: whole },
       y: { label: "share of wrong labels", range: whole },
-      series: [{ name: "cells", isDotted: true, points }, diagonal("error = uncertainty")],
+      series: [
+        {
+          name: "share wrong, with numbers of cells",
+          isDotted: true,
+          points: known.map(({ point }) => point),
+          labels: known.map(({ cells }) => counted(cells)),
+        },
+        ...(isProbability ? [diagonal("perfect calibration")] : []),
+      ],
     }),
     table: {
       columns: ["uncertainty", "cells", "mean uncertainty", "share of wrong labels"],
@@ -149,7 +172,7 @@ function rocCurves(curves: readonly (readonly [what: string, roc: Roc | null])[]
   );
   return {
     ...lineChart({
-      title: `What uncertainty and novelty find (ROC): ${of}`,
+      title: `Detecting wrong labels and unknown types (ROC): ${of}`,
       isSquare: true,
       legend: "to be found: AUROC (cells)",
       x: { label: "share of the other cells above the threshold", range: whole },

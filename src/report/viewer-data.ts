@@ -10,6 +10,8 @@ export interface ViewerColouring {
   readonly colours?: readonly string[];
   /** number: its range, and values (uint8, 0..254 along the range, 255: none) */
   readonly range?: readonly [number, number];
+  /** of a gene: zero is grey */
+  readonly isExpression?: boolean;
   readonly values: string;
 }
 

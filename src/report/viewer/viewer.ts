@@ -208,6 +208,7 @@ class CellView {
       else if (isReference && referenceAs === "grey") this.#colours[point] = grey;
       else if (this.#picked.size > 0 && !this.#picked.has(value)) this.#colours[point] = grey;
       else if (value === none) this.#colours[point] = isReference ? grey : missing;
+      else if (next.isExpression && value === 0) this.#colours[point] = grey;
       else
         this.#colours[point] =
           next.kind === "groups"
@@ -263,7 +264,7 @@ class CellView {
       });
       const row = document.createElement("tr");
       row.append(
-        cellOf("td", short(low)),
+        cellOf("td", this.#colouring.isExpression ? `${short(low)} (grey)` : short(low)),
         Object.assign(document.createElement("td"), { className: "ramp" }),
         cellOf("td", short(high)),
       );

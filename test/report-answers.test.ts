@@ -1,0 +1,99 @@
+// A report of the example: marker genes of unknown clusters as the library finds them, composition with the
+// unknown cells, and a print that is white, whole and without controls.
+import assert from "node:assert/strict";
+import { mkdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { after, test } from "node:test";
+import { fileURLToPath, pathToFileURL } from "node:url";
+import { AnnData, findMarkers, makeReport, markerTable, ScPoli } from "../dist/index.js";
+import { launchBrowser } from "./browser.ts";
+import { temporaryFolder } from "./command.ts";
+
+const root = fileURLToPath(new URL("..", import.meta.url));
+const folder = temporaryFolder();
+const pictures = join(root, ".cache", "screenshots");
+mkdirSync(pictures, { recursive: true });
+
+const model = await ScPoli.load(join(root, "data", "models", "demo-blood-1.zip"));
+const query = await AnnData.open(join(root, "data", "kang_query.h5ad"));
+const output = join(folder, "mapped.h5ad");
+const mapping = await model.map(query, { epochs: 20, unlabeledPrototypes: "leiden", output });
+const mapped = await AnnData.open(output);
+const html = await makeReport({ model: mapping.model, mapped });
+writeFileSync(join(folder, "report.html"), html);
+
+test("marker genes of the clusters like no known type are those of scpoli markers", async () => {
+  const novel = mapping.summary().clusters!.filter(({ is_novel: isNovel }) => isNovel);
+  assert.ok(novel.length > 0);
+  const rows = markerTable(await findMarkers(mapped, { groups: "scpoli_cluster" }), { top: 25 });
+  for (const { cluster, cells } of novel) {
+    const line = new RegExp(`<h3>Cluster ${cluster}: ${cells} cells[^<]*</h3><p>([^<]*)</p>`).exec(html)![1]!;
+    const expected = rows
+      .filter((row) => row["group"] === String(cluster) && Number(row["log2_fold_change"]) > 0)
+      .slice(0, 10)
+      .map((row) => row["symbol"]);
+    assert.deepEqual(line.split(", "), expected);
+  }
+});
+
+test("the composition counts flagged cells as such: as many as the file has", () => {
+  const section = /<section id="composition"[\s\S]*?<\/section>/.exec(html)![0];
+  const [table] = /<table>[\s\S]*?<\/table>/.exec(section)!;
+  const heads = [...table.matchAll(/<th[^>]*>([^<]*)<\/th>/g)].map(([, text]) => text);
+  const column = heads.indexOf("flagged unknown");
+  assert.ok(column > 0, heads.join(", "));
+  const counts = [...table.matchAll(/<tr>((?:<td.*?<\/td>)+)<\/tr>/g)].map(([, row]) =>
+    Number([...row!.matchAll(/<td[^>]*>([^<]*)<\/td>/g)][column]![1]!.replace(",", "")),
+  );
+  assert.equal(
+    counts.reduce((sum, n) => sum + n, 0),
+    mapping.summary().levels[0]!.unknown,
+  );
+});
+
+test("in print: white paper in the dark theme, no controls, nothing cut off", async () => {
+  const browser = await launchBrowser();
+  after(() => browser.close());
+  const page = await (await browser.newContext({ colorScheme: "dark" })).newPage();
+  await page.goto(pathToFileURL(join(folder, "report.html")).href);
+  await page.waitForSelector("html.scripted");
+  await page.emulateMedia({ media: "print", colorScheme: "dark" });
+  const seen = await page.evaluate(() => {
+    const style = (selector: string): CSSStyleDeclaration =>
+      getComputedStyle(document.querySelector(selector)!);
+    return {
+      paper: style("body").backgroundColor,
+      ink: style("body").color,
+      hidden: ["nav", ".controls", "header label", "details"].map((name) => style(name).display),
+      legend: [style(".legend").maxHeight, style(".legend").overflowY],
+      adjust: style("body").getPropertyValue("print-color-adjust"),
+      fonts: Math.min(
+        ...[...document.querySelectorAll<SVGTextElement>(".plot text")].map((text) => {
+          const svg = text.ownerSVGElement!;
+          return parseFloat(getComputedStyle(text).fontSize) * (svg.clientWidth / svg.viewBox.baseVal.width);
+        }),
+      ),
+    };
+  });
+  assert.equal(seen.paper, "rgb(255, 255, 255)");
+  assert.equal(seen.ink, "rgb(28, 32, 36)");
+  assert.deepEqual(seen.hidden, ["none", "none", "none", "none"]);
+  assert.deepEqual(seen.legend, ["none", "visible"]);
+  assert.equal(seen.adjust, "exact");
+  const pdf = await page.pdf({ path: join(pictures, "report-print.pdf"), format: "A4" });
+  const pages = pdf.toString("latin1").match(/\/Type\s*\/Page\b/g)!.length;
+  assert.ok(pages >= 2 && pages < 30, `${pages} pages`);
+  await page.emulateMedia({ media: "screen", colorScheme: "light" });
+  await page.setViewportSize({ width: 1200, height: 900 });
+  const least = await page.evaluate(() =>
+    Math.min(
+      ...[...document.querySelectorAll<SVGTextElement>(".plot text")]
+        .filter((text) => text.ownerSVGElement!.clientWidth > 0)
+        .map((text) => {
+          const svg = text.ownerSVGElement!;
+          return parseFloat(getComputedStyle(text).fontSize) * (svg.clientWidth / svg.viewBox.baseVal.width);
+        }),
+    ),
+  );
+  assert.ok(least >= 10.5, `${least} px is the smallest text of a chart`);
+});
