@@ -7,13 +7,14 @@ import { join } from "node:path";
 import { describe, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import type { Locator } from "playwright-core";
-import { AnnData, compareSamples, findMarkers, markerTable } from "../dist/index.js";
+import { AnnData, compareSamples, findMarkers, markerTable, ScPoli } from "../dist/index.js";
 import { factorize } from "../dist/data/labels.js";
 import { TestPage } from "./browser.ts";
 import { scpoli, temporaryFolder } from "./command.ts";
 import {
   choose,
   draw,
+  fill,
   isIdle,
   launchDrawingBrowser,
   look,
@@ -350,6 +351,12 @@ describe("the example, mapped", async () => {
     await again.page.getByText("Choose kang_query.h5ad again.").waitFor();
     await step(again.page, "Map").click();
     assert.ok(await again.page.getByRole("button", { name: "Map the cells" }).isDisabled());
+    await step(again.page, "Explore").click();
+    const colours = again.page.getByLabel("Colour by");
+    const before = await colours.inputValue();
+    await colours.selectOption({ label: "donor" });
+    await again.page.getByText("donor could not be read").waitFor();
+    assert.equal(await colours.inputValue(), before, "a choice that failed is not what is shown");
     await look(again.page, "27-choose-again");
     const chooseFile = async (path: string): Promise<void> => {
       const [chooser] = await Promise.all([
@@ -396,6 +403,22 @@ describe("the example, mapped", async () => {
         fullPage: true,
       });
     }
+  });
+
+  test("the model that was trained here is saved, not the one that was mapped onto", async () => {
+    await page.setViewportSize({ width: 1440, height: 900 });
+    await step(page, "Open").click();
+    await choose(page, "reference", /a file/, join(root, "data", "kang_reference.h5ad"));
+    await step(page, "Train").click();
+    await fill(page, "Options of the training", { Epochs: "3" });
+    await page.getByRole("button", { name: "Train on 1,156 cells" }).click();
+    await page.getByRole("heading", { name: "The trained model" }).waitFor({ timeout: 120_000 });
+    const path = await saved(page, page.getByRole("button", { name: "Save the model" }), folder);
+    const { stored } = await ScPoli.load(path);
+    assert.equal((stored.json.provenance["history"] as unknown[]).length, 3);
+    await step(page, "Save").click();
+    const mapped = await ScPoli.load(await save(page, "mapped-model", folder));
+    assert.ok(mapped.stored.json.conditions[0]!.includes("P1244_ctrl"));
   });
 
   test("no error on the console, no request left the origin, no flag outside of the commands", async () => {

@@ -72,6 +72,13 @@ describe("the whole flow on the built-in example", async () => {
       .waitFor();
     await page.getByRole("button", { name: "Pause" }).click();
     await page.getByRole("button", { name: "Continue" }).waitFor();
+    const asked: string[] = [];
+    page.once("dialog", (dialog) => {
+      asked.push(dialog.message());
+      void dialog.dismiss();
+    });
+    await page.getByRole("button", { name: "Discard" }).click();
+    assert.match(asked[0]!, /What it has learnt is lost/);
     await look(page, "4-training-paused");
     await page.getByRole("button", { name: "Continue" }).click();
     await page.getByRole("heading", { name: "The trained model" }).waitFor({ timeout: 120_000 });

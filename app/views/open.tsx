@@ -222,7 +222,7 @@ export function DataCard({ file, role }: { readonly file: DataFile; readonly rol
         </div>
         <div>
           <dt>Raw counts</dt>
-          <dd class={counts ? "good" : "bad"}>
+          <dd class={!counts ? "bad" : file.files.length > 0 ? "good" : ""}>
             {counts ? (file.files.length > 0 ? `in ${counts}` : "file not open") : "none found"}
           </dd>
         </div>
