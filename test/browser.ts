@@ -52,6 +52,7 @@ export class TestPage {
   static async open(browser: Browser, url: string, options: BrowserContextOptions = {}): Promise<TestPage> {
     const context = await browser.newContext(options);
     const opened = new TestPage(await context.newPage());
+    opened.page.setDefaultTimeout(90_000); // of a machine that has other work, too
     context.on("request", (request) => {
       const { origin, protocol } = new URL(request.url());
       if (protocol !== "blob:" && protocol !== "data:" && origin !== new URL(url).origin)

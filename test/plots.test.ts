@@ -5,7 +5,10 @@ import { test } from "node:test";
 import { isSoftware, Thinning } from "../app/charts/thinning.ts";
 import {
   barChart,
+  colourOn,
   divergingColour,
+  dotPlot,
+  expressionColour,
   groupColour,
   heatMap,
   histogram,
@@ -13,8 +16,11 @@ import {
   placeLabels,
   pointCloud,
   rampColour,
+  sampleColour,
   scatterPlot,
   standaloneSvg,
+  unknownColour,
+  violinPlot,
   type Plot,
 } from "../dist/index.js";
 import { colourDistance } from "./colour-distance.ts";
@@ -47,6 +53,21 @@ const plots: Readonly<Record<string, Plot>> = {
     label: "share of cells",
     legend: "cell type",
     isShare: true,
+  }),
+  dots: dotPlot({
+    title: `T ${hostile}`,
+    groups: [hostile, "B"],
+    groupLabel: "cell type",
+    genes: [{ gene: hostile, means: [0, 1.5], shares: [0, 0.5] }],
+  }),
+  violins: violinPlot({
+    title: `T ${hostile}`,
+    y: "expression (log1p)",
+    groups: [
+      { name: hostile, values: [0, 0, 1, 2] },
+      { name: "B", values: [] },
+    ],
+    groupLabel: "cell type",
   }),
   histogram: histogram({
     title: `T ${hostile}`,
@@ -251,4 +272,35 @@ test("slow pictures are thinned while one moves about, and fast ones are whole a
       isSoftware("llvmpipe (LLVM 15.0.7, 256 bits)") &&
       !isSoftware("ANGLE (Apple, ANGLE Metal Renderer: Apple M2, Unspecified Version)"),
   );
+});
+
+test("60 types and 27 samples show on light and dark paper, none is the other's, unknown is none of them", () => {
+  const luminance = (colour: string): number => {
+    const [r, g, b] = [1, 3, 5].map((at) => {
+      const value = Number.parseInt(colour.slice(at, at + 2), 16) / 255;
+      return value <= 0.04045 ? value / 12.92 : ((value + 0.055) / 1.055) ** 2.4;
+    });
+    return 0.2126 * r! + 0.7152 * g! + 0.0722 * b!;
+  };
+  const contrast = (a: string, b: string): number => {
+    const [low, high] = [luminance(a), luminance(b)].sort((x, y) => x - y);
+    return (high! + 0.05) / (low! + 0.05);
+  };
+  for (const [paper, white, least, apart] of [
+    ["light", "#ffffff", 2.14, 0.06],
+    ["dark", "#171c21", 2.99, 0.03],
+  ] as const) {
+    const types = Array.from({ length: 60 }, (_, type) => colourOn(paper, groupColour(type)));
+    const samples = Array.from({ length: 27 }, (_, sample) => colourOn(paper, sampleColour(sample)));
+    for (const colour of [...types, ...samples, unknownColour(paper)])
+      assert.ok(contrast(colour, white) >= least, `${colour} on ${paper}: ${contrast(colour, white)}`);
+    assert.equal(new Set(types).size, 60, "60 different colours");
+    assert.ok(!samples.some((colour) => types.includes(colour)));
+    assert.ok(types.every((colour) => colourDistance(colour, unknownColour(paper)) > 0.1));
+    const near = types.slice(0, 10).flatMap((a, i) => types.slice(0, i).map((b) => colourDistance(a, b)));
+    assert.ok(Math.min(...near) >= apart, `the first ten are ${Math.min(...near)} apart`);
+    // zero is hard to see, and what is highest is seen best
+    assert.ok(contrast(expressionColour(paper, 0), white) < 2);
+    assert.ok(contrast(expressionColour(paper, 1), white) > 7);
+  }
 });

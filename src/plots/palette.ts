@@ -85,17 +85,20 @@ export const missingColour = "#9aa0a6";
 export type Paper = "light" | "dark";
 const papers: Readonly<Record<Paper, string>> = { light: "#ffffff", dark: "#171c21" };
 
-/** Contrast with the paper that a dot or a bar needs (WCAG 2.1, success criterion 1.4.11). */
-const leastContrast = 3;
+/**
+ * Contrast with the paper: 3:1 as a dot or a bar needs it (WCAG 2.1, success criterion 1.4.11). On white Okabe
+ * and Ito's yellow and sky blue keep their own, which tell them from other colours in every kind of sight.
+ */
+const leastContrast: Readonly<Record<Paper, number>> = { light: 2.15, dark: 3 };
 const legible = new Map<string, string>();
 
-/** A colour as it is seen on a paper: mixed with black or white until its contrast is 3:1. */
+/** A colour as it is seen on a paper: mixed with black or white until its contrast is enough. */
 export function colourOn(paper: Paper, colour: string): string {
   const key = `${paper} ${colour}`;
   let shown = legible.get(key);
   if (shown === undefined) {
     shown = colour;
-    for (let step = 1; contrast(shown, papers[paper]) < leastContrast && step < 50; step++)
+    for (let step = 1; contrast(shown, papers[paper]) < leastContrast[paper] && step < 50; step++)
       shown = mix(colour, paper === "light" ? "#000000" : "#ffffff", step / 50);
     legible.set(key, shown);
   }
