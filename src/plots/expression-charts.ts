@@ -8,10 +8,11 @@ const nameLength = 26;
 
 /** Mean expression and share of cells of one gene in each group. */
 export interface GeneInGroups {
+  /** Its symbol */
   readonly gene: string;
-  /** per group, of log1p of counts per 10,000 */
+  /** Per group, of log1p of counts per 10,000 */
   readonly means: readonly number[];
-  /** per group, of the cells that have the gene: 0..1 */
+  /** Per group, of the cells that have the gene: 0..1 */
   readonly shares: readonly number[];
 }
 
@@ -117,8 +118,11 @@ export function dotPlot({
 
 /** Values of one group of cells. */
 export interface ViolinGroup {
+  /** Of the group, below its violin */
   readonly name: string;
+  /** Default: the palette's */
   readonly colour?: string;
+  /** Of its cells, from 0 on */
   readonly values: ArrayLike<number>;
 }
 
