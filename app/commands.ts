@@ -53,7 +53,7 @@ const switched = (request: object): Part[] =>
   );
 
 function trainCommand(file: string, model: string, request: TrainRequest): string {
-  const { conditionKeys = [], conditionValues = {}, cellTypeKeys = [], earlyStopping } = request;
+  const { conditionKeys, conditionValues = {}, cellTypeKeys = [], earlyStopping } = request;
   const options = Object.entries(trainingFlags).flatMap(([name, flag]): Part[] => {
     const value = request[name as keyof TrainRequest];
     return value === undefined ? [] : [[flag, Array.isArray(value) ? value.join(",") : String(value)]];
@@ -64,7 +64,7 @@ function trainCommand(file: string, model: string, request: TrainRequest): strin
     [
       ["-o", model],
       ...(columns.length > 0 ? [["--condition-key", commas(columns)] as const] : []),
-      ...given(conditionValues as Readonly<Record<string, string>>),
+      ...given(conditionValues),
       ...(cellTypeKeys.length > 0 ? [["--cell-type-key", commas(cellTypeKeys)] as const] : []),
       ...options,
       ...(earlyStopping === false ? [["--early-stopping", "off"] as const] : []),
