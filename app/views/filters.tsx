@@ -7,7 +7,7 @@ import type { MappingResult } from "../protocol.js";
 import { visible, visibleBy } from "../selecting.js";
 import { changeView, endGesture, isBusy, work, type ColourBy, type Filter } from "../state.js";
 import { count, short } from "../text.js";
-import { colourChoices } from "./legend.js";
+import { ColourOptions } from "./legend.js";
 
 export function FilterPanel({ result }: { readonly result: MappingResult }) {
   const { filters } = work.value.view;
@@ -36,15 +36,7 @@ export function FilterPanel({ result }: { readonly result: MappingResult }) {
         >
           <option value="">add a filter ...</option>
           {colourBy.kind === "gene" && <option value={JSON.stringify(colourBy)}>gene {colourBy.name}</option>}
-          {colourChoices(result).map(({ group, entries }) => (
-            <optgroup key={group} label={group}>
-              {entries.map(({ name, by }) => (
-                <option key={name} value={JSON.stringify(by)}>
-                  {name}
-                </option>
-              ))}
-            </optgroup>
-          ))}
+          <ColourOptions result={result} />
         </select>
         {filters.length > 0 && (
           <button class="quiet" onClick={() => changeView("clear the filters", { filters: [] })}>

@@ -32,15 +32,7 @@ export function Legend({ result }: { readonly result: MappingResult }) {
           }}
         >
           {view.colourBy.kind === "gene" && <option value={current}>gene {view.colourBy.name}</option>}
-          {colourChoices(result).map(({ group, entries }) => (
-            <optgroup key={group} label={group}>
-              {entries.map(({ name, by }) => (
-                <option key={name} value={JSON.stringify(by)}>
-                  {name}
-                </option>
-              ))}
-            </optgroup>
-          ))}
+          <ColourOptions result={result} />
         </select>
       </label>
       <GeneField
@@ -144,8 +136,24 @@ interface Choice {
   readonly entries: readonly { readonly name: string; readonly by: ColourBy }[];
 }
 
-/** What cells can be coloured and filtered by. */
-export function colourChoices(result: MappingResult): Choice[] {
+/** What cells can be coloured and filtered by, for a select. */
+export function ColourOptions({ result }: { readonly result: MappingResult }) {
+  return (
+    <>
+      {colourChoices(result).map(({ group, entries }) => (
+        <optgroup key={group} label={group}>
+          {entries.map(({ name, by }) => (
+            <option key={name} value={JSON.stringify(by)}>
+              {name}
+            </option>
+          ))}
+        </optgroup>
+      ))}
+    </>
+  );
+}
+
+function colourChoices(result: MappingResult): Choice[] {
   const { query, annotation } = work.value;
   const names =
     query?.info.inspection.columns.filter(({ kind }) => kind !== "unreadable").map(({ name }) => name) ?? [];
