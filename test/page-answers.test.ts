@@ -283,6 +283,7 @@ describe("the example, mapped", async () => {
       genes.slice(0, 15).map(({ symbol }) => symbol),
     );
     await look(page, "25-compare");
+    await page.getByLabel("Colour by").selectOption({ label: "cell_type: predicted type" });
     await legendRow("CD14+ Monocytes").click();
     await page
       .locator("p", { hasText: "A" })
