@@ -55,8 +55,7 @@ export function GeneField({
     const exact = genes.value?.names.find(
       ({ name, symbol }) => symbol.toLowerCase() === wanted || name.toLowerCase() === wanted,
     );
-    const name =
-      exact?.symbol ?? findGenes(genes.value?.names ?? [], wanted)[0]?.symbol ?? text.value.trim();
+    const name = exact?.symbol ?? findGenes(genes.value?.names ?? [], wanted)[0]?.symbol ?? text.value.trim();
     if (name !== "") onChoose(name);
   };
   return (
