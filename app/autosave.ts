@@ -41,6 +41,10 @@ interface WorkRecord {
 export const earlier = signal<WorkRecord | null>(null);
 /** When the work was kept last. */
 export const kept = signal<Date | null>(null);
+/** Whether everything is kept: false from a change until it is written. */
+export const isKept = signal(false);
+// to be seen from outside
+effect(() => void (document.documentElement.dataset["kept"] = isKept.value ? "yes" : "no"));
 
 /** The same through reloads of this tab, another in every other tab. */
 function tabId(): string {
@@ -135,6 +139,7 @@ export async function startAutosave(): Promise<void> {
   effect(() => {
     const [now, at, hasUnsaved] = [work.value, step.value, isUnsaved.value];
     clearTimeout(waiting);
+    isKept.value = false;
     waiting = setTimeout(() => void keep(tab, now, at, hasUnsaved), waitMs);
   });
 }
@@ -165,6 +170,7 @@ async function keep(tab: string, now: Work, at: Step, hasUnsaved: boolean): Prom
     ]);
     last = now;
     kept.value = record.saved;
+    isKept.value = work.peek() === now && step.peek() === at;
     for (const old of (await allRecords()).slice(mostRecords)) await forget(old.tab);
   } catch {
     kept.value = null; // the storage is full or forbidden: leaving the page asks first

@@ -1,7 +1,7 @@
 // The frame of the page: name and promise, steps, undo, theme, messages, drop of files anywhere, and what a
 // screen reader is told.
 import { useEffect, useRef, useState } from "preact/hooks";
-import { kept, startAfresh } from "./autosave.js";
+import { isKept, kept, startAfresh } from "./autosave.js";
 import { canShow } from "./history.js";
 import { chooseAgain, openFiles } from "./opening.js";
 import { Icon } from "./icons.js";
@@ -38,7 +38,7 @@ const steps: readonly { readonly id: Step; readonly name: string; readonly needs
 
 addEventListener("beforeunload", (event) => {
   // what is kept in the browser is back when the page is opened again
-  if (job.value || (isUnsaved.value && !kept.value)) event.preventDefault();
+  if (job.value || (isUnsaved.value && !isKept.value)) event.preventDefault();
 });
 
 export function Page() {

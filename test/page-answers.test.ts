@@ -333,7 +333,8 @@ describe("the example, mapped", async () => {
     await page.getByRole("button", { name: "Switch to the dark theme" }).click();
     await step(page, "Explore").click();
     await page.getByLabel("Colour by").selectOption({ label: "annotation (yours)" });
-    await page.waitForTimeout(2500);
+    await page.waitForTimeout(100);
+    await page.locator("html[data-kept=yes]").waitFor();
     await page.reload();
     await page.locator(".explore").waitFor();
     await legendRow("B cells").waitFor();
