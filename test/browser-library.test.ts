@@ -147,7 +147,7 @@ describe("the same bytes as the command line's, with the same seed", () => {
     );
     await assert.rejects(
       page.job("map", { path: "kang_query.h5ad", model: "model", threads: 2 }),
-      /usage: 2 threads cannot be had: this page is not cross-origin isolated/,
+      /usage: 2 threads are not available: this page is not cross-origin isolated/,
     );
   });
 

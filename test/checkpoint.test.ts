@@ -201,7 +201,7 @@ describe("saving", () => {
     await saveModel(at("replaced"), modelOf());
     await assert.rejects(
       saveModel(at("replaced"), modelOf({ scpoli_version: "9" })),
-      fails("refused", /holds a model already.*--force/),
+      fails("refused", /already holds a model.*--force/),
     );
     assert.equal((await loadModel(at("replaced"))).json.scpoli_version, "0.1.0");
     await saveModel(at("replaced"), modelOf({ scpoli_version: "9" }), { force: true });
@@ -231,7 +231,7 @@ describe("saving", () => {
     for (const name of ["with notes", "of others", "of others 2", "file"])
       await assert.rejects(
         saveModel(at(name), modelOf(), { force: true }),
-        fails("output", /Give another name/),
+        fails("output", /Choose another name/),
       );
     assert.equal(readFileSync(at("with notes", "notes.txt"), "utf8"), "mine");
     assert.equal(readFileSync(at("of others 2", "model.safetensors"), "utf8"), "weights");
@@ -265,24 +265,24 @@ describe("a folder that is no model", () => {
     mkdirSync(at("nothing"));
     await assert.rejects(
       loadModel(at("nothing")),
-      fails("model", /is no model folder: model\.json and model\.safetensors are missing/),
+      fails("model", /is not a model folder: model\.json and model\.safetensors are missing/),
     );
     mkdirSync(at("scarches"));
     for (const name of ["attr.pkl", "model_params.pt", "var_names.csv"])
       writeFileSync(at("scarches", name), "");
-    await assert.rejects(loadModel(at("scarches")), fails("model", /no model folder.*or one of scArches/));
+    await assert.rejects(loadModel(at("scarches")), fails("model", /not a model folder.*or one of scArches/));
     symlinkSync(at("nothing"), at("link"));
-    await assert.rejects(loadModel(at("link")), fails("model", /no model folder/));
+    await assert.rejects(loadModel(at("link")), fails("model", /not a model folder/));
   });
 
   test("not complete", async () => {
     await assert.rejects(
       loadModel(await damaged("no json", (path) => rmSync(join(path, "model.json")))),
-      fails("model", /not complete: model\.json is missing/),
+      fails("model", /incomplete: model\.json is missing/),
     );
     await assert.rejects(
       loadModel(await damaged("no tensors", (path) => rmSync(join(path, "model.safetensors")))),
-      fails("model", /not complete: model\.safetensors is missing/),
+      fails("model", /incomplete: model\.safetensors is missing/),
     );
   });
 });
@@ -309,7 +309,7 @@ describe("a damaged model.json", () => {
       );
     await assert.rejects(
       loadModel(await damaged("j4", write('{"architectures": ["Bert"]}'))),
-      fails("model", /not of scpoli: it has no format_version/),
+      fails("model", /not a scpoli model: it has no format_version/),
     );
   });
 
@@ -322,7 +322,7 @@ describe("a damaged model.json", () => {
       fails(
         "model",
         new RegExp(
-          `made by a newer scpoli \\("3\\.1\\.0"\\): its format is ${formatVersion + 1}, this version reads up to ${formatVersion}\\. Update`,
+          `made by a newer scpoli \\("3\\.1\\.0"\\): its format is ${formatVersion + 1}, but this version reads up to ${formatVersion}\\. Update`,
         ),
       ),
     );
@@ -331,14 +331,14 @@ describe("a damaged model.json", () => {
   /** what, which entry becomes what (undefined: it goes), what is said of it */
   const edits: readonly [string, string, unknown, RegExp][] = [
     ["an entry missing", "genes", undefined, /genes is missing, expected a list/],
-    ["genes not texts", "genes.1", 4, /genes\[1\] is 4, expected a text/],
+    ["genes not texts", "genes.1", 4, /genes\[1\] is 4, expected a string/],
     ["a gene twice", "genes.1", "CD3E", /genes has 'CD3E' twice/],
     ["no gene", "genes", [], /genes is empty/],
     [
       "a gene too many",
       "genes.5",
       "more",
-      /model\.safetensors is damaged: tensor '.*' has shape \[.*\], model\.json calls for/,
+      /model\.safetensors is damaged: tensor '.*' has shape \[.*\], model\.json requires/,
     ],
     [
       "conditions of one key only",
@@ -354,7 +354,7 @@ describe("a damaged model.json", () => {
       /reference_conditions\[0\] is 4, expected a number in \[1, 3\]/,
     ],
     ["a combination of no condition", "combinations.1.0", 3, /combinations\[1\]\[0\] is 3/],
-    ["a combination twice", "combinations.1", [0, 0], /combinations has one twice/],
+    ["a combination twice", "combinations.1", [0, 0], /combinations has a duplicate/],
     ["a wrong likelihood", "model.recon_loss", "gauss", /in model, reconLoss is "gauss"/],
     ["a width of zero", "model.hidden_layer_sizes.1", 0, /hidden_layer_sizes\[1\] is 0/],
     ["a width that is no number", "model.latent_dim", "2", /latent_dim is "2"/],
@@ -374,7 +374,7 @@ describe("a damaged model.json", () => {
       /head\.levels\[0\]\.types is \[0,2\], expected ascending rows of its level/,
     ],
     ["a temperature of zero", "head.levels.1.temperature", 0, /head\.levels\[1\]\.temperature is 0/],
-    ["no head, but its tensors", "head", null, /it has a tensor 'head\.\w+' that the model does not/],
+    ["no head, but its tensors", "head", null, /it has an unexpected tensor 'head\.\w+'/],
     [
       "unlabelled prototypes out of order",
       "unlabeled_prototypes.1.cluster",
@@ -385,7 +385,7 @@ describe("a damaged model.json", () => {
       "an unlabelled prototype too many",
       "unlabeled_prototypes.2",
       { cluster: 7, cells: 1 },
-      /'unlabeled_prototypes' has shape \[2, 2\], model\.json calls for \[3, 2\]/,
+      /'unlabeled_prototypes' has shape \[2, 2\], model\.json requires \[3, 2\]/,
     ],
     ["a level out of order", "levels.0", [1, 0], /levels\[0\] is \[1,0\], expected ascending rows/],
     ["a type in no level", "levels.0", [0], /'CD4 T' is in no level/],
@@ -422,12 +422,12 @@ describe("damaged tensors", () => {
     [
       "one too many",
       (t) => t.set("extra", { dtype: "U8", shape: [1], data: Uint8Array.of(1) }),
-      /'extra' that the model does not/,
+      /an unexpected tensor 'extra'/,
     ],
     [
       "a wrong shape",
       (t) => t.set("theta", { dtype: "F32", shape: [3, 5], data: new Float32Array(15) }),
-      /'theta' has shape \[3, 5\], model\.json calls for \[5, 3\]/,
+      /'theta' has shape \[3, 5\], model\.json requires \[5, 3\]/,
     ],
     [
       "a wrong type",
@@ -510,11 +510,11 @@ describe("safetensors", () => {
   });
   const wrong: readonly [string, Uint8Array, RegExp][] = [
     ["no header", new Uint8Array(3), /it has 3 bytes/],
-    ["a header longer than the file", file("{}", 0).subarray(0, 9), /cut short/],
+    ["a header longer than the file", file("{}", 0).subarray(0, 9), /truncated/],
     [
       "not safetensors at all",
       new TextEncoder().encode("\x89HDF\r\n\x1a\n and more"),
-      /no safetensors header/,
+      /not a safetensors header/,
     ],
     ["a header that is not JSON", file("{nonsense", 0), /not JSON/],
     [
@@ -540,7 +540,7 @@ describe("safetensors", () => {
     ["a range backwards", file(entry({ data_offsets: [8, 0] }), 8), /needs 8 bytes, its range has -8/],
     ["a range of three", file(entry({ data_offsets: [0, 8, 8] }), 8), /byte range/],
     ["a shape beyond all bounds", file(entry({ shape: [2 ** 40, 2 ** 40] }), 8), /needs/],
-    ["data missing", file(entry({}), 7), /announces 8 bytes of data, 7 are there/],
+    ["data missing", file(entry({}), 7), /declares 8 bytes of data, but there are 7/],
     ["data that belong to no tensor", file(entry({}), 12), /4 bytes follow the last tensor/],
     ["a hole", file(entry({ data_offsets: [4, 12] }), 12), /starts at byte 4 of the data, expected 0/],
     [
@@ -568,6 +568,6 @@ describe("safetensors", () => {
     test(`refused: ${what}`, () =>
       assert.throws(
         () => readSafetensors(content, "x"),
-        fails("model", /^x is damaged or no safetensors file/, says),
+        fails("model", /^x is damaged or not a safetensors file/, says),
       ));
 });

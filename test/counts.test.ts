@@ -48,7 +48,7 @@ describe("where the counts are", () => {
       annData({ X: matrix(log), raw: { X: matrix([[1, 2, 3, 4]]), var: frame(names("r", 4)) } }),
     );
     assert.deepEqual(await place.var.index(), ["r0", "r1", "r2", "r3"]);
-    assert.match(place.found[0]!.verdict, /fractional.*log-normalised/);
+    assert.match(place.verdicts[0]!.verdict, /fractional.*log-normalised/);
   });
 
   test("a named place is the only one looked into", async () => {
@@ -86,7 +86,7 @@ describe("where the counts are", () => {
         "counts",
         /X: fractional values, e\.g\. 0\.6931 in cell 'c0', gene 'g0'; looks log-normalised/,
         /raw\.X: negative values and fractional values, e\.g\. -0\.5 in cell 'c0', gene 'r0'; looks scaled/,
-        /layers\/spliced: raw counts \(--layer spliced takes them\)/,
+        /layers\/spliced: raw counts \(--layer spliced uses them\)/,
         /layers\/cpm: fractional values.*; looks normalised/,
       ),
     );

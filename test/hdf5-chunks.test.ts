@@ -82,7 +82,7 @@ test("every layout and type: the values of h5py; pieces of them, in arrays of ot
 
 test("a link into another file is named, not followed", () =>
   withFile(at("layouts.h5"), (file) =>
-    fails(async () => void file.dataset("another file"), "format", /link into another file, other\.h5/),
+    fails(async () => void file.dataset("another file"), "format", /link to another file, other\.h5/),
   ));
 
 test("integers beyond 2^53 are refused, also with HDF5's help", () =>

@@ -194,7 +194,7 @@ describe("refused", () => {
     "values that no cell has together": [
       { name: "x", cells: reference, select: { truth: ["B"], lineage: ["T/NK lineage"] } },
       "key",
-      /No cell of 400 has truth=B lineage=T\/NK lineage/,
+      /None of the 400 cells has truth=B lineage=T\/NK lineage/,
     ],
   };
   for (const [what, [options, kind, says]] of Object.entries(wrong))

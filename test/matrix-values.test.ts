@@ -105,7 +105,10 @@ describe("only gene expression is modelled", () => {
     await works(train("cite.h5ad", "both", "--feature-types", "all"));
     assert.equal(genesOf("both").length, own.length);
     await fails(train("cite.h5ad", "none", "--feature-types", "Peaks"), /"Peaks".*5 Antibody Capture/);
-    await fails(train("good.h5ad", "none", "--feature-types", "Peaks"), /no column of var tells types/);
+    await fails(
+      train("good.h5ad", "none", "--feature-types", "Peaks"),
+      /no column of var gives feature types/,
+    );
   });
 
   test("a gene of a model never matches a feature of another type", async () => {
@@ -210,7 +213,7 @@ describe("what looks like counts", () => {
       })) {
         const { name, notes } = await taken({ X: matrix(values), ...parts });
         assert.equal(name, place);
-        assert.match(notes, new RegExp(`counts are taken from ${place}\\. --layer X takes X`));
+        assert.match(notes, new RegExp(`counts are taken from ${place}\\. --layer X uses X`));
       }
     });
 
@@ -218,16 +221,16 @@ describe("what looks like counts", () => {
     const corrected = each((count) => Math.max(0, count - (count > 3 ? 1 : 0)));
     const { name, notes } = await taken({ X: matrix(corrected), layers: { counts: matrix(counts) } });
     assert.equal(name, "X");
-    assert.match(notes, /both hold counts; those of X are taken.*--layer counts takes layers\/counts/);
+    assert.match(notes, /both hold counts; those of X are used.*--layer counts uses layers\/counts/);
   });
 
   test("where it cannot be told, it is asked", async () => {
     const other = { layers: { spliced: matrix(counts) } };
     await rejects(taken({ X: matrix(binary), ...other }), "counts", /only 0 and 1.*--layer spliced/s);
     assert.equal((await taken({ X: matrix(binary), ...other }, "spliced")).name, "layers/spliced");
-    await rejects(taken({ X: matrix(ranks) }), "counts", /as ranks are.*--layer X takes X/s);
-    assert.match((await taken({ X: matrix(ranks) }, "X")).notes, /as ranks are; they are taken as counts/);
-    assert.match((await taken({ X: matrix(binary) })).notes, /only 0 and 1; they are taken as counts/);
+    await rejects(taken({ X: matrix(ranks) }), "counts", /like ranks.*--layer X uses X/s);
+    assert.match((await taken({ X: matrix(ranks) }, "X")).notes, /like ranks; used as counts/);
+    assert.match((await taken({ X: matrix(binary) })).notes, /only 0 and 1; used as counts/);
     const two = { raw: raw(each((count) => 2 * count)), layers: { counts: matrix(counts) } };
     await rejects(
       taken({ X: matrix(logs), ...two }),
@@ -259,7 +262,7 @@ describe("what looks like counts", () => {
 
   test("fractional counts are rounded when asked for, and the message offers it; normalised values are not", async () => {
     const soup = annData({ X: matrix(each((count) => count * 0.97)) });
-    await rejects(findCounts(soup), "counts", /SoupX.*--round-counts rounds them/);
+    await rejects(findCounts(soup), "counts", /SoupX.*round them with --round-counts/);
     const { matrix: rounded } = await findCounts(soup, undefined, { roundCounts: true });
     const block = await rounded.read(0, rows);
     assert.deepEqual(

@@ -67,7 +67,7 @@ describe("a model as a zip file", () => {
     write("other.zip", zipSync({ "notes.txt": new TextEncoder().encode("mine") }));
     write("text.zip", "mine");
     write("model.txt", "mine");
-    await assert.rejects(model.save(at("model.zip")), fails(/holds a model already.*--force/, "refused"));
+    await assert.rejects(model.save(at("model.zip")), fails(/already holds a model.*--force/, "refused"));
     await model.save(at("model.zip"), { force: true });
     for (const name of ["other.zip", "text.zip"])
       await assert.rejects(
@@ -154,7 +154,7 @@ describe("an archive of a model folder", () => {
     for (const [path, says] of [
       [write("empty.zip", zipSync({ "a.txt": new Uint8Array(2) })), /holds no model/],
       [write("two.zip", zipSync({ "a/model.json": json, "b/model.json": json })), /several models: 'a', 'b'/],
-      [write("half.zip", zipSync({ "model.json": json })), /not complete: model\.safetensors is missing/],
+      [write("half.zip", zipSync({ "model.json": json })), /incomplete: model\.safetensors is missing/],
       [write("model.tar.bz2", "BZh91AY&SY"), /compressed with bzip2.*Unpack it first/],
       [write("model.tar.xz", "\u00fd7zXZ"), /is a file; a model is a folder/],
       [write("cells.h5ad", "\u0089HDF\r\n"), /is a file; a model is a folder/],
@@ -195,7 +195,7 @@ describe("an archive of a model folder", () => {
     bytes[5000]! ^= 1;
     await assert.rejects(
       loadModel(write("changed.zip", bytes)),
-      fails(/damaged: its checksum is another/, "model"),
+      fails(/damaged: its checksum does not match/, "model"),
     );
   });
 });

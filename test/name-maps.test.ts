@@ -34,7 +34,7 @@ describe("genes", () => {
     assert.deepEqual(report, { renamed: 2, kept: ["Ighm", "mt-Co1"], absent: ["mouse", "Lyz2"] });
     assert.match(
       notes[0]!.message,
-      /2 genes of the file renamed; 2 not in the map and as they are: 'Ighm', 'mt-Co1'; 2 of the map not in the file: 'mouse', 'Lyz2'/,
+      /2 genes of the file renamed; 2 not in the map and unchanged: 'Ighm', 'mt-Co1'; 2 of the map not in the file: 'mouse', 'Lyz2'/,
     );
   });
 

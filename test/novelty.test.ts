@@ -180,7 +180,7 @@ test("a model of an earlier version loads: what it knew of unknown cells is left
   writeFileSync(join(path, "model.json"), text.replace(/"format_version": *\d+/, '"format_version": 6'));
   const notes: string[] = [];
   const loaded = await ScPoli.load(path, { onNote: ({ message }) => notes.push(message) });
-  assert.match(notes.join(), /earlier version: what it knows of unknown cells is left out/);
+  assert.match(notes.join(), /earlier version: its novelty model is ignored/);
   const before = await loaded.map(query, quick);
   const [own] = before.predictions;
   assert.deepEqual(own!.predicted, level.predicted);

@@ -263,8 +263,8 @@ describe("columns that cannot be keys", () => {
       "score of two digits": ["x", many(3000, (i) => (i % 101) / 100), /101 different numbers.*continuous/],
       "score as text": ["x", many(3000, (i) => String((i % 101) / 100)), /continuous/],
       "few cells": ["x", many(30, (i) => (i % 18) / 7), /18 different values for 30 cells/],
-      totals: ["total_counts", many(20_000, (i) => 500 + (i % 2000)), /measure of each cell/],
-      clones: ["clone", many(2000, (i) => (i < 1600 ? "c0" : `c${i}`)), /most of them of one cell/],
+      totals: ["total_counts", many(20_000, (i) => 500 + (i % 2000)), /measurement per cell/],
+      clones: ["clone", many(2000, (i) => (i < 1600 ? "c0" : `c${i}`)), /most of them in a single cell/],
     };
     for (const [what, [key, factor, says]] of Object.entries(no))
       assert.match(noGroups(key, factor)!, says, what);

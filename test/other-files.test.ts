@@ -31,13 +31,9 @@ async function run(code: number, args: readonly string[], ...says: RegExp[]): Pr
 
 describe("MuData", () => {
   test("its modalities are named", async () => {
-    await run(
-      3,
-      ["inspect", at("both.h5mu")],
-      /is MuData: it holds the modalities prot, rna.*--modality rna/,
-    );
+    await run(3, ["inspect", at("both.h5mu")], /is MuData with the modalities prot, rna.*--modality rna/);
     await run(3, ["inspect", at("both.h5mu"), "--modality", "atac"], /no modality 'atac', but prot, rna/);
-    await run(3, ["inspect", at("plain.h5ad"), "--modality", "rna"], /is no MuData/);
+    await run(3, ["inspect", at("plain.h5ad"), "--modality", "rna"], /is not a MuData file/);
   });
 
   test("one is read like a file of its own, in every way to name it", async () => {
@@ -67,7 +63,7 @@ describe("MuData", () => {
     mapped.close();
     await run(0, ["convert", ...rna, at("rna.zarr")]);
     const map = ["map", ...rna, "--reference", at("model"), "--force", "-o"];
-    await run(3, [...map, at("both.h5mu")], /both\.h5mu is (the input itself|there already and is not)/);
+    await run(3, [...map, at("both.h5mu")], /both\.h5mu is (the input itself|already exists and is not)/);
     assert.deepEqual(readFileSync(at("both.h5mu")), before);
   });
 });
@@ -82,21 +78,21 @@ describe("one clear line", () => {
     writeFileSync(at("object.rds"), gzipSync("X\n"));
     writeFileSync(at("cells.h5ad.zst"), Uint8Array.of(0x28, 0xb5, 0x2f, 0xfd, 0, 0));
     await run(3, ["inspect", at("cells.h5ad.gz")], /compressed with gzip.*gunzip -k .*cells\.h5ad\.gz/);
-    await run(3, ["inspect", at("object.rds")], /file of R/);
+    await run(3, ["inspect", at("object.rds")], /R data file/);
     await run(3, ["inspect", at("cells.h5ad.zst")], /compressed with zstd/);
   });
 
   test("a pipe and the standard input", async () => {
     execFileSync("mkfifo", [at("pipe")]);
-    await run(3, ["inspect", at("pipe")], /pipe is a pipe; a file on the disk was expected/);
+    await run(3, ["inspect", at("pipe")], /pipe is a pipe; a regular file was expected/);
     await run(3, ["inspect", "-"], /standard input; a file on the disk/);
     await run(3, ["map", at("plain.h5ad"), "--reference", at("pipe"), "-o", at("x.h5ad")], /pipe is a pipe/);
   });
 
   test("an address", async () => {
     for (const address of ["https://example.org/a.h5ad", "s3://bucket/a.zarr"]) {
-      await run(3, ["inspect", address], /is an address, and nothing is read from the net.*Download/);
-      await fails(async () => void (await AnnData.open(address)), "file", /is an address/);
+      await run(3, ["inspect", address], /is a URL, but only local files are read.*Download/);
+      await fails(async () => void (await AnnData.open(address)), "file", /is a URL/);
     }
   });
 

@@ -90,7 +90,7 @@ describe("files", () => {
       if (!isForced) {
         await run(0, [...args(), out]);
         const content = readFileSync(out);
-        await run(4, [...args(), out], /is there already.*--force/);
+        await run(4, [...args(), out], /already exists.*--force/);
         assert.deepEqual(readFileSync(out), content);
       }
       await run(0, [...args(), out, "--force"]);
@@ -100,7 +100,7 @@ describe("files", () => {
       copyFileSync(at("model/model.safetensors"), precious[2]);
       for (const path of name === "convert" ? precious.slice(0, 1) : precious) {
         const content = readFileSync(path);
-        const told = await run(3, [...args(), path, "--force"], /is there already and is not/);
+        const told = await run(3, [...args(), path, "--force"], /already exists and is not/);
         assert.doesNotMatch(told, /epoch/, "before any work");
         assert.deepEqual(readFileSync(path), content);
       }
@@ -117,10 +117,10 @@ describe("files", () => {
        const file = new hdf5.File(${JSON.stringify(at("counts.loom"))}, "w");
        file.create_group("row_attrs"); file.close();`,
     ]);
-    await run(3, [...map, at("counts.loom")], /counts\.loom is there already and is not an \.h5ad file/);
+    await run(3, [...map, at("counts.loom")], /counts\.loom already exists and is not an \.h5ad file/);
     mkdirSync(at("image.zarr"));
     writeFileSync(at("image.zarr/.zgroup"), '{"zarr_format": 2}');
-    await run(3, ["convert", at("good.h5ad"), at("image.zarr"), "--force"], /no Zarr store of an AnnData/);
+    await run(3, ["convert", at("good.h5ad"), at("image.zarr"), "--force"], /not an AnnData-Zarr store/);
     await run(4, ["convert", at("good.h5ad"), at("store.zarr")], /--force/);
     await run(0, ["convert", at("good.h5ad"), at("store.zarr"), "--force"]);
   });
@@ -144,7 +144,7 @@ describe("files", () => {
       await fails(
         () => model.embed(data, { output: at("model/model.json"), force: true }),
         "output",
-        /model\.json is there already and is not an \.h5ad file/,
+        /model\.json already exists and is not an \.h5ad file/,
       );
       const analyses = await model.samples();
       await writeTables(at("library-tables"), analyses);
@@ -177,7 +177,7 @@ describe("links", () => {
     assert.ok(lstatSync(at("links/new.h5ad")).isFile());
     await run(3, [...map, at("lost.h5ad")], /lost\.h5ad cannot be written: there is no folder .*nowhere/);
     symlinkSync("round.h5ad", at("round.h5ad"));
-    await run(3, [...map, at("round.h5ad")], /round\.h5ad.*links lead round in a circle/);
+    await run(3, [...map, at("round.h5ad")], /round\.h5ad.*links form a cycle/);
     assert.deepEqual(readdirSync(at("links")).sort(), ["first.h5ad", "new.h5ad"]);
   });
 
@@ -254,7 +254,7 @@ describe("folders", () => {
     await run(4, ["samples", at("model"), "--plots", at("plots")], /plots holds \.svg files already/);
     await run(0, [...samples, "--force"]);
     writeFileSync(at("tables/samples.csv"), Uint8Array.of(1, 0, 2));
-    await run(3, [...samples, "--force"], /samples\.csv is there already and is not a table/);
+    await run(3, [...samples, "--force"], /samples\.csv already exists and is not a table/);
     assert.deepEqual(readdirSync(at("tables")), tables);
     mkdirSync(at("mine"));
     writeFileSync(at("mine/notes.txt"), "mine");
@@ -270,11 +270,11 @@ describe("folders", () => {
   test("what runs keep beside their output: only what one has left is replaced", async () => {
     mkdirSync(at("new.zarr.partial"));
     writeFileSync(at("new.zarr.partial/thesis.txt"), "mine");
-    await run(3, ["convert", at("good.h5ad"), at("new.zarr")], /new\.zarr\.partial.* is left as it is/);
+    await run(3, ["convert", at("good.h5ad"), at("new.zarr")], /new\.zarr\.partial.* it is not replaced/);
     assert.equal(readFileSync(at("new.zarr.partial/thesis.txt"), "utf8"), "mine");
     writeFileSync(at("fresh.checkpoint"), "mine");
     const train = ["train", at("good.h5ad"), "-o", at("fresh"), ...keys, ...few];
-    await run(3, train, /fresh\.checkpoint.* is left as it is/);
+    await run(3, train, /fresh\.checkpoint.* it is not replaced/);
     assert.equal(readFileSync(at("fresh.checkpoint"), "utf8"), "mine");
   });
 });

@@ -167,7 +167,7 @@ describe("refused, with what to do:", () => {
     });
     const notes: string[] = [];
     await merge(other, 2, ["part-1"], ({ message }) => notes.push(message));
-    assert.deepEqual(notes, ["Round 2 goes on without shard 'part-1'."]);
+    assert.deepEqual(notes, ["Round 2 continues without shard 'part-1'."]);
     await assert.rejects(merge(other, 2, ["part-7"]), { kind: "usage", message: /no shard 'part-7'/ });
     await assert.rejects(merge(other, 2, [...files.keys()]), { kind: "refused" });
     // results of round 3 began with another state
@@ -180,7 +180,7 @@ describe("refused, with what to do:", () => {
   test("a file that is not what was surveyed", async () => {
     await assert.rejects(local(run, 1, "part-0", files.get("part-1")!, settings), {
       kind: "refused",
-      message: /is not what was surveyed as shard 'part-0'/,
+      message: /is not the file surveyed as shard 'part-0'/,
     });
   });
 

@@ -345,13 +345,16 @@ describe("an exported model", () => {
   test("replaces one of its kind only when told to, and nothing else ever", async () => {
     const model = await ScPoli.import(join(models, "reference"));
     await model.export(at("taken"));
-    await assert.rejects(model.export(at("taken")), fails(/holds a model already.*--force/, "refused"));
+    await assert.rejects(model.export(at("taken")), fails(/already holds a model.*--force/, "refused"));
     await model.export(at("taken"), { force: true });
     await model.save(at("ours"));
     mkdirSync(at("notes"));
     writeFileSync(at("notes", "notes.txt"), "mine");
     for (const name of ["ours", "notes"])
-      await assert.rejects(model.export(at(name), { force: true }), fails(/holds something else/, "output"));
+      await assert.rejects(
+        model.export(at(name), { force: true }),
+        fails(/holds something other than/, "output"),
+      );
     assert.equal(readFileSync(at("notes", "notes.txt"), "utf8"), "mine");
   });
 

@@ -94,12 +94,12 @@ describe("CellRanger", () => {
     await fails(() => AnnData.open(at("two.h5")), "format", /2 genomes: GRCh38, mm10/);
     const bad = async (name: string, edit: (lines: string[]) => string[], ...says: RegExp[]) =>
       fails(() => AnnData.open(writeFolder(name, false, edit)), "format", ...says);
-    await bad("b1", (lines) => lines.slice(0, -2), /tells of \d+ values, but has \d+/);
+    await bad("b1", (lines) => lines.slice(0, -2), /declares \d+ values, but has \d+/);
     await bad("b2", (lines) => [...lines, "1 1 1"], /more than the \d+ values/);
     await bad(
       "b3",
       (lines) => lines.map((line, i) => (i === 5 ? "0 1 1" : line)),
-      /line 6 has a value at 0, 1/,
+      /line 6 has a value at \(0, 1\)/,
     );
     await bad(
       "b4",

@@ -235,7 +235,7 @@ describe("genes of a model", () => {
       );
     await assert.rejects(
       resolveGenes({ varColumn: "use" }, await place({ use: numbers([0, 1, 2, 0]) }), null),
-      fails("key", /not a boolean column: it holds 2/),
+      fails("key", /not a boolean column: it contains 2/),
     );
     await assert.rejects(
       resolveGenes({ varColumn: "use" }, await place({ use: booleans([false, true, null, false]) }), null),

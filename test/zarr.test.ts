@@ -169,7 +169,7 @@ describe("stores that cannot be read", () => {
           () => 0,
         ),
       "format",
-      /m2: X\/data\/zarr\.json is damaged: it is no JSON/,
+      /m2: X\/data\/zarr\.json is damaged: it is not valid JSON/,
     );
     await fails(
       () =>
@@ -178,7 +178,7 @@ describe("stores that cannot be read", () => {
           () => 0,
         ),
       "format",
-      /an object was expected/,
+      /a JSON object was expected/,
     );
     await fails(
       () =>
@@ -327,8 +327,8 @@ describe("stores that cannot be read", () => {
   test("a folder, a zip file and a store of something else", async () => {
     writeFileSync(at("bad.zip"), Buffer.concat([readFileSync(at("v3.zarr.zip")).subarray(0, 5000)]));
     await fails(() => AnnData.open(at("bad.zip")), "file", /bad\.zip cannot be opened: .*zip/);
-    await fails(() => AnnData.open(at("v3.zarr/obs")), "format", /is a Zarr store, but no AnnData/);
-    await fails(() => AnnData.open(folder), "file", /is a folder, but no Zarr store/);
+    await fails(() => AnnData.open(at("v3.zarr/obs")), "format", /is a Zarr store, but not AnnData/);
+    await fails(() => AnnData.open(folder), "file", /is a folder, but neither a Zarr store/);
   });
 });
 
@@ -436,12 +436,12 @@ describe("results in a copy", () => {
       await fails(
         () => writeCopy(data, at("v3.zarr"), additions, { force: true }),
         "output",
-        /the input itself/,
+        /the input file/,
       );
       await fails(
         () => writeCopy(data, at("expected.json"), additions, { force: true }),
         "output",
-        /no Zarr store/,
+        /not an AnnData-Zarr store/,
       );
     }));
 });
@@ -473,7 +473,7 @@ describe("collections", () => {
       await convert(data, at("raw.zarr"), { ...sizes, shuffle: true });
       await convert(data, at("plain.h5ad"), { layer: "counts" });
       await fails(() => convert(data, at("no.zarr"), { layer: "X" }), "counts");
-      await fails(() => convert(data, at("plain.zarr"), { layer: "counts" }), "refused", /is there already/);
+      await fails(() => convert(data, at("plain.zarr"), { layer: "counts" }), "refused", /already exists/);
     });
     assert.ok(
       !existsSync(at("plain.zarr.partial")) && !existsSync(at("no.zarr.partial")),

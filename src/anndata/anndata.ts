@@ -1,8 +1,7 @@
-// An annotated matrix behind a file: X, raw, layers, obs, var, obsm and uns, each read when asked for and the
-// matrices a block of rows at a time.
+// An AnnData file: X, raw, layers, obs, var, obsm and uns. Each part is read on demand; matrices are read one
+// block of rows at a time.
 //
-// The class knows no file format: a reader per format (reader.ts) stands behind it, chosen in `open` by what
-// the file holds.
+// The class is independent of the file format: `open` picks a reader (reader.ts) by the content of the file.
 import { ScPoliError } from "../contract/errors.js";
 import type { DataFrame } from "./dataframe.js";
 import type { DenseMatrix, Matrix } from "./matrix.js";
@@ -12,7 +11,7 @@ import type { AnnDataReader, RawData, UnsValue } from "./reader.js";
 export type { RawData, UnsDict, UnsValue } from "./reader.js";
 
 export interface OpenOptions {
-  /** of MuData, a file of several AnnData: the one to read; the same as `FILE.h5mu/NAME` as path */
+  /** MuData only: the modality to read. Equivalent to the path `FILE.h5mu/NAME`. */
   readonly modality?: string;
 }
 
@@ -22,10 +21,10 @@ export class AnnData {
 
   /**
    * Opens a file for reading; it stays open until `close`.
-   * @param path - an .h5ad file; AnnData-Zarr, a folder or a zip file of one; an .h5 file of 10x Genomics, or
-   * a folder of theirs with matrix.mtx; a modality of MuData, FILE.h5mu/NAME
-   * @throws ScPoliError "file" where it is missing, truncated or no HDF5 file; "format" where it is readable
-   * but no AnnData
+   * @param path - an .h5ad file; an AnnData-Zarr store (folder or zip file); a 10x Genomics .h5 file, or
+   * folder with matrix.mtx; a modality of a MuData file, FILE.h5mu/NAME
+   * @throws ScPoliError "file" if it is missing, truncated or not HDF5; "format" if it is readable but not
+   * AnnData
    */
   static async open(path: string, { modality }: OpenOptions = {}): Promise<AnnData> {
     return new AnnData(await openReader(modality === undefined ? path : `${path}/${modality}`));
@@ -39,7 +38,7 @@ export class AnnData {
   get path(): string {
     return this.reader.path;
   }
-  /** What a user should know of how the file was read. */
+  /** What the user should know about how the file was read. */
   get notes(): readonly string[] {
     return this.reader.notes ?? [];
   }
@@ -61,13 +60,13 @@ export class AnnData {
   }
 
   /**
-   * The main matrix (N, G), null where the file has none.
-   * @throws ScPoliError "format" where it cannot be read
+   * The main matrix (N, G); null if the file has none.
+   * @throws ScPoliError "format" if it cannot be read
    */
   get X(): Matrix | null {
     return this.reader.openX();
   }
-  /** (N, G of raw), null where the file has none */
+  /** Raw counts and their genes (N, G of raw); null if the file has none. */
   get raw(): RawData | null {
     return this.reader.openRaw();
   }
@@ -75,13 +74,13 @@ export class AnnData {
   get layers(): readonly string[] {
     return this.reader.layerNames;
   }
-  /** @throws ScPoliError "key" where there is no such layer */
+  /** @throws ScPoliError "key" if there is no such layer */
   layer(name: string): Matrix {
     return this.reader.openLayer(name);
   }
   /**
-   * The matrix at "X", "raw.X" or "layers/NAME", null where there is none.
-   * @throws ScPoliError "format" where it cannot be read
+   * The matrix at "X", "raw.X" or "layers/NAME"; null if there is none.
+   * @throws ScPoliError "format" if it cannot be read
    */
   matrix(name: string): Matrix | null {
     if (name === "X") return this.X;
@@ -93,8 +92,8 @@ export class AnnData {
     return this.reader.obsmNames;
   }
   /**
-   * (N, columns).
-   * @throws ScPoliError "key" where there is none of this name, "format" where it is no dense matrix
+   * One entry of obsm (N, columns).
+   * @throws ScPoliError "key" if there is no such entry, "format" if it is not a dense matrix
    */
   obsm(name: string): Promise<DenseMatrix> {
     return this.reader.readObsm(name);
@@ -104,31 +103,31 @@ export class AnnData {
     return this.reader.unsNames;
   }
   /**
-   * One entry of uns; undefined where it is something else than numbers, texts, booleans and dictionaries of
-   * them.
-   * @throws ScPoliError "key" where there is none of this name
+   * One entry of uns; undefined if it is anything but numbers, strings, booleans and dictionaries of them.
+   * @throws ScPoliError "key" if there is no such entry
    */
   uns(name: string): Promise<UnsValue | undefined> {
     return this.reader.readUns(name);
   }
 
-  /** Closes the file. What was read stays valid. */
+  /** Closes the file. Data already read stay valid. */
   close(): void {
     this.reader.close();
   }
 
   /**
-   * Names of the cells or genes, each of them once.
-   * @throws ScPoliError "format" where a name comes twice
+   * Names of the cells or genes, checked to be unique.
+   * @throws ScPoliError "format" if a name occurs twice
    */
   async uniqueNames(axis: "obs" | "var"): Promise<readonly string[]> {
     return uniqueNames(await this[axis].index(), axis, this.path);
   }
 }
 
-/** The names given, each of them once. @throws ScPoliError "format" where a name comes twice */
+/** The given names, checked to be unique. @throws ScPoliError "format" if a name occurs twice */
 export function uniqueNames(names: readonly string[], axis: "obs" | "var", path: string): readonly string[] {
-  // a table of rows by hash: a Map of all names takes several times as much, and holds no more than 16
+  // open-addressing hash table of rows: a Map of all names takes several times the memory and holds at most
+  // 16
   // million
   const rows = new Int32Array(2 ** Math.ceil(Math.log2(2 * names.length + 1))).fill(-1);
   const repeated: string[] = [];
@@ -142,10 +141,11 @@ export function uniqueNames(names: readonly string[], axis: "obs" | "var", path:
   if (repeated.length === 0) return names;
   const kind = axis === "obs" ? "cell" : "gene";
   const shown = `${repeated.slice(0, 3).join(", ")}${repeated.length > 3 ? ", ..." : ""}`;
-  const sum = axis === "var" ? " Or have the columns of a gene added up: --duplicate-genes sum." : "";
+  const sum = axis === "var" ? " Or sum the columns of each duplicated gene: --duplicate-genes sum." : "";
   throw new ScPoliError(
     "format",
-    `${path} has ${repeated.length} duplicated ${kind} name${repeated.length > 1 ? "s" : ""}: ${shown}. Make them unique in Python: adata.${axis}_names_make_unique().${sum}`,
+    `${path} has ${repeated.length} duplicated ${kind} name${repeated.length > 1 ? "s" : ""}: ${shown}. ` +
+      `Make them unique in Python: adata.${axis}_names_make_unique().${sum}`,
     { path, axis, duplicated: repeated.length },
   );
 }

@@ -1,20 +1,20 @@
-// Blosc and LZ4, decoded with every length checked. The usual decoder (numcodecs) hands out uninitialised
-// memory where a buffer is damaged.
+// Blosc and LZ4 decoders that check every length. numcodecs, the usual decoder, returns uninitialised memory
+// for damaged buffers.
 //
 // Source: the header of Blosc 1 (README_HEADER of c-blosc) and the LZ4 block format.
 
-/** Inflates a part of a buffer; throws where it cannot. */
+/** Inflates a compressed buffer to `length` bytes. Throws if it is damaged. */
 export type Inflate = (bytes: Uint8Array, length: number) => Promise<Uint8Array>;
 
 const codecs = ["blosclz", "lz4", "snappy", "zlib", "zstd"] as const;
 const headerLength = 16;
-/** Blocks of so many elements and more are split into one stream per byte of the element, by some codecs. */
+/** Some codecs split blocks of at least this many elements into one stream per byte of the element. */
 const leastToSplit = 128;
 
 /**
- * A Blosc buffer of a chunk.
- * @param expected - bytes that must come out, null where only the buffer knows
- * @param inflaters - for what it may hold
+ * Decodes the Blosc buffer of one chunk.
+ * @param expected - bytes it must decode to; null if only the buffer knows
+ * @param inflaters - for the compressors it may use
  */
 export async function decodeBlosc(
   bytes: Uint8Array,
@@ -22,7 +22,7 @@ export async function decodeBlosc(
   inflaters: { readonly zlib: Inflate; readonly zstd: Inflate },
 ): Promise<Uint8Array> {
   if (bytes.length < headerLength)
-    throw new Error(`a Blosc header has ${headerLength} bytes, ${bytes.length} are there`);
+    throw new Error(`a Blosc header has ${headerLength} bytes, but there are ${bytes.length}`);
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const [flags, typeSize] = [bytes[2]!, Math.max(1, bytes[3]!)];
   const [length, blockSize, stored] = [
@@ -31,12 +31,12 @@ export async function decodeBlosc(
     view.getUint32(12, true),
   ];
   if (stored !== bytes.length)
-    throw new Error(`the Blosc header tells of ${stored} bytes, ${bytes.length} are there`);
+    throw new Error(`the Blosc header declares ${stored} bytes, but there are ${bytes.length}`);
   if (expected !== null && length !== expected)
-    throw new Error(`the Blosc header tells of ${length} bytes, ${expected} were expected`);
+    throw new Error(`the Blosc header declares ${length} bytes; ${expected} were expected`);
   if (flags & 2) {
     if (stored !== length + headerLength)
-      throw new Error("the Blosc buffer has another length than its content");
+      throw new Error("the length of the Blosc buffer does not match its content");
     return bytes.slice(headerLength);
   }
   if (length === 0) return new Uint8Array(0);
@@ -48,37 +48,38 @@ export async function decodeBlosc(
   const inflate: Inflate =
     codec === "lz4" ? async (part, wanted) => decodeLz4(part, wanted) : inflaters[codec];
   if (blockSize === 0 || blockSize > length)
-    throw new Error(`the Blosc header tells of blocks of ${blockSize} bytes`);
+    throw new Error(`the Blosc header declares blocks of ${blockSize} bytes`);
   const blocks = Math.ceil(length / blockSize);
   if (headerLength + 4 * blocks > bytes.length)
     throw new Error("the Blosc buffer is too short for its blocks");
-  const whole = new Uint8Array(length);
+  const decoded = new Uint8Array(length);
   for (let block = 0; block < blocks; block++) {
     const size = Math.min(blockSize, length - block * blockSize);
     const isSplit =
       !(flags & 16) && typeSize <= 16 && blockSize / typeSize >= leastToSplit && size === blockSize;
     const streams = isSplit ? typeSize : 1;
-    const into = whole.subarray(block * blockSize, block * blockSize + size);
+    const into = decoded.subarray(block * blockSize, block * blockSize + size);
     const isShuffled = (flags & 4) !== 0 || ((flags & 1) !== 0 && typeSize > 1);
     const unfiltered = isShuffled ? new Uint8Array(size) : into;
     let at = view.getUint32(headerLength + 4 * block, true);
     for (let stream = 0, filled = 0; stream < streams; stream++) {
       const wanted = Math.floor(size / streams);
-      if (at + 4 > bytes.length) throw new Error("a Blosc block lies beyond the end");
-      const own = view.getInt32(at, true);
+      if (at + 4 > bytes.length) throw new Error("a Blosc block extends beyond the end");
+      const streamLength = view.getInt32(at, true);
       at += 4;
-      if (own <= 0 || at + own > bytes.length) throw new Error("a Blosc block lies beyond the end");
-      const part = bytes.subarray(at, at + own);
-      const inflated = own === wanted ? part : await inflate(part, wanted);
+      if (streamLength <= 0 || at + streamLength > bytes.length)
+        throw new Error("a Blosc block extends beyond the end");
+      const part = bytes.subarray(at, at + streamLength);
+      const inflated = streamLength === wanted ? part : await inflate(part, wanted);
       if (inflated.length !== wanted)
-        throw new Error(`a Blosc block has ${inflated.length} bytes, ${wanted} were expected`);
+        throw new Error(`a Blosc block has ${inflated.length} bytes; ${wanted} were expected`);
       unfiltered.set(inflated, filled);
       filled += wanted;
-      at += own;
+      at += streamLength;
     }
     if (isShuffled) (flags & 4 ? unshuffleBits : unshuffleBytes)(unfiltered, typeSize, into);
   }
-  return whole;
+  return decoded;
 }
 
 function unshuffleBytes(from: Uint8Array, typeSize: number, into: Uint8Array): void {
@@ -90,7 +91,9 @@ function unshuffleBytes(from: Uint8Array, typeSize: number, into: Uint8Array): v
   into.set(from.subarray(elements * typeSize), elements * typeSize);
 }
 
-/** Bit planes; blocks whose number of elements is no multiple of eight lie as they are. */
+/**
+ * Undoes the bit shuffle. Blocks whose number of elements is not a multiple of eight are stored unshuffled.
+ */
 function unshuffleBits(from: Uint8Array, typeSize: number, into: Uint8Array): void {
   const elements = Math.floor(from.length / typeSize);
   if (elements % 8 !== 0) return into.set(from);
@@ -109,9 +112,9 @@ function unshuffleBits(from: Uint8Array, typeSize: number, into: Uint8Array): vo
   into.set(from.subarray(elements * typeSize), elements * typeSize);
 }
 
-/** One LZ4 block. @throws Error where it does not give exactly `length` bytes */
+/** Decodes one LZ4 block. @throws Error if it does not decode to exactly `length` bytes */
 export function decodeLz4(bytes: Uint8Array, length: number): Uint8Array {
-  const whole = new Uint8Array(length);
+  const decoded = new Uint8Array(length);
   const damaged = (): Error => new Error("an LZ4 block is damaged");
   let [at, filled] = [0, 0];
   const longer = (start: number): number => {
@@ -126,15 +129,15 @@ export function decodeLz4(bytes: Uint8Array, length: number): Uint8Array {
     const token = bytes[at++]!;
     const literals = token >> 4 === 15 ? longer(15) : token >> 4;
     if (at + literals > bytes.length || filled + literals > length) throw damaged();
-    for (const end = at + literals; at < end;) whole[filled++] = bytes[at++]!;
+    for (const end = at + literals; at < end;) decoded[filled++] = bytes[at++]!;
     if (at === bytes.length) break; // the last sequence has literals only
     if (at + 2 > bytes.length) throw damaged();
     const offset = bytes[at]! | (bytes[at + 1]! << 8);
     at += 2;
     const match = ((token & 15) === 15 ? longer(15) : token & 15) + 4;
     if (offset === 0 || offset > filled || filled + match > length) throw damaged();
-    for (const end = filled + match; filled < end; filled++) whole[filled] = whole[filled - offset]!;
+    for (const end = filled + match; filled < end; filled++) decoded[filled] = decoded[filled - offset]!;
   }
   if (filled !== length) throw damaged();
-  return whole;
+  return decoded;
 }

@@ -1,5 +1,5 @@
-// Rows of a matrix on their way into another order, in bounded memory: each goes into the bucket of the
-// places it belongs to, a file per bucket; a bucket is then small enough to be put in order at once.
+// Reorders the rows of a matrix in bounded memory (external bucket sort): each row goes to the bucket file of
+// its destination, and each bucket is small enough to be sorted in memory.
 import { appendToFile, fileStatus, joinPath, readFile, removeFile, truncateFile } from "#platform";
 import type { SparseRows } from "./matrix.js";
 import { ScPoliError } from "../contract/errors.js";
@@ -10,11 +10,11 @@ export interface OrderedRows {
   readonly values: Uint32Array;
 }
 
-/** Bytes that wait in memory for their files. */
+/** Bytes buffered in memory before they are written to the bucket files. */
 const mostBuffered = 32 << 20;
 /**
- * A row: its place, its values, the width of each value; then indices and values, each filled up to whole
- * words.
+ * Header of a stored row: destination row, number of values, bytes per value. Indices and values follow, each
+ * padded to whole words.
  */
 const headerWords = 3;
 
@@ -23,9 +23,9 @@ export class Buckets {
   private buffered = 0;
 
   /**
-   * @param folder - for the files
+   * @param folder - for the bucket files
    * @param rows - per bucket
-   * @param isWide - whether indices take 32 bits and not 16
+   * @param isWide - whether indices take 32 bits instead of 16
    * @param bytes - length of each file
    */
   constructor(
@@ -37,23 +37,24 @@ export class Buckets {
     this.buffers = bytes.map(() => []);
   }
 
-  /** Brings the files back to the lengths that they had. */
+  /** Truncates the files to their recorded lengths, to resume after an interruption. */
   async restore(): Promise<void> {
     for (const [bucket, length] of this.bytes.entries()) {
       const path = this.path(bucket);
-      const found = (await fileStatus(path))?.bytes ?? 0;
-      if (found < length)
+      const bytes = (await fileStatus(path))?.bytes ?? 0;
+      if (bytes < length)
         throw new ScPoliError(
           "file",
-          `${path} is damaged: it has ${found} bytes, ${length} were expected. Convert again without resuming.`,
+          `${path} is damaged: it has ${bytes} bytes; ${length} were expected. Convert again without ` +
+            "resuming.",
           { path },
         );
       if (length === 0) await removeFile(path);
-      else if (found > length) await truncateFile(path, length);
+      else if (bytes > length) await truncateFile(path, length);
     }
   }
 
-  /** @param places - new place of each row of the block */
+  /** @param places - destination row of each row of the block */
   async append({ rows, indptr, indices, values }: SparseRows, places: Int32Array): Promise<void> {
     for (let row = 0; row < rows; row++) {
       const [start, end] = [indptr[row]!, indptr[row + 1]!];
@@ -88,8 +89,8 @@ export class Buckets {
   }
 
   /**
-   * All rows of a bucket in order.
-   * @param starts - where each row of the bucket begins, counted from the first, and where the last ends
+   * All rows of a bucket, in order.
+   * @param starts - offset of each row of the bucket, and the end of the last
    */
   async read(bucket: number, starts: Float64Array): Promise<OrderedRows> {
     const length = starts[starts.length - 1]! - starts[0]!;

@@ -1,15 +1,15 @@
-// obs and var: named columns over one index, read column by column when asked for.
+// obs and var: named columns over one index, read one column at a time, on demand.
 
 /** A categorical column: codes into categories, -1 where missing. */
 export interface CategoricalColumn {
   readonly kind: "categorical";
   readonly length: number;
   readonly codes: Int32Array;
-  /** as text, whatever their stored type */
+  /** as strings, whatever their stored type */
   readonly categories: readonly string[];
   readonly ordered: boolean;
 }
-/** Text, null where missing. */
+/** Strings, null where missing. */
 export interface StringColumn {
   readonly kind: "string";
   readonly length: number;
@@ -20,7 +20,7 @@ export interface NumberColumn {
   readonly kind: "number";
   readonly length: number;
   readonly values: Float64Array;
-  /** stored type, as NumPy names it, where none is missing */
+  /** stored type, in NumPy's notation, if no value is missing */
   readonly dtype?: string;
 }
 /** Booleans, null where missing. */
@@ -29,7 +29,7 @@ export interface BooleanColumn {
   readonly length: number;
   readonly values: readonly (boolean | null)[];
 }
-/** A column of obs or var, by the kind of its values. */
+/** A column of obs or var, discriminated by `kind`. */
 export type Column = CategoricalColumn | StringColumn | NumberColumn | BooleanColumn;
 
 /** Named columns over one index. */
@@ -41,8 +41,9 @@ export interface DataFrame {
   /** names of the rows */
   index(): Promise<readonly string[]>;
   /**
-   * @throws ScPoliError "key" where there is no such column (the nearest names are offered), "format" where
-   * it cannot be read
+   * Reads one column.
+   * @throws ScPoliError "key" if there is no such column (the message suggests similar names), "format" if it
+   * cannot be read
    */
   column(name: string): Promise<Column>;
 }

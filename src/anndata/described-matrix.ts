@@ -1,11 +1,11 @@
-// A sparse matrix read by its description: without HDF5, whose library takes longer to load than a thread
-// needs for its first block.
+// Opens a sparse matrix from its description, without HDF5: loading that library takes longer than a worker
+// thread needs for its first block.
 import { openDirect } from "#platform";
 import { DirectArray } from "./hdf5-array.js";
 import type { Matrix, MatrixDescription } from "./matrix.js";
 import { CsrFileMatrix, damagedMatrix } from "./stored-matrix.js";
 
-/** @returns null where the file is no longer the one that was described */
+/** @returns null if the file has changed since it was described */
 export function openDescribed({
   place,
   rows,
@@ -23,7 +23,7 @@ export function openDescribed({
   }
   const open = (array: typeof data) => new DirectArray(file, array);
   const key = path.slice(0, path.lastIndexOf("/"));
-  const error = (found: string) => damagedMatrix(place, filePath, key, found);
+  const error = (problem: string) => damagedMatrix(place, filePath, key, problem);
   return {
     matrix: new CsrFileMatrix({
       place,

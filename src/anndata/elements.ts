@@ -1,12 +1,12 @@
-// What is written, and how anndata 0.8 and later encode it, whatever the format: columns, tables,
-// dictionaries. h5ad-elements.ts and zarr-write.ts write the pieces.
+// The data that can be written (columns, tables, dictionaries) and their encoding in anndata 0.8 and later,
+// independent of the file format. h5ad-elements.ts and zarr-write.ts write the primitives.
 //
 // Source: anndata's "On-disk format" page.
 import { ScPoliError } from "../contract/errors.js";
 import type { Column } from "./dataframe.js";
 import type { DenseMatrix, NumericArray } from "./matrix.js";
 
-/** A column to be written. Numbers keep their type; a boolean column also takes 0 and 1. */
+/** A column to write. Numbers keep their type; a boolean column also accepts 0 and 1. */
 export type NewColumn =
   | Column
   | { readonly kind: "number"; readonly values: NumericArray }
@@ -20,21 +20,21 @@ export type NewColumn =
     };
 
 /**
- * NumPy's structured array for uns: named fields of texts or numbers with one entry per row each, as scanpy's
- * `rank_genes_groups` has them.
+ * NumPy's structured array for uns: named fields of strings or numbers, one entry per row, as in scanpy's
+ * `rank_genes_groups`.
  */
 export class StructuredArray {
   /** Number of rows */
   readonly rows: number;
 
-  /** @param fields - in order; all of one length, each name once */
+  /** @param fields - in order; all of the same length, with unique names */
   constructor(
     readonly fields: readonly (readonly [string, readonly string[] | Float32Array | Float64Array])[],
   ) {
     this.rows = fields[0]?.[1].length ?? 0;
   }
 
-  /** Most characters of a text, per field; 0 for numbers. */
+  /** Length of the longest string of each field, in characters; 0 for numeric fields. */
   textWidths(): number[] {
     return this.fields.map(([, values]) =>
       ArrayBuffer.isView(values) ? 0 : values.reduce((most, text) => Math.max(most, [...text].length), 1),
@@ -52,7 +52,7 @@ export class NewTable {
   ) {}
 }
 
-/** Whole numbers are written as int64, others as float64. */
+/** A value of uns to write: integers as int64, other numbers as float64. */
 export type NewUns =
   | number
   | string
@@ -64,7 +64,7 @@ export type NewUns =
   | NewTable
   | { readonly [key: string]: NewUns };
 
-/** What is added to a copy. */
+/** What a copy adds to the file. */
 export interface Additions {
   /** columns of obs, each of N cells */
   readonly obs?: Readonly<Record<string, NewColumn>>;
@@ -72,18 +72,18 @@ export interface Additions {
   readonly obsm?: Readonly<Record<string, DenseMatrix>>;
   /** Entries of `uns` by key */
   readonly uns?: Readonly<Record<string, NewUns>>;
-  /** what an earlier run has left and this one does not write: not in the copy */
+  /** entries of an earlier run that this one does not write: dropped from the copy */
   readonly removed?: AdditionNames;
 }
 
-/** Names of what is added, or removed. */
+/** Names of added or removed entries. */
 export interface AdditionNames {
   readonly obs?: readonly string[];
   readonly obsm?: readonly string[];
   readonly uns?: readonly string[];
 }
 
-/** Names of the file's own that are not in the copy: those of additions, and those removed. */
+/** Names of the file's existing entries that the copy drops: those that are replaced, and those removed. */
 export function namesOfReplaced({ obs = {}, obsm = {}, uns = {}, removed = {} }: Additions) {
   return {
     obs: [...Object.keys(obs), ...(removed.obs ?? [])],
@@ -92,7 +92,7 @@ export function namesOfReplaced({ obs = {}, obsm = {}, uns = {}, removed = {} }:
   };
 }
 
-/** Columns of obs of a copy, in order. @param kept - the file's own @param removed - as in `Additions` */
+/** Columns of obs in a copy, in order. @param kept - existing columns @param removed - see `Additions` */
 export function columnOrder(
   kept: readonly string[],
   { obs = {}, removed = {} }: Additions,
@@ -101,7 +101,7 @@ export function columnOrder(
   return names.filter((name) => Object.hasOwn(obs, name) || !removed.obs?.includes(name));
 }
 
-/** Writes the pieces that every element is made of. */
+/** Writes the primitives that every element consists of. */
 export interface ElementWriter {
   group(path: string, encoding: string, version: string): void;
   attribute(path: string, name: string, value: string | readonly string[] | Int8Array): void;
@@ -119,7 +119,7 @@ export function writeColumn(writer: ElementWriter, path: string, column: NewColu
       return writer.array(path, column.values);
     case "string": {
       const { values } = column;
-      return isWhole(values)
+      return hasNoNull(values)
         ? writer.strings(path, values)
         : writeColumn(writer, path, categoricalOf(values));
     }
@@ -145,7 +145,7 @@ export function writeColumn(writer: ElementWriter, path: string, column: NewColu
   }
 }
 
-/** A table with its index; its columns follow. */
+/** Writes the group and index of a table; the caller then writes its columns. */
 export function writeIndex(
   writer: ElementWriter,
   path: string,
@@ -159,7 +159,7 @@ export function writeIndex(
   writer.strings(`${path}/${indexName}`, index);
 }
 
-/** Scalars, texts, arrays and dictionaries of them. */
+/** Writes scalars, strings, arrays and dictionaries of them. */
 export function writeUns(writer: ElementWriter, path: string, value: NewUns): void {
   if (typeof value === "string" || typeof value === "number" || typeof value === "boolean")
     writer.scalar(path, value);
@@ -178,7 +178,7 @@ export function writeUns(writer: ElementWriter, path: string, value: NewUns): vo
   }
 }
 
-/** A key of uns, obs or obsm. @throws ScPoliError "key" where HDF5 cannot hold it */
+/** Checks a key of uns, obs or obsm. @throws ScPoliError "key" if HDF5 cannot store it */
 export function checkKey(key: string): string {
   if (key !== "" && key !== "." && key !== ".." && !/[/\0]/.test(key)) return key;
   throw new ScPoliError(
@@ -198,8 +198,8 @@ function categoricalOf(values: readonly (string | null)[]): NewColumn {
   };
 }
 
-/** Text arrays cannot hold missing values; categories can. */
-function isWhole(values: readonly (string | null)[]): values is readonly string[] {
+/** String arrays cannot hold missing values; categoricals can. */
+function hasNoNull(values: readonly (string | null)[]): values is readonly string[] {
   return !values.includes(null);
 }
 

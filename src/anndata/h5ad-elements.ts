@@ -1,7 +1,7 @@
-// Elements of an .h5ad file, written as anndata 0.8 and later encode them: columns, arrays, dictionaries.
+// Writes the elements of an .h5ad file (columns, arrays, dictionaries) as anndata 0.8 and later encode them.
 //
-// Source: anndata's "On-disk format" page. Bytes depend on the content alone: HDF5 stamps each object with
-// the time, so the clock stands still meanwhile.
+// Source: anndata's "On-disk format" page. The bytes depend on the content alone: HDF5 stamps every object
+// with the time, so the clock is frozen during each write.
 import { abandonHdf5, type Hdf5 } from "#platform";
 import { ScPoliError } from "../contract/errors.js";
 import {
@@ -17,7 +17,7 @@ import type { Hdf5File } from "./hdf5.js";
 import { patchHdf5, placeholderType } from "./hdf5-patch.js";
 import type { DenseMatrix, NumericArray } from "./matrix.js";
 
-/** How a dataset is laid out. A chunked one can grow. */
+/** Storage layout of a dataset. Chunked datasets can grow. */
 export interface Layout {
   /** rows per chunk */
   readonly chunk?: number;
@@ -30,7 +30,7 @@ type Data = Parameters<InstanceType<Hdf5["File"]>["create_dataset"]>[0]["data"];
 
 export class H5adWriter implements ElementWriter {
   private readonly booleans: number[] = [];
-  /** group that takes the place of the root: "" the root itself */
+  /** group that will become the root; "" for the root itself */
   private root = "";
 
   constructor(readonly file: Hdf5File) {}
@@ -39,13 +39,13 @@ export class H5adWriter implements ElementWriter {
     return this.file.kind(this.at(path)) !== null;
   }
 
-  /** Where a path of the file to be lies in the file as it is. */
+  /** Current path in the file of a path in the final file. */
   at(path: string): string {
     return this.root + path || "/";
   }
 
   group(path: string, encoding: string, version: string): void {
-    still(() => this.file.module.create_group(this.file.root.file_id, this.root + path, false));
+    withFrozenClock(() => this.file.module.create_group(this.file.root.file_id, this.root + path, false));
     this.encode(path, encoding, version);
   }
 
@@ -54,10 +54,10 @@ export class H5adWriter implements ElementWriter {
     name: string,
     value: string | readonly string[] | NumericArray | BigInt64Array,
   ): void {
-    still(() => {
+    withFrozenClock(() => {
       const group = new this.file.library.Group(this.file.root.file_id, this.at(path));
       if (this.file.attributeNames(this.at(path)).includes(name)) group.delete_attribute(name);
-      // of an empty list, anndata stores the type of an empty NumPy array
+      // for an empty list, anndata stores an attribute of float64, the type of an empty NumPy array
       group.create_attribute(
         name,
         (Array.isArray(value) && value.length === 0 ? new Float64Array(0) : value) as Data,
@@ -96,7 +96,7 @@ export class H5adWriter implements ElementWriter {
     writeColumn(this, path, column);
   }
 
-  /** A table with its index; its columns follow. */
+  /** Writes the group and index of a table; the caller then writes its columns. */
   frame(path: string, index: readonly string[], columns: readonly string[], indexName = "_index"): void {
     writeIndex(this, path, index, columns, indexName);
   }
@@ -122,8 +122,8 @@ export class H5adWriter implements ElementWriter {
   }
 
   /**
-   * Texts have variable length, as h5py has them; h5wasm writes none inside a compound type by itself, so the
-   * rows are laid out in its memory here.
+   * Writes a structured array. Strings have variable length, as in h5py. h5wasm cannot write them inside a
+   * compound type, so the rows are laid out in its memory here.
    */
   structured(path: string, { fields, rows }: StructuredArray): void {
     const { module, library, root } = this.file;
@@ -167,26 +167,26 @@ export class H5adWriter implements ElementWriter {
         maxshape: extent,
         chunks: null,
       };
-      still(() => module.create_dataset(root.file_id, this.root + path, BigInt(start), metadata));
+      withFrozenClock(() => module.create_dataset(root.file_id, this.root + path, BigInt(start), metadata));
     } finally {
       pointers.forEach((pointer) => module._free(pointer));
     }
     this.encode(path, "rec-array", "0.2.0");
   }
 
-  /** A dataset without encoding, which `append` makes longer. */
+  /** Creates an empty, growable dataset without encoding attributes; `append` extends it. */
   growing(path: string, type: NumericArray, layout: Required<Layout>): void {
     this.dataset(path, type.subarray(0, 0), [0], undefined, layout);
   }
 
-  /** As `growing`, of a matrix; `appendRows` makes it longer. */
+  /** Creates an empty, growable matrix; `appendRows` extends it. */
   growingMatrix(path: string, columns: number, layout: Required<Layout>): void {
     this.dataset(path, new Float32Array(0), [0, columns], undefined, layout);
     this.encode(path, "array", "0.2.0");
   }
 
   appendRows(path: string, { rows, columns, values }: DenseMatrix): void {
-    still(() => {
+    withFrozenClock(() => {
       const dataset = new this.file.library.Dataset(this.file.root.file_id, this.root + path);
       const length = dataset.shape![0]!;
       dataset.resize([length + rows, columns]);
@@ -201,7 +201,7 @@ export class H5adWriter implements ElementWriter {
   }
 
   append(path: string, values: NumericArray): void {
-    still(() => {
+    withFrozenClock(() => {
       const dataset = new this.file.library.Dataset(this.file.root.file_id, this.root + path);
       const length = dataset.shape![0]!;
       dataset.resize([length + values.length]);
@@ -210,49 +210,49 @@ export class H5adWriter implements ElementWriter {
   }
 
   /**
-   * Leaves entries out of groups, which h5wasm cannot: their groups, and the root, are made anew with links
-   * to everything else. All that follows goes there.
-   * @param entries - names to leave out, by group; "all" leaves out the group itself
+   * Drops entries from groups, which h5wasm cannot do: the affected groups and the root are recreated with
+   * links to everything else. All later writes go to the new root.
+   * @param entries - names to drop, by group; "all" drops the group itself
    */
   leaveOut(entries: ReadonlyMap<string, readonly string[] | "all">): void {
     const root = "/scpoli-new-root";
     const { file } = this;
     const link = (target: string, name: string) =>
-      still(() => file.module.create_hard_link(file.root.file_id, target, root + name));
+      withFrozenClock(() => file.module.create_hard_link(file.root.file_id, target, root + name));
     const copyGroup = (path: string) => {
-      still(() => file.module.create_group(file.root.file_id, root + path, false));
+      withFrozenClock(() => file.module.create_group(file.root.file_id, root + path, false));
       for (const name of file.attributeNames(path || "/")) this.copyAttribute(path || "/", root + path, name);
     };
     const keys = file.keys("/");
     copyGroup("");
     for (const key of keys) {
-      const left = entries.get(key);
-      if (left === undefined) {
+      const dropped = entries.get(key);
+      if (dropped === undefined) {
         link(`/${key}`, `/${key}`);
         continue;
       }
-      if (left === "all") continue;
+      if (dropped === "all") continue;
       copyGroup(`/${key}`);
       for (const child of file.keys(`/${key}`))
-        if (!left.includes(child)) link(`/${key}/${child}`, `/${key}/${child}`);
+        if (!dropped.includes(child)) link(`/${key}/${child}`, `/${key}/${child}`);
     }
     this.root = root;
   }
 
-  /** Closes the file and finishes what h5wasm cannot. */
+  /** Closes the file and applies the patches that h5wasm cannot make. */
   async close(): Promise<void> {
     const { path } = this.file;
     const root = this.root === "" ? null : this.address("");
-    still(() => this.file.close());
+    withFrozenClock(() => this.file.close());
     await patchHdf5(path, { booleans: this.booleans, root });
   }
 
-  /** Closes a file that will be thrown away. */
+  /** Closes a file that will be discarded. */
   abandon(): void {
     try {
       this.file.close();
     } catch {
-      // what could not be written is not missed
+      // the file is discarded, so failed writes do not matter
     }
     abandonHdf5();
   }
@@ -268,7 +268,7 @@ export class H5adWriter implements ElementWriter {
       chunk && shape.every((length, i) => i === 0 || length > 0)
         ? [Math.max(1, chunk), ...shape.slice(1)]
         : null;
-    still(() =>
+    withFrozenClock(() =>
       this.file.root.create_dataset({
         name: this.root + path,
         data: data as Data,
@@ -292,14 +292,14 @@ export class H5adWriter implements ElementWriter {
     const pointer = module._malloc(Math.max(1, values.length));
     module.HEAPU8.set(values, pointer);
     try {
-      still(() => module.create_dataset(root.file_id, this.root + path, BigInt(pointer), metadata));
+      withFrozenClock(() => module.create_dataset(root.file_id, this.root + path, BigInt(pointer), metadata));
     } finally {
       module._free(pointer);
     }
     this.booleans.push(this.address(path));
   }
 
-  /** See Hdf5File. */
+  /** Address of an object's header; see `Hdf5File`. */
   address(path: string): number {
     return this.file.address(this.at(path));
   }
@@ -309,10 +309,11 @@ export class H5adWriter implements ElementWriter {
     if (value === null || dtype === "unknown") {
       throw new ScPoliError(
         "output",
-        `${this.file.place(from)} has an attribute "${name}" of a kind that cannot be kept when something is replaced. Write to new names instead.`,
+        `${this.file.place(from)} has an attribute "${name}" of a type that cannot be preserved when ` +
+          "entries are replaced. Write to new names instead.",
       );
     }
-    still(() =>
+    withFrozenClock(() =>
       new this.file.library.Group(this.file.root.file_id, to).create_attribute(
         name,
         value as Data,
@@ -323,10 +324,10 @@ export class H5adWriter implements ElementWriter {
   }
 }
 
-/** h5wasm's memory is addressed by 32 bits. */
+/** h5wasm's memory has 32-bit addresses. */
 const bytesPerPointer = 4;
 
-/** Texts one after the other, each ended by a zero, and where each begins. */
+/** Zero-terminated strings, concatenated, and the start of each. */
 function joinTexts(texts: readonly string[]): { readonly bytes: Uint8Array; readonly starts: Int32Array } {
   const encoded = texts.map((text) => new TextEncoder().encode(text));
   const starts = new Int32Array(texts.length);
@@ -341,10 +342,10 @@ function joinTexts(texts: readonly string[]): { readonly bytes: Uint8Array; read
 }
 
 /**
- * Runs `write` while the clock stands still, so that no time gets into the file. Nothing else runs meanwhile:
+ * Runs `write` with the clock frozen, so that no time stamp reaches the file. Nothing else runs meanwhile:
  * HDF5 is synchronous.
  */
-function still<T>(write: () => T): T {
+function withFrozenClock<T>(write: () => T): T {
   const { now } = Date;
   Date.now = () => 0;
   try {

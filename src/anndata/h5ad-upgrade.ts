@@ -1,6 +1,8 @@
-// What a copy of an old file needs so that the anndata of today reads it with new columns in it: tables of
-// anndata 0.6 and older become groups of columns, and what carries no encoding gets the one that it has.
-// Everything else stays as it is.
+// Upgrades the copy of an old .h5ad file so that current anndata versions can read it after columns are
+// added:
+// tables of anndata 0.6 and older become groups of columns, and elements without an encoding attribute get
+// one.
+// Everything else is unchanged.
 import type { AnnData } from "./anndata.js";
 import { ScPoliError } from "../contract/errors.js";
 import type { H5adWriter } from "./h5ad-elements.js";
@@ -8,11 +10,11 @@ import { sparseEncoding, type Shape } from "./stored-matrix.js";
 import { openFrame } from "./stored-frame.js";
 import { TableFrame } from "./stored-table.js";
 
-/** Parts that are made anew. */
+/** Parts of an old file that are rewritten. */
 export interface OldParts {
   readonly frames: Readonly<Record<string, TableFrame>>;
   readonly hasTableObsm: boolean;
-  /** what goes, by group */
+  /** entries to drop, by group */
   readonly left: ReadonlyMap<string, readonly string[] | "all">;
 }
 
@@ -26,15 +28,15 @@ export async function oldParts(writer: H5adWriter, source: AnnData): Promise<Old
     left.set(name, "all");
     labels.push(...(await frame.usedLabels().catch(() => [])));
   }
-  if (labels.length > 0) left.set("uns", labels); // the labels lie in their columns from now on
+  if (labels.length > 0) left.set("uns", labels); // the labels move into their columns
   const hasTableObsm = writer.file.kind(writer.at("/obsm")) === "dataset";
   if (hasTableObsm) left.set("obsm", "all");
   return { frames, hasTableObsm, left };
 }
 
 /**
- * Writes the parts that `oldParts` found.
- * @param added - names that will be added, and are not kept
+ * Rewrites the parts listed by `oldParts`.
+ * @param added - names that will be added; existing entries of these names are dropped
  * @returns columns of obs that are kept
  */
 export async function writeOldParts(
@@ -70,7 +72,7 @@ export async function writeOldParts(
   return kept;
 }
 
-/** One column that cannot be read is left out and named. */
+/** Runs `write`; a column that cannot be read is skipped with a warning. */
 export async function tolerate(
   write: () => Promise<void>,
   onWarning?: (message: string) => void,
@@ -83,7 +85,7 @@ export async function tolerate(
   }
 }
 
-/** Groups whose entries are elements of their own. */
+/** Encodings of groups whose entries are elements themselves. */
 const known = new Set([
   "anndata",
   "raw",
@@ -100,8 +102,8 @@ const known = new Set([
 const tablePaths = new Set(["/obs", "/var", "/raw/var"]);
 
 /**
- * Gives every element without an encoding the one that it has. Texts of fixed length and tables are left:
- * without one, anndata reads them as their time meant them.
+ * Adds the missing encoding attributes. Fixed-length strings and tables are skipped: without the attribute,
+ * anndata reads them with the rules of their version.
  */
 export function stampEncodings(writer: H5adWriter, source: AnnData): void {
   const { file } = writer;
@@ -117,8 +119,8 @@ export function stampEncodings(writer: H5adWriter, source: AnnData): void {
     if (kind === "dataset") return stampDataset(path);
     if (kind !== "group" || seen.has(writer.address(path))) return;
     seen.add(writer.address(path));
-    const told = file.text(at, "encoding-type") ?? stampGroup(path);
-    if (told === undefined || !known.has(told)) return;
+    const encoding = file.text(at, "encoding-type") ?? stampGroup(path);
+    if (encoding === undefined || !known.has(encoding)) return;
     for (const name of file.keys(at)) if (!(path === "" && name.startsWith("raw."))) visit(`${path}/${name}`);
   };
 

@@ -1,5 +1,5 @@
-// Arrays of numbers in an HDF5 file: what those that HDF5 reads and those that are read without it have in
-// common, and the latter.
+// Numeric arrays in an HDF5 file: the base class shared by arrays that HDF5 reads and arrays that are read
+// directly, and the latter.
 import type { DirectFile } from "#platform";
 import { ScPoliError, type ErrorKind } from "../contract/errors.js";
 import type { ArrayDescription } from "./hdf5-chunk-index.js";
@@ -8,7 +8,7 @@ import { arrays } from "./hdf5-types.js";
 import type { NumericArray } from "./matrix.js";
 import type { NumberArray } from "./store.js";
 
-/** An array with its place in a file, and its errors. */
+/** An array with its location in a file, and its errors. */
 export abstract class Hdf5Array {
   abstract readonly dtype: string;
 
@@ -24,8 +24,8 @@ export abstract class Hdf5Array {
   ) {}
 
   /**
-   * An array that takes `length` values of this dataset; 64-bit integers as Float64Array.
-   * @throws ScPoliError "format" where they are no numbers, "memory"
+   * An array for `length` values of this dataset; 64-bit integers become Float64Array.
+   * @throws ScPoliError "format" if they are not numbers, "memory" if allocation fails
    */
   array(length: number): NumericArray {
     const constructor = arrays[this.dtype];
@@ -34,10 +34,10 @@ export abstract class Hdf5Array {
     return this.allocate(constructor, length);
   }
 
-  error(kind: ErrorKind, found: string, cause?: unknown): ScPoliError {
+  error(kind: ErrorKind, problem: string, cause?: unknown): ScPoliError {
     return new ScPoliError(
       kind,
-      `${this.place} cannot be read: ${found}.`,
+      `${this.place} cannot be read: ${problem}.`,
       { path: this.filePath, key: this.path },
       { cause },
     );
@@ -55,12 +55,12 @@ export abstract class Hdf5Array {
     try {
       return new constructor(length);
     } catch (error) {
-      throw this.error("memory", `there is no memory for its ${length} values`, error);
+      throw this.error("memory", `not enough memory for its ${length} values`, error);
     }
   }
 }
 
-/** An array that is read without HDF5. */
+/** An array that is read directly, without HDF5. */
 export class DirectArray extends Hdf5Array implements NumberArray {
   constructor(
     private readonly file: DirectFile,

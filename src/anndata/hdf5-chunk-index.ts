@@ -1,10 +1,9 @@
-// Where the values of a dataset lie in its file, for those that are stored as nearly all large ones are: in
-// one piece, or in chunks that are listed in a B-tree of version 1, as they are or deflated. Everything else,
-// and everything that is odd, is left to HDF5, which has words for what is damaged.
+// Locates the values of a dataset in its file. Covers the common storage of large datasets: contiguous, or
+// chunks listed in a version 1 B-tree, uncompressed or deflated. Everything else, and anything unexpected, is
+// left to HDF5, which reports damage in detail.
 //
-// HDF5 opens and describes every file; only the bytes of such chunks are fetched without it (hdf5-chunks.ts):
-// Node's zlib inflates faster than h5wasm, which is WebAssembly, and values that lie there as they are need
-// no copy in between.
+// HDF5 opens and describes every file; only the bytes of such chunks are read without it (hdf5-chunks.ts).
+// Node's zlib inflates faster than h5wasm, which is WebAssembly, and uncompressed values need no extra copy.
 //
 // Source: HDF5 File Format Specification 3.0, "Version 1 B-trees", "The Data Layout Message", "The Datatype
 // Message".
@@ -19,23 +18,20 @@ import {
   type ReadAt,
 } from "./hdf5-format.js";
 
-/** A dataset of one or two dimensions as HDF5 describes it. */
+/** A dataset of one or two dimensions, as HDF5 describes it. */
 export interface DescribedDataset {
   /** rows, and values per row */
   readonly shape: readonly [number, number];
   readonly dimensions: number;
   readonly dtype: string;
-  /** bytes of a value */
+  /** bytes per value */
   readonly size: number;
-  /** rows and columns of a chunk; null where all is in one piece */
+  /** rows and columns of a chunk; null if the dataset is contiguous */
   readonly chunk: readonly [number, number] | null;
   readonly filters: readonly { readonly id: number; readonly cd_values: readonly number[] }[];
 }
 
-/**
- * Chunks in the order of their rows, then of their columns; those at the edges are as large as the others. A
- * dataset in one piece is one chunk.
- */
+/** Chunks in row-major order. Edge chunks have the full size. A contiguous dataset is one chunk. */
 export interface ChunkIndex {
   readonly dtype: string;
   readonly size: number;
@@ -43,36 +39,37 @@ export interface ChunkIndex {
   readonly width: number;
   /** rows and columns of a chunk */
   readonly chunk: readonly [number, number];
-  /** chunks side by side */
+  /** chunks per band of rows */
   readonly across: number;
   /** positions in the file */
   readonly positions: Float64Array;
-  /** bytes in the file where they are deflated; null where the values lie there as they are */
+  /** compressed bytes of each chunk; null if the values are uncompressed */
   readonly stored: Uint32Array | null;
-  /** the first bytes of all values come first, then the second ones: the shuffle filter */
+  /** shuffle filter: the first bytes of all values come first, then the second bytes, and so on */
   readonly isShuffled: boolean;
 }
 
-/** An array as another thread can read it without HDF5; may be sent there. */
+/** An array that another thread can read without HDF5. Transferable between threads. */
 export interface ArrayDescription {
   /** "query.h5ad: X/data", for error texts */
   readonly place: string;
   readonly filePath: string;
   /** inside the file */
   readonly path: string;
-  /** of the file */
+  /** identity of the file */
   readonly identity: string;
   readonly length: number;
   readonly rowsPerChunk: number;
   readonly index: ChunkIndex;
 }
 
-/** Chunks beyond these are not for reading at once. */
+/** Chunks larger than this are not read in one piece. */
 const mostChunkBytes = 1 << 28;
 
 /**
+ * Indexes the chunks of a dataset.
  * @param address - of the dataset's object header
- * @returns null where HDF5 is to read
+ * @returns null if HDF5 must read it
  */
 export async function findChunks(
   file: DirectFile,
@@ -91,9 +88,9 @@ export async function findChunks(
     const { base, position, extension } = await readSuperblock(read);
     if (base !== position || extension !== noAddress) return null;
     const messages = await readMessages(read, base, address);
-    const only = (wanted: number): DataView | null => {
-      const found = messages.filter(({ type }) => type === wanted);
-      return found.length === 1 && (found[0]!.flags & isShared) === 0 ? found[0]!.content : null;
+    const only = (type: number): DataView | null => {
+      const matches = messages.filter((message) => message.type === type);
+      return matches.length === 1 && (matches[0]!.flags & isShared) === 0 ? matches[0]!.content : null;
     };
     const [datatype, layout] = [only(messageTypes.datatype), only(messageTypes.layout)];
     if (!datatype || !layout || messages.some(({ type }) => type === messageTypes.externalFiles)) return null;
@@ -103,14 +100,14 @@ export async function findChunks(
       : indexOfPiece(base, layout, dataset);
     return index && isInside(index, file.bytes) ? { ...index, isShuffled: shuffled !== undefined } : null;
   } catch {
-    return null; // whatever it is, HDF5 meets it too, and tells
+    return null; // HDF5 hits the same problem and reports it
   }
 }
 
 const shuffle = 2;
 const isShared = 2;
 
-/** Numbers as processors have them: little-endian, all bits used, IEEE 754. */
+/** Whether the type matches the processor's: little-endian, all bits used, IEEE 754. */
 function isPlainType(type: DataView, { dtype, size }: DescribedDataset): boolean {
   const [, kind, bits] = /^(u?int|float)(\d+)$/.exec(dtype) ?? [];
   const [order, sign] = [type.getUint8(1), type.getUint8(2)];
@@ -135,7 +132,7 @@ function isPlainType(type: DataView, { dtype, size }: DescribedDataset): boolean
   );
 }
 
-/** by bytes */
+/** by size in bytes */
 const floats: Readonly<Record<number, { readonly exponent: number; readonly bias: number }>> = {
   2: { exponent: 5, bias: 15 },
   4: { exponent: 8, bias: 127 },
@@ -162,7 +159,7 @@ function indexOfPiece(
   };
 }
 
-/** Every chunk must be there, once, and nothing left out of it: what was never written, HDF5 fills. */
+/** Indexes a B-tree. Every chunk must be listed exactly once: HDF5 fills chunks that were never written. */
 async function indexOfTree(
   read: ReadAt,
   base: number,
@@ -172,46 +169,46 @@ async function indexOfTree(
 ): Promise<Positions | null> {
   const [[rows, width], [tall, wide]] = [shape, chunk!];
   const bytes = tall * wide * size;
-  const told = [tall, wide].slice(0, dimensions).concat(size);
+  const chunkShape = [tall, wide].slice(0, dimensions).concat(size);
   if (
     layout.getUint8(1) !== 2 ||
     layout.getUint8(2) !== dimensions + 1 ||
-    told.some((length, i) => layout.getUint32(11 + 4 * i, true) !== length)
+    chunkShape.some((length, i) => layout.getUint32(11 + 4 * i, true) !== length)
   )
     return null;
   const across = Math.ceil(width / wide);
   const count = Math.ceil(rows / tall) * across;
   if (!(bytes > 0 && bytes <= mostChunkBytes) || !(count > 0 && count <= mostChunks)) return null;
   const [positions, stored] = [new Float64Array(count), new Uint32Array(count)];
-  const keyBytes = 8 + 8 * told.length;
-  let found = 0;
-  /** @returns false where something is odd; deeper nodes are of lower levels, so it ends */
+  const keyBytes = 8 + 8 * chunkShape.length;
+  let chunkCount = 0;
+  /** @returns false if anything is unexpected; levels decrease with depth, so the recursion ends */
   const visit = async (address: number, level: number | null): Promise<boolean> => {
     const start = await read(base + address, nodeHeader);
     const fields = viewOf(start);
-    const own = fields.getUint8(5);
+    const nodeLevel = fields.getUint8(5);
     const entries = fields.getUint16(6, true);
     if (
       treeSignature.some((byte, i) => start[i] !== byte) ||
       fields.getUint8(4) !== 1 ||
-      own !== (level ?? own) ||
-      own > mostLevels ||
+      nodeLevel !== (level ?? nodeLevel) ||
+      nodeLevel > mostLevels ||
       entries === 0
     )
       return false;
     const node = viewOf(await read(base + address + nodeHeader, entries * (keyBytes + 8)));
     for (let at = 0; at < node.byteLength; at += keyBytes + 8) {
       const child = readLong(node, at + keyBytes);
-      if (own > 0) {
-        if (!(await visit(child, own - 1))) return false;
+      if (nodeLevel > 0) {
+        if (!(await visit(child, nodeLevel - 1))) return false;
         continue;
       }
       const [length, filtersLeftOut] = [node.getUint32(at, true), node.getUint32(at + 4, true)];
-      const place = told.map((_, i) => readLong(node, at + 8 + 8 * i));
-      const [row, column] = [place[0]! / tall, dimensions === 2 ? place[1]! / wide : 0];
+      const chunkOffset = chunkShape.map((_, i) => readLong(node, at + 8 + 8 * i));
+      const [row, column] = [chunkOffset[0]! / tall, dimensions === 2 ? chunkOffset[1]! / wide : 0];
       const number = row * across + column;
       if (
-        place.at(-1) !== 0 ||
+        chunkOffset.at(-1) !== 0 ||
         !Number.isInteger(row) ||
         !Number.isInteger(column) ||
         column >= across ||
@@ -226,22 +223,24 @@ async function indexOfTree(
         return false;
       positions[number] = base + child;
       stored[number] = length;
-      found++;
+      chunkCount++;
     }
     return true;
   };
   const root = readLong(layout, 3);
-  if (root === noAddress || !(await visit(root, null)) || found !== count) return null;
+  if (root === noAddress || !(await visit(root, null)) || chunkCount !== count) return null;
   return { dtype, size, width, chunk: [tall, wide], across, positions, stored: isDeflated ? stored : null };
 }
 
 const treeSignature = [...new TextEncoder().encode("TREE")];
 const nodeHeader = 24;
-/** Levels have 64 branches and more: these are more than any file needs. */
+/** Each level has at least 64 branches, so no file needs more levels. */
 const mostLevels = 8;
 const mostChunks = 1 << 26;
 
 function isInside({ positions, stored, size, chunk }: Positions, bytes: number): boolean {
-  const whole = size * chunk[0] * chunk[1];
-  return positions.every((position, i) => position > 0 && position + (stored ? stored[i]! : whole) <= bytes);
+  const chunkBytes = size * chunk[0] * chunk[1];
+  return positions.every(
+    (position, i) => position > 0 && position + (stored ? stored[i]! : chunkBytes) <= bytes,
+  );
 }

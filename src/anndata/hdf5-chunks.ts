@@ -1,28 +1,28 @@
-// Values out of the chunks of a dataset, straight from the file: deflated chunks are inflated one after the
-// other, of others only what is wanted is read, into its place.
+// Reads values from the chunks of a dataset, straight from the file. Deflated chunks are inflated one by one;
+// of uncompressed chunks, only the requested rows are read.
 import type { DirectFile } from "#platform";
 import { arrays, copyNumbers } from "./hdf5-types.js";
 import type { ChunkIndex } from "./hdf5-chunk-index.js";
 import type { NumericArray } from "./matrix.js";
 
-/** Bytes that are read at a time where values are converted. */
+/** Bytes read at a time when values are converted. */
 const bytesPerPiece = 1 << 20;
 
-/** Rows [start, end) of a dataset. */
+/** A request for rows [start, end) of a dataset. */
 interface Wanted {
   readonly file: DirectFile;
   readonly index: ChunkIndex;
   readonly start: number;
   readonly end: number;
   readonly target: NumericArray;
-  /** where in the target the first value goes */
+  /** position in the target of the first value */
   readonly offset: number;
 }
 
 /**
  * Copies rows [start, end) into the target, converted to its type.
- * @returns "damaged" where a chunk does not inflate to its length or the file ends before, "beyond" where a
- * 64-bit integer is beyond 2^53; the target is to be thrown away then
+ * @returns "damaged" if a chunk does not inflate to its length or the file is too short, "beyond" if a 64-bit
+ * integer exceeds 2^53; the target is invalid then
  */
 export function readChunks(wanted: Wanted): Result {
   const { index, start, end } = wanted;
@@ -46,13 +46,13 @@ function lengthOf({ chunk, size }: ChunkIndex): number {
   return chunk[0] * chunk[1] * size;
 }
 
-/** Rows of a band that are wanted. */
+/** The requested rows of a band of chunks. */
 function rowsOf({ index, start, end }: Wanted, band: number): readonly [number, number] {
   const tall = index.chunk[0];
   return [Math.max(start, band * tall), Math.min(end, (band + 1) * tall)];
 }
 
-/** What is wanted of a chunk as wide as the dataset, whose values lie in the file as they are. */
+/** Reads the requested rows of an uncompressed chunk that is as wide as the dataset. */
 function readPlain(wanted: Wanted, band: number): Result {
   const { file, index, start, target, offset } = wanted;
   const { dtype, size, width, chunk } = index;
@@ -60,7 +60,7 @@ function readPlain(wanted: Wanted, band: number): Result {
   const position = index.positions[band]! + (from - band * chunk[0]) * width * size;
   const at = offset + (from - start) * width;
   const length = (to - from) * width;
-  // 64-bit integers and half precision are never as they are stored
+  // 64-bit integers and half precision always need conversion
   if (target.BYTES_PER_ELEMENT === size && target.constructor === arrays[dtype] && !/int64/.test(dtype))
     return file.read(position, new Uint8Array(target.buffer, target.byteOffset + at * size, length * size))
       ? "read"
@@ -75,7 +75,7 @@ function readPlain(wanted: Wanted, band: number): Result {
   return "read";
 }
 
-/** A whole chunk, at the start of its buffer or aligned in it; null where it is not what the index says. */
+/** The bytes of a whole chunk, aligned in their buffer; null if it does not match the index. */
 function chunkBytes({ file, index }: Wanted, number: number): Uint8Array | null {
   const length = lengthOf(index);
   const stored = new Uint8Array(index.stored ? index.stored[number]! : length);
@@ -96,7 +96,7 @@ function unshuffled(bytes: Uint8Array, size: number): Uint8Array {
   return values;
 }
 
-/** Copies what is wanted of a chunk: at once where it is as wide as the dataset, else row by row. */
+/** Copies the requested rows of a chunk: at once if it is as wide as the dataset, otherwise row by row. */
 function copyChunk(wanted: Wanted, number: number, bytes: Uint8Array): Result {
   const { index, start, target, offset } = wanted;
   const { dtype, size, width, across } = index;

@@ -1,11 +1,11 @@
-// Whether all of an HDF5 file is in the file: a copy of its bytes is else not a copy of its data.
+// Checks that an HDF5 file contains all of its data, so that a byte copy is a complete copy.
 import { ScPoliError } from "../contract/errors.js";
 import { Hdf5File } from "./hdf5.js";
 import { elsewhere } from "./hdf5-links.js";
 
 /**
- * Looks at everything in a file; what is damaged is no matter of this.
- * @throws ScPoliError "format" where data lie in another file, or a link leads to nothing
+ * Visits every object in a file. Damage is not reported here.
+ * @throws ScPoliError "format" if data are stored in another file, or a link is broken
  */
 export async function checkComplete(path: string): Promise<void> {
   const file = await Hdf5File.open(path, "r");
@@ -16,7 +16,7 @@ export async function checkComplete(path: string): Promise<void> {
   }
 }
 
-/** @param seen - addresses of groups: hard links may lead round in a circle */
+/** @param seen - addresses of visited groups: hard links may form cycles */
 async function visit(file: Hdf5File, group: string, seen: Set<number>): Promise<void> {
   const address = file.attempt(group, () => file.address(group || "/"));
   if (seen.has(address)) return;
@@ -32,7 +32,7 @@ async function visit(file: Hdf5File, group: string, seen: Set<number>): Promise<
           file.place(path),
           file.path,
           path,
-          "it is a link to what is not there, and anndata would not open a copy",
+          "it is a broken link, and anndata would not open a copy",
           `Remove the link in Python: with h5py.File(path, "r+") as file: del file["${path}"]`,
         );
     } catch (error) {

@@ -1,34 +1,33 @@
-// Pieces of the HDF5 file format that h5wasm hands out to nobody: the superblock, and the messages in an
-// object's header.
+// Parts of the HDF5 file format that h5wasm does not expose: the superblock and object header messages.
 //
-// Source: HDF5 File Format Specification 3.0, "Superblock", "Object Headers: version 1" and "2". Addresses of objects
-// come from h5wasm's object references.
+// Source: HDF5 File Format Specification 3.0, "Superblock", "Object Headers: version 1" and "2". Object
+// addresses come from h5wasm's object references.
 
-/** Bytes [position, position + length) of a file, fewer where it ends before. */
+/** Bytes [position, position + length) of a file; fewer if the file ends before that. */
 export type ReadAt = (position: number, length: number) => Promise<Uint8Array> | Uint8Array;
 
 export interface Superblock {
   readonly version: number;
-  /** where it lies */
+  /** position in the file */
   readonly position: number;
-  /** where addresses count from */
+  /** base address that other addresses are relative to */
   readonly base: number;
   /**
-   * of what goes before the root group and is seldom there: a driver's block (versions 0 and 1), or an
-   * extension of the superblock
+   * address of rarely used data before the root group: a driver information block (versions 0 and 1) or a
+   * superblock extension
    */
   readonly extension: number;
-  /** whether a writer has the file open, or has not closed it; versions before 3 do not tell */
+  /** whether a writer has the file open or did not close it; unknown before version 3 */
   readonly isBeingWritten: boolean;
   readonly bytes: Uint8Array;
 }
 
-/** HDF5 files start with these, at 0 or at a power of two from 512 on. */
+/** HDF5 signature, at offset 0 or at a power of two from 512. */
 export const signature: readonly number[] = [0x89, 0x48, 0x44, 0x46, 0x0d, 0x0a, 0x1a, 0x0a];
-/** An address that is none (in float64, where 2^64 - 1 is rounded). */
+/** The undefined address (2^64 - 1, rounded to float64). */
 export const noAddress = 2 ** 64;
 
-/** @throws Error where it is none, or of a kind that nobody writes */
+/** @throws Error if there is no superblock or its version is not supported */
 export async function readSuperblock(read: ReadAt): Promise<Superblock> {
   let position = 0;
   let bytes = await read(0, 104);
@@ -51,47 +50,44 @@ export async function readSuperblock(read: ReadAt): Promise<Superblock> {
     bytes,
   };
 }
-/** Open for writing, or for writing with readers beside (SWMR). */
+/** Status flags: open for writing, or for single-writer/multiple-reader (SWMR). */
 const beingWritten = 1 | 4;
 
-/** What an object's header says about it. */
+/** A message of an object header. */
 export interface HeaderMessage {
   readonly type: number;
   readonly flags: number;
-  /** in the file */
+  /** position in the file */
   readonly position: number;
   readonly content: DataView;
 }
 export const messageTypes = { datatype: 3, externalFiles: 7, layout: 8, continuation: 16 } as const;
 
-/**
- * Bytes and pieces of a header that are not exceeded by far: those of a damaged file may lead round in a
- * circle.
- */
-const [mostHeaderBytes, mostPieces] = [1 << 24, 1000];
+/** Limits on the bytes and blocks of a header: blocks of a damaged file may form a cycle. */
+const [maxHeaderBytes, maxBlocks] = [1 << 24, 1000];
 
 /**
- * All messages in the object header (version 1) at an address.
- * @throws Error where it is of another version or damaged
+ * All messages of the object header (version 1) at an address.
+ * @throws Error if it has another version or is damaged
  */
 export async function readMessages(read: ReadAt, base: number, address: number): Promise<HeaderMessage[]> {
   const prefix = await read(base + address, 16);
   if (prefix[0] !== 1) throw new Error(`object header of version ${prefix[0]} at ${address}`);
-  const pieces = [{ position: base + address + 16, length: viewOf(prefix).getUint32(8, true) }];
+  const blocks = [{ position: base + address + 16, length: viewOf(prefix).getUint32(8, true) }];
   const messages: HeaderMessage[] = [];
   let bytes = 0;
-  for (let piece = 0; piece < pieces.length; piece++) {
-    const { position, length } = pieces[piece]!;
+  for (let block = 0; block < blocks.length; block++) {
+    const { position, length } = blocks[block]!;
     bytes += length;
-    if (piece === mostPieces || !(bytes <= mostHeaderBytes))
-      throw new Error(`object header without an end at ${address}`);
+    if (block === maxBlocks || !(bytes <= maxHeaderBytes))
+      throw new Error(`unterminated object header at ${address}`);
     const fields = viewOf(await read(position, length));
     for (let at = 0; at + 8 <= length;) {
       const [type, size] = [fields.getUint16(at, true), fields.getUint16(at + 2, true)];
       const content = new DataView(fields.buffer, fields.byteOffset + at + 8, size);
       messages.push({ type, flags: fields.getUint8(at + 4), position: position + at + 8, content });
       if (type === messageTypes.continuation)
-        pieces.push({ position: base + readLong(content, 0), length: readLong(content, 8) });
+        blocks.push({ position: base + readLong(content, 0), length: readLong(content, 8) });
       at += 8 + size;
     }
   }
@@ -99,8 +95,8 @@ export async function readMessages(read: ReadAt, base: number, address: number):
 }
 
 /**
- * Types of the messages in the object header at an address, whatever its version.
- * @throws Error where it is damaged
+ * Types of the messages of the object header at an address, of any version.
+ * @throws Error if it is damaged
  */
 export async function readMessageTypes(read: ReadAt, base: number, address: number): Promise<Set<number>> {
   const start = await read(base + address, 32);
@@ -114,19 +110,19 @@ export async function readMessageTypes(read: ReadAt, base: number, address: numb
   const size = Number(
     [...start.subarray(sizeAt, sizeAt + sizeBytes)].reduceRight((n, byte) => 256 * n + byte, 0),
   );
-  const pieces = [{ position: base + address + sizeAt + sizeBytes, length: size }];
+  const blocks = [{ position: base + address + sizeAt + sizeBytes, length: size }];
   const header = flags & hasOrder ? 6 : 4;
   const types = new Set<number>();
-  for (let piece = 0; piece < pieces.length; piece++) {
-    const { position, length } = pieces[piece]!;
-    if (piece === mostPieces || !(length <= mostHeaderBytes))
-      throw new Error(`object header without an end at ${address}`);
+  for (let block = 0; block < blocks.length; block++) {
+    const { position, length } = blocks[block]!;
+    if (block === maxBlocks || !(length <= maxHeaderBytes))
+      throw new Error(`unterminated object header at ${address}`);
     const fields = viewOf(await read(position, length));
     for (let at = 0; at + header <= length;) {
       const [type, bytes] = [fields.getUint8(at), fields.getUint16(at + 1, true)];
       types.add(type);
       if (type === messageTypes.continuation)
-        pieces.push({
+        blocks.push({
           position: base + readLong(fields, at + header) + signatureBytes,
           length: readLong(fields, at + header + 8) - signatureBytes - checksumBytes,
         });

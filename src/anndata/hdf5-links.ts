@@ -1,6 +1,6 @@
-// What lies outside an HDF5 file though it looks like a part of it: external links, soft links that lead
-// through one, virtual data sets. HDF5 gives zeros where it does not find the other file; and a copy would
-// point to what is not there. So none of it is read: it is named.
+// Detects data outside an HDF5 file that appear to be part of it: external links, soft links through one, and
+// virtual datasets. HDF5 returns zeros if it cannot find the other file, and a copy would point nowhere.
+// So such data are never read but reported.
 import type { Hdf5 } from "#platform";
 import { ScPoliError } from "../contract/errors.js";
 
@@ -29,7 +29,7 @@ export class Links {
     return typeof end === "string" ? null : end;
   }
 
-  /** Where a path leads: a path without links, or a link that leaves the file. */
+  /** Resolves a path to one without links, or to the link that leaves the file. */
   private resolve(path: string, links: number): Link | string {
     let at = "";
     for (const name of path.split("/").filter((part) => part !== "" && part !== ".")) {
@@ -40,10 +40,10 @@ export class Links {
     return at;
   }
 
-  /** @param parent - without links in it */
+  /** @param parent - free of links */
   private step(path: string, parent: string, links: number): Link | string {
-    const known = this.known.get(path);
-    if (known !== undefined) return known;
+    const resolved = this.known.get(path);
+    if (resolved !== undefined) return resolved;
     const end = this.find(path, parent, links);
     this.known.set(path, end);
     return end;
@@ -51,7 +51,7 @@ export class Links {
 
   private find(path: string, parent: string, links: number): Link | string {
     const { fileId, module } = this;
-    if (module.get_type(fileId, path) < 0) return path; // there is nothing, and no link
+    if (module.get_type(fileId, path) < 0) return path; // nothing there, not even a link
     const { filename, obj_path } = module.get_external_link(fileId, path);
     if (filename !== undefined) return { file: filename, target: obj_path };
     const target = module.get_symbolic_link(fileId, path) as string | null;
@@ -59,29 +59,30 @@ export class Links {
     return this.resolve(target.startsWith("/") ? target : `${parent}/${target}`, links + 1);
   }
 }
-/** As many soft links as HDF5 follows. */
+/** The number of soft links that HDF5 follows. */
 const mostLinks = 16;
 
 export function describeLink({ file, target }: Link): string {
-  return `it is a link into another file, ${file} (${target})`;
+  return `it is a link to another file, ${file} (${target})`;
 }
 
-/** @param sources - of a virtual data set */
+/** @param sources - of a virtual dataset */
 export function describeSources(sources: readonly { readonly file_name: string }[]): string {
   const names = [...new Set(sources.map(({ file_name: name }) => (name === "." ? "this file" : name)))];
   const shown = names.slice(0, 3).join(", ") + (names.length > 3 ? ` and ${names.length - 3} more` : "");
-  return `it is a virtual data set, made of parts of ${shown || "no file"}`;
+  return `it is a virtual dataset of parts of ${shown || "no file"}`;
 }
 
-/** @param advice - what to do */
+/** Error for data stored in another file. @param advice - what the user should do */
 export function elsewhere(
   place: string,
   path: string,
   key: string,
-  found: string,
-  advice = "Write the data into the file itself in Python, where the other files are: anndata.read_h5ad(path).write_h5ad(new_path)",
+  problem: string,
+  advice = "Write the data into the file itself in Python, where the other files are: " +
+    "anndata.read_h5ad(path).write_h5ad(new_path)",
 ): ScPoliError {
-  return new ScPoliError("format", `${place} is not read: ${found}. ${advice}.`, {
+  return new ScPoliError("format", `${place} is not read: ${problem}. ${advice}.`, {
     path,
     key,
     elsewhere: true,

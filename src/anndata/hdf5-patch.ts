@@ -1,5 +1,5 @@
-// Two things that HDF5 has and h5wasm cannot do, done to the bytes of a closed file: booleans, and leaving an
-// entry out of a group.
+// Patches the bytes of a closed HDF5 file for two features that h5wasm lacks: booleans, and dropping an entry
+// from a group.
 //
 // Source: HDF5 File Format Specification 3.0, "Superblock", "The Datatype Message".
 import { patchFile, readBytes } from "#platform";
@@ -13,15 +13,15 @@ import {
 } from "./hdf5-format.js";
 
 export interface Patch {
-  /** addresses of datasets written by `placeholder` type: they become booleans, as h5py stores them */
+  /** addresses of datasets written with `placeholderType`, which become booleans as h5py stores them */
   readonly booleans: readonly number[];
-  /** address of the group that becomes the root, null to leave it */
+  /** address of the group that becomes the root; null to keep the root */
   readonly root: number | null;
 }
 
 /**
- * Type that stands in for a boolean until `patchHdf5`: as many bytes per value, and a description that is
- * long enough to hold the other.
+ * Type that stands in for a boolean until `patchHdf5`: same bytes per value, and a datatype message long
+ * enough to be overwritten.
  */
 export const placeholderType: [[string, "<b"]] = [["becomes an enumeration of FALSE and TRUE", "<b"]];
 
@@ -43,8 +43,8 @@ export async function patchHdf5(path: string, { booleans, root }: Patch): Promis
 }
 
 /**
- * An enumeration of int8: class and version, 2 members, size 1; the integer type; names padded to 8 bytes;
- * values 0 and 1.
+ * Datatype message of an int8 enumeration: class and version, 2 members, size 1; the integer type; names
+ * padded to 8 bytes; values 0 and 1.
  */
 const booleanType = Uint8Array.from([
   ...[0x18, 2, 0, 0, 1, 0, 0, 0],
@@ -53,7 +53,7 @@ const booleanType = Uint8Array.from([
   ...[0, 1],
 ]);
 
-/** Where the datatype message of an object header (version 1) lies in the file. */
+/** Position in the file of the datatype message of an object header (version 1). */
 async function findDatatype(
   read: ReadAt,
   base: number,
@@ -66,13 +66,13 @@ async function findDatatype(
   return { position: message.position, length: message.content.byteLength };
 }
 
-/** The superblock's bytes with another root group. */
+/** The superblock with a new root group. */
 function withRoot({ version, bytes }: Superblock, address: number): Uint8Array {
   const fields = viewOf(bytes);
   if (version < 2) {
     const shift = version === 1 ? 4 : 0;
     fields.setBigUint64(64 + shift, BigInt(address), true);
-    bytes.fill(0, 72 + shift, 96 + shift); // what is cached about the old root
+    bytes.fill(0, 72 + shift, 96 + shift); // cached fields of the old root
     return bytes.slice(0, 96 + shift);
   }
   fields.setBigUint64(36, BigInt(address), true);
@@ -80,7 +80,7 @@ function withRoot({ version, bytes }: Superblock, address: number): Uint8Array {
   return bytes.slice(0, 48);
 }
 
-/** Checksum of HDF5's metadata: hashlittle() of Bob Jenkins' lookup3 (public domain), start value 0. */
+/** Checksum of HDF5 metadata: hashlittle() of Bob Jenkins' lookup3 (public domain), initial value 0. */
 function lookup3(bytes: Uint8Array): number {
   const rotate = (x: number, k: number) => (x << k) | (x >>> (32 - k));
   const words = new DataView(new ArrayBuffer(12 * Math.ceil(bytes.length / 12)));

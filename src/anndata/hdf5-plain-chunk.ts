@@ -1,13 +1,13 @@
-// Whether HDF5 has really read the chunks of an uncompressed dataset.
+// Checks that HDF5 has really read the chunks of an uncompressed dataset.
 import type { TypeMetadata } from "./hdf5-types.js";
 
 /**
- * How the chunks of an uncompressed dataset are checked. The index of a damaged file may say that a chunk is
- * shorter than it is: HDF5 then gives what was in its memory before. So as many chunks must have been read as
- * there are; fewer is right only where HDF5 has filled them with one value, as it does for chunks that were
- * never written. Chunks beyond its cache (1 MB) are not read as a whole, and have no such fault.
+ * How to check the chunks of an uncompressed dataset. The index of a damaged file may declare a chunk shorter
+ * than it is; HDF5 then returns stale memory. So every chunk must have been read in full. Fewer bytes are
+ * correct only for chunks that were never written, which HDF5 fills with one value. Chunks larger than HDF5's
+ * cache (1 MB) are not read as a whole and do not have this problem.
  * @param width - values per row
- * @returns null where there is nothing to be checked
+ * @returns null if there is nothing to check
  */
 export function plainChunk(
   { chunks, size }: TypeMetadata & { readonly chunks: number[] | null },
@@ -47,10 +47,10 @@ export function plainChunk(
   };
 }
 
-/** Chunks up to this many bytes are kept, and read as a whole: HDF5's own default. */
+/** Chunks up to this many bytes are cached and read as a whole: HDF5's default. */
 const chunkCache = 1 << 20;
 
-/** Whether a part of a table (rows, width) holds one value. */
+/** Whether all values of a block of a table (rows, width) are equal. */
 function isOneValue(
   bytes: Uint8Array,
   size: number,

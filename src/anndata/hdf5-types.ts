@@ -1,5 +1,4 @@
-// What values of HDF5 types look like in memory: numbers of any width, texts, and the fields of compound
-// types.
+// In-memory representation of HDF5 types: numbers of any width, strings, and fields of compound types.
 import type { Hdf5 } from "#platform";
 import type { NumericArray } from "./matrix.js";
 
@@ -11,8 +10,8 @@ export type TypeMetadata = Omit<
 type Module = Hdf5["Module"];
 
 /**
- * As NumPy names it; "string", "bool", "table" (compound), "array" (several values in one, inside a table)
- * and "unknown" besides.
+ * Type in NumPy's notation, or "string", "bool", "table" (compound), "array" (several values per entry, in a
+ * table) or "unknown".
  */
 export function dtypeOf(type: TypeMetadata, { H5T_class_t: classes }: Module): string {
   switch (type.type) {
@@ -40,7 +39,7 @@ export function dtypeOf(type: TypeMetadata, { H5T_class_t: classes }: Module): s
 type ArrayConstructor = new (
   ...args: [length: number] | [buffer: ArrayBufferLike, offset: number, length: number]
 ) => NumericArray;
-/** Typed array that takes the values of each type; 64-bit integers as float64, half precision as float32. */
+/** Typed array for each type; 64-bit integers as float64, half precision as float32. */
 export const arrays: Readonly<Record<string, ArrayConstructor | undefined>> = {
   bool: Int8Array,
   int8: Int8Array,
@@ -57,8 +56,8 @@ export const arrays: Readonly<Record<string, ArrayConstructor | undefined>> = {
 };
 
 /**
- * Copies numbers that lie densely in HDF5's memory.
- * @returns false where a 64-bit integer is beyond 2^53
+ * Copies numbers stored contiguously in HDF5's memory.
+ * @returns false if a 64-bit integer exceeds 2^53
  */
 export function copyNumbers(
   buffer: ArrayBufferLike,
@@ -78,8 +77,8 @@ export function copyNumbers(
 }
 
 /**
- * Copies 64-bit integers given as pairs of words. What an Int32Array cannot hold becomes -1.
- * @returns false where one is beyond 2^53
+ * Copies 64-bit integers given as pairs of words. Values that do not fit an Int32Array become -1.
+ * @returns false if one exceeds 2^53
  */
 function copyLong(words: Int32Array, signed: boolean, target: NumericArray, offset: number): boolean {
   const narrow = target instanceof Int32Array;
@@ -101,7 +100,7 @@ function fromHalf(bits: number): number {
   return sign * (exponent === 0 ? fraction * 2 ** -24 : (1 + fraction / 1024) * 2 ** (exponent - 15));
 }
 
-/** How one number inside a table is read. @returns null where the type is no number */
+/** Reader of one number inside a table. @returns null if the type is not numeric */
 export function numberReader(
   dtype: string,
   little: boolean,
@@ -136,8 +135,8 @@ export function numberReader(
 }
 
 /**
- * How one text is read: UTF-8, whatever the type says, which ASCII is a part of. Fixed lengths are filled up
- * with zeros, or with blanks by Fortran.
+ * Reader of one string: always UTF-8, of which ASCII is a subset, whatever the type declares. Fixed-length
+ * strings are padded with zeros, or by Fortran with spaces.
  */
 export function textReader(
   { vlen, size, strpad }: TypeMetadata,
@@ -160,13 +159,13 @@ export function textReader(
 }
 const spacePadded = 2;
 
-/** Bytes of texts that are decoded together, about. */
+/** Approximate number of string bytes that are decoded together. */
 const decodedBytes = 1 << 20;
 
 /**
- * Appends many texts of variable length, as `textReader` reads each. They are decoded together: one by one,
- * that takes longer than all else.
- * @param step - bytes from one to the next
+ * Appends many variable-length strings, each as `textReader` reads it. They are decoded together: decoding
+ * one by one dominates the read time.
+ * @param step - bytes between consecutive strings
  */
 export function readTexts(
   { HEAPU8: memory }: Module,
@@ -203,7 +202,7 @@ function longer(bytes: Uint8Array<ArrayBuffer>): Uint8Array<ArrayBuffer> {
   return twice;
 }
 
-/** Filters built into HDF5, by its number: deflate (gzip), shuffle, fletcher32, nbit, scaleoffset. */
+/** Filters built into HDF5, by number: deflate (gzip), shuffle, fletcher32, nbit, scaleoffset. */
 const builtIn: ReadonlySet<number> = new Set([1, 2, 3, 5, 6]);
 const filterNames: Readonly<Record<number, string>> = {
   4: "szip",
@@ -220,7 +219,7 @@ const filterNames: Readonly<Record<number, string>> = {
   32026: "blosc2",
 };
 
-/** Compressors that Blosc holds by their numbers, the seventh parameter of its filter; others are there. */
+/** Blosc compressors that are not available, by number (the seventh parameter of the Blosc filter). */
 const missingCompressors: Readonly<Record<number, string>> = { 3: "snappy", 4: "zlib" };
 
 /** A filter of a dataset. */
@@ -231,16 +230,16 @@ export interface Filter {
 }
 
 /**
- * The first filter without which the data cannot be read; null where all are there.
- * @param provide - whether one that is not built in can be had
+ * The first filter that is needed to read the data but not available; null if all are.
+ * @param provide - whether a filter that is not built in can be loaded
  */
 export function missingFilter(filters: readonly Filter[], provide: (name: string) => boolean): string | null {
   for (const { id, name, cd_values: parameters } of filters) {
-    const known = filterNames[id];
-    const compressor = known?.startsWith("blosc") ? missingCompressors[parameters[6] ?? 0] : undefined;
-    if (compressor !== undefined) return `${known} (${compressor})`;
-    if (!builtIn.has(id) && !(known !== undefined && provide(known)))
-      return known ?? (name ? `${name} (filter ${id})` : `filter ${id}`);
+    const filterName = filterNames[id];
+    const compressor = filterName?.startsWith("blosc") ? missingCompressors[parameters[6] ?? 0] : undefined;
+    if (compressor !== undefined) return `${filterName} (${compressor})`;
+    if (!builtIn.has(id) && !(filterName !== undefined && provide(filterName)))
+      return filterName ?? (name ? `${name} (filter ${id})` : `filter ${id}`);
   }
   return null;
 }

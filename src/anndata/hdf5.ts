@@ -1,8 +1,9 @@
-// HDF5 files as the reader and the writer of .h5ad see them: h5wasm with its traps closed.
+// HDF5 access for the reader and writer of .h5ad: a safe wrapper of h5wasm.
 //
-// h5wasm hands out uninitialised memory where a filter is missing, reads UTF-8 as ASCII where the type says
-// so, and 64-bit integers as BigInt. Here every read checks the filters first, numbers come as typed arrays,
-// and every failure is an error that names file and dataset, also that of a file made to harm.
+// h5wasm returns uninitialised memory if a filter is missing, decodes UTF-8 as ASCII if the type declares
+// ASCII, and returns 64-bit integers as BigInt. Here every read checks the filters first, numbers come as
+// typed
+// arrays, and every failure, including that of a malicious file, is an error that names the file and dataset.
 import {
   abandonHdf5,
   countReads,
@@ -42,7 +43,7 @@ export class Hdf5File implements Store {
     readonly root: InstanceType<Hdf5["File"]>,
     readonly library: Hdf5,
     readonly provideFilter: LoadedHdf5["provideFilter"],
-    /** the same file, for what is read without HDF5; null where all is */
+    /** the same file for reads without HDF5; null if HDF5 reads everything */
     readonly direct: DirectFile | null,
   ) {
     this.links = new Links(root.file_id, library.Module);
@@ -50,35 +51,38 @@ export class Hdf5File implements Store {
   private readonly links: Links;
 
   /**
-   * @param mode - "r" to read, "a" to change a file that is there, "w" to make a new one
-   * @throws ScPoliError "file" where it is missing, truncated or no HDF5 file, "output" where it cannot be
-   * written
+   * Opens an HDF5 file.
+   * @param mode - "r" to read, "a" to change an existing file, "w" to create a new one
+   * @throws ScPoliError "file" if it is missing, truncated or not HDF5, "output" if it cannot be written
    */
   static async open(path: string, mode: "r" | "a" | "w"): Promise<Hdf5File> {
     if (mode === "r") await checkSignature(path);
     const { library, provideFilter } = await loadHdf5();
     try {
-      // New objects in the oldest format: any HDF5 opens them, and their headers have no checksums
-      // (hdf5-patch.ts needs that).
+      // Create objects in the oldest format: every HDF5 version opens them, and their headers have no
+      // checksums,
+      // which hdf5-patch.ts relies on.
       const root = new library.File(path, mode, mode === "r" ? {} : { libver: ["earliest", "v200"] });
       return new Hdf5File(path, root, library, provideFilter, mode === "r" ? openDirect(path) : null);
     } catch (error) {
       abandonHdf5();
       const sizes = /truncated file: eof = (\d+).*stored_eof = (\d+)/.exec(String(error));
-      const found = sizes
-        ? `the file is truncated, ${sizes[1]} of ${sizes[2]} bytes are there`
-        : "HDF5 cannot read it, the file is damaged";
+      const problem = sizes
+        ? `the file is truncated: it has ${sizes[1]} of ${sizes[2]} bytes`
+        : "HDF5 cannot read it; the file is damaged";
       if (mode === "r" && (await isBeingWritten(path)))
         throw new ScPoliError(
           "file",
-          `${path} cannot be opened: another program is writing it, or was ended before it had closed it. Wait for it to end; where none is running, clear the mark that it has left with a program of the HDF5 tools: h5clear -s ${path}`,
+          `${path} cannot be opened: another program is writing it, or stopped before it had closed it. ` +
+            "Wait for that program to end. If none is running, clear the mark left in the file with the " +
+            `HDF5 tools: h5clear -s ${path}`,
           { path },
           { cause: error },
         );
       if (mode === "r")
         throw new ScPoliError(
           "file",
-          `${path} cannot be opened: ${found}. Copy or download it again.`,
+          `${path} cannot be opened: ${problem}. Copy or download it again.`,
           { path },
           { cause: error },
         );
@@ -91,8 +95,8 @@ export class Hdf5File implements Store {
   }
 
   /**
-   * What lies at a path inside the file, null where there is nothing.
-   * @throws ScPoliError "format" where a link leads into another file
+   * Kind of object at a path inside the file; null if there is none.
+   * @throws ScPoliError "format" if a link leads into another file
    */
   kind(path: string): "group" | "dataset" | "other" | null {
     const parent = path.slice(0, Math.max(0, path.lastIndexOf("/")));
@@ -105,9 +109,8 @@ export class Hdf5File implements Store {
   }
 
   /**
-   * Names in a group, none where there is no such group. A name that ends within a character of UTF-8, as in
-   * a damaged file, is read on into whatever lies behind it: there is nothing of that name, and it is left
-   * out.
+   * Names in a group; empty if there is no such group. In a damaged file, a name may end within a UTF-8
+   * character and be read past its end. No object has such a name, so it is skipped.
    */
   keys(path: string): string[] {
     if (this.kind(path) !== "group") return [];
@@ -120,7 +123,7 @@ export class Hdf5File implements Store {
     if (link !== null) throw elsewhere(this.place(path), this.path, path, describeLink(link));
   }
 
-  /** Whether a path is that of a soft link to nothing. */
+  /** Whether the path is a broken soft link. */
   isBrokenLink(path: string): boolean {
     return (
       this.kind(path) === "other" &&
@@ -134,8 +137,8 @@ export class Hdf5File implements Store {
   }
 
   /**
-   * Value of an attribute, undefined where there is none or it is empty. An object reference comes as the
-   * path that it points to.
+   * Value of an attribute; undefined if it is missing or empty. An object reference is returned as the path
+   * it points to.
    */
   attribute(path: string, name: string): StoreAttribute | undefined {
     if (!this.attributeNames(path).includes(name)) return undefined;
@@ -153,7 +156,7 @@ export class Hdf5File implements Store {
     });
   }
 
-  /** Value of an attribute where it is a text. */
+  /** Value of an attribute if it is a string. */
   text(path: string, name: string): string | undefined {
     const value = this.attribute(path, name);
     return typeof value === "string" ? value : undefined;
@@ -165,15 +168,15 @@ export class Hdf5File implements Store {
   }
 
   /**
-   * Where an object's header lies, counted from the superblock: an object reference is just that. Objects are
-   * told apart by it.
+   * Address of an object's header, relative to the superblock: the content of an object reference. It
+   * identifies the object.
    */
   address(path: string): number {
     const bytes = Uint8Array.from(this.module.create_object_reference(this.root.file_id, path));
     return Number(new DataView(bytes.buffer).getBigUint64(0, true));
   }
 
-  /** The types of the messages in an object's header; none where it cannot be understood. */
+  /** Types of the messages of an object's header; empty if it cannot be parsed. */
   async messageTypes(path: string): Promise<ReadonlySet<number>> {
     const address = this.attempt(path, () => this.address(path));
     try {
@@ -183,7 +186,7 @@ export class Hdf5File implements Store {
         address,
       );
     } catch {
-      return new Set(); // whatever it is, HDF5 meets it too, and tells
+      return new Set(); // HDF5 hits the same problem and reports it
     }
   }
   private base(): Promise<number> {
@@ -199,14 +202,14 @@ export class Hdf5File implements Store {
     return this.direct.read(position, bytes) ? bytes : bytes.subarray(0, 0);
   }
 
-  /** "query.h5ad: obs/cell_type", for error texts. */
+  /** Location for error messages: "query.h5ad: obs/cell_type". */
   place(path: string): string {
     return `${this.path}: ${path}`;
   }
 
   /**
-   * @throws ScPoliError "output" where what was written is not all in the file; of one that was only read,
-   * nothing is lost
+   * Closes the file.
+   * @throws ScPoliError "output" if not everything could be written; files opened for reading lose nothing
    */
   close(): void {
     this.direct?.close();
@@ -225,9 +228,9 @@ export class Hdf5File implements Store {
   }
 
   /**
-   * What HDF5 answers about a path. After an error it may hold on to the file: the next one is opened by a
-   * fresh copy.
-   * @throws ScPoliError "file" where it cannot
+   * Runs an HDF5 query about a path. After an error, HDF5 may still hold the file open: the next file then
+   * gets a fresh instance of the library.
+   * @throws ScPoliError "file" if the query fails
    */
   attempt<T>(path: string, ask: () => T): T {
     try {
@@ -245,7 +248,8 @@ export class Hdf5File implements Store {
   }
 
   /**
-   * Runs `use` on a piece of HDF5's memory. Zeroed: what HDF5 leaves out is then no memory of something else.
+   * Runs `use` on a block of HDF5's memory. The block is zeroed, so values that HDF5 skips are not stale
+   * memory.
    */
   withMemory<T>(bytes: number, use: (pointer: number) => T): T {
     const pointer = bytes < mostBytes ? this.module._malloc(bytes) : 0;
@@ -273,14 +277,14 @@ export class Hdf5File implements Store {
   }
 }
 
-/** What one read may take of HDF5's memory, which has 2 GB. */
+/** Most bytes that one read may take of HDF5's memory, which has 2 GB. */
 const mostBytes = 2 ** 30;
 
 /** A dataset: its type, and reads of blocks along its first dimension. */
 export class Hdf5Dataset extends Hdf5Array implements StoredArray {
-  /** null where the dataset is declared empty */
+  /** null if the dataset is declared empty */
   readonly shape: readonly number[] | null;
-  /** as NumPy names it; "string", "bool", "table" (compound) and "unknown" besides */
+  /** in NumPy's notation, or "string", "bool", "table" (compound) or "unknown" */
   readonly dtype: string;
   /** values per row, the product of all dimensions but the first */
   readonly width: number;
@@ -299,7 +303,7 @@ export class Hdf5Dataset extends Hdf5Array implements StoredArray {
     this.dtype = dtypeOf(this.metadata, file.module);
     this.width = (this.shape ?? []).slice(1).reduce((product, length) => product * length, 1);
     if (!Number.isSafeInteger(this.length * this.width * this.metadata.size))
-      throw this.error("file", "its size is beyond any file");
+      throw this.error("file", "its declared size is impossible");
     const { virtual_sources: sources } = this.metadata;
     if (sources) throw elsewhere(this.place, file.path, path, describeSources(sources));
   }
@@ -309,7 +313,7 @@ export class Hdf5Dataset extends Hdf5Array implements StoredArray {
     return this.shape === null ? 0 : (this.shape[0] ?? 1);
   }
 
-  /** Rows that are stored, and so inflated, together; 1 where the dataset is not compressed. */
+  /** Rows that are compressed together; 1 if the dataset is not compressed. */
   get rowsPerChunk(): number {
     return this.filters.length > 0 ? (this.metadata.chunks?.[0] ?? 1) : 1;
   }
@@ -331,9 +335,9 @@ export class Hdf5Dataset extends Hdf5Array implements StoredArray {
   }
 
   /**
-   * Copies rows [start, end) into `target` from `offset` on, converted to its type.
-   * @throws ScPoliError "format" where the filter is not there or a 64-bit integer is beyond 2^53, "file"
-   * where the data are damaged
+   * Copies rows [start, end) into `target` at `offset`, converted to its type.
+   * @throws ScPoliError "format" if a filter is missing or a 64-bit integer exceeds 2^53, "file" if the data
+   * are damaged
    */
   async readInto(target: NumericArray, offset: number, start: number, end: number): Promise<void> {
     const length = (end - start) * this.width;
@@ -352,10 +356,10 @@ export class Hdf5Dataset extends Hdf5Array implements StoredArray {
     return (await (this.direct ??= this.findDirect()))?.description ?? null;
   }
 
-  /** All values of a text dataset. */
+  /** All values of a string dataset. */
   async strings(): Promise<string[]> {
     if (this.dtype !== "string")
-      throw this.error("format", `texts were expected, but the values are of type ${this.dtype}`);
+      throw this.error("format", `strings were expected, but the values are of type ${this.dtype}`);
     await this.checkStorage();
     return this.texts(this.metadata, 0);
   }
@@ -379,16 +383,17 @@ export class Hdf5Dataset extends Hdf5Array implements StoredArray {
       : 1;
     if (dtype === "string" && width === 1) return { dtype, width, values: this.texts(type, member.offset) };
     const isNumber = (candidate: TypeMetadata) => /^(u?int|float)/.test(dtypeOf(candidate, module));
-    // HDF5 turns a table round where all of it is big-endian, else leaves each field as it is
+    // HDF5 swaps the bytes of a table only if all fields are big-endian; otherwise it leaves each field as it
+    // is
     const read = numberReader(
       dtype,
       type.littleEndian || members.every((candidate) => !candidate.littleEndian || !isNumber(candidate)),
     );
     const constructor = arrays[dtype];
     if (read === null || constructor === undefined)
-      throw this.error("format", `its field "${name}" is of a type that is not known`);
+      throw this.error("format", `its field "${name}" has an unknown type`);
     const values = this.allocate(constructor, this.length * width);
-    this.inPieces((pointer, start, end) => {
+    this.inBatches((pointer, start, end) => {
       const memory = new DataView(module.HEAPU8.buffer, pointer, (end - start) * this.metadata.size);
       for (let row = start, at = start * width; row < end; row++)
         for (let k = 0; k < width; k++)
@@ -398,9 +403,9 @@ export class Hdf5Dataset extends Hdf5Array implements StoredArray {
   }
 
   /**
-   * Values may lie in other files, which HDF5 looks for where the program runs, and takes for zeros beyond
-   * their ends.
-   * @throws ScPoliError "format" where they do
+   * Checks that the values are in this file. HDF5 would look for external files in the working directory and
+   * read zeros beyond their ends.
+   * @throws ScPoliError "format" if they are in other files
    */
   checkStorage(): Promise<void> {
     return (this.#storage ??= (async () => {
@@ -410,18 +415,18 @@ export class Hdf5Dataset extends Hdf5Array implements StoredArray {
           this.place,
           this.file.path,
           this.path,
-          "its values lie in other files (external storage)",
+          "its values are in other files (external storage)",
         );
     })());
   }
   #storage: Promise<void> | null = null;
 
-  /** The text at `offset` of each value. */
+  /** The string at `offset` of each value. */
   private texts(type: TypeMetadata, offset: number): string[] {
     const texts: string[] = [];
     const step = this.metadata.size;
     const read = textReader(type, this.file.module);
-    this.inPieces((pointer, start, end) => {
+    this.inBatches((pointer, start, end) => {
       const count = (end - start) * this.width;
       if (type.vlen) readTexts(this.file.module, pointer + offset, step, count, texts);
       else for (let i = 0; i < count; i++) texts.push(read(pointer + i * step + offset));
@@ -429,8 +434,8 @@ export class Hdf5Dataset extends Hdf5Array implements StoredArray {
     return texts;
   }
 
-  /** Passes all rows through HDF5's memory. */
-  private inPieces(use: (pointer: number, start: number, end: number) => void): void {
+  /** Passes all rows through HDF5's memory in batches. */
+  private inBatches(use: (pointer: number, start: number, end: number) => void): void {
     const step = Math.max(1, Math.floor(bytesPerPiece / Math.max(1, this.metadata.size * this.width)));
     for (let start = 0; start < this.length && this.width > 0; start += step) {
       const end = Math.min(this.length, start + step);
@@ -438,13 +443,14 @@ export class Hdf5Dataset extends Hdf5Array implements StoredArray {
     }
   }
 
-  /** Rows [start, end) as HDF5 leaves them in its memory, at a pointer that holds while `use` runs. */
+  /** Rows [start, end) in HDF5's memory, at a pointer that is valid while `use` runs. */
   private withRows(start: number, end: number, use: (pointer: number) => void): void {
     const missing = missingFilter(this.filters, this.file.provideFilter);
     if (missing !== null)
       throw this.error(
         "format",
-        `it is compressed with ${missing}, which is not installed here. Save the file with gzip from Python: adata.write_h5ad(path, compression="gzip")`,
+        `it is compressed with ${missing}, which is not installed here. Save the file with gzip from ` +
+          `Python: adata.write_h5ad(path, compression="gzip")`,
       );
     const { module, root } = this.file;
     const { metadata } = this;
@@ -482,12 +488,12 @@ export class Hdf5Dataset extends Hdf5Array implements StoredArray {
       if (error instanceof ScPoliError) throw error;
       abandonHdf5();
       if (error instanceof RangeError)
-        throw this.error("memory", `there is no memory for ${bytes} bytes at once`, error);
+        throw this.error("memory", `not enough memory for a read of ${bytes} bytes`, error);
       throw this.damaged(error);
     }
   }
 
-  /** The same array without HDF5, null where only that can read it. */
+  /** The same array read without HDF5; null if only HDF5 can read it. */
   private async findDirect(): Promise<DirectArray | null> {
     const { file, path, metadata, shape, dtype, filters, place, length, rowsPerChunk } = this;
     const { direct } = file;
@@ -520,7 +526,7 @@ export class Hdf5Dataset extends Hdf5Array implements StoredArray {
 
 const bytesPerPiece = 8 << 20;
 
-/** Whether HDF5 allocates more than the values themselves: texts of any length. */
+/** Whether HDF5 allocates memory besides the values themselves: variable-length strings. */
 function holdsPointers(type: TypeMetadata): boolean {
   return (
     type.vlen ||
@@ -549,31 +555,34 @@ async function checkSignature(path: string): Promise<void> {
     if (position > 1 << 20) break;
   }
   const start = await readBytes(path, 0, 4);
-  const found =
+  const problem =
     bytes === 0
       ? "it is empty"
       : start[0] === 0x1f && start[1] === 0x8b
-        ? gzipFound(path)
+        ? describeGzip(path)
         : (packed.find(({ bytes: mark }) => mark.every((byte, i) => start[i] === byte))?.says ??
           (isText(await readBytes(path, 0, 512))
-            ? "it is not an HDF5 file but a text"
+            ? "it is not an HDF5 file but a text file"
             : "it is not an HDF5 file"));
-  throw new ScPoliError("file", `${path} cannot be opened: ${found}. An .h5ad file was expected.`, { path });
+  throw new ScPoliError("file", `${path} cannot be opened: ${problem}. An .h5ad file was expected.`, {
+    path,
+  });
 }
 
-function gzipFound(path: string): string {
+function describeGzip(path: string): string {
   return /\.rds$/i.test(path)
-    ? "it is a file of R. Save it as .h5ad there (zellkonverter::writeH5AD for a SingleCellExperiment)"
-    : `it is compressed with gzip. Unpack it first: gunzip -k ${/\.gz$/i.test(path) ? path : `-c ${path} > unpacked.h5ad`}`;
+    ? "it is an R data file. Save it as .h5ad from R (zellkonverter::writeH5AD for a SingleCellExperiment)"
+    : "it is compressed with gzip. Unpack it first: gunzip -k " +
+        (/\.gz$/i.test(path) ? path : `-c ${path} > unpacked.h5ad`);
 }
 
-/** First bytes of files that hold another one, or are of R. */
+/** First bytes of archives and R data files. */
 const packed: readonly { readonly bytes: readonly number[]; readonly says: string }[] = [
   { bytes: [0x50, 0x4b], says: "it is a zip file; unpack it first" },
   { bytes: [0x42, 0x5a, 0x68], says: "it is compressed with bzip2. Unpack it first: bunzip2 -k" },
   { bytes: [0xfd, 0x37, 0x7a, 0x58], says: "it is compressed with xz. Unpack it first: unxz -k" },
   { bytes: [0x28, 0xb5, 0x2f, 0xfd], says: "it is compressed with zstd. Unpack it first: unzstd" },
-  { bytes: [0x52, 0x44, 0x58], says: "it is a file of R. Save it as .h5ad there" },
+  { bytes: [0x52, 0x44, 0x58], says: "it is an R data file. Save it as .h5ad from R" },
 ];
 
 function isText(bytes: Uint8Array): boolean {

@@ -21,7 +21,7 @@ export interface SparseRows {
   readonly values: NumericArray;
 }
 
-/** A matrix as another thread can read it by itself; may be sent there. */
+/** Describes a matrix so that another thread can read it. Transferable between threads. */
 export interface MatrixDescription {
   readonly place: string;
   readonly rows: number;
@@ -31,7 +31,7 @@ export interface MatrixDescription {
   readonly indptr: ArrayDescription;
 }
 
-/** A matrix that is read in blocks: in memory, or behind a file. */
+/** A matrix read in blocks of rows, from memory or from a file. */
 export interface Matrix {
   /** Number of rows: cells */
   readonly rows: number;
@@ -39,21 +39,22 @@ export interface Matrix {
   readonly columns: number;
   /** How the file stores it */
   readonly format: "csr" | "csc" | "dense";
-  /** stored type, as NumPy names it: "float32", "int64", ... */
+  /** stored type, in NumPy's notation: "float32", "int64", ... */
   readonly dtype: string;
-  /** number of stored values; rows x columns where dense */
+  /** number of stored values; rows x columns if dense */
   readonly stored: number;
-  /** where it lies, for error texts: "query.h5ad: raw/X" */
+  /** location for error messages: "query.h5ad: raw/X" */
   readonly place: string;
-  /** made from another one while it is read: what lies in the file is not this */
+  /** computed from another matrix while it is read, so the file does not hold these values */
   readonly isDerived?: boolean;
   /**
-   * Rows [start, end) in CSR form; explicit zeros are left out. The arrays hold until the next read: they may
+   * Rows [start, end) in CSR form, without explicit zeros. The arrays are valid until the next read: they may
    * be views of a buffer.
    */
   read(start: number, end: number): Promise<SparseRows>;
   /**
-   * How another thread reads it without the library that opened the file; null, and missing, where it cannot.
+   * Describes the matrix for a thread that reads it without the library that opened the file. Null or absent
+   * if that is not possible.
    */
   describe?(): Promise<MatrixDescription | null>;
 }
@@ -69,8 +70,8 @@ export interface DenseMatrix {
 }
 
 /**
- * Stored values that a block of rows holds unless told otherwise: 4-6 MB of values and indices, which stay in
- * a processor's cache between the thread that reads and the one that computes.
+ * Default number of stored values per block: 4-6 MB of values and indices, which stay in the processor's
+ * cache between the reading and the computing thread.
  */
 const valuesPerBlock = 500_000;
 
@@ -89,7 +90,7 @@ export async function* blocks(
   }
 }
 
-/** A matrix in memory. @param place - what to call it in error texts */
+/** A matrix in memory. @param place - its name in error messages */
 export function sparseMatrix(block: SparseRows, place: string): Matrix {
   const { rows, columns, indptr, indices, values } = block;
   return {

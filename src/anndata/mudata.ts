@@ -1,38 +1,39 @@
-// MuData: several AnnData, the modalities, in one file, below "mod". One of them is read as if it were a file
-// of its own.
+// MuData: one file with several AnnData, the modalities, under "mod". A modality is read as if it were a
+// separate file.
 import { ScPoliError } from "../contract/errors.js";
 import type { Store, StoreAttribute, StoredArray } from "./store.js";
 
-/** The modalities of MuData; none where a store is none. */
+/** Names of the modalities of a MuData file; empty for other stores. */
 export function modalitiesOf(store: Store): readonly string[] {
   return store.kind("mod") === "group"
     ? store.keys("mod").filter((name) => store.kind(`mod/${name}/var`) !== null)
     : [];
 }
 
-/** Of a file that holds several AnnData, without one of them named. */
+/** Error for a MuData file opened without naming a modality. */
 export function severalModalities({ path }: Store, names: readonly string[]): ScPoliError {
   const likely = names.find((name) => /^(rna|gex)/i.test(name)) ?? names[0]!;
   return new ScPoliError(
     "format",
-    `${path} is MuData: it holds ${names.length === 1 ? "the modality" : "the modalities"} ${names.join(", ")}. Name the one to read: --modality ${likely}, or ${path}/${likely}.`,
+    `${path} is MuData with ${names.length === 1 ? "the modality" : "the modalities"} ` +
+      `${names.join(", ")}. Name the one to read: --modality ${likely}, or ${path}/${likely}.`,
     { path, modalities: names },
   );
 }
 
-/** One modality as a store. @throws ScPoliError "key" where there is none of this name */
+/** One modality as a store. @throws ScPoliError "key" if there is no such modality */
 export function openModality(store: Store, name: string): Store {
   const names = modalitiesOf(store);
   if (names.length === 0)
     throw new ScPoliError(
       "format",
-      `${store.path} is no MuData: it has no modality '${name}'. Leave it out.`,
+      `${store.path} is not a MuData file, so it has no modality '${name}'. Leave the modality out.`,
       {
         path: store.path,
       },
     );
   if (!names.includes(name))
-    throw new ScPoliError("key", `${store.path} has no modality '${name}', but ${names.join(", ")}.`, {
+    throw new ScPoliError("key", `${store.path} has no modality '${name}'; it has ${names.join(", ")}.`, {
       path: store.path,
       modalities: names,
     });
@@ -76,7 +77,7 @@ class Modality implements Store {
     this.store.close();
   }
 
-  /** Labels that a reference points to (anndata 0.7) come as a path from the top of the file. */
+  /** Label references (anndata 0.7) are absolute paths from the root of the file. */
   private at(path: string): string {
     if (path.startsWith(`/${this.root}/`)) return path;
     const inside = path.replace(/^\/+/, "");

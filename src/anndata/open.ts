@@ -1,4 +1,4 @@
-// Which reader a path gets, by what lies there.
+// Picks the reader for a path by the content of the file or folder.
 import { fileStatus, joinPath, listFolder, readBytes } from "#platform";
 import { ScPoliError } from "../contract/errors.js";
 import { Hdf5File } from "./hdf5.js";
@@ -27,7 +27,7 @@ export async function openReader(path: string): Promise<AnnDataReader> {
   }
 }
 
-/** A path below a file names a modality in it: FILE/rna, or FILE/mod/rna as muon writes it. */
+/** A path below a file names a modality: FILE/rna, or FILE/mod/rna as in muon. */
 async function modalityIn(path: string): Promise<{ readonly file: string; readonly name: string } | null> {
   const [, file, name] = /^(.+?)\/(?:mod\/)?([^/]+)$/.exec(path) ?? [];
   return file !== undefined && name !== undefined && (await fileStatus(file))?.kind === "file"
@@ -39,7 +39,8 @@ async function openStore(path: string): Promise<Store> {
   if (/^[a-z][a-z0-9+.-]+:\/\//i.test(path))
     throw new ScPoliError(
       "file",
-      `${path} is an address, and nothing is read from the net. Download the file first (for instance: curl -LO ${path}), then name it.`,
+      `${path} is a URL, but only local files are read. Download the file first, for example: curl -LO ` +
+        `${path}.`,
       { path },
     );
   if (path === "-") throw noFileInput(path, "the standard input");
@@ -49,7 +50,8 @@ async function openStore(path: string): Promise<Store> {
     if (names.some((name) => zarrNames.includes(name))) return ZarrStore.open(path);
     throw new ScPoliError(
       "file",
-      `${path} is a folder, but no Zarr store (it has no zarr.json and no .zgroup), no 10x folder (no matrix.mtx) and no model (no model.json).${await hint(path, names)}`,
+      `${path} is a folder, but neither a Zarr store (no zarr.json or .zgroup) nor a 10x folder (no ` +
+        `matrix.mtx) nor a model (no model.json).${await hint(path, names)}`,
       { path },
     );
   }
@@ -58,27 +60,29 @@ async function openStore(path: string): Promise<Store> {
   return Hdf5File.open(path, "r");
 }
 
-/** Files are read here and there, not from the start to the end. */
+/** Error for pipes and devices: files are read by random access. */
 function noFileInput(path: string, what: string): ScPoliError {
   return new ScPoliError(
     "file",
-    `${path} is ${what}; a file on the disk was expected, which can be read in any order. Write it to one first (cat ${path === "-" ? "" : `${path} `}> file.h5ad), then name that.`,
+    `${path} is ${what}; a regular file was expected, because it is read by random access. ` +
+      `Save it first: cat ${path === "-" ? "" : `${path} `}> file.h5ad.`,
     { path },
   );
 }
 
-/** What in a folder, or one folder below, was probably meant. */
+/** Suggests files in a folder, or one level below, that were probably meant. */
 async function hint(path: string, names: readonly string[]): Promise<string> {
-  const found: string[] = [];
+  const candidates: string[] = [];
   for (const name of names) {
-    if (/\.(h5ad|h5mu|h5|zarr)$/i.test(name)) found.push(joinPath(path, name));
+    if (/\.(h5ad|h5mu|h5|zarr)$/i.test(name)) candidates.push(joinPath(path, name));
     else if ((await fileStatus(joinPath(path, name)))?.kind === "folder") {
       const inside = await listFolder(joinPath(path, name)).catch(() => []);
-      if (isTenxFolder(inside)) found.push(joinPath(path, name));
+      if (isTenxFolder(inside)) candidates.push(joinPath(path, name));
     }
   }
-  if (found.length === 0) return " An .h5ad file or a .zarr folder was expected.";
-  return ` It holds ${found.slice(0, 3).join(", ")}${found.length > 3 ? ` and ${found.length - 3} more` : ""}: name one of them.`;
+  if (candidates.length === 0) return " An .h5ad file or a .zarr folder was expected.";
+  const more = candidates.length > 3 ? ` and ${candidates.length - 3} more` : "";
+  return ` It contains ${candidates.slice(0, 3).join(", ")}${more}. Give the path of one of them.`;
 }
 
 const zarrNames: readonly string[] = ["zarr.json", ".zgroup", ".zmetadata"];

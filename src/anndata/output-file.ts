@@ -1,5 +1,5 @@
-// Whether a file may be written: asked before any work, so that nothing is lost at its end, and by whatever
-// writes, so that nothing is replaced that is not the same kind of thing.
+// Checks whether an output file may be written: before any work starts, so that no result is lost, and again
+// before writing, so that only files of the same kind are replaced.
 import {
   fileStatus,
   joinPath,
@@ -13,15 +13,15 @@ import {
 import { ScPoliError } from "../contract/errors.js";
 import { Hdf5File } from "./hdf5.js";
 
-/** Files that are written, by their content. */
+/** Kinds of output files, recognised by their content. */
 export type OutputKind = "h5ad" | "report" | "table" | "picture";
 
-/** In a report's first lines: by it a report of ours is known. */
+/** In the first lines of every report; identifies our reports. */
 export const reportMark = '<meta name="generator" content="scpoli">';
 
 interface Kind {
   readonly name: string;
-  /** whether a file that is there already is of the kind */
+  /** whether the existing file at a path is of this kind */
   isThere(path: string): Promise<boolean>;
 }
 
@@ -36,9 +36,9 @@ const kinds: Readonly<Record<OutputKind, Kind>> = {
 };
 
 /**
- * A file that is there is replaced only with `force`, and only where it is of the kind that is written, or
- * empty; of a symbolic link, that is said of what it leads to.
- * @throws ScPoliError "output" where `path` is anything else, or cannot be written, "refused" without `force`
+ * Checks an output file. An existing file is replaced only with `force`, and only if it is of the same kind
+ * or empty. A symbolic link is followed.
+ * @throws ScPoliError "output" if `path` is anything else or cannot be written, "refused" without `force`
  */
 export async function checkOutputFile(path: string, kind: OutputKind, force: boolean): Promise<void> {
   if (/[\\/]$/.test(path)) throw noFile(path, "folder");
@@ -49,13 +49,13 @@ export async function checkOutputFile(path: string, kind: OutputKind, force: boo
     if (!(await isThere(path)))
       throw new ScPoliError(
         "output",
-        `${path} is there already and is not ${name}: it is left as it is. Give another name.`,
+        `${path} already exists and is not ${name}, so it is not replaced. Choose another name.`,
         { path },
       );
     if (!force)
       throw new ScPoliError(
         "refused",
-        `${path} is there already. Give another name; --force (force: true) replaces it.`,
+        `${path} already exists. Choose another name, or use --force (force: true) to replace it.`,
         { path },
       );
   }
@@ -63,29 +63,30 @@ export async function checkOutputFile(path: string, kind: OutputKind, force: boo
 }
 
 /**
- * A folder that files of one kind are written into: it may be there already, but with none of the kind in it,
- * unless `force`.
- * @throws ScPoliError "output" where it is no folder or cannot be written, "refused" without `force`
+ * Checks an output folder for files of one kind. It may exist, but without files of this kind unless `force`
+ * is set.
+ * @throws ScPoliError "output" if it is not a folder or cannot be written, "refused" without `force`
  */
 export async function checkOutputFolder(folder: string, ending: string, force: boolean): Promise<void> {
   const status = await fileStatus(folder);
   if (status === null) return tryToWrite(folder.replace(/(?<=.)[\\/]+$/, ""));
   if (status.kind !== "folder")
-    throw new ScPoliError("output", `${folder} is there already and is no folder. Give another name.`, {
+    throw new ScPoliError("output", `${folder} already exists and is not a folder. Choose another name.`, {
       path: folder,
     });
-  const taken = (await listFolder(folder)).find((name) => name.endsWith(ending));
-  if (taken !== undefined && !force)
+  const existing = (await listFolder(folder)).find((name) => name.endsWith(ending));
+  if (existing !== undefined && !force)
     throw new ScPoliError(
       "refused",
-      `${folder} holds ${ending} files already ('${taken}'). Give another folder; --force (force: true) replaces those of the same names.`,
+      `${folder} already contains ${ending} files ('${existing}'). Choose another folder, or use --force ` +
+        "(force: true) to replace files of the same names.",
       { path: folder },
     );
   await tryToWrite(joinPath(folder, `file${ending}`));
 }
 
 /**
- * Writes text files into a folder, all of them or none where one is refused.
+ * Writes text files into a folder; none is written if one is refused.
  * @returns their paths
  * @throws ScPoliError as `checkOutputFolder` and `checkOutputFile`
  */
@@ -116,7 +117,7 @@ async function isAnnData(path: string): Promise<boolean> {
   }
 }
 
-/** How a text begins; empty for what is none. */
+/** First characters of a text file; empty for binary files. */
 async function firstText(path: string): Promise<string> {
   const bytes = await readBytes(path, 0, 2048);
   return bytes.includes(0) ? "" : new TextDecoder().decode(bytes);

@@ -1,10 +1,12 @@
-// The thread of read-ahead.ts: opens the file again and reads the blocks that nobody else has begun.
+// Worker thread of read-ahead.ts: opens the file again and reads the blocks that nobody has claimed.
 import { produceItems } from "#platform";
 import { openDescribed } from "./described-matrix.js";
 import type { Matrix, SparseRows } from "./matrix.js";
 import { blockCount, claimBlock, readBlock, type GivenBlock, type ReadTask } from "./read-ahead.js";
 
-/** They are small (matrix.ts); more of them use the time in which the caller is not ready yet. */
+/**
+ * Number of blocks read in advance. Blocks are small (matrix.ts); more of them absorb delays of the caller.
+ */
 const blocksAhead = 12;
 
 await produceItems<ReadTask, GivenBlock>(async function* (
@@ -21,14 +23,14 @@ await produceItems<ReadTask, GivenBlock>(async function* (
   }
 }, blocksAhead);
 
-/** Loads what reads files of every kind, which takes a while. */
+/** Imports the readers of all formats on demand, because loading them takes a while. */
 async function openByName(path: string, name: string): Promise<{ matrix: Matrix; close(): void }> {
   const { AnnData } = await import("./anndata.js");
   const data = await AnnData.open(path);
   return { matrix: data.matrix(name)!, close: () => data.close() };
 }
 
-/** A block in arrays that can be given away; the reader's own are views of its buffers. */
+/** Copies a block into arrays that can be shared; the reader's arrays are views of its buffers. */
 function filled(
   spare: GivenBlock | undefined,
   number: number,
@@ -46,8 +48,8 @@ function filled(
 }
 
 /**
- * Into memory that both threads see: buffers that are moved to another thread count as its garbage, which it
- * then looks for once in two blocks.
+ * Copies into shared memory. Transferred buffers would count as garbage of the receiving thread, which would
+ * then collect garbage every other block.
  */
 function fill<T extends SparseRows["values"]>(spare: T | undefined, from: T): T {
   const into = spare && spare.length >= from.length ? spare : shared(from, Math.ceil(1.1 * from.length));

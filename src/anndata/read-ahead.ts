@@ -1,28 +1,30 @@
-// A large matrix of a file is read ahead by a thread of its own: compressed chunks are inflated while the
-// caller computes. The next block is read by whoever is free first, the thread or the caller; that changes
-// who reads a block, never what is in it or when it is handed out.
+// Reads a large matrix ahead in a worker thread: compressed chunks are inflated while the caller computes.
+// Each
+// block is read by whichever is free first, the worker or the caller. This affects only who reads a block,
+// not
+// its content or the order of blocks.
 import { canShareMemory, startProducer, type Producer } from "#platform";
 import { blocks, rowsPerBlock, type Matrix, type MatrixDescription, type SparseRows } from "./matrix.js";
 
-/** A matrix by its file and its place there: "X", "raw.X", "layers/NAME". */
+/** A matrix identified by its file and its name there: "X", "raw.X", "layers/NAME". */
 export interface MatrixPlace {
   readonly path: string;
   readonly name: string;
   readonly matrix: Matrix;
 }
 
-/** What the thread is asked for. */
+/** Task sent to the worker. */
 export interface ReadTask {
   readonly path: string;
   readonly name: string;
-  /** the same matrix, where it can be read by this alone */
+  /** description of the matrix, if it can be read from that alone */
   readonly described: MatrixDescription | null;
   readonly rowsPerBlock: number;
-  /** number of the next block that nobody reads yet */
+  /** number of the next unclaimed block */
   readonly next: Int32Array<SharedArrayBuffer>;
 }
 
-/** A block by its number; its arrays may be longer than what they hold, so that they can be filled again. */
+/** A block with its number. Its arrays may be longer than their content, so that they can be reused. */
 export interface GivenBlock extends SparseRows {
   readonly number: number;
   /** stored values */
@@ -30,29 +32,29 @@ export interface GivenBlock extends SparseRows {
 }
 
 /**
- * All rows of a matrix in order, a block at a time; a block holds until the next one is asked for. To be read
- * once, and closed.
+ * All rows of a matrix in order, one block at a time. A block is valid until the next one is requested. Read
+ * once, then close.
  */
 export interface BlockReader {
   blocks(): AsyncGenerator<{ readonly start: number; readonly block: SparseRows }>;
   close(): Promise<void>;
 }
 
-/** Stored values from which a thread is worth its start. */
+/** Number of stored values above which starting a worker pays off. */
 export const worthAThread = 16_000_000;
 
 /**
- * Whether a thread may read the matrix by its place in the file, and shares the work with the caller. By
- * columns, it would turn the whole matrix round once more.
+ * Whether a worker may read the matrix from its file and share the work with the caller. Not for CSC
+ * matrices, which the worker would have to transpose again.
  */
 export function isReadByThread(matrix: Matrix, least: number): boolean {
   return canShareMemory() && matrix.stored >= least && matrix.format !== "csc" && !matrix.isDerived;
 }
 
 /**
- * Starts to read: a large matrix from now on, a small one when its blocks are asked for.
+ * Starts reading: at once for a large matrix, on demand for a small one.
  * @param rows - per block
- * @param least - stored values of a large matrix
+ * @param least - number of stored values of a large matrix
  */
 export function readAhead(
   { path, name, matrix }: MatrixPlace,
@@ -65,7 +67,7 @@ export function readAhead(
   const producer = describe(matrix).then((described) =>
     startProducer<ReadTask, GivenBlock>("read-ahead", { path, name, described, rowsPerBlock: rows, next }),
   );
-  producer.catch(() => undefined); // told when blocks are asked for
+  producer.catch(() => undefined); // reported when blocks are requested
   return {
     blocks: () => blocksOfBoth(matrix, rows, next, producer),
     close: () =>
@@ -76,7 +78,7 @@ export function readAhead(
   };
 }
 
-/** What cannot be described is opened by its name, and has errors of its own. */
+/** Describes the matrix. A matrix that cannot be described is opened by name, which reports its errors. */
 async function describe(matrix: Matrix): Promise<MatrixDescription | null> {
   return (await matrix.describe?.().catch(() => null)) ?? null;
 }
@@ -90,21 +92,21 @@ async function* blocksOfBoth(
   const producer = await starting;
   const count = blockCount(matrix, rows);
   const given = new Map<number, GivenBlock>();
-  const own = new Map<number, SparseRows>();
+  const readByCaller = new Map<number, SparseRows>();
   for (let wanted = 0; wanted < count; wanted++) {
     const start = wanted * rows;
     for (;;) {
-      const taken = given.get(wanted) ?? null;
-      const mine = own.get(wanted);
-      if (taken) {
-        yield { start, block: contentOf(taken) };
+      const received = given.get(wanted) ?? null;
+      const readHere = readByCaller.get(wanted);
+      if (received) {
+        yield { start, block: contentOf(received) };
         given.delete(wanted);
-        producer.recycle(taken);
+        producer.recycle(received);
         break;
       }
-      if (mine) {
-        yield { start, block: mine };
-        own.delete(wanted);
+      if (readHere) {
+        yield { start, block: readHere };
+        readByCaller.delete(wanted);
         break;
       }
       const isLast = Atomics.load(next, 0) >= count;
@@ -120,12 +122,12 @@ async function* blocksOfBoth(
         yield { start, block };
         break;
       }
-      own.set(number, { ...block, indices: block.indices.slice(), values: block.values.slice() });
+      readByCaller.set(number, { ...block, indices: block.indices.slice(), values: block.values.slice() });
     }
   }
 }
 
-/** Number of a block that is now the caller's to read; beyond the last where all are taken. */
+/** Claims the next block for the caller; returns a number beyond the last if none is left. */
 export function claimBlock(next: Int32Array<SharedArrayBuffer>): number {
   return Atomics.add(next, 0, 1);
 }

@@ -1,11 +1,11 @@
-// What a file format gives to the AnnData class. stored-anndata.ts fills it for stores (HDF5, Zarr); another
-// format is another file beside that one.
+// Interface of the readers behind the AnnData class. stored-anndata.ts implements it for stores (HDF5, Zarr),
+// tenx.ts for 10x Genomics. A new format is a new file beside these.
 import type { DataFrame } from "./dataframe.js";
 import type { DenseMatrix, Matrix, NumericArray } from "./matrix.js";
 
 /**
- * What `uns` holds: nested dictionaries of scalars, texts and arrays. Other things (tables, sparse matrices)
- * are left out.
+ * A value of `uns`: nested dictionaries of scalars, strings and arrays. Other values (tables, sparse
+ * matrices) are skipped.
  */
 export type UnsValue =
   number | string | boolean | NumericArray | readonly (string | null)[] | readonly boolean[] | UnsDict;
@@ -20,21 +20,21 @@ export interface RawData {
 }
 
 /**
- * What a file format gives to the AnnData class. Matrices are opened when asked for, so that a damaged one
- * does not hide the others.
+ * Reads one file format for the AnnData class. Matrices are opened on demand, so that a damaged one does not
+ * hide the others.
  */
 export interface AnnDataReader {
   readonly path: string;
-  /** "modality": one AnnData of several in a file of MuData */
+  /** "modality": one modality of a MuData file */
   readonly format: "h5ad" | "zarr" | "10x" | "modality";
-  /** what a user should know of how the file was read */
+  /** what the user should know about how the file was read */
   readonly notes?: readonly string[];
   readonly obs: DataFrame;
   readonly var: DataFrame;
   readonly layerNames: readonly string[];
   readonly obsmNames: readonly string[];
   readonly unsNames: readonly string[];
-  /** null where there is none */
+  /** null if there is none */
   openX(): Matrix | null;
   openRaw(): RawData | null;
   openLayer(name: string): Matrix;

@@ -1,5 +1,5 @@
-// A long array of one dimension as the shards of Zarr 3: chunks that are compressed one by one, many of them
-// in one file with their places at its end.
+// Writes a long one-dimensional array as Zarr 3 shards: files of many separately compressed chunks, with an
+// index at the end.
 //
 // Source: Zarr 3, codec "sharding_indexed".
 import { joinPath, writePart } from "#platform";
@@ -7,14 +7,14 @@ import type { NumericArray } from "./matrix.js";
 import { encodeZstd } from "./zarr-codecs.js";
 import { arrayV3, bytesCodec, toJson, typeOf, zstdV3 } from "./zarr-write.js";
 
-/** Values of a chunk, which is read whole, and of a shard, which is a file. */
+/** Values per chunk (the unit of reading) and per shard (a file). */
 export interface ShardSizes {
   readonly chunk: number;
   readonly shard: number;
 }
 export const shardSizes: ShardSizes = { chunk: 1 << 15, shard: 1 << 24 };
 
-/** Takes the values of an array in order and writes a file whenever a shard is full. */
+/** Takes the values of an array in order and writes a file whenever a shard is complete. */
 export class ShardWriter {
   private readonly chunk: NumericArray;
   private filled = 0;
@@ -22,8 +22,8 @@ export class ShardWriter {
 
   /**
    * @param folder - of the array
-   * @param like - an array of the type
-   * @param shard - number of the shard that begins with the first value given
+   * @param like - an array of the element type
+   * @param shard - number of the shard that starts with the next value
    */
   constructor(
     private readonly folder: string,
@@ -44,7 +44,7 @@ export class ShardWriter {
     }
   }
 
-  /** Writes what is left, and the metadata. @param length - of the whole array */
+  /** Writes the last shard and the metadata. @param length - of the complete array */
   async close(length: number): Promise<void> {
     if (this.filled > 0) await this.endChunk();
     if (this.chunks.length > 0) await this.endShard();
@@ -78,7 +78,7 @@ export class ShardWriter {
 
   private async endShard(): Promise<void> {
     const count = this.sizes.shard / this.sizes.chunk;
-    const index = new BigUint64Array(2 * count).fill(2n ** 64n - 1n); // of a chunk that is not there
+    const index = new BigUint64Array(2 * count).fill(2n ** 64n - 1n); // marks an absent chunk
     let at = 0;
     for (const [i, { length }] of this.chunks.entries()) {
       index.set([BigInt(at), BigInt(length)], 2 * i);
@@ -100,7 +100,7 @@ const crcTable = Uint32Array.from({ length: 256 }, (_, byte) => {
   return value;
 });
 
-/** The Castagnoli checksum (RFC 3720). */
+/** CRC-32C, the Castagnoli checksum (RFC 3720). */
 function crc32c(bytes: Uint8Array): number {
   let value = 0xffffffff;
   for (const byte of bytes) value = crcTable[(value ^ byte) & 255]! ^ (value >>> 8);

@@ -1,29 +1,30 @@
-// What the readers of an AnnData see of the file it lies in: a tree of groups and arrays with attributes.
-// HDF5 (hdf5.ts) and Zarr (zarr.ts) each make one.
+// The storage interface of the AnnData readers: a tree of groups and arrays with attributes. HDF5 (hdf5.ts)
+// and
+// Zarr (zarr.ts) implement it.
 import type { ErrorKind, ScPoliError } from "../contract/errors.js";
 import type { ArrayDescription } from "./hdf5-chunk-index.js";
 import type { NumericArray } from "./matrix.js";
 
 export type StoreAttribute = number | string | boolean | readonly (number | string | boolean)[];
 
-/** An open file, or folder. */
+/** An open file or store folder. */
 export interface Store {
   readonly path: string;
   readonly format: "h5ad" | "zarr";
-  /** "query.h5ad: obs/cell_type", for error texts */
+  /** location for error messages: "query.h5ad: obs/cell_type" */
   place(path: string): string;
-  /** What lies at a path inside, null where there is nothing. */
+  /** Kind of object at a path; null if there is none. */
   kind(path: string): "group" | "dataset" | "other" | null;
-  /** Names in a group, none where there is no such group. */
+  /** Names in a group; empty if there is no such group. */
   keys(path: string): string[];
   /**
-   * Value of an attribute, undefined where there is none or it is empty. A reference comes as the path that
-   * it points to.
+   * Value of an attribute; undefined if it is missing or empty. A reference is returned as the path it points
+   * to.
    */
   attribute(path: string, name: string): StoreAttribute | undefined;
-  /** Value of an attribute where it is a text. */
+  /** Value of an attribute if it is a string. */
   text(path: string, name: string): string | undefined;
-  /** @throws ScPoliError where what lies there cannot be read at all */
+  /** @throws ScPoliError if the array cannot be opened */
   dataset(path: string): StoredArray;
   close(): void;
 }
@@ -31,43 +32,45 @@ export interface Store {
 /** An array of numbers, read in blocks along its first dimension. */
 export interface NumberArray {
   readonly place: string;
-  /** as NumPy names it; "string", "bool", "table" (compound) and "unknown" besides */
+  /** in NumPy's notation, or "string", "bool", "table" (compound) or "unknown" */
   readonly dtype: string;
   /** Length of the first dimension; 1 for a scalar. */
   readonly length: number;
   /** values per row, the product of all dimensions but the first */
   readonly width: number;
-  /** Rows that are stored, and so inflated, together; 1 where nothing is compressed. */
+  /** Rows that are compressed together; 1 if nothing is compressed. */
   readonly rowsPerChunk: number;
   /**
-   * An array that takes `length` values of this one; 64-bit integers as Float64Array.
-   * @throws ScPoliError "format" where they are no numbers
+   * An array for `length` values of this one; 64-bit integers become Float64Array.
+   * @throws ScPoliError "format" if they are not numbers
    */
   array(length: number): NumericArray;
   /**
-   * Copies rows [start, end) into `target` from `offset` on, converted to its type; what an Int32Array cannot
-   * hold becomes -1.
-   * @throws ScPoliError "format" where the compression is unknown or a 64-bit integer is beyond 2^53, "file"
-   * where the data are damaged
+   * Copies rows [start, end) into `target` at `offset`, converted to its type. Values that do not fit an
+   * Int32Array become -1.
+   * @throws ScPoliError "format" if the compression is unknown or a 64-bit integer exceeds 2^53, "file" if
+   * the data are damaged
    */
   readInto(target: NumericArray, offset: number, start: number, end: number): Promise<void>;
-  /** How another thread reads it without the store; null, and missing, where it cannot. */
+  /**
+   * Describes the array for a thread that reads it without the store. Null or absent if that is not possible.
+   */
   describe?(): Promise<ArrayDescription | null>;
 }
 
-/** An array of a store: its type, and reads of blocks along its first dimension. */
+/** An array of a store: its type, its values and blocks along its first dimension. */
 export interface StoredArray extends NumberArray {
-  /** null where the array is declared empty */
+  /** null if the array is declared empty */
   readonly shape: readonly number[] | null;
   /** All values. */
   numbers(): Promise<NumericArray>;
-  /** All values of an array of texts. */
+  /** All values of a string array. */
   strings(): Promise<(string | null)[]>;
-  /** Names of the columns of a table (compound type), in order; missing where the store has no tables. */
+  /** Names of the columns of a table (compound type), in order; absent if the store has no tables. */
   readonly fields?: readonly string[];
-  /** One column of a table, all rows: texts, or numbers with `width` of them per row. */
+  /** One column of a table, all rows: strings, or numbers with `width` values per row. */
   field?(
     name: string,
   ): Promise<{ readonly dtype: string; readonly width: number; readonly values: NumericArray | string[] }>;
-  error(kind: ErrorKind, found: string, cause?: unknown): ScPoliError;
+  error(kind: ErrorKind, problem: string, cause?: unknown): ScPoliError;
 }

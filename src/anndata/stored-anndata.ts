@@ -1,4 +1,4 @@
-// The reader of .h5ad files and of AnnData-Zarr: where the parts of an AnnData lie inside a store.
+// The reader of .h5ad files and AnnData-Zarr stores: locates the parts of an AnnData in a store.
 import { ScPoliError } from "../contract/errors.js";
 import { openFrame, readColumn } from "./stored-frame.js";
 import { openMatrix, readDense, type Shape } from "./stored-matrix.js";
@@ -14,7 +14,7 @@ export class StoreReader implements AnnDataReader {
   readonly var: DataFrame;
   private readonly matrices = new Map<string, Matrix | null>();
 
-  /** @throws ScPoliError "format" where there is no AnnData in it */
+  /** @throws ScPoliError "format" if the store holds no AnnData */
   constructor(
     readonly file: Store,
     readonly format: AnnDataReader["format"] = file.format,
@@ -79,16 +79,16 @@ export class StoreReader implements AnnDataReader {
     this.file.close();
   }
 
-  /** anndata 0.6 and older: one table whose fields are arrays. */
+  /** anndata 0.6 and older: obsm is one table with an array per field. */
   private async readTableObsm(name: string): Promise<DenseMatrix> {
     const table = this.file.dataset("obsm");
     const { width, values } = await table.field!(name);
     if (Array.isArray(values))
-      throw table.error("format", `its field "${name}" holds texts, numbers were expected`);
+      throw table.error("format", `its field "${name}" holds strings; numbers were expected`);
     return { rows: table.length, columns: width, values };
   }
 
-  /** One reader per matrix, so that what it keeps between blocks is used. */
+  /** Opens each matrix once, so that its read buffers are reused between blocks. */
   private matrix(path: string, columns: number): Matrix | null {
     let matrix = this.matrices.get(path);
     if (matrix === undefined) {
@@ -105,7 +105,8 @@ export class StoreReader implements AnnDataReader {
     const expected = `${this.obs.length} x ${expectedColumns}`;
     throw new ScPoliError(
       "format",
-      `${this.file.place(path)} is ${rows} x ${columns}, but its names make ${expected}. The file is damaged.`,
+      `${this.file.place(path)} is ${rows} x ${columns}, but obs and var names give ${expected}. The ` +
+        "file is damaged.",
       { path: this.path, key: path },
     );
   }
@@ -115,11 +116,13 @@ function openTable(file: Store, path: string, labels: string | null): DataFrame 
   return file.kind(path) === "dataset" ? new TableFrame(file, path, labels) : openFrame(file, path);
 }
 
-/** Files of other programs, by what is in them. */
+/** Files of other programs, recognised by their root keys. */
 const otherFormats: readonly { readonly marks: readonly string[]; readonly says: string }[] = [
   {
     marks: ["matrix", "row_attrs", "col_attrs"],
-    says: 'It is a loom file. Convert it in Python: anndata.io.read_loom(path).write_h5ad("file.h5ad") (pip install loompy).',
+    says:
+      'It is a loom file. Convert it in Python: anndata.io.read_loom(path).write_h5ad("file.h5ad") ' +
+      "(pip install loompy).",
   },
   {
     marks: ["assays", "cell.names"],
@@ -127,7 +130,9 @@ const otherFormats: readonly { readonly marks: readonly string[]; readonly says:
   },
   {
     marks: ["barcode_idx", "umi"],
-    says: "It is molecule_info.h5 of CellRanger; its counts are in filtered_feature_bc_matrix.h5 beside it.",
+    says:
+      "It is molecule_info.h5 of CellRanger; the counts are in filtered_feature_bc_matrix.h5 in the same " +
+      "folder.",
   },
   { marks: ["matrix"], says: "It looks like a 10x Genomics matrix, but has no barcodes." },
 ];
@@ -137,17 +142,17 @@ const names = { h5ad: "an HDF5 file", zarr: "a Zarr store" } as const;
 function checkIsAnnData(file: Store): void {
   if (file.kind("obs") !== null && file.kind("var") !== null) return;
   const keys = file.keys("/");
-  const found =
+  const content =
     otherFormats.find(({ marks }) => marks.every((name) => keys.includes(name)))?.says ??
-    (keys.length > 0 ? `It holds ${keys.slice(0, 8).join(", ")}.` : "It is empty.");
+    (keys.length > 0 ? `It contains ${keys.slice(0, 8).join(", ")}.` : "It is empty.");
   throw new ScPoliError(
     "format",
-    `${file.path} is ${names[file.format]}, but no AnnData: it has no obs and var. ${found}`,
+    `${file.path} is ${names[file.format]}, but not AnnData: it has no obs and var. ${content}`,
     { path: file.path, keys },
   );
 }
 
-/** Scalars, texts, arrays and dictionaries of them; undefined for anything else. */
+/** Reads scalars, strings, arrays and dictionaries of them; undefined for anything else. */
 async function readUns(file: Store, path: string): Promise<UnsValue | undefined> {
   if (file.kind(path) === "group") {
     const encoding = file.text(path, "encoding-type") ?? "dict";

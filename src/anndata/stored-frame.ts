@@ -1,18 +1,19 @@
-// obs and var of a store: the column encodings of anndata 0.7 to 0.13, also where a writer has left out
-// attributes. Older files: stored-table.ts.
+// Reads obs and var of a store in the column encodings of anndata 0.7 to 0.13, also if attributes are
+// missing.
+// Older files: stored-table.ts.
 import { ScPoliError } from "../contract/errors.js";
 import type { CategoricalColumn, Column, DataFrame } from "./dataframe.js";
 import type { NumericArray } from "./matrix.js";
 import { missingKey } from "../contract/nearest-names.js";
 import type { Store, StoredArray } from "./store.js";
 
-/** The table at a path inside the file. @throws ScPoliError "format" where there is none */
+/** Opens the table at a path inside the file. @throws ScPoliError "format" if there is none */
 export function openFrame(file: Store, path: string): FileFrame {
   const kind = file.kind(path);
   if (kind !== "group")
     throw new ScPoliError(
       "format",
-      `${file.path} has no table ${path}: this is not a complete AnnData file.`,
+      `${file.path} has no table ${path}, so it is not a complete AnnData file.`,
       { path: file.path, key: path },
     );
   return new FileFrame(file, path);
@@ -21,7 +22,7 @@ export function openFrame(file: Store, path: string): FileFrame {
 export class FileFrame implements DataFrame {
   readonly length: number;
   readonly columnNames: readonly string[];
-  /** path of the names of the rows */
+  /** path of the row names */
   readonly indexPath: string;
 
   constructor(
@@ -72,7 +73,10 @@ export class FileFrame implements DataFrame {
   }
 }
 
-/** anndata 0.7: where the labels of a column are. HDF5 has a reference, Zarr a path beside the column. */
+/**
+ * anndata 0.7: path of the categories of a column. HDF5 stores a reference, Zarr a path relative to the
+ * column.
+ */
 function labelsOf(file: Store, path: string): string | undefined {
   const categories = file.text(path, "categories");
   return categories === undefined || categories.startsWith("/")
@@ -80,7 +84,7 @@ function labelsOf(file: Store, path: string): string | undefined {
     : `${path.slice(0, path.lastIndexOf("/"))}/${categories}`;
 }
 
-/** Some writers have no booleans, and lists of one for scalars. */
+/** Some writers have no booleans, or store scalars as one-element lists. */
 function isOrdered(file: Store, path: string): boolean {
   const [ordered] = [file.attribute(path, "ordered")].flat();
   return ordered === true || ordered === 1;
@@ -92,7 +96,7 @@ function columnLength(file: Store, path: string): number {
   return part === undefined ? 0 : file.dataset(`${path}/${part}`).length;
 }
 
-/** One column, or the row names. @throws ScPoliError "format" where its encoding is not known */
+/** Reads one column, or the row names. @throws ScPoliError "format" if the encoding is unknown */
 export async function readColumn(file: Store, path: string): Promise<Column> {
   switch (file.kind(path)) {
     case "dataset": {
@@ -125,12 +129,12 @@ export async function readColumn(file: Store, path: string): Promise<Column> {
       }
       throw new ScPoliError(
         "format",
-        `${file.place(path)} cannot be read: its encoding (${encoding ?? "none"}) is not known.`,
+        `${file.place(path)} cannot be read: its encoding (${encoding ?? "none"}) is unknown.`,
         { path: file.path, key: path },
       );
     }
     default:
-      throw new ScPoliError("format", `${file.place(path)} is missing, though the table lists it.`, {
+      throw new ScPoliError("format", `${file.place(path)} is missing, although the table lists it.`, {
         path: file.path,
         key: path,
       });
@@ -140,7 +144,7 @@ export async function readColumn(file: Store, path: string): Promise<Column> {
 async function plainColumn(dataset: StoredArray): Promise<Column> {
   if (dataset.shape === null) throw dataset.error("format", "it is empty (null)");
   if (dataset.width !== 1)
-    throw dataset.error("format", `it has ${dataset.width} values per row, one was expected`);
+    throw dataset.error("format", `it has ${dataset.width} values per row; one was expected`);
   const { length, dtype } = dataset;
   if (dtype === "string") return { kind: "string", length, values: await dataset.strings() };
   if (dtype === "bool")
@@ -158,7 +162,7 @@ async function categoricalColumn(
 ): Promise<CategoricalColumn> {
   const categories = await readNames(file, categoriesPath);
   if (codes.width !== 1)
-    throw codes.error("format", `it has ${codes.width} values per row, one was expected`);
+    throw codes.error("format", `it has ${codes.width} values per row; one was expected`);
   const stored = await codes.numbers();
   const values = new Int32Array(stored.length);
   for (let row = 0; row < stored.length; row++) {
@@ -173,7 +177,7 @@ async function categoricalColumn(
   return { kind: "categorical", length: values.length, codes: values, categories, ordered };
 }
 
-/** A boolean as it is stored; R's third value is a missing one. */
+/** A stored boolean; R's third value means missing. */
 export function booleanOf(value: number): boolean | null {
   return value === 0 ? false : value === 1 ? true : null;
 }
@@ -191,7 +195,7 @@ function withMissing(column: Column, mask: NumericArray): Column {
   }
 }
 
-/** Names of rows or of categories as text, in Python's spelling: "True", "1.0". */
+/** Row names or categories as strings, in Python's spelling: "True", "1.0". */
 export async function readNames(file: Store, path: string): Promise<string[]> {
   const column = await readColumn(file, path);
   switch (column.kind) {
@@ -209,7 +213,7 @@ export async function readNames(file: Store, path: string): Promise<string[]> {
   }
 }
 
-/** Numbers as Python writes them. */
+/** Numbers as Python prints them. */
 export function numberNames(values: NumericArray, dtype: string): string[] {
   const isFloat = dtype.startsWith("float");
   return Array.from(values, (value) =>

@@ -1,7 +1,8 @@
-// Matrices inside a store: CSR, CSC and dense, read a block of rows at a time.
+// Matrices of a store (CSR, CSC and dense), read in blocks of rows.
 //
-// Blocks are read in few long pieces and in whole compressed chunks; what a chunk holds of the next block is
-// kept, so that reading in order inflates every chunk once.
+// Blocks are read in few long ranges and whole compressed chunks. The part of a chunk that belongs to the
+// next
+// block is kept, so that sequential reading inflates every chunk once.
 import { ScPoliError } from "../contract/errors.js";
 import {
   sparseMatrix,
@@ -13,16 +14,16 @@ import {
 } from "./matrix.js";
 import type { NumberArray, Store, StoredArray } from "./store.js";
 
-/** Values that are read together where a whole matrix is passed through. */
+/** Values read together in a pass over a whole matrix. */
 const valuesPerPiece = 1 << 22;
 
 /** rows and columns */
 export type Shape = readonly [number, number];
 
 /**
- * The matrix at a path inside the file, null where there is none.
- * @param expected - its shape where the file does not tell
- * @throws ScPoliError "format" where something else is there
+ * Opens the matrix at a path inside the file; null if there is none.
+ * @param expected - its shape if the file does not state it
+ * @throws ScPoliError "format" if something else is there
  */
 export function openMatrix(file: Store, path: string, expected: Shape): Matrix | null {
   const kind = file.kind(path);
@@ -38,35 +39,36 @@ export function openMatrix(file: Store, path: string, expected: Shape): Matrix |
     return new CscFileMatrix(openSparse(file, path, 1, expected));
   throw new ScPoliError(
     "format",
-    `${file.place(path)} is no dense, CSR or CSC matrix (its encoding: ${encoding ?? "none"}).`,
+    `${file.place(path)} is not a dense, CSR or CSC matrix (encoding: ${encoding ?? "none"}).`,
     { path: file.path, key: path },
   );
 }
 
 /**
- * What a group says about itself, or what its arrays tell: a square matrix without a word is taken by rows.
+ * The declared encoding of a group, or the one inferred from its arrays. A square matrix without encoding is
+ * read as CSR.
  */
 export function sparseEncoding(file: Store, path: string, [rows, columns]: Shape): string | undefined {
-  const told = file.text(path, "encoding-type") ?? file.text(path, "h5sparse_format");
+  const encoding = file.text(path, "encoding-type") ?? file.text(path, "h5sparse_format");
   if (
-    told !== undefined ||
+    encoding !== undefined ||
     !["data", "indices", "indptr"].every((name) => file.kind(`${path}/${name}`) === "dataset")
   )
-    return told;
+    return encoding;
   const { length } = file.dataset(`${path}/indptr`);
   return length === rows + 1 ? "csr_matrix" : length === columns + 1 ? "csc_matrix" : undefined;
 }
 
-/** A CSR matrix that says itself neither its kind nor its shape. */
+/** Opens a CSR matrix whose group declares neither encoding nor shape. */
 export function openCsr(file: Store, path: string, shape: Shape): Matrix {
   return new CsrFileMatrix(openSparse(file, path, 0, shape));
 }
 
-/** A dense matrix at once; a vector becomes one column. */
+/** Reads a whole dense matrix; a vector becomes one column. */
 export async function readDense(file: Store, path: string): Promise<DenseMatrix> {
   if (file.kind(path) !== "dataset") {
     const encoding = file.text(path, "encoding-type") ?? "none";
-    throw new ScPoliError("format", `${file.place(path)} is no dense matrix (its encoding: ${encoding}).`, {
+    throw new ScPoliError("format", `${file.place(path)} is not a dense matrix (encoding: ${encoding}).`, {
       path: file.path,
       key: path,
     });
@@ -77,8 +79,8 @@ export async function readDense(file: Store, path: string): Promise<DenseMatrix>
 }
 
 /**
- * Rows of a dataset, read in whole chunks into one buffer: memory that is new costs more than the reading
- * does.
+ * Reads rows of a dataset in whole chunks into one reused buffer: allocating memory would cost more than the
+ * reading.
  */
 class RowReader {
   private start = 0;
@@ -92,33 +94,33 @@ class RowReader {
     this.buffer = create(0);
   }
 
-  /** Values of rows [start, end), until the next read: a view of the buffer, not to be written. */
+  /** Values of rows [start, end): a read-only view of the buffer, valid until the next read. */
   async read(start: number, end: number): Promise<NumericArray> {
     const { dataset } = this;
     const { width, length, rowsPerChunk } = dataset;
     if (start < this.start || end > this.end) {
-      const known = start >= this.start ? Math.max(0, this.end - start) : 0;
-      // Of chunks so large that a window of them would fill the memory, some are inflated more than once
+      const buffered = start >= this.start ? Math.max(0, this.end - start) : 0;
+      // If chunks are so large that the window would fill the memory, some are inflated more than once
       // instead.
       const step = rowsPerChunk * width > 8 * valuesPerPiece ? 1 : rowsPerChunk;
-      const from = known > 0 ? start : Math.floor(start / step) * step;
+      const from = buffered > 0 ? start : Math.floor(start / step) * step;
       const to = Math.min(length, Math.ceil(end / step) * step);
-      this.keep((start - this.start) * width, known * width, (to - from) * width);
-      await dataset.readInto(this.buffer, known * width, from + known, to);
+      this.keep((start - this.start) * width, buffered * width, (to - from) * width);
+      await dataset.readInto(this.buffer, buffered * width, from + buffered, to);
       this.start = from;
       this.end = to;
     }
     return this.buffer.subarray((start - this.start) * width, (end - this.start) * width);
   }
 
-  /** Moves `known` values to the front of a buffer that holds `length`. */
-  private keep(position: number, known: number, length: number): void {
+  /** Moves `buffered` values to the front of a buffer that can hold `length`. */
+  private keep(position: number, buffered: number, length: number): void {
     if (length <= this.buffer.length) {
-      this.buffer.copyWithin(0, position, position + known);
+      this.buffer.copyWithin(0, position, position + buffered);
       return;
     }
     const longer = this.create(Math.ceil(1.25 * length));
-    longer.set(this.buffer.subarray(position, position + known));
+    longer.set(this.buffer.subarray(position, position + buffered));
     this.buffer = longer;
   }
 }
@@ -131,7 +133,7 @@ class DenseFileMatrix implements Matrix {
 
   constructor(private readonly dataset: StoredArray) {
     if (dataset.shape?.length !== 2 && dataset.shape?.length !== 1) {
-      // one gene: a vector
+      // a single gene is stored as a vector
       throw dataset.error(
         "format",
         `a matrix was expected, but it has ${dataset.shape?.length ?? 0} dimensions`,
@@ -190,7 +192,7 @@ class DenseFileMatrix implements Matrix {
   }
 }
 
-/** Appends the non-zeros of one dense row. @returns the new length */
+/** Appends the non-zero values of one dense row. @returns the new length */
 function pack(
   dense: NumericArray,
   from: number,
@@ -208,7 +210,7 @@ function pack(
   return at;
 }
 
-/** The three arrays of a compressed sparse matrix, checked as far as their lengths go. */
+/** The three arrays of a compressed sparse matrix, with lengths checked. */
 export interface SparseParts {
   readonly place: string;
   readonly rows: number;
@@ -216,13 +218,13 @@ export interface SparseParts {
   readonly data: NumberArray;
   readonly indices: NumberArray;
   readonly indptr: NumberArray;
-  error(found: string): ScPoliError;
+  error(problem: string): ScPoliError;
 }
 
-/** @param major - the dimension that `indptr` walks along: 0 rows (CSR), 1 columns (CSC) */
+/** @param major - the dimension of `indptr`: 0 rows (CSR), 1 columns (CSC) */
 function openSparse(file: Store, path: string, major: 0 | 1, expected: Shape): SparseParts {
   const place = file.place(path);
-  const error = (found: string) => damagedMatrix(place, file.path, path, found);
+  const error = (problem: string) => damagedMatrix(place, file.path, path, problem);
   const shape = file.attribute(path, "shape") ?? file.attribute(path, "h5sparse_shape") ?? expected;
   if (
     !Array.isArray(shape) ||
@@ -241,24 +243,24 @@ function openSparse(file: Store, path: string, major: 0 | 1, expected: Shape): S
   if ([data, indices, indptr].some(({ width }) => width !== 1))
     throw error("one of its arrays has more than one dimension");
   if (indptr.length !== pointers)
-    throw error(`"indptr" has ${indptr.length} entries, ${pointers} were expected`);
+    throw error(`"indptr" has ${indptr.length} entries; ${pointers} were expected`);
   if (data.length !== indices.length)
     throw error(`"data" has ${data.length} entries and "indices" ${indices.length}`);
   return { place, rows, columns, data, indices, indptr, error };
 }
 
-export function damagedMatrix(place: string, path: string, key: string, found: string): ScPoliError {
-  return new ScPoliError("format", `${place} is damaged: ${found}.`, { path, key });
+export function damagedMatrix(place: string, path: string, key: string, problem: string): ScPoliError {
+  return new ScPoliError("format", `${place} is damaged: ${problem}.`, { path, key });
 }
 
-/** `indptr` in float64, which holds every 64-bit position that a file can have. */
+/** `indptr` as float64, which represents every 64-bit position that a file can have. */
 async function readPointers({ indptr, data, error }: SparseParts): Promise<Float64Array> {
   const pointers = new Float64Array(indptr.length);
   await indptr.readInto(pointers, 0, 0, indptr.length);
-  if (pointers[0] !== 0) throw error(`"indptr" starts with ${pointers[0]}, 0 was expected`);
+  if (pointers[0] !== 0) throw error(`"indptr" starts with ${pointers[0]}; 0 was expected`);
   for (let i = 1; i < pointers.length; i++) {
     if (!(pointers[i]! >= pointers[i - 1]!))
-      throw error(`"indptr" falls from ${pointers[i - 1]} to ${pointers[i]} at entry ${i}`);
+      throw error(`"indptr" decreases from ${pointers[i - 1]} to ${pointers[i]} at entry ${i}`);
   }
   const last = pointers[pointers.length - 1]!;
   if (last > data.length) throw error(`"indptr" ends at ${last}, but there are only ${data.length} values`);
@@ -305,15 +307,15 @@ export class CsrFileMatrix implements Matrix {
 
   async describe(): Promise<MatrixDescription | null> {
     const { place, rows, columns, data, indices, indptr } = this.parts;
-    const [own, columnsOf, pointers] = await Promise.all(
+    const [values, columnIndices, pointers] = await Promise.all(
       [data, indices, indptr].map((array) => array.describe?.() ?? null),
     );
-    return own && columnsOf && pointers
-      ? { place, rows, columns, data: own, indices: columnsOf, indptr: pointers }
+    return values && columnIndices && pointers
+      ? { place, rows, columns, data: values, indices: columnIndices, indptr: pointers }
       : null;
   }
 
-  /** Rows sorted by column, without zeros. */
+  /** Sorts each row by column and removes zeros. */
   private tidy({ rows, columns, indptr, indices, values }: SparseRows, start: number): SparseRows {
     const tidy = {
       rows,
@@ -326,7 +328,7 @@ export class CsrFileMatrix implements Matrix {
     for (let row = 0; row < rows; row++) {
       const first = indptr[row]!;
       const length = indptr[row + 1]! - first;
-      // column and position in one number, so that the typed array's own sort orders both
+      // column and position packed into one number, so that one typed-array sort orders both
       const order = new Float64Array(length);
       for (let i = 0; i < length; i++) order[i] = indices[first + i]! * length + i;
       order.sort();
@@ -351,7 +353,7 @@ export class CsrFileMatrix implements Matrix {
   }
 }
 
-/** Whether columns rise within each row and lie inside the matrix, and no value is zero. */
+/** Whether columns increase within each row and are in range, and no value is zero. */
 function isTidy({ rows, columns, indptr, indices, values }: SparseRows): boolean {
   for (let row = 0; row < rows; row++) {
     if (!isTidyRow(indices, values, indptr[row]!, indptr[row + 1]!, columns)) return false;
@@ -375,9 +377,7 @@ function isTidyRow(
   return previous < columns;
 }
 
-/**
- * Columns come one after the other, so the whole matrix is turned into rows, in memory, at the first read.
- */
+/** A CSC matrix. Its values are in column order, so the first read transposes the whole matrix in memory. */
 class CscFileMatrix implements Matrix {
   readonly format = "csc";
   private byRow: Promise<Matrix> | null = null;
@@ -406,7 +406,7 @@ class CscFileMatrix implements Matrix {
   }
 }
 
-/** Rows of a matrix stored by columns: one pass counts the values of each row, one puts them there. */
+/** Converts a CSC matrix to rows: one pass counts the values of each row, a second places them. */
 async function transpose(parts: SparseParts): Promise<SparseRows> {
   const { rows, columns, data, indices, error } = parts;
   const pointers = await readPointers(parts);
@@ -414,14 +414,15 @@ async function transpose(parts: SparseParts): Promise<SparseRows> {
   if (stored >= 2 ** 31) {
     throw new ScPoliError(
       "memory",
-      `${parts.place} is stored by columns and too large to be turned round. Save it by rows from Python: adata.X = adata.X.tocsr().`,
+      `${parts.place} is stored by columns (CSC) and too large to be converted. Save it by rows (CSR) ` +
+        "from Python: adata.X = adata.X.tocsr().",
     );
   }
   const rowReader = new RowReader(indices, (length) => new Int32Array(length));
   const indptr = new Int32Array(rows + 1);
   for (let start = 0; start < stored; start += valuesPerPiece) {
     for (const row of await rowReader.read(start, Math.min(stored, start + valuesPerPiece))) {
-      if (row < 0 || row >= rows) throw error(`a value lies in row ${row} of ${rows}`);
+      if (row < 0 || row >= rows) throw error(`a value is in row ${row} of ${rows}`);
       indptr[row + 1]!++;
     }
   }

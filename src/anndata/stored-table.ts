@@ -1,5 +1,5 @@
-// obs and var as anndata 0.5 and 0.6 wrote them: one compound dataset whose first field is the index. A
-// categorical column is one of codes; its labels lie in uns, as "<column>_categories", without a word on
+// obs and var as anndata 0.5 and 0.6 wrote them: one compound dataset with the index as first field. A
+// categorical column holds codes; its labels are in uns, as "<column>_categories", with no indication of
 // whether they belong to obs or var.
 import { ScPoliError } from "../contract/errors.js";
 import type { Column, DataFrame } from "./dataframe.js";
@@ -15,7 +15,7 @@ export class TableFrame implements DataFrame {
   /** name of the first field */
   readonly indexName: string;
 
-  /** @param labels - group with the labels of categorical columns, null where there are none */
+  /** @param labels - group with the labels of categorical columns; null if there are none */
   constructor(
     private readonly file: Store,
     path: string,
@@ -26,7 +26,7 @@ export class TableFrame implements DataFrame {
     if (index === undefined || this.table.shape?.length !== 1)
       throw new ScPoliError(
         "format",
-        `${this.table.place} is no table: this is not a complete AnnData file.`,
+        `${this.table.place} is not a table, so this is not a complete AnnData file.`,
         { path: file.path, key: path },
       );
     this.indexName = index;
@@ -47,17 +47,17 @@ export class TableFrame implements DataFrame {
     const { dtype, width, values } = await this.table.field!(name);
     const { length } = this;
     if (width !== 1)
-      throw this.table.error("format", `its field "${name}" has ${width} values per row, one was expected`);
+      throw this.table.error("format", `its field "${name}" has ${width} values per row; one was expected`);
     if (Array.isArray(values)) return { kind: "string", length, values };
     if (dtype === "bool") return { kind: "boolean", length, values: Array.from(values, booleanOf) };
     const categories = /^u?int/.test(dtype) ? await this.categoriesOf(name) : null;
-    // labels may be those of a column of the other table: their number tells
+    // the labels may belong to a column of the other table, which their number reveals
     if (categories !== null && values.every((code) => code >= -1 && code < categories.length))
       return { kind: "categorical", length, codes: Int32Array.from(values), categories, ordered: false };
     return { kind: "number", length, values: Float64Array.from(values) };
   }
 
-  /** A column as it is to be written anew: of the type that it has here. */
+  /** A column with the type to write: the stored type. */
   async asWritten(name: string): Promise<Column | NumericArray | BigInt64Array> {
     const column = await this.column(name);
     if (column.kind !== "number") return column;
@@ -67,7 +67,7 @@ export class TableFrame implements DataFrame {
       : (values as NumericArray);
   }
 
-  /** Entries of uns that columns of this table have taken. */
+  /** Entries of uns that hold the labels of columns of this table. */
   async usedLabels(): Promise<string[]> {
     const used: string[] = [];
     for (const name of this.columnNames) {

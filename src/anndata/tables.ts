@@ -1,13 +1,13 @@
-// Tables of results, row by row: as CSV, and as data frames of an .h5ad file.
+// Result tables, row by row, as CSV or as data frames of an .h5ad file.
 import Papa from "papaparse";
 import type { NewColumn } from "./elements.js";
 import type { NewFrame } from "./write.js";
 
 type Cell = string | number | boolean | null | readonly string[];
-/** A table row by row: fields by name, the same in each row. */
+/** Rows of a table: fields by name, the same in each row. */
 export type Rows = readonly Readonly<Record<string, Cell>>[];
 
-/** A name for a column of obs or of a data frame: "/" has a meaning of its own in HDF5. */
+/** A valid column name for obs or a data frame: "/" is the path separator of HDF5. */
 export function columnName(name: string): string {
   return name.replaceAll("/", "_");
 }
@@ -38,9 +38,10 @@ function textOf(cell: Exclude<Cell, null>): string {
   return Array.isArray(cell) ? cell.join(" ") : String(cell);
 }
 
-/** Rows as CSV text, a header row first; what is not known is an empty field. */
+/** Rows as CSV with a header row; unknown values are empty fields. */
 export function csvOf(rows: Rows): string {
   const fields = Object.keys(rows[0] ?? {});
   const shown = (cell: Cell): string => (cell === null || Number.isNaN(cell) ? "" : textOf(cell));
-  return `${Papa.unparse({ fields, data: rows.map((row) => fields.map((field) => shown(row[field] ?? null))) }, { newline: "\n" })}\n`;
+  const data = rows.map((row) => fields.map((field) => shown(row[field] ?? null)));
+  return `${Papa.unparse({ fields, data }, { newline: "\n" })}\n`;
 }

@@ -1,6 +1,7 @@
-// What 10x Genomics' CellRanger writes: matrix.h5 of version 2 (a group per genome) and 3, and folders with
-// matrix.mtx, features or genes, and barcodes. They are read as AnnData: cells are barcodes, genes are
-// symbols made unique as anndata does, with gene_ids and feature_types as columns of var.
+// Reads the output of 10x Genomics' CellRanger as AnnData: matrix.h5 of version 2 (one group per genome) and
+// 3,
+// and folders with matrix.mtx, features or genes, and barcodes. Cells are barcodes. Genes are symbols, made
+// unique as in anndata, with gene_ids and feature_types as columns of var.
 import { fileStatus, joinPath, readLines } from "#platform";
 import { ScPoliError } from "../contract/errors.js";
 import type { Column, DataFrame, StringColumn } from "./dataframe.js";
@@ -11,17 +12,17 @@ import type { AnnDataReader } from "./reader.js";
 import { openCsr } from "./stored-matrix.js";
 import { readTextTable } from "./tsv-table.js";
 
-/** The features whose names stay as they are where others have the same. */
+/** The feature type whose names stay unchanged if other features have the same names. */
 const firstType = "Gene Expression";
 
 interface Features {
   readonly ids: readonly string[];
   readonly symbols: readonly string[];
-  /** null where there are no others than genes */
+  /** null if there are only genes */
   readonly types: readonly string[] | null;
 }
 
-/** Where the matrix of CellRanger lies in an HDF5 file, null where it is no such file. */
+/** Group of the CellRanger matrix in an HDF5 file; null if there is none. */
 export function tenxGroup(file: Hdf5File): string | null {
   return (
     file
@@ -32,7 +33,7 @@ export function tenxGroup(file: Hdf5File): string | null {
   );
 }
 
-/** @param group - as `tenxGroup` gave it */
+/** @param group - from `tenxGroup` */
 export async function openTenxH5(file: Hdf5File, group: string): Promise<AnnDataReader> {
   const texts = async (name: string): Promise<string[]> => {
     if (file.kind(`${group}/${name}`) !== "dataset")
@@ -47,7 +48,8 @@ export async function openTenxH5(file: Hdf5File, group: string): Promise<AnnData
   if (genomes.length > 1)
     throw new ScPoliError(
       "format",
-      `${file.path} has matrices of ${genomes.length} genomes: ${genomes.join(", ")}. One was expected: write that one from Python, scanpy.read_10x_h5(path, genome="${genomes[0]}").`,
+      `${file.path} has matrices of ${genomes.length} genomes: ${genomes.join(", ")}. One was expected. ` +
+        `Extract one in Python: scanpy.read_10x_h5(path, genome="${genomes[0]}").`,
       { path: file.path },
     );
   const isNew = file.kind(`${group}/features`) === "group";
@@ -68,7 +70,7 @@ export async function openTenxH5(file: Hdf5File, group: string): Promise<AnnData
   );
 }
 
-/** Whether names of a folder's files are those of a 10x folder. */
+/** Whether the file names of a folder are those of a 10x folder. */
 export function isTenxFolder(names: readonly string[]): boolean {
   return names.includes("matrix.mtx") || names.includes("matrix.mtx.gz");
 }
@@ -77,9 +79,13 @@ export async function openTenxFolder(path: string): Promise<AnnDataReader> {
   const find = async (...names: string[]): Promise<string> => {
     for (const name of names.flatMap((name) => [name, `${name}.gz`]))
       if ((await fileStatus(joinPath(path, name)))?.kind === "file") return joinPath(path, name);
-    throw new ScPoliError("file", `${path} has a matrix.mtx, but no ${names.join(" or ")} beside it.`, {
-      path,
-    });
+    throw new ScPoliError(
+      "file",
+      `${path} has a matrix.mtx, but no ${names.join(" or ")} in the same folder.`,
+      {
+        path,
+      },
+    );
   };
   const column = (lines: readonly (readonly string[])[], at: number): string[] =>
     lines.map((fields) => fields[at] ?? fields[0]!);
@@ -101,10 +107,14 @@ export async function openTenxFolder(path: string): Promise<AnnDataReader> {
   const reader = tenxReader(path, barcodes, features, sparseMatrix(rows, matrixPath), () => undefined);
   return { ...reader, notes: [...table.notes, ...cells.notes, ...(reader.notes ?? [])] };
 }
-/** CellRanger knows fewer types of features; another column has about as many values as genes. */
+/**
+ * Most distinct feature types; CellRanger has fewer. A different column has about as many values as genes.
+ */
 const mostTypes = 20;
 
-/** The sizes at the head of a file; null where there are none, which `readMatrixMarket` tells. */
+/**
+ * The sizes in the header of a Matrix Market file; null if there are none, which `readMatrixMarket` reports.
+ */
 async function marketSize(path: string): Promise<{ readonly genes: number; readonly cells: number } | null> {
   for await (const line of readLines(path)) {
     if (line.startsWith("%") || line.trim() === "") continue;
@@ -114,9 +124,9 @@ async function marketSize(path: string): Promise<{ readonly genes: number; reado
   return null;
 }
 
-/** Cells by genes, of a file that has genes by cells; in memory. */
+/** Reads a genes x cells file into memory as cells x genes. */
 async function readMatrixMarket(path: string, cells: number, genes: number): Promise<SparseRows> {
-  const damaged = (found: string) => new ScPoliError("format", `${path} is damaged: ${found}.`, { path });
+  const damaged = (problem: string) => new ScPoliError("format", `${path} is damaged: ${problem}.`, { path });
   let [number, stored, at] = [0, -1, 0];
   let [rows, columns, values] = [new Int32Array(0), new Int32Array(0), new Float64Array(0)];
   for await (const line of readLines(path)) {
@@ -124,7 +134,8 @@ async function readMatrixMarket(path: string, cells: number, genes: number): Pro
     if (number === 1) {
       if (!/^%%MatrixMarket\s+matrix\s+coordinate\s+(integer|real)\s+general\s*$/i.test(line))
         throw damaged(
-          `its first line is "${line.slice(0, 80)}"; "%%MatrixMarket matrix coordinate integer general" was expected`,
+          `its first line is "${line.slice(0, 80)}"; "%%MatrixMarket matrix coordinate integer general" ` +
+            "was expected",
         );
       continue;
     }
@@ -137,11 +148,11 @@ async function readMatrixMarket(path: string, cells: number, genes: number): Pro
       if (gene !== genes || cell !== cells)
         throw damaged(`it is ${gene} x ${cell}, but there are ${genes} features and ${cells} barcodes`);
       if (!Number.isSafeInteger(value) || value < 0 || value >= 2 ** 31 || value > gene * cell)
-        throw damaged(`it tells of ${value} values`);
+        throw damaged(`it declares ${value} values`);
       stored = value;
       continue;
     }
-    if (at === stored) throw damaged(`it has more than the ${stored} values that it tells of`);
+    if (at === stored) throw damaged(`it has more than the ${stored} values it declares`);
     if (!(
       Number.isInteger(gene) &&
       gene >= 1 &&
@@ -150,7 +161,7 @@ async function readMatrixMarket(path: string, cells: number, genes: number): Pro
       cell >= 1 &&
       cell <= cells
     ))
-      throw damaged(`line ${number} has a value at ${gene}, ${cell} of ${genes} x ${cells}`);
+      throw damaged(`line ${number} has a value at (${gene}, ${cell}) of a ${genes} x ${cells} matrix`);
     if (at === rows.length)
       [rows, columns, values] = [longer(rows, stored), longer(columns, stored), longer(values, stored)] as [
         typeof rows,
@@ -161,12 +172,12 @@ async function readMatrixMarket(path: string, cells: number, genes: number): Pro
     columns[at] = gene - 1;
     values[at++] = value;
   }
-  if (stored < 0) throw damaged("it has no sizes");
-  if (at < stored) throw damaged(`it tells of ${stored} values, but has ${at}`);
+  if (stored < 0) throw damaged("its size line is missing");
+  if (at < stored) throw damaged(`it declares ${stored} values, but has ${at}`);
   return sorted(cells, genes, rows.subarray(0, at), columns.subarray(0, at), values.subarray(0, at), damaged);
 }
 
-/** Memory is taken as values come, not as a header promises. */
+/** Grows with the values read; the declared size of a damaged file is not trusted. */
 function longer<T extends Int32Array | Float64Array>(array: T, most: number): T {
   const grown = new (array.constructor as new (length: number) => T)(
     Math.min(most, Math.max(1 << 16, 2 * array.length)),
@@ -181,7 +192,7 @@ function sorted(
   rowOf: Int32Array,
   columnOf: Int32Array,
   values: Float64Array,
-  damaged: (found: string) => ScPoliError,
+  damaged: (problem: string) => ScPoliError,
 ): SparseRows {
   const byColumn = order(columnOf, columns);
   const block = {
@@ -205,7 +216,7 @@ function sorted(
   return block;
 }
 
-/** Positions by rising key; equal keys as they came. */
+/** Stable order of positions by increasing key. */
 function order(keys: Int32Array, count: number): Int32Array {
   const starts = new Int32Array(count + 1);
   for (const key of keys) starts[key + 1]!++;
@@ -281,7 +292,7 @@ function frame(
   };
 }
 
-/** Names made unique, those of genes first: an antibody of the same name does not rename a gene. */
+/** Makes names unique, those of genes first, so that an antibody of the same name does not rename a gene. */
 function uniqueSymbols(symbols: readonly string[], types: readonly string[] | null): string[] {
   const isFirst = (row: number): boolean => types === null || types[row] === firstType;
   const rows = [...symbols.keys()];
@@ -294,7 +305,7 @@ function uniqueSymbols(symbols: readonly string[], types: readonly string[] | nu
 
 /** As anndata's var_names_make_unique: "A", "A-1", "A-2". */
 function unique(names: readonly string[]): string[] {
-  const taken = new Set(names);
+  const usedNames = new Set(names);
   const seen = new Map<string, number>();
   return names.map((name) => {
     const times = seen.get(name);
@@ -303,9 +314,9 @@ function unique(names: readonly string[]): string[] {
       return name;
     }
     let next = times + 1;
-    while (taken.has(`${name}-${next}`)) next++;
+    while (usedNames.has(`${name}-${next}`)) next++;
     seen.set(name, next);
-    taken.add(`${name}-${next}`);
+    usedNames.add(`${name}-${next}`);
     return `${name}-${next}`;
   });
 }

@@ -1,16 +1,14 @@
-// Tables of text beside a matrix (features, barcodes), as CellRanger and others write them: with quotes, a
-// column of row numbers or a header row, which are taken off.
+// Text tables that accompany a matrix (features, barcodes), as written by CellRanger and others. Quotes, a
+// column of row numbers and a header row are removed.
 import { readLines } from "#platform";
 
 export interface TextTable {
   readonly rows: readonly (readonly string[])[];
-  /** what was taken off, in words */
+  /** messages about what was removed */
   readonly notes: readonly string[];
 }
 
-/**
- * @param count - rows that the matrix has; null where it does not tell
- */
+/** @param count - number of rows of the matrix; null if unknown */
 export async function readTextTable(path: string, count: number | null): Promise<TextTable> {
   const lines: string[][] = [];
   for await (const line of readLines(path)) if (line !== "") lines.push(line.split("\t").map(unquoted));
@@ -18,9 +16,9 @@ export async function readTextTable(path: string, count: number | null): Promise
   const hasHeader = count !== null && lines.length === count + 1;
   const [header, ...others] = lines;
   const rows = hasHeader ? others : lines;
-  if (hasHeader) notes.push(`The first line of ${path} is taken for a header: ${header!.join(", ")}.`);
+  if (hasHeader) notes.push(`The first line of ${path} was read as a header: ${header!.join(", ")}.`);
   if (!isNumbered(rows)) return { rows, notes };
-  notes.push(`The first column of ${path} holds row numbers and is left out.`);
+  notes.push(`The first column of ${path} holds row numbers and was ignored.`);
   return { rows: rows.map(([, ...fields]) => fields), notes };
 }
 
@@ -31,7 +29,7 @@ function unquoted(field: string): string {
     : field;
 }
 
-/** Whether the first column counts the rows, from 0 or from 1, and there are others. */
+/** Whether the first of several columns counts the rows, from 0 or from 1. */
 function isNumbered(rows: readonly (readonly string[])[]): boolean {
   const first = Number(rows[0]?.[0]);
   return (

@@ -1,6 +1,5 @@
-// Files out: a copy of an AnnData file with additions, or a new .h5ad written a block of rows at a time. Both
-// are written beside their final name and renamed, so that a file of that name is always whole; the same
-// input gives the same bytes.
+// Writes AnnData files: a copy of a file with additions, or a new .h5ad written in blocks of rows. Both are
+// written to a temporary name and renamed when complete. The same input gives the same bytes.
 import {
   bytesOf,
   checkSpace,
@@ -33,28 +32,28 @@ import { startZarrCopy } from "./zarr-copy.js";
 export type { AdditionNames, Additions, NewColumn, NewUns } from "./elements.js";
 
 export interface CopyOptions {
-  /** names that will be added: refused at once where the file has them already */
+  /** names that will be added: rejected at once if the file already has them */
   readonly names?: AdditionNames;
-  /** replace what has these names, and an output that is there already and is of its kind */
+  /** replace existing entries of these names, and an existing output of the same kind */
   readonly force?: boolean;
-  /** what could not be kept, in words */
+  /** receives messages about what could not be kept */
   readonly onWarning?: (message: string) => void;
 }
 
-/** A copy that is being made: the bytes are copied while the caller computes what is to be added. */
+/** A copy in progress: the bytes are copied while the caller computes the additions. */
 export interface PendingCopy {
-  /** Adds, and gives the file its final name. @throws ScPoliError; nothing is left then */
+  /** Adds the entries and gives the file its final name. @throws ScPoliError; no file is left then */
   finish(additions: Additions): Promise<void>;
-  /** Removes what has been written. */
+  /** Removes the partial copy. */
   discard(): Promise<void>;
 }
 
 /**
- * Starts to copy the file behind `source`, byte for byte, beside `output`. Everything in it is kept. The copy
- * of a Zarr store is one.
- * @throws ScPoliError "output" where `output` is the source itself, something else than an AnnData file or
- * cannot be written, "refused" where it or a name in it is taken and `force` is not set, "key" for a name that
- * HDF5 cannot hold
+ * Starts to copy the file behind `source`, byte for byte, to a temporary file next to `output`. Everything in
+ * it is kept. The copy of a Zarr store is a Zarr store.
+ * @throws ScPoliError "output" if `output` is the source itself, is something else than an AnnData file or
+ * cannot be written; "refused" if it, or a name in it, exists and `force` is not set; "key" for a name that
+ * HDF5 cannot store
  */
 export async function startCopy(
   source: AnnData,
@@ -65,7 +64,7 @@ export async function startCopy(
   if (await isSameFile(source.path, output)) {
     throw new ScPoliError(
       "output",
-      `${output} is the input itself, which is never changed. Give the output another name.`,
+      `${output} is the input file, which is never modified. Choose another name for the output.`,
       { path: output },
     );
   }
@@ -85,17 +84,18 @@ export async function startCopy(
   if (/\.zarr\/*$/.test(output))
     throw new ScPoliError(
       "output",
-      `${output}: ${source.path} is no Zarr store, so its copy is none. Give a name that ends with .h5ad.`,
+      `${output}: ${source.path} is not a Zarr store, so neither is its copy. Use a name that ends with ` +
+        ".h5ad.",
       { path: output },
     );
   if (source.format === "10x" || source.format === "modality") {
-    // no AnnData file to be copied: counts and genes go into a new one
+    // the source is not an AnnData file that can be copied: counts and genes go into a new one
     await checkOutputFile(output, "h5ad", force);
     const finish = async (additions: Additions): Promise<void> => {
       checkAdditions(source, additions);
       const parts = await readableParts(source, additions, onWarning);
-      const left = [...(source.raw ? ["raw"] : []), ...source.layers.map((layer) => `layers/${layer}`)];
-      if (left.length > 0) onWarning?.(`Left out of ${output}, a new file: ${left.join(", ")}.`);
+      const skipped = [...(source.raw ? ["raw"] : []), ...source.layers.map((layer) => `layers/${layer}`)];
+      if (skipped.length > 0) onWarning?.(`Not copied to ${output}, a new file: ${skipped.join(", ")}.`);
       const X = async function* () {
         for await (const { block } of blocks(source.X!)) yield block;
       };
@@ -118,7 +118,7 @@ export async function startCopy(
   await checkSpace(output, (await bytesOf(source.path)) + addedBytesPerCell * source.nObs);
   const temporary = await createTemporary(output);
   const copied = copyFile(source.path, temporary);
-  copied.catch(() => undefined); // told by `finish`
+  copied.catch(() => undefined); // reported by `finish`
   return {
     async finish(additions) {
       await written(temporary, output, async () => {
@@ -135,7 +135,7 @@ export async function startCopy(
   };
 }
 
-/** Columns and positions of what becomes a new file; what cannot be read is told and left out. */
+/** Columns and obsm entries for the new file; those that cannot be read are reported and skipped. */
 async function readableParts(
   source: AnnData,
   { obs = {}, obsm = {} }: Additions,
@@ -157,7 +157,7 @@ async function readableParts(
   return parts;
 }
 
-/** What is added to a copy, about: a latent position, a label and a few numbers. */
+/** Estimated bytes per cell added to a copy: a latent representation, a label and a few numbers. */
 const addedBytesPerCell = 80;
 
 /** `startCopy` and `finish` in one. */
@@ -182,8 +182,8 @@ export interface NewAnnData {
   /** (N, G): rows in order, in blocks of any size, or all at once; null for a file without X */
   readonly X: AsyncIterable<SparseRows> | Iterable<SparseRows> | SparseRows | DenseMatrix | null;
   /**
-   * Dense float32 matrices (N, G), by their place, "X" or "layers/NAME", in blocks of rows in order; every
-   * block has the same places.
+   * Dense float32 matrices (N, G) by name, "X" or "layers/NAME", in consecutive blocks of rows. Every block
+   * has the same names.
    */
   readonly dense?: AsyncIterable<Readonly<Record<string, DenseMatrix>>>;
   /** Cells: names and columns */
@@ -210,9 +210,9 @@ export interface WriteOptions {
 }
 
 /**
- * Writes a new .h5ad file, X a block at a time.
- * @throws ScPoliError "refused" where there is one of this name, unless `force`; "output" where something else
- * is there or nothing can be written; nothing is left then
+ * Writes a new .h5ad file, X one block at a time.
+ * @throws ScPoliError "refused" if the file exists, unless `force` is set; "output" if something else is
+ * there or it cannot be written. No file is left then
  */
 export async function writeH5ad(
   path: string,
@@ -260,7 +260,7 @@ async function withWriter(
   await writer.close();
 }
 
-/** Runs `write` on the temporary file and gives it its final name; removes it where that fails. */
+/** Runs `write` on the temporary file, then renames it; removes it on failure. */
 async function written(temporary: string, path: string, write: () => Promise<void>): Promise<void> {
   try {
     await write();
@@ -272,8 +272,8 @@ async function written(temporary: string, path: string, write: () => Promise<voi
 }
 
 /**
- * HDF5 tells the system's reason inside its own long message. Errors that are not about files stay what they
- * are.
+ * Extracts the system's reason from HDF5's long message. Errors that are not about files are returned
+ * unchanged.
  */
 function explained(error: unknown, path: string): unknown {
   const text = String(error);
@@ -306,9 +306,9 @@ async function add(
   const old = await oldParts(writer, source);
   const left = new Map<string, readonly string[] | "all">(old.left);
   for (const [group, names] of Object.entries(replaced)) {
-    const taken = names.filter((name) => writer.has(`/${group}/${name}`));
+    const existing = names.filter((name) => writer.has(`/${group}/${name}`));
     const before = left.get(group) ?? [];
-    if (taken.length > 0 && before !== "all") left.set(group, [...before, ...taken]);
+    if (existing.length > 0 && before !== "all") left.set(group, [...before, ...existing]);
   }
   if (left.size > 0) writer.leaveOut(left);
   const kept = await writeOldParts(writer, source, old, replaced, onWarning);
@@ -326,26 +326,27 @@ function namesOf({ obs = {}, obsm = {}, uns = {} }: Additions): AdditionNames {
   return { obs: Object.keys(obs), obsm: Object.keys(obsm), uns: Object.keys(uns) };
 }
 
-/** @throws ScPoliError "refused" where the file has one of the names already */
+/** @throws ScPoliError "refused" if the file already has one of the names */
 function checkNames(source: AnnData, { obs = [], obsm = [], uns = [] }: AdditionNames): void {
-  const taken = [
+  const existing = [
     ...obs.filter((name) => source.obs.columnNames.includes(name)).map((name) => `obs["${name}"]`),
     ...obsm.filter((name) => source.obsmKeys.includes(name)).map((name) => `obsm["${name}"]`),
     ...uns.filter((name) => source.unsKeys.includes(name)).map((name) => `uns["${name}"]`),
   ];
-  if (taken.length === 0) return;
+  if (existing.length === 0) return;
   throw new ScPoliError(
     "refused",
-    `${source.path} has ${taken.join(", ")} already, which would be replaced. Use --force (force: true) to replace ${taken.length > 1 ? "them" : "it"}.`,
+    `${source.path} already has ${existing.join(", ")}. Use --force (force: true) to replace ` +
+      `${existing.length > 1 ? "them" : "it"}.`,
     {
       path: source.path,
-      taken,
+      taken: existing,
     },
   );
 }
 
 /**
- * @throws ScPoliError "key" for a name that HDF5 cannot hold, "output" where a length is not that of the file
+ * @throws ScPoliError "key" for a name that HDF5 cannot store, "output" if a length does not match the file
  */
 function checkAdditions(source: AnnData, additions: Additions): void {
   const { obs = [], obsm = [], uns = [] } = namesOf(additions);
@@ -363,7 +364,8 @@ function checkAdditions(source: AnnData, additions: Additions): void {
     if (rows !== source.nObs || values.length !== rows * columns) {
       throw new ScPoliError(
         "output",
-        `obsm["${name}"] is ${rows} x ${columns} with ${values.length} values, but ${source.path} has ${source.nObs} cells.`,
+        `obsm["${name}"] is ${rows} x ${columns} with ${values.length} values, but ${source.path} has ` +
+          `${source.nObs} cells.`,
         { key: name },
       );
     }
@@ -387,11 +389,11 @@ async function writeX(
   compression: number,
 ): Promise<void> {
   const [rows, columns] = [obs.index.length, genes.index.length];
-  const check = (found: { rows: number; columns: number }) => {
-    if (found.rows === rows && found.columns === columns) return;
+  const check = (part: { rows: number; columns: number }) => {
+    if (part.rows === rows && part.columns === columns) return;
     throw new ScPoliError(
       "output",
-      `X is ${found.rows} x ${found.columns}, but its names make ${rows} x ${columns}.`,
+      `X is ${part.rows} x ${part.columns}, but its names give ${rows} x ${columns}.`,
     );
   };
   if (X === null) return;
@@ -436,24 +438,24 @@ async function writeDense(
   const columns = genes.index.length;
   const written = new Map<string, number>();
   for await (const block of dense!) {
-    for (const [place, matrix] of Object.entries(block)) {
+    for (const [name, matrix] of Object.entries(block)) {
       if (matrix.columns !== columns)
         throw new ScPoliError(
           "output",
-          `${place} has ${matrix.columns} columns, but there are ${columns} genes.`,
+          `${name} has ${matrix.columns} columns, but there are ${columns} genes.`,
         );
-      if (!written.has(place))
-        writer.growingMatrix(`/${place}`, columns, { chunk: rowsPerChunk(columns), compression });
-      writer.appendRows(`/${place}`, matrix);
-      written.set(place, (written.get(place) ?? 0) + matrix.rows);
+      if (!written.has(name))
+        writer.growingMatrix(`/${name}`, columns, { chunk: rowsPerChunk(columns), compression });
+      writer.appendRows(`/${name}`, matrix);
+      written.set(name, (written.get(name) ?? 0) + matrix.rows);
     }
   }
-  for (const [place, rows] of written)
+  for (const [name, rows] of written)
     if (rows !== obs.index.length)
-      throw new ScPoliError("output", `${place} has ${rows} rows, but there are ${obs.index.length} cells.`);
+      throw new ScPoliError("output", `${name} has ${rows} rows, but there are ${obs.index.length} cells.`);
 }
 
-/** A dataset that grows by whole chunks: a chunk that is written in two goes is deflated twice. */
+/** A dataset that grows by whole chunks: a chunk written in two parts would be compressed twice. */
 class Growing {
   private readonly buffer: NumericArray;
   private filled = 0;

@@ -1,4 +1,4 @@
-// Zarr in, Zarr out: a copy of a store with additions, of the store's own version.
+// Copies a Zarr store with additions, keeping its Zarr version.
 import {
   bytesOf,
   checkSpace,
@@ -19,8 +19,8 @@ import { ZarrStore } from "./zarr.js";
 import { ZarrWriter } from "./zarr-write.js";
 
 /**
- * Starts to copy a store beside `output`.
- * @throws ScPoliError "refused" where something is there already and `force` is not set
+ * Starts to copy a store to a temporary folder next to `output`.
+ * @throws ScPoliError "refused" if the output exists and `force` is not set
  */
 export async function startZarrCopy(source: string, output: string, force: boolean) {
   await checkZarrOutput(output, force);
@@ -28,7 +28,7 @@ export async function startZarrCopy(source: string, output: string, force: boole
   const temporary = temporaryName(output);
   await makeFolder(temporary);
   const copied = copyStore(source, temporary);
-  copied.catch(() => undefined); // told by `finish`
+  copied.catch(() => undefined); // reported by `finish`
   return {
     async finish(data: AnnData, additions: Additions): Promise<void> {
       try {
@@ -48,14 +48,15 @@ export async function startZarrCopy(source: string, output: string, force: boole
 }
 
 /**
- * @throws ScPoliError "output" where the name is not that of a store, "refused" where something is there
- * already and `force` is not set
+ * Checks the output path of a store.
+ * @throws ScPoliError "output" if the name is not valid for a store, "refused" if it exists and `force` is
+ * not set
  */
 export async function checkZarrOutput(output: string, force: boolean): Promise<void> {
   if (/\.(h5ad|h5|zip)$/.test(output))
     throw new ScPoliError(
       "output",
-      `${output}: a Zarr store is written into a folder. Give a name that ends with .zarr.`,
+      `${output}: a Zarr store is written into a folder. Use a name that ends with .zarr.`,
       { path: output },
     );
   const status = await fileStatus(output);
@@ -70,17 +71,18 @@ export async function checkZarrOutput(output: string, force: boolean): Promise<v
   if (!isStore)
     throw new ScPoliError(
       "output",
-      `${output} is there already and no Zarr store of an AnnData: it is left as it is. Give another name.`,
+      `${output} already exists and is not an AnnData-Zarr store, so it is not replaced. Choose another ` +
+        "name.",
       { path: output },
     );
   if (!force)
-    throw new ScPoliError("refused", `${output} is there already. Use --force (force: true) to replace it.`, {
+    throw new ScPoliError("refused", `${output} already exists. Use --force (force: true) to replace it.`, {
       path: output,
     });
   await tryToWrite(output);
 }
 
-/** Everything in the store; the files of a zip file are unpacked. */
+/** Copies all files of the store; a zip file is unpacked. */
 async function copyStore(source: string, target: string): Promise<void> {
   if ((await fileStatus(source))?.kind === "folder") return copyFolder(source, target);
   const { files } = await ZarrStore.open(source);

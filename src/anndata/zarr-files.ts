@@ -1,4 +1,4 @@
-// Where the files of a Zarr store lie: in a folder, or in a zip file.
+// Access to the files of a Zarr store, in a folder or a zip file.
 import { fileStatus, isBrokenLink, listFolder, readBytes, readFile, type FileStatus } from "#platform";
 import ZipFileStore from "@zarrita/storage/zip";
 import { ScPoliError } from "../contract/errors.js";
@@ -9,9 +9,9 @@ export type ByteRange =
 export interface ZarrFiles {
   /** Names of files and folders in a folder, sorted. */
   list(folder: string): Promise<readonly string[]>;
-  /** A whole file, undefined where there is none; its buffer holds nothing else. */
+  /** A whole file, in a buffer that holds nothing else; undefined if there is none. */
   get(key: string): Promise<Uint8Array | undefined>;
-  /** Part of a file, shorter where the file is. */
+  /** Part of a file; shorter if the file ends before. */
   getRange(key: string, range: ByteRange): Promise<Uint8Array | undefined>;
 }
 
@@ -40,14 +40,14 @@ class FolderFiles implements ZarrFiles {
   }
 
   /**
-   * What lies at a key. A chunk that is missing is one of zeros: a link to nothing must not be taken for one.
-   * @throws ScPoliError "file" for such a link
+   * Status of a key. A missing chunk means zeros, so a broken link must not pass as missing.
+   * @throws ScPoliError "file" for a broken link
    */
   private async statusOf(key: string): Promise<FileStatus | null> {
     const path = this.at(key);
     const status = await fileStatus(path);
     if (status === null && (await isBrokenLink(path)))
-      throw new ScPoliError("file", `${path} is a link to what is not there. Copy the store as a whole.`, {
+      throw new ScPoliError("file", `${path} is a broken link. Copy the complete store.`, {
         path,
       });
     return status;
@@ -72,9 +72,9 @@ async function openZip(path: string): Promise<ZarrFiles> {
   try {
     await store.has("/");
   } catch (error) {
-    throw damagedZip(path, "it is no zip file, or a damaged one", error);
+    throw damagedZip(path, "it is not a zip file, or it is damaged", error);
   }
-  // a store may lie in a folder of its own inside the zip file
+  // a store may be in a subfolder of the zip file
   const names = Object.keys(entries);
   const roots = names
     .map((name) => /^(?:([^/]+)\/)?(?:zarr\.json|\.zgroup)$/.exec(name))
@@ -112,16 +112,16 @@ async function openZip(path: string): Promise<ZarrFiles> {
   };
 }
 
-function damagedZip(path: string, found: string, cause: unknown): ScPoliError {
+function damagedZip(path: string, problem: string, cause: unknown): ScPoliError {
   return new ScPoliError(
     "file",
-    `${path} cannot be opened: ${found}. Copy or download it again.`,
+    `${path} cannot be opened: ${problem}. Copy or download it again.`,
     { path },
     { cause },
   );
 }
 
-/** A range inside a file of so many bytes, whatever was asked for. */
+/** Clips a range to a file of the given size. */
 function clip(range: ByteRange, bytes: number): { start: number; end: number } {
   const within = (position: number): number => Math.max(0, Math.min(bytes, position));
   if ("suffixLength" in range) return { start: within(bytes - range.suffixLength), end: bytes };
@@ -129,7 +129,9 @@ function clip(range: ByteRange, bytes: number): { start: number; end: number } {
   return { start, end: within(start + Math.max(0, range.length)) };
 }
 
-/** Bytes as the whole of a buffer: zarrita reads texts from the start of the buffer. */
+/**
+ * Copies bytes into a buffer that holds nothing else: zarrita decodes strings from the start of the buffer.
+ */
 function alone(bytes: Uint8Array): Uint8Array<ArrayBuffer> {
   return bytes.buffer instanceof ArrayBuffer && bytes.byteLength === bytes.buffer.byteLength
     ? new Uint8Array(bytes.buffer)

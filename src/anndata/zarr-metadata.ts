@@ -1,4 +1,4 @@
-// The metadata of a Zarr store, version 2 and 3: what groups and arrays there are, read once and checked.
+// The metadata of a Zarr store, version 2 or 3: its groups and arrays, read once and checked.
 import { ScPoliError } from "../contract/errors.js";
 import type { ZarrFiles } from "./zarr-files.js";
 
@@ -13,19 +13,19 @@ export interface ZarrNode {
 
 export interface ZarrArrayInfo {
   readonly shape: readonly number[];
-  /** of what is inflated together: inside shards, where there are some */
+  /** shape of the unit of compression: inner chunks if there are shards */
   readonly chunks: readonly number[];
-  /** as NumPy names it; "string", "bool" and "unknown" besides */
+  /** in NumPy's notation, or "string", "bool" or "unknown" */
   readonly dtype: string;
 }
 
 type Json = Readonly<Record<string, unknown>>;
-/** Groups inside groups, at most: more are a loop of links. */
+/** Maximum depth of groups; deeper nesting is a loop of links. */
 const deepest = 32;
 
 /**
- * All nodes of a store by their paths; "" is the root.
- * @throws ScPoliError "file" where there is no store, "format" where metadata cannot be understood
+ * All nodes of a store by path; "" is the root.
+ * @throws ScPoliError "file" if there is no store, "format" if metadata are invalid
  */
 export async function readNodes(files: ZarrFiles, path: string): Promise<Map<string, ZarrNode>> {
   const nodes = new Map<string, ZarrNode>();
@@ -43,7 +43,9 @@ export async function readNodes(files: ZarrFiles, path: string): Promise<Map<str
     return true;
   };
   if (!(await visit("", 0)))
-    throw new ScPoliError("file", `${path} is no Zarr store: it has no zarr.json and no .zgroup.`, { path });
+    throw new ScPoliError("file", `${path} is not a Zarr store: it has no zarr.json and no .zgroup.`, {
+      path,
+    });
   return nodes;
 }
 
@@ -53,7 +55,7 @@ async function readNode(files: ZarrFiles, path: string, at: string): Promise<Zar
     const bytes = await files.get(key(name));
     if (!bytes) return null;
     try {
-      // Python's json writes NaN and Infinity, which JSON has not
+      // Python's json module writes NaN and Infinity, which are not valid JSON
       const text = new TextDecoder("utf-8", { fatal: true })
         .decode(bytes)
         .replace(/(?<=[[:,]\s*)(?:NaN|-?Infinity)(?=\s*[,\]}])/g, "null");
@@ -62,12 +64,12 @@ async function readNode(files: ZarrFiles, path: string, at: string): Promise<Zar
     } catch (error) {
       throw new ScPoliError(
         "format",
-        `${path}: ${key(name)} is damaged: it is no JSON.`,
+        `${path}: ${key(name)} is damaged: it is not valid JSON.`,
         { path, key: key(name) },
         { cause: error },
       );
     }
-    throw new ScPoliError("format", `${path}: ${key(name)} is damaged: an object was expected.`, {
+    throw new ScPoliError("format", `${path}: ${key(name)} is damaged: a JSON object was expected.`, {
       path,
       key: key(name),
     });
@@ -77,7 +79,11 @@ async function readNode(files: ZarrFiles, path: string, at: string): Promise<Zar
     if (v3["zarr_format"] !== 3)
       throw new ScPoliError(
         "format",
-        `${path}: ${key("zarr.json")} ${"zarr_format" in v3 ? `has zarr_format ${JSON.stringify(v3["zarr_format"])}` : "has no zarr_format"}; 3 was expected.`,
+        `${path}: ${key("zarr.json")} ` +
+          ("zarr_format" in v3
+            ? `has zarr_format ${JSON.stringify(v3["zarr_format"])}`
+            : "has no zarr_format") +
+          "; 3 was expected.",
         { path, key: at },
       );
     return {
@@ -111,7 +117,7 @@ function infoV3(meta: Json, place: string): ZarrArrayInfo {
   if (!isKnown || (sharding && !isDivided(checked(meta["shape"], grid, "", place).chunks, info.chunks))) {
     throw new ScPoliError(
       "format",
-      `${place} cannot be read: its chunks lie in a way that is not known (${shown(meta["chunk_grid"])}).`,
+      `${place} cannot be read: its chunk layout is unknown (${shown(meta["chunk_grid"])}).`,
       { place },
     );
   }
@@ -172,20 +178,20 @@ function checked(shape: unknown, chunks: unknown, dtype: string, place: string):
   if (!isShape(shape, 0))
     throw new ScPoliError("format", `${place} is damaged: its shape is ${shown(shape)}.`, { place });
   // zarr-python writes chunks of length 0 for empty arrays
-  const own =
+  const chunkShape =
     Array.isArray(chunks) && shape.includes(0)
       ? chunks.map((length: unknown) => (length === 0 ? 1 : length))
       : chunks;
-  if (!isShape(own, 1) || own.length !== shape.length)
+  if (!isShape(chunkShape, 1) || chunkShape.length !== shape.length)
     throw new ScPoliError(
       "format",
       `${place} is damaged: its chunks are ${shown(chunks)}, its shape is ${JSON.stringify(shape)}.`,
       { place },
     );
-  return { shape, chunks: own, dtype };
+  return { shape, chunks: chunkShape, dtype };
 }
 
-/** A value of JSON for an error text. */
+/** A JSON value for an error message. */
 function shown(value: unknown): string {
   return value === undefined ? "not given" : JSON.stringify(value);
 }

@@ -1,6 +1,8 @@
-// Zarr written by our own hand, version 2 and 3: nodes with attributes, whole arrays of one or a few chunks
-// (sharded ones: shards.ts). zarrita writes neither version 2 nor anndata's encodings. Metadata and arrays
-// are held until `close`, which also writes the consolidated metadata anew where there are any.
+// Writes Zarr version 2 and 3: groups with attributes, and whole arrays of one or a few chunks (sharded
+// arrays:
+// shards.ts). zarrita writes neither version 2 nor anndata's encodings. Metadata and arrays are kept in
+// memory
+// until `close`, which also rewrites the consolidated metadata if there are any.
 import { ScPoliError } from "../contract/errors.js";
 import { joinPath, listFolder, readText, removeFile, writePart, fileStatus } from "#platform";
 import {
@@ -24,7 +26,7 @@ interface PendingArray {
   readonly values: Values;
 }
 
-/** Rows of a chunk hold about so many bytes. */
+/** Target bytes per chunk. */
 const bytesPerChunk = 1 << 22;
 
 export class ZarrWriter implements ElementWriter {
@@ -32,7 +34,7 @@ export class ZarrWriter implements ElementWriter {
   private readonly arrays = new Map<string, PendingArray>();
   private readonly structuredArrays = new Map<string, StructuredArray>();
 
-  /** @param folder - of the store; what is in it already stays */
+  /** @param folder - of the store; existing content is kept */
   constructor(
     readonly folder: string,
     readonly version: 2 | 3,
@@ -48,7 +50,7 @@ export class ZarrWriter implements ElementWriter {
     value: string | readonly string[] | readonly number[] | Int8Array,
   ): void {
     const key = keyOf(path);
-    // anndata writes the one boolean attribute there is, `ordered`, as JSON's
+    // anndata stores `ordered`, its only boolean attribute, as a JSON boolean
     this.attributes.get(key)![name] = value instanceof Int8Array ? value[0] === 1 : value;
   }
 
@@ -109,7 +111,7 @@ export class ZarrWriter implements ElementWriter {
     this.array(path, values, [rows, columns]);
   }
 
-  /** Changes one attribute of a node that is there already. */
+  /** Changes one attribute of an existing node. */
   async change(path: string, name: string, value: unknown): Promise<void> {
     const file = joinPath(this.folder, path, this.version === 3 ? "zarr.json" : ".zattrs");
     const json = (await fileStatus(file)) ? (JSON.parse(await readText(file)) as Json) : {};
@@ -119,21 +121,21 @@ export class ZarrWriter implements ElementWriter {
     await writePart(file, toJson(json));
   }
 
-  /** Removes a node with all below it. */
+  /** Removes a node and everything below it. */
   async remove(path: string): Promise<void> {
     await removeFile(joinPath(this.folder, path));
   }
 
   /**
-   * Writes what has been given, and the consolidated metadata anew.
-   * @param always - also where the store has had none
+   * Writes all pending nodes and rewrites the consolidated metadata.
+   * @param always - also if the store had no consolidated metadata
    */
   async close(always: boolean): Promise<void> {
     await this.flush();
     await this.consolidate(always);
   }
 
-  /** Writes what has been given. */
+  /** Writes all pending nodes. */
   async flush(): Promise<void> {
     for (const [path, attributes] of this.attributes) {
       const array = this.arrays.get(path);
@@ -201,7 +203,10 @@ export class ZarrWriter implements ElementWriter {
     }
   }
 
-  /** In one chunk. Texts have a fixed length, in UTF-32: no version has structures of others. */
+  /**
+   * Writes a structured array as one chunk. Strings have a fixed length, in UTF-32: neither Zarr version
+   * supports variable-length fields.
+   */
   private async writeStructured(path: string, array: StructuredArray, attributes: Json): Promise<void> {
     const widths = array.textWidths();
     const { bytes, bytesPerRow } = structuredBytes(array, widths);
@@ -260,17 +265,17 @@ export class ZarrWriter implements ElementWriter {
     const metadata: Json = {};
     const visit = async (path: string): Promise<void> => {
       const names = await listFolder(joinPath(this.folder, path));
-      const own = names.filter((name) =>
+      const metadataFiles = names.filter((name) =>
         this.version === 3 ? path !== "" && name === "zarr.json" : /^\.z(array|attrs|group)$/.test(name),
       );
-      for (const name of own)
+      for (const name of metadataFiles)
         metadata[this.version === 3 ? path : path === "" ? name : `${path}/${name}`] = await readJson(
           joinPath(this.folder, path, name),
         );
       const isArray =
         names.includes(".zarray") ||
-        (this.version === 3 && own.length > 0 && (metadata[path] as Json)["node_type"] === "array");
-      if (isArray || (path !== "" && own.length === 0)) return;
+        (this.version === 3 && metadataFiles.length > 0 && (metadata[path] as Json)["node_type"] === "array");
+      if (isArray || (path !== "" && metadataFiles.length === 0)) return;
       for (const name of names) {
         const child = path === "" ? name : `${path}/${name}`;
         if (
@@ -295,7 +300,7 @@ async function readJson(path: string): Promise<Json> {
   try {
     return JSON.parse(text) as Json;
   } catch (error) {
-    throw new ScPoliError("format", `${path} is damaged: it is no JSON.`, { path }, { cause: error });
+    throw new ScPoliError("format", `${path} is damaged: it is not valid JSON.`, { path }, { cause: error });
   }
 }
 
@@ -311,7 +316,7 @@ export function bytesCodec(dtype: string): readonly object[] {
   ];
 }
 
-/** The zarr.json of an array. @param grid - lengths of what lies in one file */
+/** The zarr.json of an array. @param grid - shape of what one file holds */
 export function arrayV3(
   dtype: string,
   shape: readonly number[],
@@ -341,7 +346,7 @@ export function toJson(value: unknown): string {
   return JSON.stringify(value, null, 2);
 }
 
-/** Bytes of `length` values from `from` on; a chunk that reaches beyond the array is filled up. */
+/** Bytes of `length` values starting at `from`; a chunk that extends beyond the array is padded. */
 function chunkBytes(values: Values, from: number, length: number): Uint8Array {
   if (!ArrayBuffer.isView(values)) {
     const texts = Array.from({ length }, (_, i) => new TextEncoder().encode(values[from + i] ?? ""));
@@ -368,7 +373,7 @@ function chunkBytes(values: Values, from: number, length: number): Uint8Array {
   return bytes;
 }
 
-/** The rows one after the other, their fields in order without gaps. @param widths - characters of texts */
+/** Rows concatenated, with their fields in order and without gaps. @param widths - characters of strings */
 function structuredBytes(
   { fields, rows }: StructuredArray,
   widths: readonly number[],

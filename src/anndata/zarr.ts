@@ -1,6 +1,6 @@
-// Zarr stores, version 2 and 3, sharded or not, as the reader of AnnData sees them. zarrita decodes the
-// chunks; here their lengths are checked, rows are put together, and every failure is an error that names
-// store and array. Consolidated metadata are a copy of what each node says of itself: they are not needed.
+// Zarr stores of version 2 and 3, sharded or not. zarrita decodes the chunks; this file checks their lengths
+// and assembles rows. Every failure is an error that names the store and array. Consolidated metadata are
+// ignored: they duplicate the metadata of the nodes.
 import { open, type Array as ZarrLibraryArray, type DataType } from "zarrita";
 import { ScPoliError, type ErrorKind } from "../contract/errors.js";
 import type { NumericArray } from "./matrix.js";
@@ -9,9 +9,9 @@ import { registerCodecs } from "./zarr-codecs.js";
 import { openZarrFiles, type ByteRange, type ZarrFiles } from "./zarr-files.js";
 import { readNodes, type ZarrArrayInfo, type ZarrNode } from "./zarr-metadata.js";
 
-/** Chunks that are read and decoded together. */
+/** Chunks read and decoded together. */
 const chunksAtOnce = 16;
-/** More values are not put into one array. */
+/** Most values in one array. */
 const mostValues = 2 ** 32 - 1;
 
 export class ZarrStore implements Store {
@@ -26,7 +26,7 @@ export class ZarrStore implements Store {
 
   /**
    * @param path - a folder, or a zip file of one
-   * @throws ScPoliError "file" where there is no Zarr store, "format" where its metadata are damaged
+   * @throws ScPoliError "file" if there is no Zarr store, "format" if its metadata are damaged
    */
   static async open(path: string): Promise<ZarrStore> {
     registerCodecs();
@@ -87,7 +87,7 @@ function keyOf(path: string): string {
   return path.replace(/^\/+|\/+$/g, "");
 }
 
-/** Values of a chunk; booleans and texts of fixed width are behind an accessor. */
+/** Values of a chunk; booleans and fixed-width strings have an accessor. */
 type Decoded = ArrayLike<unknown> | { readonly length: number; get(position: number): unknown };
 interface Chunk {
   readonly data: Decoded;
@@ -125,11 +125,11 @@ class ZarrArray implements StoredArray {
     const constructor = arrays[this.dtype];
     if (constructor === undefined)
       throw this.error("format", `numbers were expected, but the values are of type ${this.dtype}`);
-    if (length > mostValues) throw this.error("memory", `there is no memory for ${length} values`);
+    if (length > mostValues) throw this.error("memory", `not enough memory for ${length} values`);
     try {
       return new constructor(length);
     } catch (error) {
-      throw this.error("memory", `there is no memory for ${length} values`, error);
+      throw this.error("memory", `not enough memory for ${length} values`, error);
     }
   }
 
@@ -159,9 +159,9 @@ class ZarrArray implements StoredArray {
 
   async strings(): Promise<(string | null)[]> {
     if (this.dtype !== "string")
-      throw this.error("format", `texts were expected, but the values are of type ${this.dtype}`);
+      throw this.error("format", `strings were expected, but the values are of type ${this.dtype}`);
     const length = this.length * this.width;
-    if (length > 2 ** 31) throw this.error("memory", `there is no memory for ${length} texts`);
+    if (length > 2 ** 31) throw this.error("memory", `not enough memory for ${length} strings`);
     const texts: (string | null)[] = [];
     await this.eachRun(0, this.length, (data, from, step, count, at) => {
       for (let i = 0; i < count; i++) {
@@ -172,17 +172,17 @@ class ZarrArray implements StoredArray {
     return texts;
   }
 
-  error(kind: ErrorKind, found: string, cause?: unknown): ScPoliError {
+  error(kind: ErrorKind, problem: string, cause?: unknown): ScPoliError {
     return new ScPoliError(
       kind,
-      `${this.place} cannot be read: ${found}.`,
+      `${this.place} cannot be read: ${problem}.`,
       { path: this.store.path, key: this.path },
       { cause },
     );
   }
 
   /**
-   * Rows [start, end) in runs of neighbouring values.
+   * Passes rows [start, end) as runs of neighbouring values.
    * @param copy - `count` values of `data` at `from`, `from + step`, ... belong at position `at` of the
    * result
    */
@@ -205,14 +205,14 @@ class ZarrArray implements StoredArray {
         if (next.done) done = true;
         else wanted.push(next.value);
       }
-      // of several that fail, always the same one is told
+      // if several fail, always report the same one
       const decoded = (await Promise.allSettled(wanted.map((at) => this.chunk(at)))).map((chunk) => {
         if (chunk.status === "rejected") throw chunk.reason;
         return chunk.value;
       });
       decoded.forEach(({ data, stride }, k) => {
         if (rank === 0) return copy(data, 0, 1, 1, 0);
-        // the part of the chunk inside the wanted rows, in the array's own coordinates
+        // intersection of the chunk with the requested rows, in array coordinates
         const low = shape.map((_, i) => Math.max(i === 0 ? start : 0, wanted[k]![i]! * chunks[i]!));
         const high = shape.map((length, i) =>
           Math.min(i === 0 ? end : length, (wanted[k]![i]! + 1) * chunks[i]!),
@@ -250,7 +250,7 @@ class ZarrArray implements StoredArray {
     } catch (error) {
       if (error instanceof ScPoliError) throw error;
       if (error instanceof TypeError)
-        throw this.error("format", "its metadata are damaged, or of a kind that is not known", error);
+        throw this.error("format", "its metadata are damaged or of an unknown kind", error);
       const reason =
         error instanceof Error
           ? ((error.cause as Error | undefined)?.message ?? error.message)
@@ -267,9 +267,7 @@ class ZarrArray implements StoredArray {
     }
   }
 
-  /**
-   * zarrita sees a store that begins at the array: names of groups would have to be fit for URLs otherwise.
-   */
+  /** Opens a zarrita store rooted at the array; otherwise group names would have to be valid in URLs. */
   private async open(): Promise<ZarrLibraryArray<DataType>> {
     const { files } = this.store;
     const store = {
@@ -282,7 +280,7 @@ class ZarrArray implements StoredArray {
   }
 }
 
-/** All coordinates from `low` on and below `high`, the last dimension fastest. */
+/** All coordinates from `low` (inclusive) to `high` (exclusive), the last dimension fastest. */
 function* cartesian(low: readonly number[], high: readonly number[]): Generator<number[], void> {
   if (low.some((value, i) => value >= high[i]!)) return;
   const at = [...low];

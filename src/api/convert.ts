@@ -1,7 +1,9 @@
-// Raw counts and annotations of any file that can be read, into a collection: AnnData-Zarr 3, sharded, its
-// rows shuffled once, in the smallest types that fit. Then a file that is read in order gives minibatches of
-// all conditions. Or into an .h5ad file, in order. Memory does not grow with the number of cells, but for
-// their annotations; what is killed goes on from its last checkpoint. Source: the idea of annbatch (scverse).
+// Converts raw counts and annotations of any readable file into a collection: a sharded AnnData-Zarr 3 store
+// with
+// its rows shuffled once and the smallest types that fit, so that sequential reads give mixed minibatches. Or
+// into an .h5ad file, in the original order. Memory grows only with the annotations. An interrupted
+// conversion
+// resumes from its last checkpoint. Source: the idea of annbatch (scverse).
 import {
   fileStatus,
   joinPath,
@@ -34,32 +36,30 @@ import { fingerprint } from "../storage/fingerprint.js";
 
 provideWorkThreads();
 
-/** What was converted. */
+/** Summary of a conversion. */
 export interface Conversion {
   /** Number of cells */
   readonly cells: number;
   /** Number of genes */
   readonly genes: number;
-  /** counts other than zero */
+  /** number of non-zero counts */
   readonly stored: number;
-  /** where the counts were */
+  /** location of the counts in the source */
   readonly counts: string;
   /** Whether the cells were put in random order */
   readonly shuffled: boolean;
-  /**
-   * types of the stored counts and of their gene indices; null in an .h5ad file, where they stay as they are
-   */
+  /** types of the stored counts and gene indices; null for an .h5ad file, where they are unchanged */
   readonly types: { readonly values: string; readonly indices: string } | null;
 }
 
-/** Bytes of a bucket, about. */
+/** Approximate bytes of a bucket. */
 const bucketBytes = 48 << 20;
 
 /**
- * Writes the counts and annotations of a file into `output`: a Zarr collection, or an .h5ad file where the
- * name ends so.
- * @throws ScPoliError "counts" where there are none, "output", "refused" where `output` is there and `force`
- * is not set, "interrupted" (`resume` goes on then)
+ * Writes the counts and annotations of a file to `output`: an .h5ad file if the name ends so, else a Zarr
+ * collection.
+ * @throws ScPoliError "counts" if there are none, "output", "refused" if `output` exists and `force` is not
+ * set, "interrupted" (continue with `resume`)
  */
 export async function convert(
   data: AnnData,
@@ -80,7 +80,7 @@ export async function convert(
     : new Collection(data, place, output, options).write();
 }
 
-/** Annotations besides the counts: all rows, or some in an order of their own. */
+/** Annotations without the counts, for all rows or in a given order. */
 export interface Annotations {
   readonly obs: NewFrame;
   readonly var: NewFrame;
@@ -88,7 +88,7 @@ export interface Annotations {
   readonly uns: Readonly<Record<string, NewUns>>;
 }
 
-/** @param order - row of the file at each place; null: as it is */
+/** @param order - source row of each row; null: unchanged */
 export async function readAnnotations(
   data: AnnData,
   place: CountsPlace,
@@ -139,12 +139,14 @@ export async function readAnnotations(
   if (left.length > 0)
     onNote?.({
       level: "info",
-      message: `Left out: ${left.slice(0, 10).join(", ")}${left.length > 10 ? ` and ${left.length - 10} more` : ""}.`,
+      message:
+        `Left out: ${left.slice(0, 10).join(", ")}` +
+        (left.length > 10 ? ` and ${left.length - 10} more.` : "."),
     });
   return annotations;
 }
 
-/** Whether there is a matrix at a place; one that cannot be read is. */
+/** Whether there is a matrix at this location; an unreadable one counts. */
 function isThere(data: AnnData, name: string): boolean {
   try {
     return data.matrix(name) !== null;
@@ -180,7 +182,7 @@ function reordered(column: Column, order: Int32Array | null): NewColumn {
   }
 }
 
-/** 64-bit whole numbers take 32 where they fit. */
+/** Converts 64-bit integers to 32 bits if they fit. */
 const integerTypes: Readonly<Record<string, { from(values: Float64Array): NumericArray } | undefined>> = {
   int8: Int8Array,
   uint8: Uint8Array,
@@ -208,7 +210,7 @@ async function toH5ad(
   if (options.shuffle)
     throw new ScPoliError(
       "usage",
-      "--shuffle writes Zarr collections only. Give an output that ends with .zarr.",
+      "--shuffle writes Zarr collections only. Use an output name that ends with .zarr.",
     );
   let stored = 0;
   const X = async function* () {
@@ -233,13 +235,13 @@ async function toH5ad(
   };
 }
 
-/** Blocks from a row on, every value a count. */
+/** Blocks from a row on, with every value checked to be a count. */
 async function* checkedBlocks(place: CountsPlace, first: number, { signal }: ConvertOptions) {
   const { matrix } = place;
   const rows = rowsPerBlock(matrix);
   const source = first === 0 ? blocks(matrix, rows) : rest(place, first, rows);
   for await (const { start, block } of source) {
-    await new Promise((resolve) => setTimeout(resolve, 0)); // signals get their turn
+    await new Promise((resolve) => setTimeout(resolve, 0)); // let signals be handled
     if (signal?.aborted) throw new ScPoliError("interrupted", "Stopped while reading counts.");
     for (let k = 0; k < block.values.length; k++)
       if (problemOf(block.values[k]!) !== null) throw await badValue(place, start, block);
@@ -253,8 +255,9 @@ async function* rest({ matrix }: CountsPlace, first: number, rows: number) {
 }
 
 /**
- * The folder that a conversion works in is emptied where it starts anew: only what one has left may go.
- * @throws ScPoliError "output" where anything else is there
+ * Checks the working folder of a new conversion, which is emptied: it may only hold leftovers of a
+ * conversion.
+ * @throws ScPoliError "output" if anything else is there
  */
 async function checkLeftOver(path: string): Promise<void> {
   const status = await fileStatus(path);
@@ -263,15 +266,16 @@ async function checkLeftOver(path: string): Promise<void> {
   if (status.kind === "folder" && (await listFolder(path)).every((name) => isOurs.test(name))) return;
   throw new ScPoliError(
     "output",
-    `${path}, which the conversion needs, is there already and is not what one has left: it is left as it is. Move it, or give another name.`,
+    `${path} is needed for the conversion, but already exists and is not left from one, so it is not ` +
+      "replaced. Move it, or choose another name.",
     { path },
   );
 }
 
-/** Where a conversion stands; beside it the number of values of each place. */
+/** State of a conversion; the number of values of each row is stored separately. */
 interface State {
   readonly owner: string;
-  /** next row to be read */
+  /** next row to read */
   row: number;
   /** largest count */
   most: number;
@@ -283,7 +287,7 @@ class Collection {
   private readonly store: string;
   private readonly rows: number;
   private readonly genes: number;
-  /** row of the file at each place */
+  /** source row of each output row */
   private readonly order: Int32Array | null;
   private readonly rowsPerBucket: number;
   private lengths: Uint32Array;
@@ -337,25 +341,25 @@ class Collection {
     }
   }
 
-  /** Pass 1: every row into the bucket of its place. */
+  /** Pass 1: writes every row into its bucket. */
   private async sort(buckets: Buckets, state: State): Promise<void> {
     const places = this.order && new Int32Array(this.rows);
     this.order?.forEach((row, i) => (places![row] = i));
     const everyMs = 1000 * checkNumber("checkpointSeconds", this.options.checkpointSeconds ?? 60, 0);
     let saved = performance.now();
     for await (const { start, block } of checkedBlocks(this.place, state.row, this.options)) {
-      const own = Int32Array.from({ length: block.rows }, (_, i) =>
+      const rowsInOrder = Int32Array.from({ length: block.rows }, (_, i) =>
         places ? places[start + i]! : start + i,
       );
       for (let row = 0; row < block.rows; row++)
-        this.lengths[own[row]!] = block.indptr[row + 1]! - block.indptr[row]!;
+        this.lengths[rowsInOrder[row]!] = block.indptr[row + 1]! - block.indptr[row]!;
       for (const value of block.values) if (value > state.most) state.most = value;
       if (state.most >= 2 ** 32)
         throw new ScPoliError(
           "format",
           `${this.place.matrix.place} has a count of ${state.most}, which 32 bits cannot hold.`,
         );
-      await buckets.append(block, own);
+      await buckets.append(block, rowsInOrder);
       state.row = start + block.rows;
       if (performance.now() - saved >= everyMs || state.row === this.rows) {
         await buckets.flush();
@@ -366,7 +370,7 @@ class Collection {
     }
   }
 
-  /** Pass 2: bucket after bucket into shards; those that are there already are whole. */
+  /** Pass 2: writes bucket by bucket into shards; existing shards are complete. */
   private async writeX(
     buckets: Buckets,
     most: number,
@@ -389,15 +393,15 @@ class Collection {
       new ShardWriter(joinPath(folder, "indices"), indices, sizes, shard),
     ] as const;
     for (let bucket = 0, row = 0; row < this.rows; bucket++, row += this.rowsPerBucket) {
-      const own = starts.subarray(row, Math.min(this.rows, row + this.rowsPerBucket) + 1);
-      if (own[own.length - 1]! <= first) continue;
+      const rowStarts = starts.subarray(row, Math.min(this.rows, row + this.rowsPerBucket) + 1);
+      if (rowStarts[rowStarts.length - 1]! <= first) continue;
       if (this.options.signal?.aborted)
         throw new ScPoliError("interrupted", "Stopped while writing the collection.");
-      const ordered = await buckets.read(bucket, own);
-      const skipped = Math.max(0, first - own[0]!);
+      const ordered = await buckets.read(bucket, rowStarts);
+      const skipped = Math.max(0, first - rowStarts[0]!);
       await writers[0].append(ordered.values.subarray(skipped));
       await writers[1].append(ordered.indices.subarray(skipped));
-      this.options.onProgress?.({ stage: "writing", done: row + own.length - 1, total: this.rows });
+      this.options.onProgress?.({ stage: "writing", done: row + rowStarts.length - 1, total: this.rows });
     }
     for (const writer of writers) await writer.close(total);
     const writer = new ZarrWriter(this.store, 3);
@@ -450,7 +454,8 @@ class Collection {
       if (state.owner !== owner)
         throw new ScPoliError(
           "refused",
-          `${this.work} was left by a run on other data or with other options; repeat the command that was interrupted, or convert again without resuming.`,
+          `${this.work} was left by a run on other data or with other options. ` +
+            "Repeat the interrupted command, or convert again without resuming.",
           { path: this.work },
         );
       this.lengths = new Uint32Array(
@@ -458,14 +463,14 @@ class Collection {
       );
       options.onNote?.({
         level: "info",
-        message: `Going on from ${this.work}: ${state.row} of ${rows} cells are sorted.`,
+        message: `Resuming from ${this.work}: ${state.row} of ${rows} cells are sorted.`,
       });
       return state;
     }
     if (options.resume)
       options.onNote?.({
         level: "warning",
-        message: `There is nothing to go on from (${this.work}); the conversion starts from the beginning.`,
+        message: `There is nothing to resume (${this.work}); the conversion starts from the beginning.`,
       });
     else if (await fileStatus(this.work))
       options.onNote?.({
@@ -483,7 +488,7 @@ class Collection {
     };
   }
 
-  /** The lengths first, under a name that the state then points to. */
+  /** Saves the lengths first, under a new name that the state then refers to. */
   private async save(state: State): Promise<void> {
     const before = this.savedRow;
     await writePart(joinPath(this.work, `lengths-${state.row}`), new Uint8Array(this.lengths.buffer));

@@ -1,5 +1,6 @@
-// Expression of chosen genes in all cells, to look at: log1p of counts per 10,000, in one pass through the
-// file.
+// Reads the expression of selected genes in all cells, for display: log1p of counts per 10,000, in one pass
+// over
+// the file.
 import type { AnnData } from "../anndata/anndata.js";
 import { blocks } from "../anndata/matrix.js";
 import type { RunSettings } from "../contract/options.js";
@@ -10,14 +11,14 @@ import { checkOptionNames, runSettingNames } from "../contract/option-names.js";
 
 /** Options of `readExpression`. */
 export interface ExpressionOptions extends Pick<RunSettings, "signal"> {
-  /** Called after each block of cells, with the number of cells done and in all. */
+  /** Called after each block of cells, with the number of cells done and the total. */
   readonly onProgress?: (done: number, total: number) => void;
 }
 
 /**
- * Reads genes of all cells: log1p of counts per 10,000 of the cell's total over all genes; where the file has
- * no counts, the values of X as they are.
- * @param genes - names, as in var's index or the usual columns of symbols and ids
+ * Reads the expression of genes in all cells: log1p of counts per 10,000 of the cell's total over all genes,
+ * or the values of X if the file has no counts.
+ * @param genes - names from var's index or the usual columns of symbols and ids
  * @returns (N) per gene
  * @throws ScPoliError "key" for a gene that the file lacks, "interrupted" by `signal`
  */
@@ -35,7 +36,7 @@ export async function readExpression(
     return genes.map((gene) => names.indexOf(gene));
   };
   let columns = await columnsOf();
-  // antibodies and the like are looked at, too, though they are not modelled
+  // antibodies and other features can be displayed too, although they are not modelled
   if (counts && columns.includes(-1)) {
     place = (await takenPlace(data, { roundCounts: true, featureTypes: ["all"] }))!;
     columns = await columnsOf();
@@ -60,8 +61,8 @@ export async function readExpression(
         if (gene !== undefined) values[gene]![start + row] = value;
       }
       if (counts === null) continue;
-      for (const own of values)
-        own[start + row] = Math.log1p((10_000 * own[start + row]!) / Math.max(1, total));
+      for (const geneValues of values)
+        geneValues[start + row] = Math.log1p((10_000 * geneValues[start + row]!) / Math.max(1, total));
     }
     onProgress?.(start + block.rows, data.nObs);
   }

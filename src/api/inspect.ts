@@ -1,4 +1,4 @@
-// What is in an AnnData file: its size, its columns, where raw counts are, and which columns look like
+// Describes an AnnData file: its size, its columns, the location of raw counts, and candidate columns for
 // conditions and cell types.
 import type { AnnData } from "../anndata/anndata.js";
 import type { DataFrame } from "../anndata/dataframe.js";
@@ -11,7 +11,7 @@ import { inspectColumn, keyCandidates, type Candidate, type InspectedColumn } fr
 
 export type { Candidate, InspectedColumn } from "../data/key-columns.js";
 
-/** JSON-ready, in the names of the command line's output. */
+/** JSON-ready, with the names of the command line's output. */
 export interface Inspection {
   /** Number of cells */
   readonly cells: number;
@@ -23,15 +23,13 @@ export interface Inspection {
   readonly columns: readonly InspectedColumn[];
   /** columns and matrices that cannot be read: "obs/donor", "names of var", "layers/counts" */
   readonly unreadable: readonly string[];
-  /** where the counts are: "X", "raw.X", "layers/counts", ...; null where nowhere */
+  /** location of the counts: "X", "raw.X", "layers/counts", ...; null if there are none */
   readonly counts: string | null;
   /** Places that may hold counts, and what each holds */
   readonly places: readonly { readonly place: string; readonly holds: string }[];
-  /** number of features by type ("Gene Expression", "Antibody Capture", ...); null where var tells none */
+  /** number of features by type ("Gene Expression", "Antibody Capture", ...); null if var has no types */
   readonly feature_types: Readonly<Record<string, number>> | null;
-  /**
-   * where the file follows the CELLxGENE schema: its version, title, and the column of var with gene symbols
-   */
+  /** for files of the CELLxGENE schema: version, title, and the column of var with gene symbols */
   readonly cellxgene: {
     /** Version of the CELLxGENE schema */
     readonly schema_version: string;
@@ -40,16 +38,16 @@ export interface Inspection {
     /** Column of var with gene symbols; null: none */
     readonly gene_symbols: string | null;
   } | null;
-  /** the likeliest first */
+  /** most likely first */
   readonly condition_candidates: readonly Candidate[];
   /** Columns that may hold cell types, the likeliest first */
   readonly cell_type_candidates: readonly Candidate[];
 }
 
 /**
- * Looks into a file; a column or matrix that cannot be read is told, and does not stop the others.
- * @param note - receives a warning for each column of obs and var that cannot be read; what cannot be read is
- * also listed in `unreadable`
+ * Inspects a file. Columns and matrices that cannot be read are reported and skipped.
+ * @param note - receives a warning for each unreadable column of obs and var; all unreadable parts are also
+ * listed in `unreadable`
  */
 export async function inspect(data: AnnData, note: (note: Note) => void = () => {}): Promise<Inspection> {
   const columns: InspectedColumn[] = [];
@@ -59,8 +57,8 @@ export async function inspect(data: AnnData, note: (note: Note) => void = () => 
   for (const name of data.var.columnNames) genes.push(await inspectColumn(data.var, name, warn));
   const schema = await readCellxgene(data);
   const places = await lookAtPlaces(data);
-  const taken = await takenPlace(data, { featureTypes: ["all"], note });
-  const types = await featureTypes((taken ?? data).var);
+  const countsPlace = await takenPlace(data, { featureTypes: ["all"], note });
+  const types = await featureTypes((countsPlace ?? data).var);
   const cellTypes = first(
     schema?.cellType ? [schema.cellType] : [],
     keyCandidates(columns, "cell type", data.nObs),
@@ -77,7 +75,7 @@ export async function inspect(data: AnnData, note: (note: Note) => void = () => 
       ...(await unreadable(data.var, genes, "var", warn)),
       ...places.filter(({ holds }) => holds === "unreadable").map(({ place }) => place),
     ],
-    counts: taken?.name ?? null,
+    counts: countsPlace?.name ?? null,
     places: places.map(({ place, verdict }) => ({ place, holds: verdict })),
     feature_types: types && Object.fromEntries(countTypes(types)),
     cellxgene: schema && {
@@ -94,7 +92,7 @@ export async function inspect(data: AnnData, note: (note: Note) => void = () => 
   };
 }
 
-/** What of a table cannot be read; its names of rows are tried here. */
+/** Unreadable parts of a table, including its row names. */
 async function unreadable(
   frame: DataFrame,
   columns: readonly InspectedColumn[],
@@ -112,7 +110,7 @@ async function unreadable(
   }
 }
 
-/** The columns that the CELLxGENE schema names, then the others. */
+/** The columns named by the CELLxGENE schema, then the others. */
 function first(
   names: readonly string[],
   others: readonly Candidate[],
@@ -125,7 +123,7 @@ function first(
     ...named.map(({ name, distinct }) => ({
       name,
       distinct,
-      why: `the CELLxGENE schema names it, ${distinct} values`,
+      why: `named by the CELLxGENE schema, ${distinct} values`,
     })),
     ...others.filter(({ name }) => !names.includes(name)),
   ];

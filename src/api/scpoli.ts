@@ -1,5 +1,6 @@
-// The verbs a user calls: train a reference, save and load it, map a query onto it, embed cells of known
-// conditions. No mathematics here.
+// The public class: train a reference, save and load it, map a query onto it, embed cells of known
+// conditions.
+// It contains no mathematics.
 import { provideWorkThreads } from "#threads";
 import type { AnnData } from "../anndata/anndata.js";
 import { loadModel, noModelFile, saveModel } from "../storage/model-folder.js";
@@ -86,7 +87,7 @@ const samplesOptionNames: OptionNames<SamplesOptions & RunSettings> = {
   geneSets: true,
 };
 
-/** A model in short, ready for JSON. */
+/** Summary of a model, JSON-ready. */
 export interface ModelSummary {
   /** Version of scpoli that wrote the model */
   readonly version: string;
@@ -98,11 +99,11 @@ export interface ModelSummary {
   readonly conditions: Readonly<Record<string, readonly string[]>>;
   /** conditions of each key that belong to the reference */
   readonly reference_conditions: Readonly<Record<string, number>>;
-  /** cells of each type, per level */
+  /** number of cells of each type, per level */
   readonly cell_types: Readonly<Record<string, Readonly<Record<string, number>>>>;
-  /** per key what is known of its conditions: the columns of `sample_metadata` in model.json */
+  /** for each key, the columns of `sample_metadata` in model.json */
   readonly sample_metadata: Readonly<Record<string, readonly string[]>>;
-  /** every prototype, the unlabelled ones last */
+  /** all prototypes, unlabelled ones last */
   readonly prototypes: readonly PrototypeRow[];
   /** Widths, likelihood and the like */
   readonly model: StoredModel["json"]["model"];
@@ -110,7 +111,7 @@ export interface ModelSummary {
   readonly parameters: number;
   /** Number of parameters that the conditions take */
   readonly condition_parameters: ConditionParameters;
-  /** what scATAC counts were taken as; null where that does not matter */
+  /** unit assumed for scATAC counts; null if not applicable */
   readonly atac_counts: AtacCounts | null;
   /** Scales and threshold per annotation level */
   readonly calibration: StoredModel["json"]["calibration"];
@@ -119,7 +120,7 @@ export interface ModelSummary {
 }
 
 /**
- * A scPoli model: a reference, perhaps with queries mapped onto it.
+ * A scPoli model: a reference, optionally with mapped queries.
  *
  * @example
  * const reference = await AnnData.open("reference.h5ad");
@@ -136,11 +137,10 @@ export class ScPoli {
   ) {}
 
   /**
-   * Builds a reference from raw counts, conditions and cell types.
-   * @throws ScPoliError "key" for a column that is not there, "counts" where no place holds raw counts,
-   * "refused" by checks that `force` passes,
-   *   "usage" for an option out of range, "interrupted" by `signal` (a checkpoint is left where `checkpoint`
-   *   names a file)
+   * Trains a reference on raw counts, conditions and cell types.
+   * @throws ScPoliError "key" for a missing column, "counts" if there are no raw counts, "refused" by checks
+   * that `force` passes, "usage" for an option out of range, "interrupted" by `signal` (with a checkpoint if
+   * `checkpoint` names a file)
    */
   static async train(data: AnnData, options: TrainOptions): Promise<ScPoli> {
     checkOptionNames("train", options, trainOptionNames);
@@ -148,8 +148,8 @@ export class ScPoli {
   }
 
   /**
-   * Reads a model: a folder, a zip or tar file of one, or a model of scArches as `import` does.
-   * @throws ScPoliError "file" where there is none, "model" where it is damaged, newer than this version, or
+   * Loads a model: a folder, a zip or tar file of one, or a model of scArches (see `import`).
+   * @throws ScPoliError "file" if there is none, "model" if it is damaged, newer than this version, or
    * something else
    */
   static async load(path: string, options: { readonly onNote?: (note: Note) => void } = {}): Promise<ScPoli> {
@@ -162,22 +162,25 @@ export class ScPoli {
       if (stored.json.head?.levels.some((level) => level.not_calibrated === earlierVersion))
         onNote?.({
           level: "warning",
-          message: `${path} was made by an earlier version: what it knows of unknown cells is left out, and no cell is flagged unknown. Train it again to have novelty.`,
+          message:
+            `${path} was made by an earlier version: its novelty model is ignored, and no cell is ` +
+            "flagged unknown. Retrain it to get novelty scores.",
         });
       return new ScPoli(stored);
     }
     onNote?.({
       level: "info",
-      message: `${path} is a model of the Python package scArches: it is imported for this run (\`scpoli import\` does it for good).`,
+      message:
+        `${path} is a model of the Python package scArches: it is imported for this run (use \`scpoli ` +
+        `import\` to convert it permanently).`,
     });
     return new ScPoli(await importScArches(files, { onNote }));
   }
 
   /**
-   * Reads a model that scArches has written (a folder with attr.pkl, model_params.pt, var_names.csv; a zip or
-   * tar file of one; a single model.pt), as data: nothing in it is run.
-   * @throws ScPoliError "file" where something is missing, "model" where it is damaged, or of a kind that is
-   * not supported
+   * Loads a model that scArches has written (a folder with attr.pkl, model_params.pt, var_names.csv; a zip or
+   * tar file of one; a single model.pt). It is parsed as data: no code in it is executed.
+   * @throws ScPoliError "file" if something is missing, "model" if it is damaged or of an unsupported kind
    */
   static async import(path: string, options: ImportOptions = {}): Promise<ScPoli> {
     checkOptionNames("import", options, importOptionNames);
@@ -186,23 +189,22 @@ export class ScPoli {
 
   /**
    * Writes a folder that scArches 0.6.1 loads.
-   * @throws ScPoliError "model" where scArches cannot have such a model; "output"; "refused" where a model is
-   * there, unless `force`
+   * @throws ScPoliError "model" if scArches does not support such a model; "output"; "refused" if a model
+   * exists there, unless `force`
    */
   async export(folder: string, options: ExportOptions = {}): Promise<void> {
     checkOptionNames("export", options, exportOptionNames);
     await exportScArches(folder, this.stored, options);
   }
 
-  /** A model card to be filled in: what the model is, as Markdown. */
+  /** A model card to complete: a description of the model in Markdown. */
   card(): string {
     return modelCard(this.stored.json);
   }
 
   /**
-   * Writes the model: a folder, or, where its name ends in .zip, one zip file; with a card beside it where one is
-   * given.
-   * @throws ScPoliError "output"; "refused" where something else has this name, unless `force`
+   * Writes the model: a folder, or one zip file if the name ends in .zip; with its card, if one is given.
+   * @throws ScPoliError "output"; "refused" if something else has this name, unless `force`
    */
   async save(
     path: string,
@@ -213,10 +215,10 @@ export class ScPoli {
   }
 
   /**
-   * Maps a query: new conditions get embeddings, everything of the reference stays as it is; then cells are
-   * embedded and labelled.
+   * Maps a query: learns embeddings of new conditions with everything of the reference frozen, then embeds
+   * and labels the cells.
    * @returns the mapping; `mapping.model` is the model with the query's conditions
-   * @throws ScPoliError as `train`, and "refused" where under half of the model's genes are in the query,
+   * @throws ScPoliError as `train`, and "refused" if the query has less than half of the model's genes,
    * unless `force`
    */
   async map(query: AnnData, options: MapOptions = {}): Promise<Mapping<ScPoli>> {
@@ -226,9 +228,9 @@ export class ScPoli {
   }
 
   /**
-   * Decodes the expression of cells whose conditions the model knows, at their own conditions, at others, or
-   * averaged over the reference's, into an .h5ad file.
-   * @throws ScPoliError "key" for a condition or gene that the model does not know, "output"
+   * Decodes the expression of cells whose conditions the model knows into an .h5ad file: at their own
+   * conditions, at others, or averaged over the reference's.
+   * @throws ScPoliError "key" for a condition or gene that the model does not have, "output"
    */
   expression(data: AnnData, output: string, options: DecodeOptions = {}): Promise<DecodingSummary> {
     return writeDecodedExpression(this.stored, data, output, options);
@@ -236,7 +238,7 @@ export class ScPoli {
 
   /**
    * Embeds and labels cells whose conditions the model knows.
-   * @throws ScPoliError "key" for a condition that it does not know
+   * @throws ScPoliError "key" for a condition that the model does not have
    */
   async embed(data: AnnData, options: EmbedOptions = {}): Promise<Mapping<ScPoli>> {
     checkOptionNames("embed", options, embedOptionNames);
@@ -245,11 +247,11 @@ export class ScPoli {
   }
 
   /**
-   * Gives a name to an unlabelled prototype, or to cells of a file whose conditions the model knows: a cell
-   * type with a prototype of its own. Nothing is trained.
-   * @returns the model with the new cell type; this one stays as it is
-   * @throws ScPoliError "key" for a name that is taken, or a level, an unlabelled prototype, a column, a
-   * value or a condition that is not there; "usage" where it is not said which cells
+   * Names an unlabelled prototype, or cells of a file whose conditions the model knows, as a cell type with a
+   * new prototype. Nothing is trained.
+   * @returns the model with the new cell type; this one is unchanged
+   * @throws ScPoliError "key" for a name in use, or a level, unlabelled prototype, column, value or condition
+   * that does not exist; "usage" if the cells are not specified
    */
   async label(options: LabelOptions): Promise<ScPoli> {
     checkOptionNames("label", options, labelOptionNames);
@@ -257,24 +259,24 @@ export class ScPoli {
   }
 
   /**
-   * The view of samples: the embedding of the conditions of each key, analysed with what is known of them.
-   * Nothing is trained.
-   * @returns an analysis per condition key; `writeSamples` and `writeTables` write them
-   * @throws ScPoliError "key" for a condition key, column or covariate that is not there; "model" where the
-   * conditions are one-hot; "usage" where a covariate cannot be classified; "file" for a table that cannot be
-   * read; "counts"
+   * Analyses samples: the embeddings of the conditions of each key, together with their metadata. Nothing is
+   * trained.
+   * @returns one analysis per condition key; `writeSamples` and `writeTables` write them
+   * @throws ScPoliError "key" for a condition key, column or covariate that does not exist; "model" if the
+   * conditions are one-hot; "usage" if a covariate cannot be classified; "file" for an unreadable table;
+   * "counts"
    */
   async samples(options: SamplesOptions = {}): Promise<SampleAnalysis[]> {
     checkOptionNames("samples", options, samplesOptionNames);
     return analyseSamples(this.stored, options);
   }
 
-  /** How many of the model's genes a file has, by name, before anything is computed. Nothing is refused. */
+  /** Share of the model's genes that a file has, by name, before any computation. Never refuses. */
   async coverage(data: AnnData): Promise<GeneCoverage> {
     return geneCoverage(this.stored, data);
   }
 
-  /** The model in numbers: genes, conditions, cell types, prototypes, settings. */
+  /** Summary of the model: genes, conditions, cell types, prototypes, settings. */
   summary(): ModelSummary {
     const { json, tensors } = this.stored;
     const byKey = <T>(values: readonly T[]): Record<string, T> =>
@@ -317,7 +319,9 @@ export class ScPoli {
         if (shallow.length > 0)
           options.onNote?.({
             level: "warning",
-            message: `${describeShallow(shallow, cells.sizeFactors)}: nothing can be said of their type. They are unknown, every type having the same probability.`,
+            message:
+              `${describeShallow(shallow, cells.sizeFactors)}: their type cannot be predicted. They are ` +
+              "unknown, with equal probabilities for all types.",
           });
         const predicted = {
           ...others,
@@ -343,7 +347,7 @@ export class ScPoli {
   }
 }
 
-/** @throws ScPoliError "usage" for a preset that there is not */
+/** @throws ScPoliError "usage" for an unknown preset */
 function withPreset<T extends EmbedOptions>(options: T): T {
   defaultsOf(options.preset);
   return options.preset === "published"

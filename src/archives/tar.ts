@@ -1,8 +1,8 @@
-// Tar files, gzipped or not: chosen files out of them, read from front to back, so that what is not wanted
-// takes no memory. Source: POSIX.1-2001, "pax interchange format", and GNU tar's long names.
+// Reads selected files from tar files, gzipped or not, in one forward pass; other files take no memory.
+// Source: POSIX.1-2001, "pax interchange format", and GNU tar's long names.
 import { Gunzip } from "fflate";
 
-/** The files of a tar file that were asked for, by their names, and the names of all. */
+/** The selected files of a tar file, by name, and the names of all files. */
 export interface TarFiles {
   readonly names: readonly string[];
   readonly files: ReadonlyMap<string, Uint8Array>;
@@ -10,17 +10,17 @@ export interface TarFiles {
 
 const block = 512;
 const mostEntries = 100_000;
-/** Longest header with a long name. */
+/** Maximum size of a header with a long name. */
 const longestHeader = 1 << 20;
 
-/** What is being read: a header, or the content of an entry. */
+/** The part being read: a header, or the content of an entry. */
 interface Content {
   readonly kind: "file" | "name" | "attributes";
   readonly name: string;
   readonly bytes: Uint8Array;
 }
 
-/** Takes a tar file apart, a piece at a time. Every complaint is an Error that says what is wrong. */
+/** Parses a tar file incrementally. Throws Errors that describe what is wrong. */
 export class TarReader {
   readonly #names: string[] = [];
   readonly #files = new Map<string, Uint8Array>();
@@ -28,15 +28,15 @@ export class TarReader {
   #headerBytes = 0;
   #content: Content | null = null;
   #filled = 0;
-  /** bytes to be passed over: of files that are not wanted, and up to the next block */
+  /** bytes to skip: content of other files, and padding to the next block */
   #skip = 0;
   #nextName: string | null = null;
   #kept = 0;
   #isEnd = false;
 
   /**
-   * @param wants - whether a file is to be kept
-   * @param limit - most bytes to keep
+   * @param wants - whether to keep a file
+   * @param limit - maximum bytes to keep
    */
   constructor(
     private readonly wants: (name: string) => boolean,
@@ -68,7 +68,7 @@ export class TarReader {
 
   end(): TarFiles {
     if (!this.#isEnd && (this.#headerBytes > 0 || this.#content || this.#skip > 0))
-      throw new Error("it is cut short");
+      throw new Error("it is truncated");
     return { names: this.#names, files: this.#files };
   }
 
@@ -81,13 +81,13 @@ export class TarReader {
     }
     let sum = 0;
     header.forEach((byte, i) => (sum += i >= 148 && i < 156 ? 32 : byte));
-    if (sum !== number(header, 148, 8)) throw new Error("it is no tar file, or a damaged one");
+    if (sum !== number(header, 148, 8)) throw new Error("it is not a tar file, or it is damaged");
     const size = number(header, 124, 12);
     if (!Number.isSafeInteger(size) || size < 0) throw new Error("the size of one of its files is damaged");
     const type = String.fromCharCode(header[156]!);
     const prefix = text(header, 257, 5) === "ustar" ? text(header, 345, 155) : "";
-    const own = text(header, 0, 100);
-    const name = this.#nextName ?? (prefix === "" ? own : `${prefix}/${own}`);
+    const shortName = text(header, 0, 100);
+    const name = this.#nextName ?? (prefix === "" ? shortName : `${prefix}/${shortName}`);
     const padding = (block - (size % block)) % block;
     if (type === "L" || type === "x") {
       if (size > longestHeader) throw new Error("one of its names is too long");
@@ -123,7 +123,7 @@ export class TarReader {
   }
 }
 
-/** Unpacks gzip a piece at a time. @throws Error from `push` where it is damaged */
+/** Decompresses gzip incrementally. @throws Error from `push` if it is damaged */
 export class GzipReader {
   readonly #gunzip: Gunzip;
 
@@ -136,14 +136,14 @@ export class GzipReader {
   }
 }
 
-/** A text that ends at its first zero byte. */
+/** A zero-terminated string. */
 function text(bytes: Uint8Array, at: number, length: number): string {
   const field = bytes.subarray(at, at + length);
   const end = field.indexOf(0);
   return new TextDecoder().decode(end < 0 ? field : field.subarray(0, end));
 }
 
-/** Octal digits, or, where the first bit is set, big-endian bytes. NaN where it is neither. */
+/** A number in octal digits or, if the first bit is set, big-endian bytes. NaN if invalid. */
 function number(bytes: Uint8Array, at: number, length: number): number {
   if (bytes[at]! & 0x80)
     return bytes
@@ -153,7 +153,7 @@ function number(bytes: Uint8Array, at: number, length: number): number {
   return /^[0-7]*$/.test(digits) ? Number.parseInt(digits || "0", 8) : NaN;
 }
 
-/** `path` of a pax header: records "LENGTH key=value\n", the length that of the whole record. */
+/** `path` of a pax header, whose records are "LENGTH key=value\n" with the length of the whole record. */
 function paxPath(bytes: Uint8Array): string | null {
   let path: string | null = null;
   for (let at = 0; at < bytes.length;) {

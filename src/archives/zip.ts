@@ -1,9 +1,9 @@
-// Zip files: the list of their files, single files out of them, and small ones written. A file's claims about
-// its sizes are not trusted, and its checksums are compared. Source: PKWARE's APPNOTE.TXT 6.3.10, sections
-// 4.3 to 4.5.
+// Lists and extracts files of zip files, and writes small zip files. Declared sizes are not trusted, and
+// checksums
+// are verified. Source: PKWARE's APPNOTE.TXT 6.3.10, sections 4.3 to 4.5.
 import { inflateSync, zipSync } from "fflate";
 
-/** Reads bytes [position, position + length) of a file, fewer where it ends before. */
+/** Reads bytes [position, position + length) of a file; fewer if the file ends before that. */
 export type ReadBytes = (position: number, length: number) => Promise<Uint8Array>;
 
 /** A file inside a zip file. */
@@ -13,25 +13,25 @@ export interface ZipEntry {
   /** 0: stored, 8: deflate */
   readonly method: number;
   readonly crc: number;
-  /** bytes in the zip file */
+  /** compressed bytes */
   readonly packed: number;
-  /** bytes once it is unpacked, as the zip file claims */
+  /** uncompressed bytes, as declared */
   readonly size: number;
   /** position of its local header */
   readonly position: number;
 }
 
-/** Most bytes of a zip file's last record: 22, and a comment of up to 65,535. */
+/** Maximum bytes of the end record: 22, and a comment of up to 65,535. */
 const longestEnd = 22 + 65_535;
 const mostEntries = 100_000;
 const longestDirectory = 64 << 20;
 
-/** Deflate makes nothing smaller than this: a larger claim is a lie. */
+/** Maximum compression ratio of deflate; a larger declared size is false. */
 export const largestRatio = 1032;
 
 /**
- * The files in a zip file, folders left out.
- * @throws Error that says what is wrong with it; RangeError where there are too many
+ * Lists the files in a zip file, without folders.
+ * @throws Error that describes the problem; RangeError if there are too many files
  */
 export async function listZip(read: ReadBytes, bytes: number): Promise<ZipEntry[]> {
   const { position, length, count } = await directoryOf(read, bytes);
@@ -74,7 +74,7 @@ async function directoryOf(read: ReadBytes, bytes: number): Promise<Directory> {
   const view = viewOf(await read(tailStart, bytes - tailStart));
   let at = view.byteLength - 22;
   while (at >= 0 && view.getUint32(at, true) !== 0x06054b50) at--;
-  if (at < 0) throw new Error("it is no zip file, or one that is cut short");
+  if (at < 0) throw new Error("it is not a zip file, or it is truncated");
   const directory = {
     count: view.getUint16(at + 10, true),
     length: view.getUint32(at + 12, true),
@@ -82,7 +82,7 @@ async function directoryOf(read: ReadBytes, bytes: number): Promise<Directory> {
   };
   if (directory.count < 0xffff && directory.length < 0xffffffff && directory.position < 0xffffffff)
     return directory;
-  // sizes beyond 32 bits are in a record of their own (4.3.14)
+  // sizes beyond 32 bits are in a separate record (4.3.14)
   if (at < 20 || view.getUint32(at - 20, true) !== 0x07064b50) return directory;
   const wide = viewOf(await read(Number(view.getBigUint64(at - 12, true)), 56));
   if (wide.byteLength < 56 || wide.getUint32(0, true) !== 0x06064b50)
@@ -91,7 +91,7 @@ async function directoryOf(read: ReadBytes, bytes: number): Promise<Directory> {
   return { count: count!, length: length!, position: position! };
 }
 
-/** Size, packed size and position of an entry; what does not fit 32 bits is in field 1 of its extras. */
+/** Size, packed size and position of an entry; values beyond 32 bits are in extra field 1. */
 function wideNumbers(view: DataView, at: number, extra: number, extraLength: number): number[] {
   const numbers = [24, 20, 42].map((o) => view.getUint32(at + o, true));
   if (!numbers.includes(0xffffffff)) return numbers;
@@ -111,14 +111,14 @@ function wideNumbers(view: DataView, at: number, extra: number, extraLength: num
 }
 
 /**
- * One file of a zip file, unpacked.
- * @param limit - most bytes that it may have
- * @throws Error that says what is wrong with it
+ * Extracts one file of a zip file.
+ * @param limit - maximum uncompressed bytes
+ * @throws Error that describes the problem
  */
 export async function readZipEntry(read: ReadBytes, entry: ZipEntry, limit: number): Promise<Uint8Array> {
   const { name, isEncrypted, method, crc, packed, size, position } = entry;
   if (isEncrypted) throw new Error(`'${name}' is encrypted`);
-  if (method !== 0 && method !== 8) throw new Error(`'${name}' is compressed in a way that is not read`);
+  if (method !== 0 && method !== 8) throw new Error(`'${name}' uses an unsupported compression`);
   if (size > limit || size > packed * largestRatio + 64 || (method === 0 && size !== packed))
     throw new Error(`the size of '${name}' is not plausible (${size} bytes from ${packed})`);
   const header = viewOf(await read(position, 30));
@@ -126,7 +126,7 @@ export async function readZipEntry(read: ReadBytes, entry: ZipEntry, limit: numb
     throw new Error(`'${name}' is not where its list of files says`);
   const start = position + 30 + header.getUint16(26, true) + header.getUint16(28, true);
   const content = await read(start, packed);
-  if (content.length < packed) throw new Error(`'${name}' is cut short`);
+  if (content.length < packed) throw new Error(`'${name}' is truncated`);
   let unpacked = content;
   if (method === 8)
     try {
@@ -135,15 +135,15 @@ export async function readZipEntry(read: ReadBytes, entry: ZipEntry, limit: numb
       throw new Error(`'${name}' cannot be unpacked (${(error as Error).message})`, { cause: error });
     }
   if (unpacked.length !== size || crc32(unpacked) !== crc)
-    throw new Error(`'${name}' is damaged: its checksum is another`);
+    throw new Error(`'${name}' is damaged: its checksum does not match`);
   return unpacked;
 }
 
-/** Entries carry a date; this is the earliest that the format has, in any time zone. */
+/** The earliest date of the format in any time zone, so that entries do not depend on the clock. */
 const noDate = new Date(1980, 0, 1);
 
 /**
- * A zip file of files in memory; the same files, the same bytes. Text is compressed, numbers are stored.
+ * Writes a zip file of files in memory, deterministically. Text is compressed, numbers are stored.
  * @param files - in the order in which they are written
  */
 export function writeZip(files: Readonly<Record<string, Uint8Array | string>>): Uint8Array {

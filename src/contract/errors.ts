@@ -1,7 +1,8 @@
-// The one error class of the project. Every text says what was found, where (file, key, row), what was
-// expected and what to do.
+// The error class of the project. Every message says what was found, where (file, key, row), what was
+// expected
+// and what to do.
 
-/** What went wrong, by who can mend it. The command line turns each into an exit code. */
+/** Kind of an error, by what the user has to correct. Determines the exit code of the command line. */
 export type ErrorKind =
   | "usage" //       an option or flag that cannot be read
   | "file" //        a file missing, unreadable, truncated, not what its name says
@@ -28,7 +29,7 @@ export const exitCodes: Readonly<Record<ErrorKind, number>> = {
   interrupted: 130,
 };
 
-/** An error that a user can act on. `details` repeats in fields what the message says in words. */
+/** An error that the user can act on. `details` repeats the facts of the message as fields. */
 export class ScPoliError extends Error {
   /** The same for all kinds */
   override readonly name = "ScPoliError";

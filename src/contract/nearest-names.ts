@@ -1,4 +1,4 @@
-// "Did you mean ...": the names nearest to one that is not there.
+// "Did you mean ...": suggests names similar to one that does not exist.
 import { ScPoliError } from "./errors.js";
 
 /**
@@ -15,7 +15,7 @@ export function nearestNames(name: string, names: readonly string[], count = 3):
     .map(({ candidate }) => candidate);
 }
 
-/** The error for a name that is not there. @param found - what is missing, a whole sentence */
+/** The error for a name that does not exist. @param found - what is missing, as a full sentence */
 export function missingKey(
   found: string,
   name: string,
@@ -29,7 +29,8 @@ export function missingKey(
       ? "There are none."
       : nearest.length > 0
         ? `Did you mean ${quoted(nearest)}?`
-        : `There are ${quoted(names.slice(0, 10))}${names.length > 10 ? `, and ${names.length - 10} more` : ""}.`;
+        : `There are ${quoted(names.slice(0, 10))}` +
+          (names.length > 10 ? `, and ${names.length - 10} more.` : ".");
   return new ScPoliError("key", `${found} ${advice}`, { ...details, key: name, nearest });
 }
 

@@ -1,5 +1,6 @@
-// Options of the library that are not there, refused by name. TypeScript sees them in literals only; users of
-// JavaScript, and options put together at run time, need the check.
+// Rejects unknown options by name. TypeScript checks only literals; JavaScript users and options assembled at
+// run
+// time need this check.
 import type {
   ConvertOptions,
   CountsOptions,
@@ -15,7 +16,7 @@ import type {
 import { ScPoliError } from "./errors.js";
 import { nearestNames } from "./nearest-names.js";
 
-/** Every option of a type; the compiler checks that none is missing. */
+/** Every option of a type; the compiler checks that the list is complete. */
 export type OptionNames<T> = Readonly<Record<keyof T, true>>;
 
 export const runSettingNames: OptionNames<RunSettings> = {
@@ -137,7 +138,7 @@ export const convertOptionNames: OptionNames<ConvertOptions> = {
   bucketBytes: true,
 };
 
-/** What an option is called in scArches and scvi-tools, without underscores and in lower case. */
+/** Names of options in scArches and scvi-tools, without underscores and in lower case. */
 const otherNames: Readonly<Record<string, string>> = {
   nepochs: "epochs",
   maxepochs: "epochs",
@@ -158,8 +159,9 @@ const otherNames: Readonly<Record<string, string>> = {
 };
 
 /**
- * @param taker - what takes the options, for the error: "train"
- * @throws ScPoliError "usage" for an option that it does not have. One whose value is undefined is not given
+ * Checks that all options exist.
+ * @param taker - name of the function, for the error: "train"
+ * @throws ScPoliError "usage" for an unknown option. Options with the value undefined count as not given
  */
 export function checkOptionNames<T extends object>(taker: string, given: T, names: OptionNames<T>): void {
   for (const [name, value] of Object.entries(given)) {
@@ -167,7 +169,8 @@ export function checkOptionNames<T extends object>(taker: string, given: T, name
     const known = Object.keys(names);
     const meant = otherNames[name.replaceAll("_", "").toLowerCase()];
     const nearest = meant !== undefined && known.includes(meant) ? [meant] : nearestNames(name, known, 1);
-    const advice = nearest.length > 0 ? `Did you mean ${nearest[0]}?` : `Its options: ${known.join(", ")}.`;
+    const advice =
+      nearest.length > 0 ? `Did you mean ${nearest[0]}?` : `Its options are ${known.join(", ")}.`;
     throw new ScPoliError("usage", `${taker} has no option ${name}. ${advice}`, { name, nearest });
   }
 }

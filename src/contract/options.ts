@@ -1,75 +1,76 @@
-// Options of the model, of training and of mapping: the paper's defaults, their ranges, and the check of what
-// a user gives. Names are those of scArches in camelCase.
+// Options of the model, of training and of mapping: the paper's defaults, ranges and validation. Names are
+// those
+// of scArches in camelCase.
 import { ScPoliError } from "./errors.js";
 
 /**
- * Likelihood of the values: negative binomial, the same with zeros of a second kind, Poisson (scATAC fragment
- * counts), squared error (normalised values). "reference-poisson" leaves the size factor out of the loss, as
+ * Likelihood of the values: negative binomial, zero-inflated negative binomial, Poisson (scATAC fragment
+ * counts), or squared error (normalised values). "reference-poisson" omits the size factor from the loss, as
  * the Python package does.
  */
 export const reconLosses = ["nb", "zinb", "poisson", "mse", "reference-poisson"] as const;
 export type ReconLoss = (typeof reconLosses)[number];
-/** What scATAC counts are: numbers of reads, or of fragments (two reads each). */
+/** Unit of scATAC counts: reads, or fragments (two reads each). */
 export type AtacCounts = "reads" | "fragments";
-/** How conditions enter: by learnt embeddings, or by an input for each of them (the paper's ablation). */
+/** Encoding of conditions: learnt embeddings, or one-hot inputs (the paper's ablation). */
 export const conditionEncodings = ["embedding", "one-hot"] as const;
 export type ConditionEncoding = (typeof conditionEncodings)[number];
 /**
- * What draws cells to the prototypes of their types: the distance to their own (the paper's), the
- * cross-entropy of softmax(-|z - prototype|^2 / 2) over the prototypes of the level (it also pushes a cell
- * away from other types), both, or nothing.
+ * Loss that pulls cells towards the prototypes of their types: the distance to the prototype (the paper's),
+ * the cross-entropy of softmax(-|z - prototype|^2 / 2) over the prototypes of the level (which also pushes
+ * cells away from other types), both, or none.
  */
 export const prototypeLosses = ["distance", "cross-entropy", "both", "off"] as const;
-/** Which loss draws cells to prototypes. */
+/** Name of a prototype loss. */
 export type PrototypeLoss = (typeof prototypeLosses)[number];
-/** Sets of values: "published" are those of the paper's code, scArches. */
+/** Sets of default values: "published" are those of the paper's code, scArches. */
 export const presets = ["published"] as const;
-/** Name of a set of values. */
+/** Name of a set of default values. */
 export type Preset = (typeof presets)[number];
 export type EngineName = "wasm" | "reference";
 
-/** What a model is made of; stored with it. */
+/** Architecture and likelihood of a model; stored with it. */
 export interface ModelOptions {
   /**
-   * Widths of the encoder's hidden layers (the decoder has them in reverse). Default: one layer of 128
-   * (published: ceil(sqrt(genes))).
+   * Widths of the encoder's hidden layers; the decoder mirrors them. Default: one layer of 128 (published:
+   * ceil(sqrt(genes))).
    */
   readonly hiddenLayerSizes: readonly number[];
   /** D, default 10 */
   readonly latentDim: number;
   /** default "embedding" */
   readonly conditionEncoding: ConditionEncoding;
-  /** Width of the condition embedding of each key, default 10 each; none where the encoding is one-hot */
+  /** Width of the condition embedding of each key, default 10; empty with one-hot encoding */
   readonly embeddingDims: readonly number[];
-  /** Where the conditions enter. Default: both. */
+  /** Parts of the network that receive the conditions. Default: both. */
   readonly injectCondition: readonly ("encoder" | "decoder")[];
   /** default "nb" */
   readonly reconLoss: ReconLoss;
-  /** Dropout rate of hidden layers during training, default 0.05 */
+  /** Dropout rate of hidden layers during training, 0..1, default 0.05 */
   readonly dropout: number;
 }
 
-/** How a run computes. */
+/** Settings of a run: engine, threads, seed, progress and messages. */
 export interface RunSettings {
   /** Default "wasm"; "reference" is the slow float64 engine. */
   readonly engine?: EngineName;
-  /** Worker threads, default: number of processors. Results do not depend on it. */
+  /** Number of threads, default: number of processors. Results do not depend on it. */
   readonly threads?: number;
-  /** Kernels with relaxed SIMD (fused multiply-add): "auto" takes them where the runtime has them. */
+  /** Kernels with relaxed SIMD (fused multiply-add): "auto" uses them if the runtime supports them. */
   readonly simd?: "auto" | "plain" | "relaxed";
   /** default 0 */
   readonly seed?: number;
-  /** Called as the run goes on, a few times a second. */
+  /** Called a few times per second during the run. */
   readonly onProgress?: (progress: Progress) => void;
-  /** Sentences a user should read: what was taken, what is missing. */
+  /** Receives messages for the user: choices made, missing data. */
   readonly onNote?: (note: Note) => void;
-  /** Stops the run at the next minibatch; it then throws ScPoliError "interrupted". */
+  /** Stops the run at the next minibatch with ScPoliError "interrupted". */
   readonly signal?: AbortSignal;
-  /** Goes on where a check would stop the run. */
+  /** Continue where a check would stop the run. */
   readonly force?: boolean;
 }
 
-/** A sentence for a person: what was chosen, or what is odd in the input. */
+/** A message for the user: a choice made, or something unusual in the input. */
 export interface Note {
   /** Whether it only informs, or warns */
   readonly level: "info" | "warning";
@@ -82,27 +83,27 @@ export interface ConvertOptions extends Pick<
   RunSettings,
   "seed" | "onProgress" | "onNote" | "signal" | "force"
 > {
-  /** "X", "raw" or the name of a layer. Default: found */
+  /** "X", "raw" or the name of a layer. Default: detected */
   readonly layer?: string;
-  /** as in `TrainOptions` */
+  /** see `TrainOptions` */
   readonly recoverCounts?: boolean;
   /** Round fractional counts where there are no whole ones. Default false */
   readonly roundCounts?: boolean;
   /** Feature types to keep, where var has them. Default: gene expression */
   readonly featureTypes?: readonly string[];
-  /** whether rows are put into random order; `seed` tells which. Default false */
+  /** shuffle the rows, with `seed`. Default false */
   readonly shuffle?: boolean;
-  /** goes on from what an interrupted run has left beside the output */
+  /** continue from the partial output of an interrupted run */
   readonly resume?: boolean;
   /** default 60 */
   readonly checkpointSeconds?: number;
-  /** values of a chunk, which is read whole, and of a shard, which is a file. Default 2^15 and 2^24 */
+  /** values per chunk (the unit of reading) and per shard (a file). Default 2^15 and 2^24 */
   readonly shardSizes?: { readonly chunk: number; readonly shard: number };
-  /** bytes of rows that are put in order at once, about. Default 48 MiB */
+  /** approximate bytes of rows that are sorted at once. Default 48 MiB */
   readonly bucketBytes?: number;
 }
 
-/** Where a run stands. */
+/** Progress of a run. */
 export interface Progress {
   /** What is being done */
   readonly stage:
@@ -131,11 +132,11 @@ export interface Progress {
   readonly secondsLeft?: number;
 }
 
-/** Means over the cells of one epoch. */
+/** Mean losses over the cells of one epoch. */
 export interface EpochLosses {
   /** Losses of the training cells, means over the epoch */
   readonly train: LossTerms;
-  /** missing where there are no validation cells */
+  /** absent if there are no validation cells */
   readonly validation?: LossTerms;
 }
 export interface LossTerms {
@@ -143,12 +144,12 @@ export interface LossTerms {
   readonly kl: number;
   /** sum over cell types of the mean distance of their cells to the prototype */
   readonly prototype: number;
-  /** of the types, by distance to the prototypes; missing where it is no part of the loss */
+  /** cross-entropy of the types, by distance to the prototypes; absent if not part of the loss */
   readonly crossEntropy?: number;
   /**
-   * Validation cells while fine-tuning: cross-entropy of their types, with distances to prototypes measured
-   * in units of the spread within types. It has no weight in the loss and, other than the loss terms, stays
-   * as it is where the whole latent space shrinks or grows.
+   * Validation cells during fine-tuning: cross-entropy of their types, with distances to prototypes in units
+   * of the within-type spread. Not part of the loss. Unlike the loss terms, it is invariant to the scale of
+   * the latent space.
    */
   readonly classification?: number;
   readonly total: number;
@@ -156,17 +157,17 @@ export interface LossTerms {
 
 export interface EarlyStopping {
   /**
-   * One term of the validation losses, or "unweighted": the sum of the terms, each with weight 1 ("total":
-   * with their weights). "prototype" and "classification" are "unweighted" where no validation cell has a
-   * label. "classification" stays as it is where the whole latent space shrinks, but stopped training too
-   * early on conditions that were left out (docs/benchmarks/defaults.md). Default "prototype"
+   * Validation loss to monitor: a single term, "unweighted" (sum of the terms with weight 1) or "total" (sum
+   * with their weights). "prototype" and "classification" fall back to "unweighted" if no validation cell has
+   * a label. "classification" is invariant to the scale of the latent space, but stopped training too early
+   * on left-out conditions (docs/benchmarks/defaults.md). Default "prototype"
    */
   readonly metric: "unweighted" | "reconstruction" | "kl" | "prototype" | "classification" | "total";
   /** Epochs without improvement before training stops, default 20 */
   readonly patience: number;
-  /** Smallest change that counts as an improvement, default 0 */
+  /** Smallest improvement that counts, default 0 */
   readonly threshold: number;
-  /** Whether the learning rate is reduced, default true */
+  /** Whether to reduce the learning rate on plateaus, default true */
   readonly reduceLr: boolean;
   /** default 13 */
   readonly lrPatience: number;
@@ -174,106 +175,106 @@ export interface EarlyStopping {
   readonly lrFactor: number;
 }
 
-/** Where the counts are while a model is trained or a query mapped. */
+/** Memory use of counts during training and mapping. */
 export interface MemoryOptions {
-  /** Bytes that the run may take, about. Default: 60 % of the machine's memory */
+  /** Approximate memory limit of the run, in bytes. Default: 60 % of the machine's memory */
   readonly memory?: number;
   /**
-   * Counts are streamed from the file: "auto" where they do not fit into memory. A streamed run takes cells
-   * in another order than one in memory, so that its results are as good but not the same.
+   * Whether to stream counts from the file; "auto" streams if they do not fit into memory. A streamed run
+   * visits the cells in a different order, so its results are equivalent but not identical.
    */
   readonly stream?: "auto" | "always" | "never";
 }
 
 /** Options of the optimisation, shared by training and mapping. */
 export interface OptimizationOptions {
-  /** "published": defaults are those of the published code */
+  /** "published": use the defaults of the published code */
   readonly preset?: Preset;
-  /** Default: chosen from the number of cells. */
+  /** Default: derived from the number of cells. */
   readonly epochs?: number;
   /** Default: 90 % of the epochs. */
   readonly pretrainingEpochs?: number;
   /**
-   * What draws cells to the prototypes of their types. "off" leaves out the fine-tuning as well (prototypes
-   * are computed at the end). Default "both"; mapping: as the reference was trained
+   * Loss that pulls cells towards the prototypes of their types. "off" also skips the fine-tuning; prototypes
+   * are then computed at the end. Default "both"; mapping: as for the reference
    */
   readonly prototypeLoss?: PrototypeLoss;
   /**
-   * Weight of the distance in the prototype loss ("distance", "both"), default 10; mapping: as the
-   * reference was trained. A large one draws the cells of a type closer together (docs/benchmarks/quality.md)
+   * Weight of the distance in the prototype loss ("distance", "both"), default 10; mapping: as for the
+   * reference. Larger values make cell types more compact (docs/benchmarks/quality.md)
    */
   readonly eta?: number;
   /**
-   * Weight of the cross-entropy in the prototype loss ("cross-entropy", "both"), default 50; mapping: as the
-   * reference was trained
+   * Weight of the cross-entropy in the prototype loss ("cross-entropy", "both"), default 50; mapping: as for
+   * the reference
    */
   readonly etaCrossEntropy?: number;
   /**
-   * What a cell counts in the cross-entropy: one over the frequency of its type, to this power. 0: all cells
-   * the same, 1: all types the same. Default 0; mapping: as the reference was trained
+   * Exponent p of the class weights in the cross-entropy, (1 / frequency of the type)^p. 0: equal weights for
+   * cells, 1: equal weights for types. Default 0; mapping: as for the reference
    */
   readonly typeBalance?: number;
-  /** Cells per step, default 128 */
+  /** Cells per minibatch, default 128 */
   readonly minibatch?: number;
   /** default 1e-3 */
   readonly lr?: number;
   /** default 0.04 */
   readonly weightDecay?: number;
   /**
-   * Epochs over which the KL weight rises from 0 to 1. Default: 100, or up to fine-tuning where epochs are
-   * chosen for the user (mapping: the first quarter). 0: no annealing.
+   * Epochs over which the KL weight increases from 0 to 1. Default: 100, or until fine-tuning if the number
+   * of epochs is derived (mapping: the first quarter). 0: no annealing.
    */
   readonly alphaEpochAnneal?: number;
-  /** Share of the cells that train; the others validate. Default 0.9 */
+  /** Share of training cells; the others are validation cells. Default 0.9 */
   readonly trainFrac?: number;
   /**
-   * p of the Minkowski distance to prototypes in the loss's distance, default 2. The cross-entropy is always
-   * of Euclidean distances
+   * p of the Minkowski distance to prototypes in the prototype loss, default 2. The cross-entropy always uses
+   * Euclidean distances
    */
   readonly prototypeNorm?: number;
-  /** false: train all epochs. Default: fine-tuning stops early (patience 20). */
+  /** false: train for all epochs. Default: fine-tuning stops early (patience 20). */
   readonly earlyStopping?: Partial<EarlyStopping> | false;
 }
 
-/** New names, as pairs of the file's name and the new one. */
+/** Renamed names, as pairs of the file's name and the new name. */
 export type NameMap = readonly (readonly [name: string, newName: string])[];
 
 /**
- * Options of unlabelled prototypes: clusters of the cells without a label, as points of reference and
- * candidates for new cell types.
+ * Options of unlabelled prototypes: clusters of unlabelled cells, which are landmarks and candidates for new
+ * cell types.
  */
 export interface UnlabeledOptions {
   /**
-   * How they are found: communities of the graph of neighbours, or k-means with a number of clusters. Default
+   * Clustering method: communities of the neighbour graph, or k-means with a number of clusters. Default
    * false: none
    */
   readonly unlabeledPrototypes?: "leiden" | "louvain" | { readonly kmeans: number } | false;
-  /** of the communities: above 1 more and smaller ones. Default 1 */
+  /** resolution of the communities: values above 1 give more and smaller ones. Default 1 */
   readonly resolution?: number;
   /**
-   * Weight of these cells in the prototype loss, each drawn to the unlabelled prototype of its cluster.
-   * Default 0: they have no part in it
+   * Weight of these cells in the prototype loss, which pulls each to the unlabelled prototype of its cluster.
+   * Default 0: not part of the loss
    */
   readonly unlabeledWeight?: number;
 }
 
-/** How the counts of a file are found. */
+/** How to find the counts of a file. */
 export interface CountsOptions {
-  /** Where the counts are: "X", "raw" or the name of a layer. Default: found. */
+  /** Location of the counts: "X", "raw" or the name of a layer. Default: detected. */
   readonly layer?: string;
   /**
-   * Where there are none, recover them from normalised values, where that is exact: log1p of counts per
-   * 10,000, or another total where it is that of every cell. Default false
+   * If there are no counts, recover them from normalised values if that is exact: log1p of counts per 10,000,
+   * or another total common to all cells. Default false
    */
   readonly recoverCounts?: boolean;
-  /** Where there are none, round fractional counts (SoupX, DecontX, alevin-fry, RSEM). Default false */
+  /** If there are no counts, round fractional counts (SoupX, DecontX, alevin-fry, RSEM). Default false */
   readonly roundCounts?: boolean;
   /**
-   * Types of features that are modelled, as var tells them ("Gene Expression", "Antibody Capture", "Peaks", ...),
-   * or "all". Default: gene expression; with poisson peaks, where there are any; of a query those of the model
+   * Feature types to model, as named in var ("Gene Expression", "Antibody Capture", "Peaks", ...), or "all".
+   * Default: gene expression; with poisson, peaks if there are any; for a query, those of the model
    */
   readonly featureTypes?: readonly string[];
-  /** A gene in more than one column: an error (default), or the columns added up */
+  /** How to treat a gene in more than one column: an error (default), or sum the columns */
   readonly duplicateGenes?: "refuse" | "sum";
 }
 
@@ -282,35 +283,32 @@ export interface TrainOptions
   extends RunSettings, CountsOptions, OptimizationOptions, MemoryOptions, UnlabeledOptions {
   /** obs columns whose values are conditions (samples, donors, ...) */
   readonly conditionKeys: readonly string[];
-  /**
-   * by key, the name of the condition of all cells, where the file has no column for it: a file of one sample
-   */
+  /** by key, the condition of all cells, for files of a single sample without a column for it */
   readonly conditionValues?: Readonly<Record<string, string>>;
   /**
-   * whether columns of obs that are constant within each condition are kept in the model, as metadata of the
-   * samples. Default true
+   * whether to store columns of obs that are constant within each condition in the model, as sample metadata.
+   * Default true
    */
   readonly sampleMetadata?: boolean;
-  /** obs columns of cell types, one per annotation level; none trains without labels */
+  /** obs columns of cell types, one per annotation level; an empty list trains without labels */
   readonly cellTypeKeys?: readonly string[];
-  /** Names that mean "no label", besides the usual ones */
+  /** Names that mean "no label", in addition to the usual ones */
   readonly unlabeled?: readonly string[];
   /**
-   * Number of variable genes (of scATAC, with a Poisson likelihood: of the peaks that are open in the most
-   * cells), a list of names, or the name of a boolean var column. Default: all genes.
+   * Number of variable genes (for scATAC with a Poisson likelihood: of the peaks open in the most cells), a
+   * list of names, or the name of a boolean var column. Default: all genes.
    */
   readonly genes?: number | readonly string[] | { readonly varColumn: string };
   /**
-   * New names of genes, one-to-one: orthologs of another species, other identifiers. Genes that it does not
-   * have keep their names.
+   * New names of genes, one-to-one: orthologs of another species, or other identifiers. Other genes keep
+   * their names.
    */
   readonly geneMap?: NameMap;
   /**
-   * New names of cell types, at all levels; several may get the same one. Cell types that it does not have
-   * keep their names.
+   * New names of cell types, at all levels; several may get the same name. Other cell types keep their names.
    */
   readonly labelMap?: NameMap;
-  /** Cells left out of the reference: values of obs columns */
+  /** Cells to exclude from the reference, by values of obs columns */
   readonly exclude?: Readonly<Record<string, readonly string[]>>;
   /** Units of the hidden layers, from the input on. Default [128] */
   readonly hiddenLayerSizes?: readonly number[];
@@ -325,86 +323,80 @@ export interface TrainOptions
   /** Likelihood of the values. Default "nb" */
   readonly reconLoss?: ReconLoss;
   /**
-   * scATAC: read counts are made fragment counts, (x + 1) / 2 rounded down; "auto" takes counts as reads
-   * where 2 is more frequent than 1. Default: "auto" for poisson, else counts stay as they are
+   * scATAC: "reads" converts read counts to fragment counts, (x + 1) / 2 rounded down; "auto" assumes reads
+   * if 2 is more frequent than 1. Default: "auto" for poisson, else unchanged
    */
   readonly atacCounts?: AtacCounts | "auto";
   /** Share of hidden units left out per step, 0 to 1. Default 0.05 */
   readonly dropout?: number;
   /**
-   * Whether the model carries positions, labels and conditions of at most 20,000 of its cells, without names
-   * and counts: they show queries in the reference's UMAP, and how well they fit in. Default true
+   * Whether the model stores latent representations, labels and conditions of at most 20,000 of its cells,
+   * without names and counts, to show queries in the reference's UMAP and to measure how well they fit.
+   * Default true
    */
   readonly landmarks?: boolean;
-  /**
-   * File that receives a checkpoint now and then and when the run is interrupted; to be removed once the
-   * model is saved.
-   */
+  /** File for checkpoints, written periodically and on interruption. Remove it after saving the model. */
   readonly checkpoint?: string;
-  /** Seconds between two checkpoints, default 60 */
+  /** Seconds between checkpoints, default 60 */
   readonly checkpointSeconds?: number;
-  /** Go on from the checkpoint, to the same bytes. */
+  /** Resume from the checkpoint; gives exactly the same model. */
   readonly resume?: boolean;
-  /**
-   * Ends the training after the epoch that is running, and keeps what was learnt: the model is finished as
-   * usual.
-   */
+  /** Ends the training after the current epoch and finishes the model as usual. */
   readonly finish?: AbortSignal;
 }
 
 /**
- * Threshold on the novelty (with uncertainty by the distance: on the uncertainty) above which a cell is
- * unknown: the default (novelty 0.95, distance 0.5), a number in 0..1, a quantile of the query, or none.
+ * Threshold above which a cell is unknown, applied to the novelty score (with distance-based uncertainty: to
+ * the uncertainty). The default (novelty 0.95, distance 0.5), a number in 0..1, a quantile of the query, or
+ * none.
  */
 export type Threshold = "auto" | "none" | number | { readonly quantile: number };
 
 /**
- * What gives cells their types: the discriminative head of the model, or the nearest prototype (the paper's
- * rule).
+ * How cells get their types: by the discriminative head of the model, or by the nearest prototype (the
+ * paper's rule).
  */
 export type Classifier = "head" | "prototype";
 
 /**
- * What uncertainties come from: the probability of the label, one less it, beside which unknown cells are
- * known by their novelty; or the distance from the nearest prototype (the paper's), which then also flags
- * unknown cells.
+ * Source of uncertainties: one minus the probability of the label, with unknown cells flagged by their
+ * novelty score; or the distance to the nearest prototype (the paper's rule), which also flags unknown cells.
  */
 export type UncertaintyRule = "probability" | "distance";
 
 /** Options of `ScPoli.embed`. */
 export interface EmbedOptions extends RunSettings, CountsOptions, Pick<MemoryOptions, "memory"> {
-  /** obs column of each of the model's condition keys, where it has another name in this file */
+  /** obs column for each of the model's condition keys that has a different name in this file */
   readonly conditionKeys?: Readonly<Record<string, string>>;
   /**
-   * by the model's condition key, the name of the condition of all cells, where the file has no column for
-   * it: a file of one sample. The copy that is written has a column of it
+   * by condition key of the model, the condition of all cells, for files of a single sample without a column
+   * for it. The output file gets such a column
    */
   readonly conditionValues?: Readonly<Record<string, string>>;
   /** Novelty above which a cell is flagged unknown. Default "auto" */
   readonly threshold?: Threshold;
   /** "published": labels and uncertainties by the nearest prototype, as in the published code */
   readonly preset?: Preset;
-  /** Default: "head" where the model has one. */
+  /** Default: "head" if the model has one. */
   readonly classifier?: Classifier;
   /** Default: "probability" */
   readonly uncertainty?: UncertaintyRule;
-  /** As in `TrainOptions`. Default: as the model's own counts were taken */
+  /** See `TrainOptions`. Default: as for the model's counts */
   readonly atacCounts?: AtacCounts | "auto";
-  /** The model's names of the file's genes, as in `TrainOptions` */
+  /** Maps the file's genes to the model's names, see `TrainOptions` */
   readonly geneMap?: NameMap;
   /**
-   * obs column of the cell types of each of the model's annotation levels, where the file has labels: they
-   * are completed by the predictions. When mapping, new cell types also get prototypes; known ones stay as
-   * they are.
+   * obs column of cell types for each of the model's annotation levels, if the file has labels: predictions
+   * complete them. In mapping, new cell types also get prototypes; those of known types are unchanged.
    */
   readonly cellTypeKeys?: Readonly<Record<string, string>>;
-  /** as in `TrainOptions`, for these labels */
+  /** see `TrainOptions`; for these labels */
   readonly unlabeled?: readonly string[];
   /** New names of the file's cell types */
   readonly labelMap?: NameMap;
   /**
-   * File to write: a copy of the input with the results added. It is copied while the cells are computed;
-   * without it, call `Mapping.write`.
+   * Output file: a copy of the input with the results. It is copied during the computation. Without it, call
+   * `Mapping.write`.
    */
   readonly output?: string;
 }
@@ -412,25 +404,22 @@ export interface EmbedOptions extends RunSettings, CountsOptions, Pick<MemoryOpt
 /** Options of `ScPoli.map`. */
 export interface MapOptions extends EmbedOptions, OptimizationOptions, MemoryOptions, UnlabeledOptions {
   /**
-   * false: no optimisation; each query condition takes the row of the reference's condition that explains it
-   * best. Default true
+   * false: no optimisation; each query condition gets the embedding of the reference condition that explains
+   * it best. Default true
    */
   readonly training?: boolean;
-  /**
-   * What a query condition that the reference knows by name gets: its frozen row (default) or a row of its
-   * own.
-   */
+  /** Embedding of query conditions whose name the reference has: the frozen one (default) or a new one. */
   readonly knownConditions?: "reuse" | "new";
   /**
-   * whether columns of obs that are constant within each new condition are kept in the model, as metadata of
-   * the samples. Default true
+   * whether to store columns of obs that are constant within each new condition in the model, as sample
+   * metadata. Default true
    */
   readonly sampleMetadata?: boolean;
 }
 
-/** Values of what a user leaves open. */
+/** Default values of options. */
 export interface Defaults {
-  /** of the one hidden layer; null: ceil(sqrt(genes)) */
+  /** width of the hidden layer; null: ceil(sqrt(genes)) */
   readonly hiddenWidth: number | null;
   readonly latentDim: number;
   readonly conditionEncoding: ConditionEncoding;
@@ -438,7 +427,7 @@ export interface Defaults {
   readonly injectCondition: readonly ("encoder" | "decoder")[];
   readonly reconLoss: ReconLoss;
   readonly dropout: number;
-  /** null: chosen from the number of cells */
+  /** null: derived from the number of cells */
   readonly epochs: number | null;
   readonly prototypeLoss: PrototypeLoss;
   readonly eta: number;
@@ -449,7 +438,7 @@ export interface Defaults {
   readonly weightDecay: number;
   readonly trainFrac: number;
   readonly prototypeNorm: number;
-  /** where the epochs are given */
+  /** if the number of epochs is given */
   readonly alphaEpochAnneal: number;
   readonly pretrainingShare: number;
   readonly resolution: number;
@@ -487,7 +476,7 @@ export const defaults: Defaults = {
   },
 };
 
-/** The values of the published code (scArches 0.6.1), where ours differ or may come to differ. */
+/** Default values of the published code (scArches 0.6.1) that differ, or may differ later, from ours. */
 const published: Defaults = {
   ...defaults,
   hiddenWidth: null,
@@ -501,7 +490,7 @@ const published: Defaults = {
   earlyStopping: { ...defaults.earlyStopping, metric: "unweighted" },
 };
 
-/** @throws ScPoliError "usage" for a preset that there is not */
+/** @throws ScPoliError "usage" for an unknown preset */
 export function defaultsOf(preset: Preset | undefined): Defaults {
   if (preset === undefined) return defaults;
   return { published }[oneOf("preset", preset, presets)];
@@ -518,7 +507,7 @@ export function oneOf<T extends string>(name: string, value: string, known: read
   return value as T;
 }
 
-/** @throws ScPoliError "usage" unless `value` is a whole number in [least, most] */
+/** @throws ScPoliError "usage" unless `value` is an integer in [least, most] */
 export function checkWhole(
   name: string,
   value: number,
@@ -528,7 +517,8 @@ export function checkWhole(
   if (!Number.isInteger(value) || value < least || value > most)
     throw new ScPoliError(
       "usage",
-      `${name} is ${value}; expected a whole number of at least ${least}${most < Number.MAX_SAFE_INTEGER ? ` and at most ${most}` : ""}.`,
+      `${name} is ${value}; expected a whole number of at least ${least}` +
+        (most < Number.MAX_SAFE_INTEGER ? ` and at most ${most}.` : "."),
       { name, value },
     );
   return value;
@@ -539,7 +529,8 @@ export function checkNumber(name: string, value: number, least: number, most = I
   if (!(value >= least && value <= most) || !Number.isFinite(value))
     throw new ScPoliError(
       "usage",
-      `${name} is ${value}; expected a number of at least ${least}${Number.isFinite(most) ? ` and at most ${most}` : ""}.`,
+      `${name} is ${value}; expected a number of at least ${least}` +
+        (Number.isFinite(most) ? ` and at most ${most}.` : "."),
       { name, value },
     );
   return value;

@@ -1,14 +1,15 @@
-// Which peaks of a scATAC file a model is made of, where a number is asked for: those that are open in the
-// most cells. The rule for variable genes chooses badly there: where a peak is open in few cells its
-// dispersion is mostly chance, and rare peaks hold little of the counts.
+// Selects the peaks for a model of scATAC data, if a number is given: those that are open in the most cells.
+// Ranking by dispersion does not work here: for peaks open in few cells the dispersion is mostly noise, and
+// rare peaks hold few of the counts.
 import type { CountsPlace } from "./count-places.js";
 import { type ReadCountsOptions, streamCounts } from "./counts.js";
 import { byCodePoint } from "./labels.js";
 
 /**
- * @param keep - rows of the file that count, ascending; undefined: all
- * @param n - number of peaks, at least 1; all where there are fewer
- * @returns ascending columns of the file; ties go to the name that sorts first
+ * Selects the most accessible peaks.
+ * @param keep - rows of the file to use, ascending; undefined: all
+ * @param n - number of peaks, at least 1; all peaks if there are fewer
+ * @returns ascending columns of the file; ties are broken by name
  * @throws ScPoliError "counts", "interrupted" as `streamCounts`
  */
 export async function selectAccessiblePeaks(

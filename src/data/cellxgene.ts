@@ -1,4 +1,4 @@
-// Files of the CELLxGENE schema (versions 3 to 7): what its conventions say about conditions, cell types and
+// Files that follow the CELLxGENE schema (versions 3 to 7): their conventions for conditions, cell types and
 // gene names. Source: chanzuckerberg/single-cell-curation, schema 7.1.0: obs, uns["batch_condition"],
 // var["feature_name"].
 import type { AnnData } from "../anndata/anndata.js";
@@ -6,24 +6,24 @@ import type { UnsValue } from "../anndata/reader.js";
 import type { Note } from "../contract/options.js";
 import { ScPoliError } from "../contract/errors.js";
 
-/** What a file of the schema proposes. */
+/** Suggestions for a file that follows the schema. */
 export interface Cellxgene {
   /** uns["schema_version"] */
   readonly version: string;
   readonly title: string | null;
   /** columns of uns["batch_condition"] that are in obs, then donor_id */
   readonly conditions: readonly string[];
-  /** "cell_type" where obs has it, besides the ontology terms */
+  /** "cell_type" if obs has it in addition to the ontology terms */
   readonly cellType: string | null;
   /** column of var with the gene symbols */
   readonly symbols: string | null;
 }
 
-/** null where the file is none of the schema's. */
+/** Null if the file does not follow the schema. */
 export async function readCellxgene(data: AnnData): Promise<Cellxgene | null> {
   const has = (name: string): boolean => data.obs.columnNames.includes(name);
   const version = await text(data, "schema_version");
-  // the schema's own columns stand for the version where it has been lost
+  // without a version, the file is recognised by the columns of the schema
   if (
     version === null &&
     !(has("cell_type_ontology_term_id") && has("assay_ontology_term_id") && has("donor_id"))
@@ -42,14 +42,16 @@ export async function readCellxgene(data: AnnData): Promise<Cellxgene | null> {
   };
 }
 
-/** Tells a user of a run that the file follows the schema, and what is made of it. */
+/** Reports that the file follows the schema, and the naming of its genes. */
 export async function noteCellxgene(data: AnnData, note: (note: Note) => void): Promise<void> {
-  const found = await readCellxgene(data);
-  if (found === null) return;
-  const symbols = found.symbols === null ? "" : `, their symbols in var["${found.symbols}"]`;
+  const schema = await readCellxgene(data);
+  if (schema === null) return;
+  const symbols = schema.symbols === null ? "" : `, their symbols in var["${schema.symbols}"]`;
   note({
     level: "info",
-    message: `A file of the CELLxGENE schema (${found.version}): genes are named by Ensembl id${symbols}.`,
+    message:
+      `The file follows the CELLxGENE schema (${schema.version}): ` +
+      `genes are named by Ensembl id${symbols}.`,
   });
 }
 
@@ -60,7 +62,7 @@ async function text(data: AnnData, key: string): Promise<string | null> {
   return typeof first === "string" ? first : null;
 }
 
-/** One entry that cannot be read is one that is not there. */
+/** One entry of uns; an unreadable entry counts as missing. */
 async function tryUns(data: AnnData, key: string): Promise<UnsValue | undefined> {
   try {
     return await data.uns(key);

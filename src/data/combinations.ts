@@ -1,17 +1,17 @@
-// Combinations of conditions: the columns of theta. Tuples of codes, never joined names, so that no two can
-// be mistaken for each other.
+// Combinations of conditions: the columns of theta. They are tuples of codes, not joined names, which could
+// collide.
 
-/** Numbers the combinations of conditions in the order in which they are met. */
+/** Numbers the combinations of conditions in order of first occurrence. */
 export class Combinations {
   readonly #columns = new Map<string, number>();
   readonly codes: (readonly number[])[] = [];
 
-  /** @param known - combinations that have columns already */
+  /** @param known - combinations that already have columns */
   constructor(known: readonly (readonly number[])[] = []) {
     known.forEach((codes) => this.column(codes));
   }
 
-  /** Column of a combination, a new one where it is not known. */
+  /** Column of a combination; adds a column for a new one. */
   column(codes: readonly number[]): number {
     const key = codes.join(",");
     let column = this.#columns.get(key);
@@ -22,12 +22,12 @@ export class Combinations {
     return column;
   }
 
-  /** Column of a combination, -1 where it is not known. */
+  /** Column of a combination; -1 if it is unknown. */
   find(codes: readonly number[]): number {
     return this.#columns.get(codes.join(",")) ?? -1;
   }
 
-  /** Column of each cell. @param conditions - per key (N) codes */
+  /** Column of each cell. @param conditions - (N) codes for each key */
   columns(conditions: readonly Int32Array[]): Int32Array {
     return Int32Array.from(conditions[0]!, (_, cell) => this.column(conditions.map((codes) => codes[cell]!)));
   }

@@ -1,4 +1,4 @@
-// Two matrices of a file that both hold whole numbers: are they the same counts?
+// Compares two matrices of a file that both hold whole numbers: are they the same counts?
 import type { DataFrame } from "../anndata/dataframe.js";
 import type { Matrix, SparseRows } from "../anndata/matrix.js";
 import { lookedAt } from "./place-look.js";
@@ -8,17 +8,17 @@ interface Place {
   readonly var: DataFrame;
 }
 
-/** Cells of each block that are compared. */
+/** Cells compared per block. */
 const comparedCells = 64;
-/** What is left of counts after a correction, at least: of all of them, and of those of this size. */
+/** Smallest share of the counts that a correction leaves: of all counts, and of large ones. */
 const leastLeft = 0.5;
 const largeCount = 10;
 
 /**
- * How the values of one place are related to those of another, in the cells of a first look and the genes
- * that both have. "reduced": nowhere larger, and at least half of the total, also of large counts (ambient RNA
- * taken off, cells drawn to a smaller depth).
- * @returns null where they have no gene or another number of cells
+ * Relates the values of one matrix to those of another, in a sample of cells and the shared genes. "reduced":
+ * nowhere larger, and at least half of the total, also among large counts (ambient RNA removed, or cells
+ * downsampled).
+ * @returns null if they share no gene or differ in the number of cells
  */
 export async function comparePlaces(
   one: Place,
@@ -61,7 +61,7 @@ export async function comparePlaces(
   return sums.isLess && isLeft ? "reduced" : "different";
 }
 
-/** (columns of `other`) the column of `one` with the same gene, -1 for none; null where they share none */
+/** (columns of `other`) column of `one` with the same gene, -1 if none; null if they share no gene */
 async function sharedColumns(one: Place, other: Place): Promise<Int32Array | null> {
   if (one.var === other.var) return Int32Array.from({ length: other.matrix.columns }, (_, column) => column);
   const columnOf = new Map((await one.var.index()).map((name, column) => [name, column]));
@@ -69,7 +69,7 @@ async function sharedColumns(one: Place, other: Place): Promise<Int32Array | nul
   return columns.some((column) => column >= 0) ? columns : null;
 }
 
-/** A block that outlives the next read. */
+/** Copies a block so that it stays valid after the next read. */
 function copied(block: SparseRows): SparseRows {
   const { indptr, indices, values } = block;
   return { ...block, indptr: indptr.slice(), indices: indices.slice(), values: values.slice() };

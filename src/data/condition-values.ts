@@ -1,5 +1,6 @@
-// Conditions that a file says nothing of: one sample without a column (10x files, a file of one donor), named
-// by whoever runs. Then the conditions of a query, in the words of its model.
+// Condition values that the file does not provide: the user names the condition of all cells (10x files,
+// files
+// of one donor). Also reads the conditions of a query with the model's names.
 import type { CategoricalColumn, DataFrame } from "../anndata/dataframe.js";
 import { ScPoliError } from "../contract/errors.js";
 import { factorize, readConditions, type Conditions } from "./labels.js";
@@ -12,10 +13,10 @@ export function constantColumn(length: number, value: string): CategoricalColumn
 }
 
 /**
- * obs with a column for each condition that is named for the whole file.
- * @param values - by condition key, the name of the condition
- * @throws ScPoliError "usage" for an empty name; "refused" where the file has a column of this name with
- * other values, unless `force`
+ * Adds a constant column to obs for each condition given for the whole file.
+ * @param values - name of the condition, by condition key
+ * @throws ScPoliError "usage" for an empty name; "refused" if the file has a column of this name with other
+ * values, unless `force`
  */
 export async function withConditionValues(
   obs: DataFrame,
@@ -26,13 +27,14 @@ export async function withConditionValues(
   if (entries.length === 0) return obs;
   for (const [key, value] of entries) {
     if (value.trim() === "")
-      throw new ScPoliError("usage", `The condition of '${key}' is an empty name; give the sample a name.`);
+      throw new ScPoliError("usage", `The condition of '${key}' is empty; give the sample a name.`);
     if (force || !obs.columnNames.includes(key)) continue;
     const { names } = factorize(await obs.column(key));
     if (names.length !== 1 || names[0] !== value)
       throw new ScPoliError(
         "refused",
-        `obs has a column '${key}' (${shown(names)}), but '${value}' is given as the condition of all cells. Leave --condition-value out to take the column; --force takes '${value}' all the same.`,
+        `obs has a column '${key}' (${shown(names)}), but '${value}' is given as the condition of all ` +
+          `cells. Omit --condition-value to use the column, or use --force to use '${value}'.`,
         { key, value },
       );
   }
@@ -46,9 +48,9 @@ export async function withConditionValues(
 }
 
 /**
- * Conditions of a file in the words of a model: 1.0 is "1" where the model has "1". New names that differ
- * from a known one in case or blanks alone are warned of.
- * @param known - per key of `keys`, the model's conditions
+ * Reads the conditions of a file with the model's names: 1.0 becomes "1" if the model has "1". Warns about
+ * new names that differ from a known one only in case or spaces.
+ * @param known - the model's conditions for each of `keys`
  * @throws ScPoliError "key" as `readConditions`, "usage" for a key that the model does not have, or that is
  * given both a column and a value
  */
@@ -60,44 +62,48 @@ export async function readQueryConditions(
   note: (note: Note) => void,
 ): Promise<Conditions[]> {
   const { conditionKeys = {}, conditionValues = {} } = options;
-  const both = Object.keys(conditionValues).find((key) => conditionKeys[key] !== undefined);
-  if (both !== undefined)
+  const duplicate = Object.keys(conditionValues).find((key) => conditionKeys[key] !== undefined);
+  if (duplicate !== undefined)
     throw new ScPoliError(
       "usage",
-      `The condition '${both}' is given both a column (${conditionKeys[both]}) and a value (${conditionValues[both]}); leave one of them out.`,
-      { key: both },
+      `The condition '${duplicate}' is given both a column (${conditionKeys[duplicate]}) and a value ` +
+        `(${conditionValues[duplicate]}); omit one of them.`,
+      { key: duplicate },
     );
   const full = await withConditionValues(obs, conditionValues, options);
   const conditions: Conditions[] = [];
   for (const [k, key] of keys.entries()) {
     const isGiven = conditionValues[key] !== undefined;
-    const own = await readConditions(full, isGiven ? key : (conditionKeys[key] ?? key), {
+    const factor = await readConditions(full, isGiven ? key : (conditionKeys[key] ?? key), {
       advice: "fill the column",
       note,
     });
-    const names = spelledAs(own.names, known[k] ?? []);
+    const names = spelledAs(factor.names, known[k] ?? []);
     const pairs = similarNames(names, known[k] ?? []);
     if (pairs.length > 0)
       note({
         level: "warning",
-        message: `Conditions of '${key}' that differ from the model's in case or blanks alone are new ones to it: ${shownPairs(pairs)}. Where they are the same, write them in the file as the model does.`,
+        message:
+          `Conditions of '${key}' that differ from the model's only in case or spaces are treated as ` +
+          `new: ${shownPairs(pairs)}. If they are the same, spell them as in the model.`,
       });
-    conditions.push({ key, codes: own.codes, names });
+    conditions.push({ key, codes: factor.codes, names });
   }
   return conditions;
 }
 
-/** @throws ScPoliError "usage" for a value of a key that is none of `keys` */
+/** @throws ScPoliError "usage" for a value of a key that is not in `keys` */
 export function checkValueKeys(
   values: Readonly<Record<string, string>> | undefined,
   keys: readonly string[],
 ): void {
-  const other = Object.keys(values ?? {}).find((key) => !keys.includes(key));
-  if (other !== undefined)
+  const unknownKey = Object.keys(values ?? {}).find((key) => !keys.includes(key));
+  if (unknownKey !== undefined)
     throw new ScPoliError(
       "usage",
-      `There is no condition key '${other}' to give a value; the keys are ${keys.map((key) => `'${key}'`).join(", ")}.`,
-      { key: other },
+      `There is no condition key '${unknownKey}' for the given value; ` +
+        `the keys are ${keys.map((key) => `'${key}'`).join(", ")}.`,
+      { key: unknownKey },
     );
 }
 

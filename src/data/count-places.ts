@@ -1,7 +1,7 @@
-// Where the raw counts of an AnnData file are: X, else raw.X, else a layer. A first look at a few cells
-// decides, places that hold whole numbers are compared with each other, and loading then checks every value.
-// Differs: scArches trains a count likelihood on whatever X holds, also on log-normalised values, as its own
-// tutorial does.
+// Locates the raw counts of an AnnData file: X, else raw.X, else a layer. A sample of cells decides, matrices
+// of whole numbers are compared with each other, and loading later checks every value.
+// Differs: scArches trains a count likelihood on any X, including log-normalised values, as in its own
+// tutorial.
 import type { AnnData } from "../anndata/anndata.js";
 import type { DataFrame } from "../anndata/dataframe.js";
 import type { Matrix } from "../anndata/matrix.js";
@@ -23,33 +23,33 @@ export interface CountsPlace {
   readonly matrix: Matrix;
   readonly var: DataFrame;
   readonly obs: DataFrame;
-  /** what the places looked at hold; the last one is this */
-  readonly found: readonly PlaceVerdict[];
+  /** verdicts on the matrices that were inspected; the last one is this matrix */
+  readonly verdicts: readonly PlaceVerdict[];
   /** default "counts" */
   readonly values?: ValueKind;
-  /** what the counts are recovered from, in words */
+  /** the normalisation that the counts are recovered from, for messages */
   readonly recoveredFrom?: string;
-  /** types of the features that are modelled, where they are not gene expression alone */
+  /** modelled feature types, if not only gene expression */
   readonly featureTypes?: readonly string[];
 }
 
 /**
- * How stored values are taken: raw counts as they are; read counts x as fragment counts, (x + 1) / 2 rounded
- * down; any finite numbers as they are.
+ * How stored values are used: raw counts unchanged; read counts x as fragment counts, floor((x + 1) / 2); any
+ * finite numbers unchanged.
  */
 export type ValueKind = "counts" | "reads" | "numbers";
 
 export interface PlaceVerdict {
   readonly place: string;
-  /** "zeros": only zeros were met */
+  /** "zeros": the sampled cells hold only zeros */
   readonly holds: "counts" | "zeros" | "other" | "unreadable";
-  /** in words */
+  /** description for messages */
   readonly verdict: string;
 }
 
 interface Place {
   readonly name: string;
-  /** null where the file has no such place */
+  /** null if the file has no such matrix */
   open(): { readonly matrix: Matrix; readonly var: DataFrame } | null;
 }
 
@@ -75,7 +75,7 @@ function placeLayer(data: AnnData, layer: string): Place {
   return { name: `layers/${layer}`, open: () => ({ matrix: data.layer(layer), var: data.var }) };
 }
 
-/** Layers that are looked into without being named. */
+/** Layers that are inspected without being named. */
 const usualLayers = ["counts", "raw_counts", "raw", "raw_count", "count", "umi_counts", "umis"];
 
 function usualPlaces(data: AnnData): Place[] {
@@ -101,25 +101,24 @@ export interface FindCountsOptions extends Pick<
   CountsOptions,
   "recoverCounts" | "roundCounts" | "featureTypes"
 > {
-  /** types of features of a model, which are taken where none are asked for */
+  /** feature types of the model, used if none are requested */
   readonly modelTypes?: readonly string[];
-  /** types of features that are taken where the file has some and none are asked for */
+  /** feature type used if the file has it and none are requested */
   readonly preferredType?: string;
-  /** takes every feature of a file without gene expression. Default: an error */
+  /** use all features of a file without gene expression. Default: an error */
   readonly orAllFeatures?: boolean;
-  /** told what was taken where there was a choice, and what was left out */
+  /** receives notes about choices made and data left out */
   readonly note?: (note: Note) => void;
 }
 
 /**
- * Finds the raw counts: `X`, else `raw.X`, else the usual layers. Where several hold whole numbers, what looks
- * unlike counts (0 and 1, ranks, rounded normalised values) stands back, and a difference is told or asked
- * about.
+ * Finds the raw counts: `X`, else `raw.X`, else the usual layers. If several matrices hold whole numbers,
+ * those that look unlike counts (0 and 1, ranks, rounded normalised values) are passed over, and differences
+ * between them are reported or raise an error.
  *
- * @param layer - "X", "raw" or the name of a layer: only that place is looked into. Default: found
- * @throws ScPoliError "counts" where no place looked into holds counts, telling what each holds, or where it
- * cannot be told which are meant; "key" where a named place does not exist, or has no features of the types
- * asked for
+ * @param layer - "X", "raw" or the name of a layer: only that matrix is inspected. Default: all usual places
+ * @throws ScPoliError "counts" if no inspected matrix holds counts (the message describes each), or if the
+ * choice is ambiguous; "key" if a named matrix does not exist, or has no features of the requested types
  */
 export async function findCounts(
   data: AnnData,
@@ -145,13 +144,13 @@ async function findMatrix(
       });
     judged.push(one);
   }
-  const found = judged.map(({ verdict }) => verdict);
+  const verdicts = judged.map(({ verdict }) => verdict);
   const answer = ({ opened, verdict }: Judged): CountsPlace => ({
     path: data.path,
     name: verdict.place,
     ...opened!,
     obs: data.obs,
-    found: found.slice(0, found.indexOf(verdict) + 1),
+    verdicts: verdicts.slice(0, verdicts.indexOf(verdict) + 1),
   });
   const holding = (holds: PlaceVerdict["holds"]): Judged[] =>
     judged.filter(({ opened, verdict }) => opened && verdict.holds === holds);
@@ -162,7 +161,7 @@ async function findMatrix(
     if (!chosen.look!.isNearlyWhole) return place;
     note({
       level: "info",
-      message: `${place.name} holds counts that are whole but for rounding; they are rounded.`,
+      message: `${place.name} holds whole numbers with rounding errors; they are rounded.`,
     });
     return { ...place, matrix: roundedCounts(place.matrix) };
   }
@@ -174,31 +173,30 @@ async function findMatrix(
     if (recovery === null) continue;
     if (!recover) throw await noCounts(data, layer, judged, { place: other.verdict.place, recovery });
     const matrix = recoverCounts(other.opened!.matrix, data.obs, recovery);
-    return { ...answer(other), matrix, found, recoveredFrom: describeNormalisation(recovery) };
+    return { ...answer(other), matrix, verdicts, recoveredFrom: describeNormalisation(recovery) };
   }
   const [rounded] = others.filter(({ look }) => mayBeRounded(look!));
   if (round && rounded) {
     const place = answer(rounded);
     note({
       level: "warning",
-      message: `${place.name} holds fractional values, which are rounded to counts.`,
+      message: `${place.name} holds fractional values; they are rounded to counts.`,
     });
-    return { ...place, matrix: roundedCounts(place.matrix), found };
+    return { ...place, matrix: roundedCounts(place.matrix), verdicts };
   }
   throw await noCounts(data, layer, judged);
 }
 
 const suspicions: Readonly<Record<Suspicion, string>> = {
   binary: "only 0 and 1",
-  ranks: "whole numbers that are all different within a cell, as ranks are",
-  "constant totals":
-    "whole numbers with about the same total in every cell, as rounded normalised values have",
+  ranks: "whole numbers that are all different within a cell, like ranks",
+  "constant totals": "whole numbers with about the same total in every cell, like rounded normalised values",
 };
 
 /**
- * The one that is taken of places that hold whole numbers; null where there are none.
- * @param isNamed - the user has named it
- * @throws ScPoliError "counts" where it cannot be told which is meant
+ * Chooses among matrices of whole numbers; null if there are none.
+ * @param isNamed - whether the user named the matrix
+ * @throws ScPoliError "counts" if the choice is ambiguous
  */
 async function choose(
   data: AnnData,
@@ -214,12 +212,14 @@ async function choose(
   if (suspicious(chosen))
     note({
       level: "warning",
-      message: `${chosen.verdict.place} holds ${suspicions[chosen.look!.suspicion!]}; they are taken as counts.`,
+      message: `${chosen.verdict.place} holds ${suspicions[chosen.look!.suspicion!]}; used as counts.`,
     });
   else if (chosen !== first)
     note({
       level: "warning",
-      message: `${first.verdict.place} holds ${suspicions[first.look!.suspicion!]}; counts are taken from ${chosen.verdict.place}. ${takes(first)}.`,
+      message:
+        `${first.verdict.place} holds ${suspicions[first.look!.suspicion!]}; counts are taken from ` +
+        `${chosen.verdict.place}. ${takes(first)}.`,
     });
   for (const other of places.slice(places.indexOf(chosen) + 1)) {
     if (suspicious(other)) continue;
@@ -229,25 +229,30 @@ async function choose(
     if (how === "reduced")
       note({
         level: "warning",
-        message: `${one} and ${two} both hold counts; those of ${chosen.verdict.place} are taken, which are the others less some (corrected, or drawn from them). ${takes(other)}.`,
+        message:
+          `${one} and ${two} both hold counts; those of ${chosen.verdict.place} are used, which are ` +
+          `smaller (corrected or downsampled). ${takes(other)}.`,
       });
     else if (chosen.verdict.place === "X") {
       note({
         level: "warning",
-        message: `${one} and ${two} hold different whole numbers; counts are taken from ${other.verdict.place}. ${takes(chosen)}.`,
+        message:
+          `${one} and ${two} hold different whole numbers; counts are taken from ${other.verdict.place}. ` +
+          `${takes(chosen)}.`,
       });
       chosen = other;
     } else
       throw new ScPoliError(
         "counts",
-        `${data.path}: ${one} and ${two} hold different whole numbers. Which are the raw counts? ${takes(chosen)}, ${takes(other)}.`,
+        `${data.path}: ${one} and ${two} hold different whole numbers. Which are the raw counts? ` +
+          `${takes(chosen)}, ${takes(other)}.`,
         { places: [chosen.verdict, other.verdict], isAsked: true },
       );
   }
   return chosen;
 }
 
-/** @throws ScPoliError "counts" where whole numbers are no counts, or another layer has better ones */
+/** @throws ScPoliError "counts" if the whole numbers are not counts, or another layer has better ones */
 async function checkSuspicious(data: AnnData, { verdict, look }: Judged): Promise<void> {
   const better: Judged[] = [];
   for (const place of otherPlaces(data)) {
@@ -259,7 +264,7 @@ async function checkSuspicious(data: AnnData, { verdict, look }: Judged): Promis
   throw new ScPoliError(
     "counts",
     `${data.path}: ${verdict.place} holds ${suspicions[look!.suspicion!]}. Which are the raw counts? ` +
-      `${[...ways, `--layer ${flagName(verdict.place)} takes ${verdict.place} all the same`].join("; ")}.`,
+      `${[...ways, `--layer ${flagName(verdict.place)} uses ${verdict.place} anyway`].join("; ")}.`,
     { places: [verdict, ...better.map((other) => other.verdict)], isAsked: true },
   );
 }
@@ -268,7 +273,7 @@ function inWords({ verdict, look }: Judged): string {
   return `${verdict.place} (${Number(look!.depth.toPrecision(3))} per cell)`;
 }
 function takes({ verdict }: Judged): string {
-  return `--layer ${flagName(verdict.place)} takes ${verdict.place}`;
+  return `--layer ${flagName(verdict.place)} uses ${verdict.place}`;
 }
 function flagName(place: string): string {
   return place === "raw.X" ? "raw" : place.replace(/^layers\//, "");
@@ -282,8 +287,8 @@ export function countsFrom({ name, recoveredFrom }: CountsPlace): string {
 }
 
 /**
- * The place that `findCounts` takes when none is named, for readers that can do without; null where there is
- * none, or it is not clear which.
+ * The matrix that `findCounts` chooses by default, for readers that can do without counts; null if there is
+ * none or the choice is ambiguous.
  */
 export async function takenPlace(
   data: AnnData,
@@ -301,7 +306,7 @@ export async function takenPlace(
 /**
  * The matrix of normalised values.
  * @param layer - "X" (default), "raw" or the name of a layer
- * @throws ScPoliError "counts" where it is empty, "key" where it does not exist
+ * @throws ScPoliError "counts" if it is empty, "key" if it does not exist
  */
 export async function findNumbers(data: AnnData, layer = "X"): Promise<CountsPlace> {
   const place = namedPlace(data, layer);
@@ -312,12 +317,19 @@ export async function findNumbers(data: AnnData, layer = "X"): Promise<CountsPla
     throw new ScPoliError("counts", `${data.path} has no values in ${place.name}: ${verdict.verdict}.`, {
       place: place.name,
     });
-  return { path: data.path, name: place.name, ...opened, obs: data.obs, found: [verdict], values: "numbers" };
+  return {
+    path: data.path,
+    name: place.name,
+    ...opened,
+    obs: data.obs,
+    verdicts: [verdict],
+    values: "numbers",
+  };
 }
 
 /**
- * The place that `findCounts` looks into first, which most often is the one that it takes; null where there
- * is none, or it cannot be read.
+ * The matrix that `findCounts` inspects first, which is usually the one it chooses; null if it is missing or
+ * cannot be read.
  */
 export function firstPlace(data: AnnData, layer?: string): MatrixPlace | null {
   try {
@@ -325,21 +337,21 @@ export function firstPlace(data: AnnData, layer?: string): MatrixPlace | null {
     const opened = place.open();
     return opened && { path: data.path, name: place.name, matrix: opened.matrix };
   } catch {
-    return null; // told by findCounts
+    return null; // reported by findCounts
   }
 }
 
 /**
- * A place by the name that `findCounts` gave it.
- * @throws ScPoliError "key" where the file has no such place
+ * Opens a matrix by the name that `findCounts` gave it.
+ * @throws ScPoliError "key" if the file has no such matrix
  */
 export function openPlace(data: AnnData, name: string): CountsPlace {
   const opened = namedPlace(data, name).open();
   if (!opened) throw new ScPoliError("key", `${data.path} has no ${name}${layers(data)}.`, { place: name });
-  return { path: data.path, name, ...opened, obs: data.obs, found: [] };
+  return { path: data.path, name, ...opened, obs: data.obs, verdicts: [] };
 }
 
-/** What every matrix of a file holds: X, raw.X and all layers. */
+/** Verdicts on all matrices of a file: X, raw.X and all layers. */
 export async function lookAtPlaces(data: AnnData): Promise<PlaceVerdict[]> {
   const verdicts: PlaceVerdict[] = [];
   for (const place of [...usualPlaces(data), ...otherPlaces(data)])
@@ -357,26 +369,31 @@ async function noCounts(
   if (layer === undefined) for (const place of otherPlaces(data)) all.push(await tryToJudge(data, place));
   const lines = all.map((one) => {
     const isOffered = !judged.includes(one) && one.verdict.holds === "counts";
-    return `  ${one.verdict.place}: ${one.verdict.verdict}${isOffered ? ` (--layer ${flagName(one.verdict.place)} takes them)` : ""}`;
+    const offer = isOffered ? ` (--layer ${flagName(one.verdict.place)} uses them)` : "";
+    return `  ${one.verdict.place}: ${one.verdict.verdict}${offer}`;
   });
   const where = layer === undefined ? "" : ` in ${judged[0]!.verdict.place}`;
   const rounded = judged.find(({ opened, look }) => opened && look && mayBeRounded(look));
   return new ScPoliError(
     "counts",
-    `${data.path} has no raw counts${where}:\n${lines.join("\n")}\nRaw counts are needed: whole numbers, not negative, not normalised. ` +
+    `${data.path} has no raw counts${where}:\n${lines.join("\n")}\n` +
+      "Raw counts are needed: non-negative whole numbers, not normalised. " +
       (recoverable
-        ? `${recoverable.place} holds ${describeNormalisation(recoverable.recovery)}, from which the counts can be recovered exactly: --recover-counts does so.`
+        ? `${recoverable.place} holds ${describeNormalisation(recoverable.recovery)}, from which the ` +
+          "counts can be recovered exactly with --recover-counts."
         : rounded
-          ? `If ${rounded.verdict.place} holds fractional counts, as SoupX, DecontX, CellBender, alevin-fry, RSEM and salmon give them, --round-counts rounds them; values that were normalised are not such.`
-          : "Take the file from before normalisation."),
+          ? `If ${rounded.verdict.place} holds fractional counts, such as those of SoupX, DecontX, ` +
+            "CellBender, alevin-fry, RSEM and salmon, round them with --round-counts. Do not round " +
+            "normalised values."
+          : "Use the file from before normalisation."),
     { places: all.map(({ verdict }) => verdict) },
   );
 }
 
 interface Judged {
-  /** null where there is no such place, or it cannot be read */
+  /** null if the matrix is missing or cannot be read */
   readonly opened: { readonly matrix: Matrix; readonly var: DataFrame } | null;
-  /** null where there is nothing to look at */
+  /** null if there is nothing to inspect */
   readonly look: Look | null;
   readonly verdict: PlaceVerdict;
 }
@@ -396,7 +413,7 @@ async function judge(data: AnnData, place: Place): Promise<Judged> {
   return { opened, look, verdict: { place: place.name, ...(await inVerdict(look, data.obs, opened.var)) } };
 }
 
-/** A damaged matrix must not hide the others. */
+/** Judges a matrix. One that cannot be read must not hide the others. */
 async function tryToJudge(data: AnnData, place: Place): Promise<Judged> {
   try {
     return await judge(data, place);
@@ -418,7 +435,7 @@ async function inVerdict(
   const { examples, most, suspicion } = look;
   const met = [...examples.keys()];
   if (met.length === 0) {
-    if (most === 0) return { holds: "zeros", verdict: "only zeros in the cells looked at" };
+    if (most === 0) return { holds: "zeros", verdict: "only zeros in the sampled cells" };
     return { holds: "counts", verdict: suspicion === null ? "raw counts" : suspicions[suspicion] };
   }
   const { value, row, column } = examples.get(met[0]!)!;
@@ -430,7 +447,7 @@ async function inVerdict(
   };
 }
 
-/** Logarithms of normalised values of the usual scales stay below the first, of any scale below the second. */
+/** Upper bounds of logarithms of normalised values: for the usual scales, and for any scale. */
 const usualLog = 10;
 const largestLog = 30;
 
@@ -447,7 +464,7 @@ function guess({ examples, most, total, totalOfLogarithms }: Look): string {
     : "; looks normalised, or like fractional counts";
 }
 
-/** Whether values may be counts with fractions: nothing else is wrong, and they were not brought to one total. */
+/** Whether the values may be fractional counts: no other problem, and no common total per cell. */
 function mayBeRounded({ examples, total, totalOfLogarithms, most }: Look): boolean {
   return (
     examples.size === 1 &&

@@ -1,29 +1,29 @@
-// Where minibatches take their counts from: memory (here), or the file itself where they do not fit
+// Interface of the counts behind minibatches: in memory (here), or streamed from the file if they do not fit
 // (streamed-counts.ts).
 import type { Counts } from "./counts.js";
 import type { Engine, Minibatch } from "../engine/engine.js";
 import { Random } from "../numerics/random.js";
 
-/** Cells whose counts are at hand. */
+/** Counts of loaded cells. */
 export interface CountRows {
   /**
-   * Puts the counts of cells into the first rows of a minibatch: `indptr`, and `indices` and `counts` or what
-   * stands for them.
+   * Copies the counts of cells into the first rows of a minibatch: `indptr`, and either `indices` and
+   * `counts` or a reference to the engine's copy.
    */
   fill(minibatch: Minibatch, cells: Int32Array): void;
 }
 
-/** One pass over cells in an order that was told at its start. */
+/** One pass over cells in an order fixed at the start. */
 export interface CountPass extends CountRows {
   /**
-   * Waits until the counts of these cells, the next of the order, are at hand; those of earlier ones may be
-   * gone.
+   * Waits until the counts of these cells, the next in the order, are loaded. Counts of earlier cells may be
+   * released.
    */
   reach(cells: Int32Array): Promise<void>;
   end(): Promise<void>;
 }
 
-/** The counts of a data set's cells. */
+/** The counts of all cells of a data set. */
 export interface CountSource {
   /** N */
   readonly cells: number;
@@ -31,26 +31,26 @@ export interface CountSource {
   readonly genes: number;
   /** (N) total of each cell over the model's genes */
   readonly sizeFactors: Float32Array;
-  /** most stored counts of a cell */
+  /** largest number of stored counts of a cell */
   readonly widest: number;
   readonly isStreamed: boolean;
-  /** cells that `hold` may be asked for at once */
+  /** largest number of cells that `hold` can load at once */
   readonly mostHeld: number;
   /**
-   * The order of training cells in one epoch; it depends on seed and epoch alone, so that a run can go on in
-   * the middle of an epoch.
+   * Order of the training cells in one epoch. Depends only on seed and epoch, so that a run can resume within
+   * an epoch.
    */
   shuffled(cells: Int32Array, seed: number, epoch: number): Int32Array;
-  /** Lets an engine hold the counts, where they are few enough. */
+  /** Lets an engine keep a copy of the counts, if they are small enough. */
   keepIn?(engine: Engine): void;
   pass(order: Int32Array): CountPass;
-  /** The counts of a few cells, at hand for as long as they are wanted. */
+  /** Loads the counts of a few cells and keeps them in memory. */
   hold(cells: Int32Array): Promise<CountRows>;
 }
 
 /**
- * A minibatch of the engine whose rows are to be read by the caller too: with counts written out, and not
- * found in what the engine keeps.
+ * The engine's minibatch for a caller that also reads its rows: counts are written out, not referenced from
+ * the engine's copy.
  */
 export function writtenOut(minibatch: Minibatch): Minibatch {
   return { ...minibatch, compact: undefined };
@@ -118,19 +118,19 @@ export class CountsInMemory implements CountSource, CountPass {
 }
 
 /**
- * Stored counts (3 bytes each) that an engine keeps a copy of: it is a few percent faster, and no reason to
- * double the memory of a large data set.
+ * Most stored counts (3 bytes each) for which an engine keeps a copy. The copy saves a few percent of time,
+ * which does not justify doubling the memory of a large data set.
  */
 const mostKept = 40_000_000;
 
-/** Copies rows of counts into a minibatch, in the order given. */
+/** Copies the given rows of counts into a minibatch, in order. */
 export function copyRows(
   { indptr, indices, values }: Pick<Counts, "indptr" | "indices" | "values">,
   rows: ArrayLike<number>,
   minibatch: Minibatch,
 ): void {
   const { compact, sources } = minibatch;
-  // to be widened by the engine's threads, while this one would keep them waiting
+  // the engine's threads widen them; doing it here would keep those threads waiting
   const isCompact = compact !== undefined && indices instanceof Uint16Array && values instanceof Uint8Array;
   const to = isCompact ? compact : minibatch;
   minibatch.indptr[0] = 0;

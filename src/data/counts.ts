@@ -1,7 +1,7 @@
-// Raw counts of an AnnData file, checked value by value and brought into the model's order of genes.
-// `loadCounts` keeps them in memory, sparse and small, for training; `streamCounts` hands them out block by
-// block and keeps nothing, for embedding. Differs: scArches checks neither the counts nor the genes, and
-// makes each sparse row dense in Python.
+// Loads raw counts of an AnnData file, with every value checked, in the model's gene order. `loadCounts`
+// keeps
+// them in memory in a compact sparse form, for training; `streamCounts` yields them in blocks, for embedding.
+// Differs: scArches checks neither counts nor genes, and densifies each sparse row in Python.
 import { type NumericArray, rowsPerBlock, type SparseRows } from "../anndata/matrix.js";
 import { readAhead, type BlockReader } from "../anndata/read-ahead.js";
 import type { CountsPlace, ValueKind } from "./count-places.js";
@@ -19,15 +19,15 @@ export interface Counts {
   readonly indptr: Uint32Array | Float64Array;
   /** model gene of each value, ascending within a cell; 16 bits where G <= 65,536 */
   readonly indices: Uint16Array | Uint32Array;
-  /** 8 or 16 bits where the counts fit */
+  /** 8 or 16 bits if the counts fit */
   readonly values: Uint8Array | Uint16Array | Float32Array;
   /** (N) total of each cell over the model's genes */
   readonly sizeFactors: Float32Array;
 }
 
 /**
- * A block of cells in the model's order of genes. Its arrays are reused: they hold until the next block is
- * asked for.
+ * A block of cells in the model's gene order. Its arrays are reused: they are valid until the next block is
+ * requested.
  */
 export interface CountBlock {
   /** first cell of the block */
@@ -35,7 +35,7 @@ export interface CountBlock {
   readonly rows: number;
   /** (rows + 1), starts at 0 */
   readonly indptr: Int32Array;
-  /** model genes, ascending within a cell; values beyond indptr[rows] mean nothing */
+  /** model genes, ascending within a cell; values beyond indptr[rows] are undefined */
   readonly indices: Int32Array;
   readonly counts: Float32Array;
   /** (rows) total of each cell over the model's genes */
@@ -43,10 +43,10 @@ export interface CountBlock {
 }
 
 export interface ReadCountsOptions {
-  /** reads the place already; closed by whoever started it. Default: one of our own */
+  /** an existing reader of the matrix; its creator closes it. Default: a new reader */
   readonly reader?: BlockReader;
   readonly signal?: AbortSignal;
-  /** cells read, and to be read */
+  /** receives the number of cells read, and the total */
   readonly onProgress?: (done: number, total: number) => void;
 }
 export interface LoadCountsOptions extends ReadCountsOptions {
@@ -55,12 +55,12 @@ export interface LoadCountsOptions extends ReadCountsOptions {
 }
 
 /**
- * All cells of a file in order, a block at a time, every value checked.
+ * Yields all cells of a file in order, in blocks, with every value checked.
  *
- * @param map - (columns of the file) model gene of each column, -1 drops it; no gene twice
+ * @param map - (columns of the file) model gene of each column; -1 drops it; no gene twice
  * @param genes - G
  * @param blockRows - cells per block. Default: about half a million stored values
- * @throws ScPoliError "counts" at the first value that is no count; "interrupted"
+ * @throws ScPoliError "counts" at the first value that is not a count; "interrupted"
  */
 export async function* streamCounts(
   place: CountsPlace,
@@ -91,9 +91,9 @@ export async function* streamCounts(
 }
 
 /**
- * Reads any rows of a place, every value checked, in the model's order of genes. The block holds until the
- * next one.
- * @throws ScPoliError "counts" at a value that is no count
+ * Reads arbitrary ranges of rows, with every value checked, in the model's gene order. A block is valid until
+ * the next read.
+ * @throws ScPoliError "counts" at a value that is not a count
  */
 export function countsReader(
   place: CountsPlace,
@@ -109,18 +109,16 @@ export function countsReader(
   };
 }
 
-/**
- * Reading is synchronous under the hood; the event loop (signals, a progress bar) gets its turn this often.
- */
+/** Reading blocks the thread; every so many rows, it yields to the event loop (signals, progress bars). */
 const pauseMs = 100;
 
 type Arranged = Pick<CountBlock, "indptr" | "indices" | "counts" | "sizeFactors">;
-/** Brings a block into the model's order; null where a value is no count. */
+/** Rearranges a block into the model's gene order; null if a value is not a count. */
 type Arrange = (block: SparseRows) => Arranged | null;
 
 /**
- * The cheapest way from columns to model genes: nothing to do, some dropped but the order kept, or each row
- * sorted anew.
+ * Picks the cheapest rearrangement from columns to model genes: none, dropping columns in order, or sorting
+ * each row.
  */
 function arrangement(map: Int32Array, genes: number, values: ValueKind = "counts"): Arrange {
   const isNumbers = values === "numbers";
@@ -128,7 +126,7 @@ function arrangement(map: Int32Array, genes: number, values: ValueKind = "counts
   return values === "reads" ? asFragments(arrange) : arrange;
 }
 
-/** Odd and even read counts together: (x + 1) / 2 rounded down. */
+/** Converts read counts to fragment counts: floor((x + 1) / 2). */
 function asFragments(arrange: Arrange): Arrange {
   const fragments = new Grown(Float32Array);
   return (block) => {
@@ -146,9 +144,9 @@ function asFragments(arrange: Arrange): Arrange {
 }
 
 function orderOf(map: Int32Array, genes: number, isNumbers: boolean): Arrange {
-  const known = map.filter((gene) => gene >= 0);
-  const isAscending = known.every((gene, i) => i === 0 || gene > known[i - 1]!);
-  if (isAscending && known.length === map.length && known.every((gene, i) => gene === i))
+  const mappedGenes = map.filter((gene) => gene >= 0);
+  const isAscending = mappedGenes.every((gene, i) => i === 0 || gene > mappedGenes[i - 1]!);
+  if (isAscending && mappedGenes.length === map.length && mappedGenes.every((gene, i) => gene === i))
     return asIs(isNumbers);
   return mapped(map, isAscending ? filterRows(map, isNumbers) : sortRows(map, genes, isNumbers));
 }
@@ -159,8 +157,9 @@ function asIs(isNumbers: boolean): Arrange {
   const sums = new RowSums();
   return ({ rows, indptr, indices, values }) => {
     const totals = sizeFactors.get(rows);
-    // float32 is what nearly every file has; other types are checked before they are converted, as a rounded
-    // value may look like a count
+    // nearly every file has float32; other types are checked before the conversion, because rounding could
+    // turn an
+    // invalid value into a count
     const isTakenWhole =
       values instanceof Float32Array && !isNumbers
         ? sums.sum(values, indptr, rows, totals)
@@ -173,12 +172,12 @@ function asIs(isNumbers: boolean): Arrange {
   };
 }
 
-/** Small enough to be inlined into the loops below. */
-function isTaken(value: number, isNumbers: boolean): boolean {
+/** Kept small so that it is inlined into the loops below. */
+function isValid(value: number, isNumbers: boolean): boolean {
   return isNumbers ? value - value === 0 : value >= 0 && Math.trunc(value) === value && value < Infinity;
 }
 
-/** Total of each row. @returns false where a value is no count */
+/** Total of each row. @returns false if a value is not a count */
 function sumRows(
   values: NumericArray,
   indptr: Int32Array,
@@ -190,7 +189,7 @@ function sumRows(
     let total = 0;
     for (const end = indptr[row + 1]!; k < end; k++) {
       const value = values[k]!;
-      if (!isTaken(value, isNumbers)) return false;
+      if (!isValid(value, isNumbers)) return false;
       total += value;
     }
     totals[row] = total;
@@ -199,8 +198,8 @@ function sumRows(
 }
 
 /**
- * Writes a block's mapped values into `out`; the totals are those of the values kept, the check is of all.
- * @returns false where a value is no count
+ * Writes a block's mapped values into `out`. Totals cover the mapped values; the check covers all values.
+ * @returns false if a value is not a count
  */
 type MapRows = (block: SparseRows, out: Arranged) => boolean;
 
@@ -234,7 +233,7 @@ function filterRows(map: Int32Array, isNumbers: boolean): MapRows {
       let total = 0;
       for (const end = indptr[row + 1]!; k < end; k++) {
         const value = values[k]!;
-        if (!isTaken(value, isNumbers)) return false;
+        if (!isValid(value, isNumbers)) return false;
         const gene = map[indices[k]!]!;
         if (gene < 0) continue;
         genes[used] = gene;
@@ -249,8 +248,8 @@ function filterRows(map: Int32Array, isNumbers: boolean): MapRows {
 }
 
 /**
- * Sorts a row by spreading it over all genes, with one bit per gene that has a count, and collecting the bits
- * in order: linear in what is stored.
+ * Sorts each row by scattering it over all genes, with one bit per gene, and collecting the bits in order.
+ * Linear in the number of stored values.
  */
 function sortRows(map: Int32Array, genes: number, isNumbers: boolean): MapRows {
   const spread = new Float32Array(genes);
@@ -263,7 +262,7 @@ function sortRows(map: Int32Array, genes: number, isNumbers: boolean): MapRows {
       let total = 0;
       for (const end = indptr[row + 1]!; k < end; k++) {
         const value = values[k]!;
-        if (!isTaken(value, isNumbers)) return false;
+        if (!isValid(value, isNumbers)) return false;
         const gene = map[indices[k]!]!;
         if (gene < 0) continue;
         spread[gene] = value;
@@ -287,7 +286,7 @@ function sortRows(map: Int32Array, genes: number, isNumbers: boolean): MapRows {
   };
 }
 
-/** A buffer that is reused from block to block, and replaced by a larger one when one needs it. */
+/** A buffer that is reused between blocks and reallocated when a block needs more. */
 class Grown<T extends Float32Array | Int32Array> {
   #buffer: T;
   constructor(private readonly type: new (length: number) => T) {
@@ -299,7 +298,7 @@ class Grown<T extends Float32Array | Int32Array> {
   }
 }
 
-/** The error for a block with a value that is no count. */
+/** The error for a block that contains a value that is not a count. */
 export async function badValue(
   { name, matrix, obs, var: genes, values: kind }: CountsPlace,
   start: number,
@@ -317,19 +316,25 @@ export async function badValue(
   const [cell, gene] = [(await obs.index())[row]!, (await genes.index())[indices[at]!]!];
   return new ScPoliError(
     "counts",
-    `${matrix.place} holds ${describeProblem(value)} in cell '${cell}' (row ${row}), gene '${gene}'. ${kind === "numbers" ? "Finite numbers are needed." : "Raw counts are needed: whole numbers, not negative."} ` +
-      `Mend the file, or name another matrix with --layer${kind !== "numbers" && problemOf(value) === "fractional" ? "; --round-counts rounds fractional counts" : ""}.`,
+    `${matrix.place} holds ${describeProblem(value)} in cell '${cell}' (row ${row}), gene '${gene}'. ` +
+      (kind === "numbers"
+        ? "Finite numbers are needed. "
+        : "Raw counts are needed: non-negative whole numbers. ") +
+      "Correct the file, or name another matrix with --layer" +
+      (kind !== "numbers" && problemOf(value) === "fractional"
+        ? "; --round-counts rounds fractional counts."
+        : "."),
     { place: name, row, cell, gene, value },
   );
 }
 
 /**
- * All counts (or those of the rows kept) into memory: 3 bytes per non-zero where there are at most 65,536
- * genes and no count above 255. Cells without any count are kept.
+ * Loads all counts, or those of selected rows, into memory: 3 bytes per non-zero value for at most 65,536
+ * genes and counts up to 255. Cells without counts are kept.
  *
- * @param map - (columns of the file) model gene of each column, -1 drops it; no gene twice
+ * @param map - (columns of the file) model gene of each column; -1 drops it; no gene twice
  * @param genes - G
- * @throws ScPoliError "counts" at the first value that is no count; "memory"; "interrupted"
+ * @throws ScPoliError "counts" at the first value that is not a count; "memory"; "interrupted"
  */
 export async function loadCounts(
   place: CountsPlace,
@@ -353,7 +358,7 @@ export async function loadCounts(
   return compact.finish();
 }
 
-/** Rows that are appended to one growing CSR matrix of the narrowest types. */
+/** Appends rows to one growing CSR matrix of the narrowest types. */
 export class CompactRows {
   #cells = 0;
   #stored = 0;
@@ -395,8 +400,8 @@ export class CompactRows {
   }
 
   /**
-   * Makes room, for as many values as all cells will have if the others are like those seen. Memory that is
-   * never written is never taken from the system.
+   * Makes room for more values, extrapolated to all cells from those seen. Untouched pages take no physical
+   * memory.
    */
   #reserve(stored: number, cells: number): void {
     if (stored <= this.#indices.length) return;
@@ -414,7 +419,9 @@ export class CompactRows {
       if (!(error instanceof RangeError)) throw error;
       throw new ScPoliError(
         "memory",
-        `The counts of ${this.cells} cells x ${this.genes} genes do not fit into memory (about ${length} non-zero values, ${(length * 3e-9).toFixed(1)} GB or more). Train on fewer genes (--genes) or fewer cells (--exclude).`,
+        `The counts of ${this.cells} cells x ${this.genes} genes do not fit into memory (about ${length} ` +
+          `non-zero values, ${(length * 3e-9).toFixed(1)} GB or more). Train on fewer genes (--genes) or ` +
+          "fewer cells (--exclude).",
         { cells: this.cells, genes: this.genes, stored: length },
         { cause: error },
       );
@@ -434,8 +441,8 @@ export class CompactRows {
 }
 
 /**
- * Copies genes [from, to), narrowed: faster than `set`, which converts one value at a time by a call. One
- * function per type of source: a loop that has met many types is slow.
+ * Copies genes [from, to) into a narrower type. Faster than `set`, which converts each value by a call. One
+ * function per source type, so that the loop stays monomorphic.
  */
 function narrowGenes(
   genes: Int32Array,
@@ -456,7 +463,7 @@ function narrowCounts(
   for (let k = from; k < to; k++) into[at++] = counts[k]!;
 }
 
-/** The largest of values [from, to); Infinity where one is no count. */
+/** Largest of values [from, to); Infinity if one is not a count. */
 function largestCount(values: NumericArray, from: number, to: number): number {
   let most = 0;
   for (let k = from; k < to; k++) {

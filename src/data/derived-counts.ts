@@ -1,10 +1,10 @@
-// Counts that are made from what a file holds, while it is read: columns of one gene added up, and values
-// rounded to whole numbers.
+// Matrices computed from a stored one while it is read: duplicated genes summed, and values rounded to whole
+// numbers.
 import type { Column, DataFrame } from "../anndata/dataframe.js";
 import type { Matrix, SparseRows } from "../anndata/matrix.js";
 import { ScPoliError } from "../contract/errors.js";
 
-/** Another matrix in the place of one, row by row. */
+/** A matrix computed from another, row by row. */
 export function derived(
   matrix: Matrix,
   columns: number,
@@ -23,9 +23,9 @@ export function derived(
 }
 
 /**
- * The same counts with columns of one name added up.
- * @param names - (columns of the file) what belongs together; null: a column by itself
- * @throws ScPoliError "usage" where the values are no counts
+ * Sums the columns that have the same name.
+ * @param names - (columns of the file) columns of one name are summed; null: never summed
+ * @throws ScPoliError "usage" if the values are not counts
  */
 export async function sumDuplicates<
   Place extends { readonly matrix: Matrix; readonly var: DataFrame; readonly values?: string },
@@ -36,8 +36,8 @@ export async function sumDuplicates<
   const columnOf = new Map<string, number>();
   const kept: number[] = [];
   const target = Int32Array.from(names, (name, column) => {
-    const known = name === null ? undefined : columnOf.get(name);
-    if (known !== undefined) return known;
+    const existing = name === null ? undefined : columnOf.get(name);
+    if (existing !== undefined) return existing;
     if (name !== null) columnOf.set(name, kept.length);
     return kept.push(column) - 1;
   });
@@ -46,7 +46,7 @@ export async function sumDuplicates<
   if (place.values === "numbers")
     throw new ScPoliError(
       "usage",
-      "Normalised values of two columns cannot be added up; keep one column per gene, or take counts.",
+      "Normalised values of two columns cannot be summed. Keep one column per gene, or use counts.",
       { summed },
     );
   const row: SummedRow = {
@@ -56,11 +56,11 @@ export async function sumDuplicates<
   };
   const matrix = derived(place.matrix, kept.length, (block) => addColumns(block, target, row));
   const index = await place.var.index();
-  const ownNames = kept.map((column) => index[column]!);
+  const keptNames = kept.map((column) => index[column]!);
   const genes: DataFrame = {
     length: kept.length,
     columnNames: place.var.columnNames,
-    index: async () => ownNames,
+    index: async () => keptNames,
     column: async (name) => picked(await place.var.column(name), kept),
   };
   return { place: { ...place, matrix, var: genes }, names: kept.map((column) => names[column]!), summed };
@@ -80,7 +80,7 @@ export function picked(column: Column, rows: readonly number[]): Column {
   }
 }
 
-/** Scratch of one row: the sum of each column, and the number of the last row that had one. */
+/** Scratch space for one row: the sum of each column, and the last row in which the column occurred. */
 interface SummedRow {
   readonly sums: Float64Array;
   readonly marks: Float64Array;
@@ -112,7 +112,7 @@ function addColumns(
         marks[column] = scratch.mark;
         sums[column] = value;
         out.indices[used++] = column;
-        // what is no count stays to be seen
+        // leave invalid values for validation to report
       } else if (Number.isInteger(sums[column]!) && sums[column]! >= 0)
         sums[column] = value >= 0 ? sums[column]! + value : value;
     }
@@ -125,7 +125,9 @@ function addColumns(
   return { ...out, indices: out.indices.subarray(0, used), values: out.values.subarray(0, used) };
 }
 
-/** The same values rounded to whole numbers; what is no number of cells or negative stays to be seen. */
+/**
+ * Rounds values to whole numbers. Values that are not finite or are negative stay, for validation to report.
+ */
 export function roundedCounts(matrix: Matrix): Matrix {
   return derived(matrix, matrix.columns, ({ rows, columns, indptr, indices, values }) => {
     const out = {

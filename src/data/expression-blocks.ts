@@ -1,5 +1,6 @@
-// Expression of all cells, a block of cells at a time: log1p of counts per 10,000 of a cell's total, or stored
-// values as they are where a file has no counts.
+// Expression of all cells, in blocks of cells: log1p of counts per 10,000, or the stored values if a file has
+// no
+// counts.
 import type { AnnData } from "../anndata/anndata.js";
 import { rowsPerBlock, type NumericArray } from "../anndata/matrix.js";
 import { readAhead } from "../anndata/read-ahead.js";
@@ -8,25 +9,25 @@ import { ScPoliError } from "../contract/errors.js";
 import { findCounts, findNumbers, type CountsPlace } from "./count-places.js";
 import { badValue, streamCounts } from "./counts.js";
 
-/** Sum of a cell's counts after normalisation: counts per 10,000. */
+/** Total of a cell after normalisation: counts per 10,000. */
 export const targetSum = 1e4;
 
-/** Cells [start, start + rows) in CSR form; its arrays hold until the next block is asked for. */
+/** Cells [start, start + rows) in CSR form. The arrays are valid until the next block is requested. */
 export interface ExpressionBlock {
   readonly start: number;
   readonly rows: number;
   /** (rows + 1), starts at 0 */
   readonly indptr: Int32Array;
-  /** columns of the place's var, ascending within a cell */
+  /** columns of var, ascending within a cell */
   readonly indices: Int32Array;
-  /** no zeros; values beyond indptr[rows] mean nothing */
+  /** no zeros; values beyond indptr[rows] are undefined */
   readonly values: NumericArray;
 }
 
 /**
- * The matrix that expression is read from: raw counts where they are found, else X.
+ * The matrix that expression is read from: raw counts if there are any, else X.
  * @param layer - "X", "raw" or the name of a layer; counts in it are normalised, other values are not
- * @throws ScPoliError "key" where the named place does not exist, "counts" where it is empty
+ * @throws ScPoliError "key" if the named matrix does not exist, "counts" if it is empty
  */
 export async function findExpression(
   data: AnnData,
@@ -35,40 +36,40 @@ export async function findExpression(
 ): Promise<CountsPlace> {
   if (layer !== undefined) {
     const place = await findNumbers(data, layer);
-    const holdsCounts = place.found.at(-1)!.holds === "counts";
-    const taken = holdsCounts ? await findCounts(data, layer, { orAllFeatures: true, note }) : place;
-    note(describePlace(taken));
-    return taken;
+    const holdsCounts = place.verdicts.at(-1)!.holds === "counts";
+    const source = holdsCounts ? await findCounts(data, layer, { orAllFeatures: true, note }) : place;
+    note(describePlace(source));
+    return source;
   }
   const counts = await findCounts(data, undefined, { orAllFeatures: true, note }).catch((error: unknown) => {
     if (error instanceof ScPoliError && error.kind === "counts" && data.X !== null) return null;
     throw error;
   });
-  const taken = counts ?? (await findNumbers(data));
-  note(describePlace(taken));
-  return taken;
+  const source = counts ?? (await findNumbers(data));
+  note(describePlace(source));
+  return source;
 }
 
-function describePlace({ name, values, found }: CountsPlace): Note {
+function describePlace({ name, values, verdicts }: CountsPlace): Note {
   if (values !== "numbers")
     return {
       level: "info",
       message: `Expression: log1p of counts per 10,000, from the raw counts in ${name}.`,
     };
-  const verdict = found.at(-1)!.verdict;
+  const verdict = verdicts.at(-1)!.verdict;
   const isLog = verdict.includes("looks log-normalised");
   return {
     level: isLog ? "info" : "warning",
     message:
-      `Expression: the values of ${name} as they are (${verdict}).` +
-      (isLog ? "" : " Fold changes are right for natural logarithms, log1p of normalised counts, only."),
+      `Expression: the values of ${name}, unchanged (${verdict}).` +
+      (isLog ? "" : " Fold changes are correct only for log1p of normalised counts (natural logarithm)."),
   };
 }
 
 /**
- * All cells in order. Counts are normalised with every step rounded to float32, as scanpy's normalize_total
- * and log1p round them on a matrix of float32, so that the same values are tied.
- * @throws ScPoliError "counts" at a value that is no count (no finite number), "interrupted"
+ * All cells in order. Every step of the normalisation is rounded to float32, as in scanpy's normalize_total
+ * and log1p on a float32 matrix, so that the same values are tied.
+ * @throws ScPoliError "counts" at a value that is not a count (or not finite), "interrupted"
  */
 export async function* expressionBlocks(
   place: CountsPlace,
@@ -89,14 +90,14 @@ export async function* expressionBlocks(
   }
 }
 
-/** Small counts recur in a cell: each of their logarithms is computed once per cell. */
+/** Caches logarithms within a cell, where small counts recur. */
 class CellLogarithms {
-  private readonly known = new Float32Array(256);
+  private readonly logarithms = new Float32Array(256);
   private readonly cellOf = new Int32Array(256).fill(-1);
   private cell = 0;
 
   take(counts: ArrayLike<number>, into: Float32Array, from: number, to: number, total: number): void {
-    const { known, cellOf } = this;
+    const { logarithms, cellOf } = this;
     const cell = this.cell++;
     const scale = Math.fround(total / targetSum);
     for (let k = from; k < to; k++) {
@@ -104,9 +105,9 @@ class CellLogarithms {
       if (count < 256) {
         if (cellOf[count] !== cell) {
           cellOf[count] = cell;
-          known[count] = Math.log1p(Math.fround(count / scale));
+          logarithms[count] = Math.log1p(Math.fround(count / scale));
         }
-        into[k] = known[count]!;
+        into[k] = logarithms[count]!;
       } else into[k] = Math.log1p(Math.fround(count / scale));
     }
   }

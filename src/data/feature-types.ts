@@ -1,6 +1,7 @@
-// Which columns of a matrix are genes: files of CITE-seq, Multiome and screens have antibodies, peaks and
-// guides beside them, told apart by a column of var. Only features of the types asked for are modelled,
-// gene expression unless told otherwise.
+// Selects the features to model. Files of CITE-seq, Multiome and screens have antibodies, peaks and guides
+// next
+// to genes; a column of var gives the feature type. Only the requested types are modelled, by default gene
+// expression.
 import type { DataFrame } from "../anndata/dataframe.js";
 import type { Matrix } from "../anndata/matrix.js";
 import type { Note } from "../contract/options.js";
@@ -8,12 +9,12 @@ import { ScPoliError } from "../contract/errors.js";
 import { derived, picked } from "./derived-counts.js";
 import { factorize } from "./labels.js";
 
-/** What is modelled where nothing else is asked for. */
+/** Feature type modelled by default. */
 export const geneExpression = "Gene Expression";
-/** What a Poisson likelihood is for. */
+/** Feature type that Poisson models use. */
 export const peaks = "Peaks";
 
-/** The types of CellRanger, and what they are called elsewhere, in lower case. */
+/** Feature types of CellRanger, with synonyms in lower case. */
 const types: Readonly<Record<string, readonly string[]>> = {
   [geneExpression]: ["gex", "gene", "genes", "rna", "mrna", "transcript", "transcripts", "expression"],
   "Antibody Capture": [
@@ -33,37 +34,38 @@ const plain = (name: string): string =>
     .toLowerCase()
     .replace(/[\s_-]+/g, " ");
 const nameOf = new Map(
-  Object.entries(types).flatMap(([type, others]) =>
-    [plain(type), ...others].map((other) => [other, type] as const),
+  Object.entries(types).flatMap(([type, synonyms]) =>
+    [plain(type), ...synonyms].map((synonym) => [synonym, type] as const),
   ),
 );
 
-/** A type as CellRanger calls it; one that is not known as it is. */
+/** The type in CellRanger's spelling; unknown types unchanged. */
 export function featureType(name: string): string {
   return nameOf.get(plain(name)) ?? name.trim();
 }
 
-/** Columns of var that tell types of features, in lower case, the surest first. */
+/** Columns of var that may hold feature types, in lower case, most reliable first. */
 const typeColumns = [
   ...["feature_types", "feature_type", "featuretypes", "featuretype", "modality", "modalities"],
   ...["feature_modality", "feature_biotype", "library_type", "type", "types"],
 ];
 
 /**
- * The type of every feature, by the first column whose values are types; null where none is. A feature without
- * one is taken as gene expression.
+ * Type of every feature, from the first column that holds feature types; null if there is none. A feature
+ * without a type counts as gene expression.
  */
 export async function featureTypes(features: DataFrame): Promise<readonly string[] | null> {
   const order = (name: string): number => typeColumns.indexOf(name.toLowerCase());
   const columns = features.columnNames.filter((name) => order(name) >= 0);
   for (const name of columns.sort((a, b) => order(a) - order(b))) {
     const { codes, names } = factorize(await features.column(name));
-    const known = names.filter((type) => nameOf.has(plain(type)));
-    // CELLxGENE's feature_type holds biotypes: no type of ours
-    const isTypes = order(name) === 0 ? known.length > 0 : known.length > 0 && known.length === names.length;
+    const knownTypes = names.filter((type) => nameOf.has(plain(type)));
+    // CELLxGENE's feature_type holds biotypes, which are not feature types
+    const isTypes =
+      order(name) === 0 ? knownTypes.length > 0 : knownTypes.length > 0 && knownTypes.length === names.length;
     if (!isTypes) continue;
-    const own = names.map(featureType);
-    return Array.from(codes, (code) => own[code] ?? geneExpression);
+    const types = names.map(featureType);
+    return Array.from(codes, (code) => types[code] ?? geneExpression);
   }
   return null;
 }
@@ -76,21 +78,21 @@ export function countTypes(types: readonly string[]): Map<string, number> {
 }
 
 export interface FeatureRequest {
-  /** types that are modelled, in any spelling; "all" for every feature. Default: gene expression */
+  /** types to model, in any spelling; "all" for every feature. Default: gene expression */
   readonly types?: readonly string[];
-  /** those of the model, where none are asked for */
+  /** types of the model, used if none are requested */
   readonly modelTypes?: readonly string[];
-  /** types that are taken in place of gene expression where the file has some, unless `types` are given */
+  /** type used instead of gene expression if the file has it, unless `types` are given */
   readonly preferred?: string;
-  /** takes every feature of a file without gene expression, unless `types` are given. Default: an error */
+  /** use all features of a file without gene expression, unless `types` are given. Default: an error */
   readonly orAll?: boolean;
   readonly note?: (note: Note) => void;
 }
 
 /**
- * The columns of a place that are modelled; `featureTypes` of it are the types where they are not gene
- * expression alone. What is left out is told.
- * @throws ScPoliError "key" where the file has no feature of the types asked for
+ * Selects the features to model. `featureTypes` of the result lists the types if they are not only gene
+ * expression. Reports what is left out.
+ * @throws ScPoliError "key" if the file has no feature of the requested types
  */
 export async function selectFeatures<
   Place extends {
@@ -105,17 +107,18 @@ export async function selectFeatures<
 ): Promise<Place> {
   const asked = types ?? modelTypes;
   if (asked?.some((type) => plain(type) === "all")) return { ...place, featureTypes: ["all"] };
-  const own = await featureTypes(place.var);
-  if (own === null) {
-    const other = types?.find((type) => featureType(type) !== geneExpression);
-    if (other === undefined) return place;
+  const typeOfFeature = await featureTypes(place.var);
+  if (typeOfFeature === null) {
+    const requested = types?.find((type) => featureType(type) !== geneExpression);
+    if (requested === undefined) return place;
     throw new ScPoliError(
       "key",
-      `Features of the type "${other}" are asked for, but no column of var tells types of features (feature_types, as CellRanger and scanpy write it).`,
+      `Features of the type "${requested}" were requested, but no column of var gives feature types ` +
+        "(feature_types in CellRanger and scanpy).",
       { types },
     );
   }
-  const counts = countTypes(own);
+  const counts = countTypes(typeOfFeature);
   const has = (type: string): boolean => counts.has(type);
   const wanted = new Set(
     asked?.map(featureType) ?? [preferred !== undefined && has(preferred) ? preferred : geneExpression],
@@ -125,19 +128,22 @@ export async function selectFeatures<
   if (absent.length === wanted.size || (asked && absent.length > 0))
     throw new ScPoliError(
       "key",
-      `${place.name} has no features of the type ${shownTypes(absent)}; it has ${shownCounts(counts)}. To model others: --feature-types "${[...counts.keys()][0]}" (several separated by commas, or all).`,
+      `${place.name} has no features of the type ${shownTypes(absent)}; it has ${shownCounts(counts)}. ` +
+        `To model others: --feature-types "${[...counts.keys()][0]}" (several separated by commas, or all).`,
       { types: Object.fromEntries(counts) },
     );
-  const columns = Array.from(own.keys()).filter((column) => wanted.has(own[column]!));
-  const taken =
+  const columns = Array.from(typeOfFeature.keys()).filter((column) => wanted.has(typeOfFeature[column]!));
+  const selected =
     wanted.has(geneExpression) && wanted.size === 1 ? place : { ...place, featureTypes: [...wanted] };
-  if (columns.length === own.length) return taken;
+  if (columns.length === typeOfFeature.length) return selected;
   const left = new Map([...counts].filter(([type]) => !wanted.has(type)));
   note({
     level: "info",
-    message: `Features of ${place.name} that are not ${shownTypes([...wanted])} are left out: ${shownCounts(left)}. --feature-types asks for others.`,
+    message:
+      `Features of ${place.name} that are not ${shownTypes([...wanted])} are left out: ` +
+      `${shownCounts(left)}. Use --feature-types to select others.`,
   });
-  return { ...taken, matrix: withColumns(place.matrix, columns), var: withRows(place.var, columns) };
+  return { ...selected, matrix: withColumns(place.matrix, columns), var: withRows(place.var, columns) };
 }
 
 function shownTypes(types: readonly string[]): string {

@@ -1,18 +1,19 @@
-// What the genes of a file are called in a model: by symbol or Ensembl id, in the index or in one of the
-// usual columns of var, with or without a version suffix.
+// Matches the genes of a file to the names in a model: by symbol or Ensembl id, in the index or one of the
+// usual
+// columns of var, with or without a version suffix.
 import type { DataFrame } from "../anndata/dataframe.js";
 import type { Note } from "../contract/options.js";
 import { ScPoliError } from "../contract/errors.js";
 
-/** How the file's genes got the names of the model. */
+/** Result of matching the file's genes to the model. */
 export interface GeneNames {
-  /** (columns of the file) the model's name, null where the model does not know the gene */
+  /** (columns of the file) the model's name, null if the model does not have the gene */
   readonly names: readonly (string | null)[];
-  /** number of genes of the model by where their names were found: `name`, `var["feature_name"]`, ... */
+  /** number of matched genes by the source of their names: `name`, `var["feature_name"]`, ... */
   readonly matched: Readonly<Record<string, number>>;
 }
 
-/** Columns of var that hold names of genes in usual files (CELLxGENE, scanpy, 10x, Seurat). */
+/** Columns of var that commonly hold gene names (CELLxGENE, scanpy, 10x, Seurat). */
 const nameColumns = [
   "feature_name",
   "gene_symbols",
@@ -27,17 +28,16 @@ const nameColumns = [
   "ensembl",
 ];
 
-/** An Ensembl id without its version: ENSG00000141510.18 is ENSG00000141510. */
+/** An Ensembl id without its version: ENSG00000141510 for ENSG00000141510.18. */
 function withoutVersion(name: string): string {
   return /^ENS[A-Z]*\d{11}\.\d+$/.test(name) ? name.slice(0, name.indexOf(".")) : name;
 }
 
 /**
- * The file's genes in the words of the model. The index counts first where it knows most of the model's
- * genes; what it does not know is looked for in the columns. Case counts: human and mouse symbols differ in
- * nothing else.
+ * Gives the file's genes the names of the model. Sources of names are used in order of the number of model
+ * genes they match. Matching is case-sensitive, because human and mouse symbols differ only in case.
  * @param modelGenes - (G) unique
- * @param note - told how the genes were matched, unless all of them are in the index as they are
+ * @param note - receives a note on how the genes were matched, unless all match the index exactly
  */
 export async function matchGeneNames(
   modelGenes: readonly string[],

@@ -1,12 +1,10 @@
-// Symbols of genes, whatever the index of var holds: gene sets and gene families are told by symbol.
+// Gene symbols, whatever the index of var holds: gene sets and gene families use symbols.
 import type { DataFrame } from "../anndata/dataframe.js";
 
-/** Columns of var that hold symbols in usual files (CELLxGENE, scanpy, 10x). */
+/** Columns of var that commonly hold symbols (CELLxGENE, scanpy, 10x). */
 const symbolColumns = ["feature_name", "gene_symbols", "gene_symbol", "gene_names", "gene_name", "symbol"];
 
-/**
- * (G) symbols: the names of var, or where most of these are Ensembl ids a column of symbols if there is one.
- */
+/** (G) symbols: the index of var, or a column of symbols if most names are Ensembl ids. */
 export async function geneSymbols(genes: DataFrame): Promise<readonly string[]> {
   const names = await genes.index();
   const ids = names.filter((name) => /^ENS[A-Z]*G\d{11}/.test(name)).length;

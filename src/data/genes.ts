@@ -1,15 +1,16 @@
-// Genes aligned by name: which model gene each column of a file is, whatever the order, and whether enough of
-// them are there. Differs: scArches takes the columns of an in-memory query in file order, so a permuted
-// query is mapped with the wrong genes, silently.
+// Aligns genes by name: finds the model gene of each column of a file, in any order, and checks that enough
+// are present. Differs: scArches takes the columns of an in-memory query in file order, so a permuted query
+// is
+// silently mapped with the wrong genes.
 import type { Note } from "../contract/options.js";
 import { ScPoliError } from "../contract/errors.js";
 
-/** Share of the model's genes below which a user is warned, and below which a run is refused. */
+/** Shares of the model's genes below which to warn and to refuse. */
 export const coverageLimits = { warn: 0.8, refuse: 0.5 } as const;
 
 /** Which model gene each column of a file holds. */
 export interface GeneAlignment {
-  /** (columns of the file) row of the model's gene list, -1 where the model does not know the gene */
+  /** (columns of the file) row in the model's gene list, -1 if the model does not have the gene */
   readonly map: Int32Array;
   /** number of the model's genes that the file has */
   readonly found: number;
@@ -17,7 +18,7 @@ export interface GeneAlignment {
   readonly share: number;
   /** the model's genes that the file lacks, in the model's order */
   readonly missing: readonly string[];
-  /** first names of each side, to show a user where nothing fits */
+  /** first names of the model and the file, for error messages */
   readonly examples: { readonly model: readonly string[]; readonly file: readonly string[] };
 }
 
@@ -25,10 +26,9 @@ export interface GeneAlignment {
  * Aligns the columns of a file with the genes of a model by name.
  *
  * @param modelGenes - (G) unique names
- * @param fileGenes - names of the file's columns, null for those that are none of the model's; one that the
- * model uses must not occur twice
- * @param shown - names to show where nothing fits. Default: fileGenes
- * @throws ScPoliError "format" where the file has a gene of the model in more than one column
+ * @param fileGenes - names of the file's columns, null if not in the model; model genes must not occur twice
+ * @param shown - names for error messages. Default: fileGenes
+ * @throws ScPoliError "format" if the file has a gene of the model in more than one column
  */
 export function alignGenes(
   modelGenes: readonly string[],
@@ -50,8 +50,10 @@ export function alignGenes(
   if (repeated.size > 0)
     throw new ScPoliError(
       "format",
-      `${count(repeated.size, "gene")} of the model ${repeated.size === 1 ? "is" : "are"} in more than one column of the file: ${list([...repeated])}. ` +
-        `Which column is meant cannot be told: --duplicate-genes sum adds them up (other repeated names, unknown to the model, do no harm).`,
+      `${count(repeated.size, "gene")} of the model ${repeated.size === 1 ? "is" : "are"} in more than one ` +
+        `column of the file: ${list([...repeated])}. ` +
+        "Use --duplicate-genes sum to sum these columns. (Repeated names that are not in the model do no " +
+        "harm.)",
       { genes: [...repeated] },
     );
   const missing = modelGenes.filter((_, row) => columnOf[row] === -1);
@@ -66,11 +68,11 @@ export function alignGenes(
 }
 
 /**
- * Tells how many of the model's genes a file has; missing ones count as zero.
+ * Reports how many of the model's genes a file has. Missing genes count as zero.
  *
- * @param options.force - go on below 50 %
- * @param note - receives the share: a warning under 80 %, else an info where any gene is missing
- * @throws ScPoliError "format" where no gene is shared (also with `force`), "refused" under 50 %
+ * @param options.force - continue below 50 %
+ * @param note - receives the share: a warning below 80 %, else an info note if any gene is missing
+ * @throws ScPoliError "format" if no gene is shared (even with `force`), "refused" below 50 %
  */
 export function checkCoverage(
   alignment: GeneAlignment,
@@ -83,16 +85,21 @@ export function checkCoverage(
   if (found === 0)
     throw new ScPoliError(
       "format",
-      `None of the model's ${count(total, "gene")} is in the file. The model's names look like ${list(examples.model)}, the file's like ${list(examples.file)}. ` +
-        `Give var the names that the model uses, in its index or in a column such as feature_name or gene_ids (symbols or Ensembl ids, same species, same case), or a --gene-map.`,
+      `None of the model's ${count(total, "gene")} is in the file. ` +
+        `The model's names look like ${list(examples.model)}, the file's like ${list(examples.file)}. ` +
+        "Give var the names that the model uses, in its index or in a column such as feature_name or " +
+        "gene_ids (symbols or Ensembl ids, same species, same case), or a --gene-map.",
       details,
     );
   if (missing.length === 0) return;
-  const message = `${found} of the model's ${total} genes (${percent(share)}) are in the file; the others count as zero: ${list(missing)}.`;
+  const message =
+    `${found} of the model's ${total} genes (${percent(share)}) are in the file; the others count as ` +
+    `zero: ${list(missing)}.`;
   if (share < coverageLimits.refuse && !options.force)
     throw new ScPoliError(
       "refused",
-      `${message} Under ${percent(coverageLimits.refuse)} the result is not to be trusted; --force goes on all the same.`,
+      `${message} Below ${percent(coverageLimits.refuse)} the result is not reliable; use --force to ` +
+        "continue anyway.",
       details,
     );
   note({ level: share < coverageLimits.warn ? "warning" : "info", message });
@@ -104,7 +111,7 @@ function percent(share: number): string {
 function count(n: number, what: string): string {
   return `${n} ${what}${n === 1 ? "" : "s"}`;
 }
-/** the first names, quoted, and how many more there are */
+/** The first names, quoted, and the number of further ones. */
 function list(names: readonly string[], most = 5): string {
   const shown = names
     .slice(0, most)

@@ -1,5 +1,5 @@
-// Columns of obs as keys: which ones look like conditions or cell types, and which ones cannot be either, as
-// their values are no groups of cells (barcodes, scores, totals).
+// Columns of obs as keys: suggests columns for conditions or cell types, and rejects columns whose values are
+// not groups of cells (barcodes, scores, totals).
 import type { DataFrame } from "../anndata/dataframe.js";
 import { ScPoliError } from "../contract/errors.js";
 import { factorize, type Factor } from "./labels.js";
@@ -8,22 +8,22 @@ import { factorize, type Factor } from "./labels.js";
 export interface InspectedColumn {
   readonly name: string;
   readonly kind: "categorical" | "string" | "number" | "boolean" | "unreadable";
-  /** number of distinct values, missing ones left out */
+  /** number of distinct non-missing values */
   readonly distinct: number;
 }
 
-/** A column that may serve as a key. */
+/** A column suggested as a key. */
 export interface Candidate {
   readonly name: string;
   readonly distinct: number;
-  /** what speaks for it */
+  /** reason for the suggestion */
   readonly why: string;
 }
 
-/** What a column is to serve as. */
+/** Intended use of a column. */
 export type KeyRole = "condition" | "cell type";
 
-/** Words in column names, the most telling first. Several words joined by "_" are looked for as they are. */
+/** Words in column names, most specific first. Words joined by "_" must occur together. */
 const words: Readonly<Record<KeyRole, readonly string[]>> = {
   condition: [
     "sample",
@@ -86,11 +86,11 @@ const words: Readonly<Record<KeyRole, readonly string[]>> = {
     "ident",
   ],
 };
-/** Columns about another column, or made by a run of this tool. */
+/** Columns that describe another column, or that this tool wrote. */
 const derived =
   /(_ontology_term_id|_colors?|_pred|_uncert|_distance|_prob|_unknown|_completed)$|^scpoli_cluster$/;
 
-/** Columns whose name has one of the role's words and whose values are few enough to be groups of cells. */
+/** Columns whose name contains a word of the role and that have few enough values to be groups of cells. */
 export function keyCandidates(
   columns: readonly InspectedColumn[],
   role: KeyRole,
@@ -115,16 +115,18 @@ export function keyCandidates(
     .map(({ column: { name, distinct }, rank }) => ({
       name,
       distinct,
-      why: `named like '${words[role][rank]}', ${distinct} values, ${Math.round(cells / distinct)} cells each on average`,
+      why:
+        `named like '${words[role][rank]}', ${distinct} values, ${Math.round(cells / distinct)} cells ` +
+        "each on average",
     }));
 }
 
-/** Named like a condition, and not like "cell_type" above all. */
+/** Whether the name suggests a condition and is not primarily "cell_type". */
 function isConditionName(name: string): boolean {
   return wordRank(name, words.condition) < Infinity && wordRank(name, words["cell type"]) > 0;
 }
 
-/** Position of the first of the words that a name has; Infinity where it has none. */
+/** Rank of the first word that occurs in a name; Infinity if none does. */
 function wordRank(name: string, of: readonly string[]): number {
   const parts = name
     .replace(/([a-z])([A-Z])/g, "$1_$2")
@@ -135,7 +137,7 @@ function wordRank(name: string, of: readonly string[]): number {
   return rank < 0 ? Infinity : rank;
 }
 
-/** A column in short; one that cannot be read is given to `onError`. */
+/** Summary of a column; an unreadable one is passed to `onError`. */
 export async function inspectColumn(
   frame: DataFrame,
   name: string,
@@ -151,16 +153,15 @@ export async function inspectColumn(
   }
 }
 
-/** More values than this are no doses, times or ages of groups where they have fractions. */
+/** Largest number of distinct non-integers that can still be doses, times or ages of groups. */
 const mostFractions = 50;
-/** Names of columns of numbers that are measured of each cell. */
+/** Names of numeric columns that are measured per cell. */
 const measures =
   /score|count|umis?($|_)|n_?(genes|features|counts)|total|pct|percent|mito|ribo|doublet|pseudotime|dpt|size_?factor|log1p|entropy|probab/i;
 
 /**
- * Why the values of a column are no groups of cells; null where they may be some. What tells: (nearly) as
- * many values as cells, also with ties; many numbers with fractions; many values of which most, of numbers a
- * fifth, are of one cell.
+ * Why the values of a column are not groups of cells; null if they may be. Criteria: (nearly) as many values
+ * as cells; many non-integers; many values of which most (for numbers, a fifth) occur in a single cell.
  */
 export function noGroups(key: string, { codes, names }: Pick<Factor, "codes" | "names">): string | null {
   const cellsOf = new Int32Array(names.length);
@@ -182,20 +183,22 @@ export function noGroups(key: string, { codes, names }: Pick<Factor, "codes" | "
     return `${values} different numbers for ${cells} cells, ${like}: it looks continuous`;
   const ofOneCell = cellsOf.filter((count) => count === 1).length / values;
   if (isNumber && (ofOneCell > 0.2 || measures.test(key)))
-    return `${values} different numbers for ${cells} cells, ${like}: it looks like a measure of each cell`;
+    return `${values} different numbers for ${cells} cells, ${like}: it looks like a measurement per cell`;
   return ofOneCell > 0.5
-    ? `${values} different values for ${cells} cells, most of them of one cell, ${like}`
+    ? `${values} different values for ${cells} cells, most of them in a single cell, ${like}`
     : null;
 }
 
 const meanings: Readonly<Record<KeyRole, string>> = {
   condition:
-    "A condition is a group of cells that share technical or biological effects (a sample, a donor, a study); with so few cells each, every difference between cells would be explained away.",
-  "cell type": "A cell type is a group of cells; with so few cells each, there is nothing to learn of it.",
+    "A condition is a group of cells that share technical or biological effects (a sample, a donor, a " +
+    "study); with so few cells each, the model would treat every difference between cells as such an " +
+    "effect.",
+  "cell type": "A cell type is a group of cells; with so few cells each, it cannot be learnt.",
 };
 
 /**
- * Refuses a key whose values are no groups of cells, and names a column that may have been meant.
+ * Rejects a key whose values are not groups of cells, and suggests a column instead.
  * @throws ScPoliError "refused", unless `force`
  */
 export async function checkGroups(
@@ -211,12 +214,15 @@ export async function checkGroups(
   throw new ScPoliError(
     "refused",
     `obs['${key}'] has ${reason}. ${meanings[role]} ` +
-      `${meant === null ? `Name another column (none is named like a ${role})` : `Did you mean obs['${meant.name}'] (${meant.distinct} values)?`}; --force goes on all the same.`,
+      (meant === null
+        ? `Name another column (none is named like a ${role}).`
+        : `Did you mean obs['${meant.name}'] (${meant.distinct} values)?`) +
+      " Use --force to continue anyway.",
     { key, values: factor.names.length, proposed: meant?.name ?? null },
   );
 }
 
-/** The likeliest column for a role; null where no column is named like it. */
+/** The best candidate column for a role; null if there is none. */
 export async function likelyColumn(obs: DataFrame, role: KeyRole, but: string): Promise<Candidate | null> {
   const columns: InspectedColumn[] = [];
   for (const name of obs.columnNames) if (name !== but) columns.push(await inspectColumn(obs, name));

@@ -1,23 +1,24 @@
-// What obs says about each cell, as codes: conditions of one key, cell types of one or more annotation
-// levels, and which cells are left out. All names of cell types share one table over the levels, as their
-// prototypes do: a name used at two levels is one prototype.
+// Reads obs columns as codes: conditions of a key, cell types of one or more annotation levels, and the cells
+// to exclude. Cell type names share one table across levels, as do their prototypes: a name used at two
+// levels
+// is one prototype.
 import type { Column, DataFrame } from "../anndata/dataframe.js";
 import type { Note } from "../contract/options.js";
 import { ScPoliError } from "../contract/errors.js";
 import { isMissing, isUnlabeled, writtenAs, type MissingCells } from "./missing-values.js";
 import { plainName, shownPairs, similarAmong } from "./same-names.js";
 
-/** A column as codes into the names that occur. */
+/** A column as codes into the names that occur in it. */
 export interface Factor {
   /** code per cell, -1 where missing */
   readonly codes: Int32Array;
   /** in sorted order (by code point, as Python sorts) */
   readonly names: readonly string[];
-  /** how missing values are written, and in how many cells */
+  /** spellings of missing values, with their number of cells */
   readonly missing: MissingCells;
 }
 
-/** Conditions of one key. No cell lacks one. */
+/** Conditions of one key. Every cell has one. */
 export interface Conditions extends Omit<Factor, "missing"> {
   readonly key: string;
 }
@@ -25,28 +26,28 @@ export interface Conditions extends Omit<Factor, "missing"> {
 /** Cell types of all annotation levels. */
 export interface Labels {
   readonly keys: readonly string[];
-  /** (N, levels) row-major: row of `names`, -1 where unlabelled */
+  /** (N, levels) row-major: row of `names`, -1 if unlabelled */
   readonly codes: Int32Array;
-  /** (K) the one table of all levels, sorted */
+  /** (K) names of all levels in one table, sorted */
   readonly names: readonly string[];
-  /** per level the rows of `names` that occur there, ascending */
+  /** for each level, the rows of `names` that occur there, ascending */
   readonly levels: readonly { readonly key: string; readonly types: Int32Array }[];
 }
 
 export interface CellSelection {
-  /** rows of the file that count, ascending; the answer has their number of cells. Default: all */
+  /** rows of the file to use, ascending; results are for these cells. Default: all */
   readonly keep?: Int32Array;
 }
 
 export interface FactorizeOptions extends CellSelection {
-  /** texts that stand for a missing value ("None", "NA") are names like others. Default false */
+  /** treat spellings of missing values ("None", "NA") as names. Default false */
   readonly keepMissingTexts?: boolean;
 }
 
 /**
- * A column of any kind as codes; numbers and booleans become text (3 and 3.0 are "3", 0.5 is "0.5", true is
- * "True"), and numbers that are text are the same ("3.0" is "3"). Categories that do not occur are left out;
- * texts that stand for a missing value are missing.
+ * Encodes a column of any kind. Numbers and booleans become strings (3 and 3.0 give "3", 0.5 gives "0.5",
+ * true gives "True"), and numeric strings are unified ("3.0" is "3"). Categories that do not occur are
+ * dropped; spellings of missing values are missing.
  */
 export function factorize(column: Column, options: FactorizeOptions = {}): Factor {
   const { raw, texts } = rawCodes(column, options.keep);
@@ -70,7 +71,7 @@ export function factorize(column: Column, options: FactorizeOptions = {}): Facto
   return { codes: raw.map((code) => (code < 0 ? -1 : recode[code]!)), names, missing };
 }
 
-/** Codes in order of first use (or of the categories), and the text of each. */
+/** Codes in order of first use (or of the categories), and the string of each. */
 function rawCodes(
   column: Column,
   keep: Int32Array | undefined,
@@ -101,7 +102,7 @@ function asText(value: string | number | boolean): string {
   return String(value);
 }
 
-/** Order of Python's `sorted`: by code point, which differs from JavaScript's beyond U+FFFF. */
+/** Order of Python's `sorted`: by code point, which differs from JavaScript's order beyond U+FFFF. */
 export function byCodePoint(a: string, b: string): number {
   const length = Math.min(a.length, b.length);
   let i = 0;
@@ -112,28 +113,30 @@ export function byCodePoint(a: string, b: string): number {
 }
 
 export interface ConditionsOptions extends CellSelection {
-  /** what to do where cells have no condition. Default: to fill the column, or leave them out */
+  /** what to do about cells without a condition. Default: fill the column, or exclude the cells */
   readonly advice?: string;
   readonly note?: (note: Note) => void;
 }
 
 /**
- * Conditions of a key; their names are those that occur, sorted.
+ * Conditions of a key. Their names are those that occur, sorted.
  *
  * @param key - column of obs, of any kind
- * @throws ScPoliError "key" where there is no such column, or a cell has no condition
+ * @throws ScPoliError "key" if there is no such column, or a cell has no condition
  */
 export async function readConditions(
   obs: DataFrame,
   key: string,
   options: ConditionsOptions = {},
 ): Promise<Conditions> {
-  const { keep, advice = `fill the column, or leave these cells out: --exclude ${key}=NA` } = options;
+  const { keep, advice = `fill the column, or exclude these cells: --exclude ${key}=NA` } = options;
   const { codes, names, missing } = factorize(await conditionColumn(obs, key), { keep });
   if (names.includes("none"))
     options.note?.({
       level: "info",
-      message: `obs['${key}'] has a condition 'none', which is taken as a name (no treatment), not as a missing value.`,
+      message:
+        `obs['${key}'] has a condition 'none', which is used as a name (no treatment), not as a missing ` +
+        "value.",
     });
   if (missing.size === 0) return { key, codes, names };
   const rows: number[] = [];
@@ -147,13 +150,14 @@ export async function readConditions(
     .join(", ");
   throw new ScPoliError(
     "key",
-    `obs['${key}'] has no value for ${rows.length} of ${codes.length} cells: ${shown}${rows.length > 3 ? ", ..." : ""}. ` +
-      `What is written there (${writtenAs(missing)}) stands for a missing value. Each cell needs its condition: ${advice}.`,
+    `obs['${key}'] has no value for ${rows.length} of ${codes.length} cells: ` +
+      `${shown}${rows.length > 3 ? ", ..." : ""}. ` +
+      `The values there (${writtenAs(missing)}) mean missing. Every cell needs a condition: ${advice}.`,
     { key, missing: rows.length, row: rows[0] },
   );
 }
 
-/** The column of a condition; where it is not there, a file of one sample can do without. */
+/** The column of a condition. If it is missing, the error suggests --condition-value. */
 async function conditionColumn(obs: DataFrame, key: string): Promise<Column> {
   try {
     return await obs.column(key);
@@ -169,11 +173,11 @@ async function conditionColumn(obs: DataFrame, key: string): Promise<Column> {
 }
 
 export interface LabelsOptions extends CellSelection {
-  /** whether a column without a single label is one all the same (default: false, an error) */
+  /** accept a column without any label (default: false, an error) */
   readonly mayBeEmpty?: boolean;
-  /** told which cells have no label, and which names look the same */
+  /** receives notes on unlabelled cells and on similar names */
   readonly note?: (note: Note) => void;
-  /** throws where the labels of a key cannot be cell types */
+  /** throws if the labels of a key cannot be cell types */
   readonly check?: (key: string, factor: Factor) => Promise<void>;
 }
 
@@ -181,8 +185,8 @@ export interface LabelsOptions extends CellSelection {
  * Cell types of one or more annotation levels.
  *
  * @param keys - columns of obs, one per level; none gives an empty table
- * @param unlabeled - names that mean "no label", besides the usual ones
- * @throws ScPoliError "key" where there is no such column, or no cell has a label at a level
+ * @param unlabeled - names that mean "no label", in addition to the usual ones
+ * @throws ScPoliError "key" if there is no such column, or no cell has a label at a level
  */
 export async function readLabels(
   obs: DataFrame,
@@ -194,7 +198,7 @@ export async function readLabels(
   for (const key of keys) {
     const factor = withoutUnlabeled(factorize(await obs.column(key), { keep }), key, unlabeled, mayBeEmpty);
     if (factor.names.length > 0) await check(key, factor);
-    tellLabels(key, factor, note);
+    noteLabels(key, factor, note);
     factors.push(factor);
   }
   const names = [...new Set(factors.flatMap((factor) => factor.names))].sort(byCodePoint);
@@ -221,37 +225,45 @@ function withoutUnlabeled(
   for (const code of codes) if (code >= 0) cellsOf[code]!++;
   const without = new Map(missing);
   names.forEach((name, row) => isUnlabeled(name, more) && without.set(name, cellsOf[row]!));
-  if (kept.length === 0 && !(mayBeEmpty && codes.length > 0))
+  if (kept.length === 0 && !(mayBeEmpty && codes.length > 0)) {
+    const spellings = [...without.keys()].some(Boolean) ? writtenAs(without) : "missing values";
+    const content = without.size > 0 ? `only ${spellings}` : "it is empty";
     throw new ScPoliError(
       "key",
-      `obs['${key}'] has no label for any of ${codes.length} cells: ${without.size > 0 ? `only ${[...without.keys()].some(Boolean) ? writtenAs(without) : "missing values"}` : "it is empty"}. Name a column with cell types, or train without cell type keys.`,
+      `obs['${key}'] has no label for any of ${codes.length} cells: ${content}. ` +
+        "Name a column with cell types, or train without cell type keys.",
       { key },
     );
+  }
   const recode = names.map((name) => kept.indexOf(name));
   return { codes: codes.map((code) => (code < 0 ? -1 : recode[code]!)), names: kept, missing: without };
 }
 
-function tellLabels(key: string, { codes, names, missing }: Factor, note: (note: Note) => void): void {
+function noteLabels(key: string, { codes, names, missing }: Factor, note: (note: Note) => void): void {
   const without = [...missing.values()].reduce((sum, cells) => sum + cells, 0);
   if (without > 0)
     note({
       level: "info",
-      message: `obs['${key}']: ${without} cell${without === 1 ? "" : "s"} without a label (${writtenAs(missing)}), of ${codes.length}.`,
+      message:
+        `obs['${key}']: ${without} cell${without === 1 ? "" : "s"} without a label ` +
+        `(${writtenAs(missing)}), of ${codes.length}.`,
     });
   const pairs = similarAmong(names);
   if (pairs.length > 0)
     note({
       level: "warning",
-      message: `obs['${key}'] has cell types that differ in case or blanks alone, and count as different ones: ${shownPairs(pairs)}. Where they are the same, --label-map makes one of them.`,
+      message:
+        `obs['${key}'] has cell types that differ only in case or spaces and are treated as different: ` +
+        `${shownPairs(pairs)}. If they are the same, merge them with --label-map.`,
     });
 }
 
 /**
- * Rows that stay when cells are left out by values of obs columns.
+ * Rows that remain after excluding cells by values of obs columns.
  *
- * @param exclude - values per column, as `factorize` writes them
- * @returns ascending rows; undefined where nothing is to be left out
- * @throws ScPoliError "key" where there is no such column or value, or no cell would stay
+ * @param exclude - excluded values by column, as `factorize` writes them
+ * @returns ascending rows; undefined if nothing is excluded
+ * @throws ScPoliError "key" if there is no such column or value, or no cell remains
  */
 export async function keptCells(
   obs: DataFrame,
@@ -264,13 +276,17 @@ export async function keptCells(
     (await cellsWith(obs, key, values)).forEach((has, cell) => (out[cell] ||= has));
   const kept = Int32Array.from(out.keys()).filter((cell) => !out[cell]);
   if (kept.length === 0)
-    throw new ScPoliError("key", `Leaving out ${shownChoice(entries)} leaves no cell of ${obs.length}.`, {});
+    throw new ScPoliError(
+      "key",
+      `Excluding ${shownChoice(entries)} leaves none of the ${obs.length} cells.`,
+      {},
+    );
   return kept;
 }
 
 /**
- * Rows with one of the values given in each of the columns given; all rows where none is.
- * @throws ScPoliError "key" where there is no such column or value, or no such cell
+ * Rows that have one of the given values in each of the given columns; all rows if none is given.
+ * @throws ScPoliError "key" if there is no such column or value, or no such cell
  */
 export async function selectedCells(
   obs: DataFrame,
@@ -280,13 +296,16 @@ export async function selectedCells(
   const isIn = new Uint8Array(obs.length).fill(1);
   for (const [key, values] of entries)
     (await cellsWith(obs, key, values)).forEach((has, cell) => (isIn[cell] &&= has));
-  const own = Int32Array.from(isIn.keys()).filter((cell) => isIn[cell]);
-  if (own.length === 0)
-    throw new ScPoliError("key", `No cell of ${obs.length} has ${shownChoice(entries)}.`, {});
-  return own;
+  const selected = Int32Array.from(isIn.keys()).filter((cell) => isIn[cell]);
+  if (selected.length === 0)
+    throw new ScPoliError("key", `None of the ${obs.length} cells has ${shownChoice(entries)}.`, {});
+  return selected;
 }
 
-/** (N) 1 where a column has one of the values; a text such as "NA" asks for cells without one. */
+/**
+ * (N) 1 if a column has one of the values; a spelling of a missing value ("NA") selects cells without a
+ * value.
+ */
 async function cellsWith(obs: DataFrame, key: string, values: readonly string[]): Promise<Uint8Array> {
   const { codes, names } = factorize(await obs.column(key));
   const asked = values.map(plainName);

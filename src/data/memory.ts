@@ -1,4 +1,4 @@
-// How much memory a run needs, told before it starts; counts that do not fit are streamed from the file.
+// Estimates the memory of a run before it starts; counts that do not fit are streamed from the file.
 import { machineMemory } from "#platform";
 import type { Matrix } from "../anndata/matrix.js";
 import type { BlockReader } from "../anndata/read-ahead.js";
@@ -9,37 +9,34 @@ import { countsReader, loadCounts } from "./counts.js";
 import { ScPoliError } from "../contract/errors.js";
 import { blockSizes, openStreamedCounts } from "./streamed-counts.js";
 
-/** What a run takes besides counts; measured, rounded up. */
+/** Memory besides the counts: measured, rounded up. */
 const bytes = {
-  /** the runtime, the HDF5 library, and blocks under way from the file */
+  /** the runtime, the HDF5 library, and blocks being read */
   base: 230e6,
-  /** names, codes, orders, positions, and copies of these for the thread beside */
+  /** per cell: names, codes, orders, positions, and the worker's copies of these */
   cell: 320,
-  /** value, both moments, the best epoch's, and a checkpoint while it is written */
+  /** per parameter: value, both moments, the best epoch's value, and a checkpoint being written */
   parameter: 32,
   /** per gene and cell of a minibatch */
   minibatch: 16,
 } as const;
-/** Share of the machine's memory that a run may take unless told otherwise. */
+/** Default share of the machine's memory that a run may use. */
 const share = 0.6;
-/**
- * Blocks of a streamed pass that are there at once: those in use and those read ahead; and the validation
- * cells.
- */
+/** Blocks of a streamed pass in memory at once: those in use, those read ahead, and the validation cells. */
 const streamedBlocks = 3 * blockSizes.together;
 
-/** Rows that are looked at to estimate how many counts there are: this many, at as many places. */
+/** Rows sampled at each of as many positions, to estimate the number of counts. */
 const looks = 32;
 
-/** What of a model takes memory. */
+/** Quantities of a model that determine its memory. */
 interface ModelNeed {
   /** G */
   readonly genes: number;
-  /** values of all parameters of the model */
+  /** number of parameter values */
   readonly parameters: number;
-  /** cells that are computed together */
+  /** cells per minibatch */
   readonly minibatch: number;
-  /** bytes of what is kept of each cell, besides names, codes and positions. Default 0 */
+  /** bytes of results per cell, besides names, codes and positions. Default 0 */
   readonly perCell?: number;
 }
 
@@ -48,22 +45,22 @@ export interface CountsNeed extends ModelNeed {
   readonly map: Int32Array;
   /** rows of the file to keep, ascending. Default: all */
   readonly keep?: Int32Array;
-  /** reads the place already */
+  /** an existing reader of the matrix */
   readonly reader?: BlockReader;
 }
 
 /**
- * Bytes of a level's results of a cell: two types, distance, uncertainty, probability, flag; and columns of
- * codes while they are written.
+ * Result bytes per cell and level: two types, distance, uncertainty, probability, flag, and columns of codes
+ * while they are written.
  */
 const bytesPerLevel = 40;
 
-/** Bytes of the results of a cell. @param scores - R, of the head */
+/** Result bytes per cell. @param scores - R, of the classification head */
 export function resultBytes(scores: number, levels: number): number {
   return 4 * scores + bytesPerLevel * levels;
 }
 
-/** What a run takes besides the counts that it holds. */
+/** Memory of a run besides its counts. */
 function fixedBytes(
   { matrix }: CountsPlace,
   { genes, parameters, minibatch, perCell = 0 }: ModelNeed,
@@ -74,16 +71,16 @@ function fixedBytes(
     (bytes.cell + perCell) * cells +
     bytes.parameter * parameters +
     bytes.minibatch * genes * minibatch +
-    turnedBytes(matrix)
+    conversionBytes(matrix)
   );
 }
 
-/** A matrix by columns is turned round in memory, whatever comes then. */
-function turnedBytes({ format, stored }: Matrix): number {
+/** A CSC matrix is converted to rows in memory. */
+function conversionBytes({ format, stored }: Matrix): number {
   return format === "csc" ? 8 * stored : 0;
 }
 
-/** @returns bytes that the run may take @throws ScPoliError "usage" for a memory that is no number */
+/** @returns bytes that the run may use @throws ScPoliError "usage" if `memory` is not a number */
 function allowedMemory({ memory = share * machineMemory() }: Pick<MemoryOptions, "memory">): number {
   if (!(memory > 0))
     throw new ScPoliError("usage", `memory is ${memory}; expected a number of bytes.`, { memory });
@@ -91,10 +88,12 @@ function allowedMemory({ memory = share * machineMemory() }: Pick<MemoryOptions,
 }
 
 function allowedText(options: Pick<MemoryOptions, "memory">): string {
-  return `${gigabytes(allowedMemory(options))} ${options.memory === undefined ? "is this run's share of the machine (--memory changes it)" : "is allowed"}`;
+  const limit =
+    options.memory === undefined ? "is this run's share of the machine (--memory changes it)" : "is allowed";
+  return `${gigabytes(allowedMemory(options))} ${limit}`;
 }
 
-/** @param how - which reads on from "The run needs about X of memory" */
+/** @param how - continues "The run needs about X of memory" */
 function tooLarge(
   needed: number,
   how: string,
@@ -105,18 +104,18 @@ function tooLarge(
   return new ScPoliError(
     "memory",
     `The run needs about ${gigabytes(needed)} of memory${how}, and ${allowedText(options)}. ` +
-      (turnedBytes(place.matrix) > 0
-        ? `${place.matrix.place} is stored by columns and is turned round in memory: save it by rows (adata.X = adata.X.tocsr()). `
+      (conversionBytes(place.matrix) > 0
+        ? `${place.matrix.place} is stored by columns and has to be converted in memory. Save it by rows ` +
+          "(adata.X = adata.X.tocsr()). "
         : "") +
-      `${advice} --force tries all the same.`,
+      `${advice} --force tries anyway.`,
     { needed, memory: allowedMemory(options) },
   );
 }
 
 /**
- * Tells what a run needs that passes through the counts once and holds none of them.
- * @throws ScPoliError "memory" where that does not fit, unless `force`; "usage" for a memory that is no
- * number
+ * Reports the memory of a run that passes through the counts once without keeping them.
+ * @throws ScPoliError "memory" if that does not fit, unless `force`; "usage" if `memory` is not a number
  */
 export function tellNeed(
   place: CountsPlace,
@@ -133,8 +132,8 @@ export function tellNeed(
 }
 
 /**
- * The counts of a run, in memory where they fit.
- * @throws ScPoliError "memory" where not even streaming fits, unless `force`; "usage" for a memory that is no
+ * Opens the counts of a run, in memory if they fit.
+ * @throws ScPoliError "memory" if not even streaming fits, unless `force`; "usage" if `memory` is not a
  * number; "counts", "interrupted"
  */
 export async function openCounts(
@@ -150,7 +149,7 @@ export async function openCounts(
   const countBytes = (genes <= 65_536 ? 2 : 4) + (place.values === "numbers" ? 4 : 1);
   const fixed = fixedBytes(place, need, cells);
   let stored = matrix.format === "dense" ? cells * genes : (matrix.stored * cells) / Math.max(1, matrix.rows);
-  if (fixed + countBytes * stored > memory && turnedBytes(matrix) === 0)
+  if (fixed + countBytes * stored > memory && conversionBytes(matrix) === 0)
     stored = cells * (await storedPerCell(place, map, genes));
   const inMemory = fixed + countBytes * stored;
   const isStreamed = stream === "always" || (stream === "auto" && inMemory > memory);
@@ -165,13 +164,15 @@ export async function openCounts(
       "Fewer genes (--genes) or a smaller --minibatch need less;",
       options,
     );
-  const saidOf =
+  const comparison =
     stream === "auto" && isStreamed
       ? `; in memory they would need ${gigabytes(inMemory)}, and ${allowedText(options)}`
       : "";
   onNote?.({
     level: "info",
-    message: `About ${gigabytes(needed)} of memory needed. ${isStreamed ? `Counts are streamed from the file${saidOf}.` : "Counts are held in memory."}`,
+    message:
+      `About ${gigabytes(needed)} of memory needed. ` +
+      (isStreamed ? `Counts are streamed from the file${comparison}.` : "Counts are held in memory."),
   });
 
   const reading = {
@@ -187,7 +188,7 @@ export async function openCounts(
   return counts;
 }
 
-/** Counts of the model's genes in a cell, estimated from rows all over the file. */
+/** Number of counts of the model's genes per cell, estimated from rows spread over the file. */
 async function storedPerCell(place: CountsPlace, map: Int32Array, genes: number): Promise<number> {
   const read = countsReader(place, map, genes);
   const { rows } = place.matrix;
@@ -201,13 +202,15 @@ async function storedPerCell(place: CountsPlace, map: Int32Array, genes: number)
   return Math.max(1, stored / seen);
 }
 
-/** Cells without a count are kept; a user should know of them. */
+/** Reports cells without counts, which are kept. */
 function noteEmptyCells({ sizeFactors }: CountSource, note: RunSettings["onNote"]): void {
   const empty = sizeFactors.reduce((sum, total) => sum + (total === 0 ? 1 : 0), 0);
   if (empty > 0)
     note?.({
       level: "warning",
-      message: `${empty} ${empty === 1 ? "cell has" : "cells have"} no count at all in these genes; kept, but their positions mean nothing.`,
+      message:
+        `${empty} ${empty === 1 ? "cell has" : "cells have"} no counts in these genes; kept, but their ` +
+        "latent representation is meaningless.",
     });
 }
 

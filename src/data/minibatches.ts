@@ -1,14 +1,15 @@
-// From a data set to minibatches: which cells train and which validate, and one sparse minibatch at a time.
+// Minibatches of a data set: splits the cells into training and validation cells, and fills sparse
+// minibatches.
 import type { CountRows, CountSource } from "./count-source.js";
 import type { Note } from "../contract/options.js";
 import type { Minibatch } from "../engine/engine.js";
 import { Random } from "../numerics/random.js";
 
-/** Cells as the network sees them. */
+/** Cells as input of the network. */
 export interface Dataset {
   /** N cells x G genes */
   readonly counts: CountSource;
-  /** per condition key (N): row of the embedding table */
+  /** (N) row of the embedding table, for each condition key */
   readonly conditions: readonly Int32Array[];
   /** (N) column of theta */
   readonly combinations: Int32Array;
@@ -21,24 +22,24 @@ export interface Split {
   readonly train: Int32Array;
   readonly validation: Int32Array;
   /**
-   * what the validation cells are a share of: the cells of each combination of conditions, or all cells, where
-   * most combinations are too small to give one
+   * how the validation cells were drawn: a share of each combination of conditions, or of all cells if most
+   * combinations are too small
    */
   readonly heldOutOf: "combinations" | "cells";
 }
 
-/** The cell types of a cell over all levels, each once. */
+/** The distinct cell types of a cell over all levels. */
 export function typesOf(labels: Int32Array, levels: number, cell: number): number[] {
   return [...new Set(labels.subarray(cell * levels, (cell + 1) * levels))].filter((label) => label >= 0);
 }
 
 /**
- * Splits cells at random into training and validation cells.
- * Every combination of conditions gives its share (rounded down), and every condition and cell type keeps a
- * training cell: a sorted file or a rare type changes nothing. Where the combinations are so small that
- * rounding leaves less than half of the share, the rest is one more cell of combinations drawn at random.
- * Validation cells of a streamed data set are held in memory: there are no more of them than fit.
- * @param share - share of the cells that train, in (0, 1]
+ * Splits cells at random into training and validation cells. Every combination of conditions gives its share
+ * (rounded down), and every condition and cell type keeps at least one training cell, so sorted files and
+ * rare types do no harm. If the combinations are so small that rounding leaves less than half of the share,
+ * randomly drawn combinations give one more cell. Validation cells of a streamed data set are held in memory,
+ * so their number is limited.
+ * @param share - share of training cells, in (0, 1]
  */
 export function splitCells(
   { counts, combinations, labels, levels }: Dataset,
@@ -55,25 +56,25 @@ export function splitCells(
   const train: number[] = [];
   const validation: number[] = [];
   for (const cell of order) {
-    const own = typesOf(labels, levels, cell);
+    const types = typesOf(labels, levels, cell);
     const remaining = quota.get(combinations[cell]!)!;
-    if (remaining > 0 && own.every((label) => left.get(label)! > 1)) {
+    if (remaining > 0 && types.every((label) => left.get(label)! > 1)) {
       quota.set(combinations[cell]!, remaining - 1);
-      own.forEach((label) => left.set(label, left.get(label)! - 1));
+      types.forEach((label) => left.set(label, left.get(label)! - 1));
       validation.push(cell);
     } else train.push(cell);
   }
   return { train: Int32Array.from(train).sort(), validation: Int32Array.from(validation).sort(), heldOutOf };
 }
 
-/** Tells a user where validation cells are few, or none. @param share - share of the cells that train */
+/** Reports if there are few or no validation cells. @param share - share of training cells */
 export function noteSplit(split: Split, share: number, note: (note: Note) => void): void {
   const [trained, heldOut] = [split.train.length, split.validation.length];
   if (share < 1 && heldOut === 0)
     note({
       level: "warning",
       message:
-        `No cell is held out for validation: ${trained} cells are too few. Early stopping looks at the loss of ` +
+        `No cell is held out for validation: ${trained} cells are too few. Early stopping uses the loss of ` +
         "the training cells.",
     });
   if (split.heldOutOf === "cells")
@@ -85,7 +86,7 @@ export function noteSplit(split: Split, share: number, note: (note: Note) => voi
     });
 }
 
-/** Validation cells of each combination of conditions. @param share - share of the cells that validate */
+/** Number of validation cells of each combination of conditions. @param share - share of validation cells */
 function validationQuota(
   combinations: Int32Array,
   share: number,
@@ -104,14 +105,14 @@ function validationQuota(
   return { quota, heldOutOf: "cells" };
 }
 
-/** Most stored counts that `rows` cells of the data set can have together. */
+/** Upper bound on the stored counts of `rows` cells of the data set. */
 export function minibatchCapacity({ widest, cells }: CountSource, rows: number): number {
   return Math.max(1, widest * Math.min(rows, cells));
 }
 
 /**
- * Within each minibatch of an order, brings cells of one combination of conditions next to each other:
- * theta's gradient is summed faster so.
+ * Groups the cells of each minibatch by combination of conditions, which speeds up the sum of theta's
+ * gradient.
  */
 export function groupCombinations(order: Int32Array, size: number, combinations: Int32Array): void {
   for (let start = 0; start < order.length; start += size)
@@ -119,8 +120,8 @@ export function groupCombinations(order: Int32Array, size: number, combinations:
 }
 
 /**
- * Fills the engine's minibatch with cells, in their order.
- * @param rows - where the counts of these cells are at hand
+ * Fills the engine's minibatch with cells, in order.
+ * @param rows - source of the counts, with these cells loaded
  */
 export function fillMinibatch(
   minibatch: Minibatch,

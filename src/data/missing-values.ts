@@ -1,9 +1,9 @@
-// What a text says where a value is missing. The one list of the project: columns of obs, tables of metadata
-// and everything else that holds names ask here.
+// Spellings of missing values. The only such list of the project: columns of obs, metadata tables and
+// everything else that holds names use it.
 
 /**
- * How programs write a missing value, in lower case and without blanks around: pandas and NumPy (None, <NA>,
- * NaN, NaT), R (NA), SQL and JSON (null), spreadsheets (#N/A), and people.
+ * Spellings of missing values, in lower case and trimmed: pandas and NumPy (None, <NA>, NaN, NaT), R (NA),
+ * SQL and JSON (null), spreadsheets (#N/A), and manual entries.
  */
 const missingTexts = new Set([
   "",
@@ -44,7 +44,7 @@ const missingTexts = new Set([
   "not available",
 ]);
 
-/** What people write besides that where a cell has no cell type. */
+/** Further spellings for cells without a cell type. */
 const unlabeledTexts = new Set([
   "none",
   "unknown",
@@ -58,8 +58,8 @@ const unlabeledTexts = new Set([
 ]);
 
 /**
- * Whether a text stands for a missing value, in any case and with blanks around. "none" in small letters is
- * what people call no treatment and the like: a value, while "None" is what programs write.
+ * Whether a string means a missing value, ignoring case and surrounding spaces. Lower-case "none" is a value
+ * (commonly "no treatment"), while "None" is written by programs.
  */
 export function isMissing(text: string): boolean {
   const trimmed = text.trim();
@@ -69,7 +69,7 @@ export function isMissing(text: string): boolean {
 /**
  * Whether a name in a column of cell types means "no label": a missing value, or "unknown", "unassigned" and
  * the like, in any case.
- * @param more - further names of the user, taken exactly
+ * @param more - further names given by the user, matched exactly
  */
 export function isUnlabeled(name: string | null, more: readonly string[] = []): boolean {
   return (
@@ -77,10 +77,10 @@ export function isUnlabeled(name: string | null, more: readonly string[] = []): 
   );
 }
 
-/** Texts of missing values and the number of their cells; null where nothing is written. */
+/** Spellings of missing values with their number of cells; null for an absent value. */
 export type MissingCells = ReadonlyMap<string | null, number>;
 
-/** "'None', '<NA>', empty": how missing values are written, the most frequent first. */
+/** Spellings of missing values, most frequent first: "'None', '<NA>', empty". */
 export function writtenAs(missing: MissingCells): string {
   const isEmpty = (text: string | null): boolean => text === null || text.trim() === "";
   const texts = [...missing]

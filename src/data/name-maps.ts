@@ -1,28 +1,28 @@
-// Names of a file in the words of a model: genes across species or identifiers, cell types across
-// vocabularies. What was renamed, and what was not, is told. Source: De Donno et al. 2023, Methods
-// ("Cross-species", "Label harmonization"): the paper asks for one-to-one orthologs and harmonised labels.
+// Translates the names of a file to those of a model: genes across species or identifiers, cell types across
+// vocabularies. Reports what was renamed and what was not. Source: De Donno et al. 2023, Methods
+// ("Cross-species", "Label harmonization"): the paper requires one-to-one orthologs and harmonised labels.
 import type { Column, DataFrame } from "../anndata/dataframe.js";
 import type { NameMap, Note } from "../contract/options.js";
 import { ScPoliError } from "../contract/errors.js";
 import { factorize, type CellSelection, type Factor } from "./labels.js";
 import { plainName } from "./same-names.js";
 
-/** What a map did to the names of a file. */
+/** Effect of a map on the names of a file. */
 export interface NameMapReport {
   /** names of the file that were renamed */
   readonly renamed: number;
-  /** names of the file that the map does not have, as they are */
+  /** names of the file that are not in the map, kept unchanged */
   readonly kept: readonly string[];
-  /** names of the map that the file does not have */
+  /** names of the map that are not in the file */
   readonly absent: readonly string[];
 }
 
 /**
- * The genes of a file under the names that a map gives them.
+ * Renames the genes of a file by a map.
  *
- * @param genes - var of the place where the counts are
- * @returns the same table with other names in its index, and what was renamed
- * @throws ScPoliError "format" where a name has two new ones, two genes would get one name, or no gene of the
+ * @param genes - var of the matrix that holds the counts
+ * @returns the same table with a new index, and what was renamed
+ * @throws ScPoliError "format" if a name has two new names, two genes would get one name, or no gene of the
  * file is in the map
  */
 export async function renameGenes(
@@ -39,7 +39,7 @@ export async function renameGenes(
   checkUse(report, newNames, names, { map: "gene map", what: "gene" });
   const renamed = names.map((name) => newNames.get(name) ?? name);
   checkOneToOne(names, renamed, newNames);
-  note({ level: "info", message: `Gene map: ${told(report, "gene")}` });
+  note({ level: "info", message: `Gene map: ${summary(report, "gene")}` });
   return {
     genes: {
       length: genes.length,
@@ -52,10 +52,10 @@ export async function renameGenes(
 }
 
 /**
- * obs with the values of some columns under the names that a map gives them. Several names may get the same
- * one; an empty one, or "unknown" and the like, means no label.
- * @throws ScPoliError "format" where a name has two new ones, or no value of these columns is in the map;
- * "key" where there is no such column
+ * Renames the values of some columns of obs by a map. Several names may get the same new name; an empty name,
+ * or "unknown" and the like, means no label.
+ * @throws ScPoliError "format" if a name has two new names, or no value of these columns is in the map; "key"
+ * if there is no such column
  */
 export async function renameLabels(
   obs: DataFrame,
@@ -74,12 +74,12 @@ export async function renameLabels(
   checkUse(report, newNames, [...names], { map: "label map", what: "cell type" });
   note({
     level: report.kept.length > 0 ? "warning" : "info",
-    message: `Label map: ${told(report, "cell type")}`,
+    message: `Label map: ${summary(report, "cell type")}`,
   });
   const column: DataFrame["column"] = async (key) => {
-    const own = await obs.column(key);
-    if (!keys.includes(key)) return own;
-    const { codes, names: before } = namesOf(own);
+    const original = await obs.column(key);
+    if (!keys.includes(key)) return original;
+    const { codes, names: before } = namesOf(original);
     return {
       kind: "categorical",
       length: codes.length,
@@ -94,7 +94,7 @@ export async function renameLabels(
   };
 }
 
-/** A map may have a name for what is written as a missing value elsewhere ("NA"). */
+/** Names of a column, including spellings of missing values ("NA"), which a map may rename. */
 function namesOf(column: Column, selection: CellSelection = {}): Pick<Factor, "codes" | "names"> {
   return factorize(column, { ...selection, keepMissingTexts: true });
 }
@@ -114,18 +114,19 @@ function asTable(map: NameMap, what: string): Map<string, string> {
   );
   throw new ScPoliError(
     "format",
-    `The ${what} gives ${several.size} name${several.size === 1 ? "" : "s"} more than one new name: ${firsts(shown)}. Keep one line for each.`,
+    `The ${what} gives ${several.size} name${several.size === 1 ? "" : "s"} more than one new name: ` +
+      `${firsts(shown)}. Keep one line for each.`,
     { names: [...several.keys()] },
   );
 }
 
 function reportOf(newNames: ReadonlyMap<string, string>, names: readonly string[]): NameMapReport {
-  const own = new Set(names);
+  const fileNames = new Set(names);
   const kept = names.filter((name) => !newNames.has(name));
   return {
     renamed: names.length - kept.length,
     kept,
-    absent: [...newNames.keys()].filter((name) => !own.has(name)),
+    absent: [...newNames.keys()].filter((name) => !fileNames.has(name)),
   };
 }
 
@@ -144,13 +145,15 @@ function checkUse(
       : "Its first column must hold the names as the file has them.";
   throw new ScPoliError(
     "format",
-    `None of the ${newNames.size} names of the ${map} is a ${what} of the file. The map's look like ${firsts(quoted([...newNames.keys()]), 3)}, the file's like ${firsts(quoted(names), 3)}. ${advice}`,
+    `None of the ${newNames.size} names of the ${map} is a ${what} of the file. The map's look like ` +
+      `${firsts(quoted([...newNames.keys()]), 3)}, the file's like ${firsts(quoted(names), 3)}. ${advice}`,
     { names: newNames.size, swapped },
   );
 }
 
 /**
- * @throws ScPoliError "format" where two genes of the file, at least one of them renamed, would have one name
+ * @throws ScPoliError "format" if two genes of the file, at least one of them renamed, would have the same
+ * name
  */
 function checkOneToOne(
   names: readonly string[],
@@ -161,24 +164,25 @@ function checkOneToOne(
   renamed.forEach((newName, column) =>
     sources.set(newName, [...(sources.get(newName) ?? []), names[column]!]),
   );
-  const clashes = [...sources].filter(([, own]) => own.length > 1 && own.some((name) => newNames.has(name)));
-  if (clashes.length === 0) return;
-  const shown = clashes.map(
-    ([newName, own]) =>
-      `${own.map((name) => (newNames.has(name) ? `'${name}'` : `'${name}' (not in the map)`)).join(" and ")} to '${newName}'`,
+  const clashes = [...sources].filter(
+    ([, oldNames]) => oldNames.length > 1 && oldNames.some((name) => newNames.has(name)),
   );
+  if (clashes.length === 0) return;
+  const quote = (name: string): string => (newNames.has(name) ? `'${name}'` : `'${name}' (not in the map)`);
+  const shown = clashes.map(([newName, oldNames]) => `${oldNames.map(quote).join(" and ")} to '${newName}'`);
   throw new ScPoliError(
     "format",
-    `The gene map is not one-to-one on this file: it brings ${firsts(shown)}. Keep the pairs that are one-to-one (for orthologs, those of confidence), one gene for each name.`,
+    `The gene map is not one-to-one on this file: it maps ${firsts(shown)}. Keep one-to-one pairs only ` +
+      "(for orthologs, high-confidence ones), one gene for each name.",
     { genes: clashes.map(([newName]) => newName) },
   );
 }
 
-function told({ renamed, kept, absent }: NameMapReport, what: string): string {
+function summary({ renamed, kept, absent }: NameMapReport, what: string): string {
   const parts = [`${renamed} ${what}${renamed === 1 ? "" : "s"} of the file renamed`];
   parts.push(
     kept.length > 0
-      ? `${kept.length} not in the map and as they are: ${firsts(quoted(kept))}`
+      ? `${kept.length} not in the map and unchanged: ${firsts(quoted(kept))}`
       : "none left out",
   );
   if (absent.length > 0) parts.push(`${absent.length} of the map not in the file: ${firsts(quoted(absent))}`);

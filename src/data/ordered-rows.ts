@@ -1,6 +1,8 @@
-// Rows of a file in an order of their own, compact: blocks of neighbouring rows are read when the first of
-// their rows is wanted and dropped after the last, and what is handed out lies in the order asked for, so
-// that a minibatch is one piece of memory for whoever takes it.
+// Reads rows of a file in a given order, in compact form. Blocks of neighbouring rows are read when their
+// first
+// row is needed and dropped after their last. Rows are returned in the given order, so that a minibatch is
+// one
+// contiguous range.
 import { canShareMemory } from "#platform";
 import { countsReader } from "./counts.js";
 import type { CountsPlace, ValueKind } from "./count-places.js";
@@ -10,23 +12,23 @@ export interface OrderTask {
   readonly path: string;
   readonly name: string;
   readonly values?: ValueKind;
-  /** as `streamCounts` */
+  /** see `streamCounts` */
   readonly map: Int32Array;
   readonly genes: number;
-  /** rows of the file, in the order that they are wanted in */
+  /** rows of the file, in the order in which they are needed */
   readonly order: Int32Array;
-  /** neighbouring rows that are read together */
+  /** neighbouring rows read together */
   readonly blockRows: number;
-  /** rows that are handed out together */
+  /** rows returned together */
   readonly rowsAtOnce: number;
 }
 
-/** Some rows of the order; arrays may be longer than what they hold, so that they can be filled again. */
+/** Rows of the order. The arrays may be longer than their content, so that they can be reused. */
 export interface OrderedRows extends SmallRows {
   readonly rows: number;
 }
 
-/** @param spare - some rows that were handed out and are no longer needed, to be filled again */
+/** @param spare - returns rows that are no longer needed, for reuse */
 export async function* readInOrder(
   place: CountsPlace,
   { map, genes, order, blockRows, rowsAtOnce }: OrderTask,
@@ -51,7 +53,7 @@ export async function* readInOrder(
       }
       blocks.push(block);
     }
-    yield handedOut(
+    yield copyRows(
       store.gather(
         wanted.map((row) => row % blockRows),
         blocks,
@@ -66,8 +68,8 @@ export async function* readInOrder(
   }
 }
 
-/** Copied out of the store, into the arrays of the spare rows where they are large enough. */
-function handedOut(
+/** Copies rows out of the store, into the arrays of the spare rows if they are large enough. */
+function copyRows(
   { indptr, indices, small, largeFrom, large }: SmallRows,
   spare: OrderedRows | undefined,
 ): OrderedRows {
@@ -85,9 +87,8 @@ function handedOut(
 type TypedArray = Int32Array | Uint32Array | Uint16Array | Uint8Array | Float32Array;
 
 /**
- * Into the spare array where that is long enough. Memory that is new costs more than what is written to it;
- * and it is memory that all threads see, where there is such, because buffers that are moved from one to
- * another set off garbage collections.
+ * Copies into the spare array if it is long enough: allocating memory costs more than filling it. Uses shared
+ * memory if available, because buffers transferred between threads trigger garbage collections.
  */
 function copied<T extends TypedArray>(values: T, spare: T | undefined): T {
   const bytes = values.BYTES_PER_ELEMENT * Math.ceil(1.1 * values.length);

@@ -1,11 +1,11 @@
-// A first look at a matrix: its values in a few cells at the beginning, in the middle and at the end. It tells
-// raw counts from what looks like them (ranks, 0 and 1, rounded normalised values) and from what does not.
+// Samples a matrix: its values in a few cells at the beginning, middle and end. Distinguishes raw counts from
+// values that resemble them (ranks, 0 and 1, rounded normalised values) and from other values.
 import { rowsPerBlock, type Matrix, type SparseRows } from "../anndata/matrix.js";
 
 type Problem = "NaN" | "infinite" | "negative" | "fractional";
 const problems: readonly Problem[] = ["NaN", "infinite", "negative", "fractional"];
 
-/** Why a value is no count; null where it is one. */
+/** Why a value is not a count; null if it is one. */
 export function problemOf(value: number): Problem | null {
   if (Number.isNaN(value)) return "NaN";
   if (value < 0) return value === -Infinity ? "infinite" : "negative";
@@ -13,58 +13,58 @@ export function problemOf(value: number): Problem | null {
   return Number.isInteger(value) ? null : "fractional";
 }
 
-/** Relative error of a count that went through floating-point arithmetic and is still that count. */
+/** Largest relative error of a count after floating-point arithmetic. */
 const nearlyWhole = 1e-6;
-/** and its largest error */
+/** Largest absolute error of such a count. */
 const mostRounding = 0.01;
 
-/** Whether a value is a whole number but for rounding. */
+/** Whether a value is a whole number up to rounding errors. */
 export function isNearlyWhole(value: number): boolean {
   const whole = Math.round(value);
   return Math.abs(value - whole) <= Math.min(mostRounding, nearlyWhole * Math.max(1, Math.abs(whole)));
 }
 
-/** A value that is no count, in words: "a fractional value, 1.386". */
+/** Describes a value that is not a count: "a fractional value, 1.386". */
 export function describeProblem(value: number): string {
   const problem = problemOf(value);
   if (problem === "NaN") return "NaN (a missing value)";
   return `${problem === "infinite" ? "an" : "a"} ${problem} value, ${Number(value.toPrecision(4))}`;
 }
 
-/** What whole numbers are besides raw counts. */
+/** What whole numbers may be instead of raw counts. */
 export type Suspicion = "binary" | "ranks" | "constant totals";
 
-/** What a look has found. */
+/** Result of sampling a matrix. */
 export interface Look {
   /** values that are not zero */
   readonly values: number;
   readonly most: number;
-  /** the first value of each kind that is no count */
+  /** first value of each kind that is not a count */
   readonly examples: ReadonlyMap<
     Problem,
     { readonly value: number; readonly row: number; readonly column: number }
   >;
-  /** whether some values are whole but for rounding, and all others whole */
+  /** whether all values are whole numbers up to rounding errors, and some are not exact */
   readonly isNearlyWhole: boolean;
   /** mean total of a cell */
   readonly depth: number;
-  /** the total of every cell where it is the same in all; of exp(x) - 1, for logarithms */
+  /** the total of every cell if it is the same in all; `totalOfLogarithms`: that of exp(x) - 1 */
   readonly total: number | null;
   readonly totalOfLogarithms: number | null;
-  /** why whole numbers look unlike raw counts */
+  /** why whole numbers do not look like raw counts */
   readonly suspicion: Suspicion | null;
 }
 
-/** Cells of each of the blocks of a look, and the values that they may hold. */
+/** Cells per sampled block, and the maximum number of their values. */
 const lookCells = 256;
 const lookValues = 200_000;
-/** Cells of a block whose values are compared with each other. */
+/** Cells per block whose values are compared with each other. */
 const comparedCells = 8;
-/** Fewer values than this say nothing of their distribution. */
+/** Minimum number of values for statements about their distribution. */
 const leastValues = 100;
 const leastCells = 20;
 
-/** The rows that a look reads. */
+/** The rows that a sample reads. */
 export function lookedAt(matrix: Matrix): { readonly starts: readonly number[]; readonly rows: number } {
   const rows = Math.min(lookCells, rowsPerBlock(matrix, lookValues));
   const last = matrix.rows - rows;
@@ -79,11 +79,11 @@ export async function lookAt(matrix: Matrix): Promise<Look> {
   return seen.look();
 }
 
-/** Relative spread of totals of cells that were brought to one total. */
+/** Relative spread of totals of cells normalised to one total. */
 const sameTotal = 1e-4;
-/** and of ones that were rounded after that */
+/** The same after rounding the values. */
 const sameRounded = 0.02;
-/** Nobody normalises to less. */
+/** Smallest plausible normalisation total. */
 const leastTotal = 500;
 
 class Sight {
@@ -94,7 +94,7 @@ class Sight {
   readonly #examples = new Map<Problem, { value: number; row: number; column: number }>();
   readonly #totals: number[] = [];
   readonly #logarithms: number[] = [];
-  /** cells whose values are compared, and those of them whose values are all different */
+  /** number of cells whose values are compared, and of those with all values different */
   #compared = 0;
   #different = 0;
 
@@ -162,7 +162,7 @@ class Sight {
   }
 }
 
-/** The mean of totals that are all the same but for a relative error; null where they differ. */
+/** The mean of totals that are equal up to a relative error; null if they differ. */
 function commonTotal(totals: readonly number[], error: number): number | null {
   if (totals.length < 2) return null;
   const mean = totals.reduce((sum, total) => sum + total, 0) / totals.length;

@@ -1,5 +1,6 @@
-// Counts recovered from normalised values, where that is exact: each value of a cell is what a whole number
-// gives, in every cell that is read.
+// Recovers counts from normalised values if that is exact: every value of every cell read must be the one
+// that a
+// whole number gives.
 import type { AnnData } from "../anndata/anndata.js";
 import type { DataFrame } from "../anndata/dataframe.js";
 import type { Matrix, NumericArray } from "../anndata/matrix.js";
@@ -7,24 +8,24 @@ import { ScPoliError } from "../contract/errors.js";
 import { derived } from "./derived-counts.js";
 import type { Look } from "./place-look.js";
 
-/** How counts were normalised. */
+/** A normalisation of counts. */
 export interface Recovery {
   /** total of every cell after normalisation */
   readonly total: number;
   /**
-   * whether the total must be met by the values that are there: of the usual 10,000 genes may have been left
-   * out since, another total is known by being met
+   * whether the stored values must add up to the total. For the usual 10,000, genes may have been dropped
+   * later; other totals are recognised only by being met
    */
   readonly isMet: boolean;
-  /** base of the logarithm that was taken of 1 + x; null where none was */
+  /** base of the logarithm applied to 1 + x; null for none */
   readonly base: number | null;
 }
 
-/** What scanpy normalises a cell to in its tutorials. */
+/** Target total of scanpy's tutorials. */
 const usualTotal = 1e4;
-/** The smallest value of a cell is that of a count of 1, or, of few cells, of one of the next. */
+/** The smallest value of a cell is assumed to be a count of 1 or, rarely, one of the next counts. */
 const smallestCounts = 8;
-/** Relative error of a value in float32, after log1p and back. */
+/** Relative error of a float32 value after log1p and its inverse. */
 const tolerance = 1e-6;
 /** Relative error of a total. */
 const totalTolerance = 1e-4;
@@ -39,10 +40,10 @@ export function describeNormalisation({ total, isMet, base }: Recovery): string 
 }
 
 /**
- * Counts of one cell from log1p(count / total x 10,000), where that is exact: each value is what the count
- * gives, and the total a whole number that is not less than the counts together (genes may have been left out
- * since).
- * @returns null where they are not
+ * Recovers the counts of one cell from log1p(count / total x 10,000), if exact: each value must match its
+ * count, and the total must be a whole number not below the sum of counts (genes may have been dropped
+ * later).
+ * @returns null if they are not exact
  */
 export function recoverRow(
   values: NumericArray,
@@ -77,12 +78,12 @@ export function recoverRow(
   return null;
 }
 
-/** Cells of each of the blocks that decide whether counts can be recovered. */
+/** Cells in each of the blocks that decide whether counts can be recovered. */
 const lookedAt = 16;
 
 /**
- * How the values of a place can be undone; null where that is not proven. Other totals than 10,000 are known
- * by being that of every cell, and logarithms of them by uns["log1p"].
+ * The normalisation to invert; null if it is not proven. Totals other than 10,000 are recognised if every
+ * cell has them, and the logarithm by uns["log1p"].
  * @param name - "X", "raw.X", "layers/NAME"
  */
 export async function findRecovery(
@@ -94,7 +95,7 @@ export async function findRecovery(
   const log = await logarithmOf(data);
   const base = log ?? Math.E;
   const tries: Recovery[] = [{ total: usualTotal, isMet: false, base }];
-  // uns["log1p"] speaks of X; raw.X is X from before, most often with the same logarithm
+  // uns["log1p"] describes X; raw.X is an earlier X, usually with the same logarithm
   const logged = base === Math.E ? look.totalOfLogarithms : await totalOfLogarithms(matrix, base);
   if (log !== null && !name.startsWith("layers/") && logged !== null)
     tries.push({ total: logged, isMet: true, base });
@@ -103,7 +104,7 @@ export async function findRecovery(
   return null;
 }
 
-/** Base of the logarithm that uns["log1p"] tells of; null where there is no word of one. */
+/** Base of the logarithm recorded in uns["log1p"]; null if none is recorded. */
 async function logarithmOf(data: AnnData): Promise<number | null> {
   if (!data.unsKeys.includes("log1p")) return null;
   const value = await data.uns("log1p").catch(() => undefined);
@@ -111,7 +112,7 @@ async function logarithmOf(data: AnnData): Promise<number | null> {
   return typeof base === "number" && base > 1 ? base : Math.E;
 }
 
-/** The total of exp(x) - 1 in the first cells, where they have one. */
+/** The common total of exp(x) - 1 in the first cells; null if they differ. */
 async function totalOfLogarithms(matrix: Matrix, base: number): Promise<number | null> {
   const { rows, indptr, values } = await matrix.read(0, Math.min(lookedAt, matrix.rows));
   const totals: number[] = [];
@@ -126,7 +127,7 @@ async function totalOfLogarithms(matrix: Matrix, base: number): Promise<number |
     : null;
 }
 
-/** Whether the first, middle and last cells are what whole numbers give. */
+/** Whether the values of the first, middle and last cells match whole numbers. */
 async function isRecoverable(matrix: Matrix, recovery: Recovery): Promise<boolean> {
   const rows = Math.min(lookedAt, matrix.rows);
   const last = matrix.rows - rows;
@@ -141,9 +142,9 @@ async function isRecoverable(matrix: Matrix, recovery: Recovery): Promise<boolea
 }
 
 /**
- * A matrix of normalised values as one of counts, recovered cell by cell.
- * @param obs - names the cells in errors
- * @returns a matrix whose `read` throws ScPoliError "counts" at the first cell where they are not exact
+ * A matrix of counts recovered from normalised values, cell by cell.
+ * @param obs - gives cell names for error messages
+ * @returns a matrix whose `read` throws ScPoliError "counts" at the first cell whose counts are not exact
  */
 export function recoverCounts(matrix: Matrix, obs: DataFrame, recovery: Recovery): Matrix {
   return derived(matrix, matrix.columns, async (block, start) => {
@@ -155,7 +156,8 @@ export function recoverCounts(matrix: Matrix, obs: DataFrame, recovery: Recovery
         const cell = (await obs.index())[start + row];
         throw new ScPoliError(
           "counts",
-          `${matrix.place} holds no ${describeNormalisation(recovery)} in cell '${cell}' (row ${start + row}): its counts cannot be recovered exactly.`,
+          `${matrix.place} does not hold ${describeNormalisation(recovery)} in cell '${cell}' ` +
+            `(row ${start + row}): its counts cannot be recovered exactly.`,
           { row: start + row, cell },
         );
       }

@@ -1,17 +1,16 @@
-// Names that are the same to a person: 1, 1.0 and "1"; TRUE and True; and those that differ in case or blanks
-// alone.
+// Recognises equivalent names: 1, 1.0 and "1"; TRUE and True; and names that differ only in case or spaces.
 
-/** A number or truth value as everything here writes it: "1.0" is "1", "TRUE" is "True". */
+/** Canonical spelling of a number or boolean: "1" for "1.0", "True" for "TRUE". */
 export function plainName(name: string): string {
-  const whole = /^([+-]?\d+)\.0+$/.exec(name)?.[1];
-  if (whole !== undefined) return whole === "-0" ? "0" : whole;
+  const integer = /^([+-]?\d+)\.0+$/.exec(name)?.[1];
+  if (integer !== undefined) return integer === "-0" ? "0" : integer;
   if (/^true$/i.test(name)) return "True";
   return /^false$/i.test(name) ? "False" : name;
 }
 
 /**
- * Names in the spelling of others where they are the same number or truth value: models of other programs
- * and of older versions have conditions such as "1.0".
+ * Gives names the spelling of known ones if they are the same number or boolean: models of other programs and
+ * of older versions have conditions such as "1.0".
  */
 export function spelledAs(names: readonly string[], known: readonly string[]): string[] {
   const exact = new Set(known);
@@ -19,10 +18,13 @@ export function spelledAs(names: readonly string[], known: readonly string[]): s
   return names.map((name) => (exact.has(name) ? name : (spelling.get(plainName(name)) ?? name)));
 }
 
-/** Two spellings of what is one name to a person. */
+/** Two spellings that a reader would consider one name. */
 export type NamePair = readonly [name: string, other: string];
 
-/** Without what a person does not see: case, blanks, and what R and file formats write in their place. */
+/**
+ * Removes differences that readers overlook: case, spaces, and the characters that R and file formats use
+ * instead.
+ */
 function bare(name: string): string {
   return plainName(name.trim())
     .normalize("NFKC")
@@ -30,7 +32,7 @@ function bare(name: string): string {
     .replace(/[\s_]+|(?<=\D)\.(?=\D)/g, "");
 }
 
-/** Names that are none of the known ones, but differ from one of them in case or blanks alone. */
+/** Names that are not known, but differ from a known one only in case or spaces. */
 export function similarNames(names: readonly string[], known: readonly string[]): NamePair[] {
   const exact = new Set(known);
   const bareKnown = new Map([...known].reverse().map((name) => [bare(name), name]));
@@ -40,7 +42,7 @@ export function similarNames(names: readonly string[], known: readonly string[])
   });
 }
 
-/** Names of one list that differ in case or blanks alone: each of them with the first such one. */
+/** Names of a list that differ only in case or spaces, each with the first such name. */
 export function similarAmong(names: readonly string[]): NamePair[] {
   const first = new Map<string, string>();
   return names.flatMap((name): NamePair[] => {

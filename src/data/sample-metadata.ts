@@ -1,31 +1,31 @@
-// What obs says about whole conditions: columns that have one value within each condition of a key. A sample
-// being a condition, this is the samples' metadata.
+// Metadata of samples: columns of obs that are constant within each condition of a key. A sample is a
+// condition
+// of the sample key.
 import type { Column, DataFrame } from "../anndata/dataframe.js";
 import type { Note } from "../contract/options.js";
 import { ScPoliError } from "../contract/errors.js";
 import { isMissing } from "./missing-values.js";
 import type { Conditions } from "./labels.js";
 
-/** A value that is known of a sample; null where it is not. */
+/** A metadata value of a sample; null if unknown. */
 export type MetadataValue = string | number | boolean | null;
 
-/** A table with a row per sample, a sample being a condition; null where a value is not known. */
+/** A table with one row per sample (condition); null for unknown values. */
 export interface SampleMetadata {
   /** Names of the columns */
   readonly columns: readonly string[];
-  /** by name of the sample, in the order of the columns */
+  /** values by sample name, in column order */
   readonly samples: Readonly<Record<string, readonly MetadataValue[]>>;
-  /** by column, where its values have an order: all of them from low to high. Missing in models of before. */
+  /** for columns with ordered values: all values from low to high. Absent in older models. */
   readonly levels?: Readonly<Record<string, readonly string[]>>;
 }
 
 /**
- * The columns of obs that are constant within every condition of a key, one table per key. Cells without a
- * value do not count; a column that says no more than the condition's name is left out, and so is one that is
- * empty.
- * @param keep - rows of the file that the conditions' codes are of. Default: all
- * @param always - per key, columns that are kept although they say no more than the names: those of the model
- * that a query's conditions join
+ * The columns of obs that are constant within every condition of a key; one table per key. Cells without a
+ * value are ignored. Empty columns and columns that only repeat the condition's name are left out.
+ * @param keep - rows of the file to which the conditions' codes refer. Default: all
+ * @param always - for each key, columns to keep even if they only repeat the names: those of the model that
+ * the query's conditions join
  */
 export async function metadataOfConditions(
   obs: DataFrame,
@@ -40,7 +40,7 @@ export async function metadataOfConditions(
     readonly onNote?: (note: Note) => void;
   } = {},
 ): Promise<SampleMetadata[]> {
-  const found = conditions.map(() => ({
+  const tables = conditions.map(() => ({
     columns: [] as string[],
     values: [] as MetadataValue[][],
     levels: {} as Record<string, readonly string[]>,
@@ -57,12 +57,12 @@ export async function metadataOfConditions(
         (!always[k]?.includes(name) && values.every((value, i) => String(value) === names[i]))
       )
         return;
-      found[k]!.columns.push(name);
-      found[k]!.values.push(values);
-      if (column.kind === "categorical" && column.ordered) found[k]!.levels[name] = column.categories;
+      tables[k]!.columns.push(name);
+      tables[k]!.values.push(values);
+      if (column.kind === "categorical" && column.ordered) tables[k]!.levels[name] = column.categories;
     });
   }
-  return found.map(({ columns, values, levels }, k) => ({
+  return tables.map(({ columns, values, levels }, k) => ({
     columns,
     samples: Object.fromEntries(
       conditions[k]!.names.map((name, row) => [name, values.map((column) => column[row]!)]),
@@ -76,12 +76,12 @@ async function readable(obs: DataFrame, name: string, onNote?: (note: Note) => v
     return await obs.column(name);
   } catch (error) {
     if (!(error instanceof ScPoliError)) throw error;
-    onNote?.({ level: "warning", message: `${error.message} The samples' metadata do without it.` });
+    onNote?.({ level: "warning", message: `${error.message} It is left out of the samples' metadata.` });
     return null;
   }
 }
 
-/** One value per condition; null where two cells of a condition differ. */
+/** One value per condition; null if two cells of a condition differ. */
 function constantValues(
   column: Column,
   codes: Int32Array,
@@ -113,7 +113,7 @@ function valueAt(column: Column): (row: number) => MetadataValue {
   return (row) => column.values[row] ?? null;
 }
 
-/** Two tables of samples as one; where both know a value, the later one counts. */
+/** Merges two tables of samples; if both have a value, the second one wins. */
 export function joinMetadata(first: SampleMetadata, second: SampleMetadata): SampleMetadata {
   const columns = [...new Set([...first.columns, ...second.columns])];
   const value = (table: SampleMetadata, sample: string, column: string): MetadataValue => {

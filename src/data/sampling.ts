@@ -1,9 +1,10 @@
-// Samples of cells in which rare cell types keep their share.
+// Samples cells so that rare cell types are represented.
 import { typesOf, type Dataset } from "./minibatches.js";
 
 /**
- * Cells in which each type of each level has `share` cells where it has as many; the rest as they come.
- * @param order - cells to choose from, in random order @param most - cells at most
+ * Samples cells so that each type of each level has at least `share` cells, if it has as many; the rest
+ * follow in order.
+ * @param order - cells to choose from, in random order @param most - maximum number of cells
  * @returns ascending
  */
 export function sampleRareFirst(
@@ -12,13 +13,13 @@ export function sampleRareFirst(
   most: number,
   share: number,
 ): Int32Array {
-  const taken = new Map<number, number>();
+  const cellsOfType = new Map<number, number>();
   const [chosen, others]: [number[], number[]] = [[], []];
   for (const cell of order) {
-    const own = typesOf(labels, levels, cell);
-    const isRare = own.some((label) => (taken.get(label) ?? 0) < share);
+    const types = typesOf(labels, levels, cell);
+    const isRare = types.some((label) => (cellsOfType.get(label) ?? 0) < share);
     (isRare && chosen.length < most ? chosen : others).push(cell);
-    if (isRare) own.forEach((label) => taken.set(label, (taken.get(label) ?? 0) + 1));
+    if (isRare) types.forEach((label) => cellsOfType.set(label, (cellsOfType.get(label) ?? 0) + 1));
   }
   return Int32Array.from([...chosen, ...others.slice(0, most - chosen.length)]).sort();
 }

@@ -1,4 +1,4 @@
-// The thread of streamed-counts.ts: opens the file again and reads ahead of the training.
+// Worker thread of streamed-counts.ts: opens the file again and reads ahead of the training.
 import { produceItems } from "#platform";
 import { AnnData } from "../anndata/anndata.js";
 import { openPlace } from "./count-places.js";

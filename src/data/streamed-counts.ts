@@ -1,7 +1,8 @@
-// Counts that stay in the file: minibatches are made of blocks of neighbouring rows that are read while they
-// are needed, so that memory does not grow with the number of cells. An epoch takes the blocks in random
-// order, a few dozen at a time, and the cells of those in random order: one seed, one order, whatever the
-// machine. Validation cells are held in memory; there are at most as many as `mostHeld`.
+// Streams counts from the file: minibatches are made of blocks of neighbouring rows that are read on demand,
+// so
+// that memory does not grow with the number of cells. An epoch visits the blocks in random order, a few dozen
+// at a time, and shuffles the cells within each such group. The order depends only on the seed, not on the
+// machine. Validation cells are held in memory, at most `mostHeld` of them.
 import { startProducer } from "#platform";
 import { isReadByThread, worthAThread } from "../anndata/read-ahead.js";
 import { copyRows, type CountPass, type CountRows, type CountSource } from "./count-source.js";
@@ -11,27 +12,27 @@ import type { Minibatch } from "../engine/engine.js";
 import { readInOrder, type OrderedRows, type OrderTask } from "./ordered-rows.js";
 import { Random } from "../numerics/random.js";
 
-/** Neighbouring rows of the file that are read together, and how many such blocks are shuffled together. */
+/** Neighbouring rows read together, and the number of such blocks shuffled together. */
 export interface BlockSizes {
   readonly rows: number;
   readonly together: number;
 }
 export const blockSizes: BlockSizes = { rows: 512, together: 32 };
 
-/** What one pass over all counts tells of them. */
+/** Results of the first pass over all counts. */
 interface Survey {
   readonly sizeFactors: Float32Array;
   readonly widest: number;
 }
 
-/** Of the cells that are shuffled together, the share that the reader hands out at once. */
+/** Share of the cells shuffled together that the reader returns at once. */
 const shareAtOnce = 1 / 8;
 
 /**
- * Looks through all counts once, so that none is met later that is no count.
+ * Reads all counts once, so that invalid values are found before the training.
  * @param map, genes - as `streamCounts`
- * @param leastForThread - stored values from which a thread reads ahead
- * @throws ScPoliError "counts" at the first value that is no count; "interrupted"
+ * @param leastForThread - number of stored values above which a worker thread reads ahead
+ * @throws ScPoliError "counts" at the first value that is not a count; "interrupted"
  */
 export async function openStreamedCounts(
   place: CountsPlace,
@@ -62,7 +63,7 @@ export class StreamedCounts implements CountSource {
     private readonly place: CountsPlace,
     private readonly map: Int32Array,
     readonly genes: number,
-    /** row of the file of each cell; undefined: cells are the rows */
+    /** row of the file of each cell; undefined: cell i is row i */
     private readonly keep: Int32Array | undefined,
     private readonly survey: Survey,
     private readonly sizes: BlockSizes,
@@ -89,9 +90,9 @@ export class StreamedCounts implements CountSource {
     for (let first = 0, filled = 0; first < blocks.length; first += this.sizes.together) {
       const from = filled;
       for (const block of blocks.subarray(first, first + this.sizes.together)) {
-        const own = cells.subarray(starts[block], starts[block + 1] ?? cells.length);
-        order.set(own, filled);
-        filled += own.length;
+        const blockCells = cells.subarray(starts[block], starts[block + 1] ?? cells.length);
+        order.set(blockCells, filled);
+        filled += blockCells.length;
       }
       random.shuffle(order.subarray(from, filled));
     }
@@ -119,17 +120,17 @@ export class StreamedCounts implements CountSource {
     const counts = compact.finish();
     const rowOf = new Map(Array.from(sorted, (cell, row) => [cell, row]));
     return {
-      fill: (minibatch, own) =>
+      fill: (minibatch, wanted) =>
         copyRows(
           counts,
-          own.map((cell) => rowOf.get(cell)!),
+          wanted.map((cell) => rowOf.get(cell)!),
           minibatch,
         ),
     };
   }
 
-  /** Rows in the order given: of a large file from a thread that reads ahead. */
-  #read(order: Int32Array): Pieces {
+  /** Rows in the given order; for a large file, a worker thread reads ahead. */
+  #read(order: Int32Array): Portions {
     const { place, map, genes, sizes } = this;
     const rowsAtOnce = Math.ceil(shareAtOnce * sizes.rows * sizes.together);
     const task: OrderTask = {
@@ -145,11 +146,11 @@ export class StreamedCounts implements CountSource {
     if (isReadByThread(place.matrix, this.leastForThread))
       return startProducer<OrderTask, OrderedRows>("streamed-counts", task);
     const spares: OrderedRows[] = [];
-    const pieces = readInOrder(place, task, () => spares.pop());
+    const portions = readInOrder(place, task, () => spares.pop());
     return {
-      take: async () => (await pieces.next()).value ?? null,
-      recycle: (piece) => spares.push(piece),
-      close: async () => void (await pieces.return()),
+      take: async () => (await portions.next()).value ?? null,
+      recycle: (portion) => spares.push(portion),
+      close: async () => void (await portions.return()),
     };
   }
 
@@ -161,24 +162,24 @@ export class StreamedCounts implements CountSource {
   }
 }
 
-/** Where a pass takes its rows from, some at a time; those that it is done with it gives back. */
-interface Pieces {
+/** Source of the rows of a pass, in portions; used portions are returned for reuse. */
+interface Portions {
   take(waits: true): Promise<OrderedRows | null>;
-  recycle(piece: OrderedRows): void;
+  recycle(portion: OrderedRows): void;
   close(): Promise<void>;
 }
 
 class StreamedPass implements CountPass {
-  readonly #pieces: Pieces;
-  /** pieces that cells have been reached of, and where each begins and the last one ends in the order */
-  readonly #present: { readonly piece: OrderedRows; readonly from: number }[] = [];
+  readonly #portions: Portions;
+  /** portions with reached cells, and the position of each in the order */
+  readonly #present: { readonly portion: OrderedRows; readonly from: number }[] = [];
   #presentEnd = 0;
-  /** the cells reached last, and where they begin in the order */
+  /** the cells reached last, and their position in the order */
   #reached: Int32Array = new Int32Array(0);
   #reachedFrom = 0;
 
-  constructor(read: () => Pieces) {
-    this.#pieces = read();
+  constructor(read: () => Portions) {
+    this.#portions = read();
   }
 
   async reach(cells: Int32Array): Promise<void> {
@@ -186,17 +187,17 @@ class StreamedPass implements CountPass {
     this.#reached = cells;
     while (
       this.#present.length > 0 &&
-      this.#present[0]!.from + this.#present[0]!.piece.rows <= this.#reachedFrom
+      this.#present[0]!.from + this.#present[0]!.portion.rows <= this.#reachedFrom
     )
-      this.#pieces.recycle(this.#present.shift()!.piece);
+      this.#portions.recycle(this.#present.shift()!.portion);
     while (this.#presentEnd < this.#reachedFrom + cells.length) {
-      const piece = (await this.#pieces.take(true))!;
-      this.#present.push({ piece, from: this.#presentEnd });
-      this.#presentEnd += piece.rows;
+      const portion = (await this.#portions.take(true))!;
+      this.#present.push({ portion, from: this.#presentEnd });
+      this.#presentEnd += portion.rows;
     }
   }
 
-  /** @param cells - all that were reached last, or some of them */
+  /** @param cells - all or some of the cells that were reached last */
   fill(minibatch: Minibatch, cells: Int32Array): void {
     minibatch.indptr[0] = 0;
     if (cells === this.#reached) this.#copy(minibatch, 0, this.#reachedFrom, cells.length);
@@ -206,27 +207,27 @@ class StreamedPass implements CountPass {
       );
   }
 
-  /** Copies `count` cells from place `from` of the order on into rows from `row` on. */
+  /** Copies `count` cells, starting at position `from` of the order, into rows starting at `row`. */
   #copy(minibatch: Minibatch, row: number, from: number, count: number): void {
-    for (const { piece, from: start } of this.#present) {
+    for (const { portion, from: start } of this.#present) {
       const [first, end] = [
         Math.max(from, start) - start,
-        Math.min(from + count, start + piece.rows) - start,
+        Math.min(from + count, start + portion.rows) - start,
       ];
       if (first >= end) continue;
-      copyPiece(piece, first, end, minibatch, row);
+      copyPortion(portion, first, end, minibatch, row);
       row += end - first;
     }
   }
 
   async end(): Promise<void> {
-    await this.#pieces.close();
+    await this.#portions.close();
     this.#present.length = 0;
   }
 }
 
-/** Copies rows [first, end) of a piece into a minibatch's rows from `row` on. */
-function copyPiece(
+/** Copies rows [first, end) of a portion into the minibatch rows that start at `row`. */
+function copyPortion(
   { indptr, indices, small, largeFrom, large }: OrderedRows,
   first: number,
   end: number,

@@ -1,6 +1,6 @@
-// What a likelihood takes from a file: raw counts, scATAC fragment counts (made of read counts where need
-// be), or normalised values as they are. Source of the fragment counts: De Donno et al. 2023, Methods
-// ("scATAC-seq data"): odd and even read counts are taken together.
+// Selects the values for a likelihood: raw counts, scATAC fragment counts (converted from read counts if
+// needed), or normalised values unchanged. Source of the fragment counts: De Donno et al. 2023, Methods
+// ("scATAC-seq data"): odd and even read counts are merged.
 import type { AnnData } from "../anndata/anndata.js";
 import type { AtacCounts, CountsOptions, Note, ReconLoss } from "../contract/options.js";
 import { findCounts, findNumbers, type CountsPlace } from "./count-places.js";
@@ -9,22 +9,22 @@ import { peaks, selectFeatures } from "./feature-types.js";
 
 export interface ValuesOptions extends Omit<CountsOptions, "duplicateGenes"> {
   readonly reconLoss: ReconLoss;
-  /** types of features that the model knows; undefined: gene expression, or it is to be trained */
+  /** feature types of the model; undefined: gene expression, or a new model */
   readonly modelTypes?: readonly string[];
-  /** Default: "auto" for poisson; for others counts stay as they are. */
+  /** Default: "auto" for poisson; for other likelihoods counts are unchanged. */
   readonly atacCounts?: AtacCounts | "auto";
-  /** what the model was trained on: a query that looks otherwise is told */
+  /** what the model was trained on; a query that looks different is reported */
   readonly trainedOn?: AtacCounts;
 }
 
-/** A place, and what its counts were found to be where that matters. */
+/** A matrix, and the kind of its counts if that matters. */
 export interface FoundValues {
   readonly place: CountsPlace;
   readonly atacCounts?: AtacCounts;
 }
 
 /**
- * @throws ScPoliError as `findCounts`; "counts" where mse meets no matrix of numbers; "usage" for atacCounts
+ * @throws ScPoliError as `findCounts`; "counts" if mse finds no matrix of numbers; "usage" for atacCounts
  * with mse
  */
 export async function findValues(
@@ -43,18 +43,22 @@ export async function findValues(
     if (atacCounts)
       throw new ScPoliError(
         "usage",
-        "atacCounts is for counts; mse takes normalised values as they are. Leave it out, or take poisson.",
+        "atacCounts is for counts; mse uses normalised values unchanged. Omit it, or use poisson.",
       );
     const place = await findNumbers(data, layer);
-    const { holds, verdict } = place.found.at(-1)!;
+    const { holds, verdict } = place.verdicts.at(-1)!;
     note({
       level: "info",
-      message: `mse takes the values of ${place.name} as they are, neither normalised nor logarithmised (${verdict}).`,
+      message:
+        `mse uses the values of ${place.name} unchanged, without normalisation or log transformation ` +
+        `(${verdict}).`,
     });
     if (holds === "counts")
       note({
         level: "warning",
-        message: `${place.name} holds raw counts; mse is meant for normalised, logarithmised values. Take nb for counts, or name another matrix (--layer).`,
+        message:
+          `${place.name} holds raw counts; mse is meant for log-normalised values. Use nb for counts, ` +
+          "or name another matrix (--layer).",
       });
     return { place: await selectFeatures(place, features) };
   }
@@ -67,16 +71,24 @@ export async function findValues(
   const asked = atacCounts ?? trainedOn ?? (reconLoss === "poisson" ? "auto" : undefined);
   if (asked === undefined) return { place };
   const { ones, twos } = await countOnesAndTwos(place);
-  const looks: AtacCounts = twos > ones ? "reads" : "fragments";
-  const is = asked === "auto" ? looks : asked;
-  const percent = (n: number): string => `${((100 * n) / Math.max(1, ones + twos)).toFixed(0)} %`;
+  const detected: AtacCounts = twos > ones ? "reads" : "fragments";
+  const used = asked === "auto" ? detected : asked;
+  const differs = atacCounts === undefined && trainedOn !== undefined && detected !== trainedOn;
+  const share = `${((100 * ones) / Math.max(1, ones + twos)).toFixed(0)} %`;
   note({
-    level: atacCounts === undefined && trainedOn !== undefined && looks !== trainedOn ? "warning" : "info",
+    level: differs ? "warning" : "info",
     message:
-      `${place.name} ${asked === "auto" ? "looks like" : "is taken as"} scATAC ${is === "reads" ? "read counts, made fragment counts: (x + 1) / 2 rounded down" : "fragment counts, left as they are"}` +
-      ` (of its ones and twos ${percent(ones)} are ones)${atacCounts === undefined && trainedOn !== undefined && looks !== trainedOn ? `, as in the model, but looks like ${looks === "reads" ? "read" : "fragment"} counts. --atac-counts ${looks} takes it so` : ""}.`,
+      `${place.name} ${asked === "auto" ? "looks like" : "is used as"} scATAC ` +
+      (used === "reads"
+        ? "read counts, converted to fragment counts: (x + 1) / 2 rounded down"
+        : "fragment counts, unchanged") +
+      ` (${share} of its ones and twos are ones)` +
+      (differs
+        ? `, as in the model, but looks like ${detected === "reads" ? "read" : "fragment"} counts. ` +
+          `Use --atac-counts ${detected} to treat it as such.`
+        : "."),
   });
-  return { place: is === "reads" ? { ...place, values: "reads" } : place, atacCounts: is };
+  return { place: used === "reads" ? { ...place, values: "reads" } : place, atacCounts: used };
 }
 
 /** Places of a look all over the file, and the rows of each. */

@@ -1,7 +1,8 @@
-// Which genes a model is made of: all, the most variable ones, a list of names, or a boolean column of var.
-// Variable genes as scanpy 1.11 has them (highly_variable_genes, flavor "seurat", batch_key, n_top_genes)
-// after normalize_total(target_sum=1e4) and log1p: that flavour undoes the logarithm, so that sums and sums
-// of squares of the normalised counts, per condition and gene, are all it needs: one pass over the file.
+// Selects the genes of a model: all, the most variable ones, a list of names, or a boolean column of var.
+// Variable genes as in scanpy 1.11 (highly_variable_genes, flavor "seurat", batch_key, n_top_genes) after
+// normalize_total(target_sum=1e4) and log1p. That flavour undoes the logarithm, so sums and sums of squares
+// of
+// the normalised counts per condition and gene suffice: one pass over the file.
 // Source: scanpy/preprocessing/_highly_variable_genes.py; Satija et al. 2015.
 import type { DataFrame } from "../anndata/dataframe.js";
 import type { Note, TrainOptions } from "../contract/options.js";
@@ -12,12 +13,12 @@ import { ScPoliError } from "../contract/errors.js";
 import { byCodePoint } from "./labels.js";
 
 export interface SelectGenesOptions extends ReadCountsOptions {
-  /** rows of the file that count, ascending. Default: all */
+  /** rows of the file to use, ascending. Default: all */
   readonly keep?: Int32Array;
   /**
-   * Bytes that the sums may take, default 256 MiB. The sums of a condition are kept from its first cell to
-   * its last: one pass over the file is enough where conditions lie together, or their sums fit. Those that
-   * do not fit are summed in a further pass.
+   * Maximum bytes of the sums, default 256 MiB. The sums of a condition are kept from its first to its last
+   * cell. One pass is enough if the cells of each condition are contiguous or all sums fit; otherwise the
+   * remaining conditions take further passes.
    */
   readonly sumBytes?: number;
 }
@@ -27,11 +28,11 @@ const targetSum = 1e4;
 const bins = 20;
 
 /**
- * The most variable genes. With conditions, genes are ranked by the number of conditions in which they are
- * among the first n, then by their mean normalised dispersion.
+ * Selects the most variable genes. With conditions, genes are ranked by the number of conditions in which
+ * they are among the top n, then by their mean normalised dispersion.
  *
- * @param conditions - code of each cell (of those kept), or null to take all cells together
- * @param n - number of genes, at least 1; all genes where there are fewer
+ * @param conditions - code of each kept cell, or null to use all cells together
+ * @param n - number of genes, at least 1; all genes if there are fewer
  * @returns ascending columns of the file
  * @throws ScPoliError "counts", "interrupted" as `streamCounts`
  */
@@ -46,10 +47,9 @@ export async function selectVariableGenes(
 }
 
 /**
- * What the conditions of some cells say about each gene; rankings of other conditions are added with
- * `addRanking`.
- * @param conditions - as `selectVariableGenes`; a cell of code -1 does not count
- * @param n - number of genes that are to be chosen
+ * Ranks the genes within the conditions of some cells; `addRanking` merges rankings of other conditions.
+ * @param conditions - as `selectVariableGenes`; cells of code -1 are ignored
+ * @param n - number of genes to select
  */
 export async function rankGenes(
   place: CountsPlace,
@@ -72,29 +72,27 @@ export async function rankGenes(
   return ranking;
 }
 
-/** What conditions say about each gene of a list. */
+/** Ranking of the genes of a list over conditions. */
 export interface GeneRanking {
-  /** (G) conditions in which the gene is among the first n */
+  /** (G) number of conditions in which the gene is among the top n */
   readonly times: Float64Array;
-  /** (G) sum of normalised dispersions, and in how many conditions there is one */
+  /** (G) sum of normalised dispersions; `known`: number of conditions that have one */
   readonly sum: Float64Array;
   readonly known: Float64Array;
 }
 
-/** Adds what other conditions say. @param from - (G) where each gene is in `other` */
+/** Adds the ranking of other conditions. @param from - (G) position of each gene in `other` */
 export function addRanking(total: GeneRanking, other: GeneRanking, from: ArrayLike<number>): void {
   for (const part of ["times", "sum", "known"] as const)
     total[part].forEach((value, gene) => (total[part][gene] = value + other[part][from[gene]!]!));
 }
 
-/** A ranking in which no condition has a say yet. @param genes - G */
+/** A ranking over no conditions. @param genes - G */
 export function emptyRanking(genes: number): GeneRanking {
   return new Ranking(genes);
 }
 
-/**
- * The n first genes, ascending. Ties go to the name that sorts first; genes without a dispersion come last.
- */
+/** The top n genes, ascending. Ties are broken by name; genes without a dispersion come last. */
 export function bestGenes(
   { times, sum, known }: GeneRanking,
   n: number,
@@ -108,7 +106,7 @@ export function bestGenes(
   return order.slice(0, n).sort();
 }
 
-/** Code of each row of the file, -1 where it does not count. */
+/** Condition code of each row of the file, -1 for ignored rows. */
 function codesOfRows(rows: number, conditions: Int32Array | null, keep: Int32Array | undefined): Int32Array {
   if (!keep) return conditions ?? new Int32Array(rows);
   const codes = new Int32Array(rows).fill(-1);
@@ -125,12 +123,12 @@ interface Moments {
   readonly squares: Float64Array;
 }
 
-/** Sums the conditions, and hands each over after its last cell. */
+/** Sums the conditions, and finishes each after its last cell. */
 class ConditionSums {
   readonly #open = new Map<number, Moments>();
-  /** arrays of conditions that were handed over */
+  /** arrays of finished conditions, for reuse */
   readonly #spare: Moments[] = [];
-  /** cells of each condition; 0 after it was handed over */
+  /** remaining cells of each condition; 0 when finished */
   readonly #cells: Int32Array;
 
   constructor(
@@ -179,7 +177,7 @@ class ConditionSums {
     }
   }
 
-  /** null where there is no room */
+  /** null if there is no room */
   #begin(code: number): Moments | null {
     if (this.#open.size >= this.most) return null;
     const moments = this.#spare.pop() ?? {
@@ -202,7 +200,7 @@ class ConditionSums {
   }
 }
 
-/** What the conditions say about each gene, added up one condition at a time. */
+/** Accumulates the ranking, one condition at a time. */
 class Ranking implements GeneRanking {
   readonly times: Float64Array;
   readonly sum: Float64Array;
@@ -215,8 +213,8 @@ class Ranking implements GeneRanking {
   }
 
   /**
-   * @param onlyExpressed - genes without a count are left out of the bins and have dispersion 0, as scanpy
-   * does with a batch key
+   * @param onlyExpressed - genes without counts are left out of the bins and get dispersion 0, as in scanpy
+   * with a batch key
    */
   add(moments: Moments, n: number, onlyExpressed: boolean): void {
     const used = Int32Array.from({ length: this.genes }, (_, gene) => gene).filter(
@@ -225,8 +223,8 @@ class Ranking implements GeneRanking {
     if (onlyExpressed)
       for (let gene = 0; gene < this.genes; gene++) if (!(moments.sum[gene]! > 0)) this.known[gene]!++;
     const dispersions = normalizedDispersions(moments, used);
-    const known = dispersions.filter((value) => !Number.isNaN(value)).sort();
-    const cutoff = known[Math.max(0, known.length - n)];
+    const sorted = dispersions.filter((value) => !Number.isNaN(value)).sort();
+    const cutoff = sorted[Math.max(0, sorted.length - n)];
     used.forEach((gene, i) => {
       const dispersion = dispersions[i]!;
       if (Number.isNaN(dispersion)) return;
@@ -242,8 +240,8 @@ function compare(a: number, b: number): number {
 }
 
 /**
- * log(variance / mean) of each gene, less its mean and divided by its deviation over the genes of similar
- * mean (20 bins of log1p(mean)); NaN where there is no variance.
+ * Normalised dispersion of each gene: log(variance / mean), standardised within 20 bins of log1p(mean); NaN
+ * without variance.
  */
 function normalizedDispersions({ cells, sum, squares }: Moments, used: Int32Array): Float64Array {
   const logMean = new Float64Array(used.length);
@@ -267,14 +265,14 @@ function normalizedDispersions({ cells, sum, squares }: Moments, used: Int32Arra
   for (let b = 0; b < bins; b++) {
     spread[b] = Math.sqrt(spread[b]! / (size[b]! - 1));
     if (size[b] === 1)
-      [spread[b], center[b]] = [center[b]!, 0]; // a gene alone in its bin gets 1
-    // all alike: what is left is rounding
+      [spread[b], center[b]] = [center[b]!, 0]; // a single gene in a bin gets 1
+    // all equal: the remaining differences are rounding errors
     else if (spread[b]! < 1e-12 * Math.abs(center[b]!)) spread[b] = NaN;
   }
   return dispersion.map((value, i) => (value - center[bin[i]!]!) / spread[bin[i]!]!);
 }
 
-/** Bin of each value: equal widths between least and most, closed on the right, as pandas.cut. */
+/** Bin of each value: equal widths between minimum and maximum, closed on the right, as in pandas.cut. */
 function cut(values: Float64Array): Int32Array {
   let [least, most] = [Infinity, -Infinity];
   for (const value of values) [least, most] = [Math.min(least, value), Math.max(most, value)];
@@ -291,24 +289,23 @@ function cut(values: Float64Array): Int32Array {
 }
 
 export interface ResolveGenesOptions extends SelectGenesOptions {
-  /** a number of genes is one of peaks of scATAC */
+  /** interpret a number of genes as a number of scATAC peaks */
   readonly isAtac?: boolean;
-  /** var of the file, where the counts have another (raw): a column that theirs lacks is looked for there */
+  /** var of X if the counts have a different one (raw): used for columns that the latter lacks */
   readonly otherVar?: DataFrame;
-  /** go on where names of a list are not in the file */
+  /** continue if names of a list are not in the file */
   readonly force?: boolean;
   readonly note?: (note: Note) => void;
 }
 
 /**
- * Columns of the genes that a model is trained on, ascending. Gene names must be unique.
+ * Columns of the genes to train a model on, ascending. Gene names must be unique.
  *
- * @param genes - number of variable genes (of the most accessible peaks, where `isAtac`), list of names, name
- * of a boolean var column; undefined: all genes
+ * @param genes - number of variable genes (most accessible peaks if `isAtac`), list of names, or name of a
+ * boolean var column; undefined: all genes
  * @param conditions - as `selectVariableGenes`
- * @throws ScPoliError "usage" for a number below 1; "key" for a column that is not there or not boolean, or a
- * list with no gene of the file;
- *   "refused" for a list with names that are not in the file, unless `force`
+ * @throws ScPoliError "usage" for a number below 1; "key" for a column that is missing or not boolean, or a
+ * list without any gene of the file; "refused" for a list with names that are not in the file, unless `force`
  */
 export async function resolveGenes(
   genes: TrainOptions["genes"],
@@ -329,7 +326,9 @@ export async function resolveGenes(
       if (genes > names.length)
         options.note?.({
           level: "info",
-          message: `All ${names.length} genes of ${place.name} are taken: there are fewer than the ${genes} asked for.`,
+          message:
+            `All ${names.length} genes of ${place.name} are used: there are fewer than the ${genes} ` +
+            "requested.",
         });
       return Int32Array.from(names.keys());
     }
@@ -349,21 +348,23 @@ async function columnsMarked(
 ): Promise<Int32Array> {
   const isElsewhere = otherVar?.columnNames.includes(key) && !place.var.columnNames.includes(key);
   const frame = isElsewhere ? otherVar! : place.var;
-  const columns = await rowsMarked(key, frame);
-  if (!isElsewhere) return columns;
+  const rows = await rowsMarked(key, frame);
+  if (!isElsewhere) return rows;
   const names = await frame.index();
-  const marked = new Set(Array.from(columns, (row) => names[row]!));
+  const marked = new Set(Array.from(rows, (row) => names[row]!));
   const genes = await place.var.index();
-  const found = Int32Array.from(genes.keys()).filter((gene) => marked.has(genes[gene]!));
+  const columns = Int32Array.from(genes.keys()).filter((gene) => marked.has(genes[gene]!));
   note?.({
     level: "info",
-    message: `var['${key}'] is that of X; ${found.length} of its ${marked.size} genes are in ${place.name} by name, and are taken.`,
+    message:
+      `var['${key}'] belongs to X; ${columns.length} of its ${marked.size} genes are in ${place.name} by ` +
+      "name, and are used.",
   });
-  if (found.length === 0)
+  if (columns.length === 0)
     throw new ScPoliError("key", `No gene that var['${key}'] marks is in ${place.name} under its name.`, {
       key,
     });
-  return found;
+  return columns;
 }
 
 /** Rows of a table where a column is true. */
@@ -381,7 +382,8 @@ async function rowsMarked(key: string, frame: DataFrame): Promise<Int32Array> {
   if (other !== undefined || values.some((value) => value === undefined))
     throw new ScPoliError(
       "key",
-      `var['${key}'] is not a boolean column: it holds ${JSON.stringify(other ?? null)}. Name a column of True and False, such as highly_variable.`,
+      `var['${key}'] is not a boolean column: it contains ${JSON.stringify(other ?? null)}. ` +
+        "Name a column of True and False, such as highly_variable.",
       { key },
     );
   const columns = Int32Array.from(values.keys()).filter((i) => isTrue(values[i]));
@@ -407,22 +409,27 @@ function columnsNamed(
       .map((name) => `'${name}'`)
       .join(", ") + (missing.length > 5 ? `, ...` : "");
   const details = { missing: missing.length, place };
-  if (columns.length === 0)
+  if (columns.length === 0) {
+    const examples = names
+      .slice(0, 3)
+      .map((name) => `'${name}'`)
+      .join(", ");
     throw new ScPoliError(
       "key",
-      `No gene of the list (${wanted.length === 0 ? "it is empty" : shown}) is in ${place}, whose genes look like ${names
-        .slice(0, 3)
-        .map((name) => `'${name}'`)
-        .join(", ")}.`,
+      `No gene of the list (${wanted.length === 0 ? "it is empty" : shown}) is in ${place}, ` +
+        `whose genes look like ${examples}.`,
       details,
     );
-  const message = `${missing.length} gene${missing.length === 1 ? "" : "s"} of the list ${missing.length === 1 ? "is" : "are"} not in ${place}: ${shown}.`;
+  }
+  const message =
+    `${missing.length} gene${missing.length === 1 ? "" : "s"} of the list ` +
+    `${missing.length === 1 ? "is" : "are"} not in ${place}: ${shown}.`;
   if (!force)
     throw new ScPoliError(
       "refused",
-      `${message} Take them off the list; --force goes on without them.`,
+      `${message} Remove them from the list, or use --force to continue without them.`,
       details,
     );
-  note?.({ level: "warning", message: `${message} The model is made of the other ${columns.length}.` });
+  note?.({ level: "warning", message: `${message} The model uses the other ${columns.length}.` });
   return columns;
 }

@@ -1,5 +1,6 @@
-// Background threads, in a browser; see producer.ts and request-worker.ts. They get the files of the worker
-// that starts them.
+// Background workers in a browser; see producer.ts and request-worker.ts. They get the files of the worker
+// that
+// starts them.
 import { answerThrough, requestWorkerOf, type RequestWorker } from "./request-worker.js";
 import {
   fewAhead,
@@ -13,9 +14,7 @@ import {
 import { install, snapshot } from "./virtual-folder.js";
 import { workerScope } from "./worker-scope.js";
 
-/**
- * How each thread is started: given by work-threads-browser.ts, which the threads themselves must not import.
- */
+/** Starters of the workers, set by work-threads-browser.ts, which the workers themselves must not import. */
 let starts: Readonly<Record<WorkName, () => Worker>> | null = null;
 
 export function useWorkThreads(given: Readonly<Record<WorkName, () => Worker>>): void {
@@ -28,11 +27,11 @@ interface Start<Task> {
 }
 
 function startThread<Task>(name: WorkName, task: Task): WorkThread {
-  if (!starts) throw new Error("a thread is started before work-threads-browser.ts has told how");
+  if (!starts) throw new Error("provideWorkThreads() must be called before a worker is started");
   const worker = starts[name]();
   const start: Start<Task> = { task, files: snapshot() };
   const { port1: here, port2: there } = new MessageChannel();
-  // the first message tells that the thread listens: one that is sent before that may be lost
+  // the first message signals that the worker listens; earlier messages could be lost
   let early: { readonly message: unknown; readonly moved: ArrayBuffer[] }[] | null = [];
   const begin = (): void => {
     worker.postMessage(start);
@@ -67,16 +66,16 @@ function startThread<Task>(name: WorkName, task: Task): WorkThread {
 }
 
 /**
- * Starts a thread that hands out items; it works as soon as it has been loaded.
- * @param task - what its module gives to `produceItems`
+ * Starts a worker that produces items; it works as soon as it is loaded.
+ * @param task - passed to `produceItems` in its module
  */
 export function startProducer<Task, Item extends object>(name: WorkName, task: Task): Producer<Item> {
   return producerOf(startThread(name, task));
 }
 
 /**
- * Starts a thread that answers requests.
- * @param task - what its module gives to `answerRequests`
+ * Starts a worker that answers requests.
+ * @param task - passed to `answerRequests` in its module
  */
 export function startRequestWorker<Task, Request, Answer>(
   name: WorkName,
@@ -87,7 +86,7 @@ export function startRequestWorker<Task, Request, Answer>(
 
 const listens = "listens";
 
-/** What whoever started this thread has given it, and the line to them. */
+/** The task and message port from the starter of this worker. */
 async function ownStart<Task>(): Promise<{ readonly task: Task; readonly port: Port }> {
   const early: unknown[] = [];
   let listener = (message: unknown): void => void early.push(message);
@@ -114,9 +113,9 @@ async function ownStart<Task>(): Promise<{ readonly task: Task; readonly port: P
 }
 
 /**
- * The other side of `startProducer`, in the thread.
- * @param produce - gives the items; `spare` is one that the taker is done with, to be filled again
- * @param ahead - items that are finished and not yet taken
+ * The worker's side of `startProducer`.
+ * @param produce - yields the items; `spare` returns used items for reuse
+ * @param ahead - maximum number of finished items that wait to be taken
  */
 export async function produceItems<Task, Item extends object>(
   produce: (task: Task, spare: () => Item | undefined) => AsyncIterable<Item>,
@@ -126,7 +125,7 @@ export async function produceItems<Task, Item extends object>(
   await produceThrough<Item>(port, (spare) => produce(task, spare), ahead);
 }
 
-/** The other side of `startRequestWorker`, in the thread. @param start - gives what answers a request */
+/** The worker's side of `startRequestWorker`. @param start - returns the function that answers requests */
 export async function answerRequests<Task, Request, Answer>(
   start: (task: Task) => (request: Request) => Answer,
 ): Promise<void> {

@@ -1,4 +1,4 @@
-// Background threads, under Node; see producer.ts and request-worker.ts.
+// Background workers under Node; see producer.ts and request-worker.ts.
 import { parentPort, Worker, workerData } from "node:worker_threads";
 import { answerThrough, requestWorkerOf, type RequestWorker } from "./request-worker.js";
 import {
@@ -33,16 +33,16 @@ function startThread(name: WorkName, task: unknown): WorkThread {
 }
 
 /**
- * Starts a thread that hands out items; it works at once.
- * @param task - what its module gives to `produceItems`
+ * Starts a worker that produces items; it works at once.
+ * @param task - passed to `produceItems` in its module
  */
 export function startProducer<Task, Item extends object>(name: WorkName, task: Task): Producer<Item> {
   return producerOf(startThread(name, task));
 }
 
 /**
- * Starts a thread that answers requests.
- * @param task - what its module gives to `answerRequests`
+ * Starts a worker that answers requests.
+ * @param task - passed to `answerRequests` in its module
  */
 export function startRequestWorker<Task, Request, Answer>(
   name: WorkName,
@@ -51,7 +51,7 @@ export function startRequestWorker<Task, Request, Answer>(
   return requestWorkerOf(startThread(name, task));
 }
 
-/** The line to whoever started this thread. */
+/** The message port to the starter of this worker. */
 function ownPort(): Port {
   const port = parentPort!;
   return {
@@ -65,9 +65,9 @@ function ownPort(): Port {
 }
 
 /**
- * The other side of `startProducer`, in the thread.
- * @param produce - gives the items; `spare` is one that the taker is done with, to be filled again
- * @param ahead - items that are finished and not yet taken
+ * The worker's side of `startProducer`.
+ * @param produce - yields the items; `spare` returns used items for reuse
+ * @param ahead - maximum number of finished items that wait to be taken
  */
 export async function produceItems<Task, Item extends object>(
   produce: (task: Task, spare: () => Item | undefined) => AsyncIterable<Item>,
@@ -76,7 +76,7 @@ export async function produceItems<Task, Item extends object>(
   await produceThrough<Item>(ownPort(), (spare) => produce(workerData as Task, spare), ahead);
 }
 
-/** The other side of `startRequestWorker`, in the thread. @param start - gives what answers a request */
+/** The worker's side of `startRequestWorker`. @param start - returns the function that answers requests */
 export async function answerRequests<Task, Request, Answer>(
   start: (task: Task) => (request: Request) => Answer,
 ): Promise<void> {

@@ -1,11 +1,11 @@
-// Checksums, and where programs keep what they can get again, under Node.
+// Checksums and the cache folder, under Node.
 import { createHash } from "node:crypto";
 import { createReadStream } from "node:fs";
 import { homedir } from "node:os";
 import { join } from "node:path";
 import { ScPoliError } from "../contract/errors.js";
 
-/** SHA-256 of a file, in lower-case hexadecimal digits. @throws ScPoliError "file" where it cannot be read */
+/** SHA-256 of a file, in lower-case hexadecimal. @throws ScPoliError "file" if it cannot be read */
 export async function sha256OfFile(path: string): Promise<string> {
   const hash = createHash("sha256");
   try {
@@ -22,7 +22,7 @@ export async function sha256OfFile(path: string): Promise<string> {
   return hash.digest("hex");
 }
 
-/** The folder for what a program keeps and can get again, as the system's customs have it. */
+/** The cache folder of a program, by the conventions of the operating system. */
 export function cacheFolder(program: string): string {
   const { XDG_CACHE_HOME, LOCALAPPDATA } = process.env;
   if (process.platform === "win32" && LOCALAPPDATA) return join(LOCALAPPDATA, program, "Cache");

@@ -1,9 +1,9 @@
-// Files read without HDF5, under Node.
+// Direct file access, without HDF5, under Node.
 import { closeSync, fstatSync, openSync, readSync } from "node:fs";
 import { inflateSync } from "node:zlib";
 import type { DirectFile } from "./direct-file.js";
 
-/** Opens a file for reading; null where that cannot be done. */
+/** Opens a file for reading; null if that is not possible. */
 export function openDirect(path: string): DirectFile | null {
   let descriptor: number | null = null;
   try {
@@ -21,7 +21,7 @@ function directFile(descriptor: number, bytes: number, identity: string): Direct
   return {
     bytes,
     identity,
-    // at once: what is asked for mostly lies in the system's cache, and nobody can close the file meanwhile
+    // synchronous: the data are mostly in the system's cache, and nobody can close the file meanwhile
     read(position, into) {
       if (!isOpen) throw new Error("the file is closed");
       for (let done = 0; done < into.length;) {
@@ -31,8 +31,9 @@ function directFile(descriptor: number, bytes: number, identity: string): Direct
       }
       return true;
     },
-    // here and not in Node's own threads: whole blocks are read by several threads already. With room for
-    // more than is expected, so that one buffer does, and what is too long is seen
+    // on this thread and not in Node's pool: several workers already read whole blocks. The buffer is
+    // slightly
+    // larger than expected, so that one allocation suffices and excess output is detected
     inflate(stream, length) {
       try {
         const content = inflateSync(stream, { chunkSize: length + 64, maxOutputLength: length + 64 });

@@ -1,19 +1,19 @@
-// Failed file operations in words: what is the same under Node and in a browser.
+// Messages for failed file operations, shared by Node and browsers.
 import { ScPoliError, type ErrorKind } from "../contract/errors.js";
 
 export interface FileStatus {
   readonly kind: "file" | "folder" | OtherKind;
-  /** 0 where it is no file */
+  /** 0 if it is not a file */
   readonly bytes: number;
 }
 
-/** What is neither a file nor a folder, as error texts name it. */
+/** Other kinds of paths, as error messages name them. */
 export type OtherKind = "a pipe" | "a socket" | "a device";
 
 /**
- * @param kind - "output" where it was to be written
- * @param folder - that the path lies in
- * @param what - follows the path: "cannot be read"
+ * @param kind - "output" for failed writes
+ * @param folder - folder of the path
+ * @param what - continues the path: "cannot be read"
  */
 export function describeFileError(
   kind: ErrorKind,
@@ -37,9 +37,9 @@ const notAllowed: Reason = (_, kind) =>
 const changed: Reason = () => "it has been changed, moved or removed since it was chosen. Choose it again.";
 const reasons: Readonly<Record<string, Reason>> = {
   ENOENT: (folder, kind) =>
-    kind === "output" ? `there is no folder ${folder}. Make it first.` : "there is no such file.",
+    kind === "output" ? `there is no folder ${folder}. Create it first.` : "there is no such file.",
   ENOTDIR: (folder) => `${folder} is not a folder.`,
-  ELOOP: () => "its symbolic links lead round in a circle.",
+  ELOOP: () => "its symbolic links form a cycle.",
   ENAMETOOLONG: () => "the name is too long.",
   EISDIR: () => "it is a folder.",
   EACCES: notAllowed,
@@ -53,16 +53,20 @@ const reasons: Readonly<Record<string, Reason>> = {
   NotFoundError: changed,
 };
 
-/** The system's code of an error, or a browser's name of it. */
+/** The system's error code, or the browser's error name. */
 export function errorCode(error: unknown): string | undefined {
   if (typeof DOMException !== "undefined" && error instanceof DOMException) return error.name;
   return error instanceof Error && "code" in error && typeof error.code === "string" ? error.code : undefined;
 }
 
-/** Of an output that is no file. */
+/** The error for an output path that is not a file. */
 export function noFile(path: string, kind: Exclude<FileStatus["kind"], "file">): ScPoliError {
-  const found = kind === "folder" ? "a folder" : kind;
-  return new ScPoliError("output", `${path} cannot be written: it is ${found}. Give the name of a file.`, {
-    path,
-  });
+  const description = kind === "folder" ? "a folder" : kind;
+  return new ScPoliError(
+    "output",
+    `${path} cannot be written: it is ${description}. Give the name of a file.`,
+    {
+      path,
+    },
+  );
 }

@@ -1,5 +1,6 @@
-// The HDF5 library in a browser: h5wasm as one module of its own that comes with this package, reading and
-// writing the virtual file system where HDF5 asks for bytes.
+// The HDF5 library in a browser: h5wasm as a separate module of this package, which reads and writes the
+// virtual
+// file system.
 import { lookAtRead, type Hdf5, type LoadedHdf5 } from "./hdf5.js";
 import { StoredFile } from "./stored-file.js";
 import { find } from "./virtual-folder.js";
@@ -7,16 +8,16 @@ import { find } from "./virtual-folder.js";
 let hdf5: Promise<LoadedHdf5> | null = null;
 let hdf5Copies = 0;
 
-/** The HDF5 library, loaded at the first call. Its errors are thrown, not printed. */
+/** The HDF5 library, loaded at the first call. It throws its errors instead of printing them. */
 export function loadHdf5(): Promise<LoadedHdf5> {
   return (hdf5 ??= load().catch((error: unknown) => {
-    abandonHdf5(); // it may be had the next time
+    abandonHdf5(); // retry at the next call
     throw error;
   }));
 }
 
 async function load(): Promise<LoadedHdf5> {
-  // a file of its own, not part of a bundle: a fresh copy is the same file under another address
+  // a separate file, not part of a bundle: a fresh instance is the same file at a different URL
   const address = new URL("../hdf5/h5wasm.js", import.meta.url).href;
   const library = (await import(
     /* @vite-ignore */ /* webpackIgnore: true */ hdf5Copies++ === 0
@@ -40,14 +41,14 @@ async function load(): Promise<LoadedHdf5> {
 }
 
 /**
- * After a failure inside the library its memory and its open files cannot be trusted: the next file gets a
- * fresh copy.
+ * After a failure inside the library, its memory and open files cannot be trusted: the next file gets a fresh
+ * instance.
  */
 export function abandonHdf5(): void {
   hdf5 = null;
 }
 
-/** Addresses as bundlers find them. */
+/** URLs as literals, so that bundlers find them. */
 const filters: Readonly<Record<string, URL>> = {
   bitgroom: new URL("../hdf5/filters/libH5Zbitgroom.so", import.meta.url),
   bitround: new URL("../hdf5/filters/libH5Zbitround.so", import.meta.url),
@@ -60,8 +61,8 @@ const filters: Readonly<Record<string, URL>> = {
 };
 
 /**
- * Filters are fetched when data need them, from where this module comes from. HDF5 waits for no promise: the
- * request is synchronous, as workers may.
+ * Fetches filters when data need them, from the location of this module. HDF5 cannot wait for promises, so
+ * the request is synchronous, which workers allow.
  */
 function filterProvider(system: FileSystem, folder: string): LoadedHdf5["provideFilter"] {
   system.mkdirTree(folder);
@@ -86,7 +87,7 @@ function filterProvider(system: FileSystem, folder: string): LoadedHdf5["provide
 
 const mountPoint = "/files";
 
-/** Part of Emscripten's file system. */
+/** Part of Emscripten's file system interface. */
 interface FileSystem {
   readonly ErrnoError: new (code: number) => Error;
   readonly FSNode: new (parent: FileNode | null, name: string, mode: number, device: number) => FileNode;
@@ -107,10 +108,10 @@ interface Stream {
 }
 
 const [folderMode, fileMode] = [0o40777, 0o100666];
-/** Emscripten's numbers of errors. */
+/** Emscripten's error numbers. */
 const [noSuchFile, inputOutput, invalid] = [44, 29, 28];
 
-/** The folder that all files lie in, each under its path with its slashes encoded. */
+/** The folder of all files, each named by its path with encoded slashes. */
 function topOf(system: FileSystem): FileNode {
   const top = system.createNode(null, "/", folderMode, 0);
   top.node_ops = {
@@ -124,13 +125,13 @@ function topOf(system: FileSystem): FileNode {
   return top;
 }
 
-/** A node for one opening: the next one of this path may find another file. */
+/** A new node for each opening, because the path may refer to a different file later. */
 function nodeOf(system: FileSystem, top: FileNode, name: string, file: StoredFile): FileNode {
   const attempt = <T>(work: () => T): T => {
     try {
       return work();
     } catch {
-      throw new system.ErrnoError(inputOutput); // told by HDF5 as an error of the file
+      throw new system.ErrnoError(inputOutput); // HDF5 reports it as an error of the file
     }
   };
   const node = new system.FSNode(top, name, fileMode, 0);
@@ -162,7 +163,7 @@ function nodeOf(system: FileSystem, top: FileNode, name: string, file: StoredFil
   return node;
 }
 
-/** HDF5 knows a file by its number. */
+/** HDF5 identifies a file by its inode number. */
 function status(ino: number, mode: number, size: number): object {
   const time = new Date(0);
   return {

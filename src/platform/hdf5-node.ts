@@ -8,7 +8,7 @@ import { lookAtRead, type Hdf5, type LoadedHdf5 } from "./hdf5.js";
 let hdf5: Promise<LoadedHdf5> | null = null;
 let hdf5Copies = 0;
 
-/** The HDF5 library, loaded at the first call. Its errors are thrown, not printed. */
+/** The HDF5 library, loaded at the first call. It throws its errors instead of printing them. */
 export function loadHdf5(): Promise<LoadedHdf5> {
   hdf5 ??= (async () => {
     const address = import.meta.resolve("h5wasm/node");
@@ -24,8 +24,8 @@ export function loadHdf5(): Promise<LoadedHdf5> {
 }
 
 /**
- * After a failure inside the library its memory and its open files cannot be trusted: the next file gets a
- * fresh copy.
+ * After a failure inside the library, its memory and open files cannot be trusted: the next file gets a fresh
+ * instance.
  */
 export function abandonHdf5(): void {
   hdf5 = null;

@@ -1,5 +1,6 @@
-// Requests to other machines, under Node: through the proxy that the environment names, with redirects followed
-// only to where they may lead. Nothing in the library asks for them; the command line's registry of models does.
+// HTTP requests under Node: through the proxy of the environment, following only permitted redirects. Only
+// the
+// model registry of the command line makes requests.
 import { request as plainRequest, type IncomingMessage, type RequestOptions } from "node:http";
 import { request as secureRequest } from "node:https";
 import { connect } from "node:tls";
@@ -11,24 +12,25 @@ export interface HttpAnswer {
   /** lower-case names */
   readonly headers: Readonly<Record<string, string | undefined>>;
   readonly body: AsyncIterable<Uint8Array>;
-  /** where the content came from in the end */
+  /** final URL, after redirects */
   readonly url: string;
-  /** ends it without reading the rest */
+  /** ends the request without reading the rest */
   close(): void;
 }
 
 export interface HttpOptions {
   readonly headers?: Readonly<Record<string, string>>;
   readonly signal?: AbortSignal;
-  /** most milliseconds without a byte. Default 30,000 */
+  /** timeout without data, in milliseconds. Default 30,000 */
   readonly idleMs?: number;
 }
 
 const mostRedirects = 5;
 
 /**
- * Asks for an address (GET).
- * @throws ScPoliError "file" where no answer comes, or a redirect leads astray; "interrupted" by the signal
+ * Requests a URL (GET).
+ * @throws ScPoliError "file" without an answer or for a redirect that is not permitted; "interrupted" by the
+ * signal
  */
 export async function httpGet(address: string, options: HttpOptions = {}): Promise<HttpAnswer> {
   let url = new URL(address);

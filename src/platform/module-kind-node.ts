@@ -1,5 +1,6 @@
-// Whether the built package or the sources themselves run (tests do that), and what differs for worker threads and
-// for files that only the build makes.
+// Whether the built package or the TypeScript sources run (in tests), and the resulting differences for
+// worker
+// threads and build outputs.
 
 const isSource = import.meta.url.endsWith(".ts");
 
@@ -9,5 +10,5 @@ export const moduleExtension = isSource ? ".ts" : ".js";
 /** Node's arguments for a worker: none for plain JavaScript, the loader of this process for TypeScript. */
 export const execArgv: string[] = isSource ? process.execArgv : [];
 
-/** The folder of the build, relative to platform/. */
+/** The folder of build outputs, relative to platform/. */
 export const builtFiles = isSource ? "../../dist" : "..";

@@ -1,34 +1,35 @@
-// Work in a thread of its own that hands out items one after the other, a little ahead of whoever takes them:
-// what is the same under Node and in a browser.
+// Background workers that produce items in order, slightly ahead of the consumer: the code shared by Node and
+// browsers.
 //
-// Typed arrays are moved to the taker and come back to be filled again: nothing is copied, and memory does
-// not grow with the number of items.
+// Typed arrays are transferred to the consumer and returned for reuse, so nothing is copied and memory does
+// not
+// grow with the number of items.
 import { ScPoliError, type ErrorKind } from "../contract/errors.js";
 
-/** Threads at work; what each is for stands in the module that it runs. */
+/** Names of the background workers, by task. */
 export type WorkName = "read-ahead" | "streamed-counts" | "background-work";
 
-/** One end of the line between a thread and whoever started it. */
+/** One end of the channel between a worker and its starter. */
 export interface Port {
   post(message: unknown, moved: ArrayBuffer[]): void;
-  /** Messages from now on. */
+  /** Listens to messages from now on. */
   onMessage(listener: (message: unknown) => void): void;
-  /** Ends the thread, or this end of the line. */
+  /** Ends the worker, or closes this end of the channel. */
   close(): Promise<void> | void;
 }
 
-/** A thread, seen by whoever started it. */
+/** A worker, as its starter sees it. */
 export interface WorkThread extends Port {
-  /** It has failed, or ended before it was told to. */
+  /** Listens to failures, including an unexpected end. */
   onFailure(listener: (error: Error) => void): void;
-  /** Lets messages come in that have been sent. */
+  /** Lets pending messages arrive. */
   turn(): Promise<void>;
 }
 
-/** Items that are finished and not yet taken, unless a thread is told otherwise. */
+/** Default number of finished items that wait to be taken. */
 export const fewAhead = 2;
 
-/** What a thread has thrown. */
+/** A serialised error of a worker. */
 export interface ThreadError {
   readonly error: {
     readonly kind: ErrorKind | null;
@@ -38,17 +39,17 @@ export interface ThreadError {
 }
 type Message = { readonly item: object } | { readonly end: true } | ThreadError;
 
-/** A thread at work. */
+/** A running producer. */
 export interface Producer<Item> {
   /**
-   * An item that is finished, in the order of their making; null after the last.
-   * @param waits - false: null also where none is finished now
-   * @throws ScPoliError as the thread threw it
+   * The next finished item, in order; null after the last.
+   * @param waits - false: return null also if no item is finished yet
+   * @throws ScPoliError as thrown in the worker
    */
   take(waits: boolean): Promise<Item | null>;
-  /** An item that is no longer needed, to be filled again. */
+  /** Returns a used item for reuse. */
   recycle(item: Item): void;
-  /** Ends the thread; needed also where all items have been taken. */
+  /** Ends the worker; required even after the last item. */
   close(): Promise<void>;
 }
 
@@ -60,7 +61,7 @@ export function producerOf<Item extends object>(thread: WorkThread): Producer<It
   thread.onFailure((error) => ((failure ??= error), wake()));
   return {
     async take(waits) {
-      // messages come in when the event loop has its turn
+      // messages arrive when the event loop runs
       if (messages.length === 0) await thread.turn();
       while (messages.length === 0) {
         if (failure) throw failedThread(failure);
@@ -83,7 +84,7 @@ export function producerOf<Item extends object>(thread: WorkThread): Producer<It
   };
 }
 
-/** The other side, in the thread. */
+/** The worker's side. */
 export async function produceThrough<Item extends object>(
   port: Port,
   produce: (spare: () => Item | undefined) => AsyncIterable<Item>,
@@ -113,23 +114,23 @@ export async function produceThrough<Item extends object>(
   }
 }
 
-/** The error of a thread that has ended by itself. */
+/** The error of a worker that has ended unexpectedly. */
 export function failedThread(failure: Error): ScPoliError {
   return new ScPoliError("memory", `A thread has failed: ${failure.message}.`, {}, { cause: failure });
 }
 
-/** An error on its way from a thread, */
+/** Serialises an error for the starter, */
 export function messageOfError(error: unknown): ThreadError {
   const { kind, details } = error instanceof ScPoliError ? error : { kind: null, details: {} };
   return { error: { kind, message: error instanceof Error ? error.message : String(error), details } };
 }
 
-/** and as it was. */
+/** and restores it. */
 export function errorOfMessage({ error: { kind, message, details } }: ThreadError): Error {
   return kind ? new ScPoliError(kind, message, details) : new Error(message);
 }
 
-/** Buffers of an item's arrays that can be moved to another thread. */
+/** Buffers of an item's arrays that can be transferred. */
 export function buffersOf(item: object): ArrayBuffer[] {
   return Object.values(item).flatMap((value: unknown) => {
     if (ArrayBuffer.isView(value)) return value.buffer instanceof ArrayBuffer ? [value.buffer] : [];

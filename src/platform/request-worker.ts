@@ -1,5 +1,4 @@
-// Work in a thread of its own that answers requests, in their order: what is the same under Node and in a
-// browser.
+// A background worker that answers requests in order: the code shared by Node and browsers.
 import {
   buffersOf,
   failedThread,
@@ -10,14 +9,15 @@ import {
   type WorkThread,
 } from "./producer.js";
 
-/** A thread that answers. */
+/** A worker that answers requests. */
 export interface RequestWorker<Request, Answer> {
   /**
+   * Sends a request.
    * @param request - is copied
-   * @throws what the thread has thrown; ScPoliError "memory" where the thread has ended
+   * @throws errors of the worker; ScPoliError "memory" if the worker has ended
    */
   call(request: Request): Promise<Answer>;
-  /** Ends the thread; what it has not answered yet is never answered. */
+  /** Ends the worker; pending requests are never answered. */
   close(): Promise<void>;
 }
 
@@ -51,7 +51,7 @@ export function requestWorkerOf<Request, Answer>(thread: WorkThread): RequestWor
   };
 }
 
-/** The other side, in the thread. The buffers of an answer are moved. */
+/** The worker's side. The buffers of an answer are transferred. */
 export function answerThrough<Request, Answer>(
   port: Pick<Port, "post" | "onMessage">,
   answer: (request: Request) => Answer,

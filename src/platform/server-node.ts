@@ -1,4 +1,4 @@
-// A folder of static files behind a web address of this machine, under Node.
+// Serves a folder of static files on this machine, under Node.
 import { spawn } from "node:child_process";
 import { createReadStream } from "node:fs";
 import { stat } from "node:fs/promises";
@@ -26,10 +26,10 @@ const types: Readonly<Record<string, string>> = {
 };
 
 /**
- * Serves a folder on the loopback interface: nobody else on the network reaches it.
- * @param port - 0 takes any that is free
+ * Serves a folder on the loopback interface, which is not reachable from the network.
+ * @param port - 0 picks a free port
  * @param headers - of every answer
- * @throws ScPoliError "usage" where the port is taken or may not be used, "file" where there is no folder
+ * @throws ScPoliError "usage" if the port is in use or not permitted, "file" if there is no folder
  */
 export async function serveFolder(
   folder: string,
@@ -46,7 +46,7 @@ export async function serveFolder(
     const refuse = (status: number, text: string): void =>
       void answer(status, { "Content-Type": types[".txt"]! }).end(text);
     if (request.method !== "GET" && request.method !== "HEAD") return refuse(405, "GET and HEAD only\n");
-    // another site's page that has this address under a name of its own gets nothing
+    // rejects requests of other sites that resolve their host name to this address (DNS rebinding)
     if (!/^(127\.0\.0\.1|localhost)(:\d+)?$/.test(request.headers.host ?? ""))
       return refuse(403, "localhost only\n");
     const path = pathOf(folder, request.url ?? "/");
@@ -75,9 +75,9 @@ export async function serveFolder(
     server.once("error", (error: NodeJS.ErrnoException) => {
       const reason =
         error.code === "EADDRINUSE"
-          ? "another program has it"
+          ? "another program uses it"
           : error.code === "EACCES"
-            ? "this user may not have it"
+            ? "this user is not permitted to use it"
             : error.message;
       reject(
         new ScPoliError(
@@ -101,7 +101,7 @@ export async function serveFolder(
   };
 }
 
-/** The file that an address means, null where it leads out of the folder. */
+/** The file for a URL path; null if it leads out of the folder. */
 function pathOf(folder: string, address: string): string | null {
   try {
     const path = normalize(decodeURIComponent(address.split(/[?#]/)[0]!));
@@ -113,7 +113,7 @@ function pathOf(folder: string, address: string): string | null {
   }
 }
 
-/** Asks the desktop to show an address; nothing happens where there is no desktop. */
+/** Opens a URL in the desktop's browser; does nothing without a desktop. */
 export function openInBrowser(url: string): void {
   const [program, ...args] =
     process.platform === "darwin"

@@ -1,25 +1,27 @@
-// A file of the browser's virtual file system: a Blob that stays where it is (a file on the user's disk, most
-// often), and pages of it that have been changed.
+// A file of the browser's virtual file system: an unchanged Blob (usually a file on the user's disk) and
+// modified
+// pages.
 //
-// So a copy of a file takes no memory and no time, and what is added to it only its own pages. Reading is
-// synchronous, as HDF5 needs it: FileReaderSync, which browsers have in workers only. Positions are numbers
-// up to 2^53: files are not bounded by what 32 bits can address.
+// A copy therefore takes neither memory nor time, and additions only take their pages. Reading is
+// synchronous, as
+// HDF5 requires: FileReaderSync, which exists only in workers. Positions are numbers up to 2^53, so files may
+// exceed the 32-bit address space.
 import { ScPoliError } from "../contract/errors.js";
 import { FileReader } from "./worker-scope.js";
 
 const pageBytes = 1 << 16;
-/** Pages that were read and are kept: HDF5 comes back to its indices again and again. */
+/** Number of cached pages: HDF5 reads its indices repeatedly. */
 const keptPages = 64;
 /**
- * Changed bytes that are held in this worker; more are handed to the browser, which moves them to its disk
- * when they are many.
+ * Modified bytes held in this worker; beyond that, they are handed to the browser as a Blob, which may move
+ * them to disk.
  */
 const mostChanged = 64 << 20;
 
 let files = 0;
 
 export class StoredFile {
-  /** unlike that of any other file, also of one that has had the same name */
+  /** unique, even among files that have had the same name */
   readonly id = ++files;
   #base: Blob;
   #bytes: number;
@@ -35,13 +37,13 @@ export class StoredFile {
     return this.#bytes;
   }
 
-  /** The content as it is now; it stays what it is when the file is changed later. */
+  /** A snapshot of the content; later changes do not affect it. */
   blob(): Blob {
     if (this.#changed.size > 0 || this.#bytes !== this.#base.size) this.#compose();
     return this.#base;
   }
 
-  /** Fills `into` from `position` on. @returns bytes read: fewer where the file ends before */
+  /** Fills `into` from `position`. @returns bytes read: fewer if the file ends before */
   read(position: number, into: Uint8Array): number {
     const length = Math.max(0, Math.min(into.length, this.#bytes - position));
     for (let done = 0; done < length;) {
@@ -76,7 +78,7 @@ export class StoredFile {
     if (this.#changed.size * pageBytes > mostChanged) this.#compose();
   }
 
-  /** Cuts the file off, or lengthens it by zeros. */
+  /** Truncates the file, or extends it with zeros. */
   truncate(bytes: number): void {
     if (bytes < this.#bytes) {
       const last = Math.floor(bytes / pageBytes);
@@ -88,7 +90,7 @@ export class StoredFile {
     this.#bytes = bytes;
   }
 
-  /** Where the unchanged bytes from `page` on end, `end` at the latest. */
+  /** End of the unchanged bytes that start at `page`; at most `end`. */
   #nextChanged(page: number, end: number): number {
     if (this.#changed.size === 0) return end;
     let next = page + 1;
@@ -105,7 +107,7 @@ export class StoredFile {
       this.#readBase(page * pageBytes, content);
       if (this.#read.size >= keptPages) this.#read.delete(this.#read.keys().next().value!);
     }
-    this.#read.set(page, content); // the last one used is the last one dropped
+    this.#read.set(page, content); // least recently used pages are dropped first
     return content;
   }
 
@@ -126,7 +128,7 @@ export class StoredFile {
     into.fill(0, content.length);
   }
 
-  /** Makes one Blob of the unchanged parts and the changed pages. */
+  /** Composes one Blob of the unchanged parts and the modified pages. */
   #compose(): void {
     const parts: BlobPart[] = [];
     const base = this.#base;
@@ -153,12 +155,13 @@ const zeros = new Blob([new Uint8Array(1 << 20)]);
 
 let reader: InstanceType<NonNullable<typeof FileReader>> | null = null;
 
-/** @throws what the browser throws: NotReadableError where the file on the disk has changed or gone */
+/** @throws the browser's error: NotReadableError if the file on disk has changed or is gone */
 export function readBlob(blob: Blob): Uint8Array<ArrayBuffer> {
   if (!FileReader)
     throw new ScPoliError(
       "usage",
-      'Files are read in a worker: start one with new Worker(new URL("./worker.js", import.meta.url), { type: "module" }) and use scpoli there.',
+      'Files are read in a worker: start one with new Worker(new URL("./worker.js", import.meta.url), ' +
+        '{ type: "module" }) and use scpoli there.',
     );
   reader ??= new FileReader();
   return new Uint8Array(reader.readAsArrayBuffer(blob));

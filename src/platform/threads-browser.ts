@@ -1,18 +1,17 @@
-// Threads of the wasm engine in a browser: as under Node (threads-node.ts), where the page is cross-origin
+// Threads of the wasm engine in a browser, as under Node (threads-node.ts), if the page is cross-origin
 // isolated.
 import { ScPoliError } from "../contract/errors.js";
 import type { Threads, ThreadTask } from "./threads.js";
 
-/** Whether memory can be given to other threads: where the page is cross-origin isolated. */
+/** Whether memory can be shared with other threads: only if the page is cross-origin isolated. */
 export function canShareMemory(): boolean {
   return globalThis.crossOriginIsolated;
 }
 
 /**
  * Starts threads 1 to `count` (0 is the caller).
- * @param failedAddress - word of the memory that a thread sets when it fails later
- * @throws ScPoliError "memory" where one cannot be started, "usage" where the page is not cross-origin
- * isolated
+ * @param failedAddress - memory word that a thread sets if it fails later
+ * @throws ScPoliError "memory" if one cannot be started, "usage" if the page is not cross-origin isolated
  */
 export async function startThreads(
   module: WebAssembly.Module,
@@ -23,14 +22,15 @@ export async function startThreads(
   if (!canShareMemory())
     throw new ScPoliError(
       "usage",
-      `${count + 1} threads cannot be had: this page is not cross-origin isolated. Use one thread, or serve the page with the headers that docs/how-to/browser.md tells.`,
+      `${count + 1} threads are not available: this page is not cross-origin isolated. Use one thread, ` +
+        "or serve the page with the headers in docs/how-to/browser.md.",
       { threads: count + 1 },
     );
   const workers = Array.from(
     { length: count },
     () => new Worker(new URL("./thread-browser.js", import.meta.url), { type: "module" }),
   );
-  // of one that fails, `failedAddress` tells
+  // later failures are reported through `failedAddress`
   const ends = workers.map((worker) => message(worker, "ended").catch(() => undefined));
   try {
     await Promise.all(

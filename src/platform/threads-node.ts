@@ -1,19 +1,20 @@
-// Worker threads under Node for the wasm engine: each holds one instance of the kernels on the shared memory
-// and stays inside it until it is stopped.
+// Worker threads of the wasm engine under Node: each runs one instance of the kernels on the shared memory
+// until it
+// is stopped.
 import { Worker } from "node:worker_threads";
 import { ScPoliError } from "../contract/errors.js";
 import { execArgv, moduleExtension } from "./module-kind-node.js";
 import type { Threads, ThreadTask } from "./threads.js";
 
-/** Whether memory can be given to other threads. */
+/** Whether memory can be shared with other threads. */
 export function canShareMemory(): boolean {
   return true;
 }
 
 /**
  * Starts threads 1 to `count` (0 is the caller).
- * @param failedAddress - word of the memory that a thread sets when it fails later
- * @throws ScPoliError "memory" where one cannot be started
+ * @param failedAddress - memory word that a thread sets if it fails later
+ * @throws ScPoliError "memory" if one cannot be started
  */
 export async function startThreads(
   module: WebAssembly.Module,
@@ -38,7 +39,7 @@ export async function startThreads(
       { cause: error },
     );
   }
-  // a process that is done does not wait for idle threads
+  // idle threads do not keep a finished process alive
   for (const worker of workers) worker.unref();
   return {
     ended: async () => {
@@ -51,7 +52,7 @@ export async function startThreads(
 function started(worker: Worker): Promise<void> {
   return new Promise((resolve, reject) => {
     worker.once("message", () => resolve());
-    // after the start, `failedAddress` tells of errors
+    // after the start, errors are reported through `failedAddress`
     worker.on("error", reject);
     worker.once("exit", (code) => reject(new Error(`it ended with code ${code}`)));
   });

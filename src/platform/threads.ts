@@ -1,16 +1,16 @@
-// Threads of the wasm engine: what is the same under Node and in a browser.
+// Threads of the wasm engine: types shared by Node and browsers.
 
-/** What a thread is given. */
+/** Start data of a thread. */
 export interface ThreadTask {
   readonly module: WebAssembly.Module;
   readonly memory: WebAssembly.Memory;
   /** from 1; 0 is the caller */
   readonly thread: number;
-  /** word of the memory that the thread sets when it fails */
+  /** memory word that the thread sets if it fails */
   readonly failedAddress: number;
 }
 
 export interface Threads {
-  /** Resolves when the threads have ended; they do so by themselves once the kernels return. */
+  /** Resolves when the threads have ended, which they do once the kernels return. */
   ended(): Promise<void>;
 }

@@ -1,5 +1,4 @@
-// Names of the browser's virtual file system: folders of folders and files, in memory. What is in a file is
-// stored-file.ts.
+// The folder tree of the browser's virtual file system, in memory. File contents: stored-file.ts.
 import { StoredFile } from "./stored-file.js";
 
 export class VirtualFolder {
@@ -8,10 +7,10 @@ export class VirtualFolder {
 
 export type Entry = StoredFile | VirtualFolder;
 
-/** All paths begin here. */
+/** Root of all paths. */
 const top = new VirtualFolder();
 
-/** The names on the way to a path: "/a/./b/../c.h5ad" is a, c.h5ad. */
+/** Path components, normalised: "/a/./b/../c.h5ad" gives a, c.h5ad. */
 export function namesOf(path: string): string[] {
   const names: string[] = [];
   for (const name of path.split("/")) {
@@ -21,7 +20,7 @@ export function namesOf(path: string): string[] {
   return names;
 }
 
-/** What lies at a path, undefined where there is nothing. */
+/** The entry at a path; undefined if there is none. */
 export function find(path: string): Entry | undefined {
   let entry: Entry | undefined = top;
   for (const name of namesOf(path))
@@ -29,15 +28,15 @@ export function find(path: string): Entry | undefined {
   return entry;
 }
 
-/** Where a path's last name is or would be. */
+/** Parent folder and name of a path. */
 export interface Place {
   readonly folder: VirtualFolder;
   readonly name: string;
 }
 
 /**
- * @param make - makes folders that are missing
- * @returns null where there is no such folder, or a file in its place
+ * @param make - create missing folders
+ * @returns null if there is no such folder, or a file in its place
  */
 export function placeOf(path: string, make = false): Place | null {
   const names = namesOf(path);
@@ -47,7 +46,7 @@ export function placeOf(path: string, make = false): Place | null {
   return folder && { folder, name };
 }
 
-/** @param make - makes it where it is missing */
+/** @param make - create missing folders */
 export function folderAt(names: readonly string[], make: boolean): VirtualFolder | null {
   let folder = top;
   for (const name of names) {
@@ -59,18 +58,18 @@ export function folderAt(names: readonly string[], make: boolean): VirtualFolder
   return folder;
 }
 
-/** All files below an entry, with their paths from there ("" is the entry itself). */
+/** All files below an entry, with relative paths ("" is the entry itself). */
 export function* filesBelow(entry: Entry, path = ""): Generator<readonly [path: string, file: StoredFile]> {
   if (!(entry instanceof VirtualFolder)) return yield [path, entry];
   for (const [name, child] of entry.entries) yield* filesBelow(child, path === "" ? name : `${path}/${name}`);
 }
 
-/** All files as they are now, for another thread. */
+/** All files in their current state, for another thread. */
 export function snapshot(): ReadonlyMap<string, Blob> {
   return new Map([...filesBelow(top)].map(([path, file]) => [path, file.blob()]));
 }
 
-/** The files of the thread that started this one. */
+/** Installs the files of the thread that started this one. */
 export function install(files: ReadonlyMap<string, Blob>): void {
   for (const [path, content] of files) {
     const place = placeOf(path, true);

@@ -1,9 +1,11 @@
-// The modules of background threads, in a browser. Each address is written out beside its
-// Worker: so bundlers find it. A module that such a thread itself imports must not import this one: bundlers
-// refuse a worker that would start itself.
+// Starts the modules of background workers in a browser. Each URL is a literal inside its Worker call, so
+// that
+// bundlers find it. A module imported by such a worker must not import this one: bundlers reject workers that
+// would
+// start themselves.
 import { useWorkThreads } from "./background-threads-browser.js";
 
-/** To be called by what a user's code imports. */
+/** Called by the modules that a user's code imports. */
 export function provideWorkThreads(): void {
   useWorkThreads({
     "read-ahead": () =>

@@ -1,3 +1,3 @@
-// Under Node background threads are found without help: background-threads-node.ts knows their modules.
+// Node needs no list of background workers: background-threads-node.ts knows their modules.
 
 export function provideWorkThreads(): void {}

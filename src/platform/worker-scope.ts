@@ -1,6 +1,6 @@
-// What the global object of a dedicated worker has and TypeScript's library for pages has not.
+// The global object of a dedicated worker, which TypeScript's DOM library does not describe.
 
-/** The scope of this module where it runs in a worker. */
+/** The global scope, if this module runs in a worker. */
 export interface WorkerScope {
   postMessage(message: unknown, moved?: readonly Transferable[]): void;
   addEventListener(type: "message", listener: (event: MessageEvent<unknown>) => void): void;
@@ -9,7 +9,7 @@ export interface WorkerScope {
 
 export const workerScope = globalThis as unknown as WorkerScope;
 
-/** Reads Blobs synchronously; undefined outside of workers. */
+/** Reads Blobs synchronously; undefined outside workers. */
 export const FileReader = (
   globalThis as { readonly FileReaderSync?: new () => { readAsArrayBuffer(blob: Blob): ArrayBuffer } }
 ).FileReaderSync;

@@ -1,4 +1,4 @@
-// Cuts an atlas into shards: files of their own, of whole conditions or of random cells.
+// Cuts an atlas into shards, separate files of whole conditions or of random cells.
 import type { AnnData } from "../anndata/anndata.js";
 import { blocks, type SparseRows } from "../anndata/matrix.js";
 import { writeH5ad } from "../anndata/write.js";
@@ -14,12 +14,12 @@ export interface CutOptions extends Pick<RunSettings, "seed" | "onNote" | "onPro
   readonly shards: number;
   /** obs columns of the conditions */
   readonly conditionKeys: readonly string[];
-  /** Default: whole conditions, as evenly as they go */
+  /** Default: whole conditions, as evenly sized as possible */
   readonly by?: "conditions" | "cells";
   readonly layer?: string;
 }
 
-/** Rows of each shard, ascending. @throws ScPoliError "usage" where there are fewer conditions than shards */
+/** Rows of each shard, ascending. @throws ScPoliError "usage" if there are fewer conditions than shards */
 export async function cutCells(data: AnnData, options: CutOptions): Promise<Int32Array[]> {
   const shards = checkWhole("shards", options.shards, 1, 4096);
   const shardOf =
@@ -37,7 +37,7 @@ function randomCells(cells: number, shards: number, seed: number): Int32Array {
   return shardOf;
 }
 
-/** The largest combination first, each to the shard that is the smallest so far. */
+/** Assigns combinations to shards greedily: largest first, each to the smallest shard so far. */
 async function wholeConditions(data: AnnData, shards: number, keys: readonly string[]): Promise<Int32Array> {
   const conditions: Int32Array[] = [];
   for (const key of keys) conditions.push((await readConditions(data.obs, key)).codes);
@@ -48,7 +48,8 @@ async function wholeConditions(data: AnnData, shards: number, keys: readonly str
   if (sizes.length < shards)
     throw new ScPoliError(
       "usage",
-      `${data.path} has ${sizes.length} combinations of ${keys.join(", ")}, fewer than the ${shards} shards asked for. Ask for fewer, or cut by cells (--by cells).`,
+      `${data.path} has ${sizes.length} combinations of ${keys.join(", ")}, fewer than the ${shards} ` +
+        "shards asked for. Ask for fewer, or cut by cells (--by cells).",
       { conditions: sizes.length, shards },
     );
   const order = [...sizes.keys()].sort((a, b) => sizes[b]! - sizes[a]! || a - b);
@@ -62,7 +63,7 @@ async function wholeConditions(data: AnnData, shards: number, keys: readonly str
   return combinations.map((combination) => shardOf[combination]!);
 }
 
-/** Writes some rows of a file, counts and annotations, as a file of their own. @param rows - ascending */
+/** Writes selected rows of a file, counts and annotations, to a new file. @param rows - ascending */
 export async function writeShard(
   data: AnnData,
   rows: Int32Array,

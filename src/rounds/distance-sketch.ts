@@ -1,6 +1,6 @@
-// The calibration of distances between institutions: of the validation cells a histogram of their distances to
-// the nearest prototype, and how likely their labels are under each of a few widths of the probability. Both
-// are sums over cells.
+// Calibrates distances across institutions from the validation cells: a histogram of their distances to the
+// nearest prototype, and the likelihood of their labels for several widths of the probability. Both are sums
+// over cells.
 import { typesOf } from "../data/minibatches.js";
 import type { LevelCalibration } from "../model/stored-model.js";
 import { minkowski } from "../prototypes/prototypes.js";
@@ -12,13 +12,13 @@ import type { OpenShard } from "./shard.js";
 import type { ShardNetwork } from "./shard-network.js";
 import type { RoundsState } from "./state.js";
 
-/** Widths sigma of exp(-distance^2 / (2 sigma^2)) that are tried: 8 per doubling, from 1/64 to 64. */
+/** Candidate widths sigma of exp(-distance^2 / (2 sigma^2)): 8 per doubling, from 1/64 to 64. */
 const widths = Float64Array.from({ length: 97 }, (_, i) => 2 ** (i / 8 - 6));
-/** Of the held-out cells, the share that is nearer than the scale of distances. */
+/** Quantile of the held-out cells' distances that defines the scale of distances. */
 const heldOutShare = 0.95;
 const leastProbability = 1e-12;
 
-/** Adds `distances.<level>`: a histogram, and `surprise.<level>`: per width minus the log-likelihood. */
+/** Adds `distances.<level>`, a histogram, and `surprise.<level>`, the negative log-likelihood per width. */
 export async function countDistances(
   tensors: Map<string, Tensor>,
   network: ShardNetwork,
@@ -65,7 +65,7 @@ function likelihood(distances: readonly number[], own: number, width: number): n
   return Math.max(leastProbability, 1 / sum);
 }
 
-/** Scales of a level from the sums over all shards; null where no cell was counted. */
+/** Scales of a level from the sums over all shards; null if no cell was counted. */
 export function calibrationOfSketch(
   histogram: Float64Array,
   surprise: Float64Array,

@@ -1,5 +1,6 @@
-// The end of a training in rounds: the chosen weights and the shards' summaries become a model like one of
-// `train`.
+// Finishes a training in rounds: builds a model, like that of `train`, from the selected weights and the
+// shards'
+// summaries.
 import type { RunSettings } from "../contract/options.js";
 import { CountsInMemory } from "../data/count-source.js";
 import { byCodePoint, type Conditions } from "../data/labels.js";
@@ -33,13 +34,15 @@ import type { SummaryJson } from "./summary.js";
 
 export type SummaryFile = PackedFile<SummaryJson>;
 
-/** Fewer held-out labelled cells than this say nothing of distances. */
+/** Minimum number of held-out labelled cells for the calibration of distances. */
 const fewHeldOut = 20;
 
 /**
- * @param chosen - the state whose weights are the model's @param last - the last state, with the whole course
+ * Builds the model.
+ * @param chosen - the state whose weights become the model's @param last - the last state, with the full
+ * history
  * @param summaries - of every shard, in any order
- * @throws ScPoliError "refused" where a summary is missing or of other weights
+ * @throws ScPoliError "refused" if a summary is missing or belongs to other weights
  */
 export async function finishRounds(
   { plan, digest }: StoredPlan,
@@ -75,7 +78,7 @@ function checkSummaries(
     if (!summary)
       throw new ScPoliError(
         "refused",
-        `There is no summary of shard '${name}'. Run \`scpoli rounds summary\` for it.`,
+        `The summary of shard '${name}' is missing. Run \`scpoli rounds summary\` for it.`,
         {
           shard: name,
         },
@@ -83,7 +86,8 @@ function checkSummaries(
     if (summary.json.plan !== planDigest || summary.json.state !== stateDigest)
       throw new ScPoliError(
         "refused",
-        `The summary of shard '${name}' is of other weights than the model's. Remove it and run \`scpoli rounds summary\` again.`,
+        `The summary of shard '${name}' belongs to other weights than the model's. Remove it and run ` +
+          `\`scpoli rounds summary\` again.`,
         { shard: name },
       );
   }
@@ -222,11 +226,11 @@ function joinedHeldOut(
   };
 }
 
-/** The shards' samples as one data set. */
+/** The shards' samples, joined into one data set. */
 interface Sample {
   readonly dataset: Dataset;
   readonly latent: Float32Array;
-  /** cells for the landmarks, and for the head, ascending */
+  /** cells for the landmarks and for the head, ascending */
   readonly landmarks: Int32Array;
   readonly labelled: Int32Array;
 }
@@ -274,7 +278,7 @@ function rows(values: Float32Array, cells: Int32Array, D: number): Float32Array 
   return chosen;
 }
 
-/** The sample's conditions under their names. */
+/** The sample's conditions with their names. */
 function conditionsOf({ reading, conditions }: RoundsPlan, dataset: Dataset): Conditions[] {
   return reading.condition_keys.map((key, k) => ({
     key,

@@ -1,7 +1,8 @@
-// Quantiles from counts per bin: sketches that merge by addition, to the same numbers in any order, and in
-// which no single cell is seen.
+// Quantiles from histograms. Histograms of shards merge by addition, independent of the order, and do not
+// reveal
+// single cells.
 
-/** Bins of positive numbers on a logarithmic scale: 512 per factor of 10, from 1e-6 to 1e10; the first takes 0. */
+/** Logarithmic bins: 512 per factor of 10, from 1e-6 to 1e10; the first also counts 0. */
 const [perDecade, least, decades] = [512, -6, 16];
 export const histogramBins = 1 + perDecade * decades;
 
@@ -10,13 +11,13 @@ export function emptyHistogram(): Float64Array {
   return new Float64Array(histogramBins);
 }
 
-/** Counts a value; those beyond the ends count at the ends. */
+/** Counts a value; values out of range go to the first or last bin. */
 export function countValue(histogram: Float64Array, value: number): void {
   const bin = value > 0 ? 1 + Math.floor((Math.log10(value) - least) * perDecade) : 0;
   histogram[Math.min(histogramBins - 1, Math.max(0, bin))]!++;
 }
 
-/** The value that a share q of those counted are below, to half a percent; 0 for none. */
+/** The q-quantile of the counted values, to half a percent; 0 if there are none. */
 export function histogramQuantile(histogram: Float64Array, q: number): number {
   const total = histogram.reduce((sum, n) => sum + n, 0);
   let below = 0;

@@ -1,6 +1,7 @@
-// One round of one shard: steps of Adam from the shared weights over the shard's own cells. What it hands out:
-// its weights, its losses, and sums of its cells' positions by cell type. A function of plan, state, cells and
-// the moments that the shard kept, so that a job that died is simply run again.
+// One round of one shard: Adam steps from the shared weights over the shard's cells. It exports its weights,
+// its
+// losses, and sums of latent representations by cell type. It is a pure function of the plan, the state, the
+// cells and the shard's kept moments, so a failed job can simply be rerun.
 import type { RunSettings } from "../contract/options.js";
 import { ScPoliError } from "../contract/errors.js";
 import { isRepeated, type Prototypes } from "../prototypes/prototypes.js";
@@ -16,37 +17,38 @@ import type { RoundsState } from "./state.js";
 export interface ResultJson {
   readonly shard: string;
   readonly round: number;
-  /** SHA-256 of the plan and of the state that it began with */
+  /** SHA-256 of the plan and of the initial state */
   readonly plan: string;
   readonly state: string;
-  /** cells that train, and per combination of the shard those of it */
+  /** training cells, in total and for each combination of the shard */
   readonly cells: number;
   readonly combination_cells: readonly number[];
   readonly steps: number;
-  /** sums over the cells of the steps, and over the validation cells under the weights of the state */
+  /** sums over the trained cells, and over the validation cells with the state's weights */
   readonly training: LossSums;
   readonly validation: LossSums;
 }
 
 export interface ShardResult {
   readonly json: ResultJson;
-  /** parameters: of tables the shard's rows; sums by type; empty where nothing was trained */
+  /** parameters (of tables, the shard's rows) and sums by type; empty if nothing was trained */
   readonly tensors: ReadonlyMap<string, Tensor>;
-  /** stays with the shard; null where nothing was trained, or moments do not go on */
+  /** kept by the shard; null if nothing was trained or moments are not kept */
   readonly moments: ReadonlyMap<string, Tensor> | null;
 }
 
-/** Cells of a shard whose positions make the prototypes of the next round, at most. */
+/** Most cells of a shard that contribute to the prototypes of the next round. */
 const prototypeCells = 16_384;
 
-/** Whether the shard's moments of the round before go on: only where that round's result was merged. */
+/** Whether the shard's moments can be reused: only if its result of the previous round was merged. */
 export function goesOn(plan: RoundsPlan, { json }: RoundsState, shard: string): boolean {
   return plan.keep_moments && json.merged.some((merged) => merged.shard === shard);
 }
 
 /**
- * @param moments - of the round before; null to begin anew
- * @throws ScPoliError "model" where the loss is not a number, "interrupted"
+ * Trains a shard for one round.
+ * @param moments - of the previous round; null to start from zero
+ * @throws ScPoliError "model" if the loss is not a number, "interrupted"
  */
 export async function trainShard(
   { plan, digest }: StoredPlan,
@@ -104,7 +106,7 @@ function learningRate({ optimization }: RoundsPlan, { json }: RoundsState): numb
   return optimization.lr * (optimization.earlyStopping?.lrFactor ?? 1) ** json.early.reductions;
 }
 
-/** @param at - rounds so far, with the share of the present one */
+/** @param at - progress in rounds, including the fraction of the current one */
 export function stepWeights(
   { optimization, rounds, fine_tuning_from: from }: RoundsPlan,
   at: number,
@@ -119,7 +121,7 @@ export function stepWeights(
   };
 }
 
-/** The state's prototypes with one variance for all types. */
+/** The state's prototypes with one common variance. */
 function spreadPrototypes(plan: RoundsPlan, { prototypes, json }: RoundsState): Prototypes | null {
   if (!prototypes) return null;
   const [K, D] = [plan.cell_types.length, plan.model.latentDim];
@@ -129,14 +131,14 @@ function spreadPrototypes(plan: RoundsPlan, { prototypes, json }: RoundsState): 
   return { shape: [K, D], means: prototypes, covariances, counts: new Float64Array(K).fill(2) };
 }
 
-/** Training cells of each combination; between institutions none is told to be fewer than the least. */
+/** Training cells of each combination; between institutions, at least the minimum count is reported. */
 function combinationCells(network: ShardNetwork, shard: OpenShard, { reading }: RoundsPlan): number[] {
   const cells = new Array<number>(shard.combinations.length).fill(0);
   for (const cell of network.split.train) cells[shard.dataset.combinations[cell]!]!++;
   return reading.federated ? cells.map((n) => Math.max(n, reading.least_cells)) : cells;
 }
 
-/** Sums of the positions of training cells by type, of a sample, counted as if of all. */
+/** Sums of the latent representations of training cells by type, scaled up from a sample. */
 async function prototypeSums(
   network: ShardNetwork,
   { dataset, planned }: OpenShard,
@@ -178,13 +180,13 @@ async function prototypeSums(
   ]);
 }
 
-/** The JSON of the moments that a shard keeps. */
+/** The JSON of a shard's kept moments. */
 export interface MomentsJson {
   readonly shard: string;
   readonly plan: string;
-  /** of which the result is what was merged */
+  /** round whose result was merged */
   readonly round: number;
-  /** Adam's steps so far */
+  /** number of Adam steps so far */
   readonly step: number;
 }
 
@@ -213,7 +215,7 @@ function momentsOf(file: PackedFile<MomentsJson>): Moments {
   );
 }
 
-/** @throws ScPoliError "refused" where the moments are not those of the round before */
+/** @throws ScPoliError "refused" if the moments are not those of the previous round */
 export function checkMoments(
   { json }: PackedFile<MomentsJson>,
   planDigest: string,
@@ -223,7 +225,7 @@ export function checkMoments(
   if (json.plan === planDigest && json.round === round) return;
   throw new ScPoliError(
     "refused",
-    `${path} is not of round ${round} of this run. Run \`scpoli rounds local\` of that round again.`,
+    `${path} does not belong to round ${round} of this run. Run \`scpoli rounds local\` of that round again.`,
     { path },
   );
 }

@@ -1,9 +1,9 @@
-// What a file of a training in rounds holds, for the people who decide whether it may leave their institution.
+// Describes the content of a file of a training in rounds, for the people who approve its export.
 import { readFile, sha256 } from "#platform";
 import { readSafetensors } from "../storage/safetensors.js";
 import { ScPoliError } from "../contract/errors.js";
 
-/** One array or entry of a file. */
+/** One array or JSON entry of a file. */
 export interface ManifestEntry {
   readonly name: string;
   readonly type: string;
@@ -16,12 +16,12 @@ export interface Manifest {
   readonly sha256: string;
   readonly bytes: number;
   readonly kind: string;
-  /** in words: whether anything in it has a row per cell */
+  /** a sentence: whether the file has one row per cell anywhere */
   readonly has_rows_per_cell: boolean;
   readonly entries: readonly ManifestEntry[];
 }
 
-/** What arrays are, by the start of their names. */
+/** Meaning of arrays, by name prefix. */
 const meanings: readonly (readonly [start: string, meaning: string])[] = [
   ["ranking.", "per gene: how variable it is, summed over conditions"],
   [
@@ -43,17 +43,17 @@ const meanings: readonly (readonly [start: string, meaning: string])[] = [
   ["second/", "Adam's second moments; stay with the shard"],
 ];
 
-/** Arrays with a row per cell. */
+/** Arrays with one row per cell. */
 const perCell = /^(held_out|sample)\./;
 
-/** @throws ScPoliError "model" for a file of another kind */
+/** @throws ScPoliError "model" for a file of a different kind */
 export async function readManifest(path: string): Promise<Manifest> {
   const bytes = await readFile(path);
   const tensors = readSafetensors(bytes, path);
   const text = tensors.get("json");
   const json = text && (JSON.parse(new TextDecoder().decode(text.data)) as Record<string, unknown>);
   if (typeof json?.["kind"] !== "string")
-    throw new ScPoliError("model", `${path} is no file of a training in rounds.`, { path });
+    throw new ScPoliError("model", `${path} is not a file of a training in rounds.`, { path });
   const arrays = [...tensors].filter(([name]) => name !== "json");
   return {
     path,

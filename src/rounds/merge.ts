@@ -1,6 +1,8 @@
-// The end of a round: the shards' weights become one state. Shards weigh by their training cells, rows of a
-// condition by the cells that each shard has of it; sums run over the shards in the order of their names, so
-// that the state does not depend on who finished first.
+// Merges the shards' weights into one state at the end of a round. Shards are weighted by their training
+// cells,
+// rows of a condition by its cells in each shard. Sums run over the shards in name order, so the state does
+// not
+// depend on the order of completion.
 import type { EpochLosses, LossTerms } from "../contract/options.js";
 import { byCodePoint } from "../data/labels.js";
 import { ScPoliError } from "../contract/errors.js";
@@ -19,10 +21,12 @@ import type { RoundsState } from "./state.js";
 export type ResultFile = PackedFile<ResultJson>;
 
 /**
+ * Merges the results of a round.
  * @param results - of the round, in any order
- * @param leftOut - shards that are not waited for: they take no part in this round, and begin the next one with
- * its weights like the others
- * @throws ScPoliError "refused" where a result is missing, is of another round or run, or all are left out
+ * @param leftOut - shards to skip: they do not contribute to this round, and start the next one from its
+ * weights like the others
+ * @throws ScPoliError "refused" if a result is missing, belongs to another round or run, or all shards are
+ * left out
  */
 export function mergeRound(
   { plan, digest }: StoredPlan,
@@ -70,7 +74,7 @@ function checkResults(
   leftOut: readonly string[],
 ): void {
   if (round > allRounds(plan))
-    throw new ScPoliError("refused", `The run has ${allRounds(plan)} rounds, and all of them are merged.`, {
+    throw new ScPoliError("refused", `All ${allRounds(plan)} rounds of the run are already merged.`, {
       round,
     });
   for (const name of leftOut) shardParts(plan, name);
@@ -79,11 +83,12 @@ function checkResults(
   if (missing)
     throw new ScPoliError(
       "refused",
-      `Round ${round} has no result of shard '${missing.name}'. Run \`scpoli rounds local\` for it, or leave it out of this round (--without ${missing.name}).`,
+      `Round ${round} has no result of shard '${missing.name}'. Run \`scpoli rounds local\` for it, or ` +
+        `leave it out of this round (--without ${missing.name}).`,
       { round, shard: missing.name },
     );
   if (results.length === 0)
-    throw new ScPoliError("refused", `Every shard is left out of round ${round}; one at least is needed.`, {
+    throw new ScPoliError("refused", `All shards are left out of round ${round}; at least one is needed.`, {
       round,
     });
   for (const { json } of results) {
@@ -96,8 +101,9 @@ function checkResults(
     )
       throw new ScPoliError(
         "refused",
-        `The result of shard '${json.shard}' is not of round ${round} of this run (it is of round ${json.round}` +
-          `${json.plan === planDigest ? "" : " of another plan"}${json.state === stateDigest ? "" : ", from another state"}). ` +
+        `The result of shard '${json.shard}' is not of round ${round} of this run ` +
+          `(it is of round ${json.round}${json.plan === planDigest ? "" : " of another plan"}` +
+          `${json.state === stateDigest ? "" : ", from another state"}). ` +
           "Remove it and run `scpoli rounds local` again.",
         { shard: json.shard, round },
       );
@@ -148,8 +154,8 @@ function lossesOf(
 }
 
 /**
- * Early stopping, by the validation losses of the weights that the round began with. Patience counts epochs of
- * one machine.
+ * Early stopping, by the validation losses of the weights at the start of the round. Patience is in epochs of
+ * a training on one machine.
  */
 function stopping(
   plan: RoundsPlan,
@@ -173,7 +179,7 @@ function stopping(
   return { early, stopped: json.stopped || verdict.stop };
 }
 
-/** The round whose weights are the model's: the best one where early stopping looks, else the last. */
+/** The round whose weights become the model's: the best one with early stopping, else the last. */
 export function chosenRound(
   { json }: Pick<RoundsState, "json">,
   { rounds }: Pick<RoundsPlan, "rounds">,
@@ -218,7 +224,7 @@ function meanOf(
   return mean;
 }
 
-/** Cells that a shard has of each row of its part of a table. */
+/** Number of a shard's cells for each row of its part of a table. */
 function partCells(
   name: string,
   plan: RoundsPlan,
@@ -235,7 +241,9 @@ function partCells(
   return rows;
 }
 
-/** Rows (of theta: columns) are the means over the shards that have cells of them; others stay. */
+/**
+ * Rows (for theta: columns) become the means over the shards that have cells of them; others are unchanged.
+ */
 function mergeTable(
   { shape, data: before }: StoredTensor,
   values: readonly {
@@ -282,12 +290,12 @@ function outerStep(
   return { value: { shape, data: moved }, momentum: { shape, data: next } };
 }
 
-/** Means of the cell types, and the mean variance within them; null where the results have no sums. */
+/** Means of the cell types and the mean within-type variance; null if the results have no sums. */
 function mergePrototypes(
   plan: RoundsPlan,
   results: readonly ResultFile[],
 ): {
-  /** @param before - where a type without cells stays; null: 0 */
+  /** @param before - previous means, for types without cells; null: 0 */
   readonly means: (before: Float32Array | null) => Float32Array;
   readonly variance: number;
 } | null {

@@ -1,10 +1,11 @@
-// The files that a training in rounds is made of: named tensors and one JSON object, as safetensors, which
-// Python reads too. A file is written whole or not at all, and says what it was computed from.
+// File format of a training in rounds: named tensors and one JSON object, as safetensors, which Python also
+// reads.
+// Files are written atomically and record the inputs they were computed from.
 import { fileStatus, readFile, sha256, writeFile } from "#platform";
 import { ScPoliError } from "../contract/errors.js";
 import { readSafetensors, writeSafetensors, type Tensor } from "../storage/safetensors.js";
 
-/** What a file of a training in rounds holds. */
+/** Kinds of files of a training in rounds. */
 export type FileKind = "survey" | "state" | "result" | "moments" | "summary";
 
 export interface PackedFile<Json> {
@@ -14,7 +15,7 @@ export interface PackedFile<Json> {
   readonly digest: string;
 }
 
-/** Version of the layout of these files. */
+/** Version of the file layout. */
 const layoutVersion = 1;
 const jsonTensor = "json";
 
@@ -26,12 +27,12 @@ export function floats(shape: readonly number[], data: Float32Array): Tensor {
 export function doubles(shape: readonly number[], data: Float64Array): Tensor {
   return { dtype: "F64", shape, data };
 }
-/** Whole numbers of 32 bits as a tensor. */
+/** 32-bit integers as a tensor. */
 export function wholes(shape: readonly number[], data: Int32Array): Tensor {
   return { dtype: "I32", shape, data };
 }
 
-/** The bytes of a file. The same content gives the same bytes. */
+/** Serialises a file. The same content gives the same bytes. */
 export function packFile(kind: FileKind, json: object, tensors: ReadonlyMap<string, Tensor>): Uint8Array {
   const text = new TextEncoder().encode(JSON.stringify({ layout: layoutVersion, kind, ...json }));
   return writeSafetensors(
@@ -52,19 +53,15 @@ export async function writePacked(
 }
 
 /**
- * @throws ScPoliError "file" where there is none, "model" where it is damaged, of another kind or of a newer
+ * @throws ScPoliError "file" if there is none, "model" if it is damaged, of another kind or of a newer
  * version
  */
 export async function readPacked<Json>(path: string, kind: FileKind): Promise<PackedFile<Json>> {
   if ((await fileStatus(path))?.kind !== "file")
-    throw new ScPoliError(
-      "file",
-      `There is no file ${path}; a ${kind} of a training in rounds was expected.`,
-      {
-        path,
-        kind,
-      },
-    );
+    throw new ScPoliError("file", `${path} does not exist; a ${kind} of a training in rounds was expected.`, {
+      path,
+      kind,
+    });
   const bytes = await readFile(path);
   const tensors = readSafetensors(bytes, path);
   const text = tensors.get(jsonTensor);
@@ -72,14 +69,16 @@ export async function readPacked<Json>(path: string, kind: FileKind): Promise<Pa
   if (json?.["kind"] !== kind)
     throw new ScPoliError(
       "model",
-      `${path} is ${typeof json?.["kind"] === "string" ? `a ${json["kind"]}` : "no file"} of a training in rounds; ` +
+      `${path} is ${typeof json?.["kind"] === "string" ? `a ${json["kind"]}` : "not a file"} ` +
+        "of a training in rounds; " +
         `a ${kind} was expected.`,
       { path, kind },
     );
   if (json["layout"] !== layoutVersion)
     throw new ScPoliError(
       "model",
-      `${path} has layout ${String(json["layout"])}; this version of scpoli reads ${layoutVersion}. Use one version for the whole run.`,
+      `${path} has layout ${String(json["layout"])}; this version of scpoli reads ${layoutVersion}. Use ` +
+        "one version for the whole run.",
       { path },
     );
   tensors.delete(jsonTensor);
@@ -95,7 +94,7 @@ function parsed(bytes: Uint8Array): Record<string, unknown> | null {
   }
 }
 
-/** A tensor that a file must have. @throws ScPoliError "model" */
+/** A required tensor of a file. @throws ScPoliError "model" */
 export function tensorOf<T extends Tensor["data"]>(
   { tensors }: Pick<PackedFile<unknown>, "tensors">,
   name: string,

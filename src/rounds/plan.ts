@@ -1,5 +1,6 @@
-// The plan of a training in rounds: what every step needs to know, made of the shards' surveys. The same
-// surveys and options give the same plan, whatever the order of the shards.
+// The plan of a training in rounds: everything that the steps need to know, computed from the shards'
+// surveys. It
+// does not depend on the order of the shards.
 import {
   checkNumber,
   checkWhole,
@@ -22,7 +23,7 @@ import type { Reading, Survey } from "./survey.js";
 export interface PlannedShard {
   readonly name: string;
   readonly cells: number;
-  /** combinations of conditions that it has cells of: rows of the plan's, ascending */
+  /** its combinations of conditions: rows of the plan's list, ascending */
   readonly combinations: readonly number[];
   /** SHA-256 of its survey */
   readonly survey: string;
@@ -35,27 +36,27 @@ export interface RoundsPlan {
   readonly model: ModelOptions;
   /** (G) */
   readonly genes: readonly string[];
-  /** per key the names of the conditions, sorted */
+  /** names of the conditions of each key, sorted */
   readonly conditions: readonly (readonly string[])[];
-  /** per combination the code of each key, ascending */
+  /** code of each key for each combination, ascending */
   readonly combinations: readonly (readonly number[])[];
-  /** (K) names of the cell types of all levels, sorted, and per level its rows, ascending */
+  /** (K) sorted names of the cell types of all levels; `levels`: their rows at each level, ascending */
   readonly cell_types: readonly string[];
   readonly levels: readonly (readonly number[])[];
-  /** per level the cells of each of its types; where numbers are withheld, the least that are told */
+  /** number of cells of each type at each level; if counts are withheld, the smallest reported count */
   readonly type_cells: readonly (readonly number[])[];
   readonly metadata: readonly SampleMetadata[] | null;
   /** sorted by name */
   readonly shards: readonly PlannedShard[];
   readonly cells: number;
-  /** of a training on one machine, in epochs; the rounds follow its course */
+  /** schedule of a training on one machine, in epochs; the rounds follow it */
   readonly optimization: OptimizationPlan;
   readonly rounds: number;
-  /** steps of each shard in a round */
+  /** steps per shard and round */
   readonly steps: number;
-  /** the first round with the prototype loss, from 1; `rounds` + 1: none */
+  /** first round with the prototype loss, from 1; `rounds` + 1 if there is none */
   readonly fine_tuning_from: number;
-  /** a last round without training looks at the weights of the one before it */
+  /** whether a last round without training evaluates the weights of the round before */
   readonly evaluates: boolean;
   readonly outer_step: OuterStep;
   readonly keep_moments: boolean;
@@ -64,27 +65,27 @@ export interface RoundsPlan {
   readonly landmarks: boolean;
 }
 
-/** A plan as it was written. */
+/** A plan and the digest of its file. */
 export interface StoredPlan {
   readonly plan: RoundsPlan;
-  /** SHA-256 of its file: every other file of the run names it */
+  /** SHA-256 of its file, which every other file of the run records */
   readonly digest: string;
 }
 
-/** Not chosen by a study yet (docs/how-to/clusters.md). */
+/** Not yet tuned by a study (docs/how-to/clusters.md). */
 export const defaultRounds = 24;
 export const defaultPasses = 1.5;
-/** Cells of a shard that go into the sample for head and landmarks, at most. */
+/** Most cells of a shard that go into the sample for head and landmarks. */
 const defaultSampleCells = 20_000;
-/** Bytes of a stored count in memory, and of those of a shard that are held, at most. */
+/** Bytes per stored count in memory, and most bytes of a shard's counts in memory. */
 const [bytesPerCount, mostBytes] = [4, 2e9];
 
-/** Rounds of a plan, with the one that only evaluates. */
+/** Number of rounds of a plan, including the one that only evaluates. */
 export function allRounds({ rounds, evaluates }: Pick<RoundsPlan, "rounds" | "evaluates">): number {
   return rounds + (evaluates ? 1 : 0);
 }
 
-/** What the network needs to know of the data. */
+/** The sizes of the network. */
 export function planSizes({ genes, conditions, combinations }: RoundsPlan): ModelSizes {
   return {
     genes: genes.length,
@@ -93,7 +94,7 @@ export function planSizes({ genes, conditions, combinations }: RoundsPlan): Mode
   };
 }
 
-/** @throws ScPoliError "usage" where surveys or options do not fit together */
+/** @throws ScPoliError "usage" if surveys or options are inconsistent */
 export function planRounds(
   given: readonly { readonly survey: Survey; readonly digest: string }[],
   options: RoundsOptions = {},
@@ -124,7 +125,8 @@ export function planRounds(
     if (names.length === 0)
       throw new ScPoliError(
         "key",
-        `No shard has a label in obs['${reading.cell_type_keys[level]}']. Name a column with cell types, or train without.`,
+        `No shard has a label in obs['${reading.cell_type_keys[level]}']. Name a column with cell types, ` +
+          "or train without.",
         { key: reading.cell_type_keys[level] },
       );
   });
@@ -192,14 +194,14 @@ function compareTuples(a: readonly number[], b: readonly number[]): number {
   return key < 0 ? 0 : a[key]! - b[key]!;
 }
 
-/** @throws ScPoliError "usage" where shards were surveyed in different ways, or two have one name */
+/** @throws ScPoliError "usage" if shards were surveyed with different options, or two have the same name */
 function checkSurveys(surveys: readonly Survey[]): Reading {
   const [first] = surveys;
-  if (!first) throw new ScPoliError("usage", "There is no survey; a run needs at least one shard.");
+  if (!first) throw new ScPoliError("usage", "There are no surveys; a run needs at least one shard.");
   const names = surveys.map(({ json }) => json.shard);
   const twice = names.find((name, at) => names.indexOf(name) !== at);
   if (twice !== undefined)
-    throw new ScPoliError("usage", `Two shards are named '${twice}'; give each a name of its own.`, {
+    throw new ScPoliError("usage", `Two shards are named '${twice}'; give each a unique name.`, {
       shard: twice,
     });
   const reference = first.json.reading;
@@ -208,14 +210,18 @@ function checkSurveys(surveys: readonly Survey[]): Reading {
       if (JSON.stringify(value) !== JSON.stringify(reference[name as keyof Reading]))
         throw new ScPoliError(
           "usage",
-          `Shard '${json.shard}' was surveyed with ${name} ${JSON.stringify(value)}, shard '${first.json.shard}' with ` +
+          `Shard '${json.shard}' was surveyed with ${name} ${JSON.stringify(value)}, ` +
+            `shard '${first.json.shard}' with ` +
             `${JSON.stringify(reference[name as keyof Reading])}. Survey all shards with the same options.`,
           { shard: json.shard, name },
         );
   return reference;
 }
 
-/** Genes that all shards have, in the order of the first: all, those of a list, or the most variable. */
+/**
+ * The genes to train on, in the order of the first shard: those common to all shards, from a list or most
+ * variable.
+ */
 function chooseGenes(
   surveys: readonly Survey[],
   wanted: Reading["genes"],
@@ -227,12 +233,15 @@ function chooseGenes(
   if (common.length === 0)
     throw new ScPoliError(
       "usage",
-      `No gene is in all ${surveys.length} shards; '${surveys[0]!.json.shard}' has genes like '${all[0]}'. Give them the same names.`,
+      `No gene is in all ${surveys.length} shards; '${surveys[0]!.json.shard}' has genes like ` +
+        `'${all[0]}'. Give them the same names.`,
     );
   if (common.length < all.length)
     note({
       level: "warning",
-      message: `${common.length} of the ${all.length} genes of shard '${surveys[0]!.json.shard}' are in all shards; the others are left out.`,
+      message:
+        `${common.length} of the ${all.length} genes of shard '${surveys[0]!.json.shard}' are in all ` +
+        "shards; the others are left out.",
     });
   if (wanted === null) return common;
   if (typeof wanted !== "number") {
@@ -240,7 +249,8 @@ function chooseGenes(
     if (missing.length > 0)
       throw new ScPoliError(
         "key",
-        `${missing.length} genes of the list are not in all shards, e.g. '${missing[0]}'. Take them off the list.`,
+        `${missing.length} genes of the list are not in all shards, e.g. '${missing[0]}'. Remove them ` +
+          "from the list.",
         { missing },
       );
     const set = new Set(wanted);
@@ -257,7 +267,7 @@ function chooseGenes(
   return Array.from(bestGenes(total, wanted, common), (gene) => common[gene]!);
 }
 
-/** Metadata of a condition that is in several shards count where the shards agree. */
+/** Metadata of a condition in several shards are kept if the shards agree. */
 function joinedMetadata(shards: readonly (readonly SampleMetadata[])[]): readonly SampleMetadata[] | null {
   const keys = shards[0]!.map((_, key): SampleMetadata => {
     const tables = shards.map((tablesOfKeys) => tablesOfKeys[key]!);
@@ -294,7 +304,7 @@ type Course = Pick<
   "rounds" | "steps" | "fine_tuning_from" | "evaluates" | "outer_step" | "keep_moments"
 >;
 
-/** The rounds: how many, how long, and when the prototype loss begins. */
+/** The schedule: number and length of the rounds, and the start of the prototype loss. */
 function planCourse(plan: OptimizationPlan, cells: number, shards: number, options: RoundsOptions): Course {
   const rounds = checkWhole("rounds", options.rounds ?? defaultRounds, 2, 9999);
   const passes = checkNumber("passes", options.passes ?? defaultPasses, 0.01, 100);
@@ -309,7 +319,7 @@ function planCourse(plan: OptimizationPlan, cells: number, shards: number, optio
   return {
     rounds,
     steps: Math.max(1, Math.ceil(steps / (shards * rounds))),
-    // the prototypes of the first round of fine-tuning come from the round before it
+    // the first round of fine-tuning uses the prototypes of the round before
     fine_tuning_from: fineTunes ? Math.min(rounds, Math.max(2, pretraining + 1)) : rounds + 1,
     evaluates: plan.earlyStopping !== null,
     outer_step: outer,

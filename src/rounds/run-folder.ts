@@ -1,9 +1,9 @@
-// Where the files of a training in rounds lie, and its plan.
+// File paths of a training in rounds, and its plan.
 import { joinPath, makeFolder, readText, sha256, writeFile } from "#platform";
 import { ScPoliError } from "../contract/errors.js";
 import type { RoundsPlan, StoredPlan } from "./plan.js";
 
-/** Paths inside the folder of a run. What a site hands out lies in `exchange`, what it keeps in `kept`. */
+/** Paths inside the folder of a run. `exchange` holds what a site exports, `kept` what it keeps. */
 export class RunFolder {
   constructor(readonly path: string) {}
 
@@ -16,7 +16,7 @@ export class RunFolder {
   survey(shard: string): string {
     return joinPath(this.surveys, `${shard}.safetensors`);
   }
-  /** The shared weights after a round; 0: at the start. */
+  /** The shared weights after a round; 0 is the initial state. */
   state(round: number): string {
     return joinPath(this.path, "exchange", "states", `${padded(round)}.safetensors`);
   }
@@ -26,7 +26,7 @@ export class RunFolder {
   summary(shard: string): string {
     return joinPath(this.path, "exchange", "summaries", `${shard}.safetensors`);
   }
-  /** What the optimiser of a shard keeps from a round for the next; never exchanged. */
+  /** A shard's optimiser state for the next round; never exported. */
   moments(round: number, shard: string): string {
     return joinPath(this.path, "kept", shard, `${padded(round)}.safetensors`);
   }
@@ -47,7 +47,7 @@ export async function writePlan(folder: RunFolder, plan: RoundsPlan): Promise<St
   return { plan, digest: await sha256([new TextEncoder().encode(text)]) };
 }
 
-/** @throws ScPoliError "file" where there is no run, "model" where its plan is damaged */
+/** @throws ScPoliError "file" if there is no run, "model" if its plan is damaged */
 export async function readPlan(folder: RunFolder): Promise<StoredPlan> {
   const text = await readText(folder.plan);
   const digest = await sha256([new TextEncoder().encode(text)]);

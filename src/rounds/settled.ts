@@ -1,10 +1,10 @@
 // The weights of the finished model.
 import type { StoredTensor } from "../model/stored-model.js";
 
-/** The longest row of an embedding that no engine scales again at look-up. */
+/** Largest norm of an embedding row that no engine rescales at look-up. */
 const longestRow = 1 - 2e-6;
 
-/** Parameters whose embedding rows are scaled to norms below 1 once and for all, as look-up would. */
+/** Parameters with embedding rows scaled to norms below 1, as look-up would scale them. */
 export function settled(parameters: ReadonlyMap<string, StoredTensor>): Map<string, StoredTensor> {
   return new Map(
     [...parameters].map(([name, tensor]) => [

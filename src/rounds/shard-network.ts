@@ -1,4 +1,5 @@
-// The network of one shard's job: the shared weights with the rows of the shard's own conditions, and the
+// The network of one shard's job: the shared weights with the embedding rows of the shard's conditions, and
+// the
 // passes over its cells.
 import type { RunSettings } from "../contract/options.js";
 import type { CountRows } from "../data/count-source.js";
@@ -27,12 +28,12 @@ export interface LossSums {
   readonly prototype: number;
   readonly crossEntropy: number;
   readonly cells: number;
-  /** of validation cells: `LossTerms.classification`, and the labels that it is a sum over */
+  /** of validation cells: sum of `LossTerms.classification`, and the number of labels in it */
   readonly classification: number;
   readonly labels: number;
 }
 
-/** What a step weighs the terms of the loss by. */
+/** Weights of the loss terms in a step. */
 export interface StepWeights {
   readonly kl: number;
   readonly prototype: number;
@@ -42,7 +43,7 @@ export interface StepWeights {
 /** Adam's moments by parameter. */
 export type Moments = ReadonlyMap<string, { readonly first: Float32Array; readonly second: Float32Array }>;
 
-/** Between two looks at the signal. */
+/** Milliseconds between checks of the abort signal. */
 const pauseMs = 200;
 
 export class ShardNetwork {
@@ -52,7 +53,7 @@ export class ShardNetwork {
     readonly validation: Program;
     readonly encoding: Program;
   };
-  /** of every random choice of this shard: orders, noise, dropout */
+  /** seed of all random choices of this shard: orders, noise, dropout */
   readonly #seed: number;
   #lastPause = performance.now();
 
@@ -76,7 +77,7 @@ export class ShardNetwork {
     };
   }
 
-  /** To be closed. */
+  /** The caller has to close it. */
   static async create(plan: RoundsPlan, shard: OpenShard, settings: RunSettings): Promise<ShardNetwork> {
     const { dataset, sizes } = shard;
     const { minibatch, weightDecay } = plan.optimization;
@@ -119,7 +120,7 @@ export class ShardNetwork {
     if (prototypes) this.engine.writePrototypes(prototypes);
   }
 
-  /** Values of the network: of tables the shard's rows. */
+  /** Parameters of the network; of tables, the shard's rows. */
   read(): Map<string, Float32Array> {
     return this.network.read();
   }
@@ -139,9 +140,9 @@ export class ShardNetwork {
   }
 
   /**
-   * Steps of Adam over the training cells: pass after pass, the order of each a function of its number.
-   * @param from - steps of earlier rounds @param step - Adam's steps of the moments so far
-   * @param weightsAt - weights of the terms of the loss, at a share of these steps
+   * Runs Adam steps over the training cells, pass after pass; the order of a pass depends only on its number.
+   * @param from - steps of earlier rounds @param step - Adam steps in the moments so far
+   * @param weightsAt - weights of the loss terms, by the fraction of these steps
    */
   async train(
     from: number,
@@ -174,8 +175,10 @@ export class ShardNetwork {
         if (!Number.isFinite(reconstruction + kl + prototype + crossEntropy))
           throw new ScPoliError(
             "model",
-            `The loss of shard '${planned.name}' is not a number (reconstruction ${reconstruction}, KL ${kl}, ` +
-              `distance to prototypes ${prototype}, cross-entropy ${crossEntropy}); try a smaller learning rate or eta. Nothing was saved.`,
+            `The loss of shard '${planned.name}' is not a number ` +
+              `(reconstruction ${reconstruction}, KL ${kl}, ` +
+              `distance to prototypes ${prototype}, cross-entropy ${crossEntropy}); try a smaller ` +
+              "learning rate or eta. Nothing was saved.",
             { shard: planned.name, ...losses },
           );
         this.settings.onProgress?.({ stage: "pretraining", done, total: steps });
@@ -184,7 +187,7 @@ export class ShardNetwork {
     return sums.value();
   }
 
-  /** Losses of the validation cells. @param prototypes - null before the fine-tuning */
+  /** Losses of the validation cells. @param prototypes - null before fine-tuning */
   async validate(prototypes: Prototypes | null): Promise<LossSums> {
     const sums = new Sums();
     const { eta, etaCrossEntropy } = this.plan.optimization;
@@ -196,7 +199,7 @@ export class ShardNetwork {
     await this.#eachMinibatch(
       this.split.validation,
       (chunk) => {
-        // the same noise in every round, so that rounds are compared and not their luck
+        // the same noise in every round makes rounds comparable
         const losses = this.#programs.validation.run({
           prototypeWeight: prototypes && eta > 0 ? 1 : 0,
           crossEntropyWeight: prototypes && etaCrossEntropy > 0 ? 1 : 0,
@@ -217,7 +220,10 @@ export class ShardNetwork {
     return { ...sums.value(), labels: labelled, classification: labelled * (types?.value() ?? 0) };
   }
 
-  /** Hands the mean latent (rows, D) of cells over, a minibatch at a time. @param cells - ascending */
+  /**
+   * Passes the mean latent representation (rows, D) of cells to `visit`, by minibatch. @param cells -
+   * ascending
+   */
   async encode(cells: Int32Array, visit: (latent: Float32Array, chunk: Int32Array) => void): Promise<void> {
     await this.#eachMinibatch(cells, (chunk) => {
       this.#programs.encoding.run();
@@ -252,7 +258,7 @@ export class ShardNetwork {
     }
   }
 
-  /** Lets other events happen now and then. @throws ScPoliError "interrupted" */
+  /** Yields to the event loop. @throws ScPoliError "interrupted" */
   async #pause(): Promise<void> {
     if (performance.now() - this.#lastPause < pauseMs) return;
     await new Promise((resolve) => setTimeout(resolve, 0));
@@ -260,12 +266,13 @@ export class ShardNetwork {
     if (this.settings.signal?.aborted)
       throw new ScPoliError(
         "interrupted",
-        `Stopped in shard '${this.shard.planned.name}'; nothing was written. The same command starts its step again.`,
+        `Stopped in shard '${this.shard.planned.name}'; nothing was written. Run the same command to ` +
+          "restart the step.",
       );
   }
 }
 
-/** Sums over no cell. */
+/** Initial sums, over no cells. */
 export const noSums: LossSums = {
   reconstruction: 0,
   kl: 0,

@@ -1,5 +1,6 @@
-// A shard as the rounds see it: its cells in codes of its own conditions, whose rows of the model's tables are
-// all that a job holds of them.
+// A shard during training: its cells, coded by the shard's conditions. A job holds only the table rows of
+// these
+// conditions.
 import type { AnnData } from "../anndata/anndata.js";
 import type { RunSettings } from "../contract/options.js";
 import { alignGenes } from "../data/genes.js";
@@ -15,26 +16,27 @@ export interface OpenShard {
   readonly planned: PlannedShard;
   /** conditions and combinations in the shard's codes, labels in rows of the plan */
   readonly dataset: Dataset;
-  /** per key the plan's rows of the shard's conditions, ascending: where its codes lead */
+  /** the plan's rows of the shard's conditions, ascending, for each key: translates the shard's codes */
   readonly conditions: readonly (readonly number[])[];
-  /** the plan's columns of its combinations, ascending */
+  /** the plan's columns of the shard's combinations, ascending */
   readonly combinations: readonly number[];
-  /** of the network of a job */
+  /** sizes of the network of a job */
   readonly sizes: ModelSizes;
 }
 
-/** @throws ScPoliError "usage" where the plan has no such shard */
+/** @throws ScPoliError "usage" if the plan has no such shard */
 export function plannedShard(plan: RoundsPlan, name: string): PlannedShard {
   const shard = plan.shards.find((candidate) => candidate.name === name);
   if (shard) return shard;
   throw new ScPoliError(
     "usage",
-    `The run has no shard '${name}'; its shards are ${plan.shards.map((known) => `'${known.name}'`).join(", ")}.`,
+    `The run has no shard '${name}'; ` +
+      `its shards are ${plan.shards.map((shard) => `'${shard.name}'`).join(", ")}.`,
     { shard: name },
   );
 }
 
-/** What a shard holds of the plan's conditions. */
+/** The part of the plan's conditions that a shard has. */
 function own(plan: RoundsPlan, { combinations }: PlannedShard): Pick<OpenShard, "conditions" | "sizes"> {
   const conditions = plan.conditions.map((_, key) =>
     [...new Set(combinations.map((column) => plan.combinations[column]![key]!))].sort((a, b) => a - b),
@@ -49,7 +51,7 @@ function own(plan: RoundsPlan, { combinations }: PlannedShard): Pick<OpenShard, 
   };
 }
 
-/** @throws ScPoliError "refused" where the file is not the one that was surveyed */
+/** @throws ScPoliError "refused" if the file is not the one that was surveyed */
 export async function openShard(
   plan: RoundsPlan,
   name: string,
@@ -62,7 +64,8 @@ export async function openShard(
   const changed = (what: string): ScPoliError =>
     new ScPoliError(
       "refused",
-      `${data.path} is not what was surveyed as shard '${name}': ${what}. Give the file that was surveyed, or survey all shards and plan again.`,
+      `${data.path} is not the file surveyed as shard '${name}': ${what}. Give the file that was ` +
+        "surveyed, or survey all shards and plan again.",
       { path: data.path, shard: name },
     );
   if (data.nObs !== planned.cells) throw changed(`it has ${data.nObs} cells, not ${planned.cells}`);
@@ -115,7 +118,7 @@ export async function openShard(
   };
 }
 
-/** Which part of a tensor is of a shard's conditions; null: the tensor is of all. */
+/** The part of a tensor that belongs to a shard's conditions; null if it is shared. */
 export function partOf(
   name: string,
   { conditions, combinations }: Pick<OpenShard, "conditions" | "combinations">,
@@ -125,7 +128,7 @@ export function partOf(
   return key === null ? null : { axis: "rows", at: conditions[key]! };
 }
 
-/** Values of a tensor of the plan that a shard's network holds. */
+/** Values of a tensor of the plan in a shard's network. */
 export function sliced(
   name: string,
   { shape, data }: StoredTensor,
@@ -146,7 +149,7 @@ export function sliced(
   return columns;
 }
 
-/** Parts of a plan's shard, without its file. */
+/** A shard's parts of the plan, without its file. */
 export function shardParts(
   plan: RoundsPlan,
   name: string,

@@ -1,5 +1,6 @@
-// The shared state of a training in rounds: weights and prototypes after a round, the course of the losses, and
-// where early stopping stands.
+// The shared state of a training in rounds: weights and prototypes after a round, the loss history, and the
+// state
+// of early stopping.
 import type { EpochLosses } from "../contract/options.js";
 import type { StoredTensor } from "../model/stored-model.js";
 import { initialValues, parameterShapes } from "../model/parameters.js";
@@ -11,7 +12,7 @@ import { planSizes, type RoundsPlan } from "./plan.js";
 import { planShapes } from "./shard.js";
 import { ScPoliError } from "../contract/errors.js";
 
-/** What a merge took in. */
+/** A merged shard. */
 export interface MergedShard {
   readonly shard: string;
   /** SHA-256 of its result */
@@ -21,32 +22,29 @@ export interface MergedShard {
 export interface StateJson {
   /** SHA-256 of the plan */
   readonly plan: string;
-  /** rounds so far */
+  /** number of rounds so far */
   readonly round: number;
-  /** shards of the last round, sorted by name, and those that were left out of it */
+  /** shards of the last round, sorted by name; then those left out of it */
   readonly merged: readonly MergedShard[];
   readonly left_out: readonly string[];
-  /** passes over all cells so far */
+  /** number of passes over all cells so far */
   readonly passes: number;
   readonly early: EarlyStoppingState;
-  /** mean variance of the positions within types, per dimension; 1 before the fine-tuning */
+  /** mean within-type variance of the latent space, per dimension; 1 before fine-tuning */
   readonly variance: number;
   /** whether early stopping has ended the training */
   readonly stopped: boolean;
-  /**
-   * per round the losses of its training, and those of the validation cells under the weights that it began
-   * with
-   */
+  /** losses of each round: of its training, and of the validation cells with its initial weights */
   readonly history: readonly EpochLosses[];
 }
 
 export interface RoundsState {
   readonly json: StateJson;
-  /** parameters of the plan by name */
+  /** parameters of the plan, by name */
   readonly parameters: ReadonlyMap<string, StoredTensor>;
-  /** of the outer step; empty for the mean */
+  /** momentum of the outer step; empty for the mean */
   readonly momentum: ReadonlyMap<string, StoredTensor>;
-  /** (K, D) means of the cell types; null before the fine-tuning, and without labels */
+  /** (K, D) means of the cell types; null before fine-tuning and without labels */
   readonly prototypes: Float32Array | null;
 }
 
@@ -88,7 +86,7 @@ export function stateTensors(
   return tensors;
 }
 
-/** @throws ScPoliError "refused" where the state belongs to another plan, "model" where it is damaged */
+/** @throws ScPoliError "refused" if the state belongs to another plan, "model" if it is damaged */
 export function stateOf(
   file: PackedFile<StateJson>,
   plan: RoundsPlan,
@@ -98,7 +96,8 @@ export function stateOf(
   if (file.json.plan !== planDigest)
     throw new ScPoliError(
       "refused",
-      `${path} belongs to another plan. Remove the folder of the run and start again from \`scpoli rounds init\`.`,
+      `${path} belongs to another plan. Remove the folder of the run and start again from \`scpoli ` +
+        `rounds init\`.`,
       { path },
     );
   const group = (prefix: string): Map<string, StoredTensor> =>
@@ -115,7 +114,8 @@ export function stateOf(
     if (String(parameters.get(name)?.shape) !== String(shape))
       throw new ScPoliError(
         "model",
-        `${path} is damaged: '${name}' does not have the shape of the plan. Remove it and run the merge of its round again.`,
+        `${path} is damaged: '${name}' does not have the shape of the plan. Remove it and run the merge ` +
+          "of its round again.",
         { path, name },
       );
   return {

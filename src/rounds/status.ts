@@ -1,4 +1,4 @@
-// How far a training in rounds is, from the files in its folder.
+// Progress of a training in rounds, derived from the files in its folder.
 import { fileStatus, listFolder, modifiedAt } from "#platform";
 import type { EpochLosses } from "../contract/options.js";
 import { chosenRound } from "./merge.js";
@@ -8,26 +8,26 @@ import { readPlan, type RunFolder } from "./run-folder.js";
 import type { StateJson } from "./state.js";
 
 export interface RoundsStatus {
-  /** what comes next, for a person */
+  /** the next step, for display */
   readonly next: string;
-  /** rounds merged, and all of them */
+  /** number of merged rounds, and their total */
   readonly round: number;
   readonly rounds: number;
   readonly shards: readonly string[];
-  /** shards whose result of the present round is there, and those that are waited for */
+  /** shards with a result of the current round, and those without */
   readonly done: readonly string[];
   readonly missing: readonly string[];
   readonly summaries: number;
   readonly stopped_early: boolean;
-  /** the round whose weights are the model's, as far as is known */
+  /** the round whose weights would become the model's, so far */
   readonly best_round: number;
   readonly history: readonly EpochLosses[];
-  /** seconds between the last two merges, and what is left at that pace; null before two are there */
+  /** seconds between the last two merges, and the estimated remaining time; null before two merges */
   readonly seconds_per_round: number | null;
   readonly seconds_left: number | null;
 }
 
-/** @throws ScPoliError "file" where there is no run */
+/** @throws ScPoliError "file" if there is no run */
 export async function roundsStatus(folder: RunFolder): Promise<RoundsStatus> {
   const { plan } = await readPlan(folder);
   let round = 0;
@@ -72,7 +72,7 @@ async function secondsPerRound(folder: RunFolder, round: number): Promise<number
   return Math.max(0, (after - before) / 1000);
 }
 
-/** Shards that a folder has surveys of, before the run is planned. */
+/** Shards with a survey in the folder, before the run is planned. */
 export async function surveyedShards(folder: RunFolder): Promise<string[]> {
   if (!(await fileStatus(folder.surveys))) return [];
   const names = await listFolder(folder.surveys);

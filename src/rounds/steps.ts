@@ -1,5 +1,6 @@
-// The steps of a training in rounds over the folder of a run, as `scpoli rounds` has them. Each reads files,
-// computes, and writes one file under its final name; run again, it writes the same bytes.
+// The steps of a training in rounds in the folder of a run, for `scpoli rounds`. Each reads files, computes,
+// and
+// writes one file atomically. Rerunning a step writes the same bytes.
 import { fileStatus, listFolder, makeFolder } from "#platform";
 import { AnnData } from "../anndata/anndata.js";
 import type { Note, RunSettings } from "../contract/options.js";
@@ -17,18 +18,18 @@ import { firstState, stateOf, stateTensors, type RoundsState, type StateJson } f
 import { summarizeShard, type SummaryJson } from "./summary.js";
 import { surveyShard, surveyTensors, type Survey, type SurveyJson } from "./survey.js";
 
-/** Milliseconds of the parts of a step. */
+/** Milliseconds per part of a step. */
 export type Timings = Readonly<Record<string, number>>;
 
-/** What a step did. */
+/** Result of a step. */
 export interface StepResult {
-  /** file that it wrote */
+  /** file written */
   readonly written: string;
   readonly digest: string;
   readonly timings: Timings;
 }
 
-/** Takes the time of the parts of a step. */
+/** Measures the parts of a step. */
 class Stopwatch {
   readonly #parts: Record<string, number> = {};
   #last = performance.now();
@@ -60,18 +61,18 @@ export async function survey(
   options: SurveyOptions,
 ): Promise<StepResult> {
   const watch = new Stopwatch();
-  const found = await withFile(path, (data) => surveyShard(data, shard, options));
+  const result = await withFile(path, (data) => surveyShard(data, shard, options));
   watch.lap("read");
   await makeFolder(folder.surveys);
   const written = folder.survey(shard);
-  const digest = await writePacked(written, "survey", found.json, surveyTensors(found));
+  const digest = await writePacked(written, "survey", result.json, surveyTensors(result));
   watch.lap("write");
   return { written, digest, timings: watch.timings };
 }
 
 /**
- * Plans the run from all surveys in its folder, and draws the first weights: `scpoli rounds init`.
- * @throws ScPoliError "file" where there is no survey; "refused" where the run has begun with another plan
+ * Plans the run from all surveys in its folder and draws the initial weights: `scpoli rounds init`.
+ * @throws ScPoliError "file" if there is no survey; "refused" if the run has already begun with another plan
  */
 export async function init(folder: RunFolder, options: RoundsOptions): Promise<StepResult> {
   const watch = new Stopwatch();
@@ -80,7 +81,7 @@ export async function init(folder: RunFolder, options: RoundsOptions): Promise<S
   if (paths.length === 0)
     throw new ScPoliError(
       "file",
-      `There is no survey in ${folder.surveys}. Run \`scpoli rounds survey\` for every shard first.`,
+      `There are no surveys in ${folder.surveys}. Run \`scpoli rounds survey\` for every shard first.`,
       { path: folder.surveys },
     );
   const surveys: { survey: Survey; digest: string }[] = [];
@@ -116,7 +117,7 @@ async function checkSamePlan(folder: RunFolder, plan: StoredPlan["plan"]): Promi
   if (JSON.stringify(before.plan) === JSON.stringify(JSON.parse(JSON.stringify(plan)))) return;
   throw new ScPoliError(
     "refused",
-    `${folder.path} holds a run that has begun with another plan. Give another folder, or remove this one.`,
+    `${folder.path} holds a run that began with another plan. Use another folder, or remove this one.`,
     { path: folder.path },
   );
 }
@@ -165,7 +166,7 @@ export async function local(
     watch.lap("steps");
     return trained;
   });
-  // the moments first: where the result is there, what its next round needs is, too
+  // moments first: if the result exists, so does what the next round needs
   if (result.moments) {
     const kept = folder.moments(round, shard);
     await makeFolder(parentOf(kept));
@@ -188,7 +189,7 @@ function checkRound({ plan }: StoredPlan, round: number): void {
 
 /**
  * Merges the results of a round into the next state: `scpoli rounds merge`.
- * @param without - shards that are left out of it
+ * @param without - shards to leave out
  */
 export async function merge(
   folder: RunFolder,
@@ -208,7 +209,7 @@ export async function merge(
   watch.lap("read");
   const state = mergeRound(stored, before.state, before.digest, results, without);
   for (const name of state.json.left_out)
-    onNote({ level: "warning", message: `Round ${round} goes on without shard '${name}'.` });
+    onNote({ level: "warning", message: `Round ${round} continues without shard '${name}'.` });
   watch.lap("merge");
   const written = folder.state(round);
   const digest = await writePacked(written, "state", state.json, stateTensors(state, stored.plan));
@@ -216,14 +217,14 @@ export async function merge(
   return { written, digest, timings: watch.timings };
 }
 
-/** The last state, and the one whose weights are the model's. */
+/** The last state, and the one whose weights become the model's. */
 async function finalStates(folder: RunFolder, stored: StoredPlan) {
   const last = await readState(folder, allRounds(stored.plan), stored);
   const chosen = await readState(folder, chosenRound(last.state, stored.plan), stored);
   return { last, chosen };
 }
 
-/** The last look at a shard: `scpoli rounds summary`. */
+/** Summarises a shard with the final weights: `scpoli rounds summary`. */
 export async function summary(
   folder: RunFolder,
   shard: string,
@@ -248,7 +249,7 @@ export async function summary(
   return { written, digest, timings: watch.timings };
 }
 
-/** The finished model: `scpoli rounds finish`. */
+/** Builds the final model: `scpoli rounds finish`. */
 export async function finish(folder: RunFolder, settings: RunSettings): Promise<StoredModel> {
   const stored = await readPlan(folder);
   const { last, chosen } = await finalStates(folder, stored);
@@ -260,7 +261,7 @@ export async function finish(folder: RunFolder, settings: RunSettings): Promise<
 }
 
 /**
- * All steps on this machine, one after the other; those whose files are there already are not run again.
+ * Runs all steps on this machine in order, skipping those whose files exist.
  * @param files - by shard
  */
 export async function runAll(

@@ -1,6 +1,7 @@
-// The last look at a shard, under the weights of the finished model: sums for prototypes and their spread,
-// histograms for the calibration, and a sample of its cells for head, unknown cells and landmarks. Between
-// institutions there is no sample: nothing has a row per cell.
+// Summarises a shard with the weights of the final model: sums for the prototypes and their spread,
+// histograms for
+// the calibration, and a sample of its cells for the head, the novelty model and the landmarks. Between
+// institutions there is no sample, so that no array has one row per cell.
 import type { RunSettings } from "../contract/options.js";
 import type { CountRows } from "../data/count-source.js";
 import { typesOf } from "../data/minibatches.js";
@@ -20,7 +21,7 @@ import type { RoundsState } from "./state.js";
 /** The JSON of a summary. */
 export interface SummaryJson {
   readonly shard: string;
-  /** SHA-256 of the plan, and of the state whose weights are the model's */
+  /** SHA-256 of the plan, and of the state whose weights become the model's */
   readonly plan: string;
   readonly state: string;
   readonly cells: number;
@@ -32,10 +33,10 @@ export interface ShardSummary {
   readonly tensors: ReadonlyMap<string, Tensor>;
 }
 
-/** Cells that a rare type has in a shard's sample where it has as many. */
+/** Target number of cells of a rare type in a shard's sample. */
 const rareCells = 100;
 
-/** @param state - the one whose weights are the model's @throws ScPoliError "interrupted" */
+/** @param state - the one whose weights become the model's @throws ScPoliError "interrupted" */
 export async function summarizeShard(
   { plan, digest }: StoredPlan,
   state: RoundsState,
@@ -71,8 +72,8 @@ function addSizeFactors(tensors: Map<string, Tensor>, { dataset }: OpenShard): v
 }
 
 /**
- * `types.counts` (K), `types.sums` (K, D) and `types.products` (K, D, D) over the training cells of each type:
- * their positions less the type's prototype of the state, so that the sums keep their digits.
+ * `types.counts` (K), `types.sums` (K, D) and `types.products` (K, D, D) over the training cells of each
+ * type, of latent representations relative to the type's prototype, which preserves precision.
  */
 async function addTypeSums(
   tensors: Map<string, Tensor>,
@@ -140,10 +141,10 @@ async function latentOf(network: ShardNetwork, cells: Int32Array, D: number): Pr
 }
 
 /**
- * `sample.*`: at most `sample_cells` cells of all shards together, in each shard its share, rare types first:
- * any cells, for the landmarks, and labelled ones, for the head. Their positions (n, D), labels (n, levels),
- * conditions (n, keys) and combinations (n) in the plan's codes, which of the two they are for (n, 2), size
- * factors (n), and their counts, CSR.
+ * `sample.*`: a share of at most `sample_cells` cells of all shards, rare types first. Any cells serve as
+ * landmarks, labelled ones train the head. Stored are latent representations (n, D), labels (n, levels),
+ * conditions (n, keys) and combinations (n) in the plan's codes, the purpose (n, 2), size factors (n), and
+ * counts as CSR.
  */
 async function addSample(
   tensors: Map<string, Tensor>,
@@ -219,7 +220,7 @@ interface Rows {
   readonly values: Float32Array;
 }
 
-/** Counts of cells, one row after the other. @param widest - most stored counts of a cell */
+/** Counts of cells, row by row. @param widest - largest number of stored counts of a cell */
 function gatherCounts(held: CountRows, cells: Int32Array, widest: number): Rows {
   const at = 256;
   const minibatch: Minibatch = {

@@ -1,5 +1,6 @@
-// A survey of a shard: what the plan of a training in rounds needs to know of its cells, in one pass over
-// them. Surveys merge: the plan is the same whatever their order.
+// A survey of a shard: the statistics that the plan of a training in rounds needs, computed in one pass. The
+// plan
+// does not depend on the order of the surveys.
 import { type AnnData, uniqueNames } from "../anndata/anndata.js";
 import { checkWhole, defaults, type AtacCounts, type Note } from "../contract/options.js";
 import { Combinations } from "../data/combinations.js";
@@ -16,25 +17,25 @@ import type { Tensor } from "../storage/safetensors.js";
 import type { SurveyOptions } from "./options.js";
 import { doubles } from "./packed-file.js";
 
-/** How the values of every shard are read. */
+/** How every shard reads its values. */
 export interface Reading {
   readonly condition_keys: readonly string[];
   readonly cell_type_keys: readonly string[];
-  /** names that mean "no label", besides the usual ones */
+  /** names that mean "no label", in addition to the usual ones */
   readonly unlabeled: readonly string[];
   readonly recon_loss: string;
   readonly layer: string | null;
   readonly recover_counts: boolean;
   readonly round_counts: boolean;
-  /** of the columns taken; null: as `train` takes them */
+  /** types of the modelled features; null: as `train` selects them */
   readonly feature_types: readonly string[] | null;
   readonly duplicate_genes: "refuse" | "sum";
-  /** what scATAC counts were taken as */
+  /** unit assumed for scATAC counts */
   readonly atac_counts: AtacCounts | null;
-  /** variable genes that are to be chosen; a list of names; null: all genes */
+  /** number of variable genes to select; a list of names; null: all genes */
   readonly genes: number | readonly string[] | null;
   readonly federated: boolean;
-  /** numbers of fewer cells are withheld, where the run is federated */
+  /** in federated runs, smaller counts of cells are withheld */
   readonly least_cells: number;
 }
 
@@ -43,39 +44,39 @@ export interface SurveyJson {
   readonly shard: string;
   readonly reading: Reading;
   readonly cells: number;
-  /** stored counts of all genes */
+  /** number of stored counts over all genes */
   readonly stored: number;
-  /** names of the file's genes, in its order */
+  /** names of the file's genes, in file order */
   readonly genes: readonly string[];
-  /** per combination of conditions its names, one per key, and its cells */
+  /** names (one per key) and number of cells of each combination of conditions */
   readonly combinations: readonly { readonly names: readonly string[]; readonly cells: number }[];
-  /** per level the cell types that occur, with their cells; null: too few to be told */
+  /** number of cells of each cell type, per level; null if withheld */
   readonly levels: readonly Readonly<Record<string, number | null>>[];
-  /** per key what obs tells of whole conditions */
+  /** sample metadata from obs, per key */
   readonly metadata: readonly SampleMetadata[];
 }
 
 export interface Survey {
   readonly json: SurveyJson;
-  /** of the genes, where variable ones are to be chosen */
+  /** ranking of the genes, if variable genes are to be selected */
   readonly ranking: GeneRanking | null;
 }
 
-/** Cells of which a number is told between institutions, at least. */
+/** Smallest count of cells that is reported between institutions. */
 const defaultLeastCells = 10;
 
-/** The cells of a shard as codes of their own names. */
+/** The cells of a shard, coded by its own names. */
 export interface ShardCells {
   readonly conditions: readonly Conditions[];
   /** (N) code of each cell's combination */
   readonly combinations: Int32Array;
-  /** per combination the code of each key */
+  /** code of each key, for each combination */
   readonly tuples: readonly (readonly number[])[];
-  /** per level the code of each cell, -1 for none, and the names */
+  /** per level, the code of each cell (-1 for none) and the names */
   readonly levels: readonly { readonly codes: Int32Array; readonly names: readonly string[] }[];
 }
 
-/** @throws ScPoliError "key" for a column that is not there, or a cell without a condition */
+/** @throws ScPoliError "key" for a column that does not exist, or a cell without a condition */
 export async function readShardCells(
   data: AnnData,
   reading: Pick<Reading, "condition_keys" | "cell_type_keys" | "unlabeled">,
@@ -95,7 +96,7 @@ export async function readShardCells(
   return { conditions, combinations, tuples: table.codes, levels };
 }
 
-/** The counts of a shard, as the survey and the rounds read them. */
+/** The counts of a shard, for the survey and the rounds. */
 export async function findShardCounts(
   data: AnnData,
   reading: Omit<
@@ -122,9 +123,9 @@ export async function findShardCounts(
 }
 
 /**
- * Looks through a shard.
- * @param shard - its name: it names its files, and orders the shards where they are merged
- * @throws ScPoliError "usage" for a name or number that cannot be used; "key", "counts" as `ScPoli.train`
+ * Surveys a shard.
+ * @param shard - its name, used in file names and to order the shards when merging
+ * @throws ScPoliError "usage" for an invalid name or number; "key", "counts" as `ScPoli.train`
  */
 export async function surveyShard(data: AnnData, shard: string, options: SurveyOptions): Promise<Survey> {
   checkShardName(shard);
@@ -134,7 +135,8 @@ export async function surveyShard(data: AnnData, shard: string, options: SurveyO
   if (typeof genes === "number" && options.reconLoss && !["nb", "zinb"].includes(options.reconLoss))
     throw new ScPoliError(
       "usage",
-      `genes is a number, but in rounds variable genes are chosen for nb and zinb only, not for ${options.reconLoss}; give a list of names.`,
+      "genes is a number, but in rounds variable genes are chosen for nb and zinb only, not for " +
+        `${options.reconLoss}; use a list of names.`,
     );
   const read = {
     condition_keys: options.conditionKeys,
@@ -197,12 +199,13 @@ export async function surveyShard(data: AnnData, shard: string, options: SurveyO
   };
 }
 
-/** Names of shards are names of files, on every system. */
+/** Shard names must be valid file names on every system. */
 export function checkShardName(shard: string): void {
   if (!/^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/.test(shard))
     throw new ScPoliError(
       "usage",
-      `'${shard}' cannot name a shard; expected at most 64 letters, digits, dots, hyphens and underscores, a letter or digit first.`,
+      `'${shard}' cannot name a shard; expected at most 64 letters, digits, dots, hyphens and ` +
+        "underscores, a letter or digit first.",
       { shard },
     );
 }
@@ -213,7 +216,7 @@ function countCodes(codes: Int32Array, n: number): Int32Array {
   return counts;
 }
 
-/** The tensors of a survey's file. */
+/** The tensors of a survey file. */
 export function surveyTensors({ ranking }: Survey): Map<string, Tensor> {
   if (!ranking) return new Map();
   const parts = ["times", "sum", "known"] as const;

@@ -1,11 +1,9 @@
-// Checks of values that were read from a file, with errors that say where the file is wrong.
+// Validates values read from a file, with errors that name the faulty entry.
 import { ScPoliError } from "../contract/errors.js";
 
-export const copyAnew = "Copy the model anew, or train again.";
+export const copyAnew = "Copy the model again, or retrain it.";
 
-/**
- * Takes apart what JSON.parse gave, entry by entry; every complaint names the entry and ends in an advice.
- */
+/** Validates parsed JSON entry by entry. Every error names the entry and ends with advice. */
 export class Checker {
   constructor(
     readonly where: string,
@@ -32,7 +30,7 @@ export class Checker {
     return value.map((entry, i) => item(entry, `${name}[${i}]`, i));
   }
   text(value: unknown, name: string): string {
-    if (typeof value !== "string" || value === "") this.fail(`${name} is ${shown(value)}, expected a text`);
+    if (typeof value !== "string" || value === "") this.fail(`${name} is ${shown(value)}, expected a string`);
     return value;
   }
   number(value: unknown, name: string, least: number, most = Number.MAX_VALUE): number {
@@ -45,7 +43,7 @@ export class Checker {
       this.fail(`${name} is ${shown(value)}, expected a whole number`);
     return value as number;
   }
-  /** texts, none of them twice */
+  /** unique strings */
   names(value: unknown, name: string, least: number): string[] {
     const names = this.list(value, name, (entry, entryName) => this.text(entry, entryName));
     if (names.length < least) this.fail(`${name} is empty`);

@@ -1,10 +1,10 @@
-// Fingerprints: what a file of an interrupted run belongs to.
+// Fingerprints tie checkpoint files to the run that wrote them.
 import { sha256 } from "#platform";
 
-/** What the checkpoint belongs to: options and data. A run goes on only from its own. */
+/** Hash of a run's options and data. A run resumes only from its own checkpoints. */
 export type Fingerprint = string;
 
-/** SHA-256 of options and names (as JSON) and of every bit of arrays. */
+/** SHA-256 of options and names (as JSON) and of the bytes of arrays. */
 export function fingerprint(options: unknown, ...arrays: Digestible[]): Promise<Fingerprint> {
   const text = JSON.stringify([options, arrays.map(({ length }) => length)]);
   const bytes = arrays.map(

@@ -1,22 +1,23 @@
-// The model card: what a model is, for people, as Markdown with fields that its maker fills in. Written beside a
-// model by `train`, shown by `scpoli models info`.
+// The model card: a description of the model in Markdown with fields for its author to fill in. `train`
+// writes
+// it next to the model, `scpoli models info` shows it.
 import type { ModelJson } from "../model/stored-model.js";
 import { cardName, openModelFiles } from "./model-files.js";
 
-/** The card beside a model, null where it has none. @throws ScPoliError as `openModelFiles` */
+/** The card of a model; null if it has none. @throws ScPoliError as `openModelFiles` */
 export async function cardOf(path: string): Promise<string | null> {
   const files = await openModelFiles(path);
   return files?.names.includes(cardName) ? new TextDecoder().decode(await files.read(cardName)) : null;
 }
 
-/** Fields that only the maker knows. */
+/** Fields that only the author can fill in. */
 export const cardFields = ["licence", "organism", "tissue", "doi", "description"] as const;
 export type CardFields = Readonly<Partial<Record<(typeof cardFields)[number], string>>>;
 
-/** What stands where a field is not filled in. */
+/** Placeholder of an empty field. */
 const open = "(fill in)";
 
-/** A card for a model, with the fields that are known. */
+/** A card for a model, with the given fields filled in. */
 export function modelCard(json: ModelJson, fields: CardFields = {}): string {
   const list = (names: readonly string[], most = 30): string =>
     names.length <= most
@@ -39,7 +40,8 @@ export function modelCard(json: ModelJson, fields: CardFields = {}): string {
     "| what | |",
     "| --- | --- |",
     `| cells | ${typeof cells === "number" ? cells : "not known"} |`,
-    `| genes | ${json.genes.length} (${kindOfGenes(json.genes)}), such as ${json.genes.slice(0, 5).join(", ")} |`,
+    `| genes | ${json.genes.length} (${kindOfGenes(json.genes)}), such as ` +
+      `${json.genes.slice(0, 5).join(", ")} |`,
     ...keys,
     ...levels,
     `| likelihood | ${json.model.recon_loss} |`,
@@ -85,7 +87,7 @@ export function readCard(card: string): CardFields {
   return fields;
 }
 
-/** Puts fields into a card; everything else stays. */
+/** Sets fields of a card; everything else is unchanged. */
 export function withFields(card: string, fields: CardFields): string {
   return cardFields.reduce((text, name) => {
     const value = fields[name]?.replace(/\s+/g, " ").trim();
@@ -93,7 +95,7 @@ export function withFields(card: string, fields: CardFields): string {
   }, card);
 }
 
-/** What the names of most genes are: "ensembl", "symbols" or "other". */
+/** Kind of the gene names, by majority: "ensembl", "symbols" or "other". */
 export function kindOfGenes(genes: readonly string[]): "ensembl" | "symbols" | "other" {
   const share = (pattern: RegExp): number => genes.filter((gene) => pattern.test(gene)).length / genes.length;
   if (share(/^ENS[A-Z]*G\d{6,}/) > 0.8) return "ensembl";

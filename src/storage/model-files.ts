@@ -1,33 +1,35 @@
-// The files of a model, wherever they lie: in a folder, in a zip or tar file of one, or in the one file of
-// PyTorch that scvi-tools and ArchMap write. Nothing is unpacked to the disk.
+// Access to the files of a model in a folder, in a zip or tar file, or in the single PyTorch file of
+// scvi-tools
+// and ArchMap. Nothing is unpacked to disk.
 import { fileStatus, listFolder, readBytes, readFile } from "#platform";
 import { GzipReader, TarReader } from "../archives/tar.js";
 import { listZip, readZipEntry, type ZipEntry } from "../archives/zip.js";
 import { ScPoliError } from "../contract/errors.js";
 
-/** The model card (model-card.ts), which may lie beside a model. */
+/** The model card (model-card.ts), optional. */
 export const cardName = "card.md";
-/** Names of files that a model is made of: ours, of scArches, of scvi-tools. */
+/** File names of a model: ours, those of scArches and of scvi-tools. */
 const namesOfModels =
   /^(model\.json|model\.safetensors|attr\.pkl|model_params\.pt|var_names\.csv|model\.pt|card\.md)$/;
-/** Where one of these is, a model is. */
+/** Files that identify a model. */
 const marks = /^(model\.json|attr\.pkl|model_params\.pt|model\.pt)$/;
 
 export interface ModelFiles {
-  /** what a user knows it as */
+  /** path as the user knows it */
   readonly path: string;
   readonly kind: "folder" | "archive" | "torch file";
-  /** in its folder, sorted */
+  /** file names in its folder, sorted */
   readonly names: readonly string[];
-  /** A file as error texts name it. */
+  /** Name of a file for error messages. */
   describe(name: string): string;
-  /** @throws ScPoliError "file" where it cannot be read, "model" where the archive is damaged */
+  /** @throws ScPoliError "file" if it cannot be read, "model" if the archive is damaged */
   read(name: string): Promise<Uint8Array>;
 }
 
 /**
- * @returns null where the path is of a file that is no archive and no file of PyTorch
- * @throws ScPoliError "file" where there is nothing; "model" where an archive is damaged, or holds no model or
+ * Opens the files of a model.
+ * @returns null if the file is neither an archive nor a PyTorch file
+ * @throws ScPoliError "file" if nothing is there; "model" if an archive is damaged, or holds no model or
  * several
  */
 export async function openModelFiles(path: string): Promise<ModelFiles | null> {
@@ -52,12 +54,12 @@ export async function openModelFiles(path: string): Promise<ModelFiles | null> {
           path,
         },
       );
-  // a file of PyTorch before 1.6 begins with a pickle of a magic number
+  // PyTorch files before version 1.6 begin with a pickled magic number
   if (startsWith(start, 0x80, 0x02, 0x8a, 0x0a) || /\.pt$/i.test(path)) return torchFile(path);
   return null;
 }
 
-/** What is wrong with an archive, as an error that names it. */
+/** The error for an archive that cannot be unpacked. */
 function unpackingError(path: string, error: unknown): ScPoliError {
   if (error instanceof ScPoliError) return error;
   const reason = error instanceof Error ? error.message : String(error);
@@ -69,7 +71,7 @@ function unpackingError(path: string, error: unknown): ScPoliError {
   );
 }
 
-/** Whether a model lies at a path: by names alone, nothing of it is read. */
+/** Whether there is a model at a path, judging by file names alone. */
 export async function isModel(path: string): Promise<boolean> {
   const status = await fileStatus(path);
   if (!status) return false;
@@ -120,14 +122,14 @@ function torchFile(path: string): ModelFiles {
 async function zipFiles(path: string, bytes: number): Promise<ModelFiles> {
   const read = (position: number, length: number): Promise<Uint8Array> => readBytes(path, position, length);
   const entries = new Map((await listZip(read, bytes)).map((entry) => [entry.name, entry]));
-  // what torch.save writes is a zip file, too
+  // torch.save also writes zip files
   if ([...entries.keys()].some((name) => /^[^/]+\/data\.pkl$/.test(name))) return torchFile(path);
   return archiveFiles(path, [...entries.keys()], (name) =>
     readZipEntry(read, entries.get(name) as ZipEntry, mostBytes(bytes)),
   );
 }
 
-/** Bytes of a tar file that are read at once. */
+/** Bytes of a tar file read at once. */
 const piece = 1 << 20;
 
 async function tarFiles(path: string, bytes: number, start: Uint8Array): Promise<ModelFiles> {
@@ -143,7 +145,7 @@ async function tarFiles(path: string, bytes: number, start: Uint8Array): Promise
   return archiveFiles(path, names, (name) => Promise.resolve(files.get(name)!));
 }
 
-/** Most bytes of the files of a model in an archive: weights hardly shrink. */
+/** Limit on the bytes of a model's files in an archive: weights hardly compress. */
 function mostBytes(archive: number): number {
   return Math.max(256 << 20, 100 * archive);
 }
@@ -155,13 +157,13 @@ function folderOf(name: string): string {
   return name.slice(0, name.lastIndexOf("/") + 1);
 }
 
-/** The one model in an archive: the folder nearest to its top that has the files of one. */
+/** The model in an archive: the topmost folder that has the files of one. */
 function archiveFiles(
   path: string,
   all: readonly string[],
   read: (name: string) => Promise<Uint8Array>,
 ): ModelFiles {
-  // macOS adds files of its own kind
+  // macOS adds metadata files
   const names = all.filter((name) => !/(^|\/)(__MACOSX\/|\._)/.test(name));
   const depth = (folder: string): number => folder.split("/").filter((part) => part !== "." && part).length;
   const folders = [...new Set(names.filter((name) => marks.test(baseName(name))).map(folderOf))].sort(
@@ -177,7 +179,9 @@ function archiveFiles(
   if (other !== undefined && depth(other) === depth(folder))
     throw new ScPoliError(
       "model",
-      `${path} holds several models: ${folders.map((name) => `'${name.replace(/\/$/, "")}'`).join(", ")}. Unpack it and give the folder of one.`,
+      `${path} holds several models: ` +
+        `${folders.map((name) => `'${name.replace(/\/$/, "")}'`).join(", ")}. ` +
+        "Unpack it and give the folder of one.",
       { path, models: folders.length },
     );
   return {

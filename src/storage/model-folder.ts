@@ -1,6 +1,8 @@
-// The model folder, or one zip file of it: `model.safetensors` with every tensor, `model.json` with everything
-// else. Both appear under their final name at once or not at all, and nothing that is read from them is
-// trusted: types, lengths, ranges and shapes are checked, and each file against the other.
+// The model folder, or one zip file of it: `model.safetensors` holds all tensors, `model.json` everything
+// else.
+// Both appear under their final name together or not at all. Nothing read from them is trusted: types,
+// lengths,
+// ranges and shapes are validated, and the files are checked against each other.
 import {
   fileStatus,
   listFolder,
@@ -20,20 +22,20 @@ import { copyAnew, Checker } from "./checker.js";
 import { checkTensors } from "./model-tensor-checks.js";
 import { checkJson, otherNovelty, hadOtherNovelty } from "./model-json-checks.js";
 
-/** Whether a model of this name is one zip file, and not a folder. */
+/** Whether the name of a model is that of a zip file. */
 export function isZipName(path: string): boolean {
   return /\.zip$/i.test(path);
 }
 
 /**
- * Writes a model beside its final name, then renames it: a folder, or, where the name ends in .zip, a zip file
- * of the same files.
+ * Writes a model under a temporary name, then renames it: a folder, or a zip file of the same files if the
+ * name ends in .zip.
  *
- * @param options.force - replace the model of this name; a file or folder that holds anything else is never
- * touched
+ * @param options.force - replace an existing model of this name; files or folders with other content are
+ * never replaced
  * @param options.card - its model card (model-card.ts)
- * @throws ScPoliError "model" where the model itself is broken (NaN weights), "refused" where a model is
- * there already, "output" where something else is there or nothing can be written
+ * @throws ScPoliError "model" if the model itself is broken (NaN weights), "refused" if a model exists there,
+ * "output" if something else is there or it cannot be written
  */
 export async function saveModel(
   folder: string,
@@ -56,7 +58,7 @@ export async function saveModel(
 }
 
 /**
- * Writes a folder of files beside its final name, then renames it; a folder of that name goes.
+ * Writes a folder of files under a temporary name, then renames it, replacing an existing folder.
  * @throws ScPoliError "output"
  */
 export async function writeFolder(
@@ -75,8 +77,8 @@ export async function writeFolder(
 }
 
 /**
- * Whether a model in memory is whole: what a model folder must hold, all of it finite.
- * @param where - what it is, for error texts @param advice - what to do where it is not whole
+ * Validates a model in memory: it must be complete and finite, as in a model folder.
+ * @param where - its name for error messages @param advice - what to do if it is invalid
  * @throws ScPoliError "model"
  */
 export function checkStored(
@@ -93,21 +95,21 @@ export function checkStored(
   return { json, tensors };
 }
 
-/** One line per entry: long lists stay readable. */
+/** JSON with one line per top-level entry, so that long lists stay readable. */
 function jsonText(json: ModelJson): string {
   return `{\n${Object.entries(json)
     .map(([key, value]) => `  ${JSON.stringify(key)}: ${JSON.stringify(value)}`)
     .join(",\n")}\n}\n`;
 }
 
-/** What a folder holds that may be replaced. */
+/** Content of a folder that may be replaced. */
 export interface FolderContent {
-  /** for error texts: "a model of scpoli" */
+  /** name for error messages: "a model of scpoli" */
   readonly what: string;
-  /** files that it has, and those that it may have */
+  /** required and optional file names */
   readonly files: readonly string[];
   readonly others?: readonly string[];
-  /** whether the files are what their names say */
+  /** whether the files are what their names suggest */
   readonly isOurs: (folder: string) => Promise<boolean>;
 }
 
@@ -118,7 +120,7 @@ const ownModel: FolderContent = {
   isOurs,
 };
 
-/** Whether a model may be saved there; for a look before a long training. @throws as `saveModel` */
+/** Checks that a model may be saved at a path, before a long training. @throws as `saveModel` */
 export async function checkModelFolder(
   folder: string,
   force: boolean,
@@ -128,28 +130,36 @@ export async function checkModelFolder(
   if (!status) return;
   if (status.kind === "file") return checkModelFile(folder, force, files === ownModel.files);
   if (status.kind !== "folder")
-    throw new ScPoliError("output", `${folder} is ${status.kind}; a model is a folder. Give another name.`, {
-      path: folder,
-    });
+    throw new ScPoliError(
+      "output",
+      `${folder} is ${status.kind}; a model is a folder. Choose another name.`,
+      {
+        path: folder,
+      },
+    );
   const names = await listFolder(folder);
   if (names.length === 0) return;
   const foreign = names.filter((name) => !files.includes(name) && !others.includes(name));
   if (foreign.length > 0 || !files.every((name) => names.includes(name)) || !(await check(folder)))
     throw new ScPoliError(
       "output",
-      `${folder} holds something else than ${what}${foreign.length > 0 ? ` ('${foreign[0]}')` : ""} and is left as it is. Give another name.`,
+      `${folder} holds something other than ${what}` +
+        (foreign.length > 0 ? ` ('${foreign[0]}')` : "") +
+        ", so it is " +
+        "not replaced. Choose another name.",
       { path: folder },
     );
   refuseTaken(folder, force);
 }
 
-/** The same for a file, which may be a model's zip file. */
+/** The same for a file, which may be a zip file of a model. */
 async function checkModelFile(path: string, force: boolean, mayBeZip: boolean): Promise<void> {
   const isZip = mayBeZip && isZipName(path);
   if (!isZip || !(await isOurZip(path)))
     throw new ScPoliError(
       "output",
-      `${path} is a file${isZip ? " that holds no model of scpoli" : "; a model is a folder"}. Give another name.`,
+      `${path} is a file${isZip ? " that holds no model of scpoli" : "; a model is a folder"}. Choose ` +
+        "another name.",
       { path },
     );
   refuseTaken(path, force);
@@ -159,7 +169,7 @@ function refuseTaken(path: string, force: boolean): void {
   if (!force)
     throw new ScPoliError(
       "refused",
-      `${path} holds a model already. Give another name; --force replaces it.`,
+      `${path} already holds a model. Choose another name, or use --force to replace it.`,
       {
         path,
       },
@@ -184,9 +194,9 @@ async function isOurs(folder: string): Promise<boolean> {
 }
 
 /**
- * Reads and checks a model: a folder, or a zip or tar file of one.
- * @throws ScPoliError "file" where there is nothing of this name; "model" where it is no model, damaged, or
- * made by a newer version
+ * Loads and validates a model: a folder, or a zip or tar file of one.
+ * @throws ScPoliError "file" if there is nothing of this name; "model" if it is not a model, is damaged, or
+ * was made by a newer version
  */
 export async function loadModel(source: string | ModelFiles): Promise<StoredModel> {
   const files = typeof source === "string" ? await openModelFiles(source) : source;
@@ -219,11 +229,12 @@ export async function loadModel(source: string | ModelFiles): Promise<StoredMode
   };
 }
 
-/** The error for a file that is neither an archive nor a file of PyTorch. */
+/** The error for a file that is neither an archive nor a PyTorch file. */
 export function noModelFile(path: string): ScPoliError {
   return new ScPoliError(
     "model",
-    `${path} is a file; a model is a folder with ${jsonName} and ${tensorsName}, as \`scpoli train\` writes it, or a zip or tar file of one.`,
+    `${path} is a file; a model is a folder with ${jsonName} and ${tensorsName}, as \`scpoli train\` ` +
+      "writes it, or a zip or tar file of one.",
     { path },
   );
 }
@@ -232,12 +243,13 @@ function checkSource({ path, names }: ModelFiles): void {
   const missing = [jsonName, tensorsName].filter((name) => !names.includes(name));
   if (missing.length === 0) return;
   if (missing.length === 1)
-    throw new ScPoliError("model", `${path} is not complete: ${missing[0]} is missing. ${copyAnew}`, {
+    throw new ScPoliError("model", `${path} is incomplete: ${missing[0]} is missing. ${copyAnew}`, {
       path,
     });
   throw new ScPoliError(
     "model",
-    `${path} is no model folder: ${jsonName} and ${tensorsName} are missing. Give the folder that \`scpoli train\` has written, or one of scArches.`,
+    `${path} is not a model folder: ${jsonName} and ${tensorsName} are missing. Give the folder that ` +
+      `\`scpoli train\` wrote, or one of scArches.`,
     { path },
   );
 }

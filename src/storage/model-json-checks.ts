@@ -1,4 +1,4 @@
-// Checks of `model.json`: types, lengths and ranges of everything in it, and what earlier versions lack.
+// Validates `model.json`: types, lengths and ranges of all entries. Adds what earlier versions lack.
 import {
   type HeadJson,
   type HeadLevel,
@@ -25,12 +25,15 @@ export function checkJson(parsed: unknown, check: Checker): ModelJson {
   const { where } = check;
   const entries = check.object(parsed, "the content");
   if (!Number.isSafeInteger(entries.format_version))
-    throw new ScPoliError("model", `${where} is not of scpoli: it has no format_version.`, { path: where });
+    throw new ScPoliError("model", `${where} is not a scpoli model: it has no format_version.`, {
+      path: where,
+    });
   const format = check.whole(entries.format_version, "format_version", 1);
   if (format > formatVersion)
     throw new ScPoliError(
       "model",
-      `${where} was made by a newer scpoli (${shown(entries.scpoli_version)}): its format is ${format}, this version reads up to ${formatVersion}. Update scpoli: npm install scpoli@latest.`,
+      `${where} was made by a newer scpoli (${shown(entries.scpoli_version)}): its format is ${format}, ` +
+        `but this version reads up to ${formatVersion}. Update scpoli: npm install scpoli@latest.`,
       { path: where, format_version: format },
     );
   const genes = check.names(entries.genes, "genes", 1);
@@ -47,7 +50,8 @@ export function checkJson(parsed: unknown, check: Checker): ModelJson {
     return codes;
   });
   if (combinations.length === 0) check.fail("combinations is empty");
-  if (new Set(combinations.map(String)).size < combinations.length) check.fail("combinations has one twice");
+  if (new Set(combinations.map(String)).size < combinations.length)
+    check.fail("combinations has a duplicate");
   return {
     format_version: formatVersion,
     scpoli_version: check.text(entries.scpoli_version, "scpoli_version"),
@@ -114,7 +118,7 @@ function checkMetadata(check: Checker, value: unknown, name: string): SampleMeta
   };
   const samples = Object.entries(check.object(table.samples, `${name}.samples`));
   const levels = Object.entries(check.object(table.levels ?? {}, `${name}.levels`)).map(
-    ([column, own]) => [column, check.names(own, `${name}.levels.${column}`, 1)] as const,
+    ([column, levelNames]) => [column, check.names(levelNames, `${name}.levels.${column}`, 1)] as const,
   );
   return {
     ...(levels.length > 0 && { levels: Object.fromEntries(levels) }),
@@ -228,13 +232,13 @@ function checkUnlabeled(check: Checker, value: unknown): ModelJson["unlabeled_pr
   return prototypes;
 }
 
-/** First version whose models know of unknown cells what novelty.ts knows now. */
+/** First model format with the current novelty model (novelty.ts). */
 const noveltyVersion = 7;
 
-/** Why novelty is not calibrated in earlier ones. */
+/** Why the novelty of earlier models is not calibrated. */
 export const earlierVersion = "the model is of an earlier version";
 
-/** What earlier ones know of them is left out. */
+/** Novelty tensors of earlier formats, which are ignored. */
 export const otherNovelty = /^(novelty\.|head\.(means|axes)$)/;
 
 export function hadOtherNovelty({
@@ -244,7 +248,7 @@ export function hadOtherNovelty({
   return format < noveltyVersion && head !== null && head !== undefined;
 }
 
-/** Models of early versions have none. */
+/** Checks the classification head, which models of early versions lack. */
 function checkHead(
   check: Checker,
   entries: Readonly<Record<string, unknown>>,
@@ -257,8 +261,11 @@ function checkHead(
   const levels = check.list(head.levels, "head.levels", (entry, name, position) => {
     const level = check.object(entry, name);
     const types = check.list(level.types, `${name}.types`, (row, rowName) => check.whole(row, rowName, 0));
-    const own = known[position] ?? [];
-    if (types.length === 0 || types.some((row, i) => !own.includes(row) || (i > 0 && row <= types[i - 1]!)))
+    const knownTypes = known[position] ?? [];
+    if (
+      types.length === 0 ||
+      types.some((row, i) => !knownTypes.includes(row) || (i > 0 && row <= types[i - 1]!))
+    )
       check.fail(`${name}.types is ${shown(types)}, expected ascending rows of its level`);
     return {
       types,

@@ -1,4 +1,4 @@
-// Checks of a model's tensors: all that its `model.json` asks for are there, in the right shapes and ranges.
+// Validates a model's tensors: all that `model.json` requires exist, with the right shapes and ranges.
 import { type ModelJson, optionsOf } from "../model/stored-model.js";
 import { headRows } from "../labels/head.js";
 import { parameterShapes } from "../model/parameters.js";
@@ -6,7 +6,7 @@ import type { Tensor } from "./safetensors.js";
 import { Checker } from "./checker.js";
 import { jsonName } from "./model-files.js";
 
-/** Whether the tensors are those that the JSON calls for: names, shapes, all values finite. */
+/** Checks that the tensors match the JSON: names, shapes, finite values. */
 export function checkTensors(json: ModelJson, tensors: ReadonlyMap<string, Tensor>, check: Checker): void {
   const { model, genes, conditions, combinations, cell_types: types } = json;
   const [K, U, D] = [types.length, json.unlabeled_prototypes.length, model.latent_dim];
@@ -43,13 +43,13 @@ export function checkTensors(json: ModelJson, tensors: ReadonlyMap<string, Tenso
     }
   });
   for (const name of tensors.keys())
-    if (!expected.has(name)) check.fail(`it has a tensor '${name}' that the model does not`);
+    if (!expected.has(name)) check.fail(`it has an unexpected tensor '${name}'`);
   for (const [name, shape] of expected) {
     const tensor = tensors.get(name) ?? check.fail(`tensor '${name}' is missing`);
     if (tensor.dtype !== "F32") check.fail(`tensor '${name}' has type ${tensor.dtype}, expected F32`);
     if (String(tensor.shape) !== String(shape))
       check.fail(
-        `tensor '${name}' has shape [${tensor.shape.join(", ")}], ${jsonName} calls for [${shape.join(", ")}]`,
+        `tensor '${name}' has shape [${tensor.shape.join(", ")}], ${jsonName} requires [${shape.join(", ")}]`,
       );
     const bad = tensor.data.findIndex((value) => !Number.isFinite(value));
     if (bad >= 0) check.fail(`tensor '${name}' has ${tensor.data[bad]} at position ${bad}`);
@@ -67,7 +67,7 @@ export function checkTensors(json: ModelJson, tensors: ReadonlyMap<string, Tenso
   checkCodes(check, tensors.get("landmarks.conditions"), conditions.length, (key) => conditions[key]!.length);
 }
 
-/** Whether codes of landmarks, whole numbers as float32, are of rows that there are; -1: none. */
+/** Checks codes of landmarks, integers stored as float32: each must be a valid row, or -1 for none. */
 function checkCodes(
   check: Checker,
   tensor: Tensor | undefined,

@@ -1,6 +1,8 @@
 // The safetensors format: 8 bytes of header length, a JSON header (name -> dtype, shape, byte range), then
-// the tensors' bytes, little-endian. Nothing in a file is trusted: every range is checked before it is read.
-// The same tensors give the same bytes. Source: format of huggingface/safetensors (README, "Format").
+// the
+// tensors' bytes, little-endian. Nothing in a file is trusted: every range is checked before it is read. The
+// same
+// tensors give the same bytes. Source: format of huggingface/safetensors (README, "Format").
 import { ScPoliError } from "../contract/errors.js";
 
 export type TensorData = Float32Array | Float64Array | Int32Array | Uint8Array;
@@ -8,18 +10,19 @@ export type TensorType = "F32" | "F64" | "I32" | "I64" | "U8";
 export interface Tensor {
   readonly dtype: TensorType;
   readonly shape: readonly number[];
-  /** row-major; I64 is a Float64Array of whole numbers within +-2^53 */
+  /** row-major; I64 is a Float64Array of integers within +-2^53 */
   readonly data: TensorData;
 }
 
 const bytesOf: Readonly<Record<TensorType, number>> = { F32: 4, F64: 8, I32: 4, I64: 8, U8: 1 };
-/** The longest header that the format allows. */
+/** Header size limit of the format. */
 const headerLimit = 100_000_000;
 
 /**
- * @param name - of the file, for error texts
- * @throws ScPoliError "model" where the bytes are no safetensors file, end too early, or hold a type that is
- * not read
+ * Parses a safetensors file.
+ * @param name - of the file, for error messages
+ * @throws ScPoliError "model" if the bytes are not a safetensors file, are truncated, or hold an unsupported
+ * type
  */
 export function readSafetensors(bytes: Uint8Array, name: string): Map<string, Tensor> {
   const { header, data } = readHeader(bytes, name);
@@ -37,7 +40,7 @@ export function readSafetensors(bytes: Uint8Array, name: string): Map<string, Te
   if (data.length < end)
     throw broken(
       name,
-      `it is cut short: the header announces ${end} bytes of data, ${data.length} are there`,
+      `it is truncated: the header declares ${end} bytes of data, but there are ${data.length}`,
     );
   if (data.length > end) throw broken(name, `${data.length - end} bytes follow the last tensor`);
   return new Map(
@@ -53,9 +56,9 @@ function readHeader(bytes: Uint8Array, name: string): { header: object; data: Ui
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const length = Number(view.getBigUint64(0, true));
   if (length > headerLimit)
-    throw broken(name, `its first bytes give a header of ${length} bytes, which is no safetensors header`);
+    throw broken(name, `its first bytes give a header of ${length} bytes, which is not a safetensors header`);
   if (length > bytes.length - 8)
-    throw broken(name, `it is cut short: the header has ${length} bytes, the file ${bytes.length}`);
+    throw broken(name, `it is truncated: the header has ${length} bytes, the file ${bytes.length}`);
   let header: unknown;
   try {
     header = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes.subarray(8, 8 + length)));
@@ -92,7 +95,8 @@ function readEntry(key: string, entry: unknown, name: string): Entry {
   if (range[1]! - range[0]! !== size)
     throw broken(
       name,
-      `tensor '${key}' of shape [${shape.join(", ")}] needs ${size} bytes, its range has ${range[1]! - range[0]!}`,
+      `tensor '${key}' of shape [${shape.join(", ")}] needs ${size} bytes, its range has ` +
+        `${range[1]! - range[0]!}`,
     );
   return { key, dtype: dtype as TensorType, shape, range: [range[0]!, range[1]!] };
 }
@@ -102,7 +106,7 @@ function isSizes(value: unknown): value is number[] {
 }
 
 function decode(dtype: TensorType, source: Uint8Array, key: string, name: string): TensorData {
-  const bytes = new Uint8Array(source); // a copy: aligned, and the file's buffer can go
+  const bytes = new Uint8Array(source); // a copy is aligned and lets the file's buffer be freed
   switch (dtype) {
     case "F32":
       return new Float32Array(bytes.buffer);
@@ -122,8 +126,8 @@ function decode(dtype: TensorType, source: Uint8Array, key: string, name: string
 }
 
 /**
- * Bytes of a file with these tensors, widest types first (so that each is aligned), then by name.
- * @throws RangeError where data and shape disagree
+ * Serialises tensors, widest types first (so that each is aligned), then by name.
+ * @throws RangeError if data and shape disagree
  */
 export function writeSafetensors(tensors: ReadonlyMap<string, Tensor>): Uint8Array {
   const entries = [...tensors].sort(
@@ -153,5 +157,10 @@ export function writeSafetensors(tensors: ReadonlyMap<string, Tensor>): Uint8Arr
 }
 
 function broken(name: string, what: string, cause?: unknown): ScPoliError {
-  return new ScPoliError("model", `${name} is damaged or no safetensors file: ${what}.`, { name }, { cause });
+  return new ScPoliError(
+    "model",
+    `${name} is damaged or not a safetensors file: ${what}.`,
+    { name },
+    { cause },
+  );
 }

@@ -1,5 +1,5 @@
-// The checkpoint of a run: one file with everything that the optimisation needs to go on from where it was,
-// written atomically.
+// The checkpoint of a training run: one file with everything needed to resume the optimisation, written
+// atomically.
 import { fileStatus, readBytes, readFile, writeFile } from "#platform";
 import { ScPoliError } from "../contract/errors.js";
 import type { Prototypes } from "../prototypes/prototypes.js";
@@ -8,7 +8,7 @@ import { readSafetensors, writeSafetensors, type Tensor } from "./safetensors.js
 import type { EpochLosses } from "../contract/options.js";
 import type { Fingerprint } from "./fingerprint.js";
 
-/** Writes the checkpoint; the file is replaced at once or not at all. */
+/** Writes the checkpoint, replacing the file atomically. */
 export async function saveCheckpoint(path: string, snapshot: Snapshot, owner: Fingerprint): Promise<void> {
   const tensors = new Map<string, Tensor>();
   const add = (name: string, data: Float32Array): void =>
@@ -40,7 +40,7 @@ export async function saveCheckpoint(path: string, snapshot: Snapshot, owner: Fi
 }
 
 /**
- * Whether a checkpoint may be written there: a checkpoint that is there already is replaced, nothing else.
+ * Checks that a checkpoint may be written at a path: only an existing checkpoint may be replaced.
  * @throws ScPoliError "output"
  */
 export async function checkCheckpointPath(path: string): Promise<void> {
@@ -49,12 +49,13 @@ export async function checkCheckpointPath(path: string): Promise<void> {
     return;
   throw new ScPoliError(
     "output",
-    `${path}, which the training needs for its checkpoints, is there already and is none: it is left as it is. Move it, or give another name.`,
+    `${path} is needed for training checkpoints, but already exists and is not a checkpoint, so it is not ` +
+      "replaced. Move it, or choose another name.",
     { path },
   );
 }
 
-/** Whether the header of a safetensors file names the state of a training. */
+/** Whether the header of a safetensors file names the state of a training run. */
 async function isCheckpoint(path: string): Promise<boolean> {
   const start = await readBytes(path, 0, 8);
   if (start.length < 8) return false;
@@ -65,8 +66,8 @@ async function isCheckpoint(path: string): Promise<boolean> {
 const mostHeaderBytes = 1 << 24;
 
 /**
- * @throws ScPoliError "file" where it is missing or damaged, "refused" where it belongs to other data or
- * options
+ * Loads a checkpoint.
+ * @throws ScPoliError "file" if it is missing or damaged, "refused" if it belongs to other data or options
  */
 export async function loadCheckpoint(path: string, owner: Fingerprint): Promise<Snapshot> {
   const tensors = readSafetensors(await readFile(path), path);
@@ -81,7 +82,8 @@ export async function loadCheckpoint(path: string, owner: Fingerprint): Promise<
   if (text.owner !== owner)
     throw new ScPoliError(
       "refused",
-      `${path} was left by a run on other data or with other options; repeat the command that was interrupted, or train again without resuming.`,
+      `${path} was left by a run on other data or with other options. Repeat the interrupted command, ` +
+        "or train again without resuming.",
       { path },
     );
   const group = (prefix: string): Map<string, Float32Array> =>
@@ -108,12 +110,12 @@ export async function loadCheckpoint(path: string, owner: Fingerprint): Promise<
   };
 }
 
-/** Everything that changes while a run goes on, besides the engine's parameters. */
+/** Everything that changes during a run, besides the engine's parameters. */
 export interface TrainerState {
   epoch: number;
-  /** training cells of this epoch already seen */
+  /** training cells of this epoch that have been processed */
   position: number;
-  /** Adam's steps so far */
+  /** number of Adam steps so far */
   step: number;
   /** sums over the cells of this epoch */
   sums: { reconstruction: number; kl: number; prototype: number; crossEntropy: number };
@@ -134,13 +136,13 @@ export interface Snapshot {
   } | null;
 }
 
-/** Where early stopping stands; plain numbers, so that a checkpoint can keep them. */
+/** State of early stopping, in plain numbers for the checkpoint. */
 export interface EarlyStoppingState {
   best: number | null;
   bestEpoch: number;
-  /** epochs since the last improvement, and since the last improvement or reduction of the learning rate */
+  /** epochs since the last improvement; `lrWaited`: since that or the last learning-rate reduction */
   waited: number;
   lrWaited: number;
-  /** reductions so far */
+  /** number of reductions so far */
   reductions: number;
 }
