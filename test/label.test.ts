@@ -263,7 +263,7 @@ describe("on the command line", () => {
 
   for (const [args, exit, says] of [
     [["--name", "x"], 2, /either --cluster NUMBER, or --cells FILE/],
-    [["--name", "x", "--cluster", "1", "--select", "a=b"], 2, /name it with --cells/],
+    [["--name", "x", "--cluster", "1", "--select", "a=b"], 2, /give the file with --cells/],
     [["--name", "x", "--cluster", "77"], 3, /no unlabelled prototype 77/],
     [["--cluster", "0"], 2, /--name/],
   ] as const)

@@ -175,22 +175,22 @@ describe("a model", () => {
     asked.length = 0;
     assert.deepEqual(readFileSync(await modelPath("atlas@1.0", settings)), content);
     assert.equal(asked.length, 0);
-    assert.match(notes.at(-1)!.message, /atlas@1\.0 of .*licence CC0-1\.0/);
+    assert.match(notes.at(-1)!.message, /atlas@1\.0 from .*licence CC0-1\.0/);
   });
 
   test("that is not kept is told offline", async () => {
     await assert.rejects(
       pull("atlas", { offline: true }),
-      fails(/not asked \(offline\), and nothing of it is kept/),
+      fails(/not in the cache and cannot be downloaded offline/),
     );
     await Registry.open(settings);
     await assert.rejects(pull("atlas", { offline: true }), fails(/atlas@1\.0 is not in the cache.*offline/));
   });
 
-  test("whose kept copy is damaged is fetched anew", async () => {
+  test("whose cached copy is damaged is downloaded again", async () => {
     const path = await pull();
     writeFileSync(path, content.subarray(1));
-    await assert.rejects(pull("atlas", { offline: true }), fails(/kept copy of atlas@1\.0, is damaged/));
+    await assert.rejects(pull("atlas", { offline: true }), fails(/cached copy of atlas@1\.0, is damaged/));
     assert.deepEqual((await (await Registry.open(settings)).damaged()).damaged, [path]);
     assert.deepEqual(readFileSync(await pull()), content);
     assert.deepEqual(await (await Registry.open(settings)).damaged(), { checked: 1, damaged: [] });
@@ -234,9 +234,9 @@ describe("a hostile or broken registry", () => {
   for (const [what, body, says] of [
     ["a web page", "<!doctype html>", /it is a web page/],
     ["no JSON", "hello", /it is not JSON/],
-    ["another JSON", '{"a": 1}', /no format and no models/],
+    ["another JSON", '{"a": 1}', /lacks format or models/],
     ["a newer index", '{"format": 9, "models": []}', /format is 9.*update scpoli/],
-    ["a list", "[]", /no format and no models/],
+    ["a list", "[]", /lacks format or models/],
   ] as const)
     test(`with ${what}`, async () => {
       answers.set("/index.json", text(body));
@@ -244,13 +244,13 @@ describe("a hostile or broken registry", () => {
     });
 
   for (const [what, change, says] of [
-    ["a name outside of its folder", { name: "../atlas" }, /\.name '\.\.\/atlas' is no name/],
-    ["a version outside of its folder", { version: ".." }, /\.version '\.\.' is no name/],
-    ["a checksum that is none", { sha256: "../../x" }, /\.sha256 is no checksum/],
-    ["no size", { bytes: -1 }, /\.bytes is no number/],
+    ["a name outside of its folder", { name: "../atlas" }, /\.name '\.\.\/atlas' is not a valid name/],
+    ["a version outside of its folder", { version: ".." }, /\.version '\.\.' is not a valid name/],
+    ["a checksum that is none", { sha256: "../../x" }, /\.sha256 is not a SHA-256 checksum/],
+    ["no size", { bytes: -1 }, /\.bytes is not a number/],
     ["no address", { urls: [] }, /\.urls is empty/],
-    ["a file of this machine", { urls: ["file:///etc/passwd"] }, /asks for 'file:.*not followed/],
-    ["another protocol", { urls: ["ftp://x/y"] }, /asks for 'ftp:.*not followed/],
+    ["a file of this machine", { urls: ["file:///etc/passwd"] }, /refers to 'file:.*not an allowed URL/],
+    ["another protocol", { urls: ["ftp://x/y"] }, /refers to 'ftp:.*not an allowed URL/],
   ] as const)
     test(`with ${what}`, async () => {
       answers.set("/index.json", text(indexOf({ ...entry, ...change })));
@@ -267,12 +267,12 @@ describe("a hostile or broken registry", () => {
       const more = (): void => void (response.destroyed || response.write(Buffer.alloc(1 << 20, 32), more));
       more();
     });
-    await untouched(/larger than an index of models can be/);
+    await untouched(/too large for an index of models/);
   });
 
   test("whose file is another one", async () => {
     answers.set("/models/atlas.zip", (_, response) => void response.end(Buffer.alloc(content.length)));
-    await untouched(/its checksum is not that of atlas@1\.0/);
+    await untouched(/its checksum differs from that of atlas@1\.0/);
   });
 
   test("whose file is larger than it says, without end", async () => {
@@ -280,13 +280,13 @@ describe("a hostile or broken registry", () => {
       const more = (): void => void (response.destroyed || response.write(Buffer.alloc(1 << 16), more));
       more();
     });
-    await untouched(/larger than the \d+ bytes that the index tells/);
+    await untouched(/larger than the \d+ bytes that the index gives/);
   });
 
   test("that answers with errors", async () => {
     for (const status of [403, 404, 500, 503]) {
       answers.set("/models/atlas.zip", text("no", status));
-      await untouched(new RegExp(`the server answers ${status}`));
+      await untouched(new RegExp(`the server responded with status ${status}`));
     }
   });
 
@@ -328,14 +328,14 @@ describe("a hostile or broken registry", () => {
     const path = await pull();
     answers.set("/index.json", text("no", 500));
     assert.equal(await pull(), path);
-    assert.match(notes.find(({ level }) => level === "warning")!.message, /The index that was kept/);
+    assert.match(notes.find(({ level }) => level === "warning")!.message, /The cached index is used/);
   });
 
   test("that nobody runs", async () => {
     process.env["SCPOLI_MODELS"] = "http://127.0.0.1:9/";
     await untouched(/cannot be had: nothing answers there/);
     process.env["SCPOLI_MODELS"] = "gopher://models";
-    await untouched(/expected http, https or a path/, "usage");
+    await untouched(/expected an http\(s\) URL or a path/, "usage");
   });
 });
 
@@ -424,7 +424,7 @@ test("the command line lists, packs, tells and maps", async () => {
   assert.match(await run("models", "info", at("packed", "atlas-1.zip")), /organism: Homo sapiens/);
   const { path } = JSON.parse(await run("models", "pull", "atlas@1", "--json")) as { path: string };
   assert.deepEqual(readFileSync(path), readFileSync(at("packed", "atlas-1.zip")));
-  assert.match(await run("models", "verify"), /1 models in the cache, all whole/);
+  assert.match(await run("models", "verify"), /1 models in the cache, all intact/);
   assert.match(await run("samples", "atlas@1", "-o", at("samples.h5ad")), /samples\.donor\.h5ad/);
   const unknown = await scpoli(["models", "pull", "atlsa"], { env });
   assert.equal(unknown.code, 3);

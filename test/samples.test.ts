@@ -514,7 +514,7 @@ describe("on the command line", async () => {
       2,
       /'moderate', which is none of its levels/,
     ],
-    ["columns of a file that is not given", ["--condition-key", "sample=patient"], 2, /name it with --data/],
+    ["columns of a file that is not given", ["--condition-key", "sample=patient"], 2, /give it with --data/],
   ];
   for (const [what, flags, exitCode, says] of refused)
     test(`refused: ${what}`, async () => {

@@ -396,7 +396,7 @@ describe("the command line", () => {
     const exported = await scpoli(["export", at("cli model"), "-o", at("cli exported")]);
     assert.equal(exported.code, 0, exported.stderr);
     const inspected = await scpoli(["inspect", at("cli model")]);
-    assert.match(inspected.stdout, /known of each donor +\d+: .*\bage, sex/);
+    assert.match(inspected.stdout, /metadata of each donor +\d+: .*\bage, sex/);
     assert.match(inspected.stdout, /naïve +cell_type +- +\d+\.\d+/);
     await cellsOf("reference");
     const embedded = await scpoli([

@@ -62,7 +62,7 @@ test("as a user calls it: told, counted in the summary and in uns", async () => 
   ]);
   assert.equal(mapped.code, 0, mapped.stderr);
   assert.match(mapped.stderr, /warning: 2 cells without counts, 3 cells with fewer than 10 counts/);
-  assert.match(mapped.stdout, /5 cells unknown for want of counts \(fewer than 10\)/);
+  assert.match(mapped.stdout, /5 cells unknown because of too few counts \(below 10\)/);
   const data = await AnnData.open(at("mapped.h5ad"));
   assert.equal(((await data.uns("scpoli")) as Record<string, unknown>)["shallow_cells"], 5);
   data.close();

@@ -1,10 +1,10 @@
-// What every answer of a server of the page says: nothing of another origin is loaded or asked, and threads
-// may share memory (cross-origin isolation). The development server (app/vite.config.ts) and the service
-// worker for hosts that set no headers (app/service-worker.ts) say the same.
+// HTTP headers of the web page. They block requests to other origins and turn on cross-origin isolation, so
+// that threads can share memory. The development server (app/vite.config.ts) and the service worker for hosts
+// that set no headers (app/service-worker.ts) use the same.
 
 /**
- * No foreign origin anywhere. WebAssembly is compiled; styles are set by scripts of the page; pictures and
- * downloads are made in the page.
+ * Blocks every other origin. Exceptions serve the page itself: WebAssembly is compiled, scripts set styles,
+ * and images and downloads are generated in the page.
  */
 export const contentSecurityPolicy = [
   "default-src 'self'",

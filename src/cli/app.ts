@@ -1,4 +1,4 @@
-// scpoli app: serves the web page that comes with the package, to this computer only.
+// scpoli app: serves the web page in the package on localhost only.
 import type { Command } from "commander";
 import { openInBrowser, packageFile, serveFolder } from "#platform";
 import { pageHeaders } from "./app-headers.js";
@@ -7,12 +7,14 @@ import { whole } from "./arguments.js";
 export function addApp(program: Command): void {
   program
     .command("app")
-    .summary("the web page, served to this computer only")
+    .summary("open the web page, served on localhost only")
     .description(
-      "Serves the web page that comes with the package, to this computer only, until Ctrl-C. Files that are opened in it are read by the browser and go nowhere.",
+      "Serves the web page in the package on localhost until Ctrl-C. Files opened in the page are read " +
+        "by the " +
+        "browser and never leave this computer.",
     )
-    .option("--port <n>", "port on localhost; 0 takes any that is free", whole(0, 65535), 8137)
-    .option("--open", "open it in the browser")
+    .option("--port <n>", "port on localhost; 0 picks a free one", whole(0, 65535), 8137)
+    .option("--open", "open the page in the browser")
     .action(({ port, open }: { readonly port: number; readonly open?: boolean }) =>
       serve(port, open ?? false),
     );
@@ -21,7 +23,7 @@ export function addApp(program: Command): void {
 async function serve(port: number, open: boolean): Promise<void> {
   const served = await serveFolder(packageFile("dist/app"), port, pageHeaders);
   process.stdout.write(`${served.url}\n`);
-  process.stderr.write("Ctrl-C ends it.\n");
+  process.stderr.write("Press Ctrl-C to stop.\n");
   if (open) openInBrowser(served.url);
   await new Promise<void>((resolve) => {
     for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.once(signal, () => resolve());

@@ -1,5 +1,4 @@
-// What the values of flags mean: each reader turns the text of one flag into the library's option, or says
-// what it expected.
+// Parsers of flag values: each converts the text of a flag to a library option, or throws what it expected.
 import { InvalidArgumentError, Option } from "commander";
 import { fileStatus, readText } from "#platform";
 import { ScPoliError } from "../contract/errors.js";
@@ -12,20 +11,20 @@ import {
   type UnlabeledOptions,
 } from "../contract/options.js";
 
-/** `donor,assay`; a comma inside a name is written `\,`. A repeated flag adds to the list. */
+/** `donor,assay`; `\,` is a comma in a name. A repeated flag adds to the list. */
 export function names(text: string, previous: readonly string[] = []): string[] {
   const parts = splitAtCommas(text);
   if (parts.some((part) => part === ""))
-    throw new InvalidArgumentError("Expected names separated by commas, none of them empty.");
+    throw new InvalidArgumentError("Expected names separated by commas, none empty.");
   return [...previous, ...parts];
 }
 
-/** One name, whatever is in it. A repeated flag adds to the list. */
+/** One name, which may contain commas. A repeated flag adds to the list. */
 export function oneName(text: string, previous: readonly string[] = []): string[] {
   return [...previous, text];
 }
 
-/** `KEY=VALUE,VALUE`; a repeated flag adds to the table. */
+/** `KEY=VALUE,VALUE`; a repeated flag adds to the record. */
 export function valuesByKey(
   text: string,
   previous: Readonly<Record<string, readonly string[]>> = {},
@@ -35,8 +34,7 @@ export function valuesByKey(
 }
 
 /**
- * `donor=patient` (the model's key and the file's column), or the columns alone in the order of the model's
- * keys.
+ * `donor=patient` (the model's key and the file's column), or only columns, in the order of the model's keys.
  */
 export type RenamedKeys = readonly { readonly key: string | null; readonly column: string }[];
 export function renamedKeys(text: string, previous: RenamedKeys = []): RenamedKeys {
@@ -51,9 +49,9 @@ export function renamedKeys(text: string, previous: RenamedKeys = []): RenamedKe
 }
 
 /**
- * The file's column of each of the model's condition keys, or of its annotation levels.
- * @param flag - as the user writes it
- * @throws ScPoliError "usage" where a key is not the model's, or there are more columns than keys
+ * Maps the model's condition keys or annotation levels to columns of the file.
+ * @param flag - name of the flag, for error messages
+ * @throws ScPoliError "usage" if the model lacks a key, or there are more columns than keys
  */
 export function columnsOfKeys(
   renamed: RenamedKeys | undefined,
@@ -67,7 +65,9 @@ export function columnsOfKeys(
     if (modelKey === undefined || !modelKeys.includes(modelKey))
       throw new ScPoliError(
         "usage",
-        `${flag} ${key === null ? column : `${key}=${column}`}: the model's ${flag === "--condition-key" ? "condition keys" : "annotation levels"} are ${keys || "none"}. Write KEY=COLUMN, KEY one of these.`,
+        `${flag} ${key === null ? column : `${key}=${column}`}: the model's ` +
+          `${flag === "--condition-key" ? "condition keys" : "annotation levels"} are ${keys || "none"}. ` +
+          "Write KEY=COLUMN with one of these as KEY.",
         { modelKeys },
       );
     return [modelKey, column] as const;
@@ -77,8 +77,8 @@ export function columnsOfKeys(
 
 /**
  * `--condition-value`: the condition of all cells of a file, by condition key.
- * @param texts - NAME, where there is one key; else KEY=NAME
- * @throws ScPoliError "usage" where it is not clear which key is meant
+ * @param texts - NAME if there is one key, else KEY=NAME
+ * @throws ScPoliError "usage" if the key is unclear or repeated
  */
 export function conditionValues(
   texts: readonly string[] | undefined,
@@ -91,23 +91,26 @@ export function conditionValues(
     if (keys.length === 1) return [keys[0]!, text] as const;
     throw new ScPoliError(
       "usage",
-      `--condition-value ${text}: there are ${keys.length} condition keys (${keys.join(", ")}). Write KEY=NAME, KEY one of these.`,
+      `--condition-value ${text}: there are ${keys.length} condition keys (${keys.join(", ")}). ` +
+        "Write KEY=NAME with one of these as KEY.",
       { keys },
     );
   });
   const repeated = entries.find(([key], i) => entries.findIndex(([other]) => other === key) < i);
   if (repeated)
-    throw new ScPoliError("usage", `--condition-value gives '${repeated[0]}' two values; give it one.`, {
+    throw new ScPoliError("usage", `--condition-value gives '${repeated[0]}' two values; give one.`, {
       key: repeated[0],
     });
   return Object.fromEntries(entries);
 }
 
-/** The condition of all cells, for files of one sample. */
+/** `--condition-value`: the condition of all cells, for files of one sample. */
 export const conditionValueFlag = (): Option =>
   new Option(
     "--condition-value <name>",
-    "the condition of all cells, where the file has no column of it (10x files, one sample): NAME, or KEY=NAME (repeated) where there are several keys",
+    "the condition of all cells, if the file has no column for it (10x files, single samples): NAME, or " +
+      "KEY=NAME " +
+      "(repeated) if there are several keys",
   ).argParser(oneName);
 
 /** A whole number in [least, most]. */
@@ -136,7 +139,7 @@ export function wholes(least: number): (text: string) => number[] {
   return (text) => text.split(",").map(one);
 }
 
-/** `500M`, `4G`: an amount of memory in bytes. */
+/** `500M`, `4G`: an amount of memory, returned in bytes. */
 export function amountOfMemory(text: string): number {
   const [, number, unit] = /^(\d+(?:\.\d+)?) ?([KMGT])i?B?$/i.exec(text.trim()) ?? [];
   const value = Number(number) * 1024 ** (1 + "KMGT".indexOf((unit ?? "").toUpperCase()));
@@ -173,7 +176,7 @@ export function unlabeledPrototypes(text: string): UnlabeledOptions["unlabeledPr
   return { kmeans: Number(clusters) };
 }
 
-/** Where the embeddings of the conditions enter. */
+/** `encoder`, `decoder` or `both`: networks that get the condition embeddings. */
 export function injectCondition(text: string): ("encoder" | "decoder")[] {
   const parts = text === "both" ? ["encoder", "decoder"] : [text];
   if (!parts.every((part) => part === "encoder" || part === "decoder"))
@@ -183,7 +186,7 @@ export function injectCondition(text: string): ("encoder" | "decoder")[] {
 
 /**
  * `--genes`: a number, else a file of names (one per line), else a column of var.
- * @throws ScPoliError "file" where the text looks like a path and nothing is there
+ * @throws ScPoliError "file" if the text looks like a path but there is no such file, or the file is empty
  */
 export async function readGenes(text: string): Promise<TrainOptions["genes"]> {
   if (/^\d+$/.test(text)) return whole(1)(text);
@@ -194,7 +197,7 @@ export async function readGenes(text: string): Promise<TrainOptions["genes"]> {
       .map((line) => line.trim())
       .filter((line) => line !== "");
     if (genes.length === 0)
-      throw new ScPoliError("file", `${text} names no gene. --genes reads one name per line.`, {
+      throw new ScPoliError("file", `${text} has no gene names. --genes expects one name per line.`, {
         path: text,
       });
     return genes;
@@ -202,16 +205,18 @@ export async function readGenes(text: string): Promise<TrainOptions["genes"]> {
   if (/[/\\]|\.(txt|csv|tsv)$/.test(text))
     throw new ScPoliError(
       "file",
-      `--genes ${text}: there is no such file. Expected a number, a file of names (one per line), or a column of var.`,
+      `--genes ${text}: there is no such file. Expected a number, a file of names (one per line), or a ` +
+        "column " +
+        "of var.",
       { path: text },
     );
   return { varColumn: text };
 }
 
 /**
- * `--gene-map`, `--label-map`: a file of two columns, the file's name and the new one, separated by tabs or
- * commas. Quotes around a name are taken off; a heading is a pair like any other.
- * @throws ScPoliError "file" where it is missing or empty, or a line has not two columns
+ * `--gene-map`, `--label-map`: a file of two columns, the name in the file and the new one, separated by a
+ * tab or a comma. Quotes around names are removed. A header row is allowed and read as a pair.
+ * @throws ScPoliError "file" if it is missing or empty, or a line does not have two columns
  */
 export async function readNameMap(path: string | undefined): Promise<NameMap | undefined> {
   if (path === undefined) return undefined;
@@ -235,7 +240,9 @@ export async function readNameMap(path: string | undefined): Promise<NameMap | u
     if (!name || newName === undefined || more.length > 0)
       throw new ScPoliError(
         "file",
-        `${path}, line ${at + 1}: '${line.slice(0, 80)}' has ${name ? `${fields.length} column${fields.length === 1 ? "" : "s"}` : "no first name"}. ${expected}`,
+        `${path}, line ${at + 1}: '${line.slice(0, 80)}' has ` +
+          `${name ? `${fields.length} column${fields.length === 1 ? "" : "s"}` : "no first name"}. ` +
+          `${expected}`,
         { path, line: at + 1 },
       );
     return [[name, newName]];
@@ -244,11 +251,13 @@ export async function readNameMap(path: string | undefined): Promise<NameMap | u
   return pairs;
 }
 
-/** @param otherwise - what is done without the flag */
-export function atacCountsOption(otherwise: string): Option {
+/** @param fallback - default of the flag, for its help */
+export function atacCountsOption(fallback: string): Option {
   return new Option(
     "--atac-counts <kind>",
-    `scATAC: reads are made fragments, (x + 1) / 2 rounded down; auto: where 2 is more frequent than 1 (default: ${otherwise})`,
+    "kind of scATAC counts: reads are converted to fragments, (x + 1) / 2 rounded down; auto: reads if 2 " +
+      "is more " +
+      `frequent than 1 (default: ${fallback})`,
   ).choices(["reads", "fragments", "auto"]);
 }
 

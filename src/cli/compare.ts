@@ -1,4 +1,5 @@
-// scpoli compare: two groups of samples, gene by gene within each cell type, and the abundance of the types.
+// scpoli compare: compares gene expression within cell types, and cell type abundance, between two groups of
+// samples.
 import { InvalidArgumentError, type Command } from "commander";
 import { AnnData } from "../anndata/anndata.js";
 import type { RunSettings } from "../contract/options.js";
@@ -43,44 +44,49 @@ export function twoGroups(text: string): readonly [string, string, string] {
 export function addCompare(program: Command): void {
   const command = program
     .command("compare")
-    .summary("two groups of samples: genes that differ in each cell type, types that become rarer")
+    .summary("compare two groups of samples: expression in each cell type, abundance of the types")
     .description(
-      "Compares two groups of samples. Counts are summed over the cells of each sample and type, and tested by limma-voom (moderated t): samples, not cells, are the unit. " +
-        "Shares of types are compared as log ratios to the geometric mean of all types.",
+      "Compares two groups of samples. Counts are summed over the cells of each sample and type and " +
+        "tested with " +
+        "limma-voom (moderated t); the unit is the sample, not the cell. Shares of types are compared as " +
+        "log " +
+        "ratios to the geometric mean of all types.",
     )
     .argument("<file>", "an .h5ad file, a Zarr store, or a file or folder of 10x Genomics, with raw counts")
     .requiredOption(
       "--between <column=first,second>",
-      "obs column and two of its values; fold changes are of the first over the second: condition=stim,ctrl",
+      "obs column and two of its values; fold changes are first over second: condition=stim,ctrl",
       twoGroups,
     )
     .requiredOption(
       "--sample-key <column>",
-      "obs column of the samples: patients, donors. Where samples have cells of both groups, each is compared with itself",
+      "obs column of the samples (patients, donors); samples with cells of both groups are compared as pairs",
     )
     .option(
       "--within <column>",
-      "obs column of cell types, each compared by itself (default: all cells together)",
+      "obs column of cell types, each compared separately (default: all cells together)",
     )
     .option(
       "--covariates <columns>",
-      "obs columns to account for, constant within samples: donor (pairs), batch, age",
+      "obs columns to adjust for, constant within samples: donor (pairs), batch, age",
       names,
     )
-    .option("--min-cells <n>", "cells of a type that a sample needs to count for it (default: 10)", whole(1))
+    .option("--min-cells <n>", "minimum cells of a type for a sample to be included (default: 10)", whole(1))
     .option(
       "--gene-sets <file>",
-      "over-representation of gene sets among the genes that are higher or lower: a .gmt file",
+      "a .gmt file of gene sets to test for over-representation among higher and lower genes",
     )
     .addOption(layerFlag())
     .optionsGroup("Output:")
     .option("-o, --output <file>", 'a copy of the file with the tables in uns["scpoli_compare"]')
-    .option("--tables <folder>", "every table as CSV")
+    .option("--tables <folder>", "write every table as CSV")
     .option("--key-added <name>", "name in uns (default: scpoli_compare)")
     .action((path: string, flags: CompareFlags) => run(flags, (settings) => compare(path, flags, settings)));
   addRunFlags(command).addHelpText(
     "after",
-    "\nExample:\n  scpoli compare mapped.h5ad --between condition=stim,ctrl --within cell_type_pred --sample-key donor --tables stim\n  scpoli compare atlas.h5ad --between disease=T2D,healthy --within cell_type --sample-key patient --covariates sex,age -o t2d.h5ad",
+    "\nExample:\n  scpoli compare mapped.h5ad --between condition=stim,ctrl --within cell_type_pred " +
+      "--sample-key donor --tables stim\n  scpoli compare atlas.h5ad --between disease=T2D,healthy " +
+      "--within cell_type --sample-key patient --covariates sex,age -o t2d.h5ad",
   );
 }
 
@@ -114,7 +120,7 @@ async function compare(path: string, flags: CompareFlags, settings: RunSettings)
   }
 }
 
-/** Genes of a type that are shown; the files hold all. */
+/** Number of genes shown per type; the files hold all. */
 const shownGenes = 20;
 
 function comparisonJson(comparison: Comparison): object {
@@ -139,14 +145,15 @@ function comparisonJson(comparison: Comparison): object {
   };
 }
 
-const limit = 0.05;
+const significanceLevel = 0.05;
 
 function comparisonText(comparison: Comparison): string {
   const { column, first, second, sampleKey, types, abundance, covariates } = comparison;
   const significant = (sign: number, genes: Comparison["types"][number]["genes"]): number =>
-    genes.filter((row) => row.adjustedP < limit && Math.sign(row.log2FoldChange) === sign).length;
+    genes.filter((row) => row.adjustedP < significanceLevel && Math.sign(row.log2FoldChange) === sign).length;
   const lines = [
-    `${column}: ${first} over ${second}; the unit is ${sampleKey}${covariates.length > 0 ? `, accounting for ${listed(covariates)}` : ""}`,
+    `${column}: ${first} over ${second}; the unit is ${sampleKey}` +
+      (covariates.length > 0 ? `, adjusted for ${listed(covariates)}` : ""),
     "",
     table(
       types.map((row) =>
@@ -164,9 +171,9 @@ function comparisonText(comparison: Comparison): string {
             ]
           : [row.type, `${row.samples[0]}, ${row.samples[1]}`, "", "", "", `not compared: ${row.reason}`],
       ),
-      ["type", "samples", "genes", "up", "down", "the first ones (log2 fold change)"],
+      ["type", "samples", "genes", "up", "down", "top genes (log2 fold change)"],
     ),
-    `  (up, down: genes with corrected P below ${limit})`,
+    `  (up, down: genes with corrected P below ${significanceLevel})`,
   ];
   if (abundance.length > 0)
     lines.push(
@@ -182,21 +189,23 @@ function comparisonText(comparison: Comparison): string {
         ]),
         ["share of cells", first, second, "log2 ratio", "P", "corrected"],
       ),
-      "  (log2 ratio: against the geometric mean of all types, so that one growing type does not make all others shrink)",
+      "  (log2 ratio: relative to the geometric mean of all types, so that growth of one type does not " +
+        "make all " +
+        "others seem to shrink)",
     );
   return lines.join("\n");
 }
 
-/** Gene sets that are shown; the table holds all. */
+/** Number of gene sets shown; the table holds all. */
 const shownSets = 12;
 
 function geneSetsText(rows: Rows): string[] {
-  const found = rows.filter((row) => (row.p_adjusted as number) < limit).slice(0, shownSets);
-  if (found.length === 0) return [];
+  const enriched = rows.filter((row) => (row.p_adjusted as number) < significanceLevel).slice(0, shownSets);
+  if (enriched.length === 0) return [];
   return [
     "",
     table(
-      found.map((row) => [
+      enriched.map((row) => [
         `${String(row.type)}, ${String(row.direction)}`,
         String(row.set),
         `${String(row.overlap)} of ${String(row.size)}`,

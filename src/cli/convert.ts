@@ -1,5 +1,5 @@
-// scpoli convert: counts and annotations of any file that can be read, as a collection that trains from disk,
-// or as .h5ad.
+// scpoli convert: writes the counts and annotations of any readable file as a Zarr collection that can be
+// trained from disk, or as .h5ad.
 import type { Command } from "commander";
 import { AnnData } from "../anndata/anndata.js";
 import type { ConvertOptions, RunSettings } from "../contract/options.js";
@@ -29,23 +29,27 @@ interface ConvertFlags
 export function addConvert(program: Command): void {
   const command = program
     .command("convert")
-    .summary("any readable file into a Zarr collection, shuffled once, or into .h5ad")
+    .summary("convert a file to a Zarr collection, optionally shuffled, or to .h5ad")
     .description(
-      "Writes the raw counts and the annotations of a file into an AnnData-Zarr collection: version 3, sharded, in the smallest types that fit. Python's anndata opens it. Other matrices are left out.",
+      "Writes the raw counts and annotations of a file to an AnnData-Zarr collection (version 3, " +
+        "sharded, in the " +
+        "smallest data types that fit) that Python's anndata can open, or to .h5ad. Other matrices are " +
+        "left out.",
     )
-    .argument("<file>", "what inspect reads")
-    .argument("<output>", "the .zarr folder to write, or an .h5ad file")
+    .argument("<file>", "any file that inspect reads")
+    .argument("<output>", "the .zarr folder or .h5ad file to write")
     .option(
       "--shuffle",
-      "put the cells into random order: neighbours in the collection are then of all conditions (--seed tells which order)",
+      "put the cells in random order, so that consecutive cells come from all conditions (--seed sets " +
+        "the order)",
     )
     .addOption(modalityFlag())
     .addOption(layerFlag())
     .addOption(recoverCountsFlag())
     .addOption(roundCountsFlag())
     .addOption(featureTypesFlag())
-    .option("--resume", "go on from what an interrupted run has left in OUTPUT.partial")
-    .option("--checkpoint-seconds <s>", "time between two checkpoints (default: 60)", real(0))
+    .option("--resume", "resume an interrupted run from OUTPUT.partial")
+    .option("--checkpoint-seconds <s>", "seconds between checkpoints (default: 60)", real(0))
     .action((path: string, output: string, flags: ConvertFlags) =>
       run(flags, (settings) => convertFile(path, output, flags, settings)),
     );
@@ -60,7 +64,7 @@ async function convertFile(
 ): Promise<Result> {
   const { shuffle, layer, recoverCounts, roundCounts, featureTypes, resume, checkpointSeconds } = flags;
   if (!/\.(zarr|h5ad)[\\/]*$/.test(output))
-    throw new ScPoliError("usage", `${output}: an output that ends with .zarr or .h5ad was expected.`);
+    throw new ScPoliError("usage", `${output}: expected an output that ends in .zarr or .h5ad.`);
   await checkOutputs({ inputs: [path], h5ad: [output], force });
   const data = await AnnData.open(path, { modality: flags.modality });
   try {
@@ -77,7 +81,7 @@ async function convertFile(
       onNote,
       onProgress,
       signal,
-    }).catch((error: unknown) => tellHowToResume(error, output));
+    }).catch((error: unknown) => rethrowWithResumeHint(error, output));
     return {
       json: { ...conversion, written: [output] },
       text: `${conversionText(path, conversion)}\n\n${writtenText([output])}`,
@@ -88,15 +92,20 @@ async function convertFile(
 }
 
 function conversionText(path: string, { cells, genes, stored, counts, shuffled, types }: Conversion): string {
-  const kept = types ? `, ${types.values} with ${types.indices} indices` : "";
-  return `${path}: ${counted(cells, "cell")}${shuffled ? " in random order" : ""}, ${counted(genes, "gene")}, ${count(stored)} counts from ${counts}${kept}`;
+  const typesText = types ? `, ${types.values} with ${types.indices} indices` : "";
+  const order = shuffled ? " in random order" : "";
+  return (
+    `${path}: ${counted(cells, "cell")}${order}, ${counted(genes, "gene")}, ` +
+    `${count(stored)} counts from ${counts}${typesText}`
+  );
 }
 
-function tellHowToResume(error: unknown, output: string): never {
+function rethrowWithResumeHint(error: unknown, output: string): never {
   if (!(error instanceof ScPoliError) || error.kind !== "interrupted" || output.endsWith(".h5ad"))
     throw error;
   throw new ScPoliError(
     "interrupted",
-    `Interrupted. ${output.replace(/[\\/]+$/, "")}.partial keeps what has been done: the same command with --resume goes on from there.`,
+    `Interrupted. ${output.replace(/[\\/]+$/, "")}.partial holds the progress so far: ` +
+      "run the same command with --resume to continue.",
   );
 }

@@ -1,31 +1,34 @@
-// The flags on where the counts of a file are and what is made of them.
+// Flags for locating and preparing the counts of a file.
 import { Option } from "commander";
 import type { CountsOptions } from "../contract/options.js";
 import { names } from "./arguments.js";
 
 export const modalityFlag = (): Option =>
-  new Option("--modality <name>", "of MuData (.h5mu), a file of several AnnData: the one to read, e.g. rna");
+  new Option("--modality <name>", "modality to read from a MuData file (.h5mu), e.g. rna");
 export const layerFlag = (): Option =>
-  new Option("--layer <name>", "where the counts are: X, raw, or a layer (default: found)");
+  new Option("--layer <name>", "where the counts are: X, raw, or a layer (default: searched)");
 export const recoverCountsFlag = (): Option =>
   new Option(
     "--recover-counts",
-    "where there are none, recover them from log1p of counts per 10,000, or per another total of all cells; refused where that is not exact",
+    "if the file has no counts, recover them from log1p of counts per 10,000 or per another fixed total; " +
+      "refused unless exact",
   );
 export const roundCountsFlag = (): Option =>
   new Option(
     "--round-counts",
-    "where there are none, round fractional counts (of SoupX, DecontX, alevin-fry, RSEM, ...)",
+    "if the file has no counts, round fractional counts (from SoupX, DecontX, alevin-fry, RSEM, ...)",
   );
-export const featureTypesFlag = (otherwise = '"Gene Expression"'): Option =>
+export const featureTypesFlag = (fallback = '"Gene Expression"'): Option =>
   new Option(
     "--feature-types <types>",
-    `features that are modelled, where var tells their types: "Antibody Capture", Peaks, "CRISPR Guide Capture", ... or all (default: ${otherwise})`,
+    'feature types to model, if var has them: "Antibody Capture", Peaks, "CRISPR Guide Capture", ... or ' +
+      "all " +
+      `(default: ${fallback})`,
   ).argParser(names);
 export const duplicateGenesFlag = (): Option =>
   new Option(
     "--duplicate-genes <how>",
-    "a gene in more than one column: refuse, or sum its columns (default: refuse)",
+    "genes that occur in several columns: refuse, or sum the columns (default: refuse)",
   ).choices(["refuse", "sum"]);
 
 export function countsOptions(flags: CountsOptions): CountsOptions {

@@ -1,4 +1,4 @@
-// The demo's samples: a small picture of their embeddings, and what lies next to the new ones.
+// Samples in the demo: a text plot of their embeddings, and the nearest reference sample of each new one.
 import type { DenseMatrix } from "../anndata/matrix.js";
 import { euclidean } from "../samples/distances.js";
 
@@ -6,9 +6,9 @@ const columns = 56;
 const rows = 9;
 
 /**
+ * Draws the first two components as a framed text plot.
  * @param scores - (S, K) principal components
- * @param letters - (S) the sign of each sample; later samples cover earlier ones
- * @returns the first two components, in a frame
+ * @param letters - (S) one character per sample; later samples cover earlier ones
  */
 export function samplePicture(scores: DenseMatrix, letters: readonly string[]): string {
   const positions = (component: number): number[] => {
@@ -27,10 +27,11 @@ export function samplePicture(scores: DenseMatrix, letters: readonly string[]): 
 }
 
 /**
+ * Counts the mapped samples whose nearest reference sample has the same treatment.
  * @param embedding - (S, E)
  * @param groups - (S) treatment of each sample
  * @param isReference - (S)
- * @returns how many samples were mapped, and how many of them have the treatment of the nearest reference sample
+ * @returns the number of mapped samples, and the number whose treatment agrees
  */
 export function treatmentOfNeighbors(
   embedding: DenseMatrix,

@@ -1,10 +1,10 @@
-// How the demo's labels compare with the truth.
+// Compares the demo's predicted labels with the true ones.
 import { percent, table } from "./text.js";
 
 export interface CellScores {
-  /** share of the cells of types that the reference knows whose label is right */
+  /** among cells of reference types: share with the right label */
   readonly accuracy: number;
-  /** share of the cells of types that the reference knows that are flagged unknown */
+  /** among cells of reference types: share flagged unknown */
   readonly known_flagged: number;
   readonly cell_types: readonly {
     readonly name: string;
@@ -55,7 +55,8 @@ export function scoreText({ accuracy, known_flagged: flagged, cell_types: cellTy
   ]);
   return (
     `${table(rows, ["cell type", "cells", "label right", "unknown"])}\n\n` +
-    `  Of the known types, ${percent(accuracy)} of the cells have the right label and ${percent(flagged)} are ` +
+    `  Of the known types, ${percent(accuracy)} of the cells have the right label and ` +
+    `${percent(flagged)} are ` +
     `flagged unknown.`
   );
 }

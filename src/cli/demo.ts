@@ -1,6 +1,6 @@
-// scpoli demo: the main job on cells that come with the package. A reference of lupus patients that has never
-// seen a B cell, other patients mapped onto it: labels beside the truth, the unknown type with the genes that
-// make it novel, and the samples, which separate by treatment although nothing told the model about it.
+// scpoli demo: train and map with cells in the package. The reference of lupus patients has no B cells. Other
+// patients are mapped onto it. The demo compares labels with the truth, shows the unknown type and the genes
+// that make it novel, and shows that samples separate by treatment, which the model is not given.
 import type { Command } from "commander";
 import { makeFolder, packageFile } from "#platform";
 import { AnnData } from "../anndata/anndata.js";
@@ -18,19 +18,21 @@ import { count, counted } from "./text.js";
 
 const conditionKey = "sample";
 const cellTypeKey = "cell_type";
-/** What the experiment changed; the model is not told. */
+/** Column of the treatment; the model is not given it. */
 const treatmentKey = "condition";
 
 export function addDemo(program: Command): void {
   const command = program
     .command("demo")
-    .summary("the main job on cells that come with the package")
+    .summary("train and map with example cells in the package")
     .description(
-      "The main job on blood cells of lupus patients that come with the package: train on five patients, map " +
-        "three others, find the cell type that the reference lacks, and compare the samples. What an earlier demo " +
-        "has left in the folder is replaced.",
+      "Runs the main steps on blood cells of lupus patients in the package: train on five patients, map " +
+        "three " +
+        "others, find the cell type that the reference lacks, and compare the samples. Replaces the " +
+        "outputs of " +
+        "an earlier demo in the folder.",
     )
-    .option("-o, --output <folder>", "folder for what it writes", "scpoli-demo")
+    .option("-o, --output <folder>", "folder for the outputs", "scpoli-demo")
     .action((flags: RunFlags & { readonly output: string }) =>
       run(flags, (settings) => demo(flags.output, settings)),
     );
@@ -68,10 +70,12 @@ async function demo(folder: string, settings: RunSettings): Promise<Result> {
         written: files,
       },
       text: [
-        `${count(reference.nObs)} cells of five patients are the reference; ${query.nObs} cells of three other ` +
+        `${count(reference.nObs)} cells of five patients are the reference; ${query.nObs} cells of three ` +
+          "other " +
           `patients are the query.\nEach patient gave a control sample and one stimulated with ` +
           `interferon-beta. The reference has no B cells.`,
-        `Cell types of the query, beside the truth, which the mapping did not see:\n\n${scoreText(cells)}`,
+        "Cell types of the query compared with the truth, which the mapping did not " +
+          `see:\n\n${scoreText(cells)}`,
         novelText(clusters),
         samples.text,
         `${writtenText(files)}\n${nextSteps(files)}`,
@@ -95,13 +99,16 @@ async function scoreQuery(query: AnnData, mapping: Mapping<ScPoli>): Promise<Cel
 
 function novelText(clusters: readonly ClusterSummary[]): string {
   const novel = clusters.filter(({ is_novel: isNovel }) => isNovel);
-  if (novel.length === 0) return "No cluster of the query is unlike every known type.";
+  if (novel.length === 0) return "No cluster of the query is novel.";
   const lines = novel.map(
     ({ cluster, cells, genes_up: up, genes_down: down }) =>
-      `  cluster ${cluster}, ${counted(cells, "cell")}: more ${up.slice(0, 8).join(", ")}; ` +
-      `less ${down.slice(0, 4).join(", ")}`,
+      `  cluster ${cluster}, ${counted(cells, "cell")}: higher ${up.slice(0, 8).join(", ")}; ` +
+      `lower ${down.slice(0, 4).join(", ")}`,
   );
-  return `Unlike every known type, by the genes that no mixture of known types explains:\n\n${lines.join("\n")}`;
+  return (
+    "Novel clusters, unlike every known type, with genes that no mixture of known types explains:\n\n" +
+    lines.join("\n")
+  );
 }
 
 async function describeSamples(model: ScPoli): Promise<{ readonly json: object; readonly text: string }> {
@@ -117,10 +124,13 @@ async function describeSamples(model: ScPoli): Promise<{ readonly json: object; 
   return {
     json: { component: best.component, adjusted_r2: best.adjusted_r2, p: best.p_adjusted, right, mapped },
     text:
-      `Samples by their embeddings (principal components; c control, s stimulated; capitals: new patients):\n\n` +
+      "Samples by their embeddings (principal components; c: control, s: stimulated; capitals: new " +
+      "patients):" +
+      "\n\n" +
       `${samplePicture(analysis!.components.scores, letters)}\n\n` +
-      `  Treatment explains ${Math.round(best.adjusted_r2 * 100)} % of component ${best.component}. Of ${mapped} ` +
-      `new samples, ${right} lie nearest to a reference sample of the same treatment.`,
+      `  Treatment explains ${Math.round(best.adjusted_r2 * 100)} % of component ${best.component}. For ` +
+      `${right} ` +
+      `of ${mapped} new samples, the nearest reference sample has the same treatment.`,
   };
 }
 

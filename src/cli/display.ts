@@ -1,6 +1,6 @@
-// What people see while a run goes on, all on stderr: notes, warnings, and where the run stands.
-// On a terminal one line is redrawn; elsewhere (a log, a pipe) whole lines come: the first and the last epoch
-// of a stage, and between them ever more rarely.
+// Prints notes, warnings and progress to stderr during a run.
+// On a terminal, one progress line is redrawn. In a log or a pipe, lines are printed for the first and last
+// epoch of a stage and, in between, at growing intervals.
 import type { Note, Progress } from "../contract/options.js";
 import { clock, count, duration } from "./text.js";
 
@@ -21,8 +21,8 @@ export class Display {
   readonly #startMs = Date.now();
   #lastMs = 0;
   #hasBar = false;
-  /** stage whose first epoch has been told */
-  #told: Progress["stage"] | null = null;
+  /** stage whose first epoch has been printed */
+  #printedStage: Progress["stage"] | null = null;
 
   /**
    * @param quiet - warnings only
@@ -55,15 +55,16 @@ export class Display {
       this.#hasBar = true;
     } else {
       const isEndOfEpoch = progress.losses !== undefined;
-      const isTelling = isEndOfEpoch && (this.#told !== progress.stage || progress.done >= progress.total);
-      if (!isTelling && now - this.#lastMs < Math.max(shortestWaitMs, (now - this.#startMs) / 10)) return;
-      if (isEndOfEpoch) this.#told = progress.stage;
+      const isDue =
+        isEndOfEpoch && (this.#printedStage !== progress.stage || progress.done >= progress.total);
+      if (!isDue && now - this.#lastMs < Math.max(shortestWaitMs, (now - this.#startMs) / 10)) return;
+      if (isEndOfEpoch) this.#printedStage = progress.stage;
       this.#line(line(progress));
     }
     this.#lastMs = now;
   };
 
-  /** Takes the bar away. */
+  /** Clears the progress bar. */
   stop(): void {
     if (this.#hasBar) this.#stream.write("\r\x1b[K");
     this.#hasBar = false;
@@ -75,23 +76,23 @@ export class Display {
   }
 }
 
-/** A progress event as a line of a log. */
+/** A progress event as a log line. */
 function line({ stage, done, total, epoch, epochs, losses, cellsPerSecond, secondsLeft }: Progress): string {
-  const said = [
+  const parts = [
     epoch === undefined ? `${count(done)} of ${count(total)} cells` : `epoch ${epoch} of ${epochs}`,
   ];
-  if (losses)
-    said.push(
-      `loss ${loss(losses.train.total)}${losses.validation ? ` (validation ${loss(losses.validation.total)})` : ""}`,
-    );
-  if (isKnown(cellsPerSecond)) said.push(`${count(cellsPerSecond)} cells/s`);
-  if (isKnown(secondsLeft)) said.push(`${duration(secondsLeft)} left`);
-  return `${stage}: ${said.join(", ")}`;
+  if (losses) {
+    const { train, validation } = losses;
+    parts.push(`loss ${loss(train.total)}${validation ? ` (validation ${loss(validation.total)})` : ""}`);
+  }
+  if (isKnown(cellsPerSecond)) parts.push(`${count(cellsPerSecond)} cells/s`);
+  if (isKnown(secondsLeft)) parts.push(`${duration(secondsLeft)} left`);
+  return `${stage}: ${parts.join(", ")}`;
 }
 
 /**
- * The same for one line of a terminal: 80 columns hold it, most important first. The bar has one width, so
- * that it does not jump.
+ * A progress event as a terminal line with a bar, most important part first. It fits 80 columns, and the bar
+ * keeps its width so that the line does not jump.
  */
 function bar(
   { stage, done, total, epoch, epochs, losses, cellsPerSecond, secondsLeft }: Progress,
@@ -99,17 +100,17 @@ function bar(
 ): string {
   const width = Math.max(5, Math.min(30, columns - 75));
   const filled = total > 0 ? Math.round(Math.min(1, done / total) * width) : 0;
-  const said = [
+  const parts = [
     `${stage} ${"█".repeat(filled)}${"░".repeat(width - filled)}`,
     epoch === undefined ? `${count(done)}/${count(total)} cells` : `epoch ${epoch}/${epochs}`,
   ];
   if (losses)
-    said.push(
+    parts.push(
       `loss ${loss(losses.train.total)}${losses.validation ? ` val ${loss(losses.validation.total)}` : ""}`,
     );
-  if (isKnown(secondsLeft)) said.push(`${clock(secondsLeft)} left`);
-  if (isKnown(cellsPerSecond)) said.push(`${count(cellsPerSecond)} cells/s`);
-  return said.join("  ").slice(0, columns - 1);
+  if (isKnown(secondsLeft)) parts.push(`${clock(secondsLeft)} left`);
+  if (isKnown(cellsPerSecond)) parts.push(`${count(cellsPerSecond)} cells/s`);
+  return parts.join("  ").slice(0, columns - 1);
 }
 
 function loss(value: number): string {

@@ -1,5 +1,4 @@
-// scpoli evaluate: how good an integration is and how good its labels are, as a table for people, JSON or CSV
-// for programs.
+// scpoli evaluate: scores integrations and label transfer, as a text table, JSON or CSV.
 import type { Command } from "commander";
 import { writeFile } from "#platform";
 import { AnnData } from "../anndata/anndata.js";
@@ -41,46 +40,51 @@ interface EvaluateFlags extends RunFlags {
 export function addEvaluate(program: Command): void {
   const command = program
     .command("evaluate")
-    .summary("how good an integration and its labels are")
+    .summary("score an integration and its labels")
     .description(
-      "Scores embeddings (how well cell types are kept apart, how well conditions are mixed; scIB's metrics) and transferred labels (accuracy, F1, calibration, what the uncertainty finds).",
+      "Scores embeddings (biological conservation and mixing of conditions, with scIB's metrics) and " +
+        "transferred " +
+        "labels (accuracy, F1, calibration, detection of errors and unknown types).",
     )
-    .argument("<file>", "an .h5ad file or an AnnData-Zarr folder with the true cell types in it")
+    .argument("<file>", "an .h5ad file or an AnnData-Zarr folder with the true cell types")
     .requiredOption(
       "--cell-type-key <column>",
       "obs column of the true cell types; cells without one are left out",
     )
     .option(
       "--condition-key <column>",
-      "obs column of the conditions that are to be mixed; without it only labels are scored",
+      "obs column of the conditions that should mix; without it only labels are scored",
     )
-    .option("--embedding <names>", "obsm keys, side by side: X_scpoli,X_pca (default: X_scpoli)", names)
+    .option("--embedding <names>", "obsm keys to compare: X_scpoli,X_pca (default: X_scpoli)", names)
     .option(
       "--before <name>",
-      "obsm key of the positions before integration, for PC regression (default: X_pca, else components of the log-normalised counts are computed)",
+      "obsm key of the positions before integration, for PC regression (default: X_pca, else principal " +
+        "components computed from the log-normalised counts)",
     )
-    .option("--metrics <names>", `only these: ${metricNames.join(", ")} (default: all)`, names)
+    .option("--metrics <names>", `metrics to compute: ${metricNames.join(", ")} (default: all)`, names)
     .option(
       "--exact-cells <n>",
-      "most cells for which all metrics are exact; of more cells random draws are taken, with standard errors (default: 50000)",
+      "with more cells than this, some metrics are estimated from random draws, with standard errors " +
+        "(default: 50000)",
       whole(100),
     )
     .option(
       "--unlabeled <name>",
-      "a name among the cell types that means no label, besides nan, unknown, unassigned and the like (may be repeated)",
+      "a name among the cell types that means no label, besides nan, unknown, unassigned and the like " +
+        "(may be repeated)",
       oneName,
     )
-    .option("-o, --output <file>", "also write the numbers as a table (csv)")
+    .option("-o, --output <file>", "also write the scores as a CSV table")
     .optionsGroup("Label transfer:")
     .option("--pred <column>", "obs column of predicted cell types")
     .option(
       "--uncert <column>",
-      "obs column of their uncertainty, high where unsure (default: KEY_uncert beside KEY_pred)",
+      "obs column of their uncertainty, high if unsure (default: KEY_uncert for KEY_pred)",
     )
-    .option("--prob <column>", "obs column of their probability (default: KEY_prob beside KEY_pred)")
+    .option("--prob <column>", "obs column of their probability (default: KEY_prob for KEY_pred)")
     .option(
       "--query <key=values>",
-      "score the labels of these cells only: donor=p7,p8 (may be repeated)",
+      "score the labels of only these cells: donor=p7,p8 (may be repeated)",
       valuesByKey,
     )
     .option(
@@ -93,7 +97,8 @@ export function addEvaluate(program: Command): void {
     );
   addRunFlags(command).addHelpText(
     "after",
-    "\nExample:\n  scpoli evaluate patients-mapped.h5ad --embedding X_scpoli,X_pca --condition-key donor --cell-type-key cell_type --pred cell_type_pred",
+    "\nExample:\n  scpoli evaluate patients-mapped.h5ad --embedding X_scpoli,X_pca --condition-key donor " +
+      "--cell-type-key cell_type --pred cell_type_pred",
   );
 }
 
@@ -117,7 +122,7 @@ async function evaluateFile(path: string, flags: EvaluateFlags, settings: RunSet
   await checkOutputs({ inputs: [path], table: [output], force });
   const data = await AnnData.open(path);
   try {
-    const found = await evaluate(data, {
+    const evaluation = await evaluate(data, {
       ...settings,
       embeddings: embedding,
       conditionKey,
@@ -132,10 +137,10 @@ async function evaluateFile(path: string, flags: EvaluateFlags, settings: RunSet
       query,
       knownTypes,
     });
-    if (output !== undefined) await writeFile(output, csv(found, pred));
-    const text = evaluationText(path, found, pred);
+    if (output !== undefined) await writeFile(output, csv(evaluation, pred));
+    const text = evaluationText(path, evaluation, pred);
     return {
-      json: output === undefined ? found : { ...found, written: [output] },
+      json: output === undefined ? evaluation : { ...evaluation, written: [output] },
       text: output === undefined ? text : `${text}\n\n${writtenText([output])}`,
     };
   } finally {
@@ -143,22 +148,28 @@ async function evaluateFile(path: string, flags: EvaluateFlags, settings: RunSet
   }
 }
 
-function evaluationText(path: string, found: Evaluation, pred: string | undefined): string {
-  const { cells, cell_types, conditions, embeddings, label_transfer, isolated_labels, before, exact } = found;
-  const head = `${path}: ${counted(cells, "cell")}, ${counted(cell_types, "cell type")}${conditions === null ? "" : `, ${counted(conditions, "condition")}`}`;
+function evaluationText(path: string, evaluation: Evaluation, pred: string | undefined): string {
+  const { cells, cell_types, conditions, embeddings, label_transfer, isolated_labels, before, exact } =
+    evaluation;
+  const head =
+    `${path}: ${counted(cells, "cell")}, ${counted(cell_types, "cell type")}` +
+    (conditions === null ? "" : `, ${counted(conditions, "condition")}`);
   const lines = [head];
   if (embeddings.length > 0) {
     lines.push("", metricsTable(embeddings), "");
     lines.push(
-      "  1 is best. biology, mixing: means of the metrics marked *; overall = 0.6 biology + 0.4 mixing, as in the paper.",
+      "  1 is best. biology, mixing: means of the metrics marked *; overall = 0.6 biology + 0.4 mixing, " +
+        "as in the " +
+        "paper.",
     );
-    lines.push("  overall, k-means: with NMI and ARI of k-means in place of Leiden's, without the F1 score.");
+    lines.push("  overall, k-means: with NMI and ARI of k-means instead of Leiden, without the F1 score.");
     if (isolated_labels)
       lines.push(
-        `  Isolated labels (in ${counted(isolated_labels.conditions, "condition")}): ${listed(isolated_labels.cell_types, 6)}.`,
+        `  Isolated labels (in ${counted(isolated_labels.conditions, "condition")}): ` +
+          `${listed(isolated_labels.cell_types, 6)}.`,
       );
     if (before !== null) lines.push(`  Before integration: ${before}.`);
-    if (!exact) lines.push("  ±: standard error, of five random draws.");
+    if (!exact) lines.push("  ±: standard error over five random draws.");
   }
   if (label_transfer) lines.push("", transferText(label_transfer, pred!));
   return lines.join("\n");
@@ -201,7 +212,7 @@ function decimal(value: number | null): string {
   return value === null ? "-" : value.toFixed(3);
 }
 
-function transferText(found: LabelTransfer, pred: string): string {
+function transferText(transfer: LabelTransfer, pred: string): string {
   const {
     cells,
     cells_of_unknown_types: unknown,
@@ -215,14 +226,18 @@ function transferText(found: LabelTransfer, pred: string): string {
     unknown_types_by_uncertainty,
     unknown_types_by_novelty,
     flags,
-  } = found;
+  } = transfer;
   const lines = [
-    `Labels of ${pred}: ${counted(cells, "cell")}${unknown > 0 ? `, ${counted(unknown, "cell")} of types that are not known to it; accuracy and F1 are of the others` : ""}`,
+    `Labels of ${pred}: ${counted(cells, "cell")}` +
+      (unknown > 0
+        ? `, ${counted(unknown, "cell")} of types unknown to the predictor; accuracy and F1 are of the others`
+        : ""),
     "",
   ];
   if (accuracy !== null)
     lines.push(
-      `  accuracy ${percent(accuracy)}, weighted F1 ${decimal(weighted_f1)}, macro F1 ${decimal(macro_f1)} (types with 10 cells or more: ${decimal(macro_f1_large)})`,
+      `  accuracy ${percent(accuracy)}, weighted F1 ${decimal(weighted_f1)}, macro F1 ${decimal(macro_f1)} ` +
+        `(types with 10 cells or more: ${decimal(macro_f1_large)})`,
       "",
     );
   const rows = types.map(({ cell_type, known, cells, predicted, precision, recall, f1 }) => [
@@ -234,13 +249,13 @@ function transferText(found: LabelTransfer, pred: string): string {
     known ? decimal(f1) : "unknown",
   ]);
   lines.push(table(rows, ["cell type", "cells", "predicted", "precision", "recall", "F1"]));
-  const [most] = confusions(found);
-  if (most)
+  const confused = confusions(transfer);
+  if (confused.length > 0)
     lines.push(
       "",
-      `  Most often confused: ${confusions(found)
+      `  Most often confused: ${confused
         .slice(0, 3)
-        .map(({ truth, predicted, cells }) => `${truth} called ${predicted} (${cells})`)
+        .map(({ truth, predicted, cells }) => `${truth} labelled ${predicted} (${cells})`)
         .join(", ")}.`,
     );
   if (calibration)
@@ -248,24 +263,26 @@ function transferText(found: LabelTransfer, pred: string): string {
       "",
       `  Probabilities: expected calibration error ${decimal(calibration.expected_calibration_error)}.`,
     );
-  if (errors_by_uncertainty)
-    lines.push(`  The uncertainty finds wrong labels: ${rocText(errors_by_uncertainty)}.`);
+  if (errors_by_uncertainty) lines.push(`  Wrong labels by uncertainty: ${rocText(errors_by_uncertainty)}.`);
   if (unknown_types_by_novelty)
-    lines.push(`  The novelty finds cells of unknown types: ${rocText(unknown_types_by_novelty)}.`);
+    lines.push(`  Cells of unknown types by novelty score: ${rocText(unknown_types_by_novelty)}.`);
   else if (unknown_types_by_uncertainty)
-    lines.push(`  It finds cells of unknown types: ${rocText(unknown_types_by_uncertainty)}.`);
+    lines.push(`  Cells of unknown types by uncertainty: ${rocText(unknown_types_by_uncertainty)}.`);
   if (flags)
     lines.push(
-      `  Flagged unknown: ${counted(flags.flagged, "cell")}, ${flags.wrong} of them with a wrong label${flags.unknown_found === null ? "" : `; ${percent(flags.unknown_found)} of the cells of unknown types`}.`,
+      `  Flagged unknown: ${counted(flags.flagged, "cell")}, ${flags.wrong} of them with a wrong label` +
+        (flags.unknown_found === null
+          ? "."
+          : `; ${percent(flags.unknown_found)} of the cells of unknown types.`),
     );
   return lines.join("\n");
 }
 
 function rocText({ auroc, positives }: Roc): string {
-  return `AUROC ${decimal(auroc)} (${counted(positives, "cell")} to find)`;
+  return `AUROC ${decimal(auroc)} (${counted(positives, "cell")} to detect)`;
 }
 
-/** Pairs of types that were confused, the most frequent first. */
+/** Confused pairs of types, most frequent first. */
 function confusions({ confusion }: LabelTransfer): { truth: string; predicted: string; cells: number }[] {
   return confusion.truth
     .flatMap((truth, row) =>
@@ -279,7 +296,7 @@ function confusions({ confusion }: LabelTransfer): { truth: string; predicted: s
     .sort((a, b) => b.cells - a.cells);
 }
 
-/** One number a line. `name`: the embedding, the prediction's column, or the cell type. */
+/** One score per line. `name` is the embedding, the prediction's column or the cell type. */
 function csv({ embeddings, label_transfer: labels }: Evaluation, pred: string | undefined): string {
   const rows: (string | number | null)[][] = [["part", "name", "metric", "value", "standard_error"]];
   for (const { embedding, metrics, scores } of embeddings) {

@@ -1,4 +1,4 @@
-// scpoli import and scpoli export: models from and to the Python package scArches.
+// scpoli import and scpoli export: convert models from and to the Python package scArches.
 import type { Command } from "commander";
 import { readText } from "#platform";
 import { AnnData } from "../anndata/anndata.js";
@@ -20,15 +20,22 @@ interface ImportFlags extends RunFlags {
 export function addImport(program: Command): void {
   const command = program
     .command("import")
-    .summary("a model of the Python package scArches, as a model of this program")
+    .summary("convert a model of the Python package scArches")
     .description(
-      "Reads a scPoli model that scArches has saved (a folder with attr.pkl, model_params.pt, var_names.csv), or a single model.pt as ArchMap and scvi-hub have them, also in a zip or tar file, and saves it as a model of this program. A model of this program becomes a folder or one file, as the output is named. It is read as data; no Python is needed and nothing in it is run.",
+      "Reads a scPoli model saved by scArches (a folder with attr.pkl, model_params.pt and " +
+        "var_names.csv) or a " +
+        "single model.pt, as in ArchMap and scvi-hub, also in a zip or tar file. Saves it as a model of " +
+        "this " +
+        "program. Given a model of this program, it converts between a folder and one zip file, " +
+        "depending on " +
+        "the output's name. Models are read as data: Python is not needed and no code in them is run.",
     )
-    .argument("<path>", "a folder of scArches, a zip or tar file of one, or model.pt")
+    .argument("<path>", "a scArches model folder, a zip or tar file of one, or model.pt")
     .requiredOption("-o, --output <model>", "folder to write, or a file whose name ends in .zip")
     .option(
       "--genes <file>",
-      "the names of the model's genes in its order, where it lacks them (var_names.csv): a text file (one per line) or an .h5ad file",
+      "gene names in the model's order, if var_names.csv is missing: a text file (one per line) or an " +
+        ".h5ad file",
     )
     .action((path: string, flags: ImportFlags) =>
       run(flags, (settings) => importModel(path, flags, settings)),
@@ -56,7 +63,7 @@ async function importModel(
   };
 }
 
-/** A folder that has neither kind of model goes to the importer, which tells what is missing. */
+/** Also true for a folder with neither kind of model: the importer then reports what is missing. */
 async function isPythonModelAt(path: string): Promise<boolean> {
   const files = await openModelFiles(path);
   return files !== null && !files.names.includes("model.json");
@@ -65,9 +72,10 @@ async function isPythonModelAt(path: string): Promise<boolean> {
 export function addExport(program: Command): void {
   const command = program
     .command("export")
-    .summary("a model folder for the Python package scArches")
+    .summary("convert a model for the Python package scArches")
     .description(
-      "Writes a model as a folder that scArches 0.6.1 loads: scPoli.load(FOLDER, adata), scPoli.load_query_data(adata, FOLDER).",
+      "Writes a model as a folder that scArches 0.6.1 can load: scPoli.load(FOLDER, adata), " +
+        "scPoli.load_query_data(adata, FOLDER).",
     )
     .argument("<model>", "the model: a folder, a zip or tar file of one, or NAME@VERSION of scpoli models")
     .requiredOption("-o, --output <folder>", "folder to write")
@@ -88,12 +96,14 @@ async function exportModel(
   return { json: { written: [output] }, text: writtenText([output]) };
 }
 
-/** Names of genes in a text file, or those of an .h5ad file. */
+/** Gene names from a text file (one per line) or an .h5ad file. */
 async function geneNames(path: string): Promise<readonly string[]> {
   if (!/\.h5ad$/i.test(path)) {
     const names = (await readText(path)).split(/\r?\n/).filter((line) => line !== "");
     if (names.length === 0)
-      throw new ScPoliError("file", `${path} names no gene. --genes reads one name per line.`, { path });
+      throw new ScPoliError("file", `${path} has no gene names. --genes expects one name per line.`, {
+        path,
+      });
     return names;
   }
   const data = await AnnData.open(path);

@@ -1,4 +1,4 @@
-// scpoli expression: expression as a model decodes it, at the cells' own conditions or at others.
+// scpoli expression: writes decoded expression, at the conditions of the cells or at others.
 import { InvalidArgumentError, type Command } from "commander";
 import { AnnData } from "../anndata/anndata.js";
 import type { CountsOptions, RunSettings } from "../contract/options.js";
@@ -55,9 +55,11 @@ export function conditionByKey(
 export function addExpression(program: Command): void {
   const command = program
     .command("expression")
-    .summary("expression as a model decodes it: denoised, corrected for conditions, or as in another one")
+    .summary("decode expression: denoised, corrected for conditions, or as in another condition")
     .description(
-      "Decodes the cells of a file whose conditions the model knows, and writes a dense .h5ad file of the model's genes. Cells decoded at the same conditions are corrected for their differences.",
+      "Decodes the cells of a file whose conditions the model knows, and writes a dense .h5ad file of the " +
+        "model's genes. Decoding all cells at the same conditions corrects for differences between " +
+        "conditions.",
     )
     .argument("<model>", "a model folder")
     .argument(
@@ -65,24 +67,28 @@ export function addExpression(program: Command): void {
       "cells with raw counts, of conditions that the model knows (map --save-model adds new ones)",
     )
     .requiredOption("-o, --output <file>", "the .h5ad file to write")
-    .optionsGroup("What is decoded:")
+    .optionsGroup("Decoding:")
     .option(
       "--as <key=condition>",
-      "decode all cells as if they were of this condition: donor=D3 (repeated for other keys; keys not named stay each cell's own)",
+      "decode all cells as if from this condition: donor=D3 (repeat for other keys; for keys not given, " +
+        "each cell " +
+        "keeps its condition)",
       conditionByKey,
     )
-    .option("--average", "decode at every combination of conditions of the reference, and average")
+    .option("--average", "decode at every combination of reference conditions, and average")
     .option("--genes <names>", "genes of the model to write (default: all)", names)
     .option(
       "--samples <n>",
-      "decode n samples of each cell's posterior: their mean, and their standard deviation in layers (default: the posterior's mean alone)",
+      "decode n samples of each cell's posterior and write their mean, with their standard deviation in " +
+        "layers " +
+        "(default: decode the posterior mean)",
       whole(2),
     )
-    .option("--library-size <n>", "total of a cell's expression (default: 10,000)", real(Number.MIN_VALUE))
+    .option("--library-size <n>", "total expression of each cell (default: 10,000)", real(Number.MIN_VALUE))
     .optionsGroup("The file:")
     .option(
       "--condition-key <column>",
-      "obs column of the conditions where it is named otherwise than in the model: patient, or donor=patient",
+      "obs column of the conditions, if it has another name than in the model: patient, or donor=patient",
       renamedKeys,
     )
     .addOption(conditionValueFlag())
@@ -93,14 +99,15 @@ export function addExpression(program: Command): void {
     .addOption(duplicateGenesFlag())
     .option(
       "--gene-map <file>",
-      "the model's names of the file's genes, one-to-one: two columns, the file's name and the model's (csv or tsv)",
+      "one-to-one map of gene names: two columns, the file's name and the model's (csv or tsv)",
     )
     .action((model: string, path: string, flags: ExpressionFlags) =>
       run(flags, (settings) => expression(model, path, flags, settings)),
     );
   addRunFlags(command).addHelpText(
     "after",
-    "\nExample:\n  scpoli expression grown-model patients.h5ad --average -o corrected.h5ad\n  scpoli expression grown-model patients.h5ad --as donor=D3 --genes ISG15,IFI6 --samples 25 -o as-d3.h5ad",
+    "\nExample:\n  scpoli expression grown-model patients.h5ad --average -o corrected.h5ad\n  scpoli " +
+      "expression grown-model patients.h5ad --as donor=D3 --genes ISG15,IFI6 --samples 25 -o as-d3.h5ad",
   );
 }
 
@@ -112,9 +119,9 @@ async function expression(
 ): Promise<Result> {
   const { output, as, average, genes, samples, librarySize, geneMap, force } = flags;
   if (as !== undefined && average)
-    throw new ScPoliError("usage", "--as and --average exclude each other; leave one of them out.");
+    throw new ScPoliError("usage", "--as and --average exclude each other; give only one of them.");
   if (!output.endsWith(".h5ad"))
-    throw new ScPoliError("usage", `${output}: an output that ends with .h5ad was expected.`);
+    throw new ScPoliError("usage", `${output}: expected an output that ends in .h5ad.`);
   await checkOutputs({ inputs: [modelPath, path], h5ad: [output], force });
   const model = await ScPoli.load(modelPath, settings);
   const keys = model.stored.json.condition_keys;
@@ -138,10 +145,12 @@ async function expression(
             .join(", ")}`
         : average
           ? "averaged over the conditions of the reference"
-          : "at their own conditions";
+          : "at their conditions";
     return {
       json: { ...summary, written: [output] },
-      text: `${counted(summary.cells, "cell")}, ${counted(summary.genes, "gene")}, decoded ${where}\n\n${writtenText([output])}`,
+      text:
+        `${counted(summary.cells, "cell")}, ${counted(summary.genes, "gene")}, decoded ${where}\n\n` +
+        writtenText([output]),
     };
   } finally {
     data.close();

@@ -1,5 +1,5 @@
-// What went wrong, as text and as an exit code: 1 a bug, 2 arguments, 3 bad input, 4 refused by a check, 5
-// out of memory, 130 interrupted.
+// Turns errors into messages and exit codes: 1 a bug, 2 arguments, 3 bad input, 4 stopped by a check, 5 out
+// of memory, 130 interrupted.
 import { CommanderError, type Command } from "commander";
 import { exitCodes, ScPoliError } from "../contract/errors.js";
 
@@ -10,7 +10,7 @@ export interface Failure {
   readonly details: Readonly<Record<string, unknown>>;
 }
 
-/** Any thrown thing in words. */
+/** Message, kind and exit code of anything thrown. */
 export function describeFailure(error: unknown): Failure {
   if (error instanceof ScPoliError)
     return {
@@ -24,7 +24,9 @@ export function describeFailure(error: unknown): Failure {
     return {
       exitCode: exitCodes.memory,
       kind: "memory",
-      message: `Out of memory: ${thrown.message}. Fewer genes (--genes 4000), a narrower model (--hidden) or fewer cells (--exclude) need less.`,
+      message:
+        `Out of memory: ${thrown.message}. Use fewer genes (--genes 4000), a narrower model (--hidden) or ` +
+        "fewer cells (--exclude).",
       details: {},
     };
   const place = /\(?((?:file:\/\/)?[^\s()]+:\d+:\d+)\)?/.exec(
@@ -33,7 +35,10 @@ export function describeFailure(error: unknown): Failure {
   return {
     exitCode: 1,
     kind: "bug",
-    message: `This is a bug in scpoli, not in your data: ${thrown.name}: ${thrown.message}${place === undefined ? "" : ` (${place.replace(/^.*\/(?=[^/]*\/[^/]*$)/, "")})`}. Please report it with the command; SCPOLI_DEBUG=1 prints the whole trace.`,
+    message:
+      `This is a bug in scpoli, not in your data: ${thrown.name}: ${thrown.message}` +
+      (place === undefined ? "" : ` (${place.replace(/^.*\/(?=[^/]*\/[^/]*$)/, "")})`) +
+      ". Please report it with the command you ran; SCPOLI_DEBUG=1 prints the full stack trace.",
     details: {},
   };
 }
@@ -45,7 +50,7 @@ function isOutOfMemory(error: Error): boolean {
   );
 }
 
-/** Flags that users of scArches, scvi-tools and scanpy know under another name. */
+/** Names of options in scArches, scvi-tools and scanpy, and the flags that replace them here. */
 export const otherNames: Readonly<Record<string, string>> = {
   "--n-epochs": "--epochs",
   "--max-epochs": "--epochs",
@@ -74,33 +79,33 @@ export const otherNames: Readonly<Record<string, string>> = {
   "--reference-model": "--reference",
 };
 
-/** What the argument parser could not read, as an error of ours, with the name that was probably meant. */
+/** Turns an error of the argument parser into a ScPoliError, with a hint at the flag probably flag. */
 export function usageError(error: CommanderError, program: Command, args: readonly string[]): ScPoliError {
   const command = program.commands.find((candidate) => args.includes(candidate.name()));
-  const isAhead = command !== undefined && args[0] !== command.name();
+  const isBeforeVerb = command !== undefined && args[0] !== command.name();
   const text = error.message.replace(/^error: /, "").replace(/\n\((Did you mean .*\?)\)$/, ". $1");
-  const said = /[.?!]$/.test(text) ? text : `${text}.`;
-  const hint = said.includes("Did you mean")
+  const sentence = /[.?!]$/.test(text) ? text : `${text}.`;
+  const hint = sentence.includes("Did you mean")
     ? undefined
-    : isAhead
+    : isBeforeVerb
       ? `Flags come after the verb: scpoli ${command.name()} ...`
-      : otherName(args, command);
+      : renamedFlagHint(args, command);
   const help = `See scpoli ${command ? `${command.name()} ` : ""}--help.`;
-  return new ScPoliError("usage", [said, hint, help].filter((sentence) => sentence !== undefined).join(" "), {
+  return new ScPoliError("usage", [sentence, hint, help].filter((part) => part !== undefined).join(" "), {
     argument: error.code.replace("commander.", ""),
   });
 }
 
-/** The flag of `command` that an argument stands for in other packages. */
-function otherName(args: readonly string[], command: Command | undefined): string | undefined {
+/** A hint if an argument is an option of another package that `command` has under another name. */
+function renamedFlagHint(args: readonly string[], command: Command | undefined): string | undefined {
   for (const arg of args) {
-    const meant = otherNames[arg.replace(/=.*/, "")];
+    const flag = otherNames[arg.replace(/=.*/, "")];
     if (
-      meant !== undefined &&
-      command?.options.some(({ long }) => long === meant) &&
+      flag !== undefined &&
+      command?.options.some(({ long }) => long === flag) &&
       !command.options.some(({ long }) => long === arg)
     )
-      return `Instead of ${arg} use ${meant}.`;
+      return `Use ${flag} instead of ${arg}.`;
   }
   return undefined;
 }

@@ -1,4 +1,4 @@
-// Flags of what makes a model grow: unlabelled prototypes.
+// Flags for unlabelled prototypes.
 import type { Command } from "commander";
 import { defaults, type UnlabeledOptions } from "../contract/options.js";
 import { real, unlabeledPrototypes } from "./arguments.js";
@@ -14,25 +14,28 @@ export function addUnlabeledFlags(command: Command): Command {
     .optionsGroup("Unlabelled prototypes:")
     .option(
       "--unlabeled-prototypes <method>",
-      "prototypes of clusters of the cells without a label: leiden, louvain, kmeans:20 or off (default: off)",
+      "cluster cells without a label and give each cluster a prototype: leiden, louvain, kmeans:20 or off " +
+        "(default: off)",
       unlabeledPrototypes,
     )
     .option(
       "--resolution <number>",
-      `of leiden and louvain: above 1 more and smaller clusters (default: ${defaults.resolution})`,
+      "resolution of leiden and louvain; higher values give more and smaller clusters " +
+        `(default: ${defaults.resolution})`,
       real(1e-6),
     )
     .option(
       "--unlabeled-weight <number>",
-      "weight of these cells in the prototype loss, each drawn to the prototype of its cluster (default: 0)",
+      "weight of cells without a label in the prototype loss, which pulls each to its cluster's " +
+        "prototype (default: 0)",
       real(0),
     );
 }
 
 export function unlabeledOptions({
-  unlabeledPrototypes: asked,
+  unlabeledPrototypes: method,
   resolution,
   unlabeledWeight,
 }: UnlabeledFlags): UnlabeledOptions {
-  return { unlabeledPrototypes: asked, resolution, unlabeledWeight };
+  return { unlabeledPrototypes: method, resolution, unlabeledWeight };
 }

@@ -1,4 +1,4 @@
-// scpoli inspect: what is in an AnnData file, or in a model.
+// scpoli inspect: shows the contents of an AnnData file or a model.
 import type { Command } from "commander";
 import { AnnData } from "../anndata/anndata.js";
 import type { RunSettings } from "../contract/options.js";
@@ -18,11 +18,13 @@ interface InspectFlags extends RunFlags {
 export function addInspect(program: Command): void {
   const command = program
     .command("inspect")
-    .summary("what is in a file or a model")
+    .summary("show what is in a file or a model")
     .description(
-      "What is in an AnnData file: its size, its columns, where raw counts are, and which columns look like conditions and cell types. Also reads models. Exit code 3 where a column or a matrix cannot be read; the rest is told all the same.",
+      "Shows the size and columns of an AnnData file, where raw counts are, and which columns look like " +
+        "conditions and cell types. Also reads models. If a column or a matrix cannot be read, the rest is " +
+        "shown and the exit code is 3.",
     )
-    .argument("<file>", "an .h5ad file, an AnnData-Zarr folder, what 10x CellRanger wrote, or a model")
+    .argument("<file>", "an .h5ad file, an AnnData-Zarr folder, 10x Cell Ranger output, or a model")
     .addOption(modalityFlag())
     .action((path: string, flags: InspectFlags) =>
       run(flags, (settings) => inspectPath(path, flags, settings)),
@@ -48,48 +50,55 @@ async function inspectPath(path: string, { modality }: InspectFlags, settings: R
   }
 }
 
-function inspectionText(path: string, found: Inspection): string {
-  const lines = [`${path}: ${counted(found.cells, "cell")}, ${counted(found.genes, "gene")}`, ""];
-  if (found.cellxgene) {
-    const { schema_version, title, gene_symbols } = found.cellxgene;
+function inspectionText(path: string, inspection: Inspection): string {
+  const lines = [`${path}: ${counted(inspection.cells, "cell")}, ${counted(inspection.genes, "gene")}`, ""];
+  if (inspection.cellxgene) {
+    const { schema_version, title, gene_symbols } = inspection.cellxgene;
     lines.push(
-      `A file of the CELLxGENE schema (${schema_version})${title === null ? "" : `: ${title}`}.${gene_symbols === null ? "" : ` Gene symbols in var["${gene_symbols}"].`}`,
+      `CELLxGENE schema ${schema_version}${title === null ? "" : `: ${title}`}.` +
+        (gene_symbols === null ? "" : ` Gene symbols in var["${gene_symbols}"].`),
       "",
     );
   }
-  lines.push(found.counts === null ? "No raw counts found:" : `Raw counts in ${found.counts}:`);
-  lines.push(table(found.places.map(({ place, holds }) => [place, holds])), "");
-  if (found.feature_types && Object.keys(found.feature_types).length > 1)
+  lines.push(
+    inspection.counts === null ? "No raw counts inspection:" : `Raw counts in ${inspection.counts}:`,
+  );
+  lines.push(table(inspection.places.map(({ place, holds }) => [place, holds])), "");
+  if (inspection.feature_types && Object.keys(inspection.feature_types).length > 1)
     lines.push(
-      "Features by type (gene expression is modelled; --feature-types asks for others):",
-      table(Object.entries(found.feature_types)),
+      "Features by type (gene expression is modelled; --feature-types selects others):",
+      table(Object.entries(inspection.feature_types)),
       "",
     );
-  lines.push(`Columns of obs (${found.obs_columns}):`);
+  lines.push(`Columns of obs (${inspection.obs_columns}):`);
   lines.push(
-    table(found.columns.map(({ name, kind, distinct }) => [name, kind, `${count(distinct)} distinct`])),
+    table(inspection.columns.map(({ name, kind, distinct }) => [name, kind, `${count(distinct)} distinct`])),
     "",
   );
-  if (found.unreadable.length > 0) lines.push(`Cannot be read: ${found.unreadable.join(", ")}.`, "");
+  if (inspection.unreadable.length > 0)
+    lines.push(`Cannot be read: ${inspection.unreadable.join(", ")}.`, "");
   lines.push(
-    ...candidates("conditions", found.condition_candidates),
-    ...candidates("cell types", found.cell_type_candidates),
+    ...candidates("conditions", inspection.condition_candidates),
+    ...candidates("cell types", inspection.cell_type_candidates),
   );
-  const [condition = found.obs_columns === 0 ? { name: "sample" } : undefined] = found.condition_candidates;
-  const [cellType] = found.cell_type_candidates;
-  if (found.counts !== null && condition)
+  const [condition = inspection.obs_columns === 0 ? { name: "sample" } : undefined] =
+    inspection.condition_candidates;
+  const [cellType] = inspection.cell_type_candidates;
+  if (inspection.counts !== null && condition)
     lines.push(
       "",
       "To train on it:",
-      `  scpoli train ${path} -o model --condition-key ${condition.name}${"distinct" in condition ? "" : " --condition-value NAME"}${cellType ? ` --cell-type-key ${cellType.name}` : ""}`,
+      `  scpoli train ${path} -o model --condition-key ${condition.name}` +
+        ("distinct" in condition ? "" : " --condition-value NAME") +
+        (cellType ? ` --cell-type-key ${cellType.name}` : ""),
     );
   return lines.join("\n");
 }
 
-function candidates(what: string, found: readonly Candidate[]): string[] {
-  if (found.length === 0) return [`No column looks like ${what}.`];
+function candidates(what: string, inspection: readonly Candidate[]): string[] {
+  if (inspection.length === 0) return [`No column looks like ${what}.`];
   return [
     `Looks like ${what}:`,
-    table(found.map(({ name, distinct, why }) => [name, `${count(distinct)} distinct`, why])),
+    table(inspection.map(({ name, distinct, why }) => [name, `${count(distinct)} distinct`, why])),
   ];
 }

@@ -1,13 +1,14 @@
-// A label map that is ready to be used: the file's cell types that are the model's but for case or blanks.
+// Writes a ready-to-use label map: cell types of the file that differ from the model's only in case or
+// spaces.
 import { writeFile } from "#platform";
 import { checkOutputFile } from "../anndata/output-file.js";
 import type { MappingSummary } from "../mapping/mapping.js";
+import { counted } from "./text.js";
 
 /**
- * Writes the pairs of a mapping beside its output, for --label-map.
+ * Writes the pairs next to the mapped file, in the format of --label-map.
  * @param output - the mapped file
- * @returns the file, and what to say of it; null where all names are the model's or really new, or something
- * else has the name of the file
+ * @returns the file and a message about it; null if there are no such pairs, or if another file has that name
  */
 export async function writeLabelMap(
   output: string,
@@ -22,14 +23,19 @@ export async function writeLabelMap(
     () => false,
   );
   if (!isFree) return null;
-  await writeFile(path, [...pairs].map(([name, other]) => `${quoted(name)}\t${quoted(other)}\n`).join(""));
+  await writeFile(
+    path,
+    [...pairs].map(([name, modelName]) => `${quoted(name)}\t${quoted(modelName)}\n`).join(""),
+  );
   return {
     path,
-    text: `${pairs.size} cell type${pairs.size === 1 ? "" : "s"} of the file differ${pairs.size === 1 ? "s" : ""} from the model's in case or blanks alone. To take them as the model's: --label-map ${path}`,
+    text:
+      `${counted(pairs.size, "cell type")} of the file ${pairs.size === 1 ? "differs" : "differ"} from the ` +
+      `model's only in case or spaces. To use the model's names: --label-map ${path}`,
   };
 }
 
-/** Quotes keep the blanks around a name. */
+/** Quotes a name if it has quotes in it or spaces around it. */
 function quoted(name: string): string {
   return name === name.trim() && !name.includes('"') ? name : `"${name.replaceAll('"', '""')}"`;
 }

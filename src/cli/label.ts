@@ -1,4 +1,4 @@
-// scpoli label: a name for an unlabelled prototype, or for cells of a file, in a trained model.
+// scpoli label: adds a cell type to a trained model, from an unlabelled prototype or from cells of a file.
 import type { Command } from "commander";
 import { AnnData } from "../anndata/anndata.js";
 import type { CountsOptions, RunSettings } from "../contract/options.js";
@@ -43,32 +43,37 @@ interface LabelFlags extends RunFlags, CountsOptions {
 export function addLabel(program: Command): void {
   const command = program
     .command("label")
-    .summary("a new cell type in a trained model, without training")
+    .summary("add a cell type to a trained model, without training")
     .description(
-      "Gives a name to an unlabelled prototype, or to cells of a file whose conditions the model knows: a cell type with a prototype of its own. Nothing is trained; what the model knows stays.",
+      "Names an unlabelled prototype, or cells of a file whose conditions the model knows. They become a " +
+        "cell " +
+        "type with its own prototype. Nothing is trained, and everything else in the model stays the same.",
     )
     .argument("<model>", "the model: a folder, a zip or tar file of one, or NAME@VERSION of scpoli models")
     .requiredOption(
       "-o, --output <model>",
-      "the model with the new cell type: folder to write, or a file whose name ends in .zip",
+      "where to save the model with the new cell type: a folder, or a file whose name ends in .zip",
     )
     .requiredOption("--name <name>", "name of the cell type")
-    .option("--level <key>", "annotation level that it belongs to (default: the first)")
+    .option("--level <key>", "annotation level of the cell type (default: the first)")
     .optionsGroup("Which cells:")
     .option(
       "--cluster <numbers>",
-      "an unlabelled prototype by its number, as inspect and obs['scpoli_cluster'] show it; several are pooled: 3,7",
+      "number of an unlabelled prototype, as shown by inspect and obs['scpoli_cluster']; several are " +
+        "pooled: 3,7",
       wholes(0),
     )
     .option("--cells <file>", "an .h5ad file")
     .option(
       "--select <key=values>",
-      "those of its cells, by obs column, e.g. cluster=12,14 (repeated with another key: cells to which all apply)",
+      "cells of that file to select by obs column, e.g. cluster=12,14 (repeat with other keys to select " +
+        "cells " +
+        "that match all)",
       valuesByKey,
     )
     .option(
       "--condition-key <column>",
-      "obs column of the conditions where it is named otherwise than in the model: patient, or donor=patient",
+      "obs column of the conditions, if it has another name than in the model: patient, or donor=patient",
       renamedKeys,
     )
     .addOption(conditionValueFlag())
@@ -79,23 +84,25 @@ export function addLabel(program: Command): void {
     .addOption(duplicateGenesFlag())
     .option(
       "--gene-map <file>",
-      "the model's names of the file's genes, one-to-one: two columns, the file's name and the model's (csv or tsv)",
+      "one-to-one map of gene names: two columns, the file's name and the model's (csv or tsv)",
     )
     .action((path: string, flags: LabelFlags) => run(flags, (settings) => label(path, flags, settings)));
   addRunFlags(command).addHelpText(
     "after",
-    "\nExample:\n  scpoli label patients-model --cluster 4 --name 'activated B' -o patients-model-2\n  scpoli label atlas-model --cells patients.h5ad --select cluster=12 --name 'activated B' -o atlas-model-2",
+    "\nExample:\n  scpoli label patients-model --cluster 4 --name 'activated B' -o patients-model-2\n  " +
+      "scpoli label atlas-model --cells patients.h5ad --select cluster=12 --name 'activated B' -o " +
+      "atlas-model-2",
   );
 }
 
 async function label(path: string, flags: LabelFlags, settings: RunSettings): Promise<Result> {
   const { output, name, level, cluster, cells, select, conditionKey, geneMap, force } = flags;
   if (cells === undefined && select !== undefined)
-    throw new ScPoliError("usage", "--select picks cells of a file: name it with --cells.");
+    throw new ScPoliError("usage", "--select selects cells of a file: give the file with --cells.");
   if ((cells === undefined) === (cluster === undefined))
     throw new ScPoliError(
       "usage",
-      "Say which cells get the name: either --cluster NUMBER, or --cells FILE with --select KEY=VALUE.",
+      "Specify which cells get the name: either --cluster NUMBER, or --cells FILE with --select KEY=VALUE.",
     );
   await checkOutputs({ inputs: [path, cells], models: [output], force });
   const model = await ScPoli.load(await modelPath(path, settings), settings);

@@ -1,6 +1,6 @@
-// scpoli map and scpoli embed: the cells of a file in the latent space of a model, with cell types,
-// uncertainties and unknown flags. `map` takes conditions that the model does not know (surgery); `embed`
-// does not.
+// scpoli map and scpoli embed: place the cells of a file in the latent space of a model, with cell types,
+// uncertainties and unknown flags. `map` also learns new conditions (architectural surgery); `embed` does
+// not.
 import { Option, type Command } from "commander";
 import { AnnData } from "../anndata/anndata.js";
 import {
@@ -77,9 +77,11 @@ interface MapFlags extends EmbedFlags, OptimizationFlags, UnlabeledFlags {
 export function addMap(program: Command): void {
   const command = program
     .command("map")
-    .summary("new cells onto a reference: positions, cell types, uncertainties")
+    .summary("map new cells onto a reference: positions, cell types, uncertainties")
     .description(
-      "Maps a query onto a reference: learns what is new about its conditions, leaves the reference as it is, and writes the query with latent positions and cell types in it.",
+      "Maps a query onto a reference: learns embeddings of its new conditions, keeps the reference " +
+        "unchanged, and " +
+        "writes the query with latent positions and cell types.",
     )
     .argument("<query>", "an .h5ad file")
     .requiredOption(
@@ -87,37 +89,41 @@ export function addMap(program: Command): void {
       "the model: a folder, a zip or tar file of one, or NAME@VERSION of scpoli models",
     );
   addOutputFlags(command)
-    .option("--save-model <model>", "also save the model with the query's conditions added")
+    .option("--save-model <model>", "also save the model extended by the query's conditions")
     .option(
       "--no-sample-metadata",
-      "do not keep in it what obs tells of whole new conditions (columns that are constant in their cells)",
+      "do not store metadata of the new conditions in that model (obs columns that are constant within each)",
     )
     .addOption(reportFlag())
     .addOption(referenceDataFlag())
     .option(
       "--no-training",
-      "no optimisation: each condition takes the row of the reference's condition that explains it best",
+      "no optimisation: each new condition gets the embedding of the reference condition that explains " +
+        "it best",
     )
     .addOption(
       new Option(
         "--known-conditions <how>",
-        "a condition that the model knows by name: reuse its row, or give it a new one (default: reuse)",
+        "conditions that the model knows by name: reuse their embedding, or learn a new one (default: reuse)",
       ).choices(["reuse", "new"]),
     )
     .action((path: string, flags: MapFlags) => run(flags, (settings) => map(path, flags, settings)));
   addPrototypeLossFlags(addOptimizationFlags(command), "as the reference was trained");
   addRunFlags(addUnlabeledFlags(command)).addHelpText(
     "after",
-    "\nExample:\n  scpoli map patients.h5ad --reference atlas-model -o patients-mapped.h5ad --condition-key donor=patient",
+    "\nExample:\n  scpoli map patients.h5ad --reference atlas-model -o patients-mapped.h5ad " +
+      "--condition-key donor=patient",
   );
 }
 
 export function addEmbed(program: Command): void {
   const command = program
     .command("embed")
-    .summary("the same for cells of conditions that the model knows")
+    .summary("embed cells of conditions that the model knows: positions, cell types, uncertainties")
     .description(
-      "Positions and cell types of cells whose conditions the model knows already; nothing is learnt. Cells of new conditions: scpoli map.",
+      "Writes positions and cell types of cells whose conditions the model already knows. Nothing is " +
+        "learned. For " +
+        "cells of new conditions, use scpoli map.",
     )
     .argument("<file>", "an .h5ad file")
     .requiredOption(
@@ -138,13 +144,10 @@ export function addEmbed(program: Command): void {
 
 function addOutputFlags(command: Command): Command {
   return command
-    .requiredOption(
-      "-o, --output <file>",
-      "the .h5ad file to write: the input with everything in it, and the results",
-    )
+    .requiredOption("-o, --output <file>", "the .h5ad file to write: the input with the results added")
     .option(
       "--condition-key <column>",
-      "obs column of the conditions where it is named otherwise than in the model: patient, or donor=patient",
+      "obs column of the conditions, if it has another name than in the model: patient, or donor=patient",
       renamedKeys,
     )
     .addOption(conditionValueFlag())
@@ -154,43 +157,53 @@ function addOutputFlags(command: Command): Command {
     .addOption(roundCountsFlag())
     .addOption(featureTypesFlag("the model's"))
     .addOption(duplicateGenesFlag())
-    .addOption(atacCountsOption("as the model's own counts were taken"))
+    .addOption(atacCountsOption("as for the model's training data"))
     .option(
       "--gene-map <file>",
-      "the model's names of the file's genes, one-to-one (orthologs, identifiers): two columns, the file's name and the model's (csv or tsv)",
+      "one-to-one map of gene names (orthologs, identifiers): two columns, the file's name and the " +
+        "model's (csv " +
+        "or tsv)",
     )
     .addOption(presetFlag("labels and uncertainties by the nearest prototype; map: also its optimisation"))
     .option(
       "--threshold <value>",
-      "novelty above which a cell is unknown: auto (0.95), 0.9, q0.95 (quantile of these cells), none (default: auto)",
+      "novelty score above which a cell is flagged unknown: auto (0.95), 0.9, q0.95 (quantile of these " +
+        "cells), " +
+        "none (default: auto)",
       threshold,
     )
     .addOption(
       new Option(
         "--classifier <how>",
-        "cell types by the model's head, or by the nearest prototype as in the paper (default: head, where the model has one)",
+        "predict cell types with the model's classifier head, or by the nearest prototype as in the paper " +
+          "(default: head, if the model has one)",
       ).choices(["head", "prototype"]),
     )
     .addOption(
       new Option(
         "--uncertainty <how>",
-        "one less the probability of the label, or the distance from the prototype as in the paper, which then flags cells too (default: probability)",
+        "one minus the probability of the label, or the distance to the prototype as in the paper, which " +
+          "then also " +
+          "determines the unknown flags (default: probability)",
       ).choices(["probability", "distance"]),
     )
     .optionsGroup("Labels of the file:")
     .option(
       "--cell-type-key <column>",
-      "obs column of cell types, where the file has some: annotation, or cell_type=annotation; missing ones are completed (map: new types get prototypes, known ones stay)",
+      "obs column of the file's cell types, if any: annotation, or cell_type=annotation; missing labels " +
+        "are " +
+        "predicted (map: new types get prototypes, known ones keep theirs)",
       renamedKeys,
     )
     .option(
       "--unlabeled <name>",
-      "a name in it that means no label, besides nan, unknown, unassigned and the like (may be repeated)",
+      "a name in that column that means no label, besides nan, unknown, unassigned and the like (may be " +
+        "repeated)",
       oneName,
     )
     .option(
       "--label-map <file>",
-      "the model's names of these cell types: two columns, the file's name and the model's (csv or tsv)",
+      "map of cell type names: two columns, the file's name and the model's (csv or tsv)",
     );
 }
 
@@ -207,7 +220,10 @@ async function map(path: string, flags: MapFlags, settings: RunSettings): Promis
     force,
   } = flags;
   if (referenceData !== undefined && report === undefined)
-    throw new ScPoliError("usage", "--reference-data is for the report: name its file with --report.");
+    throw new ScPoliError(
+      "usage",
+      "--reference-data is for the report: give the report's file with --report.",
+    );
   await checkOutputs({
     inputs: [path, referenceData],
     h5ad: [output],
@@ -286,12 +302,12 @@ async function embedOptions(flags: EmbedFlags, model: ScPoli): Promise<EmbedOpti
     labelMap,
     memory,
   } = flags;
-  const needless =
+  const uselessFlag =
     cellTypeKey === undefined ? ((unlabeled && "--unlabeled") ?? (labelMap && "--label-map")) : undefined;
-  if (needless)
+  if (uselessFlag)
     throw new ScPoliError(
       "usage",
-      `${needless} is about the labels of the file: name their column with --cell-type-key.`,
+      `${uselessFlag} applies to labels in the file: give their column with --cell-type-key.`,
     );
   const { condition_keys, cell_type_keys } = model.stored.json;
   return {

@@ -1,4 +1,4 @@
-// scpoli markers: genes that mark groups of cells, by a Wilcoxon rank-sum test each.
+// scpoli markers: finds marker genes of groups of cells by Wilcoxon rank-sum tests.
 import type { Command } from "commander";
 import { writeFile } from "#platform";
 import { AnnData } from "../anndata/anndata.js";
@@ -28,43 +28,46 @@ interface MarkersFlags extends RunFlags {
 export function addMarkers(program: Command): void {
   const command = program
     .command("markers")
-    .summary("marker genes of clusters, cell types or chosen cells")
+    .summary("find marker genes of clusters, cell types or selected cells")
     .description(
-      "Tests every gene in every group of cells against all other cells: Wilcoxon's rank-sum test, corrected for ties, as scanpy's rank_genes_groups. Cells are the unit: " +
-        "to compare conditions or patients, use compare, whose unit is the sample.",
+      "Tests every gene in every group of cells against all other cells with the tie-corrected Wilcoxon " +
+        "rank-sum test, as scanpy's rank_genes_groups does. The unit is the cell: to compare conditions or " +
+        "patients, use compare, whose unit is the sample.",
     )
     .argument("<file>", "an .h5ad file, a Zarr store, or a file or folder of 10x Genomics")
     .option("-o, --output <file>", 'a copy of the file with the results in uns["rank_genes_groups"]')
-    .option("--csv <file>", "a table with a row per group and gene")
+    .option("--csv <file>", "a CSV table with a row per group and gene")
     .optionsGroup("Which cells:")
     .option("--groups <column>", "obs column: one group per value (clusters, cell types, flags)")
     .option(
       "--select <key=values>",
-      "or one group of chosen cells, by obs column, e.g. cluster=12,14 (repeated with another key: cells to which all apply)",
+      "or one group of cells selected by obs column, e.g. cluster=12,14 (repeat with other keys to " +
+        "select cells " +
+        "that match all)",
       valuesByKey,
     )
-    .option("--only <names>", "groups to report; the others still count as other cells (default: all)", names)
-    .option("--against <name>", "compare each group with this group alone (default: with all other cells)")
+    .option("--only <names>", "groups to report; all others still serve as other cells (default: all)", names)
+    .option("--against <name>", "compare each group with this group only (default: with all other cells)")
     .optionsGroup("Values and results:")
     .option(
       "--layer <name>",
-      "the values: X, raw, or a layer; counts are normalised, other values are taken as they are (default: the raw counts that are found, else X)",
+      "the values: X, raw, or a layer; counts are normalised, other values are used as they are " +
+        "(default: the " +
+        "raw counts if result, else X)",
     )
-    .option(
-      "--top <n>",
-      "genes per group that are written, the highest scores first (default: all)",
-      whole(1),
-    )
+    .option("--top <n>", "number of genes to write per group, highest scores first (default: all)", whole(1))
     .option("--key-added <name>", "name in uns (default: rank_genes_groups)")
     .option(
       "--memory <amount>",
-      "memory for the values; genes beyond it take further passes through the file (default: 1G)",
+      "memory for the values; genes that do not fit need further passes over the file (default: 1G)",
       amountOfMemory,
     )
     .action((path: string, flags: MarkersFlags) => run(flags, (settings) => markers(path, flags, settings)));
   addRunFlags(command).addHelpText(
     "after",
-    "\nExample:\n  scpoli markers mapped.h5ad --groups cell_type_pred -o markers.h5ad --csv markers.csv\n  scpoli markers mapped.h5ad --select scpoli_cluster=4 --csv unknown.csv\n  scpoli markers mapped.h5ad --groups cell_type_pred --only 'CD8 T' --against 'CD4 T'",
+    "\nExample:\n  scpoli markers mapped.h5ad --groups cell_type_pred -o markers.h5ad --csv " +
+      "markers.csv\n  scpoli markers mapped.h5ad --select scpoli_cluster=4 --csv unknown.csv\n  scpoli " +
+      "markers mapped.h5ad --groups cell_type_pred --only 'CD8 T' --against 'CD4 T'",
   );
 }
 
@@ -73,19 +76,19 @@ async function markers(path: string, flags: MarkersFlags, settings: RunSettings)
   await checkOutputs({ inputs: [path], h5ad: [output], table: [csv], force });
   const data = await AnnData.open(path);
   try {
-    const found = await findMarkers(data, { ...settings, groups, select, only, against, layer, memory });
+    const result = await findMarkers(data, { ...settings, groups, select, only, against, layer, memory });
     if (output !== undefined)
-      await writeMarkers(data, output, found, { top, keyAdded, force, onNote: settings.onNote });
-    if (csv !== undefined) await writeFile(csv, csvOf(markerTable(found, { top })));
+      await writeMarkers(data, output, result, { top, keyAdded, force, onNote: settings.onNote });
+    if (csv !== undefined) await writeFile(csv, csvOf(markerTable(result, { top })));
     const written = [output, csv].filter((file) => file !== undefined);
-    const text = markersText(found);
+    const text = markersText(result);
     return {
       json: {
-        key: found.key,
-        against: found.against,
-        values: found.isNormalized ? `${found.place}, log1p of counts per 10,000` : found.place,
-        groups: found.groups.map(({ name, cells }) => ({ name, cells })),
-        top_genes: markerTable(found, { top: shownInJson }),
+        key: result.key,
+        against: result.against,
+        values: result.isNormalized ? `${result.place}, log1p of counts per 10,000` : result.place,
+        groups: result.groups.map(({ name, cells }) => ({ name, cells })),
+        top_genes: markerTable(result, { top: shownInJson }),
         written,
       },
       text: written.length > 0 ? `${text}\n\n${writtenText(written)}` : text,
@@ -95,13 +98,13 @@ async function markers(path: string, flags: MarkersFlags, settings: RunSettings)
   }
 }
 
-/** Genes of a group that are shown; the files hold all. */
+/** Number of genes shown per group; the files hold all. */
 const shownInJson = 20;
 const shownInText = 5;
 
-function markersText(found: Markers): string {
-  const rows = markerTable(found, { top: shownInText });
-  const other = found.against === null ? "other cells" : found.against;
+function markersText(result: Markers): string {
+  const rows = markerTable(result, { top: shownInText });
+  const other = result.against === null ? "other cells" : result.against;
   const lines = rows.map((row) => [
     row.rank === 1 ? String(row.group) : "",
     String(row.symbol),
@@ -113,9 +116,13 @@ function markersText(found: Markers): string {
     (row.specificity as number).toFixed(2),
     (row.p_adjusted as number).toPrecision(2),
   ]);
-  const cells = found.groups.reduce((sum, group) => sum + group.cells, 0);
-  return `${counted(found.groups.length, "group")} of ${counted(cells, "cell")} (${found.key}) against ${other}\n\n${table(
-    lines,
-    ["group", "gene", "score", "log2 fold change", "share", "others", "AUC", "specificity", "P"],
-  )}\n  (share: cells that express the gene; specificity: share of the group in the sum of all groups' means; P corrected)`;
+  const cells = result.groups.reduce((sum, group) => sum + group.cells, 0);
+  const header = ["group", "gene", "score", "log2 fold change", "share", "others", "AUC", "specificity", "P"];
+  return (
+    `${counted(result.groups.length, "group")} of ${counted(cells, "cell")} (${result.key}) against ` +
+    `${other}` +
+    `\n\n${table(lines, header)}\n  (share: share of cells that express the gene; specificity: the ` +
+    "group's mean " +
+    "divided by the sum of all groups' means; P: corrected)"
+  );
 }

@@ -1,4 +1,4 @@
-// The flags on what a model is made of.
+// Flags for the architecture of a model.
 import { Option, type Command } from "commander";
 import {
   conditionEncodings,
@@ -33,23 +33,27 @@ export function addModelFlags(command: Command): Command {
     )
     .option(
       "--inject-condition <where>",
-      "where the embeddings enter: encoder, decoder or both (default: both)",
+      "network that gets the condition embeddings: encoder, decoder or both (default: both)",
       injectCondition,
     )
     .addOption(
       new Option(
         "--condition-encoding <how>",
-        `by learnt embeddings, or one-hot: an input per condition (default: ${defaults.conditionEncoding})`,
+        `learned embeddings, or one-hot: one input per condition (default: ${defaults.conditionEncoding})`,
       ).choices(conditionEncodings),
     )
-    .option("--dropout <rate>", `dropout of the hidden layers (default: ${defaults.dropout})`, real(0, 0.99));
+    .option(
+      "--dropout <rate>",
+      `dropout rate of the hidden layers (default: ${defaults.dropout})`,
+      real(0, 0.99),
+    );
 }
 
 export function modelOptions({
   hidden,
   latent,
   embeddingDims,
-  injectCondition: where,
+  injectCondition: networks,
   conditionEncoding,
   dropout,
 }: ModelFlags): Pick<
@@ -60,7 +64,7 @@ export function modelOptions({
     hiddenLayerSizes: hidden,
     latentDim: latent,
     embeddingDims: embeddingDims?.length === 1 ? embeddingDims[0] : embeddingDims,
-    injectCondition: where,
+    injectCondition: networks,
     conditionEncoding,
     dropout,
   };

@@ -1,4 +1,4 @@
-// scpoli models: models to choose from, from an index that is a static file.
+// scpoli models: list, fetch, pack and verify models of a registry.
 import { Option, type Command } from "commander";
 import { fileStatus, readFile, readText, sha256, writeFile } from "#platform";
 import type { RunSettings } from "../contract/options.js";
@@ -25,43 +25,41 @@ interface ModelsFlags extends RunFlags {
 }
 
 const registryHelp =
-  "\nThe index is that of this package, or the one that SCPOLI_MODELS names: an address, a folder or a file.\n" +
-  "Models are kept in SCPOLI_CACHE (default: the system's cache folder). HTTPS_PROXY and NO_PROXY count.";
+  "\nSCPOLI_MODELS sets the index: a URL, a folder or a file (default: the index in this package).\n" +
+  "SCPOLI_CACHE sets the cache folder (default: the system's). HTTPS_PROXY and NO_PROXY are respected.";
 
 export function addModels(program: Command): void {
   const models = program
     .command("models")
-    .summary("models to choose from: list, pull, info, pack, verify")
-    .description(
-      "Models that others have trained, from an index; map takes them as --reference NAME@VERSION.",
-    )
+    .summary("use published models: list, pull, info, pack, verify")
+    .description("Published models from an index. Use one for mapping with --reference NAME@VERSION.")
     .addHelpText("after", registryHelp);
   const verb = (name: string, summary: string): Command =>
     models
       .command(name)
       .summary(summary)
       .description(`${summary[0]!.toUpperCase()}${summary.slice(1)}.`);
-  const offline = (): Option => new Option("--offline", "ask nothing of the network; take what is kept");
+  const offline = (): Option => new Option("--offline", "do not use the network, only the cache");
   addRunFlags(
-    verb("list", "the models of the index")
+    verb("list", "list the models of the index")
       .addOption(offline())
       .action((flags: ModelsFlags) => run(flags, (settings) => list(flags, settings))),
   );
   addRunFlags(
-    verb("pull", "fetch a model into the cache, checked")
+    verb("pull", "download a model into the cache and verify it")
       .argument("<name>", "NAME or NAME@VERSION")
       .addOption(offline())
       .action((name: string, flags: ModelsFlags) => run(flags, (settings) => pull(name, flags, settings))),
   );
   addRunFlags(
-    verb("info", "what a model is: its card and its entry in the index")
-      .argument("<name|model>", "NAME or NAME@VERSION, or a model on this machine")
+    verb("info", "show a model's card and its entry in the index")
+      .argument("<name|model>", "NAME or NAME@VERSION, or a path")
       .addOption(offline())
       .action((name: string, flags: ModelsFlags) => run(flags, (settings) => info(name, flags, settings))),
   );
-  addPack(verb("pack", "make one file of a model, with its card, and an entry for an index"));
+  addPack(verb("pack", "pack a model and its card into one file, with an entry for an index"));
   addRunFlags(
-    verb("verify", "compare the models in the cache with their checksums")
+    verb("verify", "verify the checksums of the models in the cache")
       .addOption(offline())
       .action((flags: ModelsFlags) => run(flags, (settings) => verify(flags, settings))),
   );
@@ -83,24 +81,25 @@ function addPack(command: Command): void {
   command
     .argument("<model>", "the model: a folder, or a zip or tar file of one")
     .requiredOption("-o, --output <file>", "the .zip file to write")
-    .option("--name <name>", "its name in the index (default: that of the file)")
-    .option("--release <version>", "its version in the index (default: 1)")
-    .option("--index <file>", "also add it to this index.json, which is made where it is not there")
-    .option("--licence <text>", "licence of the model, best as SPDX has it: CC-BY-4.0")
+    .option("--name <name>", "name in the index (default: the file's name)")
+    .option("--release <version>", "version in the index (default: 1)")
+    .option("--index <file>", "also add it to this index.json; created if missing")
+    .option("--licence <text>", "licence of the model, preferably an SPDX identifier: CC-BY-4.0")
     .option("--organism <text>", "organism of the cells: Homo sapiens")
     .option("--tissue <text>", "tissue of the cells")
     .option("--doi <text>", "DOI of the data or the paper")
-    .option("--description <text>", "one sentence on what it is")
+    .option("--description <text>", "one-sentence description")
     .action((model: string, flags: PackFlags) => run(flags, () => pack(model, flags)));
   addRunFlags(command).addHelpText(
     "after",
-    "\nExample:\n  scpoli models pack atlas-model -o models/atlas-1.zip --name atlas --release 1 --index models/index.json --licence CC-BY-4.0 --organism 'Homo sapiens'",
+    "\nExample:\n  scpoli models pack atlas-model -o models/atlas-1.zip --name atlas --release 1 --index " +
+      "models/index.json --licence CC-BY-4.0 --organism 'Homo sapiens'",
   );
 }
 
 async function list(flags: ModelsFlags, settings: RunSettings): Promise<Result> {
   const registry = await Registry.open(settings, flags);
-  const kept = await Promise.all(registry.index.models.map((entry) => registry.isCached(entry)));
+  const isCached = await Promise.all(registry.index.models.map((entry) => registry.isCached(entry)));
   const rows = registry.index.models.map((entry, i) => [
     `${entry.name}@${entry.version}`,
     entry.organism || "-",
@@ -110,13 +109,13 @@ async function list(flags: ModelsFlags, settings: RunSettings): Promise<Result> 
     count(entry.cell_types),
     entry.licence || "-",
     `${(entry.bytes / 1e6).toFixed(1)} MB`,
-    kept[i] ? "kept" : "",
+    isCached[i] ? "cached" : "",
   ]);
   const header = ["model", "organism", "tissue", "cells", "genes", "types", "licence", "size", ""];
   return {
     json: {
       index: registry.source,
-      models: registry.index.models.map(({ card: _, ...entry }, i) => ({ ...entry, kept: kept[i] })),
+      models: registry.index.models.map(({ card: _, ...entry }, i) => ({ ...entry, kept: isCached[i] })),
     },
     text: rows.length === 0 ? `${registry.source} has no models.` : table(rows, header),
   };
@@ -129,7 +128,9 @@ async function pull(name: string, flags: ModelsFlags, settings: RunSettings): Pr
   const full = `${entry.name}@${entry.version}`;
   return {
     json: { model: full, path, sha256: entry.sha256, bytes: entry.bytes },
-    text: `${full} is kept in ${path}.\nUse it: scpoli map QUERY.h5ad --reference ${full} -o MAPPED.h5ad`,
+    text:
+      `${full} is in the cache: ${path}.\nTo use it: scpoli map QUERY.h5ad --reference ${full} -o ` +
+      "MAPPED.h5ad",
   };
 }
 
@@ -163,20 +164,20 @@ async function pack(path: string, flags: PackFlags): Promise<Result> {
     if (!isName(text))
       throw new ScPoliError(
         "usage",
-        `${flag} ${text}: expected letters, digits, and . _ - between them.`,
+        `${flag} ${text}: expected letters and digits, with . _ - in between.`,
         {},
       );
   const stored = await loadModel(path);
-  const given: CardFields = {
+  const cardFields: CardFields = {
     licence: flags.licence,
     organism: flags.organism,
     tissue: flags.tissue,
     doi: flags.doi,
     description: flags.description,
   };
-  const card = withFields((await cardOf(path)) ?? modelCard(stored.json), given);
+  const card = withFields((await cardOf(path)) ?? modelCard(stored.json), cardFields);
   await checkModelFolder(output, force);
-  // an index that cannot be read is told before anything is written
+  // read the index before anything is written, to fail early
   const models =
     index !== undefined && (await fileStatus(index)) ? readIndex(await readText(index), index).models : [];
   await saveModel(output, stored, { force, card });
@@ -187,29 +188,29 @@ async function pack(path: string, flags: PackFlags): Promise<Result> {
   if (index !== undefined) {
     const others = models.filter((other) => other.name !== name || other.version !== version);
     if (others.length < models.length && !force)
-      throw new ScPoliError("refused", `${index} has ${name}@${version} already; --force replaces it.`, {
+      throw new ScPoliError("refused", `${index} already has ${name}@${version}; --force replaces it.`, {
         index,
       });
     await writeFile(index, indexText([...others, { ...entry, urls: [relativeTo(index, output)] }]));
     written.push(index);
   }
-  const open = ["licence", "organism", "tissue"].filter(
+  const missingFields = ["licence", "organism", "tissue"].filter(
     (field) => !readCard(card)[field as keyof CardFields],
   );
   return {
     json: { ...entry, written },
     text: [
-      ...(open.length > 0 ? [`Not filled in yet: ${open.join(", ")}.`, ""] : []),
+      ...(missingFields.length > 0 ? [`Not filled in yet: ${missingFields.join(", ")}.`, ""] : []),
       writtenText(written),
     ].join("\n"),
   };
 }
 
-/** The address of a file in an index that may lie in another folder above it. */
+/** Path of a file relative to the folder of an index. */
 function relativeTo(index: string, file: string): string {
   const folder = index.replace(/[^\\/]*$/, "");
   if (file.startsWith(folder)) return file.slice(folder.length).replaceAll("\\", "/");
-  throw new ScPoliError("usage", `${file} must lie beside ${index} or in a folder beside it.`, {
+  throw new ScPoliError("usage", `${file} must be in the folder of ${index} or a folder below it.`, {
     index,
     file,
   });
@@ -262,8 +263,9 @@ async function verify(flags: ModelsFlags, settings: RunSettings): Promise<Result
   if (damaged.length > 0)
     throw new ScPoliError(
       "file",
-      `${damaged.length} of ${checked} models in the cache are damaged: ${damaged.join(", ")}. scpoli models pull fetches them anew.`,
+      `${damaged.length} of ${checked} models in the cache are damaged: ${damaged.join(", ")}. ` +
+        "scpoli models pull downloads them again.",
       { damaged },
     );
-  return { json: { checked, damaged }, text: `${checked} models in the cache, all whole.` };
+  return { json: { checked, damaged }, text: `${checked} models in the cache, all intact.` };
 }

@@ -1,5 +1,4 @@
-// Flags of the optimisation. `map` has those of them that matter where the weights are frozen and there are
-// no labels.
+// Flags for the optimisation. `map` has only those that matter with frozen weights.
 import { Option, type Command } from "commander";
 import {
   defaults,
@@ -35,7 +34,7 @@ export interface OptimizationFlags {
 export function memoryFlag(): Option {
   return new Option(
     "--memory <amount>",
-    "memory that the run may take, e.g. 4G (default: 60 % of the machine's)",
+    "memory that the run may use, e.g. 4G (default: 60 % of the machine's)",
   ).argParser(amountOfMemory);
 }
 
@@ -43,18 +42,22 @@ export function presetFlag(what: string): Option {
   return new Option("--preset <name>", `published: ${what}`).choices(presets);
 }
 
-/** @param fallback - what holds where a flag is left out; undefined: the defaults */
+/** @param fallback - text for the default values in help; undefined: the program's defaults */
 export function addPrototypeLossFlags(command: Command, fallback?: string): Command {
   return command
     .addOption(
       new Option(
         "--prototype-loss <kind>",
-        `what draws cells to the prototypes of their types: their distance (the paper's), the cross-entropy over all types, which also pushes them from the others, both, or nothing (off: no fine-tuning) (default: ${fallback ?? defaults.prototypeLoss})`,
+        "loss that pulls cells to the prototypes of their types: distance (as in the paper), " +
+          "cross-entropy over " +
+          "all types, which also pushes cells away from other types, both, or off (no fine-tuning) " +
+          `(default: ${fallback ?? defaults.prototypeLoss})`,
       ).choices(prototypeLosses),
     )
     .option(
       "--eta <number>",
-      `weight of the distance; a large one (100) draws the cells of a type closer together (default: ${fallback ?? defaults.eta})`,
+      "weight of the distance loss; a large one (100) pulls the cells of a type closer together " +
+        `(default: ${fallback ?? defaults.eta})`,
       real(0),
     )
     .option(
@@ -64,7 +67,9 @@ export function addPrototypeLossFlags(command: Command, fallback?: string): Comm
     )
     .option(
       "--type-balance <share>",
-      `what cells of rare types count more in the cross-entropy: 0 nothing, 1 all types the same (default: ${fallback ?? defaults.typeBalance})`,
+      "extra weight of rare types in the cross-entropy, from 0 (all cells weigh the same) to 1 (all " +
+        "types weigh " +
+        `the same) (default: ${fallback ?? defaults.typeBalance})`,
       real(0, 1),
     );
 }
@@ -72,36 +77,42 @@ export function addPrototypeLossFlags(command: Command, fallback?: string): Comm
 export function addOptimizationFlags(command: Command): Command {
   return command
     .optionsGroup("Optimisation:")
-    .option("--epochs <n>", "passes over the cells (default: from the number of cells)", whole(1))
+    .option("--epochs <n>", "passes over the cells (default: depends on the number of cells)", whole(1))
     .option("--minibatch <n>", `cells per step (default: ${defaults.minibatch})`, whole(1, 65536))
     .option("--lr <number>", `learning rate (default: ${defaults.lr})`, real(0, 1))
     .option(
       "--anneal-epochs <n>",
-      `epochs over which the KL term rises to its full weight (default: ${defaults.alphaEpochAnneal}; where the epochs are chosen, the pretraining, or a quarter of a mapping)`,
+      "epochs over which the KL term rises to its full weight (default: pretraining epochs in training, " +
+        "a quarter " +
+        `of the epochs in mapping; ${defaults.alphaEpochAnneal} if --epochs is given)`,
       real(0),
     )
     .option(
       "--train-frac <share>",
-      `share of the cells that train, the others validate (default: ${defaults.trainFrac})`,
+      `share of the cells used for training; the others are for validation (default: ${defaults.trainFrac})`,
       real(0.01, 1),
     )
     .option(
       "--early-stopping <on|off|n>",
-      `stop after n epochs without improvement (default: on, ${defaults.earlyStopping.patience}; in training only from fine-tuning on)`,
+      `stop after n epochs without improvement (default: on, n = ${defaults.earlyStopping.patience}; in ` +
+        "training " +
+        "only during fine-tuning)",
       earlyStopping,
     )
     .addOption(memoryFlag())
     .addOption(
       new Option(
         "--stream <when>",
-        "leave the counts in the file and read them again in each epoch (default: auto, where they do not fit into memory)",
+        "read the counts from the file in each epoch instead of keeping them in memory (default: auto, " +
+          "if they " +
+          "do not fit in memory)",
       ).choices(["auto", "always", "never"]),
     );
 }
 
-/** Those that matter only where weights and prototypes are learnt. */
+/** Flags that matter only when weights and prototypes are trained. */
 export function addTrainingFlags(command: Command): Command {
-  const preset = presetFlag("the values of the published code for all that is not given");
+  const preset = presetFlag("the published code's value for every option not given");
   return addPrototypeLossFlags(
     command
       .addOption(preset)
@@ -113,12 +124,13 @@ export function addTrainingFlags(command: Command): Command {
   )
     .option(
       "--prototype-norm <p>",
-      `p of the Minkowski distance to prototypes in the loss; the cross-entropy is of Euclidean ones (default: ${defaults.prototypeNorm})`,
+      "p of the Minkowski distance to prototypes in the distance loss; the cross-entropy uses Euclidean " +
+        `distances (default: ${defaults.prototypeNorm})`,
       real(1, 100),
     )
     .option(
       "--weight-decay <number>",
-      `L2 penalty, none on embeddings (default: ${defaults.weightDecay})`,
+      `L2 penalty on all weights except embeddings (default: ${defaults.weightDecay})`,
       real(0),
     );
 }

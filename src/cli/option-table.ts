@@ -1,5 +1,5 @@
-// Every verb with its arguments and options as data (`scpoli help --json`): what wrappers in other languages
-// and workflow engines are made from, so that they cannot drift from the command line.
+// Every verb with its arguments and options as data (`scpoli help --json`). Wrappers in other languages and
+// workflow engines are generated from it, so that they match the command line.
 import type { Command, Option } from "commander";
 import { amountOfMemory, names, oneName, renamedKeys, valuesByKey } from "./arguments.js";
 import { twoGroups } from "./compare.js";
@@ -7,12 +7,12 @@ import { conditionByKey } from "./expression.js";
 import { otherNames } from "./failure.js";
 
 /**
- * How the value of an option is written:
- * - `flag`: no value; `choice`: one of `choices`; `text`; `path`: of a file or folder; `int`, `float`; `ints`:
+ * Syntax of an option's value:
+ * - `flag`: no value; `choice`: one of `choices`; `text`; `path`: a file or folder; `int`, `float`; `ints`:
  *   whole numbers separated by commas; `memory`: `500M`, `4G`; `value`: a number or a word
- * - `names`: names separated by commas, a comma in one written `\,`; `repeated`: one name, the option is
- *   repeated; `values-by-key`: `KEY=VALUE,VALUE`, repeated; `columns-by-key`: `COLUMN` or `KEY=COLUMN`, separated
- *   by commas
+ * - `names`: names separated by commas (`\,` for a comma in a name); `repeated`: one name, may be repeated;
+ *   `values-by-key`: `KEY=VALUE,VALUE`, may be repeated; `columns-by-key`: `COLUMN` or `KEY=COLUMN`,
+ *   separated by commas
  */
 export type ValueKind =
   | "flag"
@@ -32,11 +32,11 @@ export type ValueKind =
 export interface OptionEntry {
   /** `--condition-key` */
   readonly flag: string;
-  /** `condition_key`; of `--no-landmarks` `landmarks` */
+  /** `condition_key`; for `--no-landmarks`: `landmarks` */
   readonly name: string;
   readonly kind: ValueKind;
   readonly required: boolean;
-  /** the flag turns something off that is on without it */
+  /** whether the flag turns off something that is on by default */
   readonly turns_off: boolean;
   readonly choices: readonly string[];
   readonly group: string;
@@ -57,11 +57,11 @@ export interface VerbEntry {
 
 export interface OptionTable {
   readonly verbs: readonly VerbEntry[];
-  /** names of options in scArches and scvi-tools, and those that they have here */
+  /** option names of scArches and scvi-tools, and the names here */
   readonly aliases: Readonly<Record<string, string>>;
 }
 
-/** What can be asked of a program of commander. */
+/** Lists the verbs and options of a commander program. */
 export function optionTable(program: Command): OptionTable {
   return {
     verbs: verbsOf(program, "").map(({ name, command }) => ({
@@ -76,12 +76,12 @@ export function optionTable(program: Command): OptionTable {
       options: command.options.filter(({ long }) => long !== undefined && long !== "--help").map(entryOf),
     })),
     aliases: Object.fromEntries(
-      Object.entries(otherNames).map(([other, own]) => [snakeCase(other), snakeCase(own)]),
+      Object.entries(otherNames).map(([other, name]) => [snakeCase(other), snakeCase(name)]),
     ),
   };
 }
 
-/** Verbs that have others below them ("models list") are named by these. */
+/** Lists verbs; one with subcommands is replaced by them ("models list"). */
 function verbsOf(
   { commands }: Command,
   above: string,
@@ -109,7 +109,7 @@ function entryOf(option: Option): OptionEntry {
   };
 }
 
-const readers = new Map<unknown, ValueKind>([
+const kindsByParser = new Map<unknown, ValueKind>([
   [names, "names"],
   [oneName, "repeated"],
   [valuesByKey, "values-by-key"],
@@ -123,21 +123,24 @@ function kindOf({ flags, argChoices, parseArg, required, optional }: Option): Va
   if (!required && !optional) return "flag";
   if (argChoices) return "choice";
   if (!parseArg) return /<(file|folder|model|table|path)/.test(flags) ? "path" : "text";
-  const known = readers.get(parseArg);
-  if (known) return known;
-  // readers of numbers are made for each option: what they take tells which they are
-  const reads = (text: string): unknown => {
+  const kind = kindsByParser.get(parseArg);
+  if (kind) return kind;
+  // number parsers are created per option, so probe which values they accept
+  const parsed = (text: string): unknown => {
     try {
       return parseArg(text, undefined);
     } catch {
       return undefined;
     }
   };
-  if (Array.isArray(reads("3,4"))) return "ints";
-  const takesWords = ["auto", "on", "off", "none", "leiden", "both"].some(
-    (word) => reads(word) !== undefined,
+  if (Array.isArray(parsed("3,4"))) return "ints";
+  const acceptsWords = ["auto", "on", "off", "none", "leiden", "both"].some(
+    (word) => parsed(word) !== undefined,
   );
-  if (takesWords || ["1", "2", "100"].every((text) => typeof reads(text) !== "number" && reads("0") !== 0))
+  if (
+    acceptsWords ||
+    ["1", "2", "100"].every((text) => typeof parsed(text) !== "number" && parsed("0") !== 0)
+  )
     return "value";
-  return reads("0.5") === undefined && reads("1.5") === undefined ? "int" : "float";
+  return parsed("0.5") === undefined && parsed("1.5") === undefined ? "int" : "float";
 }

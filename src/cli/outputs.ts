@@ -1,4 +1,4 @@
-// Whether the outputs of a run can be written, asked before the work and not after it.
+// Checks that the outputs of a run can be written, before the work starts.
 import { isSameFile, tryToWrite } from "#platform";
 import { checkOutputFile, checkOutputFolder, type OutputKind } from "../anndata/output-file.js";
 import { checkZarrOutput } from "../anndata/zarr-copy.js";
@@ -6,38 +6,43 @@ import { checkModelFolder } from "../storage/model-folder.js";
 import { ScPoliError } from "../contract/errors.js";
 import { checkExportFolder } from "../scarches/export.js";
 
-/** Paths by what is to be written there; missing ones are not asked for. */
+/** Output paths by kind; undefined paths are outputs that were not requested. */
 export interface Outputs extends Readonly<Partial<Record<OutputKind, readonly (string | undefined)[]>>> {
-  /** files that are read, and must stay as they are */
+  /** files to read, never to overwrite */
   readonly inputs: readonly (string | undefined)[];
   /** model folders */
   readonly models?: readonly (string | undefined)[];
   /** folders for scArches */
   readonly exports?: readonly (string | undefined)[];
-  /** folders of files with an ending: tables, pictures */
+  /** folders of files with one extension: tables, pictures */
   readonly folders?: readonly { readonly path: string | undefined; readonly ending: string }[];
-  /** replace what is there and of the same kind */
+  /** replace existing outputs of the same kind */
   readonly force?: boolean;
 }
 
 /**
- * `h5ad` also names Zarr stores, by their ending.
- * @throws ScPoliError "output" where an output is an input, something of another kind, or cannot be written,
- * "refused" where it is there already and `force` is not set
+ * Checks every output. `h5ad` paths that end in .zarr are Zarr stores.
+ * @throws ScPoliError "output" if an output is also an input, exists as another kind of file, or cannot be
+ * written; "refused" if it exists and `force` is not set
  */
 export async function checkOutputs(outputs: Outputs): Promise<void> {
   const { inputs, models = [], exports = [], folders = [], force = false } = outputs;
   const kinds = (["h5ad", "report", "table", "picture"] as const).flatMap((kind) =>
-    given(outputs[kind] ?? []).map((path) => ({ kind, path })),
+    definedPaths(outputs[kind] ?? []).map((path) => ({ kind, path })),
   );
-  await checkDistinct(given(inputs), [...kinds.map(({ path }) => path), ...given(models), ...given(exports)]);
+  await checkDistinct(definedPaths(inputs), [
+    ...kinds.map(({ path }) => path),
+    ...definedPaths(models),
+    ...definedPaths(exports),
+  ]);
   for (const { kind, path } of kinds)
     await (kind === "h5ad" && /\.zarr[\\/]*$/.test(path)
       ? checkZarrOutput(path, force)
       : checkOutputFile(path, kind, force));
-  for (const path of given(models)) await checkModelFolder(path, force);
-  for (const path of given(exports)) await checkExportFolder(path, force);
-  for (const path of given([...models, ...exports])) await tryToWrite(path.replace(/(?<=.)[\\/]+$/, ""));
+  for (const path of definedPaths(models)) await checkModelFolder(path, force);
+  for (const path of definedPaths(exports)) await checkExportFolder(path, force);
+  for (const path of definedPaths([...models, ...exports]))
+    await tryToWrite(path.replace(/(?<=.)[\\/]+$/, ""));
   for (const { path, ending } of folders)
     if (path !== undefined) await checkOutputFolder(path, ending, force);
 }
@@ -48,17 +53,21 @@ async function checkDistinct(inputs: readonly string[], outputs: readonly string
       if (await isSameFile(input, output))
         throw new ScPoliError(
           "output",
-          `${output} is the input itself, which is never changed. Give the output another name.`,
+          `${output} is also the input, which is never changed. Give the output another name.`,
           { path: output },
         );
     for (const other of outputs.slice(0, position))
       if (await isSameFile(other, output))
-        throw new ScPoliError("output", `${output} is named for two outputs. Give each a name of its own.`, {
-          path: output,
-        });
+        throw new ScPoliError(
+          "output",
+          `${output} is definedPaths for two outputs. Give each its own name.`,
+          {
+            path: output,
+          },
+        );
   }
 }
 
-function given(paths: readonly (string | undefined)[]): string[] {
+function definedPaths(paths: readonly (string | undefined)[]): string[] {
   return paths.filter((path) => path !== undefined);
 }

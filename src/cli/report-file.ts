@@ -1,5 +1,5 @@
-// scpoli report: a model, a mapped file or both as one HTML file; and the flag --report of train and map,
-// which write the same.
+// scpoli report: shows a model, a mapped file or both as one HTML file. Also implements --report of train and
+// map.
 import { Option, type Command } from "commander";
 import { readText, writeFile } from "#platform";
 import { AnnData } from "../anndata/anndata.js";
@@ -31,40 +31,41 @@ interface ReportFlags extends RunFlags {
 export function addReport(program: Command): void {
   const command = program
     .command("report")
-    .summary("a model or a mapped file as one HTML file to look at")
+    .summary("write an HTML report of a model or a mapped file")
     .description(
-      "Writes one HTML file, readable offline: the cells' UMAP, composition, label transfer, uncertainty, verdict, samples, training, options, and a text for Methods.",
+      "Writes one HTML file that works offline: UMAP of the cells, composition, label transfer, " +
+        "uncertainty, " +
+        "verdict, samples, training, options, and a text for the methods section.",
     )
-    .argument(
-      "<file|model>",
-      "a file that map or embed has written, or the folder of a model, also one of scArches",
-    )
+    .argument("<file|model>", "a file written by map or embed, or a model folder, also of scArches")
     .requiredOption("-o, --output <file>", "the .html file to write")
     .option(
       "--model <model>",
-      "the model that the file was mapped with (map --save-model): shows the reference below the query, samples and training",
+      "the model that the file was mapped with (map --save-model): adds the reference behind the query, " +
+        "samples " +
+        "and training",
     )
     .addOption(referenceDataFlag())
     .option("--title <text>", "title of the report")
     .option(
       "--genes <names>",
-      "genes that cells and samples are coloured by (default: those that go best with the samples' first components)",
+      "genes to colour cells and samples by (default: those most correlated with the samples' first " +
+        "components)",
       names,
     )
-    .option(
-      "--metadata <file>",
-      "a table of what is known of the samples (csv or tsv), as for scpoli samples",
-    )
-    .option("--metrics <file>", "a file with what `scpoli evaluate --json` has printed")
+    .option("--metadata <file>", "a table of sample metadata (csv or tsv), as for scpoli samples")
+    .option("--metrics <file>", "a file with the output of `scpoli evaluate --json`")
     .option(
       "--cell-type-key <column>",
-      "obs column of the file's own labels, where it is named otherwise than in the model: annotation, or cell_type=annotation",
+      "obs column of the file's labels, if it has another name than in the model: annotation, or " +
+        "cell_type=annotation",
       renamedKeys,
     )
     .action((path: string, flags: ReportFlags) => run(flags, (settings) => report(path, flags, settings)));
   addRunFlags(command).addHelpText(
     "after",
-    "\nExample:\n  scpoli report patients-mapped.h5ad --model patients-model -o patients.html\n  scpoli report atlas-model --reference-data atlas.h5ad --genes CD3D,MS4A1 -o atlas.html",
+    "\nExample:\n  scpoli report patients-mapped.h5ad --model patients-model -o patients.html\n  scpoli " +
+      "report atlas-model --reference-data atlas.h5ad --genes CD3D,MS4A1 -o atlas.html",
   );
 }
 
@@ -72,15 +73,16 @@ export function addReport(program: Command): void {
 export function reportFlag(): Option {
   return new Option(
     "--report <file>",
-    "also write an HTML report to look at: cells, composition, uncertainty, samples, training",
+    "also write an HTML report: cells, composition, uncertainty, samples, training",
   );
 }
 
-/** Models carry no counts: what the reference's cells and samples express is in their file only. */
+/** Models store no counts, so expression in the reference needs the training file. */
 export function referenceDataFlag(): Option {
   return new Option(
     "--reference-data <file>",
-    "the file that the model was trained on: with it the report colours the reference's cells and samples by genes, too",
+    "the file that the model was trained on, to colour the reference's cells and samples by genes in the " +
+      "report",
   );
 }
 
@@ -93,17 +95,18 @@ async function report(path: string, flags: ReportFlags, settings: RunSettings): 
   });
   const hasModel = await isModel(path);
   if (hasModel && folder !== undefined)
-    throw new ScPoliError("usage", `${path} is a model already; --model goes with a mapped file.`);
+    throw new ScPoliError("usage", `${path} is already a model; use --model only with a mapped file.`);
   const modelPath = hasModel ? path : folder;
   if (modelPath === undefined && referenceData !== undefined)
     throw new ScPoliError(
       "usage",
-      "--reference-data is what a model was trained on: name the model with --model.",
+      "--reference-data is the file that a model was trained on: give the model with --model.",
     );
   if (hasModel && flags.genes && referenceData === undefined)
     throw new ScPoliError(
       "usage",
-      "A model carries no counts to colour by --genes: name the file that it was trained on with --reference-data.",
+      "Models store no counts to colour by --genes: give the file that it was trained on with " +
+        "--reference-data.",
     );
   const model =
     modelPath === undefined ? null : await ScPoli.load(await namedModel(modelPath, settings), settings);
@@ -119,7 +122,7 @@ async function report(path: string, flags: ReportFlags, settings: RunSettings): 
       ? await samplesFor(
           model,
           { ...settings, data: reference ?? mapped ?? undefined, metadata },
-          reference ? undefined : await columnsIn(mapped),
+          reference ? undefined : await recordedColumns(mapped),
         )
       : [];
     const html = await makeReport({
@@ -144,8 +147,8 @@ async function report(path: string, flags: ReportFlags, settings: RunSettings): 
   }
 }
 
-/** What `map` or `embed` has noted of the columns of the conditions. */
-async function columnsIn(mapped: AnnData | null): Promise<Record<string, string> | undefined> {
+/** The condition columns that `map` or `embed` recorded in the file. */
+async function recordedColumns(mapped: AnnData | null): Promise<Record<string, string> | undefined> {
   if (!mapped?.unsKeys.includes("scpoli")) return undefined;
   const facts = (await mapped.uns("scpoli")) as
     { readonly condition_columns?: Readonly<Record<string, unknown>> } | undefined;
@@ -156,8 +159,8 @@ async function columnsIn(mapped: AnnData | null): Promise<Record<string, string>
 }
 
 /**
- * The samples of a model, where it has an embedding of them; with the cells of the file, where the model
- * knows conditions of it (`map --save-model` saves one that does).
+ * Analyses the samples of a model with condition embeddings. The file's cells are included if the model knows
+ * a condition of them for each key (a model saved by `map --save-model` does).
  */
 async function samplesFor(
   model: ScPoli,
@@ -168,35 +171,39 @@ async function samplesFor(
   if (json.model.condition_encoding === "one-hot") return [];
   for (const [k, key] of data ? json.condition_keys.entries() : []) {
     const column = conditionKeys[key] ?? key;
-    const given = options.conditionValues?.[key];
-    const own =
-      given !== undefined
-        ? [given]
+    const fileCondition = options.conditionValues?.[key];
+    const fileConditions =
+      fileCondition !== undefined
+        ? [fileCondition]
         : data!.obs.columnNames.includes(column)
           ? factorize(await data!.obs.column(column)).names
           : [];
-    const isKnown = spelledAs(own, json.conditions[k]!).some((name) => json.conditions[k]!.includes(name));
+    const isKnown = spelledAs(fileConditions, json.conditions[k]!).some((name) =>
+      json.conditions[k]!.includes(name),
+    );
     if (isKnown) continue;
     options.onNote?.({
       level: "info",
-      message: `The model knows no ${key} of the file, so that its samples are shown without the file's. Give the model that \`scpoli map --save-model\` has saved.`,
+      message:
+        `The model knows no ${key} of the file, so only the model's samples are shown. To include the ` +
+        "file's, " +
+        "give the model saved by `scpoli map --save-model`.",
     });
     return model.samples(options);
   }
   return model.samples({ ...options, data, conditionKeys });
 }
 
-/** What is shown of one run. */
+/** Contents of the report of one run. */
 interface RunReport extends Pick<ReportOptions, "mapped" | "cellTypeKeys"> {
   readonly model: ScPoli;
-  /** cells of the samples: the training file, or the mapped one; and how it is read */
+  /** cells of the samples: the training file or the mapped file, read with `options` */
   readonly data: AnnData;
   readonly options: EmbedOptions;
 }
 
 /**
- * Writes the report of a run that has just been. A file that is not the mapped one is what the model was
- * trained on.
+ * Writes the report of the current run. If `data` is not the mapped file, it is the training file.
  */
 export async function writeRunReport(
   output: string,
@@ -223,7 +230,7 @@ export async function writeRunReport(
 }
 
 /**
- * The report of a mapping, from the file as it was written.
+ * Writes the report of a mapping from the mapped file.
  * @param referenceData - see `referenceDataFlag`
  */
 export async function reportMapping(
@@ -262,7 +269,7 @@ async function readMetrics(path: string | undefined): Promise<unknown> {
     if (error instanceof ScPoliError) throw error;
     throw new ScPoliError(
       "file",
-      `${path} is not JSON. --metrics reads what \`scpoli evaluate --json\` prints.`,
+      `${path} is not JSON. --metrics expects the output of \`scpoli evaluate --json\`.`,
       { path },
       { cause: error },
     );

@@ -1,11 +1,11 @@
-// Summaries of a model and of a mapping as plain text.
+// Summaries of models and mappings as plain text.
 import type { EpochLosses } from "../contract/options.js";
 import type { MappingSummary, LevelSummary } from "../mapping/mapping.js";
 import { leastCounts } from "../labels/shallow-cells.js";
 import type { ModelSummary } from "../api/scpoli.js";
 import { count, counted, listed, percent, significant, table } from "./text.js";
 
-/** What a model was made of and how its training ended. */
+/** Summary of a model: size, conditions, cell types, architecture, training, prototypes. */
 export function modelText(
   folder: string,
   {
@@ -24,7 +24,8 @@ export function modelText(
   }: ModelSummary,
 ): string {
   const lines = [
-    `${folder}: ${cells === null ? "" : `${counted(cells, "reference cell")}, `}${counted(genes, "gene")}, ${count(parameters)} parameters`,
+    `${folder}: ${cells === null ? "" : `${counted(cells, "reference cell")}, `}` +
+      `${counted(genes, "gene")}, ${count(parameters)} parameters`,
     "",
   ];
   const rows: string[][] = Object.entries(conditions).map(([key, names]) => {
@@ -35,7 +36,7 @@ export function modelText(
     ];
   });
   for (const [key, columns] of Object.entries(sample_metadata))
-    if (columns.length > 0) rows.push([`known of each ${key}`, `${columns.length}: ${listed(columns)}`]);
+    if (columns.length > 0) rows.push([`metadata of each ${key}`, `${columns.length}: ${listed(columns)}`]);
   for (const [key, types] of Object.entries(cell_types))
     rows.push([`cell types, ${key}`, `${Object.keys(types).length}: ${listed(Object.keys(types))}`]);
   rows.push(
@@ -43,7 +44,9 @@ export function modelText(
     ["latent space", String(model.latent_dim)],
     [
       "likelihood",
-      `${model.recon_loss}${atac_counts === null ? "" : `, scATAC ${atac_counts === "reads" ? "read counts made fragment counts" : "fragment counts"}`}`,
+      model.recon_loss +
+        (atac_counts === "reads" ? ", scATAC read counts converted to fragment counts" : "") +
+        (atac_counts === "fragments" ? ", scATAC fragment counts" : ""),
     ],
   );
   rows.push([
@@ -70,11 +73,12 @@ function conditionsText(
   const { embedding, one_hot: oneHot, embedding_width: E, widest_embedding: widest } = counts;
   const bound = keys === 1 ? `; ${E} ${E < widest ? "<" : ">="} NH / (N + H) = ${significant(widest)}` : "";
   return encoding === "embedding"
-    ? `as embeddings of ${dims.join(", ")}: ${count(embedding)} parameters (one-hot: ${count(oneHot)}${bound})`
+    ? `as embeddings of ${dims.join(", ")}: ${count(embedding)} parameters (one-hot: ` +
+        `${count(oneHot)}${bound})`
     : `one-hot: ${count(oneHot)} parameters (embeddings of ${E}: ${count(embedding)}${bound})`;
 }
 
-/** A dash where the numbers of cells, or spreads without them, are not known: in imported models. */
+/** Table of prototypes. Imported models may lack cell numbers and spreads, shown as dashes. */
 function prototypesText(prototypes: ModelSummary["prototypes"]): string {
   const rows = prototypes.map(({ name, levels, cells, spread, nearest, distance }) => [
     name,
@@ -90,18 +94,18 @@ function prototypesText(prototypes: ModelSummary["prototypes"]): string {
 function trainingRows({ epochs_run, best_epoch, losses, queries }: ModelSummary["provenance"]): string[][] {
   const rows: string[][] = [];
   if (typeof epochs_run === "number" && typeof best_epoch === "number")
-    rows.push(["epochs", `${count(epochs_run)} run, the weights are those of epoch ${count(best_epoch)}`]);
-  const own = losses as EpochLosses | null | undefined;
-  if (own)
-    rows.push([
-      "loss",
-      `${significant(own.train.total)}${own.validation ? ` (validation ${significant(own.validation.total)})` : ""}`,
-    ]);
+    rows.push(["epochs", `${count(epochs_run)} run; weights of epoch ${count(best_epoch)}`]);
+  const epochLosses = losses as EpochLosses | null | undefined;
+  if (epochLosses) {
+    const { train, validation } = epochLosses;
+    const validationText = validation ? ` (validation ${significant(validation.total)})` : "";
+    rows.push(["loss", `${significant(train.total)}${validationText}`]);
+  }
   if (Array.isArray(queries) && queries.length > 0) rows.push(["queries mapped", count(queries.length)]);
   return rows;
 }
 
-/** How a query met a model, and what its cells were called. */
+/** Summary of a mapping: conditions, labels, predictions, clusters and verdict. */
 export function mappingText(
   path: string,
   {
@@ -118,22 +122,28 @@ export function mappingText(
     shallow_cells,
   }: MappingSummary,
 ): string {
-  const share = `${count(genes.found)} of the model's ${count(genes.model)} genes (${percent(genes.share, 0)})`;
+  const share =
+    `${count(genes.found)} of the model's ${count(genes.model)} genes (` + `${percent(genes.share, 0)})`;
   const lines = [
-    `${path}: ${counted(cells, "cell")}, counts in ${counts}, ${share}${epochs > 0 ? `, ${counted(epochs, "epoch")}` : ""}`,
+    `${path}: ${counted(cells, "cell")}, counts in ${counts}, ${share}` +
+      (epochs > 0 ? `, ${counted(epochs, "epoch")}` : ""),
     "",
   ];
-  const rows = conditions.map(({ key, condition, cells: own, kind, nearest }) => [
+  const rows = conditions.map(({ key, condition, cells: conditionCells, kind, nearest }) => [
     key,
     condition,
-    own,
-    kind === "known" ? "known to the model" : `new${nearest === undefined ? "" : `, most like ${nearest}`}`,
+    conditionCells,
+    kind === "known"
+      ? "known to the model"
+      : `new${nearest === undefined ? "" : `, most similar to ${nearest}`}`,
   ]);
   lines.push(table(rows, ["key", "condition", "cells", "treatment"]));
   for (const level of labels ?? []) lines.push("", labelsText(level, verb));
   for (const level of levels) lines.push("", levelText(level, cells));
   if (shallow_cells > 0)
-    lines.push(`  ${counted(shallow_cells, "cell")} unknown for want of counts (fewer than ${leastCounts})`);
+    lines.push(
+      `  ${counted(shallow_cells, "cell")} unknown because of too few counts (below ${leastCounts})`,
+    );
   if (clusters) lines.push("", clustersText(clusters));
   lines.push("", `Verdict: ${verdict.light}`, table(verdict.reasons.map(({ light, text }) => [light, text])));
   return lines.join("\n");
@@ -144,14 +154,15 @@ function labelsText(
   verb: MappingSummary["verb"],
 ): string {
   const rows = [
-    ...Object.entries(known).map(([type, own]) => [type, own, "known to the model"]),
-    ...Object.entries(added).map(([type, own]) => [
+    ...Object.entries(known).map(([type, cells]) => [type, cells, "known to the model"]),
+    ...Object.entries(added).map(([type, cells]) => [
       type,
-      own,
-      verb === "map" ? "new: a prototype of its own" : "not in the model",
+      cells,
+      verb === "map" ? "new: gets a prototype" : "not in the model",
     ]),
   ];
-  return `${table(rows, [column === key ? key : `${key} (${column})`, "cells", "treatment"])}\n  ${counted(unlabeled, "cell")} without a label`;
+  const header = [column === key ? key : `${key} (${column})`, "cells", "treatment"];
+  return `${table(rows, header)}\n  ${counted(unlabeled, "cell")} without a label`;
 }
 
 function clustersText(clusters: NonNullable<MappingSummary["clusters"]>): string {
@@ -166,11 +177,10 @@ function clustersText(clusters: NonNullable<MappingSummary["clusters"]>): string
     .filter(({ is_novel: isNovel }) => isNovel)
     .map(
       ({ cluster, genes_up: up, genes_down: down }) =>
-        `  Cluster ${cluster} is like no mixture of known types: more ${up.join(", ")}; less ${down.join(", ")}`,
+        `  Cluster ${cluster} is unlike any mixture of known types: higher ${up.join(", ")}; ` +
+        `lower ${down.join(", ")}`,
     );
-  return [table(rows, ["scpoli_cluster", "cells", "mostly called", "unknown", "novelty"]), ...genes].join(
-    "\n",
-  );
+  return [table(rows, ["scpoli_cluster", "cells", "main label", "unknown", "novelty"]), ...genes].join("\n");
 }
 
 function levelText(
@@ -179,15 +189,16 @@ function levelText(
 ): string {
   const rows = Object.entries(predicted)
     .sort(([, a], [, b]) => b - a)
-    .map(([type, own]) => [type, own, percent(own / cells)]);
+    .map(([type, typeCells]) => [type, typeCells, percent(typeCells / cells)]);
   const limit =
     threshold === null
       ? `no cell flagged unknown${reason === null ? "" : `; ${reason}`}`
-      : `${counted(unknown, "cell")} unknown (${uncertainty === "distance" ? "uncertainty" : "novelty"} over ${significant(threshold)})`;
+      : `${counted(unknown, "cell")} unknown (${uncertainty === "distance" ? "uncertainty" : "novelty"} ` +
+        `above ${significant(threshold)})`;
   const other =
     disagreeing === 0
       ? ""
-      : `; ${counted(disagreeing, "cell")} nearer to the prototype of another type (${key}_prototype)`;
+      : `; ${counted(disagreeing, "cell")} closer to the prototype of another type (${key}_prototype)`;
   return `${table(rows, [`${key}_pred`, "cells", "share"])}\n  ${limit}${other}`;
 }
 

@@ -1,5 +1,5 @@
-// scpoli rounds: a reference trained over many machines, a shard of the cells each. Every verb reads files of
-// the run's folder and writes one, so that a workflow engine may start, retry and resume them as it likes.
+// scpoli rounds: trains a reference on many machines, each with a shard of the cells. Every step reads files
+// of the run's folder and writes one file, so that a workflow engine can start, retry and resume steps.
 import { Option, type Command } from "commander";
 import { fileStatus, joinPath, makeFolder } from "#platform";
 import { AnnData } from "../anndata/anndata.js";
@@ -62,22 +62,24 @@ interface InitFlags extends RunFlags, ModelFlags, OptimizationFlags {
 export function addRounds(program: Command): void {
   const rounds = program
     .command("rounds")
-    .summary("a reference trained over many machines, a shard of the cells each")
+    .summary("train a reference on many machines, each with a shard of the cells")
     .description(
-      "Trains a reference in rounds: in each, every shard takes steps from the shared weights over its own cells (local), and the weights are merged (merge). All of it is files in one folder.",
+      "Trains a reference in rounds. In each round, every shard trains on its own cells from the shared " +
+        "weights " +
+        "(local), and the weights are merged (merge). All data are exchanged as files in one folder.",
     )
     .usage("<step> [arguments]")
     .commandsGroup("Steps:")
-    .helpCommand("help [step]", "the same as --help");
+    .helpCommand("help [step]", "same as --help");
   addCut(rounds);
   addSurvey(rounds);
   addInit(rounds);
-  addShardStep(rounds, "local", "one round of one shard", true, local);
+  addShardStep(rounds, "local", "train one round of one shard", true, local);
   addMerge(rounds);
   addShardStep(
     rounds,
     "summary",
-    "the last look at a shard, for the finished model",
+    "summarise a shard after the last round, for the finished model",
     false,
     (folder, _, ...rest) => summary(folder, ...rest),
   );
@@ -90,7 +92,7 @@ export function addRounds(program: Command): void {
 function addCut(rounds: Command): void {
   const command = rounds
     .command("cut")
-    .summary("an atlas into shards, files of their own")
+    .summary("cut an atlas into shards, one file each")
     .argument("<file>", "an .h5ad file")
     .requiredOption("-o, --output <folder>", "folder of the shards: shard-000.h5ad, ...")
     .requiredOption("--shards <n>", "number of shards", whole(1, 1000))
@@ -101,7 +103,7 @@ function addCut(rounds: Command): void {
         "whole conditions to each shard, or random cells (default: conditions)",
       ).choices(["conditions", "cells"]),
     )
-    .option("--only <shard>", "write this shard alone, by number from 0", whole(0, 999))
+    .option("--only <shard>", "write only this shard, numbered from 0", whole(0, 999))
     .addOption(layerFlag())
     .action(
       (
@@ -166,7 +168,7 @@ function addSurveyFlags(command: Command): Command {
     .option("--cell-type-key <keys>", "obs columns of the cell types, one per annotation level", names)
     .option(
       "--unlabeled <name>",
-      "a name in them that means no label, besides the usual ones (may be repeated)",
+      "a name in those columns that means no label, besides the usual ones (may be repeated)",
       oneName,
     )
     .option(
@@ -174,19 +176,24 @@ function addSurveyFlags(command: Command): Command {
       "the n most variable genes, or a file of names (default: those in all shards)",
     )
     .addOption(
-      new Option("--recon-loss <likelihood>", `of the values (default: ${defaults.reconLoss})`).choices(
-        reconLosses,
-      ),
+      new Option(
+        "--recon-loss <likelihood>",
+        `likelihood of the values (default: ${defaults.reconLoss})`,
+      ).choices(reconLosses),
     )
-    .addOption(atacCountsOption("auto for poisson, else counts stay as they are"))
+    .addOption(atacCountsOption("auto for poisson, else counts are not changed"))
     .addOption(layerFlag())
     .addOption(recoverCountsFlag())
     .addOption(roundCountsFlag())
     .addOption(featureTypesFlag())
     .addOption(duplicateGenesFlag())
-    .option("--no-sample-metadata", "do not keep what obs tells of whole conditions")
-    .option("--federated", "between institutions: what is exchanged has nothing with a row per cell")
-    .option("--least-cells <n>", "federated: numbers of fewer cells are withheld (default: 10)", whole(1));
+    .option("--no-sample-metadata", "do not store metadata of the conditions")
+    .option("--federated", "between institutions: exchanged files have no per-cell data")
+    .option(
+      "--least-cells <n>",
+      "federated: withhold numbers about fewer cells than this (default: 10)",
+      whole(1),
+    );
 }
 
 async function surveyOptions(flags: SurveyFlags, settings: RunSettings): Promise<SurveyOptions> {
@@ -214,7 +221,7 @@ async function surveyOptions(flags: SurveyFlags, settings: RunSettings): Promise
 function addSurvey(rounds: Command): void {
   const command = rounds
     .command("survey")
-    .summary("what the plan needs to know of a shard")
+    .summary("survey a shard for the plan")
     .argument("<folder>", "folder of the run")
     .argument("<file>", "the shard, an .h5ad file")
     .requiredOption("--shard <name>", "name of the shard");
@@ -244,18 +251,19 @@ function outerStep(text: string): OuterStep {
 function addPlanFlags(command: Command): Command {
   command
     .optionsGroup("Rounds:")
-    .option("--rounds <n>", `rounds of training (default: ${defaultRounds})`, whole(2, 9999))
+    .option("--rounds <n>", `training rounds (default: ${defaultRounds})`, whole(2, 9999))
     .option(
       "--passes <number>",
-      `passes over the cells, in units of those of train (default: ${defaultPasses})`,
+      `passes over the cells, relative to those of train (default: ${defaultPasses})`,
       real(0.01, 100),
     )
     .option("--outer-step <how>", "mean, or nesterov:LR:MOMENTUM (default: mean)", outerStep)
-    .option("--no-keep-moments", "Adam begins anew in each round")
-    .option("--no-landmarks", "the model carries no positions of reference cells")
+    .option("--no-keep-moments", "reset Adam's moments in each round")
+    .option("--no-landmarks", "do not store positions of reference cells in the model")
     .option(
       "--sample-cells <n>",
-      "cells of all shards whose counts go into head and landmarks, at most (default: 20000)",
+      "maximum number of cells over all shards whose counts are used for the head and landmarks " +
+        "(default: 20000)",
       whole(0),
     );
   addModelFlags(command);
@@ -281,7 +289,7 @@ function roundsOptions(flags: InitFlags, { seed, onNote }: RunSettings): RoundsO
 function addInit(rounds: Command): void {
   const command = rounds
     .command("init")
-    .summary("the plan of the run, from the surveys of all shards, and the first weights")
+    .summary("make the plan and initial weights from the surveys of all shards")
     .argument("<folder>", "folder of the run");
   addRunFlags(addPlanFlags(command)).action((folder: string, flags: InitFlags) =>
     run(flags, async (settings) =>
@@ -309,7 +317,7 @@ function addShardStep(
     .command(name)
     .summary(summaryText)
     .argument("<folder>", "folder of the run")
-    .argument("<file>", "the shard, as it was surveyed")
+    .argument("<file>", "the surveyed shard")
     .requiredOption("--shard <name>", "name of the shard");
   if (hasRound) command.requiredOption("--round <n>", "number of the round, from 1", whole(1, 9999));
   addRunFlags(command).action(
@@ -323,10 +331,10 @@ function addShardStep(
 function addMerge(rounds: Command): void {
   const command = rounds
     .command("merge")
-    .summary("the weights of all shards into those that the next round begins with")
+    .summary("merge the weights of all shards into the initial weights of the next round")
     .argument("<folder>", "folder of the run")
     .requiredOption("--round <n>", "number of the round, from 1", whole(1, 9999))
-    .option("--without <shards>", "shards that this round does not wait for", names);
+    .option("--without <shards>", "shards to leave out of this round", names);
   addRunFlags(command).action(
     (folder: string, flags: RunFlags & { readonly round: number; readonly without?: readonly string[] }) =>
       run(flags, async ({ onNote }) =>
@@ -338,7 +346,7 @@ function addMerge(rounds: Command): void {
 function addFinish(rounds: Command): void {
   const command = rounds
     .command("finish")
-    .summary("the model, from the last weights and the summaries of all shards")
+    .summary("make the model from the last weights and the summaries of all shards")
     .argument("<folder>", "folder of the run")
     .requiredOption("-o, --output <model>", "folder of the model, or a file whose name ends in .zip");
   addRunFlags(command).action((folder: string, flags: RunFlags & { readonly output: string }) =>
@@ -354,7 +362,7 @@ function addFinish(rounds: Command): void {
 function addStatus(rounds: Command): void {
   const command = rounds
     .command("status")
-    .summary("how far the run is, what is missing, and the losses")
+    .summary("show the progress of the run, missing files and losses")
     .argument("<folder>", "folder of the run");
   addRunFlags(command).action((folder: string, flags: RunFlags) =>
     run(flags, async () => {
@@ -372,12 +380,14 @@ function statusText(folder: string, status: RoundsStatus): string {
     validation ? significant(validation.prototype) : "",
   ]);
   const lines = [
-    `${folder}: ${status.round} of ${status.rounds} rounds merged${status.stopped_early ? ", stopped early" : ""}.`,
+    `${folder}: ${status.round} of ${status.rounds} rounds ` +
+      `merged${status.stopped_early ? ", stopped early" : ""}.`,
     `Next: ${status.next}.`,
     ...(status.missing.length > 0 && status.done.length > 0 ? [`Done: ${status.done.join(", ")}.`] : []),
     ...(status.seconds_left !== null && status.round < status.rounds
       ? [
-          `About ${Math.round(status.seconds_left)} s left, at ${status.seconds_per_round!.toFixed(1)} s per round.`,
+          `About ${Math.round(status.seconds_left)} s left, at ` +
+            `${status.seconds_per_round!.toFixed(1)} s per round.`,
         ]
       : []),
   ];
@@ -389,8 +399,8 @@ function statusText(folder: string, status: RoundsStatus): string {
 function addManifest(rounds: Command): void {
   const command = rounds
     .command("manifest")
-    .summary("what is in files of a run, before they leave an institution")
-    .argument("<files...>", "files of the folder exchange/");
+    .summary("show what is in files of a run, before they leave an institution")
+    .argument("<files...>", "files in the folder exchange/");
   addRunFlags(command).action((paths: string[], flags: RunFlags) =>
     run(flags, async () => {
       const manifests: Manifest[] = [];
@@ -403,7 +413,7 @@ function addManifest(rounds: Command): void {
 function manifestText({ path, kind, bytes, sha256, has_rows_per_cell, entries }: Manifest): string {
   return [
     `${path}: ${kind}, ${bytes} bytes, SHA-256 ${sha256}`,
-    has_rows_per_cell ? "It has arrays with a row per cell." : "Nothing in it has a row per cell.",
+    has_rows_per_cell ? "It has per-cell arrays." : "It has no per-cell arrays.",
     table(
       entries.map(({ name, type, shape, meaning }) => [
         name,
@@ -411,7 +421,7 @@ function manifestText({ path, kind, bytes, sha256, has_rows_per_cell, entries }:
         `[${shape.join(", ")}]`,
         meaning.slice(0, 90),
       ]),
-      ["name", "type", "shape", "what it is"],
+      ["name", "type", "shape", "meaning"],
     ),
   ].join("\n");
 }
@@ -419,9 +429,9 @@ function manifestText({ path, kind, bytes, sha256, has_rows_per_cell, entries }:
 function addRunAll(rounds: Command): void {
   const command = rounds
     .command("run")
-    .summary("all steps on this machine; goes on from what is there")
+    .summary("run all steps on this machine, resuming from existing files")
     .argument("<folder>", "folder of the run")
-    .argument("<files...>", "the shards, .h5ad files: their names without ending name the shards")
+    .argument("<files...>", "the shards, .h5ad files; their names without extension name the shards")
     .requiredOption("-o, --output <model>", "folder of the model, or a file whose name ends in .zip");
   addSurveyFlags(command);
   addRunFlags(addPlanFlags(command)).action(

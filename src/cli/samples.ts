@@ -1,5 +1,5 @@
-// scpoli samples: the view of samples. The embedding of a model's conditions, what it goes with, and what can
-// be told from it.
+// scpoli samples: analyses the condition embeddings of a model as samples: associations with metadata,
+// classification and prediction.
 import type { Command } from "commander";
 import { AnnData } from "../anndata/anndata.js";
 import type { CountsOptions, RunSettings } from "../contract/options.js";
@@ -60,36 +60,42 @@ interface SamplesFlags
 export function addSamples(program: Command): void {
   const command = program
     .command("samples")
-    .summary("the samples of a model: what their embedding goes with, and what it tells")
+    .summary("analyse the sample embeddings of a model: associations, classification, genes")
     .description(
-      "Analyses the embedding of a model's conditions, each a sample: components, association with what is known of the samples, distances, the condition to integrate on; " +
-        "with their cells also genes, and classification beside pseudobulk. Nothing is trained.",
+      "Analyses the condition embeddings of a model, one per sample: components, association with sample " +
+        "metadata, distances, the condition to integrate on. With the samples' cells also genes, and " +
+        "classification compared with pseudobulk. Nothing is trained.",
     )
     .argument("<model>", "the model: a folder, a zip or tar file of one, or NAME@VERSION of scpoli models")
     .option(
       "-o, --output <file>",
-      "an .h5ad file with a row per sample; with several condition keys NAME.KEY.h5ad each",
+      "an .h5ad file with a row per sample; with several condition keys, NAME.KEY.h5ad for each",
     )
     .option("--tables <folder>", "also write every table as CSV")
-    .option("--plots <folder>", "also draw everything as SVG")
+    .option("--plots <folder>", "also write SVG plots")
     .option(
       "--gene <genes>",
-      "in the plots, colour the samples by their mean expression of these (needs --data; default: the genes that go best with the first components)",
+      "genes whose mean expression colours the samples in the plots (needs --data; default: the genes most " +
+        "correlated with the first components)",
       names,
     )
-    .option("--key <keys>", "condition keys to look at (default: all of the model)", names)
-    .optionsGroup("What is known of the samples (besides what the model knows):")
+    .option("--key <keys>", "condition keys to analyse (default: all)", names)
+    .optionsGroup("Sample metadata (in addition to the model's):")
     .option(
       "--metadata <table>",
-      "a table with a heading and a row per sample, found by the column of the key's name, else the first (csv or tsv)",
+      "a table with a header and a row per sample, matched by the column with the key's name, else by " +
+        "the first " +
+        "column (csv or tsv)",
     )
     .option(
       "--data <file>",
-      "an .h5ad or .zarr file with the samples' cells: columns of obs that are constant within a sample are metadata, the counts give mean expression",
+      "an .h5ad or .zarr file with the samples' cells: obs columns that are constant within samples become " +
+        "metadata, counts give mean expression",
     )
     .option(
       "--condition-key <columns>",
-      "its columns of the conditions where they are named otherwise than in the model: patient, or donor=patient",
+      "obs columns of the conditions in that file, if named differently than in the model: patient, or " +
+        "donor=patient",
       renamedKeys,
     )
     .addOption(conditionValueFlag())
@@ -102,41 +108,43 @@ export function addSamples(program: Command): void {
       "levels of a column from low to high: severity=mild,moderate,severe (may be repeated)",
       valuesByKey,
     )
-    .option("--categorical <columns>", "columns of numbers that are names", names)
-    .option("--covariates <columns>", "look at these only (default: all that vary)", names)
-    .optionsGroup("What is asked:")
+    .option("--categorical <columns>", "numeric columns to treat as categories", names)
+    .option("--covariates <columns>", "covariates to analyse (default: all that vary)", names)
+    .optionsGroup("Analyses:")
     .option(
       "--classify <columns>",
-      "how well these can be told from a sample's embedding, cross-validated",
+      "covariates to classify samples by from their embeddings, cross-validated",
       names,
     )
     .option(
       "--predict <columns>",
-      "these for the samples that a query has brought, learnt from the reference's",
+      "covariates to predict for mapped samples, learned from the reference samples",
       names,
     )
     .option(
       "--gene-sets <file>",
-      "over-representation of gene sets among correlated genes: a .gmt file (needs --data)",
+      "a .gmt file of gene sets to test for over-representation among correlated genes (needs --data)",
     )
     .option(
       "--neighbors <n>",
-      "nearest neighbours, in the table and for classification (default: 5)",
+      "number of nearest neighbours, in the table and for classification (default: 5)",
       whole(1),
     )
     .option("--folds <n>", "folds of the cross-validation (default: 5)", whole(2))
-    .option("--repeats <n>", "its repeats (default: 20)", whole(1))
+    .option("--repeats <n>", "repeats of the cross-validation (default: 20)", whole(1))
     .option(
       "--permutations <n>",
-      "permutations of the labels for its P value; 0 for none (default: 199)",
+      "label permutations for the classification's P value; 0 for none (default: 199)",
       whole(0),
     )
-    .option("--max-p <p>", "genes are correlated below this P (default: 0.01)", real(0, 1))
+    .option("--max-p <p>", "genes count as correlated below this P (default: 0.01)", real(0, 1))
     .option("--min-r <r>", "and above this |r| (default: 0.3)", real(0, 1))
     .action((path: string, flags: SamplesFlags) => run(flags, (settings) => samples(path, flags, settings)));
   addRunFlags(command).addHelpText(
     "after",
-    "\nExample:\n  scpoli samples atlas-model --metadata donors.csv -o samples.h5ad\n  scpoli samples atlas-model --data atlas.h5ad --ordinal severity=mild,moderate,severe --classify severity --tables tables\n" +
+    "\nExample:\n  scpoli samples atlas-model --metadata donors.csv -o samples.h5ad\n  scpoli samples " +
+      "atlas-model --data atlas.h5ad --ordinal severity=mild,moderate,severe --classify severity --tables " +
+      "tables\n" +
       "  scpoli samples grown-model --metadata donors.csv --predict disease --json",
   );
 }
@@ -154,12 +162,16 @@ async function samples(path: string, flags: SamplesFlags, settings: RunSettings)
   )
     throw new ScPoliError(
       "usage",
-      "--condition-key, --condition-value, --layer, --recover-counts, --round-counts and --feature-types are about the file of cells: name it with --data.",
+      "--condition-key, --condition-value, --layer, --recover-counts, --round-counts and --feature-types " +
+        "apply to " +
+        "the file of cells: give it with --data.",
     );
   if (flags.gene !== undefined && (dataPath === undefined || flags.plots === undefined))
     throw new ScPoliError(
       "usage",
-      "--gene colours samples in plots by their mean expression: name the folder with --plots and the file of cells with --data.",
+      "--gene colours samples in plots by their mean expression: give the folder with --plots and the " +
+        "file of " +
+        "cells with --data.",
     );
   const model = await ScPoli.load(await modelPath(path, settings), settings);
   const modelKeys = model.stored.json.condition_keys;
@@ -238,10 +250,10 @@ async function samples(path: string, flags: SamplesFlags, settings: RunSettings)
   }
 }
 
-/** Genes of a component that stdout shows; the files hold all. */
+/** Number of genes per component on stdout; the files hold all. */
 const shownGenes = 20;
 
-/** Everything but the long tables (all genes), which the files hold. */
+/** The analysis as JSON, with top genes instead of the long tables, which the files hold. */
 function samplesJson(analysis: SampleAnalysis): object {
   const {
     gene_correlations: genes = [],
@@ -250,11 +262,12 @@ function samplesJson(analysis: SampleAnalysis): object {
     ...tables
   } = sampleTables(analysis);
   const first = (rows: typeof genes): typeof genes => {
-    const seen = new Map<unknown, number>();
-    return rows.filter(
-      ({ component }) =>
-        (seen.set(component, (seen.get(component) ?? 0) + 1).get(component) ?? 0) <= shownGenes,
-    );
+    const rowsByComponent = new Map<unknown, number>();
+    return rows.filter(({ component }) => {
+      const rank = (rowsByComponent.get(component) ?? 0) + 1;
+      rowsByComponent.set(component, rank);
+      return rank <= shownGenes;
+    });
   };
   return {
     ...tables,
@@ -264,12 +277,12 @@ function samplesJson(analysis: SampleAnalysis): object {
   };
 }
 
-/** Rows of a table that people see. */
+/** Number of rows shown of a table. */
 const shownRows = 12;
 
 function samplesText(analysis: SampleAnalysis): string {
   const {
-    samples: { key, names: own, isReference },
+    samples: { key, names: sampleNames, isReference },
     components: { varianceRatio },
     associations,
     guidance,
@@ -278,12 +291,15 @@ function samplesText(analysis: SampleAnalysis): string {
     predictions,
   } = analysis;
   const added = isReference.filter((is) => !is).length;
+  const shares = Array.from(varianceRatio.subarray(0, 5), (share) => percent(share, 0));
+  if (varianceRatio.length > 5) shares.push("...");
   const lines = [
-    `${key}: ${counted(own.length, "sample")}${added > 0 ? ` (${added} by mapping)` : ""}, ${counted(varianceRatio.length, "component")}: ${Array.from(varianceRatio.subarray(0, 5), (share) => percent(share, 0)).join(", ")}${varianceRatio.length > 5 ? ", ..." : ""} of the variance`,
+    `${key}: ${counted(sampleNames.length, "sample")}${added > 0 ? ` (${added} by mapping)` : ""}, ` +
+      `${counted(varianceRatio.length, "component")}: ${shares.join(", ")} of the variance`,
   ];
   if (guidance.covariates.length > 0) {
     const shown = guidance.covariates.slice(0, shownRows);
-    const of = (name: string, component: number): string => {
+    const association = (name: string, component: number): string => {
       const row = associations.find(({ covariate, component: k }) => covariate === name && k === component);
       return row === undefined || Number.isNaN(row.adjusted_r2)
         ? "-"
@@ -298,7 +314,7 @@ function samplesText(analysis: SampleAnalysis): string {
           row.kind === "number" ? "number" : counted(row.levels, "level"),
           row.adjusted_r2.toFixed(2),
           row.p_adjusted.toPrecision(2),
-          ...components.map((component) => of(row.covariate, component)),
+          ...components.map((component) => association(row.covariate, component)),
         ]),
         ["covariate", "kind", "adjusted R2", "P", ...components.map((component) => `PC${component}`)],
       ),
@@ -306,7 +322,8 @@ function samplesText(analysis: SampleAnalysis): string {
     if (guidance.covariates.length > shown.length)
       lines.push(`  and ${guidance.covariates.length - shown.length} more`);
     lines.push(
-      "  (adjusted R2 of all components by their variance, P by permutation; then of single ones; P corrected, * below 0.05)",
+      "  (adjusted R2 of all components weighted by their variance, with P by permutation; then of single " +
+        "components; *: corrected P below 0.05)",
     );
   }
   lines.push("", `  ${guidance.reason}`);
@@ -341,7 +358,7 @@ function samplesText(analysis: SampleAnalysis): string {
             5,
           ),
         ]),
-        ["genes with", "r > 0", "r < 0", "corrected", "the first ones"],
+        ["genes with", "r > 0", "r < 0", "corrected", "top genes"],
       ),
     );
   const enriched = (genes?.sets ?? []).filter(({ p_adjusted }) => p_adjusted < 0.05);
@@ -366,7 +383,7 @@ function samplesText(analysis: SampleAnalysis): string {
 function classificationText({
   covariate,
   classes,
-  left_out: left,
+  left_out: leftOut,
   folds,
   repeats,
   permutations,
@@ -379,8 +396,12 @@ function classificationText({
     accuracy.toFixed(2),
     p === null ? "-" : p.toPrecision(2),
   ]);
-  const who = Object.entries(classes)
-    .map(([name, own]) => `${name} ${own}`)
+  const classSizes = Object.entries(classes)
+    .map(([name, samples]) => `${name} ${samples}`)
     .join(", ");
-  return `${table(rows, [covariate, "classifier", "weighted F1", "accuracy", "P"])}\n  ${who}; ${folds} folds, ${repeats} repeats, ${permutations} permutations${left.length > 0 ? `; left out, one sample each: ${listed(left)}` : ""}`;
+  return (
+    `${table(rows, [covariate, "classifier", "weighted F1", "accuracy", "P"])}\n` +
+    `  ${classSizes}; ${folds} folds, ${repeats} repeats, ${permutations} permutations` +
+    (leftOut.length > 0 ? `; left out, one sample each: ${listed(leftOut)}` : "")
+  );
 }

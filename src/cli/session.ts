@@ -1,5 +1,4 @@
-// One run of one verb: the flags that every verb has, notes and progress on stderr, one result on stdout,
-// Ctrl-C.
+// Runs one verb: common flags, notes and progress on stderr, one result on stdout, Ctrl-C.
 import { Option, type Command } from "commander";
 import { removeTemporaries } from "#platform";
 import type { EngineName, Note, RunSettings } from "../contract/options.js";
@@ -20,11 +19,11 @@ export interface RunFlags {
   readonly force?: boolean;
 }
 
-/** What a verb hands back: the same content for programs and for people. */
+/** Result of a verb: the same content as JSON and as text. */
 export interface Result {
   readonly json: object;
   readonly text: string;
-  /** other than 0 where the result is one of a file with faults (default: 0) */
+  /** nonzero if the input has faults but gives a result all the same (default: 0) */
   readonly exitCode?: number;
 }
 
@@ -33,31 +32,35 @@ export function addRunFlags(command: Command): Command {
     .optionsGroup("Run:")
     .option(
       "--threads <n>",
-      "worker threads; the result does not depend on it (default: number of processors)",
+      "worker threads; results do not depend on this number (default: number of processors)",
       whole(1, 256),
     )
-    .option("--seed <n>", "start of the random numbers; one seed, one result (default: 0)", whole(0))
+    .option(
+      "--seed <n>",
+      "seed of the random numbers; the same seed gives the same result (default: 0)",
+      whole(0),
+    )
     .addOption(
-      new Option("--engine <name>", "reference is the slow one in float64 (default: wasm)").choices([
-        "wasm",
-        "reference",
-      ]),
+      new Option(
+        "--engine <name>",
+        "compute engine; reference is slow and uses float64 (default: wasm)",
+      ).choices(["wasm", "reference"]),
     )
     .addOption(
       new Option(
         "--simd <kind>",
-        "kernels; auto takes relaxed SIMD where the runtime has it (default: auto)",
+        "SIMD kernels; auto uses relaxed SIMD if the runtime supports it (default: auto)",
       ).choices(["auto", "plain", "relaxed"]),
     )
     .option(
       "--force",
-      "go on where a check would stop; replace an output that is there already, where it is of the same kind",
+      "continue despite checks that would stop the run; replace existing outputs of the same kind",
     )
-    .option("--json", "one JSON object on stdout as the result")
+    .option("--json", "print the result as one JSON object on stdout")
     .addOption(
       new Option(
         "--progress <form>",
-        "notes and progress on stderr as text, or for programs as one JSON object per line (default: text)",
+        "notes and progress on stderr as text, or as one JSON object per line (default: text)",
       ).choices(["text", "json"]),
     )
     .option("--quiet", "no progress and no notes, only warnings and errors");
@@ -94,17 +97,17 @@ export async function run(flags: RunFlags, verb: (settings: RunSettings) => Prom
     process.exitCode = result.exitCode ?? 0;
   } finally {
     display.stop();
-    interruption.forget();
+    interruption.stopListening();
   }
 }
 
 /**
- * The first Ctrl-C asks the run to stop at a good place; the second ends the process, with nothing
- * half-written left.
+ * The first Ctrl-C asks the run to stop at the next safe point. The second ends the process at once, after
+ * removing temporary files.
  */
 function listenForInterruption(display: Display): {
   readonly signal: AbortSignal;
-  readonly forget: () => void;
+  readonly stopListening: () => void;
 } {
   const abort = new AbortController();
   const onSignal = (): void => {
@@ -112,14 +115,17 @@ function listenForInterruption(display: Display): {
       removeTemporaries();
       process.exit(exitCodes.interrupted);
     }
-    display.note({ level: "info", message: "Stopping at the next good place; Ctrl-C again ends at once." });
+    display.note({
+      level: "info",
+      message: "Stopping at the next safe point; press Ctrl-C again to stop at once.",
+    });
     abort.abort();
   };
   const signals = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
   for (const name of signals) process.on(name, onSignal);
   return {
     signal: abort.signal,
-    forget: () => {
+    stopListening: () => {
       for (const name of signals) process.off(name, onSignal);
     },
   };

@@ -1,4 +1,4 @@
-// Plain text for people: numbers with their thousands, durations, aligned columns.
+// Formats numbers, durations, lists and tables as plain text.
 
 /** 12345 -> "12,345" */
 export function count(value: number): string {
@@ -15,7 +15,7 @@ export function counted(value: number, what: string): string {
   return `${count(value)} ${what}${value === 1 ? "" : "s"}`;
 }
 
-/** Four significant digits, without an exponent where it can be avoided. */
+/** Four significant digits; whole numbers with thousands separators from 1,000. */
 export function significant(value: number): string {
   return Math.abs(value) >= 1000 ? count(value) : String(Number(value.toPrecision(4)));
 }
@@ -39,7 +39,7 @@ export function clock(seconds: number): string {
   return hours > 0 ? `${hours}:${String(minutes).padStart(2, "0")}:${tail}` : `${minutes}:${tail}`;
 }
 
-/** Names in a row, the first ones where there are many. */
+/** Names separated by commas, cut after `most`. */
 export function listed(names: readonly string[], most = 12): string {
   return names.length <= most
     ? names.join(", ")
@@ -48,7 +48,7 @@ export function listed(names: readonly string[], most = 12): string {
 
 /**
  * Rows in aligned columns, numbers to the right.
- * @param header - shown above, underlined with dashes, where given
+ * @param header - column titles, underlined with dashes
  */
 export function table(rows: readonly (readonly (string | number)[])[], header?: readonly string[]): string {
   const isNumber = (rows[0] ?? []).map((_, column) =>

@@ -1,4 +1,4 @@
-// scpoli train: a reference from an AnnData file, saved as a model.
+// scpoli train: trains a reference on an AnnData file and saves the model.
 import { Option, type Command } from "commander";
 import { fileStatus, removeFile } from "#platform";
 import { AnnData } from "../anndata/anndata.js";
@@ -71,16 +71,18 @@ interface TrainFlags extends RunFlags, CountsOptions, OptimizationFlags, Unlabel
 export function addTrain(program: Command): void {
   const command = program
     .command("train")
-    .summary("a reference from labelled cells of several conditions")
+    .summary("train a reference on labelled cells of several conditions")
     .description(
-      "Trains a reference on the raw counts (mse: normalised values) of an AnnData file and saves the model as a folder or one zip file.",
+      "Trains a reference on the raw counts (with mse: normalised values) of an AnnData file and saves " +
+        "the model " +
+        "as a folder or a zip file.",
     )
     .argument("<file>", "an .h5ad file")
     .requiredOption("-o, --output <model>", "folder to write, or a file whose name ends in .zip")
     .optionsGroup("Data:")
     .requiredOption(
       "--condition-key <keys>",
-      "obs columns of the conditions (sample, donor, study, ...), one embedding each: donor,assay",
+      "obs columns of the conditions (sample, donor, study, ...), each with its own embedding: donor,assay",
       names,
     )
     .addOption(conditionValueFlag())
@@ -91,57 +93,67 @@ export function addTrain(program: Command): void {
     )
     .option(
       "--unlabeled <name>",
-      "a name in them that means no label, besides nan, unknown, unassigned and the like (may be repeated)",
+      "a name in those columns that means no label, besides nan, unknown, unassigned and the like (may " +
+        "be repeated)",
       oneName,
     )
     .addOption(modalityFlag())
     .addOption(layerFlag())
     .addOption(recoverCountsFlag())
     .addOption(roundCountsFlag())
-    .addOption(featureTypesFlag('"Gene Expression"; with poisson Peaks, where there are any'))
+    .addOption(featureTypesFlag('"Gene Expression"; with poisson: Peaks, if present'))
     .addOption(duplicateGenesFlag())
     .option(
       "--genes <n|file|column>",
-      "the n most variable genes (of scATAC, with poisson: the peaks open in the most cells), a file of names (one per line), or a boolean column of var (default: all)",
+      "the n most variable genes (with poisson, for scATAC: the n peaks open in the most cells), a file " +
+        "of names " +
+        "(one per line), or a boolean column of var (default: all)",
     )
     .option(
       "--gene-map <file>",
-      "new names of genes, one-to-one: two columns, the file's name and the new one (csv or tsv)",
+      "one-to-one map of gene names: two columns, the file's name and the new one (csv or tsv)",
     )
-    .option("--label-map <file>", "new names of cell types, likewise; several may get the same one")
+    .option("--label-map <file>", "map of cell type names, in the same format; several may map to one name")
     .option(
       "--exclude <key=values>",
-      "leave out cells by obs column, e.g. donor=5p,3pv1 (may be repeated; a comma in a name is written \\,)",
+      "leave out cells by obs column, e.g. donor=5p,3pv1 (may be repeated; write a comma in a name as \\,)",
       valuesByKey,
     )
     .option(
       "--no-sample-metadata",
-      "do not keep what obs tells of whole conditions (columns that are constant in their cells: age, sex, ...)",
+      "do not store metadata of the conditions (obs columns that are constant within each: age, sex, ...)",
     );
   addModelFlags(command)
     .addOption(
       new Option(
         "--recon-loss <likelihood>",
-        `nb or zinb for counts, poisson for scATAC fragments, mse for normalised values (default: ${defaults.reconLoss})`,
+        "nb or zinb for counts, poisson for scATAC fragments, mse for normalised values (default: " +
+          `${defaults.reconLoss})`,
       ).choices(reconLosses),
     )
-    .addOption(atacCountsOption("auto for poisson, else counts stay as they are"))
+    .addOption(atacCountsOption("auto for poisson, else counts are not changed"))
     .optionsGroup("Output:")
     .option(
       "--no-landmarks",
-      "the model carries no latent and UMAP positions of reference cells (else at most 20,000, without names and counts: a query is placed into the reference's UMAP by them); up to 60 cells per type stay as points in the classifier's space, by which unknown cells are known",
+      "do not store latent and UMAP positions of reference cells in the model (otherwise up to 20,000, " +
+        "without " +
+        "names and counts; they place queries in the reference's UMAP); up to 60 cells per type are " +
+        "still stored " +
+        "as points in the classifier's space, to detect unknown cells",
     )
     .option(
       "--embed <file>",
-      "also write the training file with latent positions and cell types in it, the missing ones completed",
+      "also write the training file with latent positions and cell types, including predictions for " +
+        "missing labels",
     )
     .addOption(reportFlag())
-    .option("--checkpoint-seconds <n>", "seconds between two checkpoints (default: 60)", real(0))
-    .option("--resume", "go on from the checkpoint that an interrupted run has left")
+    .option("--checkpoint-seconds <n>", "seconds between checkpoints (default: 60)", real(0))
+    .option("--resume", "resume an interrupted run from its checkpoint")
     .action((path: string, flags: TrainFlags) => run(flags, (settings) => train(path, flags, settings)));
   addRunFlags(addUnlabeledFlags(addTrainingFlags(addOptimizationFlags(command)))).addHelpText(
     "after",
-    "\nExample:\n  scpoli train atlas.h5ad -o atlas-model --condition-key donor --cell-type-key cell_type,broad --genes 4000",
+    "\nExample:\n  scpoli train atlas.h5ad -o atlas-model --condition-key donor --cell-type-key " +
+      "cell_type,broad --genes 4000",
   );
 }
 
@@ -153,14 +165,17 @@ async function train(path: string, flags: TrainFlags, settings: RunSettings): Pr
   if (!resume && (await fileStatus(checkpoint)))
     settings.onNote?.({
       level: "warning",
-      message: `${checkpoint} is left from an interrupted run. --resume goes on from it; without, this run starts anew and replaces it.`,
+      message:
+        `${checkpoint} is left from an interrupted run. --resume continues from it; without --resume, ` +
+        "this run " +
+        "starts from scratch and replaces it.",
     });
   const data = await AnnData.open(path, { modality: flags.modality });
   try {
     const options = await trainOptions(flags);
     if (embed !== undefined) await checkEmbeddable(data, options);
     const model = await ScPoli.train(data, { ...settings, ...options, checkpoint, resume }).catch(
-      (error: unknown) => tellHowToResume(error, checkpoint),
+      (error: unknown) => rethrowWithResumeHint(error, checkpoint),
     );
     await model.save(output, { force, card: model.card() });
     await removeFile(checkpoint);
@@ -174,7 +189,7 @@ async function train(path: string, flags: TrainFlags, settings: RunSettings): Pr
       await model.embed(data, {
         ...settings,
         ...reading,
-        ...sameLabels(options),
+        ...labelOptions(options),
         preset: options.preset,
         output: embed,
       });
@@ -191,30 +206,32 @@ async function train(path: string, flags: TrainFlags, settings: RunSettings): Pr
 }
 
 /**
- * `--embed` writes all cells of the file: each condition must have cells that train.
+ * Checks that no condition is excluded as a whole, since `--embed` writes all cells of the file.
  * @throws ScPoliError "usage"
  */
 async function checkEmbeddable(
   { obs }: AnnData,
-  { conditionKeys, conditionValues: given = {}, exclude }: TrainOptions,
+  { conditionKeys, conditionValues: fileConditions = {}, exclude }: TrainOptions,
 ): Promise<void> {
   const keep = await keptCells(obs, exclude);
   if (!keep) return;
-  for (const key of conditionKeys.filter((name) => !(name in given))) {
+  for (const key of conditionKeys.filter((name) => !(name in fileConditions))) {
     const column = await obs.column(key);
     const known = factorize(column, { keep }).names;
-    const left = factorize(column).names.filter((name) => !known.includes(name));
-    if (left.length > 0)
+    const excluded = factorize(column).names.filter((name) => !known.includes(name));
+    if (excluded.length > 0)
       throw new ScPoliError(
         "usage",
-        `--embed writes every cell of the file, but --exclude leaves the model no cell of ${key}=${left[0]!}${left.length > 1 ? ` and ${left.length - 1} more` : ""}. Train without --embed, then use scpoli map.`,
-        { key, conditions: left },
+        `--embed writes every cell of the file, but --exclude removes all cells of ${key}=${excluded[0]!}` +
+          (excluded.length > 1 ? ` and ${excluded.length - 1} more` : "") +
+          ". Train without --embed, then use scpoli map.",
+        { key, conditions: excluded },
       );
   }
 }
 
-/** The labels of the training, as those of the same file that is now embedded. */
-function sameLabels({
+/** Label options of the training, as options for embedding the same file. */
+function labelOptions({
   cellTypeKeys = [],
   unlabeled,
   labelMap,
@@ -245,16 +262,16 @@ async function trainOptions(flags: TrainFlags): Promise<TrainOptions> {
   };
 }
 
-async function tellHowToResume(error: unknown, checkpoint: string): Promise<never> {
+async function rethrowWithResumeHint(error: unknown, checkpoint: string): Promise<never> {
   if (!(error instanceof ScPoliError) || error.kind !== "interrupted") throw error;
-  const isThere = (await fileStatus(checkpoint)) !== null;
-  const message = isThere
-    ? `Interrupted. ${checkpoint} keeps what has been learnt: the same command with --resume goes on from there.`
-    : "Interrupted before the training; nothing was written.";
+  const hasCheckpoint = (await fileStatus(checkpoint)) !== null;
+  const message = hasCheckpoint
+    ? `Interrupted. ${checkpoint} holds the progress so far: run the same command with --resume to continue.`
+    : "Interrupted before training started; nothing was written.";
   throw new ScPoliError(
     "interrupted",
     message,
-    { checkpoint: isThere ? checkpoint : null },
+    { checkpoint: hasCheckpoint ? checkpoint : null },
     { cause: error },
   );
 }

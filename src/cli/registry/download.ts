@@ -1,5 +1,5 @@
-// A file from a registry into the cache: resumed where an earlier try has stopped, checked by its size and
-// checksum, and given its name only then. What is in the cache already is never touched.
+// Downloads a file from a registry into the cache. An interrupted download is resumed. The file gets its
+// final name only after its size and checksum are verified. Files already in the cache are never touched.
 import {
   appendToFile,
   commitTemporary,
@@ -13,8 +13,8 @@ import {
 import type { RunSettings } from "../../contract/options.js";
 import { ScPoliError } from "../../contract/errors.js";
 
-export interface Wanted {
-  /** what it is, for error texts */
+export interface DownloadRequest {
+  /** name of the model, for error messages */
   readonly what: string;
   readonly urls: readonly string[];
   readonly bytes: number;
@@ -24,52 +24,57 @@ export interface Wanted {
 const tries = 3;
 
 /**
- * @param path - where it goes; an unfinished file stays beside it and is gone on with next time
- * @throws ScPoliError "file" where it cannot be had, or is not what the index says
+ * @param path - destination; an unfinished download is kept next to it and resumed the next time
+ * @throws ScPoliError "file" if the download fails, or its size or checksum differs from the index
  */
-export async function download(wanted: Wanted, path: string, settings: RunSettings): Promise<void> {
-  let last: ScPoliError | null = null;
-  for (const url of wanted.urls)
+export async function download(request: DownloadRequest, path: string, settings: RunSettings): Promise<void> {
+  let lastError: ScPoliError | null = null;
+  for (const url of request.urls)
     for (let n = 0; n < tries; n++)
       try {
-        await downloadFrom(url, wanted, path, settings);
+        await downloadFrom(url, request, path, settings);
         return;
       } catch (error) {
         if (!(error instanceof ScPoliError) || error.kind !== "file") throw error;
-        last = error;
-        // only what may go better the next time is tried again
+        lastError = error;
+        // retry only failures that may be temporary
         if (error.details["again"] !== true) break;
       }
-  throw last ?? new ScPoliError("file", `${wanted.what} has no address.`, {});
+  throw lastError ?? new ScPoliError("file", `${request.what} has no URL.`, {});
 }
 
-function wrong(url: string, what: string, again: boolean): ScPoliError {
+function downloadError(url: string, what: string, again: boolean): ScPoliError {
   return new ScPoliError("file", `${url}: ${what}.`, { url, again });
 }
 
 /**
- * One try at one address. An unfinished file is this process's own while it grows, so that runs beside each other
- * do not write into one; when the try ends it is left for the next.
+ * One attempt at one URL. Each process writes to its own temporary file, so that concurrent runs do not write
+ * to the same one. A failed attempt leaves its file for the next attempt to resume.
  */
-async function downloadFrom(url: string, wanted: Wanted, path: string, settings: RunSettings): Promise<void> {
+async function downloadFrom(
+  url: string,
+  request: DownloadRequest,
+  path: string,
+  settings: RunSettings,
+): Promise<void> {
   const part = `${path}.part`;
   const temporary = await createTemporary(path);
   if (await fileStatus(part)) await commitTemporary(part, temporary).catch(() => undefined);
   try {
-    await fill(url, wanted, temporary, settings);
+    await fill(url, request, temporary, settings);
   } catch (error) {
     const kept = (await fileStatus(temporary))?.bytes ?? 0;
-    if (kept > 0 && kept <= wanted.bytes) await commitTemporary(temporary, part);
+    if (kept > 0 && kept <= request.bytes) await commitTemporary(temporary, part);
     else await removeTemporary(temporary);
     throw error;
   }
   await commitTemporary(temporary, path);
 }
 
-/** Fills a file that may hold the beginning already. */
+/** Completes a file that may already hold the beginning of the download. */
 async function fill(
   url: string,
-  { what, bytes, sha256 }: Wanted,
+  { what, bytes, sha256 }: DownloadRequest,
   path: string,
   { onProgress, signal }: RunSettings,
 ): Promise<void> {
@@ -81,7 +86,7 @@ async function fill(
       const isRest =
         answer.status === 206 && answer.headers["content-range"]?.startsWith(`bytes ${done}-`) === true;
       if (answer.status !== 200 && !isRest)
-        throw wrong(url, `the server answers ${answer.status}`, answer.status >= 500);
+        throw downloadError(url, `the server responded with status ${answer.status}`, answer.status >= 500);
       if (!isRest) {
         await truncateFile(path, 0);
         done = 0;
@@ -89,7 +94,11 @@ async function fill(
       for await (const piece of answer.body) {
         if (done + piece.length > bytes) {
           await truncateFile(path, 0);
-          throw wrong(url, `it is larger than the ${bytes} bytes that the index tells of ${what}`, false);
+          throw downloadError(
+            url,
+            `it is larger than the ${bytes} bytes that the index gives for ${what}`,
+            false,
+          );
         }
         await appendToFile(path, piece);
         done += piece.length;
@@ -97,14 +106,19 @@ async function fill(
       }
     } catch (error) {
       if (error instanceof ScPoliError && error.kind === "file" && error.details["again"] === undefined)
-        throw wrong(url, `it was cut short after ${done} of ${bytes} bytes`, true);
+        throw downloadError(url, `the download was cut short after ${done} of ${bytes} bytes`, true);
       throw error;
     } finally {
       answer.close();
     }
-    if (done < bytes) throw wrong(url, `it was cut short after ${done} of ${bytes} bytes`, true);
+    if (done < bytes)
+      throw downloadError(url, `the download was cut short after ${done} of ${bytes} bytes`, true);
   }
   if ((await sha256OfFile(path)) === sha256) return;
   await truncateFile(path, 0);
-  throw wrong(url, `its checksum is not that of ${what} in the index; nothing of it is kept`, false);
+  throw downloadError(
+    url,
+    `its checksum differs from that of ${what} in the index; the file was discarded`,
+    false,
+  );
 }

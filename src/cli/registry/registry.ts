@@ -1,5 +1,5 @@
-// Models to choose from: an index (SCPOLI_MODELS: an address or a folder; default: that of this package), and a
-// cache of models under their checksums.
+// A registry of models: an index (SCPOLI_MODELS: a URL, folder or file; default: the index in this package)
+// and a cache of model files named by their checksums.
 import {
   cacheFolder,
   copyFile,
@@ -26,16 +26,16 @@ import { download } from "./download.js";
 import { newest, parseModelName, readIndex, type IndexEntry, type ModelIndex } from "./index-file.js";
 
 export interface RegistryOptions {
-  /** ask nothing of the network */
+  /** never use the network */
   readonly offline?: boolean;
 }
 
-/** Largest index that is read. */
+/** Size limit of an index in bytes. */
 const largestIndex = 16 << 20;
 
 export class Registry {
   private constructor(
-    /** address or path of the index */
+    /** URL or path of the index */
     readonly source: string,
     readonly index: ModelIndex,
     private readonly cache: string,
@@ -43,9 +43,9 @@ export class Registry {
   ) {}
 
   /**
-   * Reads the index.
-   * @param wanted - where the index that is kept of the last time has this very version, the network is not asked
-   * @throws ScPoliError "file" where there is none, or a damaged one; "usage" where SCPOLI_MODELS cannot be read
+   * Reads the index. A downloaded index is cached and used offline or if the download fails.
+   * @param wanted - a model; if the cached index has exactly this version, the network is not used
+   * @throws ScPoliError "file" if the index is missing or damaged; "usage" if SCPOLI_MODELS is invalid
    */
   static async open(
     settings: RunSettings,
@@ -56,41 +56,42 @@ export class Registry {
     const source = process.env["SCPOLI_MODELS"] || packageFile("data/models/index.json");
     if (!/^https?:\/\//.test(source)) {
       if (/^[a-z]{2,}:\/\//i.test(source))
-        throw new ScPoliError("usage", `SCPOLI_MODELS is '${source}': expected http, https or a path.`, {
+        throw new ScPoliError("usage", `SCPOLI_MODELS is '${source}': expected an http(s) URL or a path.`, {
           source,
         });
       const isFolder = (await fileStatus(source))?.kind === "folder";
       const path = isFolder ? joinPath(source, "index.json") : source;
       if ((await fileStatus(path))?.kind !== "file")
-        throw new ScPoliError("file", `There is no index of models ${path}.`, { path });
+        throw new ScPoliError("file", `There is no index of models at ${path}.`, { path });
       return new Registry(path, readIndex(await readText(path), path), cache, offline);
     }
     const url = source.endsWith(".json") ? source : `${source.replace(/\/*$/, "")}/index.json`;
-    const kept = joinPath(cache, "indexes", `${await sha256([new TextEncoder().encode(url)])}.json`);
-    const hasKept = (await fileStatus(kept)) !== null;
-    if (hasKept && (offline || (wanted && wanted.version !== null))) {
-      const registry = new Registry(url, readIndex(await readText(kept), kept), cache, offline);
+    const cachedIndex = joinPath(cache, "indexes", `${await sha256([new TextEncoder().encode(url)])}.json`);
+    const hasCachedIndex = (await fileStatus(cachedIndex)) !== null;
+    if (hasCachedIndex && (offline || (wanted && wanted.version !== null))) {
+      const registry = new Registry(url, readIndex(await readText(cachedIndex), cachedIndex), cache, offline);
       if (offline || registry.#find(wanted!)) return registry;
     }
     if (offline)
       throw new ScPoliError(
         "file",
-        `${url} is not asked (offline), and nothing of it is kept. Once with a network: scpoli models list.`,
+        `${url} is not in the cache and cannot be downloaded offline. Run scpoli models list once with a ` +
+          "network.",
         { url },
       );
     try {
       const text = await fetchText(url, settings.signal);
       const index = readIndex(text, url);
       await makeFolder(joinPath(cache, "indexes"));
-      await writeFile(kept, text);
+      await writeFile(cachedIndex, text);
       return new Registry(url, index, cache, offline);
     } catch (error) {
-      if (!hasKept || !(error instanceof ScPoliError) || error.kind !== "file") throw error;
+      if (!hasCachedIndex || !(error instanceof ScPoliError) || error.kind !== "file") throw error;
       settings.onNote?.({
         level: "warning",
-        message: `${error.message} The index that was kept of the last time is taken.`,
+        message: `${error.message} The cached index is used instead.`,
       });
-      return new Registry(url, readIndex(await readText(kept), kept), cache, offline);
+      return new Registry(url, readIndex(await readText(cachedIndex), cachedIndex), cache, offline);
     }
   }
 
@@ -101,26 +102,29 @@ export class Registry {
     readonly name: string;
     readonly version: string | null;
   }): IndexEntry | undefined {
-    const named = this.index.models.filter((entry) => entry.name === name);
-    return version === null ? newest(named) : named.find((entry) => entry.version === version);
+    const versions = this.index.models.filter((entry) => entry.name === name);
+    return version === null ? newest(versions) : versions.find((entry) => entry.version === version);
   }
 
-  /** @throws ScPoliError "usage" where the text names no model, "key" where the index has no such model */
+  /**
+   * Looks up NAME or NAME@VERSION.
+   * @throws ScPoliError "usage" if the text is not a valid model name, "key" if the index has no such model
+   */
   entry(text: string): IndexEntry {
     const wanted = parseModelName(text);
     if (!wanted)
-      throw new ScPoliError("usage", `'${text}' names no model: expected NAME or NAME@VERSION.`, {});
-    const found = this.#find(wanted);
-    if (found) return found;
+      throw new ScPoliError("usage", `'${text}' is not a model name: expected NAME or NAME@VERSION.`, {});
+    const entry = this.#find(wanted);
+    if (entry) return entry;
     const versions = this.index.models
       .filter(({ name }) => name === wanted.name)
       .map(({ version }) => version);
-    const near = nearestNames(wanted.name, [...new Set(this.index.models.map(({ name }) => name))]);
+    const suggestions = nearestNames(wanted.name, [...new Set(this.index.models.map(({ name }) => name))]);
     const hint =
       versions.length > 0
         ? ` It has ${wanted.name} ${versions.join(", ")}.`
-        : near.length > 0
-          ? ` Did you mean ${near.map((name) => `'${name}'`).join(" or ")}?`
+        : suggestions.length > 0
+          ? ` Did you mean ${suggestions.map((name) => `'${name}'`).join(" or ")}?`
           : "";
     throw new ScPoliError("key", `${this.source} has no model ${text}.${hint} See scpoli models list.`, {
       model: text,
@@ -136,8 +140,9 @@ export class Registry {
   }
 
   /**
-   * The path of a model in the cache, whole and checked; it is fetched where it is not there.
-   * @throws ScPoliError "file" where it cannot be had, or is not what the index says; "model" where it is no model
+   * Returns the path of a verified model in the cache, downloading it if needed.
+   * @throws ScPoliError "file" if the download fails or its checksum differs from the index; "model" if it is
+   * not a valid model
    */
   async pull(entry: IndexEntry, settings: RunSettings): Promise<string> {
     const path = this.pathOf(entry);
@@ -147,14 +152,14 @@ export class Registry {
       if (this.offline)
         throw new ScPoliError(
           "file",
-          `${path}, the kept copy of ${name}, is damaged. Get it anew with a network.`,
+          `${path}, the cached copy of ${name}, is damaged. Download it again with a network.`,
           {
             path,
           },
         );
       settings.onNote?.({
         level: "warning",
-        message: `The kept copy of ${name} is damaged and is fetched anew.`,
+        message: `The cached copy of ${name} is damaged; downloading it again.`,
       });
     }
     await makeFolder(joinPath(this.cache, "models"));
@@ -168,32 +173,32 @@ export class Registry {
     return path;
   }
 
-  /** From an address, or, where the index is on this machine, from a file beside it. */
+  /** Copies the file if the index is local and gives a relative path; else downloads it. */
   async #fetch(entry: IndexEntry, path: string, settings: RunSettings): Promise<void> {
     const what = `${entry.name}@${entry.version}`;
     const isLocal = !/^https?:/.test(this.source);
-    const [first] = entry.urls;
-    if (isLocal && !/^\w{2,}:/.test(first!)) {
-      const from = localPath(first!, this.source);
+    const [firstUrl] = entry.urls;
+    if (isLocal && !/^\w{2,}:/.test(firstUrl!)) {
+      const from = localPath(firstUrl!, this.source);
       const temporary = await createTemporary(path);
       await copyFile(from, temporary);
       if ((await sha256OfFile(temporary)) === entry.sha256) return commitTemporary(temporary, path);
       await removeTemporary(temporary);
       throw new ScPoliError(
         "file",
-        `${from}: its checksum is not that of ${what} in the index; nothing of it is kept.`,
+        `${from}: its checksum differs from that of ${what} in the index; the file was not copied.`,
         { path: from },
       );
     }
     const urls = entry.urls.map((url) => webAddress(url, this.source));
     if (this.offline)
-      throw new ScPoliError("file", `${what} is not in the cache, and the network is not asked (offline).`, {
+      throw new ScPoliError("file", `${what} is not in the cache and cannot be downloaded offline.`, {
         model: what,
       });
     await download({ what, urls, bytes: entry.bytes, sha256: entry.sha256 }, path, settings);
   }
 
-  /** Models in the cache whose bytes are no longer those of their names. */
+  /** Checks all cached models against their checksums. */
   async damaged(): Promise<{ readonly checked: number; readonly damaged: readonly string[] }> {
     const folder = joinPath(this.cache, "models");
     const names = (await fileStatus(folder)) ? await listFolder(folder) : [];
@@ -211,17 +216,21 @@ async function fetchText(url: string, signal: AbortSignal | undefined): Promise<
   const answer = await httpGet(url, { signal });
   try {
     if (answer.status !== 200)
-      throw new ScPoliError("file", `${url} cannot be had: the server answers ${answer.status}.`, { url });
+      throw new ScPoliError(
+        "file",
+        `${url} cannot be downloaded: the server responded with status ${answer.status}.`,
+        { url },
+      );
     const pieces: Uint8Array[] = [];
     let bytes = 0;
     for await (const piece of answer.body) {
       bytes += piece.length;
       if (bytes > largestIndex)
-        throw new ScPoliError("file", `${url} is larger than an index of models can be.`, { url });
+        throw new ScPoliError("file", `${url} is too large for an index of models.`, { url });
       pieces.push(piece);
     }
-    const announced = Number(answer.headers["content-length"] ?? bytes);
-    if (bytes < announced)
+    const contentLength = Number(answer.headers["content-length"] ?? bytes);
+    if (bytes < contentLength)
       throw new ScPoliError("file", `${url} was cut short after ${bytes} bytes.`, { url });
     return new TextDecoder().decode(await new Blob(pieces as Uint8Array<ArrayBuffer>[]).arrayBuffer());
   } finally {
@@ -229,29 +238,31 @@ async function fetchText(url: string, signal: AbortSignal | undefined): Promise<
   }
 }
 
-/** An address of the index, whole. @throws ScPoliError "file" where it leads elsewhere than to http and https */
+/**
+ * Absolute URL of an entry. @throws ScPoliError "file" unless it is http(s) without a downgrade from https
+ */
 function webAddress(url: string, index: string): string {
   const base = /^https?:/.test(index) ? index : undefined;
-  const whole = URL.canParse(url, base) ? new URL(url, base) : null;
-  const isDowngrade = index.startsWith("https:") && whole?.protocol === "http:";
-  if (!whole || !/^https?:$/.test(whole.protocol) || isDowngrade)
-    throw new ScPoliError("file", `${index} asks for '${url.slice(0, 200)}', which is not followed.`, {
+  const absolute = URL.canParse(url, base) ? new URL(url, base) : null;
+  const isDowngrade = index.startsWith("https:") && absolute?.protocol === "http:";
+  if (!absolute || !/^https?:$/.test(absolute.protocol) || isDowngrade)
+    throw new ScPoliError("file", `${index} refers to '${url.slice(0, 200)}', which is not an allowed URL.`, {
       url,
     });
-  return whole.href;
+  return absolute.href;
 }
 
-/** A file beside an index on this machine. @throws ScPoliError "file" where it would be outside of its folder */
+/** Path of a file in the folder of a local index. @throws ScPoliError "file" if it would be outside */
 function localPath(url: string, index: string): string {
   const parts = url.split(/[\\/]/);
   if (parts.some((part) => part === ".." || part === "" || part.includes(":")))
-    throw new ScPoliError("file", `${index} asks for '${url.slice(0, 200)}', which is not beside it.`, {
+    throw new ScPoliError("file", `${index} refers to '${url.slice(0, 200)}', which is outside its folder.`, {
       url,
     });
   return joinPath(index, "..", ...parts);
 }
 
-/** The model that a flag names: a path, or NAME@VERSION of the registry. */
+/** Resolves a model given as a path or as NAME@VERSION of the registry to a path. */
 export async function modelPath(text: string, settings: RunSettings): Promise<string> {
   const wanted = text.includes("@") ? parseModelName(text) : null;
   if (!wanted || (await fileStatus(text))) return text;
@@ -260,7 +271,9 @@ export async function modelPath(text: string, settings: RunSettings): Promise<st
   const path = await registry.pull(entry, settings);
   settings.onNote?.({
     level: "info",
-    message: `The reference is ${entry.name}@${entry.version} of ${registry.source}${entry.licence === "" ? "" : `, licence ${entry.licence}`}.`,
+    message:
+      `The reference is ${entry.name}@${entry.version} from ${registry.source}` +
+      (entry.licence === "" ? "." : `, licence ${entry.licence}.`),
   });
   return path;
 }
