@@ -88,7 +88,7 @@ test("labels and places are the same, whoever computes their parts", async () =>
   for (const least of [Infinity, 0]) {
     const side = new BackgroundWork(own, cells.sizeFactors.length, 2, least);
     try {
-      assert.equal(side.isBeside, least === 0);
+      assert.equal(side.hasThread, least === 0);
       const { predictions, umap } = await predictCells(stored, { ...cells, conditions }, {}, side);
       results.push({ predictions, umap: await umap() });
     } finally {

@@ -166,7 +166,7 @@ test("a query whose labels are all 'Unknown' is one without labels", async () =>
   await run(
     0,
     [...map, "--cell-type-key", "cell_type=none", ...few],
-    /no label in obs\['none'\]: it is taken as one without labels/,
+    /no labels in obs\['none'\]\. It is treated as unlabelled/,
   );
   assert.ok(existsSync(at("unknown.h5ad")));
 });

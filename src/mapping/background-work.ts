@@ -1,20 +1,19 @@
-// Parts of a mapping that do not depend on the rest of it, computed in a background thread where there are many
-// cells.
+// Runs independent parts of a mapping in a background worker if there are many cells.
 import { processorCount, startRequestWorker, type RequestWorker } from "#platform";
 import type { RunSettings } from "../contract/options.js";
 import type { StoredModel } from "../model/stored-model.js";
 import { nearestCompared, queryNeighbors } from "../novelty/novelty.js";
 import { UmapPlaces, type PlacedLandmarks } from "../graph/umap-places.js";
 
-/** Cells from which a thread is worth its start. */
-const worthAThread = 20_000;
+/** Number of cells from which starting a thread pays off. */
+const leastCellsForThread = 20_000;
 
 export interface BackgroundTask {
-  /** of the reference; null where the model carries none */
+  /** landmarks of the reference; null if the model has none */
   readonly landmarks: PlacedLandmarks | null;
 }
 
-/** What can be asked for. */
+/** Functions that a request can name. */
 function functionsOf({ landmarks }: BackgroundTask) {
   let places: UmapPlaces | null = null;
   return {
@@ -32,19 +31,20 @@ export interface BackgroundRequest {
   readonly values: readonly unknown[];
 }
 
-/** Computes what a request asks for: what the thread does. */
+/** Returns the function that answers requests, in the thread or on the caller's side. */
 export function answering(task: BackgroundTask): (request: BackgroundRequest) => unknown {
   const functions = functionsOf(task) as Readonly<Record<Name, (...values: readonly unknown[]) => unknown>>;
   return ({ name, values }) => functions[name](...values);
 }
 
-/** For cells that a model embeds. @param cells - N */
+/** Background work for embedding cells with a model. @param cells - N */
 export function backgroundWorkFor(
   { json, tensors }: StoredModel,
   cells: number,
   { threads = processorCount() }: Pick<RunSettings, "threads">,
 ): BackgroundWork {
-  // copied: their tensors may be views of the whole model, all of which would go to the thread
+  // copy: the tensors may be views of a buffer with the whole model, which would be sent to the thread as
+  // well
   const tensor = (name: string): Float32Array => tensors.get(`landmarks.${name}`)!.data.slice();
   return new BackgroundWork(
     {
@@ -61,8 +61,8 @@ export class BackgroundWork {
   readonly #thread: RequestWorker<BackgroundRequest, unknown> | null;
   readonly #answer: (request: BackgroundRequest) => unknown;
 
-  /** @param cells - N @param threads - that the run may have, the caller among them */
-  constructor(task: BackgroundTask, cells: number, threads: number, least = worthAThread) {
+  /** @param cells - N @param threads - threads the run may use, including the caller's */
+  constructor(task: BackgroundTask, cells: number, threads: number, least = leastCellsForThread) {
     this.#thread =
       cells >= least && threads > 1
         ? startRequestWorker<BackgroundTask, BackgroundRequest, unknown>("background-work", task)
@@ -71,8 +71,8 @@ export class BackgroundWork {
   }
 
   /**
-   * Computes it now, or beside the caller. The result is the same; one that is never awaited fails in
-   * silence.
+   * Runs a function in the background thread, or at once if there is none. The result is the same. If the
+   * result is never awaited, errors are ignored.
    */
   compute<N extends Name>(name: N, ...values: Parameters<Functions[N]>): Promise<ReturnType<Functions[N]>> {
     const request = { name, values };
@@ -83,12 +83,12 @@ export class BackgroundWork {
     return answer as Promise<ReturnType<Functions[N]>>;
   }
 
-  /** Whether there is a thread. */
-  get isBeside(): boolean {
+  /** Whether work runs in a background thread. */
+  get hasThread(): boolean {
     return this.#thread !== null;
   }
 
-  /** Computes it now. */
+  /** Runs a function in the caller's thread. */
   computeHere<N extends Name>(name: N, ...values: Parameters<Functions[N]>): ReturnType<Functions[N]> {
     return this.#answer({ name, values }) as ReturnType<Functions[N]>;
   }

@@ -1,6 +1,6 @@
-// Expression of cells as the decoder gives it: denoised, and corrected for conditions by decoding all cells at
-// the same ones. The corrected counts that De Donno et al. 2023 name as a limitation; what scVI calls normalised
-// expression (Lopez et al. 2018).
+// Decoded expression of cells: denoised, and corrected for conditions by decoding all cells at the same ones.
+// scVI calls this normalised expression (Lopez et al. 2018); De Donno et al. 2023 name the lack of corrected
+// counts as a limitation.
 import type { AnnData } from "../anndata/anndata.js";
 import { writeH5ad, type NewColumn } from "../anndata/write.js";
 import type { CountsOptions, EmbedOptions, RunSettings } from "../contract/options.js";
@@ -25,24 +25,24 @@ export interface DecodeOptions
     CountsOptions,
     Pick<EmbedOptions, "conditionKeys" | "conditionValues" | "geneMap" | "atacCounts"> {
   /**
-   * Conditions to decode at: "own" those of each cell; "average" the mean over the reference's combinations of
-   * conditions, each weighing the same; or by condition key the name of one condition, other keys staying each
-   * cell's own (a counterfactual). Default "own"
+   * Conditions to decode at. "own": those of each cell; "average": the mean over the reference's combinations
+   * of conditions with equal weights; or by condition key the name of one condition (a counterfactual; for
+   * other keys each cell keeps its condition). Default "own"
    */
   readonly at?: "own" | "average" | Readonly<Record<string, string>>;
   /** genes of the model to decode. Default: all */
   readonly genes?: readonly string[];
-  /** samples of each cell's posterior; 0: its mean alone. Default 0 */
+  /** number of samples of each cell's posterior; 0: decode its mean. Default 0 */
   readonly samples?: number;
-  /** total that a cell's expression is scaled to, over all genes of the model. Default 10,000 */
+  /** total expression of a cell over all genes of the model. Default 10,000 */
   readonly librarySize?: number;
 }
 
-/** Cells [start, start + rows), decoded; the arrays hold until the next block is asked for. */
+/** Decoded cells [start, start + rows). The arrays are valid until the next block is requested. */
 export interface DecodedBlock {
   readonly start: number;
   readonly rows: number;
-  /** (rows, genes) expression: parts of `librarySize`; of mse the values themselves */
+  /** (rows, genes) expression, scaled to `librarySize`; for mse: values */
   readonly expression: Float32Array;
   /** (rows, genes) standard deviation over samples of the posterior; null without samples */
   readonly deviation: Float32Array | null;
@@ -63,8 +63,9 @@ const optionNames: OptionNames<DecodeOptions> = {
 const defaultLibrarySize = 1e4;
 
 /**
- * Decodes all cells of a file, a few at a time, and hands them to `use`; nothing is kept.
- * @throws ScPoliError "key" for a condition, key or gene that the model does not know; as `ScPoli.embed`
+ * Decodes all cells of a file in blocks and passes them to `use`; nothing is kept in memory.
+ * @throws ScPoliError "key" for a condition, key or gene that the model does not know; errors of
+ * `ScPoli.embed`
  */
 export async function decodeExpression<T>(
   stored: StoredModel,
@@ -81,8 +82,8 @@ export async function decodeExpression<T>(
   const names = Array.from(columns, (gene) => stored.json.genes[gene]!);
   return withQuery(stored, data, options, async (query) => {
     checkConditionsKnown(stored, query);
-    const rows = query.conditions.map(({ codes, names: own }, k) => {
-      const rowOf = own.map((name) => stored.json.conditions[k]!.indexOf(name));
+    const rows = query.conditions.map(({ codes, names: conditionNames }, k) => {
+      const rowOf = conditionNames.map((name) => stored.json.conditions[k]!.indexOf(name));
       return codes.map((code) => rowOf[code]!);
     });
     const decoder = await Decoder.create(stored, options);
@@ -104,13 +105,13 @@ function genesOf({ json }: StoredModel, wanted: readonly string[] | undefined): 
       `The model has no gene ${absent
         .slice(0, 5)
         .map((gene) => `'${gene}'`)
-        .join(", ")}${absent.length > 5 ? ", ..." : ""}; it decodes its own ${json.genes.length} genes.`,
+        .join(", ")}${absent.length > 5 ? ", ..." : ""}; it has ${json.genes.length} genes.`,
       { absent },
     );
   return columns;
 }
 
-/** Combinations to decode at, per key the row of a condition; null: each cell's own. */
+/** A combination to decode at: per key the row of a condition, or null for each cell's condition. */
 type Target = readonly (number | null)[];
 
 function targetsOf({ json }: StoredModel, at: NonNullable<DecodeOptions["at"]>): Target[] {
@@ -124,7 +125,8 @@ function targetsOf({ json }: StoredModel, at: NonNullable<DecodeOptions["at"]>):
   if (unknown.length > 0)
     throw new ScPoliError(
       "key",
-      `The model has no condition key '${unknown[0]}'; its keys are ${keys.map((key) => `'${key}'`).join(", ")}.`,
+      `The model has no condition key '${unknown[0]}'; ` +
+        `its keys are ${keys.map((key) => `'${key}'`).join(", ")}.`,
       { key: unknown[0] },
     );
   return [
@@ -146,7 +148,7 @@ function targetsOf({ json }: StoredModel, at: NonNullable<DecodeOptions["at"]>):
 }
 
 interface Plan {
-  /** per key (N) rows of the cells' own conditions */
+  /** per key (N) rows of the cells' conditions */
   readonly rows: readonly Int32Array[];
   readonly targets: readonly Target[];
   /** genes of the model */
@@ -157,7 +159,7 @@ async function* decodeQuery(
   stored: StoredModel,
   { place, reader, alignment }: Query,
   decoder: Decoder,
-  { rows: own, targets, columns }: Plan,
+  { rows: cellConditions, targets, columns }: Plan,
   { samples = 0, librarySize = defaultLibrarySize, seed = 0, signal, onProgress }: DecodeOptions,
 ): AsyncGenerator<DecodedBlock> {
   const G = decoder.genes;
@@ -169,18 +171,18 @@ async function* decodeQuery(
     onProgress: (done, total) => onProgress?.({ stage: "embedding", done, total }),
   });
   for await (const block of blocks) {
-    for (const { start, posterior } of decoder.posteriors(block, own)) {
+    for (const { start, posterior } of decoder.posteriors(block, cellConditions)) {
       const { rows } = posterior;
       const decoded = new Float32Array(rows * G);
       const sum = new Float64Array(rows * columns.length);
       const squares = samples > 0 ? new Float64Array(sum.length) : null;
       const average = new Float64Array(sum.length);
       for (let sample = 0; sample < Math.max(1, samples); sample++) {
-        const z = samples > 0 ? drawn(posterior, random) : posterior.mean;
+        const z = samples > 0 ? drawSample(posterior, random) : posterior.mean;
         average.fill(0);
         for (const target of targets) {
           const conditions = target.map((row, k) =>
-            row === null ? own[k]!.subarray(start, start + rows) : new Int32Array(rows).fill(row),
+            row === null ? cellConditions[k]!.subarray(start, start + rows) : new Int32Array(rows).fill(row),
           );
           decoder.decode(z, conditions, decoded);
           for (let row = 0, at = 0; row < rows; row++)
@@ -208,20 +210,20 @@ async function* decodeQuery(
   }
 }
 
-function drawn({ mean, variance }: Posterior, random: Random): Float32Array {
+function drawSample({ mean, variance }: Posterior, random: Random): Float32Array {
   return Float32Array.from(
     { length: mean.length },
     (_, i) => mean[i]! + random.normal() * Math.sqrt(variance[i]!),
   );
 }
 
-/** What was decoded, ready for JSON. */
+/** Summary of a decoding, ready for JSON. */
 export interface DecodingSummary {
   /** Number of cells */
   readonly cells: number;
   /** Number of genes written */
   readonly genes: number;
-  /** "own", "average", or the conditions named */
+  /** "own", "average", or the given conditions */
   readonly at: NonNullable<DecodeOptions["at"]>;
   /** Samples of each cell's posterior; 0: its mean */
   readonly samples: number;
@@ -230,9 +232,9 @@ export interface DecodingSummary {
 }
 
 /**
- * Writes an .h5ad file with the decoded expression: `X` (with samples also `layers["deviation"]`), dense, of the
- * model's genes; obs is that of the input.
- * @throws ScPoliError as `decodeExpression`; "output"
+ * Writes an .h5ad file with the decoded expression as dense `X` (with samples also `layers["deviation"]`),
+ * the model's genes as var, and the input's obs.
+ * @throws ScPoliError as `decodeExpression`; "output" if the file cannot be written
  */
 export async function writeDecodedExpression(
   stored: StoredModel,

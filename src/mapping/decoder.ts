@@ -1,5 +1,5 @@
-// The decoder of a model, all of it frozen: posteriors of cells, and expression decoded from latent positions at
-// any of the model's conditions.
+// Runs a trained model: posteriors of cells, and expression decoded from latent positions at any of the
+// model's conditions.
 import type { RunSettings } from "../contract/options.js";
 import type { CountBlock } from "../data/counts.js";
 import { createEngine } from "../engine/create.js";
@@ -8,7 +8,7 @@ import type { StoredModel } from "../model/stored-model.js";
 import { Network } from "../model/network.js";
 import { networkOptions } from "./embedding.js";
 
-/** Cells that are encoded, and decoded, together. */
+/** Number of cells encoded or decoded together. */
 const mostRows = 256;
 
 /** Posterior of a few cells: normal, with a diagonal covariance. */
@@ -68,7 +68,7 @@ export class Decoder {
   }
 
   /**
-   * Posteriors of the cells of a block, a few cells at a time.
+   * Posteriors of the cells of a block, up to `mostRows` cells at a time.
    * @param conditions - per key (N) rows of the embedding tables, for all cells of the file
    */
   *posteriors(
@@ -97,14 +97,15 @@ export class Decoder {
   }
 
   /**
-   * Expression of latent positions as shares of a cell's counts, which sum to 1 (mse: the values themselves).
-   * @param z - (rows, D) @param conditions - per key (rows) rows of the embedding tables
-   * @returns (rows, G); holds until the next call
+   * Decodes latent positions to expression as shares of a cell's counts, which sum to 1 (mse: values).
+   * @param z - (rows, D)
+   * @param conditions - per key (rows) rows of the embedding tables
+   * @param into - (rows, G) output
    */
   decode(z: Float32Array, conditions: readonly ArrayLike<number>[], into: Float32Array): void {
     const { minibatch } = this.engine;
     const rows = z.length / this.latentDim;
-    // no counts: nothing but the means is wanted
+    // no counts: only the means are needed
     minibatch.indptr.fill(0, 0, rows + 1);
     minibatch.sizeFactors.fill(1, 0, rows);
     minibatch.combinations.fill(0, 0, rows);

@@ -1,6 +1,5 @@
-// Cells into the latent space of a model, block by block from the file: nothing of the data is kept but the
-// mean latent. Source: De Donno et al. 2023, Methods. Differs: the mean of the posterior, never a sample of
-// it.
+// Embeds cells in the latent space of a model, block by block from the file. Only positions and scores are
+// kept in memory. Source: De Donno et al. 2023, Methods. Differs: uses the posterior mean, never a sample.
 import { optionsOf, type StoredModel } from "../model/stored-model.js";
 import type { RunSettings, ModelOptions } from "../contract/options.js";
 import type { CountBlock } from "../data/counts.js";
@@ -11,7 +10,7 @@ import type { ComparedCells } from "../novelty/novelty.js";
 import { Network } from "../model/network.js";
 import type { ModelSizes } from "../model/parameters.js";
 
-/** Options of the network from a model's description. */
+/** Network options and sizes of a stored model. */
 export function networkOptions({ json }: Pick<StoredModel, "json">): {
   readonly model: ModelOptions;
   readonly sizes: ModelSizes;
@@ -26,32 +25,32 @@ export function networkOptions({ json }: Pick<StoredModel, "json">): {
   };
 }
 
-/** What is computed of each cell. */
+/** Positions and scores of cells. */
 export interface CellPositions {
   /** (N, D) mean latent */
   readonly latent: Float32Array;
-  /** (N, R) scores of the head; nothing without one */
+  /** (N, R) scores of the head; empty without a head */
   readonly scores: Float32Array;
-  /** cells that stand for all where the query's cells are compared; null without a head */
+  /** sample of cells used for comparisons between the query's cells; null without a head */
   readonly compared: ComparedCells | null;
   /** (N) total of each cell over the model's genes */
   readonly sizeFactors: Float32Array;
 }
 
-/** Room for the head's scores of N cells: (N, R). */
+/** Allocates the head's scores of N cells: (N, R). */
 export function emptyScores({ json }: Pick<StoredModel, "json">, cells: number): Float32Array {
   return new Float32Array(cells * (json.head ? headRows(json.head) : 0));
 }
 
-/** Cells and stored counts that the engine holds at once, at most. */
+/** Maximum number of cells and of stored counts in the engine at once. */
 const [mostRows, mostStored] = [2048, 4 * 1024 * 1024];
 
-/** Cells that are encoded together where all genes of all of them are stored. */
+/** Number of cells encoded together if all their genes are nonzero. */
 export function encodedRows(genes: number): number {
   return Math.max(1, Math.min(mostRows, Math.floor(mostStored / genes)));
 }
 
-/** The encoder of a model, all of it frozen. */
+/** The encoder of a trained model. */
 export class Encoder {
   readonly #latent: Float32Array;
   readonly #scores: Float32Array;
@@ -101,7 +100,7 @@ export class Encoder {
   }
 
   /**
-   * One block of cells; blocks are to come in their order.
+   * Encodes one block of cells. Blocks must be given in order.
    * @param conditions - per key (N) rows of the embedding tables, for all cells
    */
   encodeBlock(block: CountBlock, conditions: readonly Int32Array[]): void {
@@ -131,7 +130,7 @@ export class Encoder {
     }
   }
 
-  /** When all blocks have been encoded. */
+  /** Results, once all blocks are encoded. */
   positions(): CellPositions {
     return {
       latent: this.#latent,

@@ -1,6 +1,6 @@
-// Naming a cell type in a trained model: an unlabelled prototype, or cells of a file, become a prototype with
-// a name. Nothing is trained. Source: De Donno et al. 2023 (unlabelled prototypes as "reference points for
-// novel cell type annotation").
+// Adds a cell type to a trained model: an unlabelled prototype, or cells of a file, become a named prototype.
+// Nothing is trained. Source: De Donno et al. 2023 (unlabelled prototypes as "reference points for novel cell
+// type annotation").
 import type { AnnData } from "../anndata/anndata.js";
 import type { StoredModel } from "../model/stored-model.js";
 import type { CountsOptions, EmbedOptions, RunSettings } from "../contract/options.js";
@@ -19,21 +19,20 @@ export interface LabelOptions extends Pick<
   /** Name of the cell type */
   readonly name: string;
   /**
-   * Annotation level that it belongs to. Default: the first; a model without levels gets the level
-   * "cell_type"
+   * Annotation level of the cell type. Default: the first; a model without levels gets the level "cell_type"
    */
   readonly level?: string;
-  /** Numbers of unlabelled prototypes of the model, which are pooled */
+  /** Numbers of the model's unlabelled prototypes to name, pooled into one */
   readonly clusters?: readonly number[];
-  /** In place of them: a file with the cells; their conditions must be the model's */
+  /** Instead of `clusters`: a file with the cells; the model must know their conditions */
   readonly cells?: AnnData;
-  /** Those of its cells with these values of obs columns (of each column named). Default: all */
+  /** Cells with these values in each of these obs columns. Default: all cells of the file */
   readonly select?: Readonly<Record<string, readonly string[]>>;
-  /** In place of `select`: rows of its cells */
+  /** Instead of `select`: rows of the cells in the file */
   readonly rows?: ArrayLike<number>;
 }
 
-/** Level that a model without any gets with its first cell type. */
+/** Level added with the first cell type of a model without levels. */
 const firstLevel = "cell_type";
 
 /** See `ScPoli.label`. */
@@ -45,14 +44,16 @@ export async function labelCells(stored: StoredModel, options: LabelOptions): Pr
   if ((clusters === undefined) === (cells === undefined))
     throw new ScPoliError(
       "usage",
-      "Say which cells get the name: either the number of an unlabelled prototype (clusters), or a file of cells (cells, and select for some of them).",
+      "Specify which cells get the name: either the number of an unlabelled prototype (clusters), or a " +
+        "file of " +
+        "cells (cells, with select for some of them).",
     );
   if (rows !== undefined && select !== undefined)
-    throw new ScPoliError("usage", "select and rows both pick cells of the file; give one of them.");
+    throw new ScPoliError("usage", "select and rows both select cells of the file; give only one.");
   if (clusters !== undefined && (select !== undefined || rows !== undefined))
     throw new ScPoliError(
       "usage",
-      "select and rows pick cells of a file; an unlabelled prototype is taken as it is.",
+      "select and rows apply to cells of a file, not to an unlabelled prototype.",
     );
   const { prototype, rest, from } =
     clusters !== undefined ? fromClusters(stored, clusters) : await fromCells(stored, options);
@@ -60,7 +61,9 @@ export async function labelCells(stored: StoredModel, options: LabelOptions): Pr
   const count = prototype.counts[0]!;
   options.onNote?.({
     level: count < 5 ? "warning" : "info",
-    message: `'${name}' is the mean of ${count} cell${count === 1 ? "" : "s"} (${from})${count < 5 ? ": few for a cell type" : ""}.`,
+    message:
+      `'${name}' is the mean of ${count} cell${count === 1 ? "" : "s"} (${from})` +
+      (count < 5 ? ", which is few for a cell type." : "."),
   });
   const labelled = [
     ...((json.provenance["labelled"] as unknown[] | undefined) ?? []),
@@ -75,7 +78,8 @@ function checkName({ json }: StoredModel, name: string, level: string): void {
   if (json.cell_type_keys.length > 0 && !json.cell_type_keys.includes(level))
     throw new ScPoliError(
       "key",
-      `The model has no annotation level '${level}'; its levels are ${json.cell_type_keys.map((key) => `'${key}'`).join(", ")}.`,
+      `The model has no annotation level '${level}'; ` +
+        `its levels are ${json.cell_type_keys.map((key) => `'${key}'`).join(", ")}.`,
       { key: level },
     );
   const row = json.cell_types.indexOf(name);
@@ -83,26 +87,27 @@ function checkName({ json }: StoredModel, name: string, level: string): void {
   const levels = json.cell_type_keys.filter((_, position) => json.levels[position]!.includes(row));
   throw new ScPoliError(
     "key",
-    `The model has a cell type '${name}' already (${levels.map((key) => `'${key}'`).join(", ")}), and it stays as it is. Give another name.`,
+    `The model already has a cell type '${name}' (${levels.map((key) => `'${key}'`).join(", ")}). ` +
+      "Give another name.",
     { name, levels },
   );
 }
 
-interface Named {
+interface CellTypeSource {
   readonly prototype: Prototypes;
-  /** the model without what became the cell type */
+  /** the model without the unlabelled prototypes that became the cell type */
   readonly rest: StoredModel;
   readonly from: string;
 }
 
-function fromClusters(stored: StoredModel, clusters: readonly number[]): Named {
-  const known = stored.json.unlabeled_prototypes.map(({ cluster }) => cluster);
-  const absent = clusters.filter((cluster) => !known.includes(cluster));
+function fromClusters(stored: StoredModel, clusters: readonly number[]): CellTypeSource {
+  const numbers = stored.json.unlabeled_prototypes.map(({ cluster }) => cluster);
+  const absent = clusters.filter((cluster) => !numbers.includes(cluster));
   if (absent.length > 0 || clusters.length === 0) {
     const has =
-      known.length > 0
-        ? `it has ${known.join(", ")}`
-        : "it has none (`--unlabeled-prototypes` of train and map makes some)";
+      numbers.length > 0
+        ? `it has ${numbers.join(", ")}`
+        : "it has none (`--unlabeled-prototypes` of train and map adds them)";
     throw new ScPoliError("key", `The model has no unlabelled prototype ${absent.join(", ")}; ${has}.`, {
       absent,
     });
@@ -114,36 +119,40 @@ function fromClusters(stored: StoredModel, clusters: readonly number[]): Named {
   };
 }
 
-async function fromCells(stored: StoredModel, options: LabelOptions): Promise<Named> {
+async function fromCells(stored: StoredModel, options: LabelOptions): Promise<CellTypeSource> {
   const data = options.cells!;
-  const own = options.rows
+  const namedCells = options.rows
     ? checkedRows(options.rows, data.nObs)
     : await selectedCells(data.obs, options.select);
   const { latent } = await embedCells(stored, data, options);
-  const isOut = new Uint8Array(data.nObs).fill(1);
-  for (const cell of own) isOut[cell] = 0;
+  const isLeftOut = new Uint8Array(data.nObs).fill(1);
+  for (const cell of namedCells) isLeftOut[cell] = 0;
   const prototype = prototypesOf(
     latent,
-    Int32Array.from(isOut, (out) => -out),
+    Int32Array.from(isLeftOut, (leftOut) => -leftOut),
     1,
     stored.json.model.latent_dim,
   );
-  const picked = options.rows
+  const selection = options.rows
     ? ["rows of the file"]
     : Object.entries(options.select ?? {}).map(([key, values]) => `${key}=${values.join(",")}`);
-  return { prototype, rest: stored, from: picked.length > 0 ? picked.join(" ") : "all cells of the file" };
+  return {
+    prototype,
+    rest: stored,
+    from: selection.length > 0 ? selection.join(" ") : "all cells of the file",
+  };
 }
 
-/** @throws ScPoliError "key" where there is none, or a row is not one of the file's */
+/** @throws ScPoliError "key" if `rows` is empty or has an invalid row */
 function checkedRows(rows: ArrayLike<number>, cells: number): Int32Array {
-  const own = Int32Array.from(rows);
-  const wrong = own.find((row, i) => row < 0 || row >= cells || row !== rows[i]);
-  if (wrong !== undefined)
+  const checked = Int32Array.from(rows);
+  const invalid = checked.find((row, i) => row < 0 || row >= cells || row !== rows[i]);
+  if (invalid !== undefined)
     throw new ScPoliError(
       "key",
-      `There is no cell in row ${wrong}; the file has ${cells}, rows 0 to ${cells - 1}.`,
-      { row: wrong },
+      `There is no cell in row ${invalid}; the file has ${cells}, rows 0 to ${cells - 1}.`,
+      { row: invalid },
     );
-  if (own.length === 0) throw new ScPoliError("key", "No cell is picked: rows is empty.", {});
-  return own;
+  if (checked.length === 0) throw new ScPoliError("key", "No cells are selected: rows is empty.", {});
+  return checked;
 }

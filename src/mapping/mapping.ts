@@ -1,5 +1,5 @@
-// Cells in a model's latent space with their labels: what `map` and `embed` give, and how it is written into
-// a copy of the file.
+// Results of `map` and `embed`: positions and labels of cells, their summary, and writing them into a copy of
+// the file.
 import type { AnnData } from "../anndata/anndata.js";
 import { checkKey } from "../anndata/elements.js";
 import {
@@ -22,13 +22,13 @@ import type { QueryLabels, QueryLevelReport } from "./query-labels.js";
 import type { Verdict } from "./verdict.js";
 import { version } from "../contract/version.js";
 
-/** How the file and the model met. */
+/** How the file was matched to the model. */
 export interface MappingReport {
   /** What was done */
   readonly verb: "map" | "embed";
   /** Number of cells */
   readonly cells: number;
-  /** where the counts were */
+  /** location of the counts in the file */
   readonly counts: string;
   /** `matched`: genes of the model by where their names were found: `name`, `var["feature_name"]`, ... */
   readonly genes: {
@@ -41,11 +41,11 @@ export interface MappingReport {
     /** Genes of the model by the place where their names were found */
     readonly matched: Readonly<Record<string, number>>;
   };
-  /** what the gene map did, where one was given */
+  /** effect of the gene map, if given */
   readonly gene_map?: NameMapReport;
   /** How each condition was treated */
   readonly conditions: readonly ConditionTreatment[];
-  /** what the query's own labels are to the model, where they were given */
+  /** how the query's labels relate to the model, if given */
   readonly labels?: readonly QueryLevelReport[];
   /** What the label map renamed; missing: there was none */
   readonly label_map?: NameMapReport;
@@ -56,12 +56,12 @@ export interface MappingReport {
 /** Counts of one annotation level. */
 export interface LevelSummary {
   readonly key: string;
-  /** what the labels come from */
+  /** source of the labels */
   readonly classifier: Classifier;
   readonly predicted: Readonly<Record<string, number>>;
-  /** what the uncertainties come from */
+  /** source of the uncertainties */
   readonly uncertainty: UncertaintyRule;
-  /** cells whose nearest prototype is of another type */
+  /** cells whose nearest prototype has another type */
   readonly disagreeing: number;
   readonly unknown: number;
   readonly threshold: LevelPrediction["threshold"];
@@ -73,23 +73,25 @@ export interface LevelSummary {
 export interface ClusterSummary {
   readonly cluster: number;
   readonly cells: number;
-  /** most frequent cell type among them, of the first level, and how many they are; null without levels */
+  /** their most frequent label at the first level, and its number of cells; null without levels */
   readonly predicted: string | null;
   readonly predicted_cells: number;
   /** flagged unknown at the first level */
   readonly unknown: number;
   /**
-   * 0..1: one less the p-value of their median score at the first level, among the types of left-out donors;
-   * null where novelty is not calibrated
+   * 0..1: one minus the p-value of their median score at the first level, among the types of left-out donors;
+   * null if novelty is not calibrated
    */
   readonly novelty: number | null;
-  /** whether it looks like no known type; then the genes that it has more and less of than any mixture of them */
+  /**
+   * whether it is unlike every known type; `genes_up` and `genes_down` then distinguish it from any mixture
+   */
   readonly is_novel: boolean;
   readonly genes_up: readonly string[];
   readonly genes_down: readonly string[];
 }
 
-/** A mapping in numbers, ready for JSON. */
+/** Summary of a mapping, ready for JSON. */
 export interface MappingSummary extends MappingReport {
   /** Whether the mapping can be trusted, with reasons */
   readonly verdict: Verdict;
@@ -97,7 +99,7 @@ export interface MappingSummary extends MappingReport {
   readonly shallow_cells: number;
   /** Cells per type, and flagged cells, of each annotation level */
   readonly levels: readonly LevelSummary[];
-  /** where the model has unlabelled prototypes: the cells that are nearest to each */
+  /** if the model has unlabelled prototypes: the cells nearest to each */
   readonly clusters?: readonly ClusterSummary[];
 }
 
@@ -110,7 +112,7 @@ function countOf(
   return count;
 }
 
-/** obsm and uns keys, and the suffixes of obs columns, that a mapping adds. */
+/** obsm and uns keys, and suffixes of obs columns, that a mapping adds. */
 export const latentKey = "X_scpoli";
 export const umapKey = "X_umap_scpoli";
 const unsKey = "scpoli";
@@ -140,8 +142,8 @@ function addedNames(
 }
 
 /**
- * Names that any mapping with a model of these levels may have added: what of them an earlier run has left in
- * the file and this one does not write would look like its own.
+ * All names that a mapping with a model of these levels can add. Those left by an earlier run are removed,
+ * since they would look like results of this one.
  */
 function possibleNames({ cell_type_keys }: StoredModel["json"]): AdditionNames {
   return {
@@ -156,37 +158,37 @@ function possibleNames({ cell_type_keys }: StoredModel["json"]): AdditionNames {
   };
 }
 
-/** Column of the labels that were given, and of predictions where there were none. */
+/** Name of the column with the given labels, and predictions for cells without one. */
 function completedKey(key: string): string {
   return `${key}_completed`;
 }
 
 /** Cells with their positions and labels. */
 export interface LabelledCells extends Omit<Predictions, "umap"> {
-  /** (N, 2) places in the reference's UMAP; null where the model carries no landmarks */
+  /** (N, 2) positions in the reference's UMAP; null if the model has no landmarks */
   readonly umap: Float32Array | null;
   /** whether the query looks like the reference, with reasons */
   readonly verdict: Verdict;
   /** (N, D) mean latent */
   readonly latent: Float32Array;
-  /** number of cells with next to no counts in the model's genes */
+  /** number of cells with fewer than 10 counts in the model's genes */
   readonly shallow: number;
 }
 
-/** What a mapping was made with. */
+/** The model of a mapping. */
 interface Mapper {
   readonly stored: StoredModel;
 }
 
-/** The mean latent of each cell and its labels. */
+/** Positions and labels of mapped cells. */
 export class Mapping<Model extends Mapper = Mapper> {
   /** Labels per annotation level */
   readonly predictions: readonly LevelPrediction[];
   /** (N, D) */
   readonly latent: Float32Array;
-  /** (N) row of the nearest unlabelled prototype; null where the model has none */
+  /** (N) row of the nearest unlabelled prototype; null if the model has none */
   readonly clusters: Int32Array | null;
-  /** (N, 2) places in the reference's UMAP; null where the model carries no landmarks */
+  /** (N, 2) positions in the reference's UMAP; null if the model has no landmarks */
   readonly umap: Float32Array | null;
   /** whether the query looks like the reference, with reasons */
   readonly verdict: Verdict;
@@ -195,13 +197,13 @@ export class Mapping<Model extends Mapper = Mapper> {
   readonly shallowCells: number;
   /** by condition key, the column of the file */
   readonly #conditionColumns: Readonly<Record<string, string>>;
-  /** by condition key, the condition of all cells, where the file has no column of it */
+  /** by condition key, the condition of all cells, if the file has no column for it */
   readonly #givenConditions: readonly (readonly [key: string, condition: string])[];
 
   /**
-   * @param source - the file that the cells came from
-   * @param model - the model, with the query's conditions
-   * @param labels - of the file, where it has some
+   * @param source - file of the cells
+   * @param model - model with the query's conditions
+   * @param labels - labels of the file, if any
    */
   constructor(
     private readonly source: AnnData,
@@ -263,34 +265,34 @@ export class Mapping<Model extends Mapper = Mapper> {
     const { json } = this.model.stored;
     const [level] = this.predictions;
     return json.unlabeled_prototypes.map(({ cluster }, row) => {
-      const own = Array.from(clusters.keys()).filter((cell) => clusters[cell] === row);
+      const clusterCells = Array.from(clusters.keys()).filter((cell) => clusters[cell] === row);
       const types = new Map<number, number>();
       if (level)
-        for (const cell of own)
+        for (const cell of clusterCells)
           types.set(level.predicted[cell]!, (types.get(level.predicted[cell]!) ?? 0) + 1);
       const [most] = [...types].sort(([a, countA], [b, countB]) => countB - countA || a - b);
       return {
         cluster,
-        cells: own.length,
+        cells: clusterCells.length,
         predicted: most ? json.cell_types[most[0]]! : null,
         predicted_cells: most ? most[1] : 0,
-        unknown: level ? own.reduce((sum, cell) => sum + level.unknown[cell]!, 0) : 0,
+        unknown: level ? clusterCells.reduce((sum, cell) => sum + level.unknown[cell]!, 0) : 0,
         ...this.#noveltyOf(row),
       };
     });
   }
 
   #noveltyOf(row: number): Pick<ClusterSummary, "novelty" | "is_novel" | "genes_up" | "genes_down"> {
-    const own = this.#clusterNovelty?.[row];
+    const cluster = this.#clusterNovelty?.[row];
     return {
-      novelty: own?.novelty ?? null,
-      is_novel: own?.isNovel ?? false,
-      genes_up: own?.genes_up ?? [],
-      genes_down: own?.genes_down ?? [],
+      novelty: cluster?.novelty ?? null,
+      is_novel: cluster?.isNovel ?? false,
+      genes_up: cluster?.genes_up ?? [],
+      genes_down: cluster?.genes_down ?? [],
     };
   }
 
-  /** Columns, positions and provenance as they are written. */
+  /** Columns, positions and provenance to write. */
   additions(): Additions {
     const { json } = this.model.stored;
     const obs: Record<string, NewColumn> = {};
@@ -333,7 +335,7 @@ export class Mapping<Model extends Mapper = Mapper> {
   #completed({ codes, newTypes }: QueryLabels, key: string, predicted: Int32Array): NewColumn {
     const { json } = this.model.stored;
     const level = json.cell_type_keys.indexOf(key);
-    // a mapped model has the new types already, an embedding one has not
+    // a model after map already has the new types; a model of embed does not
     const names = [...json.cell_types, ...newTypes.filter((name) => !json.cell_types.includes(name))];
     const rows = predicted.map((type, cell) => {
       const given = codes[cell * json.levels.length + level]!;
@@ -348,8 +350,8 @@ export class Mapping<Model extends Mapper = Mapper> {
   }
 
   /**
-   * Writes a copy of the file with everything in it kept, plus the results.
-   * @throws ScPoliError "refused" where a name is taken, unless `force`; "output"
+   * Writes a copy of the file with the results added.
+   * @throws ScPoliError "refused" if a name is in use, unless `force`; "output" if the copy cannot be written
    */
   async write(output: string, options: { readonly force?: boolean } = {}): Promise<void> {
     await writeCopy(this.source, output, this.additions(), options);
@@ -398,7 +400,7 @@ export class Mapping<Model extends Mapper = Mapper> {
 }
 
 /**
- * Runs `compute` while the file is copied to `output`, and adds what it gives. Names that are taken are
+ * Runs `compute` while the file is copied to `output`, then adds its results. Names that are in use are
  * refused before anything is computed.
  */
 export async function computeIntoCopy<Model extends Mapper>(

@@ -1,5 +1,5 @@
-// Labels of cells from where they are: by the nearest prototype, or by the head, with their uncertainties;
-// and their places in the reference's UMAP. What takes long and waits for nothing else is computed beside.
+// Predicts labels of embedded cells with the nearest prototype or the head, with uncertainties and novelty
+// scores, and places the cells in the reference's UMAP. Slow independent parts run in a background worker.
 import type { StoredModel, HeadLevel } from "../model/stored-model.js";
 import {
   classify,
@@ -17,7 +17,7 @@ import { QueryNovelty, wantedNeighbors, type StoredNovelty } from "../novelty/no
 import { nearestRows } from "../prototypes/prototypes.js";
 import type { BackgroundWork } from "./background-work.js";
 
-/** What labels are asked for. */
+/** Options of label prediction. */
 export type PredictionOptions = Pick<EmbedOptions, "threshold" | "classifier" | "uncertainty">;
 
 /** Cells to be labelled. */
@@ -26,32 +26,35 @@ export interface EmbeddedCells extends Pick<CellPositions, "latent" | "scores" |
   readonly conditions: Int32Array;
 }
 
-/** What is told of embedded cells. */
+/** Labels, clusters and UMAP positions of embedded cells. */
 export interface Predictions {
-  /** of every level */
+  /** one per level */
   readonly predictions: readonly LevelPrediction[];
-  /** (N) row of the nearest unlabelled prototype; null where the model has none */
+  /** (N) row of the nearest unlabelled prototype; null if the model has none */
   readonly clusters: Int32Array | null;
-  /** per unlabelled prototype: how novel its cells are at the first level; null where that is not calibrated */
+  /** per unlabelled prototype: novelty of its cells at the first level; null if not calibrated */
   readonly clusterNovelty: readonly ClusterNovelty[] | null;
   /**
-   * gives (N, 2) places in the reference's UMAP, and computes what of them has not been computed beside; null
-   * where the model carries no landmarks
+   * computes the remaining and returns all (N, 2) positions in the reference's UMAP; null if the model has no
+   * landmarks
    */
   readonly umap: () => Promise<Float32Array | null>;
 }
 
-/** Novelty of the cells of a cluster, and the genes that make them novel. */
+/** Novelty of a cluster of cells, and the genes that make it novel. */
 export interface ClusterNovelty {
-  /** 0..1: one less the p-value among the types of left-out donors */
+  /** 0..1: one minus the p-value among the types of left-out donors */
   readonly novelty: number;
   readonly isNovel: boolean;
-  /** more and less of these than any mixture of known types explains, the most first */
+  /** genes expressed higher and lower than any mixture of known types explains, largest differences first */
   readonly genes_up: readonly string[];
   readonly genes_down: readonly string[];
 }
 
-/** @throws ScPoliError "usage" for a rule that is not known, or a threshold out of range */
+/**
+ * Predicts labels of cells at every level.
+ * @throws ScPoliError "usage" for an unknown classifier or uncertainty, or an invalid threshold
+ */
 export async function predictCells(
   stored: StoredModel,
   cells: EmbeddedCells,
@@ -67,13 +70,15 @@ export async function predictCells(
       `uncertainty is "${String(uncertainty)}"; expected "probability" or "distance".`,
     );
   const { json, tensors } = stored;
-  const asked = { threshold, classifier, uncertainty };
-  const around = surroundings(json.genes.length, cells, json.head?.levels ?? [], background);
-  const umap = json.landmarks ? placing(cells.latent, json.model.latent_dim, background) : async () => null;
+  const rules = { threshold, classifier, uncertainty };
+  const neighborhood = startNeighborSearch(json.genes.length, cells, json.head?.levels ?? [], background);
+  const umap = json.landmarks
+    ? startPlacing(cells.latent, json.model.latent_dim, background)
+    : async () => null;
   const unlabelled = tensors.get("unlabeled_prototypes");
   const clusters = unlabelled ? nearestRows(cells.latent, unlabelled.data, json.model.latent_dim) : null;
   const predictions: LevelPrediction[] = [];
-  let first: QueryNovelty | null = null;
+  let firstNovelty: QueryNovelty | null = null;
   for (const [level, types] of json.levels.entries()) {
     const byPrototype = classify(
       cells.latent,
@@ -83,24 +88,34 @@ export async function predictCells(
       json.calibration[level]!,
       threshold,
     );
-    const { prediction, novelty } = await predictLevel(stored, byPrototype, level, cells, around, asked);
+    const { prediction, novelty } = await predictLevel(
+      stored,
+      byPrototype,
+      level,
+      cells,
+      neighborhood,
+      rules,
+    );
     predictions.push(prediction);
-    if (level === 0) first = novelty;
+    if (level === 0) firstNovelty = novelty;
   }
   if (typeof threshold === "number" && predictions.every(({ threshold: limit }) => limit === null))
     throw new ScPoliError(
       "usage",
-      `threshold is on the novelty, which this model does not tell (${predictions[0]?.notFlagged ?? "it has no cell types"}); --uncertainty distance flags cells by their distance to the prototypes.`,
+      "threshold applies to the novelty score, which this model does not give " +
+        `(${predictions[0]?.notFlagged ?? "it has no cell types"}); --uncertainty distance flags cells ` +
+        "by their " +
+        "distance to the prototypes.",
     );
   return {
     predictions,
     clusters,
-    clusterNovelty: clusters && first && clusterNovelty(stored, clusters, first),
+    clusterNovelty: clusters && firstNovelty && clusterNovelty(stored, clusters, firstNovelty),
     umap,
   };
 }
 
-/** Of each unlabelled prototype. @param clusters - (N) its row */
+/** Novelty of each cluster. @param clusters - (N) row of each cell's unlabelled prototype */
 function clusterNovelty(
   { json }: StoredModel,
   clusters: Int32Array,
@@ -119,45 +134,52 @@ function clusterNovelty(
   });
 }
 
-/** Cells that are placed together: what is copied to the background thread at once. */
-const placedTogether = 1 << 16;
-/** Share of the cells that is placed beside; the rest by whoever waits for them in the end. */
-const placedBeside = 5 / 6;
+/** Number of cells sent to the background thread at once. */
+const cellsPerRequest = 1 << 16;
+/** Share of the cells placed by the background thread; the caller places the rest at the end. */
+const backgroundShare = 5 / 6;
 
 /**
- * Begins to compute the places of cells.
+ * Starts to place cells in the reference's UMAP.
  * @param latent - (N, D)
- * @returns what goes on when they are wanted
+ * @returns function that places the rest and returns all (N, 2) positions
  */
-function placing(latent: Float32Array, D: number, background: BackgroundWork): () => Promise<Float32Array> {
+function startPlacing(
+  latent: Float32Array,
+  D: number,
+  background: BackgroundWork,
+): () => Promise<Float32Array> {
   const N = latent.length / D;
-  const beside = background.isBeside ? Math.floor(placedBeside * N) : 0;
+  const backgroundCells = background.hasThread ? Math.floor(backgroundShare * N) : 0;
   const parts: Promise<Float32Array>[] = [];
-  for (let from = 0; from < beside; from += placedTogether)
+  for (let from = 0; from < backgroundCells; from += cellsPerRequest)
     parts.push(
-      background.compute("place", latent.slice(from * D, Math.min(beside, from + placedTogether) * D)),
+      background.compute(
+        "place",
+        latent.slice(from * D, Math.min(backgroundCells, from + cellsPerRequest) * D),
+      ),
     );
   return async () => {
     const umap = new Float32Array(2 * N);
-    umap.set(background.computeHere("place", latent.subarray(beside * D)), 2 * beside);
-    for (const [i, part] of parts.entries()) umap.set(await part, 2 * placedTogether * i);
+    umap.set(background.computeHere("place", latent.subarray(backgroundCells * D)), 2 * backgroundCells);
+    for (const [i, part] of parts.entries()) umap.set(await part, 2 * cellsPerRequest * i);
     return umap;
   };
 }
 
-/** What is around the cells, for the levels whose novelty is calibrated. */
-interface Surroundings {
+/** Neighbours of the cells among the compared cells, for calibrated novelty. */
+interface Neighborhood {
   readonly near: Promise<Neighbors>;
   readonly nearest: Promise<Int32Array> | null;
 }
 
-/** Begins to compute it. */
-function surroundings(
+/** Starts the neighbour search; null if no level has calibrated novelty. */
+function startNeighborSearch(
   genes: number,
   { latent, compared, conditions }: EmbeddedCells,
   levels: readonly HeadLevel[],
   background: BackgroundWork,
-): Surroundings | null {
+): Neighborhood | null {
   if (!compared || !levels.some(({ novelty }) => novelty)) return null;
   const n = compared.cells.length;
   const N = conditions.length;
@@ -167,36 +189,37 @@ function surroundings(
   };
 }
 
-/** One level: labels by the rule that is asked for, with probability, uncertainty and novelty. */
+/** Predicts one level with the requested rules: labels, probability, uncertainty and novelty. */
 async function predictLevel(
   { json, tensors }: StoredModel,
   byPrototype: LevelPrediction,
   level: number,
   { scores, compared, conditions }: EmbeddedCells,
-  around: Surroundings | null,
+  neighborhood: Neighborhood | null,
   { threshold, classifier, uncertainty }: Required<PredictionOptions>,
 ): Promise<{ readonly prediction: LevelPrediction; readonly novelty: QueryNovelty | null }> {
   const head = json.head;
-  const own = head?.levels[level];
-  const byHead = head && own ? classifyByHead(own, headColumns(head, level), scores) : null;
-  const labelled = byHead && classifier === "head" ? withHead(byPrototype, byHead, own!.types) : byPrototype;
+  const headLevel = head?.levels[level];
+  const byHead = head && headLevel ? classifyByHead(headLevel, headColumns(head, level), scores) : null;
+  const labelled =
+    byHead && classifier === "head" ? withHead(byPrototype, byHead, headLevel!.types) : byPrototype;
   const novelty =
-    byHead && own!.novelty && around
-      ? new QueryNovelty(storedNovelty(tensors, own!.novelty, level), {
+    byHead && headLevel!.novelty && neighborhood
+      ? new QueryNovelty(storedNovelty(tensors, headLevel!.novelty, level), {
           prediction: byHead,
           conditions,
           compared: compared!,
-          near: await around.near,
-          nearest: await around.nearest,
+          near: await neighborhood.near,
+          nearest: await neighborhood.nearest,
         })
       : null;
   const reason = novelty
     ? novelty.isUnlike
       ? unlikeReference
       : null
-    : `not calibrated: ${own?.not_calibrated ?? "the model was made by another program or version"}`;
-  const types = own?.types ?? json.levels[level]!;
-  const judged = withNovelty(
+    : `not calibrated: ${headLevel?.not_calibrated ?? "the model was made by another program or version"}`;
+  const types = headLevel?.types ?? json.levels[level]!;
+  const withFlags = withNovelty(
     labelled,
     { novelty: novelty?.novelty ?? null, notFlagged: reason },
     types,
@@ -204,7 +227,7 @@ async function predictLevel(
   );
   const prediction =
     uncertainty === "probability"
-      ? judged
+      ? withFlags
       : {
           ...judged,
           uncertaintyBy: uncertainty,

@@ -1,4 +1,4 @@
-// Cell types of a query in the codes of a model: known ones have the model's rows, new ones come behind them.
+// Cell types of a query as rows of the model: known types have the model's rows, new ones follow them.
 // Source: De Donno et al. 2023, Methods ("Reference mapping": a labelled query extends the reference by its
 // new cell types).
 import type { AnnData } from "../anndata/anndata.js";
@@ -10,23 +10,23 @@ import { readLabels, type Labels } from "../data/labels.js";
 import { renameLabels, type NameMapReport } from "../data/name-maps.js";
 import { shownPairs, similarNames, spelledAs, type NamePair } from "../data/same-names.js";
 
-/** What the labels of a query are to the model, at one level; ready for JSON. */
+/** How the labels of a query relate to the model at one level; ready for JSON. */
 export interface QueryLevelReport {
   readonly key: string;
   /** column of the file */
   readonly column: string;
-  /** cells of each type that the model knows at this level, and of each that it does not */
+  /** number of cells of each type known and new to the model at this level */
   readonly known: Readonly<Record<string, number>>;
   readonly new: Readonly<Record<string, number>>;
   readonly unlabeled: number;
-  /** new names that differ from one of the model's in case or blanks alone, with that one */
+  /** new names that differ from one of the model's only in case or spaces, paired with it */
   readonly similar: readonly NamePair[];
 }
 
 export interface QueryLabels {
-  /** cell types that the model has nowhere, in the order of their rows behind the model's */
+  /** cell types that the model has at no level, in the order of their rows after the model's */
   readonly newTypes: readonly string[];
-  /** per level of the model: rows of its types, those of the query among them, ascending */
+  /** per level of the model: rows of its types, including those of the query, ascending */
   readonly levels: readonly (readonly number[])[];
   /** (N, levels) row of each cell's type, -1 where unlabelled */
   readonly codes: Int32Array;
@@ -34,15 +34,15 @@ export interface QueryLabels {
   readonly labelMap?: NameMapReport;
 }
 
-/** Labels in the spelling of the model, where they are the same number or truth value. */
-function inWordsOf(types: readonly string[], labels: Labels): Labels {
+/** Labels in the spelling of the model if they are the same number or boolean. */
+function inSpellingOf(types: readonly string[], labels: Labels): Labels {
   return { ...labels, names: spelledAs(labels.names, types) };
 }
 
 /**
- * @returns null where the query has no labels
- * @throws ScPoliError "key" for a level that the model does not have, or a column that is not there or
- * without a label
+ * Reads the labels of a query.
+ * @returns null if no label columns are given
+ * @throws ScPoliError "key" for a level that the model does not have, or a missing column
  */
 export async function readQueryLabels(
   json: ModelJson,
@@ -58,14 +58,17 @@ export async function readQueryLabels(
   if (absent)
     throw new ScPoliError(
       "key",
-      `The model has no annotation level '${absent[0]}'; ${json.cell_type_keys.length > 0 ? `its levels are ${json.cell_type_keys.map((key) => `'${key}'`).join(", ")}` : "it was trained without cell types (`scpoli label` gives it some)"}.`,
+      `The model has no annotation level '${absent[0]}'; ` +
+        (json.cell_type_keys.length > 0
+          ? `its levels are ${json.cell_type_keys.map((key) => `'${key}'`).join(", ")}.`
+          : "it was trained without cell types (`scpoli label` adds them)."),
       { key: absent[0] },
     );
-  const own = columns.map(([, column]) => column);
-  const renaming = labelMap && (await renameLabels(data.obs, own, labelMap, note));
-  const labels = inWordsOf(
+  const labelColumns = columns.map(([, column]) => column);
+  const renaming = labelMap && (await renameLabels(data.obs, labelColumns, labelMap, note));
+  const labels = inSpellingOf(
     json.cell_types,
-    await readLabels(renaming?.obs ?? data.obs, own, unlabeled, {
+    await readLabels(renaming?.obs ?? data.obs, labelColumns, unlabeled, {
       note,
       mayBeEmpty: true,
       check: (key, factor) => checkGroups(data.obs, key, factor, "cell type", options),
@@ -74,7 +77,9 @@ export async function readQueryLabels(
   if (labels.names.length === 0)
     note({
       level: "warning",
-      message: `The query has no label in ${own.map((key) => `obs['${key}']`).join(", ")}: it is taken as one without labels, and all of them are predicted.`,
+      message:
+        `The query has no labels in ${labelColumns.map((key) => `obs['${key}']`).join(", ")}. ` +
+        "It is treated as unlabelled, and all labels are predicted.",
     });
   const newTypes = labels.names.filter((name) => !json.cell_types.includes(name));
   const rows = labels.names.map((name) =>
@@ -88,7 +93,7 @@ export async function readQueryLabels(
     const counts = new Int32Array(labels.names.length);
     let unlabelled = 0;
     for (let cell = 0; cell < cells; cell++) {
-      const label = labels.codes[cell * own.length + position]!;
+      const label = labels.codes[cell * labelColumns.length + position]!;
       if (label < 0) unlabelled++;
       else {
         counts[label]!++;
@@ -114,17 +119,23 @@ export async function readQueryLabels(
     );
     return { key, column, known: table(true), new: unknown, unlabeled: unlabelled, similar };
   });
-  for (const { key, new: found, similar } of report) {
+  for (const { key, new: newCounts, similar } of report) {
     if (similar.length > 0)
       note({
         level: "warning",
-        message: `Cell types of '${key}' that differ from the model's in case or blanks alone are new ones to it: ${shownPairs(similar)}. A --label-map of these pairs makes them the model's.`,
+        message:
+          `Cell types of '${key}' that differ from the model's only in case or spaces are treated as new: ` +
+          `${shownPairs(similar)}. To use the model's names, give these pairs as --label-map.`,
       });
-    const names = Object.entries(found).map(([name, count]) => `'${name}' (${count})`);
+    const names = Object.entries(newCounts).map(([name, count]) => `'${name}' (${count})`);
     if (names.length > 0)
       note({
         level: "info",
-        message: `${verb === "map" ? `New cell types of '${key}', which get prototypes` : `Cell types of '${key}' that the model does not have`}: ${names.slice(0, 8).join(", ")}${names.length > 8 ? ` and ${names.length - 8} more` : ""}.`,
+        message:
+          (verb === "map"
+            ? `New cell types of '${key}', which get prototypes: `
+            : `Cell types of '${key}' that the model does not have: `) +
+          `${names.slice(0, 8).join(", ")}${names.length > 8 ? ` and ${names.length - 8} more` : ""}.`,
       });
   }
   return { newTypes, levels, codes, report, labelMap: renaming?.report };

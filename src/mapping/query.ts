@@ -1,5 +1,5 @@
-// Cells of a file onto a model: `embed` where all conditions are known, `map` where new ones are learnt
-// first. Source: De Donno et al. 2023, Methods ("Reference mapping", "Label transfer").
+// Maps the cells of a file onto a model: `embed` if all conditions are known, `map` to learn new ones first.
+// Source: De Donno et al. 2023, Methods ("Reference mapping", "Label transfer").
 import type { AnnData } from "../anndata/anndata.js";
 import type { Matrix } from "../anndata/matrix.js";
 import { readAhead, type BlockReader } from "../anndata/read-ahead.js";
@@ -45,20 +45,20 @@ import {
 import { Trainer } from "../training/trainer.js";
 import { findValues } from "../data/values.js";
 
-/** A model (with the query's conditions, after mapping), where its cells are, and how file and model met. */
+/** Positions of the query's cells, the model (after mapping, with the query's conditions), and a report. */
 export interface QueryResult extends CellPositions {
   /** (N) code of each cell's combination of conditions */
   readonly conditions: Int32Array;
   readonly stored: StoredModel;
-  /** of the file, where it has some */
+  /** labels of the file, if any */
   readonly labels: QueryLabels | null;
   readonly report: MappingReport;
 }
 
-/** A file as the model sees it. */
+/** Counts and conditions of a file, matched to the model. */
 export interface Query {
   readonly place: CountsPlace;
-  /** of the place */
+  /** reads `place` */
   readonly reader: BlockReader;
   readonly alignment: GeneAlignment;
   readonly conditions: readonly Conditions[];
@@ -67,7 +67,7 @@ export interface Query {
   readonly geneMap?: NameMapReport;
 }
 
-/** What `use` gives; the file is read ahead from here on. */
+/** Matches a file to the model and runs `use`, while the file is read ahead. */
 export async function withQuery<T>(
   { json }: StoredModel,
   data: AnnData,
@@ -80,11 +80,12 @@ export async function withQuery<T>(
   if (renamed.length > 0)
     throw new ScPoliError(
       "key",
-      `The model has no condition key '${renamed[0]}'; its keys are ${json.condition_keys.map((key) => `'${key}'`).join(", ")}.`,
+      `The model has no condition key '${renamed[0]}'; ` +
+        `its keys are ${json.condition_keys.map((key) => `'${key}'`).join(", ")}.`,
       { key: renamed[0] },
     );
   checkValueKeys(options.conditionValues, json.condition_keys);
-  // a guess, read while the rest is looked at
+  // start reading the most likely place while the rest of the file is examined
   const first = firstPlace(data, options.layer);
   const early = first && readAhead(first);
   try {
@@ -100,7 +101,7 @@ export async function withQuery<T>(
   }
 }
 
-/** @param early - reads a matrix already */
+/** @param early - a reader that was already started, and its matrix */
 async function withPlace<T>(
   json: StoredModel["json"],
   data: AnnData,
@@ -112,7 +113,7 @@ async function withPlace<T>(
   for (const message of data.notes) note({ level: "info", message });
   const conditions = await readQueryConditions(data.obs, json.condition_keys, json.conditions, options, note);
   await noteCellxgene(data, note);
-  const { place: found } = await findValues(
+  const { place: original } = await findValues(
     data,
     {
       ...options,
@@ -122,11 +123,11 @@ async function withPlace<T>(
     },
     note,
   );
-  const renaming = options.geneMap && (await renameGenes(found.var, options.geneMap, note));
-  const own = renaming ? { ...found, var: renaming.genes } : found;
-  const { names, matched } = await matchGeneNames(json.genes, own.var, note);
+  const renaming = options.geneMap && (await renameGenes(original.var, options.geneMap, note));
+  const renamed = renaming ? { ...original, var: renaming.genes } : original;
+  const { names, matched } = await matchGeneNames(json.genes, renamed.var, note);
   const { place, names: columns } =
-    options.duplicateGenes === "sum" ? await sumDuplicates(own, names) : { place: own, names };
+    options.duplicateGenes === "sum" ? await sumDuplicates(renamed, names) : { place: renamed, names };
   const reader = early?.matrix === place.matrix ? early.reader : readAhead(place);
   try {
     note({
@@ -136,7 +137,7 @@ async function withPlace<T>(
     if (columns.length < names.length)
       note({
         level: "info",
-        message: `${names.length - columns.length} columns added to another of the same gene.`,
+        message: `${names.length - columns.length} columns were added to another column of the same gene.`,
       });
     const alignment = alignGenes(json.genes, columns, await place.var.index());
     checkCoverage(alignment, options, note);
@@ -146,15 +147,18 @@ async function withPlace<T>(
   }
 }
 
-/** @throws ScPoliError "key" for a condition that the model does not know; see `ScPoli.embed` */
+/**
+ * Embeds the cells of a file; see `ScPoli.embed`.
+ * @throws ScPoliError "key" for a condition that the model does not know
+ */
 export async function embedCells(
   stored: StoredModel,
   data: AnnData,
   options: EmbedOptions,
 ): Promise<QueryResult> {
-  // its threads start while the file's names are read
+  // start the engine's threads while names are read
   const starting = Encoder.create(stored, data.nObs, options);
-  starting.catch(() => undefined); // told when it is awaited
+  starting.catch(() => undefined); // errors are thrown when it is awaited
   try {
     return await withQuery(stored, data, options, async (query) => {
       const labels = await readQueryLabels(stored.json, data, options, "embed", (note) =>
@@ -223,25 +227,25 @@ async function embedQuery(
 export function mapQuery(stored: StoredModel, data: AnnData, options: MapOptions): Promise<QueryResult> {
   const clustering = clusteringOf(options);
   return withQuery(stored, data, options, async (query) => {
-    for (const [k, own] of query.conditions.entries())
-      if (own.names.some((name) => !stored.json.conditions[k]!.includes(name)))
-        await checkGroups(data.obs, own.key, own, "condition", options);
+    for (const [k, conditions] of query.conditions.entries())
+      if (conditions.names.some((name) => !stored.json.conditions[k]!.includes(name)))
+        await checkGroups(data.obs, conditions.key, conditions, "condition", options);
     const labels = await readQueryLabels(stored.json, data, options, "map", (note) => options.onNote?.(note));
     const {
       stored: mapped,
       latent,
-      report: own,
+      report: mappingReport,
       ...cells
     } = await learnQuery(stored, query, labels, options);
-    const known =
+    const annotated =
       options.sampleMetadata === false
         ? mapped
-        : await withMetadata(mapped, data, query.conditions, own.conditions);
-    const grown = labels ? addQueryTypes(known, labels.newTypes, labels, latent) : known;
+        : await withMetadata(mapped, data, query.conditions, mappingReport.conditions);
+    const grown = labels ? addQueryTypes(annotated, labels.newTypes, labels, latent) : annotated;
     const dataset = {
       labels: labels?.codes ?? new Int32Array(0),
       levels: labels ? stored.json.levels.length : 0,
-      combinations: new Int32Array(own.cells),
+      combinations: new Int32Array(mappingReport.cells),
     };
     const clustered = clustering
       ? addUnlabeledPrototypes(
@@ -252,11 +256,11 @@ export function mapQuery(stored: StoredModel, data: AnnData, options: MapOptions
           options.onNote,
         )
       : grown;
-    return { ...cells, stored: clustered, latent, labels, report: own };
+    return { ...cells, stored: clustered, latent, labels, report: mappingReport };
   });
 }
 
-/** The model with what the query's obs tells of its new conditions. */
+/** The model with sample metadata of the query's new conditions. */
 async function withMetadata(
   stored: StoredModel,
   data: AnnData,
@@ -265,21 +269,21 @@ async function withMetadata(
 ): Promise<StoredModel> {
   const { json } = stored;
   if (!treatments.some(({ kind }) => kind === "new")) return stored;
-  const found = (
+  const newMetadata = (
     await metadataOfConditions(data.obs, conditions, {
       always: json.sample_metadata?.map(({ columns }) => columns),
     })
   ).map((table, k) => {
-    const own = treatments.filter(({ key, kind }) => key === json.condition_keys[k] && kind === "new");
+    const added = treatments.filter(({ key, kind }) => key === json.condition_keys[k] && kind === "new");
     return {
       ...table,
-      columns: own.length > 0 ? table.columns : [],
+      columns: added.length > 0 ? table.columns : [],
       samples: Object.fromEntries(
-        own.map(({ condition, row }) => [json.conditions[k]![row]!, table.samples[condition]!]),
+        added.map(({ condition, row }) => [json.conditions[k]![row]!, table.samples[condition]!]),
       ),
     };
   });
-  const joined = found.map((table, k) =>
+  const joined = newMetadata.map((table, k) =>
     joinMetadata(json.sample_metadata?.[k] ?? { columns: [], samples: {} }, table),
   );
   return joined.some(({ columns }) => columns.length > 0)
@@ -287,7 +291,7 @@ async function withMetadata(
     : stored;
 }
 
-/** One code for each cell's conditions. @param conditions - per key (N) */
+/** (N) code of each cell's combination of conditions. @param conditions - per key (N) */
 function combined(conditions: readonly Int32Array[]): Int32Array {
   return new Combinations().columns(conditions);
 }
@@ -305,7 +309,9 @@ async function learnQuery(
   if (known.length > 0)
     options.onNote?.({
       level: "info",
-      message: `Known to the model, so that frozen rows are used (knownConditions "new" gives new ones): ${known.slice(0, 5).join(", ")}${known.length > 5 ? ` and ${known.length - 5} more` : ""}.`,
+      message:
+        "Conditions known to the model keep its embedding (--known-conditions new learns a new one): " +
+        `${known.slice(0, 5).join(", ")}${known.length > 5 ? ` and ${known.length - 5} more` : ""}.`,
     });
   const isNew =
     extension.treatments.some(({ kind }) => kind === "new") ||
@@ -430,7 +436,7 @@ async function learn(
   }
 }
 
-/** What is kept of each cell of a query besides its position. */
+/** Memory per query cell besides its position. */
 function bytesPerCell({ json }: StoredModel): number {
   return resultBytes(json.head ? headRows(json.head) : 0, json.levels.length);
 }
@@ -470,7 +476,7 @@ async function encodeFile(
   return encoder.positions();
 }
 
-/** What the head says of all cells of a data set, in one pass over its counts. */
+/** Scores of the head for all cells of a data set, in one pass over the counts. */
 async function scoreCells(
   engine: Engine,
   stored: StoredModel,
@@ -520,7 +526,7 @@ function report(
   };
 }
 
-/** How many of a model's genes a file has. */
+/** Overlap of a file's genes with a model's. */
 export interface GeneCoverage {
   /** Number of genes of the model */
   readonly model: number;
@@ -544,13 +550,13 @@ export async function geneCoverage({ json }: StoredModel, data: AnnData): Promis
   });
   const genes = place?.var ?? data.var;
   const { names, matched } = await matchGeneNames(modelGenes, genes, () => undefined);
-  const found = new Set(names);
-  const missing = modelGenes.filter((name) => !found.has(name));
-  const there = modelGenes.length - missing.length;
+  const fileGenes = new Set(names);
+  const missing = modelGenes.filter((name) => !fileGenes.has(name));
+  const matchedGenes = modelGenes.length - missing.length;
   return {
     model: modelGenes.length,
-    found: there,
-    share: there / Math.max(1, modelGenes.length),
+    found: matchedGenes,
+    share: matchedGenes / Math.max(1, modelGenes.length),
     matched,
     missing,
   };

@@ -1,8 +1,8 @@
-// Reference mapping by surgery: the model stays as it is, and each condition of the query that it does not
-// know gets an embedding row (or rows of the one-hot weights) and each new combination a column of theta;
-// they are all that trains. Source: De Donno et al. 2023, Methods ("Reference mapping"). Differs: starting
-// rows are those of the reference's conditions that explain the query best, not random ones; rows and columns
-// of the reference receive neither gradient nor weight decay (docs/explanation/differences.md).
+// Reference mapping by surgery: each new condition of the query gets an embedding row (or rows of the one-hot
+// weights), and each new combination of conditions a column of theta. Only these are trained; the rest of the
+// model is frozen. Source: De Donno et al. 2023, Methods ("Reference mapping"). Differs: new rows start from
+// the reference condition that explains the query best, not at random; rows and columns of the reference get
+// neither gradients nor weight decay (docs/explanation/differences.md).
 import type { ModelJson, StoredModel, StoredTensor } from "../model/stored-model.js";
 import { Combinations } from "../data/combinations.js";
 import type { MapOptions } from "../contract/options.js";
@@ -21,30 +21,30 @@ export interface ConditionTreatment {
   readonly condition: string;
   /** row of the extended embedding table */
   readonly row: number;
-  /** "known": the reference's frozen row; "new": a row of its own */
+  /** "known": uses the model's frozen row; "new": gets a new row */
   readonly kind: "known" | "new";
-  /** new rows: the reference condition that explains the query's cells best, from which the row starts */
+  /** for new rows: the reference condition that explains the cells best; its row is the initial value */
   readonly nearest?: string;
   /** Cells of the condition */
   readonly cells: number;
 }
 
-/** The model with room for the query, and the query's cells in its codes. */
+/** The model extended for a query, and the codes of the query's cells in it. */
 export interface Extension {
   readonly json: ModelJson;
   readonly tensors: ReadonlyMap<string, StoredTensor>;
   readonly treatments: readonly ConditionTreatment[];
   /** per key (N) rows */
   readonly conditions: readonly Int32Array[];
-  /** (N) */
+  /** (N) columns of theta */
   readonly combinations: Int32Array;
-  /** rows of each key and combinations that were there before */
+  /** number of rows per key, and of combinations, before the extension */
   readonly frozen: { readonly conditions: readonly number[]; readonly combinations: number };
 }
 
 /**
- * Extends a model by the conditions of a query. New rows start from the mean of the reference's, and so do
- * new columns of theta.
+ * Extends a model by the conditions of a query. New rows and columns of theta are initialised with the mean
+ * of the reference's.
  * @param query - one per condition key of the model, in its order
  */
 export function extendModel(
@@ -58,10 +58,10 @@ export function extendModel(
   };
   const names = json.conditions.map((existing) => [...existing]);
   const treatments: ConditionTreatment[] = [];
-  const conditions = query.map(({ key, codes, names: own }, k) => {
-    const cells = new Int32Array(own.length);
+  const conditions = query.map(({ key, codes, names: queryNames }, k) => {
+    const cells = new Int32Array(queryNames.length);
     for (const code of codes) cells[code]!++;
-    const rows = own.map((condition, code) => {
+    const rows = queryNames.map((condition, code) => {
       const existing = names[k]!.indexOf(condition);
       const row =
         existing >= 0 && known === "reuse" ? existing : names[k]!.push(unusedName(condition, names[k]!)) - 1;
@@ -94,7 +94,7 @@ export function extendModel(
   };
 }
 
-/** A name beside those in use: the condition's own where it is free. */
+/** The condition's name, with a number appended if it is in use. */
 function unusedName(condition: string, used: readonly string[]): string {
   let name = condition;
   for (let i = 2; used.includes(name); i++) name = `${condition} (${i})`;
@@ -102,7 +102,7 @@ function unusedName(condition: string, used: readonly string[]): string {
 }
 
 /**
- * Tables whose rows are the conditions of a key: its embedding, or the one-hot weights of the first layers.
+ * Tables with a row per condition of a key: its embedding, or the one-hot weights of the first layers.
  */
 function tablesOf(network: Network, key: number): readonly Parameter[] {
   return [...network.parameters.values()].filter(({ name }) => conditionKeyOf(name) === key);
@@ -134,18 +134,18 @@ function appendColumns({ shape, data }: StoredTensor, columns: number): StoredTe
 }
 
 /**
- * Cells that judge a candidate, per condition of the query: fewer where the reference has many conditions.
+ * Number of cells per query condition on which candidates are evaluated: fewer if there are many candidates.
  */
-function judgesFor(candidates: number): number {
+function evaluationCells(candidates: number): number {
   return Math.max(16, Math.min(256, Math.floor(4096 / candidates)));
 }
 
-/** Conditions whose judges' counts are held at once. */
-const heldTogether = 64;
+/** Number of conditions whose evaluation counts are in memory at once. */
+const conditionsAtOnce = 64;
 
 /**
- * Gives each new condition the row of the reference's condition under which its cells are likeliest.
- * The engine must hold the extended tensors; its embedding tables are written.
+ * Initialises each new condition with the row of the reference condition under which its cells are most
+ * likely. The engine must hold the extended tensors; its embedding tables are updated.
  * @returns the treatments with `nearest`
  */
 export async function startFromNearest(
@@ -166,29 +166,27 @@ export async function startFromNearest(
       width: parameter.shape[1]!,
     }));
     const candidates = extension.json.reference_conditions[k]!;
-    const most = Math.min(judgesFor(candidates), engine.minibatch.sizeFactors.length);
+    const most = Math.min(evaluationCells(candidates), engine.minibatch.sizeFactors.length);
     const open = result.flatMap((treatment, at) => {
       if (treatment.key !== key || treatment.kind === "known") return [];
       return [
         {
           treatment,
           at,
-          judges: random.shuffle(cellsOf(extension.conditions[k]!, treatment.row)).subarray(0, most).sort(),
+          cells: random.shuffle(cellsOf(extension.conditions[k]!, treatment.row)).subarray(0, most).sort(),
         },
       ];
     });
-    for (let first = 0; first < open.length; first += heldTogether) {
-      const part = open.slice(first, first + heldTogether);
-      const held = await dataset.counts.hold(
-        Int32Array.from(part.flatMap(({ judges }) => Array.from(judges))),
-      );
-      for (const { treatment, at, judges } of part) {
-        fillMinibatch(engine.minibatch, dataset, judges, held);
+    for (let first = 0; first < open.length; first += conditionsAtOnce) {
+      const part = open.slice(first, first + conditionsAtOnce);
+      const held = await dataset.counts.hold(Int32Array.from(part.flatMap(({ cells }) => Array.from(cells))));
+      for (const { treatment, at, cells } of part) {
+        fillMinibatch(engine.minibatch, dataset, cells, held);
         let nearest = 0;
         let least = Infinity;
         for (let candidate = 0; candidate < candidates; candidate++) {
-          engine.minibatch.conditions[k]!.fill(candidate, 0, judges.length);
-          judges.forEach((cell, b) => {
+          engine.minibatch.conditions[k]!.fill(candidate, 0, cells.length);
+          cells.forEach((cell, b) => {
             const codes = extension.conditions.map((column, other) =>
               other === k ? candidate : column[cell]!,
             );
@@ -210,13 +208,13 @@ export async function startFromNearest(
 
 function cellsOf(rows: Int32Array, row: number): Int32Array {
   const cells: number[] = [];
-  rows.forEach((own, cell) => own === row && cells.push(cell));
+  rows.forEach((cellRow, cell) => cellRow === row && cells.push(cell));
   return Int32Array.from(cells);
 }
 
 /**
- * What mapping gave: the reference's tensors as they were, with the query's rows and columns behind them.
- * @param values - parameters as the engine has them
+ * Joins the reference's unchanged tensors with the trained rows and columns of the query.
+ * @param values - parameters read from the engine
  */
 export function graft(
   extension: Extension,
@@ -240,8 +238,8 @@ export function graft(
 }
 
 /**
- * Theta (G, C) of a mapping without training: each new combination takes the column of the reference
- * conditions that its own conditions stand for, where there is one.
+ * Theta (G, C) of a mapping without training: each new combination gets the column of the combination of its
+ * nearest reference conditions, if the reference has it.
  * @returns null for a likelihood without theta
  */
 export function nearestTheta(
@@ -252,15 +250,15 @@ export function nearestTheta(
   const columns = tensors.get("theta");
   if (!columns) return null;
   const table = new Combinations(json.combinations.slice(0, frozen.combinations));
-  const standIn = json.condition_keys.map((key, k) => {
-    const own = treatments.filter((treatment) => treatment.key === key && treatment.nearest !== undefined);
-    return new Map(own.map(({ row, nearest }) => [row, json.conditions[k]!.indexOf(nearest!)]));
+  const nearestRow = json.condition_keys.map((key, k) => {
+    const added = treatments.filter((treatment) => treatment.key === key && treatment.nearest !== undefined);
+    return new Map(added.map(({ row, nearest }) => [row, json.conditions[k]!.indexOf(nearest!)]));
   });
   const { shape, data } = columns;
   const [G, C] = [shape[0]!, shape[1]!];
   const theta = data.slice();
   for (let column = frozen.combinations; column < C; column++) {
-    const source = table.find(json.combinations[column]!.map((row, k) => standIn[k]!.get(row) ?? row));
+    const source = table.find(json.combinations[column]!.map((row, k) => nearestRow[k]!.get(row) ?? row));
     if (source >= 0) for (let g = 0; g < G; g++) theta[g * C + column] = data[g * C + source]!;
   }
   return theta;

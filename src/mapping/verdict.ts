@@ -1,6 +1,6 @@
-// A verdict on a mapping, as a traffic light with its reasons: do the genes, the depth and the positions of
-// the query's cells look like the reference's? Each reason compares one number with the same number of the
-// reference's own cells. Thresholds: docs/explanation/mapping.md.
+// A verdict on a mapping as a traffic light with reasons: whether genes, depth and positions of the query's
+// cells look like the reference's. Each reason compares one quantity with its value in the reference's cells.
+// Thresholds: docs/explanation/mapping.md.
 import type { StoredModel } from "../model/stored-model.js";
 import { unlikeReference } from "../labels/classify.js";
 import { quantile } from "../numerics/quantile.js";
@@ -11,20 +11,20 @@ import type { Predictions } from "./predictions.js";
 /** Outcome of a check, as a traffic light. */
 export type Light = "green" | "amber" | "red";
 
-/** One look at a mapping. */
+/** One criterion of a verdict. */
 export interface VerdictReason {
   /** What was compared */
   readonly criterion:
     "genes" | "cells" | "depth" | "distance" | "unknown" | "clusters" | "agreement" | "neighbors" | "mixing";
   /** Light of this criterion */
   readonly light: Light;
-  /** what was measured: a share in 0..1, the median size factor, or a number of cells or clusters */
+  /** measured value: a share in 0..1, the median size factor, or a number of cells or clusters */
   readonly value: number;
-  /** the value in words, and what is expected */
+  /** the value and the expected value as text */
   readonly text: string;
 }
 
-/** A mapping judged: the worst light of its reasons. */
+/** Verdict on a mapping; its light is the worst of its reasons. */
 export interface Verdict {
   /** The worst light of the reasons */
   readonly light: Light;
@@ -32,9 +32,9 @@ export interface Verdict {
   readonly reasons: readonly VerdictReason[];
 }
 
-/** What is judged; null where the model or the query cannot tell. */
+/** Measures of a mapping; null if the model or the query does not allow them. */
 export interface VerdictMeasures {
-  /** N of the query */
+  /** number of cells of the query */
   readonly cells: number;
   /** share of the model's genes that the query has */
   readonly geneCoverage: number;
@@ -42,31 +42,31 @@ export interface VerdictMeasures {
   readonly depth: { readonly query: number; readonly reference: readonly [number, number, number] } | null;
   /** share of cells further from their nearest prototype than 95 % of the reference's held-out cells */
   readonly distantShare: number | null;
-  /** share of cells that are flagged unknown */
+  /** share of cells flagged unknown */
   readonly unknownShare: number | null;
-  /** whether no cell is flagged as the query is unlike every condition of the reference */
+  /** whether no cell is flagged because the query is unlike every reference condition */
   readonly isUnlike: boolean;
-  /** clusters of the query, where it has some whose novelty is known: name, cells, whether it is novel */
+  /** clusters of the query, if their novelty is known */
   readonly clusters:
     readonly { readonly cluster: number; readonly cells: number; readonly isNovel: boolean }[] | null;
-  /** share of cells whose nearest prototype is of another type than their label */
+  /** share of cells whose nearest prototype has another type than their label */
   readonly disagreeingShare: number | null;
   /** share of cells further from their 15th nearest landmark than 95 % of the landmarks */
   readonly apartShare: number | null;
   /**
-   * neighbours from the reference among the nearest 15, in samples of the same size of each cell type, over
-   * what a complete mixture has
+   * share of reference cells among the 15 nearest neighbours, relative to complete mixing, in equal numbers
+   * of query and reference cells of each type
    */
   readonly mixing: number | null;
 }
 
-/** Fewer cells say nothing of a query's shares. */
+/** Minimum number of query cells for a verdict; with fewer, shares are too uncertain. */
 export const fewestCells = 20;
 
 /**
- * Green up to (genes, mixing: from) the first number, amber up to the second. Depth: within the reference's 5
- * to 95 %, and within this factor of it. Clusters: amber with a novel one, red where such have more than this
- * share of the cells.
+ * Green up to the first number, amber up to the second (genes, mixing: from the first and second). Depth:
+ * green within the reference's 5 to 95 % quantiles, amber within this factor of them. Clusters: amber with a
+ * novel cluster, red if novel clusters have more than this share of the cells.
  */
 export const verdictThresholds = {
   genes: [0.8, 0.5],
@@ -79,7 +79,7 @@ export const verdictThresholds = {
   mixing: [0.4, 0.2],
 } as const;
 
-/** Judges what was measured of a mapping. */
+/** Verdict from the measures of a mapping. */
 export function judgeMapping(measures: VerdictMeasures): Verdict {
   const { cells, geneCoverage, depth, distantShare, apartShare, mixing } = measures;
   const limits = verdictThresholds;
@@ -114,14 +114,14 @@ export function judgeMapping(measures: VerdictMeasures): Verdict {
   ]);
 }
 
-/** The verdict with another share of flagged cells: after a threshold was moved. @param share - null: none */
+/** Updates the verdict for another share of flagged cells, after a change of the threshold. */
 export function withUnknownShare({ reasons }: Verdict, share: number | null): Verdict {
-  const [own = null] = unknownReason({ unknownShare: share, isUnlike: false });
+  const [unknown = null] = unknownReason({ unknownShare: share, isUnlike: false });
   const others = reasons.filter(({ criterion }) => criterion !== "unknown");
-  // its place is behind these
+  // insert the reason after these
   const at = others.filter(({ criterion }) => /genes|cells|depth|distance/.test(criterion)).length;
-  const isJudged = own !== null && !others.some(({ criterion }) => criterion === "cells");
-  return asVerdict(isJudged ? [...others.slice(0, at), own, ...others.slice(at)] : others);
+  const isJudged = unknown !== null && !others.some(({ criterion }) => criterion === "cells");
+  return asVerdict(isJudged ? [...others.slice(0, at), unknown, ...others.slice(at)] : others);
 }
 
 function asVerdict(reasons: readonly VerdictReason[]): Verdict {
@@ -180,11 +180,13 @@ function unknownReason({
 }
 
 function clusterReason({ clusters, cells, isUnlike }: VerdictMeasures): VerdictReason[] {
-  // of a query that is unlike the reference as a whole, its clusters tell nothing more
+  // clusters add no information if the whole query is unlike the reference
   if (clusters === null || isUnlike) return [];
   const novel = clusters.filter(({ isNovel }) => isNovel);
-  const share = novel.reduce((sum, own) => sum + own.cells, 0) / cells;
-  const names = novel.map((own) => `cluster ${own.cluster} (${whole(own.cells)} cells)`).join(", ");
+  const share = novel.reduce((sum, cluster) => sum + cluster.cells, 0) / cells;
+  const names = novel
+    .map((novelCluster) => `cluster ${novelCluster.cluster} (${whole(novelCluster.cells)} cells)`)
+    .join(", ");
   return [
     {
       criterion: "clusters",
@@ -198,11 +200,11 @@ function clusterReason({ clusters, cells, isUnlike }: VerdictMeasures): VerdictR
 /** Labels of a query's cells, and its clusters. */
 export type PredictedCells = Pick<Predictions, "predictions" | "clusters" | "clusterNovelty">;
 
-/** Cells that are looked at where there are more, and of each type and side of the mixing. */
+/** Maximum number of cells sampled, and of query and of reference cells per type for the mixing. */
 const [mostCells, mostOfType] = [2000, 300];
 const mixingNeighbors = 15;
 
-/** Measures a mapping against its model. @param latent - (N, D) of the query @param sizeFactors - (N) */
+/** Computes the measures of a mapping. @param latent - (N, D) of the query @param sizeFactors - (N) */
 export function measureMapping(
   stored: StoredModel,
   geneCoverage: number,
@@ -213,7 +215,7 @@ export function measureMapping(
   const { json } = stored;
   const landmarks = Landmarks.of(stored);
   const N = sizeFactors.length;
-  const looked = spread(N, mostCells);
+  const sampledCells = spread(N, mostCells);
   const scale = json.calibration[0]?.distance_scale ?? Infinity;
   const cellsOf = new Int32Array(json.unlabeled_prototypes.length);
   clusters?.forEach((row) => cellsOf[row]!++);
@@ -239,13 +241,13 @@ export function measureMapping(
       level?.classifier === "head"
         ? shareOf(N, (cell) => level.predicted[cell] !== level.nearest[cell])
         : null,
-    apartShare: landmarks && shareApart(landmarks, rowsOf(latent, looked, landmarks.D)),
+    apartShare: landmarks && shareApart(landmarks, rowsOf(latent, sampledCells, landmarks.D)),
     mixing:
       landmarks && mixingWith(landmarks, latent, level?.predicted ?? new Int32Array(N), json.levels.length),
   };
 }
 
-/** Mean over the query's cell types, each weighing as many cells as it has. */
+/** Mixing as a mean over the query's cell types, weighted by their numbers of cells. */
 function mixingWith(
   { latent: reference, labels, D, json: { cells: L } }: Landmarks,
   latent: Float32Array,
@@ -257,30 +259,30 @@ function mixingWith(
     Int32Array.from({ length: L }, (_, i) => (levels > 0 ? labels[i * levels]! : 0)),
   );
   let [sum, cells] = [0, 0];
-  for (const [type, own] of ofType) {
-    const theirs = landmarksOf.get(type) ?? [];
-    const n = Math.min(own.length, theirs.length, mostOfType);
+  for (const [type, queryCells] of ofType) {
+    const landmarkCells = landmarksOf.get(type) ?? [];
+    const n = Math.min(queryCells.length, landmarkCells.length, mostOfType);
     if (n <= mixingNeighbors) continue;
-    const some = (table: Float32Array, from: readonly number[]): Float32Array =>
+    const sampled = (table: Float32Array, from: readonly number[]): Float32Array =>
       rowsOf(
         table,
         spread(from.length, n).map((at) => from[at]!),
         D,
       );
     const pooled = new Float32Array(2 * n * D);
-    pooled.set(some(latent, own));
-    pooled.set(some(reference, theirs), n * D);
+    pooled.set(sampled(latent, queryCells));
+    pooled.set(sampled(reference, landmarkCells), n * D);
     const { indices } = nearestNeighbors(pooled, D, mixingNeighbors);
-    const foreign =
+    const referenceNeighbors =
       indices.subarray(0, n * mixingNeighbors).reduce((count, point) => count + Number(point >= n), 0) /
       mixingNeighbors;
-    sum += own.length * Math.min(1, ((foreign / n) * (2 * n - 1)) / n);
-    cells += own.length;
+    sum += queryCells.length * Math.min(1, ((referenceNeighbors / n) * (2 * n - 1)) / n);
+    cells += queryCells.length;
   }
   return cells > 0 ? sum / cells : null;
 }
 
-/** Share of cells whose 15th nearest landmark is further than that of 95 % of the landmarks. */
+/** Share of cells whose 15th nearest landmark is farther than that of 95 % of the landmarks. */
 function shareApart(landmarks: Landmarks, latent: Float32Array): number {
   const distances = landmarks.neighborDistances(latent);
   return shareOf(distances.length, (cell) => distances[cell]! > landmarks.json.neighbor_distance);
@@ -296,7 +298,7 @@ function groupBy(codes: Int32Array): Map<number, number[]> {
   return groups;
 }
 
-/** Up to `most` of n places, evenly spread. */
+/** Up to `most` indices below n, evenly spaced. */
 function spread(n: number, most: number): Int32Array {
   const count = Math.min(n, most);
   return Int32Array.from({ length: count }, (_, i) => Math.floor((i * n) / count));
