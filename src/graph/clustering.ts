@@ -1,29 +1,31 @@
-// Clusters of cells in the latent space: communities of the graph of neighbours (Leiden, Louvain), or
-// k-means. Own code because the packages at hand were tried and fell short: one splits plain blobs into
-// hundreds of parts, the other needs gigabytes for the graph of a million cells.
+// Clusters cells in the latent space: communities of the neighbour graph (Leiden, Louvain), or k-means.
+// Implemented here because available packages fall short: one splits simple blobs into hundreds of parts, the
+// other needs gigabytes for the graph of a million cells.
 import { nearestNeighbors, neighborGraph, type Graph } from "./neighbors.js";
 import { Random } from "../numerics/random.js";
 
-/** Neighbours of each cell in the graph. */
+/** Number of neighbours per cell in the graph. */
 const graphNeighbors = 15;
-/** Rounds of the community search, each from the communities of the one before; most need two or three. */
+/**
+ * Maximum rounds of community detection, each starting from the previous communities; usually two or three.
+ */
 const mostRounds = 10;
 const mostIterations = 100;
 const restarts = 4;
 
 /** How points are clustered. */
 export interface Clustering {
-  /** communities of the graph of neighbours, or k-means */
+  /** communities of the neighbour graph, or k-means */
   readonly method: "leiden" | "louvain" | "kmeans";
-  /** of the communities: above 1 more and smaller ones */
+  /** resolution of the communities; higher values give more and smaller ones */
   readonly resolution: number;
   /** number of clusters of k-means */
   readonly clusters: number;
 }
 
 /**
- * Clusters points; the largest cluster is 0.
- * @param points - (N, D) @param seed - one seed, one answer
+ * Clusters points; the largest cluster is 0. The result is determined by the seed.
+ * @param points - (N, D)
  * @returns (N) cluster of each point
  */
 export function clusterPoints(
@@ -46,8 +48,7 @@ export function clusterPoints(
 }
 
 /**
- * Renumbers clusters from the largest to the smallest; of two of one size, the one of the earlier cell is
- * first.
+ * Renumbers clusters from the largest to the smallest; ties go to the cluster with the earlier first cell.
  */
 function bySize(codes: Int32Array): Int32Array {
   const counts = new Map<number, number>();
@@ -57,22 +58,22 @@ function bySize(codes: Int32Array): Int32Array {
 }
 
 export interface CommunityOptions {
-  /** Above 1: more and smaller communities */
+  /** Higher values give more and smaller communities */
   readonly resolution: number;
-  /** true: Leiden, whose communities hang together; false: Louvain */
+  /** true: Leiden, whose communities are connected; false: Louvain */
   readonly refine: boolean;
 }
 
-/** A graph on some level of aggregation. */
+/** A graph at some level of aggregation. */
 interface Level extends Graph {
-  /** (nodes) sum of the weights of all edges of the cells in it, those among themselves twice */
+  /** (nodes) sum of the edge weights of the cells in each node, with edges between them counted twice */
   readonly strength: Float64Array;
 }
 
 /**
- * Communities that maximise the modularity, the sum over communities of (inner weight - resolution strength^2
- * / 4 m) / m, m the weight of all edges. Source: Blondel et al. 2008 (Louvain), Traag et al. 2019 (Leiden).
- * Differs: the refinement takes the best merger, not a random one.
+ * Communities that maximise the modularity: the sum over communities of
+ * (inner weight - resolution strength^2 / (4 m)) / m, with m the total edge weight. Source: Blondel et al.
+ * 2008 (Louvain), Traag et al. 2019 (Leiden). Differs: the refinement takes the best merge, not a random one.
  * @returns (nodes) codes from 0
  */
 export function communities(
@@ -83,26 +84,26 @@ export function communities(
   const strength = new Float64Array(graph.nodes);
   for (let v = 0; v < graph.nodes; v++)
     for (let e = graph.indptr[v]!; e < graph.indptr[v + 1]!; e++) strength[v]! += graph.weights[e]!;
-  const total = strength.reduce((sum, own) => sum + own, 0);
+  const total = strength.reduce((sum, value) => sum + value, 0);
   const penalty = total > 0 ? resolution / total : 0;
   let codes: Int32Array = Int32Array.from({ length: graph.nodes }, (_, v) => v);
   for (let round = 0; round < mostRounds; round++) {
     const before = codes;
     let level: Level = { ...graph, strength };
-    let own = codes;
-    /** node of the level that each cell is in */
+    let levelCodes = codes;
+    /** node of the level for each cell */
     let place: Int32Array = Int32Array.from({ length: graph.nodes }, (_, v) => v);
     for (;;) {
-      own = compact(moveNodes(level, own, penalty, random));
-      const parts = refine ? compact(refineCommunities(level, own, penalty, random)) : own;
+      levelCodes = compact(moveNodes(level, levelCodes, penalty, random));
+      const parts = refine ? compact(refineCommunities(level, levelCodes, penalty, random)) : levelCodes;
       const nodes = count(parts);
-      codes = place.map((node) => own[node]!);
+      codes = place.map((node) => levelCodes[node]!);
       if (nodes === level.nodes) break;
       const above = new Int32Array(nodes);
-      parts.forEach((part, node) => (above[part] = own[node]!));
+      parts.forEach((part, node) => (above[part] = levelCodes[node]!));
       level = aggregate(level, parts, nodes);
       place = place.map((node) => parts[node]!);
-      own = above;
+      levelCodes = above;
     }
     codes = compact(codes);
     if (codes.every((code, v) => code === before[v])) break;
@@ -121,8 +122,8 @@ function compact(codes: Int32Array): Int32Array {
   return codes.map((code) => (names[code]! < 0 ? (names[code] = next++) : names[code]!));
 }
 
-/** Weights from one node to the communities around it. */
-class Surroundings {
+/** Edge weights from one node to each adjacent community. */
+class CommunityWeights {
   readonly weight: Float64Array;
   readonly touched: number[] = [];
 
@@ -130,7 +131,7 @@ class Surroundings {
     this.weight = new Float64Array(communities);
   }
 
-  look(
+  update(
     { indptr, neighbors, weights }: Graph,
     node: number,
     codes: Int32Array,
@@ -149,21 +150,21 @@ class Surroundings {
 }
 
 /**
- * Moves nodes to the community where the modularity gains most, until no node wants to move. A node is looked
- * at again when a neighbour has left.
+ * Moves nodes to the community with the largest gain in modularity until no move improves it. A node is
+ * queued again when a neighbour has moved.
  */
 function moveNodes(level: Level, start: Int32Array, penalty: number, random: Random): Int32Array {
   const { nodes, indptr, neighbors, strength } = level;
   const codes = start.slice();
-  const held = new Float64Array(nodes);
+  const communityStrength = new Float64Array(nodes);
   const sizes = new Int32Array(nodes);
   codes.forEach((code, node) => {
-    held[code]! += strength[node]!;
+    communityStrength[code]! += strength[node]!;
     sizes[code]!++;
   });
   const empty: number[] = [];
   for (let code = nodes - 1; code >= 0; code--) if (sizes[code] === 0) empty.push(code);
-  const around = new Surroundings(nodes);
+  const adjacent = new CommunityWeights(nodes);
   const queue = random.shuffle(Int32Array.from({ length: nodes }, (_, node) => node));
   const isWaiting = new Uint8Array(nodes).fill(1);
   let waiting = nodes;
@@ -171,21 +172,21 @@ function moveNodes(level: Level, start: Int32Array, penalty: number, random: Ran
     const node = queue[head]!;
     isWaiting[node] = 0;
     waiting--;
-    const own = codes[node]!;
-    held[own]! -= strength[node]!;
-    around.look(level, node, codes, () => true);
+    const current = codes[node]!;
+    communityStrength[current]! -= strength[node]!;
+    adjacent.update(level, node, codes, () => true);
     const gain = (community: number): number =>
-      around.weight[community]! - penalty * strength[node]! * held[community]!;
-    let best = own;
-    let most = gain(own);
-    for (const community of around.touched)
+      adjacent.weight[community]! - penalty * strength[node]! * communityStrength[community]!;
+    let best = current;
+    let most = gain(current);
+    for (const community of adjacent.touched)
       if (gain(community) > most + 1e-12) [best, most] = [community, gain(community)];
-    if (most < -1e-12 && sizes[own]! > 1) best = empty.pop()!;
-    held[best]! += strength[node]!;
-    if (best === own) continue;
+    if (most < -1e-12 && sizes[current]! > 1) best = empty.pop()!;
+    communityStrength[best]! += strength[node]!;
+    if (best === current) continue;
     codes[node] = best;
     sizes[best]!++;
-    if (--sizes[own]! === 0) empty.push(own);
+    if (--sizes[current]! === 0) empty.push(current);
     for (let e = indptr[node]!; e < indptr[node + 1]!; e++) {
       const neighbor = neighbors[e]!;
       if (isWaiting[neighbor] || codes[neighbor] === best) continue;
@@ -197,8 +198,8 @@ function moveNodes(level: Level, start: Int32Array, penalty: number, random: Ran
 }
 
 /**
- * Splits each community into parts that hang together: nodes, each alone at first, join the part of their
- * community that they gain most from.
+ * Splits each community into well-connected parts. Each node starts alone and joins the part of its community
+ * with the largest gain.
  */
 function refineCommunities(
   level: Level,
@@ -208,33 +209,34 @@ function refineCommunities(
 ): Int32Array {
   const { nodes, strength } = level;
   const parts = Int32Array.from({ length: nodes }, (_, node) => node);
-  const held = strength.slice();
+  const communityStrength = strength.slice();
   const isAlone = new Uint8Array(nodes).fill(1);
-  const ofCommunity = new Float64Array(nodes);
-  communities.forEach((community, node) => (ofCommunity[community]! += strength[node]!));
-  const around = new Surroundings(nodes);
+  const totalStrength = new Float64Array(nodes);
+  communities.forEach((community, node) => (totalStrength[community]! += strength[node]!));
+  const adjacent = new CommunityWeights(nodes);
   /** (nodes) weight from each part to the rest of its community */
   const outside = new Float64Array(nodes);
   for (let node = 0; node < nodes; node++) {
-    around.look(level, node, parts, (neighbor) => communities[neighbor] === communities[node]);
-    outside[node] = around.touched.reduce((sum, part) => sum + around.weight[part]!, 0);
+    adjacent.update(level, node, parts, (neighbor) => communities[neighbor] === communities[node]);
+    outside[node] = adjacent.touched.reduce((sum, part) => sum + adjacent.weight[part]!, 0);
   }
   const isWellConnected = (part: number, community: number): boolean =>
-    outside[part]! >= penalty * held[part]! * (ofCommunity[community]! - held[part]!) - 1e-12;
+    outside[part]! >=
+    penalty * communityStrength[part]! * (totalStrength[community]! - communityStrength[part]!) - 1e-12;
   for (const node of random.shuffle(Int32Array.from({ length: nodes }, (_, v) => v))) {
     const community = communities[node]!;
     if (!isAlone[node] || !isWellConnected(node, community)) continue;
-    around.look(level, node, parts, (neighbor) => communities[neighbor] === community);
+    adjacent.update(level, node, parts, (neighbor) => communities[neighbor] === community);
     let best = node;
     let most = 0;
-    for (const part of around.touched) {
-      const gain = around.weight[part]! - penalty * strength[node]! * held[part]!;
+    for (const part of adjacent.touched) {
+      const gain = adjacent.weight[part]! - penalty * strength[node]! * communityStrength[part]!;
       if (part !== node && gain > most + 1e-12 && isWellConnected(part, community))
         [best, most] = [part, gain];
     }
     if (best === node) continue;
-    outside[best]! += outside[node]! - 2 * around.weight[best]!;
-    held[best]! += strength[node]!;
+    outside[best]! += outside[node]! - 2 * adjacent.weight[best]!;
+    communityStrength[best]! += strength[node]!;
     isAlone[best] = 0;
     isAlone[node] = 0;
     parts[node] = best;
@@ -243,8 +245,8 @@ function refineCommunities(
 }
 
 /**
- * The graph whose nodes are the parts. Weight within a part stays in its strength alone: it does not matter
- * to where it moves.
+ * The graph whose nodes are the parts. Weights within a part are kept only in its strength, since they do not
+ * affect moves.
  */
 function aggregate(
   { indptr, neighbors, weights, strength, nodes }: Level,
@@ -290,7 +292,7 @@ function aggregate(
   };
 }
 
-/** Lloyd's algorithm from centres drawn far apart (k-means++), the best of a few starts. */
+/** Lloyd's algorithm with k-means++ initialisation, best of several restarts. */
 function kMeans(points: Float32Array, D: number, clusters: number, random: Random): Int32Array {
   let best: Int32Array = new Int32Array(0);
   let least = Infinity;
@@ -314,8 +316,8 @@ function squaredDistance(
 }
 
 /**
- * Each centre is a point, drawn in proportion to its squared distance to those before. Fewer where there are
- * fewer different points.
+ * k-means++: draws each centre from the points in proportion to the squared distance to the previous centres.
+ * Returns fewer centres if there are fewer distinct points.
  */
 function drawCentres(points: Float32Array, D: number, clusters: number, random: Random): Float64Array {
   const N = points.length / D;
@@ -366,7 +368,7 @@ function lloyd(
       for (let d = 0; d < D; d++) sums[nearest * D + d]! += points[i * D + d]!;
     }
     if (moved === 0) break;
-    // a centre that has lost all its points stays where it is
+    // a centre without points does not move
     for (let c = 0; c < clusters; c++)
       if (counts[c]! > 0) for (let d = 0; d < D; d++) centres[c * D + d] = sums[c * D + d]! / counts[c]!;
   }

@@ -1,5 +1,4 @@
-// Nearest neighbours of every cell in the latent space, and the weighted graph over them that communities are
-// found in.
+// Nearest neighbours of cells in the latent space, and the weighted neighbour graph for community detection.
 import { NearestRows } from "../kernel-modules/nearest.js";
 import { expOfNegative } from "../numerics/exponential.js";
 import { Random } from "../numerics/random.js";
@@ -14,8 +13,8 @@ export interface Neighbors {
 }
 
 /**
- * An undirected graph: of each node, its neighbours and the weights of the edges to them. Every edge is there
- * twice.
+ * An undirected graph: for each node, its neighbours and edge weights. Each edge is stored in both
+ * directions.
  */
 export interface Graph {
   readonly nodes: number;
@@ -25,20 +24,21 @@ export interface Graph {
   readonly weights: Float64Array;
 }
 
-/** Points up to which all are compared with all. */
+/** Maximum number of points for exact search. */
 const mostCompared = 20_000;
-/** Nearest neighbours that a UMAP is made of. */
+/** Number of neighbours for UMAP. */
 export const umapNeighbors = 15;
 /**
- * Lists that are looked at in place of all rows: nearly all neighbours are in them, as cells lie in groups.
+ * Number of lists searched instead of all rows. They contain nearly all neighbours, since cells form groups.
  */
 export const listsLookedAt = 12;
 
 /**
- * Nearest neighbours of every point among the others: exactly for up to 20,000 points; of more, those in the
- * lists of the 12 nearest of about sqrt(N) points (nearly all of them, where points lie in groups, as cells
- * do).
- * @param points - (N, D) @param k - at most N - 1 are found
+ * Nearest neighbours of every point among the others. Exact for up to 20,000 points; for more, the search is
+ * limited to the lists of the 12 nearest of about sqrt(N) centres, which contain nearly all neighbours if
+ * points form groups, as cells do.
+ * @param points - (N, D)
+ * @param k - number of neighbours, limited to N - 1
  */
 export function nearestNeighbors(points: Float32Array, D: number, k: number): Neighbors {
   const N = points.length / D;
@@ -46,42 +46,42 @@ export function nearestNeighbors(points: Float32Array, D: number, k: number): Ne
   const indices = new Int32Array(N * most);
   const distances = new Float64Array(N * most);
   if (most === 0) return { k: most, indices, distances };
-  const found = new NearestRows(points, D, N > mostCompared ? listCentres(N) : []).find(
+  const nearest = new NearestRows(points, D, N > mostCompared ? listCentres(N) : []).find(
     points,
     most + 1,
     listsLookedAt,
   );
   for (let i = 0; i < N; i++)
-    // a point is its own nearest row, or one of several that are the same
+    // skip the point itself, which may not come first among duplicates
     for (let rank = 0, to = i * most; to < (i + 1) * most; rank++) {
       const at = i * (most + 1) + rank;
-      if (found.indices[at] === i) continue;
-      indices[to] = found.indices[at]!;
-      distances[to++] = Math.sqrt(found.squared[at]!);
+      if (nearest.indices[at] === i) continue;
+      indices[to] = nearest.indices[at]!;
+      distances[to++] = Math.sqrt(nearest.squared[at]!);
     }
   return { k: most, indices, distances };
 }
 
-/** Some rows of a table (M, D): (rows, D). */
+/** Selected rows (rows, D) of a table (M, D). */
 export function rowsOf(table: Float32Array, rows: ArrayLike<number>, D: number): Float32Array {
-  const own = new Float32Array(rows.length * D);
-  for (let i = 0; i < rows.length; i++) own.set(table.subarray(rows[i]! * D, (rows[i]! + 1) * D), i * D);
-  return own;
+  const selected = new Float32Array(rows.length * D);
+  for (let i = 0; i < rows.length; i++) selected.set(table.subarray(rows[i]! * D, (rows[i]! + 1) * D), i * D);
+  return selected;
 }
 
 /**
- * Rows of a table around which lists are made: about sqrt(M) of them, drawn at random, the same each time.
+ * Rows that serve as centres of search lists: about sqrt(M), drawn at random with a fixed seed.
  */
 export function listCentres(M: number): Int32Array {
   return new Random(0, "lists").sample(M, Math.ceil(Math.sqrt(M)));
 }
 
 /**
- * The graph of neighbours. Weights fall with the distance, on the scale of each point's own neighbourhood: w
- * = exp(-(d - nearest) / sigma), sigma such that a point's weights add up to log2(perplexity); of the two
- * directions the union, w + w' - w w'. Source: McInnes et al. 2018 (UMAP), section 3.1; what scanpy's
- * `pp.neighbors` calls connectivities.
- * @param perplexity - default k; scanpy counts a point as its own neighbour: k + 1
+ * The neighbour graph. Weights decay with the distance on the scale of each point's neighbourhood: w
+ * = exp(-(d - nearest) / sigma), with sigma such that a point's weights sum to log2(perplexity). The two
+ * directions are combined as w + w' - w w'. Source: McInnes et al. 2018 (UMAP), section 3.1; scanpy's
+ * `pp.neighbors` calls these weights connectivities.
+ * @param perplexity - default k; k + 1 as in scanpy, which counts a point as its own neighbour
  */
 export function neighborGraph({ k, indices, distances }: Neighbors, perplexity = k): Graph {
   const nodes = k === 0 ? 0 : indices.length / k;
@@ -98,7 +98,7 @@ export function neighborGraph({ k, indices, distances }: Neighbors, perplexity =
       for (let at = i * k; at < (i + 1) * k; at++) {
         const j = indices[at]!;
         const other = back(i, j);
-        if (other >= 0 && j < i) continue; // told from the other side
+        if (other >= 0 && j < i) continue; // edge already emitted by j
         const reverse = other < 0 ? 0 : directed[other]!;
         visit(i, j, directed[at]! + reverse - directed[at]! * reverse);
       }
@@ -123,8 +123,7 @@ export function neighborGraph({ k, indices, distances }: Neighbors, perplexity =
 }
 
 /**
- * Weights of one point's neighbours from their distances, ascending; they add up to the logarithm of the
- * perplexity.
+ * Weights of one point's neighbours from their ascending distances. The weights sum to log2(perplexity).
  */
 function weigh(distances: Float64Array, weights: Float64Array, perplexity: number): void {
   const k = distances.length;
@@ -135,7 +134,8 @@ function weigh(distances: Float64Array, weights: Float64Array, perplexity: numbe
       sum += distances[rank]! > nearest ? expOfNegative((nearest - distances[rank]!) / sigma) : 1;
     return sum;
   };
-  const target = Math.fround(Math.log2(Math.max(2, perplexity))); // the last digits are the engine's own
+  // rounded, since the last digits depend on the JavaScript engine
+  const target = Math.fround(Math.log2(Math.max(2, perplexity)));
   const mean = distances.reduce((sum, d) => sum + d, 0) / k;
   let [low, high] = [0, Infinity];
   let sigma = mean || 1;

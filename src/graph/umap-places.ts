@@ -1,13 +1,15 @@
-// Where cells lie in the reference's UMAP.
+// Places cells in the reference's UMAP.
 import { NearestRows } from "../kernel-modules/nearest.js";
 import { listCentres, umapNeighbors } from "./neighbors.js";
 
-/** A cell nearer than this share of its neighbourhood's radius is the landmark itself, but for rounding. */
+/**
+ * A cell closer to a landmark than this share of its neighbourhood's radius is that landmark, up to rounding.
+ */
 const sameCell = 1e-5;
-/** Lists of landmarks that a cell to be placed is compared with: for a picture that is near enough. */
+/** Number of lists of landmarks searched per cell; accurate enough for a plot. */
 const listsToPlace = 2;
 
-/** Landmarks with their places. */
+/** Landmarks with their positions in the UMAP. */
 export interface PlacedLandmarks {
   /** (L, D) */
   readonly latent: Float32Array;
@@ -17,9 +19,10 @@ export interface PlacedLandmarks {
 }
 
 /**
- * Places cells into the reference's UMAP: each at the mean of its 15 nearest landmarks (of two lists:
- * neighbors.ts), weighted with exp(-(d - nearest) / mean of d - nearest), as umap-learn's `transform` starts.
- * A cell that is a landmark gets the place that it has. A cell's place does not depend on the others.
+ * Places each cell at the mean of its 15 nearest landmarks (searched in two lists, see neighbors.ts),
+ * weighted by exp(-(d - nearest) / mean of (d - nearest)), like the initial positions of umap-learn's
+ * `transform`. A cell that is a landmark keeps its position. Positions do not depend on other cells of the
+ * query.
  */
 export class UmapPlaces {
   readonly rows: NearestRows;

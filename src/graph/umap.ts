@@ -1,23 +1,23 @@
-// UMAP: points of the latent space in two dimensions. The graph of neighbours is ours (neighbors.ts, the same
-// as scanpy's); this is the layout of it. Source: McInnes et al. 2018, section 3.2 and algorithm 5, with 200
-// epochs and 5 negative samples. Differs: similarity 1 / (1 + d^2), without the two exponents that umap-learn
-// fits to a minimal distance (Boehm et al. 2022, JMLR 23:95, show that the pictures hardly differ; no power
-// is to be taken); it starts from the two first principal components, which keep the large distances; one
-// thread, so that a seed gives one picture. Our own and not umap-js, which takes longer for 20,000 points and
-// starts at random (bench/umap.ts).
+// UMAP layout of the neighbour graph (neighbors.ts, the same graph as scanpy's). Source: McInnes et al. 2018,
+// section 3.2 and algorithm 5, with 200 epochs and 5 negative samples. Differs: similarity 1 / (1 + d^2),
+// without the two parameters that umap-learn fits to a minimum distance (Boehm et al. 2022, JMLR 23:95, show
+// that layouts hardly differ, and no power is needed); it starts from the first two principal components,
+// which preserve large distances; it runs on one thread, so that a seed determines the layout. umap-js is not
+// used: it is slower for 20,000 points and starts at random (bench/umap.ts).
 import { nearestNeighbors, neighborGraph, umapNeighbors, type Graph } from "./neighbors.js";
 import { Random } from "../numerics/random.js";
 
 const [epochs, negativeSamples] = [200, 5];
-/** Longest step of one update, in units of the picture. */
+/** Longest step of one update, in units of the layout. */
 const longestStep = 4;
 /**
- * Half width of the start: that of umap-learn for many points, less for few, whose groups would end as dots
- * in a wide void.
+ * Half width of the initial layout: as umap-learn for many points, less for few, whose groups would otherwise
+ * end as dots far apart.
  */
 const startWidth = (points: number): number => Math.min(10, Math.sqrt(points) / 10);
 
 /**
+ * Computes a two-dimensional layout.
  * @param points - (N, D)
  * @returns (N, 2)
  */
@@ -30,7 +30,7 @@ export function umapLayout(points: Float32Array, D: number, seed: number): Float
   return Float32Array.from(layout);
 }
 
-/** Attracts neighbours and repels random points, each edge as often as its weight says. */
+/** Attracts neighbours and repels random points, with a frequency proportional to the edge's weight. */
 function optimizeLayout(
   layout: Float64Array,
   { nodes, indptr, neighbors, weights }: Graph,
@@ -56,8 +56,8 @@ function optimizeLayout(
 }
 
 /**
- * Both ends of an edge towards each other: the gradient of log(1 / (1 + d^2)).
- * @param i, j - places of the points in the layout
+ * Moves both ends of an edge towards each other, by the gradient of log(1 / (1 + d^2)).
+ * @param i, j - offsets of the points in the layout
  */
 function attract(layout: Float64Array, i: number, j: number, rate: number): void {
   const x = layout[i]! - layout[j]!;
@@ -71,7 +71,7 @@ function attract(layout: Float64Array, i: number, j: number, rate: number): void
   layout[j + 1]! -= dy;
 }
 
-/** One point away from another: the gradient of log(1 - 1 / (1 + d^2)). */
+/** Moves one point away from another, by the gradient of log(1 - 1 / (1 + d^2)). */
 function repel(layout: Float64Array, i: number, j: number, rate: number): void {
   if (i === j) return;
   const x = layout[i]! - layout[j]!;
@@ -87,8 +87,8 @@ function clip(value: number): number {
 }
 
 /**
- * Scores on the two first principal components, scaled to the width of the start, with a little noise so that
- * equal points part.
+ * Scores on the first two principal components, scaled to the initial width, with a little noise to separate
+ * equal points.
  */
 function principalPlane(points: Float32Array, D: number, random: Random): Float64Array {
   const N = points.length / D;
@@ -129,7 +129,8 @@ function leadingAxis(matrix: Float64Array, D: number): Float64Array {
 
 function deflated(matrix: Float64Array, axis: Float64Array, D: number): Float64Array {
   const value = axis.reduce(
-    (sum, weight, d) => sum + weight * axis.reduce((own, other, e) => own + matrix[d * D + e]! * other, 0),
+    (sum, weight, d) =>
+      sum + weight * axis.reduce((product, other, e) => product + matrix[d * D + e]! * other, 0),
     0,
   );
   return matrix.map((entry, at) => entry - value * axis[Math.floor(at / D)]! * axis[at % D]!);

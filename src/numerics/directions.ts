@@ -1,12 +1,12 @@
-// The directions in which cells vary most, by subspace iteration on their sparse rows; the mean of all cells
-// is taken off in the algebra, and nothing is written out.
+// Principal subspace of cells by subspace iteration on sparse rows. Rows are centred implicitly, without a
+// dense copy.
 import { SparseProducts } from "../kernel-modules/profiles.js";
 import { type SparseCells } from "../kernel-modules/sparse-cells.js";
 import type { Random } from "./random.js";
 
 /**
- * Places (n, P) of cells along the P directions in which they vary most. Which of the directions is which is
- * left open: distances do not depend on it.
+ * Coordinates (n, P) of cells in the P-dimensional principal subspace. The basis within the subspace is
+ * arbitrary; distances do not depend on it.
  */
 export function mainCoordinates(
   rows: SparseCells,
@@ -26,7 +26,7 @@ export function mainCoordinates(
     for (let i = 0; i < n; i++) for (let p = 0; p < P; p++) projected[i * P + p]! -= shift[p]!;
     return projected;
   };
-  // the places sum to zero, so that the mean needs not be taken off once more
+  // the coordinates sum to zero, so that no further centring is needed
   let places = centred(
     Float64Array.from({ length: n * P }, () => random.normal()),
     n,
@@ -39,7 +39,7 @@ export function mainCoordinates(
   return places;
 }
 
-/** Points (n, P) less their mean. */
+/** Points (n, P) minus their mean. */
 function centred(points: Float64Array, n: number, P: number): Float64Array {
   const mean = new Float64Array(P);
   points.forEach((value, at) => (mean[at % P]! += value / n));
@@ -55,22 +55,23 @@ export function rowTimes(row: Float64Array, table: Float64Array, P: number): Flo
 }
 
 /**
- * Gram and Schmidt, each column twice, so that rounding leaves nothing; a column that is nothing but the
- * others becomes zeros.
+ * Orthonormalises columns by Gram-Schmidt, twice for numerical stability. A column that depends linearly on
+ * earlier ones becomes zero.
  */
 export function orthonormal(columns: Float64Array, rows: number, P: number): Float64Array {
-  // by columns, each one piece of memory
-  const own = Array.from({ length: P }, () => new Float64Array(rows));
-  for (let row = 0, at = 0; row < rows; row++) for (let p = 0; p < P; p++, at++) own[p]![row] = columns[at]!;
-  own.forEach((column, p) => {
+  // one contiguous array per column
+  const basis = Array.from({ length: P }, () => new Float64Array(rows));
+  for (let row = 0, at = 0; row < rows; row++)
+    for (let p = 0; p < P; p++, at++) basis[p]![row] = columns[at]!;
+  basis.forEach((column, p) => {
     const before = Math.sqrt(dot(column, column));
     for (let twice = 0; twice < 2; twice++)
-      for (let other = 0; other < p; other++) subtract(column, dot(column, own[other]!), own[other]!);
+      for (let other = 0; other < p; other++) subtract(column, dot(column, basis[other]!), basis[other]!);
     const length = Math.sqrt(dot(column, column));
     for (let i = 0; i < rows; i++) column[i] = length > 1e-9 * before ? column[i]! / length : 0;
   });
   const result = new Float64Array(rows * P);
-  for (let row = 0, at = 0; row < rows; row++) for (let p = 0; p < P; p++, at++) result[at] = own[p]![row]!;
+  for (let row = 0, at = 0; row < rows; row++) for (let p = 0; p < P; p++, at++) result[at] = basis[p]![row]!;
   return result;
 }
 

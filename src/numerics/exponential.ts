@@ -1,8 +1,8 @@
-// The exponential function by the same rounded operations on every engine: ECMAScript leaves the last digit
-// of Math.exp, Math.log and Math.cos to each, and versions of V8 differ. For what is iterated, where a last
-// digit grows into another picture or another cluster (neighbors.ts).
+// An exponential function with the same rounding on every JavaScript engine. ECMAScript does not specify the
+// last digit of Math.exp, Math.log and Math.cos, and versions of V8 differ. In iterative methods such
+// differences grow into another layout or clustering (neighbors.ts).
 
-/** 2^-k, k from 0 */
+/** 2^-k for k from 0 */
 const halves = powersOfHalf(1076);
 
 /**

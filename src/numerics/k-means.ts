@@ -1,8 +1,8 @@
-// k-means as scib-metrics has it, draws included: one start by greedy k-means++ from a seeded key, then
-// Lloyd's steps. NMI and ARI of one start depend much on it, so that another generator would give other
-// numbers; clustering.ts, which takes the best of several starts, is for clusters that are to be good, this
-// is for numbers that are to be comparable. Source: KMeans in scib_metrics/utils/_kmeans.py (0.5.10). A
-// centre that loses all its points goes to the mean of all, as there.
+// k-means as in scib-metrics, with the same random draws: one initialisation by greedy k-means++ from a
+// seeded key, then Lloyd's algorithm. NMI and ARI depend strongly on the single initialisation, so another
+// generator would give other scores. This implementation is for comparable scores; clustering.ts, which takes
+// the best of several starts, is for good clusters. Source: KMeans in scib_metrics/utils/_kmeans.py (0.5.10).
+// As there, a centre that loses all its points moves to the mean of all points.
 import { choose, firstOfPermutation, keyOf, split, type Key } from "./threefry.js";
 
 const mostIterations = 1000;
@@ -20,8 +20,8 @@ function centre(points: Float32Array, D: number): Float32Array {
   return points.map((value, at) => value - means[at % D]!);
 }
 
-/** Squared distance of each point to one of them, or what is nearer already. @returns the sum */
-function approach(
+/** Updates each point's squared distance to the nearest centre with a new centre. @returns the sum */
+function updateDistances(
   points: Float32Array,
   D: number,
   to: number,
@@ -39,23 +39,23 @@ function approach(
 }
 
 /**
- * Each next centre is the best of a few points, drawn in proportion to their squared distance to the centres
- * so far.
+ * Greedy k-means++: each new centre is the best of a few candidates drawn in proportion to their squared
+ * distance to the previous centres.
  */
 function drawCentres(points: Float32Array, D: number, clusters: number, start: Key): Float64Array {
   const N = points.length / D;
-  let [key, own] = split(start, 2) as [Key, Key];
-  const chosen = [firstOfPermutation(own, N)];
+  let [key, drawKey] = split(start, 2) as [Key, Key];
+  const chosen = [firstOfPermutation(drawKey, N)];
   let nearest = new Float32Array(N);
   let spare = new Float32Array(N);
   let trial = new Float32Array(N);
-  let total = approach(points, D, chosen[0]!, null, nearest);
+  let total = updateDistances(points, D, chosen[0]!, null, nearest);
   const trials = 2 + Math.floor(Math.log(clusters));
   while (chosen.length < clusters && total > 0) {
-    [key, own] = split(key, 2) as [Key, Key];
+    [key, drawKey] = split(key, 2) as [Key, Key];
     let [best, least] = [-1, Infinity];
-    for (const candidate of choose(own, nearest, total, trials)) {
-      const sum = approach(points, D, candidate, nearest, trial);
+    for (const candidate of choose(drawKey, nearest, total, trials)) {
+      const sum = updateDistances(points, D, candidate, nearest, trial);
       if (sum >= least) continue;
       [best, least] = [candidate, sum];
       [spare, trial] = [trial, spare];
@@ -78,7 +78,8 @@ function lloyd(points: Float32Array, D: number, centres: Float64Array): Int32Arr
       let [nearest, least] = [0, Infinity];
       for (let c = 0, at = 0; c < K; c++) {
         let squared = 0;
-        for (let d = 0, own = i * D; d < D; d++, at++, own++) squared += (points[own]! - centres[at]!) ** 2;
+        for (let d = 0, offset = i * D; d < D; d++, at++, offset++)
+          squared += (points[offset]! - centres[at]!) ** 2;
         if (squared < least) [nearest, least] = [c, squared];
       }
       if (codes[i] !== nearest) moved++;

@@ -1,6 +1,6 @@
-// Quantiles of numbers in no order.
+// Quantiles of unsorted values.
 
-/** Quantile q of the values, between neighbours in proportion; 0 for no values. */
+/** Quantile q of the values with linear interpolation; 0 if there are none. */
 export function quantile(values: ArrayLike<number>, q: number): number {
   if (values.length === 0) return 0;
   const sorted = Float64Array.from(values).sort();

@@ -1,6 +1,5 @@
-// Seeded randomness. Noise and dropout masks come from a hash of (seed, stream, row, column), so that they
-// depend neither on the engine nor on the number of threads; shuffles and starting values come from a small
-// generator.
+// Seeded random numbers. Noise and dropout masks are hashes of (seed, stream, row, column), so that they do
+// not depend on the engine or the number of threads. Shuffles and initial values come from a small generator.
 
 function mix(h: number): number {
   h = Math.imul(h ^ (h >>> 16), 0x7feb352d);
@@ -8,7 +7,7 @@ function mix(h: number): number {
   return (h ^ (h >>> 16)) >>> 0;
 }
 
-/** 32 random bits of a place (stream, row, column) under a seed; the kernels compute the same bits. */
+/** 32 random bits for (stream, row, column) and a seed; the kernels compute the same bits. */
 export function hash32(seed: number, stream: number, row: number, column: number): number {
   return mix(
     seed ^
@@ -16,10 +15,12 @@ export function hash32(seed: number, stream: number, row: number, column: number
   );
 }
 
-/** Streams of the hash: dropout masks use layer + 1, so the first 0x4e00 are theirs. */
+/**
+ * Hash streams of the noise. Dropout masks use streams layer + 1, so the first 0x4e00 are reserved for them.
+ */
 const normalStreams = [0x4e01, 0x4e02] as const;
 
-/** Standard normal of a place, by Box and Muller. */
+/** Standard normal value for (row, column), by the Box-Muller transform. */
 export function hashNormal(seed: number, row: number, column: number): number {
   const u1 = ((hash32(seed, normalStreams[0], row, column) >>> 8) + 1) / 2 ** 24;
   const u2 = (hash32(seed, normalStreams[1], row, column) >>> 8) / 2 ** 24;
@@ -31,7 +32,7 @@ export function isKept(seed: number, layer: number, row: number, column: number,
   return (hash32(seed, layer + 1, row, column) >>> 8) / 2 ** 24 >= rate;
 }
 
-/** A sequence of numbers under one seed. Two generators of different `purpose` are independent. */
+/** A seeded generator. Generators with different `purpose` are independent. */
 export class Random {
   readonly #seed: number;
   #counter = 0;
@@ -61,7 +62,7 @@ export class Random {
     return Math.sqrt(-2 * Math.log(1 - this.uniform())) * Math.cos(2 * Math.PI * this.uniform());
   }
 
-  /** Shuffles in place (Fisher and Yates). */
+  /** Shuffles in place (Fisher-Yates). */
   shuffle<T extends Int32Array | Uint32Array | unknown[]>(values: T): T {
     for (let i = values.length - 1; i > 0; i--) {
       const j = this.below(i + 1);
@@ -73,16 +74,16 @@ export class Random {
   }
 
   /**
-   * k different whole numbers in [0, n), ascending; all of them where there are no more (Floyd's algorithm: k
-   * draws, whatever n).
+   * k distinct whole numbers in [0, n), ascending; all n if k >= n. Uses Floyd's algorithm: k draws for any
+   * n.
    */
   sample(n: number, k: number): Int32Array {
     if (k >= n) return Int32Array.from({ length: n }, (_, i) => i);
-    const taken = new Set<number>();
+    const sample = new Set<number>();
     for (let last = n - k; last < n; last++) {
       const drawn = this.below(last + 1);
-      taken.add(taken.has(drawn) ? last : drawn);
+      sample.add(sample.has(drawn) ? last : drawn);
     }
-    return Int32Array.from(taken).sort();
+    return Int32Array.from(sample).sort();
   }
 }

@@ -1,8 +1,8 @@
-// The random numbers of JAX, which scib-metrics draws its k-means starts from: the same seed gives the same
-// draws here. Source: Salmon et al. 2011 (Threefry 2x32, 20 rounds); jax._src.random of JAX 0.10, with
-// jax_threefry_partitionable as it is by default.
+// JAX's random numbers, used by scib-metrics to initialise k-means: the same seed gives the same draws.
+// Source: Salmon et al. 2011 (Threefry 2x32, 20 rounds); jax._src.random of JAX 0.10, with
+// jax_threefry_partitionable at its default.
 
-/** Two words. */
+/** A key: two 32-bit words. */
 export type Key = readonly [number, number];
 
 const rotations = [
@@ -34,20 +34,20 @@ export function split(key: Key, count: number): Key[] {
   return Array.from({ length: count }, (_, i) => threefry(key, 0, i));
 }
 
-/** 32 random bits of a place. */
+/** 32 random bits for an index. */
 function bitsAt(key: Key, place: number): number {
   const [a, b] = threefry(key, 0, place);
   return (a ^ b) >>> 0;
 }
 
-/** The first number of jax.random.permutation(key, n): what jax.random.choice draws without weights. */
+/** First element of jax.random.permutation(key, n): the draw of jax.random.choice without weights. */
 export function firstOfPermutation(key: Key, n: number): number {
   const rounds = Math.ceil((3 * Math.log(Math.max(1, n))) / Math.log(0xffffffff));
   let order = Int32Array.from({ length: n }, (_, i) => i);
   for (let round = 0; round < rounds; round++) {
-    const [next, own] = split(key, 2) as [Key, Key];
+    const [next, sortKey] = split(key, 2) as [Key, Key];
     key = next;
-    const keys = Float64Array.from({ length: n }, (_, place) => bitsAt(own, place));
+    const keys = Float64Array.from({ length: n }, (_, place) => bitsAt(sortKey, place));
     const places = Int32Array.from({ length: n }, (_, place) => place).sort(
       (a, b) => keys[a]! - keys[b]! || a - b,
     );
@@ -59,8 +59,8 @@ export function firstOfPermutation(key: Key, n: number): number {
 const least = 2 ** -126;
 
 /**
- * jax.random.choice(key, n, (count,), replace=False, p=weights / total): the largest of log p plus Gumbel
- * noise.
+ * jax.random.choice(key, n, (count,), replace=False, p=weights / total): the largest values of log p plus
+ * Gumbel noise.
  */
 export function choose(key: Key, weights: Float32Array, total: number, count: number): number[] {
   const [best, scores]: [number[], number[]] = [[], []];

@@ -1,7 +1,7 @@
-// Growing a model without retraining it: unlabelled prototypes from clusters, new cell types from labelled
-// cells or from clusters. What is there stays as it is. Source: De Donno et al. 2023, Methods (equation 8;
-// "Reference mapping"). Differs: unlabelled prototypes are computed when asked for, from the unlabelled cells
-// alone (scArches clusters all), and keep their numbers for good.
+// Extends a model without retraining: unlabelled prototypes from clusters, new cell types from labelled cells
+// or clusters. Existing prototypes do not change. Source: De Donno et al. 2023, Methods (equation 8;
+// "Reference mapping"). Differs: unlabelled prototypes are computed on request, from unlabelled cells only
+// (scArches clusters all cells), and keep their numbers permanently.
 import type { ModelJson, StoredModel, StoredTensor, LevelCalibration } from "../model/stored-model.js";
 import { clusterPoints, type Clustering } from "../graph/clustering.js";
 import type { Note } from "../contract/options.js";
@@ -19,7 +19,7 @@ export function storedPrototypes({ json, tensors }: StoredModel): Prototypes {
 }
 
 /**
- * Mean, covariance and number of the cells of each code.
+ * Mean, covariance and number of cells of each code.
  * @param latent - (N, D)
  * @param codes - (N), -1 for none
  */
@@ -30,8 +30,8 @@ export function prototypesOf(latent: Float32Array, codes: Int32Array, K: number,
 }
 
 /**
- * Clusters unlabelled cells and adds a prototype for each cluster, numbered on from those that the model has.
- * @param latent - (n, D) of the unlabelled cells
+ * Clusters unlabelled cells and adds a prototype for each cluster, numbered after the existing ones.
+ * @param latent - (n, D) positions of the unlabelled cells
  */
 export function addUnlabeledPrototypes(
   stored: StoredModel,
@@ -46,7 +46,7 @@ export function addUnlabeledPrototypes(
   if (cells === 0) {
     note({
       level: "warning",
-      message: "Every cell has a label: there are no unlabelled prototypes to be found.",
+      message: "Every cell has a label, so there are no unlabelled prototypes.",
     });
     return stored;
   }
@@ -57,15 +57,18 @@ export function addUnlabeledPrototypes(
     codes.reduce((most, code) => Math.max(most, code + 1), 0),
     D,
   );
-  // numbers are not given twice, also where those with the highest have got a name since
+  // never reuse a number, even if the prototype with the highest number has become a cell type
   const first = Math.max(
     Number(json.provenance["clusters"] ?? 0),
     1 + Math.max(-1, ...json.unlabeled_prototypes.map(({ cluster }) => cluster)),
   );
-  const added = Array.from(counts, (own, i) => ({ cluster: first + i, cells: own }));
+  const added = Array.from(counts, (clusterCells, i) => ({ cluster: first + i, cells: clusterCells }));
   note({
     level: "info",
-    message: `${added.length} unlabelled prototype${added.length === 1 ? "" : "s"} from ${cells} cells without a label (${clustering.method}).`,
+    message:
+      `Added ${added.length} unlabelled prototype${added.length === 1 ? "" : "s"} from ${cells} cells ` +
+      "without a " +
+      `label (${clustering.method}).`,
   });
   const numbered = {
     json: { ...json, provenance: { ...json.provenance, clusters: first + added.length } },
@@ -104,12 +107,11 @@ function withUnlabeled(
 }
 
 /**
- * Adds the cell types that a query has and the model has not; those that are there keep their prototypes.
- * A new prototype is the mean of its cells less the mean difference of the query's cells of known types from
- * their prototypes: what is left of the query's own effect would else draw cells of known types to the new
- * prototype.
+ * Adds the query's new cell types to a model. Prototypes of known types do not change.
+ * A new prototype is the mean of its cells, corrected by the mean shift of the query's cells of known types
+ * from their prototypes. Otherwise, the remaining batch effect would assign cells of known types to it.
  * @param names - new types, in the order of their rows
- * @param labels - codes (N, levels) and per level all its rows, the new ones among them
+ * @param labels - codes (N, levels), and per level all rows including the new ones
  * @param latent - (N, D)
  */
 export function addQueryTypes(
@@ -141,8 +143,8 @@ export function addQueryTypes(
 }
 
 /**
- * @param levels - per level all its rows, those of the new types among them
- * @param prototypes - of the new types
+ * @param levels - per level all rows, including those of the new types
+ * @param prototypes - prototypes of the new types
  */
 function addCellTypes(
   { json, tensors }: StoredModel,
@@ -169,8 +171,8 @@ function addCellTypes(
 }
 
 /**
- * Adds one cell type to a level, which is made where the model has none.
- * @param prototype - a table of one
+ * Adds one cell type to a level. The level is created if the model has none.
+ * @param prototype - a table with one row
  */
 export function addCellType(
   stored: StoredModel,
@@ -186,8 +188,10 @@ export function addCellType(
   ]);
   const grown = addCellTypes(stored, [name], levels, prototype);
   const calibration = keys.map((_, position) => {
-    const own = json.calibration[position];
-    return own && own.cells > 0 ? own : calibrationOfSpreads(grown, levels[position]!);
+    const calibration = json.calibration[position];
+    return calibration && calibration.cells > 0
+      ? calibration
+      : calibrationOfSpreads(grown, levels[position]!);
   });
   return {
     json: { ...grown.json, cell_type_keys: keys, calibration },
@@ -195,7 +199,7 @@ export function addCellType(
   };
 }
 
-/** Landmarks of a model that gets its first annotation level: no cell has a label there. */
+/** Adds an empty label column to the landmarks of a model that gets its first annotation level. */
 function withLandmarkLevel(tensors: StoredModel["tensors"]): StoredModel["tensors"] {
   const labels = tensors.get("landmarks.labels");
   return labels
@@ -209,17 +213,17 @@ function withLandmarkLevel(tensors: StoredModel["tensors"]): StoredModel["tensor
     : tensors;
 }
 
-/** One prototype of all cells of some unlabelled ones. */
+/** Pools unlabelled prototypes into one. */
 export function pooledPrototype({ json, tensors }: StoredModel, clusters: readonly number[]): Prototypes {
   const D = json.model.latent_dim;
   const rows = clusters.map((cluster) =>
-    json.unlabeled_prototypes.findIndex((own) => own.cluster === cluster),
+    json.unlabeled_prototypes.findIndex((prototype) => prototype.cluster === cluster),
   );
   const [points, spreads] = [
     tensors.get("unlabeled_prototypes")!.data,
     tensors.get("unlabeled_prototype_covariances")!.data,
   ];
-  // numbers of cells that are not known (imported models) weigh as one
+  // unknown numbers of cells (imported models) count as one
   const weightOf = (row: number): number => Math.max(1, json.unlabeled_prototypes[row]!.cells);
   const cells = rows.reduce((sum, row) => sum + weightOf(row), 0);
   const means = new Float32Array(D);
@@ -227,12 +231,12 @@ export function pooledPrototype({ json, tensors }: StoredModel, clusters: readon
     for (let d = 0; d < D; d++) means[d]! += (points[row * D + d]! * weightOf(row)) / cells;
   const covariances = new Float32Array(D * D);
   for (const row of rows) {
-    const own = weightOf(row);
+    const weight = weightOf(row);
     for (let d = 0; d < D; d++)
       for (let e = 0; e < D; e++) {
-        const between = own * (points[row * D + d]! - means[d]!) * (points[row * D + e]! - means[e]!);
+        const between = weight * (points[row * D + d]! - means[d]!) * (points[row * D + e]! - means[e]!);
         covariances[d * D + e]! +=
-          ((own - 1) * spreads[(row * D + d) * D + e]! + between) / Math.max(1, cells - 1);
+          ((weight - 1) * spreads[(row * D + d) * D + e]! + between) / Math.max(1, cells - 1);
       }
   }
   return {
@@ -266,9 +270,9 @@ export function withoutClusters(stored: StoredModel, clusters: readonly number[]
 const z95 = 1.6449;
 
 /**
- * Scales of a level that no held-out cells were there for: from the covariances, as if each type were normal.
- * The squared distance of a type's cells is taken as a multiple of a chi-squared variable with the same mean
- * and variance (Satterthwaite), its 95 % point after Wilson and Hilferty.
+ * Scales of a level without held-out cells, estimated from the covariances as if each type were normal. The
+ * squared distance to the prototype is approximated by a scaled chi-squared variable with the same mean and
+ * variance (Satterthwaite), and its 95 % quantile by Wilson and Hilferty.
  */
 export function calibrationOfSpreads(
   {
@@ -281,11 +285,11 @@ export function calibrationOfSpreads(
   const covariances = tensors.get("prototype_covariances")!.data;
   let [cells, scale, variance] = [0, 0, 0];
   for (const type of types) {
-    const own = covariances.subarray(type * D * D, (type + 1) * D * D);
-    const squares = own.reduce((sum, value) => sum + value * value, 0);
+    const covariance = covariances.subarray(type * D * D, (type + 1) * D * D);
+    const squares = covariance.reduce((sum, value) => sum + value * value, 0);
     let trace = 0;
-    for (let d = 0; d < D; d++) trace += own[d * D + d]!;
-    const count = Math.max(1, json.prototype_counts[type]!); // 0: not known
+    for (let d = 0; d < D; d++) trace += covariance[d * D + d]!;
+    const count = Math.max(1, json.prototype_counts[type]!); // 0: unknown
     cells += count;
     if (trace === 0) continue;
     const freedom = (trace * trace) / squares;

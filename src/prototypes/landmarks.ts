@@ -1,5 +1,5 @@
-// Landmarks: a sample of the reference's cells that the model carries, as positions without names and counts.
-// They hold the reference's UMAP, into which a query is placed, and tell whether the query lies where the
+// Landmarks: a sample of the reference's cells stored in the model, as positions without names and counts.
+// They are used to place queries in the reference's UMAP, and to check whether the query lies where the
 // reference has cells.
 import type { LandmarksJson, StoredModel, StoredTensor } from "../model/stored-model.js";
 import { quantile } from "../numerics/quantile.js";
@@ -10,15 +10,15 @@ import { UmapPlaces, type PlacedLandmarks } from "../graph/umap-places.js";
 import { Random } from "../numerics/random.js";
 import { umapLayout } from "../graph/umap.js";
 
-/** Landmarks at most, and cells that a rare type has among them where it has as many. */
+/** Maximum number of landmarks, and minimum number of cells of each type if it has that many. */
 const [mostLandmarks, rareCells] = [20_000, 100];
-/** Landmarks as a model folder has them. */
+/** Landmarks in the form of a model folder. */
 export interface StoredLandmarks {
   readonly json: LandmarksJson;
   readonly tensors: ReadonlyMap<string, StoredTensor>;
 }
 
-/** Cells of a reference that become its landmarks, ascending: all, or a sample. */
+/** Selects the reference cells that become landmarks, ascending: all, or a sample. */
 export function chooseLandmarks(dataset: Dataset, seed: number): Int32Array {
   const cells = Int32Array.from({ length: dataset.counts.cells }, (_, cell) => cell);
   return cells.length <= mostLandmarks
@@ -27,7 +27,8 @@ export function chooseLandmarks(dataset: Dataset, seed: number): Int32Array {
 }
 
 /**
- * @param cells - of the data set @param latent - (cells, D) their mean latent
+ * @param cells - cells of the data set
+ * @param latent - (cells, D) their mean latent
  */
 export function makeLandmarks(
   { counts, conditions, labels, levels }: Dataset,
@@ -44,14 +45,14 @@ export function makeLandmarks(
     ),
   });
   const { k, distances } = nearestNeighbors(latent, D, umapNeighbors);
-  const furthest = Float64Array.from({ length: k > 0 ? L : 0 }, (_, i) => distances[(i + 1) * k - 1]!);
+  const farthest = Float64Array.from({ length: k > 0 ? L : 0 }, (_, i) => distances[(i + 1) * k - 1]!);
   const sizeFactor = (q: number): number => quantile(counts.sizeFactors, q);
   return {
     json: {
       cells: L,
       of: counts.cells,
       size_factors: [sizeFactor(0.05), sizeFactor(0.5), sizeFactor(0.95)],
-      neighbor_distance: quantile(furthest, 0.95),
+      neighbor_distance: quantile(farthest, 0.95),
     },
     tensors: new Map([
       ["landmarks.latent", { shape: [L, D], data: latent }],
@@ -62,7 +63,7 @@ export function makeLandmarks(
   };
 }
 
-/** The landmarks of a model, ready to be searched. */
+/** The landmarks of a model, with neighbour search. */
 export class Landmarks implements PlacedLandmarks {
   #places: UmapPlaces | null = null;
 
@@ -83,7 +84,7 @@ export class Landmarks implements PlacedLandmarks {
     return (this.#places ??= new UmapPlaces(this));
   }
 
-  /** @returns null where the model carries none */
+  /** @returns null if the model has none */
   static of({ json, tensors }: StoredModel): Landmarks | null {
     if (!json.landmarks) return null;
     const data = (name: string): Float32Array => tensors.get(`landmarks.${name}`)!.data;
@@ -97,12 +98,12 @@ export class Landmarks implements PlacedLandmarks {
     );
   }
 
-  /** @param latent - (N, D) @returns (N, 2) places in the reference's UMAP */
+  /** @param latent - (N, D) @returns (N, 2) positions in the reference's UMAP */
   place(latent: Float32Array): Float32Array {
     return this.#nearest.place(latent);
   }
 
-  /** Distance of each point to its 15th nearest landmark, nearly. @param latent - (N, D) */
+  /** Distance of each point to its 15th nearest landmark, by approximate search. @param latent - (N, D) */
   neighborDistances(latent: Float32Array): Float64Array {
     const most = Math.min(umapNeighbors, this.json.cells);
     const { squared } = this.#nearest.rows.find(latent, most, listsLookedAt);

@@ -1,25 +1,25 @@
-// The prototypes of a model as a table: names, levels, sizes, spreads, and which is nearest to which.
+// The prototypes of a model as a table: names, levels, sizes, spreads, and nearest other prototypes.
 import type { StoredModel } from "../model/stored-model.js";
 import { minkowski } from "./prototypes.js";
 
-/** A prototype in numbers, ready for JSON. */
+/** Summary of a prototype, ready for JSON. */
 export interface PrototypeRow {
-  /** of an unlabelled one: "cluster 3" */
+  /** cell type; "cluster 3" for an unlabelled prototype */
   readonly name: string;
-  /** annotation levels that have it; none for an unlabelled one */
+  /** annotation levels with this type; empty for an unlabelled prototype */
   readonly levels: readonly string[];
-  /** number of an unlabelled one, as `scpoli label --cluster` takes it */
+  /** number of an unlabelled prototype, for `scpoli label --cluster` */
   readonly cluster?: number;
-  /** cells that it is the mean of; 0 where that is not known (imported models) */
+  /** number of cells averaged; 0 if unknown (imported models) */
   readonly cells: number;
   /** root mean square distance of these cells, in units of the latent space */
   readonly spread: number;
-  /** the nearest of the labelled prototypes, besides itself, of the same level; null where there is none */
+  /** the nearest other labelled prototype of the same level; null if there is none */
   readonly nearest: string | null;
   readonly distance: number | null;
 }
 
-/** Labelled prototypes in the order of the model, then the unlabelled ones. */
+/** Lists labelled prototypes in the model's order, then the unlabelled ones. */
 export function prototypeTable({ json, tensors }: StoredModel): PrototypeRow[] {
   const D = json.model.latent_dim;
   const means = tensors.get("prototypes")!.data;
@@ -30,8 +30,9 @@ export function prototypeTable({ json, tensors }: StoredModel): PrototypeRow[] {
   ): Pick<PrototypeRow, "nearest" | "distance"> => {
     let [nearest, distance]: [string | null, number | null] = [null, null];
     for (const type of types) {
-      const own = minkowski(points, row, means, type, D, 2);
-      if (distance === null || own < distance) [nearest, distance] = [json.cell_types[type]!, own];
+      const typeDistance = minkowski(points, row, means, type, D, 2);
+      if (distance === null || typeDistance < distance)
+        [nearest, distance] = [json.cell_types[type]!, typeDistance];
     }
     return { nearest, distance };
   };
@@ -64,8 +65,8 @@ export function prototypeTable({ json, tensors }: StoredModel): PrototypeRow[] {
 }
 
 /**
- * The covariance is divided by n - 1, the mean square by n; where n is not known (0), the difference is left
- * aside.
+ * Root mean square distance. Covariances are divided by n - 1, the mean square by n; if n is unknown (0), the
+ * difference is ignored.
  */
 function spreadOf(covariances: Float32Array, row: number, D: number, cells: number): number {
   let trace = 0;

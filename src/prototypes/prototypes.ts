@@ -1,8 +1,8 @@
-// Prototypes: the mean latent position of each cell type, with its covariance, and the loss around unlabelled
-// ones. Source: De Donno et al. 2023, Methods, equations 6 to 8.
+// Prototypes: the mean latent position of each cell type and its covariance, and the loss of unlabelled
+// prototypes. Source: De Donno et al. 2023, Methods, equations 6 to 8.
 import type { Floats } from "../engine/engine.js";
 
-/** A table of prototypes; all annotation levels share it. */
+/** A table of prototypes, shared by all annotation levels. */
 export interface Prototypes {
   /** K, D */
   readonly shape: readonly [number, number];
@@ -10,13 +10,13 @@ export interface Prototypes {
   readonly means: Float32Array;
   /** (K, D, D), divided by n - 1; zeros for a type with one cell */
   readonly covariances: Float32Array;
-  /** (K) cells that each was computed from */
+  /** (K) number of cells of each */
   readonly counts: Float64Array;
 }
 
 /**
- * Sums what prototypes are made of, a block of cells at a time: one pass, any number of cells.
- * Positions are taken relative to the first cell of each type, so that the sums of squares keep their digits.
+ * Accumulates prototypes in one pass over blocks of cells. Positions are relative to the first cell of each
+ * type, for numerically stable sums of squares.
  */
 export class PrototypeSums {
   readonly #origin: Float64Array;
@@ -57,7 +57,7 @@ export class PrototypeSums {
       }
   }
 
-  /** Means and covariances. A type without cells keeps what `previous` has (zeros without one). */
+  /** Means and covariances. A type without cells keeps its values of `previous` (zeros without it). */
   finish(previous?: Prototypes): Prototypes {
     const { K, D } = this;
     const means = previous ? previous.means.slice() : new Float32Array(K * D);
@@ -81,8 +81,8 @@ export class PrototypeSums {
 }
 
 /**
- * Whether a cell has the label of a level at an earlier level too: a name that is used at two levels is one
- * prototype, and the cell counts once.
+ * Whether a cell has the same label at an earlier level. A name used at two levels is one prototype, and the
+ * cell counts once.
  * @param labels - (rows, levels)
  */
 export function isRepeated(labels: Int32Array, row: number, level: number, levels: number): boolean {
@@ -105,7 +105,7 @@ export function minkowski(
   return sum ** (1 / p);
 }
 
-/** Of each point the nearest row of a table. @param points - (N, D) @param table - (K, D) @returns (N) */
+/** Nearest row of a table for each point. @param points - (N, D) @param table - (K, D) @returns (N) */
 export function nearestRows(points: Float32Array, table: Float32Array, D: number): Int32Array {
   const K = table.length / D;
   return Int32Array.from({ length: points.length / D }, (_, point) => {
@@ -120,8 +120,9 @@ export function nearestRows(points: Float32Array, table: Float32Array, D: number
 }
 
 /**
- * Loss around unlabelled prototypes: every cell belongs to its nearest; the mean distance of its cells,
- * averaged over the prototypes that have cells (equation 8; `prototype_unlabeled_loss` of scArches).
+ * Loss of unlabelled prototypes: each cell is assigned to its nearest prototype. The loss is the mean
+ * distance of a prototype's cells, averaged over prototypes with cells (equation 8;
+ * `prototype_unlabeled_loss` of scArches).
  * @returns loss, its gradients with respect to the cells (B, D) and the prototypes (U, D)
  */
 export function unlabeledPrototypeLoss(

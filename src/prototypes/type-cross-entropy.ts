@@ -1,19 +1,19 @@
-// How well prototypes tell the types of labelled cells, and what a cell of each type counts where the loss
-// asks that.
+// Cross-entropy of labelled cells over the prototypes of their level, and the weights of cell types in the
+// loss.
 import type { Floats, LevelPrototypes } from "../engine/engine.js";
 import type { Prototypes } from "./prototypes.js";
 
 /**
- * How well prototypes tell the types of cells: the mean cross-entropy of softmax(-|z - c_k|^2 / (2 s^2)) over
- * the prototypes c_k of a level, s^2 the mean variance within types (per dimension). It measures distances
- * by the spread around prototypes, so it does not change where the whole space shrinks.
+ * How well prototypes discriminate cell types: the mean cross-entropy of softmax(-|z - c_k|^2 / (2 s^2)) over
+ * the prototypes c_k of a level, with s^2 the mean variance within types (per dimension). Distances are
+ * relative to the spread around prototypes, so the value does not depend on the scale of the latent space.
  */
 export class TypeCrossEntropy {
   readonly #variance: number;
   #sum = 0;
   #labels = 0;
 
-  /** @param levels - rows of the table that belong to each annotation level */
+  /** @param levels - rows of the table at each annotation level */
   constructor(
     readonly prototypes: Prototypes,
     readonly levels: readonly (readonly number[])[],
@@ -31,7 +31,7 @@ export class TypeCrossEntropy {
 
   /**
    * @param latent - (rows, D)
-   * @param labels - row of the table of each cell, at `stride` labels per cell, -1 where it has none
+   * @param labels - (rows, stride) row of the table for each label, -1 if missing
    */
   add(latent: Floats, labels: Int32Array, rows: number, stride: number): void {
     const { means, shape } = this.prototypes;
@@ -45,14 +45,14 @@ export class TypeCrossEntropy {
           for (let d = 0; d < D; d++) square += (latent[row * D + d]! - means[k * D + d]!) ** 2;
           return -square / (2 * this.#variance);
         };
-        const own = logit(label);
+        const labelLogit = logit(label);
         let [largest, total] = [-Infinity, 0];
         for (const k of types) {
           const value = logit(k);
           if (value > largest) [largest, total] = [value, total * Math.exp(largest - value) + 1];
           else total += Math.exp(value - largest);
         }
-        this.#sum += largest + Math.log(total) - own;
+        this.#sum += largest + Math.log(total) - labelLogit;
         this.#labels++;
       });
   }
@@ -64,8 +64,8 @@ export class TypeCrossEntropy {
 }
 
 /**
- * Per annotation level what its cross-entropy decides between, and what a cell of each type counts: one over
- * the frequency of the type to the power of `balance`.
+ * Per annotation level: the prototypes in its cross-entropy, and the weight of a cell of each type, the
+ * inverse frequency of the type to the power of `balance`.
  * @param rows - of each level, rows of the table of prototypes
  * @param labels - (N, stride) row of each label, -1 for none
  */
@@ -84,7 +84,7 @@ export function levelPrototypes(
   return balancedPrototypes(rows, cells, balance);
 }
 
-/** The same from the cells of each type. @param cells - per level, of each of its rows */
+/** Same as `levelPrototypes`, from numbers of cells. @param cells - per level, number of cells of each row */
 export function balancedPrototypes(
   rows: readonly (readonly number[])[],
   cells: readonly (readonly number[])[],

@@ -1,29 +1,33 @@
-// Unlabelled prototypes: how they are asked for, and their part in the prototype loss.
+// Unlabelled prototypes: their options, and their part in the prototype loss.
 import { clusterPoints, type Clustering } from "../graph/clustering.js";
 import { checkNumber, checkWhole, defaults, type UnlabeledOptions } from "../contract/options.js";
 import { ScPoliError } from "../contract/errors.js";
 import type { Dataset } from "../data/minibatches.js";
 
 /**
- * @returns null where no unlabelled prototypes are asked for
- * @throws ScPoliError "usage" for a value out of range
+ * Checks the options for unlabelled prototypes.
+ * @returns null if none are requested
+ * @throws ScPoliError "usage" for an invalid value
  */
 export function clusteringOf({
-  unlabeledPrototypes: asked = false,
+  unlabeledPrototypes: requested = false,
   resolution = defaults.resolution,
 }: UnlabeledOptions): Clustering | null {
-  if (asked === false) return null;
-  const method = typeof asked === "object" ? "kmeans" : asked;
+  if (requested === false) return null;
+  const method = typeof requested === "object" ? "kmeans" : requested;
   if (!["leiden", "louvain", "kmeans"].includes(method))
     throw new ScPoliError(
       "usage",
-      `unlabeledPrototypes is ${JSON.stringify(asked)}; expected "leiden", "louvain", { kmeans: number of clusters } or false.`,
+      `unlabeledPrototypes is ${JSON.stringify(requested)}; expected "leiden", "louvain", { kmeans: ` +
+        "number of clusters } or false.",
     );
   return {
     method,
     resolution: checkNumber("resolution", resolution, 1e-6),
     clusters:
-      typeof asked === "object" ? checkWhole("unlabeledPrototypes.kmeans", asked.kmeans, 1, 65536) : 0,
+      typeof requested === "object"
+        ? checkWhole("unlabeledPrototypes.kmeans", requested.kmeans, 1, 65536)
+        : 0,
   };
 }
 
@@ -31,7 +35,7 @@ export function clusteringOf({
 export interface UnlabeledLoss {
   readonly clustering: Clustering;
   readonly weight: number;
-  /** row of the first one in the table of prototypes, and rows that are kept for them */
+  /** first row in the table of prototypes, and number of rows reserved for them */
   readonly from: number;
   readonly rows: number;
   /** cells without a label */
@@ -39,11 +43,11 @@ export interface UnlabeledLoss {
 }
 
 /**
- * Room for communities in the table of prototypes while training; of a usual data set there are 10 to 100.
+ * Maximum number of communities in the table of prototypes during training; data sets usually have 10 to 100.
  */
 const mostCommunities = 1024;
 
-/** @returns undefined where the weight is 0, or every cell has a label @throws ScPoliError "usage" */
+/** @returns undefined if the weight is 0 or every cell has a label @throws ScPoliError "usage" */
 export function unlabeledLossOf(
   { unlabeledWeight = 0 }: UnlabeledOptions,
   clustering: Clustering | null,
@@ -53,10 +57,7 @@ export function unlabeledLossOf(
   const weight = checkNumber("unlabeledWeight", unlabeledWeight, 0);
   if (weight === 0) return undefined;
   if (!clustering)
-    throw new ScPoliError(
-      "usage",
-      "unlabeledWeight needs unlabelled prototypes: say how they are found (unlabeledPrototypes).",
-    );
+    throw new ScPoliError("usage", "unlabeledWeight needs unlabelled prototypes: set unlabeledPrototypes.");
   return cells.length === 0
     ? undefined
     : {
@@ -69,8 +70,9 @@ export function unlabeledLossOf(
 }
 
 /**
- * Rows of the table of prototypes of the unlabelled cells, found in their latent space.
- * @param latent - (cells, D) @throws ScPoliError "usage" where there are more clusters than rows
+ * Clusters the unlabelled cells and returns their rows in the table of prototypes.
+ * @param latent - (cells, D)
+ * @throws ScPoliError "usage" if there are more clusters than rows
  */
 export function clusterRows(
   { clustering, from, rows }: UnlabeledLoss,
@@ -83,7 +85,8 @@ export function clusterRows(
   if (found > rows)
     throw new ScPoliError(
       "usage",
-      `There are ${found} clusters of unlabelled cells, more than the ${rows} that the loss can hold. Choose a lower resolution.`,
+      `There are ${found} clusters of unlabelled cells, more than the ${rows} that the loss can hold. ` +
+        "Choose a lower resolution.",
       { found },
     );
   return codes.map((code) => from + code);
