@@ -113,7 +113,7 @@ test("a weight without use, an unknown kind or preset, and unlabelled cells with
         unlabeledPrototypes: "leiden",
         unlabeledWeight: 1,
       },
-      /unlabeledWeight weighs the distance/,
+      /unlabeledWeight weights the distance/,
     ],
   ];
   for (const [given, message] of wrong)

@@ -229,7 +229,7 @@ async function predictLevel(
     uncertainty === "probability"
       ? withFlags
       : {
-          ...judged,
+          ...withFlags,
           uncertaintyBy: uncertainty,
           uncertainty: byPrototype.uncertainty,
           unknown: byPrototype.unknown,

@@ -1,7 +1,6 @@
-// The network of scPoli, written once for every engine: encoder and decoder forward, and the backward pass =
-// the forward pass read upwards. Source: De Donno et al. 2023, Methods ("scPoli"); layers as in scArches'
-// Encoder and Decoder. Shapes: cond (B, E), hidden (B, H), mean, logVar, noise, z (B, D); the gradient of w
-// is dw.
+// The network of scPoli, written once for every engine: encoder, decoder, and the backward pass in reverse
+// order of the forward pass. Source: De Donno et al. 2023, Methods ("scPoli"); layers as in scArches' Encoder
+// and Decoder. Shapes: cond (B, E), hidden (B, H), mean, logVar, noise, z (B, D); the gradient of w is dw.
 import type { ModelOptions } from "../contract/options.js";
 import type {
   Activation,
@@ -17,8 +16,8 @@ import { conditionKeyOf, engineOptions, oneHotName, parameterShapes, type ModelS
 export interface NetworkOptions {
   readonly weightDecay: number;
   /**
-   * Reference mapping: how many conditions of each key, and how many combinations, belong to the reference.
-   * They and all weights are frozen, only what comes after them trains. Missing: everything trains.
+   * Reference mapping: number of conditions per key, and of combinations, that belong to the reference. These
+   * and all weights are frozen; only later rows and columns are trained. Missing: everything is trained.
    */
   readonly frozen?: { readonly conditions: readonly number[]; readonly combinations: number };
 }
@@ -28,17 +27,17 @@ export interface TrainingOptions {
   readonly dropout: number;
   /** p of the prototypes' Minkowski distance */
   readonly prototypeNorm: number;
-  /** false: noise is what was written into `noise` */
+  /** false: use the values written to `noise` */
   readonly sampleNoise?: boolean;
 }
 
 /**
- * What the decoder gives for a cell: written by the programs that decode where there are places for it.
+ * Outputs of the decoder, written by programs that decode.
  */
 export interface Decoded {
-  /** (B, G) softmax over the genes; of mse the reconstruction itself */
+  /** (B, G) softmax over the genes; for mse the reconstruction */
   readonly mean: Activation;
-  /** (B, G) zinb: logits of the zeros of a second kind */
+  /** (B, G) zinb: logits of the excess zeros (zero inflation) */
   readonly dropout?: Activation;
 }
 
@@ -50,12 +49,12 @@ interface Layer {
   readonly output: Activation;
 }
 
-/** First layers, and the part of the network that they belong to. */
+/** First layers, and their part of the network. */
 const places = { "encoder.FC.L0": "encoder", "decoder.FirstL.L0": "decoder" } as const;
 type Place = keyof typeof places;
 
 export class Network {
-  /** by their published names */
+  /** by the names of the published code */
   readonly parameters: ReadonlyMap<string, Parameter>;
   readonly mean: Activation;
   readonly logVar: Activation;
@@ -64,8 +63,8 @@ export class Network {
 
   readonly #tables: readonly Parameter[];
   readonly #cond: Activation;
-  /** what the encoder takes of the counts */
-  readonly #taken: TakenCounts;
+  /** transformation of the counts for the encoder */
+  readonly #inputCounts: TakenCounts;
   readonly #encoder: readonly Layer[];
   readonly #decoder: readonly Layer[];
 
@@ -84,11 +83,11 @@ export class Network {
     this.parameters = new Map(
       parameterShapes(options, sizes).map((shape) => [
         shape.name,
-        // new columns of theta start from the mean of the reference's and train without decay
+        // new columns of theta start from the mean of the reference's and are trained without decay
         engine.createParameter(engineOptions(shape, frozen ? 0 : weightDecay, first(shape.name))),
       ]),
     );
-    this.#taken = options.reconLoss === "mse" ? "values" : "log1p";
+    this.#inputCounts = options.reconLoss === "mse" ? "values" : "log1p";
     const D = options.latentDim;
     const down = options.hiddenLayerSizes;
     const up = [...down].reverse();
@@ -166,7 +165,7 @@ export class Network {
             false,
             d(encoder[i - 1]!),
           );
-        else ops.sparseLinearBackward(d(layer), layer.weight, layer.bias!, this.#taken);
+        else ops.sparseLinearBackward(d(layer), layer.weight, layer.bias!, this.#inputCounts);
       }
       this.#conditionBackward(ops, "encoder.FC.L0", d(encoder[0]!), dcond, decoderCond);
       if (this.#tables.length > 0) ops.lookUpBackward(dcond, this.#tables);
@@ -200,8 +199,8 @@ export class Network {
   }
 
   /**
-   * Decodes what was written into `z` at the conditions of the minibatch; its counts are not looked at, but
-   * their likelihood is computed too.
+   * Decodes the values written to `z` at the conditions of the minibatch. Counts do not affect the result,
+   * but their likelihood is also computed.
    */
   decoding(decoded: Decoded): Program {
     return this.engine.record((ops) => {
@@ -212,12 +211,12 @@ export class Network {
 
   /**
    * `mean` (B, D) of the cells: the latent space.
-   * @param beside - what else is computed of them in the same go
+   * @param addOperations - adds further operations to the program
    */
-  encoding(beside?: (operations: Operations) => void): Program {
+  encoding(addOperations?: (operations: Operations) => void): Program {
     return this.engine.record((ops) => {
       this.#encodeMean(ops, 0);
-      beside?.(ops);
+      addOperations?.(ops);
     });
   }
 
@@ -237,7 +236,7 @@ export class Network {
     this.#encoder.forEach((layer, i) => {
       if (i > 0) ops.linear(this.#encoder[i - 1]!.output, layer.weight, layer.bias, false, layer.linear);
       else {
-        ops.sparseLinear(layer.weight, layer.bias!, this.#taken, layer.linear);
+        ops.sparseLinear(layer.weight, layer.bias!, this.#inputCounts, layer.linear);
         this.#addCondition(ops, "encoder.FC.L0", layer.linear);
       }
       ops.normalize(layer.linear, dropout, i, layer.output);
@@ -332,7 +331,7 @@ export class Network {
     }
   }
 
-  /** Adds what the conditions say to a first layer, where they enter. */
+  /** Adds the contribution of the conditions to a first layer, if it gets them. */
   #addCondition(ops: Operations, place: Place, out: Activation): void {
     if (!this.options.injectCondition.includes(places[place])) return;
     if (this.options.conditionEncoding === "one-hot") ops.addRows(this.#oneHot(place), out);

@@ -1,5 +1,4 @@
-// Every tensor of the model: its name and shape as in scArches' `model_params.pt`, what it is for, and its
-// value at the start.
+// The parameters of the model: names and shapes as in scArches' `model_params.pt`, roles, and initial values.
 import {
   checkNumber,
   checkWhole,
@@ -15,13 +14,13 @@ import type { ParameterOptions, Role } from "../engine/engine.js";
 import { ScPoliError } from "../contract/errors.js";
 import { Random } from "../numerics/random.js";
 
-/** Sizes that the data give. */
+/** Sizes determined by the data. */
 export interface ModelSizes {
   /** G */
   readonly genes: number;
-  /** C of each condition key */
+  /** number of conditions C per condition key */
   readonly conditions: readonly number[];
-  /** combinations of conditions: columns of theta */
+  /** number of combinations of conditions: columns of theta */
   readonly combinations: number;
 }
 
@@ -33,7 +32,7 @@ export interface ParameterShape {
 
 /**
  * Completes and checks model options.
- * @param base - values of what is not given
+ * @param base - values of options not given
  * @throws ScPoliError "usage" for a value out of range
  */
 export function modelOptions(
@@ -69,7 +68,9 @@ export function modelOptions(
   } else if (options.embeddingDims.length !== keys)
     throw new ScPoliError(
       "usage",
-      `embeddingDims has ${options.embeddingDims.length} widths for ${keys} condition keys; give one width, or one per key.`,
+      `embeddingDims has ${options.embeddingDims.length} widths for ${keys} condition keys; give one ` +
+        "width, or " +
+        "one per key.",
     );
   if (
     !options.injectCondition.length ||
@@ -87,7 +88,7 @@ export function oneHotName(layer: string, key: number): string {
   return `${layer}.cond_L.${key}.weight`;
 }
 
-/** The condition key whose conditions the rows of a parameter are; null where they are none. */
+/** Index of the condition key if the rows of a parameter are its conditions; else null. */
 export function conditionKeyOf(name: string): number | null {
   const key = /^embeddings\.(\d+)\.|\.cond_L\.(\d+)\./.exec(name);
   return key ? Number(key[1] ?? key[2]) : null;
@@ -99,8 +100,8 @@ export function hasTheta(reconLoss: ReconLoss): boolean {
 }
 
 /**
- * All parameters, in the order of the network. Names are scArches', except for one-hot weights, which it does
- * not have.
+ * All parameters, in the order of the network. Names are those of scArches, except for one-hot weights, which
+ * it does not have.
  */
 export function parameterShapes(
   {
@@ -159,17 +160,17 @@ const outputLayers: Readonly<Record<ReconLoss, readonly string[]>> = {
   mse: ["recon_decoder.0"],
 };
 
-/** What the conditions take of a model's parameters, either way of encoding them. */
+/** Number of parameters for the conditions, with either encoding. */
 export interface ConditionParameters {
-  /** E N + E H: with embeddings of width E (all keys joined; the default where the model has none) */
+  /** E N + E H: with embeddings of width E (sum over keys; default widths if the model has none) */
   readonly embedding: number;
   /** N H: one-hot */
   readonly one_hot: number;
   /** E */
   readonly embedding_width: number;
   /**
-   * N H / (N + H), with one key: embeddings narrower than this take fewer parameters. N conditions, H width
-   * of the first layers that they enter
+   * N H / (N + H), with one key: embeddings narrower than this need fewer parameters. N: number of
+   * conditions, H: width of the first layers that get them
    */
   readonly widest_embedding: number;
 }
@@ -199,14 +200,14 @@ export function conditionParameters(
   };
 }
 
-/** L2 weight decay of a parameter: none for embeddings (design.md). */
+/** L2 weight decay of a parameter: none for embeddings. */
 export function decayOf(role: Role, weightDecay: number): number {
   return role === "embedding" ? 0 : weightDecay;
 }
 
 /**
- * Values at the start: linear layers uniform within 1 / sqrt(fan-in), theta and embeddings standard normal
- * (PyTorch's and scArches' own start).
+ * Initial values: linear layers uniform within 1 / sqrt(fan-in), theta and embeddings standard normal (as in
+ * PyTorch and scArches).
  */
 export function initialValues(
   { name, shape, role }: ParameterShape,
@@ -228,7 +229,7 @@ export function initialValues(
   return values.map(() => (2 * random.uniform() - 1) * bound);
 }
 
-/** A parameter as the engine wants it. */
+/** Options to create a parameter in an engine. */
 export function engineOptions(
   shape: ParameterShape,
   weightDecay: number,

@@ -1,4 +1,4 @@
-// What a trained model consists of when it is not in an engine: `model.json` and the tensors beside it.
+// A trained model outside an engine: the contents of `model.json` and the tensors.
 
 import type {
   AtacCounts,
@@ -10,7 +10,7 @@ import type {
 } from "../contract/options.js";
 import type { SampleMetadata } from "../data/sample-metadata.js";
 
-/** Version of the folder's layout that this package writes, and the newest that it reads. */
+/** Model format that this package writes, and the newest that it reads. */
 export const formatVersion = 7;
 
 /**
@@ -24,7 +24,7 @@ export interface ModelJson {
     readonly hidden_layer_sizes: readonly number[];
     /** D, dimensions of the latent space */
     readonly latent_dim: number;
-    /** missing in models of before one-hot encoding: "embedding" */
+    /** missing in older models: "embedding" */
     readonly condition_encoding?: ConditionEncoding;
     /** Dimensions of the embedding of each condition key */
     readonly embedding_dims: readonly number[];
@@ -35,16 +35,16 @@ export interface ModelJson {
     /** Share of hidden units left out per training step */
     readonly dropout: number;
   };
-  /** what the counts of a Poisson model were taken as; a query's are taken likewise. Missing: as they are */
+  /** kind of counts of a Poisson model, also for its queries. Missing: counts are not converted */
   readonly atac_counts?: AtacCounts;
-  /** types of the features that it is made of, or "all". Missing: gene expression alone */
+  /** feature types of the model, or "all". Missing: gene expression only */
   readonly feature_types?: readonly string[];
   /** (G) */
   readonly genes: readonly string[];
   readonly condition_keys: readonly string[];
   /** per key: names of the conditions, in the order of the embedding's rows */
   readonly conditions: readonly (readonly string[])[];
-  /** per key: how many of them belong to the reference (they come first) */
+  /** per key: number of conditions of the reference, which come first */
   readonly reference_conditions: readonly number[];
   /** per column of theta: code of the condition of each key */
   readonly combinations: readonly (readonly number[])[];
@@ -54,8 +54,8 @@ export interface ModelJson {
   /** per level: rows of `cell_types`, ascending */
   readonly levels: readonly (readonly number[])[];
   /**
-   * What drew cells to the prototypes; a labelled query is mapped with the same. Missing in models without
-   * labels, of other programs, and of before there was a choice: the distance, with weight 1
+   * Prototype loss of the training, also used to map labelled queries. Missing in models without labels, of
+   * other programs, and in older models: the distance, with weight 1
    */
   readonly prototype_loss?: {
     readonly loss: PrototypeLoss;
@@ -63,39 +63,38 @@ export interface ModelJson {
     readonly eta_cross_entropy: number;
     readonly type_balance: number;
   };
-  /** (K) cells that each prototype is the mean of; 0 where that is not known (imported models) */
+  /** (K) number of cells averaged in each prototype; 0 if unknown (imported models) */
   readonly prototype_counts: readonly number[];
   /**
-   * (U) of each unlabelled prototype its number, which it keeps for good, and the cells that it is the mean
-   * of. Since format 2.
+   * (U) permanent number of each unlabelled prototype, and the number of cells averaged in it. Since format
+   * 2.
    */
   readonly unlabeled_prototypes: readonly { readonly cluster: number; readonly cells: number }[];
   /** per level */
   readonly calibration: readonly LevelCalibration[];
-  /** per key what is known of its conditions beside their names; missing where nothing is */
+  /** per key: metadata of its conditions; missing if there is none */
   readonly sample_metadata?: readonly SampleMetadata[];
   /**
    * null: cells are labelled by their nearest prototype (a model without labels, or made by another program)
    */
   readonly head: HeadJson | null;
   /**
-   * null: the model carries none (`landmarks: false`, models of format 2 and 1, and of other programs). Since
-   * format 3.
+   * null: no landmarks (`landmarks: false`, models of format 2 and 1, and of other programs). Since format 3.
    */
   readonly landmarks: LandmarksJson | null;
   readonly provenance: Readonly<Record<string, unknown>>;
 }
 
-/** Of the landmarks (landmarks.ts), beside their tensors. */
+/** Properties of the landmarks (landmarks.ts) besides their tensors. */
 export interface LandmarksJson {
   /** L */
   readonly cells: number;
-  /** cells of the reference that they were chosen from */
+  /** number of reference cells that they were sampled from */
   readonly of: number;
-  /** 5 %, 50 % and 95 % quantile of the size factors of all cells of the reference */
+  /** 5 %, 50 % and 95 % quantiles of the size factors of all reference cells */
   readonly size_factors: readonly [number, number, number];
   /**
-   * distance in the latent space within which 95 % of the landmarks have their 15th nearest other landmark
+   * 95 % quantile of the distance of landmarks to their 15th nearest other landmark in the latent space
    */
   readonly neighbor_distance: number;
 }
@@ -109,14 +108,14 @@ export interface StoredTensor {
 export interface StoredModel {
   readonly json: ModelJson;
   /**
-   * parameters by scArches' names, `prototypes` (K, D) and `prototype_covariances` (K, D, D); where there are
-   * any, `unlabeled_prototypes` (U, D) and `unlabeled_prototype_covariances` (U, D, D); with a head or
-   * landmarks, theirs
+   * parameters by scArches' names, `prototypes` (K, D) and `prototype_covariances` (K, D, D); if present,
+   * `unlabeled_prototypes` (U, D), `unlabeled_prototype_covariances` (U, D, D), and the tensors of the head
+   * and the landmarks
    */
   readonly tensors: ReadonlyMap<string, StoredTensor>;
 }
 
-/** Model options as `model.json` has them. */
+/** Model options in the form of `model.json`. */
 export function storedOptions(options: ModelOptions): ModelJson["model"] {
   return {
     hidden_layer_sizes: options.hiddenLayerSizes,
@@ -142,10 +141,10 @@ export function optionsOf(model: ModelJson["model"]): ModelOptions {
   };
 }
 
-/** What drew cells to prototypes, and with which weights; 0 where a term has no part. */
+/** The prototype loss and its weights; 0 for a term that is not part of it. */
 type PrototypeLossOptions = Pick<Defaults, "prototypeLoss" | "eta" | "etaCrossEntropy" | "typeBalance">;
 
-/** The prototype loss as `model.json` has it. */
+/** The prototype loss in the form of `model.json`. */
 export function storedPrototypeLoss(options: PrototypeLossOptions): ModelJson["prototype_loss"] {
   return {
     loss: options.prototypeLoss,
@@ -168,8 +167,8 @@ export function prototypeLossOf({ prototype_loss: stored }: ModelJson): Prototyp
 }
 
 /**
- * What turns distances into uncertainties and probabilities at one annotation level; chosen on held-out
- * reference cells and stored with the model.
+ * Scales that turn distances into uncertainties and probabilities at one annotation level, estimated on
+ * held-out reference cells.
  */
 export type LevelCalibration = {
   /**
@@ -177,25 +176,25 @@ export type LevelCalibration = {
    * prototype
    */
   readonly distance_scale: number;
-  /** sigma of the probability exp(-distance^2 / (2 sigma^2)), the likeliest on the held-out cells */
+  /** sigma of the probability exp(-distance^2 / (2 sigma^2)): maximum likelihood on the held-out cells */
   readonly probability_scale: number;
   /** uncertainty above which a cell is unknown with the threshold "auto" */
   readonly threshold: number;
-  /** cells it was chosen from */
+  /** number of cells used for the estimate */
   readonly cells: number;
 };
 
 /**
- * The head in `model.json`; its tensors are `head.weight` (R, G) and `head.bias` (R), R the types of all its
- * levels, one after the other.
+ * The classifier head in `model.json`. Its tensors are `head.weight` (R, G) and `head.bias` (R), with R the
+ * types of all levels, concatenated.
  */
 export interface HeadJson {
   readonly levels: readonly HeadLevel[];
-  /** how it was trained: chosen on conditions that were left out; missing in models of before that */
+  /** training settings, chosen on left-out conditions; missing in older models */
   readonly training?: HeadTraining;
 }
 
-/** Penalty and weights of a head, by the log loss of left-out conditions (labels/head-training.ts). */
+/** Penalty and weights of a head, chosen by the log loss on left-out conditions (labels/head-training.ts). */
 export interface HeadTraining {
   /** C: weight of the summed losses against |W|^2 / 2 */
   readonly inverse_penalty: number;
@@ -205,16 +204,16 @@ export interface HeadTraining {
 
 export interface HeadLevel {
   /**
-   * rows of `cell_types` that it tells apart, ascending; a type that the model got later is not among them
+   * rows of `cell_types` that the head distinguishes, ascending; excludes types added later
    */
   readonly types: readonly number[];
-  /** probabilities are the softmax of score / temperature; chosen on conditions that were left out */
+  /** probabilities are the softmax of score / temperature; chosen on left-out conditions */
   readonly temperature: number;
-  /** how well cells of left-out donors are named; missing where none could be left out */
+  /** accuracy on cells of left-out donors; missing if none could be left out */
   readonly left_out?: LeftOutLabels;
-  /** missing where the novelty of cells is not calibrated */
+  /** missing if novelty is not calibrated */
   readonly novelty?: NoveltyJson;
-  /** why it is not */
+  /** reason why novelty is not calibrated */
   readonly not_calibrated?: string;
 }
 
@@ -229,13 +228,13 @@ export interface LeftOutLabels {
 }
 
 /**
- * How the novelty of cells (novelty.ts) is calibrated at one level; its tensors are
+ * Calibration of the novelty score (novelty.ts) at one level. Its tensors are
  * `novelty.<level>.profiles` (K, G), `.displacements` (C, G), `.variances` (2, G), `.company` and `.alone`
  * (cells, 3 + 3 per neighbourhood).
  */
 export interface NoveltyJson {
-  /** neighbours of a cell in its neighbourhood, for each of which there is a calibration; ascending */
+  /** neighbourhood sizes with a calibration each; ascending */
   readonly neighborhoods: readonly number[];
-  /** donors (or conditions) that were left out in turn */
+  /** number of donors (or conditions) left out in turn */
   readonly units: number;
 }

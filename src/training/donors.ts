@@ -1,24 +1,24 @@
-// Which cells are left out together when labels and novelty are calibrated: those of a donor. Samples of one
-// donor resemble each other more than a query's do.
+// Groups of cells left out together when labels and novelty are calibrated: cells of one donor. Samples of
+// one donor resemble each other more than samples of a query resemble the reference.
 import type { Conditions } from "../data/labels.js";
 import type { SampleMetadata } from "../data/sample-metadata.js";
 
-/** Names of columns that tell whose cells they are. */
+/** Names of donor columns. */
 const donorName = /donor|patient|subject|individual/i;
 
-/** What is left out as a whole. */
+/** Groups of cells that are left out together. */
 export interface Units {
-  /** column that tells it */
+  /** column of the groups */
   readonly key: string;
   /** (N) */
   readonly codes: Int32Array;
 }
 
 /**
- * With several condition keys the one that is named as a donor's (donor, patient, subject, individual), else
- * the one with the most values. With one key a column of that name that is constant within its conditions and
- * joins several of them, else the key itself.
- * @param metadata - per key; null where it is not known
+ * Selects the column to group by. With several condition keys: the key with a donor name (donor, patient,
+ * subject, individual), else the one with the most values. With one key: a metadata column with a donor name
+ * that joins several conditions, else the key itself.
+ * @param metadata - per key; null if unknown
  */
 export function unitsOf(
   conditions: readonly Conditions[],
@@ -27,7 +27,7 @@ export function unitsOf(
   if (conditions.length > 1) {
     const largest = [...conditions].sort((a, b) => b.names.length - a.names.length)[0]!;
     const { key, codes } =
-      conditions.find((own) => donorName.test(own.key) && own.names.length > 1) ?? largest;
+      conditions.find((condition) => donorName.test(condition.key) && condition.names.length > 1) ?? largest;
     return { key, codes };
   }
   const { key, codes, names } = conditions[0]!;

@@ -1,5 +1,5 @@
-// What an optimisation will do: epochs, annealing, early stopping, resolved from the user's options and the
-// number of cells.
+// Plan of an optimisation: epochs, annealing and early stopping, from the user's options and the number of
+// cells.
 import {
   checkNumber,
   checkWhole,
@@ -15,20 +15,20 @@ import { ScPoliError } from "../contract/errors.js";
 import { checkOptionNames, earlyStoppingNames } from "../contract/option-names.js";
 import type { EarlyStoppingState } from "../storage/training-checkpoint.js";
 
-/** What draws cells to prototypes, and with which weights. */
+/** The prototype loss and its weights. */
 export interface PrototypeLossPlan {
   readonly prototypeLoss: PrototypeLoss;
-  /** of the distance; 0 where it has no part in the loss */
+  /** weight of the distance; 0 if it is not part of the loss */
   readonly eta: number;
-  /** of the cross-entropy; 0 where it has no part in the loss */
+  /** weight of the cross-entropy; 0 if it is not part of the loss */
   readonly etaCrossEntropy: number;
   readonly typeBalance: number;
 }
 
-/** Options with every choice made. */
+/** Options of an optimisation, all resolved. */
 export interface OptimizationPlan extends PrototypeLossPlan {
   readonly epochs: number;
-  /** epochs before the prototype loss; equal to `epochs` where there are no labels or no such loss */
+  /** epochs before the prototype loss; equal to `epochs` without labels or prototype loss */
   readonly pretrainingEpochs: number;
   readonly minibatch: number;
   readonly lr: number;
@@ -43,29 +43,31 @@ export interface OptimizationPlan extends PrototypeLossPlan {
 }
 
 /**
- * What is chosen where a user does not: steps for 1,000 cells, and the share of the run over which alpha
- * rises.
+ * Defaults per stage: steps for 1,000 cells, and the share of the run over which alpha rises.
  */
 const choices = {
   // alpha has its full weight when fine-tuning starts
   training: { steps: 4000, annealShare: "pretraining" },
-  // a few embedding rows that start near their place
+  // only a few embedding rows, initialised close to their optimum
   mapping: { steps: 1000, annealShare: 0.25 },
 } as const;
 
 export type Stage = keyof typeof choices;
 
 /**
- * Epochs for a number of cells: as many steps as a model needs to converge, growing with the square root of
- * the cells. Training on 700 cells takes about 560 epochs (the published 100 leave them half trained), on
- * 16,000 about 130, on a million 17; mapping a quarter of that.
+ * Default number of epochs. The number of steps to convergence grows with the square root of the number of
+ * cells. Training takes about 560 epochs on 700 cells (the published 100 are too few to converge), 130 on
+ * 16,000 and 17 on a million; mapping takes a quarter of that.
  */
 export function chooseEpochs(cells: number, minibatch: number, stage: Stage): number {
   const steps = choices[stage].steps * Math.sqrt(Math.max(cells, 700) / 1000);
   return Math.max(2, Math.ceil(steps / Math.ceil(cells / minibatch)));
 }
 
-/** @throws ScPoliError "usage" for a value out of range */
+/**
+ * Resolves and checks the options of an optimisation.
+ * @throws ScPoliError "usage" for a value out of range
+ */
 export function planOptimization(
   options: OptimizationOptions,
   {
@@ -81,7 +83,7 @@ export function planOptimization(
     hasLabels: boolean;
     dropout: number;
     seed: number;
-    /** the loss of the reference that is mapped onto */
+    /** in mapping: the prototype loss of the reference */
     trained?: PrototypeLossPlan;
   },
 ): OptimizationPlan {
@@ -102,7 +104,7 @@ export function planOptimization(
   if (pretrainingEpochs > epochs)
     throw new ScPoliError(
       "usage",
-      `pretrainingEpochs is ${pretrainingEpochs}, more than the ${epochs} epochs of the run; expected at most as many.`,
+      `pretrainingEpochs is ${pretrainingEpochs}; expected at most the ${epochs} epochs of the run.`,
     );
   const { annealShare } = choices[stage];
   const anneal =
@@ -131,9 +133,9 @@ export function planOptimization(
 }
 
 /**
- * The prototype loss that is asked for. A weight that it has no use for is refused.
- * @param base - where nothing is asked for
- * @throws ScPoliError "usage"
+ * Resolves the prototype loss.
+ * @param base - values of options not given
+ * @throws ScPoliError "usage" for a weight that the loss does not use, or a value out of range
  */
 function planPrototypeLoss(
   options: OptimizationOptions,
@@ -145,7 +147,8 @@ function planPrototypeLoss(
   const refuse = (name: keyof OptimizationOptions, of: string): never => {
     throw new ScPoliError(
       "usage",
-      `${name} is given, but the prototype loss "${prototypeLoss}" has no ${of}; leave it out, or choose another loss.`,
+      `${name} is given, but the prototype loss "${prototypeLoss}" has no ${of}; ` +
+        "leave it out, or choose another loss.",
       { name, prototypeLoss },
     );
   };
@@ -166,14 +169,16 @@ function planPrototypeLoss(
 }
 
 /**
- * Unlabelled cells have no type that a cross-entropy could be of: the distance alone draws them.
+ * Checks that the loss has a distance: unlabelled cells have no type and hence no cross-entropy.
  * @throws ScPoliError "usage"
  */
 export function checkUnlabeledLoss({ prototypeLoss, eta }: PrototypeLossPlan): void {
   if (eta === 0)
     throw new ScPoliError(
       "usage",
-      `unlabeledWeight weighs the distance of unlabelled cells to their prototypes, but the prototype loss "${prototypeLoss}" has no distance, or eta is 0; choose "distance" or "both", or leave it out.`,
+      "unlabeledWeight weights the distance of unlabelled cells to their prototypes, but the prototype " +
+        "loss " +
+        `"${prototypeLoss}" has no distance, or eta is 0; choose "distance" or "both", or leave it out.`,
       { prototypeLoss, eta },
     );
 }
@@ -192,7 +197,7 @@ export function startEarlyStopping(): EarlyStoppingState {
 }
 
 /**
- * Takes the metric of one epoch.
+ * Updates early stopping with the metric of one epoch.
  * @returns whether it is the best so far, and whether training stops
  */
 export function observe(

@@ -1,7 +1,7 @@
-// The optimisation loop, for references and for queries: pretraining, KL annealing, prototypes, fine-tuning,
-// early stopping with the best state restored. Every random choice depends on (seed, epoch, minibatch) alone,
-// so that a run stopped anywhere goes on to the same bytes. Source: De Donno et al. 2023, Methods
-// ("Training"); scPoliTrainer of scArches.
+// The optimisation loop for references and queries: pretraining, KL annealing, prototypes, fine-tuning, and
+// early stopping that restores the best state. All random choices depend only on (seed, epoch, minibatch), so
+// that a resumed run gives the same bytes. Source: De Donno et al. 2023, Methods ("Training"); scPoliTrainer
+// of scArches.
 import type { EarlyStopping, EpochLosses, LossTerms, Progress } from "../contract/options.js";
 import type { CountRows } from "../data/count-source.js";
 import type { Engine, Losses, Program } from "../engine/engine.js";
@@ -24,16 +24,16 @@ import { hash32 } from "../numerics/random.js";
 export interface TrainerOptions {
   readonly stage: Stage;
   readonly plan: OptimizationPlan;
-  /** prototypes K in the table; 0: no labels */
+  /** K, number of prototypes in the table; 0: no labels */
   readonly prototypeCount: number;
   /** per annotation level, rows of its types in the table */
   readonly levels: readonly (readonly number[])[];
   /**
-   * Unlabelled prototypes inside the loss; their rows are the last of the table, and the engine has one level
-   * more than the data set.
+   * Unlabelled prototypes in the loss. They have the last rows of the table, and the engine has one more
+   * level than the data set.
    */
   readonly unlabeled?: UnlabeledLoss;
-  /** The first of them, where they belong to a reference: they stay as they are. */
+  /** The first rows of the table if they belong to a reference; they do not change. */
   readonly knownPrototypes?: Prototypes;
   readonly onProgress?: (progress: Progress) => void;
   readonly signal?: AbortSignal;
@@ -41,9 +41,9 @@ export interface TrainerOptions {
   readonly finish?: AbortSignal;
   /** Receives the state when a checkpoint is due, and when the run is interrupted. */
   readonly onCheckpoint?: (snapshot: () => Snapshot) => Promise<void>;
-  /** Between two checkpoints. Default: a minute */
+  /** Time between checkpoints. Default: one minute */
   readonly checkpointMs?: number;
-  /** Where an earlier run stopped. */
+  /** State of an interrupted run. */
   readonly resume?: Snapshot;
 }
 
@@ -51,13 +51,13 @@ export interface TrainingResult {
   readonly history: readonly EpochLosses[];
   /** epoch whose weights were kept */
   readonly bestEpoch: number;
-  /** prototypes of the final weights over the training cells; null without labels */
+  /** prototypes of the training cells with the final weights; null without labels */
   readonly prototypes: Prototypes | null;
   readonly split: Split;
 }
 
-/** Between two looks at the clock, the signal and other events. */
-const breathMs = 200;
+/** Time between yields to the event loop. */
+const yieldMs = 200;
 
 export class Trainer {
   readonly #programs: {
@@ -70,8 +70,7 @@ export class Trainer {
   readonly split: Split;
   readonly #dataset: Dataset;
   /**
-   * of each unlabelled cell, its unlabelled prototype; null before the fine-tuning, and where they are not in
-   * the loss
+   * unlabelled prototype of each unlabelled cell; null before fine-tuning, and if they are not in the loss
    */
   #clusters: Int32Array | null = null;
   #state: TrainerState;
@@ -79,9 +78,9 @@ export class Trainer {
   /** counts of the validation cells */
   #held: CountRows | null = null;
   #best: Snapshot["best"] = null;
-  /** whether the state is that of an optimisation under way */
+  /** whether an optimisation is running */
   #isRunning = false;
-  #lastBreath = performance.now();
+  #lastYield = performance.now();
   #lastCheckpoint = performance.now();
   readonly #started = performance.now();
   #cellsDone = 0;
@@ -107,7 +106,7 @@ export class Trainer {
     if (resume) this.#restore(resume);
   }
 
-  /** @throws ScPoliError "interrupted" after a checkpoint, "model" where the loss is not a number */
+  /** @throws ScPoliError "interrupted" after a checkpoint, "model" if the loss is not a number */
   async run(): Promise<TrainingResult> {
     const { plan } = this.options;
     const state = this.#state;
@@ -127,7 +126,7 @@ export class Trainer {
       this.network.write(this.#best.parameters);
       this.#setPrototypes(this.#best.prototypes);
     }
-    this.#settleEmbeddings();
+    this.#limitEmbeddingNorms();
     if (this.options.prototypeCount > 0) await this.#updatePrototypes();
     const bestEpoch = this.#best ? state.early.bestEpoch : state.history.length - 1;
     const { prototypeCount, unlabeled } = this.options;
@@ -150,7 +149,7 @@ export class Trainer {
     return latent;
   }
 
-  /** The state as it is now, copied. */
+  /** A copy of the current state. */
   snapshot(): Snapshot {
     const moments = [...this.network.parameters].map(([name, parameter]) => {
       const { first, second } = this.#engine.readMoments(parameter);
@@ -203,7 +202,9 @@ export class Trainer {
       if (!Number.isFinite(reconstruction + kl + prototype + crossEntropy))
         throw new ScPoliError(
           "model",
-          `The loss is not a number in epoch ${state.epoch + 1} (reconstruction ${reconstruction}, KL ${kl}, distance to prototypes ${prototype}, cross-entropy ${crossEntropy}); ` +
+          `The loss is not a number in epoch ${state.epoch + 1} (reconstruction ${reconstruction}, KL ` +
+            `${kl}, ` +
+            `distance to prototypes ${prototype}, cross-entropy ${crossEntropy}); ` +
             "try a smaller learning rate or eta. Nothing was saved.",
           { epoch: state.epoch, ...losses },
         );
@@ -211,10 +212,10 @@ export class Trainer {
   }
 
   /**
-   * Brings trained embedding rows a hair inside the sphere, so that no engine scales them again: stored,
-   * loaded and mapped on, they keep their bits.
+   * Scales trained embedding rows to norm <= 1 - 2e-6, so that look-up never rescales them: they keep their
+   * bits when stored, loaded and used for mapping.
    */
-  #settleEmbeddings(): void {
+  #limitEmbeddingNorms(): void {
     for (const parameter of this.network.parameters.values()) {
       if (parameter.role !== "embedding") continue;
       const values = Float32Array.from(this.#engine.read(parameter));
@@ -246,7 +247,7 @@ export class Trainer {
     state.history.push(losses);
     this.#cellsDone += this.split.validation.length;
 
-    // Without labels or prototype loss there is no fine-tuning: the end of the annealing takes its place.
+    // Without labels or prototype loss there is no fine-tuning: monitor from the end of the annealing.
     const monitored =
       plan.earlyStopping !== null &&
       (this.options.prototypeCount > 0 && plan.eta + plan.etaCrossEntropy > 0 ? fineTuning : alpha >= 1);
@@ -268,7 +269,7 @@ export class Trainer {
     return stop || state.epoch >= plan.epochs || this.options.finish?.aborted === true;
   }
 
-  /** Losses of the validation cells; while fine-tuning also how well the prototypes tell their types. */
+  /** Losses of the validation cells; during fine-tuning also the cross-entropy of their types. */
   async #validate(fineTuning: boolean, weights: TermWeights): Promise<LossTerms> {
     const sums = noLosses();
     const { seed, eta, etaCrossEntropy } = this.options.plan;
@@ -276,7 +277,7 @@ export class Trainer {
     const types = fineTuning ? new TypeCrossEntropy(this.#prototypes!, this.options.levels) : null;
     this.#held ??= await this.#dataset.counts.hold(this.split.validation);
     const validate = (chunk: Int32Array, start: number): void => {
-      // the same noise in every epoch, so that epochs are compared and not their luck
+      // the same noise in every epoch, so that differences between epochs are not due to noise
       addLosses(
         sums,
         this.#programs.validation.run({
@@ -301,7 +302,7 @@ export class Trainer {
     };
   }
 
-  /** Clusters of the unlabelled cells, for the fine-tuning, where they are in the loss. */
+  /** Clusters the unlabelled cells for fine-tuning, if they are in the loss. */
   async #findClusters(): Promise<void> {
     const { unlabeled, plan } = this.options;
     if (unlabeled)
@@ -316,7 +317,7 @@ export class Trainer {
     this.#clusters = clusters;
   }
 
-  /** Prototypes of the present weights, from the mean latent of the training cells. */
+  /** Recomputes prototypes with the current weights, from the mean latent of the training cells. */
   async #updatePrototypes(): Promise<void> {
     const { levels, labels } = this.#dataset;
     const sums = new PrototypeSums(this.options.prototypeCount, this.network.options.latentDim, levels);
@@ -332,7 +333,7 @@ export class Trainer {
     if (prototypes) this.#engine.writePrototypes(prototypes.means);
   }
 
-  /** @param held - where the cells' counts are at hand. Missing: they are read in a pass of their own */
+  /** @param held - counts of the cells if in memory; undefined: they are read in one pass */
   async #eachMinibatch(
     cells: Int32Array,
     from: number,
@@ -347,28 +348,28 @@ export class Trainer {
         await pass?.reach(chunk);
         fillMinibatch(this.#engine.minibatch, this.#dataset, chunk, held ?? pass!);
         await visit(chunk, start);
-        await this.#breathe();
+        await this.#yieldToEvents();
       }
     } finally {
       await pass?.end();
     }
   }
 
-  /** Weight of the KL term at a time in epochs. */
+  /** Weight of the KL term after a number of epochs. */
   #alpha(epochs: number): number {
     const { alphaEpochAnneal } = this.options.plan;
     return alphaEpochAnneal > 0 ? Math.min(1, epochs / alphaEpochAnneal) : 1;
   }
 
   /**
-   * Lets other events happen now and then; while the state is one to go on from, saves a checkpoint when one
-   * is due or the run is interrupted.
+   * Yields to the event loop. During an optimisation, saves a checkpoint when one is due or the run is
+   * interrupted.
    */
-  async #breathe(): Promise<void> {
+  async #yieldToEvents(): Promise<void> {
     const now = performance.now();
-    if (now - this.#lastBreath < breathMs && !this.options.signal?.aborted) return;
+    if (now - this.#lastYield < yieldMs && !this.options.signal?.aborted) return;
     await new Promise((resolve) => setTimeout(resolve, 0));
-    this.#lastBreath = performance.now();
+    this.#lastYield = performance.now();
     const { signal, onCheckpoint, checkpointMs = 60_000 } = this.options;
     const isDue = signal?.aborted || now - this.#lastCheckpoint >= checkpointMs;
     if (isDue && this.#isRunning) {
@@ -407,7 +408,7 @@ export class Trainer {
   }
 }
 
-/** Room for the unlabelled prototypes of the cells: one level more, of which nothing is known yet. */
+/** Adds an empty level of labels for the unlabelled prototypes of the cells. */
 function withClusterLevel(dataset: Dataset): Dataset {
   const { labels, levels, combinations } = dataset;
   const more = new Int32Array(combinations.length * (levels + 1)).fill(-1);
@@ -431,7 +432,7 @@ function firstRows(
       };
 }
 
-/** The table with its first rows as they are in the reference. */
+/** The table with its first rows replaced by the reference's. */
 function withKnown(prototypes: Prototypes, known: Prototypes | undefined): Prototypes {
   if (!known) return prototypes;
   prototypes.means.set(known.means);
@@ -442,9 +443,11 @@ function withKnown(prototypes: Prototypes, known: Prototypes | undefined): Proto
 
 /** (cells, levels) labels of some cells */
 function labelsOf(cells: Int32Array, labels: Int32Array, levels: number): Int32Array {
-  const some = new Int32Array(cells.length * levels);
-  cells.forEach((cell, row) => some.set(labels.subarray(cell * levels, (cell + 1) * levels), row * levels));
-  return some;
+  const cellLabels = new Int32Array(cells.length * levels);
+  cells.forEach((cell, row) =>
+    cellLabels.set(labels.subarray(cell * levels, (cell + 1) * levels), row * levels),
+  );
+  return cellLabels;
 }
 
 function noLosses(): TrainerState["sums"] {
@@ -477,11 +480,11 @@ function lossTerms(sums: TrainerState["sums"], cells: number, weights: TermWeigh
   };
 }
 
-/** What early stopping looks at. */
+/** Value of the metric monitored by early stopping. */
 export function metricOf(losses: LossTerms, metric: EarlyStopping["metric"]): number {
   const { reconstruction, kl, prototype, crossEntropy = 0, classification, total } = losses;
   const sum = reconstruction + kl + prototype + crossEntropy;
-  // without a labelled cell the prototype loss is 0 in every epoch, and the first would be the best
+  // without labelled cells the prototype loss is always 0, so the first epoch would be the best
   switch (metric) {
     case "unweighted":
       return sum;

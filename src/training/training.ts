@@ -1,4 +1,4 @@
-// Building a reference: from an AnnData file to a model.
+// Trains a reference: from an AnnData file to a model.
 // Source: De Donno et al. 2023, Methods ("Reference building").
 import { fileStatus } from "#platform";
 import { uniqueNames, type AnnData } from "../anndata/anndata.js";
@@ -59,7 +59,7 @@ import { resolveGenes } from "../data/variable-genes.js";
 import { findValues } from "../data/values.js";
 import { version } from "../contract/version.js";
 
-/** The reference's cells, coded; their counts are still in the file. */
+/** The reference's cells without counts, which are still in the file. */
 interface ReferenceData {
   readonly cells: Omit<Dataset, "counts">;
   readonly genes: readonly string[];
@@ -72,17 +72,17 @@ interface ReferenceData {
   readonly conditions: readonly Conditions[];
   readonly combinations: readonly (readonly number[])[];
   readonly labels: Labels;
-  /** labels that are no groups of cells (a value per cell) were forced */
+  /** whether labels that do not form groups (e.g. a value per cell) were accepted by `force` */
   readonly isForced: boolean;
-  /** per key what obs tells of whole conditions; null where nothing, or it is not to be kept */
+  /** per key metadata of the conditions from obs; null if there is none or it should not be stored */
   readonly metadata: readonly SampleMetadata[] | null;
-  /** what the name maps did, as provenance keeps it */
+  /** effects of the name maps, for the provenance */
   readonly nameMaps: { readonly gene_map?: NameMapReport; readonly label_map?: NameMapReport };
 }
 
-/** Fewer held-out labelled cells than this are joined by the training cells when distances are calibrated. */
+/** With fewer held-out labelled cells than this, training cells are also used to calibrate distances. */
 const fewHeldOut = 20;
-/** Cells that calibrate distances to labels of a cell each, of which there are as many as cells. */
+/** Maximum number of cells that calibrate distances for forced labels, which can be as many as cells. */
 const mostForced = 200;
 
 /** @throws ScPoliError; see `ScPoli.train` */
@@ -90,7 +90,7 @@ export async function trainReference(data: AnnData, options: TrainOptions): Prom
   if (options.conditionKeys.length === 0)
     throw new ScPoliError(
       "usage",
-      "conditionKeys is empty; name at least one column of obs, e.g. the sample or donor.",
+      "conditionKeys is empty; give at least one column of obs, e.g. the sample or donor.",
     );
   const note = options.onNote ?? (() => undefined);
   checkValueKeys(options.conditionValues, options.conditionKeys);
@@ -135,7 +135,9 @@ export async function trainReference(data: AnnData, options: TrainOptions): Prom
   if (shallow.length > 0)
     note({
       level: "warning",
-      message: `${describeShallow(shallow, counts.sizeFactors)}. They take part, but there is little to learn from them; leave such cells out of a reference.`,
+      message:
+        `${describeShallow(shallow, counts.sizeFactors)}. They are used, but there is little to learn from ` +
+        "them; leave such cells out of a reference.",
     });
   const dataset: Dataset = { ...reference.cells, counts };
   const checkpoint = new CheckpointFile(options, () =>
@@ -233,13 +235,15 @@ export async function trainReference(data: AnnData, options: TrainOptions): Prom
   };
 }
 
-/** Results are written under names made of the keys. @throws ScPoliError "key" for one that cannot be such */
+/** Checks that keys can be part of names in an .h5ad file. @throws ScPoliError "key" */
 function checkKeyNames(keys: readonly string[]): void {
   const key = keys.find((name) => name.includes("/"));
   if (key !== undefined)
     throw new ScPoliError(
       "key",
-      `The key '${key}' has a "/", which no name in an .h5ad file may have: results could not be written beside it (obs['${key}_pred']). Rename the column in Python: adata.obs.rename(columns={"${key}": "${key.replaceAll("/", "_")}"}, inplace=True).`,
+      `The key '${key}' has a "/", which names in an .h5ad file cannot contain, so results such as ` +
+        `obs['${key}_pred'] could not be written. Rename the column in Python: ` +
+        `adata.obs.rename(columns={"${key}": "${key.replaceAll("/", "_")}"}, inplace=True).`,
       { key },
     );
 }
@@ -251,18 +255,20 @@ async function readReference(data: AnnData, options: TrainOptions): Promise<Refe
   const keep = await keptCells(obs, options.exclude);
   const conditions: Conditions[] = [];
   for (const key of options.conditionKeys) {
-    const own = await readConditions(obs, key, { keep, note });
-    await checkGroups(obs, key, own, "condition", options);
-    if (own.names.length === 1)
+    const condition = await readConditions(obs, key, { keep, note });
+    await checkGroups(obs, key, condition, "condition", options);
+    if (condition.names.length === 1)
       note({
         level: "info",
-        message: `obs['${key}'] has one value, '${own.names[0]}': a dummy condition, nothing is integrated over it.`,
+        message:
+          `obs['${key}'] has only one value, '${condition.names[0]}': there are no differences between ` +
+          "conditions to integrate.",
       });
-    conditions.push(own);
+    conditions.push(condition);
   }
   const metadata =
     options.sampleMetadata === false ? null : await metadataOfConditions(obs, conditions, { keep });
-  tellMetadata(metadata ?? [], options.conditionKeys, note);
+  noteMetadata(metadata ?? [], options.conditionKeys, note);
   const cellTypeKeys = options.cellTypeKeys ?? [];
   const harmonised =
     options.labelMap && (await renameLabels(obs, cellTypeKeys, options.labelMap, note, { keep }));
@@ -277,7 +283,10 @@ async function readReference(data: AnnData, options: TrainOptions): Promise<Refe
       isForced = true;
       note({
         level: "warning",
-        message: `obs['${key}'] has ${reason}. No classifier is trained for such labels; cells get that of the nearest prototype.`,
+        message:
+          `obs['${key}'] has ${reason}. No classifier is trained for such labels; cells get the label of ` +
+          "the " +
+          "nearest prototype.",
       });
     },
   });
@@ -286,12 +295,15 @@ async function readReference(data: AnnData, options: TrainOptions): Promise<Refe
   if (reconLoss === "mse" && typeof options.genes === "number")
     throw new ScPoliError(
       "usage",
-      "genes is a number, but variable genes are chosen from raw counts, which mse does not take; give a list of names or a column of var.",
+      "genes is a number, but variable genes are selected from raw counts, which mse does not use; give " +
+        "a list of " +
+        "names or a column of var.",
     );
-  const { place: found, atacCounts: taken } = await findValues(data, { ...options, reconLoss }, note);
-  const renamed = options.geneMap && (await renameGenes(found.var, options.geneMap, note));
-  const own = renamed ? { ...found, var: renamed.genes } : found;
-  const place = options.duplicateGenes === "sum" ? await summed(own, await own.var.index(), note) : own;
+  const { place: original, atacCounts } = await findValues(data, { ...options, reconLoss }, note);
+  const renamed = options.geneMap && (await renameGenes(original.var, options.geneMap, note));
+  const named = renamed ? { ...original, var: renamed.genes } : original;
+  const place =
+    options.duplicateGenes === "sum" ? await sumDuplicateGenes(named, await named.var.index(), note) : named;
   const names = uniqueNames(await place.var.index(), "var", data.path);
   const table = new Combinations();
   const combinations = table.columns(conditions.map(({ codes }) => codes));
@@ -299,7 +311,7 @@ async function readReference(data: AnnData, options: TrainOptions): Promise<Refe
     options.onProgress?.({ stage: "variable genes", done, total });
   const columns = await resolveGenes(options.genes, place, combinations, {
     keep,
-    isAtac: taken !== undefined,
+    isAtac: atacCounts !== undefined,
     otherVar: data.var,
     signal: options.signal,
     onProgress,
@@ -310,7 +322,9 @@ async function readReference(data: AnnData, options: TrainOptions): Promise<Refe
   columns.forEach((column, gene) => (map[column] = gene));
   note({
     level: "info",
-    message: `${countsFrom(place)}: ${combinations.length} cells, ${columns.length} of ${place.matrix.columns} genes.`,
+    message:
+      `${countsFrom(place)}: ${combinations.length} cells, ${columns.length} of ${place.matrix.columns} ` +
+      "genes.",
   });
   return {
     cells: {
@@ -321,7 +335,7 @@ async function readReference(data: AnnData, options: TrainOptions): Promise<Refe
     },
     genes: Array.from(columns, (column) => names[column]!),
     place,
-    atacCounts: taken,
+    atacCounts,
     map,
     keep,
     conditions,
@@ -336,7 +350,7 @@ async function readReference(data: AnnData, options: TrainOptions): Promise<Refe
   };
 }
 
-function tellMetadata(
+function noteMetadata(
   tables: readonly SampleMetadata[],
   keys: readonly string[],
   note: (note: Note) => void,
@@ -345,7 +359,10 @@ function tellMetadata(
     if (columns.length > 0)
       note({
         level: "info",
-        message: `Kept in the model of each ${keys[k]}, constant in its cells: ${columns.slice(0, 8).join(", ")}${columns.length > 8 ? ` and ${columns.length - 8} more` : ""} (--no-sample-metadata leaves them out).`,
+        message:
+          `Metadata of each ${keys[k]} stored in the model, constant in its cells: ` +
+          `${columns.slice(0, 8).join(", ")}${columns.length > 8 ? ` and ${columns.length - 8} more` : ""} ` +
+          "(--no-sample-metadata leaves them out).",
       });
   });
 }
@@ -367,27 +384,28 @@ async function calibrateLevels(
       note({
         level: "warning",
         message:
-          `Fewer than ${fewHeldOut} held-out cells (${heldOut.length}) have a label of '${key}': its distances are ` +
-          "calibrated on training cells too, and its uncertainties will be too small.",
+          `Fewer than ${fewHeldOut} held-out cells (${heldOut.length}) have a label of '${key}': ` +
+          "distances are also " +
+          "calibrated on training cells, so that uncertainties by distance will be too small.",
       });
     const all =
       heldOut.length >= fewHeldOut ? heldOut : Int32Array.from([...heldOut, ...labelled(split.train)]);
     const cells = isForced ? all.subarray(0, mostForced) : all;
-    const own = Int32Array.from(cells, (cell) => dataset.labels[cell * dataset.levels + position]!);
+    const cellLabels = Int32Array.from(cells, (cell) => dataset.labels[cell * dataset.levels + position]!);
     const level: Level = { key, types: Array.from(types) };
-    calibrations.push(calibrate(await trainer.encode(cells), own, level, prototypes));
+    calibrations.push(calibrate(await trainer.encode(cells), cellLabels, level, prototypes));
   }
   return calibrations;
 }
 
-async function summed(
+async function sumDuplicateGenes(
   place: CountsPlace,
   names: readonly string[],
   note: (note: Note) => void,
 ): Promise<CountsPlace> {
   const sum = await sumDuplicates(place, names);
   if (sum.summed > 0)
-    note({ level: "info", message: `${sum.summed} columns added to another of the same gene.` });
+    note({ level: "info", message: `${sum.summed} columns were added to another column of the same gene.` });
   return sum.place;
 }
 
@@ -451,7 +469,7 @@ function assemble(
   return { json, tensors };
 }
 
-/** The checkpoint of one run; does nothing where no path was given. */
+/** The checkpoint of one run; does nothing if no path is given. */
 class CheckpointFile {
   #owner: Promise<Fingerprint> | null = null;
 
@@ -471,7 +489,7 @@ class CheckpointFile {
       return undefined;
     }
     const snapshot = await loadCheckpoint(checkpoint, await this.#fingerprint());
-    onNote?.({ level: "info", message: `Going on from ${checkpoint}, epoch ${snapshot.state.epoch + 1}.` });
+    onNote?.({ level: "info", message: `Resuming from ${checkpoint}, epoch ${snapshot.state.epoch + 1}.` });
     return snapshot;
   }
 
