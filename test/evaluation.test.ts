@@ -306,7 +306,7 @@ describe("what cannot be scored is told", () => {
       Int32Array.from(cells.types.keys()).filter((cell) => cells.types[cell]! < 3),
     );
     const metrics = await scoreIntegration({ ...shared, typeNames: shared.typeNames.slice(0, 3) });
-    assert.match(metrics.isolated_label_f1!.reason!, /every cell type is found in every condition/);
+    assert.match(metrics.isolated_label_f1!.reason!, /every cell type occurs in every condition/);
     assert.ok(metrics.isolated_label_silhouette!.value! > 0);
     assert.match(metrics.pc_regression!.reason!, /before integration/);
     const few = await scoreIntegration(subsetOf(cells, Int32Array.of(0, 1, 2, 3)));

@@ -286,7 +286,7 @@ describe("files", async () => {
       "a flag without its column",
       { conditionKey: "donor", cellTypeKey: "cell_type", query: { donor: ["p1"] } },
       "usage",
-      /--query is about predicted labels/,
+      /--query applies to predicted labels/,
     ],
   ];
   for (const [name, options, kind, message] of refusals)

@@ -1,4 +1,4 @@
-// The cells that are scored: positions, cell types and conditions as codes, and what is counted of them.
+// The scored cells: positions, cell types and conditions as codes, and counts of them.
 
 /** Cells with a cell type and a condition each. */
 export interface LabelledCells {
@@ -13,14 +13,14 @@ export interface LabelledCells {
   readonly conditionNames: readonly string[];
 }
 
-/** Cells of each code. */
+/** Number of cells with each code. */
 export function countCodes(codes: Int32Array, names: number): Int32Array {
   const counts = new Int32Array(names);
   for (const code of codes) counts[code]!++;
   return counts;
 }
 
-/** (types, conditions) cells of each. */
+/** (types, conditions) numbers of cells. */
 export function cellsByCondition({
   types,
   typeNames,
@@ -32,22 +32,22 @@ export function cellsByCondition({
   return counts;
 }
 
-/** Some of the cells. Names stay as they are, so that some may not occur. */
+/** A subset of the cells. Names do not change, so some may not occur. */
 export function subsetOf(cells: LabelledCells, rows: Int32Array): LabelledCells {
   const { points, D, types, conditions } = cells;
-  const own = new Float32Array(rows.length * D);
-  rows.forEach((row, place) => own.set(points.subarray(row * D, (row + 1) * D), place * D));
+  const subset = new Float32Array(rows.length * D);
+  rows.forEach((row, place) => subset.set(points.subarray(row * D, (row + 1) * D), place * D));
   return {
     ...cells,
-    points: own,
+    points: subset,
     types: rows.map((row) => types[row]!),
     conditions: rows.map((row) => conditions[row]!),
   };
 }
 
 /**
- * Types that are found in the fewest conditions. Where that is every condition, none is isolated for scib's
- * F1 score; the silhouette of scib-metrics takes all of them. Source: get_isolated_labels in scib 1.1.7,
+ * Types that occur in the fewest conditions. If that is every condition, none is isolated for scib's F1
+ * score; the silhouette of scib-metrics uses all of them. Source: get_isolated_labels in scib 1.1.7,
  * _get_isolated_labels in scib-metrics 0.5.10.
  */
 export function isolatedTypes(cells: Omit<LabelledCells, "points" | "D">): {
@@ -56,9 +56,12 @@ export function isolatedTypes(cells: Omit<LabelledCells, "points" | "D">): {
 } {
   const C = cells.conditionNames.length;
   const counts = cellsByCondition(cells);
-  const found = cells.typeNames.map((_, type) =>
+  const conditionCounts = cells.typeNames.map((_, type) =>
     counts.subarray(type * C, (type + 1) * C).reduce((sum, count) => sum + (count > 0 ? 1 : 0), 0),
   );
-  const conditions = Math.min(...found.filter((count) => count > 0));
-  return { types: [...found.keys()].filter((type) => found[type] === conditions), conditions };
+  const conditions = Math.min(...conditionCounts.filter((count) => count > 0));
+  return {
+    types: [...conditionCounts.keys()].filter((type) => conditionCounts[type] === conditions),
+    conditions,
+  };
 }

@@ -1,7 +1,7 @@
 // Agreement of clusters with cell types: NMI and ARI of k-means and of Leiden communities at the best of ten
-// resolutions, and how well one cluster holds an isolated type. Source: nmi_ari_cluster_labels_kmeans and
-// _leiden of scib-metrics 0.5.10, isolated_labels_f1 of scib 1.1.7. Communities are ours
-// (graph/clustering.ts): numbers differ from those of igraph and leidenalg as their own do from seed to seed.
+// resolutions, and the F1 score of isolated types. Source: nmi_ari_cluster_labels_kmeans and _leiden of
+// scib-metrics 0.5.10, isolated_labels_f1 of scib 1.1.7. Communities come from graph/clustering.ts; scores
+// differ from those with igraph and leidenalg as much as the latter differ between seeds.
 import { communities } from "../graph/clustering.js";
 import { neighborGraph, type Neighbors } from "../graph/neighbors.js";
 import { Random } from "../numerics/random.js";
@@ -9,7 +9,7 @@ import { kMeans } from "../numerics/k-means.js";
 
 export const resolutions = [0.2, 0.4, 0.6, 0.8, 1, 1.2, 1.4, 1.6, 1.8, 2] as const;
 
-/** How far two labellings say the same. */
+/** Agreement of two labellings. */
 export interface Agreement {
   /** mutual information over the mean of both entropies */
   readonly nmi: number;
@@ -17,7 +17,7 @@ export interface Agreement {
   readonly ari: number;
 }
 
-/** Cells of each pair of codes that occurs, and of each code. */
+/** Numbers of cells of each pair of codes that occurs, and of each code. */
 interface Contingency {
   readonly cells: number;
   readonly a: Float64Array;
@@ -68,7 +68,7 @@ export function agreement(truth: Int32Array, clusters: Int32Array): Agreement {
   };
 }
 
-/** Leiden communities of the graph of neighbours at each resolution. */
+/** Leiden communities of the neighbour graph at one resolution. */
 export interface LeidenClusters {
   readonly resolution: number;
   /** (N) */
@@ -76,9 +76,9 @@ export interface LeidenClusters {
 }
 
 /**
- * @param neighbors - without the cell itself, which counts in the weights of edges as in scanpy and
+ * @param neighbors - without the cell itself; edge weights count it as a neighbour, as in scanpy and
  * scib-metrics
- * @param onProgress - called after each resolution, with the share that is done
+ * @param onProgress - called after each resolution with the share done
  */
 export async function leidenClusters(
   neighbors: Neighbors,
@@ -86,9 +86,9 @@ export async function leidenClusters(
   onProgress: (share: number) => Promise<void> = async () => {},
 ): Promise<LeidenClusters[]> {
   const graph = neighborGraph(neighbors, neighbors.k + 1);
-  const found: LeidenClusters[] = [];
+  const clusterings: LeidenClusters[] = [];
   for (const resolution of resolutions) {
-    found.push({
+    clusterings.push({
       resolution,
       clusters: communities(
         graph,
@@ -96,21 +96,24 @@ export async function leidenClusters(
         new Random(seed, `resolution ${resolution}`),
       ),
     });
-    await onProgress(found.length / resolutions.length);
+    await onProgress(clusterings.length / resolutions.length);
   }
-  return found;
+  return clusterings;
 }
 
-/** The agreement at the resolution where NMI is best. */
+/** The agreement at the resolution with the best NMI. */
 export function leidenAgreement(
-  found: readonly LeidenClusters[],
+  clusterings: readonly LeidenClusters[],
   types: Int32Array,
 ): Agreement & { readonly resolution: number } {
-  const scored = found.map(({ resolution, clusters }) => ({ resolution, ...agreement(types, clusters) }));
+  const scored = clusterings.map(({ resolution, clusters }) => ({
+    resolution,
+    ...agreement(types, clusters),
+  }));
   return scored.reduce((best, other) => (other.nmi > best.nmi ? other : best));
 }
 
-/** The agreement of as many k-means clusters as there are types. */
+/** The agreement of k-means clusters, as many as there are types. */
 export function kMeansAgreement(
   points: Float32Array,
   D: number,
@@ -121,14 +124,14 @@ export function kMeansAgreement(
   return agreement(types, kMeans(points, D, clusters, seed));
 }
 
-/** Mean over isolated types of the best F1 score that any one cluster at any resolution reaches. */
+/** Mean over isolated types of the best F1 score of a single cluster at any resolution. */
 export function isolatedLabelF1(
-  found: readonly LeidenClusters[],
+  clusterings: readonly LeidenClusters[],
   types: Int32Array,
   isolated: readonly number[],
 ): number {
   const best = new Float64Array(isolated.length);
-  for (const { clusters } of found) {
+  for (const { clusters } of clusterings) {
     const { a, b, pairs } = contingency(types, clusters);
     for (const [type, cluster, count] of pairs) {
       const place = isolated.indexOf(type);

@@ -1,7 +1,7 @@
-// Principal components of the log-normalised counts: what PC regression compares an integration with where
-// the file has no components. Counts stay sparse; the centring is done in the algebra. Subspace iteration
-// with a few directions more than are wanted; source: Halko et al. 2011, as scikit-learn's randomized_svd. No
-// package at hand takes a sparse matrix of this size.
+// Principal components of the log-normalised counts, the baseline of PC regression if the file has none.
+// Counts stay sparse and are centred implicitly. Subspace iteration with a few extra directions; source:
+// Halko et al. 2011, as scikit-learn's randomized_svd. No available package handles a sparse matrix of this
+// size.
 import { EigenvalueDecomposition, Matrix, QrDecomposition } from "ml-matrix";
 import type { CountsPlace } from "../data/count-places.js";
 import { loadCounts, type Counts, type ReadCountsOptions } from "../data/counts.js";
@@ -10,10 +10,10 @@ import { Random } from "../numerics/random.js";
 
 /** As scanpy's normalize_total and log1p in the reference's scoring. */
 const targetSum = 1e4;
-const wanted = 30;
-const spare = 10;
+const componentCount = 30;
+const extraDirections = 10;
 const iterations = 12;
-/** Where a file has more genes, the most variable ones are taken, as many as in the paper. */
+/** If a file has more genes, only this number of the most variable ones is used, as in the paper. */
 const mostGenes = 4000;
 
 /** Positions along the components, in order of variance. */
@@ -26,7 +26,7 @@ export interface CellComponents {
 
 /**
  * @param rows - rows of the file, ascending
- * @param conditions - (rows) codes, among which variable genes are looked for
+ * @param conditions - (rows) codes, for the selection of variable genes
  * @throws ScPoliError as `streamCounts`
  */
 export async function countComponents(
@@ -44,7 +44,7 @@ export async function countComponents(
   const map = new Int32Array(columns).fill(-1);
   genes.forEach((column, gene) => (map[column] = gene));
   const matrix = new LogNormalised(await loadCounts(place, map, genes.length, { ...reading, keep: rows }));
-  const L = Math.min(wanted + spare, genes.length, rows.length);
+  const L = Math.min(componentCount + extraDirections, genes.length, rows.length);
   const random = new Random(seed, "components before integration");
   let directions = orthonormal(
     Float64Array.from({ length: genes.length * L }, () => random.normal()),
@@ -52,11 +52,11 @@ export async function countComponents(
   );
   for (let iteration = 0; iteration < iterations; iteration++)
     directions = orthonormal(matrix.back(matrix.along(directions, L), L), L);
-  const D = Math.min(wanted, L);
+  const D = Math.min(componentCount, L);
   return { values: rotated(matrix.along(directions, L), L, D), D, genes: genes.length };
 }
 
-/** (cells, genes) log1p of counts per 10,000 with the means of the genes taken off, never written out. */
+/** (cells, genes) log1p of counts per 10,000 with the means of the genes subtracted implicitly. */
 class LogNormalised {
   readonly #values: Float32Array;
   readonly #means: Float64Array;
@@ -89,7 +89,7 @@ class LogNormalised {
     return positions;
   }
 
-  /** (genes, L) the transposed matrix times positions (cells, L), whose columns add up to 0 */
+  /** (genes, L) the transposed matrix times positions (cells, L), whose columns sum to 0 */
   back(positions: Float64Array, L: number): Float64Array {
     const { cells, genes, indptr, indices } = this.counts;
     const directions = new Float64Array(genes * L);
@@ -101,14 +101,14 @@ class LogNormalised {
   }
 }
 
-/** Orthonormal columns that span the same. @param values - (rows, L) */
+/** Orthonormal basis of the column space. @param values - (rows, L) */
 function orthonormal(values: Float64Array, L: number): Float64Array {
   const rows = values.length / L;
   const matrix = Matrix.from1DArray(rows, L, values);
   return Float64Array.from(new QrDecomposition(matrix).orthogonalMatrix.to1DArray());
 }
 
-/** Positions turned so that their columns are uncorrelated, the first D of them. @param positions - (n, L) */
+/** Rotates positions to uncorrelated columns and keeps the first D. @param positions - (n, L) */
 function rotated(positions: Float64Array, L: number, D: number): Float64Array {
   const n = positions.length / L;
   const squares = Matrix.zeros(L, L);
@@ -123,11 +123,11 @@ function rotated(positions: Float64Array, L: number, D: number): Float64Array {
   const order = [...realEigenvalues.keys()]
     .sort((a, b) => realEigenvalues[b]! - realEigenvalues[a]!)
     .slice(0, D);
-  const turned = new Float64Array(n * D);
+  const rotatedPositions = new Float64Array(n * D);
   for (let cell = 0; cell < n; cell++)
     order.forEach((column, d) => {
       for (let l = 0; l < L; l++)
-        turned[cell * D + d]! += positions[cell * L + l]! * eigenvectorMatrix.get(l, column);
+        rotatedPositions[cell * D + d]! += positions[cell * L + l]! * eigenvectorMatrix.get(l, column);
     });
-  return turned;
+  return rotatedPositions;
 }

@@ -1,5 +1,5 @@
-// The verb evaluate: how good an integration is, by the field's metrics, and how good transferred labels are.
-// Reads obs and obsm; counts only for PC regression, where the file has no components.
+// The verb evaluate: scores integrations with the field's metrics, and transferred labels.
+// Reads obs and obsm; counts only for PC regression if the file has no components.
 import type { AnnData } from "../anndata/anndata.js";
 import type { Column } from "../anndata/dataframe.js";
 import { checkNumber, type Note, type RunSettings } from "../contract/options.js";
@@ -36,31 +36,30 @@ export interface EvaluateOptions extends Pick<
   RunSettings,
   "threads" | "seed" | "onProgress" | "onNote" | "signal" | "force"
 > {
-  /** obsm keys, scored side by side. Default: X_scpoli */
+  /** obsm keys to score. Default: X_scpoli */
   readonly embeddings?: readonly string[];
   /**
-   * obs column of the conditions that the integration is to mix. Without one there are no metrics of the
-   * integration, label transfer only.
+   * obs column of the conditions that should mix. Without it only label transfer is scored.
    */
   readonly conditionKey?: string;
   /** obs column of the true cell types. Cells without one are left out. */
   readonly cellTypeKey: string;
-  /** names in it that mean no label, besides the usual ones */
+  /** names in that column that mean no label, besides the usual ones */
   readonly unlabeled?: readonly string[];
   /**
-   * obsm key of positions before integration, for PC regression. Default: X_pca where it is there, else
-   * components of the log-normalised counts are computed
+   * obsm key of positions before integration, for PC regression. Default: X_pca if present, else components
+   * computed from the log-normalised counts
    */
   readonly before?: string;
   /** default: all */
   readonly metrics?: readonly MetricName[];
-  /** most cells for which every metric is exact. Default 50,000 */
+  /** maximum number of cells for which all metrics are exact. Default 50,000 */
   readonly exactCells?: number;
   /** obs column of predicted cell types */
   readonly predictionKey?: string;
   /**
    * obs columns of their uncertainty and probability, and of the unknown flag. Default: `<key>_uncert`,
-   * `<key>_prob`, `<key>_unknown` beside a prediction `<key>_pred`, where they are there
+   * `<key>_prob`, `<key>_unknown` for a prediction `<key>_pred`, if present
    */
   readonly uncertaintyKey?: string;
   /** Column of obs with the label's probability. Default: the one beside the predictions */
@@ -83,7 +82,7 @@ export interface EmbeddingScores {
   readonly scores: Readonly<Record<ScoreName, Scores>>;
 }
 
-/** What `evaluate` finds. */
+/** Result of `evaluate`. */
 export interface Evaluation {
   /** cells with a cell type */
   readonly cells: number;
@@ -198,7 +197,8 @@ function checkOptions({
   if (conditionKey === undefined && predictionKey === undefined)
     throw new ScPoliError(
       "usage",
-      "Nothing to evaluate: name the conditions (--condition-key) for the metrics of the integration, or predicted labels (--pred) for label transfer, or both.",
+      "Nothing to evaluate: give the conditions (--condition-key) for integration metrics, predicted " +
+        "labels (--pred) for label transfer, or both.",
     );
   const needless =
     predictionKey === undefined
@@ -212,7 +212,7 @@ function checkOptions({
   if (needless)
     throw new ScPoliError(
       "usage",
-      `${needless[0]} is about predicted labels: name their column with --pred.`,
+      `${needless[0]} applies to predicted labels: give their column with --pred.`,
     );
   const strange = metrics?.find((name) => !metricNames.includes(name));
   if (strange !== undefined)
@@ -232,7 +232,7 @@ async function readBefore(
   options: EvaluateOptions,
 ): Promise<Before> {
   const { before, metrics } = options;
-  if (metrics && !metrics.includes("pc_regression")) return { reason: "it is not asked for" };
+  if (metrics && !metrics.includes("pc_regression")) return { reason: "it is not requested" };
   if (conditions.names.length < 2) return { reason: "there is one condition" };
   const key = before ?? (data.obsmKeys.includes(defaultBefore) ? defaultBefore : undefined);
   if (key === undefined) return beforeFromCounts(data, conditions, keep, options);
@@ -256,7 +256,9 @@ async function beforeFromCounts(
   } catch (error) {
     if (!(error instanceof ScPoliError) || error.kind !== "counts") throw error;
     return {
-      reason: `the file has neither obsm["${defaultBefore}"] nor raw counts to compare with; name the components before integration with --before`,
+      reason:
+        `the file has neither obsm["${defaultBefore}"] nor raw counts to compare with; give components ` +
+        "before integration with --before",
     };
   }
   const drawn =
@@ -278,7 +280,9 @@ async function beforeFromCounts(
     seed,
     reading,
   );
-  const from = `${D} components of the log-normalised counts in ${place.name} (${genes} genes${drawn.length < keep.length ? `, ${drawn.length} cells drawn at random` : ""})`;
+  const from =
+    `${D} components of the log-normalised counts in ${place.name} (${genes} ` +
+    `genes${drawn.length < keep.length ? `, ${drawn.length} cells drawn at random` : ""})`;
   return { varianceBetween: varianceBetween(values, D, conditionOf, names.length), from };
 }
 
@@ -309,7 +313,8 @@ async function notFinite(
   const cell = (await data.obs.index())[row];
   return new ScPoliError(
     "format",
-    `${data.path}: obsm["${key}"] holds ${value} in cell '${cell}' (row ${row}), column ${column}. Finite positions are needed: compute the embedding again, or take the cells out of the file.`,
+    `${data.path}: obsm["${key}"] holds ${value} in cell '${cell}' (row ${row}), column ${column}. ` +
+      "Positions must be finite: compute the embedding again, or remove the cells from the file.",
     { path: data.path, key, row, column },
   );
 }
@@ -336,7 +341,9 @@ async function scoreEmbeddings(
   if (keep.length > exactCells)
     onNote?.({
       level: "info",
-      message: `More than ${exactCells} cells: metrics but PC regression are estimated from ${draws} random draws, each with its standard error.`,
+      message:
+        `More than ${exactCells} cells: metrics except PC regression are estimated from ${draws} random ` +
+        "draws, with standard errors.",
     });
   const scored: EmbeddingScores[] = [];
   for (const [place, embedding] of [...new Set(embeddings)].entries()) {
@@ -359,7 +366,7 @@ async function scoreEmbeddings(
         },
       },
     );
-    tellMissing(embedding, found, onNote);
+    warnAboutMissing(embedding, found, onNote);
     scored.push({
       embedding,
       dimensions: D,
@@ -370,14 +377,18 @@ async function scoreEmbeddings(
   return scored;
 }
 
-/** Metrics that cannot be had are told, with the reason. */
-function tellMissing(embedding: string, metrics: Metrics, note: ((note: Note) => void) | undefined): void {
+/** Warns about metrics that cannot be computed, with the reason. */
+function warnAboutMissing(
+  embedding: string,
+  metrics: Metrics,
+  note: ((note: Note) => void) | undefined,
+): void {
   const byReason = new Map<string, string[]>();
   for (const [name, metric] of Object.entries(metrics))
     if (metric.reason !== undefined)
       byReason.set(metric.reason, [...(byReason.get(metric.reason) ?? []), name]);
   for (const [reason, names] of byReason)
-    note?.({ level: "warning", message: `${embedding}: no ${names.join(", ")}, as ${reason}.` });
+    note?.({ level: "warning", message: `${embedding}: no ${names.join(", ")}, because ${reason}.` });
 }
 
 async function transfer(
@@ -396,7 +407,8 @@ async function transfer(
   if (cells.length === 0)
     throw new ScPoliError(
       "key",
-      `No cell has both a label in obs["${options.cellTypeKey}"] and a prediction in obs["${key}"]${asked ? " among those of --query" : ""}.`,
+      `No cell has both a label in obs["${options.cellTypeKey}"] and a prediction in ` +
+        `obs["${key}"]${asked ? " among those of --query" : ""}.`,
       { key },
     );
   const known = new Set(

@@ -1,11 +1,11 @@
-// Graph connectivity: of each cell type the share of its cells in the largest component of its own graph of
-// neighbours; the mean over types. Source: Luecken et al. 2022; graph_connectivity of scib-metrics 0.5.10,
-// whose components are strongly connected ones of the directed graph.
+// Graph connectivity: the share of each cell type's cells in the largest component of the type's neighbour
+// graph, averaged over types. Source: Luecken et al. 2022; graph_connectivity of scib-metrics 0.5.10, whose
+// components are strongly connected ones of the directed graph.
 import { countCodes } from "./cells.js";
 import type { Neighbors } from "../graph/neighbors.js";
 import { mean } from "./metrics.js";
 
-/** @param types - (N) types of all cells @param names - number of types; those without cells do not count */
+/** @param types - (N) types of all cells @param names - number of types; those without cells are ignored */
 export function graphConnectivity(neighbors: Neighbors, types: Int32Array, names: number): number {
   const components = strongComponents(neighbors, types);
   const sizes = new Map<number, number>();
@@ -23,14 +23,14 @@ export function graphConnectivity(neighbors: Neighbors, types: Int32Array, names
 }
 
 /**
- * Components in which each cell can be reached from each other one, along edges within a type.
- * Source: Tarjan 1972, without recursion: neighbourhoods are walked as deep as there are cells.
+ * Strongly connected components of the graph with edges within types only. Source: Tarjan 1972, without
+ * recursion, since the depth can reach the number of cells.
  */
 function strongComponents({ k, indices }: Neighbors, types: Int32Array): Int32Array {
   const N = types.length;
   const component = new Int32Array(N).fill(-1);
   /** order of discovery; -1: not yet */
-  const found = new Int32Array(N).fill(-1);
+  const discoveryOrder = new Int32Array(N).fill(-1);
   /** earliest cell known to be reachable that is still open */
   const earliest = new Int32Array(N);
   const nextEdge = new Int32Array(N);
@@ -38,24 +38,24 @@ function strongComponents({ k, indices }: Neighbors, types: Int32Array): Int32Ar
   const open = new Int32Array(N);
   let [discovered, components, openCells] = [0, 0, 0];
   for (let start = 0; start < N; start++) {
-    if (found[start]! >= 0) continue;
+    if (discoveryOrder[start]! >= 0) continue;
     let depth = 0;
     path[0] = start;
-    found[start] = earliest[start] = discovered++;
+    discoveryOrder[start] = earliest[start] = discovered++;
     open[openCells++] = start;
     while (depth >= 0) {
       const cell = path[depth]!;
       if (nextEdge[cell]! < k) {
         const other = indices[cell * k + nextEdge[cell]!++]!;
         if (types[other] !== types[cell]) continue;
-        if (found[other]! < 0) {
-          found[other] = earliest[other] = discovered++;
+        if (discoveryOrder[other]! < 0) {
+          discoveryOrder[other] = earliest[other] = discovered++;
           open[openCells++] = other;
           path[++depth] = other;
-        } else if (component[other]! < 0) earliest[cell] = Math.min(earliest[cell]!, found[other]!);
+        } else if (component[other]! < 0) earliest[cell] = Math.min(earliest[cell]!, discoveryOrder[other]!);
         continue;
       }
-      if (earliest[cell] === found[cell]) {
+      if (earliest[cell] === discoveryOrder[cell]) {
         let last = -1;
         do component[(last = open[--openCells]!)] = components;
         while (last !== cell);

@@ -1,5 +1,5 @@
-// All metrics of one embedding. Exact up to 50,000 cells; beyond, what needs all pairs or the whole graph is
-// estimated from random draws, with a standard error.
+// All metrics of one embedding. Exact up to 50,000 cells; beyond, metrics of all pairs or of the whole graph
+// are estimated from random draws, with a standard error.
 import { allPairs } from "../kernel-modules/pairs.js";
 import type { Neighbors } from "../graph/neighbors.js";
 import { Random } from "../numerics/random.js";
@@ -16,17 +16,16 @@ import {
   silhouettes,
 } from "./silhouettes.js";
 
-/** Neighbours of a cell besides itself, which scIB counts among its 15 and 90. */
+/** Numbers of neighbours without the cell itself, which scIB includes in its 15 and 90. */
 const graphNeighbors = 14;
 const lisiNeighbors = 89;
-/** Draws that a standard error comes from. */
+/** Number of random draws for a standard error. */
 export const draws = 5;
 /**
- * Cells of a draw on which graphs are made, as a share of `exactCells`: five draws cost about twice an exact
- * run.
+ * Number of cells per draw for graphs, as a share of `exactCells`: five draws cost about twice an exact run.
  */
 const graphShare = 0.4;
-/** Rows drawn in all, and of each cell type in each draw, at least. */
+/** Total number of rows drawn, and minimum per cell type and draw. */
 const leastRows = 2000;
 const leastRowsOfType = 10;
 
@@ -34,15 +33,15 @@ export interface IntegrationOptions {
   /** default: all */
   readonly metrics?: readonly MetricName[];
   /**
-   * what PC regression compares with: the share of variance between conditions before integration, or why it
-   * is not known
+   * share of variance between conditions before integration, for PC regression, or the reason why it is
+   * unknown
    */
   readonly before?: { readonly varianceBetween: number } | { readonly reason: string };
-  /** most cells for which everything is exact. Default 50,000 */
+  /** maximum number of cells for which all metrics are exact. Default 50,000 */
   readonly exactCells?: number;
   readonly seed?: number;
   readonly threads?: number;
-  /** called now and then with the share that is done, 0..1; throwing ends the work */
+  /** called with the share done, 0..1; throwing stops the work */
   readonly onProgress?: (share: number) => void;
 }
 
@@ -67,7 +66,7 @@ const graphMetrics: readonly MetricName[] = [...leidenMetrics, "graph_connectivi
 
 /**
  * @param cells - positions, cell types and conditions
- * @returns a value or a reason for each metric asked for
+ * @returns a value or a reason for each requested metric
  * @throws ScPoliError "memory"
  */
 export async function scoreIntegration(
@@ -97,14 +96,14 @@ export async function scoreIntegration(
       all[name] = {
         value,
         standard_error: null,
-        ...(value === null && { reason: "the condition explained none of the variance before integration" }),
+        ...(value === null && { reason: "the condition explained no variance before integration" }),
       };
     } else all[name] = found[name]!;
   }
   return all;
 }
 
-/** Metrics that make no sense for these cells. */
+/** Metrics that are not defined for these cells. */
 function whyNot(cells: LabelledCells): Reasons {
   const reasons: Reasons = {};
   const say = (names: readonly MetricName[], reason: string): void =>
@@ -122,11 +121,11 @@ function whyNot(cells: LabelledCells): Reasons {
       "there is one condition",
     );
   if (isolatedTypes(cells).conditions === C)
-    say(["isolated_label_f1"], "every cell type is found in every condition, so none is isolated");
+    say(["isolated_label_f1"], "every cell type occurs in every condition, so none is isolated");
   return reasons;
 }
 
-/** One embedding being scored. */
+/** Computes the metrics of one embedding. */
 class Run {
   readonly #isolated: readonly number[];
   readonly #sizes: Int32Array;
@@ -196,7 +195,7 @@ class Run {
     Object.assign(errors, standardErrors(ofDraws));
   }
 
-  /** Rows of one draw, of each type in proportion and at least a few. */
+  /** Rows of one draw: each type in proportion, with a minimum. */
   #drawRows(most: number, draw: number): Int32Array {
     const { types } = this.cells;
     const order = new Random(this.#seed, `rows ${draw}`).shuffle(Int32Array.from(types.keys()));
@@ -319,7 +318,7 @@ class Run {
   }
 }
 
-/** The nearest few of each cell's neighbours. */
+/** The nearest of each cell's neighbours. */
 function firstOf({ k, indices, distances }: Neighbors, most: number): Neighbors {
   const few = Math.min(k, most);
   const N = k === 0 ? 0 : indices.length / k;
@@ -331,7 +330,7 @@ function firstOf({ k, indices, distances }: Neighbors, most: number): Neighbors 
   return first;
 }
 
-/** Rows [start, end) of what was found. */
+/** Rows [start, end) of a result. */
 function rowsOf(
   pairs: Awaited<ReturnType<typeof allPairs>>,
   start: number,
@@ -367,7 +366,7 @@ function toMetrics(values: Values, errorOf: (name: MetricName) => number | null)
     const value = values[name]!;
     metrics[name] =
       value === null
-        ? { value, standard_error: null, reason: "no cell type is found in several conditions" }
+        ? { value, standard_error: null, reason: "no cell type occurs in several conditions" }
         : { value, standard_error: errorOf(name) };
   }
   return metrics;

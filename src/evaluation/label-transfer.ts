@@ -1,14 +1,13 @@
-// How good transferred labels are: agreement with the truth by type, the confusion, whether probabilities
-// hold what they promise, and whether the uncertainty finds errors and unknown types. Source: De Donno et al.
-// 2023, Methods (weighted and macro F1); Guo et al. 2017 (calibration); definitions of scikit-learn where it
-// has them.
+// Quality of transferred labels: accuracy and F1 by type, confusion, calibration of probabilities, and
+// detection of errors and unknown types by the uncertainty. Source: De Donno et al. 2023, Methods (weighted
+// and macro F1); Guo et al. 2017 (calibration); definitions of scikit-learn where available.
 
 /**
- * Fewer cells of a type make its F1 score a matter of chance; a second macro average leaves such types out.
+ * F1 scores of types with fewer cells are unreliable; a second macro average leaves such types out.
  */
 const fewCells = 10;
 const calibrationBins = 10;
-/** Points that a curve is told with, at most. */
+/** Maximum number of points of a curve. */
 const curvePoints = 101;
 
 export interface TransferInput {
@@ -16,38 +15,38 @@ export interface TransferInput {
   readonly truth: Int32Array;
   readonly predicted: Int32Array;
   readonly names: readonly string[];
-  /** (names) 1 where the model knows the type */
+  /** (names) 1 if the model knows the type */
   readonly isKnown: Uint8Array;
-  /** (N) high where unsure; NaN where missing. null: none */
+  /** (N) high if unsure; NaN if missing. null: none */
   readonly uncertainty: Float64Array | null;
-  /** (N) high where unlike every known type; NaN where missing. Default: none */
+  /** (N) high if unlike every known type; NaN if missing. Default: none */
   readonly novelty?: Float64Array | null;
-  /** (N) probability of the prediction, 0..1; NaN where missing. null: none */
+  /** (N) probability of the prediction, 0..1; NaN if missing. null: none */
   readonly probability: Float64Array | null;
-  /** (N) 1 where the cell is called unknown. null: not told */
+  /** (N) 1 if the cell is flagged unknown. null: no flags */
   readonly flagged: Uint8Array | null;
 }
 
 export interface TypeScore {
   readonly cell_type: string;
-  /** false: the model does not know the type, no prediction can be right */
+  /** false: the model does not know the type, so no prediction can be right */
   readonly known: boolean;
   readonly cells: number;
   readonly predicted: number;
-  /** null where none is predicted */
+  /** null without predictions */
   readonly precision: number | null;
-  /** null where there is no cell */
+  /** null without cells */
   readonly recall: number | null;
   readonly f1: number;
 }
 
-/** Receiver operating characteristic of the uncertainty for something to be found. */
+/** Receiver operating characteristic of a score for the detection of a class of cells. */
 export interface Roc {
-  /** cells that are to be found, and the others */
+  /** numbers of cells to detect, and of others */
   readonly positives: number;
   readonly negatives: number;
   readonly auroc: number;
-  /** along falling uncertainty: share of the others and of those to be found that are above it */
+  /** by decreasing uncertainty */
   readonly curve: readonly {
     readonly uncertainty: number;
     readonly false_positive_rate: number;
@@ -55,11 +54,11 @@ export interface Roc {
   }[];
 }
 
-/** Transferred labels against the truth. */
+/** Quality of transferred labels. */
 export interface LabelTransfer {
   /** cells with a true label and a prediction */
   readonly cells: number;
-  /** of them, those whose type the model does not know; accuracy and F1 are of the others */
+  /** number of these whose type the model does not know; accuracy and F1 exclude them */
   readonly cells_of_unknown_types: number;
   /** Share of the cells of known types with the right label; null: no such cells */
   readonly accuracy: number | null;
@@ -99,8 +98,8 @@ export interface LabelTransfer {
     }[];
   } | null;
   /**
-   * cells of all types by their uncertainty: how many labels are wrong; a label of a type that the model does
-   * not know always is
+   * share of wrong labels by uncertainty, over cells of all types; labels of types that the model does not
+   * know are always wrong
    */
   readonly errors: {
     /** Ten bins of the uncertainty */
@@ -117,18 +116,18 @@ export interface LabelTransfer {
       readonly wrong: number | null;
     }[];
   } | null;
-  /** null where there is nothing to tell apart, or no uncertainty */
+  /** null if there is only one class, or no uncertainty */
   readonly errors_by_uncertainty: Roc | null;
   /** ROC of the uncertainty for cells of unknown types; null: there are none */
   readonly unknown_types_by_uncertainty: Roc | null;
-  /** the same by the novelty, where there is one; `uncertainty` of its curve is the novelty */
+  /** detection by the novelty score, if any; `uncertainty` of its curve is the novelty score */
   readonly unknown_types_by_novelty: Roc | null;
-  /** accuracy of the cells that stay when the most uncertain are left out */
+  /** accuracy of the cells that remain when the most uncertain are left out */
   readonly kept:
     readonly { readonly share: number; readonly uncertainty: number; readonly accuracy: number }[] | null;
   /**
-   * of the cells flagged unknown: how many have an unknown type, and a wrong label; of those of unknown
-   * types, how many are flagged
+   * numbers of flagged cells, of those with an unknown type, and of those with a wrong label; share of cells
+   * of unknown types that are flagged
    */
   readonly flags: {
     /** Cells that are flagged unknown */
@@ -184,8 +183,8 @@ export function scoreLabelTransfer(input: TransferInput): LabelTransfer {
 }
 
 /**
- * Precision and the number of predictions are of cells with known types, as accuracy and F1 are; recall of
- * unknown types is 0 by nature.
+ * Precision and the number of predictions are over cells of known types, like accuracy and F1; recall of
+ * unknown types is always 0.
  */
 function typeScores(
   { truth, predicted, names, isKnown }: TransferInput,
@@ -233,7 +232,7 @@ function confusion({ truth, predicted, names }: TransferInput): LabelTransfer["c
 }
 
 /**
- * Cells in bins of equal width of a value, 0..1: how many, the sum of their values, and how many are hits.
+ * Bins of equal width over values in 0..1: number of cells, sum of values, and number of hits in each.
  */
 function binned(
   cells: readonly number[],
@@ -291,7 +290,7 @@ function errors(
   };
 }
 
-/** null where all or none are to be found. Equal uncertainties are one step of the curve. */
+/** null if all or none are positive. Equal uncertainties are one step of the curve. */
 function roc(
   cells: readonly number[],
   uncertainty: Float64Array,
@@ -302,18 +301,18 @@ function roc(
   if (positives === 0 || negatives === 0) return null;
   const order = [...cells].sort((a, b) => uncertainty[b]! - uncertainty[a]! || a - b);
   const curve: Roc["curve"][number][] = [];
-  let [found, false_, area, lastFound, lastFalse] = [0, 0, 0, 0, 0];
+  let [truePositives, falsePositives, area, lastTrue, lastFalse] = [0, 0, 0, 0, 0];
   order.forEach((cell, place) => {
-    if (isPositive(cell)) found++;
-    else false_++;
+    if (isPositive(cell)) truePositives++;
+    else falsePositives++;
     const value = uncertainty[cell]!;
     if (place + 1 < order.length && uncertainty[order[place + 1]!] === value) return;
-    area += ((false_ - lastFalse) * (found + lastFound)) / 2;
-    [lastFound, lastFalse] = [found, false_];
+    area += ((falsePositives - lastFalse) * (truePositives + lastTrue)) / 2;
+    [lastTrue, lastFalse] = [truePositives, falsePositives];
     curve.push({
       uncertainty: value,
-      false_positive_rate: false_ / negatives,
-      true_positive_rate: found / positives,
+      false_positive_rate: falsePositives / negatives,
+      true_positive_rate: truePositives / positives,
     });
   });
   return { positives, negatives, auroc: area / (positives * negatives), curve: thinned(curve) };
@@ -337,7 +336,7 @@ function keptAccuracy(
   return thinned(kept);
 }
 
-/** Some of many points, evenly, the first and the last among them. */
+/** Evenly spaced points, including the first and the last. */
 function thinned<T>(points: readonly T[]): T[] {
   if (points.length <= curvePoints) return [...points];
   return Array.from(
@@ -352,13 +351,13 @@ function flags(
   isWrong: (cell: number) => boolean,
 ): LabelTransfer["flags"] {
   if (!flagged) return null;
-  const own = all.filter((cell) => flagged[cell]);
+  const flaggedCells = all.filter((cell) => flagged[cell]);
   const unknown = all.filter((cell) => !isKnown[truth[cell]!]);
-  const found = unknown.filter((cell) => flagged[cell]).length;
+  const detected = unknown.filter((cell) => flagged[cell]).length;
   return {
-    flagged: own.length,
-    of_unknown_types: found,
-    wrong: own.filter(isWrong).length,
-    unknown_found: unknown.length === 0 ? null : found / unknown.length,
+    flagged: flaggedCells.length,
+    of_unknown_types: detected,
+    wrong: flaggedCells.filter(isWrong).length,
+    unknown_found: unknown.length === 0 ? null : detected / unknown.length,
   };
 }

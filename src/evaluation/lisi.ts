@@ -1,5 +1,5 @@
-// Local inverse Simpson index: how many types, or conditions, a cell's neighbourhood holds, neighbours
-// weighted by a Gaussian-like kernel of a given perplexity. Source: Korsunsky et al. 2019 (Harmony);
+// Local inverse Simpson index: the effective number of types or conditions in a cell's neighbourhood, with
+// neighbours weighted by a kernel of a given perplexity. Source: Korsunsky et al. 2019 (Harmony);
 // lisi_knn, ilisi_knn and clisi_knn of scib-metrics 0.5.10, which scale the median over cells to 0..1.
 import type { Neighbors } from "../graph/neighbors.js";
 
@@ -8,8 +8,8 @@ const mostTries = 50;
 
 /**
  * @param neighbors - of each row, without the cell itself; the perplexity is a third of k + 1, rounded down
- * @param groupings - codes of all cells, for each question one
- * @returns for each grouping (rows) effective number of groups around each row
+ * @param groupings - one array of codes of all cells per grouping
+ * @returns per grouping (rows): effective number of groups around each row
  */
 export function lisi({ k, indices, distances }: Neighbors, groupings: readonly Int32Array[]): Float64Array[] {
   const rows = indices.length / k;
@@ -22,15 +22,15 @@ export function lisi({ k, indices, distances }: Neighbors, groupings: readonly I
   for (let row = 0; row < rows; row++) {
     const entropy = findWeights(distances.subarray(row * k, (row + 1) * k), target, weights);
     groupings.forEach((codes, which) => {
-      const own = sums[which]!;
-      for (let rank = 0; rank < k; rank++) own[codes[indices[row * k + rank]!]!]! += weights[rank]!;
+      const groupWeights = sums[which]!;
+      for (let rank = 0; rank < k; rank++) groupWeights[codes[indices[row * k + rank]!]!]! += weights[rank]!;
       let simpson = 0;
       for (let rank = 0; rank < k; rank++) {
         const code = codes[indices[row * k + rank]!]!;
-        simpson += own[code]! ** 2;
-        own[code] = 0;
+        simpson += groupWeights[code]! ** 2;
+        groupWeights[code] = 0;
       }
-      // as scib-metrics: -1 where no neighbour has weight
+      // as scib-metrics: -1 if no neighbour has weight
       result[which]![row] = entropy === 0 ? -1 : 1 / simpson;
     });
   }
@@ -71,7 +71,7 @@ function weigh(distances: Float64Array, beta: number, weights: Float64Array): nu
 }
 
 /**
- * The median of rows that stand for a number of cells each; of two middle ones the mean.
+ * Weighted median, where each row stands for a number of cells; the mean of the two middle values if tied.
  * @param weights - (rows) default 1 each
  */
 export function weightedMedian(values: Float64Array, weights?: Float64Array): number {
@@ -91,11 +91,11 @@ export function weightedMedian(values: Float64Array, weights?: Float64Array): nu
   return NaN;
 }
 
-/** iLISI: 0 where neighbourhoods hold one condition, 1 where they hold all alike. */
+/** iLISI: 0 if neighbourhoods have one condition, 1 if all are equally frequent. */
 export function scaleConditionLisi(median: number, conditions: number): number {
   return (median - 1) / (conditions - 1);
 }
-/** cLISI: 1 where neighbourhoods hold one type, 0 where they hold all alike. */
+/** cLISI: 1 if neighbourhoods have one type, 0 if all are equally frequent. */
 export function scaleTypeLisi(median: number, types: number): number {
   return (types - median) / (types - 1);
 }

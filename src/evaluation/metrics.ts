@@ -1,8 +1,11 @@
-// The metrics of an integration: their names, what each needs, and which of them the scores are means of.
-// Source: Luecken et al. 2022 (scIB); De Donno et al. 2023, Methods ("Integration metrics"); definitions as
-// scib-metrics 0.5.10 has them, isolated-label F1 as scib 1.1.7.
+// The metrics of an integration: their names, and the scores that average them.
+// Source: Luecken et al. 2022 (scIB); De Donno et al. 2023, Methods ("Integration metrics"); definitions of
+// scib-metrics 0.5.10, isolated-label F1 of scib 1.1.7.
 
-/** How well cell types are kept apart, then how well conditions are mixed. All lie in 0..1, 1 is best. */
+/**
+ * Metrics of biological conservation; `mixingMetrics` measure the mixing of conditions. All in 0..1, 1 is
+ * best.
+ */
 export const biologyMetrics = [
   "cell_type_silhouette",
   "isolated_label_f1",
@@ -20,9 +23,9 @@ export const mixingMetrics = [
   "ilisi",
 ] as const;
 export const metricNames = [...biologyMetrics, ...mixingMetrics] as const;
-/** Name of a metric of integration, as scIB has it. */
+/** Name of an integration metric, as in scIB. */
 export type MetricName = (typeof metricNames)[number];
-/** How people call them. */
+/** Display names. */
 export const metricTitles: Readonly<Record<MetricName, string>> = {
   cell_type_silhouette: "cell type silhouette",
   isolated_label_f1: "isolated label F1",
@@ -40,9 +43,9 @@ export const metricTitles: Readonly<Record<MetricName, string>> = {
 
 /** A metric of one embedding. */
 export interface Metric {
-  /** null where it cannot be had; `reason` tells why */
+  /** null if it cannot be computed, with a `reason` */
   readonly value: number | null;
-  /** null where the value is exact */
+  /** null if the value is exact */
   readonly standard_error: number | null;
   /** Why there is no value */
   readonly reason?: string;
@@ -58,14 +61,14 @@ export interface Scores {
   readonly mixing: number | null;
   /** 0.6 biology + 0.4 mixing; null where one is missing */
   readonly overall: number | null;
-  /** metrics of the score that have no value, and are not in the means */
+  /** metrics of the score without a value, left out of the means */
   readonly without: readonly MetricName[];
 }
 
 /**
- * What goes into the scores. `paper`: the eight metrics of the paper. `kmeans`: without the clusterings at
- * many resolutions, NMI and ARI of k-means in their place; what the tables of docs/benchmarks/quality.md are made of.
- * cLISI and iLISI are in neither.
+ * Metrics of each score. `paper`: the eight metrics of the paper. `kmeans`: NMI and ARI of k-means instead of
+ * clusterings at many resolutions, as in the tables of docs/benchmarks/quality.md. cLISI and iLISI are in
+ * neither.
  */
 export const scoreParts = {
   paper: {
@@ -85,7 +88,7 @@ export const scoreParts = {
 } as const satisfies Record<string, Record<"biology" | "mixing", readonly MetricName[]>>;
 export type ScoreName = keyof typeof scoreParts;
 
-/** Of each score the mean of the metrics that are there; null where none is. */
+/** Means of the available metrics of a score; null if there are none. */
 export function scoresOf(metrics: Metrics, name: ScoreName): Scores {
   const parts = scoreParts[name];
   const [biology, mixing] = [meanOf(metrics, parts.biology), meanOf(metrics, parts.mixing)];

@@ -1,10 +1,9 @@
-// Principal component regression: how much of the variance lies between conditions, before integration and
-// after. The share of variance that the condition explains of each component, weighted by the component's
-// variance, is the variance between conditions over the variance of all: a rotation changes neither, so no
-// components have to be computed. Source: Büttner et al. 2019; pcr_comparison(categorical=True) of
-// scib-metrics 0.5.10.
+// Principal component regression: the share of variance between conditions, before and after integration. The
+// variance that the condition explains of each component, weighted by the component's variance, equals the
+// variance between conditions divided by the total variance. Both are invariant to rotation, so no components
+// need to be computed. Source: Büttner et al. 2019; pcr_comparison(categorical=True) of scib-metrics 0.5.10.
 
-/** Share of the variance of all columns together that lies between conditions. @param values - (N, D) */
+/** Share of the total variance of all columns that is between conditions. @param values - (N, D) */
 export function varianceBetween(
   values: ArrayLike<number>,
   D: number,
@@ -33,8 +32,8 @@ export function varianceBetween(
 }
 
 /**
- * Share of the variance between conditions that the integration took away, at least 0; null where there was
- * none before.
+ * Share of the variance between conditions that the integration removed, at least 0; null if there was none
+ * before.
  */
 export function pcRegression(before: number, after: number): number | null {
   if (!(before > 0)) return null;

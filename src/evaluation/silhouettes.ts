@@ -1,16 +1,17 @@
-// Silhouettes: how much nearer a cell is to its own group than to the next one. Cell types should be far
-// apart, conditions within a type should not be. Source: Luecken et al. 2022; silhouette_label,
-// silhouette_batch and isolated_labels of scib-metrics 0.5.10. Mean distances come from kernel-modules/pairs.ts.
+// Silhouettes: how much closer a cell is to its own group than to the next one. Cell types should be
+// separate, conditions within a type should not. Source: Luecken et al. 2022; silhouette_label,
+// silhouette_batch and isolated_labels of scib-metrics 0.5.10. Mean distances come from
+// kernel-modules/pairs.ts.
 import type { PairsResult } from "../kernel-modules/pairs.js";
 import { cellsByCondition, countCodes, type LabelledCells } from "./cells.js";
 
-/** What the silhouettes of some cells, the rows, are summed to. */
+/** Mean silhouettes of the rows, a set of cells. */
 export interface SilhouetteMeans {
-  /** (types) mean silhouette of its rows in -1..1; NaN where it has none */
+  /** (types) mean silhouette of the type's rows in -1..1; NaN without rows */
   readonly ofTypes: Float64Array;
   /**
-   * (types) 1 - mean absolute silhouette of the conditions within it; NaN where it has no rows, one
-   * condition, or as many conditions as cells
+   * (types) 1 - mean absolute silhouette of the conditions within the type; NaN without rows, with one
+   * condition, or with as many conditions as cells
    */
   readonly ofConditions: Float64Array;
 }
@@ -21,10 +22,10 @@ export function silhouettes(pairs: PairsResult, rows: Int32Array, cells: Labelle
   const sizes = countCodes(cells.types, T);
   const within = cellsByCondition(cells);
   const isScored = sizes.map((size, type) => {
-    const found = within
+    const conditionCount = within
       .subarray(type * C, (type + 1) * C)
       .reduce((sum, count) => sum + (count > 0 ? 1 : 0), 0);
-    return found > 1 && found < size ? 1 : 0;
+    return conditionCount > 1 && conditionCount < size ? 1 : 0;
   });
   const [ofTypes, ofConditions, counts] = [new Float64Array(T), new Float64Array(T), new Int32Array(T)];
   rows.forEach((cell, row) => {
@@ -57,7 +58,7 @@ export function cellTypeSilhouette({ ofTypes }: SilhouetteMeans, sizes: Int32Arr
   return (sum / cells + 1) / 2;
 }
 
-/** Mean over some types of their mean silhouette, scaled to 0..1. */
+/** Mean of the mean silhouettes of some types, scaled to 0..1. */
 export function isolatedLabelSilhouette(
   { ofTypes }: SilhouetteMeans,
   types: readonly number[],
@@ -65,7 +66,7 @@ export function isolatedLabelSilhouette(
   return meanOfKnown(types.map((type) => (ofTypes[type]! + 1) / 2));
 }
 
-/** Mean over types of 1 - |silhouette|; null where no type can be scored. */
+/** Mean over types of 1 - |silhouette|; null if no type can be scored. */
 export function conditionSilhouette({ ofConditions }: SilhouetteMeans): number | null {
   return meanOfKnown(Array.from(ofConditions));
 }
