@@ -512,7 +512,7 @@ describe("on the command line", async () => {
       "levels that are not all",
       ["--ordinal", "severity=mild,severe"],
       2,
-      /'moderate', which is none of its levels/,
+      /'moderate', which is not one of its levels/,
     ],
     ["columns of a file that is not given", ["--condition-key", "sample=patient"], 2, /give it with --data/],
   ];
@@ -537,7 +537,7 @@ test("tables of metadata: rows of other samples, repeated rows, broken lines", a
   await fails(
     () => analyse({ metadata: write("id,group\nx,1\n") }),
     "file",
-    /knows none of the samples: its column 'id' has 'x'/,
+    /has none of the samples: its column 'id' has 'x'/,
   );
   await fails(() => analyse({ metadata: write("id,group\ns00\n") }), "file", /line 2/);
   await fails(() => analyse({ metadata: write("id,group\n") }), "file", /has no rows/);
@@ -551,7 +551,7 @@ test("models without an embedding, and very few samples, are told", async () => 
     epochs: 1,
     threads: 1,
   });
-  await fails(() => oneHot.samples(), "model", /one-hot: it has no embedding/);
+  await fails(() => oneHot.samples(), "model", /one-hot encoded conditions and hence no embedding/);
   const notes: string[] = [];
   const { components, associations, guidance, distances } = await analyse(
     { onNote: ({ message }) => notes.push(message) },

@@ -1,4 +1,4 @@
-// The view of samples: the embedding of a model's conditions, analysed. One analysis per condition key.
+// Analyses the embedding of a model's conditions as samples. One analysis per condition key.
 // Source: De Donno et al. 2023 (condition embeddings as samples: association with covariates, classification,
 // genes).
 import type { AnnData } from "../anndata/anndata.js";
@@ -46,22 +46,22 @@ export interface SamplesOptions
     Pick<CountsOptions, "layer" | "recoverCounts" | "roundCounts" | "featureTypes">,
     ClassificationOptions,
     GeneLimits {
-  /** condition keys to analyse. Default: all of the model */
+  /** condition keys to analyse. Default: all */
   readonly keys?: readonly string[];
   /**
    * cells of the samples: their columns of obs that are constant within a sample are metadata, their counts
    * give mean expression
    */
   readonly data?: AnnData;
-  /** by the model's condition key, the column of `data` where it is named otherwise */
+  /** by the model's condition key, the column of `data` if it has another name */
   readonly conditionKeys?: Readonly<Record<string, string>>;
-  /** by the model's condition key, the condition of all cells of `data`, where it has no column of it */
+  /** by the model's condition key, the condition of all cells of `data`, if it has no column for it */
   readonly conditionValues?: Readonly<Record<string, string>>;
-  /** a table of metadata: a file (csv, tsv), or one per condition key as it is */
+  /** metadata: a file (csv, tsv), or one table per condition key */
   readonly metadata?: string | Readonly<Record<string, SampleMetadata>>;
   /** Covariates whose kind is given rather than inferred */
   readonly kinds?: CovariateKinds;
-  /** covariates to look at. Default: all that vary */
+  /** covariates to analyse. Default: all that vary */
   readonly covariates?: readonly string[];
   /** covariates to classify samples by */
   readonly classify?: readonly string[];
@@ -86,7 +86,7 @@ export interface QualityCorrelation {
   readonly p: number;
 }
 
-/** What the counts of the samples' cells say. */
+/** Results from the counts of the samples' cells. */
 export interface GeneAnalysis {
   /** Mean expression of each sample */
   readonly expression: SampleExpression;
@@ -100,7 +100,7 @@ export interface GeneAnalysis {
   readonly sets: readonly OverRepresentation[];
 }
 
-/** The samples of one condition key, analysed. */
+/** Analysis of the samples of one condition key. */
 export interface SampleAnalysis {
   /** The samples, their embedding and what is known of them */
   readonly samples: SampleTable;
@@ -108,7 +108,7 @@ export interface SampleAnalysis {
   readonly components: Components;
   /** Distances between samples */
   readonly distances: SampleDistances;
-  /** covariates looked at: metadata, and qualities of the cells where there is data */
+  /** analysed covariates: metadata, and with data qualities of the cells */
   readonly covariates: readonly Covariate[];
   /** Each covariate against each component */
   readonly associations: readonly Association[];
@@ -127,9 +127,9 @@ export interface SampleAnalysis {
   }[];
 }
 
-/** Fewer samples than this have no components worth a test. */
+/** Minimum number of samples to test components. */
 const leastSamples = 3;
-/** Components of pseudobulk that classifiers see: as many numbers as an embedding has by default. */
+/** Number of pseudobulk components for classifiers: the default width of an embedding. */
 const pseudobulkComponents = 10;
 
 /** @throws ScPoliError; see `ScPoli.samples` */
@@ -165,7 +165,10 @@ function missingCovariate(name: string, analyses: readonly SampleAnalysis[]): Sc
   ];
   return new ScPoliError(
     "key",
-    `The samples have no covariate '${name}'; ${names.length > 0 ? `there are ${names.join(", ")}` : "nothing is known of them: give a table (--metadata) or the file of their cells (--data)"}.`,
+    `The samples have no covariate '${name}'; ` +
+      (names.length > 0
+        ? `there are ${names.join(", ")}.`
+        : "they have no metadata: give a table (--metadata) or the file of their cells (--data)."),
     { covariate: name },
   );
 }
@@ -182,7 +185,9 @@ async function analyse(
   if (S < leastSamples)
     onNote?.({
       level: "warning",
-      message: `${samples.key} has ${S === 1 ? "one sample" : `${S} samples`}: too few for components, associations and correlations; positions and distances are all there is.`,
+      message:
+        `${samples.key} has ${S === 1 ? "one sample" : `${S} samples`}: too few for components, ` +
+        "associations and correlations; only positions and distances are computed.",
     });
   const components = principalComponents(samples.embedding, S < leastSamples ? 0 : Infinity);
   const all = [...samples.covariates, ...(expression ? qualityCovariates(expression) : [])];
@@ -273,7 +278,7 @@ function qualityCovariates({ cells, qualities }: SampleExpression): Covariate[] 
   ];
 }
 
-/** Per key, the conditions of the data's cells in the words of the model. */
+/** Per key, the conditions of the data's cells in the model's spelling. */
 function conditionsOf(
   { json }: StoredModel,
   keys: readonly string[],
@@ -284,7 +289,7 @@ function conditionsOf(
   return readQueryConditions(data.obs, keys, known, options, (note) => options.onNote?.(note));
 }
 
-/** Per key, what the data and the table know. */
+/** Per key, metadata of the data and of the table. */
 async function readMetadata(
   { json }: StoredModel,
   keys: readonly string[],
@@ -351,10 +356,13 @@ async function readExpression(
     if (missing.length > 0)
       onNote({
         level: "info",
-        message: `${data.path} has no cells of ${missing.length} of ${names.length} samples (${key}): ${missing
-          .slice(0, 5)
-          .map((name) => `'${name}'`)
-          .join(", ")}${missing.length > 5 ? ", ..." : ""}. What needs their expression does without them.`,
+        message:
+          `${data.path} has no cells of ${missing.length} of ${names.length} samples (${key}): ` +
+          missing
+            .slice(0, 5)
+            .map((name) => `'${name}'`)
+            .join(", ") +
+          `${missing.length > 5 ? ", ..." : ""}. They are left out of analyses of expression.`,
       });
     divisions.push({ samples: names.length, codes: codes.map((code) => rows[code]!) });
   }

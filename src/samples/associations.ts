@@ -1,4 +1,4 @@
-// Which covariates go with which components of the samples' embedding, each by a linear model of its own:
+// Associations of covariates with components of the samples' embedding, by a separate linear model each:
 // adjusted R2 and F test. Source: De Donno et al. 2023, Methods ("Association with PCs").
 import { loadDistributions } from "../statistics/distributions.js";
 import { linearModel } from "../statistics/linear-model.js";
@@ -20,24 +20,24 @@ export interface Association {
   readonly kind: CovariateKind;
   /** from 1 */
   readonly component: number;
-  /** samples whose value is known */
+  /** number of samples with a known value */
   readonly samples: number;
-  /** predictors that the covariate takes: its levels less one, or 1 */
+  /** number of predictors: levels minus one, or 1 for numbers */
   readonly predictors: number;
   /** Share of the variance explained, R2 */
   readonly r2: number;
-  /** NaN where there are no more samples than parameters */
+  /** NaN if there are no more samples than parameters */
   readonly adjusted_r2: number;
   /** F statistic */
   readonly f: number;
   /** P value of the F test */
   readonly p: number;
-  /** P after Benjamini and Hochberg, over all covariates and components */
+  /** P corrected by Benjamini-Hochberg over all covariates and components */
   readonly p_adjusted: number;
 }
 
 /**
- * Every covariate that varies against every component. Samples whose value is not known are left out of its
+ * Tests every covariate that varies against every component. Samples with unknown values are left out of its
  * models, as R's `lm` does.
  */
 export async function associate(

@@ -1,6 +1,6 @@
-// Can a covariate be told from a sample's embedding? Classifiers under stratified, repeated cross-validation,
-// beside pseudobulk and the majority, with a permutation test; and the values of a query's new samples,
-// predicted from the reference's. Source: De Donno et al. 2023 ("scPoli enables sample classification", Fig.
+// Classification of samples by their embeddings, with stratified, repeated cross-validation and a permutation
+// test, compared with pseudobulk and the majority class; and prediction of covariates for a query's new
+// samples from the reference's. Source: De Donno et al. 2023 ("scPoli enables sample classification", Fig.
 // 4). Differs: the spread is over repeats of the whole cross-validation, not over its folds.
 import type { DenseMatrix } from "../anndata/matrix.js";
 import { checkWhole } from "../contract/options.js";
@@ -18,7 +18,9 @@ import { selectRows, type SampleTable } from "./sample-table.js";
 
 /** Options of the classification of samples. */
 export interface ClassificationOptions {
-  /** default 5. A class of fewer samples has none in some of the folds, and always some to learn from. */
+  /**
+   * default 5. A class with fewer samples is missing from some folds, but never from the training samples.
+   */
   readonly folds?: number;
   /** default 20 */
   readonly repeats?: number;
@@ -47,15 +49,15 @@ export interface ClassifierScore {
   readonly accuracy: number;
   /** Standard deviation of the accuracy over repeats */
   readonly accuracy_sd: number;
-  /** share of permutations of the labels that score as well, this one among them; null without a test */
+  /** share of label permutations, including the actual labels, that score as well; null without a test */
   readonly p: number | null;
 }
 
-/** How well a covariate of the samples can be predicted from their embeddings. */
+/** Cross-validated prediction of a covariate from the samples' embeddings. */
 export interface Classification {
   /** Name of the covariate */
   readonly covariate: string;
-  /** samples of each class */
+  /** number of samples of each class */
   readonly classes: Readonly<Record<string, number>>;
   /** classes with a single sample, which cannot be cross-validated */
   readonly left_out: readonly string[];
@@ -70,15 +72,14 @@ export interface Classification {
 }
 
 /**
- * Repeats of the cross-validation that the permutation test looks at: the statistic of the labels and of
- * their permutations alike.
+ * Number of cross-validation repeats in the permutation test, for the labels and their permutations.
  */
 const repeatsOfTest = 3;
 
 /**
  * @param features - kinds of features by name, (S, F) each, for the same samples as the covariate; a kind is
- * left out where it is NaN for a sample that is classified
- * @throws ScPoliError "usage" for a number, or where there are not two classes of two samples
+ * left out if it is NaN for a classified sample
+ * @throws ScPoliError "usage" for a number, or without two classes of two samples
  */
 export function classifySamples(
   covariate: Covariate,
@@ -172,7 +173,8 @@ function classesOf(covariate: Covariate): {
   if (covariate.kind === "number")
     throw new ScPoliError(
       "usage",
-      `Covariate '${covariate.name}' is a number; samples are classified by categories. Make it categories first, or take its values as names (--categorical ${covariate.name}).`,
+      `Covariate '${covariate.name}' is a number; samples are classified by categories. Convert it to ` +
+        `categories, or treat its values as names (--categorical ${covariate.name}).`,
       { covariate: covariate.name },
     );
   const known = knownSamples(covariate);
@@ -182,7 +184,8 @@ function classesOf(covariate: Covariate): {
   if (kept.length < 2)
     throw new ScPoliError(
       "usage",
-      `Covariate '${covariate.name}' has ${kept.length === 0 ? "no class" : "one class"} of at least two samples; two are needed to cross-validate.`,
+      `Covariate '${covariate.name}' has ${kept.length === 0 ? "no class" : "one class"} of at least two ` +
+        "samples; two are needed to cross-validate.",
       { covariate: covariate.name },
     );
   const rows = known.filter((_, at) => kept.includes(codes[at]!));
@@ -194,7 +197,7 @@ function classesOf(covariate: Covariate): {
   };
 }
 
-/** The fold of each sample: every class in random order dealt to the folds in turn. */
+/** Stratified folds: assigns the samples of each class, in random order, to the folds in turn. */
 export function stratifiedFolds(
   labels: Int32Array,
   classes: number,
@@ -242,8 +245,8 @@ function predictByFolds(classify: Classifier, labels: Int32Array, fold: Int32Arr
 }
 
 /**
- * Labels and permuted labels are judged by the same statistic: the mean weighted F1 of a few repeats, the
- * permuted ones divided anew so that their folds are stratified too.
+ * P value by permutation. Labels and permuted labels use the same statistic: the mean weighted F1 of a few
+ * repeats. Folds are drawn again for permuted labels, so that they are stratified too.
  */
 function permutationTest(
   classify: Classifier,
@@ -270,8 +273,8 @@ function permutationTest(
 }
 
 /**
- * F1 of each class, weighted by its samples; 0 for a class that is neither there nor predicted. As
- * scikit-learn's f1_score(average="weighted").
+ * F1 of each class, weighted by its number of samples; 0 for a class that is neither present nor predicted.
+ * As scikit-learn's f1_score(average="weighted").
  */
 export function weightedF1(labels: Int32Array, predicted: Int32Array, classes: number): number {
   const [right, there, called] = [
@@ -302,7 +305,7 @@ function meanAndDeviation(values: readonly number[]): [number, number] {
   ];
 }
 
-/** What a classifier says of a new sample. */
+/** Prediction for a new sample. */
 export interface SamplePrediction {
   /** Name of the sample */
   readonly sample: string;
@@ -310,17 +313,17 @@ export interface SamplePrediction {
   readonly classifier: ClassifierName;
   /** Predicted value */
   readonly predicted: string;
-  /** share of the neighbours, or probability, of what is predicted */
+  /** share of the neighbours with the predicted class, or its probability */
   readonly share: number;
-  /** its value where it is known after all */
+  /** actual value if known */
   readonly known: string | null;
 }
 
 /**
- * Values of a covariate for the samples that are new: those that came by mapping, and those of the reference
- * whose value is not known. Learnt from the reference's known ones.
- * @throws ScPoliError "usage" for a number, where the reference knows fewer than two values, or no sample is
- * new
+ * Predicts a covariate for mapped samples, and for reference samples with unknown value, from the reference
+ * samples with known values.
+ * @throws ScPoliError "usage" for a number, if the reference has fewer than two values, or if there is no
+ * sample to predict
  */
 export function predictSamples(
   { names, isReference, embedding }: SampleTable,
@@ -332,7 +335,8 @@ export function predictSamples(
   if (kind === "number")
     throw new ScPoliError(
       "usage",
-      `Covariate '${name}' is a number; categories are predicted (--categorical ${name} takes its values as names).`,
+      `Covariate '${name}' is a number; only categories can be predicted (--categorical ${name} treats ` +
+        "its values as names).",
       { covariate: name },
     );
   const all = Int32Array.from(names.keys());
@@ -342,13 +346,14 @@ export function predictSamples(
   if (new Set(Array.from(train, (row) => labels[row])).size < 2)
     throw new ScPoliError(
       "usage",
-      `The reference's samples know fewer than two values of '${name}': nothing can be learnt.`,
+      `The reference's samples have fewer than two values of '${name}', so there is nothing to learn.`,
       { covariate: name },
     );
   if (test.length === 0)
     throw new ScPoliError(
       "usage",
-      `Every sample belongs to the reference and has a value of '${name}': none is to be predicted. Map a query first (scpoli map --save-model).`,
+      `Every sample belongs to the reference and has a value of '${name}', so there is nothing to ` +
+        "predict. Map a query first (scpoli map --save-model).",
       { covariate: name },
     );
   return classifierNames.flatMap((kindOf) => {

@@ -1,5 +1,5 @@
 // Two classifiers of samples: k nearest neighbours, and linear discriminant analysis with the pooled
-// covariance shrunk towards a sphere as the data ask for it. Source of the shrinkage: Ledoit and Wolf, J.
+// covariance shrunk towards a multiple of the identity. Source of the shrinkage: Ledoit and Wolf, J.
 // Multivariate Analysis 2004.
 import { inverse, Matrix } from "ml-matrix";
 import type { DenseMatrix } from "../anndata/matrix.js";
@@ -9,16 +9,16 @@ import { selectRows } from "./sample-table.js";
 export const classifierNames = ["knn", "linear"] as const;
 export type ClassifierName = (typeof classifierNames)[number];
 
-/** Shares of the classes, a row per sample asked about. */
+/** Class shares, one row per classified sample. */
 export interface ClassShares {
-  /** (samples) the class of greatest share */
+  /** (samples) class with the largest share */
   readonly classes: Int32Array;
   /** (samples, classes) 0..1, each row sums to 1 */
   readonly shares: DenseMatrix & { readonly values: Float64Array };
 }
 
 /**
- * Learns from some rows and answers about others.
+ * Trains on some rows and classifies others.
  * @param labels - (rows of features) class of each row, read at `train` only
  */
 export type Classifier = (train: Int32Array, labels: Int32Array, test: Int32Array) => ClassShares;
@@ -26,8 +26,8 @@ export type Classifier = (train: Int32Array, labels: Int32Array, test: Int32Arra
 /**
  * @param features - (S, F)
  * @param classes - number of classes
- * @param neighbors - of the nearest-neighbour classifier
- * Distances are computed once, so that the same classifier can be asked for many divisions and labels.
+ * @param neighbors - k of the nearest-neighbour classifier
+ * Distances are computed once, so that one classifier can be used with many divisions and labels.
  */
 export function classifier(
   name: ClassifierName,
@@ -96,7 +96,7 @@ function linearDiscriminant(features: DenseMatrix, classes: number): Classifier 
 }
 
 /**
- * The covariance of rows without mean, shrunk towards mu I with Ledoit and Wolf's share; scikit-learn's
+ * The covariance of centred rows, shrunk towards mu I with Ledoit-Wolf shrinkage; scikit-learn's
  * `ledoit_wolf(assume_centered=True)`.
  */
 export function shrunkCovariance(rows: Matrix): Matrix {
@@ -109,11 +109,11 @@ export function shrunkCovariance(rows: Matrix): Matrix {
     (entries(squared.transpose().mmul(squared)) / n - entries(Matrix.pow(covariance, 2))) / (F * n);
   const delta = (entries(Matrix.pow(covariance, 2)) - 2 * mu * covariance.trace() + F * mu * mu) / F;
   const share = delta > 0 ? Math.min(1, Math.max(0, beta / delta)) : 1;
-  // what does not vary at all must not be divided by
+  // avoid division by zero without variance
   return Matrix.add(covariance.mul(1 - share), Matrix.eye(F, F).mul(Math.max(share * mu, 1e-12 * (mu || 1))));
 }
 
-/** @param fill - writes the shares of a row, and says which class it is */
+/** @param fill - writes the shares of a row and returns its class */
 function answer(
   test: Int32Array,
   classes: number,
@@ -127,7 +127,7 @@ function answer(
   return { classes: chosen, shares: { rows: test.length, columns: classes, values: shares } };
 }
 
-/** The class of each of some rows, as the rows of a table of their own. */
+/** Classifies rows of a separate table. */
 export function predictClasses(
   name: ClassifierName,
   features: DenseMatrix,

@@ -1,41 +1,41 @@
-// Covariates: what is known of each sample, as predictors of a linear model or as classes.
+// Covariates: metadata of the samples, as predictors of a linear model or as classes.
 import type { MetadataValue, SampleMetadata } from "../data/sample-metadata.js";
 import { byCodePoint } from "../data/labels.js";
 import { ScPoliError } from "../contract/errors.js";
 import { dummies } from "../statistics/linear-model.js";
 
 /**
- * categorical: levels without order, dummies in a model; ordinal: levels with an order, their ranks 0, 1, ...
- * in a model; number: itself.
+ * categorical: unordered levels, dummy variables in a model; ordinal: ordered levels, their ranks 0, 1, ...
+ * in a model; number: used as it is.
  */
 export type CovariateKind = "categorical" | "ordinal" | "number";
 
-/** A column of what is known of the samples. */
+/** A column of sample metadata. */
 export interface Covariate {
   /** Name of the column */
   readonly name: string;
   /** How its values are taken */
   readonly kind: CovariateKind;
-  /** (S) numbers, or names of levels; null where not known */
+  /** (S) numbers, or names of levels; null if unknown */
   readonly values: readonly (string | number | null)[];
   /** names of the levels that occur, ordinal: from low to high; empty for numbers */
   readonly levels: readonly string[];
 }
 
 /**
- * How columns are to be taken; what is not named is taken as it is: numbers as numbers, ordered categories as
- * ordinal, all else as categories.
+ * Kinds of columns. By default, numbers are numbers, ordered categories are ordinal, and all others are
+ * categorical.
  */
 export interface CovariateKinds {
   /** by column, its levels from low to high */
   readonly ordinal?: Readonly<Record<string, readonly string[]>>;
-  /** columns of numbers that are names */
+  /** numeric columns to treat as categories */
   readonly categorical?: readonly string[];
 }
 
 /**
- * A covariate of values as they were found.
- * @throws ScPoliError "usage" where an ordinal one has a value that is none of its levels
+ * Makes a covariate from metadata values.
+ * @throws ScPoliError "usage" if an ordinal covariate has a value that is not one of its levels
  */
 export function covariateOf(
   name: string,
@@ -60,15 +60,16 @@ export function covariateOf(
   if (other !== undefined)
     throw new ScPoliError(
       "usage",
-      `Covariate '${name}' has the value '${other}', which is none of its levels ${order.map((level) => `'${level}'`).join(", ")}. Name all levels from low to high.`,
+      `Covariate '${name}' has the value '${other}', which is not one of its levels ` +
+        `${order.map((level) => `'${level}'`).join(", ")}. List all levels from low to high.`,
       { covariate: name, value: other },
     );
   return { name, kind: "ordinal", values, levels: order.filter((level) => own.has(level)) };
 }
 
 /**
- * Covariates of the samples named, a column each.
- * @throws ScPoliError "key" where `kinds` names a column that is not there; "usage" as `covariateOf`
+ * Covariates of the given samples, one per column.
+ * @throws ScPoliError "key" if `kinds` names a missing column; "usage" as `covariateOf`
  */
 export function covariatesOf(
   metadata: SampleMetadata,
@@ -79,7 +80,8 @@ export function covariatesOf(
     if (!metadata.columns.includes(name))
       throw new ScPoliError(
         "key",
-        `The samples have no metadata '${name}'; there are ${metadata.columns.map((column) => `'${column}'`).join(", ") || "none"}.`,
+        `The samples have no metadata '${name}'; there are ` +
+          `${metadata.columns.map((column) => `'${column}'`).join(", ") || "none"}.`,
         { covariate: name },
       );
   return metadata.columns.map((name, at) =>
@@ -97,7 +99,7 @@ export function knownSamples({ values }: Covariate): Int32Array {
   return Int32Array.from(values.keys()).filter((sample) => values[sample] !== null);
 }
 
-/** A covariate as numbers of the samples named: levels as codes. */
+/** Values of a covariate for some samples, with levels as codes. */
 export function codesOf({ kind, values, levels }: Covariate, samples: Int32Array): Float64Array {
   return Float64Array.from(samples, (sample) =>
     kind === "number" ? (values[sample] as number) : levels.indexOf(values[sample] as string),
@@ -105,8 +107,8 @@ export function codesOf({ kind, values, levels }: Covariate, samples: Int32Array
 }
 
 /**
- * Why a covariate can explain nothing: it does not vary among the samples named, or each of them has a level
- * of its own; null where it can.
+ * Reason why a covariate cannot be tested: it does not vary among the samples, or each sample has a different
+ * level; null if it can.
  */
 export function uselessBecause(
   covariate: Covariate,
@@ -117,7 +119,7 @@ export function uselessBecause(
   return covariate.kind === "categorical" && distinct >= samples.length ? "all different" : null;
 }
 
-/** Columns of a design, without the intercept, for samples whose value is known. */
+/** Design columns without the intercept, for samples with known values. */
 export function predictorsOf(covariate: Covariate, samples: Int32Array): Float64Array[] {
   const codes = codesOf(covariate, samples);
   if (covariate.kind !== "categorical") return [codes];

@@ -1,5 +1,5 @@
-// How far samples are from each other in their embedding: distances, neighbours, and an order in which like
-// ones stand together.
+// Distances between samples in their embedding: matrix, nearest neighbours, and an order that places similar
+// samples next to each other.
 import type { DenseMatrix } from "../anndata/matrix.js";
 
 /** Distances between samples, and an order in which similar ones are neighbours. */
@@ -12,7 +12,7 @@ export interface SampleDistances {
   readonly order: Int32Array;
 }
 
-/** @param embedding - (S, E) @param k - neighbours of each, default 5; all others where there are fewer */
+/** @param embedding - (S, E) @param k - number of neighbours, default 5; all others if there are fewer */
 export function sampleDistances(embedding: DenseMatrix, k = 5): SampleDistances {
   const { rows: S } = embedding;
   const distances = euclidean(embedding, embedding);
@@ -41,7 +41,7 @@ export function euclidean(a: DenseMatrix, b: DenseMatrix): DenseMatrix & { reado
   return { rows: a.rows, columns: b.rows, values };
 }
 
-/** The k nearest of some columns to a row, the nearest first; ties go to the first. */
+/** The k nearest columns of a row, nearest first; ties in column order. */
 export function nearest(
   { columns, values }: DenseMatrix,
   row: number,
@@ -55,10 +55,9 @@ export function nearest(
 }
 
 /**
- * Rows in the order of the leaves of an average-linkage tree; of two branches the one with the first row
- * comes first. Chains of nearest neighbours find the merges in a time that grows with the square of the rows
- * (a package's search of all pairs, with the cube, takes minutes for 2,000). Source: Muellner 2011, "Modern
- * hierarchical, agglomerative clustering algorithms" (NN-chain).
+ * Rows in the order of the leaves of an average-linkage tree; the branch with the first row comes first. The
+ * nearest-neighbour chain algorithm takes quadratic time (an available package takes cubic time, minutes for
+ * 2,000 rows). Source: Muellner 2011, "Modern hierarchical, agglomerative clustering algorithms" (NN-chain).
  */
 function leafOrder({ rows: S, values }: DenseMatrix): Int32Array {
   const between = Float64Array.from(values);

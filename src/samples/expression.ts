@@ -1,15 +1,15 @@
-// Mean expression of each sample (its pseudobulk), from the counts of its cells: one pass over the file, a
-// block at a time; memory is that of samples x genes.
+// Mean expression of each sample (pseudobulk) from the counts of its cells, in one pass over the file, a
+// block at a time; memory grows with samples x genes.
 import type { DenseMatrix } from "../anndata/matrix.js";
 import type { CountsPlace } from "../data/count-places.js";
 import { streamCounts, type ReadCountsOptions } from "../data/counts.js";
 import { geneSymbols } from "../data/gene-symbols.js";
 
-/** What the counts say of each sample. Samples without a cell have NaN. */
+/** Expression of each sample; NaN for samples without cells. */
 export interface SampleExpression {
-  /** (G) every gene of the file, measured is measured */
+  /** (G) all genes of the file */
   readonly genes: readonly string[];
-  /** (G) symbols, for gene sets and families; the names where there are none */
+  /** (G) symbols, for gene sets and families; names if the file has no symbols */
   readonly symbols: readonly string[];
   /**
    * (S, G) mean of log1p(10,000 x count / total) over the cells; of the values themselves where they are
@@ -29,13 +29,13 @@ export interface SampleExpression {
 
 const targetSum = 1e4;
 /**
- * By symbol, human and mouse: proteins of the ribosome (not the kinases RPS6K), genes of the mitochondrion.
+ * Gene families by symbol, human and mouse: ribosomal proteins (not the kinases RPS6K), mitochondrial genes.
  */
 const ribosomal = /^RP[SL](?!6K)/i;
 const mitochondrial = /^MT[-.]/i;
 
 /**
- * Sums over the cells of a file, for several divisions of them at once.
+ * Averages over the cells of a file, for several groupings at once.
  * @param divisions - per division the number of samples, and (N) the sample of each cell, -1 for none
  */
 export async function sampleExpression(

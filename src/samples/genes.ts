@@ -1,5 +1,5 @@
-// Which genes go with the components of the samples' embedding: Pearson correlation of a gene's mean
-// expression per sample with the samples' positions, and which gene sets are over-represented among them.
+// Genes correlated with the components of the samples' embedding: Pearson correlation of a gene's mean
+// expression per sample with the samples' positions, and gene sets over-represented among them.
 // Source: De Donno et al. 2023 ("scPoli scales to datasets with thousands of samples"): P < 0.01 and |r| >
 // 0.3.
 import { readText } from "#platform";
@@ -23,9 +23,9 @@ export interface GeneCorrelation {
   readonly r: number;
   /** Two-sided P value */
   readonly p: number;
-  /** P after Benjamini and Hochberg, over the genes of the component */
+  /** P corrected by Benjamini-Hochberg over the genes of the component */
   readonly p_adjusted: number;
-  /** P below and |r| above the limits */
+  /** whether P is below and |r| above the limits */
   readonly is_correlated: boolean;
 }
 
@@ -36,7 +36,7 @@ export interface GeneLimits {
   readonly minR?: number;
 }
 
-/** Genes that vary among the samples, component by component; samples without cells are left out. */
+/** Correlations of all genes that vary with each component; samples without cells are left out. */
 export async function correlateGenes(
   { genes, symbols, means, cells }: SampleExpression,
   { scores }: Pick<Components, "scores">,
@@ -75,15 +75,15 @@ export async function correlateGenes(
   });
 }
 
-/** Correlated genes per component. */
+/** Numbers of correlated genes per component. */
 export interface GeneCounts {
   /** Number of the component, from 0 */
   readonly component: number;
-  /** genes with r above 0, below 0 */
+  /** numbers of genes with r above 0 and below 0 */
   readonly positive: number;
   /** Genes with a negative correlation */
   readonly negative: number;
-  /** those of both that have a corrected P below the limit too */
+  /** number of these whose corrected P is also below the limit */
   readonly after_correction: number;
 }
 
@@ -115,7 +115,7 @@ export interface GeneSet {
 
 /**
  * Reads a .gmt file: a line per set, name, description and genes separated by tabs.
- * @throws ScPoliError "file" where a line is none
+ * @throws ScPoliError "file" if a line is not a gene set
  */
 export async function readGeneSets(path: string): Promise<GeneSet[]> {
   const lines = (await readText(path)).replace(/^\uFEFF/, "").split(/\r?\n/);
@@ -126,7 +126,8 @@ export async function readGeneSets(path: string): Promise<GeneSet[]> {
     if (!name || description === undefined || own.length === 0)
       throw new ScPoliError(
         "file",
-        `${path}, line ${at + 1}: no gene set. A .gmt file was expected: on each line a name, a description and genes, separated by tabs.`,
+        `${path}, line ${at + 1}: no gene set. A .gmt file was expected: on each line a name, a ` +
+          "description and genes, separated by tabs.",
         { path, line: at + 1 },
       );
     return [{ name, description, genes: own }];
@@ -134,25 +135,26 @@ export async function readGeneSets(path: string): Promise<GeneSet[]> {
   if (sets.length === 0)
     throw new ScPoliError(
       "file",
-      `${path} has no gene set. A .gmt file was expected: on each line a name, a description and genes, separated by tabs.`,
+      `${path} has no gene set. A .gmt file was expected: on each line a name, a description and genes, ` +
+        "separated by tabs.",
       { path },
     );
   return sets;
 }
 
-/** A gene set among chosen genes. */
+/** Over-representation of a gene set among selected genes. */
 export interface GeneSetEnrichment {
   /** Name of the set */
   readonly set: string;
-  /** genes of the set that were measured, and those of them that were chosen */
+  /** numbers of measured genes of the set, and of selected ones among them */
   readonly size: number;
   /** Genes of the list that are in the set */
   readonly overlap: number;
-  /** overlap that chance would give */
+  /** overlap expected by chance */
   readonly expected: number;
   /** of the hypergeometric test, upper tail */
   readonly p: number;
-  /** P after Benjamini and Hochberg, over the sets */
+  /** P corrected by Benjamini-Hochberg over the sets */
   readonly p_adjusted: number;
   /** Names of these genes */
   readonly genes: readonly string[];
@@ -166,15 +168,15 @@ export interface OverRepresentation extends GeneSetEnrichment {
   readonly direction: "positive" | "negative";
 }
 
-/** Fewest genes of a set that must have been measured. */
+/** Minimum number of measured genes of a set. */
 const leastSize = 3;
 
 /**
- * Tests whether gene sets have more of some genes than chance gives. Genes are matched by symbol, whatever the
+ * Tests gene sets for over-representation among selected genes. Genes are matched by symbol, ignoring
  * case; sets with fewer than three measured genes are left out.
  * @param chosen - symbols, such as markers of a group or genes that differ
- * @param background - symbols of every gene that could have been chosen
- * @returns the smallest P first; empty where no gene was chosen
+ * @param background - symbols of all genes that could have been selected
+ * @returns rows by ascending P; empty if no gene is selected
  */
 export async function enrichGeneSets(
   chosen: Iterable<string>,
@@ -208,7 +210,7 @@ export async function enrichGeneSets(
     .sort((a, b) => a.p - b.p || (a.set < b.set ? -1 : 1));
 }
 
-/** @param symbols - every gene measured: the background */
+/** @param symbols - all measured genes: the background */
 export async function overRepresentation(
   correlations: readonly GeneCorrelation[],
   sets: readonly GeneSet[],

@@ -1,24 +1,24 @@
-// Guidance for an integration: how much of the samples' embedding, all components together, each covariate
-// explains, and which one is the condition to integrate on. A covariate's adjusted R2 over the components,
-// weighted by their variance, is that of a redundancy analysis of the embedding; P is by permutation of the
-// samples. Source: De Donno et al. 2023 ("scPoli supports experimental design in integration workflows");
-// Legendre and Legendre, Numerical Ecology (redundancy analysis).
+// Guidance for an integration: how much of the samples' embedding each covariate explains, and which
+// covariate to integrate on. The adjusted R2 over all components, weighted by their variance, is that of a
+// redundancy analysis of the embedding; P is by permutation of the samples. Source: De Donno et al. 2023
+// ("scPoli supports experimental design in integration workflows"); Legendre and Legendre, Numerical Ecology
+// (redundancy analysis).
 import type { DenseMatrix } from "../anndata/matrix.js";
 import { Random } from "../numerics/random.js";
 import { benjaminiHochberg } from "../statistics/multiple-testing.js";
 import { codesOf, knownSamples, uselessBecause, type Covariate, type CovariateKind } from "./covariates.js";
 
-/** What a covariate explains of the whole embedding. */
+/** How much a covariate explains of the embedding. */
 export interface Explained {
   /** Name of the covariate */
   readonly covariate: string;
   /** How its values are taken */
   readonly kind: CovariateKind;
-  /** levels that occur; 0 for numbers */
+  /** number of levels that occur; 0 for numbers */
   readonly levels: number;
-  /** samples whose value is known */
+  /** number of samples with a known value */
   readonly samples: number;
-  /** a covariate before it that divides the samples into the same groups; null where there is none */
+  /** an earlier covariate with the same groups of samples; null if there is none */
   readonly same_as: string | null;
   /** R2 of the components, weighted by their variance */
   readonly r2: number;
@@ -32,17 +32,17 @@ export interface Explained {
    * (permutations + 1)
    */
   readonly p: number;
-  /** P after Benjamini and Hochberg over the covariates */
+  /** P corrected by Benjamini-Hochberg over the covariates */
   readonly p_adjusted: number;
 }
 
 /** Which covariates explain the embedding, and which to integrate on. */
 export interface Guidance {
-  /** the covariate to integrate on; null: none explains the embedding, the samples stay the condition */
+  /** covariate to integrate on; null: none explains the embedding, so keep the samples as condition */
   readonly condition: string | null;
-  /** in a sentence, with the numbers */
+  /** explanation with the numbers */
   readonly reason: string;
-  /** all that vary, the most explaining first */
+  /** all covariates that vary, by decreasing adjusted R2 */
   readonly covariates: readonly Explained[];
 }
 
@@ -52,10 +52,10 @@ export interface PermutationOptions {
   readonly seed?: number;
 }
 
-/** P (corrected) up to which a covariate is taken to explain anything. */
+/** Maximum corrected P for a covariate to explain the embedding. */
 const significance = 0.05;
 
-/** How much each covariate explains. @param embedding - (S, E) */
+/** Tests each covariate. @param embedding - (S, E) */
 export function explainEmbedding(
   embedding: DenseMatrix,
   covariates: readonly Covariate[],
@@ -115,7 +115,7 @@ export function explainEmbedding(
  * The condition to integrate on: of the covariates that divide the samples into groups (fewer than half as
  * many as there are samples, each sample in one), the one that explains most of the embedding, if any does at
  * all.
- * @param key - the condition key that the samples are conditions of
+ * @param key - condition key of the samples
  */
 export function guide(key: string, samples: number, covariates: readonly Explained[]): Guidance {
   const groups = covariates.filter(
@@ -128,7 +128,8 @@ export function guide(key: string, samples: number, covariates: readonly Explain
   if (!best) {
     const most = groups[0];
     const why = most
-      ? `of the covariates that divide the samples into groups of several, ${shown(most)} explains most, and no more than chance`
+      ? `of the covariates that divide the samples into groups of several, ${shown(most)} explains most, ` +
+        "and no more than chance"
       : "no covariate divides the samples into groups of several";
     return { condition: null, reason: `Keep ${key} as condition: ${why}.`, covariates };
   }
@@ -137,18 +138,20 @@ export function guide(key: string, samples: number, covariates: readonly Explain
     .filter(({ same_as }) => same_as === best.covariate)
     .map(({ covariate }) => covariate);
   const reason =
-    `${shown(best)}${same.length > 0 ? `, the same groups as ${same.join(", ")},` : ""} explains most of the embedding of ${key}: ${best.levels} conditions in place of ${samples}${next ? `; then ${shown(next)}` : ""}. ` +
+    `${shown(best)}${same.length > 0 ? `, the same groups as ${same.join(", ")},` : ""} explains most of ` +
+    `the embedding of ${key}: ${best.levels} conditions in place of ` +
+    `${samples}${next ? `; then ${shown(next)}` : ""}. ` +
     `Integrate on ${best.covariate} where it is technical; keep ${key} where it is what you want to see.`;
   return { condition: best.covariate, reason, covariates };
 }
 
-/** Codes in the order of their first use: equal for equal divisions, whatever the names. */
+/** Codes in order of first use, so that equal groupings have equal codes. */
 function firstUses(codes: Float64Array): string {
   const seen = new Map<number, number>();
   return Array.from(codes, (code) => seen.get(code) ?? (seen.set(code, seen.size), seen.size - 1)).join();
 }
 
-/** Rows of the samples less their mean, and their sum of squares. */
+/** Centred rows of the samples, and their sum of squares. */
 function centred(
   { columns, values }: DenseMatrix,
   samples: Int32Array,
@@ -181,7 +184,7 @@ function betweenLevels(values: Float64Array, codes: Float64Array, levels: number
   );
 }
 
-/** Sum of squares along a line over a number. */
+/** Sum of squares explained by a number in a linear regression. */
 function alongNumber(values: Float64Array, x: Float64Array, columns: number): number {
   const mean = x.reduce((sum, value) => sum + value, 0) / x.length;
   const squares = x.reduce((sum, value) => sum + (value - mean) ** 2, 0);

@@ -1,4 +1,4 @@
-// Metadata of samples from a text file: a heading, then a row per sample, separated by commas, tabs or
+// Sample metadata from a text file: a header, then a row per sample, separated by commas, tabs or
 // semicolons.
 import { fileStatus, readText } from "#platform";
 import Papa from "papaparse";
@@ -9,12 +9,12 @@ import type { MetadataValue, SampleMetadata } from "../data/sample-metadata.js";
 import { ScPoliError } from "../contract/errors.js";
 
 /**
- * Reads the table; its rows are found by the column of the key's name, else by the first column.
- * Columns whose known values are all numbers are numbers, those of true and false are booleans. Several rows
- * of a sample are one: a column on which they do not agree is left out.
- * @param samples - names that rows may have
- * @param note - told what is left out
- * @throws ScPoliError "file" where it is missing, has no row, no row of a sample, or a line of another length
+ * Reads the table; rows are matched by the column with the key's name, else by the first column.
+ * Columns whose known values are all numbers become numbers, those of true and false booleans. Several rows
+ * of a sample are merged; columns on which they disagree are left out.
+ * @param samples - names of the samples
+ * @param note - called with what is left out
+ * @throws ScPoliError "file" if it is missing, has no rows, no row of a sample, or a line of another length
  */
 export async function readMetadataTable(
   path: string,
@@ -26,15 +26,13 @@ export async function readMetadataTable(
   const at = Math.max(0, heading.indexOf(key));
   const named = rows.map((fields) => fields[at]!);
   if (!named.some((name) => samples.includes(name))) {
-    const near = nearestNames(named[0]!, samples);
+    const similar = nearestNames(named[0]!, samples);
+    const quoted = (names: readonly string[]): string => names.map((name) => `'${name}'`).join(", ");
     throw new ScPoliError(
       "file",
-      `${path} knows none of the samples: its column '${heading[at]}' has ${named
-        .slice(0, 3)
-        .map((name) => `'${name}'`)
-        .join(
-          ", ",
-        )}, the model's '${key}' are like ${(near.length > 0 ? near : samples.slice(0, 3)).map((name) => `'${name}'`).join(", ")}.`,
+      `${path} has none of the samples: its column '${heading[at]}' has ${quoted(named.slice(0, 3))}, ` +
+        "but the " +
+        `model's '${key}' are like ${quoted(similar.length > 0 ? similar : samples.slice(0, 3))}.`,
       { path },
     );
   }
@@ -57,7 +55,9 @@ export async function readMetadataTable(
   if (left.length > 0)
     note({
       level: "info",
-      message: `${path} has several rows of a ${key}, which do not agree on ${left.map((name) => `'${name}'`).join(", ")}: left out for ${key}.`,
+      message:
+        `${path} has several rows of a ${key}, which disagree on ` +
+        `${left.map((name) => `'${name}'`).join(", ")}: left out for ${key}.`,
     });
   return {
     columns,
@@ -72,7 +72,7 @@ async function readTable(
   if (status === null || status.kind === "folder")
     throw new ScPoliError(
       "file",
-      `There is no file ${path}. A table with a heading and a row per sample was expected (csv or tsv).`,
+      `There is no file ${path}. Expected a table with a header and a row per sample (csv or tsv).`,
       { path },
     );
   const { data, errors } = Papa.parse<string[]>((await readText(path)).replace(/^\uFEFF/, ""), {
@@ -82,31 +82,32 @@ async function readTable(
   if (broken)
     throw new ScPoliError(
       "file",
-      `${path}, line ${(broken.row ?? 0) + 1}: ${broken.message}. A table with a heading and a row per sample was expected.`,
+      `${path}, line ${(broken.row ?? 0) + 1}: ${broken.message}. Expected a table with a header and a ` +
+        "row per sample.",
       { path },
     );
   const [heading = [], ...rows] = data.map((fields) => fields.map((field) => field.trim()));
   if (rows.length === 0)
-    throw new ScPoliError("file", `${path} has no rows. A heading and a row per sample were expected.`, {
+    throw new ScPoliError("file", `${path} has no rows. Expected a header and a row per sample.`, {
       path,
     });
   rows.forEach((fields, at) => {
     if (fields.length !== heading.length)
       throw new ScPoliError(
         "file",
-        `${path}, line ${at + 2}: ${fields.length} fields, the heading has ${heading.length}.`,
+        `${path}, line ${at + 2}: ${fields.length} fields, but the header has ${heading.length}.`,
         { path, line: at + 2 },
       );
   });
   const repeated = heading.find((name, at) => name !== "" && heading.indexOf(name) < at);
   if (repeated !== undefined)
-    throw new ScPoliError("file", `${path} has two columns '${repeated}'. Give each a name of its own.`, {
+    throw new ScPoliError("file", `${path} has two columns '${repeated}'. Give each its own name.`, {
       path,
     });
   return { heading, rows };
 }
 
-/** A column of texts as what they say. */
+/** Converts a column of texts to its type. */
 function typed(texts: readonly string[]): MetadataValue[] {
   const known = texts.map((text) => (isMissing(text) ? null : text));
   const every = (isSo: (text: string) => boolean): boolean =>

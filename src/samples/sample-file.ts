@@ -1,4 +1,4 @@
-// An analysis of samples as files: an .h5ad with a row per sample, and its tables as CSV.
+// Writes an analysis of samples: an .h5ad with a row per sample, and tables as CSV.
 import type { NewColumn, NewUns } from "../anndata/elements.js";
 import { checkOutputFile, writeTexts } from "../anndata/output-file.js";
 import { writeH5ad, type NewAnnData } from "../anndata/write.js";
@@ -139,7 +139,7 @@ function columnOf({ kind, values, levels }: Covariate): NewColumn {
  * Writes the tables of analyses into a folder, NAME.csv, or KEY.NAME.csv where there are several condition
  * keys.
  * @returns the paths
- * @throws ScPoliError "refused" where the folder has CSV files already, unless `force`; "output"
+ * @throws ScPoliError "refused" if the folder already has CSV files, unless `force`; "output"
  */
 export async function writeTables(
   folder: string,
@@ -153,7 +153,7 @@ export async function writeTables(
   return writeTexts(folder, texts, { kind: "table", ending: ".csv", force });
 }
 
-/** What is written may replace a file of its kind. */
+/** Options of writing: whether existing files may be replaced. */
 export interface Replacing {
   /** default: false */
   readonly force?: boolean;
@@ -162,7 +162,7 @@ export interface Replacing {
 /**
  * Writes the .h5ad of each analysis: `path` itself, or with several condition keys NAME.KEY.h5ad.
  * @returns the paths
- * @throws ScPoliError "refused" where one is there already, unless `force`; "output"
+ * @throws ScPoliError "refused" if one exists, unless `force`; "output"
  */
 export async function writeSamples(
   path: string,
@@ -179,7 +179,7 @@ export async function writeSamples(
   return paths;
 }
 
-/** Where `writeSamples` writes. */
+/** Paths written by `writeSamples`. */
 export function samplePaths(path: string, keys: readonly string[]): string[] {
   return keys.length === 1
     ? [path]

@@ -1,4 +1,4 @@
-// Pictures of an analysis of samples: components coloured by any covariate or gene, associations, what
+// Plots of an analysis of samples: components coloured by covariates or genes, associations, what
 // explains the embedding, distances, numbers of genes.
 import { writeTexts } from "../anndata/output-file.js";
 import { barChart, heatMap, scatterPlot } from "../plots/charts.js";
@@ -7,14 +7,14 @@ import type { SampleAnalysis } from "./analysis.js";
 import type { Covariate } from "./covariates.js";
 import type { Replacing } from "./sample-file.js";
 
-/** Components that the map of associations shows. */
+/** Number of components in the heatmap of associations. */
 const mostComponents = 10;
-/** Samples whose distances can be told apart in a picture. */
+/** Maximum number of samples in the plot of distances. */
 const mostSamples = 120;
 
 /**
  * The samples on two components.
- * @param values - per sample a number, or a row of `groups`; null where not known
+ * @param values - per sample a number, or a row of `groups`; null if unknown
  * @param components - from 0
  */
 function samplePlane(
@@ -101,7 +101,7 @@ export function genePlane(
     : null;
 }
 
-/** Adjusted R2 of every covariate with the first components; null where no covariate varies. */
+/** Adjusted R2 of every covariate with the first components; null if no covariate varies. */
 export function associationMap({ samples, associations, components }: SampleAnalysis): Plot | null {
   const covariates = [
     ...new Set(
@@ -130,7 +130,8 @@ export function associationMap({ samples, associations, components }: SampleAnal
     tell: (row, column) => {
       const own = of(row, column);
       return own
-        ? `${covariates[row]}, PC${column + 1}: adjusted R\u00b2 ${own.adjusted_r2.toFixed(3)}, F ${own.f.toPrecision(3)}, P ${own.p.toPrecision(2)}, corrected ${own.p_adjusted.toPrecision(2)}`
+        ? `${covariates[row]}, PC${column + 1}: adjusted R\u00b2 ${own.adjusted_r2.toFixed(3)}, F ` +
+            `${own.f.toPrecision(3)}, P ${own.p.toPrecision(2)}, corrected ${own.p_adjusted.toPrecision(2)}`
         : "not known";
     },
   });
@@ -153,7 +154,7 @@ export function geneCountsChart({ samples, genes }: SampleAnalysis): Plot | null
 }
 
 /**
- * All pictures of an analysis by name.
+ * All plots of an analysis by name.
  * @param genes - also the samples by the mean expression of these; default: the gene that goes best with each
  * of the first two components
  */
@@ -229,7 +230,7 @@ export function samplePlots(
   );
 }
 
-/** The gene that goes best with each of the first two components. */
+/** The gene most correlated with each of the first two components. */
 export function leadingGenes({ genes }: SampleAnalysis): string[] {
   return [
     ...new Set(
@@ -244,10 +245,10 @@ export function leadingGenes({ genes }: SampleAnalysis): string[] {
 }
 
 /**
- * Writes the pictures of analyses into a folder as SVG: NAME.svg, or KEY.NAME.svg where there are several
+ * Writes the plots of analyses into a folder as SVG: NAME.svg, or KEY.NAME.svg where there are several
  * condition keys.
  * @returns the paths
- * @throws ScPoliError "refused" where the folder has SVG files already, unless `force`; "output"
+ * @throws ScPoliError "refused" if the folder already has SVG files, unless `force`; "output"
  */
 export async function writePlots(
   folder: string,

@@ -1,4 +1,4 @@
-// The samples of a model: its embedding of the conditions of one key, and what is known of each.
+// The samples of a model: the condition embeddings of one key, and their metadata.
 import type { DenseMatrix } from "../anndata/matrix.js";
 import { joinMetadata, type SampleMetadata } from "../data/sample-metadata.js";
 import { ScPoliError } from "../contract/errors.js";
@@ -13,7 +13,7 @@ export interface SampleTable {
   readonly names: readonly string[];
   /** (S) whether a sample belongs to the reference; false: it came by mapping a query */
   readonly isReference: readonly boolean[];
-  /** (S, E) positions as the network uses them: of norm 1 at most */
+  /** (S, E) positions as used by the network, with norm at most 1 */
   readonly embedding: DenseMatrix;
   /** What is known of each sample */
   readonly metadata: SampleMetadata;
@@ -23,7 +23,7 @@ export interface SampleTable {
 
 /**
  * @param key - a condition key of the model
- * @param more - further tables of metadata; where two know a value, the later one counts
+ * @param more - further tables of metadata; later tables take precedence
  * @throws ScPoliError "key" where the model has no such key, or as `covariatesOf`; "model" where its
  * conditions are one-hot
  */
@@ -37,13 +37,15 @@ export function sampleTable(
   if (k < 0)
     throw new ScPoliError(
       "key",
-      `The model has no condition key '${key}'; it has ${json.condition_keys.map((name) => `'${name}'`).join(", ")}.`,
+      `The model has no condition key '${key}'; it has ` +
+        `${json.condition_keys.map((name) => `'${name}'`).join(", ")}.`,
       { key },
     );
   if (json.model.condition_encoding === "one-hot")
     throw new ScPoliError(
       "model",
-      "The conditions of this model are one-hot: it has no embedding of samples. Train with embeddings (--condition-encoding embedding, the default).",
+      "This model has one-hot encoded conditions and hence no embedding of samples. Train with " +
+        "embeddings (--condition-encoding embedding, the default).",
       { key },
     );
   const names = json.conditions[k]!;
@@ -60,7 +62,7 @@ export function sampleTable(
   };
 }
 
-/** Rows longer than 1 are shortened when the network looks them up. */
+/** Scales rows to norm at most 1, as the network does on look-up. */
 function withinUnitBall(data: Float32Array, rows: number, columns: number): DenseMatrix {
   const values = Float64Array.from(data);
   for (let row = 0; row < rows; row++) {
@@ -71,7 +73,7 @@ function withinUnitBall(data: Float32Array, rows: number, columns: number): Dens
   return { rows, columns, values };
 }
 
-/** Some samples of a table, in the order given. */
+/** Selected samples of a table, in the given order. */
 export function selectRows({ columns, values }: DenseMatrix, rows: Int32Array): DenseMatrix {
   const selected = new Float64Array(rows.length * columns);
   rows.forEach((row, at) => selected.set(values.subarray(row * columns, (row + 1) * columns), at * columns));
