@@ -264,7 +264,7 @@ describe("a file of eight samples", () => {
     await fails(() => compare({ between: ["drug", "drug", "drug"] }), "usage", /with itself/);
     const confounded = await compare({ covariates: ["half"] });
     for (const { type, reason } of confounded.types)
-      if (type !== "rare") assert.match(reason!, /covariates say which group/);
+      if (type !== "rare") assert.match(reason!, /covariates determine the group/);
     assert.deepEqual(confounded.abundance, []);
     const batch = await compare({ covariates: ["batch"] });
     assert.equal(batch.types[2]!.residualDf, 5);

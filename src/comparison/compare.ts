@@ -1,8 +1,7 @@
-// Two groups of samples compared: expression of each gene in each cell type, and the abundance of the types.
-// The sample is the unit: counts are summed over the cells of a sample, and a test sees as many values as there
-// are samples.
-// Source: Crowell et al. 2020 and Squair et al. 2021 (pseudobulk); Law et al. 2014 (voom); Smyth 2004 (moderated
-// t); Aitchison 1986 (log ratios of compositions).
+// Compares two groups of samples: expression of each gene in each cell type, and abundance of the types. The
+// unit is the sample: counts are summed over the cells of a sample, and each test has one value per sample.
+// Source: Crowell et al. 2020 and Squair et al. 2021 (pseudobulk); Law et al. 2014 (voom); Smyth 2004
+// (moderated t); Aitchison 1986 (log ratios of compositions).
 import type { AnnData } from "../anndata/anndata.js";
 import type { RunSettings } from "../contract/options.js";
 import { findCounts } from "../data/count-places.js";
@@ -34,13 +33,13 @@ export interface CompareOptions extends RunSettings {
   readonly between: readonly [column: string, first: string, second: string];
   /** column of obs with the samples (patients, donors): the unit of the comparison */
   readonly sampleKey: string;
-  /** column of obs with cell types, each compared by itself. Default: all cells together */
+  /** column of obs with cell types, each compared separately. Default: all cells together */
   readonly within?: string;
-  /** columns of obs that are constant within a sample, to be accounted for: donor (pairs), batch, age, sex */
+  /** columns of obs to adjust for, constant within samples: donor (pairs), batch, age, sex */
   readonly covariates?: readonly string[];
-  /** cells of a type that a sample must have to count for it. Default 10 */
+  /** minimum number of cells of a type for a sample to be included. Default 10 */
   readonly minCells?: number;
-  /** where the counts are: "X", "raw" or the name of a layer. Default: found */
+  /** where the counts are: "X", "raw" or the name of a layer. Default: searched */
   readonly layer?: string;
 }
 
@@ -50,7 +49,7 @@ export interface GeneComparison {
   readonly gene: string;
   /** Symbol of the gene, or its name where var has none */
   readonly symbol: string;
-  /** of the first group over the second, of counts per million */
+  /** log2 fold change of counts per million, first group over second */
   readonly log2FoldChange: number;
   /** its standard error, moderated */
   readonly error: number;
@@ -60,29 +59,29 @@ export interface GeneComparison {
   readonly t: number;
   /** Two-sided P value */
   readonly p: number;
-  /** after Benjamini and Hochberg, over the genes of the type */
+  /** P corrected by Benjamini-Hochberg over the genes of the type */
   readonly adjustedP: number;
 }
 
-/** One cell type compared, or why it was not. */
+/** Comparison of one cell type, or the reason why it was not compared. */
 export interface TypeComparison {
   /** Cell type */
   readonly type: string;
-  /** samples that count, per group: first, second */
+  /** numbers of included samples: first group, second group */
   readonly samples: readonly [number, number];
   /** Cells of the first and the second group */
   readonly cells: readonly [number, number];
-  /** null where it was compared */
+  /** reason why it was not compared; null if it was */
   readonly reason: string | null;
-  /** the smallest P first; genes with too few counts are left out */
+  /** by ascending P; genes with too few counts are left out */
   readonly genes: readonly GeneComparison[];
-  /** degrees of freedom of the residuals, and those that the other genes lend */
+  /** residual degrees of freedom, and prior ones from the other genes */
   readonly residualDf: number;
   /** Degrees of freedom of the prior of the variances */
   readonly priorDf: number;
 }
 
-/** Abundance of one type, in logarithms of its ratio to the geometric mean of all types. */
+/** Abundance of one type, as log ratio to the geometric mean of all types. */
 export interface AbundanceComparison {
   /** Cell type */
   readonly type: string;
@@ -96,7 +95,7 @@ export interface AbundanceComparison {
   readonly t: number;
   /** Two-sided P value */
   readonly p: number;
-  /** after Benjamini and Hochberg, over the types */
+  /** P corrected by Benjamini-Hochberg over the types */
   readonly adjustedP: number;
 }
 
@@ -114,7 +113,7 @@ export interface Comparison {
   readonly within: string | null;
   /** Columns of obs that the design accounts for */
   readonly covariates: readonly string[];
-  /** whether samples are compared with themselves */
+  /** whether samples have cells of both groups, compared as pairs */
   readonly isPaired: boolean;
   /** Samples that are compared, in the order of the tables */
   readonly units: readonly Unit[];
@@ -136,15 +135,15 @@ const optionNames: OptionNames<CompareOptions> = {
   layer: true,
 };
 const defaultMinCells = 10;
-/** Fewest samples of a group. */
+/** Minimum number of samples per group. */
 const leastSamples = 2;
-/** Fewest types whose shares make a composition worth a log ratio. */
+/** Minimum number of types for log ratios of their shares. */
 const leastTypes = 3;
 
 /**
  * Compares two groups of samples. Needs raw counts.
  * @throws ScPoliError "key" for a column or value that is not there, a group with fewer than two samples, or
- * covariates that are not constant within samples; "usage" where covariates leave nothing to the comparison;
+ * covariates that are not constant within samples; "usage" if covariates are confounded with the groups;
  * "counts"; "interrupted"
  */
 export async function compareSamples(data: AnnData, options: CompareOptions): Promise<Comparison> {
@@ -154,7 +153,7 @@ export async function compareSamples(data: AnnData, options: CompareOptions): Pr
   if (first === second)
     throw new ScPoliError(
       "usage",
-      `'${first}' is compared with itself; name two values of obs['${column}'].`,
+      `'${first}' is compared with itself; give two values of obs['${column}'].`,
     );
   const units = await readUnits(data.obs, { column, first, second }, sampleKey, within);
   checkSamples(units, { column, first, second, sampleKey });
@@ -162,7 +161,7 @@ export async function compareSamples(data: AnnData, options: CompareOptions): Pr
   if (units.isPaired)
     onNote({
       level: "info",
-      message: `Samples of '${sampleKey}' have cells of both groups: each is compared with itself.`,
+      message: `Samples of '${sampleKey}' have cells of both groups: they are compared as pairs.`,
     });
   const place = await findCounts(data, options.layer);
   const symbols = await geneSymbols(place.var);
@@ -206,13 +205,16 @@ function checkSamples(
   if (counts.every((count) => count >= leastSamples)) return;
   throw new ScPoliError(
     "key",
-    `A comparison needs at least ${leastSamples} samples in each group, as samples are its unit; by obs['${sampleKey}'], ${column} = '${first}' has ${counts[0]} and '${second}' has ${counts[1]}. Name the column of patients or donors (--sample-key). ` +
-      `To describe cells of one sample, where no claim about other samples is made, use markers with --groups ${column}.`,
+    `A comparison needs at least ${leastSamples} samples in each group, since samples are its unit; by ` +
+      `obs['${sampleKey}'], ${column} = '${first}' has ${counts[0]} and '${second}' has ${counts[1]}. Give ` +
+      "the column of patients or donors (--sample-key). " +
+      "To describe cells of one sample, without claims about other samples, use markers with --groups " +
+      `${column}.`,
     { sampleKey, samples: counts },
   );
 }
 
-/** What is accounted for: the covariates named, and the sample where each is compared with itself. */
+/** Covariates to adjust for: those given, and the sample in paired comparisons. */
 function readCovariates(units: Units, { covariates = [], sampleKey }: CompareOptions): Covariate[] {
   const { metadata } = units;
   const named = covariates.map((name) => {
@@ -220,7 +222,9 @@ function readCovariates(units: Units, { covariates = [], sampleKey }: CompareOpt
     if (at < 0)
       throw new ScPoliError(
         "key",
-        `obs['${name}'] is not there, or not constant within the samples of '${sampleKey}', or the same in all. Of the samples are known: ${metadata.columns.map((column) => `'${column}'`).join(", ") || "nothing else"}.`,
+        `obs['${name}'] is not there, or not constant within the samples of '${sampleKey}', or the same ` +
+          "in all. Of the samples are known: " +
+          `${metadata.columns.map((column) => `'${column}'`).join(", ") || "nothing else"}.`,
         { covariate: name },
       );
     const values = units.units.map((unit) => metadata.samples[unit.name]![at] ?? null);
@@ -228,7 +232,8 @@ function readCovariates(units: Units, { covariates = [], sampleKey }: CompareOpt
     if (missing.length > 0)
       throw new ScPoliError(
         "key",
-        `obs['${name}'] is not known of ${missing.length} samples, e.g. '${missing[0]!.name}'. Fill it in, or leave the covariate out.`,
+        `obs['${name}'] is missing for ${missing.length} samples, e.g. '${missing[0]!.name}'. Fill it ` +
+          "in, or leave the covariate out.",
         { covariate: name },
       );
     return covariateOf(name, values, {}, metadata.levels?.[name]);
@@ -247,7 +252,7 @@ function readCovariates(units: Units, { covariates = [], sampleKey }: CompareOpt
 interface Plan {
   readonly code: number;
   readonly reason: string | null;
-  /** units with enough cells */
+  /** samples with enough cells */
   readonly kept: Int32Array;
   readonly design: Design | null;
   readonly comparison: TypeComparison;
@@ -274,7 +279,7 @@ function planOf(
   else {
     design = designOf(units, kept, covariates);
     const dependent = dependentColumn(design);
-    if (dependent === 1) reason = "the covariates say which group a sample is in";
+    if (dependent === 1) reason = "the covariates determine the group of each sample";
     else if (design.columns.length >= kept.length) reason = "as many covariates as samples";
   }
   return {
@@ -294,10 +299,10 @@ function planOf(
   };
 }
 
-/** Column of the group in a design: fold changes are its coefficients. */
+/** Index of the group's column in a design; its coefficients are the fold changes. */
 const groupColumn = 1;
 
-/** Intercept, group, and covariates of the units named; columns that say nothing more are left out. */
+/** Intercept, group and covariates of some samples; linearly dependent columns are left out. */
 function designOf(units: readonly Unit[], kept: Int32Array, covariates: readonly Covariate[]): Design {
   const rows = kept.length;
   const group = Float64Array.from(kept, (unit) => units[unit]!.group);
@@ -318,7 +323,7 @@ function designOf(units: readonly Unit[], kept: Int32Array, covariates: readonly
     return most > 0 ? [centred.map((value) => value / most)] : [];
   });
   const one = new Float64Array(rows).fill(1);
-  // the group comes last here: what covariates say already is theirs
+  // the group comes last here, to detect whether the covariates determine it
   if (dependentColumn({ rows, columns: [one, ...independent(rows, [one, ...others]).slice(1), group] }) >= 0)
     return { rows, columns: [one, one] };
   return { rows, columns: [one, group, ...independent(rows, [one, group, ...others]).slice(2)] };
@@ -332,9 +337,9 @@ function independent(rows: number, columns: readonly Float64Array[]): Float64Arr
 }
 
 function takeSamples({ genes, values }: SampleCounts, kept: Int32Array): SampleCounts {
-  const taken = new Float64Array(kept.length * genes);
-  kept.forEach((unit, i) => taken.set(values.subarray(unit * genes, (unit + 1) * genes), i * genes));
-  return { samples: kept.length, genes, values: taken };
+  const selectedCounts = new Float64Array(kept.length * genes);
+  kept.forEach((unit, i) => selectedCounts.set(values.subarray(unit * genes, (unit + 1) * genes), i * genes));
+  return { samples: kept.length, genes, values: selectedCounts };
 }
 
 /** Rows as `GeneComparison` without names; `gene` is the column of the counts. */
@@ -384,12 +389,13 @@ export function compareCounts(
   };
 }
 
-/** Added to every number of cells, so that its logarithm is finite. */
+/** Pseudocount added to every number of cells, so that logarithms are finite. */
 const pseudoCells = 0.5;
 
 /**
- * Shares of a sample's cells sum to 1: where one type grows, all others shrink. Each type is therefore seen
- * against the geometric mean of all types (centred log ratio), and tested by a moderated t test over the types.
+ * Compares the abundance of types. Shares of a sample's cells sum to 1, so growth of one type shrinks all
+ * others. Each type is therefore compared with the geometric mean of all types (centred log ratio) by a
+ * moderated t test.
  */
 function compareAbundance(
   { units, types }: Units,

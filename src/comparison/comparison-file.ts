@@ -1,4 +1,4 @@
-// A comparison of samples as tables: CSV files, and data frames in uns of a copy of the file.
+// Writes a comparison of samples as tables: CSV files, and data frames in uns of a copy of the file.
 import { joinPath, makeFolder, writeFile } from "#platform";
 import type { AnnData } from "../anndata/anndata.js";
 import { NewTable, type NewUns } from "../anndata/elements.js";
@@ -10,8 +10,9 @@ import { version } from "../contract/version.js";
 import type { Comparison } from "./compare.js";
 
 /**
- * `genes`: a row per type and gene, the smallest P of a type first; `types`: what was compared, and why others
- * were not; `abundance`: a row per type; `samples`: the samples with their groups. Empty tables are left out.
+ * `genes`: a row per type and gene, by ascending P within a type; `types`: compared types, and reasons why
+ * others were not compared; `abundance`: a row per type; `samples`: the samples with their groups. Empty
+ * tables are left out.
  */
 export function comparisonTables(comparison: Comparison): Readonly<Record<string, Rows>> {
   const { types, abundance, units, first, second } = comparison;
@@ -56,12 +57,12 @@ export function comparisonTables(comparison: Comparison): Readonly<Record<string
   return Object.fromEntries(Object.entries(tables).filter(([, rows]) => rows.length > 0));
 }
 
-/** Corrected P below which a gene counts as different. */
+/** Corrected P below which a gene is differentially expressed. */
 const significant = 0.05;
 
 /**
- * Gene sets among the genes that are higher, and those that are lower, in the first group, per cell type: a row
- * per type, direction and set with a gene among them, the smallest P first. Background: the genes tested.
+ * Gene sets among the genes that are higher, and those that are lower, in the first group, per cell type: a
+ * row per type, direction and set with a gene among them, the smallest P first. Background: the genes tested.
  */
 export async function comparisonGeneSets({ types }: Comparison, sets: readonly GeneSet[]): Promise<Rows> {
   const rows: Rows[number][] = [];
@@ -73,12 +74,12 @@ export async function comparisonGeneSets({ types }: Comparison, sets: readonly G
       const chosen = genes.filter(
         (row) => row.adjustedP < significant && Math.sign(row.log2FoldChange) === sign,
       );
-      const found = await enrichGeneSets(
+      const enriched = await enrichGeneSets(
         chosen.map(({ symbol }) => symbol),
         genes.map(({ symbol }) => symbol),
         sets,
       );
-      rows.push(...found.filter(({ overlap }) => overlap > 0).map((row) => ({ type, direction, ...row })));
+      rows.push(...enriched.filter(({ overlap }) => overlap > 0).map((row) => ({ type, direction, ...row })));
     }
   return rows;
 }
@@ -89,13 +90,13 @@ export interface WriteComparisonOptions {
   readonly keyAdded?: string;
   /** replaces an entry of that name */
   readonly force?: boolean;
-  /** Called with what a reader should know. */
+  /** Called with notes for the user. */
   readonly onNote?: (note: Note) => void;
 }
 
 /**
  * Writes a copy of the file with the tables, and `params`, in uns.
- * @throws ScPoliError "refused" where uns has such an entry already, unless `force`; "output"
+ * @throws ScPoliError "refused" if uns already has such an entry, unless `force`; "output"
  */
 export async function writeComparison(
   data: AnnData,
@@ -130,7 +131,7 @@ export async function writeComparison(
 
 /**
  * Writes every table as CSV into a folder.
- * @param geneSets - as `comparisonGeneSets` gives them, to be written too
+ * @param geneSets - result of `comparisonGeneSets`, also written
  * @returns the paths
  */
 export async function writeComparisonTables(

@@ -1,4 +1,4 @@
-// Pseudobulks: counts of each gene summed over the cells of a sample, per cell type. The unit of a comparison
+// Pseudobulk: counts of each gene summed over the cells of a sample, per cell type. The unit of a comparison
 // is the sample, not the cell: cells of one patient are not replicates.
 import type { DataFrame } from "../anndata/dataframe.js";
 import type { RunSettings } from "../contract/options.js";
@@ -15,22 +15,22 @@ export interface Unit {
   readonly name: string;
   /** Sample that its cells come from */
   readonly sample: string;
-  /** 0: the baseline (named second), 1: the group compared with it (named first) */
+  /** 0: the baseline (second group), 1: the group of interest (first group) */
   readonly group: 0 | 1;
 }
 
 /** Samples and cell types of the cells of a comparison. */
 export interface Units {
   readonly units: readonly Unit[];
-  /** (cells) unit, -1 where the cell is in none */
+  /** (cells) unit, -1 if the cell is in none */
   readonly codes: Int32Array;
-  /** names of the types; one, "all cells", without a column */
+  /** names of the types; only "all cells" without a column */
   readonly types: readonly string[];
   /** (cells) type, -1 without one */
   readonly typeCodes: Int32Array;
-  /** whether samples have cells in both groups, so that each is its own control */
+  /** whether samples have cells of both groups, for a paired comparison */
   readonly isPaired: boolean;
-  /** what obs says about the units: columns that are constant in each */
+  /** metadata of the units: obs columns that are constant within each */
   readonly metadata: SampleMetadata;
 }
 
@@ -108,7 +108,7 @@ export function countCells({ units, codes, types, typeCodes }: Units): Int32Arra
   return cells;
 }
 
-/** The pseudobulks of one cell type. */
+/** Pseudobulk of one cell type. */
 export interface Pseudobulk {
   /** row of `Units.types` */
   readonly type: number;
@@ -116,12 +116,12 @@ export interface Pseudobulk {
   readonly counts: SampleCounts;
 }
 
-/** Bytes of the sums that are held at once. */
+/** Maximum bytes of sums in memory. */
 const mostBytes = 2 ** 30;
 
 /**
- * Sums the counts of every type asked for. The file is read once where the sums fit into memory, else once for
- * as many types as do.
+ * Sums the counts of the requested types. The file is read once if all sums fit in memory, else once per
+ * batch of types that do.
  */
 export async function* pseudobulks(
   place: CountsPlace,
@@ -133,8 +133,8 @@ export async function* pseudobulks(
   const everyGene = Int32Array.from({ length: genes }, (_, gene) => gene);
   const atOnce = Math.max(1, Math.floor(mostBytes / (8 * units.length * genes)));
   for (let from = 0; from < types.length; from += atOnce) {
-    const taken = types.slice(from, from + atOnce);
-    const sums = new Map(taken.map((type) => [type, new Float64Array(units.length * genes)]));
+    const batch = types.slice(from, from + atOnce);
+    const sums = new Map(batch.map((type) => [type, new Float64Array(units.length * genes)]));
     const blocks = streamCounts(place, everyGene, genes, undefined, {
       signal,
       onProgress: (done, total) => onProgress?.({ stage: "reading", done, total }),

@@ -1,5 +1,5 @@
-// Counts of pseudobulks as log counts per million with precision weights: which genes are expressed enough,
-// how deep each sample is, and how precise each value.
+// voom for pseudobulk counts: filtering of genes, normalisation of sequencing depth, and log counts per
+// million with precision weights.
 // Source: Robinson and Oshlack 2010 (TMM); Chen, Lun and Smyth 2016 (genes to keep); Law et al. 2014 (voom).
 // test/comparison.test.ts compares with edgeR and limma.
 import { lowess } from "../statistics/lowess.js";
@@ -15,8 +15,8 @@ export interface SampleCounts {
 const [leastCount, leastTotal, largeGroup, shareOfLarge] = [10, 15, 10, 0.7];
 
 /**
- * Genes with at least 10 counts (at the median depth) in as many samples as the smaller group has (70 % of
- * those beyond ten), and 15 counts in all.
+ * Genes with at least 10 counts (at the median depth) in as many samples as the smaller group has (plus only
+ * 70 % of those beyond ten), and at least 15 counts in total.
  * @param group - (samples)
  */
 export function expressedGenes(
@@ -56,7 +56,7 @@ export function depthsOf({ samples, genes, values }: SampleCounts): Float64Array
   );
 }
 
-/** R's quantile of type 7. */
+/** R's type 7 quantile. */
 function quantile(values: ArrayLike<number>, share: number): number {
   const sorted = Float64Array.from(values).sort();
   const place = share * (sorted.length - 1);
@@ -68,8 +68,8 @@ function quantile(values: ArrayLike<number>, share: number): number {
 const [logRatioTrim, sumTrim] = [0.3, 0.05];
 
 /**
- * Trimmed mean of M values: factors by which depths are corrected for a few genes that take most counts; their
- * geometric mean is 1.
+ * TMM (trimmed mean of M values): normalisation factors of the depths, robust to a few genes with most of the
+ * counts; their geometric mean is 1.
  */
 export function normalizationFactors(counts: SampleCounts): Float64Array {
   const { samples, genes, values } = counts;
@@ -101,7 +101,7 @@ function trimmedMean(own: Float64Array, depth: number, other: Float64Array, othe
     const reference = other[gene]!;
     if (count <= 0 || reference <= 0) return;
     const [share, otherShare] = [count / depth, reference / otherDepth];
-    // of the ratio, not a difference of logarithms: equal ratios must stay equal, as ranks follow
+    // log of the ratio, not a difference of logs: equal ratios must stay equal for the ranks
     ratios.push(Math.log2(share / otherShare));
     levels.push((Math.log2(share) + Math.log2(otherShare)) / 2);
     variances.push((depth - count) / depth / count + (otherDepth - reference) / otherDepth / reference);

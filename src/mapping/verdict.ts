@@ -87,7 +87,9 @@ export function judgeMapping(measures: VerdictMeasures): Verdict {
     criterion: "genes",
     light: atLeast(geneCoverage, limits.genes),
     value: geneCoverage,
-    text: `Genes of the model in the query: ${percent(geneCoverage)} (good: at least ${percent(limits.genes[0])})`,
+    text:
+      `Genes of the model in the query: ${percent(geneCoverage)} (good: at least ` +
+      `${percent(limits.genes[0])})`,
   };
   if (cells < fewestCells) {
     const text = `Too few cells to judge: ${cells} (${fewestCells} or more are needed)`;
@@ -108,7 +110,9 @@ export function judgeMapping(measures: VerdictMeasures): Verdict {
             criterion: "mixing" as const,
             light: atLeast(mixing, limits.mixing),
             value: mixing,
-            text: `Mixing with reference cells of the same type: ${percent(mixing)} (good: at least ${percent(limits.mixing[0])})`,
+            text:
+              `Mixing with reference cells of the same type: ${percent(mixing)} (good: at least ` +
+              `${percent(limits.mixing[0])})`,
           },
         ]),
   ]);
@@ -141,7 +145,9 @@ function depthReason({
       : query >= low / factor && query <= high * factor
         ? "amber"
         : "red";
-  const text = `Counts of the median cell in the model's genes: ${whole(query)} (90 % of the reference: ${whole(low)} to ${whole(high)})`;
+  const text =
+    `Counts of the median cell in the model's genes: ${whole(query)} (90 % of the reference: ` +
+    `${whole(low)} to ${whole(high)})`;
   return { criterion: "depth", light, value: query, text };
 }
 
@@ -192,7 +198,9 @@ function clusterReason({ clusters, cells, isUnlike }: VerdictMeasures): VerdictR
       criterion: "clusters",
       light: novel.length === 0 ? "green" : share <= verdictThresholds.clusters ? "amber" : "red",
       value: novel.length,
-      text: `Clusters like no known type: ${novel.length} of ${clusters.length}${names === "" ? "" : `, ${names}`} (good: none)`,
+      text:
+        `Clusters like no known type: ${novel.length} of ` +
+        `${clusters.length}${names === "" ? "" : `, ${names}`} (good: none)`,
     },
   ];
 }

@@ -1,13 +1,13 @@
-// Sparse expression turned from cells to genes: of a range of genes, the values that are not zero, each with
-// the group of its cell. Memory has a bound; genes that do not fit are left to another pass through the file.
+// Transposes sparse expression from cells to genes: for a range of genes, the nonzero values with the group
+// of each cell. Memory is bounded; genes that do not fit are left to another pass over the file.
 import type { ExpressionBlock } from "../data/expression-blocks.js";
 
-/** Entries of one gene, in order of their value. */
+/** Entries of one gene, by ascending value. */
 export interface SortedEntries {
   readonly length: number;
-  /** ascending; equal values have equal keys. Those of negative values come first */
+  /** ascending; equal values have equal keys, negative values come first */
   readonly keys: Uint32Array;
-  /** what a float64 value has beyond the first 32 bits; null where values are float32 */
+  /** low 32 bits of float64 values; null if values are float32 */
   readonly lowKeys: Uint32Array | null;
   readonly groups: Uint16Array;
   /** entries below zero */
@@ -22,14 +22,14 @@ export function bytesPerEntry(isDouble: boolean): number {
 }
 
 /**
- * Chunks of entries, linked per gene. Values are kept as unsigned keys in the order of the numbers: the bits of
- * a float, with the sign bit set for positive values and all bits flipped for negative ones.
+ * Chunks of entries, linked per gene. Values are kept as unsigned keys in the order of the numbers: the bits
+ * of a float, with the sign bit set for positive values and all bits flipped for negative ones.
  */
 export class GeneColumns {
   private readonly keys: Uint32Array;
   private readonly lowKeys: Uint32Array | null;
   private readonly groups: Uint16Array;
-  /** next chunk of the same gene, or of the free ones */
+  /** next chunk of the same gene, or next free chunk */
   private readonly next: Int32Array;
   private readonly first: Int32Array;
   /** place of a gene's next entry; at the start of a chunk where it has none to be filled */
@@ -64,7 +64,7 @@ export class GeneColumns {
     this.lengths = new Int32Array(genes);
   }
 
-  /** The gene after the last one that has found room. */
+  /** End of the range of genes that fit. */
   get end(): number {
     return this.limit;
   }
@@ -99,7 +99,7 @@ export class GeneColumns {
     }
   }
 
-  /** The entries of a gene; they hold until the next call. */
+  /** The entries of a gene; valid until the next call. */
   sorted(gene: number): SortedEntries {
     const length = this.lengths[gene]!;
     const { keys, lowKeys, groups, scratch } = this;
@@ -116,7 +116,7 @@ export class GeneColumns {
     return scratch.sort(length, this.isDouble);
   }
 
-  /** Place of a new chunk's first entry; -1 where the gene has lost its room. */
+  /** Place of a new chunk's first entry; -1 if the gene no longer fits. */
   private chunkFor(gene: number): number {
     while (this.free < 0 && this.used === this.next.length) {
       this.giveUp();
@@ -135,7 +135,7 @@ export class GeneColumns {
   private giveUp(): void {
     const limit = Math.max(this.start + 1, this.limit - Math.max(1, (this.limit - this.start) >> 3));
     if (limit === this.limit)
-      throw new RangeError("could not allocate memory: the values of one gene do not fit into --memory");
+      throw new RangeError("could not allocate memory: the values of one gene do not fit in --memory");
     for (let gene = limit; gene < this.limit; gene++) {
       for (let chunk = this.first[gene]!; chunk >= 0;) {
         const after = this.next[chunk]!;
@@ -151,7 +151,7 @@ export class GeneColumns {
 const bitsPerDigit = 11;
 const digits = 1 << bitsPerDigit;
 
-/** One gene's entries in a row, sorted by a radix sort: linear, stable, whatever their order was. */
+/** One gene's entries in contiguous arrays, sorted by a stable radix sort in linear time. */
 class Scratch {
   keys = new Uint32Array(0);
   lowKeys = new Uint32Array(0);
@@ -183,7 +183,7 @@ class Scratch {
     };
   }
 
-  /** Orders by one digit of the keys; nothing to do where it is the same in all. */
+  /** Sorts by one digit of the keys; skipped if all are equal. */
   private pass(length: number, shift: number, isLow: boolean, isDouble: boolean): void {
     const { keys, lowKeys, groups, otherKeys, otherLowKeys, otherGroups, counts } = this;
     const digitsOf = isLow ? lowKeys : keys;

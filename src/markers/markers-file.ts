@@ -1,4 +1,4 @@
-// Marker genes as files: the entry of uns that scanpy's functions and plots take, and a table for CSV.
+// Writes marker genes: an entry of uns for scanpy's functions and plots, and a table for CSV.
 import { NewTable, StructuredArray, type NewUns } from "../anndata/elements.js";
 import { writeCopy } from "../anndata/write.js";
 import type { AnnData } from "../anndata/anndata.js";
@@ -10,7 +10,7 @@ import type { Markers } from "./markers.js";
 
 /** Options of the table of markers. */
 export interface MarkerTableOptions {
-  /** genes per group, those with the highest scores. Default: all */
+  /** number of genes per group, highest scores first. Default: all */
   readonly top?: number;
 }
 
@@ -46,15 +46,15 @@ export function markerTable(markers: Markers, { top = Infinity }: MarkerTableOpt
   );
 }
 
-/** HDF5 keeps the names and types of all fields in one piece of 64 KiB. */
+/** HDF5 limits the names and types of all fields to 64 KiB. */
 const mostFieldBytes = 60_000;
 const bytesPerField = 64;
 
 /**
- * What scanpy's rank_genes_groups leaves in uns: structured arrays with a field per group (`names`, `scores`,
- * `pvals`, `pvals_adj`, `logfoldchanges`, and `aucs`), `params`, and data frames of shares (`pts`,
+ * The entry of scanpy's rank_genes_groups in uns: structured arrays with a field per group (`names`,
+ * `scores`, `pvals`, `pvals_adj`, `logfoldchanges`, and `aucs`), `params`, and data frames of shares (`pts`,
  * `pts_rest`).
- * @throws ScPoliError "output" where there are more groups than HDF5 can hold as fields
+ * @throws ScPoliError "output" if there are more groups than HDF5 can store as fields
  */
 export function rankGenesGroups(markers: Markers, { top = Infinity }: MarkerTableOptions = {}): NewUns {
   const { groups, genes, order } = markers;
@@ -64,7 +64,8 @@ export function rankGenesGroups(markers: Markers, { top = Infinity }: MarkerTabl
   if (fieldBytes > mostFieldBytes)
     throw new ScPoliError(
       "output",
-      `${groups.length} groups are too many for one structured array of an .h5ad file. Write a table (--csv), or fewer groups (--only).`,
+      `${groups.length} groups are too many for one structured array of an .h5ad file. Write a table ` +
+        "(--csv), or fewer groups (--only).",
       { groups: groups.length },
     );
   const fields = <T>(make: (k: number) => T): [string, T][] => groups.map(({ name }, k) => [name, make(k)]);
@@ -89,7 +90,7 @@ export function rankGenesGroups(markers: Markers, { top = Infinity }: MarkerTabl
         })),
       ),
     );
-  // "/" in a name would make a group of a column
+  // "/" in a column's name would create an HDF5 group
   const hasShares = !groups.some(({ name }) => name.includes("/"));
   return {
     params: {
@@ -122,13 +123,13 @@ export interface WriteMarkersOptions extends MarkerTableOptions {
   readonly keyAdded?: string;
   /** replaces an entry of that name */
   readonly force?: boolean;
-  /** Called with what a reader should know. */
+  /** Called with notes for the user. */
   readonly onNote?: (note: Note) => void;
 }
 
 /**
  * Writes a copy of the file with the markers in uns.
- * @throws ScPoliError "refused" where uns has such an entry already, unless `force`; "output"
+ * @throws ScPoliError "refused" if uns already has such an entry, unless `force`; "output"
  */
 export async function writeMarkers(
   data: AnnData,
@@ -139,7 +140,9 @@ export async function writeMarkers(
   if (markers.groups.some(({ name }) => name.includes("/")))
     onNote?.({
       level: "warning",
-      message: `A group's name has a "/", which a column's cannot have: shares of cells are left out of uns["${keyAdded}"]; the table (--csv) has them.`,
+      message:
+        `A group's name contains "/", which column names cannot: shares of cells are left out of ` +
+        `uns["${keyAdded}"]; the table (--csv) has them.`,
     });
   await writeCopy(
     data,

@@ -1,6 +1,5 @@
-// Marker genes of groups of cells: a Wilcoxon rank-sum test per gene and group, corrected for ties, with the
-// numbers that say how much a gene marks a group.
-// Source: Wilcoxon 1945, Mann and Whitney 1947; what is reported, and how, is that of scanpy's
+// Marker genes of groups of cells: a tie-corrected Wilcoxon rank-sum test per gene and group, with effect
+// sizes. Source: Wilcoxon 1945, Mann and Whitney 1947; results are those of scanpy's
 // rank_genes_groups(method="wilcoxon", tie_correct=True).
 import type { AnnData } from "../anndata/anndata.js";
 import type { RunSettings } from "../contract/options.js";
@@ -18,23 +17,25 @@ import { pairedRanks, rankSums } from "./rank-sums.js";
 export interface MarkersOptions extends RunSettings {
   /** column of obs, one group per value; cells without a value belong to no group but to the rest of each */
   readonly groups?: string;
-  /** instead of `groups`: cells by values of obs columns, as one group named "selection" against all others */
+  /**
+   * instead of `groups`: cells by values of obs columns, as one group named "selection" against all others
+   */
   readonly select?: Readonly<Record<string, readonly string[]>>;
   /** instead of `groups`: (cells) group of each cell, -1 for none, and the groups' names */
   readonly codes?: Pick<Factor, "codes" | "names">;
-  /** groups to report; the rest is still all other cells. Default: all */
+  /** groups to report; comparisons are still with all other cells. Default: all */
   readonly only?: readonly string[];
   /** compare each group with this one. Default: with all other cells */
   readonly against?: string;
-  /** matrix: "X", "raw" or the name of a layer. Default: the raw counts, normalised; X where there are none */
+  /** matrix: "X", "raw" or the name of a layer. Default: the normalised raw counts, or X without counts */
   readonly layer?: string;
-  /** Bytes for the values of genes, about; what does not fit takes further passes. Default 1 GiB */
+  /** Approximate memory in bytes for values; genes that do not fit need further passes. Default 1 GiB */
   readonly memory?: number;
 }
 
 /** Marker genes of K groups among G genes; matrices are (K, G), row-major. */
 export interface Markers {
-  /** column of obs; "selection" where cells were selected */
+  /** column of obs; "selection" for selected cells */
   readonly key: string;
   /** the matrix: "X", "raw.X", "layers/NAME" */
   readonly place: string;
@@ -42,25 +43,25 @@ export interface Markers {
   readonly isNormalized: boolean;
   /** (K) */
   readonly groups: readonly { readonly name: string; readonly cells: number }[];
-  /** the group that all were compared with; null: all other cells */
+  /** reference group of all comparisons; null: all other cells */
   readonly against: string | null;
   /** (G) names of var */
   readonly genes: readonly string[];
-  /** (G) symbols; the names where there are none */
+  /** (G) symbols; names if the file has no symbols */
   readonly symbols: readonly string[];
   /** (K, G) genes of each group, the highest score first */
   readonly order: Int32Array;
-  /** z of the rank sum, corrected for ties; 0 where a gene does not vary */
+  /** z of the rank sum, corrected for ties; 0 if a gene does not vary */
   readonly scores: Float64Array;
   /** two-sided, normal approximation */
   readonly pValues: Float64Array;
-  /** after Benjamini and Hochberg, over the genes of a group */
+  /** P corrected by Benjamini-Hochberg over the genes of a group */
   readonly adjustedPValues: Float64Array;
   /** log2 of the ratio of expm1 of the mean values, 1e-9 added to each */
   readonly logFoldChanges: Float64Array;
-  /** probability that a cell of the group has more than another cell, ties as half: 0..1 */
+  /** probability that a cell of the group has a higher value than another cell; ties count half: 0..1 */
   readonly auc: Float32Array;
-  /** cells with the gene, as a share of the group, and of the cells compared with */
+  /** share of cells that express the gene, in the group and in the cells compared with */
   readonly shares: Float32Array;
   /** (groups, genes) share of the other cells that express the gene */
   readonly otherShares: Float32Array;
@@ -69,8 +70,8 @@ export interface Markers {
   /** (groups, genes) mean value of the other cells */
   readonly otherMeans: Float32Array;
   /**
-   * expm1 of the group's mean as a share of the sum over all groups, 0..1: 1 where no other group has the gene,
-   * 1 / groups where all have as much
+   * expm1 of the group's mean divided by the sum over all groups, 0..1: 1 if no other group has the gene, 1 /
+   * groups if all groups have the same mean
    */
   readonly specificity: Float32Array;
 }
@@ -86,14 +87,16 @@ const optionNames: OptionNames<MarkersOptions> = {
   memory: true,
 };
 const defaultMemory = 2 ** 30;
-/** More groups than this are no clusters or types; their tables would be larger than the data. */
+/**
+ * Maximum number of groups: more are not clusters or types, and their tables would be larger than the data.
+ */
 const mostGroups = 500;
-/** The normal approximation of a rank sum is good from about this many cells on. */
+/** The normal approximation of a rank sum is good from about this number of cells. */
 const fewCells = 25;
 
 /**
- * Tests every gene in every group. Memory does not grow with the number of cells beyond `memory`, a few bytes
- * per cell, and tables of groups by genes.
+ * Tests every gene in every group. Memory is limited to `memory`, a few bytes
+ * per cell, and tables of groups x genes.
  * @throws ScPoliError "usage" for an option that is not there; "key" for a column, value or group that is not
  * there; "refused" where there are more than
  * 500 groups, unless `force`; "counts"; "interrupted"
@@ -122,9 +125,9 @@ interface Grouping {
   readonly key: string;
   /** names of the groups that cells are in; the last of `sizes` is of cells in none */
   readonly names: readonly string[];
-  /** (cells) group; names.length for none, -1 for cells that are left out */
+  /** (cells) group; names.length for none, -1 for excluded cells */
   readonly codes: Int32Array;
-  /** (names.length + 1) cells */
+  /** (names.length + 1) numbers of cells */
   readonly sizes: Int32Array;
   /** groups to report */
   readonly reported: readonly number[];
@@ -140,13 +143,15 @@ async function readGrouping(data: AnnData, options: MarkersOptions): Promise<Gro
     if (!names.includes(name))
       throw new ScPoliError(
         "key",
-        `obs['${key}'] has no group '${name}'; it has ${shown.join(", ")}${names.length > 20 ? ", ..." : ""}.`,
+        `obs['${key}'] has no group '${name}'; it has ` +
+          `${shown.join(", ")}${names.length > 20 ? ", ..." : ""}.`,
         { key, group: name },
       );
   if (names.length > mostGroups && !options.force)
     throw new ScPoliError(
       "refused",
-      `obs['${key}'] has ${names.length} values; at most ${mostGroups} groups are expected of a column of clusters or cell types. Name another column; --force (force: true) goes on.`,
+      `obs['${key}'] has ${names.length} values; a column of clusters or cell types is expected to have ` +
+        `at most ${mostGroups}. Give another column, or continue with --force (force: true).`,
       { key, groups: names.length },
     );
   const reference = against === undefined ? null : names.indexOf(against);
@@ -166,13 +171,15 @@ async function readGrouping(data: AnnData, options: MarkersOptions): Promise<Gro
   if (reported.length === 0)
     throw new ScPoliError(
       "key",
-      `obs['${key}'] gives nothing to compare: a group of at least 2 cells and other cells are needed; there ${names.length === 1 ? "is one group" : `are ${names.length} groups`} of ${codes.length} cells.`,
+      `obs['${key}'] gives nothing to compare: expected a group of at least 2 cells, and other cells; ` +
+        `there ${names.length === 1 ? "is one group" : `are ${names.length} groups`} of ${codes.length} ` +
+        "cells.",
       { key },
     );
   if (alone.length > 0)
     onNote({
       level: "warning",
-      message: `Left out, with a single cell: ${alone.map((code) => `'${names[code]}'`).join(", ")}.`,
+      message: `Left out, with only one cell: ${alone.map((code) => `'${names[code]}'`).join(", ")}.`,
     });
   const small = reported.filter((code) => sizes[code]! <= fewCells || compared(code) <= fewCells);
   if (small.length > 0)
@@ -193,7 +200,7 @@ async function readFactor(
   if ([groups, select, codes].filter((choice) => choice !== undefined).length !== 1)
     throw new ScPoliError(
       "usage",
-      "Say which cells are compared: a column of obs (groups), or cells (select, or codes), one of them.",
+      "Specify the cells to compare: either a column of obs (groups), or cells (select or codes).",
     );
   if (groups !== undefined) return { key: groups, factor: factorize(await data.obs.column(groups)) };
   if (codes !== undefined) {
@@ -227,7 +234,7 @@ class GroupSums {
   }
 }
 
-/** Of each group and gene: the rank sum's deviation from what chance gives, and its variance. */
+/** Rank statistics per group and gene. */
 interface Ranks {
   /** (groups, G) Mann and Whitney's U of the group */
   readonly wins: Float64Array;
@@ -235,7 +242,7 @@ interface Ranks {
   readonly ties: Float64Array;
 }
 
-/** Reads the file once, and once more for every range of genes that did not fit into memory. */
+/** Reads the file once, and again for every range of genes that does not fit in memory. */
 async function rankAllGenes(
   place: CountsPlace,
   grouping: Grouping,
@@ -252,7 +259,7 @@ async function rankAllGenes(
   let start = 0;
   while (start < genes) {
     const isFirst = start === 0;
-    // chunks that are not full waste less than one per gene
+    // partly filled chunks waste less than one chunk per gene
     const columns = new GeneColumns(genes, start, Math.min(most, matrix.stored + 64 * genes), isDouble);
     const done = start / genes;
     const blocks = expressionBlocks(place, {
@@ -283,7 +290,9 @@ async function rankAllGenes(
     if (isFirst && columns.end < genes)
       onNote?.({
         level: "info",
-        message: `The file is read more than once: ${columns.end} of ${genes} genes fit into ${(memory / 2 ** 30).toFixed(1)} GiB at a time. More memory (--memory) needs fewer passes.`,
+        message:
+          `The file is read more than once: ${columns.end} of ${genes} genes fit in ` +
+          `${(memory / 2 ** 30).toFixed(1)} GiB at a time. More memory (--memory) needs fewer passes.`,
       });
     start = columns.end;
   }
@@ -374,7 +383,7 @@ async function summarize(
 }
 
 /**
- * Normal approximation of the rank-sum test, without correction for continuity.
+ * Normal approximation of the rank-sum test, without continuity correction.
  * @param wins - U of the first group
  * @param ties - sum over ties of t^3 - t
  */

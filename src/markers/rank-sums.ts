@@ -1,5 +1,5 @@
-// Rank sums of groups of cells from the entries of one gene that are not zero: zeros are one tie, whose rank
-// follows from their number alone.
+// Rank sums of groups of cells from the nonzero entries of one gene. Zeros are one tie, whose rank follows
+// from their number.
 // Source: Wilcoxon 1945; Mann and Whitney 1947; ties as in Lehmann, "Nonparametrics", section 1.4.
 import type { SortedEntries } from "./gene-columns.js";
 
@@ -11,7 +11,7 @@ export interface RankSums {
   readonly ties: number;
 }
 
-/** Calls `visit` for each run of equal values [from, to), zeros as an empty run at their place. */
+/** Calls `visit` for each run of equal values [from, to); zeros are an empty run at their position. */
 function eachRun(
   { length, keys, lowKeys, negative }: SortedEntries,
   zeros: number,
@@ -32,7 +32,8 @@ function eachRun(
 
 /**
  * @param entries - of one gene
- * @param sizes - (groups) cells of every group, also those without entries; all cells are in one
+ * @param sizes - (groups) number of cells of every group, including those without entries; every cell is in a
+ * group
  */
 export function rankSums(entries: SortedEntries, sizes: Int32Array): RankSums {
   const { groups, length } = entries;
@@ -54,15 +55,17 @@ export function rankSums(entries: SortedEntries, sizes: Int32Array): RankSums {
   return { sums, ties };
 }
 
-/** Each group against one other, the reference, and no other cells. */
+/** Each group against the reference group only. */
 export interface PairedRanks {
-  /** (K) pairs of a cell of the group and one of the reference in which the first is greater; half for a tie */
+  /**
+   * (K) pairs of a cell of the group and one of the reference in which the first is greater; half for a tie
+   */
   readonly wins: Float64Array;
   /** (K) as in `RankSums`, among the cells of the two groups */
   readonly ties: Float64Array;
 }
 
-/** @param sizes - (groups) as for `rankSums` @param reference - the group that the others are compared with */
+/** @param sizes - (groups) as for `rankSums` @param reference - the reference group */
 export function pairedRanks(entries: SortedEntries, sizes: Int32Array, reference: number): PairedRanks {
   const { groups, length } = entries;
   const groupCount = sizes.length;

@@ -1,4 +1,4 @@
-// What is used of the package cephes, whose own declarations its package.json does not lead to.
+// Declarations of the functions used of the package cephes, whose package.json does not point to its own.
 declare module "cephes" {
   /** resolves when the functions can be called */
   export const compiled: Promise<void>;

@@ -6,22 +6,23 @@ import type { DenseMatrix } from "../anndata/matrix.js";
 export interface Components {
   /** (rows, K) positions of the rows */
   readonly scores: DenseMatrix;
-  /** (columns, K) of unit length each; the entry of greatest size is positive */
+  /** (columns, K) unit vectors; the entry with the largest absolute value is positive */
   readonly loadings: DenseMatrix;
   /** (K) variance along each, n - 1 in the denominator */
   readonly variance: Float64Array;
-  /** (K) share of the whole variance, 0..1 */
+  /** (K) share of the total variance, 0..1 */
   readonly varianceRatio: Float64Array;
-  /** (columns) what is taken off before */
+  /** (columns) means subtracted before */
   readonly means: Float64Array;
 }
 
-/** Variance of a component below this share of the first one's is rounding. */
+/** Components with less than this share of the first one's variance are rounding errors. */
 const least = 1e-12;
 
 /**
- * @param values - (rows, columns), all finite @param most - components wanted. Default: all that vary
- * @returns at most min(rows - 1, columns) components, none where the rows are alike
+ * @param values - (rows, columns), all finite @param most - maximum number of components. Default: all that
+ * vary
+ * @returns at most min(rows - 1, columns) components; none if all rows are equal
  */
 export function principalComponents(values: DenseMatrix, most = Infinity): Components {
   const { rows, columns } = values;
@@ -31,7 +32,7 @@ export function principalComponents(values: DenseMatrix, most = Infinity): Compo
   for (let row = 0; row < rows; row++)
     for (let column = 0; column < columns; column++)
       centred.set(row, column, values.values[row * columns + column]! - means[column]!);
-  // the longer side first: the decomposition is made for it
+  // the longer dimension first, as the decomposition requires
   const isWide = columns > rows;
   const svd = new SingularValueDecomposition(isWide ? centred.transpose() : centred, {
     autoTranspose: false,

@@ -2,7 +2,7 @@
 import type { Distributions } from "./distributions.js";
 
 export interface Correlation {
-  /** -1..1; NaN where one side does not vary */
+  /** -1..1; NaN if one variable does not vary */
   readonly r: number;
   /** of the t test with n - 2 degrees of freedom; NaN with fewer than 3 pairs */
   readonly p: number;

@@ -1,24 +1,25 @@
-// Tails of the F, t, normal and hypergeometric distributions: a small tail is the sum of itself, never one less the
-// rest, so that small P values keep their digits. The incomplete beta function and log gamma are those of
-// Moshier's Cephes (the package cephes), which SciPy used too; test/statistics.test.ts compares with SciPy.
+// Tails of the F, t, normal and hypergeometric distributions. Small tails are computed directly, never as one
+// minus the other tail, so that small P values are accurate. The incomplete beta function and log gamma come
+// from Moshier's Cephes (the package cephes), formerly used by SciPy; test/statistics.test.ts compares with
+// SciPy.
 import { ScPoliError } from "../contract/errors.js";
 
-/** Tail probabilities, ready to be called. */
+/** Tail probabilities. */
 export interface Distributions {
-  /** P(F >= f) of Fisher's F, degrees of freedom above 0. NaN where f is NaN, 0 for Infinity. */
+  /** P(F >= f) of Fisher's F, degrees of freedom above 0. NaN if f is NaN, 0 for Infinity. */
   fUpperTail(f: number, numeratorDf: number, denominatorDf: number): number;
-  /** P(|Z| >= |z|) of the standard normal distribution. NaN where z is NaN */
+  /** P(|Z| >= |z|) of the standard normal distribution. NaN if z is NaN */
   normalTwoSided(z: number): number;
-  /** P(|T| >= |t|) of Student's t. NaN where t is NaN, 0 for plus or minus Infinity. */
+  /** P(|T| >= |t|) of Student's t. NaN if t is NaN, 0 for plus or minus Infinity. */
   tTwoSided(t: number, df: number): number;
   /**
-   * P(X >= hits) where `drawn` of `total` are drawn and `marked` of the total are marked.
-   * @throws ScPoliError "usage" for numbers that cannot be
+   * P(X >= hits) if `drawn` of `total` items are drawn and `marked` of them are marked.
+   * @throws ScPoliError "usage" for impossible numbers
    */
   hypergeometricUpperTail(hits: number, total: number, marked: number, drawn: number): number;
 }
 
-/** Beyond, Cephes reports an underflow although P is not yet 0. */
+/** Above this value, Cephes reports an underflow although P is not yet 0. */
 const largestForErfc = 37;
 
 /** 2 phi(z) / z times the first terms of the asymptotic series, whose error is below 105 / z^8. */
@@ -27,7 +28,7 @@ function normalTail(z: number): number {
   return Math.exp(-(z ** 2) / 2 - Math.log(z) + Math.log(Math.sqrt(2 / Math.PI) * series));
 }
 
-/** Derivatives of the logarithm of the gamma function, of positive numbers. */
+/** Derivatives of the logarithm of the gamma function, for positive numbers. */
 export interface GammaDerivatives {
   digamma(x: number): number;
   trigamma(x: number): number;
@@ -85,7 +86,7 @@ async function load(): Promise<Distributions> {
       /** P(X = k + 1) / P(X = k) */
       const ratio = (k: number): number =>
         ((marked - k) * (drawn - k)) / ((k + 1) * (total - marked - drawn + k + 1));
-      // above the mode terms fall: the tail itself; below it, one less the other tail, the small one
+      // above the mode, sum the tail; below it, one minus the other tail, which is then the small one
       const isUpper = hits > ((marked + 1) * (drawn + 1)) / (total + 2);
       let sum = 0;
       let term = probability(isUpper ? hits : hits - 1);

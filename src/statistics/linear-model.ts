@@ -4,11 +4,11 @@ import { Matrix, QrDecomposition } from "ml-matrix";
 import { ScPoliError } from "../contract/errors.js";
 import type { Distributions } from "./distributions.js";
 
-/** A linear model with an intercept, fitted. */
+/** A fitted linear model with an intercept. */
 export interface LinearFit {
-  /** observations */
+  /** number of observations */
   readonly n: number;
-  /** predictors without the intercept: degrees of freedom of the model */
+  /** number of predictors without the intercept: degrees of freedom of the model */
   readonly predictors: number;
   /** n - predictors - 1 */
   readonly residualDf: number;
@@ -20,13 +20,13 @@ export interface LinearFit {
   readonly p: number;
 }
 
-/** Sum of squared deviations that is taken as none, relative to the sum of squares. */
+/** Sums of squared deviations below this share of the sum of squares count as zero. */
 const nothing = 1e-24;
 
 /**
- * Columns of a design as R's model.matrix has them for a factor: one per level but the first, treatment
+ * Design columns of a factor as in R's model.matrix: one per level except the first, treatment
  * contrasts.
- * @param codes - 0..levels-1, each of which occurs
+ * @param codes - 0..levels-1, all of which occur
  */
 export function dummies(codes: ArrayLike<number>, levels: number): Float64Array[] {
   return Array.from({ length: levels - 1 }, (_, level) =>
@@ -38,7 +38,7 @@ export function dummies(codes: ArrayLike<number>, levels: number): Float64Array[
  * Regresses a response on predictors and an intercept, by QR.
  * @param response - (n)
  * @param predictors - columns of n values each, linearly independent of each other and of the intercept
- * @throws ScPoliError "usage" where lengths differ or there is no predictor
+ * @throws ScPoliError "usage" if lengths differ or there is no predictor
  */
 export function linearModel(
   response: Float64Array,
@@ -50,7 +50,7 @@ export function linearModel(
   if (p === 0) throw new ScPoliError("usage", "A linear model needs a predictor.");
   for (const column of predictors)
     if (column.length !== n)
-      throw new ScPoliError("usage", `A predictor has ${column.length} values, the response ${n}.`);
+      throw new ScPoliError("usage", `A predictor has ${column.length} values, but the response has ${n}.`);
   const residualDf = n - p - 1;
   const centred = Matrix.columnVector(withoutMean(response));
   const total = sumOfSquares(centred);

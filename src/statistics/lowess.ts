@@ -1,12 +1,12 @@
-// Locally weighted regression of a scatter of points, as R's lowess.
+// Locally weighted regression (LOWESS), as R's lowess.
 // Source: Cleveland 1979, "Robust Locally Weighted Regression and Smoothing Scatterplots"; Cleveland 1981.
 
 export interface LowessOptions {
-  /** share of the points that a fit looks at. Default 2/3 */
+  /** share of the points used in each local fit. Default 2/3 */
   readonly span?: number;
-  /** robust fits after the first. Default 3 */
+  /** number of robust iterations after the first fit. Default 3 */
   readonly iterations?: number;
-  /** points nearer than this to the last fit are interpolated. Default: a hundredth of the range of x */
+  /** points closer than this to the last fitted one are interpolated. Default: 1 % of the range of x */
   readonly delta?: number;
 }
 
@@ -39,7 +39,7 @@ export function lowess(x: Float64Array, y: Float64Array, options: LowessOptions 
   return fitted;
 }
 
-/** One pass: fits at some points, straight lines between them. */
+/** One iteration: local fits at some points, linear interpolation between them. */
 function smooth(
   x: Float64Array,
   y: Float64Array,
@@ -53,7 +53,7 @@ function smooth(
   let last = -1;
   let at = 0;
   for (;;) {
-    // the window of nearest neighbours moves to the right while that brings it closer
+    // move the window of nearest neighbours to the right while that brings it closer
     while (left + neighbors < n && x[at]! - x[left]! > x[left + neighbors]! - x[at]!) left++;
     fitted[at] = fitAt(x, y, x[at]!, left, left + neighbors - 1, robustness) ?? y[at]!;
     if (last < at - 1) {
@@ -76,7 +76,7 @@ function smooth(
   }
 }
 
-/** Value at `place` of a line through the points of a window, near ones weighing more; null without any. */
+/** Value at `place` of a weighted linear fit in a window; null if all weights are zero. */
 function fitAt(
   x: Float64Array,
   y: Float64Array,

@@ -1,28 +1,28 @@
-// Linear models of many responses on one design, with variances that borrow strength from each other: limma's
+// Linear models of many responses with one design, and empirical Bayes shrinkage of their variances: limma's
 // moderated t test.
 // Source: Smyth 2004, "Linear models and empirical Bayes methods for assessing differential expression";
 // Phipson et al. 2016. test/comparison.test.ts compares with limma.
 import { ScPoliError } from "../contract/errors.js";
 import type { Distributions, GammaDerivatives } from "./distributions.js";
 
-/** A design: n observations, p columns. */
+/** A design matrix: n observations, p columns. */
 export interface Design {
   readonly rows: number;
   /** p columns of n values; the first is usually the intercept */
   readonly columns: readonly Float64Array[];
 }
 
-/** Least squares of one response. */
+/** Least-squares fit of one response. */
 export interface RowFit {
   /** (p) */
   readonly coefficients: Float64Array;
-  /** standard error of the coefficient asked for, as a multiple of the residual standard deviation */
+  /** standard error of the tested coefficient, in units of the residual standard deviation */
   readonly unscaledError: number;
   /** residual standard deviation; NaN without residual degrees of freedom */
   readonly sigma: number;
 }
 
-/** @returns place of the first column that depends on those before it; -1 where none does */
+/** @returns index of the first column that depends linearly on earlier ones; -1 if none does */
 export function dependentColumn({ rows, columns }: Design): number {
   const basis: Float64Array[] = [];
   for (const [place, column] of columns.entries()) {
@@ -45,14 +45,15 @@ function norm(values: Float64Array): number {
 }
 
 /**
- * Weighted least squares by the normal equations of a design of full rank.
- * @param response - (n) @param weights - (n), or null for ones @param asked - column whose error is wanted
+ * Weighted least squares by the normal equations, for a design of full rank.
+ * @param response - (n) @param weights - (n), or null for ones @param tested - column whose standard error is
+ * computed
  */
 export function fitRow(
   { rows, columns }: Design,
   response: ArrayLike<number>,
   weights: ArrayLike<number> | null,
-  asked: number,
+  tested: number,
 ): RowFit {
   const p = columns.length;
   const products = new Float64Array(p * p);
@@ -69,8 +70,8 @@ export function fitRow(
   const factor = cholesky(products, p);
   const coefficients = solve(factor, right, p);
   const unit = new Float64Array(p);
-  unit[asked] = 1;
-  const unscaledError = Math.sqrt(solve(factor, unit, p)[asked]!);
+  unit[tested] = 1;
+  const unscaledError = Math.sqrt(solve(factor, unit, p)[tested]!);
   let squares = 0;
   for (let i = 0; i < rows; i++) {
     let residual = response[i]!;
@@ -106,11 +107,11 @@ function solve(L: Float64Array, right: Float64Array, p: number): Float64Array {
   return x;
 }
 
-/** What variances have in common: a scaled inverse chi-square distribution. */
+/** Prior of the variances: a scaled inverse chi-squared distribution. */
 export interface VariancePrior {
   /** prior variance s0^2 */
   readonly variance: number;
-  /** its degrees of freedom; Infinity where variances differ no more than chance makes them */
+  /** prior degrees of freedom; Infinity if variances differ no more than by chance */
   readonly df: number;
 }
 
@@ -125,7 +126,7 @@ export function variancePrior(
   { digamma, trigamma }: GammaDerivatives,
 ): VariancePrior {
   const finite = variances.filter((variance) => Number.isFinite(variance) && variance > -1e-15);
-  if (finite.length === 0) throw new ScPoliError("usage", "There is no residual variance to be moderated.");
+  if (finite.length === 0) throw new ScPoliError("usage", "There are no residual variances to moderate.");
   if (finite.length === 1) return { variance: finite[0]!, df: 0 };
   const sorted = finite.slice().sort();
   const middle = sorted.length >> 1;
@@ -145,15 +146,15 @@ export function variancePrior(
   return { variance: Math.exp(mean + digamma(half) - Math.log(half)), df: 2 * half };
 }
 
-/** x with trigamma(x) = value > 0, by Newton's iteration on 1 / trigamma, which is nearly a line. */
+/** x with trigamma(x) = value > 0, by Newton's method on 1 / trigamma, which is nearly linear. */
 function inverseTrigamma(value: number, { trigamma }: Pick<GammaDerivatives, "trigamma">): number {
   if (value > 1e7) return 1 / Math.sqrt(value);
   if (value < 1e-6) return 1 / value;
   let x = 0.5 + 1 / value;
   for (let step = 0; step < 50; step++) {
-    const own = trigamma(x);
+    const trigammaX = trigamma(x);
     const slope = (trigamma(x * (1 + 1e-6)) - trigamma(x * (1 - 1e-6))) / (2e-6 * x);
-    const change = (own * (1 - own / value)) / slope;
+    const change = (trigammaX * (1 - trigammaX / value)) / slope;
     x += change;
     if (Math.abs(change) < 1e-9 * x) break;
   }
@@ -170,13 +171,13 @@ export interface ModeratedTest {
 }
 
 /**
- * @param fits - of all responses
- * @param asked - place of the coefficient
- * @param residualDf - of each fit
+ * @param fits - fits of all responses
+ * @param tested - index of the coefficient
+ * @param residualDf - residual degrees of freedom of each fit
  */
 export function moderatedTests(
   fits: readonly RowFit[],
-  asked: number,
+  tested: number,
   residualDf: number,
   gamma: GammaDerivatives,
   { tTwoSided, normalTwoSided }: Pick<Distributions, "tTwoSided" | "normalTwoSided">,
@@ -189,7 +190,7 @@ export function moderatedTests(
       prior.df === Infinity
         ? prior.variance
         : (residualDf * sigma * sigma + prior.df * prior.variance) / (residualDf + prior.df);
-    const effect = coefficients[asked]!;
+    const effect = coefficients[tested]!;
     const error = unscaledError * Math.sqrt(variance);
     const t = effect / error;
     return { effect, error, t, p: df > 1e10 ? normalTwoSided(t) : tTwoSided(t, df) };

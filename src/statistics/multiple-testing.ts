@@ -1,9 +1,9 @@
-// P values of many tests, corrected: the false discovery rate of Benjamini and Hochberg, as
+// Correction for multiple testing: the false discovery rate of Benjamini and Hochberg, as
 // scipy.stats.false_discovery_control and R's p.adjust("BH").
 
 /**
- * @param p - P values; NaN (no test) stays NaN and does not count
- * @returns corrected ones, in the order given
+ * @param p - P values; NaN (no test) stays NaN and is not counted
+ * @returns corrected P values in the same order
  */
 export function benjaminiHochberg(p: ArrayLike<number>): Float64Array {
   const corrected = new Float64Array(p.length).fill(NaN);
