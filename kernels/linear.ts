@@ -27,7 +27,7 @@ export class LinearForward {
   inputs: i32;
   /** N / 8 */
   tiles: i32;
-  /** 1: added to what is in `out` */
+  /** 1: add to the values in `out` */
   adds: i32;
   /** 1: out is grouped, and `adds` 0 */
   isGrouped: i32;
@@ -146,7 +146,7 @@ export class LinearInput {
   tileBytes: usize;
   inputs: i32;
   tiles: i32;
-  /** 1: added to what is in `dx` */
+  /** 1: add to the values in `dx` */
   adds: i32;
   dx: usize;
   dxStride: usize;

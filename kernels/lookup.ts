@@ -50,7 +50,7 @@ export class LookUp {
   /** this table's columns */
   out: usize;
   outStride: usize;
-  /** 1: added to what is in `out` */
+  /** 1: add to the values in `out` */
   adds: i32;
 }
 

@@ -29,7 +29,7 @@ export function freeFrom(): usize {
   return __heap_base;
 }
 
-/** Where everything lies: pointers to what the names say. */
+/** Pointers to the arrays. */
 export function configure(
   D: i32,
   listCount: i32,

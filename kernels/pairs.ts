@@ -151,7 +151,7 @@ function squaredDistances(p: Pairs, first: i32, lastRow: i32, start: i32, end: i
   }
 }
 
-/** Where the first dimension of a row lies; the next one is 16 bytes further. */
+/** Offset of the first dimension of a row; dimensions are 16 bytes apart. */
 // @ts-ignore: decorator
 @inline
 function pointOf(p: Pairs, row: i32): usize {
@@ -208,7 +208,7 @@ function addRange(sum: usize, squared: usize, from: i32, to: i32): void {
   store<f64>(sum, load<f64>(sum) + total);
 }
 
-/** Means of a row from its sums; infinite where there is no other group, 0 within a group of one. */
+/** Means of a row from its sums; infinite without other groups, 0 within a group of one. */
 function writeMeans(p: Pairs, row: i32, sums: usize): void {
   const column = load<i32>(p.rowColumn + ((<usize>row) << 2));
   const type = load<i32>(p.columnType + ((<usize>column) << 2));
@@ -276,7 +276,7 @@ function put(heap: usize, columns: usize, place: i32, distance: f32, column: i32
   store<i32>(columns + ((<usize>place) << 2), column);
 }
 
-/** Order of the heap, and of the answer: by distance, of equally near ones by column. */
+/** Order of the heap and of the result: by distance, then by column. */
 // @ts-ignore: decorator
 @inline
 function isFarther(distance: f32, column: i32, otherDistance: f32, otherColumn: i32): bool {

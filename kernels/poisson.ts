@@ -109,7 +109,7 @@ function likelihood(row: i32, e: usize, isScaled: i32): f32 {
   return <f32>total;
 }
 
-/** dlogits = (p sum(x) - x) / B in place of the exponentials; 0 in the padding. */
+/** dlogits = (p sum(x) - x) / B, overwriting the exponentials; 0 in the padding. */
 function gradient(row: i32, rows: i32, group: usize, totals: usize, genes: i32, bytes: usize): void {
   const share = run().share;
   const m0 = pinned(0, shareOf(0) * load<f32>(totals) * share),

@@ -4,7 +4,7 @@
 // A cell adds share * ||z - c||_p for each of its labels, share = 1 / (cells with that label in the
 // minibatch). With d = z - c, n = ||d||_p:
 //   dz += eta share sign(d) (|d| / n)^(p - 1); 0 where n = 0.
-// Powers are taken of |d| / max |d|, so that nothing overflows.
+// Powers are computed of |d| / max |d| to avoid overflow.
 
 import { exp4, log4, max4, splat, sum4 } from "./math";
 import { run } from "./run";
@@ -60,7 +60,7 @@ export function prototypeBackward(op: Prototype, first: i32, last: i32): void {
     }
 }
 
-/** Where the prototype of a label lies. */
+/** Offset of a label's prototype. */
 // @ts-ignore: decorator
 @inline
 export function prototype(label: i32): usize {

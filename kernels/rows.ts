@@ -28,7 +28,7 @@ function isCount(value: f32, limit: f32): bool {
  * @param values - float32
  * @param indptr - (rows + 1)
  * @param totals - (rows) receives them as float32
- * @returns 0 where a value is no count
+ * @returns 0 if a value is not a count
  */
 export function sumRows(values: usize, indptr: usize, rows: i32, totals: usize): i32 {
   const limit = f32x4.splat(Infinity);

@@ -55,11 +55,11 @@ export class Run {
   slotCombination: usize;
   /** (rows) slot of each cell */
   rowSlot: usize;
-  /** (rows) segment that sums the cell's gradient of theta, -1 where the combination is frozen */
+  /** (rows) segment that sums the cell's gradient of theta, -1 if the combination is frozen */
   rowSegment: usize;
   /** (segments, genes): theta's gradient, before the factor theta */
   segmentSums: usize;
-  /** (C) first segment of each combination, -1 where none */
+  /** (C) first segment of each combination, -1 if none */
   firstSegment: usize;
   /** (segments) the next one of the same combination, -1 at the end */
   nextSegment: usize;
@@ -70,7 +70,7 @@ export class Run {
   segmentSlot: usize;
 
   // prototypes
-  /** (rows, levels) prototype of each label, -1 where there is none */
+  /** (rows, levels) prototype of each label, -1 if there is none */
   labels: usize;
   /** (rows, levels) one over the number of cells with that label in the minibatch */
   labelShares: usize;

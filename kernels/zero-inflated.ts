@@ -1,7 +1,7 @@
 // The negative binomial with zeros of a second kind, for one block of rows of logits and of the logits d of
 // those zeros, both (B, G).
 //
-// zero = t ln((t + mu + eps) / (t + eps)) is what the negative binomial loses where x = 0
+// zero = t ln((t + mu + eps) / (t + eps)) is the negative binomial's loss at x = 0
 // (negative-binomial.ts). With a = -d - zero:
 //   x = 0: loss = softplus(-d) - softplus(a); its gradient is that of nb times sigmoid(a), and dd =
 //   sigmoid(a) - sigmoid(-d)

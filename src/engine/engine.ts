@@ -1,4 +1,4 @@
-// The arithmetic that the model is written in: a dozen fat operations, each forward beside its backward.
+// The operations that the model is written in: about a dozen fused operations, each with its backward pass.
 //
 // The network records operations into a program once and runs the program for every minibatch. `reference`
 // executes them as they stand, in float64; `wasm` regroups them (row by row where each cell is independent,
@@ -86,7 +86,7 @@ export interface Minibatch {
   readonly conditions: readonly Int32Array[];
   /** (B) column of theta. Rows of one combination next to each other are faster. */
   readonly combinations: Int32Array;
-  /** (B, levels) row of the prototype table, -1 where the cell has no label at that level */
+  /** (B, levels) row of the prototype table, -1 if the cell has no label at that level */
   readonly labels: Int32Array;
   /**
    * (B) where a row starts among the counts that `keepCounts` was given, or else in `compact`; -1: the caller
@@ -286,7 +286,7 @@ export interface Operations {
 export interface LevelPrototypes {
   /** rows of the table of prototypes, each once */
   readonly rows: readonly number[];
-  /** what a cell of each type counts beside the others, above 0. Default: 1 each */
+  /** relative weight of a cell of each type, above 0. Default: 1 each */
   readonly weights?: readonly number[];
 }
 

@@ -29,7 +29,9 @@ export function labelShares(
   labels.forEach((label, i) => (shares[i] = label < 0 ? 0 : (label < from ? 1 : weight) / counts[label]!));
 }
 
-/** (levels, K) what a cell of each type counts in the cross-entropy of each level, 0 where it has no part. */
+/**
+ * (levels, K) weight of a cell of each type in the cross-entropy of each level; 0 for types of other levels.
+ */
 export function levelWeights({ levels, prototypes, levelPrototypes }: EngineOptions): Float64Array {
   const K = prototypes[0];
   const weights = new Float64Array(levels * K);

@@ -51,7 +51,7 @@ function nbLossOfZero(mu: number, theta: number): number {
 }
 
 /**
- * Minus the log likelihood of one cell, where a zero is of a second kind with probability sigmoid(d). Source:
+ * Negative log-likelihood of one cell with excess zeros of probability sigmoid(d) (zero inflation). Source:
  * zinb() in scArches' losses.
  * @param dropout - d
  */
@@ -64,7 +64,7 @@ export function zinbLoss(
   let loss = nbLoss(x, mu, theta);
   dropout.forEach((d, g) => {
     const zero = nbLossOfZero(mu[g]!, theta[g]!);
-    // a count: softplus(d) more than nb; a zero: softplus(-d) - softplus(-d - zero), in place of nb's
+    // a count: softplus(d) more than nb; a zero: softplus(-d) - softplus(-d - zero), instead of nb's
     loss += x[g]! > 0 ? softplus(d) : softplus(-d) - softplus(-d - zero) - zero;
   });
   return loss;

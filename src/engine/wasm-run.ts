@@ -66,12 +66,12 @@ const beta2 = 0.999;
  */
 export interface ThetaUse {
   readonly combinations: number;
-  /** Infinity where no gradient is wanted */
+  /** Infinity if no gradient is needed */
   readonly trainableFrom: number;
   readonly stride: number;
 }
 
-/** What a run is told of its plan. */
+/** Parameters of a plan for the run record. */
 interface PlanOfRun {
   readonly pointer: number;
   readonly theta: ThetaUse | null;
@@ -285,7 +285,7 @@ export class RunRecord {
   }
 
   /**
-   * Makes room where there is too little, twice as much as before so that it happens seldom.
+   * Grows the buffer if it is too small, at least twofold so that this is rare.
    * @returns bytes there now
    */
   #grown(field: Field, present: number, needed: number): number {
@@ -295,7 +295,7 @@ export class RunRecord {
     return bytes;
   }
 
-  /** Kernels trust their indices: what is outside would be written over other memory. */
+  /** Checks indices, since kernels do not: an invalid index would overwrite other memory. */
   #checkRows(): void {
     const { rows, indptr, indices, sources, compact } = this.minibatch;
     const { minibatchSize, minibatchCapacity, genes } = this.options;
@@ -309,7 +309,7 @@ export class RunRecord {
       const [start, end] = [indptr[b]!, indptr[b + 1]!];
       if (start > end) refuse(`a row that ends before it starts (${b})`, "ascending row starts");
       const source = sources![b]!;
-      // what is kept has been looked at
+      // kept rows have already been checked
       if (start === end || (source >= 0 && !compact)) continue;
       const [first, last] =
         source < 0
@@ -319,7 +319,7 @@ export class RunRecord {
     }
   }
 
-  /** @throws ScPoliError "usage" where a code is not below `count` */
+  /** @throws ScPoliError "usage" if a code is not below `count` */
   checkCodes(codes: Int32Array, count: number, what: string): void {
     for (let b = 0; b < this.minibatch.rows; b++)
       if (codes[b]! < 0 || codes[b]! >= count)

@@ -7,9 +7,9 @@ import { nearest as bytes } from "./nearest.generated.js";
 /** The rows found for points. */
 export interface FoundRows {
   readonly k: number;
-  /** (N, k) rows of the table, nearest first; -1 where it has fewer */
+  /** (N, k) rows of the table, nearest first; -1 if it has fewer */
   readonly indices: Int32Array;
-  /** (N, k) squared Euclidean distances, ascending; Infinity where there are fewer */
+  /** (N, k) squared Euclidean distances, ascending; Infinity if there are fewer rows */
   readonly squared: Float32Array;
 }
 
@@ -88,7 +88,7 @@ export class NearestRows {
   }
 
   /**
-   * The k rows nearest to each point, of equally near ones any, the same each time.
+   * The k nearest rows of each point. Ties are broken arbitrarily but reproducibly.
    * @param points - (N, D)
    * @param k - at least 1
    * @param probes - lists to look at, those of the nearest centres; all where these have fewer than k rows.
@@ -120,7 +120,7 @@ export class NearestRows {
   }
 }
 
-/** Rows of a table into tiles of eight, infinitely far ones where there is none (-1). */
+/** Packs rows of a table into tiles of eight; missing rows (-1) are placed at infinity. */
 function fillTiles(tiles: Float32Array, table: Float32Array, rowAt: Int32Array, D: number): void {
   rowAt.forEach((row, place) => {
     const at = (place >> 3) * 8 * D + (place & 7);

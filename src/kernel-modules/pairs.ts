@@ -29,9 +29,9 @@ export interface PairsRun {
 
 /** What was found of each row. */
 export interface PairsResult {
-  /** (rows) mean distance to the other points of the own type; 0 where there are none */
+  /** (rows) mean distance to the other points of the same type; 0 if there are none */
   readonly ownType: Float64Array;
-  /** (rows) mean distance to the nearest other type; Infinity where there is none */
+  /** (rows) mean distance to the nearest other type; Infinity if there is none */
   readonly otherType: Float64Array;
   /** (rows) the same of conditions, among the points of the own type only */
   readonly ownCondition: Float64Array;
@@ -74,7 +74,7 @@ const failedAddress = recordAddress + 4;
 /** Blocks of rows between two looks at `onProgress`. */
 const blocksPerLook = 64;
 
-/** Where the groups lie after sorting. */
+/** Offsets of the groups after sorting. */
 interface Groups {
   /** (N) point of each column: sorted by type, then condition */
   readonly order: Int32Array;
@@ -208,7 +208,7 @@ function place(
   return record;
 }
 
-/** Works beside the other threads until all rows are done. */
+/** Processes rows concurrently with other threads until all are done. */
 async function shareOut(
   kernel: PairsKernel,
   memory: KernelMemory,

@@ -66,7 +66,7 @@ class KernelCells {
     return pointer;
   }
 
-  /** @returns where the values lie */
+  /** @returns offset of the values */
   put(values: Int32Array | Float32Array): number {
     const pointer = this.allocate(values.byteLength);
     this.write(pointer, values);
@@ -165,9 +165,9 @@ export class SparseProducts {
 
 /** What is taken off the mean of some cells, and how its genes are measured. */
 export interface MeanScale {
-  /** each (G): what may be taken off a mean */
+  /** each (G): shifts that can be subtracted from a mean */
   readonly shifts: readonly Float64Array[];
-  /** (G) taken off the mean */
+  /** (G) shift subtracted from the mean */
   readonly centre: Float64Array;
   /** (G) of each gene */
   readonly scale: Float64Array;
@@ -207,7 +207,9 @@ export class MeanSquares {
     };
   }
 
-  /** @param members - cells @param taken, counts - shifts, and how many of the members each is taken off for */
+  /**
+   * @param members - cells @param taken, counts - shifts, and how many of the members each is taken off for
+   */
   square(members: Int32Array, taken: Int32Array, counts: Int32Array): number {
     const cells = this.#cells;
     const { shifts, centre, scale, row } = this.#tables;

@@ -61,7 +61,7 @@ export class RowSums {
    * @param values - counts of all rows
    * @param indptr - (rows + 1)
    * @param totals - (rows) receives the total of each
-   * @returns false where a value is negative, not whole, or not finite
+   * @returns false if a value is negative, not whole, or not finite
    */
   sum(values: Float32Array, indptr: Int32Array, rows: number, totals: Float32Array): boolean {
     const memory = this.#memory;
