@@ -227,3 +227,21 @@ export function cosTurns4(u: v128): v128 {
   p = mad(p, x2, splat(-0.16666667));
   return mad(f32x4.mul(p, x2), x, x);
 }
+
+/** ln Gamma(y) - ((y - 1/2) ln y - y + ln(2 pi) / 2), absolute error < 1e-8 for y >= 8. */
+// @ts-ignore: decorator
+@inline
+export function stirling(y: v128): v128 {
+  const r = f32x4.div(splat(1), y),
+    r2 = f32x4.mul(r, r);
+  return f32x4.mul(r, mad(r2, mad(r2, splat(1.0 / 1260.0), splat(-1.0 / 360.0)), splat(1.0 / 12.0)));
+}
+
+/** ln y - digamma(y), absolute error < 3e-8 for y >= 8. */
+// @ts-ignore: decorator
+@inline
+export function digammaTail(y: v128): v128 {
+  const r = f32x4.div(splat(1), y),
+    r2 = f32x4.mul(r, r);
+  return mad(r2, mad(r2, splat(-1.0 / 120.0), splat(1.0 / 12.0)), f32x4.mul(r, splat(0.5)));
+}

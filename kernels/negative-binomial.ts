@@ -13,54 +13,39 @@
 // `thetaRows` has left it. Error: loss and gradient within 1e-5 of the largest entry for counts to 1e5 and
 // theta from 1e-6 to 1e6 (test/kernels.test.ts).
 
-import { Target, take } from "./adam";
 import { groupBase } from "./linear";
 import {
   constant,
-  exp2,
-  exp4,
   lanesBefore,
   log,
   log1p4,
-  log2e,
   log4,
   mad,
-  max4,
   roundingOf,
   splat,
   sum4,
+  stirling,
+  digammaTail,
 } from "./math";
 import { run, scratch } from "./run";
+import { gather, inGroup, scatter } from "./gather";
+import { eps, segment } from "./theta";
+import {
+  exponentials,
+  gradient,
+  pinBytes,
+  pinned,
+  placePins,
+  probabilities,
+  qSums,
+  scales,
+  shareOf,
+  shares,
+} from "./softmax";
 
-const eps: f32 = 1e-8;
 /** Counts to this many, with theta to this much, take products instead of Stirling's series. */
 const smallCount: f32 = 16;
 const smallTheta: f32 = 1000;
-
-// @ts-ignore: decorator
-@unmanaged
-export class ThetaRows {
-  code: i32;
-  firstTask: i32;
-  tasks: i32;
-  /** (C, padded G) log theta */
-  parameter: usize;
-  stride: usize;
-}
-
-/** theta and 1 / (theta + eps) of one combination that is present. */
-export function thetaRows(op: ThetaRows, slot: i32): void {
-  if (slot >= run().slots) return;
-  const stride = op.stride;
-  const from = op.parameter + <usize>load<i32>(run().slotCombination + ((<usize>slot) << 2)) * stride;
-  const theta = run().theta + <usize>slot * stride,
-    inverse = run().inverseTheta + <usize>slot * stride;
-  for (let g: usize = 0; g < stride; g += 16) {
-    const t = exp4(v128.load(from + g));
-    v128.store(theta + g, t);
-    v128.store(inverse + g, f32x4.div(splat(1), f32x4.add(t, splat(eps))));
-  }
-}
 
 // @ts-ignore: decorator
 @unmanaged
@@ -84,26 +69,9 @@ export class NegativeBinomial {
   work: usize;
 }
 
-/**
- * Scratch memory: see `pinned` and `shareOf`; size factor / sum of the exponentials, and sums of q, of four
- * rows.
- */
-let pins: usize = 0,
-  shares: usize = 0,
-  scales: usize = 0,
-  qSums: usize = 0;
 /** Sums over the genes of the row or rows at hand. */
 let lossSum: f64 = 0,
   qSum: f64 = 0;
-
-/** Scratch memory of `placePins`. */
-export const pinBytes: usize = 144;
-export function placePins(at: usize): void {
-  pins = at;
-  shares = at + 80;
-  scales = at + 96;
-  qSums = at + 112;
-}
 
 export function negativeBinomial(op: NegativeBinomial, first: i32, last: i32): void {
   const bytes = op.thetaStride,
@@ -131,13 +99,6 @@ export function negativeBinomial(op: NegativeBinomial, first: i32, last: i32): v
         );
     if (q) gradient(group, q, op.genes, bytes);
   }
-}
-
-/** 1 / sum of the exponentials of row i of the group; after the likelihood: sum of q times that, over B. */
-// @ts-ignore: decorator
-@inline
-export function shareOf(i: i32): f32 {
-  return load<f32>(shares + ((<usize>i) << 2));
 }
 
 function isOneCombination(row: i32): bool {
@@ -194,150 +155,6 @@ function likelihoodOfFour(row: i32, isFirst: bool, group: usize, q: usize, list:
     store<f32>(shares + ((<usize>i) << 2), <f32>qSum * shareOf(i) * run().share);
     lossSum = 0;
   }
-}
-
-/** dlogits = (q - softmax sum(q)) / B in place of the exponentials; 0 in the padding. */
-export function gradient(group: usize, q: usize, genes: i32, bytes: usize): void {
-  const share = pinned(4, run().share);
-  const m0 = pinned(0, shareOf(0)),
-    m1 = pinned(1, shareOf(1)),
-    m2 = pinned(2, shareOf(2)),
-    m3 = pinned(3, shareOf(3));
-  for (const end = group + (bytes << 2); group < end; group += 64) {
-    v128.store(group, f32x4.sub(f32x4.mul(v128.load(q), share), f32x4.mul(v128.load(group), m0)));
-    v128.store(group, f32x4.sub(f32x4.mul(v128.load(q, 16), share), f32x4.mul(v128.load(group, 16), m1)), 16);
-    v128.store(group, f32x4.sub(f32x4.mul(v128.load(q, 32), share), f32x4.mul(v128.load(group, 32), m2)), 32);
-    v128.store(group, f32x4.sub(f32x4.mul(v128.load(q, 48), share), f32x4.mul(v128.load(group, 48), m3)), 48);
-    q += 64;
-  }
-  pad(group - (bytes << 2), genes, bytes, 0);
-}
-
-/** Writes the columns after the last gene in all rows of a group. */
-export function pad(group: usize, genes: i32, bytes: usize, value: f32): void {
-  for (let g = genes; g < <i32>(bytes >> 2); g++)
-    for (let i: usize = 0; i < 4; i++)
-      store<f32>(group + ((<usize>(g >> 2)) << 6) + (i << 4) + ((<usize>(g & 3)) << 2), value);
-}
-
-/** Softmax of row i of a group, row-major. */
-export function probabilities(group: usize, i: i32, out: usize, bytes: usize): void {
-  let e = group + ((<usize>i) << 4);
-  for (let g: usize = 0; g < bytes; g += 16, e += 64)
-    v128.store(out + g, f32x4.mul(v128.load(e), splat(shareOf(i))));
-}
-
-/**
- * Where this cell's gradient of theta is summed, zeroed for the first cell of a segment; 0 where its
- * combination is frozen.
- */
-export function segment(row: i32, isFirst: bool, bytes: usize): usize {
-  const at = run().rowSegment + ((<usize>row) << 2);
-  const own = load<i32>(at);
-  if (own < 0) return 0;
-  const sums = run().segmentSums + <usize>own * bytes;
-  if (isFirst || load<i32>(at - 4) != own) memory.fill(sums, 0, bytes);
-  return sums;
-}
-
-/** exp(logits - largest) of four rows in place, 0 in the padding; the shares are one over their sums. */
-export function exponentials(group: usize, genes: i32, bytes: usize): void {
-  pad(group, genes, bytes, -1e30);
-  const end = group + (bytes << 2);
-  let m0 = splat(-1e30),
-    m1 = m0,
-    m2 = m0,
-    m3 = m0;
-  for (let p = group; p < end; p += 64) {
-    m0 = f32x4.pmax(m0, v128.load(p));
-    m1 = f32x4.pmax(m1, v128.load(p, 16));
-    m2 = f32x4.pmax(m2, v128.load(p, 32));
-    m3 = f32x4.pmax(m3, v128.load(p, 48));
-  }
-  m0 = pinned(0, max4(m0) * log2e);
-  m1 = pinned(1, max4(m1) * log2e);
-  m2 = pinned(2, max4(m2) * log2e);
-  m3 = pinned(3, max4(m3) * log2e);
-  const floor = constant(0),
-    magic = constant(1),
-    c5 = constant(2),
-    c4 = constant(3),
-    c3 = constant(4),
-    c2 = constant(5),
-    c1 = constant(6);
-  const one = constant(7),
-    base = constant(8);
-  let t0: f64 = 0,
-    t1: f64 = 0,
-    t2: f64 = 0,
-    t3: f64 = 0;
-  for (let p = group; p < end;) {
-    let s0 = splat(0),
-      s1 = s0,
-      s2 = s0,
-      s3 = s0;
-    for (const stop = min(p + 4096, end); p < stop; p += 64) {
-      const e0 = exp2(f32x4.sub(f32x4.mul(v128.load(p), base), m0), floor, magic, c5, c4, c3, c2, c1, one);
-      const e1 = exp2(
-        f32x4.sub(f32x4.mul(v128.load(p, 16), base), m1),
-        floor,
-        magic,
-        c5,
-        c4,
-        c3,
-        c2,
-        c1,
-        one,
-      );
-      const e2 = exp2(
-        f32x4.sub(f32x4.mul(v128.load(p, 32), base), m2),
-        floor,
-        magic,
-        c5,
-        c4,
-        c3,
-        c2,
-        c1,
-        one,
-      );
-      const e3 = exp2(
-        f32x4.sub(f32x4.mul(v128.load(p, 48), base), m3),
-        floor,
-        magic,
-        c5,
-        c4,
-        c3,
-        c2,
-        c1,
-        one,
-      );
-      v128.store(p, e0);
-      v128.store(p, e1, 16);
-      v128.store(p, e2, 32);
-      v128.store(p, e3, 48);
-      s0 = f32x4.add(s0, e0);
-      s1 = f32x4.add(s1, e1);
-      s2 = f32x4.add(s2, e2);
-      s3 = f32x4.add(s3, e3);
-    }
-    t0 += <f64>sum4(s0);
-    t1 += <f64>sum4(s1);
-    t2 += <f64>sum4(s2);
-    t3 += <f64>sum4(s3);
-  }
-  store<f32>(shares, <f32>(1 / t0));
-  store<f32>(shares, <f32>(1 / t1), 4);
-  store<f32>(shares, <f32>(1 / t2), 8);
-  store<f32>(shares, <f32>(1 / t3), 12);
-}
-
-/** Four times x, computed here and not in the loop that follows: see `constant`. `place` is one of five. */
-// @ts-ignore: decorator
-@inline
-export function pinned(place: usize, x: f32): v128 {
-  const at = pins + (place << 4);
-  v128.store(at, splat(x));
-  return v128.load(at);
 }
 
 /**
@@ -673,93 +490,4 @@ function storedLarge(
   }
   lossSum += <f64>sum4(loss);
   qSum += <f64>sum4(total);
-}
-
-/** ln Gamma(y) - ((y - 1/2) ln y - y + ln(2 pi) / 2), absolute error < 1e-8 for y >= 8. */
-// @ts-ignore: decorator
-@inline
-export function stirling(y: v128): v128 {
-  const r = f32x4.div(splat(1), y),
-    r2 = f32x4.mul(r, r);
-  return f32x4.mul(r, mad(r2, mad(r2, splat(1.0 / 1260.0), splat(-1.0 / 360.0)), splat(1.0 / 12.0)));
-}
-
-/** ln y - digamma(y), absolute error < 3e-8 for y >= 8. */
-// @ts-ignore: decorator
-@inline
-function digammaTail(y: v128): v128 {
-  const r = f32x4.div(splat(1), y),
-    r2 = f32x4.mul(r, r);
-  return mad(r2, mad(r2, splat(-1.0 / 120.0), splat(1.0 / 12.0)), f32x4.mul(r, splat(0.5)));
-}
-
-/** Byte offsets in a row of a group, from those in an ordinary row. */
-// @ts-ignore: decorator
-@inline
-export function inGroup(offsets: v128): v128 {
-  return v128.or(v128.and(i32x4.shl(offsets, 2), i32x4.splat(-64)), v128.and(offsets, i32x4.splat(15)));
-}
-
-// @ts-ignore: decorator
-@inline
-export function gather(base: usize, offsets: v128): v128 {
-  let v = v128.load_zero<u32>(base + <usize>i32x4.extract_lane(offsets, 0));
-  v = v128.load_lane<u32>(base + <usize>i32x4.extract_lane(offsets, 1), v, 1);
-  v = v128.load_lane<u32>(base + <usize>i32x4.extract_lane(offsets, 2), v, 2);
-  return v128.load_lane<u32>(base + <usize>i32x4.extract_lane(offsets, 3), v, 3);
-}
-
-/** Adds lane by lane, as two lanes may have the same place. */
-// @ts-ignore: decorator
-@inline
-export function scatter(base: usize, offsets: v128, values: v128): void {
-  add(base + <usize>i32x4.extract_lane(offsets, 0), f32x4.extract_lane(values, 0));
-  add(base + <usize>i32x4.extract_lane(offsets, 1), f32x4.extract_lane(values, 1));
-  add(base + <usize>i32x4.extract_lane(offsets, 2), f32x4.extract_lane(values, 2));
-  add(base + <usize>i32x4.extract_lane(offsets, 3), f32x4.extract_lane(values, 3));
-}
-
-// @ts-ignore: decorator
-@inline
-function add(at: usize, x: f32): void {
-  store<f32>(at, load<f32>(at) + x);
-}
-
-// @ts-ignore: decorator
-@unmanaged
-export class ThetaUpdate {
-  code: i32;
-  firstTask: i32;
-  tasks: i32;
-  stride: usize;
-  /** combinations before this one are frozen */
-  trainableFrom: i32;
-  /** 0: a task is a trainable combination; 1: a slot */
-  usedOnly: i32;
-  parameter: usize;
-}
-
-/**
- * dln theta of one combination: its segments in order, times theta, and Adam. A combination without cells has
- * gradient 0.
- */
-export function thetaUpdate(op: ThetaUpdate, task: i32): void {
-  if (op.usedOnly && task >= run().slots) return;
-  const combination = op.usedOnly
-    ? load<i32>(run().slotCombination + ((<usize>task) << 2))
-    : op.trainableFrom + task;
-  if (combination < op.trainableFrom) return;
-  const stride = op.stride,
-    at = <usize>combination * stride;
-  const first = load<i32>(run().firstSegment + ((<usize>combination) << 2));
-  const theta: usize =
-    first < 0 ? 0 : run().theta + load<usize>(run().segmentSlot + ((<usize>first) << 2)) * stride;
-  for (let g: usize = 0; g < stride; g += 16) {
-    let sum = splat(0);
-    for (let s = first; s >= 0; s = load<i32>(run().nextSegment + ((<usize>s) << 2)))
-      sum = f32x4.add(sum, v128.load(run().segmentSums + <usize>s * stride + g));
-    if (theta) sum = f32x4.mul(sum, f32x4.mul(v128.load(theta + g), splat(run().share)));
-    v128.store(scratch + g, sum);
-  }
-  take(changetype<Target>(op.parameter), at, scratch, stride);
 }

@@ -7,20 +7,10 @@
 // (test/kernels.test.ts).
 
 import { groupBase } from "./linear";
-import { lanesBefore, log4, splat, sum4 } from "./math";
-import {
-  exponentials,
-  gather,
-  inGroup,
-  pad,
-  pinBytes,
-  pinned,
-  placePins,
-  probabilities,
-  scatter,
-  shareOf,
-  stirling,
-} from "./negative-binomial";
+import { lanesBefore, log4, splat, stirling, sum4 } from "./math";
+import { gather, inGroup, scatter } from "./gather";
+import { exponentials, pad, pinBytes, pinned, placePins, probabilities, shareOf } from "./softmax";
+
 import { run, scratch } from "./run";
 
 // @ts-ignore: decorator

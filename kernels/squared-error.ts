@@ -6,7 +6,7 @@
 
 import { groupBase } from "./linear";
 import { lanesBefore, mad, splat, sum4 } from "./math";
-import { gather, inGroup, scatter } from "./negative-binomial";
+import { gather, inGroup, scatter } from "./gather";
 import { run } from "./run";
 
 // @ts-ignore: decorator

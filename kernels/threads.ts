@@ -26,14 +26,8 @@ import {
   pack,
 } from "./linear";
 import { LookUp, LookUpUpdate, Renormalize, lookUp, lookUpUpdate, renormalize } from "./lookup";
-import {
-  NegativeBinomial,
-  ThetaRows,
-  ThetaUpdate,
-  negativeBinomial,
-  thetaRows,
-  thetaUpdate,
-} from "./negative-binomial";
+import { ThetaRows, ThetaUpdate, thetaRows, thetaUpdate } from "./theta";
+import { NegativeBinomial, negativeBinomial } from "./negative-binomial";
 import { CrossEntropy, crossEntropyBackward, crossEntropyForward } from "./cross-entropy";
 import { Normalize, normalizeBackward, normalizeForward } from "./normalize";
 import { Poisson, poisson } from "./poisson";
@@ -85,7 +79,7 @@ class TaskOperation {
   tasks: i32;
 }
 
-/** The order is that of `codes` in src/engine/wasm-plan.ts. */
+/** The order is that of `codes` in src/engine/wasm-regions.ts. */
 enum Code {
   lookUp,
   sparseForward,

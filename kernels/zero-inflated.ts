@@ -13,24 +13,10 @@
 
 import { groupBase } from "./linear";
 import { constant, exp2, lanesBefore, log, log2e, log4, mad, splat, sum4 } from "./math";
-import {
-  addToRow,
-  exponentials,
-  finishRow,
-  gather,
-  gradient,
-  inGroup,
-  pad,
-  pinBytes,
-  pinned,
-  placePins,
-  probabilities,
-  scatter,
-  segment,
-  shareOf,
-  startRow,
-  stored,
-} from "./negative-binomial";
+import { gather, inGroup, scatter } from "./gather";
+import { exponentials, gradient, pad, pinBytes, pinned, placePins, probabilities, shareOf } from "./softmax";
+import { segment } from "./theta";
+import { addToRow, finishRow, startRow, stored } from "./negative-binomial";
 import { run, scratch } from "./run";
 
 // @ts-ignore: decorator

@@ -60,3 +60,11 @@ export function fromLayout({ rows, columns, tile, row, column }: Layout, stored:
   }
   return published;
 }
+
+/**
+ * Bytes of a group of 4 rows of the logits (kernels/linear.ts): an odd number of lines of the cache, so that
+ * groups do not compete for the same ones.
+ */
+export function logitsStride(genes: number): number {
+  return 16 * padded(genes, 8) + 64;
+}

@@ -19,15 +19,11 @@ import type {
   RunOptions,
 } from "./engine.js";
 import * as kernels from "./kernels.generated.js";
-import { fromLayout, layoutOf, toLayout } from "./wasm-layout.js";
+import { fromLayout, layoutOf, logitsStride, toLayout } from "./wasm-layout.js";
 import { KernelMemory, padded } from "../kernel-modules/memory.js";
-import {
-  logitsStride,
-  recordPlan,
-  type ActivationPlace,
-  type ParameterPlace,
-  type Plan,
-} from "./wasm-plan.js";
+import type { ActivationPlace } from "./wasm-linear.js";
+import { recordPlan, type Plan } from "./wasm-plan.js";
+import type { ParameterPlace } from "./wasm-regions.js";
 import { RunRecord } from "./wasm-run.js";
 
 export type Build = "plain" | "relaxed";
