@@ -1,6 +1,6 @@
 // What the cells are coloured by, worked out: a colour per cell and the legend that explains it.
 import { computed } from "@preact/signals";
-import type { Paper } from "scpoli";
+import type { Paper } from "scpoli/plots";
 import {
   bytesOf,
   expressionColour,

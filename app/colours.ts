@@ -1,8 +1,8 @@
 // Colours as the page needs them, for its theme; which colours there are is the library's
 // (src/plots/palette.ts).
-import { colourOn, groupColour, sampleColour, type Paper } from "scpoli";
+import { colourOn, groupColour, sampleColour, type Paper } from "scpoli/plots";
 
-export { expressionColour, missingColour, rampColour, unknownColour } from "scpoli";
+export { expressionColour, missingColour, rampColour, unknownColour } from "scpoli/plots";
 
 export function bytesOf(colour: string): readonly [number, number, number] {
   const value = Number.parseInt(colour.slice(1), 16);

@@ -1,5 +1,6 @@
 // The page's charts as files: the library draws them anew from the same numbers, on white, with title, legend
 // and units. Loaded when one is saved.
+import type { EpochLosses } from "scpoli";
 import {
   barChart,
   dotPlot,
@@ -11,9 +12,8 @@ import {
   standaloneSvg,
   unknownColour,
   violinPlot,
-  type EpochLosses,
   type Plot,
-} from "scpoli";
+} from "scpoli/plots";
 import type { Groups } from "./coloring.js";
 import type { LevelResult, Limit, SampleAnalysisResult, SampleMap } from "./protocol.js";
 import type { SampleColouring } from "./sample-colours.js";

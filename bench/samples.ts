@@ -6,14 +6,8 @@
 // it is a trial, written to .cache/samples/trial.
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import {
-  lineChart,
-  pointCloud,
-  ScPoli,
-  standaloneSvg,
-  type Plot,
-  type SampleAnalysis,
-} from "../dist/index.js";
+import { ScPoli, type SampleAnalysis } from "../dist/index.js";
+import { lineChart, pointCloud, standaloneSvg, type Plot } from "../dist/plots/index.js";
 import { associationMap, covariatePlane, genePlane } from "../dist/samples/sample-plots.js";
 import {
   analysed,

@@ -107,32 +107,10 @@ export { samplePlots, writePlots } from "./samples/sample-plots.js";
 export type { SampleTable } from "./samples/sample-table.js";
 export type { MetadataValue, SampleMetadata } from "./data/sample-metadata.js";
 export type { Components } from "./statistics/components.js";
-export {
-  barChart,
-  heatMap,
-  histogram,
-  lineChart,
-  pointCloud,
-  scatterPlot,
-  type ScatterPoint,
-  type Series,
-} from "./plots/charts.js";
-export { dotPlot, violinPlot, type GeneInGroups, type ViolinGroup } from "./plots/expression-charts.js";
-export { placeLabels, type LabelPlace } from "./plots/labels.js";
-export {
-  colourOn,
-  divergingColour,
-  expressionColour,
-  groupColour,
-  missingColour,
-  rampColour,
-  sampleColour,
-  unknownColour,
-  type Paper,
-} from "./plots/palette.js";
-export { standaloneSvg, type Plot, type PlotTable } from "./plots/svg.js";
+export type { Plot, PlotTable } from "./plots/svg.js";
 export type { ExportOptions } from "./scarches/export.js";
 export type { ImportOptions } from "./scarches/import.js";
+export type { AnnotationLevel, LandmarkCells, ModelContent } from "./api/model-content.js";
 export { ScPoli, type ModelSummary } from "./api/scpoli.js";
 export type { Rows } from "./anndata/tables.js";
 export type { GeneCoverage } from "./mapping/query.js";

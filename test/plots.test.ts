@@ -22,7 +22,7 @@ import {
   unknownColour,
   violinPlot,
   type Plot,
-} from "../dist/index.js";
+} from "../dist/plots/index.js";
 import { colourDistance } from "./colour-distance.ts";
 
 const hostile = `<script>alert("1")</script>&'\u0000`;

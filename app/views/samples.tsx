@@ -1,7 +1,7 @@
 // The samples beside the cells, linked both ways: picked cells colour the samples by how many of them they
 // have, brushed samples pick their cells.
 import { useSignal } from "@preact/signals";
-import { placeLabels, type LabelPlace } from "scpoli";
+import { placeLabels, type LabelPlace } from "scpoli/plots";
 import { linearTicks, useWidth } from "../charts/axes.js";
 import { SaveChart } from "../charts/save-chart.js";
 import type { MappingResult, SampleMap } from "../protocol.js";

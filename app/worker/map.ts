@@ -81,9 +81,9 @@ async function resultOf(
   modelName: string,
   { conditionKeys = {}, conditionValues = {} }: MapRequest,
 ): Promise<MappingResult> {
-  const { json } = mapping.model.stored;
+  const { conditionKeys: keys, levels, cellTypes, clusters } = mapping.model.content;
   const conditions = [];
-  for (const key of json.condition_keys) {
+  for (const key of keys) {
     const given = conditionValues[key];
     if (given !== undefined) {
       conditions.push({ key, codes: new Int32Array(query.nObs), names: [given] });
@@ -99,11 +99,11 @@ async function resultOf(
     ...placeCells(mapping),
     samples: await sampleMaps(mapping.model),
     levels: mapping.predictions.map((prediction, level) =>
-      levelResult(prediction, json.levels[level]!, json.cell_types),
+      levelResult(prediction, levels[level]!.types, cellTypes),
     ),
     clusters: mapping.clusters && {
       codes: mapping.clusters,
-      numbers: json.unlabeled_prototypes.map(({ cluster }) => cluster),
+      numbers: clusters,
     },
     conditions,
     verdict: mapping.verdict,

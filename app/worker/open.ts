@@ -1,5 +1,5 @@
 // Looking into files: what an AnnData file holds, a model in short, columns, genes.
-import { inspect, readExpression, type Column, type EpochLosses, type Note, type ScPoli } from "scpoli";
+import { inspect, readExpression, type Column, type Note, type ScPoli } from "scpoli";
 import { transfer } from "comlink";
 import type {
   CellColumn,
@@ -54,14 +54,14 @@ export function modelInfo(
   files: readonly LocalFile[],
   origin: ModelInfo["origin"],
 ): ModelInfo {
-  const { json } = model.stored;
+  const { genes, history } = model.content;
   return {
     name,
     files,
     origin,
     summary: model.summary(),
-    genes: json.genes,
-    history: (json.provenance["history"] as readonly EpochLosses[] | undefined) ?? [],
+    genes,
+    history,
   };
 }
 

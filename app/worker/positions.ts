@@ -6,27 +6,24 @@ import type { MappingResult, PrototypePlace, ReferenceCells } from "../protocol.
 type Places = Pick<MappingResult, "positions" | "projection" | "reference" | "prototypes">;
 
 export function placeCells(mapping: Mapping<ScPoli>): Places {
-  const { json, tensors } = mapping.model.stored;
-  const D = json.model.latent_dim;
-  const umap = tensors.get("landmarks.umap")?.data;
-  if (mapping.umap && umap) {
-    const labels = tensors.get("landmarks.labels")!.data;
-    const levels = json.levels.map((rows, level) =>
+  const { landmarks, latentDim, levels: annotation, cellTypes, prototypes: means } = mapping.model.content;
+  if (mapping.umap && landmarks) {
+    const { umap, labels } = landmarks;
+    const levels = annotation.map(({ types }, level) =>
       Int32Array.from({ length: umap.length / 2 }, (_, cell) =>
-        rows.indexOf(labels[cell * json.levels.length + level]!),
+        types.indexOf(labels[cell * annotation.length + level]!),
       ),
     );
     return {
       positions: mapping.umap,
       projection: "UMAP",
-      reference: { positions: umap.slice(), levels, conditions: referenceConditions(mapping) },
+      reference: { positions: umap.slice(), levels, conditions: referenceConditions(mapping.model) },
       prototypes: medians(umap, levels, mapping),
     };
   }
-  const project = principalPlane(mapping.latent, D);
-  const means = tensors.get("prototypes")!.data;
+  const project = principalPlane(mapping.latent, latentDim);
   const places = project(means);
-  const prototypes = json.cell_types.map((name, row): PrototypePlace => ({
+  const prototypes = cellTypes.map((name, row): PrototypePlace => ({
     name,
     level: levelOf(mapping, row),
     x: places[2 * row]!,
@@ -35,13 +32,12 @@ export function placeCells(mapping: Mapping<ScPoli>): Places {
   return { positions: project(mapping.latent), projection: "PCA", reference: null, prototypes };
 }
 
-function referenceConditions(mapping: Mapping<ScPoli>): NonNullable<ReferenceCells["conditions"]> {
-  const { json, tensors } = mapping.model.stored;
-  const table = tensors.get("landmarks.conditions")!.data;
-  const keys = json.condition_keys;
+function referenceConditions({ content }: ScPoli): NonNullable<ReferenceCells["conditions"]> {
+  const { conditionKeys: keys, conditions, landmarks } = content;
+  const table = landmarks!.conditions;
   return keys.map((key, k) => ({
     key,
-    names: json.conditions[k]!,
+    names: conditions[k]!,
     codes: Int32Array.from(
       { length: table.length / keys.length },
       (_, cell) => table[cell * keys.length + k]!,
@@ -50,8 +46,7 @@ function referenceConditions(mapping: Mapping<ScPoli>): NonNullable<ReferenceCel
 }
 
 function levelOf(mapping: Mapping<ScPoli>, row: number): string | null {
-  const { json } = mapping.model.stored;
-  return json.cell_type_keys.find((_, level) => json.levels[level]!.includes(row)) ?? null;
+  return mapping.model.content.levels.find(({ types }) => types.includes(row))?.key ?? null;
 }
 
 /** Each type in the middle of its reference cells. */
@@ -60,16 +55,14 @@ function medians(
   levels: ReferenceCells["levels"],
   mapping: Mapping<ScPoli>,
 ): PrototypePlace[] {
-  const { json } = mapping.model.stored;
-  return json.levels.flatMap((rows, level) =>
-    rows.flatMap((row, code) => {
+  const { levels: annotation, cellTypes } = mapping.model.content;
+  return annotation.flatMap(({ key, types }, level) =>
+    types.flatMap((row, code) => {
       const own = Array.from(levels[level]!.keys()).filter((cell) => levels[level]![cell] === code);
       if (own.length === 0) return [];
       const middle = (axis: number): number =>
         own.map((cell) => positions[2 * cell + axis]!).sort((a, b) => a - b)[own.length >> 1]!;
-      return [
-        { name: json.cell_types[row]!, level: json.cell_type_keys[level]!, x: middle(0), y: middle(1) },
-      ];
+      return [{ name: cellTypes[row]!, level: key, x: middle(0), y: middle(1) }];
     }),
   );
 }

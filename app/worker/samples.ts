@@ -49,8 +49,7 @@ export async function analyseSamples(
 
 /** Where the samples of a model lie; nothing where its conditions are one-hot. */
 export async function sampleMaps(model: ScPoli): Promise<SampleMap[]> {
-  const { json } = model.stored;
-  return json.model.condition_encoding === "one-hot" ? [] : (await model.samples()).map(sampleMap);
+  return model.content.conditionEncoding === "one-hot" ? [] : (await model.samples()).map(sampleMap);
 }
 
 function sampleMap({

@@ -33,7 +33,7 @@ export async function writeReport(
   const mapped = await AnnData.open(await annotated(queryFiles, additions, "mapped"));
   try {
     const samples =
-      model.stored.json.model.condition_encoding === "one-hot"
+      model.content.conditionEncoding === "one-hot"
         ? []
         : await model.samples({ data: mapped, conditionKeys });
     return new File(

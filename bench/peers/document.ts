@@ -1,7 +1,7 @@
 // docs/benchmarks/quality.md and its figure, made of bench/results/peers.csv.
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { heatMap } from "../../dist/plots/charts.js";
+import { heatMap } from "../../dist/plots/heat-map.js";
 import { element, picture, standaloneSvg } from "../../dist/plots/svg.js";
 import { mean, seeds as allSeeds } from "../transfer.ts";
 import { runs } from "./methods.ts";

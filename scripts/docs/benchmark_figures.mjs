@@ -8,7 +8,14 @@ import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import Papa from "papaparse";
-import { barChart, groupColour, heatMap, lineChart, scatterPlot, standaloneSvg } from "../../dist/index.js";
+import {
+  barChart,
+  groupColour,
+  heatMap,
+  lineChart,
+  scatterPlot,
+  standaloneSvg,
+} from "../../dist/plots/index.js";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
 const isCheck = process.argv.includes("--check");

@@ -3,7 +3,8 @@
 import { mkdirSync, writeFileSync } from "node:fs";
 import { dirname } from "node:path";
 import { fileURLToPath } from "node:url";
-import { AnnData, ScPoli, scatterPlot, standaloneSvg } from "../../dist/index.js";
+import { AnnData, ScPoli } from "../../dist/index.js";
+import { scatterPlot, standaloneSvg } from "../../dist/plots/index.js";
 
 const path = (name) => fileURLToPath(new URL(`../../${name}`, import.meta.url));
 const reference = await AnnData.open(path("data/kang_reference.h5ad"));

@@ -1,6 +1,6 @@
-// The public class: train a reference, save and load it, map a query onto it, embed cells of known
-// conditions.
+// The public class: train a reference, save and load it, map a query onto it, embed cells of known conditions.
 // It contains no mathematics.
+import { modelContent, type ModelContent } from "./model-content.js";
 import { provideWorkThreads } from "#threads";
 import type { AnnData } from "../anndata/anndata.js";
 import { loadModel, noModelFile, saveModel } from "../storage/model-folder.js";
@@ -132,9 +132,17 @@ export interface ModelSummary {
  */
 export class ScPoli {
   private constructor(
-    /** The model as it is stored: tensors, and everything else as JSON */
+    /**
+     * The model as it is stored: tensors, and everything else as JSON.
+     * @internal
+     */
     readonly stored: StoredModel,
   ) {}
+
+  /** What the model holds: genes, conditions, cell types, prototypes, landmarks. */
+  get content(): ModelContent {
+    return modelContent(this.stored);
+  }
 
   /**
    * Trains a reference on raw counts, conditions and cell types.

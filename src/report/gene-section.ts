@@ -1,6 +1,6 @@
 // Genes in a report: mean expression on the samples' components beside the cells' expression in the UMAP.
 // Source: De Donno et al. 2023, Fig. 6h, i.
-import { pointCloud } from "../plots/charts.js";
+import { pointCloud } from "../plots/scatter-plots.js";
 import type { Plot } from "../plots/svg.js";
 import type { SampleAnalysis } from "../samples/analysis.js";
 import { genePlane } from "../samples/sample-plots.js";

@@ -3,7 +3,7 @@
 import type { Evaluation } from "../evaluation/evaluate.js";
 import { metricTitles, type MetricName } from "../evaluation/metrics.js";
 import { ScPoliError } from "../contract/errors.js";
-import { heatMap } from "../plots/charts.js";
+import { heatMap } from "../plots/heat-map.js";
 import { factsHtml } from "./sections.js";
 import { figure, figures, foldedTable } from "./html.js";
 import { transferFigures } from "./transfer-figures.js";

@@ -1,7 +1,9 @@
 // The parts of a report that are about cells and training: facts, verdict, composition, label transfer,
 // uncertainty, training curves.
 import type { EpochLosses } from "../contract/options.js";
-import { barChart, heatMap, histogram, lineChart, type Series } from "../plots/charts.js";
+import { heatMap } from "../plots/heat-map.js";
+import { barChart, histogram } from "../plots/bar-charts.js";
+import { lineChart, type Series } from "../plots/line-chart.js";
 import { groupColour, missingColour } from "../plots/palette.js";
 import { escapeText, type Plot } from "../plots/svg.js";
 import type { Verdict } from "../mapping/verdict.js";

@@ -1,7 +1,7 @@
 // What truth says of transferred labels, as figures: whether probabilities hold what they promise, how
 // uncertainty goes with error, what it finds, and what accuracy costs in cells.
 import { scoreLabelTransfer, type LabelTransfer, type Roc } from "../evaluation/label-transfer.js";
-import { lineChart, type Series } from "../plots/charts.js";
+import { lineChart, type Series } from "../plots/line-chart.js";
 import { missingColour } from "../plots/palette.js";
 import type { Plot } from "../plots/svg.js";
 import type { Groups, LevelCells } from "./cells.js";

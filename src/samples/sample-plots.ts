@@ -1,7 +1,9 @@
 // Plots of an analysis of samples: components coloured by covariates or genes, associations, what
 // explains the embedding, distances, numbers of genes.
 import { writeTexts } from "../anndata/output-file.js";
-import { barChart, heatMap, scatterPlot } from "../plots/charts.js";
+import { scatterPlot } from "../plots/scatter-plots.js";
+import { heatMap } from "../plots/heat-map.js";
+import { barChart } from "../plots/bar-charts.js";
 import { standaloneSvg, type Plot } from "../plots/svg.js";
 import type { SampleAnalysis } from "./analysis.js";
 import type { Covariate } from "./covariates.js";

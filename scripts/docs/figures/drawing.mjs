@@ -1,6 +1,7 @@
 // What the figures of the tutorials share: results of a mapped file, and files to write.
 import { mkdirSync, writeFileSync } from "node:fs";
-import { AnnData, heatMap, scatterPlot, standaloneSvg } from "../../../dist/index.js";
+import { AnnData } from "../../../dist/index.js";
+import { heatMap, scatterPlot, standaloneSvg } from "../../../dist/plots/index.js";
 
 /** Writes figures/NAME.svg in the folder of the page. */
 export function save(name, plot) {

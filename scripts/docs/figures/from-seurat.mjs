@@ -1,5 +1,5 @@
 // The composition of the samples by predicted type.
-import { barChart } from "../../../dist/index.js";
+import { barChart } from "../../../dist/plots/index.js";
 import { readObs, save } from "./drawing.mjs";
 
 const obs = await readObs("query-mapped.h5ad", ["sample", "cell_type_pred"]);

@@ -1,7 +1,7 @@
 // The genes that differ most between treatments, in the cell type with the most tested genes.
 import { readFileSync } from "node:fs";
 import Papa from "papaparse";
-import { heatMap } from "../../../dist/index.js";
+import { heatMap } from "../../../dist/plots/index.js";
 import { save } from "./drawing.mjs";
 
 const { data } = Papa.parse(readFileSync("stim-vs-ctrl/genes.csv", "utf8"), {

@@ -1,5 +1,5 @@
 // Novelty of cells of known types and of the type that the reference lacks, and the same in the UMAP.
-import { histogram, pointCloud } from "../../../dist/index.js";
+import { histogram, pointCloud } from "../../../dist/plots/index.js";
 import { readMapped, save } from "./drawing.mjs";
 
 const { obs, umap } = await readMapped("mapped.h5ad", ["cell_type", "cell_type_novelty"]);

@@ -1,0 +1,21 @@
+/**
+ * Charts as SVG, with the numbers behind them: `import { lineChart } from "scpoli/plots"`.
+ */
+export { barChart, histogram } from "./bar-charts.js";
+export { dotPlot, violinPlot, type GeneInGroups, type ViolinGroup } from "./expression-charts.js";
+export { heatMap } from "./heat-map.js";
+export { placeLabels, type LabelPlace } from "./labels.js";
+export { lineChart, type Series } from "./line-chart.js";
+export {
+  colourOn,
+  divergingColour,
+  expressionColour,
+  groupColour,
+  missingColour,
+  rampColour,
+  sampleColour,
+  unknownColour,
+  type Paper,
+} from "./palette.js";
+export { pointCloud, scatterPlot, type ScatterPoint } from "./scatter-plots.js";
+export { standaloneSvg, type Plot, type PlotTable } from "./svg.js";
