@@ -17,7 +17,10 @@ export default defineConfig({
     target: "es2022",
     assetsInlineLimit: 0,
     modulePreload: { polyfill: false },
+    // HDF5 is one chunk of 4.2 MB, which is loaded when a file is opened
+    chunkSizeWarningLimit: 4300,
     rolldownOptions: {
+      checks: { bundlerTimings: false },
       input: { index: "index.html", "service-worker": "service-worker.ts" },
       output: {
         entryFileNames: ({ name }) => (name === "service-worker" ? "[name].js" : "assets/[name]-[hash].js"),

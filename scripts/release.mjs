@@ -1,6 +1,7 @@
 // Makes a release: version, changelog, commit and tag. `node scripts/release.mjs 0.2.0`; pushing the tag publishes.
 import { execFileSync } from "node:child_process";
 import { readFileSync, writeFileSync } from "node:fs";
+import { versionPlaces } from "./version_places.mjs";
 
 const [version] = process.argv.slice(2);
 const git = (...args) => execFileSync("git", args, { encoding: "utf8" }).trim();
@@ -25,20 +26,11 @@ const date = new Date().toISOString().slice(0, 10);
 writeFileSync("CHANGELOG.md", changelog.replace(heading, `${heading}\n\n## [${version}] - ${date}`));
 
 execFileSync("npm", ["version", version, "--no-git-tag-version"], { stdio: "inherit" });
-const constant = "src/contract/version.ts";
-writeFileSync(constant, readFileSync(constant, "utf8").replace(/"\d+\.\d+\.\d+"/, `"${version}"`));
-const citation = readFileSync("CITATION.cff", "utf8");
-writeFileSync("CITATION.cff", citation.replace(/^version: .*$/m, `version: ${version}`));
-// what runs the command line elsewhere names the version that it installs
-for (const [path, pattern] of [
-  ["integrations/galaxy/macros.xml", /(?<=@TOOL_VERSION@">)[\d.]+/],
-  ["integrations/bioconda/meta.yaml", /(?<=set version = ")[\d.]+/],
-  ["integrations/nf-core/scpoli/map/environment.yml", /(?<=bioconda::scpoli=)[\d.]+/],
-  ["integrations/snakemake/map/environment.yaml", /(?<=- scpoli =)[\d.]+/],
-  ["integrations/snakemake/train/environment.yaml", /(?<=- scpoli =)[\d.]+/],
-  ["integrations/scverse/meta.yaml", /(?<=^version: )[\d.]+/m],
-])
-  writeFileSync(path, readFileSync(path, "utf8").replace(pattern, version));
+for (const { path, pattern } of versionPlaces) {
+  const text = readFileSync(path, "utf8");
+  const [line, old] = pattern.exec(text);
+  writeFileSync(path, text.replace(line, line.replace(old, version)));
+}
 
 git("commit", "--all", "--message", `Release ${version}`);
 git("tag", "--annotate", `v${version}`, "--message", `scpoli ${version}`);

@@ -1,4 +1,7 @@
-// Lets Node run the TypeScript sources, in worker threads too (tsx's usual hook skips those).
+// Tests import the built package, ../dist/NAME.js. With this module (`npm run test:unit`) the same imports lead
+// to the sources, in worker threads too, so that nothing has to be built but what scripts generate.
+import { register as registerHooks } from "node:module";
 import { register } from "tsx/esm/api";
 
 register();
+registerHooks("./source-hooks.mjs", import.meta.url);

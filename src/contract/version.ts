@@ -1,2 +1,2 @@
-/** Version of this package; a test compares it with package.json. */
-export const version = "0.1.0";
+/** Version of this package; scripts/version_places.mjs lists every place that names it. */
+export const version = "0.2.0";
