@@ -16,6 +16,7 @@ const tests = [
   "kernels",
   "labels",
   "landmarks",
+  "layouts",
   "matrix-values",
   "model-files",
   "name-maps",

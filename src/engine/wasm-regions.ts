@@ -6,7 +6,7 @@ import type { Activation, Parameter } from "./engine.js";
 import type { Layout } from "./wasm-layout.js";
 
 /** Operations of the kernels, in the order of `Code` in kernels/threads.ts. */
-const codes = [
+export const codes = [
   "lookUp",
   "sparseForward",
   "sortTiles",

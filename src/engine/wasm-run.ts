@@ -5,8 +5,8 @@ import type { EngineOptions, Minibatch, RunOptions } from "./engine.js";
 import { crossEntropyShares, labelShares, levelWeights } from "./label-shares.js";
 import { padded, type KernelMemory } from "../kernel-modules/memory.js";
 
-const address = 1024;
-const fields = [
+export const address = 1024;
+export const fields = [
   "plan",
   "threads",
   "epoch",
