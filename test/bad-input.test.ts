@@ -414,7 +414,7 @@ describe("outputs", () => {
         join(folder, output),
       ]);
       assert.equal(code, 3, stderr);
-      assert.match(stderr, /is the input itself/);
+      assert.match(stderr, /is also the input/);
     }
     assert.deepEqual(readFileSync(at("good.h5ad")), before);
   });

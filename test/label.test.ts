@@ -166,12 +166,12 @@ describe("refused", () => {
     "a name that is taken": [
       { name: "NK", clusters: [0] },
       "key",
-      /has a cell type 'NK' already \('cell_type'\)/,
+      /already has a cell type 'NK' \('cell_type'\)/,
     ],
     "a name that is taken at another level": [
       { name: "B lineage", clusters: [0] },
       "key",
-      /'B lineage' already \('lineage'\)/,
+      /already has a cell type 'B lineage' \('lineage'\)/,
     ],
     "a name that means no label": [{ name: "Unknown", clusters: [0] }, "usage", /'Unknown' means "no label"/],
     "a level that is not there": [

@@ -207,7 +207,7 @@ test("what cannot be compared is refused", async () => {
     found.groups.map(({ name }) => name),
     ["common"],
   );
-  assert.ok(notes.some((note) => note.includes("single cell: 'rare'")));
+  assert.ok(notes.some((note) => note.includes("only one cell: 'rare'")));
 });
 
 test("files that anndata reads, .h5ad and Zarr of both versions", async () => {
