@@ -32,7 +32,7 @@ async function run(code: number, args: readonly string[], ...says: RegExp[]): Pr
 describe("MuData", () => {
   test("its modalities are named", async () => {
     await run(3, ["inspect", at("both.h5mu")], /is MuData with the modalities prot, rna.*--modality rna/);
-    await run(3, ["inspect", at("both.h5mu"), "--modality", "atac"], /no modality 'atac', but prot, rna/);
+    await run(3, ["inspect", at("both.h5mu"), "--modality", "atac"], /no modality 'atac'; it has prot, rna/);
     await run(3, ["inspect", at("plain.h5ad"), "--modality", "rna"], /is not a MuData file/);
   });
 
@@ -85,7 +85,7 @@ describe("one clear line", () => {
   test("a pipe and the standard input", async () => {
     execFileSync("mkfifo", [at("pipe")]);
     await run(3, ["inspect", at("pipe")], /pipe is a pipe; a regular file was expected/);
-    await run(3, ["inspect", "-"], /standard input; a file on the disk/);
+    await run(3, ["inspect", "-"], /standard input; a regular file/);
     await run(3, ["map", at("plain.h5ad"), "--reference", at("pipe"), "-o", at("x.h5ad")], /pipe is a pipe/);
   });
 
@@ -99,7 +99,7 @@ describe("one clear line", () => {
   test("a folder: what is in it is named", async () => {
     mkdirSync(at("run/outs/filtered_feature_bc_matrix"), { recursive: true });
     writeFileSync(at("run/outs/filtered_feature_bc_matrix/matrix.mtx"), "");
-    await run(3, ["inspect", at("run/outs")], /It holds .*filtered_feature_bc_matrix: name one of them/);
+    await run(3, ["inspect", at("run/outs")], /It contains .*filtered_feature_bc_matrix\. Give the path/);
     mkdirSync(at("empty"));
     await run(3, ["inspect", at("empty")], /An \.h5ad file or a \.zarr folder was expected/);
   });
