@@ -16,7 +16,7 @@ const cache = join(root, ".cache/novelty-study");
 const queries: Readonly<Record<string, readonly (readonly string[])[]>> = {
   panc8: [["indrop3"], ["smartseq2"], ["indrop1"]],
   kang16: ["patient_1015", "patient_1256"].map((patient) => [`${patient}_ctrl`, `${patient}_stim`]),
-  onek1k: [["pool43"], ["pool25"]],
+  onek1k: [["pool43"], ["pool25", "pool19", "pool67", "pool11", "pool54"]],
 };
 
 /** The model with other tables of left-out cells. */
@@ -56,8 +56,23 @@ function atMost(sizes: number): Variants[string] {
     withTables(model, (table, width) => table.map((value, at) => (at % width >= 3 + 3 * sizes ? -1 : value)));
 }
 
+/** Neighbours are looked for among all cells of a query, however many. */
+async function undivided(model: ScPoli): Promise<ScPoli> {
+  const { json, tensors } = model.stored;
+  if (!json.head) return model;
+  const levels = json.head.levels.map(({ novelty, ...level }) => {
+    if (!novelty) return level;
+    const { donor_cells: _, ...undividedNovelty } = novelty;
+    return { ...level, novelty: undividedNovelty };
+  });
+  const folder = join(cache, "changed-model");
+  await saveModel(folder, { json: { ...json, head: { ...json.head, levels } }, tensors }, { force: true });
+  return ScPoli.load(folder);
+}
+
 const variants = {
   whole: async (model) => model,
+  undivided,
   "without span": without(0),
   "without distance": without(1),
   "without doubt": without(2),

@@ -4,7 +4,13 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import type { SparseCells } from "../dist/kernel-modules/sparse-cells.js";
 import { ConformalTable, type LeftOutCell } from "../dist/novelty/conformal.js";
-import { queryNeighbors, QueryOffsets, sureLabels, wantedNeighbors } from "../dist/novelty/novelty.js";
+import {
+  queryNeighbors,
+  QueryOffsets,
+  queryParts,
+  sureLabels,
+  wantedNeighbors,
+} from "../dist/novelty/novelty.js";
 import { profiledTypes, ProfileScorer, ProfileSpace } from "../dist/novelty/profiles.js";
 import { Random } from "../dist/numerics/random.js";
 import { LogisticRegression } from "../dist/labels/logistic.js";
@@ -137,6 +143,46 @@ describe("a query's neighbours and offsets", () => {
     assert.deepEqual(queryNeighbors(rowsOf(dense.slice(0, 2 * G)), G, 15).indices, Int32Array.of(1, 0));
   });
 
+  test("a query of many cells is divided into parts as large as a left-out donor", () => {
+    const calibration = { neighborhoods: [0, 1, 3, 7, 15], units: 4 };
+    assert.equal(queryParts(calibration, 5000), 1);
+    assert.deepEqual(
+      [10, 100, 149, 151, 2048].map((n) => queryParts({ ...calibration, donor_cells: 100 }, n)),
+      [1, 1, 1, 2, 20],
+    );
+    const k = 5;
+    const { indices } = queryNeighbors(rowsOf(values), G, k, 3);
+    const n = position.length;
+    assert.equal(indices.length, n * k);
+    // neighbours lie in the same part: no part is joined to another
+    const part = Int32Array.from({ length: n }, (_, i) => i);
+    const root = (i: number): number => (part[i] === i ? i : root(part[i]!));
+    indices.forEach((j, at) => (part[root(j)] = root(Math.floor(at / k))));
+    assert.ok(new Set(part.map((_, i) => root(i))).size >= 3);
+    assert.ok(indices.every((j, at) => j !== Math.floor(at / k)));
+  });
+
+  test("a new type that is taken for one of several known ones moves the others' offset little", () => {
+    const many = 5;
+    const means = new Float32Array(many * G);
+    const profiles = { means, displacements: new Float32Array(0), variances: new Float32Array(2 * G) };
+    const labels = Int32Array.from({ length: 40 * many }, (_, i) => i % many);
+    // all have 1 more of gene 0; what is taken for type 4 has 50 more of gene 1
+    const cells = Float32Array.from({ length: labels.length * G }, (_, at) =>
+      at % G === 0 ? 1 : at % G === 1 && labels[Math.floor(at / G)] === 4 ? 50 : 0,
+    );
+    const isSure = new Uint8Array(labels.length).fill(1);
+    const offsets = new QueryOffsets(
+      { rows: rowsOf(cells), conditions: labels.map(() => 0), position: labels, isSure },
+      profiles,
+      [0, 1, 2, 3, 4],
+      G,
+    );
+    const offset = offsets.table[offsets.of(0, 0)]!;
+    assert.ok(offset[0]! > 0.6 && offset[0]! < 1, `${offset[0]}`);
+    assert.equal(offset[1], 0);
+  });
+
   test("what all types have more is an offset, from the other types alone; a single type has none", () => {
     const means = Float32Array.from({ length: K * G }, (_, at) => {
       const own = Array.from(position.keys()).filter((i) => position[i] === Math.floor(at / G));
@@ -171,7 +217,10 @@ describe("a query's neighbours and offsets", () => {
     assert.deepEqual(inCompany, [true, true, true]);
     assert.ok(table[3]![0]! > 0.5 && table[3]![0]! < 1);
     near(table[3]![1]!, 0);
-    assert.ok(table[1]![1]! > 2);
+    // of two others, the median is that of the one with more cells
+    const larger =
+      position.filter((type) => type === 2).length > position.filter((type) => type === 1).length;
+    assert.ok(larger ? table[1]![1]! > 2 : Math.abs(table[1]![1]!) < 1e-6);
     const alone = all.filter((i) => position[i] === 2);
     const single = offsetsOf(
       alone,

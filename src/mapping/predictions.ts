@@ -13,7 +13,7 @@ import type { CellPositions } from "./embedding.js";
 import { ScPoliError } from "../contract/errors.js";
 import { classifyByHead, headColumns } from "../labels/head.js";
 import type { Neighbors } from "../graph/neighbors.js";
-import { QueryNovelty, wantedNeighbors, type StoredNovelty } from "../novelty/novelty.js";
+import { QueryNovelty, queryParts, wantedNeighbors, type StoredNovelty } from "../novelty/novelty.js";
 import { nearestRows } from "../prototypes/prototypes.js";
 import type { BackgroundWork } from "./background-work.js";
 
@@ -180,11 +180,14 @@ function startNeighborSearch(
   levels: readonly HeadLevel[],
   background: BackgroundWork,
 ): Neighborhood | null {
-  if (!compared || !levels.some(({ novelty }) => novelty)) return null;
+  const calibration = levels.find(({ novelty }) => novelty)?.novelty;
+  if (!compared || !calibration) return null;
   const n = compared.cells.length;
   const N = conditions.length;
+  const parts = queryParts(calibration, n);
+  const k = wantedNeighbors(Math.floor(n / parts));
   return {
-    near: background.compute("queryNeighbors", compared.rows, genes, wantedNeighbors(n)),
+    near: background.compute("queryNeighbors", compared.rows, genes, k, parts),
     nearest: n === N ? null : background.compute("nearestCompared", latent, compared.cells, N),
   };
 }

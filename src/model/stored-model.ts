@@ -237,4 +237,6 @@ export interface NoveltyJson {
   readonly neighborhoods: readonly number[];
   /** number of donors (or conditions) left out in turn */
   readonly units: number;
+  /** median number of cells of a left-out donor; missing in models of earlier versions */
+  readonly donor_cells?: number;
 }

@@ -1,5 +1,6 @@
 // What novelty.ts needs, from the reference alone: profiles of its types and conditions, and the scores of its
 // cells while their donors are left out, in the situations that a query may be in.
+import { quantile } from "../numerics/quantile.js";
 import { type SparseCells, rowsAt } from "../kernel-modules/sparse-cells.js";
 import {
   type HeadPrediction,
@@ -72,7 +73,7 @@ export function trainNovelty(cells: LeftOutCells, seed: number): StoredNovelty |
     );
   }
   const stored: StoredNovelty = {
-    json: { neighborhoods, units: new Set(cells.units).size },
+    json: { neighborhoods, units: new Set(cells.units).size, donor_cells: donorCells(situations) },
     profiles: cells.profilesWithout(null),
     company: joined(tables.company),
     alone: joined(tables.alone),
@@ -90,15 +91,26 @@ function joined(rows: readonly Float32Array[]): Float32Array {
 function leftOutSituations({ units, labels }: LeftOutCells, seed: number): Situation[] {
   const [company, alone]: [Situation[], Situation[]] = [[], []];
   for (const unit of [...new Set(units)].sort((a, b) => a - b)) {
-    const own = Int32Array.from(units.keys()).filter((i) => units[i] === unit);
-    company.push({ name: "company", cells: own });
-    for (const type of [...new Set(own.map((i) => labels[i]!))].sort((a, b) => a - b)) {
-      const ofType = own.filter((i) => labels[i] === type);
+    const cells = Int32Array.from(units.keys()).filter((i) => units[i] === unit);
+    company.push({ name: "company", cells });
+    for (const type of [...new Set(cells.map((i) => labels[i]!))].sort((a, b) => a - b)) {
+      const ofType = cells.filter((i) => labels[i] === type);
       if (ofType.length >= leastAlone) alone.push({ name: "alone", cells: ofType });
     }
   }
   const some = new Random(seed, "alone").sample(alone.length, mostAlone);
   return [...company, ...Array.from(some, (i) => alone[i]!)];
+}
+
+/** Median number of cells of a left-out donor. */
+function donorCells(situations: readonly Situation[]): number {
+  const company = situations.filter(({ name }) => name === "company");
+  return Math.round(
+    quantile(
+      company.map(({ cells }) => cells.length),
+      0.5,
+    ),
+  );
 }
 
 function leftOutQuery(

@@ -28,22 +28,47 @@ const [offsetCells, noOffset] = [20, 1];
 /** Left-out cells from which on a neighbourhood is calibrated. */
 const calibratedCells = 50;
 
-/** Neighbours that a query of n cells asks for: about sqrt(n), as many as it can have. */
+/** Neighbours that a query, or a part of one, of n cells asks for: about sqrt(n), as many as it can have. */
 export function wantedNeighbors(n: number): number {
   return n < 3 ? 0 : Math.min(neighborhoods.at(-1)!, Math.round(Math.sqrt(n)), n - 1);
 }
 
 /**
- * The neighbours of each cell among the others by the directions in which these cells themselves vary most:
- * what separates an unknown type from a known one need not be among what the reference's cells vary in.
- * @param k - neighbours of each
+ * Into how many parts of random cells a query of n cells is divided before neighbours are looked for: each then has
+ * about as many cells as a left-out donor of the calibration had. Among more cells the neighbours are more alike,
+ * and their mean lies further out than that of a left-out cell's.
  */
-export function queryNeighbors(rows: SparseCells, genes: number, k: number): Neighbors {
+export function queryParts({ donor_cells: cells }: NoveltyJson, n: number): number {
+  return cells ? Math.max(1, Math.round(n / cells)) : 1;
+}
+
+/**
+ * The neighbours of each cell among the others of its part, by the directions in which all cells vary most: what
+ * separates an unknown type from a known one need not be among what the reference's cells vary in.
+ * @param k - neighbours of each @param parts - of random cells, of equal size
+ */
+export function queryNeighbors(rows: SparseCells, genes: number, k: number, parts = 1): Neighbors {
   const n = rows.indptr.length - 1;
   const P = Math.max(0, Math.min(directions, genes, n - 1));
   if (k === 0 || P === 0) return { k: 0, indices: new Int32Array(0), distances: new Float64Array(0) };
-  const places = mainCoordinates(rows, genes, P, rounds, new Random(0, "query directions"));
-  return nearestNeighbors(Float32Array.from(places), P, k);
+  const places = Float32Array.from(
+    mainCoordinates(rows, genes, P, rounds, new Random(0, "query directions")),
+  );
+  if (parts === 1) return nearestNeighbors(places, P, k);
+  const partOf = new Random(0, "neighborhoods").shuffle(Array.from({ length: n }, (_, i) => i % parts));
+  const indices = new Int32Array(n * k);
+  const distances = new Float64Array(n * k);
+  for (let part = 0; part < parts; part++) {
+    const cells = Int32Array.from(partOf.keys()).filter((i) => partOf[i] === part);
+    const neighbors = nearestNeighbors(rowsOf(places, cells, P), P, k);
+    cells.forEach((cell, i) => {
+      for (let rank = 0; rank < k; rank++) {
+        indices[cell * k + rank] = cells[neighbors.indices[i * k + rank]!]!;
+        distances[cell * k + rank] = neighbors.distances[i * k + rank]!;
+      }
+    });
+  }
+  return { k, indices, distances };
 }
 
 /** Cells of a query whose offsets are looked for. */
@@ -117,13 +142,17 @@ export class QueryOffsets {
 /** Cells of a condition from which it has offsets of its own, and memory that these may take. */
 const [leastOffsetCells, offsetBytes] = [20, 64 * 1024 * 1024];
 
-/** Weighted sum of the differences of some types, and their weight. */
+/** Median difference of some types times their weight, and this weight. */
 interface Difference {
   readonly sum: Float64Array;
   readonly weight: number;
 }
 
-/** Per type, what the others have more than in the reference: of sure cells alone. */
+/**
+ * Per type, what the others have more than in the reference: the weighted median over them of the differences of
+ * their means, gene by gene, of sure cells alone. A new type whose cells are surely, and wrongly, taken for one of
+ * several others moves a median little.
+ */
 function differences(
   { rows, position, isSure }: OffsetCells,
   cells: readonly number[],
@@ -132,31 +161,59 @@ function differences(
   genes: number,
 ): { readonly others: readonly Difference[] } {
   const K = means.length / genes;
-  const sums = new Float64Array(K * genes);
+  const meanDifferences = new Float64Array(K * genes);
   const n = new Int32Array(K);
   for (const cell of cells) {
     if (isSure[cell] === 0) continue;
     const type = position[cell]!;
     n[type]!++;
     for (let at = rows.indptr[cell]!; at < rows.indptr[cell + 1]!; at++)
-      sums[type * genes + rows.indices[at]!]! += rows.values[at]!;
+      meanDifferences[type * genes + rows.indices[at]!]! += rows.values[at]!;
   }
-  const weights = Float64Array.from(n, (count, type) =>
-    types.includes(type) ? count / (count + offsetCells) : 0,
-  );
-  const total = new Float64Array(genes);
+  const weights = Float64Array.from(n, (count, type) => (types.includes(type) ? offsetWeight(count) : 0));
   for (let type = 0; type < K; type++)
-    for (let gene = 0, at = type * genes; gene < genes && n[type]! > 0; gene++, at++) {
-      sums[at] = weights[type]! * (sums[at]! / n[type]! - means[at]!);
-      total[gene]! += sums[at]!;
-    }
+    for (let at = type * genes; at < (type + 1) * genes && n[type]! > 0; at++)
+      meanDifferences[at] = meanDifferences[at]! / n[type]! - means[at]!;
   const all = weights.reduce((sum, weight) => sum + weight, 0);
-  return {
-    others: Array.from(weights, (weight, type) => ({
-      sum: total.map((sum, gene) => sum - sums[type * genes + gene]!),
-      weight: all - weight,
-    })),
-  };
+  const others = Array.from(weights, (weight) => ({ sum: new Float64Array(genes), weight: all - weight }));
+  const present = Array.from(weights.keys()).filter((type) => weights[type]! > 0);
+  for (let gene = 0; gene < genes; gene++) {
+    const valueOf = (type: number): number => meanDifferences[type * genes + gene]!;
+    present.sort((a, b) => valueOf(a) - valueOf(b));
+    others.forEach((other, type) => {
+      other.sum[gene] = other.weight * medianWithout(type, present, valueOf, weights, other.weight);
+    });
+  }
+  return { others };
+}
+
+/**
+ * Weighted median of the values of types but one; 0 where there are no others.
+ * @param ascending - types, ascending by their values @param total - weight of the others
+ */
+function medianWithout(
+  type: number,
+  ascending: readonly number[],
+  valueOf: (type: number) => number,
+  weights: Float64Array,
+  total: number,
+): number {
+  let [weightBelow, below] = [0, 0];
+  for (const other of ascending) {
+    if (other === type) continue;
+    const value = valueOf(other);
+    // half of the weight ends with the type before: between the two, as in the median of an even number
+    if (Math.abs(weightBelow - total / 2) < 1e-12 * total) return (below + value) / 2;
+    if (weightBelow + weights[other]! > total / 2) return value;
+    weightBelow += weights[other]!;
+    below = value;
+  }
+  return below;
+}
+
+/** Weight of a type's cells in an offset, 0..1. */
+function offsetWeight(cells: number): number {
+  return cells / (cells + offsetCells);
 }
 
 /** A mean difference, drawn towards another offset. */

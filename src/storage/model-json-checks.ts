@@ -325,7 +325,12 @@ function checkNovelty(check: Checker, value: unknown, name: string): NoveltyJson
   );
   if (sizes[0] !== 0 || sizes.some((size, i) => i > 0 && size <= sizes[i - 1]!))
     check.fail(`${name}.neighborhoods is ${shown(sizes)}, expected ascending numbers from 0 on`);
-  return { neighborhoods: sizes, units: check.whole(entries.units, `${name}.units`, 2) };
+  const cells = entries.donor_cells;
+  return {
+    neighborhoods: sizes,
+    units: check.whole(entries.units, `${name}.units`, 2),
+    ...(cells !== undefined && { donor_cells: check.whole(cells, `${name}.donor_cells`, 1) }),
+  };
 }
 
 function checkLandmarks(check: Checker, value: unknown): LandmarksJson | null {
