@@ -45,7 +45,6 @@ function put(path, text) {
 
 const save = (name, plot) => put(`docs/benchmarks/figures/${name}.svg`, `${standaloneSvg(plot)}\n`);
 
-quality();
 labels();
 unknown();
 speed();
@@ -57,37 +56,6 @@ browser();
 defaults();
 comparisons();
 evaluation();
-
-/** Means over the seeds, a row per method: labels, and integration where a method has one. */
-function quality() {
-  const rows = rowsOf("quality");
-  const sets = unique(rows.map(({ configuration }) => configuration));
-  for (const [name, figure, title] of [
-    ["quality-labels", "macro_f1", "Macro F1 of the query's labels"],
-    ["quality-integration", "total", "Integration of reference and query, total"],
-  ]) {
-    const methods = unique(rows.filter((row) => isNumber(row[figure])).map(({ method }) => method));
-    const meanOf = (method, set) =>
-      mean(
-        rows
-          .filter((row) => row.configuration === set && row.method === method && isNumber(row[figure]))
-          .map((row) => row[figure]),
-      );
-    save(
-      name,
-      heatMap({
-        title,
-        rows: methods,
-        columns: sets,
-        rowLabel: "method",
-        columnLabel: "data set",
-        values: methods.map((method) => sets.map((set) => meanOf(method, set))),
-        range: [0.3, 1],
-        legend: "mean of the seeds",
-      }),
-    );
-  }
-}
 
 /** Means over the seeds of the default training, a row per rule. */
 function labels() {
