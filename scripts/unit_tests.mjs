@@ -8,7 +8,6 @@ const tests = [
   "clustering",
   "counts",
   "derived-counts",
-  "engine-wasm",
   "genes",
   "golden",
   "gradients",
