@@ -148,7 +148,11 @@ describe("files", () => {
       );
       const analyses = await model.samples();
       await writeTables(at("library-tables"), analyses);
-      await fails(() => writeTables(at("library-tables"), analyses), "refused", /\.csv files already/);
+      await fails(
+        () => writeTables(at("library-tables"), analyses),
+        "refused",
+        /already contains \.csv files/,
+      );
       await writeTables(at("library-tables"), analyses, { force: true });
     } finally {
       data.close();
@@ -166,7 +170,7 @@ describe("links", () => {
     symlinkSync("nowhere/new.h5ad", at("lost.h5ad"));
     const map = ["map", at("good.h5ad"), "--reference", at("model"), "--no-training", "-o"];
     const before = readFileSync(at("target.h5ad"));
-    await run(4, [...map, at("second.h5ad")], /second\.h5ad is there already/);
+    await run(4, [...map, at("second.h5ad")], /second\.h5ad already exists/);
     assert.deepEqual(readFileSync(at("target.h5ad")), before);
     await run(0, [...map, at("second.h5ad"), "--force"]);
     assert.notDeepEqual(readFileSync(at("target.h5ad")), before);
@@ -250,8 +254,8 @@ describe("folders", () => {
     const samples = ["samples", at("model"), "--data", at("good.h5ad"), "--tables", at("tables")];
     await run(0, [...samples, "--plots", at("plots")]);
     const tables = readdirSync(at("tables"));
-    await run(4, samples, /tables holds \.csv files already/);
-    await run(4, ["samples", at("model"), "--plots", at("plots")], /plots holds \.svg files already/);
+    await run(4, samples, /tables already contains \.csv files/);
+    await run(4, ["samples", at("model"), "--plots", at("plots")], /plots already contains \.svg files/);
     await run(0, [...samples, "--force"]);
     writeFileSync(at("tables/samples.csv"), Uint8Array.of(1, 0, 2));
     await run(3, [...samples, "--force"], /samples\.csv already exists and is not a table/);
@@ -263,7 +267,7 @@ describe("folders", () => {
     await run(
       3,
       ["samples", at("model"), "--tables", at("good.h5ad")],
-      /good\.h5ad is there already and is no/,
+      /good\.h5ad already exists and is not/,
     );
   });
 
