@@ -478,7 +478,7 @@ describe("the whole job", () => {
       [model["recon_loss"], model["condition_encoding"], model["embedding_dims"], atac],
       ["poisson", "one-hot", [], "reads"],
     );
-    assert.match(stderr, /X is taken as scATAC read counts/);
+    assert.match(stderr, /X is used as scATAC read counts/);
     assert.deepEqual(counts, {
       embedding: 10 * 2 + 10 * 16,
       one_hot: 2 * 16,
@@ -486,7 +486,7 @@ describe("the whole job", () => {
       widest_embedding: 32 / 18,
     });
     const { stdout } = await scpoli(["inspect", at("variant")]);
-    assert.match(stdout, /likelihood +poisson, scATAC read counts made fragment counts/);
+    assert.match(stdout, /likelihood +poisson, scATAC read counts converted to fragment counts/);
     assert.match(stdout, /one-hot: 32 parameters \(embeddings of 10: 180; 10 >= NH \/ \(N \+ H\) = 1\.778\)/);
     json(
       await scpoli([
