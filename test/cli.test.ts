@@ -382,7 +382,7 @@ describe("the whole job", () => {
     ];
     const { stderr, ...rest } = await scpoli([...common, "-o", at("patients-mapped.h5ad"), "--json"]);
     json({ stderr, ...rest });
-    assert.match(stderr, /keep its embedding.*donor=a/, "says that the known condition keeps its embedding");
+    assert.match(stderr, /keep their embeddings.*donor=a/, "says that known conditions keep their embeddings");
     const short = await scpoli([
       "map",
       at("patients.h5ad"),

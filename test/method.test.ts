@@ -89,7 +89,7 @@ test("a condition that the reference knows uses its frozen row; asked for, it ge
   const reused = await model.map(known, { epochs: 3, onNote: ({ message }) => notes.push(message) });
   assert.deepEqual(tensorsOf(reused.model), tensorsOf(model));
   assert.ok(
-    notes.some((message) => message.includes("donor=d1") && message.includes("frozen")),
+    notes.some((message) => message.includes("donor=d1") && message.includes("keep their embeddings")),
     notes.join("; "),
   );
   const own = await model.map(known, { epochs: 3, knownConditions: "new" });

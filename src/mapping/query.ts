@@ -310,7 +310,7 @@ async function learnQuery(
     options.onNote?.({
       level: "info",
       message:
-        "Conditions known to the model keep its embedding (--known-conditions new learns a new one): " +
+        "Conditions known to the model keep their embeddings (--known-conditions new learns new ones): " +
         `${known.slice(0, 5).join(", ")}${known.length > 5 ? ` and ${known.length - 5} more` : ""}.`,
     });
   const isNew =
