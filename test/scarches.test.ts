@@ -186,7 +186,7 @@ describe("an imported model", () => {
     assert.match(notes.join(" "), /mse likelihood: it takes normalised values.*X as they are/);
     notes.length = 0;
     await model.embed(await cellsOf("mse"), { onNote });
-    assert.match(notes.join(" "), /mse takes the values of X as they are/);
+    assert.match(notes.join(" "), /mse uses the values of X unchanged/);
     assert.equal(
       (await ScPoli.import(join(models, "poisson"))).stored.json.model.recon_loss,
       "reference-poisson",

@@ -70,5 +70,5 @@ test("as a user calls it: told, counted in the summary and in uns", async () => 
     ...["train", at("query.h5ad"), "-o", at("other"), "--condition-key", "donor", "--epochs", "2"],
     ...["--threads", "1"],
   ]);
-  assert.match(trained.stderr, /warning: 2 cells without counts.*take part/);
+  assert.match(trained.stderr, /warning: 2 cells without counts.*They are used/);
 });

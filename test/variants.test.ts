@@ -145,7 +145,7 @@ test("mse: normalised values are taken as they are, in memory and streamed; a qu
   const notes: Note[] = [];
   const model = await ScPoli.train(normalised, { ...options, onNote: (note) => notes.push(note) });
   assert.ok(
-    notes.some(({ message }) => message.startsWith("mse takes the values of X as they are")),
+    notes.some(({ message }) => message.startsWith("mse uses the values of X unchanged")),
     notes.map(({ message }) => message).join("; "),
   );
   const mapping = await model.map(await changed(query, "variants-query-normalised", normalise), {
