@@ -400,6 +400,8 @@ describe("what is dropped is opened as what it is; a training is ended early", a
     const query = await AnnData.open(join(root, "data", "kang_query.h5ad"));
     await convert(query, join(folder, "query.zarr"));
     await drop(page, page.locator("main"), [join(folder, "query.zarr")]);
+    // the file before has as many cells, and its button is there until the store is open
+    await page.getByText("query.zarr", { exact: true }).first().waitFor();
     await page.getByRole("button", { name: "Map 720 cells onto kept" }).click();
     await page.getByRole("button", { name: "Map the cells" }).click();
     await page.locator(".explore").waitFor({ timeout: 120_000 });
