@@ -2,11 +2,11 @@
 FROM node:22-slim AS build
 WORKDIR /src
 COPY . .
-RUN npm ci && npm run build && npm pack --ignore-scripts --pack-destination /tmp
+RUN mkdir /package && npm ci && npm run build && npm pack --ignore-scripts --pack-destination /package
 
 FROM node:22-slim
-COPY --from=build /tmp/scpoli-*.tgz /tmp/
-RUN npm install --global /tmp/scpoli-*.tgz && rm -r /tmp/scpoli-*.tgz /root/.npm
+COPY --from=build /package /package
+RUN npm install --global /package/scpoli-*.tgz && rm -r /package /root/.npm
 ENV SCPOLI_CACHE=/data/.scpoli
 USER node
 WORKDIR /data

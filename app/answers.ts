@@ -1,5 +1,5 @@
-// Answers that a user asked for: marker genes of groups and of selections, and groups of samples compared. The
-// library works them out in a worker; they are kept until what they are about changes.
+// Answers that a user asked for: marker genes of groups and of selections, and groups of samples compared.
+// The library works them out in a worker; they are kept until what they are about changes.
 import { signal } from "@preact/signals";
 import type { Comparison } from "scpoli";
 import { predictedCodes, unknownName } from "./coloring.js";

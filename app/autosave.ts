@@ -1,5 +1,5 @@
-// Autosave: the work is kept in the browser's own storage, so that a reload or a crash loses nothing. Each tab
-// has a record of its own; the newest others are offered when the page is opened anew.
+// Autosave: the work is kept in the browser's own storage, so that a reload or a crash loses nothing. Each
+// tab has a record of its own; the newest others are offered when the page is opened anew.
 import { effect, signal } from "@preact/signals";
 import { readColumnOrGene, readGenes } from "./reading.js";
 import { reopenedView } from "./session.js";

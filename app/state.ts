@@ -260,8 +260,8 @@ export const unknown = computed<readonly Uint8Array[]>(() => {
 });
 
 /**
- * With the library's own threshold its own flags. With another one the cells above it, and those that it flags
- * whatever the threshold: cells with next to no counts.
+ * With the library's own threshold its own flags. With another one the cells above it, and those that it
+ * flags whatever the threshold: cells with next to no counts.
  */
 function flagsAt({ flagged, predicted, unknown: own, threshold }: LevelResult, now: Limit): Uint8Array {
   if (now === threshold) return own;

@@ -7,10 +7,13 @@ import { demoCells, policyInPage, serviceWorker } from "./build.js";
 // while developing, Vite's client is an inline script and talks to its server
 const { "Content-Security-Policy": _, ...isolation } = pageHeaders;
 
+/** The build is short; where its time goes is no warning. */
+const checks = { bundlerTimings: false };
+
 export default defineConfig({
   base: "./",
   plugins: [demoCells, policyInPage, serviceWorker],
-  worker: { format: "es" },
+  worker: { format: "es", rolldownOptions: { checks } },
   build: {
     outDir: "../dist/app",
     emptyOutDir: true,
@@ -20,7 +23,7 @@ export default defineConfig({
     // HDF5 is one chunk of 4.2 MB, which is loaded when a file is opened
     chunkSizeWarningLimit: 4300,
     rolldownOptions: {
-      checks: { bundlerTimings: false },
+      checks,
       input: { index: "index.html", "service-worker": "service-worker.ts" },
       output: {
         entryFileNames: ({ name }) => (name === "service-worker" ? "[name].js" : "assets/[name]-[hash].js"),

@@ -2,8 +2,9 @@
 // simulated counts and the same (plain) build of the kernels; what the page costs before work begins: first
 // paint, bytes loaded, memory; and a query of 100,000 cells in it (bench/browser-drawn.ts). Inputs are made
 // once, in .cache/browser. Smaller: CELLS=2000 QUERY_CELLS=5000 ROUNDS=1, which leaves results and documents
-// as they are. Results: bench/results/browser.csv and a section of docs/benchmarks/browser.md. For comparison, both in a
-// browser on the machines of their authors: CytoVerse maps 70-80 cells per second, sims-web about 170.
+// as they are. Results: bench/results/browser.csv and a section of docs/benchmarks/browser.md. For
+// comparison, both in a browser on the machines of their authors: CytoVerse maps 70-80 cells per second,
+// sims-web about 170.
 import { execFileSync } from "node:child_process";
 import { existsSync, mkdirSync, readdirSync, statSync, writeFileSync } from "node:fs";
 import { availableParallelism } from "node:os";

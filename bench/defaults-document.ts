@@ -66,7 +66,9 @@ function table(rows: readonly StudyRow[], variants: readonly string[]): string[]
   ];
 }
 
-/** What the defaults are, what they were, and how far prototypes may be behind the head to label by default. */
+/**
+ * What the defaults are, what they were, and how far prototypes may be behind the head to label by default.
+ */
 const [chosen, before] = ["both 10/50, 128", "distance 1, sqrt(G)"];
 const mostBehind = 0.005;
 

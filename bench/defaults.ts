@@ -1,8 +1,8 @@
-// npm run study:defaults [-- SET ...]: which defaults label and integrate best on conditions that are left out
-// of the references, one factor at a time. The queries of the other benches are never looked at: only
+// npm run study:defaults [-- SET ...]: which defaults label and integrate best on conditions that are left
+// out of the references, one factor at a time. The queries of the other benches are never looked at: only
 // conditions of the reference are left out in turn, mapped without their labels, and scored. Every run is a
-// line of bench/results/defaults.csv, and is not made again; docs/benchmarks/defaults.md is made of them. Needs
-// ../shared/data but for the simulated sets. SCPOLI_STUDY=large adds the atlas of 100,000 cells.
+// line of bench/results/defaults.csv, and is not made again; docs/benchmarks/defaults.md is made of them.
+// Needs ../shared/data but for the simulated sets. SCPOLI_STUDY=large adds the atlas of 100,000 cells.
 import { appendFileSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { AnnData, ScPoli, ScPoliError, type TrainOptions } from "../dist/index.js";

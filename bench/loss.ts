@@ -1,6 +1,7 @@
-// npm run bench:loss: what the prototype loss and the width of the hidden layer cost. Steps of the fine-tuning
-// with each kind of loss, and at the published width beside 128 units, take turns in one run; ratios are
-// medians over the rounds. Results: bench/results/loss.csv and a section of docs/benchmarks/speed.md.
+// npm run bench:loss: what the prototype loss and the width of the hidden layer cost. Steps of the
+// fine-tuning with each kind of loss, and at the published width beside 128 units, take turns in one run;
+// ratios are medians over the rounds. Results: bench/results/loss.csv and a section of
+// docs/benchmarks/speed.md.
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { RunOptions } from "../dist/engine/engine.js";

@@ -1,7 +1,7 @@
-// npm run study:novelty [-- SET ...]: what each piece of the novelty score is worth, on references alone: each
-// of some donors is a query against the others, each of its types left out of these in turn. No query of
-// bench:unknown is looked at. Needs ../shared/data. Single runs are kept in .cache/novelty-study (delete it to
-// start afresh); the table goes to bench/results/novelty-study.csv.
+// npm run study:novelty [-- SET ...]: what each piece of the novelty score is worth, on references alone:
+// each of some donors is a query against the others, each of its types left out of these in turn. No query of
+// bench:unknown is looked at. Needs ../shared/data. Single runs are kept in .cache/novelty-study (delete it
+// to start afresh); the table goes to bench/results/novelty-study.csv.
 import { existsSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { ScPoli } from "../dist/index.js";

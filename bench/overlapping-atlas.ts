@@ -1,5 +1,5 @@
-// A simulated atlas that is hard where real ones are: types of a lineage shade into each other, some are rare,
-// and conditions differ in gene-wise effects (some of them of one type only), ambient counts, depth and
+// A simulated atlas that is hard where real ones are: types of a lineage shade into each other, some are
+// rare, and conditions differ in gene-wise effects (some of them of one type only), ambient counts, depth and
 // composition. Every count of a cell is drawn from one of a few profiles of its condition.
 // usage: node --import tsx bench/overlapping-atlas.ts CELLS GENES OUT.h5ad
 import { pathToFileURL } from "node:url";
@@ -19,7 +19,10 @@ export interface OverlappingAtlas {
 
 const lineageSize = 4;
 const programs = 8;
-/** Standard deviations of log effects: what sets lineages, types, conditions and types within conditions apart. */
+/**
+ * Standard deviations of log effects: what sets lineages, types, conditions and types within conditions
+ * apart.
+ */
 const spread = { base: 1.2, lineage: 1, type: 0.45, condition: 0.35, interaction: 0.15, program: 0.8 };
 /** A cell has up to this share of its counts from another type of its lineage. */
 const mostOfOther = 0.45;

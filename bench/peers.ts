@@ -4,8 +4,8 @@
 // ../shared/data, and for the others `bash bench/peers/setup.sh` (environments in .cache/peers/env;
 // SCPOLI_PEERS_PYTHON, SCPOLI_PEERS_SCARCHES, SCPOLI_PEERS_POPV and SCPOLI_PEERS_R name other programs). A
 // method whose program is missing is named and passed over. Every program has one thread. What is done stays
-// done: results lie in .cache/peers/runs, rows in bench/results/peers.csv; --again measures anew, --write only
-// makes docs/benchmarks/quality.md and its figure of the rows.
+// done: results lie in .cache/peers/runs, rows in bench/results/peers.csv; --again measures anew, --write
+// only makes docs/benchmarks/quality.md and its figure of the rows.
 import { execFileSync, spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";

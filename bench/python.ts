@@ -1,6 +1,6 @@
-// What the Python package costs: `model.map(adata)` of 50,000 cells x 4,000 genes in memory beside `scpoli map` of the
-// same cells in a file, in turns in the same run; and the sizes of what is shipped. Writes bench/results/python.csv
-// and a section of docs/reference/python.md.
+// What the Python package costs: `model.map(adata)` of 50,000 cells x 4,000 genes in memory beside `scpoli
+// map` of the same cells in a file, in turns in the same run; and the sizes of what is shipped. Writes
+// bench/results/python.csv and a section of docs/reference/python.md.
 //   npm run bench:python [-- CELLS GENES]
 import { execFileSync } from "node:child_process";
 import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";

@@ -6,7 +6,8 @@
 //
 // SIZES=10000,100000 limits it. The files stay in .cache/scale (5 GB for a million cells), and so does what
 // was measured: a run that is stopped goes on with what is missing, as long as the built code is the same;
-// FRESH=1 measures everything again. Results: bench/results/scale.csv and a section of docs/benchmarks/scale.md.
+// FRESH=1 measures everything again. Results: bench/results/scale.csv and a section of
+// docs/benchmarks/scale.md.
 import { execFileSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";

@@ -1,4 +1,5 @@
-// Pages of docs/benchmarks/ may have a section per bench; each bench writes its own and leaves the rest as it is.
+// Pages of docs/benchmarks/ may have a section per bench; each bench writes its own and leaves the rest as it
+// is.
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 
 /** Puts a section (its heading line, then text) in place of the one with this heading, or at the end. */

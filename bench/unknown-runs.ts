@@ -26,7 +26,9 @@ export interface Said {
 
 /** Figures of novelty and flags in one situation. */
 export interface NoveltyFigures {
-  /** of the novelty, for cells of the unknown type among all; null where none is left out, or not calibrated */
+  /**
+   * of the novelty, for cells of the unknown type among all; null where none is left out, or not calibrated
+   */
   readonly auroc: number | null;
   readonly found: number | null;
   /** share of the cells of known types that is flagged, and of the type with the largest share */

@@ -1,6 +1,6 @@
 // npm run bench:unknown [-- --seeds N] [SET ...]: what labels, novelty and flags are worth. Each type with at
-// least 20 query cells is left out of the reference in turn, then nothing is; the query is mapped as it is, in
-// two halves, and each of its types alone. Nothing is chosen on these queries (study:novelty looks at
+// least 20 query cells is left out of the reference in turn, then nothing is; the query is mapped as it is,
+// in two halves, and each of its types alone. Nothing is chosen on these queries (study:novelty looks at
 // references). Needs ../shared/data. Results of single runs are kept in .cache/unknown (delete it to start
 // afresh); the tables go to bench/results/unknown.csv and docs/benchmarks/labels.md.
 import { existsSync, mkdirSync, writeFileSync } from "node:fs";

@@ -55,7 +55,10 @@ function told(
   return right / cells.length;
 }
 
-/** Share of the samples that are nearer to the mean of the other samples of their class, each left out in turn. */
+/**
+ * Share of the samples that are nearer to the mean of the other samples of their class, each left out in
+ * turn.
+ */
 function samplesTold(rows: Float32Array, E: number, classes: readonly string[]): number {
   const right = classes.filter((own, sample) => {
     const distance = (name: string): number => {

@@ -1,8 +1,8 @@
 // Cross-entropy over the prototypes of an annotation level: what softmax(-|z - c_k|^2 / 2) leaves of the
 // probability of a cell's type.
 //
-// A cell adds share * (ln(sum over k of exp(l_k)) - l_label) for each of its labels, l_k = -|z - c_k|^2 / 2. With
-// q the softmax, sum over k of (q_k - [k = label]) = 0, so z cancels in the gradient:
+// A cell adds share * (ln(sum over k of exp(l_k)) - l_label) for each of its labels, l_k = -|z - c_k|^2 / 2.
+// With q the softmax, sum over k of (q_k - [k = label]) = 0, so z cancels in the gradient:
 //   dz += weight share (sum over k of q_k c_k - c_label).
 // The prototypes of a level are stored in groups of four, one vector per dimension.
 

@@ -11,8 +11,8 @@ export function freeFrom(): usize {
 }
 
 /**
- * Products of sparse rows with a table, in float32: out (n, P) = rows (n, G) x table (G, P). Sixteen columns are
- * summed in registers at a time; each sum is made in the order of the row's values.
+ * Products of sparse rows with a table, in float32: out (n, P) = rows (n, G) x table (G, P). Sixteen columns
+ * are summed in registers at a time; each sum is made in the order of the row's values.
  * @param indptr - (n + 1) int32 @param indices - int32 @param values - float32
  * @param width - P, a multiple of four
  * @param used - (n) uint8: rows with 0 are passed over, and their products stay zero
@@ -65,8 +65,8 @@ export function project(
 }
 
 /**
- * Adds the products of the rows' transpose with another table, in float32: table (G, P) += rows (n, G) transposed
- * x own (n, P). Sixteen columns of a row are kept in registers at a time.
+ * Adds the products of the rows' transpose with another table, in float32: table (G, P) += rows (n, G)
+ * transposed x own (n, P). Sixteen columns of a row are kept in registers at a time.
  * @param width - P, a multiple of four @param used - (n) uint8: rows with 0 are passed over
  */
 export function addBack(

@@ -1,5 +1,5 @@
-// The signatures of the public interface, from the declarations of the built package, entry point by entry point.
-// `node scripts/api_signatures.mjs` writes test/api-signatures.txt; a test compares.
+// The signatures of the public interface, from the declarations of the built package, entry point by entry
+// point. `node scripts/api_signatures.mjs` writes test/api-signatures.txt; a test compares.
 import { readFileSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import ts from "typescript";

@@ -1,5 +1,5 @@
-// npm run build:wheel: the Python wheel, dist-python/scpoli-VERSION-py3-none-any.whl. The built JavaScript and its
-// production dependencies are put into python/src/scpoli/_node, the options of the command line into
+// npm run build:wheel: the Python wheel, dist-python/scpoli-VERSION-py3-none-any.whl. The built JavaScript
+// and its production dependencies are put into python/src/scpoli/_node, the options of the command line into
 // _node/options.json and, as type hints, into _signatures.py; then hatchling packs.
 import { execFileSync } from "node:child_process";
 import { cpSync, existsSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";

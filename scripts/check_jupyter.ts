@@ -1,5 +1,5 @@
-// What JupyterLab shows of the Python package: a notebook that ends with `scpoli.show(...)` is run in headless
-// Chromium, and its report is looked at.
+// What JupyterLab shows of the Python package: a notebook that ends with `scpoli.show(...)` is run in
+// headless Chromium, and its report is looked at.
 import assert from "node:assert/strict";
 import { spawn, type ChildProcess } from "node:child_process";
 import { randomBytes } from "node:crypto";

@@ -1,8 +1,9 @@
-// npm run check:python [-- NAME ...]: builds the Python wheel, checks its sources (ruff, mypy), installs it into empty
-// environments (the oldest and the newest anndata, several versions of Python), and with a PATH that has no Node runs
-// its tests, which compare with the command line's bytes, its notebooks, the ten lines of docs/reference/python.md as a new
-// user types them, and a notebook in JupyterLab. Environments are kept in .venv-python/. A NAME is that of an
-// environment, or "sources", "new-user" or "jupyterlab": only these are checked.
+// npm run check:python [-- NAME ...]: builds the Python wheel, checks its sources (ruff, mypy), installs it
+// into empty environments (the oldest and the newest anndata, several versions of Python), and with a PATH
+// that has no Node runs its tests, which compare with the command line's bytes, its notebooks, the ten lines
+// of docs/reference/python.md as a new user types them, and a notebook in JupyterLab. Environments are kept
+// in .venv-python/. A NAME is that of an environment, or "sources", "new-user" or "jupyterlab": only these
+// are checked.
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";

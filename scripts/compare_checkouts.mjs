@@ -1,5 +1,5 @@
-// Trains, maps and reports on the same cells with two built checkouts and compares every file that they write,
-// byte by byte: for changes that must not change results.
+// Trains, maps and reports on the same cells with two built checkouts and compares every file that they
+// write, byte by byte: for changes that must not change results.
 //   node scripts/compare_checkouts.mjs BEFORE AFTER [FILE.h5ad CONDITION CELL_TYPE]...
 // The cells of the demo are always compared; a FILE is mapped onto the reference that is trained on it.
 import { execFileSync } from "node:child_process";

@@ -51,9 +51,9 @@ function addErrno(module, name, zeroed) {
 }
 
 /**
- * LZF's filter allocates what it was told at writing, or as much as is compressed, and fails where that is too
- * little: always for texts of any length, whose size it was told wrongly. Here the length is taken from the
- * stream itself. Only decompression stays: nothing is written with it.
+ * LZF's filter allocates what it was told at writing, or as much as is compressed, and fails where that is
+ * too little: always for texts of any length, whose size it was told wrongly. Here the length is taken from
+ * the stream itself. Only decompression stays: nothing is written with it.
  */
 function replaceLzf(module, zeroed, free) {
   const segments = Array.from({ length: module.getNumElementSegments() }, (_, i) =>

@@ -1,8 +1,8 @@
 // Options of the command line as Python's type hints: a TypedDict per verb that the Python package calls.
 
 /**
- * Verbs of the Python package, and their options that its functions name or set themselves: `**options` has the
- * others.
+ * Verbs of the Python package, and their options that its functions name or set themselves: `**options` has
+ * the others.
  */
 const verbs = {
   train: ["output", "condition_key", "cell_type_key", "embed"],

@@ -1,4 +1,5 @@
-// Makes a release: version, changelog, commit and tag. `node scripts/release.mjs 0.2.0`; pushing the tag publishes.
+// Makes a release: version, changelog, commit and tag. `node scripts/release.mjs 0.2.0`; pushing the tag
+// publishes.
 import { execFileSync } from "node:child_process";
 import { readFileSync, writeFileSync } from "node:fs";
 import { versionPlaces } from "./version_places.mjs";

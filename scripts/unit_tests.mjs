@@ -1,5 +1,5 @@
-// Runs the tests that need no built package, on the sources. With --coverage, prints how much of the sources they
-// run.
+// Runs the tests that need no built package, on the sources. With --coverage, prints how much of the sources
+// they run.
 import { spawnSync } from "node:child_process";
 
 const tests = [

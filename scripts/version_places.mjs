@@ -1,4 +1,5 @@
-// Files besides package.json and its lock file that name the version: a release writes it there, a test compares.
+// Files besides package.json and its lock file that name the version: a release writes it there, a test
+// compares.
 export const versionPlaces = [
   { path: "src/contract/version.ts", pattern: /version = "([^"]+)"/ },
   { path: "CITATION.cff", pattern: /^version: (.+)$/m },

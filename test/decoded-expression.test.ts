@@ -1,5 +1,5 @@
-// Decoded expression: what the decoder gives, at own and other conditions, against its own formula and the means
-// of the data.
+// Decoded expression: what the decoder gives, at own and other conditions, against its own formula and the
+// means of the data.
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { before, test } from "node:test";

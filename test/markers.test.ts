@@ -1,5 +1,5 @@
-// Marker genes: the same numbers as scanpy (carried, see fixtures/make_markers.py), whatever the memory; files
-// that anndata and scanpy read.
+// Marker genes: the same numbers as scanpy (carried, see fixtures/make_markers.py), whatever the memory;
+// files that anndata and scanpy read.
 import assert from "node:assert/strict";
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
@@ -269,7 +269,11 @@ test("files that anndata reads, .h5ad and Zarr of both versions", async () => {
   }
   const again = await AnnData.open(at("markers.h5ad"));
   assert.ok(again.unsKeys.includes("rank_genes_groups"));
-  await fails(() => writeMarkers(again, at("twice.h5ad"), found), "refused", /already has uns\["rank_genes_groups"\]/);
+  await fails(
+    () => writeMarkers(again, at("twice.h5ad"), found),
+    "refused",
+    /already has uns\["rank_genes_groups"\]/,
+  );
   again.close();
 });
 

@@ -1,5 +1,6 @@
 // Models as one file: zip files that we write, zip and tar files of model folders, single files of PyTorch.
-// What is in them is what is in the folder, to the bit; what is no model, damaged or hostile is a named error.
+// What is in them is what is in the folder, to the bit; what is no model, damaged or hostile is a named
+// error.
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { cpSync, existsSync, mkdirSync, readFileSync, readdirSync, writeFileSync } from "node:fs";

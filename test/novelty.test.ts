@@ -85,7 +85,8 @@ test("the same cells mapped by themselves are found too, and known ones are not 
   assert.ok((await share("NK")) > 0.7);
   const shares = [await share("B"), await share("T"), await share("Mono")];
   const mean = shares.reduce((sum, own) => sum + own, 0) / 3;
-  // alone a cell has nothing to tell its donor from its type by, and four donors tell little of how donors differ
+  // alone a cell has nothing to tell its donor from its type by, and four donors tell little of how donors
+  // differ
   assert.ok(mean < 0.2, `flagged ${shares.join(", ")}`);
 });
 

@@ -91,7 +91,8 @@ describe("a checkpoint belongs to a run by", () => {
         condition: (cell) => (cell % 2 === 0 ? first : "d9"),
         label: (truth) => (truth === "B" ? type : truth),
       });
-    // the profiles of a condition depend on its name: the counts are made the same by taking them from one file
+    // the profiles of a condition depend on its name: the counts are made the same by taking them from one
+    // file
     const data = await atlas("names", ["d1", "B"]);
     const options = { ...train, epochs: 3, checkpoint: at("names.checkpoint") };
     const abort = new AbortController();

@@ -11,7 +11,9 @@ import { writeH5ad } from "../dist/index.js";
 const folder = mkdtempSync(join(tmpdir(), "peers-"));
 after(() => rmSync(folder, { recursive: true }));
 
-/** 40 cells of reference, 20 of query: two types around two points; the last query cell is of a third type. */
+/**
+ * 40 cells of reference, 20 of query: two types around two points; the last query cell is of a third type.
+ */
 const cells = Array.from({ length: 60 }, (_, cell) => `cell ${cell}`);
 const types = cells.map((_, cell) => (cell === 59 ? "new" : cell % 2 === 0 ? "A" : "B"));
 const points = Float32Array.from(
@@ -46,7 +48,8 @@ test("only the query's cells of types that the reference has are scored", async 
   const condition = cells.map((_, cell) => (cell < 40 ? `r${cell % 3}` : "q"));
   await write("truth.h5ad", cells, { condition, cell_type: types }, "X_before");
   await write("query.h5ad", cells.slice(40), { condition: condition.slice(40) }, null);
-  // nothing is predicted for the reference; one of the query's 19 known cells is wrong, the new type cannot be right
+  // nothing is predicted for the reference; one of the query's 19 known cells is wrong, the new type cannot
+  // be right
   const predicted = types.map((type, cell) => (cell < 40 ? "" : cell === 40 || cell === 59 ? "B" : type));
   const result = await write("result.h5ad", cells, { labels: predicted }, "X_z");
   const methods = [

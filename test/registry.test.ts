@@ -1,5 +1,6 @@
-// Models to choose from: indexes and models over the network of this machine, from a server that does what servers
-// do and what they should not. Whatever it does ends in a named error, and what is in the cache stays whole.
+// Models to choose from: indexes and models over the network of this machine, from a server that does what
+// servers do and what they should not. Whatever it does ends in a named error, and what is in the cache stays
+// whole.
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { copyFileSync, existsSync, mkdirSync, readFileSync, readdirSync, writeFileSync } from "node:fs";

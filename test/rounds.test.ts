@@ -1,5 +1,5 @@
-// Training in rounds: shards by themselves, merged weights, and a model as complete as one of `train`, whatever
-// the order of the jobs and however often they die.
+// Training in rounds: shards by themselves, merged weights, and a model as complete as one of `train`,
+// whatever the order of the jobs and however often they die.
 import assert from "node:assert/strict";
 import { cpSync, existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";

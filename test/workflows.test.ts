@@ -1,5 +1,5 @@
-// The Snakemake workflow with its local executor, where Snakemake is installed (SNAKEMAKE names it, else it is
-// looked for in PATH): the model has the bytes of one trained without it.
+// The Snakemake workflow with its local executor, where Snakemake is installed (SNAKEMAKE names it, else it
+// is looked for in PATH): the model has the bytes of one trained without it.
 import assert from "node:assert/strict";
 import { execFileSync, spawnSync } from "node:child_process";
 import { copyFileSync, readFileSync, rmSync, writeFileSync } from "node:fs";

@@ -65,7 +65,9 @@ function QueryCell({ result, cell }: { readonly result: MappingResult; readonly 
   );
 }
 
-/** One number that says how sure the label is, and one how new the cell: not two that contradict each other. */
+/**
+ * One number that says how sure the label is, and one how new the cell: not two that contradict each other.
+ */
 function confidence({ probability, uncertainty, novelty, flagged }: LevelResult, cell: number): string {
   const sure =
     flagged?.by === "uncertainty"

@@ -1,5 +1,5 @@
-// Compare: groups of samples, by expression within each type and by composition, with samples as the units; and
-// two selections of cells, which says something of these cells alone.
+// Compare: groups of samples, by expression within each type and by composition, with samples as the units;
+// and two selections of cells, which says something of these cells alone.
 import { useSignal } from "@preact/signals";
 import type { AbundanceComparison, GeneComparison } from "scpoli";
 import { compareGroups, compared, comparison, compareSelections, selectionsCompared } from "../answers.js";

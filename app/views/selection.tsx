@@ -1,5 +1,5 @@
-// The cells that are selected: how many, what they are called, where they come from, their marker genes, and a
-// label for them.
+// The cells that are selected: how many, what they are called, where they come from, their marker genes, and
+// a label for them.
 import { useState } from "preact/hooks";
 import { addToModel, nameCells } from "../mapping.js";
 import { annotate } from "../annotation.js";

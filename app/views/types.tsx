@@ -1,5 +1,5 @@
-// The predicted types: how many cells each has, how sure they are, what each sample is made of, and the user's
-// own labels beside them.
+// The predicted types: how many cells each has, how sure they are, what each sample is made of, and the
+// user's own labels beside them.
 import { labelCounts, renameAnnotation, renameLabel } from "../annotation.js";
 import { coloringBy } from "../coloring.js";
 import type { MappingResult } from "../protocol.js";

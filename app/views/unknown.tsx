@@ -1,5 +1,5 @@
-// Unknown cells: the query's clusters with how many of their cells are unknown, what marks them and what makes
-// them new, before one is asked for a name.
+// Unknown cells: the query's clusters with how many of their cells are unknown, what marks them and what
+// makes them new, before one is asked for a name.
 import { useEffect, useMemo } from "preact/hooks";
 import { clusterMarkers, findClusterMarkers } from "../answers.js";
 import { annotateByMajority } from "../annotation.js";

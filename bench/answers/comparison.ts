@@ -1,4 +1,5 @@
-// Stimulated against control samples of kang16: genes per cell type, calibration on control samples alone, types.
+// Stimulated against control samples of kang16: genes per cell type, calibration on control samples alone,
+// types.
 import { AnnData, compareSamples } from "../../dist/index.js";
 import { compareCounts } from "../../dist/comparison/compare.js";
 import { countCells, pseudobulks, readUnits } from "../../dist/comparison/pseudobulk.js";

@@ -1,4 +1,5 @@
-// The documentation's site: built into docs/.vitepress/dist, with its search index inside, so that it works offline.
+// The documentation's site: built into docs/.vitepress/dist, with its search index inside, so that it works
+// offline.
 import { readFileSync, readdirSync } from "node:fs";
 import { defineConfig, type DefaultTheme } from "vitepress";
 

@@ -1,5 +1,5 @@
-// Draws the figures of docs/benchmarks/ from bench/results/, and writes the tables of evaluation.md. Needs the
-// build.
+// Draws the figures of docs/benchmarks/ from bench/results/, and writes the tables of evaluation.md. Needs
+// the build.
 //
 //   node scripts/docs/benchmark_figures.mjs [--check]
 //

@@ -9,9 +9,9 @@
 //   continues: map-patients     the page starts with the folder that this page (of the same kind) has left
 //   needs: [python, r, NAME.h5ad]   programs, and files of ../shared/data; a page that lacks one is left out
 //
-// scripts/docs/figures/PAGE.mjs, where there is one, then draws figures from what is in the folder. The figures
-// that the page shows are kept in figures/PAGE/ beside it. With --check nothing is written, and any difference is
-// an error.
+// scripts/docs/figures/PAGE.mjs, where there is one, then draws figures from what is in the folder. The
+// figures that the page shows are kept in figures/PAGE/ beside it. With --check nothing is written, and any
+// difference is an error.
 import { spawnSync } from "node:child_process";
 import {
   cpSync,

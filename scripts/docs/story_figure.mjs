@@ -1,5 +1,5 @@
-// Draws docs/public/story.svg from the demo's cells: left the query's cells in the reference's UMAP, right the
-// samples by their embeddings. Needs the build.
+// Draws docs/public/story.svg from the demo's cells: left the query's cells in the reference's UMAP, right
+// the samples by their embeddings. Needs the build.
 import { mkdirSync, writeFileSync } from "node:fs";
 import { dirname } from "node:path";
 import { fileURLToPath } from "node:url";

@@ -1,5 +1,5 @@
-// The public class: train a reference, save and load it, map a query onto it, embed cells of known conditions.
-// It contains no mathematics.
+// The public class: train a reference, save and load it, map a query onto it, embed cells of known
+// conditions. It contains no mathematics.
 import { modelContent, type ModelContent } from "./model-content.js";
 import { provideWorkThreads } from "#threads";
 import type { AnnData } from "../anndata/anndata.js";

@@ -1,5 +1,5 @@
-// Layers of the reference engine, each beside its gradient: embeddings, linear layers, layer normalisation and
-// the reparameterised latent space.
+// Layers of the reference engine, each beside its gradient: embeddings, linear layers, layer normalisation
+// and the reparameterised latent space.
 import { hashNormal, isKept } from "../numerics/random.js";
 import { normalizedTotal, type Operations, type TakenCounts } from "./engine.js";
 import type { Recording } from "./reference-recording.js";

@@ -1,5 +1,5 @@
-// Regions of a plan: operations of the kernels as records in their memory, the tasks of gradients, and where the
-// regions end (wasm-plan.ts).
+// Regions of a plan: operations of the kernels as records in their memory, the tasks of gradients, and where
+// the regions end (wasm-plan.ts).
 import { ScPoliError } from "../contract/errors.js";
 import type { KernelMemory } from "../kernel-modules/memory.js";
 import type { Activation, Parameter } from "./engine.js";
@@ -99,7 +99,11 @@ export class Regions {
     return this.#scratchBytes;
   }
 
-  /** Writes the plan's record. @param updates - whether Adam runs @param isKept - whether gradients are computed */
+  /**
+   * Writes the plan's record.
+   * @param updates - whether Adam runs
+   * @param isKept - whether gradients are computed
+   */
   finish(updates: boolean, isKept: boolean): { pointer: number; operations: RecordedOperation[] } {
     this.#cut();
     const { memory } = this.#places;

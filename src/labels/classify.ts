@@ -1,8 +1,8 @@
 // Label transfer: the nearest prototype in the mean latent space, or the head (head.ts), with a calibrated
 // probability; unknown cells by their novelty (novelty.ts) or, as in the paper, by the distance to the
-// prototype. Source: De Donno et al. 2023, Methods ("Label transfer", "Uncertainty"). Differs: always from the
-// mean latent, never a sampled one; uncertainty in 0..1 and probability have one direction and their own names
-// (docs/explanation/differences.md).
+// prototype. Source: De Donno et al. 2023, Methods ("Label transfer", "Uncertainty"). Differs: always from
+// the mean latent, never a sampled one; uncertainty in 0..1 and probability have one direction and their own
+// names (docs/explanation/differences.md).
 import { type Classifier, type Threshold, type UncertaintyRule, checkNumber } from "../contract/options.js";
 import type { HeadPrediction } from "../novelty/novelty.js";
 import { minkowski, type Prototypes } from "../prototypes/prototypes.js";
@@ -100,7 +100,8 @@ function likeliestScale(distances: readonly Float64Array[], own: readonly number
     if (surprise(high - width) < surprise(low + width)) high = low + width;
     else low = high - width;
   }
-  return Number(Math.exp((low + high) / 2).toPrecision(4)); // the optimum is flat; runtimes differ in exp and log
+  // the optimum is flat; runtimes differ in exp and log
+  return Number(Math.exp((low + high) / 2).toPrecision(4));
 }
 
 /** Softmax of -distance^2 / (2 sigma^2) at one of the types. */

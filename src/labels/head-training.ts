@@ -1,5 +1,5 @@
-// Training of the head (head.ts) on the reference's labelled cells, and of what its labels are worth: penalty,
-// weights of the types, temperature and novelty come from conditions that are left out in turn.
+// Training of the head (head.ts) on the reference's labelled cells, and of what its labels are worth:
+// penalty, weights of the types, temperature and novelty come from conditions that are left out in turn.
 import { expOfNegative } from "../numerics/exponential.js";
 import type { StoredTensor, HeadJson, HeadLevel, LeftOutLabels } from "../model/stored-model.js";
 import type { RunSettings } from "../contract/options.js";
@@ -108,19 +108,19 @@ export async function trainHead(
   return { json: { ...json, levels: described }, tensors };
 }
 
-/** Lets other events happen. @throws ScPoliError "interrupted" */
+/** Yields to the event loop. @throws ScPoliError "interrupted" */
 async function breathe({ signal }: RunSettings): Promise<void> {
   await new Promise((resolve) => setTimeout(resolve, 0));
   if (signal?.aborted)
     throw new ScPoliError("interrupted", "Stopped while the head was trained; the network is.");
 }
 
-/** What a fit is asked for. */
-/** n^-exponent for the exponents that are tried: by roots, as the last digit of a power differs between runtimes. */
+/** n^-exponent for the exponents tried; by roots, as the last digit of a power differs between runtimes. */
 function weightOf(n: number, exponent: number): number {
   return exponent === 0 ? 1 : exponent === 1 ? 1 / n : exponent === 0.5 ? 1 / Math.sqrt(n) : NaN;
 }
 
+/** Penalty and weighting of the types of a fit. */
 type HeadFit = { readonly inversePenalty: number; readonly exponent: number };
 
 /** Labelled cells, and heads that are trained on them or on some. */

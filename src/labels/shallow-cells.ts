@@ -1,5 +1,5 @@
-// Cells without counts in the model's genes, or with next to none: nothing can be said of their type, whatever
-// a classifier says of an empty row.
+// Cells without counts in the model's genes, or with next to none: nothing can be said of their type,
+// whatever a classifier says of an empty row.
 import type { ReconLoss } from "../contract/options.js";
 import type { LevelPrediction } from "./classify.js";
 
@@ -16,8 +16,8 @@ export function shallowCells(sizeFactors: Float32Array, reconLoss: ReconLoss): I
 }
 
 /**
- * Makes such cells unknown, with the same probability for every type of the level; the uncertainty is one minus
- * it, or, where it is one of the distance, 1.
+ * Makes such cells unknown, with the same probability for every type of the level; the uncertainty is one
+ * minus it, or, where it is one of the distance, 1.
  * @param types - number of types of the level
  */
 export function withoutCertainty(

@@ -1,5 +1,5 @@
-// What novelty.ts needs, from the reference alone: profiles of its types and conditions, and the scores of its
-// cells while their donors are left out, in the situations that a query may be in.
+// Calibrates novelty on the reference: profiles of its types and conditions, and scores of its cells while
+// their donors are left out, in each situation that a query may be in.
 import { quantile } from "../numerics/quantile.js";
 import { type SparseCells, rowsAt } from "../kernel-modules/sparse-cells.js";
 import {
@@ -17,7 +17,7 @@ import type { Neighbors } from "../graph/neighbors.js";
 import { profiledTypes, ProfileScorer, ProfileSpace, type TypeProfiles } from "./profiles.js";
 import { Random } from "../numerics/random.js";
 
-/** Queries of one type that are made of left-out cells, at most, and cells of one at least. */
+/** Most queries of a single type in the calibration, and fewest cells of one. */
 const [mostAlone, leastAlone] = [60, 5];
 
 /** Cells of a reference, each labelled by a head that was trained without its donor. */
@@ -36,7 +36,7 @@ export interface LeftOutCells {
   readonly profilesWithout: (fold: number | null) => TypeProfiles;
 }
 
-/** Where the cells of a query are: all of a left-out donor, or those of one of its types. */
+/** A query of the calibration: all cells of a left-out donor, or those of one of its types. */
 interface Situation {
   readonly name: "company" | "alone";
   /** rows */
@@ -52,22 +52,22 @@ interface LeftOutQuery extends Situation {
 
 /** A row per cell of the calibration: unit, true and predicted type, parts of each neighbourhood. */
 const width = 3 + 3 * neighborhoods.length;
-/** In place of the doubt of a neighbourhood that a query is too small for. */
+/** Stands for the doubt of a neighbourhood for which a query is too small. */
 const missing = -1;
 
 /**
- * Calibrates one level: each donor left out is a query, and so is each of its types.
- * @returns null where too few cells tell
+ * Calibrates one level: each left-out donor is a query, and so is each of its types.
+ * @returns null with too few left-out cells
  */
 export function trainNovelty(cells: LeftOutCells, seed: number): StoredNovelty | null {
   const situations = leftOutSituations(cells, seed);
   const tables = { company: [] as Float32Array[], alone: [] as Float32Array[] };
   for (const fold of [...new Set(cells.folds)].sort((a, b) => a - b)) {
-    const own = situations.filter(({ cells: [first] }) => cells.folds[first!] === fold);
-    if (own.length === 0) continue;
+    const foldSituations = situations.filter(({ cells: [first] }) => cells.folds[first!] === fold);
+    if (foldSituations.length === 0) continue;
     const profiles = cells.profilesWithout(fold);
     const types = profiledTypes(profiles);
-    const queries = own.map((situation) => leftOutQuery(cells, situation, profiles, types));
+    const queries = foldSituations.map((situation) => leftOutQuery(cells, situation, profiles, types));
     scoreQueries(cells, queries, profiles, types).forEach((rows, i) =>
       tables[queries[i]!.name].push(...rows),
     );
@@ -87,7 +87,7 @@ function joined(rows: readonly Float32Array[]): Float32Array {
   return table;
 }
 
-/** Each donor, and each of its types; of many, some. */
+/** Each donor, and each of its types; of more than 60 types, a random sample. */
 function leftOutSituations({ units, labels }: LeftOutCells, seed: number): Situation[] {
   const [company, alone]: [Situation[], Situation[]] = [[], []];
   for (const unit of [...new Set(units)].sort((a, b) => a - b)) {

@@ -1,51 +1,52 @@
-// Novelty: how unlike every known type a cell and its neighbourhood in the query are, as one minus a
-// conformal p-value against cells of the reference whose donors were left out. Not in the paper: there the
-// distance to the nearest prototype is all, which fails where an unknown type resembles a known one
-// (`npm run bench:unknown`).
+// Novelty score: how unlike every known type a cell and its neighbourhood in the query are. It is one minus a
+// conformal p-value against cells of the reference whose donors were left out. The paper uses the distance to
+// the nearest prototype alone, which fails where an unknown type resembles a known one (`npm run
+// bench:unknown`).
 import { NearestRows } from "../kernel-modules/nearest.js";
 import type { SparseCells } from "../kernel-modules/sparse-cells.js";
 import { Random } from "../numerics/random.js";
 import { quantile } from "../numerics/quantile.js";
 import { ConformalTable, type LeftOutCell, type NoveltyParts } from "./conformal.js";
 import { mainCoordinates } from "../numerics/directions.js";
-
 import type { NoveltyJson } from "../model/stored-model.js";
 import { listCentres, nearestNeighbors, rowsOf, type Neighbors } from "../graph/neighbors.js";
 import { profiledTypes, ProfileScorer, ProfileSpace, type TypeProfiles } from "./profiles.js";
 
-/** Neighbours of a cell in its neighbourhood: those that a query of so many cells has. */
+/**
+ * Sizes of neighbourhoods, without the cell itself; a query uses the largest that it has enough cells for.
+ */
 export const neighborhoods = [0, 1, 3, 7, 15] as const;
-/** Directions that neighbours are looked for in, and rounds in which these are found. */
+/** Principal directions in which neighbours are sought, and power iterations that compute them. */
 const [directions, rounds] = [10, 5];
-/** Share of the doubt that is the cell's; the rest is its neighbourhood's. */
-const itsShare = 1 / 3;
-/** Compared cells that another cell takes the mean of. */
+/** Weight of the cell in the doubt; the rest is that of its neighbourhood. */
+const cellShare = 1 / 3;
+/** A cell that is not compared gets the mean score of this many compared cells. */
 const comparedNeighbors = 3;
-/** Probability from which a label is sure enough to tell of the query's offset. */
-const surely = 0.8;
-/** Cells that the weight of a type in the offset is halved at, and weight of no offset. */
+/** Labels with at least this probability enter the query's offset. */
+const sureProbability = 0.8;
+/** Pseudo-cells in the weight of a type, and pseudo-weight of a zero offset: both shrink the offset. */
 const [offsetCells, noOffset] = [20, 1];
-/** Left-out cells from which on a neighbourhood is calibrated. */
+/** A neighbourhood is calibrated with at least this many left-out cells. */
 const calibratedCells = 50;
 
-/** Neighbours that a query, or a part of one, of n cells asks for: about sqrt(n), as many as it can have. */
+/** Number of neighbours for a query, or a part of one, of n cells: about sqrt(n), at most n - 1. */
 export function wantedNeighbors(n: number): number {
   return n < 3 ? 0 : Math.min(neighborhoods.at(-1)!, Math.round(Math.sqrt(n)), n - 1);
 }
 
 /**
- * Into how many parts of random cells a query of n cells is divided before neighbours are looked for: each then has
- * about as many cells as a left-out donor of the calibration had. Among more cells the neighbours are more alike,
- * and their mean lies further out than that of a left-out cell's.
+ * Number of random parts into which a query of n cells is divided before neighbours are sought. Each part has
+ * about as many cells as a left-out donor of the calibration. In a denser query neighbours are more alike, so
+ * that the mean of an outlying neighbourhood lies further out than calibration expects.
  */
 export function queryParts({ donor_cells: cells }: NoveltyJson, n: number): number {
   return cells ? Math.max(1, Math.round(n / cells)) : 1;
 }
 
 /**
- * The neighbours of each cell among the others of its part, by the directions in which all cells vary most: what
- * separates an unknown type from a known one need not be among what the reference's cells vary in.
- * @param k - neighbours of each @param parts - of random cells, of equal size
+ * Nearest neighbours of each cell within its part, in the directions in which the query itself varies most:
+ * an unknown type may differ from the known ones in directions in which the reference does not vary.
+ * @param k - neighbours of each cell @param parts - number of random parts of equal size
  */
 export function queryNeighbors(rows: SparseCells, genes: number, k: number, parts = 1): Neighbors {
   const n = rows.indptr.length - 1;
@@ -71,44 +72,45 @@ export function queryNeighbors(rows: SparseCells, genes: number, k: number, part
   return { k, indices, distances };
 }
 
-/** Cells of a query whose offsets are looked for. */
+/** Cells of a query from which its offsets are estimated. */
 export interface OffsetCells {
   /** (n) */
   readonly rows: SparseCells;
   /** (n) code of each cell's condition */
   readonly conditions: Int32Array;
-  /** (n) position of the type that each is taken for */
+  /** (n) position of the predicted type of each cell */
   readonly position: Int32Array;
-  /** (n) 1 where it is sure that the cell is of this type */
+  /** (n) 1 where the label is sure */
   readonly isSure: Uint8Array;
 }
 
-/** Which labels are sure, by their probabilities. */
+/** (n) 1 where the probability of the label is at least 0.8. */
 export function sureLabels(probability: Float32Array): Uint8Array {
-  return Uint8Array.from(probability, (p) => (p >= surely ? 1 : 0));
+  return Uint8Array.from(probability, (p) => (p >= sureProbability ? 1 : 0));
 }
 
 /**
- * What the cells of a condition have more than the reference, whatever their type: for cells taken for a type,
- * from the cells of the *other* types, so that a new type never hides itself; without company, none.
+ * Offsets of a query's expression from the reference that its types share. The offset for cells predicted as
+ * one type is estimated from the cells of the *other* types, so that a new type cannot hide itself; a query
+ * of one type has no offset.
  */
 export class QueryOffsets {
   /** each (G); the first is none */
   readonly table: Float64Array[];
-  /** (K) whether the other types carry weight in the query, and the type is in company */
+  /** (K) whether the other types of the query carry enough weight to estimate the type's offset */
   readonly inCompany: readonly boolean[];
-  /** per type, where its offset in the whole query is in the table */
-  readonly #whole: readonly number[];
-  /** the same of each condition; those of few cells share that of the whole query */
-  readonly #own = new Map<number, readonly number[]>();
+  /** per type, row of `table` with its offset in the whole query */
+  readonly #ofQuery: readonly number[];
+  /** per condition, the same; conditions with few cells have none and use that of the whole query */
+  readonly #ofConditions = new Map<number, readonly number[]>();
 
   constructor(cells: OffsetCells, { means }: TypeProfiles, types: readonly number[], genes: number) {
     const { conditions } = cells;
     const K = means.length / genes;
     const members = new Map<number, number[]>();
     conditions.forEach((condition, i) => {
-      const own = members.get(condition);
-      if (own) own.push(i);
+      const conditionCells = members.get(condition);
+      if (conditionCells) conditionCells.push(i);
       else members.set(condition, [i]);
     });
     const all = Array.from(conditions.keys());
@@ -118,40 +120,44 @@ export class QueryOffsets {
     // of types that are there, and in company
     const isThere = this.inCompany.map((yes, type) => yes && cells.position.includes(type));
     const added = ({ others }: typeof whole, from: (type: number) => Float64Array): number[] =>
-      others.map((other, type) => (isThere[type] ? this.table.push(mixed(other, from(type))) - 1 : 0));
-    this.#whole = added(whole, () => this.table[0]!);
+      others.map((other, type) => (isThere[type] ? this.table.push(shrunk(other, from(type))) - 1 : 0));
+    this.#ofQuery = added(whole, () => this.table[0]!);
     const room = Math.floor(offsetBytes / (8 * genes * K));
     const large = [...members]
       .filter(([, { length }]) => length >= leastOffsetCells && members.size > 1)
-      .sort(([a, own], [b, other]) => other.length - own.length || a - b);
-    for (const [condition, own] of large.slice(0, room)) {
-      const differing = differences(cells, own, means, types, genes);
-      this.#own.set(
+      .sort(([a, cellsA], [b, cellsB]) => cellsB.length - cellsA.length || a - b);
+    for (const [condition, conditionCells] of large.slice(0, room)) {
+      const differing = differences(cells, conditionCells, means, types, genes);
+      this.#ofConditions.set(
         condition,
-        added(differing, (type) => this.table[this.#whole[type]!]!),
+        added(differing, (type) => this.table[this.#ofQuery[type]!]!),
       );
     }
   }
 
-  /** Which of the table is taken off a cell of a condition, in the neighbourhood of one taken for a type. */
+  /**
+   * Row of `table` to subtract from a cell of a condition, in the neighbourhood of a cell predicted as a
+   * type.
+   */
   of(condition: number, type: number): number {
-    return (this.#own.get(condition) ?? this.#whole)[type]!;
+    return (this.#ofConditions.get(condition) ?? this.#ofQuery)[type]!;
   }
 }
 
-/** Cells of a condition from which it has offsets of its own, and memory that these may take. */
+/** Least cells of a condition with its own offsets, and the most bytes of all offsets together. */
 const [leastOffsetCells, offsetBytes] = [20, 64 * 1024 * 1024];
 
-/** Median difference of some types times their weight, and this weight. */
+/** Median over some types of how their cells differ from the reference, and the weight of these types. */
 interface Difference {
-  readonly sum: Float64Array;
+  /** (G) */
+  readonly median: Float64Array;
   readonly weight: number;
 }
 
 /**
- * Per type, what the others have more than in the reference: the weighted median over them of the differences of
- * their means, gene by gene, of sure cells alone. A new type whose cells are surely, and wrongly, taken for one of
- * several others moves a median little.
+ * Per type, how the sure cells of the other types differ from the reference: the weighted median over these
+ * types of the difference in mean expression, gene by gene. Cells of a new type that are predicted as one of
+ * several others, wrongly but surely, change a median little.
  */
 function differences(
   { rows, position, isSure }: OffsetCells,
@@ -175,20 +181,20 @@ function differences(
     for (let at = type * genes; at < (type + 1) * genes && n[type]! > 0; at++)
       meanDifferences[at] = meanDifferences[at]! / n[type]! - means[at]!;
   const all = weights.reduce((sum, weight) => sum + weight, 0);
-  const others = Array.from(weights, (weight) => ({ sum: new Float64Array(genes), weight: all - weight }));
+  const others = Array.from(weights, (weight) => ({ median: new Float64Array(genes), weight: all - weight }));
   const present = Array.from(weights.keys()).filter((type) => weights[type]! > 0);
   for (let gene = 0; gene < genes; gene++) {
     const valueOf = (type: number): number => meanDifferences[type * genes + gene]!;
     present.sort((a, b) => valueOf(a) - valueOf(b));
     others.forEach((other, type) => {
-      other.sum[gene] = other.weight * medianWithout(type, present, valueOf, weights, other.weight);
+      other.median[gene] = medianWithout(type, present, valueOf, weights, other.weight);
     });
   }
   return { others };
 }
 
 /**
- * Weighted median of the values of types but one; 0 where there are no others.
+ * Weighted median of the values of all types but one; 0 where there are no others.
  * @param ascending - types, ascending by their values @param total - weight of the others
  */
 function medianWithout(
@@ -202,7 +208,7 @@ function medianWithout(
   for (const other of ascending) {
     if (other === type) continue;
     const value = valueOf(other);
-    // half of the weight ends with the type before: between the two, as in the median of an even number
+    // exactly half of the weight lies below: the midpoint, as in the median of an even number of values
     if (Math.abs(weightBelow - total / 2) < 1e-12 * total) return (below + value) / 2;
     if (weightBelow + weights[other]! > total / 2) return value;
     weightBelow += weights[other]!;
@@ -216,23 +222,23 @@ function offsetWeight(cells: number): number {
   return cells / (cells + offsetCells);
 }
 
-/** A mean difference, drawn towards another offset. */
-function mixed({ sum, weight }: Difference, other: Float64Array): Float64Array {
-  return sum.map((value, gene) => (value + noOffset * other[gene]!) / (weight + noOffset));
+/** A difference, shrunk towards another offset. */
+function shrunk({ median, weight }: Difference, other: Float64Array): Float64Array {
+  return median.map((value, gene) => (weight * value + noOffset * other[gene]!) / (weight + noOffset));
 }
 
-/** The parts of the score, per cell. */
+/** The parts of the novelty score, per cell. */
 export interface NeighborhoodParts {
   readonly span: Float32Array;
   readonly distance: Float32Array;
-  /** one less the probability of the predicted type: the cell's, and the mean of its neighbourhood */
+  /** one minus the probability of the predicted type: of the cell, and the mean over its neighbourhood */
   readonly doubt: Float32Array;
   readonly doubtAround: Float32Array;
 }
 
 /**
  * @param cells - row of each cell among those of the scorer @param near - at least k neighbours of each
- * @param offsetOf - which of the scorer's offsets is taken off a cell, in the neighbourhood of one of a type
+ * @param offsetOf - the scorer's offset to subtract from a cell, in the neighbourhood of a cell of a type
  */
 export function neighborhoodParts(
   scorer: ProfileScorer,
@@ -268,15 +274,17 @@ export function neighborhoodParts(
 
 /** The parts of one cell. */
 export function partsOf({ span, distance, doubt, doubtAround }: NeighborhoodParts, i: number): NoveltyParts {
-  return [span[i]!, distance[i]!, itsShare * doubt[i]! + (1 - itsShare) * doubtAround[i]!];
+  return [span[i]!, distance[i]!, cellShare * doubt[i]! + (1 - cellShare) * doubtAround[i]!];
 }
 
-/** How novelty is calibrated, as the model has it. */
+/** The calibration of novelty as a model stores it. */
 export interface StoredNovelty {
   readonly json: NoveltyJson;
   readonly profiles: TypeProfiles;
-  /** (cells, 3 + 3 per neighbourhood): unit, true and predicted type, parts; no doubt (-1) where there is no
-   * such neighbourhood */
+  /**
+   * (cells, 3 + 3 per neighbourhood): unit, true and predicted type, parts; a doubt of -1 where there is no
+   * such neighbourhood
+   */
   readonly company: Float32Array;
   readonly alone: Float32Array;
 }
@@ -298,7 +306,7 @@ function leftOutCells(
   return cells;
 }
 
-/** What is compared in a query. */
+/** The cells of a query whose novelty is computed. */
 export interface NoveltyQuery {
   readonly prediction: HeadPrediction;
   /** (N) code of each cell's condition */
@@ -306,17 +314,17 @@ export interface NoveltyQuery {
   readonly compared: ComparedCells;
   /** of the compared cells */
   readonly near: Neighbors;
-  /** (N, 3) compared cells that each cell takes the mean of; null where all are compared */
+  /** (N, 3) nearest compared cells of each cell; null where all are compared */
   readonly nearest: Int32Array | null;
 }
 
 /** Novelty of the cells of a query. */
 export class QueryNovelty {
-  /** (N) 0..1: one less the p-value */
+  /** (N) 0..1: one minus the p-value */
   readonly novelty: Float32Array;
   /**
-   * whether the query's known-looking types are beyond what left-out conditions have: "all new" and "all
-   * shifted" cannot be told apart
+   * whether the query is unlike every condition of the reference, so that "all new" and "all shifted" cannot
+   * be told apart
    */
   readonly isUnlike: boolean;
   readonly #scores: Float32Array;
@@ -354,10 +362,12 @@ export class QueryNovelty {
         k,
         (i, type) => of(conditionOf[i]!, type),
       );
-    // cells that are novel as they are tell nothing of the query's offsets
-    const asTheyAre = partsWith([new Float64Array(genes)], () => 0);
+    // cells that are novel without any offset do not enter its estimate
+    const withoutOffset = partsWith([new Float64Array(genes)], () => 0);
     const isSure = sureLabels(ofCompared.probability).map((sure, i) =>
-      sure === 1 && tables[1].score(ofCompared.position[i]!, partsOf(asTheyAre, i)).p > novelLevel ? 1 : 0,
+      sure === 1 && tables[1].score(ofCompared.position[i]!, partsOf(withoutOffset, i)).p > novelLevel
+        ? 1
+        : 0,
     );
     const offsets = (this.#offsets = new QueryOffsets(
       { rows: compared.rows, conditions: conditionOf, position: ofCompared.position, isSure },
@@ -402,15 +412,15 @@ export class QueryNovelty {
   }
 
   /**
-   * Whether three types or more are nearly all novel, and yet differ from each other as the reference's do:
-   * then something of the whole query is new, and what else is cannot be told. A new type that is taken for
-   * several known ones differs little between these.
+   * Whether the cells of three types or more are nearly all novel, and yet these types differ from each other
+   * as those of the reference do: then the whole query is shifted, and new types cannot be recognised. Cells
+   * of a new type that are predicted as several known ones differ little between these.
    */
   #isUnlike({ scale }: ProfileSpace): boolean {
     const { position, probability } = this.query.prediction;
     const groups = Array.from(this.#offsets.inCompany, (): number[] => []);
     for (const cell of this.query.compared.cells)
-      if (probability[cell]! >= surely) groups[position[cell]!]!.push(cell);
+      if (probability[cell]! >= sureProbability) groups[position[cell]!]!.push(cell);
     const all = groups.reduce((sum, { length }) => sum + length, 0);
     const large = groups
       .map((cells, type) => ({ cells, type }))
@@ -418,17 +428,18 @@ export class QueryNovelty {
     const novel = large.filter(
       ({ cells }) => 2 * cells.filter((cell) => this.novelty[cell]! >= 1 - novelLevel).length > cells.length,
     );
-    const size = (own: typeof large): number => own.reduce((sum, { cells: { length } }) => sum + length, 0);
+    const size = (groups: typeof large): number =>
+      groups.reduce((sum, { cells: { length } }) => sum + length, 0);
     if (large.length < leastTypes || size(novel) < unlikeShare * size(large)) return false;
     const { means } = this.stored.profiles;
-    const found = large.map(({ cells }) => this.#meanOf(cells));
+    const queryMeans = large.map(({ cells }) => this.#meanOf(cells));
     const shares: number[] = [];
     large.forEach(({ type: a }, i) =>
       large.slice(0, i).forEach(({ type: b }, j) => {
         let [along, square] = [0, 0];
         scale.forEach((factor, gene) => {
           const known = factor * (means[a * scale.length + gene]! - means[b * scale.length + gene]!);
-          along += factor * (found[i]![gene]! - found[j]![gene]!) * known;
+          along += factor * (queryMeans[i]![gene]! - queryMeans[j]![gene]!) * known;
           square += known * known;
         });
         shares.push(along / square);
@@ -437,7 +448,7 @@ export class QueryNovelty {
     return quantile(shares, 0.5) >= alikeShare;
   }
 
-  /** (G) mean of those of some cells that are compared; zeros of none. */
+  /** (G) mean expression of the compared cells among some; zeros without any. */
   #meanOf(cells: readonly number[]): Float64Array {
     const { compared } = this.query;
     const { indptr, indices, values } = compared.rows;
@@ -468,8 +479,8 @@ export class QueryNovelty {
     const offset = new Float64Array(genes);
     for (const row of rows) {
       const cell = compared.cells[row]!;
-      const its = this.#offsets.of(conditions[cell]!, prediction.position[cell]!);
-      this.#offsets.table[its]!.forEach((value, gene) => (offset[gene]! += value / rows.length));
+      const offsetRow = this.#offsets.of(conditions[cell]!, prediction.position[cell]!);
+      this.#offsets.table[offsetRow]!.forEach((value, gene) => (offset[gene]! += value / rows.length));
     }
     const residual = new ProfileSpace(profiles, this.#types, rows.length - 1).residual(mean, offset);
     const order = Array.from(residual.keys()).sort((a, b) => residual[b]! - residual[a]! || a - b);
@@ -485,27 +496,30 @@ export class QueryNovelty {
 
 /** Novelty of a group of cells of a query. */
 export interface GroupNovelty {
-  /** 0..1: one less the p-value of the group's median score, among the types of left-out donors */
+  /** 0..1: one minus the p-value of the group's median score among those of the types of left-out donors */
   readonly novelty: number;
-  /** whether it is beyond 95 % of them; where there are fewer than 19, beyond all */
+  /** whether it exceeds 95 % of them; with fewer than 19, all of them */
   readonly isNovel: boolean;
-  /** how many there are of them */
+  /** number of types of left-out donors, each donor apart */
   readonly groups: number;
 }
 
-/** Groups from which on their novelty is judged, and share of known ones that may be called novel. */
+/**
+ * Fewest left-out groups for a group to be judged, and the share of known groups that may be called novel.
+ */
 const [leastGroups, groupLevel] = [9, 0.05];
-/** p-value up to which a cell says nothing of the query's offsets. */
+/** Cells with at most this p-value do not enter the query's offsets. */
 const novelLevel = 0.05;
 /**
- * A query unlike the reference: cells and share of it that a type has at least, how many such types, the share
- * that is novel, and the share of the difference between two types that their cells have.
+ * What makes a query unlike the reference: fewest cells and least share of a type that counts, fewest such
+ * types, least share of their cells that is novel, and least median share of the reference's differences
+ * between types.
  */
 const [leastCells, leastShare, leastTypes, unlikeShare, alikeShare] = [10, 0.05, 3, 0.8, 0.5];
-/** Genes of a group that are told. */
+/** Number of genes reported for a group. */
 const [genesUp, genesDown] = [10, 5];
 
-/** The largest calibrated neighbourhood that the query has, and its tables. */
+/** The largest calibrated neighbourhood of at most `most` neighbours, and its tables. */
 function calibratedTables(
   json: NoveltyJson,
   company: Float32Array,

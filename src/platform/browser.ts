@@ -229,8 +229,8 @@ export async function createTemporary(path: string): Promise<string> {
 let writers = 0;
 
 /**
- * A name beside `path` that no other writer has, for a file or a folder that will be renamed to it. Removed by
- * `removeTemporaries` until it is.
+ * A name beside `path` that no other writer has, for a file or a folder that will be renamed to it. Removed
+ * by `removeTemporaries` until it is.
  */
 export function temporaryName(path: string): string {
   const names = namesOf(path);

@@ -326,8 +326,8 @@ export async function createTemporary(path: string): Promise<string> {
 }
 
 /**
- * A name beside `path` that no other writer has, for a file or a folder that will be renamed to it. Removed by
- * `removeTemporaries` until it is. What killed processes have left of it goes.
+ * A name beside `path` that no other writer has, for a file or a folder that will be renamed to it. Removed
+ * by `removeTemporaries` until it is. What killed processes have left of it goes.
  */
 export function temporaryName(path: string): string {
   const target = targetOf(path);

@@ -1,6 +1,6 @@
 // What several charts draw with.
-// Every chart is a function from numbers to SVG, with a title, axes with units, a legend, and its numbers as a
-// table.
+// Every chart is a function from numbers to SVG, with a title, axes with units, a legend, and its numbers as
+// a table.
 import type { Area, AxisOptions } from "./axes.js";
 import { line, text } from "./svg.js";
 

@@ -86,8 +86,9 @@ export type Paper = "light" | "dark";
 const papers: Readonly<Record<Paper, string>> = { light: "#ffffff", dark: "#171c21" };
 
 /**
- * Contrast with the paper: 3:1 as a dot or a bar needs it (WCAG 2.1, success criterion 1.4.11). On white Okabe
- * and Ito's yellow and sky blue keep their own, which tell them from other colours in every kind of sight.
+ * Contrast with the paper: 3:1 as a dot or a bar needs it (WCAG 2.1, success criterion 1.4.11). On white
+ * Okabe and Ito's yellow and sky blue keep their own, which tell them from other colours in every kind of
+ * sight.
  */
 const leastContrast: Readonly<Record<Paper, number>> = { light: 2.15, dark: 3 };
 const legible = new Map<string, string>();

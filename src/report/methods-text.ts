@@ -92,7 +92,9 @@ function roundsText(provenance: Readonly<Record<string, unknown>>): string {
   );
 }
 
-/** Which weights the training ended with: those of the last epoch, unless early stopping found better ones. */
+/**
+ * Which weights the training ended with: those of the last epoch, unless early stopping found better ones.
+ */
 function keptWeights(provenance: Readonly<Record<string, unknown>>, plan: Readonly<Record<string, unknown>>) {
   const rounds = recordOf(provenance["rounds"]);
   if (typeof rounds["chosen"] === "number") return `the weights after round ${rounds["chosen"]}`;

@@ -1,5 +1,6 @@
-// A model of the Python package scArches as a model of ours. It is read as data; nothing in it is run. Source: scArches' scpoli_model.py and scpoli.py from 0.5.3
-// to 0.6.1, and the versions before the release, with one condition key and "landmarks".
+// A model of the Python package scArches as a model of ours. It is read as data; nothing in it is run.
+// Source: scArches' scpoli_model.py and scpoli.py from 0.5.3 to 0.6.1, and the versions before the release,
+// with one condition key and "landmarks".
 import { checkStored } from "../storage/model-folder.js";
 import {
   formatVersion,

@@ -1,6 +1,6 @@
 // What the Python packages write of a model: attributes, parameters and names of genes, from a folder of
-// scArches (attr.pkl, model_params.pt, var_names.csv) or from the one file model.pt of scvi-tools and ArchMap.
-// All of it is read as data. Models of other kinds are refused by their names.
+// scArches (attr.pkl, model_params.pt, var_names.csv) or from the one file model.pt of scvi-tools and
+// ArchMap. All of it is read as data. Models of other kinds are refused by their names.
 import { AnnData } from "../anndata/anndata.js";
 import { noModelFile } from "../storage/model-folder.js";
 import { ScPoliError } from "../contract/errors.js";

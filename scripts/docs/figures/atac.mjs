@@ -1,4 +1,5 @@
-// Cells of the second donor, labelled by the first: the UMAP (2,000 cells drawn evenly), and labels beside the truth.
+// Cells of the second donor, labelled by the first: the UMAP (2,000 cells drawn evenly), and labels beside
+// the truth.
 import { cellPlot, confusionPlot, readMapped, save } from "./drawing.mjs";
 
 const { obs, umap } = await readMapped("D5-mapped.h5ad", ["cell_type", "cell_type_pred"]);

@@ -1,4 +1,5 @@
-// The mapped cells in the reference's UMAP by label, and the labels beside the truth, which the query carries.
+// The mapped cells in the reference's UMAP by label, and the labels beside the truth, which the query
+// carries.
 import { cellPlot, confusionPlot, readMapped, save } from "./drawing.mjs";
 
 const { obs, umap } = await readMapped("mapped.h5ad", ["cell_type", "cell_type_pred", "cell_type_unknown"]);
