@@ -4,13 +4,8 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import type { SparseCells } from "../dist/kernel-modules/sparse-cells.js";
 import { ConformalTable, type LeftOutCell } from "../dist/novelty/conformal.js";
-import {
-  queryNeighbors,
-  QueryOffsets,
-  queryParts,
-  sureLabels,
-  wantedNeighbors,
-} from "../dist/novelty/novelty.js";
+import { queryNeighbors, queryParts, wantedNeighbors } from "../dist/novelty/novelty.js";
+import { QueryOffsets, sureLabels } from "../dist/novelty/query-offsets.js";
 import { profiledTypes, ProfileScorer, ProfileSpace } from "../dist/novelty/profiles.js";
 import { Random } from "../dist/numerics/random.js";
 import { LogisticRegression } from "../dist/labels/logistic.js";

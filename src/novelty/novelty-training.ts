@@ -9,10 +9,9 @@ import {
   neighborhoods,
   partsOf,
   queryNeighbors,
-  QueryOffsets,
-  sureLabels,
   type StoredNovelty,
 } from "./novelty.js";
+import { QueryOffsets, sureLabels } from "./query-offsets.js";
 import type { Neighbors } from "../graph/neighbors.js";
 import { profiledTypes, ProfileScorer, ProfileSpace, type TypeProfiles } from "./profiles.js";
 import { Random } from "../numerics/random.js";
