@@ -382,7 +382,11 @@ describe("the whole job", () => {
     ];
     const { stderr, ...rest } = await scpoli([...common, "-o", at("patients-mapped.h5ad"), "--json"]);
     json({ stderr, ...rest });
-    assert.match(stderr, /keep their embeddings.*donor=a/, "says that known conditions keep their embeddings");
+    assert.match(
+      stderr,
+      /keep their embeddings.*donor=a/,
+      "says that known conditions keep their embeddings",
+    );
     const short = await scpoli([
       "map",
       at("patients.h5ad"),

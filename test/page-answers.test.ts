@@ -291,7 +291,9 @@ describe("the example, mapped", async () => {
       .first()
       .click();
     await page.getByRole("button", { name: "Compare the cells" }).click();
-    await page.getByRole("heading", { name: "CD14+ Monocytes against all other cells" }).waitFor({ timeout: 60_000 });
+    await page
+      .getByRole("heading", { name: "CD14+ Monocytes against all other cells" })
+      .waitFor({ timeout: 60_000 });
     await isIdle(page);
   });
 

@@ -242,7 +242,7 @@ export async function readNameMap(path: string | undefined): Promise<NameMap | u
         "file",
         `${path}, line ${at + 1}: '${line.slice(0, 80)}' has ` +
           `${name ? `${fields.length} column${fields.length === 1 ? "" : "s"}` : "no first name"}. ` +
-          `${expected}`,
+          expected,
         { path, line: at + 1 },
       );
     return [[name, newName]];

@@ -120,7 +120,7 @@ function markersText(result: Markers): string {
   const header = ["group", "gene", "score", "log2 fold change", "share", "others", "AUC", "specificity", "P"];
   return (
     `${counted(result.groups.length, "group")} of ${counted(cells, "cell")} (${result.key}) against ` +
-    `${other}` +
+    other +
     `\n\n${table(lines, header)}\n  (share: share of cells that express the gene; specificity: the ` +
     "group's mean " +
     "divided by the sum of all groups' means; P: corrected)"
