@@ -125,10 +125,15 @@ async function checkMatrix(
   }
 }
 
+/** Of MuData, one modality is read. */
+function open(path: string): Promise<AnnData> {
+  return AnnData.open(path.endsWith(".h5mu") ? join(path, "rna") : path);
+}
+
 async function readAll(path: string): Promise<number> {
   const digest = new Digest();
   await tryTo(digest, async () => {
-    const data = await AnnData.open(path);
+    const data = await open(path);
     try {
       await checkFrame(data.obs, digest);
       await checkFrame(data.var, digest);
@@ -161,7 +166,7 @@ async function readAll(path: string): Promise<number> {
 async function copy(path: string): Promise<void> {
   const output = `${path}.copy`;
   await tryTo(new Digest(), async () => {
-    const data = await AnnData.open(path);
+    const data = await open(path);
     try {
       if (data.nObs < 1e6)
         await writeCopy(

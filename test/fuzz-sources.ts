@@ -25,6 +25,9 @@ export async function makeFuzzSources(folder: string): Promise<FuzzSources> {
   for (const path of [h5ad, zarr, tenx]) mkdirSync(path);
   runPython("anndata_files.py", "make", h5ad);
   runPython("linked_files.py", h5ad);
+  const others = join(folder, "others");
+  mkdirSync(others);
+  runPython("other_files.py", others);
   runPython("zarr_files.py", "make", zarr);
   const data = await AnnData.open(join(h5ad, "full.h5ad"));
   await convert(data, join(zarr, "collection.zarr"), {
@@ -39,7 +42,11 @@ export async function makeFuzzSources(folder: string): Promise<FuzzSources> {
       .map((name) => join(path, name));
   const filters = fileURLToPath(new URL("fixtures/filters.h5ad", import.meta.url));
   return {
-    h5ad: [...list(h5ad, /\.h5ad$/).filter((path) => statSync(path).size > 1000), filters],
+    h5ad: [
+      ...list(h5ad, /\.h5ad$/).filter((path) => statSync(path).size > 1000),
+      filters,
+      join(others, "both.h5mu"),
+    ],
     zarr: list(zarr, /\.(zarr|zip)$/),
     tenx: [
       await writeTenxH5(join(tenx, "v3.h5"), "matrix"),
