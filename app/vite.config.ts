@@ -1,5 +1,6 @@
 // How the page is built: static files in dist/app that any host serves, workers as modules, the demo's cells
 // and a service worker beside them.
+import { fileURLToPath } from "node:url";
 import { defineConfig } from "vite";
 import { pageHeaders } from "../dist/cli/app-headers.js";
 import { demoCells, policyInPage, serviceWorker } from "./build.js";
@@ -12,6 +13,9 @@ const checks = { bundlerTimings: false };
 
 export default defineConfig({
   base: "./",
+  resolve: {
+    alias: { worker_threads: fileURLToPath(new URL("./no-worker-threads.ts", import.meta.url)) },
+  },
   plugins: [demoCells, policyInPage, serviceWorker],
   worker: { format: "es", rolldownOptions: { checks } },
   build: {
