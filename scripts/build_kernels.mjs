@@ -7,6 +7,7 @@ import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { stamp } from "./generated.mjs";
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const asc = join(
@@ -15,6 +16,7 @@ const asc = join(
   "asc.js",
 );
 const folder = mkdtempSync(join(tmpdir(), "kernels-"));
+const firstLine = stamp("build_kernels.mjs");
 
 /** For a module with a memory and a thread of its own. */
 const alone = ["--runtime", "stub", "--optimizeLevel", "3", "--noAssert", "--enable", "simd"];
@@ -31,7 +33,7 @@ function compile(name, entry, options = [], config = ["--config", "kernels/ascon
 try {
   const plain = compile("plain", "kernels/index.ts");
   const relaxed = compile("relaxed", "kernels/index.ts", ["--enable", "relaxed-simd"]);
-  const module = `// Made by scripts/build_kernels.mjs from kernels/.
+  const module = `${firstLine}
 
 /** SIMD128 and threads. */
 export const plain =
@@ -44,7 +46,7 @@ export const relaxed =
   const write = (name, bytes) =>
     writeFileSync(
       join(root, `src/kernel-modules/${name}.generated.ts`),
-      `// Made by scripts/build_kernels.mjs from kernels/${name}.ts.\nexport const ${name} =\n  "${bytes}";\n`,
+      `${firstLine}\nexport const ${name} =\n  "${bytes}";\n`,
     );
   write("pairs", compile("pairs", "kernels/pairs.ts"));
   for (const name of ["nearest", "profiles", "rows"])

@@ -2,6 +2,7 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { buildSync, transformSync } from "esbuild";
+import { stamp } from "./generated.mjs";
 
 const path = (name) => fileURLToPath(new URL(`../${name}`, import.meta.url));
 const { outputFiles } = buildSync({
@@ -23,7 +24,4 @@ const constants = { viewerScript: script, reportStyle: style };
 const lines = Object.entries(constants).map(
   ([name, text]) => `export const ${name} = ${JSON.stringify(text)};`,
 );
-writeFileSync(
-  path("src/report/viewer.generated.ts"),
-  `// Written by scripts/build_viewer.mjs from src/report/viewer/.\n${lines.join("\n")}\n`,
-);
+writeFileSync(path("src/report/viewer.generated.ts"), `${stamp("build_viewer.mjs")}\n${lines.join("\n")}\n`);

@@ -5,6 +5,7 @@
 import { copyFileSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { stamp } from "./generated.mjs";
 import { adaptedFilter } from "./hdf5_filters.mjs";
 
 const source = dirname(fileURLToPath(import.meta.resolve("h5wasm-plugins")));
@@ -40,5 +41,8 @@ const interfaces = cut(
   readFileSync(join(library, "hdf5_hl.js"), "utf8"),
   "import ModuleFactory from './hdf5_util.js';",
 );
-writeFileSync(join(target, "h5wasm.js"), `const ModuleFactory = (() => {${module}})();\n${interfaces}`);
+writeFileSync(
+  join(target, "h5wasm.js"),
+  `${stamp("copy_hdf5.mjs")}\nconst ModuleFactory = (() => {${module}})();\n${interfaces}`,
+);
 copyFileSync(join(library, "..", "..", "LICENSE.txt"), join(target, "LICENSE.txt"));

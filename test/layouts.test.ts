@@ -5,6 +5,7 @@ import { readdirSync, readFileSync } from "node:fs";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
 import ts from "typescript";
+import { stamp } from "../scripts/generated.mjs";
 import type { Activation, Operations, Parameter } from "../dist/engine/engine.js";
 import { layoutOf } from "../dist/engine/wasm-layout.js";
 import { recordPlan } from "../dist/engine/wasm-plan.js";
@@ -30,6 +31,22 @@ const classes = new Map(
   ),
 );
 const threads = kernels.find(({ fileName }) => fileName === "threads.ts")!;
+
+test("the kernels that run are compiled from these sources", () => {
+  const line = stamp("build_kernels.mjs");
+  for (const path of [
+    "engine/kernels",
+    ...["nearest", "pairs", "profiles", "rows"].map((name) => `kernel-modules/${name}`),
+  ])
+    assert.equal(
+      readFileSync(fileURLToPath(import.meta.resolve(`../dist/${path}.generated.js`)), "utf8").split(
+        "\n",
+        1,
+      )[0],
+      line,
+      `${path} is stale; run "npm run build:lib"`,
+    );
+});
 
 test("operations have the same codes in kernels/threads.ts and src/engine/wasm-regions.ts", () => {
   const list = threads.statements.filter(ts.isEnumDeclaration).find(({ name }) => name.text === "Code")!;
