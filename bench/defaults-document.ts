@@ -1,6 +1,6 @@
 // docs/benchmarks/defaults.md, made of the runs of bench/defaults.ts.
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
-import { mean } from "../dist/evaluation/metrics.js";
+import { mean } from "../dist/numerics/descriptive.js";
 
 /** One run: a variant on a set with conditions left out. */
 export interface StudyRow {

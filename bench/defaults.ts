@@ -7,7 +7,7 @@ import { appendFileSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileS
 import { join } from "node:path";
 import { AnnData, ScPoli, ScPoliError, type TrainOptions } from "../dist/index.js";
 import { scoreIntegration } from "../dist/evaluation/integration.js";
-import { mean } from "../dist/evaluation/metrics.js";
+import { mean } from "../dist/numerics/descriptive.js";
 import { readSafetensors, writeSafetensors } from "../dist/storage/safetensors.js";
 import { chooseEpochs } from "../dist/training/optimization.js";
 import { writeDefaults, type StudyRow } from "./defaults-document.ts";

@@ -10,6 +10,9 @@ import { Target, take } from "./adam";
 import { constant, log, log4, mad, splat } from "./math";
 import { run, scratch } from "./run";
 
+/** Total of a cell after normalisation; the same as normalizedTotal in src/numerics/log-normalized.ts. */
+const normalizedTotal: f32 = 10000;
+
 // @ts-ignore: decorator
 @unmanaged
 export class SparseForward {
@@ -37,7 +40,7 @@ export function sparseForward(op: SparseForward, first: i32, last: i32): void {
   if (op.taken == 2) {
     for (let row = first; row < last; row++) {
       const at = indptr + ((<usize>row) << 2),
-        scale = <f32>10000 / max<f32>(1, load<f32>(run().sizeFactors + ((<usize>row) << 2)));
+        scale = normalizedTotal / max<f32>(1, load<f32>(run().sizeFactors + ((<usize>row) << 2)));
       transform(true, scale, load<usize>(at) << 2, load<usize>(at, 4) << 2);
     }
   } else

@@ -106,7 +106,7 @@ export { writeSamples, writeTables } from "./samples/sample-file.js";
 export { samplePlots, writePlots } from "./samples/sample-plots.js";
 export type { SampleTable } from "./samples/sample-table.js";
 export type { MetadataValue, SampleMetadata } from "./data/sample-metadata.js";
-export type { Components } from "./statistics/components.js";
+export type { Components } from "./numerics/principal-components.js";
 export type { Plot, PlotTable } from "./plots/svg.js";
 export type { ExportOptions } from "./scarches/export.js";
 export type { ImportOptions } from "./scarches/import.js";

@@ -53,7 +53,7 @@ const packages: Readonly<Record<string, RegExp>> = {
   comparison: /^#platform$/,
   scarches: /^#platform$/,
   "scarches/python": /^fflate$/,
-  evaluation: /^ml-matrix$/,
+  numerics: /^ml-matrix$/,
   data: /^#platform$/,
   plots: /^d3-scale$/,
   statistics: /^(cephes|ml-matrix)$/,
@@ -68,7 +68,8 @@ const packages: Readonly<Record<string, RegExp>> = {
 const bounds: readonly { readonly files: RegExp; readonly allowed: RegExp }[] = [
   { files: /^(anndata|platform|archives|scarches\/python|plots)\//, allowed: /^contract\// },
   { files: /^contract\//, allowed: /^$/ },
-  { files: /^(engine|kernel-modules|numerics)\//, allowed: /^(contract|numerics|kernel-modules)\// },
+  { files: /^(engine|kernel-modules)\//, allowed: /^(contract|numerics|kernel-modules)\// },
+  { files: /^numerics\//, allowed: /^(contract|kernel-modules)\/|^anndata\/matrix$/ },
   { files: /^model\/network$/, allowed: /^(contract|model)\/|^engine\/engine$/ },
   {
     files: /^(data|labels|novelty|prototypes|model|training)\//,

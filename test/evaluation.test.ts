@@ -8,7 +8,7 @@ import { isolatedTypes, subsetOf, type LabelledCells } from "../dist/evaluation/
 import { agreement, isolatedLabelF1 } from "../dist/evaluation/clusters.js";
 import { graphConnectivity } from "../dist/evaluation/graph-connectivity.js";
 import { draws, scoreIntegration } from "../dist/evaluation/integration.js";
-import { kMeans } from "../dist/numerics/k-means.js";
+import { scibKMeans } from "../dist/numerics/scib-k-means.js";
 import { lisi, weightedMedian } from "../dist/evaluation/lisi.js";
 import { metricNames, scoresOf, type Metrics } from "../dist/evaluation/metrics.js";
 import { pcRegression, varianceBetween } from "../dist/evaluation/pc-regression.js";
@@ -216,7 +216,7 @@ describe("definitions", () => {
 
   test("k-means with more clusters than different points ends", () => {
     assert.deepEqual(
-      Array.from(kMeans(Float32Array.of(1, 1, 1, 5, 5), 1, 4, 0)).map((code, _, codes) =>
+      Array.from(scibKMeans(Float32Array.of(1, 1, 1, 5, 5), 1, 4, 0)).map((code, _, codes) =>
         codes.indexOf(code),
       ),
       [0, 0, 0, 3, 3],

@@ -10,7 +10,7 @@ import type { ErrorKind } from "../dist/contract/errors.js";
 import { evaluate, type EvaluateOptions } from "../dist/evaluation/evaluate.js";
 import { pcRegression, varianceBetween } from "../dist/evaluation/pc-regression.js";
 import { readConditions } from "../dist/data/labels.js";
-import { principalComponents } from "../dist/statistics/components.js";
+import { principalComponents } from "../dist/numerics/principal-components.js";
 import { scoreLabelTransfer } from "../dist/evaluation/label-transfer.js";
 import { ScPoliError } from "../dist/contract/errors.js";
 import { scpoli, temporaryFolder } from "./command.ts";

@@ -11,6 +11,7 @@ import { layoutOf } from "../dist/engine/wasm-layout.js";
 import { recordPlan } from "../dist/engine/wasm-plan.js";
 import { codes } from "../dist/engine/wasm-regions.js";
 import { address, fields } from "../dist/engine/wasm-run.js";
+import { normalizedTotal } from "../dist/numerics/log-normalized.js";
 import { KernelMemory } from "../dist/kernel-modules/memory.js";
 
 const folder = fileURLToPath(new URL("../kernels/", import.meta.url));
@@ -60,6 +61,11 @@ test("the run record has the same fields in kernels/run.ts and src/engine/wasm-r
   assert.deepEqual(classes.get("Run"), fields);
   const text = kernels.find(({ fileName }) => fileName === "run.ts")!.text;
   assert.equal(Number(/changetype<Run>\((\d+)\)/.exec(text)![1]), address);
+});
+
+test("kernels and host normalise counts to the same total", () => {
+  const text = kernels.find(({ fileName }) => fileName === "sparse-linear.ts")!.text;
+  assert.equal(Number(/normalizedTotal: f32 = (\d+)/.exec(text)![1]), normalizedTotal);
 });
 
 /** Keeps the length of the list of words at each place. */

@@ -7,7 +7,7 @@ import { Matrix } from "ml-matrix";
 import { weightedF1 } from "../dist/samples/classification.js";
 import { shrunkCovariance } from "../dist/samples/classifiers.js";
 import { covariateOf, knownSamples, predictorsOf, type CovariateKinds } from "../dist/samples/covariates.js";
-import { principalComponents } from "../dist/statistics/components.js";
+import { principalComponents } from "../dist/numerics/principal-components.js";
 import { pearson } from "../dist/statistics/correlation.js";
 import { loadDistributions } from "../dist/statistics/distributions.js";
 import { linearModel } from "../dist/statistics/linear-model.js";

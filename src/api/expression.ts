@@ -5,6 +5,7 @@ import type { AnnData } from "../anndata/anndata.js";
 import { blocks } from "../anndata/matrix.js";
 import type { RunSettings } from "../contract/options.js";
 import { findNumbers, takenPlace } from "../data/count-places.js";
+import { logNormalized } from "../numerics/log-normalized.js";
 import { matchGeneNames } from "../data/gene-names.js";
 import { ScPoliError } from "../contract/errors.js";
 import { checkOptionNames, runSettingNames } from "../contract/option-names.js";
@@ -62,7 +63,7 @@ export async function readExpression(
       }
       if (counts === null) continue;
       for (const geneValues of values)
-        geneValues[start + row] = Math.log1p((10_000 * geneValues[start + row]!) / Math.max(1, total));
+        geneValues[start + row] = logNormalized(geneValues[start + row]!, total);
     }
     onProgress?.(start + block.rows, data.nObs);
   }

@@ -2,6 +2,7 @@
 // million with precision weights.
 // Source: Robinson and Oshlack 2010 (TMM); Chen, Lun and Smyth 2016 (genes to keep); Law et al. 2014 (voom).
 // test/comparison.test.ts compares with edgeR and limma.
+import { quantile } from "../numerics/descriptive.js";
 import { lowess } from "../statistics/lowess.js";
 import { fitRow, type Design } from "../statistics/moderated.js";
 
@@ -54,15 +55,6 @@ export function depthsOf({ samples, genes, values }: SampleCounts): Float64Array
   return Float64Array.from({ length: samples }, (_, i) =>
     values.subarray(i * genes, (i + 1) * genes).reduce((sum, count) => sum + count, 0),
   );
-}
-
-/** R's type 7 quantile. */
-function quantile(values: ArrayLike<number>, share: number): number {
-  const sorted = Float64Array.from(values).sort();
-  const place = share * (sorted.length - 1);
-  const low = Math.floor(place);
-  const high = Math.min(sorted.length - 1, low + 1);
-  return sorted[low]! + (place - low) * (sorted[high]! - sorted[low]!);
 }
 
 const [logRatioTrim, sumTrim] = [0.3, 0.05];

@@ -6,11 +6,9 @@ import { rowsPerBlock, type NumericArray } from "../anndata/matrix.js";
 import { readAhead } from "../anndata/read-ahead.js";
 import type { Note, RunSettings } from "../contract/options.js";
 import { ScPoliError } from "../contract/errors.js";
+import { normalizedTotal } from "../numerics/log-normalized.js";
 import { findCounts, findNumbers, type CountsPlace } from "./count-places.js";
 import { badValue, streamCounts } from "./counts.js";
-
-/** Total of a cell after normalisation: counts per 10,000. */
-export const targetSum = 1e4;
 
 /** Cells [start, start + rows) in CSR form. The arrays are valid until the next block is requested. */
 export interface ExpressionBlock {
@@ -99,7 +97,7 @@ class CellLogarithms {
   take(counts: ArrayLike<number>, into: Float32Array, from: number, to: number, total: number): void {
     const { logarithms, cellOf } = this;
     const cell = this.cell++;
-    const scale = Math.fround(total / targetSum);
+    const scale = Math.fround(total / normalizedTotal);
     for (let k = from; k < to; k++) {
       const count = counts[k]!;
       if (count < 256) {

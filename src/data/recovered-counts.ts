@@ -5,6 +5,7 @@ import type { AnnData } from "../anndata/anndata.js";
 import type { DataFrame } from "../anndata/dataframe.js";
 import type { Matrix, NumericArray } from "../anndata/matrix.js";
 import { ScPoliError } from "../contract/errors.js";
+import { normalizedTotal } from "../numerics/log-normalized.js";
 import { derived } from "./derived-counts.js";
 import type { Look } from "./place-look.js";
 
@@ -21,8 +22,6 @@ export interface Recovery {
   readonly base: number | null;
 }
 
-/** Target total of scanpy's tutorials. */
-const usualTotal = 1e4;
 /** The smallest value of a cell is assumed to be a count of 1 or, rarely, one of the next counts. */
 const smallestCounts = 8;
 /** Relative error of a float32 value after log1p and its inverse. */
@@ -47,7 +46,7 @@ export function describeNormalisation({ total, isMet, base }: Recovery): string 
  */
 export function recoverRow(
   values: NumericArray,
-  { total: target, isMet, base }: Recovery = { total: usualTotal, isMet: false, base: Math.E },
+  { total: target, isMet, base }: Recovery = { total: normalizedTotal, isMet: false, base: Math.E },
 ): Float32Array | null {
   if (values.length === 0) return new Float32Array(0);
   const scale = base === null ? 1 : Math.log(base);
@@ -94,7 +93,7 @@ export async function findRecovery(
 ): Promise<Recovery | null> {
   const log = await logarithmOf(data);
   const base = log ?? Math.E;
-  const tries: Recovery[] = [{ total: usualTotal, isMet: false, base }];
+  const tries: Recovery[] = [{ total: normalizedTotal, isMet: false, base }];
   // uns["log1p"] describes X; raw.X is an earlier X, usually with the same logarithm
   const logged = base === Math.E ? look.totalOfLogarithms : await totalOfLogarithms(matrix, base);
   if (log !== null && !name.startsWith("layers/") && logged !== null)

@@ -10,6 +10,7 @@ import { selectAccessiblePeaks } from "./accessible-peaks.js";
 import type { CountsPlace } from "./count-places.js";
 import { type ReadCountsOptions, streamCounts } from "./counts.js";
 import { ScPoliError } from "../contract/errors.js";
+import { normalizedTotal } from "../numerics/log-normalized.js";
 import { byCodePoint } from "./labels.js";
 
 export interface SelectGenesOptions extends ReadCountsOptions {
@@ -23,8 +24,6 @@ export interface SelectGenesOptions extends ReadCountsOptions {
   readonly sumBytes?: number;
 }
 
-/** Total of a cell after normalisation. */
-const targetSum = 1e4;
 const bins = 20;
 
 /**
@@ -166,7 +165,7 @@ class ConditionSums {
           continue;
         }
         const { sum, squares } = moments;
-        const scale = targetSum / sizeFactors[row]!;
+        const scale = normalizedTotal / sizeFactors[row]!;
         for (let k = indptr[row]!; k < indptr[row + 1]!; k++) {
           const value = counts[k]! * scale;
           sum[indices[k]!]! += value;

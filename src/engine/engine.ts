@@ -64,8 +64,6 @@ export interface OutputLayer {
 
 /** What a layer takes of a stored count x: itself, log1p(x), or log1p(10,000 x / size factor of the cell). */
 export type TakenCounts = "values" | "log1p" | "log-normalized";
-/** Total that counts are scaled to before the logarithm of "log-normalized". */
-export const normalizedTotal = 10_000;
 
 /**
  * One minibatch of sparse cells; the engine owns the arrays (their lengths are its capacity) and the caller

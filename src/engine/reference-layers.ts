@@ -1,7 +1,8 @@
 // Layers of the reference engine, each beside its gradient: embeddings, linear layers, layer normalisation
 // and the reparameterised latent space.
 import { hashNormal, isKept } from "../numerics/random.js";
-import { normalizedTotal, type Operations, type TakenCounts } from "./engine.js";
+import { logNormalized } from "../numerics/log-normalized.js";
+import type { Operations, TakenCounts } from "./engine.js";
 import type { Recording } from "./reference-recording.js";
 
 const layerNormEps = 1e-5;
@@ -32,9 +33,8 @@ export function layerOperations({
 > {
   const takenOf = (b: number, i: number, taken: TakenCounts): number => {
     const x = cells.counts[i]!;
-    return taken === "values"
-      ? x
-      : Math.log1p(taken === "log1p" ? x : (normalizedTotal * x) / Math.max(1, cells.sizeFactors[b]!));
+    if (taken === "values") return x;
+    return taken === "log1p" ? Math.log1p(x) : logNormalized(x, cells.sizeFactors[b]!);
   };
 
   return {

@@ -5,7 +5,7 @@
 import { communities } from "../graph/clustering.js";
 import { neighborGraph, type Neighbors } from "../graph/neighbors.js";
 import { Random } from "../numerics/random.js";
-import { kMeans } from "../numerics/k-means.js";
+import { scibKMeans } from "../numerics/scib-k-means.js";
 
 export const resolutions = [0.2, 0.4, 0.6, 0.8, 1, 1.2, 1.4, 1.6, 1.8, 2] as const;
 
@@ -121,7 +121,7 @@ export function kMeansAgreement(
   clusters: number,
   seed: number,
 ): Agreement {
-  return agreement(types, kMeans(points, D, clusters, seed));
+  return agreement(types, scibKMeans(points, D, clusters, seed));
 }
 
 /** Mean over isolated types of the best F1 score of a single cluster at any resolution. */

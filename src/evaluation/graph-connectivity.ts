@@ -3,7 +3,7 @@
 // components are strongly connected ones of the directed graph.
 import { countCodes } from "./cells.js";
 import type { Neighbors } from "../graph/neighbors.js";
-import { mean } from "./metrics.js";
+import { mean } from "../numerics/descriptive.js";
 
 /** @param types - (N) types of all cells @param names - number of types; those without cells are ignored */
 export function graphConnectivity(neighbors: Neighbors, types: Int32Array, names: number): number {

@@ -2,12 +2,13 @@
 // are estimated from random draws, with a standard error.
 import { allPairs } from "../kernel-modules/pairs.js";
 import type { Neighbors } from "../graph/neighbors.js";
+import { mean } from "../numerics/descriptive.js";
 import { Random } from "../numerics/random.js";
 import { countCodes, isolatedTypes, subsetOf, type LabelledCells } from "./cells.js";
 import { isolatedLabelF1, kMeansAgreement, leidenAgreement, leidenClusters } from "./clusters.js";
 import { graphConnectivity } from "./graph-connectivity.js";
 import { lisi, scaleConditionLisi, scaleTypeLisi, weightedMedian } from "./lisi.js";
-import { mean, metricNames, type Metric, type MetricName, type Metrics } from "./metrics.js";
+import { metricNames, type Metric, type MetricName, type Metrics } from "./metrics.js";
 import { pcRegression, varianceBetween } from "./pc-regression.js";
 import {
   cellTypeSilhouette,

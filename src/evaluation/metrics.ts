@@ -1,6 +1,7 @@
 // The metrics of an integration: their names, and the scores that average them.
 // Source: Luecken et al. 2022 (scIB); De Donno et al. 2023, Methods ("Integration metrics"); definitions of
 // scib-metrics 0.5.10, isolated-label F1 of scib 1.1.7.
+import { mean } from "../numerics/descriptive.js";
 
 /**
  * Metrics of biological conservation; `mixingMetrics` measure the mixing of conditions. All in 0..1, 1 is
@@ -106,10 +107,4 @@ export function scoresOf(metrics: Metrics, name: ScoreName): Scores {
 function meanOf(metrics: Metrics, names: readonly MetricName[]): number | null {
   const values = names.map((name) => metrics[name]?.value ?? null).filter((value) => value !== null);
   return values.length === 0 ? null : mean(values);
-}
-
-export function mean(values: ArrayLike<number>): number {
-  let sum = 0;
-  for (let i = 0; i < values.length; i++) sum += values[i]!;
-  return sum / values.length;
 }

@@ -2,6 +2,7 @@
 // Implemented here because available packages fall short: one splits simple blobs into hundreds of parts, the
 // other needs gigabytes for the graph of a million cells.
 import { nearestNeighbors, neighborGraph, type Graph } from "./neighbors.js";
+import { kMeans } from "../numerics/k-means.js";
 import { Random } from "../numerics/random.js";
 
 /** Number of neighbours per cell in the graph. */
@@ -10,8 +11,6 @@ const graphNeighbors = 15;
  * Maximum rounds of community detection, each starting from the previous communities; usually two or three.
  */
 const mostRounds = 10;
-const mostIterations = 100;
-const restarts = 4;
 
 /** How points are clustered. */
 export interface Clustering {
@@ -290,87 +289,4 @@ function aggregate(
     weights: Float64Array.from(newWeights),
     strength: newStrength,
   };
-}
-
-/** Lloyd's algorithm with k-means++ initialisation, best of several restarts. */
-function kMeans(points: Float32Array, D: number, clusters: number, random: Random): Int32Array {
-  let best: Int32Array = new Int32Array(0);
-  let least = Infinity;
-  for (let start = 0; start < restarts; start++) {
-    const { codes, spread } = lloyd(points, D, drawCentres(points, D, clusters, random));
-    if (spread < least) [best, least] = [codes, spread];
-  }
-  return best;
-}
-
-function squaredDistance(
-  points: ArrayLike<number>,
-  i: number,
-  centres: ArrayLike<number>,
-  c: number,
-  D: number,
-): number {
-  let sum = 0;
-  for (let d = 0; d < D; d++) sum += (points[i * D + d]! - centres[c * D + d]!) ** 2;
-  return sum;
-}
-
-/**
- * k-means++: draws each centre from the points in proportion to the squared distance to the previous centres.
- * Returns fewer centres if there are fewer distinct points.
- */
-function drawCentres(points: Float32Array, D: number, clusters: number, random: Random): Float64Array {
-  const N = points.length / D;
-  const chosen = [random.below(N)];
-  const least = new Float64Array(N).fill(Infinity);
-  while (chosen.length < clusters) {
-    const last = chosen[chosen.length - 1]!;
-    let total = 0;
-    for (let i = 0; i < N; i++)
-      total += least[i] = Math.min(least[i]!, squaredDistance(points, i, points, last, D));
-    if (total === 0) break;
-    let left = random.uniform() * total;
-    let next = 0;
-    for (let i = 0; i < N; i++) {
-      if (least[i] === 0) continue;
-      next = i;
-      left -= least[i]!;
-      if (left <= 0) break;
-    }
-    chosen.push(next);
-  }
-  return Float64Array.from(chosen.flatMap((i) => Array.from(points.subarray(i * D, (i + 1) * D))));
-}
-
-function lloyd(
-  points: Float32Array,
-  D: number,
-  centres: Float64Array,
-): { codes: Int32Array; spread: number } {
-  const [N, clusters] = [points.length / D, centres.length / D];
-  const codes = new Int32Array(N).fill(-1);
-  let spread = Infinity;
-  for (let iteration = 0; iteration < mostIterations; iteration++) {
-    let moved = 0;
-    spread = 0;
-    const sums = new Float64Array(clusters * D);
-    const counts = new Int32Array(clusters);
-    for (let i = 0; i < N; i++) {
-      let [nearest, least] = [0, Infinity];
-      for (let c = 0; c < clusters; c++) {
-        const distance = squaredDistance(points, i, centres, c, D);
-        if (distance < least) [nearest, least] = [c, distance];
-      }
-      if (codes[i] !== nearest) moved++;
-      codes[i] = nearest;
-      spread += least;
-      counts[nearest]!++;
-      for (let d = 0; d < D; d++) sums[nearest * D + d]! += points[i * D + d]!;
-    }
-    if (moved === 0) break;
-    // a centre without points does not move
-    for (let c = 0; c < clusters; c++)
-      if (counts[c]! > 0) for (let d = 0; d < D; d++) centres[c * D + d] = sums[c * D + d]! / counts[c]!;
-  }
-  return { codes, spread };
 }

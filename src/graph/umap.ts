@@ -5,6 +5,7 @@
 // which preserve large distances; it runs on one thread, so that a seed determines the layout. umap-js is not
 // used: it is slower for 20,000 points and starts at random (bench/umap.ts).
 import { nearestNeighbors, neighborGraph, umapNeighbors, type Graph } from "./neighbors.js";
+import { principalPlane } from "../numerics/principal-plane.js";
 import { Random } from "../numerics/random.js";
 
 const [epochs, negativeSamples] = [200, 5];
@@ -24,7 +25,7 @@ const startWidth = (points: number): number => Math.min(10, Math.sqrt(points) / 
 export function umapLayout(points: Float32Array, D: number, seed: number): Float32Array {
   const N = points.length / D;
   const random = new Random(seed, "umap");
-  const layout = principalPlane(points, D, random);
+  const layout = startingLayout(points, D, random);
   const graph = neighborGraph(nearestNeighbors(points, D, Math.min(umapNeighbors, N - 1)));
   if (N > 3) optimizeLayout(layout, graph, random);
   return Float32Array.from(layout);
@@ -90,48 +91,9 @@ function clip(value: number): number {
  * Scores on the first two principal components, scaled to the initial width, with a little noise to separate
  * equal points.
  */
-function principalPlane(points: Float32Array, D: number, random: Random): Float64Array {
-  const N = points.length / D;
-  const mean = new Float64Array(D);
-  for (let at = 0; at < points.length; at++) mean[at % D]! += points[at]! / N;
-  const covariance = new Float64Array(D * D);
-  for (let i = 0; i < N; i++)
-    for (let d = 0; d < D; d++)
-      for (let e = 0; e < D; e++)
-        covariance[d * D + e]! += ((points[i * D + d]! - mean[d]!) * (points[i * D + e]! - mean[e]!)) / N;
-  const axes = [leadingAxis(covariance, D)];
-  if (D > 1) axes.push(leadingAxis(deflated(covariance, axes[0]!, D), D));
-  const layout = new Float64Array(2 * N);
-  for (let i = 0; i < N; i++)
-    axes.forEach(
-      (axis, c) =>
-        (layout[2 * i + c] = axis.reduce(
-          (sum, weight, d) => sum + weight * (points[i * D + d]! - mean[d]!),
-          0,
-        )),
-    );
-  const widest = layout.reduce((most, value) => Math.max(most, Math.abs(value)), 0) || 1;
-  return layout.map((value) => (startWidth(N) * value) / widest + 2e-4 * (random.uniform() - 0.5));
-}
-
-/** Leading eigenvector of a symmetric matrix by power iteration, its largest entry positive. */
-function leadingAxis(matrix: Float64Array, D: number): Float64Array {
-  let axis = Float64Array.from({ length: D }, (_, d) => 1 + d / D);
-  for (let step = 0; step < 200; step++) {
-    const image = axis.map((_, d) => axis.reduce((sum, weight, e) => sum + matrix[d * D + e]! * weight, 0));
-    const length = Math.hypot(...image);
-    if (length === 0) break;
-    axis = image.map((value) => value / length);
-  }
-  const largest = axis.reduce((most, value) => (Math.abs(value) > Math.abs(most) ? value : most), 0);
-  return largest < 0 ? axis.map((value) => -value) : axis;
-}
-
-function deflated(matrix: Float64Array, axis: Float64Array, D: number): Float64Array {
-  const value = axis.reduce(
-    (sum, weight, d) =>
-      sum + weight * axis.reduce((product, other, e) => product + matrix[d * D + e]! * other, 0),
-    0,
-  );
-  return matrix.map((entry, at) => entry - value * axis[Math.floor(at / D)]! * axis[at % D]!);
+function startingLayout(points: Float32Array, D: number, random: Random): Float64Array {
+  const plane = principalPlane(points, D);
+  const widest = plane.reduce((most, value) => Math.max(most, Math.abs(value)), 0) || 1;
+  const width = startWidth(points.length / D);
+  return plane.map((value) => (width * value) / widest + 2e-4 * (random.uniform() - 0.5));
 }

@@ -7,7 +7,7 @@ import { type Classifier, type Threshold, type UncertaintyRule, checkNumber } fr
 import type { HeadPrediction } from "../novelty/novelty.js";
 import { minkowski, type Prototypes } from "../prototypes/prototypes.js";
 import type { LevelCalibration } from "../model/stored-model.js";
-import { quantile } from "../numerics/quantile.js";
+import { quantile } from "../numerics/descriptive.js";
 
 /** Labels of all cells at one annotation level. */
 export interface LevelPrediction {

@@ -2,14 +2,8 @@
 // annotation level, beside the prototypes. What it reads of a query's cells are linear scores, which the
 // engine computes while it has the counts at hand; no reference data are needed. Not in the paper: there a
 // linear classifier on genes beats the nearest prototype.
-import {
-  normalizedTotal,
-  type Activation,
-  type Engine,
-  type Operations,
-  type Parameter,
-  type TakenCounts,
-} from "../engine/engine.js";
+import type { Activation, Engine, Operations, Parameter, TakenCounts } from "../engine/engine.js";
+import { logNormalized } from "../numerics/log-normalized.js";
 import { Random } from "../numerics/random.js";
 import type { HeadJson, HeadLevel } from "../model/stored-model.js";
 import type { ComparedCells, HeadPrediction } from "../novelty/novelty.js";
@@ -134,11 +128,6 @@ export class HeadScorer {
     });
     return { cells: this.#compared, rows };
   }
-}
-
-/** A count as the head takes it: log1p(10,000 x / size factor). */
-export function logNormalized(count: number, sizeFactor: number): number {
-  return Math.log1p((normalizedTotal * count) / Math.max(1, sizeFactor));
 }
 
 interface LinearScores {

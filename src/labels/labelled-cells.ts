@@ -4,7 +4,7 @@ import type { Minibatch, TakenCounts } from "../engine/engine.js";
 import { type SparseCells, joined } from "../kernel-modules/sparse-cells.js";
 import { fillMinibatch, minibatchCapacity, type Dataset } from "../data/minibatches.js";
 import { sampleRareFirst } from "../data/sampling.js";
-import { logNormalized } from "./head.js";
+import { logNormalized } from "../numerics/log-normalized.js";
 import { Random } from "../numerics/random.js";
 
 /** More labelled cells than this are sampled, rare types first: a linear layer gains little from more. */

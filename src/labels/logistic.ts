@@ -3,6 +3,7 @@
 // left out, and gives the scores of all. Sums are made in the order of the cells: one result on any number of
 // threads.
 import { expOfNegative } from "../numerics/exponential.js";
+import { addScaled, dot, scale } from "../numerics/linear-algebra.js";
 import { SparseProducts } from "../kernel-modules/profiles.js";
 import { type SparseCells } from "../kernel-modules/sparse-cells.js";
 
@@ -89,7 +90,7 @@ export class LogisticRegression {
       let next = { point, value, gradient };
       for (let halving = 0; halving < 20; halving++, length /= 2) {
         const tried = point.slice();
-        add(tried, length, direction);
+        addScaled(tried, length, direction);
         next = { point: tried, ...this.#objective(tried, inversePenalty, weights) };
         if (next.value <= value + 1e-4 * length * slope) break;
       }
@@ -97,7 +98,7 @@ export class LogisticRegression {
       const s = direction;
       scale(s, length);
       const y = next.gradient.slice();
-      add(y, -1, gradient);
+      addScaled(y, -1, gradient);
       const sy = dot(s, y);
       if (sy > 1e-12 * dot(y, y)) steps.push({ s, y, sy });
       if (steps.length > remembered) steps.shift();
@@ -179,24 +180,10 @@ function descent(
   for (let i = steps.length - 1; i >= 0; i--) {
     const { s, y, sy } = steps[i]!;
     shares[i] = dot(s, direction) / sy;
-    add(direction, -shares[i]!, y);
+    addScaled(direction, -shares[i]!, y);
   }
   const last = steps.at(-1);
   if (last) scale(direction, last.sy / dot(last.y, last.y));
-  steps.forEach(({ s, y, sy }, i) => add(direction, shares[i]! - dot(y, direction) / sy, s));
+  steps.forEach(({ s, y, sy }, i) => addScaled(direction, shares[i]! - dot(y, direction) / sy, s));
   return direction;
-}
-
-function dot(a: Float64Array, b: Float64Array): number {
-  let sum = 0;
-  for (let i = 0; i < a.length; i++) sum += a[i]! * b[i]!;
-  return sum;
-}
-
-function scale(to: Float64Array, factor: number): void {
-  for (let i = 0; i < to.length; i++) to[i]! *= factor;
-}
-
-function add(to: Float64Array, factor: number, other: Float64Array): void {
-  for (let i = 0; i < to.length; i++) to[i]! += factor * other[i]!;
 }

@@ -14,6 +14,7 @@ import {
   runSettingNames,
   type OptionNames,
 } from "../contract/option-names.js";
+import { normalizedTotal } from "../numerics/log-normalized.js";
 import { Random } from "../numerics/random.js";
 import { version } from "../contract/version.js";
 import { Decoder, type Posterior } from "./decoder.js";
@@ -60,7 +61,6 @@ const optionNames: OptionNames<DecodeOptions> = {
   samples: true,
   librarySize: true,
 };
-const defaultLibrarySize = 1e4;
 
 /**
  * Decodes all cells of a file in blocks and passes them to `use`; nothing is kept in memory.
@@ -160,7 +160,7 @@ async function* decodeQuery(
   { place, reader, alignment }: Query,
   decoder: Decoder,
   { rows: cellConditions, targets, columns }: Plan,
-  { samples = 0, librarySize = defaultLibrarySize, seed = 0, signal, onProgress }: DecodeOptions,
+  { samples = 0, librarySize = normalizedTotal, seed = 0, signal, onProgress }: DecodeOptions,
 ): AsyncGenerator<DecodedBlock> {
   const G = decoder.genes;
   const scale = stored.json.model.recon_loss === "mse" ? 1 : librarySize;
@@ -242,7 +242,7 @@ export async function writeDecodedExpression(
   output: string,
   options: DecodeOptions = {},
 ): Promise<DecodingSummary> {
-  const { at = "own", samples = 0, librarySize = defaultLibrarySize } = options;
+  const { at = "own", samples = 0, librarySize = normalizedTotal } = options;
   return decodeExpression(stored, data, options, async (blocks, genes) => {
     const columns: Record<string, NewColumn> = {};
     for (const name of data.obs.columnNames) columns[name.replaceAll("/", "_")] = await data.obs.column(name);

@@ -3,7 +3,7 @@
 // Thresholds: docs/explanation/mapping.md.
 import type { StoredModel } from "../model/stored-model.js";
 import { unlikeReference } from "../labels/classify.js";
-import { quantile } from "../numerics/quantile.js";
+import { quantile } from "../numerics/descriptive.js";
 import { Landmarks } from "../prototypes/landmarks.js";
 import { nearestNeighbors, rowsOf } from "../graph/neighbors.js";
 import type { Predictions } from "./predictions.js";

@@ -1,6 +1,6 @@
 // Conformal p-values of novelty scores against cells of the reference whose conditions were left out.
 // Source: Vovk et al. 2005 (conformal prediction), Fisher 1925 (combining p-values by the sum of their logs).
-import { quantile } from "../numerics/quantile.js";
+import { quantile } from "../numerics/descriptive.js";
 
 /** The parts of the novelty score, each larger for less known cells. */
 export type NoveltyParts = readonly [span: number, distance: number, doubt: number];

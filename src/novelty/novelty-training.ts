@@ -1,6 +1,6 @@
 // Calibrates novelty on the reference: profiles of its types and conditions, and scores of its cells while
 // their donors are left out, in each situation that a query may be in.
-import { quantile } from "../numerics/quantile.js";
+import { quantile } from "../numerics/descriptive.js";
 import { type SparseCells, rowsAt } from "../kernel-modules/sparse-cells.js";
 import {
   type HeadPrediction,

@@ -5,9 +5,9 @@
 import { NearestRows } from "../kernel-modules/nearest.js";
 import type { SparseCells } from "../kernel-modules/sparse-cells.js";
 import { Random } from "../numerics/random.js";
-import { quantile } from "../numerics/quantile.js";
+import { quantile } from "../numerics/descriptive.js";
 import { ConformalTable, type LeftOutCell, type NoveltyParts } from "./conformal.js";
-import { mainCoordinates } from "../numerics/directions.js";
+import { subspaceCoordinates } from "../numerics/sparse-components.js";
 import type { NoveltyJson } from "../model/stored-model.js";
 import { listCentres, nearestNeighbors, rowsOf, type Neighbors } from "../graph/neighbors.js";
 import { QueryOffsets, sureLabels, sureProbability } from "./query-offsets.js";
@@ -50,7 +50,7 @@ export function queryNeighbors(rows: SparseCells, genes: number, k: number, part
   const P = Math.max(0, Math.min(directions, genes, n - 1));
   if (k === 0 || P === 0) return { k: 0, indices: new Int32Array(0), distances: new Float64Array(0) };
   const places = Float32Array.from(
-    mainCoordinates(rows, genes, P, rounds, new Random(0, "query directions")),
+    subspaceCoordinates(rows, genes, P, rounds, new Random(0, "query directions")),
   );
   if (parts === 1) return nearestNeighbors(places, P, k);
   const partOf = new Random(0, "neighborhoods").shuffle(Array.from({ length: n }, (_, i) => i % parts));

@@ -4,7 +4,8 @@
 // separates the known ones.
 import { MeanSquares, SparseProducts } from "../kernel-modules/profiles.js";
 import { type SparseCells } from "../kernel-modules/sparse-cells.js";
-import { orthonormal, rowTimes } from "../numerics/directions.js";
+import { rowTimes } from "../numerics/linear-algebra.js";
+import { gramSchmidt } from "../numerics/orthonormal.js";
 
 /** Log-normalised expression of the types of a level. */
 export interface TypeProfiles {
@@ -67,7 +68,7 @@ export class ProfileSpace {
       for (const type of types)
         columns[at++] = (means[type * G + gene]! - this.centre[gene]!) * this.scale[gene]!;
     }
-    this.basis = orthonormal(columns, G, P);
+    this.basis = gramSchmidt(columns, G, P);
     this.typeCoordinates = new Float64Array(T * T);
     types.forEach((_, t) => {
       const profile = Float64Array.from({ length: G }, (__, gene) => columns[gene * P + C + t]!);

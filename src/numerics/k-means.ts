@@ -1,95 +1,99 @@
-// k-means as in scib-metrics, with the same random draws: one initialisation by greedy k-means++ from a
-// seeded key, then Lloyd's algorithm. NMI and ARI depend strongly on the single initialisation, so another
-// generator would give other scores. This implementation is for comparable scores; clustering.ts, which takes
-// the best of several starts, is for good clusters. Source: KMeans in scib_metrics/utils/_kmeans.py (0.5.10).
-// As there, a centre that loses all its points moves to the mean of all points.
-import { choose, firstOfPermutation, keyOf, split, type Key } from "./threefry.js";
+// k-means: Lloyd's algorithm, and starts by k-means++ of which the best is kept, for good clusters.
+// scib-k-means.ts starts as scib-metrics does, for comparable scores.
+import { squaredDistance } from "./linear-algebra.js";
+import type { Random } from "./random.js";
 
-const mostIterations = 1000;
-
-/** @param points - (N, D) @returns (N) cluster of each point */
-export function kMeans(points: Float32Array, D: number, clusters: number, seed: number): Int32Array {
-  const centred = centre(points, D);
-  return lloyd(centred, D, drawCentres(centred, D, clusters, split(keyOf(seed), 1)[0]!));
-}
-
-function centre(points: Float32Array, D: number): Float32Array {
-  const N = points.length / D;
-  const means = new Float64Array(D);
-  for (let at = 0; at < points.length; at++) means[at % D]! += points[at]! / N;
-  return points.map((value, at) => value - means[at % D]!);
-}
-
-/** Updates each point's squared distance to the nearest centre with a new centre. @returns the sum */
-function updateDistances(
-  points: Float32Array,
-  D: number,
-  to: number,
-  before: Float32Array | null,
-  into: Float32Array,
-): number {
-  let sum = 0;
-  for (let i = 0, at = 0; i < into.length; i++) {
-    let squared = 0;
-    for (let d = 0, other = to * D; d < D; d++, at++, other++) squared += (points[at]! - points[other]!) ** 2;
-    into[i] = before && before[i]! < squared ? before[i]! : squared;
-    sum += into[i]!;
-  }
-  return sum;
-}
+const mostIterations = 100;
+const restarts = 4;
 
 /**
- * Greedy k-means++: each new centre is the best of a few candidates drawn in proportion to their squared
- * distance to the previous centres.
+ * The clusters with the smallest spread of several starts.
+ * @param points - (N, D)
+ * @returns (N) cluster of each point; fewer clusters if there are fewer distinct points
  */
-function drawCentres(points: Float32Array, D: number, clusters: number, start: Key): Float64Array {
-  const N = points.length / D;
-  let [key, drawKey] = split(start, 2) as [Key, Key];
-  const chosen = [firstOfPermutation(drawKey, N)];
-  let nearest = new Float32Array(N);
-  let spare = new Float32Array(N);
-  let trial = new Float32Array(N);
-  let total = updateDistances(points, D, chosen[0]!, null, nearest);
-  const trials = 2 + Math.floor(Math.log(clusters));
-  while (chosen.length < clusters && total > 0) {
-    [key, drawKey] = split(key, 2) as [Key, Key];
-    let [best, least] = [-1, Infinity];
-    for (const candidate of choose(drawKey, nearest, total, trials)) {
-      const sum = updateDistances(points, D, candidate, nearest, trial);
-      if (sum >= least) continue;
-      [best, least] = [candidate, sum];
-      [spare, trial] = [trial, spare];
-    }
-    chosen.push(best);
-    [nearest, spare] = [spare, nearest];
-    total = least;
+export function kMeans(points: Float32Array, D: number, clusters: number, random: Random): Int32Array {
+  let best: Int32Array = new Int32Array(0);
+  let least = Infinity;
+  for (let start = 0; start < restarts; start++) {
+    const { codes, spread } = lloyd(points, D, drawCentres(points, D, clusters, random), {
+      mostIterations,
+      emptyCentre: "stays",
+    });
+    if (spread < least) [best, least] = [codes, spread];
   }
+  return best;
+}
+
+/** k-means++: draws each centre from the points in proportion to the squared distance to the previous ones. */
+function drawCentres(points: Float32Array, D: number, clusters: number, random: Random): Float64Array {
+  const N = points.length / D;
+  const chosen = [random.below(N)];
+  const least = new Float64Array(N).fill(Infinity);
+  while (chosen.length < clusters) {
+    const last = chosen[chosen.length - 1]!;
+    let total = 0;
+    for (let i = 0; i < N; i++)
+      total += least[i] = Math.min(least[i]!, squaredDistance(points, i, points, last, D));
+    if (total === 0) break;
+    let left = random.uniform() * total;
+    let next = 0;
+    for (let i = 0; i < N; i++) {
+      if (least[i] === 0) continue;
+      next = i;
+      left -= least[i]!;
+      if (left <= 0) break;
+    }
+    chosen.push(next);
+  }
+  return pointsAt(points, D, chosen);
+}
+
+/** (chosen, D) */
+export function pointsAt(points: Float32Array, D: number, chosen: readonly number[]): Float64Array {
   return Float64Array.from(chosen.flatMap((i) => Array.from(points.subarray(i * D, (i + 1) * D))));
 }
 
-function lloyd(points: Float32Array, D: number, centres: Float64Array): Int32Array {
-  const [N, K] = [points.length / D, centres.length / D];
+/** What is open in Lloyd's algorithm. */
+export interface LloydOptions {
+  readonly mostIterations: number;
+  /** where a centre without points goes: it stays, or moves to the origin */
+  readonly emptyCentre: "stays" | "origin";
+}
+
+/**
+ * Lloyd's algorithm from given centres, which it moves.
+ * @returns (N) nearest centre of each point, and the sum of the squared distances to them
+ */
+export function lloyd(
+  points: Float32Array,
+  D: number,
+  centres: Float64Array,
+  { mostIterations: limit, emptyCentre }: LloydOptions,
+): { readonly codes: Int32Array; readonly spread: number } {
+  const [N, clusters] = [points.length / D, centres.length / D];
   const codes = new Int32Array(N).fill(-1);
-  for (let iteration = 0; iteration < mostIterations; iteration++) {
+  let spread = Infinity;
+  for (let iteration = 0; iteration < limit; iteration++) {
     let moved = 0;
-    const sums = new Float64Array(K * D);
-    const counts = new Int32Array(K);
+    spread = 0;
+    const sums = new Float64Array(clusters * D);
+    const counts = new Int32Array(clusters);
     for (let i = 0; i < N; i++) {
       let [nearest, least] = [0, Infinity];
-      for (let c = 0, at = 0; c < K; c++) {
-        let squared = 0;
-        for (let d = 0, offset = i * D; d < D; d++, at++, offset++)
-          squared += (points[offset]! - centres[at]!) ** 2;
-        if (squared < least) [nearest, least] = [c, squared];
+      for (let c = 0; c < clusters; c++) {
+        const distance = squaredDistance(points, i, centres, c, D);
+        if (distance < least) [nearest, least] = [c, distance];
       }
       if (codes[i] !== nearest) moved++;
       codes[i] = nearest;
+      spread += least;
       counts[nearest]!++;
       for (let d = 0; d < D; d++) sums[nearest * D + d]! += points[i * D + d]!;
     }
     if (moved === 0) break;
-    for (let at = 0; at < centres.length; at++)
-      centres[at] = sums[at]! / Math.max(1, counts[Math.floor(at / D)]!);
+    for (let c = 0; c < clusters; c++)
+      if (counts[c]! > 0 || emptyCentre === "origin")
+        for (let d = 0; d < D; d++) centres[c * D + d] = sums[c * D + d]! / Math.max(1, counts[c]!);
   }
-  return codes;
+  return { codes, spread };
 }

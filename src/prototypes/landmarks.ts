@@ -2,7 +2,7 @@
 // They are used to place queries in the reference's UMAP, and to check whether the query lies where the
 // reference has cells.
 import type { LandmarksJson, StoredModel, StoredTensor } from "../model/stored-model.js";
-import { quantile } from "../numerics/quantile.js";
+import { quantile } from "../numerics/descriptive.js";
 import type { Dataset } from "../data/minibatches.js";
 import { sampleRareFirst } from "../data/sampling.js";
 import { listsLookedAt, nearestNeighbors, umapNeighbors } from "../graph/neighbors.js";

@@ -10,7 +10,7 @@ import { metadataOfConditions, type SampleMetadata } from "../data/sample-metada
 import { findValues } from "../data/values.js";
 import { ScPoliError } from "../contract/errors.js";
 import type { StoredModel } from "../model/stored-model.js";
-import { principalComponents, type Components } from "../statistics/components.js";
+import { principalComponents, type Components } from "../numerics/principal-components.js";
 import { pearson } from "../statistics/correlation.js";
 import { loadDistributions } from "../statistics/distributions.js";
 import { associate, type Association } from "./associations.js";

@@ -3,7 +3,7 @@
 import { loadDistributions } from "../statistics/distributions.js";
 import { linearModel } from "../statistics/linear-model.js";
 import { benjaminiHochberg } from "../statistics/multiple-testing.js";
-import type { Components } from "../statistics/components.js";
+import type { Components } from "../numerics/principal-components.js";
 import {
   knownSamples,
   predictorsOf,

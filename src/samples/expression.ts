@@ -4,6 +4,7 @@ import type { DenseMatrix } from "../anndata/matrix.js";
 import type { CountsPlace } from "../data/count-places.js";
 import { streamCounts, type ReadCountsOptions } from "../data/counts.js";
 import { geneSymbols } from "../data/gene-symbols.js";
+import { normalizedTotal } from "../numerics/log-normalized.js";
 
 /** Expression of each sample; NaN for samples without cells. */
 export interface SampleExpression {
@@ -27,7 +28,6 @@ export interface SampleExpression {
   >;
 }
 
-const targetSum = 1e4;
 /**
  * Gene families by symbol, human and mouse: ribosomal proteins (not the kinases RPS6K), mitochondrial genes.
  */
@@ -65,7 +65,7 @@ export async function sampleExpression(
   )) {
     for (let row = 0; row < rows; row++) {
       const total = sizeFactors[row]!;
-      const scale = total > 0 ? targetSum / total : 0;
+      const scale = total > 0 ? normalizedTotal / total : 0;
       const own = divisions.flatMap(({ codes }, d) =>
         codes[start + row]! < 0 ? [] : [{ sum: sums[d]!, sample: codes[start + row]! }],
       );

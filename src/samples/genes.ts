@@ -5,7 +5,7 @@
 import { readText } from "#platform";
 import { checkNumber } from "../contract/options.js";
 import { ScPoliError } from "../contract/errors.js";
-import type { Components } from "../statistics/components.js";
+import type { Components } from "../numerics/principal-components.js";
 import { pearson } from "../statistics/correlation.js";
 import { loadDistributions } from "../statistics/distributions.js";
 import { benjaminiHochberg } from "../statistics/multiple-testing.js";

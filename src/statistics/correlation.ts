@@ -1,4 +1,5 @@
 // Pearson's correlation with its two-sided P value, as scipy.stats.pearsonr.
+import { mean } from "../numerics/descriptive.js";
 import type { Distributions } from "./distributions.js";
 
 export interface Correlation {
@@ -27,10 +28,4 @@ export function pearson(
   if (n < 2 || !(yy > 0) || !(xx > 1e-24 * squares)) return { r: NaN, p: NaN };
   const r = Math.max(-1, Math.min(1, xy / Math.sqrt(xx * yy)));
   return { r, p: n < 3 ? NaN : tTwoSided(r * Math.sqrt((n - 2) / ((1 - r) * (1 + r))), n - 2) };
-}
-
-function mean(values: ArrayLike<number>): number {
-  let sum = 0;
-  for (let i = 0; i < values.length; i++) sum += values[i]!;
-  return sum / values.length;
 }

@@ -1,5 +1,6 @@
 // Locally weighted regression (LOWESS), as R's lowess.
 // Source: Cleveland 1979, "Robust Locally Weighted Regression and Smoothing Scatterplots"; Cleveland 1981.
+import { median } from "../numerics/descriptive.js";
 
 export interface LowessOptions {
   /** share of the points used in each local fit. Default 2/3 */
@@ -111,10 +112,4 @@ function fitAt(
     value += (weight / sum) * (1 + slope * (x[left + i]! - center)) * y[left + i]!;
   });
   return value;
-}
-
-function median(values: Float64Array): number {
-  const sorted = values.slice().sort();
-  const n = sorted.length;
-  return n % 2 === 1 ? sorted[(n - 1) / 2]! : (sorted[n / 2 - 1]! + sorted[n / 2]!) / 2;
 }

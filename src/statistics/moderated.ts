@@ -3,6 +3,8 @@
 // Source: Smyth 2004, "Linear models and empirical Bayes methods for assessing differential expression";
 // Phipson et al. 2016. test/comparison.test.ts compares with limma.
 import { ScPoliError } from "../contract/errors.js";
+import { median } from "../numerics/descriptive.js";
+import { norm } from "../numerics/linear-algebra.js";
 import type { Distributions, GammaDerivatives } from "./distributions.js";
 
 /** A design matrix: n observations, p columns. */
@@ -38,10 +40,6 @@ export function dependentColumn({ rows, columns }: Design): number {
     basis.push(rest.map((value) => value / left));
   }
   return -1;
-}
-
-function norm(values: Float64Array): number {
-  return Math.sqrt(values.reduce((sum, value) => sum + value * value, 0));
 }
 
 /**
@@ -128,10 +126,7 @@ export function variancePrior(
   const finite = variances.filter((variance) => Number.isFinite(variance) && variance > -1e-15);
   if (finite.length === 0) throw new ScPoliError("usage", "There are no residual variances to moderate.");
   if (finite.length === 1) return { variance: finite[0]!, df: 0 };
-  const sorted = finite.slice().sort();
-  const middle = sorted.length >> 1;
-  const median = sorted.length % 2 === 1 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2;
-  const least = 1e-5 * (median === 0 ? 1 : median);
+  const least = 1e-5 * (median(finite) || 1);
   const logs = finite.map(
     (variance) => Math.log(Math.max(variance, least)) - digamma(df / 2) + Math.log(df / 2),
   );
