@@ -17,6 +17,7 @@ import { addEmbed, addMap } from "./cli/map.js";
 import { addMarkers } from "./cli/markers.js";
 import { optionTable } from "./cli/option-table.js";
 import { addModels } from "./cli/models.js";
+import { addPlan } from "./cli/plan.js";
 import { addReport } from "./cli/report-file.js";
 import { addRounds } from "./cli/rounds.js";
 import { addSamples } from "./cli/samples.js";
@@ -53,6 +54,7 @@ function buildProgram(): Command {
     addExpression,
     addEvaluate,
     addReport,
+    addPlan,
     addRounds,
     addConvert,
     addImport,

@@ -109,7 +109,7 @@ export default defineConfig({
         text: "Benchmarks",
         items: items(
           "benchmarks",
-          ...["quality", "labels", "samples", "speed", "scale", "browser", "modalities", "evaluation"],
+          ...["quality", "labels", "samples", "speed", "scale", "browser", "modalities", "evaluation", "costs"],
           ...["markers-and-comparisons", "defaults", "data-sets"],
         ),
       },

@@ -39,7 +39,7 @@ import { checkOutputs } from "./outputs.js";
 import { addRunFlags, run, type Result, type RunFlags } from "./session.js";
 import { counted, significant, table } from "./text.js";
 
-interface SurveyFlags extends RunFlags, CountsOptions {
+export interface SurveyFlags extends RunFlags, CountsOptions {
   readonly conditionKey: readonly string[];
   readonly cellTypeKey?: readonly string[];
   readonly unlabeled?: readonly string[];
@@ -50,7 +50,7 @@ interface SurveyFlags extends RunFlags, CountsOptions {
   readonly federated?: boolean;
   readonly leastCells?: number;
 }
-interface InitFlags extends RunFlags, ModelFlags, OptimizationFlags {
+export interface InitFlags extends RunFlags, ModelFlags, OptimizationFlags {
   readonly rounds?: number;
   readonly passes?: number;
   readonly outerStep?: OuterStep;
@@ -162,7 +162,7 @@ async function cut(
   }
 }
 
-function addSurveyFlags(command: Command): Command {
+export function addSurveyFlags(command: Command): Command {
   return command
     .requiredOption("--condition-key <keys>", "obs columns of the conditions: donor,assay", names)
     .option("--cell-type-key <keys>", "obs columns of the cell types, one per annotation level", names)
@@ -248,7 +248,7 @@ function outerStep(text: string): OuterStep {
   return { kind: "nesterov", lr: Number(lr ?? 0.7), momentum: Number(momentum ?? 0.9) };
 }
 
-function addPlanFlags(command: Command): Command {
+export function addPlanFlags(command: Command): Command {
   command
     .optionsGroup("Rounds:")
     .option("--rounds <n>", `training rounds (default: ${defaultRounds})`, whole(2, 9999))

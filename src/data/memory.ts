@@ -29,7 +29,7 @@ const streamedBlocks = 3 * blockSizes.together;
 const looks = 32;
 
 /** Quantities of a model that determine its memory. */
-interface ModelNeed {
+export interface ModelNeed {
   /** G */
   readonly genes: number;
   /** number of parameter values */
@@ -60,9 +60,48 @@ export function resultBytes(scores: number, levels: number): number {
   return 4 * scores + bytesPerLevel * levels;
 }
 
+/** Size and format of a file's counts. */
+export type CountsSize = Pick<Matrix, "rows" | "stored" | "format">;
+
+/** Bytes of a stored count in memory: its gene and its value. */
+function bytesPerCount(genes: number, values: CountsPlace["values"]): number {
+  return (genes <= 65_536 ? 2 : 4) + (values === "numbers" ? 4 : 1);
+}
+
+/** Bytes of a run with its counts in memory, and with its counts left in the file. */
+export interface PredictedMemory {
+  readonly inMemory: number;
+  readonly streamed: number;
+}
+
+/**
+ * Predicts the memory of a run over all cells of a file.
+ * @param stored - number of counts of the model's genes. Default: those of all genes, an upper bound
+ */
+export function predictMemory(
+  matrix: CountsSize,
+  need: ModelNeed,
+  { values, stored = matrix.stored }: { values?: CountsPlace["values"]; stored?: number } = {},
+): PredictedMemory {
+  return runBytes(
+    fixedBytes({ matrix }, need, matrix.rows),
+    bytesPerCount(need.genes, values),
+    stored,
+    matrix.rows,
+  );
+}
+
+function runBytes(fixed: number, countBytes: number, stored: number, cells: number): PredictedMemory {
+  return {
+    inMemory: fixed + countBytes * stored,
+    streamed:
+      fixed + countBytes * Math.min(stored, (stored / Math.max(1, cells)) * streamedBlocks * blockSizes.rows),
+  };
+}
+
 /** Memory of a run besides its counts. */
 function fixedBytes(
-  { matrix }: CountsPlace,
+  { matrix }: { readonly matrix: CountsSize },
   { genes, parameters, minibatch, perCell = 0 }: ModelNeed,
   cells: number,
 ): number {
@@ -76,12 +115,12 @@ function fixedBytes(
 }
 
 /** A CSC matrix is converted to rows in memory. */
-function conversionBytes({ format, stored }: Matrix): number {
+function conversionBytes({ format, stored }: CountsSize): number {
   return format === "csc" ? 8 * stored : 0;
 }
 
 /** @returns bytes that the run may use @throws ScPoliError "usage" if `memory` is not a number */
-function allowedMemory({ memory = share * machineMemory() }: Pick<MemoryOptions, "memory">): number {
+export function allowedMemory({ memory = share * machineMemory() }: Pick<MemoryOptions, "memory">): number {
   if (!(memory > 0))
     throw new ScPoliError("usage", `memory is ${memory}; expected a number of bytes.`, { memory });
   return memory;
@@ -146,16 +185,14 @@ export async function openCounts(
   const { onNote, onProgress, signal, stream = "auto" } = options;
   const memory = allowedMemory(options);
   const cells = keep?.length ?? matrix.rows;
-  const countBytes = (genes <= 65_536 ? 2 : 4) + (place.values === "numbers" ? 4 : 1);
+  const countBytes = bytesPerCount(genes, place.values);
   const fixed = fixedBytes(place, need, cells);
   let stored = matrix.format === "dense" ? cells * genes : (matrix.stored * cells) / Math.max(1, matrix.rows);
   if (fixed + countBytes * stored > memory && conversionBytes(matrix) === 0)
     stored = cells * (await storedPerCell(place, map, genes));
-  const inMemory = fixed + countBytes * stored;
+  const { inMemory, streamed } = runBytes(fixed, countBytes, stored, cells);
   const isStreamed = stream === "always" || (stream === "auto" && inMemory > memory);
-  const needed = isStreamed
-    ? fixed + countBytes * Math.min(stored, (stored / cells) * streamedBlocks * blockSizes.rows)
-    : inMemory;
+  const needed = isStreamed ? streamed : inMemory;
   if (needed > memory && stream !== "never" && !options.force)
     throw tooLarge(
       needed,

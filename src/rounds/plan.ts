@@ -76,7 +76,7 @@ export interface StoredPlan {
 export const defaultRounds = 24;
 export const defaultPasses = 1.5;
 /** Most cells of a shard that go into the sample for head and landmarks. */
-const defaultSampleCells = 20_000;
+export const defaultSampleCells = 20_000;
 /** Bytes per stored count in memory, and most bytes of a shard's counts in memory. */
 const [bytesPerCount, mostBytes] = [4, 2e9];
 
@@ -332,6 +332,11 @@ function chooseStream(
   surveys: readonly { readonly stored: number }[],
 ): RoundsPlan["stream"] {
   if (asked !== "auto") return asked;
-  const largest = surveys.reduce((most, { stored }) => Math.max(most, stored), 0);
-  return largest * bytesPerCount > mostBytes ? "always" : "never";
+  return streamsCounts(surveys) ? "always" : "never";
+}
+
+/** Whether the jobs leave their counts in the file, because those of the largest shard take much memory. */
+export function streamsCounts(shards: readonly { readonly stored: number }[]): boolean {
+  const largest = shards.reduce((most, { stored }) => Math.max(most, stored), 0);
+  return largest * bytesPerCount > mostBytes;
 }

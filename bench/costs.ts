@@ -1,0 +1,308 @@
+// npm run bench:costs: measures train, map, embed and the steps of rounds on small simulated atlases (one
+// thread, processor seconds and peak memory), fits the constants of the formula in src/planning/costs.ts to
+// them, and compares the prediction with these runs and with those of bench/results/scale.csv. Writes
+// bench/results/costs.csv, src/planning/constants.ts and docs/benchmarks/costs.md. FIT=1 fits again from the
+// results file.
+import { spawnSync } from "node:child_process";
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { AnnData } from "../dist/index.js";
+import { predictMemory } from "../dist/data/memory.js";
+import { workOf, type Work } from "../dist/planning/costs.js";
+import { terms, type Term } from "../dist/planning/terms.js";
+import { stepWork } from "../dist/planning/step-work.js";
+import { leastSquares } from "./least-squares.ts";
+import { simulate } from "./simulate.ts";
+
+const inPackage = (path: string): string => fileURLToPath(new URL(`../${path}`, import.meta.url));
+const results = inPackage("bench/results/costs.csv");
+const constants = inPackage("src/planning/constants.ts");
+
+interface Size {
+  readonly cells: number;
+  readonly genes: number;
+  readonly width: number;
+}
+const sizes: readonly Size[] = [
+  { cells: 2000, genes: 500, width: 64 },
+  { cells: 2000, genes: 2000, width: 64 },
+  { cells: 6000, genes: 1000, width: 64 },
+  { cells: 3000, genes: 1000, width: 256 },
+  { cells: 10_000, genes: 2000, width: 64 },
+];
+const [epochs, mapEpochs, trainFrac, minibatch, conditions] = [4, 4, 0.9, 128, 8];
+
+interface Row extends Size {
+  readonly step: string;
+  readonly work: Work;
+  readonly seconds: number;
+  readonly memory_mb: number;
+  /** predicted by the formula of src/data/memory.ts, without the parts of a step */
+  readonly memory_predicted_mb: number;
+}
+
+const folder = mkdtempSync(join(tmpdir(), "scpoli-costs-"));
+const at = (name: string): string => join(folder, name);
+
+function measure(args: readonly string[]): { readonly seconds: number; readonly memory_mb: number } {
+  const { status, stderr } = spawnSync(
+    process.execPath,
+    [inPackage("bench/costs-run.mjs"), ...args, "--threads", "1", "--quiet", "--force"],
+    { encoding: "utf8" },
+  );
+  const line = /^costs (.*)$/m.exec(stderr);
+  if (status !== 0 || !line) throw new Error(`scpoli ${args.join(" ")} failed:\n${stderr}`);
+  return JSON.parse(line[1]!) as { seconds: number; memory_mb: number };
+}
+
+async function measureSize(size: Size): Promise<Row[]> {
+  const { cells, genes, width } = size;
+  const file = at("atlas.h5ad");
+  await simulate(file, { cells, genes, conditions });
+  const data = await AnnData.open(file);
+  const stored = data.X!.stored;
+  data.close();
+  const parameters = 2 * genes * width + genes * conditions;
+  const matrix = { rows: cells, stored, format: "csr" as const };
+  const predicted = predictMemory(matrix, { genes, parameters, minibatch });
+  const rows: Row[] = [];
+  const add = (step: string, work: Work, args: readonly string[], streamed = false): void => {
+    const measured = measure(args);
+    const memory = streamed ? predicted.streamed : predicted.inMemory;
+    rows.push({ ...size, step, work, ...measured, memory_predicted_mb: memory / 1e6 });
+    process.stdout.write(`${cells} x ${genes}, ${width} units, ${step}: ${measured.seconds.toFixed(2)} s\n`);
+  };
+  const keys = ["--condition-key", "batch", "--cell-type-key", "cell_type"];
+  const network = ["--hidden", String(width), "--early-stopping", "off"];
+  const sample = Math.min(cells, 20_000);
+  const work = stepWork({ cells, stored, parameters, epochs, trainFrac, sample });
+  const model = at("model");
+  add("train", work.train(), [
+    ...["train", file, "-o", model, ...keys, ...network, "--epochs", String(epochs)],
+  ]);
+  const labelled = { read: stored, labelled: cells, parameters };
+  add("map", { ...labelled, fitted: mapEpochs * cells * trainFrac }, [
+    ...["map", file, "--reference", model, "-o", at("mapped.h5ad"), "--known-conditions", "new"],
+    ...["--epochs", String(mapEpochs), "--early-stopping", "off"],
+  ]);
+  add("embed", labelled, ["embed", file, "--model", model, "-o", at("embedded.h5ad")], true);
+  const run = at("run");
+  const shard = { cells, stored, parameters };
+  add("survey", { read: 2 * stored }, [
+    ...["rounds", "survey", run, file, "--shard", "one", ...keys, "--genes", String(genes)],
+  ]);
+  add("init", { parameters }, [
+    ...["rounds", "init", run, "--rounds", "2", "--passes", "1", "--epochs", "4", ...network],
+  ]);
+  const trained = (epochs * cells * trainFrac) / 2;
+  for (const round of [1, 2]) {
+    add(`local ${round}`, work.local(shard, trained), [
+      ...["rounds", "local", run, file, "--shard", "one", "--round", String(round)],
+    ]);
+    add(`merge ${round}`, { parameters: 3 * parameters }, ["rounds", "merge", run, "--round", String(round)]);
+  }
+  add("summary", work.summary(shard), ["rounds", "summary", run, file, "--shard", "one"]);
+  add("finish", work.finish(), ["rounds", "finish", run, "-o", at("rounds-model")]);
+  rmSync(run, { recursive: true });
+  return rows;
+}
+
+const columns = [
+  ...(["cells", "genes", "width", "step", "seconds", "memory_mb", "memory_predicted_mb"] as const),
+  "work",
+] as const;
+
+function written(rows: readonly Row[]): string {
+  const value = (row: Row, column: (typeof columns)[number]): string => {
+    const cell = row[column];
+    if (typeof cell === "object") return `"${JSON.stringify(cell).replaceAll('"', '""')}"`;
+    return typeof cell === "number" ? String(Number(cell.toFixed(3))) : String(cell);
+  };
+  return `${[columns.join(","), ...rows.map((row) => columns.map((c) => value(row, c)).join(","))].join("\n")}\n`;
+}
+
+function read(text: string): Row[] {
+  return text
+    .trim()
+    .split("\n")
+    .slice(1)
+    .map((line) => {
+      const [cells, genes, width, step, seconds, memory, predicted] = line.split(",");
+      const work = /"(\{.*\})"$/.exec(line)![1]!.replaceAll('""', '"');
+      return {
+        cells: Number(cells),
+        genes: Number(genes),
+        width: Number(width),
+        step: step!,
+        seconds: Number(seconds),
+        memory_mb: Number(memory),
+        memory_predicted_mb: Number(predicted),
+        work: JSON.parse(work) as Work,
+      };
+    });
+}
+
+/** Relative errors count alike: every run is divided by its time. */
+function fit(runs: readonly Run[]): Record<Term, number> {
+  const scale = terms.map((term) => Math.max(...runs.map(({ amounts }) => amounts[term])));
+  const values = leastSquares(
+    runs.map(({ amounts, seconds }) => terms.map((term, i) => amounts[term] / scale[i]! / seconds)),
+    runs.map(() => 1),
+  );
+  return Object.fromEntries(terms.map((term, i) => [term, values[i]! / scale[i]!])) as Record<Term, number>;
+}
+
+function writeConstants(fitted: Readonly<Record<Term, number>>): void {
+  const lines = terms.map(
+    (term) => `  ${/\W/.test(term) ? `"${term}"` : term}: ${Number(fitted[term].toPrecision(4))},`,
+  );
+  writeFileSync(
+    constants,
+    [
+      "// Written by `npm run bench:costs` from bench/results/costs.csv. Processor seconds per unit of work.",
+      'import type { Term } from "./terms.js";',
+      "",
+      "export const secondsPerUnit: Readonly<Record<Term, number>> = {",
+      ...lines,
+      "};",
+      "",
+    ].join("\n"),
+  );
+}
+
+function writePage(rows: readonly Row[], fitted: Readonly<Record<Term, number>>): void {
+  const total = (amounts: Readonly<Record<Term, number>>): number =>
+    terms.reduce((sum, term) => sum + amounts[term] * fitted[term], 0);
+  const lines = rows.map((row) => {
+    const seconds = total(workOf(row.work, row));
+    return (
+      `| ${row.cells.toLocaleString("en-US")} x ${row.genes.toLocaleString("en-US")}, ${row.width} | ` +
+      `${row.step} | ${row.seconds.toFixed(1)} | ${seconds.toFixed(1)} | ` +
+      `${(seconds / row.seconds).toFixed(2)} | ${row.memory_mb.toFixed(0)} | ` +
+      `${row.memory_predicted_mb.toFixed(0)} |`
+    );
+  });
+  const scale = scaleRuns();
+  const ratios = scale
+    .filter((run) => !isFitted(run))
+    .map(({ amounts, seconds }) => total(amounts) / seconds);
+  writeFileSync(
+    inPackage("docs/benchmarks/costs.md"),
+    [
+      "# Predicted memory and time",
+      "",
+      "Made by `npm run bench:costs`. `scpoli plan` predicts the processor time of a step as the sum",
+      "",
+      "$$ t = \\sum_i w_i c_i $$",
+      "",
+      "over the amounts of work *w* below, times constants *c* that are fitted by non-negative least squares of",
+      "the relative error. Memory is that of the check before a run (`src/data/memory.ts`).",
+      "",
+      "| work | unit | seconds per unit |",
+      "| --- | --- | --- |",
+      ...terms.map((term) => `| ${term} | ${units[term]} | ${fitted[term].toExponential(2)} |`),
+      "",
+      "The fit takes the small runs below and, of [Scale](scale.md) (4,000 genes), those of a million cells. On",
+      `the runs that it does not see, prediction / measurement is ${Math.min(...ratios).toFixed(2)} to`,
+      `${Math.max(...ratios).toFixed(2)}. Mapping a query of 100 new conditions onto a reference of 100 takes about`,
+      "10 s more than predicted, in which the conditions are compared: the formula does not count conditions.",
+      "",
+      "| run | fitted | processor s | predicted s | ratio |",
+      "| --- | --- | --- | --- | --- |",
+      ...scale.map((run) => {
+        const predicted = total(run.amounts);
+        return (
+          `| ${run.what} | ${isFitted(run) ? "yes" : "no"} | ${run.seconds.toFixed(1)} | ` +
+          `${predicted.toFixed(1)} | ${(predicted / run.seconds).toFixed(2)} |`
+        );
+      }),
+      "",
+      `The runs of the fit: one thread, simulated counts, 13 % non-zeros, ${conditions} conditions; processor`,
+      "seconds, which other load of the machine changes little; peak memory of the process.",
+      "",
+      "| cells x genes, hidden units | step | s | predicted s | ratio | peak MB | predicted MB |",
+      "| --- | --- | --- | --- | --- | --- | --- |",
+      ...lines,
+      "",
+    ].join("\n"),
+  );
+}
+
+function isFitted({ cells }: ScaleRun): boolean {
+  return cells === 1_000_000;
+}
+
+const units: Readonly<Record<Term, string>> = {
+  process: "1 per step",
+  file: "1 for a step that reads a file",
+  "stored count read": "count in the file",
+  "trained gene": "cell x pass x gene",
+  "trained weight": "cell x pass x gene x hidden unit",
+  "fitted weight": "the same in `map`, which changes embeddings only",
+  "encoded gene": "cell x gene",
+  labelling: "1 for `map` and `embed`",
+  "labelled cell": "cell that gets labels and novelty, and is written",
+  classifier: "1 for `train` and `finish`",
+  "classifier's gene": "gene of the classifier",
+  "classified cell": "cell of the classifier's sample",
+  parameter: "parameter read or written",
+};
+
+/** A measured run of any kind, as the fit takes it. */
+interface Run {
+  readonly amounts: Readonly<Record<Term, number>>;
+  readonly seconds: number;
+}
+interface ScaleRun extends Run {
+  readonly what: string;
+  readonly cells: number;
+}
+
+/**
+ * Runs of `npm run bench:scale`: 4,000 genes, 64 units, 13 % non-zeros, up to a million cells. The fit takes
+ * those of a million cells, because in small runs compiling the program takes most of the time.
+ */
+function scaleRuns(): ScaleRun[] {
+  const size = { genes: 4000, width: 64 };
+  return readFileSync(inPackage("bench/results/scale.csv"), "utf8")
+    .split("\n")
+    .flatMap((line) => {
+      const match =
+        /^(\d+),"(embed|map, (?:in memory|streamed)|train, [^"]*: an epoch of pretraining)",[^,]*,([\d.]+)/.exec(
+          line,
+        );
+      if (!match) return [];
+      const [count, what, seconds] = [Number(match[1]), match[2]!, Number(match[3])];
+      // a streamed epoch reads the counts again; so does its validation of a tenth of the cells
+      const readsAgain = what.includes("streamed") ? 0.13 * 4000 * count : 0;
+      const work: Work = what.startsWith("train")
+        ? { trained: trainFrac * count, encoded: (1 - trainFrac) * count, read: readsAgain }
+        : {
+            read: 0.13 * 4000 * count,
+            labelled: count,
+            ...(what.startsWith("map") && { fitted: trainFrac * count }),
+          };
+      const isEpoch = what.startsWith("train");
+      const amounts = { ...workOf(work, size), ...(isEpoch && { process: 0, file: 0 }) };
+      return [{ what: `${count.toLocaleString("en-US")} cells, ${what}`, cells: count, amounts, seconds }];
+    });
+}
+
+if (!process.env["FIT"] || !existsSync(results)) {
+  const measured: Row[] = [];
+  for (const size of sizes) {
+    measured.push(...(await measureSize(size)));
+    writeFileSync(results, written(measured));
+  }
+}
+rmSync(folder, { recursive: true, force: true });
+const rows = read(readFileSync(results, "utf8"));
+const large = scaleRuns().filter(isFitted);
+const fitted = fit([
+  ...rows.map((row) => ({ amounts: workOf(row.work, row), seconds: row.seconds })),
+  ...large,
+]);
+writeConstants(fitted);
+writePage(rows, fitted);

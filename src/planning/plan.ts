@@ -1,0 +1,331 @@
+// Predicts memory and time of training, of mapping, and of each step of a training in rounds, from the sizes
+// of the files alone: nothing is trained.
+import {
+  checkNumber,
+  checkWhole,
+  defaults,
+  defaultsOf,
+  type MemoryOptions,
+  type OptimizationOptions,
+  type TrainOptions,
+} from "../contract/options.js";
+import { allowedMemory, predictMemory, resultBytes, type ModelNeed } from "../data/memory.js";
+import { encodedRows } from "../mapping/embedding.js";
+import { modelOptions, parameterShapes } from "../model/parameters.js";
+import { planOptimization, type OptimizationPlan } from "../training/optimization.js";
+import { defaultPasses, defaultRounds, defaultSampleCells, streamsCounts } from "../rounds/plan.js";
+import { predictSeconds, type NetworkSize, type Work } from "./costs.js";
+import { stepWork } from "./step-work.js";
+import type { PlannedFile } from "./planned-file.js";
+
+export interface PlanOptions
+  extends
+    OptimizationOptions,
+    Pick<MemoryOptions, "memory">,
+    Pick<
+      TrainOptions,
+      | "hiddenLayerSizes"
+      | "latentDim"
+      | "conditionEncoding"
+      | "embeddingDims"
+      | "injectCondition"
+      | "reconLoss"
+      | "dropout"
+    > {
+  /** number of genes to model. Default: all */
+  readonly genes?: number;
+  /** Default 2 */
+  readonly threads?: number;
+  /** number of shards that the files are to be cut into. Default: each file is a shard */
+  readonly shards?: number;
+  readonly rounds?: number;
+  readonly passes?: number;
+  readonly sampleCells?: number;
+}
+
+/** What a step needs. */
+export interface Cost {
+  /** megabytes (10^6 bytes), with the counts in memory or left in the file */
+  readonly memory_mb: number;
+  /** on processors with nothing else to do; with early stopping, at most */
+  readonly seconds: number;
+  /** whether the counts stay in the file */
+  readonly streamed: boolean;
+}
+
+export interface PlannedSteps {
+  readonly file: string;
+  readonly cells: number;
+  readonly steps: Readonly<Record<string, Cost>>;
+}
+
+export interface CostPlan {
+  readonly threads: number;
+  readonly cells: number;
+  readonly genes: number;
+  readonly conditions: number;
+  readonly parameters: number;
+  /** one machine, all files */
+  readonly train: Cost;
+  /** steps of each shard: survey, local (one round), summary */
+  readonly shards: readonly PlannedSteps[];
+  readonly rounds: {
+    readonly shards: number;
+    readonly rounds: number;
+    /** Adam steps of a shard in a round */
+    readonly steps: number;
+    readonly init: Cost;
+    readonly merge: Cost;
+    readonly finish: Cost;
+    /** all rounds with a node per shard, without waiting for the scheduler; and the sum over all jobs */
+    readonly seconds: number;
+    readonly job_seconds: number;
+  };
+  /** steps of each query: map, embed */
+  readonly queries: readonly PlannedSteps[];
+}
+
+/** Bytes of a file's tensors in memory: its bytes, and their copy. */
+const fileBytes = 8;
+/** Units of a cell type's scores of a query: levels and types are not known before training. */
+const [plannedTypes, plannedLevels] = [100, 2];
+/** Units of the classifier's sample: counts of a cell, as gene and value, with one copy while joined. */
+const sampleBytes = 16;
+
+interface Model extends NetworkSize {
+  readonly parameters: number;
+  readonly optimization: OptimizationPlan;
+}
+
+/**
+ * @param files - the atlas, in one or several files
+ * @param queries - files to map onto it. Default: the files of the atlas
+ * @throws ScPoliError "usage" for an option out of range
+ */
+export function planCosts(
+  files: readonly PlannedFile[],
+  queries: readonly PlannedFile[],
+  options: PlanOptions,
+): CostPlan {
+  const threads = options.threads ?? 2;
+  const whole = joined(files);
+  const parts = options.shards === undefined ? files : cutIn(whole, options.shards);
+  const model = modelOf(whole, options);
+  const cost = (memory: Pick<Cost, "memory_mb" | "streamed">, work: Work): Cost => ({
+    ...memory,
+    seconds: rounded(predictSeconds(work, model, threads)),
+  });
+  const { epochs, trainFrac, minibatch } = model.optimization;
+  const rounds = checkWhole("rounds", options.rounds ?? defaultRounds, 2, 9999);
+  const passes = checkNumber("passes", options.passes ?? defaultPasses, 0.01, 100);
+  const steps = Math.ceil((passes * epochs * whole.cells * trainFrac) / (minibatch * parts.length * rounds));
+  const sample = Math.min(whole.cells, options.sampleCells ?? defaultSampleCells);
+  const work = stepWork({ ...model, cells: whole.cells, stored: whole.stored, sample, epochs, trainFrac });
+  const streams = streamsCounts(parts);
+  const shards = parts.map((part) => {
+    const own = modelOf(part, options);
+    const sampled = Math.ceil((sample * part.cells) / whole.cells);
+    const memory = shardMemory(part, own, streams);
+    const per = { cells: part.cells, stored: part.stored, parameters: own.parameters };
+    return {
+      file: part.path,
+      cells: part.cells,
+      steps: {
+        survey: cost(runMemory(part, { ...own, parameters: 0 }, Infinity, "streamed"), {
+          read: 2 * part.stored,
+        }),
+        local: cost(memory, work.local(per, steps * minibatch)),
+        summary: cost(
+          more(memory, (sampleBytes * sampled * part.stored) / Math.max(1, part.cells)),
+          work.summary(per),
+        ),
+      },
+    };
+  });
+  const state = { memory_mb: megabytes(startBytes + fileBytes * 3 * model.parameters), streamed: false };
+  const perCell = whole.stored / Math.max(1, whole.cells);
+  const other = {
+    init: cost(state, { parameters: model.parameters }),
+    merge: cost(more(state, fileBytes * model.parameters * parts.length), {
+      parameters: model.parameters * (2 + parts.length),
+    }),
+    finish: cost(more(state, sampleBytes * perCell * sample), work.finish()),
+  };
+  const most = (step: "survey" | "local" | "summary"): number =>
+    shards.reduce((a, b) => Math.max(a, b.steps[step].seconds), 0);
+  const all = (step: "survey" | "local" | "summary"): number =>
+    shards.reduce((sum, shard) => sum + shard.steps[step].seconds, 0);
+  const planned = queries.map((query) => plannedQuery(query, options, model, threads));
+  const ends = other.init.seconds + other.finish.seconds;
+  return {
+    threads,
+    cells: whole.cells,
+    genes: model.genes,
+    conditions: Math.max(1, whole.combinations.length),
+    parameters: model.parameters,
+    train: cost(
+      runMemory(whole, model, allowedMemory(options), "auto", {
+        minibatch,
+        perCell: resultBytes(plannedTypes, plannedLevels),
+      }),
+      work.train(),
+    ),
+    shards,
+    rounds: {
+      shards: parts.length,
+      rounds,
+      steps,
+      ...other,
+      seconds: rounded(
+        ends + most("survey") + most("summary") + rounds * (most("local") + other.merge.seconds),
+      ),
+      job_seconds: rounded(
+        ends + all("survey") + all("summary") + rounds * (all("local") + other.merge.seconds),
+      ),
+    },
+    queries: planned,
+  };
+}
+
+function plannedQuery(
+  query: PlannedFile,
+  options: PlanOptions,
+  reference: Model,
+  threads: number,
+): PlannedSteps {
+  const { epochs, trainFrac, minibatch } = planOptimization(
+    { minibatch: options.minibatch },
+    { stage: "mapping", cells: query.cells, hasLabels: true, dropout: 0, seed: 0 },
+  );
+  const perCell = resultBytes(plannedTypes, plannedLevels);
+  const allowed = allowedMemory(options);
+  const work = { read: query.stored, labelled: query.cells, parameters: reference.parameters };
+  const seconds = (amounts: Work): number => rounded(predictSeconds(amounts, reference, threads));
+  return {
+    file: query.path,
+    cells: query.cells,
+    steps: {
+      map: {
+        ...runMemory(query, reference, allowed, "auto", { minibatch, perCell }),
+        seconds: seconds({ ...work, fitted: epochs * query.cells * trainFrac }),
+      },
+      embed: {
+        ...runMemory(query, reference, allowed, "streamed", {
+          minibatch: encodedRows(reference.genes),
+          perCell,
+        }),
+        seconds: seconds(work),
+      },
+    },
+  };
+}
+
+/** All files as one. */
+function joined(files: readonly PlannedFile[]): PlannedFile {
+  const [first] = files;
+  const sum = (value: (file: PlannedFile) => number): number =>
+    files.reduce((total, file) => total + value(file), 0);
+  const tuples = new Map(
+    files.flatMap(({ combinations }) => combinations.map((names) => [JSON.stringify(names), names])),
+  );
+  return {
+    ...first!,
+    cells: sum(({ cells }) => cells),
+    stored: sum(({ stored }) => stored),
+    genes: Math.min(...files.map(({ genes }) => genes)),
+    conditions: first!.conditions.map((_, key) => [
+      ...new Set(files.flatMap(({ conditions }) => conditions[key]!)),
+    ]),
+    combinations: [...tuples.values()],
+  };
+}
+
+/** Equal parts of a file, each with all of its conditions: an upper bound for parts of whole conditions. */
+function cutIn(file: PlannedFile, shards: number): PlannedFile[] {
+  return Array.from({ length: shards }, (_, at) => ({
+    ...file,
+    path: `part ${at + 1} of ${shards}`,
+    cells: Math.ceil(file.cells / shards),
+    stored: Math.ceil(file.stored / shards),
+  }));
+}
+
+function modelOf(file: PlannedFile, options: PlanOptions): Model {
+  const genes = Math.min(file.genes, options.genes ?? file.genes);
+  const keys = Math.max(1, file.conditions.length);
+  const { embeddingDims } = options;
+  const model = modelOptions(
+    {
+      ...options,
+      embeddingDims:
+        typeof embeddingDims === "number" ? Array.from({ length: keys }, () => embeddingDims) : embeddingDims,
+    },
+    genes,
+    keys,
+    defaultsOf(options.preset),
+  );
+  const sizes = {
+    genes,
+    conditions: Array.from({ length: keys }, (_, key) => file.conditions[key]?.length ?? 1),
+    combinations: Math.max(1, file.combinations.length),
+  };
+  const parameters = parameterShapes(model, sizes).reduce(
+    (sum, { shape }) => sum + shape.reduce((product, n) => product * n, 1),
+    0,
+  );
+  return {
+    genes,
+    width: model.hiddenLayerSizes[0]!,
+    parameters,
+    optimization: planOptimization(options, {
+      stage: "training",
+      cells: file.cells,
+      hasLabels: true,
+      dropout: model.dropout,
+      seed: 0,
+    }),
+  };
+}
+
+/** Memory of a step that reads a file. */
+function runMemory(
+  file: PlannedFile,
+  { genes, parameters }: Pick<Model, "genes" | "parameters">,
+  allowed: number,
+  how: "auto" | "streamed" | "held",
+  { minibatch = defaults.minibatch, perCell }: Partial<ModelNeed> = {},
+): Pick<Cost, "memory_mb" | "streamed"> {
+  const { inMemory, streamed } = predictMemory(
+    { rows: file.cells, stored: file.stored, format: file.format },
+    { genes, parameters, minibatch, perCell },
+    { values: file.values },
+  );
+  const isStreamed = how === "streamed" || (how === "auto" && inMemory > allowed);
+  return { memory_mb: megabytes(isStreamed ? streamed : inMemory), streamed: isStreamed };
+}
+
+/** Memory of a shard's job, besides the network: the state, the result and the moments as files. */
+function shardMemory(part: PlannedFile, own: Model, streams: boolean): Pick<Cost, "memory_mb" | "streamed"> {
+  const { minibatch } = own.optimization;
+  const memory = runMemory(part, own, Infinity, streams ? "streamed" : "held", { minibatch });
+  return more(memory, 4 * fileBytes * own.parameters);
+}
+
+function more(
+  { memory_mb, streamed }: Pick<Cost, "memory_mb" | "streamed">,
+  bytes: number,
+): Pick<Cost, "memory_mb" | "streamed"> {
+  return { memory_mb: memory_mb + megabytes(bytes), streamed };
+}
+
+/** The runtime and the library. */
+const startBytes = 230e6;
+
+function megabytes(bytes: number): number {
+  return Math.ceil(bytes / 1e6);
+}
+
+/** To a tenth, so that the same files give the same plan. */
+function rounded(seconds: number): number {
+  return Math.round(10 * seconds) / 10;
+}

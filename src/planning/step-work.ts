@@ -1,0 +1,56 @@
+// Amounts of work of the steps of a training, shared by the plan and by the script that fits its constants.
+import type { Work } from "./costs.js";
+
+/** A training over all cells. */
+export interface Training {
+  readonly cells: number;
+  readonly stored: number;
+  readonly parameters: number;
+  readonly epochs: number;
+  readonly trainFrac: number;
+  /** cells that the classifier is trained on, at most */
+  readonly sample: number;
+}
+
+/** A shard of it. @see Training */
+export type ShardSize = Pick<Training, "cells" | "stored" | "parameters">;
+
+export interface StepWork {
+  readonly train: () => Work;
+  /** @param trained - cells that one round passes through, counted again in each pass */
+  readonly local: (shard: ShardSize, trained: number) => Work;
+  readonly summary: (shard: ShardSize) => Work;
+  readonly finish: () => Work;
+}
+
+/** Times that a shard's cells are encoded by its summary: type sums, sample and held-out cells. */
+const summaryPasses = 1.2;
+/** Most cells that a job encodes for the prototypes of the next round. */
+const prototypeCells = 16_384;
+
+export function stepWork(training: Training): StepWork {
+  const { cells, stored, parameters, epochs, trainFrac, sample } = training;
+  return {
+    train: () => ({
+      read: stored,
+      trained: epochs * cells * trainFrac,
+      // validation in every epoch, prototypes in those of fine-tuning
+      encoded: epochs * cells * (1 - trainFrac) + (epochs * cells * trainFrac) / 10,
+      classified: Math.min(cells, sample),
+      parameters,
+    }),
+    local: (shard, trained) => ({
+      read: shard.stored,
+      trained,
+      encoded: shard.cells * (1 - trainFrac) + Math.min(shard.cells, prototypeCells),
+      // the state, the result, and the moments before and after
+      parameters: 6 * shard.parameters,
+    }),
+    summary: (shard) => ({
+      read: shard.stored,
+      encoded: summaryPasses * shard.cells,
+      parameters: shard.parameters,
+    }),
+    finish: () => ({ classified: Math.min(cells, sample), parameters: 2 * parameters }),
+  };
+}
