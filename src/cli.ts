@@ -4,6 +4,7 @@
 import { Command, CommanderError } from "commander";
 import { ScPoliError } from "./contract/errors.js";
 import { addApp } from "./cli/app.js";
+import { addCollect } from "./cli/collect.js";
 import { addCompare } from "./cli/compare.js";
 import { addConvert } from "./cli/convert.js";
 import { addDemo } from "./cli/demo.js";
@@ -54,6 +55,7 @@ function buildProgram(): Command {
     addExpression,
     addEvaluate,
     addReport,
+    addCollect,
     addPlan,
     addRounds,
     addConvert,

@@ -175,7 +175,7 @@ describe("help and arguments", () => {
   const wrong: readonly (readonly [args: readonly string[], says: RegExp])[] = [
     [
       [],
-      /A verb is missing: inspect, train, map, embed, label, samples, markers, compare, expression, evaluate, report, plan, rounds, convert, import, export, models, app, demo/,
+      /A verb is missing: inspect, train, map, embed, label, samples, markers, compare, expression, evaluate, report, collect, plan, rounds, convert, import, export, models, app, demo/,
     ],
     [["trian"], /'trian'.*Did you mean train\?/],
     [["frobnicate"], /'frobnicate'.*scpoli --help/],

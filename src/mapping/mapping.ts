@@ -64,6 +64,8 @@ export interface LevelSummary {
   /** cells whose nearest prototype has another type */
   readonly disagreeing: number;
   readonly unknown: number;
+  /** flagged cells of each predicted type that has any */
+  readonly unknown_by_type: Readonly<Record<string, number>>;
   readonly threshold: LevelPrediction["threshold"];
   /** why no cell is flagged by default; null where cells are */
   readonly not_flagged: string | null;
@@ -235,18 +237,21 @@ export class Mapping<Model extends Mapper = Mapper> {
     const names = this.model.stored.json.cell_types;
     const levels = this.predictions.map(
       ({ key, classifier, uncertaintyBy, predicted, nearest, unknown, threshold, notFlagged }) => {
-        const counts = new Int32Array(names.length);
-        for (const type of predicted) counts[type]!++;
-        const present = names
-          .map((name, type) => [name, counts[type]!] as const)
-          .filter(([, count]) => count > 0);
+        const byType = (isCounted: (cell: number) => boolean): Record<string, number> => {
+          const counts = new Int32Array(names.length);
+          predicted.forEach((type, cell) => (counts[type]! += isCounted(cell) ? 1 : 0));
+          return Object.fromEntries(
+            names.map((name, type) => [name, counts[type]!] as const).filter(([, count]) => count > 0),
+          );
+        };
         return {
           key,
           classifier,
           uncertainty: uncertaintyBy,
-          predicted: Object.fromEntries(present),
+          predicted: byType(() => true),
           disagreeing: countOf(predicted, (type, cell) => type !== nearest[cell]),
           unknown: countOf(unknown, (flag) => flag > 0),
+          unknown_by_type: byType((cell) => unknown[cell]! > 0),
           threshold,
           not_flagged: notFlagged,
         };
