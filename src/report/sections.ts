@@ -213,11 +213,13 @@ export function uncertaintyHtml(query: QueryCells | null, reference: ReferenceCe
   return figures([...plots, ...others]);
 }
 
-/** Losses over the epochs. */
+/** Losses over the epochs, or over the rounds of a training in rounds. */
 export function trainingHtml(provenance: Readonly<Record<string, unknown>>): string {
   const history = (provenance["history"] ?? []) as readonly EpochLosses[];
   if (!Array.isArray(history) || history.length === 0) return "";
-  const best = typeof provenance["best_epoch"] === "number" ? provenance["best_epoch"] : null;
+  const rounds = provenance["rounds"] as { rounds: number; chosen: number } | undefined;
+  const best = rounds ? rounds.chosen : provenance["best_epoch"];
+  const unit = rounds ? "round" : "epoch";
   const terms = [
     ["total", "Total loss"],
     ["reconstruction", "Reconstruction"],
@@ -228,9 +230,12 @@ export function trainingHtml(provenance: Readonly<Record<string, unknown>>): str
   ] as const;
   const plots = terms.flatMap(([term, title]) => {
     const line = (side: "train" | "validation"): Series["points"] =>
-      history.flatMap((losses, epoch) => {
+      history.flatMap((losses, at) => {
+        // a round begins with the validation of the weights of the round before; the last one only validates
+        if (rounds && side === "train" && at >= rounds.rounds) return [];
         const value = losses[side]?.[term];
-        return value === undefined ? [] : [[epoch + 1, value] as const];
+        const ends = rounds && side === "validation" ? at : at + 1;
+        return value === undefined ? [] : [[ends, value] as const];
       });
     const series: Series[] = [
       { name: "training cells", points: line("train") },
@@ -240,10 +245,10 @@ export function trainingHtml(provenance: Readonly<Record<string, unknown>>): str
     return [
       lineChart({
         title,
-        x: { label: "epoch" },
+        x: { label: unit },
         y: { label: term === "prototype" ? "mean distance (latent units)" : "nats per cell" },
         series,
-        ...(best !== null && { mark: { at: best, text: `kept: epoch ${best}` } }),
+        ...(typeof best === "number" && { mark: { at: best, text: `kept: ${unit} ${best}` } }),
       }),
     ];
   });
