@@ -2,7 +2,7 @@
 // is looked for in PATH): the model has the bytes of one trained without it.
 import assert from "node:assert/strict";
 import { execFileSync, spawnSync } from "node:child_process";
-import { copyFileSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { copyFileSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, test } from "node:test";
 import { fileURLToPath } from "node:url";
@@ -68,7 +68,9 @@ test(
       { cwd: folder, stdio: "pipe" },
     );
     const rows = readFileSync(at("results/queries.tsv"), "utf8").trim().split("\n");
-    assert.equal(rows[0]!.split("\t").at(-1), "verdict");
+    assert.deepEqual(rows[0]!.split("\t").slice(-2), ["verdict", "reasons"]);
+    const report = readFileSync(at("results/queries.html"), "utf8");
+    for (const name of ["first", "second"]) assert.match(report, new RegExp(`<h3>${name}</h3>`));
     for (const name of ["first", "second"])
       assert.equal(
         rows
@@ -88,3 +90,49 @@ test(
       );
   },
 );
+
+/** Commands of scpoli in a workflow, without what the engine fills in. */
+function shellLines(text: string): string[] {
+  const lines = [...text.matchAll(/^.*\bscpoli (?:rounds \w+|map|collect) .*$/gim)].map(([line]) => line);
+  return lines
+    .map((line) =>
+      line
+        .replace(/^.*?scpoli /i, "")
+        .replace(/\$?\{[^}]*\}/g, "_")
+        .replace(/--memory \S+/, "--memory _")
+        .replace(/-o \S+\.tsv --report \S+\.html/, "-o _ --report _")
+        .replace(/-o \S+/g, "-o _")
+        .replace(/> \S+/, "> _")
+        .replace(/--reference \S+/, "--reference _")
+        .trim(),
+    )
+    .sort();
+}
+
+test("Nextflow's modules have the shell lines of Snakemake's rules, meta.yml and stubs", () => {
+  const snakefile = readFileSync(inPackage("workflows/snakemake/Snakefile"), "utf8")
+    .replaceAll("{SCPOLI}", "scpoli")
+    // joins the parts of a command
+    .replaceAll(/"\n +(?:# [^\n]*\n +)?"/g, "")
+    .replaceAll(/ && rm -rf .*$/gm, '"')
+    .replaceAll('"', "");
+  const modules = inPackage("workflows/nextflow/modules/local/scpoli");
+  const scripts: string[] = [];
+  const folders = readdirSync(modules, { recursive: true, encoding: "utf8" }).filter((path) =>
+    path.endsWith("main.nf"),
+  );
+  for (const path of folders) {
+    const text = readFileSync(join(modules, path), "utf8");
+    const name = path.replace(/[\\/]main\.nf$/, "").replaceAll(/[\\/]/g, "_");
+    assert.match(text, new RegExp(`^process SCPOLI_${name.toUpperCase()} \\{`), path);
+    assert.match(text, /\n {4}stub:\n/, path);
+    const meta = readFileSync(join(modules, path, "../meta.yml"), "utf8");
+    assert.match(meta, new RegExp(`^name: scpoli_${name}$`, "m"));
+    for (const [, emitted] of text.matchAll(/emit: (\w+)/g))
+      assert.match(meta.split("output:")[1]!, new RegExp(`^  - ${emitted}:$`, "m"), `${path}: ${emitted}`);
+    scripts.push(/ script:\n([^]*?)\n\n/.exec(text)![1]!);
+  }
+  const expected = shellLines(snakefile);
+  assert.equal(expected.length, 8);
+  assert.deepEqual(shellLines(scripts.join("\n")), expected);
+});
