@@ -11,6 +11,8 @@
  * const query = await AnnData.open("query.h5ad");
  * const mapping = await model.map(query, { output: "query_labelled.h5ad" });
  * console.log(mapping.summary());
+ *
+ * @module scpoli
  */
 export { AnnData } from "./anndata/anndata.js";
 export type { Column, DataFrame } from "./anndata/dataframe.js";

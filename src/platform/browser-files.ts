@@ -27,6 +27,8 @@
  *   "mapped.h5ad" });
  *   self.postMessage({ summary: mapping.summary(), mapped: file("mapped.h5ad") });
  * };
+ *
+ * @module scpoli/browser
  */
 import { Zip, ZipDeflate, ZipPassThrough } from "fflate";
 import { unzip, type ZipEntry } from "unzipit";

@@ -1,5 +1,7 @@
 /**
  * Charts as SVG, with the numbers behind them: `import { lineChart } from "scpoli/plots"`.
+ *
+ * @module scpoli/plots
  */
 export { barChart, histogram } from "./bar-charts.js";
 export { dotPlot, violinPlot, type GeneInGroups, type ViolinGroup } from "./expression-charts.js";

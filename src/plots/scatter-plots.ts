@@ -32,11 +32,7 @@ export interface ScatterPoint {
   readonly isOpen?: boolean;
 }
 
-/**
- * Points with their names where there is room for them.
- * @param groups - names of the values; without them values are numbers
- * @param colours - of the groups. Default: the palette's
- */
+/** Points with their names where there is room for them. */
 export function scatterPlot({
   title,
   x,
@@ -51,7 +47,9 @@ export function scatterPlot({
   x: string;
   y: string;
   points: readonly ScatterPoint[];
+  /** names of the values; without them values are numbers */
   groups?: readonly string[];
+  /** of the groups. Default: the palette's */
   colours?: readonly string[] | undefined;
   legend: string;
   openMeans?: string;
