@@ -36,7 +36,8 @@ export {
   type WriteComparisonOptions,
 } from "./comparison/comparison-file.js";
 export type { Unit } from "./comparison/pseudobulk.js";
-export { convert, type Conversion } from "./api/convert.js";
+export type { Conversion } from "./api/collection.js";
+export { convert } from "./api/convert.js";
 export type {
   ConvertOptions,
   EmbedOptions,

@@ -3,7 +3,8 @@
 import type { Command } from "commander";
 import { AnnData } from "../anndata/anndata.js";
 import type { ConvertOptions, RunSettings } from "../contract/options.js";
-import { convert, type Conversion } from "../api/convert.js";
+import type { Conversion } from "../api/collection.js";
+import { convert } from "../api/convert.js";
 import { ScPoliError } from "../contract/errors.js";
 import { real } from "./arguments.js";
 import {

@@ -3,7 +3,7 @@ import type { AnnData } from "../anndata/anndata.js";
 import { blocks, type SparseRows } from "../anndata/matrix.js";
 import { writeH5ad } from "../anndata/write.js";
 import { checkWhole, type RunSettings } from "../contract/options.js";
-import { readAnnotations } from "../api/convert.js";
+import { readAnnotations } from "../api/annotations.js";
 import { Combinations } from "../data/combinations.js";
 import { findCounts } from "../data/count-places.js";
 import { readConditions } from "../data/labels.js";
