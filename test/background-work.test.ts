@@ -4,7 +4,7 @@ import { rmSync } from "node:fs";
 import { after, test } from "node:test";
 import { ScPoli } from "../dist/index.js";
 import { predictCells } from "../dist/mapping/predictions.js";
-import { embedCells } from "../dist/mapping/query.js";
+import { embedCells } from "../dist/mapping/embed-query.js";
 import { BackgroundWork } from "../dist/mapping/background-work.js";
 import { Random } from "../dist/numerics/random.js";
 import { folder, makeAtlas } from "./atlas.ts";

@@ -27,7 +27,9 @@ import {
   type DecodeOptions,
   type DecodingSummary,
 } from "../mapping/decoded-expression.js";
-import { embedCells, geneCoverage, mapQuery, type GeneCoverage, type QueryResult } from "../mapping/query.js";
+import { embedCells, type QueryResult } from "../mapping/embed-query.js";
+import { mapQuery } from "../mapping/map-query.js";
+import { geneCoverage, type GeneCoverage } from "../mapping/query.js";
 import { backgroundWorkFor } from "../mapping/background-work.js";
 import {
   checkOptionNames,

@@ -9,7 +9,7 @@ import { addCellType, pooledPrototype, prototypesOf, withoutClusters } from "../
 import { selectedCells } from "../data/labels.js";
 import { isUnlabeled } from "../data/missing-values.js";
 import type { Prototypes } from "../prototypes/prototypes.js";
-import { embedCells } from "./query.js";
+import { embedCells } from "./embed-query.js";
 
 /** Options of `ScPoli.label`: which cells become a cell type, and its name. */
 export interface LabelOptions extends Pick<

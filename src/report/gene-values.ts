@@ -7,7 +7,7 @@ import { spelledAs } from "../data/same-names.js";
 import { NearestRows } from "../kernel-modules/nearest.js";
 import { ScPoliError } from "../contract/errors.js";
 import { readExpression } from "../api/expression.js";
-import { embedCells } from "../mapping/query.js";
+import { embedCells } from "../mapping/embed-query.js";
 import type { StoredModel } from "../model/stored-model.js";
 import { Landmarks } from "../prototypes/landmarks.js";
 import { listCentres } from "../graph/neighbors.js";
