@@ -54,16 +54,7 @@ export async function readQueryLabels(
   const { cellTypeKeys, unlabeled, labelMap } = options;
   const columns = Object.entries(cellTypeKeys ?? {});
   if (columns.length === 0) return null;
-  const absent = columns.find(([key]) => !json.cell_type_keys.includes(key));
-  if (absent)
-    throw new ScPoliError(
-      "key",
-      `The model has no annotation level '${absent[0]}'; ` +
-        (json.cell_type_keys.length > 0
-          ? `its levels are ${json.cell_type_keys.map((key) => `'${key}'`).join(", ")}.`
-          : "it was trained without cell types (`scpoli label` adds them)."),
-      { key: absent[0] },
-    );
+  checkLevels(json, columns);
   const labelColumns = columns.map(([, column]) => column);
   const renaming = labelMap && (await renameLabels(data.obs, labelColumns, labelMap, note));
   const labels = inSpellingOf(
@@ -81,11 +72,38 @@ export async function readQueryLabels(
         `The query has no labels in ${labelColumns.map((key) => `obs['${key}']`).join(", ")}. ` +
         "It is treated as unlabelled, and all labels are predicted.",
     });
+  const joined = joinLabels(json, columns, labels, data.nObs);
+  noteNewTypes(joined.report, verb, note);
+  return { ...joined, labelMap: renaming?.report };
+}
+
+type LevelColumns = readonly (readonly [key: string, column: string])[];
+
+function checkLevels(json: ModelJson, columns: LevelColumns): void {
+  const absent = columns.find(([key]) => !json.cell_type_keys.includes(key));
+  if (absent)
+    throw new ScPoliError(
+      "key",
+      `The model has no annotation level '${absent[0]}'; ` +
+        (json.cell_type_keys.length > 0
+          ? `its levels are ${json.cell_type_keys.map((key) => `'${key}'`).join(", ")}.`
+          : "it was trained without cell types (`scpoli label` adds them)."),
+      { key: absent[0] },
+    );
+}
+
+/** The labels as rows of the model, new types after the model's. */
+function joinLabels(
+  json: ModelJson,
+  columns: LevelColumns,
+  labels: Labels,
+  cells: number,
+): Omit<QueryLabels, "labelMap"> {
   const newTypes = labels.names.filter((name) => !json.cell_types.includes(name));
   const rows = labels.names.map((name) =>
     newTypes.includes(name) ? json.cell_types.length + newTypes.indexOf(name) : json.cell_types.indexOf(name),
   );
-  const [L, cells] = [json.cell_type_keys.length, data.nObs];
+  const L = json.cell_type_keys.length;
   const codes = new Int32Array(cells * L).fill(-1);
   const levels = json.levels.map((types) => [...types]);
   const report = columns.map(([key, column], position): QueryLevelReport => {
@@ -93,32 +111,52 @@ export async function readQueryLabels(
     const counts = new Int32Array(labels.names.length);
     let unlabelled = 0;
     for (let cell = 0; cell < cells; cell++) {
-      const label = labels.codes[cell * labelColumns.length + position]!;
+      const label = labels.codes[cell * columns.length + position]!;
       if (label < 0) unlabelled++;
       else {
         counts[label]!++;
         codes[cell * L + level] = rows[label]!;
       }
     }
-    const table = (isKnown: boolean): Record<string, number> =>
-      Object.fromEntries(
-        labels.names.flatMap((name, label) =>
-          counts[label]! > 0 && json.levels[level]!.includes(rows[label]!) === isKnown
-            ? [[name, counts[label]!]]
-            : [],
-        ),
-      );
     const added = Array.from(labels.levels[position]!.types, (label) => rows[label]!).filter(
       (row) => !levels[level]!.includes(row),
     );
     levels[level] = [...levels[level]!, ...added].sort((a, b) => a - b);
-    const unknown = table(false);
-    const similar = similarNames(
-      Object.keys(unknown),
-      json.levels[level]!.map((row) => json.cell_types[row]!),
-    );
-    return { key, column, known: table(true), new: unknown, unlabeled: unlabelled, similar };
+    const { known, new: unknown, similar } = describeLevel(json, level, labels.names, rows, counts);
+    return { key, column, known, new: unknown, unlabeled: unlabelled, similar };
   });
+  return { newTypes, levels, codes, report };
+}
+
+/** @param rows - row of each label @param counts - cells of each label */
+function describeLevel(
+  json: ModelJson,
+  level: number,
+  names: readonly string[],
+  rows: readonly number[],
+  counts: Int32Array,
+): Pick<QueryLevelReport, "known" | "new" | "similar"> {
+  const table = (isKnown: boolean): Record<string, number> =>
+    Object.fromEntries(
+      names.flatMap((name, label) =>
+        counts[label]! > 0 && json.levels[level]!.includes(rows[label]!) === isKnown
+          ? [[name, counts[label]!]]
+          : [],
+      ),
+    );
+  const unknown = table(false);
+  const similar = similarNames(
+    Object.keys(unknown),
+    json.levels[level]!.map((row) => json.cell_types[row]!),
+  );
+  return { known: table(true), new: unknown, similar };
+}
+
+function noteNewTypes(
+  report: readonly QueryLevelReport[],
+  verb: "map" | "embed",
+  note: (note: Note) => void,
+): void {
   for (const { key, new: newCounts, similar } of report) {
     if (similar.length > 0)
       note({
@@ -138,5 +176,4 @@ export async function readQueryLabels(
           `${names.slice(0, 8).join(", ")}${names.length > 8 ? ` and ${names.length - 8} more` : ""}.`,
       });
   }
-  return { newTypes, levels, codes, report, labelMap: renaming?.report };
 }
