@@ -17,6 +17,7 @@ import {
 import type { Groups } from "./coloring.js";
 import type { LevelResult, Limit, SampleAnalysisResult, SampleMap } from "./protocol.js";
 import type { SampleColouring } from "./sample-colours.js";
+import { spreadOf } from "./sample-spread.js";
 import { percent, short } from "./text.js";
 
 /**
@@ -26,11 +27,12 @@ import { percent, short } from "./text.js";
  * @param colours - of each sample, where nothing else colours them
  */
 export function samplesPlot(
-  { key, names, scores, dimensions, variance, isReference }: SampleMap,
+  samples: SampleMap,
   [across, up]: readonly [number, number],
   colouring: SampleColouring | null,
   colours: readonly string[],
 ): Plot {
+  const { key, names, scores, dimensions, variance, isReference } = samples;
   const axis = (component: number): string =>
     `PC${component + 1}${variance[component] === undefined ? "" : ` (${percent(variance[component])} of variance)`}`;
   const isNumber = colouring?.kind === "number";
@@ -54,6 +56,7 @@ export function samplesPlot(
       y: scores[row * dimensions + up] ?? 0,
       value: values[row]!,
       isOpen: !isReference[row],
+      spread: spreadOf(samples, row, [across, up]),
     })),
   });
 }

@@ -149,6 +149,8 @@ export interface SampleMap {
   readonly dimensions: number;
   /** share of the variance, per component */
   readonly variance: readonly number[];
+  /** per sample the (dimensions, dimensions) covariance of its position; null where it is not known */
+  readonly spreads?: readonly (Float32Array | null)[] | undefined;
 }
 
 /** By condition key: the mean of something in each sample, by name. */

@@ -4,12 +4,14 @@ import { AnnData, writeH5ad, type Column, type SparseRows } from "../dist/index.
 /**
  * A new file of some rows of another.
  * @param nameOf - name of a row in the new file. Default: as it was
+ * @param added - columns of obs, which may replace others
  */
 export async function writeRows(
   data: AnnData,
   rows: Int32Array,
   path: string,
   nameOf: (name: string, i: number) => string = (name) => name,
+  added: Readonly<Record<string, readonly string[]>> = {},
 ): Promise<void> {
   const all = await data.X!.read(0, data.nObs);
   const length = rows.reduce((sum, row) => sum + all.indptr[row + 1]! - all.indptr[row]!, 0);
@@ -32,6 +34,8 @@ export async function writeRows(
     const texts = await labels(data, name);
     columns[name] = { kind: "string", length: rows.length, values: Array.from(rows, (row) => texts[row]!) };
   }
+  for (const [name, values] of Object.entries(added))
+    columns[name] = { kind: "string", length: rows.length, values: [...values] };
   await writeH5ad(
     path,
     {

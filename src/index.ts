@@ -107,6 +107,7 @@ export {
 export type { Explained, Guidance } from "./samples/guidance.js";
 export { writeSamples, writeTables } from "./samples/sample-file.js";
 export { samplePlots, writePlots } from "./samples/sample-plots.js";
+export { projectedCovariance, type SampleUncertainty } from "./samples/sample-uncertainty.js";
 export type { SampleTable } from "./samples/sample-table.js";
 export type { MetadataValue, SampleMetadata } from "./data/sample-metadata.js";
 export type { Components } from "./numerics/principal-components.js";

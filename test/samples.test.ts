@@ -22,6 +22,9 @@ import { analyseSamples } from "../dist/samples/analysis.js";
 import { euclidean } from "../dist/samples/distances.js";
 import { sampleExpression } from "../dist/samples/expression.js";
 import { overRepresentation } from "../dist/samples/genes.js";
+import { precisionWeights } from "../dist/samples/sample-uncertainty.js";
+import { loadDistributions } from "../dist/statistics/distributions.js";
+import { linearModel } from "../dist/statistics/linear-model.js";
 import { findCounts } from "../dist/data/count-places.js";
 import { folder } from "./atlas.ts";
 import { scpoli } from "./command.ts";
@@ -269,6 +272,151 @@ test("the values of new samples are predicted from the reference's; known ones a
   for (const row of found!.samples)
     assert.ok(row.predicted === row.known && row.share > 0.9, JSON.stringify(row));
   await fails(() => analyse({ predict: ["treatment"] }), "usage", /Every sample belongs to the reference/);
+});
+
+describe("uncertainty of the embeddings", () => {
+  // embeddings that the cells have decided
+  const fitted = ScPoli.train(data, {
+    conditionKeys: ["sample"],
+    hiddenLayerSizes: [8],
+    embeddingDims: 4,
+    epochs: 200,
+    threads: 1,
+  });
+  const uncertaintyOf = async (options: SamplesOptions): Promise<SampleAnalysis> =>
+    (await (await fitted).samples(options))[0]!;
+
+  test("each sample has a covariance, the same bits each time; none without data, or where not wanted", async () => {
+    const { uncertainty } = await uncertaintyOf({ data, threads: 1 } as SamplesOptions);
+    for (const sample of uncertainty!) {
+      assert.equal(sample!.cells, perSample);
+      const { values, columns } = sample!.covariance;
+      const trace = Array.from({ length: columns }, (_, e) => values[e * columns + e]!);
+      assert.ok(trace.every((variance) => variance > 0));
+      assert.ok(
+        Math.abs(Math.sqrt(trace.reduce((sum, variance) => sum + variance, 0)) - sample!.deviation) < 1e-12,
+      );
+    }
+    const again = await uncertaintyOf({ data });
+    assert.deepEqual(again.uncertainty, uncertainty);
+    assert.equal((await uncertaintyOf({})).uncertainty, null);
+    assert.equal((await uncertaintyOf({ data, uncertainty: false })).uncertainty, null);
+  });
+
+  test("eight times the same cells are more certain; a sample without cells has none", async () => {
+    const rows = cells.flatMap((sample, cell) =>
+      sample === 0 ? [] : sample === 1 ? new Array<number>(8).fill(cell) : [cell],
+    );
+    const values = new Float32Array(rows.length * G);
+    rows.forEach((cell, i) => values.set(dense.subarray(cell * G, (cell + 1) * G), i * G));
+    await writeH5ad(at("repeated.h5ad"), {
+      X: { rows: rows.length, columns: G, values },
+      obs: {
+        index: rows.map((cell, i) => `cell${cell}-${i}`),
+        columns: { sample: { kind: "string", values: rows.map((cell) => samples[cells[cell]!]!) } },
+      },
+      var: { index: genes },
+    });
+    const repeated = await AnnData.open(at("repeated.h5ad"));
+    const { uncertainty } = await uncertaintyOf({ data: repeated });
+    repeated.close();
+    const once = (await uncertaintyOf({ data })).uncertainty!;
+    assert.equal(uncertainty![0], null);
+    assert.equal(uncertainty![1]!.cells, 8 * perSample);
+    assert.ok(
+      uncertainty![1]!.deviation < 0.75 * once[1]!.deviation,
+      `${uncertainty![1]!.deviation} of ${once[1]!.deviation}`,
+    );
+  });
+
+  test("an embedding at the surface of the unit ball does not leave it", async () => {
+    const stored = designed();
+    const { shape, data: embedding } = stored.tensors.get("embeddings.0.weight")!;
+    const moved = Float32Array.from(embedding);
+    moved.set([0, 0, 1, 0], 0);
+    await saveModel(at("surface-model"), {
+      ...stored,
+      tensors: new Map([...stored.tensors, ["embeddings.0.weight", { shape, data: moved }]]),
+    });
+    const [analysis] = await (await ScPoli.load(at("surface-model"))).samples({ data });
+    const { values } = analysis!.uncertainty![0]!.covariance;
+    for (let e = 0; e < 4; e++) assert.ok(Math.abs(values[2 * 4 + e]!) < 1e-12, `${e}: ${values[2 * 4 + e]}`);
+    assert.ok(values[0]! > 0);
+  });
+
+  test("it is written, drawn and told; predictions are less sure of uncertain samples", async () => {
+    const analysis = await uncertaintyOf({ data });
+    const [path] = await writeSamples(at("uncertain.h5ad"), [analysis]);
+    const file = await AnnData.open(path!);
+    const deviations = await file.obs.column("embedding_sd");
+    assert.ok(deviations.kind === "number");
+    assert.deepEqual(
+      Array.from(deviations.values),
+      analysis.uncertainty!.map((sample) => sample!.deviation),
+    );
+    assert.equal((await file.obsm("embedding_covariance")).columns, 16);
+    const onComponents = await file.obsm("X_pca_sd");
+    // the components are a rotation of the embedding, but for directions without variance
+    assert.ok(Math.hypot(...onComponents.values.subarray(0, 4)) <= deviations.values[0]! * (1 + 1e-9));
+    file.close();
+    const plot = samplePlots(analysis)["pca_by_treatment"]!;
+    assert.equal(plot.svg.match(/<ellipse /g)!.length, S);
+    await (await fitted).save(at("uncertain-model"));
+    const text = (await scpoli(["samples", at("uncertain-model"), "--data", at("cells.h5ad")])).stdout;
+    assert.match(
+      text,
+      /standard deviation of the embeddings: median 0\.\d\d, largest s\d\d 0\.\d\d \(12 cells\)/,
+    );
+    const mapped = designed({ reference: 12 });
+    await saveModel(at("predicting-model"), mapped);
+    const predicting = await ScPoli.load(at("predicting-model"));
+    const shares = async (options: SamplesOptions): Promise<number[]> =>
+      (await predicting.samples({ ...options, predict: ["treatment"] }))[0]!.predictions[0]!.samples.map(
+        ({ share }) => share,
+      );
+    const [sure, unsure] = [await shares({}), await shares({ data })];
+    assert.ok(sure.every((share, i) => unsure[i]! <= share + 1e-9));
+    assert.ok(unsure.some((share, i) => share < sure[i]!));
+  });
+
+  test("cells with too few of the model's genes: the rest is computed, with a warning", async () => {
+    await writeH5ad(at("few-genes.h5ad"), {
+      X: { rows: S, columns: 3, values: new Float32Array(S * 3).map((_, i) => 1 + (i % 5)) },
+      obs: {
+        index: samples.map((name) => `cell of ${name}`),
+        columns: { sample: { kind: "string", values: [...samples] } },
+      },
+      var: { index: genes.slice(0, 3) },
+    });
+    const few = await AnnData.open(at("few-genes.h5ad"));
+    const notes: string[] = [];
+    const { uncertainty, genes: expression } = await uncertaintyOf({
+      data: few,
+      onNote: ({ message }) => notes.push(message),
+    });
+    few.close();
+    assert.equal(uncertainty, null);
+    assert.ok(expression !== null);
+    assert.ok(
+      notes.some((note) => /uncertainty of the embeddings \(sample\) is not known/.test(note)),
+      notes.join("\n"),
+    );
+  });
+});
+
+test("samples are weighted by the precision of their positions", async () => {
+  const distributions = await loadDistributions();
+  const x = Float64Array.of(1, 2, 3, 4, 5, 6);
+  const y = Float64Array.of(1.1, 1.9, 3.4, 3.8, 5.3, 2);
+  const weighted = linearModel(y, [x], distributions, Float64Array.of(1, 1, 1, 1, 1, 2));
+  const twice = linearModel(Float64Array.of(...y, 2), [Float64Array.of(...x, 6)], distributions);
+  assert.ok(Math.abs(weighted.r2 - twice.r2) < 1e-12, "a weight of two is an observation made twice");
+  assert.equal(weighted.residualDf, 4);
+  const weights = precisionWeights(Float64Array.of(-1, 1, -1, 1), [0.1, 0.1, 0.1, 3]);
+  assert.ok(weights[3]! < 0.5 * weights[0]! && weights[0] === weights[1]);
+  assert.ok(Math.abs(weights.reduce((sum, weight) => sum + weight, 0) - 4) < 1e-12);
+  const unknown = precisionWeights(Float64Array.of(-1, 1, -1), [0.3, 0.6, null]);
+  assert.ok(unknown[2]! < unknown[0]! && unknown[2]! > unknown[1]!, "the mean of the others");
 });
 
 test("mean expression is that of a plain loop, whatever the blocks; fractions are those of the cells", async () => {

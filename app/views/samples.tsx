@@ -1,7 +1,7 @@
 // The samples beside the cells, linked both ways: picked cells colour the samples by how many of them they
 // have, brushed samples pick their cells.
 import { useSignal } from "@preact/signals";
-import { placeLabels, type LabelPlace } from "scpoli/plots";
+import { normalEllipse, placeLabels, type LabelPlace, type Spread } from "scpoli/plots";
 import { linearTicks, useWidth } from "../charts/axes.js";
 import { SaveChart } from "../charts/save-chart.js";
 import type { MappingResult, SampleMap } from "../protocol.js";
@@ -12,6 +12,7 @@ import {
   SampleLegend,
   type SampleColouring,
 } from "../sample-colours.js";
+import { spreadOf } from "../sample-spread.js";
 import { work } from "../state.js";
 import { count, percent, short } from "../text.js";
 import { clearSelection, modeOf, select, type SelectionMode } from "../selecting.js";
@@ -81,6 +82,10 @@ export function SampleScatter({
   const [xs, ys] = [names.map((_, sample) => at(sample, a)), names.map((_, sample) => at(sample, b))];
   const [x, xTicks] = scale(xs, margin.left, width - margin.right);
   const [y, yTicks] = scale(ys, height - margin.bottom, margin.top);
+  const ellipseOf = (spread: Spread) => {
+    const { rx, ry, angle } = normalEllipse(spread, x(1) - x(0), y(1) - y(0));
+    return { rx, ry, transform: `rotate(${angle})` };
+  };
   const condition = result.conditions[position]!;
   const rowOf = new Map(names.map((name, row) => [name, row]));
   const colouring = chosen ?? geneColouring(samples, condition);
@@ -167,6 +172,7 @@ export function SampleScatter({
         {names.map((name, sample) => {
           const isQuery = condition.names.includes(name);
           const share = shares?.[sample] ?? 0;
+          const spread = spreadOf(samples, sample, [a, b]);
           const selectOne = (event: MouseEvent | KeyboardEvent): void =>
             selectSamples([name], condition, samples.key, modeOf(event));
           return (
@@ -186,6 +192,14 @@ export function SampleScatter({
                 : {})}
             >
               <title>{`${name}\n${isReference[sample] ? "reference" : "query"}${isQuery ? `, ${count(cellsOf(condition, name))} cells here` : ""}${shares && isQuery ? `, ${percent(share)} of them selected` : ""}`}</title>
+              {spread && (
+                <ellipse
+                  {...ellipseOf(spread)}
+                  style={
+                    colouring || isQuery ? { fill: colours[sample], stroke: colours[sample] } : undefined
+                  }
+                />
+              )}
               <circle
                 r={isQuery ? 5.5 : 4}
                 style={colouring || isQuery ? { fill: colours[sample] } : undefined}
@@ -230,6 +244,7 @@ export function SampleScatter({
             </>
           )}
           {shares && <li>ring: share of its cells that are selected</li>}
+          {samples.spreads && <li>ellipse: where 95 % of its positions with other cells would be</li>}
         </ul>
         <SaveChart
           name={`Samples of ${samples.key}`}

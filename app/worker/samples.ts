@@ -1,5 +1,5 @@
 // The view of samples: the library's analysis of the condition embeddings, in the form that the page draws.
-import type { SampleAnalysis, ScPoli } from "scpoli";
+import { projectedCovariance, type SampleAnalysis, type ScPoli } from "scpoli";
 import type { Listener, LocalFile, SampleAnalysisResult, SampleMap } from "../protocol.js";
 import { openData, openModel } from "./disk.js";
 
@@ -54,7 +54,8 @@ export async function sampleMaps(model: ScPoli): Promise<SampleMap[]> {
 
 function sampleMap({
   samples: { key, names, isReference },
-  components: { scores, varianceRatio },
+  components: { scores, loadings, varianceRatio },
+  uncertainty,
 }: SampleAnalysis): SampleMap {
   return {
     key,
@@ -63,6 +64,9 @@ function sampleMap({
     scores: Float32Array.from(scores.values),
     dimensions: scores.columns,
     variance: Array.from(varianceRatio),
+    spreads: uncertainty?.map(
+      (sample) => sample && Float32Array.from(projectedCovariance(sample, loadings).values),
+    ),
   };
 }
 

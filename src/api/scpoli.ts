@@ -40,6 +40,7 @@ import {
   trainOptionNames,
   type OptionNames,
 } from "../contract/option-names.js";
+import { sampleUncertainties } from "../mapping/embedding-uncertainty.js";
 import { judgeMapping, measureMapping } from "../mapping/verdict.js";
 import { conditionParameters, type ConditionParameters } from "../model/parameters.js";
 import { analyseSamples, type SampleAnalysis, type SamplesOptions } from "../samples/analysis.js";
@@ -87,6 +88,7 @@ const samplesOptionNames: OptionNames<SamplesOptions & RunSettings> = {
   classify: true,
   predict: true,
   geneSets: true,
+  uncertainty: true,
 };
 
 /** Summary of a model, JSON-ready. */
@@ -270,7 +272,7 @@ export class ScPoli {
 
   /**
    * Analyses samples: the embeddings of the conditions of each key, together with their metadata. Nothing is
-   * trained.
+   * trained. With the samples' cells, also how uncertain each embedding is.
    * @returns one analysis per condition key; `writeSamples` and `writeTables` write them
    * @throws ScPoliError "key" for a condition key, column or covariate that does not exist; "model" if the
    * conditions are one-hot; "usage" if a covariate cannot be classified; "file" for an unreadable table;
@@ -278,7 +280,7 @@ export class ScPoli {
    */
   async samples(options: SamplesOptions = {}): Promise<SampleAnalysis[]> {
     checkOptionNames("samples", options, samplesOptionNames);
-    return analyseSamples(this.stored, options);
+    return analyseSamples(this.stored, options, await sampleUncertainties(this.stored, options));
   }
 
   /** Share of the model's genes that a file has, by name, before any computation. Never refuses. */

@@ -55,6 +55,7 @@ interface SamplesFlags
   readonly ordinal?: Readonly<Record<string, readonly string[]>>;
   readonly categorical?: readonly string[];
   readonly geneSets?: string;
+  readonly uncertainty: boolean;
 }
 
 export function addSamples(program: Command): void {
@@ -136,6 +137,10 @@ export function addSamples(program: Command): void {
       "--permutations <n>",
       "label permutations for the classification's P value; 0 for none (default: 199)",
       whole(0),
+    )
+    .option(
+      "--no-uncertainty",
+      "do not compute how uncertain the embeddings are (with --data they are, from the samples' cells)",
     )
     .option("--max-p <p>", "genes count as correlated below this P (default: 0.01)", real(0, 1))
     .option("--min-r <r>", "and above this |r| (default: 0.3)", real(0, 1))
@@ -224,6 +229,7 @@ async function samples(path: string, flags: SamplesFlags, settings: RunSettings)
       recoverCounts,
       roundCounts,
       featureTypes,
+      uncertainty: flags.uncertainty,
     });
     for (const gene of flags.gene ?? [])
       if (
@@ -297,6 +303,8 @@ function samplesText(analysis: SampleAnalysis): string {
     `${key}: ${counted(sampleNames.length, "sample")}${added > 0 ? ` (${added} by mapping)` : ""}, ` +
       `${counted(varianceRatio.length, "component")}: ${shares.join(", ")} of the variance`,
   ];
+  const certainty = uncertaintyText(analysis);
+  if (certainty) lines.push(certainty);
   if (guidance.covariates.length > 0) {
     const shown = guidance.covariates.slice(0, shownRows);
     const association = (name: string, component: number): string => {
@@ -378,6 +386,20 @@ function samplesText(analysis: SampleAnalysis): string {
       ),
     );
   return lines.join("\n");
+}
+
+/** The spread of the embeddings' sampling error, and the samples where it is largest. */
+function uncertaintyText({ uncertainty, samples }: SampleAnalysis): string | null {
+  const known = (uncertainty ?? []).flatMap((sample, row) =>
+    sample ? [{ name: samples.names[row]!, ...sample }] : [],
+  );
+  if (known.length === 0) return null;
+  const sorted = known.sort((a, b) => b.deviation - a.deviation);
+  const median = sorted[Math.floor(sorted.length / 2)]!.deviation;
+  const most = sorted
+    .slice(0, 3)
+    .map(({ name, deviation, cells }) => `${name} ${deviation.toFixed(2)} (${counted(cells, "cell")})`);
+  return `  standard deviation of the embeddings: median ${median.toFixed(2)}, largest ${most.join(", ")}`;
 }
 
 function classificationText({

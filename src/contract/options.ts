@@ -113,6 +113,7 @@ export interface Progress {
     | "fine-tuning"
     | "mapping"
     | "embedding"
+    | "uncertainty"
     | "sorting"
     | "writing"
     | "evaluating";

@@ -19,5 +19,5 @@ export {
   unknownColour,
   type Paper,
 } from "./palette.js";
-export { pointCloud, scatterPlot, type ScatterPoint } from "./scatter-plots.js";
+export { normalEllipse, pointCloud, scatterPlot, type ScatterPoint, type Spread } from "./scatter-plots.js";
 export { standaloneSvg, type Plot, type PlotTable } from "./svg.js";

@@ -30,6 +30,8 @@ export interface ScatterPoint {
   readonly value: number | null;
   /** drawn as a ring */
   readonly isOpen?: boolean;
+  /** of its position: an ellipse is drawn that holds 95 % of a normal distribution */
+  readonly spread?: Spread | undefined;
 }
 
 /** Points with their names where there is room for them. */
@@ -55,8 +57,19 @@ export function scatterPlot({
   openMeans?: string;
 }): Plot {
   const area: Area = { left: 64, top: 34, right: width - 12, bottom: 404 };
-  const across = xAxis(area, { label: x, range: padded(extent(points.map((point) => point.x))) });
-  const up = yAxis(area, { label: y, range: padded(extent(points.map((point) => point.y))), ticks: 6 });
+  const reach = (at: number, variance = 0): [number, number] => {
+    const half = Math.sqrt(ellipseChi * variance);
+    return [at - half, at + half];
+  };
+  const across = xAxis(area, {
+    label: x,
+    range: padded(extent(points.flatMap((point) => reach(point.x, point.spread?.xx)))),
+  });
+  const up = yAxis(area, {
+    label: y,
+    range: padded(extent(points.flatMap((point) => reach(point.y, point.spread?.yy)))),
+    ticks: 6,
+  });
   const range = extent(points.flatMap(({ value }) => (value === null ? [] : [value])));
   const colourOf = (value: number | null): string =>
     value === null
@@ -81,6 +94,9 @@ export function scatterPlot({
     : [];
   const isCrowded = points.length > crowd;
   const radius = isCrowded ? 2.6 : 5.5;
+  const ellipses = points.flatMap((point) =>
+    point.spread ? [ellipse(point, point.spread, across, up, colourOf(point.value))] : [],
+  );
   const dots = points.map(({ name, x: a, y: b, value, isOpen }, point) => {
     const [cx, cy, colour] = [across.scale(a), up.scale(b), colourOf(value)];
     const told = `${name}${value === null ? "" : `, ${groups ? groups[value]! : number(value)}`}`;
@@ -150,9 +166,69 @@ export function scatterPlot({
       area.bottom + 46 + legend.height,
       title,
       `${points.length} points: ${y} over ${x}, coloured by ${legendTitle}`,
-      [across.svg, up.svg, ...dots, legend.svg],
+      [across.svg, up.svg, ...ellipses, ...dots, legend.svg],
     ),
   };
+}
+
+/** Square of the radius that holds 95 % of a normal distribution in two dimensions (chi-squared). */
+const ellipseChi = 5.991;
+
+/** Variances of x and y and their covariance. */
+export interface Spread {
+  /** Variance of x */
+  readonly xx: number;
+  /** Variance of y */
+  readonly yy: number;
+  /** Covariance of x and y */
+  readonly xy: number;
+}
+
+/**
+ * The ellipse that holds 95 % of a normal distribution, on axes of different scales.
+ * @param across, up - pixels per unit of x and of y, negative where an axis runs the other way
+ * @returns radii in pixels, and the angle of the first in degrees, clockwise on a screen
+ */
+export function normalEllipse(
+  { xx, yy, xy }: Spread,
+  across: number,
+  up: number,
+): { readonly rx: number; readonly ry: number; readonly angle: number } {
+  // of the covariance in pixels: an angle in the units of the axes is another on the screen
+  const [a, b, c] = [xx * across * across, yy * up * up, xy * across * up];
+  const [middle, root] = [(a + b) / 2, Math.hypot((a - b) / 2, c)];
+  return {
+    rx: Math.sqrt(ellipseChi * (middle + root)),
+    ry: Math.sqrt(ellipseChi * Math.max(0, middle - root)),
+    angle: (Math.atan2(2 * c, a - b) * 90) / Math.PI,
+  };
+}
+
+/** Outline of 95 % of a normal distribution around a point. */
+function ellipse(
+  { x, y }: ScatterPoint,
+  spread: Spread,
+  across: { readonly scale: (value: number) => number },
+  up: { readonly scale: (value: number) => number },
+  colour: string,
+): string {
+  const { rx, ry, angle } = normalEllipse(
+    spread,
+    across.scale(1) - across.scale(0),
+    up.scale(1) - up.scale(0),
+  );
+  const [cx, cy] = [across.scale(x), up.scale(y)];
+  return element("ellipse", {
+    cx,
+    cy,
+    rx,
+    ry,
+    transform: `rotate(${angle.toFixed(1)} ${cx.toFixed(1)} ${cy.toFixed(1)})`,
+    fill: colour,
+    "fill-opacity": 0.12,
+    stroke: colour,
+    "stroke-opacity": 0.5,
+  });
 }
 
 /** Colours that many points are drawn in. */

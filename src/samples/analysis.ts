@@ -37,6 +37,7 @@ import {
 } from "./genes.js";
 import { explainEmbedding, guide, type Guidance } from "./guidance.js";
 import { readMetadataTable } from "./metadata-table.js";
+import type { SampleUncertainty } from "./sample-uncertainty.js";
 import { sampleTable, selectRows, type SampleTable } from "./sample-table.js";
 
 /** Options of `ScPoli.samples`. */
@@ -69,6 +70,10 @@ export interface SamplesOptions
   readonly predict?: readonly string[];
   /** gene sets, or a .gmt file of them */
   readonly geneSets?: readonly GeneSet[] | string;
+  /**
+   * false: no uncertainty of the embeddings. Default: with data that have counts of the model's genes
+   */
+  readonly uncertainty?: boolean;
 }
 
 /**
@@ -106,6 +111,8 @@ export interface SampleAnalysis {
   readonly samples: SampleTable;
   /** Principal components of the embedding */
   readonly components: Components;
+  /** (S) uncertainty of each embedding, null for samples without cells; null without data */
+  readonly uncertainty: readonly (SampleUncertainty | null)[] | null;
   /** Distances between samples */
   readonly distances: SampleDistances;
   /** analysed covariates: metadata, and with data qualities of the cells */
@@ -132,10 +139,14 @@ const leastSamples = 3;
 /** Number of pseudobulk components for classifiers: the default width of an embedding. */
 const pseudobulkComponents = 10;
 
-/** @throws ScPoliError; see `ScPoli.samples` */
+/**
+ * @param uncertainties - per key, as in `SampleAnalysis`
+ * @throws ScPoliError; see `ScPoli.samples`
+ */
 export async function analyseSamples(
   stored: StoredModel,
   options: SamplesOptions = {},
+  uncertainties?: readonly SampleAnalysis["uncertainty"][],
 ): Promise<SampleAnalysis[]> {
   const keys = options.keys ?? stored.json.condition_keys;
   checkValueKeys(options.conditionValues, stored.json.condition_keys);
@@ -152,7 +163,16 @@ export async function analyseSamples(
     );
   const analyses: SampleAnalysis[] = [];
   for (const [k, table] of samples.entries())
-    analyses.push(await analyse(table, expressions?.[k] ?? null, sets, options, samples.length > 1));
+    analyses.push(
+      await analyse(
+        table,
+        expressions?.[k] ?? null,
+        uncertainties?.[k] ?? null,
+        sets,
+        options,
+        samples.length > 1,
+      ),
+    );
   for (const name of [...(options.classify ?? []), ...(options.predict ?? [])])
     if (!analyses.some(({ covariates }) => covariates.some((covariate) => covariate.name === name)))
       throw missingCovariate(name, analyses);
@@ -176,6 +196,7 @@ function missingCovariate(name: string, analyses: readonly SampleAnalysis[]): Sc
 async function analyse(
   samples: SampleTable,
   expression: SampleExpression | null,
+  uncertainty: SampleAnalysis["uncertainty"],
   sets: readonly GeneSet[],
   options: SamplesOptions,
   isOneOfSeveral: boolean,
@@ -213,16 +234,20 @@ async function analyse(
   return {
     samples,
     components,
+    uncertainty,
     distances: sampleDistances(samples.embedding, options.neighbors),
     covariates,
-    associations: await associate(components, covariates),
+    associations: await associate(components, covariates, uncertainty),
     guidance: guide(samples.key, S, explained),
     genes: expression && (await analyseGenes(expression, components, sets, options)),
     classifications: chosen(options.classify).flatMap((covariate) =>
       attempt(() => classifySamples(covariate, features, options)),
     ),
     predictions: chosen(options.predict).flatMap((covariate) =>
-      attempt(() => ({ covariate: covariate.name, samples: predictSamples(samples, covariate, options) })),
+      attempt(() => ({
+        covariate: covariate.name,
+        samples: predictSamples(samples, covariate, options, uncertainty),
+      })),
     ),
   };
 }

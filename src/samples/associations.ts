@@ -1,9 +1,11 @@
 // Associations of covariates with components of the samples' embedding, by a separate linear model each:
-// adjusted R2 and F test. Source: De Donno et al. 2023, Methods ("Association with PCs").
+// adjusted R2 and F test. Source: De Donno et al. 2023, Methods ("Association with PCs"). Differs: where the
+// uncertainty of the embeddings is known, samples are weighted by the precision of their positions.
 import { loadDistributions } from "../statistics/distributions.js";
 import { linearModel } from "../statistics/linear-model.js";
 import { benjaminiHochberg } from "../statistics/multiple-testing.js";
 import type { Components } from "../numerics/principal-components.js";
+import { precisionWeights, projectedDeviations, type SampleUncertainty } from "./sample-uncertainty.js";
 import {
   knownSamples,
   predictorsOf,
@@ -39,12 +41,15 @@ export interface Association {
 /**
  * Tests every covariate that varies against every component. Samples with unknown values are left out of its
  * models, as R's `lm` does.
+ * @param uncertainty - of each sample, for weights; without it all samples count the same
  */
 export async function associate(
-  { scores }: Pick<Components, "scores">,
+  { scores, loadings }: Pick<Components, "scores" | "loadings">,
   covariates: readonly Covariate[],
+  uncertainty: readonly (SampleUncertainty | null)[] | null = null,
 ): Promise<Association[]> {
   const distributions = await loadDistributions();
+  const deviations = uncertainty?.map((sample) => sample && projectedDeviations(sample, loadings));
   const rows: Omit<Association, "p_adjusted">[] = [];
   for (const covariate of covariates) {
     const samples = knownSamples(covariate);
@@ -55,7 +60,13 @@ export async function associate(
         samples,
         (sample) => scores.values[sample * scores.columns + component - 1]!,
       );
-      const { n, r2, adjustedR2, f, p } = linearModel(response, predictors, distributions);
+      const weights =
+        deviations &&
+        precisionWeights(
+          response,
+          Array.from(samples, (sample) => deviations[sample]?.[component - 1] ?? null),
+        );
+      const { n, r2, adjustedR2, f, p } = linearModel(response, predictors, distributions, weights);
       rows.push({
         covariate: covariate.name,
         kind: covariate.kind,

@@ -6,14 +6,9 @@ import type { DenseMatrix } from "../anndata/matrix.js";
 import { checkWhole } from "../contract/options.js";
 import { ScPoliError } from "../contract/errors.js";
 import { Random } from "../numerics/random.js";
-import {
-  classifier,
-  classifierNames,
-  predictClasses,
-  type Classifier,
-  type ClassifierName,
-} from "./classifiers.js";
+import { classifier, classifierNames, type Classifier, type ClassifierName } from "./classifiers.js";
 import { codesOf, knownSamples, type Covariate } from "./covariates.js";
+import { drawEmbeddings, type SampleUncertainty } from "./sample-uncertainty.js";
 import { selectRows, type SampleTable } from "./sample-table.js";
 
 /** Options of the classification of samples. */
@@ -313,7 +308,10 @@ export interface SamplePrediction {
   readonly classifier: ClassifierName;
   /** Predicted value */
   readonly predicted: string;
-  /** share of the neighbours with the predicted class, or its probability */
+  /**
+   * share of the neighbours with the predicted class, or its probability; where the uncertainty of the
+   * sample's embedding is known, the mean over embeddings drawn from it
+   */
   readonly share: number;
   /** actual value if known */
   readonly known: string | null;
@@ -322,6 +320,7 @@ export interface SamplePrediction {
 /**
  * Predicts a covariate for mapped samples, and for reference samples with unknown value, from the reference
  * samples with known values.
+ * @param uncertainty - of each sample
  * @throws ScPoliError "usage" for a number, if the reference has fewer than two values, or if there is no
  * sample to predict
  */
@@ -329,8 +328,9 @@ export function predictSamples(
   { names, isReference, embedding }: SampleTable,
   covariate: Covariate,
   options: ClassificationOptions = {},
+  uncertainty: readonly (SampleUncertainty | null)[] | null = null,
 ): SamplePrediction[] {
-  const { neighbors } = checkedOptions(options);
+  const { neighbors, seed } = checkedOptions(options);
   const { name, kind, values, levels } = covariate;
   if (kind === "number")
     throw new ScPoliError(
@@ -356,22 +356,69 @@ export function predictSamples(
         "predict. Map a query first (scpoli map --save-model).",
       { covariate: name },
     );
-  return classifierNames.flatMap((kindOf) => {
-    const { classes, shares } = predictClasses(
-      kindOf,
-      embedding,
-      labels,
-      levels.length,
-      neighbors,
-      train,
-      test,
+  const random = new Random(seed, `embeddings for ${name}`);
+  const drawn = Array.from(test, (row) => {
+    const sample = uncertainty?.[row];
+    const position = Float64Array.from(
+      embedding.values.subarray(row * embedding.columns, (row + 1) * embedding.columns),
     );
-    return Array.from(test, (row, at): SamplePrediction => ({
-      sample: names[row]!,
-      classifier: kindOf,
-      predicted: levels[classes[at]!]!,
-      share: shares.values[at * levels.length + classes[at]!]!,
-      known: values[row] as string | null,
-    }));
+    return sample
+      ? drawEmbeddings(position, sample, random)
+      : { rows: 1, columns: embedding.columns, values: position };
   });
+  return classifierNames.flatMap((kindOf) =>
+    Array.from(test, (row, at): SamplePrediction => {
+      const { shares, predicted } = meanShares(
+        kindOf,
+        embedding,
+        labels,
+        levels.length,
+        neighbors,
+        train,
+        drawn[at]!,
+      );
+      return {
+        sample: names[row]!,
+        classifier: kindOf,
+        predicted: levels[predicted]!,
+        share: shares[predicted]!,
+        known: values[row] as string | null,
+      };
+    }),
+  );
+}
+
+/**
+ * Mean share of each class over positions of one sample, and the class with the largest; of equal ones that
+ * which most positions have.
+ * @param positions - (draws, E)
+ */
+function meanShares(
+  kind: ClassifierName,
+  embedding: DenseMatrix,
+  labels: Int32Array,
+  classes: number,
+  neighbors: number,
+  train: Int32Array,
+  positions: DenseMatrix,
+): { readonly shares: Float64Array; readonly predicted: number } {
+  const reference = selectRows(embedding, train);
+  const rows = train.length + positions.rows;
+  const values = new Float64Array(rows * embedding.columns);
+  values.set(reference.values);
+  values.set(positions.values, reference.values.length);
+  const trainLabels = new Int32Array(rows).fill(-1);
+  train.forEach((row, at) => (trainLabels[at] = labels[row]!));
+  const all = Int32Array.from({ length: rows }, (_, row) => row);
+  const { shares, classes: predicted } = classifier(
+    kind,
+    { rows, columns: embedding.columns, values },
+    classes,
+    neighbors,
+  )(all.subarray(0, train.length), trainLabels, all.subarray(train.length));
+  const means = new Float64Array(classes);
+  shares.values.forEach((share, i) => (means[i % classes]! += share / positions.rows));
+  const ranks = means.slice();
+  for (const code of predicted) ranks[code]! += 1e-9 / positions.rows;
+  return { shares: means, predicted: ranks.indexOf(Math.max(...ranks)) };
 }

@@ -4,7 +4,6 @@
 import { inverse, Matrix } from "ml-matrix";
 import type { DenseMatrix } from "../anndata/matrix.js";
 import { euclidean, nearest } from "./distances.js";
-import { selectRows } from "./sample-table.js";
 
 export const classifierNames = ["knn", "linear"] as const;
 export type ClassifierName = (typeof classifierNames)[number];
@@ -125,25 +124,4 @@ function answer(
     chosen[at] = fill(row, shares.subarray(at * classes, (at + 1) * classes));
   });
   return { classes: chosen, shares: { rows: test.length, columns: classes, values: shares } };
-}
-
-/** Classifies rows of a separate table. */
-export function predictClasses(
-  name: ClassifierName,
-  features: DenseMatrix,
-  labels: Int32Array,
-  classes: number,
-  neighbors: number,
-  train: Int32Array,
-  test: Int32Array,
-): ClassShares {
-  const rows = Int32Array.from([...train, ...test]);
-  const own = Int32Array.from(rows, (row) => labels[row]!);
-  const at = Int32Array.from(rows.keys());
-  return classifier(
-    name,
-    selectRows(features, rows),
-    classes,
-    neighbors,
-  )(at.subarray(0, train.length), own, at.subarray(train.length));
 }

@@ -1,4 +1,5 @@
 // Writes an analysis of samples: an .h5ad with a row per sample, and tables as CSV.
+import type { DenseMatrix } from "../anndata/matrix.js";
 import type { NewColumn, NewUns } from "../anndata/elements.js";
 import { checkOutputFile, writeTexts } from "../anndata/output-file.js";
 import { writeH5ad, type NewAnnData } from "../anndata/write.js";
@@ -6,6 +7,7 @@ import { columnName, csvOf, frameOf, type Rows } from "../anndata/tables.js";
 import { version } from "../contract/version.js";
 import type { SampleAnalysis } from "./analysis.js";
 import type { Covariate } from "./covariates.js";
+import { projectedDeviations } from "./sample-uncertainty.js";
 
 /** The tables of an analysis by name; empty ones are left out. */
 export function sampleTables(analysis: SampleAnalysis): Readonly<Record<string, Rows>> {
@@ -19,7 +21,9 @@ export function sampleTables(analysis: SampleAnalysis): Readonly<Record<string, 
     genes,
     classifications,
     predictions,
+    uncertainty,
   } = analysis;
+  const deviations = componentDeviations(analysis);
   const place = new Int32Array(samples.names.length);
   distances.order.forEach((row, at) => (place[row] = at));
   const { scores, loadings, variance, varianceRatio } = components;
@@ -37,6 +41,12 @@ export function sampleTables(analysis: SampleAnalysis): Readonly<Record<string, 
       neighbors: Array.from(distances.neighbors[row]!, (other) => samples.names[other]!),
       ...Object.fromEntries(covariates.map(({ name, values }) => [name, values[row]!])),
       ...Object.fromEntries([...numbers("E", samples.embedding, row), ...numbers("PC", scores, row)]),
+      ...(deviations && {
+        embedding_sd: uncertainty![row]?.deviation ?? NaN,
+        ...Object.fromEntries(
+          numbers("PC", deviations, row).map(([name, value]) => [`${name}_sd`, value] as const),
+        ),
+      }),
     })),
     components: Array.from(variance, (own, k) => ({
       component: k + 1,
@@ -74,12 +84,34 @@ export function sampleTables(analysis: SampleAnalysis): Readonly<Record<string, 
   return Object.fromEntries(Object.entries(tables).filter(([, rows]) => rows.length > 0));
 }
 
+/** (S, K) standard deviation of each sample's position on each component; NaN where it is not known. */
+function componentDeviations({ uncertainty, components }: SampleAnalysis): DenseMatrix | null {
+  if (!uncertainty) return null;
+  const K = components.loadings.columns;
+  const values = new Float64Array(uncertainty.length * K).fill(NaN);
+  uncertainty.forEach((sample, row) => {
+    if (sample) values.set(projectedDeviations(sample, components.loadings), row * K);
+  });
+  return { rows: uncertainty.length, columns: K, values };
+}
+
+/** (S, E x E) covariance of each embedding, row by row; NaN where it is not known. */
+function embeddingCovariances({ uncertainty, samples }: SampleAnalysis): DenseMatrix | null {
+  if (!uncertainty) return null;
+  const columns = samples.embedding.columns ** 2;
+  const values = new Float64Array(uncertainty.length * columns).fill(NaN);
+  uncertainty.forEach((sample, row) => sample && values.set(sample.covariance.values, row * columns));
+  return { rows: uncertainty.length, columns, values };
+}
+
 /**
  * The .h5ad: X the embedding, obs what is known, obsm X_pca, varm PCs, obsp distances, the tables in uns (of
- * the genes those that are correlated).
+ * the genes those that are correlated). With uncertainties obs embedding_sd, obsm X_pca_sd (standard
+ * deviation on each component) and embedding_covariance (row by row).
  */
 export function sampleAnnData(analysis: SampleAnalysis): NewAnnData {
-  const { samples, components, distances, covariates, guidance } = analysis;
+  const { samples, components, distances, covariates, guidance, uncertainty } = analysis;
+  const [deviations, covariances] = [componentDeviations(analysis), embeddingCovariances(analysis)];
   const all = sampleTables(analysis);
   const correlated = all.gene_correlations?.filter((row) => row.is_correlated === true) ?? [];
   const { gene_correlations: _, ...others } = all;
@@ -106,10 +138,20 @@ export function sampleAnnData(analysis: SampleAnalysis): NewAnnData {
         ),
         is_reference: { kind: "boolean", values: Uint8Array.from(samples.isReference, Number) },
         place_in_order: { kind: "number", values: Int32Array.from(place) },
+        ...(uncertainty && {
+          embedding_sd: {
+            kind: "number" as const,
+            values: Float64Array.from(uncertainty, (sample) => sample?.deviation ?? NaN),
+          },
+        }),
       },
     },
     var: { index: Array.from({ length: samples.embedding.columns }, (_, e) => `E${e + 1}`) },
-    obsm: hasComponents ? { X_pca: components.scores } : {},
+    obsm: {
+      ...(hasComponents && { X_pca: components.scores }),
+      ...(hasComponents && deviations && { X_pca_sd: deviations }),
+      ...(covariances && { embedding_covariance: covariances }),
+    },
     varm: hasComponents ? { PCs: components.loadings } : {},
     obsp: { distances: distances.distances },
     uns,

@@ -1,12 +1,14 @@
 // Plots of an analysis of samples: components coloured by covariates or genes, associations, what
 // explains the embedding, distances, numbers of genes.
 import { writeTexts } from "../anndata/output-file.js";
-import { scatterPlot } from "../plots/scatter-plots.js";
+import type { DenseMatrix } from "../anndata/matrix.js";
+import { scatterPlot, type ScatterPoint } from "../plots/scatter-plots.js";
 import { heatMap } from "../plots/heat-map.js";
 import { barChart } from "../plots/bar-charts.js";
 import { standaloneSvg, type Plot } from "../plots/svg.js";
 import type { SampleAnalysis } from "./analysis.js";
 import type { Covariate } from "./covariates.js";
+import { projectedCovariance, type SampleUncertainty } from "./sample-uncertainty.js";
 import type { Replacing } from "./sample-file.js";
 
 /** Number of components in the heatmap of associations. */
@@ -20,7 +22,7 @@ const mostSamples = 120;
  * @param components - from 0
  */
 function samplePlane(
-  { samples, components: { scores, varianceRatio } }: SampleAnalysis,
+  { samples, uncertainty, components: { scores, loadings, varianceRatio } }: SampleAnalysis,
   title: string,
   values: readonly (number | null)[],
   groups?: readonly string[],
@@ -42,8 +44,25 @@ function samplePlane(
       y: scores.values[row * scores.columns + up]!,
       value: values[row]!,
       isOpen: !samples.isReference[row],
+      spread: spreadOf(uncertainty?.[row] ?? null, loadings, across, up),
     })),
   });
+}
+
+/** Covariance of a sample's position on two components. */
+function spreadOf(
+  uncertainty: SampleUncertainty | null,
+  loadings: DenseMatrix,
+  across: number,
+  up: number,
+): ScatterPoint["spread"] {
+  if (!uncertainty) return undefined;
+  const { columns, values } = projectedCovariance(uncertainty, loadings);
+  return {
+    xx: values[across * columns + across]!,
+    yy: values[up * columns + up]!,
+    xy: values[across * columns + up]!,
+  };
 }
 
 /** The samples on their first components, those of mapped queries as rings. */

@@ -1,4 +1,4 @@
-// Least squares as R's `lm`: R2, adjusted R2, and the F test of all predictors together.
+// Least squares as R's `lm`, weighted or not: R2, adjusted R2, and the F test of all predictors together.
 // Source: De Donno et al. 2023, Methods ("Association with PCs"); R's summary.lm.
 import { Matrix, QrDecomposition } from "ml-matrix";
 import { ScPoliError } from "../contract/errors.js";
@@ -38,12 +38,14 @@ export function dummies(codes: ArrayLike<number>, levels: number): Float64Array[
  * Regresses a response on predictors and an intercept, by QR.
  * @param response - (n)
  * @param predictors - columns of n values each, linearly independent of each other and of the intercept
+ * @param weights - (n) inverse variances of the observations but for a factor. Default: all the same
  * @throws ScPoliError "usage" if lengths differ or there is no predictor
  */
 export function linearModel(
   response: Float64Array,
   predictors: readonly Float64Array[],
   { fUpperTail }: Pick<Distributions, "fUpperTail">,
+  weights?: Float64Array,
 ): LinearFit {
   const n = response.length;
   const p = predictors.length;
@@ -52,11 +54,16 @@ export function linearModel(
     if (column.length !== n)
       throw new ScPoliError("usage", `A predictor has ${column.length} values, but the response has ${n}.`);
   const residualDf = n - p - 1;
-  const centred = Matrix.columnVector(withoutMean(response));
+  const roots = weights?.map(Math.sqrt);
+  const weighted = (values: Float64Array): Float64Array => {
+    const centred = withoutMean(values, weights);
+    return roots ? centred.map((value, i) => value * roots[i]!) : centred;
+  };
+  const centred = Matrix.columnVector(weighted(response));
   const total = sumOfSquares(centred);
   if (residualDf < 0 || total <= nothing * sumOfSquares(Matrix.columnVector(response)))
     return { n, predictors: p, residualDf, r2: NaN, adjustedR2: NaN, f: NaN, p: NaN };
-  const design = new Matrix(predictors.map((column) => Array.from(withoutMean(column)))).transpose();
+  const design = new Matrix(predictors.map((column) => Array.from(weighted(column)))).transpose();
   const residual = Matrix.sub(centred, design.mmul(new QrDecomposition(design).solve(centred)));
   const unexplained = sumOfSquares(residual);
   const r2 = 1 - unexplained / total;
@@ -73,8 +80,9 @@ export function linearModel(
   };
 }
 
-function withoutMean(values: Float64Array): Float64Array {
-  const mean = values.reduce((sum, value) => sum + value, 0) / values.length;
+function withoutMean(values: Float64Array, weights?: Float64Array): Float64Array {
+  const weight = weights ? weights.reduce((sum, value) => sum + value, 0) : values.length;
+  const mean = values.reduce((sum, value, i) => sum + value * (weights?.[i] ?? 1), 0) / weight;
   return values.map((value) => value - mean);
 }
 
