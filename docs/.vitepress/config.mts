@@ -120,6 +120,7 @@ export default defineConfig({
             "modalities",
             "evaluation",
             "costs",
+            "scale-out",
           ],
           ...["markers-and-comparisons", "defaults", "data-sets"],
         ),

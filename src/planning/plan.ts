@@ -122,8 +122,9 @@ export function planCosts(
   const sample = Math.min(whole.cells, options.sampleCells ?? defaultSampleCells);
   const work = stepWork({ ...model, cells: whole.cells, stored: whole.stored, sample, epochs, trainFrac });
   const streams = streamsCounts(parts);
-  const shards = parts.map((part) => {
-    const own = modelOf(part, options);
+  const networks = parts.map((part) => modelOf(part, options));
+  const shards = parts.map((part, at) => {
+    const own = networks[at]!;
     const sampled = Math.ceil((sample * part.cells) / whole.cells);
     const memory = shardMemory(part, own, streams);
     const per = { cells: part.cells, stored: part.stored, parameters: own.parameters };
@@ -143,12 +144,12 @@ export function planCosts(
     };
   });
   const state = { memory_mb: megabytes(startBytes + fileBytes * 3 * model.parameters), streamed: false };
+  // parameters of all results: the shared ones, and those of the shards' own conditions
+  const results = networks.reduce((sum, { parameters }) => sum + parameters, 0);
   const perCell = whole.stored / Math.max(1, whole.cells);
   const other = {
     init: cost(state, { parameters: model.parameters }),
-    merge: cost(more(state, fileBytes * model.parameters * parts.length), {
-      parameters: model.parameters * (2 + parts.length),
-    }),
+    merge: cost(more(state, fileBytes * results), { parameters: 2 * model.parameters + results }),
     finish: cost(more(state, sampleBytes * perCell * sample), work.finish()),
   };
   const most = (step: "survey" | "local" | "summary"): number =>
