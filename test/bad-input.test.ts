@@ -1,7 +1,7 @@
 // Every bad input that a user may come with: one clear error that names what was found and where, and the
 // right exit code. And the odd ones that must work.
 import assert from "node:assert/strict";
-import { execFileSync, spawn } from "node:child_process";
+import { spawn } from "node:child_process";
 import {
   copyFileSync,
   cpSync,
@@ -15,12 +15,13 @@ import {
   writeFileSync,
 } from "node:fs";
 import { join } from "node:path";
-import { before, describe, test, type TestContext } from "node:test";
+import { before, describe, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import * as hdf5 from "h5wasm/node";
 import { writeH5ad, type NewAnnData } from "../dist/anndata/write.js";
 import { scpoli, temporaryFolder } from "./command.js";
 import { simulate } from "./simulate.js";
+import { smallDisk } from "./small-disk.js";
 
 const folder = temporaryFolder();
 const at = (name: string): string => join(folder, name);
@@ -422,7 +423,7 @@ describe("outputs", () => {
   test("zero threads", () => fails(map("good.h5ad", "--threads", "0"), 2, /--threads/, /'0'/));
 
   test("disk full: an error, and nothing is left", async (context) => {
-    const disk = smallDisk(context);
+    const disk = smallDisk(context, at("disk"));
     if (disk === null) return;
     const values = new Float32Array(4000 * genes).fill(1);
     await writeH5ad(at("large.h5ad"), {
@@ -517,17 +518,3 @@ describe("outputs", () => {
     assert.equal((await scpoli(["inspect", out])).code, 0);
   });
 });
-
-/** A folder on a disk of 256 KB; null (and the reason said) where none can be made. */
-function smallDisk(context: TestContext): string | null {
-  const disk = at("disk");
-  mkdirSync(disk);
-  try {
-    execFileSync("mount", ["-t", "tmpfs", "-o", "size=256k", "tmpfs", disk], { stdio: "pipe" });
-  } catch {
-    context.skip("no small disk can be mounted here");
-    return null;
-  }
-  context.after(() => execFileSync("umount", [disk]));
-  return disk;
-}

@@ -1,7 +1,8 @@
 // Training in rounds: shards by themselves, merged weights, and a model as complete as one of `train`,
 // whatever the order of the jobs and however often they die.
 import assert from "node:assert/strict";
-import { cpSync, existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { execFileSync } from "node:child_process";
+import { cpSync, existsSync, readdirSync, readFileSync, rmSync, utimesSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, describe, test } from "node:test";
 import { AnnData, makeReport, ScPoli } from "../dist/index.js";
@@ -16,6 +17,7 @@ import { finish, init, local, merge, runAll, summary, survey } from "../dist/rou
 import { surveyShard } from "../dist/rounds/survey.js";
 import { folder, makeAtlas, texts } from "./atlas.ts";
 import { scpoli } from "./command.ts";
+import { smallDisk } from "./small-disk.ts";
 
 after(() => rmSync(folder, { recursive: true, force: true }));
 
@@ -150,6 +152,39 @@ test("a job that is killed leaves nothing that counts; run again, it ends with t
   const second = await scpoli([...args, "--threads", "1", "--json"]);
   assert.equal(second.code, 0, second.stderr);
   assert.deepEqual(readFileSync(result), expected);
+});
+
+test("two controllers at once in one folder end with the same bytes", async () => {
+  const args = (model: string): string[] => [
+    ...["rounds", "run", at("shared"), ...files.values(), "-o", at(model), "--threads", "1"],
+    ...["--condition-key", "donor", "--cell-type-key", "cell_type,lineage", "--rounds", "6", "--passes", "3"],
+    ...["--epochs", "24", "--anneal-epochs", "12", "--hidden", "16", "--minibatch", "32", "--eta", "5"],
+  ];
+  const both = await Promise.all(["shared-a", "shared-b"].map((model) => scpoli(args(model))));
+  for (const { code, stderr } of both) assert.equal(code, 0, stderr);
+  assert.deepEqual(contents(at("shared-a")), contents(at("shared-b")));
+  assert.deepEqual(contents(at("shared-a")), contents(at("model")));
+  assert.deepEqual(contents(at("shared")), contents(at("run")));
+});
+
+test("a full disk: the step says so, leaves nothing half-written, and goes on with more room", async (context) => {
+  const disk = smallDisk(context, at("disk"), "64k");
+  if (disk === null) return;
+  const full = new RunFolder(join(disk, "run"));
+  cpSync(run.plan, full.plan, { recursive: true });
+  cpSync(run.state(0), full.state(0), { recursive: true });
+  const args = ["rounds", "local", full.path, files.get("part-0")!, "--shard", "part-0", "--round", "1"];
+  const { code, stderr } = await scpoli(args);
+  assert.equal(code, 3, stderr);
+  assert.match(stderr, /cannot be written.*(space|ENOSPC)/);
+  // the moments, which are written first, may be there, and are whole
+  const left = contents(full.path);
+  left.delete("/kept/part-0/0001.safetensors");
+  assert.deepEqual([...left.keys()], ["/exchange/plan.json", "/exchange/states/0000.safetensors"]);
+  execFileSync("mount", ["-o", "remount,size=10m", disk]);
+  const again = await scpoli(args);
+  assert.equal(again.code, 0, again.stderr);
+  assert.deepEqual(readFileSync(full.result(1, "part-0")), readFileSync(run.result(1, "part-0")));
 });
 
 describe("refused, with what to do:", () => {
@@ -314,10 +349,32 @@ test("status says what comes next", async () => {
   rmSync(part.result(3, "part-2"));
   const status = await roundsStatus(part);
   assert.deepEqual([status.round, status.missing, status.next], [2, ["part-2"], "round 3 of part-2"]);
+
+  // the others took 10 s and 20 s; part-2 has been at it for a minute, then for 15 s
+  for (const [seconds, isLate] of [
+    [60, true],
+    [15, false],
+  ] as const) {
+    const merged = Date.now() / 1000 - seconds;
+    utimesSync(part.state(1), merged - 100, merged - 100);
+    utimesSync(part.state(2), merged, merged);
+    utimesSync(part.result(3, "part-0"), merged + 10, merged + 10);
+    utimesSync(part.result(3, "part-1"), merged + 20, merged + 20);
+    const { stragglers, shard_seconds, seconds_left } = await roundsStatus(part);
+    assert.deepEqual(Object.keys(shard_seconds), ["part-0", "part-1"]);
+    assert.deepEqual(
+      stragglers.map(({ shard, usual_seconds }) => [shard, Math.round(usual_seconds)]),
+      isLate ? [["part-2", 20]] : [],
+    );
+    assert.ok(Math.abs(seconds_left! - (500 - seconds)) < 5, `${seconds_left}`);
+    const text = (await scpoli(["rounds", "status", part.path])).stdout;
+    assert.equal(/Late: part-2, 1 min \d+ s so far; a shard usually takes 20 s/.test(text), isLate, text);
+  }
 });
 
 test("the Methods text tells of the rounds", async () => {
   const html = await makeReport({ model });
   assert.match(html, /in 6 rounds in which 3 shards of the cells took steps by themselves before/);
   assert.match(html, /the weights after round \d were kept/);
+  assert.match(html, /kept: round \d/);
 });

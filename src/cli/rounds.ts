@@ -37,7 +37,7 @@ import {
 } from "./optimization-flags.js";
 import { checkOutputs } from "./outputs.js";
 import { addRunFlags, run, type Result, type RunFlags } from "./session.js";
-import { counted, significant, table } from "./text.js";
+import { counted, duration, significant, table } from "./text.js";
 
 export interface SurveyFlags extends RunFlags, CountsOptions {
   readonly conditionKey: readonly string[];
@@ -384,11 +384,12 @@ function statusText(folder: string, status: RoundsStatus): string {
       `merged${status.stopped_early ? ", stopped early" : ""}.`,
     `Next: ${status.next}.`,
     ...(status.missing.length > 0 && status.done.length > 0 ? [`Done: ${status.done.join(", ")}.`] : []),
+    ...status.stragglers.map(
+      ({ shard, seconds, usual_seconds }) =>
+        `Late: ${shard}, ${duration(seconds)} so far; a shard usually takes ${duration(usual_seconds)}.`,
+    ),
     ...(status.seconds_left !== null && status.round < status.rounds
-      ? [
-          `About ${Math.round(status.seconds_left)} s left, at ` +
-            `${status.seconds_per_round!.toFixed(1)} s per round.`,
-        ]
+      ? [`About ${duration(status.seconds_left)} left, at ${duration(status.seconds_per_round!)} per round.`]
       : []),
   ];
   if (rows.length > 0)

@@ -22,10 +22,26 @@ export interface RoundsStatus {
   /** the round whose weights would become the model's, so far */
   readonly best_round: number;
   readonly history: readonly EpochLosses[];
-  /** seconds between the last two merges, and the estimated remaining time; null before two merges */
+  /** seconds that each finished shard took in the current round, from the merge before to its result */
+  readonly shard_seconds: Readonly<Record<string, number>>;
+  /** missing shards that take over twice as long as a shard usually does */
+  readonly stragglers: readonly Straggler[];
+  /** seconds between the last two merges, and the estimated time left (0 if it is exceeded); null before two merges */
   readonly seconds_per_round: number | null;
   readonly seconds_left: number | null;
 }
+
+/** A shard that is late. */
+export interface Straggler {
+  readonly shard: string;
+  /** seconds since the merge of the round before */
+  readonly seconds: number;
+  /** median of the finished shards of this round, else of the round before */
+  readonly usual_seconds: number;
+}
+
+/** A shard is late when it takes this many times as long as the median shard. */
+const late = 2;
 
 /** @throws ScPoliError "file" if there is no run */
 export async function roundsStatus(folder: RunFolder): Promise<RoundsStatus> {
@@ -44,6 +60,11 @@ export async function roundsStatus(folder: RunFolder): Promise<RoundsStatus> {
   const missing = shards.filter((name) => !done.includes(name));
   const summaries = (await present((name) => folder.summary(name))).length;
   const pace = await secondsPerRound(folder, round);
+  const elapsed = isMerged ? 0 : secondsBetween(await modifiedAt(folder.state(round)), Date.now());
+  const times = isMerged ? {} : await shardSeconds(folder, round, done);
+  const usual =
+    medianOf(Object.values(times)) ??
+    (round > 0 ? medianOf(Object.values(await shardSeconds(folder, round - 1, shards))) : null);
   return {
     next: nextStep(plan, round, missing, summaries),
     round,
@@ -56,7 +77,12 @@ export async function roundsStatus(folder: RunFolder): Promise<RoundsStatus> {
     best_round: chosenRound({ json }, plan),
     history: json.history,
     seconds_per_round: pace,
-    seconds_left: pace === null ? null : pace * (allRounds(plan) - round),
+    shard_seconds: times,
+    stragglers:
+      usual !== null && elapsed > late * usual
+        ? missing.map((shard) => ({ shard, seconds: elapsed, usual_seconds: usual }))
+        : [],
+    seconds_left: pace === null ? null : Math.max(0, pace * (allRounds(plan) - round) - elapsed),
   };
 }
 
@@ -66,10 +92,33 @@ function nextStep(plan: RoundsPlan, round: number, missing: readonly string[], s
   return summaries < plan.shards.length ? "summaries of the shards" : "finish";
 }
 
+function secondsBetween(from: number, to: number): number {
+  return Math.max(0, (to - from) / 1000);
+}
+
+/** Seconds from the state after a round to the results of the next one. */
+async function shardSeconds(
+  folder: RunFolder,
+  round: number,
+  shards: readonly string[],
+): Promise<Record<string, number>> {
+  const started = await modifiedAt(folder.state(round));
+  const seconds: Record<string, number> = {};
+  for (const name of shards) {
+    const path = folder.result(round + 1, name);
+    if (await fileStatus(path)) seconds[name] = secondsBetween(started, await modifiedAt(path));
+  }
+  return seconds;
+}
+
+function medianOf(values: readonly number[]): number | null {
+  return [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)] ?? null;
+}
+
 async function secondsPerRound(folder: RunFolder, round: number): Promise<number | null> {
   if (round < 2) return null;
   const [before, after] = [await modifiedAt(folder.state(round - 1)), await modifiedAt(folder.state(round))];
-  return Math.max(0, (after - before) / 1000);
+  return secondsBetween(before, after);
 }
 
 /** Shards with a survey in the folder, before the run is planned. */
