@@ -121,6 +121,7 @@ export default defineConfig({
             "evaluation",
             "costs",
             "scale-out",
+            "cluster",
           ],
           ...["markers-and-comparisons", "defaults", "data-sets"],
         ),
