@@ -56,9 +56,9 @@ describe("the Methods text says", () => {
     const validated = methodsOf(await stopped({ train: {}, validation: {} }));
     assert.match(
       validated,
-      /the weights of epoch 4, that of the lowest prototype loss of the validation cells,/,
+      /the weights of epoch 4, which had the lowest prototype loss on the validation cells,/,
     );
-    assert.match(methodsOf(await stopped({ train: {} })), /of the training cells,/);
+    assert.match(methodsOf(await stopped({ train: {} })), /loss on the training cells,/);
   });
 
   test("how conditions enter", async () => {
@@ -77,8 +77,11 @@ describe("the Methods text says", () => {
       /embeddings of the new conditions and the inverse dispersions of their combinations/,
     );
     const untrained = await methods(model, { training: false });
-    assert.match(untrained, /without training: each new condition was given what the reference learnt of/);
-    assert.doesNotMatch(untrained, /surgery|alone were learnt/);
+    assert.match(
+      untrained,
+      /without training: each new condition got the parameters of the reference condition/,
+    );
+    assert.doesNotMatch(untrained, /surgery|were learnt/);
   });
 
   test("where labels come from", async () => {

@@ -304,7 +304,7 @@ test("a file that was not mapped, and metrics that are no JSON, are errors that 
   writeFileSync(at("metrics.json"), JSON.stringify({ embeddings: [{ embedding: "X_scpoli" }] }));
   const other = await scpoli(["report", at("model"), "-o", at("no.html"), "--metrics", at("metrics.json")]);
   assert.equal(other.code, 3);
-  assert.match(other.stderr, /not what `scpoli evaluate --json` prints/);
+  assert.match(other.stderr, /not the output of `scpoli evaluate --json`/);
   const { stdout } = await scpoli([
     "evaluate",
     at("mapped.h5ad"),

@@ -374,7 +374,7 @@ test("status says what comes next", async () => {
 
 test("the Methods text tells of the rounds", async () => {
   const html = await makeReport({ model });
-  assert.match(html, /in 6 rounds in which 3 shards of the cells took steps by themselves before/);
+  assert.match(html, /in 6 rounds: in each, 3 shards of the cells were trained separately, then/);
   assert.match(html, /the weights after round \d were kept/);
   assert.match(html, /kept: round \d/);
 });

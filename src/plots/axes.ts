@@ -2,7 +2,7 @@
 import { scaleLinear } from "d3-scale";
 import { element, line, text, widthOf } from "./svg.js";
 
-/** Where a plot draws: a rectangle inside the picture. */
+/** The plotting area: a rectangle inside the picture, in pixels. */
 export interface Area {
   readonly left: number;
   readonly top: number;
@@ -10,19 +10,19 @@ export interface Area {
   readonly bottom: number;
 }
 
-/** An axis: where a value lies in the picture, and what is drawn. */
+/** An axis: its scale (value to pixel) and its SVG. */
 export interface Axis {
   readonly scale: (value: number) => number;
   readonly svg: string;
 }
 
 export interface AxisOptions {
-  /** with its unit: "distance (latent units)" */
+  /** with the unit: "distance (latent units)" */
   readonly label: string;
   readonly range: readonly [number, number];
   readonly isNice?: boolean;
   readonly ticks?: number;
-  /** how ticks are written: d3-format, e.g. ".0%" */
+  /** format of the ticks, in d3-format notation, e.g. ".0%" */
   readonly format?: string;
 }
 
@@ -76,7 +76,7 @@ function widened([low, high]: readonly [number, number]): [number, number] {
   return high > low ? [low, high] : [low - 0.5, low + 0.5];
 }
 
-/** Smallest and largest of the finite values; [0, 1] without any. */
+/** Minimum and maximum of the finite values; [0, 1] without any. */
 export function extent(values: Iterable<number>): [number, number] {
   let [low, high] = [Infinity, -Infinity];
   for (const value of values)
@@ -90,7 +90,7 @@ export interface LegendEntry {
   readonly mark?: "square" | "circle" | "line" | "dashes" | "ring";
 }
 
-/** A piece of a picture and how high it is. */
+/** The SVG of a legend and its height in pixels. */
 export interface Legend {
   readonly svg: string;
   readonly height: number;
@@ -144,7 +144,7 @@ function legendMark(x: number, y: number, colour: string, mark: NonNullable<Lege
   });
 }
 
-/** A bar of colours with the numbers at its ends. @param colour - of a share 0..1 */
+/** A colour bar with the values at its ends. @param colour - colour of a fraction 0..1 of the range */
 export function rampLegend(
   title: string,
   [low, high]: readonly [number, number],

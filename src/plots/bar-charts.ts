@@ -4,7 +4,7 @@ import { groupColour, missingColour } from "./palette.js";
 import { element, escapeText, picture, text, widthOf, type Plot } from "./svg.js";
 import { width, nameLength, markLine, number } from "./chart-parts.js";
 
-/** Horizontal bars, each made of parts; as shares they have one length. */
+/** Horizontal stacked bars; as shares, all bars have the same length. */
 export function barChart({
   title,
   rows,
@@ -100,7 +100,7 @@ export function barChart({
   };
 }
 
-/** How often values occur, in bins of equal width, the groups on top of each other. */
+/** A histogram with bins of equal width, groups stacked. */
 export function histogram({
   title,
   x,
@@ -122,13 +122,17 @@ export function histogram({
 }): Plot {
   const [low, high] = range;
   const counts = groups.map(({ values }) => {
-    const own = new Array<number>(bins).fill(0);
+    const groupCounts = new Array<number>(bins).fill(0);
     for (let i = 0; i < values.length; i++)
       if (Number.isFinite(values[i]!))
-        own[Math.min(bins - 1, Math.max(0, Math.floor((bins * (values[i]! - low)) / (high - low))))]!++;
-    return own;
+        groupCounts[
+          Math.min(bins - 1, Math.max(0, Math.floor((bins * (values[i]! - low)) / (high - low))))
+        ]!++;
+    return groupCounts;
   });
-  const totals = Array.from({ length: bins }, (_, bin) => counts.reduce((sum, own) => sum + own[bin]!, 0));
+  const totals = Array.from({ length: bins }, (_, bin) =>
+    counts.reduce((sum, groupCounts) => sum + groupCounts[bin]!, 0),
+  );
   const area: Area = { left: 64, top: 34, right: width - 12, bottom: 254 };
   const across = xAxis(area, { label: x, range, isNice: false });
   const up = yAxis(area, { label: unit, range: [0, Math.max(1, ...totals)] });
@@ -136,10 +140,10 @@ export function histogram({
   const edge = (bin: number): number => low + ((high - low) * bin) / bins;
   const bars = totals.flatMap((_, bin) => {
     let from = 0;
-    return counts.map((own, i) => {
-      if (own[bin] === 0) return "";
+    return counts.map((groupCounts, i) => {
+      if (groupCounts[bin] === 0) return "";
       const bottom = up.scale(from);
-      from += own[bin]!;
+      from += groupCounts[bin]!;
       return element("rect", {
         x: across.scale(edge(bin)) + 0.5,
         y: up.scale(from),
@@ -158,7 +162,12 @@ export function histogram({
   );
   const rows = totals.flatMap((total, bin) =>
     total > 0
-      ? [[`${number(edge(bin))} to ${number(edge(bin + 1))}`, ...counts.map((own) => own[bin]!)]]
+      ? [
+          [
+            `${number(edge(bin))} to ${number(edge(bin + 1))}`,
+            ...counts.map((groupCounts) => groupCounts[bin]!),
+          ],
+        ]
       : [],
   );
   return {

@@ -1,4 +1,4 @@
-// Charts of the expression of genes in groups of cells: dots of size and colour, and violins.
+// Charts of gene expression in groups of cells: dot plots and violin plots.
 import { element, escapeText, line, picture, text, widthOf, type Plot } from "./svg.js";
 import { rampLegend, yAxis, type Area } from "./axes.js";
 import { groupColour, rampColour } from "./palette.js";
@@ -8,15 +8,15 @@ const nameLength = 26;
 
 /** Mean expression and share of cells of one gene in each group. */
 export interface GeneInGroups {
-  /** Its symbol */
+  /** Symbol of the gene */
   readonly gene: string;
-  /** Per group, of log1p of counts per 10,000 */
+  /** Per group, mean of log1p of counts per 10,000 */
   readonly means: readonly number[];
-  /** Per group, of the cells that have the gene: 0..1 */
+  /** Per group, share of cells that express the gene, 0..1 */
   readonly shares: readonly number[];
 }
 
-/** Genes by groups: the colour is the mean expression, the area the share of cells with the gene. */
+/** Genes by groups: colour shows mean expression, dot area the share of cells that express the gene. */
 export function dotPlot({
   title,
   groups,
@@ -61,7 +61,8 @@ export function dotPlot({
           "title",
           {},
           escapeText(
-            `${gene} in ${name}: mean ${means[group]!.toPrecision(3)}, in ${(100 * shares[group]!).toFixed(0)} % of the cells`,
+            `${gene} in ${name}: mean ${means[group]!.toPrecision(3)}, ` +
+              `in ${(100 * shares[group]!).toFixed(0)} % of the cells`,
           ),
         ),
       ),
@@ -118,17 +119,17 @@ export function dotPlot({
 
 /** Values of one group of cells. */
 export interface ViolinGroup {
-  /** Of the group, below its violin */
+  /** Name of the group, drawn below its violin */
   readonly name: string;
-  /** Default: the palette's */
+  /** Default: the colour of the group's number in the palette */
   readonly colour?: string;
-  /** Of its cells, from 0 on */
+  /** Values of its cells, 0 or more */
   readonly values: ArrayLike<number>;
 }
 
 const densityPoints = 60;
 
-/** The distribution of values in groups: a smoothed density to both sides, and a line at the median. */
+/** The distribution of values in groups: a mirrored density estimate with a line at the median. */
 export function violinPlot({
   title,
   y: label,
@@ -142,14 +143,14 @@ export function violinPlot({
 }): Plot {
   const area: Area = { left: 64, top: 34, right: width - 12, bottom: 234 };
   const sorted = groups.map(({ values }) => Float64Array.from(values).sort());
-  const most = Math.max(1e-9, ...sorted.map((own) => own.at(-1) ?? 0));
+  const most = Math.max(1e-9, ...sorted.map((values) => values.at(-1) ?? 0));
   const up = yAxis(area, { label, range: [0, most] });
   const step = (area.right - area.left) / Math.max(1, groups.length);
   const violins = groups.map(({ name, colour }, group) => {
-    const own = sorted[group]!;
+    const values = sorted[group]!;
     const middle = area.left + (group + 0.5) * step;
-    if (own.length === 0) return "";
-    const density = smoothed(own, most);
+    if (values.length === 0) return "";
+    const density = smoothed(values, most);
     const highest = Math.max(...density);
     const half = (share: number): number => (0.44 * step * share) / highest;
     const edge = density.map(
@@ -159,7 +160,7 @@ export function violinPlot({
       ...edge.map(([dx, py]) => `${(middle + dx).toFixed(1)},${py.toFixed(1)}`),
       ...[...edge].reverse().map(([dx, py]) => `${(middle - dx).toFixed(1)},${py.toFixed(1)}`),
     ];
-    const median = own[own.length >> 1]!;
+    const median = values[values.length >> 1]!;
     return (
       element(
         "polygon",
@@ -168,7 +169,8 @@ export function violinPlot({
           "title",
           {},
           escapeText(
-            `${name}: ${own.length} cells, median ${median.toPrecision(3)}, highest ${own.at(-1)!.toPrecision(3)}`,
+            `${name}: ${values.length} cells, median ${median.toPrecision(3)}, ` +
+              `highest ${values.at(-1)!.toPrecision(3)}`,
           ),
         ),
       ) + line(middle - 0.22 * step, up.scale(median), middle + 0.22 * step, up.scale(median), "axis")
@@ -191,15 +193,16 @@ export function violinPlot({
     table: {
       columns: [groupLabel, "cells", "median", "mean", "highest", "share above 0"],
       rows: groups.map(({ name }, group) => {
-        const own = sorted[group]!;
-        const mean = own.reduce((sum, value) => sum + value, 0) / Math.max(1, own.length);
-        const above = own.reduce((sum, value) => sum + (value > 0 ? 1 : 0), 0) / Math.max(1, own.length);
+        const values = sorted[group]!;
+        const cells = Math.max(1, values.length);
+        const mean = values.reduce((sum, value) => sum + value, 0) / cells;
+        const above = values.reduce((sum, value) => sum + (value > 0 ? 1 : 0), 0) / cells;
         return [
           name,
-          own.length,
-          own[own.length >> 1] ?? "",
+          values.length,
+          values[values.length >> 1] ?? "",
           Number(mean.toPrecision(4)),
-          own.at(-1) ?? "",
+          values.at(-1) ?? "",
           Number(above.toPrecision(4)),
         ];
       }),
@@ -212,7 +215,7 @@ export function violinPlot({
   };
 }
 
-/** Density at even steps from 0 to the highest, by a normal kernel as wide as Silverman's rule says. */
+/** Kernel density at even steps from 0 to `most`: Gaussian kernel, bandwidth by Silverman's rule. */
 function smoothed(sorted: Float64Array, most: number): number[] {
   const n = sorted.length;
   const mean = sorted.reduce((sum, value) => sum + value, 0) / n;
@@ -221,8 +224,8 @@ function smoothed(sorted: Float64Array, most: number): number[] {
   const counts = new Float64Array(densityPoints);
   for (const value of sorted)
     counts[Math.min(densityPoints - 1, Math.round((value / most) * (densityPoints - 1)))]!++;
-  const stepOf = most / (densityPoints - 1);
+  const step = most / (densityPoints - 1);
   return Array.from({ length: densityPoints }, (_, i) =>
-    counts.reduce((sum, count, k) => sum + count * Math.exp(-0.5 * (((i - k) * stepOf) / bandwidth) ** 2), 0),
+    counts.reduce((sum, count, k) => sum + count * Math.exp(-0.5 * (((i - k) * step) / bandwidth) ** 2), 0),
   );
 }

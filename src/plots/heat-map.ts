@@ -4,7 +4,7 @@ import { divergingColour, inkOn, rampColour } from "./palette.js";
 import { element, escapeText, picture, text, widthOf, type Plot } from "./svg.js";
 import { width, nameLength } from "./chart-parts.js";
 
-/** A table of numbers as colours, each with its number where there is room. */
+/** A table of numbers as coloured cells, with the numbers where they fit. */
 export function heatMap({
   title,
   rows,
@@ -36,7 +36,7 @@ export function heatMap({
   );
   const cell = Math.min(64, (width - left - 10) / columns.length);
   const height = Math.max(14, Math.min(26, cell));
-  const every = Math.ceil(11 / cell); // names of narrow columns would lie over each other
+  const every = Math.ceil(11 / cell); // names of narrow columns would overlap
   const foot =
     14 +
     0.75 *
@@ -49,10 +49,10 @@ export function heatMap({
   };
   const colour = isDiverging ? divergingColour : rampColour;
   const shareOf = (value: number): number => (value - range[0]) / (range[1] - range[0] || 1);
-  const squares = values.flatMap((own, row) =>
-    own.map((value, column) => {
+  const squares = values.flatMap((rowValues, row) =>
+    rowValues.map((value, column) => {
       const [x, y] = [area.left + column * cell, area.top + row * height];
-      const told = element(
+      const tooltip = element(
         "title",
         {},
         escapeText(
@@ -62,11 +62,11 @@ export function heatMap({
         ),
       );
       if (!Number.isFinite(value))
-        return element("rect", { x, y, width: cell, height, class: "plot-empty plot-edge" }, told);
+        return element("rect", { x, y, width: cell, height, class: "plot-empty plot-edge" }, tooltip);
       const fill = colour(shareOf(value));
       const written = write(value);
       return (
-        element("rect", { x, y, width: cell, height, fill, class: "plot-edge" }, told) +
+        element("rect", { x, y, width: cell, height, fill, class: "plot-edge" }, tooltip) +
         (widthOf(written) < cell && height > 13
           ? element(
               "text",

@@ -1,14 +1,14 @@
-// Where names go beside their points: the first side on which they lie on nothing else.
+// Placement of names beside their points: the first position at which a name overlaps nothing.
 
 import { widthOf } from "./svg.js";
 
-/** Where a label of a plot goes. */
+/** Position of a label relative to its point. */
 export interface LabelPlace {
   /** Offset from the point to the right, in pixels */
   readonly dx: number;
   /** Offset from the point downwards, in pixels */
   readonly dy: number;
-  /** Which end of the text lies there */
+  /** The part of the text at that position */
   readonly anchor: "start" | "middle" | "end";
 }
 interface Box {
@@ -18,21 +18,27 @@ interface Box {
   readonly bottom: number;
 }
 
-const sides: readonly LabelPlace[] = [
+/** Candidate positions, in order of preference. */
+const candidates: readonly LabelPlace[] = [
   { dx: 8, dy: 4, anchor: "start" },
   { dx: -8, dy: 4, anchor: "end" },
   { dx: 0, dy: -9, anchor: "middle" },
   { dx: 0, dy: 16, anchor: "middle" },
 ];
+/** Half the size of the square that a point covers, in pixels. */
 const reach = 6;
 
-/** @param points - in pixels @returns per point where its name goes; null where there is no room for it */
+/**
+ * @param points - coordinates in pixels
+ * @param width - width of the picture, in pixels
+ * @returns per point the position of its name; null if there is no room for it
+ */
 export function placeLabels(
   points: readonly (readonly [number, number])[],
   names: readonly string[],
   width: number,
 ): (LabelPlace | null)[] {
-  const taken: Box[] = points.map(([x, y]) => ({
+  const occupied: Box[] = points.map(([x, y]) => ({
     left: x - reach,
     right: x + reach,
     top: y - reach,
@@ -40,15 +46,16 @@ export function placeLabels(
   }));
   return points.map(([x, y], point) => {
     const length = widthOf(names[point]!);
-    for (const side of sides) {
-      const left = x + side.dx - (side.anchor === "start" ? 0 : side.anchor === "end" ? length : length / 2);
-      const box: Box = { left, right: left + length, top: y + side.dy - 10, bottom: y + side.dy + 2 };
+    for (const place of candidates) {
+      const { dx, dy, anchor } = place;
+      const left = x + dx - (anchor === "start" ? 0 : anchor === "end" ? length : length / 2);
+      const box: Box = { left, right: left + length, top: y + dy - 10, bottom: y + dy + 2 };
       if (
         box.left < 0 ||
         box.right > width ||
-        taken.some(
-          (other, own) =>
-            own !== point &&
+        occupied.some(
+          (other, i) =>
+            i !== point &&
             box.left < other.right &&
             other.left < box.right &&
             box.top < other.bottom &&
@@ -56,8 +63,8 @@ export function placeLabels(
         )
       )
         continue;
-      taken.push(box);
-      return side;
+      occupied.push(box);
+      return place;
     }
     return null;
   });

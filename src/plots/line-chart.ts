@@ -8,21 +8,21 @@ import { width, type Label, markLine } from "./chart-parts.js";
 export interface Series {
   /** Name in the legend */
   readonly name: string;
-  /** CSS colour. Default: the next of the palette */
+  /** CSS colour. Default: the next colour of the palette */
   readonly colour?: string;
   /** Drawn with dashes. Default false */
   readonly isDashed?: boolean;
-  /** a dot on every point */
+  /** Draws a dot on every point. Default false */
   readonly isDotted?: boolean;
-  /** Of each point, written above its dot */
+  /** Label of each point, written above its dot */
   readonly labels?: readonly string[];
   /** Points from left to right */
   readonly points: readonly (readonly [x: number, y: number])[];
 }
 
 /**
- * Lines over a common axis.
- * @param options - `mark`: a vertical dashed line with its text; `isSquare`: axes of one length, for shares
+ * A line chart of several series.
+ * @param options - `mark`: a vertical dashed line with a text; `isSquare`: axes of equal length, for shares
  *   against shares
  */
 export function lineChart({
@@ -82,8 +82,8 @@ export function lineChart({
         }),
       ),
   );
-  const labels = series.flatMap(({ points, labels: own = [] }) =>
-    own.map((label, i) => {
+  const labels = series.flatMap(({ points, labels: pointLabels = [] }) =>
+    pointLabels.map((label, i) => {
       const [a, b] = points[i]!;
       return text(across.scale(a), up.scale(b) - 8, label, { anchor: "middle", kind: "value" });
     }),
@@ -100,16 +100,16 @@ export function lineChart({
     area.bottom + 46,
   );
   const every = Math.max(1, Math.ceil(Math.max(0, ...series.map(({ points }) => points.length)) / 20));
-  const places = [
+  const xs = [
     ...new Set(
       series.flatMap(({ points }) =>
         points.filter((_, i) => i % every === 0 || i === points.length - 1).map(([value]) => value),
       ),
     ),
   ].sort((a, b) => a - b);
-  const rows = places.map((value) => [
+  const rows = xs.map((value) => [
     value,
-    ...series.map(({ points }) => points.find(([own]) => own === value)?.[1] ?? ""),
+    ...series.map(({ points }) => points.find(([a]) => a === value)?.[1] ?? ""),
   ]);
   return {
     title,

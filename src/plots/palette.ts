@@ -1,9 +1,9 @@
-// Colours of groups and of numbers, the same in the report, in plots and in the page. For eyes that tell no
-// red from green, too: scripts/make_palette.ts chose them.
+// Colours of groups and of numbers, shared by the report, the plots and the web page. They can be told apart
+// with red-green colour blindness; scripts/make_palette.ts chose them.
 
 /**
- * Okabe and Ito's colours first, then by falling distance from all before; all of them show on white and on
- * near-black.
+ * The colours of Okabe and Ito, then others in order of decreasing distance from all before them. All are
+ * visible on white and on near-black.
  */
 const groups = [
   "#0072b2",
@@ -68,7 +68,7 @@ const groups = [
   "#e09010",
 ];
 
-/** Number of different colours; further groups get them again, half way to white or black. */
+/** Number of distinct colours; further groups reuse them, mixed with white or black. */
 export const groupColours = groups.length;
 
 /** Colour of a group by its number, from 0. */
@@ -78,28 +78,28 @@ export function groupColour(group: number): string {
   return round === 0 ? base : mix(base, round % 2 === 1 ? "#ffffff" : "#000000", 0.35);
 }
 
-/** of what has no value, and of a grey background of cells */
+/** Colour of missing values, and of cells in the grey background. */
 export const missingColour = "#9aa0a6";
 
-/** What a picture is drawn on. */
+/** Background that a picture is drawn on. */
 export type Paper = "light" | "dark";
 const papers: Readonly<Record<Paper, string>> = { light: "#ffffff", dark: "#171c21" };
 
 /**
- * Contrast with the paper: 3:1 as a dot or a bar needs it (WCAG 2.1, success criterion 1.4.11). On white
- * Okabe and Ito's yellow and sky blue keep their own, which tell them from other colours in every kind of
- * sight.
+ * Minimum contrast with the background: 3:1 for graphical objects (WCAG 2.1, success criterion 1.4.11). On
+ * white it is lower, so that the yellow and sky blue of Okabe and Ito stay unchanged: darker versions are
+ * harder to tell from other colours with colour blindness.
  */
-const leastContrast: Readonly<Record<Paper, number>> = { light: 2.15, dark: 3 };
+const minContrast: Readonly<Record<Paper, number>> = { light: 2.15, dark: 3 };
 const legible = new Map<string, string>();
 
-/** A colour as it is seen on a paper: mixed with black or white until its contrast is enough. */
+/** A colour adapted to a background: mixed with black or white until the contrast suffices. */
 export function colourOn(paper: Paper, colour: string): string {
   const key = `${paper} ${colour}`;
   let shown = legible.get(key);
   if (shown === undefined) {
     shown = colour;
-    for (let step = 1; contrast(shown, papers[paper]) < leastContrast[paper] && step < 50; step++)
+    for (let step = 1; contrast(shown, papers[paper]) < minContrast[paper] && step < 50; step++)
       shown = mix(colour, paper === "light" ? "#000000" : "#ffffff", step / 50);
     legible.set(key, shown);
   }
@@ -120,7 +120,7 @@ function luminance(colour: string): number {
   return 0.2126 * r! + 0.7152 * g! + 0.0722 * b!;
 }
 
-/** Tol's muted colours (2021): of samples and other groups that are no cell types. */
+/** Tol's muted colours (2021), for samples and other groups that are not cell types. */
 const samples = [
   "#332288",
   "#44aa99",
@@ -133,36 +133,38 @@ const samples = [
   "#882255",
 ];
 
-/** Colour of a sample, or of a group that is no cell type, by its number from 0: none is that of a type. */
+/**
+ * Colour of a sample, or of a group that is not a cell type, by its number from 0. Distinct from the types'.
+ */
 export function sampleColour(sample: number): string {
   const base = samples[sample % samples.length]!;
   const round = Math.floor(sample / samples.length);
   return round === 0 ? base : mix(base, round % 2 === 1 ? "#ffffff" : "#000000", 0.4);
 }
 
-/** of cells that are like no known type: the strongest contrast that there is */
+/** Colour of cells unlike every known type: the strongest contrast with the background. */
 export function unknownColour(paper: Paper): string {
   return paper === "light" ? "#111418" : "#ffffff";
 }
 
-/** Expression above zero, from low to high: away from the paper, so that the highest is seen best. */
+/** Expression above zero, from low to high: contrast with the background increases. */
 const expressionRamps: Readonly<Record<Paper, readonly string[]>> = {
   light: ["#f2c48d", "#ea8f4f", "#d2512f", "#9c1c33", "#54082f"],
   dark: ["#7a4a3a", "#b8632c", "#e08f2e", "#f3c453", "#fdf3b4"],
 };
 const zeros: Readonly<Record<Paper, string>> = { light: "#dadde0", dark: "#3a4249" };
 
-/** Expression of a gene on a paper. @param share - of the highest value, 0..1; 0 is light grey */
+/** Colour of expression on a background. @param share - fraction of the highest value, 0..1; 0 is grey */
 export function expressionColour(paper: Paper, share: number): string {
   return share > 0 ? colourAt(expressionRamps[paper], share) : zeros[paper];
 }
 
 /**
- * Cividis, from low to high (Nunez et al. 2018), without its ends, which do not show on near-black and on
- * white.
+ * Cividis, from low to high (Nunez et al. 2018), without its ends, which are hard to see on near-black and
+ * on white.
  */
 const ramp = ["#2b446e", "#4a556d", "#666970", "#7d7c78", "#958f78", "#b0a473", "#ccbb68", "#e8d356"];
-/** Blue, white, orange: for numbers on both sides of zero. */
+/** Blue, white, orange: for values centred on zero. */
 const divergingRamp = [
   "#00429d",
   "#3c6db0",
@@ -196,9 +198,9 @@ export function bytesOf(colour: string): readonly [number, number, number] {
 }
 
 function colourAt(stops: readonly string[], share: number): string {
-  const place = Math.min(1, Math.max(0, share)) * (stops.length - 1);
-  const low = Math.min(stops.length - 2, Math.floor(place));
-  return mix(stops[low]!, stops[low + 1]!, place - low);
+  const position = Math.min(1, Math.max(0, share)) * (stops.length - 1);
+  const low = Math.min(stops.length - 2, Math.floor(position));
+  return mix(stops[low]!, stops[low + 1]!, position - low);
 }
 
 function mix(from: string, to: string, share: number): string {

@@ -13,10 +13,11 @@ import { groupColour, missingColour, rampColour } from "./palette.js";
 import { placeLabels } from "./labels.js";
 import { element, escapeText, picture, text, type Plot } from "./svg.js";
 import { width, padded, number } from "./chart-parts.js";
-/** Points of a scatter plot above which they are drawn small, without an edge and a tooltip. */
-const crowd = 300;
-/** Characters of a name beside a point. */
-const nameOfPoint = 18;
+
+/** With more points than this they are drawn small, without edge and tooltip. */
+const crowdedFrom = 300;
+/** Maximum length of a name beside a point, in characters. */
+const pointNameLength = 18;
 
 /** A point of a scatter plot. */
 export interface ScatterPoint {
@@ -26,15 +27,15 @@ export interface ScatterPoint {
   readonly x: number;
   /** Position on the vertical axis */
   readonly y: number;
-  /** row of the groups, or a number to be coloured by; null: not known */
+  /** Index of a group, or the number to colour by; null: not known */
   readonly value: number | null;
-  /** drawn as a ring */
+  /** Drawn as a ring. Default false */
   readonly isOpen?: boolean;
-  /** of its position: an ellipse is drawn that holds 95 % of a normal distribution */
+  /** Covariance of its position; draws the ellipse that contains 95 % of a normal distribution */
   readonly spread?: Spread | undefined;
 }
 
-/** Points with their names where there is room for them. */
+/** A scatter plot; points are named where there is room. */
 export function scatterPlot({
   title,
   x,
@@ -79,9 +80,9 @@ export function scatterPlot({
         : rampColour((value - range[0]) / (range[1] - range[0] || 1));
   const isNamed = points.length <= 40;
   const short = points.map(({ name }) =>
-    Array.from(name).length > nameOfPoint
+    Array.from(name).length > pointNameLength
       ? `${Array.from(name)
-          .slice(0, nameOfPoint - 1)
+          .slice(0, pointNameLength - 1)
           .join("")}\u2026`
       : name,
   );
@@ -92,14 +93,14 @@ export function scatterPlot({
         width,
       )
     : [];
-  const isCrowded = points.length > crowd;
+  const isCrowded = points.length > crowdedFrom;
   const radius = isCrowded ? 2.6 : 5.5;
   const ellipses = points.flatMap((point) =>
     point.spread ? [ellipse(point, point.spread, across, up, colourOf(point.value))] : [],
   );
   const dots = points.map(({ name, x: a, y: b, value, isOpen }, point) => {
     const [cx, cy, colour] = [across.scale(a), up.scale(b), colourOf(value)];
-    const told = `${name}${value === null ? "" : `, ${groups ? groups[value]! : number(value)}`}`;
+    const tooltip = `${name}${value === null ? "" : `, ${groups ? groups[value]! : number(value)}`}`;
     const dot = element(
       "circle",
       isOpen
@@ -111,12 +112,12 @@ export function scatterPlot({
             fill: colour,
             class: isCrowded ? undefined : groups ? "plot-edge" : "plot-rim",
           },
-      isCrowded ? "" : element("title", {}, escapeText(told)),
+      isCrowded ? "" : element("title", {}, escapeText(tooltip)),
     );
     const label = labels[point];
     return (
       dot +
-      (label ? text(cx + label.dx, cy + label.dy, name, { anchor: label.anchor, most: nameOfPoint }) : "")
+      (label ? text(cx + label.dx, cy + label.dy, name, { anchor: label.anchor, most: pointNameLength }) : "")
     );
   });
   const hasMissing = points.some(({ value }) => value === null);
@@ -231,12 +232,12 @@ function ellipse(
   });
 }
 
-/** Colours that many points are drawn in. */
+/** Number of colours in a point cloud. */
 const cloudColours = 32;
 
 /**
- * Many points without names, coloured by a number, the highest on top; points that are no number lie below
- * them in grey. As few bytes as there can be.
+ * Many unnamed points coloured by a number, highest on top; points without a finite value are grey, below
+ * the others. Points of one colour share a path, which keeps the SVG small.
  */
 export function pointCloud({
   title,
@@ -268,11 +269,11 @@ export function pointCloud({
     (bins[bin] ?? missing).push(`M${across.scale(a).toFixed(1)} ${up.scale(b).toFixed(1)}h0`);
     if (bin >= 0) counts[bin]!++;
   }
-  const dots = (places: readonly string[], colour: string): string =>
-    places.length === 0
+  const dots = (pathSegments: readonly string[], colour: string): string =>
+    pathSegments.length === 0
       ? ""
       : element("path", {
-          d: places.join(""),
+          d: pathSegments.join(""),
           stroke: colour,
           "stroke-width": points.length > 2000 ? 3 : 5,
           "stroke-linecap": "round",
@@ -304,14 +305,14 @@ export function pointCloud({
         across.svg,
         up.svg,
         dots(missing, missingColour),
-        ...bins.map((places, bin) => dots(places, rampColour((bin + 0.5) / cloudColours))),
+        ...bins.map((segments, bin) => dots(segments, rampColour((bin + 0.5) / cloudColours))),
         legend.svg,
       ],
     ),
   };
 }
 
-/** A legend, and another one below it. */
+/** One legend above another. */
 function stacked(first: Legend, second: (top: number) => Legend, top: number): Legend {
   const below = second(top + first.height - 8);
   return { svg: first.svg + below.svg, height: first.height + below.height };

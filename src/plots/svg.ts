@@ -1,11 +1,11 @@
-// SVG as text: elements, escaped texts, and the frame that all plots share. Colours of ink and lines are
-// classes, so that one picture serves light and dark pages.
+// SVG as text: elements, escaped text, and the frame shared by all plots. Colours of text and lines are CSS
+// classes, so that one picture works on light and dark pages.
 
-/** A plot: the picture, and the same numbers as a table for those who cannot see it. */
+/** A plot: the picture, and the same numbers as a table, for accessibility. */
 export interface Plot {
   /** Title, also drawn */
   readonly title: string;
-  /** The picture; `standaloneSvg` makes a file of it */
+  /** The picture, for use in a page; `standaloneSvg` turns it into a file */
   readonly svg: string;
   /** The numbers drawn */
   readonly table: PlotTable;
@@ -14,13 +14,13 @@ export interface Plot {
 export interface PlotTable {
   /** Names of the columns */
   readonly columns: readonly string[];
-  /** A row per thing drawn */
+  /** One row per item drawn */
   readonly rows: readonly (readonly (string | number)[])[];
 }
 
 type Attributes = Readonly<Record<string, string | number | undefined>>;
 
-/** An element; its content is SVG already. Numbers are rounded to a hundredth of a pixel. */
+/** An SVG element. Numbers are rounded to 0.01. @param content - SVG, not escaped again */
 export function element(name: string, attributes: Attributes, content = ""): string {
   const written = Object.entries(attributes)
     .filter(([, value]) => value !== undefined)
@@ -32,13 +32,13 @@ export function element(name: string, attributes: Attributes, content = ""): str
 }
 
 /**
- * Text for HTML and SVG, content or attribute: no character of it is markup. Control characters, which XML
- * cannot hold, become a replacement sign.
+ * Escapes text for HTML and SVG, as content or attribute. Control characters, which XML does not allow,
+ * become U+FFFD.
  */
 export function escapeText(text: string): string {
   return (
     text
-      // oxlint-disable-next-line no-control-regex -- XML has no place for them
+      // oxlint-disable-next-line no-control-regex -- XML does not allow them
       .replace(/[\0-\x08\x0b\x0c\x0e-\x1f\x7f\ufffe\uffff]/g, "\ufffd")
       .replace(/[&<>"']/g, (character) => `&#${character.charCodeAt(0)};`)
   );
@@ -47,9 +47,9 @@ export function escapeText(text: string): string {
 export interface TextOptions {
   readonly anchor?: "start" | "middle" | "end";
   readonly kind?: "title" | "label" | "tick" | "value";
-  /** degrees around the place */
+  /** rotation about the position, in degrees */
   readonly rotate?: number;
-  /** characters, then an ellipsis, with the whole text as a tooltip */
+  /** maximum number of characters; longer text is cut with an ellipsis and shown in full in a tooltip */
   readonly most?: number;
 }
 
@@ -74,12 +74,12 @@ export function line(x1: number, y1: number, x2: number, y2: number, kind: "axis
   return element("line", { x1, y1, x2, y2, class: `plot-${kind}` });
 }
 
-/** About as many pixels as a text of 12 pixels takes. */
+/** Approximate width of a text of font size 12, in pixels. */
 export function widthOf(content: string): number {
   return 6.6 * Array.from(content).length;
 }
 
-/** @param description - what is seen, for screen readers */
+/** The frame of a plot, with its title. @param description - for screen readers */
 export function picture(
   width: number,
   height: number,
@@ -103,7 +103,7 @@ export function picture(
   );
 }
 
-/** What the classes of plots look like; a page says what --ink, --faint, --line and --paper are. */
+/** Styles of the classes of plots; the page defines --ink, --faint, --line and --paper. */
 export const plotStyle = [
   ".plot{font-family:system-ui,-apple-system,'Segoe UI',sans-serif}",
   ".plot text{fill:var(--ink,#1c2024)}",
@@ -121,9 +121,10 @@ export const plotStyle = [
 ].join("\n");
 
 const dark =
-  "@media (prefers-color-scheme:dark){.plot{--ink:#e8eaed;--faint:#9aa3ad;--line:#3a4048;--paper:#14171c;background:#14171c}}";
+  "@media (prefers-color-scheme:dark){" +
+  ".plot{--ink:#e8eaed;--faint:#9aa3ad;--line:#3a4048;--paper:#14171c;background:#14171c}}";
 
-/** The same picture as a file of its own. */
+/** The picture as the content of an SVG file, with its styles. */
 export function standaloneSvg({ svg }: Pick<Plot, "svg">): string {
   return svg.replace(">", `><style>${plotStyle}\n${dark}</style>`);
 }

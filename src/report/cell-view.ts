@@ -1,12 +1,11 @@
-// The interactive view of the cells: what viewer/viewer.ts draws, and its controls and explanations as
-// HTML.
+// The interactive view of the cells: the data that viewer/viewer.ts draws, and the HTML of its controls.
 import { groupColour, missingColour, rampColour, sampleColour } from "../plots/palette.js";
 import { escapeText } from "../plots/svg.js";
 import type { QueryCells, ReferenceCells } from "./cells.js";
 import type { GeneValues } from "./gene-values.js";
 import { textOfBytes, type ViewerColouring, type ViewerData } from "./viewer-data.js";
 
-/** Something that cells can be coloured by. Values of the reference come first, then those of the query. */
+/** A quantity to colour cells by. Values of the reference come first, then those of the query. */
 export interface Colouring {
   readonly id: string;
   readonly title: string;
@@ -14,16 +13,16 @@ export interface Colouring {
   readonly numbers?: { readonly values: ArrayLike<number>; readonly range: readonly [number, number] };
 }
 
-/** Cells of a query that are shown at most: evenly spread over the file. */
+/** Maximum number of query cells in the view; they are spread evenly over the file. */
 export const mostShownCells = 200_000;
 
-/** Rows of the query that are shown. */
+/** @returns rows of the query cells in the view */
 export function shownCells(query: QueryCells): Int32Array {
   const count = Math.min(query.cells, mostShownCells);
   return Int32Array.from({ length: count }, (_, i) => Math.floor((i * query.cells) / count));
 }
 
-/** @returns null where no cell has a place */
+/** @returns null if no cell has UMAP coordinates */
 export function cellViewData(
   reference: ReferenceCells | null,
   query: QueryCells | null,
@@ -33,18 +32,18 @@ export function cellViewData(
   const L = reference?.cells ?? 0;
   const cells = L + shown.length;
   if (cells === 0) return null;
-  const place = (cell: number, axis: number): number =>
+  const coordinate = (cell: number, axis: number): number =>
     cell < L ? reference!.umap[2 * cell + axis]! : query!.umap![2 * shown[cell - L]! + axis]!;
   const ranges = [0, 1].map((axis): [number, number] => {
     let [low, high] = [Infinity, -Infinity];
     for (let cell = 0; cell < cells; cell++)
-      [low, high] = [Math.min(low, place(cell, axis)), Math.max(high, place(cell, axis))];
+      [low, high] = [Math.min(low, coordinate(cell, axis)), Math.max(high, coordinate(cell, axis))];
     return [low, high];
   }) as [[number, number], [number, number]];
   const places = new Uint16Array(2 * cells);
   for (let at = 0; at < places.length; at++) {
     const [low, high] = ranges[at & 1]!;
-    places[at] = Math.round((65535 * (place(at >> 1, at & 1) - low)) / (high - low || 1));
+    places[at] = Math.round((65535 * (coordinate(at >> 1, at & 1) - low)) / (high - low || 1));
   }
   const ramp = Array.from({ length: 64 }, (_, i) => rampColour(i / 63));
   return {
@@ -69,7 +68,7 @@ function encode({ id, title, groups, numbers }: Colouring): ViewerColouring {
       title,
       kind: "groups",
       names: groups.names,
-      // samples have colours that no type has
+      // samples have colours that cell types do not use
       colours: groups.names.map((_, i) => (id.startsWith("condition-") ? sampleColour(i) : groupColour(i))),
       values: textOfBytes(new Uint8Array(values.buffer)),
     };
@@ -100,13 +99,16 @@ function colouringsOf(
   genes: readonly GeneValues[],
 ): Colouring[] {
   const L = reference?.cells ?? 0;
-  const joined = (own: Int32Array | undefined, others: Int32Array | undefined): Int32Array =>
+  const joinCodes = (ofReference: Int32Array | undefined, ofQuery: Int32Array | undefined): Int32Array =>
     Int32Array.from({ length: L + shown.length }, (_, cell) =>
-      cell < L ? (own?.[cell] ?? -1) : (others?.[shown[cell - L]!] ?? -1),
+      cell < L ? (ofReference?.[cell] ?? -1) : (ofQuery?.[shown[cell - L]!] ?? -1),
     );
-  const numbers = (own: ArrayLike<number> | undefined, others: ArrayLike<number> | undefined): Float32Array =>
+  const joinNumbers = (
+    ofReference: ArrayLike<number> | undefined,
+    ofQuery: ArrayLike<number> | undefined,
+  ): Float32Array =>
     Float32Array.from({ length: L + shown.length }, (_, cell) =>
-      cell < L ? (own?.[cell] ?? NaN) : (others?.[shown[cell - L]!] ?? NaN),
+      cell < L ? (ofReference?.[cell] ?? NaN) : (ofQuery?.[shown[cell - L]!] ?? NaN),
     );
   const keys = [
     ...new Set([
@@ -115,36 +117,39 @@ function colouringsOf(
     ]),
   ];
   const colourings: Colouring[] = keys.flatMap((key, level): Colouring[] => {
-    const own = reference?.labels.find((labels) => labels.key === key);
-    const others = query?.levels.find((cells) => cells.key === key);
-    const names = union(own?.names ?? [], others?.given?.names ?? others?.types ?? []);
-    const inNames = (
+    const labels = reference?.labels.find((level) => level.key === key);
+    const queryLevel = query?.levels.find((level) => level.key === key);
+    const names = union(labels?.names ?? [], queryLevel?.given?.names ?? queryLevel?.types ?? []);
+    const recode = (
       groups: readonly string[] | undefined,
       codes: Int32Array | undefined,
     ): Int32Array | undefined => codes?.map((code) => (code < 0 ? -1 : names.indexOf(groups![code]!)));
     return [
-      ...(others
+      ...(queryLevel
         ? [
             {
               id: `predicted-${level}`,
               title: `${key}, predicted (reference: its label)`,
               groups: {
                 names,
-                codes: joined(inNames(own?.names, own?.codes), inNames(others.types, others.predicted)),
+                codes: joinCodes(
+                  recode(labels?.names, labels?.codes),
+                  recode(queryLevel.types, queryLevel.predicted),
+                ),
               },
             },
           ]
         : []),
-      ...(others?.given || !others
+      ...(queryLevel?.given || !queryLevel
         ? [
             {
               id: `label-${level}`,
               title: `${key}, label`,
               groups: {
                 names,
-                codes: joined(
-                  inNames(own?.names, own?.codes),
-                  inNames(others?.given?.names, others?.given?.codes),
+                codes: joinCodes(
+                  recode(labels?.names, labels?.codes),
+                  recode(queryLevel?.given?.names, queryLevel?.given?.codes),
                 ),
               },
             },
@@ -154,21 +159,21 @@ function colouringsOf(
         id: `uncertainty-${level}`,
         title: `${key}, uncertainty (0 sure, 1 unsure)`,
         numbers: {
-          values: numbers(
-            others && others.uncertaintyBy !== "distance" ? undefined : own?.uncertainty,
-            others?.uncertainty,
+          values: joinNumbers(
+            queryLevel && queryLevel.uncertaintyBy !== "distance" ? undefined : labels?.uncertainty,
+            queryLevel?.uncertainty,
           ),
           range: [0, 1] as const,
         },
       },
-      ...(others?.unknown.some((flag) => flag > 0)
+      ...(queryLevel?.unknown.some((flag) => flag > 0)
         ? [
             {
               id: `unknown-${level}`,
               title: `${key}, flagged unknown`,
               groups: {
                 names: ["kept", "unknown"],
-                codes: joined(undefined, Int32Array.from(others.unknown)),
+                codes: joinCodes(undefined, Int32Array.from(queryLevel.unknown)),
               },
             },
           ]
@@ -180,17 +185,17 @@ function colouringsOf(
       [...(reference?.conditions ?? []), ...(query?.conditions ?? [])].map((condition) => condition.key),
     ),
   ].entries()) {
-    const own = reference?.conditions.find((condition) => condition.key === key);
-    const others = query?.conditions.find((condition) => condition.key === key);
-    const names = union(own?.names ?? [], others?.names ?? []);
+    const ofReference = reference?.conditions.find((condition) => condition.key === key);
+    const ofQuery = query?.conditions.find((condition) => condition.key === key);
+    const names = union(ofReference?.names ?? [], ofQuery?.names ?? []);
     colourings.push({
       id: `condition-${k}`,
       title: key,
       groups: {
         names,
-        codes: joined(
-          own?.codes.map((code) => names.indexOf(own.names[code]!)),
-          others?.codes.map((code) => (code < 0 ? -1 : names.indexOf(others.names[code]!))),
+        codes: joinCodes(
+          ofReference?.codes.map((code) => names.indexOf(ofReference.names[code]!)),
+          ofQuery?.codes.map((code) => (code < 0 ? -1 : names.indexOf(ofQuery.names[code]!))),
         ),
       },
     });
@@ -206,7 +211,7 @@ function colouringsOf(
     });
   for (const [i, gene] of genes.entries()) {
     if (!gene.reference && !gene.query) continue;
-    const values = numbers(gene.reference ?? undefined, gene.query ?? undefined);
+    const values = joinNumbers(gene.reference ?? undefined, gene.query ?? undefined);
     const highest = values.reduce((most, value) => (value > most ? value : most), 0);
     colourings.push({
       id: `gene-${i}`,
@@ -221,25 +226,56 @@ function union(first: readonly string[], second: readonly string[]): string[] {
   return [...new Set([...first, ...second])];
 }
 
-/** The view as HTML: canvas, controls, legend. Its data follow in a script element that is no script. */
+/** The view as HTML: canvas, controls and legend, then its data as JSON in a script element. */
 export function cellViewHtml(data: ViewerData, query: QueryCells | null): string {
-  const options = data.colourings
+  const colourOptions = data.colourings
     .map(({ id, title }) => `<option value="${escapeText(id)}">${escapeText(title)}</option>`)
     .join("");
   const both = data.reference > 0 && data.query > 0;
-  const left = query ? query.cells - data.query : 0;
-  const what = [
+  const notDrawn = query && data.query > 0 ? query.cells - data.query : 0;
+  const content = [
     data.query > 0 ? `${data.query.toLocaleString("en-US")} cells of the query` : "",
     data.reference > 0 ? `${data.reference.toLocaleString("en-US")} cells of the reference` : "",
   ]
     .filter((part) => part !== "")
     .join(" over ");
-  return `<p>${what} in the reference's UMAP${left > 0 && data.query > 0 ? ` (${left.toLocaleString("en-US")} further ones of the query are not drawn)` : ""}. Large dots: prototypes.</p>
-<p class="unscripted note">The picture needs the script of this file; the tables and figures below do not.</p>
-<div class="controls"><label>Colour by <select id="colouring">${options}</select></label>${both ? `<label>Reference <select id="reference-as"><option value="grey">grey</option><option value="coloured">coloured</option><option value="hidden">hidden</option></select></label>` : ""}
-${data.prototypes.length > 0 ? `<label><input type="checkbox" id="prototypes-shown" checked> prototypes</label>` : ""}<span><button type="button" id="zoom-in" aria-label="zoom in">+</button> <button type="button" id="zoom-out" aria-label="zoom out">\u2212</button> <button type="button" id="zoom-all">Reset view</button></span></div>
-<div class="explorer"><div class="stage"><p class="plot-heading" id="view-title">Cells</p><canvas id="cells" tabindex="0" role="img" aria-label="Cells in the UMAP of the reference, ${escapeText(what)}. Arrow keys move, plus and minus zoom, 0 shows all. The legend tells how many cells each group has."></canvas>
-<p class="axis">x: UMAP 1, y: UMAP 2 (no units). Drag or arrow keys move, wheel or + and \u2212 zoom, 0 shows all; point at a cell to read it.</p><p id="told" role="status"></p></div>
-<div class="legend" tabindex="0" role="region" aria-label="legend of the cells"><table id="legend"><caption>legend</caption></table><ul class="marks" id="marks"></ul></div></div>
-<script type="application/json" id="cell-data">${JSON.stringify(data).replaceAll("<", "\\u003c").replaceAll("\u2028", "\\u2028").replaceAll("\u2029", "\\u2029")}</script>`;
+  return [
+    `<p>${content} in the reference's UMAP`,
+    notDrawn > 0 ? ` (${notDrawn.toLocaleString("en-US")} more query cells are not drawn)` : "",
+    ". Large dots: prototypes.</p>\n",
+    '<p class="unscripted note">This view needs JavaScript; the tables and figures below do not.</p>\n',
+    controlsHtml(colourOptions, both, data.prototypes.length > 0),
+    '\n<div class="explorer"><div class="stage"><p class="plot-heading" id="view-title">Cells</p>',
+    '<canvas id="cells" tabindex="0" role="img" aria-label="Cells in the UMAP of the reference, ',
+    `${escapeText(content)}. Arrow keys move, plus and minus zoom, 0 shows all. `,
+    'The legend lists the number of cells in each group."></canvas>\n',
+    '<p class="axis">x: UMAP 1, y: UMAP 2 (no units). Drag or arrow keys move, wheel or + and \u2212 zoom, ',
+    '0 shows all; point at a cell to see its values.</p><p id="told" role="status"></p></div>\n',
+    '<div class="legend" tabindex="0" role="region" aria-label="legend of the cells">',
+    '<table id="legend"><caption>legend</caption></table><ul class="marks" id="marks"></ul></div></div>\n',
+    `<script type="application/json" id="cell-data">${jsonForHtml(data)}</script>`,
+  ].join("");
+}
+
+function controlsHtml(colourOptions: string, hasBoth: boolean, hasPrototypes: boolean): string {
+  return [
+    `<div class="controls"><label>Colour by <select id="colouring">${colourOptions}</select></label>`,
+    hasBoth
+      ? '<label>Reference <select id="reference-as"><option value="grey">grey</option>' +
+        '<option value="coloured">coloured</option><option value="hidden">hidden</option></select></label>'
+      : "",
+    "\n",
+    hasPrototypes ? '<label><input type="checkbox" id="prototypes-shown" checked> prototypes</label>' : "",
+    '<span><button type="button" id="zoom-in" aria-label="zoom in">+</button> ',
+    '<button type="button" id="zoom-out" aria-label="zoom out">\u2212</button> ',
+    '<button type="button" id="zoom-all">Reset view</button></span></div>',
+  ].join("");
+}
+
+/** JSON that contains no markup and no line separator. */
+function jsonForHtml(value: unknown): string {
+  return JSON.stringify(value)
+    .replaceAll("<", "\\u003c")
+    .replaceAll("\u2028", "\\u2028")
+    .replaceAll("\u2029", "\\u2029");
 }

@@ -1,5 +1,5 @@
-// The cells of a report: landmarks of the model, and the cells of a mapped file, with everything that they
-// can be coloured by.
+// The cells of a report: landmarks of the model, and the cells of a mapped file, with all values to colour
+// them by.
 import type { AnnData } from "../anndata/anndata.js";
 import type { UnsDict, UnsValue } from "../anndata/reader.js";
 import { factorize } from "../data/labels.js";
@@ -12,7 +12,7 @@ import { Landmarks } from "../prototypes/landmarks.js";
 import type { ClusterSummary } from "../mapping/mapping.js";
 import type { Verdict } from "../mapping/verdict.js";
 
-/** Names, and of each cell which of them, -1 for none. */
+/** Group names, and the group of each cell as an index into them; -1: none. */
 export interface Groups {
   readonly names: readonly string[];
   readonly codes: Int32Array;
@@ -21,45 +21,45 @@ export interface Groups {
 /** One level of annotation of a mapped file. */
 export interface LevelCells {
   readonly key: string;
-  /** of the model; predictions and given labels count in them */
+  /** cell types of the model: `predicted` holds indices into them */
   readonly types: readonly string[];
   readonly predicted: Int32Array;
   readonly uncertainty: Float64Array;
-  /** of the prediction; NaN where the file tells none */
+  /** probability of the predicted type; NaN if the file has none */
   readonly probability: Float64Array;
-  /** how unlike every known type the cells are; null where the file does not tell */
+  /** novelty scores: how unlike every known type the cells are; null if the file has none */
   readonly novelty: Float64Array | null;
   readonly unknown: Uint8Array;
-  /** on the novelty; with uncertainty by the distance, on the uncertainty */
+  /** threshold on the novelty; with uncertainty by the distance, on the uncertainty */
   readonly threshold: number | null;
-  /** why no cell was flagged by default; null where cells were */
+  /** why no cell was flagged by default; null if flagging was not suppressed */
   readonly notFlagged: string | null;
-  /** what the uncertainty is: one less the probability, or by the distance to the nearest prototype */
+  /** source of the uncertainty: "probability" (1 - probability) or "distance" (to the nearest prototype) */
   readonly uncertaintyBy: string;
-  /** labels that the file has of its own, in the types and those after them; null without */
+  /** labels in the file; names are `types`, then types that only the file has; null without labels */
   readonly given: Groups | null;
 }
 
-/** A file that `map` or `embed` has written. */
+/** The cells of a file written by `map` or `embed`. */
 export interface QueryCells {
   readonly cells: number;
-  /** (N, 2); null where it has no places in the reference's UMAP */
+  /** (N, 2) coordinates in the reference's UMAP; null if the file has none */
   readonly umap: ArrayLike<number> | null;
   readonly conditions: readonly (Groups & { readonly key: string; readonly column: string })[];
   readonly levels: readonly LevelCells[];
   readonly verdict: Verdict | null;
-  /** of the model's unlabelled prototypes; empty where the file tells none */
+  /** clusters of the query; empty if the file has none */
   readonly clusters: readonly ClusterSummary[];
   /** uns["scpoli"] */
   readonly facts: UnsDict;
 }
 
-/** Landmarks of a model. */
+/** The landmarks of a model: reference cells that it carries. */
 export interface ReferenceCells {
   readonly cells: number;
   readonly umap: Float32Array;
   readonly conditions: readonly (Groups & { readonly key: string })[];
-  /** per level, in the types of the level */
+  /** per level; codes are indices into the level's types */
   readonly labels: readonly (Groups & {
     readonly key: string;
     readonly uncertainty: Float32Array;
@@ -74,7 +74,7 @@ export interface ReferenceCells {
   }[];
 }
 
-/** @returns null where the model carries no landmarks */
+/** @returns null if the model carries no landmarks */
 export function referenceCells(stored: StoredModel): ReferenceCells | null {
   const landmarks = Landmarks.of(stored);
   if (!landmarks) return null;
@@ -124,9 +124,9 @@ export function referenceCells(stored: StoredModel): ReferenceCells | null {
 }
 
 /**
- * @param given - by annotation level, the column of the file's own labels. Default: one named as the level,
- * where there is one
- * @throws ScPoliError "format" where the file was not written by `map` or `embed`
+ * @param given - the column with the file's labels, by annotation level. Default: the column with the name of
+ *   the level, if there is one
+ * @throws ScPoliError "format" if the file was not written by `map` or `embed`
  */
 export async function queryCells(
   data: AnnData,
@@ -136,7 +136,8 @@ export async function queryCells(
   if (!isDict(facts))
     throw new ScPoliError(
       "format",
-      `${data.path} has no uns["scpoli"]: it was not written by \`scpoli map\` or \`scpoli embed\`. Map it first; or give the folder of a model.`,
+      `${data.path} has no uns["scpoli"]: it was not written by \`scpoli map\` or \`scpoli embed\`. ` +
+        "Map it first; or give the folder of a model.",
       { path: data.path },
     );
   const keys = listOf(facts["condition_keys"]);
@@ -171,8 +172,8 @@ async function levelCells(data: AnnData, key: string, facts: UnsDict, column: st
   const flags = data.obs.columnNames.includes(`${key}_unknown`)
     ? await data.obs.column(`${key}_unknown`)
     : null;
-  const own = data.obs.columnNames.includes(column) ? labelled(await groupsOf(data, column), types) : null;
-  const names = own ? [...types, ...own.names.filter((name) => !types.includes(name))] : [];
+  const labels = data.obs.columnNames.includes(column) ? labelled(await groupsOf(data, column), types) : null;
+  const names = labels ? [...types, ...labels.names.filter((name) => !types.includes(name))] : [];
   return {
     key,
     types,
@@ -189,9 +190,9 @@ async function levelCells(data: AnnData, key: string, facts: UnsDict, column: st
       flags?.kind === "boolean"
         ? Uint8Array.from(flags.values, (value) => (value ? 1 : 0))
         : new Uint8Array(data.nObs),
-    given: own && {
+    given: labels && {
       names,
-      codes: own.codes.map((code) => (code < 0 ? -1 : names.indexOf(own.names[code]!))),
+      codes: labels.codes.map((code) => (code < 0 ? -1 : names.indexOf(labels.names[code]!))),
     },
   };
 }
@@ -201,7 +202,10 @@ async function groupsOf(data: AnnData, column: string): Promise<Groups> {
   return { codes: Int32Array.from(codes), names };
 }
 
-/** In the spelling of the types; cells whose label means none have none; null where no cell has one. */
+/**
+ * Labels spelled like the types. Cells whose label stands for a missing one get code -1.
+ * @returns null if no cell is labelled
+ */
 function labelled({ names, codes }: Groups, types: readonly string[]): Groups | null {
   const known = names.filter((name) => !isUnlabeled(name));
   return known.length === 0

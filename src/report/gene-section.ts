@@ -1,4 +1,4 @@
-// Genes in a report: mean expression on the samples' components beside the cells' expression in the UMAP.
+// Genes in a report: mean expression on the samples' components, and the cells' expression in the UMAP.
 // Source: De Donno et al. 2023, Fig. 6h, i.
 import { pointCloud } from "../plots/scatter-plots.js";
 import type { Plot } from "../plots/svg.js";
@@ -8,10 +8,7 @@ import type { QueryCells, ReferenceCells } from "./cells.js";
 import type { GeneValues } from "./gene-values.js";
 import { figures } from "./html.js";
 
-/**
- * Cells of such a picture, evenly spread over the query and the reference; the view of the cells has all of
- * them.
- */
+/** Maximum number of cells in a figure, spread evenly over query and reference. The cell view shows all. */
 const mostCells = 5000;
 
 export function geneHtml(
@@ -26,35 +23,39 @@ export function geneHtml(
     ...(clouds[i] ? [clouds[i]] : []),
   ]);
   const onCells = clouds.some((plot) => plot !== null)
-    ? ", and its expression in the cells, which the view above can be coloured by, too"
+    ? ", and its expression in the cells; the view above can be coloured by it, too"
     : "";
-  return plots.length === 0
-    ? ""
-    : `<p>Mean expression of a gene in each sample, on the samples' components${onCells}.</p>${figures(plots)}`;
+  if (plots.length === 0) return "";
+  return (
+    `<p>Mean expression of a gene in each sample, on the samples' components${onCells}.</p>` + figures(plots)
+  );
 }
 
-/** null where no cell has both a place and a value */
+/** @returns null if no cell has both UMAP coordinates and a value */
 function cellPlane(
-  { gene, reference: own, query: others }: GeneValues,
+  { gene, reference: referenceValues, query: queryValues }: GeneValues,
   reference: ReferenceCells | null,
   query: QueryCells | null,
 ): Plot | null {
-  const sides = [
-    [reference?.umap, own],
-    [query?.umap, others],
+  const parts = [
+    [reference?.umap, referenceValues],
+    [query?.umap, queryValues],
   ].flatMap(([umap, values]) => (umap && values ? [{ umap, values }] : []));
-  const cells = sides.reduce((sum, { values }) => sum + values.length, 0);
+  const cells = parts.reduce((sum, { values }) => sum + values.length, 0);
   const step = Math.max(1, cells / mostCells);
-  const points = sides.flatMap(({ umap, values }) =>
+  const points = parts.flatMap(({ umap, values }) =>
     Array.from({ length: Math.floor(values.length / step) }, (_, i) => Math.floor(i * step)).flatMap(
       (cell): [number, number, number][] =>
         Number.isFinite(values[cell]!) ? [[umap[2 * cell]!, umap[2 * cell + 1]!, values[cell]!]] : [],
     ),
   );
   if (points.length === 0) return null;
-  const of = sides.length > 1 ? "reference and query" : own && reference ? "reference" : "query";
+  const source =
+    parts.length > 1 ? "reference and query" : referenceValues && reference ? "reference" : "query";
+  const [drawn, all] = [points.length.toLocaleString("en-US"), cells.toLocaleString("en-US")];
+  const sampled = points.length < cells ? ` (${drawn} of ${all})` : "";
   return pointCloud({
-    title: `Cells of the ${of} by expression of ${gene}${points.length < cells ? ` (${points.length.toLocaleString("en-US")} of ${cells.toLocaleString("en-US")})` : ""}`,
+    title: `Cells of the ${source} by expression of ${gene}${sampled}`,
     x: "UMAP 1 (no units)",
     y: "UMAP 2 (no units)",
     points,

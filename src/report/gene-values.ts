@@ -1,5 +1,5 @@
-// Expression of chosen genes in what a report shows: cells of the query, landmarks of the reference where its
-// file is at hand, and samples.
+// Expression of selected genes in the cells of the query, in the landmarks of the reference (if its file is
+// given), and in samples.
 import type { AnnData } from "../anndata/anndata.js";
 import type { EmbedOptions, Note } from "../contract/options.js";
 import { factorize } from "../data/labels.js";
@@ -15,26 +15,23 @@ import type { SampleAnalysis } from "../samples/analysis.js";
 import { geneMeans } from "../samples/sample-plots.js";
 import type { Groups, QueryCells } from "./cells.js";
 
-/** One gene: log1p of counts per 10,000, or values as they are where the file has no counts. */
+/** Expression of one gene: log1p of counts per 10,000, or the stored values if the file has no counts. */
 export interface GeneValues {
   readonly gene: string;
-  /**
-   * (landmarks) NaN for those that the reference's file lacks; null without that file, or where it lacks the
-   * gene
-   */
+  /** (landmarks) NaN for landmarks that the file lacks; null without the file, or if it lacks the gene */
   readonly reference: Float32Array | null;
-  /** (N) null without a query, or where it lacks the gene */
+  /** (N) null without a query, or if it lacks the gene */
   readonly query: Float32Array | null;
-  /** per analysis of samples (S) means over their cells, null where not known; null where none is known */
+  /** per sample analysis (S) means over the cells of each sample; null where not known */
   readonly samples: readonly (readonly (number | null)[] | null)[];
 }
 
-/** What genes are read of. */
+/** Where expression is read from. */
 export interface GeneSources {
   readonly stored: StoredModel | null;
   readonly mapped: AnnData | null;
   readonly query: QueryCells | null;
-  /** the file that the model was trained on, and how it is read */
+  /** the file that the model was trained on, and the options to read it with */
   readonly reference: AnnData | null;
   readonly referenceOptions?: EmbedOptions;
   readonly samples: readonly SampleAnalysis[];
@@ -43,31 +40,34 @@ export interface GeneSources {
 }
 
 /**
- * A landmark and the cell that it was are nearer than this share of the distance between neighbours:
- * rounding.
+ * A landmark and a cell closer than this fraction of the typical distance between neighbours are the same
+ * cell; the difference is rounding.
  */
-const sameCell = 1e-3;
+const sameCellTolerance = 1e-3;
 
-/** @throws ScPoliError "key" for a gene that no file has */
+/** @throws ScPoliError "key" for a gene that none of the files has */
 export async function geneValues(genes: readonly string[], sources: GeneSources): Promise<GeneValues[]> {
   const { stored, mapped, query, reference, samples } = sources;
   if (genes.length === 0) return [];
-  const [own, others] = [
+  const [ofQuery, ofReference] = [
     await expressionOf(mapped, genes, sources),
     await expressionOf(reference, genes, sources),
   ];
-  const absent = mapped || reference ? genes.filter((gene) => !own.has(gene) && !others.has(gene)) : [];
-  if (absent.length > 0)
-    throw new ScPoliError(
-      "key",
-      `${[mapped, reference].flatMap((data) => data?.path ?? []).join(" and ")} ${mapped && reference ? "have" : "has"} no gene ${absent.map((gene) => `'${gene}'`).join(", ")}.`,
-      { absent },
-    );
-  const rows = stored && reference && others.size > 0 ? await landmarkRows(stored, reference, sources) : null;
+  const absent =
+    mapped || reference ? genes.filter((gene) => !ofQuery.has(gene) && !ofReference.has(gene)) : [];
+  if (absent.length > 0) {
+    const files = [mapped, reference].flatMap((data) => data?.path ?? []).join(" and ");
+    const names = absent.map((gene) => `'${gene}'`).join(", ");
+    throw new ScPoliError("key", `${files} ${mapped && reference ? "have" : "has"} no gene ${names}.`, {
+      absent,
+    });
+  }
+  const rows =
+    stored && reference && ofReference.size > 0 ? await landmarkRows(stored, reference, sources) : null;
   const conditions = new Map<string, Groups>();
   for (const {
     samples: { key },
-  } of others.size > 0 ? samples : [])
+  } of ofReference.size > 0 ? samples : [])
     if (reference!.obs.columnNames.includes(key))
       conditions.set(key, factorize(await reference!.obs.column(key)));
     else if (sources.referenceOptions?.conditionValues?.[key] !== undefined)
@@ -77,19 +77,19 @@ export async function geneValues(genes: readonly string[], sources: GeneSources)
       });
   return genes.map((gene) => ({
     gene,
-    query: own.get(gene) ?? null,
+    query: ofQuery.get(gene) ?? null,
     reference:
-      rows && others.has(gene)
-        ? Float32Array.from(rows, (row) => (row < 0 ? NaN : others.get(gene)![row]!))
+      rows && ofReference.has(gene)
+        ? Float32Array.from(rows, (row) => (row < 0 ? NaN : ofReference.get(gene)![row]!))
         : null,
     samples: samples.map((analysis) => {
       const known: readonly (readonly (number | null)[])[] = [
         geneMeans(analysis, gene),
-        meansBySample(analysis, conditions.get(analysis.samples.key), others.get(gene)),
+        meansBySample(analysis, conditions.get(analysis.samples.key), ofReference.get(gene)),
         meansBySample(
           analysis,
           query?.conditions.find(({ key }) => key === analysis.samples.key),
-          own.get(gene),
+          ofQuery.get(gene),
         ),
       ].flatMap((means) => (means ? [means] : []));
       const joined = analysis.samples.names.map(
@@ -100,7 +100,7 @@ export async function geneValues(genes: readonly string[], sources: GeneSources)
   }));
 }
 
-/** By gene, without those that the file lacks. */
+/** @returns (N) values by gene, without the genes that the file lacks */
 async function expressionOf(
   data: AnnData | null,
   genes: readonly string[],
@@ -121,7 +121,7 @@ async function expressionOf(
   }
 }
 
-/** Means over the cells of each sample, as the view of samples has them. */
+/** Means over the cells of each sample, in the order of the analysis. */
 function meansBySample(
   { samples: { names } }: SampleAnalysis,
   groups: Groups | undefined,
@@ -140,9 +140,9 @@ function meansBySample(
 }
 
 /**
- * Landmarks have no names: which cells of the file they are is found by their place in the latent space.
- * @returns (landmarks) rows of the file, -1 for none; null without landmarks, or where the file cannot be
- * embedded
+ * Matches landmarks to cells of the file by their latent coordinates, as landmarks have no names.
+ * @returns (landmarks) rows of the file, -1 for none; null without landmarks, or if the file cannot be
+ *   embedded
  */
 async function landmarkRows(
   stored: StoredModel,
@@ -151,29 +151,35 @@ async function landmarkRows(
 ): Promise<Int32Array | null> {
   const landmarks = Landmarks.of(stored);
   if (!landmarks) return null;
-  const told = "the reference's cells are not coloured by genes";
+  const consequence = "the reference's cells are not coloured by genes";
   const cells = await embedCells(stored, reference, { ...referenceOptions, signal }).catch(
     (error: unknown) => {
       if (!(error instanceof ScPoliError) || error.kind !== "key") throw error;
-      onNote?.({ level: "warning", message: `${reference.path}: ${told}. ${error.message}` });
+      onNote?.({ level: "warning", message: `${reference.path}: ${consequence}. ${error.message}` });
       return null;
     },
   );
   if (!cells) return null;
   const { D } = landmarks;
-  // the same cell is around the same centre, but for rounding
+  // a landmark and its cell have the same nearest centre, up to rounding
   const { indices, squared } = new NearestRows(cells.latent, D, listCentres(cells.latent.length / D)).find(
     landmarks.latent,
     1,
     2,
   );
-  const most = (sameCell * landmarks.json.neighbor_distance) ** 2;
-  const rows = indices.map((row, i) => (squared[i]! <= most ? row : -1));
+  const maxSquared = (sameCellTolerance * landmarks.json.neighbor_distance) ** 2;
+  const rows = indices.map((row, i) => (squared[i]! <= maxSquared ? row : -1));
   const missing = rows.reduce((count, row) => count + (row < 0 ? 1 : 0), 0);
-  if (missing > 0)
+  if (missing > 0) {
+    const [lacking, all] = [missing.toLocaleString("en-US"), rows.length.toLocaleString("en-US")];
     onNote?.({
       level: "warning",
-      message: `${reference.path} lacks ${missing.toLocaleString("en-US")} of the ${rows.length.toLocaleString("en-US")} reference cells that the model carries${missing === rows.length ? `: it is not the file that the model was trained on, and ${told}` : "; they have no colour by gene"}.`,
+      message:
+        `${reference.path} lacks ${lacking} of the ${all} reference cells that the model carries` +
+        (missing === rows.length
+          ? `: it is not the file that the model was trained on, and ${consequence}.`
+          : "; they are not coloured by genes."),
     });
+  }
   return missing === rows.length ? null : rows;
 }

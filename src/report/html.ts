@@ -1,5 +1,5 @@
-// The page around a report: one file that asks for nothing. Its Content-Security-Policy lets in its own
-// script and style, by their hashes, and forbids all else.
+// The HTML page of a report: one file that loads nothing. Its Content-Security-Policy allows only the inline
+// script and style, by their hashes.
 import { reportMark } from "../anndata/output-file.js";
 import { escapeText, plotStyle, type Plot, type PlotTable } from "../plots/svg.js";
 import { reportStyle, viewerScript } from "./viewer.generated.js";
@@ -19,9 +19,13 @@ export async function pageHtml(
   foot: string,
 ): Promise<string> {
   const style = `${reportStyle}\n${plotStyle}`;
-  const policy = `default-src 'none'; script-src '${await hashOf(viewerScript)}'; style-src '${await hashOf(style)}'; base-uri 'none'; form-action 'none'`;
+  const policy =
+    `default-src 'none'; script-src '${await hashOf(viewerScript)}'; ` +
+    `style-src '${await hashOf(style)}'; base-uri 'none'; form-action 'none'`;
   const links = sections.map(({ id, title: name }) => `<a href="#${id}">${escapeText(name)}</a>`).join("\n");
-  const theme = `<label>Theme <select id="theme"><option value="auto">System</option><option value="light">light</option><option value="dark">dark</option></select></label>`;
+  const theme =
+    '<label>Theme <select id="theme"><option value="auto">System</option>' +
+    '<option value="light">light</option><option value="dark">dark</option></select></label>';
   return `<!DOCTYPE html>
 <html lang="en">
 <head>
@@ -38,7 +42,7 @@ ${reportMark}
 <header><h1>${escapeText(title)}</h1><p>${escapeText(lead)}</p>${theme}</header>
 <nav aria-label="sections"><div>${links}</div></nav>
 <main id="main">
-${sections.map(({ id, title: name, content }) => `<section id="${id}" aria-labelledby="${id}-title"><h2 id="${id}-title">${escapeText(name)}</h2>\n${content}\n</section>`).join("\n")}
+${sections.map(sectionHtml).join("\n")}
 </main>
 <footer><p>${escapeText(foot)}</p></footer>
 <script>${viewerScript}</script>
@@ -47,28 +51,41 @@ ${sections.map(({ id, title: name, content }) => `<section id="${id}" aria-label
 `;
 }
 
-/** A plot with its numbers as a table. @param attributes - of the figure, HTML */
-export function figure({ title, svg, table }: Plot, attributes = ""): string {
-  return `<figure${attributes}><div class="scroll" tabindex="0" role="region" aria-label="${escapeText(title)}">${svg}</div>${foldedTable(`Table: ${title}`, table)}</figure>`;
+function sectionHtml({ id, title, content }: Section): string {
+  return (
+    `<section id="${id}" aria-labelledby="${id}-title"><h2 id="${id}-title">${escapeText(title)}</h2>\n` +
+    `${content}\n</section>`
+  );
 }
 
-/** Plots beside each other where there is room; nothing for none. */
+/** A plot with its numbers as a table. @param attributes - HTML attributes of the figure */
+export function figure({ title, svg, table }: Plot, attributes = ""): string {
+  const region = `<div class="scroll" tabindex="0" role="region" aria-label="${escapeText(title)}">`;
+  return `<figure${attributes}>${region}${svg}</div>${foldedTable(`Table: ${title}`, table)}</figure>`;
+}
+
+/** Plots in a grid; empty without plots. */
 export function figures(plots: readonly Plot[]): string {
   return plots.length === 0 ? "" : `<div class="figures">${plots.map((plot) => figure(plot)).join("")}</div>`;
 }
 
-/** One of several plots at a time, by a choice; all of them without a script. */
+/** Several plots of which a select shows one; without JavaScript all are shown. */
 export function choice(
   id: string,
   label: string,
   options: readonly { readonly name: string; readonly plot: Plot }[],
 ): string {
   const list = options.map(({ name }, i) => `<option value="${i}">${escapeText(name)}</option>`).join("");
-  return `<div class="choice" hidden><label>${escapeText(label)} <select data-choice="${id}">${list}</select></label></div>${options.map(({ plot }, i) => figure(plot, ` data-of="${id}" data-option="${i}"`)).join("")}`;
+  const select = `<select data-choice="${id}">${list}</select>`;
+  const plots = options.map(({ plot }, i) => figure(plot, ` data-of="${id}" data-option="${i}"`));
+  return `<div class="choice" hidden><label>${escapeText(label)} ${select}</label></div>` + plots.join("");
 }
 
+/** A table that a click unfolds. */
 export function foldedTable(title: string, table: PlotTable): string {
-  return `<details><summary>${escapeText(title)}</summary><div class="tall" tabindex="0" role="region" aria-label="${escapeText(title)}">${tableHtml(table)}</div></details>`;
+  const name = escapeText(title);
+  const region = `<div class="tall" tabindex="0" role="region" aria-label="${name}">`;
+  return `<details><summary>${name}</summary>${region}${tableHtml(table)}</div></details>`;
 }
 
 export function tableHtml({ columns, rows }: PlotTable): string {
@@ -76,9 +93,15 @@ export function tableHtml({ columns, rows }: PlotTable): string {
     (_, column) =>
       rows.length > 0 && rows.every((row) => typeof row[column] === "number" || row[column] === ""),
   );
-  const cell = (tag: "td" | "th", value: string | number, column: number): string =>
-    `<${tag}${tag === "th" ? ' scope="col"' : ""}${isNumber[column] ? ' class="number"' : ""}>${typeof value === "number" ? shortNumber(value) : escapeText(value)}</${tag}>`;
-  return `<table><thead><tr>${columns.map((name, i) => cell("th", name, i)).join("")}</tr></thead><tbody>${rows.map((row) => `<tr>${row.map((value, i) => cell("td", value, i)).join("")}</tr>`).join("\n")}</tbody></table>`;
+  const cell = (tag: "td" | "th", value: string | number, column: number): string => {
+    const attributes = `${tag === "th" ? ' scope="col"' : ""}${isNumber[column] ? ' class="number"' : ""}`;
+    const content = typeof value === "number" ? shortNumber(value) : escapeText(value);
+    return `<${tag}${attributes}>${content}</${tag}>`;
+  };
+  const rowHtml = (tag: "td" | "th", row: readonly (string | number)[]): string =>
+    `<tr>${row.map((value, i) => cell(tag, value, i)).join("")}</tr>`;
+  const body = rows.map((row) => rowHtml("td", row)).join("\n");
+  return `<table><thead>${rowHtml("th", columns)}</thead><tbody>${body}</tbody></table>`;
 }
 
 function shortNumber(value: number): string {

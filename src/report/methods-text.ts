@@ -1,4 +1,4 @@
-// The text to paste into Methods, with citations, from what was really done.
+// Text for the Methods section of a paper, with citations, generated from the options and results of the run.
 import type { StoredModel } from "../model/stored-model.js";
 import { hasTheta } from "../model/parameters.js";
 import { escapeText } from "../plots/svg.js";
@@ -23,15 +23,23 @@ export function methodsHtml(
     ...(query ? [mappingText(query, stored)] : []),
     ...(hasSamples
       ? [
-          "Condition embeddings were analysed as samples by principal component analysis; covariates were associated with each component by linear models (adjusted R\u00b2, F test, Benjamini\u2013Hochberg correction).",
+          "Condition embeddings were analysed as samples by principal component analysis; covariates were " +
+            "associated with each component by linear models (adjusted R\u00b2, F test, " +
+            "Benjamini\u2013Hochberg correction).",
         ]
       : []),
   ];
   const citations = [
-    "1. De Donno, C. et al. Population-level integration of single-cell datasets enables multi-scale analysis across samples. Nat. Methods 20, 1683\u20131692 (2023).",
-    "2. McInnes, L., Healy, J. & Melville, J. UMAP: Uniform Manifold Approximation and Projection for dimension reduction. Preprint at arXiv 1802.03426 (2018).",
+    "1. De Donno, C. et al. Population-level integration of single-cell datasets enables multi-scale " +
+      "analysis across samples. Nat. Methods 20, 1683\u20131692 (2023).",
+    "2. McInnes, L., Healy, J. & Melville, J. UMAP: Uniform Manifold Approximation and Projection for " +
+      "dimension reduction. Preprint at arXiv 1802.03426 (2018).",
   ];
-  return `<blockquote id="methods-text">${paragraphs.map((text) => `<p>${escapeText(text)}</p>`).join("")}${citations.map((text) => `<p>${escapeText(text)}</p>`).join("")}</blockquote><p class="controls"><button type="button" id="copy-methods">Copy the text</button></p>`;
+  const text = [...paragraphs, ...citations].map((paragraph) => `<p>${escapeText(paragraph)}</p>`).join("");
+  return (
+    `<blockquote id="methods-text">${text}</blockquote>` +
+    '<p class="controls"><button type="button" id="copy-methods">Copy the text</button></p>'
+  );
 }
 
 function trainingText({ json }: StoredModel): string {
@@ -47,21 +55,23 @@ function trainingText({ json }: StoredModel): string {
     typeof provenance["epochs_run"] === "number" ? ` over ${provenance["epochs_run"]} epochs` : "";
   const minibatch =
     typeof plan["minibatch"] === "number" ? `, minibatches of ${plan["minibatch"]} cells` : "";
-  const entering = isOneHot(model)
+  const conditionInput = isOneHot(model)
     ? "one-hot encoded conditions"
     : `condition embeddings of ${model.embedding_dims.join(" and ")} dimensions`;
   return (
     `A reference${cells} and ${json.genes.length.toLocaleString("en-US")} genes was built with scPoli ` +
-    `(ref. 1; implementation scpoli ${json.scpoli_version}) with ${likelihoods[model.recon_loss]}, a latent ` +
-    `space of ${model.latent_dim} dimensions, hidden layers of ${model.hidden_layer_sizes.join(" and ")} ` +
-    `units and ${entering}. Conditions (number): ${conditions}.` +
+    `(ref. 1; implementation scpoli ${json.scpoli_version}) with ${likelihoods[model.recon_loss]}, ` +
+    `a latent space of ${model.latent_dim} dimensions, ` +
+    `hidden layers of ${model.hidden_layer_sizes.join(" and ")} units and ${conditionInput}. ` +
+    `Conditions (number): ${conditions}.` +
     `${types ? ` Cell types (number) of each annotation level: ${types}.` : ""} The model was trained with ` +
-    `Adam${epochs}${minibatch}${roundsText(provenance)}${prototypeLossText(json)}; ${keptWeights(provenance, plan)} were kept.` +
+    `Adam${epochs}${minibatch}${roundsText(provenance)}${prototypeLossText(json)}; ` +
+    `${keptWeights(provenance, plan)} were kept.` +
     (json.landmarks ? " Cells were displayed by UMAP (ref. 2) of the latent space." : "")
   );
 }
 
-/** What drew cells to the prototypes of their types, where the model tells. */
+/** The terms of the prototype loss, if the model records them. */
 function prototypeLossText({ prototype_loss: stored }: StoredModel["json"]): string {
   if (!stored || stored.eta + stored.eta_cross_entropy === 0) return "";
   const terms = [
@@ -81,20 +91,18 @@ function recordOf(value: unknown): Readonly<Record<string, unknown>> {
   return typeof value === "object" && value !== null ? (value as Readonly<Record<string, unknown>>) : {};
 }
 
-/** How a training in rounds was spread over shards; empty for one on one machine. */
+/** How training in rounds was split over shards; empty for ordinary training. */
 function roundsText(provenance: Readonly<Record<string, unknown>>): string {
   const { shards, rounds, federated } = recordOf(provenance["rounds"]);
   if (!Array.isArray(shards)) return "";
   const where = federated === true ? "at as many institutions" : "of the cells";
   return (
-    `, in ${String(rounds)} rounds in which ${shards.length} shards ${where} took steps by themselves ` +
-    "before their weights were averaged"
+    `, in ${String(rounds)} rounds: in each, ${shards.length} shards ${where} were trained separately, ` +
+    "then their weights were averaged"
   );
 }
 
-/**
- * Which weights the training ended with: those of the last epoch, unless early stopping found better ones.
- */
+/** Which weights were kept: those of the last epoch, unless early stopping chose earlier ones. */
 function keptWeights(provenance: Readonly<Record<string, unknown>>, plan: Readonly<Record<string, unknown>>) {
   const rounds = recordOf(provenance["rounds"]);
   if (typeof rounds["chosen"] === "number") return `the weights after round ${rounds["chosen"]}`;
@@ -105,10 +113,10 @@ function keptWeights(provenance: Readonly<Record<string, unknown>>, plan: Readon
   const loss =
     typeof metric === "string" && metric in losses ? `${losses[metric as keyof typeof losses]} ` : "";
   const cells = "validation" in recordOf(provenance["losses"]) ? "validation" : "training";
-  return `the weights of epoch ${best}, that of the lowest ${loss}loss of the ${cells} cells,`;
+  return `the weights of epoch ${best}, which had the lowest ${loss}loss on the ${cells} cells,`;
 }
 
-/** What early stopping looks at. */
+/** Names of the losses that early stopping can monitor. */
 const losses = {
   prototype: "prototype",
   reconstruction: "reconstruction",
@@ -141,17 +149,18 @@ function mappingText(
 }
 
 const placedText =
-  " Query cells were placed into the reference's UMAP at the weighted mean of their 15 nearest reference cells.";
+  " Query cells were placed in the reference's UMAP at the weighted mean of their 15 nearest reference " +
+  "cells.";
 
-/** What was learnt to map the query. */
+/** How the query was mapped, and which parameters were learnt. */
 function howMapped(facts: QueryCells["facts"], stored: StoredModel | null): string {
   const treatments = Array.isArray(facts["conditions"]) ? facts["conditions"].map(String) : [];
   if (facts["verb"] === "embed" || facts["epochs"] === 0) {
     if (!treatments.some((text) => text.includes(": new")))
-      return "embedded with the reference model, which knew their conditions";
+      return "embedded with the reference model, which contains their conditions";
     return (
-      "mapped onto the reference without training: each new condition was given what the reference learnt of " +
-      "the condition that explains its cells best"
+      "mapped onto the reference without training: each new condition got the parameters of the reference " +
+      "condition that explains its cells best"
     );
   }
   const model = stored?.json.model;
@@ -163,13 +172,13 @@ function howMapped(facts: QueryCells["facts"], stored: StoredModel | null): stri
   ];
   return (
     "mapped onto the reference by architecture surgery, in which " +
-    `${learnt.join(" and ")} alone were learnt`
+    `only ${learnt.join(" and ")} were learnt`
   );
 }
 
 function labelText(classifier: unknown): string {
   return classifier === "head"
-    ? "were predicted by a multinomial logistic regression on the expression of genes, fitted to the " +
+    ? "were predicted by a multinomial logistic regression on gene expression, fitted to the " +
         "reference by scpoli (not part of ref. 1)"
     : "were transferred from the nearest prototype (ref. 1)";
 }
@@ -180,7 +189,7 @@ function unknownText({ threshold, unknown, uncertaintyBy }: QueryCells["levels"]
   const limit = String(Number(threshold.toPrecision(3)));
   const measure =
     uncertaintyBy === "distance"
-      ? "an uncertainty, by the distance to the nearest prototype,"
-      : "a novelty (one minus a conformal p-value of scpoli, not part of ref. 1)";
+      ? "an uncertainty, based on the distance to the nearest prototype,"
+      : "a novelty score (one minus a conformal p-value computed by scpoli, not part of ref. 1)";
   return `; cells with ${measure} above ${limit} (${flagged}) were flagged unknown`;
 }

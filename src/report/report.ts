@@ -30,31 +30,30 @@ import {
 export interface ReportOptions {
   /** Title of the report. Default: the name of the file */
   readonly title?: string;
-  /** of the reference, or with the query's conditions */
+  /** the reference model, or the model with the query's conditions */
   readonly model?: { readonly stored: StoredModel } | null;
-  /** a file that `map` or `embed` has written */
+  /** a file written by `map` or `embed` */
   readonly mapped?: AnnData | null;
-  /**
-   * the file that the model was trained on: with it the reference's cells and samples are coloured by genes,
-   * too
-   */
+  /** the file that the model was trained on: needed to colour the reference's cells and samples by genes */
   readonly reference?: AnnData | null;
-  /** how its counts and genes are read. Default: as `ScPoli.embed` does */
+  /** options to read its counts and genes. Default: those of `ScPoli.embed` */
   readonly referenceOptions?: EmbedOptions;
-  /** as `ScPoli.samples` gives it */
+  /** results of `ScPoli.samples` */
   readonly samples?: readonly SampleAnalysis[];
   /**
-   * genes that cells and samples are coloured by. Default: the two that go best with the first components of
-   * the samples, or vary most among them, where their expression is known
+   * genes to colour cells and samples by. Default: the two that correlate most with the first components of
+   * the samples; with too few samples, the two that vary most between them
    */
   readonly genes?: readonly string[];
   /** results of `evaluate` */
   readonly metrics?: unknown;
-  /** by annotation level, the mapped file's column of its own labels. Default: a column named as the level */
+  /**
+   * column of given labels in the mapped file, by annotation level. Default: the column named as the level
+   */
   readonly cellTypeKeys?: Readonly<Record<string, string>>;
-  /** Called with what a reader should know, such as a section that is missing and why. */
+  /** called with notes, such as why a section is missing */
   readonly onNote?: (note: Note) => void;
-  /** Stops the work; it then throws ScPoliError "interrupted" */
+  /** stops the work, which then throws ScPoliError "interrupted" */
   readonly signal?: AbortSignal;
 }
 
@@ -73,8 +72,8 @@ const optionNames: OptionNames<ReportOptions & RunSettings> = {
 
 /**
  * @returns HTML
- * @throws ScPoliError "format" where the file is not a mapped one or the metrics are none, "key" for a gene
- * that no file has
+ * @throws ScPoliError "format" if the file is not a mapped one or the metrics are not those of `evaluate`;
+ *   "key" for a gene that none of the files has
  */
 export async function makeReport(options: ReportOptions): Promise<string> {
   checkOptionNames("makeReport", options, optionNames);
@@ -94,7 +93,8 @@ export async function makeReport(options: ReportOptions): Promise<string> {
     onNote?.({
       level: "warning",
       message:
-        "The file has no places in a reference's UMAP (obsm['X_umap_scpoli']): the model that it was mapped with carries no landmarks. The report shows no cells.",
+        "The file has no coordinates in a reference's UMAP (obsm['X_umap_scpoli']): it was mapped with a " +
+        "model that carries no landmarks. The report shows no cells.",
     });
   const view = cellViewData(reference, query, genes);
   const sections: Section[] = [
@@ -128,7 +128,7 @@ export async function makeReport(options: ReportOptions): Promise<string> {
     title,
     lead(reference, query),
     sections.filter(({ content }) => content !== ""),
-    `Made by scpoli ${version}. This file holds all that it shows and asks the network for nothing.`,
+    `Made by scpoli ${version}. This file is self-contained and loads nothing from the network.`,
   );
 }
 
@@ -146,12 +146,11 @@ function facts(stored: StoredModel | null, query: QueryCells | null): [string, s
   if (query) {
     rows.push(["query cells", whole(query.cells)]);
     for (const { key, names } of query.conditions) rows.push([`query, ${key}`, whole(names.length)]);
-    const { gene_coverage: coverage, genes_found: found } = query.facts;
-    if (typeof coverage === "number")
-      rows.push([
-        "genes of the model found",
-        `${(100 * coverage).toFixed(1)} %${typeof found === "number" ? ` (${whole(found)})` : ""}`,
-      ]);
+    const { gene_coverage: coverage, genes_found: matchedGenes } = query.facts;
+    if (typeof coverage === "number") {
+      const matched = typeof matchedGenes === "number" ? ` (${whole(matchedGenes)})` : "";
+      rows.push(["genes of the model found", `${(100 * coverage).toFixed(1)} %${matched}`]);
+    }
     for (const { key, unknown } of query.levels)
       rows.push([
         `unknown, ${key}`,
@@ -192,18 +191,18 @@ function optionsHtml(stored: StoredModel | null, query: QueryCells | null): stri
     );
   }
   if (query) {
-    const { verdict: _, provenance: __, ...own } = query.facts;
+    const { verdict: _, provenance: __, ...mappingFacts } = query.facts;
     tables.push(
       foldedTable("Mapping: options, versions and conditions", {
         columns: ["entry", "value"],
-        rows: flat(own).map(([name, value]) => [name, String(value)]),
+        rows: flat(mappingFacts).map(([name, value]) => [name, String(value)]),
       }),
     );
   }
   return `<p>scpoli ${escapeText(version)}.</p>${tables.join("")}`;
 }
 
-/** Nested entries as paths with their values; long lists in one line. */
+/** Nested entries as pairs of path and value; a list is one value. */
 function flat(value: unknown, path = ""): [string, string | number][] {
   if (typeof value === "number") return [[path, value]];
   if (ArrayBuffer.isView(value))

@@ -1,5 +1,4 @@
-// The parts of a report that are about samples: their components coloured by any covariate, associations, and
-// genes.
+// The sections of a report on samples: their components coloured by any covariate, associations, and genes.
 import { extent } from "../plots/axes.js";
 import { escapeText, type Plot } from "../plots/svg.js";
 import type { SampleAnalysis } from "../samples/analysis.js";
@@ -14,8 +13,10 @@ import {
 } from "../samples/sample-plots.js";
 import { choice, figure, foldedTable } from "./html.js";
 
-/** Genes in a table. */
+/** Maximum number of genes in the table. */
 const mostGenes = 100;
+/** Maximum number of genes of one component in the table. */
+const mostGenesPerComponent = 20;
 
 export function samplesHtml(analyses: readonly SampleAnalysis[]): string {
   return analyses.map((analysis, k) => analysisHtml(analysis, k)).join("");
@@ -26,48 +27,61 @@ function analysisHtml(analysis: SampleAnalysis, k: number): string {
   const head = `<h3>${escapeText(samples.key)}: ${samples.names.length} samples</h3>`;
   if (components.variance.length < 2)
     return `${head}<p>Too few samples for components: at least three are needed.</p>`;
-  const hasBoth = samples.isReference.some((own) => !own);
-  // what explains the embedding most comes first
-  const placeOf = new Map(guidance.covariates.map(({ covariate }, i) => [covariate, i]));
-  const place = ({ name }: Covariate): number => placeOf.get(name) ?? placeOf.size;
+  const hasQuerySamples = samples.isReference.some((isReference) => !isReference);
+  // the covariate that explains most of the embedding comes first
+  const rankOf = new Map(guidance.covariates.map(({ covariate }, i) => [covariate, i]));
+  const rank = ({ name }: Covariate): number => rankOf.get(name) ?? rankOf.size;
   const plots: { name: string; plot: Plot }[] = [...covariates]
-    .sort((a, b) => place(a) - place(b))
+    .sort((a, b) => rank(a) - rank(b))
     .map((covariate) => ({ name: covariate.name, plot: covariatePlane(analysis, covariate) }));
-  if (hasBoth || plots.length === 0)
+  if (hasQuerySamples || plots.length === 0)
     plots.unshift({ name: "reference or query", plot: originPlane(analysis) });
   const map = associationMap(analysis);
-  return `${head}<p>${escapeText(guidance.reason)}</p>${choice(`samples-${k}`, "Colour samples by", plots)}${map ? figure(map) : "<p>No covariate of the samples varies: nothing to associate. Give a table of metadata (<code>--metadata</code>).</p>"}${genesHtml(analysis)}`;
+  return [
+    `${head}<p>${escapeText(guidance.reason)}</p>`,
+    choice(`samples-${k}`, "Colour samples by", plots),
+    map
+      ? figure(map)
+      : "<p>No covariate varies between the samples, so there are no associations to test. " +
+        "Give a table of metadata (<code>--metadata</code>).</p>",
+    genesHtml(analysis),
+  ].join("");
 }
 
 function genesHtml(analysis: SampleAnalysis): string {
   const { samples, genes } = analysis;
   if (!genes) return "";
-  const found = genes.correlations.filter(({ is_correlated }) => is_correlated);
+  const correlated = genes.correlations.filter(({ is_correlated }) => is_correlated);
   const counts = geneCountsChart(analysis);
-  const rows = found.slice().sort((a, b) => a.component - b.component || Math.abs(b.r) - Math.abs(a.r));
+  const rows = correlated.slice().sort((a, b) => a.component - b.component || Math.abs(b.r) - Math.abs(a.r));
   const best = rows
     .filter(
       ({ component }, i) =>
-        rows.slice(0, i).filter((own) => own.component === component).length < mostGenes / 5,
+        rows.slice(0, i).filter((row) => row.component === component).length < mostGenesPerComponent,
     )
     .slice(0, mostGenes);
-  return `${counts ? figure(counts) : ""}${best.length === 0 ? "" : foldedTable(`Table: genes that correlate most with the components (${samples.key})`, { columns: ["component", "gene", "r", "P", "P corrected"], rows: best.map(({ component, symbol, r, p, p_adjusted }) => [`PC${component}`, symbol, r, p, p_adjusted]) })}`;
+  const table = {
+    columns: ["component", "gene", "r", "P", "P corrected"],
+    rows: best.map(({ component, symbol, r, p, p_adjusted }) => [`PC${component}`, symbol, r, p, p_adjusted]),
+  };
+  const title = `Table: genes that correlate most with the components (${samples.key})`;
+  return (counts ? figure(counts) : "") + (best.length > 0 ? foldedTable(title, table) : "");
 }
 
 /**
- * The genes that go best with the first components, or where samples are too few for that, differ most among
- * them: what is shown where none is asked for.
+ * The default genes of a report: those that correlate most with the first components; with too few samples
+ * for that, those that vary most between samples.
  */
 export function leadingGenes(analyses: readonly SampleAnalysis[], most: number): string[] {
   const leading = analyses.flatMap(leadingGenesOf);
-  const found =
+  const candidates =
     leading.length > 0
       ? leading
       : analyses.flatMap(({ genes }) => (genes ? varyingGenes(genes.expression, most) : []));
-  return [...new Set(found)].slice(0, most);
+  return [...new Set(candidates)].slice(0, most);
 }
 
-/** Genes whose mean expression spans the widest range among the samples with cells. */
+/** Genes whose mean expression has the widest range over the samples with cells. */
 function varyingGenes({ genes, means, cells }: SampleExpression, most: number): string[] {
   const rows = Array.from(cells.keys()).filter((row) => cells[row]! > 0);
   if (rows.length < 2) return [];

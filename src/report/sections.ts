@@ -1,5 +1,5 @@
-// The parts of a report that are about cells and training: facts, verdict, composition, label transfer,
-// uncertainty, training curves.
+// The sections of a report on cells and training: facts, verdict, composition, label transfer, uncertainty,
+// and training curves.
 import type { EpochLosses } from "../contract/options.js";
 import { heatMap } from "../plots/heat-map.js";
 import { barChart, histogram } from "../plots/bar-charts.js";
@@ -12,37 +12,39 @@ import { figure, figures, tableHtml } from "./html.js";
 import { scoreLevel, transferFigures } from "./transfer-figures.js";
 
 export function factsHtml(facts: readonly (readonly [name: string, value: string])[]): string {
-  return `<dl class="facts">${facts.map(([name, value]) => `<div><dt>${escapeText(name)}</dt><dd>${escapeText(value)}</dd></div>`).join("")}</dl>`;
+  const items = facts.map(
+    ([name, value]) => `<div><dt>${escapeText(name)}</dt><dd>${escapeText(value)}</dd></div>`,
+  );
+  return `<dl class="facts">${items.join("")}</dl>`;
 }
 
 const lightWords = {
   green: ["\u25cf good", "The query fits the reference."],
-  amber: ["\u25b2 look", "Look at this mapping before you trust it."],
-  red: ["\u25a0 poor", "This mapping is not to be trusted as it is."],
+  amber: ["\u25b2 look", "Check this mapping before you rely on it."],
+  red: ["\u25a0 poor", "Do not rely on this mapping as it is."],
 } as const;
 
 /** A traffic light in words, shapes and colours, with its reasons. */
 export function verdictHtml({ light, reasons }: Verdict): string {
+  const badge = (of: Verdict["light"]): string => `<span class="light ${of}">${lightWords[of][0]}</span>`;
   const items = reasons
-    .map(
-      (reason) =>
-        `<li><span class="light ${reason.light}">${lightWords[reason.light][0]}</span><span>${escapeText(reason.text)}</span></li>`,
-    )
+    .map((reason) => `<li>${badge(reason.light)}<span>${escapeText(reason.text)}</span></li>`)
     .join("");
-  return `<div class="verdict ${light}"><p><span class="light ${light}">${lightWords[light][0]}</span>: ${lightWords[light][1]}</p><ul>${items}</ul></div>`;
+  const summary = `<p>${badge(light)}: ${lightWords[light][1]}</p>`;
+  return `<div class="verdict ${light}">${summary}<ul>${items}</ul></div>`;
 }
 
-/** Rows of a composition that are shown. */
+/** Maximum number of rows in a composition chart. */
 const mostRows = 80;
 
-/** What the cells of each condition are: the query by prediction, the reference by label. */
+/** Cell types per condition: the query by prediction, the reference by label. */
 export function compositionHtml(reference: ReferenceCells | null, query: QueryCells | null): string {
   const plots: Plot[] = [];
   const add = (
-    side: string,
+    source: string,
     condition: Groups & { readonly key: string },
     types: Groups,
-    what: string,
+    legend: string,
   ): void => {
     const counts = types.names.map(() => new Array<number>(condition.names.length).fill(0));
     condition.codes.forEach((code, cell) => {
@@ -51,17 +53,17 @@ export function compositionHtml(reference: ReferenceCells | null, query: QueryCe
     });
     const shown = condition.names
       .map((_, row) => row)
-      .filter((row) => counts.some((own) => own[row]! > 0))
+      .filter((row) => counts.some((typeCounts) => typeCounts[row]! > 0))
       .slice(0, mostRows);
     if (shown.length === 0) return;
     const more = condition.names.length > mostRows ? `, first ${mostRows} of ${condition.names.length}` : "";
     plots.push(
       barChart({
-        title: `Composition of the ${side} by ${condition.key}${more}`,
+        title: `Composition of the ${source} by ${condition.key}${more}`,
         rows: shown.map((row) => condition.names[row]!),
         rowLabel: condition.key,
         label: "share of cells",
-        legend: what,
+        legend,
         isShare: true,
         parts: types.names
           .map((name, type) => ({
@@ -82,7 +84,7 @@ export function compositionHtml(reference: ReferenceCells | null, query: QueryCe
 
 const flaggedName = "flagged unknown";
 
-/** The predicted types, and as one more those that are flagged: as the page counts them. */
+/** The predicted types, with flagged cells as one more group, as on the web page. */
 function flagged({ types, predicted, unknown }: LevelCells): Groups {
   return {
     names: [...types, flaggedName],
@@ -90,7 +92,7 @@ function flagged({ types, predicted, unknown }: LevelCells): Groups {
   };
 }
 
-/** From given labels to predictions, where the file has labels; counts of predictions otherwise. */
+/** Given labels against predictions if the file has labels; otherwise counts of predictions. */
 export function labelTransferHtml(levels: readonly LevelCells[]): string {
   return levels
     .map((level) => (level.given ? flowHtml(level, level.given) : figure(predictedCounts(level))))
@@ -146,36 +148,51 @@ function flowHtml(level: LevelCells, given: Groups): string {
     range: [0, 1],
     legend: "share of the label's cells",
     write: (share) => (share === 0 ? "0" : `${Math.round(100 * share)} %`),
-    tell: (row, column) =>
-      `${given.names[rows[row]!]} to ${names[columns[column]!]}: ${counts[rows[row]!]![columns[column]!]} cells`,
+    tell: (i, j) => {
+      const [row, column] = [rows[i]!, columns[j]!];
+      return `${given.names[row]} to ${names[column]}: ${counts[row]![column]} cells`;
+    },
   });
-  return `<p>The file has labels of its own at the level ${escapeText(key)}: the prediction is the same for ${right.toLocaleString("en-US")} of ${labelled.toLocaleString("en-US")} cells (${((100 * right) / Math.max(1, labelled)).toFixed(1)} %, those flagged unknown included).</p>${figure(plot)}${figures(transferFigures(scoreLevel(level, given), key, level.uncertaintyBy !== "distance"))}`;
+  const percent = ((100 * right) / Math.max(1, labelled)).toFixed(1);
+  return [
+    `<p>The file contains labels at the level ${escapeText(key)}. The prediction agrees for `,
+    `${right.toLocaleString("en-US")} of ${labelled.toLocaleString("en-US")} cells (${percent} %, including `,
+    "cells flagged unknown).</p>",
+    figure(plot),
+    figures(transferFigures(scoreLevel(level, given), key, level.uncertaintyBy !== "distance")),
+  ].join("");
 }
 
-/** Clusters of the query, how novel they are and by which genes. */
+/** Clusters of the query, their novelty scores, and the genes behind them. */
 export function clustersHtml(clusters: QueryCells["clusters"]): string {
   const shown = clusters.filter(({ cells }) => cells > 0);
   if (shown.length === 0) return "";
-  const rows = shown.map((own) => [
-    own.cluster,
-    own.cells,
-    own.predicted ?? "",
-    own.unknown,
-    own.novelty === null ? "not calibrated" : `${own.novelty.toFixed(2)}${own.is_novel ? ", novel" : ""}`,
-    own.genes_up.join(", "),
-    own.genes_down.join(", "),
+  const rows = shown.map((summary) => [
+    summary.cluster,
+    summary.cells,
+    summary.predicted ?? "",
+    summary.unknown,
+    summary.novelty === null
+      ? "not calibrated"
+      : `${summary.novelty.toFixed(2)}${summary.is_novel ? ", novel" : ""}`,
+    summary.genes_up.join(", "),
+    summary.genes_down.join(", "),
   ]);
-  const columns = ["cluster", "cells", "mostly called", "unknown", "novelty", "more of", "less of"];
-  return `<p>Clusters found without looking at labels. Novelty: how unlike every known type a cluster is as a whole. Genes: what it has more and less of than any mixture of known types explains, the most first; they tell something of novel clusters.</p>${tableHtml({ columns, rows })}`;
+  const columns = ["cluster", "cells", "mostly predicted", "unknown", "novelty", "genes up", "genes down"];
+  return (
+    "<p>Clusters found without labels. Novelty: how unlike every known type a cluster is as a whole. " +
+    "Genes up and down: genes with more or less expression than any mixture of known types explains, " +
+    `largest difference first; they are informative for novel clusters.</p>${tableHtml({ columns, rows })}`
+  );
 }
 
-/** Distributions of uncertainty and novelty, with the threshold on the one that flags. */
+/** Distributions of uncertainty and novelty, with the threshold on the one that decides on flags. */
 export function uncertaintyHtml(query: QueryCells | null, reference: ReferenceCells | null): string {
   const plots = (query?.levels ?? []).flatMap((level) => {
     const { key, uncertainty, novelty, unknown, threshold, uncertaintyBy } = level;
-    const distribution = (title: string, x: string, of: Float64Array, flags: boolean): Plot => {
+    const distribution = (title: string, x: string, scores: Float64Array, hasThreshold: boolean): Plot => {
       const values = (flag: number): Float64Array =>
-        of.filter((value, cell) => unknown[cell] === flag && !Number.isNaN(value));
+        scores.filter((value, cell) => unknown[cell] === flag && !Number.isNaN(value));
       return histogram({
         title: `${title} of the query: ${key}`,
         x,
@@ -187,7 +204,7 @@ export function uncertaintyHtml(query: QueryCells | null, reference: ReferenceCe
           { name: "flagged unknown", values: values(1) },
         ],
         mark:
-          flags && threshold !== null
+          hasThreshold && threshold !== null
             ? { at: threshold, text: `threshold ${Number(threshold.toPrecision(3))}` }
             : undefined,
       });
@@ -200,7 +217,7 @@ export function uncertaintyHtml(query: QueryCells | null, reference: ReferenceCe
         : []),
     ];
   });
-  const others = (reference?.labels ?? []).map(({ key, uncertainty }) =>
+  const landmarkPlots = (reference?.labels ?? []).map(({ key, uncertainty }) =>
     histogram({
       title: `Uncertainty of the reference's landmarks by distance: ${key}`,
       x: "uncertainty by distance (0 sure, 1 unsure)",
@@ -210,7 +227,7 @@ export function uncertaintyHtml(query: QueryCells | null, reference: ReferenceCe
       groups: [{ name: "landmarks", values: uncertainty }],
     }),
   );
-  return figures([...plots, ...others]);
+  return figures([...plots, ...landmarkPlots]);
 }
 
 /** Losses over the epochs, or over the rounds of a training in rounds. */
@@ -226,15 +243,15 @@ export function trainingHtml(provenance: Readonly<Record<string, unknown>>): str
     ["kl", "KL divergence"],
     ["prototype", "Distance to prototypes"],
     ["crossEntropy", "Cross-entropy of types"],
-    ["classification", "Cross-entropy of types, relative to their spread"],
+    ["classification", "Cross-entropy of types, scaled by their spread"],
   ] as const;
   const plots = terms.flatMap(([term, title]) => {
-    const line = (side: "train" | "validation"): Series["points"] =>
+    const line = (subset: "train" | "validation"): Series["points"] =>
       history.flatMap((losses, at) => {
-        // a round begins with the validation of the weights of the round before; the last one only validates
-        if (rounds && side === "train" && at >= rounds.rounds) return [];
-        const value = losses[side]?.[term];
-        const ends = rounds && side === "validation" ? at : at + 1;
+        // a round starts by validating the weights of the round before; the last one only validates
+        if (rounds && subset === "train" && at >= rounds.rounds) return [];
+        const value = losses[subset]?.[term];
+        const ends = rounds && subset === "validation" ? at : at + 1;
         return value === undefined ? [] : [[ends, value] as const];
       });
     const series: Series[] = [

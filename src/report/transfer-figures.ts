@@ -1,5 +1,5 @@
-// What truth says of transferred labels, as figures: whether probabilities hold what they promise, how
-// uncertainty goes with error, what it finds, and what accuracy costs in cells.
+// Transferred labels scored against known labels, as figures: reliability of the probabilities, errors by
+// uncertainty, detection of wrong labels and unknown types, and accuracy by share of cells kept.
 import { scoreLabelTransfer, type LabelTransfer, type Roc } from "../evaluation/label-transfer.js";
 import { lineChart, type Series } from "../plots/line-chart.js";
 import { missingColour } from "../plots/palette.js";
@@ -16,12 +16,11 @@ const diagonal = (name: string): Series => ({
     [1, 1],
   ],
 });
-const counted = (cells: number): string => cells.toLocaleString("en-US");
+const grouped = (cells: number): string => cells.toLocaleString("en-US");
 const short = (value: number): string => value.toFixed(3);
 
 /**
- * Labels that the file has of its own as the truth of what is predicted. Types that it alone has are unknown
- * to the model.
+ * Scores predictions against the labels in the file. Types that only the file has are unknown to the model.
  */
 export function scoreLevel(
   { types, predicted, uncertainty, novelty, probability, unknown }: LevelCells,
@@ -30,28 +29,28 @@ export function scoreLevel(
   const cells = Int32Array.from(given.codes.keys()).filter(
     (cell) => given.codes[cell]! >= 0 && predicted[cell]! >= 0,
   );
-  const of = (values: Float64Array): Float64Array => Float64Array.from(cells, (cell) => values[cell]!);
+  const select = (values: Float64Array): Float64Array => Float64Array.from(cells, (cell) => values[cell]!);
   return scoreLabelTransfer({
     truth: cells.map((cell) => given.codes[cell]!),
     predicted: cells.map((cell) => predicted[cell]!),
     names: given.names,
     isKnown: Uint8Array.from(given.names, (_, name) => (name < types.length ? 1 : 0)),
-    uncertainty: of(uncertainty),
-    novelty: novelty && of(novelty),
-    probability: of(probability),
+    uncertainty: select(uncertainty),
+    novelty: novelty && select(novelty),
+    probability: select(probability),
     flagged: Uint8Array.from(cells, (cell) => unknown[cell]!),
   });
 }
 
 /**
- * @param of - what the labels are called
- * @param isProbability - whether the uncertainty is one less the probability of the label
+ * @param of - name of the labels, for titles
+ * @param isProbability - whether the uncertainty is 1 - the probability of the label
  */
 export function transferFigures(
   {
     calibration,
     errors,
-    errors_by_uncertainty: wrong,
+    errors_by_uncertainty: errorRoc,
     unknown_types_by_uncertainty,
     unknown_types_by_novelty,
     kept,
@@ -63,11 +62,11 @@ export function transferFigures(
   return [
     ...(calibration ? [reliability(calibration, of)] : []),
     ...(errors ? [errorsByUncertainty(errors, of, isProbability)] : []),
-    ...(wrong || unknown
+    ...(errorRoc || unknown
       ? [
           rocCurves(
             [
-              ["wrong labels", wrong],
+              ["wrong labels", errorRoc],
               [unknown_types_by_novelty ? "unknown types, by novelty" : "unknown types", unknown],
             ],
             of,
@@ -96,7 +95,7 @@ function reliability(
           name: `share right, with numbers of cells (calibration error ${short(error)})`,
           isDotted: true,
           points: known.map(({ point }) => point),
-          labels: known.map(({ cells }) => counted(cells)),
+          labels: known.map(({ cells }) => grouped(cells)),
         },
         diagonal("perfect calibration"),
       ],
@@ -113,7 +112,7 @@ function reliability(
   };
 }
 
-/** @param isProbability - whether the uncertainty is one less a probability, which errors should follow */
+/** @param isProbability - whether the uncertainty is 1 - a probability and so predicts the share of errors */
 function errorsByUncertainty(
   { bins }: NonNullable<LabelTransfer["errors"]>,
   of: string,
@@ -133,7 +132,7 @@ function errorsByUncertainty(
           name: "share wrong, with numbers of cells",
           isDotted: true,
           points: known.map(({ point }) => point),
-          labels: known.map(({ cells }) => counted(cells)),
+          labels: known.map(({ cells }) => grouped(cells)),
         },
         ...(isProbability ? [diagonal("perfect calibration")] : []),
       ],
@@ -174,12 +173,15 @@ function rocCurves(curves: readonly (readonly [what: string, roc: Roc | null])[]
     ...lineChart({
       title: `Detecting wrong labels and unknown types (ROC): ${of}`,
       isSquare: true,
-      legend: "to be found: AUROC (cells)",
+      legend: "to be detected: AUROC (cells)",
       x: { label: "share of the other cells above the threshold", range: whole },
-      y: { label: "share found above the threshold", range: whole },
+      y: { label: "share detected above the threshold", range: whole },
       series: [...series, diagonal("by chance")],
     }),
-    table: { columns: ["to be found", "uncertainty above", "share of the others", "share found"], rows },
+    table: {
+      columns: ["to be detected", "uncertainty above", "share of the others", "share detected"],
+      rows,
+    },
   };
 }
 
@@ -188,7 +190,7 @@ function accuracyOfKept(kept: NonNullable<LabelTransfer["kept"]>, of: string): P
     ...lineChart({
       title: `Accuracy of the cells kept: ${of}`,
       isSquare: true,
-      x: { label: "share of cells kept, the surest first", range: whole },
+      x: { label: "share of cells kept, most certain first", range: whole },
       y: { label: "share of right labels", range: whole },
       series: [
         {

@@ -1,25 +1,25 @@
-// The cells of a report as its script reads them: JSON in which arrays are base64 of little-endian numbers.
-// cell-view.ts writes it; viewer/ reads it.
+// The data of a report's cell view: JSON whose arrays are base64 of little-endian numbers. Written by
+// cell-view.ts, read by viewer/.
 
 export interface ViewerColouring {
   readonly id: string;
   readonly title: string;
   readonly kind: "groups" | "number";
-  /** groups: their names and colours, and codes (uint16, 65535: none) */
+  /** of kind "groups": their names and colours; `values` are codes (uint16, 65535: none) */
   readonly names?: readonly string[];
   readonly colours?: readonly string[];
-  /** number: its range, and values (uint8, 0..254 along the range, 255: none) */
+  /** of kind "number": its range; `values` are uint8, 0..254 over the range, 255: none */
   readonly range?: readonly [number, number];
-  /** of a gene: zero is grey */
+  /** expression of a gene: zero is drawn grey */
   readonly isExpression?: boolean;
   readonly values: string;
 }
 
 export interface ViewerData {
-  /** cells of the reference, which come first, and of the query */
+  /** numbers of cells; those of the reference come first */
   readonly reference: number;
   readonly query: number;
-  /** (cells, 2) uint16 along the ranges */
+  /** (cells, 2) coordinates as uint16, 0..65535 over the ranges */
   readonly places: string;
   readonly ranges: readonly [readonly [number, number], readonly [number, number]];
   readonly colourings: readonly ViewerColouring[];
@@ -37,11 +37,11 @@ export function bytesOfText(base64: string): Uint8Array {
   return Uint8Array.from(atob(base64), (character) => character.charCodeAt(0));
 }
 
-export function wholesOfText(base64: string): Uint16Array {
+export function uint16OfText(base64: string): Uint16Array {
   return new Uint16Array(bytesOfText(base64).buffer);
 }
 
-/** Bytes as base64, in a browser as in Node. */
+/** Bytes as base64, in browsers and in Node. */
 export function textOfBytes(bytes: Uint8Array): string {
   let binary = "";
   for (let start = 0; start < bytes.length; start += 0x8000)

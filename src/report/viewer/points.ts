@@ -1,27 +1,24 @@
-// Cells as points on a canvas, drawn by hand into its pixels: as fast as a graphics card's driver in
-// software, and there in every browser. 200,000 points take a few milliseconds.
+// Cells as points on a canvas, written straight into its pixels: works in every browser without WebGL.
+// 200,000 points take a few milliseconds.
 
-/** What of the plane is seen: a point of the data in the middle, and pixels per unit. */
+/** The visible part of the plane: coordinates of the centre, and pixels per unit. */
 export interface Camera {
   x: number;
   y: number;
   scale: number;
 }
 
-/**
- * Points in the order in which they are painted: to read them one after the other takes a third of the time
- * that jumping does.
- */
+/** Points in the order they are painted: sequential reads take a third of the time of random ones. */
 export interface Points {
   readonly count: number;
   readonly x: Float32Array;
   readonly y: Float32Array;
 }
 
-/** Points larger than this are discs with smooth edges, others plain ones. */
-const leastSmooth = 1.5;
+/** From this radius on, discs get antialiased edges. */
+const minSmoothRadius = 1.5;
 
-/** Paints discs of one colour each; later points lie over earlier ones. */
+/** Paints points as discs; later points cover earlier ones. */
 export class PointPainter {
   #image: ImageData | null = null;
   #pixels = new Uint32Array(0);
@@ -30,7 +27,8 @@ export class PointPainter {
 
   /**
    * @param colours - per point, as the bytes of a pixel; 0: not drawn
-   * @param radius - in pixels of the canvas @param paper - colour of the ground
+   * @param radius - in pixels of the canvas
+   * @param paper - background colour
    */
   paint(points: Points, colours: Uint32Array, camera: Camera, radius: number, paper: number): void {
     const { width, height } = this.context.canvas;
@@ -43,7 +41,7 @@ export class PointPainter {
     const { scale } = camera;
     const left = width / 2 - camera.x * scale;
     const top = height / 2 + camera.y * scale;
-    const smooth = radius >= leastSmooth ? discStamp(radius, width) : null;
+    const smooth = radius >= minSmoothRadius ? discStamp(radius, width) : null;
     const spans = discSpans(radius);
     const reach = smooth ? Math.ceil(radius) : spans.length >> 1;
     for (let point = 0; point < count; point++) {
@@ -54,8 +52,8 @@ export class PointPainter {
       if (px < reach || py < reach || px >= width - reach || py >= height - reach) continue;
       if (smooth) {
         const middle = py * width + px;
-        for (let at = 0; at < smooth.places.length; at++) {
-          const pixel = middle + smooth.places[at]!;
+        for (let at = 0; at < smooth.offsets.length; at++) {
+          const pixel = middle + smooth.offsets[at]!;
           const share = smooth.shares[at]!;
           pixels[pixel] = share === 256 ? colour : mixed(pixels[pixel]!, colour, share);
         }
@@ -71,31 +69,31 @@ export class PointPainter {
   }
 }
 
-/** Places of a disc's pixels beside its middle, and how much of each the disc covers, of 256. */
+/** Offsets of a disc's pixels from its centre, and the share of each that it covers, in 256ths. */
 function discStamp(
   radius: number,
   width: number,
-): { readonly places: Int32Array; readonly shares: Int32Array } {
-  const [places, shares]: [number[], number[]] = [[], []];
+): { readonly offsets: Int32Array; readonly shares: Int32Array } {
+  const [offsets, shares]: [number[], number[]] = [[], []];
   const reach = Math.ceil(radius);
   for (let row = -reach; row <= reach; row++)
     for (let column = -reach; column <= reach; column++) {
       const share = Math.round(256 * Math.min(1, Math.max(0, radius + 0.5 - Math.hypot(row, column))));
       if (share === 0) continue;
-      places.push(row * width + column);
+      offsets.push(row * width + column);
       shares.push(share);
     }
-  return { places: Int32Array.from(places), shares: Int32Array.from(shares) };
+  return { offsets: Int32Array.from(offsets), shares: Int32Array.from(shares) };
 }
 
-/** Of 256 parts, `share` of the second pixel, all channels at once. */
+/** Blends two pixels, all channels at once. @param share - weight of `above`, in 256ths */
 function mixed(below: number, above: number, share: number): number {
   const even = ((above & 0xff00ff) * share + (below & 0xff00ff) * (256 - share)) >>> 8;
   const odd = ((above >>> 8) & 0xff) * share + ((below >>> 8) & 0xff) * (256 - share);
   return (0xff000000 | (even & 0xff00ff) | (odd & 0xff00)) >>> 0;
 }
 
-/** Half widths of a disc's rows, top to bottom. */
+/** Half the width of each row of a disc, top to bottom. */
 function discSpans(radius: number): Int32Array {
   const reach = Math.max(0, Math.round(radius));
   return Int32Array.from({ length: 2 * reach + 1 }, (_, row) =>
@@ -103,7 +101,7 @@ function discSpans(radius: number): Int32Array {
   );
 }
 
-/** The nearest drawn point to a place of the canvas, -1 where none is within `most` pixels. */
+/** The drawn point nearest to a position on the canvas; -1 if none is within `most` pixels. */
 export function nearestPoint(
   points: Points,
   colours: Uint32Array,

@@ -1,6 +1,6 @@
 // The script of a report: the cell view with its controls, the choice of a covariate, and the button that
-// copies the Methods text. Without it the report's figures and tables are all there.
-import { bytesOfText, wholesOfText, type ViewerColouring, type ViewerData } from "../viewer-data.ts";
+// copies the Methods text. The figures and tables of the report work without it.
+import { bytesOfText, uint16OfText, type ViewerColouring, type ViewerData } from "../viewer-data.ts";
 import { nearestPoint, PointPainter, type Camera, type Points } from "./points.js";
 
 const byId = <E extends HTMLElement>(id: string): E | null => document.getElementById(id) as E | null;
@@ -17,7 +17,7 @@ class CellView {
   readonly #cells: Uint32Array;
   readonly #camera: Camera = { x: 0, y: 0, scale: 1 };
   #colouring: ViewerColouring;
-  /** groups that alone are shown in colour; empty: all */
+  /** groups shown in colour, all others grey; empty: all in colour */
   readonly #picked = new Set<number>();
   #isDue = false;
 
@@ -29,7 +29,7 @@ class CellView {
   private constructor(data: ViewerData) {
     this.#data = data;
     const count = data.reference + data.query;
-    const places = wholesOfText(data.places);
+    const places = uint16OfText(data.places);
     const along = (axis: 0 | 1): Float32Array =>
       Float32Array.from(
         this.#cells,
@@ -64,7 +64,7 @@ class CellView {
     });
   }
 
-  /** All cells in the middle. */
+  /** Centres the view on all cells. */
   reset(): void {
     this.#resize();
     const [[left, right], [bottom, top]] = this.#data.ranges;
@@ -118,7 +118,7 @@ class CellView {
     this.#drawAxes(ratio, ink);
   }
 
-  /** Two short arrows in the corner: a UMAP has directions, but no units. */
+  /** Two short arrows in the corner instead of axes, as a UMAP has no units. */
   #drawAxes(ratio: number, ink: string): void {
     const context = this.#context;
     const [x, y, length, tip] = [22 * ratio, this.#canvas.height - 22 * ratio, 54 * ratio, 4 * ratio];
@@ -153,7 +153,7 @@ class CellView {
     const context = this.#context;
     context.font = `600 ${12 * ratio}px system-ui, sans-serif`;
     context.textBaseline = "middle";
-    const taken: [number, number, number][] = [];
+    const drawnLabels: [x: number, y: number, width: number][] = [];
     for (const { name, x, y, colour } of this.#data.prototypes) {
       const px = this.#canvas.width / 2 + (x - this.#camera.x) * this.#camera.scale;
       const py = this.#canvas.height / 2 - (y - this.#camera.y) * this.#camera.scale;
@@ -168,8 +168,11 @@ class CellView {
       const width = context.measureText(shown).width;
       const isRight = px + 12 * ratio + width > this.#canvas.width;
       const at = isRight ? px - 12 * ratio - width : px + 12 * ratio;
-      if (taken.some(([a, b, w]) => Math.abs(b - py) < 13 * ratio && at < a + w && a < at + width)) continue;
-      taken.push([at, py, width]);
+      const isCovered = drawnLabels.some(
+        ([a, b, w]) => Math.abs(b - py) < 13 * ratio && at < a + w && a < at + width,
+      );
+      if (isCovered) continue;
+      drawnLabels.push([at, py, width]);
       context.lineWidth = 4 * ratio;
       context.strokeStyle = paper;
       context.lineJoin = "round";
@@ -182,7 +185,7 @@ class CellView {
   #valuesOf(colouring: ViewerColouring): Uint8Array | Uint16Array {
     let values = this.#values.get(colouring.id);
     if (!values) {
-      values = colouring.kind === "groups" ? wholesOfText(colouring.values) : bytesOfText(colouring.values);
+      values = colouring.kind === "groups" ? uint16OfText(colouring.values) : bytesOfText(colouring.values);
       this.#values.set(colouring.id, values);
     }
     return values;
@@ -220,7 +223,7 @@ class CellView {
     this.#request();
   }
 
-  /** What the marks mean that are no group and no number: greys, and large dots. */
+  /** Explains marks outside the legend of groups or numbers: greys, and large dots. */
   #writeMarks(): void {
     const values = this.#valuesOf(this.#colouring);
     const none = this.#colouring.kind === "groups" ? 65535 : 255;
@@ -244,7 +247,7 @@ class CellView {
     );
   }
 
-  /** The legend is a table of groups and their cells: what is seen, in words. */
+  /** Writes the legend: a colour bar, or a table of groups with their numbers of cells. */
   #writeLegend(values: Uint8Array | Uint16Array): void {
     const legend = byId("legend")!;
     const { kind, title, names = [], colours = [], range = [0, 1] } = this.#colouring;
@@ -287,7 +290,7 @@ class CellView {
       const button = document.createElement("button");
       button.type = "button";
       button.setAttribute("aria-pressed", String(this.#picked.has(group)));
-      button.title = "show this group alone, or with others that are chosen";
+      button.title = "show only this group, or this group with others already chosen";
       const swatch = document.createElement("span");
       swatch.className = "swatch";
       swatch.style.background = colours[group]!;
@@ -339,14 +342,14 @@ class CellView {
       canvas.addEventListener(name, (event) => pointers.delete(event.pointerId));
     canvas.addEventListener("pointermove", (event) => {
       const before = pointers.get(event.pointerId);
-      if (!before) return this.#tell(event.offsetX * ratio(), event.offsetY * ratio());
+      if (!before) return this.#describeCellAt(event.offsetX * ratio(), event.offsetY * ratio());
       const others = [...pointers.values()].filter(({ pointerId }) => pointerId !== event.pointerId);
       if (others.length === 1) {
         const [other] = others;
-        const apart = (own: PointerEvent): number =>
-          Math.hypot(own.offsetX - other!.offsetX, own.offsetY - other!.offsetY);
+        const distanceTo = (pointer: PointerEvent): number =>
+          Math.hypot(pointer.offsetX - other!.offsetX, pointer.offsetY - other!.offsetY);
         this.#zoom(
-          apart(event) / Math.max(1, apart(before)),
+          distanceTo(event) / Math.max(1, distanceTo(before)),
           ((event.offsetX + other!.offsetX) / 2) * ratio(),
           ((event.offsetY + other!.offsetY) / 2) * ratio(),
         );
@@ -384,8 +387,8 @@ class CellView {
     byId("zoom-all")?.addEventListener("click", () => this.reset());
   }
 
-  /** What is known of the cell under the pointer. */
-  #tell(px: number, py: number): void {
+  /** Writes the values of the cell under the pointer. */
+  #describeCellAt(px: number, py: number): void {
     const ratio = this.#canvas.width / Math.max(1, this.#canvas.clientWidth);
     const point = nearestPoint(
       this.#points,
@@ -397,9 +400,9 @@ class CellView {
       py,
       8 * ratio,
     );
-    const told = byId("told")!;
+    const description = byId("told")!;
     if (point < 0) {
-      told.textContent = "";
+      description.textContent = "";
       return;
     }
     const cell = this.#cells[point]!;
@@ -411,7 +414,7 @@ class CellView {
       const [low, high] = colouring.range!;
       return value === 255 ? [] : [`${colouring.title}: ${short(low + (value / 254) * (high - low))}`];
     });
-    told.textContent = [
+    description.textContent = [
       isReference
         ? "reference cell"
         : `query cell ${(cell - this.#data.reference + 1).toLocaleString("en-US")}`,
@@ -421,8 +424,8 @@ class CellView {
 }
 
 /**
- * The reference below the query; within each, cells in a mixed order that is always the same, so that no
- * group hides another for its place in the file.
+ * The reference is drawn below the query; within each, cells are in a fixed scattered order, so that file
+ * order does not decide which group hides another.
  */
 function drawingOrder({ reference, query }: ViewerData): Uint32Array {
   const order = new Uint32Array(reference + query);
