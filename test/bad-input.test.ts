@@ -339,7 +339,7 @@ describe("model folders", () => {
     mkdirSync(at("elsewhere"));
     writeFileSync(at("elsewhere/attr.pkl"), "x");
     writeFileSync(at("elsewhere/model_params.pt"), "x");
-    return fails(mapWith("elsewhere"), 3, /elsewhere/, /attr\.pkl is damaged or no pickle/);
+    return fails(mapWith("elsewhere"), 3, /elsewhere/, /attr\.pkl is damaged or not a pickle/);
   });
 
   test("from a newer version", () =>

@@ -271,7 +271,7 @@ describe("files", () => {
     await page.choose([at("damaged.zip")]);
     await assert.rejects(
       page.job("registerModel"),
-      /file: damaged.zip cannot be opened: it is no zip file, or a damaged one/,
+      /file: damaged.zip cannot be opened: it is not a zip file, or damaged/,
     );
     for (const name of ["archmap.pt", "legacy.pt"]) {
       await page.choose([join(models, name)]);
@@ -417,7 +417,7 @@ describe("files", () => {
     );
     await assert.rejects(
       page.job("registerUrl", { address: "missing.h5ad", path: "x" }),
-      /file: .*missing\.h5ad cannot be had: the server answers 404/,
+      /file: .*missing\.h5ad cannot be downloaded: the server answered 404/,
     );
   });
 });

@@ -176,7 +176,7 @@ describe("an imported model", () => {
       );
       assert.equal(cells, 0);
     }
-    assert.match(notes.join(" "), /no scale for uncertainties and no threshold.*covariances/);
+    assert.match(notes.join(" "), /no uncertainty scale and no threshold.*covariances/);
   });
 
   test("of the likelihood mse takes X as it is, and says so; poisson keeps Python's", async () => {
@@ -429,7 +429,7 @@ describe("the command line", () => {
     writeFileSync(at("scvi", "model.pt"), "PK");
     mkdirSync(at("empty"));
     for (const [path, says] of [
-      ["scvi", /model\.pt is damaged or no file of PyTorch/],
+      ["scvi", /model\.pt is damaged or not a PyTorch file/],
       ["empty", /attr\.pkl and model_params\.pt, or model\.pt, are needed, and it has nothing/],
       ["nowhere", /There is no model/],
     ] as const) {
@@ -499,7 +499,7 @@ describe("damage", () => {
     for (let length = 0; length < bytes.length; length++)
       assert.throws(
         () => readPickle(bytes.subarray(0, length), "attr.pkl"),
-        fails(/attr\.pkl is damaged or no pickle/),
+        fails(/attr\.pkl is damaged or not a pickle/),
       );
   });
 
@@ -509,9 +509,9 @@ describe("damage", () => {
       ["\x8e\xff\xff\xff\xff\xff\xff\xff\x7f", /in the middle of an instruction/],
       ["\x8b\xff\xff\xff\x7f", /an integer has 2147483647 bytes/],
       ["(t", /in the middle/],
-      ["R", /finds nothing to work on/],
+      ["R", /finds the stack empty/],
       ["h\x05.", /entry 5 of the memo/],
-      ["t", /a mark that is not there/],
+      ["t", /needs a mark/],
       ["Na", /no list|nothing to work on/],
     ];
     for (const [bytes, says] of claims)

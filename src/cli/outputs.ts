@@ -60,7 +60,7 @@ async function checkDistinct(inputs: readonly string[], outputs: readonly string
       if (await isSameFile(other, output))
         throw new ScPoliError(
           "output",
-          `${output} is definedPaths for two outputs. Give each its own name.`,
+          `${output} is given for two outputs. Give each a different name.`,
           {
             path: output,
           },

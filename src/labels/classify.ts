@@ -1,8 +1,10 @@
 // Label transfer: the nearest prototype in the mean latent space, or the head (head.ts), with a calibrated
-// probability; unknown cells by their novelty (novelty.ts) or, as in the paper, by the distance to the
-// prototype. Source: De Donno et al. 2023, Methods ("Label transfer", "Uncertainty"). Differs: always from
-// the mean latent, never a sampled one; uncertainty in 0..1 and probability have one direction and their own
-// names (docs/explanation/differences.md).
+// probability. Unknown cells are flagged by their novelty (novelty.ts) or, as in the paper, by the distance
+// to
+// the prototype. Source: De Donno et al. 2023, Methods ("Label transfer", "Uncertainty"). Differs: always
+// uses
+// the mean latent representation, never a sample; uncertainty is within 0..1, and the probability is a
+// separate output (docs/explanation/differences.md).
 import { type Classifier, type Threshold, type UncertaintyRule, checkNumber } from "../contract/options.js";
 import type { HeadPrediction } from "../novelty/novelty.js";
 import { minkowski, type Prototypes } from "../prototypes/prototypes.js";
@@ -11,41 +13,39 @@ import { quantile } from "../numerics/descriptive.js";
 
 /** Labels of all cells at one annotation level. */
 export interface LevelPrediction {
-  /** Annotation level: the key of its cell types */
+  /** Annotation level: its cell type key */
   readonly key: string;
-  /** what `predicted` and `probability` come from */
+  /** source of `predicted` and `probability` */
   readonly classifier: Classifier;
-  /** (N) row of the model's cell types */
+  /** (N) predicted type, as a row of the model's cell types */
   readonly predicted: Int32Array;
-  /** (N) row of the cell type whose prototype is nearest; the same as `predicted` without a head */
+  /** (N) type of the nearest prototype, as a row; equals `predicted` without a head */
   readonly nearest: Int32Array;
   /** (N) distance to the nearest prototype, in units of the latent space */
   readonly distance: Float32Array;
-  /** what `uncertainty` comes from */
+  /** source of `uncertainty` */
   readonly uncertaintyBy: UncertaintyRule;
   /**
-   * (N) 0 (sure) to 1 (unsure): one less the probability, how likely the label is wrong; or distance /
+   * (N) 0 (certain) to 1: either 1 - probability, the chance that the label is wrong; or distance /
    * (distance + distance_scale)
    */
   readonly uncertainty: Float32Array;
   /** (N) probability of the predicted type among the known types of the level */
   readonly probability: Float32Array;
   /**
-   * (N) 0..1, one less a p-value (novelty.ts); NaN for cells of a type that the model was given after its
-   * training; null where novelty is not calibrated
+   * (N) novelty score, 0..1: 1 - a p-value (novelty.ts); NaN for cells of a type that was added to the model
+   * after training; null if novelty is not calibrated
    */
   readonly novelty: Float32Array | null;
-  /**
-   * (N) 1 where the novelty (with uncertainty by the distance: the uncertainty) is above the threshold
-   */
+  /** (N) 1 if the novelty (with uncertainty by distance: the uncertainty) is above the threshold */
   readonly unknown: Uint8Array;
   /** null: no cell is flagged */
   readonly threshold: number | null;
-  /** why no cell is flagged by default, where that is so */
+  /** why no cell is flagged by default; null otherwise */
   readonly notFlagged: string | null;
 }
 
-/** A level of annotation: its name and the rows of its types in the prototype table. */
+/** An annotation level: its key and the rows of its types in the prototype table. */
 export interface Level {
   readonly key: string;
   readonly types: readonly number[];
@@ -54,8 +54,9 @@ export interface Level {
 const heldOutShare = 0.95;
 
 /**
- * Chooses the scales of a level on labelled cells that took no part in the prototypes.
- * @param latent - (n, D) @param labels - (n) row of the prototype table, -1 where unlabelled
+ * Estimates the scales of a level from labelled cells that were not used for the prototypes.
+ * @param latent - (n, D)
+ * @param labels - (n) row of the prototype table, -1: unlabelled
  */
 export function calibrate(
   latent: Float32Array,
@@ -64,32 +65,36 @@ export function calibrate(
   { means, shape }: Prototypes,
 ): LevelCalibration {
   const D = shape[1];
-  const own: number[] = [];
+  const positions: number[] = [];
   const distances: Float64Array[] = [];
   const nearest: number[] = [];
   labels.forEach((label, cell) => {
     const position = level.types.indexOf(label);
     if (position < 0) return;
     const row = Float64Array.from(level.types, (type) => minkowski(latent, cell, means, type, D, 2));
-    own.push(position);
+    positions.push(position);
     distances.push(row);
     nearest.push(row.reduce((least, d) => Math.min(least, d), Infinity));
   });
   const scale = Math.max(1e-6, quantile(nearest, heldOutShare));
   return {
     distance_scale: scale,
-    probability_scale: likeliestScale(distances, own, scale),
+    probability_scale: likeliestScale(distances, positions, scale),
     threshold: 0.5,
-    cells: own.length,
+    cells: positions.length,
   };
 }
 
-/** The sigma under which the labels are likeliest: a golden-section search on its logarithm. */
-function likeliestScale(distances: readonly Float64Array[], own: readonly number[], guess: number): number {
-  const surprise = (logScale: number): number => {
+/** The maximum-likelihood sigma, by golden-section search on its logarithm. */
+function likeliestScale(
+  distances: readonly Float64Array[],
+  positions: readonly number[],
+  guess: number,
+): number {
+  const logLoss = (logScale: number): number => {
     const scale = Math.exp(logScale);
     return distances.reduce(
-      (sum, row, cell) => sum - Math.log(Math.max(1e-12, probabilityOf(own[cell]!, row, scale))),
+      (sum, row, cell) => sum - Math.log(Math.max(1e-12, probabilityOf(positions[cell]!, row, scale))),
       0,
     );
   };
@@ -97,25 +102,25 @@ function likeliestScale(distances: readonly Float64Array[], own: readonly number
   let [low, high] = [Math.log(guess) - 4, Math.log(guess) + 3];
   for (let i = 0; i < 40; i++) {
     const width = ratio * (high - low);
-    if (surprise(high - width) < surprise(low + width)) high = low + width;
+    if (logLoss(high - width) < logLoss(low + width)) high = low + width;
     else low = high - width;
   }
-  // the optimum is flat; runtimes differ in exp and log
+  // rounded: the optimum is flat, and the last digits of exp and log differ between runtimes
   return Number(Math.exp((low + high) / 2).toPrecision(4));
 }
 
-/** Softmax of -distance^2 / (2 sigma^2) at one of the types. */
+/** Softmax of -distance^2 / (2 sigma^2), for one of the types. */
 function probabilityOf(type: number, distances: Float64Array, scale: number): number {
-  const own = distances[type]! ** 2;
+  const squared = distances[type]! ** 2;
   let sum = 0;
   for (let k = 0; k < distances.length; k++)
-    sum += Math.exp((own - distances[k]! ** 2) / (2 * scale * scale));
+    sum += Math.exp((squared - distances[k]! ** 2) / (2 * scale * scale));
   return 1 / sum;
 }
 
 /**
- * Labels cells at one level.
- * @param latent - (N, D) mean latent
+ * Labels cells at one level by the nearest prototype.
+ * @param latent - (N, D) mean latent representation
  */
 export function classify(
   latent: Float32Array,
@@ -161,9 +166,9 @@ export function classify(
 }
 
 /**
- * Labels of the head in place of those of the nearest prototype. Cells whose nearest prototype is of a type
- * that the head does not know (one that the model got after its training) keep that label.
- * @param types - rows of the cell types that the head knows
+ * Replaces the labels of the nearest prototype by those of the head. Cells whose nearest prototype belongs to
+ * a type unknown to the head (added to the model after training) keep that label.
+ * @param types - rows of the cell types known to the head
  */
 export function withHead(
   byPrototype: LevelPrediction,
@@ -172,8 +177,8 @@ export function withHead(
 ): LevelPrediction {
   const { nearest } = byPrototype;
   const known = new Set(types);
-  const choose = <T extends Int32Array | Float32Array>(own: T, other: T): T =>
-    other.map((value, cell) => (known.has(nearest[cell]!) ? own[cell]! : value)) as T;
+  const choose = <T extends Int32Array | Float32Array>(ofHead: T, ofPrototype: T): T =>
+    ofPrototype.map((value, cell) => (known.has(nearest[cell]!) ? ofHead[cell]! : value)) as T;
   return {
     ...byPrototype,
     classifier: "head",
@@ -187,19 +192,21 @@ export const noveltyThreshold = 0.95;
 
 /** Why no cell of a query is flagged by default although novelty is calibrated. */
 export const unlikeReference =
-  "the query is unlike every condition of the reference: new types and a shift of all cells cannot be told apart";
+  "the query is unlike every condition of the reference: new types cannot be told apart from a shift of " +
+  "all cells";
 
-/** Novelty of the cells of a query, and what stands against flags by default. */
+/** Novelty of the cells of a query, and why they are not flagged by default. */
 export interface CalibratedNovelty {
-  /** (N) 0..1; null where it is not calibrated */
+  /** (N) 0..1; null if it is not calibrated */
   readonly novelty: Float32Array | null;
+  /** null: flagged by default */
   readonly notFlagged: string | null;
 }
 
 /**
- * Uncertainty by the probability, and flags by the novelty, in place of those by the distance. Cells whose
- * nearest prototype is of a type that the head does not know are not judged.
- * @param types - rows of the cell types that the head knows
+ * Replaces uncertainty and flags by distance by those of probability and novelty. Cells whose nearest
+ * prototype belongs to a type unknown to the head get no novelty.
+ * @param types - rows of the cell types known to the head
  */
 export function withNovelty(
   byDistance: LevelPrediction,
@@ -223,17 +230,17 @@ export function withNovelty(
 
 function flagged(
   values: Float32Array,
-  asked: Threshold,
+  option: Threshold,
   auto: number,
 ): Pick<LevelPrediction, "unknown" | "threshold"> {
-  const threshold = limitOf(asked, values, auto);
+  const threshold = thresholdValue(option, values, auto);
   return {
     threshold,
     unknown: Uint8Array.from(values, (value) => (threshold !== null && value > threshold ? 1 : 0)),
   };
 }
 
-function limitOf(threshold: Threshold, values: Float32Array, auto: number): number | null {
+function thresholdValue(threshold: Threshold, values: Float32Array, auto: number): number | null {
   if (threshold === "none") return null;
   if (threshold === "auto") return auto;
   if (typeof threshold === "number") return checkNumber("threshold", threshold, 0, 1);

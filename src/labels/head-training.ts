@@ -1,5 +1,5 @@
-// Training of the head (head.ts) on the reference's labelled cells, and of what its labels are worth:
-// penalty, weights of the types, temperature and novelty come from conditions that are left out in turn.
+// Training of the head (head.ts) on the labelled cells of the reference. Penalty, type weights, temperature,
+// left-out recall and novelty come from cross-validation over conditions.
 import { expOfNegative } from "../numerics/exponential.js";
 import type { StoredTensor, HeadJson, HeadLevel, LeftOutLabels } from "../model/stored-model.js";
 import type { RunSettings } from "../contract/options.js";
@@ -21,29 +21,31 @@ export interface TrainedHead {
   readonly tensors: ReadonlyMap<string, StoredTensor>;
 }
 
-/** Candidates, ascending: the stronger penalty is where the next one starts. */
+/** Candidates in ascending order: each fit starts from that of the stronger penalty. */
 const inversePenalties = [0.005, 0.05, 0.5];
 const typeExponents = [0.5, 0, 1];
-/** Cells that are left out in turn, at most, rare types first. */
+/** Maximum number of cells in cross-validation, sampled with rare types first. */
 const mostCalibrationCells = 2500;
-/** L-BFGS on a part, and on all cells. */
+/** L-BFGS settings for the fits of cross-validation, and for the fit on all cells. */
 const partFit = { mostSteps: 10, tolerance: 1e-3 };
 const wholeFit = { mostSteps: 20, tolerance: 1e-4 };
-/** Bounds of the temperature: left-out conditions are few, and an extreme one is theirs alone. */
+/** Bounds of the temperature: with few left-out conditions, extreme values do not generalise. */
 const temperatures = [0.5, 3] as const;
-/** Conditions with profiles of their own: those with the most cells. */
+/** Maximum number of conditions with separate profiles: those with the most cells. */
 const mostConditions = 24;
 
-/** What a user is told of a level whose novelty has no scale. */
+/** The note on a level whose novelty is not calibrated. */
 export function notCalibrated(key: string, reason: string): string {
   return `Novelty of '${key}' is not calibrated: ${reason}. No cell of a query is flagged unknown.`;
 }
 
 /**
+ * Trains the head, and calibrates it and the novelty scores.
  * @param levels - per level the rows of its types
- * @param cells - that it is trained on (`chooseHeadCells`)
- * @param units - (N) donor, or condition, of each cell of the data set: what is left out as a whole
- * @param taken - what it takes of the counts (`headTakes`)
+ * @param cells - training cells (`chooseHeadCells`)
+ * @param units - (N) donor, or condition, of each cell of the data set: the units of cross-validation
+ * @param taken - transformation of the counts (`headTakes`)
+ * @throws ScPoliError "interrupted"
  */
 export async function trainHead(
   dataset: Dataset,
@@ -59,20 +61,20 @@ export async function trainHead(
     cells.map((cell) => units[cell]!),
     seed,
   );
-  const placeOf = new Map(Array.from(cells, (cell, place) => [cell, place]));
+  const indexOf = new Map(Array.from(cells, (cell, i) => [cell, i]));
   const sample = sampleTypes(dataset, cells, mostCalibrationCells, seed, "calibration").map((cell) =>
-    placeOf.get(cell)!,
+    indexOf.get(cell)!,
   );
   const whole = new HeadCells(dataset, levels, cells, rows);
   const calibration = new LeftOutHeads(
     new HeadCells(
       dataset,
       levels,
-      sample.map((place) => cells[place]!),
+      sample.map((i) => cells[i]!),
       rowsAt(rows, sample),
     ),
-    sample.map((place) => folds[place]!),
-    () => breathe(settings),
+    sample.map((i) => folds[i]!),
+    () => yieldToEvents(settings),
   );
   const training = await calibration.choose();
   const { weight, bias } = whole.fit({ ...training, start: calibration.meanModel(), ...wholeFit });
@@ -93,39 +95,39 @@ export async function trainHead(
     training: { inverse_penalty: training.inversePenalty, type_exponent: training.exponent },
   };
   const described: HeadLevel[] = [];
-  for (const [level, own] of json.levels.entries()) {
-    await breathe(settings);
+  for (const [level, fitted] of json.levels.entries()) {
+    await yieldToEvents(settings);
     const quality = leftOutLabels(calibration, json, level, units);
-    const judged = { ...own, ...(quality && { left_out: quality }) };
+    const scored = { ...fitted, ...(quality && { left_out: quality }) };
     const novelty = calibrateLevel(dataset, whole, calibration, json, level, units, folds, seed);
     if (typeof novelty === "string") {
-      described.push({ ...judged, not_calibrated: novelty });
+      described.push({ ...scored, not_calibrated: novelty });
       continue;
     }
-    described.push({ ...judged, novelty: novelty.json });
+    described.push({ ...scored, novelty: novelty.json });
     for (const [name, tensor] of noveltyTensors(novelty, level, G)) tensors.set(name, tensor);
   }
   return { json: { ...json, levels: described }, tensors };
 }
 
 /** Yields to the event loop. @throws ScPoliError "interrupted" */
-async function breathe({ signal }: RunSettings): Promise<void> {
+async function yieldToEvents({ signal }: RunSettings): Promise<void> {
   await new Promise((resolve) => setTimeout(resolve, 0));
   if (signal?.aborted)
     throw new ScPoliError("interrupted", "Stopped while the head was trained; the network is.");
 }
 
-/** n^-exponent for the exponents tried; by roots, as the last digit of a power differs between runtimes. */
+/** n^-exponent for the candidates; by square roots, as the last digit of a power differs between runtimes. */
 function weightOf(n: number, exponent: number): number {
   return exponent === 0 ? 1 : exponent === 1 ? 1 / n : exponent === 0.5 ? 1 / Math.sqrt(n) : NaN;
 }
 
-/** Penalty and weighting of the types of a fit. */
+/** Penalty of a fit, and exponent of its type weights. */
 type HeadFit = { readonly inversePenalty: number; readonly exponent: number };
 
-/** Labelled cells, and heads that are trained on them or on some. */
+/** Labelled cells, and heads trained on all or some of them. */
 class HeadCells {
-  /** (n, levels) */
+  /** (n, levels) position of each cell's type in its level, -1: unlabelled */
   readonly labels: Int32Array;
   readonly #regression: LogisticRegression;
 
@@ -149,7 +151,7 @@ class HeadCells {
     });
   }
 
-  /** @param isIn - whether a cell trains; default: all */
+  /** @param isIn - whether a cell is used for training. Default: all */
   fit(
     options: HeadFit & {
       readonly start: LinearModel | null;
@@ -166,54 +168,52 @@ class HeadCells {
     return this.#regression.scores(model);
   }
 
-  /** (n) positions of the types at one level */
+  /** (n) labels at one level */
   positions(level: number): Int32Array {
     const L = this.levels.length;
     return this.cells.map((_, i) => this.labels[i * L + level]!);
   }
 
-  /** (n, levels) what each label weighs: n^-exponent of a type with n cells, a mean cell 1. */
+  /** (n, levels) weight of each label: n^-exponent for a type with n cells, scaled to mean 1 over cells. */
   weights(exponent: number, isIn: (i: number) => boolean): Float64Array {
     const L = this.levels.length;
     const weights = new Float64Array(this.labels.length);
     this.levels.forEach(({ length: K }, level) => {
-      const own = Int32Array.from(this.cells.keys()).filter(
+      const labelled = Int32Array.from(this.cells.keys()).filter(
         (i) => this.labels[i * L + level]! >= 0 && isIn(i),
       );
       const n = new Int32Array(K);
-      for (const i of own) n[this.labels[i * L + level]!]!++;
+      for (const i of labelled) n[this.labels[i * L + level]!]!++;
       const sum = n.reduce((all, count) => all + (count > 0 ? count * weightOf(count, exponent) : 0), 0);
-      for (const i of own)
-        weights[i * L + level] = (own.length * weightOf(n[this.labels[i * L + level]!]!, exponent)) / sum;
+      for (const i of labelled)
+        weights[i * L + level] =
+          (labelled.length * weightOf(n[this.labels[i * L + level]!]!, exponent)) / sum;
     });
     return weights;
   }
 }
 
-/** Heads, each trained without a part of the conditions, and what they say of it. */
+/** Cross-validation: heads trained without one fold of the conditions each, and their scores on that fold. */
 class LeftOutHeads {
-  /** (n, R) scores of each cell by the head that had its part left out */
+  /** (n, R) scores of each cell by the head trained without its fold */
   #scores: Float64Array = new Float64Array(0);
   #models: readonly LinearModel[] = [];
-  /**
-   * (n, levels) whether a cell's type has cells in other parts too: one that is nowhere else cannot be
-   * recognised
-   */
+  /** (n, levels) whether a cell's type also occurs in other folds; otherwise it cannot be recognised */
   readonly #isJudged: Uint8Array;
 
   constructor(
     readonly cells: HeadCells,
     /** (n) */
     readonly folds: Int32Array,
-    private readonly breathe: () => Promise<void>,
+    private readonly pause: () => Promise<void>,
   ) {
     const L = cells.levels.length;
-    const places = cells.levels.map(({ length }) => Array.from({ length }, () => new Set<number>()));
+    const foldsOfType = cells.levels.map(({ length }) => Array.from({ length }, () => new Set<number>()));
     cells.labels.forEach(
-      (label, at) => label >= 0 && places[at % L]![label]!.add(folds[Math.floor(at / L)]!),
+      (label, at) => label >= 0 && foldsOfType[at % L]![label]!.add(folds[Math.floor(at / L)]!),
     );
     this.#isJudged = Uint8Array.from(cells.labels, (label, at) =>
-      label >= 0 && places[at % L]![label]!.size > 1 ? 1 : 0,
+      label >= 0 && foldsOfType[at % L]![label]!.size > 1 ? 1 : 0,
     );
   }
 
@@ -221,10 +221,13 @@ class LeftOutHeads {
     return this.#isJudged[i * this.cells.levels.length + level] === 1;
   }
 
-  /** Chooses penalty and weights by the log loss, and keeps the heads of that choice. */
+  /** Chooses penalty and weights by the log loss, and keeps the heads of the best fit. */
   async choose(): Promise<HeadFit> {
     let best: { readonly fit: HeadFit; readonly loss: number } | null = null;
-    const take = async (fit: HeadFit, starts: readonly LinearModel[]): Promise<readonly LinearModel[]> => {
+    const evaluate = async (
+      fit: HeadFit,
+      starts: readonly LinearModel[],
+    ): Promise<readonly LinearModel[]> => {
       const models = await this.#fitAll(fit, starts);
       const scores = this.#leftOutScores(models);
       const loss = this.#loss(scores);
@@ -236,17 +239,17 @@ class LeftOutHeads {
     };
     let models: readonly LinearModel[] = [];
     for (const inversePenalty of inversePenalties)
-      models = await take({ inversePenalty, exponent: typeExponents[0]! }, models);
+      models = await evaluate({ inversePenalty, exponent: typeExponents[0]! }, models);
     const { inversePenalty } = best!.fit;
     const starts = this.#models;
-    for (const exponent of typeExponents.slice(1)) await take({ inversePenalty, exponent }, starts);
+    for (const exponent of typeExponents.slice(1)) await evaluate({ inversePenalty, exponent }, starts);
     return best!.fit;
   }
 
   async #fitAll(fit: HeadFit, starts: readonly LinearModel[]): Promise<LinearModel[]> {
     const models: LinearModel[] = [];
     for (let fold = 0; fold <= Math.max(...this.folds); fold++) {
-      await this.breathe();
+      await this.pause();
       models.push(
         this.cells.fit({ ...fit, ...partFit, start: starts[fold] ?? null }, (i) => this.folds[i] !== fold),
       );
@@ -255,22 +258,24 @@ class LeftOutHeads {
   }
 
   #leftOutScores(models: readonly LinearModel[]): Float64Array {
-    const outside = new Float64Array(models[0]!.bias.length * this.folds.length);
+    const leftOut = new Float64Array(models[0]!.bias.length * this.folds.length);
     const R = models[0]!.bias.length;
     models.forEach((model, fold) => {
       const scores = this.cells.scores(model);
-      this.folds.forEach((own, i) => own === fold && outside.set(scores.subarray(i * R, (i + 1) * R), i * R));
+      this.folds.forEach(
+        (foldOfCell, i) => foldOfCell === fold && leftOut.set(scores.subarray(i * R, (i + 1) * R), i * R),
+      );
     });
-    return outside;
+    return leftOut;
   }
 
-  /** Mean over the types of all levels of the log loss of their cells. */
+  /** Weighted log loss over the cells of all levels. */
   #loss(scores: Float64Array): number {
     let loss = 0;
     const weights = this.cells.weights(lossExponent, () => true);
     const L = this.cells.levels.length;
     this.cells.levels.forEach((_, level) =>
-      this.#eachLoss(scores, level, 1, (i, own) => (loss += weights[i * L + level]! * own)),
+      this.#eachLoss(scores, level, 1, (i, cellLoss) => (loss += weights[i * L + level]! * cellLoss)),
     );
     return loss;
   }
@@ -287,21 +292,22 @@ class LeftOutHeads {
     const first = levels.slice(0, level).reduce((sum, { length }) => sum + length, 0);
     for (let i = 0; i < this.folds.length; i++) {
       if (!this.isJudged(i, level)) continue;
-      const own = scores.subarray(i * R + first, i * R + first + K);
-      const [its, top] = [own[labels[i * L + level]!]!, own.reduce((a, b) => Math.max(a, b))];
-      const sum = own.reduce((all, score) => all + expOfNegative((score - top) / temperature), 0);
-      visit(i, Math.log(sum) + (top - its) / temperature);
+      const levelScores = scores.subarray(i * R + first, i * R + first + K);
+      const labelScore = levelScores[labels[i * L + level]!]!;
+      const top = levelScores.reduce((a, b) => Math.max(a, b));
+      const sum = levelScores.reduce((all, score) => all + expOfNegative((score - top) / temperature), 0);
+      visit(i, Math.log(sum) + (top - labelScore) / temperature);
     }
   }
 
   /**
-   * The temperature under which the left-out labels are likeliest, within bounds; a golden-section search on
-   * its logarithm. 1 without cells.
+   * The temperature with the maximum likelihood of the left-out labels, within bounds, by golden-section
+   * search on its logarithm. 1 without cells.
    */
   temperature(level: number): number {
     const loss = (log: number): number => {
       let sum = 0;
-      this.#eachLoss(this.#scores, level, Math.exp(log), (_, own) => (sum += own));
+      this.#eachLoss(this.#scores, level, Math.exp(log), (_, cellLoss) => (sum += cellLoss));
       return sum;
     };
     if (loss(0) === 0) return 1;
@@ -320,7 +326,7 @@ class LeftOutHeads {
     return this.#scores;
   }
 
-  /** Mean of the heads: where that of all cells starts. */
+  /** Mean of the heads: the start of the fit on all cells. */
   meanModel(): LinearModel {
     const mean = (of: (model: LinearModel) => Float64Array): Float64Array => {
       const sum = new Float64Array(of(this.#models[0]!).length);
@@ -332,10 +338,10 @@ class LeftOutHeads {
   }
 }
 
-/** Types count in the log loss between their numbers of cells and alike. */
+/** In the log loss, types count by the square root of their number of cells. */
 const lossExponent = 0.5;
 
-/** @returns how well the heads name the cells that they were trained without; null where there are none */
+/** @returns recall on the left-out cells; null with fewer than two units */
 function leftOutLabels(
   heads: LeftOutHeads,
   json: HeadJson,
@@ -362,7 +368,7 @@ function leftOutLabels(
   };
 }
 
-/** @returns why it is not calibrated, where it is not */
+/** @returns the novelty model of a level, or the reason why it is not calibrated */
 function calibrateLevel(
   dataset: Dataset,
   whole: HeadCells,
@@ -376,31 +382,31 @@ function calibrateLevel(
   const columns = headColumns(json, level);
   if (columns.K < 2) return "it has one cell type";
   if (new Set(whole.cells.map((cell) => units[cell]!)).size < 2)
-    return "the reference has one condition, none that could be left out";
+    return "the reference has a single condition, so none can be left out";
   const { cells } = heads;
-  const own = Int32Array.from(cells.cells.keys()).filter((i) => heads.isJudged(i, level));
+  const judged = Int32Array.from(cells.cells.keys()).filter((i) => heads.isJudged(i, level));
   const { position, probability } = classifyByHead(json.levels[level]!, columns, heads.scores);
   const positions = cells.positions(level);
   const novelty = trainNovelty(
     {
-      rows: rowsAt(cells.rows, own),
+      rows: rowsAt(cells.rows, judged),
       genes: dataset.counts.genes,
-      labels: own.map((i) => positions[i]!),
-      conditions: own.map((i) => dataset.combinations[cells.cells[i]!]!),
-      units: own.map((i) => units[cells.cells[i]!]!),
-      folds: own.map((i) => heads.folds[i]!),
+      labels: judged.map((i) => positions[i]!),
+      conditions: judged.map((i) => dataset.combinations[cells.cells[i]!]!),
+      units: judged.map((i) => units[cells.cells[i]!]!),
+      folds: judged.map((i) => heads.folds[i]!),
       prediction: {
-        position: own.map((i) => position[i]!),
-        probability: Float32Array.from(own, (i) => probability[i]!),
+        position: judged.map((i) => position[i]!),
+        probability: Float32Array.from(judged, (i) => probability[i]!),
       },
       profilesWithout: profilesOf(dataset, whole, level, folds),
     },
     seed,
   );
-  return novelty ?? "too few cells of the reference are left when a condition is left out";
+  return novelty ?? "too few cells of the reference remain when a condition is left out";
 }
 
-/** Profiles of a level's types, without one part of the conditions or (null) with all. */
+/** @returns a function of a fold: profiles of a level's types without that fold; null: of all cells */
 function profilesOf(
   { combinations, counts }: Dataset,
   whole: HeadCells,
@@ -414,11 +420,11 @@ function profilesOf(
     .sort(([a, m], [b, n]) => n - m || a - b)
     .slice(0, mostConditions)
     .map(([combination]) => combination);
-  const place = new Map(largest.map((combination, i) => [combination, i]));
-  const parts = Math.max(...folds) + 1;
-  // the cells of other conditions are summed by part
-  const groups = cells.map((cell, i) => place.get(combinations[cell]!) ?? largest.length + folds[i]!);
-  const foldOf = new Int32Array(largest.length + parts);
+  const groupOf = new Map(largest.map((combination, i) => [combination, i]));
+  const foldCount = Math.max(...folds) + 1;
+  // the cells of other conditions form one group per fold
+  const groups = cells.map((cell, i) => groupOf.get(combinations[cell]!) ?? largest.length + folds[i]!);
+  const foldOf = new Int32Array(largest.length + foldCount);
   groups.forEach((group, i) => (foldOf[group] = folds[i]!));
   const sums = new ProfileSums(foldOf.length, largest.length, levels[level]!.length, counts.genes);
   sums.add(rows, whole.positions(level), groups);

@@ -1,14 +1,14 @@
-// The discriminative head: multinomial logistic regression of the cell types on log-normalised genes, one per
-// annotation level, beside the prototypes. What it reads of a query's cells are linear scores, which the
-// engine computes while it has the counts at hand; no reference data are needed. Not in the paper: there a
-// linear classifier on genes beats the nearest prototype.
+// The discriminative head: multinomial logistic regression of the cell types on log-normalised expression,
+// one per annotation level. The engine computes its linear scores during the encoder pass over a query's
+// cells; no reference data are needed. Not part of the paper's method, although the paper reports that a
+// linear classifier on genes outperforms the nearest prototype.
 import type { Activation, Engine, Operations, Parameter, TakenCounts } from "../engine/engine.js";
 import { logNormalized } from "../numerics/log-normalized.js";
 import { Random } from "../numerics/random.js";
 import type { HeadJson, HeadLevel } from "../model/stored-model.js";
 import type { ComparedCells, HeadPrediction } from "../novelty/novelty.js";
 
-/** What of a stored model is the head's. */
+/** The part of a stored model that the head uses. */
 interface StoredHead {
   readonly json: {
     readonly head: HeadJson | null;
@@ -18,12 +18,12 @@ interface StoredHead {
   readonly tensors: ReadonlyMap<string, { readonly data: Float32Array }>;
 }
 
-/** R: the types of all levels together */
+/** R: number of types of all levels together */
 export function headRows({ levels }: HeadJson): number {
   return levels.reduce((sum, { types }) => sum + types.length, 0);
 }
 
-/** Where the scores of one level are among those that the head gives of a cell. */
+/** Position of a level's scores among the scores of a cell. */
 export interface HeadColumns {
   /** scores per cell: R */
   readonly stride: number;
@@ -40,16 +40,18 @@ export function headColumns(head: HeadJson, level: number): HeadColumns {
   };
 }
 
-/** Most cells of a query that are compared with each other. */
+/** Maximum number of query cells that are compared with each other. */
 export const mostCompared = 2048;
 
-/** Computes linear scores of the cells in an engine's minibatch, and keeps the counts of compared cells. */
+/**
+ * Computes linear scores of the cells in an engine's minibatch, and collects the counts of compared cells.
+ */
 export class HeadScorer {
   /** R */
   readonly rows: number;
   readonly #scores: LinearScores;
   readonly #compared: Int32Array;
-  /** counts of the compared cells, as they come by */
+  /** counts of the compared cells so far */
   readonly #kept: {
     readonly indices: Int32Array;
     readonly values: Float32Array;
@@ -66,7 +68,7 @@ export class HeadScorer {
     this.#compared = compared;
   }
 
-  /** @param cells - how many there are @returns null where the model has no head */
+  /** @param cells - number of cells of the query @returns null if the model has no head */
   static of(engine: Engine, { json, tensors }: StoredHead, cells: number): HeadScorer | null {
     const { head, genes, model } = json;
     if (!head) return null;
@@ -84,15 +86,15 @@ export class HeadScorer {
     );
   }
 
-  /** The scores, to be recorded into a program. */
+  /** Records the computation of the scores into a program. */
   compute(operations: Operations): void {
     this.#scores.compute(operations);
   }
 
   /**
-   * Takes the scores of the minibatch's cells, when they have been computed. Cells are to come in their
-   * order, each once.
-   * @param start - number of the minibatch's first cell @param into - (rows, R)
+   * Reads the computed scores of the minibatch's cells. Minibatches must come in order, each cell once.
+   * @param start - index of the minibatch's first cell
+   * @param into - (rows, R) output
    */
   take(start: number, into: Float32Array): void {
     const { minibatch } = this.engine;
@@ -116,7 +118,7 @@ export class HeadScorer {
     }
   }
 
-  /** The compared cells, when all have been scored. */
+  /** The compared cells; call it after all cells have been scored. */
   compared(): ComparedCells {
     const indptr = new Int32Array(this.#kept.length + 1);
     this.#kept.forEach(({ values }, i) => (indptr[i + 1] = indptr[i]! + values.length));
@@ -136,12 +138,12 @@ interface LinearScores {
   readonly compute: (operations: Operations) => void;
 }
 
-/** What the head takes of the counts. */
+/** The transformation of the counts that the head uses. */
 export function headTakes(likelihood: string): TakenCounts {
   return likelihood === "mse" ? "values" : "log-normalized";
 }
 
-/** A linear layer on the counts of the minibatch, frozen. */
+/** A frozen linear layer on the counts of the minibatch. */
 function linearScores(
   engine: Engine,
   name: string,
@@ -171,7 +173,7 @@ function linearScores(
   };
 }
 
-/** Labels all cells at one level, each by its own scores alone. @param scores - (N, stride) */
+/** Labels all cells at one level by their scores. @param scores - (N, stride) */
 export function classifyByHead(
   { types, temperature }: Pick<HeadLevel, "types" | "temperature">,
   { stride, first, K }: HeadColumns,

@@ -1,5 +1,5 @@
-// The labelled cells that a head is trained on: which they are, their counts as the head takes them, and the
-// parts of the conditions that are left out in turn.
+// The labelled cells that a head is trained on: their choice, their normalised counts, and the folds of
+// cross-validation.
 import type { Minibatch, TakenCounts } from "../engine/engine.js";
 import { type SparseCells, joined } from "../kernel-modules/sparse-cells.js";
 import { fillMinibatch, minibatchCapacity, type Dataset } from "../data/minibatches.js";
@@ -9,15 +9,12 @@ import { Random } from "../numerics/random.js";
 
 /** More labelled cells than this are sampled, rare types first: a linear layer gains little from more. */
 const mostCells = 20_000;
-/** Parts that the conditions are left out in. */
+/** Maximum number of folds. */
 const mostFolds = 5;
-/** Cells that are read together. */
+/** Number of cells read at a time. */
 const readTogether = 512;
 
-/**
- * The cells of a reference that a head is trained on: the labelled ones, all or a sample in which each type
- * of each level has its share.
- */
+/** The training cells of a head: all labelled cells, or a sample in which each type is represented. */
 export function chooseHeadCells({ counts, labels, levels }: Dataset, seed: number): Int32Array {
   const labelled = Int32Array.from({ length: counts.cells }, (_, cell) => cell).filter((cell) =>
     labels.subarray(cell * levels, (cell + 1) * levels).some((label) => label >= 0),
@@ -38,18 +35,18 @@ export function sampleTypes(
   return sampleRareFirst({ labels, levels }, order, most, most / new Set(labels).size);
 }
 
-/** Counts of some cells as the head takes them. */
+/** Counts of some cells, transformed for the head. */
 export async function readLabelledCells(
   dataset: Dataset,
   cells: Int32Array,
   taken: TakenCounts,
 ): Promise<SparseCells> {
   const held = await dataset.counts.hold(cells);
-  const room = emptyMinibatch(dataset, Math.min(readTogether, cells.length));
+  const minibatch = emptyMinibatch(dataset, Math.min(readTogether, cells.length));
   const blocks: SparseCells[] = [];
   for (let start = 0; start < cells.length; start += readTogether) {
-    fillMinibatch(room, dataset, cells.subarray(start, start + readTogether), held);
-    const { rows, indptr, indices, counts, sizeFactors } = room;
+    fillMinibatch(minibatch, dataset, cells.subarray(start, start + readTogether), held);
+    const { rows, indptr, indices, counts, sizeFactors } = minibatch;
     const end = indptr[rows]!;
     const values = counts.slice(0, end);
     if (taken === "log-normalized")
@@ -76,9 +73,10 @@ function emptyMinibatch(dataset: Dataset, rows: number): Minibatch {
 }
 
 /**
- * The part in which each cell is left out: whole units (donors, or conditions) where there are several, the
- * largest first; else cells at random.
+ * Assigns cells to folds: by whole units (donors, or conditions), largest first into the smallest fold; cells
+ * at random if there is one unit only.
  * @param units - (n)
+ * @returns (n) fold of each cell
  */
 export function leaveOut(units: Int32Array, seed: number): Int32Array {
   const sizes = new Map<number, number>();

@@ -1,7 +1,6 @@
 // Multinomial logistic regression with an L2 penalty on sparse cells, by L-BFGS (Nocedal and Wright 2006,
-// algorithms 7.4 and 3.1). The cells are kept once; a fit gives each of them a weight, 0 to those that are
-// left out, and gives the scores of all. Sums are made in the order of the cells: one result on any number of
-// threads.
+// algorithms 7.4 and 3.1). The cells are stored once; each fit gives them weights, 0 for cells left out. Sums
+// run in the order of the cells, so results do not depend on the number of threads.
 import { expOfNegative } from "../numerics/exponential.js";
 import { addScaled, dot, scale } from "../numerics/linear-algebra.js";
 import { SparseProducts } from "../kernel-modules/profiles.js";
@@ -12,9 +11,9 @@ export interface LabelledCells {
   /** (n, G) log-normalised */
   readonly rows: SparseCells;
   readonly genes: number;
-  /** types of each level, whose scores stand one level after the other: R in all */
+  /** number of types of each level; scores are concatenated over levels: R in total */
   readonly levels: readonly number[];
-  /** (n, levels) position of each cell's type in its level, -1 where it has none */
+  /** (n, levels) position of each cell's type in its level, -1: unlabelled */
   readonly labels: Int32Array;
 }
 
@@ -27,22 +26,22 @@ export interface LinearModel {
 }
 
 export interface FitOptions {
-  /** C: weight of the summed losses against |W|^2 / 2 */
+  /** C: weight of the summed losses relative to |W|^2 / 2 */
   readonly inversePenalty: number;
-  /** (n, levels) what each label weighs */
+  /** (n, levels) weight of each label */
   readonly weights: Float64Array;
   readonly start: LinearModel | null;
   readonly mostSteps: number;
-  /** stops where a step lowers the objective by a smaller share than this */
+  /** stops when a step lowers the objective by less than this fraction */
   readonly tolerance: number;
 }
 
-/** Steps that the inverse Hessian is estimated from. */
-const remembered = 8;
+/** Number of past steps that the inverse Hessian is estimated from. */
+const historyLength = 8;
 
 export class LogisticRegression {
   readonly #products: SparseProducts;
-  /** (G) taken off all cells: the same model, much sooner found */
+  /** (G) mean that is subtracted from all cells: the same model, but faster convergence */
   readonly #mean: Float64Array;
   readonly #n: number;
   readonly #R: number;
@@ -57,7 +56,7 @@ export class LogisticRegression {
       this.#mean[rows.indices[at]!]! += rows.values[at]! / this.#n;
   }
 
-  /** (n, R) of all cells. */
+  /** @returns (n, R) scores of all cells */
   scores({ weight, bias }: LinearModel): Float64Array {
     this.#products.use(new Uint8Array(this.#n).fill(1));
     const scores = this.#products.along(weight);
@@ -73,7 +72,7 @@ export class LogisticRegression {
         weights.subarray(i * L, (i + 1) * L).some((weight) => weight !== 0) ? 1 : 0,
       ),
     );
-    // the last R are the bias of centred cells
+    // the last R parameters are the bias for centred cells
     let point = new Float64Array((G + 1) * R);
     if (start) {
       point.set(start.weight);
@@ -101,7 +100,7 @@ export class LogisticRegression {
       addScaled(y, -1, gradient);
       const sy = dot(s, y);
       if (sy > 1e-12 * dot(y, y)) steps.push({ s, y, sy });
-      if (steps.length > remembered) steps.shift();
+      if (steps.length > historyLength) steps.shift();
       const gain = value - next.value;
       ({ point, value, gradient } = next);
       if (gain < tolerance * Math.abs(value)) break;
@@ -110,7 +109,7 @@ export class LogisticRegression {
     return { weight: point.slice(0, G * R), bias: point.slice(G * R) };
   }
 
-  /** Between the bias of cells as they are and of centred ones. */
+  /** Converts the bias to that of centred cells (sign 1) or back (sign -1). */
   #shiftBias(point: Float64Array, sign: number): void {
     const [G, R] = [this.cells.genes, this.#R];
     for (let gene = 0, at = 0; gene < G; gene++)
@@ -146,10 +145,10 @@ export class LogisticRegression {
           scores[from + k]! += shift[first + k]!;
           top = Math.max(top, scores[from + k]!);
         }
-        const its = scores[from + label]!;
+        const labelScore = scores[from + label]!;
         let sum = 0;
         for (let k = 0; k < K; k++) sum += scores[from + k] = expOfNegative(scores[from + k]! - top);
-        value += weight * (Math.log(sum) + top - its);
+        value += weight * (Math.log(sum) + top - labelScore);
         for (let k = 0; k < K; k++) {
           const residual = weight * (scores[from + k]! / sum - (k === label ? 1 : 0));
           scores[from + k] = residual;
@@ -169,7 +168,7 @@ export class LogisticRegression {
   }
 }
 
-/** The direction of a step: minus the estimated inverse Hessian times the gradient (two-loop recursion). */
+/** Descent direction: minus the estimated inverse Hessian times the gradient (two-loop recursion). */
 function descent(
   gradient: Float64Array,
   steps: readonly { readonly s: Float64Array; readonly y: Float64Array; readonly sy: number }[],

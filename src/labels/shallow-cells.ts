@@ -1,9 +1,9 @@
-// Cells without counts in the model's genes, or with next to none: nothing can be said of their type,
-// whatever a classifier says of an empty row.
+// Cells with no or almost no counts in the model's genes: their type cannot be predicted, whatever a
+// classifier returns for an empty row.
 import type { ReconLoss } from "../contract/options.js";
 import type { LevelPrediction } from "./classify.js";
 
-/** Fewer counts than this in the model's genes say nothing of a cell's type. */
+/** Cells with fewer counts than this in the model's genes are unknown. */
 export const leastCounts = 10;
 
 /**
@@ -11,13 +11,13 @@ export const leastCounts = 10;
  * @param sizeFactors - (N) total of each cell over the model's genes
  */
 export function shallowCells(sizeFactors: Float32Array, reconLoss: ReconLoss): Int32Array {
-  if (reconLoss === "mse") return new Int32Array(0); // totals of normalised values are no counts
+  if (reconLoss === "mse") return new Int32Array(0); // totals of normalised values are not counts
   return Int32Array.from(sizeFactors.keys()).filter((cell) => !(sizeFactors[cell]! >= leastCounts));
 }
 
 /**
- * Makes such cells unknown, with the same probability for every type of the level; the uncertainty is one
- * minus it, or, where it is one of the distance, 1.
+ * Marks shallow cells as unknown, with equal probabilities for all types of the level. Their uncertainty is 1
+ * - that probability; 1 with uncertainty by distance.
  * @param types - number of types of the level
  */
 export function withoutCertainty(
@@ -40,7 +40,7 @@ export function withoutCertainty(
   return { ...prediction, ...changed };
 }
 
-/** "3 cells have no counts in the model's genes, 2 fewer than 10" */
+/** For messages: "3 cells without counts, 2 cells with fewer than 10 counts in the model's genes". */
 export function describeShallow(cells: Int32Array, sizeFactors: Float32Array): string {
   const empty = cells.reduce((sum, cell) => sum + (sizeFactors[cell]! > 0 ? 0 : 1), 0);
   const few = cells.length - empty;

@@ -1,6 +1,5 @@
 // Background workers in a browser; see producer.ts and request-worker.ts. They get the files of the worker
-// that
-// starts them.
+// that starts them.
 import { answerThrough, requestWorkerOf, type RequestWorker } from "./request-worker.js";
 import {
   fewAhead,

@@ -1,19 +1,18 @@
 /**
- * What a page gives to the library and gets from it: files. This module is the package's entry
- * "scpoli/browser"; everything else is that of "scpoli".
+ * Files in the browser: how a page passes files to the library and gets files back. This module is the entry
+ * point "scpoli/browser"; all other functions are in "scpoli".
  *
- * The library runs in a dedicated module worker. There, a path names an entry of a file system in memory, of
- * this worker alone:
- * - Files that the user has chosen are registered under a path and read where they lie, a block at a time;
- *   they are never copied and may be of any size.
- * - What the library writes (model folders, .h5ad files, tables) is there under the path it was given; `file`
- *   and `zip` hand it out for saving. A copy of a
- *   user's file shares all that has not been changed with it: it takes no memory, but needs the user's file
- *   to stay as it is until the copy has been saved.
- * - Everything is gone when the worker ends; what `file` and `zip` have handed out stays.
+ * The library runs in a dedicated module worker. Paths refer to a virtual file system in memory, which only
+ * this worker sees:
+ * - Files chosen by the user are registered under a path and read from disk in blocks; they are never copied
+ *   and may have any size.
+ * - Outputs of the library (model folders, .h5ad files, tables) are stored under the path given; `file` and
+ *   `zip` return them for saving. A copy of a user's file shares its unchanged parts with the original: it
+ *   takes no memory, but the original must not change until the copy has been saved.
+ * - All entries are lost when the worker ends; the results of `file` and `zip` remain valid.
  *
- * Threads (readers of large files, and those of the kernels) are started by the library itself, the kernels'
- * only where the page is cross-origin isolated.
+ * The library starts its own threads: readers of large files, and threads of the kernels if the page is
+ * cross-origin isolated.
  *
  * @example
  * // worker.js
@@ -22,7 +21,7 @@
  *
  * self.onmessage = async ({ data: { query, model } }) => {
  *   register(query, "query.h5ad"); // a File
- *   const folder = await registerModel(model); // Files of a model folder, or the one File of its zip
+ *   const folder = await registerModel(model); // Files of a model folder, or its zip as one File
  *   const mapping = await (await ScPoli.load(folder)).map(await AnnData.open("query.h5ad"), { output:
  *   "mapped.h5ad" });
  *   self.postMessage({ summary: mapping.summary(), mapped: file("mapped.h5ad") });
@@ -37,24 +36,24 @@ import { readBlob, StoredFile } from "./stored-file.js";
 import { filesBelow, find, namesOf, placeOf, VirtualFolder } from "./virtual-folder.js";
 
 /**
- * Gives a file its path. A file that was there goes.
- * @param content - a File or any other Blob; read when it is needed
- * @throws ScPoliError "usage" where the path is that of a folder, or below a file
+ * Registers a file under a path, in place of an earlier file.
+ * @param content - a File or any other Blob; read on demand
+ * @throws ScPoliError "usage" if the path is that of a folder, or below a file
  */
 export function register(content: Blob, path: string): void {
   const place = placeOf(path, true);
   if (!place || place.folder.entries.get(place.name) instanceof VirtualFolder)
     throw new ScPoliError(
       "usage",
-      `${path} cannot be the path of a file: a folder has it, or a file one of its folders.`,
+      `${path} cannot be the path of a file: it is a folder, or one of its parent folders is a file.`,
       { path },
     );
   place.folder.entries.set(place.name, new StoredFile(content));
 }
 
 /**
- * Unpacks a zip file under a path. Entries that are not compressed stay where they are.
- * @throws ScPoliError "file" where it is no zip file or a damaged one
+ * Unpacks a zip file under a path. Uncompressed entries are not copied.
+ * @throws ScPoliError "file" if it is not a zip file, or damaged
  */
 export async function registerZip(content: Blob, path: string): Promise<void> {
   try {
@@ -65,7 +64,7 @@ export async function registerZip(content: Blob, path: string): Promise<void> {
     if (error instanceof ScPoliError) throw error;
     throw new ScPoliError(
       "file",
-      `${path} cannot be opened: it is no zip file, or a damaged one. Copy or download it again.`,
+      `${path} cannot be opened: it is not a zip file, or damaged. Copy or download it again.`,
       { path },
       { cause: error },
     );
@@ -81,10 +80,10 @@ function unpacked(entry: ZipEntry): Promise<Blob> {
 }
 
 /**
- * Registers a model: the files of its folder (from <input webkitdirectory>, or named by their paths,
- * "model/model.json"), the one zip or tar file of it, or a model.pt.
- * @returns the path of the folder or file that holds the model, for `ScPoli.load`
- * @throws ScPoliError "file" for a damaged zip file, "model" where no model is there
+ * Registers a model: the files of its folder (from <input webkitdirectory>, or with paths as names,
+ * "model/model.json"), a zip or tar file of the folder, or a model.pt.
+ * @returns the path of the folder or file with the model, for `ScPoli.load`
+ * @throws ScPoliError "file" for a damaged zip file, "model" if there is no model
  */
 export async function registerModel(files: readonly File[]): Promise<string> {
   const paths = files.map(({ webkitRelativePath, name }) => webkitRelativePath || name);
@@ -98,39 +97,40 @@ export async function registerModel(files: readonly File[]): Promise<string> {
   if (folder === null)
     throw new ScPoliError(
       "model",
-      `${path} holds no model: neither model.json (ours), nor attr.pkl or model.pt (of scArches) is in it.`,
+      `${path} holds no model: it contains neither model.json (scpoli) nor attr.pkl or model.pt (scArches).`,
       { path },
     );
   return folder;
 }
 
-/** The folder at or below a path that holds a model, null where none does. */
+/** The folder with a model at or below a path; null if there is none. */
 function modelFolder(path: string): string | null {
   const entry = find(path);
   const names = entry ? [...filesBelow(entry)].map(([inside]) => inside) : [];
-  const found = names
+  const modelFile = names
     .filter((name) => /(^|\/)(model\.json|attr\.pkl|model\.pt)$/.test(name))
     .sort((a, b) => a.split("/").length - b.split("/").length)[0];
-  return found === undefined ? null : `${path}/${found}`.replace(/\/[^/]*$/, "");
+  return modelFile === undefined ? null : `${path}/${modelFile}`.replace(/\/[^/]*$/, "");
 }
 
 /**
- * Fetches a file from the page's own origin, whole.
- * @throws ScPoliError "usage" for an address elsewhere: nothing is asked of another origin; "file" where it
- * cannot be had
+ * Downloads a file from the origin of the page and registers it.
+ * @throws ScPoliError "usage" for a URL of another origin, which is never requested; "file" if the download
+ *   fails; "interrupted" by the signal
  */
 export async function registerUrl(address: string | URL, path: string, signal?: AbortSignal): Promise<void> {
   const url = new URL(address, location.href);
   if (url.origin !== location.origin)
     throw new ScPoliError(
       "usage",
-      `${url.href} is of another origin than this page (${location.origin}), which asks nothing of others. Download the file and open it from your disk.`,
+      `${url.href} has another origin than this page (${location.origin}), which sends no requests to ` +
+        "other origins. Download the file and open it from your disk.",
       { url: url.href },
     );
   const response = await fetch(url, { signal }).catch((error: unknown) => {
     throw new ScPoliError(
       signal?.aborted ? "interrupted" : "file",
-      `${url.href} cannot be had: ${error instanceof Error ? error.message : String(error)}.`,
+      `${url.href} cannot be downloaded: ${error instanceof Error ? error.message : String(error)}.`,
       { url: url.href },
       { cause: error },
     );
@@ -138,15 +138,15 @@ export async function registerUrl(address: string | URL, path: string, signal?: 
   if (!response.ok)
     throw new ScPoliError(
       "file",
-      `${url.href} cannot be had: the server answers ${response.status} ${response.statusText}.`,
+      `${url.href} cannot be downloaded: the server answered ${response.status} ${response.statusText}.`,
       { url: url.href },
     );
   register(await response.blob(), path);
 }
 
 /**
- * A file as it is now, for saving; what it shares with a user's file is not read before.
- * @throws ScPoliError "file" where there is none
+ * A snapshot of a file, for saving. Parts shared with a user's file are read when it is saved.
+ * @throws ScPoliError "file" if there is none
  */
 export function file(path: string): File {
   const entry = find(path);
@@ -156,8 +156,8 @@ export function file(path: string): File {
 }
 
 /**
- * A folder as one zip file, for saving; the same files, the same bytes.
- * @throws ScPoliError "file" where there is no folder
+ * A folder as a zip file, for saving. The same files give the same bytes.
+ * @throws ScPoliError "file" if there is no such folder
  */
 export function zip(path: string): Blob {
   const entry = find(path);
@@ -183,7 +183,7 @@ export function zip(path: string): Blob {
   return new Blob(parts, { type: "application/zip" });
 }
 
-/** Zip files have a time for each entry: the first that they can tell, in any time zone. */
+/** Modification time of all entries: the earliest that the zip format can store. */
 const zipTime = new Date(1980, 0, 1);
 const zipPiece = 8 << 20;
 
@@ -195,7 +195,7 @@ export function files(path: string): string[] {
     : [];
 }
 
-/** Forgets a file, or a folder with what is in it. A user's file itself is left alone. */
+/** Removes a file, or a folder with its content. The user's file on disk is not touched. */
 export function forget(path: string): void {
   const place = placeOf(path);
   place?.folder.entries.delete(place.name);

@@ -1,8 +1,8 @@
-// Files, processors and the HDF5 library in a browser's worker: what node.ts is under Node. Files are those
-// of browser-files.ts, which tells how a page uses them.
+// Files, processors and the HDF5 library in a browser's worker: the counterpart of node.ts. Files are those
+// of
+// the virtual file system (browser-files.ts).
 //
-// Every error is a ScPoliError: kind "file" where something cannot be read, "output" where it cannot be
-// written.
+// Every error is a ScPoliError: kind "file" for failed reads, "output" for failed writes.
 import { ScPoliError, type ErrorKind } from "../contract/errors.js";
 import type { DirectFile } from "./direct-file.js";
 import { describeFileError, noFile, type FileStatus } from "./file-errors.js";
@@ -26,49 +26,49 @@ export {
 export type { Threads } from "./threads.js";
 export { canShareMemory, startThreads } from "./threads-browser.js";
 
-/** Files that are read without HDF5: none, HDF5 reads all bytes here. */
+/** Direct access without HDF5 is not available in browsers. */
 export function openDirect(_path: string): DirectFile | null {
   return null;
 }
 
-/** How many threads run at once on this machine; one where they cannot share memory. */
+/** Number of threads that run at once on this machine; 1 if they cannot share memory. */
 export function processorCount(): number {
   return canShareMemory() ? navigator.hardwareConcurrency : 1;
 }
 
 /**
- * Bytes of memory of this machine, as far as the browser tells: Chromium rounds, up to 8 GB, others say
- * nothing and are taken to have 4 GB.
+ * Memory of this machine in bytes, as reported by the browser: Chromium rounds it and caps it at 8 GB; for
+ * others 4 GB is assumed.
  */
 export function machineMemory(): number {
   return ((navigator as { readonly deviceMemory?: number }).deviceMemory ?? 4) * 2 ** 30;
 }
 
-/** What lies at a path, null where there is nothing. */
+/** Kind and size of the entry at a path; null if there is none. */
 export async function fileStatus(path: string): Promise<FileStatus | null> {
   const entry = find(path);
   if (entry instanceof StoredFile) return { kind: "file", bytes: entry.bytes };
   return entry ? { kind: "folder", bytes: 0 } : null;
 }
 
-/** Whether a symbolic link leads to nothing: there are none here. */
+/** Whether a path is a broken symbolic link: never, as there are no links here. */
 export async function isBrokenLink(_path: string): Promise<boolean> {
   return false;
 }
 
-/** When a file was written last: not known of files in memory. */
+/** Time of the last modification: not known for files in memory. */
 export async function modifiedAt(_path: string): Promise<number> {
   return 0;
 }
 
-/** Whether two paths lead to one file. */
+/** Whether two paths refer to the same file. */
 export async function isSameFile(first: string, second: string): Promise<boolean> {
   return joinPath(first) === joinPath(second);
 }
 
 /**
- * SHA-256 of bytes, one piece after the other, as hexadecimal text.
- * @throws ScPoliError "usage" where the page is in no secure context: browsers compute it in these only
+ * SHA-256 of the concatenated pieces, in hexadecimal.
+ * @throws ScPoliError "usage" outside a secure context, where browsers do not offer it
  */
 export async function sha256(pieces: Iterable<Uint8Array>): Promise<string> {
   if (!("subtle" in crypto))
@@ -86,12 +86,12 @@ export async function readFile(path: string): Promise<Uint8Array> {
   });
 }
 
-/** UTF-8 text. */
+/** Reads a UTF-8 text file. */
 export async function readText(path: string): Promise<string> {
   return new TextDecoder().decode(await readFile(path));
 }
 
-/** Lines of a text file, of a gzipped one too. */
+/** Lines of a text file, which may be gzipped. */
 export async function* readLines(path: string): AsyncGenerator<string> {
   const isGzip = (await readBytes(path, 0, 2)).join() === "31,139";
   const blob = await reading(path, (file) => file.blob());
@@ -120,7 +120,7 @@ async function* unpacked(blob: Blob): AsyncGenerator<Uint8Array> {
   for (let next = await reader.read(); !next.done; next = await reader.read()) yield next.value;
 }
 
-/** Bytes [position, position + length), fewer where the file ends before. */
+/** Bytes [position, position + length); fewer if the file ends before. */
 export async function readBytes(path: string, position: number, length: number): Promise<Uint8Array> {
   return reading(path, (file) => {
     const bytes = new Uint8Array(Math.max(0, Math.min(length, file.bytes - position)));
@@ -140,14 +140,14 @@ export async function patchFile(
   });
 }
 
-/** Writes a whole file. A reader sees the old file or the new one, never a half. */
+/** Writes a whole file atomically: a reader sees the old or the new content. */
 export async function writeFile(path: string, content: Uint8Array | string): Promise<void> {
   return writing(path, "cannot be written", () =>
     put(path, new StoredFile(new Blob([content as Uint8Array<ArrayBuffer>])), false),
   );
 }
 
-/** Copies a file onto one that is there already. Both share their content until one is changed. */
+/** Copies a file over an existing one. Both share their content until one is changed. */
 export async function copyFile(from: string, to: string): Promise<void> {
   return writing(to, `cannot be written (copy of ${from})`, () =>
     put(to, new StoredFile(existing(from).blob()), false),
@@ -160,14 +160,14 @@ export function joinPath(...parts: string[]): string {
   return (path.startsWith("/") ? "/" : "") + namesOf(path).join("/");
 }
 
-/** Writes a file of an unfinished folder; the folders above it are made. */
+/** Writes a file of an unfinished folder; creates missing parent folders. */
 export async function writePart(path: string, content: Uint8Array | string): Promise<void> {
   return writing(path, "cannot be written", () =>
     put(path, new StoredFile(new Blob([content as Uint8Array<ArrayBuffer>])), true),
   );
 }
 
-/** Adds bytes at the end of a file, which is made where there is none. */
+/** Appends bytes to a file; creates it if needed. */
 export async function appendToFile(path: string, content: Uint8Array): Promise<void> {
   return writing(path, "cannot be written", () => {
     if (!find(path)) put(path, new StoredFile(), false);
@@ -176,12 +176,12 @@ export async function appendToFile(path: string, content: Uint8Array): Promise<v
   });
 }
 
-/** Cuts a file off. */
+/** Truncates a file. */
 export async function truncateFile(path: string, bytes: number): Promise<void> {
   return writing(path, "cannot be written", () => existing(path).truncate(bytes));
 }
 
-/** Copies a folder with everything in it. Both share their content. */
+/** Copies a folder with its content. Both share the content until one is changed. */
 export async function copyFolder(from: string, to: string): Promise<void> {
   return writing(to, `cannot be written (copy of ${from})`, () => {
     const entry = find(from);
@@ -191,7 +191,7 @@ export async function copyFolder(from: string, to: string): Promise<void> {
   });
 }
 
-/** Makes a folder and those above it; one that is there already is left as it is. */
+/** Creates a folder and its missing parents; an existing folder is left as it is. */
 export async function makeFolder(path: string): Promise<void> {
   return writing(path, "cannot be made", () => {
     if (!folderAt(namesOf(path), true)) throw new PathError("ENOTDIR");
@@ -205,18 +205,18 @@ export async function listFolder(path: string): Promise<string[]> {
   throw fileError("file", path, "cannot be read", new PathError(entry ? "ENOTDIR" : "ENOENT"));
 }
 
-/** Removes a file, or a folder with what is in it; nothing happens where there is none. */
+/** Removes a file, or a folder with its content; does nothing if there is none. */
 export async function removeFile(path: string): Promise<void> {
   const place = placeOf(path);
   place?.folder.entries.delete(place.name);
 }
 
-/** Unfinished files and folders, and the name that each will get. */
+/** Unfinished files and folders, with their final paths. */
 const temporaries = new Map<string, string>();
 
 /**
- * Makes an empty file beside `path`, to be filled and then renamed to it.
- * @throws ScPoliError "output" where the folder is missing, or `path` is a folder
+ * Creates an empty temporary file in the folder of `path`, to be filled and then renamed to `path`.
+ * @throws ScPoliError "output" if the folder is missing, or `path` is a folder
  */
 export async function createTemporary(path: string): Promise<string> {
   if (find(path) instanceof VirtualFolder) throw noFile(path, "folder");
@@ -225,12 +225,12 @@ export async function createTemporary(path: string): Promise<string> {
   return temporary;
 }
 
-/** Writers of files so far: each has a temporary name of its own. */
+/** Number of writers so far; part of the temporary names, which makes them unique. */
 let writers = 0;
 
 /**
- * A name beside `path` that no other writer has, for a file or a folder that will be renamed to it. Removed
- * by `removeTemporaries` until it is.
+ * A unique name in the folder of `path`, for a file or folder that will be renamed to `path`. Until then,
+ * `removeTemporaries` removes it.
  */
 export function temporaryName(path: string): string {
   const names = namesOf(path);
@@ -241,8 +241,8 @@ export function temporaryName(path: string): string {
 }
 
 /**
- * Whether something can be made beside `path` and renamed to it.
- * @throws ScPoliError "output" where it cannot
+ * Checks that `path` can be written.
+ * @throws ScPoliError "output" if it cannot
  */
 export async function tryToWrite(path: string): Promise<void> {
   await writing(path, "cannot be written", () => {
@@ -250,21 +250,21 @@ export async function tryToWrite(path: string): Promise<void> {
   });
 }
 
-/** Bytes of a file, or of all files in a folder. */
+/** Size of a file, or of all files in a folder, in bytes. */
 export async function bytesOf(path: string): Promise<number> {
   const entry = find(path);
   return entry ? [...filesBelow(entry)].reduce((bytes, [, file]) => bytes + file.bytes, 0) : 0;
 }
 
-/** A copy takes no space here: it shares its content with the original. */
+/** Nothing to check: a copy shares its content with the original and takes no space. */
 export async function checkSpace(_path: string, _bytes: number): Promise<void> {}
 
-/** Gives a temporary file (or folder, where there is none of that name) its final name. */
+/** Renames a temporary file (or folder, if none exists at `path`) to its final path. */
 export async function commitTemporary(temporary: string, path: string): Promise<void> {
   replaceFolder(temporary, path);
 }
 
-/** Gives a temporary folder its final name; a folder of that name goes. */
+/** Renames a temporary folder to its final path, in place of an existing folder. */
 export function replaceFolder(temporary: string, path: string): void {
   const [from, to] = [placeOf(temporary), placeOf(path)];
   const entry = from?.folder.entries.get(from.name);
@@ -279,18 +279,18 @@ export async function removeTemporary(temporary: string): Promise<void> {
   await removeFile(temporary);
 }
 
-/** Removes everything unfinished, at once. */
+/** Removes all temporary files and folders. */
 export function removeTemporaries(): void {
   for (const temporary of [...temporaries.keys()]) void removeTemporary(temporary);
 }
 
-/** A failed file operation in words. `what` follows the path: "cannot be read". */
+/** The error of a failed file operation. @param what - follows the path: "cannot be read" */
 export function fileError(kind: ErrorKind, at: string, what: string, error: unknown): ScPoliError {
   const path = finalPath(at);
   return describeFileError(kind, path, namesOf(path).slice(0, -1).join("/") || "/", what, error);
 }
 
-/** The path that a user knows: that of an unfinished file or folder is the name it will get. */
+/** The path to name in messages: for a temporary file or folder, its final path. */
 function finalPath(path: string): string {
   for (const [temporary, final] of temporaries)
     if (path === temporary || path.startsWith(`${temporary}/`))
@@ -298,7 +298,7 @@ function finalPath(path: string): string {
   return path;
 }
 
-/** What a system tells in such a case. */
+/** An error with the code that an operating system would give. */
 class PathError extends Error {
   constructor(readonly code: "ENOENT" | "ENOTDIR" | "EISDIR") {
     super(code);
@@ -311,7 +311,7 @@ function existing(path: string): StoredFile {
   throw new PathError(entry ? "EISDIR" : "ENOENT");
 }
 
-/** @param make - makes folders that are missing */
+/** @param make - create missing folders */
 function put(path: string, file: StoredFile, make: boolean): void {
   const place: Place | null = placeOf(path, make);
   if (!place) throw new PathError("ENOENT");

@@ -32,8 +32,7 @@ function directFile(descriptor: number, bytes: number, identity: string): Direct
       return true;
     },
     // on this thread and not in Node's pool: several workers already read whole blocks. The buffer is
-    // slightly
-    // larger than expected, so that one allocation suffices and excess output is detected
+    // slightly larger than expected, so that one allocation suffices and excess output is detected
     inflate(stream, length) {
       try {
         const content = inflateSync(stream, { chunkSize: length + 64, maxOutputLength: length + 64 });

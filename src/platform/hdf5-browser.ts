@@ -1,6 +1,5 @@
 // The HDF5 library in a browser: h5wasm as a separate module of this package, which reads and writes the
-// virtual
-// file system.
+// virtual file system.
 import { lookAtRead, type Hdf5, type LoadedHdf5 } from "./hdf5.js";
 import { StoredFile } from "./stored-file.js";
 import { find } from "./virtual-folder.js";

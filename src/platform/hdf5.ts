@@ -2,8 +2,7 @@
 //
 // HDF5 walks through a collection of strings (global heap) without checking the lengths in it: a wrong length
 // causes an endless loop. Here the lengths are checked as a collection is read, and the signature of a
-// damaged one
-// is erased, so that HDF5 rejects it with an error.
+// damaged one is erased, so that HDF5 rejects it with an error.
 //
 // Source: HDF5 File Format Specification 3.0, "Global Heap".
 

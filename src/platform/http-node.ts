@@ -1,6 +1,5 @@
 // HTTP requests under Node: through the proxy of the environment, following only permitted redirects. Only
-// the
-// model registry of the command line makes requests.
+// the model registry of the command line makes requests.
 import { request as plainRequest, type IncomingMessage, type RequestOptions } from "node:http";
 import { request as secureRequest } from "node:https";
 import { connect } from "node:tls";
@@ -49,18 +48,19 @@ export async function httpGet(address: string, options: HttpOptions = {}): Promi
         `it is redirected to '${target.slice(0, 200)}', which is not followed`,
         undefined,
       );
-    if (redirects >= mostRedirects) throw failed(address, "it is redirected again and again", undefined);
+    if (redirects >= mostRedirects)
+      throw failed(address, `it is redirected more than ${mostRedirects} times`, undefined);
     url = next;
   }
 }
 
 function failed(url: string, what: string, cause: unknown): ScPoliError {
-  return new ScPoliError("file", `${url} cannot be had: ${what}.`, { url }, { cause });
+  return new ScPoliError("file", `${url} cannot be downloaded: ${what}.`, { url }, { cause });
 }
 
 async function ask(url: URL, { headers = {}, signal, idleMs = 30_000 }: HttpOptions): Promise<HttpAnswer> {
   if (url.protocol !== "http:" && url.protocol !== "https:")
-    throw failed(url.href, "only http and https are asked", undefined);
+    throw failed(url.href, "only http and https are supported", undefined);
   try {
     const message = await answerOf(url, headers, signal, idleMs);
     const plain = Object.fromEntries(
@@ -84,12 +84,12 @@ function described(error: unknown, url: string, signal: AbortSignal | undefined)
   const { code, message } = error as NodeJS.ErrnoException;
   const reasons: Readonly<Record<string, string | undefined>> = {
     ENOTFOUND: "there is no such host, or this machine has no network",
-    EAI_AGAIN: "the host's name cannot be looked up; has this machine a network?",
-    ECONNREFUSED: "nothing answers there",
-    ECONNRESET: "the connection was cut",
-    ETIMEDOUT: "no answer came in time",
+    EAI_AGAIN: "the host name cannot be resolved; check the network connection",
+    ECONNREFUSED: "the connection was refused",
+    ECONNRESET: "the connection was closed",
+    ETIMEDOUT: "the connection timed out",
   };
-  return failed(url, (code && reasons[code]) ?? (message || code || "no answer came"), error);
+  return failed(url, (code && reasons[code]) ?? (message || code || "there was no answer"), error);
 }
 
 async function* bytesOf(

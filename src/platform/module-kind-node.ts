@@ -1,6 +1,5 @@
 // Whether the built package or the TypeScript sources run (in tests), and the resulting differences for
-// worker
-// threads and build outputs.
+// worker threads and build outputs.
 
 const isSource = import.meta.url.endsWith(".ts");
 

@@ -1,8 +1,7 @@
 // Files, processors and the HDF5 library under Node. The rest of the library imports this as "#platform";
 // only src/platform/ touches node:*.
 //
-// Every error is a ScPoliError: kind "file" where something cannot be read, "output" where it cannot be
-// written.
+// Every error is a ScPoliError: kind "file" for failed reads, "output" for failed writes.
 import {
   constants,
   createReadStream,
@@ -45,23 +44,23 @@ export { openInBrowser, serveFolder, type ServedFolder } from "./server-node.js"
 export type { Threads } from "./threads.js";
 export { canShareMemory, startThreads } from "./threads-node.js";
 
-/** How many threads run at once on this machine. */
+/** Number of threads that run at once on this machine. */
 export function processorCount(): number {
   return availableParallelism();
 }
 
-/** Bytes of memory of this machine, or of the part of it that this process may use. */
+/** Memory of this machine, or the part of it available to this process, in bytes. */
 export function machineMemory(): number {
   const limit = process.constrainedMemory();
   return limit > 0 ? Math.min(limit, totalmem()) : totalmem();
 }
 
-/** A file that comes with this package, by its path inside it. */
+/** The path of a file of this package, from its path inside the package. */
 export function packageFile(path: string): string {
   return fileURLToPath(new URL(`../../${path}`, import.meta.url));
 }
 
-/** What lies at a path, null where there is nothing. */
+/** Kind and size of the file or folder at a path; null if there is none. */
 export async function fileStatus(path: string): Promise<FileStatus | null> {
   try {
     return statusOf(await fs.stat(path));
@@ -78,8 +77,8 @@ function statusOf(status: Stats): FileStatus {
 }
 
 /**
- * Where a path leads: the end of its symbolic links, also where nothing is there yet.
- * @throws ScPoliError "output" where they have no end
+ * Resolves the symbolic links of a path, also if the target does not exist yet.
+ * @throws ScPoliError "output" if the links form a cycle
  */
 function targetOf(path: string): string {
   let target = resolve(path);
@@ -87,22 +86,22 @@ function targetOf(path: string): string {
     try {
       target = resolve(realpathSync(dirname(target)), readlinkSync(target));
     } catch {
-      return target; // no link; whoever writes there says what else is wrong
+      return target; // not a link; other problems are reported when it is written
     }
   }
   const error = Object.assign(new Error("too many links"), { code: "ELOOP" });
   throw describeFileError("output", path, dirname(resolve(path)), "cannot be written", error);
 }
-/** As many as Linux follows. */
+/** The limit of Linux. */
 const mostLinks = 40;
 
-/** Whether a symbolic link leads to nothing. */
+/** Whether a path is a symbolic link whose target does not exist. */
 export async function isBrokenLink(path: string): Promise<boolean> {
   const link = await fs.lstat(path).catch(() => null);
   return link !== null && link.isSymbolicLink() && (await fileStatus(path)) === null;
 }
 
-/** When a file was written last, in milliseconds since 1970. */
+/** Time of the last modification, in milliseconds since 1970. */
 export async function modifiedAt(path: string): Promise<number> {
   try {
     return (await fs.stat(path)).mtimeMs;
@@ -111,7 +110,7 @@ export async function modifiedAt(path: string): Promise<number> {
   }
 }
 
-/** Whether two paths lead to one file, also through links. */
+/** Whether two paths refer to the same file, also through links. */
 export async function isSameFile(first: string, second: string): Promise<boolean> {
   if (resolve(first) === resolve(second)) return true;
   const status = (path: string) => fs.stat(path, { bigint: true }).catch(() => null);
@@ -127,19 +126,19 @@ export async function readFile(path: string): Promise<Uint8Array> {
   }
 }
 
-/** SHA-256 of bytes, one piece after the other, as hexadecimal text. */
+/** SHA-256 of the concatenated pieces, in hexadecimal. */
 export async function sha256(pieces: Iterable<Uint8Array>): Promise<string> {
   const hash = createHash("sha256");
   for (const piece of pieces) hash.update(piece);
   return hash.digest("hex");
 }
 
-/** UTF-8 text. */
+/** Reads a UTF-8 text file. */
 export async function readText(path: string): Promise<string> {
   return new TextDecoder().decode(await readFile(path));
 }
 
-/** Lines of a text file, of a gzipped one too. */
+/** Lines of a text file, which may be gzipped. */
 export async function* readLines(path: string): AsyncGenerator<string> {
   try {
     const isGzip = (await readBytes(path, 0, 2)).join() === "31,139";
@@ -159,7 +158,7 @@ export async function* readLines(path: string): AsyncGenerator<string> {
   }
 }
 
-/** Bytes [position, position + length), fewer where the file ends before. */
+/** Bytes [position, position + length); fewer if the file ends before. */
 export async function readBytes(path: string, position: number, length: number): Promise<Uint8Array> {
   try {
     const file = await fs.open(path, "r");
@@ -192,8 +191,8 @@ export async function patchFile(
 }
 
 /**
- * Writes a whole file: beside its final name, to the disk, then renamed. A reader sees the old file or the
- * new one, never a half.
+ * Writes a whole file atomically: to a temporary file, synced to disk, then renamed. A reader sees the old or
+ * the new content.
  */
 export async function writeFile(path: string, content: Uint8Array | string): Promise<void> {
   const temporary = await createTemporary(path);
@@ -213,13 +212,13 @@ export async function writeFile(path: string, content: Uint8Array | string): Pro
 }
 
 /**
- * Copies a file onto one that is there already; where the file system can, both share their blocks until one
- * is changed. In one go and not in pieces, which would wait for whatever else this thread does.
+ * Copies a file over an existing one; if the file system supports it, both share their blocks until one is
+ * changed. In one call, as copying in pieces would compete with other work of this thread.
  */
 export async function copyFile(from: string, to: string): Promise<void> {
   try {
     await fs.copyFile(from, to, constants.COPYFILE_FICLONE);
-    await fs.chmod(to, 0o666 & ~process.umask()); // a read-only source makes a read-only copy otherwise
+    await fs.chmod(to, 0o666 & ~process.umask()); // otherwise the copy of a read-only file is read-only
   } catch (error) {
     throw fileError("output", to, `cannot be written (copy of ${from})`, error);
   } finally {
@@ -232,7 +231,7 @@ export function joinPath(...parts: string[]): string {
   return join(...parts);
 }
 
-/** Writes a file of an unfinished folder, whole or not at all; the folders above it are made. */
+/** Writes a file of an unfinished folder atomically; creates missing parent folders. */
 export async function writePart(path: string, content: Uint8Array | string): Promise<void> {
   const part = `${path}.part`;
   try {
@@ -244,7 +243,7 @@ export async function writePart(path: string, content: Uint8Array | string): Pro
   }
 }
 
-/** Adds bytes at the end of a file, which is made where there is none. */
+/** Appends bytes to a file; creates it if needed. */
 export async function appendToFile(path: string, content: Uint8Array): Promise<void> {
   try {
     await fs.appendFile(path, content);
@@ -253,7 +252,7 @@ export async function appendToFile(path: string, content: Uint8Array): Promise<v
   }
 }
 
-/** Cuts a file off. */
+/** Truncates a file. */
 export async function truncateFile(path: string, bytes: number): Promise<void> {
   try {
     await fs.truncate(path, bytes);
@@ -262,7 +261,7 @@ export async function truncateFile(path: string, bytes: number): Promise<void> {
   }
 }
 
-/** Copies a folder with everything in it; where the file system can, both share their blocks. */
+/** Copies a folder with its content; if the file system supports it, both share their blocks. */
 export async function copyFolder(from: string, to: string): Promise<void> {
   try {
     await fs.cp(from, to, { recursive: true, mode: constants.COPYFILE_FICLONE, dereference: true });
@@ -271,7 +270,7 @@ export async function copyFolder(from: string, to: string): Promise<void> {
   }
 }
 
-/** Makes a folder and those above it; one that is there already is left as it is. */
+/** Creates a folder and its missing parents; an existing folder is left as it is. */
 export async function makeFolder(path: string): Promise<void> {
   try {
     mkdirSync(path, { recursive: true });
@@ -289,7 +288,7 @@ export async function listFolder(path: string): Promise<string[]> {
   }
 }
 
-/** Removes a file, or a folder with what is in it; nothing happens where there is none. */
+/** Removes a file, or a folder with its content; does nothing if there is none. */
 export async function removeFile(path: string): Promise<void> {
   try {
     await fs.rm(path, { recursive: true, force: true });
@@ -299,19 +298,18 @@ export async function removeFile(path: string): Promise<void> {
 }
 
 /**
- * Unfinished files and folders, and the name that each will get. They are created synchronously and opened by
- * calls that do not create: an operation that is still under way in another thread when an interruption
- * removes them cannot bring them back.
+ * Unfinished files and folders, with their final paths. They are created synchronously and opened by calls
+ * that do not create files: an operation still running in another thread when an interruption removes them
+ * cannot recreate them.
  */
 const temporaries = new Map<string, string>();
-/** Those that an interruption removed; a copy that was still waiting for a thread would make them anew. */
+/** Temporaries removed by an interruption; a copy that was still queued could recreate them. */
 const removedTemporaries = new Set<string>();
 
 /**
- * Makes an empty file beside `path`, to be filled and then renamed to it. Of a symbolic link it is the target
- * that is written, the link stays.
- * @throws ScPoliError "output" where the folder is missing or not writable, or `path` is anything else than a
- * file
+ * Creates an empty temporary file in the folder of `path`, to be filled and then renamed to `path`. If `path`
+ * is a symbolic link, its target is written and the link stays.
+ * @throws ScPoliError "output" if the folder is missing or not writable, or `path` is not a regular file
  */
 export async function createTemporary(path: string): Promise<string> {
   const status = await fileStatus(path).catch(() => null);
@@ -326,8 +324,8 @@ export async function createTemporary(path: string): Promise<string> {
 }
 
 /**
- * A name beside `path` that no other writer has, for a file or a folder that will be renamed to it. Removed
- * by `removeTemporaries` until it is. What killed processes have left of it goes.
+ * A unique name in the folder of `path`, for a file or folder that will be renamed to `path`. Until then,
+ * `removeTemporaries` removes it. Leftovers of killed processes are removed.
  */
 export function temporaryName(path: string): string {
   const target = targetOf(path);
@@ -339,8 +337,8 @@ export function temporaryName(path: string): string {
 }
 
 /**
- * Removes unfinished files and folders of this name whose processes ran on this machine and are gone. A
- * folder that one of them was about to replace gets its name back.
+ * Removes unfinished files and folders of this name that were left by processes of this machine that have
+ * ended. A folder that such a process was about to replace gets its name back.
  */
 function removeAbandoned(path: string): void {
   const folder = dirname(resolve(path));
@@ -352,7 +350,7 @@ function removeAbandoned(path: string): void {
       (name) => name.startsWith(start) && name.replace(/\.old$/, "").endsWith(ending),
     );
   } catch {
-    // no such folder: whoever writes there will say so
+    // no such folder: reported when it is written
   }
   for (const name of names) {
     const owner = Number(/^\d+/.exec(name.slice(start.length))?.[0]);
@@ -361,7 +359,7 @@ function removeAbandoned(path: string): void {
       if (name.endsWith(".old") && !existsSync(path)) renameSync(join(folder, name), path);
       else rmSync(join(folder, name), { recursive: true, force: true });
     } catch {
-      // someone else's, or not ours to remove: it does no harm
+      // without permission to remove it; harmless
     }
   }
 }
@@ -376,8 +374,8 @@ function isRunning(id: number): boolean {
 }
 
 /**
- * Whether something can be made beside `path` and renamed to it.
- * @throws ScPoliError "output" where it cannot
+ * Checks that `path` can be written.
+ * @throws ScPoliError "output" if it cannot
  */
 export async function tryToWrite(path: string): Promise<void> {
   const temporary = temporaryName(path);
@@ -390,7 +388,7 @@ export async function tryToWrite(path: string): Promise<void> {
   }
 }
 
-/** Bytes of a file, or of all files in a folder. */
+/** Size of a file, or of all files in a folder, in bytes. */
 export async function bytesOf(path: string): Promise<number> {
   try {
     const status = await fs.stat(path);
@@ -407,29 +405,31 @@ export async function bytesOf(path: string): Promise<number> {
 }
 
 /**
- * Whether there is room for a copy of so many bytes beside `path`. File systems on which a copy shares its
- * blocks with the original have it always.
- * @throws ScPoliError "output" where there is none
+ * Checks the disk space for a copy in the folder of `path`. File systems on which copies share their blocks
+ * always have enough.
+ * @param bytes - size of the copy
+ * @throws ScPoliError "output" without enough space
  */
 export async function checkSpace(path: string, bytes: number): Promise<void> {
-  const found = await fs.statfs(folderOf(path)).catch(() => null);
-  if (!found || sharing.has(found.type)) return;
-  const free = found.bavail * found.bsize;
+  const disk = await fs.statfs(folderOf(path)).catch(() => null);
+  if (!disk || sharing.has(disk.type)) return;
+  const free = disk.bavail * disk.bsize;
   if (free >= bytes) return;
   throw new ScPoliError(
     "output",
-    `${path} cannot be written: no space left on the disk of ${folderOf(path)} for ${megabytes(bytes)}, ${megabytes(free)} are free. Free some, or write elsewhere.`,
+    `${path} cannot be written: no space left on the disk of ${folderOf(path)} for ${megabytes(bytes)}, ` +
+      `${megabytes(free)} are free. Free some, or write elsewhere.`,
     { path, bytes, free },
   );
 }
-/** Linux's numbers of Btrfs, XFS and bcachefs. */
+/** File system types whose copies share blocks: Linux's numbers of Btrfs, XFS and bcachefs. */
 const sharing: ReadonlySet<number> = new Set([0x9123683e, 0x58465342, 0xca451a4e]);
 
 function megabytes(bytes: number): string {
   return `${(bytes / 1e6).toFixed(1)} MB`;
 }
 
-/** Gives a temporary file (or folder, where there is none of that name) its final name. */
+/** Renames a temporary file (or folder, if none exists at `path`) to its final path. */
 export async function commitTemporary(temporary: string, path: string): Promise<void> {
   try {
     await fs.rename(temporary, targetOf(path));
@@ -441,8 +441,8 @@ export async function commitTemporary(temporary: string, path: string): Promise<
 }
 
 /**
- * Gives a temporary folder its final name; a folder of that name goes. No other code of this process runs in
- * between, so that an interruption leaves the old one or the new one.
+ * Renames a temporary folder to its final path, in place of an existing folder. Synchronous, so that an
+ * interruption leaves either the old or the new folder.
  */
 export function replaceFolder(temporary: string, path: string): void {
   const old = `${temporary}.old`;
@@ -467,7 +467,7 @@ export async function removeTemporary(temporary: string): Promise<void> {
   await fs.rm(temporary, { recursive: true, force: true }).catch(() => undefined);
 }
 
-/** Removes everything unfinished, at once: for the end of an interrupted process. */
+/** Removes all temporary files and folders, synchronously: for the end of an interrupted process. */
 export function removeTemporaries(): void {
   for (const temporary of temporaries.keys()) {
     rmSync(temporary, { recursive: true, force: true });
@@ -476,7 +476,7 @@ export function removeTemporaries(): void {
   temporaries.clear();
 }
 
-/** The path that a user knows: that of an unfinished file or folder is the name it will get. */
+/** The path to name in messages: for a temporary file or folder, its final path. */
 function finalPath(path: string): string {
   for (const [temporary, final] of temporaries)
     if (path === temporary || path.startsWith(temporary + sep))
@@ -484,13 +484,13 @@ function finalPath(path: string): string {
   return path;
 }
 
-/** A failed file operation in words. `what` follows the path: "cannot be read". */
+/** The error of a failed file operation. @param what - follows the path: "cannot be read" */
 export function fileError(kind: ErrorKind, at: string, what: string, error: unknown): ScPoliError {
   const path = finalPath(at);
   return describeFileError(kind, path, folderOf(path), what, error);
 }
 
-/** The folder that a path, or what it links to, lies in. */
+/** The folder of a path, or of the target of a link. */
 function folderOf(path: string): string {
   try {
     return dirname(targetOf(path));

@@ -2,8 +2,7 @@
 // browsers.
 //
 // Typed arrays are transferred to the consumer and returned for reuse, so nothing is copied and memory does
-// not
-// grow with the number of items.
+// not grow with the number of items.
 import { ScPoliError, type ErrorKind } from "../contract/errors.js";
 
 /** Names of the background workers, by task. */

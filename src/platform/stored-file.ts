@@ -1,6 +1,5 @@
 // A file of the browser's virtual file system: an unchanged Blob (usually a file on the user's disk) and
-// modified
-// pages.
+// modified pages.
 //
 // A copy therefore takes neither memory nor time, and additions only take their pages. Reading is
 // synchronous, as

@@ -1,6 +1,5 @@
 // A thread of the wasm engine in a browser: instantiates the kernels on the shared memory and runs their
-// loop; see
-// threads-browser.ts.
+// loop; see threads-browser.ts.
 import type { ThreadTask } from "./threads.js";
 import { workerScope } from "./worker-scope.js";
 

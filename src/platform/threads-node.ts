@@ -1,6 +1,5 @@
 // Worker threads of the wasm engine under Node: each runs one instance of the kernels on the shared memory
-// until it
-// is stopped.
+// until it is stopped.
 import { Worker } from "node:worker_threads";
 import { ScPoliError } from "../contract/errors.js";
 import { execArgv, moduleExtension } from "./module-kind-node.js";

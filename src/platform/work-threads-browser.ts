@@ -1,8 +1,6 @@
 // Starts the modules of background workers in a browser. Each URL is a literal inside its Worker call, so
-// that
-// bundlers find it. A module imported by such a worker must not import this one: bundlers reject workers that
-// would
-// start themselves.
+// that bundlers find it. A module imported by such a worker must not import this one: bundlers reject workers
+// that would start themselves.
 import { useWorkThreads } from "./background-threads-browser.js";
 
 /** Called by the modules that a user's code imports. */

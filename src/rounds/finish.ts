@@ -1,6 +1,5 @@
 // Finishes a training in rounds: builds a model, like that of `train`, from the selected weights and the
-// shards'
-// summaries.
+// shards' summaries.
 import type { RunSettings } from "../contract/options.js";
 import { CountsInMemory } from "../data/count-source.js";
 import { byCodePoint, type Conditions } from "../data/labels.js";

@@ -1,6 +1,5 @@
 // Quantiles from histograms. Histograms of shards merge by addition, independent of the order, and do not
-// reveal
-// single cells.
+// reveal single cells.
 
 /** Logarithmic bins: 512 per factor of 10, from 1e-6 to 1e10; the first also counts 0. */
 const [perDecade, least, decades] = [512, -6, 16];

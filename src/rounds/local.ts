@@ -1,7 +1,6 @@
 // One round of one shard: Adam steps from the shared weights over the shard's cells. It exports its weights,
-// its
-// losses, and sums of latent representations by cell type. It is a pure function of the plan, the state, the
-// cells and the shard's kept moments, so a failed job can simply be rerun.
+// its losses, and sums of latent representations by cell type. It is a pure function of the plan, the state,
+// the cells and the shard's kept moments, so a failed job can simply be rerun.
 import type { RunSettings } from "../contract/options.js";
 import { ScPoliError } from "../contract/errors.js";
 import { isRepeated, type Prototypes } from "../prototypes/prototypes.js";

@@ -1,8 +1,6 @@
 // Merges the shards' weights into one state at the end of a round. Shards are weighted by their training
-// cells,
-// rows of a condition by its cells in each shard. Sums run over the shards in name order, so the state does
-// not
-// depend on the order of completion.
+// cells, rows of a condition by its cells in each shard. Sums run over the shards in name order, so the state
+// does not depend on the order of completion.
 import type { EpochLosses, LossTerms } from "../contract/options.js";
 import { byCodePoint } from "../data/labels.js";
 import { ScPoliError } from "../contract/errors.js";

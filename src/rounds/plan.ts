@@ -1,6 +1,5 @@
 // The plan of a training in rounds: everything that the steps need to know, computed from the shards'
-// surveys. It
-// does not depend on the order of the shards.
+// surveys. It does not depend on the order of the shards.
 import {
   checkNumber,
   checkWhole,

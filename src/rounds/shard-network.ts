@@ -1,6 +1,5 @@
 // The network of one shard's job: the shared weights with the embedding rows of the shard's conditions, and
-// the
-// passes over its cells.
+// the passes over its cells.
 import type { RunSettings } from "../contract/options.js";
 import type { CountRows } from "../data/count-source.js";
 import {

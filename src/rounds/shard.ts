@@ -1,6 +1,5 @@
 // A shard during training: its cells, coded by the shard's conditions. A job holds only the table rows of
-// these
-// conditions.
+// these conditions.
 import type { AnnData } from "../anndata/anndata.js";
 import type { RunSettings } from "../contract/options.js";
 import { alignGenes } from "../data/genes.js";

@@ -1,6 +1,5 @@
 // The shared state of a training in rounds: weights and prototypes after a round, the loss history, and the
-// state
-// of early stopping.
+// state of early stopping.
 import type { EpochLosses } from "../contract/options.js";
 import type { StoredTensor } from "../model/stored-model.js";
 import { initialValues, parameterShapes } from "../model/parameters.js";

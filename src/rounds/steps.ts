@@ -1,6 +1,5 @@
 // The steps of a training in rounds in the folder of a run, for `scpoli rounds`. Each reads files, computes,
-// and
-// writes one file atomically. Rerunning a step writes the same bytes.
+// and writes one file atomically. Rerunning a step writes the same bytes.
 import { fileStatus, listFolder, makeFolder } from "#platform";
 import { AnnData } from "../anndata/anndata.js";
 import type { Note, RunSettings } from "../contract/options.js";

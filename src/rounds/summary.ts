@@ -1,7 +1,6 @@
 // Summarises a shard with the weights of the final model: sums for the prototypes and their spread,
-// histograms for
-// the calibration, and a sample of its cells for the head, the novelty model and the landmarks. Between
-// institutions there is no sample, so that no array has one row per cell.
+// histograms for the calibration, and a sample of its cells for the head, the novelty model and the
+// landmarks. Between institutions there is no sample, so that no array has one row per cell.
 import type { RunSettings } from "../contract/options.js";
 import type { CountRows } from "../data/count-source.js";
 import { typesOf } from "../data/minibatches.js";

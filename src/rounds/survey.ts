@@ -1,6 +1,5 @@
 // A survey of a shard: the statistics that the plan of a training in rounds needs, computed in one pass. The
-// plan
-// does not depend on the order of the surveys.
+// plan does not depend on the order of the surveys.
 import { type AnnData, uniqueNames } from "../anndata/anndata.js";
 import { checkWhole, defaults, type AtacCounts, type Note } from "../contract/options.js";
 import { Combinations } from "../data/combinations.js";

@@ -1,4 +1,4 @@
-// The attributes of a Python model (`attr.pkl`), by name and type. Every complaint names the file and the
+// Typed access to the attributes of a Python model (`attr.pkl`). Every error names the file and the
 // attribute.
 import { ScPoliError } from "../contract/errors.js";
 import { cellOf, numpyArray, type Cell } from "./python/numpy.js";
@@ -8,7 +8,7 @@ import { torchTensor, type TorchTensor } from "./python/torch.js";
 export class Attributes {
   /**
    * @param where - the file, for error texts
-   * @param storages - of the file of PyTorch that the attributes are in, where they are in one
+   * @param storages - tensor storages of the PyTorch file with the attributes, if they are in one
    */
   constructor(
     readonly where: string,
@@ -26,7 +26,8 @@ export class Attributes {
           : String(value).slice(0, 60);
     throw new ScPoliError(
       "model",
-      `${this.where}: '${name}' is ${found}, expected ${expected}. The model is damaged, or none of scPoli.`,
+      `${this.where}: '${name}' is ${found}, expected ${expected}. The model is damaged, or not a scPoli ` +
+        "model.",
       { path: this.where, attribute: name },
     );
   }
@@ -37,7 +38,7 @@ export class Attributes {
   has(name: string): boolean {
     return this.entries.has(name);
   }
-  /** the first of the names that is there; the first name of all where none is */
+  /** the first of the names that exists; the first name if none does */
   named(...names: readonly string[]): string {
     return names.find((name) => this.entries.has(name)) ?? names[0]!;
   }
@@ -81,7 +82,7 @@ export class Attributes {
       ]),
     );
   }
-  /** a tensor in a dict of tensors; null where it or the dict is None */
+  /** a tensor in a dict of tensors; null if it or the dict is None */
   tensor(name: string, entry: string): TorchTensor | null {
     const value = this.entries.get(name);
     if (value === undefined || value === null) return null;
@@ -93,7 +94,9 @@ export class Attributes {
   }
 }
 
-/** As a column of obs gives it (labels.ts): 3 is "3", True is "True"; undefined for what is no name. */
+/**
+ * A value as a name, as in columns of obs (labels.ts): 3 is "3", True is "True"; undefined for other values.
+ */
 export function nameOf(cell: Cell | undefined): string | undefined {
   if (typeof cell === "boolean") return cell ? "True" : "False";
   return cell === null ? "nan" : cell === undefined ? undefined : String(cell);

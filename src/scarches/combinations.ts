@@ -1,15 +1,15 @@
-// Combinations of conditions, which Python joins to one name ("donor1_10x"), taken apart, and joined again.
+// Joins names of conditions to combinations as scArches does ("donor1_10x"), and splits joined names.
 import type { StoredTensor } from "../model/stored-model.js";
 import { ScPoliError } from "../contract/errors.js";
 
-/** Steps of the search for all names together; only names that are made to confuse need more. */
+/** Limit on the steps of the search for all names; only maliciously chosen names need more. */
 const mostSteps = 1_000_000;
 
 /**
- * Codes of the conditions that each joined name can stand for: usually one tuple, several where names contain
- * "_" in unlucky ways.
- * @param conditions - per key their names
- * @throws ScPoliError "model" where a name is made of no known conditions, or stands for too many
+ * Codes of the conditions that each joined name can stand for: usually one tuple, but several if names with
+ * "_" are ambiguous.
+ * @param conditions - names per key
+ * @throws ScPoliError "model" if a name does not consist of known conditions, or is too ambiguous
  */
 export function splitCombinations(
   joined: readonly string[],
@@ -42,7 +42,7 @@ export function splitCombinations(
     if (codes.length === 0)
       throw new ScPoliError(
         "model",
-        `${where}: the combination '${name.slice(0, 60)}' is not made of known conditions.`,
+        `${where}: the combination '${name.slice(0, 60)}' does not consist of known conditions.`,
         { path: where, combination: name },
       );
     return codes;
@@ -53,7 +53,7 @@ export function joinedName(codes: readonly number[], conditions: readonly (reado
   return codes.map((code, key) => conditions[key]![code]!).join("_");
 }
 
-/** Theta, (G, C), with these of its columns in this order. */
+/** Selects columns of theta, (G, C). */
 export function withColumns({ shape, data }: StoredTensor, columns: readonly number[]): StoredTensor {
   const [G, C] = [shape[0]!, shape[1]!];
   const result = new Float32Array(G * columns.length);

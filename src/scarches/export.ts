@@ -1,6 +1,6 @@
-// A model of ours as a folder that scArches 0.6.1 loads: `scPoli.load(folder, adata)`,
+// Exports a model as a folder that scArches 0.6.1 loads: `scPoli.load(folder, adata)`,
 // `scPoli.load_query_data(adata, folder)`. Source: `_get_init_params_from_dict` and `_load_params` of
-// scArches, which tell what the folder must hold.
+// scArches, which define the content of the folder.
 import { checkModelFolder, checkStored, writeFolder, type FolderContent } from "../storage/model-folder.js";
 import { type ModelJson, type StoredModel, type StoredTensor } from "../model/stored-model.js";
 import type { Note, ReconLoss } from "../contract/options.js";
@@ -13,9 +13,9 @@ import { attributesName, genesName, parametersName } from "./python-model.js";
 
 /** Options of `ScPoli.export`. */
 export interface ExportOptions {
-  /** Replace a model of scArches in a folder of this name. */
+  /** Replace an existing scArches model in the folder. Default false */
   readonly force?: boolean;
-  /** Sentences a user should read. */
+  /** Called with notes for the user. */
   readonly onNote?: (note: Note) => void;
 }
 
@@ -26,15 +26,15 @@ const pythonModel: FolderContent = {
   isOurs: () => Promise.resolve(true),
 };
 
-/** Whether a model may be exported there. @throws as `exportScArches` */
+/** Checks that a model may be exported to a folder. @throws as `exportScArches` */
 export function checkExportFolder(folder: string, force: boolean): Promise<void> {
   return checkModelFolder(folder, force, pythonModel);
 }
 
 /**
  * Writes a folder that scArches loads.
- * @throws ScPoliError "model" where scArches cannot have such a model, "refused" where a model is there
- * already, unless `force`, "output" where something else is there
+ * @throws ScPoliError "model" if scArches cannot represent the model; "refused" if the folder has a model,
+ *   unless `force`; "output" if it has other files
  */
 export async function exportScArches(
   folder: string,
@@ -47,7 +47,8 @@ export async function exportScArches(
   if (name !== undefined)
     throw new ScPoliError(
       "model",
-      `The gene '${name}' cannot be exported: scArches reads ${genesName} in a way that takes no comma, # or space at the end of a name.`,
+      `The gene '${name}' cannot be exported: in ${genesName}, scArches reads no names with a comma, a # ` +
+        "or spaces at the start or end.",
       { gene: name },
     );
   await checkExportFolder(folder, force);
@@ -62,18 +63,19 @@ export async function exportScArches(
     onNote?.({
       level: "warning",
       message:
-        "scArches' poisson likelihood knows no depth and takes the counts as they are: the exported model embeds fragment counts as here, but learns new conditions in another way.",
+        "scArches' poisson likelihood has no size factors: the exported model gives the same embedding of " +
+        "fragment counts as here, but learns new conditions differently.",
     });
   onNote?.({
     level: "info",
     message:
-      "scArches labels by the nearest prototype, and from a sampled position unless it is told otherwise (get_latent with mean=True); scales of uncertainty and thresholds have no place in its folder.",
+      "scArches labels by the nearest prototype, and from a sampled latent representation (use get_latent " +
+      "with mean=True for the mean). Its format does not store uncertainty scales and thresholds.",
   });
 }
 
 /**
- * Combinations under their joined names, and the column of theta of each. Two combinations of one name are
- * one to scArches.
+ * Joined names of the combinations, and their columns of theta. To scArches, equal names are one combination.
  */
 function combinationNames(
   { combinations, conditions }: ModelJson,
@@ -87,7 +89,8 @@ function combinationNames(
     else if (theta && !isSameColumn(theta, other, column))
       throw new ScPoliError(
         "model",
-        `Two combinations of conditions are both called '${name}' once scArches has joined their names by "_", and the model tells them apart. It cannot be exported.`,
+        `Two combinations of conditions are both called '${name}' when scArches joins their names by "_", ` +
+          "but they have different parameters. The model cannot be exported.",
         { combination: name },
       );
   });
@@ -110,26 +113,26 @@ const likelihoods: Readonly<Record<ReconLoss, string>> = {
 };
 
 /**
- * The parameters as scArches has them. One-hot conditions become embeddings of as many dimensions as there
- * are conditions, each a unit vector: the same function.
+ * The parameters under the names of scArches. One-hot conditions become embeddings with one dimension per
+ * condition, each a unit vector, which gives the same function.
  */
 function pythonParameters(
   { json, tensors }: StoredModel,
   columns: readonly number[],
 ): Map<string, StoredTensor> {
-  const own = new Map(
+  const parameters = new Map(
     [...tensors].filter(
       ([name]) =>
         !/^((unlabeled_)?prototype|head\.|novelty\.|landmarks\.)/.test(name) &&
         !/\.cond_L\.\d+\.weight$/.test(name),
     ),
   );
-  const theta = own.get("theta");
-  if (theta) own.set("theta", withColumns(theta, columns));
-  if (json.model.condition_encoding !== "one-hot") return own;
+  const theta = parameters.get("theta");
+  if (theta) parameters.set("theta", withColumns(theta, columns));
+  if (json.model.condition_encoding !== "one-hot") return parameters;
   const sizes = json.conditions.map((names) => names.length);
   sizes.forEach((C, key) =>
-    own.set(`embeddings.${key}.weight`, {
+    parameters.set(`embeddings.${key}.weight`, {
       shape: [C, C],
       data: Float32Array.from({ length: C * C }, (_, i) => (i % (C + 1) === 0 ? 1 : 0)),
     }),
@@ -141,7 +144,7 @@ function pythonParameters(
     const rows = weights.flatMap((weight, key) =>
       Array.from({ length: sizes[key]! }, (_, c) => weight!.data.subarray(c * H, (c + 1) * H)),
     );
-    own.set(`${layer}.cond_L.weight`, {
+    parameters.set(`${layer}.cond_L.weight`, {
       shape: [H, rows.length],
       data: Float32Array.from(
         { length: H * rows.length },
@@ -149,7 +152,7 @@ function pythonParameters(
       ),
     });
   }
-  return own;
+  return parameters;
 }
 
 function attributes({ json, tensors }: StoredModel, combinations: readonly string[]): Writable {
@@ -179,7 +182,7 @@ function attributes({ json, tensors }: StoredModel, combinations: readonly strin
     ["inject_condition_", model.inject_condition],
     ["input_dim_", json.genes.length],
     ["is_trained_", true],
-    ["labeled_indices_", null], // all cells that are given
+    ["labeled_indices_", null], // all cells
     ["latent_dim_", model.latent_dim],
     ["mmd_boundary_", null],
     ["mmd_on_", "z"],
@@ -199,7 +202,7 @@ function attributes({ json, tensors }: StoredModel, combinations: readonly strin
       ]),
     ],
     ["recon_loss_", likelihoods[model.recon_loss]],
-    ["share_metadata_", false], // true would replace obs_metadata_ by that of the cells that are given
+    ["share_metadata_", false], // true would replace obs_metadata_ by the metadata of the loaded cells
     ["unknown_ct_names_", null],
     ["unlabeled_prototype_training_", false],
     ["use_bn_", false],
@@ -208,7 +211,7 @@ function attributes({ json, tensors }: StoredModel, combinations: readonly strin
   ]);
 }
 
-/** `torch.tensor` of lists in lists. */
+/** A call of `torch.tensor` with nested lists. */
 function tensor({ shape, data }: StoredTensor): Writable {
   const part = (axis: number, start: number, length: number): Writable => {
     if (axis === shape.length) return new PyFloat(data[start]!);
@@ -219,8 +222,8 @@ function tensor({ shape, data }: StoredTensor): Writable {
 }
 
 /**
- * A row per combination of conditions, as `obs.groupby("conditions_combined").first()` has it; pandas of any
- * version takes it.
+ * A data frame with one row per combination of conditions, as from
+ * `obs.groupby("conditions_combined").first()`. Every version of pandas reads it.
  */
 function metadataFrame({
   condition_keys: keys,

@@ -1,6 +1,6 @@
-// A model of the Python package scArches as a model of ours. It is read as data; nothing in it is run.
-// Source: scArches' scpoli_model.py and scpoli.py from 0.5.3 to 0.6.1, and the versions before the release,
-// with one condition key and "landmarks".
+// Imports a model of the Python package scArches. It is read as data; nothing in it is executed.
+// Source: scArches' scpoli_model.py and scpoli.py from 0.5.3 to 0.6.1, and pre-release versions with a single
+// condition key and prototypes called "landmarks".
 import { checkStored } from "../storage/model-folder.js";
 import {
   formatVersion,
@@ -23,18 +23,18 @@ import { damaged, genesName, readPythonModel, type PythonModel } from "./python-
 /** Options of `ScPoli.import`. */
 export interface ImportOptions {
   /**
-   * Names of the model's genes, in its order, where the folder has none. Default: `var_names.csv`, else
-   * `adata.h5ad` of the folder, else made-up names
+   * Names of the model's genes, in its order, for folders without them. Default: `var_names.csv` or
+   * `adata.h5ad` of the folder, otherwise placeholders
    */
   readonly genes?: readonly string[];
-  /** Sentences a user should read. */
+  /** Called with notes for the user. */
   readonly onNote?: (note: Note) => void;
 }
 
 /**
- * Reads a scPoli model of scArches: its folder, a zip or tar file of one, or a single model.pt.
- * @throws ScPoliError "file" where the folder or a file is missing; "model" where it is damaged, of another
- * kind of model (scANVI, scVI), or of a kind of scPoli that is not supported
+ * Reads a scPoli model of scArches: its folder, a zip or tar file of the folder, or a single model.pt.
+ * @throws ScPoliError "file" if the folder or a file is missing; "model" if it is damaged, another kind of
+ *   model (scANVI, scVI), or has unsupported options
  */
 export async function importScArches(
   source: string | ModelFiles,
@@ -42,11 +42,11 @@ export async function importScArches(
 ): Promise<StoredModel> {
   const note = (level: Note["level"], message: string): void => onNote?.({ level, message });
   const python = await readPythonModel(source);
-  const { attributes, parameters: found, parametersPath } = python;
+  const { attributes, parameters, parametersPath } = python;
   const options = modelOf(attributes);
   const keys = conditionsOf(attributes);
   const weight =
-    found.get("encoder.FC.L0.expr_L.weight") ??
+    parameters.get("encoder.FC.L0.expr_L.weight") ??
     damaged(parametersPath, "tensor 'encoder.FC.L0.expr_L.weight' is missing");
   const geneNames = readGenes(python, weight.shape[1] ?? 0, genes, note);
   const { combinations, columns } = combinationsOf(attributes, keys);
@@ -57,21 +57,24 @@ export async function importScArches(
   };
   const tensors = new Map<string, StoredTensor>();
   const expected = parameterShapes(options, sizes);
-  const more = [...found.keys()].find((name) => !expected.some((parameter) => parameter.name === name));
-  if (more !== undefined)
-    damaged(parametersPath, `it has a tensor '${more}' that a model of these options does not`);
+  const unexpected = [...parameters.keys()].find(
+    (name) => !expected.some((parameter) => parameter.name === name),
+  );
+  if (unexpected !== undefined)
+    damaged(parametersPath, `it has a tensor '${unexpected}' that a model with these options does not have`);
   for (const { name, shape } of expected) {
-    const tensor = found.get(name) ?? damaged(parametersPath, `tensor '${name}' is missing`);
-    const own =
-      name === "theta" && tensor.shape.length === 2 && tensor.shape[1] === new Set(columns).size
-        ? withColumns(tensor, columns)
-        : tensor;
-    if (String(own.shape) !== String(shape))
+    const stored = parameters.get(name) ?? damaged(parametersPath, `tensor '${name}' is missing`);
+    const tensor =
+      name === "theta" && stored.shape.length === 2 && stored.shape[1] === new Set(columns).size
+        ? withColumns(stored, columns)
+        : stored;
+    if (String(tensor.shape) !== String(shape))
       damaged(
         parametersPath,
-        `tensor '${name}' has shape [${own.shape.join(", ")}], its attributes call for [${shape.join(", ")}]`,
+        `tensor '${name}' has shape [${tensor.shape.join(", ")}], but its attributes require ` +
+          `[${shape.join(", ")}]`,
       );
-    tensors.set(name, own);
+    tensors.set(name, tensor);
   }
   limitNorms(tensors, attributes, note);
   const { tensors: prototypes, ...types } = prototypesOf(attributes, options.latentDim, note);
@@ -105,24 +108,26 @@ export async function importScArches(
   if (types.levels.length > 0)
     note(
       "info",
-      "The Python model has no scale for uncertainties and no threshold: they are derived from the covariances of its prototypes; nor has it a head: cells get the type of the nearest prototype.",
+      "The Python model stores no uncertainty scale and no threshold: they are derived from the " +
+        "covariances of its prototypes. It has no head: cells get the type of the nearest prototype.",
     );
   if (options.reconLoss === "mse")
     note(
       "info",
-      "The model has the mse likelihood: it takes normalised values (usually log1p of counts per 10,000) from X as they are, no raw counts.",
+      "The model has the mse likelihood: it expects normalised values in X (usually log1p of counts per " +
+        "10,000), not raw counts.",
     );
   if (options.reconLoss === "reference-poisson")
     note(
       "info",
-      "The model has scArches' poisson likelihood, which knows no depth: it is kept as 'reference-poisson'.",
+      "The model has scArches' poisson likelihood without size factors: it is kept as 'reference-poisson'.",
     );
   const stored = { json, tensors };
-  checkStored(stored, `The model in ${python.path}`, "Save it anew with scArches.");
+  checkStored(stored, `The model in ${python.path}`, "Save it again with scArches.");
   return stored;
 }
 
-/** Widest latent space (parameters.ts); asked for before tables of its square are made. */
+/** Largest latent space (parameters.ts); checked before tables of its square are allocated. */
 const largestLatent = 1024;
 
 /** Likelihoods by scArches' names. */
@@ -176,8 +181,8 @@ function conditionsOf(attributes: Attributes): ConditionKey[] {
 }
 
 /**
- * Combinations as tuples, and the column of the file's theta that each takes; before there were several keys,
- * the conditions are the combinations.
+ * Combinations as tuples, with their columns of theta in the file. In files from before there were several
+ * keys, the conditions are the combinations.
  */
 function combinationsOf(
   attributes: Attributes,
@@ -206,18 +211,15 @@ function combinationsOf(
   return { combinations, columns };
 }
 
-/**
- * Embeddings of norm at most m, as the Python model has them, in units of m: ours are of norm at most 1. The
- * weights that they meet take the factor.
- */
+/** Scales embeddings by their maximum norm m in the Python model to norms of at most 1, and weights by m. */
 function limitNorms(
   tensors: Map<string, StoredTensor>,
   attributes: Attributes,
   note: (level: Note["level"], message: string) => void,
 ): void {
-  const given = attributes.has("embedding_max_norm_") ? attributes.value("embedding_max_norm_") : 1;
-  if (given === 1) return;
-  const limit = given === null ? largestNorm(tensors) : attributes.number("embedding_max_norm_");
+  const maxNorm = attributes.has("embedding_max_norm_") ? attributes.value("embedding_max_norm_") : 1;
+  if (maxNorm === 1) return;
+  const limit = maxNorm === null ? largestNorm(tensors) : attributes.number("embedding_max_norm_");
   if (!(limit > 0)) attributes.fail("embedding_max_norm_", "a positive number or None");
   for (const [name, { shape, data }] of tensors) {
     if (name.startsWith("embeddings."))
@@ -227,9 +229,12 @@ function limitNorms(
   }
   note(
     "info",
-    given === null
-      ? `The model's embeddings are not limited (embedding_max_norm None); those of new conditions will be, to the largest norm that is there (${limit.toPrecision(3)}). Embeddings are stored in units of it.`
-      : `The model's embeddings are limited to norm ${limit}: they are stored in units of it, which changes no result.`,
+    maxNorm === null
+      ? "The norms of the model's embeddings are not limited (embedding_max_norm None); those of new " +
+          `conditions will be limited to the largest of them (${limit.toPrecision(3)}). Embeddings are ` +
+          "stored in units of this norm."
+      : `The norms of the model's embeddings are limited to ${limit}: they are stored in units of this ` +
+          "norm, which changes no result.",
   );
 }
 
@@ -258,29 +263,34 @@ function prototypesOf(
   const means = attributes.tensor(labeled, "mean");
   const isLabelled =
     attributes.value("cell_type_keys_") !== null && attributes.value("cell_type_keys_") !== undefined;
-  const found = attributes.tensor(unlabeled, "mean");
-  const [U] = found?.shape ?? [0];
-  if (found && (found.shape.length !== 2 || (U! > 0 && found.shape[1] !== D)))
+  const unlabeledMeans = attributes.tensor(unlabeled, "mean");
+  const [U] = unlabeledMeans?.shape ?? [0];
+  if (unlabeledMeans && (unlabeledMeans.shape.length !== 2 || (U! > 0 && unlabeledMeans.shape[1] !== D)))
     attributes.fail(unlabeled, `means of shape [${U}, ${D}]`);
-  // Python keeps neither their cells nor their covariances
-  const own = {
+  // the Python model stores neither numbers of cells nor covariances for them
+  const unlabeledPrototypes = {
     unlabeled_prototypes: Array.from({ length: U! }, (_, cluster) => ({ cluster, cells: 0 })),
     tensors: (U! > 0
-      ? { unlabeled_prototypes: found!, unlabeled_prototype_covariances: zeros(U!, D, D) }
+      ? { unlabeled_prototypes: unlabeledMeans!, unlabeled_prototype_covariances: zeros(U!, D, D) }
       : {}) as Readonly<Record<string, StoredTensor>>,
   };
   if (!means || means.shape[0] === 0) {
     if (isLabelled)
       note(
         "warning",
-        "The model has no prototypes (it was trained without, or saved before the end): cells can be embedded with it, not labelled.",
+        "The model has no prototypes (it was trained without them, or saved before training ended): it " +
+          "can embed cells, but not label them.",
       );
     return {
-      ...own,
+      ...unlabeledPrototypes,
       cell_type_keys: [],
       cell_types: [],
       levels: [],
-      tensors: { ...own.tensors, prototypes: zeros(0, D), prototype_covariances: zeros(0, D, D) },
+      tensors: {
+        ...unlabeledPrototypes.tensors,
+        prototypes: zeros(0, D),
+        prototype_covariances: zeros(0, D, D),
+      },
     };
   }
   const [K] = means.shape;
@@ -294,7 +304,7 @@ function prototypesOf(
   if (all.length > K!)
     note(
       "warning",
-      `Cell types that have no prototype yet are left out: ${all
+      `Cell types without a prototype are left out: ${all
         .slice(K)
         .map(([name]) => `'${name}'`)
         .join(", ")}.`,
@@ -305,19 +315,19 @@ function prototypesOf(
   if (empty.length > 0)
     note(
       "warning",
-      `No cell type is of the level ${empty.map((key) => `'${key}'`).join(", ")}, which is left out.`,
+      `Annotation levels without cell types are left out: ${empty.map((key) => `'${key}'`).join(", ")}.`,
     );
   const covariances = attributes.tensor(labeled, "cov") ?? zeros(K!, D, D);
   if (String(covariances.shape) !== String([K, D, D]))
     attributes.fail(labeled, `covariances of shape [${K}, ${D}, ${D}]`);
   return {
-    ...own,
+    ...unlabeledPrototypes,
     cell_type_keys: keys.filter((_, level) => rows[level]!.length > 0),
     cell_types: types.map(([name]) => name),
     levels: rows.filter((level) => level.length > 0),
-    // a type with one cell has NaN there
+    // the covariances of a type with one cell are NaN
     tensors: {
-      ...own.tensors,
+      ...unlabeledPrototypes.tensors,
       prototypes: means,
       prototype_covariances: {
         shape: covariances.shape,
@@ -331,10 +341,10 @@ function zeros(...shape: readonly number[]): StoredTensor {
   return { shape, data: new Float32Array(shape.reduce((product, n) => product * n, 1)) };
 }
 
-/** Python's `range`; pickles of protocol 2 and below have its name in Python 2. */
+/** Names of Python's `range`; pickles of protocol 2 and below use that of Python 2. */
 const rangeNames = ["builtins.range", "builtins.xrange"];
 
-/** Number of cells of the reference, where the model tells it: `range(0, N)` of labelled ones. */
+/** Number of cells of the reference if the model states it: N of `range(0, N)` of labelled cells. */
 function cellsOf(attributes: Attributes): number | null {
   const value = attributes.value("labeled_indices_");
   if (typeof value !== "object" || value === null || !("args" in value)) return null;
@@ -349,50 +359,51 @@ function cellsOf(attributes: Attributes): number | null {
 }
 
 function readGenes(
-  { path, genes: own }: PythonModel,
+  { path, genes: storedNames }: PythonModel,
   G: number,
   given: readonly string[] | undefined,
   note: (level: Note["level"], message: string) => void,
 ): string[] {
-  const names = given ?? own;
+  const names = given ?? storedNames;
   if (names === null) {
     note(
       "warning",
-      `${path} does not tell the genes' names (it has no ${genesName}): the ${G} genes are called 'gene 1' and so on. To map cells, give the names, in the model's order.`,
+      `${path} has no gene names (${genesName} is missing): the ${G} genes are called 'gene 1' and so on. ` +
+        "To map cells, give the names in the model's order.",
     );
     return Array.from({ length: G }, (_, g) => `gene ${g + 1}`);
   }
   if (names.length !== G)
     throw new ScPoliError(
       "model",
-      `The model in ${path} has ${G} genes, and ${names.length} names are ${given ? "given" : "beside it"}. Give one name per gene, in the model's order.`,
+      `The model in ${path} has ${G} genes, but ${names.length} gene names ` +
+        `${given ? "were given" : "are stored with it"}. Give one name per gene, in the model's order.`,
       { genes: G, names: names.length },
     );
   return unique(names, note);
 }
 
-/** Names that occur again get a number, as anndata gives it. */
+/** Makes names unique by numbers, like anndata's `make_index_unique`. */
 function unique(names: readonly string[], note: (level: Note["level"], message: string) => void): string[] {
   const used = new Set(names);
   const next = new Map<string, number>();
   const renamed: string[] = [];
   const result = names.map((name) => {
-    const own = next.get(name);
-    if (own === undefined) {
+    const first = next.get(name);
+    if (first === undefined) {
       next.set(name, 1);
       return name;
     }
-    let number = own;
+    let number = first;
     while (used.has(`${name}-${number}`)) number++;
     next.set(name, number + 1);
     used.add(`${name}-${number}`);
     renamed.push(`${name}-${number}`);
     return `${name}-${number}`;
   });
-  if (renamed.length > 0)
-    note(
-      "warning",
-      `Genes that the model has more than once are renamed: ${renamed.slice(0, 5).join(", ")}${renamed.length > 5 ? ` and ${renamed.length - 5} more` : ""}.`,
-    );
+  if (renamed.length > 0) {
+    const more = renamed.length > 5 ? ` and ${renamed.length - 5} more` : "";
+    note("warning", `Duplicate genes of the model are renamed: ${renamed.slice(0, 5).join(", ")}${more}.`);
+  }
   return result;
 }

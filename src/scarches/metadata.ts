@@ -1,5 +1,5 @@
-// What a Python model knows of its samples: a data frame with a row per condition (or combination of
-// conditions), taken apart by condition key.
+// Sample metadata of a Python model: a data frame with a row per condition (or combination of conditions),
+// split by condition key.
 import type { SampleMetadata } from "../data/sample-metadata.js";
 import type { Note } from "../contract/options.js";
 import type { Cell } from "./python/numpy.js";
@@ -10,7 +10,7 @@ import { splitCombinations } from "./combinations.js";
 
 /**
  * @param keys - condition keys, with the names of their conditions
- * @returns per key; null where nothing is known of any sample
+ * @returns metadata per key; null if there are none for any sample
  */
 export function sampleMetadata(
   value: PyValue | undefined,
@@ -18,7 +18,7 @@ export function sampleMetadata(
   where: string,
   note: (note: Note) => void,
 ): SampleMetadata[] | null {
-  // the package's way to say "nothing"
+  // the values that scArches writes without metadata
   if (value === undefined || value === null || (Array.isArray(value) && value.length === 0)) return null;
   const frame = pandasFrame(value);
   const rows = frame && conditionsOfRows(frame, keys, where);
@@ -26,22 +26,24 @@ export function sampleMetadata(
     note({
       level: "warning",
       message:
-        "The sample metadata of the model cannot be read (a data frame of a kind that is not known) and are left out.",
+        "The sample metadata of the model cannot be read (an unknown kind of data frame) and are left out.",
     });
     return null;
   }
   if (frame.unreadable.length > 0)
     note({
       level: "warning",
-      message: `Columns of the sample metadata that cannot be read are left out: ${frame.unreadable.map((name) => `'${name}'`).join(", ")}.`,
+      message:
+        "Columns of the sample metadata that cannot be read are left out: " +
+        `${frame.unreadable.map((name) => `'${name}'`).join(", ")}.`,
     });
-  const found = keys.map((_, k) => ofKey(frame, rows[k]!));
-  return found.some(({ columns }) => columns.length > 0) ? found : null;
+  const metadata = keys.map((_, k) => metadataOfKey(frame, rows[k]!));
+  return metadata.some(({ columns }) => columns.length > 0) ? metadata : null;
 }
 
 /**
- * Per key the condition of each row: from the index, from a column of the key's name, or from the joined
- * names.
+ * Per key the condition of each row: from the index, from the column named like the key, or from the joined
+ * names. Null if they cannot be determined.
  */
 function conditionsOfRows(
   frame: PandasFrame,
@@ -65,26 +67,23 @@ function conditionsOfRows(
   return keys.map(({ conditions }, k) => codes.map(([first]) => conditions[first![k]!]!));
 }
 
-/**
- * What the rows of a condition agree on; columns in which none does are left out, and so are those that
- * repeat the names.
- */
-function ofKey(frame: PandasFrame, conditions: readonly string[]): SampleMetadata {
+/** Values on which all rows of a condition agree; columns without any are left out. */
+function metadataOfKey(frame: PandasFrame, conditions: readonly string[]): SampleMetadata {
   const samples = [...new Set(conditions)];
   const rowOf = new Map(samples.map((name, row) => [name, row]));
   const columns: string[] = [];
   const values: Cell[][] = samples.map(() => []);
   for (const [name, cells] of frame.columns) {
     if (name === "conditions_combined") continue;
-    const own: (Cell | undefined)[] = samples.map(() => undefined);
+    const agreed: (Cell | undefined)[] = samples.map(() => undefined);
     cells.forEach((value, i) => {
       const cell = typeof value === "number" && !Number.isFinite(value) ? null : value;
       const row = rowOf.get(conditions[i]!)!;
-      own[row] = own[row] === undefined || own[row] === cell ? cell : null;
+      agreed[row] = agreed[row] === undefined || agreed[row] === cell ? cell : null;
     });
-    if (own.every((cell) => cell === null)) continue;
+    if (agreed.every((cell) => cell === null)) continue;
     columns.push(name);
-    own.forEach((cell, row) => values[row]!.push(cell ?? null));
+    agreed.forEach((cell, row) => values[row]!.push(cell ?? null));
   }
   return { columns, samples: Object.fromEntries(samples.map((name, row) => [name, values[row]!])) };
 }

@@ -1,6 +1,6 @@
-// What the Python packages write of a model: attributes, parameters and names of genes, from a folder of
-// scArches (attr.pkl, model_params.pt, var_names.csv) or from the one file model.pt of scvi-tools and
-// ArchMap. All of it is read as data. Models of other kinds are refused by their names.
+// Reads the files of a Python model: attributes, parameters and gene names, from a folder of scArches
+// (attr.pkl, model_params.pt, var_names.csv) or from the single file model.pt of scvi-tools and ArchMap. All
+// are read as data. Models of other kinds are rejected by name.
 import { AnnData } from "../anndata/anndata.js";
 import { noModelFile } from "../storage/model-folder.js";
 import { ScPoliError } from "../contract/errors.js";
@@ -14,15 +14,15 @@ export const parametersName = "model_params.pt";
 export const genesName = "var_names.csv";
 const singleName = "model.pt";
 
-/** A model of Python, taken apart. */
+/** The parts of a Python model. */
 export interface PythonModel {
-  /** what a user knows it as */
+  /** path as given by the user */
   readonly path: string;
   readonly attributes: Attributes;
   readonly parameters: ReadonlyMap<string, TorchTensor>;
-  /** the file that holds them */
+  /** the file with the parameters */
   readonly parametersPath: string;
-  /** null where nothing tells their names */
+  /** null if the model has no gene names */
   readonly genes: readonly string[] | null;
 }
 
@@ -43,7 +43,9 @@ export async function readPythonModel(source: string | ModelFiles): Promise<Pyth
   if (names.includes(singleName)) return readSingle(files);
   throw new ScPoliError(
     "model",
-    `${path} is no model of scArches: ${attributesName} and ${parametersName}, or ${singleName}, are needed, and it has ${names.length === 0 ? "nothing" : names.slice(0, 5).join(", ")}.`,
+    `${path} is not a model of scArches: expected ${attributesName} and ${parametersName}, or ` +
+      `${singleName}; ` +
+      `found ${names.length === 0 ? "nothing" : names.slice(0, 5).join(", ")}.`,
     { path },
   );
 }
@@ -78,7 +80,9 @@ async function readSingle(files: ModelFiles): Promise<PythonModel> {
     if (parts.has("encoder.FC.L0.expr_L.weight"))
       throw new ScPoliError(
         "model",
-        `${path} holds the parameters of a scPoli model and nothing else. Its attributes (${attributesName}) are needed, too: save the whole model with scArches (model.save).`,
+        `${path} holds only the parameters of a scPoli model. Its attributes (${attributesName}) are ` +
+          "needed, " +
+          "too: save the whole model with scArches (model.save).",
         { path },
       );
     checkKind(new Attributes(path, new Map()), state instanceof Map ? (state as PyDict) : parts);
@@ -86,23 +90,23 @@ async function readSingle(files: ModelFiles): Promise<PythonModel> {
   }
   const attributes = new Attributes(path, entries as PyDict, storages);
   checkKind(attributes, state as PyDict);
-  const own = new Attributes(path, parts);
+  const topLevel = new Attributes(path, parts);
   return {
     path: files.path,
     attributes,
     parameters: tensorsOf(state as PyDict, storages, path),
     parametersPath: path,
-    genes: own.has("var_names") ? own.names("var_names") : await genesOfFolder(files),
+    genes: topLevel.has("var_names") ? topLevel.names("var_names") : await genesOfFolder(files),
   };
 }
 
 export function damaged(path: string, what: string): never {
-  throw new ScPoliError("model", `${path} is damaged, or its model is none of scPoli: ${what}.`, { path });
+  throw new ScPoliError("model", `${path} is damaged, or not a scPoli model: ${what}.`, { path });
 }
 
 /**
- * Whether attributes and parameters are of a scPoli model of scArches.
- * @throws ScPoliError "model" that names the model that it is instead, and what to do
+ * Checks that attributes and parameters belong to a scPoli model of scArches.
+ * @throws ScPoliError "model" that names the actual kind of model, and what to do
  */
 function checkKind(attributes: Attributes, state: PyDict): void {
   const { where } = attributes;
@@ -115,13 +119,17 @@ function checkKind(attributes: Attributes, state: PyDict): void {
   if (kind)
     throw new ScPoliError(
       "model",
-      `${where} is ${kind}, which works in another way. Only models of scPoli can be imported, as scArches saves them. ${trainAnew(attributes)}`,
+      `${where} is ${kind}, which works differently. Only scPoli models saved by scArches can be imported. ` +
+        retrainingAdvice(attributes),
       { path: where, model: kind },
     );
   const names = attributes.keys().slice(0, 6);
+  const listed = `${names.join(", ") || "none"}${names.length === 6 ? ", ..." : ""}`;
   throw new ScPoliError(
     "model",
-    `${where} is not of a model of scPoli: it has no prototypes_labeled_ (its attributes: ${names.join(", ") || "none"}${names.length === 6 ? ", ..." : ""}). scArches also has trVAE, expiMap and others, which cannot be imported.`,
+    `${where} is not a scPoli model: it has no prototypes_labeled_ (its attributes: ${listed}). scArches ` +
+      "also " +
+      "has trVAE, expiMap and others, which cannot be imported.",
     { path: where },
   );
 }
@@ -136,7 +144,7 @@ const scviNames: Readonly<Record<string, string | undefined>> = {
   MRVI: "a MrVI model of scvi-tools",
 };
 
-/** What a model of scvi-tools is; null where it is none. */
+/** The kind of a scvi-tools model; null for other models. */
 function scviKind(attributes: Attributes, state: PyDict): string | null {
   const name = registryOf(attributes)?.get("model_name");
   if (typeof name === "string")
@@ -145,7 +153,7 @@ function scviKind(attributes: Attributes, state: PyDict): string | null {
     [...state.keys()].some((key) => typeof key === "string" && key.startsWith(start));
   if (has("z_encoder.encoder.fc_layers."))
     return has("classifier.") || has("encoder_z2_z1.") ? scviNames["SCANVI"]! : scviNames["SCVI"]!;
-  // scVI, scANVI and others keep their set-up here, in its old and its new form
+  // where scVI, scANVI and others store their set-up, in old and new versions
   return ["scvi_setup_dict_", "registry_", "init_params_"].some((entry) => attributes.has(entry))
     ? "a model of scvi-tools (scVI, scANVI or the like)"
     : null;
@@ -156,14 +164,17 @@ function registryOf(attributes: Attributes): PyDict | null {
   return registry instanceof Map ? (registry as PyDict) : null;
 }
 
-/** How a reference of the same cells is made here; with the columns that the model was set up with. */
-function trainAnew(attributes: Attributes): string {
+/** Advice to train a reference on the same cells, with the columns that the model was set up with. */
+function retrainingAdvice(attributes: Attributes): string {
   const setup: PyValue | undefined = registryOf(attributes)?.get("setup_args");
   const column = (name: string): string | null => {
     const value = setup instanceof Map ? (setup as PyDict).get(name) : null;
     return typeof value === "string" && value !== "" && value.length < 80 ? value : null;
   };
-  return `Train a scPoli reference on the cells that it was trained on: scpoli train CELLS.h5ad --condition-key ${column("batch_key") ?? "BATCH"} --cell-type-key ${column("labels_key") ?? "LABELS"} -o MODEL`;
+  return (
+    "Train a scPoli reference on the cells that it was trained on: scpoli train CELLS.h5ad --condition-key " +
+    `${column("batch_key") ?? "BATCH"} --cell-type-key ${column("labels_key") ?? "LABELS"} -o MODEL`
+  );
 }
 
 function tensorsOf(
@@ -174,11 +185,11 @@ function tensorsOf(
   const tensors = new Map<string, TorchTensor>();
   for (const [name, entry] of state) {
     const text = String(name);
-    // one condition key only, before version 0.5.4
+    // the name before version 0.5.4, which had a single condition key
     tensors.set(
       text === "embedding.weight" ? "embeddings.0.weight" : text,
       torchTensor(entry, storages) ??
-        damaged(path, `tensor '${text}' cannot be read, or points outside of the file`),
+        damaged(path, `tensor '${text}' cannot be read, or refers to data outside the file`),
     );
   }
   return tensors;
@@ -189,7 +200,7 @@ async function genesOfFolder(files: ModelFiles): Promise<readonly string[] | nul
     const lines = textOf(await files.read(genesName)).split(/\r?\n/);
     return lines.at(-1) === "" ? lines.slice(0, -1) : lines;
   }
-  // an AnnData file is opened where it lies, which in an archive it does not
+  // an AnnData file can be opened in a folder, but not inside an archive
   if (files.kind !== "folder" || !files.names.includes("adata.h5ad")) return null;
   const data = await AnnData.open(files.describe("adata.h5ad"));
   try {

@@ -173,7 +173,7 @@ function archiveFiles(
   if (folder === undefined)
     throw new ScPoliError(
       "model",
-      `${path} holds no model: neither model.json (ours), nor attr.pkl or model.pt (of scArches) is in it.`,
+      `${path} holds no model: it contains neither model.json (scpoli) nor attr.pkl or model.pt (scArches).`,
       { path, models: 0 },
     );
   if (other !== undefined && depth(other) === depth(folder))

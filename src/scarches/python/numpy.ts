@@ -1,8 +1,8 @@
-// Arrays and scalars of numpy as they lie in a pickle, of any version from 1 on.
+// Arrays and scalars of numpy in a pickle, from numpy 1 on.
 // Source: numpy's documentation of `ndarray.__reduce__`, `dtype` and the protocol 5 form `_frombuffer`.
 import { bytesOf, PyName, PyObject, type PyValue } from "./pickle.js";
 
-/** A value as a table has it; null where it is missing. */
+/** A value of a table; null: missing. */
 export type Cell = string | number | boolean | null;
 
 export interface NumpyArray {
@@ -21,7 +21,7 @@ interface DType {
   readonly unit: string | null;
 }
 
-/** An array; null where the value is none, its kind is not read, or its parts do not fit each other. */
+/** Reads an array; null if the value is not an array, of an unsupported kind, or inconsistent. */
 export function numpyArray(value: PyValue | undefined): NumpyArray | null {
   if (!(value instanceof PyObject)) return null;
   if (/^numpy\.(_?core)\.multiarray\._reconstruct$/.test(value.name)) {
@@ -36,7 +36,7 @@ export function numpyArray(value: PyValue | undefined): NumpyArray | null {
   return null;
 }
 
-/** A single value of numpy, Python or pandas; undefined where it is of no kind that a table can hold. */
+/** Reads a scalar of numpy, Python or pandas; undefined for other values. */
 export function cellOf(value: PyValue | undefined): Cell | undefined {
   if (value === null || typeof value === "string" || typeof value === "boolean") return value;
   if (typeof value === "number") return Number.isNaN(value) ? null : value;
@@ -162,7 +162,7 @@ const milliseconds: Readonly<Record<string, number | undefined>> = {
   D: 86_400_000,
 };
 
-/** A date in ISO form; null where it is missing or out of range. */
+/** A date in ISO form; null if missing or out of range. */
 function dateText(value: number, unit: string): string | null {
   const date = new Date(value * (milliseconds[unit] ?? NaN));
   if (!Number.isFinite(value) || value <= -(2 ** 63) || Number.isNaN(date.getTime())) return null;

@@ -1,6 +1,6 @@
-// Data frames of pandas as they lie in a pickle, of any version from 0.24 on: columns of plain values. What
-// is of a kind that is not read is left out and named. Source: the `__reduce__` and `__getstate__` methods of
-// pandas' DataFrame, BlockManager, Index and extension arrays.
+// Data frames of pandas in a pickle, from pandas 0.24 on, as columns of plain values. Columns of unsupported
+// kinds are left out and listed. Source: the `__reduce__` and `__getstate__` methods of pandas' DataFrame,
+// BlockManager, Index and extension arrays.
 import { cellOf, numpyArray, type Cell } from "./numpy.js";
 import { bytesOf, PyName, PyObject, type PyDict, type PyValue } from "./pickle.js";
 
@@ -14,10 +14,10 @@ export interface PandasFrame {
   readonly unreadable: readonly string[];
 }
 
-/** How deep objects may lie in each other; a pickle can hold a cycle. */
+/** Maximum depth of nested objects, as a pickle can contain a cycle. */
 const deepest = 12;
 
-/** A frame; null where the value is none, or not even its rows and columns can be told. */
+/** Reads a data frame; null if the value is not a frame, or its rows and columns cannot be determined. */
 export function pandasFrame(value: PyValue | undefined): PandasFrame | null {
   if (!(value instanceof PyObject) || !/^pandas\.(core\.frame\.)?DataFrame$/.test(value.name)) return null;
   const state = dictOf(value.state);
@@ -47,7 +47,7 @@ export function pandasFrame(value: PyValue | undefined): PandasFrame | null {
   };
 }
 
-/** `DataFrame(dict of lists, Index)`: how a frame is written for every version of pandas. */
+/** `DataFrame(dict of lists, Index)`: the form that every version of pandas can read. */
 function frameFromCall({ args: [data, rowAxis] }: PyObject): PandasFrame | null {
   const [dict, index] = [dictOf(data), indexValues(rowAxis)];
   if (!dict || !index) return null;
@@ -101,7 +101,7 @@ function placesOf(value: PyValue | undefined): readonly number[] | null {
   return numbers?.every((n): n is number => Number.isSafeInteger(n) && (n as number) >= 0) ? numbers : null;
 }
 
-/** Most entries that a range may stand for. */
+/** Maximum number of entries of a range. */
 const longestRange = 10_000_000;
 
 function span(
@@ -164,7 +164,7 @@ function cellsOf(value: PyValue | undefined, depth = 0): readonly Cell[] | null 
       ? data.map((cell, i) => (mask[i] === true ? null : cell))
       : null;
   }
-  // an array behind a thin wrapper: dates, texts, pandas' own name for numpy's arrays
+  // an array in a wrapper: dates, strings, or pandas' NumpyExtensionArray
   const wrapped = entries
     ? (entries.get("_ndarray") ?? entries.get("_data"))
     : listOf(value.state)?.find((part) => numpyArray(part) !== null);
@@ -259,7 +259,7 @@ function single(cells: readonly Cell[] | null): readonly (readonly Cell[])[] | n
   return cells && [cells];
 }
 
-/** A list, also pandas' list that cannot be changed. */
+/** A list, or pandas' FrozenList. */
 function frozen(value: PyValue | undefined): readonly PyValue[] | null {
   return (
     listOf(value) ??

@@ -1,18 +1,17 @@
-// Writes pickles that every Python since 3.4 reads: protocol 2, or 4 where there are bytes. Nothing is
-// referred to twice, so that the same value gives the same bytes. Source: the comments of CPython's
-// Lib/pickletools.py.
+// Writes pickles for Python 3.4 and later: protocol 2, or 4 if there are bytes. The memo is not used, so that
+// equal values give equal bytes. Source: the comments of CPython's Lib/pickletools.py.
 import { PyName } from "./pickle.js";
 
-/** A tuple, where a list would not do. */
+/** A tuple (arrays are written as lists). */
 export class PyTuple {
   constructor(readonly items: readonly Writable[]) {}
 }
-/** A float also where it is whole. */
+/** A float, even if its value is an integer. */
 export class PyFloat {
   constructor(readonly value: number) {}
 }
 
-/** What can be written: arrays become lists, maps dicts, whole numbers ints. */
+/** Values that can be written: arrays become lists, maps dicts, whole numbers ints. */
 export type Writable =
   | null
   | boolean
@@ -26,7 +25,7 @@ export type Writable =
   | PyName
   | PyCall;
 
-/** A call, with entries that are set in what it gives. */
+/** A call, with entries to set in its result. */
 export class PyCall {
   constructor(
     /** "module.name" */
@@ -36,7 +35,7 @@ export class PyCall {
   ) {}
 }
 
-/** A reference to something beside the pickle. */
+/** A persistent id: a reference to an object outside the pickle. */
 export class PyReference extends PyCall {
   constructor(...id: readonly Writable[]) {
     super("", id);

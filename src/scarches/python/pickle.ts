@@ -1,12 +1,12 @@
-// Python's pickle format as data, protocols 0 to 5. A pickle is a program that calls Python's functions; here
-// nothing is called: a call becomes a `PyObject` with the function's name, its arguments and what was put
-// into it. The work and the memory are linear in the number of bytes. Source: the comments of CPython's
-// Lib/pickletools.py, which define each instruction.
+// Reads Python's pickle format as data, protocols 0 to 5. A pickle is a program that calls Python functions;
+// here nothing is called: a call becomes a `PyObject` with the function's name, its arguments and its state.
+// Time and memory are linear in the number of bytes. Source: the comments of CPython's Lib/pickletools.py,
+// which define each instruction.
 import { ScPoliError } from "../../contract/errors.js";
 
 /**
- * What a pickle can hold. Tuples are arrays too; integers beyond 2^53 are bigint. The same object may be
- * reached on several ways, also in a cycle.
+ * A value of a pickle. Tuples become arrays, integers beyond 2^53 bigint. An object may be referenced more
+ * than once, even in a cycle.
  */
 export type PyValue =
   | null
@@ -27,17 +27,17 @@ export class PyName {
   constructor(readonly name: string) {}
 }
 
-/** What a call would have given. */
+/** The result of a call that is not executed. */
 export class PyObject {
-  /** what `__setstate__` would have received */
+  /** the argument of `__setstate__` */
   state: PyValue | undefined = undefined;
-  /** entries put into it afterwards, where it is a kind of dict or list */
+  /** entries added to it afterwards, if it is a kind of dict or list */
   readonly entries = new Map<PyValue, PyValue>();
   readonly items: PyValue[] = [];
 
   /**
-   * @param name - of the class or function called; "persistent id" for a reference to something beside the
-   * pickle
+   * @param name - name of the class or function; "persistent id" for a reference to an object outside the
+   *   pickle
    */
   constructor(
     readonly name: string,
@@ -47,20 +47,20 @@ export class PyObject {
 
 export interface Unpickled {
   readonly value: PyValue;
-  /** references to things beside the pickle, in their order: objects named "persistent id" */
+  /** references to objects outside the pickle, in order: objects named "persistent id" */
   readonly references: readonly PyObject[];
-  /** position behind the last byte that was read */
+  /** position after the last byte read */
   readonly end: number;
 }
 
 /** Longest integer, in bytes. */
 const longLimit = 1024;
-/** What every instruction starts with. */
+/** The first byte of an instruction. */
 type Run = (machine: Machine) => void;
 
 /**
  * @param where - the file, for error texts
- * @throws ScPoliError "model" where the bytes are no pickle, or end too early
+ * @throws ScPoliError "model" if the bytes are not a pickle, or truncated
  */
 export function readPickle(bytes: Uint8Array, where: string, start = 0): Unpickled {
   const machine: Machine = new Machine(bytes, where, start);
@@ -90,7 +90,9 @@ class Machine {
   }
 
   fail(what: string): never {
-    throw new ScPoliError("model", `${this.where} is damaged or no pickle: ${what}.`, { path: this.where });
+    throw new ScPoliError("model", `${this.where} is damaged or not a pickle: ${what}.`, {
+      path: this.where,
+    });
   }
 
   take(length: number): number {
@@ -143,7 +145,7 @@ class Machine {
   pop(): PyValue {
     const value = this.#stack.pop();
     return value === undefined
-      ? this.fail(`an instruction before byte ${this.position} finds nothing to work on`)
+      ? this.fail(`an instruction before byte ${this.position} finds the stack empty`)
       : value;
   }
   top(): PyValue {
@@ -160,7 +162,7 @@ class Machine {
     const items = this.#stack;
     this.#stack =
       this.#outer.pop() ??
-      this.fail(`an instruction before byte ${this.position} looks for a mark that is not there`);
+      this.fail(`an instruction before byte ${this.position} needs a mark, but there is none`);
     return items;
   }
   remember(key: number): void {
@@ -168,13 +170,13 @@ class Machine {
   }
   recall(key: number): void {
     const value = this.memo.get(key);
-    this.push(value === undefined ? this.fail(`entry ${key} of the memo is not there`) : value);
+    this.push(value === undefined ? this.fail(`entry ${key} of the memo does not exist`) : value);
   }
 
   append(items: readonly PyValue[]): void {
     const list = this.top();
     const target = Array.isArray(list) ? (list as PyValue[]) : list instanceof PyObject ? list.items : null;
-    if (!target) this.fail(`something is appended to what is no list, before byte ${this.position}`);
+    if (!target) this.fail(`before byte ${this.position}, a value is appended to an object that is no list`);
     for (const item of items) target.push(item);
   }
   set(items: readonly PyValue[]): void {
@@ -182,20 +184,20 @@ class Machine {
     const target =
       dict instanceof Map ? (dict as Map<PyValue, PyValue>) : dict instanceof PyObject ? dict.entries : null;
     if (!target || items.length % 2 > 0)
-      this.fail(`entries are set in what is no dict, before byte ${this.position}`);
+      this.fail(`before byte ${this.position}, entries are set in an object that is no dict`);
     for (let i = 0; i < items.length; i += 2) target.set(items[i]!, items[i + 1]!);
   }
   add(items: readonly PyValue[]): void {
     const set = this.top();
     if (!(set instanceof Set))
-      this.fail(`something is added to what is no set, before byte ${this.position}`);
+      this.fail(`before byte ${this.position}, values are added to an object that is no set`);
     for (const item of items) (set as Set<PyValue>).add(item);
   }
   name(): string {
     const value = this.pop();
     return value instanceof PyName
       ? value.name
-      : this.fail(`what is called before byte ${this.position} is no class or function`);
+      : this.fail(`before byte ${this.position}, an object is called that is no class or function`);
   }
   call(name: string, args: PyValue): void {
     this.push(
@@ -235,8 +237,8 @@ const modules: Readonly<Record<string, string | undefined>> = {
 } as never;
 
 /**
- * The calls that make plain collections, which are never copied (a file of a few bytes could ask for it again
- * and again); any other stays a `PyObject`.
+ * Calls that create plain collections are evaluated; the collections are never copied, as a small file could
+ * request copies without end. Any other call stays a `PyObject`.
  */
 function called(name: string, args: readonly PyValue[]): PyValue {
   const [first] = args;
@@ -260,8 +262,9 @@ function called(name: string, args: readonly PyValue[]): PyValue {
 }
 
 /**
- * The bytes that a value stands for: also a bytearray, the text of Python 2, and the call that protocol 2
- * writes; null for anything else.
+ * The bytes of a value: bytes, a bytearray, a string of Python 2, or the call that protocol 2 writes; null
+ * for
+ * other values.
  */
 export function bytesOf(value: PyValue | undefined): Uint8Array | null {
   if (value instanceof Uint8Array) return value;
@@ -411,8 +414,8 @@ function pushFilled(machine: Machine, value: PyValue, fill: (items: PyValue[]) =
 }
 
 /**
- * Calls what lies below its arguments.
- * @param named - arguments with names that lie above them, and are left aside
+ * Calls the object below its arguments on the stack.
+ * @param named - whether keyword arguments are above them on the stack; they are ignored
  */
 function callTop(machine: Machine, named: number): void {
   for (let i = 0; i < named; i++) machine.pop();
@@ -428,11 +431,12 @@ function instance(machine: Machine): void {
 
 function object(machine: Machine): void {
   const [name, ...args] = machine.popToMark();
-  if (!(name instanceof PyName)) machine.fail(`what is made before byte ${machine.position} is no class`);
+  if (!(name instanceof PyName))
+    machine.fail(`before byte ${machine.position}, an object is created of a value that is no class`);
   machine.call(name.name, args);
 }
 
-/** What `__setstate__` would receive is kept; plain values have none. */
+/** Keeps the argument of `__setstate__`; plain values have no state. */
 function build(machine: Machine): void {
   const state = machine.pop();
   const target = machine.top();

@@ -1,6 +1,7 @@
-// Tensors of PyTorch: in its files (a zip since 1.6, a row of pickles before that) and in other pickles. Read
-// as data; written as a zip that `torch.load` takes. Source: torch/serialization.py and torch/_utils.py
-// (`_rebuild_tensor_v2`), read as the definition of the format.
+// Tensors of PyTorch, in its files (a zip since 1.6, a sequence of pickles before) and in other pickles. Read
+// as
+// data; written as a zip for `torch.load`. Source: torch/serialization.py and torch/_utils.py
+// (`_rebuild_tensor_v2`), which define the format.
 import { unzipSync, zipSync } from "fflate";
 import { ScPoliError } from "../../contract/errors.js";
 import { numpyArray } from "./numpy.js";
@@ -48,10 +49,10 @@ function brainFloat(bits: number): number {
   return new Float32Array(Uint32Array.of(bits << 16).buffer)[0]!;
 }
 
-/** How often a tensor may be wrapped: in a parameter, in a subclass, in a file inside the pickle. */
+/** Maximum nesting of a tensor: in a parameter, in a subclass, in a file inside the pickle. */
 const deepest = 6;
 
-/** @throws ScPoliError "model" where the bytes are no file of PyTorch, or damaged */
+/** @throws ScPoliError "model" if the bytes are not a PyTorch file, or damaged */
 export function readTorchFile(bytes: Uint8Array, where: string): TorchFile {
   if (bytes[0] === 0x50 && bytes[1] === 0x4b) return readZip(bytes, where);
   return readRow(bytes, where);
@@ -60,13 +61,13 @@ export function readTorchFile(bytes: Uint8Array, where: string): TorchFile {
 function damaged(where: string, what: string, cause?: unknown): ScPoliError {
   return new ScPoliError(
     "model",
-    `${where} is damaged or no file of PyTorch: ${what}.`,
+    `${where} is damaged or not a PyTorch file: ${what}.`,
     { path: where },
     { cause },
   );
 }
 
-/** Files of PyTorch are not compressed; one that was packed again may be, but weights hardly shrink. */
+/** PyTorch writes uncompressed files; repacked ones may be compressed, but weights compress little. */
 const largestRatio = 100;
 const mostEntries = 100_000;
 
@@ -76,7 +77,7 @@ function readZip(bytes: Uint8Array, where: string): TorchFile {
   try {
     files = unzipSync(bytes, {
       filter: ({ size, originalSize, compression }) => {
-        // sizes are the file's word: what cannot be true must not be allocated
+        // sizes in the file are not trusted: implausible ones must not be allocated
         packed += size;
         unpacked += compression === 0 ? size : originalSize;
         if (++entries > mostEntries || packed > bytes.length || unpacked > largestRatio * bytes.length)
@@ -101,12 +102,12 @@ function readZip(bytes: Uint8Array, where: string): TorchFile {
   return { value: readPickle(files[pickle]!, `${where} (data.pkl)`).value, storages };
 }
 
-/** First number of a file of PyTorch before 1.6. */
+/** Magic number of PyTorch files before 1.6. */
 const magic = 0x1950a86a20f9469cfc6cn;
 
 /**
- * Magic number, protocol, description of the machine, the value, the keys of its storages, then each storage:
- * its length and its numbers.
+ * Layout: magic number, protocol, description of the machine, the value, the keys of its storages, then the
+ * length and the numbers of each storage.
  */
 function readRow(bytes: Uint8Array, where: string): TorchFile {
   const first = readPickle(bytes, where);
@@ -141,7 +142,7 @@ function readRow(bytes: Uint8Array, where: string): TorchFile {
 interface StorageReference {
   readonly type: ElementType;
   readonly key: string;
-  /** first element and number of elements, where it is a part of the storage */
+  /** first element and number of elements, if it is a view of a part of the storage */
   readonly part: readonly [number, number] | null;
 }
 
@@ -182,9 +183,9 @@ function elementsOf(value: PyValue | undefined, storages: Storages, depth: numbe
 }
 
 /**
- * A tensor of a pickle, as 32-bit floats.
- * @param storages - of the file; a pickle that carries its storages itself needs none
- * @returns null where the value is no tensor of plain numbers, or points outside of its storage
+ * Reads a tensor of a pickle as 32-bit floats.
+ * @param storages - storages of the file; not needed for a pickle that contains them
+ * @returns null if the value is not a tensor of plain numbers, or exceeds its storage
  */
 export function torchTensor(
   value: PyValue | undefined,
@@ -206,14 +207,14 @@ export function torchTensor(
   return /^torch\._utils\._rebuild_tensor(_v[23])?$/.test(name) ? strided(args, storages, depth) : null;
 }
 
-/** Rows of rows of numbers. */
+/** Nested lists of numbers. */
 function nested(value: PyValue | undefined): TorchTensor | null {
   const shape: number[] = [];
   let level = [value];
   while (Array.isArray(level[0]) && shape.length < deepest) {
     const [length, parts] = [(level[0] as PyValue[]).length, level];
     if (!parts.every((part) => Array.isArray(part) && part.length === length)) return null;
-    // a part that is repeated by reference must not be unfolded without end
+    // repeated references must not be expanded without limit
     if (parts.length * length > longest) return null;
     shape.push(length);
     level = parts.flat() as PyValue[];
@@ -223,7 +224,7 @@ function nested(value: PyValue | undefined): TorchTensor | null {
     : null;
 }
 
-/** Most numbers in nested lists. */
+/** Maximum number of values in nested lists. */
 const longest = 5_000_000;
 
 function isSizes(value: PyValue | undefined): value is readonly number[] {
@@ -269,12 +270,12 @@ function strided(
   return { shape, data };
 }
 
-/** Files in a zip carry a date; this is the earliest that the format has. */
+/** Date of the files in a zip: the earliest that the format can store. */
 const noDate = new Date(1980, 0, 1);
 
 /**
- * A file with a dict of tensors, as `torch.save(model.state_dict(), ...)` writes it.
- * @param name - of the folder inside the file
+ * Writes a dict of tensors like `torch.save(model.state_dict(), ...)`.
+ * @param name - name of the folder inside the file
  */
 export function writeTorchFile(tensors: ReadonlyMap<string, TorchTensor>, name: string): Uint8Array {
   const text = (content: string): Uint8Array => new TextEncoder().encode(content);
