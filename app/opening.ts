@@ -90,7 +90,8 @@ export async function openCells(files: readonly LocalFile[], role: "query" | "re
   );
   if (role === "query") columns.value = expressions.value = new Map();
   else referenceMeans.value = new Map();
-  announcement.value = `${info.name}: ${count(info.inspection.cells)} cells, ${count(info.inspection.genes)} genes.`;
+  announcement.value =
+    `${info.name}: ${count(info.inspection.cells)} cells, ` + `${count(info.inspection.genes)} genes.`;
   if (role === "query") await lookAtCoverage();
 }
 
@@ -107,7 +108,8 @@ export async function chooseAgain(files: readonly LocalFile[]): Promise<void> {
     if (cells !== expected)
       throw new JobError(
         "file",
-        `${info.name} has ${count(cells)} cells; the results are of ${query.info.name} with ${count(expected)}. Choose that file.`,
+        `${info.name} has ${count(cells)} cells; the results are of ${query.info.name} with ` +
+          `${count(expected)}. Choose that file.`,
       );
     await giveBack(files, info);
   });
@@ -180,7 +182,8 @@ export async function openAddress(address: string, role: Role): Promise<void> {
     if (url.origin !== location.origin)
       throw new JobError(
         "refused",
-        `${url.host} is another site, and this page talks to none but its own, so that nothing can leave this computer. Download the file there and open it here.`,
+        `${url.host} is another site, and this page talks to none but its own, so that nothing can leave ` +
+          "this computer. Download the file there and open it here.",
       );
     const answer = await fetch(url);
     if (!answer.ok)

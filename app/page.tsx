@@ -197,7 +197,8 @@ function Promise() {
         </p>
         <p>
           {kept.value
-            ? `Your work is kept in this browser (${kept.value.toLocaleTimeString()}), so that a reload loses nothing.`
+            ? `Your work is kept in this browser (${kept.value.toLocaleTimeString()}), so that a reload ` +
+              "loses nothing."
             : "Work is kept in this browser, so that a reload loses nothing."}{" "}
           <button class="quiet link" disabled={job.value !== null} onClick={startAfresh}>
             Start afresh and forget it

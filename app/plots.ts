@@ -33,8 +33,10 @@ export function samplesPlot(
   colours: readonly string[],
 ): Plot {
   const { key, names, scores, dimensions, variance, isReference } = samples;
-  const axis = (component: number): string =>
-    `PC${component + 1}${variance[component] === undefined ? "" : ` (${percent(variance[component])} of variance)`}`;
+  const axis = (component: number): string => {
+    const share = variance[component];
+    return `PC${component + 1}${share === undefined ? "" : ` (${percent(share)} of variance)`}`;
+  };
   const isNumber = colouring?.kind === "number";
   const levels = colouring ? colouring.levels : names;
   const values = colouring

@@ -91,7 +91,9 @@ export function SampleLegend({ colouring }: { readonly colouring: SampleColourin
         <span
           class="ramp-key"
           style={{
-            background: `linear-gradient(to right, ${Array.from({ length: 9 }, (_, i) => rampColour(i / 8)).join(", ")})`,
+            background:
+              "linear-gradient(to right, " +
+              `${Array.from({ length: 9 }, (_, i) => rampColour(i / 8)).join(", ")})`,
           }}
         />
         {short(high)}

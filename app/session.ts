@@ -94,7 +94,8 @@ export async function openSession(file: File): Promise<Work> {
   if (!text)
     throw new JobError(
       "file",
-      `${file.name} is no saved session: it has no session.json. Sessions are saved on the page Save and end with .scpoli.`,
+      `${file.name} is no saved session: it has no session.json. Sessions are saved on the page Save and ` +
+        "end with .scpoli.",
     );
   const reviver = (_: string, value: unknown): unknown => {
     if (typeof value !== "object" || value === null) return value;
@@ -111,7 +112,8 @@ export async function openSession(file: File): Promise<Work> {
   if (saved.format > format)
     throw new JobError(
       "file",
-      `${file.name} was saved by a newer version of this page (format ${saved.format}; this one reads ${format}).`,
+      `${file.name} was saved by a newer version of this page (format ${saved.format}; this one reads ` +
+        `${format}).`,
     );
   return {
     ...nothing,

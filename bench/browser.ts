@@ -150,7 +150,8 @@ csv.push(
   `query_cells,${Object.keys(measured)
     .map(
       (name) =>
-        `${name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`)}${name.endsWith("Frames") ? "_per_s" : "_s"}`,
+        name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`) +
+        (name.endsWith("Frames") ? "_per_s" : "_s"),
     )
     .join(",")},memory_mb`,
   [
@@ -164,25 +165,33 @@ const [first] = rows;
 const thousands = (n: number): string => Math.round(n).toLocaleString("en-US");
 const milliseconds = (s: number): string => `${thousands(1000 * s)} ms`;
 const table = [
-  `${thousands(cells)} cells x ${thousands(genes)} genes (simulated), ${threads} threads, medians of ${rounds} rounds in turns; mapping is all that a user waits for: file opened, one epoch for 8 new conditions, labels, file written. Memory is that of all processes.`,
+  `${thousands(cells)} cells x ${thousands(genes)} genes (simulated), ${threads} threads, medians of ` +
+    `${rounds} rounds in turns; mapping is all that a user waits for: file opened, one epoch for 8 new ` +
+    "conditions, labels, file written. Memory is that of all processes.",
   "",
   "| | kernels | training, cells/s | mapping, cells/s | memory |",
   "| --- | --- | --- | --- | --- |",
   ...rows.map(
     (row) =>
-      `| ${row.where} | ${row.simd} | ${thousands(row.training)} (${(row.training / first!.training).toFixed(2)}) | ${thousands(row.mapping)} (${(row.mapping / first!.mapping).toFixed(2)}) | ${thousands(row.memory / 1e6)} MB |`,
+      `| ${row.where} | ${row.simd} | ${thousands(row.training)} ` +
+      `(${(row.training / first!.training).toFixed(2)}) | ${thousands(row.mapping)} ` +
+      `(${(row.mapping / first!.mapping).toFixed(2)}) | ${thousands(row.memory / 1e6)} MB |`,
   ),
   "",
-  `The page: first paint after ${thousands(page.paintMs)} ms, ${thousands(page.loaded / 1e3)} kB loaded until then and all ${thousands(page.all / 1e3)} kB kept for use offline (not compressed), ${thousands(page.memory / 1e6)} MB in all of Chromium's processes.`,
+  `The page: first paint after ${thousands(page.paintMs)} ms, ${thousands(page.loaded / 1e3)} kB loaded ` +
+    `until then and all ${thousands(page.all / 1e3)} kB kept for use offline (not compressed), ` +
+    `${thousands(page.memory / 1e6)} MB in all of Chromium's processes.`,
   "",
-  `A query of ${thousands(drawn.cells)} cells x ${thousands(genes)} genes in the page, onto a model of ${thousands(cells)} cells, drawn without a graphics card (SwiftShader):`,
+  `A query of ${thousands(drawn.cells)} cells x ${thousands(genes)} genes in the page, onto a model of ` +
+    `${thousands(cells)} cells, drawn without a graphics card (SwiftShader):`,
   "",
   "| | |",
   "| --- | --- |",
   `| opened: what is in the file, genes compared | ${drawn.opened.toFixed(1)} s |`,
   `| classified and drawn, from the click on "Map the cells" | ${drawn.drawn.toFixed(1)} s |`,
   `| moving about | ${drawn.panFrames.toFixed(0)} pictures/s |`,
-  `| drawing around cells | ${drawn.lassoFrames.toFixed(0)} pictures/s, selected and recoloured after ${milliseconds(drawn.lassoed)} |`,
+  `| drawing around cells | ${drawn.lassoFrames.toFixed(0)} pictures/s, selected and recoloured after ` +
+    `${milliseconds(drawn.lassoed)} |`,
   `| samples brushed, their cells recoloured | ${milliseconds(drawn.brushed)} |`,
   `| threshold moved, cells recoloured | ${milliseconds(drawn.threshold)} |`,
   `| coloured by a gene, read from the file | ${drawn.gene.toFixed(1)} s |`,

@@ -120,7 +120,8 @@ function written(rows: readonly Row[]): string {
     if (typeof cell === "object") return `"${JSON.stringify(cell).replaceAll('"', '""')}"`;
     return typeof cell === "number" ? String(Number(cell.toFixed(3))) : String(cell);
   };
-  return `${[columns.join(","), ...rows.map((row) => columns.map((c) => value(row, c)).join(","))].join("\n")}\n`;
+  const lines = rows.map((row) => columns.map((c) => value(row, c)).join(","));
+  return `${[columns.join(","), ...lines].join("\n")}\n`;
 }
 
 function read(text: string): Row[] {
@@ -197,17 +198,21 @@ function writePage(rows: readonly Row[], fitted: Readonly<Record<Term, number>>)
       "",
       "$$ t = \\sum_i w_i c_i $$",
       "",
-      "over the amounts of work *w* below, times constants *c* that are fitted by non-negative least squares of",
+      "over the amounts of work *w* below, times constants *c* that are fitted by non-negative least " +
+        "squares of",
       "the relative error. Memory is that of the check before a run (`src/data/memory.ts`).",
       "",
       "| work | unit | seconds per unit |",
       "| --- | --- | --- |",
       ...terms.map((term) => `| ${term} | ${units[term]} | ${fitted[term].toExponential(2)} |`),
       "",
-      "The fit takes the small runs below and, of [Scale](scale.md) (4,000 genes), those of a million cells. On",
+      "The fit takes the small runs below and, of [Scale](scale.md) (4,000 genes), those of a million " +
+        "cells. On",
       `the runs that it does not see, prediction / measurement is ${Math.min(...ratios).toFixed(2)} to`,
-      `${Math.max(...ratios).toFixed(2)}. Mapping a query of 100 new conditions onto a reference of 100 takes about`,
-      "10 s more than predicted, in which the conditions are compared: the formula does not count conditions.",
+      `${Math.max(...ratios).toFixed(2)}. Mapping a query of 100 new conditions onto a reference of 100 ` +
+        "takes about",
+      "10 s more than predicted, in which the conditions are compared: the formula does not count " +
+        "conditions.",
       "",
       "| run | fitted | processor s | predicted s | ratio |",
       "| --- | --- | --- | --- | --- |",
@@ -219,7 +224,8 @@ function writePage(rows: readonly Row[], fitted: Readonly<Record<Term, number>>)
         );
       }),
       "",
-      `The runs of the fit: one thread, simulated counts, 13 % non-zeros, ${conditions} conditions; processor`,
+      `The runs of the fit: one thread, simulated counts, 13 % non-zeros, ${conditions} conditions; ` +
+        "processor",
       "seconds, which other load of the machine changes little; peak memory of the process.",
       "",
       "| cells x genes, hidden units | step | s | predicted s | ratio | peak MB | predicted MB |",

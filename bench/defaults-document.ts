@@ -100,9 +100,16 @@ function choice(rows: readonly StudyRow[]): string[] {
   return [
     "## What was chosen",
     "",
-    `The default is \`${chosen}\`; it was \`${before}\`. On the ${after!.length} left-out groups that both have (of ${[...new Set(after!.map(({ set }) => set))].join(", ")}), means over the sets go from the one to the other: accuracy of the nearest prototype ${change("prototype_accuracy")}, macro F1 ${change("prototype_macro_f1")}, integration ${change("integration")}. Both accuracy and integration are at least as good in ${better.length} of the ${after!.length}.`,
+    `The default is \`${chosen}\`; it was \`${before}\`. On the ${after!.length} left-out groups that ` +
+      `both have (of ${[...new Set(after!.map(({ set }) => set))].join(", ")}), means over the sets go ` +
+      `from the one to the other: accuracy of the nearest prototype ${change("prototype_accuracy")}, ` +
+      `macro F1 ${change("prototype_macro_f1")}, integration ${change("integration")}. Both accuracy ` +
+      `and integration are at least as good in ${better.length} of the ${after!.length}.`,
     "",
-    `Labels: prototypes label by default where they are at most ${mostBehind} behind the head on the mean. With the default loss they are behind by ${accuracy.toFixed(3)} in accuracy and ${f1.toFixed(3)} in macro F1 (negative: ahead), so ${isNear ? "prototypes label by default" : "the head stays the default"}.`,
+    `Labels: prototypes label by default where they are at most ${mostBehind} behind the head on the ` +
+      `mean. With the default loss they are behind by ${accuracy.toFixed(3)} in accuracy and ` +
+      `${f1.toFixed(3)} in macro F1 (negative: ahead), so ` +
+      `${isNear ? "prototypes label by default" : "the head stays the default"}.`,
     "",
   ];
 }
@@ -122,9 +129,15 @@ export function writeDefaults(path: string, rows: readonly StudyRow[], variants:
     "",
     "![Variants of the defaults on left-out conditions of references](figures/defaults.svg)",
     "",
-    "Conditions of references are left out in turn, mapped without their labels, and scored; the queries of the other benches are not looked at. One factor at a time is changed, seed 0, one thread, embeddings of 5, at most 2,000 variable genes.",
-    "`10/50`: weight of the distance and of the cross-entropy. `integration`: 0.6 times the mean of type silhouette, NMI and ARI of k-means, plus 0.4 times the mean of condition silhouette and graph connectivity, over reference and left-out cells together. `disagree`: share of the left-out cells whose nearest prototype is not what the head says.",
-    "Made by `npm run study:defaults` (runs: `bench/results/defaults.csv`; the simulated atlases: `bench/overlapping-atlas.ts`). A run that is missing has not been made yet.",
+    "Conditions of references are left out in turn, mapped without their labels, and scored; the queries " +
+      "of the other benches are not looked at. One factor at a time is changed, seed 0, one thread, " +
+      "embeddings of 5, at most 2,000 variable genes.",
+    "`10/50`: weight of the distance and of the cross-entropy. `integration`: 0.6 times the mean of type " +
+      "silhouette, NMI and ARI of k-means, plus 0.4 times the mean of condition silhouette and graph " +
+      "connectivity, over reference and left-out cells together. `disagree`: share of the left-out " +
+      "cells whose nearest prototype is not what the head says.",
+    "Made by `npm run study:defaults` (runs: `bench/results/defaults.csv`; the simulated atlases: " +
+      "`bench/overlapping-atlas.ts`). A run that is missing has not been made yet.",
     ...(missing.length > 0 ? [`Not run yet: ${missing.join("; ")}.`] : []),
     "",
     ...choice(rows),

@@ -271,7 +271,8 @@ async function studyRun(set: StudySet, leftOut: readonly string[], variant: Vari
     };
     // early stopping by the loss itself, but where a variant says otherwise
     const options: TrainOptions = { ...common, earlyStopping: { metric: "prototype" }, ...variant.options };
-    const name = `${set.name}-${leftOut.join("+")}-${options.hiddenLayerSizes ?? "sqrt"}-${options.latentDim ?? 10}-${share}`;
+    const network = `${options.hiddenLayerSizes ?? "sqrt"}-${options.latentDim ?? 10}`;
+    const name = `${set.name}-${leftOut.join("+")}-${network}-${share}`;
     const pretrained = join(cache, `${name}.checkpoint`);
     if (!existsSync(pretrained)) await pretrain(reference, common, pretrained);
     const checkpoint = join(cache, `${process.pid}.checkpoint`);
@@ -362,7 +363,10 @@ for (const variant of variants)
       const row = await studyRun(set, group, variant);
       appendRow(row);
       console.log(
-        `${set.name} ${row.left_out}, ${variant.name}: prototype ${row.prototype_accuracy.toFixed(3)} / ${row.prototype_macro_f1.toFixed(3)}, head ${row.head_accuracy.toFixed(3)} / ${row.head_macro_f1.toFixed(3)}, integration ${row.integration.toFixed(3)} (${((process.cpuUsage().user - start) / 1e6).toFixed(0)} s of processor time)`,
+        `${set.name} ${row.left_out}, ${variant.name}: prototype ${row.prototype_accuracy.toFixed(3)} / ` +
+          `${row.prototype_macro_f1.toFixed(3)}, head ${row.head_accuracy.toFixed(3)} / ` +
+          `${row.head_macro_f1.toFixed(3)}, integration ${row.integration.toFixed(3)} ` +
+          `(${((process.cpuUsage().user - start) / 1e6).toFixed(0)} s of processor time)`,
       );
     }
   }

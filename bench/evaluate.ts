@@ -133,7 +133,8 @@ try {
   const total = Object.values(seconds).reduce((sum, part) => sum + part, 0);
   const report = (what: string, ours: number, theirs: number): void => {
     console.log(
-      `${what.padEnd(34)} ours ${ours.toFixed(1)} s${python ? `, scib-metrics ${theirs.toFixed(1)} s, ratio ${(theirs / ours).toFixed(1)}` : ""}`,
+      `${what.padEnd(34)} ours ${ours.toFixed(1)} ` +
+        `s${python ? `, scib-metrics ${theirs.toFixed(1)} s, ratio ${(theirs / ours).toFixed(1)}` : ""}`,
     );
     rows.push([
       what,
@@ -157,10 +158,14 @@ try {
   // ours also has the isolated-label F1 score, which scib-metrics leaves to scib
   report("all metrics", all.seconds, total);
   console.log("");
-  for (const name of metricNames)
-    console.log(
-      `${name.padEnd(26)} ${all.value[name]!.value?.toFixed(4)}${typeof reference[name] === "number" ? `  scib-metrics ${reference[name].toFixed(4)}  difference ${(all.value[name]!.value! - reference[name]).toExponential(1)}` : ""}`,
-    );
+  for (const name of metricNames) {
+    const [value, expected] = [all.value[name]!.value, reference[name]];
+    const comparison =
+      typeof expected === "number"
+        ? `  scib-metrics ${expected.toFixed(4)}  difference ${(value! - expected).toExponential(1)}`
+        : "";
+    console.log(`${name.padEnd(26)} ${value?.toFixed(4)}${comparison}`);
+  }
 } finally {
   rmSync(folder, { recursive: true });
 }
@@ -180,7 +185,8 @@ for (const name of metricNames) {
     standard_error === null ? "" : standard_error.toFixed(4),
   ]);
   console.log(
-    `${name.padEnd(26)} exact ${exact.toFixed(4)}  sampled ${value!.toFixed(4)}${standard_error === null ? "" : ` ± ${standard_error.toFixed(4)}`}`,
+    `${name.padEnd(26)} exact ${exact.toFixed(4)}  sampled ` +
+      `${value!.toFixed(4)}${standard_error === null ? "" : ` ± ${standard_error.toFixed(4)}`}`,
   );
 }
 write("evaluate", rows);

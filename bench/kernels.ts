@@ -19,7 +19,8 @@ const row = (name: string, { least, median }: { least: number; median: number },
 
 const one = await setUp(sizes, { threads: 1, build });
 console.log(
-  `G ${genes}, H ${hidden}, B ${rows}, ${((100 * one.stored) / rows / genes).toFixed(1)} % non-zeros, ${one.engine.build} build, Node ${process.version}`,
+  `G ${genes}, H ${hidden}, B ${rows}, ${((100 * one.stored) / rows / genes).toFixed(1)} % non-zeros, ` +
+    `${one.engine.build} build, Node ${process.version}`,
 );
 console.log(`${"".padEnd(34)} ${"min ms".padStart(8)} ${"median".padStart(8)}`);
 

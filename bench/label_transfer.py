@@ -1,5 +1,7 @@
-"""Accuracy and F1 of label columns of one .h5ad, as score.py has them; without the integration metrics, which do not depend on the labels.
-usage: python label_transfer.py RESULT.h5ad --label cell_type --query-key batch --query-values 5p,... PRED [PRED ...]"""
+"""Accuracy and F1 of label columns of one .h5ad, like score.py but without the integration metrics.
+usage: python label_transfer.py RESULT.h5ad --label cell_type --query-key batch --query-values 5p,...
+       PRED [PRED ...]"""
+
 import argparse, json
 import anndata as ad, numpy as np
 from sklearn.metrics import accuracy_score, f1_score
@@ -18,7 +20,10 @@ known = query & np.isin(truth, np.unique(truth[~query]))
 
 def figures(name):
     predicted = obs[name].astype(str).values
-    f1 = {f"{kind}_f1": round(f1_score(truth[known], predicted[known], average=kind), 4) for kind in ("macro", "weighted")}
+    f1 = {
+        f"{kind}_f1": round(f1_score(truth[known], predicted[known], average=kind), 4)
+        for kind in ("macro", "weighted")
+    }
     return dict(accuracy=round(accuracy_score(truth[known], predicted[known]), 4), **f1)
 
 

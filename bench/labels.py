@@ -1,5 +1,8 @@
-"""Other ways of label transfer, for bench/labels.ts: from the mean latent (obsm["X_scpoli"]) of a reference and a mapped query, or from genes.
-usage: python labels.py REFERENCE.h5ad QUERY.h5ad --label cell_type METHOD [METHOD ...]. Prints a JSON object: the query's labels by each method."""
+"""Other methods of label transfer, for bench/labels.ts: from the mean latent representation
+(obsm["X_scpoli"]) of a reference and a mapped query, or from genes.
+usage: python labels.py REFERENCE.h5ad QUERY.h5ad --label cell_type METHOD [METHOD ...]
+Prints a JSON object: the query's labels by each method."""
+
 import argparse, json
 import anndata as ad, numpy as np
 from sklearn.cluster import KMeans
@@ -25,14 +28,17 @@ def normalised(a):
 
 
 def covariances():
-    """The type with the largest normal density; a hundredth of the mean variance is added to every direction."""
+    """The type with the largest normal density; 1 % of the mean variance is added to every direction."""
     scores = []
     for name in types:
         own = latent[0][labels == name]
         covariance = np.cov(own.T) if len(own) > 1 else np.zeros((own.shape[1],) * 2)
         covariance += (0.01 * np.trace(covariance) / len(covariance) + 1e-6) * np.eye(len(covariance))
         difference = latent[1] - own.mean(0)
-        scores.append(-np.einsum("ij,jk,ik->i", difference, np.linalg.inv(covariance), difference) - np.linalg.slogdet(covariance)[1])
+        scores.append(
+            -np.einsum("ij,jk,ik->i", difference, np.linalg.inv(covariance), difference)
+            - np.linalg.slogdet(covariance)[1]
+        )
     return types[np.argmax(scores, 0)]
 
 
@@ -64,7 +70,9 @@ ways = {
     "knn": lambda: KNeighborsClassifier(15).fit(latent[0], labels).predict(latent[1]),
     "votes_prototype": lambda: votes(o.label + "_prototype"),
     "votes_head": lambda: votes(o.label + "_pred"),
-    "logistic": lambda: LogisticRegression(C=0.1, max_iter=300).fit(normalised(reference), labels).predict(normalised(query)),
+    "logistic": lambda: (
+        LogisticRegression(C=0.1, max_iter=300).fit(normalised(reference), labels).predict(normalised(query))
+    ),
     "svm": lambda: LinearSVC(random_state=0).fit(normalised(reference), labels).predict(normalised(query)),
 }
 print(json.dumps({method: [str(label) for label in ways[method]()] for method in o.methods}))

@@ -210,7 +210,10 @@ writeSection(
   join(root, "docs/benchmarks/labels.md"),
   "Label transfer: what was tried, and the paper's ablations",
   [
-    `Queries as in [Quality](quality.md). Mean of ${seeds.length} seeds and, in brackets, the 95 % interval of ${resamples} resamples of the query's cells. Last column: macro F1 of the types with at least ${leastCells} query cells. The two on genes take all genes of the file, log-normalised. Head and prototypes see the model's genes.`,
+    `Queries as in [Quality](quality.md). Mean of ${seeds.length} seeds and, in brackets, the 95 % ` +
+      `interval of ${resamples} resamples of the query's cells. Last column: macro F1 of the types with ` +
+      `at least ${leastCells} query cells. The two on genes take all genes of the file, log-normalised. ` +
+      "Head and prototypes see the model's genes.",
     "",
     "Made by `npm run bench:labels` (single runs: `bench/results/labels.csv`).",
     "",

@@ -56,7 +56,8 @@ try {
   assert.equal(mapped.cells, opened.cells);
   assert.ok(mapped.bytes >= bytes);
   process.stdout.write(
-    `file ${gigabytes(bytes)}, ${opened.cells} cells x ${opened.genes} genes; mapped in ${seconds.toFixed(1)} s; result ${gigabytes(mapped.bytes)}\n`,
+    `file ${gigabytes(bytes)}, ${opened.cells} cells x ${opened.genes} genes; mapped in ` +
+      `${seconds.toFixed(1)} s; result ${gigabytes(mapped.bytes)}\n`,
   );
   process.stdout.write(
     `memory of all of Chromium's processes: ${gigabytes(before)} before, ${gigabytes(peak)} at most\n`,

@@ -75,17 +75,22 @@ writeFileSync(
   ].join("\n"),
 );
 writeSection(join(root, "docs/benchmarks/speed.md"), "Prototype loss and width", [
-  `Training steps of ${rows} cells, ${genes} genes, ${cellTypes} cell types, one thread, processor time, ${programs[0]!.engine.build} build, in turns (\`npm run bench:loss\`, \`bench/results/loss.csv\`). Ratios: medians over ${rounds} rounds.`,
+  `Training steps of ${rows} cells, ${genes} genes, ${cellTypes} cell types, one thread, processor time, ` +
+    `${programs[0]!.engine.build} build, in turns (\`npm run bench:loss\`, \`bench/results/loss.csv\`). ` +
+    `Ratios: medians over ${rounds} rounds.`,
   "",
   "| hidden units | loss | cells/s | of the distance's | of the published width's |",
   "| --- | --- | --- | --- | --- |",
   ...table.map(
     ({ hidden, loss, speed, ofDistance, ofPublishedWidth }) =>
-      `| ${hidden} | ${loss} | ${Math.round(speed).toLocaleString("en-US")} | ${ofDistance.toFixed(2)} | ${ofPublishedWidth.toFixed(2)} |`,
+      `| ${hidden} | ${loss} | ${Math.round(speed).toLocaleString("en-US")} | ${ofDistance.toFixed(2)} | ` +
+      `${ofPublishedWidth.toFixed(2)} |`,
   ),
 ]);
 for (const { hidden, loss, speed, ofDistance, ofPublishedWidth } of table)
   console.log(
-    `${String(hidden).padStart(4)} ${loss.padEnd(14)} ${Math.round(speed).toString().padStart(7)} cells/s, ${ofDistance.toFixed(3)} of the distance's, ${ofPublishedWidth.toFixed(3)} of ${widths[0]} units`,
+    `${String(hidden).padStart(4)} ${loss.padEnd(14)} ${Math.round(speed).toString().padStart(7)} ` +
+      `cells/s, ${ofDistance.toFixed(3)} of the distance's, ${ofPublishedWidth.toFixed(3)} of ` +
+      `${widths[0]} units`,
   );
 for (const { engine } of programs) await engine.close();

@@ -238,9 +238,9 @@ for (const { name, seeds, predictions, ...configuration } of chosen) {
         [`"${name}"`, `"${called}"`, seeds[i], ...values, ...(row === 0 ? [] : ["", "", ""])].join(","),
       ),
     );
-    table.push(
-      `| ${[name.replace(/^\w+, /, ""), called, seeds.length, ...own[0]!.map((_, i) => mean(own.map((values) => values[i]!))), ...(row === 0 ? [] : ["", "", ""])].join(" | ")} |`,
-    );
+    const means = own[0]!.map((_, i) => mean(own.map((values) => values[i]!)));
+    const cells = [name.replace(/^\w+, /, ""), called, seeds.length, ...means];
+    table.push(`| ${[...cells, ...(row === 0 ? [] : ["", "", ""])].join(" | ")} |`);
   });
 }
 console.log(table.join("\n"));
@@ -257,13 +257,16 @@ if (asked.length === 0) {
   };
   const path = join(root, "docs/benchmarks/modalities.md");
   writeSection(path, "scATAC: bone marrow, donor D6 the reference, D5 the query", [
-    `${epochs} epochs. The file holds read counts (2 is more frequent than 1), which poisson makes fragment counts; nb takes the reads as they are. The SVMs see log-normalised fragments.`,
-    `Labels are scored on all cells of the query, the integration on ${mostScored.toLocaleString("en")} cells of both donors, the same for every row.`,
+    `${epochs} epochs. The file holds read counts (2 is more frequent than 1), which poisson makes ` +
+      "fragment counts; nb takes the reads as they are. The SVMs see log-normalised fragments.",
+    `Labels are scored on all cells of the query, the integration on ${mostScored.toLocaleString("en")} ` +
+      "cells of both donors, the same for every row.",
     "",
     ...rows("atac"),
   ]);
   writeSection(path, "Across species: primates, gorilla and macaque the reference, human the query", [
-    "900 cells of 9 clones, three cell types, 300 genes under common names; `--gene-map` brings other names to these. Macro F1 depends on the ten neurons of the file.",
+    "900 cells of 9 clones, three cell types, 300 genes under common names; `--gene-map` brings other " +
+      "names to these. Macro F1 depends on the ten neurons of the file.",
     "",
     ...rows("species"),
   ]);

@@ -107,10 +107,10 @@ function tabulate(results: readonly Result[]): void {
     run.labels.errors,
     run.labels.calibration,
   ];
-  const names =
-    "auroc,found,flagged,worst,alone_auroc,alone_found,alone_flagged,alone_worst,changed,own,accuracy,errors,calibration".split(
-      ",",
-    );
+  const names = [
+    ...["auroc", "found", "flagged", "worst", "alone_auroc", "alone_found", "alone_flagged"],
+    ...["alone_worst", "changed", "own", "accuracy", "errors", "calibration"],
+  ];
   const rows = results.flatMap(({ set, query, leftOut, runs }) =>
     Object.entries(runs).map(([variant, run]) => ({
       head: [set, query, leftOut ?? "", variant],

@@ -78,10 +78,15 @@ writeSection(join(root, "docs/reference/python.md"), "Sizes and time", [
   "| --- | --- |",
   ...sizes.map(([what, size]) => `| ${what} | ${size} |`),
   "",
-  `\`model.map(adata)\` of ${cells.toLocaleString("en")} cells x ${genes.toLocaleString("en")} genes in memory (${(times.nonzeros / 1e6).toFixed(0)} million counts other than 0) takes ${throughPython.toFixed(1)} s, \`scpoli map\` of the same cells in an uncompressed file ${direct.toFixed(1)} s: ${overhead.toFixed(1)} s or ${((100 * overhead) / direct).toFixed(0)} % more (medians of ${times.python.length} runs, in turns).`,
+  `\`model.map(adata)\` of ${cells.toLocaleString("en")} cells x ${genes.toLocaleString("en")} genes in ` +
+    `memory (${(times.nonzeros / 1e6).toFixed(0)} million counts other than 0) takes ` +
+    `${throughPython.toFixed(1)} s, \`scpoli map\` of the same cells in an uncompressed file ` +
+    `${direct.toFixed(1)} s: ${overhead.toFixed(1)} s or ${((100 * overhead) / direct).toFixed(0)} % ` +
+    `more (medians of ${times.python.length} runs, in turns).`,
 ]);
 console.log(
-  `command line ${direct.toFixed(2)} s, model.map ${throughPython.toFixed(2)} s: ${overhead.toFixed(2)} s more`,
+  `command line ${direct.toFixed(2)} s, model.map ${throughPython.toFixed(2)} s: ${overhead.toFixed(2)} s ` +
+    "more",
 );
 if (overhead > Math.max(2, 0.15 * direct)) {
   console.error("That is more than 15 % and more than 2 s.");

@@ -23,7 +23,10 @@ def atlas(n: int, samples: list[str]) -> ad.AnnData:
     types = random.integers(6, size=n)
     profiles = np.random.default_rng(1).gamma(0.3, 1, size=(6, genes)).astype(np.float32)
     rates = 0.02 + 0.5 * profiles
-    blocks = [sp.csr_matrix(random.poisson(rates[types[at : at + 5000]]).astype(np.float32)) for at in range(0, n, 5000)]
+    blocks = [
+        sp.csr_matrix(random.poisson(rates[types[at : at + 5000]]).astype(np.float32))
+        for at in range(0, n, 5000)
+    ]
     obs = pd.DataFrame(
         {
             "sample": pd.Categorical([samples[i % len(samples)] for i in range(n)]),
@@ -31,10 +34,14 @@ def atlas(n: int, samples: list[str]) -> ad.AnnData:
         },
         index=[f"cell{i}" for i in range(n)],
     )
-    return ad.AnnData(sp.vstack(blocks, format="csr"), obs, pd.DataFrame(index=[f"gene{g}" for g in range(genes)]))
+    return ad.AnnData(
+        sp.vstack(blocks, format="csr"), obs, pd.DataFrame(index=[f"gene{g}" for g in range(genes)])
+    )
 
 
-model = scpoli.train(atlas(4000, ["a", "b", "c"]), "sample", "cell_type", epochs=3, pretraining_epochs=2, quiet=True)
+model = scpoli.train(
+    atlas(4000, ["a", "b", "c"]), "sample", "cell_type", epochs=3, pretraining_epochs=2, quiet=True
+)
 model.save(folder / "model.zip")
 query = atlas(cells, ["q1", "q2"])
 query.write_h5ad(folder / "query.h5ad")

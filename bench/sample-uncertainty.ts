@@ -30,7 +30,9 @@ interface Row {
   readonly observed: number;
   /** the same of the standard deviations that are computed */
   readonly computed: number;
-  /** share of pairs of parts whose coordinates differ by at most 1.96 standard deviations of the difference */
+  /**
+   * share of pairs of parts whose coordinates differ by at most 1.96 standard deviations of the difference
+   */
   readonly covered: number;
 }
 
@@ -187,14 +189,16 @@ function writeDocument(rows: readonly Row[]): void {
     [
       "# Uncertainty of sample embeddings",
       "![Standard deviation of sample embeddings by number of cells](figures/sample-uncertainty.svg)",
-      "How far would the embedding of a sample move if other cells of it had been measured? Each sample of a " +
-        "query is cut into parts of n cells that have no cell in common, and each part is mapped as a sample " +
-        "of its own. `spread` is the standard deviation of the parts' embeddings over all directions together; " +
-        "`computed` is what `scpoli samples --data` says from one part alone; `covered` is the share of pairs " +
-        "of parts and coordinates that differ by at most 1.96 computed standard deviations (0.95 where they " +
-        "are right). The method: [Sample embeddings](../explanation/samples.md#uncertainty).",
-      "Made by `npm run bench:sample-uncertainty` (`bench/results/sample-uncertainty.csv`), default options, " +
-        `seed ${seed}. The method was worked out on kang16; the other sets were scored once. References and queries: [Data sets](data-sets.md).`,
+      "How far would the embedding of a sample move if other cells of it had been measured? Each sample " +
+        "of a query is cut into parts of n cells that have no cell in common, and each part is mapped as " +
+        "a sample of its own. `spread` is the standard deviation of the parts' embeddings over all " +
+        "directions together; `computed` is what `scpoli samples --data` says from one part alone; " +
+        "`covered` is the share of pairs of parts and coordinates that differ by at most 1.96 computed " +
+        "standard deviations (0.95 where they are right). The method: [Sample " +
+        "embeddings](../explanation/samples.md#uncertainty).",
+      "Made by `npm run bench:sample-uncertainty` (`bench/results/sample-uncertainty.csv`), default " +
+        `options, seed ${seed}. The method was worked out on kang16; the other sets were scored once. ` +
+        "References and queries: [Data sets](data-sets.md).",
       [
         "| data | cells of a part | samples | parts | spread | computed | computed / spread | covered |",
         "| --- | --- | --- | --- | --- | --- | --- | --- |",

@@ -108,11 +108,13 @@ async function kangSamples(): Promise<void> {
   const own = record("kang16, sample", analysis!);
   say(
     "## Stimulation and donor: kang16, 16 samples",
-    "4,470 PBMC of 8 donors, each with and without interferon beta; `sample` is the condition key, 2,000 genes.",
+    "4,470 PBMC of 8 donors, each with and without interferon beta; `sample` is the condition key, 2,000 " +
+      "genes.",
   );
   explainedTable(own);
   say(
-    "(Adjusted R2 of all components weighted by their variance, P by permutation; then the adjusted R2 of single components by R's `lm`, \\* corrected P below 0.05.)",
+    "(Adjusted R2 of all components weighted by their variance, P by permutation; then the adjusted R2 of " +
+      "single components by R's `lm`, \\* corrected P below 0.05.)",
     `What the tool says: ${own.reason}`,
   );
   say(
@@ -126,7 +128,8 @@ async function kangSamples(): Promise<void> {
     draw("kang16-associations", associationMap(analysis!)),
   );
   say(
-    "Stimulation predicted from a sample's embedding, stratified cross-validation (5 folds, 20 repeats), beside pseudobulk (mean log-normalised expression, 10 components):",
+    "Stimulation predicted from a sample's embedding, stratified cross-validation (5 folds, 20 repeats), " +
+      "beside pseudobulk (mean log-normalised expression, 10 components):",
   );
   classificationTable(own);
   say("Genes whose mean expression goes with the components (P < 0.01, |r| > 0.3), of 9,015:");
@@ -150,7 +153,9 @@ async function kangSamples(): Promise<void> {
     .sort((x, y) => Math.abs(y.r) - Math.abs(x.r))[0]!;
   say(
     `## A gene on samples and on cells (Fig. 6h, i): ${gene}`,
-    `The samples by their mean expression of ${gene}, which answers to interferon (its correlation is greatest with PC${best.component}: r ${two(best.r)}, corrected P ${small(best.p_adjusted)}); beside them the integrated cells.`,
+    `The samples by their mean expression of ${gene}, which answers to interferon (its correlation is ` +
+      `greatest with PC${best.component}: r ${two(best.r)}, corrected P ${small(best.p_adjusted)}); ` +
+      "beside them the integrated cells.",
   );
   say(
     draw(`kang16-${gene}`, genePlane(analysis!, gene)),
@@ -193,8 +198,11 @@ async function kangTwoKeys(): Promise<void> {
   say(
     "## Two keys: where the variation went",
     "With `donor` and `condition` as two keys each has an embedding of its own. " +
-      `The two conditions are ${two(between)} apart, two donors ${two(among)} on average (rows have norm 1 at most, so 2 is the most): stimulation has a direction of its own, and a donor's row is one for both of its samples.`,
-    "Whether an embedding of samples lets go of what another key takes (the paper's Supp. Fig. 8), `sample` alone beside `sample` and `condition`:",
+      `The two conditions are ${two(between)} apart, two donors ${two(among)} on average (rows have norm ` +
+      "1 at most, so 2 is the most): stimulation has a direction of its own, and a donor's row is one " +
+      "for both of its samples.",
+    "Whether an embedding of samples lets go of what another key takes (the paper's Supp. Fig. 8), " +
+      "`sample` alone beside `sample` and `condition`:",
   );
   table(
     ["covariate of the sample embedding", "`sample` alone", "beside `condition`"],
@@ -218,18 +226,25 @@ async function onek1k(): Promise<void> {
   const own = record("onek1k, donor", analysis!);
   say(
     "## Sex and age: onek1k, 40 donors",
-    "7,811 PBMC of four types, 1,000 genes; the pool (`batch`, 29 for 40 donors) leaves little to learn from it.",
+    "7,811 PBMC of four types, 1,000 genes; the pool (`batch`, 29 for 40 donors) leaves little to learn " +
+      "from it.",
   );
   explainedTable(own);
   classificationTable(own);
   const clear = own.explained
     .filter(({ covariate, p_adjusted: p }) => ["sex", "age"].includes(covariate) && p < 0.05)
     .map(({ covariate }) => covariate);
-  const told = own.classifications[0]!.scores.filter(
+  const significant = own.classifications[0]!.scores.filter(
     ({ features, p }) => features === "embedding" && p !== null && p < 0.05,
   ).length;
   say(
-    `${clear.length === 0 ? "Neither sex nor age explains the embedding beyond chance" : `Beyond chance: ${clear.join(" and ")}`}; sex is ${told === 0 ? "not predicted from it better than by chance" : `predicted from it beyond chance by ${told} of the two classifiers`}. What the tool says: ${own.reason}`,
+    (clear.length === 0
+      ? "Neither sex nor age explains the embedding beyond chance"
+      : `Beyond chance: ${clear.join(" and ")}`) +
+      (significant === 0
+        ? "; sex is not predicted from it better than by chance. "
+        : `; sex is predicted from it beyond chance by ${significant} of the two classifiers. `) +
+      `What the tool says: ${own.reason}`,
   );
 }
 
@@ -239,7 +254,9 @@ async function plaque(): Promise<void> {
   const own = record("plaque, sample", analysis!);
   say(
     "## 79 samples of a plaque atlas, made by the Python package",
-    "`scpoli samples` on the folder of scArches as it is, with the metadata in it. Python keeps of each sample the values of its first cell: only `dataset` is a property of samples; the others show what chance looks like.",
+    "`scpoli samples` on the folder of scArches as it is, with the metadata in it. Python keeps of each " +
+      "sample the values of its first cell: only `dataset` is a property of samples; the others show what " +
+      "chance looks like.",
   );
   explainedTable(own);
   classificationTable(own);
@@ -258,7 +275,8 @@ async function plaque(): Promise<void> {
 async function proposed(): Promise<void> {
   say(
     "## The condition to integrate on (Supp. Fig. 7)",
-    "Samples first, then the covariate that the sample view proposes, then a dummy that is the same for all cells; integration scored by ../shared/python/score.py with the samples as batches throughout.",
+    "Samples first, then the covariate that the sample view proposes, then a dummy that is the same for " +
+      "all cells; integration scored by ../shared/python/score.py with the samples as batches throughout.",
   );
   const rows: string[][] = [];
   for (const { name, sample, proposals } of [
@@ -305,7 +323,8 @@ async function jointlyHeldOut(): Promise<void> {
   results["held out"] = answers;
   say(
     "## Samples held out inside one integration (Fig. 4)",
-    "kang16 in four runs: each time the cells of two donors (four samples) lose their cell types and their condition, all samples are integrated together, and both are predicted.",
+    "kang16 in four runs: each time the cells of two donors (four samples) lose their cell types and " +
+      "their condition, all samples are integrated together, and both are predicted.",
   );
   table(
     ["asked", "right", "of"],
@@ -320,7 +339,8 @@ async function jointlyHeldOut(): Promise<void> {
 async function thresholds(): Promise<void> {
   say(
     "## Accuracy of the cells kept (Supp. Fig. 5c)",
-    "Cells are kept from the surest on; a cell of a type that the reference lacks is never right. kNN: the 15 nearest reference cells in the same latent space.",
+    "Cells are kept from the surest on; a cell of a type that the reference lacks is never right. kNN: " +
+      "the 15 nearest reference cells in the same latent space.",
   );
   const shares = [0.5, 0.7, 0.8, 0.9, 1];
   for (const { name, source, key, query, left } of [
@@ -426,7 +446,9 @@ async function stability(): Promise<void> {
 
 say(
   "# Samples",
-  "What the embedding of samples tells, on real data. Every number and picture is made by `npm run bench:samples` (bench/samples.ts); the numbers are in bench/results/samples.json. What the columns mean: [Formats](../reference/formats.md).",
+  "What the embedding of samples tells, on real data. Every number and picture is made by `npm run " +
+    "bench:samples` (bench/samples.ts); the numbers are in bench/results/samples.json. What the columns " +
+    "mean: [Formats](../reference/formats.md).",
 );
 const sections = [kangSamples, kangTwoKeys, onek1k, plaque, proposed, jointlyHeldOut, thresholds, stability];
 const wanted = sections.filter(({ name }) => process.argv.includes(name));

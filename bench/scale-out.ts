@@ -1,7 +1,7 @@
-// npm run bench:scale-out: measures the parts of a round (start, state, read, steps, write, merge) and the bytes
-// that it exchanges, and simulates the paper's atlas (7.8 million cells x 10,000 genes x 2,375 samples) on 1 to
-// 128 nodes of 2 and of 32 cores. The simulation takes its times from `scpoli plan`, whose constants are fitted
-// to measured runs (docs/benchmarks/costs.md). Writes bench/results/scale-out.csv and
+// npm run bench:scale-out: measures the parts of a round (start, state, read, steps, write, merge) and the
+// bytes that it exchanges, and simulates the paper's atlas (7.8 million cells x 10,000 genes x 2,375 samples)
+// on 1 to 128 nodes of 2 and of 32 cores. The simulation takes its times from `scpoli plan`, whose constants
+// are fitted to measured runs (docs/benchmarks/costs.md). Writes bench/results/scale-out.csv and
 // docs/benchmarks/scale-out.md. SIMULATE=1 skips the measurement and keeps the last one.
 import { spawnSync } from "node:child_process";
 import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
@@ -125,7 +125,8 @@ function inRounds(nodes: number, cores: number, epochs: number, passes: number) 
   });
   const waves = 4 + 2 * (rounds + 1); // survey, init, a local and a merge per round, summary, finish
   const local = costs.shards[0]!.steps["local"]!.seconds;
-  // every node reads the state and writes its part; the round that only evaluates is counted as start and read
+  // every node reads the state and writes its part; the round that only evaluates is counted as start and
+  // read
   const exchange = ((rounds + 1) * nodes * 2 * 4 * (costs.parameters / nodes + costs.parameters)) / storage;
   return {
     train: costs.train.seconds,
@@ -199,12 +200,13 @@ writeFileSync(
 
 const percent = (share: number): string => `${(100 * share).toFixed(0)} %`;
 const tableOf = (runs: readonly Simulated[]): string[] => [
-  "| cores per node | nodes | passes | hours | speed-up | efficiency | with one pass | h scheduling | h exchange |",
+  "| cores per node | nodes | passes | hours | speed-up | efficiency | with one pass | h scheduling | h " +
+    "exchange |",
   "| --- | --- | --- | --- | --- | --- | --- | --- | --- |",
   ...runs.map(
     (run) =>
-      `| ${run.cores} | ${run.nodes} | ${run.passes} | ${run.hours.toFixed(1)} | ${run.speedUp.toFixed(1)} | ` +
-      `${percent(run.efficiency)} | ${percent(run.efficiencyOfOnePass)} | ` +
+      `| ${run.cores} | ${run.nodes} | ${run.passes} | ${run.hours.toFixed(1)} | ` +
+      `${run.speedUp.toFixed(1)} | ${percent(run.efficiency)} | ${percent(run.efficiencyOfOnePass)} | ` +
       `${run.schedulingHours.toFixed(2)} | ${run.exchangeHours.toFixed(2)} |`,
   ),
 ];
@@ -223,8 +225,10 @@ writeFileSync(
     "",
     "## A round, measured",
     "",
-    `One shard of ${(size.cells / size.shards).toLocaleString("en-US")} cells x ${size.genes.toLocaleString("en-US")} genes,`,
-    `${size.steps} steps of 128 cells, two threads (${cpus()[0]!.model.trim()}, ${cpus().length} cores shared with other`,
+    `One shard of ${(size.cells / size.shards).toLocaleString("en-US")} cells x ` +
+      `${size.genes.toLocaleString("en-US")} genes,`,
+    `${size.steps} steps of 128 cells, two threads (${cpus()[0]!.model.trim()}, ${cpus().length} cores ` +
+      "shared with other",
     "work, so that these seconds are longer than on an idle machine).",
     "",
     "| part | s or MB |",
@@ -235,16 +239,23 @@ writeFileSync(
     "",
     "## The paper's atlas, simulated",
     "",
-    `${atlas.cells.toLocaleString("en-US")} cells x ${atlas.genes.toLocaleString("en-US")} genes x ${atlas.samples.toLocaleString("en-US")} samples, 64 hidden units (the published width). Nobody has run this.`,
+    `${atlas.cells.toLocaleString("en-US")} cells x ${atlas.genes.toLocaleString("en-US")} genes x ` +
+      `${atlas.samples.toLocaleString("en-US")} samples, 64 hidden units (the published width). Nobody ` +
+      "has run this.",
     "Assumptions:",
     "",
-    "- The time of each step is that of `scpoli plan` ([constants and errors](costs.md)). T threads work T^0.9",
+    "- The time of each step is that of `scpoli plan` ([constants and errors](costs.md)). T threads work " +
+      "T^0.9",
     "  times as fast as one: measured for 2 threads, assumed for 32.",
-    `- ${scheduling} s of scheduling before each wave of jobs: survey, init, two per round, summary, finish. ${rounds} rounds.`,
-    `- ${atlas.countsPerCell.toLocaleString("en-US")} stored counts per cell; ${storage / 1e9} GB/s of shared storage for all nodes together.`,
+    `- ${scheduling} s of scheduling before each wave of jobs: survey, init, two per round, summary, ` +
+      `finish. ${rounds} rounds.`,
+    `- ${atlas.countsPerCell.toLocaleString("en-US")} stored counts per cell; ${storage / 1e9} GB/s of ` +
+      "shared storage for all nodes together.",
     "- A node per shard, and shards of equal size.",
-    "- The passes over the cells that more shards need for the quality of one machine are **not measured**: 1.5 up",
-    "  to 8 shards, 2 at 16, and half a pass more with each doubling. The column *with one pass* shows what is left",
+    "- The passes over the cells that more shards need for the quality of one machine are **not " +
+      "measured**: 1.5 up",
+    "  to 8 shards, 2 at 16, and half a pass more with each doubling. The column *with one pass* shows " +
+      "what is left",
     "  without them.",
     "- *Efficiency* counts everything: passes, scheduling, start, reading, exchange.",
     "",
@@ -256,12 +267,16 @@ writeFileSync(
     "",
     ...tableOf(simulated.filter(({ epochs }) => epochs === 7)),
     "",
-    `Efficiency at 64 nodes, 100 epochs: ${at64(2)} with 2 cores, ${at64(32)} with 32 (wanted: 50 %). Within an hour: 100`,
-    `epochs, 2 cores: ${withinAnHour(2, 100)}; 32 cores: ${withinAnHour(32, 100)}. 7 epochs, 2 cores: ${withinAnHour(2, 7)};`,
+    `Efficiency at 64 nodes, 100 epochs: ${at64(2)} with 2 cores, ${at64(32)} with 32 (wanted: 50 %). ` +
+      "Within an hour: 100",
+    `epochs, 2 cores: ${withinAnHour(2, 100)}; 32 cores: ${withinAnHour(32, 100)}. 7 epochs, 2 cores: ` +
+      `${withinAnHour(2, 7)};`,
     `32 cores: ${withinAnHour(32, 7)}.`,
     "",
-    "More cores per node help before more nodes do: one node of 32 cores needs no extra passes and no scheduling.",
-    "With many nodes, the extra passes cost most, then the waves of jobs. Fewer and longer rounds wait less, at a",
+    "More cores per node help before more nodes do: one node of 32 cores needs no extra passes and no " +
+      "scheduling.",
+    "With many nodes, the extra passes cost most, then the waves of jobs. Fewer and longer rounds wait " +
+      "less, at a",
     "quality that is not measured yet.",
     "",
   ].join("\n"),

@@ -85,7 +85,8 @@ function measure(cells: number, what: string, run: () => Measured): void {
     };
     rows.push(row);
     console.error(
-      `${cells} cells, ${row.what}: ${row.seconds.toFixed(1)} s, ${(row.cells / row.seconds).toFixed(0)} cells/s, ${row.peak_mb} MB`,
+      `${cells} cells, ${row.what}: ${row.seconds.toFixed(1)} s, ${(row.cells / row.seconds).toFixed(0)} ` +
+        `cells/s, ${row.peak_mb} MB`,
     );
   }
   const lines = rows.map((row) =>
@@ -210,16 +211,34 @@ const shown = rows.map((row) => [
 ]);
 const converted = find(largest, "convert");
 writeSection(join(root, "docs/benchmarks/scale.md"), "Scale", [
-  `Made by \`npm run bench:scale\` on ${cpus().length} cores (${cpus()[0]!.model.trim()}), Node ${process.versions.node}, two threads, one run each; simulated counts, ${count(genes)} genes, 13 % non-zeros, 100 conditions, .h5ad not compressed, on a warm cache; 64 hidden units, the published width and our default.`,
-  "An epoch is the mean of all but the first, where there are several; of the collection of the largest size it is the first. Peak memory is that of the whole process. Mapping is one epoch and everything else (start, positions, labels); a fine-tuning epoch includes the prototypes.",
+  `Made by \`npm run bench:scale\` on ${cpus().length} cores (${cpus()[0]!.model.trim()}), Node ` +
+    `${process.versions.node}, two threads, one run each; simulated counts, ${count(genes)} genes, 13 % ` +
+    "non-zeros, 100 conditions, .h5ad not compressed, on a warm cache; 64 hidden units, the published " +
+    "width and our default.",
+  "An epoch is the mean of all but the first, where there are several; of the collection of the largest " +
+    "size it is the first. Peak memory is that of the whole process. Mapping is one epoch and everything " +
+    "else (start, positions, labels); a fine-tuning epoch includes the prototypes.",
   "",
   "| cells | what | s | cells/s | processor µs per cell | peak MB |",
   "| --- | --- | --- | --- | --- | --- |",
   ...shown.map((row) => `| ${row.join(" | ")} |`),
   "",
-  `- Time per cell of ${count(largest)} cells streamed, over ${count(smallest)} cells in memory: the mean of before and after: pretraining ${(perCell(large.pre) / inMemory(pre)).toFixed(2)}, fine-tuning ${(perCell(large.fine) / inMemory(fine)).toFixed(2)} (wanted: at most 1.3).`,
-  `- Peak memory at ${count(largest)} cells: training ${count(large.pre.peak_mb)} MB, conversion ${count(converted.peak_mb)}, mapping ${count(find(largest, "map, streamed").peak_mb)}, embedding ${count(find(largest, "embed").peak_mb)} (wanted: at most 1,500; the paper's cost analysis: 6,800 sparse, 67,700 dense).`,
-  `- 2,375 conditions over 10, time per cell: pretraining ${ratio(conditions("2,375", pre), conditions("10", pre))}, fine-tuning ${ratio(conditions("2,375", fine), conditions("10", fine))}.`,
-  `- The paper's cost analysis, 1,000,000 cells, 4,000 genes, 100 epochs of which 80 pretraining (V100: 2 h 07 min dense, 5 h 06 min sparse): 1,000,000 x (80 x ${microseconds(perCell(large.pre))} + 20 x ${microseconds(perCell(large.fine))} + ${microseconds(rest)}) = **${hours(paper)}** here, ${(18_360 / paper).toFixed(1)} times as fast as the V100's sparse run, ${(7_620 / paper).toFixed(1)} times its dense one.`,
-  `- The paper's atlas, 7.8 million cells, 10,000 genes, 2,375 samples, if time grows with the genes (x ${width}): ${atlasRun(atlasPretraining, atlasEpochs - atlasPretraining)} for the ${atlasEpochs} epochs that are chosen for it (${atlasPretraining} pretraining), ${atlasRun(80, 20)} for 100.`,
+  `- Time per cell of ${count(largest)} cells streamed, over ${count(smallest)} cells in memory: the mean ` +
+    `of before and after: pretraining ${(perCell(large.pre) / inMemory(pre)).toFixed(2)}, fine-tuning ` +
+    `${(perCell(large.fine) / inMemory(fine)).toFixed(2)} (wanted: at most 1.3).`,
+  `- Peak memory at ${count(largest)} cells: training ${count(large.pre.peak_mb)} MB, conversion ` +
+    `${count(converted.peak_mb)}, mapping ${count(find(largest, "map, streamed").peak_mb)}, embedding ` +
+    `${count(find(largest, "embed").peak_mb)} (wanted: at most 1,500; the paper's cost analysis: 6,800 ` +
+    "sparse, 67,700 dense).",
+  "- 2,375 conditions over 10, time per cell: pretraining " +
+    `${ratio(conditions("2,375", pre), conditions("10", pre))}, fine-tuning ` +
+    `${ratio(conditions("2,375", fine), conditions("10", fine))}.`,
+  "- The paper's cost analysis, 1,000,000 cells, 4,000 genes, 100 epochs of which 80 pretraining (V100: 2 " +
+    `h 07 min dense, 5 h 06 min sparse): 1,000,000 x (80 x ${microseconds(perCell(large.pre))} + 20 x ` +
+    `${microseconds(perCell(large.fine))} + ${microseconds(rest)}) = **${hours(paper)}** here, ` +
+    `${(18_360 / paper).toFixed(1)} times as fast as the V100's sparse run, ` +
+    `${(7_620 / paper).toFixed(1)} times its dense one.`,
+  "- The paper's atlas, 7.8 million cells, 10,000 genes, 2,375 samples, if time grows with the genes (x " +
+    `${width}): ${atlasRun(atlasPretraining, atlasEpochs - atlasPretraining)} for the ${atlasEpochs} ` +
+    `epochs that are chosen for it (${atlasPretraining} pretraining), ${atlasRun(80, 20)} for 100.`,
 ]);

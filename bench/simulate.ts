@@ -102,7 +102,8 @@ if (process.argv[1] && import.meta.url === pathToFileURL(process.argv[1]).href) 
   const [cells, genes, path, level, conditions, cellTypes] = process.argv.slice(2);
   if (!path)
     throw new Error(
-      "usage: node --import tsx bench/simulate.ts CELLS GENES OUT.h5ad [GZIP_LEVEL] [CONDITIONS] [CELL_TYPES]",
+      "usage: node --import tsx bench/simulate.ts CELLS GENES OUT.h5ad [GZIP_LEVEL] [CONDITIONS] " +
+        "[CELL_TYPES]",
     );
   const optional = (text: string | undefined): number | undefined =>
     text === undefined ? undefined : Number(text);

@@ -155,15 +155,23 @@ writeFileSync(
     ...table.map((row) => row.map((cell) => (cell.includes(",") ? `"${cell}"` : cell)).join(",")),
   ].join("\n") + "\n",
 );
+const newerVersion = newer ? execFileSync(newer, ["--version"], { encoding: "utf8" }).trim() : "";
 const text = [
-  `Made by \`npm run bench:speed\` on ${cpus().length} cores (${cpus()[0]!.model.trim()}), Node ${process.versions.node}${newer ? ` and ${execFileSync(newer, ["--version"], { encoding: "utf8" }).trim()} for the relaxed build` : ""}, two threads, ${rounds} rounds;`,
-  `simulated counts, ${training.cells.toLocaleString("en")} x ${training.genes.toLocaleString("en")} for training and ${embedding.cells.toLocaleString("en")} cells for embedding, 13 % non-zeros. Medians, least and most; ratios are taken round by round.`,
+  `Made by \`npm run bench:speed\` on ${cpus().length} cores (${cpus()[0]!.model.trim()}), Node ` +
+    `${process.versions.node}${newer ? ` and ${newerVersion} for the relaxed build` : ""}, ` +
+    `two threads, ${rounds} rounds;`,
+  `simulated counts, ${training.cells.toLocaleString("en")} x ${training.genes.toLocaleString("en")} for ` +
+    `training and ${embedding.cells.toLocaleString("en")} cells for embedding, 13 % non-zeros. Medians, ` +
+    "least and most; ratios are taken round by round.",
   hasPython ? "" : "\nThe Python package was not there: no ratios.\n",
   "| what | median | least | most | unit | floor |",
   "| --- | --- | --- | --- | --- | --- |",
   ...table.map((row) => `| ${row.join(" | ")} |`),
   "",
-  "Cells per second count all cells of the file per epoch, validation and prototypes included, reading left out; the head, which the Python package does not have, is trained once after the last epoch. Both sides have the published width, 64 hidden units for 4,000 genes (our default too). Single kernels: `npm run bench:kernels`.",
+  "Cells per second count all cells of the file per epoch, validation and prototypes included, reading " +
+    "left out; the head, which the Python package does not have, is trained once after the last epoch. " +
+    "Both sides have the published width, 64 hidden units for 4,000 genes (our default too). Single " +
+    "kernels: `npm run bench:kernels`.",
   "",
 ];
 writeSection(join(root, "docs/benchmarks/speed.md"), "Speed", text);

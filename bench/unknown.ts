@@ -81,11 +81,25 @@ function tabulate(results: readonly Result[]): void {
   const most = (of: readonly Result[], column: Column): number =>
     Math.max(...of.map((result) => value(result, column)).filter((number) => !Number.isNaN(number)));
   const summary = [
-    `- AUROC in company ${shown(over(left, "auroc"), 3)} on the mean of ${left.length} types, at least 0.85 on ${left.filter((result) => value(result, "auroc") >= 0.85).length} of them; alone ${shown(over(left, "alone_auroc"), 3)}.`,
-    `- Found: ${shown(over(left, "found"))} in company, ${shown(over(left, "found_in_halves"))} in halves, ${shown(over(left, "alone_found"))} alone (${shown(over(left, "alone_found") / over(left, "found"))} of that in company).`,
-    `- Flagged among known cells: ${shown(over(results, "flagged"), 3)} in company, ${shown(over(results, "alone_flagged"), 3)} alone on the mean; the worst type of a run ${shown(over(results, "worst"))} and ${shown(over(results, "alone_worst"))} on the mean, ${shown(most(results, "worst"))} and ${shown(most(results, "alone_worst"))} at most. Cells of the reference itself: ${shown(over(whole, "own_flagged"), 3)}, at most ${shown(most(whole, "own_flagged"), 3)}.`,
-    `- Known cells whose flag is not the same in company, halves and alone: ${shown(over(results, "changed"), 3)} on the mean, ${shown(most(results, "changed"), 3)} at most.`,
-    `- Labels with nothing left out: accuracy ${shown(over(whole, "accuracy"), 3)}, AUROC of \`_uncert\` for wrong labels ${shown(over(whole, "errors"), 3)}, expected calibration error of \`_prob\` ${shown(over(whole, "calibration"), 3)}; with a type left out ${shown(over(left, "accuracy"), 3)}, ${shown(over(left, "errors"), 3)} and ${shown(over(left, "calibration"), 3)}.`,
+    `- AUROC in company ${shown(over(left, "auroc"), 3)} on the mean of ${left.length} types, at least ` +
+      `0.85 on ${left.filter((result) => value(result, "auroc") >= 0.85).length} of them; alone ` +
+      `${shown(over(left, "alone_auroc"), 3)}.`,
+    `- Found: ${shown(over(left, "found"))} in company, ${shown(over(left, "found_in_halves"))} in ` +
+      `halves, ${shown(over(left, "alone_found"))} alone ` +
+      `(${shown(over(left, "alone_found") / over(left, "found"))} of that in company).`,
+    `- Flagged among known cells: ${shown(over(results, "flagged"), 3)} in company, ` +
+      `${shown(over(results, "alone_flagged"), 3)} alone on the mean; the worst type of a run ` +
+      `${shown(over(results, "worst"))} and ${shown(over(results, "alone_worst"))} on the mean, ` +
+      `${shown(most(results, "worst"))} and ${shown(most(results, "alone_worst"))} at most. Cells of ` +
+      `the reference itself: ${shown(over(whole, "own_flagged"), 3)}, at most ` +
+      `${shown(most(whole, "own_flagged"), 3)}.`,
+    "- Known cells whose flag is not the same in company, halves and alone: " +
+      `${shown(over(results, "changed"), 3)} on the mean, ${shown(most(results, "changed"), 3)} at most.`,
+    `- Labels with nothing left out: accuracy ${shown(over(whole, "accuracy"), 3)}, AUROC of \`_uncert\` ` +
+      `for wrong labels ${shown(over(whole, "errors"), 3)}, expected calibration error of \`_prob\` ` +
+      `${shown(over(whole, "calibration"), 3)}; with a type left out ` +
+      `${shown(over(left, "accuracy"), 3)}, ${shown(over(left, "errors"), 3)} and ` +
+      `${shown(over(left, "calibration"), 3)}.`,
   ];
   const table: readonly Column[] = [
     "auroc",
@@ -102,19 +116,26 @@ function tabulate(results: readonly Result[]): void {
     "calibration",
   ];
   writeSection(join(root, "docs/benchmarks/labels.md"), "Unknown cells", [
-    `Each cell type with at least ${leastCells} query cells left out of the reference in turn; mean of ${Math.max(...results.map(({ runs }) => runs.length))} seed(s). Made by \`npm run bench:unknown\`; single runs: \`bench/results/unknown.csv\`.`,
+    `Each cell type with at least ${leastCells} query cells left out of the reference in turn; mean of ` +
+      `${Math.max(...results.map(({ runs }) => runs.length))} seed(s). Made by \`npm run bench:unknown\`; ` +
+      `single runs: \`bench/results/unknown.csv\`.`,
     "",
     ...summary,
     "",
     "AUROC: of the novelty, for cells of the left-out type among all. Found: share of them that is flagged.",
-    `Flagged: share of the cells of known types that is; worst: of the type (with at least ${leastCells} query cells) with the largest share. Alone: each type mapped as a query of its own.`,
-    "Changed: known cells whose flag is not the same in company, halves and alone. Own: the reference's own cells. Errors: AUROC of `_uncert` for wrong labels. Calibration: expected calibration error of `_prob`.",
+    `Flagged: share of the cells of known types that is; worst: of the type (with at least ${leastCells} ` +
+      "query cells) with the largest share. Alone: each type mapped as a query of its own.",
+    "Changed: known cells whose flag is not the same in company, halves and alone. Own: the reference's " +
+      "own cells. Errors: AUROC of `_uncert` for wrong labels. Calibration: expected calibration error of " +
+      "`_prob`.",
     "",
-    "| data set | left out | AUROC | found | flagged | worst | alone: AUROC | found | flagged | worst | changed | own | errors | calibration |",
+    "| data set | left out | AUROC | found | flagged | worst | alone: AUROC | found | flagged | worst | " +
+      "changed | own | errors | calibration |",
     `|${" --- |".repeat(14)}`,
     ...results.map(
       (result) =>
-        `| ${result.set} | ${result.leftOut ?? "nothing"} | ${table.map((column) => shown(value(result, column))).join(" | ")} |`,
+        `| ${result.set} | ${result.leftOut ?? "nothing"} | ` +
+        `${table.map((column) => shown(value(result, column))).join(" | ")} |`,
     ),
   ]);
   console.log(summary.join("\n"));

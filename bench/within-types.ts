@@ -145,7 +145,10 @@ const mean = (variant: string, figure: (typeof figures)[number]): string => {
   return (values.reduce((a, b) => a + b, 0) / values.length).toFixed(3);
 };
 writeSection(join(root, "docs/benchmarks/defaults.md"), "What varies within types", [
-  `kang16, ${genes} genes, \`cell_type\` (8 types) as the only labels, seeds ${seeds.join(" and ")}: shares of the cells whose finer type (\`cell_type_fine\`, which the model has not seen) most of their 15 nearest cells have; whose stimulation most of the 15 nearest cells of their type have; of the samples that are nearest to the mean embedding of their own condition, each left out in turn.`,
+  `kang16, ${genes} genes, \`cell_type\` (8 types) as the only labels, seeds ${seeds.join(" and ")}: ` +
+    `shares of the cells whose finer type (\`cell_type_fine\`, which the model has not seen) most of ` +
+    "their 15 nearest cells have; whose stimulation most of the 15 nearest cells of their type have; of " +
+    "the samples that are nearest to the mean embedding of their own condition, each left out in turn.",
   "Made by `npm run study:within-types` (`bench/results/within-types.csv`).",
   "",
   "| prototype loss, hidden units | finer types | stimulation, cells | stimulation, samples |",

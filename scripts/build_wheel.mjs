@@ -36,10 +36,9 @@ for (const path of execFileSync("npm", ["ls", "--omit=dev", "--all", "--parseabl
 // builds of libraries that Node does not load
 for (const path of ["h5wasm/dist/iife", "fflate/umd", "numcodecs/src", "ml-matrix/src", "zarrita/src"])
   rmSync(join(target, "node_modules", path), { recursive: true, force: true });
-writeFileSync(
-  join(target, "package.json"),
-  `${JSON.stringify({ name: manifest.name, version, type: "module", license: manifest.license, imports: manifest.imports, exports: manifest.exports, dependencies }, null, 2)}\n`,
-);
+const { name, license, imports, exports } = manifest;
+const packageJson = { name, version, type: "module", license, imports, exports, dependencies };
+writeFileSync(join(target, "package.json"), `${JSON.stringify(packageJson, null, 2)}\n`);
 cpSync(join(root, "LICENSE"), join(python, "LICENSE"));
 
 const options = execFileSync(process.execPath, [join(target, "dist/cli.js"), "help", "--json"], {

@@ -208,7 +208,8 @@ for (const [version, environment] of Object.entries(environments)) {
       ].join(","),
     );
     console.log(
-      `anndata ${versions["anndata"]}: ${passed} tests with its .h5ad files passed, ${failed} failed${environment.isReadOnly ? " (read only)" : ""}; Zarr ${formats} read, and its copies opened`,
+      `anndata ${versions["anndata"]}: ${passed} tests with its .h5ad files passed, ${failed} ` +
+        `failed${environment.isReadOnly ? " (read only)" : ""}; Zarr ${formats} read, and its copies opened`,
     );
   } catch (error) {
     failures++;
@@ -218,6 +219,7 @@ for (const [version, environment] of Object.entries(environments)) {
 if (wanted.length === 0)
   writeFileSync(
     join(root, "bench/results/anndata.csv"),
-    `anndata,python,pandas,numpy,zarr,tests_passed,tests_failed,opens_ours,zarr_formats\n${rows.join("\n")}\n`,
+    "anndata,python,pandas,numpy,zarr,tests_passed,tests_failed,opens_ours,zarr_formats\n" +
+      `${rows.join("\n")}\n`,
   );
 process.exit(failures === 0 ? 0 : 1);

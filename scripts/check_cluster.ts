@@ -1,11 +1,12 @@
-// npm run check:cluster -- [--cells 100000] [--genes 2000] [--shards 8] [--queries 20] [--rounds 2] [--steps 40]
+// npm run check:cluster -- [--cells 100000] [--genes 2000] [--shards 8] [--queries 20] [--rounds 2] [--steps
+// 40]
 //
 // Starts a Slurm cluster of one node (scripts/check_cluster_slurm.sh installs Slurm, as root), trains a
-// simulated atlas in rounds and maps queries with workflows/snakemake and its Slurm executor, kills three jobs
-// and the controller on the way, and compares model and mapped queries, byte by byte, with a run that nothing
-// disturbs. SNAKEMAKE names a snakemake that has the Slurm executor; otherwise both are installed into
-// .cache/snakemake. Writes bench/results/cluster.csv and docs/benchmarks/cluster.md, unless --cells is given.
-// Exit code 0 only if all bytes are the same.
+// simulated atlas in rounds and maps queries with workflows/snakemake and its Slurm executor, kills three
+// jobs and the controller on the way, and compares model and mapped queries, byte by byte, with a run that
+// nothing disturbs. SNAKEMAKE names a snakemake that has the Slurm executor; otherwise both are installed
+// into .cache/snakemake. Writes bench/results/cluster.csv and docs/benchmarks/cluster.md, unless --cells is
+// given. Exit code 0 only if all bytes are the same.
 import { execFileSync, spawn, spawnSync, type ChildProcess } from "node:child_process";
 import {
   existsSync,
@@ -233,7 +234,8 @@ function writeResults(): void {
       "# A run on Slurm that is disturbed",
       "",
       "Made by `npm run check:cluster`: a Slurm cluster of one node, Snakemake with its Slurm executor, a",
-      "simulated atlas. Jobs and the controller are killed (`kill -9`), and the model and the mapped queries are",
+      "simulated atlas. Jobs and the controller are killed (`kill -9`), and the model and the mapped " +
+        "queries are",
       "compared with a run that nothing disturbs (`scpoli rounds run`, `scpoli map`).",
       "",
       "| | |",

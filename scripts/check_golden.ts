@@ -34,13 +34,15 @@ for (const { name, bound, create } of engines) {
         compared++;
         failed += ok ? 0 : 1;
         console.log(
-          `${ok ? "ok  " : "FAIL"} ${name.padEnd(13)} ${what.padEnd(20)} ${tensor.padEnd(42)} ${deviation.toExponential(2)} (bound ${bound})`,
+          `${ok ? "ok  " : "FAIL"} ${name.padEnd(13)} ${what.padEnd(20)} ${tensor.padEnd(42)} ` +
+            `${deviation.toExponential(2)} (bound ${bound})`,
         );
       }
     } catch (error) {
       failed++;
       console.log(
-        `FAIL ${name.padEnd(13)} ${what.padEnd(20)} ${error instanceof Error ? error.message : String(error)}`,
+        `FAIL ${name.padEnd(13)} ${what.padEnd(20)} ` +
+          `${error instanceof Error ? error.message : String(error)}`,
       );
     }
   };

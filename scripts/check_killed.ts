@@ -102,7 +102,8 @@ for (const [i, { name, args, more, input, ending }] of trials.entries()) {
       const isSame = digest(output + ending) === digest(straight + ending);
       failed += isSame ? 0 : 1;
       console.log(
-        `${isSame ? "ok  " : "FAIL"} ${name}: killed after ${wait} of about ${whole} ms, ${isSame ? "the same bytes" : "other bytes"}`,
+        `${isSame ? "ok  " : "FAIL"} ${name}: killed after ${wait} of about ${whole} ms, ` +
+          `${isSame ? "the same bytes" : "other bytes"}`,
       );
     } catch (error) {
       killed++;

@@ -58,7 +58,8 @@ try {
       const ok = Math.abs(difference) <= bound(metric);
       failed += ok ? 0 : 1;
       console.log(
-        `${ok ? "ok  " : "FAIL"} ${name.padEnd(8)} ${metric.padEnd(26)} ${value?.toFixed(5)}  reference ${expected?.toFixed(5)}  difference ${difference.toExponential(1)} (bound ${bound(metric)})`,
+        `${ok ? "ok  " : "FAIL"} ${name.padEnd(8)} ${metric.padEnd(26)} ${value?.toFixed(5)}  reference ` +
+          `${expected?.toFixed(5)}  difference ${difference.toExponential(1)} (bound ${bound(metric)})`,
       );
       rows.push(
         [

@@ -80,7 +80,8 @@ for (const { name, python: version, packages, tests } of environments.filter(({ 
   const program = environment(name, base, [`${wheel}[test]`, ...packages]);
   install(program, wheel);
   const versions =
-    "import anndata, pandas, sys; print(f'Python {sys.version.split()[0]}, anndata {anndata.__version__}, pandas {pandas.__version__}')";
+    "import anndata, pandas, sys; print(f'Python {sys.version.split()[0]}, anndata {anndata.__version__}, " +
+    "pandas {pandas.__version__}')";
   console.log(`${name}: ${execFileSync(program, ["-c", versions], { encoding: "utf8" }).trim()}`);
   const env = variables(name);
   attempt(`${name}: tests`, () =>

@@ -1,10 +1,12 @@
-"""Models between this package and scArches: exported folders are loaded by scArches 0.6.1 and answer the same, and what it saves is imported again.
+"""Exchange of models with scArches: exported folders load in scArches 0.6.1 and give the same results, and
+models saved by scArches are imported again.
 
 Needs Python 3.11 with torch and scArches 0.6.1 (and node for the command line, built before):
     PYTHON scripts/check_scarches.py [FOLDER FILE]
 FOLDER, FILE: besides, a model that scArches has saved, and an .h5ad file of cells whose conditions it knows.
 Prints a table of deviations; exit code 1 where one is above its bound.
 """
+
 import contextlib
 import io
 import logging
@@ -33,7 +35,9 @@ failed = False
 
 
 def scpoli(*args):
-    subprocess.run(["node", ROOT / "dist/cli.js", *map(str, args), "--quiet"], check=True, stdout=subprocess.DEVNULL)
+    subprocess.run(
+        ["node", ROOT / "dist/cli.js", *map(str, args), "--quiet"], check=True, stdout=subprocess.DEVNULL
+    )
 
 
 def report(what, deviation, bound=BOUND):
@@ -43,7 +47,8 @@ def report(what, deviation, bound=BOUND):
 
 
 def cells(path, model=None):
-    """Counts dense in float32, as `get_latent` wants them; the conditions as text; only cells that the model knows."""
+    """Dense float32 counts, as `get_latent` needs them, conditions as text; only cells of known
+    conditions."""
     data = anndata.read_h5ad(path)
     data.X = np.asarray(data.X.toarray() if sp.issparse(data.X) else data.X, dtype="float32")
     for column in data.obs.columns:
@@ -60,7 +65,9 @@ def quiet(function, *args, **options):
 
 def nearest(model, latent, level):
     rows = [row for row, levels in enumerate(model.cell_types_.values()) if level in levels]
-    distances = np.linalg.norm(latent[:, None] - model.prototypes_labeled_["mean"].numpy()[None, rows], axis=2)
+    distances = np.linalg.norm(
+        latent[:, None] - model.prototypes_labeled_["mean"].numpy()[None, rows], axis=2
+    )
     return np.array(list(model.cell_types_))[rows][distances.argmin(1)], distances.min(1)
 
 
@@ -74,7 +81,11 @@ def compare(what, folder, path, embedded):
     report(f"{what}: positions", float(np.abs(latent - ours.obsm["X_scpoli"]).max()))
     for level in model.cell_type_keys_ or []:
         names, distances = nearest(model, latent, level)
-        report(f"{what}: share of other cell types, {level}", float((names != ours.obs[f"{level}_pred"].astype(str)).mean()), 0)
+        report(
+            f"{what}: share of other cell types, {level}",
+            float((names != ours.obs[f"{level}_pred"].astype(str)).mean()),
+            0,
+        )
         report(f"{what}: distances, {level}", float(np.abs(distances - ours.obs[f"{level}_distance"]).max()))
     return model, data, latent
 
@@ -82,26 +93,72 @@ def compare(what, folder, path, embedded):
 def trained(place):
     """Ours to scArches and back, on the cells of the demo."""
     reference, query = ROOT / "data/kang_reference.h5ad", ROOT / "data/kang_query.h5ad"
-    for name, flags in {"nb": [], "zinb": ["--recon-loss", "zinb"], "one-hot": ["--condition-encoding", "one-hot"], "two layers, encoder": ["--hidden", "40,30", "--inject-condition", "encoder"]}.items():
+    for name, flags in {
+        "nb": [],
+        "zinb": ["--recon-loss", "zinb"],
+        "one-hot": ["--condition-encoding", "one-hot"],
+        "two layers, encoder": ["--hidden", "40,30", "--inject-condition", "encoder"],
+    }.items():
         own = place / name
         own.mkdir()
-        scpoli("train", reference, "-o", own / "model", "--condition-key", "sample", "--cell-type-key", "cell_type", "--epochs", "20", *flags)
-        scpoli("map", query, "--reference", own / "model", "-o", own / "mapped.h5ad", "--save-model", own / "mapped", "--epochs", "5")
+        scpoli(
+            "train",
+            reference,
+            "-o",
+            own / "model",
+            "--condition-key",
+            "sample",
+            "--cell-type-key",
+            "cell_type",
+            "--epochs",
+            "20",
+            *flags,
+        )
+        scpoli(
+            "map",
+            query,
+            "--reference",
+            own / "model",
+            "-o",
+            own / "mapped.h5ad",
+            "--save-model",
+            own / "mapped",
+            "--epochs",
+            "5",
+        )
         for model, file in (("model", reference), ("mapped", query)):
             scpoli("embed", file, "--model", own / model, "-o", own / "ours.h5ad")
             scpoli("export", own / model, "-o", own / f"exported {model}")
-            python, data, latent = compare(f"{name}, {model}: exported", own / f"exported {model}", file, own / "ours.h5ad")
+            python, data, latent = compare(
+                f"{name}, {model}: exported", own / f"exported {model}", file, own / "ours.h5ad"
+            )
         quiet(python.save, str(own / "saved"), overwrite=True)
         scpoli("embed", file, "--model", own / "saved", "-o", own / "again.h5ad")
-        report(f"{name}, mapped: saved by scArches, imported: positions", float(np.abs(anndata.read_h5ad(own / "again.h5ad").obsm["X_scpoli"] - latent).max()))
+        report(
+            f"{name}, mapped: saved by scArches, imported: positions",
+            float(np.abs(anndata.read_h5ad(own / "again.h5ad").obsm["X_scpoli"] - latent).max()),
+        )
         # scArches maps a query of its own onto the exported reference, which stays as it is
         unlabelled = cells(query)
         unlabelled.obs["cell_type"] = "Unknown"
-        grown = quiet(scPoli.load_query_data, adata=unlabelled, reference_model=str(own / "exported model"), labeled_indices=[])
+        grown = quiet(
+            scPoli.load_query_data,
+            adata=unlabelled,
+            reference_model=str(own / "exported model"),
+            labeled_indices=[],
+        )
         quiet(grown.train, n_epochs=2, pretraining_epochs=2)
         grown.model.eval()
         scpoli("embed", reference, "--model", own / "model", "-o", own / "ours.h5ad")
-        report(f"{name}: reference after load_query_data and training", float(np.abs(np.asarray(grown.get_latent(cells(reference), mean=True)) - anndata.read_h5ad(own / "ours.h5ad").obsm["X_scpoli"]).max()))
+        report(
+            f"{name}: reference after load_query_data and training",
+            float(
+                np.abs(
+                    np.asarray(grown.get_latent(cells(reference), mean=True))
+                    - anndata.read_h5ad(own / "ours.h5ad").obsm["X_scpoli"]
+                ).max()
+            ),
+        )
 
 
 def given(place, folder, path):
@@ -115,7 +172,10 @@ def given(place, folder, path):
     scpoli("embed", known, "--model", place / "imported", "-o", place / "ours.h5ad")
     scpoli("export", place / "imported", "-o", place / "exported")
     latent = np.asarray(original.get_latent(data, mean=True))
-    report(f"{folder}: imported: positions", float(np.abs(latent - anndata.read_h5ad(place / "ours.h5ad").obsm["X_scpoli"]).max()))
+    report(
+        f"{folder}: imported: positions",
+        float(np.abs(latent - anndata.read_h5ad(place / "ours.h5ad").obsm["X_scpoli"]).max()),
+    )
     again, _, _ = compare(f"{folder}: exported again", place / "exported", known, place / "ours.h5ad")
     for name, value in original.model.state_dict().items():
         if not torch.equal(value, again.model.state_dict()[name]):

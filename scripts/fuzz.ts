@@ -89,7 +89,8 @@ try {
   );
   for (const row of rows)
     console.log(
-      `${row.files} damaged copies of ${row.sources} sources (${row.kind}), seed ${seed}: ${row.failures} failures.`,
+      `${row.files} damaged copies of ${row.sources} sources (${row.kind}), seed ${seed}: ${row.failures} ` +
+        "failures.",
     );
   process.exitCode = rows.some((row) => row.failures > 0) ? 1 : 0;
 } finally {

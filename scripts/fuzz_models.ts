@@ -34,6 +34,7 @@ try {
 function tell(names: readonly string[], { imported, refused, seconds }: FuzzResult): void {
   const peak = Math.round(process.resourceUsage().maxRSS / 1024);
   console.log(
-    `${count} damaged models (${names.join(", ")}; seed ${seed}): ${refused} named errors, ${imported} whole models; the longest took ${seconds.toFixed(2)} s; ${peak} MB of memory at most`,
+    `${count} damaged models (${names.join(", ")}; seed ${seed}): ${refused} named errors, ${imported} ` +
+      `whole models; the longest took ${seconds.toFixed(2)} s; ${peak} MB of memory at most`,
   );
 }

@@ -1,5 +1,5 @@
-// The files that scripts generate for the sources, and a stamp in each of what it was made from: whoever loads
-// them can tell that they are stale.
+// The files that scripts generate for the sources, and a stamp in each of what it was made from: whoever
+// loads them can tell that they are stale.
 import { createHash } from "node:crypto";
 import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
@@ -7,7 +7,9 @@ import { fileURLToPath } from "node:url";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 
-/** Per script: the sources, whose text is stamped with the versions of `packages`, and the files made of them. */
+/**
+ * Per script: the sources, whose text is stamped with the versions of `packages`, and the files made of them.
+ */
 export const generated = {
   "build_kernels.mjs": {
     from: ["kernels"],

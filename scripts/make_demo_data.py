@@ -1,12 +1,12 @@
-"""Makes data/kang_reference.h5ad and data/kang_query.h5ad: cells of Kang et al. 2018 for `scpoli demo`, the page
-and the tutorials (data/README.md).
+"""Makes data/kang_reference.h5ad and data/kang_query.h5ad: cells of Kang et al. 2018 for `scpoli demo`, the
+page and the tutorials (data/README.md).
 
 usage: python scripts/make_demo_data.py CELLS.h5ad [--output data]
-CELLS.h5ad holds raw counts of GEO GSE96583 (batch 2) in X and in obs: donor, condition (ctrl, stim), cell_type.
-needs anndata, scanpy and numpy
+CELLS.h5ad holds raw counts of GEO GSE96583 (batch 2) in X, and donor, condition (ctrl, stim) and cell_type in
+obs. Needs anndata, scanpy and numpy.
 
-The choice does not look at any result: donors in alphabetical order, as many cells of each sample as the smallest
-allows up to a limit, drawn with a fixed seed; genes by scanpy's variability within samples.
+The choice does not depend on any result: donors in alphabetical order, equally many cells of each sample up
+to a limit, drawn with a fixed seed; genes by scanpy's variability within samples.
 """
 
 import argparse
@@ -62,7 +62,10 @@ def main() -> None:
         part.X.sort_indices()
         part.strings_to_categoricals()
         part.write_h5ad(arguments.output / f"{name}.h5ad", compression="gzip", compression_opts=9)
-        print(f"{name}: {part.n_obs} cells, {part.n_vars} genes, donors {', '.join(sorted(set(part.obs['donor'])))}")
+        print(
+            f"{name}: {part.n_obs} cells, {part.n_vars} genes, "
+            f"donors {', '.join(sorted(set(part.obs['donor'])))}"
+        )
         print(part.obs["cell_type"].value_counts().to_string())
 
 

@@ -66,7 +66,7 @@ export function signatures({ verbs: all, aliases }) {
     if (!verb) throw new Error(`The command line has no verb '${name}', which the Python package calls.`);
     return classOf(verb, aliases);
   });
-  return `"""Options of the verbs, as type hints. Written by \`npm run build:wheel\` from the command line's own table."""
+  return `"""Type hints of the verbs' options. Written by \`npm run build:wheel\` from the command line."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ function classOf({ name, options }, aliases) {
     );
   const words = name.split(" ").map((word) => `${word[0].toUpperCase()}${word.slice(1)}`);
   return `class ${words.join("")}Options(TypedDict, total=False):
-    """Options of \`scpoli ${name}\` that the function does not name; names of scvi-tools and scArches last."""
+    """Further options of \`scpoli ${name}\`; names of scvi-tools and scArches last."""
 
 ${[...fields, ...others].join("\n")}
 `;

@@ -25,15 +25,16 @@ import { addSamples } from "./cli/samples.js";
 import { addTrain } from "./cli/train.js";
 import { version } from "./contract/version.js";
 
-const exitCodesHelp = `
-Exit codes:
-  0 done   1 a bug   2 arguments   3 bad input or output   4 refused by a check that --force passes   5 out of memory   130 interrupted
-`;
+const exitCodesHelp =
+  "\nExit codes:\n" +
+  "  0 done   1 a bug   2 arguments   3 bad input or output   4 refused by a check that --force passes   " +
+  "5 out of memory   130 interrupted\n";
 
 function buildProgram(): Command {
   const program = new Command("scpoli")
     .description(
-      "Builds single-cell references and maps queries onto them (scPoli, De Donno et al. 2023): AnnData files in, AnnData files out.",
+      "Builds single-cell references and maps queries onto them (scPoli, De Donno et al. 2023): AnnData " +
+        "files in, AnnData files out.",
     )
     .version(version, "--version", "print the version")
     .helpOption("-h, --help", "print this help")
@@ -76,7 +77,8 @@ async function main(args: readonly string[]): Promise<number> {
     if (args.length === 0)
       throw new ScPoliError(
         "usage",
-        `A verb is missing: ${program.commands.map((command) => command.name()).join(", ")}. See scpoli --help.`,
+        `A verb is missing: ${program.commands.map((command) => command.name()).join(", ")}. See scpoli ` +
+          "--help.",
       );
     if (args[0] === "help" && args.includes("--json")) {
       process.stdout.write(`${JSON.stringify(optionTable(program))}\n`);

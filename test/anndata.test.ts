@@ -325,7 +325,7 @@ describe("files that cannot be read", () => {
     throw new Error("no chunk in the index");
   }
 
-  test("an index that calls an uncompressed chunk shorter than it is: an error, not the memory that HDF5 had before", async () => {
+  test("a too short length of an uncompressed chunk is an error, not stale memory", async () => {
     const bytes = readFileSync(at("csr float32.h5ad"));
     const { values } = await withFile("csr float32.h5ad", (data) => data.X!.read(0, data.nObs));
     bytes.writeUInt32LE(0, chunkEntry(bytes, 0, (length) => length === 4 * values.length).at);
@@ -333,7 +333,7 @@ describe("files that cannot be read", () => {
     await fails(readX("short chunk.h5ad"), "file", /X\/(data|indices)/, /damaged/);
   });
 
-  test("an LZF stream that ends early: what it lacks of its block reads as zeros, not as what was there before", async () => {
+  test("the missing part of a truncated LZF stream reads as zeros, not as stale memory", async () => {
     const bytes = readFileSync(at("csr lzf.h5ad"));
     const whole = await withFile("csr lzf.h5ad", async (data) =>
       (await data.X!.read(0, data.nObs)).values.slice(),
@@ -364,7 +364,7 @@ describe("files that cannot be read", () => {
       );
   });
 
-  test("lengths of texts that lead nowhere: an error, and the next file of that name is read as it is", async () => {
+  test("invalid string lengths are an error, and the next file of that name is read correctly", async () => {
     const whole = readFileSync(at("csr float32.h5ad"));
     const heap = whole.indexOf("GCOL");
     for (const [length, number] of [
@@ -646,7 +646,7 @@ describe("writing", () => {
       assert.deepEqual(left("out.h5ad"), []);
     }));
 
-  test("a copy that is given up, an error while rows are written, an interruption: nothing is left", async () => {
+  test("an abandoned copy, a write error and an interruption leave nothing behind", async () => {
     await withFile("csr gzip.h5ad", async (data) => {
       const copy = await startCopy(data, at("out.h5ad"), { names: { obs: ["new"] } });
       assert.equal(left("out.h5ad").length, 1);
@@ -670,10 +670,21 @@ describe("writing", () => {
   /** A process that writes rows without end. */
   const endless = `
     import { writeH5ad } from ${JSON.stringify(new URL("../dist/anndata/write.js", import.meta.url).href)};
-    const rows = 1000, block = { rows, columns: 1, indptr: Int32Array.from({ length: rows + 1 }, (_, i) => i), indices: new Int32Array(rows), values: new Float32Array(rows).fill(1) };
+    const rows = 1000;
+    const block = {
+      rows,
+      columns: 1,
+      indptr: Int32Array.from({ length: rows + 1 }, (_, i) => i),
+      indices: new Int32Array(rows),
+      values: new Float32Array(rows).fill(1),
+    };
     async function* X() { for (;;) { yield block; await new Promise(setImmediate); } }
     const index = ["a"];
-    await writeH5ad(process.argv[1], { X: X(), obs: { index }, var: { index } }, { force: true }).catch((error) => { console.log(error.kind + ": " + error.message); process.exit(3); });`;
+    const data = { X: X(), obs: { index }, var: { index } };
+    await writeH5ad(process.argv[1], data, { force: true }).catch((error) => {
+      console.log(error.kind + ": " + error.message);
+      process.exit(3);
+    });`;
 
   test("killed in the middle of writing: the file of that name is the old one", async () => {
     await writeH5ad(at("killed.h5ad"), small());

@@ -97,7 +97,9 @@ describe("a folder, served", async () => {
     const port = Number(new URL(served.url).port);
     await assert.rejects(serveFolder(join(folder, "page"), port, {}), {
       kind: "usage",
-      message: `port ${port} cannot be used: another program uses it. Choose another with --port (0: any that is free).`,
+      message:
+        `port ${port} cannot be used: another program uses it. Choose another with --port (0: any ` +
+        "that is free).",
     });
     await assert.rejects(serveFolder(folder, 0, {}), { kind: "file" });
     const { code, stderr } = await scpoli(["app", "--port", "70000"]);

@@ -194,6 +194,32 @@ test("form: no file over 600 lines, a header on each, nothing left for later", (
   assert.deepEqual(wrong, []);
 });
 
+/** Folders of other people's code and of outputs; not part of the source. */
+const notSource = /^(node_modules|dist|build|_node|\.\w.*|results|golden)$/;
+
+function sourceFiles(folder: string): string[] {
+  return readdirSync(join(root, folder), { withFileTypes: true }).flatMap((entry) => {
+    const path = join(folder, entry.name);
+    if (entry.isDirectory()) return notSource.test(entry.name) ? [] : sourceFiles(path);
+    return /\.(ts|tsx|mjs|py|css)$/.test(path) && !/(\.generated\.ts|_signatures\.py)$/.test(path)
+      ? [path]
+      : [];
+  });
+}
+
+test("form: no line over 110 characters, but for regular expressions, which cannot be broken", () => {
+  const isRegularExpression = (line: string): boolean =>
+    /^\s*\/(?![/*]).+\/\w*(\.exec\()?[,;)\]]*$/.test(line);
+  const wrong = sourceFiles("").flatMap((file) =>
+    readFileSync(join(root, file), "utf8")
+      .split(/\r?\n/)
+      .flatMap((line, row) =>
+        line.length > 110 && !isRegularExpression(line) ? [`${file}:${row + 1} has ${line.length}`] : [],
+      ),
+  );
+  assert.deepEqual(wrong, []);
+});
+
 test("every place that names the version names the same", () => {
   const read = (path: string): string => readFileSync(join(root, path), "utf8");
   const { version } = JSON.parse(read("package.json")) as { version: string };

@@ -43,7 +43,7 @@ test("a thread gives what the caller would, in the order asked", async () => {
   }
 });
 
-test("errors arrive, also those of a thread, which goes on; one that is not awaited harms nobody", async () => {
+test("errors of a worker are passed on and do not end it; unawaited errors are harmless", async () => {
   for (const least of [0, Infinity]) {
     const side = new BackgroundWork({ landmarks: null }, N, 2, least);
     try {

@@ -322,7 +322,8 @@ describe("a damaged model.json", () => {
       fails(
         "model",
         new RegExp(
-          `made by a newer scpoli \\("3\\.1\\.0"\\): its format is ${formatVersion + 1}, but this version reads up to ${formatVersion}\\. Update`,
+          `made by a newer scpoli \\("3\\.1\\.0"\\): its format is ${formatVersion + 1}, but this version ` +
+            `reads up to ${formatVersion}\\. Update`,
         ),
       ),
     );

@@ -445,7 +445,7 @@ describe("the whole job", () => {
     );
   });
 
-  test("flags of the model: likelihood, scATAC counts, one-hot conditions, no prototype loss; inspect tells them", async () => {
+  test("likelihood, scATAC counts, one-hot conditions, no prototype loss; inspect shows them", async () => {
     const variant = [
       "--recon-loss",
       "poisson",

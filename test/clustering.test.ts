@@ -55,7 +55,7 @@ function modularity({ nodes, indptr, neighbors, weights }: Graph, codes: Int32Ar
   return [...held.values()].reduce((sum, own) => sum - (own / total) ** 2, inside / total);
 }
 
-test("the exponential of our own is the engine's but for its last digit, down to what is too small for a number", () => {
+test("the host's exponential equals the engine's up to the last digit, down to underflow", () => {
   for (let x = 0; x > -760; x -= 0.01371) {
     const expected = Math.exp(x);
     assert.ok(Math.abs(expOfNegative(x) - expected) <= 4e-16 * expected + Number.MIN_VALUE, `${x}`);
@@ -156,7 +156,7 @@ describe("clusters", () => {
     }
   });
 
-  test("a ring of cliques: every clique is a community; a low resolution joins them, a high one splits", () => {
+  test("in a ring of cliques, each clique is a community; the resolution merges or splits them", () => {
     const [cliques, size] = [12, 6];
     const edges: [number, number, number][] = [];
     for (let c = 0; c < cliques; c++) {
@@ -179,7 +179,7 @@ describe("clusters", () => {
     }
   });
 
-  test("on a noisy graph: Leiden's modularity is at least Louvain's less a hair and above the truth's, and its communities hang together", () => {
+  test("Leiden's modularity is near or above Louvain's; communities are connected", () => {
     const random = new Random(3, "noisy");
     const nodes = 400;
     const planted = Int32Array.from({ length: nodes }, (_, v) => v % 8);

@@ -118,7 +118,7 @@ test("means at the own condition are those of the data", async () => {
   assert.ok(off.reduce((sum, value) => sum + value, 0) / G < 0.15, `mean log ratio ${off}`);
 });
 
-test("samples of the posterior: the mean stays, the deviation is told; genes are chosen by name", async () => {
+test("posterior samples: same mean, with standard deviations; genes are selected by name", async () => {
   const genes = ["gene5", "gene2"];
   const plain = await decoded({ genes });
   const sampled = await decoded({ genes, samples: 40, seed: 3 });

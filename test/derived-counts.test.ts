@@ -273,7 +273,7 @@ describe("names of genes", () => {
   test("a gene in two columns stays in two, to be refused or added up; case counts", async () => {
     assert.deepEqual((await match(["a"], frame(["a", "A", "a"]))).names, ["a", null, "a"]);
   });
-  test("one claim for each column: a gene known by its symbol is not also taken by another column's name", async () => {
+  test("each column is used once: a gene matched by symbol matches no other column", async () => {
     assert.deepEqual(
       (await match(["x", "y", "z"], frame(["z", "k", "m"], { feature_name: ["x", "y", "z"] }))).names,
       ["x", "y", "z"],

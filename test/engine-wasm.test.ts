@@ -115,7 +115,7 @@ async function trained(
 
 for (const build of wasmBuilds())
   for (const [name, variant] of Object.entries(variants)) {
-    test(`${build}: training steps, validation and latent are within 2e-5 of the reference engine (${name})`, async () => {
+    test(`${build}: training and latent within 2e-5 of the reference engine (${name})`, async () => {
       const reference = new ReferenceEngine(engineOptions);
       const expected = train(reference, network(reference, undefined, variant), 4);
       const found = await trained({ build, threads: 2 }, variant);
@@ -134,7 +134,7 @@ for (const build of wasmBuilds())
     });
   }
 
-test("rows that the engine keeps and gathers itself give the same bytes as rows that are filled in", async () => {
+test("rows gathered by the engine give the same bytes as rows filled in by the caller", async () => {
   const run = async (keeps: boolean): Promise<Map<string, ArrayLike<number>>> => {
     const engine = await createWasmEngine(engineOptions, { threads: 2 });
     try {
@@ -172,7 +172,7 @@ test("rows that the engine keeps and gathers itself give the same bytes as rows 
 });
 
 for (const [variantName, variant] of Object.entries(variants))
-  test(`mapping: reference rows and columns, and all weights, keep their bytes; new ones are within 2e-5 of the reference engine (${variantName})`, async () => {
+  test(`mapping keeps reference parameters; new ones within 2e-5 (${variantName})`, async () => {
     const frozen = { conditions: [2, 1], combinations: 3 };
     const reference = new ReferenceEngine(engineOptions);
     const expected = train(reference, network(reference, frozen, variant), 3);
@@ -204,7 +204,7 @@ for (const [variantName, variant] of Object.entries(variants))
     await engine.close();
   });
 
-test("a program that reuses an activation whose gradient is still needed gives the same as the reference engine", async () => {
+test("reusing an activation whose gradient is still needed matches the reference engine", async () => {
   const gradients = await Promise.all(
     [new ReferenceEngine(engineOptions), await createWasmEngine(engineOptions, { threads: 2 })].map(
       async (engine) => {
@@ -317,7 +317,7 @@ test("a thread that fails is an error, not a wait for ever", async () => {
   await engine.close();
 });
 
-test("theta of more combinations than a minibatch has cells: those in use train as in the reference engine, the others keep their bytes", async () => {
+test("with more combinations than cells in a minibatch, only used columns of theta train", async () => {
   const many = { ...shape, combinations: 90 };
   const run = (
     engine: Engine,

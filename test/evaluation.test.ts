@@ -81,7 +81,7 @@ describe("all pairs", () => {
     [203, 3],
     [1500, 10],
   ] as const) {
-    test(`${N} points of ${D} dimensions: mean distances within 1e-6, neighbours the same as by a full search, on one thread and on three`, async () => {
+    test(`${N} points, ${D} dimensions: mean distances within 1e-6, exact neighbours`, async () => {
       const cells = simulateCells(N, { D });
       const rows = Int32Array.from([5, 0, N - 1, 17, 100, 3]);
       const k = 20;
@@ -181,7 +181,7 @@ describe("definitions", () => {
     assert.equal(weightedMedian(Float64Array.of(1, 5), Float64Array.of(2, 2)), 3);
   });
 
-  test("the share of variance between conditions does not change under a rotation, and is what regression on components gives", () => {
+  test("variance between conditions is rotation-invariant and equals regression's", () => {
     const { points, conditions } = simulateCells(300, { D: 2 });
     const turned = points.map((_, at) =>
       at % 2 === 0 ? 0.6 * points[at]! - 0.8 * points[at + 1]! : 0.8 * points[at - 1]! + 0.6 * points[at]!,
@@ -194,7 +194,7 @@ describe("definitions", () => {
     assert.deepEqual([pcRegression(0.5, 0.1), pcRegression(0.1, 0.5), pcRegression(0, 0.5)], [0.8, 0, null]);
   });
 
-  test("isolated types are those in the fewest conditions; their F1 is that of the best cluster at any resolution", () => {
+  test("isolated types are in the fewest conditions; F1 is the best over clusters", () => {
     assert.deepEqual(isolatedTypes(simulateCells(400)), { types: [3], conditions: 1 });
     const types = Int32Array.of(0, 0, 0, 1, 1);
     const found = [

@@ -8,7 +8,7 @@ const open = (name: string): Promise<AnnData> => AnnData.open(`data/kang_${name}
 const reference = await open("reference");
 const quick = { conditionKeys: ["sample"], cellTypeKeys: ["cell_type"], hiddenLayerSizes: [16], threads: 1 };
 
-test("a training that is told to finish ends with the epoch that is running, and is a model like any other", async () => {
+test("training asked to finish stops after the current epoch and gives an ordinary model", async () => {
   const finish = new AbortController();
   const told: Progress[] = [];
   const onProgress = (progress: Progress): void => {

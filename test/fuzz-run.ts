@@ -186,7 +186,10 @@ const now = new Float64Array(new SharedArrayBuffer(8));
 const cpu = (): number => process.cpuUsage().user / 1e6;
 new Worker(
   `const { workerData } = require("node:worker_threads");
-  setInterval(() => { if (process.cpuUsage().user / 1e6 - workerData.now[0] > ${mostCpuSeconds}) process.kill(process.pid, "SIGKILL"); }, 500);`,
+  setInterval(() => {
+    if (process.cpuUsage().user / 1e6 - workerData.now[0] > ${mostCpuSeconds})
+      process.kill(process.pid, "SIGKILL");
+  }, 500);`,
   { eval: true, workerData: { now } },
 ).unref();
 

@@ -29,7 +29,7 @@ async function recall(mapped: Mapping<ScPoli>, data: AnnData, type: string): Pro
 }
 
 describe("a query with labels", () => {
-  test("new cell types get prototypes, every number of the known ones stays, and later queries are called by both", async () => {
+  test("new cell types get prototypes, known ones do not change, later queries use both", async () => {
     const notes: Note[] = [];
     const mapped = await model.map(query, {
       ...epochs,
@@ -120,7 +120,7 @@ describe("a query with labels", () => {
     assert.deepEqual(mapped.model.stored.tensors.get("prototypes"), model.stored.tensors.get("prototypes"));
   });
 
-  test("embedded, types that the model does not have stay in the completed column, and the model does not change", async () => {
+  test("embed keeps types unknown to the model in the completed column", async () => {
     const known = await makeAtlas("half-known", {
       cells: 60,
       conditions: ["d2"],
@@ -156,7 +156,7 @@ describe("a query with labels", () => {
 });
 
 describe("unlabelled prototypes", () => {
-  test("of a query: clusters of its cells, the unknown type one of their own, written beside each cell and kept in the model", async () => {
+  test("of a query: clusters per cell, stored in the model; the unknown type is a cluster", async () => {
     const mapped = await model.map(query, {
       ...epochs,
       unlabeledPrototypes: "leiden",
@@ -220,7 +220,7 @@ describe("unlabelled prototypes", () => {
     );
   });
 
-  test("of a reference: from the cells without a label alone; where every cell has one, there are none and a warning says so", async () => {
+  test("of a reference: from unlabelled cells only; without any, none and a warning", async () => {
     const half = await makeAtlas("half", {
       cells: 200,
       conditions: ["d1", "d2"],

@@ -168,7 +168,7 @@ test("texts, many at once: what h5py wrote, each decoded by itself", () =>
     assert.deepEqual(await file.dataset("broken").strings(), ["a", "\ufffd", "\ufffdb", ""]);
   }));
 
-test("names: those outside ASCII are listed; one that ends within a character, behind which h5wasm reads on, is left out", () =>
+test("non-ASCII names are listed; one cut within a character, which h5wasm misreads, is left out", () =>
   withFile(at("names.h5"), async (file) => {
     for (let again = 0; again < 20; again++)
       assert.deepEqual(file.keys("all").sort(), ["plain", "α", "🧬 gene"]);

@@ -76,7 +76,7 @@ test("embed gives the labels that map gave", async () => {
   assert.deepEqual(embedded.predictions[0]!.predicted, mapped.predictions[0]!.predicted);
 });
 
-test("a type that the model got after training is the nearest prototype's, even where the head says otherwise", async () => {
+test("types added after training are predicted by the nearest prototype, even against the head", async () => {
   const cells = await makeAtlas("head-new", {
     cells: 150,
     conditions: ["d1"],

@@ -228,7 +228,7 @@ describe("files", async () => {
     assert.ok(found.label_transfer!.cells < 100 && found.label_transfer!.cells_of_unknown_types > 0);
   });
 
-  test("without components in the file, those of its counts: as by a singular value decomposition of the dense matrix", async () => {
+  test("without components in the file, those of its counts equal a dense SVD", async () => {
     const { data, counts, cells, genes } = simulate({ cells: 200, conditions: ["p1", "p2", "p3"] });
     const bare = await writeScored("bare.h5ad", ({ obsm, ...rest }) => ({
       ...rest,
@@ -308,7 +308,7 @@ describe("files", async () => {
     );
   });
 
-  test("the command line: a table, one JSON object, the same numbers as csv, the same bytes again", async () => {
+  test("the command line writes a table, JSON and CSV with the same numbers, reproducibly", async () => {
     const output = join(folder, "scores.csv");
     const args = [
       "evaluate",

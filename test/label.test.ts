@@ -39,7 +39,7 @@ function plateletClusters(): number[] {
   });
 }
 
-test("an unlabelled prototype becomes a cell type; the others keep their numbers, the known ones their places", async () => {
+test("an unlabelled prototype becomes a cell type; known types keep their rows", async () => {
   const clusters = plateletClusters();
   const before = mapped.model.stored;
   const grown = await mapped.model.label({ name: "Platelet", clusters });
@@ -140,7 +140,7 @@ test("cells may be picked by their rows; rows that are none are told", async () 
   );
 });
 
-test("a model without cell types gets a level, and can tell its cells apart and far ones from near ones", async () => {
+test("a model without cell types gets a level, then labels its cells and flags distant ones", async () => {
   const plain = await ScPoli.train(reference, { ...quick, conditionKeys: ["donor"] });
   let grown = plain;
   for (const type of ["B", "NK", "T"])

@@ -56,7 +56,7 @@ test("equal points, and fewer points than neighbours, have places", () => {
     assert.ok(umapLayout(new Float32Array(N * 4).fill(1.5), 4, 0).every(Number.isFinite), `${N} points`);
 });
 
-test("a model carries positions, labels and conditions of its cells, and neither names nor counts", async () => {
+test("landmarks have positions, labels and conditions, but neither cell names nor counts", async () => {
   const { json, tensors } = model.stored;
   assert.deepEqual({ cells: json.landmarks!.cells, of: json.landmarks!.of }, { cells: 400, of: 400 });
   assert.deepEqual([...tensors.keys()].filter((name) => name.startsWith("landmarks.")).sort(), [
@@ -87,7 +87,7 @@ test("a model carries positions, labels and conditions of its cells, and neither
   );
 });
 
-test("a query goes among the reference's cells of its types; the reference's own cells go where they are", async () => {
+test("query cells are placed among their types; reference cells keep their positions", async () => {
   const output = join(folder, "mapped.h5ad");
   const mapping = await model.map(query, { epochs: 10, output });
   const landmarks = model.stored.tensors.get("landmarks.umap")!.data;
@@ -155,7 +155,7 @@ test("damaged landmarks are an error that names them", async () => {
   );
 });
 
-test("the verdict: a query like the reference is green; half of the genes, a type that the reference lacks, or other depth are not", async () => {
+test("verdict: green for a query like the reference; not with missing genes or new types", async () => {
   // of six donors, as two say little of how another one may differ
   const wide = await makeAtlas("wide", { cells: 1200, conditions: ["d1", "d2", "d3", "d4", "d5", "d6"] });
   const alike = (await (await ScPoli.train(wide, quick)).map(query, { epochs: 10 })).verdict;

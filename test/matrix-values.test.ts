@@ -260,7 +260,7 @@ describe("what looks like counts", () => {
     await rejects(findCounts(far), "counts", /fractional/);
   });
 
-  test("fractional counts are rounded when asked for, and the message offers it; normalised values are not", async () => {
+  test("fractional counts are rounded on request; normalised values are not", async () => {
     const soup = annData({ X: matrix(each((count) => count * 0.97)) });
     await rejects(findCounts(soup), "counts", /SoupX.*round them with --round-counts/);
     const { matrix: rounded } = await findCounts(soup, undefined, { roundCounts: true });
@@ -320,7 +320,7 @@ describe("counts recovered from other totals", () => {
     }
   });
 
-  test("else refused: without a word of a logarithm, without the total, or in one cell not exact", async () => {
+  test("otherwise refused: no record of a logarithm, no total, or one cell that is not exact", async () => {
     const silent = await write("silent.h5ad", normalised(total, true));
     await rejects(findCounts(silent, undefined, { recoverCounts: true }), "counts", /no raw counts/);
     silent.close();

@@ -68,7 +68,7 @@ test("a cell type that the reference does not have is further away than those th
   assert.ok(mean(true) > mean(false) + 0.05, `${mean(true)} against ${mean(false)}`);
 });
 
-test("surgery leaves every parameter of the reference as it was, to the bit, and reference cells embed to the same bytes", async () => {
+test("surgery changes neither reference parameters nor embeddings of reference cells", async () => {
   const [before, after] = [model.stored, mapping.model.stored];
   for (const [name, { shape, data }] of before.tensors) {
     const grown = after.tensors.get(name)!;
@@ -83,7 +83,7 @@ test("surgery leaves every parameter of the reference as it was, to the bit, and
   assert.deepEqual((await mapping.model.embed(query)).latent, mapping.latent);
 });
 
-test("a condition that the reference knows uses its frozen row; asked for, it gets one of its own", async () => {
+test("a known condition uses its frozen row, or gets a new row on request", async () => {
   const known = await makeAtlas("known", { cells: 60, conditions: ["d1"], seed: 4 });
   const notes: string[] = [];
   const reused = await model.map(known, { epochs: 3, onNote: ({ message }) => notes.push(message) });
@@ -97,7 +97,7 @@ test("a condition that the reference knows uses its frozen row; asked for, it ge
   assert.equal(own.report.conditions[0]!.nearest, "d1");
 });
 
-test("without training, a new condition stands on the reference condition that explains it best", async () => {
+test("without training, a new condition uses the best-fitting reference condition", async () => {
   const again = await makeAtlas("again", {
     cells: 120,
     conditions: ["renamed"],
@@ -111,7 +111,7 @@ test("without training, a new condition stands on the reference condition that e
   assert.ok((await accuracy(renamed, again)) > 0.9, `accuracy ${await accuracy(renamed, again)}`);
 });
 
-test("genes are matched by name: a permuted query gives the same labels, a smaller one is mapped with what it has", async () => {
+test("genes are matched by name: permuted and missing genes are allowed", async () => {
   const reversed = await makeAtlas("query", {
     cells: 200,
     conditions: ["q1", "q2"],
@@ -228,7 +228,7 @@ test("both engines train alike", async () => {
   }
 });
 
-test("stopped anywhere and resumed, training ends with the same bytes; other options are refused", async () => {
+test("training stopped and resumed gives the same bytes; other options are refused", async () => {
   const options: TrainOptions = {
     ...keys,
     ...quick,
@@ -279,7 +279,7 @@ const monitored: readonly (readonly [
   ],
 ];
 
-test("labelled cells all in training: the sum of the losses is monitored, as their prototype loss would be 0 in every epoch", async () => {
+test("without labelled validation cells, the sum of the losses is monitored", async () => {
   const few = await makeAtlas("few", {
     cells: 300,
     conditions: ["d1", "d2"],

@@ -94,7 +94,7 @@ describe("the Methods text says", () => {
   });
 });
 
-test("without training, new columns of theta are those of the conditions that the new ones stand for", async () => {
+test("without training, new columns of theta are copied from the matched reference conditions", async () => {
   const { model: mapped, report } = await model.map(query, { training: false });
   const { shape, data } = mapped.stored.tensors.get("theta")!;
   const [genes, columns] = [shape[0]!, shape[1]!];

@@ -76,7 +76,7 @@ describe("genes", () => {
   });
 });
 
-test("cell types: several may become one, an empty name is no label, those not in the map stay and a warning says so", async () => {
+test("cell type maps merge types; empty names are no label; unmapped types stay", async () => {
   const obs = frame(["c0", "c1", "c2", "c3", "c4"], {
     type: strings(["CD4 T", "CD8 T", "B", "debris", null]),
     donor: strings(["CD4 T", "d", "d", "d", "d"]),

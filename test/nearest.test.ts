@@ -62,7 +62,7 @@ describe("the nearest rows", () => {
     );
   });
 
-  test("in lists: as many as are asked for, also where the lists looked at have fewer, and nearly all of the nearest", () => {
+  test("in lists: k rows even if the probed lists have fewer, and nearly all of the true neighbours", () => {
     const [M, D, k] = [6000, 10, 15];
     const table = grouped(M, D, 12, "listed");
     // lists of a single far row each, the nearest ones of a far point

@@ -74,7 +74,7 @@ test("cells of a type that the reference has not are novel and flagged; few of t
   assert.ok(share((type) => type !== "NK") < 0.12, `flagged ${share((type) => type !== "NK")}`);
 });
 
-test("the same cells mapped by themselves are found too, and known ones are not flagged for want of company", async () => {
+test("novel cells mapped alone are flagged, too; known cells without similar cells are not", async () => {
   const share = async (type: string): Promise<number> => {
     const rows = Array.from(truth.keys()).filter((row) => truth[row] === type);
     const alone = await part(query, `alone-${type}`, rows);
@@ -121,7 +121,7 @@ async function checkParts(trained: ScPoli, data: AnnData, name: string): Promise
   }
 }
 
-test("embed gives the same bits of a cell's label, probability and distance whatever else is in the file", async () => {
+test("label, probability and distance from embed do not depend on other cells", async () => {
   await checkParts(model, reference, "atlas");
 });
 
@@ -149,7 +149,7 @@ test("thresholds on the novelty are taken as they are given, and none flags noth
   assert.equal(none.threshold, null);
 });
 
-test("the paper's distance stays for whoever asks: uncertainty and flags by it, novelty beside them", async () => {
+test("the paper's distance is an option for uncertainty and flags", async () => {
   const byDistance = (await model.map(query, { ...quick, uncertainty: "distance" })).predictions[0]!;
   const { distance_scale: scale } = model.stored.json.calibration[0]!;
   byDistance.uncertainty.forEach((u, cell) => {
@@ -165,7 +165,7 @@ test("the paper's distance stays for whoever asks: uncertainty and flags by it, 
   );
 });
 
-test("a model of an earlier version loads: what it knew of unknown cells is left out, and it is told", async () => {
+test("a model of an earlier version loads without its old data on unknown cells, with a note", async () => {
   const { json, tensors } = model.stored;
   const older = {
     json: {

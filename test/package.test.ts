@@ -83,7 +83,9 @@ test("the library example of the README", async () => {
 test("TypeScript finds the types", async () => {
   writeFileSync(
     join(folder, "typed.ts"),
-    'import { AnnData, ScPoli, type TrainOptions } from "scpoli";\nexport const options: TrainOptions = { conditionKeys: ["donor"] };\nexport const train = async (path: string): Promise<ScPoli> => ScPoli.train(await AnnData.open(path), options);\n',
+    'import { AnnData, ScPoli, type TrainOptions } from "scpoli";\nexport const options: TrainOptions = { ' +
+      'conditionKeys: ["donor"] };\nexport const train = async (path: string): Promise<ScPoli> => ' +
+      "ScPoli.train(await AnnData.open(path), options);\n",
   );
   writeFileSync(
     join(folder, "tsconfig.json"),

@@ -117,7 +117,7 @@ describe("the example, mapped", async () => {
     await tool(/Move and zoom/);
   });
 
-  test("what is drawn is where it is said to be: the picture's points and the labels by one camera", async () => {
+  test("points and labels of the picture are drawn with the same camera", async () => {
     // of the drawn picture the dots of a type lie around its label, also after zooming and a reset
     await plot.focus();
     await page.keyboard.press("+");
@@ -347,7 +347,7 @@ describe("the example, mapped", async () => {
     await page.getByRole("button", { name: "Switch to the light theme" }).click();
   });
 
-  test("a session without counts asks for its file, and takes no other; one with counts has all", async () => {
+  test("a session without counts asks for its file and accepts no other", async () => {
     await step(page, "Save").click();
     const session = await save(page, "session", folder);
     const again = await TestPage.open(browser, url);

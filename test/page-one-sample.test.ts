@@ -15,7 +15,7 @@ const at = (name: string): string => join(folder, name);
 const url = await serve();
 const browser = await launchDrawingBrowser();
 
-test("the sample is named on the page, to train on it and to map it; the saved file has the name", async () => {
+test("a file with one sample is named on the page; the saved file has the name", async () => {
   const good = simulate({ cells: 120, genes: 30 });
   await writeH5ad(at("reference.h5ad"), good.data);
   await writeCounts10x(at("patient.h5"), at("mtx"), {

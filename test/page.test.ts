@@ -102,7 +102,7 @@ describe("the whole flow on the built-in example", async () => {
     expectedModel = expected;
   });
 
-  test("the query is mapped: verdict, cells, uncertainty, samples; labels and latents as in Node, to the byte", async () => {
+  test("mapping shows all views; labels and latent equal Node's to the byte", async () => {
     await step(page, "Map").click();
     await fill(page, "Options of the mapping", {}, { Speed: "plain" });
     await look(page, "6-map");
@@ -139,7 +139,7 @@ describe("the whole flow on the built-in example", async () => {
     assert.ok(after!.obs.includes("cell_type_pred"));
   });
 
-  test("the threshold recolours at once and can be undone; cells and samples are linked both ways", async () => {
+  test("the threshold recolours at once, with undo; cells and samples are linked", async () => {
     await step(page, "Explore").click();
     const slider = page.getByRole("slider");
     const unknown = async (): Promise<number> =>

@@ -201,7 +201,7 @@ test("the same numbers give the same picture; empty and constant data give one t
   for (const { svg } of empty) assert.ok(!/NaN|Infinity/.test(svg), svg);
 });
 
-test("60 colours, all different to every sight; the first ten by 0.07 in OKLab, the first twenty by 0.045", () => {
+test("60 colours are distinct with any colour vision, the first ten by 0.07 in OKLab", () => {
   const colours = Array.from({ length: 60 }, (_, i) => groupColour(i));
   const least = (count: number): number =>
     Math.min(
@@ -222,7 +222,7 @@ test("60 colours, all different to every sight; the first ten by 0.07 in OKLab, 
   assert.equal(divergingColour(0.5), "#f2f2f2");
 });
 
-test("names of points lie on no other name or point, inside the picture; one without room is left out", () => {
+test("names of points overlap no other name or point and stay inside; without room they are left out", () => {
   const points = [
     [20, 50],
     [34, 50],
@@ -274,7 +274,7 @@ test("slow pictures are thinned while one moves about, and fast ones are whole a
   );
 });
 
-test("60 types and 27 samples show on light and dark paper, none is the other's, unknown is none of them", () => {
+test("colours of types, samples and unknown cells are visible on light and dark, and distinct", () => {
   const luminance = (colour: string): number => {
     const [r, g, b] = [1, 3, 5].map((at) => {
       const value = Number.parseInt(colour.slice(at, at + 2), 16) / 255;

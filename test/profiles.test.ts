@@ -92,7 +92,7 @@ describe("profiles of types", () => {
       }
     });
 
-  test("mixtures of types, displaced as a condition is, are explained; another gene is not, and it is told which", () => {
+  test("mixtures of types shifted like a condition are explained; an extra gene is not, and is named", () => {
     const means = Float32Array.from({ length: K * G }, (_, at) => (at % G === Math.floor(at / G) ? 3 : 0));
     const displacements = Float32Array.from({ length: G }, (_, gene) => (gene === 5 ? 1 : 0));
     const profiles = { means, displacements, variances: new Float32Array(2 * G) };
@@ -258,7 +258,7 @@ describe("conformal p-values", () => {
     3,
   );
 
-  test("cells like the left-out ones are below a level as often as it says, of each type; others nearly always", () => {
+  test("cells like the left-out ones are below a level at its nominal rate, per type", () => {
     const cells = Array.from({ length: 3000 }, () => cell(9));
     for (const type of [0, 1, 2]) {
       const own = cells.filter(({ predicted }) => predicted === type);
@@ -292,7 +292,7 @@ describe("conformal p-values", () => {
   });
 });
 
-test("logistic regression: the gradient vanishes, left-out cells have no say, a warm start ends at the same place", () => {
+test("logistic regression: zero gradient, no effect of left-out cells, warm starts", () => {
   const labels = types.map((type) => type);
   const regression = new LogisticRegression({ rows: rowsOf(dense), genes: G, levels: [K], labels });
   const weights = Float64Array.from(labels, (label, i) => (label < 0 || i % 4 === 0 ? 0 : 1 + (i % 2)));

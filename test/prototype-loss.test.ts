@@ -49,7 +49,7 @@ for (const [prototypeLoss, terms] of [
   ["both", { prototype: true, crossEntropy: true }],
   ["off", { prototype: false, crossEntropy: false }],
 ] as const)
-  test(`${prototypeLoss}: its terms are in the loss from fine-tuning on, are kept, and map a labelled query`, async () => {
+  test(`${prototypeLoss}: its terms enter the loss, are stored, and map a labelled query`, async () => {
     const model = await ScPoli.train(reference, { ...options, prototypeLoss });
     const { history } = provenanceOf(model);
     history.forEach(({ train, validation }, epoch) => {
@@ -96,7 +96,7 @@ test("a model of before there was a choice is mapped with the distance, weight 1
   assert.deepEqual([prototypeLoss, eta], ["distance", 1]);
 });
 
-test("a weight without use, an unknown kind or preset, and unlabelled cells without a distance are refused", async () => {
+test("unused weights, unknown kinds, and unlabelled cells without a distance are refused", async () => {
   const wrong: readonly (readonly [Partial<TrainOptions>, RegExp])[] = [
     [{ prototypeLoss: "off", eta: 2 }, /eta is given.*"off" has no distance/],
     [{ prototypeLoss: "cross-entropy", eta: 2 }, /eta is given.*has no distance/],

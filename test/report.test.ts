@@ -44,7 +44,7 @@ const pictures = fileURLToPath(new URL("../.cache/screenshots/", import.meta.url
 mkdirSync(pictures, { recursive: true });
 const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 
-test("scpoli report, map --report and train --report write one file below 5 MB that names nothing outside of it", async () => {
+test("scpoli report, map --report and train --report write one self-contained file below 5 MB", async () => {
   const outcomes = await Promise.all([
     scpoli([
       "report",
@@ -158,7 +158,7 @@ function geneIn(
 }
 
 describe("with the file that the model was trained on, the reference has genes, too:", () => {
-  test("landmarks are coloured by what their cells express, and samples of both sides by their means", async () => {
+  test("landmarks are coloured by the expression of their cells, and samples by means", async () => {
     const file = await AnnData.open(at("mapped.h5ad"));
     const [expressed] = await readExpression(reference, ["gene1"]);
     const samples = await mapping.model.samples({ data: reference });
@@ -369,7 +369,7 @@ describe("in Chromium", () => {
     dark: { colorScheme: "dark", viewport: { width: 1200, height: 900 } },
     phone: { colorScheme: "light", viewport: { width: 375, height: 800 }, hasTouch: true },
   })) {
-    test(`${name}: no error, no request, nothing wider than the screen, no serious fault of accessibility`, async () => {
+    test(`${name}: no error, no request, no overflow, no serious accessibility issue`, async () => {
       faults.length = 0;
       const page = await open(options);
       assert.ok((await coloursSeen(page)) > 4);
@@ -379,7 +379,10 @@ describe("in Chromium", () => {
       );
       const context = page.context();
       const found = await page.evaluate(
-        `(() => { ${axe}; return axe.run(document, { resultTypes: ["violations"] }).then(({ violations }) => violations.filter(({ impact }) => impact === "serious" || impact === "critical").map(({ id, nodes }) => id + ": " + nodes.slice(0, 3).map(({ html }) => html.slice(0, 160)).join(" | "))); })()`,
+        `(() => { ${axe}; return axe.run(document, { resultTypes: ["violations"] }).then(({ violations }) ` +
+          `=> violations.filter(({ impact }) => impact === "serious" || impact === "critical").map(({ id, ` +
+          `nodes }) => id + ": " + nodes.slice(0, 3).map(({ html }) => html.slice(0, 160)).join(" | ` +
+          `"))); })()`,
       );
       assert.deepEqual(found, []);
       await page.screenshot({ path: join(pictures, `report-${name}.png`), fullPage: true });
@@ -388,7 +391,7 @@ describe("in Chromium", () => {
     });
   }
 
-  test("cells are coloured, hidden and picked by keyboard and pointer; figures change by a choice", async () => {
+  test("cells are coloured, hidden and selected by keyboard and pointer", async () => {
     faults.length = 0;
     const page = await open({ viewport: { width: 1200, height: 900 } });
     const picture = (): Promise<string> =>

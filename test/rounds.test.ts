@@ -167,7 +167,7 @@ test("two controllers at once in one folder end with the same bytes", async () =
   assert.deepEqual(contents(at("shared")), contents(at("run")));
 });
 
-test("a full disk: the step says so, leaves nothing half-written, and goes on with more room", async (context) => {
+test("a full disk: a clear error, nothing half-written, and success with more space", async (context) => {
   const disk = smallDisk(context, at("disk"), "64k");
   if (disk === null) return;
   const full = new RunFolder(join(disk, "run"));

@@ -106,7 +106,7 @@ const analyse = async (options: SamplesOptions = {}, model = stored): Promise<Sa
   (await analyseSamples(model, options))[0]!;
 const whole = await analyse({ data, classify: ["treatment"], permutations: 99, repeats: 5 });
 
-test("a model keeps what obs tells of whole samples, ordered levels with their order, and nothing else; it can be left out", async () => {
+test("a model stores obs columns constant within samples, unless turned off", async () => {
   const [table] = trained.stored.json.sample_metadata!;
   assert.deepEqual(table!.columns, ["treatment", "age", "severity"]);
   assert.deepEqual(table!.samples["s01"], ["drug", 37, "moderate"]);
@@ -126,7 +126,7 @@ test("a model keeps what obs tells of whole samples, ordered levels with their o
   assert.equal(without.stored.json.sample_metadata, undefined);
 });
 
-test("map keeps what is known of the query's new samples, also where it is the sample's name; it can be left out", async () => {
+test("map stores metadata of the query's new samples, unless turned off", async () => {
   const rows = 24;
   const name = (cell: number): string => (cell % 2 === 0 ? "drug" : "none");
   const column = { kind: "string", values: Array.from({ length: rows }, (_, cell) => name(cell)) } as const;
@@ -199,7 +199,7 @@ test("components, associations and guidance find what the embedding was made of"
   assert.ok(Math.abs(guidance.covariates[0]!.adjusted_r2 - weighted) < 1e-10);
 });
 
-test("guidance keeps the samples where nothing explains them, and names covariates that are the same groups", async () => {
+test("guidance keeps samples if nothing explains them, and lists covariates with equal groups", async () => {
   const noise = Object.fromEntries(
     samples.map((name, s) => [
       name,
@@ -238,7 +238,7 @@ test("neighbours share their treatment, and the order puts like samples together
   );
 });
 
-test("the treatment is classified from embedding and pseudobulk, beside the majority; a random split is not", async () => {
+test("treatment is predicted from embedding and pseudobulk; a random split is not", async () => {
   const [{ scores, classes, folds }] = whole.classifications as [(typeof whole.classifications)[number]];
   assert.deepEqual([classes, folds], [{ drug: 8, none: 8 }, 5]);
   assert.deepEqual(
@@ -263,7 +263,7 @@ test("the treatment is classified from embedding and pseudobulk, beside the majo
   assert.deepEqual(again.classifications, whole.classifications);
 });
 
-test("the values of new samples are predicted from the reference's; known ones are shown beside", async () => {
+test("values of new samples are predicted from the reference and shown next to known ones", async () => {
   const mapped = designed({ reference: 12 });
   const {
     predictions: [found],
@@ -286,7 +286,7 @@ describe("uncertainty of the embeddings", () => {
   const uncertaintyOf = async (options: SamplesOptions): Promise<SampleAnalysis> =>
     (await (await fitted).samples(options))[0]!;
 
-  test("each sample has a covariance, the same bits each time; none without data, or where not wanted", async () => {
+  test("each sample has a reproducible covariance; none without data, or if turned off", async () => {
     const { uncertainty } = await uncertaintyOf({ data, threads: 1 } as SamplesOptions);
     for (const sample of uncertainty!) {
       assert.equal(sample!.cells, perSample);
@@ -419,7 +419,7 @@ test("samples are weighted by the precision of their positions", async () => {
   assert.ok(unknown[2]! < unknown[0]! && unknown[2]! > unknown[1]!, "the mean of the others");
 });
 
-test("mean expression is that of a plain loop, whatever the blocks; fractions are those of the cells", async () => {
+test("mean expression equals a plain loop for any block size; fractions are of cells", async () => {
   const { expression } = whole.genes!;
   const expected = new Float64Array(S * G);
   const ribosomal = new Float64Array(S);
@@ -519,7 +519,7 @@ test("the analysis is written as .h5ad and CSV, the same bytes each time", async
   assert.match(lines[0]!, /^covariate,kind,component,samples,predictors,r2,adjusted_r2,f,p,p_adjusted$/);
 });
 
-test("everything is drawn: components by covariate and gene, associations, distances, numbers of genes", async () => {
+test("plots: components by covariate and gene, associations, distances, numbers of genes", async () => {
   const plots = samplePlots(whole, ["IFN1", "no such gene"]);
   assert.deepEqual(Object.keys(plots), [
     ...[
@@ -586,10 +586,10 @@ test("a model of two keys gives two analyses, each with its own metadata", async
 
 describe("on the command line", async () => {
   await saveModel(at("model"), stored);
-  writeFileSync(
-    at("table.csv"),
-    `sample,site,dose\n${samples.map((name, s) => `${name},${isTreated[s] ? "north" : "south"},${s % 4 === 0 ? "NA" : s}`).join("\n")}\n`,
+  const lines = samples.map(
+    (name, s) => `${name},${isTreated[s] ? "north" : "south"},${s % 4 === 0 ? "NA" : s}`,
   );
+  writeFileSync(at("table.csv"), `sample,site,dose\n${lines.join("\n")}\n`);
 
   test("everything at once, with files, as JSON", async () => {
     writeFileSync(at("sets.gmt"), "response\tof interferon\tIFN0\tIFN1\tIFN2\n");

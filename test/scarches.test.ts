@@ -183,7 +183,7 @@ describe("an imported model", () => {
     const notes: string[] = [];
     const onNote = ({ message }: Note): void => void notes.push(message);
     const model = await ScPoli.import(join(models, "mse"), { onNote });
-    assert.match(notes.join(" "), /mse likelihood: it takes normalised values.*X as they are/);
+    assert.match(notes.join(" "), /mse likelihood: it expects normalised values in X/);
     notes.length = 0;
     await model.embed(await cellsOf("mse"), { onNote });
     assert.match(notes.join(" "), /mse uses the values of X unchanged/);
@@ -193,7 +193,7 @@ describe("an imported model", () => {
     );
   });
 
-  test("without names of its genes gets made-up ones, and takes those that are given", async () => {
+  test("without gene names gets placeholders, or the names given", async () => {
     const notes: string[] = [];
     const model = await ScPoli.import(join(models, "before"), {
       onNote: ({ level, message }) => level === "warning" && notes.push(message),
@@ -205,7 +205,7 @@ describe("an imported model", () => {
     );
     await assert.rejects(
       ScPoli.import(join(models, "before"), { genes: genes.slice(1) }),
-      fails(/has 20 genes, and 19 names are given/),
+      fails(/has 20 genes, but 19 gene names were given/),
     );
   });
 
@@ -233,7 +233,7 @@ describe("limits on the norm of embeddings", () => {
     const cells = await cellsOf("reference");
     const { latent } = await original.embed(cells);
     for (const [norm, says] of [
-      [2.5, /limited to norm 2\.5/],
+      [2.5, /are limited to 2\.5/],
       [null, /are not limited/],
     ] as const) {
       // the same function of the cells: embeddings larger by the factor, weights smaller
@@ -424,13 +424,13 @@ describe("the command line", () => {
     assert.deepEqual((await ScPoli.load(at("cli before"))).stored.json.genes, genes);
   });
 
-  test("tells what is no model of scPoli", async () => {
+  test("rejects other files with a reason", async () => {
     mkdirSync(at("scvi"));
     writeFileSync(at("scvi", "model.pt"), "PK");
     mkdirSync(at("empty"));
     for (const [path, says] of [
       ["scvi", /model\.pt is damaged or not a PyTorch file/],
-      ["empty", /attr\.pkl and model_params\.pt, or model\.pt, are needed, and it has nothing/],
+      ["empty", /expected attr\.pkl and model_params\.pt, or model\.pt; found nothing/],
       ["nowhere", /There is no model/],
     ] as const) {
       const { code, stderr } = await scpoli(["import", at(path), "-o", at("never")]);
@@ -512,7 +512,7 @@ describe("damage", () => {
       ["R", /finds the stack empty/],
       ["h\x05.", /entry 5 of the memo/],
       ["t", /needs a mark/],
-      ["Na", /no list|nothing to work on/],
+      ["Na", /no list|stack empty/],
     ];
     for (const [bytes, says] of claims)
       assert.throws(
@@ -604,7 +604,7 @@ describe(
       ["plaque_reference", 79],
       ["plaque_query", 61],
     ] as const)
-      test(`${name}: the encoder within 1e-4 of Python's, ${samples} samples' embeddings with what is known of them`, async () => {
+      test(`${name}: encoder within 1e-4 of Python, ${samples} samples with metadata`, async () => {
         const tensors = readSafetensors(
           readFileSync(join(interop, name, "expected.safetensors")),
           "expected.safetensors",

@@ -85,7 +85,7 @@ test("ordered levels are their ranks; a level that is not named is told", () => 
   );
 });
 
-test("what has no answer is NaN, not a number: as many parameters as samples, a response that does not vary", () => {
+test("undefined results are NaN: as many parameters as samples, a constant response", () => {
   const fit = linearModel(Float64Array.of(1, 2), [Float64Array.of(0, 1)], distributions);
   assert.deepEqual([fit.r2, fit.adjustedR2, fit.p].map(Number.isNaN), [false, true, true]);
   assert.ok(

@@ -112,7 +112,7 @@ describe("counts in the file", () => {
     });
 
   for (const columns of [40, 70_000])
-    test(`small and large counts of ${columns} genes, as one piece of memory for an engine that takes small ones as they are`, async () => {
+    test(`small and large counts of ${columns} genes, in one buffer where supported`, async () => {
       const rows = 60;
       const indptr = Int32Array.from({ length: rows + 1 }, (_, row) => 4 * row);
       const indices = Int32Array.from(
@@ -191,7 +191,7 @@ describe("counts in the file", () => {
     copy.close();
   });
 
-  test("the order of an epoch: every cell once, few blocks at a time, mixed, another one in each epoch and with each seed", async () => {
+  test("epoch order: every cell once, from few blocks at a time, shuffled by epoch and seed", async () => {
     const file = await openStreamedCounts(place, map, genes, {}, small);
     const cells = new Random(1, "training cells")
       .shuffle(Int32Array.from({ length: 900 }, (_, cell) => cell))
@@ -338,7 +338,7 @@ describe("a streamed run", () => {
     );
   });
 
-  test("stopped and resumed, it ends with the same bytes; a run in memory does not go on from its checkpoint", async () => {
+  test("stopped and resumed, it gives the same bytes; a run in memory cannot resume it", async () => {
     const own: TrainOptions = {
       ...options,
       ...streamed,

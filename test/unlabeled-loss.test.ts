@@ -42,7 +42,7 @@ function lossOf(engine: Engine, labels: Int32Array, p: number): { loss: number; 
 }
 
 for (const p of [2, 1.5])
-  test(`cells at their nearest unlabelled prototype: the published loss and its gradient, times the weight (Minkowski ${p})`, async () => {
+  test(`unlabelled prototypes: published loss and gradient times the weight (norm ${p})`, async () => {
     const options = {
       minibatchSize: B,
       minibatchCapacity: B,
@@ -122,7 +122,7 @@ function tightness(model: ScPoli): number {
   return mean(spreads(true)) / mean(spreads(false));
 }
 
-test("with a weight, unlabelled cells are drawn to the prototypes of their clusters; without one they are not, and the labelled prototypes are as if there were none", async () => {
+test("with a weight, unlabelled cells move to their clusters' prototypes", async () => {
   const [plain, without, drawn] = [
     await ScPoli.train(data, { ...options, unlabeledPrototypes: false }),
     await ScPoli.train(data, options),
@@ -139,7 +139,7 @@ test("with a weight, unlabelled cells are drawn to the prototypes of their clust
   );
 });
 
-test("without any labels it is the only prototype loss; in a mapping it trains the query's embeddings", async () => {
+test("without labels it is the only prototype loss, also in mapping", async () => {
   const model = await ScPoli.train(data, {
     ...options,
     cellTypeKeys: [],

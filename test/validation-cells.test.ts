@@ -21,7 +21,7 @@ function dataset(sizes: readonly number[], types: readonly (readonly number[])[]
 }
 
 describe("validation cells", () => {
-  test("combinations of 9 cells give one each until the share is reached, and none gives its last cell", () => {
+  test("combinations of 9 cells give one cell each until the share is reached, none its last cell", () => {
     const data = dataset(Array.from({ length: 40 }, () => 9));
     const { train, validation, heldOutOf } = splitCells(data, 0.9, 1);
     assert.equal(heldOutOf, "cells");

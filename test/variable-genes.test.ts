@@ -55,7 +55,7 @@ function simulated(): number[][] {
 describe("the genes that scanpy selects", () => {
   const data = annData({ X: matrix(simulated()) });
   for (const selection of facts.simulated!) {
-    test(`simulated counts, ${selection.n} genes, ${selection.key ? "by condition" : "all cells together"}`, async () => {
+    test(`simulated counts, ${selection.n} genes${selection.key ? ", by condition" : ""}`, async () => {
       const place = await findCounts(data);
       assert.deepEqual(
         [...(await selectVariableGenes(place, selection.key ? codes : null, selection.n))],
@@ -110,7 +110,7 @@ describe("the genes that scanpy selects", () => {
     assert.equal(new Set(chosen).size, 30);
   });
 
-  test("conditions whose sums do not fit together are summed in further passes, those that lie together in one: the same genes", async () => {
+  test("conditions whose sums exceed memory are summed in several passes, with the same genes", async () => {
     const rows = simulated();
     const mixed = Int32Array.from(rows.keys()).sort((a, b) => mix(a) - mix(b));
     const expected = [...(await selectVariableGenes(await findCounts(data), codes, 30))];
@@ -138,7 +138,7 @@ describe("the genes that scanpy selects", () => {
     );
   });
 
-  test("of scATAC, the peaks open in the most of the cells that are kept; ties go to the first name", async () => {
+  test("scATAC: the peaks open in most of the kept cells; ties are broken by name", async () => {
     const rows = [
       [9, 1, 0, 2],
       [9, 0, 0, 1],
@@ -199,7 +199,7 @@ describe("genes of a model", () => {
       await assert.rejects(resolveGenes(wrong, await place(), null), fails("usage", /whole number/));
   });
 
-  test("a list of names in any order; names that are not there are refused, and left out with force", async () => {
+  test("a list of names in any order; missing names are refused, and skipped with force", async () => {
     const notes: Note[] = [];
     assert.deepEqual([...(await resolveGenes(["g3", "g1", "g3"], await place(), null))], [1, 3]);
     await assert.rejects(

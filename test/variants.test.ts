@@ -35,7 +35,7 @@ const variants: Readonly<Record<string, Partial<TrainOptions>>> = {
   "one-hot conditions": { conditionEncoding: "one-hot" },
 };
 for (const [name, options] of Object.entries(variants))
-  test(`${name}: a query is labelled, the reference's parameters keep their bits, and the saved model embeds to the same bytes`, async () => {
+  test(`${name}: labels a query, keeps reference parameters, reloads to the same embedding`, async () => {
     const model = await ScPoli.train(reference, { ...keys, ...settings, ...options });
     const mapping = await model.map(query, { epochs: 15 });
     const found = await accuracy(mapping.predictions[0]!.predicted, model);
@@ -107,7 +107,7 @@ async function changed(
   return AnnData.open(path);
 }
 
-test("poisson: read counts are found and made fragment counts, in the query as in the reference", async () => {
+test("poisson: read counts are detected and converted to fragment counts", async () => {
   const options = { ...keys, ...settings, epochs: 4, reconLoss: "poisson" as const };
   // 2f - 1 and 2f reads are f fragments
   const reads = await changed(reference, "variants-reads", (count) => 2 * count - (count % 3 === 0 ? 1 : 0));
@@ -138,7 +138,7 @@ test("poisson: read counts are found and made fragment counts, in the query as i
   assert.equal(streamed.stored.json.atac_counts, "reads");
 });
 
-test("mse: normalised values are taken as they are, in memory and streamed; a query is labelled", async () => {
+test("mse: normalised values are used unchanged, in memory and streamed; a query is labelled", async () => {
   const normalise = (count: number, total: number): number => Math.log1p((1e4 * count) / total);
   const normalised = await changed(reference, "variants-normalised", normalise);
   const options = { ...keys, ...settings, reconLoss: "mse" as const };

@@ -70,7 +70,10 @@ export function LossChart({
         width={width}
         height={height}
         role="img"
-        aria-label={`${terms.find((one) => one.term === term)!.name} loss over ${epochs.length} of ${planned} epochs${last ? `, now ${short(last.train[term] ?? 0)}` : ""}`}
+        aria-label={
+          `${terms.find((one) => one.term === term)!.name} loss over ${epochs.length} of ` +
+          `${planned} epochs${last ? `, now ${short(last.train[term] ?? 0)}` : ""}`
+        }
       >
         {linearTicks(low, high, 4).map((tick) => (
           <g key={tick} class="tick">
@@ -96,7 +99,10 @@ export function LossChart({
           y={margin.top}
           width={Math.max(0, width - margin.left - margin.right)}
           height={height - margin.top - margin.bottom}
-          viewBox={`${margin.left} ${margin.top} ${Math.max(0, width - margin.left - margin.right)} ${height - margin.top - margin.bottom}`}
+          viewBox={
+            `${margin.left} ${margin.top} ${Math.max(0, width - margin.left - margin.right)} ` +
+            `${height - margin.top - margin.bottom}`
+          }
         >
           {series.map(({ part, points }) => (
             <path

@@ -142,19 +142,26 @@ export function svgPicture(picture: Picture): Blob {
     {
       dot: (x, y, radius, colour, opacity) =>
         void parts.push(
-          `<circle cx="${number(x)}" cy="${number(y)}" r="${number(radius)}" fill="${colour}"${opacity < 1 ? ` fill-opacity="${number(opacity)}"` : ""}/>`,
+          `<circle cx="${number(x)}" cy="${number(y)}" r="${number(radius)}" ` +
+            `fill="${colour}"${opacity < 1 ? ` fill-opacity="${number(opacity)}"` : ""}/>`,
         ),
       box: (x, y, width, height, colour) =>
         void parts.push(
-          `<rect x="${number(x)}" y="${number(y)}" width="${number(width)}" height="${number(height)}" fill="${colour}"/>`,
+          `<rect x="${number(x)}" y="${number(y)}" width="${number(width)}" height="${number(height)}" ` +
+            `fill="${colour}"/>`,
         ),
       diamond: (x, y, radius) =>
         void parts.push(
-          `<path d="M${number(x)},${number(y - radius)}l${radius},${radius}l-${radius},${radius}l-${radius},-${radius}z" stroke="#fff" stroke-width="1.4"/>`,
+          `<path d="M${number(x)},${number(y - radius)}l${radius},${radius}l-${radius},${radius}` +
+            `l-${radius},-${radius}z" stroke="#fff" stroke-width="1.4"/>`,
         ),
       text: (x, y, text, { size, bold, middle, halo }) =>
         void parts.push(
-          `<text x="${number(x)}" y="${number(y)}" font-size="${number(size)}"${bold ? ' font-weight="600"' : ""}${middle ? ' text-anchor="middle"' : ""}${halo ? ' stroke="#fff" stroke-width="3" paint-order="stroke" stroke-linejoin="round"' : ""}>${escaped(text)}</text>`,
+          `<text x="${number(x)}" y="${number(y)}" font-size="${number(size)}"`,
+          bold ? ' font-weight="600"' : "",
+          middle ? ' text-anchor="middle"' : "",
+          halo ? ' stroke="#fff" stroke-width="3" paint-order="stroke" stroke-linejoin="round"' : "",
+          `>${escaped(text)}</text>`,
         ),
     },
     picture,
@@ -162,7 +169,8 @@ export function svgPicture(picture: Picture): Blob {
   const [width, height] = [picture.width + legendWidth, picture.height];
   return new Blob(
     [
-      `<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${height}" viewBox="0 0 ${width} ${height}" font-family="${font}" fill="${ink}">\n${parts.join("\n")}\n</svg>\n`,
+      `<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${height}" viewBox="0 0 ${width} ` +
+        `${height}" font-family="${font}" fill="${ink}">\n${parts.join("\n")}\n</svg>\n`,
     ],
     { type: "image/svg+xml" },
   );

@@ -44,7 +44,8 @@ export function CellsView({ result }: { readonly result: MappingResult }) {
     const canvas = element.querySelector("canvas")!;
     if (!document.createElement("canvas").getContext("webgl2")) {
       failure.value =
-        "This browser has no WebGL 2, which draws the cells. Results can be saved all the same; a current Firefox, Chrome, Edge or Safari shows them.";
+        "This browser has no WebGL 2, which draws the cells. Results can be saved all the same; a current " +
+        "Firefox, Chrome, Edge or Safari shows them.";
       return () => observer.disconnect();
     }
     let stop = (): void => undefined;
@@ -192,7 +193,13 @@ function ToolButton({
 
 function describe({ cells, reference, verdict: own }: MappingResult): string {
   const shown = coloring.value;
-  return `${counted(cells, "query cell")}${reference ? ` over ${count(reference.positions.length / 2)} cells of the reference` : ""}${shown ? `, coloured by ${shown.title}` : ""}. Verdict: ${(verdict.value ?? own).light}. Arrow keys move, plus and minus zoom, 0 resets the view; the legend lists the groups.`;
+  return [
+    counted(cells, "query cell"),
+    reference ? ` over ${count(reference.positions.length / 2)} cells of the reference` : "",
+    shown ? `, coloured by ${shown.title}` : "",
+    `. Verdict: ${(verdict.value ?? own).light}. `,
+    "Arrow keys move, plus and minus zoom, 0 resets the view; the legend lists the groups.",
+  ].join("");
 }
 
 function draw(drawing: Points): void {

@@ -222,7 +222,10 @@ function GroupList({ groups, total }: { readonly groups: Groups; readonly total:
               name={name}
               colour={colour}
               amount={count(cells)}
-              title={`${name}: ${count(cells)} cells, ${percent(cells / total)}. Click to select them, Shift-click to add them, Ctrl-click to show them alone`}
+              title={
+                `${name}: ${count(cells)} cells, ${percent(cells / total)}. Click to select them, ` +
+                "Shift-click to add them, Ctrl-click to show them alone"
+              }
               onClick={(event) => {
                 if (event.ctrlKey || event.metaKey) return isolate(name);
                 const mode = modeOf(event);
@@ -242,7 +245,10 @@ function GroupList({ groups, total }: { readonly groups: Groups; readonly total:
                   name={name}
                   colour={colour}
                   amount={count(reference!)}
-                  title={`${name}: no cell of yours, ${count(reference!)} of the reference. Click to see where they lie`}
+                  title={
+                    `${name}: no cell of yours, ${count(reference!)} of the reference. Click to see ` +
+                    "where they lie"
+                  }
                   onClick={() => isolateInReference(name)}
                 />
               ))}

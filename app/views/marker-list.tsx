@@ -25,7 +25,8 @@ export function GeneLink({ symbol, title }: { readonly symbol: string; readonly 
 
 /** What a marker gene is in numbers, for a tooltip. */
 const numbersOf = ({ symbol, share, other_share: other, log2_fold_change: change, auc }: MarkerRow): string =>
-  `${symbol}: in ${percent(share, 0)} of these cells and ${percent(other, 0)} of the others, log2 fold change ${change.toFixed(1)}, AUC ${auc.toFixed(2)}. Click to colour the cells by it`;
+  `${symbol}: in ${percent(share, 0)} of these cells and ${percent(other, 0)} of the others, log2 fold ` +
+  `change ${change.toFixed(1)}, AUC ${auc.toFixed(2)}. Click to colour the cells by it`;
 
 /** Genes with more in the group, in a line. */
 export function MarkerLine({

@@ -174,7 +174,9 @@ function Labels({
                     <td
                       key={confusion.predicted[column]}
                       style={{
-                        background: `color-mix(in srgb, var(--accent) ${Math.round((42 * n) / Math.max(1, rowTotals[row]!))}%, var(--sunken))`,
+                        background:
+                          "color-mix(in srgb, var(--accent) " +
+                          `${Math.round((42 * n) / Math.max(1, rowTotals[row]!))}%, var(--sunken))`,
                       }}
                     >
                       {n > 0 ? count(n) : ""}

@@ -229,11 +229,14 @@ function Associations({ analysis }: { readonly analysis: SampleAnalysisResult })
                         key={component}
                         title={
                           cell
-                            ? `P ${pValue(cell.p)}, corrected ${pValue(cell.p_adjusted)}, ${cell.samples} samples`
+                            ? `P ${pValue(cell.p)}, corrected ${pValue(cell.p_adjusted)}, ${cell.samples} ` +
+                              "samples"
                             : "not known"
                         }
                         style={{
-                          background: `color-mix(in srgb, var(--accent) ${Math.round(42 * share)}%, var(--sunken))`,
+                          background:
+                            `color-mix(in srgb, var(--accent) ${Math.round(42 * share)}%, ` +
+                            "var(--sunken))",
                         }}
                       >
                         {Number.isFinite(value) ? value.toFixed(2) : "–"}

@@ -120,8 +120,10 @@ export function SampleScatter({
     const box = (event.currentTarget as Element).getBoundingClientRect();
     return [event.clientX - box.left, event.clientY - box.top];
   };
-  const axis = (component: number): string =>
-    `PC${component + 1}${variance[component] === undefined ? "" : `, ${percent(variance[component], 0)} of the variance`}`;
+  const axis = (component: number): string => {
+    const share = variance[component];
+    return `PC${component + 1}${share === undefined ? "" : `, ${percent(share, 0)} of the variance`}`;
+  };
   return (
     <figure class="chart" ref={ref}>
       <svg
@@ -191,7 +193,11 @@ export function SampleScatter({
                   }
                 : {})}
             >
-              <title>{`${name}\n${isReference[sample] ? "reference" : "query"}${isQuery ? `, ${count(cellsOf(condition, name))} cells here` : ""}${shares && isQuery ? `, ${percent(share)} of them selected` : ""}`}</title>
+              <title>
+                {`${name}\n${isReference[sample] ? "reference" : "query"}` +
+                  (isQuery ? `, ${count(cellsOf(condition, name))} cells here` : "") +
+                  (shares && isQuery ? `, ${percent(share)} of them selected` : "")}
+              </title>
               {spread && (
                 <ellipse
                   {...ellipseOf(spread)}

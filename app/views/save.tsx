@@ -33,14 +33,18 @@ export function SaveView() {
     {
       id: "h5ad",
       name: "The query with the results in it",
-      what: "Everything of your file, and latent positions, cell types, uncertainties and unknown flags; Python's anndata opens it.",
+      what:
+        "Everything of your file, and latent positions, cell types, uncertainties and unknown flags; " +
+        "Python's anndata opens it.",
       missing: noFile,
       save: saveAnnotatedFile,
     },
     {
       id: "csv",
       name: "A table of the cells (CSV)",
-      what: "One row per cell: sample, predicted type, probability, uncertainty, novelty, unknown, cluster, your labels, the selection, columns you have looked at, position.",
+      what:
+        "One row per cell: sample, predicted type, probability, uncertainty, novelty, unknown, " +
+        "cluster, your labels, the selection, columns you have looked at, position.",
       missing: noFile,
       save: saveTable,
     },
@@ -61,7 +65,9 @@ export function SaveView() {
     {
       id: "report",
       name: "A report",
-      what: "One HTML file with the figures, the verdict, the numbers and a text for Methods; it opens anywhere, offline.",
+      what:
+        "One HTML file with the figures, the verdict, the numbers and a text for Methods; it opens " +
+        "anywhere, offline.",
       missing: noFile,
       save: saveReport,
     },
@@ -82,7 +88,9 @@ export function SaveView() {
     {
       id: "samples-svg",
       name: "The picture of the samples (SVG)",
-      what: "Their embeddings' first two components, by the gene that colours the cells if one does. The other charts have buttons of their own.",
+      what:
+        "Their embeddings' first two components, by the gene that colours the cells if one does. The " +
+        "other charts have buttons of their own.",
       missing: noSamples,
       save: () => saveSamples("svg"),
     },
@@ -96,7 +104,9 @@ export function SaveView() {
     {
       id: "session",
       name: "The session",
-      what: "Model, results, labels, thresholds and colours, to go on later: drop the file onto this page. Without the counts, so that the file of your cells is chosen again.",
+      what:
+        "Model, results, labels, thresholds and colours, to go on later: drop the file onto this " +
+        "page. Without the counts, so that the file of your cells is chosen again.",
       missing: model || result ? null : "There is nothing to go on from yet",
       save: () => saveSession(false),
     },

@@ -73,7 +73,10 @@ export function NoveltyPanel({ result }: { readonly result: MappingResult }) {
           width={width}
           height={height}
           role="img"
-          aria-label={`Histogram of the ${what} of ${count(result.cells)} cells; ${count(flagged)} above the threshold ${threshold ?? "none"}`}
+          aria-label={
+            `Histogram of the ${what} of ${count(result.cells)} cells; ${count(flagged)} above ` +
+            `the threshold ${threshold ?? "none"}`
+          }
           onPointerDown={(event) => {
             event.preventDefault(); // no text is selected by the drag
             event.currentTarget.setPointerCapture(event.pointerId);

@@ -23,7 +23,9 @@ export function plainError(error: unknown): PlainError {
   if (/out of memory|Array buffer allocation failed|Invalid typed array length/i.test(message))
     return {
       kind: "memory",
-      message: `The browser has no memory left for this (${message}). Close other tabs, take fewer genes, or use the command line for a file of this size.`,
+      message:
+        `The browser has no memory left for this (${message}). Close other tabs, take fewer genes, ` +
+        "or use the command line for a file of this size.",
     };
   return { kind: "unexpected", message };
 }

@@ -42,7 +42,9 @@ export async function comparisonOfSamples(): Promise<Section> {
   return {
     paragraphs: [
       "## Stimulated against control: kang16",
-      `\`scpoli compare kang16.h5ad --between condition=stim,ctrl --within cell_type --sample-key donor\`: interferon beta against control, each donor its own control. ${(cells / seconds).toFixed(0)} cells per second, reading included.`,
+      `\`scpoli compare kang16.h5ad --between condition=stim,ctrl --within cell_type --sample-key ` +
+        `donor\`: interferon beta against control, each donor its own control. ` +
+        `${(cells / seconds).toFixed(0)} cells per second, reading included.`,
       markdownTable(
         [
           "cell type",
@@ -73,7 +75,10 @@ export async function comparisonOfSamples(): Promise<Section> {
       ),
       "(Up, down: corrected P below 0.05. Genes with too few counts to be tested have no rank.)",
       "### P values where nothing differs",
-      "The control samples alone, divided into two groups of donors in every way: no gene differs, and P values should be uniform. The test of uniformity (Kolmogorov and Smirnov) takes one gene per division, as genes of one division are not independent. Divisions share donors, so that it is approximate; the exact one, on simulated counts, is in test/comparison.test.ts.",
+      "The control samples alone, divided into two groups of donors in every way: no gene differs, and P " +
+        "values should be uniform. The test of uniformity (Kolmogorov and Smirnov) takes one gene per " +
+        "division, as genes of one division are not independent. Divisions share donors, so that it is " +
+        "approximate; the exact one, on simulated counts, is in test/comparison.test.ts.",
       markdownTable(
         [
           "cell type",
@@ -96,7 +101,8 @@ export async function comparisonOfSamples(): Promise<Section> {
         ]),
       ),
       "### Composition",
-      "Mean share of each type among a sample's cells, and its log2 ratio to the geometric mean of all types, stimulated over control.",
+      "Mean share of each type among a sample's cells, and its log2 ratio to the geometric mean of all " +
+        "types, stimulated over control.",
       markdownTable(
         ["cell type", "stim", "ctrl", "log2 ratio", "P", "corrected P"],
         result.abundance.map((row) => [

@@ -30,7 +30,9 @@ export async function markersOnRealData(): Promise<Section> {
   return {
     paragraphs: [
       "## Markers of cell types: kang16",
-      `\`scpoli markers kang16.h5ad --groups cell_type\`: ${markers.genes.length.toLocaleString("en-US")} genes, each type against all other cells. The first genes by score, and where genes stand by which these types are usually known (rank among all genes).`,
+      `\`scpoli markers kang16.h5ad --groups cell_type\`: ${markers.genes.length.toLocaleString("en-US")} ` +
+        "genes, each type against all other cells. The first genes by score, and where genes stand by " +
+        "which these types are usually known (rank among all genes).",
       markdownTable(
         ["cell type", "cells", "first genes (AUC; share of the type, of others)", "known genes: rank"],
         types.map(({ name, cells, first, expected }) => [
@@ -39,7 +41,8 @@ export async function markersOnRealData(): Promise<Section> {
           first
             .map(
               (row) =>
-                `${row.gene} (${(row.auc as number).toFixed(2)}; ${percent(row.share as number)}, ${percent(row.other_share as number)})`,
+                `${row.gene} (${(row.auc as number).toFixed(2)}; ${percent(row.share as number)}, ` +
+                `${percent(row.other_share as number)})`,
             )
             .join(", "),
           expected

@@ -1,7 +1,8 @@
-"""scanpy's rank_genes_groups on a file of counts: python markers_scanpy.py FILE COLUMN NORMALISED.h5ad [OURS.json]
+"""Runs scanpy's rank_genes_groups on a file of counts.
 
-Writes the normalised values, which ours then takes as they are; prints seconds, memory, and how far the scores
-of OURS.json are from scanpy's."""
+usage: python markers_scanpy.py FILE COLUMN NORMALISED.h5ad [OURS.json]
+Writes the normalised values, which scpoli then uses unchanged. Prints seconds, memory, and the difference
+between the scores of OURS.json and scanpy's."""
 
 import json
 import resource

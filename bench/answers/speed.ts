@@ -77,9 +77,11 @@ export async function markersSpeed(): Promise<Section> {
   return {
     paragraphs: [
       "## Speed of markers",
-      `${cells.toLocaleString("en-US")} simulated cells, ${genes.toLocaleString("en-US")} genes, ${groups} groups, ${cpus().length} processors, in one run. Reading is part of scpoli's times.`,
+      `${cells.toLocaleString("en-US")} simulated cells, ${genes.toLocaleString("en-US")} genes, ` +
+        `${groups} groups, ${cpus().length} processors, in one run. Reading is part of scpoli's times.`,
       table,
-      `On the same normalised values, scores differ by ${difference.score.toExponential(1)} and corrected P values by ${difference.p.toExponential(1)} at most, relative to scanpy's.`,
+      `On the same normalised values, scores differ by ${difference.score.toExponential(1)} and corrected ` +
+        `P values by ${difference.p.toExponential(1)} at most, relative to scanpy's.`,
     ],
     numbers: { cells, genes, groups, counts, bounded, values, scanpy: theirs, difference },
   };

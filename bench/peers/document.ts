@@ -77,7 +77,8 @@ function standing(rows: readonly Row[]): string[] {
   return [
     "## Ours beside each of the others",
     "",
-    "Ours minus the other, mean of the RNA data sets that both have; in brackets the data set where the difference is least, and how many data sets there are. Integration: the k-means total.",
+    "Ours minus the other, mean of the RNA data sets that both have; in brackets the data set where the " +
+      "difference is least, and how many data sets there are. Integration: the k-means total.",
     "",
     ...head(["method", ...columns]),
     ...others.map((other) =>
@@ -181,24 +182,40 @@ export function writeDocument(rows: readonly Row[]): void {
   const text = [
     "# Quality",
     "",
-    "Label transfer and integration beside the methods that people use: reference on some conditions, the others mapped as an unlabelled query, truth from the published labels. The data sets are described in [Data sets](data-sets.md).",
+    "Label transfer and integration beside the methods that people use: reference on some conditions, the " +
+      "others mapped as an unlabelled query, truth from the published labels. The data sets are described " +
+      "in [Data sets](data-sets.md).",
     "",
-    "Made by `npm run bench:peers` (single runs: `bench/results/peers.csv`; environments of the others: `bash bench/peers/setup.sh`). Mean of the seeds and, in brackets, their standard deviation: " +
-      `${allSeeds.length} seeds where a method is random. Where a row of a random method has fewer, the other runs have not been made yet.`,
+    "Made by `npm run bench:peers` (single runs: `bench/results/peers.csv`; environments of the others: " +
+      "`bash bench/peers/setup.sh`). Mean of the seeds and, in brackets, their standard deviation: " +
+      `${allSeeds.length} seeds where a method is random. Where a row of a random method has fewer, the ` +
+      "other runs have not been made yet.",
     "",
-    "What the columns say: accuracy, macro and weighted F1 are of the query's cells whose type the reference has. `total, paper`: integration of reference and query together as in De Donno et al. 2023, 0.6 biology + 0.4 mixing ([metrics](../reference/metrics.md)); `total, k-means`: the same with NMI and ARI of k-means instead of Leiden's and without the F1 score of isolated labels, `bio` and `batch` its two parts. One scorer, the project's `evaluate`, for all rows.",
-    "`seconds`: processor seconds of the whole run with one thread, from reading the files to the query's labels, libraries and their start included; `MB`: peak memory.",
+    "What the columns say: accuracy, macro and weighted F1 are of the query's cells whose type the " +
+      "reference has. `total, paper`: integration of reference and query together as in De Donno et al. " +
+      "2023, 0.6 biology + 0.4 mixing ([metrics](../reference/metrics.md)); `total, k-means`: the same " +
+      "with NMI and ARI of k-means instead of Leiden's and without the F1 score of isolated labels, " +
+      "`bio` and `batch` its two parts. One scorer, the project's `evaluate`, for all rows.",
+    "`seconds`: processor seconds of the whole run with one thread, from reading the files to the query's " +
+      "labels, libraries and their start included; `MB`: peak memory.",
     ...(earlier
       ? [
           "",
-          "\\* measured earlier on the same data sets and splits by another script of this project (`bench:quality`, scored by scib-metrics with the same definitions), not in the same run; no seconds and memory.",
+          "\\* measured earlier on the same data sets and splits by another script of this project " +
+            "(`bench:quality`, scored by scib-metrics with the same definitions), not in the same run; no " +
+            "seconds and memory.",
         ]
       : []),
     "",
-    "How the methods are run: genes are the 2,000 most variable ones of the reference (scanpy, by condition), or all where there are fewer, for every method but CellTypist, SingleR and Seurat, which choose their own. " +
-      "scATAC: fragment counts of all peaks, Poisson likelihoods. `ours` is the command line with its defaults; `published preset` has the published values. scArches 0.6.1: eta 5, embeddings of 5. " +
-      "scVI and scANVI: scvi-tools, settings of its tutorial on reference mapping. Harmony and Scanorama integrate reference and query together, so they see the query's cells; all others map or classify it afterwards. " +
-      "Seurat 4.3: the reference's conditions are joined by their counts. SingleR: marker genes by Wilcoxon tests. popV: without OnClass. The linear SVM is scikit-learn's LinearSVC, as in the paper.",
+    "How the methods are run: genes are the 2,000 most variable ones of the reference (scanpy, by " +
+      "condition), or all where there are fewer, for every method but CellTypist, SingleR and Seurat, " +
+      "which choose their own. scATAC: fragment counts of all peaks, Poisson likelihoods. `ours` is the " +
+      "command line with its defaults; `published preset` has the published values. scArches 0.6.1: eta " +
+      "5, embeddings of 5. scVI and scANVI: scvi-tools, settings of its tutorial on reference mapping. " +
+      "Harmony and Scanorama integrate reference and query together, so they see the query's cells; " +
+      "all others map or classify it afterwards. Seurat 4.3: the reference's conditions are joined by " +
+      "their counts. SingleR: marker genes by Wilcoxon tests. popV: without OnClass. The linear SVM is " +
+      "scikit-learn's LinearSVC, as in the paper.",
     "",
     `![Macro F1 and integration of every method on every data set](quality/peers.svg)`,
     "",

@@ -1,8 +1,8 @@
 """Runs the tests of the Galaxy tools without a Galaxy server: run_tests.py FOLDER SCPOLI.
 
-galaxy-tool-util reads each tool and checks the outputs with Galaxy's own assertions, Cheetah renders its command as
-Galaxy does, a shell runs it. Outputs of a test are test data of the tools after it: what the report reads is what map
-has written.
+galaxy-tool-util reads each tool and checks its outputs with Galaxy's assertions; Cheetah renders the command
+as in Galaxy, and a shell runs it. Outputs of a test are test data of later tools: the report reads the file
+that map has written.
 """
 
 from __future__ import annotations

@@ -395,7 +395,8 @@ function evaluation() {
     "| --- | --- | --- | --- |",
     ...rowsOf("evaluate").map(
       (row) =>
-        `| ${row.what} | ${written(row.ours_seconds)} | ${written(row.scib_metrics_seconds)} | ${isNumber(row.ratio) ? row.ratio.toFixed(1) : ""} |`,
+        `| ${row.what} | ${written(row.ours_seconds)} | ${written(row.scib_metrics_seconds)} | ` +
+        `${isNumber(row.ratio) ? row.ratio.toFixed(1) : ""} |`,
     ),
   ];
   const sampled = [
@@ -403,7 +404,8 @@ function evaluation() {
     "| --- | --- | --- | --- |",
     ...rowsOf("evaluate-sampling").map(
       (row) =>
-        `| \`${row.metric}\` | ${row.exact.toFixed(4)} | ${row.sampled.toFixed(4)} | ${isNumber(row.standard_error) ? row.standard_error.toFixed(4) : ""} |`,
+        `| \`${row.metric}\` | ${row.exact.toFixed(4)} | ${row.sampled.toFixed(4)} | ` +
+        `${isNumber(row.standard_error) ? row.standard_error.toFixed(4) : ""} |`,
     ),
   ];
   const path = "docs/benchmarks/evaluation.md";

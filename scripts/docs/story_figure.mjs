@@ -58,7 +58,10 @@ function beside(left, right) {
   const [, width, height] = /viewBox="0 0 ([\d.]+) ([\d.]+)"/.exec(left).map(Number);
   // a plot has its width and height already
   const inner = (svg, x) => svg.replace("<svg ", `<svg x="${x}" y="0" `);
-  return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${2 * width} ${height}">${inner(left, 0)}${inner(right, width)}</svg>\n`;
+  return (
+    `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${2 * width} ` +
+    `${height}">${inner(left, 0)}${inner(right, width)}</svg>\n`
+  );
 }
 
 const target = path("docs/public/story.svg");

@@ -1,5 +1,6 @@
 // Converts raw counts and annotations of any readable file into a collection: a sharded AnnData-Zarr 3 store
-// with its rows shuffled once and the smallest types that fit, so that sequential reads give mixed minibatches.
+// with its rows shuffled once and the smallest types that fit, so that sequential reads give mixed
+// minibatches.
 // Or into an .h5ad file, in the original order. Memory grows only with the annotations.
 // Source: the idea of annbatch (scverse).
 import { provideWorkThreads } from "#threads";

@@ -24,8 +24,9 @@ export function addCollect(program: Command): void {
     .command("collect")
     .summary("put the results of many mappings into one table and one report")
     .description(
-      "Reads the results that map or embed print with --json, one file per query, and writes one table with " +
-        "a row per query, level and cell type: cells, unknown cells, novel clusters, verdict and its reasons.",
+      "Reads the results that map or embed print with --json, one file per query, and writes one table " +
+        "with a row per query, level and cell type: cells, unknown cells, novel clusters, verdict and its " +
+        "reasons.",
     )
     .argument("<results...>", "files with the output of `scpoli map --json`; their names name the queries")
     .requiredOption("-o, --output <table>", "the table to write, tab-separated")

@@ -58,13 +58,9 @@ async function checkDistinct(inputs: readonly string[], outputs: readonly string
         );
     for (const other of outputs.slice(0, position))
       if (await isSameFile(other, output))
-        throw new ScPoliError(
-          "output",
-          `${output} is given for two outputs. Give each a different name.`,
-          {
-            path: output,
-          },
-        );
+        throw new ScPoliError("output", `${output} is given for two outputs. Give each a different name.`, {
+          path: output,
+        });
   }
 }
 

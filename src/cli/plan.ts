@@ -39,7 +39,8 @@ export function addPlan(program: Command): void {
   );
   addRunFlags(command).addHelpText(
     "after",
-    "\nExample:\n  scpoli plan atlas.h5ad --condition-key donor --genes 4000 --shards 8 --query q1.h5ad q2.h5ad",
+    "\nExample:\n  scpoli plan atlas.h5ad --condition-key donor --genes 4000 --shards 8 --query q1.h5ad " +
+      "q2.h5ad",
   );
 }
 

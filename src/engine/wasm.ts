@@ -71,7 +71,9 @@ export async function createWasmEngine(
   if (!chosen)
     throw new ScPoliError(
       "usage",
-      `the ${build} build of the kernels does not run here (${builds.length > 0 ? builds.join(", ") : "no build"} does). Use the engine "reference", or a newer runtime.`,
+      `the ${build} build of the kernels does not run here ` +
+        `(${builds.length > 0 ? builds.join(", ") : "no build"} does). Use the engine "reference", or a ` +
+        "newer runtime.",
     );
   const module = await WebAssembly.compile(bytes(chosen));
   const memory = new KernelMemory();

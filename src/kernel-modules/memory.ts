@@ -22,7 +22,8 @@ export class KernelMemory {
     } catch (error) {
       throw new ScPoliError(
         "memory",
-        "no address space for the engine's memory (4 GiB are reserved, not used). Raise the limit on virtual memory.",
+        "no address space for the engine's memory (4 GiB are reserved, not used). Raise the limit on " +
+          "virtual memory.",
         {},
         { cause: error },
       );
@@ -41,7 +42,9 @@ export class KernelMemory {
         const gigabytes = (n: number): string => (n / 2 ** 30).toFixed(2);
         throw new ScPoliError(
           "memory",
-          `the engine needs ${gigabytes(end)} GiB; ${gigabytes(this.memory.buffer.byteLength)} GiB are taken and no more can be had (4 GiB at most). Use fewer genes, a smaller hidden layer or a smaller minibatch.`,
+          `the engine needs ${gigabytes(end)} GiB; ${gigabytes(this.memory.buffer.byteLength)} GiB are ` +
+            "taken and no more can be had (4 GiB at most). Use fewer genes, a smaller hidden layer or a " +
+            "smaller minibatch.",
           { bytes: end },
           { cause: error },
         );

@@ -1,9 +1,7 @@
 // Label transfer: the nearest prototype in the mean latent space, or the head (head.ts), with a calibrated
 // probability. Unknown cells are flagged by their novelty (novelty.ts) or, as in the paper, by the distance
-// to
-// the prototype. Source: De Donno et al. 2023, Methods ("Label transfer", "Uncertainty"). Differs: always
-// uses
-// the mean latent representation, never a sample; uncertainty is within 0..1, and the probability is a
+// to the prototype. Source: De Donno et al. 2023, Methods ("Label transfer", "Uncertainty"). Differs: always
+// uses the mean latent representation, never a sample; uncertainty is within 0..1, and the probability is a
 // separate output (docs/explanation/differences.md).
 import { type Classifier, type Threshold, type UncertaintyRule, checkNumber } from "../contract/options.js";
 import type { HeadPrediction } from "../novelty/novelty.js";

@@ -2,10 +2,10 @@
 // of the same sample had been measured.
 //
 // Given the network, the embedding of a condition minimises the summed loss of its cells (negative log
-// likelihood and KL divergence at the mean of the posterior), so it is an M-estimator, whose covariance follows
-// from derivatives of the loss (samples/sandwich.ts). To first order, a bootstrap over cells gives the same
-// covariance, and would have to map each replicate. Here are the derivatives: finite differences over a sample
-// of cells.
+// likelihood and KL divergence at the mean of the posterior), so it is an M-estimator, whose covariance
+// follows from derivatives of the loss (samples/sandwich.ts). To first order, a bootstrap over cells gives
+// the same covariance, and would have to map each replicate. Here are the derivatives: finite differences
+// over a sample of cells.
 import type { AnnData } from "../anndata/anndata.js";
 import { ScPoliError } from "../contract/errors.js";
 import type { EmbedOptions, RunSettings } from "../contract/options.js";

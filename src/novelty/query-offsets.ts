@@ -1,5 +1,5 @@
-// How a query's expression differs from the reference in all of its types: an offset that is subtracted before
-// cells are compared with the known types.
+// How a query's expression differs from the reference in all of its types: an offset that is subtracted
+// before cells are compared with the known types.
 import type { SparseCells } from "../kernel-modules/sparse-cells.js";
 import type { TypeProfiles } from "./profiles.js";
 

@@ -24,7 +24,9 @@ export function kMeans(points: Float32Array, D: number, clusters: number, random
   return best;
 }
 
-/** k-means++: draws each centre from the points in proportion to the squared distance to the previous ones. */
+/**
+ * k-means++: draws each centre from the points in proportion to the squared distance to the previous ones.
+ */
 function drawCentres(points: Float32Array, D: number, clusters: number, random: Random): Float64Array {
   const N = points.length / D;
   const chosen = [random.below(N)];

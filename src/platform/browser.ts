@@ -1,6 +1,5 @@
 // Files, processors and the HDF5 library in a browser's worker: the counterpart of node.ts. Files are those
-// of
-// the virtual file system (browser-files.ts).
+// of the virtual file system (browser-files.ts).
 //
 // Every error is a ScPoliError: kind "file" for failed reads, "output" for failed writes.
 import { ScPoliError, type ErrorKind } from "../contract/errors.js";

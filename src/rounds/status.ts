@@ -26,7 +26,10 @@ export interface RoundsStatus {
   readonly shard_seconds: Readonly<Record<string, number>>;
   /** missing shards that take over twice as long as a shard usually does */
   readonly stragglers: readonly Straggler[];
-  /** seconds between the last two merges, and the estimated time left (0 if it is exceeded); null before two merges */
+  /**
+   * seconds between the last two merges, and the estimated time left (0 if it is exceeded); null before two
+   * merges
+   */
   readonly seconds_per_round: number | null;
   readonly seconds_left: number | null;
 }

@@ -1,6 +1,5 @@
 // The model card: a description of the model in Markdown with fields for its author to fill in. `train`
-// writes
-// it next to the model, `scpoli models info` shows it.
+// writes it next to the model, `scpoli models info` shows it.
 import type { ModelJson } from "../model/stored-model.js";
 import { cardName, openModelFiles } from "./model-files.js";
 
@@ -58,16 +57,19 @@ function qualityOf({ head, cell_type_keys: keys }: ModelJson): string[] {
     const known = head?.levels[level]?.left_out;
     return known
       ? [
-          `- ${key}: ${(100 * known.mean_recall).toFixed(1)} % of the cells right, mean of the types (${known.cells} cells, ${known.units} donors or conditions)`,
+          `- ${key}: ${(100 * known.mean_recall).toFixed(1)} % of the cells right, mean of the types ` +
+            `(${known.cells} cells, ${known.units} donors or conditions)`,
         ]
       : [];
   });
   if (lines.length === 0)
     return [
-      "Quality: (fill in) accuracy of the labels of samples that were left out of the training, `scpoli evaluate`.",
+      "Quality: (fill in) accuracy of the labels of samples that were left out of the training, `scpoli " +
+        "evaluate`.",
     ];
   return [
-    "Labels of donors that the classifier was trained without, each in turn (its penalty was chosen on them):",
+    "Labels of donors that the classifier was trained without, each in turn (its penalty was chosen on " +
+      "them):",
     "",
     ...lines,
     "",

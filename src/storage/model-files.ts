@@ -1,6 +1,5 @@
 // Access to the files of a model in a folder, in a zip or tar file, or in the single PyTorch file of
-// scvi-tools
-// and ArchMap. Nothing is unpacked to disk.
+// scvi-tools and ArchMap. Nothing is unpacked to disk.
 import { fileStatus, listFolder, readBytes, readFile } from "#platform";
 import { GzipReader, TarReader } from "../archives/tar.js";
 import { listZip, readZipEntry, type ZipEntry } from "../archives/zip.js";

@@ -51,12 +51,16 @@ def observations():
             "uint8": np.arange(n).astype(np.uint8),
             "boolean": np.arange(n) % 3 == 1,
             "nullable integer": pd.array([None if i % 4 == 0 else i for i in range(n)], dtype="Int32"),
-            "nullable boolean": pd.array([None if i % 4 == 0 else i % 2 == 0 for i in range(n)], dtype="boolean"),
+            "nullable boolean": pd.array(
+                [None if i % 4 == 0 else i % 2 == 0 for i in range(n)], dtype="boolean"
+            ),
         },
         index=[f"cell{i}" for i in range(n)],
     )
     if nullable_strings:
-        frame["nullable string"] = pd.array([None if i % 4 == 0 else f"s{i}" for i in range(n)], dtype="string")
+        frame["nullable string"] = pd.array(
+            [None if i % 4 == 0 else f"s{i}" for i in range(n)], dtype="string"
+        )
     return frame
 
 
@@ -67,7 +71,9 @@ def genes(n=GENES):
 def simple(X):
     # 0.8 would make float32 of it
     kind = {"dtype": X.dtype} if anndata.__version__.startswith("0.8.") else {}
-    return anndata.AnnData(X=X, **kind, obs=pd.DataFrame(index=[f"cell{i}" for i in range(X.shape[0])]), var=genes(X.shape[1]))
+    return anndata.AnnData(
+        X=X, **kind, obs=pd.DataFrame(index=[f"cell{i}" for i in range(X.shape[0])]), var=genes(X.shape[1])
+    )
 
 
 def repack(source, target, **options):
@@ -103,15 +109,40 @@ def old_style(path, data):
 
 
 def ancient(path, data):
-    """The layout of anndata 0.6: compound tables, labels in uns, raw.X, sparse matrices told by h5sparse_*."""
+    """The layout of anndata 0.6: compound tables, labels in uns, raw.X, sparse matrices with h5sparse_*."""
     names = data.obs_names.to_numpy().astype("S")
     word = data.obs["category"]
     n = len(names)
-    obs = np.zeros(n, [("index", "S8"), ("category", "i1"), ("one", "i1"), ("text", "S8"), ("int64", "i8"), ("float32", "f4"), ("boolean", "?"), ("shared", "i4")])
-    obs["index"], obs["category"], obs["text"] = names, word.cat.codes, data.obs["text"].to_numpy().astype("S")
-    obs["int64"], obs["float32"], obs["boolean"], obs["shared"] = data.obs["int64"], data.obs["float32"], data.obs["boolean"], np.arange(n)
+    obs = np.zeros(
+        n,
+        [
+            ("index", "S8"),
+            ("category", "i1"),
+            ("one", "i1"),
+            ("text", "S8"),
+            ("int64", "i8"),
+            ("float32", "f4"),
+            ("boolean", "?"),
+            ("shared", "i4"),
+        ],
+    )
+    obs["index"], obs["category"], obs["text"] = (
+        names,
+        word.cat.codes,
+        data.obs["text"].to_numpy().astype("S"),
+    )
+    obs["int64"], obs["float32"], obs["boolean"], obs["shared"] = (
+        data.obs["int64"],
+        data.obs["float32"],
+        data.obs["boolean"],
+        np.arange(n),
+    )
     var = np.zeros(GENES, [("index", "S8"), ("shared", "i4"), ("half", "f4")])
-    var["index"], var["shared"], var["half"] = data.var_names.to_numpy().astype("S"), np.arange(GENES) % 2, np.arange(GENES) / 4
+    var["index"], var["shared"], var["half"] = (
+        data.var_names.to_numpy().astype("S"),
+        np.arange(GENES) % 2,
+        np.arange(GENES) / 4,
+    )
     obsm = np.zeros(n, [("X_pca", "f4", (3,)), ("X_umap", "f8", (2,))])
     obsm["X_pca"], obsm["X_umap"] = data.obsm["X_pca"], np.arange(2 * n).reshape(n, 2)
     with h5py.File(path, "w") as file:
@@ -125,7 +156,9 @@ def ancient(path, data):
         raw["index"] = data.raw.var_names.to_numpy().astype("S")
         file["raw.var"] = raw
         uns = file.create_group("uns")
-        uns["category_categories"] = np.array([name.replace("α", "alpha") for name in word.cat.categories], "S")
+        uns["category_categories"] = np.array(
+            [name.replace("α", "alpha") for name in word.cat.categories], "S"
+        )
         uns["one_categories"] = np.array(["only"], "S")
         uns["shared_categories"] = np.array(["a", "b"], "S")  # of var: obs has codes beyond it
         uns["text"], uns["whole"] = np.array(["t"], "S"), np.array([7])
@@ -154,7 +187,9 @@ def fortran(path):
 
     def padded(group, name, texts):
         values = np.array([text.encode().ljust(8) for text in texts], "S8")
-        h5py.h5d.create(group.id, name.encode(), kind, h5py.h5s.create_simple((len(texts),))).write(h5py.h5s.ALL, h5py.h5s.ALL, values, kind)
+        h5py.h5d.create(group.id, name.encode(), kind, h5py.h5s.create_simple((len(texts),))).write(
+            h5py.h5s.ALL, h5py.h5s.ALL, values, kind
+        )
 
     with h5py.File(path, "w") as file:
         for name, length, columns in [("obs", 4, ["donor"]), ("var", 3, [])]:
@@ -177,15 +212,29 @@ def column(values):
         }
     missing = [bool(isna) for isna in values.isna()]
     if pd.api.types.is_bool_dtype(values.dtype):
-        return {"kind": "boolean", "values": [None if isna else bool(value) for value, isna in zip(values, missing)]}
+        return {
+            "kind": "boolean",
+            "values": [None if isna else bool(value) for value, isna in zip(values, missing)],
+        }
     if pd.api.types.is_numeric_dtype(values.dtype):
-        return {"kind": "number", "values": [None if isna else float(value) for value, isna in zip(values, missing)]}
-    return {"kind": "string", "values": [None if isna else str(value) for value, isna in zip(values, missing)]}
+        return {
+            "kind": "number",
+            "values": [None if isna else float(value) for value, isna in zip(values, missing)],
+        }
+    return {
+        "kind": "string",
+        "values": [None if isna else str(value) for value, isna in zip(values, missing)],
+    }
 
 
 def matrix(X):
     dense = X.toarray() if scipy.sparse.issparse(X) else np.asarray(X)
-    return {"rows": X.shape[0], "columns": X.shape[1], "values": dense.astype(np.float64).ravel().tolist(), "dtype": str(X.dtype)}
+    return {
+        "rows": X.shape[0],
+        "columns": X.shape[1],
+        "values": dense.astype(np.float64).ravel().tolist(),
+        "dtype": str(X.dtype),
+    }
 
 
 def rewrite(source, target, change):
@@ -210,8 +259,15 @@ def full_anndata():
     full.obsm["X_pca"] = random.normal(size=(CELLS, 3)).astype(np.float32)
     full.obsm["table"] = pd.DataFrame({"a": np.arange(CELLS)}, index=full.obs_names)
     full.uns = {
-        "text": "ü", "number": 2.5, "whole": 7, "flag": True, "colors": np.array(["#fff", "#000"], dtype=object), "vector": np.arange(4.0),
-        "nested": {"deep": {"x": 1}, "flags": np.array([True, False])}, "sparse": csr(np.eye(3)), "table": pd.DataFrame({"a": [1]}, index=["r"]),
+        "text": "ü",
+        "number": 2.5,
+        "whole": 7,
+        "flag": True,
+        "colors": np.array(["#fff", "#000"], dtype=object),
+        "vector": np.arange(4.0),
+        "nested": {"deep": {"x": 1}, "flags": np.array([True, False])},
+        "sparse": csr(np.eye(3)),
+        "table": pd.DataFrame({"a": [1]}, index=["r"]),
     }
     return full
 
@@ -247,7 +303,11 @@ def make(folder):
     for name, data in plain.items():
         data.write_h5ad(folder / f"{name}.h5ad")
         expected[name] = matrix(data.X)
-    for name, data in {"csr gzip": plain["csr float32"], "csc gzip": plain["csc float32"], "dense gzip": plain["dense float32"]}.items():
+    for name, data in {
+        "csr gzip": plain["csr float32"],
+        "csc gzip": plain["csc float32"],
+        "dense gzip": plain["dense float32"],
+    }.items():
         data.write_h5ad(folder / f"{name}.h5ad", compression="gzip")
         expected[name] = matrix(data.X)
 
@@ -264,7 +324,9 @@ def make(folder):
         replace(file, "X/indices", data.indices.astype(np.int64), chunks=(64,))
 
     def unsorted(file):
-        reverse = np.concatenate([np.arange(start, end)[::-1] for start, end in zip(data.indptr, data.indptr[1:])])
+        reverse = np.concatenate(
+            [np.arange(start, end)[::-1] for start, end in zip(data.indptr, data.indptr[1:])]
+        )
         values = data.data[reverse]
         values[[0, 5]] = 0
         replace(file, "X/data", values)
@@ -278,9 +340,17 @@ def make(folder):
     def no_shape(file):
         del file["X"].attrs["shape"]
 
-    rewrite(source, folder / "csr lzf.h5ad", lambda file: replace(file, "X/data", data.data, chunks=(50,), compression="lzf"))
+    rewrite(
+        source,
+        folder / "csr lzf.h5ad",
+        lambda file: replace(file, "X/data", data.data, chunks=(50,), compression="lzf"),
+    )
     rewrite(source, folder / "csr no shape.h5ad", no_shape)
-    rewrite(folder / "dense float32.h5ad", folder / "dense float16.h5ad", lambda file: replace(file, "X", plain["dense float32"].X.astype("f2")))
+    rewrite(
+        folder / "dense float32.h5ad",
+        folder / "dense float16.h5ad",
+        lambda file: replace(file, "X", plain["dense float32"].X.astype("f2")),
+    )
     expected["csr lzf"] = expected["csr no shape"] = expected["csr float32"]
     expected["dense float16"] = expected["dense float32"]
     rewrite(source, folder / "csr chunked.h5ad", chunked)
@@ -341,11 +411,19 @@ def make_bad(folder, source, data):
     bad("no indices", lambda file: file.__delitem__("X/indices"))
     bad("text matrix", lambda file: replace(file, "X/data", ["a"] * len(data.data)))
     bad("missing name", half_column)
-    bad("bad codes", lambda file: replace(file, "obs/category/codes", np.full(CELLS, 9, np.int8)), folder / "full.h5ad")
+    bad(
+        "bad codes",
+        lambda file: replace(file, "obs/category/codes", np.full(CELLS, 9, np.int8)),
+        folder / "full.h5ad",
+    )
     bad("missing column", lambda file: file.__delitem__("obs/text"), folder / "full.h5ad")
     bad("no obs", lambda file: file.__delitem__("obs"))
     bad("bad table", lambda file: replace(file, "obs", np.zeros(CELLS)))
-    bad("column csc", lambda file: replace(file, "X/indices", edited(file["X/indices"][:], 3, CELLS)), folder / "csc float32.h5ad")
+    bad(
+        "column csc",
+        lambda file: replace(file, "X/indices", edited(file["X/indices"][:], 3, CELLS)),
+        folder / "csc float32.h5ad",
+    )
     with h5py.File(folder / "tenx.h5", "w") as file:
         file.create_group("matrix")
     content = source.read_bytes()
@@ -372,9 +450,22 @@ def same(a, b, where):
     elif a.dtype == h5py.ref_dtype or a.shape is None:
         pass
     else:
-        assert a.dtype == b.dtype and a.shape == b.shape and a.chunks == b.chunks and a.compression == b.compression, where
-        fields = a.dtype.kind == "V" and a.dtype.names and not any(h5py.check_string_dtype(a.dtype[name]) for name in a.dtype.names)
-        assert a[()].tobytes() == b[()].tobytes() if fields else np.array_equal(a[()], b[()], equal_nan=a.dtype.kind == "f"), where
+        assert (
+            a.dtype == b.dtype
+            and a.shape == b.shape
+            and a.chunks == b.chunks
+            and a.compression == b.compression
+        ), where
+        fields = (
+            a.dtype.kind == "V"
+            and a.dtype.names
+            and not any(h5py.check_string_dtype(a.dtype[name]) for name in a.dtype.names)
+        )
+        assert (
+            a[()].tobytes() == b[()].tobytes()
+            if fields
+            else np.array_equal(a[()], b[()], equal_nan=a.dtype.kind == "f")
+        ), where
     for name, value in a.attrs.items():
         if name == "column-order" or isinstance(value, h5py.Reference):
             continue
@@ -399,7 +490,10 @@ def equal(a, b, where, left=()):
                 equal(value, b[name], f"{where}/{name}", left)
     elif scipy.sparse.issparse(a):
         assert type(a) is type(b) and a.dtype == b.dtype and a.shape == b.shape, where
-        assert all(np.array_equal(getattr(a, part), getattr(b, part), equal_nan=part == "data") for part in ["data", "indices", "indptr"]), where
+        assert all(
+            np.array_equal(getattr(a, part), getattr(b, part), equal_nan=part == "data")
+            for part in ["data", "indices", "indptr"]
+        ), where
     elif isinstance(a, np.ndarray):
         assert a.dtype == b.dtype and np.array_equal(a, b, equal_nan=a.dtype.kind == "f"), where
     else:
@@ -431,10 +525,20 @@ def check(folder):
             if item.get("stamped"):  # anndata cannot read the source
                 continue
             source = anndata.read_h5ad(item["source"] if "/" in item["source"] else folder / item["source"])
-            equal(source, data, item["file"], [*item.get("replaced", []), *item.get("obsm", {}), *item.get("uns", {})])
-            with h5py.File(item["source"] if "/" in item["source"] else folder / item["source"]) as a, h5py.File(folder / item["file"]) as b:
+            equal(
+                source,
+                data,
+                item["file"],
+                [*item.get("replaced", []), *item.get("obsm", {}), *item.get("uns", {})],
+            )
+            with (
+                h5py.File(item["source"] if "/" in item["source"] else folder / item["source"]) as a,
+                h5py.File(folder / item["file"]) as b,
+            ):
                 for name in a:
-                    if not (item.get("replaced") and name in ("obs", "obsm", "uns")) and not (isinstance(a["obs"], h5py.Dataset) and name in ("obs", "var", "obsm", "uns")):
+                    if not (item.get("replaced") and name in ("obs", "obsm", "uns")) and not (
+                        isinstance(a["obs"], h5py.Dataset) and name in ("obs", "var", "obsm", "uns")
+                    ):
                         same(a[name], b[name], name)
                 assert not set(a.attrs) - set(b.attrs) and b.attrs["encoding-type"] == "anndata"
             assert list(data.obs) == list(dict.fromkeys([*source.obs, *item["obs"]])), "column order"

@@ -1,4 +1,5 @@
-"""Copies an .h5ad file behind a dataset of so many bytes that is never written (a hole in the file): source, target, bytes."""
+"""Copies an .h5ad file to a position after an unwritten dataset (a hole): arguments source, target, bytes."""
+
 import os, sys
 import h5py
 
@@ -11,9 +12,13 @@ with h5py.File(target, "w") as file:
     file.create_group("uns")
     h5py.h5d.create(file["uns"].id, b"unused", h5py.h5t.STD_U8LE, space, properties)
     with h5py.File(source, "r") as small:
-        for name, value in small.attrs.items(): file.attrs[name] = value
+        for name, value in small.attrs.items():
+            file.attrs[name] = value
         for name in small:
-            if name != "uns": small.copy(name, file)
-    for name, value in {"encoding-type": "dict", "encoding-version": "0.1.0"}.items(): file["uns"].attrs[name] = value
-    for name, value in {"encoding-type": "array", "encoding-version": "0.2.0"}.items(): file["uns/unused"].attrs[name] = value
+            if name != "uns":
+                small.copy(name, file)
+    for name, value in {"encoding-type": "dict", "encoding-version": "0.1.0"}.items():
+        file["uns"].attrs[name] = value
+    for name, value in {"encoding-type": "array", "encoding-version": "0.2.0"}.items():
+        file["uns/unused"].attrs[name] = value
 assert os.path.getsize(target) > size

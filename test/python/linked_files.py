@@ -25,10 +25,18 @@ Path("moved").mkdir()
 def cells():
     counts = np.random.default_rng(0).poisson(2, (CELLS, GENES)).astype("f4")
     obs = pd.DataFrame(
-        {"donor": pd.Categorical(["a", "b"] * (CELLS // 2)), "cell_type": pd.Categorical(["x", "y", "z"] * (CELLS // 3))},
+        {
+            "donor": pd.Categorical(["a", "b"] * (CELLS // 2)),
+            "cell_type": pd.Categorical(["x", "y", "z"] * (CELLS // 3)),
+        },
         index=[f"c{i}" for i in range(CELLS)],
     )
-    return anndata.AnnData(counts, obs=obs, var=pd.DataFrame(index=[f"g{i}" for i in range(GENES)]), layers={"counts": scipy.sparse.csr_matrix(counts)})
+    return anndata.AnnData(
+        counts,
+        obs=obs,
+        var=pd.DataFrame(index=[f"g{i}" for i in range(GENES)]),
+        layers={"counts": scipy.sparse.csr_matrix(counts)},
+    )
 
 
 cells().write_h5ad("plain.h5ad")
@@ -58,7 +66,9 @@ def virtual(file):
         half = CELLS // 2
         layout = h5py.VirtualLayout(values.shape, values.dtype)
         for i in range(2):
-            layout[half * i : half * (i + 1)] = h5py.VirtualSource(other(f"part{i}.h5", X=values[half * i : half * (i + 1)]), "X", (half, GENES))
+            layout[half * i : half * (i + 1)] = h5py.VirtualSource(
+                other(f"part{i}.h5", X=values[half * i : half * (i + 1)]), "X", (half, GENES)
+            )
         return file.create_virtual_dataset("X", layout)
 
     replaced(file, "X", make)
@@ -110,7 +120,9 @@ def soft(file):
 
 def external_storage(file):
     def make(values):
-        data = file.create_dataset("X", values.shape, values.dtype, external=[("other/values.bin", 0, h5py.h5f.UNLIMITED)])
+        data = file.create_dataset(
+            "X", values.shape, values.dtype, external=[("other/values.bin", 0, h5py.h5f.UNLIMITED)]
+        )
         data[...] = values
         return data
 
@@ -141,5 +153,6 @@ for name in ("virtual", "external X", "external storage"):
 # a writer that is killed
 for kind, act in {"swmr": "file.swmr_mode = True", "open": "file.attrs['note'] = 1"}.items():
     latest(f"{kind}.h5ad", lambda file: None)
-    code = f"import os, h5py; file = h5py.File('{kind}.h5ad', 'r+', libver='latest'); {act}; file.flush(); os._exit(0)"
+    opening = f"import os, h5py; file = h5py.File('{kind}.h5ad', 'r+', libver='latest')"
+    code = f"{opening}; {act}; file.flush(); os._exit(0)"
     subprocess.run([sys.executable, "-W", "ignore", "-c", code], check=True)

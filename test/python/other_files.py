@@ -20,10 +20,16 @@ os.chdir(Path(sys.argv[1]))
 def cells(genes, prefix):
     counts = scipy.sparse.csr_matrix(np.random.default_rng(genes).poisson(2, (60, genes)).astype("f4"))
     obs = pd.DataFrame(
-        {"donor": pd.Categorical(["a", "b"] * 30), "cell_type": pd.Categorical(["x", "y", "z"] * 20), "none": "Unknown"},
+        {
+            "donor": pd.Categorical(["a", "b"] * 30),
+            "cell_type": pd.Categorical(["x", "y", "z"] * 20),
+            "none": "Unknown",
+        },
         index=[f"c{i}" for i in range(60)],
     )
-    return anndata.AnnData(counts, obs=obs, var=pd.DataFrame({"n": range(genes)}, index=[f"{prefix}{i}" for i in range(genes)]))
+    return anndata.AnnData(
+        counts, obs=obs, var=pd.DataFrame({"n": range(genes)}, index=[f"{prefix}{i}" for i in range(genes)])
+    )
 
 
 cells(20, "gene").write_h5ad("plain.h5ad")

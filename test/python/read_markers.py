@@ -16,10 +16,16 @@ def contents(path):
     found = data.uns["rank_genes_groups"]
     assert set(again) == set(found)
     return {
-        "params": {key: value.item() if hasattr(value, "item") else value for key, value in found["params"].items()},
+        "params": {
+            key: value.item() if hasattr(value, "item") else value for key, value in found["params"].items()
+        },
         "fields": {name: list(found[name].dtype.names) for name in ("names", "scores", "pvals_adj")},
-        "types": {name: found[name].dtype[0].str for name in ("scores", "pvals", "pvals_adj", "logfoldchanges")},
-        "names": {group: [str(name) for name in found["names"][group]] for group in found["names"].dtype.names},
+        "types": {
+            name: found[name].dtype[0].str for name in ("scores", "pvals", "pvals_adj", "logfoldchanges")
+        },
+        "names": {
+            group: [str(name) for name in found["names"][group]] for group in found["names"].dtype.names
+        },
         "scores": {group: found["scores"][group].tolist() for group in found["scores"].dtype.names},
         "pts": {
             name: {"index": list(found[name].index), "columns": list(found[name].columns)}

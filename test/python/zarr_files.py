@@ -54,31 +54,63 @@ def make(folder):
     shutil.copytree(plain, sharded)
     for matrix_path, part in [("layers/counts", full.layers["counts"]), ("raw/X", full.raw.X), ("X", full.X)]:
         for name in ("data", "indices", "indptr"):
-            rewrite(sharded, f"{matrix_path}/{name}", getattr(part, name), chunks=(16,), shards=(64,), compressors=[zarr.codecs.ZstdCodec(level=3)])
+            rewrite(
+                sharded,
+                f"{matrix_path}/{name}",
+                getattr(part, name),
+                chunks=(16,),
+                shards=(64,),
+                compressors=[zarr.codecs.ZstdCodec(level=3)],
+            )
     rewrite(sharded, "layers/dense", full.layers["dense"], chunks=(7, 5), shards=(14, 25))
     rewrite(sharded, "obsm/X_pca", full.obsm["X_pca"], chunks=(9, 2), compressors=None)
 
     matrices = {}
-    for number, (name, compressor) in enumerate({
-        "gzip": zarr.codecs.GzipCodec(), "zstd with checksum": zarr.codecs.ZstdCodec(level=5, checksum=True), "crc32c": zarr.codecs.Crc32cCodec(),
-        "blosc lz4": zarr.codecs.BloscCodec(cname="lz4", shuffle="shuffle"), "blosc zstd": zarr.codecs.BloscCodec(cname="zstd", shuffle="shuffle"),
-        "blosc zlib": zarr.codecs.BloscCodec(cname="zlib", shuffle="noshuffle"), "blosc bits": zarr.codecs.BloscCodec(cname="lz4hc", shuffle="bitshuffle"),
-        "blosc bits zstd": zarr.codecs.BloscCodec(cname="zstd", shuffle="bitshuffle"),
-    }.items()):
+    for number, (name, compressor) in enumerate(
+        {
+            "gzip": zarr.codecs.GzipCodec(),
+            "zstd with checksum": zarr.codecs.ZstdCodec(level=5, checksum=True),
+            "crc32c": zarr.codecs.Crc32cCodec(),
+            "blosc lz4": zarr.codecs.BloscCodec(cname="lz4", shuffle="shuffle"),
+            "blosc zstd": zarr.codecs.BloscCodec(cname="zstd", shuffle="shuffle"),
+            "blosc zlib": zarr.codecs.BloscCodec(cname="zlib", shuffle="noshuffle"),
+            "blosc bits": zarr.codecs.BloscCodec(cname="lz4hc", shuffle="bitshuffle"),
+            "blosc bits zstd": zarr.codecs.BloscCodec(cname="zstd", shuffle="bitshuffle"),
+        }.items()
+    ):
         dtype = ["float32", "int64", "uint16", "float64", "int8", "uint32"][number % 6]
         data = simple(csr(counts(dtype, columns=300)))
         anndata.settings.zarr_write_format = 3
         data.write_zarr(folder / f"{name}.zarr")
         for part in ("data", "indices"):
-            rewrite(folder / f"{name}.zarr", f"X/{part}", getattr(data.X, part), chunks=(1100,), compressors=[compressor])
+            rewrite(
+                folder / f"{name}.zarr",
+                f"X/{part}",
+                getattr(data.X, part),
+                chunks=(1100,),
+                compressors=[compressor],
+            )
         matrices[name] = matrix(data.X)
     import numcodecs
 
-    for name, compressor in {"v2 lz4": numcodecs.LZ4(), "v2 zlib": numcodecs.Zlib(), "v2 gzip": numcodecs.GZip(), "v2 blosclz": numcodecs.Blosc(cname="blosclz"), "v2 raw": None}.items():
+    for name, compressor in {
+        "v2 lz4": numcodecs.LZ4(),
+        "v2 zlib": numcodecs.Zlib(),
+        "v2 gzip": numcodecs.GZip(),
+        "v2 blosclz": numcodecs.Blosc(cname="blosclz"),
+        "v2 raw": None,
+    }.items():
         data = simple(counts("int32", columns=300))
         anndata.settings.zarr_write_format = 2
         data.write_zarr(folder / f"{name}.zarr")
-        rewrite(folder / f"{name}.zarr", "X", data.X, chunks=(11, 100), order="F" if name == "v2 zlib" else "C", compressors=compressor)
+        rewrite(
+            folder / f"{name}.zarr",
+            "X",
+            data.X,
+            chunks=(11, 100),
+            order="F" if name == "v2 zlib" else "C",
+            compressors=compressor,
+        )
         matrices[name] = matrix(data.X)
 
     nullable = simple(csr(counts()))
@@ -93,7 +125,9 @@ def make(folder):
 
 def nodes(folder, version):
     """Metadata and stored bytes of every array and group."""
-    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()
+    }
 
 
 def check(folder):
@@ -110,7 +144,9 @@ def check(folder):
             old, new = nodes(folder / item["source"], item["version"]), nodes(path, item["version"])
             may_change = {"zarr.json", ".zmetadata", "obs/zarr.json", "obs/.zattrs"}
             for name in old:
-                if name not in may_change and not any(name.startswith(f"{taken}/") for taken in item["replaced"]):
+                if name not in may_change and not any(
+                    name.startswith(f"{taken}/") for taken in item["replaced"]
+                ):
                     assert new[name] == old[name], name
         for name, wanted in item.get("obs", {}).items():
             check_column(data.obs[name], wanted, f"{item['file']} obs {name}")

@@ -1,6 +1,7 @@
-"""Zarr stores of this environment's anndata, whatever its version, for scripts/check_anndata.ts, and its opinion of copies that ours wrote.
+"""Zarr stores written by the installed anndata, for scripts/check_anndata.ts, and a check of copies written
+by scpoli.
 
-usage: zarr_versions.py make FOLDER    writes a store per Zarr format that it knows, and expected.json: what is in them
+usage: zarr_versions.py make FOLDER    writes a store per Zarr format, and expected.json: their content
        zarr_versions.py check FOLDER   opens what written.json lists, and compares
 """
 
@@ -29,8 +30,16 @@ def make(folder):
             anndata.settings.zarr_write_format = version
         stores.append(f"full v{version}.zarr")
         full.write_zarr(folder / stores[-1])
-    versions = {"anndata": anndata.__version__, "pandas": pd.__version__, "numpy": np.__version__, "zarr": zarr.__version__, "python": sys.version.split()[0]}
-    (folder / "expected.json").write_text(json.dumps({"stores": stores, "full": contents(full), "versions": versions}))
+    versions = {
+        "anndata": anndata.__version__,
+        "pandas": pd.__version__,
+        "numpy": np.__version__,
+        "zarr": zarr.__version__,
+        "python": sys.version.split()[0],
+    }
+    (folder / "expected.json").write_text(
+        json.dumps({"stores": stores, "full": contents(full), "versions": versions})
+    )
 
 
 def check(folder):

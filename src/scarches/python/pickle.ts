@@ -263,8 +263,7 @@ function called(name: string, args: readonly PyValue[]): PyValue {
 
 /**
  * The bytes of a value: bytes, a bytearray, a string of Python 2, or the call that protocol 2 writes; null
- * for
- * other values.
+ * for other values.
  */
 export function bytesOf(value: PyValue | undefined): Uint8Array | null {
   if (value instanceof Uint8Array) return value;

@@ -1,6 +1,5 @@
 // Tensors of PyTorch, in its files (a zip since 1.6, a sequence of pickles before) and in other pickles. Read
-// as
-// data; written as a zip for `torch.load`. Source: torch/serialization.py and torch/_utils.py
+// as data; written as a zip for `torch.load`. Source: torch/serialization.py and torch/_utils.py
 // (`_rebuild_tensor_v2`), which define the format.
 import { unzipSync, zipSync } from "fflate";
 import { ScPoliError } from "../../contract/errors.js";
