@@ -6,12 +6,11 @@
 import { appendFileSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { AnnData, ScPoli, ScPoliError, type TrainOptions } from "../dist/index.js";
-import { scoreIntegration } from "../dist/evaluation/integration.js";
-import { mean } from "../dist/numerics/descriptive.js";
 import { readSafetensors, writeSafetensors } from "../dist/storage/safetensors.js";
 import { chooseEpochs } from "../dist/training/optimization.js";
 import { writeDefaults, type StudyRow } from "./defaults-document.ts";
 import { simulateOverlapping } from "./overlapping-atlas.ts";
+import { accuracyAndF1, integrationOf } from "./label-scores.ts";
 import { labels, writeRows } from "./rows.ts";
 import { configurations, sharedData } from "./transfer.ts";
 
@@ -198,55 +197,6 @@ function rethrowUnlessInterrupted(error: unknown): void {
   if (!(error instanceof ScPoliError) || error.kind !== "interrupted") throw error;
 }
 
-function accuracyAndF1(truth: readonly string[], found: readonly string[]): [number, number] {
-  const right = truth.filter((type, i) => type === found[i]).length / truth.length;
-  // of the types that the left-out cells have
-  const f1 = [...new Set(truth)].map((type) => {
-    let [both, own, other] = [0, 0, 0];
-    truth.forEach((one, i) => {
-      if (one === type) own++;
-      if (found[i] === type) other++;
-      if (one === type && found[i] === type) both++;
-    });
-    return (2 * both) / (own + other);
-  });
-  return [right, mean(f1)];
-}
-
-async function integrationOf(points: Float32Array, D: number, types: string[], conditions: string[]) {
-  const code = (values: readonly string[]): { codes: Int32Array; names: string[] } => {
-    const names = [...new Set(values)].sort();
-    return { codes: Int32Array.from(values, (value) => names.indexOf(value)), names };
-  };
-  const [ofTypes, ofConditions] = [code(types), code(conditions)];
-  const metrics = await scoreIntegration(
-    {
-      points,
-      D,
-      types: ofTypes.codes,
-      typeNames: ofTypes.names,
-      conditions: ofConditions.codes,
-      conditionNames: ofConditions.names,
-    },
-    {
-      metrics: [
-        "cell_type_silhouette",
-        "kmeans_nmi",
-        "kmeans_ari",
-        "condition_silhouette",
-        "graph_connectivity",
-      ],
-      threads: 1,
-      seed,
-      exactCells: 10_000,
-    },
-  );
-  const value = (name: keyof typeof metrics): number => metrics[name]?.value ?? NaN;
-  const biology = [value("cell_type_silhouette"), value("kmeans_nmi"), value("kmeans_ari")];
-  const mixing = [value("condition_silhouette"), value("graph_connectivity")];
-  return { biology, mixing, total: 0.6 * mean(biology) + 0.4 * mean(mixing) };
-}
-
 async function studyRun(set: StudySet, leftOut: readonly string[], variant: Variant): Promise<StudyRow> {
   const { reference, left, close } = await openSplit(set, leftOut);
   try {
@@ -297,6 +247,7 @@ async function studyRun(set: StudySet, leftOut: readonly string[], variant: Vari
       sizes.latent_dim,
       [...(await labels(reference, set.label)), ...truth],
       [...(await labels(reference, set.condition)), ...(await labels(left, set.condition))],
+      seed,
     );
     const [prototypeAccuracy, prototypeF1] = accuracyAndF1(pick(truth), pick(byPrototype));
     const [headAccuracy, headF1] = accuracyAndF1(pick(truth), pick(byHead));

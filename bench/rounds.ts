@@ -1,0 +1,315 @@
+// npm run bench:rounds [-- SET ... --shards 4,8 --by conditions --outer mean --rounds 4,24 --passes 1 --seeds 0]:
+// quality of a reference trained in rounds against one of `train`, by number of shards, whole conditions or
+// random cells, outer step, rounds and passes. The query's conditions are left out of the reference, mapped, and
+// scored. Needs ../shared/data but for the simulated atlas (200,000 cells x 2,000 genes, 64 conditions, which
+// takes hours). Every run is a line of bench/results/rounds.csv and is not made again; docs/benchmarks/rounds.md
+// is made of them.
+import {
+  appendFileSync,
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { parseArgs } from "node:util";
+import { AnnData, ScPoli } from "../dist/index.js";
+import type { StoredModel } from "../dist/model/stored-model.js";
+import { cutCells, writeShard } from "../dist/rounds/cut.js";
+import type { OuterStep } from "../dist/rounds/options.js";
+import { readPlan, RunFolder } from "../dist/rounds/run-folder.js";
+import { runAll } from "../dist/rounds/steps.js";
+import { saveModel } from "../dist/storage/model-folder.js";
+import { accuracyAndF1, integrationOf } from "./label-scores.ts";
+import { simulateOverlapping } from "./overlapping-atlas.ts";
+import { labels, writeRows } from "./rows.ts";
+import { configurations, mean, openTransfer, type Configuration } from "./transfer.ts";
+
+const inPackage = (path: string): string => fileURLToPath(new URL(`../${path}`, import.meta.url));
+const cache = inPackage(".cache/rounds");
+const csv = inPackage("bench/results/rounds.csv");
+
+interface RoundsSet extends Configuration {
+  readonly simulated?: { readonly cells: number; readonly genes: number; readonly conditions: number };
+}
+const sets: readonly RoundsSet[] = [
+  ...configurations.filter(({ name }) => name === "kang16" || name === "panc8"),
+  {
+    name: "simulated",
+    file: "simulated",
+    condition: "batch",
+    label: "cell_type",
+    query: ["batch60", "batch61", "batch62", "batch63"],
+    simulated: { cells: 200_000, genes: 2000, conditions: 64 },
+  },
+];
+
+/** How a reference is trained; one shard: `train`. */
+interface Way {
+  readonly set: string;
+  readonly shards: number;
+  readonly by: "conditions" | "cells";
+  readonly outer: "mean" | "nesterov";
+  readonly rounds: number;
+  readonly passes: number;
+  readonly federated: boolean;
+  readonly seed: number;
+}
+const wayColumns = ["set", "shards", "by", "outer", "rounds", "passes", "federated", "seed"] as const;
+const scoreColumns = [
+  "steps",
+  "epochs_run",
+  "prototype_accuracy",
+  "prototype_macro_f1",
+  "head_accuracy",
+  "head_macro_f1",
+  "integration",
+  "megabytes_per_round",
+] as const;
+type Scores = Readonly<Record<(typeof scoreColumns)[number], number>>;
+type Row = Way & Scores;
+
+const { values: flags, positionals } = parseArgs({
+  allowPositionals: true,
+  options: Object.fromEntries(
+    ["shards", "by", "outer", "rounds", "passes", "federated", "seeds"].map((name) => [
+      name,
+      { type: "string" },
+    ]),
+  ) as Record<string, { type: "string" }>,
+});
+const listed = (name: string, fallback: string): string[] => (flags[name] ?? fallback).split(",");
+const outerSteps: Readonly<Record<Way["outer"], OuterStep>> = {
+  mean: { kind: "mean" },
+  nesterov: { kind: "nesterov", lr: 0.7, momentum: 0.9 },
+};
+
+function ways(set: RoundsSet): Way[] {
+  const all: Way[] = [];
+  for (const seed of listed("seeds", "0,1,2").map(Number)) {
+    const common = { set: set.name, federated: false, seed };
+    const alone = { shards: 1, by: "conditions", outer: "mean", rounds: 1, passes: 1 } as const;
+    all.push({ ...common, ...alone });
+    for (const shards of listed("shards", "4,8,16").map(Number))
+      for (const by of listed("by", "conditions,cells") as Way["by"][])
+        for (const outer of listed("outer", "mean,nesterov") as Way["outer"][])
+          for (const rounds of listed("rounds", "4,24,96").map(Number))
+            for (const passes of listed("passes", "1,1.5,2").map(Number))
+              for (const federated of listed("federated", "no"))
+                all.push({ ...common, shards, by, outer, rounds, passes, federated: federated === "yes" });
+  }
+  return all;
+}
+
+interface OpenSet {
+  readonly reference: AnnData;
+  readonly query: AnnData;
+  readonly truth: readonly string[];
+  readonly close: () => void;
+}
+
+async function open(set: RoundsSet): Promise<OpenSet> {
+  if (!set.simulated) return openTransfer(set, cache, set.name);
+  const path = join(cache, "simulated.h5ad");
+  mkdirSync(cache, { recursive: true });
+  if (!existsSync(path)) await simulateOverlapping(path, { ...set.simulated, seed: 3 });
+  const source = await AnnData.open(path);
+  const conditions = await labels(source, set.condition);
+  const rows = Int32Array.from(conditions.keys());
+  const parts: AnnData[] = [];
+  for (const part of ["reference", "query"]) {
+    const file = join(cache, `simulated-${part}.h5ad`);
+    const isIn = (row: number): boolean => set.query.includes(conditions[row]!) === (part === "query");
+    if (!existsSync(file)) await writeRows(source, rows.filter(isIn), file);
+    parts.push(await AnnData.open(file));
+  }
+  source.close();
+  return {
+    reference: parts[0]!,
+    query: parts[1]!,
+    truth: await labels(parts[1]!, set.label),
+    close: () => parts.forEach((data) => data.close()),
+  };
+}
+
+const model = { embeddingDims: 5, landmarks: false } as const;
+
+async function trainAlone(set: RoundsSet, { reference }: OpenSet, { seed }: Way): Promise<StoredModel> {
+  const { stored } = await ScPoli.train(reference, {
+    ...model,
+    conditionKeys: [set.condition],
+    cellTypeKeys: [set.label],
+    genes: reference.nVars > 2000 ? 2000 : undefined,
+    sampleMetadata: false,
+    threads: 2,
+    seed,
+  });
+  return stored;
+}
+
+/** @returns the model, steps per round, and bytes that a round exchanges */
+async function trainInRounds(set: RoundsSet, { reference }: OpenSet, way: Way) {
+  const { shards, by, federated, seed, rounds, passes, outer } = way;
+  const folder = join(cache, `run-${process.pid}`);
+  rmSync(folder, { recursive: true, force: true });
+  mkdirSync(folder, { recursive: true });
+  const parts = await cutCells(reference, { shards, by, conditionKeys: [set.condition], seed });
+  const files = new Map<string, string>();
+  for (const [shard, rows] of parts.entries()) {
+    const path = join(folder, `shard-${shard}.h5ad`);
+    await writeShard(reference, rows, path, {});
+    files.set(`shard-${shard}`, path);
+  }
+  const run = new RunFolder(join(folder, "run"));
+  const stored = await runAll(
+    run,
+    files,
+    {
+      conditionKeys: [set.condition],
+      cellTypeKeys: [set.label],
+      genes: reference.nVars > 2000 ? 2000 : undefined,
+      sampleMetadata: false,
+      federated,
+    },
+    { ...model, rounds, passes, outerStep: outerSteps[outer], seed },
+    { threads: 2, seed },
+  );
+  const { plan } = await readPlan(run);
+  const bytes = [...files.keys()].reduce(
+    (sum, shard) => sum + statSync(run.result(1, shard)).size + statSync(run.state(1)).size,
+    0,
+  );
+  rmSync(folder, { recursive: true });
+  return { stored, steps: plan.steps, megabytes: bytes / 1e6 };
+}
+
+async function score(set: RoundsSet, opened: OpenSet, stored: StoredModel, seed: number) {
+  const folder = join(cache, `model-${process.pid}`);
+  await saveModel(folder, stored, { force: true });
+  const trained = await ScPoli.load(folder);
+  const { reference, query, truth } = opened;
+  const mapping = await trained.map(query, { threads: 2, seed });
+  const inside = await trained.embed(reference, { threads: 2 });
+  rmSync(folder, { recursive: true });
+  const names = stored.json.cell_types;
+  const known = Array.from(truth.keys()).filter((cell) => names.includes(truth[cell]!));
+  const ofKnown = (codes: Int32Array): string[] => known.map((cell) => names[codes[cell]!]!);
+  const right = known.map((cell) => truth[cell]!);
+  const prediction = mapping.predictions[0]!;
+  const latent = new Float32Array(inside.latent.length + mapping.latent.length);
+  latent.set(inside.latent);
+  latent.set(mapping.latent, inside.latent.length);
+  const both = async (key: string): Promise<string[]> => [
+    ...(await labels(reference, key)),
+    ...(await labels(query, key)),
+  ];
+  const { total } = await integrationOf(
+    latent,
+    stored.json.model.latent_dim,
+    await both(set.label),
+    await both(set.condition),
+    seed,
+  );
+  return {
+    prototype: accuracyAndF1(right, ofKnown(prediction.nearest)),
+    head: accuracyAndF1(right, ofKnown(prediction.predicted)),
+    integration: total,
+  };
+}
+
+async function measure(set: RoundsSet, opened: OpenSet, way: Way): Promise<Row> {
+  const { stored, steps, megabytes } =
+    way.shards === 1
+      ? { stored: await trainAlone(set, opened, way), steps: 0, megabytes: 0 }
+      : await trainInRounds(set, opened, way);
+  const { prototype, head, integration } = await score(set, opened, stored, way.seed);
+  return {
+    ...way,
+    steps,
+    epochs_run: (stored.json.provenance["epochs_run"] as number | undefined) ?? NaN,
+    prototype_accuracy: prototype[0],
+    prototype_macro_f1: prototype[1],
+    head_accuracy: head[0],
+    head_macro_f1: head[1],
+    integration,
+    megabytes_per_round: megabytes,
+  };
+}
+
+const keyOf = (way: Way): string => wayColumns.map((column) => way[column]).join(",");
+
+function readRows(): Row[] {
+  if (!existsSync(csv)) return [];
+  const [, ...lines] = readFileSync(csv, "utf8").trim().split("\n");
+  return lines.map((line) => {
+    const values = line.split(",");
+    const entries = [...wayColumns, ...scoreColumns].map((column, i) => {
+      const text = values[i]!;
+      if (column === "set" || column === "by" || column === "outer") return [column, text];
+      return [column, column === "federated" ? text === "true" : Number(text)];
+    });
+    return Object.fromEntries(entries) as Row;
+  });
+}
+
+function writePage(rows: readonly Row[]): void {
+  const groups = new Map<string, Row[]>();
+  for (const row of rows) {
+    const key = keyOf({ ...row, seed: 0 });
+    groups.set(key, [...(groups.get(key) ?? []), row]);
+  }
+  const line = (own: readonly Row[]): string => {
+    const [{ set, shards, by, outer, rounds, passes, federated, steps, megabytes_per_round }] = own as [Row];
+    const mean3 = (column: keyof Scores): string => mean(own.map((row) => row[column])).toFixed(3);
+    const way =
+      shards === 1
+        ? "one machine | | | |"
+        : `${shards} shards of ${by}${federated ? ", federated" : ""} | ${outer} | ${rounds} x ${steps} | ` +
+          `${passes} |`;
+    const size = shards === 1 ? "" : megabytes_per_round.toFixed(1);
+    return (
+      `| ${set} | ${way} ${mean3("epochs_run")} | ${own.length} | ${mean3("prototype_accuracy")} | ` +
+      `${mean3("prototype_macro_f1")} | ${mean3("head_accuracy")} | ${mean3("head_macro_f1")} | ` +
+      `${mean3("integration")} | ${size} |`
+    );
+  };
+  writeFileSync(
+    inPackage("docs/benchmarks/rounds.md"),
+    [
+      "# Quality of training in rounds",
+      "",
+      "Made by `npm run bench:rounds`, which can be stopped and continued: the table has the runs made so far.",
+      "The query's conditions are left out of the reference and mapped; scores are of the query's cells of known",
+      "types (nearest prototype, classifier) and of all cells (integration, 60 % biology and 40 % mixing). Means",
+      "over the seeds. *Passes* is relative to the epochs that are planned for one machine; *epochs run* counts",
+      "passes over the cells.",
+      "",
+      "| set | training | outer step | rounds x steps | passes | epochs run | seeds | prototype accuracy | F1 | classifier accuracy | F1 | integration | MB per round |",
+      `|${" --- |".repeat(13)}`,
+      ...[...groups.values()].map(line),
+      "",
+    ].join("\n"),
+  );
+}
+
+const asked = sets.filter(({ name }) => positionals.length === 0 || positionals.includes(name));
+const known = new Set(readRows().map(keyOf));
+if (known.size === 0) writeFileSync(csv, `${[...wayColumns, ...scoreColumns].join(",")}\n`);
+for (const set of asked) {
+  const opened = await open(set);
+  const conditions = new Set(await labels(opened.reference, set.condition)).size;
+  for (const way of ways(set)) {
+    if (known.has(keyOf(way)) || (way.by === "conditions" && way.shards > conditions)) continue;
+    const started = performance.now();
+    const row = await measure(set, opened, way);
+    const values = scoreColumns.map((column) => String(Number(row[column].toFixed(4))));
+    appendFileSync(csv, `${[keyOf(way), ...values].join(",")}\n`);
+    writePage(readRows());
+    const seconds = (performance.now() - started) / 1000;
+    console.log(`${keyOf(way)}: ${row.prototype_accuracy.toFixed(3)} prototype, ${seconds.toFixed(0)} s`);
+  }
+  opened.close();
+}
