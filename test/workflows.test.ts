@@ -2,7 +2,7 @@
 // is looked for in PATH): the model has the bytes of one trained without it.
 import assert from "node:assert/strict";
 import { execFileSync, spawnSync } from "node:child_process";
-import { copyFileSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { copyFileSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, test } from "node:test";
 import { fileURLToPath } from "node:url";
@@ -90,6 +90,44 @@ test(
       );
   },
 );
+
+test("the wrappers train and map", { skip: isThere ? false : "snakemake is not installed" }, async () => {
+  const place = at("wrapped");
+  mkdirSync(join(place, "bin"), { recursive: true });
+  const command = `#!/bin/sh\nexec ${process.execPath} ${inPackage("dist/cli.js")} "$@"\n`;
+  writeFileSync(join(place, "bin/scpoli"), command, { mode: 0o755 });
+  const atlas = await makeAtlas("wrapped-atlas", { cells: 200, genes: 40, conditions: ["d0", "d1"] });
+  const query = await makeAtlas("wrapped-query", { cells: 40, genes: 40, conditions: ["q1"], seed: 2 });
+  const wrapper = (verb: string): string =>
+    `"file:${inPackage(`workflows/snakemake/wrappers/scpoli/${verb}`)}"`;
+  const keys = "--condition-key donor --cell-type-key cell_type --epochs 2";
+  writeFileSync(
+    join(place, "Snakefile"),
+    [
+      "rule map:",
+      `    input: query="${query.path}", model="model"`,
+      '    output: mapped="mapped.h5ad", facts="facts.json"',
+      '    params: extra="--no-training"',
+      '    log: "map.log"',
+      `    wrapper: ${wrapper("map")}`,
+      "rule train:",
+      `    input: data="${atlas.path}"`,
+      '    output: model=directory("model")',
+      `    params: extra="${keys}"`,
+      '    log: "train.log"',
+      `    wrapper: ${wrapper("train")}`,
+      "",
+    ].join("\n"),
+  );
+  const path = `${join(place, "bin")}:${process.env["PATH"]}`;
+  execFileSync(snakemake, ["--cores", "1"], {
+    cwd: place,
+    stdio: "pipe",
+    env: { ...process.env, PATH: path },
+  });
+  assert.equal(JSON.parse(readFileSync(join(place, "facts.json"), "utf8")).cells, 40);
+  assert.equal((await scpoli(["inspect", join(place, "mapped.h5ad")])).code, 0);
+});
 
 /** Commands of scpoli in a workflow, without what the engine fills in. */
 function shellLines(text: string): string[] {
