@@ -59,14 +59,14 @@ test(
         threads: 1,
       }),
     );
-    execFileSync(
-      snakemake,
-      [
-        ...["-s", inPackage("workflows/snakemake/Snakefile"), "--configfile", at("config.yaml")],
-        ...["--profile", inPackage("workflows/snakemake/profiles/local")],
-      ],
-      { cwd: folder, stdio: "pipe" },
-    );
+    const run = [
+      ...["-s", inPackage("workflows/snakemake/Snakefile"), "--configfile", at("config.yaml")],
+      ...["--profile", inPackage("workflows/snakemake/profiles/local")],
+    ];
+    const dry = spawnSync(snakemake, [...run, "--dry-run"], { cwd: folder, encoding: "utf8" });
+    assert.equal(dry.status, 0, dry.stderr);
+    assert.match(dry.stderr, /Predicted by scpoli plan[^]*\n {2}local +4 +\d+ +[\d.]+\n/);
+    execFileSync(snakemake, run, { cwd: folder, stdio: "pipe" });
     const rows = readFileSync(at("results/queries.tsv"), "utf8").trim().split("\n");
     assert.deepEqual(rows[0]!.split("\t").slice(-2), ["verdict", "reasons"]);
     const report = readFileSync(at("results/queries.html"), "utf8");

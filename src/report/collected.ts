@@ -110,5 +110,5 @@ function reasonsText({ verdict: { light, reasons } }: MappingSummary): string {
   return reasons
     .filter((reason) => light === "green" || reason.light !== "green")
     .map(({ text }) => text)
-    .join(" ");
+    .join("; ");
 }
