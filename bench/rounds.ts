@@ -1,9 +1,9 @@
-// npm run bench:rounds [-- SET ... --shards 4,8 --by conditions --outer mean --rounds 4,24 --passes 1 --seeds 0]:
-// quality of a reference trained in rounds against one of `train`, by number of shards, whole conditions or
-// random cells, outer step, rounds and passes. The query's conditions are left out of the reference, mapped, and
-// scored. Needs ../shared/data but for the simulated atlas (200,000 cells x 2,000 genes, 64 conditions, which
-// takes hours). Every run is a line of bench/results/rounds.csv and is not made again; docs/benchmarks/rounds.md
-// is made of them.
+// npm run bench:rounds [-- SET ... --shards 4,8 --by conditions --outer mean --rounds 4,24 --passes 1
+// --seeds 0]: quality of a reference trained in rounds against one of `train`, by number of shards, whole
+// conditions or random cells, outer step, rounds and passes. The query's conditions are left out of the
+// reference, mapped, and scored. Needs ../shared/data but for the simulated atlas (200,000 cells x 2,000
+// genes, 64 conditions, which takes hours). Every run is a line of bench/results/rounds.csv and is not made
+// again; docs/benchmarks/rounds.md is made of them.
 import {
   appendFileSync,
   existsSync,
@@ -281,13 +281,14 @@ function writePage(rows: readonly Row[]): void {
     [
       "# Quality of training in rounds",
       "",
-      "Made by `npm run bench:rounds`, which can be stopped and continued: the table has the runs made so far.",
-      "The query's conditions are left out of the reference and mapped; scores are of the query's cells of known",
-      "types (nearest prototype, classifier) and of all cells (integration, 60 % biology and 40 % mixing). Means",
-      "over the seeds. *Passes* is relative to the epochs that are planned for one machine; *epochs run* counts",
-      "passes over the cells.",
+      "Made by `npm run bench:rounds`, which can be stopped and continued: the table has the runs made so",
+      "far. The query's conditions are left out of the reference and mapped; scores are of the query's cells",
+      "of known types (nearest prototype, classifier) and of all cells (integration, 60 % biology and 40 %",
+      "mixing). Means over the seeds. *Passes* is relative to the epochs that are planned for one machine;",
+      "*epochs run* counts passes over the cells.",
       "",
-      "| set | training | outer step | rounds x steps | passes | epochs run | seeds | prototype accuracy | F1 | classifier accuracy | F1 | integration | MB per round |",
+      "| set | training | outer step | rounds x steps | passes | epochs run | seeds | prototype accuracy " +
+        "| F1 | classifier accuracy | F1 | integration | MB per round |",
       `|${" --- |".repeat(13)}`,
       ...[...groups.values()].map(line),
       "",

@@ -45,6 +45,7 @@ test("the package holds what is needed and nothing else", () => {
     "data",
     "dist",
     "package.json",
+    "workflows",
   ]);
 });
 
