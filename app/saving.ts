@@ -11,7 +11,7 @@ import { geneColouring, sampleColours } from "./sample-colours.js";
 import { visible } from "./selecting.js";
 import { columns, unknown, verdict, work } from "./state.js";
 import { toPixels } from "./charts/camera.js";
-import { drawn } from "./views/cells.js";
+import { drawn } from "./drawn.js";
 import { placedLabels, shownPrototypes } from "./views/cell-labels.js";
 
 export interface SavedFile {

@@ -5,6 +5,7 @@ import { useEffect, useRef } from "preact/hooks";
 import { coloring, drawingOrder, paint, paintReference } from "../coloring.js";
 import { fittingCamera, pointRadius, zoomedAt, type Camera } from "../charts/camera.js";
 import type { Hit, Points } from "../charts/points.js";
+import { drawn } from "../drawn.js";
 import { Icon, type IconName } from "../icons.js";
 import type { MappingResult } from "../protocol.js";
 import { cellsWhere, clearSelection, select, visible } from "../selecting.js";
@@ -17,13 +18,10 @@ import { SavePicture } from "./save-picture.js";
 
 export type Tool = "move" | "lasso" | "box";
 export const tool = signal<Tool>("move");
-const camera = signal<Camera>({ target: [0, 0], zoom: 0 });
-const size = signal({ width: 600, height: 500 });
+const { camera, size } = drawn;
 const hovered = signal<(Hit & { readonly x: number; readonly y: number }) | null>(null);
 /** Whether the camera shows everything, and goes on to when the place changes its size. */
 let isFitted = true;
-/** What is drawn, for pictures of it and for what is drawn over it. */
-export const drawn = { camera, size };
 
 export function CellsView({ result }: { readonly result: MappingResult }) {
   const frame = useRef<HTMLDivElement>(null);

@@ -7,7 +7,7 @@ import type { MappingResult } from "../protocol.js";
 import { visible, visibleBy } from "../selecting.js";
 import { changeView, endGesture, isBusy, work, type ColourBy, type Filter } from "../state.js";
 import { count, short } from "../text.js";
-import { ColourOptions } from "./legend.js";
+import { ColourOptions } from "./colour-options.js";
 
 export function FilterPanel({ result }: { readonly result: MappingResult }) {
   const { filters } = work.value.view;

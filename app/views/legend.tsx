@@ -8,6 +8,8 @@ import type { MappingResult } from "../protocol.js";
 import { cellsWhere, clearSelection, modeOf, select, visible } from "../selecting.js";
 import { changeView, isBusy, theme, work, type ColourBy } from "../state.js";
 import { count, percent, short } from "../text.js";
+import { ColourOptions } from "./colour-options.js";
+import { Checkbox } from "./controls.js";
 import { FilterPanel } from "./filters.js";
 import { GeneField } from "./gene-field.js";
 
@@ -65,35 +67,18 @@ export function Legend({ result }: { readonly result: MappingResult }) {
         {view.reference === "coloured" && shown && !shown.groups?.reference && (
           <p class="hint">Of the reference's cells the model does not carry this: they stay grey.</p>
         )}
-        <Switch
+        <Checkbox
           checked={view.showPrototypes}
           onChange={(showPrototypes) => changeView("show prototypes", { showPrototypes })}
           text="Prototypes, ◆"
         />
-        <Switch
+        <Checkbox
           checked={view.showLabels}
           onChange={(showLabels) => changeView("show names", { showLabels })}
           text="Names on clusters"
         />
       </fieldset>
     </section>
-  );
-}
-
-function Switch({
-  checked,
-  onChange,
-  text,
-}: {
-  readonly checked: boolean;
-  readonly onChange: (checked: boolean) => void;
-  readonly text: string;
-}) {
-  return (
-    <label class="choice">
-      <input type="checkbox" checked={checked} onChange={(event) => onChange(event.currentTarget.checked)} />
-      <span>{text}</span>
-    </label>
   );
 }
 
@@ -128,59 +113,6 @@ function Ramp({ title, range }: { readonly title: string; readonly range: Range 
         <span>{short(high)}</span>
       </p>
     </div>
-  );
-}
-
-interface Choice {
-  readonly group: string;
-  readonly entries: readonly { readonly name: string; readonly by: ColourBy }[];
-}
-
-/** What cells can be coloured and filtered by, for a select. */
-export function ColourOptions({ result }: { readonly result: MappingResult }) {
-  return (
-    <>
-      {colourChoices(result).map(({ group, entries }) => (
-        <optgroup key={group} label={group}>
-          {entries.map(({ name, by }) => (
-            <option key={name} value={JSON.stringify(by)}>
-              {name}
-            </option>
-          ))}
-        </optgroup>
-      ))}
-    </>
-  );
-}
-
-function colourChoices(result: MappingResult): Choice[] {
-  const { query, annotation } = work.value;
-  const names =
-    query?.info.inspection.columns.filter(({ kind }) => kind !== "unreadable").map(({ name }) => name) ?? [];
-  const levels = result.levels.map(({ key, novelty }, level): Choice => ({
-    group: key,
-    entries: [
-      { name: `${key}: predicted type`, by: { kind: "predicted", level } },
-      { name: `${key}: uncertainty`, by: { kind: "uncertainty", level } },
-      ...(novelty ? [{ name: `${key}: novelty`, by: { kind: "novelty" as const, level } }] : []),
-      { name: `${key}: probability`, by: { kind: "probability", level } },
-      { name: `${key}: nearest prototype`, by: { kind: "nearest", level } },
-    ],
-  }));
-  const mapping: Choice["entries"] = [
-    ...result.conditions.map(({ key }, k) => ({
-      name: `${key} (samples)`,
-      by: { kind: "condition" as const, key: k },
-    })),
-    ...(result.clusters ? [{ name: "cluster", by: { kind: "cluster" } as const }] : []),
-    ...(annotation ? [{ name: `${annotation.title} (yours)`, by: { kind: "annotation" } as const }] : []),
-  ];
-  const columns: Choice = {
-    group: "Your cell metadata",
-    entries: names.map((name) => ({ name, by: { kind: "column", name } })),
-  };
-  return [...levels, { group: "Mapping", entries: mapping }, columns].filter(
-    ({ entries }) => entries.length > 0,
   );
 }
 

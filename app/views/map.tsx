@@ -8,6 +8,7 @@ import { Icon } from "../icons.js";
 import type { MapRequest } from "../protocol.js";
 import { job, work } from "../state.js";
 import { count, counted } from "../text.js";
+import { Checkbox, Notes } from "./controls.js";
 import { DataCard } from "./open.js";
 import { ModelCard } from "./model-card.js";
 
@@ -251,46 +252,33 @@ function Options({ cells }: { readonly cells: number }) {
         </label>
       </div>
       <div class="switches">
-        <Box
+        <Checkbox
           checked={training}
           onChange={(checked) => set({ training: checked })}
           text="Learn an embedding for each new sample (else: the reference sample that explains it best)"
         />
-        <Box
+        <Checkbox
           checked={clusters ?? cells <= clustersUpTo}
           onChange={(checked) => set({ clusters: checked })}
           text="Find clusters in the query, as candidates for new cell types"
         />
-        <Box
+        <Checkbox
           checked={recoverCounts}
           onChange={(checked) => set({ recoverCounts: checked })}
           text="Recover counts from normalised values, where that is exact"
         />
-        <Box
+        <Checkbox
           checked={roundCounts}
           onChange={(checked) => set({ roundCounts: checked })}
           text="Round fractional counts (of SoupX, alevin-fry, RSEM, ...)"
         />
-        <Box checked={force} onChange={(checked) => set({ force: checked })} text="Ignore failed checks" />
+        <Checkbox
+          checked={force}
+          onChange={(checked) => set({ force: checked })}
+          text="Ignore failed checks"
+        />
       </div>
     </details>
-  );
-}
-
-function Box({
-  checked,
-  onChange,
-  text,
-}: {
-  readonly checked: boolean;
-  readonly onChange: (checked: boolean) => void;
-  readonly text: string;
-}) {
-  return (
-    <label class="choice">
-      <input type="checkbox" checked={checked} onChange={(event) => onChange(event.currentTarget.checked)} />
-      <span>{text}</span>
-    </label>
   );
 }
 
@@ -303,13 +291,7 @@ function Live() {
         the reference stays as it is; only the embeddings of the new samples are learnt.
       </p>
       {losses.length > 1 && <LossChart epochs={losses} planned={progress?.epochs ?? losses.length} />}
-      <ul class="notes">
-        {notes.map(({ level, message }) => (
-          <li key={message} class={level}>
-            {message}
-          </li>
-        ))}
-      </ul>
+      <Notes notes={notes} />
     </>
   );
 }

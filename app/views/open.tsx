@@ -10,6 +10,7 @@ import { change, job, step, work, type DataFile } from "../state.js";
 import { pageWords } from "../words.js";
 import { QualityCheck } from "./quality.js";
 import { bytesText, count, counted, percent } from "../text.js";
+import { ColumnOptions } from "./controls.js";
 import { ModelCard } from "./model-card.js";
 
 export function OpenView() {
@@ -383,13 +384,7 @@ function KeyChoice({ title, hint, candidates, file, chosen, onChange }: KeyChoic
           onChange={(event) => event.currentTarget.value && toggle(event.currentTarget.value)}
         >
           <option value="">another column ...</option>
-          {others
-            .filter(({ name }) => !chosen.includes(name))
-            .map(({ name, distinct }) => (
-              <option key={name} value={name}>
-                {name} ({distinct})
-              </option>
-            ))}
+          <ColumnOptions columns={others.filter(({ name }) => !chosen.includes(name))} />
         </select>
       )}
     </fieldset>
@@ -446,13 +441,7 @@ function QueryKeys({ file }: { readonly file: DataFile }) {
             onChange={(event) => set(key, event.currentTarget.value)}
           >
             <option value="">not chosen</option>
-            {columns
-              .filter(({ kind }) => kind !== "unreadable")
-              .map(({ name, distinct }) => (
-                <option key={name} value={name}>
-                  {name} ({distinct})
-                </option>
-              ))}
+            <ColumnOptions columns={columns.filter(({ kind }) => kind !== "unreadable")} />
           </select>
         </label>
       ))}

@@ -1,6 +1,7 @@
 // The samples beside the cells, linked both ways: picked cells colour the samples by how many of them they
 // have, brushed samples pick their cells.
 import { useSignal } from "@preact/signals";
+import type { TargetedPointerEvent } from "preact";
 import { normalEllipse, placeLabels, type LabelPlace, type Spread } from "scpoli/plots";
 import { linearTicks, useWidth } from "../charts/axes.js";
 import { SaveChart } from "../charts/save-chart.js";
@@ -76,54 +77,34 @@ export function SampleScatter({
   colouring: chosen = null,
 }: ScatterProps) {
   const [ref, width] = useWidth(340);
-  const brush = useSignal<readonly [number, number, number, number] | null>(null);
-  const { names, scores, dimensions, variance, isReference } = samples;
+  const { names, scores, dimensions, variance } = samples;
   const at = (sample: number, component: number): number => scores[sample * dimensions + component] ?? 0;
   const [xs, ys] = [names.map((_, sample) => at(sample, a)), names.map((_, sample) => at(sample, b))];
   const [x, xTicks] = scale(xs, margin.left, width - margin.right);
   const [y, yTicks] = scale(ys, height - margin.bottom, margin.top);
-  const ellipseOf = (spread: Spread) => {
-    const { rx, ry, angle } = normalEllipse(spread, x(1) - x(0), y(1) - y(0));
-    return { rx, ry, transform: `rotate(${angle})` };
-  };
   const condition = result.conditions[position]!;
   const rowOf = new Map(names.map((name, row) => [name, row]));
   const colouring = chosen ?? geneColouring(samples, condition);
   const colours = colouring ? coloursOf(colouring) : sampleColours(samples, result, position);
-  const labels = namePlaces(
-    names.map((_, sample) => [x(xs[sample]!), y(ys[sample]!)]),
-    names,
-    condition.names,
-    width,
-  );
+  const points = names.map((_, sample) => [x(xs[sample]!), y(ys[sample]!)] as const);
+  const labels = namePlaces(points, names, condition.names, width);
   const shares = selectedShares(work.value.view.selection?.cells ?? null, condition, rowOf, names.length);
-  const end = (event: PointerEvent): void => {
-    const box = brush.value;
-    brush.value = null;
-    if (!box || Math.abs(box[2] - box[0]) + Math.abs(box[3] - box[1]) < 6) return;
-    const [left, right] = [Math.min(box[0], box[2]), Math.max(box[0], box[2])];
-    const [top, bottom] = [Math.min(box[1], box[3]), Math.max(box[1], box[3])];
-    selectSamples(
-      names.filter(
-        (_, sample) =>
-          x(xs[sample]!) >= left &&
-          x(xs[sample]!) <= right &&
-          y(ys[sample]!) >= top &&
-          y(ys[sample]!) <= bottom,
-      ),
-      condition,
-      samples.key,
-      modeOf(event),
-    );
-  };
-  const place = (event: PointerEvent): readonly [number, number] => {
-    const box = (event.currentTarget as Element).getBoundingClientRect();
-    return [event.clientX - box.left, event.clientY - box.top];
-  };
   const axis = (component: number): string => {
     const share = variance[component];
     return `PC${component + 1}${share === undefined ? "" : `, ${percent(share, 0)} of the variance`}`;
   };
+  const ellipseOf = (spread: Spread): Ellipse => {
+    const { rx, ry, angle } = normalEllipse(spread, x(1) - x(0), y(1) - y(0));
+    return { rx, ry, transform: `rotate(${angle})` };
+  };
+  const brush = useBrush((inside, event) =>
+    selectSamples(
+      names.filter((_, sample) => inside(points[sample]!)),
+      condition,
+      samples.key,
+      modeOf(event),
+    ),
+  );
   return (
     <figure class="chart" ref={ref}>
       <svg
@@ -132,126 +113,34 @@ export function SampleScatter({
         height={height}
         role="group"
         aria-label={`${names.length} samples of ${samples.key}`}
-        onPointerDown={(event) => {
-          if ((event.target as Element).closest(".sample")) return;
-          event.currentTarget.setPointerCapture(event.pointerId);
-          const [px, py] = place(event);
-          brush.value = [px, py, px, py];
-        }}
-        onPointerMove={(event) => {
-          const [px, py] = place(event);
-          if (brush.value) brush.value = [brush.value[0], brush.value[1], px, py];
-        }}
-        onPointerUp={end}
-        onPointerCancel={() => (brush.value = null)}
+        {...brush.handlers}
       >
-        {xTicks.map((tick) => (
-          <g key={tick} class="tick">
-            <line x1={x(tick)} x2={x(tick)} y1={margin.top} y2={height - margin.bottom} />
-            <text x={x(tick)} y={height - margin.bottom + 14} text-anchor="middle">
-              {short(tick)}
-            </text>
-          </g>
-        ))}
-        {yTicks.map((tick) => (
-          <g key={tick} class="tick">
-            <line x1={margin.left} x2={width - margin.right} y1={y(tick)} y2={y(tick)} />
-            <text x={margin.left - 5} y={y(tick)} dy="0.32em" text-anchor="end">
-              {short(tick)}
-            </text>
-          </g>
-        ))}
-        <text class="axis" x={(margin.left + width - margin.right) / 2} y={height - 3} text-anchor="middle">
-          {axis(a)}
-        </text>
-        <text
-          class="axis"
-          transform={`translate(11,${(margin.top + height - margin.bottom) / 2}) rotate(-90)`}
-          text-anchor="middle"
-        >
-          {axis(b)}
-        </text>
+        <ScatterAxes width={width} x={x} xTicks={xTicks} y={y} yTicks={yTicks} names={[axis(a), axis(b)]} />
         {names.map((name, sample) => {
-          const isQuery = condition.names.includes(name);
-          const share = shares?.[sample] ?? 0;
           const spread = spreadOf(samples, sample, [a, b]);
-          const selectOne = (event: MouseEvent | KeyboardEvent): void =>
-            selectSamples([name], condition, samples.key, modeOf(event));
           return (
-            <g
+            <SampleMark
               key={name}
-              class={`sample ${isQuery ? "query" : "reference"} ${shares && share === 0 ? "faded" : ""}`}
-              transform={`translate(${x(xs[sample]!)},${y(ys[sample]!)})`}
-              {...(isQuery
-                ? {
-                    role: "button",
-                    tabindex: 0,
-                    onClick: selectOne,
-                    onKeyDown: (event: KeyboardEvent) =>
-                      (event.key === "Enter" || event.key === " ") &&
-                      (event.preventDefault(), selectOne(event)),
-                  }
-                : {})}
-            >
-              <title>
-                {`${name}\n${isReference[sample] ? "reference" : "query"}` +
-                  (isQuery ? `, ${count(cellsOf(condition, name))} cells here` : "") +
-                  (shares && isQuery ? `, ${percent(share)} of them selected` : "")}
-              </title>
-              {spread && (
-                <ellipse
-                  {...ellipseOf(spread)}
-                  style={
-                    colouring || isQuery ? { fill: colours[sample], stroke: colours[sample] } : undefined
-                  }
-                />
-              )}
-              <circle
-                r={isQuery ? 5.5 : 4}
-                style={colouring || isQuery ? { fill: colours[sample] } : undefined}
-              />
-              {labels[sample] && (
-                <text
-                  x={labels[sample].dx}
-                  y={labels[sample].dy}
-                  text-anchor={labels[sample].anchor}
-                  aria-hidden="true"
-                >
-                  {name}
-                </text>
-              )}
-              {shares && share > 0 && <circle class="ring" r={7 + 5 * share} />}
-            </g>
+              samples={samples}
+              sample={sample}
+              condition={condition}
+              at={points[sample]!}
+              share={shares && (shares[sample] ?? 0)}
+              fill={colouring || condition.names.includes(name) ? colours[sample] : undefined}
+              ellipse={spread && ellipseOf(spread)}
+              label={labels[sample] ?? null}
+            />
           );
         })}
-        {brush.value && (
-          <rect
-            class="brush"
-            x={Math.min(brush.value[0], brush.value[2])}
-            y={Math.min(brush.value[1], brush.value[3])}
-            width={Math.abs(brush.value[2] - brush.value[0])}
-            height={Math.abs(brush.value[3] - brush.value[1])}
-          />
-        )}
+        {brush.box && <rect class="brush" {...brush.box} />}
       </svg>
       {colouring && <SampleLegend colouring={colouring} />}
       <div class="chart-foot">
-        <ul class="legend-row">
-          {!colouring && (
-            <>
-              <li>
-                <span class="dot reference" />
-                reference
-              </li>
-              <li>
-                <span class="dot query" />
-                query, each in its colour
-              </li>
-            </>
-          )}
-          {shares && <li>ring: share of its cells that are selected</li>}
-          {samples.spreads && <li>ellipse: where 95 % of its positions with other cells would be</li>}
-        </ul>
+        <ScatterKey
+          isColoured={colouring !== null}
+          hasSelection={shares !== null}
+          hasSpreads={samples.spreads !== undefined}
+        />
         <SaveChart
           name={`Samples of ${samples.key}`}
           plot={(plots) =>
@@ -260,6 +149,187 @@ export function SampleScatter({
         />
       </div>
     </figure>
+  );
+}
+
+type Point = readonly [x: number, y: number];
+
+/** Attributes of an ellipse around a sample. */
+interface Ellipse {
+  readonly rx: number;
+  readonly ry: number;
+  readonly transform: string;
+}
+
+/** A rectangle that is drawn with the pointer. @param onEnd - what to do with the points inside */
+function useBrush(onEnd: (inside: (point: Point) => boolean, event: PointerEvent) => void) {
+  const corners = useSignal<readonly [number, number, number, number] | null>(null);
+  const place = (event: PointerEvent): Point => {
+    const box = (event.currentTarget as Element).getBoundingClientRect();
+    return [event.clientX - box.left, event.clientY - box.top];
+  };
+  const end = (event: PointerEvent): void => {
+    const box = corners.value;
+    corners.value = null;
+    if (!box || Math.abs(box[2] - box[0]) + Math.abs(box[3] - box[1]) < 6) return;
+    const [left, right] = [Math.min(box[0], box[2]), Math.max(box[0], box[2])];
+    const [top, bottom] = [Math.min(box[1], box[3]), Math.max(box[1], box[3])];
+    onEnd(([x, y]) => x >= left && x <= right && y >= top && y <= bottom, event);
+  };
+  const drawn = corners.value;
+  return {
+    handlers: {
+      onPointerDown: (event: TargetedPointerEvent<SVGSVGElement>) => {
+        if ((event.target as Element).closest(".sample")) return;
+        event.currentTarget.setPointerCapture(event.pointerId);
+        const [x, y] = place(event);
+        corners.value = [x, y, x, y];
+      },
+      onPointerMove: (event: PointerEvent) => {
+        const [x, y] = place(event);
+        if (corners.value) corners.value = [corners.value[0], corners.value[1], x, y];
+      },
+      onPointerUp: end,
+      onPointerCancel: () => void (corners.value = null),
+    },
+    box: drawn && {
+      x: Math.min(drawn[0], drawn[2]),
+      y: Math.min(drawn[1], drawn[3]),
+      width: Math.abs(drawn[2] - drawn[0]),
+      height: Math.abs(drawn[3] - drawn[1]),
+    },
+  };
+}
+
+function ScatterAxes({
+  width,
+  x,
+  xTicks,
+  y,
+  yTicks,
+  names: [across, up],
+}: {
+  readonly width: number;
+  readonly x: (value: number) => number;
+  readonly xTicks: readonly number[];
+  readonly y: (value: number) => number;
+  readonly yTicks: readonly number[];
+  readonly names: readonly [string, string];
+}) {
+  return (
+    <>
+      {xTicks.map((tick) => (
+        <g key={tick} class="tick">
+          <line x1={x(tick)} x2={x(tick)} y1={margin.top} y2={height - margin.bottom} />
+          <text x={x(tick)} y={height - margin.bottom + 14} text-anchor="middle">
+            {short(tick)}
+          </text>
+        </g>
+      ))}
+      {yTicks.map((tick) => (
+        <g key={tick} class="tick">
+          <line x1={margin.left} x2={width - margin.right} y1={y(tick)} y2={y(tick)} />
+          <text x={margin.left - 5} y={y(tick)} dy="0.32em" text-anchor="end">
+            {short(tick)}
+          </text>
+        </g>
+      ))}
+      <text class="axis" x={(margin.left + width - margin.right) / 2} y={height - 3} text-anchor="middle">
+        {across}
+      </text>
+      <text
+        class="axis"
+        transform={`translate(11,${(margin.top + height - margin.bottom) / 2}) rotate(-90)`}
+        text-anchor="middle"
+      >
+        {up}
+      </text>
+    </>
+  );
+}
+
+/** A sample; one of the query selects its cells. */
+function SampleMark({
+  samples,
+  sample,
+  condition,
+  at,
+  share,
+  fill,
+  ellipse,
+  label,
+}: {
+  readonly samples: SampleMap;
+  readonly sample: number;
+  readonly condition: Condition;
+  readonly at: Point;
+  /** share of its cells that are selected; null: none are */
+  readonly share: number | null;
+  readonly fill: string | undefined;
+  /** where its positions with other cells would be */
+  readonly ellipse: Ellipse | null | undefined;
+  readonly label: LabelPlace | null;
+}) {
+  const name = samples.names[sample]!;
+  const isQuery = condition.names.includes(name);
+  const selectOne = (event: MouseEvent | KeyboardEvent): void =>
+    selectSamples([name], condition, samples.key, modeOf(event));
+  const asButton = {
+    role: "button" as const,
+    tabindex: 0,
+    onClick: selectOne,
+    onKeyDown: (event: KeyboardEvent) =>
+      (event.key === "Enter" || event.key === " ") && (event.preventDefault(), selectOne(event)),
+  };
+  return (
+    <g
+      class={`sample ${isQuery ? "query" : "reference"} ${share === 0 ? "faded" : ""}`}
+      transform={`translate(${at[0]},${at[1]})`}
+      {...(isQuery ? asButton : {})}
+    >
+      <title>
+        {`${name}\n${samples.isReference[sample] ? "reference" : "query"}` +
+          (isQuery ? `, ${count(cellsOf(condition, name))} cells here` : "") +
+          (share !== null && isQuery ? `, ${percent(share)} of them selected` : "")}
+      </title>
+      {ellipse && <ellipse {...ellipse} style={fill === undefined ? undefined : { fill, stroke: fill }} />}
+      <circle r={isQuery ? 5.5 : 4} style={fill === undefined ? undefined : { fill }} />
+      {label && (
+        <text x={label.dx} y={label.dy} text-anchor={label.anchor} aria-hidden="true">
+          {name}
+        </text>
+      )}
+      {share !== null && share > 0 && <circle class="ring" r={7 + 5 * share} />}
+    </g>
+  );
+}
+
+function ScatterKey({
+  isColoured,
+  hasSelection,
+  hasSpreads,
+}: {
+  readonly isColoured: boolean;
+  readonly hasSelection: boolean;
+  readonly hasSpreads: boolean;
+}) {
+  return (
+    <ul class="legend-row">
+      {!isColoured && (
+        <>
+          <li>
+            <span class="dot reference" />
+            reference
+          </li>
+          <li>
+            <span class="dot query" />
+            query, each in its colour
+          </li>
+        </>
+      )}
+      {hasSelection && <li>ring: share of its cells that are selected</li>}
+      {hasSpreads && <li>ellipse: where 95 % of its positions with other cells would be</li>}
+    </ul>
   );
 }
 

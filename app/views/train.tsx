@@ -10,6 +10,7 @@ import { guarded } from "../job-status.js";
 import { saveModel } from "../saving.js";
 import { isUnsaved, job, step, work, type DataFile } from "../state.js";
 import { count, duration } from "../text.js";
+import { Checkbox, Notes } from "./controls.js";
 import { DataCard } from "./open.js";
 import { stageName } from "./job-bar.js";
 import { ModelCard } from "./model-card.js";
@@ -285,14 +286,11 @@ function Choices() {
 
 function Switches() {
   const box = (name: string, text: string, on: string) => (
-    <label class="choice">
-      <input
-        type="checkbox"
-        checked={value(name) === on}
-        onChange={(event) => setField(name, event.currentTarget.checked ? on : "")}
-      />
-      <span>{text}</span>
-    </label>
+    <Checkbox
+      checked={value(name) === on}
+      onChange={(checked) => setField(name, checked ? on : "")}
+      text={text}
+    />
   );
   return (
     <div class="switches">
@@ -360,13 +358,7 @@ function Live() {
           Discard
         </button>
       </p>
-      <ul class="notes">
-        {notes.map(({ level, message }) => (
-          <li key={message} class={level}>
-            {message}
-          </li>
-        ))}
-      </ul>
+      <Notes notes={notes} />
     </>
   );
 }
