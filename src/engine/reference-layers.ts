@@ -8,35 +8,30 @@ import type { Recording } from "./reference-recording.js";
 const layerNormEps = 1e-5;
 const varianceEps = 1e-4;
 
-export function layerOperations({
+/** All layers. */
+export function layerOperations(recording: Recording): LayerOperations {
+  return {
+    ...embeddingOperations(recording),
+    ...linearOperations(recording),
+    ...normalizeOperations(recording),
+    ...latentOperations(recording),
+  };
+}
+
+type LayerOperations = ReturnType<typeof embeddingOperations> &
+  ReturnType<typeof linearOperations> &
+  ReturnType<typeof normalizeOperations> &
+  ReturnType<typeof latentOperations>;
+
+/** Rows of the embedding tables: looked up, or added to a layer (one-hot conditions). */
+function embeddingOperations({
   add,
   value,
   gradient,
   array,
   cells,
   touched,
-}: Recording): Pick<
-  Operations,
-  | "lookUp"
-  | "lookUpBackward"
-  | "addRows"
-  | "addRowsBackward"
-  | "sparseLinear"
-  | "sparseLinearBackward"
-  | "linear"
-  | "linearBackward"
-  | "normalize"
-  | "normalizeBackward"
-  | "sampleNoise"
-  | "reparameterize"
-  | "reparameterizeBackward"
-> {
-  const takenOf = (b: number, i: number, taken: TakenCounts): number => {
-    const x = cells.counts[i]!;
-    if (taken === "values") return x;
-    return taken === "log1p" ? Math.log1p(x) : logNormalized(x, cells.sizeFactors[b]!);
-  };
-
+}: Recording): Pick<Operations, "lookUp" | "lookUpBackward" | "addRows" | "addRowsBackward"> {
   return {
     lookUp: (tables, out) =>
       add(() => {
@@ -90,7 +85,25 @@ export function layerOperations({
         });
       });
     },
+  };
+}
 
+/** Linear layers on the stored counts, and on activations. */
+function linearOperations({
+  add,
+  value,
+  gradient,
+  array,
+  cells,
+  touched,
+}: Recording): Pick<Operations, "sparseLinear" | "sparseLinearBackward" | "linear" | "linearBackward"> {
+  const takenOf = (b: number, i: number, taken: TakenCounts): number => {
+    const x = cells.counts[i]!;
+    if (taken === "values") return x;
+    return taken === "log1p" ? Math.log1p(x) : logNormalized(x, cells.sizeFactors[b]!);
+  };
+
+  return {
     sparseLinear: (weight, bias, taken, out) =>
       add(() => {
         const G = weight.shape[1]!;
@@ -139,7 +152,16 @@ export function layerOperations({
         ),
       );
     },
+  };
+}
 
+/** Layer normalisation, ReLU and dropout. */
+function normalizeOperations({
+  add,
+  array,
+  cells,
+}: Recording): Pick<Operations, "normalize" | "normalizeBackward"> {
+  return {
     normalize: (x, dropout, layer, out) =>
       add(({ seed }) => {
         const H = x.columns;
@@ -166,7 +188,16 @@ export function layerOperations({
           d.forEach((v, h) => (array(dx)[b * H + h] = rstd * (v - meanOfD - normalized[h]! * meanOfDX)));
         }
       }),
+  };
+}
 
+/** The latent space: noise, and samples of the posterior. */
+function latentOperations({
+  add,
+  array,
+  cells,
+}: Recording): Pick<Operations, "sampleNoise" | "reparameterize" | "reparameterizeBackward"> {
+  return {
     sampleNoise: (noise) =>
       add(({ seed }) => {
         for (let b = 0; b < cells.rows; b++)

@@ -4,15 +4,10 @@ import { nbGradient, nbLoss, poissonLoss, zinbGradient, zinbLoss } from "./likel
 import { linearBackward } from "./reference-layers.js";
 import type { Recording, Run } from "./reference-recording.js";
 
-export function likelihoodOperations({
-  add,
-  value,
-  gradient,
-  array,
-  cells,
-  touched,
-  reconstruction,
-}: Recording): Pick<
+/** All likelihoods. */
+export function likelihoodOperations(
+  recording: Recording,
+): Pick<
   Operations,
   | "negativeBinomial"
   | "negativeBinomialBackward"
@@ -23,78 +18,91 @@ export function likelihoodOperations({
   | "squaredError"
   | "squaredErrorBackward"
 > {
+  const decoder = new OutputDecoder(recording);
+  return {
+    ...negativeBinomialOperations(recording, decoder),
+    ...zeroInflatedOperations(recording, decoder),
+    ...poissonOperations(recording, decoder),
+    ...squaredErrorOperations(recording, decoder),
+  };
+}
+
+/** What the likelihoods share: the output layer, the sum over the cells, and the way back. */
+class OutputDecoder {
   /** (B, G) kept from the likelihood for its gradient: mu; max(0, logits) of the squared error */
-  let kept = new Float64Array(0);
-  /** (B, G) logits of the excess zeros */
-  let dropoutLogits = new Float64Array(0);
+  kept = new Float64Array(0);
+
+  constructor(private readonly recording: Recording) {}
 
   /** Fills `kept` with size factor times softmax. @param scaled - false: without the size factor */
-  const decode = (
-    h: Activation,
-    { weight, bias }: OutputLayer,
-    scaled: boolean,
-    probabilities: Activation | null,
-  ): void => {
-    const G = weight.shape[0]!;
-    kept = new Float64Array(cells.rows * G);
+  decode(h: Activation, layer: OutputLayer, scaled: boolean, probabilities: Activation | null): void {
+    const { array, cells } = this.recording;
+    const G = layer.weight.shape[0]!;
+    this.kept = new Float64Array(cells.rows * G);
     for (let b = 0; b < cells.rows; b++) {
-      const softmax = kept.subarray(b * G, (b + 1) * G);
-      outputLogits(
-        array(h).subarray(b * h.columns, (b + 1) * h.columns),
-        value(weight),
-        value(bias),
-        softmax,
-      );
+      const softmax = this.kept.subarray(b * G, (b + 1) * G);
+      this.logits(h, layer, b, softmax);
       softmaxInPlace(softmax);
       if (probabilities) array(probabilities).set(softmax, b * G);
       if (scaled) softmax.forEach((p, g) => (softmax[g] = p * cells.sizeFactors[b]!));
     }
-  };
+  }
+
+  /** Logits (G) of cell b. */
+  logits(h: Activation, { weight, bias }: OutputLayer, b: number, logits: Float64Array): void {
+    const { array, value } = this.recording;
+    outputLogits(array(h).subarray(b * h.columns, (b + 1) * h.columns), value(weight), value(bias), logits);
+  }
+
   /** Sums a loss over the cells. */
-  const eachCell = (
-    run: Run,
-    G: number,
-    loss: (b: number, x: Float64Array, decoded: Float64Array) => number,
-  ): void => {
+  eachCell(run: Run, G: number, loss: (b: number, x: Float64Array, decoded: Float64Array) => number): void {
+    const { cells, reconstruction } = this.recording;
     run.reconstruction = 0;
     for (let b = 0; b < cells.rows; b++) {
-      reconstruction[b] = loss(b, denseRow(cells, b, G), kept.subarray(b * G, (b + 1) * G));
+      reconstruction[b] = loss(b, denseRow(cells, b, G), this.kept.subarray(b * G, (b + 1) * G));
       run.reconstruction += reconstruction[b]! / cells.rows;
     }
-  };
+  }
+
   /** dlogits (B, G) from q = mu dloss/dmu of each cell: q - softmax sum(q), over B. */
-  const throughSoftmax = (
-    G: number,
-    q: (b: number, x: Float64Array, mu: Float64Array) => Float64Array,
-  ): Float64Array => {
+  throughSoftmax(G: number, q: (b: number, x: Float64Array, mu: Float64Array) => Float64Array): Float64Array {
+    const { cells } = this.recording;
     const dlogits = new Float64Array(cells.rows * G);
     for (let b = 0; b < cells.rows; b++) {
-      const mu = kept.subarray(b * G, (b + 1) * G);
+      const mu = this.kept.subarray(b * G, (b + 1) * G);
       const own = q(b, denseRow(cells, b, G), mu);
       const sum = own.reduce((total, v) => total + v, 0);
       const size = mu.reduce((total, v) => total + v, 0) || 1;
       own.forEach((v, g) => (dlogits[b * G + g] = (v - (mu[g]! / size) * sum) / cells.rows));
     }
     return dlogits;
-  };
-  const outputBackward = (
+  }
+
+  outputBackward(
     h: Activation,
     { weight, bias }: OutputLayer,
     dlogits: Float64Array,
     dh: Activation,
     addTo: boolean,
-  ): void =>
+  ): void {
+    const { array, value, gradient, cells } = this.recording;
     linearBackward(
       [cells.rows, weight.shape[0]!, h.columns],
       { dout: dlogits, x: array(h), weight: value(weight) },
       { dweight: gradient(weight), dbias: gradient(bias), dx: array(dh), add: addTo },
     );
+  }
+}
 
+function negativeBinomialOperations(
+  { add, value, gradient, cells, touched }: Recording,
+  decoder: OutputDecoder,
+): Pick<Operations, "negativeBinomial" | "negativeBinomialBackward"> {
   return {
     negativeBinomial: (h, weight, bias, theta, _backward, probabilities) =>
       add((run) => {
-        decode(h, { weight, bias }, true, probabilities);
-        eachCell(run, weight.shape[0]!, (b, x, mu) =>
+        decoder.decode(h, { weight, bias }, true, probabilities);
+        decoder.eachCell(run, weight.shape[0]!, (b, x, mu) =>
           nbLoss(x, mu, thetaColumn(value(theta), theta, cells.combinations[b]!)),
         );
       }),
@@ -102,29 +110,33 @@ export function likelihoodOperations({
       touched.add(weight).add(bias).add(theta);
       add(() => {
         const [G, C] = [weight.shape[0]!, theta.shape[1]!];
-        const dlogits = throughSoftmax(G, (b, x, mu) => {
+        const dlogits = decoder.throughSoftmax(G, (b, x, mu) => {
           const combination = cells.combinations[b]!;
           const { dmu, dtheta } = nbGradient(x, mu, thetaColumn(value(theta), theta, combination));
           dtheta.forEach((d, g) => (gradient(theta)[g * C + combination]! += d / cells.rows));
           return dmu.map((d, g) => d * mu[g]!);
         });
-        outputBackward(h, { weight, bias }, dlogits, dh, false);
+        decoder.outputBackward(h, { weight, bias }, dlogits, dh, false);
       });
     },
+  };
+}
 
+function zeroInflatedOperations(
+  { add, value, gradient, cells, touched }: Recording,
+  decoder: OutputDecoder,
+): Pick<Operations, "zeroInflated" | "zeroInflatedBackward"> {
+  /** (B, G) logits of the excess zeros */
+  let dropoutLogits = new Float64Array(0);
+  return {
     zeroInflated: (h, mean, dropout, theta, _backward, probabilities) =>
       add((run) => {
         const G = mean.weight.shape[0]!;
-        decode(h, mean, true, probabilities);
+        decoder.decode(h, mean, true, probabilities);
         dropoutLogits = new Float64Array(cells.rows * G);
-        eachCell(run, G, (b, x, mu) => {
+        decoder.eachCell(run, G, (b, x, mu) => {
           const logits = dropoutLogits.subarray(b * G, (b + 1) * G);
-          outputLogits(
-            array(h).subarray(b * h.columns, (b + 1) * h.columns),
-            value(dropout.weight),
-            value(dropout.bias),
-            logits,
-          );
+          decoder.logits(h, dropout, b, logits);
           return zinbLoss(x, mu, thetaColumn(value(theta), theta, cells.combinations[b]!), logits);
         });
       }),
@@ -134,7 +146,7 @@ export function likelihoodOperations({
       add(() => {
         const [G, C] = [mean.weight.shape[0]!, theta.shape[1]!];
         const ddropout = new Float64Array(cells.rows * G);
-        const dlogits = throughSoftmax(G, (b, x, mu) => {
+        const dlogits = decoder.throughSoftmax(G, (b, x, mu) => {
           const combination = cells.combinations[b]!;
           const own = zinbGradient(
             x,
@@ -146,41 +158,51 @@ export function likelihoodOperations({
           own.ddropout.forEach((d, g) => (ddropout[b * G + g] = d / cells.rows));
           return own.dmu.map((d, g) => d * mu[g]!);
         });
-        outputBackward(h, mean, dlogits, dh, false);
-        outputBackward(h, dropout, ddropout, dh, true);
+        decoder.outputBackward(h, mean, dlogits, dh, false);
+        decoder.outputBackward(h, dropout, ddropout, dh, true);
       });
     },
+  };
+}
 
+function poissonOperations(
+  { add, touched }: Recording,
+  decoder: OutputDecoder,
+): Pick<Operations, "poisson" | "poissonBackward"> {
+  return {
     poisson: (h, layer, scaled, _backward, probabilities) =>
       add((run) => {
-        decode(h, layer, scaled, probabilities);
-        eachCell(run, layer.weight.shape[0]!, (_, x, rate) => poissonLoss(x, rate));
+        decoder.decode(h, layer, scaled, probabilities);
+        decoder.eachCell(run, layer.weight.shape[0]!, (_, x, rate) => poissonLoss(x, rate));
       }),
     poissonBackward: (h, layer, dh) => {
       touched.add(layer.weight).add(layer.bias);
       // mu dloss/dmu = mu - x
       add(() =>
-        outputBackward(
+        decoder.outputBackward(
           h,
           layer,
-          throughSoftmax(layer.weight.shape[0]!, (_, x, rate) => rate.map((r, g) => r - x[g]!)),
+          decoder.throughSoftmax(layer.weight.shape[0]!, (_, x, rate) => rate.map((r, g) => r - x[g]!)),
           dh,
           false,
         ),
       );
     },
+  };
+}
 
+/** The likelihood of normalised values, "mse": max(0, logits) against them. */
+function squaredErrorOperations(
+  { add, array, cells, touched }: Recording,
+  decoder: OutputDecoder,
+): Pick<Operations, "squaredError" | "squaredErrorBackward"> {
+  return {
     squaredError: (h, { weight, bias }, _backward, decoded) =>
       add((run) => {
         const G = weight.shape[0]!;
-        kept = new Float64Array(cells.rows * G);
-        eachCell(run, G, (b, x, out) => {
-          outputLogits(
-            array(h).subarray(b * h.columns, (b + 1) * h.columns),
-            value(weight),
-            value(bias),
-            out,
-          );
+        decoder.kept = new Float64Array(cells.rows * G);
+        decoder.eachCell(run, G, (b, x, out) => {
+          decoder.logits(h, { weight, bias }, b, out);
           out.forEach((logit, g) => (out[g] = Math.max(0, logit)));
           if (decoded) array(decoded).set(out, b * G);
           return out.reduce((sum, v, g) => sum + (v - x[g]!) ** 2, 0);
@@ -193,10 +215,10 @@ export function likelihoodOperations({
         const dlogits = new Float64Array(cells.rows * G);
         for (let b = 0; b < cells.rows; b++)
           denseRow(cells, b, G).forEach((x, g) => {
-            const out = kept[b * G + g]!;
+            const out = decoder.kept[b * G + g]!;
             dlogits[b * G + g] = out > 0 ? (2 * (out - x)) / cells.rows : 0;
           });
-        outputBackward(h, layer, dlogits, dh, false);
+        decoder.outputBackward(h, layer, dlogits, dh, false);
       });
     },
   };
