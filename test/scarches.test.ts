@@ -10,7 +10,7 @@ import { AnnData } from "../dist/anndata/anndata.js";
 import { blocks, type SparseRows } from "../dist/anndata/matrix.js";
 import { writeH5ad } from "../dist/anndata/write.js";
 import type { Note } from "../dist/contract/options.js";
-import { networkOptions } from "../dist/mapping/embedding.js";
+import { networkOptions } from "../dist/mapping/stored-network.js";
 import { createEngine } from "../dist/engine/create.js";
 import { ScPoliError, type ErrorKind } from "../dist/contract/errors.js";
 import { Network } from "../dist/model/network.js";

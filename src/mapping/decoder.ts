@@ -2,11 +2,10 @@
 // model's conditions.
 import type { RunSettings } from "../contract/options.js";
 import type { CountBlock } from "../data/counts.js";
-import { createEngine } from "../engine/create.js";
 import type { Activation, Engine, Program } from "../engine/engine.js";
 import type { StoredModel } from "../model/stored-model.js";
-import { Network } from "../model/network.js";
-import { networkOptions } from "./embedding.js";
+import type { Network } from "../model/network.js";
+import { storedNetwork } from "./stored-network.js";
 
 /** Number of cells encoded or decoded together. */
 const mostRows = 256;
@@ -37,25 +36,12 @@ export class Decoder {
   }
 
   static async create(stored: StoredModel, settings: RunSettings): Promise<Decoder> {
-    const { model, sizes } = networkOptions(stored);
-    const engine = await createEngine(
-      {
-        minibatchSize: mostRows,
-        minibatchCapacity: mostRows * sizes.genes,
-        genes: sizes.genes,
-        conditionKeys: sizes.conditions.length,
-        levels: 0,
-        prototypes: [0, model.latentDim],
-      },
+    const { engine, network } = await storedNetwork(
+      stored,
+      { rows: mostRows, stored: (genes) => mostRows * genes },
       settings,
     );
-    const network = new Network(engine, model, sizes, {
-      weightDecay: 0,
-      frozen: { conditions: sizes.conditions, combinations: sizes.combinations },
-    });
-    network.write(
-      new Map([...network.parameters.keys()].map((name) => [name, stored.tensors.get(name)!.data])),
-    );
+    const { options: model, sizes } = network;
     const decoded = engine.createActivation(sizes.genes);
     const dropout = model.reconLoss === "zinb" ? { dropout: engine.createActivation(sizes.genes) } : {};
     return new Decoder(

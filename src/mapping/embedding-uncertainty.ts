@@ -12,15 +12,14 @@ import type { EmbedOptions, RunSettings } from "../contract/options.js";
 import { Combinations } from "../data/combinations.js";
 import { openCounts } from "../data/memory.js";
 import { fillMinibatch, minibatchCapacity, type Dataset } from "../data/minibatches.js";
-import { createEngine } from "../engine/create.js";
 import type { StoredModel } from "../model/stored-model.js";
-import { Network } from "../model/network.js";
+import type { Network } from "../model/network.js";
 import { Random } from "../numerics/random.js";
 import type { SampleAnalysis, SamplesOptions } from "../samples/analysis.js";
 import { sandwichCovariances, type LossDerivatives } from "../samples/sandwich.js";
 import { sampleUncertainty, type SampleUncertainty } from "../samples/sample-uncertainty.js";
-import { networkOptions } from "./embedding.js";
 import { withQuery, type Query } from "./query.js";
+import { storedNetwork } from "./stored-network.js";
 
 /** Cells of a condition whose gradients are computed, and those of which the curvature is too. */
 const [gradientCells, curvatureCells] = [128, 64];
@@ -95,27 +94,13 @@ async function derivativesOf(
   query: Query,
   options: EmbedOptions,
 ): Promise<ConditionDerivatives[]> {
-  const { model, sizes } = networkOptions(stored);
   const dataset = await openDataset(stored, query, options);
-  const engine = await createEngine(
-    {
-      minibatchSize: gradientCells,
-      minibatchCapacity: minibatchCapacity(dataset.counts, gradientCells),
-      genes: sizes.genes,
-      conditionKeys: sizes.conditions.length,
-      levels: 0,
-      prototypes: [0, model.latentDim],
-    },
+  const { engine, network } = await storedNetwork(
+    stored,
+    { rows: gradientCells, stored: () => minibatchCapacity(dataset.counts, gradientCells) },
     options,
   );
   try {
-    const network = new Network(engine, model, sizes, {
-      weightDecay: 0,
-      frozen: { conditions: sizes.conditions, combinations: sizes.combinations },
-    });
-    network.write(
-      new Map([...network.parameters.keys()].map((name) => [name, stored.tensors.get(name)!.data])),
-    );
     const lossesOf = cellLosses(network, dataset, key);
     const { data: trained, shape } = stored.tensors.get(`embeddings.${key}.weight`)!;
     const E = shape[1]!;

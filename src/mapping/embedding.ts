@@ -1,29 +1,12 @@
 // Embeds cells in the latent space of a model, block by block from the file. Only positions and scores are
 // kept in memory. Source: De Donno et al. 2023, Methods. Differs: uses the posterior mean, never a sample.
-import { optionsOf, type StoredModel } from "../model/stored-model.js";
-import type { RunSettings, ModelOptions } from "../contract/options.js";
+import type { StoredModel } from "../model/stored-model.js";
+import type { RunSettings } from "../contract/options.js";
 import type { CountBlock } from "../data/counts.js";
-import { createEngine } from "../engine/create.js";
 import type { Engine } from "../engine/engine.js";
 import { HeadScorer, headRows } from "../labels/head.js";
 import type { ComparedCells } from "../novelty/novelty.js";
-import { Network } from "../model/network.js";
-import type { ModelSizes } from "../model/parameters.js";
-
-/** Network options and sizes of a stored model. */
-export function networkOptions({ json }: Pick<StoredModel, "json">): {
-  readonly model: ModelOptions;
-  readonly sizes: ModelSizes;
-} {
-  return {
-    model: optionsOf(json.model),
-    sizes: {
-      genes: json.genes.length,
-      conditions: json.conditions.map((names) => names.length),
-      combinations: json.combinations.length,
-    },
-  };
-}
+import { storedNetwork } from "./stored-network.js";
 
 /** Positions and scores of cells. */
 export interface CellPositions {
@@ -70,24 +53,10 @@ export class Encoder {
 
   /** @param cells - N */
   static async create(stored: StoredModel, cells: number, settings: RunSettings): Promise<Encoder> {
-    const { model, sizes } = networkOptions(stored);
-    const engine = await createEngine(
-      {
-        minibatchSize: mostRows,
-        minibatchCapacity: Math.max(mostStored, sizes.genes),
-        genes: sizes.genes,
-        conditionKeys: sizes.conditions.length,
-        levels: 0,
-        prototypes: [0, model.latentDim],
-      },
+    const { engine, network } = await storedNetwork(
+      stored,
+      { rows: mostRows, stored: (genes) => Math.max(mostStored, genes) },
       settings,
-    );
-    const network = new Network(engine, model, sizes, {
-      weightDecay: 0,
-      frozen: { conditions: sizes.conditions, combinations: sizes.combinations },
-    });
-    network.write(
-      new Map([...network.parameters.keys()].map((name) => [name, stored.tensors.get(name)!.data])),
     );
     const scorer = HeadScorer.of(engine, stored, cells);
     const program = network.encoding((operations) => scorer?.compute(operations));

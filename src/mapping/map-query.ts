@@ -18,10 +18,11 @@ import { clusteringOf, unlabeledCells } from "../prototypes/unlabeled.js";
 import { createRunEngine, planRun, type Run } from "../training/run.js";
 import { Trainer } from "../training/trainer.js";
 import { bytesPerCell, combined, encodeFile, mappingReport, type QueryResult } from "./embed-query.js";
-import { emptyScores, Encoder, networkOptions, type CellPositions } from "./embedding.js";
+import { emptyScores, Encoder, type CellPositions } from "./embedding.js";
 import type { MappingReport } from "./mapping.js";
 import { withQuery, type Query } from "./query.js";
 import { readQueryLabels, type QueryLabels } from "./query-labels.js";
+import { networkOptions } from "./stored-network.js";
 import {
   extendModel,
   graft,
