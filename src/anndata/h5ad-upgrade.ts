@@ -106,72 +106,86 @@ const tablePaths = new Set(["/obs", "/var", "/raw/var"]);
  * anndata reads them with the rules of their version.
  */
 export function stampEncodings(writer: H5adWriter, source: AnnData): void {
-  const { file } = writer;
-  const seen = new Set<number>();
-  const shapeAt = (path: string): Shape => [
-    source.nObs,
-    path === "/raw/X" ? (source.raw?.var.length ?? 0) : source.nVars,
-  ];
+  new EncodingStamps(writer, source).visit("");
+}
 
-  const visit = (path: string): void => {
+class EncodingStamps {
+  readonly #seen = new Set<number>();
+
+  constructor(
+    private readonly writer: H5adWriter,
+    private readonly source: AnnData,
+  ) {}
+
+  /** Stamps what is at a path and, in a known encoding, what is below it. */
+  visit(path: string): void {
+    const { writer } = this;
+    const { file } = writer;
     const at = writer.at(path);
     const kind = path === "" ? "group" : file.kind(at);
-    if (kind === "dataset") return stampDataset(path);
-    if (kind !== "group" || seen.has(writer.address(path))) return;
-    seen.add(writer.address(path));
-    const encoding = file.text(at, "encoding-type") ?? stampGroup(path);
+    if (kind === "dataset") return this.#stampDataset(path);
+    if (kind !== "group" || this.#seen.has(writer.address(path))) return;
+    this.#seen.add(writer.address(path));
+    const encoding = file.text(at, "encoding-type") ?? this.#stampGroup(path);
     if (encoding === undefined || !known.has(encoding)) return;
-    for (const name of file.keys(at)) if (!(path === "" && name.startsWith("raw."))) visit(`${path}/${name}`);
-  };
+    for (const name of file.keys(at))
+      if (!(path === "" && name.startsWith("raw."))) this.visit(`${path}/${name}`);
+  }
 
-  const stampGroup = (path: string): string | undefined => {
+  #encode(path: string, type: string, version: string): string {
+    this.writer.encode(path, type, version);
+    return type;
+  }
+
+  #stampGroup(path: string): string | undefined {
+    const { writer } = this;
+    const { file } = writer;
     const at = writer.at(path);
     const keys = file.keys(at);
-    const encode = (type: string, version: string): string => {
-      writer.encode(path, type, version);
-      return type;
-    };
-    if (path === "") return encode("anndata", "0.1.0");
-    if (path === "/raw") return encode("raw", "0.1.0");
-    if (tablePaths.has(path) || keys.includes("_index")) {
-      const frame = openFrame(file, at);
-      const names = file.attributeNames(at);
-      if (!names.includes("_index")) writer.attribute(path, "_index", frame.indexPath.slice(at.length + 1));
-      if (!names.includes("column-order")) writer.attribute(path, "column-order", frame.columnNames);
-      const hasReferences = keys.some((key) => file.attributeNames(`${at}/${key}`).includes("categories"));
-      return encode("dataframe", hasReferences ? "0.1.0" : "0.2.0");
-    }
-    const shape = shapeAt(path);
+    if (path === "") return this.#encode(path, "anndata", "0.1.0");
+    if (path === "/raw") return this.#encode(path, "raw", "0.1.0");
+    if (tablePaths.has(path) || keys.includes("_index")) return this.#stampFrame(path, keys);
+    const shape = this.#shapeAt(path);
     const sparse = sparseEncoding(file, at, shape);
-    if (sparse !== undefined) {
-      const stored = file.attribute(at, "shape") ?? file.attribute(at, "h5sparse_shape");
-      if (!file.attributeNames(at).includes("shape"))
-        writer.attribute(
-          path,
-          "shape",
-          BigInt64Array.from((Array.isArray(stored) ? stored : shape).map((n) => BigInt(Number(n)))),
-        );
-      return encode(`${sparse.slice(0, 3)}_matrix`, "0.1.0");
-    }
+    if (sparse !== undefined) return this.#stampSparse(path, sparse, shape);
     if (keys.includes("codes") && keys.includes("categories")) {
       if (!file.attributeNames(at).includes("ordered")) writer.attribute(path, "ordered", Int8Array.of(0));
-      return encode("categorical", "0.2.0");
+      return this.#encode(path, "categorical", "0.2.0");
     }
-    if (keys.includes("values") && keys.includes("mask")) {
-      const { dtype } = file.dataset(`${at}/values`);
-      return encode(
-        dtype === "string"
-          ? "nullable-string-array"
-          : dtype === "bool"
-            ? "nullable-boolean"
-            : "nullable-integer",
-        "0.1.0",
-      );
-    }
-    return /^\/(obs|var)\//.test(path) ? undefined : encode("dict", "0.1.0");
-  };
+    if (keys.includes("values") && keys.includes("mask"))
+      return this.#encode(path, nullableType(file.dataset(`${at}/values`).dtype), "0.1.0");
+    return /^\/(obs|var)\//.test(path) ? undefined : this.#encode(path, "dict", "0.1.0");
+  }
 
-  const stampDataset = (path: string): void => {
+  #stampFrame(path: string, keys: readonly string[]): string {
+    const { writer } = this;
+    const { file } = writer;
+    const at = writer.at(path);
+    const frame = openFrame(file, at);
+    const names = file.attributeNames(at);
+    if (!names.includes("_index")) writer.attribute(path, "_index", frame.indexPath.slice(at.length + 1));
+    if (!names.includes("column-order")) writer.attribute(path, "column-order", frame.columnNames);
+    const hasReferences = keys.some((key) => file.attributeNames(`${at}/${key}`).includes("categories"));
+    return this.#encode(path, "dataframe", hasReferences ? "0.1.0" : "0.2.0");
+  }
+
+  #stampSparse(path: string, sparse: string, shape: Shape): string {
+    const { writer } = this;
+    const { file } = writer;
+    const at = writer.at(path);
+    const stored = file.attribute(at, "shape") ?? file.attribute(at, "h5sparse_shape");
+    if (!file.attributeNames(at).includes("shape"))
+      writer.attribute(
+        path,
+        "shape",
+        BigInt64Array.from((Array.isArray(stored) ? stored : shape).map((n) => BigInt(Number(n)))),
+      );
+    return this.#encode(path, `${sparse.slice(0, 3)}_matrix`, "0.1.0");
+  }
+
+  #stampDataset(path: string): void {
+    const { writer } = this;
+    const { file } = writer;
     const at = writer.at(path);
     if (file.text(at, "encoding-type") !== undefined) return;
     const { shape, dtype, isVariableText } = file.dataset(at);
@@ -179,7 +193,15 @@ export function stampEncodings(writer: H5adWriter, source: AnnData): void {
       return;
     if (dtype === "string") writer.encode(path, shape.length === 0 ? "string" : "string-array", "0.2.0");
     else writer.encode(path, shape.length === 0 ? "numeric-scalar" : "array", "0.2.0");
-  };
+  }
 
-  visit("");
+  #shapeAt(path: string): Shape {
+    const { raw, nObs, nVars } = this.source;
+    return [nObs, path === "/raw/X" ? (raw?.var.length ?? 0) : nVars];
+  }
+}
+
+function nullableType(dtype: string): string {
+  if (dtype === "string") return "nullable-string-array";
+  return dtype === "bool" ? "nullable-boolean" : "nullable-integer";
 }

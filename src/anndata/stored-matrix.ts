@@ -267,16 +267,9 @@ async function readPointers({ indptr, data, error }: SparseParts): Promise<Float
   return pointers;
 }
 
-export class CsrFileMatrix implements Matrix {
-  readonly format = "csr";
-  private pointers: Float64Array | null = null;
-  private readonly indices: RowReader;
-  private readonly values: RowReader;
-
-  constructor(private readonly parts: SparseParts) {
-    this.indices = new RowReader(parts.indices, (length) => new Int32Array(length));
-    this.values = new RowReader(parts.data);
-  }
+/** What sparse matrices in files have in common: shape and type are those of their parts. */
+abstract class SparseFileMatrix {
+  constructor(protected readonly parts: SparseParts) {}
 
   get rows() {
     return this.parts.rows;
@@ -292,6 +285,19 @@ export class CsrFileMatrix implements Matrix {
   }
   get stored() {
     return this.parts.data.length;
+  }
+}
+
+export class CsrFileMatrix extends SparseFileMatrix implements Matrix {
+  readonly format = "csr";
+  private pointers: Float64Array | null = null;
+  private readonly indices: RowReader;
+  private readonly values: RowReader;
+
+  constructor(parts: SparseParts) {
+    super(parts);
+    this.indices = new RowReader(parts.indices, (length) => new Int32Array(length));
+    this.values = new RowReader(parts.data);
   }
 
   async read(start: number, end: number): Promise<SparseRows> {
@@ -378,27 +384,9 @@ function isTidyRow(
 }
 
 /** A CSC matrix. Its values are in column order, so the first read transposes the whole matrix in memory. */
-class CscFileMatrix implements Matrix {
+class CscFileMatrix extends SparseFileMatrix implements Matrix {
   readonly format = "csc";
   private byRow: Promise<Matrix> | null = null;
-
-  constructor(private readonly parts: SparseParts) {}
-
-  get rows() {
-    return this.parts.rows;
-  }
-  get columns() {
-    return this.parts.columns;
-  }
-  get dtype() {
-    return this.parts.data.dtype;
-  }
-  get place() {
-    return this.parts.place;
-  }
-  get stored() {
-    return this.parts.data.length;
-  }
 
   async read(start: number, end: number): Promise<SparseRows> {
     this.byRow ??= transpose(this.parts).then((rows) => sparseMatrix(rows, this.place));

@@ -60,7 +60,7 @@ export async function startCopy(
   output: string,
   options: CopyOptions = {},
 ): Promise<PendingCopy> {
-  const { names = {}, force = false, onWarning } = options;
+  const { names = {}, force = false } = options;
   if (await isSameFile(source.path, output)) {
     throw new ScPoliError(
       "output",
@@ -70,17 +70,7 @@ export async function startCopy(
   }
   Object.values(names).flat().forEach(checkKey);
   if (!force) checkNames(source, names);
-  if (source.format === "zarr") {
-    const copy = await startZarrCopy(source.path, output, force);
-    return {
-      finish: async (additions) => {
-        checkAdditions(source, additions);
-        if (!force) checkNames(source, namesOf(additions));
-        await copy.finish(source, additions);
-      },
-      discard: () => copy.discard(),
-    };
-  }
+  if (source.format === "zarr") return startStoreCopy(source, output, force);
   if (/\.zarr\/*$/.test(output))
     throw new ScPoliError(
       "output",
@@ -88,32 +78,54 @@ export async function startCopy(
         ".h5ad.",
       { path: output },
     );
-  if (source.format === "10x" || source.format === "modality") {
-    // the source is not an AnnData file that can be copied: counts and genes go into a new one
-    await checkOutputFile(output, "h5ad", force);
-    const finish = async (additions: Additions): Promise<void> => {
-      checkAdditions(source, additions);
-      const parts = await readableParts(source, additions, onWarning);
-      const skipped = [...(source.raw ? ["raw"] : []), ...source.layers.map((layer) => `layers/${layer}`)];
-      if (skipped.length > 0) onWarning?.(`Not copied to ${output}, a new file: ${skipped.join(", ")}.`);
-      const X = async function* () {
-        for await (const { block } of blocks(source.X!)) yield block;
-      };
-      await writeH5ad(
-        output,
-        {
-          X: source.X && X(),
-          obs: { index: await source.obs.index(), columns: { ...parts.obs, ...additions.obs } },
-          var: { index: await source.var.index(), columns: parts.var },
-          obsm: { ...parts.obsm, ...additions.obsm },
-          uns: additions.uns,
-        },
-        { compression: 1, force },
-      );
-    };
-    return { finish, discard: async () => undefined };
-  }
   await checkOutputFile(output, "h5ad", force);
+  return source.format === "10x" || source.format === "modality"
+    ? newFile(source, output, options)
+    : startFileCopy(source, output, options);
+}
+
+async function startStoreCopy(source: AnnData, output: string, force: boolean): Promise<PendingCopy> {
+  const copy = await startZarrCopy(source.path, output, force);
+  return {
+    finish: async (additions) => {
+      checkAdditions(source, additions);
+      if (!force) checkNames(source, namesOf(additions));
+      await copy.finish(source, additions);
+    },
+    discard: () => copy.discard(),
+  };
+}
+
+/** The source is not an AnnData file that can be copied: counts and genes go into a new one. */
+function newFile(source: AnnData, output: string, { force = false, onWarning }: CopyOptions): PendingCopy {
+  const finish = async (additions: Additions): Promise<void> => {
+    checkAdditions(source, additions);
+    const parts = await readableParts(source, additions, onWarning);
+    const skipped = [...(source.raw ? ["raw"] : []), ...source.layers.map((layer) => `layers/${layer}`)];
+    if (skipped.length > 0) onWarning?.(`Not copied to ${output}, a new file: ${skipped.join(", ")}.`);
+    const X = async function* () {
+      for await (const { block } of blocks(source.X!)) yield block;
+    };
+    await writeH5ad(
+      output,
+      {
+        X: source.X && X(),
+        obs: { index: await source.obs.index(), columns: { ...parts.obs, ...additions.obs } },
+        var: { index: await source.var.index(), columns: parts.var },
+        obsm: { ...parts.obsm, ...additions.obsm },
+        uns: additions.uns,
+      },
+      { compression: 1, force },
+    );
+  };
+  return { finish, discard: async () => undefined };
+}
+
+async function startFileCopy(
+  source: AnnData,
+  output: string,
+  { force = false, onWarning }: CopyOptions,
+): Promise<PendingCopy> {
   await checkComplete(source.path);
   await checkSpace(output, (await bytesOf(source.path)) + addedBytesPerCell * source.nObs);
   const temporary = await createTemporary(output);
