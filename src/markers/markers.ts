@@ -313,15 +313,10 @@ function addSums(
 
 type Statistics = Omit<Markers, "key" | "place" | "isNormalized" | "against" | "genes" | "symbols">;
 
-async function summarize(
-  { names, sizes, reported, reference }: Grouping,
-  { sums, entries }: GroupSums,
-  ranks: Ranks,
-  G: number,
-): Promise<Statistics> {
+async function summarize(grouping: Grouping, sums: GroupSums, ranks: Ranks, G: number): Promise<Statistics> {
   const distributions = await loadDistributions();
+  const { names, sizes, reported } = grouping;
   const K = reported.length;
-  const cells = sizes.reduce((sum, size) => sum + size, 0);
   const doubles = (): Float64Array => new Float64Array(K * G);
   const floats = (): Float32Array => new Float32Array(K * G);
   const statistics = {
@@ -338,38 +333,19 @@ async function summarize(
     otherMeans: floats(),
     specificity: floats(),
   };
-  const total = (table: ArrayLike<number>, gene: number): number => {
-    let sum = 0;
-    for (let code = 0; code < sizes.length; code++) sum += table[code * G + gene]!;
-    return sum;
-  };
-  for (let gene = 0; gene < G; gene++) {
-    const [allSums, allEntries] = [total(sums, gene), total(entries, gene)];
-    let levels = 0;
-    for (let code = 0; code < names.length; code++)
-      if (sizes[code]! > 0) levels += Math.max(0, Math.expm1(sums[code * G + gene]! / sizes[code]!));
-    for (const [k, code] of reported.entries()) {
+  for (let gene = 0; gene < G; gene++)
+    eachComparison(grouping, sums, gene, G, (k, { from, size, others, mean, otherMean, shares, all }) => {
       const at = k * G + gene;
-      const from = code * G + gene;
-      const size = sizes[code]!;
-      const [others, otherSum, otherEntries] =
-        reference === null
-          ? [cells - size, allSums - sums[from]!, allEntries - entries[from]!]
-          : [sizes[reference]!, sums[reference * G + gene]!, entries[reference * G + gene]!];
-      const [mean, otherMean] = [sums[from]! / size, otherSum / others];
       const { score, p } = rankSumTest(ranks.wins[from]!, ranks.ties[from]!, size, others, distributions);
       statistics.scores[at] = score;
       statistics.pValues[at] = p;
       statistics.logFoldChanges[at] = Math.log2((Math.expm1(mean) + 1e-9) / (Math.expm1(otherMean) + 1e-9));
       statistics.auc[at] = ranks.wins[from]! / (size * others);
-      statistics.shares[at] = entries[from]! / size;
-      statistics.otherShares[at] = otherEntries / others;
+      [statistics.shares[at], statistics.otherShares[at]] = shares;
       statistics.means[at] = mean;
       statistics.otherMeans[at] = otherMean;
-      const all = names.length === 1 ? Math.expm1(mean) + Math.max(0, Math.expm1(otherMean)) : levels;
       statistics.specificity[at] = all > 0 ? Math.max(0, Math.expm1(mean)) / all : 0;
-    }
-  }
+    });
   for (let k = 0; k < K; k++) {
     const [from, to] = [k * G, (k + 1) * G];
     statistics.adjustedPValues.set(benjaminiHochberg(statistics.pValues.subarray(from, to)), from);
@@ -380,6 +356,49 @@ async function summarize(
     );
   }
   return statistics;
+}
+
+/** A gene in the cells of a group, and in those that it is compared with. */
+interface GeneComparison {
+  /** entry of the group and gene in tables of all groups */
+  readonly from: number;
+  readonly size: number;
+  readonly others: number;
+  readonly mean: number;
+  readonly otherMean: number;
+  /** shares of the cells that have the gene */
+  readonly shares: readonly [group: number, others: number];
+  /** sum over the named groups of the expression of the gene, without the logarithm */
+  readonly all: number;
+}
+
+function eachComparison(
+  { names, sizes, reported, reference }: Grouping,
+  { sums, entries }: GroupSums,
+  gene: number,
+  G: number,
+  visit: (k: number, comparison: GeneComparison) => void,
+): void {
+  const cells = sizes.reduce((sum, size) => sum + size, 0);
+  let [allSums, allEntries, levels] = [0, 0, 0];
+  for (let code = 0; code < sizes.length; code++) {
+    allSums += sums[code * G + gene]!;
+    allEntries += entries[code * G + gene]!;
+    if (code < names.length && sizes[code]! > 0)
+      levels += Math.max(0, Math.expm1(sums[code * G + gene]! / sizes[code]!));
+  }
+  for (const [k, code] of reported.entries()) {
+    const from = code * G + gene;
+    const size = sizes[code]!;
+    const [others, otherSum, otherEntries] =
+      reference === null
+        ? [cells - size, allSums - sums[from]!, allEntries - entries[from]!]
+        : [sizes[reference]!, sums[reference * G + gene]!, entries[reference * G + gene]!];
+    const [mean, otherMean] = [sums[from]! / size, otherSum / others];
+    const all = names.length === 1 ? Math.expm1(mean) + Math.max(0, Math.expm1(otherMean)) : levels;
+    const shares = [entries[from]! / size, otherEntries / others] as const;
+    visit(k, { from, size, others, mean, otherMean, shares, all });
+  }
 }
 
 /**
