@@ -244,9 +244,8 @@ writeFileSync(
       "has run this.",
     "Assumptions:",
     "",
-    "- The time of each step is that of `scpoli plan` ([constants and errors](costs.md)). T threads work " +
-      "T^0.9",
-    "  times as fast as one: measured for 2 threads, assumed for 32.",
+    "- The time of each step is that of `scpoli plan` ([constants and errors](costs.md)). T threads work",
+    "  T^0.9 times as fast as one, which is not measured.",
     `- ${scheduling} s of scheduling before each wave of jobs: survey, init, two per round, summary, ` +
       `finish. ${rounds} rounds.`,
     `- ${atlas.countsPerCell.toLocaleString("en-US")} stored counts per cell; ${storage / 1e9} GB/s of ` +

@@ -6,41 +6,29 @@ import {
   defaults,
   defaultsOf,
   type MemoryOptions,
-  type OptimizationOptions,
   type TrainOptions,
 } from "../contract/options.js";
 import { allowedMemory, predictMemory, resultBytes, type ModelNeed } from "../data/memory.js";
 import { encodedRows } from "../mapping/embedding.js";
 import { modelOptions, parameterShapes } from "../model/parameters.js";
 import { planOptimization, type OptimizationPlan } from "../training/optimization.js";
+import type { RoundsOptions } from "../rounds/options.js";
 import { defaultPasses, defaultRounds, defaultSampleCells, streamsCounts } from "../rounds/plan.js";
 import { predictSeconds, type NetworkSize, type Work } from "./costs.js";
-import { stepWork } from "./step-work.js";
+import { stepWork, type StepWork } from "./step-work.js";
 import type { PlannedFile } from "./planned-file.js";
 
 export interface PlanOptions
   extends
-    OptimizationOptions,
+    Omit<RoundsOptions, "onNote" | "seed" | "stream">,
     Pick<MemoryOptions, "memory">,
-    Pick<
-      TrainOptions,
-      | "hiddenLayerSizes"
-      | "latentDim"
-      | "conditionEncoding"
-      | "embeddingDims"
-      | "injectCondition"
-      | "reconLoss"
-      | "dropout"
-    > {
+    Pick<TrainOptions, "reconLoss"> {
   /** number of genes to model. Default: all */
   readonly genes?: number;
   /** Default 2 */
   readonly threads?: number;
   /** number of shards that the files are to be cut into. Default: each file is a shard */
   readonly shards?: number;
-  readonly rounds?: number;
-  readonly passes?: number;
-  readonly sampleCells?: number;
 }
 
 /** What a step needs. */
@@ -99,7 +87,7 @@ interface Model extends NetworkSize {
 
 /**
  * @param files - the atlas, in one or several files
- * @param queries - files to map onto it. Default: the files of the atlas
+ * @param queries - files to map onto it
  * @throws ScPoliError "usage" for an option out of range
  */
 export function planCosts(
@@ -107,84 +95,129 @@ export function planCosts(
   queries: readonly PlannedFile[],
   options: PlanOptions,
 ): CostPlan {
-  const threads = options.threads ?? 2;
   const whole = joined(files);
-  const parts = options.shards === undefined ? files : cutIn(whole, options.shards);
-  const model = modelOf(whole, options);
-  const cost = (memory: Pick<Cost, "memory_mb" | "streamed">, work: Work): Cost => ({
-    ...memory,
-    seconds: rounded(predictSeconds(work, model, threads)),
-  });
-  const { epochs, trainFrac, minibatch } = model.optimization;
-  const rounds = checkWhole("rounds", options.rounds ?? defaultRounds, 2, 9999);
-  const passes = checkNumber("passes", options.passes ?? defaultPasses, 0.01, 100);
-  const steps = Math.ceil((passes * epochs * whole.cells * trainFrac) / (minibatch * parts.length * rounds));
-  const sample = Math.min(whole.cells, options.sampleCells ?? defaultSampleCells);
-  const work = stepWork({ ...model, cells: whole.cells, stored: whole.stored, sample, epochs, trainFrac });
-  const streams = streamsCounts(parts);
-  const networks = parts.map((part) => modelOf(part, options));
-  const shards = parts.map((part, at) => {
-    const own = networks[at]!;
-    const sampled = Math.ceil((sample * part.cells) / whole.cells);
-    const memory = shardMemory(part, own, streams);
-    const per = { cells: part.cells, stored: part.stored, parameters: own.parameters };
-    return {
-      file: part.path,
-      cells: part.cells,
-      steps: {
-        survey: cost(runMemory(part, { ...own, parameters: 0 }, Infinity, "streamed"), {
-          read: 2 * part.stored,
-        }),
-        local: cost(memory, work.local(per, steps * minibatch)),
-        summary: cost(
-          more(memory, (sampleBytes * sampled * part.stored) / Math.max(1, part.cells)),
-          work.summary(per),
-        ),
-      },
-    };
-  });
-  const state = { memory_mb: megabytes(startBytes + fileBytes * 3 * model.parameters), streamed: false };
-  // parameters of all results: the shared ones, and those of the shards' own conditions
-  const results = networks.reduce((sum, { parameters }) => sum + parameters, 0);
-  const perCell = whole.stored / Math.max(1, whole.cells);
-  const other = {
-    init: cost(state, { parameters: model.parameters }),
-    merge: cost(more(state, fileBytes * results), { parameters: 2 * model.parameters + results }),
-    finish: cost(more(state, sampleBytes * perCell * sample), work.finish()),
+  const planned: Planned = {
+    whole,
+    parts: options.shards === undefined ? files : cutIn(whole, options.shards),
+    model: modelOf(whole, options),
+    threads: options.threads ?? 2,
+    sample: Math.min(whole.cells, options.sampleCells ?? defaultSampleCells),
+    options,
   };
-  const most = (step: "survey" | "local" | "summary"): number =>
-    shards.reduce((a, b) => Math.max(a, b.steps[step].seconds), 0);
-  const all = (step: "survey" | "local" | "summary"): number =>
-    shards.reduce((sum, shard) => sum + shard.steps[step].seconds, 0);
-  const planned = queries.map((query) => plannedQuery(query, options, model, threads));
-  const ends = other.init.seconds + other.finish.seconds;
+  const { model, threads } = planned;
+  const { epochs, trainFrac, minibatch } = model.optimization;
+  const work = stepWork({ ...model, ...sizeOf(whole), sample: planned.sample, epochs, trainFrac });
+  const perCell = resultBytes(plannedTypes, plannedLevels);
+  const memory = runMemory(whole, model, allowedMemory(options), "auto", { minibatch, perCell });
   return {
     threads,
     cells: whole.cells,
     genes: model.genes,
     conditions: Math.max(1, whole.combinations.length),
     parameters: model.parameters,
-    train: cost(
-      runMemory(whole, model, allowedMemory(options), "auto", {
-        minibatch,
-        perCell: resultBytes(plannedTypes, plannedLevels),
-      }),
-      work.train(),
-    ),
+    train: costOf(memory, work.train(), planned),
+    ...plannedRounds(planned, work),
+    queries: queries.map((query) => plannedQuery(query, options, model, threads)),
+  };
+}
+
+/** The atlas, how it is cut, and the model of all of it. */
+interface Planned {
+  readonly whole: PlannedFile;
+  readonly parts: readonly PlannedFile[];
+  readonly model: Model;
+  readonly threads: number;
+  /** cells that the classifier is trained on */
+  readonly sample: number;
+  readonly options: PlanOptions;
+}
+
+type Memory = Pick<Cost, "memory_mb" | "streamed">;
+
+function costOf(memory: Memory, work: Work, { model, threads }: Pick<Planned, "model" | "threads">): Cost {
+  return { ...memory, seconds: rounded(predictSeconds(work, model, threads)) };
+}
+
+function sizeOf({ cells, stored }: PlannedFile): Pick<PlannedFile, "cells" | "stored"> {
+  return { cells, stored };
+}
+
+/** The steps of rounds, and their sums. */
+function plannedRounds(planned: Planned, work: StepWork): Pick<CostPlan, "shards" | "rounds"> {
+  const { whole, parts, model, options } = planned;
+  const { epochs, trainFrac, minibatch } = model.optimization;
+  const rounds = checkWhole("rounds", options.rounds ?? defaultRounds, 2, 9999);
+  const passes = checkNumber("passes", options.passes ?? defaultPasses, 0.01, 100);
+  const steps = Math.ceil((passes * epochs * whole.cells * trainFrac) / (minibatch * parts.length * rounds));
+  const networks = parts.map((part) => modelOf(part, options));
+  const streams = streamsCounts(parts);
+  const shards = parts.map((part, at) =>
+    plannedShard(part, networks[at]!, planned, { work, streams, trained: steps * minibatch }),
+  );
+  // parameters of all results: the shared ones, and those of the shards' own conditions
+  const results = networks.reduce((sum, { parameters }) => sum + parameters, 0);
+  const { init, merge, finish } = singleSteps(planned, work, results);
+  const longest = (step: ShardStep): number =>
+    shards.reduce((most, shard) => Math.max(most, shard.steps[step].seconds), 0);
+  const all = (step: ShardStep): number => shards.reduce((sum, shard) => sum + shard.steps[step].seconds, 0);
+  const total = (of: typeof all): number =>
+    rounded(
+      init.seconds + of("survey") + rounds * (of("local") + merge.seconds) + of("summary") + finish.seconds,
+    );
+  return {
     shards,
     rounds: {
       shards: parts.length,
       rounds,
       steps,
-      ...other,
-      seconds: rounded(
-        ends + most("survey") + most("summary") + rounds * (most("local") + other.merge.seconds),
-      ),
-      job_seconds: rounded(
-        ends + all("survey") + all("summary") + rounds * (all("local") + other.merge.seconds),
-      ),
+      init,
+      merge,
+      finish,
+      seconds: total(longest),
+      job_seconds: total(all),
     },
-    queries: planned,
+  };
+}
+
+type ShardStep = "survey" | "local" | "summary";
+
+/** @param trained - cells that a round passes through */
+function plannedShard(
+  part: PlannedFile,
+  own: Model,
+  planned: Planned,
+  { work, streams, trained }: { work: StepWork; streams: boolean; trained: number },
+): Pick<PlannedSteps, "file" | "cells"> & { readonly steps: Readonly<Record<ShardStep, Cost>> } {
+  const sampled = Math.ceil((planned.sample * part.cells) / planned.whole.cells);
+  const sampledCounts = (sampled * part.stored) / Math.max(1, part.cells);
+  const memory = shardMemory(part, own, streams);
+  const size = { ...sizeOf(part), parameters: own.parameters };
+  const reading = runMemory(part, { ...own, parameters: 0 }, Infinity, "streamed");
+  return {
+    file: part.path,
+    cells: part.cells,
+    steps: {
+      survey: costOf(reading, { read: 2 * part.stored }, planned),
+      local: costOf(memory, work.local(size, trained), planned),
+      summary: costOf(more(memory, sampleBytes * sampledCounts), work.summary(size), planned),
+    },
+  };
+}
+
+/** The steps that are one job each. @param results - parameters of the results of a round */
+function singleSteps(
+  planned: Planned,
+  work: StepWork,
+  results: number,
+): Pick<CostPlan["rounds"], "init" | "merge" | "finish"> {
+  const { whole, model, sample } = planned;
+  const { parameters } = model;
+  const state = { memory_mb: megabytes(startBytes + fileBytes * 3 * parameters), streamed: false };
+  const sampledCounts = (sample * whole.stored) / Math.max(1, whole.cells);
+  return {
+    init: costOf(state, { parameters }, planned),
+    merge: costOf(more(state, fileBytes * results), { parameters: 2 * parameters + results }, planned),
+    finish: costOf(more(state, sampleBytes * sampledCounts), work.finish(), planned),
   };
 }
 
@@ -295,7 +328,7 @@ function runMemory(
   allowed: number,
   how: "auto" | "streamed" | "held",
   { minibatch = defaults.minibatch, perCell }: Partial<ModelNeed> = {},
-): Pick<Cost, "memory_mb" | "streamed"> {
+): Memory {
   const { inMemory, streamed } = predictMemory(
     { rows: file.cells, stored: file.stored, format: file.format },
     { genes, parameters, minibatch, perCell },
@@ -306,16 +339,13 @@ function runMemory(
 }
 
 /** Memory of a shard's job, besides the network: the state, the result and the moments as files. */
-function shardMemory(part: PlannedFile, own: Model, streams: boolean): Pick<Cost, "memory_mb" | "streamed"> {
+function shardMemory(part: PlannedFile, own: Model, streams: boolean): Memory {
   const { minibatch } = own.optimization;
   const memory = runMemory(part, own, Infinity, streams ? "streamed" : "held", { minibatch });
   return more(memory, 4 * fileBytes * own.parameters);
 }
 
-function more(
-  { memory_mb, streamed }: Pick<Cost, "memory_mb" | "streamed">,
-  bytes: number,
-): Pick<Cost, "memory_mb" | "streamed"> {
+function more({ memory_mb, streamed }: Memory, bytes: number): Memory {
   return { memory_mb: memory_mb + megabytes(bytes), streamed };
 }
 
