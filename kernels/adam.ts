@@ -1,26 +1,26 @@
-// Adam, as torch has it: m = 0.9 m + 0.1 g, v = 0.999 v + 0.001 g^2, w -= rate m / (sqrt(v) correction +
+// Adam, as in torch: m = 0.9 m + 0.1 g, v = 0.999 v + 0.001 g^2, w -= rate m / (sqrt(v) correction +
 // eps), where g includes the weight decay.
 
 import { constant, mad } from "./math";
 import { Run, run } from "./run";
 
-/** Where a parameter's gradient goes: three arrays of the same layout, and one more for tests. */
+/** Destination of a parameter's gradient: value and moments in the same layout, and a copy for tests. */
 // @ts-ignore: decorator
 @unmanaged
 export class Target {
   weight: usize;
   first: usize;
   second: usize;
-  /** keeps the gradient where not 0 */
+  /** stores the gradient if not 0 */
   kept: usize;
   decay: f32;
-  /** 0: the gradient is only kept */
+  /** 0: the gradient is only stored */
   updates: i32;
 }
 
 /**
- * Takes the gradient of neighbouring weights, `at` bytes into the arrays; `bytes` is a multiple of 16.
- * Kernels call it while the gradient is in the cache.
+ * Applies the gradient of adjacent weights, `at` bytes into the arrays; `bytes` is a multiple of 16. Kernels
+ * call it while the gradient is in the cache.
  */
 export function take(target: Target, at: usize, gradient: usize, bytes: usize): void {
   if (target.kept) memory.copy(target.kept + at, gradient, bytes);

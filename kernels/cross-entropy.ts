@@ -1,5 +1,5 @@
-// Cross-entropy over the prototypes of an annotation level: what softmax(-|z - c_k|^2 / 2) leaves of the
-// probability of a cell's type.
+// Cross-entropy over the prototypes of an annotation level: minus the log probability of a cell's type under
+// softmax(-|z - c_k|^2 / 2).
 //
 // A cell adds share * (ln(sum over k of exp(l_k)) - l_label) for each of its labels, l_k = -|z - c_k|^2 / 2.
 // With q the softmax, sum over k of (q_k - [k = label]) = 0, so z cancels in the gradient:
@@ -17,7 +17,7 @@ export class CrossEntropy {
   z: usize;
   stride: usize;
   columns: i32;
-  /** where in the scratch memory there is room for a float per prototype of a level */
+  /** offset in the scratch memory of one float per prototype of a level */
   work: usize;
   /** backward only */
   dz: usize;
@@ -28,12 +28,12 @@ export class CrossEntropy {
 @unmanaged
 class Level {
   prototypes: usize;
-  /** 0: the level has no part in the loss */
+  /** 0: the level is not part of the loss */
   count: i32;
 }
 const levelBytes: usize = 8;
 
-/** Of the cell and level that `weigh` was called for last. */
+/** Results of the last call of `weigh`, for one cell and level. */
 let largestLogit: f32 = 0;
 let total: f32 = 0;
 
@@ -71,7 +71,7 @@ export function crossEntropyBackward(op: CrossEntropy, first: i32, last: i32): v
     }
 }
 
-/** Writes exp(l_k - largest l) of the level's prototypes into the scratch memory, zeros behind them. */
+/** Writes exp(l_k - largest l) of the level's prototypes to the scratch memory, padded with zeros. */
 function weigh(op: CrossEntropy, z: usize, level: Level): void {
   const work = scratch + op.work;
   const count = level.count;
@@ -100,7 +100,7 @@ function weigh(op: CrossEntropy, z: usize, level: Level): void {
   total = sum4(sum);
 }
 
-/** dz += weight (mean of the prototypes by what `weigh` has left - center) */
+/** dz += weight (mean of the prototypes, weighted by the results of `weigh`, - center) */
 function addGradient(op: CrossEntropy, dz: usize, level: Level, center: usize, weight: f32): void {
   const work = scratch + op.work;
   const count = level.count;
@@ -118,7 +118,7 @@ function addGradient(op: CrossEntropy, dz: usize, level: Level, center: usize, w
   }
 }
 
-/** -|z - center|^2 / 2, to the bit as `weigh` has it: what a sure cell loses is then 0. */
+/** -|z - center|^2 / 2, bit-identical to `weigh`, so that the loss of a certain cell is 0. */
 function logitOf(op: CrossEntropy, z: usize, center: usize): f32 {
   let sum = splat(0);
   for (let d: usize = 0; d < (<usize>op.columns) << 2; d += 4) {

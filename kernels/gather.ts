@@ -1,6 +1,6 @@
 // Values at byte offsets, four at a time.
 
-/** Byte offsets in a row of a group, from those in an ordinary row. */
+/** Converts byte offsets in a row to offsets in a row of a group. */
 // @ts-ignore: decorator
 @inline
 export function inGroup(offsets: v128): v128 {
@@ -16,7 +16,7 @@ export function gather(base: usize, offsets: v128): v128 {
   return v128.load_lane<u32>(base + <usize>i32x4.extract_lane(offsets, 3), v, 3);
 }
 
-/** Adds lane by lane, as two lanes may have the same place. */
+/** Adds lane by lane, as two lanes may have the same offset. */
 // @ts-ignore: decorator
 @inline
 export function scatter(base: usize, offsets: v128, values: v128): void {

@@ -1,13 +1,13 @@
 // Dense layers, also the decoder's output layer: out = x W^T + b.
 //
-// Weights (N, K) lie in tiles of 8 outputs, [N / 8][K][8], K padded to a multiple of 4; a tile is followed by
-// 64 bytes of nothing, so that neighbouring tiles do not compete for the same lines of the cache. Activations
+// Weights (N, K) are stored in tiles of 8 outputs, [N / 8][K][8], K padded to a multiple of 4; 64 unused
+// bytes follow each tile, so that adjacent tiles do not map to the same cache sets. Activations
 // are row-major, rows padded to a multiple of 8 columns with zeros. Logits, which only this file and
 // negative-binomial.ts read, are "grouped": [B / 4][G / 4][4 rows][4 genes]. All three products keep a tile
-// of 32 sums in registers, and take one step of six loads and eight products per turn: compilers put the
-// loads of a turn before its arithmetic, so a longer turn would need more registers than there are. Factors
-// that multiply a whole vector are stored four times beforehand ("spread"), as a load that spreads costs an
-// instruction more.
+// of 32 sums in registers, with six loads and eight products per iteration: compilers move the loads of an
+// iteration before its arithmetic, so a longer iteration would run out of registers. Factors that multiply a
+// whole vector are stored four times beforehand ("spread"), as a broadcasting load costs an extra
+// instruction.
 
 import { Target, take } from "./adam";
 import { mad, splat, sums4 } from "./math";
@@ -35,11 +35,11 @@ export class LinearForward {
   out: usize;
   /** bytes of a row, or of a group of 4 rows */
   outStride: usize;
-  /** where scratch memory is free */
+  /** start of free scratch memory */
   work: usize;
 }
 
-/** Where grouped rows lie that may be kept for one block only: the place of row 0. */
+/** Address of row 0 of grouped rows, which may be stored for one block only. */
 // @ts-ignore: decorator
 @inline
 export function groupBase(base: usize, stride: usize, first: i32): usize {
@@ -154,8 +154,8 @@ export class LinearInput {
 }
 
 /**
- * Tiles that are summed in registers at a time: four columns of their weights, and their dout of a block of
- * rows, stay in the first cache.
+ * Number of tiles summed in registers at a time: four columns of their weights, and their dout of a block of
+ * rows, stay in the L1 cache.
  */
 const inputTiles = 32;
 
@@ -243,7 +243,7 @@ export class Pack {
 }
 
 /**
- * Panels of 4 columns, [K / 4][B][4], spread, for the weight gradient: what it reads then lies side by side.
+ * Panels of 4 columns, [K / 4][B][4], spread, so that the weight gradient reads contiguous memory.
  */
 export function pack(op: Pack, first: i32, last: i32): void {
   const inputs = op.inputs,
@@ -274,7 +274,7 @@ export class LinearUpdate {
   tileBytes: usize;
   inputs: i32;
   tiles: i32;
-  /** of a task */
+  /** tiles of a task */
   taskTiles: i32;
   /** 0: frozen (a bias may train alone) */
   weight: usize;
@@ -282,8 +282,8 @@ export class LinearUpdate {
 }
 
 /**
- * dW[n, k] = sum over b of dout[b, n] x[b, k] for some tiles, then Adam. db[n] = sum of dout[b, n]. Sums run
- * over b in order.
+ * dW[n, k] = sum over b of dout[b, n] x[b, k] for the tiles of a task, then Adam. db[n] = sum of dout[b, n].
+ * Sums run over b in order.
  */
 export function linearUpdate(op: LinearUpdate, task: i32): void {
   const firstTile = task * op.taskTiles,
@@ -349,12 +349,12 @@ export function linearUpdate(op: LinearUpdate, task: i32): void {
     );
 }
 
-/** Copies a tile's 8 columns of dout side by side, and their sums. */
+/** Copies the 8 columns of dout of a tile to contiguous memory, and computes their sums. */
 function copyTile(op: LinearUpdate, tile: i32, to: usize, sums: usize): void {
   const rows = run().rows,
     isGrouped = op.isGrouped,
     stride = op.doutStride;
-  // from a row to the next, and from its first four columns to the others
+  // strides from a row to the next, and from its first four columns to the others
   const step: usize = isGrouped ? 16 : stride,
     other: usize = isGrouped ? 64 : 16;
   let group = op.dout + ((<usize>tile) << (isGrouped ? 7 : 5));

@@ -1,10 +1,10 @@
-// Condition embeddings: rows of a table (C, E), padded to a multiple of 4 columns, looked up for each cell.
-// One-hot encoded conditions are the same with the rows of a weight (C, H), added to what a first layer has,
-// and never scaled.
+// Condition embeddings: look-up of rows of a table (C, E), padded to a multiple of 4 columns. One-hot encoded
+// conditions use the rows of a weight (C, H), which are added to the output of a first layer and never
+// scaled.
 //
-// Before a run, rows in use that are longer than 1 are scaled to length 1 in place (torch: max_norm), which
-// has no gradient. Backward: the gradient of a row is the sum of dout over its cells, in order; Adam moves
-// all trainable rows, also those without a cell.
+// Before a run, used rows with norm above 1 are scaled to norm 1 in place (torch: max_norm), without a
+// gradient. Backward: the gradient of a row is the sum of dout over its cells, in order; Adam updates all
+// trainable rows, even those without cells.
 
 import { Target, take } from "./adam";
 import { run } from "./run";
@@ -31,7 +31,7 @@ export function renormalize(op: Renormalize): void {
     let squares: f64 = 0;
     for (let e = 0; e < op.width; e++)
       squares += <f64>load<f32>(row + ((<usize>e) << 2)) * <f64>load<f32>(row + ((<usize>e) << 2));
-    // a row that was just scaled may be a rounding above 1
+    // due to rounding, the norm of a scaled row may still be slightly above 1
     if (squares <= 1.000001) continue;
     const scale = <f32>(1 / (sqrt(squares) + 1e-7));
     for (let e = 0; e < op.width; e++)
@@ -47,7 +47,7 @@ export class LookUp {
   tableStride: usize;
   width: i32;
   conditions: usize;
-  /** this table's columns */
+  /** columns of this table */
   out: usize;
   outStride: usize;
   /** 1: add to the values in `out` */
@@ -76,7 +76,7 @@ export class LookUpUpdate {
   conditions: usize;
   dout: usize;
   doutStride: usize;
-  /** C, and the first trainable one */
+  /** C, and the first trainable row */
   conditionCount: i32;
   trainableFrom: i32;
   /** (C, padded E) */

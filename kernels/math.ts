@@ -1,7 +1,7 @@
-// Vector arithmetic on four floats: the few SIMD helpers, and exp, log, log1p, cos with their error bounds
-// (tested in test/kernels.test.ts).
+// Vector arithmetic on four floats: SIMD helpers, and exp, log, log1p, cos with error bounds (tested in
+// test/kernels.test.ts).
 //
-// Each reduces its argument to a small interval and takes a polynomial there.
+// Each function reduces its argument to a small interval and evaluates a polynomial there.
 
 /** a * b + c; one rounding in the relaxed build, two in the plain one. */
 // @ts-ignore: decorator
@@ -53,9 +53,9 @@ export function lanesBefore(column: i32, end: i32): v128 {
 }
 
 /**
- * Constants lie in memory, each four times. Loops load them before they start: compilers would build a
- * constant anew in every turn, which takes three instructions, and they move what is pure from before a loop
- * into it, but no load.
+ * Constants are stored in memory, each four times, and loaded before a loop: compilers would otherwise
+ * rebuild a constant in every iteration, with three instructions, as they move pure operations into loops,
+ * but not loads.
  */
 const constants: usize = 1280;
 // @ts-ignore: decorator
@@ -63,7 +63,7 @@ const constants: usize = 1280;
 export function constant(i: usize): v128 {
   return v128.load(constants + (i << 4));
 }
-/** Written once, before anything runs. */
+/** Initialises the constants, once. */
 export function storeConstants(): void {
   // exp2: floor, 1.5 * 2^23, coefficients from the highest
   put(0, -126);
@@ -86,7 +86,7 @@ export function storeConstants(): void {
   put(16, 0.33334714);
   put(17, -0.5000032);
   put(18, 0.69314718);
-  // bytes of the lanes
+  // byte offsets of the lanes
   v128.store(constants + 24 * 16, i32x4(0, 4, 8, 12));
   // Adam
   put(19, 0.9);
@@ -120,7 +120,7 @@ export function exp2(
   // adding 1.5 * 2^23 rounds to a whole number, which is then in the low bits
   const shifted = f32x4.add(y, magic);
   const r = f32x4.sub(y, f32x4.sub(shifted, magic));
-  // in pairs: a third of the chain of one product after the other
+  // evaluated in pairs: a third of the dependency chain of Horner's scheme
   const r2 = f32x4.mul(r, r);
   const p = mad(mad(mad(c5, r, c4), r2, mad(c3, r, c2)), r2, mad(c1, r, one));
   return i32x4.add(p, i32x4.shl(shifted, 23));
@@ -196,7 +196,7 @@ export function log4(x: v128): v128 {
 }
 
 /**
- * What the rounding of t = 1 + u took away, in ln t; `r` is 1 / t. ln(1 + u) = log4(t) + roundingOf(u, t, r),
+ * Correction of ln t for the rounding of t = 1 + u; `r` is 1 / t. ln(1 + u) = log4(t) + roundingOf(u, t, r),
  * relative error < 3e-7 for u > -0.3.
  */
 // @ts-ignore: decorator

@@ -1,12 +1,12 @@
-// The rows of a table that are nearest to points, the table in lists around centres: of each point, the lists
-// of the nearest centres are looked at, so that the answer is exact where all lists are. A module of its own
-// with its own memory and one thread, see src/kernel-modules/nearest.ts.
+// Nearest rows of a table, stored as inverted lists around centres: for each point, the lists of the nearest
+// centres are searched; the result is exact if all lists are. A separate module with its own memory and a
+// single thread, see src/kernel-modules/nearest.ts.
 //
-// Rows lie in tiles of eight, [rows / 8][D][8], each list from a tile of its own; what fills a list up is
-// infinitely far away. Squared distances are sums of squared differences in float32. Lists are taken from the
-// nearest centre on, so that most later rows are too far away to be kept.
+// Rows are stored in tiles of eight, [rows / 8][D][8]; each list starts a new tile and is padded with rows at
+// infinity. Squared distances are sums of squared differences in float32. Lists are searched in order of
+// their centres' distances, so that most later rows are too far away to be inserted.
 
-/** Looked at: at most `probes` lists per point. */
+/** At most `probes` lists are searched per point. */
 let dimensions: usize = 0,
   lists: i32 = 0,
   probes: i32 = 0,
@@ -24,7 +24,7 @@ let eight: usize = 0,
 @inline
 const far: f32 = Infinity;
 
-/** First byte that is free. */
+/** First free byte. */
 export function freeFrom(): usize {
   return __heap_base;
 }
@@ -52,16 +52,17 @@ export function configure(
   chosenDistance = chosen + ((<usize>probes) << 2);
 }
 
-/** Bytes of scratch that `configure` is to be given. */
+/** Bytes of scratch memory that `configure` needs. */
 export function scratchBytes(probeCount: i32): i32 {
   return 32 + 8 * probeCount;
 }
 
 /**
- * A point whose lists have fewer than k rows together is compared with all lists.
+ * Searches the nearest rows of points. If the probed lists have fewer than k rows, all lists are searched.
  * @param points - (rows, D)
- * @param found - (rows, k) receives places in the table, nearest first, -1 where the whole table has fewer;
- * of equally near ones the first looked at
+ * @param found - (rows, k) receives positions in the table, nearest first, -1 if the table has fewer rows;
+ *   ties
+ *   keep the row searched first
  * @param squared - (rows, k) receives squared distances, ascending
  */
 export function search(points: usize, rows: i32, found: usize, squared: usize): void {
@@ -85,7 +86,7 @@ export function search(points: usize, rows: i32, found: usize, squared: usize): 
   }
 }
 
-/** Nothing has been found. */
+/** Clears the results of a point. */
 function forget(found: usize, squared: usize): void {
   for (let rank: usize = 0; rank < (<usize>nearest) << 2; rank += 4) {
     store<f32>(squared + rank, far);
@@ -94,8 +95,8 @@ function forget(found: usize, squared: usize): void {
 }
 
 /**
- * Puts the squared distances of a point to a tile of eight rows into `eight`.
- * @returns which of them are less than the limit, as bits
+ * Writes the squared distances of a point to a tile of eight rows into `eight`.
+ * @returns bit mask of the distances below the limit
  */
 // @ts-ignore: decorator
 @inline
@@ -117,7 +118,7 @@ function nearIn(point: usize, tile: usize, limit: v128): i32 {
   return near;
 }
 
-/** The lists whose centres are nearest, ascending. */
+/** The lists with the nearest centres, ascending by distance. */
 function chooseLists(point: usize): void {
   if (probes == lists) {
     for (let list = 0; list < lists; list++) store<i32>(chosen + ((<usize>list) << 2), list);
@@ -128,7 +129,7 @@ function chooseLists(point: usize): void {
 }
 
 /**
- * Keeps the nearest rows of tiles [from, to) beside those kept before: (k) places and distances, ascending.
+ * Merges the rows of tiles [from, to) into the k nearest rows so far: positions and distances, ascending.
  */
 function keepNear(
   point: usize,
@@ -153,7 +154,7 @@ function keepNear(
   }
 }
 
-/** Into ascending order, the last one falls out. */
+/** Inserts in ascending order and drops the last. */
 // @ts-ignore: decorator
 @inline
 function insert(distance: f32, place: i32, places: usize, ascending: usize, last: usize): void {

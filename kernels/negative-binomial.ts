@@ -4,13 +4,13 @@
 // mu = size softmax(logits), t = theta, eps = 1e-8. Loss of a count x:
 //   t ln((t + mu + eps) / (t + eps)) + x ln((t + mu + eps) / (mu + eps)) - ln Gamma(x + t) + ln Gamma(t) + ln
 //   Gamma(x + 1)
-// Only its first term is there where x = 0, so every gene takes that one (`dense`), and the stored counts add
-// the rest (`stored`). Gradient: with s = t + mu + eps, q = mu dloss/dmu = t mu / s + x mu (1 / s - 1 / (mu +
-// eps)), and dsoftmax:
+// For x = 0 only the first term remains, so it is computed for every gene (`dense`), and the stored counts
+// add the rest (`stored`). Gradient: with s = t + mu + eps, q = mu dloss/dmu = t mu / s + x mu (1 / s - 1 /
+// (mu + eps)), and dsoftmax:
 //   dlogit = q - softmax sum(q)
 //   dloss/dln t = t (ln(s / (t + eps)) + t / s - t / (t + eps) + x / s - digamma(x + t) + digamma(t))
-// so nothing needs a second exp or log. Preconditions: counts are whole and not negative; theta as
-// `thetaRows` has left it. Error: loss and gradient within 1e-5 of the largest entry for counts to 1e5 and
+// so no second exp or log is needed. Preconditions: counts are non-negative whole numbers; theta was prepared
+// by `thetaRows`. Error: loss and gradient within 1e-5 of the largest entry for counts to 1e5 and
 // theta from 1e-6 to 1e6 (test/kernels.test.ts).
 
 import { groupBase } from "./linear";
@@ -43,7 +43,7 @@ import {
   shares,
 } from "./softmax";
 
-/** Counts to this many, with theta to this much, take products instead of Stirling's series. */
+/** Up to this count and this theta, products are used instead of Stirling's series. */
 const smallCount: f32 = 16;
 const smallTheta: f32 = 1000;
 
@@ -65,11 +65,11 @@ export class NegativeBinomial {
   /** 0: none */
   probabilities: usize;
   probabilitiesStride: usize;
-  /** where scratch memory is free: a group of q, then the list of large counts */
+  /** start of free scratch memory: a group of q, then the list of large counts */
   work: usize;
 }
 
-/** Sums over the genes of the row or rows at hand. */
+/** Sums over the genes of the current row or rows. */
 let lossSum: f64 = 0,
   qSum: f64 = 0;
 
@@ -107,7 +107,7 @@ function isOneCombination(row: i32): bool {
   return load<i32>(at, 4) == slot && load<i32>(at, 8) == slot && load<i32>(at, 12) == slot;
 }
 
-/** Loss of a row, and q unless it is 0. */
+/** Loss of a row, and q if its pointer is not 0. */
 function likelihood(row: i32, isFirst: bool, e: usize, q: usize, list: usize, bytes: usize): void {
   const share = shareOf(row & 3),
     scale = load<f32>(run().sizeFactors + ((<usize>row) << 2)) * share;
@@ -131,13 +131,13 @@ export function addToRow(loss: f64, q: f64): void {
   lossSum += loss;
   qSum += q;
 }
-/** Keeps the loss; the row's share becomes what `gradient` takes. */
+/** Stores the loss; the row's share becomes the input of `gradient`. */
 export function finishRow(row: i32): void {
   store<f64>(run().reconstruction + ((<usize>row) << 3), lossSum);
   store<f32>(shares + ((<usize>(row & 3)) << 2), <f32>qSum * shareOf(row & 3) * run().share);
 }
 
-/** The same for four rows of one combination, with q. The loss of `denseOfFour` goes to the first of them. */
+/** The same for four rows of one combination, with q. The loss of `denseOfFour` is added to the first row. */
 function likelihoodOfFour(row: i32, isFirst: bool, group: usize, q: usize, list: usize, bytes: usize): void {
   const slot = load<usize>(run().rowSlot + ((<usize>row) << 2));
   const theta = run().theta + slot * bytes,
@@ -312,7 +312,7 @@ function denseOfFour(
   store<f64>(qSums, total3, 24);
 }
 
-/** What the stored counts add, four at a time; large ones are put aside into `list` and follow. */
+/** Terms of the stored counts, four at a time; large counts are collected in `list` and processed last. */
 export function stored(
   row: i32,
   e: usize,
@@ -396,7 +396,7 @@ export function stored(
   if (large != list) storedLarge(list, large, e, theta, q, sums, scale);
 }
 
-/** Appends the places of the lanes that are set. @returns the new end of the list */
+/** Appends the offsets of the set lanes. @returns the new end of the list */
 function putAside(end: usize, place: usize, lanes: i32): usize {
   for (; lanes; lanes &= lanes - 1) {
     store<usize>(end, place + ((<usize>ctz(lanes)) << 2));
@@ -426,7 +426,7 @@ function storedLarge(
     eight = splat(8);
   let loss = splat(0),
     total = splat(0);
-  // the last four may be fewer: the others are no count
+  // in the last, incomplete vector, the other lanes are no counts
   v128.store(listEnd, splat(0));
   for (let i = list; i < listEnd; i += 16) {
     const inside = lanesBefore(0, (<i32>(listEnd - i)) >> 2);

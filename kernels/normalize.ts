@@ -3,8 +3,7 @@
 //
 // Backward: with dy = dout keep / (1 - rate) where out > 0, else 0,
 //   dx = rstd (dy - mean(dy) - y mean(dy y)),
-// as y depends on x through its mean and its variance. mean and rstd are computed again; nothing is kept but
-// x and out.
+// as y depends on x through mean and variance, too. mean and rstd are recomputed; only x and out are stored.
 
 import { lanesBefore, mad, splat, sum4 } from "./math";
 import { random24 } from "./random";

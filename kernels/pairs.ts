@@ -1,12 +1,11 @@
-// All pairs of points: of each row the mean distances that silhouettes are made of, and its nearest columns.
-// A module of its own, see src/kernel-modules/pairs.ts.
+// All pairs of points: for each row the mean distances for silhouettes, and its nearest columns. A separate
+// module, see src/kernel-modules/pairs.ts.
 //
-// Columns lie in tiles of four, [N / 4][D][4], sorted by cell type and within a type by condition, so that
-// groups are ranges of columns. Four rows at a time go over chunks of columns that stay in the cache; squared
-// distances are sums of squared differences in float32, sums of distances are kept in float64 from chunk to
-// chunk. Rows are taken from a counter by whichever thread is free. What a row gives does not depend on the
-// thread: its columns come in a fixed order, its own chunk first, so that most others are too far away to be
-// looked at for nearest ones.
+// Columns are stored in tiles of four, [N / 4][D][4], sorted by cell type and within a type by condition, so
+// that groups are ranges of columns. Four rows at a time are compared with chunks of columns that stay in the
+// cache; squared distances are sums of squared differences in float32, sums of distances are float64. Threads
+// take rows from a counter. Results do not depend on the thread: columns are processed in a fixed order,
+// starting with the chunk of the row, so that most other columns are too far away to be among the nearest.
 
 // @ts-ignore: decorator
 @unmanaged
@@ -18,12 +17,12 @@ class Pairs {
   rows: i32;
   columns: i32;
   dimensions: i32;
-  /** nearest columns wanted, may be 0 */
+  /** number of nearest columns, may be 0 */
   nearest: i32;
   types: i32;
   /** [N / 4][D][4], zeros after the last column */
   points: usize;
-  /** (rows) which column each row is */
+  /** (rows) column of each row */
   rowColumn: usize;
   /** (columns) type of each */
   columnType: usize;
@@ -34,11 +33,11 @@ class Pairs {
   /** (runs + 1) first column of each run */
   runStart: usize;
   /**
-   * (rows, 4) float64: mean distance to the own type, to the nearest other type, to the own condition within
-   * the type, to the nearest other condition within the type
+   * (rows, 4) float64: mean distance to the same type, to the nearest other type, to the same condition
+   * within the type, to the nearest other condition within the type
    */
   means: usize;
-  /** (rows, nearest) columns and squared distances, ascending; a row's own column is not among them */
+  /** (rows, nearest) columns and squared distances, ascending, without the row itself */
   found: usize;
   squared: usize;
   /** per thread: start of its scratch memory */
@@ -54,17 +53,17 @@ function pairs(): Pairs {
 const chunkColumns = 1024;
 const blockRows = 4;
 
-/** Bytes of scratch that a thread needs. */
+/** Bytes of scratch memory per thread. */
 export function scratchBytes(types: i32, mostRuns: i32): i32 {
   return blockRows * (chunkColumns * 4 + (types + mostRuns) * 8 + 16) + blockRows * 16;
 }
 
-/** The life of another thread: blocks of rows until there are none. */
+/** Entry point of another thread: processes blocks of rows until none are left. */
 export function work(thread: i32): void {
   share(thread, i32.MAX_VALUE);
 }
 
-/** Works on at most so many blocks of rows. @returns the block that comes next, of all threads */
+/** Processes at most `most` blocks of rows. @returns the next block over all threads */
 export function share(thread: i32, most: i32): i32 {
   const p = pairs();
   const blocks = (p.rows + blockRows - 1) / blockRows;
@@ -81,7 +80,7 @@ function rowsOf(p: Pairs, first: i32, last: i32, scratch: usize): void {
   const buffer = scratch;
   const typeSums = scratch + blockRows * chunkColumns * 4;
   const lastRow = last - 1;
-  // the rows of a block may be of different types: each has room for the runs of the type with most of them
+  // rows of a block may have different types: the buffers fit the type with most runs
   const sumsBytes = (<usize>sumsLength(p)) << 3;
   memory.fill(typeSums, 0, sumsBytes * blockRows);
   const heapSizes = typeSums + sumsBytes * blockRows;
@@ -106,7 +105,7 @@ function rowsOf(p: Pairs, first: i32, last: i32, scratch: usize): void {
   }
 }
 
-/** Sums of a row: one per type, then one per run of its own type. */
+/** Sums of a row: one per type, then one per run of its type. */
 function sumsLength(p: Pairs): i32 {
   let most = 0;
   for (let type = 0; type < p.types; type++) {
@@ -160,7 +159,7 @@ function pointOf(p: Pairs, row: i32): usize {
 }
 
 /**
- * Adds the distances of a row to the columns [start, end) up: by type, and by run within the row's own type.
+ * Sums the distances of a row to the columns [start, end) by type, and by run within the row's type.
  */
 function addDistances(p: Pairs, row: i32, squared: usize, start: i32, end: i32, sums: usize): void {
   const own = load<i32>(p.columnType + ((<usize>load<i32>(p.rowColumn + ((<usize>row) << 2))) << 2));
@@ -182,7 +181,7 @@ function addDistances(p: Pairs, row: i32, squared: usize, start: i32, end: i32, 
   }
 }
 
-/** The run among [low, high) that a column is in. */
+/** The run of a column, among [low, high). */
 function runAt(p: Pairs, column: i32, low: i32, high: i32): i32 {
   while (high - low > 1) {
     const middle = (low + high) >> 1;
@@ -192,7 +191,7 @@ function runAt(p: Pairs, column: i32, low: i32, high: i32): i32 {
   return low;
 }
 
-/** sum += the distances in places [from, to) */
+/** sum += the distances at positions [from, to) */
 function addRange(sum: usize, squared: usize, from: i32, to: i32): void {
   let total: f64 = 0;
   let i = from;
@@ -208,7 +207,7 @@ function addRange(sum: usize, squared: usize, from: i32, to: i32): void {
   store<f64>(sum, load<f64>(sum) + total);
 }
 
-/** Means of a row from its sums; infinite without other groups, 0 within a group of one. */
+/** Means of a row from its sums; Infinity without other groups, 0 within a group of one. */
 function writeMeans(p: Pairs, row: i32, sums: usize): void {
   const column = load<i32>(p.rowColumn + ((<usize>row) << 2));
   const type = load<i32>(p.columnType + ((<usize>column) << 2));
@@ -242,7 +241,7 @@ function writeMeans(p: Pairs, row: i32, sums: usize): void {
   store<f64>(at, otherRun, 24);
 }
 
-/** Keeps the nearest columns of a row in a heap whose top is the farthest. */
+/** Maintains the nearest columns of a row in a heap with the farthest on top. */
 function keepNearest(p: Pairs, row: i32, distances: usize, start: i32, end: i32, sizeAt: usize): void {
   const k = p.nearest;
   const heap = p.squared + ((<usize>row * k) << 2),
@@ -318,7 +317,7 @@ function siftDown(heap: usize, columns: usize, place: i32, size: i32, distance: 
   put(heap, columns, place, distance, column);
 }
 
-/** Turns the heap of a row, which is full, into ascending order. */
+/** Sorts the full heap of a row in ascending order. */
 function sortNearest(p: Pairs, row: i32): void {
   const heap = p.squared + ((<usize>row * p.nearest) << 2),
     columns = p.found + ((<usize>row * p.nearest) << 2);

@@ -3,7 +3,7 @@
 // rate = size p, p = softmax(logits). As p sums to 1, the loss of a cell is size - sum over its stored counts
 // of (x ln rate - ln x!), and
 //   dlogit = rate - x - p sum(rate - x) = p sum(x) - x,
-// in which the size factor no longer is. Error: loss and gradient within 1e-5 of the largest entry
+// which does not contain the size factor. Error: loss and gradient within 1e-5 of the largest entry
 // (test/kernels.test.ts).
 
 import { groupBase } from "./linear";
@@ -31,11 +31,11 @@ export class Poisson {
   /** 0: none */
   probabilities: usize;
   probabilitiesStride: usize;
-  /** where scratch memory is free */
+  /** start of free scratch memory */
   work: usize;
 }
 
-/** Counts up to this have their factorial as a product. */
+/** Up to this count, factorials are computed as products. */
 const smallCount: f32 = 16;
 
 export function poisson(op: Poisson, first: i32, last: i32): void {
@@ -65,7 +65,7 @@ function likelihood(row: i32, e: usize, isScaled: i32): f32 {
     counts = run().counts;
   const one = splat(1),
     rate: f32 = isScaled ? load<f32>(run().sizeFactors + ((<usize>row) << 2)) : 1;
-  // the exponentials are normal numbers; times the scale they may not be
+  // the exponentials are normal numbers; multiplied by the scale, they may be subnormal
   const logScale = log4(splat(rate * shareOf(row & 3)));
   let loss: f64 = 0,
     total: f64 = 0;

@@ -1,5 +1,4 @@
-// For tests and for the host: constants and functions of the kernels that cannot be seen from outside
-// otherwise.
+// Exposes internal constants and functions of the kernels, for tests and the host.
 
 import { cosTurns4, exp4, log1p4, log4 } from "./math";
 import { blockRows, smallBlockRows } from "./run";

@@ -1,21 +1,21 @@
-// Sparse cells against dense directions and profiles: products with tables (float32), and how large a
-// neighbourhood's mean expression is (float64). A module of its own with its own memory and one thread, see
+// Products of sparse cells with dense tables (float32), and squared norms of the mean expression of
+// neighbourhoods (float64). A separate module with its own memory and a single thread, see
 // src/kernel-modules/profiles.ts.
 //
-// Rows of a table of P columns are padded to a multiple of four. Sums over cells are made in the order of the
+// Rows of a table of P columns are padded to a multiple of four. Sums over cells run in the order of the
 // cells.
 
-/** First byte that is free. */
+/** First free byte. */
 export function freeFrom(): usize {
   return __heap_base;
 }
 
 /**
  * Products of sparse rows with a table, in float32: out (n, P) = rows (n, G) x table (G, P). Sixteen columns
- * are summed in registers at a time; each sum is made in the order of the row's values.
+ * are summed in registers at a time; sums run in the order of the row's values.
  * @param indptr - (n + 1) int32 @param indices - int32 @param values - float32
  * @param width - P, a multiple of four
- * @param used - (n) uint8: rows with 0 are passed over, and their products stay zero
+ * @param used - (n) uint8: rows with 0 are skipped, and their products stay zero
  */
 export function project(
   indptr: usize,
@@ -67,7 +67,7 @@ export function project(
 /**
  * Adds the products of the rows' transpose with another table, in float32: table (G, P) += rows (n, G)
  * transposed x own (n, P). Sixteen columns of a row are kept in registers at a time.
- * @param width - P, a multiple of four @param used - (n) uint8: rows with 0 are passed over
+ * @param width - P, a multiple of four @param used - (n) uint8: rows with 0 are skipped
  */
 export function addBack(
   indptr: usize,
@@ -111,10 +111,10 @@ export function addBack(
 }
 
 /**
- * The square of the mean of some cells, less shifts and a centre, each gene times its scale.
+ * The squared norm of the mean of some cells, minus shifts and a centre, each gene times its scale.
  * @param genes - G, even
  * @param members - (count) int32 rows
- * @param taken, cells - (takenCount) int32: shifts, and how many of the members each is taken off for
+ * @param taken, cells - (takenCount) int32: shifts to subtract, and the number of members of each
  * @param shifts - (n, G) @param row - (G) to work in
  */
 export function squareOfMean(

@@ -1,5 +1,5 @@
-// Random bits of a place (stream, row, column) under a seed: the same hash as src/numerics/random.ts, for
-// four columns at once.
+// Random bits as a hash of seed, stream, row and column: the same as in src/numerics/random.ts, for four
+// columns at once.
 
 // @ts-ignore: decorator
 @inline

@@ -1,4 +1,5 @@
-// The latent: z = mean + noise sqrt(v), v = exp(logVar) + 1e-4, and its divergence from N(0, 1),
+// The latent representation: z = mean + noise sqrt(v), v = exp(logVar) + 1e-4, and its divergence from N(0,
+// 1),
 //   KL = 1/2 sum over d of (v + mean^2 - 1 - ln v).
 // Backward, with a = alpha / B: dmean = dz + a mean; as dv / dlogVar = exp(logVar) = e,
 //   dlogVar = e / 2 (dz noise / sqrt(v) + a (1 - 1 / v)).
@@ -44,7 +45,7 @@ export class Reparameterize {
   mean: usize;
   logVar: usize;
   noise: usize;
-  /** bytes of a row of all of them */
+  /** bytes of a row, the same for all */
   stride: usize;
   columns: i32;
   /** forward: z; backward: dz */

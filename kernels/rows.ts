@@ -1,13 +1,13 @@
-// Stored counts as they come from a file, int32 genes and float32 counts: checked and summed row by row, kept
-// small, and gathered in another order. A module of its own with its own memory and one thread, see
+// Checks and sums stored counts from a file (int32 genes, float32 counts) row by row, packs them, and gathers
+// rows in any order. A separate module with its own memory and a single thread, see
 // src/kernel-modules/rows.ts.
 
-/** First byte that is free. */
+/** First free byte. */
 export function freeFrom(): usize {
   return __heap_base;
 }
 
-/** Which of four values are whole numbers, not negative and less than `limit`; NaN is none of it. */
+/** Mask of the values that are whole, non-negative and less than `limit`; false for NaN. */
 // @ts-ignore: decorator
 @inline
 function counts4(values: v128, limit: v128): v128 {
@@ -24,7 +24,7 @@ function isCount(value: f32, limit: f32): bool {
 }
 
 /**
- * Total of each row, summed in float64: exact below 2^53, in whatever order.
+ * Total of each row, summed in float64: exact below 2^53, in any order.
  * @param values - float32
  * @param indptr - (rows + 1)
  * @param totals - (rows) receives them as float32
@@ -58,12 +58,12 @@ export function sumRows(values: usize, indptr: usize, rows: i32, totals: usize):
 }
 
 /**
- * Where the counts of rows that do not fit into 8 bits start among those of all such rows; -1 for a row that
- * does.
+ * Start of the counts of each row that does not fit into 8 bits, among those of all such rows; -1 for rows
+ * that fit.
  * @param counts - float32
  * @param indptr - (rows + 1)
  * @param largeFrom - (rows) receives them
- * @returns how many counts such rows have
+ * @returns the number of counts of such rows
  */
 export function findLarge(counts: usize, indptr: usize, rows: i32, largeFrom: usize): i32 {
   const limit = f32x4.splat(256);
@@ -110,7 +110,7 @@ export function narrowCounts(counts: usize, n: i32, to: usize): void {
   }
 }
 
-/** The counts of rows that are large, one row after the other. */
+/** Copies the counts of large rows, row after row. */
 export function copyLarge(counts: usize, indptr: usize, rows: i32, largeFrom: usize, to: usize): void {
   for (let row: usize = 0; row < (<usize>rows) << 2; row += 4) {
     const from = load<i32>(largeFrom + row),
@@ -125,8 +125,8 @@ export function copyLarge(counts: usize, indptr: usize, rows: i32, largeFrom: us
 }
 
 /**
- * Pieces of memory one after the other.
- * @param from - (n) where each starts @param bytes - (n) of each
+ * Concatenates pieces of memory.
+ * @param from - (n) start of each piece @param bytes - (n) of each
  */
 export function gather(from: usize, bytes: usize, n: i32, to: usize): void {
   for (let piece: usize = 0; piece < (<usize>n) << 2; piece += 4) {

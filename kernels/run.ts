@@ -1,4 +1,4 @@
-// What one run of a program is about: the minibatch and its numbers, at a fixed address, read by every
+// The record of one run of a program: the minibatch and its parameters, at a fixed address, read by every
 // thread.
 //
 // The host writes it before each run; the order of the fields is repeated in src/engine/wasm-run.ts. Every
@@ -10,16 +10,16 @@ export class Run {
   // threads.ts
   plan: usize;
   threads: i32;
-  /** goes up by one at each run; workers sleep on it */
+  /** incremented at each run; workers sleep on it */
   epoch: i32;
-  /** threads that have reached the barrier, and how often it has opened */
+  /** number of threads at the barrier, and number of times it has opened */
   arrived: i32;
   opened: i32;
-  /** 1 ends the workers */
+  /** 1: workers end */
   stopped: i32;
   /** 1 after a trap in some thread */
   failed: i32;
-  /** iterations of spinning before a thread goes to sleep */
+  /** iterations that a thread spins before it sleeps */
   spins: i32;
   /** per thread: start of its scratch memory */
   scratch: usize;
@@ -29,12 +29,12 @@ export class Run {
   indptr: usize;
   indices: usize;
   counts: usize;
-  /** (rows) where each row starts among the kept counts; -1: it is filled already */
+  /** (rows) start of each row in the stored counts; -1: already filled by the host */
   sources: usize;
   /** counts of many cells, 16-bit genes and 8-bit counts */
   keptIndices: usize;
   keptCounts: usize;
-  /** log1p of the counts, in the same places */
+  /** log1p of the counts, at the same positions */
   logCounts: usize;
   sizeFactors: usize;
   /** 1 / rows */
@@ -74,13 +74,13 @@ export class Run {
   labels: usize;
   /** (rows, levels) one over the number of cells with that label in the minibatch */
   labelShares: usize;
-  /** (rows, levels) what each label weighs in the cross-entropy */
+  /** (rows, levels) weight of each label in the cross-entropy */
   crossEntropyShares: usize;
   levels: i32;
   prototypes: usize;
   /** bytes from one prototype to the next */
   prototypeStride: usize;
-  /** (levels) those of each level, for the cross-entropy (cross-entropy.ts) */
+  /** (levels) prototypes of each level, for the cross-entropy (cross-entropy.ts) */
   levelPrototypes: usize;
 
   // losses of each cell, float64
@@ -98,8 +98,8 @@ export function run(): Run {
 
 /**
  * Rows of a block: one thread takes a block through all operations of a region, reading the output layer's
- * weights once for all of its rows. The last rows make smaller blocks, so that no thread waits long for
- * another. Multiples of 4, the rows of a matrix tile.
+ * weights once for all of its rows. The last blocks are smaller, which balances the load. Multiples of 4, the
+ * rows of a matrix tile.
  */
 export const blockRows = 16;
 export const smallBlockRows = 8;

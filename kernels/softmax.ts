@@ -4,8 +4,8 @@ import { constant, exp2, log2e, max4, splat, sum4 } from "./math";
 import { run } from "./run";
 
 /**
- * Scratch memory: see `pinned` and `shareOf`; size factor / sum of the exponentials, and sums of q, of four
- * rows.
+ * Scratch memory: see `pinned` and `shareOf`; for four rows, size factor / sum of the exponentials, and sums
+ * of q.
  */
 let pins: usize = 0;
 export let shares: usize = 0,
@@ -149,7 +149,7 @@ export function exponentials(group: usize, genes: i32, bytes: usize): void {
   store<f32>(shares, <f32>(1 / t3), 12);
 }
 
-/** Four times x, computed here and not in the loop that follows: see `constant`. `place` is one of five. */
+/** x in all four lanes, computed before the following loop: see `constant`. `place` is one of five. */
 // @ts-ignore: decorator
 @inline
 export function pinned(place: usize, x: f32): v128 {

@@ -1,9 +1,9 @@
-// The first encoder layer: out = log1p(x) W^T + b over the stored counts only (or of what else is taken of
-// x). Weights lie gene by gene, [G][H], H padded to a multiple of 8.
+// The first encoder layer: out = log1p(x) W^T + b over the stored counts only (or another transformation of
+// x). Weights are stored by gene, [G][H], H padded to a multiple of 8.
 //
 // Backward: dW[g, :] = sum over the cells that have gene g of log1p(x[b, g]) dout[b, :]. A task takes a tile
 // of genes: it sorts the tile's stored counts by gene, sums each gene's row in registers over its cells in
-// order, and hands the tile to Adam. Four vectors of a row are summed at a time: more would not leave
+// order, and passes the tile to Adam. Four vectors of a row are summed at a time: more would leave no
 // registers for the loads, see linear.ts.
 
 import { Target, take } from "./adam";
@@ -25,13 +25,13 @@ export class SparseForward {
   taken: i32;
   out: usize;
   genes: i32;
-  /** genes whose weights stay in the second cache while a block of rows passes over them */
+  /** number of genes whose weights stay in the L2 cache for a block of rows */
   tileGenes: i32;
 }
 
 /**
- * out[b, :] for rows [first, last); gathers the rows that the engine keeps, and leaves what is taken of the
- * counts in `logCounts`.
+ * out[b, :] for rows [first, last); gathers rows stored in the engine, and leaves the transformed counts in
+ * `logCounts`.
  */
 export function sparseForward(op: SparseForward, first: i32, last: i32): void {
   const stride = op.stride,
@@ -50,7 +50,7 @@ export function sparseForward(op: SparseForward, first: i32, last: i32): void {
       load<usize>(indptr + ((<usize>first) << 2)) << 2,
       load<usize>(indptr + ((<usize>last) << 2)) << 2,
     );
-  // scratch: where each row goes on
+  // scratch: next position of each row
   for (let row = first; row < last; row++) {
     memory.copy(op.out + <usize>row * stride, op.bias, stride);
     store<usize>(scratch + ((<usize>(row - first)) << 2), load<usize>(indptr + ((<usize>row) << 2)) << 2);
@@ -65,7 +65,7 @@ export function sparseForward(op: SparseForward, first: i32, last: i32): void {
     }
 }
 
-/** Brings a kept row, where it is one, into the minibatch. */
+/** Copies a stored row, if it is one, into the minibatch. */
 function gather(row: i32): void {
   const source = load<i32>(run().sources + ((<usize>row) << 2));
   if (source < 0) return;
@@ -85,14 +85,14 @@ function gather(row: i32): void {
     v128.store(counts + at, f32x4.convert_i32x4_s(i32x4.extend_low_i16x8_u(values)));
     v128.store(counts + at, f32x4.convert_i32x4_s(i32x4.extend_high_i16x8_u(values)), 16);
   }
-  // another thread has the next row: no store beyond the end
+  // the next row belongs to another thread: no store beyond the end
   for (; i < count; i++) {
     store<i32>(indices + ((<usize>i) << 2), <i32>load<u16>(fromIndices + ((<usize>i) << 1)));
     store<f32>(counts + ((<usize>i) << 2), <f32>load<u8>(fromCounts + <usize>i));
   }
 }
 
-/** First place in [start, end) of `indices` (in bytes) whose gene is not before `gene`. */
+/** First position in [start, end) of `indices` (in bytes) with a gene >= `gene`. */
 function firstFrom(gene: i32, start: usize, end: usize): usize {
   const indices = run().indices;
   while (start < end) {
@@ -186,7 +186,7 @@ function transform(log1p: bool, scale: f32, start: usize, end: usize): void {
         ln2,
       ),
     );
-  // another thread has the next rows: no store beyond the end
+  // the next rows belong to another thread: no store beyond the end
   for (; i < end; i += 4)
     store<f32>(
       values + i,
@@ -201,7 +201,7 @@ export class SortTiles {
   tiles: i32;
   /** genes of a tile = 2^tileShift */
   tileShift: i32;
-  /** (tiles + 1, rows) where each tile of genes starts among the stored counts of each row */
+  /** (tiles + 1, rows) start of each tile of genes in the stored counts of each row */
   starts: usize;
   startsStride: usize;
   dout: usize;
@@ -213,7 +213,7 @@ export class SortTiles {
 }
 
 /**
- * What `sparseUpdate` needs of each row: where the tiles of genes start (genes ascend within a row), and dout
+ * Prepares `sparseUpdate`: for each row the starts of the tiles of genes (ascending within a row), and dout
  * in panels.
  */
 export function sortTiles(op: SortTiles, first: i32, last: i32): void {
@@ -227,7 +227,7 @@ export function sortTiles(op: SortTiles, first: i32, last: i32): void {
     const to = starts + ((<usize>row) << 2),
       toEnd = to + <usize>op.tiles * stride;
     for (let at = to; at <= toEnd; at += stride) store<i32>(at, 0);
-    // the end of each tile that has a count, then of those that have none
+    // the end of each tile with counts, then of those without
     for (let i = start; i < end; i++)
       store<i32>(to + <usize>((load<i32>(indices + ((<usize>i) << 2)) >> shift) + 1) * stride, i + 1);
     let reached = start;
@@ -303,8 +303,8 @@ export function sparseUpdate(op: SparseUpdate, task: i32): void {
 }
 
 /**
- * Puts (byte offset of the row in a panel, value) pairs gene by gene to `pairs`, and where each gene's end to
- * the start of scratch memory.
+ * Writes pairs (byte offset of the row in a panel, value) sorted by gene to `pairs`, and the end of each
+ * gene's pairs to the start of scratch memory.
  */
 function sortByGene(op: SparseUpdate, task: i32, firstGene: i32, genes: i32, pairs: usize): void {
   const indices = run().indices,

@@ -50,7 +50,7 @@ export function squaredError(op: SquaredError, first: i32, last: i32): void {
   }
 }
 
-/** What the stored values add: to the loss, which is returned, or to the gradient. */
+/** Terms of the stored values: added to the loss, which is returned, or to the gradient. */
 function stored(row: i32, logits: usize, backward: bool): f64 {
   const start = load<usize>(run().indptr + ((<usize>row) << 2)) << 2,
     end = load<usize>(run().indptr + ((<usize>row) << 2), 4) << 2;

@@ -1,4 +1,4 @@
-// Inverse dispersion theta: what the likelihoods read of it, and its gradient.
+// Inverse dispersion theta: values for the likelihoods, and its gradient.
 
 import { Target, take } from "./adam";
 import { exp4, splat } from "./math";
@@ -18,7 +18,7 @@ export class ThetaRows {
   stride: usize;
 }
 
-/** theta and 1 / (theta + eps) of one combination that is present. */
+/** theta and 1 / (theta + eps) of one combination of the minibatch. */
 export function thetaRows(op: ThetaRows, slot: i32): void {
   if (slot >= run().slots) return;
   const stride = op.stride;
@@ -33,7 +33,7 @@ export function thetaRows(op: ThetaRows, slot: i32): void {
 }
 
 /**
- * Where this cell's gradient of theta is summed, zeroed for the first cell of a segment; 0 where its
+ * Address of the sum of this cell's gradient of theta, zeroed for the first cell of a segment; 0 if its
  * combination is frozen.
  */
 export function segment(row: i32, isFirst: bool, bytes: usize): usize {

@@ -1,9 +1,9 @@
-// Runs a program: region by region, all threads, one barrier after each.
+// Runs a program: region by region on all threads, with a barrier after each.
 //
 // A region is a list of operations over one index space: blocks of rows (a block goes through all operations
 // of the region, so its activations stay in the cache) or tasks (sums over cells, split by genes or
-// parameters). Threads take the next index from a counter, so that a slow thread takes fewer; what an index
-// computes does not depend on who takes it, nor does the order of any sum.
+// parameters). Threads take the next index from a counter, which balances the load; neither the result of an
+// index nor the order of any sum depends on the thread.
 
 import {
   BiasUpdate,
@@ -47,11 +47,11 @@ import { Run, blockCount, blockStart, run, setScratch } from "./run";
 @unmanaged
 export class Plan {
   regions: i32;
-  /** the first of them, one after the other */
+  /** the first region; regions are contiguous */
   first: usize;
 }
 
-/** 64 bytes, so that the counters of two regions do not share a line of the cache. */
+/** 64 bytes, so that the counters of two regions do not share a cache line. */
 // @ts-ignore: decorator
 @unmanaged
 export class Region {
@@ -201,7 +201,7 @@ function executeTask(op: usize, task: i32): void {
   }
 }
 
-/** One operation over its whole index space, on this thread: for benches. */
+/** Runs one operation over its whole index space on this thread, for benchmarks. */
 export function runOperation(op: usize, isRows: i32): void {
   setScratch(0);
   if (!isRows) for (let task = 0; task < changetype<TaskOperation>(op).tasks; task++) executeTask(op, task);
@@ -238,8 +238,8 @@ function runRegion(region: Region): void {
 const runAt: usize = 1024;
 
 /**
- * Waits until every thread has come here: spins, then sleeps.
- * @returns false where the program cannot go on
+ * Barrier: waits for all threads, first spinning, then sleeping.
+ * @returns false if the program cannot continue
  */
 function barrier(): bool {
   const openedAt = runAt + offsetof<Run>("opened"),
@@ -255,7 +255,7 @@ function barrier(): bool {
   return run().failed == 0 && run().stopped == 0;
 }
 
-/** Until the word differs from `value`, or the threads are stopped, or one has failed. */
+/** Waits until the word differs from `value`, the threads are stopped, or one has failed. */
 function awaitChange(at: usize, value: i32): void {
   for (let i = run().spins; i > 0; i--) if (atomic.load<i32>(at) != value) return;
   while (atomic.load<i32>(at) == value) {
@@ -263,7 +263,7 @@ function awaitChange(at: usize, value: i32): void {
       atomic.load<i32>(runAt + offsetof<Run>("failed")) | atomic.load<i32>(runAt + offsetof<Run>("stopped"))
     )
       return;
-    // wakes up now and then, as a thread that fails cannot notify for sure
+    // wakes up regularly, as a failing thread may be unable to notify
     atomic.wait<i32>(at, value, 100_000_000);
   }
 }
@@ -290,7 +290,7 @@ export function execute(): void {
   share();
 }
 
-/** The life of another thread: its share of every program, until it is stopped. */
+/** Entry point of another thread: runs its share of every program until it is stopped. */
 export function work(thread: i32): void {
   const epochAt = runAt + offsetof<Run>("epoch");
   for (let epoch = 0; ; epoch++) {

@@ -1,5 +1,5 @@
-// The negative binomial with zeros of a second kind, for one block of rows of logits and of the logits d of
-// those zeros, both (B, G).
+// The zero-inflated negative binomial, for one block of rows of logits and of the logits d of excess zeros,
+// both (B, G).
 //
 // zero = t ln((t + mu + eps) / (t + eps)) is the negative binomial's loss at x = 0
 // (negative-binomial.ts). With a = -d - zero:
@@ -7,9 +7,9 @@
 //   sigmoid(a) - sigmoid(-d)
 //   x > 0: loss = softplus(d) + nb,           its gradient is that of nb,                  and dd =
 //   sigmoid(d)
-// Every gene takes the first (`dense`). For a stored count d is put to -1e30 before, which makes it nb's own
-// zero; `stored` of nb adds the rest, and what d loses and gains is added apart. Error: as nb's
-// (test/kernels.test.ts).
+// The first case is computed for every gene (`dense`). For stored counts, d is set to -1e30 before, which
+// makes it a zero of nb; `stored` of nb adds the rest, and the terms of d are added separately. Error: as for
+// nb (test/kernels.test.ts).
 
 import { groupBase } from "./linear";
 import { constant, exp2, lanesBefore, log, log2e, log4, mad, splat, sum4 } from "./math";
@@ -40,13 +40,13 @@ export class ZeroInflated {
   probabilities: usize;
   probabilitiesStride: usize;
   /**
-   * where scratch memory is free: a group of q, pins, the list of large counts, sigmoid(d) of the stored
+   * start of free scratch memory: a group of q, pins, the list of large counts, sigmoid(d) of the stored
    * counts, two pieces of genes
    */
   work: usize;
 }
 
-/** Genes, in bytes, that `dense` takes at a time. */
+/** Number of genes that `dense` processes at a time, in bytes. */
 const piece = 1024;
 /** Scratch memory of `dense`: two pieces. */
 let zeros: usize = 0;
@@ -77,7 +77,7 @@ export function zeroInflated(op: ZeroInflated, first: i32, last: i32): void {
   }
 }
 
-/** Loss of a row; q and the gradient of d unless `q` is 0. */
+/** Loss of a row; also q and the gradient of d if `q` is not 0. */
 function likelihood(
   row: i32,
   isFirst: bool,
@@ -103,7 +103,7 @@ function likelihood(
   finishRow(row);
 }
 
-/** d of the stored counts: its loss is summed, sigmoid(d) / B kept, d itself put out of the way. */
+/** d of the stored counts: sums its loss, stores sigmoid(d) / B, and sets d to -1e30. */
 function takeStored(row: i32, d: usize, sigmoids: usize): void {
   const start = load<usize>(run().indptr + ((<usize>row) << 2)) << 2,
     end = load<usize>(run().indptr + ((<usize>row) << 2), 4) << 2;
@@ -112,7 +112,7 @@ function takeStored(row: i32, d: usize, sigmoids: usize): void {
   let loss = splat(0);
   for (let i = start; i < end; i += 16, sigmoids += 16) {
     const inside = lanesBefore(0, (<i32>(end - i)) >> 2);
-    // a stored 0 is no count
+    // a stored 0 is not a count
     const isCount = v128.and(f32x4.gt(v128.load(counts + i), splat(0)), inside);
     const places = inGroup(v128.and(i32x4.shl(v128.load(indices + i), 2), inside));
     const own = gather(d, places);
@@ -146,8 +146,8 @@ function giveStored(row: i32, d: usize, sigmoids: usize): void {
 }
 
 /**
- * Exponents are cut here: what is smaller does not matter beside 1, and products with it stay normal numbers,
- * as others are slow.
+ * Lower bound of exponents: smaller terms are negligible against 1, and products stay normal numbers, as
+ * subnormal ones are slow.
  */
 const leastExponent: f32 = -100;
 
@@ -170,10 +170,11 @@ function exponential(x: v128): v128 {
 }
 
 /**
- * Every gene as if x were 0; u and r as in nb's `dense`. With E = e^-|d| and A = e^-|a|, both at most 1:
+ * The terms of every gene for x = 0; u and r as in `dense` of nb. With E = e^-|d| and A = e^-|a|, both at
+ * most 1:
  *   loss = (a > 0 ? zero : max(-d, 0)) + ln((1 + E) / (1 + A)),
- * the logarithms of one lane's genes taken together, as that of a product. In two loops, so that each finds
- * its constants in registers; `zeros` and `slopes` are what the first leaves for the second.
+ * with one logarithm of a product for all genes of a lane. In two loops, so that the constants of each fit in
+ * registers; `zeros` and `slopes` are results of the first for the second.
  */
 // @ts-ignore: decorator
 @inline
@@ -245,7 +246,7 @@ function dense(
       ratios = f32x4.mul(ratios, f32x4.mul(E1, ofA));
       loss = f32x4.add(loss, v128.bitselect(zero, f32x4.pmax(f32x4.neg(own), none), isPositive));
       if (backward) {
-        // probability that a zero here is nb's, and that of any zero without nb
+        // probability that a zero here is nb's, and the probability of a zero without nb
         const ofNb = v128.bitselect(ofA, f32x4.mul(A, ofA), isPositive);
         const ofE = f32x4.mul(s, A1);
         const other = v128.bitselect(ofE, f32x4.mul(E, ofE), f32x4.lt(own, none));

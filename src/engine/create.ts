@@ -1,4 +1,4 @@
-// Which engine runs: the only place that knows them all.
+// Creates the engine of a run: the only module that knows all engines.
 import type { RunSettings } from "../contract/options.js";
 import { ScPoliError } from "../contract/errors.js";
 import type { Engine, EngineOptions } from "./engine.js";
@@ -8,8 +8,8 @@ import { createWasmEngine } from "./wasm.js";
 export { wasmBuilds } from "./wasm.js";
 
 /**
- * @throws ScPoliError "usage" for an engine that is not there, or a build of it that this runtime cannot use;
- * "memory" where there is too little
+ * @throws ScPoliError "usage" for an unknown engine, or a build that this runtime does not support; "memory"
+ *   if there is too little
  */
 export async function createEngine(
   options: EngineOptions,

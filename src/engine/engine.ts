@@ -1,15 +1,15 @@
 // The operations that the model is written in: about a dozen fused operations, each with its backward pass.
 //
 // The network records operations into a program once and runs the program for every minibatch. `reference`
-// executes them as they stand, in float64; `wasm` regroups them (row by row where each cell is independent,
-// by gene columns where gradients are summed, Adam fused into the weight gradient). Letters: B cells in the
+// executes them one by one in float64; `wasm` regroups them (by rows if cells are independent, by gene
+// columns if gradients are summed, with Adam fused into the weight gradient). Letters: B cells in the
 // minibatch, G genes, H hidden width, D latent, E embedding width (all condition keys joined), C conditions,
 // K prototypes.
 
 export type Floats = Float32Array | Float64Array;
 
 /**
- * What a parameter is used for; an engine may choose its memory layout by it. Shapes are those of scArches'
+ * The use of a parameter, by which an engine may choose its memory layout. Shapes are those in scArches'
  * `model_params.pt`.
  */
 export type Role =
@@ -30,27 +30,27 @@ export interface ParameterOptions {
   readonly weightDecay: number;
   /**
    * First trainable condition: rows of an embedding or one-hot weight, or columns of theta, before it are
-   * frozen (reference mapping). 0 trains everything, Infinity freezes the parameter. Other roles know only 0
-   * and Infinity.
+   * frozen (reference mapping). 0 trains everything, Infinity freezes the parameter. Other roles support only
+   * 0 and Infinity.
    */
   readonly trainableFrom: number;
 }
 
-/** A parameter that lives in the engine, together with its Adam moments. */
+/** A parameter stored in the engine, together with its Adam moments. */
 export interface Parameter extends ParameterOptions {
   readonly id: number;
 }
 
 /**
- * Whether Adam moves only those columns of theta that have cells in the minibatch: where more of them train
- * than a minibatch can have. A column that it does not have would otherwise decay in each step, and thousands
- * of them cost more than the rest of the network.
+ * Whether Adam updates only those columns of theta that have cells in the minibatch: if more columns train
+ * than a minibatch has cells. Other columns would only decay in each step, and thousands of them would cost
+ * more than the rest of the network.
  */
 export function movesUsedOnly({ role, shape, trainableFrom }: Parameter, minibatchSize: number): boolean {
   return role === "theta" && shape[1]! - trainableFrom > minibatchSize;
 }
 
-/** An activation (B, columns) that lives in the engine. */
+/** An activation (B, columns) stored in the engine. */
 export interface Activation {
   readonly id: number;
   readonly columns: number;
@@ -62,7 +62,9 @@ export interface OutputLayer {
   readonly bias: Parameter;
 }
 
-/** What a layer takes of a stored count x: itself, log1p(x), or log1p(10,000 x / size factor of the cell). */
+/**
+ * Transformation of a stored count x by a layer: x, log1p(x), or log1p(10,000 x / size factor of the cell).
+ */
 export type TakenCounts = "values" | "log1p" | "log-normalized";
 
 /**
@@ -70,7 +72,7 @@ export type TakenCounts = "values" | "log1p" | "log-normalized";
  * fills them.
  */
 export interface Minibatch {
-  /** B: how many rows are filled */
+  /** B: number of rows in use */
   rows: number;
   /** (B + 1) start of each row in `indices` and `counts`, from 0 */
   readonly indptr: Int32Array;
@@ -82,32 +84,32 @@ export interface Minibatch {
   readonly sizeFactors: Float32Array;
   /** per condition key (B): row of its embedding table */
   readonly conditions: readonly Int32Array[];
-  /** (B) column of theta. Rows of one combination next to each other are faster. */
+  /** (B) column of theta. Adjacent rows with equal columns are faster. */
   readonly combinations: Int32Array;
   /** (B, levels) row of the prototype table, -1 if the cell has no label at that level */
   readonly labels: Int32Array;
   /**
-   * (B) where a row starts among the counts that `keepCounts` was given, or else in `compact`; -1: the caller
-   * has filled `indices` and `counts`. Engines may have none.
+   * (B) start of a row in the counts passed to `keepCounts`, or else in `compact`; -1: the caller has filled
+   * `indices` and `counts`. Engines may not support it.
    */
   readonly sources?: Int32Array;
   /**
-   * Room for rows of small counts, as many as in `counts`: they are copied as they are, and the engine's
-   * threads widen them. Gone where counts are kept.
+   * Buffer for rows of small counts, as large as `counts`: they are copied unchanged, and the engine's
+   * threads widen them. Absent if counts are kept.
    */
   compact?: { readonly indices: Uint16Array; readonly counts: Uint8Array } | undefined;
 }
 
-/** What changes from one run of a program to the next. */
+/** Options of a single run of a program. */
 export interface RunOptions {
   /** Adam's step, from 1; only programs with `update` use it */
   readonly step?: number;
   readonly learningRate?: number;
   /** alpha: weight of the KL term */
   readonly klWeight?: number;
-  /** eta: weight of the prototype term; 0 leaves it out */
+  /** eta: weight of the prototype term; 0 omits it */
   readonly prototypeWeight?: number;
-  /** weight of the cross-entropy over prototypes; 0 leaves it out */
+  /** weight of the cross-entropy over prototypes; 0 omits it */
   readonly crossEntropyWeight?: number;
   /** 32-bit seed of this run's noise and dropout masks */
   readonly seed?: number;
@@ -127,8 +129,8 @@ export interface Losses {
 
 export interface Program {
   /**
-   * Runs the recorded operations on the minibatch that is loaded.
-   * @returns the losses that the program computes, 0 for others
+   * Runs the recorded operations on the current minibatch.
+   * @returns the losses computed by the program, 0 for others
    */
   run(options?: RunOptions): Losses;
 }
@@ -139,23 +141,23 @@ export interface Program {
  */
 export interface Operations {
   /**
-   * Rows of the embedding tables, side by side: out (B, E). A row longer than 1 is scaled to length 1 in
-   * place first (frozen rows already are).
+   * Concatenates rows of the embedding tables: out (B, E). A row with norm above 1 is first scaled to norm 1
+   * in place (frozen rows already are).
    */
   lookUp(tables: readonly Parameter[], out: Activation): void;
   lookUpBackward(dout: Activation, tables: readonly Parameter[]): void;
 
-  /** out (B, H) += the row of each one-hot weight that the cell's condition names. No row is scaled. */
+  /** out (B, H) += the row of each one-hot weight for the cell's condition. Rows are not scaled. */
   addRows(tables: readonly Parameter[], out: Activation): void;
   addRowsBackward(dout: Activation, tables: readonly Parameter[]): void;
 
-  /** out (B, H) = x W^T + bias, over the stored counts only, x what is taken of them. */
+  /** out (B, H) = x W^T + bias, over the stored counts only; x is the count transformed by `taken`. */
   sparseLinear(weight: Parameter, bias: Parameter, taken: TakenCounts, out: Activation): void;
   sparseLinearBackward(dout: Activation, weight: Parameter, bias: Parameter, taken: TakenCounts): void;
 
-  /** out = x W^T (+ bias), or out += x W^T where `add`. */
+  /** out = x W^T (+ bias), or out += x W^T with `add`. */
   linear(x: Activation, weight: Parameter, bias: Parameter | null, add: boolean, out: Activation): void;
-  /** Gradients of weight and bias; dx = dout W, or dx += dout W where `add`; no dx where null. */
+  /** Gradients of weight and bias; dx = dout W, or dx += dout W with `add`; no dx if null. */
   linearBackward(
     dout: Activation,
     x: Activation,
@@ -166,14 +168,15 @@ export interface Operations {
   ): void;
 
   /**
-   * Layer norm without affine (eps 1e-5), ReLU, dropout (kept values scaled by 1 / (1 - rate)); `layer` makes
-   * the masks of different layers differ.
+   * Layer norm without affine transformation (eps 1e-5), ReLU, dropout (kept values scaled by 1 / (1 -
+   * rate));
+   * `layer` selects the random stream of the masks.
    */
   normalize(x: Activation, dropout: number, layer: number, out: Activation): void;
   /** dx from dout; x and out as left by `normalize` of the same program. dx may be dout. */
   normalizeBackward(dout: Activation, x: Activation, dropout: number, layer: number, dx: Activation): void;
 
-  /** noise (B, D) standard normal, from the run's seed. Leave it out to use what was written into `noise`. */
+  /** noise (B, D) standard normal, from the run's seed. Omit it to use values written into `noise`. */
   sampleNoise(noise: Activation): void;
   /**
    * z = mean + noise * sqrt(exp(logVar) + 1e-4); also the KL divergence to N(0, 1) of N(mean, exp(logVar) +
@@ -192,8 +195,8 @@ export interface Operations {
 
   /**
    * Negative binomial of the counts with mean softmax(h W^T + bias) * size factor and inverse dispersion
-   * exp(theta[:, combination]). Summed over genes. `probabilities`, where given, receives the softmax (B, G).
-   * @param backward - also keep what `negativeBinomialBackward` needs
+   * exp(theta[:, combination]). Summed over genes. `probabilities`, if given, receives the softmax (B, G).
+   * @param backward - also store the inputs of `negativeBinomialBackward`
    */
   negativeBinomial(
     h: Activation,
@@ -203,7 +206,7 @@ export interface Operations {
     backward: boolean,
     probabilities: Activation | null,
   ): void;
-  /** Gradients of weight, bias and theta (those that train), and dh. */
+  /** Gradients of weight, bias and theta (if they train), and dh. */
   negativeBinomialBackward(
     h: Activation,
     weight: Parameter,
@@ -213,8 +216,8 @@ export interface Operations {
   ): void;
 
   /**
-   * The negative binomial with zeros of a second kind, of probability sigmoid(h W_d^T + b_d) per gene: else
-   * as `negativeBinomial`.
+   * Zero-inflated negative binomial: excess zeros with probability sigmoid(h W_d^T + b_d) per gene; otherwise
+   * like `negativeBinomial`.
    * @param dropout - W_d, b_d
    */
   zeroInflated(
@@ -235,8 +238,8 @@ export interface Operations {
 
   /**
    * Poisson of the counts with rate softmax(h W^T + bias) * size factor. Summed over genes.
-   * @param scaled - false leaves the size factor out: the loss of the Python package. As the softmax sums to
-   * 1, the gradient is the same.
+   * @param scaled - false omits the size factor, as in the Python package. As the softmax sums to 1, the
+   *   gradient is the same.
    */
   poisson(
     h: Activation,
@@ -248,15 +251,15 @@ export interface Operations {
   poissonBackward(h: Activation, layer: OutputLayer, dh: Activation): void;
 
   /**
-   * Squared error of max(0, h W^T + bias) against the values. Summed over genes. `decoded`, where given,
-   * receives the former (B, G).
+   * Squared error of max(0, h W^T + bias) against the values. Summed over genes. `decoded`, if given,
+   * receives max(0, h W^T + bias) (B, G).
    */
   squaredError(h: Activation, layer: OutputLayer, backward: boolean, decoded: Activation | null): void;
   squaredErrorBackward(h: Activation, layer: OutputLayer, dh: Activation): void;
 
   /**
-   * Over the prototypes that have cells in the minibatch (all levels): mean Minkowski-p distance of their
-   * cells in z, summed; of unlabelled ones averaged and weighted.
+   * Mean Minkowski-p distance in z between each prototype and its cells, over the prototypes with cells in
+   * the minibatch (all levels): summed over labelled prototypes; averaged over unlabelled ones, and weighted.
    */
   prototypeLoss(z: Activation, p: number): void;
   /** dz += eta * gradient. */
@@ -265,7 +268,7 @@ export interface Operations {
   /**
    * Cross-entropy of each label under softmax(-|z - c_k|^2 / 2) over the prototypes c_k of its level
    * (`EngineOptions.levelPrototypes`): the weighted mean over the labelled cells of a level, summed over
-   * levels. The distance is Euclidean, whatever norm `prototypeLoss` takes: the softmax is then the
+   * levels. The distance is Euclidean, whatever norm `prototypeLoss` uses: the softmax is then the
    * posterior of types that are unit Gaussians around their prototypes. Source: Snell et al. 2017,
    * equations 2 and 10.
    */
@@ -280,18 +283,18 @@ export interface Operations {
   update(): void;
 }
 
-/** The prototypes of one annotation level: what its cross-entropy decides between. */
+/** The prototypes of one annotation level: the classes of its cross-entropy. */
 export interface LevelPrototypes {
-  /** rows of the table of prototypes, each once */
+  /** distinct rows of the prototype table */
   readonly rows: readonly number[];
-  /** relative weight of a cell of each type, above 0. Default: 1 each */
+  /** relative weight of a cell of each type, positive. Default: 1 each */
   readonly weights?: readonly number[];
 }
 
 export interface EngineOptions {
-  /** most cells of a minibatch */
+  /** maximum number of cells of a minibatch */
   readonly minibatchSize: number;
-  /** most stored counts of a minibatch */
+  /** maximum number of stored counts of a minibatch */
   readonly minibatchCapacity: number;
   /** genes of the model */
   readonly genes: number;
@@ -302,13 +305,13 @@ export interface EngineOptions {
   /** K, D of the prototype table */
   readonly prototypes: readonly [number, number];
   /**
-   * rows of the table from `from` on are unlabelled prototypes: the mean of theirs, times the weight, in the
-   * prototype loss
+   * rows of the table from `from` on are unlabelled prototypes, which enter the prototype loss by their mean
+   * distance times the weight
    */
   readonly unlabeled?: { readonly from: number; readonly weight: number };
-  /** of the first levels; those without an entry have no part in the cross-entropy. Default: none has */
+  /** prototypes of the first levels; levels without an entry have no cross-entropy. Default: none */
   readonly levelPrototypes?: readonly LevelPrototypes[];
-  /** also store parameter gradients, for `readGradient` (tests) */
+  /** also store gradients of parameters, for `readGradient` (tests) */
   readonly keepGradients?: boolean;
 }
 
@@ -318,7 +321,7 @@ export interface Engine {
 
   createParameter(options: ParameterOptions): Parameter;
   createActivation(columns: number): Activation;
-  /** Records a program. All parameters and activations that it uses exist already. */
+  /** Records a program. Its parameters and activations must exist already. */
   record(build: (operations: Operations) => void): Program;
 
   /** Values in the published shape, row-major. */
@@ -329,17 +332,19 @@ export interface Engine {
   writeMoments(parameter: Parameter, first: ArrayLike<number>, second: ArrayLike<number>): void;
   /** Gradient of the last run, before weight decay; only with `keepGradients`. */
   readGradient(parameter: Parameter): Floats;
-  /** (rows of the last minibatch, columns) row-major copy; `into`, where given, is filled from its start. */
+  /** (rows of the last minibatch, columns) row-major copy; written to the start of `into`, if given. */
   readActivation(activation: Activation, into?: Floats): Floats;
   writeActivation(activation: Activation, values: ArrayLike<number>): void;
-  /** Per cell of the last run of a program without gradient: reconstruction loss, summed over genes (B). */
+  /**
+   * (B) reconstruction loss of each cell, summed over genes, in the last run of a program without gradient.
+   */
   readReconstruction(): Floats;
   /** (K, D) */
   writePrototypes(values: ArrayLike<number>): void;
 
   /**
-   * Keeps the stored counts of many cells, so that the engine's threads gather minibatches themselves
-   * (`sources`). Engines may have none.
+   * Stores the counts of many cells, so that the engine's threads gather minibatches themselves (`sources`).
+   * Engines may not support it.
    * @throws ScPoliError "memory"
    */
   keepCounts?(indices: Uint16Array, counts: Uint8Array): void;

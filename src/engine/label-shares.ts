@@ -1,13 +1,13 @@
-// What each label of each cell weighs in the prototype loss and in the cross-entropy over prototypes; one
-// place for both engines.
+// Weights of the labels of each cell in the prototype loss and in the cross-entropy over prototypes, shared
+// by both engines.
 import { ScPoliError } from "../contract/errors.js";
 import type { EngineOptions, Floats } from "./engine.js";
 
 /**
- * A label weighs one over the number of cells of the minibatch that have it: each prototype counts by the
- * mean distance of its cells. Labels of unlabelled prototypes weigh that, over the number of unlabelled
- * prototypes in the minibatch (their means are averaged, not summed), times their weight. Source:
- * `prototype_labeled_loss` and `prototype_unlabeled_loss` of scArches.
+ * The weight of a label is 1 / the number of cells of the minibatch with this label, so that each prototype
+ * contributes the mean distance of its cells. For unlabelled prototypes it is multiplied by their weight and
+ * divided by the number of unlabelled prototypes in the minibatch (their means are averaged, not summed).
+ * Source: `prototype_labeled_loss` and `prototype_unlabeled_loss` of scArches.
  *
  * @param labels - rows of the prototype table, -1 for none
  * @param counts - (K) scratch
@@ -42,8 +42,8 @@ export function levelWeights({ levels, prototypes, levelPrototypes }: EngineOpti
 }
 
 /**
- * A label of a level weighs what a cell of its type counts, over the sum of that of the labelled cells: the
- * shares of a level add up to 1 (as in PyTorch's `cross_entropy` with weights).
+ * The weight of a label is that of its type, divided by the sum over the labelled cells of the level: the
+ * weights of a level sum to 1 (as in PyTorch's `cross_entropy` with weights).
  *
  * @param labels - (rows, levels) rows of the prototype table, -1 for none
  * @param weights - see `levelWeights`

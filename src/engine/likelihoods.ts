@@ -1,10 +1,10 @@
-// Likelihoods of one cell in float64, with their gradients, as the formulas stand: what the reference engine
-// takes. x (G) counts; mu, rate (G) means; theta (G) inverse dispersions.
+// Likelihoods of one cell in float64 with their gradients, written like the formulas, for the reference
+// engine. x (G) counts; mu, rate (G) means; theta (G) inverse dispersions.
 import { digamma, lgamma } from "./gamma.js";
 
 const likelihoodEps = 1e-8;
 
-/** Minus the log likelihood of one cell, summed over genes. Source: nb() in scArches' losses. */
+/** Negative log-likelihood of one cell, summed over genes. Source: nb() in scArches' losses. */
 export function nbLoss(x: Float64Array, mu: Float64Array, theta: Float64Array): number {
   const eps = likelihoodEps;
   let loss = 0;
@@ -45,7 +45,7 @@ function sigmoid(x: number): number {
   return x >= 0 ? 1 / (1 + Math.exp(-x)) : Math.exp(x) / (1 + Math.exp(x));
 }
 
-/** `nbLoss` of one gene without a count: t ln((t + mu) / t). */
+/** `nbLoss` of one gene with count 0: t ln((t + mu) / t). */
 function nbLossOfZero(mu: number, theta: number): number {
   return theta * Math.log((theta + mu + likelihoodEps) / (theta + likelihoodEps));
 }
@@ -71,8 +71,8 @@ export function zinbLoss(
 }
 
 /**
- * Gradients of `zinbLoss`: those of nb, for a zero times the probability that it is nb's; and with respect to
- * d.
+ * Gradients of `zinbLoss`: those of nb (for a zero, times the probability that it is not an excess zero), and
+ * with respect to d.
  */
 export function zinbGradient(
   x: Float64Array,
@@ -91,7 +91,7 @@ export function zinbGradient(
   return { dmu, dtheta, ddropout };
 }
 
-/** Minus the log likelihood of one cell. Source: torch's Poisson, as poisson() in scArches' losses has it. */
+/** Negative log-likelihood of one cell. Source: torch's Poisson, as in poisson() of scArches' losses. */
 export function poissonLoss(x: Float64Array, rate: Float64Array): number {
   let loss = 0;
   x.forEach((count, g) => {

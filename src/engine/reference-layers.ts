@@ -1,5 +1,5 @@
-// Layers of the reference engine, each beside its gradient: embeddings, linear layers, layer normalisation
-// and the reparameterised latent space.
+// Layers of the reference engine, each followed by its gradient: embeddings, linear layers, layer
+// normalisation and the reparameterised latent space.
 import { hashNormal, isKept } from "../numerics/random.js";
 import { logNormalized } from "../numerics/log-normalized.js";
 import type { Operations, TakenCounts } from "./engine.js";

@@ -1,4 +1,4 @@
-// Output layers of the reference engine with their likelihoods, each beside its gradient.
+// Output layers of the reference engine with their likelihoods, each followed by its gradient.
 import type { Activation, Minibatch, Operations, OutputLayer, Parameter } from "./engine.js";
 import { nbGradient, nbLoss, poissonLoss, zinbGradient, zinbLoss } from "./likelihoods.js";
 import { linearBackward } from "./reference-layers.js";
@@ -27,14 +27,14 @@ export function likelihoodOperations(
   };
 }
 
-/** What the likelihoods share: the output layer, the sum over the cells, and the way back. */
+/** Shared by the likelihoods: decoding by the output layer, sums over cells, and the backward pass. */
 class OutputDecoder {
-  /** (B, G) kept from the likelihood for its gradient: mu; max(0, logits) of the squared error */
+  /** (B, G) stored by the likelihood for its gradient: mu; for the squared error max(0, logits) */
   kept = new Float64Array(0);
 
   constructor(private readonly recording: Recording) {}
 
-  /** Fills `kept` with size factor times softmax. @param scaled - false: without the size factor */
+  /** Sets `kept` to size factor times softmax. @param scaled - false: without the size factor */
   decode(h: Activation, layer: OutputLayer, scaled: boolean, probabilities: Activation | null): void {
     const { array, cells } = this.recording;
     const G = layer.weight.shape[0]!;

@@ -1,4 +1,4 @@
-// The prototype losses of the reference engine, each beside its gradient.
+// The prototype losses of the reference engine, each followed by its gradient.
 import type { Operations } from "./engine.js";
 import { crossEntropyShares, labelShares, levelWeights } from "./label-shares.js";
 import type { Recording } from "./reference-recording.js";
@@ -6,7 +6,7 @@ import type { Recording } from "./reference-recording.js";
 /** A label of a cell in the cross-entropy over the prototypes of its level. */
 interface Decision {
   readonly cell: number;
-  /** what it weighs */
+  /** weight of the label */
   readonly share: number;
   readonly label: number;
   /** prototypes of the level, and the probability of each */
@@ -69,7 +69,7 @@ export function prototypeOperations(
   };
 }
 
-/** For every label of every cell: cell minus prototype, and what it weighs. */
+/** For every label of every cell: cell minus prototype, and the label's weight. */
 function eachLabel(
   { options, cells, prototypes: table }: Recording,
   D: number,
@@ -91,7 +91,7 @@ function eachLabel(
   });
 }
 
-/** For every label of every cell: the types of its level by softmax(-|z - c|^2 / 2). */
+/** For every label of every cell: probabilities of the types of its level, softmax(-|z - c|^2 / 2). */
 function eachDecision(
   { options, cells, prototypes: table }: Recording,
   D: number,

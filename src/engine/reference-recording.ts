@@ -1,7 +1,7 @@
-// What the operations of the reference engine are recorded with, and what they work on.
+// Recording of programs in the reference engine, and the data that operations work on.
 import type { Activation, EngineOptions, Minibatch, Parameter, RunOptions } from "./engine.js";
 
-/** A run of a program: its options, and the losses that its operations add up. */
+/** A run of a program: its options and accumulated losses. */
 export interface Run extends Required<RunOptions> {
   reconstruction: number;
   kl: number;
@@ -9,7 +9,7 @@ export interface Run extends Required<RunOptions> {
   crossEntropy: number;
 }
 
-/** What operations work on. Arrays are row-major, of parameters in the published shape. */
+/** Data of the operations. Arrays are row-major; parameters have the published shape. */
 export interface Recording {
   readonly options: EngineOptions;
   readonly cells: Minibatch;

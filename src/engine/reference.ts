@@ -1,5 +1,5 @@
-// The reference engine: every operation in float64, unfused and as the formulas stand. Slow; the one to read,
-// and the truth of the tests. Its operations are in reference-layers.ts, reference-likelihoods.ts and
+// The reference engine: every operation in float64, unfused and written like the formulas. Slow, but easy to
+// read, and the expected values of tests. Operations are in reference-layers.ts, reference-likelihoods.ts and
 // reference-prototypes.ts. Source: De Donno et al. 2023, Methods; losses and network of scArches 0.6.1.
 import { ScPoliError } from "../contract/errors.js";
 import {
@@ -184,8 +184,8 @@ export class ReferenceEngine implements Engine {
 }
 
 /**
- * The condition that element i of an embedding (C, E), one-hot weight (C, H) or theta (G, C) belongs to; 0
- * for other parameters.
+ * The condition of element i of an embedding (C, E), one-hot weight (C, H) or theta (G, C); 0 for other
+ * parameters.
  */
 function conditionOf({ role, shape }: Parameter, i: number): number {
   return role === "embedding" || role === "one-hot"

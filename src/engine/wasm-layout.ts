@@ -1,13 +1,14 @@
-// Layouts of parameters in the memory that kernels and host share.
+// Layouts of parameters in the memory shared by kernels and host.
 //
-// Widths are padded to a multiple of 4 or 8 with zeros that stay zero, so that no kernel has a tail. What a
-// layout is for stands in kernels/linear.ts, sparse-linear.ts, lookup.ts and negative-binomial.ts.
+// Widths are padded with permanent zeros to a multiple of 4 or 8, so that kernels need no tail handling. The
+// purpose of each layout is explained in kernels/linear.ts, sparse-linear.ts, lookup.ts and
+// negative-binomial.ts.
 import type { Role } from "./engine.js";
 import { padded } from "../kernel-modules/memory.js";
 
 /**
- * Where element (i, j) of the published shape lies: floor(i / 8) * tile + (i mod 8) * row + j * column, in
- * floats.
+ * Position of element (i, j) of the published shape, in floats: floor(i / 8) * tile + (i mod 8) * row +
+ * j * column.
  */
 export interface Layout {
   readonly rows: number;
@@ -15,7 +16,7 @@ export interface Layout {
   readonly tile: number;
   readonly row: number;
   readonly column: number;
-  /** floats in all */
+  /** total number of floats */
   readonly size: number;
 }
 
@@ -62,8 +63,8 @@ export function fromLayout({ rows, columns, tile, row, column }: Layout, stored:
 }
 
 /**
- * Bytes of a group of 4 rows of the logits (kernels/linear.ts): an odd number of lines of the cache, so that
- * groups do not compete for the same ones.
+ * Bytes of a group of 4 rows of the logits (kernels/linear.ts): an odd number of cache lines, so that groups
+ * do not map to the same cache sets.
  */
 export function logitsStride(genes: number): number {
   return 16 * padded(genes, 8) + 64;

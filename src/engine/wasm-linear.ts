@@ -1,22 +1,22 @@
-// Linear layers in a plan: forward, gradient, and the panels of x that layers with the same x share.
+// Linear layers in a plan: forward pass, gradient, and the panels of x shared by layers with the same x.
 import { padded } from "../kernel-modules/memory.js";
 import type { Activation, Parameter } from "./engine.js";
 import { logitsStride } from "./wasm-layout.js";
 import type { RegionPlaces, Regions } from "./wasm-regions.js";
 
 /**
- * Tiles of a task of a dense weight gradient: their dout stays in the first cache, and x is read once for all
- * of them.
+ * Tiles per task of a dense weight gradient: their dout stays in the L1 cache, and x is read once for all of
+ * them.
  */
 const linearTaskTiles = 4;
 
 export interface ActivationPlace {
   readonly pointer: number;
-  /** bytes of a row, of logits: of a group of 4 rows */
+  /** bytes of a row; for logits, of a group of 4 rows */
   readonly stride: number;
 }
 
-/** What the recorder asks of the engine. */
+/** The part of the engine that the recorder uses. */
 export interface Places extends RegionPlaces {
   readonly minibatchSize: number;
   readonly blockRows: number;
@@ -26,8 +26,8 @@ export interface Places extends RegionPlaces {
   activation(activation: Activation): ActivationPlace;
   conditions(key: number): number;
   /**
-   * (B, G) for dlogits that outlive their block of rows, shared by all programs; `second`: those of a second
-   * output layer
+   * (B, G) buffer for dlogits that are needed after their block of rows, shared by all programs; `second`:
+   * for the second output layer
    */
   logits(second?: boolean): ActivationPlace;
 }
@@ -43,13 +43,13 @@ export class LinearLayers {
     this.#regions = regions;
   }
 
-  /** Where the scratch memory of operations over rows is free: after the logits of a block. */
+  /** Start of the free scratch memory of operations over rows: after the logits of a block. */
   get work(): number {
     const { blockRows, genes } = this.#places;
     return (blockRows / 4) * logitsStride(genes);
   }
 
-  /** Before an operation that writes an activation. */
+  /** Called before an operation that writes an activation. */
   writes(activation: Activation): void {
     this.#regions.writes(activation);
     this.#panels.delete(activation.id);
@@ -77,7 +77,7 @@ export class LinearLayers {
   }
 
   /**
-   * @param waits - the activation whose place `dout` is, null for logits (grouped), which nothing overwrites
+   * @param waits - the activation that holds `dout`; null for logits (grouped), which nothing overwrites
    */
   backward(
     dout: ActivationPlace,

@@ -1,10 +1,11 @@
-// Recorded operations become a plan in the kernels' memory: regions of operations that all threads run, with
-// one barrier after each (kernels/threads.ts).
+// Compiles recorded operations to a plan in the kernels' memory: regions of operations that all threads run,
+// with a barrier after each (kernels/threads.ts).
 //
-// Forward and backward of the activations are independent per cell, so they make one region over blocks of
-// rows; what sums over cells (the gradients of parameters, with Adam) becomes tasks of the region after it;
-// what lookups need (rows scaled, exp of theta) goes before. Where an operation overwrites an activation that
-// tasks still wait for, the regions are cut there.
+// Forward and backward passes of activations are independent per cell and form one region over blocks of
+// rows;
+// sums over cells (parameter gradients, with Adam) become tasks of the next region; preparations of look-ups
+// (scaled rows, exp of theta) come before. If an operation overwrites an activation that tasks still need, a
+// new region starts there.
 import { ScPoliError } from "../contract/errors.js";
 import {
   movesUsedOnly,
@@ -20,17 +21,17 @@ import { LinearLayers, type ActivationPlace, type Places } from "./wasm-linear.j
 import { bits, Regions, type Code, type RecordedOperation } from "./wasm-regions.js";
 import type { ThetaUse } from "./wasm-run.js";
 
-/** In the order of their numbers in kernels/sparse-linear.ts. */
+/** In the order of their codes in kernels/sparse-linear.ts. */
 const takenCounts: readonly TakenCounts[] = ["values", "log1p", "log-normalized"];
 
 /**
- * 2^shift genes are a task of the sparse weight gradient: their rows of weights take 16 KiB, between 8 and 64
- * genes.
+ * A task of the sparse weight gradient has 2^shift genes, between 8 and 64, so that their weights take 16
+ * KiB.
  */
 const sparseTileShift = (rowBytes: number): number =>
   Math.max(3, Math.min(6, Math.floor(Math.log2(16384 / rowBytes))));
 /**
- * Genes whose first-layer weights stay in the second cache while a block of cells passes over them: 128 KiB.
+ * Number of genes whose first-layer weights stay in the L2 cache for a block of cells: 128 KiB.
  */
 const cachedGenes = (rowBytes: number): number => Math.max(64, Math.floor(131072 / rowBytes));
 
@@ -40,7 +41,7 @@ export interface Plan {
   readonly scratchBytes: number;
   readonly theta: ThetaUse | null;
   readonly has: Readonly<Record<"reconstruction" | "kl" | "prototype" | "crossEntropy", boolean>>;
-  /** key and rows of the tables that are looked up */
+  /** key and rows of the embedding tables */
   readonly lookUps: readonly { readonly key: number; readonly rows: number }[];
   readonly operations: readonly RecordedOperation[];
 }
@@ -407,7 +408,7 @@ class Recorder implements Operations {
     };
   }
 
-  /** @param column - of `dout`, where the table's start */
+  /** @param column - first column of `dout` for this table */
   #lookUpUpdate(dout: Activation, column: number, table: Parameter, key: number): void {
     const target = this.#regions.target(table);
     if (target === null) return;
@@ -430,7 +431,7 @@ class Recorder implements Operations {
   }
 
   /**
-   * Logits of the decoder's last layer; they outlive their block of rows only where the layer's gradient
+   * Logits of the decoder's last layer; they are kept after their block of rows only if the layer's gradient
    * needs them.
    */
   #decode(h: Activation, { weight, bias }: OutputLayer, backward: boolean): ActivationPlace {

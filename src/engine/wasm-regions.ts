@@ -1,5 +1,4 @@
-// Regions of a plan: operations of the kernels as records in their memory, the tasks of gradients, and where
-// the regions end (wasm-plan.ts).
+// Regions of a plan (wasm-plan.ts): records of kernel operations, gradient tasks, and the ends of regions.
 import { ScPoliError } from "../contract/errors.js";
 import type { KernelMemory } from "../kernel-modules/memory.js";
 import type { Activation, Parameter } from "./engine.js";
@@ -37,17 +36,17 @@ export const codes = [
 export type Code = (typeof codes)[number];
 const regionBytes = 64;
 
-/** Where a parameter's arrays lie. */
+/** Addresses of a parameter's arrays. */
 export interface ParameterPlace {
   readonly layout: Layout;
   readonly value: number;
-  /** made at the first call, as frozen parameters need none */
+  /** allocated at the first call, as frozen parameters need none */
   first(): number;
   second(): number;
   gradient(): number;
 }
 
-/** What regions ask of the engine. */
+/** The part of the engine that regions use. */
 export interface RegionPlaces {
   readonly memory: KernelMemory;
   readonly keepGradients: boolean;
@@ -58,7 +57,7 @@ export interface RecordedOperation {
   readonly code: Code;
   readonly pointer: number;
   readonly isRows: boolean;
-  /** of matrix products, else null */
+  /** for matrix products, else null */
   readonly weight: Parameter | null;
 }
 
@@ -69,7 +68,7 @@ type Region = { readonly rows: RecordedOperation[] } | { readonly tasks: Task[] 
 
 const single = new Float32Array(1);
 const singleBits = new Int32Array(single.buffer);
-/** A float as the word of an operation's record. */
+/** The bits of a float as a word of an operation record. */
 export function bits(x: number): number {
   single[0] = x;
   return singleBits[0]!;
@@ -84,9 +83,9 @@ export class Regions {
   readonly #before: Task[] = [];
   /** activations that tasks of the open regions read */
   readonly #awaited = new Set<number>();
-  /** parameters that have their gradient */
+  /** parameters with a recorded gradient */
   readonly #settled = new Set<number>();
-  /** words that say whether Adam runs, see `target` */
+  /** addresses of the words that switch Adam on, see `target` */
   readonly #updateWords: number[] = [];
   #scratchBytes = 0;
 
@@ -126,8 +125,8 @@ export class Regions {
   }
 
   /**
-   * The region's record: next index, tasks (0: blocks of rows), operations. Tasks are numbered through the
-   * region, large operations first.
+   * The record of the region: next index, number of tasks (0: blocks of rows), operations. Tasks are numbered
+   * over the whole region, large operations first.
    */
   #writeRegion(pointer: number, region: Region): void {
     const { memory } = this.#places;
@@ -145,19 +144,19 @@ export class Regions {
 
   /** Ends the open regions: rows, then the tasks that need them. */
   #cut(): void {
-    // tasks of the operation with the most of them start first: the small ones fill the end
+    // operations with most tasks start first, so that small tasks balance the load at the end
     this.#regions.push({ rows: this.#rows }, { tasks: this.#tasks.sort((a, b) => b.tasks - a.tasks) });
     this.#rows = [];
     this.#tasks = [];
     this.#awaited.clear();
   }
 
-  /** Before an operation that writes an activation. */
+  /** Called before an operation that writes an activation. */
   writes(activation: Activation): void {
     if (this.#awaited.has(activation.id)) this.#cut();
   }
 
-  /** A parameter that an operation over rows reads: not after its update has been given away. */
+  /** Checks that a parameter read by an operation over rows is not updated earlier in the program. */
   reads(parameter: Parameter): ParameterPlace {
     if (this.#settled.has(parameter.id) && this.#tasks.length === 0)
       throw new ScPoliError("usage", `${parameter.name} is used after its gradient in one program.`);
@@ -172,8 +171,8 @@ export class Regions {
   }
 
   /**
-   * The record that says where a parameter's gradient goes (Target in kernels/adam.ts), null where it is
-   * frozen.
+   * The record of the destination of a parameter's gradient (Target in kernels/adam.ts); null if the
+   * parameter is frozen.
    */
   target(parameter: Parameter): number | null {
     if (!this.trains(parameter)) return null;

@@ -1,5 +1,5 @@
-// The run record: what the kernels read of one run, at a fixed address. The order of the fields is that of
-// kernels/run.ts; each takes 4 bytes.
+// The run record: parameters of one run for the kernels, at a fixed address. The fields are in the order of
+// kernels/run.ts and take 4 bytes each.
 import { ScPoliError } from "../contract/errors.js";
 import type { EngineOptions, Minibatch, RunOptions } from "./engine.js";
 import { crossEntropyShares, labelShares, levelWeights } from "./label-shares.js";
@@ -62,7 +62,7 @@ const beta1 = 0.9;
 const beta2 = 0.999;
 
 /**
- * The theta parameter of a program: its combinations, which of them train, and bytes from one to the next.
+ * The theta parameter of a program: number of combinations, first trainable one, and stride in bytes.
  */
 export interface ThetaUse {
   readonly combinations: number;
@@ -78,10 +78,10 @@ interface PlanOfRun {
   readonly has: Readonly<Record<"prototype" | "crossEntropy", boolean>>;
 }
 
-/** Of the losses that are kept per cell. */
+/** Losses stored per cell. */
 type Loss = "reconstruction" | "kl" | "prototypeLoss" | "crossEntropy";
 
-/** Owns the minibatch and the run record; fills both before each run. */
+/** Manages the minibatch and the run record, and fills them before each run. */
 export class RunRecord {
   readonly minibatch: Minibatch;
   readonly prototypes: number;
@@ -97,7 +97,7 @@ export class RunRecord {
   readonly #labelCounts: Int32Array;
   readonly #crossEntropyShares: Float32Array;
   readonly #levelWeights: Float64Array;
-  /** rows of the prototypes of each level, and where groups of four of them lie */
+  /** rows of the prototypes of each level, and addresses of groups of four of them */
   readonly #levelTables: readonly { readonly rows: readonly number[]; readonly pointer: number }[];
   readonly #conditionPointers: readonly number[];
   #firstSegment: Int32Array = new Int32Array(0);
@@ -190,7 +190,7 @@ export class RunRecord {
     };
   }
 
-  /** Makes room for a theta parameter. */
+  /** Allocates the segments of a theta parameter. */
   useTheta({ combinations }: ThetaUse): void {
     if (combinations <= this.#firstSegment.length) return;
     this.#firstSegment = this.memory
@@ -199,7 +199,7 @@ export class RunRecord {
     this.#slotOf = new Int32Array(combinations).fill(-1);
   }
 
-  /** Makes scratch memory known: where each thread's starts. */
+  /** Sets the addresses of the threads' scratch memory. */
   setScratch(pointers: readonly number[]): void {
     this.memory.integers(this.#place("scratch", 4 * pointers.length), pointers.length).set(pointers);
   }
@@ -209,7 +209,7 @@ export class RunRecord {
     this.#set("spins", spins);
   }
 
-  /** Before a run: numbers, Adam's corrections, theta's slots and segments, shares of labels. */
+  /** Fills the record before a run: options, Adam's bias corrections, theta's segments, weights of labels. */
   prepare(
     { pointer, theta, has }: PlanOfRun,
     {
@@ -286,7 +286,7 @@ export class RunRecord {
 
   /**
    * Grows the buffer if it is too small, at least twofold so that this is rare.
-   * @returns bytes there now
+   * @returns its size in bytes
    */
   #grown(field: Field, present: number, needed: number): number {
     if (needed <= present) return present;
@@ -299,8 +299,8 @@ export class RunRecord {
   #checkRows(): void {
     const { rows, indptr, indices, sources, compact } = this.minibatch;
     const { minibatchSize, minibatchCapacity, genes } = this.options;
-    const refuse = (found: string, expected: string): never => {
-      throw new ScPoliError("usage", `the minibatch has ${found}; expected ${expected}.`);
+    const refuse = (actual: string, expected: string): never => {
+      throw new ScPoliError("usage", `the minibatch has ${actual}; expected ${expected}.`);
     };
     if (!(rows >= 1 && rows <= minibatchSize)) refuse(`${rows} cells`, `1 to ${minibatchSize}`);
     if (indptr[0] !== 0 || !(indptr[rows]! <= minibatchCapacity))
@@ -357,7 +357,7 @@ export class RunRecord {
     this.#segmentBytes = this.#grown("segmentSums", this.#segmentBytes, segments * stride);
   }
 
-  /** Each combination's segments as a list in the order of the cells. */
+  /** Segments of each combination as a linked list, in the order of the cells. */
   #linkSegments(segments: number): void {
     this.#firstSegment.fill(-1);
     for (let segment = segments - 1; segment >= 0; segment--) {

@@ -1,7 +1,7 @@
 // The wasm engine: parameters and activations in shared memory, kernels (kernels/*.ts) over all threads.
 //
-// Two builds of the same kernels, plain and with relaxed SIMD (fused multiply-add); WebAssembly.validate says
-// whether the second can be used. Results do not depend on the number of threads; the two builds differ in
+// The kernels have two builds, plain and with relaxed SIMD (fused multiply-add), which is used if
+// WebAssembly.validate accepts it. Results do not depend on the number of threads; the builds differ in
 // rounding.
 import { processorCount, startThreads, type Threads } from "#platform";
 import { ScPoliError } from "../contract/errors.js";
@@ -31,7 +31,7 @@ export type Build = "plain" | "relaxed";
 export interface WasmOptions {
   /** default: number of processors */
   readonly threads?: number;
-  /** default "auto": relaxed where this runtime has it */
+  /** default "auto": relaxed if the runtime supports it */
   readonly build?: Build | "auto";
 }
 
@@ -48,17 +48,17 @@ export interface Kernels {
   cosTurnsAt(x: number): number;
 }
 
-/** How long a thread spins at a barrier before it sleeps, in iterations of a few nanoseconds. */
+/** Number of iterations, of a few nanoseconds, that a thread spins at a barrier before it sleeps. */
 const spins = 20000;
 
-/** The builds that this runtime can use, the faster one last. */
+/** The builds that this runtime supports, the faster one last. */
 export function wasmBuilds(): Build[] {
   return (["plain", "relaxed"] as const).filter((build) => WebAssembly.validate(bytes(build)));
 }
 
 /**
- * @throws ScPoliError "usage" for a build that this runtime cannot use or a number of threads below 1,
- * "memory" where memory or threads cannot be had
+ * @throws ScPoliError "usage" for a build that this runtime does not support or fewer than one thread;
+ *   "memory" if memory or threads cannot be allocated
  */
 export async function createWasmEngine(
   options: EngineOptions,
@@ -87,7 +87,7 @@ function bytes(build: Build): Uint8Array<ArrayBuffer> {
   return Uint8Array.from(atob(kernels[build]), (character) => character.charCodeAt(0));
 }
 
-/** A program with its plan in view, for benches. */
+/** A program that exposes its plan, for benchmarks. */
 export interface WasmProgram extends Program {
   readonly plan: Plan;
 }
@@ -104,7 +104,7 @@ export class WasmEngine implements Engine {
   readonly #run: RunRecord;
   readonly #parameters: StoredParameter[] = [];
   readonly #activations: ActivationPlace[] = [];
-  /** of the first and the second output layer */
+  /** for the first and the second output layer */
   readonly #logits: ActivationPlace[] = [];
   #scratchBytes = 0;
   #threads: Threads | null = null;
@@ -186,7 +186,7 @@ export class WasmEngine implements Engine {
     return plan;
   }
 
-  /** Fills the run record for a plan, as before a run: for benches. */
+  /** Fills the run record for a plan, as before a run: for benchmarks. */
   prepare(plan: Plan, options: RunOptions): void {
     for (const { key, rows } of plan.lookUps)
       this.#run.checkCodes(this.minibatch.conditions[key]!, rows, `condition (key ${key})`);
@@ -279,7 +279,7 @@ export class WasmEngine implements Engine {
   #place(parameter: Parameter): StoredParameter {
     return this.#parameters[parameter.id]!;
   }
-  /** @param pointer - missing for an array that was never needed: zeros */
+  /** @param pointer - undefined for an array that was never allocated: zeros */
   #published(parameter: Parameter, pointer: number | undefined): Floats {
     const { layout } = this.#place(parameter);
     return pointer === undefined

@@ -1,13 +1,13 @@
-// Kernels with a memory and a thread of their own, for what is computed beside the engine: compiled once,
-// grown as they need it.
+// Kernels outside the engine, each with a separate memory on the calling thread: compiled once, memory grown
+// on demand.
 
 const pageBytes = 65536;
 const compiled = new Map<string, WebAssembly.Module>();
 
-/** What every such kernel has. */
+/** Exports of every such kernel. */
 export interface LoneKernel {
   readonly memory: WebAssembly.Memory;
-  /** first byte that is free */
+  /** first free byte */
   freeFrom(): number;
 }
 
@@ -21,9 +21,9 @@ export function instantiate<Kernel extends LoneKernel>(bytes: string): Kernel {
 }
 
 /**
- * Makes a memory as long as it has to be, and a quarter longer where that is to be had: each growth sets off
- * a garbage collection.
- * @throws RangeError where there is no such memory
+ * Grows a memory to the required size, plus a quarter if available, as each growth triggers a garbage
+ * collection.
+ * @throws RangeError if there is not enough memory
  */
 export function reach({ memory }: LoneKernel, bytes: number): void {
   const missing = Math.ceil((bytes - memory.buffer.byteLength) / pageBytes);

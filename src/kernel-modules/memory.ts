@@ -1,15 +1,15 @@
-// Shared memory of kernels that work on several threads: allocation, and views of it.
+// Shared memory of multi-threaded kernels: allocation and views.
 import { ScPoliError } from "../contract/errors.js";
 
 const pageBytes = 65536;
 
-/** 4 GiB, as the kernels declare it */
+/** 4 GiB, as declared by the kernels */
 const maximumPages = 65536;
 
-/** everything lies on lines of the cache of its own */
+/** allocations are aligned to cache lines */
 const alignment = 64;
 
-/** the first bytes belong to the run record, see wasm-run.ts */
+/** bytes reserved for the run record, see wasm-run.ts */
 const reservedBytes = 2048;
 
 export class KernelMemory {
@@ -30,7 +30,7 @@ export class KernelMemory {
     }
   }
 
-  /** Zeroed bytes; never given back before the engine ends. @throws ScPoliError "memory" */
+  /** Allocates zeroed bytes, which are never freed before the engine ends. @throws ScPoliError "memory" */
   allocate(bytes: number): number {
     const start = this.#used;
     const end = start + Math.ceil(bytes / alignment) * alignment;
@@ -43,8 +43,8 @@ export class KernelMemory {
         throw new ScPoliError(
           "memory",
           `the engine needs ${gigabytes(end)} GiB; ${gigabytes(this.memory.buffer.byteLength)} GiB are ` +
-            "taken and no more can be had (4 GiB at most). Use fewer genes, a smaller hidden layer or a " +
-            "smaller minibatch.",
+            "in use and no more can be allocated (4 GiB at most). Use fewer genes, a smaller hidden layer " +
+            "or a smaller minibatch.",
           { bytes: end },
           { cause: error },
         );

@@ -1,10 +1,10 @@
-// Nearest rows of a table, for many points: exactly, or from the lists around the nearest centres, which is
-// nearly as good and much faster. The kernel is kernels/nearest.ts; memory is that of the table and of a
-// block of points.
+// Nearest neighbours of many points among the rows of a table: exact, or approximate from the inverted lists
+// of the nearest centres, which is much faster. The kernel is kernels/nearest.ts; memory holds the table and
+// a block of points.
 import { instantiate, reach, type LoneKernel } from "./kernel-module.js";
 import { nearest as bytes } from "./nearest.generated.js";
 
-/** The rows found for points. */
+/** Nearest rows of points. */
 export interface FoundRows {
   readonly k: number;
   /** (N, k) rows of the table, nearest first; -1 if it has fewer */
@@ -25,10 +25,10 @@ interface NearestKernel extends LoneKernel {
     scratch: number,
   ): void;
   scratchBytes(probes: number): number;
-  search(points: number, rows: number, found: number, squared: number): void;
+  search(points: number, rows: number, neighbors: number, squared: number): void;
 }
 
-/** Points that are in the kernel's memory at once. */
+/** Number of points in the kernel's memory at a time. */
 const blockRows = 4096;
 
 export class NearestRows {
@@ -45,8 +45,9 @@ export class NearestRows {
 
   /**
    * @param table - (M, D) finite, M >= 1
-   * @param centres - (lists) rows of the table around which the others are put into lists; none: one list,
-   * and every answer is exact
+   * @param centres - (lists) rows of the table that define the inverted lists; none: a single list, which
+   *   makes
+   *   every answer exact
    */
   constructor(
     table: Float32Array,
@@ -91,8 +92,8 @@ export class NearestRows {
    * The k nearest rows of each point. Ties are broken arbitrarily but reproducibly.
    * @param points - (N, D)
    * @param k - at least 1
-   * @param probes - lists to look at, those of the nearest centres; all where these have fewer than k rows.
-   * Default all: exact
+   * @param probes - number of lists to search, those of the nearest centres; all if these have fewer than k
+   *   rows. Default: all, which is exact
    */
   find(points: Float32Array, k: number, probes = Infinity): FoundRows {
     const { D } = this;
@@ -102,19 +103,19 @@ export class NearestRows {
     const rows = Math.min(N, blockRows);
     const scratch = free;
     const pointsAt = Math.ceil((scratch + this.#kernel.scratchBytes(most)) / 16 + 1) * 16;
-    const [foundAt, squaredAt] = [pointsAt + 4 * D * rows, pointsAt + 4 * (D + k) * rows];
+    const [neighborsAt, squaredAt] = [pointsAt + 4 * D * rows, pointsAt + 4 * (D + k) * rows];
     reach(this.#kernel, squaredAt + 4 * k * rows);
     this.#kernel.configure(D, lists, most, k, centres, listStart, tiles, scratch);
     const result = { k, indices: new Int32Array(N * k), squared: new Float32Array(N * k) };
     const { buffer } = this.#kernel.memory;
     for (let start = 0; start < N; start += blockRows) {
-      const own = Math.min(blockRows, N - start);
-      new Float32Array(buffer, pointsAt, own * D).set(points.subarray(start * D, (start + own) * D));
-      this.#kernel.search(pointsAt, own, foundAt, squaredAt);
-      const found = new Int32Array(buffer, foundAt, own * k);
-      for (let i = 0; i < found.length; i++)
-        result.indices[start * k + i] = found[i]! < 0 ? -1 : this.#rowAt[found[i]!]!;
-      result.squared.set(new Float32Array(buffer, squaredAt, own * k), start * k);
+      const rows = Math.min(blockRows, N - start);
+      new Float32Array(buffer, pointsAt, rows * D).set(points.subarray(start * D, (start + rows) * D));
+      this.#kernel.search(pointsAt, rows, neighborsAt, squaredAt);
+      const positions = new Int32Array(buffer, neighborsAt, rows * k);
+      for (let i = 0; i < positions.length; i++)
+        result.indices[start * k + i] = positions[i]! < 0 ? -1 : this.#rowAt[positions[i]!]!;
+      result.squared.set(new Float32Array(buffer, squaredAt, rows * k), start * k);
     }
     return result;
   }

@@ -1,6 +1,6 @@
-// Distances between all pairs of points, over all threads: mean distances to groups (for silhouettes) and
-// nearest neighbours, exactly, in one pass. The kernel is kernels/pairs.ts; memory is bounded, as no distance
-// is kept. 50,000 points of 10 dimensions are 2.5 thousand million distances: a few seconds.
+// Distances between all pairs of points, on all threads: mean distances to groups (for silhouettes) and exact
+// nearest neighbours, in one pass. The kernel is kernels/pairs.ts; memory is bounded, as distances are not
+// stored. 50,000 points of 10 dimensions have 2.5 billion distances, which takes a few seconds.
 import { processorCount, startThreads, type Threads } from "#platform";
 import { ScPoliError } from "../contract/errors.js";
 import { pairs } from "./pairs.generated.js";
@@ -14,29 +14,29 @@ export interface PairsInput {
   readonly types: Int32Array;
   /** (N) condition of each point, from 0 */
   readonly conditions: Int32Array;
-  /** points to ask about, default all of them */
+  /** query points. Default: all points */
   readonly rows?: Int32Array;
-  /** nearest other points wanted of each row; at most N - 1 are found. Default 0 */
+  /** number of nearest other points per row, at most N - 1. Default 0 */
   readonly nearest?: number;
 }
 
 export interface PairsRun {
   /** default: number of processors; the result does not depend on it */
   readonly threads?: number;
-  /** called now and then with the share that is done, 0..1; throwing ends the work */
+  /** called with the fraction done, 0..1; throwing ends the work */
   readonly onProgress?: (share: number) => void;
 }
 
-/** What was found of each row. */
+/** Results per row. */
 export interface PairsResult {
   /** (rows) mean distance to the other points of the same type; 0 if there are none */
   readonly ownType: Float64Array;
   /** (rows) mean distance to the nearest other type; Infinity if there is none */
   readonly otherType: Float64Array;
-  /** (rows) the same of conditions, among the points of the own type only */
+  /** (rows) the same for conditions, among points of the same type only */
   readonly ownCondition: Float64Array;
   readonly otherCondition: Float64Array;
-  /** neighbours found of each row */
+  /** number of neighbours per row */
   readonly k: number;
   /** (rows, k) points, nearest first */
   readonly indices: Int32Array;
@@ -71,7 +71,7 @@ const fields = [
   "scratch",
 ] as const;
 const failedAddress = recordAddress + 4;
-/** Blocks of rows between two looks at `onProgress`. */
+/** Blocks of rows between two calls of `onProgress`. */
 const blocksPerLook = 64;
 
 /** Offsets of the groups after sorting. */
@@ -85,7 +85,7 @@ interface Groups {
   readonly mostRuns: number;
 }
 
-/** @throws ScPoliError "memory" where memory or threads cannot be had */
+/** @throws ScPoliError "memory" if memory or threads cannot be allocated */
 export async function allPairs(
   input: PairsInput,
   { threads = processorCount(), onProgress }: PairsRun = {},
@@ -139,11 +139,11 @@ function group(types: Int32Array, conditions: Int32Array): Groups {
   };
 }
 
-/** Rows in the order of their columns, so that those of one block have the same neighbourhood. */
+/** Query rows in the order of their columns, so that the rows of a block are close to each other. */
 interface SortedRows {
   /** (rows) column of each */
   readonly columns: Int32Array;
-  /** (rows) which of the asked rows it is */
+  /** (rows) index of the query row */
   readonly asked: Int32Array;
 }
 
@@ -162,7 +162,7 @@ interface Places {
   readonly squared: number;
 }
 
-/** Puts the input into the kernel's memory, and its record at its address. */
+/** Copies the input and its record into the kernel's memory. */
 function place(
   memory: KernelMemory,
   kernel: PairsKernel,
@@ -223,7 +223,7 @@ async function shareOut(
       next = kernel.share(0, blocksPerLook);
       if (!onProgress) continue;
       onProgress(next / blocks);
-      // lets a signal or a message in
+      // yields to the event loop, for signals and messages
       await new Promise((resolve) => setTimeout(resolve));
     }
   } catch (error) {

@@ -1,5 +1,5 @@
-// Sparse cells against dense tables: products (float32), and how large the mean of some cells is (float64).
-// The kernel is kernels/profiles.ts; memory is that of the cells and of the tables.
+// Sparse cells times dense tables (float32), and squared norms of means of cells (float64). The kernel is
+// kernels/profiles.ts; memory holds the cells and the tables.
 import { instantiate, reach, type LoneKernel } from "./kernel-module.js";
 import { profiles as bytes } from "./profiles.generated.js";
 import type { SparseCells } from "./sparse-cells.js";
@@ -42,7 +42,7 @@ interface ProfilesKernel extends LoneKernel {
   ): number;
 }
 
-/** Cells in a kernel's memory, and room for what is computed of them. */
+/** Cells in a kernel's memory, with buffers for results. */
 class KernelCells {
   readonly kernel = instantiate<ProfilesKernel>(bytes);
   readonly n: number;
@@ -112,7 +112,7 @@ function padded(P: number): number {
 }
 
 /**
- * Products of the cells (n, G) with tables of P columns, to float32. Sums are made in the order of the cells.
+ * Products of the cells (n, G) with tables of P columns, in float32. Sums run in the order of the cells.
  */
 export class SparseProducts {
   readonly #cells: KernelCells;
@@ -132,12 +132,12 @@ export class SparseProducts {
     this.#own = this.#cells.allocate(4 * this.#cells.n * padded(P));
   }
 
-  /** @param used - (n) 1 for the cells that take part in products from now on; first all do */
+  /** @param used - (n) 1 for the cells to use in products from now on. Initially all */
   use(used: Uint8Array): void {
     this.#cells.write(this.#used, used);
   }
 
-  /** cells (n, G) x table (G, P); zeros for cells that do not take part */
+  /** cells (n, G) x table (G, P); zeros for unused cells */
   along(table: Float64Array): Float64Array {
     const { kernel, rows, n } = this.#cells;
     const { P, genes } = this;
@@ -149,12 +149,12 @@ export class SparseProducts {
     return product;
   }
 
-  /** cells transposed (G, n) x own (n, P) */
-  back(own: Float64Array): Float64Array {
+  /** cells transposed (G, n) x perCell (n, P) */
+  back(perCell: Float64Array): Float64Array {
     const { kernel, rows, n } = this.#cells;
     const { P, genes } = this;
     const width = padded(P);
-    KernelCells.copy(own, P, this.#cells.floats(this.#own, n * width), width, n);
+    KernelCells.copy(perCell, P, this.#cells.floats(this.#own, n * width), width, n);
     this.#cells.floats(this.#table, genes * width).fill(0);
     kernel.addBack(...rows, n, this.#own, width, this.#table, this.#used);
     const product = new Float64Array(genes * P);
@@ -163,17 +163,17 @@ export class SparseProducts {
   }
 }
 
-/** What is taken off the mean of some cells, and how its genes are measured. */
+/** Shifts subtracted from a mean of cells, and the scale of its genes. */
 export interface MeanScale {
   /** each (G): shifts that can be subtracted from a mean */
   readonly shifts: readonly Float64Array[];
   /** (G) shift subtracted from the mean */
   readonly centre: Float64Array;
-  /** (G) of each gene */
+  /** (G) scale of each gene */
   readonly scale: Float64Array;
 }
 
-/** Squares of scaled means of some cells. */
+/** Squared norms of scaled means of cells. */
 export class MeanSquares {
   readonly #cells: KernelCells;
   readonly #genes: number;
@@ -185,7 +185,7 @@ export class MeanSquares {
     readonly row: number;
   };
 
-  /** @param most - cells of a mean, at most */
+  /** @param most - maximum number of cells of a mean */
   constructor(cells: SparseCells, { shifts, centre, scale }: MeanScale, most: number) {
     const kernelCells = (this.#cells = new KernelCells(cells));
     const genes = (this.#genes = even(centre.length));
@@ -208,7 +208,9 @@ export class MeanSquares {
   }
 
   /**
-   * @param members - cells @param taken, counts - shifts, and how many of the members each is taken off for
+   * @param members - cells
+   * @param taken - shifts to subtract
+   * @param counts - number of members from which each shift is subtracted
    */
   square(members: Int32Array, taken: Int32Array, counts: Int32Array): number {
     const cells = this.#cells;

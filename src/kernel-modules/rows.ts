@@ -1,6 +1,6 @@
-// Stored counts checked and summed row by row, and rows kept small to be gathered in another order: what a
-// loop in JavaScript takes several nanoseconds per count for. The kernel is kernels/rows.ts; memory is that
-// of one block, or of the rows that are kept.
+// Checks and sums stored counts row by row, and stores rows compactly to gather them in any order: several
+// times faster than loops in JavaScript. The kernel is kernels/rows.ts; memory holds one block, or the stored
+// rows.
 import { instantiate, reach, type LoneKernel } from "./kernel-module.js";
 import { rows as bytes } from "./rows.generated.js";
 
@@ -16,7 +16,7 @@ interface RowsKernel extends LoneKernel {
 /** The kernel reads and writes up to a multiple of eight values. */
 const padding = 32;
 
-/** Some of a kernel's memory. */
+/** A region of a kernel's memory. */
 interface Area {
   readonly pointer: number;
   readonly bytes: number;
@@ -27,16 +27,16 @@ class RowsMemory {
   #end = this.kernel.freeFrom();
 
   /**
-   * The area where it is large enough, else a new one, larger than needed: what it was is lost, so that it
-   * should seldom happen.
+   * The area if it is large enough, else a new one, larger than needed so that this is rare; the memory of
+   * the old one is lost.
    */
   room(area: Area | undefined, needed: number): Area {
     if (area && area.bytes >= needed + padding) return area;
     const pointer = Math.ceil(this.#end / 16) * 16;
-    const own = { pointer, bytes: Math.ceil(1.25 * needed) + padding };
-    this.#end = pointer + own.bytes;
+    const allocated = { pointer, bytes: Math.ceil(1.25 * needed) + padding };
+    this.#end = pointer + allocated.bytes;
     reach(this.kernel, this.#end);
-    return own;
+    return allocated;
   }
 
   write({ pointer }: Area, values: Int32Array | Float32Array): void {
@@ -65,11 +65,11 @@ export class RowSums {
    */
   sum(values: Float32Array, indptr: Int32Array, rows: number, totals: Float32Array): boolean {
     const memory = this.#memory;
-    const own = values.subarray(0, indptr[rows]);
-    this.#values = memory.room(this.#values, own.byteLength);
+    const stored = values.subarray(0, indptr[rows]);
+    this.#values = memory.room(this.#values, stored.byteLength);
     this.#indptr = memory.room(this.#indptr, 4 * (rows + 1));
     this.#totals = memory.room(this.#totals, 4 * rows);
-    memory.write(this.#values, own);
+    memory.write(this.#values, stored);
     memory.write(this.#indptr, indptr.subarray(0, rows + 1));
     if (memory.kernel.sumRows(this.#values.pointer, this.#indptr.pointer, rows, this.#totals.pointer) === 0)
       return false;
@@ -78,20 +78,20 @@ export class RowSums {
   }
 }
 
-/** Rows with their counts, as small as they can be. */
+/** Rows with their counts, in a compact form. */
 export interface SmallRows {
   /** (rows + 1) */
   readonly indptr: Int32Array;
-  /** 16 bits where all genes are below 65,536 */
+  /** genes; 16 bits if all are below 65,536 */
   readonly indices: Uint16Array | Uint32Array;
-  /** counts of the rows that have none above 255; of others, anything */
+  /** counts of rows without counts above 255; undefined values for other rows */
   readonly small: Uint8Array;
-  /** (rows) where the counts of another row start in `large`; -1: they are in `small` */
+  /** (rows) start of a row's counts in `large`; -1: they are in `small` */
   readonly largeFrom: Int32Array;
   readonly large: Float32Array;
 }
 
-/** Rows that a store keeps. */
+/** A block of rows in a store. */
 export interface KeptRows {
   readonly indptr: Int32Array;
   readonly largeFrom: Int32Array;
@@ -104,7 +104,7 @@ export interface KeptRows {
 
 type AreaName = "genes" | "counts" | "indptr" | "largeFrom" | "from" | "bytes" | "out";
 
-/** Keeps blocks of rows, and hands rows out in any order. */
+/** Stores blocks of rows, and gathers rows in any order. */
 export class RowStore {
   readonly #memory = new RowsMemory();
   readonly #geneBytes: 2 | 4;
@@ -154,14 +154,14 @@ export class RowStore {
     return kept;
   }
 
-  /** Rows that are no longer needed. */
+  /** Frees a block of rows. */
   drop({ area }: KeptRows): void {
     this.#free.push(area);
   }
 
   /**
-   * Rows of kept blocks in the order given; they hold until the next call.
-   * @param rows - within the block of each
+   * Gathers rows of stored blocks in the given order; the result is valid until the next call.
+   * @param rows - row within each block
    */
   gather(rows: Int32Array, blocks: readonly KeptRows[]): SmallRows {
     const indptr = new Int32Array(rows.length + 1);
@@ -238,7 +238,7 @@ export class RowStore {
 
   /** The first free area that is large enough. */
   #takeFree(needed: number): Area {
-    const at = this.#free.findIndex(({ bytes: own }) => own >= needed);
+    const at = this.#free.findIndex(({ bytes }) => bytes >= needed);
     return at < 0 ? this.#memory.room(undefined, needed) : this.#free.splice(at, 1)[0]!;
   }
 }

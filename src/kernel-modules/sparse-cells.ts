@@ -1,6 +1,6 @@
-// Rows of counts in compressed sparse form, as the kernels take them.
+// Rows of counts in compressed sparse form, as the kernels read them.
 
-/** Cells as sparse rows, log-normalised wherever they come from. */
+/** Cells as sparse rows of log-normalised values. */
 export interface SparseCells {
   /** (n + 1) */
   readonly indptr: Int32Array;
@@ -8,7 +8,7 @@ export interface SparseCells {
   readonly values: Float32Array;
 }
 
-/** Rows one block after the other. */
+/** Concatenates blocks of rows. */
 export function joined(blocks: readonly SparseCells[]): SparseCells {
   const [rows, stored] = [
     blocks.reduce((sum, { indptr }) => sum + indptr.length - 1, 0),
@@ -29,7 +29,7 @@ export function joined(blocks: readonly SparseCells[]): SparseCells {
   return all;
 }
 
-/** Some of the rows. */
+/** Selects rows. */
 export function rowsAt({ indptr, indices, values }: SparseCells, rows: Int32Array): SparseCells {
   return joined(
     Array.from(rows, (row) => ({
