@@ -1,7 +1,7 @@
-// npm run bench:answers [-- SECTION ...]: what markers, comparisons, corrected expression and samples say on
-// real data, and how fast. Each section keeps its paragraphs and numbers in bench/results/answers.json, of
-// which docs/benchmarks/markers-and-comparisons.md is made. Needs ../shared/data and, beside scanpy, a Python
-// that has it (SCPOLI_REFERENCE_PYTHON).
+// npm run bench:answers [-- SECTION ...]: results and speed of markers, comparisons, corrected expression
+// and samples on real data. Each section stores its text and numbers in bench/results/answers.json, from
+// which docs/benchmarks/markers-and-comparisons.md is made. Needs ../shared/data and, for the comparison with
+// scanpy, a Python that has it (SCPOLI_REFERENCE_PYTHON).
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { comparisonOfSamples } from "./answers/comparison.ts";

@@ -1,6 +1,6 @@
-// A large query in the built page, as a user has it: opened, classified, drawn, moved about, drawn around,
-// recoloured. Part of bench/browser.ts. Frames are those that the picture of the cells counts itself; without
-// a graphics card they are drawn by the processor (SwiftShader), so that a computer with one is faster.
+// A large query in the built page: opened, mapped, drawn, panned, selected by a lasso, recoloured. Part of
+// bench/browser.ts. The canvas of the cells counts its frames; without a graphics card the processor draws
+// them (SwiftShader), so a computer with one is faster.
 import { execFileSync } from "node:child_process";
 import { existsSync, rmSync } from "node:fs";
 import { basename, join } from "node:path";
@@ -16,13 +16,13 @@ const root = fileURLToPath(new URL("..", import.meta.url));
 
 export interface Drawn {
   readonly cells: number;
-  /** seconds from the choice of the file until what was found in it is shown */
+  /** seconds from the choice of the file until its content is shown */
   readonly opened: number;
   /** seconds from the click on "Map the cells" until the cells are labelled and drawn */
   readonly drawn: number;
-  /** pictures per second while the mouse drags the cells about */
+  /** frames per second while the mouse drags the cells */
   readonly panFrames: number;
-  /** pictures of the page per second while a line is drawn around cells */
+  /** frames of the page per second while a lasso is drawn */
   readonly lassoFrames: number;
   /** seconds from the end of each gesture until the cells have their new colours */
   readonly lassoed: number;
@@ -30,13 +30,12 @@ export interface Drawn {
   readonly threshold: number;
   /** seconds from the click until a gene's expression, read from the file, colours the cells */
   readonly gene: number;
-  /** bytes of all of the browser's processes, at most */
+  /** peak memory of all processes of the browser, in bytes */
   readonly memory: number;
 }
 
 /**
- * Makes the inputs in a folder where they are missing: a query of its own samples, and a model with
- * landmarks.
+ * Creates missing inputs in a folder: a query with new samples, and a model with landmarks.
  */
 async function inputs(
   folder: string,
@@ -82,7 +81,7 @@ const isIdle = (page: Page): Promise<unknown> =>
   page.waitForFunction(() => document.querySelector(".job") === null, null, { timeout: 400_000 });
 const framesOf = (page: Page): Promise<number> =>
   page.evaluate(() => Number(document.querySelector<HTMLElement>(".plot canvas")?.dataset["frames"] ?? 0));
-/** Seconds from a deed until the cells were drawn anew. */
+/** Seconds from an action until the cells are redrawn. */
 const untilDrawn = async (page: Page, deed: () => Promise<unknown>): Promise<number> => {
   const before = await framesOf(page);
   return seconds(async () => {
@@ -104,8 +103,9 @@ async function chooseFiles(page: Page, role: string, what: RegExp, paths: string
 }
 
 /**
- * Presses the mouse at the first of some places of an element, goes on to the others for some seconds.
- * @returns pictures per second meanwhile; the button stays down
+ * Presses the mouse button at the first of some positions in an element, and moves to the others for some
+ * seconds.
+ * @returns frames per second; the button stays down
  */
 async function drag(
   page: Page,
@@ -127,7 +127,7 @@ async function drag(
   return ((await frames(page)) - before) / ((performance.now() - start) / 1000);
 }
 
-/** Pictures of the whole page, counted by itself. */
+/** Frames of the whole page, counted by itself. */
 async function countPageFrames(page: Page): Promise<(page: Page) => Promise<number>> {
   await page.evaluate(
     "pageFrames = 0; requestAnimationFrame(function count() { pageFrames++; requestAnimationFrame(count); })",

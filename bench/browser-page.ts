@@ -8,7 +8,7 @@ import { serveFolder } from "../dist/platform/server-node.js";
 import { buildTestPage, launchBrowser, TestPage } from "../test/browser.ts";
 
 /**
- * Memory of a process and of all that it has started, shared pages counted once each (proportional set size).
+ * Memory of a process and all its descendants, shared pages counted once (proportional set size).
  */
 export function memoryBelow(root: number): number {
   const parents = new Map<number, number>();
@@ -37,7 +37,7 @@ export function memoryBelow(root: number): number {
 export interface BenchPage {
   readonly page: TestPage;
   readonly folder: string;
-  /** Bytes of memory of the browser's processes, all of them together: the most since the last call. */
+  /** Peak memory of all processes of the browser since the last call, in bytes. */
   peak(): number;
   close(): Promise<void>;
 }

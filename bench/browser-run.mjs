@@ -1,4 +1,4 @@
-// The Node side of bench/browser.ts, in a process and a folder of its own; prints one JSON object. usage:
+// The Node side of bench/browser.ts, in a separate process and folder; prints one JSON object. usage:
 // browser-run.mjs FILE THREADS
 import { mappingSpeed, trainingSpeed } from "../test/browser-page/measure.js";
 

@@ -1,5 +1,5 @@
-// npm run bench:browser: training and mapping in Chromium beside Node, in turns in one run, on the same
-// simulated counts and the same (plain) build of the kernels; what the page costs before work begins: first
+// npm run bench:browser: training and mapping in Chromium and in Node, alternating in one run, on the
+// same simulated counts with the same (plain) build of the kernels; the cost of loading the page: first
 // paint, bytes loaded, memory; and a query of 100,000 cells in it (bench/browser-drawn.ts). Inputs are made
 // once, in .cache/browser. Smaller: CELLS=2000 QUERY_CELLS=5000 ROUNDS=1, which leaves results and documents
 // as they are. Results: bench/results/browser.csv and a section of docs/benchmarks/browser.md. For
@@ -29,7 +29,7 @@ const threads = Math.min(2, availableParallelism());
 interface Speed {
   readonly training: number;
   readonly mapping: number;
-  /** bytes, of all processes together, at most */
+  /** peak memory of all processes, in bytes */
   readonly memory: number;
 }
 interface Row extends Speed {
@@ -70,7 +70,7 @@ async function inChromium(file: string, simd: "plain" | "relaxed"): Promise<Spee
   }
 }
 
-/** What the built page takes until it is there, in a new browser. */
+/** Cost of loading the built page in a new browser. */
 async function firstLoad(): Promise<{
   readonly paintMs: number;
   readonly loaded: number;

@@ -145,7 +145,7 @@ function read(text: string): Row[] {
     });
 }
 
-/** Relative errors count alike: every run is divided by its time. */
+/** Minimises relative errors: every run is divided by its time. */
 function fit(runs: readonly Run[]): Record<Term, number> {
   const scale = terms.map((term) => Math.max(...runs.map(({ amounts }) => amounts[term])));
   const values = leastSquares(
@@ -256,7 +256,7 @@ const units: Readonly<Record<Term, string>> = {
   parameter: "parameter read or written",
 };
 
-/** A measured run of any kind, as the fit takes it. */
+/** A measured run of any kind, as input of the fit. */
 interface Run {
   readonly amounts: Readonly<Record<Term, number>>;
   readonly seconds: number;

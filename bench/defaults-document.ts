@@ -38,7 +38,7 @@ const shown = [
   ["integration", "integration"],
 ] as const;
 
-/** Mean over the groups of a set, then over the sets: no set counts more for having more groups. */
+/** Mean over the groups of a set, then over the sets, so that all sets have the same weight. */
 function meanOverSets(rows: readonly StudyRow[], figure: (typeof shown)[number][0]): number {
   const sets = [...new Set(rows.map(({ set }) => set))];
   return mean(sets.map((set) => mean(rows.filter((row) => row.set === set).map((row) => row[figure]))));
@@ -67,12 +67,12 @@ function table(rows: readonly StudyRow[], variants: readonly string[]): string[]
 }
 
 /**
- * What the defaults are, what they were, and how far prototypes may be behind the head to label by default.
+ * The current and former defaults, and the margin within which prototypes label by default.
  */
 const [chosen, before] = ["both 10/50, 128", "distance 1, sqrt(G)"];
 const mostBehind = 0.005;
 
-/** Figures of two variants on the groups that both have, and the rule for labels. */
+/** Metrics of two variants on their common groups, and the rule for labels. */
 function choice(rows: readonly StudyRow[]): string[] {
   const groupsOf = (variant: string): Set<string> =>
     new Set(rows.filter((row) => row.variant === variant).map(splitOf));
@@ -118,7 +118,7 @@ function choice(rows: readonly StudyRow[]): string[] {
 export function writeDefaults(path: string, rows: readonly StudyRow[], variants: readonly string[]): void {
   const sets = [...new Set(rows.map(({ set }) => set))];
   const splitsOf = (variant: string): string[] => rows.filter((row) => row.variant === variant).map(splitOf);
-  // a fair comparison is of the splits that every variant has
+  // only splits that every variant has are compared
   const usual = variants.filter((variant) => rows.some((row) => row.variant === variant));
   const shared = new Set(
     rows.map(splitOf).filter((split) => usual.every((variant) => splitsOf(variant).includes(split))),
@@ -152,7 +152,7 @@ export function writeDefaults(path: string, rows: readonly StudyRow[], variants:
       return ["", `## ${set}`, "", ...table(own, variants)];
     }),
   ];
-  // bench/within-types.ts has a section of its own here
+  // bench/within-types.ts writes a section of this document
   const other = existsSync(path)
     ? /^## What varies within types$[\s\S]*/m.exec(readFileSync(path, "utf8"))
     : null;

@@ -1,8 +1,8 @@
-// npm run study:defaults [-- SET ...]: which defaults label and integrate best on conditions that are left
-// out of the references, one factor at a time. The queries of the other benches are never looked at: only
-// conditions of the reference are left out in turn, mapped without their labels, and scored. Every run is a
-// line of bench/results/defaults.csv, and is not made again; docs/benchmarks/defaults.md is made of them.
-// Needs ../shared/data but for the simulated sets. SCPOLI_STUDY=large adds the atlas of 100,000 cells.
+// npm run study:defaults [-- SET ...]: which defaults label and integrate best on left-out conditions of
+// the references, one factor at a time. The queries of the other benches are never used: only conditions of
+// the reference are left out in turn, mapped without their labels, and scored. Every run is a line of
+// bench/results/defaults.csv and is not repeated; docs/benchmarks/defaults.md is made from them. Needs
+// ../shared/data, except for the simulated sets. SCPOLI_STUDY=large adds the atlas of 100,000 cells.
 import { appendFileSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { AnnData, ScPoli, ScPoliError, type TrainOptions } from "../dist/index.js";
@@ -20,7 +20,7 @@ interface StudySet {
   readonly file: string;
   readonly condition: string;
   readonly label: string;
-  /** values of `groupKey` (default: the condition) that are never looked at */
+  /** values of `groupKey` (default: the condition) that are never used */
   readonly query: readonly string[];
   readonly groupKey?: string;
   readonly groups: readonly (readonly string[])[];
@@ -90,7 +90,7 @@ const sets: readonly StudySet[] = [
   },
 ];
 
-/** What a variant changes; `pretrainingShare` and `steps` (a factor) choose the epochs. */
+/** Options changed by a variant; `pretrainingShare` and `steps` (a factor) determine the epochs. */
 interface Variant {
   readonly name: string;
   readonly options: Omit<TrainOptions, "conditionKeys">;
@@ -116,7 +116,7 @@ const variants: readonly Variant[] = [
   { name: "both 10/50, 128, pretraining 0.5", options: { ...both, ...wide }, pretrainingShare: 0.5 },
   { name: "both 10/50, 128, D 20", options: { ...both, ...wide, latentDim: 20 } },
 ];
-/** Those that are run on the large atlas. */
+/** Variants that are run on the large atlas. */
 const ofLarge = ["distance 1, sqrt(G)", "both 10/50, 128", "cross-entropy 50, 128"];
 
 const root = new URL("..", import.meta.url).pathname;
@@ -142,7 +142,7 @@ const columns = [
   "epochs",
 ] as const satisfies readonly (keyof StudyRow)[];
 
-/** Reference and left-out cells as files, of the most variable 2,000 genes where there are more. */
+/** Reference and left-out cells as files, with at most the 2,000 most variable genes. */
 async function openSplit(set: StudySet, leftOut: readonly string[]) {
   const path = set.simulated ? join(cache, `${set.file}.h5ad`) : join(sharedData, `${set.file}.h5ad`);
   if (set.simulated && !existsSync(path)) await simulateOverlapping(path, set.simulated);
@@ -162,7 +162,7 @@ async function openSplit(set: StudySet, leftOut: readonly string[]) {
   return { reference: files[0]!, left: files[1]!, close: () => files.forEach((file) => file.close()) };
 }
 
-/** Trains to where fine-tuning starts, and leaves the checkpoint of that moment. */
+/** Trains up to fine-tuning, and keeps the checkpoint. */
 async function pretrain(data: AnnData, options: TrainOptions, path: string): Promise<void> {
   const abort = new AbortController();
   await ScPoli.train(data, {
@@ -175,7 +175,7 @@ async function pretrain(data: AnnData, options: TrainOptions, path: string): Pro
   }).catch(rethrowUnlessInterrupted);
 }
 
-/** The checkpoint that a run with other options of the fine-tuning would have at that moment. */
+/** The checkpoint that a run with other fine-tuning options would have at that point. */
 async function adopt(data: AnnData, options: TrainOptions, pretrained: string, path: string): Promise<void> {
   const abort = new AbortController();
   await ScPoli.train(data, {
@@ -219,7 +219,7 @@ async function studyRun(set: StudySet, leftOut: readonly string[], variant: Vari
       hiddenLayerSizes: variant.options.hiddenLayerSizes,
       latentDim: variant.options.latentDim,
     };
-    // early stopping by the loss itself, but where a variant says otherwise
+    // early stopping by the prototype loss, unless a variant changes it
     const options: TrainOptions = { ...common, earlyStopping: { metric: "prototype" }, ...variant.options };
     const network = `${options.hiddenLayerSizes ?? "sqrt"}-${options.latentDim ?? 10}`;
     const name = `${set.name}-${leftOut.join("+")}-${network}-${share}`;
@@ -278,7 +278,7 @@ function readRows(): StudyRow[] {
   if (!existsSync(csv)) return [];
   const [, ...lines] = readFileSync(csv, "utf8").trim().split("\n");
   return lines.map((line) => {
-    // names of variants have commas, and are quoted
+    // names of variants contain commas and are quoted
     const values = [...line.matchAll(/"([^"]*)"|([^,]+)/g)].map((match) => match[1] ?? match[2]!);
     return Object.fromEntries(
       columns.map((column, i) => [column, i < 3 ? values[i]! : Number(values[i])]),

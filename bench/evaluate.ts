@@ -1,8 +1,8 @@
 // npm run bench:evaluate [-- CELLS]: all metrics of a simulated embedding (50,000 cells, 10 dimensions, 20
-// types, 10 conditions), ours beside scib-metrics in one run, and label transfer. SCPOLI_REFERENCE_PYTHON
+// types, 10 conditions), scpoli and scib-metrics in one run, and label transfer. SCPOLI_REFERENCE_PYTHON
 // names a Python with scib-metrics. Seconds, ratios and differences are printed and written to
-// bench/results/evaluate.csv; what sampling gives where only 20,000 of the cells may be looked at exactly
-// goes to bench/results/evaluate-sampling.csv.
+// bench/results/evaluate.csv; the effect of sampling 20,000 cells is written to
+// bench/results/evaluate-sampling.csv.
 import { execFileSync } from "node:child_process";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -58,7 +58,7 @@ function simulate(): { cells: LabelledCells; before: Float32Array } {
   };
 }
 
-/** What one of ours is timed for, and the parts of the reference that give the same. */
+/** A timed step of scpoli, and the parts of the reference with the same result. */
 const parts: readonly {
   readonly name: string;
   readonly metrics: readonly MetricName[];
@@ -155,7 +155,7 @@ try {
       theirs.reduce((sum, part) => sum + (seconds[part] ?? 0), 0),
     );
   }
-  // ours also has the isolated-label F1 score, which scib-metrics leaves to scib
+  // includes the isolated-label F1 score, which scib-metrics leaves to scib
   report("all metrics", all.seconds, total);
   console.log("");
   for (const name of metricNames) {

@@ -1,8 +1,8 @@
 // npm run bench:labels [-- SET ...]: label transfer by the head, the nearest prototype, a linear SVM on genes
-// and the other ways that were tried (bench/labels.py), the paper's ablations (one-hot conditions, no
-// prototype loss) and a wider hidden layer, three seeds, with bootstrap intervals. Needs ../shared/data and a
-// Python with scikit-learn (SCPOLI_REFERENCE_PYTHON). Single runs are kept in .cache/labels (delete it to
-// start afresh); tables go to bench/results/labels.csv and docs/benchmarks/labels.md.
+// and other methods (bench/labels.py), the paper's ablations (one-hot conditions, no prototype loss) and a
+// wider hidden layer, three seeds, with bootstrap intervals. Needs ../shared/data and a Python with
+// scikit-learn (SCPOLI_REFERENCE_PYTHON). Single runs are kept in .cache/labels (delete it to start again);
+// tables go to bench/results/labels.csv and docs/benchmarks/labels.md.
 import { execFileSync } from "node:child_process";
 import { existsSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -27,7 +27,7 @@ const root = new URL("..", import.meta.url).pathname;
 const cache = join(root, ".cache/labels");
 const python = process.env["SCPOLI_REFERENCE_PYTHON"] ?? join(root, ".venv-reference/bin/python");
 
-/** Labels of the query's cells whose type the reference has, by method, beside their true ones. */
+/** Labels by method and true labels of the query cells with types known to the reference. */
 interface Labelled {
   readonly truth: readonly string[];
   readonly predicted: Readonly<Record<string, readonly string[]>>;
@@ -39,7 +39,7 @@ const trainings: Readonly<Record<string, Partial<TrainOptions>>> = {
   "no prototype loss": { eta: 0 },
   "128 hidden units": { hiddenLayerSizes: [128] },
 };
-/** What bench/labels.py is asked for, and what it is called in the table. */
+/** Methods of bench/labels.py, and their names in the table. */
 const ways: Readonly<Record<string, string>> = {
   knn: "latent: 15 neighbours",
   covariances: "latent: covariance per type",
@@ -137,7 +137,7 @@ function figuresOf(
   };
 }
 
-/** Figures of each seed, and the 95 % interval of their mean over resampled cells of the query. */
+/** Metrics of each seed, and the 95 % interval of their mean over resampled cells of the query. */
 function summarise(
   runs: readonly Labelled[],
   method: string,

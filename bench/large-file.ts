@@ -1,7 +1,6 @@
-// An .h5ad file of more than 4.3 GB mapped in Chromium: what 32 bits cannot address, and no memory of that
-// size. The file is the demo's query behind a dataset of 4.4 GB that was never written, so that its counts
-// lie beyond 2^32 bytes; most of the disk's blocks are a hole. Prints what was found and the memory of the
-// browser's processes.
+// An .h5ad file of more than 4.3 GB mapped in Chromium: beyond 32-bit addresses, without memory of that size.
+// The file is the demo's query after an unwritten dataset of 4.4 GB (a hole), so that its counts are beyond
+// 2^32 bytes. Prints the result and the memory of the browser's processes.
 //
 // npm run bench:large-file
 import assert from "node:assert/strict";

@@ -1,7 +1,7 @@
 // npm run bench:likelihoods [-- GENES MINIBATCH]: cells per second of a training step and of validation under
 // each likelihood, and its ratio to nb in the same round, with the default width and with twice that. Medians
-// over rounds in which the likelihoods take turns, and the ratio that zinb could reach at most: that of nb's
-// step to nb's step with its matrix products of the decoder's last layer done twice. Results:
+// over rounds in which the likelihoods alternate, and the upper bound of the ratio for zinb: nb's step
+// relative to nb's step with the matrix products of the decoder's last layer done twice. Results:
 // bench/results/likelihoods.csv and a section of docs/benchmarks/modalities.md.
 import { writeFileSync } from "node:fs";
 import { cpus } from "node:os";

@@ -1,5 +1,5 @@
-// npm run bench:loss: what the prototype loss and the width of the hidden layer cost. Steps of the
-// fine-tuning with each kind of loss, and at the published width beside 128 units, take turns in one run;
+// npm run bench:loss: cost of the prototype loss and of the width of the hidden layer. Steps of
+// fine-tuning with each kind of loss, and with the published width and 128 units, alternate in one run;
 // ratios are medians over the rounds. Results: bench/results/loss.csv and a section of
 // docs/benchmarks/speed.md.
 import { writeFileSync } from "node:fs";
@@ -46,7 +46,7 @@ for (const hidden of widths) {
 for (const { run } of programs) run();
 for (let round = 0; round < rounds; round++)
   for (const { run, speeds } of programs) {
-    // processor time: other programs on the machine do not count
+    // processor time, which is independent of other programs
     const start = process.cpuUsage().user;
     run();
     speeds.push((1e6 * rows * steps) / (process.cpuUsage().user - start));

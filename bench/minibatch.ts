@@ -1,4 +1,4 @@
-// A minibatch like those of variable genes in 10x data, a network on it, and a clock, for benches of the wasm
+// A minibatch like those of variable genes in 10x data, a network for it, and timing, for benches of the wasm
 // engine.
 import { createWasmEngine, type WasmEngine, type WasmOptions } from "../dist/engine/wasm.js";
 import type { Minibatch } from "../dist/engine/engine.js";

@@ -1,6 +1,6 @@
-// npm run bench:modalities [-- atac|species]: two things that the paper claims besides scRNA of one species,
-// by the neutral scorer. atac: bone marrow scATAC, donor D6 as the reference and D5 as the query: Poisson on
-// fragments beside nb on the read counts, each with all peaks and with a choice of 2,000, beside the Python
+// npm run bench:modalities [-- atac|species]: claims of the paper beyond scRNA of one species, by the neutral
+// scorer. atac: bone marrow scATAC, donor D6 as the reference and D5 as the query: Poisson on
+// fragments and nb on read counts, each with all peaks and with 2,000 selected ones, compared with the Python
 // package's poisson and linear SVMs on all peaks. species: primates, gorilla and macaque as the reference and
 // human as the query. Needs ../shared/data and ../shared/python, and a Python with scArches and scib-metrics
 // (SCPOLI_REFERENCE_PYTHON). SEEDS=1 makes one run of each instead of two or three. Single runs:
@@ -20,16 +20,16 @@ interface Configuration {
   /** conditions */
   readonly condition: string;
   readonly seeds: readonly number[];
-  /** of ours; null: `peaks_reference.py` */
+  /** options of scpoli; null: `peaks_reference.py` */
   readonly options: Partial<TrainOptions> | null;
   /**
-   * columns of predicted labels and what they are called in the table; the first row has the integration
-   * figures of the run
+   * columns of predicted labels and their names in the table; the first row has the integration metrics of
+   * the run
    */
   readonly predictions: Readonly<Record<string, string>>;
 }
 
-/** One thread: results do not depend on it, and other work on the machine disturbs less. */
+/** One thread: results do not depend on it, and timing is less affected by other programs. */
 const threads = 1;
 const epochs = 20;
 const mostSeeds = Number(process.env["SEEDS"] ?? 3);
@@ -91,7 +91,7 @@ const configurations: readonly Configuration[] = [
     predictions: ours,
   },
 ];
-/** Cells that the integration is scored on, at most. */
+/** Maximum number of cells for the integration metrics. */
 const mostScored = 6000;
 
 const root = new URL("..", import.meta.url).pathname;
@@ -107,7 +107,7 @@ interface Scores {
   readonly labels: Readonly<Record<string, Figures>>;
 }
 
-/** Where a run's results lie. */
+/** Path of a run's results. */
 function pathOf({ name }: Configuration, seed: number, ending: string): string {
   return join(cache, `${name.replaceAll(/[ ,]+/g, "-")}-s${seed}${ending}`);
 }
@@ -120,7 +120,7 @@ function runPython(script: string, ...args: string[]): void {
   });
 }
 
-/** Names of the peaks that `genes` chooses from the fragments of the reference: nb gets the same. */
+/** Names of the peaks selected by `genes` from the fragments of the reference, also used for nb. */
 async function chosenPeaks(
   data: AnnData,
   genes: number,
@@ -140,7 +140,7 @@ async function chosenPeaks(
 }
 
 /**
- * Trains and maps, and writes reference and query together with their labels, unless that is there already.
+ * Trains and maps, and writes reference and query together with their labels, unless the file exists.
  */
 async function compute(configuration: Configuration, seed: number): Promise<void> {
   const {

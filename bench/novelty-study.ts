@@ -1,7 +1,7 @@
-// npm run study:novelty [-- SET ...]: what each piece of the novelty score is worth, on references alone:
-// each of some donors is a query against the others, each of its types left out of these in turn. No query of
-// bench:unknown is looked at. Needs ../shared/data. Single runs are kept in .cache/novelty-study (delete it
-// to start afresh); the table goes to bench/results/novelty-study.csv.
+// npm run study:novelty [-- SET ...]: contribution of each component of the novelty score, on references
+// only: some donors in turn are a query against the others, with each of its types left out in turn. The
+// queries of bench:unknown are not used. Needs ../shared/data. Single runs are kept in .cache/novelty-study
+// (delete it to start again); the table goes to bench/results/novelty-study.csv.
 import { existsSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { ScPoli } from "../dist/index.js";
@@ -12,14 +12,14 @@ import { leftOutTypes, runUnknown, type Run, type Variants } from "./unknown-run
 const root = new URL("..", import.meta.url).pathname;
 const cache = join(root, ".cache/novelty-study");
 
-/** Donors that are taken as queries, each a list of conditions. */
+/** Donors used as queries, each a list of conditions. */
 const queries: Readonly<Record<string, readonly (readonly string[])[]>> = {
   panc8: [["indrop3"], ["smartseq2"], ["indrop1"]],
   kang16: ["patient_1015", "patient_1256"].map((patient) => [`${patient}_ctrl`, `${patient}_stim`]),
   onek1k: [["pool43"], ["pool25", "pool19", "pool67", "pool11", "pool54"]],
 };
 
-/** The model with other tables of left-out cells. */
+/** The model with modified tables of left-out cells. */
 async function withTables(
   model: ScPoli,
   change: (table: Float32Array, width: number) => Float32Array,
@@ -37,7 +37,7 @@ async function withTables(
   return ScPoli.load(folder);
 }
 
-/** A part that no left-out cell falls short of says nothing. */
+/** A component without any lower value of a left-out cell has no effect. */
 function without(...parts: readonly number[]): Variants[string] {
   return (model) =>
     withTables(model, (table, width) =>
@@ -50,13 +50,13 @@ function without(...parts: readonly number[]): Variants[string] {
     );
 }
 
-/** Only neighbourhoods of at most k. @param sizes - how many of the sizes that is */
+/** Only neighbourhoods of at most k cells. @param sizes - number of such sizes */
 function atMost(sizes: number): Variants[string] {
   return (model) =>
     withTables(model, (table, width) => table.map((value, at) => (at % width >= 3 + 3 * sizes ? -1 : value)));
 }
 
-/** Neighbours are looked for among all cells of a query, however many. */
+/** Neighbours are searched among all cells of a query. */
 async function undivided(model: ScPoli): Promise<ScPoli> {
   const { json, tensors } = model.stored;
   if (!json.head) return model;

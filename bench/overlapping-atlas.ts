@@ -1,6 +1,6 @@
-// A simulated atlas that is hard where real ones are: types of a lineage shade into each other, some are
-// rare, and conditions differ in gene-wise effects (some of them of one type only), ambient counts, depth and
-// composition. Every count of a cell is drawn from one of a few profiles of its condition.
+// A simulated atlas with the difficulties of real ones: types of a lineage overlap, some are rare, and
+// conditions differ in gene-wise effects (some specific to a type), ambient counts, depth and composition.
+// Every count of a cell is drawn from one of a few profiles of its condition.
 // usage: node --import tsx bench/overlapping-atlas.ts CELLS GENES OUT.h5ad
 import { pathToFileURL } from "node:url";
 import { writeH5ad, type SparseRows } from "../dist/index.js";
@@ -20,11 +20,10 @@ export interface OverlappingAtlas {
 const lineageSize = 4;
 const programs = 8;
 /**
- * Standard deviations of log effects: what sets lineages, types, conditions and types within conditions
- * apart.
+ * Standard deviations of the log effects of lineages, types, conditions, and types within conditions.
  */
 const spread = { base: 1.2, lineage: 1, type: 0.45, condition: 0.35, interaction: 0.15, program: 0.8 };
-/** A cell has up to this share of its counts from another type of its lineage. */
+/** Maximum share of a cell's counts from another type of its lineage. */
 const mostOfOther = 0.45;
 
 /** Writes an .h5ad file with `batch` and `cell_type` in obs. */
@@ -33,7 +32,7 @@ export async function simulateOverlapping(path: string, atlas: OverlappingAtlas)
   const random = new Random(seed, "overlapping atlas");
   const profiles = profilesOf(genes, conditions, cellTypes, random);
   const conditionOf = Int32Array.from({ length: cells }, () => random.below(conditions));
-  // frequencies fall from type to type, in another order and amount in each condition
+  // type frequencies decrease, in a different order and degree in each condition
   const frequencies = Array.from({ length: conditions }, () =>
     cumulative(
       Float64Array.from(
@@ -64,12 +63,12 @@ function names(prefix: string, n: number): string[] {
   return Array.from({ length: n }, (_, i) => `${prefix}${i}`);
 }
 
-/** What the counts of a condition are drawn from, each as a running sum over the genes. */
+/** Distributions of the counts of a condition, as cumulative sums over the genes. */
 interface Profiles {
   readonly types: readonly Float64Array[];
   readonly programs: readonly Float64Array[];
   readonly ambient: Float64Array;
-  /** share of a cell's counts that is ambient, and mean depth */
+  /** share of ambient counts, and mean depth */
   readonly ambientShare: number;
   readonly depth: number;
 }
@@ -100,14 +99,14 @@ function profilesOf(genes: number, conditions: number, cellTypes: number, random
   });
 }
 
-/** Running sums, scaled to end at 1. */
+/** Cumulative sums, scaled to end at 1. */
 function cumulative(weights: Float64Array): Float64Array {
   let sum = 0;
   const sums = weights.map((weight) => (sum += weight));
   return sums.map((value) => value / sum);
 }
 
-/** The first entry that is above a uniform number. */
+/** Index of the first entry above a uniform number. */
 function draw(sums: Float64Array, random: Random): number {
   const u = random.uniform();
   let [low, high] = [0, sums.length - 1];

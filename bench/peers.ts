@@ -1,11 +1,11 @@
-// npm run bench:peers [-- --sets panc8,pbmc3 --methods ours,svm --seeds 0,1,2 --again]: ours beside the
-// methods that people use to integrate data sets and to transfer labels (bench/peers/methods.ts), on the data
-// sets of bench/peers/sets.ts: labels, integration, seconds and memory, one scorer for all. Needs
+// npm run bench:peers [-- --sets panc8,pbmc3 --methods ours,svm --seeds 0,1,2 --again]: compares
+// scpoli with common methods for integration and label transfer (bench/peers/methods.ts) on the data sets of
+// bench/peers/sets.ts: labels, integration, seconds and memory, with one scorer for all. Needs
 // ../shared/data, and for the others `bash bench/peers/setup.sh` (environments in .cache/peers/env;
-// SCPOLI_PEERS_PYTHON, SCPOLI_PEERS_SCARCHES, SCPOLI_PEERS_POPV and SCPOLI_PEERS_R name other programs). A
-// method whose program is missing is named and passed over. Every program has one thread. What is done stays
-// done: results lie in .cache/peers/runs, rows in bench/results/peers.csv; --again measures anew, --write
-// only makes docs/benchmarks/quality.md and its figure of the rows.
+// SCPOLI_PEERS_PYTHON, SCPOLI_PEERS_SCARCHES, SCPOLI_PEERS_POPV and SCPOLI_PEERS_R name other programs).
+// Methods whose program is missing are listed and skipped. Every program uses one thread. Finished runs are
+// not repeated: results are in .cache/peers/runs, rows in bench/results/peers.csv; --again measures again,
+// --write only writes docs/benchmarks/quality.md and its figure from the rows.
 import { execFileSync, spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
@@ -25,12 +25,12 @@ const oneThread = Object.fromEntries(
 );
 const env = { ...process.env, ...oneThread, PYTHONWARNINGS: "ignore", PYTHONDONTWRITEBYTECODE: "1" };
 
-/** What a command cost, as measured.py writes it. */
+/** Cost of a command, as written by measured.py. */
 interface Cost {
   readonly wall_seconds: number;
   readonly cpu_seconds: number;
   readonly peak_mb: number;
-  /** of single embeddings, where a run makes several */
+  /** for single embeddings, if a run makes several */
   readonly printed: { readonly cpu_seconds: Readonly<Record<string, number>> } | null;
 }
 
@@ -38,8 +38,8 @@ const resultOf = (run: Run, set: PeerSet, seed: number): string =>
   join(cache, "runs", set.name, `${run.name}-s${seed}.h5ad`);
 
 /**
- * Runs the commands of a run, unless its result is there.
- * @returns what they cost together; null: one failed
+ * Runs the commands of a run, unless its result exists.
+ * @returns their total cost; null if one failed
  */
 function measure(run: Run, set: PeerSet, seed: number, folder: string): Cost | null {
   const result = resultOf(run, set, seed);
@@ -80,7 +80,7 @@ async function compare(run: Run, set: PeerSet, seed: number): Promise<void> {
   run.methods.forEach((method, i) => {
     const single = cost.printed?.cpu_seconds[method.embedding ?? ""];
     const { wall_seconds, cpu_seconds, peak_mb } = cost;
-    // seconds of a part of a run are the processor's; how long it took by the clock is not known
+    // parts of a run have processor seconds only; their wall time is not known
     const time = single === undefined ? { cpu_seconds, wall_seconds } : { cpu_seconds: single };
     const figures = { ...scores[i], ...time, peak_mb };
     appendRow(table, { data: set.name, method: method.name, seed, figures, measuredBy: thisBench });

@@ -1,5 +1,5 @@
-// What the Python package costs: `model.map(adata)` of 50,000 cells x 4,000 genes in memory beside `scpoli
-// map` of the same cells in a file, in turns in the same run; and the sizes of what is shipped. Writes
+// Overhead of the Python package: `model.map(adata)` of 50,000 cells x 4,000 genes in memory and `scpoli map`
+// of the same cells in a file, alternating in one run; and the sizes of the packages. Writes
 // bench/results/python.csv and a section of docs/reference/python.md.
 //   npm run bench:python [-- CELLS GENES]
 import { execFileSync } from "node:child_process";

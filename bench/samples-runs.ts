@@ -1,5 +1,5 @@
-// The runs of bench:samples: trainings and what they answer, each kept as a small JSON file so that an
-// interrupted bench goes on where it stopped.
+// The runs of bench:samples: training runs and their results, each kept as a small JSON file so that an
+// interrupted bench can resume.
 import { execFileSync } from "node:child_process";
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -22,8 +22,8 @@ export const shared = join(root, "../shared");
 const python = process.env["SCPOLI_REFERENCE_PYTHON"] ?? join(root, ".venv-reference/bin/python");
 
 /**
- * `--epochs N` is for a trial: the length is else what `train` chooses. Results of another length are kept
- * apart.
+ * `--epochs N` is for a trial; by default `train` chooses the number. Results with other numbers are kept
+ * separately.
  */
 const at = process.argv.indexOf("--epochs");
 export const epochs = at >= 0 ? Number(process.argv[at + 1]) : undefined;
@@ -43,7 +43,7 @@ export async function cached<T>(name: string, compute: () => Promise<T>): Promis
 
 export const file = (name: string): string => join(shared, "data", `${name}.h5ad`);
 
-/** Runs `use` with a file that is open meanwhile. */
+/** Runs `use` with an open file. */
 export async function opened<T>(path: string, use: (data: AnnData) => Promise<T>): Promise<T> {
   const data = await AnnData.open(path);
   try {
@@ -72,7 +72,7 @@ export async function trained(name: string, path: string, options: TrainOptions)
   return ScPoli.load(folder);
 }
 
-/** What the tables of the document take of an analysis. */
+/** The values of an analysis for the tables of the document. */
 export interface Numbers {
   readonly samples: number;
   readonly varianceRatio: readonly number[];
@@ -147,7 +147,7 @@ export async function partOf(name: string, share: number, seed: number): Promise
   return path;
 }
 
-/** Scores of the shared scorer: integration of the cells, whatever the model's condition was. */
+/** Integration scores of the shared scorer, independent of the model's condition. */
 export async function integration(
   name: string,
   model: ScPoli,
@@ -169,8 +169,7 @@ export async function integration(
 }
 
 /**
- * What became of samples whose cell types and condition were hidden while they were integrated with the
- * others.
+ * Results for samples whose cell types and condition were hidden during integration with the others.
  */
 export interface HeldOut {
   readonly cells: number;
@@ -181,8 +180,8 @@ export interface HeldOut {
 }
 
 /**
- * Trains on all samples of kang16 with the cell types of some taken away, and asks for these, and for the
- * condition of those samples.
+ * Trains on all samples of kang16 with the cell types of some removed, and predicts these and the condition
+ * of those samples.
  */
 export async function heldOut(fold: number, hidden: readonly string[], label: string): Promise<HeldOut> {
   return cached(`held-out-${fold}`, async () => {
@@ -257,7 +256,7 @@ export async function heldOut(fold: number, hidden: readonly string[], label: st
  */
 export interface Ranked {
   readonly method: string;
-  /** 1 right, 0 wrong, the surest first */
+  /** 1 right, 0 wrong, most certain first */
   readonly right: readonly number[];
 }
 
@@ -370,7 +369,7 @@ function nearestCells(
   return { names, shares };
 }
 
-/** The cells' UMAP and their expression of a gene, a sample of them. */
+/** UMAP and expression of a gene, for a sample of the cells. */
 export async function cellView(
   name: string,
   path: string,

@@ -1,9 +1,9 @@
-// npm run bench:samples [-- SECTION ... --epochs N]: the view of samples on real data, and the paper's
-// further figures in small. Writes docs/benchmarks/samples.md, docs/benchmarks/samples/*.svg and
+// npm run bench:samples [-- SECTION ... --epochs N]: the sample analysis on real data, and further
+// figures of the paper at a small scale. Writes docs/benchmarks/samples.md, docs/benchmarks/samples/*.svg and
 // bench/results/samples.json. Needs
-// ../shared and, for the integration scores, a Python with scib-metrics (SCPOLI_REFERENCE_PYTHON). What was
-// computed is kept in .cache/samples. With sections (the names of the functions below) or a number of epochs
-// it is a trial, written to .cache/samples/trial.
+// ../shared and, for the integration scores, a Python with scib-metrics (SCPOLI_REFERENCE_PYTHON). Results
+// are cached in .cache/samples. With sections (names of the functions below) or a number of epochs it is a
+// trial, written to .cache/samples/trial.
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { ScPoli, type SampleAnalysis } from "../dist/index.js";
@@ -29,7 +29,7 @@ import {
 } from "./samples-runs.ts";
 
 const root = new URL("..", import.meta.url).pathname;
-// a trial must not take the place of the document
+// a trial must not overwrite the document
 const isTrial = epochs !== undefined || process.argv.length > 2;
 const out = isTrial ? join(root, ".cache/samples/trial") : join(root, "docs/benchmarks");
 mkdirSync(join(out, "samples"), { recursive: true });
@@ -82,7 +82,7 @@ function classificationTable({ classifications }: Numbers): void {
   );
 }
 
-/** Analyses are made anew (they take seconds), their numbers kept beside the document. */
+/** Analyses are recomputed (in seconds); their numbers are stored next to the document. */
 function record(name: string, analysis: SampleAnalysis): Numbers {
   const own = numbers(analysis);
   results[name] = own;

@@ -1,4 +1,4 @@
-// One measurement of `bench/scale.ts` in a process of its own; prints one JSON object. Plain JavaScript: a
+// One measurement of `bench/scale.ts` in a separate process; prints one JSON object. Plain JavaScript: a
 // TypeScript loader would add its own memory. usage: scale-run.mjs train FILE always|never PRETRAINING
 // FINE_TUNING | model FILE MODEL | map FILE MODEL always|never | embed FILE MODEL | convert FILE OUT
 import { existsSync, readFileSync } from "node:fs";
@@ -11,13 +11,13 @@ const now = () => {
   const { user, system } = process.cpuUsage();
   return { seconds: performance.now() / 1000, processor: (user + system) / 1e6 };
 };
-/** Seconds and processor seconds from one moment to another, over so many epochs. */
+/** Seconds and processor seconds from one moment to another, per epoch. */
 const between = (from, to, epochs = 1) => ({
   seconds: (to.seconds - from.seconds) / epochs,
   processor_seconds: (to.processor - from.processor) / epochs,
 });
 
-/** When each epoch began (as near as progress tells) and ended. */
+/** Start (as precise as the progress events) and end of each epoch. */
 class EpochClock {
   #begun = new Map();
   #ended = new Map();
@@ -27,8 +27,8 @@ class EpochClock {
     else if (!this.#begun.has(Math.floor(done))) this.#begun.set(Math.floor(done), { ...now(), done });
   };
   /**
-   * One of the epochs [first, last], on average: between their ends where there are several, else from the
-   * first look into it, carried back to its beginning.
+   * Mean of the epochs [first, last]: between their ends if there are several; otherwise extrapolated from
+   * the first progress event to the start.
    */
   epoch(first, last) {
     const end = this.#ended.get(last + 1);
@@ -96,8 +96,7 @@ data.close();
 console.log(JSON.stringify({ ...result, cells, peak_mb: peakMegabytes() }));
 
 /**
- * Peak resident memory of this process. `maxRSS` would count the process that started it, where that was
- * larger.
+ * Peak resident memory of this process. `maxRSS` would include that of the parent process.
  */
 function peakMegabytes() {
   const status = existsSync("/proc/self/status") ? readFileSync("/proc/self/status", "utf8") : "";

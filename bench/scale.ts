@@ -1,11 +1,11 @@
 // npm run bench:scale: files of growing size, simulated (4,000 genes, 13 % non-zeros): conversion into a
 // shuffled collection, an epoch of training (in memory, streamed from .h5ad and from the collection), mapping
-// and embedding: cells per second, processor time per cell, peak memory. Beside it, Python's anndata reading
-// the same file (SCPOLI_PYTHON, else .cache/python), and training with 10 and with 2,375 conditions. From
-// these the hours of the paper's runs.
+// and embedding: cells per second, processor time per cell, peak memory. For comparison, Python's anndata
+// reads the same file (SCPOLI_PYTHON, else .cache/python), and training with 10 and with 2,375 conditions.
+// From these the hours of the paper's runs.
 //
-// SIZES=10000,100000 limits it. The files stay in .cache/scale (5 GB for a million cells), and so does what
-// was measured: a run that is stopped goes on with what is missing, as long as the built code is the same;
+// SIZES=10000,100000 limits it. The files stay in .cache/scale (5 GB for a million cells), and so do the
+// measurements: an interrupted run resumes, as long as the built code is the same;
 // FRESH=1 measures everything again. Results: bench/results/scale.csv and a section of
 // docs/benchmarks/scale.md.
 import { execFileSync } from "node:child_process";
@@ -29,7 +29,7 @@ interface Part {
   readonly seconds: number;
   readonly processor_seconds?: number;
 }
-/** What one process tells: parts of its work by their names, and its peak. */
+/** Measurements of a process: parts of its work by name, and peak memory. */
 interface Measured {
   readonly cells: number;
   readonly peak_mb: number;
@@ -49,7 +49,7 @@ const known: Record<string, Measured> =
     ? (JSON.parse(readFileSync(notes, "utf8")) as Record<string, Measured>)
     : {};
 
-/** Of everything that runs in a measurement. */
+/** Digest of the code that a measurement runs. */
 function codeDigest(): string {
   const hash = createHash("sha256").update(readFileSync(join(root, "bench/scale-run.mjs")));
   const add = (folder: string): void => {
@@ -72,7 +72,7 @@ function ours(...args: readonly (string | number)[]): Measured {
     }),
   ) as Measured;
 }
-/** Measures what is not known yet, and notes it at once. */
+/** Measures if there is no stored result, and stores it at once. */
 function measure(cells: number, what: string, run: () => Measured): void {
   const measured = (known[`${cells} ${what}`] ??= run());
   writeFileSync(notes, JSON.stringify(known));
@@ -116,16 +116,16 @@ function readByPython(file: string, how: "backed" | "memory"): Measured {
 }
 
 /**
- * The first of several is left out, in which the runtime compiles; those of small files are short, and many
- * of them, so that they see as much of what the machine does besides.
+ * The first of several epochs, in which the runtime compiles, is left out; small files have many short
+ * epochs, so that the noise of the machine averages out.
  */
 function epochsOf(cells: number): readonly [pretraining: number, fineTuning: number] {
   return cells > 10_000 ? [2, 2] : [60, 60];
 }
 const [smallest, largest] = [Math.min(...sizes), Math.max(...sizes)];
 /**
- * What the machine does at the time of the largest run, and not at the beginning: what is compared is
- * measured before and after it.
+ * The state of the machine changes over time: runs to compare with the largest one are measured before and
+ * after it.
  */
 const again = "train, in memory, again";
 const smallestFile = await fileOf(smallest, 100);
@@ -185,8 +185,8 @@ const hours = (seconds: number): string =>
     : `${(seconds / 3600).toFixed(0)} h`;
 
 /**
- * A run of the largest size, per cell: the epochs, and what else there is (survey, last prototypes,
- * calibration, head).
+ * A run of the largest size, per cell: the epochs, and all other steps (survey, last prototypes, calibration,
+ * head).
  */
 const [ofPretraining, ofFineTuning] = epochsOf(largest);
 const rest = perCell(large.whole) - ofPretraining * perCell(large.pre) - ofFineTuning * perCell(large.fine);

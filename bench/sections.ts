@@ -1,8 +1,7 @@
-// Pages of docs/benchmarks/ may have a section per bench; each bench writes its own and leaves the rest as it
-// is.
+// Pages of docs/benchmarks/ may have a section per bench; each bench replaces only its section.
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 
-/** Puts a section (its heading line, then text) in place of the one with this heading, or at the end. */
+/** Replaces the section with the same heading line, or appends it. */
 export function writeSection(path: string, heading: string, lines: readonly string[]): void {
   const text = existsSync(path) ? readFileSync(path, "utf8") : "# Benchmarks\n";
   const sections = text.split(/^(?=## )/m).map((section) => section.trimEnd());

@@ -45,7 +45,7 @@ function names(prefix: string, n: number): string[] {
   return Array.from({ length: n }, (_, i) => `${prefix}${i}`);
 }
 
-/** Chance of a count per gene: skewed, as expression is, and different between types. */
+/** Probability of a count per gene: skewed like expression, and different between types. */
 function profile(genes: number, density: number, random: Random): Float64Array {
   const raw = Float64Array.from(
     { length: genes },
@@ -63,7 +63,7 @@ function* blocks(
 ): Generator<SparseRows> {
   const size = 2000;
   let state = 12345;
-  // xorshift: the counts need speed more than quality
+  // xorshift: speed matters more than the quality of random numbers
   const uniform = (): number => {
     state ^= state << 13;
     state ^= state >>> 17;

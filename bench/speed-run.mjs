@@ -1,4 +1,4 @@
-// One measurement of `bench/speed.ts` in a process of its own; prints one JSON object. Plain JavaScript: a
+// One measurement of `bench/speed.ts` in a separate process; prints one JSON object. Plain JavaScript: a
 // TypeScript loader would add its own memory. usage: speed-run.mjs train FILE SIMD EPOCHS | model FILE MODEL
 // SIMD (one whole training, saved) | embed FILE MODEL OUT SIMD | read FILE
 import { existsSync, readFileSync } from "node:fs";
@@ -7,13 +7,13 @@ import { AnnData, ScPoli } from "../dist/index.js";
 const [mode, file, ...rest] = process.argv.slice(2);
 const seconds = (since) => (performance.now() - since) / 1000;
 const keys = { conditionKeys: ["batch"], cellTypeKeys: ["cell_type"] };
-/** The published width, so that both sides run the same network; our default is wider. */
+/** The published width, so that both programs run the same network; scpoli's default is wider. */
 const publishedWidth = (data) => ({ hiddenLayerSizes: [Math.ceil(Math.sqrt(data.nVars))] });
 
 /**
- * Seconds per epoch, from the end of one epoch to that of another of the same run: reading and start are left
- * out, validation and prototypes are not. The first epoch, in which the runtime compiles, does not count.
- * What comes after the last one, above all the head, is told apart.
+ * Seconds per epoch, between the ends of two epochs of a run: without reading and start, but with validation
+ * and prototypes. The first epoch, in which the runtime compiles, does not count. The time after the last
+ * one, mostly for the head, is reported separately.
  */
 async function perEpoch(simd, epochs) {
   const data = await AnnData.open(file);
@@ -41,14 +41,14 @@ async function perEpoch(simd, epochs) {
   };
 }
 
-/** Loaded before the clock starts, by both sides: it is part of the start of the process. */
+/** Loaded before timing starts, by both programs, as part of the start of the process. */
 async function loadedHdf5() {
   const h5wasm = await import("h5wasm/node");
   await h5wasm.ready;
   return h5wasm;
 }
 
-/** What h5wasm alone needs for the three arrays of X. */
+/** Time of h5wasm alone for the three arrays of X. */
 async function readAlone(path) {
   const h5wasm = await loadedHdf5();
   const started = performance.now();
@@ -92,8 +92,7 @@ if (mode === "train") {
 console.log(JSON.stringify({ ...result, peak_mb: peakMegabytes() }));
 
 /**
- * Peak resident memory of this process. `maxRSS` would count the process that started it, where that was
- * larger.
+ * Peak resident memory of this process. `maxRSS` would include that of the parent process.
  */
 function peakMegabytes() {
   const status = existsSync("/proc/self/status") ? readFileSync("/proc/self/status", "utf8") : "";

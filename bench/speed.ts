@@ -1,7 +1,7 @@
-// npm run bench:speed: training and embedding speed and memory of ours beside the Python package, in one run,
-// on simulated counts, two threads. The Python side runs where its environment is (SCPOLI_REFERENCE_PYTHON,
-// made by ../shared/python/setup.sh). The relaxed build needs a newer Node than 20: the npm package of one
-// goes into .cache/node, never into the project. Results: bench/results/speed.csv and a section of
+// npm run bench:speed: speed and memory of training and embedding, compared with the Python package in one
+// run, on simulated counts, two threads. The Python package needs its environment (SCPOLI_REFERENCE_PYTHON,
+// made by ../shared/python/setup.sh). The relaxed build needs a newer Node than 20, which is installed from
+// npm into .cache/node, not into the project. Results: bench/results/speed.csv and a section of
 // docs/benchmarks/speed.md.
 import { execFileSync } from "node:child_process";
 import { existsSync, mkdirSync, rmSync, writeFileSync } from "node:fs";

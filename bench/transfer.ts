@@ -13,7 +13,7 @@ export interface Configuration {
   readonly query: readonly string[];
   /** cell types left out of the reference: unknown in the query */
   readonly leftOut?: readonly string[];
-  /** conditions that are in neither */
+  /** conditions in neither of them */
   readonly excluded?: readonly string[];
 }
 
@@ -51,7 +51,7 @@ export const configurations: readonly Configuration[] = [
   },
 ];
 export const seeds = [0, 1, 2];
-/** as `reference_quality.py` has it */
+/** as in `reference_quality.py` */
 export const settings = { genes: 2000, eta: 5, embeddingDims: 5 };
 
 const root = new URL("..", import.meta.url).pathname;

@@ -1,5 +1,5 @@
-// The layout of 20,000 landmarks, beside umap-js given the same exact neighbours: seconds of processor time,
-// and how many of the 15 nearest neighbours stay among the 15 nearest of the picture.
+// UMAP of 20,000 landmarks, compared with umap-js on the same exact neighbours: processor seconds, and the
+// share of the 15 nearest neighbours that are among the 15 nearest in the UMAP.
 //   npm run bench:umap
 import { UMAP } from "umap-js";
 import { nearestNeighbors, umapNeighbors as k } from "../dist/graph/neighbors.js";
@@ -20,7 +20,7 @@ function timed<T>(work: () => T): { result: T; seconds: number } {
   return { result, seconds: process.cpuUsage(before).user / 1e6 };
 }
 
-/** Share of neighbours that are neighbours in the picture too, over 1,000 points. */
+/** Share of neighbours that are also neighbours in the UMAP, over 1,000 points. */
 function kept(layout: Float32Array): number {
   const [high, low] = [nearestNeighbors(points, D, k).indices, nearestNeighbors(layout, 2, k).indices];
   const looked = Array.from({ length: Math.min(N, 1000) }, (_, i) => Math.floor((i * N) / Math.min(N, 1000)));

@@ -1,5 +1,5 @@
-// One run of the benches on unknown cells: a reference without a type (or with all), its query as it is, in
-// halves, and each of its types as a query of its own.
+// One run of the benches on unknown cells: a reference without a type (or with all), and its query mapped as
+// a whole, in halves, and each of its types alone.
 import { join } from "node:path";
 import { AnnData, ScPoli, type LevelPrediction } from "../dist/index.js";
 import { Random } from "../dist/numerics/random.js";
@@ -8,11 +8,11 @@ import { mean, openTransfer, settings, type Configuration, type Transfer } from 
 
 export const leastCells = 20;
 
-/** Where the cells of a query are when they are mapped. */
+/** Situations in which the cells of a query are mapped. */
 export const situations = ["company", "halves", "alone"] as const;
 export type Situation = (typeof situations)[number];
 
-/** What is said of the cells of a query in one situation. */
+/** Results for the cells of a query in one situation. */
 export interface Said {
   /** 0..1 */
   readonly novelty: readonly number[];
@@ -20,26 +20,27 @@ export interface Said {
   readonly label: readonly string[];
   readonly probability: readonly number[];
   readonly uncertainty: readonly number[];
-  /** why no cell was flagged; null where cells could be */
+  /** why no cell was flagged; null if flagging was enabled */
   readonly notFlagged: string | null;
 }
 
-/** Figures of novelty and flags in one situation. */
+/** Metrics of novelty and flags in one situation. */
 export interface NoveltyFigures {
   /**
-   * of the novelty, for cells of the unknown type among all; null where none is left out, or not calibrated
+   * AUROC of the novelty for cells of the unknown type among all; null if no type is left out, or without
+   * calibration
    */
   readonly auroc: number | null;
   readonly found: number | null;
-  /** share of the cells of known types that is flagged, and of the type with the largest share */
+  /** flagged share of the cells of known types, and the largest share of a type */
   readonly flagged: number;
   readonly worst: number;
 }
 
-/** Figures of labels of known types. */
+/** Metrics of labels of known types. */
 export interface LabelFigures {
   readonly accuracy: number;
-  /** AUROC of the uncertainty for wrong labels; null where none is wrong */
+  /** AUROC of the uncertainty for wrong labels; null if none is wrong */
   readonly errors: number | null;
   /** expected calibration error of the probability, ten bins */
   readonly calibration: number;
@@ -47,12 +48,12 @@ export interface LabelFigures {
 
 export interface Run {
   readonly novelty: Readonly<Record<Situation, NoveltyFigures>>;
-  /** share of the known cells whose flag is not the same in all three situations */
+  /** share of the known cells whose flag differs between the three situations */
   readonly changed: number;
   readonly labels: LabelFigures;
-  /** why no cell was flagged in the query as it is; null where cells could be */
+  /** why no cell was flagged in the whole query; null if flagging was enabled */
   readonly notFlagged: string | null;
-  /** share of the reference's own cells that is flagged; null where it was not asked for */
+  /** flagged share of the reference cells; null if not requested */
   readonly own: number | null;
 }
 
@@ -119,7 +120,7 @@ export function noveltyFigures(
   };
 }
 
-/** What a mapping says. */
+/** Results of a mapping. */
 function saidOf(
   { novelty, unknown, predicted, probability, uncertainty, notFlagged }: LevelPrediction,
   names: readonly string[],
@@ -134,7 +135,7 @@ function saidOf(
   };
 }
 
-/** Some cells of a query as a file of their own. */
+/** Writes some cells of a query to a file. */
 interface Part {
   readonly rows: readonly number[];
   readonly data: AnnData;
@@ -170,12 +171,12 @@ async function saidOfParts(model: ScPoli, parts: readonly Part[], seed: number):
   return said;
 }
 
-/** Other models made of a trained one, by name. */
+/** Modified versions of a trained model, by name. */
 export type Variants = Readonly<Record<string, (model: ScPoli) => Promise<ScPoli>>>;
 
 /**
- * One reference without a type (or with all), and its query. Labels and novelty do not depend on the network,
- * but where a query has more than 2,048 cells: one epoch trains it.
+ * One reference without a type (or with all), and its query. Labels and novelty do not depend on the network
+ * (unless a query has more than 2,048 cells), so it is trained for one epoch.
  */
 export async function runUnknown<V extends Variants>(
   configuration: Configuration,

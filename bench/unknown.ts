@@ -1,8 +1,9 @@
-// npm run bench:unknown [-- --seeds N] [SET ...]: what labels, novelty and flags are worth. Each type with at
-// least 20 query cells is left out of the reference in turn, then nothing is; the query is mapped as it is,
-// in two halves, and each of its types alone. Nothing is chosen on these queries (study:novelty looks at
-// references). Needs ../shared/data. Results of single runs are kept in .cache/unknown (delete it to start
-// afresh); the tables go to bench/results/unknown.csv and docs/benchmarks/labels.md.
+// npm run bench:unknown [-- --seeds N] [SET ...]: quality of labels, novelty and flags. Each type with at
+// least
+// 20 query cells is left out of the reference in turn, then none; the query is mapped as a whole, in two
+// halves, and each of its types alone. Nothing is chosen on these queries (study:novelty uses references).
+// Needs ../shared/data. Results of single runs are kept in .cache/unknown (delete it to start
+// again); the tables go to bench/results/unknown.csv and docs/benchmarks/labels.md.
 import { existsSync, mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
@@ -48,7 +49,7 @@ const columns: Readonly<Record<string, (run: Run) => number | null>> = {
 };
 type Column = keyof typeof columns;
 
-/** Mean over seeds; NaN where no run has it. */
+/** Mean over seeds; NaN without any. */
 function value({ runs }: Result, column: Column): number {
   return mean(runs.flatMap((run) => columns[column]!(run) ?? []));
 }

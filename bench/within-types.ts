@@ -26,7 +26,7 @@ type Row = Readonly<Record<(typeof figures)[number], number>> & {
   readonly seed: number;
 };
 
-/** Share of the points whose label most of their 15 nearest other points of the same group have. */
+/** Share of the points whose label is that of most of their 15 nearest other points in the same group. */
 function told(
   points: Float32Array,
   D: number,
@@ -56,8 +56,7 @@ function told(
 }
 
 /**
- * Share of the samples that are nearer to the mean of the other samples of their class, each left out in
- * turn.
+ * Leave-one-out accuracy of assigning samples to the class with the nearest mean.
  */
 function samplesTold(rows: Float32Array, E: number, classes: readonly string[]): number {
   const right = classes.filter((own, sample) => {

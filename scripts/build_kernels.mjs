@@ -18,7 +18,7 @@ const asc = join(
 const folder = mkdtempSync(join(tmpdir(), "kernels-"));
 const firstLine = stamp("build_kernels.mjs");
 
-/** For a module with a memory and a thread of its own. */
+/** For a module with a separate memory and a single thread. */
 const alone = ["--runtime", "stub", "--optimizeLevel", "3", "--noAssert", "--enable", "simd"];
 
 function compile(name, entry, options = [], config = ["--config", "kernels/asconfig.json"]) {
@@ -38,7 +38,7 @@ try {
 /** SIMD128 and threads. */
 export const plain =
   "${plain}";
-/** Also relaxed SIMD: fused multiply-add. */
+/** Adds relaxed SIMD: fused multiply-add. */
 export const relaxed =
   "${relaxed}";
 `;

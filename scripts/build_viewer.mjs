@@ -1,4 +1,4 @@
-// The script and the style of reports, as texts of a module.
+// Bundles the script and the style of reports as strings of a module.
 import { readFileSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { buildSync, transformSync } from "esbuild";

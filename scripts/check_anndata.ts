@@ -1,6 +1,6 @@
-// npm run check:anndata [VERSION...]: every encoding with each version of Python's anndata, in a throw-away
-// environment per version (.cache/anndata; minutes, once). Each version writes its files, ours reads them and
-// writes copies with additions, it opens those and compares element by element: the tests of
+// npm run check:anndata [VERSION...]: every encoding with each version of Python's anndata, in a separate
+// environment per version (.cache/anndata; takes minutes, once). Each version writes its files, scpoli reads
+// them and writes copies with additions, anndata opens those and compares element by element: the tests of
 // test/anndata.test.ts, and a Zarr store of each format that the version knows. Needs python3.11, and
 // python3.12 for 0.13. Results: bench/results/anndata.csv. Exit code 0 only if all hold.
 import { execFileSync, spawnSync } from "node:child_process";
@@ -22,7 +22,7 @@ interface Environment {
   readonly isReadOnly?: boolean;
   readonly packages: readonly string[];
 }
-/** With the libraries of their time: later ones break them. */
+/** With libraries of the same age: later ones break them. */
 const environments: Readonly<Record<string, Environment>> = {
   "0.8.0": {
     python: "python3.11",
@@ -77,7 +77,7 @@ const environments: Readonly<Record<string, Environment>> = {
   "0.13": { python: "python3.12", packages: ["anndata>=0.13,<0.14"] },
 };
 
-/** @returns the environment's Python, null where the one that it needs is not installed */
+/** @returns the environment's Python, null if the required one is not installed */
 function install(version: string, { python, packages }: Environment): string | null {
   const folder = join(root, ".cache/anndata", version);
   const program = join(folder, "bin/python");

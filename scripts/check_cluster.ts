@@ -3,8 +3,8 @@
 //
 // Starts a Slurm cluster of one node (scripts/check_cluster_slurm.sh installs Slurm, as root), trains a
 // simulated atlas in rounds and maps queries with workflows/snakemake and its Slurm executor, kills three
-// jobs and the controller on the way, and compares model and mapped queries, byte by byte, with a run that
-// nothing disturbs. SNAKEMAKE names a snakemake that has the Slurm executor; otherwise both are installed
+// jobs and the controller on the way, and compares model and mapped queries, byte by byte, with an
+// undisturbed run. SNAKEMAKE names a snakemake that has the Slurm executor; otherwise both are installed
 // into .cache/snakemake. Writes bench/results/cluster.csv and docs/benchmarks/cluster.md, unless --cells is
 // given. Exit code 0 only if all bytes are the same.
 import { execFileSync, spawn, spawnSync, type ChildProcess } from "node:child_process";
@@ -132,7 +132,7 @@ function writeConfig(names: readonly string[]): Map<string, string> {
   return files;
 }
 
-/** Kills what `moments` name, one after the other, as the run reaches them. */
+/** Kills the targets of `moments` in turn, as the run reaches them. */
 interface Moment {
   readonly what: string;
   readonly pattern: RegExp;
@@ -159,7 +159,7 @@ function startController(snakemake: string): ChildProcess {
   );
 }
 
-/** @returns what was killed */
+/** @returns the killed processes */
 async function runWorkflow(snakemake: string): Promise<string[]> {
   const killed: string[] = [];
   let controller = startController(snakemake);
@@ -201,7 +201,7 @@ interface SlurmJob {
   readonly seconds: number;
 }
 
-/** Jobs that Slurm remembers: seconds in the queue, and from start to end. */
+/** Jobs in Slurm's accounting: seconds in the queue, and from start to end. */
 function slurmJobs(): SlurmJob[] {
   const text = execFileSync("scontrol", ["show", "job", "-o"], { encoding: "utf8" });
   return text.split("\n").flatMap((line) => {

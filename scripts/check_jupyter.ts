@@ -1,5 +1,5 @@
-// What JupyterLab shows of the Python package: a notebook that ends with `scpoli.show(...)` is run in
-// headless Chromium, and its report is looked at.
+// Checks the Python package in JupyterLab: runs a notebook that ends with `scpoli.show(...)` in headless
+// Chromium, and inspects its report.
 import assert from "node:assert/strict";
 import { spawn, type ChildProcess } from "node:child_process";
 import { randomBytes } from "node:crypto";
@@ -20,9 +20,9 @@ const minute = 60_000;
 /**
  * @param python - of an environment with jupyterlab and the package
  * @param env - of the server: its PATH has no Node
- * @param screenshot - file to write, for people to look at
- * @returns what was seen, in one line
- * @throws AssertionError where the report is not shown as it must be
+ * @param screenshot - file to write, for visual inspection
+ * @returns a summary in one line
+ * @throws AssertionError if the report is not shown correctly
  */
 export async function checkShow(python: string, env: NodeJS.ProcessEnv, screenshot: string): Promise<string> {
   const folder = mkdtempSync(join(tmpdir(), "scpoli-jupyter-"));
@@ -90,7 +90,7 @@ async function runAll(page: Page): Promise<void> {
     .locator(".jp-Notebook .jp-CodeCell")
     .nth(2)
     .waitFor({ timeout: 3 * minute });
-  // the kernel is there: its name, and not that it starts
+  // the kernel is ready when its name is shown
   await page.locator(".jp-NotebookPanel-toolbar").getByText("Python 3").first().waitFor({ timeout: minute });
   await page.getByRole("menuitem", { name: "Run", exact: true }).click();
   await page.getByRole("menuitem", { name: "Run All Cells", exact: true }).click();

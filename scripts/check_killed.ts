@@ -96,7 +96,7 @@ for (const [i, { name, args, more, input, ending }] of trials.entries()) {
     const wait = Math.round(random.uniform() * whole);
     const output = at(`${i}-killed`);
     try {
-      // it had ended before
+      // it had already ended
       if ((await run(output, [({ milliseconds }) => milliseconds >= wait])) === 0) continue;
       killed++;
       const isSame = digest(output + ending) === digest(straight + ending);

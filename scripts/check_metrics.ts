@@ -1,6 +1,6 @@
-// npm run check:metrics [-- --update]: metrics of three latents beside scib-metrics and scib on the same
-// cells, in the environment of SCPOLI_REFERENCE_PYTHON; without one, beside the numbers that the tests carry.
-// Prints each number, the reference's and their difference, and writes them to bench/results/metrics.csv;
+// npm run check:metrics [-- --update]: metrics of three latent representations compared with scib-metrics and
+// scib on the same cells, in the environment of SCPOLI_REFERENCE_PYTHON; without one, with the numbers stored
+// for the tests. Prints both numbers and their difference, and writes them to bench/results/metrics.csv;
 // exit code 0 only if all are within their bounds.
 // --update writes the reference's numbers for the tests.
 import { execFileSync } from "node:child_process";

@@ -26,7 +26,7 @@ interface Environment {
   /** version of Python, as in `python3.11` */
   readonly python: string;
   readonly packages: readonly string[];
-  /** the whole suite, or what is likely to differ between versions of anndata */
+  /** the whole suite, or the tests that depend on the version of anndata */
   readonly tests: readonly string[];
 }
 
@@ -92,7 +92,7 @@ for (const { name, python: version, packages, tests } of environments.filter(({ 
 }
 
 if (isChosen("new-user")) {
-  // nothing is installed but what `pip install` brings
+  // only the dependencies installed by `pip install`
   rmSync(join(folder, "new-user"), { recursive: true, force: true });
   const program = environment("new-user", oldest, [`${wheel}[plot]`]);
   const empty = mkdtempSync(join(tmpdir(), "scpoli-new-user-"));

@@ -1,7 +1,7 @@
-// HDF5 as it is shipped beside the compiled library: its compression filters as WebAssembly (h5wasm-plugins)
-// with their licences, and h5wasm for browsers as one file, which a page can load once more after a failure.
-// Filters are copied, not depended on: their package asks for an older h5wasm, which npm would install as a
-// second one, and its files are all that is needed. What is changed in them: hdf5_filters.mjs.
+// HDF5 as shipped with the compiled library: its compression filters as WebAssembly (h5wasm-plugins)
+// with their licences, and h5wasm for browsers as one file, which a page can load again after a failure.
+// Filters are copied instead of being a dependency: their package requires an older h5wasm, which npm would
+// install in addition, and only its files are needed. Changes to them: hdf5_filters.mjs.
 import { copyFileSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -12,8 +12,8 @@ const source = dirname(fileURLToPath(import.meta.resolve("h5wasm-plugins")));
 const target = fileURLToPath(new URL("../dist/hdf5/", import.meta.url));
 const filters = join(target, "filters");
 /**
- * For pictures; and where data are damaged, zfp gives memory that it never filled, and bzip2 waits for ever
- * for the end of a stream that has none.
+ * Not shipped: filters for images; zfp, which returns uninitialised memory for damaged data; bzip2, which
+ * loops forever on truncated streams.
  */
 const left = new Set(["libH5Zjpeg.so", "libH5Zzfp.so", "libH5Zbz2.so"]);
 
@@ -24,7 +24,7 @@ for (const name of readdirSync(join(source, "plugins")))
     writeFileSync(join(filters, name), adaptedFilter(name, readFileSync(join(source, "plugins", name))));
 for (const name of ["LICENSE", "COPYING"]) copyFileSync(join(source, name), join(filters, name));
 
-/** `text` without a piece that must be in it once. */
+/** Removes a piece that must occur exactly once in `text`. */
 function cut(text, piece, put = "") {
   const parts = text.split(piece);
   if (parts.length !== 2)

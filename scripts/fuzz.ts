@@ -1,7 +1,6 @@
-// The long fuzz run over damaged .h5ad files, Zarr stores and files of CellRanger (test/fuzz.ts). What is
-// damaged comes from the real anndata, as in the tests. A run that is stopped goes on from where it was
-// (.cache/fuzz), as long as the code is the same. Results: bench/results/fuzz.csv. Exit code 0 only without
-// failures.
+// The long fuzz run over damaged .h5ad files, Zarr stores and files of CellRanger (test/fuzz.ts). The
+// original files were written by anndata, as in the tests. An interrupted run resumes (.cache/fuzz), as long
+// as the code is the same. Results: bench/results/fuzz.csv. Exit code 0 only without failures.
 //
 // usage: npm run fuzz -- [how many .h5ad files, default 10000; a quarter as many Zarr stores and a tenth of
 // CellRanger's besides] [seed, default 1] [processes, default 2]
@@ -23,7 +22,7 @@ import { makeFuzzSources } from "../test/fuzz-sources.js";
 
 const [count = 10_000, seed = 1, processes = 2] = process.argv.slice(2).map(Number);
 const root = fileURLToPath(new URL("..", import.meta.url));
-/** Files that a process of its own reads, and that are noted together. */
+/** Number of files read by one process and recorded together. */
 const step = 100;
 
 interface Part {
@@ -31,7 +30,7 @@ interface Part {
   readonly from: number;
   readonly to: number;
 }
-/** Failures of the parts that are done, by their names. */
+/** Failures of finished parts, by name. */
 type Done = Record<string, readonly FuzzFailure[]>;
 
 function partsOf(kind: Part["kind"], files: number): Part[] {

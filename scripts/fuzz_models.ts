@@ -1,5 +1,5 @@
 // npm run fuzz:models [COUNT] [SEED]: damaged folders of scArches, then as many damaged models that are one
-// file. Each must end in a named error or a whole model; the first that does not is shown.
+// file. Each must give a named error or a valid model; the first that does not is shown.
 import { execFileSync } from "node:child_process";
 import { mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";

@@ -1,5 +1,4 @@
-// The files that scripts generate for the sources, and a stamp in each of what it was made from: whoever
-// loads them can tell that they are stale.
+// Generated source files, each with a stamp of its inputs that shows whether it is stale.
 import { createHash } from "node:crypto";
 import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
@@ -39,7 +38,7 @@ function filesAt(path) {
     .flatMap((name) => filesAt(`${path}/${name}`));
 }
 
-/** Digest of what a script makes its files from: the sources, the script itself, the versions of packages. */
+/** Digest of a script's inputs: the sources, the script itself, the versions of packages. */
 export function sourcesOf(script) {
   const { from, packages } = generated[script];
   const digest = createHash("sha256");
@@ -50,12 +49,12 @@ export function sourcesOf(script) {
   return digest.digest("hex").slice(0, 16);
 }
 
-/** First line of a file that a script makes; a comment in JavaScript and TypeScript. */
+/** First line of a generated file; a comment in JavaScript and TypeScript. */
 export function stamp(script) {
   return `// Made by scripts/${script}. Sources: ${sourcesOf(script)}`;
 }
 
-/** Files of a script that are missing, or made from other sources. */
+/** Files of a script that are missing or stale. */
 export function staleFiles(script) {
   const line = stamp(script);
   return generated[script].to.filter(

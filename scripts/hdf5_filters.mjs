@@ -1,13 +1,13 @@
-// What is changed in the compression filters of h5wasm-plugins, in WebAssembly as they are shipped.
+// Patches the compression filters of h5wasm-plugins, on the level of WebAssembly.
 import binaryen from "binaryen";
 
 const { i32, none } = binaryen;
 
 /**
- * A filter whose memory is zeroed when it asks for it, so that what a damaged stream leaves out of a block
- * reads as zeros and not as whatever was there before; and with an `errno` of its own, which h5wasm does not
- * hand out and ends the whole library for.
- * @param name - of its file
+ * Patches a filter: zeroes its allocations, so that missing parts of a block of a damaged stream read as
+ * zeros and not as stale memory; and adds an `errno`, which h5wasm does not export and whose absence aborts
+ * the library.
+ * @param name - name of its file
  */
 export function adaptedFilter(name, bytes) {
   const module = binaryen.readBinary(bytes);
@@ -51,9 +51,11 @@ function addErrno(module, name, zeroed) {
 }
 
 /**
- * LZF's filter allocates what it was told at writing, or as much as is compressed, and fails where that is
- * too little: always for texts of any length, whose size it was told wrongly. Here the length is taken from
- * the stream itself. Only decompression stays: nothing is written with it.
+ * The LZF filter allocates the size recorded at writing, or the compressed size, and fails if that is too
+ * small:
+ * always for variable-length strings, whose recorded size is wrong. Here the length is computed from the
+ * stream.
+ * Only decompression is kept, as it is not used for writing.
  */
 function replaceLzf(module, zeroed, free) {
   const segments = Array.from({ length: module.getNumElementSegments() }, (_, i) =>
@@ -115,12 +117,12 @@ function replaceLzf(module, zeroed, free) {
   module.removeElementSegment(name);
   module.addActiveElementSegment(table, name, ["decompress"], module.copyExpression(offset));
 }
-/** HDF5's flag of a filter that is to undo its work. */
+/** HDF5's flag for the reverse direction of a filter (decompression). */
 const reverse = 0x100;
 
 /**
- * Bytes that a stream of LZF holds, of its position and length: as many literals as the control byte says and
- * one more; or a copy of 2 bytes more than its upper bits say, 7 of which are added to by the next byte.
+ * Decompressed size of an LZF stream, from its position and length. A control byte starts either n + 1
+ * literals, or a copy of n + 2 bytes, with n in its upper bits; if they are 7, the next byte is added.
  */
 function addLzfLength(module) {
   const [end, bytes, control] = [1, 2, 3];

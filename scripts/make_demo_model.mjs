@@ -1,5 +1,5 @@
-// node scripts/make_demo_model.mjs: data/models, the index that comes with the package, with a model of the
-// demo's reference cells. The same program makes the same bytes.
+// node scripts/make_demo_model.mjs: writes data/models, the index in the package, with a model of the
+// demo's reference cells. The same version writes the same bytes.
 import { execFileSync } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";

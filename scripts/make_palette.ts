@@ -1,6 +1,6 @@
-// Colours for up to 60 cell types: Okabe and Ito's six that show on white and on black, then one at a time
-// the colour that is furthest from all before it, in the worst of normal sight, deuteranopia, protanopia and
-// tritanopia (Machado et al. 2009). Distances in OKLab. Prints the list for src/plots/palette.ts.
+// Colours for up to 60 cell types: Okabe and Ito's six that are visible on white and on black, then one at a
+// time the colour furthest from all before it, in the worst case of normal vision, deuteranopia, protanopia
+// and tritanopia (Machado et al. 2009). Distances in OKLab. Prints the list for src/plots/palette.ts.
 //   npx tsx scripts/make_palette.ts
 import { colourDistance } from "../test/colour-distance.ts";
 
@@ -10,7 +10,7 @@ const hex = (r: number, g: number, b: number): string =>
 const candidates: string[] = [];
 for (let r = 16; r < 256; r += 16)
   for (let g = 16; g < 256; g += 16) for (let b = 16; b < 256; b += 16) candidates.push(hex(r, g, b));
-// what shows on both papers, and is not grey, which means "missing"
+// visible on both backgrounds, and not grey, which means "missing"
 const isGrey = (colour: string): boolean => {
   const rgb = [1, 3, 5].map((at) => Number.parseInt(colour.slice(at, at + 2), 16));
   return Math.max(...rgb) - Math.min(...rgb) < 64;

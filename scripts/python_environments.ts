@@ -7,10 +7,10 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 
 export const root = fileURLToPath(new URL("..", import.meta.url));
-/** Where the environments are kept. */
+/** Folder of the environments. */
 export const environments = join(root, ".venv-python");
 
-/** @returns the path of an installed Python of this version, as in "3.11"; null where there is none */
+/** @returns the path of an installed Python of this version, as in "3.11"; null if there is none */
 export function interpreter(version: string): string | null {
   const versions = join(process.env["PYENV_ROOT"] ?? join(homedir(), ".pyenv"), "versions");
   const installed = existsSync(versions) ? readdirSync(versions) : [];
@@ -24,7 +24,7 @@ export function interpreter(version: string): string | null {
   );
 }
 
-/** Runs a program; what it prints is shown. @throws Error where it fails */
+/** Runs a program and shows its output. @throws Error if it fails */
 export function run(
   command: string,
   args: readonly string[],
@@ -43,12 +43,12 @@ export function environment(name: string, base: string, packages: readonly strin
   return program;
 }
 
-/** The wheel as it was built now, also where one of the same version was there. */
+/** Installs the current wheel, even if the same version is already installed. */
 export function install(program: string, wheel: string): void {
   run(program, ["-m", "pip", "install", "--quiet", "--quiet", "--force-reinstall", "--no-deps", wheel]);
 }
 
-/** Variables of an environment: nothing but its own programs, no Node. */
+/** Environment variables with only the programs of an environment, without Node. */
 export function variables(name: string): NodeJS.ProcessEnv {
   const env = { ...process.env, PATH: join(environments, name, "bin"), PYTHONDONTWRITEBYTECODE: "1" };
   const { error } = spawnSync("node", ["--version"], { env });

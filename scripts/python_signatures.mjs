@@ -1,8 +1,8 @@
 // Options of the command line as Python's type hints: a TypedDict per verb that the Python package calls.
 
 /**
- * Verbs of the Python package, and their options that its functions name or set themselves: `**options` has
- * the others.
+ * Verbs of the Python package, with the options that are named parameters or set by its functions;
+ * `**options` has the others.
  */
 const verbs = {
   train: ["output", "condition_key", "cell_type_key", "embed"],
@@ -25,9 +25,9 @@ const verbs = {
   "rounds status": [],
   "rounds run": ["output", "condition_key", "cell_type_key"],
 };
-/** Options of the command line that Python has no use for. */
+/** Options of the command line that Python does not need. */
 const hidden = ["json", "progress", "output_format"];
-/** Words that cannot be names in Python get a line behind them. */
+/** Reserved words of Python get a trailing underscore. */
 const keywords = ["as", "from", "in", "is", "lambda", "with"];
 const nameInPython = (name) => (keywords.includes(name) ? `${name}_` : name);
 
@@ -50,7 +50,7 @@ const types = {
 /** Verbs whose option `genes` is a number or a file of names. */
 const takeListsOfGenes = ["train", "rounds survey", "rounds run"];
 
-/** Options that take more in Python than their text form. */
+/** Options that accept more types in Python than text. */
 const wider = {
   genes: "int | str | Sequence[str] | Path",
   gene_map: "Path | Mapping[str, str] | pd.DataFrame",

@@ -1,5 +1,5 @@
-// Files besides package.json and its lock file that name the version: a release writes it there, a test
-// compares.
+// Files that contain the version, in addition to package.json and its lock file: a release updates them, a
+// test compares them.
 export const versionPlaces = [
   { path: "src/contract/version.ts", pattern: /version = "([^"]+)"/ },
   { path: "CITATION.cff", pattern: /^version: (.+)$/m },

@@ -128,7 +128,7 @@ interface Calibration {
   readonly below001: number;
   /** genes with a corrected P below 0.05, over all divisions */
   readonly discoveries: number;
-  /** P of the test of uniformity */
+  /** P value of the test of uniformity */
   readonly uniform: number;
 }
 
@@ -157,7 +157,7 @@ async function nullComparisons(data: AnnData): Promise<Calibration[]> {
     const single: number[] = [];
     let discoveries = 0;
     let splits = 0;
-    // the first sample is in the first group always, so that no division comes twice
+    // the first sample is always in the first group, so that no division occurs twice
     for (let code = 0; code < 1 << (control.length - 1); code++) {
       const group = Float64Array.from(control, (_, i) => (i === 0 ? 0 : (code >> (i - 1)) & 1));
       if (group.reduce((sum, own) => sum + own, 0) !== Math.floor(control.length / 2)) continue;
@@ -188,7 +188,7 @@ async function nullComparisons(data: AnnData): Promise<Calibration[]> {
   return found;
 }
 
-/** P of Kolmogorov and Smirnov's test that values are uniform in 0..1, by its limiting distribution. */
+/** P value of the Kolmogorov-Smirnov test of uniformity on 0..1, by its limiting distribution. */
 function uniformity(values: readonly number[]): number {
   const sorted = [...values].sort((a, b) => a - b);
   const n = sorted.length;

@@ -1,5 +1,5 @@
-// One run of findMarkers in a process of its own: node bench/answers/markers-run.mjs FILE COLUMN LAYER MEMORY
-// OUT.json writes scores, and prints seconds and the most memory.
+// One run of findMarkers in a separate process: node bench/answers/markers-run.mjs FILE COLUMN LAYER MEMORY
+// OUT.json writes scores, and prints seconds and peak memory.
 import { writeFileSync } from "node:fs";
 import { AnnData, findMarkers } from "../../dist/index.js";
 

@@ -1,4 +1,4 @@
-// Markers of the cell types of kang16, beside genes that every immunologist expects.
+// Markers of the cell types of kang16, compared with well-known marker genes.
 import { AnnData, findMarkers, markerTable } from "../../dist/index.js";
 import { data as dataFile, markdownTable, percent, small, type Section } from "./section.ts";
 

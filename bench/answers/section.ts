@@ -1,8 +1,8 @@
-// What a section of bench:answers hands back, and tables for it.
+// Results of a section of bench:answers, and helpers for its tables.
 export const root = new URL("../..", import.meta.url).pathname;
 export const data = (name: string): string => `${root}../shared/data/${name}.h5ad`;
 
-/** Markdown, and the numbers that it shows. */
+/** Markdown, and the numbers in it. */
 export interface Section {
   readonly paragraphs: readonly string[];
   readonly numbers: object;

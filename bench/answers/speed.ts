@@ -1,4 +1,4 @@
-// Speed of markers beside scanpy in the same run: 100,000 simulated cells, 4,000 genes, 20 groups.
+// Speed of markers compared with scanpy in the same run: 100,000 simulated cells, 4,000 genes, 20 groups.
 import { execFileSync } from "node:child_process";
 import { existsSync, mkdirSync } from "node:fs";
 import { cpus } from "node:os";

@@ -12,7 +12,7 @@ import { costFigures, type Row } from "./table.ts";
 const root = new URL("../..", import.meta.url).pathname;
 const picturePath = "docs/benchmarks/quality/peers.svg";
 const methods = runs.flatMap((run) => run.methods.map(({ name }) => name));
-/** Runs of scArches that differ in length; of each figure the better one is compared. */
+/** Runs of scArches of different length; for each metric the better one is compared. */
 const better = {
   name: "scArches scPoli, better of 100 and 400 epochs",
   of: [100, 400].map((epochs) => `scArches scPoli, ${epochs} epochs`),
@@ -23,20 +23,20 @@ const isRna = ({ likelihood }: PeerSet): boolean => !likelihood;
 
 type AnyFigure = Figure | (typeof costFigures)[number];
 
-/** Values of a figure, one per seed. */
+/** Values of a metric, one per seed. */
 function values(rows: readonly Row[], data: string, method: string, figure: AnyFigure): number[] {
   return rows
     .filter((row) => row.data === data && row.method === method)
     .flatMap(({ figures }) => figures[figure] ?? []);
 }
 
-/** The mean of the seeds; null where the method was not measured or has no such figure. */
+/** Mean over seeds; null if the method was not measured or has no such metric. */
 function meanOf(rows: readonly Row[], data: string, method: string, figure: Figure): number | null {
   const found = (method === better.name ? better.of : [method])
     .map((name) => values(rows, data, name, figure))
     .filter((one) => one.length > 0)
     .map(mean);
-  // the integration of a run stands in the row of its first labels
+  // the integration metrics of a run are in the row of its first labels
   if (found.length === 0 && figure === "kmeans_total" && method === compared[1])
     return meanOf(rows, data, compared[0], figure);
   return found.length === 0 ? null : Math.max(...found);
@@ -54,7 +54,7 @@ const signed = (value: number): string => `${value < 0 ? "-" : "+"}${Math.abs(va
 const row = (cells: readonly (string | number)[]): string => `| ${cells.join(" | ")} |`;
 const head = (columns: readonly string[]): string[] => [row(columns), row(columns.map(() => "---"))];
 
-/** Differences ours - other over the RNA sets that both have; smallest in brackets. */
+/** Differences scpoli - other over the common RNA sets; the smallest in brackets. */
 function difference(rows: readonly Row[], mine: string, other: string, figure: Figure): string {
   const found = sets.filter(isRna).flatMap(({ name }) => {
     const [a, b] = [mine, other].map((method) => meanOf(rows, name, method, figure));

@@ -1,24 +1,24 @@
-// The methods of bench:peers: which commands a run is, and what is read from its result.
+// The methods of bench:peers: the commands of a run, and the columns read from its result.
 import { join } from "node:path";
 import { cache, folderOf, type PeerSet } from "./sets.ts";
 
-/** A row of the table: labels of a run, and the embedding that is scored beside them. */
+/** A row of the table: labels of a run, and the embedding that is scored with them. */
 export interface Method {
-  /** as in the table */
+  /** name in the table */
   readonly name: string;
   /** obs column of the result */
   readonly labels: string;
-  /** obsm key of the result; null: the method has none, or another row has its scores */
+  /** obsm key of the result; null: none, or scored in another row */
   readonly embedding: string | null;
 }
 
-/** Where a run reads and writes. */
+/** Paths of a run. */
 export interface Place {
   readonly set: PeerSet;
   readonly seed: number;
-  /** .h5ad that the run is to write */
+  /** output of the run, .h5ad */
   readonly result: string;
-  /** a folder of its own for what lies between */
+  /** folder for intermediate files */
   readonly folder: string;
 }
 
@@ -27,15 +27,15 @@ export interface Run {
   /** name on the command line and of files */
   readonly name: string;
   readonly methods: readonly Method[];
-  /** false: a second seed gives the same */
+  /** false: results do not depend on the seed */
   readonly isRandom: boolean;
   /** default: every data set */
   readonly isFor?: (set: PeerSet) => boolean;
-  /** programs that must be there, and what to do where they are not */
+  /** required programs, and how to install them */
   readonly needs: readonly string[];
-  /** measured, one after the other */
+  /** commands to measure, in order */
   readonly commands: (place: Place) => readonly (readonly string[])[];
-  /** script that makes `result` of what the commands have left, where they do not write it themselves */
+  /** script that makes `result` from the outputs of the commands, if they do not write it */
   readonly collect?: "collect_tables.py" | "collect_ours.py";
 }
 
@@ -72,7 +72,7 @@ function byPython(
   };
 }
 
-/** A run of one R script, which leaves tables. */
+/** A run of one R script, which writes tables. */
 function byR(name: string, file: string, method: Method, ...args: string[]): Run {
   return {
     name,
@@ -84,7 +84,7 @@ function byR(name: string, file: string, method: Method, ...args: string[]): Run
   };
 }
 
-/** Ours by the command line, as users call it. */
+/** scpoli by its command line. */
 function ours(name: string, title: string, flags: readonly string[]): Run {
   return {
     name,

@@ -1,4 +1,5 @@
-// The one scorer of bench:peers: label transfer and integration of any result, by the project's evaluate.
+// The scorer of bench:peers for all methods: label transfer and integration of any result, by the project's
+// evaluate.
 import { join } from "node:path";
 import { AnnData, evaluate, writeH5ad, type DenseMatrix } from "../../dist/index.js";
 import { labels } from "../rows.ts";
@@ -20,8 +21,8 @@ export type Figures = Readonly<Partial<Record<Figure, number | null>>>;
  * Scores of each method of a result. Labels: the query's cells of types that the reference has. Integration:
  * all cells, `paper` with Leiden's NMI and ARI and isolated-label F1, `kmeans` with k-means instead.
  * @param prepared - the folder of prepare.py
- * @param joined - where a file of truth and result together is written
- * @throws Error where the result's cells are not the truth's, in its order
+ * @param joined - path for a file with both truth and result
+ * @throws Error if the cells of the result and the truth differ
  */
 export async function scoreResult(
   prepared: string,

@@ -1,4 +1,4 @@
-// The data sets of bench:peers: what is the reference and what the query, and where their prepared files lie.
+// The data sets of bench:peers: reference and query, and paths of their prepared files.
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { configurations, sharedData, type Configuration } from "../transfer.ts";

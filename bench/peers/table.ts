@@ -17,7 +17,7 @@ export interface Row {
   readonly measuredBy: string;
 }
 
-/** Rows of the file; of two with the same data set, method and seed the later one. */
+/** Rows of the file; the last one for each data set, method and seed. */
 export function readRows(path: string): Row[] {
   if (!existsSync(path)) return [];
   const { data } = Papa.parse<Record<string, string>>(readFileSync(path, "utf8").trim(), { header: true });
@@ -33,7 +33,7 @@ export function readRows(path: string): Row[] {
   return [...new Map(rows.map((row) => [[row.data, row.method, row.seed].join("\n"), row])).values()];
 }
 
-/** Appends one row, so that an interrupted bench goes on where it was. */
+/** Appends one row, so that an interrupted bench can resume. */
 export function appendRow(path: string, row: Row): void {
   if (!existsSync(path)) writeFileSync(path, `${columns.join(",")}\n`);
   appendFileSync(path, `${written(row)}\n`);

@@ -143,7 +143,7 @@ function speed() {
   );
 }
 
-/** Peak memory by number of cells: it stays nearly flat where counts are streamed. */
+/** Peak memory by number of cells: nearly constant if counts are streamed. */
 function scale() {
   const rows = rowsOf("scale");
   const series = [
@@ -237,7 +237,7 @@ function likelihoods() {
   );
 }
 
-/** The name of a configuration, at most as long as an axis shows. */
+/** The name of a configuration, shortened to fit an axis. */
 function shortened(name) {
   return name
     .replace(/^\w+, /, "")
@@ -332,7 +332,7 @@ function defaults() {
   );
 }
 
-/** Where genes that interferon is known to induce stand among the tested genes of each type. */
+/** Ranks of known interferon-induced genes among the tested genes of each type. */
 function comparisons() {
   const answers = JSON.parse(readFileSync(join(root, "bench/results/answers.json"), "utf8"));
   const types = answers.comparison.numbers.rows.filter(({ induced }) => induced?.length > 0);

@@ -1,4 +1,4 @@
-// Writes the reference of the command line, a page per verb, from what the program says of itself.
+// Writes the reference of the command line, a page per verb, from the program's help.
 import { execFileSync } from "node:child_process";
 import { mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";

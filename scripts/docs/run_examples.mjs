@@ -1,10 +1,10 @@
-// Runs the commands of the documentation and puts what they print beside them.
+// Runs the commands of the documentation and inserts their output.
 //
 //   node scripts/docs/run_examples.mjs [--check] [PAGE ...]         PAGE: tutorials/map-patients, ...
 //
 // A fenced block "```sh run" is executed by bash in the folder of its page, with `scpoli` on the path and the
 // repository's data/ linked as data/; "```py run" is Python (PYTHON names it), "```r run" is R. The block
-// "```text output" after it holds what was printed. The page's front matter may say:
+// "```text output" after it receives the output. The front matter of a page may have:
 //
 //   continues: map-patients     the page starts with the folder that this page (of the same kind) has left
 //   needs: [python, r, NAME.h5ad]   programs, and files of ../shared/data; a page that lacks one is left out
@@ -36,7 +36,7 @@ const hasCommands = /^```(sh|py|r) run$/m;
 const block = /^```(sh|py|r) run\n([\s\S]*?)^```\n(?:\n?```text output\n[\s\S]*?^```\n)?/gm;
 
 const work = mkdtempSync(join(tmpdir(), "docs-"));
-/** Folder of each page that has been run; null where it was left out. */
+/** Folder of each page that has been run; null if it was left out. */
 const folders = new Map();
 let differences = 0;
 try {
@@ -141,7 +141,7 @@ function runCommands(text, folder) {
   });
 }
 
-/** What a command prints. */
+/** Output of a command. */
 function execute([program, arguments_], folder, code) {
   const { status, stdout, stderr } = spawnSync(program, arguments_, {
     cwd: folder,

@@ -1,4 +1,4 @@
-// What the figures of the tutorials share: results of a mapped file, and files to write.
+// Shared by the figures of the tutorials: reading results of a mapped file, and writing files.
 import { mkdirSync, writeFileSync } from "node:fs";
 import { AnnData } from "../../../dist/index.js";
 import { heatMap, scatterPlot, standaloneSvg } from "../../../dist/plots/index.js";

@@ -1,4 +1,4 @@
-// Labels of the model that was trained here (rows) and of the same one by way of scArches (columns).
+// Labels of the model trained by scpoli (rows) and of the same model exchanged with scArches (columns).
 import { confusionPlot, readObs, save } from "./drawing.mjs";
 
 const here = await readObs("mapped.h5ad", ["cell_type_pred"]);
