@@ -1,16 +1,8 @@
-// Background workers under Node; see producer.ts and request-worker.ts.
+// Background workers under Node.
 import { parentPort, Worker, workerData } from "node:worker_threads";
-import { answerThrough, requestWorkerOf, type RequestWorker } from "./request-worker.js";
-import {
-  fewAhead,
-  producerOf,
-  produceThrough,
-  type Producer,
-  type Port,
-  type WorkName,
-  type WorkThread,
-} from "./producer.js";
+import { backgroundThreads } from "./background-threads.js";
 import { execArgv, moduleExtension } from "./module-kind-node.js";
+import type { Port, WorkName, WorkThread } from "./producer.js";
 
 const modules: Readonly<Record<WorkName, URL>> = {
   "read-ahead": new URL(`../anndata/read-ahead-thread${moduleExtension}`, import.meta.url),
@@ -32,25 +24,6 @@ function startThread(name: WorkName, task: unknown): WorkThread {
   };
 }
 
-/**
- * Starts a worker that produces items; it works at once.
- * @param task - passed to `produceItems` in its module
- */
-export function startProducer<Task, Item extends object>(name: WorkName, task: Task): Producer<Item> {
-  return producerOf(startThread(name, task));
-}
-
-/**
- * Starts a worker that answers requests.
- * @param task - passed to `answerRequests` in its module
- */
-export function startRequestWorker<Task, Request, Answer>(
-  name: WorkName,
-  task: Task,
-): RequestWorker<Request, Answer> {
-  return requestWorkerOf(startThread(name, task));
-}
-
 /** The message port to the starter of this worker. */
 function ownPort(): Port {
   const port = parentPort!;
@@ -64,21 +37,7 @@ function ownPort(): Port {
   };
 }
 
-/**
- * The worker's side of `startProducer`.
- * @param produce - yields the items; `spare` returns used items for reuse
- * @param ahead - maximum number of finished items that wait to be taken
- */
-export async function produceItems<Task, Item extends object>(
-  produce: (task: Task, spare: () => Item | undefined) => AsyncIterable<Item>,
-  ahead = fewAhead,
-): Promise<void> {
-  await produceThrough<Item>(ownPort(), (spare) => produce(workerData as Task, spare), ahead);
-}
-
-/** The worker's side of `startRequestWorker`. @param start - returns the function that answers requests */
-export async function answerRequests<Task, Request, Answer>(
-  start: (task: Task) => (request: Request) => Answer,
-): Promise<void> {
-  answerThrough(ownPort(), start(workerData as Task));
-}
+export const { startProducer, startRequestWorker, produceItems, answerRequests } = backgroundThreads(
+  startThread,
+  async () => ({ task: workerData as unknown, port: ownPort() }),
+);
