@@ -95,7 +95,7 @@ class TestOptions:
             ({"epochs": 3, "n_epochs": 3}, "'epochs' twice"),
             ({"exclude": "x"}, "expected a dict"),
             ({"force": "yes"}, "expected True or False"),
-            ({"genes": object()}, "not iterable|cannot be given"),
+            ({"genes": object()}, "not iterable|not supported"),
         ],
     )
     def test_that_make_no_sense_are_type_errors(self, reference, options, says):

@@ -1,7 +1,7 @@
 """scPoli on AnnData: single-cell references, query mapping, label transfer with uncertainty.
 
-The work is done by the command line of the package, which Node.js runs; both come with it. Data go over as
-files, results come back into `adata`, and the same call gives the same numbers as the command line.
+The package runs its command line on Node.js; both are included. Data are passed as files, results are written
+into `adata`, and numbers are identical to those of the command line.
 
 >>> import scpoli
 >>> model = scpoli.train(reference, condition_key="donor", cell_type_key="cell_type")

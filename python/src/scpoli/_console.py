@@ -1,4 +1,4 @@
-"""The command ``scpoli``: the command line, run by the Node.js that comes with the package."""
+"""The command ``scpoli``: the command line, run by the Node.js included in the package."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def main() -> int:
         return 3
     if os.name != "nt":
         os.execv(args[0], args)
-    # an interruption reaches both processes; this one waits for the other to stop
+    # both processes receive an interruption; this one waits for the other to stop
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     return subprocess.run(args, check=False).returncode
 

@@ -1,4 +1,4 @@
-"""AnnData to files that the command line reads, and its results back."""
+"""Writes AnnData to files for the command line, and reads its results."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ except ImportError:
 Data = Union[ad.AnnData, str, "os.PathLike[str]"]
 
 
-#: Verbs whose option genes is a number or a file of names.
+#: Verbs whose option `genes` is a number or a file of names.
 _take_lists_of_genes = ("train", "rounds survey", "rounds run")
 
 
 class Workspace:
-    """A folder for the files of one run; gone when the run has ended."""
+    """A temporary folder for the files of one run, removed at its end."""
 
     def __init__(self) -> None:
         self._folder = tempfile.mkdtemp(prefix="scpoli-", dir=os.environ.get("SCPOLI_TMPDIR"))
@@ -46,15 +46,15 @@ class Workspace:
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def path(self, name: str, called: str) -> str:
-        """Give the path of a file, and tell what errors are to call it."""
+        """Return the path of a file, and register its name for error messages."""
         path = os.path.join(self._folder, name)
         self.names[path] = called
         return path
 
-    # values of options that the command line reads from files
+    # option values that the command line reads from files
 
     def place(self, verb: str, options: dict[str, Any]) -> dict[str, Any]:
-        """Write tables and lists that are given in place of files, and give the paths instead."""
+        """Write tables and lists given instead of files, and return the options with paths."""
         placed = dict(options)
         for name in ("gene_map", "label_map"):
             if name in placed and not isinstance(placed[name], (str, os.PathLike)):
@@ -108,7 +108,7 @@ def is_path(data: Any) -> bool:
 
 
 def check_data(data: Any) -> None:
-    """Raise a TypeError where data is neither an AnnData nor a path."""
+    """Raise a TypeError if data is neither an AnnData nor a path."""
     if not is_path(data) and not isinstance(data, ad.AnnData):
         raise TypeError(f"Expected an AnnData or the path of a file, got a {type(data).__name__}.")
 
@@ -125,21 +125,21 @@ def input_file(
     obsm: Sequence[str] = (),
     uns: Sequence[str] = (),
 ) -> Iterator[str]:
-    """Give a file with what a run needs of data.
+    """Provide a file with the part of data that a run needs.
 
     Parameters
     ----------
     data
-        In memory: X (and, where it does not hold counts, raw and the layers named so), obs and var are
-        written, uncompressed. Backed by a file that has the same obs: that file. A path: itself.
+        In memory: X (and, if it has no counts, raw and the layers of counts), obs and var are written,
+        uncompressed. Backed by a file with the same obs: that file. A path: that file.
     layer
-        Where the counts are; then nothing else is written.
+        Layer with the counts; no other matrix is written then.
     counts
-        Whether the run reads counts at all.
+        Whether the run reads counts.
     without
         Columns of obs to leave out.
     obsm, uns
-        Entries to write, too.
+        Additional entries to write.
     """
     if not isinstance(data, ad.AnnData):
         yield os.fspath(data)
@@ -169,7 +169,7 @@ def input_file(
     yield path
 
 
-#: Entries of uns that tell what a file is (CELLxGENE's schema).
+#: Entries of uns that describe a file (CELLxGENE's schema).
 schema_entries = ("schema_version", "title", "batch_condition", "default_embedding")
 
 
@@ -181,12 +181,12 @@ def _has_same_obs(path: str, obs: pd.DataFrame) -> bool:
         return False
 
 
-#: Layers that may hold counts, in the order in which the command line looks.
+#: Layers that may hold counts, in the search order of the command line.
 _count_layers = ("counts", "raw_counts")
 
 
 def _write_counts(file: h5py.File, data: ad.AnnData, layer: str | None, name: str) -> None:
-    """Write the first place that holds counts, and those before it."""
+    """Write the first matrix with counts, and those before it in the search order."""
     if layer not in (None, "X", "raw"):
         if layer not in data.layers:
             known = ", ".join(repr(key) for key in data.layers) or "none"
@@ -213,7 +213,7 @@ def _write_counts(file: h5py.File, data: ad.AnnData, layer: str | None, name: st
 
 
 def _plain(value: Any) -> Any:
-    """Give a matrix in memory: of a view, a backed file or a lazy array what is behind it."""
+    """Return a matrix in memory, also for a view, a backed file or a lazy array."""
     if hasattr(value, "to_memory"):
         value = value.to_memory()
     if hasattr(value, "compute"):
@@ -224,7 +224,7 @@ def _plain(value: Any) -> Any:
 
 
 def _stored(value: Any) -> h5py.Dataset | h5py.Group | None:
-    """Where a matrix of a backed AnnData lies in its file."""
+    """Return the dataset or group of a matrix of a backed AnnData."""
     group = value if isinstance(value, h5py.Dataset) else getattr(value, "group", None)
     return group if isinstance(group, (h5py.Dataset, h5py.Group)) else None
 
@@ -238,7 +238,7 @@ def _write_matrix(group: h5py.Group, key: str, value: Any, name: str) -> None:
     if sp.issparse(matrix) and matrix.format not in ("csr", "csc"):
         matrix = matrix.tocsr()
     if sp.issparse(matrix):
-        # of a view a class of anndata's own
+        # views have a class of anndata
         plain = sp.csr_matrix if matrix.format == "csr" else sp.csc_matrix
         matrix = plain((matrix.data, matrix.indices, matrix.indptr), shape=matrix.shape, copy=False)
     elif isinstance(matrix, np.ndarray):
@@ -280,7 +280,7 @@ def _write_frame(group: h5py.Group, key: str, frame: pd.DataFrame, name: str) ->
         kind = pd.api.types.infer_dtype(frame[column], skipna=True)
         if kind not in ("string", "empty"):
             warnings.warn(
-                f"{name}.{key}['{column}'] holds values of several kinds ({kind}) and is taken as text.",
+                f"{name}.{key}['{column}'] holds values of several kinds ({kind}) and is converted to text.",
                 UserWarning,
                 stacklevel=6,
             )
@@ -296,7 +296,7 @@ def _write_frame(group: h5py.Group, key: str, frame: pd.DataFrame, name: str) ->
 
 
 def _writable(values: pd.Series) -> pd.Series:
-    """Give a column that every anndata writes: text with missing values and dates are categories."""
+    """Return a column that every anndata can write: text with missing values and dates as categories."""
     kind = values.dtype
     if isinstance(kind, pd.CategoricalDtype):
         if not pd.api.types.is_string_dtype(kind.categories.dtype) or kind.categories.dtype == object:
@@ -314,14 +314,14 @@ def _writable(values: pd.Series) -> pd.Series:
 
 
 class Results:
-    """What the command line has added to a file.
+    """The results that the command line has added to a file.
 
     Parameters
     ----------
     path
-        Of the file.
+        Path of the file.
     known
-        Columns of obs that were there before.
+        Columns of obs that existed before.
     """
 
     def __init__(self, path: str, known: Iterable[str]) -> None:
@@ -342,7 +342,7 @@ class Results:
             data.uns[key] = values
 
     def frame(self, index: pd.Index) -> pd.DataFrame:
-        """Give the columns of obs as a table."""
+        """Return the columns of obs as a table."""
         return pd.DataFrame(self.obs, index=index)
 
 
@@ -357,22 +357,22 @@ _positions = ("X_scpoli", "X_umap_scpoli")
 
 
 def results_of(data: Data, levels: Sequence[str], *, force: bool) -> list[str]:
-    """Give the columns of obs that an earlier run has written and that are to be written anew.
+    """Return the columns of obs that an earlier run has written and that will be replaced.
 
     Raises
     ------
     RefusedError
-        Where such a column or position is there and not of an earlier run, unless ``force``.
+        If such a column or embedding exists but was not written by an earlier run, unless ``force``.
     """
     if not isinstance(data, ad.AnnData):
         return []
     columns = [f"{level}_{ending}" for level in levels for ending in _endings] + ["scpoli_cluster"]
-    there = [column for column in columns if column in data.obs]
+    existing = [column for column in columns if column in data.obs]
     if not force and "scpoli" not in data.uns:
-        taken = [f"adata.obs['{column}']" for column in there]
-        taken += [f"adata.obsm['{key}']" for key in _positions if key in data.obsm]
-        if taken:
+        conflicts = [f"adata.obs['{column}']" for column in existing]
+        conflicts += [f"adata.obsm['{key}']" for key in _positions if key in data.obsm]
+        if conflicts:
             raise RefusedError(
-                f"{taken[0]} is there already and was not written by scpoli; force=True replaces it."
+                f"{conflicts[0]} already exists and was not written by scpoli; force=True replaces it."
             )
-    return there
+    return existing

@@ -1,4 +1,4 @@
-"""Errors: one class per kind of failure of the command line, in the words of Python."""
+"""Errors: one class per kind of failure of the command line."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from typing import Any
 
 
 class ScPoliError(Exception):
-    """Something went wrong that the caller can mend.
+    """An error that the caller can fix.
 
     Attributes
     ----------
     kind
-        What went wrong, by who can mend it: ``"usage"``, ``"file"``, ``"key"`` and so on.
+        Kind of the error: ``"usage"``, ``"file"``, ``"key"`` and so on.
     details
-        What the message says, as values.
+        Values of the message.
     """
 
     kind = "bug"
@@ -40,13 +40,13 @@ class FileError(ScPoliError, OSError):
 
 
 class FormatError(ScPoliError, ValueError):
-    """The data can be read but are not as an AnnData must be."""
+    """The data can be read but are not a valid AnnData."""
 
     kind = "format"
 
 
 class MissingKeyError(ScPoliError, KeyError):
-    """A column, layer, condition or cell type is not there."""
+    """A column, layer, condition or cell type does not exist."""
 
     kind = "key"
 
@@ -70,13 +70,13 @@ class OutputError(ScPoliError, OSError):
 
 
 class RefusedError(ScPoliError, RuntimeError):
-    """A check has stopped the run; ``force=True`` goes on."""
+    """A check has stopped the run; ``force=True`` continues anyway."""
 
     kind = "refused"
 
 
 class OutOfMemoryError(ScPoliError, MemoryError):
-    """The run needs more memory than there is."""
+    """The run needs more memory than available."""
 
     kind = "memory"
 
@@ -93,8 +93,8 @@ class Interrupted(KeyboardInterrupt):
     Attributes
     ----------
     checkpoint
-        File that keeps what has been learnt; ``train(..., resume=True)`` goes on from it. None where nothing
-        was learnt yet.
+        File with the state of the training; ``train(..., resume=True)`` resumes from it. None if training
+        had not started.
     """
 
     kind = "interrupted"
@@ -121,7 +121,7 @@ _classes: dict[str, type[ScPoliError]] = {
 
 
 def error_of(kind: str, message: str, details: dict[str, Any]) -> BaseException:
-    """Make the error for a kind of failure of the command line."""
+    """Return the error for a kind of failure of the command line."""
     if kind == "interrupted":
         return Interrupted(message, details.get("checkpoint"))
     error = _classes.get(kind, ScPoliError)(message, details)

@@ -1,4 +1,4 @@
-"""Genes: those that mark groups of cells, and those that differ between groups of samples."""
+"""Marker genes of groups of cells, and differential expression between groups of samples."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _names = ("group", "gene", "symbol", "type", "sample", "set", "direction", "gene
 
 
 def read_table(path: Path_) -> pd.DataFrame:
-    """Read a table that the command line has written, numbers to the bit."""
+    """Read a table written by the command line, with exact numbers."""
     columns = pd.read_csv(path, nrows=0).columns
     text = {name: str for name in columns if name in _names and name != "genes"}
     numbers = {name: [""] for name in columns if name not in text}
@@ -66,23 +66,23 @@ def markers(
     key_added: str = "rank_genes_groups",
     **options: Any,
 ) -> pd.DataFrame | ad.AnnData:
-    """Find the genes that mark groups of cells: Wilcoxon's rank-sum test of each against all other cells.
+    """Find marker genes of groups of cells by Wilcoxon rank-sum tests of each group against all other cells.
 
-    Written into ``adata.uns[key_added]`` as scanpy's ``rank_genes_groups`` writes it, so that scanpy's plots
-    take it; an entry of that name is replaced. Cells are the unit: to compare conditions or patients use
-    :func:`compare`, whose unit is the sample.
+    Writes ``adata.uns[key_added]`` in the format of scanpy's ``rank_genes_groups``, for scanpy's plots; an
+    existing entry is replaced. The unit is the cell: to compare conditions or patients use :func:`compare`,
+    whose unit is the sample.
 
     Parameters
     ----------
     adata
-        Cells with raw counts, which are normalised, or with other values, which are taken as they are; or the
+        Cells with raw counts, which are normalised, or with other values, which are used unchanged; or the
         path of a file.
     groups
-        Column of obs, one group per value (scanpy's `groupby`). Not with `select`, which chooses one group.
+        Column of obs, one group per value (scanpy's `groupby`). Excludes `select`, which defines one group.
     copy
-        Leave `adata` as it is and return an annotated copy.
+        Leave `adata` unchanged and return an annotated copy.
     output
-        File to write (``.h5ad``) instead of writing into `adata`: the input with the results in it.
+        File to write (``.h5ad``) instead of writing into `adata`: a copy of the input with the results.
     key_added
         Entry of uns.
     **options
@@ -97,7 +97,7 @@ def markers(
     Raises
     ------
     ScPoliError
-        A subclass says what went wrong.
+        The subclass tells the kind of error.
 
     Examples
     --------
@@ -116,24 +116,24 @@ def markers(
 
 
 class Comparison:
-    """Two groups of samples, compared.
+    """The comparison of two groups of samples.
 
     Attributes
     ----------
     summary
-        What ``scpoli compare --json`` tells.
+        Output of ``scpoli compare --json``.
     genes
-        A row per cell type and gene, the smallest P of a type first: ``type``, ``gene``, ``symbol``,
+        A row per cell type and gene, sorted by P value within a type: ``type``, ``gene``, ``symbol``,
         ``log2_fold_change`` (first over second group), ``error``, ``average_expression``, ``t``, ``p``,
         ``p_adjusted``.
     types
-        A row per cell type: samples and cells, genes tested, and why a type was not compared.
+        A row per cell type: numbers of samples and cells, of tested genes, or why a type was not compared.
     abundance
         A row per cell type: shares of the cells, and their log ratio to the geometric mean of all types.
     samples
         A row per sample and group.
     gene_sets
-        A row per cell type, direction and gene set that has genes among those that differ.
+        A row per cell type, direction and gene set with differentially expressed genes.
     """
 
     def __init__(self, summary: dict[str, Any], tables: Mapping[str, pd.DataFrame]) -> None:
@@ -194,7 +194,7 @@ def compare(
     """Compare two groups of samples, gene by gene within each cell type, and the abundance of the types.
 
     Counts are summed over the cells of each sample and type and tested by limma-voom: samples, not cells, are
-    the unit. The tables are written into ``adata.uns[key_added]``; an entry of that name is replaced.
+    the unit. The tables are written into ``adata.uns[key_added]``; an existing entry is replaced.
 
     Parameters
     ----------
@@ -204,14 +204,14 @@ def compare(
         Column of obs and two of its values, ``{"condition": ["stim", "ctrl"]}``: fold changes are of the
         first over the second.
     sample_key
-        Column of obs of the samples: patients, donors. Where samples have cells of both groups, each is
-        compared with itself.
+        Column of obs of the samples: patients, donors. If samples have cells of both groups, the comparison
+        is paired.
     within
-        Column of obs of the cell types, each compared by itself. Default: all cells together.
+        Column of obs of the cell types, each compared separately. Default: all cells together.
     copy
-        Leave `adata` as it is and return an annotated copy.
+        Leave `adata` unchanged and return an annotated copy.
     output
-        File to write (``.h5ad``) instead of writing into `adata`: the input with the tables in it.
+        File to write (``.h5ad``) instead of writing into `adata`: a copy of the input with the tables.
     key_added
         Entry of uns.
     **options
@@ -224,7 +224,7 @@ def compare(
     Raises
     ------
     ScPoliError
-        A subclass says what went wrong.
+        The subclass tells the kind of error.
 
     Examples
     --------
@@ -247,11 +247,9 @@ def compare(
 def _annotated(
     adata: Data, copy: bool, output: Path_ | None, chosen: Mapping[str, Any]
 ) -> Iterator[tuple[Workspace, str, str | None]]:
-    """Give the file of the input and the file to write, None where nothing is to be annotated."""
+    """Yield the file of the input and the file to write, None if nothing is annotated."""
     if copy and (output is not None or is_path(adata)):
-        raise UsageError(
-            "copy is for an AnnData whose results are written into it; with output leave it out."
-        )
+        raise UsageError("copy needs an AnnData in memory and cannot be combined with output.")
     with Workspace() as workspace:
         into = None if is_path(adata) else workspace.path("results.h5ad", "the results")
         if output is not None:
@@ -263,7 +261,7 @@ def _annotated(
 def _written(
     adata: Data, copy: bool, output: Path_ | None, into: str | None, key_added: str
 ) -> ad.AnnData | None:
-    """Put the entry of uns into the AnnData, or into a copy of it."""
+    """Write the entry of uns into the AnnData, or into a copy."""
     if output is not None or into is None or not isinstance(adata, ad.AnnData):
         return None
     target = adata.copy() if copy else adata

@@ -39,16 +39,15 @@ Keys = str | Sequence[str]
 
 
 class Model:
-    """A scPoli model: a reference, perhaps with queries mapped onto it.
+    """A scPoli model: a reference, possibly with mapped queries.
 
-    Made by :func:`train`, :func:`read` and :meth:`map`. A model is immutable: `map` and `label` give new
-    ones.
+    Made by :func:`train`, :func:`read` and :meth:`map`. A model is immutable: `map` and `label` return
+    new ones.
 
     Attributes
     ----------
     path
-        Folder or file that holds the model. Of a model that has not been saved a temporary one, which goes
-        with it.
+        Folder or file of the model. For an unsaved model a temporary file, which is removed with it.
     """
 
     def __init__(self, path: str | os.PathLike[str], *, summary: dict[str, Any] | None = None) -> None:
@@ -57,18 +56,18 @@ class Model:
 
     @classmethod
     def _temporary(cls, made: str) -> Model:
-        """Take over a file of a workspace."""
+        """Move a file of a workspace to a temporary folder of the model."""
         folder = tempfile.mkdtemp(prefix="scpoli-model-", dir=os.environ.get("SCPOLI_TMPDIR"))
         path = shutil.move(made, os.path.join(folder, "model.zip"))
         model = cls(path)
         weakref.finalize(model, shutil.rmtree, folder, ignore_errors=True)
         return model
 
-    # what is known of it
+    # properties
 
     @property
     def summary(self) -> dict[str, Any]:
-        """What ``scpoli inspect MODEL`` tells: conditions, cell types, prototypes, provenance and more."""
+        """Output of ``scpoli inspect MODEL``: conditions, cell types, prototypes, provenance and more."""
         return self._summary
 
     @property
@@ -93,7 +92,7 @@ class Model:
 
     @property
     def prototypes(self) -> pd.DataFrame:
-        """Every prototype: its level, its cells, its spread, the nearest other one. Index: its name."""
+        """The prototypes: level, number of cells, spread, nearest other prototype. Index: name."""
         return pd.DataFrame(self._summary["prototypes"]).set_index("name")
 
     @property
@@ -103,7 +102,7 @@ class Model:
 
     @property
     def history(self) -> pd.DataFrame:
-        """Losses of each epoch of the training, a row per epoch; empty where they are not kept."""
+        """Losses of the training, a row per epoch; empty if they are not stored."""
         return pd.json_normalize(self._json()["provenance"].get("history", []))
 
     def _json(self) -> dict[str, Any]:
@@ -150,21 +149,20 @@ class Model:
     def map(
         self, adata: Data, *, copy: bool = False, output: str | os.PathLike[str] | None = None, **options: Any
     ) -> Mapping | ad.AnnData:
-        """Map new cells onto the reference: positions, cell types, uncertainties.
+        """Map new cells onto the reference: latent coordinates, cell types, uncertainties.
 
-        What is new about the conditions is learnt; the reference stays as it is. Written into `adata`: per
-        level ``obs["<level>_pred"]`` and the columns beside it, ``obsm["X_scpoli"]``,
-        ``obsm["X_umap_scpoli"]`` where the model carries a UMAP, ``uns["scpoli"]``. Results of an earlier run
-        are replaced.
+        Only parameters of new conditions are learnt; the reference does not change. Writes into `adata`: per
+        level ``obs["<level>_pred"]`` and related columns, ``obsm["X_scpoli"]``, ``obsm["X_umap_scpoli"]`` if
+        the model carries a UMAP, ``uns["scpoli"]``. Results of an earlier run are replaced.
 
         Parameters
         ----------
         adata
             Cells with raw counts, in memory or backed; or the path of a file, with `output`.
         copy
-            Leave `adata` as it is and return an annotated copy.
+            Leave `adata` unchanged and return an annotated copy.
         output
-            File to write (``.h5ad``) instead of writing into `adata`: the input with the results in it.
+            File to write (``.h5ad``) instead of writing into `adata`: a copy of the input with the results.
         **options
             Options of the verb.
 
@@ -175,7 +173,7 @@ class Model:
         Raises
         ------
         ScPoliError
-            A subclass says what went wrong; :class:`RefusedError` where ``force=True`` would go on.
+            The subclass tells the kind of error; :class:`RefusedError` if ``force=True`` would continue.
 
         Examples
         --------
@@ -205,14 +203,14 @@ class Model:
     def embed(
         self, adata: Data, *, copy: bool = False, output: str | os.PathLike[str] | None = None, **options: Any
     ) -> Mapping | ad.AnnData:
-        """Position and label cells whose conditions the model knows. Nothing is learnt.
+        """Embed and label cells of conditions known to the model, without training.
 
         Parameters
         ----------
         adata
             Cells with raw counts, in memory or backed; or the path of a file, with `output`.
         copy
-            Leave `adata` as it is and return an annotated copy.
+            Leave `adata` unchanged and return an annotated copy.
         output
             File to write (``.h5ad``) instead of writing into `adata`.
         **options
@@ -236,11 +234,9 @@ class Model:
         check_data(adata)
         options = resolved(verb, given)
         if is_path(adata) and output is None:
-            raise UsageError(f"{verb}() of the path of a file needs output, the file to write.")
+            raise UsageError(f"{verb}() with the path of a file needs output, the file to write.")
         if copy and (output is not None or is_path(adata)):
-            raise UsageError(
-                "copy is for an AnnData whose results are written into it; with output leave it out."
-            )
+            raise UsageError("copy needs an AnnData in memory and cannot be combined with output.")
         old = results_of(adata, self.cell_type_keys, force=bool(options.get("force")))
         with Workspace() as workspace:
             options = workspace.place(verb, options)
@@ -270,7 +266,7 @@ class Model:
             if output is not None:
                 return Mapping(result, model, None, Path(into))
             if not isinstance(adata, ad.AnnData):
-                raise UsageError(f"{verb}() of the path of a file needs output, the file to write.")
+                raise UsageError(f"{verb}() with the path of a file needs output, the file to write.")
             target = adata.copy() if copy else adata
             known = [column for column in adata.obs.columns if column not in set(old)]
             Results(into, known).write_into(target)
@@ -279,22 +275,22 @@ class Model:
     def samples(
         self, adata: Data | None = None, *, key: Keys | None = None, **options: Unpack[SamplesOptions]
     ) -> Any:
-        """Analyse the embedding of the conditions, each a sample. Nothing is trained.
+        """Analyse the embeddings of the conditions as samples, without training.
 
         Parameters
         ----------
         adata
-            The samples' cells: columns of obs that are constant within a sample are what is known of it, the
+            The cells of the samples: columns of obs that are constant within samples are their metadata, the
             counts give mean expression and pseudobulk.
         key
-            Condition keys to look at. Default: all.
+            Condition keys to analyse. Default: all.
         **options
             Options of the verb.
 
         Returns
         -------
-        An AnnData with a row per sample: X the embedding, obs what is known of the sample, ``obsm["X_pca"]``,
-        tables in uns. With several condition keys a dict of them by key.
+        An AnnData with a row per sample: X the embedding, obs the metadata, ``obsm["X_pca"]``, tables in uns.
+        With several condition keys a dict of these by key.
 
         Examples
         --------
@@ -333,15 +329,15 @@ class Model:
         output: str | os.PathLike[str] | None = None,
         **options: Unpack[ExpressionOptions],
     ) -> ad.AnnData:
-        """Decode expression: denoised, corrected for conditions, or as in another one. Nothing is learnt.
+        """Decode expression: denoised, corrected for conditions, or for another condition; without training.
 
         Parameters
         ----------
         adata
-            Cells with raw counts whose conditions the model knows (``mapping.model`` knows those of a query),
+            Cells with raw counts of conditions known to the model (``mapping.model`` knows those of a query),
             in memory or backed; or the path of a file.
         output
-            File to write (``.h5ad``). Default: the values are kept in memory alone.
+            File to write (``.h5ad``). Default: values in memory only.
         **options
             Options of the verb.
 
@@ -354,7 +350,7 @@ class Model:
         Raises
         ------
         ScPoliError
-            A subclass says what went wrong.
+            The subclass tells the kind of error.
 
         Examples
         --------
@@ -374,7 +370,7 @@ class Model:
             return ad.read_h5ad(into, backed="r") if output is not None else ad.read_h5ad(into)
 
     def label(self, name: str, adata: Data | None = None, **options: Unpack[LabelOptions]) -> Model:
-        """Give a name to an unlabelled prototype, or to chosen cells whose conditions the model knows.
+        """Name an unlabelled prototype, or selected cells of conditions known to the model.
 
         Parameters
         ----------
@@ -411,9 +407,9 @@ class Model:
         Parameters
         ----------
         path
-            A folder, or one file where the name ends in ``.zip``.
+            A folder, or a file if the name ends in ``.zip``.
         force
-            Replace a model of that name.
+            Replace an existing model.
         """
         run("import", [self.path], {"output": path, "force": force}, progress=False)
 
@@ -423,9 +419,9 @@ class Model:
         Parameters
         ----------
         folder
-            To write.
+            Folder to write.
         force
-            Replace a model of scArches of that name.
+            Replace an existing scArches model.
         """
         run("export", [self.path], {"output": folder, "force": force}, progress=False)
 
@@ -451,18 +447,18 @@ class Model:
 
 
 class Mapping:
-    """What a run of `map` or `embed` has found.
+    """The result of `map` or `embed`.
 
     Attributes
     ----------
     summary
-        What ``scpoli map --json`` tells: genes that were found, conditions, levels and more.
+        Output of ``scpoli map --json``: matched genes, conditions, levels and more.
     model
         The model with the query's conditions.
     adata
-        The AnnData that the results were written into; None where they were written into a file.
+        The AnnData with the results; None if they were written to a file.
     path
-        The file that was written; None where there is none.
+        The file written; None if there is none.
     """
 
     def __init__(
@@ -475,7 +471,7 @@ class Mapping:
 
     @property
     def verdict(self) -> dict[str, Any]:
-        """How far the mapping can be trusted: ``light`` (green, amber, red) and ``reasons``."""
+        """Reliability of the mapping: ``light`` (green, amber, red) and ``reasons``."""
         return self.summary["verdict"]
 
     @property
@@ -496,7 +492,7 @@ class Mapping:
         )
 
 
-#: Where the checkpoint of the last interrupted training without `output` is kept.
+#: Folder of the checkpoint of the last interrupted training without `output`.
 _interrupted: dict[str, str] = {}
 
 
@@ -521,11 +517,11 @@ def train(
     cell_type_key
         Columns of obs of the cell types, one per annotation level.
     output
-        Folder, or file whose name ends in ``.zip``, to save the model in. Default: it is kept until it is
+        Folder, or file whose name ends in ``.zip``, for the model. Default: a temporary file until it is
         saved.
     embed
-        Also write the positions and labels of the training's own cells into `adata`; of a path: the file to
-        write.
+        Also write the latent coordinates and labels of the training cells into `adata`; for a path: the file
+        to write.
     **options
         Options of the verb.
 
@@ -536,9 +532,9 @@ def train(
     Raises
     ------
     ScPoliError
-        A subclass says what went wrong.
+        The subclass tells the kind of error.
     Interrupted
-        A KeyboardInterrupt; ``train(..., resume=True)`` goes on from the checkpoint.
+        A KeyboardInterrupt; ``train(..., resume=True)`` resumes from the checkpoint.
 
     Examples
     --------
@@ -550,7 +546,7 @@ def train(
     if "condition_key" not in chosen:
         raise TypeError("train() needs condition_key, the columns of adata.obs with the conditions.")
     if embed is True and is_path(adata):
-        raise UsageError("embed=True writes into an AnnData; of the path of a file name the file to write.")
+        raise UsageError("embed=True writes into an AnnData; for the path of a file, give the file to write.")
     levels = chosen.get("cell_type_key", [])
     levels = [levels] if isinstance(levels, str) else list(levels)
     old = results_of(adata, levels, force=bool(chosen.get("force"))) if embed is True else []
@@ -581,7 +577,7 @@ def train(
 
 
 def _kept(error: Interrupted, *, keep: bool) -> Interrupted:
-    """Keep the checkpoint of a training without `output` until this process ends."""
+    """Keep the checkpoint of a training without `output` until the process ends."""
     if error.checkpoint is None:
         return Interrupted("Interrupted before the training; nothing was written.")
     if not keep:
@@ -602,21 +598,20 @@ def _kept(error: Interrupted, *, keep: bool) -> Interrupted:
 
 
 class _Owner:
-    """Lives as long as the process: what it owns goes at its end."""
+    """An object that lives until the process ends, to remove temporary files then."""
 
 
 _interrupted_owner = _Owner()
 
 
 def read(path: str | os.PathLike[str]) -> Model:
-    """Read a model: a folder, a zip or tar file of one, or a model of scArches.
+    """Read a model: a folder, a zip or tar file of a folder, or a model of scArches.
 
     Parameters
     ----------
     path
-        Of the model, or ``NAME@VERSION`` of a model of the index (:mod:`scpoli.models`). A model of scArches
-        (attr.pkl, or a single model.pt) is imported whenever it is used; :meth:`Model.save` makes one of this
-        package of it.
+        Path of the model, or ``NAME@VERSION`` of a model of the index (:mod:`scpoli.models`). A model of
+        scArches (attr.pkl, or a single model.pt) is imported at every use; :meth:`Model.save` converts it.
 
     Returns
     -------

