@@ -386,7 +386,7 @@ describe("files that cannot be read", () => {
   test("names and matrix that do not fit", () =>
     fails(readX("missing name.h5ad"), "format", /X is 40 x 25, but obs and var names give 39 x 25/));
 
-  test("duplicated names are told with their rows", () =>
+  test("duplicated names are reported with their rows", () =>
     withFile("duplicated.h5ad", async (data) => {
       await fails(
         () => data.uniqueNames("var"),

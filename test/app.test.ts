@@ -93,7 +93,7 @@ describe("a folder, served", async () => {
     assert.equal((await fetch(served.url, { method: "POST" })).status, 405);
   });
 
-  test("a port that is taken, a folder without a page", async () => {
+  test("a port in use, a folder without a page", async () => {
     const port = Number(new URL(served.url).port);
     await assert.rejects(serveFolder(join(folder, "page"), port, {}), {
       kind: "usage",
@@ -109,7 +109,7 @@ describe("a folder, served", async () => {
 });
 
 describe("the built page", { skip: isBuilt ? false : "dist/app is not built (npm run build:app)" }, () => {
-  test("works with the server gone: the service worker has it; nothing has left the origin", async () => {
+  test("works without the server, from the service worker; no request left the origin", async () => {
     const { url, child } = await startApp("--port", "0");
     const browser = await launchBrowser();
     try {

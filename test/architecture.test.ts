@@ -108,7 +108,7 @@ test("imports point downwards", () => {
   assert.deepEqual(wrong, []);
 });
 
-test("the browser has what the library asks of its surroundings", async () => {
+test("the browser has all platform functions that the library uses", async () => {
   const platforms = await Promise.all([
     import("../dist/platform/node.js"),
     import("../dist/platform/browser.js"),

@@ -24,7 +24,7 @@ const rows = {
   values: normal(300),
 };
 
-test("a thread gives what the caller would, in the order asked", async () => {
+test("a worker gives the same results as the caller, in order", async () => {
   const [here, there] = [new BackgroundWork(task, N, 2), new BackgroundWork(task, N, 2, 0)];
   try {
     const ask = (side: BackgroundWork) =>

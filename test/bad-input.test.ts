@@ -141,7 +141,7 @@ describe("files", () => {
     await fails(train("other.h5ad"), 3, /other\.h5ad.*AnnData.*obs/);
   });
 
-  test("inspect tells what it can, and ends with 3 where a column or a matrix cannot be read", async () => {
+  test("inspect describes all that is readable, and ends with 3 if a part is not", async () => {
     const filters = fileURLToPath(new URL("fixtures/filters.h5ad", import.meta.url));
     const { code, stdout, stderr } = await scpoli(["inspect", filters]);
     assert.equal(code, 3);
@@ -177,7 +177,7 @@ describe("values", () => {
       await fails(map(`${name}.h5ad`), 3, says, /cell41/, /gene7/, /X/);
     });
 
-  test("normalised values everywhere: told what each place holds", async () => {
+  test("normalised values everywhere: the error describes each matrix", async () => {
     await variant("normalised.h5ad", {
       X: { rows: cells, columns: genes, values: good.counts.map((value) => Math.log1p(value / 3)) },
     });
@@ -238,7 +238,7 @@ describe("columns", () => {
     await works(train("one-condition.h5ad"), /one value, 'all'/);
   });
 
-  test("every cell with its own condition is refused, told why", async () => {
+  test("a condition per cell is refused with a reason", async () => {
     await variant("own-condition.h5ad", { obs: withColumn("donor", good.data.obs.index) });
     await fails(
       train("own-condition.h5ad"),
@@ -291,7 +291,7 @@ describe("genes of a query", () => {
     index: Array.from({ length: genes }, (_, gene) => (gene < kept ? `gene${gene}` : `ENSG${gene}`)),
   });
 
-  test("none shared", async () => {
+  test("no common genes", async () => {
     await variant("none.h5ad", { var: renamed(0) });
     await fails(map("none.h5ad"), 3, /None of the model's 20 genes/, /gene0/, /ENSG0/);
     await fails(map("none.h5ad", "--force"), 3, /None of the model's 20 genes/);

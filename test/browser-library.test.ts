@@ -217,7 +217,7 @@ describe("the same bytes as the command line's, with the same seed", () => {
 });
 
 describe("files", () => {
-  test("reads, writes and cuts in any order, beside the same on an array", async () => {
+  test("reads, writes and truncates in any order, compared with an array", async () => {
     const page = await openPage();
     const { wrong, bytes, expected } = await page.job<{ wrong: number; bytes: number; expected: number }>(
       "exercise",
@@ -325,7 +325,7 @@ describe("files", () => {
     );
   });
 
-  test("what is in a file, as under Node; a matrix read by a thread, and streamed", async () => {
+  test("reads files as under Node; a matrix is read by a worker, and streamed", async () => {
     const page = await openPage();
     await page.register([reference]);
     const found = await page.job<Inspection>("inspect", { path: "kang_reference.h5ad" });
@@ -365,7 +365,7 @@ describe("files", () => {
     );
   });
 
-  test("a file of 4.4 GB, with its counts beyond what 32 bits address, is mapped where it lies", async () => {
+  test("a file of 4.4 GB with counts beyond 32-bit addresses is mapped without a copy", async () => {
     runPython("large_file.py", query, at("large.h5ad"), "4.4e9");
     const page = await openPage();
     const { files, paths } = filesOf(at("model"), "model");
@@ -407,7 +407,7 @@ describe("files", () => {
     assert.equal((await page.job<{ cells: number }>("open", { path: "kang_query.h5ad" })).cells, 720);
   });
 
-  test("an address of the own origin is fetched, another one is refused", async () => {
+  test("URLs of the same origin are fetched, others refused", async () => {
     const page = await openPage();
     await page.job("registerUrl", { address: "/index.html", path: "page.html" });
     assert.deepEqual(await page.job("files", { path: "page.html" }), ["page.html"]);

@@ -197,7 +197,7 @@ describe("a model folder", () => {
 });
 
 describe("saving", () => {
-  test("replaces a model only when told to", async () => {
+  test("replaces a model only with force", async () => {
     await saveModel(at("replaced"), modelOf());
     await assert.rejects(
       saveModel(at("replaced"), modelOf({ scpoli_version: "9" })),
@@ -219,7 +219,7 @@ describe("saving", () => {
     await loadModel(at("empty"));
   });
 
-  test("never touches anything else, whatever it is told", async () => {
+  test("never changes anything else, even with force", async () => {
     await saveModel(at("with notes"), modelOf());
     writeFileSync(at("with notes", "notes.txt"), "mine");
     mkdirSync(at("of others"));
@@ -248,7 +248,7 @@ describe("saving", () => {
     assert.ok(!existsSync(at("diverged")));
   });
 
-  test("tells where it cannot write", async () => {
+  test("reports a folder that is not writable", async () => {
     await assert.rejects(saveModel(at("file", "below"), modelOf()), fails("output", /below|file/));
     assert.deepEqual(
       readdirSync(folder).filter((name) => name.startsWith(".")),
@@ -257,7 +257,7 @@ describe("saving", () => {
   });
 });
 
-describe("a folder that is no model", () => {
+describe("a folder that is not a model", () => {
   test("not there, a file, empty, of the Python package, of something else", async () => {
     await assert.rejects(loadModel(at("nowhere")), fails("file", /There is no model .*nowhere/));
     writeFileSync(at("a.h5ad"), "x");

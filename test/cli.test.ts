@@ -291,7 +291,7 @@ describe("the whole job", () => {
     ]);
   });
 
-  test("inspect tells what is in the file", async () => {
+  test("inspect describes the content of the file", async () => {
     const found = json(await scpoli(["inspect", at("reference.h5ad"), "--json"]));
     assert.equal(found["cells"], 240);
     assert.equal(found["genes"], 60);
@@ -623,7 +623,7 @@ describe("interruptions", () => {
     };
   };
 
-  test("Ctrl-C leaves a checkpoint and no model; --resume goes on to the same bytes", async () => {
+  test("Ctrl-C leaves a checkpoint and no model; --resume gives the same bytes", async () => {
     const stopped = await scpoli([...long, "-o", at("resumed")], { onStderr: interruptAt(/epoch 1 of/) });
     assert.equal(stopped.code, 130, stopped.stderr);
     assert.match(stopped.stderr, /scpoli: error: Interrupted\. .*resumed\.checkpoint .*--resume/);
@@ -656,7 +656,7 @@ describe("interruptions", () => {
     );
   });
 
-  test("a checkpoint that is forgotten is told", async () => {
+  test("a forgotten checkpoint is reported", async () => {
     const stopped = await scpoli([...long, "-o", at("forgotten")], { onStderr: interruptAt(/epoch 1 of/) });
     assert.equal(stopped.code, 130);
     const { code, stderr } = await scpoli([
@@ -684,7 +684,7 @@ describe("interruptions", () => {
     assert.match(other.stderr, /warning: There is no checkpoint/);
   });
 
-  test("a reader that closes the pipe is no error", async () => {
+  test("a closed pipe is no error", async () => {
     const child = spawn("bash", [
       "-o",
       "pipefail",

@@ -141,7 +141,7 @@ test("P values of genes that do not differ are uniform (Kolmogorov and Smirnov)"
   assert.ok(distance < 1.628 / Math.sqrt(p.length), `distance ${distance} of ${p.length} genes`);
 });
 
-test("columns of a design that depend on others are found", () => {
+test("dependent columns of a design are detected", () => {
   const columns = [
     [1, 1, 1, 1],
     [0, 0, 1, 1],
@@ -221,7 +221,7 @@ describe("a file of eight samples", () => {
     }
   };
 
-  test("the gene that differs is found in its type, the type that becomes rarer too", async () => {
+  test("the differential gene is found in its type, and so is the type that becomes rarer", async () => {
     const result = await compare({ covariates: ["donor"] });
     assert.equal(result.isPaired, false);
     const [b, nk, t, rare] = result.types;
@@ -239,7 +239,7 @@ describe("a file of eight samples", () => {
     assert.ok(rarer!.shares[0] < rarer!.shares[1]);
   });
 
-  test("samples with cells of both groups are their own controls", async () => {
+  test("samples with cells of both groups are compared in pairs", async () => {
     const paired = await compare({ sampleKey: "donor" });
     assert.equal(paired.isPaired, true);
     assert.deepEqual(paired.covariates, ["donor"]);
@@ -253,7 +253,7 @@ describe("a file of eight samples", () => {
     paired.abundance.forEach((row, k) => close([row.t], [named.abundance[k]!.t], row.type));
   });
 
-  test("what cannot be compared is refused, or told", async () => {
+  test("comparisons that are not possible are refused or reported", async () => {
     await fails(
       () => compare({ sampleKey: "drug" }),
       "key",

@@ -43,7 +43,7 @@ describe("where the counts are", () => {
     assert.equal(await taken({ layers: { counts: matrix(raw) } }), "layers/counts");
   });
 
-  test("raw.X comes with its own genes", async () => {
+  test("raw.X has its own genes", async () => {
     const place = await findCounts(
       annData({ X: matrix(log), raw: { X: matrix([[1, 2, 3, 4]]), var: frame(names("r", 4)) } }),
     );
@@ -73,7 +73,7 @@ describe("where the counts are", () => {
     );
   });
 
-  test("a refusal tells what each place holds, and which other layer would do", async () => {
+  test("the error describes each matrix, and names a layer that can be used", async () => {
     const scaled = raw.map((row) => row.map((value) => value - 1.5));
     const parts = {
       X: matrix(log),
@@ -100,14 +100,14 @@ describe("where the counts are", () => {
     await assert.rejects(taken({ X: matrix([[1, Infinity, 0]]) }), fails("counts", /X: infinite values/));
   });
 
-  test("the look goes to the first, middle and last cells", async () => {
+  test("the first, middle and last cells are checked", async () => {
     for (const bad of [0, 1500, 2999]) {
       const rows = Array.from({ length: 3000 }, (_, cell) => [cell === bad ? 0.5 : 1]);
       await assert.rejects(taken({ X: matrix(rows) }), fails("counts", new RegExp(`cell 'c${bad}'`)));
     }
   });
 
-  test("a matrix of zeros is taken only where no other holds counts", async () => {
+  test("a matrix of zeros is used only if no other holds counts", async () => {
     const zeros = matrix([[0, 0, 0]]);
     assert.equal(await taken({ X: zeros }), "X");
     assert.equal(await taken({ X: zeros, layers: { counts: matrix(raw) } }), "layers/counts");

@@ -77,7 +77,7 @@ function byFormula(z: ArrayLike<number>, condition: number): Float64Array {
   return weights.map((value) => (1e4 * value) / total);
 }
 
-test("what the decoder's formula gives, at own and other conditions and their average", async () => {
+test("equals the decoder's formula for the cell's condition, others and their average", async () => {
   const { latent } = await model.embed(data, { threads: 1 });
   const own = await decoded();
   const asB = await decoded({ at: { donor: "b" } });
@@ -102,7 +102,7 @@ test("what the decoder's formula gives, at own and other conditions and their av
   }
 });
 
-test("means at the own condition are those of the data", async () => {
+test("means for the cell's condition are those of the data", async () => {
   const { X, genes } = await decoded();
   const G = genes.length;
   const { indptr, indices, values } = await data.X!.read(0, data.nObs);
@@ -139,7 +139,7 @@ test("the library size scales; rows sum to it", async () => {
   assert.ok(Math.abs(sum - 50) < 1e-3);
 });
 
-test("what the model does not know is refused", async () => {
+test("unknown conditions and genes are refused", async () => {
   const out = join(folder, "refused.h5ad");
   await fails(() => model.expression(data, out, { at: { donor: "z" } }), "key", /no condition donor = 'z'/);
   await fails(() => model.expression(data, out, { at: { site: "a" } }), "key", /no condition key 'site'/);

@@ -47,7 +47,7 @@ describe("counts recovered from log1p of counts per 10,000", () => {
         assert.deepEqual(recoverRow(normalised(counts)), counts, `${genes} genes, counts up to ${most}`);
       }
   });
-  test("where genes were left out after the normalisation, the total is larger than what is there", () => {
+  test("if genes were removed after normalisation, the total exceeds the sum", () => {
     const counts = someCounts(300, 9);
     assert.deepEqual(recoverRow(normalised(counts, 7919)), counts);
   });
@@ -126,7 +126,7 @@ describe("counts recovered from log1p of counts per 10,000", () => {
     bad.close();
   });
 
-  test("counts that are there are not touched", async () => {
+  test("existing counts are not changed", async () => {
     const data = await file(
       "counts.h5ad",
       block(60, 12, (counts) => counts),
@@ -147,7 +147,7 @@ const frame = (
   column: async (name): Promise<Column> => ({ kind: "string", length: index.length, values: columns[name]! }),
 });
 
-test("columns of one gene added up, what is no count stays to be seen", async () => {
+test("columns of a gene are summed, invalid values are left for validation", async () => {
   const matrix = sparseMatrix(
     {
       rows: 3,
@@ -246,7 +246,7 @@ describe("names of genes", () => {
   };
   const ids = ["ENSG00000141510", "ENSG00000012048", "ENSG00000139618"];
 
-  test("the index, as it is: nothing to tell", async () => {
+  test("the index is used unchanged, without a note", async () => {
     assert.deepEqual(await match(["a", "b"], frame(["b", "x", "a"])), {
       names: ["b", null, "a"],
       matched: { name: 2 },

@@ -289,7 +289,7 @@ test("bad options and bad minibatches are refused in words", async () => {
   assert.throws(() => program.run(), isError("usage", /closed/));
 });
 
-test("too little memory is an error of its own kind", async () => {
+test("too little memory is an error of kind memory", async () => {
   const engine = await createWasmEngine(engineOptions, { threads: 1 });
   assert.throws(
     () =>

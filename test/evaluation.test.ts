@@ -151,7 +151,7 @@ describe("definitions", () => {
     assert.ok(Math.abs(ari - 0.5714285714285714) < 1e-12 && Math.abs(nmi - 0.8) < 1e-12, `${nmi} ${ari}`);
   });
 
-  test("a component is strongly connected, and lies within a type", () => {
+  test("a component is strongly connected and within one type", () => {
     // 0 -> 1 -> 2 -> 0 is a circle; 3 is reached from none of its type; 4 and 5 know only each other, across
     // types
     const neighbors = { k: 1, indices: Int32Array.of(1, 2, 0, 0, 5, 4), distances: new Float64Array(6) };
@@ -232,7 +232,7 @@ describe("sampling", () => {
   const cells = simulateCells(4000);
   const before = { varianceBetween: 0.5 };
 
-  test("draws of many cells lie near the exact metrics, within what their standard errors say", async () => {
+  test("metrics of samples of many cells agree with exact ones within standard errors", async () => {
     const exact = await scoreIntegration(cells, { before });
     const sampled = await scoreIntegration(cells, { before, exactCells: 3000 });
     for (const metric of [
@@ -268,9 +268,9 @@ describe("sampling", () => {
   });
 });
 
-describe("what cannot be scored is told", () => {
+describe("undefined scores are reported", () => {
   const cells = simulateCells(300);
-  test("one condition: no mixing, but what is about types alone", async () => {
+  test("one condition: only metrics of cell types, none of mixing", async () => {
     const one = { ...cells, conditions: new Int32Array(300), conditionNames: ["only"] };
     const metrics = await scoreIntegration(one);
     for (const name of ["condition_silhouette", "pc_regression", "ilisi", "isolated_label_f1"] as const)

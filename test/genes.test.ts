@@ -41,7 +41,7 @@ describe("coverage", () => {
     return notes;
   }
 
-  test("all genes: nothing to say; from 80 %: told; under 80 %: a warning", () => {
+  test("all genes: no note; from 80 %: a note; below 80 %: a warning", () => {
     assert.deepEqual(check(10), []);
     assert.equal(check(8)[0]!.level, "info");
     assert.match(

@@ -110,7 +110,7 @@ for (const [name, left] of [
       }
     }));
 
-test("a file that is changed is read through HDF5, which knows what is not yet written", async () => {
+test("a changed file is read through HDF5, which knows unwritten data", async () => {
   const file = await Hdf5File.open(at("layouts.h5"), "a");
   const dataset = file.dataset("gzip f4");
   assert.deepEqual(Array.from(await dataset.numbers()), expected["gzip f4"]!.values);
@@ -126,7 +126,7 @@ test("a stream that is damaged, or holds more or less than its chunk", () =>
     assert.equal((await file.dataset("right").numbers()).length, 64);
   }));
 
-test("a tree of chunks that leads back to its root, or says that a chunk lies beyond the end", async () => {
+test("a chunk index with a cycle, or with a chunk beyond the end of the file", async () => {
   const bytes = readFileSync(at("layouts.h5"));
   // of level 2: the tree of the thousands of chunks
   const root = bytes.indexOf(Buffer.from([0x54, 0x52, 0x45, 0x45, 1, 2]));

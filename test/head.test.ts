@@ -32,7 +32,7 @@ async function accuracy(mapping: Mapping<ScPoli>, data: AnnData): Promise<number
   return namesOf(mapping).filter((name, cell) => name === truth[cell]).length / truth.length;
 }
 
-test("labels are the head's unless the prototypes are asked for, and both are told", async () => {
+test("labels come from the head by default; those of prototypes are available, too", async () => {
   const byHead = await model.map(query, quick);
   const byPrototype = await model.map(query, { ...quick, classifier: "prototype" });
   assert.equal(byHead.predictions[0]!.classifier, "head");
@@ -130,7 +130,7 @@ test("penalty and weights are chosen, and the temperature is within its bounds",
   assert.ok(levels.every(({ temperature }) => temperature >= 0.5 && temperature <= 3));
 });
 
-test("how well cells of left-out donors are named is kept with the model, and told by its card", async () => {
+test("recall for left-out donors is stored in the model and shown in its card", async () => {
   const { left_out: quality } = model.stored.json.head!.levels[0]!;
   const chance = 1 / model.stored.json.head!.levels[0]!.types.length;
   assert.ok(quality!.units >= 2 && quality!.cells > 0);

@@ -83,7 +83,7 @@ test("a column or matrix that cannot be read does not stop the rest", async () =
   assert.deepEqual(found.unreadable, ["obs/odd", "X"]);
 });
 
-test("a file of the CELLxGENE schema: what it says goes first", async () => {
+test("a file of the CELLxGENE schema: its entries take precedence", async () => {
   const obs = frame(names("c", cells), {
     sample: strings(groups(6, "s")),
     donor_id: categorical(numbered(4), ["d0", "d1", "d2", "d3"]),

@@ -108,7 +108,7 @@ test("the XML of the Galaxy tools is well-formed", (t) => {
   execFileSync("python3", ["-c", code, ...tools.map((name) => join(galaxy, name))]);
 });
 
-test("what the Galaxy tests name is in the repository, or is made by the tools", () => {
+test("files named by the Galaxy tests exist or are written by the tools", () => {
   const made = ["mapped.h5ad"];
   for (const verb of ["train", "map", "report"])
     for (const [, name] of read(`integrations/galaxy/scpoli_${verb}.xml`).matchAll(
@@ -155,7 +155,7 @@ test("every wrapper names this version", () => {
 
 const oldestNode = Number(/\d+/.exec(engines.node)![0]);
 
-test("the Dockerfile does what it says", () => {
+test("the commands of the Dockerfile work", () => {
   const lines = read("Dockerfile").replaceAll("\\\n", " ");
   const images = [...lines.matchAll(/^FROM node:(\d+)-slim/gm)];
   assert.equal(images.length, 2);
@@ -173,7 +173,7 @@ test("the Dockerfile does what it says", () => {
   }
 });
 
-test("bioconda's recipe does what it says, from a tarball with its dependencies", () => {
+test("the bioconda recipe works from a tarball with its dependencies", () => {
   const recipe = read("integrations/bioconda/meta.yaml");
   for (const [, node] of recipe.matchAll(/- nodejs >=(\d+)/g)) assert.equal(Number(node), oldestNode);
   assert.ok(recipe.includes(`license: ${license}`));

@@ -188,7 +188,7 @@ async function run(path: string, options: EvaluateOptions) {
 describe("files", async () => {
   const path = await writeScored("scored.h5ad");
 
-  test("several embeddings, cells without a label left out, the uncertainty found by its name", async () => {
+  test("several embeddings, without unlabelled cells, uncertainty by its column name", async () => {
     const notes: string[] = [];
     const found = await run(path, {
       embeddings: ["X_scpoli", "X_pca"],

@@ -119,7 +119,7 @@ test("cells of a file become a cell type: the mean of their latent positions", a
   assert.deepEqual(grown.stored.json.unlabeled_prototypes, mapped.model.stored.json.unlabeled_prototypes);
 });
 
-test("cells may be picked by their rows; rows that are none are told", async () => {
+test("cells may be selected by rows; invalid rows are reported", async () => {
   const rows = truth.flatMap((type, cell) => (type === "Platelet" ? [cell] : []));
   const grown = await mapped.model.label({ name: "Platelet", cells: query, rows });
   assert.deepEqual(grown.stored.json.provenance["labelled"], [

@@ -89,7 +89,7 @@ describe("conditions", () => {
     await assert.rejects(readConditions(file, "patient"), fails("key", /patient/));
   });
 
-  test("every cell its own condition: refused, and why; one cell alone is fine", async () => {
+  test("a condition per cell is refused with a reason; a single cell is fine", async () => {
     const each = await readConditions(obs({ cell: strings(["x", "y", "z"]) }), "cell");
     await assert.rejects(
       checkGroups(obs({}), "cell", each, "condition"),
@@ -102,7 +102,7 @@ describe("conditions", () => {
 });
 
 describe("cell types", () => {
-  test("names that mean no label, in any case, and the user's own, exactly", () => {
+  test("names that mean no label, in any case; those of the user match exactly", () => {
     for (const name of [
       null,
       "",

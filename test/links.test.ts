@@ -88,7 +88,7 @@ describe("data in other files", () => {
   test("obs as a whole: no file to work with", () =>
     fails(async () => void (await AnnData.open(at("external obs.h5ad"))), "format", /other\/obs\.h5/));
 
-  test("what is not asked for does no harm", async () => {
+  test("unused links are harmless", async () => {
     await withFile("external X.h5ad", async (data) =>
       assert.equal(await sum(data, "counts"), await withFile("plain.h5ad", (plain) => sum(plain, "X"))),
     );
@@ -122,7 +122,7 @@ describe("data in other files", () => {
       fails(() => writeCopy(data, at("copy.h5ad"), {}), "format", /uns\/lost.*broken link.*Remove/),
     ));
 
-  test("chunks of a Zarr store behind links: read, but none for nothing", async () => {
+  test("linked chunks of a Zarr store are read, but not needlessly", async () => {
     await withFile("plain.h5ad", (data) => convert(data, at("store.zarr"), { layer: "counts" }));
     cpSync(at("store.zarr/X/data/c/0"), at("other/chunk"));
     rmSync(at("store.zarr/X/data/c/0"));

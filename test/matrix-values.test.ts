@@ -72,7 +72,7 @@ describe("only gene expression is modelled", () => {
     await works(train("good.h5ad", "plain"));
   });
 
-  test("of .h5ad and Zarr: the model is that of the genes alone, what is left out is told", async () => {
+  test(".h5ad and Zarr: the model uses genes only, other features are reported", async () => {
     for (const file of ["cite.h5ad", "cite.zarr"]) {
       await works(train(file, "model"), /not "Gene Expression" are left out: 5 Antibody Capture/);
       assert.deepEqual(genesOf("model"), geneNames);
@@ -126,7 +126,7 @@ describe("only gene expression is modelled", () => {
     data.close();
   });
 
-  test("columns that tell types, in the words of others; biotypes are none", async () => {
+  test("columns of feature types under other names; biotypes are not among them", async () => {
     const typesOf = (columns: Record<string, Column>) => featureTypes(frame(names("f", 3), columns));
     const [gene, protein] = ["Gene Expression", "Antibody Capture"];
     assert.deepEqual(await typesOf({ modality: strings(["rna", "RNA", "prot"]) }), [gene, gene, protein]);
@@ -140,7 +140,7 @@ describe("only gene expression is modelled", () => {
     assert.equal(await typesOf({ type: strings(["a", "b", "c"]) }), null);
   });
 
-  test("a file without genes says what it has; a Poisson model takes peaks", async () => {
+  test("a file without genes lists its feature types; a Poisson model uses peaks", async () => {
     const peaks = own.map(() => "Peaks");
     await writeH5ad(at("atac.h5ad"), cite({ feature_types: strings(peaks) }));
     await fails(
@@ -194,7 +194,7 @@ describe("what looks like counts", () => {
     return { name, notes: notes.map(({ message }) => message).join("\n") };
   }
 
-  test("the same counts twice: X, and nothing to tell", async () => {
+  test("equal counts twice: X is used, without a note", async () => {
     const layers = { counts: matrix(counts), spliced: matrix(each((count) => count >> 1)) };
     assert.deepEqual(await taken({ X: matrix(counts), raw: raw(counts), layers }), { name: "X", notes: "" });
   });
@@ -217,14 +217,14 @@ describe("what looks like counts", () => {
       }
     });
 
-  test("corrected counts in X stay, and it is told", async () => {
+  test("corrected counts in X are used, with a note", async () => {
     const corrected = each((count) => Math.max(0, count - (count > 3 ? 1 : 0)));
     const { name, notes } = await taken({ X: matrix(corrected), layers: { counts: matrix(counts) } });
     assert.equal(name, "X");
     assert.match(notes, /both hold counts; those of X are used.*--layer counts uses layers\/counts/);
   });
 
-  test("where it cannot be told, it is asked", async () => {
+  test("ambiguous cases are errors that ask for a choice", async () => {
     const other = { layers: { spliced: matrix(counts) } };
     await rejects(taken({ X: matrix(binary), ...other }), "counts", /only 0 and 1.*--layer spliced/s);
     assert.equal((await taken({ X: matrix(binary), ...other }, "spliced")).name, "layers/spliced");
@@ -301,7 +301,7 @@ describe("counts recovered from other totals", () => {
     return AnnData.open(at(name));
   };
 
-  test('where every cell has the total, and uns["log1p"] tells of the logarithm', async () => {
+  test('if every cell has the total, and uns["log1p"] records the logarithm', async () => {
     for (const [name, values, uns] of [
       ["median.h5ad", normalised(total, true), { log1p: { base: "none" } }],
       ["linear.h5ad", normalised(total, false), {}],

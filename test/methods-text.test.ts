@@ -70,7 +70,7 @@ describe("the Methods text says", () => {
     assert.match(text, /the input weights of the new conditions and the inverse dispersions of their/);
   });
 
-  test("what a mapping learnt, and what it did not", async () => {
+  test("which parameters a mapping learnt", async () => {
     const trained = await methods(model, {});
     assert.match(
       trained,

@@ -64,7 +64,7 @@ describe("a model as a zip file", () => {
     );
   });
 
-  test("is replaced with force only, and only where it is a model", async () => {
+  test("is replaced only with force, and only if it is a model", async () => {
     const model = await ScPoli.load(at("model"));
     write("other.zip", zipSync({ "notes.txt": new TextEncoder().encode("mine") }));
     write("text.zip", "mine");
@@ -84,7 +84,7 @@ describe("a model as a zip file", () => {
     );
   });
 
-  test("is taken by the command line where a model is, and written where one is", async () => {
+  test("is read and written by the command line like a model folder", async () => {
     const run = async (...args: string[]): Promise<string> => {
       const { code, stdout, stderr } = await scpoli([...args, "--json"]);
       assert.equal(code, 0, stderr);
@@ -166,7 +166,7 @@ describe("an archive of a model folder", () => {
     assert.equal(await isModel(at("cells.h5ad")), false);
   });
 
-  test("that lies about its sizes takes no memory", async () => {
+  test("with false sizes allocates no memory", async () => {
     const bomb = zipSync({ "model.json": new Uint8Array(1 << 20), "model.safetensors": new Uint8Array(8) });
     const view = new DataView(bomb.buffer);
     const central = bomb.length - 22 - (46 + "model.safetensors".length) - (46 + "model.json".length);
@@ -192,7 +192,7 @@ describe("an archive of a model folder", () => {
     );
   });
 
-  test("whose bytes have changed is told by its checksum", async () => {
+  test("with changed bytes is detected by its checksum", async () => {
     const bytes = new Uint8Array(readFileSync(at("model.zip")));
     bytes[5000]! ^= 1;
     await assert.rejects(
@@ -255,6 +255,6 @@ test("damage of an archive or a model.pt ends in a named error or a whole model"
   assert.ok(refused > 100, `${imported} imported, ${refused} refused`);
 });
 
-test("a file that is missing is told", async () => {
+test("a missing file is reported", async () => {
   await assert.rejects(importScArches(at("nowhere")), fails(/There is no model/, "file"));
 });

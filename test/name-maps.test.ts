@@ -22,7 +22,7 @@ describe("genes", () => {
     return { names: await renamed.index(), report, notes };
   };
 
-  test("those of the map are renamed, the others keep their names; both are told", async () => {
+  test("genes in the map are renamed, others keep their names; both are reported", async () => {
     const { names, report, notes } = await rename([
       ["mouse", "human"],
       ["Actb", "ACTB"],

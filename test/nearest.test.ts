@@ -85,7 +85,7 @@ describe("the nearest rows", () => {
     assert.ok(same / all.length > 0.98, `${same / all.length} of the nearest rows are found`);
   });
 
-  test("neighbours among more points than are all compared: none missing, none its own", () => {
+  test("neighbours among many points: none missing, no point its own neighbour", () => {
     const [N, D, k] = [20_500, 4, 10];
     const points = grouped(N, D, 6, "many");
     points.fill(7, 0, 30 * D); // more equal points than neighbours

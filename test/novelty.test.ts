@@ -137,7 +137,7 @@ test("and on real data", { skip: !existsSync(real) && "../shared/data is not the
   data.close();
 });
 
-test("thresholds on the novelty are taken as they are given, and none flags nothing", async () => {
+test("given thresholds on the novelty are used; none flags no cell", async () => {
   const half = (await model.map(query, { ...quick, threshold: 0.5 })).predictions[0]!;
   assert.deepEqual(
     half.unknown,
@@ -192,7 +192,7 @@ test("a model of an earlier version loads without its old data on unknown cells,
   await assert.rejects(loaded.map(query, { ...quick, threshold: 0.5 }), /--uncertainty distance/);
 });
 
-test("a reference of one condition is not calibrated: told, and nothing flagged", async () => {
+test("a reference of one condition is not calibrated: a note, and no flags", async () => {
   const single = await makeAtlas("novelty-single", { cells: 300, conditions: ["d1"] });
   const notes: string[] = [];
   const trained = await ScPoli.train(single, { ...training, onNote: ({ message }) => notes.push(message) });
@@ -247,7 +247,7 @@ test("a cluster of a new type is novel and names its genes; the verdict is not g
   assert.deepEqual(JSON.parse(written), clusters);
 });
 
-test("what is left out together: the donor, by key or column", () => {
+test("folds are donors, by key or column", () => {
   const keyed = (key: string, names: string[], codes: number[]) => ({
     key,
     names,

@@ -124,7 +124,7 @@ describe("missing values", () => {
       assert.deepEqual([...(await keptCells(obs({ key: column }), { key: ["NA"] }))!], [0, 3]);
     });
 
-  test("how they are written is told", async () => {
+  test("unusual spellings of missing values are reported", async () => {
     const file = obs({ key: strings(["a", "None", "None", "<NA>", null, "unknown"]) });
     const notes: Note[] = [];
     await readLabels(file, ["key"], [], { note: (note) => notes.push(note) });
@@ -167,7 +167,7 @@ describe("names that are the same to a person", () => {
     assert.deepEqual(factorize(strings(["1.10", "1.1", "v1.0", "01"])).names, ["01", "1.1", "1.10", "v1.0"]);
   });
 
-  test("a model that has 1.0 knows the 1 of a file; what differs in case is told", async () => {
+  test("1.0 in a model matches 1 in a file; differences in case are reported", async () => {
     const notes: Note[] = [];
     const read = (column: Column, known: readonly string[]) =>
       readQueryConditions(obs({ run: column }), ["run"], [known], {}, (note) => notes.push(note));
@@ -178,7 +178,7 @@ describe("names that are the same to a person", () => {
     assert.match(notes[0]!.message, /'Donor 1' and 'donor1'/);
   });
 
-  test("case and blanks, and what is no such difference", () => {
+  test("differences in case and blanks, and others", () => {
     const known = ["B cell", "CD8- T", "type 1.2"];
     const pairs = similarNames(["b  cell", "B_cell", "B.cell ", "CD8 T", "type 12", "B cell"], known);
     assert.deepEqual(pairs, [
@@ -188,7 +188,7 @@ describe("names that are the same to a person", () => {
     ]);
   });
 
-  test("labels of a query: warned of with the pairs, and the label map lies ready", async () => {
+  test("labels of a query: a warning with the pairs and a ready label map", async () => {
     const types = good.types.map((name) =>
       name === "B cell" ? "b cell" : name === "T cell" ? "T cell " : name,
     );

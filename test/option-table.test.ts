@@ -28,7 +28,7 @@ test("has every verb that the help has, and the options of a verb", async () => 
   );
 });
 
-test("tells how the value of each option is written", () => {
+test("states the form of each option's value", () => {
   const train = table.verbs.find(({ name }) => name === "train")!;
   const kinds = Object.fromEntries(train.options.map(({ name, kind }) => [name, kind]));
   const expected = {

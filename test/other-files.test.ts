@@ -36,7 +36,7 @@ describe("MuData", () => {
     await run(3, ["inspect", at("plain.h5ad"), "--modality", "rna"], /is not a MuData file/);
   });
 
-  test("one is read like a file of its own, in every way to name it", async () => {
+  test("one is read like a file, with every form of its name", async () => {
     const told = await run(0, ["inspect", at("both.h5mu"), "--modality", "rna"]);
     assert.match(told, /60 cells, 20 genes/);
     assert.match(await run(0, ["inspect", at("both.h5mu/mod/prot")]), /60 cells, 5 genes/);
@@ -96,7 +96,7 @@ describe("one clear line", () => {
     }
   });
 
-  test("a folder: what is in it is named", async () => {
+  test("a folder: its content is listed", async () => {
     mkdirSync(at("run/outs/filtered_feature_bc_matrix"), { recursive: true });
     writeFileSync(at("run/outs/filtered_feature_bc_matrix/matrix.mtx"), "");
     await run(3, ["inspect", at("run/outs")], /It contains .*filtered_feature_bc_matrix\. Give the path/);
@@ -105,7 +105,7 @@ describe("one clear line", () => {
   });
 });
 
-describe("tables beside a matrix", () => {
+describe("tables next to a matrix", () => {
   const genes = ["A1BG", "CD3D", "MS4A1"];
   function write(name: string, features: string, barcodes = "c1\nc2\n"): string {
     mkdirSync(at(name));

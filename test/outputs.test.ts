@@ -200,7 +200,7 @@ describe("links", () => {
   });
 });
 
-describe("what is no file", () => {
+describe("paths that are not files", () => {
   const map = (): string[] => ["map", at("good.h5ad"), "--reference", at("model"), "-o"];
 
   test("a pipe, a socket, a device and a folder are refused before any work, and stay", async (context) => {
@@ -234,7 +234,7 @@ describe("what is no file", () => {
     assert.ok(lstatSync(at("null.h5ad")).isCharacterDevice());
   });
 
-  test("a folder that cannot be written is told before any work", async (context) => {
+  test("a folder that is not writable is reported before any work", async (context) => {
     if (process.getuid?.() === 0) return context.skip("root writes everywhere");
     mkdirSync(at("locked"));
     cpSync(at("model"), at("locked/model"), { recursive: true });
@@ -271,7 +271,7 @@ describe("folders", () => {
     );
   });
 
-  test("what runs keep beside their output: only what one has left is replaced", async () => {
+  test("checkpoints next to an output are replaced only if left by a run", async () => {
     mkdirSync(at("new.zarr.partial"));
     writeFileSync(at("new.zarr.partial/thesis.txt"), "mine");
     await run(3, ["convert", at("good.h5ad"), at("new.zarr")], /new\.zarr\.partial.* it is not replaced/);

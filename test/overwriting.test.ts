@@ -41,7 +41,7 @@ describe("mapped again with --force, a file has", () => {
       for (const name of source.obs.columnNames) assert.ok(obs.columnNames.includes(name), name);
     });
 
-  test("its own columns of such names, where no mapping has written it", async () => {
+  test("columns of the same names that no mapping has written", async () => {
     const data = await makeAtlas("own", { cells: 120, genes: 30, conditions: ["d1", "d2"] });
     const model = await ScPoli.train(data, train);
     await model.embed(data, { output: at("plain.h5ad"), cellTypeKeys: { cell_type: "truth" } });
@@ -54,7 +54,7 @@ describe("mapped again with --force, a file has", () => {
   });
 });
 
-test("writers of one file in one process have temporary files of their own", async () => {
+test("writers of one file in one process have separate temporary files", async () => {
   const [one, two] = [temporaryName(at("both")), temporaryName(at("both"))];
   assert.notEqual(one, two);
   const [first, second] = [await createTemporary(at("both")), await createTemporary(at("both"))];

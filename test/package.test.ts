@@ -36,7 +36,7 @@ test("the version is that of package.json", () => {
   assert.equal(version, own.version);
 });
 
-test("the package holds what is needed and nothing else", () => {
+test("the package contains only the needed files", () => {
   assert.deepEqual(readdirSync(installed).sort(), [
     "CHANGELOG.md",
     "CITATION.cff",
@@ -49,7 +49,7 @@ test("the package holds what is needed and nothing else", () => {
   ]);
 });
 
-test("npx scpoli demo prints what the README shows", async () => {
+test("npx scpoli demo prints the output shown in the README", async () => {
   const { stdout } = await run("npx", ["scpoli", "demo", "--threads", "2", "--simd", "plain"], {
     cwd: folder,
   });

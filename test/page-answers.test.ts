@@ -64,7 +64,7 @@ describe("the example, mapped", async () => {
     await step(page, "Explore").click();
   });
 
-  test("a lasso selects what it encloses: after zooming, moving, and after a reset", async () => {
+  test("a lasso selects the enclosed cells: after zooming, panning and a reset", async () => {
     await page.getByRole("button", { name: "Reset view" }).click();
     await tool(/Lasso/);
     await draw(page, plot, whole);
@@ -388,7 +388,7 @@ describe("the example, mapped", async () => {
     await third.page.context().close();
   });
 
-  test("a phone says what was selected where it was tapped", async () => {
+  test("on a phone, a tap shows the selected cell", async () => {
     await page.setViewportSize({ width: 390, height: 844 });
     await step(page, "Explore").click();
     await page.getByLabel("Colour by").selectOption({ label: "annotation (yours)" });

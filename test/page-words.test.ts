@@ -24,7 +24,7 @@ function messages(): string[] {
   });
 }
 
-test("messages keep what was found and lose the flags", () => {
+test("messages keep their content without flags of the command line", () => {
   const all = messages();
   assert.ok(all.length > 25, `${all.length} messages`);
   for (const message of all) assert.doesNotMatch(pageWords(message), /--[a-z]/, message);

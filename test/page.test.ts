@@ -36,7 +36,7 @@ describe("the whole flow on the built-in example", async () => {
   const { page, errors, foreign } = await TestPage.open(browser, url);
   await page.setViewportSize({ width: 1440, height: 900 });
 
-  test("labelled cells and a query open, and what was found is shown", async () => {
+  test("labelled cells and a query open, and their content is shown", async () => {
     await page.getByRole("button", { name: "See an example, mapped" }).waitFor();
     assert.match(await page.locator("header").innerText(), /Nothing leaves this computer/);
     await look(page, "1-start");
@@ -360,7 +360,7 @@ describe("the whole flow on the built-in example", async () => {
   });
 });
 
-describe("what is dropped is opened as what it is; a training is ended early", async () => {
+describe("dropped files are opened by their kind; training can be finished early", async () => {
   const { page, errors } = await TestPage.open(browser, url);
   const kept = join(folder, "kept");
 
@@ -417,7 +417,7 @@ describe("what is dropped is opened as what it is; a training is ended early", a
   });
 });
 
-describe("wrong files are told in words, and the page lives on", async () => {
+describe("invalid files give clear errors, and the page keeps working", async () => {
   const { page, errors } = await TestPage.open(browser, url);
   const at = (name: string, content: Uint8Array | string): string => {
     writeFileSync(join(folder, name), content);
@@ -479,7 +479,7 @@ describe("wrong files are told in words, and the page lives on", async () => {
     });
   }
 
-  test("values that are no counts are told when the file is opened", async () => {
+  test("values that are not counts are reported when the file is opened", async () => {
     await choose(page, "query", /a file/, numbers);
     assert.match(await page.locator("main").innerText(), /No place holds raw counts/);
     await look(page, "15-no-counts");

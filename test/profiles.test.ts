@@ -157,7 +157,7 @@ describe("a query's neighbours and offsets", () => {
     assert.ok(indices.every((j, at) => j !== Math.floor(at / k)));
   });
 
-  test("a new type that is taken for one of several known ones moves the others' offset little", () => {
+  test("a new type mistaken for a known one changes the offset little", () => {
     const many = 5;
     const means = new Float32Array(many * G);
     const profiles = { means, displacements: new Float32Array(0), variances: new Float32Array(2 * G) };
@@ -178,7 +178,7 @@ describe("a query's neighbours and offsets", () => {
     assert.equal(offset[1], 0);
   });
 
-  test("what all types have more is an offset, from the other types alone; a single type has none", () => {
+  test("a common difference of all types is an offset, estimated from the other types", () => {
     const means = Float32Array.from({ length: K * G }, (_, at) => {
       const own = Array.from(position.keys()).filter((i) => position[i] === Math.floor(at / G));
       return own.reduce((sum, i) => sum + values[i * G + (at % G)]!, 0) / own.length;
@@ -223,7 +223,7 @@ describe("a query's neighbours and offsets", () => {
     assert.deepEqual(offsetsOf(all, one, 0.5).inCompany, [false, false, false]);
   });
 
-  test("conditions of a query have offsets of their own, those of few cells that of the whole query", () => {
+  test("conditions of a query have separate offsets; small ones use that of the query", () => {
     const means = new Float32Array(K * G).fill(1);
     const profiles = { means, displacements: new Float32Array(0), variances: new Float32Array(2 * G) };
     // half of the cells have 3 of every gene, the others 1, three cells are of a third condition

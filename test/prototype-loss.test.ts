@@ -120,7 +120,7 @@ test("unused weights, unknown kinds, and unlabelled cells without a distance are
     await assert.rejects(ScPoli.train(reference, { ...options, ...given }), { kind: "usage", message });
 });
 
-test("the preset has the published values; what is given goes before it", async () => {
+test("the preset has the published values; explicit options take precedence", async () => {
   const settings = { stage: "training", cells: 5000, hasLabels: true, dropout: 0, seed: 0 } as const;
   const plan = planOptimization({ preset: "published" }, settings);
   assert.deepEqual(
@@ -167,7 +167,7 @@ test("the preset has the published values; what is given goes before it", async 
   assert.deepEqual(mapped.predictions[0]!.predicted, byPrototype.predictions[0]!.predicted);
 });
 
-test("a checkpoint of one loss is not gone on from with another", async () => {
+test("a checkpoint of one loss cannot be resumed with another", async () => {
   const checkpoint = join(folder, "loss.checkpoint");
   const abort = new AbortController();
   const started = ScPoli.train(reference, {

@@ -66,7 +66,7 @@ test("a reader that is closed early ends its thread", async () => {
   data.close();
 });
 
-test("what the thread cannot read is an error in words", async () => {
+test("read errors of the worker are passed on", async () => {
   const data = await AnnData.open(path);
   const gone = join(folder, "gone.h5ad");
   writeFileSync(gone, "nothing");
@@ -90,7 +90,7 @@ test("what the thread cannot read is an error in words", async () => {
   data.close();
 });
 
-test("a file that was replaced since it was opened is not read by what is known of the old one", async () => {
+test("a file replaced since it was opened is not read by the old index", async () => {
   const replaced = join(folder, "replaced.h5ad");
   copyFileSync(path, replaced);
   const data = await AnnData.open(replaced);

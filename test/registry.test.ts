@@ -128,7 +128,7 @@ describe("a model", () => {
     assert.equal(asked.filter(({ path: asking }) => asking.endsWith(".zip")).length, 1);
   });
 
-  test("is gone on with where the server has cut it short", async () => {
+  test("resumes if the server cuts it short", async () => {
     let first = true;
     answers.set("/models/atlas.zip", (request, response) => {
       if (!first) return whole(request, response);
@@ -144,7 +144,7 @@ describe("a model", () => {
     );
   });
 
-  test("is gone on with in the next run, also by a server that sends all of it again", async () => {
+  test("resumes in the next run, even if the server sends everything again", async () => {
     answers.set("/models/atlas.zip", (_, response) => {
       response.writeHead(200, { "Content-Length": content.length });
       response.write(content.subarray(0, 2000));
@@ -162,7 +162,7 @@ describe("a model", () => {
     assert.deepEqual(readFileSync(await pull()), content);
   });
 
-  test("is taken offline where it is kept; the server is not asked", async () => {
+  test("is read from the cache offline, without a request", async () => {
     await pull();
     asked.length = 0;
     assert.deepEqual(readFileSync(await pull("atlas", { offline: true })), content);
@@ -179,7 +179,7 @@ describe("a model", () => {
     assert.match(notes.at(-1)!.message, /atlas@1\.0 from .*licence CC0-1\.0/);
   });
 
-  test("that is not kept is told offline", async () => {
+  test("that is not in the cache is reported offline", async () => {
     await assert.rejects(
       pull("atlas", { offline: true }),
       fails(/not in the cache and cannot be downloaded offline/),
@@ -202,7 +202,7 @@ describe("a model", () => {
     for (const path of paths) assert.deepEqual(readFileSync(path), content);
   });
 
-  test("goes through the proxy of the environment", async () => {
+  test("uses the proxy of the environment", async () => {
     process.env["HTTP_PROXY"] = url;
     process.env["SCPOLI_MODELS"] = "http://models.example/atlas";
     answers.set("http://models.example/atlas/index.json", text(indexOf(entry)));
@@ -308,7 +308,7 @@ describe("a hostile or broken registry", () => {
     assert.deepEqual(readFileSync(await pull()), content);
   });
 
-  test("whose file is no model, or a zip bomb", async () => {
+  test("whose file is not a model, or a zip bomb", async () => {
     const bomb = Buffer.from(
       zipSync({ "model.json": new Uint8Array(1 << 20), "model.safetensors": new Uint8Array(9) }),
     );
@@ -325,7 +325,7 @@ describe("a hostile or broken registry", () => {
     }
   });
 
-  test("that is gone: what is kept is taken, with a warning", async () => {
+  test("that is unreachable: the cache is used, with a warning", async () => {
     const path = await pull();
     answers.set("/index.json", text("no", 500));
     assert.equal(await pull(), path);
@@ -347,7 +347,7 @@ describe("an index on this machine", () => {
     writeFileSync(at("local", "index.json"), indexOf({ ...entry, ...change }));
     process.env["SCPOLI_MODELS"] = at("local");
   };
-  test("gives the files beside it", async () => {
+  test("returns the files next to it", async () => {
     write({});
     assert.deepEqual(readFileSync(await pull("atlas", { offline: true })), content);
   });
@@ -357,7 +357,7 @@ describe("an index on this machine", () => {
       await assert.rejects(pull(), fails(/outside its folder|not an allowed URL/));
     }
   });
-  test("that is missing is told", async () => {
+  test("that is missing is reported", async () => {
     process.env["SCPOLI_MODELS"] = at("nowhere");
     await assert.rejects(pull(), fails(/There is no index of models/));
   });
@@ -379,7 +379,7 @@ test("names and versions", () => {
   assert.equal(newest(three)!.version, "1.10");
 });
 
-test("the command line lists, packs, tells and maps", async () => {
+test("the command line lists, packs, describes and maps", async () => {
   const env = { SCPOLI_CACHE: at("cli cache"), SCPOLI_MODELS: at("packed") };
   mkdirSync(at("packed"));
   const run = async (...args: string[]): Promise<string> => {

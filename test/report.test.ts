@@ -205,7 +205,7 @@ describe("with the file that the model was trained on, the reference has genes, 
     file.close();
   });
 
-  test("train --report takes its own file, report and map take --reference-data", async () => {
+  test("train --report uses its input, report and map need --reference-data", async () => {
     const { code, stderr } = await scpoli([
       "report",
       at("model"),
@@ -227,7 +227,7 @@ describe("with the file that the model was trained on, the reference has genes, 
     }
   });
 
-  test("what cannot be coloured is told", async () => {
+  test("genes that cannot be shown are reported", async () => {
     const notes: string[] = [];
     await makeReport({
       model: mapping.model,

@@ -311,7 +311,7 @@ describe("between institutions", () => {
     assert.deepEqual(few.json.metadata, [{ columns: [], samples: {} }]);
   });
 
-  test("a manifest tells what a file holds", async () => {
+  test("a manifest describes the content of a file", async () => {
     const path = shared.result(1, "part-0");
     const { code, stdout } = await scpoli([
       "rounds",
@@ -372,7 +372,7 @@ test("status says what comes next", async () => {
   }
 });
 
-test("the Methods text tells of the rounds", async () => {
+test("the Methods text describes the rounds", async () => {
   const html = await makeReport({ model });
   assert.match(html, /in 6 rounds: in each, 3 shards of the cells were trained separately, then/);
   assert.match(html, /the weights after round \d were kept/);

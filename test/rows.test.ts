@@ -30,7 +30,7 @@ describe("sums", () => {
     );
   });
 
-  test("refuse what is no count, wherever it stands, and work for other blocks afterwards", () => {
+  test("reject invalid counts at any position, then accept other blocks", () => {
     const { rows, indptr, counts } = block(12, 100, small);
     const sums = new RowSums();
     const totals = new Float32Array(rows);

@@ -163,7 +163,7 @@ test("map stores metadata of the query's new samples, unless turned off", async 
   assert.equal(without.model.stored.json.sample_metadata![0]!.samples["drug"], undefined);
 });
 
-test("components, associations and guidance find what the embedding was made of", async () => {
+test("components, associations and guidance recover the simulated effects", async () => {
   const { components, associations, guidance, covariates } = await analyse();
   assert.deepEqual(
     covariates.map(({ name, kind }) => [name, kind]),
@@ -303,7 +303,7 @@ describe("uncertainty of the embeddings", () => {
     assert.equal((await uncertaintyOf({ data, uncertainty: false })).uncertainty, null);
   });
 
-  test("eight times the same cells are more certain; a sample without cells has none", async () => {
+  test("repeated cells are more certain; a sample without cells has no uncertainty", async () => {
     const rows = cells.flatMap((sample, cell) =>
       sample === 0 ? [] : sample === 1 ? new Array<number>(8).fill(cell) : [cell],
     );
@@ -344,7 +344,7 @@ describe("uncertainty of the embeddings", () => {
     assert.ok(values[0]! > 0);
   });
 
-  test("it is written, drawn and told; predictions are less sure of uncertain samples", async () => {
+  test("it is written, drawn and printed; predictions of uncertain samples are less certain", async () => {
     const analysis = await uncertaintyOf({ data });
     const [path] = await writeSamples(at("uncertain.h5ad"), [analysis]);
     const file = await AnnData.open(path!);
@@ -564,7 +564,7 @@ test("plots: components by covariate and gene, associations, distances, numbers 
     );
 });
 
-test("a model of two keys gives two analyses, each with its own metadata", async () => {
+test("a model with two keys gives two analyses with separate metadata", async () => {
   const two = await ScPoli.train(data, {
     conditionKeys: ["severity", "treatment"],
     hiddenLayerSizes: [8],
@@ -691,7 +691,7 @@ test("tables of metadata: rows of other samples, repeated rows, broken lines", a
   await fails(() => analyse({ metadata: write("id,group\n") }), "file", /has no rows/);
 });
 
-test("models without an embedding, and very few samples, are told", async () => {
+test("models without embeddings, and very few samples, are reported", async () => {
   const oneHot = await ScPoli.train(data, {
     conditionKeys: ["sample"],
     conditionEncoding: "one-hot",

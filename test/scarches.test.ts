@@ -342,7 +342,7 @@ describe("an exported model", () => {
       assert.deepEqual(readFileSync(at("bytes 1", file)), readFileSync(at("bytes 2", file)), file);
   });
 
-  test("replaces one of its kind only when told to, and nothing else ever", async () => {
+  test("replaces a scArches model only with force, and nothing else", async () => {
     const model = await ScPoli.import(join(models, "reference"));
     await model.export(at("taken"));
     await assert.rejects(model.export(at("taken")), fails(/already holds a model.*--force/, "refused"));
@@ -388,7 +388,7 @@ describe("an exported model", () => {
 });
 
 describe("the command line", () => {
-  test("imports, exports, and takes a folder of scArches where it takes a model", async () => {
+  test("imports, exports, and accepts a scArches folder as a model", async () => {
     const imported = await scpoli(["import", join(models, "reference"), "-o", at("cli model"), "--json"]);
     assert.equal(imported.code, 0, imported.stderr);
     assert.deepEqual((JSON.parse(imported.stdout) as { written: string[] }).written, [at("cli model")]);
@@ -503,7 +503,7 @@ describe("damage", () => {
       );
   });
 
-  test("that lies about sizes takes no memory", () => {
+  test("with false sizes allocates no memory", () => {
     const claims: readonly (readonly [string, RegExp])[] = [
       ["B\xff\xff\xff\x7f", /in the middle of an instruction/],
       ["\x8e\xff\xff\xff\xff\xff\xff\xff\x7f", /in the middle of an instruction/],

@@ -55,7 +55,7 @@ test("they are unknown in every way of labelling, and the other cells are as the
   query.close();
 });
 
-test("as a user calls it: told, counted in the summary and in uns", async () => {
+test("in the command line: reported, counted in the summary and in uns", async () => {
   const mapped = await scpoli([
     ...["map", at("query.h5ad"), "--reference", at("model"), "-o", at("mapped.h5ad"), "--epochs", "2"],
     ...["--threads", "1"],

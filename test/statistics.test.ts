@@ -62,7 +62,7 @@ for (const { name, kind, y, x, n, r2, adjusted_r2, f, p } of r.models)
     close(fit.p, p, "P");
   });
 
-test("ordered levels are their ranks; a level that is not named is told", () => {
+test("ordered levels are ranks; an unlisted level is reported", () => {
   const ordinal = r.models.find(({ kind }) => kind === "ordinal")!;
   const words = ["none", "mild", "moderate", "severe"];
   const covariate = covariateOf(
@@ -124,7 +124,7 @@ test("Pearson's correlation as SciPy's", () => {
   }
 });
 
-test("Benjamini and Hochberg's correction as SciPy's and R's; what is no test does not count", () => {
+test("Benjamini-Hochberg correction equals SciPy's and R's; NaN is ignored", () => {
   benjaminiHochberg(scipy.p as number[]).forEach((p, i) =>
     close(p, scipy.benjamini_hochberg[i], `P ${i}`, 1e-12),
   );

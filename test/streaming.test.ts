@@ -175,7 +175,7 @@ describe("counts in the file", () => {
       await pass.end();
     });
 
-  test("a pass that ends early, and a file that is no longer there", async () => {
+  test("a pass that ends early, and a file that was removed", async () => {
     const path = join(folder, "copy.h5ad");
     copyFileSync(reference.path, path);
     const copy = await AnnData.open(path);
@@ -218,7 +218,7 @@ describe("counts in the file", () => {
     assert.ok(neighbours < 80, `${neighbours} neighbours stayed neighbours`);
   });
 
-  test("what a run needs is told, and decides; what cannot fit is refused", async () => {
+  test("the memory estimate is reported and decides; runs that cannot fit are refused", async () => {
     const need = { map, genes, parameters: 1000, minibatch: 128 };
     const notes: string[] = [];
     const open = (more: object) =>
@@ -365,7 +365,7 @@ describe("a streamed run", () => {
     }
   });
 
-  test("maps without training to what a run in memory gives, to the bit", async () => {
+  test("maps without training to the same bits as in memory", async () => {
     const [own, other] = [
       await model.map(query, { training: false, ...streamed }),
       await model.map(query, { training: false }),
@@ -374,7 +374,7 @@ describe("a streamed run", () => {
     assert.deepEqual(own.report.conditions, other.report.conditions);
   });
 
-  test("embedding tells what it needs, and what cannot fit is refused", async () => {
+  test("embedding reports its memory, and is refused if it cannot fit", async () => {
     const notes: string[] = [];
     await model.embed(reference, { onNote: ({ message }) => notes.push(message) });
     assert.ok(

@@ -50,7 +50,7 @@ describe("validation cells", () => {
       assert.ok(splitCells(dataset([100], types), 0.5, seed).train.includes(42), `seed ${seed}`);
   });
 
-  test("what is held out, and what is not, is told", async () => {
+  test("held-out cells are reported", async () => {
     const keys: TrainOptions = { conditionKeys: ["donor"], cellTypeKeys: ["cell_type"], epochs: 1 };
     const train = async (cells: number, conditions: number, more: Partial<TrainOptions> = {}) => {
       const notes: Note[] = [];

@@ -184,7 +184,7 @@ describe("genes of a model", () => {
     true
   );
 
-  test("all of them by default, or where more are asked for than there are (said so)", async () => {
+  test("all genes by default, or if more are requested than exist, with a note", async () => {
     const notes: Note[] = [];
     assert.deepEqual([...(await resolveGenes(undefined, await place(), null))], [0, 1, 2, 3]);
     assert.deepEqual(

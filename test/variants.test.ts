@@ -174,7 +174,7 @@ test("mse: normalised values are used unchanged, in memory and streamed; a query
   );
 });
 
-test("without prototype loss there is no fine-tuning, but prototypes and labels there are", async () => {
+test("without prototype loss there is no fine-tuning, but prototypes and labels", async () => {
   const model = await ScPoli.train(reference, {
     ...keys,
     ...settings,
@@ -194,7 +194,7 @@ test("without prototype loss there is no fine-tuning, but prototypes and labels 
   assert.ok(found > 0.8, `accuracy ${found}`);
 });
 
-test("the parameters of both encodings are told, and the paper's bound between them", async () => {
+test("reports the parameters of both encodings, and the paper's bound", async () => {
   for (const [conditionEncoding, own] of [
     ["embedding", "embedding"],
     ["one-hot", "one_hot"],
