@@ -67,7 +67,7 @@ function trainCommand(file: string, model: string, request: TrainRequest): strin
       ...given(conditionValues),
       ...(cellTypeKeys.length > 0 ? [["--cell-type-key", commas(cellTypeKeys)] as const] : []),
       ...options,
-      ...(earlyStopping === false ? [["--early-stopping", "off"] as const] : []),
+      ...(earlyStopping ? [["--early-stopping", "on"] as const] : []),
       ...switched(request),
     ],
   );

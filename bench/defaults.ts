@@ -100,6 +100,7 @@ interface Variant {
 const both = { prototypeLoss: "both", eta: 10, etaCrossEntropy: 50 } as const;
 const crossEntropy = { prototypeLoss: "cross-entropy", etaCrossEntropy: 50 } as const;
 const wide = { hiddenLayerSizes: [128] };
+const whole = { earlyStopping: false } as const;
 const classification = { earlyStopping: { metric: "classification" } } as const;
 const variants: readonly Variant[] = [
   { name: "distance 1, sqrt(G)", options: { prototypeLoss: "distance", eta: 1 } },
@@ -114,10 +115,32 @@ const variants: readonly Variant[] = [
   { name: "both 10/50, 128, balance 0.5", options: { ...both, ...wide, typeBalance: 0.5 } },
   { name: "both 10/50, 64", options: { ...both, hiddenLayerSizes: [64] } },
   { name: "both 10/50, 128, pretraining 0.5", options: { ...both, ...wide }, pretrainingShare: 0.5 },
+  { name: "cross-entropy 50, 128, no early stopping", options: { ...crossEntropy, ...wide, ...whole } },
+  { name: "both 2/50, 128, no early stopping", options: { ...both, eta: 2, ...wide, ...whole } },
+  {
+    name: "cross-entropy 50, 128, no early stopping, pretraining 0.5",
+    options: { ...crossEntropy, ...wide, ...whole },
+    pretrainingShare: 0.5,
+  },
+  {
+    name: "both 2/50, 128, no early stopping, pretraining 0.5",
+    options: { ...both, eta: 2, ...wide, ...whole },
+    pretrainingShare: 0.5,
+  },
+  {
+    name: "cross-entropy 50, 128, no early stopping, dropout 0.2",
+    options: { ...crossEntropy, ...wide, ...whole, dropout: 0.2 },
+  },
+  { name: "both 10/50, 128, a quarter of the steps", options: { ...both, ...wide }, steps: 0.25 },
+  { name: "both 10/50, 128, half of the steps", options: { ...both, ...wide }, steps: 0.5 },
+  { name: "both 10/50, 128, twice the steps", options: { ...both, ...wide }, steps: 2 },
+  { name: "both 10/50, 128, dropout 0.2", options: { ...both, ...wide, dropout: 0.2 } },
+  { name: "both 10/50, 128, dropout 0.5", options: { ...both, ...wide, dropout: 0.5 } },
+  { name: "both 10/50, 128, weight decay 0.4", options: { ...both, ...wide, weightDecay: 0.4 } },
   { name: "both 10/50, 128, D 20", options: { ...both, ...wide, latentDim: 20 } },
 ];
 /** Variants that are run on the large atlas. */
-const ofLarge = ["distance 1, sqrt(G)", "both 10/50, 128", "cross-entropy 50, 128"];
+const ofLarge = ["distance 1, sqrt(G)", "both 10/50, 128", "both 2/50, 128, no early stopping"];
 
 const root = new URL("..", import.meta.url).pathname;
 const cache = join(root, ".cache/defaults");
@@ -216,13 +239,18 @@ async function studyRun(set: StudySet, leftOut: readonly string[], variant: Vari
       epochs,
       pretrainingEpochs: Math.floor(share * epochs),
       alphaEpochAnneal: share * epochs,
-      hiddenLayerSizes: variant.options.hiddenLayerSizes,
+      hiddenLayerSizes: variant.options.hiddenLayerSizes ?? [
+        Math.ceil(Math.sqrt(Math.min(2000, reference.nVars))),
+      ],
       latentDim: variant.options.latentDim,
+      dropout: variant.options.dropout,
+      weightDecay: variant.options.weightDecay,
     };
     // early stopping by the prototype loss, unless a variant changes it
     const options: TrainOptions = { ...common, earlyStopping: { metric: "prototype" }, ...variant.options };
-    const network = `${options.hiddenLayerSizes ?? "sqrt"}-${options.latentDim ?? 10}`;
-    const name = `${set.name}-${leftOut.join("+")}-${network}-${share}`;
+    const { hiddenLayerSizes: widths, latentDim = 10, dropout = "", weightDecay = "" } = options;
+    const network = [widths, latentDim, share, epochs, dropout, weightDecay].join("-");
+    const name = `${set.name}-${leftOut.join("+")}-${network}`;
     const pretrained = join(cache, `${name}.checkpoint`);
     if (!existsSync(pretrained)) await pretrain(reference, common, pretrained);
     const checkpoint = join(cache, `${process.pid}.checkpoint`);

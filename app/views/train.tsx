@@ -127,7 +127,7 @@ function request(file: DataFile): TrainRequest {
       conditionEncoding: value("conditionEncoding") as NonNullable<TrainRequest["conditionEncoding"]>,
     }),
     ...(value("simd") === "plain" && { simd: "plain" as const }),
-    ...(value("earlyStopping") === "off" && { earlyStopping: false as const }),
+    ...(value("earlyStopping") === "on" && { earlyStopping: {} }),
     ...(value("force") === "on" && { force: true }),
     ...(value("recoverCounts") === "on" && { recoverCounts: true }),
     ...(value("roundCounts") === "on" && { roundCounts: true }),
@@ -294,7 +294,7 @@ function Switches() {
   );
   return (
     <div class="switches">
-      {box("earlyStopping", "Train all epochs, without early stopping", "off")}
+      {box("earlyStopping", "Stop early where the loss of the validation cells no longer falls", "on")}
       {box("recoverCounts", "Recover counts from normalised values, where that is exact", "on")}
       {box("roundCounts", "Round fractional counts (of SoupX, alevin-fry, RSEM, ...)", "on")}
       {box("force", "Ignore failed checks", "on")}

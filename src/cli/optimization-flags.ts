@@ -94,9 +94,8 @@ export function addOptimizationFlags(command: Command): Command {
     )
     .option(
       "--early-stopping <on|off|n>",
-      `stop after n epochs without improvement (default: on, n = ${defaults.earlyStopping.patience}; in ` +
-        "training " +
-        "only during fine-tuning)",
+      "stop after n epochs without improvement, in training only during fine-tuning; on: " +
+        `n = ${defaults.earlyStopping.patience} (default: off; on with --preset published and in rounds)`,
       earlyStopping,
     )
     .addOption(memoryFlag())

@@ -233,7 +233,10 @@ export interface OptimizationOptions {
    * Euclidean distances
    */
   readonly prototypeNorm?: number;
-  /** false: train for all epochs. Default: fine-tuning stops early (patience 20). */
+  /**
+   * Ends fine-tuning where the loss of the validation cells no longer falls, and keeps the best weights.
+   * Default false: all epochs are run; with the preset "published", and in rounds, a patience of 20 epochs
+   */
   readonly earlyStopping?: Partial<EarlyStopping> | false;
 }
 
@@ -443,7 +446,10 @@ export interface Defaults {
   readonly alphaEpochAnneal: number;
   readonly pretrainingShare: number;
   readonly resolution: number;
+  /** what early stopping does unless told otherwise */
   readonly earlyStopping: EarlyStopping;
+  /** whether it is on where no option says so */
+  readonly stopsEarly: boolean;
 }
 
 export const defaults: Defaults = {
@@ -456,7 +462,7 @@ export const defaults: Defaults = {
   dropout: 0.05,
   epochs: null,
   prototypeLoss: "both",
-  eta: 10,
+  eta: 2,
   etaCrossEntropy: 50,
   typeBalance: 0,
   minibatch: 128,
@@ -475,6 +481,7 @@ export const defaults: Defaults = {
     lrPatience: 13,
     lrFactor: 0.1,
   },
+  stopsEarly: false,
 };
 
 /** Default values of the published code (scArches 0.6.1) that differ, or may differ later, from ours. */
@@ -489,6 +496,7 @@ const published: Defaults = {
   alphaEpochAnneal: 100,
   pretrainingShare: 0.9,
   earlyStopping: { ...defaults.earlyStopping, metric: "unweighted" },
+  stopsEarly: true,
 };
 
 /** @throws ScPoliError "usage" for an unknown preset */

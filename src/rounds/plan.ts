@@ -141,13 +141,16 @@ export function planRounds(
     conditions.length,
     defaultsOf(options.preset),
   );
-  const optimization = planOptimization(options, {
-    stage: "training",
-    cells,
-    hasLabels: cellTypes.length > 0,
-    dropout: model.dropout,
-    seed: options.seed ?? 0,
-  });
+  const optimization = planOptimization(
+    { ...options, earlyStopping: options.earlyStopping ?? {} },
+    {
+      stage: "training",
+      cells,
+      hasLabels: cellTypes.length > 0,
+      dropout: model.dropout,
+      seed: options.seed ?? 0,
+    },
+  );
   return {
     layout: 1,
     scpoli_version: version,

@@ -124,9 +124,9 @@ export function planOptimization(
     trainFrac,
     prototypeNorm: checkNumber("prototypeNorm", options.prototypeNorm ?? defaults.prototypeNorm, 1, 100),
     earlyStopping:
-      options.earlyStopping === false
-        ? null
-        : checkEarlyStopping({ ...defaults.earlyStopping, ...options.earlyStopping }),
+      (options.earlyStopping ?? defaults.stopsEarly)
+        ? checkEarlyStopping({ ...defaults.earlyStopping, ...options.earlyStopping })
+        : null,
     dropout,
     seed,
   };
