@@ -134,9 +134,6 @@ const variants: readonly Variant[] = [
   { name: "both 10/50, 128, a quarter of the steps", options: { ...both, ...wide }, steps: 0.25 },
   { name: "both 10/50, 128, half of the steps", options: { ...both, ...wide }, steps: 0.5 },
   { name: "both 10/50, 128, twice the steps", options: { ...both, ...wide }, steps: 2 },
-  { name: "both 10/50, 128, dropout 0.2", options: { ...both, ...wide, dropout: 0.2 } },
-  { name: "both 10/50, 128, dropout 0.5", options: { ...both, ...wide, dropout: 0.5 } },
-  { name: "both 10/50, 128, weight decay 0.4", options: { ...both, ...wide, weightDecay: 0.4 } },
   { name: "both 10/50, 128, D 20", options: { ...both, ...wide, latentDim: 20 } },
 ];
 /** Variants that are run on the large atlas. */
