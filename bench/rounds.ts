@@ -271,7 +271,7 @@ function writePage(rows: readonly Row[]): void {
           `${passes} |`;
     const size = shards === 1 ? "" : megabytes_per_round.toFixed(1);
     return (
-      `| ${set} | ${way} ${mean3("epochs_run")} | ${own.length} | ${mean3("prototype_accuracy")} | ` +
+      `| ${set} | ${way} ${Number(mean3("epochs_run"))} | ${own.length} | ${mean3("prototype_accuracy")} | ` +
       `${mean3("prototype_macro_f1")} | ${mean3("head_accuracy")} | ${mean3("head_macro_f1")} | ` +
       `${mean3("integration")} | ${size} |`
     );
@@ -314,3 +314,4 @@ for (const set of asked) {
   }
   opened.close();
 }
+writePage(readRows());

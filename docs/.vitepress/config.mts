@@ -121,6 +121,7 @@ export default defineConfig({
             "evaluation",
             "costs",
             "scale-out",
+            "rounds",
             "cluster",
           ],
           ...["markers-and-comparisons", "defaults", "data-sets"],
