@@ -48,7 +48,7 @@ const namedFilters: ReadonlyMap<string, RegExp> = new Map([
   ["blosc_zlib", /compressed with blosc \(zlib\), which is not installed/],
   ["blosc2_zlib", /compressed with blosc2 \(zlib\), which is not installed/],
 ]);
-/** Files of anndata's own test suite. */
+/** Files of anndata's test suite. */
 const archives = fileURLToPath(new URL("../../shared/data/archives", import.meta.url));
 
 let expected: {
@@ -498,7 +498,7 @@ test(
         written.push({ file, source, ...wanted, scanpy: source === "full.h5ad" });
       });
     }
-    // a second run replaces what the first has added, and a column of the input
+    // a second run replaces the additions of the first, and a column of the input
     for (const source of ["full.h5ad", "latest.h5ad", "old.h5ad"]) {
       await withFile(`copy of ${source}`, async (data) => {
         const { additions: added, ...wanted } = additions(data.nObs);
@@ -654,7 +654,7 @@ describe("writing", () => {
       assert.deepEqual(left("out.h5ad"), []);
       await startCopy(data, at("out.h5ad"));
       removeTemporaries();
-      // the copy may not have begun; what it then makes goes when it ends
+      // the copy may not have started; its output is removed when it ends
       for (let wait = 0; wait < 100 && left("out.h5ad").length > 0; wait++)
         await new Promise((resolve) => setTimeout(resolve, 50));
       assert.deepEqual(left("out.h5ad"), []);

@@ -31,7 +31,7 @@ function statusOf(
   );
 }
 
-/** `scpoli app` in a process of its own. */
+/** `scpoli app` in a separate process. */
 async function startApp(
   ...args: string[]
 ): Promise<{ readonly url: string; readonly child: ChildProcessWithoutNullStreams }> {

@@ -15,7 +15,7 @@ const files = readdirSync(join(root, "src"), { recursive: true, encoding: "utf8"
   .sort();
 const text = new Map(files.map((file) => [file, readFileSync(join(root, "src", `${file}.ts`), "utf8")]));
 
-/** What a file imports: files of ours by their path in src/, "#platform", packages by their name. */
+/** The imports of a file: own files by their path in src/, "#platform", packages by name. */
 const imports = new Map(
   files.map((file) => [
     file,
@@ -64,7 +64,7 @@ const packages: Readonly<Record<string, RegExp>> = {
   platform: /^(node:.*|h5wasm(\/node)?|fflate|unzipit)$/,
 };
 
-/** Closer bounds than the table's: what a folder, or a file, may import of ours besides itself. */
+/** Stricter bounds than the table: the only other files that a folder, or a file, may import. */
 const bounds: readonly { readonly files: RegExp; readonly allowed: RegExp }[] = [
   { files: /^(anndata|platform|archives|scarches\/python|plots)\//, allowed: /^contract\// },
   { files: /^contract\//, allowed: /^$/ },

@@ -1,5 +1,5 @@
-// A small simulated atlas with known truth: cell types with marker genes, conditions with their own gene-wise
-// effects, negative binomial counts.
+// A small simulated atlas with known truth: cell types with marker genes, conditions with gene-wise effects,
+// negative binomial counts.
 import { join } from "node:path";
 import { AnnData, writeH5ad, type SparseRows } from "../dist/index.js";
 import { Random } from "../dist/numerics/random.js";

@@ -1,4 +1,4 @@
-// What is computed beside an embedding: the same in a thread as without one, and errors as they are thrown.
+// Work done in a background worker during embedding: the same results as without one, and errors as thrown.
 import assert from "node:assert/strict";
 import { rmSync } from "node:fs";
 import { after, test } from "node:test";
@@ -97,6 +97,6 @@ test("labels and places are the same, whoever computes their parts", async () =>
   }
   assert.deepEqual(results[1], results[0]);
   assert.equal(results[0]!.umap!.length, 2 * cells.sizeFactors.length);
-  // cells that are landmarks lie where these do, the last ones too, which the caller places
+  // landmark cells have the coordinates of the landmarks, also the last ones, placed by the caller
   assert.ok(results[0]!.umap!.every((place, at) => Math.abs(place - own.landmarks.umap[at]!) < 1e-3));
 });

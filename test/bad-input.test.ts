@@ -1,5 +1,5 @@
-// Every bad input that a user may come with: one clear error that names what was found and where, and the
-// right exit code. And the odd ones that must work.
+// Invalid inputs of every kind: one clear error that names what was found and where, and the right exit code.
+// Unusual but valid inputs must work.
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import {

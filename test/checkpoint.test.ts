@@ -1,5 +1,5 @@
-// The model folder and the safetensors format: what is written is read again, to the byte; every kind of
-// damage is one named error; nothing else is ever deleted.
+// The model folder and the safetensors format: files are read back to the byte; every kind of damage is one
+// named error; no other file is ever deleted.
 import assert from "node:assert/strict";
 import {
   existsSync,
@@ -329,7 +329,7 @@ describe("a damaged model.json", () => {
     );
   });
 
-  /** what, which entry becomes what (undefined: it goes), what is said of it */
+  /** name, entry, its new value (undefined: removed), exit code and message */
   const edits: readonly [string, string, unknown, RegExp][] = [
     ["an entry missing", "genes", undefined, /genes is missing, expected a list/],
     ["genes not texts", "genes.1", 4, /genes\[1\] is 4, expected a string/],
@@ -474,7 +474,7 @@ describe("safetensors", () => {
   ]);
   const bytes = writeSafetensors(tensors);
 
-  /** A file of this header and so many bytes of data. */
+  /** A file with this header and number of data bytes. */
   function file(header: unknown, data: number): Uint8Array {
     const text = new TextEncoder().encode(typeof header === "string" ? header : JSON.stringify(header));
     const made = new Uint8Array(8 + text.length + data);

@@ -1,4 +1,4 @@
-// Runs the built command line as a user does, in a process of its own.
+// Runs the built command line in a separate process, as a user does.
 import { spawn, type ChildProcessWithoutNullStreams } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";

@@ -1,4 +1,4 @@
-// What anndata found in a file beside what ours finds: matrices, columns and errors.
+// Compares what anndata found in a file with what scpoli reads: matrices, columns and errors.
 import assert from "node:assert/strict";
 import type { AnnData } from "../dist/anndata/anndata.js";
 import type { Column } from "../dist/anndata/dataframe.js";

@@ -1,5 +1,5 @@
-// Raw counts: where they are found, that every value is checked, and that they arrive in the model's order of
-// genes, in memory as in a stream.
+// Raw counts: where they are found, validation of every value, and their order by the model's genes, in
+// memory and streamed.
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import type { NumericArray } from "../dist/anndata/matrix.js";

@@ -23,7 +23,7 @@ export class Damageable {
     this.#files = statSync(source).isDirectory() ? filesOf(source, "") : [""];
   }
 
-  /** Brings the copy back to what the source is, but for one file. */
+  /** Restores the copy from the source, except for one file. */
   damage(random: Random): void {
     const metadata = this.#files.filter(isMetadata);
     const pick = metadata.length > 0 && random.below(2) === 0 ? metadata : this.#files;
@@ -113,7 +113,7 @@ const extremes: readonly bigint[] = [
   2n ** 64n - 1n,
 ];
 
-/** A number, a word or a line of a text is another, is gone, or is there twice. */
+/** Replaces, removes or repeats a number, a word or a line of a text. */
 function damagedText(content: Uint8Array, random: Random): Uint8Array {
   const text = new TextDecoder().decode(content);
   const isLine = random.below(4) === 0;

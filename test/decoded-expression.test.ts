@@ -1,4 +1,4 @@
-// Decoded expression: what the decoder gives, at own and other conditions, against its own formula and the
+// Decoded expression for the cell's condition and for others, compared with the decoder's formula and the
 // means of the data.
 import assert from "node:assert/strict";
 import { join } from "node:path";

@@ -1,5 +1,5 @@
-// Counts made from what a file holds: recovered from log1p of counts per 10,000, columns of one gene added
-// up; genes matched by symbol, id and column.
+// Derived counts: recovered from log1p of counts per 10,000, summed over columns of a gene; genes matched by
+// symbol, id and column.
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
@@ -182,7 +182,7 @@ test("the command line: a model of recovered or summed counts is that of the cou
       ...normalised(counts.subarray(cell * genes, (cell + 1) * genes)),
     ]).flat(),
   );
-  // the counts of even genes lie in two columns, one after the other
+  // the counts of even genes are split over two adjacent columns
   const twins = data.var.index.flatMap((name, gene) => (gene % 2 === 0 ? [name, name] : [name]));
   const split = Float32Array.from({ length: cells * twins.length }, (_, i) => {
     const [cell, column] = [Math.floor(i / twins.length), i % twins.length];

@@ -1,5 +1,5 @@
-// The documentation: the commands of the first tutorials print what is written there, and its links lead
-// somewhere. `npm run docs:examples -- --check` runs all tutorials; `npm run docs` checks the built site.
+// The documentation: the commands of the first tutorials print the documented output, and links are valid.
+// `npm run docs:examples -- --check` runs all tutorials; `npm run docs` checks the built site.
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
 import { existsSync, readFileSync, readdirSync } from "node:fs";

@@ -1,5 +1,5 @@
-// Metrics of an integration: scib-metrics' and scib's own numbers for latents of the Python package,
-// definitions on cases that can be worked out by hand, sampling, and what cannot be scored.
+// Metrics of an integration: values of scib-metrics and scib for latent representations of the Python
+// package, cases computed by hand, sampling, and undefined scores.
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { describe, test } from "node:test";
@@ -69,7 +69,7 @@ describe("against scib-metrics 0.5.10 and scib 1.1.7", () => {
         );
         assert.equal(standard_error, null);
       }
-      // k-means draws as JAX does: not only near, but the same
+      // k-means uses JAX's random numbers: results are equal, not only close
       for (const metric of ["kmeans_nmi", "kmeans_ari"] as const)
         assert.ok(Math.abs(metrics[metric]!.value! - reference[name]![metric]) < 1e-6);
     });

@@ -1,5 +1,5 @@
-// What a page or a notebook asks for while a user looks on: an early end of a training, the model's genes in
-// a file, the expression of a gene.
+// Functions for pages and notebooks: finishing a training early, the model's genes in a file, the expression
+// of a gene.
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { AnnData, ScPoli, readExpression, type Progress } from "../dist/index.js";

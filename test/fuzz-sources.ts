@@ -1,5 +1,5 @@
-// What is damaged in a fuzz run: every kind of file and folder that is read, written by the real anndata, by
-// ours, and as CellRanger writes.
+// Original files of a fuzz run: every kind of file and folder that is read, as written by anndata, scpoli and
+// CellRanger.
 import { mkdirSync, readdirSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";

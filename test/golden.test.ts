@@ -1,5 +1,5 @@
-// Every engine against the golden numbers of the published code (test/golden; more of them in
-// ../shared/golden, where that folder is).
+// Every engine against golden numbers of the published code (test/golden; further ones in ../shared/golden,
+// if that folder exists).
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { createEngine, wasmBuilds } from "../dist/engine/create.js";

@@ -161,7 +161,7 @@ interface PrototypeCase {
   readonly updated_covs: (number | null)[][][];
 }
 
-/** `prototypes.json`, where it is there: both losses with their gradients, means and covariances. */
+/** `prototypes.json`, if it exists: both losses with their gradients, means and covariances. */
 export async function checkPrototypes(folder: string, create: EngineFactory): Promise<Deviation[]> {
   const path = join(folder, "prototypes.json");
   if (!existsSync(path)) return [];

@@ -1,5 +1,5 @@
-// Values read without HDF5 are those that HDF5 and h5py read, from every layout that h5py writes; what is odd
-// or damaged is HDF5's to read, or an error in words.
+// Values read without HDF5 equal those of HDF5 and h5py, for every layout that h5py writes; unusual or
+// damaged data are left to HDF5, or give clear errors.
 import assert from "node:assert/strict";
 import { mkdtempSync, readFileSync, rmSync, truncateSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";

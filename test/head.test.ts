@@ -1,4 +1,4 @@
-// The discriminative head: what it learns, what it says of a query, and what of it is stored.
+// The discriminative head: its training, its predictions for a query, and its part of the stored model.
 import assert from "node:assert/strict";
 import { rmSync } from "node:fs";
 import { join } from "node:path";

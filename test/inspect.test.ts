@@ -1,4 +1,4 @@
-// Inspection: what is told of columns and matrices, and which columns are proposed as keys.
+// Inspection: descriptions of columns and matrices, and the columns proposed as keys.
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Note } from "../dist/contract/options.js";

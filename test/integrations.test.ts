@@ -1,5 +1,5 @@
-// What runs the command line elsewhere: every option that a wrapper names is one of the command line, and the
-// command lines of the Galaxy tools, filled in, run.
+// Wrappers of the command line: every option that they use exists, and the rendered commands of the Galaxy
+// tools run.
 import assert from "node:assert/strict";
 import { execFileSync, execSync } from "node:child_process";
 import { cpSync, existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";

@@ -1,5 +1,5 @@
-// Runs that are killed at a few moments, and end with the bytes of an undisturbed one. Ten random moments of
-// each: npm run check:killed.
+// Runs killed at a few moments end with the bytes of an undisturbed run. Ten random moments each: npm run
+// check:killed.
 import assert from "node:assert/strict";
 import { existsSync, readdirSync, statSync } from "node:fs";
 import { join } from "node:path";

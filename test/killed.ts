@@ -10,7 +10,7 @@ import { fileURLToPath } from "node:url";
 const entry = fileURLToPath(new URL("../dist/cli.js", import.meta.url));
 
 export interface Endurance {
-  /** the command, and what it is called with after it was killed */
+  /** the command, and its arguments after it was killed */
   readonly args: readonly string[];
   readonly again: readonly string[];
   /** files and folders that must not change */
@@ -52,7 +52,7 @@ export async function endure(
     assert.deepEqual(inputs.map(digest), before, "the inputs have not changed");
     if (signal === "SIGKILL") {
       killed++;
-      // killed after the last rename: the caller compares what is there
+      // killed after the last rename: the caller compares the files
       hasEnded = outputs.every((output) => existsSync(output));
     } else {
       assert.equal(code, 0, stderr);

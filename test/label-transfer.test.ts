@@ -1,5 +1,5 @@
-// Scores of transferred labels against scikit-learn's numbers, and the verb evaluate on files: options, what
-// is found by name, and its errors.
+// Scores of transferred labels compared with scikit-learn, and the verb evaluate on files: options, default
+// columns, and errors.
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";

@@ -1,5 +1,5 @@
-// Data that lie in other files: never zeros, never a copy that points to what is not there; what is not read
-// is named before any work. And files that a writer has not closed.
+// Data stored in other files: never read as zeros, never copied with broken links; unsupported links are
+// reported before any work. Also files that a writer did not close.
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { copyFileSync, existsSync, mkdirSync, readdirSync, rmSync, symlinkSync, cpSync } from "node:fs";
@@ -37,7 +37,7 @@ async function withFile<T>(name: string, use: (data: AnnData) => Promise<T>): Pr
 const sum = async (data: AnnData, name: string): Promise<number> =>
   Array.from((await data.matrix(name)!.read(0, data.nObs)).values).reduce((total, value) => total + value, 0);
 
-/** Files, what lies elsewhere in them, and what is said of it. */
+/** Files, their external parts, and the expected message. */
 const elsewhere: readonly (readonly [name: string, path: string, says: RegExp])[] = [
   ["virtual", "X", /virtual dataset of parts of other\/part0\.h5, other\/part1\.h5/],
   ["virtual column", "obs/donor/codes", /virtual dataset of parts of other\/codes\.h5/],

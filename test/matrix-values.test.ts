@@ -1,5 +1,5 @@
-// What the values of a matrix mean: which columns are genes, and which whole numbers are counts. In the
-// library and as a user calls it.
+// The meaning of matrix values: which columns are genes, and which whole numbers are counts. In the library
+// and the command line.
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";

@@ -1,4 +1,4 @@
-// AnnData in memory, for tests of what lies above files.
+// AnnData in memory, for tests of the layers above files.
 import type { UnsValue } from "../dist/anndata/reader.js";
 import type { AnnData } from "../dist/anndata/anndata.js";
 import type { Column, DataFrame } from "../dist/anndata/dataframe.js";

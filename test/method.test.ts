@@ -214,7 +214,7 @@ test("both engines train alike", async () => {
     await ScPoli.train(data, { ...options, engine: "reference" }),
   ];
   for (const [name, { data: expected }] of exact.stored.tensors) {
-    // the layout is chaotic: the last bit of a position decides where it goes
+    // the layout is chaotic: it depends on the last bits of the coordinates
     if (name === "landmarks.umap") continue;
     const largest = expected.reduce((most, value) => Math.max(most, Math.abs(value)), 1e-30);
     wasm.stored.tensors
@@ -257,7 +257,7 @@ interface ValidationLosses {
 const byPrototype = ({ prototype }: ValidationLosses): number => prototype;
 const bySum = ({ reconstruction, kl, prototype }: ValidationLosses): number =>
   reconstruction + kl + prototype;
-/** what is monitored, in which epochs, and by which of the losses */
+/** monitored quantity, its epochs, and the loss */
 const monitored: readonly (readonly [
   what: string,
   options: Partial<TrainOptions>,

@@ -1,6 +1,5 @@
-// Models as one file: zip files that we write, zip and tar files of model folders, single files of PyTorch.
-// What is in them is what is in the folder, to the bit; what is no model, damaged or hostile is a named
-// error.
+// Models as single files: zip files written by scpoli, zip and tar files of model folders, PyTorch files.
+// They equal the folder to the bit; invalid, damaged or hostile files give a named error.
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { cpSync, existsSync, mkdirSync, readFileSync, readdirSync, writeFileSync } from "node:fs";

@@ -1,5 +1,5 @@
-// New names for genes and cell types: what is renamed and what is not, maps that leave a doubt, and the whole
-// job across two vocabularies.
+// Maps of gene and cell type names: renamed and unchanged names, ambiguous maps, and a mapping between two
+// vocabularies.
 import assert from "node:assert/strict";
 import { existsSync, writeFileSync } from "node:fs";
 import { join } from "node:path";

@@ -5,7 +5,7 @@ import { NearestRows } from "../dist/kernel-modules/nearest.js";
 import { listCentres, listsLookedAt, nearestNeighbors } from "../dist/graph/neighbors.js";
 import { Random } from "../dist/numerics/random.js";
 
-/** Points (n, D) in groups, as cells lie. */
+/** Points (n, D) in clusters, like cells. */
 function grouped(n: number, D: number, groups: number, purpose: string): Float32Array {
   const random = new Random(1, purpose);
   const centres = Float64Array.from({ length: groups * D }, () => 3 * random.normal());

@@ -1,5 +1,5 @@
-// What a query is told of its cells: labels, probabilities and distances that are a cell's alone, novelty and
-// flags in company and alone, what is learnt of them from the reference, and that the paper's distance stays.
+// Label, probability and distance of a query cell do not depend on other cells; novelty and flags with and
+// without similar cells, their training on the reference, and the paper's distance.
 import assert from "node:assert/strict";
 import { existsSync, rmSync } from "node:fs";
 import { join } from "node:path";
@@ -48,7 +48,7 @@ function ranking(values: ArrayLike<number>): number {
   );
 }
 
-/** Some cells of a file as a file of their own. */
+/** Writes some cells of a file to a new file. */
 async function part(data: AnnData, name: string, rows: readonly number[]): Promise<AnnData> {
   const path = join(folder, `${name}.h5ad`);
   await writeRows(data, Int32Array.from(rows), path, (own, i) => `${own} ${i}`);

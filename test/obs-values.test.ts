@@ -1,6 +1,5 @@
-// What the values of obs mean: missing ones however they are written, names that are the same to a person,
-// columns that cannot be keys, files of one sample, repeated names of cells. In the library and as a user
-// calls it.
+// The meaning of obs values: all forms of missing values, equivalent names, columns that cannot be keys,
+// files with one sample, duplicated cell names. In the library and the command line.
 import assert from "node:assert/strict";
 import { existsSync, readFileSync, readdirSync } from "node:fs";
 import { join } from "node:path";

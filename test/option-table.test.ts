@@ -1,4 +1,4 @@
-// What programs are told about the command line: its options as data, its notes and progress as JSON.
+// Machine-readable output of the command line: options as data, notes and progress as JSON.
 import assert from "node:assert/strict";
 import { before, test } from "node:test";
 import { Display } from "../dist/cli/display.js";

@@ -1,5 +1,4 @@
-// What users come with that is no .h5ad file: read where that can be, else one clear line on what it is and
-// what to do.
+// Files that are not .h5ad: read if possible, otherwise one clear line on what they are and what to do.
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";

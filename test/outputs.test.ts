@@ -1,5 +1,5 @@
-// Outputs destroy nothing: what is there already is replaced with --force only and where it is of the kind
-// that is written; links are written through; what is no file is refused; all of that before any work.
+// Outputs destroy nothing: existing files are replaced only with --force and if of the same kind; links are
+// written through; special files are refused; all before any work.
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import {

@@ -1,5 +1,5 @@
-// Files that are written over, and by several writers at once: nothing of an earlier run looks like this
-// one's, and a run goes on from its own checkpoint only.
+// Files that are overwritten, and several writers at once: no result of an earlier run passes as new, and a
+// run resumes only its own checkpoint.
 import assert from "node:assert/strict";
 import { readdirSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";

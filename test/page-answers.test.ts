@@ -1,6 +1,5 @@
-// What the page answers about the example: the cells in a line, markers of unknown clusters, groups compared,
-// filters, labels by hand; and that a reload loses nothing. The numbers are those of the library and of the
-// command line.
+// Results of the page for the example: verdict, markers of unknown clusters, comparison of groups, filters,
+// labels by hand; nothing is lost on reload. Numbers equal those of the library and the command line.
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
@@ -118,7 +117,7 @@ describe("the example, mapped", async () => {
   });
 
   test("points and labels of the picture are drawn with the same camera", async () => {
-    // of the drawn picture the dots of a type lie around its label, also after zooming and a reset
+    // in the picture, the dots of a type surround its label, also after zooming and a reset
     await plot.focus();
     await page.keyboard.press("+");
     await page.keyboard.press("0");

@@ -68,7 +68,7 @@ export async function look(page: Page, name: string): Promise<void> {
   await page.getByRole("button", { name: "Switch to the light theme" }).click();
 }
 
-/** Gives files, or a folder, to a place where they could be dropped. */
+/** Drops files, or a folder, on an element. */
 export async function choose(
   page: Page,
   role: "query" | "reference" | "model",

@@ -22,7 +22,7 @@ describe("real data", { skip: existsSync(interop) ? false : "needs ../shared" },
   const folder = temporaryFolder();
   const browser = await launchDrawingBrowser();
 
-  /** Maps what is open, on the kernels that are the same everywhere. @returns the path of the saved query */
+  /** Maps the open query with the plain kernels. @returns the path of the saved query */
   async function map(page: Page, setUp?: () => Promise<void>): Promise<string> {
     await step(page, "Map").click();
     await fill(page, "Options of the mapping", {}, { Speed: "plain" });

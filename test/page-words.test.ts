@@ -1,4 +1,4 @@
-// The page speaks of its own fields: no message of the library shows an option of the command line on it.
+// Messages on the page name its fields: no message of the library shows an option of the command line.
 import assert from "node:assert/strict";
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";

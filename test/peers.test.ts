@@ -1,4 +1,4 @@
-// The parts of bench:peers that all methods share: how a result is scored, and what a table keeps.
+// The parts of bench:peers shared by all methods: scoring of results, and the table.
 import assert from "node:assert/strict";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";

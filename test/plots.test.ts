@@ -138,7 +138,7 @@ test("every plot has its title, labels, legend and table; hostile names are text
     assert.match(svg, /^<svg [^>]*role="img" aria-label="T /, name);
     assert.ok(!/NaN|undefined|Infinity/.test(svg), name);
     assert.ok(table.rows.length > 0 && table.rows.every((row) => row.length === table.columns.length), name);
-    // well-formed: what is opened is closed, in order
+    // well-formed: all elements are closed, in order
     const open: string[] = [];
     for (const [, close, tag, empty] of svg.matchAll(/<(\/?)(\w+)[^>]*?(\/?)>/g))
       if (close) assert.equal(open.pop(), tag, name);
@@ -299,7 +299,7 @@ test("colours of types, samples and unknown cells are visible on light and dark,
     assert.ok(types.every((colour) => colourDistance(colour, unknownColour(paper)) > 0.1));
     const near = types.slice(0, 10).flatMap((a, i) => types.slice(0, i).map((b) => colourDistance(a, b)));
     assert.ok(Math.min(...near) >= apart, `the first ten are ${Math.min(...near)} apart`);
-    // zero is hard to see, and what is highest is seen best
+    // zero has the lowest contrast, the maximum the highest
     assert.ok(contrast(expressionColour(paper, 0), white) < 2);
     assert.ok(contrast(expressionColour(paper, 1), white) > 7);
   }

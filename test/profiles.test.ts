@@ -1,5 +1,5 @@
-// Profiles of types and conditions against plain sums, what of a mean expression they explain, neighbours
-// within a query, and conformal p-values.
+// Profiles of types and conditions compared with plain sums, the mean expression that they explain,
+// neighbours within a query, and conformal p-values.
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import type { SparseCells } from "../dist/kernel-modules/sparse-cells.js";
@@ -112,7 +112,7 @@ describe("profiles of types", () => {
     );
     assert.ok(other!.span > pure!.span + 5 && other!.span > mixed!.span + 5);
     assert.ok(other!.distance > pure!.distance + 5 && mixed!.distance > pure!.distance + 5);
-    // the mean of two, and what is taken off
+    // the mean of two, and the subtracted offset
     assert.ok(scorer.score(Int32Array.of(2, 3), Int32Array.of(1, 1)).span < other!.span - 5);
     const residual = space.residual(Float64Array.from(rows[2]!.concat(new Array(G - 4).fill(0))), none);
     residual.forEach((value, gene) => (gene === 3 ? assert.ok(value > 1) : near(value, 0)));
@@ -149,7 +149,7 @@ describe("a query's neighbours and offsets", () => {
     const { indices } = queryNeighbors(rowsOf(values), G, k, 3);
     const n = position.length;
     assert.equal(indices.length, n * k);
-    // neighbours lie in the same part: no part is joined to another
+    // neighbours are in the same part: no part is connected to another
     const part = Int32Array.from({ length: n }, (_, i) => i);
     const root = (i: number): number => (part[i] === i ? i : root(part[i]!));
     indices.forEach((j, at) => (part[root(j)] = root(Math.floor(at / k))));
@@ -162,7 +162,7 @@ describe("a query's neighbours and offsets", () => {
     const means = new Float32Array(many * G);
     const profiles = { means, displacements: new Float32Array(0), variances: new Float32Array(2 * G) };
     const labels = Int32Array.from({ length: 40 * many }, (_, i) => i % many);
-    // all have 1 more of gene 0; what is taken for type 4 has 50 more of gene 1
+    // all have 1 more of gene 0; cells mistaken for type 4 have 50 more of gene 1
     const cells = Float32Array.from({ length: labels.length * G }, (_, at) =>
       at % G === 0 ? 1 : at % G === 1 && labels[Math.floor(at / G)] === 4 ? 50 : 0,
     );

@@ -1,6 +1,6 @@
-// The prototype loss as an option: what each kind trains with, what is refused, what a model keeps of it and
-// how a labelled query is mapped with it; the shares of labels; a measure of types that does not reward a
-// space that shrinks. Golden numbers and gradients are in golden.test.ts, gradients.test.ts, kernels.test.ts.
+// The prototype loss as an option: training with each kind, invalid options, storage in the model, and
+// mapping of a labelled query; weights of labels; a measure of types that is invariant to the scale of the
+// latent space. Golden numbers and gradients are in golden.test.ts, gradients.test.ts, kernels.test.ts.
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { test } from "node:test";

@@ -1,6 +1,6 @@
-// R reads what the command line writes: embeddings, categories and labels, with rhdf5 alone, as
-// docs/how-to/read-results.md does. Runs where R and rhdf5 are there (Debian: apt-get install r-base-core
-// r-bioc-rhdf5), and says so where not.
+// R reads outputs of the command line: embeddings, categories and labels, with rhdf5 only, as in
+// docs/how-to/read-results.md. Needs R and rhdf5 (Debian: apt-get install r-base-core r-bioc-rhdf5); skipped
+// with a message otherwise.
 import assert from "node:assert/strict";
 import { execFileSync, spawnSync } from "node:child_process";
 import { readFileSync } from "node:fs";

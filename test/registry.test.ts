@@ -1,6 +1,5 @@
-// Models to choose from: indexes and models over the network of this machine, from a server that does what
-// servers do and what they should not. Whatever it does ends in a named error, and what is in the cache stays
-// whole.
+// Published models: indexes and models from a local server that also misbehaves. Every failure is a named
+// error, and the cache stays intact.
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { copyFileSync, existsSync, mkdirSync, readFileSync, readdirSync, writeFileSync } from "node:fs";
@@ -33,7 +32,7 @@ let content: Buffer;
 let entry: IndexEntry;
 let server: Server;
 let url: string;
-/** requests that the server has had, and what it does with them */
+/** requests received by the server, and its behaviour */
 const asked: { path: string; range: string | undefined; host: string | undefined }[] = [];
 type Answer = (request: IncomingMessage, response: ServerResponse) => void;
 const answers = new Map<string, Answer>();

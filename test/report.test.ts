@@ -39,7 +39,7 @@ const model = await ScPoli.train(reference, quick);
 const mapping = await model.map(query, { epochs: 10, output: at("mapped.h5ad") });
 await mapping.model.save(at("model"));
 
-/** Pictures to look at, kept beside the repository's other caches. */
+/** Screenshots for visual inspection, in the cache folder. */
 const pictures = fileURLToPath(new URL("../.cache/screenshots/", import.meta.url));
 mkdirSync(pictures, { recursive: true });
 const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");

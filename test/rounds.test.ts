@@ -207,7 +207,7 @@ describe("refused, with what to do:", () => {
     await assert.rejects(merge(other, 2, [...files.keys()]), { kind: "refused" });
     // results of round 3 began with another state
     await assert.rejects(merge(other, 3), { kind: "refused", message: /from another state/ });
-    // and a shard that was left out begins with moments of its own
+    // and a shard that was left out starts with new moments
     for (const [shard, path] of files) await local(other, 3, shard, path, settings);
     await merge(other, 3);
   });

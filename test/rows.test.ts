@@ -1,4 +1,4 @@
-// Rows of stored counts in the kernel: checked and summed, kept small and gathered, beside plain loops.
+// Rows of stored counts in the kernel: checked, summed, packed and gathered, compared with plain loops.
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { RowStore, RowSums } from "../dist/kernel-modules/rows.js";

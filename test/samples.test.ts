@@ -191,7 +191,7 @@ test("components, associations and guidance recover the simulated effects", asyn
     guidance.reason,
     /^treatment \(adjusted R2 0\.\d+, corrected P 0\.0030\) explains most of the embedding of sample: 2 conditions in place of 16/,
   );
-  // the weighted adjusted R2 is the mean of the components' own, weighted by their variance
+  // the weighted adjusted R2 is the mean over components, weighted by their variance
   const weighted = Array.from(
     components.varianceRatio,
     (share, k) => share * of("treatment", k + 1).adjusted_r2,

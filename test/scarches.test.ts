@@ -1,6 +1,6 @@
-// Models from and to the Python package scArches: folders that it has written (test/fixtures/scarches, by
-// make_scarches.py) answer here as they do there, what is exported holds what was imported, and no damage
-// leads to anything but a named error or a whole model.
+// Models from and to the Python package scArches: its folders (test/fixtures/scarches, by make_scarches.py)
+// give the same results here, exports contain the imported values, and damage gives either a named error or a
+// valid model.
 import assert from "node:assert/strict";
 import { cpSync, existsSync, mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";

@@ -1,4 +1,4 @@
-// Cells without counts in the model's genes, or with next to none: unknown, without certainty, counted.
+// Cells with no or almost no counts in the model's genes: unknown, without certainty, counted.
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { test } from "node:test";

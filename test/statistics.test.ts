@@ -1,5 +1,5 @@
-// Statistics beside R, SciPy and scikit-learn: linear models, tails, correlation, correction, components. The
-// numbers are carried; the scripts that made them lie beside.
+// Statistics compared with R, SciPy and scikit-learn: linear models, tails, correlation, correction,
+// components. Expected values are stored, together with the scripts that computed them.
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";

@@ -1,5 +1,5 @@
-// Counts that stay in the file: the same counts as in memory, in an order of their own; training, resuming
-// and mapping without ever holding them.
+// Counts streamed from the file: the same counts as in memory, in a different order; training, resuming and
+// mapping without loading them.
 import assert from "node:assert/strict";
 import { copyFileSync, rmSync } from "node:fs";
 import { join } from "node:path";

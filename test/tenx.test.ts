@@ -1,5 +1,5 @@
-// What CellRanger writes, version 2 and 3, as HDF5 and as a folder: read as AnnData. And damaged ones, one
-// error each.
+// Files of CellRanger, versions 2 and 3, as HDF5 and as folders: read as AnnData. Damaged ones give one error
+// each.
 import assert from "node:assert/strict";
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";

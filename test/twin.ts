@@ -27,7 +27,7 @@ export interface Shape {
   readonly prototypes?: readonly [number, number];
   readonly levelPrototypes?: EngineOptions["levelPrototypes"];
   readonly density?: number;
-  /** rows of one combination lie together */
+  /** rows of one combination are adjacent */
   readonly isSorted?: boolean;
 }
 

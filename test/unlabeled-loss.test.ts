@@ -1,5 +1,5 @@
-// Unlabelled prototypes inside the prototype loss: both engines against the published formula, what the loss
-// does to a training, and a run that stops on the way.
+// Unlabelled prototypes in the prototype loss: both engines compared with the published formula, the effect
+// on training, and an interrupted run.
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { test } from "node:test";
@@ -75,7 +75,7 @@ for (const p of [2, 1.5])
         `${engine.name}: gradient`,
         Math.max(bound, 1e-6),
       );
-      // labelled cells beside them: their own loss is added, the other is as before
+      // with labelled cells their loss is added; the other is unchanged
       const half = nearest.map((label, b) => (b % 2 ? b % labelled : label));
       const onlyLabelled = lossOf(
         engine,

@@ -1,5 +1,5 @@
-// Which cells validate where combinations of conditions are small, and what is told; names of cell types that
-// two annotation levels share.
+// Validation cells with small combinations of conditions, and messages; names of cell types shared by two
+// annotation levels.
 import assert from "node:assert/strict";
 import { rmSync } from "node:fs";
 import { after, describe, test } from "node:test";

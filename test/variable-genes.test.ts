@@ -1,5 +1,5 @@
-// Variable genes against scanpy (fixtures/make_variable_genes.py), and the other ways to say of which genes a
-// model is made.
+// Variable genes compared with scanpy (fixtures/make_variable_genes.py), and other ways to select the genes
+// of a model.
 import assert from "node:assert/strict";
 import { existsSync, readFileSync } from "node:fs";
 import { describe, test } from "node:test";

@@ -129,7 +129,7 @@ test("the wrappers train and map", { skip: isThere ? false : "snakemake is not i
   assert.equal((await scpoli(["inspect", join(place, "mapped.h5ad")])).code, 0);
 });
 
-/** Commands of scpoli in a workflow, without what the engine fills in. */
+/** Commands of scpoli in a workflow, without the values filled in by the engine. */
 function shellLines(text: string): string[] {
   const lines = [...text.matchAll(/^.*\bscpoli (?:rounds \w+|map|collect) .*$/gim)].map(([line]) => line);
   return lines
