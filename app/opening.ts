@@ -90,8 +90,8 @@ export async function openCells(files: readonly LocalFile[], role: "query" | "re
   );
   if (role === "query") columns.value = expressions.value = new Map();
   else referenceMeans.value = new Map();
-  announcement.value =
-    `${info.name}: ${count(info.inspection.cells)} cells, ` + `${count(info.inspection.genes)} genes.`;
+  const { cells, genes } = info.inspection;
+  announcement.value = `${info.name}: ${count(cells)} cells, ${count(genes)} genes.`;
   if (role === "query") await lookAtCoverage();
 }
 

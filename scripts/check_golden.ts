@@ -42,7 +42,7 @@ for (const { name, bound, create } of engines) {
       failed++;
       console.log(
         `FAIL ${name.padEnd(13)} ${what.padEnd(20)} ` +
-          `${error instanceof Error ? error.message : String(error)}`,
+          (error instanceof Error ? error.message : String(error)),
       );
     }
   };

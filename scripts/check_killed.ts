@@ -103,7 +103,7 @@ for (const [i, { name, args, more, input, ending }] of trials.entries()) {
       failed += isSame ? 0 : 1;
       console.log(
         `${isSame ? "ok  " : "FAIL"} ${name}: killed after ${wait} of about ${whole} ms, ` +
-          `${isSame ? "the same bytes" : "other bytes"}`,
+          (isSame ? "the same bytes" : "other bytes"),
       );
     } catch (error) {
       killed++;

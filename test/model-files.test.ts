@@ -56,7 +56,7 @@ describe("a model as a zip file", () => {
 
   test("is opened by Python's zipfile, which finds no damage", () => {
     const code =
-      "import zipfile,sys; z=zipfile.ZipFile(sys.argv[1]); print(z.testzip(), " + "sorted(z.namelist()))";
+      "import zipfile,sys; z=zipfile.ZipFile(sys.argv[1]); print(z.testzip(), sorted(z.namelist()))";
     assert.equal(
       execFileSync("python3", ["-c", code, at("model.zip")], { encoding: "utf8" }).trim(),
       "None ['model.json', 'model.safetensors']",

@@ -122,8 +122,8 @@ export function mappingText(
     shallow_cells,
   }: MappingSummary,
 ): string {
-  const share =
-    `${count(genes.found)} of the model's ${count(genes.model)} genes ` + `(${percent(genes.share, 0)})`;
+  const percentage = percent(genes.share, 0);
+  const share = `${count(genes.found)} of the model's ${count(genes.model)} genes (${percentage})`;
   const lines = [
     `${path}: ${counted(cells, "cell")}, counts in ${counts}, ${share}` +
       (epochs > 0 ? `, ${counted(epochs, "epoch")}` : ""),
