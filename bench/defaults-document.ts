@@ -152,9 +152,9 @@ export function writeDefaults(path: string, rows: readonly StudyRow[], variants:
     "![Variants of the defaults on left-out conditions of references](figures/defaults.svg)",
     "",
     "Conditions of references are left out in turn, mapped without their labels, and scored; the queries " +
-      "of the other benches are not looked at. One factor at a time is changed from `both 10/50, 128`, then " +
-      "the factors that helped are joined; seed 0, one thread, embeddings of 5, at most 2,000 variable " +
-      "genes. Without `no early stopping`, fine-tuning stops by the loss of the validation cells.",
+      "of the other benches are not looked at. One factor at a time is changed from `both 10/50, 128`, " +
+      "then the factors that helped are joined; seed 0, one thread, embeddings of 5, at most 2,000 " +
+      "variable genes. Without `no early stopping`, fine-tuning stops by the loss of the validation cells.",
     "`10/50`: weight of the distance and of the cross-entropy. `integration`: 0.6 times the mean of type " +
       "silhouette, NMI and ARI of k-means, plus 0.4 times the mean of condition silhouette and graph " +
       "connectivity, over reference and left-out cells together. `disagree`: share of the left-out " +
