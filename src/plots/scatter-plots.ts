@@ -188,13 +188,19 @@ export interface Spread {
 /**
  * The ellipse that holds 95 % of a normal distribution, on axes of different scales.
  * @param across, up - pixels per unit of x and of y, negative where an axis runs the other way
- * @returns radii in pixels, and the angle of the first in degrees, clockwise on a screen
  */
 export function normalEllipse(
   { xx, yy, xy }: Spread,
   across: number,
   up: number,
-): { readonly rx: number; readonly ry: number; readonly angle: number } {
+): {
+  /** first radius, in pixels */
+  readonly rx: number;
+  /** second radius, in pixels */
+  readonly ry: number;
+  /** of the first radius, in degrees, clockwise on a screen */
+  readonly angle: number;
+} {
   // of the covariance in pixels: an angle in the units of the axes is another on the screen
   const [a, b, c] = [xx * across * across, yy * up * up, xy * across * up];
   const [middle, root] = [(a + b) / 2, Math.hypot((a - b) / 2, c)];

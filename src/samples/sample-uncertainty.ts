@@ -26,7 +26,10 @@ export function sampleUncertainty(cells: number, covariance: Matrix): SampleUnce
 export function projectedCovariance(
   { covariance }: SampleUncertainty,
   directions: DenseMatrix,
-): DenseMatrix & { readonly values: Float64Array } {
+): DenseMatrix & {
+  /** (K x K), row by row */
+  readonly values: Float64Array;
+} {
   const basis = matrixOf(directions);
   return denseOf(basis.transpose().mmul(matrixOf(covariance)).mmul(basis));
 }
