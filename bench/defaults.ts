@@ -46,6 +46,14 @@ const sets: readonly StudySet[] = [
     groups: [["3pv1"], ["3pv2"]],
   },
   {
+    name: "pbmc3-broad",
+    file: "pbmc3",
+    condition: "donor",
+    label: "cell_type_broad",
+    query: queryOf("pbmc3"),
+    groups: [["3pv1"], ["3pv2"]],
+  },
+  {
     name: "simulated",
     file: "simulated",
     condition: "batch",
