@@ -413,7 +413,7 @@ describe("files", () => {
     assert.deepEqual(await page.job("files", { path: "page.html" }), ["page.html"]);
     await assert.rejects(
       page.job("registerUrl", { address: "https://example.org/model.zip", path: "model.zip" }),
-      /usage: https:\/\/example\.org\/model\.zip is of another origin/,
+      /usage: https:\/\/example\.org\/model\.zip has another origin/,
     );
     await assert.rejects(
       page.job("registerUrl", { address: "missing.h5ad", path: "x" }),
