@@ -124,6 +124,7 @@ const variants: readonly Variant[] = [
   { name: "both 10/50, 64", options: { ...both, hiddenLayerSizes: [64] } },
   { name: "both 10/50, 128, pretraining 0.5", options: { ...both, ...wide }, pretrainingShare: 0.5 },
   { name: "cross-entropy 50, 128, no early stopping", options: { ...crossEntropy, ...wide, ...whole } },
+  { name: "both 5/50, 128, no early stopping", options: { ...both, eta: 5, ...wide, ...whole } },
   { name: "both 2/50, 128, no early stopping", options: { ...both, eta: 2, ...wide, ...whole } },
   {
     name: "cross-entropy 50, 128, no early stopping, pretraining 0.5",
