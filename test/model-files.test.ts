@@ -229,7 +229,7 @@ describe("a single file model.pt", () => {
       await assert.rejects(ScPoli.import(single(name)), fails(says, "model"));
     await assert.rejects(
       ScPoli.import(join(scarches, "reference", "model_params.pt")),
-      fails(/parameters of a scPoli model and nothing else.*attr\.pkl/, "model"),
+      fails(/only the parameters of a scPoli model.*attr\.pkl/, "model"),
     );
   });
 });
