@@ -196,7 +196,10 @@ test("a reference of one condition is not calibrated: a note, and no flags", asy
   const single = await makeAtlas("novelty-single", { cells: 300, conditions: ["d1"] });
   const notes: string[] = [];
   const trained = await ScPoli.train(single, { ...training, onNote: ({ message }) => notes.push(message) });
-  assert.match(notes.join(), /Novelty of 'cell_type' is not calibrated: the reference has a single condition/);
+  assert.match(
+    notes.join(),
+    /Novelty of 'cell_type' is not calibrated: the reference has a single condition/,
+  );
   const [own] = (await trained.map(query, quick)).predictions;
   assert.equal(own!.novelty, null);
   assert.ok(own!.unknown.every((flag) => flag === 0));
