@@ -160,10 +160,10 @@ def input_file(
             write_elem(file, group, {})
         for key in obsm:
             if key in data.obsm:
-                write_elem(file, f"obsm/{key}", _plain(data.obsm[key]))
+                write_elem(file["obsm"], key, _plain(data.obsm[key]))
         for key in uns:
             if key in data.uns:
-                write_elem(file, f"uns/{key}", data.uns[key])
+                write_elem(file["uns"], key, data.uns[key])
         if counts:
             _write_counts(file, data, layer, name)
     yield path
@@ -247,7 +247,9 @@ def _write_matrix(group: h5py.Group, key: str, value: Any, name: str) -> None:
         raise FormatError(f"{name}.{key} is a {type(matrix).__name__}; expected an array or a sparse matrix.")
     if matrix.dtype == object:
         raise FormatError(f"{name}.{key} holds Python objects; expected numbers.")
-    write_elem(group, key, matrix)
+    # anndata 0.13 takes no key with a slash
+    *groups, last = key.split("/")
+    write_elem(group.require_group("/".join(groups)) if groups else group, last, matrix)
 
 
 def _looks_like_counts(value: Any) -> bool:

@@ -223,6 +223,8 @@ class _Messages:
             self.close()
             self._stage = stage
             unit = "cells" if progress.get("epoch") is None else "epochs"
+            if stage == "uncertainty":
+                unit = "samples"
             self._bar = tqdm(
                 total=progress["total"], desc=stage, unit=f" {unit}", leave=False, file=sys.stderr
             )
