@@ -280,7 +280,7 @@ def contents(full):
         "rawNames": list(full.raw.var_names),
         "X": matrix(full.X),
         "raw": matrix(full.raw.X),
-        "layers": {name: matrix(full.layers[name]) for name in full.layers},
+        "layers": {name: matrix(full.layers[name]) for name in full.layers if name is not None},
         "obsm": {"X_pca": matrix(full.obsm["X_pca"])},
     }
 
