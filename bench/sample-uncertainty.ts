@@ -1,10 +1,11 @@
-// npm run bench:sample-uncertainty [-- SET ...]: does the uncertainty of a sample's embedding say how far the
-// embedding moves with other cells? Samples of a query are cut into parts of n cells without a common cell,
-// and each part is mapped as a sample. Compares the spread of the parts' embeddings with the standard
-// deviation that `ScPoli.samples` computes from one part alone. The method was worked out on kang16: that
-// samples share the shape of the curvature, and that no variance exceeds that of the unit ball. The other
-// sets were scored once. Writes bench/results/sample-uncertainty.csv, docs/benchmarks/sample-uncertainty.md
-// and its figure. Needs ../shared/data.
+// npm run bench:sample-uncertainty [-- SET ... | --write]: does the uncertainty of a sample's embedding say
+// how far the embedding moves with other cells? Samples of a query are cut into parts of n cells without a
+// common cell, and each part is mapped as a sample. Compares the spread of the parts' embeddings with the
+// standard deviation that `ScPoli.samples` computes from one part alone. The method was worked out on kang16:
+// that samples share the shape of the curvature, and that no variance exceeds that of the unit ball. The
+// other sets were scored once with it, and again when the derivatives of few cells were given the mean of
+// all. Writes bench/results/sample-uncertainty.csv, docs/benchmarks/sample-uncertainty.md and its figure
+// (--write: only these two, from the results). Needs ../shared/data.
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { AnnData, ScPoli } from "../dist/index.js";
@@ -73,15 +74,15 @@ async function partsOf(set: string, model: ScPoli, query: AnnData, size: number)
     const E = table.embedding.columns;
     const bySample = new Map<string, Part[]>();
     table.names.forEach((name, row) => {
-      const found = uncertainty![row];
-      if (!found) return;
+      const sampleUncertainty = uncertainty![row];
+      if (!sampleUncertainty) return;
       const sample = name.replace(/, part \d+$/, "");
       bySample.set(sample, [
         ...(bySample.get(sample) ?? []),
         {
           position: Float64Array.from(table.embedding.values.subarray(row * E, (row + 1) * E)),
-          covariance: found.covariance.values,
-          deviation: found.deviation,
+          covariance: sampleUncertainty.covariance.values,
+          deviation: sampleUncertainty.deviation,
         },
       ]);
     });
@@ -197,7 +198,7 @@ function writeDocument(rows: readonly Row[]): void {
         "standard deviations (0.95 where they are right). The method: [Sample " +
         "embeddings](../explanation/samples.md#uncertainty).",
       "Made by `npm run bench:sample-uncertainty` (`bench/results/sample-uncertainty.csv`), default " +
-        `options, seed ${seed}. The method was worked out on kang16; the other sets were scored once. ` +
+        `options, seed ${seed}. The method was worked out on kang16; the other sets had no part in it. ` +
         "References and queries: [Data sets](data-sets.md).",
       [
         "| data | cells of a part | samples | parts | spread | computed | computed / spread | covered |",
@@ -215,7 +216,7 @@ function writeDocument(rows: readonly Row[]): void {
 
 mkdirSync(cache, { recursive: true });
 const asked = process.argv.slice(2);
-for (const set of asked.length > 0 ? asked : sets) {
+for (const set of asked.includes("--write") ? [] : asked.length > 0 ? asked : sets) {
   const { file } = configurations.find(({ name }) => name === set)!;
   if (!existsSync(join(sharedData, `${file}.h5ad`))) {
     console.log(`${set} is left out: ../shared/data has no ${file}.h5ad`);

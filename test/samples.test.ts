@@ -329,6 +329,39 @@ describe("uncertainty of the embeddings", () => {
     );
   });
 
+  test("one cell of a sample is less certain than all; embeddings may have one dimension", async () => {
+    const rows = cells.flatMap((sample, cell) => (sample > 1 || cell % perSample === 0 ? [cell] : []));
+    const values = new Float32Array(rows.length * G);
+    rows.forEach((cell, i) => values.set(dense.subarray(cell * G, (cell + 1) * G), i * G));
+    await writeH5ad(at("single-cells.h5ad"), {
+      X: { rows: rows.length, columns: G, values },
+      obs: {
+        index: rows.map((cell) => `cell${cell}`),
+        columns: { sample: { kind: "string", values: rows.map((cell) => samples[cells[cell]!]!) } },
+      },
+      var: { index: genes },
+    });
+    const single = await AnnData.open(at("single-cells.h5ad"));
+    const { uncertainty } = await uncertaintyOf({ data: single });
+    const whole = (await uncertaintyOf({ data })).uncertainty!;
+    for (const sample of [0, 1])
+      assert.ok(
+        uncertainty![sample]!.deviation > whole[sample]!.deviation,
+        `${uncertainty![sample]!.deviation} with one cell, ${whole[sample]!.deviation} with ${perSample}`,
+      );
+    const narrow = await ScPoli.train(data, {
+      conditionKeys: ["sample"],
+      hiddenLayerSizes: [8],
+      embeddingDims: 1,
+      epochs: 20,
+      threads: 1,
+    });
+    const [analysis] = await narrow.samples({ data: single });
+    for (const sample of analysis!.uncertainty!)
+      assert.ok(sample!.deviation >= 0 && sample!.deviation <= 0.6);
+    single.close();
+  });
+
   test("an embedding at the surface of the unit ball does not leave it", async () => {
     const stored = designed();
     const { shape, data: embedding } = stored.tensors.get("embeddings.0.weight")!;
@@ -412,11 +445,15 @@ test("samples are weighted by the precision of their positions", async () => {
   const twice = linearModel(Float64Array.of(...y, 2), [Float64Array.of(...x, 6)], distributions);
   assert.ok(Math.abs(weighted.r2 - twice.r2) < 1e-12, "a weight of two is an observation made twice");
   assert.equal(weighted.residualDf, 4);
-  const weights = precisionWeights(Float64Array.of(-1, 1, -1, 1), [0.1, 0.1, 0.1, 3]);
-  assert.ok(weights[3]! < 0.5 * weights[0]! && weights[0] === weights[1]);
-  assert.ok(Math.abs(weights.reduce((sum, weight) => sum + weight, 0) - 4) < 1e-12);
-  const unknown = precisionWeights(Float64Array.of(-1, 1, -1), [0.3, 0.6, null]);
+  // variance 4 / 3 of the positions, of which the mean of 0.01, 0.04, 0.04 and 0.25 is that of the embeddings
+  const between = 4 / 3 - 0.085;
+  const expected = [0.01, 0.04, 0.04, 0.25].map((variance) => 1 / (between + variance));
+  const average = expected.reduce((sum, weight) => sum + weight, 0) / 4;
+  const weights = precisionWeights(Float64Array.of(-1, 1, -1, 1), [0.1, 0.2, 0.2, 0.5]);
+  expected.forEach((weight, i) => assert.ok(Math.abs(weights[i]! - weight / average) < 1e-12, `${i}`));
+  const unknown = precisionWeights(Float64Array.of(-1, 1, -1), [0.1, 0.3, null]);
   assert.ok(unknown[2]! < unknown[0]! && unknown[2]! > unknown[1]!, "the mean of the others");
+  assert.deepEqual(Array.from(precisionWeights(Float64Array.of(1, 1), [0, 0])), [1, 1]);
 });
 
 test("mean expression equals a plain loop for any block size; fractions are of cells", async () => {

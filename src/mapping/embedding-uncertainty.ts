@@ -14,6 +14,7 @@ import { openCounts } from "../data/memory.js";
 import { fillMinibatch, minibatchCapacity, type Dataset } from "../data/minibatches.js";
 import type { StoredModel } from "../model/stored-model.js";
 import type { Network } from "../model/network.js";
+import { mean } from "../numerics/descriptive.js";
 import { Random } from "../numerics/random.js";
 import type { SampleAnalysis, SamplesOptions } from "../samples/analysis.js";
 import { sandwichCovariances, type LossDerivatives } from "../samples/sandwich.js";
@@ -81,7 +82,7 @@ export async function embeddingUncertainty(
     derivativesOf(stored, key, query, options),
   );
   const result = stored.json.conditions[key]!.map((): SampleUncertainty | null => null);
-  sandwichCovariances(derivatives, curvatureCells).forEach((covariance, at) => {
+  sandwichCovariances(derivatives).forEach((covariance, at) => {
     const { row, cells } = derivatives[at]!;
     result[row] = sampleUncertainty(cells, covariance);
   });
@@ -112,7 +113,14 @@ async function derivativesOf(
       const cells = random.shuffle(Int32Array.from(all)).subarray(0, gradientCells);
       const embedding = Float64Array.from(trained.subarray(row * E, (row + 1) * E));
       const losses = await lossesOf(row, cells);
-      result.push({ row, cells: all.length, embedding, ...differences(embedding, losses, cells.length) });
+      result.push({
+        row,
+        cells: all.length,
+        gradientCells: cells.length,
+        curvatureCells: Math.min(cells.length, curvatureCells),
+        embedding,
+        ...differences(embedding, losses, cells.length),
+      });
       options.onProgress?.({ stage: "uncertainty", done: result.length, total: cellsOf.size });
     }
     return result;
@@ -244,10 +252,6 @@ function differences(
     }
   }
   return { curvature, gradients: covarianceOf(gradients) };
-}
-
-function mean(values: Float64Array): number {
-  return values.reduce((sum, value) => sum + value, 0) / values.length;
 }
 
 /** (E, E) covariance. @param columns - (E) of (cells) values */

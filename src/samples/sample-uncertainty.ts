@@ -2,6 +2,7 @@
 // Source of the covariance: mapping/embedding-uncertainty.ts.
 import { EigenvalueDecomposition, Matrix } from "ml-matrix";
 import type { DenseMatrix } from "../anndata/matrix.js";
+import { mean } from "../numerics/descriptive.js";
 import type { Random } from "../numerics/random.js";
 
 /** How far the embedding of a sample would move if other cells of the same sample had been measured. */
@@ -69,21 +70,24 @@ export function drawEmbeddings(
 }
 
 /**
- * Weights of samples in a regression of their positions on one component, by the variance of a position:
- * that between samples and that of the sample's own embedding (as in random-effects meta-regression).
- * @param scores - positions of the samples on the component
- * @param deviations - standard deviation of each position; without one, the mean variance of the others
- * @returns weights of mean 1
+ * Weights of samples in a regression of their positions on one component: the inverse of the variance of a
+ * position, which is that between samples plus that of the sample's own embedding. Source: random-effects
+ * meta-regression, with the method of moments for the variance between samples.
+ * @param scores - (S) positions of the samples on the component
+ * @param deviations - (S) standard deviation of each position; null takes the mean variance of the others
+ * @returns (S) weights of mean 1
  */
-export function precisionWeights(scores: Float64Array, variances: readonly (number | null)[]): Float64Array {
+export function precisionWeights(scores: Float64Array, deviations: readonly (number | null)[]): Float64Array {
+  const variances = deviations.map((deviation) => deviation && deviation ** 2);
   const known = variances.filter((variance) => variance !== null);
-  const typical = known.reduce((sum, variance) => sum + variance, 0) / Math.max(1, known.length);
-  const mean = scores.reduce((sum, score) => sum + score, 0) / scores.length;
-  const total = scores.reduce((sum, score) => sum + (score - mean) ** 2, 0) / Math.max(1, scores.length - 1);
+  const typical = known.length > 0 ? mean(known) : 0;
+  const average = mean(scores);
+  const total = scores.reduce((sum, score) => sum + (score - average) ** 2, 0) / (scores.length - 1);
   const between = Math.max(0, total - typical);
-  const weights = Float64Array.from(variances, (variance) => 1 / (between + (variance ?? typical) || 1));
-  const average = weights.reduce((sum, weight) => sum + weight, 0) / weights.length;
-  return weights.map((weight) => weight / average);
+  const weights = Float64Array.from(variances, (variance) => 1 / (between + (variance ?? typical)));
+  if (!weights.every(Number.isFinite)) return new Float64Array(weights.length).fill(1);
+  const scale = mean(weights);
+  return weights.map((weight) => weight / scale);
 }
 
 function matrixOf({ rows, columns, values }: DenseMatrix): Matrix {

@@ -2,21 +2,25 @@
 // of the summed loss of a condition's n cells, B the sum of the outer products of their gradients. Source:
 // Huber 1967; Stefanski and Boos 2002 (M-estimators).
 //
-// The curvature of few cells is too noisy to invert. It is a property of the network first, so its shape is
-// that of all conditions together, and only its size (the trace) is the condition's. A prior with the spread
-// of the unit ball, to which embeddings are confined, is added to A and B, and no variance is larger than
-// that: without information on it, a sample may be anywhere in the ball.
+// Derivatives of few cells are too noisy to invert. The shape of the curvature is a property of the network
+// first, so it is that of all conditions together. Its size (the trace) and the gradients are the condition's;
+// the means of all conditions count for as many cells as there are dimensions. A prior with the spread of
+// the unit ball, to which embeddings are confined, is added to A and B, and no variance is larger than that:
+// without information on it, a sample may be anywhere in the ball.
 import { EigenvalueDecomposition, inverse, Matrix } from "ml-matrix";
 
 /** Derivatives of the loss of a condition's cells with respect to its embedding. */
 export interface LossDerivatives {
   /** n, all cells of the condition */
   readonly cells: number;
+  /** number of cells that the curvature is of, and the gradients */
+  readonly curvatureCells: number;
+  readonly gradientCells: number;
   /** (E) */
   readonly embedding: Float64Array;
   /** (E, E) mean over cells of the second derivatives */
   readonly curvature: Float64Array;
-  /** (E, E) covariance of the cells' gradients */
+  /** (E, E) covariance of the cells' gradients; 0 for a single cell */
   readonly gradients: Float64Array;
 }
 
@@ -28,25 +32,24 @@ function squareMatrix(values: Float64Array): Matrix {
   return Matrix.from1DArray(size, size, Array.from(values));
 }
 
-/**
- * @param curvatureCells - cells that a condition's curvature is of, where it has as many
- * @returns (E, E) covariance of each condition's embedding
- */
-export function sandwichCovariances(
-  conditions: readonly LossDerivatives[],
-  curvatureCells: number,
-): Matrix[] {
+/** @returns (E, E) covariance of each condition's embedding */
+export function sandwichCovariances(conditions: readonly LossDerivatives[]): Matrix[] {
   if (conditions.length === 0) return [];
   const E = conditions[0]!.embedding.length;
-  const shape = curvatureShape(conditions, curvatureCells);
+  const { shape, size } = pooledCurvature(conditions);
+  const pooled = pooledGradients(conditions);
   // variance of a coordinate of a point that is uniform in the unit ball
   const largest = 1 / (E + 2);
   const prior = Matrix.eye(E).div(largest);
-  return conditions.map(({ cells, embedding, curvature, gradients }) => {
+  return conditions.map((condition) => {
+    const { cells, embedding, curvature, curvatureCells } = condition;
     const basis = freeDirections(embedding);
+    if (basis.rows === 0) return Matrix.zeros(E, E);
+    if (pooled === null) return basis.transpose().mmul(basis).mul(largest);
     const within = (matrix: Matrix): Matrix => basis.mmul(matrix).mmul(basis.transpose());
-    const A = Matrix.mul(shape, cells * Math.max(0, squareMatrix(curvature).trace())).add(prior);
-    const B = squareMatrix(gradients).mul(cells).add(prior);
+    const trace = (curvatureCells * squareMatrix(curvature).trace() + E * size) / (curvatureCells + E);
+    const A = Matrix.mul(shape, cells * Math.max(0, trace)).add(prior);
+    const B = shrunkGradients(condition, pooled).mul(cells).add(prior);
     const bread = inverse(within(A));
     const covariance = withEigenvalues(bread.mmul(within(B)).mmul(bread), (value) =>
       Math.min(largest, Math.max(0, value)),
@@ -55,14 +58,41 @@ export function sandwichCovariances(
   });
 }
 
-/** (E, E) curvature of all conditions together, without negative eigenvalues, scaled to a trace of 1. */
-function curvatureShape(conditions: readonly LossDerivatives[], curvatureCells: number): Matrix {
+/** Curvature of all conditions: its shape, (E, E) without negative eigenvalues and of trace 1; its trace. */
+function pooledCurvature(conditions: readonly LossDerivatives[]): {
+  readonly shape: Matrix;
+  readonly size: number;
+} {
   const E = conditions[0]!.embedding.length;
   const sum = Matrix.zeros(E, E);
-  for (const { curvature, cells } of conditions)
-    sum.add(squareMatrix(curvature).mul(Math.min(cells, curvatureCells)));
+  let cells = 0;
+  for (const { curvature, curvatureCells } of conditions) {
+    sum.add(squareMatrix(curvature).mul(curvatureCells));
+    cells += curvatureCells;
+  }
   const shape = withEigenvalues(sum, (value) => Math.max(0, value));
-  return shape.div(shape.trace() || 1);
+  return { shape: shape.div(shape.trace() || 1), size: sum.trace() / cells };
+}
+
+/** (E, E) covariance of gradients within conditions, over all of them; null if each has one cell. */
+function pooledGradients(conditions: readonly LossDerivatives[]): Matrix | null {
+  const E = conditions[0]!.embedding.length;
+  const sum = Matrix.zeros(E, E);
+  let degrees = 0;
+  for (const { gradients, gradientCells } of conditions) {
+    sum.add(squareMatrix(gradients).mul(gradientCells - 1));
+    degrees += gradientCells - 1;
+  }
+  return degrees > 0 ? sum.div(degrees) : null;
+}
+
+/** (E, E) covariance of a condition's gradients, with the pooled one worth E cells. */
+function shrunkGradients({ gradients, gradientCells, embedding }: LossDerivatives, pooled: Matrix): Matrix {
+  const [degrees, pooledDegrees] = [gradientCells - 1, embedding.length];
+  return squareMatrix(gradients)
+    .mul(degrees)
+    .add(Matrix.mul(pooled, pooledDegrees))
+    .div(degrees + pooledDegrees);
 }
 
 /** A symmetric matrix with changed eigenvalues. */
@@ -81,6 +111,7 @@ function freeDirections(embedding: Float64Array): Matrix {
   const E = embedding.length;
   const norm = Math.hypot(...embedding);
   if (norm < surfaceLength) return Matrix.eye(E);
+  if (E === 1) return Matrix.zeros(0, 1);
   const { eigenvectorMatrix } = new EigenvalueDecomposition(
     Matrix.eye(E).sub(
       Matrix.columnVector(embedding)
