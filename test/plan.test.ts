@@ -66,6 +66,24 @@ test("shards, queries and the number of rounds", async () => {
   assert.ok(many.train.seconds > few.train.seconds + 0.5);
 });
 
+test("each new condition of a query is compared with each of the reference, which takes time", async () => {
+  const many = Array.from({ length: 40 }, (_, i) => `c${i}`);
+  const reference = await makeAtlas("forty", { cells: 400, genes: 60, conditions: many });
+  const query = await makeAtlas("forty-more", { cells: 400, genes: 60, conditions: many });
+  const single = await makeAtlas("one", { cells: 400, genes: 60, conditions: ["d0"] });
+  const seconds = async (path: string, ...options: string[]): Promise<number> =>
+    (await plan(reference.path, "--genes", "60", "--query", path, ...options)).queries[0]!.steps["map"]!
+      .seconds;
+  const hidden = ["--hidden", "2000"];
+  assert.ok((await seconds(query.path, ...hidden)) > (await seconds(single.path, ...hidden)) + 0.5);
+  // a query without the column counts as one condition
+  const { code, stdout, stderr } = await scpoli([
+    ...["plan", data("kang_reference.h5ad"), "--condition-key", "sample", "--query", single.path, "--json"],
+  ]);
+  assert.equal(code, 0, stderr);
+  assert.equal((JSON.parse(stdout) as CostPlan).queries[0]!.cells, 400);
+});
+
 test("a limit of memory leaves counts in the file; wrong options are refused", async () => {
   const { train, queries } = await plan(larger.path, "--memory", "1M");
   assert.equal(train.streamed, true);

@@ -54,16 +54,15 @@ async function plan(
     reconLoss: flags.reconLoss ?? defaults.reconLoss,
     onNote: onNote ?? (() => undefined),
   };
-  const read = async (
-    files: readonly string[],
-    conditionKeys: readonly string[] = [],
-  ): Promise<PlannedFile[]> => {
+  const read = async (files: readonly string[], keysAreOptional: boolean): Promise<PlannedFile[]> => {
+    const { conditionKey: conditionKeys = [] } = flags;
     const planned: PlannedFile[] = [];
-    for (const file of files) planned.push(await readPlannedFile(file, { ...options, conditionKeys }));
+    for (const file of files)
+      planned.push(await readPlannedFile(file, { ...options, conditionKeys, keysAreOptional }));
     return planned;
   };
-  const files = await read(paths, flags.conditionKey);
-  const costs = planCosts(files, flags.query ? await read(flags.query) : files, {
+  const files = await read(paths, false);
+  const costs = planCosts(files, flags.query ? await read(flags.query, true) : files, {
     ...optimizationOptions(flags),
     ...modelOptions(flags),
     reconLoss: flags.reconLoss,

@@ -136,7 +136,7 @@ function appendColumns({ shape, data }: StoredTensor, columns: number): StoredTe
 /**
  * Number of cells per query condition on which candidates are evaluated: fewer if there are many candidates.
  */
-function evaluationCells(candidates: number): number {
+export function evaluationCells(candidates: number): number {
   return Math.max(16, Math.min(256, Math.floor(4096 / candidates)));
 }
 

@@ -11,6 +11,8 @@ export interface Work {
   readonly trained?: number;
   /** the same with all weights but the new conditions' fixed, as `map` trains */
   readonly fitted?: number;
+  /** cells whose likelihood is computed to compare new conditions with those of the reference */
+  readonly compared?: number;
   /** cells that are placed in latent space only */
   readonly encoded?: number;
   /** cells that also get a cell type, an uncertainty and a novelty score, and are written */
@@ -35,6 +37,7 @@ export function workOf(work: Work, { genes, width }: NetworkSize): Readonly<Reco
     read = 0,
     trained = 0,
     fitted = 0,
+    compared = 0,
     encoded = 0,
     labelled = 0,
     classified = 0,
@@ -47,6 +50,7 @@ export function workOf(work: Work, { genes, width }: NetworkSize): Readonly<Reco
     "trained gene": (trained + fitted) * genes,
     "trained weight": trained * genes * width,
     "fitted weight": fitted * genes * width,
+    "compared weight": compared * genes * width,
     "encoded gene": (encoded + labelled) * genes,
     labelling: labelled > 0 ? 1 : 0,
     "labelled cell": labelled,
@@ -62,6 +66,7 @@ const isShared: ReadonlySet<Term> = new Set([
   "trained gene",
   "trained weight",
   "fitted weight",
+  "compared weight",
   "encoded gene",
   "labelled cell",
   "classifier's gene",

@@ -15,7 +15,7 @@ import { planOptimization, type OptimizationPlan } from "../training/optimizatio
 import type { RoundsOptions } from "../rounds/options.js";
 import { defaultPasses, defaultRounds, defaultSampleCells, streamsCounts } from "../rounds/plan.js";
 import { predictSeconds, type NetworkSize, type Work } from "./costs.js";
-import { stepWork, type StepWork } from "./step-work.js";
+import { comparedCells, stepWork, type StepWork } from "./step-work.js";
 import type { PlannedFile } from "./planned-file.js";
 
 export interface PlanOptions
@@ -73,11 +73,11 @@ export interface CostPlan {
   readonly queries: readonly PlannedSteps[];
 }
 
-/** Bytes of a file's tensors in memory: its bytes, and their copy. */
+/** Bytes in memory per parameter of a file: as read, and a copy. */
 const fileBytes = 8;
-/** Units of a cell type's scores of a query: levels and types are not known before training. */
+/** Cell types and annotation levels, which are not known before training: as many as an atlas may have. */
 const [plannedTypes, plannedLevels] = [100, 2];
-/** Units of the classifier's sample: counts of a cell, as gene and value, with one copy while joined. */
+/** Bytes in memory per stored count of the classifier's sample: gene and value, and a copy. */
 const sampleBytes = 16;
 
 interface Model extends NetworkSize {
@@ -117,7 +117,7 @@ export function planCosts(
     parameters: model.parameters,
     train: costOf(memory, work.train(), planned),
     ...plannedRounds(planned, work),
-    queries: queries.map((query) => plannedQuery(query, options, model, threads)),
+    queries: queries.map((query) => plannedQuery(query, planned)),
   };
 }
 
@@ -184,15 +184,15 @@ type ShardStep = "survey" | "local" | "summary";
 /** @param trained - cells that a round passes through */
 function plannedShard(
   part: PlannedFile,
-  own: Model,
+  network: Model,
   planned: Planned,
   { work, streams, trained }: { work: StepWork; streams: boolean; trained: number },
 ): Pick<PlannedSteps, "file" | "cells"> & { readonly steps: Readonly<Record<ShardStep, Cost>> } {
   const sampled = Math.ceil((planned.sample * part.cells) / planned.whole.cells);
   const sampledCounts = (sampled * part.stored) / Math.max(1, part.cells);
-  const memory = shardMemory(part, own, streams);
-  const size = { ...sizeOf(part), parameters: own.parameters };
-  const reading = runMemory(part, { ...own, parameters: 0 }, Infinity, "streamed");
+  const memory = shardMemory(part, network, streams);
+  const size = { ...sizeOf(part), parameters: network.parameters };
+  const reading = runMemory(part, { ...network, parameters: 0 }, Infinity, "streamed");
   return {
     file: part.path,
     cells: part.cells,
@@ -221,11 +221,10 @@ function singleSteps(
   };
 }
 
+/** All conditions of the query count as new ones. */
 function plannedQuery(
   query: PlannedFile,
-  options: PlanOptions,
-  reference: Model,
-  threads: number,
+  { whole, model: reference, threads, options }: Planned,
 ): PlannedSteps {
   const { epochs, trainFrac, minibatch } = planOptimization(
     { minibatch: options.minibatch },
@@ -234,6 +233,11 @@ function plannedQuery(
   const perCell = resultBytes(plannedTypes, plannedLevels);
   const allowed = allowedMemory(options);
   const work = { read: query.stored, labelled: query.cells, parameters: reference.parameters };
+  const compared = comparedCells(
+    query.conditions.map((names) => names.length),
+    whole.conditions.map((names) => names.length),
+    minibatch,
+  );
   const seconds = (amounts: Work): number => rounded(predictSeconds(amounts, reference, threads));
   return {
     file: query.path,
@@ -241,7 +245,7 @@ function plannedQuery(
     steps: {
       map: {
         ...runMemory(query, reference, allowed, "auto", { minibatch, perCell }),
-        seconds: seconds({ ...work, fitted: epochs * query.cells * trainFrac }),
+        seconds: seconds({ ...work, fitted: epochs * query.cells * trainFrac, compared }),
       },
       embed: {
         ...runMemory(query, reference, allowed, "streamed", {

@@ -22,6 +22,8 @@ export interface PlannedFile {
 
 export interface PlannedFileOptions extends CountsOptions {
   readonly conditionKeys?: readonly string[];
+  /** whether a file without the column of a key counts as one condition; default: an error */
+  readonly keysAreOptional?: boolean;
   readonly reconLoss: ReconLoss;
   readonly onNote: (note: Note) => void;
 }
@@ -31,7 +33,12 @@ export async function readPlannedFile(path: string, options: PlannedFileOptions)
   const data = await AnnData.open(path);
   try {
     const conditions: Conditions[] = [];
-    for (const key of options.conditionKeys ?? []) conditions.push(await readConditions(data.obs, key));
+    for (const key of options.conditionKeys ?? [])
+      conditions.push(
+        options.keysAreOptional && !data.obs.columnNames.includes(key)
+          ? { key, codes: new Int32Array(data.nObs), names: [key] }
+          : await readConditions(data.obs, key),
+      );
     const table = new Combinations();
     if (conditions.length > 0) table.columns(conditions.map(({ codes }) => codes));
     const { place } = await findValues(data, options, options.onNote);

@@ -1,4 +1,5 @@
 // Amounts of work of the steps of a training, shared by the plan and by the script that fits its constants.
+import { evaluationCells } from "../mapping/surgery.js";
 import type { Work } from "./costs.js";
 
 /** A training over all cells. */
@@ -53,4 +54,21 @@ export function stepWork(training: Training): StepWork {
     }),
     finish: () => ({ classified: Math.min(cells, sample), parameters: 2 * parameters }),
   };
+}
+
+/**
+ * Cells whose likelihood a mapping computes to compare each new condition of a query with all conditions of
+ * the reference.
+ * @param newConditions, conditions - their numbers, per condition key @param minibatch - cells per step
+ */
+export function comparedCells(
+  newConditions: readonly number[],
+  conditions: readonly number[],
+  minibatch: number,
+): number {
+  return newConditions.reduce(
+    (sum, count, key) =>
+      sum + count * conditions[key]! * Math.min(minibatch, evaluationCells(conditions[key]!)),
+    0,
+  );
 }

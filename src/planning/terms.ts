@@ -8,6 +8,7 @@ export const terms = [
   "trained gene",
   "trained weight",
   "fitted weight",
+  "compared weight",
   "encoded gene",
   "labelling",
   "labelled cell",
