@@ -6,7 +6,7 @@ RUN mkdir /package && npm ci && npm run build && npm pack --ignore-scripts --pac
 
 FROM node:22-slim
 COPY --from=build /package /package
-RUN npm install --global /package/scpoli-*.tgz && rm -r /package /root/.npm
+RUN npm install --global --cache /package/cache /package/scpoli-*.tgz && rm -r /package
 ENV SCPOLI_CACHE=/data/.scpoli
 USER node
 WORKDIR /data

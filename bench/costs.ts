@@ -209,8 +209,8 @@ function writePage(rows: readonly Row[], fitted: Readonly<Record<Term, number>>)
       "",
       "The fit takes the small runs below and, of [Scale](scale.md) (4,000 genes), those of a million " +
         "cells,",
-      "and the mapping of 10,000 cells, in which the comparison of 100 conditions with 100 takes most of the " +
-        "time. On",
+      "and the mapping of 10,000 cells, in which the comparison of 100 conditions with 100 takes most of " +
+        "the time. On",
       `the runs that it does not see, prediction / measurement is ${Math.min(...ratios).toFixed(2)} to`,
       `${Math.max(...ratios).toFixed(2)}.`,
       "",

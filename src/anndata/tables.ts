@@ -38,10 +38,18 @@ function textOf(cell: Exclude<Cell, null>): string {
   return Array.isArray(cell) ? cell.join(" ") : String(cell);
 }
 
-/** Rows as CSV with a header row; unknown values are empty fields. */
-export function csvOf(rows: Rows): string {
-  const fields = Object.keys(rows[0] ?? {});
+/**
+ * Rows as CSV with a header row; unknown values are empty fields.
+ * @param options - `fields`: columns, default those of the first row; `delimiter`: default a comma
+ */
+export function csvOf(
+  rows: Rows,
+  {
+    fields = Object.keys(rows[0] ?? {}),
+    delimiter = ",",
+  }: { readonly fields?: readonly string[]; readonly delimiter?: string } = {},
+): string {
   const shown = (cell: Cell): string => (cell === null || Number.isNaN(cell) ? "" : textOf(cell));
   const data = rows.map((row) => fields.map((field) => shown(row[field] ?? null)));
-  return `${Papa.unparse({ fields, data }, { newline: "\n" })}\n`;
+  return `${Papa.unparse({ fields: [...fields], data }, { newline: "\n", delimiter })}\n`;
 }

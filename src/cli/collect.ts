@@ -1,15 +1,10 @@
 // scpoli collect: puts the results of many mappings into one table and one report.
 import type { Command } from "commander";
 import { readText, writeFile } from "#platform";
+import { csvOf } from "../anndata/tables.js";
 import type { MappingSummary } from "../mapping/mapping.js";
 import { ScPoliError } from "../contract/errors.js";
-import {
-  collectedColumns,
-  collectedHtml,
-  collectedRows,
-  separatedByTabs,
-  type CollectedQuery,
-} from "../report/collected.js";
+import { collectedColumns, collectedHtml, collectedRows, type CollectedQuery } from "../report/collected.js";
 import { checkOutputs } from "./outputs.js";
 import { writtenText } from "./report.js";
 import { addRunFlags, run, type Result, type RunFlags } from "./session.js";
@@ -44,7 +39,7 @@ async function collect(paths: readonly string[], flags: CollectFlags): Promise<R
   const queries: CollectedQuery[] = [];
   for (const path of paths) queries.push({ name: nameOf(path), summary: await readSummary(path) });
   const rows = collectedRows(queries);
-  await writeFile(output, separatedByTabs([[...collectedColumns], ...rows]));
+  await writeFile(output, csvOf(rows, { fields: collectedColumns, delimiter: "\t" }));
   if (report !== undefined) await writeFile(report, await collectedHtml(queries));
   const written = [output, ...(report === undefined ? [] : [report])];
   return { json: { queries: queries.length, rows: rows.length, written }, text: writtenText(written) };

@@ -4,6 +4,7 @@ import type { Command } from "commander";
 import { AnnData } from "../anndata/anndata.js";
 import type { CountsOptions, RunSettings } from "../contract/options.js";
 import { ScPoliError } from "../contract/errors.js";
+import { median } from "../numerics/descriptive.js";
 import type { SampleAnalysis, SamplesOptions } from "../samples/analysis.js";
 import type { Classification } from "../samples/classification.js";
 import { writePlots } from "../samples/sample-plots.js";
@@ -394,12 +395,12 @@ function uncertaintyText({ uncertainty, samples }: SampleAnalysis): string | nul
     sample ? [{ name: samples.names[row]!, ...sample }] : [],
   );
   if (known.length === 0) return null;
-  const sorted = known.sort((a, b) => b.deviation - a.deviation);
-  const median = sorted[Math.floor(sorted.length / 2)]!.deviation;
+  const sorted = [...known].sort((a, b) => b.deviation - a.deviation);
+  const typical = median(Float64Array.from(known, ({ deviation }) => deviation));
   const most = sorted
     .slice(0, 3)
     .map(({ name, deviation, cells }) => `${name} ${deviation.toFixed(2)} (${counted(cells, "cell")})`);
-  return `  standard deviation of the embeddings: median ${median.toFixed(2)}, largest ${most.join(", ")}`;
+  return `  standard deviation of the embeddings: median ${typical.toFixed(2)}, largest ${most.join(", ")}`;
 }
 
 function classificationText({

@@ -22,33 +22,33 @@ export const collectedColumns = [
   "novel_clusters",
   "verdict",
   "reasons",
-] as const;
+] as const satisfies readonly (keyof CollectedRow)[];
 
-/** Rows of the table. `novel_clusters` is empty if the query was not clustered (`--unlabeled-prototypes`). */
-export function collectedRows(queries: readonly CollectedQuery[]): (string | number)[][] {
+/** A row of the table; `novel_clusters` is null if the query was not clustered (`--unlabeled-prototypes`). */
+type CollectedRow = Readonly<
+  Record<"query" | "level" | "cell_type" | "verdict" | "reasons", string> &
+    Record<"cells" | "unknown" | "cells_in_query" | "unknown_in_query", number> &
+    Record<"novel_clusters", number | null>
+>;
+
+/** Rows of the table, with `collectedColumns`. */
+export function collectedRows(queries: readonly CollectedQuery[]): CollectedRow[] {
   return queries.flatMap(({ name, summary }) =>
     summary.levels.flatMap(({ key, predicted, unknown_by_type, unknown }) =>
-      Object.entries(predicted).map(([type, cells]) => [
-        name,
-        key,
-        type,
+      Object.entries(predicted).map(([type, cells]) => ({
+        query: name,
+        level: key,
+        cell_type: type,
         cells,
-        unknown_by_type[type] ?? 0,
-        summary.cells,
-        unknown,
-        novelClusters(summary),
-        summary.verdict.light,
-        reasonsText(summary),
-      ]),
+        unknown: unknown_by_type[type] ?? 0,
+        cells_in_query: summary.cells,
+        unknown_in_query: unknown,
+        novel_clusters: novelClusters(summary),
+        verdict: summary.verdict.light,
+        reasons: reasonsText(summary),
+      })),
     ),
   );
-}
-
-/** Tab-separated text. A field with a tab, a quote or a line break is quoted. */
-export function separatedByTabs(rows: readonly (readonly (string | number)[])[]): string {
-  const field = (value: string | number): string =>
-    /[\t\n\r"]/.test(String(value)) ? `"${String(value).replaceAll('"', '""')}"` : String(value);
-  return rows.map((row) => `${row.map(field).join("\t")}\n`).join("");
 }
 
 /** One report over all queries. */
@@ -87,7 +87,7 @@ function overview(queries: readonly CollectedQuery[]): string {
       name,
       summary.cells,
       summary.levels[0]?.unknown ?? "",
-      novelClusters(summary),
+      novelClusters(summary) ?? "",
       summary.verdict.light,
       reasonsText(summary),
     ]),
@@ -97,12 +97,18 @@ function overview(queries: readonly CollectedQuery[]): string {
 function typesTable(queries: readonly CollectedQuery[]): string {
   return tableHtml({
     columns: ["query", "level", "cell type", "cells", "unknown"],
-    rows: collectedRows(queries).map((row) => row.slice(0, 5)),
+    rows: collectedRows(queries).map(({ query, level, cell_type, cells, unknown }) => [
+      query,
+      level,
+      cell_type,
+      cells,
+      unknown,
+    ]),
   });
 }
 
-function novelClusters({ clusters }: MappingSummary): number | "" {
-  return clusters === undefined ? "" : clusters.filter(({ is_novel }) => is_novel).length;
+function novelClusters({ clusters }: MappingSummary): number | null {
+  return clusters === undefined ? null : clusters.filter(({ is_novel }) => is_novel).length;
 }
 
 /** Reasons that are not green; all of them if they all are. */

@@ -1,4 +1,5 @@
 // Progress of a training in rounds, derived from the files in its folder.
+import { median } from "../numerics/descriptive.js";
 import { fileStatus, listFolder, modifiedAt } from "#platform";
 import type { EpochLosses } from "../contract/options.js";
 import { chosenRound } from "./merge.js";
@@ -115,7 +116,7 @@ async function shardSeconds(
 }
 
 function medianOf(values: readonly number[]): number | null {
-  return [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)] ?? null;
+  return values.length > 0 ? median(Float64Array.from(values)) : null;
 }
 
 async function secondsPerRound(folder: RunFolder, round: number): Promise<number | null> {

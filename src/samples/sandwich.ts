@@ -3,10 +3,10 @@
 // Huber 1967; Stefanski and Boos 2002 (M-estimators).
 //
 // Derivatives of few cells are too noisy to invert. The shape of the curvature is a property of the network
-// first, so it is that of all conditions together. Its size (the trace) and the gradients are the condition's;
-// the means of all conditions count for as many cells as there are dimensions. A prior with the spread of
-// the unit ball, to which embeddings are confined, is added to A and B, and no variance is larger than that:
-// without information on it, a sample may be anywhere in the ball.
+// first, so it is that of all conditions together. Its size (the trace) and the gradients are those of the
+// condition; the means of all conditions count for as many cells as there are dimensions. A prior with the
+// spread of the unit ball, to which embeddings are confined, is added to A and B, and no variance is larger
+// than that: without information on it, a sample may be anywhere in the ball.
 import { EigenvalueDecomposition, inverse, Matrix } from "ml-matrix";
 
 /** Derivatives of the loss of a condition's cells with respect to its embedding. */
