@@ -55,7 +55,7 @@ async function plan(
     onNote: onNote ?? (() => undefined),
   };
   const read = async (files: readonly string[], keysAreOptional: boolean): Promise<PlannedFile[]> => {
-    const { conditionKey: conditionKeys = [] } = flags;
+    const { conditionKey: conditionKeys } = flags;
     const planned: PlannedFile[] = [];
     for (const file of files)
       planned.push(await readPlannedFile(file, { ...options, conditionKeys, keysAreOptional }));
