@@ -52,6 +52,7 @@ export function samplesPlot(
     colours: colouring ? undefined : colours,
     legend: colouring?.name ?? key,
     openMeans: "sample of a mapped query",
+    spreadMeans: "95 % of positions with other cells",
     points: names.map((name, row) => ({
       name,
       x: scores[row * dimensions + across] ?? 0,

@@ -1,5 +1,5 @@
-// Packs the package as it would be published into .cache/package.tgz, for publint and attw: this folder itself
-// may hold other packages (environments of Python, builds), which they would read too. Needs a build.
+// Packs the package as it would be published into .cache/package.tgz, for publint and attw: this folder
+// itself may hold other packages (environments of Python, builds), which they would read too. Needs a build.
 import { execFileSync } from "node:child_process";
 import { mkdirSync, renameSync } from "node:fs";
 

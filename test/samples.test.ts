@@ -393,7 +393,8 @@ describe("uncertainty of the embeddings", () => {
     assert.ok(Math.hypot(...onComponents.values.subarray(0, 4)) <= deviations.values[0]! * (1 + 1e-9));
     file.close();
     const plot = samplePlots(analysis)["pca_by_treatment"]!;
-    assert.equal(plot.svg.match(/<ellipse /g)!.length, S);
+    assert.equal(plot.svg.match(/<ellipse /g)!.length, S + 1, "one for each sample, one in the legend");
+    assert.match(plot.svg, /95 % of positions with other cells/);
     await (await fitted).save(at("uncertain-model"));
     const text = (await scpoli(["samples", at("uncertain-model"), "--data", at("cells.h5ad")])).stdout;
     assert.match(

@@ -87,7 +87,7 @@ export function extent(values: Iterable<number>): [number, number] {
 export interface LegendEntry {
   readonly name: string;
   readonly colour: string;
-  readonly mark?: "square" | "circle" | "line" | "dashes" | "ring";
+  readonly mark?: "square" | "circle" | "line" | "dashes" | "ring" | "ellipse";
 }
 
 /** The SVG of a legend and its height in pixels. */
@@ -121,9 +121,16 @@ export function groupLegend(
   };
 }
 
+/** A shape that shows a spread: light, so that several may overlap. */
+export function ellipseStyle(colour: string): Readonly<Record<string, string | number>> {
+  return { fill: colour, "fill-opacity": 0.12, stroke: colour, "stroke-opacity": 0.5 };
+}
+
 function legendMark(x: number, y: number, colour: string, mark: NonNullable<LegendEntry["mark"]>): string {
   if (mark === "square") return element("rect", { x, y, width: 12, height: 12, rx: 2, fill: colour });
   if (mark === "circle") return element("circle", { cx: x + 6, cy: y + 6, r: 5, fill: colour });
+  if (mark === "ellipse")
+    return element("ellipse", { cx: x + 7, cy: y + 6, rx: 7, ry: 4.5, ...ellipseStyle(colour) });
   if (mark === "ring")
     return element("circle", {
       cx: x + 6,

@@ -1,5 +1,6 @@
 // Scatter plots, of named points and of many points without names.
 import {
+  ellipseStyle,
   extent,
   groupLegend,
   rampLegend,
@@ -45,6 +46,7 @@ export function scatterPlot({
   colours = groups?.map((_, group) => groupColour(group)),
   legend: legendTitle,
   openMeans,
+  spreadMeans,
 }: {
   title: string;
   x: string;
@@ -56,6 +58,7 @@ export function scatterPlot({
   colours?: readonly string[] | undefined;
   legend: string;
   openMeans?: string;
+  spreadMeans?: string;
 }): Plot {
   const area: Area = { left: 64, top: 34, right: width - 12, bottom: 404 };
   const reach = (at: number, variance = 0): [number, number] => {
@@ -128,9 +131,14 @@ export function scatterPlot({
     openMeans && points.some(({ isOpen }) => isOpen)
       ? [{ name: openMeans, colour: missingColour, mark: "ring" }]
       : [];
+  const spreads: LegendEntry[] =
+    spreadMeans && points.some(({ spread }) => spread)
+      ? [{ name: spreadMeans, colour: missingColour, mark: "ellipse" }]
+      : [];
   const others: LegendEntry[] = [
     ...(hasMissing ? [{ name: "not known", colour: missingColour, mark: "circle" as const }] : []),
     ...rings,
+    ...spreads,
   ];
   const legend = groups
     ? groupLegend(
@@ -231,10 +239,7 @@ function ellipse(
     rx,
     ry,
     transform: `rotate(${angle.toFixed(1)} ${cx.toFixed(1)} ${cy.toFixed(1)})`,
-    fill: colour,
-    "fill-opacity": 0.12,
-    stroke: colour,
-    "stroke-opacity": 0.5,
+    ...ellipseStyle(colour),
   });
 }
 

@@ -40,12 +40,24 @@ function analysisHtml(analysis: SampleAnalysis, k: number): string {
   return [
     `${head}<p>${escapeText(guidance.reason)}</p>`,
     choice(`samples-${k}`, "Colour samples by", plots),
+    ellipseNote(analysis),
     map
       ? figure(map)
       : "<p>No covariate varies between the samples, so there are no associations to test. " +
         "Give a table of metadata (<code>--metadata</code>).</p>",
     genesHtml(analysis),
   ].join("");
+}
+
+function ellipseNote({ uncertainty }: SampleAnalysis): string {
+  if (!uncertainty) return "";
+  const withoutCells = uncertainty.some((sample) => sample === null)
+    ? " Samples without an ellipse have no cells in these data, so that their uncertainty is not known."
+    : "";
+  return (
+    "<p>An ellipse holds 95 % of the positions that a sample would take if other cells of it had been " +
+    `measured.${withoutCells}</p>`
+  );
 }
 
 function genesHtml(analysis: SampleAnalysis): string {

@@ -38,6 +38,7 @@ function samplePlane(
     groups,
     legend: title,
     openMeans,
+    spreadMeans: "95 % of positions with other cells",
     points: samples.names.map((name, row) => ({
       name,
       x: scores.values[row * scores.columns + across]!,
