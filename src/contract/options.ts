@@ -446,9 +446,9 @@ export interface Defaults {
   readonly alphaEpochAnneal: number;
   readonly pretrainingShare: number;
   readonly resolution: number;
-  /** what early stopping does unless told otherwise */
+  /** settings of early stopping, for those that an option does not give */
   readonly earlyStopping: EarlyStopping;
-  /** whether it is on where no option says so */
+  /** whether early stopping is on by default */
   readonly stopsEarly: boolean;
 }
 

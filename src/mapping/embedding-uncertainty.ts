@@ -22,11 +22,11 @@ import { sampleUncertainty, type SampleUncertainty } from "../samples/sample-unc
 import { withQuery, type Query } from "./query.js";
 import { storedNetwork } from "./stored-network.js";
 
-/** Cells of a condition whose gradients are computed, and those of which the curvature is too. */
+/** Maximum number of cells per condition for the gradients, and for the curvature. */
 const [gradientCells, curvatureCells] = [128, 64];
 /** Step of the finite differences, in units of the embedding (its rows have length 1 at most). */
 const step = 0.1;
-/** Derivatives are those at this length at most: the network scales rows that are longer than 1. */
+/** Maximum length of an embedding at which derivatives are taken: the network scales rows longer than 1. */
 const mostLength = 1 - 1.5 * step;
 
 /** Loss of the first `count` cells of a condition at an embedding. */

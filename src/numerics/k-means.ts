@@ -55,7 +55,7 @@ export function pointsAt(points: Float32Array, D: number, chosen: readonly numbe
   return Float64Array.from(chosen.flatMap((i) => Array.from(points.subarray(i * D, (i + 1) * D))));
 }
 
-/** What is open in Lloyd's algorithm. */
+/** Choices that Lloyd's algorithm leaves open. */
 export interface LloydOptions {
   readonly mostIterations: number;
   /** where a centre without points goes: it stays, or moves to the origin */
