@@ -1,6 +1,6 @@
 // npm run bench:labels [-- SET ...]: label transfer by the head, the nearest prototype, a linear SVM on genes
-// and other methods (bench/labels.py), the paper's ablations (one-hot conditions, no prototype loss) and a
-// wider hidden layer, three seeds, with bootstrap intervals. Needs ../shared/data and a Python with
+// and other methods (bench/labels.py), the paper's ablations (one-hot conditions, no prototype loss) and the
+// published preset, three seeds, with bootstrap intervals. Needs ../shared/data and a Python with
 // scikit-learn (SCPOLI_REFERENCE_PYTHON). Single runs are kept in .cache/labels (delete it to start again);
 // tables go to bench/results/labels.csv and docs/benchmarks/labels.md.
 import { execFileSync } from "node:child_process";
@@ -36,8 +36,8 @@ interface Labelled {
 const trainings: Readonly<Record<string, Partial<TrainOptions>>> = {
   default: {},
   "one-hot conditions": { conditionEncoding: "one-hot", embeddingDims: undefined },
-  "no prototype loss": { eta: 0 },
-  "128 hidden units": { hiddenLayerSizes: [128] },
+  "no prototype loss": { prototypeLoss: "off" },
+  "published preset": { preset: "published" },
 };
 /** Methods of bench/labels.py, and their names in the table. */
 const ways: Readonly<Record<string, string>> = {
@@ -59,7 +59,6 @@ async function labelled(configuration: Configuration, training: string, seed: nu
       conditionKeys: [condition],
       cellTypeKeys: [label],
       seed,
-      eta: settings.eta,
       embeddingDims: settings.embeddingDims,
       genes: reference.nVars > settings.genes ? settings.genes : undefined,
       ...trainings[training],

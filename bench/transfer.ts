@@ -3,6 +3,7 @@
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { AnnData } from "../dist/index.js";
+import { Random } from "../dist/numerics/random.js";
 import { labels, writeRows } from "./rows.ts";
 
 export interface Configuration {
@@ -15,6 +16,10 @@ export interface Configuration {
   readonly leftOut?: readonly string[];
   /** conditions in neither of them */
   readonly excluded?: readonly string[];
+  /** conditions of the reference. Default: all that are neither in the query nor excluded */
+  readonly reference?: readonly string[];
+  /** number of reference cells, drawn at random. Default: all */
+  readonly referenceCells?: number;
 }
 
 const kangQuery = ["patient_101", "patient_107", "patient_1039"].flatMap((patient) => [
@@ -68,20 +73,27 @@ export interface Transfer {
   close(): void;
 }
 
-/** Writes both into a folder and opens them. */
+/**
+ * Writes both into a folder and opens them.
+ * @param seed - of the draw of reference cells, if not all are used
+ */
 export async function openTransfer(
-  { file, condition, label, query, leftOut = [], excluded = [] }: Configuration,
+  { file, condition, label, query, leftOut = [], excluded = [], ...reduced }: Configuration,
   folder: string,
   name: string,
+  seed = 0,
 ): Promise<Transfer> {
   mkdirSync(folder, { recursive: true });
   const source = await AnnData.open(join(sharedData, `${file}.h5ad`));
   const [conditions, types] = [await labels(source, condition), await labels(source, label)];
   const rows = Int32Array.from(conditions.keys());
   const isQuery = (row: number): boolean => query.includes(conditions[row]!);
-  const ofReference = rows.filter(
-    (row) => !isQuery(row) && !excluded.includes(conditions[row]!) && !leftOut.includes(types[row]!),
-  );
+  const isReference = (row: number): boolean =>
+    !isQuery(row) &&
+    !excluded.includes(conditions[row]!) &&
+    !leftOut.includes(types[row]!) &&
+    (reduced.reference?.includes(conditions[row]!) ?? true);
+  const ofReference = drawRows(rows.filter(isReference), reduced.referenceCells, seed);
   const ofQuery = rows.filter(isQuery);
   const [reference, queryData] = await Promise.all(
     [[ofReference, "reference"] as const, [ofQuery, "query"] as const].map(async ([own, part]) => {
@@ -98,6 +110,12 @@ export async function openTransfer(
     known: new Set(Array.from(ofReference, (row) => types[row]!)),
     close: () => [reference!, queryData!].forEach((data) => data.close()),
   };
+}
+
+/** A random sample of rows, in their order; all rows without a number of cells. */
+function drawRows(rows: Int32Array, cells: number | undefined, seed: number): Int32Array {
+  const sample = new Random(seed, "reference cells").sample(rows.length, cells ?? rows.length);
+  return sample.map((i) => rows[i]!);
 }
 
 /** A result that is computed once and kept as JSON. */

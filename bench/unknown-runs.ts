@@ -190,6 +190,7 @@ export async function runUnknown<V extends Variants>(
     { ...configuration, leftOut: leftOut === null ? [] : [leftOut] },
     folder,
     name,
+    seed,
   );
   const parts: Part[] = [];
   try {

@@ -1,9 +1,9 @@
 // npm run bench:unknown [-- --seeds N] [SET ...]: quality of labels, novelty and flags. Each type with at
-// least
-// 20 query cells is left out of the reference in turn, then none; the query is mapped as a whole, in two
-// halves, and each of its types alone. Nothing is chosen on these queries (study:novelty uses references).
-// Needs ../shared/data. Results of single runs are kept in .cache/unknown (delete it to start
-// again); the tables go to bench/results/unknown.csv and docs/benchmarks/labels.md.
+// least 20 query cells is left out of the reference in turn, then none; the query is mapped as a whole, in two
+// halves, and each of its types alone. Small references (two donors, 400 cells) follow. Nothing is chosen on
+// these queries (study:novelty uses references). Needs ../shared/data. Results of single runs are kept in
+// .cache/unknown (delete it to start again); the tables go to bench/results/unknown.csv and
+// docs/benchmarks/labels.md.
 import { existsSync, mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
@@ -23,6 +23,20 @@ const mixology: Configuration = {
 const sets = ["panc8", "pbmc3", "kang16", "onek1k"].map((set) =>
   configurations.find(({ name }) => name === set)!,
 );
+
+const smallSuffix = "-400-cells";
+/** References of two donors or batches and 400 cells; nothing is left out. */
+const smallReferences: readonly Configuration[] = [
+  { set: "panc8", reference: ["indrop1", "indrop3"] },
+  { set: "pbmc3", reference: ["3pv1", "3pv2"] },
+  { set: "kang16", reference: ["patient_1015_ctrl", "patient_1488_ctrl"] },
+  { set: "onek1k", reference: ["pool43", "pool25"] },
+].map(({ set, reference }) => ({
+  ...sets.find(({ name }) => name === set)!,
+  name: `${set}${smallSuffix}`,
+  reference,
+  referenceCells: 400,
+}));
 
 interface Result {
   readonly set: string;
@@ -58,6 +72,26 @@ function shown(number: number, digits = 2): string {
   return Number.isNaN(number) ? "" : number.toFixed(digits);
 }
 
+/** Flags with references of two donors and 400 cells: shares, or why flagging is disabled. */
+function smallSummary(results: readonly Result[]): string {
+  const texts = results.map((result) => {
+    const flagged = result.runs.filter(({ notFlagged }) => notFlagged === null);
+    const disabled = result.runs.length - flagged.length;
+    return (
+      `${result.set.replace(smallSuffix, "")} ` +
+      (flagged.length === 0
+        ? "not calibrated"
+        : `${shown(mean(flagged.map((run) => columns.flagged!(run)!)), 3)} in company and ` +
+          `${shown(mean(flagged.map((run) => columns.alone_flagged!(run)!)), 3)} alone` +
+          (disabled > 0 ? ` (${disabled} of ${result.runs.length} seeds not calibrated)` : ""))
+    );
+  });
+  return (
+    "- Flagged among known cells with a reference of 400 cells from two donors or batches: " +
+    `${texts.join("; ")}.`
+  );
+}
+
 function tabulate(results: readonly Result[]): void {
   const rows = results.flatMap(({ set, leftOut, runs }) =>
     runs.map((run, seed) =>
@@ -75,8 +109,10 @@ function tabulate(results: readonly Result[]): void {
     join(root, "bench/results/unknown.csv"),
     `set,left_out,seed,${Object.keys(columns).join(",")},not_flagged\n${rows.join("\n")}\n`,
   );
-  const left = results.filter(({ leftOut }) => leftOut !== null);
-  const whole = results.filter(({ leftOut }) => leftOut === null);
+  const small = results.filter(({ set }) => smallReferences.some(({ name }) => name === set));
+  const large = results.filter((result) => !small.includes(result));
+  const left = large.filter(({ leftOut }) => leftOut !== null);
+  const whole = large.filter(({ leftOut }) => leftOut === null);
   const over = (of: readonly Result[], column: Column): number =>
     mean(of.map((result) => value(result, column)).filter((number) => !Number.isNaN(number)));
   const most = (of: readonly Result[], column: Column): number =>
@@ -88,19 +124,20 @@ function tabulate(results: readonly Result[]): void {
     `- Found: ${shown(over(left, "found"))} in company, ${shown(over(left, "found_in_halves"))} in ` +
       `halves, ${shown(over(left, "alone_found"))} alone ` +
       `(${shown(over(left, "alone_found") / over(left, "found"))} of that in company).`,
-    `- Flagged among known cells: ${shown(over(results, "flagged"), 3)} in company, ` +
-      `${shown(over(results, "alone_flagged"), 3)} alone on the mean; the worst type of a run ` +
-      `${shown(over(results, "worst"))} and ${shown(over(results, "alone_worst"))} on the mean, ` +
-      `${shown(most(results, "worst"))} and ${shown(most(results, "alone_worst"))} at most. Cells of ` +
+    `- Flagged among known cells: ${shown(over(large, "flagged"), 3)} in company, ` +
+      `${shown(over(large, "alone_flagged"), 3)} alone on the mean; the worst type of a run ` +
+      `${shown(over(large, "worst"))} and ${shown(over(large, "alone_worst"))} on the mean, ` +
+      `${shown(most(large, "worst"))} and ${shown(most(large, "alone_worst"))} at most. Cells of ` +
       `the reference itself: ${shown(over(whole, "own_flagged"), 3)}, at most ` +
       `${shown(most(whole, "own_flagged"), 3)}.`,
     "- Known cells whose flag is not the same in company, halves and alone: " +
-      `${shown(over(results, "changed"), 3)} on the mean, ${shown(most(results, "changed"), 3)} at most.`,
+      `${shown(over(large, "changed"), 3)} on the mean, ${shown(most(large, "changed"), 3)} at most.`,
     `- Labels with nothing left out: accuracy ${shown(over(whole, "accuracy"), 3)}, AUROC of \`_uncert\` ` +
       `for wrong labels ${shown(over(whole, "errors"), 3)}, expected calibration error of \`_prob\` ` +
       `${shown(over(whole, "calibration"), 3)}; with a type left out ` +
       `${shown(over(left, "accuracy"), 3)}, ${shown(over(left, "errors"), 3)} and ` +
       `${shown(over(left, "calibration"), 3)}.`,
+    ...(small.length === 0 ? [] : [smallSummary(small)]),
   ];
   const table: readonly Column[] = [
     "auroc",
@@ -133,7 +170,7 @@ function tabulate(results: readonly Result[]): void {
     "| data set | left out | AUROC | found | flagged | worst | alone: AUROC | found | flagged | worst | " +
       "changed | own | errors | calibration |",
     `|${" --- |".repeat(14)}`,
-    ...results.map(
+    ...[...large, ...small].map(
       (result) =>
         `| ${result.set} | ${result.leftOut ?? "nothing"} | ` +
         `${table.map((column) => shown(value(result, column))).join(" | ")} |`,
@@ -151,18 +188,22 @@ const { values, positionals } = parseArgs({
   allowPositionals: true,
 });
 const results: Result[] = [];
-for (const configuration of [...sets, mixology].filter(
-  ({ name }) => positionals.length === 0 || positionals.includes(name),
-))
-  for (const leftOut of (await leftOutTypes(configuration, cache)).reverse()) {
-    const runs: Run[] = [];
-    for (let seed = 0; seed < Number(values.seeds); seed++) {
-      const name = `${configuration.name}-${leftOut ?? "nothing"}-s${seed}`;
-      const { whole } = await cached(cache, name, () =>
-        runUnknown(configuration, leftOut, seed, cache, { whole: async (model) => model }),
-      );
-      runs.push(whole);
-    }
-    results.push({ set: configuration.name, leftOut, runs });
-    tabulate(results);
+/** Runs all seeds of a configuration and adds them to the tables. */
+async function measure(configuration: Configuration, leftOut: string | null): Promise<void> {
+  const runs: Run[] = [];
+  for (let seed = 0; seed < Number(values.seeds); seed++) {
+    const name = `${configuration.name}-${leftOut ?? "nothing"}-s${seed}`;
+    const { whole } = await cached(cache, name, () =>
+      runUnknown(configuration, leftOut, seed, cache, { whole: async (model) => model }),
+    );
+    runs.push(whole);
   }
+  results.push({ set: configuration.name, leftOut, runs });
+  tabulate(results);
+}
+const isAsked = ({ name }: Configuration): boolean =>
+  positionals.length === 0 || positionals.includes(name.replace(smallSuffix, ""));
+for (const configuration of [...sets, mixology].filter(isAsked))
+  for (const leftOut of (await leftOutTypes(configuration, cache)).reverse())
+    await measure(configuration, leftOut);
+for (const configuration of smallReferences.filter(isAsked)) await measure(configuration, null);
