@@ -22,7 +22,16 @@ export interface StudyRow {
   readonly graph_connectivity: number;
   readonly integration: number;
   readonly epochs: number;
+  readonly seed: number;
 }
+
+/** Variants that several seeds are run of, on all sets: weights of the published distance. */
+export const finalists = [
+  "both 10/50, 128, no early stopping",
+  "both 5/50, 128, no early stopping",
+  "both 2/50, 128, no early stopping",
+  "cross-entropy 50, 128, no early stopping",
+];
 
 const shown = [
   ["prototype_accuracy", "prototype accuracy"],
