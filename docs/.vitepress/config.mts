@@ -34,6 +34,70 @@ function slugify(heading: string): string {
     .replace(/^-+|-+$/g, "");
 }
 
+/** The pages, in the order of the sidebar. */
+const groups: readonly { folder: string; text: string; items: DefaultTheme.SidebarItem[] }[] = [
+  { folder: "start", text: "Start", items: items("start", "install", "five-minutes", "page") },
+  {
+    folder: "tutorials",
+    text: "Tutorials",
+    items: items(
+      "tutorials",
+      ...["map-patients", "unknown-cells", "samples", "atac", "species", "from-scarches", "from-seurat"],
+    ),
+  },
+  {
+    folder: "how-to",
+    text: "How-to",
+    items: items(
+      "how-to",
+      ...["files-and-counts", "memory", "read-results", "share-models", "model-registry"],
+      ...["clusters", "federated", "browser"],
+    ),
+  },
+  {
+    folder: "explanation",
+    text: "Explanation",
+    items: items(
+      "explanation",
+      ...["model", "mapping", "prototypes", "uncertainty-and-novelty", "samples"],
+      ...["markers-and-comparisons", "differences"],
+    ),
+  },
+  {
+    folder: "reference",
+    text: "Reference",
+    items: [
+      {
+        text: "Command line",
+        link: "/reference/command-line/",
+        items: itemsOf("reference/command-line"),
+        collapsed: true,
+      },
+      ...items("reference", "library"),
+      ...items("reference", "python", "formats", "inputs", "metrics"),
+    ],
+  },
+  {
+    folder: "benchmarks",
+    text: "Benchmarks",
+    items: items(
+      "benchmarks",
+      ...["quality", "labels", "samples", "sample-uncertainty", "markers-and-comparisons", "modalities"],
+      ...["evaluation", "defaults", "speed", "scale", "browser", "costs", "scale-out", "rounds", "cluster"],
+      "data-sets",
+    ),
+  },
+];
+
+/** The sidebar on the pages of a folder: its group is open, and the tutorials on the first pages. */
+function sidebarOf(folder: string): DefaultTheme.SidebarItem[] {
+  return groups.map((group) => ({
+    text: group.text,
+    items: group.items,
+    collapsed: group.folder !== folder && !(folder === "start" && group.folder === "tutorials"),
+  }));
+}
+
 export default defineConfig({
   title: "scpoli",
   description:
@@ -61,73 +125,7 @@ export default defineConfig({
       { text: "Reference", link: "/reference/command-line/", activeMatch: "/reference/" },
       { text: "Benchmarks", link: "/benchmarks/quality", activeMatch: "/benchmarks/" },
     ],
-    sidebar: [
-      { text: "Start", items: items("start", "install", "five-minutes", "page") },
-      {
-        text: "Tutorials",
-        items: items(
-          "tutorials",
-          "map-patients",
-          "unknown-cells",
-          "samples",
-          "atac",
-          "species",
-          "from-scarches",
-          "from-seurat",
-        ),
-      },
-      {
-        text: "How-to",
-        items: items(
-          "how-to",
-          ...["files-and-counts", "memory", "read-results", "share-models", "model-registry"],
-          ...["clusters", "federated", "browser"],
-        ),
-      },
-      {
-        text: "Explanation",
-        items: items(
-          "explanation",
-          ...["model", "mapping", "prototypes", "uncertainty-and-novelty", "samples"],
-          ...["markers-and-comparisons", "differences"],
-        ),
-      },
-      {
-        text: "Reference",
-        items: [
-          {
-            text: "Command line",
-            link: "/reference/command-line/",
-            items: itemsOf("reference/command-line"),
-            collapsed: true,
-          },
-          { text: "Library", link: "/reference/api/" },
-          ...items("reference", "python", "formats", "inputs", "metrics"),
-        ],
-      },
-      {
-        text: "Benchmarks",
-        items: items(
-          "benchmarks",
-          ...[
-            "quality",
-            "labels",
-            "samples",
-            "sample-uncertainty",
-            "speed",
-            "scale",
-            "browser",
-            "modalities",
-            "evaluation",
-            "costs",
-            "scale-out",
-            "rounds",
-            "cluster",
-          ],
-          ...["markers-and-comparisons", "defaults", "data-sets"],
-        ),
-      },
-    ],
+    sidebar: Object.fromEntries(groups.map(({ folder }) => [`/${folder}/`, sidebarOf(folder)])),
     footer: { message: "MIT licence. The method: De Donno et al., Nature Methods 2023." },
   },
 });

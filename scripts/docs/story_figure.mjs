@@ -1,7 +1,6 @@
 // Draws docs/public/story.svg from the demo's cells: left the query's cells in the reference's UMAP, right
-// the samples by their embeddings. Needs the build.
+// the samples by their embeddings; in story-narrow.svg one above the other. Needs the build.
 import { mkdirSync, writeFileSync } from "node:fs";
-import { dirname } from "node:path";
 import { fileURLToPath } from "node:url";
 import { AnnData, ScPoli } from "../../dist/index.js";
 import { scatterPlot, standaloneSvg } from "../../dist/plots/index.js";
@@ -53,18 +52,24 @@ const drawnSamples = scatterPlot({
   })),
 });
 
-/** Both pictures in one, the second to the right of the first. */
-function beside(left, right) {
-  const [, width, height] = /viewBox="0 0 ([\d.]+) ([\d.]+)"/.exec(left).map(Number);
+/** Both pictures in one, the second to the right of the first or below it. */
+function joined(first, second, isBelow) {
+  const [, width, height] = /viewBox="0 0 ([\d.]+) ([\d.]+)"/.exec(first).map(Number);
+  const [x, y] = isBelow ? [0, height] : [width, 0];
   // a plot has its width and height already
-  const inner = (svg, x) => svg.replace("<svg ", `<svg x="${x}" y="0" `);
+  const placed = (svg, left, top) => svg.replace("<svg ", `<svg x="${left}" y="${top}" `);
   return (
-    `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${2 * width} ` +
-    `${height}">${inner(left, 0)}${inner(right, width)}</svg>\n`
+    `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width + x} ${height + y}">` +
+    `${placed(first, 0, 0)}${placed(second, x, y)}</svg>\n`
   );
 }
 
-const target = path("docs/public/story.svg");
-mkdirSync(dirname(target), { recursive: true });
-writeFileSync(target, beside(standaloneSvg(cells), standaloneSvg(drawnSamples)));
-console.log("docs/public/story.svg");
+mkdirSync(path("docs/public"), { recursive: true });
+const plots = [standaloneSvg(cells), standaloneSvg(drawnSamples)];
+for (const [name, isBelow] of [
+  ["story", false],
+  ["story-narrow", true],
+]) {
+  writeFileSync(path(`docs/public/${name}.svg`), joined(...plots, isBelow));
+  console.log(`docs/public/${name}.svg`);
+}
