@@ -15,6 +15,13 @@ const { verbs } = JSON.parse(execFileSync("node", [program, "help", "--json"], {
 /** `models list` has the page models-list. */
 const pageOf = (verb) => verb.replaceAll(" ", "-");
 
+/** How the help writes each option of a verb, by its long flag: `-o, --output <file>`. */
+function termsOf(verb) {
+  const help = execFileSync("node", [program, ...verb.split(" "), "--help"], { encoding: "utf8" });
+  const terms = [...help.matchAll(/^ {2}(?:-\w, )?(--[a-z-]+)(?: [<[][^>\]]*[>\]])?/gm)];
+  return new Map(terms.map(([term, flag]) => [flag, term.trim()]));
+}
+
 /** Text of the program inside a table or a paragraph of Markdown. */
 const escaped = (text) => text.replaceAll("|", "\\|").replaceAll("<", "&lt;").replaceAll("{{", "{ {");
 
@@ -35,16 +42,19 @@ for (const verb of verbs) {
     "",
   ];
   if (verb.arguments.length > 0) {
-    lines.push("| argument | |", "| --- | --- |");
+    lines.push("| argument | meaning |", "| --- | --- |");
     for (const { name, description } of verb.arguments)
       lines.push(`| \`${name}\` | ${escaped(description)} |`);
     lines.push("");
   }
+  const terms = termsOf(verb.name);
   for (const [group, options] of groups) {
-    lines.push(`## ${(group || "Options").replace(/:$/, "")}`, "", "| option | |", "| --- | --- |");
-    for (const { flag, kind, choices, required, description } of options) {
-      const value = kind === "flag" ? "" : kind === "choice" ? ` ${choices.join("\\|")}` : ` ${kind}`;
-      lines.push(`| \`${flag}${value}\` | ${escaped(description)}${required ? " (required)" : ""} |`);
+    lines.push(`## ${(group || "Options").replace(/:$/, "")}`, "", "| option | meaning |", "| --- | --- |");
+    for (const { flag, choices, required, description } of options) {
+      const term = terms.get(flag) ?? flag;
+      const written = choices.length > 0 ? term.replace(/<[^>]*>/, choices.join("|")) : term;
+      const meaning = escaped(`${description}${required ? " (required)" : ""}`);
+      lines.push(`| \`${written.replaceAll("|", "\\|")}\` | ${meaning} |`);
     }
     lines.push("");
   }
@@ -56,11 +66,19 @@ writeFileSync(
   [
     "# Command line",
     "",
-    "| verb | what it does |",
-    "| --- | --- |",
-    ...verbs.map(
-      ({ name, summary }) => `| [\`scpoli ${name}\`](./${pageOf(name)}.md) | ${escaped(summary)} |`,
-    ),
+    "`scpoli VERB --help` prints what these pages have.",
+    "",
+    ...Object.entries(grouped()).flatMap(([group, members]) => [
+      `## ${group}`,
+      "",
+      "| verb | what it does |",
+      "| --- | --- |",
+      ...members.map(
+        ({ name, summary }) => `| [\`scpoli ${name}\`](./${pageOf(name)}.md) | ${escaped(summary)} |`,
+      ),
+      "",
+    ]),
+    "## Output",
     "",
     "Progress and notes go to stderr. `--json` puts one JSON object on stdout.",
     "",
@@ -79,6 +97,20 @@ writeFileSync(
   ].join("\n"),
 );
 console.log(`${verbs.length} verbs: docs/reference/command-line/`);
+
+/** Verbs by what they are for. */
+function grouped() {
+  const groups = [
+    ["Build and map", /^(inspect|train|map|embed|label)$/],
+    ["Ask questions", /^(samples|markers|compare|expression|evaluate|report)$/],
+    ["Files and models", /^(convert|import|export|models .*)$/],
+    ["Large atlases and many queries", /^(plan|collect|rounds .*)$/],
+    ["Everything else", /./],
+  ];
+  const groupOf = ({ name }) => groups.find(([, names]) => names.test(name))[0];
+  const members = groups.map(([group]) => [group, verbs.filter((verb) => groupOf(verb) === group)]);
+  return Object.fromEntries(members);
+}
 
 function groupBy(options) {
   const groups = new Map();
