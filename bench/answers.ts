@@ -34,10 +34,11 @@ writeFileSync(
   join(root, "docs/benchmarks/markers-and-comparisons.md"),
   [
     "# Markers and comparisons on real data",
+    "`npm run docs:figures` writes a summary here.",
     "![Rank of interferon-induced genes in each cell type](figures/interferon.svg)",
-    "Made by `npm run bench:answers` (bench/answers.ts) from bench/results/answers.json. How each number " +
-      "is computed: [Markers and comparisons](../explanation/markers-and-comparisons.md); columns and " +
-      "keys: [Formats](../reference/formats.md).",
+    "Made by `npm run bench:answers` (`bench/results/answers.json`). How each number is computed: " +
+      "[Markers, comparisons and decoded expression](../explanation/markers-and-comparisons.md); columns " +
+      "and keys: [Formats](../reference/formats.md).",
     ...Object.keys(sections).flatMap((name) => results[name]?.paragraphs ?? []),
   ].join("\n\n") + "\n",
 );

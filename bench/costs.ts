@@ -1,8 +1,8 @@
 // npm run bench:costs: measures train, map, embed and the steps of rounds on small simulated atlases (one
 // thread, processor seconds and peak memory), fits the constants of the formula in src/planning/costs.ts to
 // them, and compares the prediction with these runs and with those of bench/results/scale.csv. Writes
-// bench/results/costs.csv, src/planning/constants.ts and docs/benchmarks/costs.md. FIT=1 fits again from the
-// results file.
+// bench/results/costs.csv and costs-predicted.csv, src/planning/constants.ts and docs/benchmarks/costs.md.
+// FIT=1 fits again from the results file.
 import { spawnSync } from "node:child_process";
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -187,32 +187,56 @@ function writePage(rows: readonly Row[], fitted: Readonly<Record<Term, number>>)
     );
   });
   const scale = scaleRuns();
-  const ratios = scale
-    .filter((run) => !isFitted(run))
-    .map(({ amounts, seconds }) => total(amounts) / seconds);
+  writeFileSync(
+    inPackage("bench/results/costs-predicted.csv"),
+    [
+      "kind,run,fitted,seconds,predicted_seconds",
+      ...rows.map((row) =>
+        [
+          "small run",
+          `"${row.cells} x ${row.genes} with ${row.width} units: ${row.step}"`,
+          "yes",
+          row.seconds,
+          total(workOf(row.work, row)).toFixed(3),
+        ].join(","),
+      ),
+      ...scale.map((run) =>
+        [
+          "large run",
+          `"${run.what}"`,
+          isFitted(run) ? "yes" : "no",
+          run.seconds,
+          total(run.amounts).toFixed(3),
+        ].join(","),
+      ),
+      "",
+    ].join("\n"),
+  );
   writeFileSync(
     inPackage("docs/benchmarks/costs.md"),
     [
       "# Predicted memory and time",
       "",
-      "Made by `npm run bench:costs`. `scpoli plan` predicts the processor time of a step as the sum",
+      "`npm run docs:figures` writes a summary here.",
       "",
-      "$$ t = \\sum_i w_i c_i $$",
+      "![Time predicted by scpoli plan, and measured](figures/costs.svg)",
       "",
-      "over the amounts of work *w* below, times constants *c* that are fitted by non-negative least " +
-        "squares of",
-      "the relative error. Memory is that of the check before a run (`src/data/memory.ts`).",
+      "Made by `npm run bench:costs` from `bench/results/costs.csv` and the runs of [Scale](scale.md).",
+      "",
+      "## The formula",
+      "",
+      "The processor time of a step is the sum, over the amounts of work *w* below, of *w* times a constant",
+      "*c*. The constants are fitted by non-negative least squares of the relative error. Memory is that of",
+      "the check before a run (`src/data/memory.ts`).",
       "",
       "| work | unit | seconds per unit |",
       "| --- | --- | --- |",
       ...terms.map((term) => `| ${term} | ${units[term]} | ${fitted[term].toExponential(2)} |`),
       "",
-      "The fit takes the small runs below and, of [Scale](scale.md) (4,000 genes), those of a million " +
-        "cells,",
-      "and the mapping of 10,000 cells, in which the comparison of 100 conditions with 100 takes most of " +
-        "the time. On",
-      `the runs that it does not see, prediction / measurement is ${Math.min(...ratios).toFixed(2)} to`,
-      `${Math.max(...ratios).toFixed(2)}.`,
+      "## Large runs",
+      "",
+      "4,000 genes, two threads. The fit takes those of a million cells, and the mapping of 10,000 cells, in",
+      "which the comparison of 100 conditions with 100 takes most of the time. It does not see the others.",
       "",
       "| run | fitted | processor s | predicted s | ratio |",
       "| --- | --- | --- | --- | --- |",
@@ -224,8 +248,10 @@ function writePage(rows: readonly Row[], fitted: Readonly<Record<Term, number>>)
         );
       }),
       "",
-      `The runs of the fit: one thread, simulated counts, 13 % non-zeros, ${conditions} conditions; ` +
-        "processor",
+      "## Small runs",
+      "",
+      `All of them are in the fit: one thread, simulated counts, 13 % non-zeros, ${conditions} conditions. ` +
+        "Processor",
       "seconds, which other load of the machine changes little; peak memory of the process.",
       "",
       "| cells x genes, hidden units | step | s | predicted s | ratio | peak MB | predicted MB |",

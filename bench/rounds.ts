@@ -281,6 +281,10 @@ function writePage(rows: readonly Row[]): void {
     [
       "# Quality of training in rounds",
       "",
+      "`npm run docs:figures` writes a summary here.",
+      "",
+      "![Training in rounds beside training on one machine](figures/rounds.svg)",
+      "",
       "Made by `npm run bench:rounds`, which can be stopped and continued: the table has the runs made so",
       "far. The query's conditions are left out of the reference and mapped; scores are of the query's cells",
       "of known types (nearest prototype, classifier) and of all cells (integration, 60 % biology and 40 %",

@@ -189,11 +189,11 @@ function writeDocument(rows: readonly Row[]): void {
     join(out, "sample-uncertainty.md"),
     [
       "# Uncertainty of sample embeddings",
+      "`npm run docs:figures` writes a summary here.",
       "![Standard deviation of sample embeddings by number of cells](figures/sample-uncertainty.svg)",
-      "How far would the embedding of a sample move if other cells of it had been measured? Each sample " +
-        "of a query is cut into parts of n cells that have no cell in common, and each part is mapped as " +
-        "a sample of its own. `spread` is the standard deviation of the parts' embeddings over all " +
-        "directions together; `computed` is what `scpoli samples --data` says from one part alone; " +
+      "Each sample of a query is cut into parts of n cells that have no cell in common, and each part is " +
+        "mapped as a sample of its own. `spread` is the standard deviation of the parts' embeddings over " +
+        "all directions together; `computed` is what `scpoli samples --data` says from one part alone; " +
         "`covered` is the share of pairs of parts and coordinates that differ by at most 1.96 computed " +
         "standard deviations (0.95 where they are right). The method: [Sample " +
         "embeddings](../explanation/samples.md#uncertainty).",

@@ -446,9 +446,9 @@ async function stability(): Promise<void> {
 
 say(
   "# Samples",
-  "What the embedding of samples tells, on real data. Every number and picture is made by `npm run " +
-    "bench:samples` (bench/samples.ts); the numbers are in bench/results/samples.json. What the columns " +
-    "mean: [Formats](../reference/formats.md).",
+  "`npm run docs:figures` writes a summary here.",
+  "Made by `npm run bench:samples` (`bench/results/samples.json`). What the columns mean: " +
+    "[Formats](../reference/formats.md).",
 );
 const sections = [kangSamples, kangTwoKeys, onek1k, plaque, proposed, jointlyHeldOut, thresholds, stability];
 const wanted = sections.filter(({ name }) => process.argv.includes(name));

@@ -210,8 +210,6 @@ const tableOf = (runs: readonly Simulated[]): string[] => [
       `${run.schedulingHours.toFixed(2)} | ${run.exchangeHours.toFixed(2)} |`,
   ),
 ];
-const at64 = (cores: number): string =>
-  percent(simulated.find((run) => run.cores === cores && run.epochs === 100 && run.nodes === 64)!.efficiency);
 const withinAnHour = (cores: number, epochs: number): string => {
   const run = simulated.find((one) => one.cores === cores && one.epochs === epochs && one.hours <= 1);
   return run ? `${run.nodes} node${run.nodes === 1 ? "" : "s"}` : "not with up to 128 nodes";
@@ -221,21 +219,12 @@ writeFileSync(
   [
     "# Many machines",
     "",
-    "Made by `npm run bench:scale-out`. How to run it: [My atlas does not fit](../how-to/clusters.md).",
+    "`npm run docs:figures` writes a summary here.",
     "",
-    "## A round, measured",
+    "![Simulated hours by number of nodes](figures/scale-out.svg)",
     "",
-    `One shard of ${(size.cells / size.shards).toLocaleString("en-US")} cells x ` +
-      `${size.genes.toLocaleString("en-US")} genes,`,
-    `${size.steps} steps of 128 cells, two threads (${cpus()[0]!.model.trim()}, ${cpus().length} cores ` +
-      "shared with other",
-    "work, so that these seconds are longer than on an idle machine).",
-    "",
-    "| part | s or MB |",
-    "| --- | --- |",
-    ...measured.map(([what, value]) => `| ${what} | ${value.toFixed(2)} |`),
-    "",
-    "Scheduling is not part of it; [a run on Slurm](cluster.md) measures it on one node.",
+    "Made by `npm run bench:scale-out`. How to train in this way: [My atlas does not " +
+      "fit](../how-to/clusters.md).",
     "",
     "## The paper's atlas, simulated",
     "",
@@ -251,32 +240,44 @@ writeFileSync(
     `- ${atlas.countsPerCell.toLocaleString("en-US")} stored counts per cell; ${storage / 1e9} GB/s of ` +
       "shared storage for all nodes together.",
     "- A node per shard, and shards of equal size.",
-    "- The passes over the cells that more shards need for the quality of one machine are **not " +
-      "measured**: 1.5 up",
-    "  to 8 shards, 2 at 16, and half a pass more with each doubling. The column *with one pass* shows " +
-      "what is left",
-    "  without them.",
+    "- More shards need more passes over the cells for the quality of one machine. How many is **not " +
+      "measured**: we",
+    "  assume 1.5 up to 8 shards, 2 at 16, and half a pass more with each doubling. The column *with one " +
+      "pass* leaves",
+    "  them out.",
     "- *Efficiency* counts everything: passes, scheduling, start, reading, exchange.",
     "",
-    "100 epochs, as published:",
+    "Within an hour:",
     "",
-    ...tableOf(simulated.filter(({ epochs }) => epochs === 100)),
+    "| epochs | 2 cores per node | 32 cores per node |",
+    "| --- | --- | --- |",
+    ...[100, 7].map((epochs) => `| ${epochs} | ${withinAnHour(2, epochs)} | ${withinAnHour(32, epochs)} |`),
     "",
-    "7 epochs, which the default chooses for so many cells:",
-    "",
-    ...tableOf(simulated.filter(({ epochs }) => epochs === 7)),
-    "",
-    `Efficiency at 64 nodes, 100 epochs: ${at64(2)} with 2 cores, ${at64(32)} with 32 (wanted: 50 %). ` +
-      "Within an hour: 100",
-    `epochs, 2 cores: ${withinAnHour(2, 100)}; 32 cores: ${withinAnHour(32, 100)}. 7 epochs, 2 cores: ` +
-      `${withinAnHour(2, 7)};`,
-    `32 cores: ${withinAnHour(32, 7)}.`,
-    "",
-    "More cores per node help before more nodes do: one node of 32 cores needs no extra passes and no " +
-      "scheduling.",
     "With many nodes, the extra passes cost most, then the waves of jobs. Fewer and longer rounds wait " +
       "less, at a",
     "quality that is not measured yet.",
+    "",
+    "### 100 epochs, as published",
+    "",
+    ...tableOf(simulated.filter(({ epochs }) => epochs === 100)),
+    "",
+    "### 7 epochs, which the default chooses for so many cells",
+    "",
+    ...tableOf(simulated.filter(({ epochs }) => epochs === 7)),
+    "",
+    "## A round, measured",
+    "",
+    `One shard of ${(size.cells / size.shards).toLocaleString("en-US")} cells x ` +
+      `${size.genes.toLocaleString("en-US")} genes, ${size.steps} steps of 128 cells, two threads`,
+    `(${cpus()[0]!.model.trim()}, ${cpus().length} cores shared with other work, so that these seconds ` +
+      "are longer",
+    "than on an idle machine).",
+    "",
+    "| part | s or MB |",
+    "| --- | --- |",
+    ...measured.map(([what, value]) => `| ${what} | ${value.toFixed(2)} |`),
+    "",
+    "Scheduling is not part of it; [a run on Slurm](cluster.md) measures it on one node.",
     "",
   ].join("\n"),
 );

@@ -7,6 +7,8 @@ import { AnnData, convert, ScPoli } from "../dist/index.js";
 const [mode, file, ...rest] = process.argv.slice(2);
 const settings = { threads: Number(process.env["THREADS"] ?? 2), force: true };
 const labels = { cellTypeKeys: ["cell_type"] };
+/** The published width: 64 units for 4,000 genes. */
+const publishedWidth = ({ nVars }) => ({ hiddenLayerSizes: [Math.ceil(Math.sqrt(nVars))] });
 const now = () => {
   const { user, system } = process.cpuUsage();
   return { seconds: performance.now() / 1000, processor: (user + system) / 1e6 };
@@ -55,6 +57,7 @@ if (mode === "train") {
     ...(fineTuning > 0 && labels),
     ...settings,
     ...plan,
+    ...publishedWidth(data),
     onProgress: clock.onProgress,
   });
   const whole = between(opened, now());
@@ -71,6 +74,7 @@ if (mode === "train") {
     conditionKeys: ["batch"],
     ...labels,
     ...settings,
+    ...publishedWidth(data),
     epochs: 4,
     pretrainingEpochs: 2,
   });

@@ -170,9 +170,9 @@ const text = [
   "",
   "Cells per second count all cells of the file per epoch, validation and prototypes included, reading " +
     "left out; the head, which the Python package does not have, is trained once after the last epoch. " +
-    "Both sides have the published width, 64 hidden units for 4,000 genes (our default too). Single " +
-    "kernels: `npm run bench:kernels`.",
+    "Both sides have the published width, 64 hidden units for 4,000 genes. Single kernels: `npm run " +
+    "bench:kernels`.",
   "",
 ];
-writeSection(join(root, "docs/benchmarks/speed.md"), "Speed", text);
+writeSection(join(root, "docs/benchmarks/speed.md"), "Beside scArches", text);
 console.log(text.join("\n"));

@@ -233,6 +233,10 @@ function writeResults(): void {
     [
       "# A run on Slurm that is disturbed",
       "",
+      "`npm run docs:figures` writes a summary here.",
+      "",
+      "![Seconds of the run and of its jobs](figures/cluster.svg)",
+      "",
       "Made by `npm run check:cluster`: a Slurm cluster of one node, Snakemake with its Slurm executor, a",
       "simulated atlas. Jobs and the controller are killed (`kill -9`), and the model and the mapped " +
         "queries are",

@@ -1,5 +1,5 @@
-// Draws the figures of docs/benchmarks/ from bench/results/, and writes the tables of evaluation.md. Needs
-// the build.
+// Draws the figures of docs/benchmarks/ from bench/results/, and writes the first paragraphs of its pages and
+// the tables of evaluation.md. Needs the build.
 //
 //   node scripts/docs/benchmark_figures.mjs [--check]
 //
@@ -16,6 +16,7 @@ import {
   scatterPlot,
   standaloneSvg,
 } from "../../dist/plots/index.js";
+import { summaries } from "./benchmark_summaries.mjs";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
 const isCheck = process.argv.includes("--check");
@@ -55,7 +56,12 @@ modalities();
 browser();
 defaults();
 comparisons();
+costs();
+scaleOut();
+rounds();
+cluster();
 evaluation();
+summarise();
 
 /** Means over the seeds of the default training, a row per rule. */
 function labels() {
@@ -353,6 +359,146 @@ function comparisons() {
       write: String,
     }),
   );
+}
+
+/** Measured and predicted seconds of each run. */
+function costs() {
+  const rows = rowsOf("costs-predicted");
+  const groups = ["small runs, fitted", "large runs, fitted", "large runs, not seen by the fit"];
+  const groupOf = ({ kind, fitted }) => (kind === "small run" ? 0 : fitted === "yes" ? 1 : 2);
+  save(
+    "costs",
+    scatterPlot({
+      title: "Time predicted by scpoli plan",
+      x: "log10 of measured processor seconds",
+      y: "log10 of predicted seconds",
+      legend: "run",
+      groups,
+      points: rows.map((row) => ({
+        name: "",
+        x: Math.log10(row.seconds),
+        y: Math.log10(row.predicted_seconds),
+        value: groupOf(row),
+      })),
+    }),
+  );
+}
+
+/** Simulated hours by number of nodes. */
+function scaleOut() {
+  const rows = rowsOf("scale-out")
+    .filter(({ kind }) => kind === "simulated hours")
+    .map(({ what, value }) => ({
+      ...what.match(/(?<run>\d+ cores, \d+ epochs), (?<nodes>\d+)/).groups,
+      value,
+    }));
+  save(
+    "scale-out",
+    lineChart({
+      title: "Simulated training of 7.8 million cells",
+      x: { label: "nodes (log2)" },
+      y: { label: "hours (log10)" },
+      legend: "cores per node, epochs",
+      series: unique(rows.map(({ run }) => run)).map((run, i) => ({
+        name: run,
+        colour: groupColour(i),
+        isDotted: true,
+        points: rows
+          .filter((row) => row.run === run)
+          .map((row) => [Math.log2(row.nodes), Math.log10(row.value)]),
+      })),
+    }),
+  );
+}
+
+/** Training in rounds beside training on one machine; means over the seeds. */
+function rounds() {
+  const nameOf = ({ set, shards, by, outer, rounds: number, passes, federated }) => {
+    if (shards === 1) return `${set}, one machine`;
+    const unusual = [
+      by !== "conditions" && by,
+      outer !== "mean" && outer,
+      passes !== 1.5 && `${passes} passes`,
+      String(federated) === "true" && "federated",
+    ].filter(Boolean);
+    return [`${set}, ${shards} x ${number}`, ...unusual].join(", ");
+  };
+  const rows = rowsOf("rounds").map((row) => ({ ...row, name: nameOf(row) }));
+  const names = unique(rows.map(({ name }) => name));
+  const figures = [
+    "prototype_accuracy",
+    "prototype_macro_f1",
+    "head_accuracy",
+    "head_macro_f1",
+    "integration",
+  ];
+  save(
+    "rounds",
+    heatMap({
+      title: "Training in rounds, on left-out conditions",
+      rows: names,
+      columns: ["prototype accuracy", "prototype F1", "classifier accuracy", "classifier F1", "integration"],
+      rowLabel: "data, shards x rounds",
+      columnLabel: "score",
+      values: names.map((name) =>
+        figures.map((figure) =>
+          mean(
+            rows
+              .filter((row) => row.name === name)
+              .map((row) => row[figure])
+              .filter(isNumber),
+          ),
+        ),
+      ),
+      range: [0.6, 1],
+      legend: "mean of the seeds",
+    }),
+  );
+}
+
+/** Seconds of the disturbed run and its jobs. */
+function cluster() {
+  const rows = rowsOf("cluster");
+  const bars = [
+    ["whole run, disturbed", "seconds of the workflow"],
+    ["training alone, no scheduler", "seconds of the undisturbed training"],
+    ["a job waits (median)", "median seconds of a job in the queue, on one node"],
+    ["a job runs (median)", "median seconds of a job"],
+  ];
+  save(
+    "cluster",
+    barChart({
+      title: "A disturbed run on a Slurm cluster of one node",
+      rows: bars.map(([name]) => name),
+      rowLabel: "part",
+      label: "seconds",
+      legend: "",
+      parts: [
+        {
+          name: "seconds",
+          values: bars.map(([, what]) => rows.find((row) => row.what === what)?.value ?? NaN),
+        },
+      ],
+    }),
+  );
+}
+
+/** Replaces the first paragraph of pages by what the results say. */
+function summarise() {
+  const valueOf = (name) => JSON.parse(readFileSync(join(root, `bench/results/${name}.json`), "utf8"));
+  for (const [page, summary] of Object.entries(summaries(rowsOf, valueOf))) {
+    const path = `docs/benchmarks/${page}.md`;
+    const text = readFileSync(join(root, path), "utf8");
+    put(
+      path,
+      text.replace(/^(# .*\n\n)[\s\S]*?(?=\n\n)/, (_, title) => title + wrapped(summary)),
+    );
+  }
+}
+
+/** Lines of at most 110 characters. */
+function wrapped(text) {
+  return text.replace(/(.{1,110})(?: |$)/g, "$1\n").trimEnd();
 }
 
 /** The figure and the tables of evaluation.md, between the lines that mark them. */
