@@ -7,6 +7,7 @@ import { dirname, join } from "node:path";
 import { describe, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
+import type { OptionTable } from "../dist/cli/option-table.js";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 const run = promisify(execFile);
@@ -46,6 +47,66 @@ describe("links to files of the repository", () => {
       });
       assert.deepEqual(dead, []);
     });
+});
+
+describe("what the documentation names is there", async () => {
+  const { stdout } = await run("node", ["dist/cli.js", "help", "--json"], { cwd: root });
+  const { verbs } = JSON.parse(stdout) as OptionTable;
+  const flagsOf = new Map(verbs.map(({ name, options }) => [name, options.map(({ flag }) => flag)]));
+  const common = ["--help", "--version"];
+  const ofSnakemake = ["--dry-run", "--profile", "--unlock"];
+  const flags = new Set([...flagsOf.values(), common, ofSnakemake].flat());
+  const { scripts } = JSON.parse(readFileSync(join(root, "package.json"), "utf8")) as {
+    scripts: Record<string, string>;
+  };
+  const flagsIn = (text: string): readonly string[] =>
+    [...text.matchAll(/(?<![\w-])--[a-z][a-z-]+/g)].map(([flag]) => flag);
+
+  for (const document of documents)
+    test(document, () => {
+      const text = readFileSync(join(root, document), "utf8").replaceAll("\\\n", " ");
+      const missing = [...text.matchAll(/npm run ([\w:-]+)/g)]
+        .filter(([, script]) => !scripts[script!])
+        .map(([command]) => command);
+      const path = /`((?:app|bench|data|integrations|kernels|python|scripts|src|test|workflows)\/[\w./-]+)`/g;
+      for (const [, file] of text.matchAll(path))
+        if (!/[A-Z]{4}/.test(file!) && !existsSync(join(root, file!))) missing.push(file!);
+      const lines = text.split("\n").filter((line) => !/\b(snakemake|npm|node|pip) /.test(line));
+      missing.push(...flagsIn(lines.join("\n")).filter((flag) => !flags.has(flag)));
+      for (const [, command] of text.matchAll(/\bscpoli ((?:(?:rounds|models) )?[a-z]+ [^\n`|;&>]*)/g)) {
+        const verb = verbs.map(({ name }) => name).filter((name) => command!.startsWith(`${name} `))[0];
+        const known = new Set([...(flagsOf.get(verb ?? "") ?? flags), ...common]);
+        const unknown = flagsIn(command!).filter((flag) => !known.has(flag));
+        missing.push(...unknown.map((flag) => `${verb} ${flag}`));
+      }
+      assert.deepEqual(missing, []);
+    });
+});
+
+describe("the site", () => {
+  const pages = documents.filter((name) => /^docs\/.+\//.test(name)).map((name) => name.slice(5, -3));
+
+  test("has every page in its sidebar", () => {
+    const config = readFileSync(join(root, "docs/.vitepress/config.mts"), "utf8");
+    const listed = new Set([...config.matchAll(/"([\w-]+)"/g)].map(([, name]) => name!));
+    assert.deepEqual(
+      pages.filter((page) => !listed.has(page.split("/").at(-1)!)),
+      [],
+    );
+  });
+
+  test("shows a figure on every tutorial and benchmark", () => {
+    const illustrated = pages.filter(
+      (page) => /^(tutorials|benchmarks)\//.test(page) && page !== "benchmarks/data-sets",
+    );
+    assert.ok(illustrated.length > 20);
+    assert.deepEqual(
+      illustrated.filter(
+        (page) => !/^!\[.+\]\(.+\.svg\)$/m.test(readFileSync(join(root, `docs/${page}.md`), "utf8")),
+      ),
+      [],
+    );
+  });
 });
 
 /** What keeps browsers from drawing a picture: an element that does not end, or an attribute given twice. */
