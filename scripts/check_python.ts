@@ -118,12 +118,9 @@ if (isChosen("jupyterlab")) {
 /** The ten lines of docs/reference/python.md. */
 function tutorial(): string {
   const text = readFileSync(join(root, "docs/reference/python.md"), "utf8");
-  const [block] = /(?: {4}import scpoli\n)[\s\S]*?(?=\n\S)/.exec(text) ?? [];
-  assert.ok(
-    block !== undefined && block.includes("scpoli.show"),
-    "docs/reference/python.md has the lines of a tutorial",
-  );
-  return block.replace(/^ {4}/gm, "");
+  const [, block = ""] = /```py\n(import scpoli\n[\s\S]*?)```/.exec(text) ?? [];
+  assert.ok(block.includes("scpoli.show"), "docs/reference/python.md has the lines of a tutorial");
+  return block;
 }
 
 if (failed.length > 0) {
