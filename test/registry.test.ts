@@ -416,11 +416,21 @@ test("the command line lists, packs, describes and maps", async () => {
     { env },
   );
   assert.equal(again.code, 4);
+  assert.ok(!existsSync(at("packed", "x.zip")), "nothing is written");
+  const third = ["models", "pack", at("model.zip"), "-o", at("packed", "below", "atlas-3.zip")];
+  mkdirSync(at("packed", "below"));
+  const relative = await scpoli([...third, "--index", "./index.json", "--release", "3", "--json"], {
+    env,
+    cwd: at("packed"),
+  });
+  assert.deepEqual((JSON.parse(relative.stdout) as IndexEntry).urls, ["below/atlas-3.zip"]);
+  const outside = ["models", "pack", at("model.zip"), "-o", at("outside.zip"), "--index"];
+  const { code, stderr } = await scpoli([...outside, at("packed", "index.json")], { env });
+  assert.equal(code, 2);
+  assert.match(stderr, /outside\.zip must be in the folder of .*index\.json/);
+  assert.ok(!existsSync(at("outside.zip")), "nothing is written");
   assert.match(await run("models", "list"), /atlas@1 .*Homo sapiens.*CC-BY-4\.0/);
-  assert.match(
-    await run("models", "info", "atlas"),
-    /version +2[\s\S]*licence: CC-BY-4\.0[\s\S]*cell types, broad/,
-  );
+  assert.match(await run("models", "info", "atlas"), /version +3[\s\S]*licence: [\s\S]*cell types, broad/);
   assert.match(await run("models", "info", at("packed", "atlas-1.zip")), /organism: Homo sapiens/);
   const { path } = JSON.parse(await run("models", "pull", "atlas@1", "--json")) as { path: string };
   assert.deepEqual(readFileSync(path), readFileSync(at("packed", "atlas-1.zip")));

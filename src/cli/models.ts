@@ -1,6 +1,6 @@
 // scpoli models: list, fetch, pack and verify models of a registry.
 import { Option, type Command } from "commander";
-import { fileStatus, readFile, readText, sha256, writeFile } from "#platform";
+import { fileStatus, pathBeside, readFile, readText, sha256, writeFile } from "#platform";
 import type { RunSettings } from "../contract/options.js";
 import { ScPoliError } from "../contract/errors.js";
 import {
@@ -177,21 +177,22 @@ async function pack(path: string, flags: PackFlags): Promise<Result> {
   };
   const card = withFields((await cardOf(path)) ?? modelCard(stored.json), cardFields);
   await checkModelFolder(output, force);
-  // read the index before anything is written, to fail early
+  // check the index before anything is written
+  const url = index === undefined ? fileName : urlInIndex(index, output);
   const models =
     index !== undefined && (await fileStatus(index)) ? readIndex(await readText(index), index).models : [];
+  const others = models.filter((other) => other.name !== name || other.version !== version);
+  if (others.length < models.length && !force)
+    throw new ScPoliError("refused", `${index} already has ${name}@${version}; --force replaces it.`, {
+      index,
+    });
   await saveModel(output, stored, { force, card });
   const content = await readFile(output);
   const digest = await sha256([content]);
-  const entry = entryOf({ name, version, stored, card, url: fileName, bytes: content.length, digest });
+  const entry = entryOf({ name, version, stored, card, url, bytes: content.length, digest });
   const written = [output];
   if (index !== undefined) {
-    const others = models.filter((other) => other.name !== name || other.version !== version);
-    if (others.length < models.length && !force)
-      throw new ScPoliError("refused", `${index} already has ${name}@${version}; --force replaces it.`, {
-        index,
-      });
-    await writeFile(index, indexText([...others, { ...entry, urls: [relativeTo(index, output)] }]));
+    await writeFile(index, indexText([...others, entry]));
     written.push(index);
   }
   const missingFields = ["licence", "organism", "tissue"].filter(
@@ -206,10 +207,13 @@ async function pack(path: string, flags: PackFlags): Promise<Result> {
   };
 }
 
-/** Path of a file relative to the folder of an index. */
-function relativeTo(index: string, file: string): string {
-  const folder = index.replace(/[^\\/]*$/, "");
-  if (file.startsWith(folder)) return file.slice(folder.length).replaceAll("\\", "/");
+/**
+ * URL of a model's file in an index: its path relative to the folder of the index.
+ * @throws ScPoliError "usage" if the file is outside of that folder
+ */
+function urlInIndex(index: string, file: string): string {
+  const url = pathBeside(index, file);
+  if (url !== null) return url;
   throw new ScPoliError("usage", `${file} must be in the folder of ${index} or a folder below it.`, {
     index,
     file,

@@ -18,7 +18,7 @@ import {
 import { createHash, randomUUID } from "node:crypto";
 import * as fs from "node:fs/promises";
 import { availableParallelism, hostname, totalmem } from "node:os";
-import { basename, dirname, join, resolve, sep } from "node:path";
+import { basename, dirname, isAbsolute, join, relative, resolve, sep } from "node:path";
 import { fileURLToPath } from "node:url";
 import { createGunzip } from "node:zlib";
 import { ScPoliError, type ErrorKind } from "../contract/errors.js";
@@ -229,6 +229,16 @@ export async function copyFile(from: string, to: string): Promise<void> {
 /** A path inside a folder; empty parts are left out. */
 export function joinPath(...parts: string[]): string {
   return join(...parts);
+}
+
+/**
+ * Path of a file relative to the folder of another file, with forward slashes; null if the file is outside
+ * of that folder.
+ */
+export function pathBeside(file: string, path: string): string | null {
+  const within = relative(dirname(resolve(file)), resolve(path));
+  const isOutside = within === "" || within.split(sep)[0] === ".." || isAbsolute(within);
+  return isOutside ? null : within.split(sep).join("/");
 }
 
 /** Writes a file of an unfinished folder atomically; creates missing parent folders. */
