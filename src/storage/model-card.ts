@@ -43,12 +43,26 @@ export function modelCard(json: ModelJson, fields: CardFields = {}): string {
       `${json.genes.slice(0, 5).join(", ")} |`,
     ...keys,
     ...levels,
-    `| likelihood | ${json.model.recon_loss} |`,
+    `| network | hidden layers of ${json.model.hidden_layer_sizes.join(", ")}; latent space of ` +
+      `${json.model.latent_dim}; likelihood ${json.model.recon_loss} |`,
+    ...trainingRow(json),
     `| made by | scpoli ${json.scpoli_version} |`,
     "",
     ...qualityOf(json),
     "",
   ].join("\n");
+}
+
+/** Table row of the training options; none for an imported model, of which they are not known. */
+function trainingRow({ provenance, prototype_loss: prototypes }: ModelJson): string[] {
+  const { seed } = (provenance["optimization"] ?? {}) as { readonly seed?: number };
+  const epochs = provenance["epochs_run"];
+  if (typeof epochs !== "number") return [];
+  const loss = prototypes
+    ? `; prototype loss ${prototypes.loss}, eta ${prototypes.eta}, eta of the cross-entropy ` +
+      `${prototypes.eta_cross_entropy}`
+    : "";
+  return [`| training | ${epochs} epochs${loss}${seed === undefined ? "" : `; seed ${seed}`} |`];
 }
 
 /** What is known of the labels: of donors that the classifier was trained without. */
@@ -57,8 +71,8 @@ function qualityOf({ head, cell_type_keys: keys }: ModelJson): string[] {
     const known = head?.levels[level]?.left_out;
     return known
       ? [
-          `- ${key}: ${(100 * known.mean_recall).toFixed(1)} % of the cells right, mean of the types ` +
-            `(${known.cells} cells, ${known.units} donors or conditions)`,
+          `- ${key}: ${(100 * known.mean_recall).toFixed(1)} % of the cells right, averaged over the ` +
+            `types (${known.cells} cells, ${known.units} donors or conditions)`,
         ]
       : [];
   });
