@@ -5,6 +5,7 @@ import { createReadStream, readdirSync, readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import type { Plugin } from "vite";
 import { contentSecurityPolicy } from "../dist/cli/app-headers.js";
+import { indexAddress } from "./site-models.js";
 
 const path = (relative: string): string => fileURLToPath(new URL(relative, import.meta.url));
 const cells = [
@@ -59,7 +60,8 @@ export const serviceWorker: Plugin = {
         .map(({ name }) => name);
       for (const name of publicFiles) digest.update(readFileSync(path(`public/${name}`)));
       const names = Object.keys(bundle)
-        .filter((name) => name !== "service-worker.js" && !name.endsWith(".map"))
+        // the index of models may be replaced where the page is served: it is not kept
+        .filter((name) => !["service-worker.js", indexAddress].includes(name) && !name.endsWith(".map"))
         .sort();
       for (const name of names) {
         const output = bundle[name]!;

@@ -9,6 +9,7 @@ import { isUnsaved, job, work } from "./state.js";
 import "./styles/base.css";
 import "./styles/frame.css";
 import "./styles/cards.css";
+import "./styles/site-models.css";
 import "./styles/charts.css";
 import "./styles/explore.css";
 import "./styles/small-screens.css";

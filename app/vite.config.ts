@@ -4,6 +4,7 @@ import { fileURLToPath } from "node:url";
 import { defineConfig } from "vite";
 import { pageHeaders } from "../dist/cli/app-headers.js";
 import { demoCells, policyInPage, serviceWorker } from "./build.js";
+import { modelIndex } from "./build-models.js";
 
 // while developing, Vite's client is an inline script and talks to its server
 const { "Content-Security-Policy": _, ...isolation } = pageHeaders;
@@ -16,7 +17,7 @@ export default defineConfig({
   resolve: {
     alias: { worker_threads: fileURLToPath(new URL("./no-worker-threads.ts", import.meta.url)) },
   },
-  plugins: [demoCells, policyInPage, serviceWorker],
+  plugins: [demoCells, modelIndex, policyInPage, serviceWorker],
   worker: { format: "es", rolldownOptions: { checks } },
   build: {
     outDir: "../dist/app",

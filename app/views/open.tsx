@@ -12,6 +12,7 @@ import { QualityCheck } from "./quality.js";
 import { bytesText, count, counted, percent } from "../text.js";
 import { ColumnOptions } from "./controls.js";
 import { ModelCard } from "./model-card.js";
+import { SiteModels } from "./site-models.js";
 
 export function OpenView() {
   const { query, reference, model } = work.value;
@@ -81,6 +82,7 @@ export function OpenView() {
               what="labelled cells to train on"
             />
           </div>
+          <SiteModels />
           <Address />
         </section>
       </div>
