@@ -195,7 +195,7 @@ test("form: no file over 600 lines, a header on each, nothing left for later", (
 });
 
 /** Folders of other people's code and of outputs; not part of the source. */
-const notSource = /^(node_modules|dist|build|_node|\.\w.*|results|golden)$/;
+const notSource = /^(node_modules|dist(-\w+)?|build|_node|\.\w.*|results|golden)$/;
 
 function sourceFiles(folder: string): string[] {
   return readdirSync(join(root, folder), { withFileTypes: true }).flatMap((entry) => {
