@@ -1,7 +1,7 @@
 // npm run bench:unknown [-- --seeds N] [SET ...]: quality of labels, novelty and flags. Each type with at
-// least 20 query cells is left out of the reference in turn, then none; the query is mapped as a whole, in two
-// halves, and each of its types alone. Small references (two donors, 400 cells) follow. Nothing is chosen on
-// these queries (study:novelty uses references). Needs ../shared/data. Results of single runs are kept in
+// least 20 query cells is left out of the reference in turn, then none; the query is mapped as a whole, in
+// two halves, and each of its types alone. Small references (two donors, 400 cells) follow. Nothing is chosen
+// on these queries (study:novelty uses references). Needs ../shared/data. Results of single runs are kept in
 // .cache/unknown (delete it to start again); the tables go to bench/results/unknown.csv and
 // docs/benchmarks/labels.md.
 import { existsSync, mkdirSync, writeFileSync } from "node:fs";
