@@ -12,7 +12,7 @@ const verbs = {
   evaluate: ["output", "cell_type_key", "condition_key"],
   report: ["output", "model"],
   label: ["name", "cells"],
-  markers: ["groups", "output", "csv", "key_added"],
+  markers: ["groups", "output", "csv", "gene_sets_csv", "key_added"],
   compare: ["between", "sample_key", "within", "output", "tables", "key_added"],
   expression: ["output"],
   "rounds cut": ["output", "shards", "condition_key"],

@@ -65,6 +65,7 @@ export type { LabelTransfer } from "./evaluation/label-transfer.js";
 export type { Metric, MetricName, Metrics, Scores } from "./evaluation/metrics.js";
 export { inspect, type Inspection } from "./api/inspect.js";
 export { findMarkers, type Markers, type MarkersOptions } from "./markers/markers.js";
+export { markerGeneSets, type MarkerGeneSetOptions } from "./markers/marker-gene-sets.js";
 export {
   markerTable,
   rankGenesGroups,
@@ -95,21 +96,19 @@ export type {
 export type { Covariate, CovariateKinds } from "./samples/covariates.js";
 export type { SampleDistances } from "./samples/distances.js";
 export type { SampleExpression } from "./samples/expression.js";
-export {
-  enrichGeneSets,
-  readGeneSets,
-  type GeneCorrelation,
-  type GeneCounts,
-  type GeneSet,
-  type GeneSetEnrichment,
-  type OverRepresentation,
-} from "./samples/genes.js";
+export type { GeneCorrelation, GeneCounts, OverRepresentation } from "./samples/genes.js";
 export type { Explained, Guidance } from "./samples/guidance.js";
 export { writeSamples, writeTables } from "./samples/sample-file.js";
 export { samplePlots, writePlots } from "./samples/sample-plots.js";
 export { projectedCovariance, type SampleUncertainty } from "./samples/sample-uncertainty.js";
 export type { SampleTable } from "./samples/sample-table.js";
 export type { MetadataValue, SampleMetadata } from "./data/sample-metadata.js";
+export {
+  enrichGeneSets,
+  readGeneSets,
+  type GeneSet,
+  type GeneSetEnrichment,
+} from "./statistics/gene-sets.js";
 export type { Components } from "./numerics/principal-components.js";
 export type { Plot, PlotTable } from "./plots/svg.js";
 export type { ExportOptions } from "./scarches/export.js";

@@ -101,6 +101,18 @@ class TestMarkers:
         assert len(table) == 10
         assert table["group"].nunique() == 1
 
+    def test_of_gene_sets(self, query):
+        table = scpoli.markers(query, "cell_type", quiet=True)
+        name = table["group"].iloc[0]
+        top = list(table[table["group"] == name]["symbol"][:8])
+        rest = list(table[table["group"] == name]["symbol"][-8:])
+        scpoli.markers(query, "cell_type", gene_sets={"its markers": top, "others": rest}, quiet=True)
+        sets = query.uns["rank_genes_groups_gene_sets"]
+        first = sets[sets["group"] == name].iloc[0]
+        assert first["set"] == "its markers"
+        assert first["overlap"] == 8
+        assert first["p_adjusted"] < 1e-4
+
     def test_of_genes_with_names_that_pandas_takes_for_missing(self, query):
         query.var_names = ["NA", "null", *query.var_names[2:]]
         table = scpoli.markers(query, select={"cell_type": "NK cells"}, quiet=True)

@@ -39,7 +39,10 @@ VERBS = {
     **{f"rounds {name}": getattr(scpoli.rounds, name) for name in scpoli.rounds.__all__},
 }
 #: Options that a function sets itself.
-SET = {"output", "json", "progress", "reference", "model", "data", "cells", "csv", "tables"}
+SET = {
+    *("output", "json", "progress", "reference", "model", "data", "cells"),
+    *("csv", "gene_sets_csv", "tables"),
+}
 
 
 class TestOptions:

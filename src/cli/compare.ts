@@ -10,8 +10,8 @@ import {
   writeComparison,
   writeComparisonTables,
 } from "../comparison/comparison-file.js";
-import { readGeneSets } from "../samples/genes.js";
-import type { Rows } from "../anndata/tables.js";
+import { readGeneSets } from "../statistics/gene-sets.js";
+import { geneSetsText } from "./gene-sets.js";
 import { names, valuesByKey, whole } from "./arguments.js";
 import { layerFlag } from "./counts-flags.js";
 import { checkOutputs } from "./outputs.js";
@@ -110,7 +110,10 @@ async function compare(path: string, flags: CompareFlags, settings: RunSettings)
       ...(output === undefined ? [] : [output]),
       ...(tables === undefined ? [] : await writeComparisonTables(tables, comparison, geneSets)),
     ];
-    const text = [comparisonText(comparison), ...geneSetsText(geneSets)].join("\n");
+    const text = [
+      comparisonText(comparison),
+      ...geneSetsText(geneSets, "genes of", ["type", "direction"]),
+    ].join("\n");
     return {
       json: { ...comparisonJson(comparison), gene_sets: geneSets, written },
       text: written.length > 0 ? `${text}\n\n${writtenText(written)}` : text,
@@ -194,24 +197,4 @@ function comparisonText(comparison: Comparison): string {
         "others seem to shrink)",
     );
   return lines.join("\n");
-}
-
-/** Number of gene sets shown; the table holds all. */
-const shownSets = 12;
-
-function geneSetsText(rows: Rows): string[] {
-  const enriched = rows.filter((row) => (row.p_adjusted as number) < significanceLevel).slice(0, shownSets);
-  if (enriched.length === 0) return [];
-  return [
-    "",
-    table(
-      enriched.map((row) => [
-        `${String(row.type)}, ${String(row.direction)}`,
-        String(row.set),
-        `${String(row.overlap)} of ${String(row.size)}`,
-        (row.p_adjusted as number).toPrecision(2),
-      ]),
-      ["genes of", "set", "overlap", "P"],
-    ),
-  ];
 }

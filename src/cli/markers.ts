@@ -3,9 +3,13 @@ import type { Command } from "commander";
 import { writeFile } from "#platform";
 import { AnnData } from "../anndata/anndata.js";
 import type { RunSettings } from "../contract/options.js";
+import { ScPoliError } from "../contract/errors.js";
 import { findMarkers, type Markers } from "../markers/markers.js";
 import { markerTable, writeMarkers } from "../markers/markers-file.js";
+import { markerGeneSets } from "../markers/marker-gene-sets.js";
 import { csvOf } from "../anndata/tables.js";
+import { readGeneSets } from "../statistics/gene-sets.js";
+import { geneSetsText } from "./gene-sets.js";
 import { amountOfMemory, names, valuesByKey, whole } from "./arguments.js";
 import { checkOutputs } from "./outputs.js";
 import { writtenText } from "./report.js";
@@ -21,6 +25,8 @@ interface MarkersFlags extends RunFlags {
   readonly memory?: number;
   readonly output?: string;
   readonly csv?: string;
+  readonly geneSets?: string;
+  readonly geneSetsCsv?: string;
   readonly top?: number;
   readonly keyAdded?: string;
 }
@@ -37,6 +43,7 @@ export function addMarkers(program: Command): void {
     .argument("<file>", "an .h5ad file, a Zarr store, or a file or folder of 10x Genomics")
     .option("-o, --output <file>", 'a copy of the file with the results in uns["rank_genes_groups"]')
     .option("--csv <file>", "a CSV table with a row per group and gene")
+    .option("--gene-sets-csv <file>", "a CSV table with a row per group and gene set (needs --gene-sets)")
     .optionsGroup("Which cells:")
     .option("--groups <column>", "obs column: one group per value (clusters, cell types, flags)")
     .option(
@@ -56,6 +63,10 @@ export function addMarkers(program: Command): void {
         "raw counts if result, else X)",
     )
     .option("--top <n>", "number of genes to write per group, highest scores first (default: all)", whole(1))
+    .option(
+      "--gene-sets <file>",
+      "a .gmt file of gene sets to test for over-representation among the top 100 markers of each group",
+    )
     .option("--key-added <name>", "name in uns (default: rank_genes_groups)")
     .option(
       "--memory <amount>",
@@ -73,15 +84,25 @@ export function addMarkers(program: Command): void {
 
 async function markers(path: string, flags: MarkersFlags, settings: RunSettings): Promise<Result> {
   const { groups, select, only, against, layer, memory, output, csv, top, keyAdded, force } = flags;
-  await checkOutputs({ inputs: [path], h5ad: [output], table: [csv], force });
+  if (flags.geneSetsCsv !== undefined && flags.geneSets === undefined)
+    throw new ScPoliError("usage", "--gene-sets-csv needs --gene-sets with a .gmt file of gene sets.");
+  const sets = flags.geneSets === undefined ? [] : await readGeneSets(flags.geneSets);
+  await checkOutputs({
+    inputs: [path, flags.geneSets],
+    h5ad: [output],
+    table: [csv, flags.geneSetsCsv],
+    force,
+  });
   const data = await AnnData.open(path);
   try {
     const result = await findMarkers(data, { ...settings, groups, select, only, against, layer, memory });
+    const geneSets = await markerGeneSets(result, sets);
     if (output !== undefined)
-      await writeMarkers(data, output, result, { top, keyAdded, force, onNote: settings.onNote });
+      await writeMarkers(data, output, result, { top, keyAdded, force, geneSets, onNote: settings.onNote });
+    if (flags.geneSetsCsv !== undefined) await writeFile(flags.geneSetsCsv, csvOf(geneSets));
     if (csv !== undefined) await writeFile(csv, csvOf(markerTable(result, { top })));
-    const written = [output, csv].filter((file) => file !== undefined);
-    const text = markersText(result);
+    const written = [output, csv, flags.geneSetsCsv].filter((file) => file !== undefined);
+    const text = [markersText(result), ...geneSetsText(geneSets, "group", ["group"])].join("\n");
     return {
       json: {
         key: result.key,
@@ -89,6 +110,7 @@ async function markers(path: string, flags: MarkersFlags, settings: RunSettings)
         values: result.isNormalized ? `${result.place}, log1p of counts per 10,000` : result.place,
         groups: result.groups.map(({ name, cells }) => ({ name, cells })),
         top_genes: markerTable(result, { top: shownInJson }),
+        gene_sets: geneSets,
         written,
       },
       text: written.length > 0 ? `${text}\n\n${writtenText(written)}` : text,

@@ -4,7 +4,7 @@ import type { AnnData } from "../anndata/anndata.js";
 import { NewTable, type NewUns } from "../anndata/elements.js";
 import { writeCopy } from "../anndata/write.js";
 import type { Note } from "../contract/options.js";
-import { enrichGeneSets, type GeneSet } from "../samples/genes.js";
+import { enrichGeneSets, type GeneSet } from "../statistics/gene-sets.js";
 import { csvOf, frameOf, type Rows } from "../anndata/tables.js";
 import { version } from "../contract/version.js";
 import type { Comparison } from "./compare.js";

@@ -4,7 +4,7 @@ import { writeCopy } from "../anndata/write.js";
 import type { AnnData } from "../anndata/anndata.js";
 import type { Note } from "../contract/options.js";
 import { ScPoliError } from "../contract/errors.js";
-import type { Rows } from "../anndata/tables.js";
+import { frameOf, type Rows } from "../anndata/tables.js";
 import { version } from "../contract/version.js";
 import type { Markers } from "./markers.js";
 
@@ -123,19 +123,21 @@ export interface WriteMarkersOptions extends MarkerTableOptions {
   readonly keyAdded?: string;
   /** replaces an entry of that name */
   readonly force?: boolean;
+  /** result of `markerGeneSets`, written as a data frame beside the markers, under `<keyAdded>_gene_sets` */
+  readonly geneSets?: Rows;
   /** Called with notes for the user. */
   readonly onNote?: (note: Note) => void;
 }
 
 /**
- * Writes a copy of the file with the markers in uns.
+ * Writes a copy of the file with the markers, and gene sets if there are any, in uns.
  * @throws ScPoliError "refused" if uns already has such an entry, unless `force`; "output"
  */
 export async function writeMarkers(
   data: AnnData,
   output: string,
   markers: Markers,
-  { keyAdded = "rank_genes_groups", force, onNote, ...table }: WriteMarkersOptions = {},
+  { keyAdded = "rank_genes_groups", force, onNote, geneSets = [], ...table }: WriteMarkersOptions = {},
 ): Promise<void> {
   if (markers.groups.some(({ name }) => name.includes("/")))
     onNote?.({
@@ -144,10 +146,15 @@ export async function writeMarkers(
         `A group's name contains "/", which column names cannot: shares of cells are left out of ` +
         `uns["${keyAdded}"]; the table (--csv) has them.`,
     });
+  const uns: Record<string, NewUns> = { [keyAdded]: rankGenesGroups(markers, table) };
+  if (geneSets.length > 0) {
+    const { index, columns } = frameOf(geneSets);
+    uns[`${keyAdded}_gene_sets`] = new NewTable(index, columns ?? {});
+  }
   await writeCopy(
     data,
     output,
-    { uns: { [keyAdded]: rankGenesGroups(markers, table) } },
+    { uns },
     { force, onWarning: (message) => onNote?.({ level: "warning", message }) },
   );
 }

@@ -28,14 +28,13 @@ import {
   correlateGenes,
   countCorrelated,
   overRepresentation,
-  readGeneSets,
   type GeneCorrelation,
   type GeneCounts,
   type GeneLimits,
-  type GeneSet,
   type OverRepresentation,
 } from "./genes.js";
 import { explainEmbedding, guide, type Guidance } from "./guidance.js";
+import { readGeneSets, type GeneSet } from "../statistics/gene-sets.js";
 import { readMetadataTable } from "./metadata-table.js";
 import type { SampleUncertainty } from "./sample-uncertainty.js";
 import { sampleTable, selectRows, type SampleTable } from "./sample-table.js";

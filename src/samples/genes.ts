@@ -2,13 +2,12 @@
 // expression per sample with the samples' positions, and gene sets over-represented among them.
 // Source: De Donno et al. 2023 ("scPoli scales to datasets with thousands of samples"): P < 0.01 and |r| >
 // 0.3.
-import { readText } from "#platform";
 import { checkNumber } from "../contract/options.js";
-import { ScPoliError } from "../contract/errors.js";
 import type { Components } from "../numerics/principal-components.js";
 import { pearson } from "../statistics/correlation.js";
 import { loadDistributions } from "../statistics/distributions.js";
 import { benjaminiHochberg } from "../statistics/multiple-testing.js";
+import { enrichGeneSets, type GeneSet, type GeneSetEnrichment } from "../statistics/gene-sets.js";
 import type { SampleExpression } from "./expression.js";
 
 /** One gene against one component. */
@@ -103,111 +102,12 @@ export function countCorrelated(
   });
 }
 
-/** A named set of genes. */
-export interface GeneSet {
-  /** Name of the set */
-  readonly name: string;
-  /** Description in the .gmt file */
-  readonly description: string;
-  /** Names of its genes */
-  readonly genes: readonly string[];
-}
-
-/**
- * Reads a .gmt file: a line per set, name, description and genes separated by tabs.
- * @throws ScPoliError "file" if a line is not a gene set
- */
-export async function readGeneSets(path: string): Promise<GeneSet[]> {
-  const lines = (await readText(path)).replace(/^\uFEFF/, "").split(/\r?\n/);
-  const sets = lines.flatMap((line, at): GeneSet[] => {
-    if (line.trim() === "") return [];
-    const [name, description, ...genes] = line.split("\t").map((field) => field.trim());
-    const own = [...new Set(genes.filter((gene) => gene !== ""))];
-    if (!name || description === undefined || own.length === 0)
-      throw new ScPoliError(
-        "file",
-        `${path}, line ${at + 1}: no gene set. A .gmt file was expected: on each line a name, a ` +
-          "description and genes, separated by tabs.",
-        { path, line: at + 1 },
-      );
-    return [{ name, description, genes: own }];
-  });
-  if (sets.length === 0)
-    throw new ScPoliError(
-      "file",
-      `${path} has no gene set. A .gmt file was expected: on each line a name, a description and genes, ` +
-        "separated by tabs.",
-      { path },
-    );
-  return sets;
-}
-
-/** Over-representation of a gene set among selected genes. */
-export interface GeneSetEnrichment {
-  /** Name of the set */
-  readonly set: string;
-  /** numbers of measured genes of the set, and of selected ones among them */
-  readonly size: number;
-  /** Genes of the list that are in the set */
-  readonly overlap: number;
-  /** overlap expected by chance */
-  readonly expected: number;
-  /** of the hypergeometric test, upper tail */
-  readonly p: number;
-  /** P corrected by Benjamini-Hochberg over the sets */
-  readonly p_adjusted: number;
-  /** Names of these genes */
-  readonly genes: readonly string[];
-}
-
 /** A gene set among the genes correlated with a component; P corrected over the sets of its direction. */
 export interface OverRepresentation extends GeneSetEnrichment {
   /** Number of the component, from 0 */
   readonly component: number;
   /** genes with r above 0, or below 0 */
   readonly direction: "positive" | "negative";
-}
-
-/** Minimum number of measured genes of a set. */
-const leastSize = 3;
-
-/**
- * Tests gene sets for over-representation among selected genes. Genes are matched by symbol, ignoring
- * case; sets with fewer than three measured genes are left out.
- * @param chosen - symbols, such as markers of a group or genes that differ
- * @param background - symbols of all genes that could have been selected
- * @returns rows by ascending P; empty if no gene is selected
- */
-export async function enrichGeneSets(
-  chosen: Iterable<string>,
-  background: Iterable<string>,
-  sets: readonly GeneSet[],
-): Promise<GeneSetEnrichment[]> {
-  const { hypergeometricUpperTail } = await loadDistributions();
-  const folded = (symbols: Iterable<string>): Set<string> =>
-    new Set(Array.from(symbols, (symbol) => symbol.toUpperCase()));
-  const measured = folded(background);
-  const drawn = new Set([...folded(chosen)].filter((gene) => measured.has(gene)));
-  if (drawn.size === 0) return [];
-  const rows = sets.flatMap((set) => {
-    const genes = [...folded(set.genes)].filter((gene) => measured.has(gene));
-    if (genes.length < leastSize) return [];
-    const hits = genes.filter((gene) => drawn.has(gene));
-    return [
-      {
-        set: set.name,
-        size: genes.length,
-        overlap: hits.length,
-        expected: (genes.length * drawn.size) / measured.size,
-        p: hypergeometricUpperTail(hits.length, measured.size, genes.length, drawn.size),
-        genes: hits,
-      },
-    ];
-  });
-  const corrected = benjaminiHochberg(rows.map(({ p }) => p));
-  return rows
-    .map((row, i) => ({ ...row, p_adjusted: corrected[i]! }))
-    .sort((a, b) => a.p - b.p || (a.set < b.set ? -1 : 1));
 }
 
 /** @param symbols - all measured genes: the background */

@@ -69,8 +69,9 @@ def markers(
     """Find marker genes of groups of cells by Wilcoxon rank-sum tests of each group against all other cells.
 
     Writes ``adata.uns[key_added]`` in the format of scanpy's ``rank_genes_groups``, for scanpy's plots; an
-    existing entry is replaced. The unit is the cell: to compare conditions or patients use :func:`compare`,
-    whose unit is the sample.
+    existing entry is replaced. With `gene_sets`, ``adata.uns[f"{key_added}_gene_sets"]`` has the tests of
+    these sets among the top 100 markers of each group. The unit is the cell: to compare conditions or
+    patients use :func:`compare`, whose unit is the sample.
 
     Parameters
     ----------
@@ -109,10 +110,12 @@ def markers(
     with _annotated(adata, copy, output, chosen) as (workspace, path, into):
         table = workspace.path("markers.csv", "the table of markers")
         files = {"csv": table, **({"output": into, "key_added": key_added} if into is not None else {})}
-        run("markers", [path], {**chosen, **files}, names=workspace.names)
-        found = read_table(table)
-        target = _written(adata, copy, output, into, key_added)
-    return target if copy and target is not None else found
+        placed = workspace.place("markers", chosen)
+        summary = run("markers", [path], {**placed, **files}, names=workspace.names)
+        rows = read_table(table)
+        written = [key_added, *([f"{key_added}_gene_sets"] if summary["gene_sets"] else [])]
+        target = _written(adata, copy, output, into, written)
+    return target if copy and target is not None else rows
 
 
 class Comparison:
@@ -239,7 +242,7 @@ def compare(
         placed = workspace.place("compare", chosen)
         summary = run("compare", [path], {**placed, **files}, names=workspace.names)
         tables = {file.stem: read_table(file) for file in Path(folder).glob("*.csv")}
-        target = _written(adata, copy, output, into, key_added)
+        target = _written(adata, copy, output, into, [key_added])
     return target if copy and target is not None else Comparison(summary, tables)
 
 
@@ -259,17 +262,18 @@ def _annotated(
 
 
 def _written(
-    adata: Data, copy: bool, output: Path_ | None, into: str | None, key_added: str
+    adata: Data, copy: bool, output: Path_ | None, into: str | None, keys: Sequence[str]
 ) -> ad.AnnData | None:
-    """Write the entry of uns into the AnnData, or into a copy."""
+    """Write entries of uns into the AnnData, or into a copy."""
     if output is not None or into is None or not isinstance(adata, ad.AnnData):
         return None
     target = adata.copy() if copy else adata
-    target.uns[key_added] = read_uns(into, key_added)
+    for key in keys:
+        target.uns[key] = read_uns(into, key)
     return target
 
 
-with_options("markers", "csv")(markers)
+with_options("markers", "csv", "gene_sets_csv")(markers)
 with_options("compare", "tables")(compare)
 
 __all__ = ["Comparison", "compare", "markers"]
