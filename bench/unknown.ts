@@ -25,11 +25,13 @@ const sets = ["panc8", "pbmc3", "kang16", "onek1k"].map((set) =>
 );
 
 const smallSuffix = "-400-cells";
+const bothStates = (patients: readonly string[]): string[] =>
+  patients.flatMap((patient) => [`patient_${patient}_ctrl`, `patient_${patient}_stim`]);
 /** References of two donors or batches and 400 cells; nothing is left out. */
 const smallReferences: readonly Configuration[] = [
   { set: "panc8", reference: ["indrop1", "indrop3"] },
   { set: "pbmc3", reference: ["3pv1", "3pv2"] },
-  { set: "kang16", reference: ["patient_1015_ctrl", "patient_1488_ctrl"] },
+  { set: "kang16", reference: bothStates(["1015", "1488"]) },
   { set: "onek1k", reference: ["pool43", "pool25"] },
 ].map(({ set, reference }) => ({
   ...sets.find(({ name }) => name === set)!,
@@ -37,6 +39,12 @@ const smallReferences: readonly Configuration[] = [
   reference,
   referenceCells: 400,
 }));
+/** Two donors in one state; half of the cells of the query are in another. */
+const unstimulated: Configuration = {
+  ...smallReferences[2]!,
+  name: `kang16-unstimulated${smallSuffix}`,
+  reference: ["patient_1015_ctrl", "patient_1488_ctrl"],
+};
 
 interface Result {
   readonly set: string;
@@ -109,7 +117,7 @@ function tabulate(results: readonly Result[]): void {
     join(root, "bench/results/unknown.csv"),
     `set,left_out,seed,${Object.keys(columns).join(",")},not_flagged\n${rows.join("\n")}\n`,
   );
-  const small = results.filter(({ set }) => smallReferences.some(({ name }) => name === set));
+  const small = results.filter(({ set }) => set.endsWith(smallSuffix));
   const large = results.filter((result) => !small.includes(result));
   const left = large.filter(({ leftOut }) => leftOut !== null);
   const whole = large.filter(({ leftOut }) => leftOut === null);
@@ -202,8 +210,10 @@ async function measure(configuration: Configuration, leftOut: string | null): Pr
   tabulate(results);
 }
 const isAsked = ({ name }: Configuration): boolean =>
-  positionals.length === 0 || positionals.includes(name.replace(smallSuffix, ""));
+  positionals.length === 0 ||
+  positionals.includes(name.replace(smallSuffix, "").replace("-unstimulated", ""));
 for (const configuration of [...sets, mixology].filter(isAsked))
   for (const leftOut of (await leftOutTypes(configuration, cache)).reverse())
     await measure(configuration, leftOut);
-for (const configuration of smallReferences.filter(isAsked)) await measure(configuration, null);
+for (const configuration of [...smallReferences, unstimulated].filter(isAsked))
+  await measure(configuration, null);
