@@ -103,12 +103,8 @@ export { samplePlots, writePlots } from "./samples/sample-plots.js";
 export { projectedCovariance, type SampleUncertainty } from "./samples/sample-uncertainty.js";
 export type { SampleTable } from "./samples/sample-table.js";
 export type { MetadataValue, SampleMetadata } from "./data/sample-metadata.js";
-export {
-  enrichGeneSets,
-  readGeneSets,
-  type GeneSet,
-  type GeneSetEnrichment,
-} from "./statistics/gene-sets.js";
+export { readGeneSets } from "./data/gene-set-file.js";
+export { enrichGeneSets, type GeneSet, type GeneSetEnrichment } from "./statistics/gene-sets.js";
 export type { Components } from "./numerics/principal-components.js";
 export type { Plot, PlotTable } from "./plots/svg.js";
 export type { ExportOptions } from "./scarches/export.js";

@@ -10,7 +10,7 @@ import {
   writeComparison,
   writeComparisonTables,
 } from "../comparison/comparison-file.js";
-import { readGeneSets } from "../statistics/gene-sets.js";
+import { readGeneSets } from "../data/gene-set-file.js";
 import { geneSetsText } from "./gene-sets.js";
 import { names, valuesByKey, whole } from "./arguments.js";
 import { layerFlag } from "./counts-flags.js";

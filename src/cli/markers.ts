@@ -8,7 +8,7 @@ import { findMarkers, type Markers } from "../markers/markers.js";
 import { markerTable, writeMarkers } from "../markers/markers-file.js";
 import { markerGeneSets } from "../markers/marker-gene-sets.js";
 import { csvOf } from "../anndata/tables.js";
-import { readGeneSets } from "../statistics/gene-sets.js";
+import { readGeneSets } from "../data/gene-set-file.js";
 import { geneSetsText } from "./gene-sets.js";
 import { amountOfMemory, names, valuesByKey, whole } from "./arguments.js";
 import { checkOutputs } from "./outputs.js";

@@ -34,7 +34,8 @@ import {
   type OverRepresentation,
 } from "./genes.js";
 import { explainEmbedding, guide, type Guidance } from "./guidance.js";
-import { readGeneSets, type GeneSet } from "../statistics/gene-sets.js";
+import { readGeneSets } from "../data/gene-set-file.js";
+import type { GeneSet } from "../statistics/gene-sets.js";
 import { readMetadataTable } from "./metadata-table.js";
 import type { SampleUncertainty } from "./sample-uncertainty.js";
 import { sampleTable, selectRows, type SampleTable } from "./sample-table.js";
