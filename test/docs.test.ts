@@ -26,6 +26,8 @@ const documents = [
   "ARCHITECTURE.md",
   "CONTRIBUTING.md",
   "integrations/README.md",
+  "python/README.md",
+  "workflows/README.md",
 ].concat(
   readdirSync(join(root, "docs"), { recursive: true, encoding: "utf8" })
     .filter((name) => name.endsWith(".md") && !/^(reference\/(api|command-line)|\.vitepress)/.test(name))

@@ -115,7 +115,17 @@ export default defineConfig({
     ["link", { rel: "icon", href: `${base}app/icon.svg` }],
   ],
   themeConfig: {
-    search: { provider: "local" },
+    search: {
+      provider: "local",
+      options: {
+        miniSearch: {
+          searchOptions: {
+            // the members of the library come after the pages that explain
+            boostDocument: (id: string) => (id.includes("/reference/api/") ? 0.1 : 1),
+          },
+        },
+      },
+    },
     outline: [2, 3],
     nav: [
       { text: "Start", link: "/start/install", activeMatch: "/start/" },
