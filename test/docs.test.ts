@@ -19,6 +19,12 @@ test("the commands of the first tutorials print what they show", async () => {
   );
 });
 
+test("figures and summaries of the benchmarks are those of bench/results/", async () => {
+  await run("node", ["scripts/docs/benchmark_figures.mjs", "--check"], { cwd: root }).catch(
+    (error: { stderr: string }) => assert.fail(error.stderr),
+  );
+});
+
 /** Markdown files that people read; the generated reference is checked with the built site. */
 const documents = [
   "README.md",
