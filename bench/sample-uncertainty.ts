@@ -198,7 +198,7 @@ function writeDocument(rows: readonly Row[]): void {
         "standard deviations (0.95 where they are right). The method: [Sample " +
         "embeddings](../explanation/samples.md#uncertainty).",
       "Made by `npm run bench:sample-uncertainty` (`bench/results/sample-uncertainty.csv`), default " +
-        `options, seed ${seed}. The method was worked out on kang16; the other sets had no part in it. ` +
+        `options, seed ${seed}. The method was developed on kang16 alone. ` +
         "References and queries: [Data sets](data-sets.md).",
       [
         "| data | cells of a part | samples | parts | spread | computed | computed / spread | covered |",

@@ -316,23 +316,37 @@ function browser() {
   );
 }
 
-/** Every variant on the groups that it was run on: labels of prototypes against integration. */
+/** Means of every variant over the left-out groups that all of them have: prototypes' labels, integration. */
 function defaults() {
-  const rows = rowsOf("defaults");
+  const rows = rowsOf("defaults").map((row) => ({ ...row, group: `${row.set}, ${row.left_out}` }));
   const variants = unique(rows.map(({ variant }) => variant));
+  const groupsOf = (name) =>
+    new Set(rows.filter(({ variant }) => variant === name).map(({ group }) => group));
+  const common = variants
+    .map(groupsOf)
+    .reduce((all, groups) => new Set([...all].filter((group) => groups.has(group))));
+  const meanOf = (name, figure) =>
+    mean(
+      rows.filter(({ variant, group }) => variant === name && common.has(group)).map((row) => row[figure]),
+    );
+  const losses = ["distance", "cross-entropy", "both"];
   save(
     "defaults",
     scatterPlot({
-      title: "Variants of the defaults on left-out conditions of references",
+      title: `Variants of the defaults, means over ${common.size} left-out groups`,
       x: "macro F1 of the nearest prototype",
       y: "integration",
-      legend: "variant",
-      groups: variants,
-      points: rows.map((row) => ({
-        name: "",
-        x: row.prototype_macro_f1,
-        y: row.integration,
-        value: variants.indexOf(row.variant),
+      legend: "prototype loss",
+      groups: losses,
+      openMeans: "with early stopping",
+      points: variants.map((variant) => ({
+        name: variant
+          .replace(/^(distance|cross-entropy|both) /, "")
+          .replace(/, no early stopping|, 128/g, ""),
+        x: meanOf(variant, "prototype_macro_f1"),
+        y: meanOf(variant, "integration"),
+        value: losses.findIndex((loss) => variant.startsWith(loss)),
+        isOpen: !variant.includes("no early stopping"),
       })),
     }),
   );
@@ -348,9 +362,9 @@ function comparisons() {
     heatMap({
       title: "Interferon-beta against control: rank of known interferon-induced genes",
       rows: genes,
-      columns: types.map(({ type, genes: tested }) => `${type} (${tested})`),
+      columns: types.map(({ type }) => type),
       rowLabel: "gene",
-      columnLabel: "cell type (genes tested)",
+      columnLabel: "cell type",
       values: genes.map((gene) =>
         types.map(({ induced }) => induced.find((one) => one.gene === gene)?.rank ?? NaN),
       ),
