@@ -325,10 +325,11 @@ function defaults() {
   const common = variants
     .map(groupsOf)
     .reduce((all, groups) => new Set([...all].filter((group) => groups.has(group))));
-  const meanOf = (name, figure) =>
-    mean(
-      rows.filter(({ variant, group }) => variant === name && common.has(group)).map((row) => row[figure]),
-    );
+  const meanOf = (name, figure) => {
+    const shown = rows.filter(({ variant, group }) => variant === name && common.has(group));
+    const ofSet = (set) => mean(shown.filter((row) => row.set === set).map((row) => row[figure]));
+    return mean(unique(shown.map(({ set }) => set)).map(ofSet));
+  };
   const losses = ["distance", "cross-entropy", "both"];
   save(
     "defaults",

@@ -199,8 +199,8 @@ function evaluation(metrics, speeds) {
   );
   return (
     "The [metrics](../reference/metrics.md) of `scpoli evaluate`, compared with the Python packages that " +
-    `define them: those that need Leiden clusters differ by at most ${clustered.toFixed(4)}, all others by at ` +
-    `most ${exact.toExponential(0)}. All of them together take ` +
+    `define them: those that need Leiden clusters differ by at most ${clustered.toFixed(4)}, all others ` +
+    `by at most ${exact.toExponential(0)}. All of them together take ` +
     `${percent(1 / speeds.find(({ what }) => what === "all metrics").ratio)} of the time of scib-metrics.`
   );
 }
