@@ -43,8 +43,7 @@ export function addEvaluate(program: Command): void {
     .summary("score an integration and its labels")
     .description(
       "Scores embeddings (biological conservation and mixing of conditions, with scIB's metrics) and " +
-        "transferred " +
-        "labels (accuracy, F1, calibration, detection of errors and unknown types).",
+        "transferred labels (accuracy, F1, calibration, detection of errors and unknown types).",
     )
     .argument("<file>", "an .h5ad file or an AnnData-Zarr folder with the true cell types")
     .requiredOption(
@@ -74,7 +73,19 @@ export function addEvaluate(program: Command): void {
         "(may be repeated)",
       oneName,
     )
-    .option("-o, --output <file>", "also write the scores as a CSV table")
+    .option("-o, --output <file>", "also write the scores as a CSV table");
+  addLabelTransferFlags(command).action((path: string, flags: EvaluateFlags) =>
+    run(flags, (settings) => evaluateFile(path, flags, settings)),
+  );
+  addRunFlags(command).addHelpText(
+    "after",
+    "\nExample:\n  scpoli evaluate patients-mapped.h5ad --embedding X_scpoli,X_pca --condition-key donor " +
+      "--cell-type-key cell_type --pred cell_type_pred",
+  );
+}
+
+function addLabelTransferFlags(command: Command): Command {
+  return command
     .optionsGroup("Label transfer:")
     .option("--pred <column>", "obs column of predicted cell types")
     .option(
@@ -91,15 +102,7 @@ export function addEvaluate(program: Command): void {
       "--known-types <names>",
       "cell types that the predictor knows (default: the categories of the predictions)",
       names,
-    )
-    .action((path: string, flags: EvaluateFlags) =>
-      run(flags, (settings) => evaluateFile(path, flags, settings)),
     );
-  addRunFlags(command).addHelpText(
-    "after",
-    "\nExample:\n  scpoli evaluate patients-mapped.h5ad --embedding X_scpoli,X_pca --condition-key donor " +
-      "--cell-type-key cell_type --pred cell_type_pred",
-  );
 }
 
 async function evaluateFile(path: string, flags: EvaluateFlags, settings: RunSettings): Promise<Result> {
@@ -220,12 +223,6 @@ function transferText(transfer: LabelTransfer, pred: string): string {
     weighted_f1,
     macro_f1,
     macro_f1_large,
-    types,
-    calibration,
-    errors_by_uncertainty,
-    unknown_types_by_uncertainty,
-    unknown_types_by_novelty,
-    flags,
   } = transfer;
   const lines = [
     `Labels of ${pred}: ${counted(cells, "cell")}` +
@@ -240,24 +237,41 @@ function transferText(transfer: LabelTransfer, pred: string): string {
         `(types with 10 cells or more: ${decimal(macro_f1_large)})`,
       "",
     );
-  const rows = types.map(({ cell_type, known, cells, predicted, precision, recall, f1 }) => [
-    cell_type,
-    cells,
-    predicted,
-    decimal(precision),
-    known ? decimal(recall) : "-",
-    known ? decimal(f1) : "unknown",
-  ]);
-  lines.push(table(rows, ["cell type", "cells", "predicted", "precision", "recall", "F1"]));
-  const confused = confusions(transfer);
-  if (confused.length > 0)
-    lines.push(
-      "",
-      `  Most often confused: ${confused
-        .slice(0, 3)
-        .map(({ truth, predicted, cells }) => `${truth} labelled ${predicted} (${cells})`)
-        .join(", ")}.`,
-    );
+  return [...lines, typesText(transfer), ...confusionLines(transfer), ...uncertaintyLines(transfer)].join(
+    "\n",
+  );
+}
+
+function typesText({ types }: LabelTransfer): string {
+  return table(
+    types.map(({ cell_type, known, cells, predicted, precision, recall, f1 }) => [
+      cell_type,
+      cells,
+      predicted,
+      decimal(precision),
+      known ? decimal(recall) : "-",
+      known ? decimal(f1) : "unknown",
+    ]),
+    ["cell type", "cells", "predicted", "precision", "recall", "F1"],
+  );
+}
+
+function confusionLines(transfer: LabelTransfer): string[] {
+  const confused = confusions(transfer)
+    .slice(0, 3)
+    .map(({ truth, predicted, cells }) => `${truth} labelled ${predicted} (${cells})`);
+  return confused.length > 0 ? ["", `  Most often confused: ${confused.join(", ")}.`] : [];
+}
+
+/** Calibration of the probabilities, detection of errors and unknown types, and the unknown flags. */
+function uncertaintyLines({
+  calibration,
+  errors_by_uncertainty,
+  unknown_types_by_uncertainty,
+  unknown_types_by_novelty,
+  flags,
+}: LabelTransfer): string[] {
+  const lines: string[] = [];
   if (calibration)
     lines.push(
       "",
@@ -275,7 +289,7 @@ function transferText(transfer: LabelTransfer, pred: string): string {
           ? "."
           : `; ${percent(flags.unknown_found)} of the cells of unknown types.`),
     );
-  return lines.join("\n");
+  return lines;
 }
 
 function rocText({ auroc, positives }: Roc): string {

@@ -80,15 +80,14 @@ export function addMap(program: Command): void {
     .summary("map new cells onto a reference: positions, cell types, uncertainties")
     .description(
       "Maps a query onto a reference: learns embeddings of its new conditions, keeps the reference " +
-        "unchanged, and " +
-        "writes the query with latent positions and cell types.",
+        "unchanged, and writes the query with latent positions and cell types.",
     )
     .argument("<query>", "an .h5ad file")
     .requiredOption(
       "--reference <model>",
       "the model: a folder, a zip or tar file of one, or NAME@VERSION of scpoli models",
     );
-  addOutputFlags(command)
+  addQueryFlags(command)
     .option("--save-model <model>", "also save the model extended by the query's conditions")
     .option(
       "--no-sample-metadata",
@@ -122,15 +121,14 @@ export function addEmbed(program: Command): void {
     .summary("embed cells of conditions that the model knows: positions, cell types, uncertainties")
     .description(
       "Writes positions and cell types of cells whose conditions the model already knows. Nothing is " +
-        "learned. For " +
-        "cells of new conditions, use scpoli map.",
+        "learned. For cells of new conditions, use scpoli map.",
     )
     .argument("<file>", "an .h5ad file")
     .requiredOption(
       "--model <model>",
       "the model: a folder, a zip or tar file of one, or NAME@VERSION of scpoli models",
     );
-  addOutputFlags(command)
+  addQueryFlags(command)
     .optionsGroup("Run:")
     .addOption(memoryFlag())
     .action((path: string, flags: EmbedFlags & { readonly model: string }) =>
@@ -142,7 +140,12 @@ export function addEmbed(program: Command): void {
   );
 }
 
-function addOutputFlags(command: Command): Command {
+/** The flags that map and embed share: how to read the file, how to label its cells, and labels it has. */
+function addQueryFlags(command: Command): Command {
+  return addFileLabelFlags(addLabellingFlags(addReadingFlags(command)));
+}
+
+function addReadingFlags(command: Command): Command {
   return command
     .requiredOption("-o, --output <file>", "the .h5ad file to write: the input with the results added")
     .option(
@@ -161,15 +164,17 @@ function addOutputFlags(command: Command): Command {
     .option(
       "--gene-map <file>",
       "one-to-one map of gene names (orthologs, identifiers): two columns, the file's name and the " +
-        "model's (csv " +
-        "or tsv)",
-    )
+        "model's (csv or tsv)",
+    );
+}
+
+function addLabellingFlags(command: Command): Command {
+  return command
     .addOption(presetFlag("labels and uncertainties by the nearest prototype; map: also its optimisation"))
     .option(
       "--threshold <value>",
       "novelty score above which a cell is flagged unknown: auto (0.95), 0.9, q0.95 (quantile of these " +
-        "cells), " +
-        "none (default: auto)",
+        "cells), none (default: auto)",
       threshold,
     )
     .addOption(
@@ -183,16 +188,18 @@ function addOutputFlags(command: Command): Command {
       new Option(
         "--uncertainty <how>",
         "one minus the probability of the label, or the distance to the prototype as in the paper, which " +
-          "then also " +
-          "determines the unknown flags (default: probability)",
+          "then also determines the unknown flags (default: probability)",
       ).choices(["probability", "distance"]),
-    )
+    );
+}
+
+function addFileLabelFlags(command: Command): Command {
+  return command
     .optionsGroup("Labels of the file:")
     .option(
       "--cell-type-key <column>",
       "obs column of the file's cell types, if any: annotation, or cell_type=annotation; missing labels " +
-        "are " +
-        "predicted (map: new types get prototypes, known ones keep theirs)",
+        "are predicted (map: new types get prototypes, known ones keep theirs)",
       renamedKeys,
     )
     .option(

@@ -4,11 +4,9 @@ import type { Command } from "commander";
 import { AnnData } from "../anndata/anndata.js";
 import type { CountsOptions, RunSettings } from "../contract/options.js";
 import { ScPoliError } from "../contract/errors.js";
-import { median } from "../numerics/descriptive.js";
 import type { SampleAnalysis, SamplesOptions } from "../samples/analysis.js";
-import type { Classification } from "../samples/classification.js";
 import { writePlots } from "../samples/sample-plots.js";
-import { samplePaths, sampleTables, writeSamples, writeTables } from "../samples/sample-file.js";
+import { samplePaths, writeSamples, writeTables } from "../samples/sample-file.js";
 import { ScPoli } from "../api/scpoli.js";
 import {
   columnsOfKeys,
@@ -25,8 +23,8 @@ import { featureTypesFlag, layerFlag, recoverCountsFlag, roundCountsFlag } from 
 import { checkOutputs } from "./outputs.js";
 import { writtenText } from "./report.js";
 import { modelPath } from "./registry/registry.js";
+import { samplesJson, samplesText } from "./samples-text.js";
 import { addRunFlags, run, type Result, type RunFlags } from "./session.js";
-import { counted, listed, percent, table } from "./text.js";
 
 interface SamplesFlags
   extends
@@ -81,13 +79,26 @@ export function addSamples(program: Command): void {
         "correlated with the first components)",
       names,
     )
-    .option("--key <keys>", "condition keys to analyse (default: all)", names)
+    .option("--key <keys>", "condition keys to analyse (default: all)", names);
+  addAnalysisFlags(addMetadataFlags(command)).action((path: string, flags: SamplesFlags) =>
+    run(flags, (settings) => samples(path, flags, settings)),
+  );
+  addRunFlags(command).addHelpText(
+    "after",
+    "\nExample:\n  scpoli samples atlas-model --metadata donors.csv -o samples.h5ad\n  scpoli samples " +
+      "atlas-model --data atlas.h5ad --ordinal severity=mild,moderate,severe --classify severity --tables " +
+      "tables\n" +
+      "  scpoli samples grown-model --metadata donors.csv --predict disease --json",
+  );
+}
+
+function addMetadataFlags(command: Command): Command {
+  return command
     .optionsGroup("Sample metadata (in addition to the model's):")
     .option(
       "--metadata <table>",
       "a table with a header and a row per sample, matched by the column with the key's name, else by " +
-        "the first " +
-        "column (csv or tsv)",
+        "the first column (csv or tsv)",
     )
     .option(
       "--data <file>",
@@ -111,7 +122,11 @@ export function addSamples(program: Command): void {
       valuesByKey,
     )
     .option("--categorical <columns>", "numeric columns to treat as categories", names)
-    .option("--covariates <columns>", "covariates to analyse (default: all that vary)", names)
+    .option("--covariates <columns>", "covariates to analyse (default: all that vary)", names);
+}
+
+function addAnalysisFlags(command: Command): Command {
+  return command
     .optionsGroup("Analyses:")
     .option(
       "--classify <columns>",
@@ -144,106 +159,28 @@ export function addSamples(program: Command): void {
       "do not compute how uncertain the embeddings are (with --data they are, from the samples' cells)",
     )
     .option("--max-p <p>", "genes count as correlated below this P (default: 0.01)", real(0, 1))
-    .option("--min-r <r>", "and above this |r| (default: 0.3)", real(0, 1))
-    .action((path: string, flags: SamplesFlags) => run(flags, (settings) => samples(path, flags, settings)));
-  addRunFlags(command).addHelpText(
-    "after",
-    "\nExample:\n  scpoli samples atlas-model --metadata donors.csv -o samples.h5ad\n  scpoli samples " +
-      "atlas-model --data atlas.h5ad --ordinal severity=mild,moderate,severe --classify severity --tables " +
-      "tables\n" +
-      "  scpoli samples grown-model --metadata donors.csv --predict disease --json",
-  );
+    .option("--min-r <r>", "and above this |r| (default: 0.3)", real(0, 1));
 }
 
 async function samples(path: string, flags: SamplesFlags, settings: RunSettings): Promise<Result> {
-  const { output, tables, key, data: dataPath, metadata, force } = flags;
-  if (
-    dataPath === undefined &&
-    (flags.conditionKey ??
-      flags.conditionValue ??
-      flags.layer ??
-      flags.recoverCounts ??
-      flags.roundCounts ??
-      flags.featureTypes) !== undefined
-  )
-    throw new ScPoliError(
-      "usage",
-      "--condition-key, --condition-value, --layer, --recover-counts, --round-counts and --feature-types " +
-        "apply to " +
-        "the file of cells: give it with --data.",
-    );
-  if (flags.gene !== undefined && (dataPath === undefined || flags.plots === undefined))
-    throw new ScPoliError(
-      "usage",
-      "--gene colours samples in plots by their mean expression: give the folder with --plots and the " +
-        "file of " +
-        "cells with --data.",
-    );
+  checkFlags(flags);
+  const { output, key, data: dataPath, metadata, force } = flags;
   const model = await ScPoli.load(await modelPath(path, settings), settings);
   const modelKeys = model.stored.json.condition_keys;
   await checkOutputs({
     inputs: [path, dataPath, metadata, flags.geneSets],
     h5ad: output === undefined ? [] : samplePaths(output, key ?? modelKeys),
     folders: [
-      { path: tables, ending: ".csv" },
+      { path: flags.tables, ending: ".csv" },
       { path: flags.plots, ending: ".svg" },
     ],
     force,
   });
   const data = dataPath === undefined ? undefined : await AnnData.open(dataPath);
   try {
-    const {
-      classify,
-      predict,
-      covariates,
-      geneSets,
-      neighbors,
-      folds,
-      repeats,
-      permutations,
-      maxP,
-      minR,
-      layer,
-      recoverCounts,
-      roundCounts,
-      featureTypes,
-    } = flags;
-    const analyses = await model.samples({
-      ...settings,
-      keys: key,
-      data,
-      conditionKeys: columnsOfKeys(flags.conditionKey, modelKeys),
-      conditionValues: conditionValues(flags.conditionValue, modelKeys),
-      metadata,
-      kinds: { ordinal: flags.ordinal, categorical: flags.categorical },
-      covariates,
-      classify,
-      predict,
-      geneSets,
-      neighbors,
-      folds,
-      repeats,
-      permutations,
-      maxP,
-      minR,
-      layer,
-      recoverCounts,
-      roundCounts,
-      featureTypes,
-      uncertainty: flags.uncertainty,
-    });
-    for (const gene of flags.gene ?? [])
-      if (
-        !analyses.some(
-          ({ genes }) => genes?.expression.genes.includes(gene) || genes?.expression.symbols.includes(gene),
-        )
-      )
-        throw new ScPoliError("key", `--gene ${gene}: ${dataPath} has no such gene.`, { gene });
-    const written = [
-      ...(output === undefined ? [] : await writeSamples(output, analyses, { force })),
-      ...(tables === undefined ? [] : await writeTables(tables, analyses, { force })),
-      ...(flags.plots === undefined ? [] : await writePlots(flags.plots, analyses, flags.gene, { force })),
-    ];
+    const analyses = await model.samples({ ...settings, ...samplesOptions(flags, modelKeys), data });
+    checkGenesExist(flags, analyses);
+    const written = await writeAnalyses(flags, analyses);
     const text = analyses.map(samplesText).join("\n\n");
     return {
       json: {
@@ -257,174 +194,79 @@ async function samples(path: string, flags: SamplesFlags, settings: RunSettings)
   }
 }
 
-/** Number of genes per component on stdout; the files hold all. */
-const shownGenes = 20;
+/** @throws ScPoliError "usage" if a flag lacks another that it needs */
+function checkFlags(flags: SamplesFlags): void {
+  const countsFlag =
+    flags.conditionKey ??
+    flags.conditionValue ??
+    flags.layer ??
+    flags.recoverCounts ??
+    flags.roundCounts ??
+    flags.featureTypes;
+  if (flags.data === undefined && countsFlag !== undefined)
+    throw new ScPoliError(
+      "usage",
+      "--condition-key, --condition-value, --layer, --recover-counts, --round-counts and --feature-types " +
+        "apply to the file of cells: give it with --data.",
+    );
+  if (flags.gene !== undefined && (flags.data === undefined || flags.plots === undefined))
+    throw new ScPoliError(
+      "usage",
+      "--gene colours samples in plots by their mean expression: give the folder with --plots and the " +
+        "file of cells with --data.",
+    );
+}
 
-/** The analysis as JSON, with top genes instead of the long tables, which the files hold. */
-function samplesJson(analysis: SampleAnalysis): object {
-  const {
-    gene_correlations: genes = [],
-    gene_sets: sets = [],
-    distances: _,
-    ...tables
-  } = sampleTables(analysis);
-  const first = (rows: typeof genes): typeof genes => {
-    const rowsByComponent = new Map<unknown, number>();
-    return rows.filter(({ component }) => {
-      const rank = (rowsByComponent.get(component) ?? 0) + 1;
-      rowsByComponent.set(component, rank);
-      return rank <= shownGenes;
-    });
-  };
+/** The flags as options of the analysis. */
+function samplesOptions(flags: SamplesFlags, modelKeys: readonly string[]): Omit<SamplesOptions, "data"> {
+  const { classify, predict, covariates, geneSets, neighbors, folds, repeats, permutations } = flags;
+  const { maxP, minR, layer, recoverCounts, roundCounts, featureTypes, uncertainty } = flags;
   return {
-    ...tables,
-    top_genes: first(genes.filter((row) => row.is_correlated === true)),
-    top_gene_sets: first(sets),
-    guidance: { condition: analysis.guidance.condition, reason: analysis.guidance.reason },
+    keys: flags.key,
+    conditionKeys: columnsOfKeys(flags.conditionKey, modelKeys),
+    conditionValues: conditionValues(flags.conditionValue, modelKeys),
+    metadata: flags.metadata,
+    kinds: { ordinal: flags.ordinal, categorical: flags.categorical },
+    covariates,
+    classify,
+    predict,
+    geneSets,
+    neighbors,
+    folds,
+    repeats,
+    permutations,
+    maxP,
+    minR,
+    layer,
+    recoverCounts,
+    roundCounts,
+    featureTypes,
+    uncertainty,
   };
 }
 
-/** Number of rows shown of a table. */
-const shownRows = 12;
+/** @throws ScPoliError "key" if the file of cells lacks a gene of `--gene` */
+function checkGenesExist(
+  { gene: genes = [], data }: SamplesFlags,
+  analyses: readonly SampleAnalysis[],
+): void {
+  const exists = (gene: string): boolean =>
+    analyses.some(
+      ({ genes: measured }) =>
+        measured?.expression.genes.includes(gene) || measured?.expression.symbols.includes(gene),
+    );
+  for (const gene of genes)
+    if (!exists(gene)) throw new ScPoliError("key", `--gene ${gene}: ${data} has no such gene.`, { gene });
+}
 
-function samplesText(analysis: SampleAnalysis): string {
-  const {
-    samples: { key, names: sampleNames, isReference },
-    components: { varianceRatio },
-    associations,
-    guidance,
-    genes,
-    classifications,
-    predictions,
-  } = analysis;
-  const added = isReference.filter((is) => !is).length;
-  const shares = Array.from(varianceRatio.subarray(0, 5), (share) => percent(share, 0));
-  if (varianceRatio.length > 5) shares.push("...");
-  const lines = [
-    `${key}: ${counted(sampleNames.length, "sample")}${added > 0 ? ` (${added} by mapping)` : ""}, ` +
-      `${counted(varianceRatio.length, "component")}: ${shares.join(", ")} of the variance`,
+/** @returns the paths */
+async function writeAnalyses(
+  { output, tables, plots, gene, force }: SamplesFlags,
+  analyses: readonly SampleAnalysis[],
+): Promise<string[]> {
+  return [
+    ...(output === undefined ? [] : await writeSamples(output, analyses, { force })),
+    ...(tables === undefined ? [] : await writeTables(tables, analyses, { force })),
+    ...(plots === undefined ? [] : await writePlots(plots, analyses, gene, { force })),
   ];
-  const certainty = uncertaintyText(analysis);
-  if (certainty) lines.push(certainty);
-  if (guidance.covariates.length > 0) {
-    const shown = guidance.covariates.slice(0, shownRows);
-    const association = (name: string, component: number): string => {
-      const row = associations.find(({ covariate, component: k }) => covariate === name && k === component);
-      return row === undefined || Number.isNaN(row.adjusted_r2)
-        ? "-"
-        : `${row.adjusted_r2.toFixed(2)}${row.p_adjusted < 0.05 ? "*" : ""}`;
-    };
-    const components = [1, 2, 3].filter((component) => component <= varianceRatio.length);
-    lines.push(
-      "",
-      table(
-        shown.map((row) => [
-          row.covariate,
-          row.kind === "number" ? "number" : counted(row.levels, "level"),
-          row.adjusted_r2.toFixed(2),
-          row.p_adjusted.toPrecision(2),
-          ...components.map((component) => association(row.covariate, component)),
-        ]),
-        ["covariate", "kind", "adjusted R2", "P", ...components.map((component) => `PC${component}`)],
-      ),
-    );
-    if (guidance.covariates.length > shown.length)
-      lines.push(`  and ${guidance.covariates.length - shown.length} more`);
-    lines.push(
-      "  (adjusted R2 of all components weighted by their variance, with P by permutation; then of single " +
-        "components; *: corrected P below 0.05)",
-    );
-  }
-  lines.push("", `  ${guidance.reason}`);
-  for (const classification of classifications) lines.push("", classificationText(classification));
-  for (const { covariate, samples: rows } of predictions)
-    lines.push(
-      "",
-      table(
-        rows.map((row) => [
-          row.sample,
-          row.classifier,
-          row.predicted,
-          percent(row.share, 0),
-          row.known ?? "",
-        ]),
-        ["sample", "classifier", covariate, "share", "known"],
-      ),
-    );
-  if (genes && genes.counts.length > 0)
-    lines.push(
-      "",
-      table(
-        genes.counts.map(({ component, positive, negative, after_correction }) => [
-          `PC${component}`,
-          positive,
-          negative,
-          after_correction,
-          listed(
-            genes.correlations
-              .filter((row) => row.component === component && row.is_correlated)
-              .map(({ symbol }) => symbol),
-            5,
-          ),
-        ]),
-        ["genes with", "r > 0", "r < 0", "corrected", "top genes"],
-      ),
-    );
-  const enriched = (genes?.sets ?? []).filter(({ p_adjusted }) => p_adjusted < 0.05);
-  if (enriched.length > 0)
-    lines.push(
-      "",
-      table(
-        enriched
-          .slice(0, shownRows)
-          .map((row) => [
-            `PC${row.component} ${row.direction}`,
-            row.set,
-            `${row.overlap} of ${row.size}`,
-            row.p_adjusted.toPrecision(2),
-          ]),
-        ["genes of", "set", "overlap", "P"],
-      ),
-    );
-  return lines.join("\n");
-}
-
-/** The spread of the embeddings' sampling error, and the samples where it is largest. */
-function uncertaintyText({ uncertainty, samples }: SampleAnalysis): string | null {
-  const known = (uncertainty ?? []).flatMap((sample, row) =>
-    sample ? [{ name: samples.names[row]!, ...sample }] : [],
-  );
-  if (known.length === 0) return null;
-  const sorted = [...known].sort((a, b) => b.deviation - a.deviation);
-  const typical = median(Float64Array.from(known, ({ deviation }) => deviation));
-  const most = sorted
-    .slice(0, 3)
-    .map(({ name, deviation, cells }) => `${name} ${deviation.toFixed(2)} (${counted(cells, "cell")})`);
-  return `  standard deviation of the embeddings: median ${typical.toFixed(2)}, largest ${most.join(", ")}`;
-}
-
-function classificationText({
-  covariate,
-  classes,
-  left_out: leftOut,
-  folds,
-  repeats,
-  permutations,
-  scores,
-}: Classification): string {
-  const rows = scores.map(({ features, classifier, weighted_f1: f1, weighted_f1_sd: sd, accuracy, p }) => [
-    features === "none" ? "(majority)" : features,
-    features === "none" ? "" : classifier,
-    `${f1.toFixed(2)} +- ${sd.toFixed(2)}`,
-    accuracy.toFixed(2),
-    p === null ? "-" : p.toPrecision(2),
-  ]);
-  const classSizes = Object.entries(classes)
-    .map(([name, samples]) => `${name} ${samples}`)
-    .join(", ");
-  return (
-    `${table(rows, [covariate, "classifier", "weighted F1", "accuracy", "P"])}\n` +
-    `  ${classSizes}; ${folds} folds, ${repeats} repeats, ${permutations} permutations` +
-    (leftOut.length > 0 ? `; left out, one sample each: ${listed(leftOut)}` : "")
-  );
 }

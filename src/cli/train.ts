@@ -74,11 +74,32 @@ export function addTrain(program: Command): void {
     .summary("train a reference on labelled cells of several conditions")
     .description(
       "Trains a reference on the raw counts (with mse: normalised values) of an AnnData file and saves " +
-        "the model " +
-        "as a folder or a zip file.",
+        "the model as a folder or a zip file.",
     )
     .argument("<file>", "an .h5ad file")
-    .requiredOption("-o, --output <model>", "folder to write, or a file whose name ends in .zip")
+    .requiredOption("-o, --output <model>", "folder to write, or a file whose name ends in .zip");
+  addDataFlags(command);
+  addModelFlags(command)
+    .addOption(
+      new Option(
+        "--recon-loss <likelihood>",
+        "nb or zinb for counts, poisson for scATAC fragments, mse for normalised values (default: " +
+          `${defaults.reconLoss})`,
+      ).choices(reconLosses),
+    )
+    .addOption(atacCountsOption("auto for poisson, else counts are not changed"));
+  addResultFlags(command).action((path: string, flags: TrainFlags) =>
+    run(flags, (settings) => train(path, flags, settings)),
+  );
+  addRunFlags(addUnlabeledFlags(addTrainingFlags(addOptimizationFlags(command)))).addHelpText(
+    "after",
+    "\nExample:\n  scpoli train atlas.h5ad -o atlas-model --condition-key donor --cell-type-key " +
+      "cell_type,broad --genes 4000",
+  );
+}
+
+function addDataFlags(command: Command): Command {
+  return command
     .optionsGroup("Data:")
     .requiredOption(
       "--condition-key <keys>",
@@ -106,8 +127,7 @@ export function addTrain(program: Command): void {
     .option(
       "--genes <n|file|column>",
       "the n most variable genes (with poisson, for scATAC: the n peaks open in the most cells), a file " +
-        "of names " +
-        "(one per line), or a boolean column of var (default: all)",
+        "of names (one per line), or a boolean column of var (default: all)",
     )
     .option(
       "--gene-map <file>",
@@ -123,23 +143,16 @@ export function addTrain(program: Command): void {
       "--no-sample-metadata",
       "do not store metadata of the conditions (obs columns that are constant within each: age, sex, ...)",
     );
-  addModelFlags(command)
-    .addOption(
-      new Option(
-        "--recon-loss <likelihood>",
-        "nb or zinb for counts, poisson for scATAC fragments, mse for normalised values (default: " +
-          `${defaults.reconLoss})`,
-      ).choices(reconLosses),
-    )
-    .addOption(atacCountsOption("auto for poisson, else counts are not changed"))
+}
+
+function addResultFlags(command: Command): Command {
+  return command
     .optionsGroup("Output:")
     .option(
       "--no-landmarks",
       "do not store latent and UMAP positions of reference cells in the model (otherwise up to 20,000, " +
-        "without " +
-        "names and counts; they place queries in the reference's UMAP); up to 60 cells per type are " +
-        "still stored " +
-        "as points in the classifier's space, to detect unknown cells",
+        "without names and counts; they place queries in the reference's UMAP); up to 60 cells per type " +
+        "are still stored as points in the classifier's space, to detect unknown cells",
     )
     .option(
       "--embed <file>",
@@ -148,13 +161,7 @@ export function addTrain(program: Command): void {
     )
     .addOption(reportFlag())
     .option("--checkpoint-seconds <n>", "seconds between checkpoints (default: 60)", real(0))
-    .option("--resume", "resume an interrupted run from its checkpoint")
-    .action((path: string, flags: TrainFlags) => run(flags, (settings) => train(path, flags, settings)));
-  addRunFlags(addUnlabeledFlags(addTrainingFlags(addOptimizationFlags(command)))).addHelpText(
-    "after",
-    "\nExample:\n  scpoli train atlas.h5ad -o atlas-model --condition-key donor --cell-type-key " +
-      "cell_type,broad --genes 4000",
-  );
+    .option("--resume", "resume an interrupted run from its checkpoint");
 }
 
 async function train(path: string, flags: TrainFlags, settings: RunSettings): Promise<Result> {
