@@ -16,7 +16,7 @@ import { modelOptions, type ModelSizes } from "../model/parameters.js";
 import { planOptimization, type OptimizationPlan } from "../training/optimization.js";
 import { version } from "../contract/version.js";
 import type { OuterStep, RoundsOptions } from "./options.js";
-import type { Reading, Survey } from "./survey.js";
+import type { Reading, Survey, SurveyJson } from "./survey.js";
 
 /** One shard of the plan. */
 export interface PlannedShard {
@@ -106,41 +106,10 @@ export function planRounds(
     options.onNote ?? (() => undefined),
   );
   const jsons = surveys.map(({ survey }) => survey.json);
-  const conditions = reading.condition_keys.map((_, key) =>
-    sorted(jsons.flatMap(({ combinations }) => combinations.map(({ names }) => names[key]!))),
-  );
-  const codesOf = (names: readonly string[]): number[] =>
-    names.map((name, key) => conditions[key]!.indexOf(name));
-  const tuples = new Map<string, number[]>();
-  for (const { combinations } of jsons)
-    for (const { names } of combinations) tuples.set(codesOf(names).join(), codesOf(names));
-  const combinations = [...tuples.values()].sort(compareTuples);
-  const columnOf = new Map(combinations.map((codes, column) => [codes.join(), column]));
-  const types = reading.cell_type_keys.map((_, level) =>
-    sorted(jsons.flatMap(({ levels }) => Object.keys(levels[level]!))),
-  );
-  const cellTypes = sorted(types.flat());
-  types.forEach((names, level) => {
-    if (names.length === 0)
-      throw new ScPoliError(
-        "key",
-        `No shard has a label in obs['${reading.cell_type_keys[level]}']. Name a column with cell types, ` +
-          "or train without.",
-        { key: reading.cell_type_keys[level] },
-      );
-  });
+  const { conditions, combinations, combinationsOfShards } = planConditions(reading, jsons);
+  const { cellTypes, levels, typeCells } = planCellTypes(reading, jsons);
   const cells = jsons.reduce((sum, json) => sum + json.cells, 0);
-  const { embeddingDims } = options;
-  const model = modelOptions(
-    {
-      ...options,
-      reconLoss: reading.recon_loss as ReconLoss,
-      embeddingDims: typeof embeddingDims === "number" ? conditions.map(() => embeddingDims) : embeddingDims,
-    },
-    genes.length,
-    conditions.length,
-    defaultsOf(options.preset),
-  );
+  const model = planModel(reading, genes.length, conditions.length, options);
   const optimization = planOptimization(
     { ...options, earlyStopping: options.earlyStopping ?? {} },
     {
@@ -160,22 +129,13 @@ export function planRounds(
     conditions,
     combinations,
     cell_types: cellTypes,
-    levels: types.map((names) => names.map((name) => cellTypes.indexOf(name))),
-    type_cells: types.map((names, level) =>
-      names.map((name) =>
-        jsons.reduce((sum, { levels }) => {
-          const told = levels[level]![name];
-          return sum + (told === null ? reading.least_cells : (told ?? 0));
-        }, 0),
-      ),
-    ),
+    levels,
+    type_cells: typeCells,
     metadata: joinedMetadata(jsons.map(({ metadata }) => metadata)),
-    shards: surveys.map(({ survey: { json }, digest }) => ({
+    shards: surveys.map(({ survey: { json }, digest }, shard) => ({
       name: json.shard,
       cells: json.cells,
-      combinations: json.combinations
-        .map(({ names }) => columnOf.get(codesOf(names).join())!)
-        .sort((a, b) => a - b),
+      combinations: combinationsOfShards[shard]!,
       survey: digest,
     })),
     cells,
@@ -184,6 +144,83 @@ export function planRounds(
     stream: chooseStream(options.stream, jsons),
     sample_cells: checkWhole("sampleCells", options.sampleCells ?? defaultSampleCells, 0),
     landmarks: (options.landmarks ?? true) && !reading.federated,
+  };
+}
+
+/** @param keys - number of condition keys @throws ScPoliError "usage" */
+function planModel(reading: Reading, genes: number, keys: number, options: RoundsOptions): ModelOptions {
+  const { embeddingDims: dims } = options;
+  return modelOptions(
+    {
+      ...options,
+      reconLoss: reading.recon_loss as ReconLoss,
+      embeddingDims: typeof dims === "number" ? Array.from({ length: keys }, () => dims) : dims,
+    },
+    genes,
+    keys,
+    defaultsOf(options.preset),
+  );
+}
+
+/** Conditions and their combinations over all shards, and the rows of the combinations of each shard. */
+function planConditions(
+  reading: Reading,
+  surveys: readonly SurveyJson[],
+): Pick<RoundsPlan, "conditions" | "combinations"> & {
+  readonly combinationsOfShards: readonly (readonly number[])[];
+} {
+  const conditions = reading.condition_keys.map((_, key) =>
+    sorted(surveys.flatMap(({ combinations }) => combinations.map(({ names }) => names[key]!))),
+  );
+  const tuplesOfShards = surveys.map(({ combinations }) =>
+    combinations.map(({ names }) => names.map((name, key) => conditions[key]!.indexOf(name))),
+  );
+  const tuples = new Map(tuplesOfShards.flat().map((codes) => [codes.join(), codes]));
+  const combinations = [...tuples.values()].sort(compareTuples);
+  const rowOf = new Map(combinations.map((codes, row) => [codes.join(), row]));
+  return {
+    conditions,
+    combinations,
+    combinationsOfShards: tuplesOfShards.map((shardTuples) =>
+      shardTuples.map((codes) => rowOf.get(codes.join())!).sort((a, b) => a - b),
+    ),
+  };
+}
+
+/**
+ * Cell types over all shards, their rows at each level, and their numbers of cells.
+ * @throws ScPoliError "key" if a level has no label in any shard
+ */
+function planCellTypes(
+  reading: Reading,
+  surveys: readonly SurveyJson[],
+): {
+  readonly cellTypes: RoundsPlan["cell_types"];
+  readonly levels: RoundsPlan["levels"];
+  readonly typeCells: RoundsPlan["type_cells"];
+} {
+  const types = reading.cell_type_keys.map((_, level) =>
+    sorted(surveys.flatMap(({ levels }) => Object.keys(levels[level]!))),
+  );
+  const cellTypes = sorted(types.flat());
+  types.forEach((names, level) => {
+    if (names.length === 0)
+      throw new ScPoliError(
+        "key",
+        `No shard has a label in obs['${reading.cell_type_keys[level]}']. Name a column with cell types, ` +
+          "or train without.",
+        { key: reading.cell_type_keys[level] },
+      );
+  });
+  /** null: withheld by the shard; undefined: the shard has no such type */
+  const cellsOf = (count: number | null | undefined): number =>
+    count === null ? reading.least_cells : (count ?? 0);
+  return {
+    cellTypes,
+    levels: types.map((names) => names.map((name) => cellTypes.indexOf(name))),
+    typeCells: types.map((names, level) =>
+      names.map((name) => surveys.reduce((sum, { levels }) => sum + cellsOf(levels[level]![name]), 0)),
+    ),
   };
 }
 
@@ -280,9 +317,9 @@ function joinedMetadata(shards: readonly (readonly SampleMetadata[])[]): readonl
     const conflicting = new Set<string>();
     for (const table of tables)
       for (const [sample, values] of Object.entries(table.samples)) {
-        const own = columns.map((name) => values[table.columns.indexOf(name)]!);
-        const known = (samples[sample] ??= own);
-        columns.forEach((name, at) => known[at] !== own[at] && conflicting.add(name));
+        const row = columns.map((name) => values[table.columns.indexOf(name)]!);
+        const known = (samples[sample] ??= row);
+        columns.forEach((name, at) => known[at] !== row[at] && conflicting.add(name));
       }
     const kept = columns.filter((name) => !conflicting.has(name));
     const levels = tables[0]!.levels ?? {};

@@ -9,7 +9,7 @@ import { ScPoliError } from "../contract/errors.js";
 import { conditionKeyOf, parameterShapes, type ModelSizes } from "../model/parameters.js";
 import type { StoredTensor } from "../model/stored-model.js";
 import { planSizes, type PlannedShard, type RoundsPlan } from "./plan.js";
-import { findShardCounts, readShardCells } from "./survey.js";
+import { findShardCounts, readShardCells, type ShardCells } from "./survey.js";
 
 export interface OpenShard {
   readonly planned: PlannedShard;
@@ -36,7 +36,10 @@ export function plannedShard(plan: RoundsPlan, name: string): PlannedShard {
 }
 
 /** The part of the plan's conditions that a shard has. */
-function own(plan: RoundsPlan, { combinations }: PlannedShard): Pick<OpenShard, "conditions" | "sizes"> {
+function conditionsOf(
+  plan: RoundsPlan,
+  { combinations }: PlannedShard,
+): Pick<OpenShard, "conditions" | "sizes"> {
   const conditions = plan.conditions.map((_, key) =>
     [...new Set(combinations.map((column) => plan.combinations[column]![key]!))].sort((a, b) => a - b),
   );
@@ -58,45 +61,19 @@ export async function openShard(
   settings: RunSettings,
 ): Promise<OpenShard> {
   const planned = plannedShard(plan, name);
-  const { conditions, sizes } = own(plan, planned);
+  const { conditions, sizes } = conditionsOf(plan, planned);
   const cells = await readShardCells(data, plan.reading);
-  const changed = (what: string): ScPoliError =>
+  const changed: Changed = (difference) =>
     new ScPoliError(
       "refused",
-      `${data.path} is not the file surveyed as shard '${name}': ${what}. Give the file that was ` +
+      `${data.path} is not the file surveyed as shard '${name}': ${difference}. Give the file that was ` +
         "surveyed, or survey all shards and plan again.",
       { path: data.path, shard: name },
     );
   if (data.nObs !== planned.cells) throw changed(`it has ${data.nObs} cells, not ${planned.cells}`);
-  const rowOf = plan.conditions.map((names) => new Map(names.map((condition, row) => [condition, row])));
-  const codes = cells.conditions.map(({ codes: fileCodes, names }, key) => {
-    const recode = names.map((condition) => conditions[key]!.indexOf(rowOf[key]!.get(condition) ?? -1));
-    const absent = names.find((_, code) => recode[code]! < 0);
-    if (absent !== undefined)
-      throw changed(`obs['${plan.reading.condition_keys[key]}'] has '${absent}' in it`);
-    return fileCodes.map((code) => recode[code]!);
-  });
-  const columnOf = new Map(
-    planned.combinations.map((column, at) => [
-      plan.combinations[column]!.map((row, key) => conditions[key]!.indexOf(row)).join(),
-      at,
-    ]),
-  );
-  const combinations = Int32Array.from({ length: data.nObs }, (_, cell) => {
-    const column = columnOf.get(codes.map((column_) => column_[cell]).join());
-    if (column === undefined) throw changed("it has a combination of conditions that was not there");
-    return column;
-  });
-  const typeOf = new Map(plan.cell_types.map((type, row) => [type, row]));
-  const levels = cells.levels.length;
-  const labels = new Int32Array(data.nObs * levels);
-  cells.levels.forEach(({ codes: fileCodes, names }, level) => {
-    const rows = names.map((type) => typeOf.get(type) ?? -1);
-    const absent = names.find((_, code) => rows[code]! < 0);
-    if (absent !== undefined)
-      throw changed(`obs['${plan.reading.cell_type_keys[level]}'] has '${absent}' in it`);
-    fileCodes.forEach((code, cell) => (labels[cell * levels + level] = code < 0 ? -1 : rows[code]!));
-  });
+  const codes = conditionCodes(plan, conditions, cells, changed);
+  const combinations = combinationCodes(plan, planned, conditions, codes, changed);
+  const labels = labelRows(plan, cells, changed);
   const { place } = await findShardCounts(data, plan.reading, (note) => settings.onNote?.(note));
   const { map } = alignGenes(plan.genes, await place.var.index());
   const parameters = parameterShapes(plan.model, sizes).reduce(
@@ -110,11 +87,67 @@ export async function openShard(
   );
   return {
     planned,
-    dataset: { counts, conditions: codes, combinations, labels, levels },
+    dataset: { counts, conditions: codes, combinations, labels, levels: cells.levels.length },
     conditions,
     combinations: planned.combinations,
     sizes,
   };
+}
+
+/** The error for a file that differs from the one surveyed. */
+type Changed = (difference: string) => ScPoliError;
+
+/** (N) per key, each cell's condition in the shard's codes. @throws ScPoliError "refused" */
+function conditionCodes(
+  plan: RoundsPlan,
+  conditions: OpenShard["conditions"],
+  cells: ShardCells,
+  changed: Changed,
+): Int32Array[] {
+  const rowOf = plan.conditions.map((names) => new Map(names.map((condition, row) => [condition, row])));
+  return cells.conditions.map(({ codes, names }, key) => {
+    const recode = names.map((condition) => conditions[key]!.indexOf(rowOf[key]!.get(condition) ?? -1));
+    const absent = names.find((_, code) => recode[code]! < 0);
+    if (absent !== undefined)
+      throw changed(`obs['${plan.reading.condition_keys[key]}'] has '${absent}' in it`);
+    return codes.map((code) => recode[code]!);
+  });
+}
+
+/** (N) each cell's combination in the shard's codes. @throws ScPoliError "refused" */
+function combinationCodes(
+  plan: RoundsPlan,
+  planned: PlannedShard,
+  conditions: OpenShard["conditions"],
+  codes: readonly Int32Array[],
+  changed: Changed,
+): Int32Array {
+  const codeOf = new Map(
+    planned.combinations.map((column, code) => [
+      plan.combinations[column]!.map((row, key) => conditions[key]!.indexOf(row)).join(),
+      code,
+    ]),
+  );
+  return Int32Array.from({ length: planned.cells }, (_, cell) => {
+    const code = codeOf.get(codes.map((codesOfKey) => codesOfKey[cell]).join());
+    if (code === undefined) throw changed("it has a combination of conditions that was not there");
+    return code;
+  });
+}
+
+/** (N, levels) each cell's type as a row of the plan, -1 for none. @throws ScPoliError "refused" */
+function labelRows(plan: RoundsPlan, cells: ShardCells, changed: Changed): Int32Array {
+  const rowOf = new Map(plan.cell_types.map((type, row) => [type, row]));
+  const levels = cells.levels.length;
+  const labels = new Int32Array(cells.combinations.length * levels);
+  cells.levels.forEach(({ codes, names }, level) => {
+    const rows = names.map((type) => rowOf.get(type) ?? -1);
+    const absent = names.find((_, code) => rows[code]! < 0);
+    if (absent !== undefined)
+      throw changed(`obs['${plan.reading.cell_type_keys[level]}'] has '${absent}' in it`);
+    codes.forEach((code, cell) => (labels[cell * levels + level] = code < 0 ? -1 : rows[code]!));
+  });
+  return labels;
 }
 
 /** The part of a tensor that belongs to a shard's conditions; null if it is shared. */
@@ -154,7 +187,7 @@ export function shardParts(
   name: string,
 ): Pick<OpenShard, "planned" | "conditions" | "combinations" | "sizes"> {
   const planned = plannedShard(plan, name);
-  return { planned, combinations: planned.combinations, ...own(plan, planned) };
+  return { planned, combinations: planned.combinations, ...conditionsOf(plan, planned) };
 }
 
 /** Shapes of the plan's parameters by name. */

@@ -151,7 +151,37 @@ async function addSample(
   shard: OpenShard,
   plan: RoundsPlan,
 ): Promise<void> {
-  const { dataset, planned } = shard;
+  const { counts } = shard.dataset;
+  const { cells, landmarks, labelled } = sampleCells(shard, plan);
+  const rows = gatherCounts(await counts.hold(cells), cells, counts.widest);
+  const D = plan.model.latentDim;
+  tensors.set("sample.latent", floats([cells.length, D], await latentOf(network, cells, D))).set(
+    "sample.uses",
+    codesOf(cells, 2, (cell, use) => ((use === 0 ? landmarks : labelled).has(cell) ? 1 : 0)),
+  );
+  addSampleCodes(tensors, shard, cells);
+  tensors
+    .set(
+      "sample.size_factors",
+      floats(
+        [cells.length],
+        Float32Array.from(cells, (cell) => counts.sizeFactors[cell]!),
+      ),
+    )
+    .set("sample.starts", doubles([cells.length + 1], rows.indptr))
+    .set("sample.genes", wholes([rows.indices.length], rows.indices))
+    .set("sample.counts", floats([rows.values.length], rows.values));
+}
+
+/** The cells of a shard's sample, ascending: those for landmarks, and labelled ones for the head. */
+function sampleCells(
+  { dataset, planned }: OpenShard,
+  plan: RoundsPlan,
+): {
+  readonly cells: Int32Array;
+  readonly landmarks: ReadonlySet<number>;
+  readonly labelled: ReadonlySet<number>;
+} {
   const { labels, levels, counts } = dataset;
   const most = Math.min(Math.ceil((plan.sample_cells * planned.cells) / plan.cells), counts.mostHeld / 2);
   const all = Int32Array.from({ length: counts.cells }, (_, cell) => cell);
@@ -160,57 +190,50 @@ async function addSample(
     new Set(
       from.length <= most ? from : sampleRareFirst(dataset, random.shuffle(from.slice()), most, rareCells),
     );
-  const shown = sampled(plan.landmarks ? all : new Int32Array(0));
+  const landmarks = sampled(plan.landmarks ? all : new Int32Array(0));
   const labelled = sampled(all.filter((cell) => typesOf(labels, levels, cell).length > 0));
-  const cells = all.filter((cell) => shown.has(cell) || labelled.has(cell));
-  const table = (columns: number, value: (cell: number, column: number) => number): Int32Array =>
-    Int32Array.from({ length: cells.length * columns }, (_, at) =>
-      value(cells[Math.floor(at / columns)]!, at % columns),
-    );
-  const n = cells.length;
-  const keys = dataset.conditions.length;
-  const D = plan.model.latentDim;
-  const rows = gatherCounts(await counts.hold(cells), cells, counts.widest);
+  return { cells: all.filter((cell) => landmarks.has(cell) || labelled.has(cell)), landmarks, labelled };
+}
+
+/** `sample.labels`, `sample.conditions` and `sample.combinations`, see `addSample`. */
+function addSampleCodes(
+  tensors: Map<string, Tensor>,
+  { dataset, conditions, combinations }: OpenShard,
+  cells: Int32Array,
+): void {
+  const { labels, levels } = dataset;
   tensors
-    .set("sample.latent", floats([n, D], await latentOf(network, cells, D)))
-    .set(
-      "sample.uses",
-      wholes(
-        [n, 2],
-        table(2, (cell, use) => ((use === 0 ? shown : labelled).has(cell) ? 1 : 0)),
-      ),
-    )
     .set(
       "sample.labels",
-      wholes(
-        [n, levels],
-        table(levels, (cell, level) => labels[cell * levels + level]!),
-      ),
+      codesOf(cells, levels, (cell, level) => labels[cell * levels + level]!),
     )
     .set(
       "sample.conditions",
-      wholes(
-        [n, keys],
-        table(keys, (cell, key) => shard.conditions[key]![dataset.conditions[key]![cell]!]!),
+      codesOf(
+        cells,
+        dataset.conditions.length,
+        (cell, key) => conditions[key]![dataset.conditions[key]![cell]!]!,
       ),
     )
     .set(
       "sample.combinations",
       wholes(
-        [n],
-        table(1, (cell) => shard.combinations[dataset.combinations[cell]!]!),
+        [cells.length],
+        Int32Array.from(cells, (cell) => combinations[dataset.combinations[cell]!]!),
       ),
-    )
-    .set(
-      "sample.size_factors",
-      floats(
-        [n],
-        Float32Array.from(cells, (cell) => counts.sizeFactors[cell]!),
-      ),
-    )
-    .set("sample.starts", doubles([n + 1], rows.indptr))
-    .set("sample.genes", wholes([rows.indices.length], rows.indices))
-    .set("sample.counts", floats([rows.values.length], rows.values));
+    );
+}
+
+/** (n, columns) table of whole numbers, one row per cell. */
+function codesOf(
+  cells: Int32Array,
+  columns: number,
+  value: (cell: number, column: number) => number,
+): Tensor {
+  const codes = Int32Array.from({ length: cells.length * columns }, (_, at) =>
+    value(cells[Math.floor(at / columns)]!, at % columns),
+  );
+  return wholes([cells.length, columns], codes);
 }
 
 interface Rows {

@@ -128,38 +128,26 @@ export async function findShardCounts(
  */
 export async function surveyShard(data: AnnData, shard: string, options: SurveyOptions): Promise<Survey> {
   checkShardName(shard);
-  const note = options.onNote ?? (() => undefined);
   const { genes = null, federated = false } = options;
   const leastCells = checkWhole("leastCells", options.leastCells ?? defaultLeastCells, 1);
-  if (typeof genes === "number" && options.reconLoss && !["nb", "zinb"].includes(options.reconLoss))
-    throw new ScPoliError(
-      "usage",
-      "genes is a number, but in rounds variable genes are chosen for nb and zinb only, not for " +
-        `${options.reconLoss}; use a list of names.`,
-    );
-  const read = {
-    condition_keys: options.conditionKeys,
-    cell_type_keys: options.cellTypeKeys ?? [],
-    unlabeled: options.unlabeled ?? [],
-    recon_loss: options.reconLoss ?? defaults.reconLoss,
-    layer: options.layer ?? null,
-    recover_counts: options.recoverCounts ?? false,
-    round_counts: options.roundCounts ?? false,
-    feature_types: options.featureTypes ?? null,
-    duplicate_genes: options.duplicateGenes ?? ("refuse" as const),
-  };
+  checkGeneChoice(options);
+  const read = fileReading(options);
   const cells = await readShardCells(data, read);
   for (const factor of cells.conditions)
     await checkGroups(data.obs, factor.key, factor, "condition", options);
-  const asked = options.atacCounts === "auto" ? null : (options.atacCounts ?? null);
-  const { place, atacCounts } = await findShardCounts(data, { ...read, atac_counts: asked }, note);
+  const requestedUnit = options.atacCounts === "auto" ? null : (options.atacCounts ?? null);
+  const { place, atacCounts } = await findShardCounts(
+    data,
+    { ...read, atac_counts: requestedUnit },
+    options.onNote ?? (() => undefined),
+  );
   const names = uniqueNames(await place.var.index(), "var", data.path);
   const sizes = countCodes(cells.combinations, cells.tuples.length);
-  const isTold = (n: number): boolean => !federated || n >= leastCells;
-  const counted = cells.combinations.map((code) => (isTold(sizes[code]!) ? code : -1));
+  const isReported = (count: number): boolean => !federated || count >= leastCells;
+  const reportedCodes = cells.combinations.map((code) => (isReported(sizes[code]!) ? code : -1));
   const ranking =
     typeof genes === "number"
-      ? await rankGenes(place, counted, genes, {
+      ? await rankGenes(place, reportedCodes, genes, {
           signal: options.signal,
           onProgress: (done, total) => options.onProgress?.({ stage: "variable genes", done, total }),
         })
@@ -186,16 +174,49 @@ export async function surveyShard(data: AnnData, shard: string, options: SurveyO
         names: codes.map((code, key) => cells.conditions[key]!.names[code]!),
         cells: sizes[combination]!,
       })),
-      levels: cells.levels.map(({ codes, names: types }) => {
-        const counts = countCodes(codes, types.length);
-        return Object.fromEntries(
-          types.map((type, code) => [type, isTold(counts[code]!) ? counts[code]! : null]),
-        );
-      }),
+      levels: cells.levels.map((level) => typeCounts(level, isReported)),
       metadata,
     },
     ranking,
   };
+}
+
+/** @throws ScPoliError "usage" for variable genes with a likelihood for which they cannot be chosen */
+function checkGeneChoice({ genes, reconLoss }: SurveyOptions): void {
+  if (typeof genes === "number" && reconLoss && !["nb", "zinb"].includes(reconLoss))
+    throw new ScPoliError(
+      "usage",
+      "genes is a number, but in rounds variable genes are chosen for nb and zinb only, not for " +
+        `${reconLoss}; use a list of names.`,
+    );
+}
+
+/** How to read the file, by the options. */
+function fileReading(
+  options: SurveyOptions,
+): Omit<Reading, "atac_counts" | "genes" | "federated" | "least_cells"> {
+  return {
+    condition_keys: options.conditionKeys,
+    cell_type_keys: options.cellTypeKeys ?? [],
+    unlabeled: options.unlabeled ?? [],
+    recon_loss: options.reconLoss ?? defaults.reconLoss,
+    layer: options.layer ?? null,
+    recover_counts: options.recoverCounts ?? false,
+    round_counts: options.roundCounts ?? false,
+    feature_types: options.featureTypes ?? null,
+    duplicate_genes: options.duplicateGenes ?? "refuse",
+  };
+}
+
+/** Number of cells of each type of a level; null if the count must not be reported. */
+function typeCounts(
+  { codes, names }: ShardCells["levels"][number],
+  isReported: (count: number) => boolean,
+): Record<string, number | null> {
+  const counts = countCodes(codes, names.length);
+  return Object.fromEntries(
+    names.map((type, code) => [type, isReported(counts[code]!) ? counts[code]! : null]),
+  );
 }
 
 /** Shard names must be valid file names on every system. */

@@ -40,7 +40,7 @@ export async function importScArches(
   source: string | ModelFiles,
   { genes, onNote }: ImportOptions = {},
 ): Promise<StoredModel> {
-  const note = (level: Note["level"], message: string): void => onNote?.({ level, message });
+  const note: ImportNote = (level, message) => onNote?.({ level, message });
   const python = await readPythonModel(source);
   const { attributes, parameters, parametersPath } = python;
   const options = modelOf(attributes);
@@ -55,27 +55,7 @@ export async function importScArches(
     conditions: keys.map(({ conditions }) => conditions.length),
     combinations: combinations.length,
   };
-  const tensors = new Map<string, StoredTensor>();
-  const expected = parameterShapes(options, sizes);
-  const unexpected = [...parameters.keys()].find(
-    (name) => !expected.some((parameter) => parameter.name === name),
-  );
-  if (unexpected !== undefined)
-    damaged(parametersPath, `it has a tensor '${unexpected}' that a model with these options does not have`);
-  for (const { name, shape } of expected) {
-    const stored = parameters.get(name) ?? damaged(parametersPath, `tensor '${name}' is missing`);
-    const tensor =
-      name === "theta" && stored.shape.length === 2 && stored.shape[1] === new Set(columns).size
-        ? withColumns(stored, columns)
-        : stored;
-    if (String(tensor.shape) !== String(shape))
-      damaged(
-        parametersPath,
-        `tensor '${name}' has shape [${tensor.shape.join(", ")}], but its attributes require ` +
-          `[${shape.join(", ")}]`,
-      );
-    tensors.set(name, tensor);
-  }
+  const tensors = importTensors(python, parameterShapes(options, sizes), columns);
   limitNorms(tensors, attributes, note);
   const { tensors: prototypes, ...types } = prototypesOf(attributes, options.latentDim, note);
   for (const [name, tensor] of Object.entries(prototypes)) tensors.set(name, tensor);
@@ -105,26 +85,66 @@ export async function importScArches(
     ...unscaled,
     calibration: types.levels.map((rows) => calibrationOfSpreads({ json: unscaled, tensors }, rows)),
   };
-  if (types.levels.length > 0)
+  noteDifferences(json, note);
+  const stored = { json, tensors };
+  checkStored(stored, `The model in ${python.path}`, "Save it again with scArches.");
+  return stored;
+}
+
+type ImportNote = (level: Note["level"], message: string) => void;
+
+/**
+ * The tensors of the network, checked, with the columns of theta in the order of the combinations.
+ * @param columns - column of theta in the file, of each combination
+ * @throws ScPoliError "model" if a tensor is missing, unknown or has another shape than expected
+ */
+function importTensors(
+  { parameters, parametersPath }: PythonModel,
+  expected: ReturnType<typeof parameterShapes>,
+  columns: readonly number[],
+): Map<string, StoredTensor> {
+  const unexpected = [...parameters.keys()].find(
+    (name) => !expected.some((parameter) => parameter.name === name),
+  );
+  if (unexpected !== undefined)
+    damaged(parametersPath, `it has a tensor '${unexpected}' that a model with these options does not have`);
+  const tensors = new Map<string, StoredTensor>();
+  for (const { name, shape } of expected) {
+    const stored = parameters.get(name) ?? damaged(parametersPath, `tensor '${name}' is missing`);
+    const tensor =
+      name === "theta" && stored.shape.length === 2 && stored.shape[1] === new Set(columns).size
+        ? withColumns(stored, columns)
+        : stored;
+    if (String(tensor.shape) !== String(shape))
+      damaged(
+        parametersPath,
+        `tensor '${name}' has shape [${tensor.shape.join(", ")}], but its attributes require ` +
+          `[${shape.join(", ")}]`,
+      );
+    tensors.set(name, tensor);
+  }
+  return tensors;
+}
+
+/** Notes what an imported model lacks or expects. */
+function noteDifferences({ levels, model }: ModelJson, note: ImportNote): void {
+  if (levels.length > 0)
     note(
       "info",
       "The Python model stores no uncertainty scale and no threshold: they are derived from the " +
         "covariances of its prototypes. It has no head: cells get the type of the nearest prototype.",
     );
-  if (options.reconLoss === "mse")
+  if (model.recon_loss === "mse")
     note(
       "info",
       "The model has the mse likelihood: it expects normalised values in X (usually log1p of counts per " +
         "10,000), not raw counts.",
     );
-  if (options.reconLoss === "reference-poisson")
+  if (model.recon_loss === "reference-poisson")
     note(
       "info",
       "The model has scArches' poisson likelihood without size factors: it is kept as 'reference-poisson'.",
     );
-  const stored = { json, tensors };
-  checkStored(stored, `The model in ${python.path}`, "Save it again with scArches.");
-  return stored;
 }
 
 /** Largest latent space (parameters.ts); checked before tables of its square are allocated. */
@@ -212,11 +232,7 @@ function combinationsOf(
 }
 
 /** Scales embeddings by their maximum norm m in the Python model to norms of at most 1, and weights by m. */
-function limitNorms(
-  tensors: Map<string, StoredTensor>,
-  attributes: Attributes,
-  note: (level: Note["level"], message: string) => void,
-): void {
+function limitNorms(tensors: Map<string, StoredTensor>, attributes: Attributes, note: ImportNote): void {
   const maxNorm = attributes.has("embedding_max_norm_") ? attributes.value("embedding_max_norm_") : 1;
   if (maxNorm === 1) return;
   const limit = maxNorm === null ? largestNorm(tensors) : attributes.number("embedding_max_norm_");
@@ -253,46 +269,60 @@ type CellTypes = Pick<ModelJson, "cell_type_keys" | "cell_types" | "levels" | "u
   readonly tensors: Readonly<Record<string, StoredTensor>>;
 };
 
-function prototypesOf(
+/** @param D - latent dimensions @throws ScPoliError "model" for means or covariances of other shapes */
+function prototypesOf(attributes: Attributes, D: number, note: ImportNote): CellTypes {
+  const attribute = attributes.named("prototypes_labeled_", "landmarks_labeled_");
+  const means = attributes.tensor(attribute, "mean");
+  const unlabeled = unlabeledPrototypesOf(attributes, D);
+  const hasPrototypes = means && means.shape[0] !== 0;
+  const keys = attributes.value("cell_type_keys_");
+  if (!hasPrototypes && keys !== null && keys !== undefined)
+    note(
+      "warning",
+      "The model has no prototypes (it was trained without them, or saved before training ended): it " +
+        "can embed cells, but not label them.",
+    );
+  const labeled = hasPrototypes
+    ? labeledPrototypesOf(attributes, attribute, means, D, note)
+    : noPrototypes(D);
+  return { ...unlabeled, ...labeled, tensors: { ...unlabeled.tensors, ...labeled.tensors } };
+}
+
+/** The Python model stores neither numbers of cells nor covariances of unlabeled prototypes. */
+function unlabeledPrototypesOf(
   attributes: Attributes,
   D: number,
-  note: (level: Note["level"], message: string) => void,
-): CellTypes {
-  const labeled = attributes.named("prototypes_labeled_", "landmarks_labeled_");
-  const unlabeled = attributes.named("prototypes_unlabeled_", "landmarks_unlabeled_");
-  const means = attributes.tensor(labeled, "mean");
-  const isLabelled =
-    attributes.value("cell_type_keys_") !== null && attributes.value("cell_type_keys_") !== undefined;
-  const unlabeledMeans = attributes.tensor(unlabeled, "mean");
-  const [U] = unlabeledMeans?.shape ?? [0];
-  if (unlabeledMeans && (unlabeledMeans.shape.length !== 2 || (U! > 0 && unlabeledMeans.shape[1] !== D)))
-    attributes.fail(unlabeled, `means of shape [${U}, ${D}]`);
-  // the Python model stores neither numbers of cells nor covariances for them
-  const unlabeledPrototypes = {
+): Pick<CellTypes, "unlabeled_prototypes" | "tensors"> {
+  const attribute = attributes.named("prototypes_unlabeled_", "landmarks_unlabeled_");
+  const means = attributes.tensor(attribute, "mean");
+  const [U] = means?.shape ?? [0];
+  if (means && (means.shape.length !== 2 || (U! > 0 && means.shape[1] !== D)))
+    attributes.fail(attribute, `means of shape [${U}, ${D}]`);
+  return {
     unlabeled_prototypes: Array.from({ length: U! }, (_, cluster) => ({ cluster, cells: 0 })),
     tensors: (U! > 0
-      ? { unlabeled_prototypes: unlabeledMeans!, unlabeled_prototype_covariances: zeros(U!, D, D) }
+      ? { unlabeled_prototypes: means!, unlabeled_prototype_covariances: zeros(U!, D, D) }
       : {}) as Readonly<Record<string, StoredTensor>>,
   };
-  if (!means || means.shape[0] === 0) {
-    if (isLabelled)
-      note(
-        "warning",
-        "The model has no prototypes (it was trained without them, or saved before training ended): it " +
-          "can embed cells, but not label them.",
-      );
-    return {
-      ...unlabeledPrototypes,
-      cell_type_keys: [],
-      cell_types: [],
-      levels: [],
-      tensors: {
-        ...unlabeledPrototypes.tensors,
-        prototypes: zeros(0, D),
-        prototype_covariances: zeros(0, D, D),
-      },
-    };
-  }
+}
+
+function noPrototypes(D: number): Omit<CellTypes, "unlabeled_prototypes"> {
+  return {
+    cell_type_keys: [],
+    cell_types: [],
+    levels: [],
+    tensors: { prototypes: zeros(0, D), prototype_covariances: zeros(0, D, D) },
+  };
+}
+
+/** @param means - (K, D), of the attribute's prototypes */
+function labeledPrototypesOf(
+  attributes: Attributes,
+  attribute: string,
+  means: StoredTensor,
+  D: number,
+  note: ImportNote,
+): Omit<CellTypes, "unlabeled_prototypes"> {
   const [K] = means.shape;
   const keys =
     typeof attributes.value("cell_type_keys_") === "string"
@@ -300,41 +330,37 @@ function prototypesOf(
       : attributes.names("cell_type_keys_");
   const all = [...attributes.namesByName("cell_types_")];
   if (means.shape.length !== 2 || means.shape[1] !== D || all.length < K!)
-    attributes.fail(labeled, `means of shape [${all.length}, ${D}]`);
+    attributes.fail(attribute, `means of shape [${all.length}, ${D}]`);
   if (all.length > K!)
     note(
       "warning",
-      `Cell types without a prototype are left out: ${all
-        .slice(K)
-        .map(([name]) => `'${name}'`)
-        .join(", ")}.`,
+      `Cell types without a prototype are left out: ${quoted(all.slice(K).map(([name]) => name))}.`,
     );
   const types = all.slice(0, K);
   const rows = keys.map((key) => types.flatMap(([, levels], row) => (levels.includes(key) ? [row] : [])));
   const empty = keys.filter((_, level) => rows[level]!.length === 0);
   if (empty.length > 0)
-    note(
-      "warning",
-      `Annotation levels without cell types are left out: ${empty.map((key) => `'${key}'`).join(", ")}.`,
-    );
-  const covariances = attributes.tensor(labeled, "cov") ?? zeros(K!, D, D);
+    note("warning", `Annotation levels without cell types are left out: ${quoted(empty)}.`);
+  const covariances = attributes.tensor(attribute, "cov") ?? zeros(K!, D, D);
   if (String(covariances.shape) !== String([K, D, D]))
-    attributes.fail(labeled, `covariances of shape [${K}, ${D}, ${D}]`);
+    attributes.fail(attribute, `covariances of shape [${K}, ${D}, ${D}]`);
   return {
-    ...unlabeledPrototypes,
     cell_type_keys: keys.filter((_, level) => rows[level]!.length > 0),
     cell_types: types.map(([name]) => name),
     levels: rows.filter((level) => level.length > 0),
-    // the covariances of a type with one cell are NaN
     tensors: {
-      ...unlabeledPrototypes.tensors,
       prototypes: means,
       prototype_covariances: {
         shape: covariances.shape,
+        // the covariances of a type with one cell are NaN
         data: covariances.data.map((value) => (Number.isNaN(value) ? 0 : value)),
       },
     },
   };
+}
+
+function quoted(names: readonly string[]): string {
+  return names.map((name) => `'${name}'`).join(", ");
 }
 
 function zeros(...shape: readonly number[]): StoredTensor {
@@ -362,7 +388,7 @@ function readGenes(
   { path, genes: storedNames }: PythonModel,
   G: number,
   given: readonly string[] | undefined,
-  note: (level: Note["level"], message: string) => void,
+  note: ImportNote,
 ): string[] {
   const names = given ?? storedNames;
   if (names === null) {
@@ -384,7 +410,7 @@ function readGenes(
 }
 
 /** Makes names unique by numbers, like anndata's `make_index_unique`. */
-function unique(names: readonly string[], note: (level: Note["level"], message: string) => void): string[] {
+function unique(names: readonly string[], note: ImportNote): string[] {
   const used = new Set(names);
   const next = new Map<string, number>();
   const renamed: string[] = [];

@@ -22,36 +22,10 @@ import { modelOptions } from "../model/parameters.js";
 import { Checker, shown } from "./checker.js";
 
 export function checkJson(parsed: unknown, check: Checker): ModelJson {
-  const { where } = check;
   const entries = check.object(parsed, "the content");
-  if (!Number.isSafeInteger(entries.format_version))
-    throw new ScPoliError("model", `${where} is not a scpoli model: it has no format_version.`, {
-      path: where,
-    });
-  const format = check.whole(entries.format_version, "format_version", 1);
-  if (format > formatVersion)
-    throw new ScPoliError(
-      "model",
-      `${where} was made by a newer scpoli (${shown(entries.scpoli_version)}): its format is ${format}, ` +
-        `but this version reads up to ${formatVersion}. Update scpoli: npm install scpoli@latest.`,
-      { path: where, format_version: format },
-    );
+  const format = checkFormat(check, entries);
   const genes = check.names(entries.genes, "genes", 1);
-  const keys = check.names(entries.condition_keys, "condition_keys", 1);
-  const conditions = check.list(
-    entries.conditions,
-    "conditions",
-    (value, name) => check.names(value, name, 1),
-    keys.length,
-  );
-  const combinations = check.list(entries.combinations, "combinations", (value, name) => {
-    const codes = check.list(value, name, (code, codeName) => check.whole(code, codeName, 0), keys.length);
-    codes.forEach((code, key) => check.whole(code, `${name}[${key}]`, 0, conditions[key]!.length - 1));
-    return codes;
-  });
-  if (combinations.length === 0) check.fail("combinations is empty");
-  if (new Set(combinations.map(String)).size < combinations.length)
-    check.fail("combinations has a duplicate");
+  const { keys, conditions, combinations } = checkConditions(check, entries);
   return {
     format_version: formatVersion,
     scpoli_version: check.text(entries.scpoli_version, "scpoli_version"),
@@ -89,6 +63,47 @@ export function checkJson(parsed: unknown, check: Checker): ModelJson {
     landmarks: checkLandmarks(check, entries.landmarks ?? null),
     provenance: check.object(entries.provenance, "provenance"),
   };
+}
+
+/** @throws ScPoliError "model" if this is no model, or one of a newer format */
+function checkFormat(check: Checker, entries: Readonly<Record<string, unknown>>): number {
+  const { where } = check;
+  if (!Number.isSafeInteger(entries.format_version))
+    throw new ScPoliError("model", `${where} is not a scpoli model: it has no format_version.`, {
+      path: where,
+    });
+  const format = check.whole(entries.format_version, "format_version", 1);
+  if (format > formatVersion)
+    throw new ScPoliError(
+      "model",
+      `${where} was made by a newer scpoli (${shown(entries.scpoli_version)}): its format is ${format}, ` +
+        `but this version reads up to ${formatVersion}. Update scpoli: npm install scpoli@latest.`,
+      { path: where, format_version: format },
+    );
+  return format;
+}
+
+/** Condition keys, the conditions of each, and the combinations as codes of the conditions. */
+function checkConditions(
+  check: Checker,
+  entries: Readonly<Record<string, unknown>>,
+): { readonly keys: string[] } & Pick<ModelJson, "conditions" | "combinations"> {
+  const keys = check.names(entries.condition_keys, "condition_keys", 1);
+  const conditions = check.list(
+    entries.conditions,
+    "conditions",
+    (value, name) => check.names(value, name, 1),
+    keys.length,
+  );
+  const combinations = check.list(entries.combinations, "combinations", (value, name) => {
+    const codes = check.list(value, name, (code, codeName) => check.whole(code, codeName, 0), keys.length);
+    codes.forEach((code, key) => check.whole(code, `${name}[${key}]`, 0, conditions[key]!.length - 1));
+    return codes;
+  });
+  if (combinations.length === 0) check.fail("combinations is empty");
+  if (new Set(combinations.map(String)).size < combinations.length)
+    check.fail("combinations has a duplicate");
+  return { keys, conditions, combinations };
 }
 
 function checkPrototypeLoss(check: Checker, value: unknown): Pick<ModelJson, "prototype_loss"> {
