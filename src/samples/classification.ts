@@ -93,10 +93,10 @@ export function classifySamples(
   const permuted = Array.from({ length: permutations }, () => shuffles.shuffle(labels.slice()));
   const scores: ClassifierScore[] = [];
   for (const [name, matrix] of Object.entries(features)) {
-    const own = selectRows(matrix, rows);
-    if (own.columns === 0 || own.values.some((value) => Number.isNaN(value))) continue;
+    const values = selectRows(matrix, rows);
+    if (values.columns === 0 || values.values.some((value) => Number.isNaN(value))) continue;
     for (const kind of classifierNames) {
-      const classify = classifier(kind, own, classes.length, neighbors);
+      const classify = classifier(kind, values, classes.length, neighbors);
       scores.push({
         features: name,
         classifier: kind,
@@ -116,18 +116,10 @@ export function classifySamples(
       });
     }
   }
-  const majority: Classifier = (train, own, test) => {
-    const counts = new Float64Array(classes.length);
-    for (const row of train) counts[own[row]!]!++;
-    return {
-      classes: new Int32Array(test.length).fill(counts.indexOf(Math.max(...counts))),
-      shares: { rows: 0, columns: 0, values: new Float64Array(0) },
-    };
-  };
   scores.push({
     features: "none",
     classifier: "majority",
-    ...crossValidate(majority, labels, classes.length, divisions),
+    ...crossValidate(majority(classes.length), labels, classes.length, divisions),
     p: null,
   });
   return {
@@ -138,6 +130,18 @@ export function classifySamples(
     repeats,
     permutations,
     scores,
+  };
+}
+
+/** Predicts the most frequent class of the training samples. */
+function majority(classes: number): Classifier {
+  return (train, labels, test) => {
+    const counts = new Float64Array(classes);
+    for (const row of train) counts[labels[row]!]!++;
+    return {
+      classes: new Int32Array(test.length).fill(counts.indexOf(Math.max(...counts))),
+      shares: { rows: 0, columns: 0, values: new Float64Array(0) },
+    };
   };
 }
 
@@ -174,7 +178,7 @@ function classesOf(covariate: Covariate): {
     );
   const known = knownSamples(covariate);
   const codes = codesOf(covariate, known);
-  const count = (code: number): number => codes.reduce((sum, own) => sum + (own === code ? 1 : 0), 0);
+  const count = (code: number): number => codes.reduce((sum, other) => sum + (other === code ? 1 : 0), 0);
   const kept = covariate.levels.map((_, code) => code).filter((code) => count(code) >= 2);
   if (kept.length < 2)
     throw new ScPoliError(
@@ -213,15 +217,15 @@ function crossValidate(
   classes: number,
   divisions: readonly Int32Array[],
 ): Pick<ClassifierScore, "weighted_f1" | "weighted_f1_sd" | "accuracy" | "accuracy_sd"> {
-  const found = divisions.map((fold) => {
+  const scores = divisions.map((fold) => {
     const predicted = predictByFolds(classify, labels, fold);
     return {
       f1: weightedF1(labels, predicted, classes),
       accuracy: labels.reduce((sum, label, at) => sum + (label === predicted[at] ? 1 : 0), 0) / labels.length,
     };
   });
-  const [weighted_f1, weighted_f1_sd] = meanAndDeviation(found.map(({ f1 }) => f1));
-  const [accuracy, accuracy_sd] = meanAndDeviation(found.map(({ accuracy }) => accuracy));
+  const [weighted_f1, weighted_f1_sd] = meanAndDeviation(scores.map(({ f1 }) => f1));
+  const [accuracy, accuracy_sd] = meanAndDeviation(scores.map(({ accuracy }) => accuracy));
   return { weighted_f1, weighted_f1_sd, accuracy, accuracy_sd };
 }
 
@@ -252,17 +256,17 @@ function permutationTest(
   folds: number,
   random: Random,
 ): number {
-  const score = (own: Int32Array, all: readonly Int32Array[]): number =>
-    all.reduce((sum, fold) => sum + weightedF1(own, predictByFolds(classify, own, fold), classes), 0) /
+  const meanF1 = (truth: Int32Array, all: readonly Int32Array[]): number =>
+    all.reduce((sum, fold) => sum + weightedF1(truth, predictByFolds(classify, truth, fold), classes), 0) /
     all.length;
-  const reached = score(labels, divisions);
+  const observed = meanF1(labels, divisions);
   const asGood = permuted.filter(
-    (own) =>
-      score(
-        own,
-        divisions.map(() => stratifiedFolds(own, classes, folds, random)),
+    (shuffled) =>
+      meanF1(
+        shuffled,
+        divisions.map(() => stratifiedFolds(shuffled, classes, folds, random)),
       ) >=
-      reached - 1e-12,
+      observed - 1e-12,
   ).length;
   return (1 + asGood) / (1 + permuted.length);
 }
@@ -272,19 +276,20 @@ function permutationTest(
  * As scikit-learn's f1_score(average="weighted").
  */
 export function weightedF1(labels: Int32Array, predicted: Int32Array, classes: number): number {
-  const [right, there, called] = [
+  const [correctOf, labelsOf, predictionsOf] = [
     new Float64Array(classes),
     new Float64Array(classes),
     new Float64Array(classes),
   ];
   labels.forEach((label, at) => {
-    there[label]!++;
-    called[predicted[at]!]!++;
-    if (label === predicted[at]) right[label]!++;
+    labelsOf[label]!++;
+    predictionsOf[predicted[at]!]!++;
+    if (label === predicted[at]) correctOf[label]!++;
   });
   return (
-    right.reduce(
-      (sum, hits, c) => (hits === 0 ? sum : sum + ((2 * hits) / (there[c]! + called[c]!)) * there[c]!),
+    correctOf.reduce(
+      (sum, correct, c) =>
+        correct === 0 ? sum : sum + ((2 * correct) / (labelsOf[c]! + predictionsOf[c]!)) * labelsOf[c]!,
       0,
     ) / labels.length
   );
@@ -331,31 +336,8 @@ export function predictSamples(
   uncertainty: readonly (SampleUncertainty | null)[] | null = null,
 ): SamplePrediction[] {
   const { neighbors, seed } = checkedOptions(options);
-  const { name, kind, values, levels } = covariate;
-  if (kind === "number")
-    throw new ScPoliError(
-      "usage",
-      `Covariate '${name}' is a number; only categories can be predicted (--categorical ${name} treats ` +
-        "its values as names).",
-      { covariate: name },
-    );
-  const all = Int32Array.from(names.keys());
-  const train = all.filter((row) => isReference[row] && values[row] !== null);
-  const test = all.filter((row) => !isReference[row] || values[row] === null);
-  const labels = Int32Array.from(values, (value) => (value === null ? -1 : levels.indexOf(value as string)));
-  if (new Set(Array.from(train, (row) => labels[row])).size < 2)
-    throw new ScPoliError(
-      "usage",
-      `The reference's samples have fewer than two values of '${name}', so there is nothing to learn.`,
-      { covariate: name },
-    );
-  if (test.length === 0)
-    throw new ScPoliError(
-      "usage",
-      `Every sample belongs to the reference and has a value of '${name}', so there is nothing to ` +
-        "predict. Map a query first (scpoli map --save-model).",
-      { covariate: name },
-    );
+  const { name, values, levels } = covariate;
+  const { train, test, labels } = samplesToPredict(isReference, covariate);
   const random = new Random(seed, `embeddings for ${name}`);
   const drawn = Array.from(test, (row) => {
     const sample = uncertainty?.[row];
@@ -386,6 +368,41 @@ export function predictSamples(
       };
     }),
   );
+}
+
+/**
+ * Rows of the samples to learn from and to predict, and the class of each sample, -1 if unknown.
+ * @throws ScPoliError "usage", see `predictSamples`
+ */
+function samplesToPredict(
+  isReference: readonly boolean[],
+  { name, kind, values, levels }: Covariate,
+): { readonly train: Int32Array; readonly test: Int32Array; readonly labels: Int32Array } {
+  if (kind === "number")
+    throw new ScPoliError(
+      "usage",
+      `Covariate '${name}' is a number; only categories can be predicted (--categorical ${name} treats ` +
+        "its values as names).",
+      { covariate: name },
+    );
+  const all = Int32Array.from(isReference.keys());
+  const train = all.filter((row) => isReference[row] && values[row] !== null);
+  const test = all.filter((row) => !isReference[row] || values[row] === null);
+  const labels = Int32Array.from(values, (value) => (value === null ? -1 : levels.indexOf(value as string)));
+  if (new Set(Array.from(train, (row) => labels[row])).size < 2)
+    throw new ScPoliError(
+      "usage",
+      `The reference's samples have fewer than two values of '${name}', so there is nothing to learn.`,
+      { covariate: name },
+    );
+  if (test.length === 0)
+    throw new ScPoliError(
+      "usage",
+      `Every sample belongs to the reference and has a value of '${name}', so there is nothing to ` +
+        "predict. Map a query first (scpoli map --save-model).",
+      { covariate: name },
+    );
+  return { train, test, labels };
 }
 
 /**

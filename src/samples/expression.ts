@@ -50,8 +50,8 @@ export async function sampleExpression(
   const family = Uint8Array.from(symbols, (symbol) =>
     ribosomal.test(symbol) ? 1 : mitochondrial.test(symbol) ? 2 : 0,
   );
-  const sums = divisions.map(({ samples }) => ({
-    means: new Float64Array(samples * G),
+  const sums = divisions.map(({ samples }): SampleSums => ({
+    expression: new Float64Array(samples * G),
     cells: new Float64Array(samples),
     qualities: Array.from({ length: 4 }, () => new Float64Array(samples)),
   }));
@@ -66,16 +66,16 @@ export async function sampleExpression(
     for (let row = 0; row < rows; row++) {
       const total = sizeFactors[row]!;
       const scale = total > 0 ? normalizedTotal / total : 0;
-      const own = divisions.flatMap(({ codes }, d) =>
+      const targets = divisions.flatMap(({ codes }, d) =>
         codes[start + row]! < 0 ? [] : [{ sum: sums[d]!, sample: codes[start + row]! }],
       );
-      if (own.length === 0) continue;
+      if (targets.length === 0) continue;
       const inFamily = [0, 0, 0];
       for (let k = indptr[row]!; k < indptr[row + 1]!; k++) {
         const gene = indices[k]!;
         inFamily[family[gene]!]! += counts[k]!;
         const value = isNormalised ? counts[k]! : Math.log1p(scale * counts[k]!);
-        for (const { sum, sample } of own) sum.means[sample * G + gene]! += value;
+        for (const { sum, sample } of targets) sum.expression[sample * G + gene]! += value;
       }
       const perCell = [
         total,
@@ -83,23 +83,37 @@ export async function sampleExpression(
         total > 0 ? inFamily[1]! / total : 0,
         total > 0 ? inFamily[2]! / total : 0,
       ];
-      for (const { sum, sample } of own) {
+      for (const { sum, sample } of targets) {
         sum.cells[sample]!++;
         perCell.forEach((value, i) => (sum.qualities[i]![sample]! += value));
       }
     }
   }
-  return sums.map(({ means, cells, qualities }) => {
-    const averaged = means.map((sum, i) => sum / cells[Math.floor(i / G)]!);
-    const [total_counts, detected_genes, ribosomal_fraction, mitochondrial_fraction] = qualities.map((sum) =>
-      sum.map((value, sample) => value / cells[sample]!),
-    ) as [Float64Array, Float64Array, Float64Array, Float64Array];
-    return {
-      genes,
-      symbols,
-      cells,
-      means: { rows: cells.length, columns: G, values: averaged },
-      qualities: { total_counts, detected_genes, ribosomal_fraction, mitochondrial_fraction },
-    };
-  });
+  return sums.map((sum) => averages(genes, symbols, sum));
+}
+
+/** Sums over the cells of each sample: expression (S, G), number of cells (S), and four qualities (S). */
+interface SampleSums {
+  readonly expression: Float64Array;
+  readonly cells: Float64Array;
+  readonly qualities: readonly Float64Array[];
+}
+
+function averages(
+  genes: readonly string[],
+  symbols: readonly string[],
+  { expression, cells, qualities }: SampleSums,
+): SampleExpression {
+  const G = genes.length;
+  const averaged = expression.map((sum, i) => sum / cells[Math.floor(i / G)]!);
+  const [total_counts, detected_genes, ribosomal_fraction, mitochondrial_fraction] = qualities.map((sum) =>
+    sum.map((value, sample) => value / cells[sample]!),
+  ) as [Float64Array, Float64Array, Float64Array, Float64Array];
+  return {
+    genes,
+    symbols,
+    cells,
+    means: { rows: cells.length, columns: G, values: averaged },
+    qualities: { total_counts, detected_genes, ribosomal_fraction, mitochondrial_fraction },
+  };
 }

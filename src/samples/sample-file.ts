@@ -11,70 +11,18 @@ import { projectedDeviations } from "./sample-uncertainty.js";
 
 /** The tables of an analysis by name; empty ones are left out. */
 export function sampleTables(analysis: SampleAnalysis): Readonly<Record<string, Rows>> {
-  const {
-    samples,
-    components,
-    distances,
-    covariates,
-    associations,
-    guidance,
-    genes,
-    classifications,
-    predictions,
-    uncertainty,
-  } = analysis;
-  const deviations = componentDeviations(analysis);
-  const place = new Int32Array(samples.names.length);
-  distances.order.forEach((row, at) => (place[row] = at));
-  const { scores, loadings, variance, varianceRatio } = components;
-  const numbers = (
-    prefix: string,
-    { columns, values }: { readonly columns: number; readonly values: ArrayLike<number> },
-    row: number,
-  ): [string, number][] =>
-    Array.from({ length: columns }, (_, k) => [`${prefix}${k + 1}`, values[row * columns + k]!]);
+  const { associations, guidance, genes, classifications, predictions } = analysis;
   const tables: Record<string, Rows> = {
-    samples: samples.names.map((sample, row) => ({
-      sample,
-      is_reference: samples.isReference[row]!,
-      place_in_order: place[row]!,
-      neighbors: Array.from(distances.neighbors[row]!, (other) => samples.names[other]!),
-      ...Object.fromEntries(covariates.map(({ name, values }) => [name, values[row]!])),
-      ...Object.fromEntries([...numbers("E", samples.embedding, row), ...numbers("PC", scores, row)]),
-      ...(deviations && {
-        embedding_sd: uncertainty![row]?.deviation ?? NaN,
-        ...Object.fromEntries(
-          numbers("PC", deviations, row).map(([name, value]) => [`${name}_sd`, value] as const),
-        ),
-      }),
-    })),
-    components: Array.from(variance, (own, k) => ({
-      component: k + 1,
-      variance: own,
-      variance_ratio: varianceRatio[k]!,
-      ...Object.fromEntries(
-        Array.from({ length: loadings.rows }, (_, e) => [
-          `E${e + 1}`,
-          loadings.values[e * loadings.columns + k]!,
-        ]),
-      ),
-    })),
+    samples: sampleRows(analysis),
+    components: componentRows(analysis),
     associations: associations.map((row) => ({ ...row })),
     explained: guidance.covariates.map((row) => ({ ...row })),
-    distances: samples.names.map((sample, row) => ({
-      sample,
-      ...Object.fromEntries(
-        samples.names.map((other, column) => [
-          other,
-          distances.distances.values[row * samples.names.length + column]!,
-        ]),
-      ),
-    })),
-    classification: classifications.flatMap(({ covariate, folds, repeats, permutations, scores: own }) =>
-      own.map((row) => ({ covariate, ...row, folds, repeats, permutations })),
+    distances: distanceRows(analysis),
+    classification: classifications.flatMap(({ covariate, folds, repeats, permutations, scores }) =>
+      scores.map((row) => ({ covariate, ...row, folds, repeats, permutations })),
     ),
-    predictions: predictions.flatMap(({ covariate, samples: own }) =>
-      own.map((row) => ({ covariate, ...row })),
+    predictions: predictions.flatMap(({ covariate, samples }) =>
+      samples.map((row) => ({ covariate, ...row })),
     ),
     gene_correlations: (genes?.correlations ?? []).map((row) => ({ ...row })),
     gene_counts: (genes?.counts ?? []).map((row) => ({ ...row })),
@@ -82,6 +30,59 @@ export function sampleTables(analysis: SampleAnalysis): Readonly<Record<string, 
     gene_sets: (genes?.sets ?? []).map((row) => ({ ...row })),
   };
   return Object.fromEntries(Object.entries(tables).filter(([, rows]) => rows.length > 0));
+}
+
+/** Per sample: place in the order, neighbours, covariates, embedding, components and their deviations. */
+function sampleRows(analysis: SampleAnalysis): Rows {
+  const { samples, components, distances, covariates, uncertainty } = analysis;
+  const deviations = componentDeviations(analysis);
+  const place = new Int32Array(samples.names.length);
+  distances.order.forEach((row, at) => (place[row] = at));
+  /** a row of a matrix, its columns named by a prefix and their number from 1 */
+  const numbered = (prefix: string, { columns, values }: DenseMatrix, row: number): [string, number][] =>
+    Array.from({ length: columns }, (_, k) => [`${prefix}${k + 1}`, values[row * columns + k]!]);
+  return samples.names.map((sample, row) => ({
+    sample,
+    is_reference: samples.isReference[row]!,
+    place_in_order: place[row]!,
+    neighbors: Array.from(distances.neighbors[row]!, (other) => samples.names[other]!),
+    ...Object.fromEntries(covariates.map(({ name, values }) => [name, values[row]!])),
+    ...Object.fromEntries([
+      ...numbered("E", samples.embedding, row),
+      ...numbered("PC", components.scores, row),
+    ]),
+    ...(deviations && {
+      embedding_sd: uncertainty![row]?.deviation ?? NaN,
+      ...Object.fromEntries(
+        numbered("PC", deviations, row).map(([name, value]) => [`${name}_sd`, value] as const),
+      ),
+    }),
+  }));
+}
+
+/** Per component: its variance, and the loading of each embedding dimension. */
+function componentRows({ components: { variance, varianceRatio, loadings } }: SampleAnalysis): Rows {
+  return Array.from(variance, (componentVariance, k) => ({
+    component: k + 1,
+    variance: componentVariance,
+    variance_ratio: varianceRatio[k]!,
+    ...Object.fromEntries(
+      Array.from({ length: loadings.rows }, (_, e) => [
+        `E${e + 1}`,
+        loadings.values[e * loadings.columns + k]!,
+      ]),
+    ),
+  }));
+}
+
+/** Per sample: its distance to each sample. */
+function distanceRows({ samples: { names }, distances }: SampleAnalysis): Rows {
+  return names.map((sample, row) => ({
+    sample,
+    ...Object.fromEntries(
+      names.map((other, column) => [other, distances.distances.values[row * names.length + column]!]),
+    ),
+  }));
 }
 
 /** (S, K) standard deviation of each sample's position on each component; NaN where it is not known. */
@@ -104,6 +105,9 @@ function embeddingCovariances({ uncertainty, samples }: SampleAnalysis): DenseMa
   return { rows: uncertainty.length, columns, values };
 }
 
+/** Tables that the .h5ad holds in X, obs, obsm, varm and obsp. */
+const storedElsewhere = ["samples", "components", "distances"];
+
 /**
  * The .h5ad: X the embedding, obs what is known, obsm X_pca, varm PCs, obsp distances, the tables in uns (of
  * the genes those that are correlated). With uncertainties obs embedding_sd, obsm X_pca_sd (standard
@@ -125,8 +129,6 @@ export function sampleAnnData(analysis: SampleAnalysis): NewAnnData {
       guidance: { condition: guidance.condition ?? "", reason: guidance.reason },
     },
   };
-  const isOwn = (name: string): boolean =>
-    name !== "samples" && name !== "components" && name !== "distances";
   const hasComponents = components.variance.length > 0;
   return {
     X: samples.embedding,
@@ -157,7 +159,7 @@ export function sampleAnnData(analysis: SampleAnalysis): NewAnnData {
     uns,
     tables: Object.fromEntries(
       Object.entries(tables)
-        .filter(([name]) => isOwn(name))
+        .filter(([name]) => !storedElsewhere.includes(name))
         .map(([name, rows]) => [name, frameOf(rows)]),
     ),
   };

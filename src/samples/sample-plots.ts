@@ -71,7 +71,7 @@ export function originPlane(analysis: SampleAnalysis): Plot {
   return samplePlane(
     analysis,
     "reference or query",
-    analysis.samples.isReference.map((own) => (own ? 0 : 1)),
+    analysis.samples.isReference.map((isReference) => (isReference ? 0 : 1)),
     ["reference", "mapped query"],
     undefined,
     "",
@@ -184,72 +184,98 @@ export function samplePlots(
   analysis: SampleAnalysis,
   genes: readonly string[] = leadingGenes(analysis),
 ): Readonly<Record<string, Plot>> {
-  const {
-    samples: { key, names },
-    components: { variance, varianceRatio },
-    covariates,
-    guidance,
-    distances: { distances, order },
-    classifications,
-  } = analysis;
-  const plots: Record<string, Plot | null> = {};
-  if (variance.length >= 2) {
-    const varying = new Set(guidance.covariates.map(({ covariate }) => covariate));
-    for (const covariate of covariates)
-      if (varying.has(covariate.name))
-        plots[`pca_by_${covariate.name}`] = covariatePlane(analysis, covariate);
-    plots["associations"] = associationMap(analysis);
-    plots["components"] = barChart({
-      title: `Variance of the samples' components (${key})`,
-      rows: Array.from(variance, (_, k) => `PC${k + 1}`),
-      rowLabel: "component",
-      label: "share of the variance, %",
-      legend: "component",
-      parts: [{ name: "share", values: Array.from(varianceRatio, (share) => 100 * share) }],
-    });
-    const explained = guidance.covariates.filter(({ adjusted_r2 }) => adjusted_r2 > 0);
-    if (explained.length > 0)
-      plots["explained"] = barChart({
-        title: `What explains the embedding (${key})`,
-        rows: explained.map(({ covariate }) => covariate),
-        rowLabel: "covariate",
-        label: "adjusted R\u00b2 of all components, %",
-        legend: "covariate",
-        parts: [{ name: "adjusted R\u00b2", values: explained.map(({ adjusted_r2 }) => 100 * adjusted_r2) }],
-      });
-    for (const gene of genes) plots[`gene_${gene}`] = genePlane(analysis, gene);
-  }
-  if (names.length >= 2 && names.length <= mostSamples) {
-    const inOrder = Array.from(order, (row) => names[row]!);
-    const values = Array.from(order, (row) =>
-      Array.from(order, (column) => distances.values[row * names.length + column]!),
-    );
-    plots["distances"] = heatMap({
-      title: `Distances of samples (${key}), like ones together`,
-      rows: inOrder,
-      columns: inOrder,
-      rowLabel: "sample",
-      columnLabel: "sample",
-      values,
-      range: [0, Math.max(...values.flat(), Number.MIN_VALUE)],
-      legend: "Euclidean distance of embeddings",
-    });
-  }
-  plots["gene_counts"] = geneCountsChart(analysis);
-  for (const { covariate, scores } of classifications)
-    plots[`classification_of_${covariate}`] = barChart({
-      title: `Classification of samples by ${covariate} (${key})`,
-      rows: scores.map(({ features, classifier }) =>
-        features === "none" ? "majority" : `${features}, ${classifier}`,
-      ),
-      rowLabel: "features",
-      label: "weighted F1, cross-validated, %",
-      legend: covariate,
-      parts: [{ name: "weighted F1", values: scores.map(({ weighted_f1 }) => 100 * weighted_f1) }],
-    });
+  const plots: Record<string, Plot | null> = {
+    ...(analysis.components.variance.length >= 2 && componentPlots(analysis, genes)),
+    distances: distanceMap(analysis),
+    gene_counts: geneCountsChart(analysis),
+    ...Object.fromEntries(
+      analysis.classifications.map((classification) => [
+        `classification_of_${classification.covariate}`,
+        classificationChart(analysis, classification),
+      ]),
+    ),
+  };
   return Object.fromEntries(
     Object.entries(plots).filter((entry): entry is [string, Plot] => entry[1] !== null),
   );
+}
+
+/** The samples on their components by covariates and genes, and what the components stand for. */
+function componentPlots(
+  analysis: SampleAnalysis,
+  genes: readonly string[],
+): Readonly<Record<string, Plot | null>> {
+  const varying = new Set(analysis.guidance.covariates.map(({ covariate }) => covariate));
+  return Object.fromEntries([
+    ...analysis.covariates
+      .filter(({ name }) => varying.has(name))
+      .map((covariate) => [`pca_by_${covariate.name}`, covariatePlane(analysis, covariate)] as const),
+    ["associations", associationMap(analysis)] as const,
+    ["components", varianceChart(analysis)] as const,
+    ["explained", explainedChart(analysis)] as const,
+    ...genes.map((gene) => [`gene_${gene}`, genePlane(analysis, gene)] as const),
+  ]);
+}
+
+function varianceChart({ samples: { key }, components }: SampleAnalysis): Plot {
+  return barChart({
+    title: `Variance of the samples' components (${key})`,
+    rows: Array.from(components.variance, (_, k) => `PC${k + 1}`),
+    rowLabel: "component",
+    label: "share of the variance, %",
+    legend: "component",
+    parts: [{ name: "share", values: Array.from(components.varianceRatio, (share) => 100 * share) }],
+  });
+}
+
+/** Null if no covariate explains anything. */
+function explainedChart({ samples: { key }, guidance }: SampleAnalysis): Plot | null {
+  const explained = guidance.covariates.filter(({ adjusted_r2 }) => adjusted_r2 > 0);
+  if (explained.length === 0) return null;
+  return barChart({
+    title: `What explains the embedding (${key})`,
+    rows: explained.map(({ covariate }) => covariate),
+    rowLabel: "covariate",
+    label: "adjusted R\u00b2 of all components, %",
+    legend: "covariate",
+    parts: [{ name: "adjusted R\u00b2", values: explained.map(({ adjusted_r2 }) => 100 * adjusted_r2) }],
+  });
+}
+
+/** Null for one sample, or too many to read. */
+function distanceMap({ samples: { key, names }, distances }: SampleAnalysis): Plot | null {
+  if (names.length < 2 || names.length > mostSamples) return null;
+  const { order, distances: matrix } = distances;
+  const inOrder = Array.from(order, (row) => names[row]!);
+  const values = Array.from(order, (row) =>
+    Array.from(order, (column) => matrix.values[row * names.length + column]!),
+  );
+  return heatMap({
+    title: `Distances of samples (${key}), like ones together`,
+    rows: inOrder,
+    columns: inOrder,
+    rowLabel: "sample",
+    columnLabel: "sample",
+    values,
+    range: [0, Math.max(...values.flat(), Number.MIN_VALUE)],
+    legend: "Euclidean distance of embeddings",
+  });
+}
+
+function classificationChart(
+  { samples: { key } }: SampleAnalysis,
+  { covariate, scores }: SampleAnalysis["classifications"][number],
+): Plot {
+  return barChart({
+    title: `Classification of samples by ${covariate} (${key})`,
+    rows: scores.map(({ features, classifier }) =>
+      features === "none" ? "majority" : `${features}, ${classifier}`,
+    ),
+    rowLabel: "features",
+    label: "weighted F1, cross-validated, %",
+    legend: covariate,
+    parts: [{ name: "weighted F1", values: scores.map(({ weighted_f1 }) => 100 * weighted_f1) }],
+  });
 }
 
 /** The gene most correlated with each of the first two components. */
