@@ -11,6 +11,19 @@ const headerLength = 16;
 /** Some codecs split blocks of at least this many elements into one stream per byte of the element. */
 const leastToSplit = 128;
 
+/** A buffer after its header. */
+interface BloscBuffer {
+  readonly bytes: Uint8Array;
+  readonly view: DataView;
+  readonly flags: number;
+  /** bytes per element */
+  readonly typeSize: number;
+  /** bytes of a block; the last block may be shorter */
+  readonly blockSize: number;
+  /** decoded bytes */
+  readonly length: number;
+}
+
 /**
  * Decodes the Blosc buffer of one chunk.
  * @param expected - bytes it must decode to; null if only the buffer knows
@@ -21,21 +34,10 @@ export async function decodeBlosc(
   expected: number | null,
   inflaters: { readonly zlib: Inflate; readonly zstd: Inflate },
 ): Promise<Uint8Array> {
-  if (bytes.length < headerLength)
-    throw new Error(`a Blosc header has ${headerLength} bytes, but there are ${bytes.length}`);
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  const [flags, typeSize] = [bytes[2]!, Math.max(1, bytes[3]!)];
-  const [length, blockSize, stored] = [
-    view.getUint32(4, true),
-    view.getUint32(8, true),
-    view.getUint32(12, true),
-  ];
-  if (stored !== bytes.length)
-    throw new Error(`the Blosc header declares ${stored} bytes, but there are ${bytes.length}`);
-  if (expected !== null && length !== expected)
-    throw new Error(`the Blosc header declares ${length} bytes; ${expected} were expected`);
+  const buffer = readHeader(bytes, expected);
+  const { flags, blockSize, length } = buffer;
   if (flags & 2) {
-    if (stored !== length + headerLength)
+    if (bytes.length !== length + headerLength)
       throw new Error("the length of the Blosc buffer does not match its content");
     return bytes.slice(headerLength);
   }
@@ -53,33 +55,58 @@ export async function decodeBlosc(
   if (headerLength + 4 * blocks > bytes.length)
     throw new Error("the Blosc buffer is too short for its blocks");
   const decoded = new Uint8Array(length);
-  for (let block = 0; block < blocks; block++) {
-    const size = Math.min(blockSize, length - block * blockSize);
-    const isSplit =
-      !(flags & 16) && typeSize <= 16 && blockSize / typeSize >= leastToSplit && size === blockSize;
-    const streams = isSplit ? typeSize : 1;
-    const into = decoded.subarray(block * blockSize, block * blockSize + size);
-    const isShuffled = (flags & 4) !== 0 || ((flags & 1) !== 0 && typeSize > 1);
-    const unfiltered = isShuffled ? new Uint8Array(size) : into;
-    let at = view.getUint32(headerLength + 4 * block, true);
-    for (let stream = 0, filled = 0; stream < streams; stream++) {
-      const wanted = Math.floor(size / streams);
-      if (at + 4 > bytes.length) throw new Error("a Blosc block extends beyond the end");
-      const streamLength = view.getInt32(at, true);
-      at += 4;
-      if (streamLength <= 0 || at + streamLength > bytes.length)
-        throw new Error("a Blosc block extends beyond the end");
-      const part = bytes.subarray(at, at + streamLength);
-      const inflated = streamLength === wanted ? part : await inflate(part, wanted);
-      if (inflated.length !== wanted)
-        throw new Error(`a Blosc block has ${inflated.length} bytes; ${wanted} were expected`);
-      unfiltered.set(inflated, filled);
-      filled += wanted;
-      at += streamLength;
-    }
-    if (isShuffled) (flags & 4 ? unshuffleBits : unshuffleBytes)(unfiltered, typeSize, into);
-  }
+  for (let block = 0; block < blocks; block++)
+    await decodeBlock(buffer, block, inflate, decoded.subarray(block * blockSize, (block + 1) * blockSize));
   return decoded;
+}
+
+function readHeader(bytes: Uint8Array, expected: number | null): BloscBuffer {
+  if (bytes.length < headerLength)
+    throw new Error(`a Blosc header has ${headerLength} bytes, but there are ${bytes.length}`);
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const [flags, typeSize] = [bytes[2]!, Math.max(1, bytes[3]!)];
+  const [length, blockSize, stored] = [
+    view.getUint32(4, true),
+    view.getUint32(8, true),
+    view.getUint32(12, true),
+  ];
+  if (stored !== bytes.length)
+    throw new Error(`the Blosc header declares ${stored} bytes, but there are ${bytes.length}`);
+  if (expected !== null && length !== expected)
+    throw new Error(`the Blosc header declares ${length} bytes; ${expected} were expected`);
+  return { bytes, view, flags, typeSize, blockSize, length };
+}
+
+/** Inflates the streams of a block, and undoes its shuffle. @param into - the block's bytes */
+async function decodeBlock(
+  { bytes, view, flags, typeSize, blockSize }: BloscBuffer,
+  block: number,
+  inflate: Inflate,
+  into: Uint8Array,
+): Promise<void> {
+  const size = into.length;
+  const isSplit =
+    !(flags & 16) && typeSize <= 16 && blockSize / typeSize >= leastToSplit && size === blockSize;
+  const streams = isSplit ? typeSize : 1;
+  const isShuffled = (flags & 4) !== 0 || ((flags & 1) !== 0 && typeSize > 1);
+  const unfiltered = isShuffled ? new Uint8Array(size) : into;
+  let at = view.getUint32(headerLength + 4 * block, true);
+  for (let stream = 0, filled = 0; stream < streams; stream++) {
+    const wanted = Math.floor(size / streams);
+    if (at + 4 > bytes.length) throw new Error("a Blosc block extends beyond the end");
+    const streamLength = view.getInt32(at, true);
+    at += 4;
+    if (streamLength <= 0 || at + streamLength > bytes.length)
+      throw new Error("a Blosc block extends beyond the end");
+    const part = bytes.subarray(at, at + streamLength);
+    const inflated = streamLength === wanted ? part : await inflate(part, wanted);
+    if (inflated.length !== wanted)
+      throw new Error(`a Blosc block has ${inflated.length} bytes; ${wanted} were expected`);
+    unfiltered.set(inflated, filled);
+    filled += wanted;
+    at += streamLength;
+  }
+  if (isShuffled) (flags & 4 ? unshuffleBits : unshuffleBytes)(unfiltered, typeSize, into);
 }
 
 function unshuffleBytes(from: Uint8Array, typeSize: number, into: Uint8Array): void {

@@ -159,6 +159,22 @@ function indexOfPiece(
   };
 }
 
+/** A B-tree of chunks while it is read. */
+interface ChunkTree {
+  readonly read: ReadAt;
+  readonly base: number;
+  /** rows, columns and bytes per value of a chunk; only rows and bytes with one dimension */
+  readonly chunkShape: readonly number[];
+  readonly isDeflated: boolean;
+  /** bytes of a chunk that is not compressed */
+  readonly chunkBytes: number;
+  /** chunks per band of rows */
+  readonly across: number;
+  /** positions in the file, and stored bytes, of each chunk; 0 bytes if the chunk was not listed yet */
+  readonly positions: Float64Array;
+  readonly stored: Uint32Array;
+}
+
 /** Indexes a B-tree. Every chunk must be listed exactly once: HDF5 fills chunks that were never written. */
 async function indexOfTree(
   read: ReadAt,
@@ -168,7 +184,7 @@ async function indexOfTree(
   isDeflated: boolean,
 ): Promise<Positions | null> {
   const [[rows, width], [tall, wide]] = [shape, chunk!];
-  const bytes = tall * wide * size;
+  const chunkBytes = tall * wide * size;
   const chunkShape = [tall, wide].slice(0, dimensions).concat(size);
   if (
     layout.getUint8(1) !== 2 ||
@@ -178,58 +194,80 @@ async function indexOfTree(
     return null;
   const across = Math.ceil(width / wide);
   const count = Math.ceil(rows / tall) * across;
-  if (!(bytes > 0 && bytes <= mostChunkBytes) || !(count > 0 && count <= mostChunks)) return null;
+  if (!(chunkBytes > 0 && chunkBytes <= mostChunkBytes) || !(count > 0 && count <= mostChunks)) return null;
   const [positions, stored] = [new Float64Array(count), new Uint32Array(count)];
-  const keyBytes = 8 + 8 * chunkShape.length;
-  let chunkCount = 0;
-  /** @returns false if anything is unexpected; levels decrease with depth, so the recursion ends */
-  const visit = async (address: number, level: number | null): Promise<boolean> => {
-    const start = await read(base + address, nodeHeader);
-    const fields = viewOf(start);
-    const nodeLevel = fields.getUint8(5);
-    const entries = fields.getUint16(6, true);
-    if (
-      treeSignature.some((byte, i) => start[i] !== byte) ||
-      fields.getUint8(4) !== 1 ||
-      nodeLevel !== (level ?? nodeLevel) ||
-      nodeLevel > mostLevels ||
-      entries === 0
-    )
-      return false;
-    const node = viewOf(await read(base + address + nodeHeader, entries * (keyBytes + 8)));
-    for (let at = 0; at < node.byteLength; at += keyBytes + 8) {
-      const child = readLong(node, at + keyBytes);
-      if (nodeLevel > 0) {
-        if (!(await visit(child, nodeLevel - 1))) return false;
-        continue;
-      }
-      const [length, filtersLeftOut] = [node.getUint32(at, true), node.getUint32(at + 4, true)];
-      const chunkOffset = chunkShape.map((_, i) => readLong(node, at + 8 + 8 * i));
-      const [row, column] = [chunkOffset[0]! / tall, dimensions === 2 ? chunkOffset[1]! / wide : 0];
-      const number = row * across + column;
-      if (
-        chunkOffset.at(-1) !== 0 ||
-        !Number.isInteger(row) ||
-        !Number.isInteger(column) ||
-        column >= across ||
-        number >= count ||
-        stored[number] !== 0
-      )
-        return false;
-      if (
-        filtersLeftOut !== 0 ||
-        (isDeflated ? !(length > 0 && length <= 2 * bytes + 1024) : length !== bytes)
-      )
-        return false;
-      positions[number] = base + child;
-      stored[number] = length;
-      chunkCount++;
-    }
-    return true;
-  };
+  const tree: ChunkTree = { read, base, chunkShape, isDeflated, chunkBytes, across, positions, stored };
   const root = readLong(layout, 3);
-  if (root === noAddress || !(await visit(root, null)) || chunkCount !== count) return null;
+  if (root === noAddress || (await indexNode(tree, root, null)) !== count) return null;
   return { dtype, size, width, chunk: [tall, wide], across, positions, stored: isDeflated ? stored : null };
+}
+
+/**
+ * Indexes the chunks of a node and of the nodes below. Levels decrease with depth, so the recursion ends.
+ * @param level - expected level; null for the root
+ * @returns the number of chunks; null if anything is unexpected
+ */
+async function indexNode(tree: ChunkTree, address: number, level: number | null): Promise<number | null> {
+  const start = await tree.read(tree.base + address, nodeHeader);
+  const fields = viewOf(start);
+  const nodeLevel = fields.getUint8(5);
+  const entries = fields.getUint16(6, true);
+  if (
+    treeSignature.some((byte, i) => start[i] !== byte) ||
+    fields.getUint8(4) !== 1 ||
+    nodeLevel !== (level ?? nodeLevel) ||
+    nodeLevel > mostLevels ||
+    entries === 0
+  )
+    return null;
+  const keyBytes = 8 + 8 * tree.chunkShape.length;
+  const node = viewOf(await tree.read(tree.base + address + nodeHeader, entries * (keyBytes + 8)));
+  let chunks = 0;
+  for (let at = 0; at < node.byteLength; at += keyBytes + 8) {
+    const child = readLong(node, at + keyBytes);
+    if (nodeLevel > 0) {
+      const below = await indexNode(tree, child, nodeLevel - 1);
+      if (below === null) return null;
+      chunks += below;
+      continue;
+    }
+    if (!indexChunk(tree, node, at, child)) return null;
+    chunks++;
+  }
+  return chunks;
+}
+
+/** @param at - of the chunk's key in its node @returns false if anything is unexpected */
+function indexChunk(
+  { base, chunkShape, isDeflated, chunkBytes, across, positions, stored }: ChunkTree,
+  node: DataView,
+  at: number,
+  address: number,
+): boolean {
+  const [length, filtersLeftOut] = [node.getUint32(at, true), node.getUint32(at + 4, true)];
+  const offset = chunkShape.map((_, i) => readLong(node, at + 8 + 8 * i));
+  const [row, column] = [
+    offset[0]! / chunkShape[0]!,
+    chunkShape.length === 3 ? offset[1]! / chunkShape[1]! : 0,
+  ];
+  const number = row * across + column;
+  if (
+    offset.at(-1) !== 0 ||
+    !Number.isInteger(row) ||
+    !Number.isInteger(column) ||
+    column >= across ||
+    number >= positions.length ||
+    stored[number] !== 0
+  )
+    return false;
+  if (
+    filtersLeftOut !== 0 ||
+    (isDeflated ? !(length > 0 && length <= 2 * chunkBytes + 1024) : length !== chunkBytes)
+  )
+    return false;
+  positions[number] = base + address;
+  stored[number] = length;
+  return true;
 }
 
 const treeSignature = [...new TextEncoder().encode("TREE")];

@@ -32,53 +32,25 @@ export async function findValues(
   options: ValuesOptions,
   note: (note: Note) => void,
 ): Promise<FoundValues> {
-  const { reconLoss, layer, atacCounts, trainedOn } = options;
-  const features = {
-    types: options.featureTypes,
-    modelTypes: options.modelTypes,
-    preferred: reconLoss === "poisson" ? peaks : undefined,
-    note,
-  };
-  if (reconLoss === "mse") {
-    if (atacCounts)
-      throw new ScPoliError(
-        "usage",
-        "atacCounts is for counts; mse uses normalised values unchanged. Omit it, or use poisson.",
-      );
-    const place = await findNumbers(data, layer);
-    const { holds, verdict } = place.verdicts.at(-1)!;
-    note({
-      level: "info",
-      message:
-        `mse uses the values of ${place.name} unchanged, without normalisation or log transformation ` +
-        `(${verdict}).`,
-    });
-    if (holds === "counts")
-      note({
-        level: "warning",
-        message:
-          `${place.name} holds raw counts; mse is meant for log-normalised values. Use nb for counts, ` +
-          "or name another matrix (--layer).",
-      });
-    return { place: await selectFeatures(place, features) };
-  }
-  const place = await findCounts(data, layer, {
+  const { reconLoss, atacCounts, trainedOn } = options;
+  if (reconLoss === "mse") return findNormalizedValues(data, options, note);
+  const place = await findCounts(data, options.layer, {
     ...options,
-    modelTypes: features.modelTypes,
-    preferredType: features.preferred,
+    modelTypes: options.modelTypes,
+    preferredType: reconLoss === "poisson" ? peaks : undefined,
     note,
   });
-  const asked = atacCounts ?? trainedOn ?? (reconLoss === "poisson" ? "auto" : undefined);
-  if (asked === undefined) return { place };
+  const requested = atacCounts ?? trainedOn ?? (reconLoss === "poisson" ? "auto" : undefined);
+  if (requested === undefined) return { place };
   const { ones, twos } = await countOnesAndTwos(place);
   const detected: AtacCounts = twos > ones ? "reads" : "fragments";
-  const used = asked === "auto" ? detected : asked;
+  const used = requested === "auto" ? detected : requested;
   const differs = atacCounts === undefined && trainedOn !== undefined && detected !== trainedOn;
   const share = `${((100 * ones) / Math.max(1, ones + twos)).toFixed(0)} %`;
   note({
     level: differs ? "warning" : "info",
     message:
-      `${place.name} ${asked === "auto" ? "looks like" : "is used as"} scATAC ` +
+      `${place.name} ${requested === "auto" ? "looks like" : "is used as"} scATAC ` +
       (used === "reads"
         ? "read counts, converted to fragment counts: (x + 1) / 2 rounded down"
         : "fragment counts, unchanged") +
@@ -89,6 +61,35 @@ export async function findValues(
         : "."),
   });
   return { place: used === "reads" ? { ...place, values: "reads" } : place, atacCounts: used };
+}
+
+/** The values for mse. */
+async function findNormalizedValues(
+  data: AnnData,
+  { layer, featureTypes, modelTypes, atacCounts }: ValuesOptions,
+  note: (note: Note) => void,
+): Promise<FoundValues> {
+  if (atacCounts)
+    throw new ScPoliError(
+      "usage",
+      "atacCounts is for counts; mse uses normalised values unchanged. Omit it, or use poisson.",
+    );
+  const place = await findNumbers(data, layer);
+  const { holds, verdict } = place.verdicts.at(-1)!;
+  note({
+    level: "info",
+    message:
+      `mse uses the values of ${place.name} unchanged, without normalisation or log transformation ` +
+      `(${verdict}).`,
+  });
+  if (holds === "counts")
+    note({
+      level: "warning",
+      message:
+        `${place.name} holds raw counts; mse is meant for log-normalised values. Use nb for counts, ` +
+        "or name another matrix (--layer).",
+    });
+  return { place: await selectFeatures(place, { types: featureTypes, modelTypes, note }) };
 }
 
 /** Places of a look all over the file, and the rows of each. */

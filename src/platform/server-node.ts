@@ -2,7 +2,7 @@
 import { spawn } from "node:child_process";
 import { createReadStream } from "node:fs";
 import { stat } from "node:fs/promises";
-import { createServer, type ServerResponse } from "node:http";
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import { extname, join, normalize } from "node:path";
 import { ScPoliError } from "../contract/errors.js";
 
@@ -40,38 +40,54 @@ export async function serveFolder(
     throw new ScPoliError("file", `${folder} holds no page (index.html). Build it first: npm run build.`, {
       path: folder,
     });
-  const server = createServer((request, response) => {
-    const answer = (status: number, more: Readonly<Record<string, string | number>> = {}): ServerResponse =>
-      response.writeHead(status, { ...headers, ...more });
-    const refuse = (status: number, text: string): void =>
-      void answer(status, { "Content-Type": types[".txt"]! }).end(text);
-    if (request.method !== "GET" && request.method !== "HEAD") return refuse(405, "GET and HEAD only\n");
-    // rejects requests of other sites that resolve their host name to this address (DNS rebinding)
-    if (!/^(127\.0\.0\.1|localhost)(:\d+)?$/.test(request.headers.host ?? ""))
-      return refuse(403, "localhost only\n");
-    const path = pathOf(folder, request.url ?? "/");
-    if (path === null) return refuse(404, "not found\n");
-    void stat(path)
-      .catch(() => null)
-      .then((status) => {
-        if (!status?.isFile()) return refuse(404, "not found\n");
-        const tag = `"${status.size.toString(36)}-${status.mtimeMs.toString(36)}"`;
-        const about = {
-          "Content-Type": types[extname(path)] ?? "application/octet-stream",
-          "Content-Length": status.size,
-          "Cache-Control": "no-cache",
-          ETag: tag,
-        };
-        if (request.headers["if-none-match"] === tag)
-          return void answer(304, { ETag: tag, "Cache-Control": "no-cache" }).end();
-        answer(200, about);
-        if (request.method === "HEAD") return void response.end();
-        createReadStream(path)
-          .on("error", () => response.destroy())
-          .pipe(response);
-      });
+  const server = createServer((request, response) => void answerRequest(folder, headers, request, response));
+  await listen(server, port);
+  const address = server.address() as { readonly port: number };
+  return {
+    url: `http://localhost:${address.port}/`,
+    close: () =>
+      new Promise((resolve) => {
+        server.close(() => resolve());
+        server.closeAllConnections();
+      }),
+  };
+}
+
+async function answerRequest(
+  folder: string,
+  headers: Readonly<Record<string, string>>,
+  request: IncomingMessage,
+  response: ServerResponse,
+): Promise<void> {
+  const answer = (status: number, more: Readonly<Record<string, string | number>> = {}): ServerResponse =>
+    response.writeHead(status, { ...headers, ...more });
+  const refuse = (status: number, text: string): void =>
+    void answer(status, { "Content-Type": types[".txt"]! }).end(text);
+  if (request.method !== "GET" && request.method !== "HEAD") return refuse(405, "GET and HEAD only\n");
+  // rejects requests of other sites that resolve their host name to this address (DNS rebinding)
+  if (!/^(127\.0\.0\.1|localhost)(:\d+)?$/.test(request.headers.host ?? ""))
+    return refuse(403, "localhost only\n");
+  const path = pathOf(folder, request.url ?? "/");
+  const status = path === null ? null : await stat(path).catch(() => null);
+  if (path === null || !status?.isFile()) return refuse(404, "not found\n");
+  const tag = `"${status.size.toString(36)}-${status.mtimeMs.toString(36)}"`;
+  if (request.headers["if-none-match"] === tag)
+    return void answer(304, { ETag: tag, "Cache-Control": "no-cache" }).end();
+  answer(200, {
+    "Content-Type": types[extname(path)] ?? "application/octet-stream",
+    "Content-Length": status.size,
+    "Cache-Control": "no-cache",
+    ETag: tag,
   });
-  await new Promise<void>((resolve, reject) => {
+  if (request.method === "HEAD") return void response.end();
+  createReadStream(path)
+    .on("error", () => response.destroy())
+    .pipe(response);
+}
+
+/** @throws ScPoliError "usage" if the port is in use or not permitted */
+function listen(server: Server, port: number): Promise<void> {
+  return new Promise((resolve, reject) => {
     server.once("error", (error: NodeJS.ErrnoException) => {
       const reason =
         error.code === "EADDRINUSE"
@@ -90,15 +106,6 @@ export async function serveFolder(
     });
     server.listen(port, "127.0.0.1", resolve);
   });
-  const address = server.address() as { readonly port: number };
-  return {
-    url: `http://localhost:${address.port}/`,
-    close: () =>
-      new Promise((resolve) => {
-        server.close(() => resolve());
-        server.closeAllConnections();
-      }),
-  };
 }
 
 /** The file for a URL path; null if it leads out of the folder. */

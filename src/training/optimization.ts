@@ -90,12 +90,45 @@ export function planOptimization(
   const defaults = defaultsOf(options.preset);
   const minibatch = checkWhole("minibatch", options.minibatch ?? defaults.minibatch, 1, 65536);
   const trainFrac = checkNumber("trainFrac", options.trainFrac ?? defaults.trainFrac, 0.01, 1);
-  const epochs = checkWhole(
-    "epochs",
-    options.epochs ?? defaults.epochs ?? chooseEpochs(Math.ceil(cells * trainFrac), minibatch, stage),
-    1,
-    1e6,
+  const { epochs, pretrainingEpochs, alphaEpochAnneal } = planEpochs(
+    options,
+    defaults,
+    chooseEpochs(Math.ceil(cells * trainFrac), minibatch, stage),
+    stage,
   );
+  const loss = planPrototypeLoss(options, options.preset === undefined ? (trained ?? defaults) : defaults);
+  return {
+    epochs,
+    pretrainingEpochs: hasLabels && loss.eta + loss.etaCrossEntropy > 0 ? pretrainingEpochs : epochs,
+    ...loss,
+    minibatch,
+    lr: checkNumber("lr", options.lr ?? defaults.lr, 0, 1),
+    weightDecay: checkNumber("weightDecay", options.weightDecay ?? defaults.weightDecay, 0),
+    alphaEpochAnneal: checkNumber("alphaEpochAnneal", alphaEpochAnneal, 0),
+    trainFrac,
+    prototypeNorm: checkNumber("prototypeNorm", options.prototypeNorm ?? defaults.prototypeNorm, 1, 100),
+    earlyStopping:
+      (options.earlyStopping ?? defaults.stopsEarly)
+        ? checkEarlyStopping({ ...defaults.earlyStopping, ...options.earlyStopping })
+        : null,
+    dropout,
+    seed,
+  };
+}
+
+/**
+ * Resolves the numbers of epochs; that of the annealing is still to be checked.
+ * @param chosen - number of epochs if neither the user nor a preset gives it
+ * @throws ScPoliError "usage" for a value out of range
+ */
+function planEpochs(
+  options: OptimizationOptions,
+  defaults: Defaults,
+  chosen: number,
+  stage: Stage,
+): Pick<OptimizationPlan, "epochs" | "pretrainingEpochs" | "alphaEpochAnneal"> {
+  const given = options.epochs ?? defaults.epochs;
+  const epochs = checkWhole("epochs", given ?? chosen, 1, 1e6);
   const pretrainingEpochs = checkWhole(
     "pretrainingEpochs",
     options.pretrainingEpochs ?? Math.floor(epochs * defaults.pretrainingShare),
@@ -107,29 +140,11 @@ export function planOptimization(
       `pretrainingEpochs is ${pretrainingEpochs}; expected at most the ${epochs} epochs of the run.`,
     );
   const { annealShare } = choices[stage];
-  const anneal =
-    options.alphaEpochAnneal ??
-    ((options.epochs ?? defaults.epochs) === null
+  const defaultAnneal =
+    given === null
       ? (annealShare === "pretraining" ? defaults.pretrainingShare : annealShare) * epochs
-      : defaults.alphaEpochAnneal);
-  const loss = planPrototypeLoss(options, options.preset === undefined ? (trained ?? defaults) : defaults);
-  return {
-    epochs,
-    pretrainingEpochs: hasLabels && loss.eta + loss.etaCrossEntropy > 0 ? pretrainingEpochs : epochs,
-    ...loss,
-    minibatch,
-    lr: checkNumber("lr", options.lr ?? defaults.lr, 0, 1),
-    weightDecay: checkNumber("weightDecay", options.weightDecay ?? defaults.weightDecay, 0),
-    alphaEpochAnneal: checkNumber("alphaEpochAnneal", anneal, 0),
-    trainFrac,
-    prototypeNorm: checkNumber("prototypeNorm", options.prototypeNorm ?? defaults.prototypeNorm, 1, 100),
-    earlyStopping:
-      (options.earlyStopping ?? defaults.stopsEarly)
-        ? checkEarlyStopping({ ...defaults.earlyStopping, ...options.earlyStopping })
-        : null,
-    dropout,
-    seed,
-  };
+      : defaults.alphaEpochAnneal;
+  return { epochs, pretrainingEpochs, alphaEpochAnneal: options.alphaEpochAnneal ?? defaultAnneal };
 }
 
 /**
