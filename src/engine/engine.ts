@@ -65,7 +65,7 @@ export interface OutputLayer {
 /**
  * Transformation of a stored count x by a layer: x, log1p(x), or log1p(10,000 x / size factor of the cell).
  */
-export type TakenCounts = "values" | "log1p" | "log-normalized";
+export type CountTransform = "values" | "log1p" | "log-normalized";
 
 /**
  * One minibatch of sparse cells; the engine owns the arrays (their lengths are its capacity) and the caller
@@ -151,9 +151,9 @@ export interface Operations {
   addRows(tables: readonly Parameter[], out: Activation): void;
   addRowsBackward(dout: Activation, tables: readonly Parameter[]): void;
 
-  /** out (B, H) = x W^T + bias, over the stored counts only; x is the count transformed by `taken`. */
-  sparseLinear(weight: Parameter, bias: Parameter, taken: TakenCounts, out: Activation): void;
-  sparseLinearBackward(dout: Activation, weight: Parameter, bias: Parameter, taken: TakenCounts): void;
+  /** out (B, H) = x W^T + bias, over the stored counts only; x is the count transformed by `transform`. */
+  sparseLinear(weight: Parameter, bias: Parameter, transform: CountTransform, out: Activation): void;
+  sparseLinearBackward(dout: Activation, weight: Parameter, bias: Parameter, transform: CountTransform): void;
 
   /** out = x W^T (+ bias), or out += x W^T with `add`. */
   linear(x: Activation, weight: Parameter, bias: Parameter | null, add: boolean, out: Activation): void;

@@ -2,7 +2,7 @@
 // normalisation and the reparameterised latent space.
 import { hashNormal, isKept } from "../numerics/random.js";
 import { logNormalized } from "../numerics/log-normalized.js";
-import type { Operations, TakenCounts } from "./engine.js";
+import type { Operations, CountTransform } from "./engine.js";
 import type { Recording } from "./reference-recording.js";
 
 const layerNormEps = 1e-5;
@@ -11,27 +11,31 @@ const varianceEps = 1e-4;
 /** All layers. */
 export function layerOperations(recording: Recording): LayerOperations {
   return {
-    ...embeddingOperations(recording),
+    ...lookUpOperations(recording),
+    ...addRowsOperations(recording),
+    ...sparseLinearOperations(recording),
     ...linearOperations(recording),
     ...normalizeOperations(recording),
     ...latentOperations(recording),
   };
 }
 
-type LayerOperations = ReturnType<typeof embeddingOperations> &
+type LayerOperations = ReturnType<typeof lookUpOperations> &
+  ReturnType<typeof addRowsOperations> &
+  ReturnType<typeof sparseLinearOperations> &
   ReturnType<typeof linearOperations> &
   ReturnType<typeof normalizeOperations> &
   ReturnType<typeof latentOperations>;
 
-/** Rows of the embedding tables: looked up, or added to a layer (one-hot conditions). */
-function embeddingOperations({
+/** Rows of the embedding tables, looked up. */
+function lookUpOperations({
   add,
   value,
   gradient,
   array,
   cells,
   touched,
-}: Recording): Pick<Operations, "lookUp" | "lookUpBackward" | "addRows" | "addRowsBackward"> {
+}: Recording): Pick<Operations, "lookUp" | "lookUpBackward"> {
   return {
     lookUp: (tables, out) =>
       add(() => {
@@ -64,7 +68,19 @@ function embeddingOperations({
         });
       });
     },
+  };
+}
 
+/** Rows of the embedding tables, added to a layer (one-hot conditions). */
+function addRowsOperations({
+  add,
+  value,
+  gradient,
+  array,
+  cells,
+  touched,
+}: Recording): Pick<Operations, "addRows" | "addRowsBackward"> {
+  return {
     addRows: (tables, out) =>
       add(() => {
         tables.forEach((table, key) => {
@@ -88,35 +104,35 @@ function embeddingOperations({
   };
 }
 
-/** Linear layers on the stored counts, and on activations. */
-function linearOperations({
+/** Linear layers on the stored counts. */
+function sparseLinearOperations({
   add,
   value,
   gradient,
   array,
   cells,
   touched,
-}: Recording): Pick<Operations, "sparseLinear" | "sparseLinearBackward" | "linear" | "linearBackward"> {
-  const takenOf = (b: number, i: number, taken: TakenCounts): number => {
+}: Recording): Pick<Operations, "sparseLinear" | "sparseLinearBackward"> {
+  const inputOf = (b: number, i: number, transform: CountTransform): number => {
     const x = cells.counts[i]!;
-    if (taken === "values") return x;
-    return taken === "log1p" ? Math.log1p(x) : logNormalized(x, cells.sizeFactors[b]!);
+    if (transform === "values") return x;
+    return transform === "log1p" ? Math.log1p(x) : logNormalized(x, cells.sizeFactors[b]!);
   };
 
   return {
-    sparseLinear: (weight, bias, taken, out) =>
+    sparseLinear: (weight, bias, transform, out) =>
       add(() => {
         const G = weight.shape[1]!;
         for (let b = 0; b < cells.rows; b++)
           for (let h = 0; h < out.columns; h++) {
             let sum = value(bias)[h]!;
             for (let i = cells.indptr[b]!; i < cells.indptr[b + 1]!; i++) {
-              sum += takenOf(b, i, taken) * value(weight)[h * G + cells.indices[i]!]!;
+              sum += inputOf(b, i, transform) * value(weight)[h * G + cells.indices[i]!]!;
             }
             array(out)[b * out.columns + h] = sum;
           }
       }),
-    sparseLinearBackward: (dout, weight, bias, taken) => {
+    sparseLinearBackward: (dout, weight, bias, transform) => {
       touched.add(weight).add(bias);
       add(() => {
         const G = weight.shape[1]!;
@@ -125,12 +141,24 @@ function linearOperations({
             const d = array(dout)[b * dout.columns + h]!;
             gradient(bias)[h]! += d;
             for (let i = cells.indptr[b]!; i < cells.indptr[b + 1]!; i++) {
-              gradient(weight)[h * G + cells.indices[i]!]! += d * takenOf(b, i, taken);
+              gradient(weight)[h * G + cells.indices[i]!]! += d * inputOf(b, i, transform);
             }
           }
       });
     },
+  };
+}
 
+/** Linear layers on activations. */
+function linearOperations({
+  add,
+  value,
+  gradient,
+  array,
+  cells,
+  touched,
+}: Recording): Pick<Operations, "linear" | "linearBackward"> {
+  return {
     linear: (x, weight, bias, addTo, out) =>
       add(() => {
         const K = x.columns;

@@ -13,7 +13,7 @@ import {
   type Operations,
   type OutputLayer,
   type Parameter,
-  type TakenCounts,
+  type CountTransform,
 } from "./engine.js";
 import { padded } from "../kernel-modules/memory.js";
 import { logitsStride } from "./wasm-layout.js";
@@ -22,7 +22,7 @@ import { bits, Regions, type Code, type RecordedOperation } from "./wasm-regions
 import type { ThetaUse } from "./wasm-run.js";
 
 /** In the order of their codes in kernels/sparse-linear.ts. */
-const takenCounts: readonly TakenCounts[] = ["values", "log1p", "log-normalized"];
+const countTransforms: readonly CountTransform[] = ["values", "log1p", "log-normalized"];
 
 /**
  * A task of the sparse weight gradient has 2^shift genes, between 8 and 64, so that their weights take 16
@@ -132,7 +132,7 @@ class Recorder implements Operations {
     tables.forEach((table, key) => this.#lookUpUpdate(dout, 0, table, key));
   }
 
-  sparseLinear(weight: Parameter, bias: Parameter, taken: TakenCounts, out: Activation): void {
+  sparseLinear(weight: Parameter, bias: Parameter, transform: CountTransform, out: Activation): void {
     this.#linears.writes(out);
     const { pointer, stride } = this.#places.activation(out);
     this.#regions.row(
@@ -141,7 +141,7 @@ class Recorder implements Operations {
         this.#regions.reads(weight).value,
         this.#regions.reads(bias).value,
         stride,
-        takenCounts.indexOf(taken),
+        countTransforms.indexOf(transform),
         pointer,
         this.#places.genes,
         cachedGenes(stride),

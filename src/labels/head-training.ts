@@ -3,7 +3,7 @@
 import { ScPoliError } from "../contract/errors.js";
 import type { RunSettings } from "../contract/options.js";
 import type { Dataset } from "../data/minibatches.js";
-import type { TakenCounts } from "../engine/engine.js";
+import type { CountTransform } from "../engine/engine.js";
 import { rowsAt } from "../kernel-modules/sparse-cells.js";
 import type { HeadJson, HeadLevel, LeftOutLabels, StoredTensor } from "../model/stored-model.js";
 import { HeadCells } from "./head-cells.js";
@@ -33,7 +33,7 @@ export function notCalibrated(key: string, reason: string): string {
  * @param levels - per level the rows of its types
  * @param cells - training cells (`chooseHeadCells`)
  * @param units - (N) donor, or condition, of each cell of the data set: the units of cross-validation
- * @param taken - transformation of the counts (`headTakes`)
+ * @param transform - transformation of the counts (`headTakes`)
  * @throws ScPoliError "interrupted"
  */
 export async function trainHead(
@@ -42,9 +42,9 @@ export async function trainHead(
   cells: Int32Array,
   units: Int32Array,
   settings: RunSettings,
-  taken: TakenCounts,
+  transform: CountTransform,
 ): Promise<TrainedHead> {
-  const { whole, heads, folds } = await readHeadCells(dataset, levels, cells, units, settings, taken);
+  const { whole, heads, folds } = await readHeadCells(dataset, levels, cells, units, settings, transform);
   const fit = await heads.choose();
   const model = whole.fit({ ...fit, start: heads.meanModel(), ...wholeFit });
   const json: HeadJson = {
@@ -76,10 +76,10 @@ async function readHeadCells(
   cells: Int32Array,
   units: Int32Array,
   settings: RunSettings,
-  taken: TakenCounts,
+  transform: CountTransform,
 ): Promise<{ readonly whole: HeadCells; readonly heads: LeftOutHeads; readonly folds: Int32Array }> {
   const seed = settings.seed ?? 0;
-  const rows = await readLabelledCells(dataset, cells, taken);
+  const rows = await readLabelledCells(dataset, cells, transform);
   const folds = leaveOut(
     cells.map((cell) => units[cell]!),
     seed,

@@ -2,7 +2,7 @@
 // one per annotation level. The engine computes its linear scores during the encoder pass over a query's
 // cells; no reference data are needed. Not part of the paper's method, although the paper reports that a
 // linear classifier on genes outperforms the nearest prototype.
-import type { Activation, Engine, Operations, Parameter, TakenCounts } from "../engine/engine.js";
+import type { Activation, Engine, Operations, Parameter, CountTransform } from "../engine/engine.js";
 import { logNormalized } from "../numerics/log-normalized.js";
 import { Random } from "../numerics/random.js";
 import type { HeadJson, HeadLevel } from "../model/stored-model.js";
@@ -61,7 +61,7 @@ export class HeadScorer {
     private readonly engine: Engine,
     scores: LinearScores,
     compared: Int32Array,
-    private readonly taken: TakenCounts,
+    private readonly transform: CountTransform,
   ) {
     this.rows = scores.scores.columns;
     this.#scores = scores;
@@ -72,9 +72,9 @@ export class HeadScorer {
   static of(engine: Engine, { json, tensors }: StoredHead, cells: number): HeadScorer | null {
     const { head, genes, model } = json;
     if (!head) return null;
-    const taken = headTakes(model.recon_loss);
+    const transform = headTakes(model.recon_loss);
     const bias = tensors.get("head.bias")!.data;
-    const layer = linearScores(engine, "head", bias.length, genes.length, taken);
+    const layer = linearScores(engine, "head", bias.length, genes.length, transform);
     engine.write(layer.parameters.weight, tensors.get("head.weight")!.data);
     engine.write(layer.parameters.bias, bias);
     const isCompared = head.levels.some(({ novelty }) => novelty);
@@ -82,7 +82,7 @@ export class HeadScorer {
       engine,
       layer,
       new Random(0, "compared cells").sample(cells, isCompared ? mostCompared : 0),
-      taken,
+      transform,
     );
   }
 
@@ -111,7 +111,7 @@ export class HeadScorer {
       this.#kept.push({
         indices: Int32Array.from(minibatch.indices.subarray(from, to)),
         values:
-          this.taken === "values"
+          this.transform === "values"
             ? Float32Array.from(counts)
             : Float32Array.from(counts, (count) => logNormalized(count, sizeFactor)),
       });
@@ -139,7 +139,7 @@ interface LinearScores {
 }
 
 /** The transformation of the counts that the head uses. */
-export function headTakes(likelihood: string): TakenCounts {
+export function headTakes(likelihood: string): CountTransform {
   return likelihood === "mse" ? "values" : "log-normalized";
 }
 
@@ -149,7 +149,7 @@ function linearScores(
   name: string,
   rows: number,
   genes: number,
-  taken: TakenCounts,
+  transform: CountTransform,
 ): LinearScores {
   const weight = engine.createParameter({
     name: `${name}.weight`,
@@ -169,7 +169,7 @@ function linearScores(
   return {
     parameters: { weight, bias },
     scores,
-    compute: (operations) => operations.sparseLinear(weight, bias, taken, scores),
+    compute: (operations) => operations.sparseLinear(weight, bias, transform, scores),
   };
 }
 

@@ -1,6 +1,6 @@
 // The labelled cells that a head is trained on: their choice, their normalised counts, and the folds of
 // cross-validation.
-import type { Minibatch, TakenCounts } from "../engine/engine.js";
+import type { Minibatch, CountTransform } from "../engine/engine.js";
 import { type SparseCells, joined } from "../kernel-modules/sparse-cells.js";
 import { fillMinibatch, minibatchCapacity, type Dataset } from "../data/minibatches.js";
 import { sampleRareFirst } from "../data/sampling.js";
@@ -39,7 +39,7 @@ export function sampleTypes(
 export async function readLabelledCells(
   dataset: Dataset,
   cells: Int32Array,
-  taken: TakenCounts,
+  transform: CountTransform,
 ): Promise<SparseCells> {
   const held = await dataset.counts.hold(cells);
   const minibatch = emptyMinibatch(dataset, Math.min(readTogether, cells.length));
@@ -49,7 +49,7 @@ export async function readLabelledCells(
     const { rows, indptr, indices, counts, sizeFactors } = minibatch;
     const end = indptr[rows]!;
     const values = counts.slice(0, end);
-    if (taken === "log-normalized")
+    if (transform === "log-normalized")
       for (let b = 0; b < rows; b++)
         for (let at = indptr[b]!; at < indptr[b + 1]!; at++)
           values[at] = logNormalized(values[at]!, sizeFactors[b]!);

@@ -9,7 +9,7 @@ import type {
   OutputLayer,
   Parameter,
   Program,
-  TakenCounts,
+  CountTransform,
 } from "../engine/engine.js";
 import { conditionKeyOf, engineOptions, oneHotName, parameterShapes, type ModelSizes } from "./parameters.js";
 
@@ -64,7 +64,7 @@ export class Network {
   readonly #tables: readonly Parameter[];
   readonly #cond: Activation;
   /** transformation of the counts for the encoder */
-  readonly #inputCounts: TakenCounts;
+  readonly #inputCounts: CountTransform;
   readonly #encoder: readonly Layer[];
   readonly #decoder: readonly Layer[];
 
