@@ -132,7 +132,42 @@ async function countPageFrames(page: Page): Promise<(page: Page) => Promise<numb
   await page.evaluate(
     "pageFrames = 0; requestAnimationFrame(function count() { pageFrames++; requestAnimationFrame(count); })",
   );
-  return (own) => own.evaluate<number>("pageFrames");
+  return (counted) => counted.evaluate<number>("pageFrames");
+}
+
+/** Frames per second of dragging, and seconds until the page shows a change, on a mapped query. */
+async function interactionSpeed(
+  page: Page,
+): Promise<Pick<Drawn, "panFrames" | "lassoFrames" | "lassoed" | "brushed" | "threshold" | "gene">> {
+  const plot = page.locator(".plot-place");
+  const panFrames = await drag(
+    page,
+    plot,
+    (share) => [0.5 + 0.3 * Math.sin(12 * share), 0.5 + 0.2 * Math.sin(8 * share)],
+    4,
+    framesOf,
+  );
+  await page.mouse.up();
+  await page.getByRole("button", { name: "Reset view" }).click();
+  await page.getByRole("button", { name: /Lasso/ }).click();
+  const pageFrames = await countPageFrames(page);
+  const lassoFrames = await drag(
+    page,
+    plot,
+    (share) => [0.5 + 0.35 * Math.cos(6.2 * share), 0.5 + 0.4 * Math.sin(6.2 * share)],
+    4,
+    pageFrames,
+  );
+  const lassoed = await untilDrawn(page, () => page.mouse.up());
+  await page.getByRole("button", { name: "Clear selection" }).click();
+  const threshold = await untilDrawn(page, () => page.getByRole("slider").fill("0.3"));
+  const samples = page.locator(".brushed");
+  await samples.scrollIntoViewIfNeeded();
+  await drag(page, samples, (share) => [0.16 + 0.8 * share, 0.06 + 0.76 * share], 1, pageFrames);
+  const brushed = await untilDrawn(page, () => page.mouse.up());
+  await page.getByLabel("or by a gene").fill("gene7");
+  const gene = await untilDrawn(page, () => page.getByRole("button", { name: "Show", exact: true }).click());
+  return { panFrames, lassoFrames, lassoed, threshold, brushed, gene };
 }
 
 /** @param reference - file of the cells that the model is trained on, once */
@@ -169,37 +204,7 @@ export async function drawnSpeed(
       );
       await isIdle(page);
     });
-    const plot = page.locator(".plot-place");
-    const panFrames = await drag(
-      page,
-      plot,
-      (share) => [0.5 + 0.3 * Math.sin(12 * share), 0.5 + 0.2 * Math.sin(8 * share)],
-      4,
-      framesOf,
-    );
-    await page.mouse.up();
-    await page.getByRole("button", { name: "Reset view" }).click();
-    await page.getByRole("button", { name: /Lasso/ }).click();
-    const pageFrames = await countPageFrames(page);
-    const lassoFrames = await drag(
-      page,
-      plot,
-      (share) => [0.5 + 0.35 * Math.cos(6.2 * share), 0.5 + 0.4 * Math.sin(6.2 * share)],
-      4,
-      pageFrames,
-    );
-    const lassoed = await untilDrawn(page, () => page.mouse.up());
-    await page.getByRole("button", { name: "Clear selection" }).click();
-    const threshold = await untilDrawn(page, () => page.getByRole("slider").fill("0.3"));
-    const samples = page.locator(".brushed");
-    await samples.scrollIntoViewIfNeeded();
-    await drag(page, samples, (share) => [0.16 + 0.8 * share, 0.06 + 0.76 * share], 1, pageFrames);
-    const brushed = await untilDrawn(page, () => page.mouse.up());
-    await page.getByLabel("or by a gene").fill("gene7");
-    const gene = await untilDrawn(page, () =>
-      page.getByRole("button", { name: "Show", exact: true }).click(),
-    );
-    return { cells, opened, drawn, panFrames, lassoFrames, lassoed, brushed, threshold, gene, memory };
+    return { cells, opened, drawn, ...(await interactionSpeed(page)), memory };
   } finally {
     clearInterval(timer);
     await browser.close();

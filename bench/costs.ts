@@ -174,19 +174,34 @@ function writeConstants(fitted: Readonly<Record<Term, number>>): void {
   );
 }
 
-function writePage(rows: readonly Row[], fitted: Readonly<Record<Term, number>>): void {
-  const total = (amounts: Readonly<Record<Term, number>>): number =>
-    terms.reduce((sum, term) => sum + amounts[term] * fitted[term], 0);
-  const lines = rows.map((row) => {
-    const seconds = total(workOf(row.work, row));
-    return (
-      `| ${row.cells.toLocaleString("en-US")} x ${row.genes.toLocaleString("en-US")}, ${row.width} | ` +
-      `${row.step} | ${row.seconds.toFixed(1)} | ${seconds.toFixed(1)} | ` +
-      `${(seconds / row.seconds).toFixed(2)} | ${row.memory_mb.toFixed(0)} | ` +
-      `${row.memory_predicted_mb.toFixed(0)} |`
-    );
-  });
-  const scale = scaleRuns();
+type Costs = Readonly<Record<Term, number>>;
+
+function predictedSeconds(amounts: Costs, fitted: Costs): number {
+  return terms.reduce((sum, term) => sum + amounts[term] * fitted[term], 0);
+}
+
+/** Row of the table of the fitted runs. */
+function fitLine(row: Row, fitted: Costs): string {
+  const seconds = predictedSeconds(workOf(row.work, row), fitted);
+  return (
+    `| ${row.cells.toLocaleString("en-US")} x ${row.genes.toLocaleString("en-US")}, ${row.width} | ` +
+    `${row.step} | ${row.seconds.toFixed(1)} | ${seconds.toFixed(1)} | ` +
+    `${(seconds / row.seconds).toFixed(2)} | ${row.memory_mb.toFixed(0)} | ` +
+    `${row.memory_predicted_mb.toFixed(0)} |`
+  );
+}
+
+/** Row of the table of the runs of the scale benchmark. */
+function scaleLine(run: ScaleRun, fitted: Costs): string {
+  const predicted = predictedSeconds(run.amounts, fitted);
+  return (
+    `| ${run.what} | ${isFitted(run) ? "yes" : "no"} | ${run.seconds.toFixed(1)} | ` +
+    `${predicted.toFixed(1)} | ${(predicted / run.seconds).toFixed(2)} |`
+  );
+}
+
+/** Writes one row per run: measured and predicted seconds. */
+function writePredictions(rows: readonly Row[], scale: readonly ScaleRun[], fitted: Costs): void {
   writeFileSync(
     inPackage("bench/results/costs-predicted.csv"),
     [
@@ -197,7 +212,7 @@ function writePage(rows: readonly Row[], fitted: Readonly<Record<Term, number>>)
           `"${row.cells} x ${row.genes} with ${row.width} units: ${row.step}"`,
           "yes",
           row.seconds,
-          total(workOf(row.work, row)).toFixed(3),
+          predictedSeconds(workOf(row.work, row), fitted).toFixed(3),
         ].join(","),
       ),
       ...scale.map((run) =>
@@ -206,12 +221,17 @@ function writePage(rows: readonly Row[], fitted: Readonly<Record<Term, number>>)
           `"${run.what}"`,
           isFitted(run) ? "yes" : "no",
           run.seconds,
-          total(run.amounts).toFixed(3),
+          predictedSeconds(run.amounts, fitted).toFixed(3),
         ].join(","),
       ),
       "",
     ].join("\n"),
   );
+}
+
+function writePage(rows: readonly Row[], fitted: Costs): void {
+  const scale = scaleRuns();
+  writePredictions(rows, scale, fitted);
   writeFileSync(
     inPackage("docs/benchmarks/costs.md"),
     [
@@ -240,13 +260,7 @@ function writePage(rows: readonly Row[], fitted: Readonly<Record<Term, number>>)
       "",
       "| run | fitted | processor s | predicted s | ratio |",
       "| --- | --- | --- | --- | --- |",
-      ...scale.map((run) => {
-        const predicted = total(run.amounts);
-        return (
-          `| ${run.what} | ${isFitted(run) ? "yes" : "no"} | ${run.seconds.toFixed(1)} | ` +
-          `${predicted.toFixed(1)} | ${(predicted / run.seconds).toFixed(2)} |`
-        );
-      }),
+      ...scale.map((run) => scaleLine(run, fitted)),
       "",
       "## Small runs",
       "",
@@ -256,7 +270,7 @@ function writePage(rows: readonly Row[], fitted: Readonly<Record<Term, number>>)
       "",
       "| cells x genes, hidden units | step | s | predicted s | ratio | peak MB | predicted MB |",
       "| --- | --- | --- | --- | --- | --- | --- |",
-      ...lines,
+      ...rows.map((row) => fitLine(row, fitted)),
       "",
     ].join("\n"),
   );

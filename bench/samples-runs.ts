@@ -191,20 +191,9 @@ export async function heldOut(fold: number, hidden: readonly string[], label: st
       async (data) =>
         [await labels(data, "sample"), await labels(data, label), await labels(data, "condition")] as const,
     );
+    const knownTypes = types.map((type, cell) => (hidden.includes(samples[cell]!) ? "Unknown" : type));
     await opened(file("kang16"), (data) =>
-      writeCopy(
-        data,
-        path,
-        {
-          obs: {
-            known_type: {
-              kind: "string",
-              values: types.map((type, cell) => (hidden.includes(samples[cell]!) ? "Unknown" : type)),
-            },
-          },
-        },
-        { force: true },
-      ),
+      writeCopy(data, path, { obs: { known_type: { kind: "string", values: knownTypes } } }, { force: true }),
     );
     const model = await trained(`held-out-${fold}`, path, {
       conditionKeys: ["sample"],
@@ -214,40 +203,47 @@ export async function heldOut(fold: number, hidden: readonly string[], label: st
     const {
       predictions: [level],
     } = await opened(path, (data) => model.embed(data));
-    const own = samples.flatMap((sample, cell) => (hidden.includes(sample) ? [cell] : []));
-    const right = own.filter(
+    const hiddenCells = samples.flatMap((sample, cell) => (hidden.includes(sample) ? [cell] : []));
+    const right = hiddenCells.filter(
       (cell) => model.stored.json.cell_types[level!.predicted[cell]!] === types[cell],
     ).length;
-    const known: SampleMetadata = {
-      columns: ["treatment"],
-      samples: Object.fromEntries(
-        samples.map((sample, cell): [string, MetadataValue[]] => [
-          sample,
-          [hidden.includes(sample) ? null : conditions[cell]!],
-        ]),
-      ),
-    };
-    const [analysis] = await model.samples({
-      metadata: { sample: known },
-      covariates: ["treatment"],
-      predict: ["treatment"],
-    });
-    const rows = analysis!.predictions[0]!.samples;
-    const predicted = Object.fromEntries(
-      ["knn", "linear"].map((kind) => [
-        kind,
-        hidden.map(
-          (sample) => rows.find((row) => row.sample === sample && row.classifier === kind)!.predicted,
-        ),
-      ]),
-    );
+    const conditionOf = new Map(samples.map((sample, cell) => [sample, conditions[cell]!]));
     return {
-      cells: own.length,
+      cells: hiddenCells.length,
       right,
-      predicted,
+      predicted: await predictTreatment(model, conditionOf, hidden),
       truth: hidden.map((sample) => conditions[samples.indexOf(sample)]!),
     };
   });
+}
+
+/** By classifier, the predicted conditions of hidden samples, learned from the other samples. */
+async function predictTreatment(
+  model: ScPoli,
+  conditionOf: ReadonlyMap<string, string>,
+  hidden: readonly string[],
+): Promise<HeldOut["predicted"]> {
+  const known: SampleMetadata = {
+    columns: ["treatment"],
+    samples: Object.fromEntries(
+      [...conditionOf].map(([sample, condition]): [string, MetadataValue[]] => [
+        sample,
+        [hidden.includes(sample) ? null : condition],
+      ]),
+    ),
+  };
+  const [analysis] = await model.samples({
+    metadata: { sample: known },
+    covariates: ["treatment"],
+    predict: ["treatment"],
+  });
+  const rows = analysis!.predictions[0]!.samples;
+  return Object.fromEntries(
+    ["knn", "linear"].map((kind) => [
+      kind,
+      hidden.map((sample) => rows.find((row) => row.sample === sample && row.classifier === kind)!.predicted),
+    ]),
+  );
 }
 
 /**
@@ -273,74 +269,93 @@ export async function uncertaintyOrder(
   leftOut: readonly string[],
 ): Promise<Ranked[]> {
   return cached(`threshold-${name}`, async () => {
-    const [reference, asked] = [join(cache, `${name}-reference.h5ad`), join(cache, `${name}-query.h5ad`)];
-    await opened(file(source), async (data) => {
-      const [conditions, types] = [await labels(data, key), await labels(data, label)];
-      const rows = (isIn: (cell: number) => boolean): Int32Array =>
-        Int32Array.from(conditions.keys()).filter(isIn);
-      await writeRows(
-        data,
-        rows((cell) => !query.includes(conditions[cell]!) && !leftOut.includes(types[cell]!)),
-        reference,
-      );
-      await writeRows(
-        data,
-        rows((cell) => query.includes(conditions[cell]!)),
-        asked,
-      );
-    });
-    const model = await trained(`threshold-${name}`, reference, {
+    const paths = await splitQuery(name, source, key, label, query, leftOut);
+    const model = await trained(`threshold-${name}`, paths.reference, {
       conditionKeys: [key],
       cellTypeKeys: [label],
     });
-    const [own, ownTypes] = await opened(
-      reference,
+    const [reference, referenceTypes] = await opened(
+      paths.reference,
       async (data) => [await model.embed(data), await labels(data, label)] as const,
     );
-    return opened(asked, async (data) => {
+    return opened(paths.query, async (data) => {
       const truth = await labels(data, label);
-      const ordered = (
-        method: string,
-        predicted: (cell: number) => string,
-        uncertainty: ArrayLike<number>,
-      ): Ranked => ({
-        method,
-        right: Array.from(truth.keys())
-          .sort((a, b) => uncertainty[a]! - uncertainty[b]! || a - b)
-          .map((cell) => (predicted(cell) === truth[cell] ? 1 : 0)),
-      });
-      const answers: Ranked[] = [];
-      for (const classifier of ["head", "prototype"] as const) {
-        const {
-          predictions: [level],
-          model: mapped,
-        } = await model.map(data, { classifier, ...(epochs === undefined ? {} : { epochs }) });
-        const score = classifier === "head" ? level!.probability.map((p) => 1 - p) : level!.uncertainty;
-        answers.push(
-          ordered(
-            classifier === "head" ? "head, probability" : "nearest prototype, distance",
-            (cell) => mapped.stored.json.cell_types[level!.predicted[cell]!]!,
-            score,
-          ),
-        );
-      }
+      const byClassifiers: Ranked[] = [];
+      for (const classifier of ["head", "prototype"] as const)
+        byClassifiers.push(await rankByClassifier(model, data, truth, classifier));
       const { latent } = await model.map(data, epochs === undefined ? {} : { epochs });
-      const { names, shares } = nearestCells(
-        own.latent,
-        ownTypes,
-        latent,
-        model.stored.json.model.latent_dim,
-      );
-      return [
-        ...answers,
-        ordered(
-          "kNN of 15, share",
-          (cell) => names[cell]!,
-          shares.map((share) => 1 - share),
-        ),
-      ];
+      const D = model.stored.json.model.latent_dim;
+      const { names, shares } = nearestCells(reference.latent, referenceTypes, latent, D);
+      const uncertainty = shares.map((share) => 1 - share);
+      return [...byClassifiers, ranked("kNN of 15, share", truth, names, uncertainty)];
     });
   });
+}
+
+/** Writes the reference, without the query and the types left out, and the query. @returns the paths */
+async function splitQuery(
+  name: string,
+  source: string,
+  key: string,
+  label: string,
+  query: readonly string[],
+  leftOut: readonly string[],
+): Promise<{ readonly reference: string; readonly query: string }> {
+  const paths = {
+    reference: join(cache, `${name}-reference.h5ad`),
+    query: join(cache, `${name}-query.h5ad`),
+  };
+  await opened(file(source), async (data) => {
+    const [conditions, types] = [await labels(data, key), await labels(data, label)];
+    const rows = (isIn: (cell: number) => boolean): Int32Array =>
+      Int32Array.from(conditions.keys()).filter(isIn);
+    await writeRows(
+      data,
+      rows((cell) => !query.includes(conditions[cell]!) && !leftOut.includes(types[cell]!)),
+      paths.reference,
+    );
+    await writeRows(
+      data,
+      rows((cell) => query.includes(conditions[cell]!)),
+      paths.query,
+    );
+  });
+  return paths;
+}
+
+async function rankByClassifier(
+  model: ScPoli,
+  data: AnnData,
+  truth: readonly string[],
+  classifier: "head" | "prototype",
+): Promise<Ranked> {
+  const {
+    predictions: [level],
+    model: mapped,
+  } = await model.map(data, { classifier, ...(epochs === undefined ? {} : { epochs }) });
+  const predicted = Array.from(level!.predicted, (type) => mapped.stored.json.cell_types[type]!);
+  return classifier === "head"
+    ? ranked(
+        "head, probability",
+        truth,
+        predicted,
+        level!.probability.map((p) => 1 - p),
+      )
+    : ranked("nearest prototype, distance", truth, predicted, level!.uncertainty);
+}
+
+function ranked(
+  method: string,
+  truth: readonly string[],
+  predicted: readonly string[],
+  uncertainty: ArrayLike<number>,
+): Ranked {
+  return {
+    method,
+    right: Array.from(truth.keys())
+      .sort((a, b) => uncertainty[a]! - uncertainty[b]! || a - b)
+      .map((cell) => (predicted[cell] === truth[cell] ? 1 : 0)),
+  };
 }
 
 function nearestCells(
@@ -352,7 +367,7 @@ function nearestCells(
   const names: string[] = [];
   const shares = new Float64Array(query.length / D);
   for (let cell = 0; cell < shares.length; cell++) {
-    const near = types
+    const neighbors = types
       .map((type, row): [number, string] => {
         let sum = 0;
         for (let d = 0; d < D; d++) sum += (reference[row * D + d]! - query[cell * D + d]!) ** 2;
@@ -361,7 +376,7 @@ function nearestCells(
       .sort((a, b) => a[0] - b[0])
       .slice(0, 15);
     const votes = new Map<string, number>();
-    for (const [distance, type] of near) votes.set(type, (votes.get(type) ?? 0) + 1 / (distance + 1e-9));
+    for (const [distance, type] of neighbors) votes.set(type, (votes.get(type) ?? 0) + 1 / (distance + 1e-9));
     const [best, most] = [...votes].sort((a, b) => b[1] - a[1])[0]!;
     names.push(best);
     shares[cell] = most / [...votes.values()].reduce((sum, vote) => sum + vote, 0);

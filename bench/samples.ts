@@ -84,9 +84,9 @@ function classificationTable({ classifications }: Numbers): void {
 
 /** Analyses are recomputed (in seconds); their numbers are stored next to the document. */
 function record(name: string, analysis: SampleAnalysis): Numbers {
-  const own = numbers(analysis);
-  results[name] = own;
-  return own;
+  const recorded = numbers(analysis);
+  results[name] = recorded;
+  return recorded;
 }
 
 const kangTypes = { conditionKeys: ["sample"], cellTypeKeys: ["cell_type"] };
@@ -105,17 +105,17 @@ async function kangSamples(): Promise<void> {
     classify: ["condition"],
     covariates: kangCovariates,
   });
-  const own = record("kang16, sample", analysis!);
+  const recorded = record("kang16, sample", analysis!);
   say(
     "## Stimulation and donor: kang16, 16 samples",
     "4,470 PBMC of 8 donors, each with and without interferon beta; `sample` is the condition key, 2,000 " +
       "genes.",
   );
-  explainedTable(own);
+  explainedTable(recorded);
   say(
     "(Adjusted R2 of all components weighted by their variance, P by permutation; then the adjusted R2 of " +
       "single components by R's `lm`, \\* corrected P below 0.05.)",
-    `What the tool says: ${own.reason}`,
+    `What the tool says: ${recorded.reason}`,
   );
   say(
     draw(
@@ -131,24 +131,28 @@ async function kangSamples(): Promise<void> {
     "Stimulation predicted from a sample's embedding, stratified cross-validation (5 folds, 20 repeats), " +
       "beside pseudobulk (mean log-normalised expression, 10 components):",
   );
-  classificationTable(own);
+  classificationTable(recorded);
   say("Genes whose mean expression goes with the components (P < 0.01, |r| > 0.3), of 9,015:");
   table(
     ["component", "positive", "negative", "after correction", "the first ones"],
-    own.geneCounts
+    recorded.geneCounts
       .slice(0, 3)
       .map((row, k) => [
         `PC${row.component}`,
         row.positive,
         row.negative,
         row.after_correction,
-        own.topGenes[k]!.slice(0, 6).join(", "),
+        recorded.topGenes[k]!.slice(0, 6).join(", "),
       ]),
   );
 
+  await geneOnSamplesAndCells(analysis!);
+}
+
+async function geneOnSamplesAndCells(analysis: SampleAnalysis): Promise<void> {
   const gene = "ISG15";
   const cells = await cellView("kang-cells", file("kang16"), kang, gene, 1200);
-  const best = analysis!
+  const best = analysis
     .genes!.correlations.filter((row) => row.gene === gene)
     .sort((x, y) => Math.abs(y.r) - Math.abs(x.r))[0]!;
   say(
@@ -158,7 +162,7 @@ async function kangSamples(): Promise<void> {
       "beside them the integrated cells.",
   );
   say(
-    draw(`kang16-${gene}`, genePlane(analysis!, gene)),
+    draw(`kang16-${gene}`, genePlane(analysis, gene)),
     draw(
       `kang16-${gene}-cells`,
       pointCloud({
@@ -368,17 +372,23 @@ async function thresholds(): Promise<void> {
           title: `Accuracy of the cells kept, ${name}`,
           x: { label: "share of cells kept" },
           y: { label: "accuracy" },
-          series: answers.map((own) => ({
-            name: own.method,
+          series: answers.map((answer) => ({
+            name: answer.method,
             points: Array.from({ length: 19 }, (_, i): [number, number] => [
               0.1 + i * 0.05,
-              kept(own, 0.1 + i * 0.05),
+              kept(answer, 0.1 + i * 0.05),
             ]),
           })),
         }),
       ),
     );
   }
+}
+
+/** Mean, least and most. */
+function spread(values: readonly number[]): string {
+  const mean = values.reduce((sum, value) => sum + value, 0) / values.length;
+  return `${two(mean)} (${two(Math.min(...values))} to ${two(Math.max(...values))})`;
 }
 
 async function stability(): Promise<void> {
@@ -401,10 +411,6 @@ async function stability(): Promise<void> {
         )[0]!,
       );
     }
-    const spread = (values: readonly number[]): string => {
-      const mean = values.reduce((sum, value) => sum + value, 0) / values.length;
-      return `${two(mean)} (${two(Math.min(...values))} to ${two(Math.max(...values))})`;
-    };
     const whole = analyses.map(
       ({ guidance }) => guidance.covariates.find(({ covariate }) => covariate === "condition")!.adjusted_r2,
     );
@@ -416,9 +422,10 @@ async function stability(): Promise<void> {
       ),
     );
     const f1 = analyses.map(
-      ({ classifications: [own] }) =>
-        own!.scores.find(({ features, classifier }) => features === "embedding" && classifier === "linear")!
-          .weighted_f1,
+      ({ classifications: [byCondition] }) =>
+        byCondition!.scores.find(
+          ({ features, classifier }) => features === "embedding" && classifier === "linear",
+        )!.weighted_f1,
     );
     const agreement = [
       [0, 1],

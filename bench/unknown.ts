@@ -100,7 +100,24 @@ function smallSummary(results: readonly Result[]): string {
   );
 }
 
-function tabulate(results: readonly Result[]): void {
+/** Columns of the table in the document. */
+const tableColumns: readonly Column[] = [
+  "auroc",
+  "found",
+  "flagged",
+  "worst",
+  "alone_auroc",
+  "alone_found",
+  "alone_flagged",
+  "alone_worst",
+  "changed",
+  "own_flagged",
+  "errors",
+  "calibration",
+];
+
+/** Writes one row per run. */
+function writeRuns(results: readonly Result[]): void {
   const rows = results.flatMap(({ set, leftOut, runs }) =>
     runs.map((run, seed) =>
       [
@@ -117,50 +134,44 @@ function tabulate(results: readonly Result[]): void {
     join(root, "bench/results/unknown.csv"),
     `set,left_out,seed,${Object.keys(columns).join(",")},not_flagged\n${rows.join("\n")}\n`,
   );
-  const small = results.filter(({ set }) => set.endsWith(smallSuffix));
-  const large = results.filter((result) => !small.includes(result));
-  const left = large.filter(({ leftOut }) => leftOut !== null);
-  const whole = large.filter(({ leftOut }) => leftOut === null);
+}
+
+/** Means over the left-out types, and over the runs with nothing left out. */
+function summarize(results: readonly Result[]): string[] {
+  const left = results.filter(({ leftOut }) => leftOut !== null);
+  const whole = results.filter(({ leftOut }) => leftOut === null);
   const over = (of: readonly Result[], column: Column): number =>
     mean(of.map((result) => value(result, column)).filter((number) => !Number.isNaN(number)));
   const most = (of: readonly Result[], column: Column): number =>
     Math.max(...of.map((result) => value(result, column)).filter((number) => !Number.isNaN(number)));
-  const summary = [
+  return [
     `- AUROC in company ${shown(over(left, "auroc"), 3)} on the mean of ${left.length} types, at least ` +
       `0.85 on ${left.filter((result) => value(result, "auroc") >= 0.85).length} of them; alone ` +
       `${shown(over(left, "alone_auroc"), 3)}.`,
     `- Found: ${shown(over(left, "found"))} in company, ${shown(over(left, "found_in_halves"))} in ` +
       `halves, ${shown(over(left, "alone_found"))} alone ` +
       `(${shown(over(left, "alone_found") / over(left, "found"))} of that in company).`,
-    `- Flagged among known cells: ${shown(over(large, "flagged"), 3)} in company, ` +
-      `${shown(over(large, "alone_flagged"), 3)} alone on the mean; the worst type of a run ` +
-      `${shown(over(large, "worst"))} and ${shown(over(large, "alone_worst"))} on the mean, ` +
-      `${shown(most(large, "worst"))} and ${shown(most(large, "alone_worst"))} at most. Cells of ` +
+    `- Flagged among known cells: ${shown(over(results, "flagged"), 3)} in company, ` +
+      `${shown(over(results, "alone_flagged"), 3)} alone on the mean; the worst type of a run ` +
+      `${shown(over(results, "worst"))} and ${shown(over(results, "alone_worst"))} on the mean, ` +
+      `${shown(most(results, "worst"))} and ${shown(most(results, "alone_worst"))} at most. Cells of ` +
       `the reference itself: ${shown(over(whole, "own_flagged"), 3)}, at most ` +
       `${shown(most(whole, "own_flagged"), 3)}.`,
     "- Known cells whose flag is not the same in company, halves and alone: " +
-      `${shown(over(large, "changed"), 3)} on the mean, ${shown(most(large, "changed"), 3)} at most.`,
+      `${shown(over(results, "changed"), 3)} on the mean, ${shown(most(results, "changed"), 3)} at most.`,
     `- Labels with nothing left out: accuracy ${shown(over(whole, "accuracy"), 3)}, AUROC of \`_uncert\` ` +
       `for wrong labels ${shown(over(whole, "errors"), 3)}, expected calibration error of \`_prob\` ` +
       `${shown(over(whole, "calibration"), 3)}; with a type left out ` +
       `${shown(over(left, "accuracy"), 3)}, ${shown(over(left, "errors"), 3)} and ` +
       `${shown(over(left, "calibration"), 3)}.`,
-    ...(small.length === 0 ? [] : [smallSummary(small)]),
   ];
-  const table: readonly Column[] = [
-    "auroc",
-    "found",
-    "flagged",
-    "worst",
-    "alone_auroc",
-    "alone_found",
-    "alone_flagged",
-    "alone_worst",
-    "changed",
-    "own_flagged",
-    "errors",
-    "calibration",
-  ];
+}
+
+function tabulate(results: readonly Result[]): void {
+  writeRuns(results);
+  const small = results.filter(({ set }) => set.endsWith(smallSuffix));
+  const large = results.filter((result) => !small.includes(result));
+  const summary = [...summarize(large), ...(small.length === 0 ? [] : [smallSummary(small)])];
   writeSection(join(root, "docs/benchmarks/labels.md"), "Unknown cells", [
     `Each cell type with at least ${leastCells} query cells left out of the reference in turn; mean of ` +
       `${Math.max(...results.map(({ runs }) => runs.length))} seed(s). Made by \`npm run bench:unknown\`; ` +
@@ -181,7 +192,7 @@ function tabulate(results: readonly Result[]): void {
     ...[...large, ...small].map(
       (result) =>
         `| ${result.set} | ${result.leftOut ?? "nothing"} | ` +
-        `${table.map((column) => shown(value(result, column))).join(" | ")} |`,
+        `${tableColumns.map((column) => shown(value(result, column))).join(" | ")} |`,
     ),
   ]);
   console.log(summary.join("\n"));

@@ -1,7 +1,7 @@
 // Stimulated against control samples of kang16: genes per cell type, calibration on control samples alone,
 // types.
 import { AnnData, compareSamples } from "../../dist/index.js";
-import { compareCounts } from "../../dist/comparison/compare.js";
+import { compareCounts, type Comparison, type TypeComparison } from "../../dist/comparison/compare.js";
 import { countCells, pseudobulks, readUnits } from "../../dist/comparison/pseudobulk.js";
 import { findCounts } from "../../dist/data/count-places.js";
 import { Random } from "../../dist/numerics/random.js";
@@ -23,100 +23,113 @@ export async function comparisonOfSamples(): Promise<Section> {
   const cells = data.nObs;
   const calibration = await nullComparisons(data);
   data.close();
-  const rows = result.types.map(({ type, samples, genes, reason }) => {
-    const place = new Map(genes.map(({ gene }, rank) => [gene, rank + 1]));
-    return {
-      type,
-      samples,
-      reason,
-      genes: genes.length,
-      up: genes.filter((row) => row.adjustedP < 0.05 && row.log2FoldChange > 0).length,
-      down: genes.filter((row) => row.adjustedP < 0.05 && row.log2FoldChange < 0).length,
-      first: genes.slice(0, 8).map(({ gene, log2FoldChange }) => ({ gene, log2FoldChange })),
-      induced: induced.flatMap((gene) => {
-        const rank = place.get(gene);
-        return rank === undefined ? [] : [{ gene, rank, p: genes[rank - 1]!.adjustedP }];
-      }),
-    };
-  });
+  const rows = result.types.map(typeRow);
   return {
     paragraphs: [
       "## Stimulated against control: kang16",
       `\`scpoli compare kang16.h5ad --between condition=stim,ctrl --within cell_type --sample-key ` +
         `donor\`: interferon beta against control, each donor its own control. ` +
         `${(cells / seconds).toFixed(0)} cells per second, reading included.`,
-      markdownTable(
-        [
-          "cell type",
-          "samples",
-          "genes",
-          "up",
-          "down",
-          "first genes (log2 fold change)",
-          "interferon-induced genes: rank",
-        ],
-        rows.map((row) =>
-          row.reason === null
-            ? [
-                row.type,
-                row.samples.join(", "),
-                row.genes,
-                row.up,
-                row.down,
-                row.first
-                  .map(({ gene, log2FoldChange }) => `${gene} (${log2FoldChange.toFixed(1)})`)
-                  .join(", "),
-                row.induced
-                  .map(({ gene, rank, p }) => `${gene} ${rank}${p < 0.05 ? "" : ` (P ${small(p)})`}`)
-                  .join(", "),
-              ]
-            : [row.type, row.samples.join(", "), "", "", "", `not compared: ${row.reason}`, ""],
-        ),
-      ),
+      typesTable(rows),
       "(Up, down: corrected P below 0.05. Genes with too few counts to be tested have no rank.)",
       "### P values where nothing differs",
       "The control samples alone, divided into two groups of donors in every way: no gene differs, and P " +
         "values should be uniform. The test of uniformity (Kolmogorov and Smirnov) takes one gene per " +
         "division, as genes of one division are not independent. Divisions share donors, so that it is " +
         "approximate; the exact one, on simulated counts, is in test/comparison.test.ts.",
-      markdownTable(
-        [
-          "cell type",
-          "tests",
-          "P < 0.05",
-          "P < 0.01",
-          "P < 0.001",
-          "corrected P < 0.05",
-          "uniform: P of the test",
-        ],
-        calibration.map((row) => [
-          row.type,
-          row.splits,
-          row.tests,
-          percent(row.below05, 1),
-          percent(row.below01, 2),
-          percent(row.below001, 3),
-          row.discoveries,
-          small(row.uniform),
-        ]),
-      ),
+      calibrationTable(calibration),
       "### Composition",
       "Mean share of each type among a sample's cells, and its log2 ratio to the geometric mean of all " +
         "types, stimulated over control.",
-      markdownTable(
-        ["cell type", "stim", "ctrl", "log2 ratio", "P", "corrected P"],
-        result.abundance.map((row) => [
-          row.type,
-          percent(row.shares[0], 1),
-          percent(row.shares[1], 1),
-          row.log2Ratio.toFixed(2),
-          small(row.p),
-          small(row.adjustedP),
-        ]),
-      ),
+      abundanceTable(result.abundance),
     ],
     numbers: { rows, calibration, abundance: result.abundance, seconds },
   };
+}
+
+/** Results of one cell type for the table. */
+function typeRow({ type, samples, genes, reason }: TypeComparison) {
+  const place = new Map(genes.map(({ gene }, rank) => [gene, rank + 1]));
+  return {
+    type,
+    samples,
+    reason,
+    genes: genes.length,
+    up: genes.filter((row) => row.adjustedP < 0.05 && row.log2FoldChange > 0).length,
+    down: genes.filter((row) => row.adjustedP < 0.05 && row.log2FoldChange < 0).length,
+    first: genes.slice(0, 8).map(({ gene, log2FoldChange }) => ({ gene, log2FoldChange })),
+    induced: induced.flatMap((gene) => {
+      const rank = place.get(gene);
+      return rank === undefined ? [] : [{ gene, rank, p: genes[rank - 1]!.adjustedP }];
+    }),
+  };
+}
+
+function typesTable(rows: readonly ReturnType<typeof typeRow>[]): string {
+  return markdownTable(
+    [
+      "cell type",
+      "samples",
+      "genes",
+      "up",
+      "down",
+      "first genes (log2 fold change)",
+      "interferon-induced genes: rank",
+    ],
+    rows.map((row) =>
+      row.reason === null
+        ? [
+            row.type,
+            row.samples.join(", "),
+            row.genes,
+            row.up,
+            row.down,
+            row.first.map(({ gene, log2FoldChange }) => `${gene} (${log2FoldChange.toFixed(1)})`).join(", "),
+            row.induced
+              .map(({ gene, rank, p }) => `${gene} ${rank}${p < 0.05 ? "" : ` (P ${small(p)})`}`)
+              .join(", "),
+          ]
+        : [row.type, row.samples.join(", "), "", "", "", `not compared: ${row.reason}`, ""],
+    ),
+  );
+}
+
+function calibrationTable(calibration: readonly Calibration[]): string {
+  return markdownTable(
+    [
+      "cell type",
+      "tests",
+      "P < 0.05",
+      "P < 0.01",
+      "P < 0.001",
+      "corrected P < 0.05",
+      "uniform: P of the test",
+    ],
+    calibration.map((row) => [
+      row.type,
+      row.splits,
+      row.tests,
+      percent(row.below05, 1),
+      percent(row.below01, 2),
+      percent(row.below001, 3),
+      row.discoveries,
+      small(row.uniform),
+    ]),
+  );
+}
+
+function abundanceTable(abundance: Comparison["abundance"]): string {
+  return markdownTable(
+    ["cell type", "stim", "ctrl", "log2 ratio", "P", "corrected P"],
+    abundance.map((row) => [
+      row.type,
+      percent(row.shares[0], 1),
+      percent(row.shares[1], 1),
+      row.log2Ratio.toFixed(2),
+      small(row.p),
+      small(row.adjustedP),
+    ]),
+  );
 }
 
 interface Calibration {

@@ -520,8 +520,6 @@ function wrapped(text) {
 function evaluation() {
   const compared = rowsOf("metrics");
   const latents = unique(compared.map(({ latent }) => latent));
-  const metrics = unique(compared.map(({ metric }) => metric));
-  const rowOf = (latent, metric) => compared.find((row) => row.latent === latent && row.metric === metric);
   save(
     "metrics",
     scatterPlot({
@@ -535,32 +533,50 @@ function evaluation() {
         .map((row) => ({ name: "", x: row.reference, y: row.ours, value: latents.indexOf(row.latent) })),
     }),
   );
-  const written = (value) => (isNumber(value) ? value.toFixed(3) : "");
+  replaceTables("docs/benchmarks/evaluation.md", {
+    "Beside scib-metrics": metricsTable(compared, latents),
+    Speed: evaluationTimes(),
+    "Sampling beyond 50,000 cells": samplingTable(),
+  });
+}
+
+function threeDigits(value) {
+  return isNumber(value) ? value.toFixed(3) : "";
+}
+
+function metricsTable(compared, latents) {
+  const rowOf = (latent, metric) => compared.find((row) => row.latent === latent && row.metric === metric);
   const largest = (metric) => {
     const most = Math.max(...latents.map((latent) => Math.abs(rowOf(latent, metric)?.difference ?? 0)));
     return most < 1e-6 ? "< 1e-6" : most.toExponential(1);
   };
-  const beside = [
+  return [
     `| metric | ${latents.map((latent) => `${latent}: ours, reference`).join(" | ")} | largest difference |`,
     `|${" --- |".repeat(latents.length + 2)}`,
-    ...metrics.map((metric) => {
+    ...unique(compared.map(({ metric }) => metric)).map((metric) => {
       const pairs = latents.map((latent) => {
         const row = rowOf(latent, metric);
-        return row ? `${written(row.ours)}, ${written(row.reference)}` : "";
+        return row ? `${threeDigits(row.ours)}, ${threeDigits(row.reference)}` : "";
       });
       return `| \`${metric}\` | ${pairs.join(" | ")} | ${largest(metric)} |`;
     }),
   ];
-  const times = [
+}
+
+function evaluationTimes() {
+  return [
     "| what | ours, s | scib-metrics, s | ratio |",
     "| --- | --- | --- | --- |",
     ...rowsOf("evaluate").map(
       (row) =>
-        `| ${row.what} | ${written(row.ours_seconds)} | ${written(row.scib_metrics_seconds)} | ` +
+        `| ${row.what} | ${threeDigits(row.ours_seconds)} | ${threeDigits(row.scib_metrics_seconds)} | ` +
         `${isNumber(row.ratio) ? row.ratio.toFixed(1) : ""} |`,
     ),
   ];
-  const sampled = [
+}
+
+function samplingTable() {
+  return [
     "| metric | exact | sampled | standard error |",
     "| --- | --- | --- | --- |",
     ...rowsOf("evaluate-sampling").map(
@@ -569,13 +585,12 @@ function evaluation() {
         `${isNumber(row.standard_error) ? row.standard_error.toFixed(4) : ""} |`,
     ),
   ];
-  const path = "docs/benchmarks/evaluation.md";
+}
+
+/** Replaces the table under each heading of a page. @param tables - lines by heading */
+function replaceTables(path, tables) {
   let text = readFileSync(join(root, path), "utf8");
-  for (const [heading, table] of [
-    ["Beside scib-metrics", beside],
-    ["Speed", times],
-    ["Sampling beyond 50,000 cells", sampled],
-  ]) {
+  for (const [heading, table] of Object.entries(tables)) {
     const section = new RegExp(
       `(^## ${heading}\\n[\\s\\S]*?)^\\|[\\s\\S]*?(?=\\n\\n|\\n$|$(?![\\s\\S]))`,
       "m",
