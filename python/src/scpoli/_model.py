@@ -18,13 +18,13 @@ import pandas as pd
 
 from ._data import Data, Results, Workspace, check_data, input_file, is_path, results_of, schema_entries
 from ._errors import Interrupted, UsageError
+from ._html_report import Report, write_report
 from ._run import run
 from ._table import resolved, with_options
 
 if TYPE_CHECKING:
     from typing import Unpack
 
-    from ._report import Report
     from ._signatures import (
         EmbedOptions,
         ExpressionOptions,
@@ -441,9 +441,7 @@ class Model:
         -------
         The report, which notebooks show.
         """
-        from ._report import report
-
-        return report(self, output=output, **options)
+        return write_report(self.path, is_model=True, output=output, options=options)
 
 
 class Mapping:

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import html
 import os
-import shutil
-import tempfile
-import weakref
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import anndata as ad
 import pandas as pd
 
 from ._data import Data, Workspace, check_data, input_file, schema_entries
+from ._html_report import Report, write_report
 from ._model import Keys, Model
 from ._run import run
 from ._table import NODE_FOLDER, resolved, with_options
@@ -153,45 +149,6 @@ def evaluate(
             return Evaluation(run("evaluate", [path], chosen, names=workspace.names))
 
 
-class Report:
-    """An HTML report, displayed by notebooks.
-
-    Attributes
-    ----------
-    path
-        Path of the file. Without `output` a temporary file, which is removed with the report.
-    """
-
-    def __init__(self, path: str | os.PathLike[str], *, height: int = 800) -> None:
-        self.path = Path(path)
-        self.height = height
-
-    @classmethod
-    def _temporary(cls, made: str, height: int) -> Report:
-        folder = tempfile.mkdtemp(prefix="scpoli-report-", dir=os.environ.get("SCPOLI_TMPDIR"))
-        report = cls(shutil.move(made, os.path.join(folder, "report.html")), height=height)
-        weakref.finalize(report, shutil.rmtree, folder, ignore_errors=True)
-        return report
-
-    def html(self) -> str:
-        """Return the HTML of the page."""
-        return self.path.read_text(encoding="utf8")
-
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Copy the page to a file."""
-        shutil.copyfile(self.path, path)
-
-    def _repr_html_(self) -> str:
-        page = html.escape(self.html(), quote=True)
-        return (
-            f'<iframe srcdoc="{page}" sandbox="allow-scripts allow-downloads" '
-            f'style="width: 100%; height: {self.height}px; border: 0" title="scPoli report"></iframe>'
-        )
-
-    def __repr__(self) -> str:
-        return f"scPoli report: {self.path}"
-
-
 def report(
     adata: Data | Model,
     model: Model | str | os.PathLike[str] | None = None,
@@ -219,24 +176,14 @@ def report(
     -------
     The report.
     """
-    chosen = resolved("report", options)
-    with Workspace() as workspace:
-        chosen = workspace.place("report", chosen)
-        into = os.fspath(output) if output is not None else workspace.path("report.html", "the report")
-        if model is not None:
-            chosen["model"] = model.path if isinstance(model, Model) else model
-        if isinstance(adata, Model):
-            run("report", [adata.path], {**chosen, "output": into}, names=workspace.names)
-        else:
-            check_data(adata)
-            with input_file(
-                workspace,
-                adata,
-                obsm=("X_scpoli", "X_umap_scpoli", "X_umap"),
-                uns=("scpoli", *schema_entries),
-            ) as path:
-                run("report", [path], {**chosen, "output": into}, names=workspace.names)
-        return Report(into, height=height) if output is not None else Report._temporary(into, height)
+    return write_report(
+        adata.path if isinstance(adata, Model) else adata,
+        is_model=isinstance(adata, Model),
+        model=model.path if isinstance(model, Model) else model,
+        output=output,
+        height=height,
+        options=options,
+    )
 
 
 def show(
