@@ -47,8 +47,8 @@ export function crossEntropyForward(op: CrossEntropy, first: i32, last: i32): vo
       const z = op.z + <usize>row * op.stride;
       weigh(op, z, levelAt(level));
       const logit = logitOf(op, z, prototype(label));
-      const own = f32x4.extract_lane(log4(splat(total)), 0) + (largestLogit - logit);
-      loss += <f64>shareOf(row, level) * <f64>own;
+      const levelLoss = f32x4.extract_lane(log4(splat(total)), 0) + (largestLogit - logit);
+      loss += <f64>shareOf(row, level) * <f64>levelLoss;
     }
     store<f64>(run().crossEntropy + ((<usize>row) << 3), loss);
   }

@@ -60,37 +60,44 @@ export function scratchBytes(probeCount: i32): i32 {
 /**
  * Searches the nearest rows of points. If the probed lists have fewer than k rows, all lists are searched.
  * @param points - (rows, D)
- * @param found - (rows, k) receives positions in the table, nearest first, -1 if the table has fewer rows;
- *   ties
- *   keep the row searched first
+ * @param resultPoints - (rows, k) receives positions in the table, nearest first, -1 if the table has fewer
+ *   rows; ties keep the row searched first
  * @param squared - (rows, k) receives squared distances, ascending
  */
-export function search(points: usize, rows: i32, found: usize, squared: usize): void {
+export function search(points: usize, rows: i32, resultPoints: usize, squared: usize): void {
   const pointBytes = dimensions << 2,
     resultBytes = (<usize>nearest) << 2;
   for (let row = 0; row < rows; row++) {
-    forget(found, squared);
+    forget(resultPoints, squared);
     chooseLists(points);
     for (let probe = 0; probe < probes; probe++) {
       const list = load<i32>(chosen + ((<usize>probe) << 2));
       const range = listStart + ((<usize>list) << 2);
-      keepNear(points, tiles, load<i32>(range), load<i32>(range, 4), found, squared, nearest);
+      keepNear(points, tiles, load<i32>(range), load<i32>(range, 4), resultPoints, squared, nearest);
     }
-    if (probes < lists && load<i32>(found + resultBytes - 4) < 0) {
-      forget(found, squared);
-      keepNear(points, tiles, 0, load<i32>(listStart + ((<usize>lists) << 2)), found, squared, nearest);
+    if (probes < lists && load<i32>(resultPoints + resultBytes - 4) < 0) {
+      forget(resultPoints, squared);
+      keepNear(
+        points,
+        tiles,
+        0,
+        load<i32>(listStart + ((<usize>lists) << 2)),
+        resultPoints,
+        squared,
+        nearest,
+      );
     }
     points += pointBytes;
-    found += resultBytes;
+    resultPoints += resultBytes;
     squared += resultBytes;
   }
 }
 
 /** Clears the results of a point. */
-function forget(found: usize, squared: usize): void {
+function forget(resultPoints: usize, squared: usize): void {
   for (let rank: usize = 0; rank < (<usize>nearest) << 2; rank += 4) {
     store<f32>(squared + rank, far);
-    store<i32>(found + rank, -1);
+    store<i32>(resultPoints + rank, -1);
   }
 }
 
@@ -110,12 +117,12 @@ function nearIn(point: usize, tile: usize, limit: v128): i32 {
     low = f32x4.add(low, f32x4.mul(a, a));
     high = f32x4.add(high, f32x4.mul(b, b));
   }
-  const near = i32x4.bitmask(f32x4.lt(low, limit)) | (i32x4.bitmask(f32x4.lt(high, limit)) << 4);
-  if (near != 0) {
+  const nearLanes = i32x4.bitmask(f32x4.lt(low, limit)) | (i32x4.bitmask(f32x4.lt(high, limit)) << 4);
+  if (nearLanes != 0) {
     v128.store(eight, low);
     v128.store(eight, high, 16);
   }
-  return near;
+  return nearLanes;
 }
 
 /** The lists with the nearest centres, ascending by distance. */
@@ -144,10 +151,10 @@ function keepNear(
   let limit = v128.load32_splat(ascending + last);
   let tile = tilesAt + ((<usize>from * dimensions) << 5);
   for (let t = from; t < to; t++, tile += dimensions << 5) {
-    let near = nearIn(point, tile, limit);
-    if (near == 0) continue;
-    for (; near != 0; near &= near - 1) {
-      const lane = ctz(near);
+    let lanes = nearIn(point, tile, limit);
+    if (lanes == 0) continue;
+    for (; lanes != 0; lanes &= lanes - 1) {
+      const lane = ctz(lanes);
       insert(load<f32>(eight + ((<usize>lane) << 2)), 8 * t + lane, places, ascending, last);
     }
     limit = v128.load32_splat(ascending + last);

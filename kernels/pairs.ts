@@ -38,7 +38,7 @@ class Pairs {
    */
   means: usize;
   /** (rows, nearest) columns and squared distances, ascending, without the row itself */
-  found: usize;
+  nearestColumns: usize;
   squared: usize;
   /** per thread: start of its scratch memory */
   scratch: usize;
@@ -86,9 +86,9 @@ function rowsOf(p: Pairs, first: i32, last: i32, scratch: usize): void {
   const heapSizes = typeSums + sumsBytes * blockRows;
   memory.fill(heapSizes, 0, blockRows * 4);
   const chunks = (p.columns + chunkColumns - 1) / chunkColumns;
-  const own = load<i32>(p.rowColumn + ((<usize>first) << 2)) / chunkColumns;
+  const startChunk = load<i32>(p.rowColumn + ((<usize>first) << 2)) / chunkColumns;
   for (let i = 0; i < chunks; i++) {
-    const chunk = own + i < chunks ? own + i : own + i - chunks;
+    const chunk = startChunk + i < chunks ? startChunk + i : startChunk + i - chunks;
     const start = chunk * chunkColumns,
       end = min(p.columns, start + chunkColumns);
     squaredDistances(p, first, lastRow, start, end, buffer);
@@ -162,11 +162,11 @@ function pointOf(p: Pairs, row: i32): usize {
  * Sums the distances of a row to the columns [start, end) by type, and by run within the row's type.
  */
 function addDistances(p: Pairs, row: i32, squared: usize, start: i32, end: i32, sums: usize): void {
-  const own = load<i32>(p.columnType + ((<usize>load<i32>(p.rowColumn + ((<usize>row) << 2))) << 2));
+  const rowType = load<i32>(p.columnType + ((<usize>load<i32>(p.rowColumn + ((<usize>row) << 2))) << 2));
   let column = start;
   for (let type = load<i32>(p.columnType + ((<usize>start) << 2)); column < end; type++) {
     const typeEnd = min(end, load<i32>(p.typeStart + ((<usize>type) << 2), 4));
-    if (type != own) {
+    if (type != rowType) {
       addRange(sums + ((<usize>type) << 3), squared, column - start, typeEnd - start);
       column = typeEnd;
       continue;
@@ -245,17 +245,17 @@ function writeMeans(p: Pairs, row: i32, sums: usize): void {
 function keepNearest(p: Pairs, row: i32, distances: usize, start: i32, end: i32, sizeAt: usize): void {
   const k = p.nearest;
   const heap = p.squared + ((<usize>row * k) << 2),
-    columns = p.found + ((<usize>row * k) << 2);
+    columns = p.nearestColumns + ((<usize>row * k) << 2);
   const self = load<i32>(p.rowColumn + ((<usize>row) << 2));
   let size = load<i32>(sizeAt);
   let farthest: f32 = size < k ? Infinity : load<f32>(heap);
   let limit = f32x4.splat(farthest);
   for (let column = start; column < end; column += 4) {
-    const near = i32x4.bitmask(f32x4.lt(v128.load(distances + ((<usize>(column - start)) << 2)), limit));
-    if (near == 0) continue;
+    const nearLanes = i32x4.bitmask(f32x4.lt(v128.load(distances + ((<usize>(column - start)) << 2)), limit));
+    if (nearLanes == 0) continue;
     for (let lane = 0; lane < 4; lane++) {
       const other = column + lane;
-      if (((near >> lane) & 1) == 0 || other >= end || other == self) continue;
+      if (((nearLanes >> lane) & 1) == 0 || other >= end || other == self) continue;
       const distance = load<f32>(distances + ((<usize>(other - start)) << 2));
       if (size < k) {
         siftUp(heap, columns, size++, distance, other);
@@ -320,7 +320,7 @@ function siftDown(heap: usize, columns: usize, place: i32, size: i32, distance: 
 /** Sorts the full heap of a row in ascending order. */
 function sortNearest(p: Pairs, row: i32): void {
   const heap = p.squared + ((<usize>row * p.nearest) << 2),
-    columns = p.found + ((<usize>row * p.nearest) << 2);
+    columns = p.nearestColumns + ((<usize>row * p.nearest) << 2);
   for (let size = p.nearest - 1; size > 0; size--) {
     const distance = load<f32>(heap + ((<usize>size) << 2)),
       column = load<i32>(columns + ((<usize>size) << 2));

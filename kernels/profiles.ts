@@ -66,7 +66,7 @@ export function project(
 
 /**
  * Adds the products of the rows' transpose with another table, in float32: table (G, P) += rows (n, G)
- * transposed x own (n, P). Sixteen columns of a row are kept in registers at a time.
+ * transposed x perCell (n, P). Sixteen columns of a row are kept in registers at a time.
  * @param width - P, a multiple of four @param used - (n) uint8: rows with 0 are skipped
  */
 export function addBack(
@@ -74,34 +74,34 @@ export function addBack(
   indices: usize,
   values: usize,
   n: i32,
-  own: usize,
+  perCell: usize,
   width: i32,
   table: usize,
   used: usize,
 ): void {
   const rowBytes = (<usize>width) << 2;
-  for (let row = 0; row < n; row++, own += rowBytes) {
+  for (let row = 0; row < n; row++, perCell += rowBytes) {
     if (load<u8>(used + <usize>row) == 0) continue;
     const start = indptr + ((<usize>row) << 2);
     const first = (<usize>load<i32>(start)) << 2;
     const end = (<usize>load<i32>(start, 4)) << 2;
     let column: usize = 0;
     for (; column + 64 <= rowBytes; column += 64) {
-      const own0 = v128.load(own + column);
-      const own1 = v128.load(own + column, 16);
-      const own2 = v128.load(own + column, 32);
-      const own3 = v128.load(own + column, 48);
+      const perCell0 = v128.load(perCell + column);
+      const perCell1 = v128.load(perCell + column, 16);
+      const perCell2 = v128.load(perCell + column, 32);
+      const perCell3 = v128.load(perCell + column, 48);
       for (let at = first; at < end; at += 4) {
         const to = table + <usize>load<i32>(indices + at) * rowBytes + column;
         const value = v128.load32_splat(values + at);
-        v128.store(to, f32x4.add(v128.load(to), f32x4.mul(value, own0)));
-        v128.store(to, f32x4.add(v128.load(to, 16), f32x4.mul(value, own1)), 16);
-        v128.store(to, f32x4.add(v128.load(to, 32), f32x4.mul(value, own2)), 32);
-        v128.store(to, f32x4.add(v128.load(to, 48), f32x4.mul(value, own3)), 48);
+        v128.store(to, f32x4.add(v128.load(to), f32x4.mul(value, perCell0)));
+        v128.store(to, f32x4.add(v128.load(to, 16), f32x4.mul(value, perCell1)), 16);
+        v128.store(to, f32x4.add(v128.load(to, 32), f32x4.mul(value, perCell2)), 32);
+        v128.store(to, f32x4.add(v128.load(to, 48), f32x4.mul(value, perCell3)), 48);
       }
     }
     for (; column < rowBytes; column += 16) {
-      const four = v128.load(own + column);
+      const four = v128.load(perCell + column);
       for (let at = first; at < end; at += 4) {
         const to = table + <usize>load<i32>(indices + at) * rowBytes + column;
         v128.store(to, f32x4.add(v128.load(to), f32x4.mul(v128.load32_splat(values + at), four)));
@@ -114,7 +114,7 @@ export function addBack(
  * The squared norm of the mean of some cells, minus shifts and a centre, each gene times its scale.
  * @param genes - G, even
  * @param members - (count) int32 rows
- * @param taken, cells - (takenCount) int32: shifts to subtract, and the number of members of each
+ * @param shiftRows, cells - (shiftCount) int32: shifts to subtract, and the number of members of each
  * @param shifts - (n, G) @param row - (G) to work in
  */
 export function squareOfMean(
@@ -124,9 +124,9 @@ export function squareOfMean(
   genes: i32,
   members: usize,
   count: i32,
-  taken: usize,
+  shiftRows: usize,
   cells: usize,
-  takenCount: i32,
+  shiftCount: i32,
   shifts: usize,
   centre: usize,
   scale: usize,
@@ -142,11 +142,11 @@ export function squareOfMean(
       store<f64>(to, load<f64>(to) + <f64>load<f32>(values + ((<usize>at) << 2)));
     }
   }
-  for (let i = 0; i < takenCount; i++) {
-    const shift = shifts + <usize>load<i32>(taken + ((<usize>i) << 2)) * rowBytes;
-    const own = f64x2.splat(<f64>load<i32>(cells + ((<usize>i) << 2)));
+  for (let i = 0; i < shiftCount; i++) {
+    const shift = shifts + <usize>load<i32>(shiftRows + ((<usize>i) << 2)) * rowBytes;
+    const weight = f64x2.splat(<f64>load<i32>(cells + ((<usize>i) << 2)));
     for (let at: usize = 0; at < rowBytes; at += 16)
-      v128.store(row + at, f64x2.sub(v128.load(row + at), f64x2.mul(own, v128.load(shift + at))));
+      v128.store(row + at, f64x2.sub(v128.load(row + at), f64x2.mul(weight, v128.load(shift + at))));
   }
   const share = f64x2.splat(<f64>count);
   let squares = f64x2.splat(0);

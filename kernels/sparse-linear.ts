@@ -22,7 +22,7 @@ export class SparseForward {
   /** bytes of a row of weights and of out */
   stride: usize;
   /** 0: counts, 1: log1p(counts), 2: log1p(10,000 counts / size factor) */
-  taken: i32;
+  transform: i32;
   out: usize;
   genes: i32;
   /** number of genes whose weights stay in the L2 cache for a block of rows */
@@ -37,7 +37,7 @@ export function sparseForward(op: SparseForward, first: i32, last: i32): void {
   const stride = op.stride,
     indptr = run().indptr;
   for (let row = first; row < last; row++) gather(row);
-  if (op.taken == 2) {
+  if (op.transform == 2) {
     for (let row = first; row < last; row++) {
       const at = indptr + ((<usize>row) << 2),
         scale = normalizedTotal / max<f32>(1, load<f32>(run().sizeFactors + ((<usize>row) << 2)));
@@ -45,7 +45,7 @@ export function sparseForward(op: SparseForward, first: i32, last: i32): void {
     }
   } else
     transform(
-      op.taken == 1,
+      op.transform == 1,
       1,
       load<usize>(indptr + ((<usize>first) << 2)) << 2,
       load<usize>(indptr + ((<usize>last) << 2)) << 2,

@@ -38,10 +38,10 @@ export function thetaRows(op: ThetaRows, slot: i32): void {
  */
 export function segment(row: i32, isFirst: bool, bytes: usize): usize {
   const at = run().rowSegment + ((<usize>row) << 2);
-  const own = load<i32>(at);
-  if (own < 0) return 0;
-  const sums = run().segmentSums + <usize>own * bytes;
-  if (isFirst || load<i32>(at - 4) != own) memory.fill(sums, 0, bytes);
+  const segment = load<i32>(at);
+  if (segment < 0) return 0;
+  const sums = run().segmentSums + <usize>segment * bytes;
+  if (isFirst || load<i32>(at - 4) != segment) memory.fill(sums, 0, bytes);
   return sums;
 }
 

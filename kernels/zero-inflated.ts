@@ -115,12 +115,12 @@ function takeStored(row: i32, d: usize, sigmoids: usize): void {
     // a stored 0 is not a count
     const isCount = v128.and(f32x4.gt(v128.load(counts + i), splat(0)), inside);
     const places = inGroup(v128.and(i32x4.shl(v128.load(indices + i), 2), inside));
-    const own = gather(d, places);
-    const E = exponential(f32x4.neg(f32x4.abs(own))),
+    const logit = gather(d, places);
+    const E = exponential(f32x4.neg(f32x4.abs(logit))),
       E1 = f32x4.add(E, splat(1));
     const inverse = f32x4.div(splat(1), E1);
-    const sigmoid = v128.bitselect(f32x4.mul(E, inverse), inverse, f32x4.lt(own, splat(0)));
-    loss = f32x4.add(loss, v128.and(f32x4.add(f32x4.pmax(own, splat(0)), log4(E1)), isCount));
+    const sigmoid = v128.bitselect(f32x4.mul(E, inverse), inverse, f32x4.lt(logit, splat(0)));
+    loss = f32x4.add(loss, v128.and(f32x4.add(f32x4.pmax(logit, splat(0)), log4(E1)), isCount));
     v128.store(sigmoids, v128.and(f32x4.mul(sigmoid, splat(run().share)), isCount));
     put(d, places, isCount);
   }
@@ -234,9 +234,9 @@ function dense(
       ratios = one;
     for (let g = from, at = zeros; g < stop; g += 16, at += 16) {
       const zero = v128.load(at),
-        own = v128.load(d + (g << 2)),
-        a = f32x4.neg(f32x4.add(own, zero));
-      const E = exp2(f32x4.mul(f32x4.abs(own), minusLog2e), floor, magic, x5, x4, x3, x2, x1, one);
+        logit = v128.load(d + (g << 2)),
+        a = f32x4.neg(f32x4.add(logit, zero));
+      const E = exp2(f32x4.mul(f32x4.abs(logit), minusLog2e), floor, magic, x5, x4, x3, x2, x1, one);
       const A = exp2(f32x4.mul(f32x4.abs(a), minusLog2e), floor, magic, x5, x4, x3, x2, x1, one);
       const E1 = f32x4.add(E, one),
         A1 = f32x4.add(A, one);
@@ -244,12 +244,12 @@ function dense(
       const ofA = f32x4.mul(s, E1),
         isPositive = f32x4.gt(a, none);
       ratios = f32x4.mul(ratios, f32x4.mul(E1, ofA));
-      loss = f32x4.add(loss, v128.bitselect(zero, f32x4.pmax(f32x4.neg(own), none), isPositive));
+      loss = f32x4.add(loss, v128.bitselect(zero, f32x4.pmax(f32x4.neg(logit), none), isPositive));
       if (backward) {
         // probability that a zero here is nb's, and the probability of a zero without nb
         const ofNb = v128.bitselect(ofA, f32x4.mul(A, ofA), isPositive);
         const ofE = f32x4.mul(s, A1);
-        const other = v128.bitselect(ofE, f32x4.mul(E, ofE), f32x4.lt(own, none));
+        const other = v128.bitselect(ofE, f32x4.mul(E, ofE), f32x4.lt(logit, none));
         v128.store(d + (g << 2), f32x4.mul(f32x4.sub(ofNb, other), share));
         const mine = f32x4.mul(v128.load(q + (g << 2)), ofNb);
         total = f32x4.add(total, mine);

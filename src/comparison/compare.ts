@@ -415,15 +415,15 @@ function compareAbundance(
   );
   const centers = Float64Array.from(
     kept,
-    (_, i) => logs.reduce((sum, own) => sum + own[i]!, 0) / types.length,
+    (_, i) => logs.reduce((sum, logsOfType) => sum + logsOfType[i]!, 0) / types.length,
   );
   const totals = Float64Array.from(kept, (unit) =>
     types.reduce((sum, _, type) => sum + cells[type * U + unit]!, 0),
   );
-  const fits = logs.map((own) =>
+  const fits = logs.map((logsOfType) =>
     fitRow(
       design,
-      own.map((log, i) => log - centers[i]!),
+      logsOfType.map((log, i) => log - centers[i]!),
       null,
       groupColumn,
     ),
@@ -431,8 +431,8 @@ function compareAbundance(
   const { tests } = moderatedTests(fits, groupColumn, residualDf, tools, tools);
   const adjusted = benjaminiHochberg(tests.map(({ p }) => p));
   const share = (type: number, group: number): number => {
-    const own = Array.from(kept.keys()).filter((i) => units[kept[i]!]!.group === group);
-    return own.reduce((sum, i) => sum + cells[type * U + kept[i]!]! / totals[i]!, 0) / own.length;
+    const groupRows = Array.from(kept.keys()).filter((i) => units[kept[i]!]!.group === group);
+    return groupRows.reduce((sum, i) => sum + cells[type * U + kept[i]!]! / totals[i]!, 0) / groupRows.length;
   };
   return types
     .map((type, row) => ({

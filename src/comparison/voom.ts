@@ -75,7 +75,7 @@ export function normalizationFactors(counts: SampleCounts): Float64Array {
   } else {
     const mean = upper.reduce((sum, value) => sum + value, 0) / samples;
     const distance = upper.map((value) => Math.abs(value - mean));
-    distance.forEach((own, i) => own < distance[reference]! && (reference = i));
+    distance.forEach((fromMean, i) => fromMean < distance[reference]! && (reference = i));
   }
   const logs = Float64Array.from(depths, (_, i) =>
     trimmedMean(sample(i), depths[i]!, sample(reference), depths[reference]!),
@@ -85,11 +85,11 @@ export function normalizationFactors(counts: SampleCounts): Float64Array {
 }
 
 /** log2 of a sample's factor against the reference's. */
-function trimmedMean(own: Float64Array, depth: number, other: Float64Array, otherDepth: number): number {
+function trimmedMean(counts: Float64Array, depth: number, other: Float64Array, otherDepth: number): number {
   const ratios: number[] = [];
   const levels: number[] = [];
   const variances: number[] = [];
-  own.forEach((count, gene) => {
+  counts.forEach((count, gene) => {
     const reference = other[gene]!;
     if (count <= 0 || reference <= 0) return;
     const [share, otherShare] = [count / depth, reference / otherDepth];

@@ -15,9 +15,9 @@ export function nearestNames(name: string, names: readonly string[], count = 3):
     .map(({ candidate }) => candidate);
 }
 
-/** The error for a name that does not exist. @param found - what is missing, as a full sentence */
+/** The error for a name that does not exist. @param missing - what is missing, as a full sentence */
 export function missingKey(
-  found: string,
+  missing: string,
   name: string,
   names: readonly string[],
   details: Readonly<Record<string, unknown>> = {},
@@ -31,7 +31,7 @@ export function missingKey(
         ? `Did you mean ${quoted(nearest)}?`
         : `There are ${quoted(names.slice(0, 10))}` +
           (names.length > 10 ? `, and ${names.length - 10} more.` : ".");
-  return new ScPoliError("key", `${found} ${advice}`, { ...details, key: name, nearest });
+  return new ScPoliError("key", `${missing} ${advice}`, { ...details, key: name, nearest });
 }
 
 /** Levenshtein distance; 1 where one name contains the other. */

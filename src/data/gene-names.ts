@@ -46,14 +46,14 @@ export async function matchGeneNames(
 ): Promise<GeneNames> {
   const exact = new Set(modelGenes);
   const unversioned = unambiguous(modelGenes);
-  const own = await genes.index();
-  const lookUps: { how: string; found: (string | undefined)[]; count: number }[] = [];
-  for (const [how, names] of await namesOfFile(own, genes, note)) {
-    const add = (what: string, found: (string | undefined)[]): void =>
+  const fileNames = await genes.index();
+  const lookUps: { how: string; matches: (string | undefined)[]; count: number }[] = [];
+  for (const [how, names] of await namesOfFile(fileNames, genes, note)) {
+    const add = (what: string, matches: (string | undefined)[]): void =>
       void lookUps.push({
         how: what,
-        found,
-        count: new Set(found).size - (found.includes(undefined) ? 1 : 0),
+        matches,
+        count: new Set(matches).size - (matches.includes(undefined) ? 1 : 0),
       });
     add(
       how,
@@ -65,12 +65,12 @@ export async function matchGeneNames(
     );
   }
   lookUps.sort((a, b) => b.count - a.count); // stable: the index comes first among equals
-  const names: (string | undefined)[] = own.map(() => undefined);
+  const names: (string | undefined)[] = fileNames.map(() => undefined);
   const known = new Set<string>();
   const matched: Record<string, number> = {};
-  for (const { how, found } of lookUps) {
+  for (const { how, matches } of lookUps) {
     const before = known.size;
-    const fresh = found.map((name, column) =>
+    const fresh = matches.map((name, column) =>
       name !== undefined && names[column] === undefined && !known.has(name) ? name : undefined,
     );
     fresh.forEach((name, column) => {
@@ -90,11 +90,11 @@ export async function matchGeneNames(
 }
 
 async function namesOfFile(
-  own: readonly string[],
+  fileNames: readonly string[],
   genes: DataFrame,
   note: (note: Note) => void,
 ): Promise<[string, readonly (string | null)[]][]> {
-  const sources: [string, readonly (string | null)[]][] = [["name", own]];
+  const sources: [string, readonly (string | null)[]][] = [["name", fileNames]];
   for (const key of nameColumns.filter((name) => genes.columnNames.includes(name))) {
     try {
       const column = await genes.column(key);

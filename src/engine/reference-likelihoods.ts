@@ -70,10 +70,10 @@ class OutputDecoder {
     const dlogits = new Float64Array(cells.rows * G);
     for (let b = 0; b < cells.rows; b++) {
       const mu = this.kept.subarray(b * G, (b + 1) * G);
-      const own = q(b, denseRow(cells, b, G), mu);
-      const sum = own.reduce((total, v) => total + v, 0);
+      const cellQ = q(b, denseRow(cells, b, G), mu);
+      const sum = cellQ.reduce((total, v) => total + v, 0);
       const size = mu.reduce((total, v) => total + v, 0) || 1;
-      own.forEach((v, g) => (dlogits[b * G + g] = (v - (mu[g]! / size) * sum) / cells.rows));
+      cellQ.forEach((v, g) => (dlogits[b * G + g] = (v - (mu[g]! / size) * sum) / cells.rows));
     }
     return dlogits;
   }
@@ -148,15 +148,15 @@ function zeroInflatedOperations(
         const ddropout = new Float64Array(cells.rows * G);
         const dlogits = decoder.throughSoftmax(G, (b, x, mu) => {
           const combination = cells.combinations[b]!;
-          const own = zinbGradient(
+          const gradients = zinbGradient(
             x,
             mu,
             thetaColumn(value(theta), theta, combination),
             dropoutLogits.subarray(b * G, (b + 1) * G),
           );
-          own.dtheta.forEach((d, g) => (gradient(theta)[g * C + combination]! += d / cells.rows));
-          own.ddropout.forEach((d, g) => (ddropout[b * G + g] = d / cells.rows));
-          return own.dmu.map((d, g) => d * mu[g]!);
+          gradients.dtheta.forEach((d, g) => (gradient(theta)[g * C + combination]! += d / cells.rows));
+          gradients.ddropout.forEach((d, g) => (ddropout[b * G + g] = d / cells.rows));
+          return gradients.dmu.map((d, g) => d * mu[g]!);
         });
         decoder.outputBackward(h, mean, dlogits, dh, false);
         decoder.outputBackward(h, dropout, ddropout, dh, true);

@@ -348,7 +348,7 @@ async function scoreEmbeddings(
   const scored: EmbeddingScores[] = [];
   for (const [place, embedding] of [...new Set(embeddings)].entries()) {
     const { points, D } = await readPoints(data, embedding, keep);
-    const found = await scoreIntegration(
+    const metricValues = await scoreIntegration(
       { ...groups, points, D },
       {
         metrics,
@@ -366,12 +366,12 @@ async function scoreEmbeddings(
         },
       },
     );
-    warnAboutMissing(embedding, found, onNote);
+    warnAboutMissing(embedding, metricValues, onNote);
     scored.push({
       embedding,
       dimensions: D,
-      metrics: found,
-      scores: { paper: scoresOf(found, "paper"), kmeans: scoresOf(found, "kmeans") },
+      metrics: metricValues,
+      scores: { paper: scoresOf(metricValues, "paper"), kmeans: scoresOf(metricValues, "kmeans") },
     });
   }
   return scored;

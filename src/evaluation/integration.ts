@@ -83,7 +83,7 @@ export async function scoreIntegration(
   if ("reason" in before) reasons.pc_regression ??= before.reason;
   const wanted = new Set(metrics.filter((name) => reasons[name] === undefined));
   const run = new Run(cells, wanted, options);
-  const found: Metrics =
+  const computed: Metrics =
     cells.types.length <= exactCells ? await run.exactly() : await run.sampled(exactCells);
   const all: Record<string, Metric> = {};
   for (const name of metricNames.filter((name) => metrics.includes(name))) {
@@ -99,7 +99,7 @@ export async function scoreIntegration(
         standard_error: null,
         ...(value === null && { reason: "the condition explained no variance before integration" }),
       };
-    } else all[name] = found[name]!;
+    } else all[name] = computed[name]!;
   }
   return all;
 }
@@ -183,13 +183,13 @@ class Run {
     const { cells } = this;
     const perDraw = Math.ceil(Math.max(leastRows, exactCells ** 2 / cells.types.length) / draws);
     const drawn = Array.from({ length: draws }, (_, draw) => this.#drawRows(perDraw, draw));
-    const rows = Int32Array.from(drawn.flatMap((own) => Array.from(own)));
+    const rows = Int32Array.from(drawn.flatMap((rowsOfDraw) => Array.from(rowsOfDraw)));
     const pairs = await this.#pairs(cells, this.#wants(["clisi", "ilisi"]) ? lisiNeighbors : 0, rows, 0, 0.3);
     Object.assign(values, this.#ofRows(pairs, rows));
     let start = 0;
-    const ofDraws = drawn.map((own) => {
-      const end = start + own.length;
-      const part = this.#ofRows(rowsOf(pairs, start, end), own);
+    const ofDraws = drawn.map((rowsOfDraw) => {
+      const end = start + rowsOfDraw.length;
+      const part = this.#ofRows(rowsOf(pairs, start, end), rowsOfDraw);
       start = end;
       return part;
     });
@@ -214,20 +214,20 @@ class Run {
         .shuffle(Int32Array.from(cells.types.keys()))
         .slice(0, size)
         .sort();
-      const own = subsetOf(cells, rows);
+      const subset = subsetOf(cells, rows);
       const [from, to] = [0.3 + (0.7 * draw) / draws, 0.3 + (0.7 * (draw + 1)) / draws];
       const part: Values = {};
       if (this.#wants(graphMetrics)) {
         const pairs = await this.#pairs(
-          own,
+          subset,
           graphNeighbors,
           Int32Array.from(rows.keys()),
           from,
           from + (to - from) / 4,
         );
-        Object.assign(part, await this.#ofGraph(own, pairs, draw, from + (to - from) / 4, to));
+        Object.assign(part, await this.#ofGraph(subset, pairs, draw, from + (to - from) / 4, to));
       }
-      ofDraws.push({ ...part, ...this.#ofKMeans(own, draw) });
+      ofDraws.push({ ...part, ...this.#ofKMeans(subset, draw) });
     }
     for (const name of Object.keys(ofDraws[0]!) as MetricName[])
       values[name] = mean(ofDraws.map((part) => part[name]!));
@@ -290,14 +290,14 @@ class Run {
     if (wanted.has("graph_connectivity"))
       values.graph_connectivity = graphConnectivity(neighbors, types, typeNames.length);
     if (!this.#wants(leidenMetrics)) return values;
-    const found = await leidenClusters(neighbors, this.#seed + draw, async (share) =>
+    const clusters = await leidenClusters(neighbors, this.#seed + draw, async (share) =>
       this.#tell(from + share * (to - from)),
     );
-    const { nmi, ari } = leidenAgreement(found, types);
+    const { nmi, ari } = leidenAgreement(clusters, types);
     if (wanted.has("leiden_nmi")) values.leiden_nmi = nmi;
     if (wanted.has("leiden_ari")) values.leiden_ari = ari;
     if (wanted.has("isolated_label_f1"))
-      values.isolated_label_f1 = isolatedLabelF1(found, types, this.#isolated);
+      values.isolated_label_f1 = isolatedLabelF1(clusters, types, this.#isolated);
     return values;
   }
 

@@ -42,9 +42,9 @@ export function silhouettes(pairs: PairsResult, rows: Int32Array, cells: Labelle
   };
 }
 
-function silhouette(own: number, other: number): number {
-  const larger = Math.max(own, other);
-  return larger > 0 && Number.isFinite(larger) ? (other - own) / larger : 0;
+function silhouette(within: number, other: number): number {
+  const larger = Math.max(within, other);
+  return larger > 0 && Number.isFinite(larger) ? (other - within) / larger : 0;
 }
 
 /** Mean over cells, scaled to 0..1. @param sizes - (types) cells of each */

@@ -66,7 +66,7 @@ const fields = [
   "firstRun",
   "runStart",
   "means",
-  "found",
+  "nearestColumns",
   "squared",
   "scratch",
 ] as const;
@@ -158,7 +158,7 @@ function sortRows(rows: Int32Array, order: Int32Array): SortedRows {
 
 interface Places {
   readonly means: number;
-  readonly found: number;
+  readonly nearestColumns: number;
   readonly squared: number;
 }
 
@@ -200,7 +200,7 @@ function place(
     firstRun: integers(firstRun),
     runStart: integers(runStart),
     means: memory.allocate(32 * columns.length),
-    found: memory.allocate(4 * k * columns.length),
+    nearestColumns: memory.allocate(4 * k * columns.length),
     squared: memory.allocate(4 * k * columns.length),
     scratch: integers(Int32Array.from({ length: threads }, () => memory.allocate(scratchBytes))),
   };
@@ -238,7 +238,7 @@ async function shareOut(
 
 function read(
   memory: KernelMemory,
-  { means, found, squared }: Places,
+  { means, nearestColumns, squared }: Places,
   order: Int32Array,
   { asked }: SortedRows,
   rows: number,
@@ -255,7 +255,7 @@ function read(
   };
   const [foundMeans, columns, squares] = [
     memory.doubles(means, 4 * rows),
-    memory.integers(found, k * rows),
+    memory.integers(nearestColumns, k * rows),
     memory.floats(squared, k * rows),
   ];
   asked.forEach((row, sorted) => {

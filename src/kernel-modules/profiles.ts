@@ -20,7 +20,7 @@ interface ProfilesKernel extends LoneKernel {
     indices: number,
     values: number,
     n: number,
-    own: number,
+    perCell: number,
     width: number,
     table: number,
     used: number,
@@ -32,9 +32,9 @@ interface ProfilesKernel extends LoneKernel {
     genes: number,
     members: number,
     count: number,
-    taken: number,
+    shiftRows: number,
     cells: number,
-    takenCount: number,
+    shiftCount: number,
     shifts: number,
     centre: number,
     scale: number,
@@ -117,7 +117,7 @@ function padded(P: number): number {
 export class SparseProducts {
   readonly #cells: KernelCells;
   readonly #table: number;
-  readonly #own: number;
+  readonly #perCell: number;
   readonly #used: number;
 
   constructor(
@@ -129,7 +129,7 @@ export class SparseProducts {
     this.#used = this.#cells.allocate(this.#cells.n);
     this.use(new Uint8Array(this.#cells.n).fill(1));
     this.#table = this.#cells.allocate(4 * genes * padded(P));
-    this.#own = this.#cells.allocate(4 * this.#cells.n * padded(P));
+    this.#perCell = this.#cells.allocate(4 * this.#cells.n * padded(P));
   }
 
   /** @param used - (n) 1 for the cells to use in products from now on. Initially all */
@@ -143,9 +143,9 @@ export class SparseProducts {
     const { P, genes } = this;
     const width = padded(P);
     KernelCells.copy(table, P, this.#cells.floats(this.#table, genes * width), width, genes);
-    kernel.project(...rows, n, this.#table, width, this.#own, this.#used);
+    kernel.project(...rows, n, this.#table, width, this.#perCell, this.#used);
     const product = new Float64Array(n * P);
-    KernelCells.copy(this.#cells.floats(this.#own, n * width), width, product, P, n);
+    KernelCells.copy(this.#cells.floats(this.#perCell, n * width), width, product, P, n);
     return product;
   }
 
@@ -154,9 +154,9 @@ export class SparseProducts {
     const { kernel, rows, n } = this.#cells;
     const { P, genes } = this;
     const width = padded(P);
-    KernelCells.copy(perCell, P, this.#cells.floats(this.#own, n * width), width, n);
+    KernelCells.copy(perCell, P, this.#cells.floats(this.#perCell, n * width), width, n);
     this.#cells.floats(this.#table, genes * width).fill(0);
-    kernel.addBack(...rows, n, this.#own, width, this.#table, this.#used);
+    kernel.addBack(...rows, n, this.#perCell, width, this.#table, this.#used);
     const product = new Float64Array(genes * P);
     KernelCells.copy(this.#cells.floats(this.#table, genes * width), width, product, P, genes);
     return product;
@@ -177,7 +177,7 @@ export interface MeanScale {
 export class MeanSquares {
   readonly #cells: KernelCells;
   readonly #genes: number;
-  readonly #lists: { readonly members: number; readonly taken: number; readonly counts: number };
+  readonly #lists: { readonly members: number; readonly shiftRows: number; readonly counts: number };
   readonly #tables: {
     readonly shifts: number;
     readonly centre: number;
@@ -202,31 +202,31 @@ export class MeanSquares {
     };
     this.#lists = {
       members: kernelCells.allocate(4 * most),
-      taken: kernelCells.allocate(4 * most),
+      shiftRows: kernelCells.allocate(4 * most),
       counts: kernelCells.allocate(4 * most),
     };
   }
 
   /**
    * @param members - cells
-   * @param taken - shifts to subtract
+   * @param shiftRows - shifts to subtract
    * @param counts - number of members from which each shift is subtracted
    */
-  square(members: Int32Array, taken: Int32Array, counts: Int32Array): number {
+  square(members: Int32Array, shiftRows: Int32Array, counts: Int32Array): number {
     const cells = this.#cells;
     const { shifts, centre, scale, row } = this.#tables;
     const lists = this.#lists;
     cells.write(lists.members, members);
-    cells.write(lists.taken, taken);
+    cells.write(lists.shiftRows, shiftRows);
     cells.write(lists.counts, counts);
     return cells.kernel.squareOfMean(
       ...cells.rows,
       this.#genes,
       lists.members,
       members.length,
-      lists.taken,
+      lists.shiftRows,
       lists.counts,
-      taken.length,
+      shiftRows.length,
       shifts,
       centre,
       scale,

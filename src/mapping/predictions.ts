@@ -169,7 +169,7 @@ function startPlacing(
 
 /** Neighbours of the cells among the compared cells, for calibrated novelty. */
 interface Neighborhood {
-  readonly near: Promise<Neighbors>;
+  readonly neighbors: Promise<Neighbors>;
   readonly nearest: Promise<Int32Array> | null;
 }
 
@@ -187,7 +187,7 @@ function startNeighborSearch(
   const parts = queryParts(calibration, n);
   const k = wantedNeighbors(Math.floor(n / parts));
   return {
-    near: background.compute("queryNeighbors", compared.rows, genes, k, parts),
+    neighbors: background.compute("queryNeighbors", compared.rows, genes, k, parts),
     nearest: n === N ? null : background.compute("nearestCompared", latent, compared.cells, N),
   };
 }
@@ -212,7 +212,7 @@ async function predictLevel(
           prediction: byHead,
           conditions,
           compared: compared!,
-          near: await neighborhood.near,
+          neighbors: await neighborhood.neighbors,
           nearest: await neighborhood.nearest,
         })
       : null;

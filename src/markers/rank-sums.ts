@@ -94,5 +94,5 @@ export function pairedRanks(entries: SortedEntries, sizes: Int32Array, reference
     commonTies += cubed(referenceTied);
     below += referenceTied;
   });
-  return { wins, ties: ties.map((own) => own + commonTies) };
+  return { wins, ties: ties.map((groupTies) => groupTies + commonTies) };
 }

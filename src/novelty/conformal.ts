@@ -133,10 +133,10 @@ class WeightedTail {
   /** weight of the values from each on, of all */
   readonly #from: Float64Array;
 
-  constructor(cells: readonly LeftOutCell[], values: readonly number[], own: readonly number[]) {
+  constructor(cells: readonly LeftOutCell[], values: readonly number[], rows: readonly number[]) {
     const inUnit = new Map<number, number>();
-    for (const i of own) inUnit.set(cells[i]!.unit, (inUnit.get(cells[i]!.unit) ?? 0) + 1);
-    const order = [...own].sort((a, b) => values[a]! - values[b]! || a - b);
+    for (const i of rows) inUnit.set(cells[i]!.unit, (inUnit.get(cells[i]!.unit) ?? 0) + 1);
+    const order = [...rows].sort((a, b) => values[a]! - values[b]! || a - b);
     this.#sorted = Float64Array.from(order, (i) => values[i]!);
     this.#from = new Float64Array(order.length + 1);
     for (let rank = order.length - 1; rank >= 0; rank--)

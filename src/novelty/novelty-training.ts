@@ -45,7 +45,7 @@ interface Situation {
 /** Left-out cells as a query. */
 interface LeftOutQuery extends Situation {
   readonly prediction: LeftOutCells["prediction"];
-  readonly near: Neighbors;
+  readonly neighbors: Neighbors;
   readonly offsets: QueryOffsets;
 }
 
@@ -123,16 +123,16 @@ function leftOutQuery(
     position: cells.map((i) => position[i]!),
     probability: Float32Array.from(cells, (i) => probability[i]!),
   };
-  const own = rowsAt(rows, cells);
+  const queryRows = rowsAt(rows, cells);
   // a neighbourhood is at most half of a query
   const most = Math.min(neighborhoods.at(-1)!, Math.floor((cells.length - 1) / 2));
   return {
     ...situation,
     prediction,
-    near: queryNeighbors(own, genes, most),
+    neighbors: queryNeighbors(queryRows, genes, most),
     offsets: new QueryOffsets(
       {
-        rows: own,
+        rows: queryRows,
         conditions: cells.map((i) => conditions[i]!),
         position: prediction.position,
         isSure: sureLabels(prediction.probability),
@@ -169,16 +169,16 @@ function scoreQueries(
   );
   neighborhoods.forEach((k, size) => {
     const scorer = new ProfileScorer(ofUsed, new ProfileSpace(profiles, types, k), offsets);
-    queries.forEach(({ cells, prediction, near, offsets: its }, q) => {
-      if (near.k < k) return;
+    queries.forEach(({ cells, prediction, neighbors, offsets: queryOffsets }, q) => {
+      if (neighbors.k < k) return;
       const places = cells.map((row) => placeOf.get(row)!);
       const parts = neighborhoodParts(
         scorer,
         places,
         prediction,
-        near,
+        neighbors,
         k,
-        (i, type) => firsts[q]! + its.of(conditions[cells[i]!]!, type),
+        (i, type) => firsts[q]! + queryOffsets.of(conditions[cells[i]!]!, type),
       );
       tables[q]!.forEach((row, i) => row.set(partsOf(parts, i), 3 + 3 * size));
     });

@@ -79,14 +79,14 @@ export interface NeighborhoodParts {
 }
 
 /**
- * @param cells - row of each cell among those of the scorer @param near - at least k neighbours of each
+ * @param cells - row of each cell among those of the scorer @param neighbors - at least k neighbours of each
  * @param offsetOf - the scorer's offset to subtract from a cell, in the neighbourhood of a cell of a type
  */
 export function neighborhoodParts(
   scorer: ProfileScorer,
   cells: Int32Array,
   { position, probability }: Pick<HeadPrediction, "position" | "probability">,
-  near: Neighbors,
+  neighbors: Neighbors,
   k: number,
   offsetOf: (cell: number, type: number) => number,
 ): NeighborhoodParts {
@@ -101,7 +101,7 @@ export function neighborhoodParts(
   for (let i = 0; i < n; i++) {
     let doubt = 0;
     for (let rank = 0; rank <= k; rank++) {
-      const j = rank === 0 ? i : near.indices[i * near.k + rank - 1]!;
+      const j = rank === 0 ? i : neighbors.indices[i * neighbors.k + rank - 1]!;
       members[rank] = cells[j]!;
       offsets[rank] = offsetOf(j, position[i]!);
       doubt += 1 - probability[j]!;
@@ -155,7 +155,7 @@ export interface NoveltyQuery {
   readonly conditions: Int32Array;
   readonly compared: ComparedCells;
   /** of the compared cells */
-  readonly near: Neighbors;
+  readonly neighbors: Neighbors;
   /** (N, 3) nearest compared cells of each cell; null where all are compared */
   readonly nearest: Int32Array | null;
 }
@@ -181,7 +181,7 @@ export class QueryNovelty {
     private readonly query: NoveltyQuery,
   ) {
     const { json, profiles, company, alone } = stored;
-    const { prediction, conditions, compared, near, nearest } = query;
+    const { prediction, conditions, compared, neighbors, nearest } = query;
     const genes = profiles.variances.length / 2;
     const K = profiles.means.length / genes;
     const ofCompared = {
@@ -191,7 +191,7 @@ export class QueryNovelty {
     const rows = Int32Array.from(compared.cells.keys());
     this.#rowOf = new Map(Array.from(compared.cells, (cell, row) => [cell, row]));
     this.#types = profiledTypes(profiles);
-    const { k, tables } = calibratedTables(json, company, alone, near.k, K);
+    const { k, tables } = calibratedTables(json, company, alone, neighbors.k, K);
     this.#tables = tables;
     const space = new ProfileSpace(profiles, this.#types, k);
     const conditionOf = compared.cells.map((cell) => conditions[cell]!);
@@ -200,7 +200,7 @@ export class QueryNovelty {
         new ProfileScorer(compared.rows, space, table),
         rows,
         ofCompared,
-        near,
+        neighbors,
         k,
         (i, type) => of(conditionOf[i]!, type),
       );

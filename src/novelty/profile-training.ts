@@ -99,21 +99,24 @@ export class ProfileSums {
     const between = new Float64Array(genes);
     let types = 0;
     for (let type = 0; type < K; type++) {
-      const own = groups.filter(
+      const groupsWithType = groups.filter(
         (group) => group < this.conditions && this.#cells[group * K + type]! >= leastCells,
       );
-      if (own.length < 2) continue;
+      if (groupsWithType.length < 2) continue;
       types++;
       const [sum, squares] = [new Float64Array(genes), new Float64Array(genes)];
-      for (const group of own)
+      for (const group of groupsWithType)
         this.#eachMean(group, type, (mean, gene) => {
           sum[gene]! += mean;
           squares[gene]! += mean * mean;
         });
-      const ofCells = own.reduce((all, group) => all + 1 / this.#cells[group * K + type]!, 0) / own.length;
+      const ofCells =
+        groupsWithType.reduce((all, group) => all + 1 / this.#cells[group * K + type]!, 0) /
+        groupsWithType.length;
       for (let gene = 0; gene < genes; gene++)
         between[gene]! +=
-          (squares[gene]! - sum[gene]! ** 2 / own.length) / (own.length - 1) - within[gene]! * ofCells;
+          (squares[gene]! - sum[gene]! ** 2 / groupsWithType.length) / (groupsWithType.length - 1) -
+          within[gene]! * ofCells;
     }
     return between.map((sum) => Math.max(0, sum / Math.max(1, types)));
   }

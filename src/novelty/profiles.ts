@@ -152,9 +152,13 @@ export class ProfileScorer {
         sum += this.#cells[members[i]! * P + p]! - this.#offsets[offsets[i]!]![p]!;
       along[p] = sum / members.length - this.#centre[p]!;
     }
-    const taken = new Map<number, number>();
-    for (const offset of offsets) taken.set(offset, (taken.get(offset) ?? 0) + 1);
-    let all = this.#squares.square(members, Int32Array.from(taken.keys()), Int32Array.from(taken.values()));
+    const membersWith = new Map<number, number>();
+    for (const offset of offsets) membersWith.set(offset, (membersWith.get(offset) ?? 0) + 1);
+    let all = this.#squares.square(
+      members,
+      Int32Array.from(membersWith.keys()),
+      Int32Array.from(membersWith.values()),
+    );
     for (let c = 0; c < C; c++) all -= along[c]! ** 2;
     let outside = all;
     for (let p = C; p < P; p++) outside -= along[p]! ** 2;

@@ -343,10 +343,10 @@ function runMemory(
 }
 
 /** Memory of a shard's job, besides the network: the state, the result and the moments as files. */
-function shardMemory(part: PlannedFile, own: Model, streams: boolean): Memory {
-  const { minibatch } = own.optimization;
-  const memory = runMemory(part, own, Infinity, streams ? "streamed" : "held", { minibatch });
-  return more(memory, 4 * fileBytes * own.parameters);
+function shardMemory(part: PlannedFile, model: Model, streams: boolean): Memory {
+  const { minibatch } = model.optimization;
+  const memory = runMemory(part, model, Infinity, streams ? "streamed" : "held", { minibatch });
+  return more(memory, 4 * fileBytes * model.parameters);
 }
 
 function more({ memory_mb, streamed }: Memory, bytes: number): Memory {

@@ -81,13 +81,13 @@ export function clusterRows(
   seed: number,
 ): Int32Array {
   const codes = clusterPoints(latent, D, clustering, seed);
-  const found = codes.reduce((most, code) => Math.max(most, code + 1), 0);
-  if (found > rows)
+  const clusters = codes.reduce((most, code) => Math.max(most, code + 1), 0);
+  if (clusters > rows)
     throw new ScPoliError(
       "usage",
-      `There are ${found} clusters of unlabelled cells, more than the ${rows} that the loss can hold. ` +
+      `There are ${clusters} clusters of unlabelled cells, more than the ${rows} that the loss can hold. ` +
         "Choose a lower resolution.",
-      { found },
+      { found: clusters },
     );
   return codes.map((code) => from + code);
 }

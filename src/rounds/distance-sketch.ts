@@ -37,11 +37,11 @@ export async function countDistances(
   await network.encode(prototypes ? labelled : new Int32Array(0), (latent, chunk) =>
     chunk.forEach((cell, row) =>
       levels.forEach(({ types, histogram, surprise }, level) => {
-        const own = types.indexOf(labels[cell * levels.length + level]!);
-        if (own < 0) return;
+        const trueType = types.indexOf(labels[cell * levels.length + level]!);
+        if (trueType < 0) return;
         const distances = types.map((type) => minkowski(latent, row, prototypes!, type, D, 2));
         countValue(histogram, Math.min(...distances));
-        widths.forEach((width, w) => (surprise[w]! -= Math.log(likelihood(distances, own, width))));
+        widths.forEach((width, w) => (surprise[w]! -= Math.log(likelihood(distances, trueType, width))));
       }),
     ),
   );
@@ -57,9 +57,9 @@ export async function countDistances(
   });
 }
 
-function likelihood(distances: readonly number[], own: number, width: number): number {
+function likelihood(distances: readonly number[], trueType: number, width: number): number {
   const sum = distances.reduce(
-    (total, distance) => total + Math.exp((distances[own]! ** 2 - distance ** 2) / (2 * width * width)),
+    (total, distance) => total + Math.exp((distances[trueType]! ** 2 - distance ** 2) / (2 * width * width)),
     0,
   );
   return Math.max(leastProbability, 1 / sum);

@@ -174,9 +174,9 @@ export async function local(
   }
   const written = folder.result(round, shard);
   await makeFolder(parentOf(written));
-  const own = await writePacked(written, "result", result.json, result.tensors);
+  const resultDigest = await writePacked(written, "result", result.json, result.tensors);
   watch.lap("write");
-  return { written, digest: own, timings: watch.timings };
+  return { written, digest: resultDigest, timings: watch.timings };
 }
 
 function checkRound({ plan }: StoredPlan, round: number): void {

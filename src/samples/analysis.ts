@@ -262,12 +262,12 @@ async function analyseGenes(
   const correlations = await correlateGenes(expression, components, limits);
   const rows = Int32Array.from(expression.cells.keys()).filter((sample) => expression.cells[sample]! > 0);
   const { columns, values } = components.scores;
-  const qualities = Object.entries(expression.qualities).flatMap(([quality, own]) =>
+  const qualities = Object.entries(expression.qualities).flatMap(([quality, qualityOfSamples]) =>
     Array.from({ length: columns }, (_, k) => ({
       quality,
       component: k + 1,
       ...pearson(
-        Float64Array.from(rows, (row) => own[row]!),
+        Float64Array.from(rows, (row) => qualityOfSamples[row]!),
         Float64Array.from(rows, (row) => values[row * columns + k]!),
         distributions,
       ),
@@ -363,12 +363,12 @@ async function readExpression(
   if (!data || !conditions) return null;
   const divisions = [];
   for (const [k, { key, names }] of tables.entries()) {
-    const { codes, names: found } = conditions[k]!;
-    const rows = found.map((name) => names.indexOf(name));
+    const { codes, names: conditionNames } = conditions[k]!;
+    const rows = conditionNames.map((name) => names.indexOf(name));
     if (rows.every((row) => row < 0))
       throw new ScPoliError(
         "key",
-        `${data.path} has no cell of the model's ${key}: its values are like ${found
+        `${data.path} has no cell of the model's ${key}: its values are like ${conditionNames
           .slice(0, 3)
           .map((name) => `'${name}'`)
           .join(", ")}, the model's like ${names
@@ -377,7 +377,7 @@ async function readExpression(
           .join(", ")}.`,
         { key },
       );
-    const missing = names.filter((name) => !found.includes(name));
+    const missing = names.filter((name) => !conditionNames.includes(name));
     if (missing.length > 0)
       onNote({
         level: "info",

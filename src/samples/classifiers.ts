@@ -50,10 +50,10 @@ function nearestNeighbors(features: DenseMatrix, classes: number, k: number): Cl
     for (const row of train) isTraining[row] = 1;
     return answer(test, classes, (row, shares) => {
       const size = Math.min(k, train.length);
-      const found = ranked[row]!.filter((other) => isTraining[other] === 1).subarray(0, size);
-      for (const other of found) shares[labels[other]!]! += 1 / size;
+      const nearestRows = ranked[row]!.filter((other) => isTraining[other] === 1).subarray(0, size);
+      for (const other of nearestRows) shares[labels[other]!]! += 1 / size;
       const most = Math.max(...shares) - 1e-9;
-      return labels[found.find((other) => shares[labels[other]!]! >= most)!]!;
+      return labels[nearestRows.find((other) => shares[labels[other]!]! >= most)!]!;
     });
   };
 }

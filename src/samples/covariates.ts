@@ -39,7 +39,7 @@ export interface CovariateKinds {
  */
 export function covariateOf(
   name: string,
-  found: readonly MetadataValue[],
+  given: readonly MetadataValue[],
   { ordinal = {}, categorical = [] }: CovariateKinds = {},
   levels?: readonly string[],
 ): Covariate {
@@ -47,16 +47,16 @@ export function covariateOf(
   if (
     !order &&
     !categorical.includes(name) &&
-    found.every((value) => value === null || typeof value === "number")
+    given.every((value) => value === null || typeof value === "number")
   )
-    return { name, kind: "number", values: found, levels: [] };
-  const values = found.map((value) =>
+    return { name, kind: "number", values: given, levels: [] };
+  const values = given.map((value) =>
     value === null ? null : typeof value === "boolean" ? (value ? "True" : "False") : String(value),
   );
-  const own = new Set(values.filter((value) => value !== null));
+  const distinct = new Set(values.filter((value) => value !== null));
   if (!order || categorical.includes(name))
-    return { name, kind: "categorical", values, levels: [...own].sort(byCodePoint) };
-  const other = [...own].find((value) => !order.includes(value));
+    return { name, kind: "categorical", values, levels: [...distinct].sort(byCodePoint) };
+  const other = [...distinct].find((value) => !order.includes(value));
   if (other !== undefined)
     throw new ScPoliError(
       "usage",
@@ -64,7 +64,7 @@ export function covariateOf(
         `${order.map((level) => `'${level}'`).join(", ")}. List all levels from low to high.`,
       { covariate: name, value: other },
     );
-  return { name, kind: "ordinal", values, levels: order.filter((level) => own.has(level)) };
+  return { name, kind: "ordinal", values, levels: order.filter((level) => distinct.has(level)) };
 }
 
 /**

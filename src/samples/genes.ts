@@ -48,14 +48,14 @@ export async function correlateGenes(
   const positions = Array.from({ length: scores.columns }, (_, k) =>
     Float64Array.from(rows, (row) => scores.values[row * scores.columns + k]!),
   );
-  const found: GeneCorrelation[][] = positions.map(() => []);
+  const byComponent: GeneCorrelation[][] = positions.map(() => []);
   const expression = new Float64Array(rows.length);
   genes.forEach((gene, g) => {
     rows.forEach((row, at) => (expression[at] = means.values[row * genes.length + g]!));
     positions.forEach((position, k) => {
       const { r, p } = pearson(expression, position, distributions);
       if (!Number.isNaN(p))
-        found[k]!.push({
+        byComponent[k]!.push({
           gene,
           symbol: symbols[g]!,
           component: k + 1,
@@ -66,9 +66,9 @@ export async function correlateGenes(
         });
     });
   });
-  return found.flatMap((own) => {
-    const corrected = benjaminiHochberg(own.map(({ p }) => p));
-    return own
+  return byComponent.flatMap((ofComponent) => {
+    const corrected = benjaminiHochberg(ofComponent.map(({ p }) => p));
+    return ofComponent
       .map((row, i) => ({ ...row, p_adjusted: corrected[i]! }))
       .sort((a, b) => a.p - b.p || (a.gene < b.gene ? -1 : 1));
   });
@@ -92,12 +92,12 @@ export function countCorrelated(
 ): GeneCounts[] {
   const components = [...new Set(correlations.map(({ component }) => component))].sort((a, b) => a - b);
   return components.map((component) => {
-    const own = correlations.filter((row) => row.component === component && row.is_correlated);
+    const correlated = correlations.filter((row) => row.component === component && row.is_correlated);
     return {
       component,
-      positive: own.filter(({ r }) => r > 0).length,
-      negative: own.filter(({ r }) => r < 0).length,
-      after_correction: own.filter(({ p_adjusted }) => p_adjusted < maxP).length,
+      positive: correlated.filter(({ r }) => r > 0).length,
+      negative: correlated.filter(({ r }) => r < 0).length,
+      after_correction: correlated.filter(({ p_adjusted }) => p_adjusted < maxP).length,
     };
   });
 }
@@ -117,7 +117,7 @@ export async function overRepresentation(
   symbols: readonly string[],
 ): Promise<OverRepresentation[]> {
   const components = [...new Set(correlations.map(({ component }) => component))].sort((a, b) => a - b);
-  const found: OverRepresentation[] = [];
+  const enriched: OverRepresentation[] = [];
   for (const component of components)
     for (const direction of ["positive", "negative"] as const) {
       const chosen = correlations.filter(
@@ -131,7 +131,7 @@ export async function overRepresentation(
         symbols,
         sets,
       );
-      found.push(...rows.map((row) => ({ component, direction, ...row })));
+      enriched.push(...rows.map((row) => ({ component, direction, ...row })));
     }
-  return found;
+  return enriched;
 }

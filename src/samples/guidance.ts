@@ -72,10 +72,10 @@ export function explainEmbedding(
     const levels = new Set(codes).size;
     const predictors = isCategorical ? levels - 1 : 1;
     const { values, total } = centred(embedding, samples);
-    const share = (own: Float64Array): number =>
+    const share = (sampleCodes: Float64Array): number =>
       (isCategorical
-        ? betweenLevels(values, own, covariate.levels.length, embedding.columns)
-        : alongNumber(values, own, embedding.columns)) / total;
+        ? betweenLevels(values, sampleCodes, covariate.levels.length, embedding.columns)
+        : alongNumber(values, sampleCodes, embedding.columns)) / total;
     const r2 = share(codes);
     const random = new Random(seed, `permutations of ${covariate.name}`);
     let asMuch = 1;
@@ -85,7 +85,7 @@ export function explainEmbedding(
         share(
           random
             .shuffle(order)
-            .reduce((own, from, at) => ((own[at] = codes[from]!), own), new Float64Array(n)),
+            .reduce((shuffled, from, at) => ((shuffled[at] = codes[from]!), shuffled), new Float64Array(n)),
         ) >=
         r2 * (1 - 1e-12)
       )
@@ -156,17 +156,17 @@ function centred(
   { columns, values }: DenseMatrix,
   samples: Int32Array,
 ): { values: Float64Array; total: number } {
-  const own = new Float64Array(samples.length * columns);
+  const centredValues = new Float64Array(samples.length * columns);
   let total = 0;
   for (let column = 0; column < columns; column++) {
     let mean = 0;
     for (const sample of samples) mean += values[sample * columns + column]! / samples.length;
     samples.forEach((sample, row) => {
-      const value = (own[row * columns + column] = values[sample * columns + column]! - mean);
+      const value = (centredValues[row * columns + column] = values[sample * columns + column]! - mean);
       total += value * value;
     });
   }
-  return { values: own, total };
+  return { values: centredValues, total };
 }
 
 /** Sum of squares between levels. */

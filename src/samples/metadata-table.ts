@@ -36,20 +36,20 @@ export async function readMetadataTable(
       { path },
     );
   }
-  const found = [...new Set(named)].filter((name) => samples.includes(name));
+  const knownSamples = [...new Set(named)].filter((name) => samples.includes(name));
   const columns: string[] = [];
   const values: MetadataValue[][] = [];
   const left: string[] = [];
   heading.forEach((name, column) => {
     if (column === at || name === "") return;
     const cells = typed(rows.map((fields) => fields[column]!));
-    const own = found.map((sample) => [
+    const valuesOfSamples = knownSamples.map((sample) => [
       ...new Set(cells.filter((cell, row) => named[row] === sample && cell !== null)),
     ]);
-    if (own.some((different) => different.length > 1)) left.push(name);
+    if (valuesOfSamples.some((different) => different.length > 1)) left.push(name);
     else {
       columns.push(name);
-      values.push(own.map(([value = null]) => value));
+      values.push(valuesOfSamples.map(([value = null]) => value));
     }
   });
   if (left.length > 0)
@@ -61,7 +61,9 @@ export async function readMetadataTable(
     });
   return {
     columns,
-    samples: Object.fromEntries(found.map((name, row) => [name, values.map((column) => column[row]!)])),
+    samples: Object.fromEntries(
+      knownSamples.map((name, row) => [name, values.map((column) => column[row]!)]),
+    ),
   };
 }
 

@@ -150,10 +150,10 @@ export function associationMap({ samples, associations, components }: SampleAnal
     range: [0, 1],
     legend: "adjusted R\u00b2 of a linear model (below 0: 0)",
     tell: (row, column) => {
-      const own = of(row, column);
-      return own
-        ? `${covariates[row]}, PC${column + 1}: adjusted R\u00b2 ${own.adjusted_r2.toFixed(3)}, F ` +
-            `${own.f.toPrecision(3)}, P ${own.p.toPrecision(2)}, corrected ${own.p_adjusted.toPrecision(2)}`
+      const association = of(row, column);
+      return association
+        ? `${covariates[row]}, PC${column + 1}: adjusted R\u00b2 ${association.adjusted_r2.toFixed(3)}, F ` +
+            `${association.f.toPrecision(3)}, P ${association.p.toPrecision(2)}, corrected ${association.p_adjusted.toPrecision(2)}`
         : "not known";
     },
   });

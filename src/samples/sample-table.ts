@@ -66,9 +66,9 @@ export function sampleTable(
 function withinUnitBall(data: Float32Array, rows: number, columns: number): DenseMatrix {
   const values = Float64Array.from(data);
   for (let row = 0; row < rows; row++) {
-    const own = values.subarray(row * columns, (row + 1) * columns);
-    const norm = Math.hypot(...own);
-    if (norm > 1) own.forEach((value, column) => (own[column] = value / norm));
+    const sampleEmbedding = values.subarray(row * columns, (row + 1) * columns);
+    const norm = Math.hypot(...sampleEmbedding);
+    if (norm > 1) sampleEmbedding.forEach((value, column) => (sampleEmbedding[column] = value / norm));
   }
   return { rows, columns, values };
 }

@@ -18,7 +18,7 @@ export class Attributes {
 
   fail(name: string, expected: string): never {
     const value = this.entries.get(name);
-    const found =
+    const actual =
       value === undefined
         ? "missing"
         : typeof value === "object" && value !== null
@@ -26,7 +26,7 @@ export class Attributes {
           : String(value).slice(0, 60);
     throw new ScPoliError(
       "model",
-      `${this.where}: '${name}' is ${found}, expected ${expected}. The model is damaged, or not a scPoli ` +
+      `${this.where}: '${name}' is ${actual}, expected ${expected}. The model is damaged, or not a scPoli ` +
         "model.",
       { path: this.where, attribute: name },
     );

@@ -29,13 +29,13 @@ export function splitCombinations(
       const code = codeOf[key]!.get(text);
       return code === undefined ? [] : [[code]];
     }
-    const found: number[][] = [];
+    const readings: number[][] = [];
     for (let at = text.indexOf("_"); at >= 0; at = text.indexOf("_", at + 1)) {
       const code = codeOf[key]!.get(text.slice(0, at));
       if (code !== undefined)
-        for (const rest of split(text.slice(at + 1), key + 1)) found.push([code, ...rest]);
+        for (const rest of split(text.slice(at + 1), key + 1)) readings.push([code, ...rest]);
     }
-    return found;
+    return readings;
   };
   return joined.map((name) => {
     const codes = split(name, 0);
