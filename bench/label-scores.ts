@@ -3,17 +3,17 @@ import { scoreIntegration } from "../dist/evaluation/integration.js";
 import { mean } from "../dist/numerics/descriptive.js";
 
 /** Share of right labels, and F1 averaged over the types of the truth. */
-export function accuracyAndF1(truth: readonly string[], found: readonly string[]): [number, number] {
-  const right = truth.filter((type, i) => type === found[i]).length / truth.length;
+export function accuracyAndF1(truth: readonly string[], predicted: readonly string[]): [number, number] {
+  const right = truth.filter((type, i) => type === predicted[i]).length / truth.length;
   // of the types that the left-out cells have
   const f1 = [...new Set(truth)].map((type) => {
-    let [both, own, other] = [0, 0, 0];
+    let [both, labelled, other] = [0, 0, 0];
     truth.forEach((one, i) => {
-      if (one === type) own++;
-      if (found[i] === type) other++;
-      if (one === type && found[i] === type) both++;
+      if (one === type) labelled++;
+      if (predicted[i] === type) other++;
+      if (one === type && predicted[i] === type) both++;
     });
-    return (2 * both) / (own + other);
+    return (2 * both) / (labelled + other);
   });
   return [right, mean(f1)];
 }

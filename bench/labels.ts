@@ -146,7 +146,7 @@ function summarise(
 } {
   const { truth } = runs[0]!;
   const large = new Set(
-    [...new Set(truth)].filter((type) => truth.filter((own) => own === type).length >= leastCells),
+    [...new Set(truth)].filter((type) => truth.filter((other) => other === type).length >= leastCells),
   );
   const score = (cells: Int32Array): Figures[] =>
     runs.map((run) => figuresOf(run.truth, run.predicted[method]!, cells, large));
@@ -157,7 +157,9 @@ function summarise(
   return {
     seeds: score(Int32Array.from(truth.keys())),
     interval: (figure) => {
-      const sorted = samples.map((sample) => mean(sample.map((own) => own[figure]))).sort((a, b) => a - b);
+      const sorted = samples
+        .map((sample) => mean(sample.map((drawn) => drawn[figure])))
+        .sort((a, b) => a - b);
       return [sorted[Math.floor(0.025 * resamples)]!, sorted[Math.ceil(0.975 * resamples) - 1]!];
     },
   };
@@ -183,8 +185,8 @@ for (const configuration of configurations.filter(
         ),
       );
     for (const method of Object.keys(runs[0]!.predicted)) {
-      const { seeds: own, interval } = summarise(runs, method);
-      own.forEach((run, seed) =>
+      const { seeds: seedScores, interval } = summarise(runs, method);
+      seedScores.forEach((run, seed) =>
         rows.push(
           [
             configuration.name,
@@ -197,7 +199,7 @@ for (const configuration of configurations.filter(
       );
       const shown = figures.map(
         (figure) =>
-          `${mean(own.map((run) => run[figure])).toFixed(3)} (${interval(figure)
+          `${mean(seedScores.map((run) => run[figure])).toFixed(3)} (${interval(figure)
             .map((end) => end.toFixed(3))
             .join(" to ")})`,
       );

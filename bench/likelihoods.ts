@@ -30,7 +30,8 @@ async function shareOfProducts(sizes: BenchSizes, build: Build): Promise<number>
     isProduct: weight?.role === "output",
     least: time(() => engine.kernels.runOperation(pointer, Number(isRows)), 0.3).least,
   }));
-  const sum = (own: typeof times): number => own.reduce((total, { least }) => total + least, 0);
+  const sum = (timesOfParts: typeof times): number =>
+    timesOfParts.reduce((total, { least }) => total + least, 0);
   return sum(times.filter(({ isProduct }) => isProduct)) / sum(times);
 }
 
@@ -53,9 +54,11 @@ for (const build of wasmBuilds())
         );
         const speeds = likelihoods.map((): number[] => []);
         for (let round = 0; round < rounds; round++)
-          programs.forEach((own, i) => speeds[i]!.push((1000 * rows) / time(() => own.run(run), 0.3).least));
-        const ratios = speeds.map((own) =>
-          median(own.map((speed, round) => speed / speeds[0]![round]!)).toFixed(2),
+          programs.forEach((program, i) =>
+            speeds[i]!.push((1000 * rows) / time(() => program.run(run), 0.3).least),
+          );
+        const ratios = speeds.map((speedsOfProgram) =>
+          median(speedsOfProgram.map((speed, round) => speed / speeds[0]![round]!)).toFixed(2),
         );
         likelihoods.forEach((name, i) =>
           csv.push(

@@ -229,16 +229,16 @@ for (const { name, seeds, predictions, ...configuration } of chosen) {
     JSON.parse(readFileSync(pathOf({ name, seeds, predictions, ...configuration }, seed, ".json"), "utf8")),
   );
   Object.entries(predictions).forEach(([column, called], row) => {
-    const own = all.map(({ integration, labels }) => [
+    const figures = all.map(({ integration, labels }) => [
       ...labelFigures.map((figure) => labels[column]![figure]!),
       ...(row === 0 ? integrationFigures.map((figure) => integration[figure]!) : []),
     ]);
-    own.forEach((values, i) =>
+    figures.forEach((values, i) =>
       lines.push(
         [`"${name}"`, `"${called}"`, seeds[i], ...values, ...(row === 0 ? [] : ["", "", ""])].join(","),
       ),
     );
-    const means = own[0]!.map((_, i) => mean(own.map((values) => values[i]!)));
+    const means = figures[0]!.map((_, i) => mean(figures.map((values) => values[i]!)));
     const cells = [name.replace(/^\w+, /, ""), called, seeds.length, ...means];
     table.push(`| ${[...cells, ...(row === 0 ? [] : ["", "", ""])].join(" | ")} |`);
   });

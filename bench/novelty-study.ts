@@ -126,9 +126,9 @@ function tabulate(results: readonly Result[]): void {
     `${[...columns, ...names].join(",")}\n${lines.join("\n")}\n`,
   );
   for (const variant of Object.keys(variants)) {
-    const own = rows.filter((row) => row.variant === variant).map(({ run }) => figures(run));
+    const variantFigures = rows.filter((row) => row.variant === variant).map(({ run }) => figures(run));
     const shown = names.map((name, at) => {
-      const values = own.flatMap((row) => row[at] ?? []);
+      const values = variantFigures.flatMap((row) => row[at] ?? []);
       return `${name} ${values.length > 0 ? mean(values).toFixed(3) : "-"}`;
     });
     console.log(`${variant.padEnd(18)} ${shown.join("  ")}`);

@@ -77,7 +77,7 @@ function profilesOf(genes: number, conditions: number, cellTypes: number, random
   const effect = (strength: number, share = 1): Float64Array =>
     Float64Array.from({ length: genes }, () => (random.uniform() < share ? strength * random.normal() : 0));
   const add = (...effects: readonly Float64Array[]): Float64Array =>
-    effects[0]!.map((_, g) => effects.reduce((sum, own) => sum + own[g]!, 0));
+    effects[0]!.map((_, g) => effects.reduce((sum, added) => sum + added[g]!, 0));
   const base = effect(spread.base);
   const lineages = Array.from({ length: Math.ceil(cellTypes / lineageSize) }, () =>
     effect(spread.lineage, 0.3),
@@ -87,8 +87,9 @@ function profilesOf(genes: number, conditions: number, cellTypes: number, random
   );
   const shared = Array.from({ length: programs }, () => add(base, effect(spread.program, 0.2)));
   return Array.from({ length: conditions }, () => {
-    const own = effect(spread.condition);
-    const profile = (logs: Float64Array): Float64Array => cumulative(add(logs, own).map(Math.exp));
+    const conditionEffect = effect(spread.condition);
+    const profile = (logs: Float64Array): Float64Array =>
+      cumulative(add(logs, conditionEffect).map(Math.exp));
     return {
       types: types.map((logs) => profile(add(logs, effect(spread.interaction)))),
       programs: shared.map(profile),
@@ -133,22 +134,22 @@ function* blocks(
     const indptr = new Int32Array(rows + 1);
     const [indices, values]: [number[], number[]] = [[], []];
     for (let i = 0; i < rows; i++) {
-      const [type, own] = [typeOf[start + i]!, profiles[conditionOf[start + i]!]!];
+      const [type, conditionProfile] = [typeOf[start + i]!, profiles[conditionOf[start + i]!]!];
       const first = type - (type % lineageSize);
       const other = first + random.below(Math.min(lineageSize, types - first));
       const otherShare = mostOfOther * random.uniform() ** 2;
       const program = random.below(programs);
       const programShare = 0.3 * random.uniform();
-      const depth = Math.max(50, Math.round(own.depth * Math.exp(0.35 * random.normal())));
+      const depth = Math.max(50, Math.round(conditionProfile.depth * Math.exp(0.35 * random.normal())));
       row.fill(0);
       for (let count = 0; count < depth; count++) {
         const u = random.uniform();
         const profile =
-          u < own.ambientShare
-            ? own.ambient
-            : u < own.ambientShare + programShare
-              ? own.programs[program]!
-              : own.types[random.uniform() < otherShare ? other : type]!;
+          u < conditionProfile.ambientShare
+            ? conditionProfile.ambient
+            : u < conditionProfile.ambientShare + programShare
+              ? conditionProfile.programs[program]!
+              : conditionProfile.types[random.uniform() < otherShare ? other : type]!;
         row[draw(profile, random)]!++;
       }
       row.forEach((value, gene) => {

@@ -261,9 +261,9 @@ function writePage(rows: readonly Row[]): void {
     const key = keyOf({ ...row, seed: 0 });
     groups.set(key, [...(groups.get(key) ?? []), row]);
   }
-  const line = (own: readonly Row[]): string => {
-    const [{ set, shards, by, outer, rounds, passes, federated, steps, megabytes_per_round }] = own as [Row];
-    const mean3 = (column: keyof Scores): string => mean(own.map((row) => row[column])).toFixed(3);
+  const line = (runs: readonly Row[]): string => {
+    const [{ set, shards, by, outer, rounds, passes, federated, steps, megabytes_per_round }] = runs as [Row];
+    const mean3 = (column: keyof Scores): string => mean(runs.map((row) => row[column])).toFixed(3);
     const way =
       shards === 1
         ? "one machine | | | |"
@@ -271,8 +271,8 @@ function writePage(rows: readonly Row[]): void {
           `${passes} |`;
     const size = shards === 1 ? "" : megabytes_per_round.toFixed(1);
     return (
-      `| ${set} | ${way} ${Number(mean3("epochs_run"))} | ${own.length} | ${mean3("prototype_accuracy")} | ` +
-      `${mean3("prototype_macro_f1")} | ${mean3("head_accuracy")} | ${mean3("head_macro_f1")} | ` +
+      `| ${set} | ${way} ${Number(mean3("epochs_run"))} | ${runs.length} | ` +
+      `${mean3("prototype_accuracy")} | ${mean3("prototype_macro_f1")} | ${mean3("head_accuracy")} | ${mean3("head_macro_f1")} | ` +
       `${mean3("integration")} | ${size} |`
     );
   };

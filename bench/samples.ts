@@ -227,18 +227,18 @@ async function onek1k(): Promise<void> {
     classify: ["sex"],
     covariates: ["sex", "age", "batch", "cells", "total_counts", "detected_genes", "ribosomal_fraction"],
   });
-  const own = record("onek1k, donor", analysis!);
+  const recorded = record("onek1k, donor", analysis!);
   say(
     "## Sex and age: onek1k, 40 donors",
     "7,811 PBMC of four types, 1,000 genes; the pool (`batch`, 29 for 40 donors) leaves little to learn " +
       "from it.",
   );
-  explainedTable(own);
-  classificationTable(own);
-  const clear = own.explained
+  explainedTable(recorded);
+  classificationTable(recorded);
+  const clear = recorded.explained
     .filter(({ covariate, p_adjusted: p }) => ["sex", "age"].includes(covariate) && p < 0.05)
     .map(({ covariate }) => covariate);
-  const significant = own.classifications[0]!.scores.filter(
+  const significant = recorded.classifications[0]!.scores.filter(
     ({ features, p }) => features === "embedding" && p !== null && p < 0.05,
   ).length;
   say(
@@ -248,22 +248,22 @@ async function onek1k(): Promise<void> {
       (significant === 0
         ? "; sex is not predicted from it better than by chance. "
         : `; sex is predicted from it beyond chance by ${significant} of the two classifiers. `) +
-      `What the tool says: ${own.reason}`,
+      `What the tool says: ${recorded.reason}`,
   );
 }
 
 async function plaque(): Promise<void> {
   const model = await ScPoli.load(join(shared, "interop/plaque_reference"));
   const [analysis] = await analysed(model, null, { classify: ["dataset"] });
-  const own = record("plaque, sample", analysis!);
+  const recorded = record("plaque, sample", analysis!);
   say(
     "## 79 samples of a plaque atlas, made by the Python package",
     "`scpoli samples` on the folder of scArches as it is, with the metadata in it. Python keeps of each " +
       "sample the values of its first cell: only `dataset` is a property of samples; the others show what " +
       "chance looks like.",
   );
-  explainedTable(own);
-  classificationTable(own);
+  explainedTable(recorded);
+  classificationTable(recorded);
   say(
     draw(
       "plaque-dataset",
@@ -272,7 +272,7 @@ async function plaque(): Promise<void> {
         analysis!.covariates.find(({ name }) => name === "dataset")!,
       ),
     ),
-    `What the tool says: ${own.reason}`,
+    `What the tool says: ${recorded.reason}`,
   );
 }
 
@@ -317,8 +317,8 @@ async function jointlyHeldOut(): Promise<void> {
   const folds = [0, 1, 2, 3].map((fold) => names.filter((_, row) => Math.floor(row / 2) % 4 === fold));
   const answers: HeldOut[] = [];
   for (const [fold, hidden] of folds.entries()) answers.push(await heldOut(fold, hidden, "cell_type"));
-  const cells = answers.reduce((sum, own) => sum + own.cells, 0);
-  const right = answers.reduce((sum, own) => sum + own.right, 0);
+  const cells = answers.reduce((sum, answer) => sum + answer.cells, 0);
+  const right = answers.reduce((sum, answer) => sum + answer.right, 0);
   const hits = (kind: string): number =>
     answers.reduce(
       (sum, { predicted, truth }) => sum + truth.filter((value, i) => value === predicted[kind]![i]).length,
@@ -358,11 +358,11 @@ async function thresholds(): Promise<void> {
       return right.slice(0, n).reduce((sum, is) => sum + is, 0) / n;
     };
     results[`threshold, ${name}`] = Object.fromEntries(
-      answers.map((own) => [own.method, shares.map((share) => kept(own, share))]),
+      answers.map((answer) => [answer.method, shares.map((share) => kept(answer, share))]),
     );
     table(
       [`${name}: cells kept`, ...shares.map((share) => `${100 * share} %`)],
-      answers.map((own) => [own.method, ...shares.map((share) => percent(kept(own, share)))]),
+      answers.map((answer) => [answer.method, ...shares.map((share) => percent(kept(answer, share)))]),
     );
     if (left.length === 0) continue;
     say(

@@ -63,7 +63,7 @@ function codeDigest(): string {
   return hash.digest("hex").slice(0, 12);
 }
 
-function ours(...args: readonly (string | number)[]): Measured {
+function measureScpoli(...args: readonly (string | number)[]): Measured {
   return JSON.parse(
     execFileSync(process.execPath, [join(root, "bench/scale-run.mjs"), ...args.map(String)], {
       cwd: root,
@@ -132,24 +132,25 @@ const smallestFile = await fileOf(smallest, 100);
 
 const model = join(cache, "model");
 if (!existsSync(join(model, "model.json")) || Object.keys(known).length === 0)
-  ours("model", await fileOf(10_000, 100), model);
+  measureScpoli("model", await fileOf(10_000, 100), model);
 for (const cells of sizes) {
   const file = await fileOf(cells, 100);
   const collection = join(cache, `${cells}.zarr`);
-  measure(cells, "convert", () => ours("convert", file, collection));
+  measure(cells, "convert", () => measureScpoli("convert", file, collection));
   const [pretraining, fineTuning] = epochsOf(cells);
   if (cells <= mostInMemory)
-    measure(cells, "train, in memory", () => ours("train", file, "never", pretraining, fineTuning));
-  measure(cells, "train, streamed", () => ours("train", file, "always", pretraining, fineTuning));
+    measure(cells, "train, in memory", () => measureScpoli("train", file, "never", pretraining, fineTuning));
+  measure(cells, "train, streamed", () => measureScpoli("train", file, "always", pretraining, fineTuning));
   if (cells === largest)
-    measure(smallest, again, () => ours("train", smallestFile, "never", ...epochsOf(smallest)));
+    measure(smallest, again, () => measureScpoli("train", smallestFile, "never", ...epochsOf(smallest)));
   measure(cells, "train, streamed from the collection", () => {
-    if (!existsSync(collection)) ours("convert", file, collection);
-    return ours("train", collection, "always", cells > mostInMemory ? 1 : pretraining, 0);
+    if (!existsSync(collection)) measureScpoli("convert", file, collection);
+    return measureScpoli("train", collection, "always", cells > mostInMemory ? 1 : pretraining, 0);
   });
-  if (cells <= mostInMemory) measure(cells, "map, in memory", () => ours("map", file, model, "never"));
-  measure(cells, "map, streamed", () => ours("map", file, model, "always"));
-  measure(cells, "embed", () => ours("embed", file, model));
+  if (cells <= mostInMemory)
+    measure(cells, "map, in memory", () => measureScpoli("map", file, model, "never"));
+  measure(cells, "map, streamed", () => measureScpoli("map", file, model, "always"));
+  measure(cells, "embed", () => measureScpoli("embed", file, model));
   if (existsSync(python))
     for (const how of ["backed", "memory"] as const)
       measure(cells, `Python's anndata reads X, ${how === "backed" ? "backed" : "all at once"}`, () =>
@@ -160,7 +161,7 @@ for (const cells of sizes) {
 for (const conditions of [10, 2_375]) {
   const file = await fileOf(20_000, conditions);
   measure(20_000, `train, ${conditions.toLocaleString("en")} conditions`, () =>
-    ours("train", file, "never", 10, 10),
+    measureScpoli("train", file, "never", 10, 10),
   );
 }
 

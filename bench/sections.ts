@@ -5,9 +5,9 @@ import { existsSync, readFileSync, writeFileSync } from "node:fs";
 export function writeSection(path: string, heading: string, lines: readonly string[]): void {
   const text = existsSync(path) ? readFileSync(path, "utf8") : "# Benchmarks\n";
   const sections = text.split(/^(?=## )/m).map((section) => section.trimEnd());
-  const own = [`## ${heading}`, "", ...lines].join("\n").trimEnd();
+  const section = [`## ${heading}`, "", ...lines].join("\n").trimEnd();
   const at = sections.findIndex((section) => section.startsWith(`## ${heading}\n`));
-  if (at < 0) sections.push(own);
-  else sections[at] = own;
+  if (at < 0) sections.push(section);
+  else sections[at] = section;
   writeFileSync(path, `${sections.join("\n\n")}\n`);
 }

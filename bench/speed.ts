@@ -21,7 +21,7 @@ const embedding = { cells: 100_000, genes: 4_000 };
 
 type Figures = Readonly<Record<string, number>>;
 
-function ours(node: string, ...args: string[]): Figures {
+function runScpoli(node: string, ...args: string[]): Figures {
   return JSON.parse(
     execFileSync(node, [join(root, "bench/speed-run.mjs"), ...args], { cwd: root, encoding: "utf8" }),
   );
@@ -87,7 +87,7 @@ for (let round = 0; round < rounds; round++) {
     note("scArches, peak memory", peer["peak_rss_mb"]!, "MB");
   }
   for (const [simd, node] of builds) {
-    const run = ours(node, "train", trainingFile, simd, String(epochs));
+    const run = runScpoli(node, "train", trainingFile, simd, String(epochs));
     const [pretraining, finetuning] = [
       training.cells / run["pretraining_s"]!,
       training.cells / run["finetuning_s"]!,
@@ -97,7 +97,7 @@ for (let round = 0; round < rounds; round++) {
     note(`ours ${simd}, head and calibration after the last epoch`, run["head_s"]!, "s");
     note(
       `ours ${simd}, peak memory of training`,
-      ours(node, "model", trainingFile, model, simd)["peak_mb"]!,
+      runScpoli(node, "model", trainingFile, model, simd)["peak_mb"]!,
       "MB",
       "< 600",
     );
@@ -119,8 +119,8 @@ for (let round = 0; round < rounds; round++) {
       ["uncompressed", plainFile],
       ["gzip", gzipFile],
     ] as const) {
-      const alone = ours(node, "read", file)["read_s"]!;
-      const embed = ours(node, "embed", file, model, output, simd);
+      const alone = runScpoli(node, "read", file)["read_s"]!;
+      const embed = runScpoli(node, "embed", file, model, output, simd);
       rmSync(output);
       note(
         `ours ${simd}, embed and classify ${name}`,

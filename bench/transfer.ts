@@ -96,9 +96,9 @@ export async function openTransfer(
   const ofReference = drawRows(rows.filter(isReference), reduced.referenceCells, seed);
   const ofQuery = rows.filter(isQuery);
   const [reference, queryData] = await Promise.all(
-    [[ofReference, "reference"] as const, [ofQuery, "query"] as const].map(async ([own, part]) => {
+    [[ofReference, "reference"] as const, [ofQuery, "query"] as const].map(async ([partRows, part]) => {
       const path = join(folder, `${name}-${part}.h5ad`);
-      await writeRows(source, own, path);
+      await writeRows(source, partRows, path);
       return AnnData.open(path);
     }),
   );

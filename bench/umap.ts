@@ -36,10 +36,10 @@ function kept(layout: Float32Array): number {
 }
 
 const ours = timed(() => umapLayout(points, D, 0));
-const theirs = timed(() => {
+const umapJs = timed(() => {
   const { indices, distances } = nearestNeighbors(points, D, k - 1);
-  const rows = <T>(values: ArrayLike<T>, own: T, i: number): T[] => [
-    own,
+  const rows = <T>(values: ArrayLike<T>, self: T, i: number): T[] => [
+    self,
     ...Array.from({ length: k - 1 }, (_, j) => values[i * (k - 1) + j]!),
   ];
   const umap = new UMAP({ random: () => random.uniform(), nNeighbors: k });
@@ -54,7 +54,7 @@ const theirs = timed(() => {
 console.log(`implementation,points,cpu_seconds,neighbors_kept`);
 for (const [name, { result, seconds }] of [
   ["scpoli", ours],
-  ["umap-js", theirs],
+  ["umap-js", umapJs],
 ] as const)
   console.log(`${name},${N},${seconds.toFixed(2)},${kept(result).toFixed(4)}`);
-console.log(`ratio,,${(theirs.seconds / ours.seconds).toFixed(2)},`);
+console.log(`ratio,,${(umapJs.seconds / ours.seconds).toFixed(2)},`);

@@ -102,7 +102,7 @@ export function noveltyFigures(
 ): NoveltyFigures {
   const cells = Array.from(truth.keys()).filter((cell) => known.has(truth[cell]!) || truth[cell] === leftOut);
   const ofKnown = cells.filter((cell) => known.has(truth[cell]!));
-  const share = (own: readonly number[]): number => mean(own.map((cell) => Number(unknown[cell])));
+  const share = (rows: readonly number[]): number => mean(rows.map((cell) => Number(unknown[cell])));
   const large = [...known]
     .map((type) => ofKnown.filter((cell) => truth[cell] === type))
     .filter(({ length }) => length >= leastCells);
@@ -148,7 +148,7 @@ async function openPart(query: AnnData, rows: readonly number[], path: string): 
 
 /** Maps parts of a query, which together are all of it. */
 async function saidOfParts(model: ScPoli, parts: readonly Part[], seed: number): Promise<Said> {
-  const said = {
+  const answers = {
     novelty: [] as number[],
     unknown: [] as boolean[],
     label: [] as string[],
@@ -158,17 +158,17 @@ async function saidOfParts(model: ScPoli, parts: readonly Part[], seed: number):
   };
   for (const { rows, data } of parts) {
     const mapping = await model.map(data, { seed, training: false, force: true });
-    const own = saidOf(mapping.predictions[0]!, mapping.model.stored.json.cell_types);
+    const ofPart = saidOf(mapping.predictions[0]!, mapping.model.stored.json.cell_types);
     rows.forEach((row, i) => {
-      said.novelty[row] = own.novelty[i]!;
-      said.unknown[row] = own.unknown[i]!;
-      said.label[row] = own.label[i]!;
-      said.probability[row] = own.probability[i]!;
-      said.uncertainty[row] = own.uncertainty[i]!;
+      answers.novelty[row] = ofPart.novelty[i]!;
+      answers.unknown[row] = ofPart.unknown[i]!;
+      answers.label[row] = ofPart.label[i]!;
+      answers.probability[row] = ofPart.probability[i]!;
+      answers.uncertainty[row] = ofPart.uncertainty[i]!;
     });
-    said.notFlagged ??= own.notFlagged;
+    answers.notFlagged ??= ofPart.notFlagged;
   }
-  return said;
+  return answers;
 }
 
 /** Modified versions of a trained model, by name. */
@@ -212,8 +212,8 @@ export async function runUnknown<V extends Variants>(
       ...[0, 1].map((part) => (row: number) => half[row] === part),
       ...[...new Set(truth)].sort().map((type) => (row: number) => truth[row] === type),
     ];
-    for (const [i, own] of isIn.entries())
-      parts.push(await openPart(query, rows.filter(own), join(folder, `${name}-part-${i}.h5ad`)));
+    for (const [i, isInPart] of isIn.entries())
+      parts.push(await openPart(query, rows.filter(isInPart), join(folder, `${name}-part-${i}.h5ad`)));
     const runs: [string, Run][] = [];
     for (const [variant, make] of Object.entries(variants))
       runs.push([variant, await runModel(await make(model), transfer, leftOut, parts, seed)]);
@@ -232,18 +232,18 @@ async function runModel(
   [whole, ...others]: readonly Part[],
   seed: number,
 ): Promise<Run> {
-  const said: Record<Situation, Said> = {
+  const answers: Record<Situation, Said> = {
     company: await saidOfParts(model, [whole!], seed),
     halves: await saidOfParts(model, others.slice(0, 2), seed),
     alone: await saidOfParts(model, others.slice(2), seed),
   };
   const ofKnown = Array.from(truth.keys()).filter((row) => known.has(truth[row]!));
-  const isRight = ofKnown.map((row) => said.company.label[row] === truth[row]);
+  const isRight = ofKnown.map((row) => answers.company.label[row] === truth[row]);
   const figures = (situation: Situation): NoveltyFigures =>
-    noveltyFigures(said[situation], truth, known, leftOut);
-  const own = leftOut === null ? (await model.embed(reference)).predictions[0]!.unknown : null;
+    noveltyFigures(answers[situation], truth, known, leftOut);
+  const referenceFlags = leftOut === null ? (await model.embed(reference)).predictions[0]!.unknown : null;
   const changes = (row: number): boolean =>
-    new Set(situations.map((situation) => said[situation].unknown[row])).size > 1;
+    new Set(situations.map((situation) => answers[situation].unknown[row])).size > 1;
   return {
     novelty: { company: figures("company"), halves: figures("halves"), alone: figures("alone") },
     changed: mean(ofKnown.map((row) => Number(changes(row)))),
@@ -253,15 +253,15 @@ async function runModel(
         ? null
         : auroc(
             isRight.map((right) => !right),
-            ofKnown.map((row) => said.company.uncertainty[row]!),
+            ofKnown.map((row) => answers.company.uncertainty[row]!),
           ),
       calibration: calibrationError(
-        ofKnown.map((row) => said.company.probability[row]!),
+        ofKnown.map((row) => answers.company.probability[row]!),
         isRight,
       ),
     },
-    notFlagged: said.company.notFlagged,
-    own: own && mean(Array.from(own)),
+    notFlagged: answers.company.notFlagged,
+    own: referenceFlags && mean(Array.from(referenceFlags)),
   };
 }
 
@@ -271,7 +271,7 @@ export async function leftOutTypes(configuration: Configuration, folder: string)
   transfer.close();
   const { truth, known } = transfer;
   return [
-    ...[...known].filter((type) => truth.filter((own) => own === type).length >= leastCells).sort(),
+    ...[...known].filter((type) => truth.filter((other) => other === type).length >= leastCells).sort(),
     null,
   ];
 }

@@ -27,7 +27,7 @@ type Row = Readonly<Record<(typeof figures)[number], number>> & {
 };
 
 /** Share of the points whose label is that of most of their 15 nearest other points in the same group. */
-function told(
+function describe(
   points: Float32Array,
   D: number,
   cells: readonly number[],
@@ -36,16 +36,16 @@ function told(
 ): number {
   let right = 0;
   for (const group of new Set(cells.map(groupOf))) {
-    const own = cells.filter((cell) => groupOf(cell) === group);
-    const k = Math.min(15, own.length - 1);
+    const groupCells = cells.filter((cell) => groupOf(cell) === group);
+    const k = Math.min(15, groupCells.length - 1);
     if (k < 1) continue;
-    const table = new Float32Array(own.length * D);
-    own.forEach((cell, row) => table.set(points.subarray(cell * D, (cell + 1) * D), row * D));
+    const table = new Float32Array(groupCells.length * D);
+    groupCells.forEach((cell, row) => table.set(points.subarray(cell * D, (cell + 1) * D), row * D));
     const { indices } = nearestNeighbors(table, D, k);
-    own.forEach((cell, row) => {
+    groupCells.forEach((cell, row) => {
       const votes = new Map<string, number>();
       for (let j = 0; j < k; j++) {
-        const label = labelOf[own[indices[row * k + j]!]!]!;
+        const label = labelOf[groupCells[indices[row * k + j]!]!]!;
         votes.set(label, (votes.get(label) ?? 0) + 1);
       }
       const [winner] = [...votes].sort(([, a], [, b]) => b - a)[0]!;
@@ -59,7 +59,7 @@ function told(
  * Leave-one-out accuracy of assigning samples to the class with the nearest mean.
  */
 function samplesTold(rows: Float32Array, E: number, classes: readonly string[]): number {
-  const right = classes.filter((own, sample) => {
+  const right = classes.filter((actual, sample) => {
     const distance = (name: string): number => {
       const members = classes.flatMap((other, i) => (other === name && i !== sample ? [i] : []));
       let sum = 0;
@@ -69,7 +69,7 @@ function samplesTold(rows: Float32Array, E: number, classes: readonly string[]):
       }
       return sum;
     };
-    return [...new Set(classes)].every((name) => name === own || distance(own) < distance(name));
+    return [...new Set(classes)].every((name) => name === actual || distance(actual) < distance(name));
   });
   return right.length / classes.length;
 }
@@ -123,8 +123,8 @@ for (const seed of seeds)
     const row: Row = {
       variant,
       seed,
-      fine_types: told(latent, D, named, fine, () => "all"),
-      stimulation_of_cells: told(latent, D, all, stimulation, (cell) => types[cell]!),
+      fine_types: describe(latent, D, named, fine, () => "all"),
+      stimulation_of_cells: describe(latent, D, all, stimulation, (cell) => types[cell]!),
       stimulation_of_samples: samplesTold(
         tensors.get("embeddings.0.weight")!.data,
         json.model.embedding_dims[0]!,

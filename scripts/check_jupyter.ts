@@ -73,13 +73,13 @@ function notebook(): object {
 }
 
 function addressOf(server: ChildProcess): Promise<string> {
-  let told = "";
+  let output = "";
   return new Promise((resolve, reject) => {
     server.once("error", reject);
-    server.once("exit", (code) => reject(new Error(`JupyterLab has ended with code ${code}:\n${told}`)));
+    server.once("exit", (code) => reject(new Error(`JupyterLab has ended with code ${code}:\n${output}`)));
     server.stderr!.on("data", (piece: Buffer) => {
-      told += piece.toString();
-      const [, address] = /(http:\/\/127\.0\.0\.1:\d+)\//.exec(told) ?? [];
+      output += piece.toString();
+      const [, address] = /(http:\/\/127\.0\.0\.1:\d+)\//.exec(output) ?? [];
       if (address) resolve(address);
     });
   });

@@ -22,7 +22,7 @@ const shown = candidates.filter(
     colourDistance(colour, "#14171c") > 0.22 &&
     colourDistance(colour, "#9aa0a6") > 0.06,
 );
-const nearest = shown.map((colour) => Math.min(...palette.map((own) => colourDistance(colour, own))));
+const nearest = shown.map((colour) => Math.min(...palette.map((other) => colourDistance(colour, other))));
 while (palette.length < 60) {
   const best = nearest.indexOf(Math.max(...nearest));
   const chosen = shown[best]!;

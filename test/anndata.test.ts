@@ -197,8 +197,12 @@ describe("reading what anndata wrote", () => {
       const { full } = expected;
       assert.deepEqual([...data.obs.columnNames].sort(), Object.keys(full.obs).sort());
       for (const [key, wanted] of Object.entries(full.obs)) {
-        const found = plainColumn(await data.obs.column(key)) as object;
-        assert.deepEqual("ordered" in found ? { ...found, ordered: wanted["ordered"] } : found, wanted, key);
+        const actual = plainColumn(await data.obs.column(key)) as object;
+        assert.deepEqual(
+          "ordered" in actual ? { ...actual, ordered: wanted["ordered"] } : actual,
+          wanted,
+          key,
+        );
       }
       assert.deepEqual(await data.obs.index(), full.obsNames);
       await assertMatrix(data.X!, full.X);

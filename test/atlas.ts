@@ -51,9 +51,9 @@ export async function makeAtlas(name: string, atlas: Atlas): Promise<AnnData> {
   const indices: number[] = [];
   const values: number[] = [];
   for (let cell = 0; cell < cells; cell++) {
-    const own = effects(`type ${typeOf[cell]}`, genes, 0.3, 1.6);
+    const typeEffects = effects(`type ${typeOf[cell]}`, genes, 0.3, 1.6);
     const shift = effects(`donor ${donorOf[cell]}`, genes, 0.5, 0.3);
-    const rates = base.map((b, g) => b * own[g]! * shift[g]!);
+    const rates = base.map((b, g) => b * typeEffects[g]! * shift[g]!);
     const sum = rates.reduce((a, b) => a + b, 0);
     const depth = 1000 * Math.exp(0.3 * random.normal());
     order.forEach((gene, column) => {

@@ -27,17 +27,17 @@ const rows = {
 test("a worker gives the same results as the caller, in order", async () => {
   const [here, there] = [new BackgroundWork(task, N, 2), new BackgroundWork(task, N, 2, 0)];
   try {
-    const ask = (side: BackgroundWork) =>
+    const ask = (worker: BackgroundWork) =>
       Promise.all([
-        side.compute("place", latent),
-        side.compute("queryNeighbors", rows, genes, 5),
-        side.compute("nearestCompared", latent, cells, N),
-        side.compute("place", latent.slice(0, 8)),
+        worker.compute("place", latent),
+        worker.compute("queryNeighbors", rows, genes, 5),
+        worker.compute("nearestCompared", latent, cells, N),
+        worker.compute("place", latent.slice(0, 8)),
       ]);
-    const [own, theirs] = await Promise.all([ask(here), ask(there)]);
-    assert.deepEqual(theirs, own);
-    assert.equal(own[0].length, 2 * N);
-    assert.equal(own[2].length, 3 * N);
+    const [actual, expected] = await Promise.all([ask(here), ask(there)]);
+    assert.deepEqual(expected, actual);
+    assert.equal(actual[0].length, 2 * N);
+    assert.equal(actual[2].length, 3 * N);
   } finally {
     await Promise.all([here.close(), there.close()]);
   }
@@ -45,25 +45,25 @@ test("a worker gives the same results as the caller, in order", async () => {
 
 test("errors of a worker are passed on and do not end it; unawaited errors are harmless", async () => {
   for (const least of [0, Infinity]) {
-    const side = new BackgroundWork({ landmarks: null }, N, 2, least);
+    const worker = new BackgroundWork({ landmarks: null }, N, 2, least);
     try {
-      const unawaited = side.compute("place", latent);
-      await assert.rejects(side.compute("place", latent), Error);
-      assert.equal((await side.compute("nearestCompared", latent, cells, N)).length, 3 * N);
+      const unawaited = worker.compute("place", latent);
+      await assert.rejects(worker.compute("place", latent), Error);
+      assert.equal((await worker.compute("nearestCompared", latent, cells, N)).length, 3 * N);
       assert.ok(unawaited instanceof Promise);
     } finally {
-      await side.close();
+      await worker.close();
     }
   }
 });
 
 test("with one thread, all is computed by the caller", async () => {
-  const side = new BackgroundWork(task, N, 1, 0);
+  const worker = new BackgroundWork(task, N, 1, 0);
   assert.deepEqual(
-    await side.compute("nearestCompared", latent, cells, N),
+    await worker.compute("nearestCompared", latent, cells, N),
     await new BackgroundWork(task, N, 2).compute("nearestCompared", latent, cells, N),
   );
-  await side.close();
+  await worker.close();
 });
 
 test("labels and places are the same, whoever computes their parts", async () => {
@@ -77,7 +77,7 @@ test("labels and places are the same, whoever computes their parts", async () =>
   // more cells than are compared with each other, so that the others take after these
   const { conditions, ...cells } = await embedCells(stored, reference, {});
   assert.ok(cells.compared!.cells.length < cells.sizeFactors.length);
-  const own = {
+  const noveltyTask = {
     landmarks: {
       latent: stored.tensors.get("landmarks.latent")!.data,
       umap: stored.tensors.get("landmarks.umap")!.data,
@@ -86,17 +86,17 @@ test("labels and places are the same, whoever computes their parts", async () =>
   };
   const results = [];
   for (const least of [Infinity, 0]) {
-    const side = new BackgroundWork(own, cells.sizeFactors.length, 2, least);
+    const worker = new BackgroundWork(noveltyTask, cells.sizeFactors.length, 2, least);
     try {
-      assert.equal(side.hasThread, least === 0);
-      const { predictions, umap } = await predictCells(stored, { ...cells, conditions }, {}, side);
+      assert.equal(worker.hasThread, least === 0);
+      const { predictions, umap } = await predictCells(stored, { ...cells, conditions }, {}, worker);
       results.push({ predictions, umap: await umap() });
     } finally {
-      await side.close();
+      await worker.close();
     }
   }
   assert.deepEqual(results[1], results[0]);
   assert.equal(results[0]!.umap!.length, 2 * cells.sizeFactors.length);
   // landmark cells have the coordinates of the landmarks, also the last ones, placed by the caller
-  assert.ok(results[0]!.umap!.every((place, at) => Math.abs(place - own.landmarks.umap[at]!) < 1e-3));
+  assert.ok(results[0]!.umap!.every((place, at) => Math.abs(place - noveltyTask.landmarks.umap[at]!) < 1e-3));
 });

@@ -77,8 +77,8 @@ async function openPage(served = isolated): Promise<TestPage> {
 }
 
 const bytesOf = (path: string): string => createHash("sha256").update(readFileSync(path)).digest("hex");
-function assertSameBytes(found: string, expected: string): void {
-  assert.equal(bytesOf(found), bytesOf(expected), `${found} has other bytes than ${expected}`);
+function assertSameBytes(actual: string, expected: string): void {
+  assert.equal(bytesOf(actual), bytesOf(expected), `${actual} has other bytes than ${expected}`);
 }
 
 /** Files of a folder, with their paths from above it. */
@@ -231,7 +231,7 @@ describe("files", () => {
     const page = await openPage();
     const path = join(repository, "test/fixtures/filters.h5ad");
     await page.register([path]);
-    const found = await page.job<[string, number | string][]>("layers", { path: "filters.h5ad" });
+    const layers = await page.job<[string, number | string][]>("layers", { path: "filters.h5ad" });
     const data = await AnnData.open(path);
     const expected = await Promise.all(
       data.layers.map(async (name) => {
@@ -248,8 +248,8 @@ describe("files", () => {
     data.close();
     const plain = (results: readonly unknown[]): string =>
       JSON.stringify(results).replaceAll(path, "filters.h5ad");
-    assert.ok(found.filter(([, sum]) => typeof sum === "number").length >= 8);
-    assert.equal(plain(found), plain(expected));
+    assert.ok(layers.filter(([, sum]) => typeof sum === "number").length >= 8);
+    assert.equal(plain(layers), plain(expected));
   });
 
   test("models as a zip file and as a folder of scArches; a folder without one is refused", async (t) => {
@@ -328,8 +328,8 @@ describe("files", () => {
   test("reads files as under Node; a matrix is read by a worker, and streamed", async () => {
     const page = await openPage();
     await page.register([reference]);
-    const found = await page.job<Inspection>("inspect", { path: "kang_reference.h5ad" });
-    assert.equal(found.cells, 1156);
+    const inspection = await page.job<Inspection>("inspect", { path: "kang_reference.h5ad" });
+    assert.equal(inspection.cells, 1156);
     await page.job("train", {
       path: "kang_reference.h5ad",
       model: "streamed",

@@ -87,8 +87,8 @@ const json: ModelJson = {
 };
 
 function modelOf(changes: Partial<ModelJson> = {}): StoredModel {
-  const own = { ...json, ...changes };
-  const { model, genes, conditions, combinations, cell_types: types } = own;
+  const changed = { ...json, ...changes };
+  const { model, genes, conditions, combinations, cell_types: types } = changed;
   const shapes = parameterShapes(
     {
       hiddenLayerSizes: model.hidden_layer_sizes,
@@ -106,9 +106,9 @@ function modelOf(changes: Partial<ModelJson> = {}): StoredModel {
     },
   ).map(({ name, shape }): [string, readonly number[]] => [name, shape]);
   const D = model.latent_dim;
-  const U = own.unlabeled_prototypes.length;
+  const U = changed.unlabeled_prototypes.length;
   if (U > 0) shapes.push(["unlabeled_prototypes", [U, D]], ["unlabeled_prototype_covariances", [U, D, D]]);
-  if (own.head) shapes.push(["head.weight", [4, genes.length]], ["head.bias", [4]]);
+  if (changed.head) shapes.push(["head.weight", [4, genes.length]], ["head.bias", [4]]);
   shapes.push(["prototypes", [types.length, D]], ["prototype_covariances", [types.length, D, D]]);
   const tensors = new Map(
     shapes.map(([name, shape], t): [string, StoredTensor] => [
@@ -119,7 +119,7 @@ function modelOf(changes: Partial<ModelJson> = {}): StoredModel {
       },
     ]),
   );
-  return { json: own, tensors };
+  return { json: changed, tensors };
 }
 
 /** A saved model, then damaged. */
@@ -314,8 +314,8 @@ describe("a damaged model.json", () => {
   });
 
   test("made by a newer version", async () => {
-    const path = await damaged("newer", (own) =>
-      editJson(own, { format_version: formatVersion + 1, scpoli_version: "3.1.0", genes: "elsewhere" }),
+    const path = await damaged("newer", (stored) =>
+      editJson(stored, { format_version: formatVersion + 1, scpoli_version: "3.1.0", genes: "elsewhere" }),
     );
     await assert.rejects(
       loadModel(path),
@@ -454,8 +454,8 @@ describe("damaged tensors", () => {
     await saveModel(at("whole"), modelOf());
     const bytes = readFileSync(at("whole", "model.safetensors"));
     for (const length of [0, 5, 8, 100, bytes.length - 500, bytes.length - 1]) {
-      const path = await damaged(`cut ${length}`, (own) =>
-        writeFileSync(join(own, "model.safetensors"), bytes.subarray(0, length)),
+      const path = await damaged(`cut ${length}`, (stored) =>
+        writeFileSync(join(stored, "model.safetensors"), bytes.subarray(0, length)),
       );
       await assert.rejects(loadModel(path), fails("model", /model\.safetensors is damaged/));
     }

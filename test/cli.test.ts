@@ -157,11 +157,12 @@ describe("help and arguments", () => {
     expression: ["-o", "--as", "--average", "--genes", "--samples", "--library-size", "--condition-key"],
     demo: ["-o"],
   };
-  for (const [verb, own] of Object.entries(flags))
+  for (const [verb, verbFlags] of Object.entries(flags))
     test(`${verb} --help names its flags`, async () => {
       const { code, stdout } = await scpoli([verb, "--help"]);
       assert.equal(code, 0);
-      for (const flag of [...own, ...everywhere]) assert.match(stdout, new RegExp(`(^|[ ,])${flag}\\b`, "m"));
+      for (const flag of [...verbFlags, ...everywhere])
+        assert.match(stdout, new RegExp(`(^|[ ,])${flag}\\b`, "m"));
     });
 
   test("--help names the verbs and the exit codes", async () => {
@@ -292,12 +293,12 @@ describe("the whole job", () => {
   });
 
   test("inspect describes the content of the file", async () => {
-    const found = json(await scpoli(["inspect", at("reference.h5ad"), "--json"]));
-    assert.equal(found["cells"], 240);
-    assert.equal(found["genes"], 60);
-    assert.equal(found["obs_columns"], 2);
-    assert.equal(found["counts"], "X");
-    const columns = found["columns"] as { name: string; kind: string; distinct: number }[];
+    const inspection = json(await scpoli(["inspect", at("reference.h5ad"), "--json"]));
+    assert.equal(inspection["cells"], 240);
+    assert.equal(inspection["genes"], 60);
+    assert.equal(inspection["obs_columns"], 2);
+    assert.equal(inspection["counts"], "X");
+    const columns = inspection["columns"] as { name: string; kind: string; distinct: number }[];
     assert.deepEqual(
       columns.map(({ name, distinct }) => [name, distinct]),
       [
@@ -590,9 +591,9 @@ describe("the whole job", () => {
       at("twice.h5ad"),
       "--no-training",
     ];
-    const taken = await scpoli(column);
-    assert.equal(taken.code, 4);
-    assert.match(taken.stderr, /cell_type_pred/);
+    const withColumn = await scpoli(column);
+    assert.equal(withColumn.code, 4);
+    assert.match(withColumn.stderr, /cell_type_pred/);
     assert.equal((await scpoli([...column, "--force"])).code, 0);
   });
 });

@@ -52,7 +52,7 @@ function modularity({ nodes, indptr, neighbors, weights }: Graph, codes: Int32Ar
       held.set(codes[v]!, (held.get(codes[v]!) ?? 0) + weights[e]!);
       if (codes[v] === codes[neighbors[e]!]) inside += weights[e]!;
     }
-  return [...held.values()].reduce((sum, own) => sum - (own / total) ** 2, inside / total);
+  return [...held.values()].reduce((sum, weight) => sum - (weight / total) ** 2, inside / total);
 }
 
 test("the host's exponential equals the engine's up to the last digit, down to underflow", () => {
@@ -84,11 +84,17 @@ describe("neighbours", () => {
           .filter((_, j) => j !== i)
           .sort((a, b) => a - b)
           .slice(0, 15);
-        const own = Array.from(indices.subarray(i * 15, (i + 1) * 15));
-        assert.ok(!own.includes(i) && new Set(own).size === 15, `point ${i}: ${own.join()}`);
+        const neighborsOfPoint = Array.from(indices.subarray(i * 15, (i + 1) * 15));
+        assert.ok(
+          !neighborsOfPoint.includes(i) && new Set(neighborsOfPoint).size === 15,
+          `point ${i}: ${neighborsOfPoint.join()}`,
+        );
         expected.forEach((distance, rank) => {
           assert.ok(Math.abs(distances[i * 15 + rank]! - distance) < 1e-5, `point ${i}, rank ${rank}`);
-          assert.ok(Math.abs(all[own[rank]!]! - distance) < 1e-5, `point ${i} says ${own[rank]}`);
+          assert.ok(
+            Math.abs(all[neighborsOfPoint[rank]!]! - distance) < 1e-5,
+            `point ${i} says ${neighborsOfPoint[rank]}`,
+          );
         });
       }
     });

@@ -28,10 +28,10 @@ function oklab([r, g, b]: readonly number[]): number[] {
 
 const known = new Map<string, number[][]>();
 function seen(colour: string): number[][] {
-  let own = known.get(colour);
-  if (!own) {
+  let converted = known.get(colour);
+  if (!converted) {
     const rgb = linear(colour);
-    own = Object.values(sights).map((matrix) =>
+    converted = Object.values(sights).map((matrix) =>
       oklab(
         [0, 1, 2].map((row) =>
           Math.min(
@@ -44,9 +44,9 @@ function seen(colour: string): number[][] {
         ),
       ),
     );
-    known.set(colour, own);
+    known.set(colour, converted);
   }
-  return own;
+  return converted;
 }
 
 /** Distance in OKLab to the sight for which it is the least. */

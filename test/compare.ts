@@ -102,7 +102,7 @@ export async function assertContents(data: AnnData, wanted: ExpectedContents): P
   assert.deepEqual([...data.layers].sort(), Object.keys(wanted.layers).sort());
   for (const [name, matrix] of Object.entries(wanted.layers)) await assertMatrix(data.layer(name), matrix);
   for (const [name, { rows, columns, values }] of Object.entries(wanted.obsm)) {
-    const found = await data.obsm(name);
-    assert.deepEqual([found.rows, found.columns, Array.from(found.values)], [rows, columns, values]);
+    const actual = await data.obsm(name);
+    assert.deepEqual([actual.rows, actual.columns, Array.from(actual.values)], [rows, columns, values]);
   }
 }

@@ -43,12 +43,12 @@ const fixture = JSON.parse(
 ) as { readonly cases: readonly Case[]; readonly lowess: Readonly<Record<string, readonly number[]>> };
 const tools = { ...(await loadDistributions()), ...(await loadGammaDerivatives()) };
 
-function close(found: ArrayLike<number>, expected: readonly number[], what: string, bound = 1e-6): void {
-  assert.equal(found.length, expected.length, what);
+function close(actual: ArrayLike<number>, expected: readonly number[], what: string, bound = 1e-6): void {
+  assert.equal(actual.length, expected.length, what);
   expected.forEach((value, i) =>
     assert.ok(
-      Math.abs(found[i]! - value) <= bound * Math.max(Math.abs(value), 1e-9),
-      `${what} ${i}: ${found[i]}, expected ${value}`,
+      Math.abs(actual[i]! - value) <= bound * Math.max(Math.abs(value), 1e-9),
+      `${what} ${i}: ${actual[i]}, expected ${value}`,
     ),
   );
 }
@@ -314,7 +314,7 @@ test("interferon genes answer to interferon in every type (kang16)", async () =>
   });
   data.close();
   for (const type of ["CD14+ Monocytes", "CD4 T cells", "B cells", "NK cells"]) {
-    const { genes, reason } = result.types.find((own) => own.type === type)!;
+    const { genes, reason } = result.types.find((compared) => compared.type === type)!;
     assert.equal(reason, null);
     for (const known of ["ISG15", "ISG20", "IFI6", "IFIT1", "IFIT3", "LY6E"]) {
       const row = genes.find(({ gene }) => gene === known)!;

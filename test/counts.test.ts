@@ -26,21 +26,28 @@ function fails(kind: ErrorKind, ...says: RegExp[]) {
 }
 
 describe("where the counts are", () => {
-  const taken = async (parts: Parts, layer?: string) => (await findCounts(annData(parts), layer)).name;
+  const nameOfCounts = async (parts: Parts, layer?: string) => (await findCounts(annData(parts), layer)).name;
 
   test("X, else raw.X, else the layers counts and raw_counts", async () => {
     const X = matrix(log);
-    assert.equal(await taken({ X: matrix(raw), raw: { X: matrix(raw), var: frame(names("r", 3)) } }), "X");
     assert.equal(
-      await taken({ X, raw: { X: matrix(raw), var: frame(names("r", 3)) }, layers: { counts: matrix(raw) } }),
+      await nameOfCounts({ X: matrix(raw), raw: { X: matrix(raw), var: frame(names("r", 3)) } }),
+      "X",
+    );
+    assert.equal(
+      await nameOfCounts({
+        X,
+        raw: { X: matrix(raw), var: frame(names("r", 3)) },
+        layers: { counts: matrix(raw) },
+      }),
       "raw.X",
     );
-    assert.equal(await taken({ X, layers: { counts: matrix(raw) } }), "layers/counts");
+    assert.equal(await nameOfCounts({ X, layers: { counts: matrix(raw) } }), "layers/counts");
     assert.equal(
-      await taken({ X, layers: { raw_counts: matrix(raw), counts: matrix(log) } }),
+      await nameOfCounts({ X, layers: { raw_counts: matrix(raw), counts: matrix(log) } }),
       "layers/raw_counts",
     );
-    assert.equal(await taken({ layers: { counts: matrix(raw) } }), "layers/counts");
+    assert.equal(await nameOfCounts({ layers: { counts: matrix(raw) } }), "layers/counts");
   });
 
   test("raw.X has its own genes", async () => {
@@ -64,11 +71,11 @@ describe("where the counts are", () => {
       ["spliced", "layers/spliced"],
       ["layers/spliced", "layers/spliced"],
     ] as const)
-      assert.equal(await taken(parts, layer), name);
-    await assert.rejects(taken(parts, "log"), fails("counts", /no raw counts in layers\/log/));
-    await assert.rejects(taken(parts, "unspliced"), fails("key", /unspliced/));
+      assert.equal(await nameOfCounts(parts, layer), name);
+    await assert.rejects(nameOfCounts(parts, "log"), fails("counts", /no raw counts in layers\/log/));
+    await assert.rejects(nameOfCounts(parts, "unspliced"), fails("key", /unspliced/));
     await assert.rejects(
-      taken({ X: matrix(raw), layers: { spliced: matrix(raw) } }, "raw"),
+      nameOfCounts({ X: matrix(raw), layers: { spliced: matrix(raw) } }, "raw"),
       fails("key", /no raw\.X; its layers are 'spliced'/),
     );
   });
@@ -81,7 +88,7 @@ describe("where the counts are", () => {
       layers: { spliced: matrix(raw), cpm: matrix(raw.map((row) => row.map((value) => value * 3333.3))) },
     };
     await assert.rejects(
-      taken(parts),
+      nameOfCounts(parts),
       fails(
         "counts",
         /X: fractional values, e\.g\. 0\.6931 in cell 'c0', gene 'g0'; looks log-normalised/,
@@ -94,23 +101,26 @@ describe("where the counts are", () => {
 
   test("NaN and infinite values are no counts", async () => {
     await assert.rejects(
-      taken({ X: matrix([[1, NaN, -1]]) }),
+      nameOfCounts({ X: matrix([[1, NaN, -1]]) }),
       fails("counts", /X: NaN and negative values, e\.g\. NaN in cell 'c0', gene 'g1'/),
     );
-    await assert.rejects(taken({ X: matrix([[1, Infinity, 0]]) }), fails("counts", /X: infinite values/));
+    await assert.rejects(
+      nameOfCounts({ X: matrix([[1, Infinity, 0]]) }),
+      fails("counts", /X: infinite values/),
+    );
   });
 
   test("the first, middle and last cells are checked", async () => {
     for (const bad of [0, 1500, 2999]) {
       const rows = Array.from({ length: 3000 }, (_, cell) => [cell === bad ? 0.5 : 1]);
-      await assert.rejects(taken({ X: matrix(rows) }), fails("counts", new RegExp(`cell 'c${bad}'`)));
+      await assert.rejects(nameOfCounts({ X: matrix(rows) }), fails("counts", new RegExp(`cell 'c${bad}'`)));
     }
   });
 
   test("a matrix of zeros is used only if no other holds counts", async () => {
     const zeros = matrix([[0, 0, 0]]);
-    assert.equal(await taken({ X: zeros }), "X");
-    assert.equal(await taken({ X: zeros, layers: { counts: matrix(raw) } }), "layers/counts");
+    assert.equal(await nameOfCounts({ X: zeros }), "X");
+    assert.equal(await nameOfCounts({ X: zeros, layers: { counts: matrix(raw) } }), "layers/counts");
   });
 
   test("all places at once, for inspection", async () => {
@@ -277,13 +287,13 @@ describe("compact types", () => {
       [16_777_216, Float32Array],
     ] as const) {
       for (const cell of [0, 39]) {
-        const own = rows.map((row, r) => (r === cell ? replaced(row, 4, value) : row));
-        const counts = await load(own);
+        const changedRows = rows.map((row, r) => (r === cell ? replaced(row, 4, value) : row));
+        const counts = await load(changedRows);
         assert.ok(
           counts.values instanceof type,
           `${value} in cell ${cell} is in ${counts.values.constructor.name}`,
         );
-        assert.deepEqual(denseCounts(counts), own);
+        assert.deepEqual(denseCounts(counts), changedRows);
       }
     }
   });

@@ -79,24 +79,24 @@ function byFormula(z: ArrayLike<number>, condition: number): Float64Array {
 
 test("equals the decoder's formula for the cell's condition, others and their average", async () => {
   const { latent } = await model.embed(data, { threads: 1 });
-  const own = await decoded();
+  const atOwnCondition = await decoded();
   const asB = await decoded({ at: { donor: "b" } });
   const average = await decoded({ at: "average" });
-  const G = own.genes.length;
-  const column = own.donor;
+  const G = atOwnCondition.genes.length;
+  const column = atOwnCondition.donor;
   assert.ok(column.kind === "string");
   const donorOf = (cell: number): number => conditions.indexOf(column.values[cell]!);
   for (const cell of [0, 1, 17, 599]) {
     const z = latent.subarray(cell * D, (cell + 1) * D);
     const each = conditions.map((_, code) => byFormula(z, code));
-    const compare = (found: Float64Array, expected: (gene: number) => number): void => {
+    const compare = (actual: Float64Array, expected: (gene: number) => number): void => {
       for (let gene = 0; gene < G; gene++)
         assert.ok(
-          Math.abs(found[cell * G + gene]! - expected(gene)) < 1e-3 * (1 + expected(gene)),
-          `cell ${cell}, gene ${gene}: ${found[cell * G + gene]}, expected ${expected(gene)}`,
+          Math.abs(actual[cell * G + gene]! - expected(gene)) < 1e-3 * (1 + expected(gene)),
+          `cell ${cell}, gene ${gene}: ${actual[cell * G + gene]}, expected ${expected(gene)}`,
         );
     };
-    compare(own.X, (gene) => each[donorOf(cell)]![gene]!);
+    compare(atOwnCondition.X, (gene) => each[donorOf(cell)]![gene]!);
     compare(asB.X, (gene) => each[1]![gene]!);
     compare(average.X, (gene) => each.reduce((sum, values) => sum + values[gene]!, 0) / 3);
   }

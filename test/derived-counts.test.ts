@@ -228,9 +228,9 @@ test("the command line: a model of recovered or summed counts is that of the cou
     const refused = await train(name);
     assert.equal(refused.code, 3, refused.stderr);
     assert.match(refused.stderr, refusal);
-    const taken = await train(name, ...flags);
-    assert.equal(taken.code, 0, taken.stderr);
-    assert.ok(taken.weights() === plain.weights(), `${name}: other weights than those of the counts`);
+    const trained = await train(name, ...flags);
+    assert.equal(trained.code, 0, trained.stderr);
+    assert.ok(trained.weights() === plain.weights(), `${name}: other weights than those of the counts`);
   }
   assert.equal((await train("twins", "--duplicate-genes", "drop")).code, 2);
 });

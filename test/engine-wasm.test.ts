@@ -87,17 +87,17 @@ function train(engine: Engine, made: Network, steps: number): Map<string, ArrayL
         training.run({ step, learningRate: 1e-3, klWeight: 0.5, prototypeWeight: 3, seed: step }),
       ),
     );
-  const found = new Map<string, ArrayLike<number>>([["losses", losses]]);
+  const results = new Map<string, ArrayLike<number>>([["losses", losses]]);
   for (const [name, parameter] of made.parameters) {
-    found.set(`gradient of ${name}`, engine.readGradient(parameter));
-    found.set(name, engine.read(parameter));
-    found.set(`second moment of ${name}`, engine.readMoments(parameter).second);
+    results.set(`gradient of ${name}`, engine.readGradient(parameter));
+    results.set(name, engine.read(parameter));
+    results.set(`second moment of ${name}`, engine.readMoments(parameter).second);
   }
-  found.set("validation", Object.values(made.validation(2).run({ seed: 5, prototypeWeight: 1 })));
-  found.set("reconstruction", engine.readReconstruction());
+  results.set("validation", Object.values(made.validation(2).run({ seed: 5, prototypeWeight: 1 })));
+  results.set("reconstruction", engine.readReconstruction());
   made.encoding().run();
-  found.set("latent", engine.readActivation(made.mean));
-  return found;
+  results.set("latent", engine.readActivation(made.mean));
+  return results;
 }
 
 async function trained(
@@ -118,18 +118,18 @@ for (const build of wasmBuilds())
     test(`${build}: training and latent within 2e-5 of the reference engine (${name})`, async () => {
       const reference = new ReferenceEngine(engineOptions);
       const expected = train(reference, network(reference, undefined, variant), 4);
-      const found = await trained({ build, threads: 2 }, variant);
+      const actual = await trained({ build, threads: 2 }, variant);
       // theta's gradient is sorted by how much the counts differ; ReLU and large counts make the rest a
       // little less exact than single kernels
-      for (const [what, values] of expected) compare(found.get(what)!, values, what, 2e-5);
+      for (const [what, values] of expected) compare(actual.get(what)!, values, what, 2e-5);
     });
 
     test(`${build}: 1, 2, 3 and 4 threads give the same bytes (${name})`, async () => {
       const expected = await trained({ build, threads: 1 }, variant, 3);
       for (const threads of [2, 3, 4]) {
-        const found = await trained({ build, threads }, variant, 3);
+        const actual = await trained({ build, threads }, variant, 3);
         for (const [what, values] of expected)
-          assert.deepEqual(found.get(what), values, `${what} with ${threads} threads`);
+          assert.deepEqual(actual.get(what), values, `${what} with ${threads} threads`);
       }
     });
   }
@@ -179,7 +179,7 @@ for (const [variantName, variant] of Object.entries(variants))
     const engine = await createWasmEngine(engineOptions, { threads: 2 });
     const made = network(engine, frozen, variant);
     const before = new Map([...made.parameters].map(([name, parameter]) => [name, engine.read(parameter)]));
-    const found = train(engine, made, 3);
+    const actual = train(engine, made, 3);
     for (const [
       name,
       {
@@ -187,12 +187,12 @@ for (const [variantName, variant] of Object.entries(variants))
         shape: [, columns = 1],
       },
     ] of made.parameters) {
-      compare(found.get(name)!, expected.get(name)!, name, 2e-5);
+      compare(actual.get(name)!, expected.get(name)!, name, 2e-5);
       const key = conditionKeyOf(name);
       const first = key !== null ? frozen.conditions[key]! : frozen.combinations;
       const conditionOf = (i: number): number =>
         key !== null ? Math.floor(i / columns) : role === "theta" ? i % columns : -1;
-      const [old, values] = [before.get(name)!, found.get(name)!];
+      const [old, values] = [before.get(name)!, actual.get(name)!];
       for (let i = 0; i < old.length; i++)
         if (conditionOf(i) < first) assert.equal(values[i], old[i], `${name}[${i}]`);
       if (key !== null || role === "theta")
@@ -246,7 +246,7 @@ test("reusing an activation whose gradient is still needed matches the reference
 
 test("minibatches of changing size, down to one cell, do not disturb each other", async () => {
   const engines = [new ReferenceEngine(engineOptions), await createWasmEngine(engineOptions, { threads: 2 })];
-  const found = engines.map((engine) => {
+  const results = engines.map((engine) => {
     const made = network(engine);
     const training = made.training({ dropout: 0, prototypeNorm: 2 });
     return [53, 1, 18, 2, 53].map((rows, step) => {
@@ -255,7 +255,7 @@ test("minibatches of changing size, down to one cell, do not disturb each other"
         .reconstruction;
     });
   });
-  compare(found[1]!, found[0]!, "losses", 2e-5);
+  compare(results[1]!, results[0]!, "losses", 2e-5);
   await Promise.all(engines.map((engine) => engine.close()));
 });
 
@@ -370,7 +370,7 @@ test("with more combinations than cells in a minibatch, only used columns of the
   };
   for (const trainableFrom of [0, 5]) {
     const expected = run(new ReferenceEngine(engineOptions), trainableFrom);
-    const found: ArrayLike<number>[] = [];
+    const results: ArrayLike<number>[] = [];
     for (const threads of [1, 3]) {
       const engine = await createWasmEngine(engineOptions, { threads });
       const { before, after, second, used } = run(engine, trainableFrom);
@@ -381,8 +381,8 @@ test("with more combinations than cells in a minibatch, only used columns of the
       assert.ok(used.size < 90, "not all columns are used");
       for (let i = 0; i < after.length; i++)
         assert.equal(after[i] !== before[i] || second[i] !== 0, moves(i % 90), `theta[${i}]`);
-      found.push(after);
+      results.push(after);
     }
-    assert.deepEqual(found[1], found[0]);
+    assert.deepEqual(results[1], results[0]);
   }
 });

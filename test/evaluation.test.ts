@@ -104,10 +104,10 @@ describe("all pairs", () => {
           return meant.length === 0 ? 0 : meant.reduce((sum, j) => sum + distances[j]!, 0) / meant.length;
         };
         const [type, condition] = [cells.types[row]!, cells.conditions[row]!];
-        const nearestMean = (codes: Int32Array, own: number, isMeant: (j: number) => boolean): number =>
+        const nearestMean = (codes: Int32Array, itself: number, isMeant: (j: number) => boolean): number =>
           Math.min(
             ...[...new Set(codes)]
-              .filter((code) => code !== own)
+              .filter((code) => code !== itself)
               .map((code) => meanTo((j) => codes[j] === code && isMeant(j)))
               .filter((mean) => mean > 0),
           );
@@ -118,10 +118,10 @@ describe("all pairs", () => {
           nearestMean(cells.conditions, condition, (j) => cells.types[j] === type),
         ];
         [one.ownType[at]!, one.otherType[at]!, one.ownCondition[at]!, one.otherCondition[at]!].forEach(
-          (found, i) =>
+          (nearestOther, i) =>
             assert.ok(
-              found === expected[i] || Math.abs(found - expected[i]!) < 1e-6 * expected[i]!,
-              `${i}: ${found}, expected ${expected[i]}`,
+              nearestOther === expected[i] || Math.abs(nearestOther - expected[i]!) < 1e-6 * expected[i]!,
+              `${i}: ${nearestOther}, expected ${expected[i]}`,
             ),
         );
       });
@@ -197,11 +197,11 @@ describe("definitions", () => {
   test("isolated types are in the fewest conditions; F1 is the best over clusters", () => {
     assert.deepEqual(isolatedTypes(simulateCells(400)), { types: [3], conditions: 1 });
     const types = Int32Array.of(0, 0, 0, 1, 1);
-    const found = [
+    const actual = [
       { resolution: 1, clusters: Int32Array.of(0, 0, 0, 0, 0) },
       { resolution: 2, clusters: Int32Array.of(0, 0, 0, 0, 1) },
     ];
-    assert.equal(isolatedLabelF1(found, types, [1]), 2 / 3);
+    assert.equal(isolatedLabelF1(actual, types, [1]), 2 / 3);
   });
 
   test("JAX's keys and permutations", () => {

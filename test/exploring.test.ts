@@ -10,14 +10,14 @@ const quick = { conditionKeys: ["sample"], cellTypeKeys: ["cell_type"], hiddenLa
 
 test("training asked to finish stops after the current epoch and gives an ordinary model", async () => {
   const finish = new AbortController();
-  const told: Progress[] = [];
+  const updates: Progress[] = [];
   const onProgress = (progress: Progress): void => {
-    told.push(progress);
+    updates.push(progress);
     if (progress.epoch === 3) finish.abort();
   };
   const model = await ScPoli.train(reference, { ...quick, epochs: 50, finish: finish.signal, onProgress });
   assert.equal(model.stored.json.provenance["epochs_run"], 3);
-  assert.ok(told.every(({ epoch }) => epoch === undefined || epoch <= 3));
+  assert.ok(updates.every(({ epoch }) => epoch === undefined || epoch <= 3));
   const mapping = await model.map(await open("query"), { epochs: 2, threads: 1 });
   assert.equal(mapping.predictions[0]!.predicted.length, 720);
 });

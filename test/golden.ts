@@ -90,9 +90,9 @@ export async function checkCase(folder: string, name: string, create: EngineFact
     engine.writePrototypes(tensor("prototypes"));
     fill(engine, golden, tensor);
 
-    const found: Deviation[] = [];
+    const deviations: Deviation[] = [];
     const compare = (key: string, actual: ArrayLike<number>): void =>
-      void found.push({ tensor: key, deviation: deviation(actual, tensor(key)) });
+      void deviations.push({ tensor: key, deviation: deviation(actual, tensor(key)) });
     const noise = Array.from(tensor("noise"));
     golden.steps.forEach((expected, s) => {
       engine.writeActivation(network.noise, noise.slice(s * B * D, (s + 1) * B * D));
@@ -104,7 +104,7 @@ export async function checkCase(folder: string, name: string, create: EngineFact
       });
       const terms = { recon: losses.reconstruction, kl: losses.kl, prototype: losses.prototype };
       for (const [term, value] of Object.entries(terms))
-        found.push({
+        deviations.push({
           tensor: `step ${s} ${term}`,
           deviation: deviation([value], [expected[term as keyof typeof terms]]),
         });
@@ -118,7 +118,7 @@ export async function checkCase(folder: string, name: string, create: EngineFact
         compare(`grad.${key}`, engine.readGradient(parameter));
     });
     for (const [key, parameter] of network.parameters) compare(`after10.${key}`, engine.read(parameter));
-    return found;
+    return deviations;
   } finally {
     await engine.close();
   }
@@ -166,7 +166,7 @@ export async function checkPrototypes(folder: string, create: EngineFactory): Pr
   const path = join(folder, "prototypes.json");
   if (!existsSync(path)) return [];
   const cases: Record<string, PrototypeCase> = JSON.parse(readFileSync(path, "utf8"));
-  const found: Deviation[] = [];
+  const deviations: Deviation[] = [];
   for (const [name, golden] of Object.entries(cases)) {
     const p = Number(/^p(\d+(?:\.\d+)?)_/.exec(name)?.[1] ?? 2);
     const [B, D, K, levels] = [
@@ -194,7 +194,7 @@ export async function checkPrototypes(folder: string, create: EngineFactory): Pr
     engine.writeActivation(dz, new Float64Array(B * D));
     engine.writePrototypes(golden.prototypes.flat());
     const compare = (key: string, actual: ArrayLike<number>, expected: ArrayLike<number>): void =>
-      void found.push({ tensor: `${name} ${key}`, deviation: deviation(actual, expected) });
+      void deviations.push({ tensor: `${name} ${key}`, deviation: deviation(actual, expected) });
     compare("labeled loss", [program.run({ prototypeWeight: 1 }).prototype], [golden.labeled_loss]);
     compare("labeled gradient", engine.readActivation(dz), golden.labeled_grad.flat());
     await engine.close();
@@ -224,7 +224,7 @@ export async function checkPrototypes(folder: string, create: EngineFactory): Pr
       golden.updated_covs.flat(2).map((v) => v ?? 0),
     );
   }
-  return found;
+  return deviations;
 }
 
 interface CrossEntropyCase {
@@ -247,7 +247,7 @@ export async function checkCrossEntropy(folder: string, create: EngineFactory): 
   const path = join(folder, "cross_entropy.json");
   if (!existsSync(path)) return [];
   const cases: Record<string, CrossEntropyCase> = JSON.parse(readFileSync(path, "utf8"));
-  const found: Deviation[] = [];
+  const deviations: Deviation[] = [];
   for (const [name, golden] of Object.entries(cases)) {
     const [B, D] = [golden.z.length, golden.z[0]!.length];
     const engine = await create({
@@ -276,11 +276,11 @@ export async function checkCrossEntropy(folder: string, create: EngineFactory): 
       crossEntropyWeight: golden.eta_cross_entropy,
     });
     const compare = (key: string, actual: ArrayLike<number>, expected: ArrayLike<number>): void =>
-      void found.push({ tensor: `${name} ${key}`, deviation: deviation(actual, expected) });
+      void deviations.push({ tensor: `${name} ${key}`, deviation: deviation(actual, expected) });
     compare("cross-entropy", [losses.crossEntropy], [golden.cross_entropy]);
     compare("distance", [losses.prototype], [golden.eta > 0 ? golden.distance : 0]);
     compare("gradient", engine.readActivation(dz), golden.gradient.flat());
     await engine.close();
   }
-  return found;
+  return deviations;
 }

@@ -22,10 +22,10 @@ const epochs = { epochs: 10 };
 async function recall(mapped: Mapping<ScPoli>, data: AnnData, type: string): Promise<number> {
   const truth = await texts(data, "truth");
   const names = mapped.model.stored.json.cell_types;
-  const own = truth.flatMap((name, cell) =>
+  const typeCells = truth.flatMap((name, cell) =>
     name === type ? [names[mapped.predictions[0]!.predicted[cell]!] === type] : [],
   );
-  return own.filter(Boolean).length / own.length;
+  return typeCells.filter(Boolean).length / typeCells.length;
 }
 
 describe("a query with labels", () => {
@@ -167,10 +167,10 @@ describe("unlabelled prototypes", () => {
     const truth = await texts(query, "truth");
     const clusters = Array.from(mapped.clusters!);
     const most = (type: string): number => {
-      const own = clusters.filter((_, cell) => truth[cell] === type);
+      const typeClusters = clusters.filter((_, cell) => truth[cell] === type);
       return Math.max(
         ...json.unlabeled_prototypes.map(
-          (_, row) => own.filter((cluster) => cluster === row).length / own.length,
+          (_, row) => typeClusters.filter((cluster) => cluster === row).length / typeClusters.length,
         ),
       );
     };

@@ -117,9 +117,10 @@ test("the label is the largest score's and the probability its softmax: each cel
   const { predicted, probability, position } = classifyByHead(level, columns, scores);
   assert.deepEqual([...predicted], [7, 5, 5]);
   assert.deepEqual([...position], [1, 0, 0]);
-  const near = (found: number, expected: number): void => assert.ok(Math.abs(found - expected) < 1e-6);
-  near(probability[0]!, 1 / (1 + Math.exp(-1)));
-  near(probability[2]!, 0.5);
+  const assertClose = (actual: number, expected: number): void =>
+    assert.ok(Math.abs(actual - expected) < 1e-6);
+  assertClose(probability[0]!, 1 / (1 + Math.exp(-1)));
+  assertClose(probability[2]!, 0.5);
   const alone = classifyByHead(level, columns, scores.subarray(3, 6));
   assert.equal(alone.probability[0], probability[1]);
 });

@@ -28,37 +28,40 @@ test("size, columns, counts and proposals, ready for JSON", async () => {
     sample_cluster: strings(groups(5, "t")),
     partly: strings([...groups(2, "x").slice(1), null]),
   });
-  const found = await inspect(annData({ X, obs }));
-  assert.deepEqual(JSON.parse(JSON.stringify(found)), found);
-  assert.deepEqual([found.cells, found.genes, found.obs_columns, found.counts], [60, 3, 13, "X"]);
-  assert.deepEqual(found.columns.slice(0, 3), [
+  const inspection = await inspect(annData({ X, obs }));
+  assert.deepEqual(JSON.parse(JSON.stringify(inspection)), inspection);
+  assert.deepEqual(
+    [inspection.cells, inspection.genes, inspection.obs_columns, inspection.counts],
+    [60, 3, 13, "X"],
+  );
+  assert.deepEqual(inspection.columns.slice(0, 3), [
     { name: "percent.mito", kind: "number", distinct: 60 },
     { name: "stim", kind: "categorical", distinct: 2 },
     { name: "sampleID", kind: "string", distinct: 6 },
   ]);
-  assert.equal(found.columns.at(-1)!.distinct, 2);
-  assert.deepEqual(found.places, [
+  assert.equal(inspection.columns.at(-1)!.distinct, 2);
+  assert.deepEqual(inspection.places, [
     { place: "X", holds: "raw counts" },
     { place: "raw.X", holds: "not there" },
   ]);
   assert.deepEqual(
-    found.condition_candidates.map(({ name }) => name),
+    inspection.condition_candidates.map(({ name }) => name),
     ["sampleID", "sample_cluster", "donor", "batch", "stim"],
   );
   assert.deepEqual(
-    found.cell_type_candidates.map(({ name }) => name),
+    inspection.cell_type_candidates.map(({ name }) => name),
     ["author cell type", "leiden"],
   );
-  assert.match(found.condition_candidates[0]!.why, /named like 'sample', 6 values, 10 cells each/);
+  assert.match(inspection.condition_candidates[0]!.why, /named like 'sample', 6 values, 10 cells each/);
 });
 
 test("no counts, no columns", async () => {
-  const found = await inspect(annData({ X: matrix([[0.5]]) }));
+  const inspection = await inspect(annData({ X: matrix([[0.5]]) }));
   assert.deepEqual(
-    [found.counts, found.columns, found.condition_candidates, found.cell_type_candidates],
+    [inspection.counts, inspection.columns, inspection.condition_candidates, inspection.cell_type_candidates],
     [null, [], [], []],
   );
-  assert.match(found.places[0]!.holds, /fractional/);
+  assert.match(inspection.places[0]!.holds, /fractional/);
 });
 
 test("a column or matrix that cannot be read does not stop the rest", async () => {
@@ -68,19 +71,21 @@ test("a column or matrix that cannot be read does not stop the rest", async () =
   };
   const broken = { ...X, read: () => Promise.reject(new ScPoliError("format", "it is compressed with lzf")) };
   const notes: Note[] = [];
-  const found = await inspect(annData({ X: broken, layers: { counts: X }, obs }), (note) => notes.push(note));
+  const inspection = await inspect(annData({ X: broken, layers: { counts: X }, obs }), (note) =>
+    notes.push(note),
+  );
   assert.deepEqual(
     notes.map(({ level }) => level),
     ["warning"],
   );
   assert.match(notes[0]!.message, /odd/);
-  assert.deepEqual(found.columns, [
+  assert.deepEqual(inspection.columns, [
     { name: "odd", kind: "unreadable", distinct: 0 },
     { name: "donor", kind: "string", distinct: 4 },
   ]);
-  assert.equal(found.counts, "layers/counts");
-  assert.match(found.places[0]!.holds, /cannot be read: .*lzf/);
-  assert.deepEqual(found.unreadable, ["obs/odd", "X"]);
+  assert.equal(inspection.counts, "layers/counts");
+  assert.match(inspection.places[0]!.holds, /cannot be read: .*lzf/);
+  assert.deepEqual(inspection.unreadable, ["obs/odd", "X"]);
 });
 
 test("a file of the CELLxGENE schema: its entries take precedence", async () => {
@@ -97,19 +102,19 @@ test("a file of the CELLxGENE schema: its entries take precedence", async () => 
   });
   const log = matrix(Array.from({ length: cells }, () => [0.5, 1.5, 0]));
   const uns = { schema_version: "5.2.0", title: "Blood", batch_condition: ["suspension", "gone"] };
-  const found = await inspect(annData({ X: log, raw: { X, var: genes }, obs, var: genes, uns }));
-  assert.equal(found.counts, "raw.X");
-  assert.deepEqual(found.cellxgene, {
+  const inspection = await inspect(annData({ X: log, raw: { X, var: genes }, obs, var: genes, uns }));
+  assert.equal(inspection.counts, "raw.X");
+  assert.deepEqual(inspection.cellxgene, {
     schema_version: "5.2.0",
     title: "Blood",
     gene_symbols: "feature_name",
   });
   assert.deepEqual(
-    found.condition_candidates.map(({ name }) => name),
+    inspection.condition_candidates.map(({ name }) => name),
     ["suspension", "donor_id", "sample"],
   );
   assert.deepEqual(
-    found.cell_type_candidates.map(({ name }) => name),
+    inspection.cell_type_candidates.map(({ name }) => name),
     ["cell_type", "author_cell_type"],
   );
   assert.equal((await inspect(annData({ X }))).cellxgene, null);

@@ -195,8 +195,8 @@ test("the bioconda recipe works from a tarball with its dependencies", () => {
   const [, commands] = /^ {2}commands:\n((?: {4}- .*\n)+)/m.exec(recipe)!;
   for (const [, command] of commands!.matchAll(/- (.*)/g)) {
     const path = `${join(prefix, "bin")}:${process.env["PATH"]}`;
-    const told = execSync(command!, { env: { ...process.env, PATH: path }, encoding: "utf8" });
-    if (command!.includes("--version")) assert.equal(told.trim(), version);
+    const output = execSync(command!, { env: { ...process.env, PATH: path }, encoding: "utf8" });
+    if (command!.includes("--version")) assert.equal(output.trim(), version);
   }
 });
 

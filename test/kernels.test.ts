@@ -35,10 +35,10 @@ for (const build of wasmBuilds()) {
       const { kernels } = await createWasmEngine(tiny, { build, threads: 1 });
       for (const point of points) {
         const x = Math.fround(point);
-        const [found, expected] = [(kernels[name] as (x: number) => number)(x), exact(x)];
+        const [actual, expected] = [(kernels[name] as (x: number) => number)(x), exact(x)];
         assert.ok(
-          Math.abs(found - expected) <= error * Math.abs(expected),
-          `${x}: ${found}, expected ${expected}`,
+          Math.abs(actual - expected) <= error * Math.abs(expected),
+          `${x}: ${actual}, expected ${expected}`,
         );
       }
     });
@@ -62,10 +62,10 @@ for (const build of wasmBuilds()) {
         trainableFrom: 1,
       });
       const [out, dout] = [twin.activation(E + 2), twin.activation(E + 2)];
-      const programs = twin.record((operations, side) => {
-        const tables = [side(first), side(second)];
-        operations.lookUp(tables, side(out));
-        operations.lookUpBackward(side(dout), tables);
+      const programs = twin.record((operations, pick) => {
+        const tables = [pick(first), pick(second)];
+        operations.lookUp(tables, pick(out));
+        operations.lookUpBackward(pick(dout), tables);
         operations.update();
       });
       twin.run(programs, run, bound);
@@ -78,14 +78,14 @@ for (const build of wasmBuilds()) {
 
   test(`${build}: sparse linear forward, gradient and update within ${bound}`, async () => {
     for (const [i, H] of [...widths, 48].entries())
-      for (const taken of ["values", "log1p", "log-normalized"] as const) {
+      for (const transform of ["values", "log1p", "log-normalized"] as const) {
         const twin = await createTwin({ genes: 61 + 9 * i, rows: 5 + i }, { build, threads: 1 });
         const weight = twin.parameter("sparse", [H, 61 + 9 * i]);
         const bias = twin.parameter("bias", [H]);
         const [out, dout] = [twin.activation(H), twin.activation(H)];
-        const programs = twin.record((operations, side) => {
-          operations.sparseLinear(side(weight), side(bias), taken, side(out));
-          operations.sparseLinearBackward(side(dout), side(weight), side(bias), taken);
+        const programs = twin.record((operations, pick) => {
+          operations.sparseLinear(pick(weight), pick(bias), transform, pick(out));
+          operations.sparseLinearBackward(pick(dout), pick(weight), pick(bias), transform);
           operations.update();
         });
         twin.run(programs, run, bound);
@@ -113,15 +113,15 @@ for (const build of wasmBuilds()) {
           ReturnType<typeof twin.activation>,
           ReturnType<typeof twin.activation>,
         ];
-        const programs = twin.record((operations, side) => {
-          operations.linear(side(x), side(weight), hasBias ? side(bias) : null, adds, side(out));
+        const programs = twin.record((operations, pick) => {
+          operations.linear(pick(x), pick(weight), hasBias ? pick(bias) : null, adds, pick(out));
           operations.linearBackward(
-            side(dout),
-            side(x),
-            side(weight),
-            hasBias ? side(bias) : null,
+            pick(dout),
+            pick(x),
+            pick(weight),
+            hasBias ? pick(bias) : null,
             adds,
-            side(dx),
+            pick(dx),
           );
           operations.update();
         });
@@ -140,9 +140,9 @@ for (const build of wasmBuilds()) {
       for (const dropout of [0, 0.25]) {
         const twin = await createTwin({ genes: 3, rows: 19 }, { build, threads: 1 });
         const [x, out, d] = [twin.activation(H, 3), twin.activation(H), twin.activation(H)];
-        const programs = twin.record((operations, side) => {
-          operations.normalize(side(x), dropout, 2, side(out));
-          operations.normalizeBackward(side(d), side(x), dropout, 2, side(d));
+        const programs = twin.record((operations, pick) => {
+          operations.normalize(pick(x), dropout, 2, pick(out));
+          operations.normalizeBackward(pick(d), pick(x), dropout, 2, pick(d));
         });
         twin.run(programs, run, bound);
         twin.compareActivation(out, "out", bound);
@@ -158,16 +158,16 @@ for (const build of wasmBuilds()) {
       const [mean, logVar, noise, z, dz, dmean, dlogVar] = Array.from({ length: 7 }, () =>
         twin.activation(D),
       );
-      const programs = twin.record((operations, side) => {
-        operations.sampleNoise(side(noise!));
-        operations.reparameterize(side(mean!), side(logVar!), side(noise!), side(z!));
+      const programs = twin.record((operations, pick) => {
+        operations.sampleNoise(pick(noise!));
+        operations.reparameterize(pick(mean!), pick(logVar!), pick(noise!), pick(z!));
         operations.reparameterizeBackward(
-          side(dz!),
-          side(mean!),
-          side(logVar!),
-          side(noise!),
-          side(dmean!),
-          side(dlogVar!),
+          pick(dz!),
+          pick(mean!),
+          pick(logVar!),
+          pick(noise!),
+          pick(dmean!),
+          pick(dlogVar!),
         );
       });
       twin.run(programs, run, bound);
@@ -192,9 +192,9 @@ for (const build of wasmBuilds()) {
         const label = twin.engines[0].minibatch.labels[0]!;
         if (label >= 0) values.set(prototypes.subarray(label * D, (label + 1) * D));
         twin.engines.forEach((engine, i) => engine.writeActivation(z[i]!, values));
-        const programs = twin.record((operations, side) => {
-          operations.prototypeLoss(side(z), p);
-          operations.prototypeLossBackward(side(z), p, side(dz));
+        const programs = twin.record((operations, pick) => {
+          operations.prototypeLoss(pick(z), p);
+          operations.prototypeLossBackward(pick(z), p, pick(dz));
         });
         assert.ok(twin.run(programs, run, bound).prototype > 0);
         twin.compareActivation(dz, "dz", bound);
@@ -227,15 +227,15 @@ for (const build of wasmBuilds()) {
         const prototypes = Float32Array.from({ length: K * D }, () => scale * twin.random.normal());
         for (const engine of twin.engines) engine.writePrototypes(prototypes);
         const [z, dz] = [twin.activation(D, scale), twin.activation(D)];
-        const programs = twin.record((operations, side) => {
-          operations.prototypeCrossEntropy(side(z));
-          operations.prototypeCrossEntropyBackward(side(z), side(dz));
+        const programs = twin.record((operations, pick) => {
+          operations.prototypeCrossEntropy(pick(z));
+          operations.prototypeCrossEntropyBackward(pick(z), pick(dz));
         });
-        const own = { ...run, prototypeWeight: 0 };
-        const { crossEntropy } = twin.run(programs, { ...own, crossEntropyWeight: 3 }, bound);
+        const withoutPrototypes = { ...run, prototypeWeight: 0 };
+        const { crossEntropy } = twin.run(programs, { ...withoutPrototypes, crossEntropyWeight: 3 }, bound);
         assert.equal(crossEntropy > 0, K > 1);
         twin.compareActivation(dz, "dz", bound);
-        assert.equal(twin.run(programs, own, bound).crossEntropy, 0);
+        assert.equal(twin.run(programs, withoutPrototypes, bound).crossEntropy, 0);
         await twin.close();
       }
   });
@@ -262,20 +262,20 @@ for (const build of wasmBuilds()) {
           trainableFrom: combinations > 3 ? 1 : 0,
         });
         const [h, dh, probabilities] = [twin.activation(H), twin.activation(H), twin.activation(genes)];
-        const programs = twin.record((operations, side) => {
+        const programs = twin.record((operations, pick) => {
           operations.negativeBinomial(
-            side(h),
-            side(weight),
-            side(bias),
-            side(theta),
+            pick(h),
+            pick(weight),
+            pick(bias),
+            pick(theta),
             true,
-            side(probabilities),
+            pick(probabilities),
           );
-          operations.negativeBinomialBackward(side(h), side(weight), side(bias), side(theta), side(dh));
+          operations.negativeBinomialBackward(pick(h), pick(weight), pick(bias), pick(theta), pick(dh));
           operations.update();
         });
-        const forward = twin.record((operations, side) =>
-          operations.negativeBinomial(side(h), side(weight), side(bias), side(theta), false, null),
+        const forward = twin.record((operations, pick) =>
+          operations.negativeBinomial(pick(h), pick(weight), pick(bias), pick(theta), false, null),
         );
         twin.run(forward, run, bound);
         twin.compareReconstruction(bound);
@@ -313,21 +313,21 @@ for (const build of wasmBuilds()) {
           trainableFrom: combinations > 3 ? 1 : 0,
         });
         const [h, dh, probabilities] = [twin.activation(H), twin.activation(H), twin.activation(genes)];
-        const programs = twin.record((operations, side) => {
+        const programs = twin.record((operations, pick) => {
           const layers = [mean, dropout].map(({ weight, bias }) => ({
-            weight: side(weight),
-            bias: side(bias),
+            weight: pick(weight),
+            bias: pick(bias),
           })) as [OutputLayer, OutputLayer];
-          operations.zeroInflated(side(h), ...layers, side(theta), true, side(probabilities));
-          operations.zeroInflatedBackward(side(h), ...layers, side(theta), side(dh));
+          operations.zeroInflated(pick(h), ...layers, pick(theta), true, pick(probabilities));
+          operations.zeroInflatedBackward(pick(h), ...layers, pick(theta), pick(dh));
           operations.update();
         });
-        const forward = twin.record((operations, side) => {
+        const forward = twin.record((operations, pick) => {
           const layers = [mean, dropout].map(({ weight, bias }) => ({
-            weight: side(weight),
-            bias: side(bias),
+            weight: pick(weight),
+            bias: pick(bias),
           })) as [OutputLayer, OutputLayer];
-          operations.zeroInflated(side(h), ...layers, side(theta), false, null);
+          operations.zeroInflated(pick(h), ...layers, pick(theta), false, null);
         });
         twin.run(forward, run, bound);
         twin.compareReconstruction(bound);
@@ -387,12 +387,12 @@ for (const build of wasmBuilds()) {
         });
         const bias = twin.parameter("bias", [genes], { trainableFrom });
         const [h, dh, out] = [twin.activation(H), twin.activation(H), twin.activation(genes)];
-        const programs = twin.record((operations, side) => {
-          record(operations, side(h), { weight: side(weight), bias: side(bias) }, side(dh), side(out));
+        const programs = twin.record((operations, pick) => {
+          record(operations, pick(h), { weight: pick(weight), bias: pick(bias) }, pick(dh), pick(out));
           operations.update();
         });
-        const forward = twin.record((operations, side) =>
-          record(operations, side(h), { weight: side(weight), bias: side(bias) }, null, null),
+        const forward = twin.record((operations, pick) =>
+          record(operations, pick(h), { weight: pick(weight), bias: pick(bias) }, null, null),
         );
         twin.run(forward, run, bound);
         twin.compareReconstruction(bound);
@@ -415,10 +415,10 @@ for (const build of wasmBuilds()) {
         trainableFrom: 1,
       });
       const [out, dout] = [twin.activation(H), twin.activation(H)];
-      const programs = twin.record((operations, side) => {
-        const tables = [side(first), side(second)];
-        operations.addRows(tables, side(out));
-        operations.addRowsBackward(side(dout), tables);
+      const programs = twin.record((operations, pick) => {
+        const tables = [pick(first), pick(second)];
+        operations.addRows(tables, pick(out));
+        operations.addRowsBackward(pick(dout), tables);
         operations.update();
       });
       twin.run(programs, run, bound);
@@ -436,9 +436,9 @@ for (const build of wasmBuilds()) {
     const theta = twin.parameter("theta", [45, 3], { trainableFrom: 2 });
     const [h, dh] = [twin.activation(6), twin.activation(6)];
     const before = [weight, bias].map((both) => twin.engines[1].read(both[1]));
-    const programs = twin.record((operations, side) => {
-      operations.negativeBinomial(side(h), side(weight), side(bias), side(theta), true, null);
-      operations.negativeBinomialBackward(side(h), side(weight), side(bias), side(theta), side(dh));
+    const programs = twin.record((operations, pick) => {
+      operations.negativeBinomial(pick(h), pick(weight), pick(bias), pick(theta), true, null);
+      operations.negativeBinomialBackward(pick(h), pick(weight), pick(bias), pick(theta), pick(dh));
       operations.update();
     });
     twin.run(programs, run, bound);

@@ -29,15 +29,15 @@ describe("scores", () => {
     probability: Float64Array.of(0.9, 0.8, 0.4, 0.95, 0.7, 0.8, 0.75, 0.3),
     flagged: Uint8Array.of(0, 0, 1, 0, 0, 0, 0, 1),
   };
-  const found = scoreLabelTransfer(input);
+  const scores = scoreLabelTransfer(input);
 
   test("accuracy, F1, precision and recall as in scikit-learn", () => {
     // sklearn.metrics on the seven cells of known types
-    assert.equal(found.accuracy, 5 / 7);
-    assert.ok(Math.abs(found.macro_f1! - (2 / 3 + 0.8 + 2 / 3) / 3) < 1e-12);
-    assert.ok(Math.abs(found.weighted_f1! - (3 * (2 / 3) + 2 * 0.8 + 2 * (2 / 3)) / 7) < 1e-12);
-    assert.equal(found.macro_f1_large, null);
-    assert.deepEqual(found.types[1], {
+    assert.equal(scores.accuracy, 5 / 7);
+    assert.ok(Math.abs(scores.macro_f1! - (2 / 3 + 0.8 + 2 / 3) / 3) < 1e-12);
+    assert.ok(Math.abs(scores.weighted_f1! - (3 * (2 / 3) + 2 * 0.8 + 2 * (2 / 3)) / 7) < 1e-12);
+    assert.equal(scores.macro_f1_large, null);
+    assert.deepEqual(scores.types[1], {
       cell_type: "b",
       known: true,
       cells: 2,
@@ -46,7 +46,7 @@ describe("scores", () => {
       recall: 1,
       f1: 0.8,
     });
-    assert.deepEqual(found.types[3], {
+    assert.deepEqual(scores.types[3], {
       cell_type: "d",
       known: false,
       cells: 1,
@@ -55,11 +55,11 @@ describe("scores", () => {
       recall: 0,
       f1: 0,
     });
-    assert.equal(found.cells_of_unknown_types, 1);
+    assert.equal(scores.cells_of_unknown_types, 1);
   });
 
   test("the confusion counts every cell once", () => {
-    assert.deepEqual(found.confusion, {
+    assert.deepEqual(scores.confusion, {
       truth: ["a", "b", "c", "d"],
       predicted: ["a", "b", "c"],
       cells: [
@@ -72,7 +72,7 @@ describe("scores", () => {
   });
 
   test("calibration: bins of a tenth, the error weighted by cells", () => {
-    const { expected_calibration_error: error, bins } = found.calibration!;
+    const { expected_calibration_error: error, bins } = scores.calibration!;
     // (0.3, 0.4]: one wrong; (0.6, 0.7]: one right; (0.7, 0.8]: 0.8 right, 0.8 right, 0.75 wrong; (0.8, 0.9]:
     // one right; (0.9, 1]: one right
     assert.ok(Math.abs(error - (0.4 + 0.3 + Math.abs(2.35 - 2) + 0.1 + 0.05) / 7) < 1e-12);
@@ -86,7 +86,7 @@ describe("scores", () => {
   test("wrong labels by tenths of the uncertainty, those of unknown types among them", () => {
     // (0, 0.1]: two right; (0.1, 0.2]: two right, one wrong; (0.2, 0.3]: one right; (0.6, 0.7] and (0.8,
     // 0.9]: one wrong each
-    const { bins } = found.errors!;
+    const { bins } = scores.errors!;
     assert.deepEqual(
       bins.map(({ cells }) => cells),
       [2, 3, 1, 0, 0, 0, 1, 0, 1, 0],
@@ -101,16 +101,16 @@ describe("scores", () => {
 
   test("ROC with ties as roc_auc_score: wrong labels and unknown types among all cells", () => {
     // wrong: 0.7, 0.2 (with two right ones at 0.2), 0.9 against right 0.1 0.2 0.1 0.3 0.2
-    assert.equal(found.errors_by_uncertainty!.auroc, (5 + 5 + 2 + 0.5 * 2) / 15);
-    assert.equal(found.unknown_types_by_uncertainty!.auroc, 1);
-    const last = found.errors_by_uncertainty!.curve.at(-1)!;
+    assert.equal(scores.errors_by_uncertainty!.auroc, (5 + 5 + 2 + 0.5 * 2) / 15);
+    assert.equal(scores.unknown_types_by_uncertainty!.auroc, 1);
+    const last = scores.errors_by_uncertainty!.curve.at(-1)!;
     assert.deepEqual([last.false_positive_rate, last.true_positive_rate], [1, 1]);
   });
 
   test("accuracy of the cells kept rises to that of all", () => {
-    assert.deepEqual(found.kept![0], { share: 2 / 8, uncertainty: 0.1, accuracy: 1 });
-    assert.deepEqual(found.kept!.at(-1), { share: 1, uncertainty: 0.9, accuracy: 5 / 8 });
-    assert.deepEqual(found.flags, { flagged: 2, of_unknown_types: 1, wrong: 2, unknown_found: 1 });
+    assert.deepEqual(scores.kept![0], { share: 2 / 8, uncertainty: 0.1, accuracy: 1 });
+    assert.deepEqual(scores.kept!.at(-1), { share: 1, uncertainty: 0.9, accuracy: 5 / 8 });
+    assert.deepEqual(scores.flags, { flagged: 2, of_unknown_types: 1, wrong: 2, unknown_found: 1 });
   });
 
   test("nothing to find: no curve, not a number", () => {
@@ -190,7 +190,7 @@ describe("files", async () => {
 
   test("several embeddings, without unlabelled cells, uncertainty by its column name", async () => {
     const notes: string[] = [];
-    const found = await run(path, {
+    const scored = await run(path, {
       embeddings: ["X_scpoli", "X_pca"],
       conditionKey: "donor",
       cellTypeKey: "truth",
@@ -198,19 +198,19 @@ describe("files", async () => {
       onNote: ({ message }) => notes.push(message),
     });
     assert.deepEqual(
-      [found.cells, found.left_out, found.cell_types, found.conditions, found.before, found.exact],
+      [scored.cells, scored.left_out, scored.cell_types, scored.conditions, scored.before, scored.exact],
       [199, 1, 3, 3, 'obsm["X_pca"]', true],
     );
     assert.deepEqual(
-      found.embeddings.map(({ embedding, dimensions }) => [embedding, dimensions]),
+      scored.embeddings.map(({ embedding, dimensions }) => [embedding, dimensions]),
       [
         ["X_scpoli", 4],
         ["X_pca", 2],
       ],
     );
-    assert.ok(found.embeddings[0]!.metrics.cell_type_silhouette!.value! > 0.7);
+    assert.ok(scored.embeddings[0]!.metrics.cell_type_silhouette!.value! > 0.7);
     assert.match(notes[0]!, /^obs\['truth'\]: 1 cell without a label \('unknown'\), of 200\./);
-    const transfer = found.label_transfer!;
+    const transfer = scored.label_transfer!;
     assert.equal(transfer.cells, 199);
     assert.ok(transfer.accuracy! > 0.9 && transfer.accuracy! < 1);
     assert.equal(transfer.errors_by_uncertainty!.auroc > 0.95, true);
@@ -218,14 +218,14 @@ describe("files", async () => {
   });
 
   test("labels alone, of some cells, with types that are not known", async () => {
-    const found = await run(path, {
+    const scored = await run(path, {
       cellTypeKey: "cell_type",
       predictionKey: "cell_type_pred",
       query: { donor: ["p2"] },
       knownTypes: ["B cell", "T cell"],
     });
-    assert.deepEqual(found.embeddings, []);
-    assert.ok(found.label_transfer!.cells < 100 && found.label_transfer!.cells_of_unknown_types > 0);
+    assert.deepEqual(scored.embeddings, []);
+    assert.ok(scored.label_transfer!.cells < 100 && scored.label_transfer!.cells_of_unknown_types > 0);
   });
 
   test("without components in the file, those of its counts equal a dense SVD", async () => {
@@ -235,12 +235,12 @@ describe("files", async () => {
       X: data.X,
       obsm: { X_scpoli: obsm!["X_scpoli"]! },
     }));
-    const found = await run(bare, {
+    const scored = await run(bare, {
       conditionKey: "donor",
       cellTypeKey: "cell_type",
       metrics: ["pc_regression"],
     });
-    assert.equal(found.before, `30 components of the log-normalised counts in X (${genes} genes)`);
+    assert.equal(scored.before, `30 components of the log-normalised counts in X (${genes} genes)`);
     const logs = Float64Array.from(counts, (count, at) => {
       const cell = Math.floor(at / genes);
       return Math.log1p(
@@ -257,7 +257,7 @@ describe("files", async () => {
       varianceBetween(dense.scores.values, 30, codes, 3),
       varianceBetween(values, 4, codes, 3),
     )!;
-    const value = found.embeddings[0]!.metrics.pc_regression!.value!;
+    const value = scored.embeddings[0]!.metrics.pc_regression!.value!;
     assert.ok(expected > 0 && Math.abs(value - expected) < 0.002, `${value}, expected ${expected}`);
   });
 

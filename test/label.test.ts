@@ -26,16 +26,18 @@ await mapped.model.save(at("model"));
 async function recall(grown: ScPoli, name: string): Promise<number> {
   const { predictions } = await grown.embed(query);
   const row = grown.stored.json.cell_types.indexOf(name);
-  const own = truth.flatMap((type, cell) =>
+  const typeCells = truth.flatMap((type, cell) =>
     type === "Platelet" ? [predictions[0]!.predicted[cell] === row] : [],
   );
-  return own.filter(Boolean).length / own.length;
+  return typeCells.filter(Boolean).length / typeCells.length;
 }
 /** Numbers of the unlabelled prototypes that are mostly platelets. */
 function plateletClusters(): number[] {
   return mapped.model.stored.json.unlabeled_prototypes.flatMap(({ cluster }, row) => {
-    const own = truth.filter((_, cell) => mapped.clusters![cell] === row);
-    return own.filter((type) => type === "Platelet").length > own.length / 2 ? [cluster] : [];
+    const clusterTypes = truth.filter((_, cell) => mapped.clusters![cell] === row);
+    return clusterTypes.filter((type) => type === "Platelet").length > clusterTypes.length / 2
+      ? [cluster]
+      : [];
   });
 }
 
@@ -106,10 +108,10 @@ test("cells of a file become a cell type: the mean of their latent positions", a
     cells: query,
     select: { truth: ["Platelet"], donor: ["q1"] },
   });
-  const own = Array.from(truth.keys()).filter((cell) => truth[cell] === "Platelet");
+  const platelets = Array.from(truth.keys()).filter((cell) => truth[cell] === "Platelet");
   const mean = Array.from(
     { length: 10 },
-    (_, d) => own.reduce((sum, cell) => sum + mapped.latent[cell * 10 + d]!, 0) / own.length,
+    (_, d) => platelets.reduce((sum, cell) => sum + mapped.latent[cell * 10 + d]!, 0) / platelets.length,
   );
   const { data } = grown.stored.tensors.get("prototypes")!;
   mean.forEach((value, d) =>

@@ -97,8 +97,8 @@ test("query cells are placed among their types; reference cells keep their posit
   const file = await AnnData.open(output);
   assert.deepEqual((await file.obsm("X_umap_scpoli")).values, mapping.umap);
   file.close();
-  const own = (await model.embed(reference)).umap!;
-  assert.ok(own.every((value, at) => Math.abs(value - landmarks[at]!) < 1e-3));
+  const referencePositions = (await model.embed(reference)).umap!;
+  assert.ok(referencePositions.every((value, at) => Math.abs(value - landmarks[at]!) < 1e-3));
 });
 
 test("train --no-landmarks leaves them out, and so does a query's file; threads change nothing", async () => {

@@ -62,59 +62,59 @@ before(async () => {
   }
 });
 
-function assertAsScanpy(found: Markers, results: Readonly<Record<string, Columns>>): void {
-  assert.deepEqual(found.groups.map(({ name }) => name).sort(), Object.keys(results).sort());
-  const G = found.genes.length;
-  for (const [k, { name }] of found.groups.entries()) {
+function assertAsScanpy(markers: Markers, results: Readonly<Record<string, Columns>>): void {
+  assert.deepEqual(markers.groups.map(({ name }) => name).sort(), Object.keys(results).sort());
+  const G = markers.genes.length;
+  for (const [k, { name }] of markers.groups.entries()) {
     const expected = results[name]!;
     const compare = (column: string, values: ArrayLike<number>): void => {
       if (!expected[column]) return; // scanpy has no shares of the reference's cells
       expected[column].forEach((value, gene) => {
-        const own = values[k * G + gene]!;
-        if (value === null) assert.ok(Number.isNaN(own), `${name} ${column} ${gene}`);
+        const actual = values[k * G + gene]!;
+        if (value === null) assert.ok(Number.isNaN(actual), `${name} ${column} ${gene}`);
         else
           assert.ok(
-            Math.abs(own - value) <= 1e-6 * Math.max(1e-12, Math.abs(value)) + 1e-12,
-            `${name}, ${column} of gene ${gene}: ${own}, scanpy has ${value}`,
+            Math.abs(actual - value) <= 1e-6 * Math.max(1e-12, Math.abs(value)) + 1e-12,
+            `${name}, ${column} of gene ${gene}: ${actual}, scanpy has ${value}`,
           );
       });
     };
     // scanpy keeps scores and fold changes as float32
-    compare("scores", Float32Array.from(found.scores));
-    compare("logfoldchanges", Float32Array.from(found.logFoldChanges));
-    compare("pvals", found.pValues);
-    compare("pvals_adj", found.adjustedPValues);
-    compare("pct_nz_group", found.shares);
-    compare("pct_nz_reference", found.otherShares);
+    compare("scores", Float32Array.from(markers.scores));
+    compare("logfoldchanges", Float32Array.from(markers.logFoldChanges));
+    compare("pvals", markers.pValues);
+    compare("pvals_adj", markers.adjustedPValues);
+    compare("pct_nz_group", markers.shares);
+    compare("pct_nz_reference", markers.otherShares);
   }
 }
 
 for (const { matrix, options, results } of fixture.cases)
   test(`as scanpy: ${matrix} values, ${JSON.stringify(options)}`, async () => {
     const notes: string[] = [];
-    const found = await findMarkers(opened[matrix]!, {
+    const markers = await findMarkers(opened[matrix]!, {
       groups: "group",
       layer: "X",
       ...options,
       onNote: ({ message }) => notes.push(message),
     });
-    assertAsScanpy(found, results);
-    assert.equal(found.isNormalized, false);
+    assertAsScanpy(markers, results);
+    assert.equal(markers.isNormalized, false);
     // a second way to the same numbers: pairs of cells, counted one by one
-    const G = found.genes.length;
+    const G = markers.genes.length;
     const code = (cell: number): string | null => fixture.groups[cell]!;
-    for (const [k, { name, cells }] of found.groups.entries()) {
+    for (const [k, { name, cells }] of markers.groups.entries()) {
       for (const gene of [0, 3, 4, 11]) {
         let [wins, others] = [0, 0];
         fixture.matrices[matrix].forEach((values, cell) => {
           if (options.against === undefined ? code(cell) === name : code(cell) !== options.against) return;
           others++;
-          fixture.matrices[matrix].forEach((own, other) => {
+          fixture.matrices[matrix].forEach((row, other) => {
             if (code(other) === name)
-              wins += own[gene]! > values[gene]! ? 1 : own[gene] === values[gene] ? 0.5 : 0;
+              wins += row[gene]! > values[gene]! ? 1 : row[gene] === values[gene] ? 0.5 : 0;
           });
         });
-        assert.ok(Math.abs(found.auc[k * G + gene]! - wins / cells / others) < 1e-7, `AUC of gene ${gene}`);
+        assert.ok(Math.abs(markers.auc[k * G + gene]! - wins / cells / others) < 1e-7, `AUC of gene ${gene}`);
       }
     }
     assert.ok(notes.some((note) => note.includes("the values of X, unchanged")));
@@ -198,13 +198,13 @@ test("what cannot be compared is refused", async () => {
   );
   await fails(() => findMarkers(data, { groups: "group", layer: "none" }), "key", /no layer/);
   const notes: string[] = [];
-  const found = await findMarkers(data, {
+  const markers = await findMarkers(data, {
     groups: "alone",
     layer: "X",
     onNote: ({ message }) => notes.push(message),
   });
   assert.deepEqual(
-    found.groups.map(({ name }) => name),
+    markers.groups.map(({ name }) => name),
     ["common"],
   );
   assert.ok(notes.some((note) => note.includes("only one cell: 'rare'")));
@@ -212,8 +212,8 @@ test("what cannot be compared is refused", async () => {
 
 test("files that anndata reads, .h5ad and Zarr of both versions", async () => {
   const paths: string[] = [];
-  const found = await findMarkers(opened.float32!, { groups: "group", layer: "X" });
-  await writeMarkers(opened.float32!, at("markers.h5ad"), found);
+  const ofFloats = await findMarkers(opened.float32!, { groups: "group", layer: "X" });
+  await writeMarkers(opened.float32!, at("markers.h5ad"), ofFloats);
   paths.push(at("markers.h5ad"));
   const counts = at("counts.h5ad");
   await writeH5ad(counts, {
@@ -226,7 +226,7 @@ test("files that anndata reads, .h5ad and Zarr of both versions", async () => {
       index: fixture.groups.map((_, i) => `c${i}`),
       columns: { group: { kind: "string", length: fixture.groups.length, values: fixture.groups } },
     },
-    var: { index: found.genes.map((gene, g) => (g === 2 ? "Käse-1" : gene)) },
+    var: { index: ofFloats.genes.map((gene, g) => (g === 2 ? "Käse-1" : gene)) },
   });
   const inH5ad = await AnnData.open(counts);
   await convert(inH5ad, at("counts.zarr"), {});
@@ -239,11 +239,11 @@ test("files that anndata reads, .h5ad and Zarr of both versions", async () => {
   paths.push(at("markers.zarr"));
   runPython("read_markers.py", "--zarr2", at("float32.h5ad"), at("second.zarr"));
   const second = await AnnData.open(at("second.zarr"));
-  await writeMarkers(second, at("markers2.zarr"), found);
+  await writeMarkers(second, at("markers2.zarr"), ofFloats);
   second.close();
   paths.push(at("markers2.zarr"));
   const contents = JSON.parse(runPython("read_markers.py", ...paths));
-  for (const [i, markers] of [found, ofCounts, found].entries()) {
+  for (const [i, markers] of [ofFloats, ofCounts, ofFloats].entries()) {
     const { params, fields, types, names, scores, pts } = contents[i];
     const groups = markers.groups.map(({ name }) => name);
     assert.equal(params.groupby, "group");
@@ -254,14 +254,14 @@ test("files that anndata reads, .h5ad and Zarr of both versions", async () => {
     assert.deepEqual(types, { scores: "<f4", pvals: "<f8", pvals_adj: "<f8", logfoldchanges: "<f4" });
     const rows = markerTable(markers);
     for (const group of groups) {
-      const own = rows.filter((row) => row.group === group);
+      const groupRows = rows.filter((row) => row.group === group);
       assert.deepEqual(
         names[group],
-        own.map(({ gene }) => gene),
+        groupRows.map(({ gene }) => gene),
       );
       assert.deepEqual(
         scores[group],
-        own.map(({ score }) => Math.fround(score as number)),
+        groupRows.map(({ score }) => Math.fround(score as number)),
       );
     }
     assert.deepEqual(pts.pts, { index: markers.genes, columns: groups });
@@ -270,7 +270,7 @@ test("files that anndata reads, .h5ad and Zarr of both versions", async () => {
   const again = await AnnData.open(at("markers.h5ad"));
   assert.ok(again.unsKeys.includes("rank_genes_groups"));
   await fails(
-    () => writeMarkers(again, at("twice.h5ad"), found),
+    () => writeMarkers(again, at("twice.h5ad"), ofFloats),
     "refused",
     /already has uns\["rank_genes_groups"\]/,
   );

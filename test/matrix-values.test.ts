@@ -51,21 +51,21 @@ const weights = (model: string): string => readFileSync(at(`${model}/model.safet
 
 describe("only gene expression is modelled", () => {
   const random = new Random(3, "proteins");
-  const own = [...geneNames, "CD3", "CD4_TotalSeqB", "gene0_ADT", "CD19", "CD56"];
-  const types = own.map((_, i) => (i < genes ? "Gene Expression" : "Antibody Capture"));
-  const counts = Float32Array.from({ length: cells * own.length }, (_, i) => {
-    const [cell, column] = [Math.floor(i / own.length), i % own.length];
+  const fileNames = [...geneNames, "CD3", "CD4_TotalSeqB", "gene0_ADT", "CD19", "CD56"];
+  const types = fileNames.map((_, i) => (i < genes ? "Gene Expression" : "Antibody Capture"));
+  const counts = Float32Array.from({ length: cells * fileNames.length }, (_, i) => {
+    const [cell, column] = [Math.floor(i / fileNames.length), i % fileNames.length];
     return column < genes ? good.counts[cell * genes + column]! : 300 + random.below(900);
   });
   const cite = (columns: Record<string, Column>): NewAnnData => ({
     ...good.data,
-    X: { rows: cells, columns: own.length, values: counts },
-    var: { index: own, columns },
+    X: { rows: cells, columns: fileNames.length, values: counts },
+    var: { index: fileNames, columns },
   });
   before(async () => {
     await writeH5ad(at("good.h5ad"), good.data);
     await writeH5ad(at("cite.h5ad"), cite({ feature_types: strings(types) }));
-    await writeCounts10x(at("cite.h5"), at("cite-mtx"), { cells, counts, names: own, types });
+    await writeCounts10x(at("cite.h5"), at("cite-mtx"), { cells, counts, names: fileNames, types });
     const data = await AnnData.open(at("cite.h5ad"));
     await convert(data, at("cite.zarr"), { featureTypes: ["all"] });
     data.close();
@@ -99,11 +99,11 @@ describe("only gene expression is modelled", () => {
 
   test("others can be asked for, and a query of the model is read likewise", async () => {
     await works(train("cite.h5ad", "adt", "--feature-types", "antibodies"), /30 Gene Expression/);
-    assert.deepEqual(genesOf("adt"), own.slice(genes));
+    assert.deepEqual(genesOf("adt"), fileNames.slice(genes));
     const query = ["map", at("cite.h5ad"), "--reference", at("adt"), "-o", at("adt.h5ad"), "--no-training"];
     await works(query, /30 Gene Expression/);
     await works(train("cite.h5ad", "both", "--feature-types", "all"));
-    assert.equal(genesOf("both").length, own.length);
+    assert.equal(genesOf("both").length, fileNames.length);
     await fails(train("cite.h5ad", "none", "--feature-types", "Peaks"), /"Peaks".*5 Antibody Capture/);
     await fails(
       train("good.h5ad", "none", "--feature-types", "Peaks"),
@@ -112,7 +112,7 @@ describe("only gene expression is modelled", () => {
   });
 
   test("a gene of a model never matches a feature of another type", async () => {
-    const twins = own.map((name) => (name === "CD19" ? "gene0" : name));
+    const twins = fileNames.map((name) => (name === "CD19" ? "gene0" : name));
     const swapped = twins.map((name, i) => (i === 0 ? "CD19" : name));
     await writeH5ad(at("twin.h5ad"), {
       ...cite({ feature_types: strings(types) }),
@@ -141,7 +141,7 @@ describe("only gene expression is modelled", () => {
   });
 
   test("a file without genes lists its feature types; a Poisson model uses peaks", async () => {
-    const peaks = own.map(() => "Peaks");
+    const peaks = fileNames.map(() => "Peaks");
     await writeH5ad(at("atac.h5ad"), cite({ feature_types: strings(peaks) }));
     await fails(
       train("atac.h5ad", "none"),
@@ -188,7 +188,7 @@ describe("what looks like counts", () => {
     X: matrix(values),
     var: frame(names("g", columns)),
   });
-  async function taken(parts: Parts, layer?: string): Promise<{ name: string; notes: string }> {
+  async function nameAndNotes(parts: Parts, layer?: string): Promise<{ name: string; notes: string }> {
     const notes: Note[] = [];
     const { name } = await findCounts(annData(parts), layer, { note: (note) => notes.push(note) });
     return { name, notes: notes.map(({ message }) => message).join("\n") };
@@ -196,7 +196,10 @@ describe("what looks like counts", () => {
 
   test("equal counts twice: X is used, without a note", async () => {
     const layers = { counts: matrix(counts), spliced: matrix(each((count) => count >> 1)) };
-    assert.deepEqual(await taken({ X: matrix(counts), raw: raw(counts), layers }), { name: "X", notes: "" });
+    assert.deepEqual(await nameAndNotes({ X: matrix(counts), raw: raw(counts), layers }), {
+      name: "X",
+      notes: "",
+    });
   });
 
   for (const [what, values] of Object.entries({
@@ -211,7 +214,7 @@ describe("what looks like counts", () => {
         "layers/counts": { layers: { counts: matrix(counts) } },
         "raw.X": { raw: raw(counts) },
       })) {
-        const { name, notes } = await taken({ X: matrix(values), ...parts });
+        const { name, notes } = await nameAndNotes({ X: matrix(values), ...parts });
         assert.equal(name, place);
         assert.match(notes, new RegExp(`counts are taken from ${place}\\. --layer X uses X`));
       }
@@ -219,32 +222,32 @@ describe("what looks like counts", () => {
 
   test("corrected counts in X are used, with a note", async () => {
     const corrected = each((count) => Math.max(0, count - (count > 3 ? 1 : 0)));
-    const { name, notes } = await taken({ X: matrix(corrected), layers: { counts: matrix(counts) } });
+    const { name, notes } = await nameAndNotes({ X: matrix(corrected), layers: { counts: matrix(counts) } });
     assert.equal(name, "X");
     assert.match(notes, /both hold counts; those of X are used.*--layer counts uses layers\/counts/);
   });
 
   test("ambiguous cases are errors that ask for a choice", async () => {
     const other = { layers: { spliced: matrix(counts) } };
-    await rejects(taken({ X: matrix(binary), ...other }), "counts", /only 0 and 1.*--layer spliced/s);
-    assert.equal((await taken({ X: matrix(binary), ...other }, "spliced")).name, "layers/spliced");
-    await rejects(taken({ X: matrix(ranks) }), "counts", /like ranks.*--layer X uses X/s);
-    assert.match((await taken({ X: matrix(ranks) }, "X")).notes, /like ranks; used as counts/);
-    assert.match((await taken({ X: matrix(binary) })).notes, /only 0 and 1; used as counts/);
+    await rejects(nameAndNotes({ X: matrix(binary), ...other }), "counts", /only 0 and 1.*--layer spliced/s);
+    assert.equal((await nameAndNotes({ X: matrix(binary), ...other }, "spliced")).name, "layers/spliced");
+    await rejects(nameAndNotes({ X: matrix(ranks) }), "counts", /like ranks.*--layer X uses X/s);
+    assert.match((await nameAndNotes({ X: matrix(ranks) }, "X")).notes, /like ranks; used as counts/);
+    assert.match((await nameAndNotes({ X: matrix(binary) })).notes, /only 0 and 1; used as counts/);
     const two = { raw: raw(each((count) => 2 * count)), layers: { counts: matrix(counts) } };
     await rejects(
-      taken({ X: matrix(logs), ...two }),
+      nameAndNotes({ X: matrix(logs), ...two }),
       "counts",
       /Which are the raw counts\?.*--layer raw.*--layer counts/,
     );
   });
 
   test("whole but for rounding: they are counts", async () => {
-    const near = matrix(
+    const almostWhole = matrix(
       each((count) => count * (1 + 1e-9)),
       Float64Array,
     );
-    const { matrix: rounded, name } = await findCounts(annData({ X: near }));
+    const { matrix: rounded, name } = await findCounts(annData({ X: almostWhole }));
     assert.equal(name, "X");
     const block = await rounded.read(0, rows);
     assert.deepEqual(
@@ -287,8 +290,11 @@ describe("counts recovered from other totals", () => {
   const total = 777;
   const normalised = (target: number, log: boolean, cell = -1): Float32Array =>
     Float32Array.from({ length: cells * genes }, (_, i) => {
-      const own = good.counts.subarray(Math.floor(i / genes) * genes, (Math.floor(i / genes) + 1) * genes);
-      const sum = own.reduce((a, b) => a + b, 0);
+      const countsOfCell = good.counts.subarray(
+        Math.floor(i / genes) * genes,
+        (Math.floor(i / genes) + 1) * genes,
+      );
+      const sum = countsOfCell.reduce((a, b) => a + b, 0);
       const share = (target * (good.counts[i]! + (Math.floor(i / genes) === cell ? 0.3 : 0))) / sum;
       return log ? Math.log1p(share) : share;
     });
@@ -310,9 +316,9 @@ describe("counts recovered from other totals", () => {
       const data = await write(name, values, uns);
       await rejects(findCounts(data), "counts", /total of 777.*--recover-counts/);
       const place = await findCounts(data, undefined, { recoverCounts: true });
-      const { values: found } = await place.matrix.read(0, cells);
+      const { values: recovered } = await place.matrix.read(0, cells);
       assert.deepEqual(
-        [...found],
+        [...recovered],
         [...good.counts].filter((count) => count > 0),
         name,
       );
@@ -326,7 +332,9 @@ describe("counts recovered from other totals", () => {
     silent.close();
     const one = await write("one.h5ad", normalised(total, true, 40), { log1p: { base: "none" } });
     await assert.rejects(
-      findCounts(one, undefined, { recoverCounts: true }).then(({ matrix: found }) => found.read(0, cells)),
+      findCounts(one, undefined, { recoverCounts: true }).then(({ matrix: recovered }) =>
+        recovered.read(0, cells),
+      ),
       ScPoliError,
     );
     one.close();

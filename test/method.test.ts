@@ -60,10 +60,10 @@ test("a cell type that the reference does not have is further away than those th
   const { predictions } = await model.map(mixed, { epochs: 10 });
   const truth = await texts(mixed, "truth");
   const mean = (isUnknown: boolean): number => {
-    const own = truth.flatMap((type, cell) =>
+    const typeCells = truth.flatMap((type, cell) =>
       (type === "Platelet") === isUnknown ? [predictions[0]!.uncertainty[cell]!] : [],
     );
-    return own.reduce((a, b) => a + b, 0) / own.length;
+    return typeCells.reduce((a, b) => a + b, 0) / typeCells.length;
   };
   assert.ok(mean(true) > mean(false) + 0.05, `${mean(true)} against ${mean(false)}`);
 });
@@ -92,9 +92,9 @@ test("a known condition uses its frozen row, or gets a new row on request", asyn
     notes.some((message) => message.includes("donor=d1") && message.includes("keep their embeddings")),
     notes.join("; "),
   );
-  const own = await model.map(known, { epochs: 3, knownConditions: "new" });
-  assert.deepEqual(own.model.stored.json.conditions, [["d1", "d2", "d3", "d1 (2)"]]);
-  assert.equal(own.report.conditions[0]!.nearest, "d1");
+  const relearned = await model.map(known, { epochs: 3, knownConditions: "new" });
+  assert.deepEqual(relearned.model.stored.json.conditions, [["d1", "d2", "d3", "d1 (2)"]]);
+  assert.equal(relearned.report.conditions[0]!.nearest, "d1");
 });
 
 test("without training, a new condition uses the best-fitting reference condition", async () => {

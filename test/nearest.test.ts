@@ -41,9 +41,9 @@ describe("the nearest rows", () => {
             Math.abs(squared[i * k + rank]! - expected[rank]!) <= 1e-5 * expected[rank]! + 1e-6,
             `point ${i}, rank ${rank}`,
           );
-          const own = ascending(point, table.subarray(row * D, (row + 1) * D), D)[0]!;
+          const distance = ascending(point, table.subarray(row * D, (row + 1) * D), D)[0]!;
           assert.ok(
-            Math.abs(own - expected[rank]!) <= 1e-5 * own + 1e-6,
+            Math.abs(distance - expected[rank]!) <= 1e-5 * distance + 1e-6,
             `point ${i}, rank ${rank}: row ${row}`,
           );
         }
@@ -72,15 +72,15 @@ describe("the nearest rows", () => {
       ...listCentres(M),
     ]);
     const far = new Float32Array(D).fill(1050);
-    const found = rows.find(far, k, 2);
-    assert.ok(found.indices.every((row) => row >= 0 && row < 20));
-    assert.deepEqual(found.squared, rows.find(far, k).squared);
+    const actual = rows.find(far, k, 2);
+    assert.ok(actual.indices.every((row) => row >= 0 && row < 20));
+    assert.deepEqual(actual.squared, rows.find(far, k).squared);
     const points = table.subarray(1000 * D, 1300 * D);
     const [some, all] = [rows.find(points, k, listsLookedAt).indices, rows.find(points, k).indices];
     let same = 0;
     for (let i = 0; i < 300; i++) {
-      const own = new Set(some.subarray(i * k, (i + 1) * k));
-      for (const row of all.subarray(i * k, (i + 1) * k)) same += own.has(row) ? 1 : 0;
+      const neighborsOfRow = new Set(some.subarray(i * k, (i + 1) * k));
+      for (const row of all.subarray(i * k, (i + 1) * k)) same += neighborsOfRow.has(row) ? 1 : 0;
     }
     assert.ok(same / all.length > 0.98, `${same / all.length} of the nearest rows are found`);
   });

@@ -51,7 +51,7 @@ function ranking(values: ArrayLike<number>): number {
 /** Writes some cells of a file to a new file. */
 async function part(data: AnnData, name: string, rows: readonly number[]): Promise<AnnData> {
   const path = join(folder, `${name}.h5ad`);
-  await writeRows(data, Int32Array.from(rows), path, (own, i) => `${own} ${i}`);
+  await writeRows(data, Int32Array.from(rows), path, (name, i) => `${name} ${i}`);
   return AnnData.open(path);
 }
 
@@ -66,8 +66,8 @@ test("cells of a type that the reference has not are novel and flagged; few of t
   );
   assert.ok(ranking(level.novelty!) > 0.95, `ranking ${ranking(level.novelty!)}`);
   const share = (isCounted: (type: string) => boolean): number => {
-    const own = truth.map((type, cell) => [type, cell] as const).filter(([type]) => isCounted(type));
-    return own.filter(([, cell]) => level.unknown[cell] === 1).length / own.length;
+    const countedCells = truth.map((type, cell) => [type, cell] as const).filter(([type]) => isCounted(type));
+    return countedCells.filter(([, cell]) => level.unknown[cell] === 1).length / countedCells.length;
   };
   assert.ok(share((type) => type === "NK") > 0.7, `found ${share((type) => type === "NK")}`);
   // with four donors of 225 cells to learn from, 5 % is not met to the digit
@@ -84,7 +84,7 @@ test("novel cells mapped alone are flagged, too; known cells without similar cel
   };
   assert.ok((await share("NK")) > 0.7);
   const shares = [await share("B"), await share("T"), await share("Mono")];
-  const mean = shares.reduce((sum, own) => sum + own, 0) / 3;
+  const mean = shares.reduce((sum, share) => sum + share, 0) / 3;
   // alone a cell has nothing to tell its donor from its type by, and four donors tell little of how donors
   // differ
   assert.ok(mean < 0.2, `flagged ${shares.join(", ")}`);
@@ -112,9 +112,9 @@ async function checkParts(trained: ScPoli, data: AnnData, name: string): Promise
       const some = await part(data, `${name}-part`, rows);
       const { predictions } = await trained.embed(some, { threads });
       some.close();
-      predictions.forEach((own, l) =>
+      predictions.forEach((level, l) =>
         rows.forEach((row, cell) =>
-          assert.deepEqual(itsOwn(own, cell), itsOwn(whole[l]!, row), `${what}, cell ${row}`),
+          assert.deepEqual(itsOwn(level, cell), itsOwn(whole[l]!, row), `${what}, cell ${row}`),
         ),
       );
     }
@@ -170,7 +170,7 @@ test("a model of an earlier version loads without its old data on unknown cells,
   const older = {
     json: {
       ...json,
-      head: { levels: json.head!.levels.map(({ novelty: _, ...own }) => own) },
+      head: { levels: json.head!.levels.map(({ novelty: _, ...rest }) => rest) },
     },
     tensors: new Map([...tensors].filter(([name]) => !name.startsWith("novelty."))),
   };
@@ -183,11 +183,11 @@ test("a model of an earlier version loads without its old data on unknown cells,
   const loaded = await ScPoli.load(path, { onNote: ({ message }) => notes.push(message) });
   assert.match(notes.join(), /earlier version: its novelty model is ignored/);
   const before = await loaded.map(query, quick);
-  const [own] = before.predictions;
-  assert.deepEqual(own!.predicted, level.predicted);
-  assert.equal(own!.novelty, null);
-  assert.match(own!.notFlagged!, /not calibrated/);
-  assert.ok(own!.unknown.every((flag) => flag === 0));
+  const [relabelled] = before.predictions;
+  assert.deepEqual(relabelled!.predicted, level.predicted);
+  assert.equal(relabelled!.novelty, null);
+  assert.match(relabelled!.notFlagged!, /not calibrated/);
+  assert.ok(relabelled!.unknown.every((flag) => flag === 0));
   assert.ok(!("cell_type_novelty" in before.additions().obs!));
   await assert.rejects(loaded.map(query, { ...quick, threshold: 0.5 }), /--uncertainty distance/);
 });
@@ -200,9 +200,9 @@ test("a reference of one condition is not calibrated: a note, and no flags", asy
     notes.join(),
     /Novelty of 'cell_type' is not calibrated: the reference has a single condition/,
   );
-  const [own] = (await trained.map(query, quick)).predictions;
-  assert.equal(own!.novelty, null);
-  assert.ok(own!.unknown.every((flag) => flag === 0));
+  const [uncalibrated] = (await trained.map(query, quick)).predictions;
+  assert.equal(uncalibrated!.novelty, null);
+  assert.ok(uncalibrated!.unknown.every((flag) => flag === 0));
 });
 
 test("the same on one and on two threads, saved and loaded, mapped and embedded", async () => {

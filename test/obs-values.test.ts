@@ -158,8 +158,8 @@ describe("names that are the same to a person", () => {
       categorical([0, 1, 0], ["1.0", "2.0"]),
       categorical([0, 1, 2], ["1.0", "2", "1"]),
     ]) {
-      const { codes, names: found } = factorize(column);
-      assert.deepEqual([found, [...codes]], whole);
+      const { codes, names: factorNames } = factorize(column);
+      assert.deepEqual([factorNames, [...codes]], whole);
     }
     assert.deepEqual(factorize(strings(["TRUE", "true", "F"])).names, ["F", "True"]);
     assert.deepEqual(factorize(booleans([true, false])).names, ["False", "True"]);

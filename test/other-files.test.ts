@@ -21,8 +21,8 @@ before(async () => {
 });
 
 async function run(code: number, args: readonly string[], ...says: RegExp[]): Promise<string> {
-  const { code: found, stdout, stderr } = await scpoli(args);
-  assert.equal(found, code, stderr);
+  const { code: actualCode, stdout, stderr } = await scpoli(args);
+  assert.equal(actualCode, code, stderr);
   for (const pattern of says) assert.match(stderr, pattern);
   if (code !== 0) assert.equal(stderr.trim().split("\n").length, 1, stderr);
   return stdout;
@@ -36,8 +36,8 @@ describe("MuData", () => {
   });
 
   test("one is read like a file, with every form of its name", async () => {
-    const told = await run(0, ["inspect", at("both.h5mu"), "--modality", "rna"]);
-    assert.match(told, /60 cells, 20 genes/);
+    const outcome = await run(0, ["inspect", at("both.h5mu"), "--modality", "rna"]);
+    assert.match(outcome, /60 cells, 20 genes/);
     assert.match(await run(0, ["inspect", at("both.h5mu/mod/prot")]), /60 cells, 5 genes/);
     for (const data of [
       await AnnData.open(at("both.h5mu"), { modality: "rna" }),

@@ -100,8 +100,8 @@ describe("files", () => {
       copyFileSync(at("model/model.safetensors"), precious[2]);
       for (const path of name === "convert" ? precious.slice(0, 1) : precious) {
         const content = readFileSync(path);
-        const told = await run(3, [...args(), path, "--force"], /already exists and is not/);
-        assert.doesNotMatch(told, /epoch/, "before any work");
+        const outcome = await run(3, [...args(), path, "--force"], /already exists and is not/);
+        assert.doesNotMatch(outcome, /epoch/, "before any work");
         assert.deepEqual(readFileSync(path), content);
       }
     });
@@ -304,11 +304,11 @@ describe("names", () => {
     cpSync(at("model"), at("slash-model"), { recursive: true });
     const path = at("slash-model/model.json");
     writeFileSync(path, readFileSync(path, "utf8").replaceAll('"cell_type"', '"cell/type"'));
-    const told = await run(
+    const outcome = await run(
       3,
       ["map", at("good.h5ad"), "--reference", at("slash-model"), "-o", at("slash-mapped.h5ad")],
       /"cell\/type_pred" cannot be a name/,
     );
-    assert.doesNotMatch(told, /epoch/);
+    assert.doesNotMatch(outcome, /epoch/);
   });
 });

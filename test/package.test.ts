@@ -32,8 +32,8 @@ before(async () => {
 });
 
 test("the version is that of package.json", () => {
-  const own = JSON.parse(readFileSync(join(root, "package.json"), "utf8")) as { version: string };
-  assert.equal(version, own.version);
+  const manifest = JSON.parse(readFileSync(join(root, "package.json"), "utf8")) as { version: string };
+  assert.equal(version, manifest.version);
 });
 
 test("the package contains only the needed files", () => {

@@ -313,20 +313,20 @@ describe("the example, mapped", async () => {
     );
     const { code, stderr } = await scpoli(args);
     assert.equal(code, 0, stderr);
-    const [ours, theirs] = await Promise.all(
+    const [pageFile, commandFile] = await Promise.all(
       [file, join(folder, "cli-kang_query-mapped.h5ad")].map((path) => AnnData.open(path)),
     );
     const labels = async (mapped: AnnData): Promise<string[]> => {
       const { codes, names } = factorize(await mapped.obs.column("cell_type_pred"));
       return Array.from(codes, (one) => names[one]!);
     };
-    const [a, b] = [await labels(ours!), await labels(theirs!)];
+    const [a, b] = [await labels(pageFile!), await labels(commandFile!)];
     assert.ok(
       a.filter((name, cell) => name === b[cell]).length >= 717,
       "the fastest kernels differ in last digits",
     );
-    ours!.close();
-    theirs!.close();
+    pageFile!.close();
+    commandFile!.close();
     await look(page, "26-save");
   });
 

@@ -123,12 +123,12 @@ describe("real data", { skip: existsSync(interop) ? false : "needs ../shared" },
             await page.locator(".address").getByRole("button", { name: "Open" }).click();
             await page.locator(".name", { hasText: "panc8" }).waitFor();
             await choose(page, "query", /a file/, queryAndModel[0]!);
-            const found = await AnnData.open(
+            const mapped = await AnnData.open(
               await map(page, () => page.getByLabel(/Find clusters in the query/).uncheck()),
             );
             const expected = await AnnData.open(at("cli.h5ad"));
             for (const name of ["X_scpoli", "X_umap_scpoli"])
-              assert.deepEqual(await found.obsm(name), await expected.obsm(name), name);
+              assert.deepEqual(await mapped.obsm(name), await expected.obsm(name), name);
             for (const name of [
               "cell_type_pred",
               "cell_type_prob",
@@ -137,9 +137,9 @@ describe("real data", { skip: existsSync(interop) ? false : "needs ../shared" },
               "cell_type_distance",
               "cell_type_unknown",
             ])
-              assert.deepEqual(await found.obs.column(name), await expected.obs.column(name), name);
-            assert.deepEqual(await found.obs.index(), await expected.obs.index());
-            found.close();
+              assert.deepEqual(await mapped.obs.column(name), await expected.obs.column(name), name);
+            assert.deepEqual(await mapped.obs.index(), await expected.obs.index());
+            mapped.close();
             expected.close();
             await step(page, "Explore").click();
             await look(page, isIsolated ? "17-pancreas" : "18-pancreas-one-thread");

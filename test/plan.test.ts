@@ -116,11 +116,12 @@ test("the results of mappings in one table and one report", async () => {
     .map((line) => line.split("\t"));
   const column = (name: string): number => header!.indexOf(name);
   for (const name of ["first", "second"]) {
-    const own = rows.filter(([query]) => query === name);
-    const sum = (field: string): number => own.reduce((total, row) => total + Number(row[column(field)]), 0);
+    const queryRows = rows.filter(([query]) => query === name);
+    const sum = (field: string): number =>
+      queryRows.reduce((total, row) => total + Number(row[column(field)]), 0);
     assert.equal(sum("cells"), 720);
-    assert.equal(sum("unknown"), Number(own[0]![column("unknown_in_query")]));
-    assert.equal(own[0]![column("novel_clusters")] === "", name === "first");
+    assert.equal(sum("unknown"), Number(queryRows[0]![column("unknown_in_query")]));
+    assert.equal(queryRows[0]![column("novel_clusters")] === "", name === "first");
   }
   assert.match(readFileSync(at("queries.html"), "utf8"), /<h3>second<\/h3>/);
   assert.equal((await scpoli(collect)).code, 4);

@@ -297,8 +297,10 @@ test("colours of types, samples and unknown cells are visible on light and dark,
     assert.equal(new Set(types).size, 60, "60 different colours");
     assert.ok(!samples.some((colour) => types.includes(colour)));
     assert.ok(types.every((colour) => colourDistance(colour, unknownColour(paper)) > 0.1));
-    const near = types.slice(0, 10).flatMap((a, i) => types.slice(0, i).map((b) => colourDistance(a, b)));
-    assert.ok(Math.min(...near) >= apart, `the first ten are ${Math.min(...near)} apart`);
+    const distances = types
+      .slice(0, 10)
+      .flatMap((a, i) => types.slice(0, i).map((b) => colourDistance(a, b)));
+    assert.ok(Math.min(...distances) >= apart, `the first ten are ${Math.min(...distances)} apart`);
     // zero has the lowest contrast, the maximum the highest
     assert.ok(contrast(expressionColour(paper, 0), white) < 2);
     assert.ok(contrast(expressionColour(paper, 1), white) > 7);

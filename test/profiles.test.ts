@@ -35,8 +35,8 @@ function rowsOf(values: Float32Array): SparseCells {
   };
 }
 
-const near = (found: number, expected: number, within = 1e-4): void =>
-  assert.ok(Math.abs(found - expected) < within, `${found}, expected ${expected}`);
+const assertClose = (actual: number, expected: number, within = 1e-4): void =>
+  assert.ok(Math.abs(actual - expected) < within, `${actual}, expected ${expected}`);
 
 describe("profiles of types", () => {
   const sums = new ProfileSums(4, 4, K, G);
@@ -58,27 +58,27 @@ describe("profiles of types", () => {
           const all = total(groups.map((group) => weight(type, group)));
           return total(groups.map((group) => (weight(type, group) / all) * mean(cellsOf(type, group), gene)));
         });
-        mu.forEach((value, type) => near(means[type * G + gene]!, value));
+        mu.forEach((value, type) => assertClose(means[type * G + gene]!, value));
         const squares = total(
           groups.flatMap((group) =>
             mu.map((_, type) => {
-              const own = mean(cellsOf(type, group), gene);
-              return total(cellsOf(type, group).map((cell) => (dense[cell * G + gene]! - own) ** 2));
+              const groupMean = mean(cellsOf(type, group), gene);
+              return total(cellsOf(type, group).map((cell) => (dense[cell * G + gene]! - groupMean) ** 2));
             }),
           ),
         );
         const cells = total(groups.flatMap((group) => mu.map((_, type) => cellsOf(type, group).length)));
         const within = squares / (cells - K * groups.length);
-        near(variances[G + gene]!, within);
+        assertClose(variances[G + gene]!, within);
         const between = mu.map((_, type) => {
-          const own = groups.map((group) => mean(cellsOf(type, group), gene));
-          const middle = total(own) / own.length;
+          const groupMeans = groups.map((group) => mean(cellsOf(type, group), gene));
+          const middle = total(groupMeans) / groupMeans.length;
           return (
-            total(own.map((value) => (value - middle) ** 2)) / (own.length - 1) -
+            total(groupMeans.map((value) => (value - middle) ** 2)) / (groupMeans.length - 1) -
             (within * total(groups.map((group) => 1 / cellsOf(type, group).length))) / groups.length
           );
         });
-        near(variances[gene]!, Math.max(0, total(between) / K));
+        assertClose(variances[gene]!, Math.max(0, total(between) / K));
         const size = (group: number): number => total(mu.map((_, type) => cellsOf(type, group).length));
         [...groups]
           .sort((a, b) => size(b) - size(a) || a - b)
@@ -87,7 +87,7 @@ describe("profiles of types", () => {
             const moved = mu.map(
               (value, type) => weight(type, group) * (mean(cellsOf(type, group), gene) - value),
             );
-            near(displacements[c * G + gene]!, total(moved) / all);
+            assertClose(displacements[c * G + gene]!, total(moved) / all);
           });
       }
     });
@@ -107,15 +107,15 @@ describe("profiles of types", () => {
     const none = new Float64Array(G);
     const moved = Float64Array.from({ length: G }, (_, gene) => (gene === 3 ? 1.5 : 0));
     const scorer = new ProfileScorer(rowsOf(counts), space, [none, moved]);
-    const [pure, mixed, other] = [[0], [1], [2]].map((own) =>
-      scorer.score(Int32Array.from(own), Int32Array.of(0)),
+    const [pure, mixed, other] = [[0], [1], [2]].map((members) =>
+      scorer.score(Int32Array.from(members), Int32Array.of(0)),
     );
     assert.ok(other!.span > pure!.span + 5 && other!.span > mixed!.span + 5);
     assert.ok(other!.distance > pure!.distance + 5 && mixed!.distance > pure!.distance + 5);
     // the mean of two, and the subtracted offset
     assert.ok(scorer.score(Int32Array.of(2, 3), Int32Array.of(1, 1)).span < other!.span - 5);
     const residual = space.residual(Float64Array.from(rows[2]!.concat(new Array(G - 4).fill(0))), none);
-    residual.forEach((value, gene) => (gene === 3 ? assert.ok(value > 1) : near(value, 0)));
+    residual.forEach((value, gene) => (gene === 3 ? assert.ok(value > 1) : assertClose(value, 0)));
   });
 });
 
@@ -180,8 +180,8 @@ describe("a query's neighbours and offsets", () => {
 
   test("a common difference of all types is an offset, estimated from the other types", () => {
     const means = Float32Array.from({ length: K * G }, (_, at) => {
-      const own = Array.from(position.keys()).filter((i) => position[i] === Math.floor(at / G));
-      return own.reduce((sum, i) => sum + values[i * G + (at % G)]!, 0) / own.length;
+      const typeRows = Array.from(position.keys()).filter((i) => position[i] === Math.floor(at / G));
+      return typeRows.reduce((sum, i) => sum + values[i * G + (at % G)]!, 0) / typeRows.length;
     });
     const profiles = { means, displacements: new Float32Array(0), variances: new Float32Array(2 * G) };
     // all have 1 more of gene 0, type 2 has 9 more of gene 1
@@ -211,7 +211,7 @@ describe("a query's neighbours and offsets", () => {
     assert.equal(table.length, 1 + K);
     assert.deepEqual(inCompany, [true, true, true]);
     assert.ok(table[3]![0]! > 0.5 && table[3]![0]! < 1);
-    near(table[3]![1]!, 0);
+    assertClose(table[3]![1]!, 0);
     const alone = all.filter((i) => position[i] === 2);
     const single = offsetsOf(
       alone,
@@ -261,9 +261,10 @@ describe("conformal p-values", () => {
   test("cells like the left-out ones are below a level at its nominal rate, per type", () => {
     const cells = Array.from({ length: 3000 }, () => cell(9));
     for (const type of [0, 1, 2]) {
-      const own = cells.filter(({ predicted }) => predicted === type);
+      const typeCells = cells.filter(({ predicted }) => predicted === type);
       const share =
-        own.filter(({ predicted, parts }) => table.score(predicted, parts).p <= 0.05).length / own.length;
+        typeCells.filter(({ predicted, parts }) => table.score(predicted, parts).p <= 0.05).length /
+        typeCells.length;
       assert.ok(share > 0.02 && share < 0.08, `type ${type}: ${share}`);
     }
     const others = Array.from({ length: 300 }, () => cell(9, 6));
@@ -303,17 +304,17 @@ test("logistic regression: zero gradient, no effect of left-out cells, warm star
   const ofBias = new Float64Array(K);
   for (let i = 0; i < n; i++) {
     if (weights[i] === 0) continue;
-    const own = Array.from(scores.subarray(i * K, (i + 1) * K), Math.exp);
-    const sum = own.reduce((a, b) => a + b);
-    own.forEach((value, k) => {
+    const probabilities = Array.from(scores.subarray(i * K, (i + 1) * K), Math.exp);
+    const sum = probabilities.reduce((a, b) => a + b);
+    probabilities.forEach((value, k) => {
       const residual = weights[i]! * (value / sum - Number(k === labels[i]));
       ofBias[k]! += residual;
       for (let gene = 0; gene < G; gene++) gradient[gene * K + k]! += residual * dense[i * G + gene]!;
     });
   }
-  [...gradient, ...ofBias].forEach((value) => near(value, 0, 3e-3)); // products are float32
+  [...gradient, ...ofBias].forEach((value) => assertClose(value, 0, 3e-3)); // products are float32
   const other = regression.fit({ ...options, start: regression.fit({ ...options, inversePenalty: 0.01 }) });
-  other.weight.forEach((value, at) => near(value, model.weight[at]!, 1e-3));
+  other.weight.forEach((value, at) => assertClose(value, model.weight[at]!, 1e-3));
   const changed = new LogisticRegression({
     rows: rowsOf(dense),
     genes: G,

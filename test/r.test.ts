@@ -38,7 +38,7 @@ test("R reads positions, categories and labels of a mapped file, and samples", {
   }
   const script = fileURLToPath(new URL("read_results.R", import.meta.url));
   const text = execFileSync(rscript, [script, at("mapped.h5ad"), at("samples.h5ad")], { encoding: "utf8" });
-  const found = new Map(
+  const valuesByName = new Map(
     text
       .trimEnd()
       .split("\n")
@@ -46,7 +46,7 @@ test("R reads positions, categories and labels of a mapped file, and samples", {
       .map(([name, ...values]) => [name!, values]),
   );
   const values = (name: string): string[] =>
-    found.get(name) ?? assert.fail(`R has not told: ${name}\n${text}`);
+    valuesByName.get(name) ?? assert.fail(`R has not told: ${name}\n${text}`);
   const numbers = (name: string): number[] => values(name).map(Number);
 
   const mapped = await AnnData.open(at("mapped.h5ad"));
@@ -61,7 +61,7 @@ test("R reads positions, categories and labels of a mapped file, and samples", {
     assert.deepEqual(values("types"), [...new Set(predicted)].sort());
     assert.deepEqual(
       numbers("cells of the types"),
-      values("types").map((type) => predicted.filter((own) => own === type).length),
+      values("types").map((type) => predicted.filter((other) => other === type).length),
     );
     assert.deepEqual(values("given types"), [...new Set(await textColumn(mapped, "cell_type"))].sort());
     const uncertainty = await mapped.obs.column("cell_type_uncert");

@@ -197,9 +197,12 @@ describe("with the file that the model was trained on, the reference has genes, 
         mapped ? ["d1", "d2", "d3", "q1", "q2"] : ["d1", "d2", "d3"],
       );
       const donors = await texts(reference, "donor");
-      const own = expressed!.filter((_, cell) => donors[cell] === "d1");
+      const expressedInDonor = expressed!.filter((_, cell) => donors[cell] === "d1");
       assert.ok(
-        Math.abs(Number(known[0]![1]) - own.reduce((sum, value) => sum + value, 0) / own.length) < 1e-3,
+        Math.abs(
+          Number(known[0]![1]) -
+            expressedInDonor.reduce((sum, value) => sum + value, 0) / expressedInDonor.length,
+        ) < 1e-3,
       );
     }
     file.close();
@@ -378,13 +381,13 @@ describe("in Chromium", () => {
         "wider than the screen",
       );
       const context = page.context();
-      const found = await page.evaluate(
+      const violations = await page.evaluate(
         `(() => { ${axe}; return axe.run(document, { resultTypes: ["violations"] }).then(({ violations }) ` +
           `=> violations.filter(({ impact }) => impact === "serious" || impact === "critical").map(({ id, ` +
           `nodes }) => id + ": " + nodes.slice(0, 3).map(({ html }) => html.slice(0, 160)).join(" | ` +
           `"))); })()`,
       );
-      assert.deepEqual(found, []);
+      assert.deepEqual(violations, []);
       await page.screenshot({ path: join(pictures, `report-${name}.png`), fullPage: true });
       assert.deepEqual(faults, []);
       await context.close();
@@ -407,8 +410,8 @@ describe("in Chromium", () => {
     await page.uncheck("#prototypes-shown");
     for (const [value, title] of await page
       .locator("#colouring option")
-      .evaluateAll((own) =>
-        own.map((option) => [(option as HTMLOptionElement).value, option.textContent!] as const),
+      .evaluateAll((elements) =>
+        elements.map((option) => [(option as HTMLOptionElement).value, option.textContent!] as const),
       )) {
       await page.selectOption("#colouring", value);
       assert.equal(await page.locator("#legend caption").textContent(), title);
@@ -429,13 +432,13 @@ describe("in Chromium", () => {
     await changes(() => page.mouse.move(box.x + 260, box.y + 230, { steps: 3 }));
     await page.mouse.up();
     await page.click("#zoom-all");
-    let told = "";
-    for (let x = 10; x < box.width && told === ""; x += 8)
-      for (let y = 10; y < box.height && told === ""; y += 40) {
+    let shownText = "";
+    for (let x = 10; x < box.width && shownText === ""; x += 8)
+      for (let y = 10; y < box.height && shownText === ""; y += 40) {
         await page.mouse.move(box.x + x, box.y + y);
-        told = (await page.locator("#told").textContent()) ?? "";
+        shownText = (await page.locator("#told").textContent()) ?? "";
       }
-    assert.match(told, /(reference|query) cell.*cell_type, predicted/);
+    assert.match(shownText, /(reference|query) cell.*cell_type, predicted/);
     assert.equal(await page.locator("#legend").evaluate((legend) => legend.querySelector("img")), null);
     const shown = page.locator('[data-of="samples-0"]:visible');
     assert.equal(await shown.count(), 1);

@@ -87,8 +87,8 @@ test("shards have all cells once, whole conditions or random cells", async () =>
   await assert.rejects(cutCells(atlas, { shards: 7, conditionKeys: ["donor"] }), { kind: "usage" });
   const shard = await AnnData.open(files.get("part-1")!);
   const whole = await atlas.obs.index();
-  const own = await shard.obs.index();
-  const row = whole.indexOf(own[17]!);
+  const shardNames = await shard.obs.index();
+  const row = whole.indexOf(shardNames[17]!);
   const [a, b] = [await atlas.X!.read(row, row + 1), await shard.X!.read(17, 18)];
   assert.deepEqual([...b.indices], [...a.indices]);
   assert.deepEqual([...b.values], [...a.values]);
@@ -251,10 +251,10 @@ describe("refused, with what to do:", () => {
 
 test("random cells in each shard: rows of a condition are means over the shards", async () => {
   const parts = await cut("cells", 3, "cells");
-  const own = await runAll(new RunFolder(at("cells")), parts, keys, { ...course, rounds: 3 }, settings);
-  await saveModel(at("cells-model"), own);
-  const found = await accuracy(await ScPoli.load(at("cells-model")), "head");
-  assert.ok(found > 0.9, `accuracy ${found}`);
+  const outcome = await runAll(new RunFolder(at("cells")), parts, keys, { ...course, rounds: 3 }, settings);
+  await saveModel(at("cells-model"), outcome);
+  const reached = await accuracy(await ScPoli.load(at("cells-model")), "head");
+  assert.ok(reached > 0.9, `accuracy ${reached}`);
 });
 
 test("variable genes are those that train chooses", async () => {
@@ -274,13 +274,13 @@ describe("between institutions", () => {
   const shared = new RunFolder(at("sites"));
 
   test("nothing that is exchanged has a row per cell, and the model labels by its prototypes", async () => {
-    const own = await runAll(shared, files, { ...keys, federated: true }, course, settings);
-    await saveModel(at("sites-model"), own);
-    assert.equal(own.json.head, null);
-    assert.equal(own.json.landmarks, null);
-    assert.ok(own.json.calibration.every(({ cells }) => cells > 50));
-    const found = await accuracy(await ScPoli.load(at("sites-model")), "prototype");
-    assert.ok(found > 0.9, `accuracy ${found}`);
+    const outcome = await runAll(shared, files, { ...keys, federated: true }, course, settings);
+    await saveModel(at("sites-model"), outcome);
+    assert.equal(outcome.json.head, null);
+    assert.equal(outcome.json.landmarks, null);
+    assert.ok(outcome.json.calibration.every(({ cells }) => cells > 50));
+    const reached = await accuracy(await ScPoli.load(at("sites-model")), "prototype");
+    assert.ok(reached > 0.9, `accuracy ${reached}`);
 
     const cells = [];
     for (const path of files.values()) cells.push((await AnnData.open(path)).nObs);

@@ -36,9 +36,9 @@ describe("sums", () => {
     const totals = new Float32Array(rows);
     for (const wrong of [-1, 0.5, NaN, Infinity, -Infinity, 1e-30])
       for (let at = 0; at < counts.length; at++) {
-        const own = counts.slice();
-        own[at] = wrong;
-        assert.equal(sums.sum(own, indptr, rows, totals), false, `${wrong} at ${at}`);
+        const changedCounts = counts.slice();
+        changedCounts[at] = wrong;
+        assert.equal(sums.sum(changedCounts, indptr, rows, totals), false, `${wrong} at ${at}`);
       }
     assert.equal(sums.sum(counts, indptr, rows, totals), true);
     const larger = block(90, 100, small);
@@ -59,13 +59,13 @@ for (const genes of [4_000, 65_536, 65_537])
     const blocks = counts.map((count, i) => block(30 + 7 * i, genes, count));
     // dropped blocks make room for others
     for (let i = 0; i < 3; i++) store.drop(store.keep(blocks[4]!));
-    const kept = blocks.map((own) => store.keep(own));
+    const kept = blocks.map((block) => store.keep(block));
     const picks = random.shuffle(Int32Array.from({ length: 150 }, (_, i) => i)).slice(0, 120);
     const [rows, of] = [picks.map((pick) => pick % 30), Array.from(picks, (pick) => pick % 5)];
     const {
       indptr,
       indices,
-      small: own,
+      small: smallBlocks,
       largeFrom,
       large,
     } = store.gather(
@@ -87,10 +87,10 @@ for (const genes of [4_000, 65_536, 65_537])
         wanted.every((count) => Number.isInteger(count) && count >= 0 && count < 256),
         `row ${i}`,
       );
-      const found =
+      const actual =
         largeFrom[i]! < 0
-          ? own.slice(indptr[i], indptr[i + 1])
+          ? smallBlocks.slice(indptr[i], indptr[i + 1])
           : large.slice(largeFrom[i], largeFrom[i]! + to - from);
-      assert.deepEqual(Array.from(found), Array.from(wanted), `counts of row ${i}`);
+      assert.deepEqual(Array.from(actual), Array.from(wanted), `counts of row ${i}`);
     });
   });

@@ -227,11 +227,11 @@ test("guidance keeps samples if nothing explains them, and lists covariates with
 
 test("neighbours share their treatment, and the order puts like samples together", () => {
   const { neighbors, order, distances } = whole.distances;
-  neighbors.forEach((own, s) =>
-    assert.ok(own.length === 5 && own.every((other) => other !== s && isTreated[other] === isTreated[s])),
+  neighbors.forEach((rows, s) =>
+    assert.ok(rows.length === 5 && rows.every((other) => other !== s && isTreated[other] === isTreated[s])),
   );
   const sides = Array.from(order, (s) => isTreated[s]);
-  assert.equal(sides.filter((side, i) => i > 0 && side !== sides[i - 1]).length, 1, String(order));
+  assert.equal(sides.filter((half, i) => i > 0 && half !== sides[i - 1]).length, 1, String(order));
   assert.deepEqual(
     Array.from(distances.values),
     Array.from(euclidean(whole.samples.embedding, whole.samples.embedding).values),
@@ -266,10 +266,10 @@ test("treatment is predicted from embedding and pseudobulk; a random split is no
 test("values of new samples are predicted from the reference and shown next to known ones", async () => {
   const mapped = designed({ reference: 12 });
   const {
-    predictions: [found],
+    predictions: [predicted],
   } = await analyse({ predict: ["treatment"] }, mapped);
-  assert.equal(found!.samples.length, 2 * 4);
-  for (const row of found!.samples)
+  assert.equal(predicted!.samples.length, 2 * 4);
+  for (const row of predicted!.samples)
     assert.ok(row.predicted === row.known && row.share > 0.9, JSON.stringify(row));
   await fails(() => analyse({ predict: ["treatment"] }), "usage", /Every sample belongs to the reference/);
 });
@@ -462,10 +462,10 @@ test("mean expression equals a plain loop for any block size; fractions are of c
   const expected = new Float64Array(S * G);
   const ribosomal = new Float64Array(S);
   cells.forEach((s, cell) => {
-    const own = dense.subarray(cell * G, (cell + 1) * G);
-    const total = own.reduce((sum, count) => sum + count, 0);
-    own.forEach((count, g) => (expected[s * G + g]! += Math.log1p((1e4 * count) / total) / perSample));
-    ribosomal[s]! += own.subarray(6, 10).reduce((sum, count) => sum + count, 0) / total / perSample;
+    const cellValues = dense.subarray(cell * G, (cell + 1) * G);
+    const total = cellValues.reduce((sum, count) => sum + count, 0);
+    cellValues.forEach((count, g) => (expected[s * G + g]! += Math.log1p((1e4 * count) / total) / perSample));
+    ribosomal[s]! += cellValues.subarray(6, 10).reduce((sum, count) => sum + count, 0) / total / perSample;
   });
   expected.forEach((value, i) => assert.ok(Math.abs(value - expression.means.values[i]!) < 1e-6, `${i}`));
   ribosomal.forEach((value, s) =>

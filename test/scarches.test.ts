@@ -560,7 +560,7 @@ describe(
       const index = await cells.obs.index();
       const donors = await texts(cells, "donor");
       const { value: all } = (await blocks(cells.X!, cells.nObs).next()) as { value: { block: SparseRows } };
-      for (const [name, own, latent] of [
+      for (const [name, cellsInFile, latent] of [
         ["reference", reference_cells, "latent_reference"],
         ["query", query_cells, "latent_query"],
         ["query", reference_cells, "latent_reference_after_mapping"],
@@ -576,7 +576,7 @@ describe(
           var: { index: await cells.var.index() },
         });
         const answer = await model.embed(await AnnData.open(path));
-        const rows = own.map((cell) => index.indexOf(cell));
+        const rows = cellsInFile.map((cell) => index.indexOf(cell));
         close(
           rows.flatMap((row) => Array.from(answer.latent.subarray(row * 10, row * 10 + 10))),
           tensors.get(latent)!.data,
@@ -611,10 +611,10 @@ describe(
         );
         const data = (key: string): ArrayLike<number> => tensors.get(key)!.data;
         const model = await ScPoli.import(join(interop, name));
-        const { json, tensors: own } = model.stored;
+        const { json, tensors: tensorsOfModel } = model.stored;
         assert.equal(json.conditions[0]!.length, samples);
-        close(own.get("embeddings.0.weight")!.data, data("embedding"), 0, "embeddings");
-        close(own.get("prototypes")!.data, data("prototypes"), 0, "prototypes");
+        close(tensorsOfModel.get("embeddings.0.weight")!.data, data("embedding"), 0, "embeddings");
+        close(tensorsOfModel.get("prototypes")!.data, data("prototypes"), 0, "prototypes");
         const [metadata] = json.sample_metadata!;
         const described = Object.keys(metadata!.samples);
         assert.ok(

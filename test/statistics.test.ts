@@ -35,10 +35,10 @@ const scipy = read("statistics-scipy");
 const distributions = await loadDistributions();
 
 /** Relative to what was expected, so that small P values count as much as large ones. */
-function close(found: number, expected: number, what: string, bound = 1e-8): void {
+function close(actual: number, expected: number, what: string, bound = 1e-8): void {
   assert.ok(
-    Math.abs(found - expected) <= bound * Math.max(Math.abs(expected), Number.MIN_VALUE),
-    `${what}: ${found}, expected ${expected}`,
+    Math.abs(actual - expected) <= bound * Math.max(Math.abs(expected), Number.MIN_VALUE),
+    `${what}: ${actual}, expected ${expected}`,
   );
 }
 
@@ -118,9 +118,9 @@ test("Pearson's correlation as SciPy's", () => {
     r: number;
     p: number;
   }[]) {
-    const found = pearson(x, y, distributions);
-    close(found.r, expected, "r");
-    close(found.p, p, "P");
+    const actual = pearson(x, y, distributions);
+    close(actual.r, expected, "r");
+    close(actual.p, p, "P");
   }
 });
 
@@ -137,16 +137,16 @@ test("Benjamini-Hochberg correction equals SciPy's and R's; NaN is ignored", () 
 
 test("principal components as scikit-learn's, whichever side is longer", () => {
   const table = scipy.pca.table as number[][];
-  const found = principalComponents({
+  const actual = principalComponents({
     rows: table.length,
     columns: table[0]!.length,
     values: Float64Array.from(table.flat()),
   });
-  found.variance.forEach((variance, k) => close(variance, scipy.pca.variance[k], `variance ${k}`));
-  found.varianceRatio.forEach((share, k) => close(share, scipy.pca.ratio[k], `share ${k}`));
+  actual.variance.forEach((variance, k) => close(variance, scipy.pca.variance[k], `variance ${k}`));
+  actual.varianceRatio.forEach((share, k) => close(share, scipy.pca.ratio[k], `share ${k}`));
   (scipy.pca.scores as number[][])
     .flat()
-    .forEach((score, i) => close(Math.abs(found.scores.values[i]!), score, `score ${i}`));
+    .forEach((score, i) => close(Math.abs(actual.scores.values[i]!), score, `score ${i}`));
   const transposed = table[0]!.map((_, column) => table.map((row) => row[column]!));
   const wide = principalComponents({ rows: 5, columns: 12, values: Float64Array.from(transposed.flat()) });
   assert.equal(wide.scores.columns, 4);

@@ -240,11 +240,11 @@ describe("counts in the file", () => {
 
 describe("a streamed run", () => {
   test("gives a model as good as one in memory", async () => {
-    const [own, other] = [
+    const [mapping, other] = [
       await model.map(query, { epochs: 30, ...streamed }),
       await inMemory.map(query, { epochs: 30 }),
     ];
-    const [right, rightInMemory] = [await accuracy(own), await accuracy(other)];
+    const [right, rightInMemory] = [await accuracy(mapping), await accuracy(other)];
     assert.ok(
       right > 0.9 && right > rightInMemory - 0.05,
       `accuracy ${right} streamed, ${rightInMemory} in memory`,
@@ -267,7 +267,7 @@ describe("a streamed run", () => {
     const labels = Int32Array.from(names, (name) => types.indexOf(name));
     const learn = async (counts: CountSource): Promise<{ right: number; loss: number }> => {
       const dataset = { counts, conditions: [donorOf], combinations: donorOf, labels, levels: 1 };
-      const own = modelOptions({ hiddenLayerSizes: [32] }, 120, 1);
+      const model = modelOptions({ hiddenLayerSizes: [32] }, 120, 1);
       const sizes = { genes: 120, conditions: [3], combinations: 3 };
       const plan = planOptimization(
         { epochs: 60, alphaEpochAnneal: 20, eta: 5, minibatch: 32, earlyStopping: false },
@@ -284,8 +284,8 @@ describe("a streamed run", () => {
         },
         { threads: 1 },
       );
-      const network = new Network(engine, own, sizes, { weightDecay: plan.weightDecay });
-      const shapes = parameterShapes(own, sizes);
+      const network = new Network(engine, model, sizes, { weightDecay: plan.weightDecay });
+      const shapes = parameterShapes(model, sizes);
       network.write(new Map(shapes.map((shape) => [shape.name, initialValues(shape, shapes, 0)])));
       const trainer = new Trainer(network, dataset, {
         stage: "training",
@@ -339,26 +339,26 @@ describe("a streamed run", () => {
   });
 
   test("stopped and resumed, it gives the same bytes; a run in memory cannot resume it", async () => {
-    const own: TrainOptions = {
+    const wholeRun: TrainOptions = {
       ...options,
       ...streamed,
       epochs: 12,
       checkpoint: join(folder, "streamed.checkpoint"),
     };
-    const whole = tensorsOf(await ScPoli.train(reference, { ...own, checkpoint: undefined }));
+    const whole = tensorsOf(await ScPoli.train(reference, { ...wholeRun, checkpoint: undefined }));
     for (const stopAt of [2, 11]) {
       const abort = new AbortController();
       const started = ScPoli.train(reference, {
-        ...own,
+        ...wholeRun,
         signal: abort.signal,
         onProgress: ({ epoch = 0 }) => epoch >= stopAt && abort.abort(),
       });
       await assert.rejects(started, { kind: "interrupted" });
-      await assert.rejects(ScPoli.train(reference, { ...own, stream: "never", resume: true }), {
+      await assert.rejects(ScPoli.train(reference, { ...wholeRun, stream: "never", resume: true }), {
         kind: "refused",
       });
       assert.deepEqual(
-        tensorsOf(await ScPoli.train(reference, { ...own, resume: true })),
+        tensorsOf(await ScPoli.train(reference, { ...wholeRun, resume: true })),
         whole,
         `stopped in epoch ${stopAt}`,
       );
@@ -366,12 +366,12 @@ describe("a streamed run", () => {
   });
 
   test("maps without training to the same bits as in memory", async () => {
-    const [own, other] = [
+    const [mapping, other] = [
       await model.map(query, { training: false, ...streamed }),
       await model.map(query, { training: false }),
     ];
-    assert.deepEqual(own.latent, other.latent);
-    assert.deepEqual(own.report.conditions, other.report.conditions);
+    assert.deepEqual(mapping.latent, other.latent);
+    assert.deepEqual(mapping.report.conditions, other.report.conditions);
   });
 
   test("embedding reports its memory, and is refused if it cannot fit", async () => {

@@ -100,7 +100,7 @@ export interface TenxCounts {
 export async function writeCounts10x(
   h5: string,
   mtx: string,
-  { cells: N, counts, names, types: own = names.map(() => "Gene Expression") }: TenxCounts,
+  { cells: N, counts, names, types: featureTypes = names.map(() => "Gene Expression") }: TenxCounts,
 ): Promise<void> {
   const entries = Array.from({ length: N }, (_, cell) =>
     names.flatMap((__, gene) => {
@@ -122,7 +122,7 @@ export async function writeCounts10x(
     shape: Int32Array.of(names.length, N),
     "features/id": names.map((name) => `ID-${name}`),
     "features/name": [...names],
-    "features/feature_type": [...own],
+    "features/feature_type": [...featureTypes],
   };
   for (const [name, data] of Object.entries(parts)) file.create_dataset({ name: `matrix/${name}`, data });
   file.close();
@@ -132,7 +132,7 @@ export async function writeCounts10x(
   put("barcodes.tsv", own10x);
   put(
     "features.tsv",
-    names.map((name, i) => [`ID-${name}`, name, own[i]].join("\t")),
+    names.map((name, i) => [`ID-${name}`, name, featureTypes[i]].join("\t")),
   );
   put("matrix.mtx", [
     "%%MatrixMarket matrix coordinate integer general",

@@ -76,7 +76,7 @@ export class Twin {
   }
 
   /** `build` records for one engine, `side` picks from a pair. */
-  record(build: (operations: Operations, side: <T>(both: Both<T>) => T) => void): Both<Program> {
+  record(build: (operations: Operations, pick: <T>(both: Both<T>) => T) => void): Both<Program> {
     return this.engines.map((engine, i) =>
       engine.record((operations) => build(operations, (both) => both[i]!)),
     ) as unknown as Both<Program>;
@@ -84,31 +84,31 @@ export class Twin {
 
   /** Runs both and compares the losses. */
   run(programs: Both<Program>, options: RunOptions, bound: number): Losses {
-    const [expected, found] = programs.map((program) => program.run(options)) as [Losses, Losses];
+    const [expected, actual] = programs.map((program) => program.run(options)) as [Losses, Losses];
     for (const name of ["reconstruction", "kl", "prototype", "crossEntropy"] as const)
       assert.ok(
-        Math.abs(found[name] - expected[name]) <= bound * Math.max(1e-3, Math.abs(expected[name])),
-        `${name}: ${found[name]}, expected ${expected[name]}`,
+        Math.abs(actual[name] - expected[name]) <= bound * Math.max(1e-3, Math.abs(expected[name])),
+        `${name}: ${actual[name]}, expected ${expected[name]}`,
       );
-    return found;
+    return actual;
   }
 
   compareActivation(activation: Both<Activation>, what: string, bound: number): void {
-    const [expected, found] = this.engines.map((engine, i) => engine.readActivation(activation[i]!));
-    compare(found!, expected!, what, bound);
+    const [expected, actual] = this.engines.map((engine, i) => engine.readActivation(activation[i]!));
+    compare(actual!, expected!, what, bound);
   }
 
   compareReconstruction(bound: number): void {
-    const [expected, found] = this.engines.map((engine) => engine.readReconstruction());
-    compare(found!, expected!, "reconstruction of each cell", bound);
+    const [expected, actual] = this.engines.map((engine) => engine.readReconstruction());
+    compare(actual!, expected!, "reconstruction of each cell", bound);
   }
 
   compareGradients(bound: number): void {
     for (const [name, parameters] of this.#parameters) {
       if (parameters[0].trainableFrom === Infinity) continue;
-      const [expected, found] = this.engines.map((engine, i) => engine.readGradient(parameters[i]!));
+      const [expected, actual] = this.engines.map((engine, i) => engine.readGradient(parameters[i]!));
       compare(
-        trainable(parameters[0], found!),
+        trainable(parameters[0], actual!),
         trainable(parameters[0], expected!),
         `gradient of ${name}`,
         bound,
@@ -118,8 +118,8 @@ export class Twin {
 
   compareParameters(bound: number): void {
     for (const [name, parameters] of this.#parameters) {
-      const [expected, found] = this.engines.map((engine, i) => engine.read(parameters[i]!));
-      compare(found!, expected!, name, bound);
+      const [expected, actual] = this.engines.map((engine, i) => engine.read(parameters[i]!));
+      compare(actual!, expected!, name, bound);
     }
   }
 
@@ -190,18 +190,18 @@ export function fill(
 
 /** All entries within `bound` of the largest. */
 export function compare(
-  found: ArrayLike<number>,
+  actual: ArrayLike<number>,
   expected: ArrayLike<number>,
   what: string,
   bound: number,
 ): void {
-  assert.equal(found.length, expected.length, what);
+  assert.equal(actual.length, expected.length, what);
   let largest = 0;
   for (let i = 0; i < expected.length; i++) largest = Math.max(largest, Math.abs(expected[i]!));
   for (let i = 0; i < expected.length; i++)
     assert.ok(
-      Math.abs(found[i]! - expected[i]!) <= bound * largest,
-      `${what}[${i}]: ${found[i]}, expected ${expected[i]} (largest ${largest})`,
+      Math.abs(actual[i]! - expected[i]!) <= bound * largest,
+      `${what}[${i}]: ${actual[i]}, expected ${expected[i]} (largest ${largest})`,
     );
 }
 

@@ -39,7 +39,7 @@ describe("validation cells", () => {
     assert.equal(heldOutOf, "combinations");
     const held = Array.from(validation, (cell) => data.combinations[cell]!);
     assert.deepEqual(
-      [0, 1, 2].map((combination) => held.filter((own) => own === combination).length),
+      [0, 1, 2].map((combination) => held.filter((code) => code === combination).length),
       [10, 5, 0],
     );
   });

@@ -91,10 +91,10 @@ describe("the genes that scanpy selects", () => {
     const keep = Int32Array.from(rows.keys()).filter((row) => row % 3 !== 0);
     const kept = await findCounts(annData({ X: matrix(Array.from(keep, (row) => rows[row]!)) }));
     const all = await findCounts(data);
-    const own = keep.map((row) => codes[row]!);
+    const keptCodes = keep.map((row) => codes[row]!);
     assert.deepEqual(
-      await selectVariableGenes(all, own, 30, { keep }),
-      await selectVariableGenes(kept, own, 30),
+      await selectVariableGenes(all, keptCodes, 30, { keep }),
+      await selectVariableGenes(kept, keptCodes, 30),
     );
     assert.deepEqual(
       await selectVariableGenes(all, null, 30, { keep }),
@@ -105,8 +105,12 @@ describe("the genes that scanpy selects", () => {
   test("a condition with one cell, and a cell without counts, do no harm", async () => {
     const rows = simulated();
     rows[0] = rows[0]!.map(() => 0);
-    const own = codes.map((code, cell) => (cell === 239 ? 4 : code));
-    const chosen = await selectVariableGenes(await findCounts(annData({ X: matrix(rows) })), own, 30);
+    const changedCodes = codes.map((code, cell) => (cell === 239 ? 4 : code));
+    const chosen = await selectVariableGenes(
+      await findCounts(annData({ X: matrix(rows) })),
+      changedCodes,
+      30,
+    );
     assert.equal(new Set(chosen).size, 30);
   });
 
@@ -117,13 +121,13 @@ describe("the genes that scanpy selects", () => {
     const passesOf = async (order: Int32Array, fit: number): Promise<number> => {
       let reached = 0;
       const place = await findCounts(annData({ X: matrix(Array.from(order, (row) => rows[row]!)) }));
-      const found = await selectVariableGenes(
+      const selected = await selectVariableGenes(
         place,
         order.map((row) => codes[row]!),
         30,
         { sumBytes: fit * 16 * 150, onProgress: (done) => (reached = done) },
       );
-      assert.deepEqual([...found], expected);
+      assert.deepEqual([...selected], expected);
       return reached / 240;
     };
     const sorted = Int32Array.from(rows.keys());

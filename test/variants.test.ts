@@ -38,8 +38,8 @@ for (const [name, options] of Object.entries(variants))
   test(`${name}: labels a query, keeps reference parameters, reloads to the same embedding`, async () => {
     const model = await ScPoli.train(reference, { ...keys, ...settings, ...options });
     const mapping = await model.map(query, { epochs: 15 });
-    const found = await accuracy(mapping.predictions[0]!.predicted, model);
-    assert.ok(found > 0.9, `accuracy ${found}`);
+    const reached = await accuracy(mapping.predictions[0]!.predicted, model);
+    assert.ok(reached > 0.9, `accuracy ${reached}`);
     for (const [tensor, { shape, data }] of model.stored.tensors) {
       const grown = mapping.model.stored.tensors.get(tensor)!;
       const kept =
@@ -151,8 +151,8 @@ test("mse: normalised values are used unchanged, in memory and streamed; a query
   const mapping = await model.map(await changed(query, "variants-query-normalised", normalise), {
     epochs: 15,
   });
-  const found = await accuracy(mapping.predictions[0]!.predicted, model);
-  assert.ok(found > 0.9, `accuracy ${found}`);
+  const reached = await accuracy(mapping.predictions[0]!.predicted, model);
+  assert.ok(reached > 0.9, `accuracy ${reached}`);
   assert.ok(!model.stored.tensors.has("theta"), "mse has no theta");
   const { history } = (await ScPoli.train(normalised, { ...options, epochs: 2, stream: "always" })).stored
     .json.provenance as { history: { train: { reconstruction: number } }[] };
@@ -190,12 +190,12 @@ test("without prototype loss there is no fine-tuning, but prototypes and labels"
     "no prototype loss",
   );
   assert.equal(optimization.pretrainingEpochs, settings.epochs);
-  const found = await accuracy((await model.map(query, { epochs: 15 })).predictions[0]!.predicted, model);
-  assert.ok(found > 0.8, `accuracy ${found}`);
+  const reached = await accuracy((await model.map(query, { epochs: 15 })).predictions[0]!.predicted, model);
+  assert.ok(reached > 0.8, `accuracy ${reached}`);
 });
 
 test("reports the parameters of both encodings, and the paper's bound", async () => {
-  for (const [conditionEncoding, own] of [
+  for (const [conditionEncoding, storedName] of [
     ["embedding", "embedding"],
     ["one-hot", "one_hot"],
   ] as const) {
@@ -205,7 +205,7 @@ test("reports the parameters of both encodings, and the paper's bound", async ()
     const ofConditions = [...stored.tensors]
       .filter(([name]) => name.startsWith("embeddings") || name.includes("cond_L"))
       .reduce((sum, [, { data }]) => sum + data.length, 0);
-    assert.equal(summary.condition_parameters[own], ofConditions);
+    assert.equal(summary.condition_parameters[storedName], ofConditions);
     const {
       embedding,
       one_hot: oneHot,

@@ -156,7 +156,7 @@ async function nullComparisons(data: AnnData): Promise<Calibration[]> {
   );
   const cells = countCells(units);
   const place = await findCounts(data);
-  const found: Calibration[] = [];
+  const calibrations: Calibration[] = [];
   for await (const { type, counts } of pseudobulks(place, units, [...units.types.keys()], {})) {
     const control = [...units.units.keys()].filter(
       (unit) => units.units[unit]!.group === 0 && cells[type * units.units.length + unit]! >= 10,
@@ -173,7 +173,7 @@ async function nullComparisons(data: AnnData): Promise<Calibration[]> {
     // the first sample is always in the first group, so that no division occurs twice
     for (let code = 0; code < 1 << (control.length - 1); code++) {
       const group = Float64Array.from(control, (_, i) => (i === 0 ? 0 : (code >> (i - 1)) & 1));
-      if (group.reduce((sum, own) => sum + own, 0) !== Math.floor(control.length / 2)) continue;
+      if (group.reduce((sum, member) => sum + member, 0) !== Math.floor(control.length / 2)) continue;
       splits++;
       const { genes } = compareCounts(
         { samples: control.length, genes: G, values },
@@ -187,7 +187,7 @@ async function nullComparisons(data: AnnData): Promise<Calibration[]> {
       single.push(genes[random.below(genes.length)]!.p);
     }
     const below = (limit: number): number => all.filter((p) => p < limit).length / all.length;
-    found.push({
+    calibrations.push({
       type: units.types[type]!,
       splits,
       tests: all.length,
@@ -198,7 +198,7 @@ async function nullComparisons(data: AnnData): Promise<Calibration[]> {
       uniform: uniformity(single),
     });
   }
-  return found;
+  return calibrations;
 }
 
 /** P value of the Kolmogorov-Smirnov test of uniformity on 0..1, by its limiting distribution. */

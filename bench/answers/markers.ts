@@ -20,12 +20,12 @@ export async function markersOnRealData(): Promise<Section> {
   data.close();
   const rows = markerTable(markers);
   const types = markers.groups.map(({ name, cells }) => {
-    const own = rows.filter(({ group }) => group === name);
+    const groupRows = rows.filter(({ group }) => group === name);
     const expected = (known[name] ?? []).flatMap((gene) => {
-      const row = own.find((marker) => marker.gene === gene);
+      const row = groupRows.find((marker) => marker.gene === gene);
       return row ? [{ gene, rank: row.rank as number, p: row.p_adjusted as number }] : [];
     });
-    return { name, cells, first: own.slice(0, 6), expected };
+    return { name, cells, first: groupRows.slice(0, 6), expected };
   });
   return {
     paragraphs: [

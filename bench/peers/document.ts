@@ -32,22 +32,22 @@ function values(rows: readonly Row[], data: string, method: string, figure: AnyF
 
 /** Mean over seeds; null if the method was not measured or has no such metric. */
 function meanOf(rows: readonly Row[], data: string, method: string, figure: Figure): number | null {
-  const found = (method === better.name ? better.of : [method])
+  const means = (method === better.name ? better.of : [method])
     .map((name) => values(rows, data, name, figure))
     .filter((one) => one.length > 0)
     .map(mean);
   // the integration metrics of a run are in the row of its first labels
-  if (found.length === 0 && figure === "kmeans_total" && method === compared[1])
+  if (means.length === 0 && figure === "kmeans_total" && method === compared[1])
     return meanOf(rows, data, compared[0], figure);
-  return found.length === 0 ? null : Math.max(...found);
+  return means.length === 0 ? null : Math.max(...means);
 }
 
 const written = (value: number | null, digits = 3): string => (value === null ? "" : value.toFixed(digits));
-function spread(found: readonly number[], digits = 3): string {
-  if (found.length === 0) return "";
-  const centre = mean(found);
-  if (found.length === 1) return written(centre, digits);
-  const sd = Math.sqrt(found.reduce((sum, value) => sum + (value - centre) ** 2, 0) / (found.length - 1));
+function spread(scores: readonly number[], digits = 3): string {
+  if (scores.length === 0) return "";
+  const centre = mean(scores);
+  if (scores.length === 1) return written(centre, digits);
+  const sd = Math.sqrt(scores.reduce((sum, value) => sum + (value - centre) ** 2, 0) / (scores.length - 1));
   return `${written(centre, digits)} (${written(sd, digits)})`;
 }
 const signed = (value: number): string => `${value < 0 ? "-" : "+"}${Math.abs(value).toFixed(3)}`;
@@ -56,13 +56,13 @@ const head = (columns: readonly string[]): string[] => [row(columns), row(column
 
 /** Differences scpoli - other over the common RNA sets; the smallest in brackets. */
 function difference(rows: readonly Row[], mine: string, other: string, figure: Figure): string {
-  const found = sets.filter(isRna).flatMap(({ name }) => {
+  const parts = sets.filter(isRna).flatMap(({ name }) => {
     const [a, b] = [mine, other].map((method) => meanOf(rows, name, method, figure));
     return a === null || b === null ? [] : [{ name, by: a! - b! }];
   });
-  if (found.length === 0) return "";
-  const least = found.reduce((a, b) => (b.by < a.by ? b : a));
-  return `${signed(mean(found.map(({ by }) => by)))} (${signed(least.by)} ${least.name}; ${found.length})`;
+  if (parts.length === 0) return "";
+  const least = parts.reduce((a, b) => (b.by < a.by ? b : a));
+  return `${signed(mean(parts.map(({ by }) => by)))} (${signed(least.by)} ${least.name}; ${parts.length})`;
 }
 
 function standing(rows: readonly Row[]): string[] {
@@ -95,15 +95,15 @@ function standing(rows: readonly Row[]): string[] {
 
 function dataSet(rows: readonly Row[], set: PeerSet): string[] {
   const lines = methods.flatMap((method) => {
-    const own = rows.filter(({ data, method: name }) => data === set.name && name === method);
-    if (own.length === 0) return [];
-    const isEarlier = own.some(({ measuredBy }) => measuredBy !== "bench:peers");
+    const methodRows = rows.filter(({ data, method: name }) => data === set.name && name === method);
+    if (methodRows.length === 0) return [];
+    const isEarlier = methodRows.some(({ measuredBy }) => measuredBy !== "bench:peers");
     const cell = (figure: AnyFigure, digits?: number): string =>
       spread(values(rows, set.name, method, figure), digits);
     return [
       row([
         isEarlier ? `${method} *` : method,
-        own.length,
+        methodRows.length,
         cell("accuracy"),
         cell("macro_f1"),
         cell("weighted_f1"),
@@ -117,9 +117,9 @@ function dataSet(rows: readonly Row[], set: PeerSet): string[] {
     ];
   });
   const missing = runs.filter(
-    ({ isFor, methods: own }) =>
+    ({ isFor, methods: methodNames }) =>
       (isFor?.(set) ?? true) &&
-      !rows.some(({ data, method }) => data === set.name && own.some(({ name }) => name === method)),
+      !rows.some(({ data, method }) => data === set.name && methodNames.some(({ name }) => name === method)),
   );
   return [
     `## ${set.name}`,

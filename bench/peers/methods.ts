@@ -85,7 +85,7 @@ function byR(name: string, file: string, method: Method, ...args: string[]): Run
 }
 
 /** scpoli by its command line. */
-function ours(name: string, title: string, flags: readonly string[]): Run {
+function scpoliRun(name: string, title: string, flags: readonly string[]): Run {
   return {
     name,
     isRandom: true,
@@ -157,8 +157,8 @@ const seurat = (reduction: string, title: string): Run =>
 
 /** In the order of the table. */
 export const runs: readonly Run[] = [
-  ours("ours", "ours", []),
-  ours("ours-published", "ours, published preset", ["--preset", "published"]),
+  scpoliRun("ours", "ours", []),
+  scpoliRun("ours-published", "ours, published preset", ["--preset", "published"]),
   // an epoch of 10,000 peaks takes as long as ten of 1,000 genes
   scPoli(20, ({ likelihood }) => likelihood !== undefined),
   scPoli(100),

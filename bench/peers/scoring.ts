@@ -32,9 +32,9 @@ export async function scoreResult(
 ): Promise<Figures[]> {
   const truth = await AnnData.open(join(prepared, "truth.h5ad"));
   const query = await AnnData.open(join(prepared, "query.h5ad"));
-  const found = await AnnData.open(result);
+  const annotated = await AnnData.open(result);
   try {
-    await writeJoined(truth, query.nObs, found, methods, joined);
+    await writeJoined(truth, query.nObs, annotated, methods, joined);
     const knownTypes = [...new Set((await labels(truth, "cell_type")).slice(0, truth.nObs - query.nObs))];
     const data = await AnnData.open(joined);
     const scores: Figures[] = [];
@@ -42,33 +42,33 @@ export async function scoreResult(
     data.close();
     return scores;
   } finally {
-    [truth, query, found].forEach((file) => file.close());
+    [truth, query, annotated].forEach((file) => file.close());
   }
 }
 
 async function writeJoined(
   truth: AnnData,
   queryCells: number,
-  found: AnnData,
+  annotated: AnnData,
   methods: readonly Method[],
   path: string,
 ): Promise<void> {
-  const [cells, others] = [await truth.obs.index(), await found.obs.index()];
+  const [cells, others] = [await truth.obs.index(), await annotated.obs.index()];
   const strange = cells.findIndex((cell, i) => cell !== others[i]);
   if (strange >= 0 || others.length !== cells.length)
-    throw new Error(`${found.path}: cell ${strange} is ${others[strange]}, not ${cells[strange]}`);
+    throw new Error(`${annotated.path}: cell ${strange} is ${others[strange]}, not ${cells[strange]}`);
   const columns: Record<string, { kind: "string"; values: string[] }> = {};
   const text = async (name: string, from: AnnData): Promise<void> => {
     columns[name] = { kind: "string", values: await labels(from, name) };
   };
   for (const name of ["condition", "cell_type"]) await text(name, truth);
-  for (const method of methods) await text(method.labels, found);
+  for (const method of methods) await text(method.labels, annotated);
   columns["part"] = {
     kind: "string",
     values: cells.map((_, i) => (i < cells.length - queryCells ? "reference" : "query")),
   };
   const obsm: Record<string, DenseMatrix> = { X_before: await truth.obsm("X_before") };
-  for (const { embedding } of methods) if (embedding) obsm[embedding] = await found.obsm(embedding);
+  for (const { embedding } of methods) if (embedding) obsm[embedding] = await annotated.obsm(embedding);
   const [rows, none] = [cells.length, new Int32Array()];
   const noCounts = { rows, columns: 1, indptr: new Int32Array(rows + 1), indices: none, values: none };
   await writeH5ad(path, { X: noCounts, obs: { index: cells, columns }, var: { index: ["none"] }, obsm });

@@ -153,7 +153,8 @@ export function associationMap({ samples, associations, components }: SampleAnal
       const association = of(row, column);
       return association
         ? `${covariates[row]}, PC${column + 1}: adjusted R\u00b2 ${association.adjusted_r2.toFixed(3)}, F ` +
-            `${association.f.toPrecision(3)}, P ${association.p.toPrecision(2)}, corrected ${association.p_adjusted.toPrecision(2)}`
+            `${association.f.toPrecision(3)}, P ${association.p.toPrecision(2)}, corrected ` +
+            association.p_adjusted.toPrecision(2)
         : "not known";
     },
   });
