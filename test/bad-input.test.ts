@@ -259,6 +259,29 @@ describe("columns", () => {
     await fails(train("no-condition.h5ad"), 3, /'donor'/, /1 of 60/, /cell13/);
   });
 
+  test("no cells, or no genes", async () => {
+    await variant("no-cells.h5ad", {
+      X: { rows: 0, columns: genes, values: new Float32Array(0) },
+      obs: {
+        index: [],
+        columns: { donor: { kind: "string", length: 0, values: [] } },
+      },
+    });
+    await variant("no-genes.h5ad", {
+      X: { rows: cells, columns: 0, values: new Float32Array(0) },
+      var: { index: [] },
+    });
+    for (const [file, says] of [
+      ["no-cells.h5ad", /X: empty \(0 cells x 20 genes\)[^]*There are no cells/],
+      ["no-genes.h5ad", /X: empty \(60 cells x 0 genes\)[^]*There are no genes/],
+    ] as const) {
+      await fails(map(file), 3, says);
+      await fails(["train", at(file), "-o", at("none"), "--condition-key", "donor"], 3, says);
+      await fails(["convert", at(file), at("none.h5ad")], 3, says);
+      assert.match((await scpoli(["inspect", at(file)])).stdout, /No raw counts/);
+    }
+  });
+
   test("cell type key all missing", async () => {
     await variant("no-types.h5ad", {
       obs: withColumn(

@@ -61,7 +61,9 @@ function inspectionText(path: string, inspection: Inspection): string {
     );
   }
   lines.push(
-    inspection.counts === null ? "No raw counts inspection:" : `Raw counts in ${inspection.counts}:`,
+    inspection.counts === null
+      ? "No raw counts. What the matrices hold:"
+      : `Raw counts in ${inspection.counts}:`,
   );
   lines.push(table(inspection.places.map(({ place, holds }) => [place, holds])), "");
   if (inspection.feature_types && Object.keys(inspection.feature_types).length > 1)

@@ -53,10 +53,12 @@ export async function readUnits(
     if (!groups.names.includes(name))
       throw new ScPoliError(
         "key",
-        `obs['${column}'] has no value '${name}'; it has ${groups.names
-          .slice(0, 20)
-          .map((value) => `'${value}'`)
-          .join(", ")}${groups.names.length > 20 ? ", ..." : ""}.`,
+        `obs['${column}'] has no value '${name}'; it has ${
+          groups.names
+            .slice(0, 20)
+            .map((value) => `'${value}'`)
+            .join(", ") || "none"
+        }${groups.names.length > 20 ? ", ..." : ""}.`,
         { key: column, value: name },
       );
   const wanted = [groups.names.indexOf(second), groups.names.indexOf(first)];

@@ -167,7 +167,7 @@ async function findMatrix(
   }
   const [zeros] = holding("zeros");
   if (zeros) return answer(zeros);
-  const others = holding("other");
+  const others = holding("other").filter(({ look }) => look !== null);
   for (const other of others) {
     const recovery = await findRecovery(data, other.opened!.matrix, other.verdict.place, other.look!);
     if (recovery === null) continue;
@@ -372,6 +372,7 @@ async function noCounts(
     const offer = isOffered ? ` (--layer ${flagName(one.verdict.place)} uses them)` : "";
     return `  ${one.verdict.place}: ${one.verdict.verdict}${offer}`;
   });
+  const isEmpty = all.every(({ opened, look }) => !opened || !look) && all.some(({ opened }) => opened);
   const where = layer === undefined ? "" : ` in ${judged[0]!.verdict.place}`;
   const rounded = judged.find(({ opened, look }) => opened && look && mayBeRounded(look));
   return new ScPoliError(
@@ -385,7 +386,9 @@ async function noCounts(
           ? `If ${rounded.verdict.place} holds fractional counts, such as those of SoupX, DecontX, ` +
             "CellBender, alevin-fry, RSEM and salmon, round them with --round-counts. Do not round " +
             "normalised values."
-          : "Use the file from before normalisation."),
+          : isEmpty
+            ? `There are no ${data.obs.length === 0 ? "cells" : "genes"}.`
+            : "Use the file from before normalisation."),
     { places: all.map(({ verdict }) => verdict) },
   );
 }

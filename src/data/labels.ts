@@ -227,7 +227,8 @@ function withoutUnlabeled(
   names.forEach((name, row) => isUnlabeled(name, more) && without.set(name, cellsOf[row]!));
   if (kept.length === 0 && !(mayBeEmpty && codes.length > 0)) {
     const spellings = [...without.keys()].some(Boolean) ? writtenAs(without) : "missing values";
-    const content = without.size > 0 ? `only ${spellings}` : "it is empty";
+    const content =
+      without.size > 0 ? `only ${spellings}` : codes.length > 0 ? "it is empty" : "there are no cells";
     throw new ScPoliError(
       "key",
       `obs['${key}'] has no label for any of ${codes.length} cells: ${content}. ` +
