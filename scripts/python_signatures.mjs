@@ -5,6 +5,7 @@
  * `**options` has the others.
  */
 const verbs = {
+  inspect: [],
   train: ["output", "condition_key", "cell_type_key", "embed"],
   map: ["output", "reference"],
   embed: ["output", "model"],
@@ -15,6 +16,9 @@ const verbs = {
   markers: ["groups", "output", "csv", "gene_sets_csv", "key_added"],
   compare: ["between", "sample_key", "within", "output", "tables", "key_added"],
   expression: ["output"],
+  plan: ["query", "condition_key"],
+  collect: ["output"],
+  convert: [],
   "rounds cut": ["output", "shards", "condition_key"],
   "rounds survey": ["shard", "condition_key", "cell_type_key"],
   "rounds init": [],
@@ -23,7 +27,9 @@ const verbs = {
   "rounds summary": ["shard"],
   "rounds finish": ["output"],
   "rounds status": [],
+  "rounds manifest": [],
   "rounds run": ["output", "condition_key", "cell_type_key"],
+  "models pack": ["output"],
 };
 /** Options of the command line that Python does not need. */
 const hidden = ["json", "progress", "output_format"];
@@ -48,7 +54,7 @@ const types = {
 };
 
 /** Verbs whose option `genes` is a number or a file of names. */
-const takeListsOfGenes = ["train", "rounds survey", "rounds run"];
+const takeListsOfGenes = ["train", "plan", "rounds survey", "rounds run"];
 
 /** Options that accept more types in Python than text. */
 const wider = {

@@ -26,6 +26,7 @@ from scpoli import _run, _signatures, _table
 
 #: The function of each verb, by the verb's name.
 VERBS = {
+    "inspect": scpoli.inspect,
     "train": scpoli.train,
     "map": scpoli.Model.map,
     "embed": scpoli.Model.embed,
@@ -36,8 +37,25 @@ VERBS = {
     "markers": scpoli.markers,
     "compare": scpoli.compare,
     "expression": scpoli.Model.expression,
+    "plan": scpoli.plan,
+    "collect": scpoli.collect,
+    "convert": scpoli.convert,
+    "models pack": scpoli.models.pack,
     **{f"rounds {name}": getattr(scpoli.rounds, name) for name in scpoli.rounds.__all__},
 }
+#: Verbs whose few options are parameters of the function.
+PLAIN = {
+    "import": [scpoli.read, scpoli.Model.save],
+    "export": [scpoli.Model.export],
+    "models list": [scpoli.models.list],
+    "models pull": [scpoli.models.pull],
+    "models info": [scpoli.models.info],
+    "models verify": [scpoli.models.verify],
+}
+#: Verbs of the command line only: the page, and the demo that prints tables.
+COMMAND_LINE_ONLY = {"app", "demo"}
+#: Options of every verb about how it runs.
+RUN = {"threads", "seed", "engine", "simd", "quiet", "json", "progress", "output_format"}
 #: Options that a function sets itself.
 SET = {
     *("output", "json", "progress", "reference", "model", "data", "cells"),
@@ -49,6 +67,16 @@ class TestOptions:
     def test_table_is_that_of_the_command_line(self):
         table = json.loads((_table.NODE_FOLDER / "options.json").read_text(encoding="utf8"))
         assert table == json.loads(cli("help", "--json").stdout)
+
+    def test_every_verb_has_a_function(self):
+        assert set(_table.table()[0]) == {*VERBS, *PLAIN, *COMMAND_LINE_ONLY}
+
+    @pytest.mark.parametrize("verb", PLAIN)
+    def test_of_a_plain_verb_are_parameters(self, verb):
+        parameters = {name for function in PLAIN[verb] for name in inspect.signature(function).parameters}
+        options = set(_table.table()[0][verb].options) - RUN - {"output"}
+        # nothing to replace where nothing is written
+        assert options - ({"force"} if verb.startswith("models ") else set()) <= parameters
 
     @pytest.mark.parametrize("verb", VERBS)
     def test_of_a_verb_are_all_there(self, verb):
@@ -112,6 +140,37 @@ class TestOptions:
             scpoli.evaluate(reference)
 
 
+def _with_value(adata: ad.AnnData, value: float) -> ad.AnnData:
+    """Return the cells with one value of X replaced."""
+    values = adata.X.toarray()
+    values[3, 5] = value
+    adata.X = values
+    return adata
+
+
+def _with_type(adata: ad.AnnData, kind: type) -> ad.AnnData:
+    adata.X = adata.X.toarray().astype(kind)
+    return adata
+
+
+def _without_sample(adata: ad.AnnData, cells: int) -> ad.AnnData:
+    """Return the cells, the first ones without a sample (a categorical with missing values)."""
+    column = adata.obs["sample"].copy()
+    column.iloc[:cells] = np.nan
+    adata.obs["sample"] = column
+    return adata
+
+
+def _twin_genes(adata: ad.AnnData) -> ad.AnnData:
+    adata.var_names = [adata.var_names[0], *adata.var_names[:-1]]
+    return adata
+
+
+def _other_genes(adata: ad.AnnData) -> ad.AnnData:
+    adata.var_names = [f"g{at}" for at in range(adata.n_vars)]
+    return adata
+
+
 class TestErrors:
     def test_of_a_column(self, reference):
         with pytest.raises(scpoli.MissingKeyError, match='adata: obs has no column "nope"') as caught:
@@ -125,8 +184,72 @@ class TestErrors:
             scpoli.train(reference, "sample", quiet=True)
 
     def test_of_a_layer(self, model, query):
-        with pytest.raises(scpoli.FormatError, match="adata has no layer 'umi'"):
+        with pytest.raises(scpoli.MissingKeyError, match="adata has no layer 'umi'"):
             model.map(query, layer="umi", quiet=True)
+
+    @pytest.mark.parametrize(
+        ("change", "error", "says"),
+        [
+            (lambda a: a[:0].copy(), "CountsError", "adata has no raw counts.*There are no cells"),
+            (lambda a: a[:, :0].copy(), "CountsError", "adata has no raw counts.*There are no genes"),
+            (
+                lambda a: _with_value(a, -2),
+                "CountsError",
+                "adata has no raw counts.*negative values, e.g. -2",
+            ),
+            (lambda a: _with_value(a, np.nan), "CountsError", "adata has no raw counts.*NaN in cell"),
+            (lambda a: _with_value(a, np.inf), "CountsError", "adata has no raw counts.*infinite values"),
+            (lambda a: ad.AnnData(obs=a.obs, var=a.var), "CountsError", "adata has no raw counts"),
+            (lambda a: _with_type(a, complex), "FormatError", "adata.X holds values of type complex128"),
+            (lambda a: _with_type(a, object), "FormatError", "adata.X holds Python objects"),
+            (
+                lambda a: _without_sample(a, 7),
+                "MissingKeyError",
+                r"adata.obs\['sample'\] has no value for 7 of",
+            ),
+            (lambda a: _twin_genes(a), "FormatError", "column of adata: 'ISG15'.*duplicate_genes='sum'"),
+            (lambda a: _other_genes(a), "FormatError", "is in adata.*adata's like 'g0'"),
+        ],
+    )
+    def test_of_data_speak_of_adata(self, model, query, change, error, says):
+        with pytest.raises(getattr(scpoli, error), match=f"(?s){says}") as caught:
+            model.map(change(query), quiet=True)
+        assert "the file" not in re.sub("Use the file from before", "", str(caught.value))
+        assert "--" not in str(caught.value)
+
+    def test_of_training_speak_of_arguments(self, reference):
+        with pytest.raises(scpoli.UsageError, match=r"epochs='3.5' is invalid.*help\(scpoli.train\)"):
+            scpoli.train(reference, "sample", epochs=3.5, quiet=True)
+        with pytest.raises(scpoli.MissingKeyError, match=r"exclude=\{'sample': 'NA'\}"):
+            scpoli.train(_without_sample(reference, 3), "sample", quiet=True)
+        with pytest.raises(scpoli.MissingKeyError, match="condition_value='NAME'"):
+            scpoli.train(reference, "nope", quiet=True)
+
+    def test_of_a_view_of_a_backed_file(self, model, query_path):
+        backed = ad.read_h5ad(query_path, backed="r")
+        with pytest.raises(scpoli.UsageError, match=r"view of a backed AnnData.*to_memory"):
+            model.map(backed[:200], quiet=True)
+        copy = model.map(backed[:200], copy=True, epochs=1, quiet=True)
+        assert "X_scpoli" in copy.obsm
+        assert not copy.isbacked
+        assert "X_scpoli" in model.map(backed, copy=True, epochs=1, quiet=True).obsm
+
+    def test_of_what_is_no_model(self, query_path, tmp_path):
+        with pytest.raises(scpoli.ModelError, match="holds cells, not a model"):
+            scpoli.read(query_path)
+        with pytest.raises(scpoli.FileError, match="nowhere"):
+            scpoli.read(tmp_path / "nowhere")
+
+    def test_of_half_precision_there_is_none(self, model, query):
+        expected = model.map(query, copy=True, epochs=1, quiet=True)
+        query.X = query.X.toarray().astype(np.float16)
+        found = model.map(query, copy=True, epochs=1, quiet=True)
+        assert np.array_equal(found.obsm["X_scpoli"], expected.obsm["X_scpoli"])
+
+    def test_no_pipe_is_left_open(self, query_path):
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", ResourceWarning)
+            scpoli.inspect(query_path)
 
     def test_of_a_value(self, reference):
         with pytest.raises(scpoli.UsageError, match="dropout"):

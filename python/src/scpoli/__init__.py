@@ -26,8 +26,10 @@ from ._errors import (
     ScPoliError,
     UsageError,
 )
+from ._files import collect, convert
 from ._genes import Comparison, compare, markers
 from ._model import Mapping, Model, read, train
+from ._planning import Plan, plan
 from ._report import Evaluation, Report, demo, evaluate, inspect, report, show
 from ._version import __version__
 
@@ -45,18 +47,22 @@ __all__ = [
     "NodeError",
     "OutOfMemoryError",
     "OutputError",
+    "Plan",
     "RefusedError",
     "Report",
     "ScPoliError",
     "UsageError",
     "__version__",
+    "collect",
     "compare",
+    "convert",
     "demo",
     "evaluate",
     "inspect",
     "markers",
     "models",
     "pl",
+    "plan",
     "read",
     "report",
     "rounds",

@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 import scipy.sparse as sp
 
-from ._errors import FormatError, RefusedError
+from ._errors import FormatError, MissingKeyError, RefusedError, UsageError
 
 try:
     from anndata.io import read_elem, write_elem
@@ -29,7 +29,7 @@ Data = Union[ad.AnnData, str, "os.PathLike[str]"]
 
 
 #: Verbs whose option `genes` is a number or a file of names.
-_take_lists_of_genes = ("train", "rounds survey", "rounds run")
+_take_lists_of_genes = ("train", "plan", "import", "rounds survey", "rounds run")
 
 
 class Workspace:
@@ -113,6 +113,20 @@ def check_data(data: Any) -> None:
         raise TypeError(f"Expected an AnnData or the path of a file, got a {type(data).__name__}.")
 
 
+def check_target(data: Data) -> None:
+    """Raise a UsageError if results cannot be written into data: a view of a backed AnnData."""
+    if isinstance(data, ad.AnnData) and data.isbacked and data.is_view:
+        raise UsageError(
+            "adata is a view of a backed AnnData, into which nothing can be written: "
+            "load it with adata.to_memory(), or give output, the file to write."
+        )
+
+
+def copy_of(data: ad.AnnData) -> ad.AnnData:
+    """Return a copy in memory, also of a backed AnnData."""
+    return data.to_memory() if data.isbacked else data.copy()
+
+
 @contextlib.contextmanager
 def input_file(
     workspace: Workspace,
@@ -190,7 +204,7 @@ def _write_counts(file: h5py.File, data: ad.AnnData, layer: str | None, name: st
     if layer not in (None, "X", "raw"):
         if layer not in data.layers:
             known = ", ".join(repr(key) for key in data.layers) or "none"
-            raise FormatError(f"{name} has no layer '{layer}' (its layers: {known}).")
+            raise MissingKeyError(f"{name} has no layer '{layer}' (its layers: {known}).")
         _write_matrix(file, f"layers/{layer}", data.layers[layer], name)
         return
     if layer != "raw" and data.X is not None:
@@ -245,8 +259,9 @@ def _write_matrix(group: h5py.Group, key: str, value: Any, name: str) -> None:
         matrix = np.asarray(matrix)
     else:
         raise FormatError(f"{name}.{key} is a {type(matrix).__name__}; expected an array or a sparse matrix.")
-    if matrix.dtype == object:
-        raise FormatError(f"{name}.{key} holds Python objects; expected numbers.")
+    if matrix.dtype.kind not in "biuf":
+        kind = "Python objects" if matrix.dtype == object else f"values of type {matrix.dtype}"
+        raise FormatError(f"{name}.{key} holds {kind}; expected numbers.")
     # anndata 0.13 takes no key with a slash
     *groups, last = key.split("/")
     write_elem(group.require_group("/".join(groups)) if groups else group, last, matrix)

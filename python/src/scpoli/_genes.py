@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 import anndata as ad
 import pandas as pd
 
-from ._data import Data, Workspace, check_data, input_file, is_path, read_uns
+from ._data import Data, Workspace, check_data, check_target, copy_of, input_file, is_path, read_uns
 from ._errors import UsageError
 from ._run import run
 from ._table import resolved, with_options
@@ -252,7 +252,9 @@ def _annotated(
 ) -> Iterator[tuple[Workspace, str, str | None]]:
     """Yield the file of the input and the file to write, None if nothing is annotated."""
     if copy and (output is not None or is_path(adata)):
-        raise UsageError("copy needs an AnnData in memory and cannot be combined with output.")
+        raise UsageError("copy needs an AnnData and cannot be combined with output.")
+    if not copy and output is None:
+        check_target(adata)
     with Workspace() as workspace:
         into = None if is_path(adata) else workspace.path("results.h5ad", "the results")
         if output is not None:
@@ -267,7 +269,7 @@ def _written(
     """Write entries of uns into the AnnData, or into a copy."""
     if output is not None or into is None or not isinstance(adata, ad.AnnData):
         return None
-    target = adata.copy() if copy else adata
+    target = copy_of(adata) if copy else adata
     for key in keys:
         target.uns[key] = read_uns(into, key)
     return target

@@ -16,8 +16,19 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 import anndata as ad
 import pandas as pd
 
-from ._data import Data, Results, Workspace, check_data, input_file, is_path, results_of, schema_entries
-from ._errors import Interrupted, UsageError
+from ._data import (
+    Data,
+    Results,
+    Workspace,
+    check_data,
+    check_target,
+    copy_of,
+    input_file,
+    is_path,
+    results_of,
+    schema_entries,
+)
+from ._errors import Interrupted, ModelError, UsageError
 from ._html_report import Report, write_report
 from ._run import run
 from ._table import resolved, with_options
@@ -53,6 +64,10 @@ class Model:
     def __init__(self, path: str | os.PathLike[str], *, summary: dict[str, Any] | None = None) -> None:
         self.path = Path(path)
         self._summary = summary if summary is not None else run("inspect", [path], {}, progress=False)
+        if "cell_types" not in self._summary:
+            raise ModelError(
+                f"{os.fspath(path)} holds cells, not a model; scpoli.train() makes a model of them."
+            )
 
     @classmethod
     def _temporary(cls, made: str) -> Model:
@@ -236,7 +251,9 @@ class Model:
         if is_path(adata) and output is None:
             raise UsageError(f"{verb}() with the path of a file needs output, the file to write.")
         if copy and (output is not None or is_path(adata)):
-            raise UsageError("copy needs an AnnData in memory and cannot be combined with output.")
+            raise UsageError("copy needs an AnnData and cannot be combined with output.")
+        if not copy and output is None:
+            check_target(adata)
         old = results_of(adata, self.cell_type_keys, force=bool(options.get("force")))
         with Workspace() as workspace:
             options = workspace.place(verb, options)
@@ -267,7 +284,7 @@ class Model:
                 return Mapping(result, model, None, Path(into))
             if not isinstance(adata, ad.AnnData):
                 raise UsageError(f"{verb}() with the path of a file needs output, the file to write.")
-            target = adata.copy() if copy else adata
+            target = copy_of(adata) if copy else adata
             known = [column for column in adata.obs.columns if column not in set(old)]
             Results(into, known).write_into(target)
             return target if copy else Mapping(result, model, target, None)
@@ -545,6 +562,8 @@ def train(
         raise TypeError("train() needs condition_key, the columns of adata.obs with the conditions.")
     if embed is True and is_path(adata):
         raise UsageError("embed=True writes into an AnnData; for the path of a file, give the file to write.")
+    if embed is True:
+        check_target(adata)
     levels = chosen.get("cell_type_key", [])
     levels = [levels] if isinstance(levels, str) else list(levels)
     old = results_of(adata, levels, force=bool(chosen.get("force"))) if embed is True else []
@@ -602,7 +621,9 @@ class _Owner:
 _interrupted_owner = _Owner()
 
 
-def read(path: str | os.PathLike[str]) -> Model:
+def read(
+    path: str | os.PathLike[str], *, genes: Sequence[str] | str | os.PathLike[str] | None = None
+) -> Model:
     """Read a model: a folder, a zip or tar file of a folder, or a model of scArches.
 
     Parameters
@@ -610,6 +631,9 @@ def read(path: str | os.PathLike[str]) -> Model:
     path
         Path of the model, or ``NAME@VERSION`` of a model of the index (:mod:`scpoli.models`). A model of
         scArches (attr.pkl, or a single model.pt) is imported at every use; :meth:`Model.save` converts it.
+    genes
+        Names of the genes in the model's order, or a file of them, for a model of scArches without
+        var_names.csv.
 
     Returns
     -------
@@ -618,6 +642,12 @@ def read(path: str | os.PathLike[str]) -> Model:
     given = os.path.expanduser(os.fspath(path))
     if "@" in given and not os.path.exists(given):
         return Model(run("models pull", [given], {})["path"])
+    if genes is not None:
+        with Workspace() as workspace:
+            placed = workspace.place("import", {"genes": genes})
+            made = workspace.path("model.zip", "the model")
+            run("import", [given], {**placed, "output": made}, names=workspace.names, progress=False)
+            return Model._temporary(made)
     return Model(given)
 
 

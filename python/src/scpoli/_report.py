@@ -17,24 +17,27 @@ from ._table import NODE_FOLDER, resolved, with_options
 if TYPE_CHECKING:
     from typing import Unpack
 
-    from ._signatures import EvaluateOptions, ReportOptions
+    from ._signatures import EvaluateOptions, InspectOptions, ReportOptions
 
 
-def inspect(adata: Data) -> dict[str, Any]:
+def inspect(adata: Data, **options: Unpack[InspectOptions]) -> dict[str, Any]:
     """Inspect data: location of raw counts, and columns that may be conditions or cell types.
 
     Parameters
     ----------
     adata
         An AnnData, or the path of a file or of a model.
+    **options
+        Options of the verb.
 
     Returns
     -------
-    Output of ``scpoli inspect --json``; ``columns`` is a table.
+    Output of ``scpoli inspect``; ``columns`` is a table.
     """
     check_data(adata)
+    chosen = resolved("inspect", options)
     with Workspace() as workspace, input_file(workspace, adata, uns=schema_entries) as path:
-        found = run("inspect", [path], {}, names=workspace.names, progress=False)
+        found = run("inspect", [path], chosen, names=workspace.names, progress=False)
     if "columns" in found:
         found["columns"] = pd.DataFrame(found["columns"])
     return found
@@ -209,6 +212,7 @@ def show(
     return report(adata, model, height=height, **options)
 
 
+with_options("inspect")(inspect)
 with_options("evaluate", "output")(evaluate)
 with_options("report", "output")(report)
 with_options("report", "output")(show)

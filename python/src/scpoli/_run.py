@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -118,6 +119,8 @@ def run(
             process.kill()
         process.wait()
         reader.join()
+        stdout.close()
+        stderr.close()
     return _result(process.returncode, output[0] if output else b"", messages, names or {})
 
 
@@ -155,7 +158,7 @@ def _result(code: int, output: bytes, messages: _Messages, names: Mapping[str, s
         return result
     if isinstance(result, dict) and "error" in result:
         error = result["error"]
-        raise error_of(error["kind"], _renamed(in_python(error["message"]), names), error["details"])
+        raise error_of(error["kind"], _in_words_of_python(error["message"], names), error["details"])
     reason = messages.rest[-1] if messages.rest else f"it ended with code {code}"
     if code in (-9, 137):
         raise error_of(
@@ -170,6 +173,19 @@ def _renamed(text: str, names: Mapping[str, str]) -> str:
     for path in sorted(names, key=len, reverse=True):
         text = text.replace(path, names[path])
     return text
+
+
+def _in_words_of_python(text: str, names: Mapping[str, str]) -> str:
+    """Replace flags, temporary files and "the file" in a message by arguments and names of objects."""
+    text = _renamed(in_python(text), names)
+    if "adata" not in names.values():
+        return text
+    text = re.sub(r"(?<![\w.])(obs|var|obsm|uns)\[", r"adata.\1[", text)
+    return re.sub(r"\b(in|of) the file\b(?=[.:,;\u2019']|$)|(?<=, )the file(?=')", _as_adata, text)
+
+
+def _as_adata(match: re.Match[str]) -> str:
+    return f"{match.group(1)} adata" if match.group(1) else "adata"
 
 
 def _levels_to_caller() -> int:
@@ -204,7 +220,7 @@ class _Messages:
             self._note(message["note"])
 
     def _note(self, note: dict[str, str]) -> None:
-        text = _renamed(in_python(note["message"]), self._names)
+        text = _in_words_of_python(note["message"], self._names)
         self.is_stopping = self.is_stopping or text.startswith("Stopping ")
         if note["level"] == "warning":
             warnings.warn(text, UserWarning, stacklevel=_levels_to_caller())

@@ -67,6 +67,8 @@ class Option:
             if isinstance(value, Mapping):
                 return [_escaped(f"{key}={column}") for key, column in value.items()]
             return [_escaped(column) for column in _names(self.name, value)]
+        if self.kind == "path" and isinstance(value, (list, tuple)):
+            return [os.fspath(path) for path in value]
         if self.kind == "ints" and not isinstance(value, (str, int)):
             return [",".join(str(int(number)) for number in value)]
         if self.kind == "memory" and isinstance(value, int):
@@ -222,16 +224,40 @@ def _documented(option: Option) -> str:
     return f"{option.name} : {kind}, optional\n    {text}."
 
 
+#: Where the help of a verb is found in Python.
+_methods = ("map", "embed", "label", "samples", "expression")
+
+
 def in_python(text: str) -> str:
-    """Replace flags of the command line in a text by arguments of Python: --force by force=True."""
+    """Replace flags and commands in a text by their Python counterparts: --force by force=True.
+
+    A value that follows a flag becomes that of the argument: ``--duplicate-genes sum`` becomes
+    ``duplicate_genes='sum'``, ``--condition-value NAME`` becomes ``condition_value="NAME"``.
+    """
     by_flag = {option.flag: option for verb in table()[0].values() for option in verb.options.values()}
 
     def replacement(match: re.Match[str]) -> str:
-        option = by_flag.get(match.group(0))
+        option = by_flag.get(match.group(1))
         if option is None:
             return match.group(0)
+        value = match.group(2)
         if option.kind == "flag":
-            return f"{option.name}={not option.turns_off}"
-        return option.name
+            return f"{option.name}={not option.turns_off}{f' {value}' if value else ''}"
+        if value is None:
+            return option.name
+        pair = re.fullmatch(r"([\w.]+)=([\w.]+)", value)
+        if option.kind == "values-by-key" and pair:
+            return f"{option.name}={{'{pair.group(1)}': '{pair.group(2)}'}}"
+        if value in option.choices or re.fullmatch(r"[A-Z]{2,}", value):
+            return f"{option.name}='{value}'"
+        return f"{option.name} {value}"
 
-    return re.sub(r"--[a-z][a-z-]*[a-z]", replacement, text)
+    text = re.sub(r"(--[a-z][a-z-]*[a-z])(?: ([\w.]+(?:=[\w.]+)?\b))?", replacement, text)
+    # what the parser of the command line says of a value
+    text = re.sub(r"option '(?:-\w, )?(\w+)[^']*' argument '(.*?)' is invalid", r"\1='\2' is invalid", text)
+    text = re.sub(
+        r"scpoli (\w+) --help",
+        lambda match: f"help(scpoli.{'Model.' if match.group(1) in _methods else ''}{match.group(1)})",
+        text,
+    )
+    return text.replace("scpoli models list", "scpoli.models.list()")

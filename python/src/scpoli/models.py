@@ -8,14 +8,20 @@
 from __future__ import annotations
 
 import os
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from ._model import Model
 from ._run import run
+from ._table import resolved, with_options
 
-__all__ = ["info", "list", "pull"]
+if TYPE_CHECKING:
+    from typing import Unpack
+
+    from ._signatures import ModelsPackOptions
+
+__all__ = ["info", "list", "pack", "pull", "verify"]
 
 
 def list(*, offline: bool = False) -> pd.DataFrame:
@@ -86,3 +92,59 @@ def info(name: str | os.PathLike[str] | Model, *, offline: bool = False) -> dict
     """
     path = name.path if isinstance(name, Model) else name
     return run("models info", [path], {"offline": offline}, progress=False)
+
+
+def pack(
+    model: str | os.PathLike[str] | Model,
+    output: str | os.PathLike[str],
+    **options: Unpack[ModelsPackOptions],
+) -> dict[str, Any]:
+    """Pack a model and its card into one file, with an entry for an index.
+
+    Parameters
+    ----------
+    model
+        The model, or its path.
+    output
+        The ``.zip`` file to write.
+    **options
+        Options of the verb.
+
+    Returns
+    -------
+    The entry, and ``written``, the files.
+
+    Raises
+    ------
+    RefusedError
+        The file, or the entry of this name and release, exists; ``force=True`` replaces it.
+
+    Examples
+    --------
+    >>> scpoli.models.pack(model, "models/atlas-1.zip", index="models/index.json", licence="CC-BY-4.0")
+    """
+    path = model.path if isinstance(model, Model) else model
+    return run("models pack", [path], {**resolved("models pack", options), "output": output}, progress=False)
+
+
+def verify(*, offline: bool = False) -> int:
+    """Verify the checksums of the models in the cache.
+
+    Parameters
+    ----------
+    offline
+        Do not use the network, but the last downloaded index.
+
+    Returns
+    -------
+    Number of models in the cache, all intact.
+
+    Raises
+    ------
+    FileError
+        Models are damaged: ``details["damaged"]`` has their paths.
+    """
+    return int(run("models verify", [], {"offline": offline}, progress=False)["checked"])
+
+
+with_options("models pack", "output")(pack)

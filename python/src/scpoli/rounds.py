@@ -33,6 +33,7 @@ if TYPE_CHECKING:
         RoundsCutOptions,
         RoundsInitOptions,
         RoundsLocalOptions,
+        RoundsManifestOptions,
         RoundsMergeOptions,
         RoundsRunOptions,
         RoundsStatusOptions,
@@ -40,7 +41,7 @@ if TYPE_CHECKING:
         RoundsSurveyOptions,
     )
 
-__all__ = ["cut", "finish", "init", "local", "merge", "run", "status", "summary", "survey"]
+__all__ = ["cut", "finish", "init", "local", "manifest", "merge", "run", "status", "summary", "survey"]
 
 Path_ = str | os.PathLike[str]
 
@@ -227,6 +228,23 @@ def status(folder: Path_, **options: Unpack[RoundsStatusOptions]) -> dict[str, A
     return _step("rounds status", folder, None, resolved("rounds status", options))
 
 
+def manifest(files: Sequence[Path_], **options: Unpack[RoundsManifestOptions]) -> dict[str, Any]:
+    """Show what is in files of a run, before they leave an institution.
+
+    Parameters
+    ----------
+    files
+        Files in the folder ``exchange`` of the run.
+    **options
+        Options of the verb.
+
+    Returns
+    -------
+    Output of ``scpoli rounds manifest``.
+    """
+    return _run("rounds manifest", files, resolved("rounds manifest", options), progress=False)
+
+
 def run(
     folder: Path_,
     files: Sequence[Path_],
@@ -283,6 +301,7 @@ for _verb, _function in (
     ("summary", summary),
     ("finish", finish),
     ("status", status),
+    ("manifest", manifest),
     ("run", run),
 ):
     with_options(f"rounds {_verb}", "output")(_function)
