@@ -110,14 +110,6 @@ async function kangSamples(): Promise<void> {
     "## Stimulation and donor: kang16, 16 samples",
     "4,470 PBMC of 8 donors, each with and without interferon beta; `sample` is the condition key, 2,000 " +
       "genes.",
-  );
-  explainedTable(recorded);
-  say(
-    "(Adjusted R2 of all components weighted by their variance, P by permutation; then the adjusted R2 of " +
-      "single components by R's `lm`, \\* corrected P below 0.05.)",
-    `What the tool says: ${recorded.reason}`,
-  );
-  say(
     draw(
       "kang16-condition",
       covariatePlane(
@@ -125,8 +117,14 @@ async function kangSamples(): Promise<void> {
         analysis!.covariates.find(({ name }) => name === "condition")!,
       ),
     ),
-    draw("kang16-associations", associationMap(analysis!)),
   );
+  explainedTable(recorded);
+  say(
+    "(Adjusted R2 of all components weighted by their variance, P by permutation; then the adjusted R2 of " +
+      "single components by R's `lm`, \\* corrected P below 0.05.)",
+    `What the tool says: ${recorded.reason}`,
+  );
+  say(draw("kang16-associations", associationMap(analysis!)));
   say(
     "Stimulation predicted from a sample's embedding, stratified cross-validation (5 folds, 20 repeats), " +
       "beside pseudobulk (mean log-normalised expression, 10 components):",
