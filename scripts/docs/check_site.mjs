@@ -18,7 +18,7 @@ let requests = 0;
 for (const [file, text] of html) {
   const page = relative(site, file);
   for (const [, tag, attribute, value] of text.matchAll(
-    /<(a|img|script|link|source|iframe)\b[^>]*?\s(href|src)="([^"]*)"/g,
+    /<(a|img|script|link|source|iframe)\b[^>]*?\s(href|src|srcset)="([^"]*)"/g,
   )) {
     const target = value.replaceAll("&amp;", "&");
     const isForeign = /^(https?:)?\/\//.test(target);
