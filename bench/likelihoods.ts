@@ -1,5 +1,5 @@
-// npm run bench:likelihoods [-- GENES MINIBATCH]: cells per second of a training step and of validation under
-// each likelihood, and its ratio to nb in the same round, with the default width and with twice that. Medians
+// npm run bench:likelihoods [-- GENES MINIBATCH]: cells per second of a training step and of validation with
+// each likelihood, and the ratio to nb in the same round, for the default width and twice that. Medians
 // over rounds in which the likelihoods alternate, and the upper bound of the ratio for zinb: nb's step
 // relative to nb's step with the matrix products of the decoder's last layer done twice. Results:
 // bench/results/likelihoods.csv and a section of docs/benchmarks/modalities.md.

@@ -2,8 +2,8 @@
 // --seeds 0]: quality of a reference trained in rounds against one of `train`, by number of shards, whole
 // conditions or random cells, outer step, rounds and passes. The query's conditions are left out of the
 // reference, mapped, and scored. Needs ../shared/data but for the simulated atlas (200,000 cells x 2,000
-// genes, 64 conditions, which takes hours). Every run is a line of bench/results/rounds.csv and is not made
-// again; docs/benchmarks/rounds.md is made of them.
+// genes, 64 conditions, which takes hours). Every run is a line of bench/results/rounds.csv and is not
+// repeated; docs/benchmarks/rounds.md is made from them.
 import {
   appendFileSync,
   existsSync,

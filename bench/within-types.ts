@@ -1,7 +1,7 @@
-// npm run study:within-types: whether a sharper latent space erases what varies within types. kang16, a model
-// that sees `cell_type` only, with the published loss and with cross-entropy: are finer types that were not
-// labelled recovered by a cell's neighbours, and stimulation by neighbours of its own type, and by the sample
-// embeddings? Results: bench/results/within-types.csv and a section of docs/benchmarks/defaults.md.
+// npm run study:within-types: does a sharper latent space erase variation within types? Trains on kang16 with
+// `cell_type` only, with the published loss and with cross-entropy. Finer types that were not labelled are
+// predicted from a cell's neighbours, stimulation from neighbours of the same type and from the sample
+// embeddings. Results: bench/results/within-types.csv and a section of docs/benchmarks/defaults.md.
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { AnnData, ScPoli, type TrainOptions } from "../dist/index.js";

@@ -1,5 +1,5 @@
-// .h5ad files against the real anndata: what it wrote is read value by value, what ours wrote it opens and
-// compares. And damaged files, one error each.
+// .h5ad files exchanged with the Python package anndata: every value of its files is read, and it opens and
+// compares files written by scpoli. Damaged files give one error each.
 import assert from "node:assert/strict";
 import { spawn, spawnSync } from "node:child_process";
 import {
@@ -489,105 +489,133 @@ function additions(n: number): { additions: Additions; obs: unknown; obsm: unkno
 
 // scripts/check_anndata.ts runs these tests with versions of anndata that open no file of ours
 const isReadOnly = process.env["SCPOLI_READ_ONLY"] !== undefined && "this version opens no file of ours";
-test(
+
+/** Lets anndata open the files, and compare them with what was added and with their sources. */
+function assertOpened(written: readonly unknown[]): void {
+  writeFileSync(at("written.json"), JSON.stringify(written));
+  assert.equal(runPython("anndata_files.py", "check", folder).trim(), "ok");
+}
+
+describe(
   "written files: anndata opens them, finds what was added, and nothing else has changed",
   { skip: isReadOnly },
-  async () => {
-    const written: unknown[] = [];
-    for (const source of ["full.h5ad", "latest.h5ad", "old.h5ad", "csc gzip.h5ad", "no X.h5ad"]) {
-      await withFile(source, async (data) => {
-        const { additions: added, ...wanted } = additions(data.nObs);
-        const file = `copy of ${source}`;
-        await writeCopy(data, at(file), added);
-        written.push({ file, source, ...wanted, scanpy: source === "full.h5ad" });
-      });
-    }
-    // a second run replaces the additions of the first, and a column of the input
-    for (const source of ["full.h5ad", "latest.h5ad", "old.h5ad"]) {
-      await withFile(`copy of ${source}`, async (data) => {
-        const { additions: added, ...wanted } = additions(data.nObs);
-        const changed = {
-          ...added,
-          obs: {
-            ...added.obs,
-            text: { kind: "number", values: Int32Array.from({ length: data.nObs }, (_, i) => -i) } as const,
-          },
-        };
-        const file = `second copy of ${source}`;
-        await fails(
-          () => writeCopy(data, at(file), changed),
-          "refused",
-          /obs\["type_pred"\].*obs\["text"\].*obsm\["X_scpoli"\], uns\["scpoli"\]/,
-          /--force/,
-        );
-        assert.ok(!existsSync(at(file)));
-        await writeCopy(data, at(file), changed, { force: true });
-        await withFile(file, async ({ obs }) => assert.equal((await obs.column("text")).kind, "number"));
-        const replaced = Object.keys(changed.obs);
-        written.push({
-          file,
-          source: `copy of ${source}`,
-          replaced,
-          ...wanted,
-          obs: {
-            ...(wanted.obs as object),
-            text: { kind: "number", values: Array.from({ length: data.nObs }, (_, i) => -i), dtype: "int32" },
-          },
+  () => {
+    test("copies of files of several versions", async () => {
+      const written: unknown[] = [];
+      for (const source of ["full.h5ad", "latest.h5ad", "old.h5ad", "csc gzip.h5ad", "no X.h5ad"]) {
+        await withFile(source, async (data) => {
+          const { additions: added, ...wanted } = additions(data.nObs);
+          const file = `copy of ${source}`;
+          await writeCopy(data, at(file), added);
+          written.push({ file, source, ...wanted, scanpy: source === "full.h5ad" });
         });
-      });
-    }
-    // files that anndata reads without encodings, and files that it does not
-    const old = ["v0.5.0", "v0.7.0", "v0.11.4"]
-      .map((version) => join(archives, version, "adata.h5ad"))
-      .filter((path) => existsSync(path));
-    for (const source of [at("ancient.h5ad"), ...old, at("bare.h5ad"), at("fortran.h5ad")]) {
-      const data = await AnnData.open(source);
-      const { additions: added, ...wanted } = additions(data.nObs);
-      const file = `copy ${written.length}.h5ad`;
-      const warnings: string[] = [];
-      await writeCopy(data, at(file), added, { onWarning: (message) => warnings.push(message) });
-      data.close();
-      assert.deepEqual(warnings, []);
-      written.push({ file, source, ...wanted, stamped: /bare|fortran/.test(source) });
-    }
-    const { full, matrices } = expected;
-    const names = { obsNames: full.obsNames, varNames: full.varNames };
-    for (const [name, compression] of [
-      ["plain", 0],
-      ["gzip", 4],
-    ] as const) {
-      await withFile("full.h5ad", async (data) => {
+      }
+      assertOpened(written);
+    });
+
+    test("a second run replaces the additions of the first, and a column of the input", async () => {
+      const written: unknown[] = [];
+      for (const source of ["full.h5ad", "latest.h5ad", "old.h5ad"]) {
+        const first = `first copy of ${source}`;
+        await withFile(source, async (data) => writeCopy(data, at(first), additions(data.nObs).additions));
+        await withFile(first, async (data) => {
+          const { additions: added, ...wanted } = additions(data.nObs);
+          const changed = {
+            ...added,
+            obs: {
+              ...added.obs,
+              text: { kind: "number", values: Int32Array.from({ length: data.nObs }, (_, i) => -i) } as const,
+            },
+          };
+          const file = `second copy of ${source}`;
+          await fails(
+            () => writeCopy(data, at(file), changed),
+            "refused",
+            /obs\["type_pred"\].*obs\["text"\].*obsm\["X_scpoli"\], uns\["scpoli"\]/,
+            /--force/,
+          );
+          assert.ok(!existsSync(at(file)));
+          await writeCopy(data, at(file), changed, { force: true });
+          await withFile(file, async ({ obs }) => assert.equal((await obs.column("text")).kind, "number"));
+          const replaced = Object.keys(changed.obs);
+          written.push({
+            file,
+            source: first,
+            replaced,
+            ...wanted,
+            obs: {
+              ...(wanted.obs as object),
+              text: {
+                kind: "number",
+                values: Array.from({ length: data.nObs }, (_, i) => -i),
+                dtype: "int32",
+              },
+            },
+          });
+        });
+      }
+      assertOpened(written);
+    });
+
+    test("copies of files that anndata reads without encodings, and of files that it does not read", async () => {
+      const written: unknown[] = [];
+      const old = ["v0.5.0", "v0.7.0", "v0.11.4"]
+        .map((version) => join(archives, version, "adata.h5ad"))
+        .filter((path) => existsSync(path));
+      const sources = [at("ancient.h5ad"), ...old, at("bare.h5ad"), at("fortran.h5ad")];
+      for (const [i, source] of sources.entries()) {
+        const data = await AnnData.open(source);
         const { additions: added, ...wanted } = additions(data.nObs);
-        const columns = {
-          ...Object.fromEntries(
-            await Promise.all(
-              data.obs.columnNames.map(async (key) => [key, await data.obs.column(key)] as const),
+        const file = `copy ${i}.h5ad`;
+        const warnings: string[] = [];
+        await writeCopy(data, at(file), added, { onWarning: (message) => warnings.push(message) });
+        data.close();
+        assert.deepEqual(warnings, []);
+        written.push({ file, source, ...wanted, stamped: /bare|fortran/.test(source) });
+      }
+      assertOpened(written);
+    });
+
+    test("new files, from blocks of rows and from a dense matrix", async () => {
+      const written: unknown[] = [];
+      const { full, matrices } = expected;
+      const names = { obsNames: full.obsNames, varNames: full.varNames };
+      for (const [name, compression] of [
+        ["plain", 0],
+        ["gzip", 4],
+      ] as const) {
+        await withFile("full.h5ad", async (data) => {
+          const { additions: added, ...wanted } = additions(data.nObs);
+          const columns = {
+            ...Object.fromEntries(
+              await Promise.all(
+                data.obs.columnNames.map(async (key) => [key, await data.obs.column(key)] as const),
+              ),
             ),
-          ),
-          ...added.obs,
-        };
-        const frames = { obs: { index: full.obsNames, columns }, var: { index: full.varNames } };
-        const parts = {
-          ...frames,
-          ...(added.obsm && { obsm: added.obsm }),
-          ...(added.uns && { uns: added.uns }),
-        };
-        const readBlocks = async function* () {
-          for await (const { block } of blocks(data.layer("counts"), 9)) yield block;
-        };
-        await writeH5ad(at(`${name} blocks.h5ad`), { X: readBlocks(), ...parts }, { compression });
-        written.push({ file: `${name} blocks.h5ad`, X: full.layers["counts"], ...names, ...wanted });
-        const { rows, columns: width, values } = matrices["dense float32"]!;
-        await writeH5ad(
-          at(`${name} dense.h5ad`),
-          { X: { rows, columns: width, values: Float32Array.from(values as number[]) }, ...parts },
-          { compression },
-        );
-        written.push({ file: `${name} dense.h5ad`, X: matrices["dense float32"], ...names, ...wanted });
-      });
-    }
-    writeFileSync(at("written.json"), JSON.stringify(written));
-    assert.equal(runPython("anndata_files.py", "check", folder).trim(), "ok");
+            ...added.obs,
+          };
+          const frames = { obs: { index: full.obsNames, columns }, var: { index: full.varNames } };
+          const parts = {
+            ...frames,
+            ...(added.obsm && { obsm: added.obsm }),
+            ...(added.uns && { uns: added.uns }),
+          };
+          const readBlocks = async function* () {
+            for await (const { block } of blocks(data.layer("counts"), 9)) yield block;
+          };
+          await writeH5ad(at(`${name} blocks.h5ad`), { X: readBlocks(), ...parts }, { compression });
+          written.push({ file: `${name} blocks.h5ad`, X: full.layers["counts"], ...names, ...wanted });
+          const { rows, columns: width, values } = matrices["dense float32"]!;
+          await writeH5ad(
+            at(`${name} dense.h5ad`),
+            { X: { rows, columns: width, values: Float32Array.from(values as number[]) }, ...parts },
+            { compression },
+          );
+          written.push({ file: `${name} dense.h5ad`, X: matrices["dense float32"], ...names, ...wanted });
+        });
+      }
+      assertOpened(written);
+    });
   },
 );
 

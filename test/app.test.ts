@@ -1,4 +1,5 @@
-// scpoli app: the page of the package, served to this computer only, with the headers that keep it to itself.
+// scpoli app: the page of the package, served to this computer only, with the headers that isolate it from
+// other origins.
 import assert from "node:assert/strict";
 import { spawn, type ChildProcessWithoutNullStreams } from "node:child_process";
 import { existsSync, mkdirSync, writeFileSync } from "node:fs";

@@ -28,29 +28,20 @@ export function effects(name: string, genes: number, share: number, strength: nu
   );
 }
 
-/** Writes the atlas and opens it; obs has `donor`, `cell_type`, `lineage` (two coarse types) and `truth`. */
-export async function makeAtlas(name: string, atlas: Atlas): Promise<AnnData> {
-  const {
-    cells,
-    genes = 120,
-    types = ["B", "NK", "T"],
-    conditions,
-    seed = 1,
-    label = (type) => type,
-  } = atlas;
-  const random = new Random(seed, `atlas ${name}`);
+/** Counts of the cells: effects of type and donor on each gene, and a depth per cell. @param order - of genes */
+function drawCounts(
+  typeOf: readonly string[],
+  donorOf: readonly string[],
+  names: readonly string[],
+  order: readonly string[],
+  random: Random,
+): SparseRows {
+  const genes = names.length;
   const base = effects("base", genes, 1, 1);
-  const typeOf = Array.from({ length: cells }, () => types[random.below(types.length)]!);
-  const donorOf = Array.from(
-    { length: cells },
-    (_, cell) => atlas.condition?.(cell) ?? conditions[random.below(conditions.length)]!,
-  );
-  const names = Array.from({ length: genes }, (_, g) => `gene${g}`);
-  const order = atlas.geneOrder?.([...names]) ?? names;
-  const indptr = new Int32Array(cells + 1);
+  const indptr = new Int32Array(typeOf.length + 1);
   const indices: number[] = [];
   const values: number[] = [];
-  for (let cell = 0; cell < cells; cell++) {
+  for (let cell = 0; cell < typeOf.length; cell++) {
     const typeEffects = effects(`type ${typeOf[cell]}`, genes, 0.3, 1.6);
     const shift = effects(`donor ${donorOf[cell]}`, genes, 0.5, 0.3);
     const rates = base.map((b, g) => b * typeEffects[g]! * shift[g]!);
@@ -65,13 +56,33 @@ export async function makeAtlas(name: string, atlas: Atlas): Promise<AnnData> {
     });
     indptr[cell + 1] = indices.length;
   }
-  const X: SparseRows = {
-    rows: cells,
+  return {
+    rows: typeOf.length,
     columns: order.length,
     indptr,
     indices: Int32Array.from(indices),
     values: Float32Array.from(values),
   };
+}
+
+/** Writes the atlas and opens it; obs has `donor`, `cell_type`, `lineage` (two coarse types) and `truth`. */
+export async function makeAtlas(name: string, atlas: Atlas): Promise<AnnData> {
+  const {
+    cells,
+    genes = 120,
+    types = ["B", "NK", "T"],
+    conditions,
+    seed = 1,
+    label = (type) => type,
+  } = atlas;
+  const random = new Random(seed, `atlas ${name}`);
+  const typeOf = Array.from({ length: cells }, () => types[random.below(types.length)]!);
+  const donorOf = Array.from(
+    { length: cells },
+    (_, cell) => atlas.condition?.(cell) ?? conditions[random.below(conditions.length)]!,
+  );
+  const names = Array.from({ length: genes }, (_, g) => `gene${g}`);
+  const order = atlas.geneOrder?.([...names]) ?? names;
   const text = (list: readonly (string | null)[]) => ({
     kind: "string" as const,
     length: cells,
@@ -81,7 +92,7 @@ export async function makeAtlas(name: string, atlas: Atlas): Promise<AnnData> {
   await writeH5ad(
     path,
     {
-      X,
+      X: drawCounts(typeOf, donorOf, names, order, random),
       obs: {
         index: Array.from({ length: cells }, (_, cell) => `${name}-${cell}`),
         columns: {

@@ -1,5 +1,5 @@
 // The library in Chromium, bundled as another project would: the same bytes as the command line's, files of
-// any kind read in place, and nothing asked of another origin.
+// any kind read in place, and no request to another origin.
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";

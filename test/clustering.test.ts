@@ -1,5 +1,5 @@
-// Neighbours against a full search, communities and k-means against clusters that are known, and what their
-// authors promise of them.
+// Neighbours compared with a full search, communities and k-means with known clusters, and the guarantees
+// that the authors of the algorithms give.
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { clusterPoints, communities } from "../dist/graph/clustering.js";

@@ -39,7 +39,7 @@ export function scpoli(
   });
 }
 
-/** A folder that is there until the tests of the file have run. */
+/** A temporary folder, removed after the tests of the file. */
 export function temporaryFolder(): string {
   const folder = mkdtempSync(join(tmpdir(), "scpoli-test-"));
   after(() => rmSync(folder, { recursive: true, force: true }));

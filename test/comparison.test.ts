@@ -1,5 +1,5 @@
-// Comparisons of samples: the numbers of limma and edgeR (carried, see fixtures/make_comparison.R),
-// calibrated P values, and what is refused.
+// Comparisons of samples: the numbers of limma and edgeR (stored, see fixtures/make_comparison.R),
+// calibrated P values, and invalid input.
 import assert from "node:assert/strict";
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";

@@ -1,5 +1,5 @@
-// Damaged copies of what can be read: bytes of a file changed, numbers in a text made extreme, pieces moved,
-// ends and whole files missing.
+// Damaged copies of files and folders: bytes changed, numbers in a text made extreme, pieces moved, files
+// truncated or missing.
 import { cpSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { basename, dirname, extname, join } from "node:path";
 import { gunzipSync, gzipSync } from "node:zlib";

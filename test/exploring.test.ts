@@ -1,5 +1,5 @@
-// Functions for pages and notebooks: finishing a training early, the model's genes in a file, the expression
-// of a gene.
+// Functions for pages and notebooks: finish a training early, find the model's genes in a file, read the
+// expression of a gene.
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { AnnData, ScPoli, readExpression, type Progress } from "../dist/index.js";

@@ -1,5 +1,5 @@
-// Damaged models: what becomes of a folder of scArches when bytes of its pickle or its PyTorch file are
-// changed, cut or repeated, and of models that are one file.
+// Damaged models: folders of scArches with changed, missing or repeated bytes in the pickle or the PyTorch
+// file, and damaged models in a single file.
 import assert from "node:assert/strict";
 import { cpSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { basename, join } from "node:path";
@@ -91,69 +91,81 @@ async function countOutcomes(
   return { imported, refused, seconds };
 }
 
+/** Draws a position in some bytes. */
+function positionIn(bytes: Uint8Array, random: Random): number {
+  return random.below(Math.max(1, bytes.length));
+}
+
+/** A change of a few bytes: in place, or as a new array. */
+type Change = (bytes: Uint8Array, random: Random) => Uint8Array | void;
+
+const changes: readonly (readonly [name: string, Change])[] = [
+  ["a random byte", (bytes, random) => void (bytes[positionIn(bytes, random)] = random.below(256))],
+  ["a flipped bit", (bytes, random) => void (bytes[positionIn(bytes, random)]! ^= 1 << random.below(8))],
+  [
+    "four bytes of ones",
+    (bytes, random) => void bytes.fill(255, positionIn(bytes, random), positionIn(bytes, random) + 4),
+  ],
+  [
+    "eight random bytes",
+    (bytes, random) => {
+      const at = positionIn(bytes, random);
+      for (let b = 0; b < 8; b++) bytes[at + b] = random.below(256);
+    },
+  ],
+  ["cut short", (bytes, random) => bytes.slice(0, positionIn(bytes, random))],
+  [
+    "a piece left out",
+    (bytes, random) => {
+      const at = positionIn(bytes, random);
+      return Uint8Array.from([...bytes.subarray(0, at), ...bytes.subarray(at + 1 + random.below(40))]);
+    },
+  ],
+  [
+    "a piece twice",
+    (bytes, random) => {
+      const [at, length] = [positionIn(bytes, random), 1 + random.below(40)];
+      return Uint8Array.from([...bytes.subarray(0, at + length), ...bytes.subarray(at)]);
+    },
+  ],
+  [
+    "an extreme number",
+    (bytes, random) => {
+      const at = positionIn(bytes, random);
+      const number = extremes[random.below(extremes.length)]!;
+      bytes.set(number.slice(0, Math.max(0, bytes.length - at)), at);
+    },
+  ],
+  [
+    "pieces exchanged",
+    (bytes, random) => {
+      const [a, b] = [positionIn(bytes, random), positionIn(bytes, random)];
+      const piece = bytes.slice(a, a + 12);
+      bytes.copyWithin(a, b, b + 12);
+      bytes.set(piece.subarray(0, Math.max(0, bytes.length - b)), b);
+    },
+  ],
+];
+
+/** Little-endian 0, largest and smallest int32, and 1. */
+const extremes = [
+  [0, 0, 0, 0],
+  [255, 255, 255, 127],
+  [0, 0, 0, 128],
+  [1, 0, 0, 0],
+];
+
 /** One to three changes of a few bytes each. */
 function mutated(
   original: Uint8Array,
   random: Random,
 ): { readonly bytes: Uint8Array; readonly what: string } {
-  let bytes = original.slice();
-  const done: string[] = [];
-  const place = (): number => random.below(Math.max(1, bytes.length));
-  const kinds: readonly [string, () => void][] = [
-    ["a random byte", () => void (bytes[place()] = random.below(256))],
-    ["a flipped bit", () => void (bytes[place()]! ^= 1 << random.below(8))],
-    ["four bytes of ones", () => void bytes.fill(255, place(), place() + 4)],
-    [
-      "eight random bytes",
-      () => {
-        const at = place();
-        for (let b = 0; b < 8; b++) bytes[at + b] = random.below(256);
-      },
-    ],
-    ["cut short", () => void (bytes = bytes.slice(0, place()))],
-    [
-      "a piece left out",
-      () => {
-        const at = place();
-        bytes = Uint8Array.from([...bytes.subarray(0, at), ...bytes.subarray(at + 1 + random.below(40))]);
-      },
-    ],
-    [
-      "a piece twice",
-      () => {
-        const [at, length] = [place(), 1 + random.below(40)];
-        bytes = Uint8Array.from([...bytes.subarray(0, at + length), ...bytes.subarray(at)]);
-      },
-    ],
-    [
-      "an extreme number",
-      () => {
-        const at = place();
-        bytes.set(
-          [
-            [0, 0, 0, 0],
-            [255, 255, 255, 127],
-            [0, 0, 0, 128],
-            [1, 0, 0, 0],
-          ][random.below(4)]!.slice(0, Math.max(0, bytes.length - at)),
-          at,
-        );
-      },
-    ],
-    [
-      "pieces exchanged",
-      () => {
-        const [a, b] = [place(), place()];
-        const piece = bytes.slice(a, a + 12);
-        bytes.copyWithin(a, b, b + 12);
-        bytes.set(piece.subarray(0, Math.max(0, bytes.length - b)), b);
-      },
-    ],
-  ];
+  let bytes: Uint8Array = original.slice();
+  const names: string[] = [];
   for (let n = 1 + random.below(3); n > 0; n--) {
-    const [name, change] = kinds[random.below(kinds.length)]!;
-    change();
-    done.push(name);
+    const [name, change] = changes[random.below(changes.length)]!;
+    bytes = change(bytes, random) ?? bytes;
+    names.push(name);
   }
-  return { bytes, what: done.join(", ") };
+  return { bytes, what: names.join(", ") };
 }

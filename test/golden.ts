@@ -2,7 +2,7 @@
 // optimiser steps, every gradient.
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import type { Engine, EngineOptions } from "../dist/engine/engine.js";
+import type { Engine, EngineOptions, Losses } from "../dist/engine/engine.js";
 import { Network } from "../dist/model/network.js";
 import { PrototypeSums, unlabeledPrototypeLoss } from "../dist/prototypes/prototypes.js";
 import { readSafetensors } from "../dist/storage/safetensors.js";
@@ -67,20 +67,7 @@ export async function checkCase(folder: string, name: string, create: EngineFact
     keepGradients: true,
   });
   try {
-    const network = new Network(
-      engine,
-      {
-        hiddenLayerSizes: golden.H,
-        latentDim: D,
-        conditionEncoding: "embedding",
-        embeddingDims: golden.dims,
-        injectCondition: golden.inject ?? ["encoder", "decoder"],
-        reconLoss: golden.loss === "poisson" ? "reference-poisson" : golden.loss,
-        dropout: 0,
-      },
-      { genes: G, conditions: golden.conds, combinations: golden.combinations.length },
-      { weightDecay: golden.weight_decay },
-    );
+    const network = goldenNetwork(engine, golden);
     const decoded = {
       mean: engine.createActivation(G),
       dropout: golden.loss === "zinb" ? engine.createActivation(G) : undefined,
@@ -102,12 +89,7 @@ export async function checkCase(folder: string, name: string, create: EngineFact
         klWeight: golden.alpha,
         prototypeWeight: golden.eta,
       });
-      const terms = { recon: losses.reconstruction, kl: losses.kl, prototype: losses.prototype };
-      for (const [term, value] of Object.entries(terms))
-        deviations.push({
-          tensor: `step ${s} ${term}`,
-          deviation: deviation([value], [expected[term as keyof typeof terms]]),
-        });
+      deviations.push(...lossDeviations(s, losses, expected));
       if (s > 0) return;
       compare("z", engine.readActivation(network.z));
       compare("z_mean", engine.readActivation(network.mean));
@@ -122,6 +104,31 @@ export async function checkCase(folder: string, name: string, create: EngineFact
   } finally {
     await engine.close();
   }
+}
+
+function goldenNetwork(engine: Engine, golden: Case): Network {
+  return new Network(
+    engine,
+    {
+      hiddenLayerSizes: golden.H,
+      latentDim: golden.D,
+      conditionEncoding: "embedding",
+      embeddingDims: golden.dims,
+      injectCondition: golden.inject ?? ["encoder", "decoder"],
+      reconLoss: golden.loss === "poisson" ? "reference-poisson" : golden.loss,
+      dropout: 0,
+    },
+    { genes: golden.G, conditions: golden.conds, combinations: golden.combinations.length },
+    { weightDecay: golden.weight_decay },
+  );
+}
+
+function lossDeviations(step: number, losses: Losses, expected: Case["steps"][number]): Deviation[] {
+  const terms = { recon: losses.reconstruction, kl: losses.kl, prototype: losses.prototype };
+  return Object.entries(terms).map(([term, value]) => ({
+    tensor: `step ${step} ${term}`,
+    deviation: deviation([value], [expected[term as keyof typeof terms]]),
+  }));
 }
 
 function fill(
@@ -169,62 +176,79 @@ export async function checkPrototypes(folder: string, create: EngineFactory): Pr
   const deviations: Deviation[] = [];
   for (const [name, golden] of Object.entries(cases)) {
     const p = Number(/^p(\d+(?:\.\d+)?)_/.exec(name)?.[1] ?? 2);
-    const [B, D, K, levels] = [
-      golden.z.length,
-      golden.z[0]!.length,
-      golden.prototypes.length,
-      golden.labels[0]!.length,
-    ];
-    const engine = await create({
-      minibatchSize: B,
-      minibatchCapacity: B,
-      genes: 1,
-      conditionKeys: 1,
-      levels,
-      prototypes: [K, D],
-    });
-    const [z, dz] = [engine.createActivation(D), engine.createActivation(D)];
-    const program = engine.record((ops) => {
-      ops.prototypeLoss(z, p);
-      ops.prototypeLossBackward(z, p, dz);
-    });
-    engine.minibatch.rows = B;
-    engine.minibatch.labels.set(golden.labels.flat());
-    engine.writeActivation(z, golden.z.flat());
-    engine.writeActivation(dz, new Float64Array(B * D));
-    engine.writePrototypes(golden.prototypes.flat());
-    const compare = (key: string, actual: ArrayLike<number>, expected: ArrayLike<number>): void =>
+    const compare: Compare = (key, actual, expected) =>
       void deviations.push({ tensor: `${name} ${key}`, deviation: deviation(actual, expected) });
-    compare("labeled loss", [program.run({ prototypeWeight: 1 }).prototype], [golden.labeled_loss]);
-    compare("labeled gradient", engine.readActivation(dz), golden.labeled_grad.flat());
-    await engine.close();
-
-    const unlabeled = unlabeledPrototypeLoss(golden.z.flat(), golden.unlabeled_prototypes.flat(), D, p);
-    compare("unlabeled loss", [unlabeled.loss], [golden.unlabeled_loss]);
-    compare("unlabeled gradient of z", unlabeled.dlatent, golden.unlabeled_grad_z.flat());
-    compare(
-      "unlabeled gradient of prototypes",
-      unlabeled.dprototypes,
-      golden.unlabeled_grad_prototypes.flat(),
-    );
-
-    const sums = new PrototypeSums(K, D, levels);
-    sums.add(Float64Array.from(golden.z.flat()), Int32Array.from(golden.labels.flat()), B);
-    const previous = {
-      shape: [K, D] as const,
-      means: Float32Array.from(golden.prototypes.flat()),
-      covariances: new Float32Array(K * D * D),
-      counts: new Float64Array(K),
-    };
-    const updated = sums.finish(previous);
-    compare("means", updated.means, golden.updated_means.flat());
-    compare(
-      "covariances",
-      updated.covariances,
-      golden.updated_covs.flat(2).map((v) => v ?? 0),
-    );
+    await compareLabeledLoss(golden, p, create, compare);
+    compareUnlabeledLoss(golden, p, compare);
+    compareUpdate(golden, compare);
   }
   return deviations;
+}
+
+type Compare = (key: string, actual: ArrayLike<number>, expected: ArrayLike<number>) => void;
+
+/** @param p - order of the Minkowski distance */
+async function compareLabeledLoss(
+  golden: PrototypeCase,
+  p: number,
+  create: EngineFactory,
+  compare: Compare,
+): Promise<void> {
+  const [B, D] = [golden.z.length, golden.z[0]!.length];
+  const engine = await create({
+    minibatchSize: B,
+    minibatchCapacity: B,
+    genes: 1,
+    conditionKeys: 1,
+    levels: golden.labels[0]!.length,
+    prototypes: [golden.prototypes.length, D],
+  });
+  const [z, dz] = [engine.createActivation(D), engine.createActivation(D)];
+  const program = engine.record((ops) => {
+    ops.prototypeLoss(z, p);
+    ops.prototypeLossBackward(z, p, dz);
+  });
+  engine.minibatch.rows = B;
+  engine.minibatch.labels.set(golden.labels.flat());
+  engine.writeActivation(z, golden.z.flat());
+  engine.writeActivation(dz, new Float64Array(B * D));
+  engine.writePrototypes(golden.prototypes.flat());
+  compare("labeled loss", [program.run({ prototypeWeight: 1 }).prototype], [golden.labeled_loss]);
+  compare("labeled gradient", engine.readActivation(dz), golden.labeled_grad.flat());
+  await engine.close();
+}
+
+/** @param p - order of the Minkowski distance */
+function compareUnlabeledLoss(golden: PrototypeCase, p: number, compare: Compare): void {
+  const D = golden.z[0]!.length;
+  const { loss, dlatent, dprototypes } = unlabeledPrototypeLoss(
+    golden.z.flat(),
+    golden.unlabeled_prototypes.flat(),
+    D,
+    p,
+  );
+  compare("unlabeled loss", [loss], [golden.unlabeled_loss]);
+  compare("unlabeled gradient of z", dlatent, golden.unlabeled_grad_z.flat());
+  compare("unlabeled gradient of prototypes", dprototypes, golden.unlabeled_grad_prototypes.flat());
+}
+
+/** Means and covariances of the prototypes after an epoch. */
+function compareUpdate(golden: PrototypeCase, compare: Compare): void {
+  const [B, D, K] = [golden.z.length, golden.z[0]!.length, golden.prototypes.length];
+  const sums = new PrototypeSums(K, D, golden.labels[0]!.length);
+  sums.add(Float64Array.from(golden.z.flat()), Int32Array.from(golden.labels.flat()), B);
+  const updated = sums.finish({
+    shape: [K, D] as const,
+    means: Float32Array.from(golden.prototypes.flat()),
+    covariances: new Float32Array(K * D * D),
+    counts: new Float64Array(K),
+  });
+  compare("means", updated.means, golden.updated_means.flat());
+  compare(
+    "covariances",
+    updated.covariances,
+    golden.updated_covs.flat(2).map((v) => v ?? 0),
+  );
 }
 
 interface CrossEntropyCase {
@@ -240,7 +264,7 @@ interface CrossEntropyCase {
 }
 
 /**
- * `cross_entropy.json`, where it is there (PyTorch's, by test/fixtures/make_cross_entropy.py): both terms of
+ * `cross_entropy.json`, if it exists (PyTorch's, by test/fixtures/make_cross_entropy.py): both terms of
  * the prototype loss, and their gradient.
  */
 export async function checkCrossEntropy(folder: string, create: EngineFactory): Promise<Deviation[]> {

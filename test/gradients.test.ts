@@ -22,6 +22,27 @@ const [B, alpha, step] = [9, 0.6, 1e-5];
 /** weights of the distance and of the cross-entropy */
 const etas = { distance: [2, 0], "cross-entropy": [0, 3], both: [2, 3] } as const;
 
+/** Random counts (or log counts), conditions and labels, some of them missing. */
+function fillMinibatch({ minibatch }: ReferenceEngine, random: Random, isLog: boolean): void {
+  minibatch.rows = B;
+  let stored = 0;
+  for (let b = 0; b < B; b++) {
+    for (let g = 0; g < sizes.genes; g++)
+      if (random.uniform() < 0.4) {
+        minibatch.indices[stored] = g;
+        const count = 1 + random.below(b === 0 ? 3000 : 6);
+        minibatch.counts[stored] = isLog ? Math.log1p(count) : count;
+        minibatch.sizeFactors[b]! += minibatch.counts[stored++]!;
+      }
+    minibatch.indptr[b + 1] = stored;
+    minibatch.conditions[0]![b] = random.below(3);
+    minibatch.conditions[1]![b] = random.below(2);
+    minibatch.combinations[b] = random.below(4);
+    minibatch.labels[2 * b] = random.below(3) - 1; // -1: unlabelled
+    minibatch.labels[2 * b + 1] = random.below(2) + 2;
+  }
+}
+
 function setUp(prototypeNorm: number, variant: Partial<ModelOptions>, loss: keyof typeof etas) {
   const [eta, etaCrossEntropy] = etas[loss];
   const engine = new ReferenceEngine({
@@ -50,24 +71,7 @@ function setUp(prototypeNorm: number, variant: Partial<ModelOptions>, loss: keyo
       ),
     );
   engine.writePrototypes(Float64Array.from({ length: 12 }, () => random.normal()));
-  const { minibatch } = engine;
-  minibatch.rows = B;
-  let stored = 0;
-  for (let b = 0; b < B; b++) {
-    for (let g = 0; g < sizes.genes; g++)
-      if (random.uniform() < 0.4) {
-        minibatch.indices[stored] = g;
-        const count = 1 + random.below(b === 0 ? 3000 : 6);
-        minibatch.counts[stored] = variant.reconLoss === "mse" ? Math.log1p(count) : count;
-        minibatch.sizeFactors[b]! += minibatch.counts[stored++]!;
-      }
-    minibatch.indptr[b + 1] = stored;
-    minibatch.conditions[0]![b] = random.below(3);
-    minibatch.conditions[1]![b] = random.below(2);
-    minibatch.combinations[b] = random.below(4);
-    minibatch.labels[2 * b] = random.below(3) - 1; // -1: unlabelled
-    minibatch.labels[2 * b + 1] = random.below(2) + 2;
-  }
+  fillMinibatch(engine, random, variant.reconLoss === "mse");
   const total = ({ reconstruction, kl, prototype, crossEntropy }: Losses): number =>
     reconstruction + alpha * kl + eta * prototype + etaCrossEntropy * crossEntropy;
   const run = (): number =>

@@ -1,5 +1,5 @@
-// Every kernel of the wasm engine, in each build that runs here, against the reference engine; sizes that are
-// no multiple of anything.
+// Every kernel of the wasm engine, in each build that runs here, against the reference engine, at sizes that
+// are no multiple of the width of vectors or blocks.
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Activation, EngineOptions, Operations, OutputLayer } from "../dist/engine/engine.js";

@@ -1,4 +1,4 @@
-// Runs a command, kills it with no chance to tidy up (SIGKILL), runs it again, and says what was found in
+// Runs a command, kills it with no chance to tidy up (SIGKILL), runs it again, and reports the files left in
 // between.
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";

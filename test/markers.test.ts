@@ -1,4 +1,4 @@
-// Marker genes: the same numbers as scanpy (carried, see fixtures/make_markers.py), whatever the memory;
+// Marker genes: the same numbers as scanpy (stored, see fixtures/make_markers.py), whatever the memory;
 // files that anndata and scanpy read.
 import assert from "node:assert/strict";
 import { existsSync, readFileSync } from "node:fs";

@@ -1,5 +1,5 @@
-// The Methods text of a report says what was done, and nothing else; a mapping without training keeps all
-// that it takes over from the reference.
+// The Methods text of a report describes what was done, and nothing else; a mapping without training keeps
+// everything that it inherits from the reference.
 import assert from "node:assert/strict";
 import { rmSync } from "node:fs";
 import { join } from "node:path";

@@ -1,4 +1,4 @@
-// The kernel of nearest rows against comparing everything in float64, and the neighbours that are made of it.
+// The kernel of nearest rows compared with a full search in float64, and the neighbours computed with it.
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { NearestRows } from "../dist/kernel-modules/nearest.js";

@@ -33,7 +33,7 @@ const quick = ["--epochs", "2", "--threads", "1"];
 const obs = (columns: Record<string, Column>) =>
   frame(names("c", Object.values(columns)[0]!.length), columns);
 
-/** The simulated cells with columns replaced, or taken away (null). */
+/** The simulated cells with columns replaced, or removed (null). */
 function withColumns(columns: Record<string, Column | null>, index = good.data.obs.index): NewAnnData {
   const all = { ...good.data.obs.columns, ...columns };
   const kept = Object.entries(all).filter((entry): entry is [string, Column] => entry[1] !== null);

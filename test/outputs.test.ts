@@ -1,5 +1,5 @@
-// Outputs destroy nothing: existing files are replaced only with --force and if of the same kind; links are
-// written through; special files are refused; all before any work.
+// Outputs destroy nothing: existing files are replaced only with --force and only by the same kind of file;
+// links are followed; special files are refused. Everything is checked before any work.
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import {

@@ -1,5 +1,5 @@
 // Files that are overwritten, and several writers at once: no result of an earlier run passes as new, and a
-// run resumes only its own checkpoint.
+// run resumes only the checkpoint that it wrote.
 import assert from "node:assert/strict";
 import { readdirSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";

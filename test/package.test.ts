@@ -1,4 +1,4 @@
-// The package as a newcomer gets it: packed, installed in an empty folder, its demo and the README's library
+// The package as a new user gets it: packed, installed in an empty folder, its demo and the README's library
 // example run there.
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";

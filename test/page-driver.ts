@@ -1,5 +1,5 @@
-// A user of the page in Chromium, for tests: opens, drops, chooses, looks. Screenshots of every state, in
-// both themes, are left in .cache/screenshots.
+// Drives the page in Chromium for tests: opens and drops files, chooses options, checks states. Screenshots
+// of every state, in both themes, are left in .cache/screenshots.
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { mkdirSync, readFileSync } from "node:fs";

@@ -1,4 +1,4 @@
-// The page with cells of one sample that no column names: what 10x CellRanger writes.
+// The page with the cells of one sample and no column of samples, as 10x CellRanger writes them.
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { test } from "node:test";

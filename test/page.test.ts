@@ -400,7 +400,7 @@ describe("dropped files are opened by their kind; training can be finished early
     const query = await AnnData.open(join(root, "data", "kang_query.h5ad"));
     await convert(query, join(folder, "query.zarr"));
     await drop(page, page.locator("main"), [join(folder, "query.zarr")]);
-    // the file before has as many cells, and its button is there until the store is open
+    // the previous file has as many cells, and its button stays until the store is open
     await page.getByText("query.zarr", { exact: true }).first().waitFor();
     await page.getByRole("button", { name: "Map 720 cells onto kept" }).click();
     await page.getByRole("button", { name: "Map the cells" }).click();

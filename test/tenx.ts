@@ -1,4 +1,4 @@
-// Files as CellRanger writes them, for the tests: 40 cells of 6 features, of which one is an antibody.
+// Files as CellRanger writes them, for the tests: 40 cells with 6 features, one of them an antibody.
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { gzipSync } from "node:zlib";

@@ -160,125 +160,92 @@ describe("stores that cannot be read", () => {
       JSON.stringify(change(JSON.parse(bytes.toString()) as Record<string, unknown>));
   const readX = (name: string) => withStore(name, (data) => data.X!.read(0, data.nObs));
 
-  test("metadata", async () => {
-    const zarrJson = "X/data/zarr.json";
-    await fails(
-      () =>
-        withStore(
-          damage("m2", "v3.zarr", zarrJson, () => "{"),
-          () => 0,
-        ),
-      "format",
-      /m2: X\/data\/zarr\.json is damaged: it is not valid JSON/,
-    );
-    await fails(
-      () =>
-        withStore(
-          damage("m3", "v3.zarr", zarrJson, () => "[1]"),
-          () => 0,
-        ),
-      "format",
-      /a JSON object was expected/,
-    );
-    await fails(
-      () =>
-        withStore(
-          damage(
-            "m4",
-            "v3.zarr",
-            zarrJson,
-            meta((json) => ({ ...json, shape: [-3] })),
-          ),
-          () => 0,
-        ),
-      "format",
-      /X\/data is damaged: its shape is \[-3\]/,
-    );
-    await fails(
-      () =>
-        readX(
-          damage(
-            "m5",
-            "v3.zarr",
-            zarrJson,
-            meta((json) => ({ ...json, shape: [1e15] })),
-          ),
-        ),
-      "format",
-      /"data" has 1000000000000000 entries and "indices"/,
-    );
-    await fails(
-      () =>
-        readX(
-          damage(
-            "m6",
-            "v3.zarr",
-            zarrJson,
-            meta((json) => ({ ...json, codecs: [{ name: "bytes" }, { name: "pcodec" }] })),
-          ),
-        ),
-      "format",
-      /X\/data cannot be read: .*pcodec/,
-    );
-    await fails(
-      () =>
-        withStore(
-          damage(
-            "m7",
-            "v3.zarr",
-            zarrJson,
-            meta((json) => ({
-              ...json,
-              chunk_grid: { name: "regular", configuration: { chunk_shape: [0] } },
-            })),
-          ),
-          () => 0,
-        ),
-      "format",
-      /X\/data is damaged: its chunks are \[0\]/,
-    );
-    await fails(
-      () =>
-        withStore(
-          damage(
-            "m8",
-            "v2.zarr",
-            "X/data/.zarray",
-            meta((json) => ({ ...json, chunks: [3, 3] })),
-          ),
-          () => 0,
-        ),
-      "format",
-      /X\/data is damaged: its chunks/,
-    );
-    await fails(
-      () =>
-        readX(
-          damage(
-            "m9",
-            "v2.zarr",
-            "X/data/.zarray",
-            meta((json) => ({ ...json, dtype: "<c16" })),
-          ),
-        ),
-      "format",
-      /numbers were expected/,
-    );
-    await fails(
-      () =>
-        withStore(
-          damage(
-            "m10",
-            "v3.zarr",
-            "obs/zarr.json",
-            meta((json) => ({ ...json, attributes: { _index: "none" } })),
-          ),
-          () => 0,
-        ),
-      "format",
-      /no row names/,
-    );
-  });
+  const metadataFaults: readonly {
+    readonly fault: string;
+    readonly source: string;
+    readonly file: string;
+    readonly change: (bytes: Buffer) => string;
+    readonly message: RegExp;
+    /** whether opening succeeds, and reading X fails */
+    readonly failsOnRead?: boolean;
+  }[] = [
+    {
+      fault: "text that is not JSON",
+      source: "v3.zarr",
+      file: "X/data/zarr.json",
+      change: () => "{",
+      message: /X\/data\/zarr\.json is damaged: it is not valid JSON/,
+    },
+    {
+      fault: "a list",
+      source: "v3.zarr",
+      file: "X/data/zarr.json",
+      change: () => "[1]",
+      message: /a JSON object was expected/,
+    },
+    {
+      fault: "a negative shape",
+      source: "v3.zarr",
+      file: "X/data/zarr.json",
+      change: meta((json) => ({ ...json, shape: [-3] })),
+      message: /X\/data is damaged: its shape is \[-3\]/,
+    },
+    {
+      fault: "a shape that does not match the other arrays",
+      source: "v3.zarr",
+      file: "X/data/zarr.json",
+      change: meta((json) => ({ ...json, shape: [1e15] })),
+      message: /"data" has 1000000000000000 entries and "indices"/,
+      failsOnRead: true,
+    },
+    {
+      fault: "an unknown codec",
+      source: "v3.zarr",
+      file: "X/data/zarr.json",
+      change: meta((json) => ({ ...json, codecs: [{ name: "bytes" }, { name: "pcodec" }] })),
+      message: /X\/data cannot be read: .*pcodec/,
+      failsOnRead: true,
+    },
+    {
+      fault: "chunks of no entry",
+      source: "v3.zarr",
+      file: "X/data/zarr.json",
+      change: meta((json) => ({
+        ...json,
+        chunk_grid: { name: "regular", configuration: { chunk_shape: [0] } },
+      })),
+      message: /X\/data is damaged: its chunks are \[0\]/,
+    },
+    {
+      fault: "chunks of more dimensions than the array",
+      source: "v2.zarr",
+      file: "X/data/.zarray",
+      change: meta((json) => ({ ...json, chunks: [3, 3] })),
+      message: /X\/data is damaged: its chunks/,
+    },
+    {
+      fault: "complex numbers",
+      source: "v2.zarr",
+      file: "X/data/.zarray",
+      change: meta((json) => ({ ...json, dtype: "<c16" })),
+      message: /numbers were expected/,
+      failsOnRead: true,
+    },
+    {
+      fault: "a missing column of row names",
+      source: "v3.zarr",
+      file: "obs/zarr.json",
+      change: meta((json) => ({ ...json, attributes: { _index: "none" } })),
+      message: /no row names/,
+    },
+  ];
+  metadataFaults.forEach(({ fault, source, file, change, message, failsOnRead }, i) =>
+    test(`metadata: ${fault}`, async () => {
+      const store = damage(`m${i}`, source, file, change);
+      const read = (): Promise<unknown> => (failsOnRead ? readX(store) : withStore(store, () => 0));
+      await fails(read, "format", message);
+    }),
+  );
 
   test("chunks that are truncated, damaged or of another length", async () => {
     const sources = [
