@@ -256,20 +256,28 @@ export interface Ranked {
   readonly right: readonly number[];
 }
 
+/** A file divided into a reference and a query. */
+export interface QuerySplit {
+  readonly name: string;
+  /** name of the file */
+  readonly source: string;
+  /** columns of the conditions and of the cell types */
+  readonly key: string;
+  readonly label: string;
+  /** conditions of the query */
+  readonly query: readonly string[];
+  /** cell types that the reference lacks */
+  readonly leftOut: readonly string[];
+}
+
 /**
  * Maps a query and labels it by the head, by the nearest prototype, and by the 15 nearest reference cells in
  * the same latent space (weighted by 1 / distance, as scArches' and HLCA's kNN).
  */
-export async function uncertaintyOrder(
-  name: string,
-  source: string,
-  key: string,
-  label: string,
-  query: readonly string[],
-  leftOut: readonly string[],
-): Promise<Ranked[]> {
+export async function uncertaintyOrder(split: QuerySplit): Promise<Ranked[]> {
+  const { name, key, label } = split;
   return cached(`threshold-${name}`, async () => {
-    const paths = await splitQuery(name, source, key, label, query, leftOut);
+    const paths = await writeSplit(split);
     const model = await trained(`threshold-${name}`, paths.reference, {
       conditionKeys: [key],
       cellTypeKeys: [label],
@@ -293,14 +301,14 @@ export async function uncertaintyOrder(
 }
 
 /** Writes the reference, without the query and the types left out, and the query. @returns the paths */
-async function splitQuery(
-  name: string,
-  source: string,
-  key: string,
-  label: string,
-  query: readonly string[],
-  leftOut: readonly string[],
-): Promise<{ readonly reference: string; readonly query: string }> {
+async function writeSplit({
+  name,
+  source,
+  key,
+  label,
+  query,
+  leftOut,
+}: QuerySplit): Promise<{ readonly reference: string; readonly query: string }> {
   const paths = {
     reference: join(cache, `${name}-reference.h5ad`),
     query: join(cache, `${name}-query.h5ad`),

@@ -349,7 +349,7 @@ async function thresholds(): Promise<void> {
     { name: "panc8-no-beta", source: "panc8", key: "batch", query: ["celseq", "celseq2"], left: ["beta"] },
     { name: "pbmc3-no-nk", source: "pbmc3", key: "donor", query: ["5p"], left: ["NK"] },
   ]) {
-    const answers = await uncertaintyOrder(name, source, key, "cell_type", query, left);
+    const answers = await uncertaintyOrder({ name, source, key, label: "cell_type", query, leftOut: left });
     const kept = ({ right }: Ranked, share: number): number => {
       const n = Math.round(share * right.length);
       return right.slice(0, n).reduce((sum, is) => sum + is, 0) / n;
