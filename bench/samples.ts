@@ -1,8 +1,8 @@
 // npm run bench:samples [-- SECTION ... --epochs N]: the sample analysis on real data, and further
 // figures of the paper at a small scale. Writes docs/benchmarks/samples.md, docs/benchmarks/samples/*.svg and
-// bench/results/samples.json. Needs ../shared and, for the integration scores, a Python with scib-metrics (SCPOLI_REFERENCE_PYTHON). Results
-// are cached in .cache/samples. With sections (names of the functions below) or a number of epochs it is a
-// trial, written to .cache/samples/trial.
+// bench/results/samples.json. Needs ../shared and, for the integration scores, a Python with scib-metrics
+// (SCPOLI_REFERENCE_PYTHON). Results are cached in .cache/samples. With sections (names of the functions
+// below) or a number of epochs it is a trial, written to .cache/samples/trial.
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { ScPoli, type SampleAnalysis } from "../dist/index.js";

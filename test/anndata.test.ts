@@ -557,7 +557,7 @@ describe(
       assertOpened(written);
     });
 
-    test("copies of files that anndata reads without encodings, and of files that it does not read", async () => {
+    test("copies of files without encodings, and of files that anndata does not read", async () => {
       const written: unknown[] = [];
       const old = ["v0.5.0", "v0.7.0", "v0.11.4"]
         .map((version) => join(archives, version, "adata.h5ad"))

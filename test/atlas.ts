@@ -28,7 +28,10 @@ export function effects(name: string, genes: number, share: number, strength: nu
   );
 }
 
-/** Counts of the cells: effects of type and donor on each gene, and a depth per cell. @param order - of genes */
+/**
+ * Draws counts: effects of type and donor on each gene, and a depth per cell.
+ * @param order - genes as columns of the result
+ */
 function drawCounts(
   typeOf: readonly string[],
   donorOf: readonly string[],

@@ -300,8 +300,7 @@ function unlabeledPrototypesOf(
     attributes.fail(attribute, `means of shape [${U}, ${D}]`);
   return {
     unlabeled_prototypes: Array.from({ length: U! }, (_, cluster) => ({ cluster, cells: 0 })),
-    tensors:
-      U! > 0 ? { unlabeled_prototypes: means!, unlabeled_prototype_covariances: zeros(U!, D, D) } : {},
+    tensors: U! > 0 ? { unlabeled_prototypes: means!, unlabeled_prototype_covariances: zeros(U!, D, D) } : {},
   };
 }
 
