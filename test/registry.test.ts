@@ -436,6 +436,8 @@ test("the command line lists, packs, describes and maps", async () => {
   assert.deepEqual(readFileSync(path), readFileSync(at("packed", "atlas-1.zip")));
   assert.match(await run("models", "verify"), /1 models in the cache, all intact/);
   assert.match(await run("samples", "atlas@1", "-o", at("samples.h5ad")), /samples\.donor\.h5ad/);
+  const absent = await scpoli(["expression", "atlas@9", at("none.h5ad"), "-o", at("x.h5ad")], { env });
+  assert.match(absent.stderr, /has no model atlas@9/, "expression looks names up in the index");
   const unknown = await scpoli(["models", "pull", "atlsa"], { env });
   assert.equal(unknown.code, 3);
   assert.match(unknown.stderr, /Did you mean 'atlas'/);

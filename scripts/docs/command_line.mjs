@@ -1,6 +1,6 @@
 // Writes the reference of the command line, a page per verb, from the program's help.
 import { execFileSync } from "node:child_process";
-import { mkdirSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 
@@ -22,6 +22,26 @@ function termsOf(verb) {
   return new Map(terms.map(([term, flag]) => [flag, term.trim()]));
 }
 
+/** Files of a section of the documentation, the first tutorial first. */
+function pagesOf(section) {
+  const isFirst = (file) => file === "map-patients.md";
+  return readdirSync(join(root, "docs", section))
+    .filter((file) => file.endsWith(".md"))
+    .sort((a, b) => isFirst(b) - isFirst(a) || (a < b ? -1 : 1));
+}
+
+/** Pages with an example of each verb, by its name: links from the reference to them. */
+const examples = new Map(verbs.map(({ name }) => [name, []]));
+for (const section of ["tutorials", "how-to"])
+  for (const file of pagesOf(section)) {
+    const text = readFileSync(join(root, "docs", section, file), "utf8");
+    const [, title] = /^# (.*)$/m.exec(text);
+    const code = [...text.matchAll(/^ *```sh.*\n([^]*?)^ *```/gm)].map(([, lines]) => lines).join("");
+    for (const [name, links] of examples)
+      if (new RegExp(`^ *scpoli ${name}\\b`, "m").test(code))
+        links.push(`[${title}](../../${section}/${file})`);
+  }
+
 /** Text of the program inside a table or a paragraph of Markdown. */
 const escaped = (text) => text.replaceAll("|", "\\|").replaceAll("<", "&lt;").replaceAll("{{", "{ {");
 
@@ -41,10 +61,12 @@ for (const verb of verbs) {
     "```",
     "",
   ];
+  const links = examples.get(verb.name);
+  if (links.length > 0) lines.push(`In use: ${links.slice(0, 4).join(", ")}.`, "");
   if (verb.arguments.length > 0) {
     lines.push("| argument | meaning |", "| --- | --- |");
     for (const { name, description } of verb.arguments)
-      lines.push(`| \`${name}\` | ${escaped(description)} |`);
+      lines.push(`| \`${name.replaceAll("|", "\\|")}\` | ${escaped(description)} |`);
     lines.push("");
   }
   const terms = termsOf(verb.name);

@@ -25,6 +25,7 @@ import {
   roundCountsFlag,
 } from "./counts-flags.js";
 import { checkOutputs } from "./outputs.js";
+import { modelPath } from "./registry/registry.js";
 import { writtenText } from "./report.js";
 import { addRunFlags, run, type Result, type RunFlags } from "./session.js";
 import { counted } from "./text.js";
@@ -61,7 +62,7 @@ export function addExpression(program: Command): void {
         "model's genes. Decoding all cells at the same conditions corrects for differences between " +
         "conditions.",
     )
-    .argument("<model>", "a model folder")
+    .argument("<model>", "the model: a folder, a zip or tar file of one, or NAME@VERSION of scpoli models")
     .argument(
       "<file>",
       "cells with raw counts, of conditions that the model knows (map --save-model adds new ones)",
@@ -112,7 +113,7 @@ export function addExpression(program: Command): void {
 }
 
 async function expression(
-  modelPath: string,
+  reference: string,
   path: string,
   flags: ExpressionFlags,
   settings: RunSettings,
@@ -122,8 +123,8 @@ async function expression(
     throw new ScPoliError("usage", "--as and --average exclude each other; give only one of them.");
   if (!output.endsWith(".h5ad"))
     throw new ScPoliError("usage", `${output}: expected an output that ends in .h5ad.`);
-  await checkOutputs({ inputs: [modelPath, path], h5ad: [output], force });
-  const model = await ScPoli.load(modelPath, settings);
+  await checkOutputs({ inputs: [reference, path], h5ad: [output], force });
+  const model = await ScPoli.load(await modelPath(reference, settings), settings);
   const keys = model.stored.json.condition_keys;
   const data = await AnnData.open(path);
   try {
