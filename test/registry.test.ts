@@ -2,7 +2,15 @@
 // error, and the cache stays intact.
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
-import { copyFileSync, existsSync, mkdirSync, readFileSync, readdirSync, writeFileSync } from "node:fs";
+import {
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  readdirSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
@@ -156,6 +164,32 @@ describe("a model", () => {
     assert.deepEqual(kept(), [`${entry.sha256}.zip`]);
   });
 
+  test("starts again if the part of an earlier run is damaged", async () => {
+    mkdirSync(join(process.env["SCPOLI_CACHE"]!, "models"), { recursive: true });
+    const part = join(process.env["SCPOLI_CACHE"]!, "models", `${entry.sha256}.zip.part`);
+    for (const damaged of [Buffer.alloc(1000, 1), Buffer.alloc(content.length, 1)]) {
+      writeFileSync(part, damaged);
+      const path = await pull();
+      assert.deepEqual(readFileSync(path), content);
+      assert.deepEqual(kept(), [`${entry.sha256}.zip`]);
+      rmSync(path);
+    }
+  });
+
+  test("that the server resumes at another byte is refused, and the part is kept", async () => {
+    const models = join(process.env["SCPOLI_CACHE"]!, "models");
+    mkdirSync(models, { recursive: true });
+    writeFileSync(join(models, `${entry.sha256}.zip.part`), content.subarray(0, 2000));
+    answers.set("/models/atlas.zip", (_, response) => {
+      response.writeHead(206, { "Content-Range": `bytes 1000-${content.length - 1}/${content.length}` });
+      response.end(content.subarray(1000));
+    });
+    await assert.rejects(pull(), fails(/responded with status 206/));
+    assert.equal(readFileSync(join(models, `${entry.sha256}.zip.part`)).length, 2000);
+    answers.set("/models/atlas.zip", whole);
+    assert.deepEqual(readFileSync(await pull()), content);
+  });
+
   test("is asked of the next address where one has it not", async () => {
     answers.set("/index.json", text(indexOf({ ...entry, urls: ["nowhere.zip", "models/atlas.zip"] })));
     assert.deepEqual(readFileSync(await pull()), content);
@@ -251,6 +285,8 @@ describe("a hostile or broken registry", () => {
     ["no address", { urls: [] }, /\.urls is empty/],
     ["a file of this machine", { urls: ["file:///etc/passwd"] }, /refers to 'file:.*not an allowed URL/],
     ["another protocol", { urls: ["ftp://x/y"] }, /refers to 'ftp:.*not an allowed URL/],
+    ["commands to the terminal", { description: "\u001b]0;x\u0007" }, /\.description has control characters/],
+    ["such commands in a key", { condition_keys: ["\u009b2J"] }, /\.condition_keys has control characters/],
   ] as const)
     test(`with ${what}`, async () => {
       answers.set("/index.json", text(indexOf({ ...entry, ...change })));
@@ -268,6 +304,32 @@ describe("a hostile or broken registry", () => {
       more();
     });
     await untouched(/too large for an index of models/);
+  });
+
+  test("whose index is cut short", async () => {
+    answers.set("/index.json", (_, response) => {
+      response.writeHead(200, { "Content-Length": 5000 }).write("{");
+      setTimeout(() => response.destroy(), 100);
+    });
+    await untouched(/cannot be downloaded: |was cut short/);
+  });
+
+  test("served by https that sends downloads to http", async () => {
+    const index = "https://models.example/index.json";
+    process.env["SCPOLI_MODELS"] = index;
+    const indexes = join(process.env["SCPOLI_CACHE"]!, "indexes");
+    mkdirSync(indexes, { recursive: true });
+    const path = join(indexes, `${digest(Buffer.from(index))}.json`);
+    writeFileSync(path, indexOf({ ...entry, urls: ["http://models.example/atlas.zip"] }));
+    await assert.rejects(
+      pull("atlas", { offline: true }),
+      fails(/refers to 'http:\/\/models\.example\/atlas\.zip', which is not an allowed URL/),
+    );
+  });
+
+  test("with a cache that is a file", async () => {
+    writeFileSync(process.env["SCPOLI_CACHE"]!, "");
+    await assert.rejects(pull(), fails(/cannot be/, "output"));
   });
 
   test("whose file is another one", async () => {

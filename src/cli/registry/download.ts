@@ -79,6 +79,7 @@ async function fill(
   { onProgress, signal }: RunSettings,
 ): Promise<void> {
   let done = (await fileStatus(path))?.bytes ?? 0;
+  let hasEarlierPart = done > 0;
   if (done < bytes) {
     const headers: Record<string, string> = done > 0 ? { Range: `bytes=${done}-` } : {};
     const answer = await httpGet(url, { signal, headers });
@@ -90,6 +91,7 @@ async function fill(
       if (!isRest) {
         await truncateFile(path, 0);
         done = 0;
+        hasEarlierPart = false;
       }
       for await (const piece of answer.body) {
         if (done + piece.length > bytes) {
@@ -119,6 +121,6 @@ async function fill(
   throw downloadError(
     url,
     `its checksum differs from that of ${what} in the index; the file was discarded`,
-    false,
+    hasEarlierPart, // which may be damaged: the next attempt downloads everything
   );
 }

@@ -39,6 +39,9 @@ export interface ModelIndex {
 
 const namePattern = /^[A-Za-z0-9][A-Za-z0-9_-]*(\.[A-Za-z0-9_-]+)*$/;
 const longestName = 80;
+/** Control characters, which a terminal may execute, but for those of lines. */
+// oxlint-disable-next-line no-control-regex
+const controlCharacters = /[\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f-\u009f]/;
 
 /**
  * Whether a text is a valid name of a model or version: letters, digits, _ and -, with single dots between.
@@ -94,7 +97,8 @@ function readEntry(value: unknown, fail: (what: string) => never): IndexEntry {
   ) as Readonly<Record<string, unknown>>;
   const text = (name: string, fallback?: string): string => {
     const field = fields[name] ?? fallback;
-    return typeof field === "string" ? field : fail(`.${name} is not a string`);
+    if (typeof field !== "string") return fail(`.${name} is not a string`);
+    return controlCharacters.test(field) ? fail(`.${name} has control characters`) : field;
   };
   const wholeNumber = (name: string): number => {
     const field = fields[name];
@@ -104,9 +108,11 @@ function readEntry(value: unknown, fail: (what: string) => never): IndexEntry {
   };
   const stringList = (name: string): string[] => {
     const field = fields[name];
-    return Array.isArray(field) && field.every((entry) => typeof entry === "string")
-      ? field
-      : fail(`.${name} is not a list of strings`);
+    if (!Array.isArray(field) || !field.every((entry) => typeof entry === "string"))
+      return fail(`.${name} is not a list of strings`);
+    return field.some((entry) => controlCharacters.test(entry))
+      ? fail(`.${name} has control characters`)
+      : field;
   };
   const validName = (name: string): string => {
     const field = text(name);
