@@ -51,7 +51,7 @@ const groups: readonly { folder: string; text: string; items: DefaultTheme.Sideb
     items: items(
       "how-to",
       ...["files-and-counts", "memory", "read-results", "share-models", "model-registry"],
-      ...["clusters", "federated", "expression", "browser"],
+      ...["clusters", "federated", "expression", "browser", "troubleshooting"],
     ),
   },
   {
