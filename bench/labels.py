@@ -31,10 +31,10 @@ def covariances():
     """The type with the largest normal density; 1 % of the mean variance is added to every direction."""
     scores = []
     for name in types:
-        own = latent[0][labels == name]
-        covariance = np.cov(own.T) if len(own) > 1 else np.zeros((own.shape[1],) * 2)
+        type_latent = latent[0][labels == name]
+        covariance = np.cov(type_latent.T) if len(type_latent) > 1 else np.zeros((type_latent.shape[1],) * 2)
         covariance += (0.01 * np.trace(covariance) / len(covariance) + 1e-6) * np.eye(len(covariance))
-        difference = latent[1] - own.mean(0)
+        difference = latent[1] - type_latent.mean(0)
         scores.append(
             -np.einsum("ij,jk,ik->i", difference, np.linalg.inv(covariance), difference)
             - np.linalg.slogdet(covariance)[1]
@@ -46,21 +46,22 @@ def several():
     """The nearest of five means per type (k-means; of types with few cells one mean)."""
     means, names = [], []
     for name in types:
-        own = latent[0][labels == name]
-        k = 5 if len(own) >= 50 else 1
-        means.append(KMeans(k, n_init=4, random_state=0).fit(own).cluster_centers_)
+        type_latent = latent[0][labels == name]
+        k = 5 if len(type_latent) >= 50 else 1
+        means.append(KMeans(k, n_init=4, random_state=0).fit(type_latent).cluster_centers_)
         names += [name] * k
     return KNeighborsClassifier(1).fit(np.vstack(means), names).predict(latent[1])
 
 
 def votes(column):
     """The label that most of a cell's 15 nearest in the query have."""
-    own = query.obs[column].astype(str).values
-    near = NearestNeighbors(n_neighbors=min(15, len(own))).fit(latent[1]).kneighbors(return_distance=False)
-    names, codes = np.unique(own, return_inverse=True)
-    counts = np.zeros((len(own), len(names)))
-    for column_of_neighbours in near.T:
-        counts[np.arange(len(own)), codes[column_of_neighbours]] += 1
+    given = query.obs[column].astype(str).values
+    search = NearestNeighbors(n_neighbors=min(15, len(given))).fit(latent[1])
+    neighbors = search.kneighbors(return_distance=False)
+    names, codes = np.unique(given, return_inverse=True)
+    counts = np.zeros((len(given), len(names)))
+    for column_of_neighbours in neighbors.T:
+        counts[np.arange(len(given)), codes[column_of_neighbours]] += 1
     return names[np.argmax(counts, 1)]
 
 

@@ -99,13 +99,13 @@ def trained(place):
         "one-hot": ["--condition-encoding", "one-hot"],
         "two layers, encoder": ["--hidden", "40,30", "--inject-condition", "encoder"],
     }.items():
-        own = place / name
-        own.mkdir()
+        case = place / name
+        case.mkdir()
         scpoli(
             "train",
             reference,
             "-o",
-            own / "model",
+            case / "model",
             "--condition-key",
             "sample",
             "--cell-type-key",
@@ -118,25 +118,25 @@ def trained(place):
             "map",
             query,
             "--reference",
-            own / "model",
+            case / "model",
             "-o",
-            own / "mapped.h5ad",
+            case / "mapped.h5ad",
             "--save-model",
-            own / "mapped",
+            case / "mapped",
             "--epochs",
             "5",
         )
         for model, file in (("model", reference), ("mapped", query)):
-            scpoli("embed", file, "--model", own / model, "-o", own / "ours.h5ad")
-            scpoli("export", own / model, "-o", own / f"exported {model}")
+            scpoli("embed", file, "--model", case / model, "-o", case / "ours.h5ad")
+            scpoli("export", case / model, "-o", case / f"exported {model}")
             python, data, latent = compare(
-                f"{name}, {model}: exported", own / f"exported {model}", file, own / "ours.h5ad"
+                f"{name}, {model}: exported", case / f"exported {model}", file, case / "ours.h5ad"
             )
-        quiet(python.save, str(own / "saved"), overwrite=True)
-        scpoli("embed", file, "--model", own / "saved", "-o", own / "again.h5ad")
+        quiet(python.save, str(case / "saved"), overwrite=True)
+        scpoli("embed", file, "--model", case / "saved", "-o", case / "again.h5ad")
         report(
             f"{name}, mapped: saved by scArches, imported: positions",
-            float(np.abs(anndata.read_h5ad(own / "again.h5ad").obsm["X_scpoli"] - latent).max()),
+            float(np.abs(anndata.read_h5ad(case / "again.h5ad").obsm["X_scpoli"] - latent).max()),
         )
         # scArches maps a query of its own onto the exported reference, which stays as it is
         unlabelled = cells(query)
@@ -144,18 +144,18 @@ def trained(place):
         grown = quiet(
             scPoli.load_query_data,
             adata=unlabelled,
-            reference_model=str(own / "exported model"),
+            reference_model=str(case / "exported model"),
             labeled_indices=[],
         )
         quiet(grown.train, n_epochs=2, pretraining_epochs=2)
         grown.model.eval()
-        scpoli("embed", reference, "--model", own / "model", "-o", own / "ours.h5ad")
+        scpoli("embed", reference, "--model", case / "model", "-o", case / "ours.h5ad")
         report(
             f"{name}: reference after load_query_data and training",
             float(
                 np.abs(
                     np.asarray(grown.get_latent(cells(reference), mean=True))
-                    - anndata.read_h5ad(own / "ours.h5ad").obsm["X_scpoli"]
+                    - anndata.read_h5ad(case / "ours.h5ad").obsm["X_scpoli"]
                 ).max()
             ),
         )

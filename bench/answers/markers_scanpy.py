@@ -33,15 +33,15 @@ result = {
     "megabytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
     "version": sc.__version__,
 }
-found = data.uns.pop("rank_genes_groups")
+results = data.uns.pop("rank_genes_groups")
 np.savez(
     normalised + ".npz",
     **{
         f"{kind}/{group}": values[group]
-        for kind, values in (("scores", found["scores"]), ("adjusted", found["pvals_adj"]))
+        for kind, values in (("scores", results["scores"]), ("adjusted", results["pvals_adj"]))
         for group in values.dtype.names
     },
-    **{f"names/{group}": found["names"][group].astype(str) for group in found["names"].dtype.names},
+    **{f"names/{group}": results["names"][group].astype(str) for group in results["names"].dtype.names},
 )
 data.uns.clear()
 data.write_h5ad(normalised)

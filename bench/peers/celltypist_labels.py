@@ -11,6 +11,9 @@ folder, out, seed, _ = peer.arguments()
 reference, query = (peer.log_normalized(part) for part in peer.read(folder, all_genes=True))
 settings = dict(n_jobs=1, feature_selection=reference.n_vars > 300, check_expression=False)
 model = celltypist.train(reference, labels="cell_type", **settings)
-found = celltypist.annotate(query, model=model, majority_voting=True).predicted_labels
-labels = {"best": found["predicted_labels"].astype(str), "majority": found["majority_voting"].astype(str)}
+predicted = celltypist.annotate(query, model=model, majority_voting=True).predicted_labels
+labels = {
+    "best": predicted["predicted_labels"].astype(str),
+    "majority": predicted["majority_voting"].astype(str),
+}
 peer.write(out, reference, query, labels)

@@ -10,6 +10,6 @@ reference, query = peer.read(folder)
 labels = pd.read_csv(f"{tables}/labels.csv", dtype=str, keep_default_na=False)
 positions = {}
 if os.path.exists(f"{tables}/positions.csv"):
-    found = pd.read_csv(f"{tables}/positions.csv", index_col=0).values
-    positions = {"X_components": (found[: reference.n_obs], found[reference.n_obs :])}
+    components = pd.read_csv(f"{tables}/positions.csv", index_col=0).values
+    positions = {"X_components": (components[: reference.n_obs], components[reference.n_obs :])}
 peer.write(out, reference, query, {column: labels[column].values for column in labels}, positions)

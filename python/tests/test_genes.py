@@ -20,27 +20,27 @@ def table_of(path) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def assert_same_table(found: pd.DataFrame, expected: pd.DataFrame) -> None:
-    assert list(found.columns) == list(expected.columns)
-    assert len(found) == len(expected) > 0
-    for name in found.columns:
-        if pd.api.types.is_numeric_dtype(found[name]):
+def assert_same_table(actual: pd.DataFrame, expected: pd.DataFrame) -> None:
+    assert list(actual.columns) == list(expected.columns)
+    assert len(actual) == len(expected) > 0
+    for name in actual.columns:
+        if pd.api.types.is_numeric_dtype(actual[name]):
             numbers = np.array([float(text) if text else np.nan for text in expected[name]])
-            assert np.array_equal(found[name].to_numpy(dtype=float), numbers, equal_nan=True), name
+            assert np.array_equal(actual[name].to_numpy(dtype=float), numbers, equal_nan=True), name
         else:
-            assert list(found[name].astype(str)) == list(expected[name]), name
+            assert list(actual[name].astype(str)) == list(expected[name]), name
 
 
-def assert_same_entries(found, expected, where: str = "uns") -> None:
+def assert_same_entries(actual, expected, where: str = "uns") -> None:
     """Compare entries of uns: dicts, tables, structured arrays, text."""
     if isinstance(expected, dict):
-        assert sorted(found) == sorted(expected), where
+        assert sorted(actual) == sorted(expected), where
         for key, value in expected.items():
-            assert_same_entries(found[key], value, f"{where}/{key}")
+            assert_same_entries(actual[key], value, f"{where}/{key}")
     elif isinstance(expected, pd.DataFrame):
-        assert found.equals(expected), where
+        assert actual.equals(expected), where
     else:
-        assert np.array_equal(np.asarray(found), np.asarray(expected)), where
+        assert np.array_equal(np.asarray(actual), np.asarray(expected)), where
 
 
 class TestMarkers:
@@ -73,11 +73,11 @@ class TestMarkers:
         sc.pp.log1p(query)
         sc.tl.rank_genes_groups(query, "cell_type", method="wilcoxon", tie_correct=True, key_added="scanpy")
         for group in query.obs["cell_type"].unique():
-            found = sc.get.rank_genes_groups_df(query, group).set_index("names")
+            ranked = sc.get.rank_genes_groups_df(query, group).set_index("names")
             expected = sc.get.rank_genes_groups_df(query, group, key="scanpy").set_index("names")
-            assert np.allclose(found["scores"], expected["scores"].loc[found.index], rtol=1e-3, atol=1e-3), (
-                group
-            )
+            assert np.allclose(
+                ranked["scores"], expected["scores"].loc[ranked.index], rtol=1e-3, atol=1e-3
+            ), group
 
     def test_of_a_path_and_of_another_layer(self, query, query_path, expected):
         query.layers["umi"] = query.X.copy()
@@ -144,25 +144,25 @@ class TestCompare:
         return folder
 
     def test_equals_the_command_line(self, query, expected):
-        found = scpoli.compare(query, self.BETWEEN, "donor", within="cell_type", min_cells=5, quiet=True)
+        comparison = scpoli.compare(query, self.BETWEEN, "donor", within="cell_type", min_cells=5, quiet=True)
         for name in ("genes", "types", "abundance", "samples"):
-            assert_same_table(getattr(found, name), table_of(expected / f"{name}.csv"))
+            assert_same_table(getattr(comparison, name), table_of(expected / f"{name}.csv"))
         uns = ad.read_h5ad(expected / "compare.h5ad").uns["scpoli_compare"]
         assert_same_entries(query.uns["scpoli_compare"], uns)
-        assert "stim over ctrl" in repr(found)
-        assert "<table" in found._repr_html_()
+        assert "stim over ctrl" in repr(comparison)
+        assert "<table" in comparison._repr_html_()
 
     def test_finds_what_interferon_does(self, query):
-        found = scpoli.compare(query, self.BETWEEN, "donor", quiet=True)
-        first = found.genes.set_index("gene").loc["ISG15"]
+        comparison = scpoli.compare(query, self.BETWEEN, "donor", quiet=True)
+        first = comparison.genes.set_index("gene").loc["ISG15"]
         assert first["log2_fold_change"] > 1
         assert first["p_adjusted"] < 0.05
 
     def test_takes_gene_sets(self, query, expected):
         first = pd.read_csv(expected / "genes.csv").query("log2_fold_change > 0").head(20)["gene"]
         sets = {"higher": list(first), "unchanged": list(query.var_names[-30:])}
-        found = scpoli.compare(query, self.BETWEEN, "donor", gene_sets=sets, quiet=True)
-        row = found.gene_sets.query("direction == 'up'").set_index("set").loc["higher"]
+        comparison = scpoli.compare(query, self.BETWEEN, "donor", gene_sets=sets, quiet=True)
+        row = comparison.gene_sets.query("direction == 'up'").set_index("set").loc["higher"]
         assert row["overlap"] > 5
         assert row["p_adjusted"] < 0.05
 
@@ -181,10 +181,10 @@ class TestExpression:
         path = tmp_path / "expression.h5ad"
         cli("expression", model.path, reference_path, "-o", path, "--quiet")
         expected = ad.read_h5ad(path)
-        found = model.expression(reference, quiet=True)
-        assert list(found.obs_names) == list(expected.obs_names) == list(reference.obs_names)
-        assert list(found.var_names) == list(expected.var_names)
-        assert same(found.X, expected.X)
+        decoded = model.expression(reference, quiet=True)
+        assert list(decoded.obs_names) == list(expected.obs_names) == list(reference.obs_names)
+        assert list(decoded.var_names) == list(expected.var_names)
+        assert same(decoded.X, expected.X)
         assert not reference.layers
 
     def test_of_other_conditions_and_chosen_genes(self, mapped):
@@ -199,10 +199,10 @@ class TestExpression:
 
     def test_into_a_file(self, model, reference, tmp_path):
         path = tmp_path / "expression.h5ad"
-        found = model.expression(reference[:100].copy(), output=path, average=True, quiet=True)
-        assert found.isbacked
-        assert found.shape == (100, len(model.genes))
-        found.file.close()
+        decoded = model.expression(reference[:100].copy(), output=path, average=True, quiet=True)
+        assert decoded.isbacked
+        assert decoded.shape == (100, len(model.genes))
+        decoded.file.close()
 
     def test_of_unknown_conditions(self, model, query):
         with pytest.raises(scpoli.ScPoliError, match="P1244"):

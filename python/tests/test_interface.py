@@ -243,8 +243,8 @@ class TestErrors:
     def test_of_half_precision_there_is_none(self, model, query):
         expected = model.map(query, copy=True, epochs=1, quiet=True)
         query.X = query.X.toarray().astype(np.float16)
-        found = model.map(query, copy=True, epochs=1, quiet=True)
-        assert np.array_equal(found.obsm["X_scpoli"], expected.obsm["X_scpoli"])
+        mapped_copy = model.map(query, copy=True, epochs=1, quiet=True)
+        assert np.array_equal(mapped_copy.obsm["X_scpoli"], expected.obsm["X_scpoli"])
 
     def test_no_pipe_is_left_open(self, query_path):
         with warnings.catch_warnings():
@@ -392,10 +392,10 @@ class TestInterruption:
 
 class TestReports:
     def test_inspect(self, query, query_path, model):
-        found = scpoli.inspect(query)
-        assert found["cells"] == 720
-        assert list(found["columns"]["name"]) == ["sample", "donor", "condition", "cell_type"]
-        assert scpoli.inspect(query_path)["counts"] == found["counts"] == "X"
+        inspection = scpoli.inspect(query)
+        assert inspection["cells"] == 720
+        assert list(inspection["columns"]["name"]) == ["sample", "donor", "condition", "cell_type"]
+        assert scpoli.inspect(query_path)["counts"] == inspection["counts"] == "X"
         assert scpoli.inspect(model.path)["genes"] == 1500
 
     def test_evaluate(self, mapped):
@@ -414,9 +414,9 @@ class TestReports:
         query.write_h5ad(path)
         keys = ["--cell-type-key", "cell_type", "--condition-key", "sample", "--pred", "cell_type_pred"]
         expected = json.loads(cli("evaluate", path, *keys, "--json").stdout)
-        found = scpoli.evaluate(query, "cell_type", "sample", pred="cell_type_pred", quiet=True).summary
+        evaluation = scpoli.evaluate(query, "cell_type", "sample", pred="cell_type_pred", quiet=True).summary
         for entry in ("embeddings", "label_transfer", "cells"):
-            assert found[entry] == expected[entry], entry
+            assert evaluation[entry] == expected[entry], entry
 
     def test_report_of_mapped_cells(self, mapped, tmp_path):
         query, mapping = mapped

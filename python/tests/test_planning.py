@@ -105,9 +105,9 @@ class TestConvert:
         # the same cells in the same order as the command line writes
         scpoli.convert(reference, tmp_path / "found.h5ad", quiet=True)
         cli("convert", reference_path, tmp_path / "expected.h5ad", "--quiet")
-        found, expected = (ad.read_h5ad(tmp_path / f"{name}.h5ad") for name in ("found", "expected"))
-        assert list(found.obs_names) == list(expected.obs_names)
-        assert np.array_equal(found.X.toarray(), expected.X.toarray())
+        actual, expected = (ad.read_h5ad(tmp_path / f"{name}.h5ad") for name in ("found", "expected"))
+        assert list(actual.obs_names) == list(expected.obs_names)
+        assert np.array_equal(actual.X.toarray(), expected.X.toarray())
 
     def test_of_no_counts(self, reference, tmp_path):
         reference.X = reference.X * 0.37

@@ -500,21 +500,21 @@ def equal(a, b, where, left=()):
         assert type(a) is type(b) and a == b, where
 
 
-def check_column(found, wanted, where):
-    got = column(found)
+def check_column(actual, wanted, where):
+    got = column(actual)
     assert got["kind"] == wanted["kind"], (where, got["kind"])
     for part in ["codes", "categories", "ordered", "values"]:
         if part in wanted:
             assert got[part] == wanted[part], (where, part, got[part][:5], wanted[part][:5])
 
 
-def check_uns(found, wanted, where):
+def check_uns(actual, wanted, where):
     if isinstance(wanted, dict):
-        assert set(found) == set(wanted), where
+        assert set(actual) == set(wanted), where
         for key in wanted:
-            check_uns(found[key], wanted[key], f"{where}/{key}")
+            check_uns(actual[key], wanted[key], f"{where}/{key}")
     else:
-        value = found.tolist() if isinstance(found, (np.ndarray, np.generic)) else found
+        value = actual.tolist() if isinstance(actual, (np.ndarray, np.generic)) else actual
         assert value == wanted and type(value) is type(wanted), (where, value, wanted)
 
 

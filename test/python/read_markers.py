@@ -13,24 +13,24 @@ def contents(path):
     data = read(path)
     data.write_h5ad(f"{path.replace('.', '-')}-again.h5ad")
     again = anndata.read_h5ad(f"{path.replace('.', '-')}-again.h5ad").uns["rank_genes_groups"]
-    found = data.uns["rank_genes_groups"]
-    assert set(again) == set(found)
+    results = data.uns["rank_genes_groups"]
+    assert set(again) == set(results)
     return {
         "params": {
-            key: value.item() if hasattr(value, "item") else value for key, value in found["params"].items()
+            key: value.item() if hasattr(value, "item") else value for key, value in results["params"].items()
         },
-        "fields": {name: list(found[name].dtype.names) for name in ("names", "scores", "pvals_adj")},
+        "fields": {name: list(results[name].dtype.names) for name in ("names", "scores", "pvals_adj")},
         "types": {
-            name: found[name].dtype[0].str for name in ("scores", "pvals", "pvals_adj", "logfoldchanges")
+            name: results[name].dtype[0].str for name in ("scores", "pvals", "pvals_adj", "logfoldchanges")
         },
         "names": {
-            group: [str(name) for name in found["names"][group]] for group in found["names"].dtype.names
+            group: [str(name) for name in results["names"][group]] for group in results["names"].dtype.names
         },
-        "scores": {group: found["scores"][group].tolist() for group in found["scores"].dtype.names},
+        "scores": {group: results["scores"][group].tolist() for group in results["scores"].dtype.names},
         "pts": {
-            name: {"index": list(found[name].index), "columns": list(found[name].columns)}
+            name: {"index": list(results[name].index), "columns": list(results[name].columns)}
             for name in ("pts", "pts_rest")
-            if name in found
+            if name in results
         },
     }
 

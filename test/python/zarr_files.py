@@ -145,7 +145,7 @@ def check(folder):
             may_change = {"zarr.json", ".zmetadata", "obs/zarr.json", "obs/.zattrs"}
             for name in old:
                 if name not in may_change and not any(
-                    name.startswith(f"{taken}/") for taken in item["replaced"]
+                    name.startswith(f"{replaced}/") for replaced in item["replaced"]
                 ):
                     assert new[name] == old[name], name
         for name, wanted in item.get("obs", {}).items():

