@@ -149,6 +149,15 @@ test("every plot has its title, labels, legend and table; hostile names are text
   assert.ok(standaloneSvg(plots.heat!).includes("<style>.plot{"));
 });
 
+test("a file recolours the groups that are hard to see on a dark page", () => {
+  const seventh = groupColour(6);
+  const paths = [groupColour(0), seventh].map((colour) => `<path fill="${colour}"></path>`);
+  const svg = standaloneSvg({ svg: `<svg class="plot">${paths.join("")}</svg>` });
+  assert.notEqual(colourOn("dark", seventh), seventh);
+  assert.ok(svg.includes(`.plot [fill="${seventh}"]{fill:${colourOn("dark", seventh)}}`));
+  assert.ok(!svg.includes(`[fill="${groupColour(0)}"]`), "legible colours stay");
+});
+
 test("names of columns that are narrower than a line of text are left out, not laid over each other", () => {
   const wide = Array.from({ length: 100 }, (_, i) => `s${i}`);
   const { svg } = heatMap({

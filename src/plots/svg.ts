@@ -1,5 +1,6 @@
 // SVG as text: elements, escaped text, and the frame shared by all plots. Colours of text and lines are CSS
 // classes, so that one picture works on light and dark pages.
+import { colourOn, groupColour, groupColours } from "./palette.js";
 
 /** A plot: the picture, and the same numbers as a table, for accessibility. */
 export interface Plot {
@@ -120,11 +121,24 @@ export const plotStyle = [
   ".plot-rim{stroke:var(--faint,#5b6470);stroke-width:1}",
 ].join("\n");
 
-const dark =
-  "@media (prefers-color-scheme:dark){" +
-  ".plot{--ink:#e8eaed;--faint:#9aa3ad;--line:#3a4048;--paper:#14171c;background:#14171c}}";
+const darkColours = ".plot{--ink:#e8eaed;--faint:#9aa3ad;--line:#3a4048;--paper:#14171c;background:#14171c}";
 
 /** The picture as the content of an SVG file, with its styles. */
 export function standaloneSvg({ svg }: Pick<Plot, "svg">): string {
-  return svg.replace(">", `><style>${plotStyle}\n${dark}</style>`);
+  const darkStyle = `@media (prefers-color-scheme:dark){${darkColours}${groupsOnDark(svg)}}`;
+  return svg.replace(">", `><style>${plotStyle}\n${darkStyle}</style>`);
+}
+
+/** Rules for the colours of groups in a picture that are hard to see on a dark background. */
+function groupsOnDark(svg: string): string {
+  const rules: string[] = [];
+  for (let group = 0; group < groupColours; group++) {
+    const colour = groupColour(group);
+    const onDark = colourOn("dark", colour);
+    if (onDark === colour) continue;
+    for (const attribute of ["fill", "stroke"])
+      if (svg.includes(`${attribute}="${colour}"`))
+        rules.push(`.plot [${attribute}="${colour}"]{${attribute}:${onDark}}`);
+  }
+  return rules.join("");
 }
