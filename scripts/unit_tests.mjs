@@ -5,6 +5,7 @@ import { spawnSync } from "node:child_process";
 const tests = [
   "architecture",
   "background-work",
+  "blosc",
   "clustering",
   "counts",
   "derived-counts",

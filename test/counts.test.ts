@@ -5,6 +5,8 @@ import { describe, test } from "node:test";
 import type { NumericArray } from "../dist/anndata/matrix.js";
 import { findCounts, lookAtPlaces, takenPlace } from "../dist/data/count-places.js";
 import { loadCounts, streamCounts, type Counts } from "../dist/data/counts.js";
+import { findValues } from "../dist/data/values.js";
+import type { Note } from "../dist/contract/options.js";
 import { ScPoliError, type ErrorKind } from "../dist/contract/errors.js";
 import { Random } from "../dist/numerics/random.js";
 import { annData, frame, matrix, names, type Parts } from "./memory.js";
@@ -48,6 +50,34 @@ describe("where the counts are", () => {
       "layers/raw_counts",
     );
     assert.equal(await nameOfCounts({ layers: { counts: matrix(raw) } }), "layers/counts");
+  });
+
+  test("scATAC read counts become fragment counts, with a warning where the model had others", async () => {
+    const reads = annData({
+      X: matrix([
+        [0, 2, 4],
+        [2, 1, 2],
+      ]),
+    });
+    const found = async (options: Partial<Parameters<typeof findValues>[1]>) => {
+      const notes: Note[] = [];
+      const values = await findValues(reads, { reconLoss: "poisson", ...options }, (note) =>
+        notes.push(note),
+      );
+      return { ...values, note: notes.at(-1)! };
+    };
+    const auto = await found({});
+    assert.deepEqual([auto.atacCounts, auto.place.values, auto.note.level], ["reads", "reads", "info"]);
+    assert.match(auto.note.message, /looks like scATAC read counts.*25 % of its ones and twos are ones/);
+    const model = await found({ trainedOn: "fragments" });
+    assert.deepEqual([model.atacCounts, model.note.level], ["fragments", "warning"]);
+    assert.match(model.note.message, /as in the model, but looks like read counts.*--atac-counts reads/);
+    await assert.rejects(
+      found({ reconLoss: "mse", atacCounts: "reads" }),
+      fails("usage", /mse uses normalised/),
+    );
+    const raw = await found({ reconLoss: "mse" });
+    assert.match(raw.note.message, /holds raw counts; mse is meant for log-normalised values/);
   });
 
   test("raw.X has its own genes", async () => {

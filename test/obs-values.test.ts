@@ -14,7 +14,7 @@ import {
   type NewAnnData,
 } from "../dist/index.js";
 import type { Column } from "../dist/anndata/dataframe.js";
-import { readQueryConditions } from "../dist/data/condition-values.js";
+import { readQueryConditions, withConditionValues } from "../dist/data/condition-values.js";
 import { checkGroups, noGroups } from "../dist/data/key-columns.js";
 import { factorize, keptCells, readConditions, readLabels } from "../dist/data/labels.js";
 import { isMissing, isUnlabeled } from "../dist/data/missing-values.js";
@@ -242,6 +242,23 @@ describe("names that are the same to a person", () => {
     assert.equal(scored.cells, cells);
     data.close();
   });
+});
+
+test("a condition for the whole file does not overwrite a column with other values", async () => {
+  const file = obs({ donor: strings(["d1", "d1"]), sample: strings(["a", "b"]) });
+  const names = async (values: Record<string, string>, key: string, force = false) =>
+    factorize(await (await withConditionValues(file, values, { force })).column(key)).names;
+  await rejects(names({ sample: "a" }, "sample"), "refused", /'sample' \(.*\), but 'a'.*--force/);
+  await rejects(names({ sample: " " }, "sample"), "usage", /'sample' is empty/);
+  assert.deepEqual(await names({ sample: "a" }, "sample", true), ["a"]);
+  assert.deepEqual(await names({ donor: "d1" }, "donor"), ["d1"]);
+  assert.deepEqual(await names({ batch: "x" }, "batch"), ["x"]);
+  const both = { conditionKeys: { donor: "sample" }, conditionValues: { donor: "d1" } };
+  await rejects(
+    readQueryConditions(file, ["donor"], [["d1"]], both, () => undefined),
+    "usage",
+    /both a column \(sample\) and a value \(d1\)/,
+  );
 });
 
 describe("columns that cannot be keys", () => {

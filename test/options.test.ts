@@ -7,6 +7,7 @@ import { convert, evaluate, makeReport, readExpression, ScPoli, type TrainOption
 import { Random } from "../dist/numerics/random.js";
 import { classifySamples, predictSamples } from "../dist/samples/classification.js";
 import { correlateGenes } from "../dist/samples/genes.js";
+import { planOptimization } from "../dist/training/optimization.js";
 import { folder, makeAtlas } from "./atlas.ts";
 
 after(() => rmSync(folder, { recursive: true, force: true }));
@@ -51,6 +52,21 @@ describe("an option that is not there is refused with the nearest one:", () => {
   test("one that is undefined is not given", async () => {
     await model.embed(data, { treshold: undefined } as object);
   });
+});
+
+test("epochs of pretraining and annealing follow those of the run, and cannot exceed them", () => {
+  const run = { stage: "training", cells: 1000, hasLabels: true, dropout: 0.05, seed: 0 } as const;
+  const given = planOptimization({ epochs: 10 }, run);
+  const chosen = planOptimization({}, run);
+  assert.ok(chosen.pretrainingEpochs > given.pretrainingEpochs && given.pretrainingEpochs < 10);
+  assert.equal(planOptimization({ epochs: 10 }, { ...run, hasLabels: false }).pretrainingEpochs, 10);
+  assert.equal(planOptimization({ epochs: 10, alphaEpochAnneal: 3 }, run).alphaEpochAnneal, 3);
+  assert.ok(chosen.alphaEpochAnneal > 0 && chosen.alphaEpochAnneal <= chosen.epochs);
+  assert.throws(() => planOptimization({ epochs: 10, pretrainingEpochs: 11 }, run), {
+    kind: "usage",
+    message: /pretrainingEpochs is 11; expected at most the 10 epochs/,
+  });
+  assert.throws(() => planOptimization({ alphaEpochAnneal: -1 }, run), { kind: "usage" });
 });
 
 describe("numbers of the sample analyses are checked:", () => {

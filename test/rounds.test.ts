@@ -257,6 +257,27 @@ test("random cells in each shard: rows of a condition are means over the shards"
   assert.ok(reached > 0.9, `accuracy ${reached}`);
 });
 
+test("a plan drops metadata on which shards disagree, and fills in withheld counts", async () => {
+  const data = await AnnData.open(files.get("part-0")!);
+  const { json, ranking } = await surveyShard(data, "shard", keys);
+  const donorsOfShard = json.combinations.map(({ names: [name] }) => name!);
+  const withAge = (shard: string, age: number, cells: number | null) => {
+    const samples = Object.fromEntries(donorsOfShard.map((name) => [name, [age, "blood"]]));
+    const levels = json.levels.map((level) => ({ ...level, [Object.keys(level).sort()[0]!]: cells }));
+    const metadata = [{ columns: ["age", "tissue"], samples }];
+    return { survey: { json: { ...json, shard, levels, metadata }, ranking }, digest: shard };
+  };
+  const agreeing = planRounds([withAge("one", 50, 7), withAge("two", 50, null)]);
+  assert.deepEqual(agreeing.metadata![0]!.columns, ["age", "tissue"]);
+  assert.equal(agreeing.type_cells[0]![0], 7 + json.reading.least_cells);
+  const [metadata] = planRounds([withAge("one", 50, 7), withAge("two", 51, 7)]).metadata!;
+  assert.deepEqual(metadata!.columns, ["tissue"]);
+  assert.deepEqual(
+    Object.values(metadata!.samples).flat(),
+    donorsOfShard.map(() => "blood"),
+  );
+});
+
 test("variable genes are those that train chooses", async () => {
   const surveys = [];
   for (const [shard, path] of files)
