@@ -1,6 +1,6 @@
 // Colours as the page needs them, for its theme; which colours there are is the library's
 // (src/plots/palette.ts).
-import { colourOn, groupColour, sampleColour, type Paper } from "scpoli/plots";
+import { colourOn, sampleColour, typeColour as colourOfType, type Paper } from "scpoli/plots";
 
 export { expressionColour, missingColour, rampColour, unknownColour } from "scpoli/plots";
 
@@ -11,7 +11,7 @@ export function bytesOf(colour: string): readonly [number, number, number] {
 
 /** Colour of a cell type by its number. */
 export function typeColour(type: number, paper: Paper): string {
-  return colourOn(paper, groupColour(type));
+  return colourOfType(paper, type);
 }
 
 /** Colour of a sample, or of another group that is no cell type. */

@@ -16,38 +16,88 @@ export interface GeneInGroups {
   readonly shares: readonly number[];
 }
 
-/** Genes by groups: colour shows mean expression, dot area the share of cells that express the gene. */
-export function dotPlot({
-  title,
-  groups,
-  genes,
-  groupLabel,
-}: {
+/** Options of `dotPlot`. */
+export interface DotPlotOptions {
+  /** Title, also drawn */
   title: string;
+  /** Names of the groups, from top to bottom */
   groups: readonly string[];
+  /** Genes, from left to right */
   genes: readonly GeneInGroups[];
+  /** What the groups are */
   groupLabel: string;
-}): Plot {
+}
+
+/** Where the dots are, in pixels. */
+interface DotGrid {
+  readonly area: Area;
+  /** width of a gene's column */
+  readonly cell: number;
+  readonly x: (gene: number) => number;
+  readonly y: (group: number) => number;
+  /** Radius of a dot; its area is proportional to the share of cells */
+  readonly radius: (share: number) => number;
+}
+
+/** Genes by groups: colour shows mean expression, dot area the share of cells that express the gene. */
+export function dotPlot(options: DotPlotOptions): Plot {
+  const { title, groups, genes, groupLabel } = options;
+  const grid = dotGrid(options);
+  const { area } = grid;
+  const foot =
+    16 + 0.75 * widthOf("m".repeat(Math.min(14, Math.max(4, ...genes.map(({ gene }) => gene.length)))));
+  const most = Math.max(1e-9, ...genes.flatMap(({ means }) => means));
+  const legendTop = area.bottom + foot + 14;
+  const legend = rampLegend("mean of log1p of counts per 10,000", [0, most], rampColour, legendTop);
+  return {
+    title,
+    table: {
+      columns: [groupLabel, ...genes.flatMap(({ gene }) => [`${gene}, mean`, `${gene}, share of cells`])],
+      rows: groups.map((name, group) => [
+        name,
+        ...genes.flatMap(({ means, shares }) => [
+          Number(means[group]!.toPrecision(4)),
+          Number(shares[group]!.toPrecision(4)),
+        ]),
+      ]),
+    },
+    svg: picture(
+      Math.max(width, area.right + 100),
+      Math.max(legendTop + legend.height, area.top + 120),
+      title,
+      `${genes.length} genes in ${groups.length} groups: mean expression as colour, share of cells as size`,
+      [
+        text(area.left - 8, 36, groupLabel, { anchor: "end", kind: "label", most: nameLength }),
+        text(area.right + 12, 36, "share of cells", { kind: "label" }),
+        ...dotLines(options, grid),
+        ...dots(options, grid, most),
+        ...dotNames(options, grid),
+        ...dotSizes(grid),
+        legend.svg,
+      ],
+    ),
+  };
+}
+
+function dotGrid({ groups, genes, groupLabel }: DotPlotOptions): DotGrid {
   const left = Math.min(
     220,
     24 + Math.max(40, ...[groupLabel, ...groups].map((name) => widthOf(name.slice(0, nameLength)))),
   );
   const cell = Math.max(16, Math.min(34, (width - left - 90) / Math.max(1, genes.length)));
   const row = 22;
-  const foot =
-    16 + 0.75 * widthOf("m".repeat(Math.min(14, Math.max(4, ...genes.map(({ gene }) => gene.length)))));
-  const area: Area = {
-    left,
-    top: 44,
-    right: left + cell * genes.length,
-    bottom: 44 + row * groups.length,
+  const top = 44;
+  return {
+    area: { left, top, right: left + cell * genes.length, bottom: top + row * groups.length },
+    cell,
+    x: (gene) => left + (gene + 0.5) * cell,
+    y: (group) => top + (group + 0.5) * row,
+    radius: (share) => (Math.min(cell, row) / 2 - 1) * Math.sqrt(share),
   };
-  const whole = Math.max(width, area.right + 100);
-  const most = Math.max(1e-9, ...genes.flatMap(({ means }) => means));
-  const radius = (share: number): number => (Math.min(cell, row) / 2 - 1) * Math.sqrt(share);
-  const x = (gene: number): number => area.left + (gene + 0.5) * cell;
-  const y = (group: number): number => area.top + (group + 0.5) * row;
-  const dots = genes.flatMap(({ gene, means, shares }, g) =>
+}
+
+function dots({ groups, genes }: DotPlotOptions, { x, y, radius }: DotGrid, most: number): string[] {
+  return genes.flatMap(({ gene, means, shares }, g) =>
     groups.map((name, group) =>
       element(
         "circle",
@@ -68,53 +118,35 @@ export function dotPlot({
       ),
     ),
   );
-  const lines = [
+}
+
+function dotLines({ groups, genes }: DotPlotOptions, { area, x, y }: DotGrid): string[] {
+  return [
     ...groups.map((_, group) => line(area.left, y(group), area.right, y(group), "grid")),
     ...genes.map((_, gene) => line(x(gene), area.top, x(gene), area.bottom, "grid")),
   ];
-  const names = [
-    ...groups.map((name, group) => text(left - 8, y(group) + 4, name, { anchor: "end", most: nameLength })),
+}
+
+function dotNames({ groups, genes }: DotPlotOptions, { area, x, y }: DotGrid): string[] {
+  return [
+    ...groups.map((name, group) =>
+      text(area.left - 8, y(group) + 4, name, { anchor: "end", most: nameLength }),
+    ),
     ...genes.map(({ gene }, g) =>
       text(x(g) + 4, area.bottom + 13, gene, { anchor: "end", most: 14, rotate: -45 }),
     ),
   ];
-  const sizes = [0.25, 0.5, 1].map((share, i) => {
+}
+
+/** The legend of the dots' sizes. */
+function dotSizes({ area, radius }: DotGrid): string[] {
+  return [0.25, 0.5, 1].map((share, i) => {
     const cy = area.top + 30 + 26 * i;
     return (
       element("circle", { cx: area.right + 24, cy, r: radius(share), class: "plot-empty plot-rim" }) +
       text(area.right + 42, cy + 4, `${100 * share} %`)
     );
   });
-  const legendTop = area.bottom + foot + 14;
-  const legend = rampLegend("mean of log1p of counts per 10,000", [0, most], rampColour, legendTop);
-  return {
-    title,
-    table: {
-      columns: [groupLabel, ...genes.flatMap(({ gene }) => [`${gene}, mean`, `${gene}, share of cells`])],
-      rows: groups.map((name, group) => [
-        name,
-        ...genes.flatMap(({ means, shares }) => [
-          Number(means[group]!.toPrecision(4)),
-          Number(shares[group]!.toPrecision(4)),
-        ]),
-      ]),
-    },
-    svg: picture(
-      whole,
-      Math.max(legendTop + legend.height, area.top + 120),
-      title,
-      `${genes.length} genes in ${groups.length} groups: mean expression as colour, share of cells as size`,
-      [
-        text(left - 8, 36, groupLabel, { anchor: "end", kind: "label", most: nameLength }),
-        text(area.right + 12, 36, "share of cells", { kind: "label" }),
-        ...lines,
-        ...dots,
-        ...names,
-        ...sizes,
-        legend.svg,
-      ],
-    ),
-  };
 }
 
 /** Values of one group of cells. */
@@ -146,36 +178,14 @@ export function violinPlot({
   const most = Math.max(1e-9, ...sorted.map((values) => values.at(-1) ?? 0));
   const up = yAxis(area, { label, range: [0, most] });
   const step = (area.right - area.left) / Math.max(1, groups.length);
-  const violins = groups.map(({ name, colour }, group) => {
-    const values = sorted[group]!;
-    const middle = area.left + (group + 0.5) * step;
-    if (values.length === 0) return "";
-    const density = smoothed(values, most);
-    const highest = Math.max(...density);
-    const half = (share: number): number => (0.44 * step * share) / highest;
-    const edge = density.map(
-      (value, i) => [half(value), up.scale((most * i) / (densityPoints - 1))] as const,
-    );
-    const points = [
-      ...edge.map(([dx, py]) => `${(middle + dx).toFixed(1)},${py.toFixed(1)}`),
-      ...[...edge].reverse().map(([dx, py]) => `${(middle - dx).toFixed(1)},${py.toFixed(1)}`),
-    ];
-    const median = values[values.length >> 1]!;
-    return (
-      element(
-        "polygon",
-        { points: points.join(" "), fill: colour ?? groupColour(group), class: "plot-rim" },
-        element(
-          "title",
-          {},
-          escapeText(
-            `${name}: ${values.length} cells, median ${median.toPrecision(3)}, ` +
-              `highest ${values.at(-1)!.toPrecision(3)}`,
-          ),
-        ),
-      ) + line(middle - 0.22 * step, up.scale(median), middle + 0.22 * step, up.scale(median), "axis")
-    );
-  });
+  const violins = groups.map(({ name, colour }, group) =>
+    violin(name, sorted[group]!, colour ?? groupColour(group), {
+      middle: area.left + (group + 0.5) * step,
+      step,
+      scale: up.scale,
+      most,
+    }),
+  );
   const every = Math.max(1, Math.ceil(11 / step));
   const names = groups.flatMap(({ name }, group) =>
     group % every > 0
@@ -192,20 +202,7 @@ export function violinPlot({
     title,
     table: {
       columns: [groupLabel, "cells", "median", "mean", "highest", "share above 0"],
-      rows: groups.map(({ name }, group) => {
-        const values = sorted[group]!;
-        const cells = Math.max(1, values.length);
-        const mean = values.reduce((sum, value) => sum + value, 0) / cells;
-        const above = values.reduce((sum, value) => sum + (value > 0 ? 1 : 0), 0) / cells;
-        return [
-          name,
-          values.length,
-          values[values.length >> 1] ?? "",
-          Number(mean.toPrecision(4)),
-          values.at(-1) ?? "",
-          Number(above.toPrecision(4)),
-        ];
-      }),
+      rows: groups.map(({ name }, group) => [name, ...summaryOf(sorted[group]!)]),
     },
     svg: picture(width, area.bottom + foot, title, `distribution of ${label} in ${groups.length} groups`, [
       up.svg,
@@ -213,6 +210,59 @@ export function violinPlot({
       ...names,
     ]),
   };
+}
+
+/** Number of values, median, mean, maximum and share above 0. @param values - sorted */
+function summaryOf(values: Float64Array): (string | number)[] {
+  const cells = Math.max(1, values.length);
+  const mean = values.reduce((sum, value) => sum + value, 0) / cells;
+  const above = values.reduce((sum, value) => sum + (value > 0 ? 1 : 0), 0) / cells;
+  return [
+    values.length,
+    values[values.length >> 1] ?? "",
+    Number(mean.toPrecision(4)),
+    values.at(-1) ?? "",
+    Number(above.toPrecision(4)),
+  ];
+}
+
+/** @param values - sorted @param place - middle and width in pixels; scale of the values, from 0 to `most` */
+function violin(
+  name: string,
+  values: Float64Array,
+  fill: string,
+  place: {
+    readonly middle: number;
+    readonly step: number;
+    readonly scale: (value: number) => number;
+    readonly most: number;
+  },
+): string {
+  if (values.length === 0) return "";
+  const { middle, step, scale, most } = place;
+  const density = smoothed(values, most);
+  const highest = Math.max(...density);
+  const half = (share: number): number => (0.44 * step * share) / highest;
+  const edge = density.map((value, i) => [half(value), scale((most * i) / (densityPoints - 1))] as const);
+  const points = [
+    ...edge.map(([dx, py]) => `${(middle + dx).toFixed(1)},${py.toFixed(1)}`),
+    ...[...edge].reverse().map(([dx, py]) => `${(middle - dx).toFixed(1)},${py.toFixed(1)}`),
+  ];
+  const median = values[values.length >> 1]!;
+  return (
+    element(
+      "polygon",
+      { points: points.join(" "), fill, class: "plot-rim" },
+      element(
+        "title",
+        {},
+        escapeText(
+          `${name}: ${values.length} cells, median ${median.toPrecision(3)}, ` +
+            `highest ${values.at(-1)!.toPrecision(3)}`,
+        ),
+      ),
+    ) + line(middle - 0.22 * step, scale(median), middle + 0.22 * step, scale(median), "axis")
+  );
 }
 
 /** Kernel density at even steps from 0 to `most`: Gaussian kernel, bandwidth by Silverman's rule. */

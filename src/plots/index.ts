@@ -3,9 +3,15 @@
  *
  * @module scpoli/plots
  */
-export { barChart, histogram } from "./bar-charts.js";
-export { dotPlot, violinPlot, type GeneInGroups, type ViolinGroup } from "./expression-charts.js";
-export { heatMap } from "./heat-map.js";
+export { barChart, histogram, type BarChartOptions, type HistogramOptions } from "./bar-charts.js";
+export {
+  dotPlot,
+  violinPlot,
+  type DotPlotOptions,
+  type GeneInGroups,
+  type ViolinGroup,
+} from "./expression-charts.js";
+export { heatMap, type HeatMapOptions } from "./heat-map.js";
 export { placeLabels, type LabelPlace } from "./labels.js";
 export { lineChart, type Series } from "./line-chart.js";
 export {
@@ -16,8 +22,16 @@ export {
   missingColour,
   rampColour,
   sampleColour,
+  typeColour,
   unknownColour,
   type Paper,
 } from "./palette.js";
-export { normalEllipse, pointCloud, scatterPlot, type ScatterPoint, type Spread } from "./scatter-plots.js";
+export {
+  normalEllipse,
+  pointCloud,
+  scatterPlot,
+  type ScatterPlotOptions,
+  type ScatterPoint,
+  type Spread,
+} from "./scatter-plots.js";
 export { standaloneSvg, type Plot, type PlotTable } from "./svg.js";

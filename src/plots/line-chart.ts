@@ -1,5 +1,5 @@
 // Lines along a numeric axis, such as losses over epochs.
-import { extent, groupLegend, xAxis, yAxis, type Area } from "./axes.js";
+import { extent, groupLegend, xAxis, yAxis, type Area, type Axis } from "./axes.js";
 import { groupColour } from "./palette.js";
 import { element, picture, text, type Plot } from "./svg.js";
 import { width, type Label, markLine } from "./chart-parts.js";
@@ -55,21 +55,54 @@ export function lineChart({
     range: extent(series.flatMap(({ points }) => points.map(([, value]) => value))),
     ...y,
   });
-  const colours = series.map(({ colour }, i) => colour ?? groupColour(i));
-  const lines = series.map(({ points, isDashed }, i) =>
+  const coloured = series.map((one, i) => ({ ...one, colour: one.colour ?? groupColour(i) }));
+  const legend = groupLegend(
+    legendTitle,
+    coloured.map(({ name, colour, isDashed }) => ({ name, colour, mark: isDashed ? "dashes" : "line" })),
+    whole,
+    area.bottom + 46,
+  );
+  return {
+    title,
+    table: { columns: [x.label, ...series.map(({ name }) => name)], rows: tableRows(series) },
+    svg: picture(
+      whole,
+      area.bottom + 46 + legend.height,
+      title,
+      `${series.length} lines: ${y.label} over ${x.label}`,
+      [
+        across.svg,
+        up.svg,
+        ...linesOf(coloured, across, up),
+        ...dotsOf(coloured, across, up),
+        ...labelsOf(coloured, across, up),
+        mark ? markLine(across.scale(mark.at), area, mark.text) : "",
+        legend.svg,
+      ],
+    ),
+  };
+}
+
+type ColouredSeries = Series & { readonly colour: string };
+
+function linesOf(series: readonly ColouredSeries[], across: Axis, up: Axis): string[] {
+  return series.map(({ points, isDashed, colour }) =>
     element("polyline", {
       points: points
         .filter(([, value]) => Number.isFinite(value))
         .map(([a, b]) => `${across.scale(a).toFixed(1)},${up.scale(b).toFixed(1)}`)
         .join(" "),
       fill: "none",
-      stroke: colours[i]!,
+      stroke: colour,
       "stroke-width": 1.8,
       "stroke-dasharray": isDashed ? "5 4" : undefined,
       "stroke-linejoin": "round",
     }),
   );
-  const dots = series.flatMap(({ points, isDotted }, i) =>
+}
+
+function dotsOf(series: readonly ColouredSeries[], across: Axis, up: Axis): string[] {
+  return series.flatMap(({ points, isDotted, colour }) =>
     (isDotted ? points : [])
       .filter(([, value]) => Number.isFinite(value))
       .map(([a, b]) =>
@@ -77,49 +110,32 @@ export function lineChart({
           cx: across.scale(a),
           cy: up.scale(b),
           r: 3.5,
-          fill: colours[i]!,
+          fill: colour,
           class: "plot-edge",
         }),
       ),
   );
-  const labels = series.flatMap(({ points, labels: pointLabels = [] }) =>
-    pointLabels.map((label, i) => {
+}
+
+function labelsOf(series: readonly ColouredSeries[], across: Axis, up: Axis): string[] {
+  return series.flatMap(({ points, labels = [] }) =>
+    labels.map((label, i) => {
       const [a, b] = points[i]!;
       return text(across.scale(a), up.scale(b) - 8, label, { anchor: "middle", kind: "value" });
     }),
   );
-  const marked = mark ? markLine(across.scale(mark.at), area, mark.text) : "";
-  const legend = groupLegend(
-    legendTitle,
-    series.map(({ name, isDashed }, i) => ({
-      name,
-      colour: colours[i]!,
-      mark: isDashed ? "dashes" : "line",
-    })),
-    whole,
-    area.bottom + 46,
-  );
+}
+
+/** About 20 positions with the value of each series there, the last included. */
+function tableRows(series: readonly Series[]): (string | number)[][] {
   const every = Math.max(1, Math.ceil(Math.max(0, ...series.map(({ points }) => points.length)) / 20));
-  const xs = [
-    ...new Set(
-      series.flatMap(({ points }) =>
-        points.filter((_, i) => i % every === 0 || i === points.length - 1).map(([value]) => value),
-      ),
-    ),
-  ].sort((a, b) => a - b);
-  const rows = xs.map((value) => [
-    value,
-    ...series.map(({ points }) => points.find(([a]) => a === value)?.[1] ?? ""),
-  ]);
-  return {
-    title,
-    table: { columns: [x.label, ...series.map(({ name }) => name)], rows },
-    svg: picture(
-      whole,
-      area.bottom + 46 + legend.height,
-      title,
-      `${series.length} lines: ${y.label} over ${x.label}`,
-      [across.svg, up.svg, ...lines, ...dots, ...labels, marked, legend.svg],
-    ),
-  };
+  const positions = series.flatMap(({ points }) =>
+    points.filter((_, i) => i % every === 0 || i === points.length - 1).map(([value]) => value),
+  );
+  return [...new Set(positions)]
+    .sort((a, b) => a - b)
+    .map((position) => [
+      position,
+      ...series.map(({ points }) => points.find(([a]) => a === position)?.[1] ?? ""),
+    ]);
 }

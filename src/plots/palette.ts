@@ -83,12 +83,65 @@ export const missingColour = "#9aa0a6";
 
 /** Background that a picture is drawn on. */
 export type Paper = "light" | "dark";
-const papers: Readonly<Record<Paper, string>> = { light: "#ffffff", dark: "#171c21" };
+export const papers: Readonly<Record<Paper, string>> = { light: "#ffffff", dark: "#171c21" };
 
 /**
- * Minimum contrast with the background: 3:1 for graphical objects (WCAG 2.1, success criterion 1.4.11). On
- * white it is lower, so that the yellow and sky blue of Okabe and Ito stay unchanged: darker versions are
- * harder to tell from other colours with colour blindness.
+ * Colours of the palette with a contrast below 3:1 on a background (graphical objects in WCAG 2.1, success
+ * criterion 1.4.11), by number, and what replaces them there: of about the same hue for the first ten, far
+ * from all other colours for the rest.
+ */
+const replaced: Readonly<Record<Paper, Readonly<Record<number, string>>>> = {
+  light: {
+    1: "#d08000",
+    4: "#204060",
+    11: "#802040",
+    16: "#504000",
+    17: "#500090",
+    19: "#403000",
+    26: "#302070",
+    29: "#f06070",
+    30: "#701050",
+    31: "#a02050",
+    32: "#403070",
+    45: "#004020",
+    51: "#6000a0",
+    56: "#501060",
+    59: "#105040",
+  },
+  dark: {
+    6: "#7040f0",
+    7: "#d01040",
+    9: "#a030d0",
+    10: "#00d0f0",
+    13: "#90d0b0",
+    20: "#b0e090",
+    24: "#80f030",
+    27: "#307070",
+    28: "#30f0b0",
+    34: "#f0b0d0",
+    37: "#b0d080",
+    38: "#b0f090",
+    39: "#c000b0",
+    48: "#e0b0f0",
+    49: "#f0d0b0",
+    54: "#d0e070",
+    55: "#b080c0",
+    58: "#d00090",
+  },
+};
+
+/**
+ * Colour of a cell type by its number from 0, for a view that knows its background: a contrast of 3:1 or more
+ * for the first 60 types.
+ */
+export function typeColour(paper: Paper, type: number): string {
+  if (type >= groups.length) return colourOn(paper, groupColour(type));
+  return replaced[paper][type] ?? groupColour(type);
+}
+
+/**
+ * Minimum contrast of a colour that is mixed. On white it is below 3:1, as darker samples are harder to tell
+ * apart with colour blindness.
  */
 const minContrast: Readonly<Record<Paper, number>> = { light: 2.15, dark: 3 };
 const legible = new Map<string, string>();

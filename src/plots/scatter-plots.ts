@@ -7,6 +7,7 @@ import {
   xAxis,
   yAxis,
   type Area,
+  type Axis,
   type Legend,
   type LegendEntry,
 } from "./axes.js";
@@ -17,6 +18,8 @@ import { width, padded, number } from "./chart-parts.js";
 
 /** With more points than this they are drawn small, without edge and tooltip. */
 const crowdedFrom = 300;
+/** Up to this many points have their names beside them. */
+const mostNamed = 40;
 /** Maximum length of a name beside a point, in characters. */
 const pointNameLength = 18;
 
@@ -36,73 +39,130 @@ export interface ScatterPoint {
   readonly spread?: Spread | undefined;
 }
 
-/** A scatter plot; points are named where there is room. */
-export function scatterPlot({
-  title,
-  x,
-  y,
-  points,
-  groups,
-  colours = groups?.map((_, group) => groupColour(group)),
-  legend: legendTitle,
-  openMeans,
-  spreadMeans,
-}: {
+/** Options of `scatterPlot`. */
+export interface ScatterPlotOptions {
+  /** Title, also drawn */
   title: string;
+  /** Label of the horizontal axis, with its unit */
   x: string;
+  /** Label of the vertical axis, with its unit */
   y: string;
+  /** Points; later ones are drawn over earlier ones */
   points: readonly ScatterPoint[];
-  /** names of the values; without them values are numbers */
+  /** Names of the groups that values are indices of. Default: values are numbers */
   groups?: readonly string[];
-  /** of the groups. Default: the palette's */
+  /** Colours of the groups. Default: the palette's */
   colours?: readonly string[] | undefined;
+  /** Title of the legend */
   legend: string;
+  /** What rings stand for, for the legend */
   openMeans?: string;
+  /** What ellipses stand for, for the legend */
   spreadMeans?: string;
-}): Plot {
-  const area: Area = { left: 64, top: 34, right: width - 12, bottom: 404 };
+}
+
+/** A scatter plot; points are named where there is room. */
+export function scatterPlot(options: ScatterPlotOptions): Plot {
+  const { title, x, y, points, groups, legend: legendTitle } = options;
+  const axes = scatterAxes(options);
+  const colouring = colouringOf(options);
+  const colours = points.map(({ value }) => colouring.of(value));
+  const legend = scatterLegend(options, colouring);
+  return {
+    title,
+    table: {
+      columns: ["name", x, y, legendTitle],
+      rows: points.map((point) => [
+        point.name,
+        point.x,
+        point.y,
+        point.value === null ? "" : groups ? groups[point.value]! : point.value,
+      ]),
+    },
+    svg: picture(
+      width,
+      scatterArea.bottom + 46 + legend.height,
+      title,
+      `${points.length} points: ${y} over ${x}, coloured by ${legendTitle}`,
+      [
+        axes.across.svg,
+        axes.up.svg,
+        ...points.flatMap((point, i) =>
+          point.spread ? [ellipse(point, point.spread, axes, colours[i]!)] : [],
+        ),
+        ...scatterDots(points, groups, axes, colours),
+        legend.svg,
+      ],
+    ),
+  };
+}
+
+const scatterArea: Area = { left: 64, top: 34, right: width - 12, bottom: 404 };
+
+interface Axes {
+  readonly across: Axis;
+  readonly up: Axis;
+}
+
+function scatterAxes({ x, y, points }: ScatterPlotOptions): Axes {
   const reach = (at: number, variance = 0): [number, number] => {
     const half = Math.sqrt(ellipseChi * variance);
     return [at - half, at + half];
   };
-  const across = xAxis(area, {
+  const across = xAxis(scatterArea, {
     label: x,
     range: padded(extent(points.flatMap((point) => reach(point.x, point.spread?.xx)))),
   });
-  const up = yAxis(area, {
+  const up = yAxis(scatterArea, {
     label: y,
     range: padded(extent(points.flatMap((point) => reach(point.y, point.spread?.yy)))),
     ticks: 6,
   });
+  return { across, up };
+}
+
+interface PointColouring {
+  /** colours of the groups; null where values are numbers */
+  readonly groups: readonly string[] | null;
+  /** range of the values */
+  readonly range: readonly [number, number];
+  readonly of: (value: number | null) => string;
+}
+
+function colouringOf({ points, groups, colours }: ScatterPlotOptions): PointColouring {
+  const groupColours = groups ? (colours ?? groups.map((_, group) => groupColour(group))) : null;
   const range = extent(points.flatMap(({ value }) => (value === null ? [] : [value])));
-  const colourOf = (value: number | null): string =>
-    value === null
-      ? missingColour
-      : groups
-        ? colours![value]!
-        : rampColour((value - range[0]) / (range[1] - range[0] || 1));
-  const isNamed = points.length <= 40;
-  const short = points.map(({ name }) =>
-    Array.from(name).length > pointNameLength
-      ? `${Array.from(name)
-          .slice(0, pointNameLength - 1)
-          .join("")}\u2026`
-      : name,
-  );
-  const labels = isNamed
-    ? placeLabels(
-        points.map((point) => [across.scale(point.x), up.scale(point.y)]),
-        short,
-        width,
-      )
-    : [];
+  return {
+    groups: groupColours,
+    range,
+    of: (value) =>
+      value === null
+        ? missingColour
+        : groupColours
+          ? groupColours[value]!
+          : rampColour((value - range[0]) / (range[1] - range[0] || 1)),
+  };
+}
+
+/** Points, each with its name where there is room. */
+function scatterDots(
+  points: readonly ScatterPoint[],
+  groups: readonly string[] | undefined,
+  { across, up }: Axes,
+  colours: readonly string[],
+): string[] {
+  const labels =
+    points.length <= mostNamed
+      ? placeLabels(
+          points.map((point) => [across.scale(point.x), up.scale(point.y)]),
+          points.map(({ name }) => shortened(name)),
+          width,
+        )
+      : [];
   const isCrowded = points.length > crowdedFrom;
   const radius = isCrowded ? 2.6 : 5.5;
-  const ellipses = points.flatMap((point) =>
-    point.spread ? [ellipse(point, point.spread, across, up, colourOf(point.value))] : [],
-  );
-  const dots = points.map(({ name, x: a, y: b, value, isOpen }, point) => {
-    const [cx, cy, colour] = [across.scale(a), up.scale(b), colourOf(value)];
+  return points.map(({ name, x, y, value, isOpen }, point) => {
+    const [cx, cy, colour] = [across.scale(x), up.scale(y), colours[point]!];
     const tooltip = `${name}${value === null ? "" : `, ${groups ? groups[value]! : number(value)}`}`;
     const dot = element(
       "circle",
@@ -123,61 +183,47 @@ export function scatterPlot({
       (label ? text(cx + label.dx, cy + label.dy, name, { anchor: label.anchor, most: pointNameLength }) : "")
     );
   });
-  const hasMissing = points.some(({ value }) => value === null);
+}
+
+function shortened(name: string): string {
+  const characters = Array.from(name);
+  return characters.length > pointNameLength
+    ? `${characters.slice(0, pointNameLength - 1).join("")}\u2026`
+    : name;
+}
+
+/** Groups or a range of numbers, and what rings, ellipses and grey points stand for. */
+function scatterLegend(
+  { points, groups, legend: title, openMeans, spreadMeans }: ScatterPlotOptions,
+  { groups: colours, range }: PointColouring,
+): Legend {
+  const top = scatterArea.bottom + 46;
+  const others: LegendEntry[] = [
+    ...(points.some(({ value }) => value === null)
+      ? [{ name: "not known", colour: missingColour, mark: "circle" as const }]
+      : []),
+    ...(openMeans && points.some(({ isOpen }) => isOpen)
+      ? [{ name: openMeans, colour: missingColour, mark: "ring" as const }]
+      : []),
+    ...(spreadMeans && points.some(({ spread }) => spread)
+      ? [{ name: spreadMeans, colour: missingColour, mark: "ellipse" as const }]
+      : []),
+  ];
+  if (!groups)
+    return stacked(
+      rampLegend(title, range, rampColour, top),
+      (below) => (others.length > 0 ? groupLegend("", others, width, below) : { svg: "", height: 0 }),
+      top,
+    );
   const isRinged = (group: number): boolean =>
     points.some(({ value, isOpen }) => value === group && isOpen) &&
     points.every(({ value, isOpen }) => value !== group || isOpen);
-  const rings: LegendEntry[] =
-    openMeans && points.some(({ isOpen }) => isOpen)
-      ? [{ name: openMeans, colour: missingColour, mark: "ring" }]
-      : [];
-  const spreads: LegendEntry[] =
-    spreadMeans && points.some(({ spread }) => spread)
-      ? [{ name: spreadMeans, colour: missingColour, mark: "ellipse" }]
-      : [];
-  const others: LegendEntry[] = [
-    ...(hasMissing ? [{ name: "not known", colour: missingColour, mark: "circle" as const }] : []),
-    ...rings,
-    ...spreads,
-  ];
-  const legend = groups
-    ? groupLegend(
-        legendTitle,
-        [
-          ...groups.map((name, i): LegendEntry => ({
-            name,
-            colour: colours![i]!,
-            mark: isRinged(i) ? "ring" : "circle",
-          })),
-          ...others,
-        ],
-        width,
-        area.bottom + 46,
-      )
-    : stacked(
-        rampLegend(legendTitle, range, rampColour, area.bottom + 46),
-        (top) => (others.length > 0 ? groupLegend("", others, width, top) : { svg: "", height: 0 }),
-        area.bottom + 46,
-      );
-  return {
-    title,
-    table: {
-      columns: ["name", x, y, legendTitle],
-      rows: points.map((point) => [
-        point.name,
-        point.x,
-        point.y,
-        point.value === null ? "" : groups ? groups[point.value]! : point.value,
-      ]),
-    },
-    svg: picture(
-      width,
-      area.bottom + 46 + legend.height,
-      title,
-      `${points.length} points: ${y} over ${x}, coloured by ${legendTitle}`,
-      [across.svg, up.svg, ...ellipses, ...dots, legend.svg],
-    ),
-  };
+  const entries = groups.map((name, group): LegendEntry => ({
+    name,
+    colour: colours![group]!,
+    mark: isRinged(group) ? "ring" : "circle",
+  }));
+  return groupLegend(title, [...entries, ...others], width, top);
 }
 
 /** Square of the radius that holds 95 % of a normal distribution in two dimensions (chi-squared). */
@@ -220,13 +266,7 @@ export function normalEllipse(
 }
 
 /** Outline of 95 % of a normal distribution around a point. */
-function ellipse(
-  { x, y }: ScatterPoint,
-  spread: Spread,
-  across: { readonly scale: (value: number) => number },
-  up: { readonly scale: (value: number) => number },
-  colour: string,
-): string {
+function ellipse({ x, y }: ScatterPoint, spread: Spread, { across, up }: Axes, colour: string): string {
   const { rx, ry, angle } = normalEllipse(
     spread,
     across.scale(1) - across.scale(0),
@@ -263,64 +303,74 @@ export function pointCloud({
   points: readonly (readonly [x: number, y: number, value: number])[];
   legend: string;
 }): Plot {
-  const area: Area = { left: 64, top: 34, right: width - 12, bottom: 404 };
-  const across = xAxis(area, { label: x, range: padded(extent(points.map(([a]) => a))) });
-  const up = yAxis(area, { label: y, range: padded(extent(points.map(([, b]) => b))), ticks: 6 });
+  const across = xAxis(scatterArea, { label: x, range: padded(extent(points.map(([a]) => a))) });
+  const up = yAxis(scatterArea, { label: y, range: padded(extent(points.map(([, b]) => b))), ticks: 6 });
   const range = extent(points.map(([, , value]) => value));
-  const bins = Array.from({ length: cloudColours }, () => [] as string[]);
-  const missing: string[] = [];
-  const counts = new Array<number>(cloudColours).fill(0);
-  for (const [a, b, value] of points) {
-    const bin = Number.isFinite(value)
-      ? Math.min(
-          cloudColours - 1,
-          Math.floor((cloudColours * (value - range[0])) / (range[1] - range[0] || 1)),
-        )
-      : -1;
-    (bins[bin] ?? missing).push(`M${across.scale(a).toFixed(1)} ${up.scale(b).toFixed(1)}h0`);
-    if (bin >= 0) counts[bin]!++;
-  }
-  const dots = (pathSegments: readonly string[], colour: string): string =>
-    pathSegments.length === 0
-      ? ""
-      : element("path", {
-          d: pathSegments.join(""),
-          stroke: colour,
-          "stroke-width": points.length > 2000 ? 3 : 5,
-          "stroke-linecap": "round",
-          fill: "none",
-        });
+  const { bins, missing } = pointsByColour(points, range, { across, up });
+  const strokeWidth = points.length > 2000 ? 3 : 5;
   const edge = (bin: number): number => range[0] + ((range[1] - range[0]) * bin) / cloudColours;
+  const top = scatterArea.bottom + 46;
   const legend = stacked(
-    rampLegend(legendTitle, range, rampColour, area.bottom + 46),
-    (top) =>
+    rampLegend(legendTitle, range, rampColour, top),
+    (below) =>
       missing.length > 0
-        ? groupLegend("", [{ name: "not known", colour: missingColour, mark: "circle" }], width, top)
+        ? groupLegend("", [{ name: "not known", colour: missingColour, mark: "circle" }], width, below)
         : { svg: "", height: 0 },
-    area.bottom + 46,
+    top,
   );
   return {
     title,
     table: {
       columns: [legendTitle, "points"],
-      rows: counts.flatMap((count, bin) =>
-        count > 0 ? [[`${number(edge(bin))} to ${number(edge(bin + 1))}`, count]] : [],
+      rows: bins.flatMap((segments, bin) =>
+        segments.length > 0 ? [[`${number(edge(bin))} to ${number(edge(bin + 1))}`, segments.length]] : [],
       ),
     },
     svg: picture(
       width,
-      area.bottom + 46 + legend.height,
+      top + legend.height,
       title,
       `${points.length} points: ${y} over ${x}, coloured by ${legendTitle}`,
       [
         across.svg,
         up.svg,
-        dots(missing, missingColour),
-        ...bins.map((segments, bin) => dots(segments, rampColour((bin + 0.5) / cloudColours))),
+        cloudPath(missing, missingColour, strokeWidth),
+        ...bins.map((segments, bin) =>
+          cloudPath(segments, rampColour((bin + 0.5) / cloudColours), strokeWidth),
+        ),
         legend.svg,
       ],
     ),
   };
+}
+
+/** Segments of the paths of each colour, from low to high values, and of points without a value. */
+function pointsByColour(
+  points: readonly (readonly [x: number, y: number, value: number])[],
+  [low, high]: readonly [number, number],
+  { across, up }: Axes,
+): { readonly bins: readonly string[][]; readonly missing: string[] } {
+  const bins = Array.from({ length: cloudColours }, () => [] as string[]);
+  const missing: string[] = [];
+  for (const [a, b, value] of points) {
+    const bin = Number.isFinite(value)
+      ? Math.min(cloudColours - 1, Math.floor((cloudColours * (value - low)) / (high - low || 1)))
+      : -1;
+    (bins[bin] ?? missing).push(`M${across.scale(a).toFixed(1)} ${up.scale(b).toFixed(1)}h0`);
+  }
+  return { bins, missing };
+}
+
+function cloudPath(segments: readonly string[], colour: string, strokeWidth: number): string {
+  return segments.length === 0
+    ? ""
+    : element("path", {
+        d: segments.join(""),
+        stroke: colour,
+        "stroke-width": strokeWidth,
+        "stroke-linecap": "round",
+        fill: "none",
+      });
 }
 
 /** One legend above another. */
