@@ -51,6 +51,22 @@ test("the composition counts flagged cells as such: as many as the file has", ()
   );
 });
 
+test("the legend of the cells counts unknown cells apart, as the page does", () => {
+  const { colourings, reference } = JSON.parse(
+    /<script type="application\/json" id="cell-data">(.*?)<\/script>/.exec(html)![1]!,
+  ) as { colourings: { id: string; names: string[]; values: string }[]; reference: number };
+  const { names, values } = colourings.find(({ id }) => id === "predicted-0")!;
+  const codes = new Uint16Array(Uint8Array.from(atob(values), (sign) => sign.charCodeAt(0)).buffer);
+  const counts = names.map((_, code) => codes.subarray(reference).filter((own) => own === code).length);
+  const { predicted, unknown, unknown_by_type } = mapping.summary().levels[0]!;
+  for (const [code, name] of names.entries())
+    assert.equal(
+      counts[code],
+      name === "unknown" ? unknown : (predicted[name] ?? 0) - (unknown_by_type[name] ?? 0),
+      name,
+    );
+});
+
 test("in print: white paper in the dark theme, no controls, nothing cut off", async () => {
   const browser = await launchBrowser();
   after(() => browser.close());

@@ -1,9 +1,9 @@
 // The interactive view of the cells: the data that viewer/viewer.ts draws, and the HTML of its controls.
 import { groupColour, missingColour, rampColour, sampleColour } from "../plots/palette.js";
 import { escapeText } from "../plots/svg.js";
-import type { QueryCells, ReferenceCells } from "./cells.js";
+import type { LevelCells, QueryCells, ReferenceCells } from "./cells.js";
 import type { GeneValues } from "./gene-values.js";
-import { textOfBytes, type ViewerColouring, type ViewerData } from "./viewer-data.js";
+import { inkColour, textOfBytes, type ViewerColouring, type ViewerData } from "./viewer-data.js";
 
 /** A quantity to colour cells by. Values of the reference come first, then those of the query. */
 export interface Colouring {
@@ -53,7 +53,7 @@ export function cellViewData(
     ranges,
     ramp,
     missing: missingColour,
-    colourings: colouringsOf(reference, query, shown, genes).map(encode),
+    colourings: colouringsOf({ reference, query, shown }, genes).map(encode),
     prototypes: (reference?.prototypes ?? [])
       .filter(({ level }) => level === 0)
       .map(({ name, type, x, y }) => ({ name, x, y, colour: groupColour(type) })),
@@ -68,8 +68,7 @@ function encode({ id, title, groups, numbers }: Colouring): ViewerColouring {
       title,
       kind: "groups",
       names: groups.names,
-      // samples have colours that cell types do not use
-      colours: groups.names.map((_, i) => (id.startsWith("condition-") ? sampleColour(i) : groupColour(i))),
+      colours: groups.names.map((name, i) => groupColourOf(id, name, i)),
       values: textOfBytes(new Uint8Array(values.buffer)),
     };
   }
@@ -92,134 +91,177 @@ function encode({ id, title, groups, numbers }: Colouring): ViewerColouring {
   };
 }
 
-function colouringsOf(
-  reference: ReferenceCells | null,
-  query: QueryCells | null,
-  shown: Int32Array,
-  genes: readonly GeneValues[],
-): Colouring[] {
+/** Samples have colours that cell types do not use; unknown cells have the ink of the theme. */
+function groupColourOf(colouring: string, name: string, group: number): string {
+  if (colouring.startsWith("condition-")) return sampleColour(group);
+  return colouring.startsWith("predicted-") && name === unknownName ? inkColour : groupColour(group);
+}
+
+/** The cells of the view: those of the reference first, then those of the query that are shown. */
+interface ShownCells {
+  readonly reference: ReferenceCells | null;
+  readonly query: QueryCells | null;
+  /** rows of the query */
+  readonly shown: Int32Array;
+}
+
+function colouringsOf(cells: ShownCells, genes: readonly GeneValues[]): Colouring[] {
+  const { reference, query, shown } = cells;
+  const keys = union(
+    (query?.levels ?? []).map(({ key }) => key),
+    (reference?.labels ?? []).map(({ key }) => key),
+  );
+  const conditions = union(
+    (reference?.conditions ?? []).map(({ key }) => key),
+    (query?.conditions ?? []).map(({ key }) => key),
+  );
   const L = reference?.cells ?? 0;
-  const joinCodes = (ofReference: Int32Array | undefined, ofQuery: Int32Array | undefined): Int32Array =>
-    Int32Array.from({ length: L + shown.length }, (_, cell) =>
-      cell < L ? (ofReference?.[cell] ?? -1) : (ofQuery?.[shown[cell - L]!] ?? -1),
-    );
-  const joinNumbers = (
-    ofReference: ArrayLike<number> | undefined,
-    ofQuery: ArrayLike<number> | undefined,
-  ): Float32Array =>
-    Float32Array.from({ length: L + shown.length }, (_, cell) =>
-      cell < L ? (ofReference?.[cell] ?? NaN) : (ofQuery?.[shown[cell - L]!] ?? NaN),
-    );
-  const keys = [
-    ...new Set([
-      ...(query?.levels ?? []).map(({ key }) => key),
-      ...(reference?.labels ?? []).map(({ key }) => key),
-    ]),
+  return [
+    ...keys.flatMap((key, level) => levelColourings(cells, key, level)),
+    ...conditions.map((key, k) => conditionColouring(cells, key, k)),
+    ...(reference && query
+      ? [
+          {
+            id: "side",
+            title: "reference or query",
+            groups: {
+              names: ["reference", "query"],
+              codes: Int32Array.from({ length: L + shown.length }, (_, cell) => (cell < L ? 0 : 1)),
+            },
+          },
+        ]
+      : []),
+    ...genes.flatMap((gene, i) => geneColouring(cells, gene, i) ?? []),
   ];
-  const colourings: Colouring[] = keys.flatMap((key, level): Colouring[] => {
-    const labels = reference?.labels.find((level) => level.key === key);
-    const queryLevel = query?.levels.find((level) => level.key === key);
-    const names = union(labels?.names ?? [], queryLevel?.given?.names ?? queryLevel?.types ?? []);
-    const recode = (
-      groups: readonly string[] | undefined,
-      codes: Int32Array | undefined,
-    ): Int32Array | undefined => codes?.map((code) => (code < 0 ? -1 : names.indexOf(groups![code]!)));
-    return [
-      ...(queryLevel
-        ? [
-            {
-              id: `predicted-${level}`,
-              title: `${key}, predicted (reference: its label)`,
-              groups: {
-                names,
-                codes: joinCodes(
-                  recode(labels?.names, labels?.codes),
-                  recode(queryLevel.types, queryLevel.predicted),
-                ),
-              },
+}
+
+/** Codes of all cells; -1 where a source has none. */
+function joinedCodes(
+  { reference, shown }: ShownCells,
+  ofReference: Int32Array | undefined,
+  ofQuery: Int32Array | undefined,
+): Int32Array {
+  const L = reference?.cells ?? 0;
+  return Int32Array.from({ length: L + shown.length }, (_, cell) =>
+    cell < L ? (ofReference?.[cell] ?? -1) : (ofQuery?.[shown[cell - L]!] ?? -1),
+  );
+}
+
+/** Numbers of all cells; NaN where a source has none. */
+function joinedNumbers(
+  { reference, shown }: ShownCells,
+  ofReference: ArrayLike<number> | undefined,
+  ofQuery: ArrayLike<number> | undefined,
+): Float32Array {
+  const L = reference?.cells ?? 0;
+  return Float32Array.from({ length: L + shown.length }, (_, cell) =>
+    cell < L ? (ofReference?.[cell] ?? NaN) : (ofQuery?.[shown[cell - L]!] ?? NaN),
+  );
+}
+
+/** Codes into one list of names as codes into another. */
+function recoded(
+  codes: Int32Array | undefined,
+  from: readonly string[] | undefined,
+  names: readonly string[],
+): Int32Array | undefined {
+  return codes?.map((code) => (code < 0 ? -1 : names.indexOf(from![code]!)));
+}
+
+/** Name of the cells that are flagged unknown, as on the web page. */
+const unknownName = "unknown";
+
+/** Prediction, label, uncertainty and flags at one annotation level. */
+function levelColourings(cells: ShownCells, key: string, level: number): Colouring[] {
+  const labels = cells.reference?.labels.find((one) => one.key === key);
+  const queryLevel = cells.query?.levels.find((one) => one.key === key);
+  const given = queryLevel?.given;
+  const names = union(labels?.names ?? [], given?.names ?? queryLevel?.types ?? []);
+  const isFlagging = queryLevel?.unknown.some((flag) => flag > 0) ?? false;
+  const ofReference = recoded(labels?.codes, labels?.names, names);
+  const isDistance = queryLevel?.uncertaintyBy === "distance" || !queryLevel;
+  return [
+    ...(queryLevel
+      ? [
+          {
+            id: `predicted-${level}`,
+            title: `${key}, predicted (reference: its label)`,
+            groups: {
+              // flagged cells are a group of their own, as on the web page
+              names: isFlagging ? [...names, unknownName] : names,
+              codes: joinedCodes(cells, ofReference, predictedOrUnknown(queryLevel, names)),
             },
-          ]
-        : []),
-      ...(queryLevel?.given || !queryLevel
-        ? [
-            {
-              id: `label-${level}`,
-              title: `${key}, label`,
-              groups: {
-                names,
-                codes: joinCodes(
-                  recode(labels?.names, labels?.codes),
-                  recode(queryLevel?.given?.names, queryLevel?.given?.codes),
-                ),
-              },
+          },
+        ]
+      : []),
+    ...(given || !queryLevel
+      ? [
+          {
+            id: `label-${level}`,
+            title: `${key}, label`,
+            groups: {
+              names,
+              codes: joinedCodes(cells, ofReference, recoded(given?.codes, given?.names, names)),
             },
-          ]
-        : []),
-      {
-        id: `uncertainty-${level}`,
-        title: `${key}, uncertainty (0 sure, 1 unsure)`,
-        numbers: {
-          values: joinNumbers(
-            queryLevel && queryLevel.uncertaintyBy !== "distance" ? undefined : labels?.uncertainty,
-            queryLevel?.uncertainty,
-          ),
-          range: [0, 1] as const,
-        },
+          },
+        ]
+      : []),
+    {
+      id: `uncertainty-${level}`,
+      title: `${key}, uncertainty (0 sure, 1 unsure)`,
+      numbers: {
+        values: joinedNumbers(cells, isDistance ? labels?.uncertainty : undefined, queryLevel?.uncertainty),
+        range: [0, 1] as const,
       },
-      ...(queryLevel?.unknown.some((flag) => flag > 0)
-        ? [
-            {
-              id: `unknown-${level}`,
-              title: `${key}, flagged unknown`,
-              groups: {
-                names: ["kept", "unknown"],
-                codes: joinCodes(undefined, Int32Array.from(queryLevel.unknown)),
-              },
+    },
+    ...(isFlagging
+      ? [
+          {
+            id: `unknown-${level}`,
+            title: `${key}, flagged unknown`,
+            groups: {
+              names: ["kept", unknownName],
+              codes: joinedCodes(cells, undefined, Int32Array.from(queryLevel!.unknown)),
             },
-          ]
-        : []),
-    ];
-  });
-  for (const [k, key] of [
-    ...new Set(
-      [...(reference?.conditions ?? []), ...(query?.conditions ?? [])].map((condition) => condition.key),
-    ),
-  ].entries()) {
-    const ofReference = reference?.conditions.find((condition) => condition.key === key);
-    const ofQuery = query?.conditions.find((condition) => condition.key === key);
-    const names = union(ofReference?.names ?? [], ofQuery?.names ?? []);
-    colourings.push({
-      id: `condition-${k}`,
-      title: key,
-      groups: {
-        names,
-        codes: joinCodes(
-          ofReference?.codes.map((code) => names.indexOf(ofReference.names[code]!)),
-          ofQuery?.codes.map((code) => (code < 0 ? -1 : names.indexOf(ofQuery.names[code]!))),
-        ),
-      },
-    });
-  }
-  if (reference && query)
-    colourings.push({
-      id: "side",
-      title: "reference or query",
-      groups: {
-        names: ["reference", "query"],
-        codes: Int32Array.from({ length: L + shown.length }, (_, cell) => (cell < L ? 0 : 1)),
-      },
-    });
-  for (const [i, gene] of genes.entries()) {
-    if (!gene.reference && !gene.query) continue;
-    const values = joinNumbers(gene.reference ?? undefined, gene.query ?? undefined);
-    const highest = values.reduce((most, value) => (value > most ? value : most), 0);
-    colourings.push({
-      id: `gene-${i}`,
-      title: `${gene.gene} (log1p of counts per 10,000)`,
-      numbers: { values, range: [0, highest || 1] },
-    });
-  }
-  return colourings;
+          },
+        ]
+      : []),
+  ];
+}
+
+/** Codes of the predicted types; the number behind the last name for flagged cells. */
+function predictedOrUnknown({ predicted, types, unknown }: LevelCells, names: readonly string[]): Int32Array {
+  return recoded(predicted, types, names)!.map((code, cell) => (unknown[cell] === 1 ? names.length : code));
+}
+
+function conditionColouring(cells: ShownCells, key: string, k: number): Colouring {
+  const ofReference = cells.reference?.conditions.find((condition) => condition.key === key);
+  const ofQuery = cells.query?.conditions.find((condition) => condition.key === key);
+  const names = union(ofReference?.names ?? [], ofQuery?.names ?? []);
+  return {
+    id: `condition-${k}`,
+    title: key,
+    groups: {
+      names,
+      codes: joinedCodes(
+        cells,
+        recoded(ofReference?.codes, ofReference?.names, names),
+        recoded(ofQuery?.codes, ofQuery?.names, names),
+      ),
+    },
+  };
+}
+
+/** @returns null where no file has the gene */
+function geneColouring(cells: ShownCells, gene: GeneValues, i: number): Colouring | null {
+  if (!gene.reference && !gene.query) return null;
+  const values = joinedNumbers(cells, gene.reference ?? undefined, gene.query ?? undefined);
+  const highest = values.reduce((most, value) => (value > most ? value : most), 0);
+  return {
+    id: `gene-${i}`,
+    title: `${gene.gene} (log1p of counts per 10,000)`,
+    numbers: { values, range: [0, highest || 1] },
+  };
 }
 
 function union(first: readonly string[], second: readonly string[]): string[] {

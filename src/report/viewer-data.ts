@@ -1,11 +1,17 @@
 // The data of a report's cell view: JSON whose arrays are base64 of little-endian numbers. Written by
 // cell-view.ts, read by viewer/.
 
+/** In place of a colour: the colour of text, which has the strongest contrast in either theme. */
+export const inkColour = "ink";
+
 export interface ViewerColouring {
   readonly id: string;
   readonly title: string;
   readonly kind: "groups" | "number";
-  /** of kind "groups": their names and colours; `values` are codes (uint16, 65535: none) */
+  /**
+   * of kind "groups": their names and colours (#rrggbb or `inkColour`); `values` are codes (uint16, 65535:
+   * none)
+   */
   readonly names?: readonly string[];
   readonly colours?: readonly string[];
   /** of kind "number": its range; `values` are uint8, 0..254 over the range, 255: none */

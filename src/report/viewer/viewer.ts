@@ -1,6 +1,12 @@
 // The script of a report: the cell view with its controls, the choice of a covariate, and the button that
 // copies the Methods text. The figures and tables of the report work without it.
-import { bytesOfText, uint16OfText, type ViewerColouring, type ViewerData } from "../viewer-data.ts";
+import {
+  bytesOfText,
+  inkColour,
+  uint16OfText,
+  type ViewerColouring,
+  type ViewerData,
+} from "../viewer-data.ts";
 import { nearestPoint, PointPainter, type Camera, type Points } from "./points.js";
 
 const byId = <E extends HTMLElement>(id: string): E | null => document.getElementById(id) as E | null;
@@ -197,8 +203,10 @@ class CellView {
     if (next !== this.#colouring) this.#picked.clear();
     this.#colouring = next;
     const values = this.#valuesOf(next);
-    const palette = (next.kind === "groups" ? next.colours! : this.#data.ramp).map(pixelOf);
     const style = getComputedStyle(this.#canvas);
+    const ink = style.getPropertyValue("--ink").trim() || "#000000";
+    const colours = next.kind === "groups" ? next.colours! : this.#data.ramp;
+    const palette = colours.map((colour) => pixelOf(colour === inkColour ? ink : colour));
     const grey = pixelOf(style.getPropertyValue("--reference").trim() || "#c9cdd2");
     const missing = pixelOf(this.#data.missing);
     const referenceAs = byId<HTMLSelectElement>("reference-as")?.value ?? "coloured";
@@ -250,66 +258,77 @@ class CellView {
   /** Writes the legend: a colour bar, or a table of groups with their numbers of cells. */
   #writeLegend(values: Uint8Array | Uint16Array): void {
     const legend = byId("legend")!;
-    const { kind, title, names = [], colours = [], range = [0, 1] } = this.#colouring;
+    const { kind, title } = this.#colouring;
     const head = document.createElement("caption");
     head.textContent = title;
     byId("view-title")!.textContent = `Cells by ${title}`;
-    if (kind === "number") {
-      const [low, high] = range;
-      const bar = document.createElement("canvas");
-      bar.width = this.#data.ramp.length;
-      bar.height = 1;
-      bar.setAttribute("aria-hidden", "true");
-      const context = bar.getContext("2d")!;
-      this.#data.ramp.forEach((colour, i) => {
-        context.fillStyle = colour;
-        context.fillRect(i, 0, 1, 1);
-      });
-      const row = document.createElement("tr");
-      row.append(
-        cellOf("td", this.#colouring.isExpression ? `${short(low)} (grey)` : short(low)),
-        Object.assign(document.createElement("td"), { className: "ramp" }),
-        cellOf("td", short(high)),
-      );
-      row.children[1]!.append(bar);
-      legend.replaceChildren(head, row);
-      return;
-    }
+    legend.replaceChildren(head, ...(kind === "number" ? [this.#rampRow()] : this.#groupRows(values)));
+  }
+
+  #rampRow(): HTMLTableRowElement {
+    const { range = [0, 1], isExpression } = this.#colouring;
+    const [low, high] = range;
+    const bar = document.createElement("canvas");
+    bar.width = this.#data.ramp.length;
+    bar.height = 1;
+    bar.setAttribute("aria-hidden", "true");
+    const context = bar.getContext("2d")!;
+    this.#data.ramp.forEach((colour, i) => {
+      context.fillStyle = colour;
+      context.fillRect(i, 0, 1, 1);
+    });
+    const place = Object.assign(document.createElement("td"), { className: "ramp" });
+    place.append(bar);
+    const row = document.createElement("tr");
+    row.append(
+      cellOf("td", isExpression ? `${short(low)} (grey)` : short(low)),
+      place,
+      cellOf("td", short(high)),
+    );
+    return row;
+  }
+
+  /** A heading, and a row per group: its colour, and how many cells it has. */
+  #groupRows(values: Uint8Array | Uint16Array): HTMLTableRowElement[] {
+    const { names = [] } = this.#colouring;
     const [reference, query] = [new Uint32Array(names.length), new Uint32Array(names.length)];
     values.forEach(
       (value, cell) => value < names.length && (cell < this.#data.reference ? reference : query)[value]!++,
     );
+    const sources = [
+      ...(this.#data.query > 0 ? [{ name: "query", cells: query }] : []),
+      ...(this.#data.reference > 0 ? [{ name: "reference", cells: reference }] : []),
+    ];
     const titles = document.createElement("tr");
-    titles.append(
-      cellOf("th", "group"),
-      ...(this.#data.query > 0 ? [cellOf("th", "query")] : []),
-      ...(this.#data.reference > 0 ? [cellOf("th", "reference")] : []),
-    );
-    const rows = names.map((name, group) => {
-      const row = document.createElement("tr");
-      const button = document.createElement("button");
-      button.type = "button";
-      button.setAttribute("aria-pressed", String(this.#picked.has(group)));
-      button.title = "show only this group, or this group with others already chosen";
-      const swatch = document.createElement("span");
-      swatch.className = "swatch";
-      swatch.style.background = colours[group]!;
-      button.append(swatch, name);
-      button.addEventListener("click", () => {
-        if (!this.#picked.delete(group)) this.#picked.add(group);
-        this.#recolour();
-        legend.querySelectorAll("button")[group]?.focus();
-      });
-      const first = document.createElement("td");
-      first.append(button);
-      row.append(
-        first,
-        ...(this.#data.query > 0 ? [cellOf("td", query[group]!.toLocaleString("en-US"))] : []),
-        ...(this.#data.reference > 0 ? [cellOf("td", reference[group]!.toLocaleString("en-US"))] : []),
-      );
-      return row;
+    titles.append(cellOf("th", "group"), ...sources.map(({ name }) => cellOf("th", name)));
+    return [
+      titles,
+      ...names.map((name, group) => {
+        const first = document.createElement("td");
+        first.append(this.#groupButton(name, group));
+        const row = document.createElement("tr");
+        row.append(first, ...sources.map(({ cells }) => cellOf("td", cells[group]!.toLocaleString("en-US"))));
+        return row;
+      }),
+    ];
+  }
+
+  #groupButton(name: string, group: number): HTMLButtonElement {
+    const { colours = [] } = this.#colouring;
+    const button = document.createElement("button");
+    button.type = "button";
+    button.setAttribute("aria-pressed", String(this.#picked.has(group)));
+    button.title = "show only this group, or this group with others already chosen";
+    const swatch = document.createElement("span");
+    swatch.className = "swatch";
+    swatch.style.background = colours[group] === inkColour ? "var(--ink)" : colours[group]!;
+    button.append(swatch, name);
+    button.addEventListener("click", () => {
+      if (!this.#picked.delete(group)) this.#picked.add(group);
+      this.#recolour();
+      byId("legend")!.querySelectorAll("button")[group]?.focus();
     });
-    legend.replaceChildren(head, titles, ...rows);
+    return button;
   }
 
   #zoom(factor: number, px = this.#canvas.width / 2, py = this.#canvas.height / 2): void {
